@@ -1,0 +1,238 @@
+# perceptd: the only build file. `make help` lists the targets.
+#
+#   B=build/asan SANITIZE=-fsanitize=address make check     another flavour beside the release build
+#   make check-one T=graph/wire                             one suite
+#
+# Objects lie under $(B). Kernels are compiled once per row (KERNEL_ROWS), everything else once.
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+B       ?= build/release
+MODELS  ?= models
+ARGS    ?=
+
+# V=1 shows the commands
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-4s %s\n' $(1) $(2))
+
+MAKEFLAGS += -rR --no-print-directory
+.DELETE_ON_ERROR:
+.SECONDARY:
+SHELL := /bin/bash
+
+CC       := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
+AR       ?= ar
+OBJCOPY  ?= objcopy
+STRIP    ?= strip
+ARCH     := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+
+SANITIZE ?=
+WERROR   ?= -Werror
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla $(WERROR)
+HARDEN   := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+BUILD_ID  = $(shell cat src/kernel/* src/op/* src/engine/* src/graph/* | sha1sum | cut -c1-12)
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -Isrc
+BASE_CFLAGS := -std=gnu11 -g -pthread $(WARN) $(HARDEN) $(SANITIZE)
+CFLAGS   ?= -O2
+LDFLAGS  += -pthread -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(SANITIZE)
+KERNEL_CFLAGS := -std=gnu11 -g -O3 -ffp-contract=fast -fno-lto -fno-math-errno -fno-trapping-math \
+                 $(WARN) -fPIE $(SANITIZE)
+
+LIB_LIBS    := -lxxhash -lm -ldl
+DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
+
+KERNEL_ROWS := base $(if $(filter x86_64,$(ARCH)),v3 v4)
+ROW_base :=
+ROW_v3   := -march=x86-64-v3
+ROW_v4   := -march=x86-64-v4 -mprefer-vector-width=512
+
+lib_src    := $(sort $(wildcard src/base/*.c src/graph/*.c src/op/*.c src/engine/*.c)) \
+              src/kernel/pick.c src/kernel/blas.c
+daemon_src := $(sort $(wildcard src/serve/*.c src/http/*.c src/command/*.c src/*.c))
+lib_obj    := $(lib_src:%.c=$(B)/%.o) $(KERNEL_ROWS:%=$(B)/src/kernel/kernels.%.o)
+daemon_obj := $(daemon_src:%.c=$(B)/%.o)
+
+.PHONY: all
+all: $(B)/perceptd $(B)/libpercept.a ## build the daemon and the library (the default)
+
+.PHONY: help
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- what Debian must have --------------------------------------------------------------------------
+
+PACKAGES := gcc libc6-dev make pkg-config curl check libmicrohttpd-dev libjansson-dev libuv1-dev \
+            libopenblas-serial-dev libopenblas0-serial libjpeg62-turbo-dev libspng-dev libxxhash-dev
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing
+	@missing=; for p in $(PACKAGES); do \
+	  [ "$$(dpkg-query -Wf '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || missing="$$missing $$p"; done; \
+	[ -n "$$missing" ] || exit 0; \
+	install="apt-get install -y --no-install-recommends$$missing"; \
+	if ! command -v apt-get >/dev/null; then \
+	  echo "not a Debian system: install the equivalents of$$missing" >&2; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then become=; \
+	elif sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo >/dev/null; }; then become=sudo; \
+	else echo "missing packages; as root run:  apt-get update && $$install" >&2; exit 1; fi; \
+	echo "installing:$$missing"; \
+	$$become apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$become $$install -qq >$${TMPDIR:-/tmp}/perceptd-deps.log 2>&1 \
+	  || { cat $${TMPDIR:-/tmp}/perceptd-deps.log >&2; exit 1; }
+
+.PHONY: run
+run: ## install what is missing, build, serve models/
+	@$(MAKE) deps
+	@$(MAKE) all
+	@exec $(B)/perceptd serve $(MODELS) $(ARGS)
+
+# --- objects ----------------------------------------------------------------------------------------
+
+$(B)/src/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) -ffunction-sections -MMD -MP -c $< -o $@
+
+$(B)/src/engine/model.o: CPPFLAGS += -DPERCEPT_VERSION='"$(VERSION)"'
+$(B)/src/engine/pack.o: CPPFLAGS += -DPERCEPT_BUILD='"$(BUILD_ID)"'
+$(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/graph/*)
+$(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
+$(B)/src/kernel/kernels.%.o: src/kernel/kernels.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(KERNEL_CFLAGS) $(ROW_$*) -DKERNELS_ROW=$* -MMD -MP -c $< -o $@
+
+$(B)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(BASE_CFLAGS) -O1 -MMD -MP -c $< -o $@
+
+-include $(lib_obj:.o=.d) $(daemon_obj:.o=.d) $(wildcard $(B)/tests/*.d $(B)/tests/*/*.d)
+
+# The library exports percept_* alone: objects are joined, then everything else is made local.
+$(B)/libpercept.o: $(lib_obj)
+	@$(CC) -nostdlib -r $(filter-out -pie,$(SANITIZE)) -o $@ $^
+	@$(OBJCOPY) --wildcard --keep-global-symbol='percept_*' $@
+
+$(B)/libpercept.a: $(B)/libpercept.o
+	@rm -f $@
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $<
+
+$(B)/perceptd: $(daemon_obj) $(lib_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(LIB_LIBS)
+
+# --- tests --------------------------------------------------------------------------------------------
+# One program per folder of tests/; its main is generated from the suites it finds there.
+
+TEST_DIRS  := $(notdir $(patsubst %/,%,$(dir $(wildcard $(foreach d,base graph kernel op engine serve http command,tests/$d/*.c)))))
+TEST_DIRS  := $(sort $(TEST_DIRS))
+test_bins  := $(TEST_DIRS:%=$(B)/test-%)
+main_less  := $(filter-out $(B)/src/main.o,$(daemon_obj))
+
+$(B)/tests/main_%.c: tests/main.awk $(wildcard tests/*/*.c)
+	@mkdir -p $(@D)
+	@awk -f tests/main.awk tests/$*/*.c > $@
+
+$(B)/tests/main_%.o: $(B)/tests/main_%.c
+	@$(CC) $(CPPFLAGS) -Itests $(BASE_CFLAGS) -O1 -c $< -o $@
+
+test_objects = $(patsubst %.c,$(B)/%.o,$(wildcard tests/$(1)/*.c)) $(B)/tests/main_$(1).o \
+               $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c))
+define test_program
+$(B)/test-$(1): $(call test_objects,$(1)) $$(lib_obj) $(if $(filter serve http command,$(1)),$$(main_less))
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$^) -lcheck -lsubunit -lrt \
+	  $(if $(filter serve http command,$(1)),$$(DAEMON_LIBS)) $$(LIB_LIBS)
+endef
+$(foreach d,$(TEST_DIRS),$(eval $(call test_program,$(d))))
+
+.PHONY: test
+test: ## install what is missing, build, run all tests on every row; ends with N passed, N failed
+	@$(MAKE) deps
+	@$(MAKE) check
+
+.PHONY: check
+check: $(test_bins) $(B)/perceptd $(B)/libpercept.a
+	@tests/run.sh $(B) $(TEST_DIRS)
+
+.PHONY: check-one
+check-one: $(B)/test-$(firstword $(subst /, ,$(T)))
+	@CK_RUN_SUITE=$(subst /,_,$(T)) $<
+
+.PHONY: asan
+asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) B=build/asan CFLAGS=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" check
+
+.PHONY: ubsan
+ubsan: ## all tests under UndefinedBehaviorSanitizer alone
+	@$(MAKE) B=build/ubsan CFLAGS=-O1 SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all" check
+
+.PHONY: tsan
+tsan: ## the concurrent tests under ThreadSanitizer
+	@$(MAKE) B=build/tsan CFLAGS=-O1 SANITIZE="-fsanitize=thread" TEST_DIRS="base engine serve http" check
+
+$(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+
+.PHONY: conformance
+conformance: $(B)/conformance ## ONNX's backend tests: SUITE=PATH, a folder or tar of them
+	@tests/conformance/conformance.sh $(B) $(SUITE)
+
+.PHONY: lint
+lint: $(B)/perceptd $(B)/libpercept.a ## layers, doors, headers alone, symbols, bans, names, documents in step
+	@tests/lint/lint.sh $(B)
+
+# --- fuzzing: T=wire S=60; targets are tests/fuzz/T.c, inputs that were found stay in tests/fuzz/corpus/T ---
+
+FUZZ_TARGETS := $(filter-out replay,$(basename $(notdir $(wildcard tests/fuzz/*.c))))
+fuzz_flags   := B=build/fuzz CC=clang-14 CFLAGS=-O1 WERROR= \
+                SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
+
+$(B)/fuzz-%: $(B)/tests/fuzz/%.o $(lib_obj) $(main_less)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DAEMON_LIBS) $(LIB_LIBS)
+
+.PHONY: fuzz
+fuzz: ## fuzz one target: T=wire S=60 (needs clang-14 and libclang-rt-14-dev)
+	@$(MAKE) $(fuzz_flags) build/fuzz/fuzz-$(T)
+	@mkdir -p tests/fuzz/corpus/$(T) build/fuzz/found/$(T)
+	build/fuzz/fuzz-$(T) -max_total_time=$(or $(S),60) -timeout=10 -rss_limit_mb=4096 \
+	  -artifact_prefix=build/fuzz/found/$(T)- build/fuzz/found/$(T) tests/fuzz/corpus/$(T)
+
+.PHONY: fuzz-short
+fuzz-short:
+	@$(MAKE) $(fuzz_flags) $(FUZZ_TARGETS:%=build/fuzz/fuzz-%)
+	@for t in $(FUZZ_TARGETS); do mkdir -p tests/fuzz/corpus/$$t; \
+	  build/fuzz/fuzz-$$t -max_total_time=6 -timeout=10 -rss_limit_mb=4096 -print_final_stats=0 \
+	    -artifact_prefix=build/fuzz/ tests/fuzz/corpus/$$t 2>build/fuzz/$$t.log || { tail -40 build/fuzz/$$t.log; exit 1; }; \
+	  echo "fuzz $$t: $$(grep -oE 'Done [0-9]+ runs' build/fuzz/$$t.log)"; done
+
+.PHONY: arm64
+arm64: ## compile the library for arm64 with Debian's cross compiler
+	@for f in $(lib_src) src/kernel/kernels.c; do \
+	  aarch64-linux-gnu-gcc $(CPPFLAGS) -idirafter /usr/include -std=gnu11 -O2 $(WARN) -DKERNELS_ROW=base \
+	    -c $$f -o /dev/null || exit 1; done; echo "the library compiles for arm64"
+
+.PHONY: bench
+bench: $(B)/perceptd ## time the shipped models (and MODELS=DIR) at several batch sizes
+	@for m in $(MODELS)/*/model.onnx; do $(B)/perceptd bench $$m --batch 1,8,32 --cores 1; done
+
+.PHONY: install
+install: all ## PREFIX= DESTDIR=: binary, library, header, man page, unit files
+	install -D -m 755 $(B)/perceptd $(DESTDIR)$(PREFIX)/bin/perceptd
+	$(STRIP) $(DESTDIR)$(PREFIX)/bin/perceptd
+	install -D -m 644 $(B)/libpercept.a $(DESTDIR)$(PREFIX)/lib/libpercept.a
+	install -D -m 644 include/percept.h $(DESTDIR)$(PREFIX)/include/percept.h
+	install -D -m 644 docs/perceptd.1 $(DESTDIR)$(PREFIX)/share/man/man1/perceptd.1
+	install -D -m 644 systemd/perceptd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/perceptd.service
+
+.PHONY: docs
+docs: $(B)/perceptd ## reprint the documents that the binary writes
+	$(B)/perceptd --man > docs/perceptd.1
+	$(B)/perceptd --operators > docs/operators.md
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build

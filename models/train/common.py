@@ -1,0 +1,252 @@
+"""What the training scripts share: reading the data, the training loop, and writing a model's folder.
+
+The data is looked for in $PERCEPTD_SHARED/data, else in ../shared/data beside the repository. Everything
+random comes from fixed seeds and one thread, so that a script run twice on one machine writes one model.
+"""
+import gzip
+import io
+import json
+import os
+import pathlib
+import re
+import tarfile
+import time
+import warnings
+
+import numpy as np
+import torch
+from torch import nn
+
+MODELS = pathlib.Path(__file__).resolve().parent.parent
+DATA = pathlib.Path(os.environ.get("PERCEPTD_SHARED", MODELS.parent.parent / "shared")) / "data"
+
+INK_MEAN, INK_STD = 0.1307, 0.3081
+
+torch.set_num_threads(1)
+torch.manual_seed(1)
+torch.set_flush_denormal(True)
+warnings.filterwarnings("ignore", module="torch")
+warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+# ---- data ----
+
+def read_idx(path):
+    """MNIST's own format: two zero bytes, type, rank, big-endian sizes, then bytes."""
+    raw = gzip.decompress(path.read_bytes())
+    shape = np.frombuffer(raw, ">i4", raw[3], 4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+
+
+def digits():
+    """9,000 digits as bytes [9000,28,28], their labels, and the indices (training, held out)."""
+    folder = DATA / "mnist-t10k"
+    images, labels = (read_idx(folder / f"{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
+    order = np.random.RandomState(1).permutation(len(images))
+    return torch.tensor(images), torch.tensor(labels.astype(np.int64)), (order[:-1000], order[-1000:])
+
+
+def ink(x):
+    """Pixels 0..1 as both networks for digits want them."""
+    return (x - INK_MEAN) / INK_STD
+
+
+def thicker(x):
+    return nn.functional.max_pool2d(x, 3, 1, 1)
+
+
+def handwriting(x):
+    """Digits [N,1,28,28], pixels 0..1, each written and photographed a little differently: turned, scaled, sheared,
+    shifted, with a thicker or thinner stroke, fainter, with noise."""
+    count = len(x)
+    def between(low, high):
+        return low + (high - low) * torch.rand(count)
+    angle, wide, high, shear = between(-0.22, 0.22), between(0.85, 1.2), between(0.85, 1.2), between(-0.2, 0.2)
+    cos, sin = angle.cos(), angle.sin()
+    place = torch.stack([torch.stack([cos * wide, (shear - sin) * high, between(-0.14, 0.14)], 1),
+                         torch.stack([sin * wide, cos * high, between(-0.14, 0.14)], 1)], 1)
+    grid = nn.functional.affine_grid(place, list(x.shape), align_corners=False)
+    x = nn.functional.grid_sample(x, grid, align_corners=False)
+    limits = (-0.6, 1.6), (0.6, 1), (0, 0.1)
+    stroke, strength, noise = (between(low, high).view(-1, 1, 1, 1) for low, high in limits)
+    x = torch.lerp(x, -thicker(-x), (-stroke).clamp(min=0))
+    x = torch.lerp(x, thicker(x), stroke.clamp(0, 1))
+    x = torch.lerp(x, thicker(x), (stroke - 1).clamp(min=0))
+    return (x * strength + noise * torch.randn(x.shape)).clamp(0, 1)
+
+
+def digits_manifest(description, layout, value):
+    return {
+        "description": description,
+        "license": "weights MIT; data MNIST, CC-BY-SA-3.0",
+        "inputs": {"image": {"kind": "image", "size": [28, 28], "channels": "gray", "layout": layout,
+                             "resize": "stretch", "filter": "bilinear", "scale": 1 / 255,
+                             "mean": [INK_MEAN], "std": [INK_STD], "ink": "light", "ink_box": 20}},
+        "labels": list("0123456789"),
+        "task": classify(5),
+        "batching": {"max_batch_size": 32},
+        "accuracy": {"metric": "accuracy", "value": value, "n": 1000, "data": "mnist-t10k",
+                     "split": "numpy.random.RandomState(1).permutation(9000), last 1000 held out"}}
+
+
+def pictures(archive, folders):
+    """RGB bytes [count,3,height,width] and labels: the place of a picture's folder in `folders`."""
+    from PIL import Image
+    images, labels = [], []
+    with tarfile.open(DATA / archive) as tar:
+        for member in sorted((m for m in tar if m.isfile()), key=lambda m: m.name):
+            folder = os.path.dirname(member.name)
+            if folder in folders:
+                picture = Image.open(io.BytesIO(tar.extractfile(member).read())).convert("RGB")
+                images.append(np.asarray(picture).transpose(2, 0, 1))
+                labels.append(folders.index(folder))
+    return torch.tensor(np.stack(images)), torch.tensor(labels)
+
+
+def vocabulary(texts, at_least=1):
+    """Entries that occur often enough, in code-point order; an entry's id is its line in the file."""
+    count = {}
+    for text in texts:
+        for token in text:
+            count[token] = count.get(token, 0) + 1
+    return ["<pad>", "<unk>"] + sorted(token for token, n in count.items() if n >= at_least)
+
+
+def encode(texts, words, max_length):
+    ids = {word: i for i, word in enumerate(words)}
+    return [[ids.get(token, 1) for token in text[:max_length]] for text in texts]
+
+
+# ---- training ----
+
+def equal_lengths(texts, indices, size, random):
+    """Batches of `size` indices at most, the texts of each equally long: no padding is ever needed."""
+    buckets = {}
+    for i in random.permutation(indices):
+        buckets.setdefault(len(texts[i]), []).append(i)
+    batches = [b[k:k + size] for b in buckets.values() for k in range(0, len(b), size)]
+    return [batches[k] for k in random.permutation(len(batches))]
+
+
+def shuffled(indices, size, random):
+    order = random.permutation(indices)
+    return [order[k:k + size] for k in range(0, len(order) - size + 1, size)]
+
+
+def fit(model, plan, fetch, epochs, rate, decay=1e-2, weight=None, smoothing=0.0):
+    """Adam with decay; the rate rises, then falls to nothing. plan(random) -> batches; fetch(batch) -> x, y."""
+    random, start = np.random.RandomState(2), time.time()
+    loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=smoothing)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    steps = epochs * len(plan(np.random.RandomState(0)))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.2)
+    model.train()
+    for epoch in range(epochs):
+        total, batches = 0.0, plan(random)
+        for batch in batches:
+            x, y = fetch(batch)
+            cost = loss(model(x), y)
+            optimiser.zero_grad()
+            cost.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimiser.step()
+            schedule.step()
+            total += cost.item()
+        print(f"epoch {epoch + 1:2}/{epochs}  loss {total / len(batches):.4f}  {time.time() - start:.0f} s",
+              flush=True)
+    model.eval()
+
+
+@torch.no_grad()
+def answers(model, inputs):
+    """The class each input is put in; inputs is a tensor, or a list of texts that are run one by one."""
+    parts = inputs.split(250) if torch.is_tensor(inputs) else [torch.tensor([text]) for text in inputs]
+    return torch.cat([model(part).argmax(1) for part in parts])
+
+
+def accuracy(got, want):
+    return round((got == want).double().mean().item(), 4)
+
+
+# ---- recurrent layers that export well ----
+
+class OnnxRecurrent(torch.autograd.Function):
+    """Stands in for torch's layer while exporting: one ONNX node and no initial state (it is zero),
+    where torch's own export computes the zero state's shape with half a dozen nodes."""
+
+    @staticmethod
+    def symbolic(g, x, w, r, b, kind, hidden, directions, last):
+        how = {"hidden_size_i": hidden, "direction_s": "bidirectional" if directions == 2 else "forward"}
+        if kind == "GRU":
+            how["linear_before_reset_i"] = 1
+        if last:  # [directions,N,hidden] -> [N,directions*hidden]
+            _, state = g.op(kind, x, w, r, b, **how, outputs=2)
+            y = g.op("Flatten", g.op("Transpose", state, perm_i=[1, 0, 2]), axis_i=1)
+            return y.setType(x.type().with_sizes([None, directions * hidden]))
+        y = g.op(kind, x, w, r, b, **how, outputs=1)  # [length,1,N,hidden] -> [length,N,hidden]
+        y = g.op("Squeeze", y, g.op("Constant", value_t=torch.tensor([1])))
+        return y.setType(x.type().with_sizes([None, None, hidden]))
+
+    @staticmethod
+    def forward(ctx, x, w, r, b, kind, hidden, directions, last):
+        """Only the shape counts: the exporter traces it."""
+        return x.new_zeros(*x.shape[1:2] if last else x.shape[:2], directions * hidden)
+
+
+class Recurrent(nn.Module):
+    """An LSTM or GRU over [length,N,features]: every state of one direction, or the last of each direction."""
+
+    GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}  # torch's gates in ONNX's order
+
+    def __init__(self, kind, features, hidden, directions=1, last=False):
+        super().__init__()
+        assert last or directions == 1
+        self.layer = getattr(nn, kind)(features, hidden, bidirectional=directions == 2)
+        self.how = kind, hidden, directions, last
+
+    def forward(self, x):
+        if torch.onnx.is_in_onnx_export():
+            return OnnxRecurrent.apply(x, self.w, self.r, self.b, *self.how)
+        kind, _, _, last = self.how
+        states, final = self.layer(x)
+        if not last:
+            return states
+        return (final[0] if kind == "LSTM" else final).transpose(0, 1).flatten(1)
+
+    def arrange(self):
+        """Copies the weights into ONNX's arrangement: [directions][gates*hidden][...]."""
+        kind, _, directions, _ = self.how
+        def stack(name):
+            rows = [getattr(self.layer, name + suffix).detach() for suffix in ("", "_reverse")[:directions]]
+            return torch.stack([torch.cat([w.chunk(len(self.GATES[kind]))[g] for g in self.GATES[kind]]) for w in rows])
+        self.register_buffer("w", stack("weight_ih_l0"))
+        self.register_buffer("r", stack("weight_hh_l0"))
+        self.register_buffer("b", torch.cat([stack("bias_ih_l0"), stack("bias_hh_l0")], 1))
+
+
+# ---- a model's folder ----
+
+def save(name, model, example, axes, manifest, files=()):
+    """models/NAME/: model.onnx, manifest.json, and text files given as {file name: lines}.
+    axes: {input name: names of its free axes}, in the order of the axes, the first always N."""
+    folder = MODELS / name
+    folder.mkdir(exist_ok=True)
+    for module in model.modules():
+        if isinstance(module, Recurrent):
+            module.arrange()
+    (source, free), = axes.items()
+    torch.onnx.export(model, example, folder / "model.onnx", opset_version=13, input_names=[source],
+                      output_names=["scores"], dynamic_axes={source: dict(enumerate(free)), "scores": {0: "N"}},
+                      training=torch.onnx.TrainingMode.PRESERVE)  # keeps BatchNormalization a node of its own
+    for file, lines in dict(files).items():
+        (folder / file).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    manifest = {"manifest": 1, **manifest}
+    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: "[" + re.sub(r"\n\s*", " ", row[1]) + "]", text)
+    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    size = (folder / "model.onnx").stat().st_size
+    print(f"{name}: {manifest['accuracy']}, {sum(p.numel() for p in model.parameters())} parameters, {size} bytes")
+
+
+def classify(top_k):
+    return {"kind": "classify", "output": "scores", "activation": "softmax", "top_k": top_k}

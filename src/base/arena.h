@@ -1,0 +1,61 @@
+/*
+ * arena.h - grow-only memory with one free.
+ *
+ *     struct arena arena = {0};
+ *     float *x = arena_array(&arena, n, sizeof *x);      NULL when memory is short
+ *     arena_free(&arena);
+ *
+ * An arena is a list of blocks; the first allocation makes the first block. What it hands out is
+ * zeroed, aligned to 64 bytes where the request is 64 bytes or more (else 16), and followed by at
+ * least 64 readable bytes, which is what the kernels ask of every buffer (kernel/kernel.h).
+ * Threads: an arena belongs to one thread at a time. arena.c is the only file that calls malloc.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks; /* newest first */
+    size_t used_bytes;          /* handed out, for reports */
+    size_t limit_bytes;         /* 0: none; an allocation past it fails */
+};
+
+void *arena_alloc(struct arena *arena, size_t n_bytes);
+void *arena_array(struct arena *arena, size_t n, size_t size); /* overflow gives NULL */
+char *arena_text(struct arena *arena, const void *at, size_t n); /* copy, NUL-ended */
+char *arena_printf(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Grows an array made by arena_alloc: in place if it was the last allocation, else a copy is made and
+ * the old one is lost until the arena is freed. Doubling callers stay linear. */
+void *arena_grow(struct arena *arena, void *old, size_t old_bytes, size_t new_bytes);
+
+/* Frees everything; the arena may be used again. */
+void arena_free(struct arena *arena);
+
+/* Forgets everything handed out but keeps the largest block, for reuse in steady state. */
+void arena_reset(struct arena *arena);
+
+/* A single long-lived buffer with its own life: aligned to 64 bytes, zeroed, 64 bytes of slack. */
+void *arena_buffer(size_t n_bytes);
+void arena_buffer_free(void *buffer);
+
+/* n * size and a + b, or false when that does not fit. */
+static inline bool arena_multiply(size_t n, size_t size, size_t *product)
+{
+    return !__builtin_mul_overflow(n, size, product);
+}
+
+/* Counts calls into the C library's allocator by this file, for tests of "allocates nothing". */
+size_t arena_calls(void);
+
+/* Tests only: the n-th next call (from 1) fails, and all after it if `from_then_on`; 0 turns it off. */
+void arena_fail_at(size_t nth, bool from_then_on);
+
+#endif

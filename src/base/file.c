@@ -1,0 +1,400 @@
+/*
+ * file.c - the one place that opens files named by others.
+ *
+ * Opening: O_NONBLOCK, so that a FIFO without a writer does not hold us, O_NOCTTY, so that a terminal
+ * does not become ours; what fstat then does not call a regular file is refused before a byte is read.
+ *
+ * Beneath a folder: names come out of model files and are not to be trusted. The name is judged as text
+ * first (for a clear sentence) and the kernel enforces it: openat2 with RESOLVE_BENEATH and
+ * RESOLVE_NO_SYMLINKS. Kernels before 5.6 and some sandboxes have no openat2; there we walk the parts,
+ * each opened with O_NOFOLLOW, which is as strict. A hard link is refused because it may be another's
+ * file under a name of ours.
+ *
+ * Reading: pread in pieces, never a map (file.h says why). A file that changes while it is read is
+ * refused: half of one model and half of another is worse than none.
+ */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+#define PIECE ((size_t)1 << 30) /* of one pread; Linux stops at 2 GiB */
+
+static enum err_code code_of(int number)
+{
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+        return ERR_NOT_FOUND;
+    case ENOMEM:
+        return ERR_MEMORY;
+    default:
+        return ERR_SYSTEM;
+    }
+}
+
+static bool refused(struct percept_err *err, const char *doing, const char *path, int number)
+{
+    return err_set(err, code_of(number), "cannot %s '%s': %s", doing, path, strerror(number));
+}
+
+static int open_retrying(int folder, const char *path, int flags, mode_t mode)
+{
+    int fd;
+    do
+        fd = openat(folder, path, flags, mode);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static struct file_stamp stamp_of(const struct stat *st)
+{
+    return (struct file_stamp){
+        .device = st->st_dev,
+        .inode = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .mtime_ns = st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+        .ctime_ns = st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec,
+    };
+}
+
+/* Not the ctime: renaming another file over this one, as one should, changes that. */
+static bool same_content(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->size == b->size && a->mtime_ns == b->mtime_ns;
+}
+
+static bool judge_kind(int fd, const char *path, struct file_stamp *stamp, nlink_t *links,
+                       struct percept_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return refused(err, "look at", path, errno);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_INVALID, "'%s' is %s; a regular file is needed", path,
+                       S_ISDIR(st.st_mode) ? "a folder" : "a device, pipe or socket");
+    *stamp = stamp_of(&st);
+    *links = st.st_nlink;
+    return true;
+}
+
+static bool read_exactly(int fd, const char *path, uint8_t *to, size_t offset, size_t n,
+                         struct percept_err *err)
+{
+    while (n) {
+        ssize_t got = pread(fd, to, n < PIECE ? n : PIECE, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return refused(err, "read", path, errno);
+        if (got == 0)
+            return err_set(err, ERR_SYSTEM,
+                           "'%s' shrank while it was read; replace files by renaming new ones", path);
+        to += got;
+        offset += (size_t)got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+static bool judge_unchanged(int fd, const char *path, const struct file_stamp *before,
+                            struct percept_err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return refused(err, "look at", path, errno);
+    struct file_stamp after = stamp_of(&st);
+    return same_content(before, &after) ||
+           err_set(err, ERR_SYSTEM,
+                   "'%s' changed while it was read; replace files by renaming new ones", path);
+}
+
+/* --- whole files ---------------------------------------------------------------------------------- */
+
+static bool read_whole(int fd, const char *path, size_t max_bytes, struct bytes *bytes,
+                       struct file_stamp *stamp, struct percept_err *err)
+{
+    struct file_stamp state;
+    nlink_t links;
+    if (!judge_kind(fd, path, &state, &links, err))
+        return false;
+    size_t n = (size_t)state.size;
+    if (max_bytes && n > max_bytes)
+        return err_set(err, ERR_TOO_LARGE, "'%s' has %zu bytes; the limit is %zu", path, n, max_bytes);
+    uint8_t *data = arena_buffer(n);
+    if (!data)
+        return err_memory(err, path, n);
+    if (!read_exactly(fd, path, data, 0, n, err) || !judge_unchanged(fd, path, &state, err)) {
+        arena_buffer_free(data);
+        return false;
+    }
+    *bytes = bytes_of(data, n);
+    if (stamp)
+        *stamp = state;
+    return true;
+}
+
+bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
+               struct percept_err *err)
+{
+    int fd = open_retrying(AT_FDCWD, path, OPEN_FLAGS, 0);
+    if (fd < 0)
+        return refused(err, "open", path, errno);
+    bool ok = read_whole(fd, path, max_bytes, bytes, stamp, err);
+    close(fd);
+    return ok;
+}
+
+/* --- beneath a folder ----------------------------------------------------------------------------- */
+
+int file_folder(const char *folder, struct percept_err *err)
+{
+    int fd = open_retrying(AT_FDCWD, folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY, 0);
+    if (fd < 0)
+        refused(err, "open folder", folder, errno);
+    return fd;
+}
+
+static bool judge_name(const char *name, struct percept_err *err)
+{
+    if (!*name || strlen(name) >= PATH_MAX)
+        return err_set(err, ERR_INVALID, "a file's name is %s", *name ? "too long" : "empty");
+    if (*name == '/')
+        return err_set(err, ERR_INVALID, "'%s' is an absolute path; files beside the model are read",
+                       name);
+    for (const char *part = name; part; part = strchr(part, '/')) {
+        part += *part == '/';
+        size_t n = strcspn(part, "/");
+        if (n == 2 && part[0] == '.' && part[1] == '.')
+            return err_set(err, ERR_INVALID, "'%s' leads out of its folder by '..'", name);
+    }
+    return true;
+}
+
+/* Without openat2: part by part, following no link. -1 and errno on failure. */
+static int walk_beneath(int folder_fd, const char *name)
+{
+    int folder = folder_fd;
+    char part[NAME_MAX + 1];
+    for (;;) {
+        name += strspn(name, "/");
+        size_t n = strcspn(name, "/");
+        bool last = name[n + strspn(name + n, "/")] == 0;
+        int fd = -1;
+        if (n > NAME_MAX) {
+            errno = ENAMETOOLONG;
+        } else {
+            memcpy(part, name, n);
+            part[n] = 0;
+            int flags = last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
+            fd = open_retrying(folder, part, flags | O_NOFOLLOW, 0);
+        }
+        int number = errno;
+        if (folder != folder_fd)
+            close(folder);
+        errno = number;
+        if (fd < 0 || last)
+            return fd;
+        folder = fd;
+        name += n;
+    }
+}
+
+static int open_beneath(int folder_fd, const char *name)
+{
+    struct open_how how = {
+        .flags = OPEN_FLAGS,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd;
+    int attempts = 0;
+    do /* EAGAIN: something was renamed meanwhile, the kernel is not sure and asks to be asked again */
+        fd = syscall(SYS_openat2, folder_fd, name, &how, sizeof how);
+    while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++attempts < 100)));
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        return walk_beneath(folder_fd, name);
+    return (int)fd;
+}
+
+static bool read_part(int fd, const char *name, size_t offset, size_t n, struct arena *arena,
+                      struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err)
+{
+    struct file_stamp state;
+    nlink_t links;
+    if (!judge_kind(fd, name, &state, &links, err))
+        return false;
+    if (links > 1)
+        return err_set(err, ERR_INVALID,
+                       "'%s' has several names (hard links) and may be another's file; copy it", name);
+    size_t size = (size_t)state.size;
+    if (offset > size || (n != SIZE_MAX && n > size - offset))
+        return err_set(err, ERR_INVALID, "'%s' has %zu bytes; %zu at offset %zu are asked for", name,
+                       size, n == SIZE_MAX ? 0 : n, offset);
+    if (n == SIZE_MAX)
+        n = size - offset;
+    uint8_t *data = arena_alloc(arena, n);
+    if (!data)
+        return err_memory(err, name, n);
+    if (!read_exactly(fd, name, data, offset, n, err) || !judge_unchanged(fd, name, &state, err))
+        return false;
+    *bytes = bytes_of(data, n);
+    if (stamp)
+        *stamp = state;
+    return true;
+}
+
+bool file_read_beneath(int folder_fd, const char *name, size_t offset, size_t n, struct arena *arena,
+                       struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err)
+{
+    if (!judge_name(name, err))
+        return false;
+    int fd = open_beneath(folder_fd, name);
+    if (fd < 0 && (errno == ELOOP || errno == EXDEV))
+        return err_set(err, ERR_INVALID,
+                       "'%s' is or passes a symbolic link, which is not followed; put the file itself "
+                       "there", name);
+    if (fd < 0)
+        return refused(err, "open", name, errno);
+    bool ok = read_part(fd, name, offset, n, arena, bytes, stamp, err);
+    close(fd);
+    return ok;
+}
+
+/* --- paths ---------------------------------------------------------------------------------------- */
+
+char *file_dirname(struct arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return arena_text(arena, ".", 1);
+    return arena_text(arena, path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+char *file_stem(struct arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+    size_t n = strlen(last);
+    if (n > 5 && strcmp(last + n - 5, ".onnx") == 0)
+        n -= 5;
+    return arena_text(arena, last, n);
+}
+
+char *file_join(struct arena *arena, const char *a, const char *b)
+{
+    size_t n = strlen(a);
+    const char *gap = n && a[n - 1] != '/' ? "/" : "";
+    return arena_printf(arena, "%s%s%s", a, gap, b);
+}
+
+bool file_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+char *file_absolute(struct arena *arena, const char *path)
+{
+    char resolved[PATH_MAX];
+    const char *found = realpath(path, resolved);
+    if (!found)
+        found = path;
+    return arena_text(arena, found, strlen(found));
+}
+
+/* --- folders -------------------------------------------------------------------------------------- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The number of names, or -1 and errno. */
+static int collect_names(DIR *dir, struct arena *arena, char ***names)
+{
+    size_t n = 0, cap = 0;
+    char **list = NULL;
+    const struct dirent *entry;
+    while ((void)(errno = 0), (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (n == cap) {
+            size_t bigger = cap ? cap * 2 : 16;
+            list = arena_grow(arena, list, cap * sizeof *list, bigger * sizeof *list);
+            cap = bigger;
+        }
+        char *name = arena_text(arena, entry->d_name, strlen(entry->d_name));
+        if (!list || !name || n == INT_MAX) {
+            errno = ENOMEM;
+            return -1;
+        }
+        list[n++] = name;
+    }
+    if (errno)
+        return -1;
+    if (n)
+        qsort(list, n, sizeof *list, compare_names);
+    *names = list;
+    return (int)n;
+}
+
+int file_list(struct arena *arena, const char *folder, char ***names, struct percept_err *err)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        refused(err, "open folder", folder, errno);
+        return -1;
+    }
+    int n = collect_names(dir, arena, names);
+    if (n < 0)
+        refused(err, "list folder", folder, errno);
+    closedir(dir);
+    return n;
+}
+
+/* --- writing -------------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, const uint8_t *from, size_t n)
+{
+    while (n) {
+        ssize_t put = write(fd, from, n < PIECE ? n : PIECE);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return false;
+        from += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+bool file_write(const char *path, const void *data, size_t n_bytes, struct percept_err *err)
+{
+    int fd = open_retrying(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    if (fd < 0)
+        return refused(err, "write", path, errno);
+    bool ok = write_all(fd, data, n_bytes);
+    int number = errno;
+    if (close(fd) < 0 && ok) { /* a disk that is full or far away may say so only now */
+        ok = false;
+        number = errno;
+    }
+    return ok || refused(err, "write", path, number);
+}

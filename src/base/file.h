@@ -1,0 +1,50 @@
+/*
+ * file.h - the one place that opens files named by others. Reads with pread into memory, never maps:
+ * a file that shrinks while it is mapped kills the process (SIGBUS).
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "percept.h"
+
+/* What identifies one state of a file on disk. */
+struct file_stamp {
+    uint64_t device, inode, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+/* Reads a whole regular file of at most max_bytes (0: no limit) into an arena_buffer (64-byte aligned):
+ * the caller frees bytes->at with arena_buffer_free. `stamp` may be NULL. */
+bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
+               struct percept_err *err);
+
+/* Opens `folder` for file_read_beneath; -1 with a sentence on failure. O_CLOEXEC. */
+int file_folder(const char *folder, struct percept_err *err);
+
+/* Reads n bytes at offset (n = SIZE_MAX: to the end) of the regular file `name` that lies beneath
+ * `folder_fd`: no "..", no absolute path, no symbolic link in any part, no hard link (st_nlink > 1), no
+ * device or FIFO (openat2 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, then fstat). Into an arena, aligned. */
+bool file_read_beneath(int folder_fd, const char *name, size_t offset, size_t n, struct arena *arena,
+                       struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err);
+
+/* Folder part of a path ("." when there is none), in the arena. */
+char *file_dirname(struct arena *arena, const char *path);
+/* Last part of a path without a trailing ".onnx". */
+char *file_stem(struct arena *arena, const char *path);
+/* a/b, in the arena. */
+char *file_join(struct arena *arena, const char *a, const char *b);
+bool file_is_folder(const char *path);
+bool file_exists(const char *path);
+
+/* Names in a folder without "." and "..", sorted; in the arena. -1 with a sentence on failure. */
+int file_list(struct arena *arena, const char *folder, char ***names, struct percept_err *err);
+
+/* Writes a file whole (for tools; mode 0644). */
+bool file_write(const char *path, const void *data, size_t n_bytes, struct percept_err *err);
+
+/* Canonical path in the arena, or the path itself where it does not exist. */
+char *file_absolute(struct arena *arena, const char *path);
+
+#endif

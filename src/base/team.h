@@ -1,0 +1,23 @@
+/*
+ * team.h - fork-join over the cores that a run was granted. The leader (the thread that runs the
+ * session) offers a range of independent pieces; helpers that are there claim chunks of it. The leader
+ * claims as well and never waits for a helper that has not begun: with none it does all itself.
+ * Results must not depend on who computes what (kernel.h's contract about bits).
+ */
+#ifndef BASE_TEAM_H
+#define BASE_TEAM_H
+
+#include "percept.h"
+
+#define TEAM_MAX 16 /* members of one team, the leader included */
+
+/* work(arg, from, to, member): pieces [from, to); member < TEAM_MAX tells concurrent callers apart. */
+typedef void team_work(void *arg, int64_t from, int64_t to, int member);
+
+/* Runs pieces [0, n), at least `grain` at a time where more than one member works. team may be NULL. */
+void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *work, void *arg);
+
+/* Helpers inside right now plus the leader. */
+int team_size(const struct percept_team *team);
+
+#endif

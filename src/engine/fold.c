@@ -1,0 +1,265 @@
+/*
+ * fold.c - the first walk over a graph that was read: who computes each node, is each node right, and
+ * which nodes can be computed here and now.
+ *
+ * One pass in topological order does all three, because a check may need what an earlier node computes
+ * (weights behind a Cast or Transpose, pads behind a Concat) and finds it as a constant. The same run
+ * verb that serves requests does the folding.
+ *
+ * Not folded: operators that pack (their work belongs to the region), random ones, and results that are
+ * far larger than what they come from (an Expand of a scalar), which a run computes in scratch.
+ */
+#include "engine/fold.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MOST_FOLDED_BYTES ((size_t)16 << 20) /* of outputs, beyond the size of the inputs */
+
+struct missing {
+    char text[320];
+    size_t used;
+    int n;
+};
+
+static void note_missing(struct missing *missing, const struct node *node)
+{
+    char name[96];
+    const char *domain = bytes_size(node->domain) ? "." : "";
+    snprintf(name, sizeof name, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(node->domain), domain,
+             BYTES_ARG(node->op_type));
+    char quoted[100];
+    snprintf(quoted, sizeof quoted, "'%s'", name);
+    if (strstr(missing->text, quoted))
+        return;
+    int n = snprintf(missing->text + missing->used, sizeof missing->text - missing->used, "%s%s",
+                     missing->n ? ", " : "", quoted);
+    if (n > 0 && (size_t)n < sizeof missing->text - missing->used)
+        missing->used += (size_t)n;
+    missing->n++;
+}
+
+static void find_operators(struct graph *graph, struct missing *missing)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        struct node *node = &graph->nodes[i];
+        node->op = op_find(node->domain, node->op_type, node->opset);
+        if (!node->op)
+            note_missing(missing, node);
+        for (int a = 0; a < node->n_attr; a++)
+            if (node->attrs[a].graph)
+                find_operators(node->attrs[a].graph, missing);
+    }
+}
+
+static bool all_constant(const struct graph *graph, const struct node *node)
+{
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] >= 0 && !graph->values[node->in[i]].constant)
+            return false;
+    return true;
+}
+
+/* A step over constants in `arena`; false when memory is short. */
+static bool make_step(struct node_ctx *ctx, struct arena *arena, struct step *step)
+{
+    const struct node *node = ctx->node;
+    *step = (struct step){.op = node->op, .node = node, .priv = node->priv, .kernels = ctx->kernels,
+                          .n_in = node->n_in, .n_out = node->n_out, .arena = arena, .members = 1};
+    step->in = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->in);
+    step->out = arena_array(arena, (size_t)node->n_out + 1, sizeof *step->out);
+    step->want = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->want);
+    if (!step->in || !step->out || !step->want)
+        return false;
+    for (int i = 0; i < node->n_in; i++) {
+        bool ok = true;
+        if (node->in[i] >= 0)
+            step->in[i] = graph_constant(ctx->graph, node->in[i], arena, &ok);
+        if (!ok)
+            return false;
+    }
+    for (int i = 0; i < node->n_out; i++)
+        if (!(step->out[i] = arena_alloc(arena, sizeof(struct tensor))))
+            return false;
+    return true;
+}
+
+/* Are the outputs plain and not much larger than the inputs? */
+static bool worth_folding(const struct step *step, int width)
+{
+    size_t in_bytes = 0, out_bytes = 0, n;
+    for (int i = 0; i < step->n_in; i++) {
+        if (step->want[i] != LAYOUT_PLAIN)
+            return false;
+        if (step->in[i] && tensor_bytes(step->in[i], width, &n))
+            in_bytes += n;
+    }
+    for (int i = 0; i < step->n_out; i++) {
+        if (step->out[i]->layout != LAYOUT_PLAIN || !tensor_bytes(step->out[i], width, &n) ||
+            __builtin_add_overflow(out_bytes, n, &out_bytes))
+            return false;
+    }
+    return out_bytes <= in_bytes || out_bytes - in_bytes <= MOST_FOLDED_BYTES;
+}
+
+static bool run_step(struct step *step, int width, struct percept_err *err)
+{
+    for (int i = 0; i < step->n_out; i++) {
+        size_t n_bytes;
+        tensor_bytes(step->out[i], width, &n_bytes);
+        step->out[i]->data = i == 0 && step->alias ? step->in[step->alias - 1]->data
+                                                   : arena_alloc(step->arena, n_bytes + 1);
+        if (!step->out[i]->data)
+            return err_memory(err, "a constant of the network", n_bytes);
+    }
+    if (step->alias)
+        return true;
+    if (step->scratch_bytes && !(step->scratch = arena_alloc(step->arena, step->scratch_bytes + 64)))
+        return err_memory(err, "scratch", step->scratch_bytes);
+    struct run_env env = {0};
+    return step->op->rule->run(step, &env, err);
+}
+
+/* Computes the node if that can be done now. A failure of shape or run is the model's own. */
+static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct percept_err *err)
+{
+    struct node *node = ctx->node;
+    const struct op_rule *rule = node->op->rule;
+    if (rule->pack_bytes || (rule->flags & OP_RANDOM) || !all_constant(ctx->graph, node))
+        return true;
+    struct step step;
+    if (!make_step(ctx, &model->load, &step))
+        return err_set(err, ERR_MEMORY, OP_AT "out of memory", OP_NODE(node));
+    if (!rule->shape(&step, err))
+        return false;
+    if (!worth_folding(&step, model->kernels->width))
+        return true;
+    if (!run_step(&step, model->kernels->width, err))
+        return false;
+    for (int i = 0; i < node->n_out; i++) {
+        if (node->out[i] < 0)
+            continue;
+        struct value *value = &ctx->graph->values[node->out[i]];
+        value->constant = step.out[i];
+        value->aligned = true;
+    }
+    node->dead = true;
+    model->description.n_folded += bytes_is(node->op_type, "Constant") ? 0 : 1;
+    return true;
+}
+
+static bool fold_subgraphs(struct percept_model *model, struct graph *graph, const struct node *node,
+                           struct percept_err *err);
+
+static bool fold_part(struct percept_model *model, struct graph *graph, struct percept_err *err)
+{
+    struct part *part = model_add_part(model, graph);
+    if (!part)
+        return err_set(err, ERR_MEMORY, "out of memory while checking the network");
+    for (int i = 0; i < graph->n_nodes; i++) {
+        struct node_ctx *ctx = &part->ctx[i];
+        if (!fold_subgraphs(model, graph, ctx->node, err) || !ctx->node->op->rule->check(ctx, err) ||
+            !fold_node(model, ctx, err))
+            return false;
+    }
+    return true;
+}
+
+/* Bodies see the constants of the graph around them. */
+static bool fold_subgraphs(struct percept_model *model, struct graph *graph, const struct node *node,
+                           struct percept_err *err)
+{
+    for (int a = 0; a < node->n_attr; a++) {
+        struct graph *body = node->attrs[a].graph;
+        if (!body)
+            continue;
+        for (int v = 0; v < body->n_values; v++) {
+            int outer = body->values[v].outer;
+            if (outer >= 0) {
+                body->values[v].constant = graph->values[outer].constant;
+                body->values[v].aligned = graph->values[outer].aligned;
+            }
+        }
+        if (!fold_part(model, body, err))
+            return false;
+    }
+    return true;
+}
+
+bool fold_graph(struct percept_model *model, struct graph *graph, struct percept_err *err)
+{
+    struct missing missing = {.n = 0};
+    find_operators(graph, &missing);
+    if (missing.n)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the model needs %s that this version does not have: %s (see "
+                       "`perceptd --operators` for those it has)",
+                       missing.n == 1 ? "an operator" : "operators", missing.text);
+    return fold_part(model, graph, err);
+}
+
+static bool passes_through(const struct graph *graph, const struct node *node)
+{
+    bool named = bytes_is(node->op_type, "Identity") ||
+                 (bytes_is(node->op_type, "Dropout") && node->n_in == 1);
+    if (node->dead || !named || bytes_size(node->domain) || node->n_in < 1 || node->out[0] < 0)
+        return false;
+    for (int o = 1; o < node->n_out; o++)
+        if (node->out[o] >= 0)
+            return false;
+    for (int o = 0; o < graph->n_outputs; o++)
+        if (graph->outputs[o] == node->out[0])
+            return false;
+    return true;
+}
+
+/* Values that bodies read keep their producers. */
+static void mark_captured(const struct graph *graph, bool *captured)
+{
+    for (int i = 0; i < graph->n_nodes; i++)
+        for (int a = 0; a < graph->nodes[i].n_attr; a++) {
+            const struct graph *body = graph->nodes[i].attrs[a].graph;
+            for (int v = 0; body && v < body->n_values; v++)
+                if (body->values[v].outer >= 0)
+                    captured[body->values[v].outer] = true;
+        }
+}
+
+bool fold_identities(struct graph *graph, struct arena *arena, struct percept_err *err)
+{
+    int *source = arena_array(arena, (size_t)graph->n_values + 1, sizeof *source);
+    bool *captured = arena_array(arena, (size_t)graph->n_values + 1, sizeof *captured);
+    if (!source || !captured)
+        return err_set(err, ERR_MEMORY, "out of memory while folding the network");
+    mark_captured(graph, captured);
+    for (int v = 0; v < graph->n_values; v++)
+        source[v] = v;
+    for (int i = 0; i < graph->n_nodes; i++) { /* topological order: chains resolve by themselves */
+        struct node *node = &graph->nodes[i];
+        for (int k = 0; k < node->n_in; k++)
+            if (node->in[k] >= 0)
+                node->in[k] = source[node->in[k]];
+        if (passes_through(graph, node) && !captured[node->out[0]]) {
+            source[node->out[0]] = node->in[0];
+            node->dead = true;
+        }
+    }
+    return true;
+}
+
+void fold_unused(struct graph *graph)
+{
+    graph_count_uses(graph);
+    for (int i = graph->n_nodes - 1; i >= 0; i--) {
+        struct node *node = &graph->nodes[i];
+        bool read = node->dead;
+        for (int o = 0; o < node->n_out && !read; o++)
+            read = node->out[o] >= 0 && graph->values[node->out[o]].n_uses > 0;
+        if (read)
+            continue;
+        node->dead = true;
+        for (int k = 0; k < node->n_in; k++)
+            if (node->in[k] >= 0)
+                graph->values[node->in[k]].n_uses--;
+    }
+}

@@ -1,0 +1,41 @@
+/*
+ * model.h - what an open model is, for the files of the engine. Immutable once percept_open returns.
+ *
+ * A model has one part per graph: the main graph, and the bodies of If, Loop and Scan. A part's arrays
+ * run along its graph's nodes.
+ */
+#ifndef ENGINE_MODEL_H
+#define ENGINE_MODEL_H
+
+#include "base/region.h"
+#include "graph/graph.h"
+#include "op/op.h"
+
+struct part {
+    struct part *next;
+    struct graph *graph;
+    struct node_ctx *ctx;  /* [n_nodes] */
+    const void **packed;   /* [n_nodes]: in the region, NULL where nothing is packed */
+};
+
+struct percept_model {
+    struct arena arena; /* graph, attributes, names, what operators keep */
+    struct arena load;  /* copies of tensors that packing reads; freed when the region is there */
+    struct onnx_model onnx;
+    const struct kernels *kernels;
+    enum precision precision;
+    size_t memory_limit_bytes;
+    int members;        /* most threads that work on one step */
+    struct part *parts; /* the main graph's first */
+    struct region *region;
+    int n_inputs, n_outputs;
+    struct percept_io *inputs, *outputs;
+    struct percept_description description;
+};
+
+/* Appends a part for the graph; NULL when memory is short. */
+struct part *model_add_part(struct percept_model *model, struct graph *graph);
+
+const struct part *model_part(const struct percept_model *model, const struct graph *graph);
+
+#endif

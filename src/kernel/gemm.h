@@ -1,0 +1,191 @@
+/*
+ * gemm.h - c[m][n] = epilogue(a[m][k] b[k][n]) with b packed once, when a model is opened.
+ *
+ * Packed b is a row of panels, each two vectors wide and k high, the last filled up with zeros:
+ *
+ *     panel 0                          panel 1
+ *     b[0][0 .. 2W) b[1][0 .. 2W) ...  b[0][2W .. 4W) b[1][2W .. 4W) ...
+ *
+ * A tile is `rows` rows of a against `panels` panels: rows x panels x 2 accumulators that live in
+ * registers for all of k. Full tiles are GEMM_ROWS x 1; where m leaves fewer rows (a vector times a
+ * matrix is the common case of serving) a tile takes more panels instead, so that there are always
+ * about as many independent chains as hide the latency of a multiply-add. Whatever the tile, an element
+ * is one chain over k ascending: bits depend neither on m nor on how columns were split.
+ *
+ * Loops: panels in groups that stay in the second cache, within a group all rows, within those the
+ * panels.
+ */
+#ifndef KERNEL_GEMM_H
+#define KERNEL_GEMM_H
+
+#include "kernel/kernel.h"
+#include "kernel/map.h"
+#include "kernel/vec.h"
+
+enum {
+    PANEL = 2 * WIDTH,         /* columns */
+    GEMM_PANELS = 4,           /* at most, in a tile of few rows */
+    GEMM_GROUP_BYTES = 1 << 19 /* of packed b, to be met again by the next rows */
+};
+
+static size_t gemm_pack_bytes(int64_t k, int64_t n)
+{
+    return (size_t)((n + PANEL - 1) / PANEL * PANEL) * (size_t)k * sizeof(float);
+}
+
+/* A float at any address. */
+INLINED float float_at(const char *raw, int64_t index)
+{
+    float x;
+    memcpy(&x, raw + index * (int64_t)sizeof x, sizeof x);
+    return x;
+}
+
+static void gemm_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
+                      int64_t stride_n, const float *scale)
+{
+    float *to = packed;
+    for (int64_t j = 0; j < n; j += PANEL)
+        for (int64_t i = 0; i < k; i++, to += PANEL) {
+            const int64_t columns = n - j < PANEL ? n - j : PANEL;
+            for (int64_t lane = 0; lane < columns; lane++) {
+                float x = float_at(b, i * stride_k + (j + lane) * stride_n);
+                to[lane] = scale ? x * scale[j + lane] : x;
+            }
+            for (int64_t lane = columns; lane < PANEL; lane++)
+                to[lane] = 0;
+        }
+}
+
+/* One call's arguments, as the tiles need them. */
+struct gemm_call {
+    const float *a;
+    int64_t lda;
+    const float *packed;
+    float *c;
+    int64_t ldc, n, k;
+    const struct epilogue *epilogue;
+    struct bounds bounds;
+};
+
+/* Accumulators to memory: bias, residual, activation. */
+INLINED void gemm_finish(const struct gemm_call *call, int rows, int vectors, const vec *sums,
+                         int64_t row, int64_t column)
+{
+    const struct epilogue *epilogue = call->epilogue;
+    const vec low = splat(call->bounds.low), high = splat(call->bounds.high);
+    const int64_t wanted = call->n - column;
+    UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const int64_t rest = wanted - v * WIDTH;
+        if (rest <= 0)
+            break;
+        const vec bias = epilogue->bias ? load_some(epilogue->bias + column + v * WIDTH, rest) : splat(0);
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            const int64_t at = (row + r) * call->ldc + column + v * WIDTH;
+            vec y = epilogue->bias ? sums[r * vectors + v] + bias : sums[r * vectors + v];
+            if (epilogue->residual)
+                y += load_some(epilogue->residual + at, rest);
+            if (call->bounds.used)
+                y = clamp(y, low, high);
+            store_some(call->c + at, y, rest);
+        }
+    }
+    if (!call->bounds.later)
+        return;
+    const int64_t length = wanted < vectors * WIDTH ? wanted : vectors * WIDTH;
+    for (int r = 0; r < rows; r++)
+        activate(epilogue, call->c + (row + r) * call->ldc + column, length);
+}
+
+/* All of k for `rows` rows and `panels` panels: both are constants wherever this is inlined. */
+INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64_t row, int64_t column)
+{
+    const int vectors = 2 * panels;
+    const int64_t k = call->k, lda = call->lda, panel_step = k * PANEL;
+    const float *a = call->a + row * lda;
+    const float *b = call->packed + column * k;
+    vec sums[2 * GEMM_ROWS];
+    UNROLL
+    for (int i = 0; i < rows * vectors; i++)
+        sums[i] = splat(0);
+    for (int64_t i = 0; i < k; i++, b += PANEL) {
+        vec w[2 * GEMM_PANELS];
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            w[v] = load(b + v / 2 * panel_step + v % 2 * WIDTH);
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            const vec x = splat(a[r * lda + i]);
+            UNROLL
+            for (int v = 0; v < vectors; v++)
+                sums[r * vectors + v] = x * w[v] + sums[r * vectors + v];
+        }
+    }
+    gemm_finish(call, rows, vectors, sums, row, column);
+}
+
+/* Panels that a tile of few rows takes at once: what fits beside the weights and a broadcast. */
+INLINED int gemm_panels(int rows)
+{
+    const int registers = MANY_REGISTERS ? 32 : 16;
+    const int fit = rows == 1 ? GEMM_PANELS : (registers - 1) / (2 * (rows + 1));
+    return fit > GEMM_PANELS ? GEMM_PANELS : fit > 1 ? fit : 1;
+}
+
+INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int64_t from, int64_t to)
+{
+    const int panels = gemm_panels(rows);
+    int64_t column = from;
+    for (; panels > 1 && to - column > (panels - 1) * PANEL; column += panels * PANEL)
+        gemm_tile(call, rows, panels, row, column);
+    for (; column < to; column += PANEL)
+        gemm_tile(call, rows, 1, row, column);
+}
+
+/* One block of rows over columns [from, to). */
+static void gemm_block(const struct gemm_call *call, int64_t rows, int64_t row, int64_t from, int64_t to)
+{
+    switch (rows) {
+#define CASE(ROWS)                                                                                 \
+    case ROWS:                                                                                     \
+        gemm_rows(call, ROWS, row, from, to);                                                      \
+        break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if MANY_REGISTERS
+        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#endif
+#undef CASE
+    default:
+        break;
+    }
+}
+
+static void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed,
+                 float *c, int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to)
+{
+    const struct gemm_call call = {.a = a,
+                                   .lda = lda,
+                                   .packed = packed,
+                                   .c = c,
+                                   .ldc = ldc,
+                                   .n = n,
+                                   .k = k,
+                                   .epilogue = epilogue,
+                                   .bounds = bounds_of(epilogue)};
+    const int64_t panel_bytes = (k > 0 ? k : 1) * PANEL * (int64_t)sizeof(float);
+    const int64_t panels = GEMM_GROUP_BYTES / panel_bytes;
+    const int64_t group = m <= GEMM_ROWS ? n_to - n_from : PANEL * (panels > 4 ? panels : 4);
+    const int64_t blocks = (m + GEMM_ROWS - 1) / GEMM_ROWS;
+    for (int64_t from = n_from; from < n_to; from += group) {
+        const int64_t to = n_to - from < group ? n_to : from + group;
+        /* blocks of nearly equal height: 13 rows are 7 and 6, not 12 and a lonely one */
+        for (int64_t i = 0; i < blocks; i++) {
+            const int64_t row = m * i / blocks;
+            gemm_block(&call, m * (i + 1) / blocks - row, row, from, to);
+        }
+    }
+}
+
+#endif

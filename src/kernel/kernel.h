@@ -1,0 +1,217 @@
+/*
+ * kernel.h - arithmetic on pointers: one struct of functions per instruction set, a "row".
+ *
+ * A row is one compilation of kernels.c: base (whatever the compiler targets by default), v3 (AVX2 +
+ * FMA), v4 (AVX-512). pick.c names the best one the CPU runs. All rows have the same functions and the
+ * same contracts; only `width`, the number of floats in a vector, and the private layouts of packed
+ * weights differ. Who packs, runs: pack_bytes, pack and run of a kind come from the same row.
+ *
+ * Contracts, for all functions here:
+ *   - Kernels cannot fail, allocate or block: the caller has checked everything.
+ *   - Buffers have 64 readable bytes after their end (arenas and regions see to it). No kernel writes
+ *     past the end. Pointers to floats are 4-byte aligned unless a parameter is said to be raw bytes.
+ *   - Outputs may be the same buffer as an input only where it is said.
+ *   - The bits of an output element depend on its own inputs, the weights and the row alone: never on
+ *     how many rows, pixels or items are computed together or where a range [from, to) was cut. So
+ *     every element has one order of summation: k ascending, one fused multiply-add each (where the
+ *     row has one), in a single chain, wherever in a tile it lies.
+ *
+ * Pictures: LAYOUT_BLOCKED stores [N][C] maps in blocks of `width` channels:
+ *
+ *     [N][ceil(C/width)][spatial ...][width]
+ *
+ * Lanes past C hold anything; no kernel lets them reach a lane below C (they are not multiplied by
+ * zero weights either: anything may be NaN). LAYOUT_PLAIN is ONNX's own order.
+ */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- epilogues: what happens to an accumulator before it is stored ------------------------------ */
+
+enum activation {
+    ACT_NONE = 0,
+    ACT_RELU,        /* max(x, 0) */
+    ACT_CLIP,        /* min(max(x, alpha), beta) */
+    ACT_LEAKY,       /* x < 0 ? alpha x : x */
+    ACT_SIGMOID,     /* 1 / (1 + exp(-x)) */
+    ACT_TANH,
+    ACT_HARDSIGMOID, /* max(0, min(1, alpha x + beta)) */
+    ACT_HARDSWISH,   /* x max(0, min(1, x/6 + 1/2)) */
+    ACT_SILU,        /* x sigmoid(x) */
+    ACT_COUNT
+};
+
+/* out = act(sum + bias[n] + residual); for a matrix n is the column, for a picture the channel. */
+struct epilogue {
+    const float *bias;     /* [n] or NULL */
+    const float *residual; /* laid out as the output, or NULL; may be the output itself */
+    enum activation act;
+    float alpha, beta;
+};
+
+/* --- element by element -------------------------------------------------------------------------- */
+
+/* alpha and beta of those that have any: LEAKY, ELU, CELU, THRESHOLDED_RELU alpha; CLIP alpha = low,
+ * beta = high; SELU alpha, beta = gamma; HARDSIGMOID alpha, beta; SHRINK alpha = lambd, beta = bias.
+ * RELU, CLIP, MIN and MAX keep a NaN. */
+enum unary {
+    UNARY_ABS, UNARY_NEG, UNARY_RELU, UNARY_LEAKY, UNARY_CLIP, UNARY_ELU, UNARY_SELU, UNARY_CELU,
+    UNARY_EXP, UNARY_LOG, UNARY_SQRT, UNARY_RECIPROCAL, UNARY_SIGMOID, UNARY_TANH, UNARY_HARDSIGMOID,
+    UNARY_HARDSWISH, UNARY_SILU, UNARY_SOFTPLUS, UNARY_SOFTSIGN, UNARY_MISH, UNARY_ERF, UNARY_GELU,
+    UNARY_GELU_TANH, UNARY_THRESHOLDED_RELU, UNARY_SHRINK, UNARY_FLOOR, UNARY_CEIL, UNARY_ROUND,
+    UNARY_SIGN, UNARY_SIN, UNARY_COS, UNARY_TAN, UNARY_ASIN, UNARY_ACOS, UNARY_ATAN, UNARY_SINH,
+    UNARY_COSH, UNARY_ASINH, UNARY_ACOSH, UNARY_ATANH, UNARY_COPY,
+    UNARY_COUNT
+};
+
+/* PRELU: a < 0 ? a b : a. FMOD has the sign of a (C), MOD that of b (Python). */
+enum binary {
+    BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV, BINARY_MIN, BINARY_MAX, BINARY_POW, BINARY_PRELU,
+    BINARY_FMOD, BINARY_MOD,
+    BINARY_COUNT
+};
+
+enum reduce {
+    REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM_SQUARE, REDUCE_L1,
+    REDUCE_COUNT
+};
+
+/* --- convolution ---------------------------------------------------------------------------------- */
+
+/*
+ * Geometry of a convolution over up to three spatial axes; missing ones have in = out = kernel = 1.
+ * Axis 2 is the innermost (width). With `transposed`, weights run from input to output pixels
+ * (ConvTranspose): out = (in - 1) stride - pad_begin - pad_end + dilation (kernel - 1) + 1 + extra.
+ */
+struct conv_shape {
+    int64_t group;
+    int64_t in_channels, out_channels; /* of all groups */
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3]; /* pad: at the beginning */
+    bool transposed;
+    bool in_plain;  /* the input picture is LAYOUT_PLAIN, not LAYOUT_BLOCKED */
+};
+
+/* --- pooling -------------------------------------------------------------------------------------- */
+
+struct pool_shape {
+    int64_t channels; /* N times channel blocks are the caller's loop: see pool() */
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3];
+    bool average;           /* else maximum */
+    bool count_include_pad; /* average: the divisor counts padding */
+};
+
+struct kernels {
+    const char *name; /* "base", "v3", "v4" */
+    int width;        /* floats in a vector; channels in a block */
+
+    /* --- matrices: c[m][n] = epilogue(a[m][k] b[k][n]), b constant and packed ------------------- */
+
+    size_t (*gemm_pack_bytes)(int64_t k, int64_t n);
+    /* b is raw bytes (no alignment): element (k, n) at b + 4 * (k * stride_k + n * stride_n).
+     * scale: [n] or NULL, multiplied into column n. */
+    void (*gemm_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
+                      int64_t stride_n, const float *scale);
+    /* Rows of c at distance ldc, of a at lda; the residual is laid out as c. Splits by rows of a and
+     * by gemm_step columns: computes rows [0, m) and columns [n_from, n_to) of the n packed ones;
+     * n_from is a multiple of gemm_step, n_to too or n. */
+    int64_t gemm_step;
+    void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed,
+                 float *c, int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to);
+
+    /* --- pictures --------------------------------------------------------------------------------- */
+
+    /* Which algorithm runs this shape: an index into this row's table, a pure function of the shape
+     * (not of batch, height and width). conv_name tells it, for profiles. */
+    int (*conv_choose)(const struct conv_shape *shape);
+    const char *(*conv_name)(int algorithm);
+    size_t (*conv_pack_bytes)(int algorithm, const struct conv_shape *shape);
+    /* weights: raw bytes, [out][in/group][kernel ...] (transposed: [in][out/group][kernel ...]);
+     * scale: [out_channels] or NULL, multiplied into each output channel (a folded BatchNorm). */
+    void (*conv_pack)(int algorithm, const struct conv_shape *shape, void *packed,
+                      const void *weights, const float *scale);
+    /* Scratch that one caller of conv_run needs. */
+    size_t (*conv_scratch_bytes)(int algorithm, const struct conv_shape *shape);
+    /* Number of independent units of work in one item; conv_run computes units [from, to) of one item.
+     * input: one item, layout as shape->in_plain says; output and residual: one item, LAYOUT_BLOCKED.
+     * epilogue->bias: [out_channels]. */
+    int64_t (*conv_units)(int algorithm, const struct conv_shape *shape);
+    void (*conv_run)(int algorithm, const struct conv_shape *shape, const float *input,
+                     const void *packed, float *output, const struct epilogue *epilogue, void *scratch,
+                     int64_t from, int64_t to);
+
+    /* One item (or several as more channels): [channels][pixels] <-> blocks of width channels. */
+    void (*block)(float *blocked, const float *plain, int64_t channels, int64_t pixels);
+    void (*unblock)(float *plain, const float *blocked, int64_t channels, int64_t pixels);
+
+    /* Pools maps [from, to): a map is one channel block (blocked: `lanes` = width) or one channel
+     * (plain: lanes = 1) of in[0]*in[1]*in[2] pixels. Maxima propagate NaN; empty windows give -inf, or
+     * 0/0 for an average. */
+    void (*pool)(const struct pool_shape *shape, int lanes, const float *input, float *output,
+                 int64_t from, int64_t to);
+
+    /* --- element by element: y may be x (and a or b) ---------------------------------------------- */
+
+    void (*unary)(enum unary op, float *y, const float *x, int64_t n, float alpha, float beta);
+    void (*binary)(enum binary op, float *y, const float *a, const float *b, int64_t n);
+    /* one side is a single number */
+    void (*binary_scalar)(enum binary op, float *y, const float *a, float b, int64_t n);
+    void (*scalar_binary)(enum binary op, float *y, float a, const float *b, int64_t n);
+    /* y[i][j] = a[i][j] op b[j], j the lane of a block: pixels x width with a [width] operand */
+    void (*binary_lanes)(enum binary op, float *y, const float *a, const float *b, int64_t pixels);
+    /* y = x scale + shift */
+    void (*affine)(float *y, const float *x, float scale, float shift, int64_t n);
+    void (*affine_lanes)(float *y, const float *x, const float *scale, const float *shift,
+                         int64_t pixels);
+    void (*fill)(float *y, float value, int64_t n);
+
+    /* --- along an axis ---------------------------------------------------------------------------- */
+
+    /* x is [n][inner]; y[inner] = reduction over n; inner = 1 is the contiguous case. The order of
+     * summation is fixed by n and inner alone. */
+    void (*reduce)(enum reduce op, float *y, const float *x, int64_t n, int64_t inner);
+    /* Softmax or its logarithm of [n][inner] over n; y may be x. */
+    void (*softmax)(float *y, const float *x, int64_t n, int64_t inner, bool logarithm);
+    /* mean and 1/sqrt(variance + epsilon) of n values, two passes */
+    void (*moments)(const float *x, int64_t n, float epsilon, float *mean, float *inverse);
+
+    /* --- recurrent steps: `rows` items of `hidden` units ------------------------------------------
+     * gates: pre-activations, rows at distance ld: LSTM [i o f c][hidden], GRU [z r h][hidden],
+     * ONNX's order, biases already added. Only the default activations; others are the op's loop. */
+    /* c and h are [rows][hidden], updated in place; peephole [i o f][hidden] or NULL; clip <= 0: none */
+    void (*lstm_step)(int64_t rows, int64_t hidden, const float *gates, int64_t ld, float *h, float *c,
+                      const float *peephole, float clip, bool input_forget);
+    /* GRU, first half: z and r in place (sigmoid), and reset_h = r * h [rows][hidden] */
+    void (*gru_gates)(int64_t rows, int64_t hidden, float *gates, int64_t ld, const float *h,
+                      float *reset_h, float clip);
+    /* GRU, second half: n = tanh(gates h part); h = (1 - z) n + z h */
+    void (*gru_step)(int64_t rows, int64_t hidden, const float *gates, int64_t ld, float *h, float clip);
+};
+
+/* The rows compiled in; NULL-ended in pick.c. On a processor other than x86-64 only base exists. */
+extern const struct kernels kernels_base;
+#ifdef __x86_64__
+extern const struct kernels kernels_v3;
+extern const struct kernels kernels_v4;
+#endif
+
+/* The best row this CPU and system run. */
+const struct kernels *pick_best(void);
+/* The row of this name if it exists and this CPU runs it, else NULL. */
+const struct kernels *pick_named(const char *name);
+/* Names of the rows this CPU runs, best first, NULL-ended. */
+const char *const *pick_names(void);
+/* All rows that were compiled in, best first, NULL-ended. */
+const struct kernels *const *pick_all(void);
+bool pick_runs(const struct kernels *row);
+
+/* blas.c: c[m][n] = alpha a b + beta c, both sides known only at run time, row-major; one call per
+ * item, never with a batch folded into m (the library's bits differ with m). */
+void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+               const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+               int64_t ldc);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * kernels.c - one row: all kernels, compiled for one instruction set.
+ *
+ * The build compiles this file once per row with -DKERNELS_ROW=base (no -march), v3 (x86-64-v3) or v4
+ * (x86-64-v4, 512-bit vectors), and with -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+ * -fno-lto. All functions are static; the object exports the one symbol kernels_<row>. The same
+ * arithmetic everywhere, so a row differs from another in rounding only: by the number of partial sums
+ * and by whether multiply and add are one operation.
+ *
+ * Stateless: any thread may call any function at any time on buffers it owns.
+ */
+#include "kernel/kernel.h"
+
+#include "kernel/accumulate.h"
+#include "kernel/convolve.h"
+#include "kernel/gemm.h"
+#include "kernel/map.h"
+#include "kernel/recur.h"
+#include "kernel/transpose.h"
+#include "kernel/window.h"
+
+#ifndef KERNELS_ROW
+#define KERNELS_ROW base
+#endif
+
+#define PASTE(A, B) A##B
+#define ROW_SYMBOL(ROW) PASTE(kernels_, ROW)
+#define TEXT(A) #A
+#define ROW_NAME(ROW) TEXT(ROW)
+
+const struct kernels ROW_SYMBOL(KERNELS_ROW) = {
+    .name = ROW_NAME(KERNELS_ROW),
+    .width = WIDTH,
+    .gemm_pack_bytes = gemm_pack_bytes,
+    .gemm_pack = gemm_pack,
+    .gemm_step = PANEL,
+    .gemm = gemm,
+    .conv_choose = conv_choose,
+    .conv_name = conv_name,
+    .conv_pack_bytes = conv_pack_bytes,
+    .conv_pack = conv_pack,
+    .conv_scratch_bytes = conv_scratch_bytes,
+    .conv_units = conv_units,
+    .conv_run = conv_run,
+    .block = block,
+    .unblock = unblock,
+    .pool = pool,
+    .unary = unary,
+    .binary = binary,
+    .binary_scalar = binary_scalar,
+    .scalar_binary = scalar_binary,
+    .binary_lanes = binary_lanes,
+    .affine = affine,
+    .affine_lanes = affine_lanes,
+    .fill = fill,
+    .reduce = reduce,
+    .softmax = softmax,
+    .moments = moments,
+    .lstm_step = lstm_step,
+    .gru_gates = gru_gates,
+    .gru_step = gru_step,
+};

@@ -1,0 +1,327 @@
+/*
+ * vec.h - the one vector type, and the only file of a row that knows instruction sets.
+ *
+ * The compiler's flags choose the width: 16 floats with AVX-512, 8 with AVX, else 4. Everything is
+ * GCC's vector extension, so gcc and clang make the instructions; a * b + c becomes one fused
+ * multiply-add where the target has it (-ffp-contract=fast). No -ffast-math: NaN and infinities behave,
+ * and comparisons with NaN are false, which the selections below are written for.
+ *
+ * The elementary functions are range reduction and a polynomial. Errors against the exact value,
+ * measured over all of float's range: exp 1 ulp, log 1, tanh 2, sigmoid 2, erf 2, sin and cos 2 (up to
+ * |x| = 8192; lanes beyond ask libm). All are right for infinities, NaN, denormals and -0. A lane's
+ * result depends on that lane alone, so tails may run on a padded copy.
+ *
+ * Everything is static: vector types never cross a function with external linkage.
+ */
+#ifndef KERNEL_VEC_H
+#define KERNEL_VEC_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+enum { WIDTH = 16 };
+#elif defined(__AVX__)
+enum { WIDTH = 8 };
+#else
+enum { WIDTH = 4 };
+#endif
+
+/* Tiles are cut from the register file: GEMM_ROWS x 2 or CONV_PIXELS x 2 accumulators, two vectors of
+ * weights and a broadcast. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+enum { GEMM_ROWS = 12, CONV_PIXELS = 14 };
+#define MANY_REGISTERS 1
+#else
+enum { GEMM_ROWS = 6, CONV_PIXELS = 6 };
+#define MANY_REGISTERS 0
+#endif
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+
+/* For bodies whose constant arguments must vanish: each use is compiled for its own constants. */
+#define INLINED static inline __attribute__((always_inline))
+
+typedef float vec __attribute__((vector_size(sizeof(float) * WIDTH)));
+typedef int32_t ivec __attribute__((vector_size(sizeof(float) * WIDTH)));
+typedef uint32_t uvec __attribute__((vector_size(sizeof(float) * WIDTH)));
+
+INLINED vec load(const float *from)
+{
+    vec v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+INLINED void store(float *to, vec v)
+{
+    memcpy(to, &v, sizeof v);
+}
+
+INLINED vec splat(float x)
+{
+    return x - (vec){0};
+}
+
+/* The first n lanes; the others are zero. */
+INLINED vec load_part(const float *from, int64_t n)
+{
+    vec v = {0};
+    memcpy(&v, from, (size_t)n * sizeof *from);
+    return v;
+}
+
+INLINED void store_part(float *to, vec v, int64_t n)
+{
+    memcpy(to, &v, (size_t)n * sizeof *to);
+}
+
+/* Loads a vector of which `n` lanes are wanted, which may be more than there are. */
+INLINED vec load_some(const float *from, int64_t n)
+{
+    return n >= WIDTH ? load(from) : load_part(from, n);
+}
+
+/* Stores a vector of which `n` lanes are wanted, which may be more than there are. */
+INLINED void store_some(float *to, vec v, int64_t n)
+{
+    if (n >= WIDTH)
+        store(to, v);
+    else
+        store_part(to, v, n);
+}
+
+INLINED vec select(ivec mask, vec yes, vec no)
+{
+    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
+}
+
+INLINED ivec is_nan(vec x)
+{
+    return (ivec)(x != x);
+}
+
+/* min(max(x, low), high); a NaN stays. */
+INLINED vec clamp(vec x, vec low, vec high)
+{
+    x = select((ivec)(x < low), low, x);
+    return select((ivec)(x > high), high, x);
+}
+
+/* Extremes that propagate NaN from either side. */
+INLINED vec maximum(vec a, vec b)
+{
+    return select((ivec)(a > b) | is_nan(a), a, b);
+}
+
+INLINED vec minimum(vec a, vec b)
+{
+    return select((ivec)(a < b) | is_nan(a), a, b);
+}
+
+INLINED vec absolute(vec x)
+{
+    return (vec)((ivec)x & 0x7fffffff);
+}
+
+/* magnitude's bits with sign's sign; magnitude is not negative */
+INLINED vec with_sign(vec magnitude, vec sign)
+{
+    return (vec)((uvec)magnitude | ((uvec)sign & 0x80000000u));
+}
+
+/* Lane by lane through a scalar function: for the rare ones, which libm knows better. */
+INLINED vec each_lane(float (*f)(float), vec x)
+{
+    float lanes[WIDTH];
+    memcpy(lanes, &x, sizeof x);
+    for (int i = 0; i < WIDTH; i++)
+        lanes[i] = f(lanes[i]);
+    return load(lanes);
+}
+
+INLINED vec square_root(vec x)
+{
+    vec y = x;
+    UNROLL
+    for (int i = 0; i < WIDTH; i++)
+        y[i] = __builtin_sqrtf(x[i]);
+    return y;
+}
+
+/* To a whole number, half to even. Above 2^23 all floats are whole; adding 1.5 2^23 rounds the rest. */
+INLINED vec round_even(vec x)
+{
+    const vec magic = splat(8388608.0f);
+    vec size = absolute(x);
+    vec rounded = with_sign((size + magic) - magic, x);
+    return select((ivec)(size < magic), rounded, x);
+}
+
+INLINED vec round_down(vec x)
+{
+    vec near = round_even(x);
+    vec less = near - select((ivec)(near > x), splat(1), splat(0));
+    return with_sign(absolute(less), select((ivec)(less == 0), x, less));
+}
+
+INLINED vec round_up(vec x)
+{
+    return -round_down(-x);
+}
+
+/* 2^n for -126 <= n <= 127 */
+INLINED vec power_of_two(ivec n)
+{
+    return (vec)((n + 127) << 23);
+}
+
+INLINED vec exponential(vec x)
+{
+    const vec magic = splat(12582912.0f); /* 1.5 * 2^23: its low bits count units */
+    x = clamp(x, splat(-104.0f), splat(89.0f));
+    vec shifted = x * 1.44269504088896341f + magic;
+    vec n = shifted - magic;
+    vec r = x - n * 0.693359375f;
+    r = r - n * -2.12194440054690583e-4f;
+    vec p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    vec y = p * (r * r) + r + 1.0f;
+    /* in two halves, so that results may be denormal or infinite */
+    ivec whole = (ivec)shifted - (ivec)magic;
+    whole &= ~is_nan(x);
+    ivec half = whole >> 1;
+    return y * power_of_two(half) * power_of_two(whole - half);
+}
+
+INLINED vec logarithm(vec x)
+{
+    const vec smallest = splat(1.17549435e-38f);
+    ivec tiny = (ivec)(x < smallest);
+    vec scaled = select(tiny, x * 8388608.0f, x);
+    /* m in [sqrt(1/2), sqrt(2)), x = m 2^e */
+    ivec bits = (ivec)scaled - 0x3f3504f3;
+    ivec e = (bits >> 23) - (tiny & 23);
+    vec m = (vec)((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
+    vec n = __builtin_convertvector(e, vec);
+    vec z = m * m;
+    vec p = splat(7.0376836292e-2f);
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    vec y = p * m * z + n * -2.12194440e-4f;
+    y = y - 0.5f * z;
+    vec result = m + y + n * 0.693359375f;
+    result = select((ivec)(x == INFINITY) | is_nan(x), x, result);
+    result = select((ivec)(x == 0), splat(-INFINITY), result);
+    return select((ivec)(x < 0), splat(NAN), result);
+}
+
+INLINED vec sigmoid(vec x)
+{
+    vec e = exponential(-absolute(x)); /* at most 1: nothing overflows */
+    vec top = select((ivec)(x < 0), e, splat(1));
+    return top / (e + 1.0f);
+}
+
+INLINED vec hyperbolic_tangent(vec x)
+{
+    vec size = absolute(x);
+    vec z = x * x;
+    vec p = splat(-5.70498872745e-3f);
+    p = p * z + 2.06390887954e-2f;
+    p = p * z - 5.37397155531e-2f;
+    p = p * z + 1.33314422036e-1f;
+    p = p * z - 3.33332819422e-1f;
+    vec small = p * z * x + x;
+    vec large = 1.0f - 2.0f / (exponential(size + size) + 1.0f);
+    return select((ivec)(size < 0.625f), small, with_sign(large, x));
+}
+
+/* Near zero x P(x^2); from 1 on 1 - exp(Q(x)), Q approximating log(erfc) as far as float sees it. */
+INLINED vec error_function(vec x)
+{
+    vec size = absolute(x);
+    vec z = x * x;
+    vec p = splat(7.87587506e-5f);
+    p = p * z - 8.01686429e-4f;
+    p = p * z + 5.18908742e-3f;
+    p = p * z - 2.68542120e-2f;
+    p = p * z + 1.12835947e-1f;
+    p = p * z - 3.76126267e-1f;
+    p = p * z + 1.12837917f;
+    vec t = clamp(size, splat(1), splat(4));
+    vec q = splat(1.63715141e-6f);
+    q = q * t - 4.60580427e-5f;
+    q = q * t + 5.96805626e-4f;
+    q = q * t - 4.75959629e-3f;
+    q = q * t + 2.64211360e-2f;
+    q = q * t - 1.10080083e-1f;
+    q = q * t - 6.31826052e-1f;
+    q = q * t - 1.13023343f;
+    q = q * t + 3.20138050e-4f;
+    vec large = with_sign(1.0f - exponential(q), x);
+    return select((ivec)(size < 1.0f), p * x, large);
+}
+
+/* Sine of x (quarter 0) or cosine (quarter 1): x = n pi/2 + r with |r| <= pi/4. */
+INLINED vec sine_from(vec x, int quarter)
+{
+    const vec magic = splat(12582912.0f);
+    vec shifted = x * 0.636619772367581343f + magic;
+    vec n = shifted - magic;
+    vec r = x - n * 1.5703125f;
+    r = r - n * 4.837512969970703125e-4f;
+    r = r - n * 7.54978995489188216e-8f;
+    ivec turn = ((ivec)shifted - (ivec)magic) + quarter;
+    vec z = r * r;
+    vec s = splat(-1.9515295891e-4f);
+    s = s * z + 8.3321608736e-3f;
+    s = s * z - 1.6666654611e-1f;
+    s = s * z * r + r;
+    vec c = splat(2.443315711809948e-5f);
+    c = c * z - 1.388731625493765e-3f;
+    c = c * z + 4.166664568298827e-2f;
+    c = c * z * z - 0.5f * z + 1.0f;
+    vec y = select((ivec)((turn & 1) == 0), s, c);
+    return (vec)((ivec)y ^ ((turn & 2) << 30));
+}
+
+INLINED vec sine_or_cosine(vec x, int quarter, float (*exact)(float))
+{
+    vec y = sine_from(x, quarter);
+    ivec near = (ivec)(absolute(x) <= 8192.0f);
+    int64_t n_near = 0;
+    for (int i = 0; i < WIDTH; i++)
+        n_near += near[i] != 0;
+    return n_near == WIDTH ? y : select(near, y, each_lane(exact, x));
+}
+
+/* Lanes combined in a fixed tree. */
+INLINED float sum_lanes(vec x)
+{
+    float lanes[WIDTH];
+    store(lanes, x);
+    for (int step = WIDTH / 2; step > 0; step /= 2)
+        for (int i = 0; i < step; i++)
+            lanes[i] += lanes[i + step];
+    return lanes[0];
+}
+
+#endif

@@ -1,0 +1,607 @@
+/*
+ * matmul.c - Gemm and MatMul.
+ *
+ * A right side that is a constant is packed once ([bias][matrix 0][matrix 1]...; Gemm's alpha and a
+ * fused scale are multiplied into it) and multiplied by the row's own gemm, whose rows do not depend on
+ * how many there are. So the leading axes of the left side, of which the first may be a batch of
+ * strangers, are folded into rows only there. A right side known at run time only:
+ *
+ *   one matrix for all rows    packed into scratch, then as above
+ *   a matrix per item          OpenBLAS, one call per matrix and never more rows than the item has,
+ *                              because its last bits differ with m
+ *
+ * Gemm's C: a constant row becomes the bias, everything else is spread over the output first and added
+ * there as a residual. Integers and doubles go through plain loops (wrapping, as C's unsigned do).
+ *
+ * Work is split by columns when there are few rows (each core then reads its share of the weights), by
+ * rows when there are many. Thread: loader, then the session's holder with its team.
+ */
+#include "op/attr.h"
+#include "op/weights.h"
+
+#include <string.h>
+
+/* Rows from which on the weights are read often enough to split by rows. */
+#define MATMUL_MANY_ROWS 48
+/* Rows of one piece of work, a multiple of every row's register tile. */
+#define MATMUL_ROWS 24
+
+struct matmul {
+    bool gemm; /* else MatMul */
+    bool trans_a, trans_b;
+    float alpha, beta;
+    bool packed; /* the right side lives in the packed bytes */
+    bool bias;   /* Gemm's C does too, as a row */
+    bool has_c;
+    int64_t k, n, matrices; /* of the packed right side */
+    int rank;               /* of the constant right side */
+    const float *columns;   /* [n] alpha over and over, or NULL when it is 1 */
+    struct fused fused;
+};
+
+enum matmul_way { WAY_PACKED, WAY_LAID, WAY_BLAS, WAY_LOOPS, WAY_COUNT };
+
+struct matmul_plan {
+    enum matmul_way way;
+    int64_t m, n, k;
+    int64_t batch;                 /* products, each m x k by k x n */
+    const int64_t *items;          /* [batch][2] index of the matrix on the left, on the right, or NULL */
+    int64_t matrices;              /* on the right side */
+    bool spread;                   /* C is spread over the output */
+    int64_t c_row, c_column;       /* C: elements from row to row, column to column */
+    const float *columns;          /* as in struct matmul */
+    bool by_rows;
+    int64_t pieces;                /* of one product */
+    size_t a_at;                   /* of the turned left side in scratch */
+};
+
+/* ---- check ---------------------------------------------------------------------------------------- */
+
+static bool row_like(const struct tensor *c, int64_t n)
+{
+    if (c->dtype != PERCEPT_FLOAT || c->rank > 2)
+        return false;
+    const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
+    const int64_t rows = c->rank > 1 ? c->dims[0] : 1;
+    return rows == 1 && (columns == n || columns == 1);
+}
+
+/* alpha as gemm_pack wants it. */
+static bool alpha_columns(struct arena *arena, float alpha, int64_t n, const float **columns,
+                          struct percept_err *err)
+{
+    *columns = NULL;
+    if (alpha == 1)
+        return true;
+    float *filled = arena_array(arena, (size_t)n, sizeof *filled);
+    if (!filled)
+        return err_memory(err, "a Gemm's alpha", (size_t)n * sizeof *filled);
+    for (int64_t i = 0; i < n; i++)
+        filled[i] = alpha;
+    *columns = filled;
+    return true;
+}
+
+static bool check_constant(struct node_ctx *ctx, struct matmul *matmul, const struct tensor *b,
+                           struct percept_err *err)
+{
+    int64_t count;
+    const bool fits = tensor_count(b->rank, b->dims, &count);
+    if (b->dtype != PERCEPT_FLOAT || b->rank < 1 || !fits || count == 0)
+        return true;
+    const bool vector = b->rank == 1;
+    const int64_t last = b->dims[b->rank - 1];
+    matmul->rank = b->rank;
+    matmul->k = vector ? last : b->dims[b->rank - (matmul->trans_b ? 1 : 2)];
+    matmul->n = vector ? 1 : b->dims[b->rank - (matmul->trans_b ? 2 : 1)];
+    matmul->matrices = vector ? 1 : tensor_span(b, 0, b->rank - 2);
+    matmul->packed = true;
+    ctx->packed_inputs |= 2u;
+    const struct tensor *c = matmul->has_c ? weights_view(ctx, 2) : NULL;
+    if (c && row_like(c, matmul->n)) {
+        matmul->bias = true;
+        ctx->packed_inputs |= 4u;
+    }
+    return alpha_columns(ctx->arena, matmul->alpha, matmul->n, &matmul->columns, err);
+}
+
+static bool check_gemm(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct matmul *matmul = arena_alloc(ctx->arena, sizeof *matmul);
+    if (!matmul)
+        return err_memory(err, "a matrix product", sizeof *matmul);
+    *matmul = (struct matmul){.gemm = true, .fused = {.residual = -1}};
+    if (!op_arity(ctx, 2, 3, 1, err) || !attr_bool(ctx, "transA", false, &matmul->trans_a, err) ||
+        !attr_bool(ctx, "transB", false, &matmul->trans_b, err) ||
+        !attr_float(ctx, "alpha", 1, &matmul->alpha, err) ||
+        !attr_float(ctx, "beta", 1, &matmul->beta, err))
+        return false;
+    matmul->has_c = op_has_input(ctx->node, 2);
+    ctx->node->priv = matmul;
+    const struct tensor *b = weights_view(ctx, 1);
+    if (!b)
+        return true;
+    if (b->rank != 2)
+        return err_set(err, ERR_MODEL, OP_AT "B has rank %d; 2 works", OP_NODE(ctx->node), b->rank);
+    return check_constant(ctx, matmul, b, err);
+}
+
+static bool check_matmul(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct matmul *matmul = arena_alloc(ctx->arena, sizeof *matmul);
+    if (!matmul)
+        return err_memory(err, "a matrix product", sizeof *matmul);
+    *matmul = (struct matmul){.alpha = 1, .beta = 1, .fused = {.residual = -1}};
+    if (!op_arity(ctx, 2, 2, 1, err))
+        return false;
+    ctx->node->priv = matmul;
+    const struct tensor *b = weights_view(ctx, 1);
+    return !b || check_constant(ctx, matmul, b, err);
+}
+
+/* Columns are the channels of a Gemm. Of a MatMul they are not (its output may have any rank), but a
+ * vector that is added may still be as long as a row: the engine has seen that it is meant so. */
+static bool matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
+{
+    struct matmul *matmul = ctx->node->priv;
+    if (!matmul->packed || (!matmul->gemm && matmul->rank == 1))
+        return false;
+    if (fusion->kind == FUSE_AFFINE &&
+        (fusion->channels != matmul->n || (fusion->scale && (!matmul->gemm || matmul->columns))))
+        return false;
+    if (matmul->has_c && !matmul->bias && fusion->kind != FUSE_ACTIVATION)
+        return false; /* C is the residual already, and is not scaled by the weights' scale */
+    return weights_fuse(ctx, &matmul->fused, fusion);
+}
+
+/* ---- pack ----------------------------------------------------------------------------------------- */
+
+static size_t bias_bytes(const struct matmul *matmul, int64_t n)
+{
+    const bool any = matmul->bias || matmul->fused.shift;
+    return any ? weights_round((size_t)n * sizeof(float)) : 0;
+}
+
+static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
+{
+    return weights_round(kernels->gemm_pack_bytes(k, n));
+}
+
+static size_t matmul_pack_bytes(const struct node_ctx *ctx)
+{
+    const struct matmul *matmul = ctx->node->priv;
+    return matmul->packed ? bias_bytes(matmul, matmul->n) +
+                                matrix_bytes(ctx->kernels, matmul->k, matmul->n) *
+                                    (size_t)matmul->matrices
+                          : 0;
+}
+
+/* The matrices one after another. */
+static void lay_matrices(const struct matmul *matmul, const struct kernels *kernels, const void *b,
+                         const float *columns, int64_t matrices, int64_t k, int64_t n, char *to)
+{
+    const int64_t stride_k = matmul->trans_b ? 1 : n, stride_n = matmul->trans_b ? k : 1;
+    const size_t each = matrix_bytes(kernels, k, n);
+    for (int64_t i = 0; i < matrices; i++)
+        kernels->gemm_pack(to + each * (size_t)i,
+                           (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n, stride_k,
+                           stride_n, columns ? columns : matmul->fused.scale);
+}
+
+/* C of one number is spread over the row. */
+static void lay_bias(const struct matmul *matmul, const struct tensor *c, int64_t n, char *to)
+{
+    float *bias = (float *)(void *)to;
+    if (!c || tensor_elements(c) == n) {
+        weights_bias(bias, c ? c->data : NULL, &matmul->fused, matmul->beta, n);
+        return;
+    }
+    float one;
+    memcpy(&one, c->data, sizeof one);
+    for (int64_t i = 0; i < n; i++)
+        bias[i] = one;
+    weights_bias(bias, bias, &matmul->fused, matmul->beta, n);
+}
+
+static void matmul_pack(const struct node_ctx *ctx, void *packed)
+{
+    const struct matmul *matmul = ctx->node->priv;
+    if (!matmul->packed)
+        return;
+    const size_t n_bytes = bias_bytes(matmul, matmul->n);
+    if (n_bytes)
+        lay_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
+    lay_matrices(matmul, ctx->kernels, weights_view(ctx, 1)->data, matmul->columns, matmul->matrices,
+                 matmul->k, matmul->n, (char *)packed + n_bytes);
+}
+
+/* ---- shape ---------------------------------------------------------------------------------------- */
+
+static bool dtype_works(enum percept_dtype dtype)
+{
+    return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_INT32 ||
+           dtype == PERCEPT_INT64 || dtype == PERCEPT_UINT32 || dtype == PERCEPT_UINT64;
+}
+
+static bool whole(float x)
+{
+    return x > -1e6f && x < 1e6f && (float)(int)x == x;
+}
+
+static bool shape_dtypes(const struct step *step, struct percept_err *err)
+{
+    const struct matmul *matmul = step->priv;
+    const enum percept_dtype dtype = step->in[0]->dtype;
+    const bool fraction = dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE;
+    if (!dtype_works(dtype))
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "matrices of %s; float32, double and (u)int32/64 work",
+                       OP_NODE(step->node), tensor_dtype_name(dtype));
+    if (!fraction && (!whole(matmul->alpha) || !whole(matmul->beta)))
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "alpha and beta of an integer product must be whole numbers",
+                       OP_NODE(step->node));
+    for (int i = 1; i < step->n_in; i++) {
+        if (step->in[i] && !op_want_dtype(step, i, dtype, err))
+            return false;
+    }
+    return true;
+}
+
+static bool inner_fits(const struct step *step, int64_t left, int64_t right, struct percept_err *err)
+{
+    char a[128], b[128];
+    if (left == right)
+        return true;
+    return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s: the inner dimensions must be equal",
+                   OP_NODE(step->node),
+                   tensor_shape_text(step->in[0]->rank, step->in[0]->dims, a, sizeof a),
+                   tensor_shape_text(step->in[1]->rank, step->in[1]->dims, b, sizeof b));
+}
+
+/* Steps of C over rows and columns of the output. */
+static bool shape_c(const struct step *step, struct matmul_plan *plan, struct percept_err *err)
+{
+    const struct tensor *c = step->in[2];
+    const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
+    const int64_t rows = c->rank > 1 ? c->dims[c->rank - 2] : 1;
+    if (c->rank > 2 || (columns != plan->n && columns != 1) || (rows != plan->m && rows != 1))
+        return err_set(err, ERR_INVALID, OP_AT "C does not broadcast to [%lld,%lld]",
+                       OP_NODE(step->node), (long long)plan->m, (long long)plan->n);
+    plan->spread = true;
+    plan->c_column = columns == 1 ? 0 : 1;
+    plan->c_row = rows == 1 ? 0 : columns;
+    return true;
+}
+
+static bool shape_gemm(struct step *step, struct matmul_plan *plan, struct percept_err *err)
+{
+    const struct matmul *matmul = step->priv;
+    const struct tensor *a = step->in[0], *b = step->in[1];
+    if (a->rank != 2 || b->rank != 2)
+        return err_set(err, ERR_INVALID, OP_AT "sides of rank %d and %d; 2 and 2 work",
+                       OP_NODE(step->node), a->rank, b->rank);
+    plan->m = a->dims[matmul->trans_a ? 1 : 0];
+    plan->k = a->dims[matmul->trans_a ? 0 : 1];
+    plan->n = b->dims[matmul->trans_b ? 0 : 1];
+    plan->batch = plan->matrices = 1;
+    op_set_out(step, 0, a->dtype, 2, (const int64_t[]){plan->m, plan->n});
+    if (!inner_fits(step, plan->k, b->dims[matmul->trans_b ? 1 : 0], err))
+        return false;
+    return !matmul->has_c || matmul->bias || shape_c(step, plan, err);
+}
+
+/* The product's batch axes in row-major order, as indices of the matrices on either side. */
+static bool shape_batch(struct step *step, struct matmul_plan *plan, const struct tensor *a,
+                        const struct tensor *b, const struct tensor *lead, struct percept_err *err)
+{
+    plan->batch = tensor_elements(lead);
+    int64_t *items = arena_array(step->arena, (size_t)plan->batch + 1, 2 * sizeof *items);
+    if (!items)
+        return err_memory(err, "a product's list of matrices", (size_t)plan->batch * 16);
+    for (int64_t i = 0; i < plan->batch; i++) {
+        int64_t left = i, a_step = 1, b_step = 1;
+        for (int d = lead->rank - 1; d >= 0; d--) {
+            const int64_t at = left % lead->dims[d];
+            left /= lead->dims[d];
+            const int a_d = d - (lead->rank - a->rank), b_d = d - (lead->rank - b->rank);
+            items[2 * i] += a_d >= 0 && a->dims[a_d] > 1 ? at * a_step : 0;
+            items[2 * i + 1] += b_d >= 0 && b->dims[b_d] > 1 ? at * b_step : 0;
+            a_step *= a_d >= 0 ? a->dims[a_d] : 1;
+            b_step *= b_d >= 0 ? b->dims[b_d] : 1;
+        }
+    }
+    plan->items = items;
+    return true;
+}
+
+static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct percept_err *err)
+{
+    const struct tensor *a = step->in[0], *b = step->in[1];
+    if (a->rank < 1 || b->rank < 1)
+        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work", OP_NODE(step->node),
+                       RANK_MAX);
+    struct tensor a_lead = {.rank = a->rank > 2 ? a->rank - 2 : 0};
+    struct tensor b_lead = {.rank = b->rank > 2 ? b->rank - 2 : 0};
+    struct tensor lead = {0};
+    tensor_set_dims(&a_lead, a_lead.rank, a->dims);
+    tensor_set_dims(&b_lead, b_lead.rank, b->dims);
+    plan->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
+    plan->k = a->dims[a->rank - 1];
+    plan->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
+    plan->matrices = tensor_elements(&b_lead);
+    plan->batch = 1;
+    if (!inner_fits(step, plan->k, b->dims[b->rank > 1 ? b->rank - 2 : 0], err))
+        return false;
+    if (!tensor_broadcast(&a_lead, &b_lead, &lead.rank, lead.dims, err))
+        return err_prefix(err, OP_AT, OP_NODE(step->node));
+    int64_t dims[RANK_MAX];
+    int rank = lead.rank;
+    for (int i = 0; i < rank; i++)
+        dims[i] = lead.dims[i];
+    if (a->rank > 1)
+        dims[rank++] = plan->m;
+    if (b->rank > 1)
+        dims[rank++] = plan->n;
+    int64_t count;
+    if (!tensor_count(rank, dims, &count))
+        return err_set(err, ERR_INVALID, OP_AT "the product has more elements than can be counted",
+                       OP_NODE(step->node));
+    op_set_out(step, 0, a->dtype, rank, dims);
+    if (plan->matrices != 1)
+        return shape_batch(step, plan, &a_lead, &b_lead, &lead, err);
+    plan->m *= tensor_elements(&a_lead);
+    return true;
+}
+
+static void choose_way(struct step *step, struct matmul_plan *plan)
+{
+    static const char *const names[WAY_COUNT] = {"packed", "laid", "blas", "loops"};
+    const struct matmul *matmul = step->priv;
+    if (step->in[0]->dtype != PERCEPT_FLOAT || !plan->m || !plan->n || !plan->k || !plan->batch)
+        plan->way = WAY_LOOPS;
+    else if (matmul->packed && step->packed)
+        plan->way = WAY_PACKED;
+    else
+        plan->way = matmul->packed || plan->matrices == 1 ? WAY_LAID : WAY_BLAS;
+    plan->by_rows = plan->m >= MATMUL_MANY_ROWS;
+    const int64_t each = plan->by_rows ? MATMUL_ROWS : step->kernels->gemm_step;
+    plan->pieces = ((plan->by_rows ? plan->m : plan->n) + each - 1) / each;
+    step->algorithm = names[plan->way];
+}
+
+static bool matmul_shape(struct step *step, struct percept_err *err)
+{
+    const struct matmul *matmul = step->priv;
+    struct matmul_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a matrix product's plan", sizeof *plan);
+    *plan = (struct matmul_plan){0};
+    if (!shape_dtypes(step, err) ||
+        !(matmul->gemm ? shape_gemm(step, plan, err) : shape_matmul(step, plan, err)))
+        return false;
+    choose_way(step, plan);
+    if (plan->way == WAY_LAID) {
+        plan->a_at = bias_bytes(matmul, plan->n) +
+                     matrix_bytes(step->kernels, plan->k, plan->n) * (size_t)plan->matrices;
+        if (!alpha_columns(step->arena, matmul->alpha, plan->n, &plan->columns, err))
+            return false;
+    }
+    step->scratch_bytes = plan->a_at;
+    if (matmul->trans_a && plan->way != WAY_LOOPS)
+        step->scratch_bytes += (size_t)(plan->m * plan->k) * sizeof(float);
+    if (matmul->fused.residual >= 0)
+        step->inplace = matmul->fused.residual + 1;
+    step->flops = 2.0 * (double)plan->batch * (double)plan->m * (double)plan->n * (double)plan->k;
+    step->state = plan;
+    return true;
+}
+
+/* ---- run: float ----------------------------------------------------------------------------------- */
+
+struct matmul_work {
+    const struct kernels *kernels;
+    const struct matmul_plan *plan;
+    const float *a, *b;
+    const char *packed;
+    float *c;
+    struct epilogue epilogue;
+    size_t matrix_bytes;
+};
+
+static int64_t a_index(const struct matmul_plan *plan, int64_t item)
+{
+    return plan->items ? plan->items[2 * item] : 0;
+}
+
+static int64_t b_index(const struct matmul_plan *plan, int64_t item)
+{
+    return plan->items ? plan->items[2 * item + 1] : 0;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Pieces [from, to) of product `item`. */
+static void matmul_tile(const struct matmul_work *work, int64_t item, int64_t from, int64_t to)
+{
+    const struct matmul_plan *plan = work->plan;
+    const int64_t step = work->kernels->gemm_step;
+    const int64_t row = plan->by_rows ? from * MATMUL_ROWS : 0;
+    const int64_t rows = plan->by_rows ? least(to * MATMUL_ROWS, plan->m) - row : plan->m;
+    const int64_t column = plan->by_rows ? 0 : from * step;
+    const int64_t column_end = plan->by_rows ? plan->n : least(to * step, plan->n);
+    const int64_t at = (item * plan->m + row) * plan->n;
+    struct epilogue epilogue = work->epilogue;
+    if (epilogue.residual)
+        epilogue.residual += at;
+    work->kernels->gemm(rows, plan->n, plan->k,
+                        work->a + (a_index(plan, item) * plan->m + row) * plan->k, plan->k,
+                        work->packed + work->matrix_bytes * (size_t)b_index(plan, item), work->c + at,
+                        plan->n, &epilogue, column, column_end);
+}
+
+static void matmul_pieces(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct matmul_work *work = arg;
+    const int64_t pieces = work->plan->pieces;
+    while (from < to) {
+        const int64_t item = from / pieces, piece = from % pieces;
+        const int64_t n = least(to - from, pieces - piece);
+        matmul_tile(work, item, piece, piece + n);
+        from += n;
+    }
+}
+
+static void matmul_blas(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct matmul_work *work = arg;
+    const struct matmul_plan *plan = work->plan;
+    const int64_t m = plan->m, n = plan->n, k = plan->k;
+    for (int64_t i = from; i < to; i++)
+        blas_gemm(false, false, m, n, k, 1, work->a + a_index(plan, i) * m * k, k,
+                  work->b + b_index(plan, i) * k * n, n, 0, work->c + i * m * n, n);
+}
+
+static void spread_c(const struct matmul_plan *plan, float beta, const float *c, float *y)
+{
+    for (int64_t i = 0; i < plan->m; i++) {
+        for (int64_t j = 0; j < plan->n; j++)
+            y[i * plan->n + j] = beta * c[i * plan->c_row + j * plan->c_column];
+    }
+}
+
+static const float *turn_a(const struct matmul_plan *plan, const float *a, void *scratch)
+{
+    float *turned = (float *)(void *)((char *)scratch + plan->a_at);
+    for (int64_t i = 0; i < plan->m; i++) {
+        for (int64_t j = 0; j < plan->k; j++)
+            turned[i * plan->k + j] = a[j * plan->m + i];
+    }
+    return turned;
+}
+
+static void run_gemm(struct step *step, const struct run_env *env)
+{
+    const struct matmul *matmul = step->priv;
+    const struct matmul_plan *plan = step->state;
+    const size_t n_bias = bias_bytes(matmul, plan->n);
+    const char *blob = step->packed;
+    if (plan->way == WAY_LAID) {
+        blob = step->scratch;
+        if (n_bias)
+            lay_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
+        lay_matrices(matmul, step->kernels, step->in[1]->data, plan->columns, plan->matrices, plan->k,
+                     plan->n, (char *)step->scratch + n_bias);
+    }
+    float *y = step->out[0]->data;
+    const int residual = matmul->fused.residual;
+    if (plan->spread)
+        spread_c(plan, matmul->beta, step->in[2]->data, y);
+    const float *a = step->in[0]->data;
+    struct matmul_work work = {
+        .kernels = step->kernels,
+        .plan = plan,
+        .a = matmul->trans_a ? turn_a(plan, a, step->scratch) : a,
+        .packed = blob + n_bias,
+        .c = y,
+        .epilogue = {.bias = n_bias ? (const float *)(const void *)blob : NULL,
+                     .residual = residual >= 0 ? step->in[residual]->data : plan->spread ? y : NULL,
+                     .act = matmul->fused.act,
+                     .alpha = matmul->fused.alpha,
+                     .beta = matmul->fused.beta},
+        .matrix_bytes = matrix_bytes(step->kernels, plan->k, plan->n),
+    };
+    team_split(env->team, plan->batch * plan->pieces, 1, matmul_pieces, &work);
+}
+
+static void run_blas(struct step *step, const struct run_env *env)
+{
+    const struct matmul_plan *plan = step->state;
+    struct matmul_work work = {
+        .plan = plan,
+        .a = step->in[0]->data,
+        .b = step->in[1]->data,
+        .c = step->out[0]->data,
+    };
+    team_split(env->team, plan->batch, 1, matmul_blas, &work);
+}
+
+/* ---- run: every other type, and products of nothing ----------------------------------------------- */
+
+/* SUM: the type that sums (unsigned, so that it wraps); FACTOR: of alpha and beta (they have a sign). */
+#define MATMUL_LOOPS(name, type, SUM, FACTOR)                                                          \
+    static void name(const struct step *step)                                                         \
+    {                                                                                                  \
+        const struct matmul *matmul = step->priv;                                                      \
+        const struct matmul_plan *plan = step->state;                                                  \
+        const int64_t m = plan->m, n = plan->n, k = plan->k;                                           \
+        const int64_t a_row = matmul->trans_a ? 1 : k, a_k = matmul->trans_a ? m : 1;                  \
+        const int64_t b_k = matmul->trans_b ? 1 : n, b_column = matmul->trans_b ? k : 1;               \
+        const type *c = matmul->has_c ? step->in[2]->data : NULL;                                      \
+        type *y = step->out[0]->data;                                                                  \
+        for (int64_t at = 0; at < plan->batch * m * n; at++) {                                         \
+            const int64_t item = at / (m * n), i = at / n % m, j = at % n;                             \
+            const type *a = (const type *)step->in[0]->data + a_index(plan, item) * m * k + i * a_row; \
+            const type *b =                                                                            \
+                (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;          \
+            SUM sum = 0;                                                                               \
+            for (int64_t l = 0; l < k; l++)                                                            \
+                sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                              \
+            sum *= (SUM)(FACTOR)matmul->alpha;                                                         \
+            if (c)                                                                                     \
+                sum += (SUM)(FACTOR)matmul->beta * (SUM)c[i * plan->c_row + j * plan->c_column];       \
+            y[at] = (type)sum;                                                                         \
+        }                                                                                              \
+    }
+
+MATMUL_LOOPS(loops_float, float, float, float)
+MATMUL_LOOPS(loops_double, double, double, double)
+MATMUL_LOOPS(loops_32, uint32_t, uint32_t, int64_t)
+MATMUL_LOOPS(loops_64, uint64_t, uint64_t, int64_t)
+
+static void run_loops(const struct step *step)
+{
+    switch (step->in[0]->dtype) {
+    case PERCEPT_FLOAT: loops_float(step); break;
+    case PERCEPT_DOUBLE: loops_double(step); break;
+    case PERCEPT_INT32:
+    case PERCEPT_UINT32: loops_32(step); break;
+    default: loops_64(step); break;
+    }
+}
+
+static bool matmul_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct matmul_plan *plan = step->state;
+    if (plan->way == WAY_LOOPS)
+        run_loops(step);
+    else if (plan->way == WAY_BLAS)
+        run_blas(step, env);
+    else
+        run_gemm(step, env);
+    return true;
+}
+
+const struct op_rule op_gemm = {
+    .check = check_gemm,
+    .fuse = matmul_fuse,
+    .pack_bytes = matmul_pack_bytes,
+    .pack = matmul_pack,
+    .shape = matmul_shape,
+    .run = matmul_run,
+};
+
+const struct op_rule op_matmul = {
+    .check = check_matmul,
+    .fuse = matmul_fuse,
+    .pack_bytes = matmul_pack_bytes,
+    .pack = matmul_pack,
+    .shape = matmul_shape,
+    .run = matmul_run,
+};

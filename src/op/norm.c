@@ -1,0 +1,690 @@
+/*
+ * norm.c - normalizations: BatchNormalization (inference), Instance-, Layer-, Group-, RMS-,
+ * Lp- and MeanVarianceNormalization, LRN.
+ *
+ * BatchNormalization is y = x scale' + shift' per channel; both vectors are computed once, in double,
+ * when its parameters are constants, and at every run into scratch when not. Mostly it never runs: the
+ * engine asks norm_affine for the vectors and has the node before absorb them.
+ *
+ * The others measure first. Mean and variance are taken in two passes and the mean is subtracted
+ * before anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked
+ * picture as it lies (a block of channels at a time); the rest asks for plain ones.
+ *
+ * What is measured together is fixed by the operator (a channel, a group, a row), hence bits do not
+ * depend on the batch; MeanVarianceNormalization's default axes do mix the items of a batch, as ONNX says.
+ *
+ * Thread: loader, then the session's holder with its team. Training forms are refused.
+ */
+#include "op/norm.h"
+
+#include "op/attr.h"
+#include "op/weights.h"
+
+#include <math.h>
+
+enum norm_kind { NORM_BATCH, NORM_INSTANCE, NORM_LAYER, NORM_GROUP, NORM_RMS, NORM_LP, NORM_LRN, NORM_MVN };
+
+#define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
+#define NORM_SLACK 16     /* floats that kernels may read past the end */
+
+struct norm {
+    enum norm_kind kind;
+    float epsilon;
+    int64_t axis, groups, p;
+    float alpha, beta, bias; /* LRN */
+    int64_t size;
+    const int64_t *axes; /* MeanVarianceNormalization */
+    int n_axes;
+    bool per_channel; /* GroupNormalization's scale: since opset 21 */
+    bool constant;    /* BatchNormalization: scale and shift below are filled */
+    int64_t channels;
+    const float *scale, *shift; /* padded to whole vectors */
+    struct fused fused;
+};
+
+/* What run needs of the shapes; each operator uses its own part. */
+struct norm_plan {
+    int64_t items, channels, pixels; /* pictures */
+    int64_t rows, n, inner;          /* rows of n; inner: of LpNormalization */
+    bool blocked;
+    int64_t kept;                              /* MeanVarianceNormalization: groups */
+    int64_t strides[RANK_MAX];                 /* of the groups, 0 along what is measured together */
+    int64_t scale_n, shift_n;                  /* elements of these inputs */
+};
+
+/* ---- check ---------------------------------------------------------------------------------------- */
+
+static bool check_training(const struct node_ctx *ctx, struct percept_err *err)
+{
+    bool training, spatial;
+    if (!attr_bool(ctx, "training_mode", false, &training, err) ||
+        !attr_bool(ctx, "spatial", true, &spatial, err))
+        return false;
+    for (int i = 1; i < ctx->node->n_out; i++)
+        training = training || ctx->node->out[i] >= 0;
+    if (training)
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "a training form with running statistics; the inference form works",
+                       OP_NODE(ctx->node));
+    return spatial || err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'spatial' is 0; 1 works",
+                              OP_NODE(ctx->node));
+}
+
+static void affine_of(const float *const v[4], float epsilon, int64_t n, float *scale, float *shift)
+{
+    for (int64_t c = 0; c < n; c++) { /* v: scale, B, mean, variance */
+        const double s = (double)v[0][c] / sqrt((double)v[3][c] + (double)epsilon);
+        scale[c] = (float)s;
+        shift[c] = (float)((double)v[1][c] - (double)v[2][c] * s);
+    }
+}
+
+bool norm_affine(struct node_ctx *ctx, int64_t *channels, const float **scale, const float **shift)
+{
+    const struct norm *norm = ctx->node->priv;
+    const float *v[4];
+    int64_t n = 0;
+    for (int i = 0; i < 4; i++) {
+        const struct tensor *t = op_constant(ctx, i + 1);
+        if (!t || t->dtype != PERCEPT_FLOAT || t->rank != 1 || (i && t->dims[0] != n))
+            return false;
+        n = t->dims[0];
+        v[i] = t->data;
+    }
+    const size_t padded = (size_t)n + NORM_WIDTH_MAX;
+    float *vectors = arena_array(ctx->arena, padded, 2 * sizeof *vectors);
+    if (!vectors)
+        return false;
+    affine_of(v, norm->epsilon, n, vectors, vectors + padded);
+    *channels = n;
+    *scale = vectors;
+    *shift = vectors + padded;
+    return true;
+}
+
+static bool check_batch(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
+{
+    if (!op_arity(ctx, 5, 5, 5, err) || !check_training(ctx, err) ||
+        !attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err))
+        return false;
+    norm->constant = norm_affine(ctx, &norm->channels, &norm->scale, &norm->shift);
+    if (norm->constant)
+        ctx->packed_inputs |= 0x1eu;
+    return true;
+}
+
+static bool check_needed(const struct node_ctx *ctx, const char *name, struct percept_err *err)
+{
+    return attr_has(ctx, name) ||
+           err_set(err, ERR_MODEL, OP_AT "attribute '%s' is missing", OP_NODE(ctx->node), name);
+}
+
+static bool check_group(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
+{
+    norm->per_channel = ctx->node->opset >= 21;
+    return op_arity(ctx, 3, 3, 1, err) && attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err) &&
+           check_needed(ctx, "num_groups", err) &&
+           attr_int_in(ctx, "num_groups", 1, 1, (int64_t)1 << 40, &norm->groups, err);
+}
+
+static bool check_lrn(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
+{
+    return op_arity(ctx, 1, 1, 1, err) && attr_float(ctx, "alpha", 1e-4f, &norm->alpha, err) &&
+           attr_float(ctx, "beta", 0.75f, &norm->beta, err) &&
+           attr_float(ctx, "bias", 1, &norm->bias, err) &&
+           check_needed(ctx, "size", err) &&
+           attr_int_in(ctx, "size", 1, 1, (int64_t)1 << 30, &norm->size, err);
+}
+
+static bool check_mvn(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
+{
+    static const int64_t usual[] = {0, 2, 3};
+    if (!op_arity(ctx, 1, 1, 1, err) || !attr_ints(ctx, "axes", &norm->axes, &norm->n_axes, err))
+        return false;
+    if (!graph_attr(ctx->node, "axes")) {
+        norm->axes = usual;
+        norm->n_axes = 3;
+    }
+    return true;
+}
+
+static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
+{
+    switch (norm->kind) {
+    case NORM_BATCH: return check_batch(ctx, norm, err);
+    case NORM_GROUP: return check_group(ctx, norm, err);
+    case NORM_LRN: return check_lrn(ctx, norm, err);
+    case NORM_MVN: return check_mvn(ctx, norm, err);
+    case NORM_INSTANCE:
+        return op_arity(ctx, 3, 3, 1, err) && attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
+    case NORM_LAYER:
+        return op_arity(ctx, 2, 3, 3, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
+               attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
+    case NORM_RMS:
+        return op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
+               attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
+    case NORM_LP:
+        return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
+               attr_int_in(ctx, "p", 2, 1, 2, &norm->p, err);
+    }
+    return false;
+}
+
+static bool norm_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct norm *norm = arena_alloc(ctx->arena, sizeof *norm);
+    if (!norm)
+        return err_memory(err, "a normalization", sizeof *norm);
+    *norm = (struct norm){.kind = (enum norm_kind)ctx->node->op->rule->variant,
+                          .fused = {.residual = -1}};
+    ctx->node->priv = norm;
+    return check_kind(ctx, norm, err);
+}
+
+static bool norm_fuse(struct node_ctx *ctx, const struct fusion *fusion)
+{
+    struct norm *norm = ctx->node->priv;
+    return fusion->kind == FUSE_ACTIVATION && op_fuse(&norm->fused, fusion, ctx->arena);
+}
+
+/* ---- shape ---------------------------------------------------------------------------------------- */
+
+static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
+{
+    struct norm_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan) {
+        err_memory(err, "a normalization's plan", sizeof *plan);
+        return NULL;
+    }
+    *plan = (struct norm_plan){0};
+    for (int i = 0; i < step->n_in; i++) {
+        if (step->in[i] && !op_want_dtype(step, i, PERCEPT_FLOAT, err))
+            return NULL;
+    }
+    const struct tensor *x = step->in[0];
+    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, x->dims);
+    step->flops = 2.0 * (double)tensor_elements(x);
+    step->state = plan;
+    return plan;
+}
+
+/* Inputs [1, last] are vectors of `n`. */
+static bool want_vectors(const struct step *step, int last, int64_t n, struct percept_err *err)
+{
+    for (int i = 1; i <= last; i++) {
+        if (step->in[i] && (step->in[i]->rank != 1 || step->in[i]->dims[0] != n))
+            return err_set(err, ERR_INVALID, OP_AT "input %d must have the shape [%lld]",
+                           OP_NODE(step->node), i, (long long)n);
+    }
+    return true;
+}
+
+static bool norm_picture(struct step *step, struct norm_plan *plan, int least, bool blocks,
+                         struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    if (x->rank < least)
+        return err_set(err, ERR_INVALID, OP_AT "an input of rank %d; %d to %d work",
+                       OP_NODE(step->node), x->rank, least, RANK_MAX);
+    plan->items = x->rank > 1 ? x->dims[0] : 1;
+    plan->channels = x->rank > 1 ? x->dims[1] : 1;
+    plan->pixels = tensor_span(x, x->rank > 1 ? 2 : 0, x->rank);
+    plan->blocked = blocks && x->layout == LAYOUT_BLOCKED;
+    step->want[0] = plan->blocked ? LAYOUT_BLOCKED : LAYOUT_PLAIN;
+    step->out[0]->layout = step->want[0];
+    return true;
+}
+
+static bool shape_batch(struct step *step, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    struct norm_plan *plan = norm_plan(step, err);
+    if (!plan || !norm_picture(step, plan, 1, true, err) ||
+        !want_vectors(step, 4, plan->channels, err))
+        return false;
+    for (int i = 1; i < step->n_out; i++)
+        op_set_out(step, i, PERCEPT_FLOAT, 1, (const int64_t[]){0});
+    if (!norm->constant)
+        step->scratch_bytes = ((size_t)plan->channels + NORM_WIDTH_MAX) * 2 * sizeof(float);
+    step->inplace = 1;
+    return true;
+}
+
+static bool shape_instance(struct step *step, struct percept_err *err)
+{
+    struct norm_plan *plan = norm_plan(step, err);
+    if (!plan || !norm_picture(step, plan, 3, true, err))
+        return false;
+    step->inplace = 1;
+    return want_vectors(step, 2, plan->channels, err);
+}
+
+static bool shape_group(struct step *step, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    struct norm_plan *plan = norm_plan(step, err);
+    if (!plan || !norm_picture(step, plan, 2, false, err))
+        return false;
+    if (plan->channels % norm->groups != 0)
+        return err_set(err, ERR_INVALID, OP_AT "num_groups is %lld and does not divide %lld channels",
+                       OP_NODE(step->node), (long long)norm->groups, (long long)plan->channels);
+    plan->rows = plan->items * norm->groups;
+    step->inplace = 1;
+    return want_vectors(step, 2, norm->per_channel ? plan->channels : norm->groups, err);
+}
+
+/* Scale or bias of a row of n: as many elements, or one. */
+static bool want_row(const struct step *step, int i, int64_t n, int64_t *elements,
+                     struct percept_err *err)
+{
+    *elements = i < step->n_in && step->in[i] ? tensor_elements(step->in[i]) : 0;
+    if (*elements == n || *elements == 1 || i >= step->n_in || !step->in[i])
+        return true;
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has %lld elements; %lld (a row) and 1 work",
+                   OP_NODE(step->node), i, (long long)*elements, (long long)n);
+}
+
+static bool shape_rows(struct step *step, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    const struct tensor *x = step->in[0];
+    struct norm_plan *plan = norm_plan(step, err);
+    int axis;
+    if (!plan || !op_axis(step, norm->axis, x->rank, &axis, err))
+        return false;
+    plan->rows = tensor_span(x, 0, axis);
+    plan->n = tensor_span(x, axis, x->rank);
+    int64_t dims[RANK_MAX];
+    for (int i = 0; i < x->rank; i++)
+        dims[i] = i < axis ? x->dims[i] : 1;
+    for (int i = 1; i < step->n_out; i++)
+        op_set_out(step, i, PERCEPT_FLOAT, x->rank, dims);
+    step->inplace = 1;
+    return want_row(step, 1, plan->n, &plan->scale_n, err) &&
+           want_row(step, 2, plan->n, &plan->shift_n, err);
+}
+
+static bool shape_lp(struct step *step, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    const struct tensor *x = step->in[0];
+    struct norm_plan *plan = norm_plan(step, err);
+    int axis;
+    if (!plan || !op_axis(step, norm->axis, x->rank, &axis, err))
+        return false;
+    plan->rows = tensor_span(x, 0, axis);
+    plan->n = x->dims[axis];
+    plan->inner = tensor_span(x, axis + 1, x->rank);
+    step->scratch_bytes = (size_t)plan->inner * sizeof(float);
+    step->inplace = 1;
+    return true;
+}
+
+static bool shape_lrn(struct step *step, struct percept_err *err)
+{
+    struct norm_plan *plan = norm_plan(step, err);
+    return plan && norm_picture(step, plan, 2, false, err);
+}
+
+static bool shape_mvn(struct step *step, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    const struct tensor *x = step->in[0];
+    struct norm_plan *plan = norm_plan(step, err);
+    bool together[RANK_MAX] = {false};
+    if (!plan)
+        return false;
+    for (int i = 0; i < norm->n_axes; i++) {
+        int axis;
+        if (!op_axis(step, norm->axes[i], x->rank, &axis, err))
+            return false;
+        together[axis] = true;
+    }
+    plan->kept = 1;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        plan->strides[i] = together[i] ? 0 : plan->kept;
+        plan->kept *= together[i] ? 1 : x->dims[i];
+    }
+    step->scratch_bytes = (size_t)plan->kept * 2 * sizeof(double);
+    return true;
+}
+
+/* ---- run: pictures -------------------------------------------------------------------------------- */
+
+static void activate(const struct step *step, const struct fused *fused, float *y, int64_t n)
+{
+    if (fused->act != ACT_NONE)
+        step->kernels->unary(weights_unary(fused->act), y, y, n, fused->alpha, fused->beta);
+}
+
+/* Floats of a map: a channel, or a block of them. */
+static int64_t map_floats(const struct step *step, const struct norm_plan *plan)
+{
+    return plan->pixels * (plan->blocked ? step->kernels->width : 1);
+}
+
+static int64_t maps_per_item(const struct step *step, const struct norm_plan *plan)
+{
+    const int width = step->kernels->width;
+    return plan->blocked ? (plan->channels + width - 1) / width : plan->channels;
+}
+
+static void batch_maps(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const float *scale = norm->constant ? norm->scale : step->scratch;
+    const float *shift = norm->constant ? norm->shift : scale + plan->channels + NORM_WIDTH_MAX;
+    const int64_t n = map_floats(step, plan), maps = maps_per_item(step, plan);
+    for (int64_t map = from; map < to; map++) {
+        const float *x = (const float *)step->in[0]->data + map * n;
+        float *y = (float *)step->out[0]->data + map * n;
+        const int64_t c = map % maps * (plan->blocked ? step->kernels->width : 1);
+        if (plan->blocked)
+            step->kernels->affine_lanes(y, x, scale + c, shift + c, plan->pixels);
+        else
+            step->kernels->affine(y, x, scale[c], shift[c], n);
+        activate(step, &norm->fused, y, n);
+    }
+}
+
+/* [N][C]: a row at a time. */
+static void batch_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int64_t n = plan->channels;
+    const float *scale = norm->constant ? norm->scale : step->scratch;
+    const float *shift = norm->constant ? norm->shift : scale + n + NORM_WIDTH_MAX;
+    for (int64_t row = from; row < to; row++) {
+        float *y = (float *)step->out[0]->data + row * n;
+        step->kernels->binary(BINARY_MUL, y, (const float *)step->in[0]->data + row * n, scale, n);
+        step->kernels->binary(BINARY_ADD, y, y, shift, n);
+        activate(step, &norm->fused, y, n);
+    }
+}
+
+static bool run_batch(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    if (!norm->constant) {
+        const float *const v[4] = {step->in[1]->data, step->in[2]->data, step->in[3]->data,
+                                   step->in[4]->data};
+        float *vectors = step->scratch;
+        affine_of(v, norm->epsilon, plan->channels, vectors, vectors + plan->channels + NORM_WIDTH_MAX);
+    }
+    if (plan->pixels == 1 && !plan->blocked)
+        team_split(env->team, plan->items, 16, batch_rows, step);
+    else
+        team_split(env->team, plan->items * maps_per_item(step, plan), 1, batch_maps, step);
+    return true;
+}
+
+static void instance_channel(const struct step *step, const struct norm *norm, const float *x, float *y,
+                             int64_t n, float scale, float shift)
+{
+    float mean, inverse;
+    step->kernels->moments(x, n, norm->epsilon, &mean, &inverse);
+    step->kernels->binary_scalar(BINARY_SUB, y, x, mean, n);
+    step->kernels->affine(y, y, inverse * scale, shift, n);
+}
+
+/* A block of channels; the lanes past the last channel become zero times whatever was there. */
+static void instance_block(const struct step *step, const struct norm *norm, const float *x, float *y,
+                           int64_t pixels, int64_t channels, const float *scale, const float *shift)
+{
+    const struct kernels *kernels = step->kernels;
+    float a[NORM_WIDTH_MAX + NORM_SLACK] = {0}, b[NORM_WIDTH_MAX + NORM_SLACK] = {0};
+    float sum[NORM_WIDTH_MAX + NORM_SLACK];
+    kernels->reduce(REDUCE_SUM, sum, x, pixels, kernels->width);
+    for (int lane = 0; lane < kernels->width; lane++) {
+        a[lane] = 1;
+        b[lane] = -sum[lane] / (float)pixels;
+    }
+    kernels->affine_lanes(y, x, a, b, pixels);
+    kernels->reduce(REDUCE_SUM_SQUARE, sum, y, pixels, kernels->width);
+    for (int lane = 0; lane < kernels->width; lane++) {
+        const float inverse = 1 / sqrtf(sum[lane] / (float)pixels + norm->epsilon);
+        a[lane] = lane < channels ? inverse * scale[lane] : 0;
+        b[lane] = lane < channels ? shift[lane] : 0;
+    }
+    kernels->affine_lanes(y, y, a, b, pixels);
+}
+
+static void instance_maps(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const float *scale = step->in[1]->data, *shift = step->in[2]->data;
+    const int64_t n = map_floats(step, plan), maps = maps_per_item(step, plan);
+    for (int64_t map = from; map < to; map++) {
+        const float *x = (const float *)step->in[0]->data + map * n;
+        float *y = (float *)step->out[0]->data + map * n;
+        const int64_t c = map % maps * (plan->blocked ? step->kernels->width : 1);
+        if (plan->blocked)
+            instance_block(step, norm, x, y, plan->pixels, plan->channels - c, scale + c, shift + c);
+        else
+            instance_channel(step, norm, x, y, n, scale[c], shift[c]);
+        activate(step, &norm->fused, y, n);
+    }
+}
+
+static bool run_instance(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct norm_plan *plan = step->state;
+    team_split(env->team, plan->items * maps_per_item(step, plan), 1, instance_maps, step);
+    return true;
+}
+
+static void group_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const float *scale = step->in[1]->data, *shift = step->in[2]->data;
+    const int64_t channels = plan->channels / norm->groups, n = channels * plan->pixels;
+    for (int64_t row = from; row < to; row++) {
+        const float *x = (const float *)step->in[0]->data + row * n;
+        float *y = (float *)step->out[0]->data + row * n;
+        const int64_t group = row % norm->groups;
+        float mean, inverse;
+        step->kernels->moments(x, n, norm->epsilon, &mean, &inverse);
+        step->kernels->binary_scalar(BINARY_SUB, y, x, mean, n);
+        for (int64_t c = 0; c < channels; c++) {
+            const int64_t at = norm->per_channel ? group * channels + c : group;
+            float *map = y + c * plan->pixels;
+            step->kernels->affine(map, map, inverse * scale[at], shift[at], plan->pixels);
+        }
+        activate(step, &norm->fused, y, n);
+    }
+}
+
+static bool run_group(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    team_split(env->team, ((const struct norm_plan *)step->state)->rows, 1, group_rows, step);
+    return true;
+}
+
+/* The squares of `size` neighbouring channels, half of them (the smaller one) before. */
+static void lrn_maps(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const struct kernels *kernels = step->kernels;
+    const int64_t n = plan->pixels, before = (norm->size - 1) / 2, after = norm->size - 1 - before;
+    for (int64_t map = from; map < to; map++) {
+        const int64_t c = map % plan->channels;
+        const int64_t first = c > before ? c - before : 0;
+        const int64_t last = c + after < plan->channels - 1 ? c + after : plan->channels - 1;
+        const float *x = (const float *)step->in[0]->data + (map - c) * n;
+        float *y = (float *)step->out[0]->data + map * n;
+        kernels->fill(y, 0, n);
+        for (int64_t k = first; k <= last; k++) {
+            for (int64_t i = 0; i < n; i++)
+                y[i] += x[k * n + i] * x[k * n + i];
+        }
+        kernels->affine(y, y, norm->alpha / (float)norm->size, norm->bias, n);
+        kernels->binary_scalar(BINARY_POW, y, y, norm->beta, n);
+        kernels->binary(BINARY_DIV, y, x + c * n, y, n);
+    }
+}
+
+static bool run_lrn(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct norm_plan *plan = step->state;
+    team_split(env->team, plan->items * plan->channels, 1, lrn_maps, step);
+    return true;
+}
+
+/* ---- run: rows ------------------------------------------------------------------------------------ */
+
+static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements, int64_t n)
+{
+    if (elements == 0)
+        return;
+    const float *v = step->in[i]->data;
+    if (elements == 1)
+        step->kernels->binary_scalar(op, y, y, *v, n);
+    else
+        step->kernels->binary(op, y, y, v, n);
+}
+
+static void layer_row(const struct step *step, const struct norm *norm, int64_t row, const float *x,
+                      float *y, int64_t n)
+{
+    float mean, inverse;
+    step->kernels->moments(x, n, norm->epsilon, &mean, &inverse);
+    step->kernels->binary_scalar(BINARY_SUB, y, x, mean, n);
+    step->kernels->binary_scalar(BINARY_MUL, y, y, inverse, n);
+    if (step->n_out > 1)
+        ((float *)step->out[1]->data)[row] = mean;
+    if (step->n_out > 2)
+        ((float *)step->out[2]->data)[row] = inverse;
+}
+
+static void rms_row(const struct step *step, const struct norm *norm, const float *x, float *y, int64_t n)
+{
+    float squares;
+    step->kernels->reduce(REDUCE_SUM_SQUARE, &squares, x, n, 1);
+    const float inverse = 1 / sqrtf(squares / (float)n + norm->epsilon);
+    step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
+}
+
+static void row_pieces(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int64_t n = plan->n;
+    for (int64_t row = from; row < to; row++) {
+        const float *x = (const float *)step->in[0]->data + row * n;
+        float *y = (float *)step->out[0]->data + row * n;
+        if (norm->kind == NORM_LAYER)
+            layer_row(step, norm, row, x, y, n);
+        else
+            rms_row(step, norm, x, y, n);
+        by_row(step, BINARY_MUL, y, 1, plan->scale_n, n);
+        by_row(step, BINARY_ADD, y, 2, plan->shift_n, n);
+        activate(step, &norm->fused, y, n);
+    }
+}
+
+static bool run_rows(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct norm_plan *plan = step->state;
+    if (plan->n > 0)
+        team_split(env->team, plan->rows, 4, row_pieces, step);
+    return true;
+}
+
+static bool run_lp(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const struct kernels *kernels = step->kernels;
+    const int64_t inner = plan->inner, n = plan->n;
+    float *length = step->scratch;
+    for (int64_t row = 0; row < plan->rows && n > 0; row++) {
+        const float *x = (const float *)step->in[0]->data + row * n * inner;
+        float *y = (float *)step->out[0]->data + row * n * inner;
+        kernels->reduce(norm->p == 1 ? REDUCE_L1 : REDUCE_SUM_SQUARE, length, x, n, inner);
+        if (norm->p == 2)
+            kernels->unary(UNARY_SQRT, length, length, inner, 0, 0);
+        for (int64_t i = 0; i < inner; i++)
+            length[i] = length[i] == 0 ? 1 : length[i]; /* nothing but zeros stays so */
+        for (int64_t k = 0; k < n; k++)
+            kernels->binary(BINARY_DIV, y + k * inner, x + k * inner, length, inner);
+    }
+    return true;
+}
+
+/* Index of the group that element `at` is measured with. */
+static int64_t mvn_group(const struct norm_plan *plan, const struct tensor *x, int64_t at)
+{
+    int64_t group = 0;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        group += at % x->dims[i] * plan->strides[i];
+        at /= x->dims[i];
+    }
+    return group;
+}
+
+static bool run_mvn(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    const struct norm_plan *plan = step->state;
+    const struct tensor *t = step->in[0];
+    const int64_t n = tensor_elements(t);
+    if (n == 0)
+        return true;
+    const float *x = t->data;
+    float *y = step->out[0]->data;
+    double *mean = step->scratch, *variance = mean + plan->kept;
+    const double each = (double)(n / plan->kept);
+    for (int64_t i = 0; i < plan->kept; i++)
+        mean[i] = variance[i] = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean[mvn_group(plan, t, i)] += (double)x[i] / each;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t group = mvn_group(plan, t, i);
+        const double d = (double)x[i] - mean[group];
+        variance[group] += d * d / each;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t group = mvn_group(plan, t, i);
+        y[i] = (float)(((double)x[i] - mean[group]) / (sqrt(variance[group]) + 1e-9));
+    }
+    return true;
+}
+
+#define NORM_RULE(name, kind_, shape_, run_, fuse_)                                                    \
+    const struct op_rule op_##name = {                                                                 \
+        .check = norm_check, .fuse = fuse_, .shape = shape_, .run = run_, .variant = kind_}
+
+NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, run_batch, norm_fuse);
+NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance, run_instance, norm_fuse);
+NORM_RULE(group_normalization, NORM_GROUP, shape_group, run_group, norm_fuse);
+NORM_RULE(layer_normalization, NORM_LAYER, shape_rows, run_rows, norm_fuse);
+NORM_RULE(rms_normalization, NORM_RMS, shape_rows, run_rows, norm_fuse);
+NORM_RULE(lp_normalization, NORM_LP, shape_lp, run_lp, NULL);
+NORM_RULE(lrn, NORM_LRN, shape_lrn, run_lrn, NULL);
+NORM_RULE(mean_variance_normalization, NORM_MVN, shape_mvn, run_mvn, NULL);

@@ -1,0 +1,163 @@
+/*
+ * op.h - what an ONNX operator is: one row in ops.def and one rule with these verbs.
+ *
+ *   verb    when                          thread            may fail          may allocate
+ *   check   a model is opened             loader            with a sentence   ctx->arena (the model's)
+ *   fuse    after all checks              loader            says no           ctx->arena
+ *   pack    after fusing                  loader            no                no: size is asked first
+ *   shape   a set of shapes is new        session's holder  with a sentence   step->arena (the plan's)
+ *   run     every inference               worker            only on data      no
+ *
+ * Loading judges, running trusts: what check and shape accepted, run does without asking again; it
+ * only judges elements, such as an index out of range.
+ *
+ * Known values. At shape time step->in[i]->data is NULL unless the value is known already (a constant,
+ * or computed from shapes). A step all of whose inputs are known is run at once by the planner, by the
+ * same run verb; that is constant folding at load and resolves Shape -> Gather -> Concat -> Reshape
+ * chains when a session's shapes are planned.
+ *
+ * Layouts. Inputs come in LAYOUT_PLAIN unless shape sets step->want[i] = LAYOUT_BLOCKED; the planner
+ * converts when a tensor lies otherwise. shape sees how an input lies now (step->in[i]->layout) and sets
+ * out[i]->layout; zero is LAYOUT_PLAIN, so an operator that knows nothing of blocks says nothing. Only
+ * float tensors of rank >= 3 can be blocked.
+ */
+#ifndef OP_OP_H
+#define OP_OP_H
+
+#include "base/team.h"
+#include "graph/graph.h"
+#include "kernel/kernel.h"
+
+enum precision { PRECISION_EXACT = 0 };
+
+/* Where check, fuse and pack find things. One per node, alive while a model is opened. */
+struct node_ctx {
+    struct graph *graph;
+    struct node *node; /* node->priv is the op's own, set by check */
+    struct arena *arena; /* the model's */
+    struct arena *load;  /* freed when the weights are packed: for large copies that only packing reads */
+    const struct kernels *kernels;
+    enum precision precision;
+    uint32_t packed_inputs; /* check sets bit i: constant input i lives in the packed bytes alone */
+};
+
+/* A request to do more within the same node (engine/fuse.c asks, in the order of execution). */
+enum fusion_kind {
+    FUSE_AFFINE,     /* channel c of output 0: y = y scale[c] + shift[c] */
+    FUSE_RESIDUAL,   /* output 0: y = y + value (same shape); the op appends the value to its inputs */
+    FUSE_ACTIVATION, /* output 0: y = act(y) */
+};
+
+struct fusion {
+    enum fusion_kind kind;
+    int64_t channels;
+    const float *scale, *shift; /* [channels], in the model's arena; either may be NULL */
+    int value;
+    enum activation act;
+    float alpha, beta;
+};
+
+/* What a node that accepts fusions keeps (in its priv): the result of all accepted requests. */
+struct fused {
+    const float *scale; /* [channels] or NULL: multiplied into the weights when packing */
+    const float *shift; /* [channels] or NULL: added to the bias */
+    int residual;       /* input slot, or -1 */
+    enum activation act;
+    float alpha, beta;
+};
+
+/* Adds a request to `fused` where the order of operations allows it: affine before residual before
+ * activation. `arena` is for the merged vectors. The op then appends the residual itself. */
+bool op_fuse(struct fused *fused, const struct fusion *fusion, struct arena *arena);
+
+/* Appends a value to a node's inputs; its slot, or -1 when memory is short. */
+int op_add_input(struct node_ctx *ctx, int value);
+
+/* One node in one plan: shapes are known. Owned by the plan, used by the session's holder. */
+struct step {
+    const struct op *op;
+    const struct node *node;
+    const void *priv;   /* what check made */
+    const void *packed; /* what pack made; in the model's region, 64-byte aligned */
+    const struct kernels *kernels;
+    int n_in, n_out;
+    struct tensor **in;  /* NULL: left out */
+    struct tensor **out; /* never NULL; an unwanted output has somewhere to go as well */
+
+    /* set by shape; zeroed before */
+    struct arena *arena;  /* the plan's */
+    enum layout *want;    /* [n_in] */
+    int alias;            /* k + 1: out[0] is in[k]'s memory seen under other dims (no data moves) */
+    int inplace;          /* k + 1: out[0] may be written over in[k] if nobody else reads that */
+    size_t scratch_bytes; /* for run, for all members together */
+    void *state;          /* the op's own, allocated from arena */
+    const char *algorithm;
+    double flops;
+
+    /* set by the planner */
+    void *scratch; /* 64-byte aligned */
+    int members;   /* most threads that work on this step: team_split's member < members */
+};
+
+/* What a run has besides its step. */
+struct run_env {
+    struct percept_team *team;
+    /* Runs subgraph `body` of a node (If, Loop, Scan); supplied by the engine. */
+    bool (*body)(struct run_env *env, struct step *step, const struct graph *body,
+                 struct percept_err *err);
+    void *session;
+};
+
+enum op_flags {
+    OP_SHAPE_ONLY = 1, /* output needs only the dims of the inputs (Shape, Size): known when planned */
+    OP_RANDOM = 2,     /* never folded */
+    OP_DATA_DIMS = 4,  /* output dims depend on data: shape gives the upper bound, run sets out[i]->dims */
+};
+
+struct op_rule {
+    bool (*check)(struct node_ctx *ctx, struct percept_err *err);
+    bool (*fuse)(struct node_ctx *ctx, const struct fusion *fusion); /* NULL: never */
+    size_t (*pack_bytes)(const struct node_ctx *ctx);                /* NULL: nothing to pack */
+    void (*pack)(const struct node_ctx *ctx, void *packed);
+    bool (*shape)(struct step *step, struct percept_err *err);
+    bool (*run)(struct step *step, struct run_env *env, struct percept_err *err);
+    int flags;
+    int variant; /* for families that share verbs: which member this is */
+};
+
+struct op {
+    const char *domain; /* "" is ONNX's own */
+    const char *name;
+    int since; /* first opset of this meaning */
+    const struct op_rule *rule;
+};
+
+/* The newest row with this name whose `since` is not above the opset, or NULL. */
+const struct op *op_find(struct bytes domain, struct bytes name, int opset);
+
+/* All rows, sorted by domain and name. */
+const struct op *op_table(int *n);
+
+/* "node 'conv_3' (Conv): " for messages: err_set(err, code, OP_AT "...", OP_NODE(node), ...) */
+#define OP_AT "node '" BYTES_FMT "' (" BYTES_FMT "): "
+#define OP_NODE(node) BYTES_ARG((node)->name), BYTES_ARG((node)->op_type)
+
+/* The constant tensor behind input i, aligned, or NULL when it is left out or not constant. */
+const struct tensor *op_constant(struct node_ctx *ctx, int i);
+
+/* True if input i is there. */
+bool op_has_input(const struct node *node, int i);
+
+/* check: n_in within [least, most], n_out <= outputs. */
+bool op_arity(const struct node_ctx *ctx, int least, int most, int outputs, struct percept_err *err);
+
+/* shape: sets out[i]'s dtype and dims. */
+void op_set_out(struct step *step, int i, enum percept_dtype dtype, int rank, const int64_t *dims);
+
+/* shape: input i must have this dtype. */
+bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, struct percept_err *err);
+
+/* axis in [-rank, rank) -> [0, rank). */
+bool op_axis(const struct step *step, int64_t axis, int rank, int *out, struct percept_err *err);
+
+#endif

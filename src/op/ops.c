@@ -1,0 +1,182 @@
+/*
+ * ops.c - the table of operators and the few things that most of them ask of a node or a step.
+ *
+ * ops.def is included twice: to declare the rules that the family files define, and to fill the table.
+ * Its rows stand sorted by domain, name and opset (a test checks it), so that finding one is a binary
+ * search and nothing has to be built at start.
+ *
+ * Threads: the table is const. The helpers with a node_ctx run on the loader, those with a step on the
+ * session's holder.
+ */
+#include "op/op.h"
+
+#include <string.h>
+
+#define OP(name, since, rule) extern const struct op_rule op_##rule;
+#define OP_MS(name, since, rule) extern const struct op_rule op_##rule;
+#include "op/ops.def"
+#undef OP
+#undef OP_MS
+
+static const struct op table[] = {
+#define OP(name, since, rule) {"", #name, since, &op_##rule},
+#define OP_MS(name, since, rule) {"com.microsoft", #name, since, &op_##rule},
+#include "op/ops.def"
+#undef OP
+#undef OP_MS
+};
+
+#define N_OPS ((int)(sizeof table / sizeof *table))
+
+const struct op *op_table(int *n)
+{
+    *n = N_OPS;
+    return table;
+}
+
+static int compare_text(struct bytes a, const char *b)
+{
+    size_t n_a = bytes_size(a), n_b = strlen(b);
+    size_t n = n_a < n_b ? n_a : n_b;
+    int order = n ? memcmp(a.at, b, n) : 0;
+    return order ? order : (n_a > n_b) - (n_a < n_b);
+}
+
+static int compare_row(struct bytes domain, struct bytes name, int opset, const struct op *row)
+{
+    int order = compare_text(domain, row->domain);
+    if (!order)
+        order = compare_text(name, row->name);
+    return order ? order : (opset > row->since) - (opset < row->since);
+}
+
+const struct op *op_find(struct bytes domain, struct bytes name, int opset)
+{
+    if (bytes_is(domain, "ai.onnx")) /* the long name of the default domain */
+        domain = bytes_of_text("");
+    int from = 0, to = N_OPS; /* rows before `from` are not above what is asked for */
+    while (from < to) {
+        int middle = from + (to - from) / 2;
+        if (compare_row(domain, name, opset, &table[middle]) >= 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    if (from == 0)
+        return NULL;
+    const struct op *row = &table[from - 1];
+    return compare_row(domain, name, row->since, row) == 0 ? row : NULL;
+}
+
+/* first and then second as one: (y s1 + t1) s2 + t2 = y (s1 s2) + (t1 s2 + t2) */
+static bool merge_affine(struct fused *fused, const struct fusion *then, struct arena *arena)
+{
+    size_t n = (size_t)then->channels;
+    float *scale = fused->scale || then->scale ? arena_array(arena, n, sizeof *scale) : NULL;
+    float *shift = fused->shift || then->shift ? arena_array(arena, n, sizeof *shift) : NULL;
+    if (((fused->scale || then->scale) && !scale) || ((fused->shift || then->shift) && !shift))
+        return false;
+    for (size_t c = 0; c < n; c++) {
+        double s1 = fused->scale ? (double)fused->scale[c] : 1;
+        double t1 = fused->shift ? (double)fused->shift[c] : 0;
+        double s2 = then->scale ? (double)then->scale[c] : 1;
+        double t2 = then->shift ? (double)then->shift[c] : 0;
+        if (scale)
+            scale[c] = (float)(s1 * s2);
+        if (shift)
+            shift[c] = (float)(t1 * s2 + t2);
+    }
+    fused->scale = scale;
+    fused->shift = shift;
+    return true;
+}
+
+bool op_fuse(struct fused *fused, const struct fusion *fusion, struct arena *arena)
+{
+    if (fused->act != ACT_NONE)
+        return false;
+    switch (fusion->kind) {
+    case FUSE_AFFINE:
+        return fused->residual < 0 && merge_affine(fused, fusion, arena);
+    case FUSE_RESIDUAL:
+        return fused->residual < 0;
+    case FUSE_ACTIVATION:
+        fused->act = fusion->act;
+        fused->alpha = fusion->alpha;
+        fused->beta = fusion->beta;
+        return true;
+    }
+    return false;
+}
+
+int op_add_input(struct node_ctx *ctx, int value)
+{
+    struct node *node = ctx->node;
+    size_t n = (size_t)node->n_in;
+    int *in = arena_array(ctx->arena, n + 1, sizeof *in);
+    if (!in)
+        return -1;
+    if (n)
+        memcpy(in, node->in, n * sizeof *in);
+    in[n] = value;
+    node->in = in;
+    return node->n_in++;
+}
+
+bool op_has_input(const struct node *node, int i)
+{
+    return i < node->n_in && node->in[i] >= 0;
+}
+
+const struct tensor *op_constant(struct node_ctx *ctx, int i)
+{
+    if (!op_has_input(ctx->node, i))
+        return NULL;
+    struct graph *graph = ctx->graph;
+    int value = ctx->node->in[i];
+    while (graph->values[value].outer >= 0 && graph->parent) { /* captured by a subgraph */
+        value = graph->values[value].outer;
+        graph = graph->parent;
+    }
+    bool ok;
+    return graph_constant(graph, value, ctx->arena, &ok);
+}
+
+bool op_arity(const struct node_ctx *ctx, int least, int most, int outputs, struct percept_err *err)
+{
+    const struct node *node = ctx->node;
+    if (node->n_in < least || node->n_in > most)
+        return err_set(err, ERR_MODEL, OP_AT "it has %d inputs; between %d and %d would work",
+                       OP_NODE(node), node->n_in, least, most);
+    for (int i = 0; i < least; i++)
+        if (node->in[i] < 0)
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
+                           OP_NODE(node), i);
+    if (node->n_out < 1 || node->n_out > outputs)
+        return err_set(err, ERR_MODEL, OP_AT "it has %d outputs; between 1 and %d would work",
+                       OP_NODE(node), node->n_out, outputs);
+    return true;
+}
+
+void op_set_out(struct step *step, int i, enum percept_dtype dtype, int rank, const int64_t *dims)
+{
+    step->out[i]->dtype = dtype;
+    tensor_set_dims(step->out[i], rank, dims);
+}
+
+bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, struct percept_err *err)
+{
+    if (step->in[i]->dtype == dtype)
+        return true;
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; %s would work", OP_NODE(step->node), i,
+                   tensor_dtype_name(step->in[i]->dtype), tensor_dtype_name(dtype));
+}
+
+bool op_axis(const struct step *step, int64_t axis, int rank, int *out, struct percept_err *err)
+{
+    if (axis < -rank || axis >= rank)
+        return err_set(err, ERR_MODEL, OP_AT "axis %lld is outside [%d, %d]", OP_NODE(step->node),
+                       (long long)axis, -rank, rank - 1);
+    *out = (int)(axis < 0 ? axis + rank : axis);
+    return true;
+}

@@ -1,0 +1,353 @@
+/*
+ * pool.c - MaxPool, AveragePool, LpPool and their Global forms.
+ *
+ * Maxima and averages of floats are the kernels' (kernels->pool), on maps of one channel or of a block
+ * of channels: a blocked picture stays blocked. What is rare has plain loops over the plain layout
+ * here: maxima with Indices, maxima of bytes, LpPool. The Global forms are reductions over a whole map.
+ *
+ * Indices count over the whole input as ONNX has it: n, c, then pixels row by row, or column by column
+ * with storage_order 1 (the first spatial axis then runs fastest). Of equal maxima the first wins.
+ *
+ * Work is split over maps. Thread: loader, then the session's holder with its team.
+ */
+#include "op/attr.h"
+#include "op/spatial.h"
+#include "op/weights.h"
+
+#include <math.h>
+
+enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP, POOL_GLOBAL_AVERAGE, POOL_GLOBAL_MAX, POOL_GLOBAL_LP };
+
+struct pool {
+    enum pool_kind kind;
+    struct spatial spatial;
+    bool ceil, include_pad, column_major;
+    float p;
+};
+
+typedef void pool_loop(const struct pool *pool, const struct pool_shape *shape, int64_t map,
+                       const void *x, void *y, int64_t *indices);
+
+struct pool_plan {
+    struct pool_shape shape;
+    int64_t maps, pixels;
+    int lanes;
+    pool_loop *loop; /* of one map, or NULL: the kernels' */
+};
+
+/* ---- check ---------------------------------------------------------------------------------------- */
+
+static bool read_p(const struct node_ctx *ctx, struct pool *pool, struct percept_err *err)
+{
+    int64_t p = 2;
+    const struct attr *attr = graph_attr(ctx->node, "p");
+    if (attr && attr->type == ATTR_FLOAT) { /* opset 1 */
+        pool->p = attr->f;
+    } else {
+        if (!attr_int_in(ctx, "p", 2, 1, 1000, &p, err))
+            return false;
+        pool->p = (float)p;
+    }
+    if (!(pool->p > 0))
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'p' is %g; 1 and more work",
+                       OP_NODE(ctx->node), (double)pool->p);
+    return true;
+}
+
+static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct pool *pool = arena_alloc(ctx->arena, sizeof *pool);
+    if (!pool)
+        return err_memory(err, "a pool", sizeof *pool);
+    *pool = (struct pool){.kind = (enum pool_kind)ctx->node->op->rule->variant};
+    ctx->node->priv = pool;
+    const bool global = pool->kind >= POOL_GLOBAL_AVERAGE;
+    if (!op_arity(ctx, 1, 1, pool->kind == POOL_MAX ? 2 : 1, err) ||
+        ((pool->kind == POOL_LP || pool->kind == POOL_GLOBAL_LP) && !read_p(ctx, pool, err)))
+        return false;
+    if (global)
+        return true;
+    if (!spatial_read(ctx, &pool->spatial, err) ||
+        !attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) ||
+        !attr_bool(ctx, "count_include_pad", false, &pool->include_pad, err) ||
+        !attr_bool(ctx, "storage_order", false, &pool->column_major, err))
+        return false;
+    if (pool->spatial.n_kernel == 0)
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'kernel_shape' is missing",
+                       OP_NODE(ctx->node));
+    return true;
+}
+
+/* ---- loops over the plain layout ------------------------------------------------------------------ */
+
+/* Pixels [*from, *to) of a window, step `dilation`, that lie in the input; *from is its first one. */
+static void window(const struct pool_shape *s, int axis, int64_t out, int64_t *from, int64_t *to)
+{
+    const int64_t begin = out * s->stride[axis] - s->pad[axis];
+    const int64_t end = begin + s->dilation[axis] * (s->kernel[axis] - 1) + 1;
+    const int64_t d = s->dilation[axis];
+    *from = begin < 0 ? begin + (-begin + d - 1) / d * d : begin;
+    *to = end < s->in[axis] ? end : s->in[axis];
+}
+
+static int64_t flat_index(const struct pool *pool, const struct pool_shape *s, int64_t at)
+{
+    if (!pool->column_major)
+        return at;
+    const int64_t x = at % s->in[2], y = at / s->in[2] % s->in[1], z = at / s->in[2] / s->in[1];
+    return z + s->in[0] * (y + s->in[1] * x);
+}
+
+/* Position of the first maximum of the window of output pixel `at`, or -1 when the window is empty. */
+#define POOL_MAX_LOOP(name, type, nothing)                                                             \
+    static int64_t name##_at(const struct pool_shape *s, const type *x, int64_t at)                   \
+    {                                                                                                  \
+        int64_t from[3], to[3], best = -1;                                                             \
+        window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);                                    \
+        window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);                                    \
+        window(s, 2, at % s->out[2], &from[2], &to[2]);                                                \
+        for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {                                    \
+            for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {                                \
+                const int64_t row = (i * s->in[1] + j) * s->in[2];                                     \
+                for (int64_t k = from[2]; k < to[2]; k += s->dilation[2])                              \
+                    best = best < 0 || x[row + k] > x[best] ? row + k : best;                          \
+            }                                                                                          \
+        }                                                                                              \
+        return best;                                                                                   \
+    }                                                                                                  \
+                                                                                                       \
+    static void name(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x, \
+                     void *y, int64_t *indices)                                                        \
+    {                                                                                                  \
+        const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);                        \
+        const type *from = (const type *)x + map * in;                                                 \
+        type *to = (type *)y + map * out;                                                              \
+        for (int64_t i = 0; i < out; i++) {                                                            \
+            const int64_t best = name##_at(s, from, i);                                                \
+            to[i] = best < 0 ? nothing : from[best];                                                   \
+            if (indices)                                                                               \
+                indices[map * out + i] = best < 0 ? -1 : map * in + flat_index(pool, s, best);         \
+        }                                                                                              \
+    }
+
+POOL_MAX_LOOP(max_float, float, -INFINITY)
+POOL_MAX_LOOP(max_double, double, (double)-INFINITY)
+POOL_MAX_LOOP(max_int8, int8_t, INT8_MIN)
+POOL_MAX_LOOP(max_uint8, uint8_t, 0)
+
+static float lp_term(float x, float p)
+{
+    return p == 1 ? fabsf(x) : p == 2 ? x * x : powf(fabsf(x), p);
+}
+
+static float lp_root(float sum, float p)
+{
+    return p == 1 ? sum : p == 2 ? sqrtf(sum) : powf(sum, 1 / p);
+}
+
+static float lp_at(const struct pool_shape *s, const float *x, int64_t at, float p)
+{
+    int64_t from[3], to[3];
+    float sum = 0;
+    window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);
+    window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);
+    window(s, 2, at % s->out[2], &from[2], &to[2]);
+    for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {
+        for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {
+            for (int64_t k = from[2]; k < to[2]; k += s->dilation[2])
+                sum += lp_term(x[(i * s->in[1] + j) * s->in[2] + k], p);
+        }
+    }
+    return lp_root(sum, p);
+}
+
+static void lp(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x, void *y,
+               int64_t *indices)
+{
+    (void)indices;
+    const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);
+    for (int64_t i = 0; i < out; i++)
+        ((float *)y)[map * out + i] = lp_at(s, (const float *)x + map * in, i, pool->p);
+}
+
+/* ---- shape ---------------------------------------------------------------------------------------- */
+
+static bool choose_loop(const struct step *step, const struct pool *pool, pool_loop **loop,
+                        struct percept_err *err)
+{
+    const enum percept_dtype dtype = step->in[0]->dtype;
+    const bool max = pool->kind == POOL_MAX;
+    if (dtype == PERCEPT_FLOAT) {
+        *loop = pool->kind == POOL_LP ? lp : max && step->n_out > 1 ? max_float : NULL;
+        return true;
+    }
+    *loop = dtype == PERCEPT_INT8 ? max_int8 : dtype == PERCEPT_UINT8 ? max_uint8 : max_double;
+    if (max && (dtype == PERCEPT_INT8 || dtype == PERCEPT_UINT8 || dtype == PERCEPT_DOUBLE))
+        return true;
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of %s; %s", OP_NODE(step->node),
+                   tensor_dtype_name(dtype),
+                   max ? "float32, double, int8 and uint8 work" : "float32 works");
+}
+
+/* A map is a block of channels or a channel. */
+static void shape_maps(struct step *step, struct pool_plan *plan, bool blocked)
+{
+    const struct tensor *x = step->in[0];
+    const int width = step->kernels->width;
+    plan->lanes = blocked ? width : 1;
+    plan->maps = x->dims[0] * (blocked ? (x->dims[1] + width - 1) / width : x->dims[1]);
+    plan->pixels = tensor_span(x, 2, x->rank);
+    step->want[0] = blocked ? LAYOUT_BLOCKED : LAYOUT_PLAIN;
+    step->out[0]->layout = step->want[0];
+}
+
+static bool shape_windows(struct step *step, const struct pool *pool, struct pool_plan *plan,
+                          struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    struct geometry g;
+    if (!spatial_settle(&pool->spatial, step->node, x->rank - 2, NULL, &g, err))
+        return false;
+    spatial_input(&g, x);
+    if (!spatial_slide(&g, &pool->spatial, pool->ceil, step->node, err) ||
+        !choose_loop(step, pool, &plan->loop, err))
+        return false;
+    plan->shape = (struct pool_shape){
+        .channels = x->dims[1],
+        .average = pool->kind == POOL_AVERAGE,
+        .count_include_pad = pool->include_pad,
+    };
+    for (int i = 0; i < SPATIAL_MAX; i++) {
+        plan->shape.in[i] = g.in[i];
+        plan->shape.out[i] = g.out[i];
+        plan->shape.kernel[i] = g.kernel[i];
+        plan->shape.stride[i] = g.stride[i];
+        plan->shape.dilation[i] = g.dilation[i];
+        plan->shape.pad[i] = g.pad[i];
+        plan->shape.pad_end[i] = g.pad_end[i];
+    }
+    int64_t dims[RANK_MAX];
+    const int rank = spatial_dims(&g, x->dims[0], x->dims[1], dims);
+    op_set_out(step, 0, x->dtype, rank, dims);
+    if (step->n_out > 1)
+        op_set_out(step, 1, PERCEPT_INT64, rank, dims);
+    shape_maps(step, plan,
+               !plan->loop && (x->layout == LAYOUT_BLOCKED || x->dims[1] >= step->kernels->width));
+    return true;
+}
+
+static bool pool_shape(struct step *step, struct percept_err *err)
+{
+    const struct pool *pool = step->priv;
+    struct pool_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a pool's plan", sizeof *plan);
+    *plan = (struct pool_plan){0};
+    if (!shape_windows(step, pool, plan, err))
+        return false;
+    step->state = plan;
+    step->algorithm = plan->loop ? "loop" : plan->lanes > 1 ? "blocked" : "plain";
+    step->flops = (double)tensor_elements(step->out[0]) * (double)spatial_volume(plan->shape.kernel);
+    return true;
+}
+
+static bool pool_shape_global(struct step *step, struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    const struct pool *pool = step->priv;
+    struct pool_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a pool's plan", sizeof *plan);
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+        return false;
+    if (x->rank < 3)
+        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work",
+                       OP_NODE(step->node), x->rank, RANK_MAX);
+    int64_t dims[RANK_MAX] = {x->dims[0], x->dims[1], 1, 1, 1, 1, 1, 1};
+    *plan = (struct pool_plan){0};
+    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, dims);
+    const bool root = pool->kind == POOL_GLOBAL_LP && pool->p != 1 && pool->p != 2;
+    shape_maps(step, plan, x->layout == LAYOUT_BLOCKED && !root);
+    step->state = plan;
+    step->flops = (double)tensor_elements(x);
+    return true;
+}
+
+/* ---- run ------------------------------------------------------------------------------------------ */
+
+static void pool_maps(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct pool_plan *plan = step->state;
+    if (!plan->loop) {
+        step->kernels->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from, to);
+        return;
+    }
+    int64_t *indices = step->n_out > 1 ? step->out[1]->data : NULL;
+    for (int64_t map = from; map < to; map++)
+        plan->loop(step->priv, &plan->shape, map, step->in[0]->data, step->out[0]->data, indices);
+}
+
+static bool pool_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    team_split(env->team, ((const struct pool_plan *)step->state)->maps, 1, pool_maps, step);
+    return true;
+}
+
+static void global_lp(const struct step *step, const struct pool *pool, const struct pool_plan *plan,
+                      const float *x, float *y)
+{
+    const struct kernels *kernels = step->kernels;
+    if (pool->p == 1) {
+        kernels->reduce(REDUCE_L1, y, x, plan->pixels, plan->lanes);
+    } else if (pool->p == 2) {
+        kernels->reduce(REDUCE_SUM_SQUARE, y, x, plan->pixels, plan->lanes);
+        kernels->unary(UNARY_SQRT, y, y, plan->lanes, 0, 0);
+    } else {
+        float sum = 0;
+        for (int64_t i = 0; i < plan->pixels; i++)
+            sum += lp_term(x[i], pool->p);
+        *y = lp_root(sum, pool->p);
+    }
+}
+
+static void global_maps(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct pool *pool = step->priv;
+    const struct pool_plan *plan = step->state;
+    const struct kernels *kernels = step->kernels;
+    for (int64_t map = from; map < to; map++) {
+        const float *x = (const float *)step->in[0]->data + map * plan->pixels * plan->lanes;
+        float *y = (float *)step->out[0]->data + map * plan->lanes;
+        if (pool->kind == POOL_GLOBAL_MAX) {
+            kernels->reduce(REDUCE_MAX, y, x, plan->pixels, plan->lanes);
+        } else if (pool->kind == POOL_GLOBAL_LP) {
+            global_lp(step, pool, plan, x, y);
+        } else {
+            kernels->reduce(REDUCE_SUM, y, x, plan->pixels, plan->lanes);
+            kernels->binary_scalar(BINARY_DIV, y, y, (float)plan->pixels, plan->lanes);
+        }
+    }
+}
+
+static bool pool_run_global(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    team_split(env->team, ((const struct pool_plan *)step->state)->maps, 4, global_maps, step);
+    return true;
+}
+
+#define POOL_RULE(name, kind_, shape_, run_)                                                           \
+    const struct op_rule op_##name = {                                                                 \
+        .check = pool_check, .shape = shape_, .run = run_, .variant = kind_}
+
+POOL_RULE(max_pool, POOL_MAX, pool_shape, pool_run);
+POOL_RULE(average_pool, POOL_AVERAGE, pool_shape, pool_run);
+POOL_RULE(lp_pool, POOL_LP, pool_shape, pool_run);
+POOL_RULE(global_average_pool, POOL_GLOBAL_AVERAGE, pool_shape_global, pool_run_global);
+POOL_RULE(global_max_pool, POOL_GLOBAL_MAX, pool_shape_global, pool_run_global);
+POOL_RULE(global_lp_pool, POOL_GLOBAL_LP, pool_shape_global, pool_run_global);

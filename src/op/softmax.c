@@ -1,0 +1,104 @@
+/*
+ * softmax.c - Softmax, LogSoftmax, Hardmax.
+ *
+ * Since opset 13 they work along one axis (the last by default). Before, the input was seen as a matrix:
+ * the axes from `axis` (1 by default) on were one row, and a row was the whole domain of the sum.
+ *
+ * Work is split over the outer rows. Thread: loader, then the session's holder with its team.
+ */
+#include "op/attr.h"
+
+enum softmax_kind { SOFTMAX, SOFTMAX_LOG, SOFTMAX_HARD };
+
+struct softmax {
+    enum softmax_kind kind;
+    int64_t axis;
+    bool flat; /* opset < 13 */
+};
+
+struct softmax_plan {
+    int64_t outer, n, inner;
+};
+
+static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct softmax *softmax = arena_alloc(ctx->arena, sizeof *softmax);
+    if (!softmax)
+        return err_memory(err, "a softmax", sizeof *softmax);
+    *softmax = (struct softmax){.kind = (enum softmax_kind)ctx->node->op->rule->variant,
+                                .flat = ctx->node->opset < 13};
+    ctx->node->priv = softmax;
+    return op_arity(ctx, 1, 1, 1, err) &&
+           attr_int(ctx, "axis", softmax->flat ? 1 : -1, &softmax->axis, err);
+}
+
+static bool softmax_shape(struct step *step, struct percept_err *err)
+{
+    const struct softmax *softmax = step->priv;
+    const struct tensor *x = step->in[0];
+    struct softmax_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    int axis;
+    if (!plan)
+        return err_memory(err, "a softmax's plan", sizeof *plan);
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+        return false;
+    if (softmax->flat && softmax->axis == x->rank)
+        axis = x->rank; /* rows of one element each */
+    else if (!op_axis(step, softmax->axis, x->rank, &axis, err))
+        return false;
+    const int end = softmax->flat ? x->rank : axis + 1;
+    *plan = (struct softmax_plan){.outer = tensor_span(x, 0, axis),
+                                  .n = tensor_span(x, axis, end),
+                                  .inner = tensor_span(x, end, x->rank)};
+    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, x->dims);
+    step->inplace = 1;
+    step->state = plan;
+    step->flops = 4.0 * (double)tensor_elements(x);
+    return true;
+}
+
+/* 1 at the first maximum, else 0. */
+static void hardmax(float *y, const float *x, int64_t n, int64_t inner)
+{
+    for (int64_t j = 0; j < inner; j++) {
+        int64_t best = 0;
+        for (int64_t i = 1; i < n; i++)
+            best = x[i * inner + j] > x[best * inner + j] ? i : best;
+        for (int64_t i = 0; i < n; i++)
+            y[i * inner + j] = i == best ? 1 : 0;
+    }
+}
+
+static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct softmax *softmax = step->priv;
+    const struct softmax_plan *plan = step->state;
+    const int64_t each = plan->n * plan->inner;
+    for (int64_t row = from; row < to; row++) {
+        const float *x = (const float *)step->in[0]->data + row * each;
+        float *y = (float *)step->out[0]->data + row * each;
+        if (softmax->kind == SOFTMAX_HARD)
+            hardmax(y, x, plan->n, plan->inner);
+        else
+            step->kernels->softmax(y, x, plan->n, plan->inner, softmax->kind == SOFTMAX_LOG);
+    }
+}
+
+static bool softmax_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct softmax_plan *plan = step->state;
+    if (plan->n > 0 && plan->inner > 0)
+        team_split(env->team, plan->outer, 4, softmax_rows, step);
+    return true;
+}
+
+#define SOFTMAX_RULE(name, kind_)                                                                      \
+    const struct op_rule op_##name = {                                                                 \
+        .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .variant = kind_}
+
+SOFTMAX_RULE(softmax, SOFTMAX);
+SOFTMAX_RULE(log_softmax, SOFTMAX_LOG);
+SOFTMAX_RULE(hardmax, SOFTMAX_HARD);

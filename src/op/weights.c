@@ -1,0 +1,69 @@
+/*
+ * weights.c - what the operators with packed weights have in common (Conv, Gemm, MatMul, the recurrent
+ * ones, BatchNormalization).
+ *
+ * A weight's way is: view into the file -> packed bytes of the region, once. So nothing here copies
+ * a weight; the only thing computed is the bias that goes with it, because an affine step that was
+ * fused turns  act((x w + b) s + t)  into  act(x (w s) + (b s + t)).
+ *
+ * Thread: the loader. Owns nothing; writes only where the caller says.
+ */
+#include "op/weights.h"
+
+#include <string.h>
+
+const struct tensor *weights_view(const struct node_ctx *ctx, int i)
+{
+    if (!op_has_input(ctx->node, i))
+        return NULL;
+    const struct graph *graph = ctx->graph;
+    const struct value *value = &graph->values[ctx->node->in[i]];
+    while (!value->constant && value->outer >= 0 && graph->parent) {
+        graph = graph->parent;
+        value = &graph->values[value->outer];
+    }
+    return value->constant;
+}
+
+bool weights_fuse(struct node_ctx *ctx, struct fused *fused, const struct fusion *fusion)
+{
+    const struct fused before = *fused;
+    if (!op_fuse(fused, fusion, ctx->arena))
+        return false;
+    if (fusion->kind != FUSE_RESIDUAL)
+        return true;
+    const int slot = op_add_input(ctx, fusion->value);
+    if (slot < 0) {
+        *fused = before;
+        return false;
+    }
+    fused->residual = slot;
+    return true;
+}
+
+void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float b = 0;
+        if (bias)
+            memcpy(&b, (const char *)bias + (size_t)i * sizeof b, sizeof b);
+        b *= factor;
+        if (fused->scale)
+            b *= fused->scale[i];
+        if (fused->shift)
+            b += fused->shift[i];
+        merged[i] = b;
+    }
+}
+
+enum unary weights_unary(enum activation act)
+{
+    static const enum unary unary[ACT_COUNT] = {
+        [ACT_NONE] = UNARY_COPY,       [ACT_RELU] = UNARY_RELU,
+        [ACT_CLIP] = UNARY_CLIP,       [ACT_LEAKY] = UNARY_LEAKY,
+        [ACT_SIGMOID] = UNARY_SIGMOID, [ACT_TANH] = UNARY_TANH,
+        [ACT_HARDSIGMOID] = UNARY_HARDSIGMOID, [ACT_HARDSWISH] = UNARY_HARDSWISH,
+        [ACT_SILU] = UNARY_SILU,
+    };
+    return unary[act];
+}

@@ -1,0 +1,105 @@
+/* Folding: constants are computed at load, unused and empty nodes vanish, lacking operators are all named. */
+#include <check.h>
+
+#include "engine/small.h"
+
+START_TEST(nodes_over_constants_are_computed_at_load)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 3));
+    small_output(&s, "y", 2, DIMS(-1, 3));
+    small_floats(&s, "a", 1, DIMS(3), (float[]){1, 2, 3});
+    small_floats(&s, "b", 1, DIMS(3), (float[]){10, 20, 30});
+    small_node(&s, "Add", "a,b", "c");
+    small_node(&s, "Neg", "c", "d");
+    small_node(&s, "Mul", "x,d", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_description d;
+    percept_describe(model, &d);
+    ck_assert_int_eq(d.n_folded, 2);
+    ck_assert_int_eq(d.n_steps, 1);
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    const float *y = small_run(session, 2, DIMS(1, 3), (float[]){1, 1, 2});
+    ck_assert_float_eq(y[0], -11);
+    ck_assert_float_eq(y[1], -22);
+    ck_assert_float_eq(y[2], -66);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(identities_and_unread_nodes_leave_no_step)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 2));
+    small_output(&s, "y", 2, DIMS(-1, 2));
+    small_node(&s, "Identity", "x", "a");
+    small_node(&s, "Dropout", "a", "b");
+    small_node(&s, "Exp", "b", "nobody");
+    small_node(&s, "Abs", "b", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_description d;
+    percept_describe(model, &d);
+    ck_assert_int_eq(d.n_steps, 1);
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    const float *y = small_run(session, 2, DIMS(1, 2), (float[]){-4, 5});
+    ck_assert_float_eq(y[0], 4);
+    ck_assert_float_eq(y[1], 5);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(an_output_may_be_an_input_or_a_constant)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(2));
+    small_output(&s, "same", 1, DIMS(2));
+    small_output(&s, "fixed", 1, DIMS(2));
+    small_floats(&s, "c", 1, DIMS(2), (float[]){7, 8});
+    small_node(&s, "Identity", "x", "same");
+    small_node(&s, "Neg", "c", "fixed");
+    struct percept_model *model = small_open(&s);
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    const float *y = small_run(session, 1, DIMS(2), (float[]){3, 4});
+    ck_assert_float_eq(y[1], 4);
+    const float *fixed = percept_output(session, 1).data;
+    ck_assert_float_eq(fixed[0], -7);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(all_operators_that_are_lacking_are_named)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(2));
+    small_output(&s, "y", 1, DIMS(2));
+    small_node(&s, "Frobnicate", "x", "a");
+    small_node(&s, "Frobnicate", "a", "b");
+    small_node(&s, "Relu", "b", "c");
+    small_node(&s, "Quux", "c", "y");
+    struct proto file = small_end(&s);
+    struct percept_err err = {0};
+    ck_assert_ptr_null(percept_open_memory(file.at, file.n, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "'Frobnicate', 'Quux'"));
+    ck_assert_ptr_null(strstr(err.text, "'Frobnicate', 'Frobnicate'"));
+    proto_free(&file);
+}
+END_TEST
+
+Suite *engine_fold_suite(void);
+Suite *engine_fold_suite(void)
+{
+    Suite *suite = suite_create("engine_fold");
+    TCase *tests = tcase_create("fold");
+    tcase_add_test(tests, nodes_over_constants_are_computed_at_load);
+    tcase_add_test(tests, identities_and_unread_nodes_leave_no_step);
+    tcase_add_test(tests, an_output_may_be_an_input_or_a_constant);
+    tcase_add_test(tests, all_operators_that_are_lacking_are_named);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

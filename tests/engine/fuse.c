@@ -1,0 +1,176 @@
+/*
+ * Fusing: fewer steps, the same answer. The unfused answer comes from the same network with what lies
+ * between two nodes also being an output, which forbids every fusion. Tolerance 1e-5 relative to
+ * 1 + |value|: a BatchNormalization folded into weights rounds elsewhere.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "engine/small.h"
+
+static void picture(struct small *s)
+{
+    small_input(s, "x", 4, DIMS(-1, 5, 9, 7));
+    small_weights(s, "w", 4, DIMS(19, 5, 3, 3), 1);
+    small_weights(s, "bias", 1, DIMS(19), 2);
+}
+
+static void batch_norm(struct small *s, const char *in, const char *out)
+{
+    small_weights(s, "scale", 1, DIMS(19), 3);
+    small_weights(s, "shift", 1, DIMS(19), 4);
+    small_weights(s, "mean", 1, DIMS(19), 5);
+    float variance[19];
+    for (int i = 0; i < 19; i++)
+        variance[i] = 0.5f + 0.1f * (float)i;
+    small_floats(s, "variance", 1, DIMS(19), variance);
+    char inputs[80];
+    snprintf(inputs, sizeof inputs, "%s,scale,shift,mean,variance", in);
+    small_node(s, "BatchNormalization", inputs, out);
+}
+
+/* The nodes of a case; every name between is listed in `between`. */
+struct sample {
+    const char *name;
+    void (*build)(struct small *s);
+    const char *between[4];
+    int fused_steps;
+};
+
+static void conv_relu(struct small *s)
+{
+    picture(s);
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Relu", "a", "y");
+}
+
+static void conv_norm_relu(struct small *s)
+{
+    picture(s);
+    small_node(s, "Conv", "x,w", "a");
+    batch_norm(s, "a", "b");
+    small_node(s, "Relu", "b", "y");
+}
+
+static void conv_residual(struct small *s)
+{
+    picture(s);
+    small_weights(s, "w2", 4, DIMS(19, 5, 3, 3), 9);
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Conv", "x,w2", "r");
+    small_node(s, "Add", "a,r", "b");
+    small_node(s, "Relu", "b", "y");
+}
+
+static void conv_silu(struct small *s)
+{
+    picture(s);
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Sigmoid", "a", "b");
+    small_node(s, "Mul", "a,b", "y");
+}
+
+static void conv_clip(struct small *s)
+{
+    picture(s);
+    small_floats(s, "low", 0, NULL, (float[]){-0.5f});
+    small_floats(s, "high", 0, NULL, (float[]){0.75f});
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Clip", "a,low,high", "y");
+}
+
+static void matmul_bias_tanh(struct small *s)
+{
+    small_input(s, "x", 2, DIMS(-1, 30));
+    small_weights(s, "w", 2, DIMS(30, 21), 1);
+    small_weights(s, "bias", 1, DIMS(21), 2);
+    small_node(s, "MatMul", "x,w", "a");
+    small_node(s, "Add", "bias,a", "b");
+    small_node(s, "Tanh", "b", "y");
+}
+
+static const struct sample samples[] = {
+    {"conv relu", conv_relu, {"a"}, 1},
+    {"conv norm relu", conv_norm_relu, {"a", "b"}, 1},
+    {"conv residual relu", conv_residual, {"a", "r", "b"}, 2},
+    {"conv silu", conv_silu, {"a", "b"}, 1},
+    {"conv clip", conv_clip, {"a"}, 1},
+    {"matmul bias tanh", matmul_bias_tanh, {"a", "b"}, 1},
+};
+
+static struct percept_model *open_sample(const struct sample *sample, bool apart)
+{
+    struct small s = small_begin();
+    sample->build(&s);
+    small_output(&s, "y", -1, NULL);
+    for (int i = 0; apart && i < 4 && sample->between[i]; i++)
+        small_output(&s, sample->between[i], -1, NULL);
+    return small_open(&s);
+}
+
+START_TEST(fused_nodes_answer_what_single_ones_do)
+{
+    const struct sample *sample = &samples[_i];
+    struct percept_model *fused = open_sample(sample, false), *apart = open_sample(sample, true);
+    struct percept_description d;
+    percept_describe(fused, &d);
+    ck_assert_msg(d.n_steps == sample->fused_steps, "%s: %d steps, expected %d", sample->name, d.n_steps,
+                  sample->fused_steps);
+    struct percept_err err;
+    struct percept_session *one = percept_session_new(fused, &err);
+    struct percept_session *other = percept_session_new(apart, &err);
+    static float x[3 * 5 * 9 * 7];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = sinf((float)i * 0.7f);
+    int n;
+    int rank = percept_inputs(fused, &n)->rank;
+    int64_t dims[4] = {3, rank == 4 ? 5 : 30, 9, 7};
+    const float *got = small_run(one, rank, dims, x);
+    const float *want = small_run(other, rank, dims, x);
+    struct percept_tensor y = percept_output(other, 0);
+    int64_t count = 1;
+    for (int d2 = 0; d2 < y.rank; d2++)
+        count *= y.dims[d2];
+    for (int64_t i = 0; i < count; i++)
+        ck_assert_msg(fabsf(got[i] - want[i]) <= 1e-5f * (1 + fabsf(want[i])),
+                      "%s: element %d is %g, unfused %g", sample->name, (int)i, (double)got[i],
+                      (double)want[i]);
+    percept_session_free(one);
+    percept_session_free(other);
+    percept_close(fused);
+    percept_close(apart);
+}
+END_TEST
+
+/* An Add whose other side is broadcast over the batch is no residual. */
+START_TEST(a_broadcast_addition_is_not_taken_for_a_residual)
+{
+    struct small s = small_begin();
+    picture(&s);
+    small_input(&s, "r", 4, DIMS(1, 19, 7, 5));
+    small_output(&s, "y", -1, NULL);
+    small_node(&s, "Conv", "x,w", "a");
+    small_node(&s, "Add", "a,r", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    ck_assert(percept_resize(session, 0, 4, DIMS(2, 5, 9, 7), &err));
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+    ck_assert_int_eq(percept_output(session, 0).dims[0], 2);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+Suite *engine_fuse_suite(void);
+Suite *engine_fuse_suite(void)
+{
+    Suite *suite = suite_create("engine_fuse");
+    TCase *tests = tcase_create("fuse");
+    tcase_add_loop_test(tests, fused_nodes_answer_what_single_ones_do, 0,
+                        (int)(sizeof samples / sizeof *samples));
+    tcase_add_test(tests, a_broadcast_addition_is_not_taken_for_a_residual);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,233 @@
+/*
+ * Sessions: the same bits whatever the company, nothing allocated in steady state, shapes judged, runs
+ * that end early.
+ */
+#include <check.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "engine/shipped.h"
+
+#define MOST_OUT 32
+
+static size_t run_batch(struct percept_session *session, const struct percept_model *model,
+                        int64_t batch, int64_t length, const unsigned *seeds,
+                        struct percept_team *team, float *out)
+{
+    int64_t dims[PERCEPT_RANK_MAX];
+    struct percept_err err = {0};
+    int n;
+    shipped_dims(model, batch, length, dims);
+    size_t item = shipped_item_bytes(model, dims);
+    ck_assert_msg(percept_resize(session, 0, percept_inputs(model, &n)->rank, dims, &err), "%s", err.text);
+    ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
+    for (int64_t i = 0; i < batch; i++)
+        shipped_fill(model, (char *)percept_input(session, 0) + (size_t)i * item, item, seeds[i]);
+    struct percept_run_context context = {.team = team};
+    ck_assert_msg(percept_run(session, &context, &err), "%s", err.text);
+    struct percept_tensor result = percept_output(session, 0);
+    ck_assert_int_eq(result.dims[0], batch);
+    size_t row = 1;
+    for (int d = 1; d < result.rank; d++)
+        row *= (size_t)result.dims[d];
+    ck_assert_uint_le(row, MOST_OUT);
+    memcpy(out, result.data, (size_t)batch * row * sizeof *out);
+    return row;
+}
+
+static void *help(void *team)
+{
+    percept_team_help(team);
+    return NULL;
+}
+
+/* Item `seed` alone must equal the same item at every position of every batch. */
+static void same_bits(const char *name, const char *row, bool helped)
+{
+    struct percept_model *model = shipped_open(name, row);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_team *team = NULL;
+    pthread_t helper;
+    if (helped) {
+        team = percept_team_new(&err);
+        ck_assert_ptr_nonnull(team);
+        ck_assert_int_eq(pthread_create(&helper, NULL, help, team), 0);
+    }
+    static float alone[MOST_OUT], together[32 * MOST_OUT];
+    unsigned seeds[32] = {7};
+    size_t n = run_batch(session, model, 1, 9, seeds, NULL, alone);
+    static const int64_t batches[] = {1, 2, 7, 8, 32};
+    for (size_t b = 0; b < sizeof batches / sizeof *batches; b++)
+        for (int64_t at = 0; at < batches[b]; at++) {
+            for (int64_t i = 0; i < batches[b]; i++)
+                seeds[i] = i == at ? 7 : 100 + (unsigned)i;
+            run_batch(session, model, batches[b], 9, seeds, team, together);
+            ck_assert_msg(memcmp(alone, together + (size_t)at * n, n * sizeof(float)) == 0,
+                          "%s, row %s, batch %d, position %d, %s: other bits than alone", name,
+                          row ? row : "best", (int)batches[b], (int)at, helped ? "helped" : "one core");
+        }
+    if (helped) {
+        percept_team_close(team);
+        pthread_join(helper, NULL);
+        percept_team_free(team);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+
+START_TEST(an_item_has_the_same_bits_in_every_batch_and_position)
+{
+    same_bits(shipped_names[_i], getenv("PERCEPT_KERNELS"), false);
+}
+END_TEST
+
+START_TEST(an_item_has_the_same_bits_on_two_cores)
+{
+    same_bits(shipped_names[_i], getenv("PERCEPT_KERNELS"), true);
+}
+END_TEST
+
+/* Counts our own allocations and what the C library hands out; both must stand still. */
+START_TEST(a_run_at_known_shapes_allocates_nothing)
+{
+    struct percept_model *model = shipped_open(shipped_names[_i], NULL);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    float out[8 * MOST_OUT];
+    unsigned seeds[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    run_batch(session, model, 8, 9, seeds, NULL, out);
+    run_batch(session, model, 3, 5, seeds, NULL, out);
+    size_t calls = arena_calls();
+    size_t used = mallinfo2().uordblks;
+    for (int round = 0; round < 5; round++) {
+        run_batch(session, model, 8, 9, seeds, NULL, out);
+        run_batch(session, model, 3, 5, seeds, NULL, out);
+    }
+    ck_assert_uint_eq(arena_calls(), calls);
+    ck_assert_uint_eq(mallinfo2().uordblks, used);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(shapes_that_do_not_fit_are_refused_by_name)
+{
+    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    ck_assert_ptr_null(percept_input(session, 0));
+    ck_assert(!percept_run(session, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "'image'"));
+    int64_t wrong[4] = {1, 1, 28, 29}, flat[2] = {1, 784}, negative[4] = {-1, 1, 28, 28};
+    ck_assert(!percept_resize(session, 0, 4, wrong, &err));
+    ck_assert_str_eq(err.text, "input 'image' has shape [-1,1,28,28], got [1,1,28,29]");
+    ck_assert(!percept_resize(session, 0, 2, flat, &err));
+    ck_assert(!percept_resize(session, 0, 4, negative, &err));
+    ck_assert(!percept_resize(session, 1, 4, wrong, &err));
+    int64_t huge[4] = {INT64_MAX / 2, 1, 28, 28};
+    ck_assert(!percept_resize(session, 0, 4, huge, &err));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(memory_beyond_the_limit_is_refused_and_the_session_lives_on)
+{
+    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE,
+                                      .memory_limit_bytes = 4 << 20};
+    struct percept_err err = {0};
+    struct percept_model *model = percept_open("models/digits/model.onnx", &options, &err);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    struct percept_session *session = percept_session_new(model, &err);
+    int64_t many[4] = {5000, 1, 28, 28}, one[4] = {1, 1, 28, 28};
+    ck_assert(percept_resize(session, 0, 4, many, &err));
+    ck_assert(!percept_prepare(session, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "over the limit of 4 MB"));
+    ck_assert(percept_resize(session, 0, 4, one, &err));
+    ck_assert(percept_run(session, NULL, &err));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(an_empty_batch_gives_an_empty_answer)
+{
+    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    int64_t none[4] = {0, 1, 28, 28};
+    ck_assert(percept_resize(session, 0, 4, none, &err));
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+    ck_assert_int_eq(percept_output(session, 0).dims[0], 0);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(a_run_ends_at_its_deadline_or_when_cancelled)
+{
+    struct percept_model *model = shipped_open("perceptron", NULL);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    int64_t dims[2] = {1, 784};
+    ck_assert(percept_resize(session, 0, 2, dims, &err));
+    struct percept_run_context late = {.deadline_ns = 1};
+    ck_assert(!percept_run(session, &late, &err));
+    ck_assert_str_eq(err.text, "Request timeout expired");
+    ck_assert_ptr_null(percept_output(session, 0).data);
+    int stop = 1;
+    struct percept_run_context cancelled = {.cancel = &stop};
+    ck_assert(!percept_run(session, &cancelled, &err));
+    ck_assert(percept_run(session, NULL, &err));
+    ck_assert_ptr_nonnull(percept_output(session, 0).data);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(a_profile_names_every_step)
+{
+    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    percept_set_profiling(session, true);
+    float out[MOST_OUT];
+    unsigned seed = 1;
+    run_batch(session, model, 1, 1, &seed, NULL, out);
+    int n;
+    const struct percept_step_profile *profile = percept_profile(session, &n);
+    ck_assert_int_gt(n, 5);
+    double flops = 0;
+    for (int i = 0; i < n; i++) {
+        ck_assert_ptr_nonnull(profile[i].node);
+        ck_assert_double_ge(profile[i].ms, 0);
+        flops += profile[i].flops;
+    }
+    ck_assert_double_gt(flops, 1e6);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+Suite *engine_session_suite(void);
+Suite *engine_session_suite(void)
+{
+    Suite *suite = suite_create("engine_session");
+    TCase *tests = tcase_create("session");
+    tcase_set_timeout(tests, 300);
+    tcase_add_loop_test(tests, an_item_has_the_same_bits_in_every_batch_and_position, 0, SHIPPED_COUNT);
+    tcase_add_loop_test(tests, an_item_has_the_same_bits_on_two_cores, 0, SHIPPED_COUNT);
+    tcase_add_loop_test(tests, a_run_at_known_shapes_allocates_nothing, 0, SHIPPED_COUNT);
+    tcase_add_test(tests, shapes_that_do_not_fit_are_refused_by_name);
+    tcase_add_test(tests, memory_beyond_the_limit_is_refused_and_the_session_lives_on);
+    tcase_add_test(tests, an_empty_batch_gives_an_empty_answer);
+    tcase_add_test(tests, a_run_ends_at_its_deadline_or_when_cancelled);
+    tcase_add_test(tests, a_profile_names_every_step);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,82 @@
+#include "engine/small.h"
+
+#include <check.h>
+
+struct small small_begin(void)
+{
+    return (struct small){.opset = 13};
+}
+
+void small_input(struct small *s, const char *name, int rank, const int64_t *dims)
+{
+    proto_add(&s->graph, GRAPH_INPUT, proto_value(name, PERCEPT_FLOAT, rank, dims));
+}
+
+void small_output(struct small *s, const char *name, int rank, const int64_t *dims)
+{
+    proto_add(&s->graph, GRAPH_OUTPUT, proto_value(name, PERCEPT_FLOAT, rank, dims));
+}
+
+static size_t count(int rank, const int64_t *dims)
+{
+    size_t n = 1;
+    for (int d = 0; d < rank; d++)
+        n *= (size_t)dims[d];
+    return n;
+}
+
+void small_floats(struct small *s, const char *name, int rank, const int64_t *dims, const float *data)
+{
+    proto_add(&s->graph, GRAPH_INITIALIZER,
+              proto_tensor(name, PERCEPT_FLOAT, rank, dims, data, count(rank, dims) * sizeof *data));
+}
+
+void small_weights(struct small *s, const char *name, int rank, const int64_t *dims, unsigned seed)
+{
+    size_t n = count(rank, dims);
+    float *data = malloc((n + 1) * sizeof *data);
+    uint32_t state = seed * 2654435761u + 1;
+    for (size_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        data[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+    small_floats(s, name, rank, dims, data);
+    free(data);
+}
+
+void small_ints(struct small *s, const char *name, int64_t n, const int64_t *data)
+{
+    proto_add(&s->graph, GRAPH_INITIALIZER,
+              proto_tensor(name, PERCEPT_INT64, 1, &n, data, (size_t)n * sizeof *data));
+}
+
+void small_node(struct small *s, const char *op_type, const char *inputs, const char *outputs)
+{
+    proto_add(&s->graph, GRAPH_NODE, proto_node(op_type, "", inputs, outputs));
+}
+
+struct proto small_end(struct small *s)
+{
+    return proto_model(s->graph, s->opset);
+}
+
+struct percept_model *small_open(struct small *s)
+{
+    struct proto file = small_end(s);
+    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE};
+    struct percept_err err = {0};
+    struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
+    proto_free(&file);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    return model;
+}
+
+const float *small_run(struct percept_session *session, int rank, const int64_t *dims, const float *data)
+{
+    struct percept_err err = {0};
+    ck_assert_msg(percept_resize(session, 0, rank, dims, &err), "%s", err.text);
+    ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
+    memcpy(percept_input(session, 0), data, count(rank, dims) * sizeof *data);
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+    return percept_output(session, 0).data;
+}

@@ -1,0 +1,50 @@
+#!/bin/bash
+# run.sh BUILD FOLDER... - runs the test programs of these folders and closes with
+# "N passed, N failed, N skipped". Programs whose results depend on the row of kernels run once per row
+# that this processor has; rows that it lacks are named. A test that is skipped prints "skipped: why";
+# with REQUIRE_SHARED=1 a skip is a failure.
+set -u
+build=$1
+shift
+tally=$(mktemp)
+log=$(mktemp)
+trap 'rm -f "$tally" "$log"' EXIT
+export TEST_TALLY=$tally PERCEPTD_BINARY=$build/perceptd
+export PERCEPTD_SHARED=${PERCEPTD_SHARED:-../shared}
+export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
+rows=$("$build/perceptd" --kernels-list 2>/dev/null || echo base)
+for row in v4 v3 base; do
+    case " $rows " in *" $row "*) ;; *) echo "not run: row $row (this processor lacks it)" ;; esac
+done
+
+run() { # program
+    local before after
+    before=$(wc -l < "$tally")
+    "$@" >"$log" 2>&1
+    local status=$?
+    after=$(wc -l < "$tally")
+    if [ "$before" = "$after" ]; then # it died before it could count
+        echo "0 1" >> "$tally"
+    fi
+    if [ $status != 0 ]; then cat "$log"; else grep -E '^(skipped: |not run: |[0-9]+%: )' "$log"; fi
+    grep -c '^skipped: ' "$log" >> "$tally.skipped"
+}
+
+for folder in "$@"; do
+    case $folder in
+    op | engine)
+        for row in $rows; do
+            echo "== tests/$folder, row $row"
+            PERCEPT_KERNELS=$row run "$build/test-$folder"
+        done ;;
+    *)
+        echo "== tests/$folder"
+        run "$build/test-$folder" ;;
+    esac
+done
+skipped=$(awk '{n += $1} END {print n + 0}' "$tally.skipped" 2>/dev/null || echo 0)
+rm -f "$tally.skipped"
+read -r passed failed < <(awk '{p += $1; f += $2} END {print p + 0, f + 0}' "$tally")
+if [ "${REQUIRE_SHARED:-0}" = 1 ] && [ "$skipped" != 0 ]; then failed=$((failed + skipped)); fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
