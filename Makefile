@@ -180,6 +180,14 @@ $(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj)
 conformance: $(B)/conformance ## ONNX's backend tests: SUITE=PATH, a folder or tar of them
 	@tests/conformance/conformance.sh $(B) $(SUITE)
 
+$(B)/real: $(B)/tests/real/real.o $(lib_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -ljansson $(LIB_LIBS)
+
+.PHONY: real-models
+real-models: $(B)/real ## trained models with stored cases: DIR=PATH
+	@$(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
+
 .PHONY: lint
 lint: $(B)/perceptd $(B)/libpercept.a ## layers, doors, headers alone, symbols, bans, names, documents in step
 	@tests/lint/lint.sh $(B)

@@ -19,7 +19,8 @@ static inline size_t bytes_size(struct bytes b)
 
 static inline struct bytes bytes_of(const void *at, size_t n)
 {
-    return (struct bytes){.at = at, .end = (const uint8_t *)at + n};
+    const uint8_t *start = at;
+    return (struct bytes){.at = start, .end = n ? start + n : start}; /* NULL + 0 is undefined */
 }
 
 static inline struct bytes bytes_of_text(const char *text)

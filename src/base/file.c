@@ -191,7 +191,7 @@ static int walk_beneath(int folder_fd, const char *name)
     for (;;) {
         name += strspn(name, "/");
         size_t n = strcspn(name, "/");
-        bool last = name[n + strspn(name + n, "/")] == 0;
+        bool last = name[n] == 0;
         int fd = -1;
         if (n > NAME_MAX) {
             errno = ENAMETOOLONG;

@@ -581,7 +581,7 @@ static __attribute__((noinline, cold)) size_t write_slow(char *to, double value,
         for (; at < size && text[at] != 'e'; at++)
             if (is_digit((uint8_t)text[at]))
                 digits = digits * 10 + (uint64_t)(text[at] - '0');
-        return decimal_write(to, digits, atoi(text + at + 1) - (n - 1));
+        return decimal_write(to, digits, (int)strtol(text + at + 1, NULL, 10) - (n - 1));
     }
 }
 

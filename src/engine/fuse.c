@@ -146,6 +146,7 @@ static bool residual_of(struct fuser *f, int first, int second, struct fusion *f
     int between = f->graph->nodes[first].out[0];
     int other = node->in[0] == between ? node->in[1] : node->in[0];
     if (other < 0 || f->graph->values[other].constant || f->dims[other].dtype != PERCEPT_FLOAT ||
+        f->dims[between].dtype != PERCEPT_FLOAT ||
         !tensor_same_dims(&f->dims[other], &f->dims[between]))
         return false;
     *fusion = (struct fusion){.kind = FUSE_RESIDUAL, .value = other};

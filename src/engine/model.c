@@ -74,6 +74,32 @@ struct part *model_add_part(struct percept_model *model, struct graph *graph)
     return part;
 }
 
+static bool find_feeds(struct percept_model *model, struct part *part)
+{
+    const struct graph *graph = part->graph;
+    int n = graph->n_inputs;
+    for (int v = 0; v < graph->n_values; v++)
+        n += graph->values[v].outer >= 0 && !graph->values[v].constant;
+    part->feeds = arena_array(&model->arena, (size_t)n + 1, sizeof *part->feeds);
+    if (!part->feeds)
+        return false;
+    part->n_feeds = 0;
+    for (int i = 0; i < graph->n_inputs; i++)
+        part->feeds[part->n_feeds++] = graph->inputs[i];
+    for (int v = 0; v < graph->n_values; v++)
+        if (graph->values[v].outer >= 0 && !graph->values[v].constant)
+            part->feeds[part->n_feeds++] = v;
+    return true;
+}
+
+bool model_find_feeds(struct percept_model *model)
+{
+    for (struct part *part = model->parts; part; part = part->next)
+        if (!find_feeds(model, part))
+            return false;
+    return true;
+}
+
 const struct part *model_part(const struct percept_model *model, const struct graph *graph)
 {
     const struct part *part = model->parts;
@@ -199,9 +225,9 @@ static bool batch_is_free(struct percept_model *model, const struct plan *two)
     if (!names_agree(model->inputs, model->n_inputs, &name))
         return false;
     struct plan three;
-    if (!two->values || !trial(model, 3, &three, NULL))
+    if (!two->outputs || !trial(model, 3, &three, NULL))
         return false;
-    bool follows = three.values != NULL;
+    bool follows = three.outputs != NULL;
     for (int i = 0; follows && i < model->n_outputs; i++)
         follows = two->outputs[i]->rank >= 1 && two->outputs[i]->dims[0] == 2 &&
                   three.outputs[i]->rank == two->outputs[i]->rank && three.outputs[i]->dims[0] == 3;
@@ -236,7 +262,7 @@ static bool describe_io(struct percept_model *model, const int *values, int n, s
 /* What the file leaves open about outputs, the trial knows: types, ranks, and axes that no batch moves. */
 static void complete_outputs(struct percept_model *model, const struct plan *two)
 {
-    for (int i = 0; two->values && i < model->n_outputs; i++) {
+    for (int i = 0; two->outputs && i < model->n_outputs; i++) {
         struct percept_io *io = &model->outputs[i];
         const struct tensor *got = two->outputs[i];
         io->dtype = got->dtype;
@@ -318,6 +344,8 @@ static bool improve(struct percept_model *model, struct percept_err *err)
     if (!fold_identities(model->onnx.graph, &model->load, err))
         return false;
     fold_unused(model->onnx.graph);
+    if (!model_find_feeds(model))
+        return err_set(err, ERR_MEMORY, "out of memory while planning the network");
     if (!trial(model, 2, &two, err))
         return false;
     complete_outputs(model, &two);
@@ -327,7 +355,7 @@ static bool improve(struct percept_model *model, struct percept_err *err)
         good = fuse_part(model, part, NULL, err);
     plan_free(&two);
     fold_unused(model->onnx.graph);
-    return good;
+    return good && (model_find_feeds(model) || err_set(err, ERR_MEMORY, "out of memory"));
 }
 
 static bool open_graph(struct percept_model *model, struct bytes file, struct source *source,

@@ -16,6 +16,8 @@ struct part {
     struct graph *graph;
     struct node_ctx *ctx;  /* [n_nodes] */
     const void **packed;   /* [n_nodes]: in the region, NULL where nothing is packed */
+    int n_feeds;           /* the graph's inputs, then what a body captures that is no constant */
+    int *feeds;            /* [n_feeds] value indices */
 };
 
 struct percept_model {
@@ -35,6 +37,9 @@ struct percept_model {
 
 /* Appends a part for the graph; NULL when memory is short. */
 struct part *model_add_part(struct percept_model *model, struct graph *graph);
+
+/* Sets the feeds of every part; after folding and fusing. */
+bool model_find_feeds(struct percept_model *model);
 
 const struct part *model_part(const struct percept_model *model, const struct graph *graph);
 

@@ -20,9 +20,16 @@
  * again; graph outputs live to the end. A view (Reshape and its like) prolongs the life of what it looks
  * at; an operator that may write over its input does so when nobody reads that afterwards.
  *
- * Not here: deciding what is fused (fuse.c) and how weights are packed (pack.c).
+ * Where it stops. A shape verb that must know data which only a run computes says which (step->demands):
+ * the plan stops before that node. A node whose output dims only its run tells (OP_DATA_DIMS,
+ * OP_OWN_MEMORY) is the last of its plan. What later nodes read lives to the end of the plan then, and
+ * the plan for the rest, built between two steps of a run, takes values over by pointer.
+ *
+ * Not here: deciding what is fused (fuse.c), how weights are packed (pack.c), running (frame.c).
  */
 #include "engine/plan.h"
+
+#include <string.h>
 
 #define ALIGN 64
 #define MOST_KNOWN_BYTES ((size_t)64 << 20) /* larger results are computed at run time, in scratch */
@@ -35,6 +42,7 @@ struct builder {
     int *buffer_of;              /* [n_values]: buffer index, or -1 */
     int *reads_left;             /* [n_values]: by nodes not yet planned */
     bool *kept;                  /* [n_values]: never written over: an input, or seen through a view */
+    bool *feed;                  /* [n_values]: given to the graph from outside */
     struct tensor **converted;   /* [n_values]: the value in the other layout, or NULL */
     int *converted_buffer;       /* [n_values] */
     struct percept_err *err;
@@ -79,6 +87,14 @@ static bool place_tensor(struct builder *b, struct tensor *tensor, int buffer)
         return memory_short(b);
     plan->placed = placed;
     plan->placed[plan->n_placed++] = (struct placed){.tensor = tensor, .buffer = buffer};
+    return true;
+}
+
+static bool take_over(struct builder *b, struct tensor *tensor, const struct tensor *from)
+{
+    if (!place_tensor(b, tensor, -1))
+        return false;
+    b->plan->placed[b->plan->n_placed - 1].from = from;
     return true;
 }
 
@@ -304,6 +320,17 @@ static bool give_outputs(struct builder *b, struct step *step)
     return true;
 }
 
+/* Bodies of the node read these while it runs. */
+static void use_captured(struct builder *b, const struct node *node)
+{
+    for (int a = 0; a < node->n_attr; a++) {
+        const struct graph *body = node->attrs[a].graph;
+        for (int v = 0; body && v < body->n_values; v++)
+            if (body->values[v].outer >= 0)
+                used_now(b, b->buffer_of[body->values[v].outer]);
+    }
+}
+
 /* Output 0 is input k under other dims; no step is needed. */
 static bool make_view(struct builder *b, struct step *step)
 {
@@ -319,36 +346,64 @@ static bool make_view(struct builder *b, struct step *step)
     b->buffer_of[value] = buffer;
     b->kept[source] = true;
     b->kept[value] = true;
-    return buffer < 0 || place_tensor(b, step->out[0], buffer);
+    b->plan->in_memory[value] = b->plan->in_memory[source];
+    if (buffer >= 0)
+        return place_tensor(b, step->out[0], buffer);
+    return !b->plan->in_memory[source] || take_over(b, step->out[0], in);
 }
 
-static bool plan_node(struct builder *b, int index)
+/* Does the run verb alone know what comes out? */
+static bool ends_plan(const struct step *step)
 {
-    const struct node *node = &b->graph->nodes[index];
-    struct step step;
-    if (!make_step(b, index, &step) || !node->op->rule->shape(&step, b->err))
-        return false;
-    for (int i = 0; i < node->n_in; i++)
-        if (node->in[i] >= 0)
-            b->reads_left[node->in[i]]--;
-    if (may_run_now(b, &step))
-        return run_now(b, &step);
-    if (step.alias)
-        return make_view(b, &step);
+    return step->op->rule->flags & (OP_DATA_DIMS | OP_OWN_MEMORY);
+}
+
+static bool convert_inputs(struct builder *b, struct step *step)
+{
+    const struct node *node = step->node;
     for (int i = 0; i < node->n_in; i++) {
-        if (!step.in[i])
+        if (!step->in[i])
             continue;
-        step.in[i] = in_layout(b, node, node->in[i], step.in[i], step.want[i]);
-        if (!step.in[i])
+        step->in[i] = in_layout(b, node, node->in[i], step->in[i], step->want[i]);
+        if (!step->in[i])
             return false;
     }
     for (int i = 0; i < node->n_in; i++) { /* after conversions, which are steps of their own */
-        if (!step.in[i])
+        if (!step->in[i])
             continue;
-        bool itself = step.in[i] == &b->plan->values[node->in[i]];
+        bool itself = step->in[i] == &b->plan->values[node->in[i]];
         used_now(b, itself ? b->buffer_of[node->in[i]] : b->converted_buffer[node->in[i]]);
     }
-    return give_outputs(b, &step) && add_step(b, &step);
+    use_captured(b, node);
+    return true;
+}
+
+enum outcome { PLAN_FAILED, PLAN_WENT_ON, PLAN_STOPPED_BEFORE, PLAN_STOPPED_AFTER };
+
+static enum outcome plan_node(struct builder *b, int index)
+{
+    const struct node *node = &b->graph->nodes[index];
+    const struct op_rule *rule = node->op->rule;
+    struct step step;
+    if (!make_step(b, index, &step))
+        return PLAN_FAILED;
+    step.demands = &b->plan->demands;
+    if (rule->shape && !rule->shape(&step, b->err))
+        return b->plan->demands ? PLAN_STOPPED_BEFORE : PLAN_FAILED;
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] >= 0)
+            b->reads_left[node->in[i]]--;
+    if (!(rule->flags & OP_OWN_MEMORY) && may_run_now(b, &step))
+        return run_now(b, &step) ? PLAN_WENT_ON : PLAN_FAILED;
+    if (step.alias)
+        return make_view(b, &step) ? PLAN_WENT_ON : PLAN_FAILED;
+    for (int i = 0; i < node->n_out; i++)
+        if (node->out[i] >= 0)
+            b->plan->in_memory[node->out[i]] = true;
+    if (!convert_inputs(b, &step) ||
+        (!(rule->flags & OP_OWN_MEMORY) && !give_outputs(b, &step)) || !add_step(b, &step))
+        return PLAN_FAILED;
+    return ends_plan(&step) ? PLAN_STOPPED_AFTER : PLAN_WENT_ON;
 }
 
 /* --- the whole graph ------------------------------------------------------------------------------- */
@@ -357,20 +412,42 @@ static bool start_values(struct builder *b, const struct tensor *inputs)
 {
     struct plan *plan = b->plan;
     const struct graph *graph = b->graph;
-    for (int i = 0; i < graph->n_values; i++) {
-        b->buffer_of[i] = -1;
-        b->converted_buffer[i] = -1;
-        b->reads_left[i] = graph->values[i].n_uses;
+    for (int i = 0; i < graph->n_values; i++)
         if (graph->values[i].constant)
             plan->values[i] = *graph->values[i].constant;
-    }
-    for (int i = 0; i < graph->n_inputs; i++) {
-        int value = graph->inputs[i];
+    for (int i = 0; i < plan->part->n_feeds; i++) {
+        int value = plan->part->feeds[i];
         plan->values[value] = inputs[i];
         plan->values[value].data = NULL;
+        plan->values[value].layout = LAYOUT_PLAIN;
+        plan->in_memory[value] = true;
         b->kept[value] = true;
         if (!give_memory(b, &plan->values[value], &b->buffer_of[value]))
             return false;
+    }
+    return true;
+}
+
+/* Values of the plan before: what was computed by its run is taken over by pointer, what decided about
+ * this plan is known now. */
+static bool continue_values(struct builder *b, const struct plan *before)
+{
+    struct plan *plan = b->plan;
+    for (int v = 0; v < b->graph->n_values; v++) {
+        plan->values[v] = before->values[v];
+        plan->in_memory[v] = before->in_memory[v];
+        if (!plan->in_memory[v])
+            continue;
+        plan->values[v].data = NULL;
+        if (!take_over(b, &plan->values[v], &before->values[v]))
+            return false;
+    }
+    for (int i = 0; i < before->n_decided; i++) {
+        const struct decided *decided = &before->decided[i];
+        if (!decided->by_data)
+            continue;
+        plan->in_memory[decided->value] = false;
+        plan->values[decided->value] = decided->tensor;
     }
     return true;
 }
@@ -396,9 +473,19 @@ static bool finish_outputs(struct builder *b)
         if (buffer >= 0)
             plan->buffers[buffer].last = plan->n_steps;
     }
-    for (int i = 0; i < b->graph->n_inputs; i++)
-        plan->buffers[b->buffer_of[b->graph->inputs[i]]].last = plan->n_steps;
     return true;
+}
+
+/* What lives to the end whatever happens: the feeds; and where the plan stops early, what is still to be
+ * read. */
+static void keep_to_end(struct builder *b)
+{
+    struct plan *plan = b->plan;
+    for (int v = 0; v < b->graph->n_values; v++) {
+        bool wanted = !plan_complete(plan) && b->graph->values[v].n_uses > 0 && b->reads_left[v] > 0;
+        if (b->buffer_of[v] >= 0 && (wanted || (b->kept[v] && b->feed[v])))
+            plan->buffers[b->buffer_of[v]].last = plan->n_steps;
+    }
 }
 
 static bool overlap(const struct buffer *a, const struct buffer *b)
@@ -467,38 +554,169 @@ static bool lay_out(struct builder *b)
     return true;
 }
 
+/* Plans nodes from plan->first_node on, as far as that goes. */
+static bool plan_nodes(struct builder *b)
+{
+    struct plan *plan = b->plan;
+    enum outcome outcome = PLAN_WENT_ON;
+    int i = plan->first_node;
+    for (; i < b->graph->n_nodes && outcome == PLAN_WENT_ON; i++)
+        if (!b->graph->nodes[i].dead)
+            outcome = plan_node(b, i);
+    plan->end_node = outcome == PLAN_STOPPED_BEFORE ? i - 1 : i;
+    if (outcome == PLAN_STOPPED_BEFORE && b->err)
+        *b->err = (struct percept_err){0};
+    return outcome != PLAN_FAILED && (!plan_complete(plan) || finish_outputs(b));
+}
+
+static bool build(struct builder *b, const struct tensor *inputs, const struct plan *before)
+{
+    struct plan *plan = b->plan;
+    struct arena temporary = {0};
+    const struct graph *graph = b->graph;
+    size_t n = (size_t)graph->n_values + 1;
+    plan->arena.limit_bytes = b->model->memory_limit_bytes;
+    plan->values = arena_array(&plan->arena, n, sizeof *plan->values);
+    plan->in_memory = arena_array(&plan->arena, n, sizeof *plan->in_memory);
+    b->buffer_of = arena_array(&temporary, n, sizeof *b->buffer_of);
+    b->reads_left = arena_array(&temporary, n, sizeof *b->reads_left);
+    b->kept = arena_array(&temporary, n, sizeof *b->kept);
+    b->feed = arena_array(&temporary, n, sizeof *b->feed);
+    b->converted = arena_array(&temporary, n, sizeof *b->converted);
+    b->converted_buffer = arena_array(&temporary, n, sizeof *b->converted_buffer);
+    bool good = plan->values && plan->in_memory && b->buffer_of && b->reads_left && b->kept && b->feed &&
+                b->converted && b->converted_buffer;
+    for (int v = 0; good && v < graph->n_values; v++) {
+        b->buffer_of[v] = -1;
+        b->converted_buffer[v] = -1;
+        b->reads_left[v] = graph->values[v].n_uses;
+    }
+    for (int i = 0; good && i < plan->part->n_feeds; i++)
+        b->feed[plan->part->feeds[i]] = true;
+    good = good ? (before ? continue_values(b, before) : start_values(b, inputs)) : memory_short(b);
+    good = good && plan_nodes(b);
+    if (good)
+        keep_to_end(b);
+    good = good && lay_out(b);
+    arena_free(&temporary);
+    return good;
+}
+
 bool plan_build(struct plan *plan, const struct percept_model *model, const struct part *part,
                 const struct tensor *inputs, struct percept_err *err)
 {
     *plan = (struct plan){.part = part};
-    plan->arena.limit_bytes = model->memory_limit_bytes;
     struct builder b = {.plan = plan, .model = model, .graph = part->graph, .err = err};
-    struct arena temporary = {0};
-    size_t n = (size_t)part->graph->n_values + 1;
-    plan->values = arena_array(&plan->arena, n, sizeof *plan->values);
-    b.buffer_of = arena_array(&temporary, n, sizeof *b.buffer_of);
-    b.reads_left = arena_array(&temporary, n, sizeof *b.reads_left);
-    b.kept = arena_array(&temporary, n, sizeof *b.kept);
-    b.converted = arena_array(&temporary, n, sizeof *b.converted);
-    b.converted_buffer = arena_array(&temporary, n, sizeof *b.converted_buffer);
-    bool good = plan->values && b.buffer_of && b.reads_left && b.kept && b.converted &&
-                        b.converted_buffer
-                    ? start_values(&b, inputs)
-                    : memory_short(&b);
-    for (int i = 0; good && i < part->graph->n_nodes; i++)
-        if (!part->graph->nodes[i].dead)
-            good = plan_node(&b, i);
-    good = good && finish_outputs(&b) && lay_out(&b);
-    arena_free(&temporary);
+    bool good = build(&b, inputs, NULL);
     if (!good)
         plan_free(plan);
     return good;
 }
 
+bool plan_complete(const struct plan *plan)
+{
+    return plan->end_node >= plan->part->graph->n_nodes;
+}
+
+/* --- the rest, during a run -------------------------------------------------------------------------- */
+
+static bool same_decision(const struct plan *plan, const struct decided *decided, int width)
+{
+    const struct tensor *now = &plan->values[decided->value];
+    size_t n_bytes;
+    if (now->dtype != decided->tensor.dtype || !tensor_same_dims(now, &decided->tensor))
+        return false;
+    return !decided->by_data || !tensor_bytes(now, width, &n_bytes) ||
+           memcmp(now->data, decided->tensor.data, n_bytes) == 0;
+}
+
+static bool note_decision(struct plan *plan, struct plan *next, int value, bool by_data, int width)
+{
+    struct decided *decided = &plan->decided[plan->n_decided];
+    decided->value = value;
+    decided->by_data = by_data;
+    decided->tensor = plan->values[value];
+    size_t n_bytes;
+    if (by_data) {
+        if (!tensor_bytes(&decided->tensor, width, &n_bytes))
+            return false;
+        void *copy = arena_alloc(&next->arena, n_bytes + 1);
+        if (!copy)
+            return false;
+        memcpy(copy, decided->tensor.data, n_bytes);
+        decided->tensor.data = copy;
+    }
+    plan->n_decided++;
+    return true;
+}
+
+/* Data that the node where the plan stopped demands; dims of what the last step put out. */
+static bool note_decisions(struct plan *plan, struct plan *next, int width)
+{
+    const struct graph *graph = plan->part->graph;
+    const struct node *node = &graph->nodes[plan->demands ? plan->end_node : plan->end_node - 1];
+    plan->n_decided = 0;
+    plan->decided = arena_array(&next->arena, (size_t)(node->n_in + node->n_out) + 1, sizeof *plan->decided);
+    if (!plan->decided)
+        return false;
+    for (int i = 0; plan->demands && i < node->n_in && i < 32; i++)
+        if ((plan->demands >> i & 1) && !note_decision(plan, next, node->in[i], true, width))
+            return false;
+    for (int i = 0; !plan->demands && i < node->n_out; i++)
+        if (node->out[i] >= 0 && !note_decision(plan, next, node->out[i], false, width))
+            return false;
+    return true;
+}
+
+static void free_next(struct plan *plan)
+{
+    if (!plan->next)
+        return;
+    struct plan *next = plan->next;
+    plan->next = NULL;
+    plan->n_decided = 0;
+    plan_free(next);
+    arena_buffer_free(next);
+}
+
+struct plan *plan_next(struct plan *plan, const struct percept_model *model, struct percept_err *err)
+{
+    int width = model->kernels->width;
+    bool same = plan->next != NULL;
+    for (int i = 0; same && i < plan->n_decided; i++)
+        same = same_decision(plan, &plan->decided[i], width);
+    if (same) {
+        plan_place(plan->next, plan->next->own_scratch);
+        return plan->next;
+    }
+    free_next(plan);
+    struct plan *next = arena_buffer(sizeof *next);
+    if (!next)
+        return err_null(err, ERR_MEMORY, "out of memory while planning the rest of the network");
+    *next = (struct plan){.part = plan->part, .first_node = plan->end_node};
+    plan->next = next;
+    struct builder b = {.plan = next, .model = model, .graph = plan->part->graph, .err = err};
+    bool good = note_decisions(plan, next, width) || memory_short(&b);
+    good = good && build(&b, NULL, plan);
+    if (good) {
+        next->own_scratch = arena_buffer(next->scratch_bytes);
+        good = next->own_scratch || err_memory(err, "the network's tensors", next->scratch_bytes);
+    }
+    if (!good) {
+        free_next(plan);
+        return NULL;
+    }
+    plan_place(next, next->own_scratch);
+    return next;
+}
+
 void plan_place(struct plan *plan, char *base)
 {
-    for (int i = 0; i < plan->n_placed; i++)
-        plan->placed[i].tensor->data = base + plan->buffers[plan->placed[i].buffer].offset;
+    for (int i = 0; i < plan->n_placed; i++) {
+        const struct placed *placed = &plan->placed[i];
+        placed->tensor->data =
+            placed->buffer >= 0 ? base + plan->buffers[placed->buffer].offset : placed->from->data;
+    }
     for (int i = 0; i < plan->n_steps; i++)
         if (plan->step_buffer[i] >= 0)
             plan->steps[i].scratch = base + plan->buffers[plan->step_buffer[i]].offset;
@@ -507,6 +725,8 @@ void plan_place(struct plan *plan, char *base)
 
 void plan_free(struct plan *plan)
 {
+    free_next(plan);
+    arena_buffer_free(plan->own_scratch);
     arena_free(&plan->arena);
     *plan = (struct plan){0};
 }

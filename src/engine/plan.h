@@ -1,8 +1,13 @@
 /*
  * plan.h - shapes -> steps. A plan is what one set of input shapes makes of a graph: the steps to run,
- * every tensor's dims, and where in the session's scratch memory each lies.
+ * every tensor's dims, and where in scratch memory each lies.
  *
- * Owned by a session, used by its holder. Building allocates from the plan's arena; running does not.
+ * Where a shape depends on data (a Reshape to a computed shape, what NonZero found, an If), the plan ends
+ * and is completed during the run by a plan for the rest, built from what is known by then: plans form a
+ * chain. The next one remembers the data and dims it was built from and serves again while they are equal.
+ *
+ * Owned by a frame, used by its holder. Building allocates from the plan's arena; running what is built
+ * does not.
  */
 #ifndef ENGINE_PLAN_H
 #define ENGINE_PLAN_H
@@ -15,35 +20,60 @@ struct buffer {
     int first, last; /* steps, inclusive */
 };
 
+/* A tensor whose pointer is set when the plan is placed: into scratch, or (buffer -1) to where a tensor
+ * of the plan before lies by then. */
 struct placed {
     struct tensor *tensor;
     int buffer;
+    const struct tensor *from;
+};
+
+/* A value that decided about the next plan. */
+struct decided {
+    int value;
+    bool by_data;         /* else by its dims alone */
+    struct tensor tensor; /* what it was; data in the next plan's arena */
 };
 
 struct plan {
     struct arena arena;
     const struct part *part;
-    struct tensor *values; /* [n_values]: as each is known when the plan is done */
-    struct tensor **outputs; /* [n_outputs], always LAYOUT_PLAIN */
+    struct tensor *values;   /* [n_values]: as each is known when the plan is done */
+    bool *in_memory;         /* [n_values]: written by a run, known only then */
+    struct tensor **outputs; /* [n_outputs], always LAYOUT_PLAIN; NULL while nodes are left */
+    int first_node, end_node; /* planned here: [first, end) */
     int n_steps, cap_steps;
     struct step *steps;
     int n_buffers, cap_buffers;
     struct buffer *buffers;
     int n_placed, cap_placed;
-    struct placed *placed;   /* tensors that lie in scratch */
+    struct placed *placed;
     int *step_buffer;        /* [cap_steps]: the step's scratch, or -1 */
     size_t scratch_bytes;
     double flops;
-    const char *base; /* where the scratch lay when pointers were last set */
+    const char *base;        /* where the scratch lay when pointers were last set */
+    uint32_t demands;        /* of node end_node, bit i: its input i's data decide about the rest */
+    int n_decided;           /* what the next plan was built from */
+    struct decided *decided; /* in the next plan's arena */
+    struct plan *next;
+    char *own_scratch;       /* of a plan that is not the first; NULL for the first */
 };
 
-/* inputs: [graph's inputs] dtype and dims, data NULL. On failure the plan is empty again. */
+/* inputs: [part's feeds] dtype and dims, data NULL. On failure the plan is empty again. */
 bool plan_build(struct plan *plan, const struct percept_model *model, const struct part *part,
                 const struct tensor *inputs, struct percept_err *err);
+
+/* Is there nothing left to plan? */
+bool plan_complete(const struct plan *plan);
+
+/* The plan for what is left, after this one has run: the one that is there, if data and dims are still
+ * what it was built from, else a new one, which replaces it. It is placed. */
+struct plan *plan_next(struct plan *plan, const struct percept_model *model, struct percept_err *err);
 
 /* Sets every pointer into the scratch memory at `base`, 64-byte aligned, of plan->scratch_bytes. */
 void plan_place(struct plan *plan, char *base);
 
+/* Frees the plan's memory and the chain behind it; the plan is empty again. */
 void plan_free(struct plan *plan);
 
 #endif

@@ -35,8 +35,7 @@
 #define IMPORTS_MAX 64
 #define INLINED_NODES_MAX 1000000
 #define INLINED_BYTES_MAX ((size_t)256 << 20)
-
-#define AT "node '" BYTES_FMT "' (" BYTES_FMT "): "
+#define PLACES_MAX_BYTES 256 /* of a sentence that gets no more places in front */
 
 struct imports {
     struct import {
@@ -116,6 +115,18 @@ static bool read_name(struct reader *r, struct bytes text, struct bytes *name)
         return short_of_memory(r, "a name");
     *name = bytes_of(copy, n);
     return true;
+}
+
+/* Adds the place to a sentence, from the inside out, until there is enough of it: what is wrong must not
+ * be pushed out by where it is. */
+static bool in_place(struct reader *r, const char *kind, struct bytes name, struct bytes op_type)
+{
+    if (strlen(r->err->text) > PLACES_MAX_BYTES)
+        return false;
+    if (op_type.at == op_type.end)
+        return err_prefix(r->err, "%s '" BYTES_FMT "': ", kind, BYTES_ARG(name));
+    return err_prefix(r->err, "%s '" BYTES_FMT "' (" BYTES_FMT "): ", kind, BYTES_ARG(name),
+                      BYTES_ARG(op_type));
 }
 
 static size_t count_fields(struct bytes message, uint32_t tag)
@@ -673,7 +684,7 @@ static bool read_attr(struct reader *r, struct frame *frame, struct bytes messag
         attr->type = (enum attr_type)found.type;
         ok = ok && read_attr_value(r, frame, &found, attr);
     }
-    return ok || err_prefix(r->err, "attribute '" BYTES_FMT "': ", BYTES_ARG(found.name));
+    return ok || in_place(r, "attribute", found.name, (struct bytes){0});
 }
 
 /* --- functions ------------------------------------------------------------------------------------ */
@@ -791,7 +802,7 @@ static bool read_function(struct reader *r, struct bytes message, struct functio
               list_texts(r, message, FUNCTION_ATTRIBUTE, &function->attributes,
                          &function->n_attributes) &&
               read_imports(r, message, FUNCTION_OPSET_IMPORT, &function->imports);
-    return ok || err_prefix(r->err, "function '" BYTES_FMT "': ", BYTES_ARG(function->name));
+    return ok || in_place(r, "function", function->name, (struct bytes){0});
 }
 
 static bool read_functions(struct reader *r, struct bytes file)
@@ -1127,7 +1138,7 @@ static bool read_node(struct reader *r, struct frame *frame, struct bytes messag
 {
     struct draft draft = {0};
     if (!find_node(r, message, &draft))
-        return err_prefix(r->err, AT, BYTES_ARG(draft.name), BYTES_ARG(draft.op_type));
+        return in_place(r, "node", draft.name, draft.op_type);
     if (draft.op_type.at == draft.op_type.end)
         return err_set(r->err, ERR_MODEL, "node '" BYTES_FMT "' (number %d) has no op_type",
                        BYTES_ARG(draft.name), frame->graph->n_nodes);
@@ -1136,7 +1147,7 @@ static bool read_node(struct reader *r, struct frame *frame, struct bytes messag
         !name_node(r, frame, &draft))
         return false;
     return place_node(r, frame, message, &draft) ||
-           err_prefix(r->err, AT, BYTES_ARG(draft.name), BYTES_ARG(draft.op_type));
+           in_place(r, "node", draft.name, draft.op_type);
 }
 
 /* --- graphs --------------------------------------------------------------------------------------- */
@@ -1440,7 +1451,9 @@ bool onnx_read(struct bytes file, const struct onnx_external *external, struct a
                struct onnx_model *model, struct percept_err *err)
 {
     struct onnx_model made = {0};
-    struct reader reader = {.model = &made, .external = external, .arena = arena, .err = err};
+    struct percept_err unheard;
+    struct reader reader = {
+        .model = &made, .external = external, .arena = arena, .err = err ? err : &unheard};
     bool ok = read_model(&reader, file);
     arena_free(&reader.scratch);
     if (ok)

@@ -35,9 +35,9 @@
 #include "kernel/vec.h"
 
 enum {
-    CONV_COPY_BYTES = 1 << 18, /* what a piece's padded input should not exceed: a part of the L2 */
-    CONV_UNITS = 16,           /* units wanted, so that many threads can share one item */
-    CONV_ROWS = 4              /* rows of a piece below which halos cost too much */
+    CONV_PIECE_BYTES = 1 << 18, /* what a piece's copied inputs should not exceed: a part of the L2 */
+    CONV_UNITS = 16,            /* units wanted, so that many threads can share one item */
+    CONV_ROWS = 4               /* rows of a piece below which halos cost too much */
 };
 
 /* --- geometry -------------------------------------------------------------------------------------- */
@@ -324,17 +324,11 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
     tile_finish(tile, rows, pixels, vectors, sums);
 }
 
-/* Steps that are worth a loop of their own. */
+/* Blocks at stride 1 are worth a loop of their own: all addresses become constants. */
 INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors)
 {
     if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
         tile_run(tile, rows, pixels, vectors, WIDTH, 1);
-    else if (tile->lane_step == 1 && tile->pixel_step == 2 * WIDTH)
-        tile_run(tile, rows, pixels, vectors, 2 * WIDTH, 1);
-    else if (tile->pixel_step == 1)
-        tile_run(tile, rows, pixels, vectors, 1, tile->lane_step);
-    else if (tile->pixel_step == 2)
-        tile_run(tile, rows, pixels, vectors, 2, tile->lane_step);
     else
         tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step);
 }
@@ -451,16 +445,16 @@ static int64_t copy_of(const struct cut *cut, int64_t rows, int64_t columns)
     return channels * span_of(cut, 0, 1) * span_of(cut, 1, rows) * span_of(cut, 2, columns);
 }
 
-/* Halves a piece until its copy is small, then until there are units for many threads. */
+/* Halves a piece until its inputs are few, then until there are units for many threads. */
 static void cut_pieces(struct cut *cut, bool copied)
 {
-    const int64_t most_floats = CONV_COPY_BYTES / (int64_t)sizeof(float);
+    const int64_t most_floats = CONV_PIECE_BYTES * (copied ? 1 : 2) / (int64_t)sizeof(float);
     const int64_t few_columns = 4 * CONV_PIXELS;
     cut->rows = cut->most[1];
     cut->columns = cut->most[2];
-    while (copied && cut->rows > 1 && copy_of(cut, cut->rows, cut->columns) > most_floats)
+    while (cut->rows > 1 && copy_of(cut, cut->rows, cut->columns) > most_floats)
         cut->rows = ceil_div(cut->rows, 2);
-    while (copied && cut->columns > few_columns && copy_of(cut, cut->rows, cut->columns) > most_floats)
+    while (cut->columns > few_columns && copy_of(cut, cut->rows, cut->columns) > most_floats)
         cut->columns = ceil_div(ceil_div(cut->columns, 2), CONV_PIXELS) * CONV_PIXELS;
     const int64_t others = cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] *
                            cut->shape->group * cut->panels;
@@ -499,9 +493,11 @@ static struct cut cut_item(const struct conv_shape *shape, bool scatter)
     cut.panels = ceil_div(cut.group_out, 2 * WIDTH);
     const bool copied = scatter || sees_padding(&cut);
     cut_pieces(&cut, copied);
-    /* what is larger, weights or inputs, should be read once */
-    cut.panels_outside = !copied && all_taps(shape) * shape->out_channels >
-                                        cut.in[0] * cut.in[1] * cut.in[2] * shape->group;
+    /* read either the weights once per piece or the inputs once per panel, whichever is less */
+    const double weights = (double)all_taps(shape) * (double)shape->out_channels * (double)cut.group_in;
+    const double inputs = (double)(cut.in[0] * cut.in[1] * cut.in[2]) * (double)shape->in_channels;
+    cut.panels_outside = !copied && weights * (double)(cut.n_rows * cut.n_columns) >
+                                        inputs * (double)cut.panels;
     return cut;
 }
 
@@ -675,27 +671,21 @@ struct spot {
     int64_t row, column, rows, pixels;
 };
 
+/* `tile` points at the piece's first output and is moved to the spot. */
 static void piece_tile(const struct cut *cut, const struct piece *piece, const struct tile *base,
-                       const struct spot *spot, int64_t channel)
+                       struct tile *tile, const struct spot *spot, int64_t channel)
 {
-    const struct phase *phase = piece->phase;
-    const int64_t map = cut->out[0] * cut->out[1] * cut->out[2] * WIDTH;
-    const int64_t depth = phase[0].first + piece->from[0] * phase[0].step;
-    const int64_t row = phase[1].first + spot->row * phase[1].step;
-    const int64_t column = phase[2].first + spot->column * phase[2].step;
-    const int64_t at = ((depth * cut->out[1] + row) * cut->out[2] + column) * WIDTH +
-                       (cut->scatter ? 0 : channel / WIDTH * map);
-    struct tile tile = *base;
-    tile.input += (spot->row - piece->from[1]) * tile.row_step +
-                  (spot->column - piece->from[2]) * tile.pixel_step;
-    tile.output += at;
-    if (tile.residual)
-        tile.residual += at;
-    const int vectors = tile.wanted > WIDTH ? 2 : 1;
+    const int64_t row = spot->row - piece->from[1], column = spot->column - piece->from[2];
+    const int64_t at = row * tile->out_row + column * tile->out_pixel;
+    tile->input = base->input + row * tile->row_step + column * tile->pixel_step;
+    tile->output = base->output + at;
+    tile->residual = base->residual ? base->residual + at : NULL;
+    const int vectors = tile->wanted > WIDTH ? 2 : 1;
     if (cut->scatter)
-        tile_scatter(&tile, spot->rows, spot->pixels, vectors, channel, map);
+        tile_scatter(tile, spot->rows, spot->pixels, vectors, channel,
+                     cut->out[0] * cut->out[1] * cut->out[2] * WIDTH);
     else
-        tile_any(&tile, spot->rows, spot->pixels, vectors);
+        tile_any(tile, spot->rows, spot->pixels, vectors);
 }
 
 /* Cuts a piece into tiles of nearly equal width, and into several rows where it is narrow. */
@@ -704,14 +694,16 @@ static void piece_tiles(const struct cut *cut, const struct piece *piece, const 
 {
     const int64_t width = piece->to[2] - piece->from[2];
     const int64_t n = ceil_div(width, CONV_PIXELS);
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t from = width * i / n;
-        struct spot spot = {.column = piece->from[2] + from, .pixels = width * (i + 1) / n - from};
-        const int64_t rows = tile_rows(spot.pixels);
-        for (int64_t row = piece->from[1]; row < piece->to[1]; row += spot.rows) {
-            spot.row = row;
-            spot.rows = piece->to[1] - row >= rows ? rows : 1;
-            piece_tile(cut, piece, base, &spot, channel);
+    const int64_t rows = tile_rows(ceil_div(width, n));
+    struct tile tile = *base;
+    struct spot spot;
+    for (spot.row = piece->from[1]; spot.row < piece->to[1]; spot.row += spot.rows) {
+        spot.rows = piece->to[1] - spot.row >= rows ? rows : 1;
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t from = width * i / n;
+            spot.column = piece->from[2] + from;
+            spot.pixels = width * (i + 1) / n - from;
+            piece_tile(cut, piece, base, &tile, &spot, channel);
         }
     }
 }
@@ -742,6 +734,11 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
 {
     const int64_t local = panel * 2 * WIDTH, channel = piece->group * cut->group_out + local;
     const struct phase *phase = piece->phase;
+    const int64_t map = cut->out[0] * cut->out[1] * cut->out[2] * WIDTH;
+    int64_t at = 0; /* of the piece's first output */
+    for (int axis = 0; axis < 3; axis++)
+        at = at * cut->out[axis] + phase[axis].first + piece->from[axis] * phase[axis].step;
+    at = at * WIDTH + (cut->scatter ? 0 : channel / WIDTH * map);
     struct tile tile = {
         .input = piece->at,
         .weights = piece_weights(cut, piece, packed, panel),
@@ -752,12 +749,12 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
         .lane_step = piece->lane_step,
         .pixel_step = phase[2].in_step * piece->step[2],
         .row_step = phase[1].in_step * piece->step[1],
-        .output = output,
-        .residual = epilogue->residual,
+        .output = output + at,
+        .residual = epilogue->residual ? epilogue->residual + at : NULL,
         .bias = epilogue->bias ? epilogue->bias + channel : NULL,
         .out_pixel = phase[2].step * WIDTH,
         .out_row = phase[1].step * cut->out[2] * WIDTH,
-        .out_vector = cut->out[0] * cut->out[1] * cut->out[2] * WIDTH,
+        .out_vector = map,
         .wanted = cut->group_out - local,
         .epilogue = epilogue,
         .bounds = bounds_of(epilogue),

@@ -249,9 +249,9 @@ INLINED vec hyperbolic_tangent(vec x)
     p = p * z - 5.37397155531e-2f;
     p = p * z + 1.33314422036e-1f;
     p = p * z - 3.33332819422e-1f;
-    vec small = p * z * x + x;
+    vec small = p * z * size + size;
     vec large = 1.0f - 2.0f / (exponential(size + size) + 1.0f);
-    return select((ivec)(size < 0.625f), small, with_sign(large, x));
+    return with_sign(select((ivec)(size < 0.625f), small, large), x);
 }
 
 /* Near zero x P(x^2); from 1 on 1 - exp(Q(x)), Q approximating log(erfc) as far as float sees it. */
@@ -306,6 +306,8 @@ INLINED vec sine_from(vec x, int quarter)
 INLINED vec sine_or_cosine(vec x, int quarter, float (*exact)(float))
 {
     vec y = sine_from(x, quarter);
+    if (quarter == 0)
+        y = select((ivec)(x == 0), x, y); /* -0 */
     ivec near = (ivec)(absolute(x) <= 8192.0f);
     int64_t n_near = 0;
     for (int i = 0; i < WIDTH; i++)

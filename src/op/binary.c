@@ -226,14 +226,14 @@ static void choose_layout(struct step *step, const struct binary_priv *priv)
     out->layout = LAYOUT_BLOCKED;
 }
 
-/* The operand that the output may replace: one of its shape, preferably not a constant. */
+/* The operand that the output may replace: one of its shape that is no constant. */
 static void choose_inplace(struct step *step)
 {
     const struct tensor *out = step->out[0];
     int n = step->n_in > 2 ? 1 : step->n_in; /* folding writes the output before it reads the third */
     for (int i = n - 1; i >= 0; i--) {
         const struct tensor *t = step->in[i];
-        if (t->dtype == out->dtype && tensor_same_dims(t, out) && (!t->data || !step->inplace))
+        if (t->dtype == out->dtype && tensor_same_dims(t, out) && !t->data)
             step->inplace = i + 1;
     }
 }

@@ -134,9 +134,8 @@ static bool topk_count(const struct step *step, int64_t *k, struct percept_err *
         return false;
     if (tensor_elements(t) != 1)
         return err_set(err, ERR_MODEL, OP_AT "K is not one number", OP_NODE(step->node));
-    if (!t->data)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "K depends on data; a constant, or a value computed "
-                       "from shapes, would work", OP_NODE(step->node));
+    if (!op_known(step, 1, err))
+        return false;
     *k = *(const int64_t *)t->data;
     return true;
 }
@@ -423,9 +422,8 @@ static bool onehot_shape(struct step *step, struct percept_err *err)
         values->rank != 1 || values->dims[0] != 2)
         return err_set(err, ERR_MODEL, OP_AT "indices and depth must be numbers, values two elements",
                        OP_NODE(step->node));
-    if (!depth->data)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the depth depends on data; a constant, or a value "
-                       "computed from shapes, would work", OP_NODE(step->node));
+    if (!op_known(step, 1, err))
+        return false;
     if (indices->rank + 1 > RANK_MAX)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %d axes; up to %d would work",
                        OP_NODE(step->node), indices->rank + 1, RANK_MAX);

@@ -1,21 +1,22 @@
 /*
- * conv.c - Conv and ConvTranspose: what the attributes mean, which layout the input has, how the work
- * is split. The arithmetic is kernels->conv_*.
+ * conv.c - Conv and ConvTranspose: what the attributes mean, which layout the input has, how the
+ * work is split. The arithmetic is kernels->conv_*.
  *
  * The packed bytes of a node, when its weights are constants (the usual case):
  *
  *     [bias: out_channels floats, if there is any][to 64 bytes][weights as conv_pack lays them]
  *
- * with a fused scale multiplied into the weights and the fused shift added to the bias. Weights that
- * are computed at run time are laid down in the same form in scratch, at every run: slow and correct.
- * The same path serves a node that is folded at load, before there are packed bytes.
+ * with a fused scale multiplied into the weights and the fused shift added to the bias. Weights
+ * that are computed at run time are laid down in the same form in scratch, at every run: slow and
+ * correct. The same path serves a node that is folded at load, before there are packed bytes.
  *
- * Which layout the input should have is decided here by a rule that looks at channels and groups only
- * (input_plain), so what was packed for one picture size serves all of them.
+ * Which layout the input should have is decided here by a rule that looks at channels and groups
+ * only (input_plain), so what was packed for one picture size serves all of them.
  *
- * Work is split over (item, unit) pairs; a unit is what the kernel says can be computed alone. Outputs
- * are LAYOUT_BLOCKED. Thread: check, fuse and pack on the loader, shape and run on the session's holder
- * with its team. Owns only its priv (the model's arena) and its state (the plan's).
+ * Work is split over (item, unit) pairs; a unit is what the kernel says can be computed alone.
+ * Outputs are LAYOUT_BLOCKED. Thread: check, fuse and pack on the loader, shape and run on the
+ * session's holder with its team. Owns only its priv (the model's arena) and its state (the
+ * plan's).
  */
 #include "op/attr.h"
 #include "op/spatial.h"
@@ -45,10 +46,11 @@ struct conv_plan {
     size_t blob_at;    /* offset of weights in scratch */
 };
 
-/* ---- geometry ------------------------------------------------------------------------------------ */
+/* ---- geometry -------------------------------------------------------------------------------- */
 
-/* A stem (few channels) would waste most lanes of a block, and a group in general begins in the middle
- * of one. Blocks are for groups that fill them, and for depthwise, which is a group per lane. */
+/* A stem (few channels) would waste most lanes of a block, and a group in general begins in the
+ * middle of one. Blocks are for groups that fill them, and for depthwise, which is a group per
+ * lane. */
 static bool input_plain(const struct conv_shape *shape, int width)
 {
     const int64_t group = shape->group, in = shape->in_channels, out = shape->out_channels;
@@ -91,7 +93,7 @@ static void shape_geometry(struct conv_shape *shape, const struct geometry *g)
     }
 }
 
-/* ---- check ---------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static bool transposed_attributes(struct node_ctx *ctx, struct conv *conv, struct percept_err *err)
 {
@@ -102,7 +104,8 @@ static bool transposed_attributes(struct node_ctx *ctx, struct conv *conv, struc
         const bool extra = i < conv->n_extra;
         const int64_t value = extra ? conv->extra[i] : conv->wanted[i - conv->n_extra];
         if (value < 0 || value >= (int64_t)1 << 30)
-            return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; 0 to 2^30 work",
+            return err_set(err, ERR_MODEL,
+                           OP_AT "attribute '%s' has the value %lld; 0 to 2^30 work",
                            OP_NODE(ctx->node), extra ? "output_padding" : "output_shape",
                            (long long)value);
     }
@@ -183,7 +186,7 @@ static bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion)
     return weights_fuse(ctx, &conv->fused, fusion);
 }
 
-/* ---- pack ----------------------------------------------------------------------------------------- */
+/* ---- pack ------------------------------------------------------------------------------------ */
 
 static size_t bias_bytes(const struct conv *conv, const struct conv_shape *shape)
 {
@@ -219,7 +222,7 @@ static void conv_pack(const struct node_ctx *ctx, void *packed)
              bias ? bias->data : NULL, packed);
 }
 
-/* ---- shape ---------------------------------------------------------------------------------------- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static bool list_fits(const struct node *node, const char *name, int n, int axes,
                       struct percept_err *err)
@@ -230,15 +233,16 @@ static bool list_fits(const struct node *node, const char *name, int n, int axes
                    OP_NODE(node), name, n, axes);
 }
 
-/* ONNX: total padding = stride (in - 1) + output_padding + reach - out. What is odd of it goes to the
- * end with SAME_UPPER, else to the beginning. */
+/* ONNX: total padding = stride (in - 1) + output_padding + reach - out. What is odd of it goes to
+ * the end with SAME_UPPER, else to the beginning. */
 static int64_t transposed_pad(const struct conv *conv, int64_t full, int64_t out)
 {
     const int64_t total = full > out ? full - out : 0;
     return conv->spatial.auto_pad == AUTO_PAD_SAME_UPPER ? total / 2 : total - total / 2;
 }
 
-static bool transposed_axis(const struct conv *conv, const struct node *node, struct geometry *g, int i,
+static bool transposed_axis(const struct conv *conv, const struct node *node, struct geometry *g,
+                            int i,
                             struct percept_err *err)
 {
     const int from = i - (SPATIAL_MAX - g->axes);
@@ -247,7 +251,8 @@ static bool transposed_axis(const struct conv *conv, const struct node *node, st
     int64_t full;
     if (g->in[i] < 1 || __builtin_mul_overflow(g->in[i] - 1, g->stride[i], &full) ||
         full > INT64_MAX / 4)
-        return err_set(err, ERR_INVALID, OP_AT "a picture with an axis of %lld pixels; 1 to 2^30 work",
+        return err_set(err, ERR_INVALID,
+                       OP_AT "a picture with an axis of %lld pixels; 1 to 2^30 work",
                        OP_NODE(node), (long long)g->in[i]);
     full += extra + spatial_reach(g, i);
     if (conv->n_wanted) {
@@ -260,7 +265,8 @@ static bool transposed_axis(const struct conv *conv, const struct node *node, st
         g->out[i] = full - g->pad[i] - g->pad_end[i];
     }
     if (g->out[i] < 1)
-        return err_set(err, ERR_INVALID, OP_AT "the output would have %lld pixels; less padding works",
+        return err_set(err, ERR_INVALID,
+                       OP_AT "the output would have %lld pixels; less padding works",
                        OP_NODE(node), (long long)g->out[i]);
     return true;
 }
@@ -282,7 +288,8 @@ static bool shape_inputs(struct step *step, const struct conv *conv, struct conv
                          struct geometry *g, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *w = step->in[1];
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || !op_want_dtype(step, 1, PERCEPT_FLOAT, err) ||
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
+        !op_want_dtype(step, 1, PERCEPT_FLOAT, err) ||
         !weights_usable(step->node, w, err))
         return false;
     if (x->rank != w->rank)
@@ -292,7 +299,8 @@ static bool shape_inputs(struct step *step, const struct conv *conv, struct conv
         !conv_channels(conv, step->node, w, step->kernels->width, shape, err))
         return false;
     if (x->dims[1] != shape->in_channels)
-        return err_set(err, ERR_INVALID, OP_AT "a picture with %lld channels; the weights need %lld",
+        return err_set(err, ERR_INVALID,
+                       OP_AT "a picture with %lld channels; the weights need %lld",
                        OP_NODE(step->node), (long long)x->dims[1], (long long)shape->in_channels);
     return !conv->has_bias || bias_usable(step->node, step->in[2], shape->out_channels, err);
 }
@@ -308,16 +316,19 @@ static void shape_work(struct step *step, const struct conv *conv, struct conv_p
     plan->in_item = spatial_volume(shape->in) *
                     (shape->in_plain ? shape->in_channels
                                      : weights_blocked(shape->in_channels, kernels->width));
-    plan->out_item = spatial_volume(shape->out) * weights_blocked(shape->out_channels, kernels->width);
+    plan->out_item = spatial_volume(shape->out) * weights_blocked(shape->out_channels,
+                                                                  kernels->width);
     plan->area_bytes = weights_round(kernels->conv_scratch_bytes(plan->algorithm, shape));
     plan->lay = !conv->packed || !step->packed;
     plan->blob_at = plan->area_bytes * (size_t)members;
     step->scratch_bytes = plan->blob_at;
     if (plan->lay)
-        step->scratch_bytes += bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->algorithm, shape);
+        step->scratch_bytes += bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->algorithm,
+                                                                                  shape);
     step->algorithm = kernels->conv_name(plan->algorithm);
     const int64_t pixels = spatial_volume(shape->transposed ? shape->in : shape->out);
-    step->flops = 2.0 * (double)plan->items * (double)pixels * (double)spatial_volume(shape->kernel) *
+    step->flops =
+        2.0 * (double)plan->items * (double)pixels * (double)spatial_volume(shape->kernel) *
                   (double)shape->in_channels * (double)(shape->out_channels / shape->group);
 }
 
@@ -350,7 +361,7 @@ static bool conv_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------------ */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 struct conv_work {
     const struct kernels *kernels;

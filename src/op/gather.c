@@ -232,7 +232,7 @@ static bool scatter_elements_shape(struct step *step, struct percept_err *err)
         return err_set(err, ERR_INVALID, OP_AT "indices and updates differ in shape",
                        OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
-    step->inplace = 1;
+    step->inplace = x->data ? 0 : 1;
     return true;
 }
 
@@ -384,7 +384,7 @@ static bool scatter_nd_shape(struct step *step, struct percept_err *err)
         return err_set(err, ERR_INVALID, OP_AT "the updates' shape is not that of what the indices name",
                        OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
-    step->inplace = 1;
+    step->inplace = x->data ? 0 : 1;
     return true;
 }
 

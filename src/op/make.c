@@ -129,9 +129,8 @@ static bool constantofshape_shape(struct step *step, struct percept_err *err)
     if (shape->rank > 1 || rank > RANK_MAX)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "the shape is no list of up to %d dimensions",
                        OP_NODE(step->node), RANK_MAX);
-    if (!shape->data && rank)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the shape depends on data; a constant, or a value "
-                       "computed from shapes, would work", OP_NODE(step->node));
+    if (rank && !op_known(step, 0, err))
+        return false;
     if (!tensor_count((int)rank, shape->data, &n))
         return err_set(err, ERR_INVALID, OP_AT "the shape has a negative dimension or is too large",
                        OP_NODE(step->node));
@@ -195,10 +194,12 @@ static bool range_shape(struct step *step, struct percept_err *err)
             return false;
         if (tensor_elements(step->in[i]) != 1)
             return err_set(err, ERR_MODEL, OP_AT "input %d is not one number", OP_NODE(step->node), i);
-        if (!step->in[i]->data)
-            return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d depends on data; a constant, or a value "
-                           "computed from shapes, would work", OP_NODE(step->node), i);
     }
+    bool known = true;
+    for (int i = 0; i < 3; i++)
+        known = op_known(step, i, err) && known; /* all that are lacking are demanded at once */
+    if (!known)
+        return false;
     int64_t n = range_length((const struct tensor *const *)step->in);
     if (n < 0)
         return err_set(err, ERR_DATA, OP_AT "the distance between elements is 0 or not a number",

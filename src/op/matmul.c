@@ -2,19 +2,20 @@
  * matmul.c - Gemm and MatMul.
  *
  * A right side that is a constant is packed once ([bias][matrix 0][matrix 1]...; Gemm's alpha and a
- * fused scale are multiplied into it) and multiplied by the row's own gemm, whose rows do not depend on
- * how many there are. So the leading axes of the left side, of which the first may be a batch of
- * strangers, are folded into rows only there. A right side known at run time only:
+ * fused scale are multiplied into it) and multiplied by the row's own gemm, whose rows do not
+ * depend on how many there are. So the leading axes of the left side, of which the first may be a
+ * batch of strangers, are folded into rows only there. A right side known at run time only:
  *
  *   one matrix for all rows    packed into scratch, then as above
  *   a matrix per item          OpenBLAS, one call per matrix and never more rows than the item has,
  *                              because its last bits differ with m
  *
- * Gemm's C: a constant row becomes the bias, everything else is spread over the output first and added
- * there as a residual. Integers and doubles go through plain loops (wrapping, as C's unsigned do).
+ * Gemm's C: a constant row becomes the bias, everything else is spread over the output first and
+ * added there as a residual. Integers and doubles go through plain loops (wrapping, as C's unsigned
+ * do).
  *
- * Work is split by columns when there are few rows (each core then reads its share of the weights), by
- * rows when there are many. Thread: loader, then the session's holder with its team.
+ * Work is split by columns when there are few rows (each core then reads its share of the weights),
+ * by rows when there are many. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/weights.h"
@@ -45,7 +46,8 @@ struct matmul_plan {
     enum matmul_way way;
     int64_t m, n, k;
     int64_t batch;                 /* products, each m x k by k x n */
-    const int64_t *items;          /* [batch][2] index of the matrix on the left, on the right, or NULL */
+    /* [batch][2] index of the matrix on the left, on the right, or NULL */
+    const int64_t *items;
     int64_t matrices;              /* on the right side */
     bool spread;                   /* C is spread over the output */
     int64_t c_row, c_column;       /* C: elements from row to row, column to column */
@@ -55,7 +57,7 @@ struct matmul_plan {
     size_t a_at;                   /* of the turned left side in scratch */
 };
 
-/* ---- check ---------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static bool row_like(const struct tensor *c, int64_t n)
 {
@@ -139,8 +141,8 @@ static bool check_matmul(struct node_ctx *ctx, struct percept_err *err)
     return !b || check_constant(ctx, matmul, b, err);
 }
 
-/* Columns are the channels of a Gemm. Of a MatMul they are not (its output may have any rank), but a
- * vector that is added may still be as long as a row: the engine has seen that it is meant so. */
+/* Columns are the channels of a Gemm. Of a MatMul they are not (its output may have any rank), but
+ * a vector that is added may still be as long as a row: the engine has seen that it is meant so. */
 static bool matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 {
     struct matmul *matmul = ctx->node->priv;
@@ -154,7 +156,7 @@ static bool matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
     return weights_fuse(ctx, &matmul->fused, fusion);
 }
 
-/* ---- pack ----------------------------------------------------------------------------------------- */
+/* ---- pack ------------------------------------------------------------------------------------ */
 
 static size_t bias_bytes(const struct matmul *matmul, int64_t n)
 {
@@ -211,11 +213,12 @@ static void matmul_pack(const struct node_ctx *ctx, void *packed)
     const size_t n_bytes = bias_bytes(matmul, matmul->n);
     if (n_bytes)
         lay_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
-    lay_matrices(matmul, ctx->kernels, weights_view(ctx, 1)->data, matmul->columns, matmul->matrices,
+    lay_matrices(matmul, ctx->kernels, weights_view(ctx, 1)->data, matmul->columns,
+                 matmul->matrices,
                  matmul->k, matmul->n, (char *)packed + n_bytes);
 }
 
-/* ---- shape ---------------------------------------------------------------------------------------- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static bool dtype_works(enum percept_dtype dtype)
 {
@@ -248,7 +251,8 @@ static bool shape_dtypes(const struct step *step, struct percept_err *err)
     return true;
 }
 
-static bool inner_fits(const struct step *step, int64_t left, int64_t right, struct percept_err *err)
+static bool inner_fits(const struct step *step, int64_t left, int64_t right,
+                       struct percept_err *err)
 {
     char a[128], b[128];
     if (left == right)
@@ -319,7 +323,8 @@ static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct per
 {
     const struct tensor *a = step->in[0], *b = step->in[1];
     if (a->rank < 1 || b->rank < 1)
-        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work", OP_NODE(step->node),
+        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work",
+                       OP_NODE(step->node),
                        RANK_MAX);
     struct tensor a_lead = {.rank = a->rank > 2 ? a->rank - 2 : 0};
     struct tensor b_lead = {.rank = b->rank > 2 ? b->rank - 2 : 0};
@@ -397,7 +402,7 @@ static bool matmul_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run: float ----------------------------------------------------------------------------------- */
+/* ---- run: float ------------------------------------------------------------------------------ */
 
 struct matmul_work {
     const struct kernels *kernels;
@@ -439,7 +444,8 @@ static void matmul_tile(const struct matmul_work *work, int64_t item, int64_t fr
         epilogue.residual += at;
     work->kernels->gemm(rows, plan->n, plan->k,
                         work->a + (a_index(plan, item) * plan->m + row) * plan->k, plan->k,
-                        work->packed + work->matrix_bytes * (size_t)b_index(plan, item), work->c + at,
+                        work->packed + work->matrix_bytes * (size_t)b_index(plan, item),
+                            work->c + at,
                         plan->n, &epilogue, column, column_end);
 }
 
@@ -495,7 +501,8 @@ static void run_gemm(struct step *step, const struct run_env *env)
         blob = step->scratch;
         if (n_bias)
             lay_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
-        lay_matrices(matmul, step->kernels, step->in[1]->data, plan->columns, plan->matrices, plan->k,
+        lay_matrices(matmul, step->kernels, step->in[1]->data, plan->columns, plan->matrices,
+                     plan->k,
                      plan->n, (char *)step->scratch + n_bias);
     }
     float *y = step->out[0]->data;
@@ -531,32 +538,33 @@ static void run_blas(struct step *step, const struct run_env *env)
     team_split(env->team, plan->batch, 1, matmul_blas, &work);
 }
 
-/* ---- run: every other type, and products of nothing ----------------------------------------------- */
+/* ---- run: every other type, and products of nothing ------------------------------------------ */
 
-/* SUM: the type that sums (unsigned, so that it wraps); FACTOR: of alpha and beta (they have a sign). */
-#define MATMUL_LOOPS(name, type, SUM, FACTOR)                                                          \
-    static void name(const struct step *step)                                                         \
-    {                                                                                                  \
-        const struct matmul *matmul = step->priv;                                                      \
-        const struct matmul_plan *plan = step->state;                                                  \
-        const int64_t m = plan->m, n = plan->n, k = plan->k;                                           \
-        const int64_t a_row = matmul->trans_a ? 1 : k, a_k = matmul->trans_a ? m : 1;                  \
-        const int64_t b_k = matmul->trans_b ? 1 : n, b_column = matmul->trans_b ? k : 1;               \
-        const type *c = matmul->has_c ? step->in[2]->data : NULL;                                      \
-        type *y = step->out[0]->data;                                                                  \
-        for (int64_t at = 0; at < plan->batch * m * n; at++) {                                         \
-            const int64_t item = at / (m * n), i = at / n % m, j = at % n;                             \
+/* SUM: the type that sums (unsigned, so that it wraps); FACTOR: of alpha and beta (they have a
+ * sign). */
+#define MATMUL_LOOPS(name, type, SUM, FACTOR)                                                      \
+    static void name(const struct step *step)                                                      \
+    {                                                                                              \
+        const struct matmul *matmul = step->priv;                                                  \
+        const struct matmul_plan *plan = step->state;                                              \
+        const int64_t m = plan->m, n = plan->n, k = plan->k;                                       \
+        const int64_t a_row = matmul->trans_a ? 1 : k, a_k = matmul->trans_a ? m : 1;              \
+        const int64_t b_k = matmul->trans_b ? 1 : n, b_column = matmul->trans_b ? k : 1;           \
+        const type *c = matmul->has_c ? step->in[2]->data : NULL;                                  \
+        type *y = step->out[0]->data;                                                              \
+        for (int64_t at = 0; at < plan->batch * m * n; at++) {                                     \
+            const int64_t item = at / (m * n), i = at / n % m, j = at % n;                         \
             const type *a = (const type *)step->in[0]->data + a_index(plan, item) * m * k + i * a_row; \
-            const type *b =                                                                            \
-                (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;          \
-            SUM sum = 0;                                                                               \
-            for (int64_t l = 0; l < k; l++)                                                            \
-                sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                              \
-            sum *= (SUM)(FACTOR)matmul->alpha;                                                         \
-            if (c)                                                                                     \
-                sum += (SUM)(FACTOR)matmul->beta * (SUM)c[i * plan->c_row + j * plan->c_column];       \
-            y[at] = (type)sum;                                                                         \
-        }                                                                                              \
+            const type *b =                                                                        \
+                (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;      \
+            SUM sum = 0;                                                                           \
+            for (int64_t l = 0; l < k; l++)                                                        \
+                sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                          \
+            sum *= (SUM)(FACTOR)matmul->alpha;                                                     \
+            if (c)                                                                                 \
+                sum += (SUM)(FACTOR)matmul->beta * (SUM)c[i * plan->c_row + j * plan->c_column];   \
+            y[at] = (type)sum;                                                                     \
+        }                                                                                          \
     }
 
 MATMUL_LOOPS(loops_float, float, float, float)

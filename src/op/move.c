@@ -33,9 +33,8 @@ static bool known_ints(const struct step *step, int i, int most, int64_t *to, in
     if (t->rank > 1 || count > most)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has rank %d and %lld elements; a list of "
                        "up to %d would work", OP_NODE(step->node), i, t->rank, (long long)count, most);
-    if (!t->data && count)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d depends on data; a constant, or a value "
-                       "computed from shapes, would work", OP_NODE(step->node), i);
+    if (count && !op_known(step, i, err))
+        return false;
     for (int64_t k = 0; k < count; k++)
         to[k] = t->dtype == PERCEPT_INT64 ? ((const int64_t *)t->data)[k]
                                           : ((const int32_t *)t->data)[k];
@@ -302,9 +301,8 @@ static bool split_given(const struct step *step, const int64_t **lengths, struct
     if (tensor_elements(t) != step->n_out)
         return err_set(err, ERR_MODEL, OP_AT "input 1 has %lld lengths, the node %d outputs",
                        OP_NODE(step->node), (long long)tensor_elements(t), step->n_out);
-    if (!t->data)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the lengths depend on data; constants would work",
-                       OP_NODE(step->node));
+    if (!op_known(step, 1, err))
+        return false;
     *lengths = t->data;
     return true;
 }

@@ -2,16 +2,17 @@
  * norm.c - normalizations: BatchNormalization (inference), Instance-, Layer-, Group-, RMS-,
  * Lp- and MeanVarianceNormalization, LRN.
  *
- * BatchNormalization is y = x scale' + shift' per channel; both vectors are computed once, in double,
- * when its parameters are constants, and at every run into scratch when not. Mostly it never runs: the
- * engine asks norm_affine for the vectors and has the node before absorb them.
+ * BatchNormalization is y = x scale' + shift' per channel; both vectors are computed once, in
+ * double, when its parameters are constants, and at every run into scratch when not. Mostly it
+ * never runs: the engine asks norm_affine for the vectors and has the node before absorb them.
  *
  * The others measure first. Mean and variance are taken in two passes and the mean is subtracted
  * before anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked
  * picture as it lies (a block of channels at a time); the rest asks for plain ones.
  *
  * What is measured together is fixed by the operator (a channel, a group, a row), hence bits do not
- * depend on the batch; MeanVarianceNormalization's default axes do mix the items of a batch, as ONNX says.
+ * depend on the batch; MeanVarianceNormalization's default axes do mix the items of a batch, as
+ * ONNX says.
  *
  * Thread: loader, then the session's holder with its team. Training forms are refused.
  */
@@ -22,7 +23,8 @@
 
 #include <math.h>
 
-enum norm_kind { NORM_BATCH, NORM_INSTANCE, NORM_LAYER, NORM_GROUP, NORM_RMS, NORM_LP, NORM_LRN, NORM_MVN };
+enum norm_kind { NORM_BATCH, NORM_INSTANCE, NORM_LAYER, NORM_GROUP, NORM_RMS, NORM_LP, NORM_LRN,
+                NORM_MVN };
 
 #define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
 #define NORM_SLACK 16     /* floats that kernels may read past the end */
@@ -48,11 +50,12 @@ struct norm_plan {
     int64_t rows, n, inner;          /* rows of n; inner: of LpNormalization */
     bool blocked;
     int64_t kept;                              /* MeanVarianceNormalization: groups */
-    int64_t strides[RANK_MAX];                 /* of the groups, 0 along what is measured together */
+    /* of the groups, 0 along what is measured together */
+    int64_t strides[RANK_MAX];
     int64_t scale_n, shift_n;                  /* elements of these inputs */
 };
 
-/* ---- check ---------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static bool check_training(const struct node_ctx *ctx, struct percept_err *err)
 {
@@ -156,7 +159,8 @@ static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_e
     case NORM_LRN: return check_lrn(ctx, norm, err);
     case NORM_MVN: return check_mvn(ctx, norm, err);
     case NORM_INSTANCE:
-        return op_arity(ctx, 3, 3, 1, err) && attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
+        return op_arity(ctx, 3, 3, 1, err) &&
+            attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
     case NORM_LAYER:
         return op_arity(ctx, 2, 3, 3, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
                attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
@@ -187,7 +191,7 @@ static bool norm_fuse(struct node_ctx *ctx, const struct fusion *fusion)
     return fusion->kind == FUSE_ACTIVATION && op_fuse(&norm->fused, fusion, ctx->arena);
 }
 
-/* ---- shape ---------------------------------------------------------------------------------------- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
 {
@@ -266,7 +270,8 @@ static bool shape_group(struct step *step, struct percept_err *err)
     if (!plan || !norm_picture(step, plan, 2, false, err))
         return false;
     if (plan->channels % norm->groups != 0)
-        return err_set(err, ERR_INVALID, OP_AT "num_groups is %lld and does not divide %lld channels",
+        return err_set(err, ERR_INVALID,
+                       OP_AT "num_groups is %lld and does not divide %lld channels",
                        OP_NODE(step->node), (long long)norm->groups, (long long)plan->channels);
     plan->rows = plan->items * norm->groups;
     step->inplace = 1;
@@ -280,7 +285,8 @@ static bool want_row(const struct step *step, int i, int64_t n, int64_t *element
     *elements = i < step->n_in && step->in[i] ? tensor_elements(step->in[i]) : 0;
     if (*elements == n || *elements == 1 || i >= step->n_in || !step->in[i])
         return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has %lld elements; %lld (a row) and 1 work",
+    return err_set(err, ERR_UNSUPPORTED,
+                   OP_AT "input %d has %lld elements; %lld (a row) and 1 work",
                    OP_NODE(step->node), i, (long long)*elements, (long long)n);
 }
 
@@ -349,7 +355,7 @@ static bool shape_mvn(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run: pictures -------------------------------------------------------------------------------- */
+/* ---- run: pictures --------------------------------------------------------------------------- */
 
 static void activate(const struct step *step, const struct fused *fused, float *y, int64_t n)
 {
@@ -417,7 +423,8 @@ static bool run_batch(struct step *step, struct run_env *env, struct percept_err
         const float *const v[4] = {step->in[1]->data, step->in[2]->data, step->in[3]->data,
                                    step->in[4]->data};
         float *vectors = step->scratch;
-        affine_of(v, norm->epsilon, plan->channels, vectors, vectors + plan->channels + NORM_WIDTH_MAX);
+        affine_of(v, norm->epsilon, plan->channels, vectors,
+                  vectors + plan->channels + NORM_WIDTH_MAX);
     }
     if (plan->pixels == 1 && !plan->blocked)
         team_split(env->team, plan->items, 16, batch_rows, step);
@@ -426,7 +433,8 @@ static bool run_batch(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-static void instance_channel(const struct step *step, const struct norm *norm, const float *x, float *y,
+static void instance_channel(const struct step *step, const struct norm *norm, const float *x,
+                             float *y,
                              int64_t n, float scale, float shift)
 {
     float mean, inverse;
@@ -436,7 +444,8 @@ static void instance_channel(const struct step *step, const struct norm *norm, c
 }
 
 /* A block of channels; the lanes past the last channel become zero times whatever was there. */
-static void instance_block(const struct step *step, const struct norm *norm, const float *x, float *y,
+static void instance_block(const struct step *step, const struct norm *norm, const float *x,
+                           float *y,
                            int64_t pixels, int64_t channels, const float *scale, const float *shift)
 {
     const struct kernels *kernels = step->kernels;
@@ -470,7 +479,8 @@ static void instance_maps(void *arg, int64_t from, int64_t to, int member)
         float *y = (float *)step->out[0]->data + map * n;
         const int64_t c = map % maps * (plan->blocked ? step->kernels->width : 1);
         if (plan->blocked)
-            instance_block(step, norm, x, y, plan->pixels, plan->channels - c, scale + c, shift + c);
+            instance_block(step, norm, x, y, plan->pixels, plan->channels - c, scale + c,
+                           shift + c);
         else
             instance_channel(step, norm, x, y, n, scale[c], shift[c]);
         activate(step, &norm->fused, y, n);
@@ -550,9 +560,10 @@ static bool run_lrn(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-/* ---- run: rows ------------------------------------------------------------------------------------ */
+/* ---- run: rows ------------------------------------------------------------------------------- */
 
-static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements, int64_t n)
+static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements,
+                   int64_t n)
 {
     if (elements == 0)
         return;
@@ -576,7 +587,8 @@ static void layer_row(const struct step *step, const struct norm *norm, int64_t 
         ((float *)step->out[2]->data)[row] = inverse;
 }
 
-static void rms_row(const struct step *step, const struct norm *norm, const float *x, float *y, int64_t n)
+static void rms_row(const struct step *step, const struct norm *norm, const float *x, float *y,
+                    int64_t n)
 {
     float squares;
     step->kernels->reduce(REDUCE_SUM_SQUARE, &squares, x, n, 1);
@@ -676,8 +688,8 @@ static bool run_mvn(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-#define NORM_RULE(name, kind_, shape_, run_, fuse_)                                                    \
-    const struct op_rule op_##name = {                                                                 \
+#define NORM_RULE(name, kind_, shape_, run_, fuse_)                                                \
+    const struct op_rule op_##name = {                                                             \
         .check = norm_check, .fuse = fuse_, .shape = shape_, .run = run_, .variant = kind_}
 
 NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, run_batch, norm_fuse);

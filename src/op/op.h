@@ -89,6 +89,7 @@ struct step {
     enum layout *want;    /* [n_in] */
     int alias;            /* k + 1: out[0] is in[k]'s memory seen under other dims (no data moves) */
     int inplace;          /* k + 1: out[0] may be written over in[k] if nobody else reads that */
+    uint32_t *demands;    /* bit i: shape failed because it must know in[i]'s data (op_known); or NULL */
     size_t scratch_bytes; /* for run, for all members together */
     void *state;          /* the op's own, allocated from arena */
     const char *algorithm;
@@ -99,19 +100,25 @@ struct step {
     int members;   /* most threads that work on this step: team_split's member < members */
 };
 
-/* What a run has besides its step. */
+/* What a run has besides its step. The functions are the engine's; a node folded at load has none. */
 struct run_env {
     struct percept_team *team;
-    /* Runs subgraph `body` of a node (If, Loop, Scan); supplied by the engine. */
-    bool (*body)(struct run_env *env, struct step *step, const struct graph *body,
-                 struct percept_err *err);
-    void *session;
+    /* Runs a body of the node (If, Loop, Scan). inputs: one per input of the body; outputs: one per output,
+     * views that stay good until the same body runs again. Plain layout. */
+    bool (*body)(struct run_env *env, const struct graph *body, const struct tensor *inputs,
+                 struct tensor *outputs, struct percept_err *err);
+    /* Memory for outputs of an OP_OWN_MEMORY node: good until the next run, NULL when it is short. */
+    void *(*memory)(struct run_env *env, size_t n_bytes);
+    /* False with a sentence once the run's deadline has passed or it was cancelled. */
+    bool (*go_on)(struct run_env *env, struct percept_err *err);
+    void *frame; /* the engine's */
 };
 
 enum op_flags {
     OP_SHAPE_ONLY = 1, /* output needs only the dims of the inputs (Shape, Size): known when planned */
     OP_RANDOM = 2,     /* never folded */
     OP_DATA_DIMS = 4,  /* output dims depend on data: shape gives the upper bound, run sets out[i]->dims */
+    OP_OWN_MEMORY = 8, /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
 };
 
 struct op_rule {
@@ -156,6 +163,10 @@ void op_set_out(struct step *step, int i, enum percept_dtype dtype, int rank, co
 
 /* shape: input i must have this dtype. */
 bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, struct percept_err *err);
+
+/* shape: input i's data are known (or the input is left out). Otherwise notes the demand, so that the
+ * planner stops here and goes on during the run, and says so in err. */
+bool op_known(const struct step *step, int i, struct percept_err *err);
 
 /* axis in [-rank, rank) -> [0, rank). */
 bool op_axis(const struct step *step, int64_t axis, int rank, int *out, struct percept_err *err);

@@ -161,7 +161,7 @@ bool op_arity(const struct node_ctx *ctx, int least, int most, int outputs, stru
 void op_set_out(struct step *step, int i, enum percept_dtype dtype, int rank, const int64_t *dims)
 {
     step->out[i]->dtype = dtype;
-    tensor_set_dims(step->out[i], rank, dims);
+    tensor_set_dims(step->out[i], rank, rank ? dims : (const int64_t[]){0});
 }
 
 bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, struct percept_err *err)
@@ -179,4 +179,13 @@ bool op_axis(const struct step *step, int64_t axis, int rank, int *out, struct p
                        (long long)axis, -rank, rank - 1);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return true;
+}
+
+bool op_known(const struct step *step, int i, struct percept_err *err)
+{
+    if (i >= step->n_in || !step->in[i] || step->in[i]->data)
+        return true;
+    if (step->demands)
+        *step->demands |= 1u << i;
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d depends on data", OP_NODE(step->node), i);
 }

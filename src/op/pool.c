@@ -1,12 +1,14 @@
 /*
  * pool.c - MaxPool, AveragePool, LpPool and their Global forms.
  *
- * Maxima and averages of floats are the kernels' (kernels->pool), on maps of one channel or of a block
- * of channels: a blocked picture stays blocked. What is rare has plain loops over the plain layout
- * here: maxima with Indices, maxima of bytes, LpPool. The Global forms are reductions over a whole map.
+ * Maxima and averages of floats are the kernels' (kernels->pool), on maps of one channel or of a
+ * block of channels: a blocked picture stays blocked. What is rare has plain loops over the plain
+ * layout here: maxima with Indices, maxima of bytes, LpPool. The Global forms are reductions over a
+ * whole map.
  *
- * Indices count over the whole input as ONNX has it: n, c, then pixels row by row, or column by column
- * with storage_order 1 (the first spatial axis then runs fastest). Of equal maxima the first wins.
+ * Indices count over the whole input as ONNX has it: n, c, then pixels row by row, or column by
+ * column with storage_order 1 (the first spatial axis then runs fastest). Of equal maxima the first
+ * wins.
  *
  * Work is split over maps. Thread: loader, then the session's holder with its team.
  */
@@ -16,7 +18,8 @@
 
 #include <math.h>
 
-enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP, POOL_GLOBAL_AVERAGE, POOL_GLOBAL_MAX, POOL_GLOBAL_LP };
+enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP, POOL_GLOBAL_AVERAGE, POOL_GLOBAL_MAX,
+                POOL_GLOBAL_LP };
 
 struct pool {
     enum pool_kind kind;
@@ -35,7 +38,7 @@ struct pool_plan {
     pool_loop *loop; /* of one map, or NULL: the kernels' */
 };
 
-/* ---- check ---------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static bool read_p(const struct node_ctx *ctx, struct pool *pool, struct percept_err *err)
 {
@@ -78,9 +81,10 @@ static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
     return true;
 }
 
-/* ---- loops over the plain layout ------------------------------------------------------------------ */
+/* ---- loops over the plain layout ------------------------------------------------------------- */
 
-/* Pixels [*from, *to) of a window, step `dilation`, that lie in the input; *from is its first one. */
+/* Pixels [*from, *to) of a window, step `dilation`, that lie in the input; *from is its first
+ * one. */
 static void window(const struct pool_shape *s, int axis, int64_t out, int64_t *from, int64_t *to)
 {
     const int64_t begin = out * s->stride[axis] - s->pad[axis];
@@ -98,36 +102,37 @@ static int64_t flat_index(const struct pool *pool, const struct pool_shape *s, i
     return z + s->in[0] * (y + s->in[1] * x);
 }
 
-/* Position of the first maximum of the window of output pixel `at`, or -1 when the window is empty. */
-#define POOL_MAX_LOOP(name, type, nothing)                                                             \
-    static int64_t name##_at(const struct pool_shape *s, const type *x, int64_t at)                   \
-    {                                                                                                  \
-        int64_t from[3], to[3], best = -1;                                                             \
-        window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);                                    \
-        window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);                                    \
-        window(s, 2, at % s->out[2], &from[2], &to[2]);                                                \
-        for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {                                    \
-            for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {                                \
-                const int64_t row = (i * s->in[1] + j) * s->in[2];                                     \
-                for (int64_t k = from[2]; k < to[2]; k += s->dilation[2])                              \
-                    best = best < 0 || x[row + k] > x[best] ? row + k : best;                          \
-            }                                                                                          \
-        }                                                                                              \
-        return best;                                                                                   \
-    }                                                                                                  \
-                                                                                                       \
+/* Position of the first maximum of the window of output pixel `at`, or -1 when the window is
+ * empty. */
+#define POOL_MAX_LOOP(name, type, nothing)                                                         \
+    static int64_t name##_at(const struct pool_shape *s, const type *x, int64_t at)                \
+    {                                                                                              \
+        int64_t from[3], to[3], best = -1;                                                         \
+        window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);                                \
+        window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);                                \
+        window(s, 2, at % s->out[2], &from[2], &to[2]);                                            \
+        for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {                                \
+            for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {                            \
+                const int64_t row = (i * s->in[1] + j) * s->in[2];                                 \
+                for (int64_t k = from[2]; k < to[2]; k += s->dilation[2])                          \
+                    best = best < 0 || x[row + k] > x[best] ? row + k : best;                      \
+            }                                                                                      \
+        }                                                                                          \
+        return best;                                                                               \
+    }                                                                                              \
+                                                                                                   \
     static void name(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x, \
-                     void *y, int64_t *indices)                                                        \
-    {                                                                                                  \
-        const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);                        \
-        const type *from = (const type *)x + map * in;                                                 \
-        type *to = (type *)y + map * out;                                                              \
-        for (int64_t i = 0; i < out; i++) {                                                            \
-            const int64_t best = name##_at(s, from, i);                                                \
-            to[i] = best < 0 ? nothing : from[best];                                                   \
-            if (indices)                                                                               \
-                indices[map * out + i] = best < 0 ? -1 : map * in + flat_index(pool, s, best);         \
-        }                                                                                              \
+                     void *y, int64_t *indices)                                                    \
+    {                                                                                              \
+        const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);                    \
+        const type *from = (const type *)x + map * in;                                             \
+        type *to = (type *)y + map * out;                                                          \
+        for (int64_t i = 0; i < out; i++) {                                                        \
+            const int64_t best = name##_at(s, from, i);                                            \
+            to[i] = best < 0 ? nothing : from[best];                                               \
+            if (indices)                                                                           \
+                indices[map * out + i] = best < 0 ? -1 : map * in + flat_index(pool, s, best);     \
+        }                                                                                          \
     }
 
 POOL_MAX_LOOP(max_float, float, -INFINITY)
@@ -161,7 +166,8 @@ static float lp_at(const struct pool_shape *s, const float *x, int64_t at, float
     return lp_root(sum, p);
 }
 
-static void lp(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x, void *y,
+static void lp(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x,
+               void *y,
                int64_t *indices)
 {
     (void)indices;
@@ -170,7 +176,7 @@ static void lp(const struct pool *pool, const struct pool_shape *s, int64_t map,
         ((float *)y)[map * out + i] = lp_at(s, (const float *)x + map * in, i, pool->p);
 }
 
-/* ---- shape ---------------------------------------------------------------------------------------- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static bool choose_loop(const struct step *step, const struct pool *pool, pool_loop **loop,
                         struct percept_err *err)
@@ -247,7 +253,8 @@ static bool pool_shape(struct step *step, struct percept_err *err)
         return false;
     step->state = plan;
     step->algorithm = plan->loop ? "loop" : plan->lanes > 1 ? "blocked" : "plain";
-    step->flops = (double)tensor_elements(step->out[0]) * (double)spatial_volume(plan->shape.kernel);
+    step->flops =
+        (double)tensor_elements(step->out[0]) * (double)spatial_volume(plan->shape.kernel);
     return true;
 }
 
@@ -273,7 +280,7 @@ static bool pool_shape_global(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------------ */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 static void pool_maps(void *arg, int64_t from, int64_t to, int member)
 {
@@ -281,7 +288,8 @@ static void pool_maps(void *arg, int64_t from, int64_t to, int member)
     const struct step *step = arg;
     const struct pool_plan *plan = step->state;
     if (!plan->loop) {
-        step->kernels->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from, to);
+        step->kernels->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from,
+                            to);
         return;
     }
     int64_t *indices = step->n_out > 1 ? step->out[1]->data : NULL;
@@ -296,7 +304,8 @@ static bool pool_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-static void global_lp(const struct step *step, const struct pool *pool, const struct pool_plan *plan,
+static void global_lp(const struct step *step, const struct pool *pool,
+                      const struct pool_plan *plan,
                       const float *x, float *y)
 {
     const struct kernels *kernels = step->kernels;
@@ -341,8 +350,8 @@ static bool pool_run_global(struct step *step, struct run_env *env, struct perce
     return true;
 }
 
-#define POOL_RULE(name, kind_, shape_, run_)                                                           \
-    const struct op_rule op_##name = {                                                                 \
+#define POOL_RULE(name, kind_, shape_, run_)                                                       \
+    const struct op_rule op_##name = {                                                             \
         .check = pool_check, .shape = shape_, .run = run_, .variant = kind_}
 
 POOL_RULE(max_pool, POOL_MAX, pool_shape, pool_run);

@@ -57,10 +57,8 @@ static bool take_axes(const struct step *step, bool *reduced, struct percept_err
             return false;
         n = tensor_elements(step->in[1]);
         axes = step->in[1]->data;
-        if (n && !axes)
-            return err_set(err, ERR_UNSUPPORTED,
-                           OP_AT "the axes depend on data; constant ones would work",
-                           OP_NODE(step->node));
+        if (n && !op_known(step, 1, err))
+            return false;
     }
     for (int i = 0; i < rank; i++)
         reduced[i] = n == 0 && !priv->noop;

@@ -2,17 +2,18 @@
  * resize.c - Resize and Upsample, all modes, on tensors of any rank.
  *
  * Nearest, linear and cubic interpolation are separable, so everything comes down to one table per
- * axis, made when shapes are planned: for each output position some input positions (taps) and their
- * weights. A run walks over the axes that change, one pass each, through scratch:
+ * axis, made when shapes are planned: for each output position some input positions (taps) and
+ * their weights. A run walks over the axes that change, one pass each, through scratch:
  *
  *     [outer][in][inner]  ->  [outer][out][inner]      out[o] = sum of weight[o][t] in[index[o][t]]
  *
- * With a single tap a pass copies elements of any size without looking at them. A blocked picture is
- * taken as it lies while neither N nor C changes: its lanes are one more inner axis.
+ * With a single tap a pass copies elements of any size without looking at them. A blocked picture
+ * is taken as it lies while neither N nor C changes: its lanes are one more inner axis.
  *
- * Tables are computed in double after ONNX's reference: where the nominal output size (in * scale) has
- * a fraction, coordinates use it as it is. Beyond the edge the edge is repeated, or left out and the other
- * weights scaled up with exclude_outside; tf_crop_and_resize gives extrapolation_value there.
+ * Tables are computed in double after ONNX's reference: where the nominal output size (in * scale)
+ * has a fraction, coordinates use it as it is. Beyond the edge the edge is repeated, or left out
+ * and the other weights scaled up with exclude_outside; tf_crop_and_resize gives
+ * extrapolation_value there.
  *
  * scales, sizes and roi must be known when shapes are planned. Work is split over rows of a pass.
  * Thread: loader, then the session's holder with its team.
@@ -64,14 +65,15 @@ struct resize_plan {
     size_t buffer_bytes; /* of each of the two intermediate tensors */
 };
 
-/* ---- check ---------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static bool check_resize_11(struct node_ctx *ctx, struct resize *resize, struct percept_err *err)
 {
     static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric",
                                               "pytorch_half_pixel", "align_corners",
                                               "asymmetric",    "tf_crop_and_resize", NULL};
-    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil",
+    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
+                                          "ceil",
                                           NULL};
     static const char *const policies[] = {"stretch", "not_larger", "not_smaller", NULL};
     resize->roi_slot = 1;
@@ -115,12 +117,14 @@ static bool resize_check(struct node_ctx *ctx, struct percept_err *err)
     if (resize->mode > MODE_CUBIC) /* an old name of linear */
         resize->mode = MODE_LINEAR;
     return ctx->node->op->rule->variant || ctx->node->opset < 11 ? check_simple(ctx, resize, err)
-                                                                 : check_resize_11(ctx, resize, err);
+                                                                 : check_resize_11(ctx, resize,
+                                                                                   err);
 }
 
-/* ---- shape: sizes --------------------------------------------------------------------------------- */
+/* ---- shape: sizes ---------------------------------------------------------------------------- */
 
-/* The elements of an optional input that must be known; NULL and n = 0 when it is left out or empty. */
+/* The elements of an optional input that must be known; NULL and n = 0 when it is left out or
+ * empty. */
 static bool known_list(const struct step *step, int slot, const struct tensor **list, int64_t *n,
                        struct percept_err *err)
 {
@@ -128,11 +132,7 @@ static bool known_list(const struct step *step, int slot, const struct tensor **
     *n = *list ? tensor_elements(*list) : 0;
     if (*n == 0)
         *list = NULL;
-    if (*list && !(*list)->data)
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "input %d depends on data; it must follow from constants and shapes",
-                       OP_NODE(step->node), slot);
-    return true;
+    return !*list || op_known(step, slot, err);
 }
 
 static bool list_fits(const struct step *step, int slot, const struct tensor *list,
@@ -172,7 +172,8 @@ static bool sized_axis(const struct step *step, int64_t size, struct resize_axis
 }
 
 /* keep_aspect_ratio_policy: the smallest or largest scale is everybody's. */
-static void keep_aspect(const struct resize *resize, struct resize_axis *axes, const int *which, int n)
+static void keep_aspect(const struct resize *resize, struct resize_axis *axes, const int *which,
+                        int n)
 {
     double scale = axes[which[0]].scale;
     for (int i = 1; i < n; i++) {
@@ -223,7 +224,8 @@ static bool read_roi(const struct step *step, const struct resize *resize, const
     return true;
 }
 
-static bool read_sizes(const struct step *step, const struct resize *resize, struct resize_axis *axes,
+static bool read_sizes(const struct step *step, const struct resize *resize,
+                       struct resize_axis *axes,
                        struct percept_err *err)
 {
     const struct tensor *scales, *sizes;
@@ -250,7 +252,7 @@ static bool read_sizes(const struct step *step, const struct resize *resize, str
     return read_roi(step, resize, which, n, axes, err);
 }
 
-/* ---- shape: tables -------------------------------------------------------------------------------- */
+/* ---- shape: tables --------------------------------------------------------------------------- */
 
 /* Where output position x lies in the input. */
 static double origin(const struct resize *resize, const struct resize_axis *axis, double x)
@@ -330,14 +332,16 @@ static void tap_position(const struct resize *resize, const struct resize_axis *
     }
 }
 
-static bool make_table(struct step *step, const struct resize *resize, const struct resize_axis *axis,
+static bool make_table(struct step *step, const struct resize *resize,
+                       const struct resize_axis *axis,
                        struct resize_pass *pass, struct percept_err *err)
 {
     const size_t out = (size_t)axis->out;
     const bool copy = resize->mode == MODE_NEAREST, crop = resize->coordinates == COORDINATES_CROP;
     pass->taps = copy ? 1 : 2 - 2 * first_tap(resize, axis);
     int64_t *index = arena_array(step->arena, out * (size_t)pass->taps, sizeof *index);
-    float *weight = copy ? NULL : arena_array(step->arena, out * (size_t)pass->taps, sizeof *weight);
+    float *weight = copy ? NULL : arena_array(step->arena, out * (size_t)pass->taps,
+                                              sizeof *weight);
     bool *beyond = crop ? arena_array(step->arena, out, sizeof *beyond) : NULL;
     if (!index || (!copy && !weight) || (crop && !beyond))
         return err_memory(err, "a resize's tables", out * (size_t)pass->taps * sizeof *index);
@@ -348,7 +352,8 @@ static bool make_table(struct step *step, const struct resize *resize, const str
         if (copy)
             index[o] = clamped(nearest_position(resize, x), axis->in);
         else
-            tap_position(resize, axis, x, pass->taps, index + o * pass->taps, weight + o * pass->taps);
+            tap_position(resize, axis, x, pass->taps, index + o * pass->taps,
+                         weight + o * pass->taps);
     }
     pass->index = index;
     pass->weight = weight;
@@ -359,10 +364,11 @@ static bool make_table(struct step *step, const struct resize *resize, const str
 static bool axis_moves(const struct resize *resize, const struct resize_axis *axis)
 {
     return axis->out != axis->in || axis->scale != 1 ||
-           (resize->coordinates == COORDINATES_CROP && (axis->roi_begin != 0 || axis->roi_end != 1));
+           (resize->coordinates == COORDINATES_CROP &&
+            (axis->roi_begin != 0 || axis->roi_end != 1));
 }
 
-/* ---- shape ---------------------------------------------------------------------------------------- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static bool add_pass(struct step *step, const struct resize *resize, const struct resize_axis *axes,
                      int i, int64_t lanes, struct resize_plan *plan, struct percept_err *err)
@@ -441,7 +447,7 @@ static bool resize_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------------ */
+/* ---- run ------------------------------------------------------------------------------------- */
 
 struct resize_work {
     const struct kernels *kernels;

@@ -1,25 +1,25 @@
 /*
  * rnn.c - RNN, GRU and LSTM.
  *
- * The products with the input are one matrix product for all time steps and items; then the recurrence
- * walks through time, adds the product with the state to the rows of its step, in place, and turns
- * the gates into the new state: by the kernels where the activations are ONNX's defaults, else element
- * by element here.
+ * The products with the input are one matrix product for all time steps and items; then the
+ * recurrence walks through time, adds the product with the state to the rows of its step, in place,
+ * and turns the gates into the new state: by the kernels where the activations are ONNX's defaults,
+ * else element by element here.
  *
- * Packed bytes, when W, R and B are constants (the usual case; else the same is laid down in scratch at
- * every run), for each direction:
+ * Packed bytes, when W, R and B are constants (the usual case; else the same is laid down in
+ * scratch at every run), for each direction:
  *
  *     [bias: gates*hidden][recurrent bias: hidden][W: input x gates*hidden][R: hidden x gates*hidden]
  *
- * Wb and Rb are one bias wherever they are added in one place; a GRU with linear_before_reset keeps the
- * Rb of its hidden gate apart. A GRU's R is packed as two matrices, [z r] and [h].
+ * Wb and Rb are one bias wherever they are added in one place; a GRU with linear_before_reset keeps
+ * the Rb of its hidden gate apart. A GRU's R is packed as two matrices, [z r] and [h].
  *
  * Items of different length: at time t only runs of neighbouring items that are still alive are
- * computed. Rows of our gemm do not know of each other, so an item's bits do not depend on its batch
- * mates. A backward direction walks t downwards and an item joins at its own last step.
+ * computed. Rows of our gemm do not know of each other, so an item's bits do not depend on its
+ * batch mates. A backward direction walks t downwards and an item joins at its own last step.
  *
- * Work of the recurrence is split over (direction, group of items). Thread: loader, then the session's
- * holder with its team.
+ * Work of the recurrence is split over (direction, group of items), as many groups as there are
+ * cores. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/weights.h"
@@ -33,7 +33,8 @@ enum rnn_direction { RNN_FORWARD, RNN_REVERSE, RNN_BIDIRECTIONAL };
 
 enum rnn_function {
     FUNCTION_RELU, FUNCTION_TANH, FUNCTION_SIGMOID, FUNCTION_AFFINE, FUNCTION_LEAKY,
-    FUNCTION_THRESHOLDED, FUNCTION_SCALED_TANH, FUNCTION_HARD_SIGMOID, FUNCTION_ELU, FUNCTION_SOFTSIGN,
+    FUNCTION_THRESHOLDED, FUNCTION_SCALED_TANH, FUNCTION_HARD_SIGMOID, FUNCTION_ELU,
+        FUNCTION_SOFTSIGN,
     FUNCTION_SOFTPLUS, FUNCTION_COUNT
 };
 
@@ -82,7 +83,6 @@ struct rnn_blob {
 
 struct rnn_plan {
     int64_t seq, batch, input, hidden, gates; /* gates: floats of a row of gates */
-    int64_t groups;                           /* of items, in the recurrence */
     bool by_rows;
     int64_t pieces; /* of the input's product, one direction */
     bool lay;
@@ -90,7 +90,7 @@ struct rnn_plan {
     size_t blob_at, gates_at, state_at; /* offsets in scratch */
 };
 
-/* ---- check ---------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static bool find_function(struct bytes name, enum rnn_function *function)
 {
@@ -210,7 +210,8 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
     if (!op_arity(ctx, 3, kind == RNN_LSTM ? 8 : 6, kind == RNN_LSTM ? 3 : 2, err) ||
         !read_attributes(ctx, rnn, err))
         return false;
-    const struct tensor *w = weights_view(ctx, 1), *r = weights_view(ctx, 2), *b = weights_view(ctx, 3);
+    const struct tensor *w = weights_view(ctx, 1), *r = weights_view(ctx, 2),
+        *b = weights_view(ctx, 3);
     rnn->packed = w && r && (b || !op_has_input(ctx->node, 3));
     if (!rnn->packed)
         return true;
@@ -222,7 +223,7 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
     return true;
 }
 
-/* ---- pack ----------------------------------------------------------------------------------------- */
+/* ---- pack ------------------------------------------------------------------------------------ */
 
 static struct rnn_blob blob_of(const struct rnn *rnn, const struct kernels *kernels, int64_t input,
                                int64_t hidden)
@@ -255,9 +256,11 @@ static float float_at(const void *raw, int64_t i)
 }
 
 /* b: [W's biases][R's biases], or NULL */
-static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float *bias, float *recurrent)
+static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float *bias,
+                     float *recurrent)
 {
-    const int64_t rows = rnn->gates * hidden, apart = rnn->linear_before_reset && rnn->kind == RNN_GRU
+    const int64_t rows = rnn->gates * hidden, apart = rnn->linear_before_reset &&
+        rnn->kind == RNN_GRU
                                                           ? 2 * hidden
                                                           : rows;
     for (int64_t i = 0; i < rows; i++)
@@ -267,8 +270,10 @@ static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float
 }
 
 /* The weights lie transposed in the file: [rows][k]. */
-static void rnn_lay(const struct rnn *rnn, const struct kernels *kernels, const struct rnn_blob *blob,
-                    int64_t input, int64_t hidden, const char *w, const char *r, const char *b, char *to)
+static void rnn_lay(const struct rnn *rnn, const struct kernels *kernels,
+                    const struct rnn_blob *blob,
+                    int64_t input, int64_t hidden, const char *w, const char *r, const char *b,
+                        char *to)
 {
     const int64_t rows = rnn->gates * hidden, first = rnn->kind == RNN_GRU ? 2 * hidden : rows;
     for (int64_t d = 0; d < rnn->directions; d++, to += blob->each) {
@@ -296,14 +301,15 @@ static void rnn_pack(const struct node_ctx *ctx, void *packed)
             weights_view(ctx, 2)->data, b ? b->data : NULL, packed);
 }
 
-/* ---- shape ---------------------------------------------------------------------------------------- */
+/* ---- shape ----------------------------------------------------------------------------------- */
 
 static const struct tensor *input_of(const struct step *step, int i)
 {
     return i < step->n_in ? step->in[i] : NULL;
 }
 
-static bool state_fits(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan, int i,
+static bool state_fits(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan,
+                       int i,
                        struct percept_err *err)
 {
     const struct tensor *t = input_of(step, i);
@@ -317,7 +323,8 @@ static bool state_fits(const struct step *step, const struct rnn *rnn, const str
                    (long long)plan->hidden);
 }
 
-static bool optional_fit(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan,
+static bool optional_fit(const struct step *step, const struct rnn *rnn,
+                         const struct rnn_plan *plan,
                          struct percept_err *err)
 {
     const struct tensor *lengths = input_of(step, 4), *peephole = input_of(step, 7);
@@ -340,7 +347,8 @@ static bool shape_inputs(const struct step *step, const struct rnn *rnn, struct 
         !weights_fit(rnn, step->node, w, r, input_of(step, 3), err))
         return false;
     if (x->rank != 3 || x->dims[2] != w->dims[2])
-        return err_set(err, ERR_INVALID, OP_AT "X must have the shape [%s,%lld]", OP_NODE(step->node),
+        return err_set(err, ERR_INVALID, OP_AT "X must have the shape [%s,%lld]",
+                       OP_NODE(step->node),
                        rnn->batch_first ? "batch,seq" : "seq,batch", (long long)w->dims[2]);
     plan->seq = x->dims[rnn->batch_first ? 1 : 0];
     plan->batch = x->dims[rnn->batch_first ? 0 : 1];
@@ -363,14 +371,16 @@ static void shape_outputs(struct step *step, const struct rnn *rnn, const struct
                    first ? (const int64_t[]){b, d, h} : (const int64_t[]){d, b, h});
 }
 
-/* Scratch: [weights, when they are laid at run time][gates of all steps][h, c and two more of a state] */
+/* Scratch: [weights, when they are laid at run time][gates of all steps][h, c and two more of a
+ * state] */
 static bool shape_scratch(struct step *step, const struct rnn *rnn, struct rnn_plan *plan,
                           struct percept_err *err)
 {
     int64_t gates, states;
     if (!tensor_count(5, (const int64_t[]){rnn->directions, plan->seq, plan->batch, plan->gates, 4},
                       &gates) ||
-        !tensor_count(5, (const int64_t[]){rnn->directions, 4, plan->batch, plan->hidden, 4}, &states) ||
+        !tensor_count(5, (const int64_t[]){rnn->directions, 4, plan->batch, plan->hidden, 4},
+                      &states) ||
         gates > INT64_MAX / 4 || states > INT64_MAX / 4)
         return err_set(err, ERR_INVALID, OP_AT "the sequences are too long to be held in memory",
                        OP_NODE(step->node));
@@ -394,9 +404,6 @@ static bool rnn_shape(struct step *step, struct percept_err *err)
     const int64_t rows = plan->seq * plan->batch, width = step->kernels->gemm_step;
     plan->by_rows = rows >= 48;
     plan->pieces = plan->by_rows ? (rows + 23) / 24 : (plan->gates + width - 1) / width;
-    plan->groups = step->members > 1 ? step->members : 1;
-    if (plan->groups > plan->batch)
-        plan->groups = plan->batch;
     step->state = plan;
     step->algorithm = rnn->usual[0] && rnn->usual[rnn->directions - 1] ? "fused" : "loops";
     step->flops = 2.0 * rnn->directions * (double)rows * (double)plan->gates *
@@ -404,7 +411,7 @@ static bool rnn_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run: activations that are not the defaults --------------------------------------------------- */
+/* ---- run: activations that are not the defaults ---------------------------------------------- */
 
 static float apply(const struct rnn_activation *a, float x)
 {
@@ -472,7 +479,7 @@ static void gru_item(const struct rnn *rnn, const struct rnn_activation *a, int6
     }
 }
 
-/* ---- run: one step of neighbouring items ----------------------------------------------------------- */
+/* ---- run: one step of neighbouring items ----------------------------------------------------- */
 
 struct rnn_work {
     const struct step *step;
@@ -483,6 +490,7 @@ struct rnn_work {
     float *h, *c;     /* [directions][batch][hidden] */
     float *extra[2];  /* the same: what is between gates and state */
     const int32_t *lengths; /* [batch] or NULL */
+    int64_t groups;         /* of items, in the recurrence: each group reads all weights again */
 };
 
 /* What one direction sees of it. */
@@ -511,12 +519,14 @@ static void step_lstm(const struct rnn_work *work, const struct rnn_lane *lane, 
     lane_times(work, lane, rows, h, work->plan->blob.r, 4 * hidden, gates,
                &(struct epilogue){.residual = gates});
     if (rnn->usual[lane->direction]) {
-        work->step->kernels->lstm_step(rows, hidden, gates, lane->ld, h, c, lane->peephole, rnn->clip,
+        work->step->kernels->lstm_step(rows, hidden, gates, lane->ld, h, c, lane->peephole,
+                                       rnn->clip,
                                        rnn->input_forget);
         return;
     }
     for (int64_t i = 0; i < rows; i++)
-        lstm_item(rnn, rnn->activations[lane->direction], hidden, gates + i * lane->ld, lane->peephole,
+        lstm_item(rnn, rnn->activations[lane->direction], hidden, gates + i * lane->ld,
+                  lane->peephole,
                   h + i * hidden, c + i * hidden);
 }
 
@@ -538,7 +548,8 @@ static void gru_linear(const struct rnn_work *work, const struct rnn_lane *lane,
     }
 }
 
-static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, float *gates,
+static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows,
+                     float *gates,
                      int64_t at)
 {
     const struct rnn *rnn = work->rnn;
@@ -584,7 +595,7 @@ static void step_plain(const struct rnn_work *work, const struct rnn_lane *lane,
     }
 }
 
-/* ---- run: through time ---------------------------------------------------------------------------- */
+/* ---- run: through time ----------------------------------------------------------------------- */
 
 /* Output Y of one item at one time. */
 static float *y_row(const struct rnn_work *work, int direction, int64_t t, int64_t item)
@@ -607,7 +618,8 @@ static bool alive(const struct rnn_work *work, int64_t item, int64_t t)
     return !work->lengths || t < work->lengths[item];
 }
 
-static void step_items(const struct rnn_work *work, const struct rnn_lane *lane, int64_t t, int64_t from,
+static void step_items(const struct rnn_work *work, const struct rnn_lane *lane, int64_t t,
+                       int64_t from,
                        int64_t to)
 {
     const struct rnn_plan *plan = work->plan;
@@ -626,7 +638,8 @@ static void step_items(const struct rnn_work *work, const struct rnn_lane *lane,
 }
 
 /* One direction's items [from, to), all of time. */
-static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, int64_t from, int64_t to)
+static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, int64_t from,
+                      int64_t to)
 {
     const struct rnn_plan *plan = work->plan;
     const bool backward = lane->direction == 1 || work->rnn->direction == RNN_REVERSE;
@@ -649,7 +662,8 @@ static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, 
 
 /* Copies between a state [direction][batch] of ours and ONNX's, which is [batch][direction] with
  * layout 1. */
-static void move_states(const struct rnn_work *work, int direction, int64_t from, int64_t to, float *own,
+static void move_states(const struct rnn_work *work, int direction, int64_t from, int64_t to,
+                        float *own,
                         float *theirs, bool out)
 {
     const struct rnn_plan *plan = work->plan;
@@ -663,7 +677,8 @@ static void move_states(const struct rnn_work *work, int direction, int64_t from
     }
 }
 
-static void begin_states(const struct rnn_work *work, int direction, int64_t from, int64_t to, int slot,
+static void begin_states(const struct rnn_work *work, int direction, int64_t from, int64_t to,
+                         int slot,
                          float *own)
 {
     const struct tensor *t = input_of(work->step, slot);
@@ -682,10 +697,10 @@ static void walk_pieces(void *arg, int64_t from, int64_t to, int member)
     const struct rnn_plan *plan = work->plan;
     const struct tensor *peephole = input_of(work->step, 7);
     for (int64_t piece = from; piece < to; piece++) {
-        const int d = (int)(piece / plan->groups);
-        const int64_t group = piece % plan->groups;
-        const int64_t first = plan->batch * group / plan->groups;
-        const int64_t last = plan->batch * (group + 1) / plan->groups;
+        const int d = (int)(piece / work->groups);
+        const int64_t group = piece % work->groups;
+        const int64_t first = plan->batch * group / work->groups;
+        const int64_t last = plan->batch * (group + 1) / work->groups;
         const struct rnn_lane lane = {
             .direction = d,
             .blob = work->blob + plan->blob.each * (size_t)d,
@@ -724,23 +739,28 @@ static void project_pieces(void *arg, int64_t from, int64_t to, int member)
         work->step->kernels->gemm(row_end - row, plan->gates, plan->input,
                                   (const float *)work->step->in[0]->data + row * plan->input,
                                   plan->input, blob + plan->blob.w,
-                                  work->gates + (d * rows + row) * plan->gates, plan->gates, &epilogue,
+                                  work->gates + (d * rows + row) * plan->gates, plan->gates,
+                                      &epilogue,
                                   column, column_end);
     }
 }
 
-static bool lengths_fit(const struct step *step, const struct rnn_plan *plan, const int32_t *lengths,
+static bool lengths_fit(const struct step *step, const struct rnn_plan *plan,
+                        const int32_t *lengths,
                         struct percept_err *err)
 {
     for (int64_t i = 0; lengths && i < plan->batch; i++) {
         if (lengths[i] < 0 || lengths[i] > plan->seq)
-            return err_set(err, ERR_DATA, OP_AT "sequence_lens has %d for item %lld; 0 to %lld work",
-                           OP_NODE(step->node), (int)lengths[i], (long long)i, (long long)plan->seq);
+            return err_set(err, ERR_DATA,
+                           OP_AT "sequence_lens has %d for item %lld; 0 to %lld work",
+                           OP_NODE(step->node), (int)lengths[i], (long long)i,
+                               (long long)plan->seq);
     }
     return true;
 }
 
-static const char *run_blob(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan)
+static const char *run_blob(const struct step *step, const struct rnn *rnn,
+                            const struct rnn_plan *plan)
 {
     if (!plan->lay)
         return step->packed;
@@ -758,6 +778,7 @@ static bool rnn_run(struct step *step, struct run_env *env, struct percept_err *
     if (!lengths_fit(step, plan, lengths ? lengths->data : NULL, err))
         return false;
     const int64_t states = rnn->directions * plan->batch * plan->hidden;
+    const int64_t cores = team_size(env->team);
     float *state = (float *)(void *)((char *)step->scratch + plan->state_at);
     struct rnn_work work = {
         .step = step,
@@ -769,19 +790,20 @@ static bool rnn_run(struct step *step, struct run_env *env, struct percept_err *
         .c = state + states,
         .extra = {state + 2 * states, state + 3 * states},
         .lengths = lengths ? lengths->data : NULL,
+        .groups = cores < plan->batch ? cores : plan->batch,
     };
     if (plan->seq > 0 && plan->batch > 0)
         team_split(env->team, rnn->directions * plan->pieces, 1, project_pieces, &work);
-    team_split(env->team, rnn->directions * plan->groups, 1, walk_pieces, &work);
+    team_split(env->team, rnn->directions * work.groups, 1, walk_pieces, &work);
     return true;
 }
 
-#define RNN_RULE(name, kind_)                                                                          \
-    const struct op_rule op_##name = {.check = rnn_check,                                              \
-                                      .pack_bytes = rnn_pack_bytes,                                    \
-                                      .pack = rnn_pack,                                                \
-                                      .shape = rnn_shape,                                              \
-                                      .run = rnn_run,                                                  \
+#define RNN_RULE(name, kind_)                                                                      \
+    const struct op_rule op_##name = {.check = rnn_check,                                          \
+                                      .pack_bytes = rnn_pack_bytes,                                \
+                                      .pack = rnn_pack,                                            \
+                                      .shape = rnn_shape,                                          \
+                                      .run = rnn_run,                                              \
                                       .variant = kind_}
 
 RNN_RULE(rnn, RNN_PLAIN);

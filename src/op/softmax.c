@@ -1,8 +1,9 @@
 /*
  * softmax.c - Softmax, LogSoftmax, Hardmax.
  *
- * Since opset 13 they work along one axis (the last by default). Before, the input was seen as a matrix:
- * the axes from `axis` (1 by default) on were one row, and a row was the whole domain of the sum.
+ * Since opset 13 they work along one axis (the last by default). Before, the input was seen as a
+ * matrix: the axes from `axis` (1 by default) on were one row, and a row was the whole domain of
+ * the sum.
  *
  * Work is split over the outer rows. Thread: loader, then the session's holder with its team.
  */
@@ -95,8 +96,8 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-#define SOFTMAX_RULE(name, kind_)                                                                      \
-    const struct op_rule op_##name = {                                                                 \
+#define SOFTMAX_RULE(name, kind_)                                                                  \
+    const struct op_rule op_##name = {                                                             \
         .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .variant = kind_}
 
 SOFTMAX_RULE(softmax, SOFTMAX);

@@ -1,16 +1,16 @@
 /*
  * spatial.c - sliding windows: attributes and output sizes.
  *
- * Everything that comes from the file is kept below 2^30, so products of two of these numbers fit in
- * int64_t without asking; sizes of inputs are judged by whoever made the tensor.
+ * Everything that comes from the file is kept below 2^30, so products of two of these numbers fit
+ * in int64_t without asking; sizes of inputs are judged by whoever made the tensor.
  *
- * Output size without auto_pad: floor or ceil of (in + pads - reach) / stride, plus 1. With ceil the
- * last window must still begin inside the input or its left padding, else it would see nothing.
- * SAME_* asks for ceil(in / stride) and pads for that; what is odd goes to the end with UPPER and to
- * the beginning with LOWER.
+ * Output size without auto_pad: floor or ceil of (in + pads - reach) / stride, plus 1. With ceil
+ * the last window must still begin inside the input or its left padding, else it would see nothing.
+ * SAME_* asks for ceil(in / stride) and pads for that; what is odd goes to the end with UPPER and
+ * to the beginning with LOWER.
  *
- * Thread: loader and the session's holder. Deliberately knows nothing of ConvTranspose's sizes, which
- * run the other way (conv.c).
+ * Thread: loader and the session's holder. Deliberately knows nothing of ConvTranspose's sizes,
+ * which run the other way (conv.c).
  */
 #include "op/spatial.h"
 
@@ -23,7 +23,8 @@ static bool judge(const struct node_ctx *ctx, const char *name, const int64_t *v
 {
     for (int i = 0; i < n; i++) {
         if (values[i] < least || values[i] >= SPATIAL_LIMIT)
-            return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
+            return err_set(err, ERR_MODEL,
+                           OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
                            OP_NODE(ctx->node), name, (long long)values[i], (long long)least,
                            (long long)SPATIAL_LIMIT - 1);
     }
@@ -82,7 +83,8 @@ bool spatial_settle(const struct spatial *spatial, const struct node *node, int 
         if (there && spatial->n_kernel && g->kernel[i] != spatial->kernel[from])
             return err_set(err, ERR_MODEL,
                            OP_AT "attribute 'kernel_shape' says %lld where the weights say %lld",
-                           OP_NODE(node), (long long)spatial->kernel[from], (long long)g->kernel[i]);
+                           OP_NODE(node), (long long)spatial->kernel[from],
+                               (long long)g->kernel[i]);
         if (g->kernel[i] < 1 || g->kernel[i] >= SPATIAL_LIMIT)
             return err_set(err, ERR_MODEL, OP_AT "a kernel of %lld pixels; 1 and more work",
                            OP_NODE(node), (long long)g->kernel[i]);

@@ -1,9 +1,9 @@
 /*
- * spatial.h - windows that slide over up to three spatial axes: the attributes that Conv, ConvTranspose
- * and the pools share, and the arithmetic of their output sizes.
+ * spatial.h - windows that slide over up to three spatial axes: the attributes that Conv,
+ * ConvTranspose and the pools share, and the arithmetic of their output sizes.
  *
- * Arrays of three are filled from the right: axis 2 is the innermost (width); axes that a picture does
- * not have are 1 long, with a kernel, stride and dilation of 1 and no padding.
+ * Arrays of three are filled from the right: axis 2 is the innermost (width); axes that a picture
+ * does not have are 1 long, with a kernel, stride and dilation of 1 and no padding.
  */
 #ifndef OP_SPATIAL_H
 #define OP_SPATIAL_H

@@ -67,10 +67,8 @@ static bool take_list(const struct step *step, const int64_t **list, int64_t *n,
         return err_set(err, ERR_MODEL, OP_AT "input 1 has rank %d; 1 would work",
                        OP_NODE(step->node), t->rank);
     *n = tensor_elements(t);
-    if (!t->data && *n)
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "input 1 depends on data; a constant, or a value computed from shapes, "
-                             "would work", OP_NODE(step->node));
+    if (*n && !op_known(step, 1, err))
+        return false;
     *list = t->data;
     *there = true;
     return true;

@@ -1,6 +1,6 @@
 /*
- * weights.c - what the operators with packed weights have in common (Conv, Gemm, MatMul, the recurrent
- * ones, BatchNormalization).
+ * weights.c - what the operators with packed weights have in common (Conv, Gemm, MatMul, the
+ * recurrent ones, BatchNormalization).
  *
  * A weight's way is: view into the file -> packed bytes of the region, once. So nothing here copies
  * a weight; the only thing computed is the bias that goes with it, because an affine step that was
@@ -41,7 +41,8 @@ bool weights_fuse(struct node_ctx *ctx, struct fused *fused, const struct fusion
     return true;
 }
 
-void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor, int64_t n)
+void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor,
+                  int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         float b = 0;

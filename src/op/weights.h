@@ -7,8 +7,8 @@
 
 #include "op/op.h"
 
-/* The constant behind input i as it lies, its data perhaps unaligned, or NULL. Packing reads this one:
- * an aligned copy of every weight would double the memory of a load. */
+/* The constant behind input i as it lies, its data perhaps unaligned, or NULL. Packing reads this
+ * one: an aligned copy of every weight would double the memory of a load. */
 const struct tensor *weights_view(const struct node_ctx *ctx, int i);
 
 /* Size rounded up to whole cache lines, so that what follows it is aligned. */
@@ -27,7 +27,8 @@ static inline int64_t weights_blocked(int64_t channels, int width)
 bool weights_fuse(struct node_ctx *ctx, struct fused *fused, const struct fusion *fusion);
 
 /* bias' = bias scale + shift; `bias` may be unaligned or NULL. Writes n floats. */
-void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor, int64_t n);
+void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor,
+                  int64_t n);
 
 /* The element-wise kernel of an activation. */
 enum unary weights_unary(enum activation act);

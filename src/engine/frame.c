@@ -1,0 +1,358 @@
+/*
+ * frame.c - runs a graph: finds or makes the plan for the shapes at hand, runs its steps, goes on with
+ * the plan for the rest where one depends on what was computed, runs bodies for nodes that have them.
+ *
+ *     frame (the model's graph)
+ *       slots: one chain of plans per set of input dims; a few dozen, the oldest goes
+ *       scratch: one stretch for the first plan of whichever chain is current
+ *       children: frames of bodies
+ *       loose: memory that nodes asked for while running, freed when the next run begins
+ *
+ * A body reads values of the graph around it: they are among its feeds and are copied into its memory
+ * before it runs, in plain layout. Loops copy carried values as well; a body is small next to that, or
+ * large enough not to care.
+ *
+ * Deadline and cancellation are looked at between steps. Kernels cannot be interrupted.
+ */
+#include "engine/frame.h"
+
+#include <string.h>
+#include <time.h>
+
+#define MOST_PLANS 48
+#define MOST_PLAN_BYTES ((size_t)8 << 20) /* of all plans' arenas, beyond four plans */
+
+struct slot {
+    struct plan plan;
+    struct tensor *feeds; /* the shapes it is for; in its plan's arena; NULL: empty slot */
+    uint64_t used;        /* when: larger is later */
+};
+
+struct frame {
+    const struct percept_model *model;
+    const struct part *part;
+    struct frame *next;     /* sibling */
+    struct frame *children; /* of bodies */
+    struct arena arena;
+    struct arena loose;
+    struct tensor *feeds; /* [n_feeds] wanted */
+    struct slot *slots;   /* [MOST_PLANS] */
+    int n_slots;
+    struct slot *current; /* NULL when shapes changed since */
+    struct plan *last;    /* the end of the chain that ran; its outputs are there */
+    struct plan *running; /* whose step is at work */
+    char *scratch;
+    size_t scratch_bytes;
+    uint64_t clock;
+    const struct percept_run_context *context; /* of the run at work */
+};
+
+struct frame *frame_new(const struct percept_model *model, const struct part *part, struct percept_err *err)
+{
+    struct frame *frame = arena_buffer(sizeof *frame);
+    if (!frame) {
+        err_memory(err, "a session", sizeof *frame);
+        return NULL;
+    }
+    frame->model = model;
+    frame->part = part;
+    frame->loose.limit_bytes = model->memory_limit_bytes;
+    frame->feeds = arena_array(&frame->arena, (size_t)part->n_feeds + 1, sizeof *frame->feeds);
+    frame->slots = arena_array(&frame->arena, MOST_PLANS, sizeof *frame->slots);
+    if (frame->feeds && frame->slots)
+        return frame;
+    frame_free(frame);
+    err_memory(err, "a session", MOST_PLANS * sizeof *frame->slots);
+    return NULL;
+}
+
+void frame_free(struct frame *frame)
+{
+    if (!frame)
+        return;
+    struct frame *child = frame->children;
+    while (child) {
+        struct frame *next = child->next;
+        frame_free(child);
+        child = next;
+    }
+    for (int i = 0; i < frame->n_slots; i++)
+        plan_free(&frame->slots[i].plan);
+    arena_buffer_free(frame->scratch);
+    arena_free(&frame->loose);
+    arena_free(&frame->arena);
+    arena_buffer_free(frame);
+}
+
+struct tensor *frame_feeds(struct frame *frame)
+{
+    return frame->feeds;
+}
+
+void frame_changed(struct frame *frame)
+{
+    frame->current = NULL;
+}
+
+/* --- plans ------------------------------------------------------------------------------------------- */
+
+static struct slot *planned(struct frame *frame)
+{
+    for (int i = 0; i < frame->n_slots; i++) {
+        struct slot *slot = &frame->slots[i];
+        bool same = slot->feeds != NULL;
+        for (int k = 0; same && k < frame->part->n_feeds; k++)
+            same = slot->feeds[k].dtype == frame->feeds[k].dtype &&
+                   tensor_same_dims(&slot->feeds[k], &frame->feeds[k]);
+        if (same)
+            return slot;
+    }
+    return NULL;
+}
+
+static void empty(struct slot *slot)
+{
+    plan_free(&slot->plan);
+    *slot = (struct slot){.used = 0};
+}
+
+/* An empty slot; the one that was not used for longest is emptied when there are enough plans. */
+static struct slot *slot_for_new(struct frame *frame)
+{
+    size_t total = 0;
+    struct slot *free_slot = NULL, *oldest = NULL;
+    int n = 0;
+    for (int i = 0; i < frame->n_slots; i++) {
+        struct slot *slot = &frame->slots[i];
+        total += slot->plan.arena.used_bytes;
+        if (!slot->feeds) {
+            free_slot = slot;
+            continue;
+        }
+        n++;
+        if (!oldest || slot->used < oldest->used)
+            oldest = slot;
+    }
+    bool enough = n >= 4 && total > MOST_PLAN_BYTES;
+    if (!enough && free_slot)
+        return free_slot;
+    if (!enough && frame->n_slots < MOST_PLANS)
+        return &frame->slots[frame->n_slots++];
+    empty(oldest);
+    return oldest;
+}
+
+static struct slot *plan_new(struct frame *frame, struct percept_err *err)
+{
+    struct slot *slot = slot_for_new(frame);
+    if (!plan_build(&slot->plan, frame->model, frame->part, frame->feeds, err))
+        return NULL;
+    size_t n = (size_t)frame->part->n_feeds;
+    struct tensor *feeds = arena_array(&slot->plan.arena, n + 1, sizeof *feeds);
+    if (!feeds) {
+        plan_free(&slot->plan);
+        err_memory(err, "a plan", n * sizeof *feeds);
+        return NULL;
+    }
+    memcpy(feeds, frame->feeds, n * sizeof *feeds);
+    slot->feeds = feeds;
+    return slot;
+}
+
+static bool reserve_scratch(struct frame *frame, size_t n_bytes, struct percept_err *err)
+{
+    if (frame->scratch && n_bytes <= frame->scratch_bytes)
+        return true;
+    char *fresh = arena_buffer(n_bytes);
+    if (!fresh)
+        return err_memory(err, "the network's tensors", n_bytes);
+    arena_buffer_free(frame->scratch);
+    frame->scratch = fresh;
+    frame->scratch_bytes = n_bytes;
+    return true;
+}
+
+bool frame_prepare(struct frame *frame, struct percept_err *err)
+{
+    if (frame->current)
+        return true;
+    frame->last = NULL;
+    struct slot *slot = planned(frame);
+    if (!slot)
+        slot = plan_new(frame, err);
+    if (!slot || !reserve_scratch(frame, slot->plan.scratch_bytes, err))
+        return false;
+    if (slot->plan.base != frame->scratch)
+        plan_place(&slot->plan, frame->scratch);
+    slot->used = ++frame->clock;
+    frame->current = slot;
+    return true;
+}
+
+void *frame_feed_data(struct frame *frame, int i)
+{
+    return frame->current->plan.values[frame->part->feeds[i]].data;
+}
+
+/* --- what nodes with bodies ask for -------------------------------------------------------------------- */
+
+static struct frame *frame_of_body(struct frame *frame, const struct graph *body, struct percept_err *err)
+{
+    for (struct frame *child = frame->children; child; child = child->next)
+        if (child->part->graph == body)
+            return child;
+    struct frame *child = frame_new(frame->model, model_part(frame->model, body), err);
+    if (child) {
+        child->next = frame->children;
+        frame->children = child;
+    }
+    return child;
+}
+
+/* Shapes of what the body is given: its inputs from the node, the rest from the graph around it. */
+static void set_feeds(struct frame *child, const struct frame *frame, const struct tensor *inputs)
+{
+    const struct part *part = child->part;
+    bool same = true;
+    for (int i = 0; i < part->n_feeds; i++) {
+        const struct tensor *from = i < part->graph->n_inputs
+                                        ? &inputs[i]
+                                        : &frame->running->values[part->graph->values[part->feeds[i]].outer];
+        struct tensor *to = &child->feeds[i];
+        same = same && to->dtype == from->dtype && tensor_same_dims(to, from);
+        *to = (struct tensor){.dtype = from->dtype};
+        tensor_set_dims(to, from->rank, from->dims);
+    }
+    if (!same)
+        child->current = NULL;
+}
+
+static void copy_feed(struct frame *child, int i, const struct tensor *from)
+{
+    const struct kernels *kernels = child->model->kernels;
+    void *to = frame_feed_data(child, i);
+    size_t n_bytes;
+    if (from->layout == LAYOUT_PLAIN) {
+        if (tensor_bytes(from, 1, &n_bytes) && n_bytes)
+            memcpy(to, from->data, n_bytes);
+        return;
+    }
+    int64_t channels = from->dims[1], pixels = tensor_span(from, 2, from->rank);
+    int64_t blocked = (channels + kernels->width - 1) / kernels->width * kernels->width * pixels;
+    for (int64_t n = 0; n < from->dims[0]; n++)
+        kernels->unblock((float *)to + n * channels * pixels, (const float *)from->data + n * blocked,
+                         channels, pixels);
+}
+
+static bool run_body(struct run_env *env, const struct graph *body, const struct tensor *inputs,
+                     struct tensor *outputs, struct percept_err *err)
+{
+    struct frame *frame = env->frame;
+    struct frame *child = frame_of_body(frame, body, err);
+    if (!child)
+        return false;
+    set_feeds(child, frame, inputs);
+    if (!frame_prepare(child, err))
+        return false;
+    const struct part *part = child->part;
+    for (int i = 0; i < part->n_feeds; i++)
+        copy_feed(child, i,
+                  i < body->n_inputs ? &inputs[i]
+                                     : &frame->running->values[body->values[part->feeds[i]].outer]);
+    if (!frame_run(child, frame->context, NULL, err))
+        return false;
+    for (int i = 0; i < body->n_outputs; i++)
+        outputs[i] = *frame_output(child, i);
+    return true;
+}
+
+static void *loose_memory(struct run_env *env, size_t n_bytes)
+{
+    struct frame *frame = env->frame;
+    return arena_alloc(&frame->loose, n_bytes + 64);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Is anybody still waiting for this? */
+static bool go_on(struct run_env *env, struct percept_err *err)
+{
+    const struct percept_run_context *context = ((const struct frame *)env->frame)->context;
+    if (!context)
+        return true;
+    if (context->cancel && __atomic_load_n(context->cancel, __ATOMIC_RELAXED))
+        return err_set(err, ERR_CANCELLED, "the run was cancelled");
+    if (context->deadline_ns && now_ns() > context->deadline_ns)
+        return err_set(err, ERR_TIMEOUT, "Request timeout expired");
+    return true;
+}
+
+/* --- running ------------------------------------------------------------------------------------------- */
+
+static bool run_steps(struct plan *plan, struct run_env *env, const struct frame_observer *observer,
+                      struct percept_err *err)
+{
+    for (int i = 0; i < plan->n_steps; i++) {
+        struct step *step = &plan->steps[i];
+        if (!go_on(env, err))
+            return false;
+        if (observer)
+            observer->before(observer->user);
+        if (!step->op->rule->run(step, env, err))
+            return false;
+        if (observer)
+            observer->after(observer->user, step);
+    }
+    return true;
+}
+
+bool frame_run(struct frame *frame, const struct percept_run_context *context,
+               const struct frame_observer *observer, struct percept_err *err)
+{
+    if (!frame_prepare(frame, err))
+        return false;
+    struct run_env env = {.team = context ? context->team : NULL, .body = run_body,
+                          .memory = loose_memory, .go_on = go_on, .frame = frame};
+    frame->context = context;
+    frame->last = NULL;
+    if (frame->loose.blocks)
+        arena_reset(&frame->loose);
+    struct plan *plan = &frame->current->plan;
+    for (;;) {
+        frame->running = plan;
+        if (!run_steps(plan, &env, observer, err))
+            return false;
+        if (plan_complete(plan))
+            break;
+        plan = plan_next(plan, frame->model, err);
+        if (!plan)
+            return false;
+    }
+    frame->last = plan;
+    return true;
+}
+
+const struct tensor *frame_output(const struct frame *frame, int i)
+{
+    return frame->last ? frame->last->outputs[i] : NULL;
+}
+
+const struct plan *frame_plan(const struct frame *frame)
+{
+    return frame->current ? &frame->current->plan : NULL;
+}
+
+size_t frame_bytes(const struct frame *frame)
+{
+    size_t sum = frame->scratch_bytes + frame->loose.used_bytes;
+    for (const struct plan *plan = frame->current ? frame->current->plan.next : NULL; plan; plan = plan->next)
+        sum += plan->scratch_bytes;
+    for (const struct frame *child = frame->children; child; child = child->next)
+        sum += frame_bytes(child);
+    return sum;
+}

@@ -1,0 +1,413 @@
+/*
+ * harness.c - what the engine does with a node, in as few lines as possible: no sharing of buffers, no
+ * folding, each stage on request. Anything it cannot allocate is a failed test.
+ */
+#include "harness.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_TEST ((size_t)1 << 30)
+
+void harness_begin(struct harness *h, const char *op_type, int opset)
+{
+    *h = (struct harness){0};
+    h->node = (struct node){
+        .name = bytes_of_text("n"),
+        .op_type = bytes_of_text(op_type),
+        .domain = bytes_of_text(""),
+        .opset = opset,
+        .n_out = 1,
+    };
+    const char *row = getenv("PERCEPTD_ROW");
+    h->ctx.kernels = row ? pick_named(row) : pick_best();
+    ck_assert_ptr_nonnull(h->ctx.kernels);
+    h->ctx.arena = &h->arena;
+}
+
+void harness_domain(struct harness *h, const char *domain)
+{
+    h->node.domain = bytes_of_text(domain);
+}
+
+void harness_outputs(struct harness *h, int n)
+{
+    ck_assert_int_le(n, HARNESS_MAX);
+    h->node.n_out = n;
+}
+
+void harness_end(struct harness *h)
+{
+    arena_free(&h->arena);
+}
+
+void harness_attr(struct harness *h, const struct attr *attr)
+{
+    ck_assert_int_lt(h->node.n_attr, HARNESS_MAX);
+    h->attrs[h->node.n_attr++] = *attr;
+}
+
+void harness_int(struct harness *h, const char *name, int64_t value)
+{
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name), .type = ATTR_INT, .i = value});
+}
+
+void harness_float(struct harness *h, const char *name, float value)
+{
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name), .type = ATTR_FLOAT, .f = value});
+}
+
+void harness_text(struct harness *h, const char *name, const char *value)
+{
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name),
+                                   .type = ATTR_STRING,
+                                   .s = bytes_of_text(value)});
+}
+
+static void *take_copy(struct harness *h, const void *data, size_t n_bytes)
+{
+    ck_assert_uint_le(n_bytes, LARGEST_TEST);
+    void *copy = arena_alloc(&h->arena, n_bytes < 64 ? 64 : n_bytes);
+    ck_assert_ptr_nonnull(copy);
+    if (data && n_bytes)
+        memcpy(copy, data, n_bytes);
+    return copy;
+}
+
+void harness_int_list(struct harness *h, const char *name, int n, const int64_t *values)
+{
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name),
+                                   .type = ATTR_INTS,
+                                   .n = (size_t)n,
+                                   .ints = take_copy(h, values, (size_t)n * sizeof *values)});
+}
+
+void harness_float_list(struct harness *h, const char *name, int n, const float *values)
+{
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name),
+                                   .type = ATTR_FLOATS,
+                                   .n = (size_t)n,
+                                   .floats = take_copy(h, values, (size_t)n * sizeof *values)});
+}
+
+static size_t plain_bytes(const struct tensor *t)
+{
+    int64_t n = 0;
+    ck_assert(tensor_count(t->rank, t->dims, &n));
+    return (size_t)n * tensor_dtype_bytes(t->dtype);
+}
+
+void harness_tensor(struct harness *h, const char *name, const struct tensor *tensor)
+{
+    struct tensor *copy = take_copy(h, tensor, sizeof *tensor);
+    copy->data = take_copy(h, tensor->data, plain_bytes(tensor));
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name), .type = ATTR_TENSOR, .tensor = copy});
+}
+
+int harness_value(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims,
+                  const void *data)
+{
+    int i = h->n_values++;
+    ck_assert_int_lt(i, HARNESS_MAX);
+    struct tensor *t = &h->tensors[i];
+    t->dtype = dtype;
+    tensor_set_dims(t, rank, rank ? dims : DIMS(0));
+    t->data = take_copy(h, data, plain_bytes(t));
+    h->values[i] = (struct value){.name = bytes_of_text("value"),
+                                  .dtype = dtype,
+                                  .rank = rank,
+                                  .producer = -1,
+                                  .n_uses = 1,
+                                  .outer = -1};
+    for (int k = 0; k < rank; k++)
+        h->values[i].dims[k] = dims[k];
+    return i;
+}
+
+int harness_input(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims,
+                  const void *data)
+{
+    int i = harness_value(h, dtype, rank, dims, data);
+    h->in[h->node.n_in++] = i;
+    return i;
+}
+
+int harness_floats(struct harness *h, int rank, const int64_t *dims, const float *data)
+{
+    return harness_input(h, PERCEPT_FLOAT, rank, dims, data);
+}
+
+int harness_int64s(struct harness *h, int rank, const int64_t *dims, const int64_t *data)
+{
+    return harness_input(h, PERCEPT_INT64, rank, dims, data);
+}
+
+int harness_left_out(struct harness *h)
+{
+    h->in[h->node.n_in++] = -1;
+    return -1;
+}
+
+static int last_input(const struct harness *h)
+{
+    ck_assert_int_gt(h->node.n_in, 0);
+    int i = h->in[h->node.n_in - 1];
+    ck_assert_int_ge(i, 0);
+    return i;
+}
+
+void harness_as_constant(struct harness *h)
+{
+    int i = last_input(h);
+    h->values[i].constant = &h->tensors[i];
+    h->values[i].aligned = true;
+    h->known[i] = true;
+}
+
+void harness_as_known(struct harness *h)
+{
+    h->known[last_input(h)] = true;
+}
+
+void harness_as_blocked(struct harness *h)
+{
+    h->blocked[last_input(h)] = true;
+}
+
+/* Outputs become the graph's last values; after this nothing can be added by hand. */
+static void connect(struct harness *h)
+{
+    for (int i = 0; i < h->node.n_out; i++) {
+        int v = h->n_values++;
+        h->values[v] = (struct value){
+            .name = bytes_of_text("out"), .rank = -1, .n_uses = 1, .outer = -1};
+        h->out[i] = v;
+    }
+    h->node.in = h->in;
+    h->node.out = h->out;
+    h->node.attrs = h->attrs;
+    h->graph = (struct graph){
+        .name = bytes_of_text("g"),
+        .n_values = h->n_values,
+        .cap_values = 2 * HARNESS_MAX,
+        .values = h->values,
+        .n_nodes = 1,
+        .cap_nodes = 1,
+        .nodes = &h->node,
+    };
+    h->ctx.graph = &h->graph;
+    h->ctx.node = &h->node;
+}
+
+bool harness_check(struct harness *h)
+{
+    if (h->stage >= HARNESS_CHECKED)
+        return true;
+    connect(h);
+    h->node.op = op_find(h->node.domain, h->node.op_type, h->node.opset);
+    if (!h->node.op)
+        return err_set(&h->err, ERR_UNSUPPORTED, "no operator " BYTES_FMT " in opset %d",
+                       BYTES_ARG(h->node.op_type), h->node.opset);
+    h->stage = HARNESS_CHECKED;
+    return !h->node.op->rule->check || h->node.op->rule->check(&h->ctx, &h->err);
+}
+
+bool harness_fuse(struct harness *h, const struct fusion *fusion)
+{
+    if (!harness_check(h))
+        return false;
+    const struct op_rule *rule = h->node.op->rule;
+    return rule->fuse && rule->fuse(&h->ctx, fusion);
+}
+
+bool harness_load(struct harness *h)
+{
+    if (h->stage >= HARNESS_LOADED)
+        return true;
+    if (!harness_check(h))
+        return false;
+    const struct op_rule *rule = h->node.op->rule;
+    if (rule->pack_bytes) {
+        size_t n_bytes = rule->pack_bytes(&h->ctx);
+        void *packed = take_copy(h, NULL, n_bytes);
+        if (n_bytes)
+            rule->pack(&h->ctx, packed);
+        h->step.packed = packed;
+    }
+    h->stage = HARNESS_LOADED;
+    return true;
+}
+
+static void *take_filled(struct harness *h, const struct tensor *t)
+{
+    size_t n_bytes = 0;
+    ck_assert(tensor_bytes(t, h->ctx.kernels->width, &n_bytes));
+    void *data = take_copy(h, NULL, n_bytes);
+    memset(data, 0xA5, n_bytes);
+    return data;
+}
+
+/* The same elements in the other layout, in memory of its own; padding lanes stay 0xA5 (not NaN, but odd). */
+static void *turn(struct harness *h, const struct tensor *t, enum layout to)
+{
+    struct tensor result = *t;
+    result.layout = to;
+    float *data = take_filled(h, &result);
+    if (tensor_elements(t) == 0)
+        return data;
+    int64_t pixels = tensor_span(t, 2, t->rank), channels = t->dims[1];
+    int64_t width = h->ctx.kernels->width;
+    int64_t padded = (channels + width - 1) / width * width;
+    for (int64_t n = 0; n < t->dims[0]; n++) {
+        const float *from = t->data;
+        if (to == LAYOUT_BLOCKED)
+            h->ctx.kernels->block(data + n * padded * pixels, from + n * channels * pixels, channels,
+                                  pixels);
+        else
+            h->ctx.kernels->unblock(data + n * channels * pixels, from + n * padded * pixels,
+                                    channels, pixels);
+    }
+    return data;
+}
+
+static void show_inputs(struct harness *h)
+{
+    for (int i = 0; i < h->node.n_in; i++) {
+        int v = h->node.in[i];
+        h->in_ptr[i] = v < 0 ? NULL : &h->step_in[i];
+        h->want[i] = LAYOUT_PLAIN;
+        if (v < 0)
+            continue;
+        h->step_in[i] = h->tensors[v];
+        h->step_in[i].layout = h->blocked[v] ? LAYOUT_BLOCKED : LAYOUT_PLAIN;
+        bool packed = i < 32 && (h->ctx.packed_inputs >> i & 1);
+        if (!h->known[v] || packed)
+            h->step_in[i].data = NULL;
+    }
+}
+
+static void give_memory(struct harness *h)
+{
+    for (int i = 0; i < h->node.n_in; i++) {
+        struct tensor *t = h->in_ptr[i];
+        if (!t || (i < 32 && (h->ctx.packed_inputs >> i & 1)))
+            continue;
+        t->layout = LAYOUT_PLAIN;
+        t->data = h->tensors[h->node.in[i]].data;
+        if (h->want[i] == LAYOUT_BLOCKED) {
+            t->data = turn(h, t, LAYOUT_BLOCKED);
+            t->layout = LAYOUT_BLOCKED;
+        }
+    }
+    for (int i = 0; i < h->node.n_out; i++) {
+        h->out_layout[i] = h->step_out[i].layout;
+        h->step_out[i].data = take_filled(h, &h->step_out[i]);
+    }
+    if (h->step.alias)
+        h->step_out[0].data = h->in_ptr[h->step.alias - 1]->data;
+    if (h->step.inplace && h->overwrite)
+        h->step_out[0].data = h->in_ptr[h->step.inplace - 1]->data;
+    h->step.scratch = take_copy(h, NULL, h->step.scratch_bytes);
+}
+
+bool harness_plan(struct harness *h)
+{
+    if (h->stage >= HARNESS_PLANNED)
+        return true;
+    if (!harness_load(h))
+        return false;
+    struct step *step = &h->step;
+    step->op = h->node.op;
+    step->node = &h->node;
+    step->priv = h->node.priv;
+    step->kernels = h->ctx.kernels;
+    step->arena = &h->arena;
+    step->n_in = h->node.n_in;
+    step->n_out = h->node.n_out;
+    step->in = h->in_ptr;
+    step->out = h->out_ptr;
+    step->want = h->want;
+    if (step->members == 0) /* a test may have asked for more */
+        step->members = 1;
+    for (int i = 0; i < h->node.n_out; i++)
+        h->out_ptr[i] = &h->step_out[i];
+    show_inputs(h);
+    if (!step->op->rule->shape(step, &h->err))
+        return false;
+    give_memory(h);
+    h->stage = HARNESS_PLANNED;
+    return true;
+}
+
+bool harness_run(struct harness *h)
+{
+    if (!harness_plan(h))
+        return false;
+    if (!h->step.alias && !h->step.op->rule->run(&h->step, &h->env, &h->err))
+        return false;
+    for (int i = 0; i < h->node.n_out; i++) {
+        struct tensor *t = &h->step_out[i];
+        if (t->layout == LAYOUT_BLOCKED)
+            t->data = turn(h, t, LAYOUT_PLAIN);
+        t->layout = LAYOUT_PLAIN;
+    }
+    h->stage = HARNESS_RAN;
+    return true;
+}
+
+const struct tensor *harness_out(const struct harness *h, int i)
+{
+    ck_assert_int_lt(i, h->node.n_out);
+    return &h->step_out[i];
+}
+
+static void expect_shape(const struct tensor *t, enum percept_dtype dtype, int rank,
+                         const int64_t *dims)
+{
+    char got[128], want[128];
+    ck_assert_str_eq(tensor_dtype_name(t->dtype), tensor_dtype_name(dtype));
+    ck_assert_str_eq(tensor_shape_text(t->rank, t->dims, got, sizeof got),
+                     tensor_shape_text(rank, dims, want, sizeof want));
+}
+
+static bool close_enough(float got, float want, float tolerance)
+{
+    if (isnan(want) || isnan(got))
+        return isnan(want) && isnan(got);
+    if (isinf(want) || isinf(got))
+        return got == want;
+    return fabsf(got - want) <= tolerance * (1 + fabsf(want));
+}
+
+void harness_expect_floats(const struct harness *h, int i, int rank, const int64_t *dims,
+                           const float *want, float tolerance)
+{
+    const struct tensor *t = harness_out(h, i);
+    expect_shape(t, PERCEPT_FLOAT, rank, dims);
+    const float *got = t->data;
+    for (int64_t k = 0; k < tensor_elements(t); k++)
+        ck_assert_msg(close_enough(got[k], want[k], tolerance), "element %lld is %.9g, not %.9g",
+                      (long long)k, (double)got[k], (double)want[k]);
+}
+
+void harness_expect(const struct harness *h, int i, enum percept_dtype dtype, int rank,
+                    const int64_t *dims, const void *want)
+{
+    const struct tensor *t = harness_out(h, i);
+    expect_shape(t, dtype, rank, dims);
+    size_t size = tensor_dtype_bytes(dtype);
+    for (int64_t k = 0; k < tensor_elements(t); k++)
+        ck_assert_msg(!memcmp((const char *)t->data + (size_t)k * size,
+                              (const char *)want + (size_t)k * size, size),
+                      "element %lld differs", (long long)k);
+}
+
+void harness_expect_failure(struct harness *h, enum err_code code, const char *words)
+{
+    ck_assert(!harness_run(h));
+    ck_assert_str_eq(err_name(h->err.code), err_name((int)code));
+    ck_assert_msg(strstr(h->err.text, words) != NULL, "'%s' is not in: %s", words, h->err.text);
+}

@@ -1,0 +1,313 @@
+/* norm.c - tests of src/op/norm.c. */
+#include "heavy.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "op/norm.h"
+
+static struct harness h;
+
+/* (x - mean) / sqrt(variance + epsilon) of n numbers, in double */
+static void normalize(const float *x, int64_t n, double epsilon, float *y)
+{
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean += (double)x[i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (float)(((double)x[i] - mean) / sqrt(variance + epsilon));
+}
+
+static void vector(int64_t n, const float *data, bool constant)
+{
+    harness_floats(&h, 1, &n, data);
+    if (constant)
+        harness_as_constant(&h);
+}
+
+/* --- BatchNormalization ----------------------------------------------------------------------- */
+
+struct parameters {
+    float *scale, *b, *mean, *variance;
+};
+
+static struct parameters make_parameters(int64_t n)
+{
+    struct parameters p = {heavy_numbers(2, n), heavy_numbers(3, n), heavy_numbers(4, n),
+                           heavy_numbers(5, n)};
+    for (int64_t i = 0; i < n; i++)
+        p.variance[i] = fabsf(p.variance[i]) + 0.1f;
+    return p;
+}
+
+static void batch_begin(const struct kernels *row, int rank, const int64_t *dims, const float *x)
+{
+    harness_begin(&h, "BatchNormalization", 15);
+    h.ctx.kernels = row;
+    harness_floats(&h, rank, dims, x);
+}
+
+static void batch_vectors(const struct parameters *p, int64_t n, bool constant)
+{
+    vector(n, p->scale, constant);
+    vector(n, p->b, constant);
+    vector(n, p->mean, constant);
+    vector(n, p->variance, constant);
+}
+
+START_TEST(batch_normalization_is_an_affine_map_per_channel)
+{
+    enum { C = 19, PIXELS = 6 };
+    const struct parameters p = make_parameters(C);
+    float *x = heavy_numbers(1, 2 * C * PIXELS), want[2 * C * PIXELS];
+    for (int i = 0; i < 2 * C * PIXELS; i++) {
+        const int c = i / PIXELS % C;
+        want[i] = fmaxf(0, (x[i] - p.mean[c]) / sqrtf(p.variance[c] + 1e-5f) * p.scale[c] + p.b[c]);
+    }
+    for (const struct kernels *const *row = pick_all(); *row; row++) {
+        for (int how = 0; pick_runs(*row) && how < 4; how++) {
+            batch_begin(*row, 4, DIMS(2, C, 2, 3), x);
+            if (how & 2)
+                harness_as_blocked(&h);
+            batch_vectors(&p, C, how & 1);
+            h.overwrite = true;
+            ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
+            ck_assert_msg(harness_run(&h), "%s", h.err.text);
+            harness_expect_floats(&h, 0, 4, DIMS(2, C, 2, 3), want, 1e-5f);
+            ck_assert_int_eq(h.out_layout[0], how & 2 ? LAYOUT_BLOCKED : LAYOUT_PLAIN);
+            harness_end(&h);
+        }
+    }
+}
+END_TEST
+
+START_TEST(batch_normalization_takes_rows)
+{
+    const struct parameters p = {(float[]){2, 1}, (float[]){1, 0}, (float[]){1, 0},
+                                 (float[]){1, 4}};
+    batch_begin(pick_best(), 2, DIMS(2, 2), (float[]){1, 2, 3, 4});
+    batch_vectors(&p, 2, true);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 2), (float[]){1, 1, 5, 2}, 1e-4f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(the_affine_vectors_can_be_had_when_parameters_are_constant)
+{
+    const struct parameters p = {(float[]){2, 1}, (float[]){1, 0}, (float[]){1, 0},
+                                 (float[]){1, 4}};
+    int64_t n;
+    const float *scale, *shift;
+    for (int constant = 0; constant < 2; constant++) {
+        batch_begin(pick_best(), 2, DIMS(1, 2), (float[]){1, 2});
+        harness_float(&h, "epsilon", 0);
+        batch_vectors(&p, 2, constant);
+        ck_assert(harness_check(&h));
+        ck_assert_int_eq(norm_affine(&h.ctx, &n, &scale, &shift), constant);
+        if (constant)
+            ck_assert(n == 2 && scale[0] == 2 && scale[1] == 0.5f && shift[0] == -1 &&
+                      shift[1] == 0);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(training_forms_are_refused)
+{
+    const struct parameters p = {(float[]){1}, (float[]){1}, (float[]){1}, (float[]){1}};
+    batch_begin(pick_best(), 2, DIMS(1, 1), (float[]){1});
+    harness_int(&h, "training_mode", 1);
+    batch_vectors(&p, 1, true);
+    ck_assert(!harness_check(&h));
+    ck_assert_ptr_nonnull(strstr(h.err.text, "training"));
+    harness_end(&h);
+}
+END_TEST
+
+/* --- pictures --------------------------------------------------------------------------------- */
+
+START_TEST(instance_normalization_measures_each_channel_of_each_item)
+{
+    enum { C = 19, PIXELS = 12 };
+    float *x = heavy_numbers(1, 2 * C * PIXELS), *scale = heavy_numbers(2, C),
+        *b = heavy_numbers(3, C);
+    float want[2 * C * PIXELS];
+    for (int i = 0; i < 2 * C; i++)
+        x[i * PIXELS] += 100; /* means far from zero */
+    for (int i = 0; i < 2 * C; i++)
+        normalize(x + i * PIXELS, PIXELS, 1e-5, want + i * PIXELS);
+    for (int i = 0; i < 2 * C * PIXELS; i++)
+        want[i] = want[i] * scale[i / PIXELS % C] + b[i / PIXELS % C];
+    for (const struct kernels *const *row = pick_all(); *row; row++) {
+        for (int blocked = 0; pick_runs(*row) && blocked < 2; blocked++) {
+            harness_begin(&h, "InstanceNormalization", 6);
+            h.ctx.kernels = *row;
+            harness_floats(&h, 4, DIMS(2, C, 3, 4), x);
+            if (blocked)
+                harness_as_blocked(&h);
+            vector(C, scale, true);
+            vector(C, b, true);
+            h.overwrite = true;
+            ck_assert_msg(harness_run(&h), "%s", h.err.text);
+            harness_expect_floats(&h, 0, 4, DIMS(2, C, 3, 4), want, 1e-5f);
+            harness_end(&h);
+        }
+    }
+}
+END_TEST
+
+static void group(int opset, int64_t parameters, const float *scale, const float *want)
+{
+    harness_begin(&h, "GroupNormalization", opset);
+    harness_int(&h, "num_groups", 2);
+    harness_float(&h, "epsilon", 0);
+    harness_floats(&h, 3, DIMS(1, 4, 1), (float[]){1, 3, 10, 30});
+    vector(parameters, scale, true);
+    vector(parameters, (float[]){0, 1, 2, 3}, true);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(1, 4, 1), want, 1e-5f);
+    harness_end(&h);
+}
+
+START_TEST(group_normalization_scales_groups_and_since_21_channels)
+{
+    group(18, 2, (float[]){1, 2}, (float[]){-1, 1, -1, 3});
+    group(21, 4, (float[]){1, 2, 3, 4}, (float[]){-1, 3, -1, 7});
+}
+END_TEST
+
+START_TEST(lrn_sums_squares_of_neighbouring_channels)
+{
+    harness_begin(&h, "LRN", 13);
+    harness_int(&h, "size", 3);
+    harness_float(&h, "alpha", 3);
+    harness_float(&h, "beta", 0.5f);
+    harness_floats(&h, 3, DIMS(1, 4, 1), (float[]){1, 2, 3, 4});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(
+        &h, 0, 3, DIMS(1, 4, 1),
+        (float[]){1 / sqrtf(6), 2 / sqrtf(15), 3 / sqrtf(30), 4 / sqrtf(26)}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(mean_variance_normalization_takes_its_axes_together)
+{
+    harness_begin(&h, "MeanVarianceNormalization", 13);
+    harness_floats(&h, 4, DIMS(2, 2, 1, 1), (float[]){1, 10, 3, 30});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(2, 2, 1, 1), (float[]){-1, -1, 1, 1}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+START_TEST(layer_normalization_tells_mean_and_inverse_deviation)
+{
+    harness_begin(&h, "LayerNormalization", 17);
+    harness_float(&h, "epsilon", 0);
+    harness_int(&h, "axis", 1);
+    harness_floats(&h, 3, DIMS(2, 1, 2), (float[]){1, 3, 10, 30});
+    vector(2, (float[]){1, 2}, true);
+    vector(2, (float[]){5, 6}, true);
+    harness_outputs(&h, 3);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(2, 1, 2), (float[]){4, 8, 4, 8}, 1e-5f);
+    harness_expect_floats(&h, 1, 3, DIMS(2, 1, 1), (float[]){2, 20}, 1e-6f);
+    harness_expect_floats(&h, 2, 3, DIMS(2, 1, 1), (float[]){1, 0.1f}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(rms_normalization_does_not_subtract_the_mean)
+{
+    harness_begin(&h, "RMSNormalization", 23);
+    harness_float(&h, "epsilon", 0);
+    harness_floats(&h, 2, DIMS(1, 2), (float[]){3, -3});
+    vector(2, (float[]){1, 2}, true);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(1, 2), (float[]){1, -2}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(lp_normalization_leaves_zeros_alone)
+{
+    harness_begin(&h, "LpNormalization", 1);
+    harness_int(&h, "axis", 0);
+    harness_floats(&h, 2, DIMS(2, 2), (float[]){3, 0, 4, 0});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 2), (float[]){0.6f, 0, 0.8f, 0}, 1e-6f);
+    harness_end(&h);
+    harness_begin(&h, "LpNormalization", 1);
+    harness_int(&h, "p", 1);
+    harness_floats(&h, 1, DIMS(2), (float[]){-1, 3});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){-0.25f, 0.75f}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(missing_attributes_are_refused)
+{
+    harness_begin(&h, "LRN", 13);
+    harness_floats(&h, 3, DIMS(1, 1, 1), (float[]){1});
+    ck_assert(!harness_check(&h));
+    ck_assert_ptr_nonnull(strstr(h.err.text, "size"));
+    harness_end(&h);
+}
+END_TEST
+
+/* --- bits ------------------------------------------------------------------------------------- */
+
+static void rest_two(struct harness *harness)
+{
+    harness_floats(harness, 1, DIMS(19), heavy_numbers(2, 19));
+    harness_as_constant(harness);
+    harness_floats(harness, 1, DIMS(19), heavy_numbers(3, 19));
+    harness_as_constant(harness);
+}
+
+static void rest_group(struct harness *harness)
+{
+    harness_int(harness, "num_groups", 19);
+    rest_two(harness);
+}
+
+START_TEST(an_items_bits_depend_on_nobody)
+{
+    heavy_expect_same_bits("InstanceNormalization", 6, 1, 4, DIMS(0, 19, 5, 7), true, rest_two);
+    heavy_expect_same_bits("InstanceNormalization", 6, 1, 4, DIMS(0, 19, 5, 7), false, rest_two);
+    heavy_expect_same_bits("LayerNormalization", 17, 1, 3, DIMS(0, 5, 19), false, rest_two);
+    heavy_expect_same_bits("GroupNormalization", 18, 1, 3, DIMS(0, 38, 7), false, rest_group);
+}
+END_TEST
+
+Suite *op_norm_suite(void);
+Suite *op_norm_suite(void)
+{
+    Suite *suite = suite_create("op/norm");
+    TCase *tests = tcase_create("norm");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, batch_normalization_is_an_affine_map_per_channel);
+    tcase_add_test(tests, batch_normalization_takes_rows);
+    tcase_add_test(tests, the_affine_vectors_can_be_had_when_parameters_are_constant);
+    tcase_add_test(tests, training_forms_are_refused);
+    tcase_add_test(tests, instance_normalization_measures_each_channel_of_each_item);
+    tcase_add_test(tests, group_normalization_scales_groups_and_since_21_channels);
+    tcase_add_test(tests, lrn_sums_squares_of_neighbouring_channels);
+    tcase_add_test(tests, mean_variance_normalization_takes_its_axes_together);
+    tcase_add_test(tests, layer_normalization_tells_mean_and_inverse_deviation);
+    tcase_add_test(tests, rms_normalization_does_not_subtract_the_mean);
+    tcase_add_test(tests, lp_normalization_leaves_zeros_alone);
+    tcase_add_test(tests, missing_attributes_are_refused);
+    tcase_add_test(tests, an_items_bits_depend_on_nobody);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,154 @@
+/* ops.c - the table is sorted, lookups find the right row, and the shared helpers judge as they say. */
+#include <check.h>
+
+#include "harness.h"
+
+static struct bytes text(const char *s)
+{
+    return bytes_of_text(s);
+}
+
+START_TEST(table_is_sorted_by_domain_name_and_opset)
+{
+    int n;
+    const struct op *table = op_table(&n);
+    ck_assert_int_gt(n, 100);
+    for (int i = 1; i < n; i++) {
+        int order = strcmp(table[i - 1].domain, table[i].domain);
+        if (!order)
+            order = strcmp(table[i - 1].name, table[i].name);
+        if (!order)
+            order = table[i - 1].since - table[i].since;
+        ck_assert_msg(order < 0, "%s stands before %s", table[i - 1].name, table[i].name);
+    }
+}
+END_TEST
+
+START_TEST(every_row_can_be_found_and_has_the_verbs)
+{
+    int n;
+    const struct op *table = op_table(&n);
+    for (int i = 0; i < n; i++) {
+        ck_assert_ptr_eq(op_find(text(table[i].domain), text(table[i].name), table[i].since), &table[i]);
+        ck_assert_msg(table[i].rule->shape && table[i].rule->run, "%s", table[i].name);
+        ck_assert(!table[i].rule->pack_bytes == !table[i].rule->pack);
+    }
+}
+END_TEST
+
+START_TEST(unknown_names_domains_and_early_opsets_find_nothing)
+{
+    ck_assert_ptr_null(op_find(text(""), text("Abz"), 20));
+    ck_assert_ptr_null(op_find(text(""), text(""), 20));
+    ck_assert_ptr_null(op_find(text(""), text("zzz"), 20));
+    ck_assert_ptr_null(op_find(text("nowhere"), text("Abs"), 20));
+    ck_assert_ptr_null(op_find(text(""), text("Erf"), 8));
+    ck_assert_ptr_nonnull(op_find(text(""), text("Erf"), 9));
+    ck_assert_ptr_nonnull(op_find(text(""), text("Erf"), 99));
+    ck_assert_ptr_eq(op_find(text("ai.onnx"), text("Erf"), 9), op_find(text(""), text("Erf"), 9));
+    ck_assert_ptr_nonnull(op_find(text("com.microsoft"), text("Gelu"), 1));
+}
+END_TEST
+
+START_TEST(fusions_are_accepted_in_the_order_of_execution_only)
+{
+    struct arena arena = {0};
+    struct fused fused = {.residual = -1};
+    struct fusion affine = {.kind = FUSE_AFFINE,
+                            .channels = 2,
+                            .scale = (float[]){2, 3},
+                            .shift = (float[]){1, -1}};
+    struct fusion residual = {.kind = FUSE_RESIDUAL, .value = 4};
+    struct fusion relu = {.kind = FUSE_ACTIVATION, .act = ACT_CLIP, .alpha = 0, .beta = 6};
+    ck_assert(op_fuse(&fused, &affine, &arena));
+    ck_assert(op_fuse(&fused, &affine, &arena)); /* (2y + 1) 2 + 1 and (3y - 1) 3 - 1 */
+    ck_assert(fused.scale[0] == 4 && fused.scale[1] == 9);
+    ck_assert(fused.shift[0] == 3 && fused.shift[1] == -4);
+    ck_assert(op_fuse(&fused, &residual, &arena));
+    fused.residual = 2; /* what the operator does */
+    ck_assert(!op_fuse(&fused, &residual, &arena));
+    ck_assert(!op_fuse(&fused, &affine, &arena));
+    ck_assert(op_fuse(&fused, &relu, &arena));
+    ck_assert(fused.act == ACT_CLIP && fused.beta == 6);
+    ck_assert(!op_fuse(&fused, &relu, &arena));
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(a_shift_alone_needs_no_scale)
+{
+    struct arena arena = {0};
+    struct fused fused = {.residual = -1};
+    struct fusion shift = {.kind = FUSE_AFFINE, .channels = 1, .shift = (float[]){5}};
+    ck_assert(op_fuse(&fused, &shift, &arena) && op_fuse(&fused, &shift, &arena));
+    ck_assert_ptr_null(fused.scale);
+    ck_assert(fused.shift[0] == 10);
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(inputs_can_be_appended)
+{
+    struct arena arena = {0};
+    int in[] = {3, -1};
+    struct node node = {.n_in = 2, .in = in};
+    struct node_ctx ctx = {.node = &node, .arena = &arena};
+    ck_assert_int_eq(op_add_input(&ctx, 9), 2);
+    ck_assert_int_eq(node.n_in, 3);
+    ck_assert(node.in[0] == 3 && node.in[1] == -1 && node.in[2] == 9);
+    ck_assert(op_has_input(&node, 0) && !op_has_input(&node, 1) && !op_has_input(&node, 3));
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(arity_names_what_would_work)
+{
+    struct harness h;
+    harness_begin(&h, "Add", 13);
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_expect_failure(&h, ERR_MODEL, "it has 1 inputs; between 2 and 2");
+    harness_end(&h);
+    harness_begin(&h, "Add", 13);
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_left_out(&h);
+    harness_expect_failure(&h, ERR_MODEL, "input 1 is left out");
+    harness_end(&h);
+    harness_begin(&h, "Relu", 13);
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_outputs(&h, 2);
+    harness_expect_failure(&h, ERR_MODEL, "it has 2 outputs");
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(axes_outside_the_rank_are_refused)
+{
+    for (int64_t axis = -4; axis <= 3; axis++) {
+        struct harness h;
+        harness_begin(&h, "Concat", 13);
+        harness_int(&h, "axis", axis);
+        harness_floats(&h, 3, DIMS(1, 1, 1), (float[]){1});
+        if (axis < -3 || axis > 2)
+            harness_expect_failure(&h, ERR_MODEL, "is outside [-3, 2]");
+        else
+            ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+Suite *op_ops_suite(void)
+{
+    Suite *suite = suite_create("op/ops");
+    TCase *tcase = tcase_create("ops");
+    tcase_add_test(tcase, table_is_sorted_by_domain_name_and_opset);
+    tcase_add_test(tcase, every_row_can_be_found_and_has_the_verbs);
+    tcase_add_test(tcase, unknown_names_domains_and_early_opsets_find_nothing);
+    tcase_add_test(tcase, fusions_are_accepted_in_the_order_of_execution_only);
+    tcase_add_test(tcase, a_shift_alone_needs_no_scale);
+    tcase_add_test(tcase, inputs_can_be_appended);
+    tcase_add_test(tcase, arity_names_what_would_work);
+    tcase_add_test(tcase, axes_outside_the_rank_are_refused);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

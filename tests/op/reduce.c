@@ -1,0 +1,257 @@
+/* reduce.c - sums, extremes, norms along any axes, in float, double and integers; ArgMax; CumSum. */
+#include <check.h>
+#include <math.h>
+
+#include "harness.h"
+
+/* [2][3][2] */
+static const float cube[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+static const struct {
+    const char *op;
+    float middle[4]; /* over axis 1 */
+    float ends[3];   /* over axes 0 and 2 */
+} members[] = {
+    {"ReduceSum", {9, 12, 27, 30}, {18, 26, 34}},
+    {"ReduceMean", {3, 4, 9, 10}, {4.5F, 6.5F, 8.5F}},
+    {"ReduceMax", {5, 6, 11, 12}, {8, 10, 12}},
+    {"ReduceMin", {1, 2, 7, 8}, {1, 3, 5}},
+    {"ReduceProd", {15, 48, 693, 960}, {112, 1080, 3960}},
+    {"ReduceL1", {9, 12, 27, 30}, {18, 26, 34}},
+    {"ReduceL2", {5.9160798F, 7.4833148F, 15.843F, 17.549929F}, {10.8627805F, 14.3527001F, 18.0554701F}},
+    {"ReduceLogSum", {2.1972246F, 2.4849066F, 3.2958369F, 3.4011974F}, {2.8903718F, 3.2580965F, 3.5263605F}},
+    {"ReduceLogSumExp", {5.1429316F, 6.1429316F, 11.1429316F, 12.1429316F},
+     {8.3157377F, 10.3157377F, 12.3157377F}},
+    {"ReduceSumSquare", {35, 56, 251, 308}, {118, 206, 326}},
+};
+
+START_TEST(neighbouring_and_scattered_axes_reduce)
+{
+    struct harness h;
+    harness_begin(&h, members[_i].op, 18);
+    harness_int(&h, "keepdims", 0);
+    harness_floats(&h, 3, DIMS(2, 3, 2), cube);
+    harness_int64s(&h, 1, DIMS(1), DIMS(-2));
+    harness_as_known(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 2), members[_i].middle, 1e-5F);
+    harness_end(&h);
+    harness_begin(&h, members[_i].op, 11);
+    harness_int_list(&h, "axes", 2, DIMS(0, 2));
+    harness_floats(&h, 3, DIMS(2, 3, 2), cube);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(1, 3, 1), members[_i].ends, 1e-5F);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(doubles_agree_with_floats)
+{
+    double wide[12];
+    for (int i = 0; i < 12; i++)
+        wide[i] = (double)cube[i];
+    struct harness h;
+    harness_begin(&h, members[_i].op, 11);
+    harness_int_list(&h, "axes", 1, DIMS(1));
+    harness_input(&h, PERCEPT_DOUBLE, 3, DIMS(2, 3, 2), wide);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    const double *y = harness_out(&h, 0)->data;
+    for (int i = 0; i < 4; i++)
+        ck_assert(fabs(y[i] - (double)members[_i].middle[i]) < 1e-4);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(no_axes_means_all_or_none)
+{
+    for (int noop = 0; noop < 2; noop++) {
+        struct harness h;
+        harness_begin(&h, "ReduceSum", 13);
+        harness_int(&h, "keepdims", 0);
+        harness_int(&h, "noop_with_empty_axes", noop);
+        harness_floats(&h, 3, DIMS(2, 3, 2), cube);
+        ck_assert(harness_run(&h));
+        if (noop)
+            harness_expect_floats(&h, 0, 3, DIMS(2, 3, 2), cube, 0);
+        else
+            harness_expect_floats(&h, 0, 0, NULL, (float[]){78}, 0);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(nothing_reduces_to_the_neutral_element)
+{
+    static const struct {
+        const char *op;
+        float y;
+    } cases[] = {{"ReduceSum", 0},        {"ReduceProd", 1},       {"ReduceMax", -INFINITY},
+                 {"ReduceMin", INFINITY}, {"ReduceLogSum", -INFINITY}, {"ReduceMean", NAN},
+                 {"ReduceLogSumExp", -INFINITY}, {"ReduceL2", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct harness h;
+        harness_begin(&h, cases[i].op, 18);
+        harness_floats(&h, 2, DIMS(2, 0), NULL);
+        harness_int64s(&h, 1, DIMS(1), DIMS(1));
+        harness_as_known(&h);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 0, 2, DIMS(2, 1), (float[]){cases[i].y, cases[i].y}, 0);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(large_exponents_do_not_overflow)
+{
+    struct harness h;
+    harness_begin(&h, "ReduceLogSumExp", 13);
+    harness_floats(&h, 1, DIMS(3), (float[]){1000, 1000, -INFINITY});
+    ck_assert(harness_run(&h));
+    harness_expect_floats(&h, 0, 1, DIMS(1), (float[]){1000.69315F}, 1e-6F);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(integers_wrap_and_means_truncate)
+{
+    struct harness h;
+    harness_begin(&h, "ReduceSum", 11);
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(2), (int32_t[]){INT32_MAX, 1});
+    ck_assert(harness_run(&h));
+    harness_expect(&h, 0, PERCEPT_INT32, 1, DIMS(1), (int32_t[]){INT32_MIN});
+    harness_end(&h);
+    harness_begin(&h, "ReduceMean", 11);
+    harness_int64s(&h, 1, DIMS(3), DIMS(-3, -4, -4));
+    ck_assert(harness_run(&h));
+    harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(1), DIMS(-3));
+    harness_end(&h);
+    harness_begin(&h, "ReduceMin", 18);
+    harness_input(&h, PERCEPT_UINT8, 1, DIMS(3), (uint8_t[]){9, 3, 200});
+    ck_assert(harness_run(&h));
+    harness_expect(&h, 0, PERCEPT_UINT8, 1, DIMS(1), (uint8_t[]){3});
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(maps_of_a_blocked_picture_are_averaged_as_they_lie)
+{
+    float x[2 * 21 * 6], y[2 * 21];
+    for (int i = 0; i < 2 * 21; i++) {
+        y[i] = (float)i;
+        for (int k = 0; k < 6; k++)
+            x[i * 6 + k] = (float)i + (float)(k % 2 ? 1 : -1);
+    }
+    struct harness h;
+    harness_begin(&h, "ReduceMean", 11);
+    harness_int_list(&h, "axes", 2, DIMS(2, 3));
+    harness_floats(&h, 4, DIMS(2, 21, 2, 3), x);
+    harness_as_blocked(&h);
+    ck_assert(harness_run(&h));
+    ck_assert_int_eq(h.out_layout[0], LAYOUT_BLOCKED);
+    harness_expect_floats(&h, 0, 4, DIMS(2, 21, 1, 1), y, 1e-6F);
+    harness_end(&h);
+    harness_begin(&h, "ReduceMean", 11);
+    harness_int(&h, "keepdims", 0);
+    harness_int_list(&h, "axes", 2, DIMS(2, 3));
+    harness_floats(&h, 4, DIMS(2, 16, 2, 3), x);
+    harness_as_blocked(&h);
+    ck_assert(harness_run(&h));
+    ck_assert_int_eq(h.want[0], LAYOUT_BLOCKED);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 16), y, 1e-6F);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(axes_that_depend_on_data_are_refused)
+{
+    struct harness h;
+    harness_begin(&h, "ReduceSum", 13);
+    harness_floats(&h, 3, DIMS(2, 3, 2), cube);
+    harness_int64s(&h, 1, DIMS(1), DIMS(1));
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "the axes depend on data");
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(the_first_or_the_last_of_equals_is_the_extreme)
+{
+    static const struct {
+        const char *op;
+        int last;
+        int64_t y;
+    } cases[] = {{"ArgMax", 0, 1}, {"ArgMax", 1, 3}, {"ArgMin", 0, 0}, {"ArgMin", 1, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct harness h;
+        harness_begin(&h, cases[i].op, 13);
+        harness_int(&h, "select_last_index", cases[i].last);
+        harness_int(&h, "keepdims", 0);
+        harness_floats(&h, 1, DIMS(4), (float[]){1, 9, 1, 9});
+        ck_assert(harness_run(&h));
+        harness_expect(&h, 0, PERCEPT_INT64, 0, NULL, &cases[i].y);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(a_nan_is_the_extreme)
+{
+    struct harness h;
+    harness_begin(&h, "ArgMax", 13);
+    harness_int(&h, "axis", -1);
+    harness_floats(&h, 2, DIMS(2, 3), (float[]){1, NAN, NAN, 3, 2, 1});
+    ck_assert(harness_run(&h));
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(2, 1), DIMS(1, 0));
+    harness_end(&h);
+    harness_begin(&h, "ArgMin", 13);
+    harness_int(&h, "axis", 1);
+    harness_floats(&h, 2, DIMS(2, 0), NULL);
+    harness_expect_failure(&h, ERR_INVALID, "axis 1 is empty");
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(running_sums_go_both_ways)
+{
+    static const struct {
+        int exclusive, reverse;
+        float y[3];
+    } cases[] = {{0, 0, {1, 3, 6}}, {1, 0, {0, 1, 3}}, {0, 1, {6, 5, 3}}, {1, 1, {5, 3, 0}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct harness h;
+        harness_begin(&h, "CumSum", 14);
+        harness_int(&h, "exclusive", cases[i].exclusive);
+        harness_int(&h, "reverse", cases[i].reverse);
+        harness_floats(&h, 2, DIMS(3, 1), (float[]){1, 2, 3});
+        harness_input(&h, PERCEPT_INT32, 0, NULL, (int32_t[]){-2}); /* known only when run */
+        ck_assert(harness_run(&h));
+        harness_expect_floats(&h, 0, 2, DIMS(3, 1), cases[i].y, 0);
+        harness_end(&h);
+    }
+    struct harness h;
+    harness_begin(&h, "CumSum", 14);
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_int64s(&h, 0, NULL, DIMS(1));
+    harness_expect_failure(&h, ERR_DATA, "axis 1 is outside [-1, 0]");
+    harness_end(&h);
+}
+END_TEST
+
+Suite *op_reduce_suite(void)
+{
+    Suite *suite = suite_create("op/reduce");
+    TCase *tcase = tcase_create("reduce");
+    const int n = (int)(sizeof members / sizeof *members);
+    tcase_add_loop_test(tcase, neighbouring_and_scattered_axes_reduce, 0, n);
+    tcase_add_loop_test(tcase, doubles_agree_with_floats, 0, n);
+    tcase_add_test(tcase, no_axes_means_all_or_none);
+    tcase_add_test(tcase, nothing_reduces_to_the_neutral_element);
+    tcase_add_test(tcase, large_exponents_do_not_overflow);
+    tcase_add_test(tcase, integers_wrap_and_means_truncate);
+    tcase_add_test(tcase, maps_of_a_blocked_picture_are_averaged_as_they_lie);
+    tcase_add_test(tcase, axes_that_depend_on_data_are_refused);
+    tcase_add_test(tcase, the_first_or_the_last_of_equals_is_the_extreme);
+    tcase_add_test(tcase, a_nan_is_the_extreme);
+    tcase_add_test(tcase, running_sums_go_both_ways);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

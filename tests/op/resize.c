@@ -1,0 +1,235 @@
+/* resize.c - tests of src/op/resize.c; the expected numbers are ONNX's own examples or done by
+ * hand. */
+#include "heavy.h"
+
+#include <check.h>
+#include <string.h>
+
+static struct harness h;
+
+static const float ramp[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+/* Resize of 1-D data by a scale or to a size. */
+static void line(int64_t n, const char *mode, const char *coordinates)
+{
+    harness_begin(&h, "Resize", 19);
+    harness_text(&h, "mode", mode);
+    harness_text(&h, "coordinate_transformation_mode", coordinates);
+    harness_floats(&h, 1, &n, ramp);
+    harness_left_out(&h);
+}
+
+static void scaled(float scale)
+{
+    harness_floats(&h, 1, DIMS(1), &scale);
+    harness_as_known(&h);
+}
+
+static void sized(int64_t size)
+{
+    harness_left_out(&h);
+    harness_int64s(&h, 1, DIMS(1), &size);
+    harness_as_known(&h);
+}
+
+static void expect(int64_t n, const float *want)
+{
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 1, &n, want, 1e-5f);
+    harness_end(&h);
+}
+
+START_TEST(linear_follows_each_coordinate_transformation)
+{
+    line(2, "linear", "half_pixel");
+    scaled(2);
+    expect(4, (float[]){1, 1.25f, 1.75f, 2});
+    line(2, "linear", "align_corners");
+    scaled(2);
+    expect(4, (float[]){1, 4 / 3.0f, 5 / 3.0f, 2});
+    line(2, "linear", "asymmetric");
+    scaled(2);
+    expect(4, (float[]){1, 1.5f, 2, 2});
+    line(4, "linear", "pytorch_half_pixel");
+    sized(1);
+    expect(1, (float[]){1});
+    line(4, "linear", "half_pixel");
+    sized(2);
+    expect(2, (float[]){1.5f, 3.5f});
+}
+END_TEST
+
+START_TEST(nearest_rounds_as_asked)
+{
+    static const char *const modes[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+    static const float want[4][4] = {{1, 1, 2, 2}, {1, 2, 2, 2}, {1, 1, 2, 2}, {1, 2, 2, 2}};
+    for (int i = 0; i < 4; i++) {
+        line(2, "nearest", "asymmetric");
+        harness_text(&h, "nearest_mode", modes[i]);
+        scaled(2);
+        expect(4, want[i]);
+    }
+}
+END_TEST
+
+START_TEST(cubic_follows_its_coefficient_and_may_exclude_the_outside)
+{
+    line(4, "cubic", "half_pixel");
+    scaled(0.5f);
+    expect(2, (float[]){1.40625f, 3.59375f}); /* weights -3/32 19/32 19/32 -3/32 */
+    line(4, "cubic", "half_pixel");
+    harness_int(&h, "exclude_outside", 1);
+    scaled(0.5f);
+    expect(2, (float[]){(19 * 1 + 19 * 2 - 3 * 3) / 35.0f, (-3 * 2 + 19 * 3 + 19 * 4) / 35.0f});
+}
+END_TEST
+
+START_TEST(antialiasing_widens_the_filter)
+{
+    line(4, "linear", "half_pixel");
+    harness_int(&h, "antialias", 1);
+    scaled(0.5f); /* at 0.5: triangle of reach 2 over 0..2, the edge repeated on the left */
+    expect(2, (float[]){(1 + 3 * 1 + 3 * 2 + 3) / 8.0f, (2 + 3 * 3 + 3 * 4 + 4) / 8.0f});
+}
+END_TEST
+
+START_TEST(cropping_extrapolates)
+{
+    const float roi[] = {0, 2};
+    harness_begin(&h, "Resize", 19);
+    harness_text(&h, "mode", "linear");
+    harness_text(&h, "coordinate_transformation_mode", "tf_crop_and_resize");
+    harness_float(&h, "extrapolation_value", 10);
+    harness_floats(&h, 1, DIMS(3), ramp);
+    harness_floats(&h, 1, DIMS(2), roi);
+    harness_as_known(&h);
+    scaled(1);
+    expect(3, (float[]){1, 3, 10});
+}
+END_TEST
+
+START_TEST(the_aspect_ratio_is_kept_when_asked)
+{
+    static const int64_t sizes[] = {4, 3};
+    for (int larger = 0; larger < 2; larger++) {
+        harness_begin(&h, "Resize", 18);
+        harness_text(&h, "keep_aspect_ratio_policy", larger ? "not_smaller" : "not_larger");
+        harness_int_list(&h, "axes", 2, DIMS(2, -1));
+        harness_floats(&h, 4, DIMS(1, 1, 2, 2), ramp);
+        harness_left_out(&h);
+        harness_left_out(&h);
+        harness_int64s(&h, 1, DIMS(2), sizes);
+        harness_as_known(&h);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        ck_assert_int_eq(harness_out(&h, 0)->dims[2], larger ? 4 : 3);
+        ck_assert_int_eq(harness_out(&h, 0)->dims[3], larger ? 4 : 3);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(upsample_repeats_elements_of_any_type)
+{
+    harness_begin(&h, "Upsample", 9);
+    harness_input(&h, PERCEPT_UINT8, 4, DIMS(1, 1, 1, 2), (uint8_t[]){7, 9});
+    harness_floats(&h, 1, DIMS(4), (float[]){1, 1, 2, 2});
+    harness_as_constant(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_UINT8, 4, DIMS(1, 1, 2, 4), (uint8_t[]){7, 7, 9, 9, 7, 7, 9, 9});
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(the_first_upsample_has_its_scales_in_an_attribute)
+{
+    harness_begin(&h, "Upsample", 7);
+    harness_text(&h, "mode", "linear");
+    harness_float_list(&h, "scales", 1, (float[]){2});
+    harness_floats(&h, 1, DIMS(2), ramp);
+    expect(4, (float[]){1, 1.5f, 2, 2});
+}
+END_TEST
+
+START_TEST(blocked_pictures_stay_blocked_and_agree_with_plain_ones)
+{
+    enum { C = 19, OUT = 2 * C * 6 * 5 };
+    static const char *const modes[] = {"nearest", "linear", "cubic"};
+    float *x = heavy_numbers(1, 2 * C * 3 * 4), plain[OUT];
+    for (int i = 0; i < 6; i++) {
+        harness_begin(&h, "Resize", 13);
+        harness_text(&h, "mode", modes[i / 2]);
+        harness_floats(&h, 4, DIMS(2, C, 3, 4), x);
+        if (i % 2)
+            harness_as_blocked(&h);
+        harness_left_out(&h);
+        harness_left_out(&h);
+        harness_int64s(&h, 1, DIMS(4), DIMS(2, C, 6, 5));
+        harness_as_known(&h);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        ck_assert_int_eq(h.out_layout[0], i % 2 ? LAYOUT_BLOCKED : LAYOUT_PLAIN);
+        if (i % 2)
+            harness_expect_floats(&h, 0, 4, DIMS(2, C, 6, 5), plain, 1e-6f);
+        else
+            memcpy(plain, harness_out(&h, 0)->data, sizeof plain);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(scales_that_follow_from_data_are_refused)
+{
+    const float scale = 2;
+    line(2, "linear", "half_pixel");
+    harness_floats(&h, 1, DIMS(1), &scale);
+    ck_assert(!harness_plan(&h));
+    ck_assert_ptr_nonnull(strstr(h.err.text, "depends on data"));
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(nothing_to_do_moves_no_data)
+{
+    line(2, "linear", "half_pixel");
+    scaled(1);
+    ck_assert(harness_plan(&h));
+    ck_assert_int_eq(h.step.alias, 1);
+    harness_end(&h);
+}
+END_TEST
+
+static void rest_twice(struct harness *harness)
+{
+    harness_text(harness, "mode", "linear");
+    harness_left_out(harness);
+    harness_floats(harness, 1, DIMS(4), (float[]){1, 1, 2, 1.5f});
+    harness_as_constant(harness);
+}
+
+START_TEST(an_items_bits_depend_on_nobody)
+{
+    heavy_expect_same_bits("Resize", 13, 1, 4, DIMS(0, 19, 3, 4), true, rest_twice);
+    heavy_expect_same_bits("Resize", 13, 1, 4, DIMS(0, 3, 3, 4), false, rest_twice);
+}
+END_TEST
+
+Suite *op_resize_suite(void);
+Suite *op_resize_suite(void)
+{
+    Suite *suite = suite_create("op/resize");
+    TCase *tests = tcase_create("resize");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, linear_follows_each_coordinate_transformation);
+    tcase_add_test(tests, nearest_rounds_as_asked);
+    tcase_add_test(tests, cubic_follows_its_coefficient_and_may_exclude_the_outside);
+    tcase_add_test(tests, antialiasing_widens_the_filter);
+    tcase_add_test(tests, cropping_extrapolates);
+    tcase_add_test(tests, the_aspect_ratio_is_kept_when_asked);
+    tcase_add_test(tests, upsample_repeats_elements_of_any_type);
+    tcase_add_test(tests, the_first_upsample_has_its_scales_in_an_attribute);
+    tcase_add_test(tests, blocked_pictures_stay_blocked_and_agree_with_plain_ones);
+    tcase_add_test(tests, scales_that_follow_from_data_are_refused);
+    tcase_add_test(tests, nothing_to_do_moves_no_data);
+    tcase_add_test(tests, an_items_bits_depend_on_nobody);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

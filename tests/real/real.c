@@ -1,0 +1,321 @@
+/*
+ * real.c - runs folders of trained models with stored cases: NAME/CASE/meta.json is one run, and
+ * NAME/CASE/stream.json a stateful sequence whose states start at zero and are fed back.
+ *
+ *     real DIR            T=TEXT picks cases whose path contains it
+ *
+ * Elements are raw, row-major, little-endian. An output is judged by max |got - want| / (1 + |want|),
+ * 1e-4: what two right implementations in float32 differ by, after a network's depth and a stream's
+ * length; NaN must meet NaN, integers must be equal, types and shapes too. Closes with
+ * "N passed, N failed, N skipped".
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "percept.h"
+
+#define TOLERANCE 1e-4
+
+struct stored {
+    const char *name;
+    struct percept_tensor tensor;
+    size_t n_bytes;
+};
+
+static enum percept_dtype dtype_of(const char *name)
+{
+    for (int d = 1; d <= PERCEPT_BFLOAT16; d++)
+        if (strcmp(percept_dtype_name((enum percept_dtype)d), name) == 0)
+            return (enum percept_dtype)d;
+    return PERCEPT_UNDEFINED;
+}
+
+static const char *text(json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value ? value : "";
+}
+
+/* name, dtype, shape; data from `file`, else from `value`, else zeros. */
+static bool read_stored(struct arena *arena, const char *folder, json_t *json, struct stored *stored,
+                        char *why)
+{
+    json_t *shape = json_object_get(json, "shape"), *dim;
+    size_t i, count = 1;
+    *stored = (struct stored){.name = text(json, "name")};
+    const char *dtype = text(json, "dtype");
+    stored->tensor.dtype = *dtype ? dtype_of(dtype) : PERCEPT_FLOAT;
+    json_array_foreach(shape, i, dim)
+    {
+        stored->tensor.dims[stored->tensor.rank++] = json_integer_value(dim);
+        count *= (size_t)json_integer_value(dim);
+    }
+    stored->n_bytes = count * percept_dtype_bytes(stored->tensor.dtype);
+    struct percept_err err = {0};
+    struct bytes file;
+    stored->tensor.data = arena_alloc(arena, stored->n_bytes + 64);
+    if (*text(json, "file")) {
+        if (!file_read(file_join(arena, folder, text(json, "file")), 0, &file, NULL, &err) ||
+            bytes_size(file) != stored->n_bytes) {
+            snprintf(why, 200, "%.150s has another size than its shape", text(json, "file"));
+            return false;
+        }
+        memcpy(stored->tensor.data, file.at, stored->n_bytes);
+        arena_buffer_free((void *)(uintptr_t)file.at);
+        return true;
+    }
+    json_t *value = json_object_get(json, "value");
+    for (i = 0; value && i < count; i++) {
+        json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
+        if (stored->tensor.dtype == PERCEPT_INT64)
+            ((int64_t *)stored->tensor.data)[i] = json_integer_value(one);
+        else
+            ((float *)stored->tensor.data)[i] = (float)json_number_value(one);
+    }
+    return true;
+}
+
+static int find(const struct percept_io *io, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(io[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static bool set_input(struct percept_session *session, const struct percept_model *model,
+                      const char *name, int rank, const int64_t *dims, char *why)
+{
+    int n;
+    struct percept_err err = {0};
+    const struct percept_io *inputs = percept_inputs(model, &n);
+    int at = find(inputs, n, name);
+    if (at >= 0 && percept_resize(session, at, rank, dims, &err))
+        return true;
+    snprintf(why, 200, "input %.40s: %.140s", name, at < 0 ? "the model has none" : err.text);
+    return false;
+}
+
+static void write_input(struct percept_session *session, const struct percept_model *model,
+                        const char *name, const void *data, size_t n_bytes)
+{
+    int n;
+    const struct percept_io *inputs = percept_inputs(model, &n);
+    void *to = percept_input(session, find(inputs, n, name));
+    if (to && n_bytes)
+        memcpy(to, data, n_bytes);
+}
+
+/* rank and dims of what is wanted are given apart: a stream's step is a slice */
+static bool judge(const struct percept_session *session, const struct percept_model *model,
+                  const char *name, enum percept_dtype dtype, int rank, const int64_t *dims,
+                  const void *want, double *worst, char *why)
+{
+    int n;
+    const struct percept_io *outputs = percept_outputs(model, &n);
+    int at = find(outputs, n, name);
+    struct percept_tensor got = percept_output(session, at);
+    bool same = at >= 0 && got.dtype == dtype && got.rank == rank;
+    size_t count = 1;
+    for (int d = 0; d < rank && same; d++) {
+        same = got.dims[d] == dims[d];
+        count *= (size_t)dims[d];
+    }
+    if (!same) {
+        snprintf(why, 200, "output %.60s has another type or shape", name);
+        return false;
+    }
+    if (dtype != PERCEPT_FLOAT) {
+        if (memcmp(got.data, want, count * percept_dtype_bytes(dtype)) == 0)
+            return true;
+        snprintf(why, 200, "output %.60s: other integers", name);
+        return false;
+    }
+    const float *g = got.data, *w = want;
+    for (size_t i = 0; i < count; i++) {
+        if ((isnan(g[i]) && isnan(w[i])) || g[i] == w[i])
+            continue;
+        double error = fabs((double)g[i] - (double)w[i]) / (1 + fabs((double)w[i]));
+        if (error > *worst)
+            *worst = error;
+        if (!(error <= TOLERANCE)) {
+            snprintf(why, 200, "output %.60s: element %zu is %.9g, expected %.9g", name, i,
+                     (double)g[i], (double)w[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_case(struct arena *arena, struct percept_model *model, struct percept_session *session,
+                     const char *folder, json_t *meta, double *worst, char *why)
+{
+    json_t *list = json_object_get(meta, "inputs"), *one;
+    struct stored inputs[32], output;
+    struct percept_err err = {0};
+    size_t i;
+    json_array_foreach(list, i, one)
+    {
+        if (i >= 32 || !read_stored(arena, folder, one, &inputs[i], why) ||
+            !set_input(session, model, inputs[i].name, inputs[i].tensor.rank, inputs[i].tensor.dims, why))
+            return false;
+    }
+    bool good = percept_prepare(session, &err);
+    for (i = 0; good && i < json_array_size(list); i++)
+        write_input(session, model, inputs[i].name, inputs[i].tensor.data, inputs[i].n_bytes);
+    if (!good || !percept_run(session, NULL, &err)) {
+        snprintf(why, 200, "%.190s", err.text);
+        return false;
+    }
+    json_array_foreach(json_object_get(meta, "outputs"), i, one)
+    {
+        if (!read_stored(arena, folder, one, &output, why) ||
+            !judge(session, model, output.name, output.tensor.dtype, output.tensor.rank,
+                   output.tensor.dims, output.tensor.data, worst, why))
+            return false;
+    }
+    return true;
+}
+
+struct state {
+    const char *in, *out;
+    struct stored value;
+};
+
+static bool feed_back(const struct percept_session *session, const struct percept_model *model,
+                      struct state *state)
+{
+    int n;
+    const struct percept_io *outputs = percept_outputs(model, &n);
+    struct percept_tensor next = percept_output(session, find(outputs, n, state->out));
+    if (!next.data)
+        return false;
+    memcpy(state->value.tensor.data, next.data, state->value.n_bytes);
+    return true;
+}
+
+static bool run_stream(struct arena *arena, struct percept_model *model, struct percept_session *session,
+                       const char *folder, json_t *meta, double *worst, char *why)
+{
+    struct stored input, output, constant[8];
+    struct state states[8];
+    json_t *one;
+    size_t i, n_states = 0, n_const = 0;
+    if (!read_stored(arena, folder, json_object_get(meta, "input"), &input, why) ||
+        !read_stored(arena, folder, json_object_get(meta, "output"), &output, why) ||
+        !set_input(session, model, input.name, input.tensor.rank - 1, input.tensor.dims + 1, why))
+        return false;
+    json_array_foreach(json_object_get(meta, "state"), i, one)
+    {
+        struct state *state = &states[n_states++];
+        state->in = text(one, "in");
+        state->out = text(one, "out");
+        if (!read_stored(arena, folder, one, &state->value, why) ||
+            !set_input(session, model, state->in, state->value.tensor.rank, state->value.tensor.dims, why))
+            return false;
+    }
+    json_array_foreach(json_object_get(meta, "const"), i, one)
+    {
+        struct stored *c = &constant[n_const++];
+        if (!read_stored(arena, folder, one, c, why) ||
+            !set_input(session, model, c->name, c->tensor.rank, c->tensor.dims, why))
+            return false;
+    }
+    int64_t steps = input.tensor.dims[0];
+    size_t in_step = input.n_bytes / (size_t)steps, out_step = output.n_bytes / (size_t)steps;
+    for (int64_t t = 0; t < steps; t++) {
+        struct percept_err err = {0};
+        write_input(session, model, input.name, (char *)input.tensor.data + (size_t)t * in_step, in_step);
+        for (i = 0; i < n_states; i++)
+            write_input(session, model, states[i].in, states[i].value.tensor.data, states[i].value.n_bytes);
+        for (i = 0; i < n_const; i++)
+            write_input(session, model, constant[i].name, constant[i].tensor.data, constant[i].n_bytes);
+        if (!percept_run(session, NULL, &err)) {
+            snprintf(why, 200, "step %d: %.170s", (int)t, err.text);
+            return false;
+        }
+        char reason[200] = "";
+        if (!judge(session, model, output.name, output.tensor.dtype, output.tensor.rank - 1,
+                   output.tensor.dims + 1, (char *)output.tensor.data + (size_t)t * out_step, worst,
+                   reason)) {
+            snprintf(why, 200, "step %d: %.170s", (int)t, reason);
+            return false;
+        }
+        for (i = 0; i < n_states; i++)
+            if (!feed_back(session, model, &states[i])) {
+                snprintf(why, 200, "no output %.60s to feed back", states[i].out);
+                return false;
+            }
+    }
+    return true;
+}
+
+static bool run_folder(const char *folder, const char *model_folder, bool stream, double *worst, char *why)
+{
+    struct arena arena = {0};
+    struct percept_err err = {0};
+    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE};
+    json_t *meta = json_load_file(
+        arena_printf(&arena, "%s/%s", folder, stream ? "stream.json" : "meta.json"), 0, NULL);
+    struct percept_model *model =
+        percept_open(arena_printf(&arena, "%s/model.onnx", model_folder), &options, &err);
+    struct percept_session *session = model && meta ? percept_session_new(model, &err) : NULL;
+    bool good = false;
+    if (!session)
+        snprintf(why, 200, "%.190s", meta ? err.text : "the case's JSON cannot be read");
+    else
+        good = stream ? run_stream(&arena, model, session, folder, meta, worst, why)
+                      : run_case(&arena, model, session, folder, meta, worst, why);
+    percept_session_free(session);
+    percept_close(model);
+    json_decref(meta);
+    arena_free(&arena);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    struct arena arena = {0};
+    struct percept_err err = {0};
+    const char *only = getenv("T");
+    char **models, **cases;
+    int n_models = argc > 1 ? file_list(&arena, argv[1], &models, &err) : -1;
+    if (n_models < 0) {
+        fprintf(stderr, "usage: real DIR: %s\n", err.text);
+        return 2;
+    }
+    int passed = 0, failed = 0;
+    for (int m = 0; m < n_models; m++) {
+        char *folder = file_join(&arena, argv[1], models[m]);
+        if (!file_exists(file_join(&arena, folder, "model.onnx")))
+            continue;
+        int n_cases = file_list(&arena, folder, &cases, &err);
+        double worst = 0;
+        int run = 0, good = 0;
+        for (int c = 0; c < n_cases; c++) {
+            char *path = file_join(&arena, folder, cases[c]);
+            bool stream = file_exists(file_join(&arena, path, "stream.json"));
+            if ((only && !strstr(path, only)) ||
+                (!stream && !file_exists(file_join(&arena, path, "meta.json"))))
+                continue;
+            char why[200] = "";
+            bool ok = run_folder(path, folder, stream, &worst, why);
+            run++;
+            good += ok;
+            if (!ok)
+                printf("failed %s/%s: %s\n", models[m], cases[c], why);
+        }
+        if (run)
+            printf("%s: %d of %d, worst error %.2g\n", models[m], good, run, worst);
+        passed += good;
+        failed += run - good;
+    }
+    arena_free(&arena);
+    printf("%d passed, %d failed, 0 skipped\n", passed, failed);
+    return failed || !passed;
+}
