@@ -21,7 +21,7 @@ MAKEFLAGS += -rR --no-print-directory
 SHELL := /bin/bash
 
 CC       := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
-AR       ?= ar
+AR       := $(if $(filter default undefined,$(origin AR)),ar,$(AR))
 OBJCOPY  ?= objcopy
 STRIP    ?= strip
 ARCH     := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))

@@ -35,7 +35,7 @@ for folder in "$@"; do
     op | engine)
         for row in $rows; do
             echo "== tests/$folder, row $row"
-            PERCEPT_KERNELS=$row run "$build/test-$folder"
+            PERCEPTD_KERNELS=$row run "$build/test-$folder"
         done ;;
     *)
         echo "== tests/$folder"

@@ -1,18 +1,19 @@
 /*
  * number.c - text <-> numbers without a locale, without a table of big powers, without loss.
  *
- * Reading. A number is its first 19 significant digits and a power of ten. Where both that integer and
- * the power are exact doubles, one multiplication or division rounds once (Clinger). Else, for powers
- * up to 10^27, the integer is multiplied or divided by a power of five in 128 bits: the quotient's top
- * bits and "was anything left over" are all that rounding needs, so the answer is exact. What remains
- * (huge exponents, undecided cases of longer numbers) is rewritten as digits and exponent, without a
- * decimal point, and given to the C library. A float is rounded from the text or from a double that
- * cannot lie on the wrong side of a boundary between two floats, so it too is rounded once.
+ * Reading. A number is its first 19 significant digits and a power of ten. Where both that integer
+ * and the power are exact doubles, one multiplication or division rounds once (Clinger). Else, for
+ * powers up to 10^27, the integer is multiplied or divided by a power of five in 128 bits: the
+ * quotient's top bits and "was anything left over" are all that rounding needs, so the answer is
+ * exact. What remains (huge exponents, undecided cases of longer numbers) is rewritten as digits
+ * and exponent, without a decimal point, and given to the C library. A float is rounded from the
+ * text or from a double that cannot lie on the wrong side of a boundary between two floats, so it
+ * too is rounded once.
  *
- * Writing. The numbers that read back as `value` form an interval. It is scaled by a power of ten, in
- * 128-bit integers without rounding, so that whole numbers lie in it; the one with the most trailing
- * zeros, nearest to the value, is the shortest text. Values too small or large for 128 bits are found
- * by asking the C library for 1, 2, 3 ... digits.
+ * Writing. The numbers that read back as `value` form an interval. It is scaled by a power of ten,
+ * in 128-bit integers without rounding, so that whole numbers lie in it; the one with the most
+ * trailing zeros, nearest to the value, is the shortest text. Values too small or large for 128
+ * bits are found by asking the C library for 1, 2, 3 ... digits.
  *
  * Everything is pure: no state, any thread. NUL-ended text is never assumed.
  */
@@ -148,7 +149,8 @@ static inline const uint8_t *decimal_read(struct bytes text, struct decimal *d)
     return at;
 }
 
-/* The top 64 bits of a number, what power of two they count, and whether anything lies below them. */
+/* The top 64 bits of a number, what power of two they count, and whether anything lies below them.
+ */
 struct binary {
     uint64_t bits; /* the highest is set */
     int exponent;
@@ -170,7 +172,8 @@ static struct binary binary_scale(uint64_t digits, int exponent)
 {
     if (exponent >= 0)
         return binary_of((wide)digits * fives[exponent], exponent, false);
-    /* The dividend's top bit is set and the divisor has at most 63, so 65 bits of quotient or more. */
+    /* The dividend's top bit is set and the divisor has at most 63, so 65 bits of quotient or more.
+     */
     int zeros = __builtin_clzll(digits);
     uint64_t divisor = fives[-exponent];
     wide dividend = (wide)(digits << zeros) << 64;
@@ -179,8 +182,8 @@ static struct binary binary_scale(uint64_t digits, int exponent)
     return binary_of(quotient, exponent - 64 - zeros, rest);
 }
 
-/* Rounds to a mantissa of n_bits, ties to even. The result's bits as an IEEE number whose exponent's
- * bias is `bias`; infinity on overflow. */
+/* Rounds to a mantissa of n_bits, ties to even. The result's bits as an IEEE number whose
+ * exponent's bias is `bias`; infinity on overflow. */
 static uint64_t binary_round(struct binary b, int n_bits, int bias)
 {
     int biased = b.exponent + 63 + bias;
@@ -196,7 +199,8 @@ static uint64_t binary_round(struct binary b, int n_bits, int bias)
         kept++;
     if (biased < 1)
         return kept; /* may have become the smallest normal one, whose bits are these */
-    uint64_t bits = ((uint64_t)(biased - 1) << (n_bits - 1)) + kept; /* a carry moves the exponent */
+    uint64_t bits =
+        ((uint64_t)(biased - 1) << (n_bits - 1)) + kept; /* a carry moves the exponent */
     uint64_t infinity = (uint64_t)(2 * bias + 1) << (n_bits - 1);
     return bits < infinity ? bits : infinity;
 }
@@ -490,9 +494,9 @@ static size_t decimal_write(char *to, uint64_t digits, int exponent)
 struct precise {
     uint64_t m;
     int e;
-    int n_bits;     /* of a full mantissa */
-    int n_digits;   /* that always suffice */
-    bool narrow;    /* the next number below is half as far as the one above */
+    int n_bits;   /* of a full mantissa */
+    int n_digits; /* that always suffice */
+    bool narrow;  /* the next number below is half as far as the one above */
 };
 
 static wide five_to(int n)
@@ -535,7 +539,8 @@ static bool shortest(const struct precise *p, uint64_t *digits, int *exponent)
 {
     int top = p->e + 63 - __builtin_clzll(p->m);
     int log10 = (int)((top * 1262611LL) >> 22); /* floor, exact in a double's range */
-    int k = p->n_digits - log10; /* one digit more than ever needed: the last one is always dropped */
+    int k =
+        p->n_digits - log10; /* one digit more than ever needed: the last one is always dropped */
     if (!fits(p, k))
         return false;
     bool even = !(p->m & 1), more;
@@ -662,7 +667,10 @@ bool number_read_size(const char *text, size_t *n_bytes)
     if (!end || !(value >= 0))
         return false;
     if (end < all.end) {
-        int shift = (*end | 0x20) == 'k' ? 10 : (*end | 0x20) == 'm' ? 20 : (*end | 0x20) == 'g' ? 30 : 0;
+        int shift = (*end | 0x20) == 'k'   ? 10
+                    : (*end | 0x20) == 'm' ? 20
+                    : (*end | 0x20) == 'g' ? 30
+                                           : 0;
         if (!shift || ++end < all.end)
             return false;
         value *= (double)((uint64_t)1 << shift);

@@ -1,11 +1,11 @@
 /*
- * sha256.c - FIPS 180-4, section 6.2, as the standard tells it: a schedule of 64 words per block of 64
- * bytes, eight working variables, and padding with a one bit, zeros and the length.
+ * sha256.c - FIPS 180-4, section 6.2, as the standard tells it: a schedule of 64 words per block of
+ * 64 bytes, eight working variables, and padding with a one bit, zeros and the length.
  *
- * It exists because keys are compared by digest and no library that we use anyway has one. It is about
- * 200 MB/s, which is plenty for keys of some bytes. Branches and addresses depend on the length alone.
- * The constants are the first 32 bits of the fractional parts of the cube roots of the first 64 primes.
- * Thread: any. Allocates nothing.
+ * It exists because keys are compared by digest and no library that we use anyway has one. It is
+ * about 200 MB/s, which is plenty for keys of some bytes. Branches and addresses depend on the
+ * length alone. The constants are the first 32 bits of the fractional parts of the cube roots of
+ * the first 64 primes. Thread: any. Allocates nothing.
  */
 #include "base/sha256.h"
 

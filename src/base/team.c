@@ -44,6 +44,7 @@
 struct percept_team {
     _Atomic uint32_t word;
     atomic_uint sleepers;
+    int most;            /* members that are admitted, the leader included */
     atomic_uint members; /* bit m: member m is in percept_team_help; bit 0 is the leader's */
 
     /* the range: written by the leader while nobody is inside */
@@ -61,6 +62,7 @@ struct percept_team *percept_team_new(struct percept_err *err)
         err_memory(err, "a team", sizeof *team);
         return NULL;
     }
+    team->most = team_most();
     atomic_init(&team->word, 0);
     atomic_init(&team->sleepers, 0);
     atomic_init(&team->members, 1);
@@ -72,6 +74,17 @@ void percept_team_free(struct percept_team *team)
 {
     assert(!team || atomic_load(&team->members) == 1);
     arena_buffer_free(team);
+}
+
+int team_most(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > TEAM_MAX ? TEAM_MAX : (int)cores;
+}
+
+int team_limit(const struct percept_team *team)
+{
+    return team ? team->most : 1;
 }
 
 int team_size(const struct percept_team *team)
@@ -157,7 +170,7 @@ static int join(struct percept_team *team)
 {
     unsigned members = atomic_load(&team->members);
     for (;;) {
-        unsigned free = ~members & ((1u << TEAM_MAX) - 1);
+        unsigned free = ~members & ((1u << team->most) - 1);
         if (!free)
             return -1;
         if (atomic_compare_exchange_weak(&team->members, &members, members | (free & -free)))

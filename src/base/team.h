@@ -17,6 +17,12 @@ typedef void team_work(void *arg, int64_t from, int64_t to, int member);
 /* Runs pieces [0, n), at least `grain` at a time where more than one member works. team may be NULL. */
 void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *work, void *arg);
 
+/* Members that a team made now admits: TEAM_MAX, or as many as there are processors. */
+int team_most(void);
+
+/* Members that this team admits; 1 for NULL. */
+int team_limit(const struct percept_team *team);
+
 /* Helpers inside right now plus the leader. */
 int team_size(const struct percept_team *team);
 

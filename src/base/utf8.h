@@ -1,5 +1,6 @@
 /*
- * utf8.h - one code point at a time. Overlong forms, surrogates and values over U+10FFFF are malformed.
+ * utf8.h - one code point at a time. Overlong forms, surrogates and values over U+10FFFF are
+ * malformed.
  */
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
@@ -9,7 +10,8 @@
 
 #define UTF8_MAX 4 /* bytes of a code point */
 
-/* Reads the code point at `at` < `end`. Returns where the next begins, or NULL when it is malformed. */
+/* Reads the code point at `at` < `end`. Returns where the next begins, or NULL when it is
+ * malformed. */
 static inline const uint8_t *utf8_read(const uint8_t *at, const uint8_t *end, uint32_t *code)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};

@@ -316,7 +316,10 @@ bool frame_run(struct frame *frame, const struct percept_run_context *context,
 {
     if (!frame_prepare(frame, err))
         return false;
-    struct run_env env = {.team = context ? context->team : NULL, .body = run_body,
+    struct percept_team *team = context ? context->team : NULL;
+    if (team_limit(team) > frame->model->members) /* scratch is for so many, no more */
+        team = NULL;
+    struct run_env env = {.team = team, .body = run_body,
                           .memory = loose_memory, .go_on = go_on, .frame = frame};
     frame->context = context;
     frame->last = NULL;

@@ -156,8 +156,7 @@ static bool choose_row(struct percept_model *model, const struct percept_options
     model->precision = PRECISION_EXACT;
     model->description.precision = "exact";
     model->description.row = model->kernels->name;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    model->members = cores < 1 ? 1 : cores > TEAM_MAX ? TEAM_MAX : (int)cores;
+    model->members = team_most();
     model->memory_limit_bytes =
         options->memory_limit_bytes ? options->memory_limit_bytes : DEFAULT_MEMORY_LIMIT;
     return true;

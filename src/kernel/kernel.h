@@ -189,6 +189,29 @@ struct kernels {
                       float *reset_h, float clip);
     /* GRU, second half: n = tanh(gates h part); h = (1 - z) n + z h */
     void (*gru_step)(int64_t rows, int64_t hidden, const float *gates, int64_t ld, float *h, float clip);
+
+    /* --- 8-bit numbers: is_signed says int8, else uint8. A number q stands for (q - zero) scale. --- */
+
+    /* c[m][n] = sum of a[m][k] b[k][n], wrapping at 32 bits; b constant and packed as signed numbers:
+     * an unsigned b becomes b - 128. a is int16, rows at distance lda, an odd k followed by a zero;
+     * a >= -512 and <= 511. Splits as gemm does, in units of dot_step columns. */
+    size_t (*dot_pack_bytes)(int64_t k, int64_t n);
+    /* element (k, n) of b at byte k * stride_k + n * stride_n */
+    void (*dot_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
+                     int64_t stride_n, bool is_signed);
+    int64_t dot_step;
+    void (*dot)(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const void *packed,
+                int32_t *c, int64_t ldc, int64_t n_from, int64_t n_to);
+    /* y = x - zero; the sum of all y */
+    int32_t (*widen)(int16_t *y, const void *x, bool is_signed, int32_t zero, int64_t n);
+    /* y = saturate(round((x + bias) scale) + zero); bias and scale are [n] or, not per_element, one */
+    void (*requantize)(void *y, bool is_signed, const int32_t *x, const int32_t *bias,
+                       const float *scale, bool per_element, int32_t zero, int64_t n);
+    /* y = (x + bias) scale */
+    void (*rescale)(float *y, const int32_t *x, const int32_t *bias, const float *scale, int64_t n);
+    /* y = saturate(round(x / scale) + zero) */
+    void (*quantize)(void *y, bool is_signed, const float *x, float scale, int32_t zero, int64_t n);
+    void (*dequantize)(float *y, const void *x, bool is_signed, float scale, int32_t zero, int64_t n);
 };
 
 /* The rows compiled in; NULL-ended in pick.c. On a processor other than x86-64 only base exists. */

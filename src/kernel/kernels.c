@@ -13,8 +13,10 @@
 
 #include "kernel/accumulate.h"
 #include "kernel/convolve.h"
+#include "kernel/dot.h"
 #include "kernel/gemm.h"
 #include "kernel/map.h"
+#include "kernel/quantize.h"
 #include "kernel/recur.h"
 #include "kernel/transpose.h"
 #include "kernel/window.h"
@@ -59,4 +61,13 @@ const struct kernels ROW_SYMBOL(KERNELS_ROW) = {
     .lstm_step = lstm_step,
     .gru_gates = gru_gates,
     .gru_step = gru_step,
+    .dot_pack_bytes = dot_pack_bytes,
+    .dot_pack = dot_pack,
+    .dot_step = PANEL,
+    .dot = dot,
+    .widen = widen,
+    .requantize = requantize,
+    .rescale = rescale,
+    .quantize = quantize,
+    .dequantize = dequantize,
 };

@@ -129,14 +129,13 @@ UNARY(COPY, x)
 
 INLINED void map_one(vec (*f)(vec, vec, vec), float *y, const float *x, int64_t n, vec alpha, vec beta)
 {
-    int64_t i = 0;
-    for (; i + WIDTH <= n; i += WIDTH)
+    for (int64_t i = 0; i < n; i += WIDTH)
         store(y + i, f(load(x + i), alpha, beta));
-    if (i < n)
-        store_part(y + i, f(load_part(x + i, n - i), alpha, beta), n - i);
 }
 
-static void unary(enum unary op, float *y, const float *x, int64_t n, float alpha, float beta)
+/* Whole vectors. Never inlined: a second copy might fuse other multiply-adds than the first. */
+static __attribute__((noinline)) void unary_vectors(enum unary op, float *y, const float *x, int64_t n,
+                                                    float alpha, float beta)
 {
     switch (op) {
 #define CASE(NAME)                                                                                 \
@@ -148,6 +147,18 @@ static void unary(enum unary op, float *y, const float *x, int64_t n, float alph
     case UNARY_COUNT:
         break;
     }
+}
+
+static void unary(enum unary op, float *y, const float *x, int64_t n, float alpha, float beta)
+{
+    const int64_t rest = n % WIDTH, whole = n - rest;
+    unary_vectors(op, y, x, whole, alpha, beta);
+    if (rest == 0)
+        return;
+    float lanes[WIDTH];
+    store(lanes, load_part(x + whole, rest));
+    unary_vectors(op, lanes, lanes, WIDTH, alpha, beta);
+    memcpy(y + whole, lanes, (size_t)rest * sizeof *y);
 }
 
 /* --- two operands ---------------------------------------------------------------------------------- */

@@ -40,10 +40,10 @@ struct conv {
 struct conv_plan {
     struct conv_shape shape;
     int algorithm;
-    bool lay; /* weights are laid down at run time */
+    bool lay;                                /* weights are laid down at run time */
     int64_t items, units, in_item, out_item; /* items: floats of one */
-    size_t area_bytes; /* scratch of one member */
-    size_t blob_at;    /* offset of weights in scratch */
+    size_t area_bytes;                       /* scratch of one member */
+    size_t blob_at;                          /* offset of weights in scratch */
 };
 
 /* ---- geometry -------------------------------------------------------------------------------- */
@@ -70,8 +70,9 @@ static bool conv_channels(const struct conv *conv, const struct node *node,
         return err_set(err, ERR_MODEL, OP_AT "weights without channels", OP_NODE(node));
     if (first % group != 0 || second > INT64_MAX / group)
         return err_set(err, ERR_MODEL,
-                       OP_AT "attribute 'group' is %lld and does not divide %lld channels; a divisor "
-                             "works",
+                       OP_AT
+                       "attribute 'group' is %lld and does not divide %lld channels; a divisor "
+                       "works",
                        OP_NODE(node), (long long)group, (long long)first);
     shape->group = group;
     shape->in_channels = conv->transposed ? first : second * group;
@@ -104,10 +105,9 @@ static bool transposed_attributes(struct node_ctx *ctx, struct conv *conv, struc
         const bool extra = i < conv->n_extra;
         const int64_t value = extra ? conv->extra[i] : conv->wanted[i - conv->n_extra];
         if (value < 0 || value >= (int64_t)1 << 30)
-            return err_set(err, ERR_MODEL,
-                           OP_AT "attribute '%s' has the value %lld; 0 to 2^30 work",
-                           OP_NODE(ctx->node), extra ? "output_padding" : "output_shape",
-                           (long long)value);
+            return err_set(
+                err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; 0 to 2^30 work",
+                OP_NODE(ctx->node), extra ? "output_padding" : "output_shape", (long long)value);
     }
     return true;
 }
@@ -242,8 +242,7 @@ static int64_t transposed_pad(const struct conv *conv, int64_t full, int64_t out
 }
 
 static bool transposed_axis(const struct conv *conv, const struct node *node, struct geometry *g,
-                            int i,
-                            struct percept_err *err)
+                            int i, struct percept_err *err)
 {
     const int from = i - (SPATIAL_MAX - g->axes);
     const int64_t extra = conv->n_extra ? conv->extra[conv->n_extra - g->axes + from] : 0;
@@ -252,8 +251,8 @@ static bool transposed_axis(const struct conv *conv, const struct node *node, st
     if (g->in[i] < 1 || __builtin_mul_overflow(g->in[i] - 1, g->stride[i], &full) ||
         full > INT64_MAX / 4)
         return err_set(err, ERR_INVALID,
-                       OP_AT "a picture with an axis of %lld pixels; 1 to 2^30 work",
-                       OP_NODE(node), (long long)g->in[i]);
+                       OP_AT "a picture with an axis of %lld pixels; 1 to 2^30 work", OP_NODE(node),
+                       (long long)g->in[i]);
     full += extra + spatial_reach(g, i);
     if (conv->n_wanted) {
         g->out[i] = conv->wanted[conv->n_wanted - g->axes + from];
@@ -266,8 +265,8 @@ static bool transposed_axis(const struct conv *conv, const struct node *node, st
     }
     if (g->out[i] < 1)
         return err_set(err, ERR_INVALID,
-                       OP_AT "the output would have %lld pixels; less padding works",
-                       OP_NODE(node), (long long)g->out[i]);
+                       OP_AT "the output would have %lld pixels; less padding works", OP_NODE(node),
+                       (long long)g->out[i]);
     return true;
 }
 
@@ -289,8 +288,7 @@ static bool shape_inputs(struct step *step, const struct conv *conv, struct conv
 {
     const struct tensor *x = step->in[0], *w = step->in[1];
     if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
-        !op_want_dtype(step, 1, PERCEPT_FLOAT, err) ||
-        !weights_usable(step->node, w, err))
+        !op_want_dtype(step, 1, PERCEPT_FLOAT, err) || !weights_usable(step->node, w, err))
         return false;
     if (x->rank != w->rank)
         return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; the weights need rank %d",
@@ -316,20 +314,20 @@ static void shape_work(struct step *step, const struct conv *conv, struct conv_p
     plan->in_item = spatial_volume(shape->in) *
                     (shape->in_plain ? shape->in_channels
                                      : weights_blocked(shape->in_channels, kernels->width));
-    plan->out_item = spatial_volume(shape->out) * weights_blocked(shape->out_channels,
-                                                                  kernels->width);
+    plan->out_item =
+        spatial_volume(shape->out) * weights_blocked(shape->out_channels, kernels->width);
     plan->area_bytes = weights_round(kernels->conv_scratch_bytes(plan->algorithm, shape));
     plan->lay = !conv->packed || !step->packed;
     plan->blob_at = plan->area_bytes * (size_t)members;
     step->scratch_bytes = plan->blob_at;
     if (plan->lay)
-        step->scratch_bytes += bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->algorithm,
-                                                                                  shape);
+        step->scratch_bytes +=
+            bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->algorithm, shape);
     step->algorithm = kernels->conv_name(plan->algorithm);
     const int64_t pixels = spatial_volume(shape->transposed ? shape->in : shape->out);
-    step->flops =
-        2.0 * (double)plan->items * (double)pixels * (double)spatial_volume(shape->kernel) *
-                  (double)shape->in_channels * (double)(shape->out_channels / shape->group);
+    step->flops = 2.0 * (double)plan->items * (double)pixels *
+                  (double)spatial_volume(shape->kernel) * (double)shape->in_channels *
+                  (double)(shape->out_channels / shape->group);
 }
 
 static bool conv_shape(struct step *step, struct percept_err *err)

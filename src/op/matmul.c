@@ -45,16 +45,16 @@ enum matmul_way { WAY_PACKED, WAY_LAID, WAY_BLAS, WAY_LOOPS, WAY_COUNT };
 struct matmul_plan {
     enum matmul_way way;
     int64_t m, n, k;
-    int64_t batch;                 /* products, each m x k by k x n */
+    int64_t batch; /* products, each m x k by k x n */
     /* [batch][2] index of the matrix on the left, on the right, or NULL */
     const int64_t *items;
-    int64_t matrices;              /* on the right side */
-    bool spread;                   /* C is spread over the output */
-    int64_t c_row, c_column;       /* C: elements from row to row, column to column */
-    const float *columns;          /* as in struct matmul */
+    int64_t matrices;        /* on the right side */
+    bool spread;             /* C is spread over the output */
+    int64_t c_row, c_column; /* C: elements from row to row, column to column */
+    const float *columns;    /* as in struct matmul */
     bool by_rows;
-    int64_t pieces;                /* of one product */
-    size_t a_at;                   /* of the turned left side in scratch */
+    int64_t pieces; /* of one product */
+    size_t a_at;    /* of the turned left side in scratch */
 };
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -172,10 +172,10 @@ static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
 static size_t matmul_pack_bytes(const struct node_ctx *ctx)
 {
     const struct matmul *matmul = ctx->node->priv;
-    return matmul->packed ? bias_bytes(matmul, matmul->n) +
-                                matrix_bytes(ctx->kernels, matmul->k, matmul->n) *
-                                    (size_t)matmul->matrices
-                          : 0;
+    return matmul->packed
+               ? bias_bytes(matmul, matmul->n) +
+                     matrix_bytes(ctx->kernels, matmul->k, matmul->n) * (size_t)matmul->matrices
+               : 0;
 }
 
 /* The matrices one after another. */
@@ -214,8 +214,7 @@ static void matmul_pack(const struct node_ctx *ctx, void *packed)
     if (n_bytes)
         lay_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
     lay_matrices(matmul, ctx->kernels, weights_view(ctx, 1)->data, matmul->columns,
-                 matmul->matrices,
-                 matmul->k, matmul->n, (char *)packed + n_bytes);
+                 matmul->matrices, matmul->k, matmul->n, (char *)packed + n_bytes);
 }
 
 /* ---- shape ----------------------------------------------------------------------------------- */
@@ -324,8 +323,7 @@ static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct per
     const struct tensor *a = step->in[0], *b = step->in[1];
     if (a->rank < 1 || b->rank < 1)
         return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work",
-                       OP_NODE(step->node),
-                       RANK_MAX);
+                       OP_NODE(step->node), RANK_MAX);
     struct tensor a_lead = {.rank = a->rank > 2 ? a->rank - 2 : 0};
     struct tensor b_lead = {.rank = b->rank > 2 ? b->rank - 2 : 0};
     struct tensor lead = {0};
@@ -445,8 +443,7 @@ static void matmul_tile(const struct matmul_work *work, int64_t item, int64_t fr
     work->kernels->gemm(rows, plan->n, plan->k,
                         work->a + (a_index(plan, item) * plan->m + row) * plan->k, plan->k,
                         work->packed + work->matrix_bytes * (size_t)b_index(plan, item),
-                            work->c + at,
-                        plan->n, &epilogue, column, column_end);
+                        work->c + at, plan->n, &epilogue, column, column_end);
 }
 
 static void matmul_pieces(void *arg, int64_t from, int64_t to, int member)
@@ -502,8 +499,7 @@ static void run_gemm(struct step *step, const struct run_env *env)
         if (n_bias)
             lay_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
         lay_matrices(matmul, step->kernels, step->in[1]->data, plan->columns, plan->matrices,
-                     plan->k,
-                     plan->n, (char *)step->scratch + n_bias);
+                     plan->k, plan->n, (char *)step->scratch + n_bias);
     }
     float *y = step->out[0]->data;
     const int residual = matmul->fused.residual;
@@ -517,7 +513,9 @@ static void run_gemm(struct step *step, const struct run_env *env)
         .packed = blob + n_bias,
         .c = y,
         .epilogue = {.bias = n_bias ? (const float *)(const void *)blob : NULL,
-                     .residual = residual >= 0 ? step->in[residual]->data : plan->spread ? y : NULL,
+                     .residual = residual >= 0  ? step->in[residual]->data
+                                 : plan->spread ? y
+                                                : NULL,
                      .act = matmul->fused.act,
                      .alpha = matmul->fused.alpha,
                      .beta = matmul->fused.beta},
@@ -554,7 +552,8 @@ static void run_blas(struct step *step, const struct run_env *env)
         type *y = step->out[0]->data;                                                              \
         for (int64_t at = 0; at < plan->batch * m * n; at++) {                                     \
             const int64_t item = at / (m * n), i = at / n % m, j = at % n;                         \
-            const type *a = (const type *)step->in[0]->data + a_index(plan, item) * m * k + i * a_row; \
+            const type *a =                                                                        \
+                (const type *)step->in[0]->data + a_index(plan, item) * m * k + i * a_row;         \
             const type *b =                                                                        \
                 (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;      \
             SUM sum = 0;                                                                           \
@@ -575,11 +574,19 @@ MATMUL_LOOPS(loops_64, uint64_t, uint64_t, int64_t)
 static void run_loops(const struct step *step)
 {
     switch (step->in[0]->dtype) {
-    case PERCEPT_FLOAT: loops_float(step); break;
-    case PERCEPT_DOUBLE: loops_double(step); break;
+    case PERCEPT_FLOAT:
+        loops_float(step);
+        break;
+    case PERCEPT_DOUBLE:
+        loops_double(step);
+        break;
     case PERCEPT_INT32:
-    case PERCEPT_UINT32: loops_32(step); break;
-    default: loops_64(step); break;
+    case PERCEPT_UINT32:
+        loops_32(step);
+        break;
+    default:
+        loops_64(step);
+        break;
     }
 }
 

@@ -23,8 +23,16 @@
 
 #include <math.h>
 
-enum norm_kind { NORM_BATCH, NORM_INSTANCE, NORM_LAYER, NORM_GROUP, NORM_RMS, NORM_LP, NORM_LRN,
-                NORM_MVN };
+enum norm_kind {
+    NORM_BATCH,
+    NORM_INSTANCE,
+    NORM_LAYER,
+    NORM_GROUP,
+    NORM_RMS,
+    NORM_LP,
+    NORM_LRN,
+    NORM_MVN
+};
 
 #define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
 #define NORM_SLACK 16     /* floats that kernels may read past the end */
@@ -49,10 +57,10 @@ struct norm_plan {
     int64_t items, channels, pixels; /* pictures */
     int64_t rows, n, inner;          /* rows of n; inner: of LpNormalization */
     bool blocked;
-    int64_t kept;                              /* MeanVarianceNormalization: groups */
+    int64_t kept; /* MeanVarianceNormalization: groups */
     /* of the groups, 0 along what is measured together */
     int64_t strides[RANK_MAX];
-    int64_t scale_n, shift_n;                  /* elements of these inputs */
+    int64_t scale_n, shift_n; /* elements of these inputs */
 };
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -134,8 +142,7 @@ static bool check_lrn(struct node_ctx *ctx, struct norm *norm, struct percept_er
 {
     return op_arity(ctx, 1, 1, 1, err) && attr_float(ctx, "alpha", 1e-4f, &norm->alpha, err) &&
            attr_float(ctx, "beta", 0.75f, &norm->beta, err) &&
-           attr_float(ctx, "bias", 1, &norm->bias, err) &&
-           check_needed(ctx, "size", err) &&
+           attr_float(ctx, "bias", 1, &norm->bias, err) && check_needed(ctx, "size", err) &&
            attr_int_in(ctx, "size", 1, 1, (int64_t)1 << 30, &norm->size, err);
 }
 
@@ -154,13 +161,17 @@ static bool check_mvn(struct node_ctx *ctx, struct norm *norm, struct percept_er
 static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
 {
     switch (norm->kind) {
-    case NORM_BATCH: return check_batch(ctx, norm, err);
-    case NORM_GROUP: return check_group(ctx, norm, err);
-    case NORM_LRN: return check_lrn(ctx, norm, err);
-    case NORM_MVN: return check_mvn(ctx, norm, err);
+    case NORM_BATCH:
+        return check_batch(ctx, norm, err);
+    case NORM_GROUP:
+        return check_group(ctx, norm, err);
+    case NORM_LRN:
+        return check_lrn(ctx, norm, err);
+    case NORM_MVN:
+        return check_mvn(ctx, norm, err);
     case NORM_INSTANCE:
         return op_arity(ctx, 3, 3, 1, err) &&
-            attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
+               attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
     case NORM_LAYER:
         return op_arity(ctx, 2, 3, 3, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
                attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
@@ -286,8 +297,8 @@ static bool want_row(const struct step *step, int i, int64_t n, int64_t *element
     if (*elements == n || *elements == 1 || i >= step->n_in || !step->in[i])
         return true;
     return err_set(err, ERR_UNSUPPORTED,
-                   OP_AT "input %d has %lld elements; %lld (a row) and 1 work",
-                   OP_NODE(step->node), i, (long long)*elements, (long long)n);
+                   OP_AT "input %d has %lld elements; %lld (a row) and 1 work", OP_NODE(step->node),
+                   i, (long long)*elements, (long long)n);
 }
 
 static bool shape_rows(struct step *step, struct percept_err *err)
@@ -434,8 +445,7 @@ static bool run_batch(struct step *step, struct run_env *env, struct percept_err
 }
 
 static void instance_channel(const struct step *step, const struct norm *norm, const float *x,
-                             float *y,
-                             int64_t n, float scale, float shift)
+                             float *y, int64_t n, float scale, float shift)
 {
     float mean, inverse;
     step->kernels->moments(x, n, norm->epsilon, &mean, &inverse);
@@ -445,8 +455,8 @@ static void instance_channel(const struct step *step, const struct norm *norm, c
 
 /* A block of channels; the lanes past the last channel become zero times whatever was there. */
 static void instance_block(const struct step *step, const struct norm *norm, const float *x,
-                           float *y,
-                           int64_t pixels, int64_t channels, const float *scale, const float *shift)
+                           float *y, int64_t pixels, int64_t channels, const float *scale,
+                           const float *shift)
 {
     const struct kernels *kernels = step->kernels;
     float a[NORM_WIDTH_MAX + NORM_SLACK] = {0}, b[NORM_WIDTH_MAX + NORM_SLACK] = {0};

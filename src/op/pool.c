@@ -18,8 +18,14 @@
 
 #include <math.h>
 
-enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP, POOL_GLOBAL_AVERAGE, POOL_GLOBAL_MAX,
-                POOL_GLOBAL_LP };
+enum pool_kind {
+    POOL_MAX,
+    POOL_AVERAGE,
+    POOL_LP,
+    POOL_GLOBAL_AVERAGE,
+    POOL_GLOBAL_MAX,
+    POOL_GLOBAL_LP
+};
 
 struct pool {
     enum pool_kind kind;
@@ -121,8 +127,8 @@ static int64_t flat_index(const struct pool *pool, const struct pool_shape *s, i
         return best;                                                                               \
     }                                                                                              \
                                                                                                    \
-    static void name(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x, \
-                     void *y, int64_t *indices)                                                    \
+    static void name(const struct pool *pool, const struct pool_shape *s, int64_t map,             \
+                     const void *x, void *y, int64_t *indices)                                     \
     {                                                                                              \
         const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);                    \
         const type *from = (const type *)x + map * in;                                             \
@@ -167,8 +173,7 @@ static float lp_at(const struct pool_shape *s, const float *x, int64_t at, float
 }
 
 static void lp(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x,
-               void *y,
-               int64_t *indices)
+               void *y, int64_t *indices)
 {
     (void)indices;
     const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);
@@ -305,8 +310,7 @@ static bool pool_run(struct step *step, struct run_env *env, struct percept_err 
 }
 
 static void global_lp(const struct step *step, const struct pool *pool,
-                      const struct pool_plan *plan,
-                      const float *x, float *y)
+                      const struct pool_plan *plan, const float *x, float *y)
 {
     const struct kernels *kernels = step->kernels;
     if (pool->p == 1) {

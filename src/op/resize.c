@@ -26,8 +26,12 @@
 
 enum resize_mode { MODE_NEAREST, MODE_LINEAR, MODE_CUBIC };
 enum resize_coordinates {
-    COORDINATES_HALF_PIXEL, COORDINATES_SYMMETRIC, COORDINATES_PYTORCH, COORDINATES_ALIGN,
-    COORDINATES_ASYMMETRIC, COORDINATES_CROP
+    COORDINATES_HALF_PIXEL,
+    COORDINATES_SYMMETRIC,
+    COORDINATES_PYTORCH,
+    COORDINATES_ALIGN,
+    COORDINATES_ASYMMETRIC,
+    COORDINATES_CROP
 };
 enum resize_nearest { NEAREST_PREFER_FLOOR, NEAREST_PREFER_CEIL, NEAREST_FLOOR, NEAREST_CEIL };
 enum resize_policy { POLICY_STRETCH, POLICY_NOT_LARGER, POLICY_NOT_SMALLER };
@@ -69,12 +73,15 @@ struct resize_plan {
 
 static bool check_resize_11(struct node_ctx *ctx, struct resize *resize, struct percept_err *err)
 {
-    static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric",
-                                              "pytorch_half_pixel", "align_corners",
-                                              "asymmetric",    "tf_crop_and_resize", NULL};
+    static const char *const coordinates[] = {"half_pixel",
+                                              "half_pixel_symmetric",
+                                              "pytorch_half_pixel",
+                                              "align_corners",
+                                              "asymmetric",
+                                              "tf_crop_and_resize",
+                                              NULL};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
-                                          "ceil",
-                                          NULL};
+                                          "ceil", NULL};
     static const char *const policies[] = {"stretch", "not_larger", "not_smaller", NULL};
     resize->roi_slot = 1;
     resize->scales_slot = 2;
@@ -116,9 +123,9 @@ static bool resize_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     if (resize->mode > MODE_CUBIC) /* an old name of linear */
         resize->mode = MODE_LINEAR;
-    return ctx->node->op->rule->variant || ctx->node->opset < 11 ? check_simple(ctx, resize, err)
-                                                                 : check_resize_11(ctx, resize,
-                                                                                   err);
+    return ctx->node->op->rule->variant || ctx->node->opset < 11
+               ? check_simple(ctx, resize, err)
+               : check_resize_11(ctx, resize, err);
 }
 
 /* ---- shape: sizes ---------------------------------------------------------------------------- */
@@ -225,8 +232,7 @@ static bool read_roi(const struct step *step, const struct resize *resize, const
 }
 
 static bool read_sizes(const struct step *step, const struct resize *resize,
-                       struct resize_axis *axes,
-                       struct percept_err *err)
+                       struct resize_axis *axes, struct percept_err *err)
 {
     const struct tensor *scales, *sizes;
     int64_t n_scales, n_sizes;
@@ -259,9 +265,12 @@ static double origin(const struct resize *resize, const struct resize_axis *axis
 {
     const double in = (double)axis->in, last = in - 1;
     switch (resize->coordinates) {
-    case COORDINATES_ALIGN: return axis->width == 1 ? 0 : x * last / (axis->width - 1);
-    case COORDINATES_ASYMMETRIC: return x / axis->scale;
-    case COORDINATES_PYTORCH: return axis->width == 1 ? -0.5 : (x + 0.5) / axis->scale - 0.5;
+    case COORDINATES_ALIGN:
+        return axis->width == 1 ? 0 : x * last / (axis->width - 1);
+    case COORDINATES_ASYMMETRIC:
+        return x / axis->scale;
+    case COORDINATES_PYTORCH:
+        return axis->width == 1 ? -0.5 : (x + 0.5) / axis->scale - 0.5;
     case COORDINATES_SYMMETRIC:
         return in / 2 * (1 - (double)axis->out / axis->width) + (x + 0.5) / axis->scale - 0.5;
     case COORDINATES_CROP:
@@ -269,17 +278,22 @@ static double origin(const struct resize *resize, const struct resize_axis *axis
             return (axis->roi_begin + axis->roi_end) * last / 2;
         return axis->roi_begin * last +
                x * (axis->roi_end - axis->roi_begin) * last / (axis->width - 1);
-    default: return (x + 0.5) / axis->scale - 0.5;
+    default:
+        return (x + 0.5) / axis->scale - 0.5;
     }
 }
 
 static int64_t nearest_position(const struct resize *resize, double x)
 {
     switch (resize->nearest) {
-    case NEAREST_PREFER_FLOOR: return (int64_t)ceil(x - 0.5);
-    case NEAREST_PREFER_CEIL: return (int64_t)floor(x + 0.5);
-    case NEAREST_FLOOR: return (int64_t)floor(x);
-    default: return (int64_t)ceil(x);
+    case NEAREST_PREFER_FLOOR:
+        return (int64_t)ceil(x - 0.5);
+    case NEAREST_PREFER_CEIL:
+        return (int64_t)floor(x + 0.5);
+    case NEAREST_FLOOR:
+        return (int64_t)floor(x);
+    default:
+        return (int64_t)ceil(x);
     }
 }
 
@@ -333,15 +347,15 @@ static void tap_position(const struct resize *resize, const struct resize_axis *
 }
 
 static bool make_table(struct step *step, const struct resize *resize,
-                       const struct resize_axis *axis,
-                       struct resize_pass *pass, struct percept_err *err)
+                       const struct resize_axis *axis, struct resize_pass *pass,
+                       struct percept_err *err)
 {
     const size_t out = (size_t)axis->out;
     const bool copy = resize->mode == MODE_NEAREST, crop = resize->coordinates == COORDINATES_CROP;
     pass->taps = copy ? 1 : 2 - 2 * first_tap(resize, axis);
     int64_t *index = arena_array(step->arena, out * (size_t)pass->taps, sizeof *index);
-    float *weight = copy ? NULL : arena_array(step->arena, out * (size_t)pass->taps,
-                                              sizeof *weight);
+    float *weight =
+        copy ? NULL : arena_array(step->arena, out * (size_t)pass->taps, sizeof *weight);
     bool *beyond = crop ? arena_array(step->arena, out, sizeof *beyond) : NULL;
     if (!index || (!copy && !weight) || (crop && !beyond))
         return err_memory(err, "a resize's tables", out * (size_t)pass->taps * sizeof *index);

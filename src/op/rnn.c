@@ -9,7 +9,8 @@
  * Packed bytes, when W, R and B are constants (the usual case; else the same is laid down in
  * scratch at every run), for each direction:
  *
- *     [bias: gates*hidden][recurrent bias: hidden][W: input x gates*hidden][R: hidden x gates*hidden]
+ *     [bias: gates*hidden][recurrent bias: hidden][W: input x gates*hidden][R: hidden x
+ * gates*hidden]
  *
  * Wb and Rb are one bias wherever they are added in one place; a GRU with linear_before_reset keeps
  * the Rb of its hidden gate apart. A GRU's R is packed as two matrices, [z r] and [h].
@@ -32,10 +33,18 @@ enum rnn_kind { RNN_PLAIN, RNN_GRU, RNN_LSTM };
 enum rnn_direction { RNN_FORWARD, RNN_REVERSE, RNN_BIDIRECTIONAL };
 
 enum rnn_function {
-    FUNCTION_RELU, FUNCTION_TANH, FUNCTION_SIGMOID, FUNCTION_AFFINE, FUNCTION_LEAKY,
-    FUNCTION_THRESHOLDED, FUNCTION_SCALED_TANH, FUNCTION_HARD_SIGMOID, FUNCTION_ELU,
-        FUNCTION_SOFTSIGN,
-    FUNCTION_SOFTPLUS, FUNCTION_COUNT
+    FUNCTION_RELU,
+    FUNCTION_TANH,
+    FUNCTION_SIGMOID,
+    FUNCTION_AFFINE,
+    FUNCTION_LEAKY,
+    FUNCTION_THRESHOLDED,
+    FUNCTION_SCALED_TANH,
+    FUNCTION_HARD_SIGMOID,
+    FUNCTION_ELU,
+    FUNCTION_SOFTSIGN,
+    FUNCTION_SOFTPLUS,
+    FUNCTION_COUNT
 };
 
 /* Names, defaults, and which numbers a function takes from activation_alpha and activation_beta. */
@@ -72,7 +81,7 @@ struct rnn {
     float clip;                              /* 0: none */
     bool batch_first, linear_before_reset, input_forget;
     bool packed;
-    int64_t declared; /* hidden_size, or 0 */
+    int64_t declared;      /* hidden_size, or 0 */
     int64_t input, hidden; /* of the packed weights */
 };
 
@@ -122,9 +131,10 @@ static bool read_functions(const struct node_ctx *ctx, struct rnn *rnn, struct p
         *function = usual_function(rnn, k);
         if (names && !find_function(names->strings[i], function))
             return err_set(err, ERR_MODEL,
-                           OP_AT "activation '" BYTES_FMT "'; known are Relu, Tanh, Sigmoid, Affine, "
-                                 "LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, "
-                                 "Softplus",
+                           OP_AT
+                           "activation '" BYTES_FMT "'; known are Relu, Tanh, Sigmoid, Affine, "
+                           "LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, "
+                           "Softplus",
                            OP_NODE(ctx->node), BYTES_ARG(names->strings[i]));
     }
     return true;
@@ -186,8 +196,9 @@ static bool weights_fit(const struct rnn *rnn, const struct node *node, const st
         w->dims[1] != rows || r->dims[1] != rows || w->dtype != PERCEPT_FLOAT ||
         r->dtype != PERCEPT_FLOAT || (rnn->declared && rnn->declared != r->dims[2]))
         return err_set(err, ERR_MODEL,
-                       OP_AT "W and R must be float32 [%d,%d*hidden,input] and [%d,%d*hidden,hidden], "
-                             "hidden as in 'hidden_size'",
+                       OP_AT
+                       "W and R must be float32 [%d,%d*hidden,input] and [%d,%d*hidden,hidden], "
+                       "hidden as in 'hidden_size'",
                        OP_NODE(node), rnn->directions, rnn->gates, rnn->directions, rnn->gates);
     if (b && (b->rank != 2 || b->dims[0] != rnn->directions || b->dims[1] != 2 * rows ||
               b->dtype != PERCEPT_FLOAT))
@@ -203,15 +214,14 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
     if (!rnn)
         return err_memory(err, "a recurrent layer", sizeof *rnn);
     const int kind = ctx->node->op->rule->variant;
-    *rnn = (struct rnn){.kind = (enum rnn_kind)kind,
-                        .gates = gates[kind],
-                        .n_functions = n_functions[kind]};
+    *rnn = (struct rnn){
+        .kind = (enum rnn_kind)kind, .gates = gates[kind], .n_functions = n_functions[kind]};
     ctx->node->priv = rnn;
     if (!op_arity(ctx, 3, kind == RNN_LSTM ? 8 : 6, kind == RNN_LSTM ? 3 : 2, err) ||
         !read_attributes(ctx, rnn, err))
         return false;
     const struct tensor *w = weights_view(ctx, 1), *r = weights_view(ctx, 2),
-        *b = weights_view(ctx, 3);
+                        *b = weights_view(ctx, 3);
     rnn->packed = w && r && (b || !op_has_input(ctx->node, 3));
     if (!rnn->packed)
         return true;
@@ -243,9 +253,9 @@ static struct rnn_blob blob_of(const struct rnn *rnn, const struct kernels *kern
 static size_t rnn_pack_bytes(const struct node_ctx *ctx)
 {
     const struct rnn *rnn = ctx->node->priv;
-    return rnn->packed ? blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden).each *
-                             (size_t)rnn->directions
-                       : 0;
+    return rnn->packed
+               ? blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden).each * (size_t)rnn->directions
+               : 0;
 }
 
 static float float_at(const void *raw, int64_t i)
@@ -259,10 +269,8 @@ static float float_at(const void *raw, int64_t i)
 static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float *bias,
                      float *recurrent)
 {
-    const int64_t rows = rnn->gates * hidden, apart = rnn->linear_before_reset &&
-        rnn->kind == RNN_GRU
-                                                          ? 2 * hidden
-                                                          : rows;
+    const int64_t rows = rnn->gates * hidden,
+                  apart = rnn->linear_before_reset && rnn->kind == RNN_GRU ? 2 * hidden : rows;
     for (int64_t i = 0; i < rows; i++)
         bias[i] = b ? float_at(b, i) + (i < apart ? float_at(b, rows + i) : 0) : 0;
     for (int64_t i = 0; i < hidden; i++)
@@ -271,9 +279,8 @@ static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float
 
 /* The weights lie transposed in the file: [rows][k]. */
 static void rnn_lay(const struct rnn *rnn, const struct kernels *kernels,
-                    const struct rnn_blob *blob,
-                    int64_t input, int64_t hidden, const char *w, const char *r, const char *b,
-                        char *to)
+                    const struct rnn_blob *blob, int64_t input, int64_t hidden, const char *w,
+                    const char *r, const char *b, char *to)
 {
     const int64_t rows = rnn->gates * hidden, first = rnn->kind == RNN_GRU ? 2 * hidden : rows;
     for (int64_t d = 0; d < rnn->directions; d++, to += blob->each) {
@@ -309,8 +316,7 @@ static const struct tensor *input_of(const struct step *step, int i)
 }
 
 static bool state_fits(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan,
-                       int i,
-                       struct percept_err *err)
+                       int i, struct percept_err *err)
 {
     const struct tensor *t = input_of(step, i);
     const int64_t first = rnn->batch_first ? plan->batch : rnn->directions;
@@ -324,12 +330,11 @@ static bool state_fits(const struct step *step, const struct rnn *rnn, const str
 }
 
 static bool optional_fit(const struct step *step, const struct rnn *rnn,
-                         const struct rnn_plan *plan,
-                         struct percept_err *err)
+                         const struct rnn_plan *plan, struct percept_err *err)
 {
     const struct tensor *lengths = input_of(step, 4), *peephole = input_of(step, 7);
-    if (lengths && (lengths->dtype != PERCEPT_INT32 || lengths->rank != 1 ||
-                    lengths->dims[0] != plan->batch))
+    if (lengths &&
+        (lengths->dtype != PERCEPT_INT32 || lengths->rank != 1 || lengths->dims[0] != plan->batch))
         return err_set(err, ERR_INVALID, OP_AT "sequence_lens must be int32 [%lld]",
                        OP_NODE(step->node), (long long)plan->batch);
     if (peephole && (peephole->dtype != PERCEPT_FLOAT || peephole->rank != 2 ||
@@ -348,8 +353,8 @@ static bool shape_inputs(const struct step *step, const struct rnn *rnn, struct 
         return false;
     if (x->rank != 3 || x->dims[2] != w->dims[2])
         return err_set(err, ERR_INVALID, OP_AT "X must have the shape [%s,%lld]",
-                       OP_NODE(step->node),
-                       rnn->batch_first ? "batch,seq" : "seq,batch", (long long)w->dims[2]);
+                       OP_NODE(step->node), rnn->batch_first ? "batch,seq" : "seq,batch",
+                       (long long)w->dims[2]);
     plan->seq = x->dims[rnn->batch_first ? 1 : 0];
     plan->batch = x->dims[rnn->batch_first ? 0 : 1];
     plan->input = w->dims[2];
@@ -416,17 +421,28 @@ static bool rnn_shape(struct step *step, struct percept_err *err)
 static float apply(const struct rnn_activation *a, float x)
 {
     switch (a->function) {
-    case FUNCTION_RELU: return x > 0 ? x : 0;
-    case FUNCTION_TANH: return tanhf(x);
-    case FUNCTION_SIGMOID: return 1 / (1 + expf(-x));
-    case FUNCTION_AFFINE: return a->alpha * x + a->beta;
-    case FUNCTION_LEAKY: return x < 0 ? a->alpha * x : x;
-    case FUNCTION_THRESHOLDED: return x > a->alpha ? x : 0;
-    case FUNCTION_SCALED_TANH: return a->alpha * tanhf(a->beta * x);
-    case FUNCTION_HARD_SIGMOID: return fminf(1, fmaxf(0, a->alpha * x + a->beta));
-    case FUNCTION_ELU: return x < 0 ? a->alpha * expm1f(x) : x;
-    case FUNCTION_SOFTSIGN: return x / (1 + fabsf(x));
-    default: return x > 20 ? x : log1pf(expf(x)); /* Softplus */
+    case FUNCTION_RELU:
+        return x > 0 ? x : 0;
+    case FUNCTION_TANH:
+        return tanhf(x);
+    case FUNCTION_SIGMOID:
+        return 1 / (1 + expf(-x));
+    case FUNCTION_AFFINE:
+        return a->alpha * x + a->beta;
+    case FUNCTION_LEAKY:
+        return x < 0 ? a->alpha * x : x;
+    case FUNCTION_THRESHOLDED:
+        return x > a->alpha ? x : 0;
+    case FUNCTION_SCALED_TANH:
+        return a->alpha * tanhf(a->beta * x);
+    case FUNCTION_HARD_SIGMOID:
+        return fminf(1, fmaxf(0, a->alpha * x + a->beta));
+    case FUNCTION_ELU:
+        return x < 0 ? a->alpha * expm1f(x) : x;
+    case FUNCTION_SOFTSIGN:
+        return x / (1 + fabsf(x));
+    default:
+        return x > 20 ? x : log1pf(expf(x)); /* Softplus */
     }
 }
 
@@ -449,10 +465,10 @@ static void lstm_item(const struct rnn *rnn, const struct rnn_activation *a, int
     for (int64_t j = 0; j < hidden; j++) {
         const float old = c[j];
         const float in = gate(rnn, &a[0], gates[j] + (p ? p[j] * old : 0));
-        const float forget = rnn->input_forget
-                                 ? 1 - in
-                                 : gate(rnn, &a[0], gates[2 * hidden + j] +
-                                                        (p ? p[2 * hidden + j] * old : 0));
+        const float forget =
+            rnn->input_forget
+                ? 1 - in
+                : gate(rnn, &a[0], gates[2 * hidden + j] + (p ? p[2 * hidden + j] * old : 0));
         const float fresh = gate(rnn, &a[1], gates[3 * hidden + j]);
         c[j] = forget * old + in * fresh;
         const float out = gate(rnn, &a[0], gates[hidden + j] + (p ? p[hidden + j] * c[j] : 0));
@@ -486,9 +502,9 @@ struct rnn_work {
     const struct rnn *rnn;
     const struct rnn_plan *plan;
     const char *blob;
-    float *gates;     /* [directions][rows][gates], rows as in X */
-    float *h, *c;     /* [directions][batch][hidden] */
-    float *extra[2];  /* the same: what is between gates and state */
+    float *gates;           /* [directions][rows][gates], rows as in X */
+    float *h, *c;           /* [directions][batch][hidden] */
+    float *extra[2];        /* the same: what is between gates and state */
     const int32_t *lengths; /* [batch] or NULL */
     int64_t groups;         /* of items, in the recurrence: each group reads all weights again */
 };
@@ -520,14 +536,12 @@ static void step_lstm(const struct rnn_work *work, const struct rnn_lane *lane, 
                &(struct epilogue){.residual = gates});
     if (rnn->usual[lane->direction]) {
         work->step->kernels->lstm_step(rows, hidden, gates, lane->ld, h, c, lane->peephole,
-                                       rnn->clip,
-                                       rnn->input_forget);
+                                       rnn->clip, rnn->input_forget);
         return;
     }
     for (int64_t i = 0; i < rows; i++)
         lstm_item(rnn, rnn->activations[lane->direction], hidden, gates + i * lane->ld,
-                  lane->peephole,
-                  h + i * hidden, c + i * hidden);
+                  lane->peephole, h + i * hidden, c + i * hidden);
 }
 
 /* With linear_before_reset: gate h += r (h Rh + Rbh). */
@@ -549,8 +563,7 @@ static void gru_linear(const struct rnn_work *work, const struct rnn_lane *lane,
 }
 
 static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows,
-                     float *gates,
-                     int64_t at)
+                     float *gates, int64_t at)
 {
     const struct rnn *rnn = work->rnn;
     const struct kernels *kernels = work->step->kernels;
@@ -581,11 +594,12 @@ static void step_plain(const struct rnn_work *work, const struct rnn_lane *lane,
     const struct rnn *rnn = work->rnn;
     const int64_t hidden = work->plan->hidden;
     const struct rnn_activation *a = rnn->activations[lane->direction];
-    const bool fused = !(rnn->clip > 0) &&
-                       (a->function == FUNCTION_TANH || a->function == FUNCTION_RELU);
-    const struct epilogue epilogue = {
-        .residual = gates,
-        .act = !fused ? ACT_NONE : a->function == FUNCTION_TANH ? ACT_TANH : ACT_RELU};
+    const bool fused =
+        !(rnn->clip > 0) && (a->function == FUNCTION_TANH || a->function == FUNCTION_RELU);
+    const struct epilogue epilogue = {.residual = gates,
+                                      .act = !fused                         ? ACT_NONE
+                                             : a->function == FUNCTION_TANH ? ACT_TANH
+                                                                            : ACT_RELU};
     lane_times(work, lane, rows, work->h + at, work->plan->blob.r, hidden, gates, &epilogue);
     for (int64_t i = 0; i < rows; i++) {
         const float *own = gates + i * lane->ld;
@@ -619,8 +633,7 @@ static bool alive(const struct rnn_work *work, int64_t item, int64_t t)
 }
 
 static void step_items(const struct rnn_work *work, const struct rnn_lane *lane, int64_t t,
-                       int64_t from,
-                       int64_t to)
+                       int64_t from, int64_t to)
 {
     const struct rnn_plan *plan = work->plan;
     const int64_t row = work->rnn->batch_first ? from * plan->seq + t : t * plan->batch + from;
@@ -663,8 +676,7 @@ static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, 
 /* Copies between a state [direction][batch] of ours and ONNX's, which is [batch][direction] with
  * layout 1. */
 static void move_states(const struct rnn_work *work, int direction, int64_t from, int64_t to,
-                        float *own,
-                        float *theirs, bool out)
+                        float *own, float *theirs, bool out)
 {
     const struct rnn_plan *plan = work->plan;
     const size_t n_bytes = (size_t)plan->hidden * sizeof(float);
@@ -678,8 +690,7 @@ static void move_states(const struct rnn_work *work, int direction, int64_t from
 }
 
 static void begin_states(const struct rnn_work *work, int direction, int64_t from, int64_t to,
-                         int slot,
-                         float *own)
+                         int slot, float *own)
 {
     const struct tensor *t = input_of(work->step, slot);
     const int64_t hidden = work->plan->hidden;
@@ -732,29 +743,26 @@ static void project_pieces(void *arg, int64_t from, int64_t to, int member)
         const int64_t row = plan->by_rows ? first * 24 : 0;
         const int64_t row_end = plan->by_rows && last * 24 < rows ? last * 24 : rows;
         const int64_t column = plan->by_rows ? 0 : first * width;
-        const int64_t column_end = !plan->by_rows && last * width < plan->gates ? last * width
-                                                                                : plan->gates;
+        const int64_t column_end =
+            !plan->by_rows && last * width < plan->gates ? last * width : plan->gates;
         const char *blob = work->blob + plan->blob.each * (size_t)d;
         const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
         work->step->kernels->gemm(row_end - row, plan->gates, plan->input,
                                   (const float *)work->step->in[0]->data + row * plan->input,
                                   plan->input, blob + plan->blob.w,
                                   work->gates + (d * rows + row) * plan->gates, plan->gates,
-                                      &epilogue,
-                                  column, column_end);
+                                  &epilogue, column, column_end);
     }
 }
 
 static bool lengths_fit(const struct step *step, const struct rnn_plan *plan,
-                        const int32_t *lengths,
-                        struct percept_err *err)
+                        const int32_t *lengths, struct percept_err *err)
 {
     for (int64_t i = 0; lengths && i < plan->batch; i++) {
         if (lengths[i] < 0 || lengths[i] > plan->seq)
-            return err_set(err, ERR_DATA,
-                           OP_AT "sequence_lens has %d for item %lld; 0 to %lld work",
-                           OP_NODE(step->node), (int)lengths[i], (long long)i,
-                               (long long)plan->seq);
+            return err_set(
+                err, ERR_DATA, OP_AT "sequence_lens has %d for item %lld; 0 to %lld work",
+                OP_NODE(step->node), (int)lengths[i], (long long)i, (long long)plan->seq);
     }
     return true;
 }

@@ -84,7 +84,7 @@ bool spatial_settle(const struct spatial *spatial, const struct node *node, int 
             return err_set(err, ERR_MODEL,
                            OP_AT "attribute 'kernel_shape' says %lld where the weights say %lld",
                            OP_NODE(node), (long long)spatial->kernel[from],
-                               (long long)g->kernel[i]);
+                           (long long)g->kernel[i]);
         if (g->kernel[i] < 1 || g->kernel[i] >= SPATIAL_LIMIT)
             return err_set(err, ERR_MODEL, OP_AT "a kernel of %lld pixels; 1 and more work",
                            OP_NODE(node), (long long)g->kernel[i]);

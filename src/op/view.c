@@ -216,14 +216,16 @@ static bool inference_only(const struct step *step, struct percept_err *err)
     const struct tensor *mode = step->n_in > 2 ? step->in[2] : NULL;
     if (priv->member != DROPOUT || !mode)
         return true;
+    if (!op_known(step, 1, err) || !op_known(step, 2, err))
+        return false;
     const struct tensor *ratio = step->in[1];
-    bool off = mode->data && tensor_elements(mode) == 1 && !*(const uint8_t *)mode->data;
-    bool keeps = ratio && ratio->data && ratio->dtype == PERCEPT_FLOAT &&
-                 tensor_elements(ratio) == 1 && *(const float *)ratio->data == 0;
+    bool off = tensor_elements(mode) == 1 && !*(const uint8_t *)mode->data;
+    bool keeps = ratio && ratio->dtype == PERCEPT_FLOAT && tensor_elements(ratio) == 1 &&
+                 *(const float *)ratio->data == 0;
     if (off || keeps)
         return true;
     return err_set(err, ERR_UNSUPPORTED,
-                   OP_AT "training mode; a constant false for input 2 would work",
+                   OP_AT "training mode; a false input 2 would work",
                    OP_NODE(step->node));
 }
 

@@ -160,7 +160,8 @@ static struct verdict run_test(const char *folder)
     struct verdict v = {.passed = true};
     struct percept_err err = {0};
     struct arena arena = {0};
-    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE};
+    struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
+                                      .region = PERCEPT_REGION_PRIVATE};
     struct percept_model *model =
         percept_open(arena_printf(&arena, "%s/model.onnx", folder), &options, &err);
     if (!model) {

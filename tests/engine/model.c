@@ -108,7 +108,7 @@ END_TEST
 
 START_TEST(a_model_describes_itself)
 {
-    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_model *model = shipped_open("digits");
     struct percept_description d;
     percept_describe(model, &d);
     ck_assert(d.batch_free);

@@ -8,7 +8,7 @@
 
 START_TEST(buffers_that_live_together_lie_apart)
 {
-    struct percept_model *model = shipped_open(shipped_names[_i], NULL);
+    struct percept_model *model = shipped_open(shipped_names[_i]);
     int64_t dims[RANK_MAX];
     shipped_dims(model, 5, 11, dims);
     struct tensor input = {.dtype = model->inputs[0].dtype};
@@ -39,7 +39,7 @@ END_TEST
 /* Every tensor a step reads or writes lies inside the scratch, the region or the plan's arena. */
 START_TEST(placing_moves_every_pointer)
 {
-    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_model *model = shipped_open("digits");
     int64_t dims[RANK_MAX];
     shipped_dims(model, 2, 0, dims);
     struct tensor input = {.dtype = model->inputs[0].dtype};

@@ -6,7 +6,6 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -46,9 +45,9 @@ static void *help(void *team)
 }
 
 /* Item `seed` alone must equal the same item at every position of every batch. */
-static void same_bits(const char *name, const char *row, bool helped)
+static void same_bits(const char *name, bool helped)
 {
-    struct percept_model *model = shipped_open(name, row);
+    struct percept_model *model = shipped_open(name);
     struct percept_err err = {0};
     struct percept_session *session = percept_session_new(model, &err);
     struct percept_team *team = NULL;
@@ -68,8 +67,7 @@ static void same_bits(const char *name, const char *row, bool helped)
                 seeds[i] = i == at ? 7 : 100 + (unsigned)i;
             run_batch(session, model, batches[b], 9, seeds, team, together);
             ck_assert_msg(memcmp(alone, together + (size_t)at * n, n * sizeof(float)) == 0,
-                          "%s, row %s, batch %d, position %d, %s: other bits than alone", name,
-                          row ? row : "best", (int)batches[b], (int)at, helped ? "helped" : "one core");
+                          "%s, batch %d, position %d, %s: other bits than alone", name, (int)batches[b], (int)at, helped ? "helped" : "one core");
         }
     if (helped) {
         percept_team_close(team);
@@ -82,20 +80,20 @@ static void same_bits(const char *name, const char *row, bool helped)
 
 START_TEST(an_item_has_the_same_bits_in_every_batch_and_position)
 {
-    same_bits(shipped_names[_i], getenv("PERCEPT_KERNELS"), false);
+    same_bits(shipped_names[_i], false);
 }
 END_TEST
 
 START_TEST(an_item_has_the_same_bits_on_two_cores)
 {
-    same_bits(shipped_names[_i], getenv("PERCEPT_KERNELS"), true);
+    same_bits(shipped_names[_i], true);
 }
 END_TEST
 
 /* Counts our own allocations and what the C library hands out; both must stand still. */
 START_TEST(a_run_at_known_shapes_allocates_nothing)
 {
-    struct percept_model *model = shipped_open(shipped_names[_i], NULL);
+    struct percept_model *model = shipped_open(shipped_names[_i]);
     struct percept_err err = {0};
     struct percept_session *session = percept_session_new(model, &err);
     float out[8 * MOST_OUT];
@@ -117,7 +115,7 @@ END_TEST
 
 START_TEST(shapes_that_do_not_fit_are_refused_by_name)
 {
-    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_model *model = shipped_open("digits");
     struct percept_err err = {0};
     struct percept_session *session = percept_session_new(model, &err);
     ck_assert_ptr_null(percept_input(session, 0));
@@ -157,7 +155,7 @@ END_TEST
 
 START_TEST(an_empty_batch_gives_an_empty_answer)
 {
-    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_model *model = shipped_open("digits");
     struct percept_err err = {0};
     struct percept_session *session = percept_session_new(model, &err);
     int64_t none[4] = {0, 1, 28, 28};
@@ -171,7 +169,7 @@ END_TEST
 
 START_TEST(a_run_ends_at_its_deadline_or_when_cancelled)
 {
-    struct percept_model *model = shipped_open("perceptron", NULL);
+    struct percept_model *model = shipped_open("perceptron");
     struct percept_err err = {0};
     struct percept_session *session = percept_session_new(model, &err);
     int64_t dims[2] = {1, 784};
@@ -192,7 +190,7 @@ END_TEST
 
 START_TEST(a_profile_names_every_step)
 {
-    struct percept_model *model = shipped_open("digits", NULL);
+    struct percept_model *model = shipped_open("digits");
     struct percept_err err = {0};
     struct percept_session *session = percept_session_new(model, &err);
     percept_set_profiling(session, true);

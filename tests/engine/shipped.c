@@ -2,14 +2,15 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 const char *const shipped_names[SHIPPED_COUNT] = {"digits", "perceptron", "cats-dogs", "spam", "names"};
 
-struct percept_model *shipped_open(const char *name, const char *row)
+struct percept_model *shipped_open(const char *name)
 {
     char path[160];
     snprintf(path, sizeof path, "models/%s/model.onnx", name);
-    struct percept_options options = {.size = sizeof options, .row = row,
+    struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
                                       .region = PERCEPT_REGION_PRIVATE};
     struct percept_err err = {0};
     struct percept_model *model = percept_open(path, &options, &err);

@@ -10,8 +10,8 @@
 
 extern const char *const shipped_names[SHIPPED_COUNT];
 
-/* Opens models/NAME/model.onnx; `row` NULL: the best. Fails the test when that fails. */
-struct percept_model *shipped_open(const char *name, const char *row);
+/* Opens models/NAME/model.onnx in the row that PERCEPTD_KERNELS names; fails the test when that fails. */
+struct percept_model *shipped_open(const char *name);
 
 /* Free dims of the model's sole input: the batch, then `length`. */
 void shipped_dims(const struct percept_model *model, int64_t batch, int64_t length, int64_t *dims);

@@ -164,10 +164,9 @@ END_TEST
 
 static void fuse_all(int64_t channels, const float *scale, const float *shift, int residual)
 {
-    ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE,
-                                                .channels = channels,
-                                                .scale = scale,
-                                                .shift = shift}));
+    ck_assert(harness_fuse(
+        &h, &(struct fusion){
+                .kind = FUSE_AFFINE, .channels = channels, .scale = scale, .shift = shift}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_RESIDUAL, .value = residual}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
     ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
@@ -175,11 +174,11 @@ static void fuse_all(int64_t channels, const float *scale, const float *shift, i
 
 START_TEST(scale_shift_residual_and_activation_are_absorbed)
 {
-    const struct scene s = {false, 2, 2, 17, 19, 1, {1, 4, 5}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1},
-                            {0, 1, 1}, {0, 1, 1}};
+    const struct scene s = {false,     2,         2,         17,        19,        1,
+                            {1, 4, 5}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}};
     float *x = heavy_numbers(1, 2 * 17 * 20), *w = heavy_numbers(2, 17 * 19 * 9);
     float *bias = heavy_numbers(3, 19), *scale = heavy_numbers(4, 19),
-        *shift = heavy_numbers(5, 19);
+          *shift = heavy_numbers(5, 19);
     float *more = heavy_numbers(6, 2 * 19 * 20);
     for (int with_bias = 0; with_bias < 2; with_bias++) {
         float *want = expected(&s, x, w, with_bias ? bias : NULL);

@@ -26,8 +26,7 @@ float *heavy_numbers(unsigned seed, int64_t n)
 }
 
 void heavy_begin(struct harness *h, const struct kernels *row, const char *op_type, int opset,
-                 int rank,
-                 const int64_t *dims, const float *x, bool blocked, heavy_rest *rest)
+                 int rank, const int64_t *dims, const float *x, bool blocked, heavy_rest *rest)
 {
     harness_begin(h, op_type, opset);
     h->ctx.kernels = row;
@@ -102,8 +101,7 @@ static void compare_batches(const struct request *request, struct percept_team *
 }
 
 void heavy_expect_same_bits(const char *op_type, int opset, int outputs, int rank,
-                            const int64_t *dims,
-                            bool blocked, heavy_rest *rest)
+                            const int64_t *dims, bool blocked, heavy_rest *rest)
 {
     int64_t item = 1;
     for (int i = 1; i < rank; i++)

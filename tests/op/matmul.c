@@ -24,8 +24,9 @@ static float *expected(const struct product *p, const float *a, const float *b, 
         for (int64_t l = 0; l < p->k; l++)
             sum += (double)a[row * p->a_row + l * p->a_column] *
                    (double)b[l * p->b_row + column * p->b_column];
-        y[i] = (float)((double)p->alpha * sum +
-                       (c ? (double)p->beta * (double)c[row * p->c_row + column * p->c_column] : 0));
+        y[i] =
+            (float)((double)p->alpha * sum +
+                    (c ? (double)p->beta * (double)c[row * p->c_row + column * p->c_column] : 0));
     }
     return y;
 }
@@ -42,13 +43,19 @@ static const struct {
 static void gemm_case(const struct kernels *row, int bits, int c)
 {
     const bool trans_a = bits & 1, trans_b = bits & 2, constant = bits & 4;
-    const struct product p = {.m = M, .n = N, .k = K,
-                              .a_row = trans_a ? 1 : K, .a_column = trans_a ? M : 1,
-                              .b_row = trans_b ? 1 : N, .b_column = trans_b ? K : 1,
-                              .c_row = shapes_of_c[c].row, .c_column = shapes_of_c[c].column,
-                              .alpha = bits & 8 ? 0.5f : 1, .beta = bits & 8 ? -2 : 1};
+    const struct product p = {.m = M,
+                              .n = N,
+                              .k = K,
+                              .a_row = trans_a ? 1 : K,
+                              .a_column = trans_a ? M : 1,
+                              .b_row = trans_b ? 1 : N,
+                              .b_column = trans_b ? K : 1,
+                              .c_row = shapes_of_c[c].row,
+                              .c_column = shapes_of_c[c].column,
+                              .alpha = bits & 8 ? 0.5f : 1,
+                              .beta = bits & 8 ? -2 : 1};
     float *a = heavy_numbers(1, M * K), *b = heavy_numbers(2, K * N),
-        *third = heavy_numbers(3, M * N);
+          *third = heavy_numbers(3, M * N);
     float *want = expected(&p, a, b, shapes_of_c[c].rank < 0 ? NULL : third);
     harness_begin(&h, "Gemm", 13);
     h.ctx.kernels = row;
@@ -98,8 +105,7 @@ START_TEST(gemm_absorbs_scale_shift_and_activation)
     harness_floats(&h, 1, DIMS(N), c);
     harness_as_constant(&h);
     ck_assert(harness_fuse(
-        &h,
-        &(struct fusion){.kind = FUSE_AFFINE, .channels = N, .scale = scale, .shift = shift}));
+        &h, &(struct fusion){.kind = FUSE_AFFINE, .channels = N, .scale = scale, .shift = shift}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 2, DIMS(M, N), want, 1e-5f);
@@ -114,10 +120,10 @@ START_TEST(matmul_absorbs_a_bias_but_no_scale)
     harness_floats(&h, 3, DIMS(2, 1, 2), (float[]){1, 2, 3, 4});
     harness_floats(&h, 2, DIMS(2, 2), (float[]){1, 0, 0, 1});
     harness_as_constant(&h);
-    ck_assert(!harness_fuse(&h,
-                            &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .scale = one}));
-    ck_assert(!harness_fuse(&h,
-                            &(struct fusion){.kind = FUSE_AFFINE, .channels = 3, .shift = one}));
+    ck_assert(
+        !harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .scale = one}));
+    ck_assert(
+        !harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 3, .shift = one}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .shift = one}));
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 3, DIMS(2, 1, 2), (float[]){2, 3, 4, 5}, 0);
@@ -128,8 +134,7 @@ END_TEST
 /* --- shapes of MatMul ------------------------------------------------------------------------- */
 
 static void matmul_case(int a_rank, const int64_t *a_dims, int b_rank, const int64_t *b_dims,
-                        bool constant,
-                        int rank, const int64_t *dims, const float *want)
+                        bool constant, int rank, const int64_t *dims, const float *want)
 {
     static const float numbers[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     harness_begin(&h, "MatMul", 13);

@@ -135,7 +135,7 @@ START_TEST(instance_normalization_measures_each_channel_of_each_item)
 {
     enum { C = 19, PIXELS = 12 };
     float *x = heavy_numbers(1, 2 * C * PIXELS), *scale = heavy_numbers(2, C),
-        *b = heavy_numbers(3, C);
+          *b = heavy_numbers(3, C);
     float want[2 * C * PIXELS];
     for (int i = 0; i < 2 * C; i++)
         x[i * PIXELS] += 100; /* means far from zero */
@@ -189,9 +189,9 @@ START_TEST(lrn_sums_squares_of_neighbouring_channels)
     harness_float(&h, "beta", 0.5f);
     harness_floats(&h, 3, DIMS(1, 4, 1), (float[]){1, 2, 3, 4});
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect_floats(
-        &h, 0, 3, DIMS(1, 4, 1),
-        (float[]){1 / sqrtf(6), 2 / sqrtf(15), 3 / sqrtf(30), 4 / sqrtf(26)}, 1e-6f);
+    harness_expect_floats(&h, 0, 3, DIMS(1, 4, 1),
+                          (float[]){1 / sqrtf(6), 2 / sqrtf(15), 3 / sqrtf(30), 4 / sqrtf(26)},
+                          1e-6f);
     harness_end(&h);
 }
 END_TEST

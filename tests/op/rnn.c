@@ -59,8 +59,7 @@ static double activation(const struct scene *s, int i, double x)
 
 /* x W + h R + biases of gate `g`, unit j; parts: 1 input, 2 recurrent. */
 static double gate(const struct scene *s, const struct numbers *v, int d, int g, int j,
-                   const float *x,
-                   const double *hidden, int parts)
+                   const float *x, const double *hidden, int parts)
 {
     const int rows = n_gates[s->cell] * HIDDEN, row = d * rows + g * HIDDEN + j;
     double sum = 0;
@@ -76,22 +75,21 @@ static double gate(const struct scene *s, const struct numbers *v, int d, int g,
 }
 
 static void lstm_cell(const struct scene *s, const struct numbers *v, int d, const float *x,
-                      double *hidden,
-                      double *c)
+                      double *hidden, double *c)
 {
     double next[HIDDEN];
     const float *p = v->p + d * 3 * HIDDEN;
     const double on = s->peepholes ? 1 : 0;
     for (int j = 0; j < HIDDEN; j++) {
-        const double i = activation(s, 0,
-                                    gate(s, v, d, 0, j, x, hidden, 3) + on * (double)p[j] * c[j]);
-        const double f = s->input_forget
-                             ? 1 - i
-                             : activation(s, 0, gate(s, v, d, 2, j, x, hidden, 3) +
-                                                    on * (double)p[2 * HIDDEN + j] * c[j]);
+        const double i =
+            activation(s, 0, gate(s, v, d, 0, j, x, hidden, 3) + on * (double)p[j] * c[j]);
+        const double f = s->input_forget ? 1 - i
+                                         : activation(s, 0,
+                                                      gate(s, v, d, 2, j, x, hidden, 3) +
+                                                          on * (double)p[2 * HIDDEN + j] * c[j]);
         c[j] = f * c[j] + i * activation(s, 1, gate(s, v, d, 3, j, x, hidden, 3));
-        const double o = activation(s, 0, gate(s, v, d, 1, j, x, hidden, 3) +
-                                              on * (double)p[HIDDEN + j] * c[j]);
+        const double o =
+            activation(s, 0, gate(s, v, d, 1, j, x, hidden, 3) + on * (double)p[HIDDEN + j] * c[j]);
         next[j] = o * activation(s, 2, c[j]);
     }
     memcpy(hidden, next, sizeof next);
@@ -132,7 +130,8 @@ static int x_row(const struct scene *s, int t, int item)
 
 static int y_row(const struct scene *s, int t, int d, int item)
 {
-    return s->batch_first ? (item * SEQ + t) * directions(s) + d : (t * directions(s) + d) * BATCH + item;
+    return s->batch_first ? (item * SEQ + t) * directions(s) + d
+                          : (t * directions(s) + d) * BATCH + item;
 }
 
 static int state_row(const struct scene *s, int d, int item)
@@ -141,8 +140,7 @@ static int state_row(const struct scene *s, int d, int item)
 }
 
 static void one_item(const struct scene *s, const struct numbers *v, int d, int item, float *y,
-                     float *y_h,
-                     float *y_c)
+                     float *y_h, float *y_c)
 {
     const int n = s->lengths ? lengths[item] : SEQ, at = state_row(s, d, item) * HIDDEN;
     const bool backward = d == 1 || strcmp(s->direction, "reverse") == 0;
@@ -264,7 +262,7 @@ static void scene_check(const struct scene *s, const struct kernels *row)
     const struct numbers v = make_numbers();
     float *y = calloc(SEQ * 2 * BATCH * HIDDEN, sizeof *y);
     float *y_h = calloc(2 * BATCH * HIDDEN, sizeof *y_h),
-        *y_c = calloc(2 * BATCH * HIDDEN, sizeof *y_c);
+          *y_c = calloc(2 * BATCH * HIDDEN, sizeof *y_c);
     ck_assert(y && y_h && y_c);
     for (int i = 0; i < d * BATCH; i++)
         one_item(s, &v, i / BATCH, i % BATCH, y, y_h, y_c);
@@ -275,10 +273,9 @@ static void scene_check(const struct scene *s, const struct kernels *row)
     harness_outputs(&h, s->cell == CELL_LSTM ? 3 : 2);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     const int64_t state[3] = {s->batch_first ? BATCH : d, s->batch_first ? d : BATCH, HIDDEN};
-    harness_expect_floats(&h, 0, 4,
-                          s->batch_first ? DIMS(BATCH, SEQ, d, HIDDEN) : DIMS(SEQ, d, BATCH,
-                                                                              HIDDEN), y,
-                          1e-5f);
+    harness_expect_floats(
+        &h, 0, 4, s->batch_first ? DIMS(BATCH, SEQ, d, HIDDEN) : DIMS(SEQ, d, BATCH, HIDDEN), y,
+        1e-5f);
     harness_expect_floats(&h, 1, 3, state, y_h, 1e-5f);
     if (s->cell == CELL_LSTM)
         harness_expect_floats(&h, 2, 3, state, y_c, 1e-5f);
@@ -296,17 +293,28 @@ static const struct scene variants[] = {
     {.direction = "bidirectional", .bias = true, .constant = true},
     {.direction = "bidirectional", .bias = true, .states = true, .lengths = true, .constant = true},
     {.direction = "reverse", .lengths = true, .batch_first = true, .bias = true, .constant = true},
-    {.direction = "bidirectional", .bias = true, .states = true, .lengths = true,
+    {.direction = "bidirectional",
+     .bias = true,
+     .states = true,
+     .lengths = true,
      .batch_first = true},
     {.direction = "forward", .bias = true, .linear_before_reset = true, .constant = true},
     {.direction = "bidirectional", .bias = true, .linear_before_reset = true, .batch_first = true},
     {.direction = "forward", .bias = true, .peepholes = true, .states = true, .constant = true},
     {.direction = "bidirectional", .peepholes = true, .input_forget = true, .constant = true},
     {.direction = "forward", .bias = true, .clip = 0.3f, .peepholes = true, .constant = true},
-    {.direction = "bidirectional", .bias = true, .own_activations = true, .peepholes = true,
+    {.direction = "bidirectional",
+     .bias = true,
+     .own_activations = true,
+     .peepholes = true,
      .constant = true},
-    {.direction = "forward", .own_activations = true, .clip = 0.5f, .linear_before_reset = true,
-     .input_forget = true, .bias = true, .constant = true},
+    {.direction = "forward",
+     .own_activations = true,
+     .clip = 0.5f,
+     .linear_before_reset = true,
+     .input_forget = true,
+     .bias = true,
+     .constant = true},
 };
 
 START_TEST(cells_agree_with_onnx_equations)

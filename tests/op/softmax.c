@@ -14,7 +14,7 @@ START_TEST(softmax_sums_to_one_along_the_last_axis)
     const float third = 1.0f / 3;
     harness_expect_floats(&h, 0, 2, DIMS(2, 3),
                           (float[]){third, third, third, 0.09003057f, 0.24472847f, 0.66524096f},
-                              1e-6f);
+                          1e-6f);
     harness_end(&h);
 }
 END_TEST

@@ -9,8 +9,7 @@ static const struct node node = {.name = {(const uint8_t *)"n", (const uint8_t *
 
 /* One axis: the size of the output, or -1 when it is refused. */
 static int64_t outputs(int auto_pad, int64_t in, int64_t kernel, int64_t stride, int64_t pad,
-                       bool ceil,
-                       struct geometry *g)
+                       bool ceil, struct geometry *g)
 {
     const int64_t pads[2] = {pad, pad};
     const struct spatial spatial = {

@@ -259,7 +259,8 @@ static bool run_folder(const char *folder, const char *model_folder, bool stream
 {
     struct arena arena = {0};
     struct percept_err err = {0};
-    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE};
+    struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
+                                      .region = PERCEPT_REGION_PRIVATE};
     json_t *meta = json_load_file(
         arena_printf(&arena, "%s/%s", folder, stream ? "stream.json" : "meta.json"), 0, NULL);
     struct percept_model *model =

@@ -1,0 +1,56 @@
+/*
+ * command.h - the subcommands, and what they share. Each takes the options and returns an exit
+ * status; they know the engine by percept.h alone, as any program would.
+ */
+#ifndef COMMAND_COMMAND_H
+#define COMMAND_COMMAND_H
+
+#include "options.h"
+
+int serve_command(const struct options *options);
+int serve_check(const struct options *options);
+int run_command(const struct options *options);
+int inspect_command(const struct options *options);
+int bench_command(const struct options *options);
+int regions_command(const struct options *options);
+int health_command(const struct options *options);
+
+/* Says the sentence on standard error; returns EXIT_FAILURE. */
+int command_fail(const struct percept_err *err);
+
+/* Opens the model (a file, or a folder with model.onnx) as the options say; ms: how long that took.
+ */
+struct percept_model *command_open(const struct options *options, double *ms,
+                                   struct percept_err *err);
+
+/* The shape of an input: `batch` where the first axis is free, --dim or 24 on other free axes. */
+bool command_shape(const struct percept_io *io, int batch, const struct options_list *dims,
+                   int64_t *shape, struct percept_err *err);
+
+/* Gives every input that shape. */
+bool command_resize(struct percept_session *session, const struct percept_model *model, int batch,
+                    const struct options_list *dims, struct percept_err *err);
+
+/* May the batch of this model be chosen? */
+bool command_batch_is_free(const struct percept_model *model);
+
+/* "[N,3,224,224]"; names NULL or of free axes. */
+const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text,
+                               size_t n);
+
+/* Elements of an array; -1 when an axis is free or the number does not fit. */
+int64_t command_count(int rank, const int64_t *dims);
+
+double command_now_ms(void);
+
+/* Helpers for one run at a time: cores - 1 threads inside percept_team_help. */
+struct command_team {
+    struct percept_team *team; /* NULL: no helpers */
+    int n;
+    struct command_helper *helpers; /* [n] */
+};
+
+bool command_team_start(struct command_team *team, int cores, struct percept_err *err);
+void command_team_end(struct command_team *team);
+
+#endif

@@ -1,0 +1,217 @@
+/*
+ * inspect.c - `perceptd inspect MODEL`: what is in the file, what we made of it, and what a run
+ * costs. Opening the model is the judgement whether it can be served; costs come from planning a
+ * session, nothing is run.
+ *
+ * JSON on request, for programs: one object, the same facts.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "command/command.h"
+#include "http/text.h"
+
+#define COSTS 3
+
+static const int cost_batches[COSTS] = {1, 8, 32};
+
+struct cost {
+    int batch;
+    double flops;
+    size_t n_bytes;
+};
+
+struct facts {
+    const char *path;
+    double load_ms;
+    struct percept_description description;
+    const struct percept_io *inputs, *outputs;
+    int n_inputs, n_outputs;
+    int n_costs;
+    struct cost costs[COSTS];
+    struct percept_err cost_err; /* why there are none */
+};
+
+static bool find_cost(const struct percept_model *model, int batch, const struct options_list *dims,
+                      struct cost *cost, struct percept_err *err)
+{
+    struct percept_session *session = percept_session_new(model, err);
+    bool good = session && command_resize(session, model, batch, dims, err) &&
+                percept_prepare(session, err);
+    if (good)
+        *cost = (struct cost){.batch = batch,
+                              .flops = percept_session_flops(session),
+                              .n_bytes = percept_session_bytes(session)};
+    percept_session_free(session);
+    return good;
+}
+
+static void gather(const struct percept_model *model, const struct options *options,
+                   struct facts *facts)
+{
+    percept_describe(model, &facts->description);
+    facts->inputs = percept_inputs(model, &facts->n_inputs);
+    facts->outputs = percept_outputs(model, &facts->n_outputs);
+    int n = command_batch_is_free(model) ? COSTS : 1;
+    while (facts->n_costs < n && find_cost(model, cost_batches[facts->n_costs], &options->dims,
+                                           &facts->costs[facts->n_costs], &facts->cost_err))
+        facts->n_costs++;
+}
+
+/* --- for people ------------------------------------------------------------------------------ */
+
+static void print_ios(const char *title, const struct percept_io *ios, int n)
+{
+    printf("%s\n", title);
+    for (int i = 0; i < n; i++) {
+        char shape[300];
+        printf("  %-24s %s%s\n", ios[i].name, percept_dtype_name(ios[i].dtype),
+               command_shape_text(ios[i].rank, ios[i].dims, ios[i].dim_names, shape, sizeof shape));
+    }
+}
+
+static void print_operators(const struct percept_description *description)
+{
+    printf("operators (%d nodes)\n ", description->n_nodes);
+    int column = 1;
+    for (int i = 0; i < description->n_operators; i++) {
+        char text[120];
+        int n = snprintf(text, sizeof text, " %s x%d", description->operators[i].op_type,
+                         description->operators[i].count);
+        if (column + n > 96) {
+            fputs("\n ", stdout);
+            column = 1;
+        }
+        fputs(text, stdout);
+        column += n;
+    }
+    putchar('\n');
+}
+
+static void print_facts(const struct facts *facts)
+{
+    const struct percept_description *d = &facts->description;
+    printf("%s\n", facts->path);
+    printf("  opset %" PRId64 ", IR %" PRId64 "%s%s, %zu bytes, %" PRId64 " parameters\n", d->opset,
+           d->ir_version, *d->producer ? ", by " : "", d->producer, d->file_bytes, d->n_parameters);
+    print_ios("inputs", facts->inputs, facts->n_inputs);
+    print_ios("outputs", facts->outputs, facts->n_outputs);
+    print_operators(d);
+    printf("made of it\n  %d steps: %d nodes computed at load, %d fused into others\n", d->n_steps,
+           d->n_folded, d->n_fused);
+    printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->row, d->precision,
+           d->region_bytes, *d->region_name ? "in /dev/shm/" : "in private memory", d->region_name,
+           d->region_adopted ? " (adopted)" : "");
+    printf("  loaded in %.1f ms; batch %s\n", facts->load_ms, d->batch_free ? "free" : "fixed");
+    puts("a run");
+    for (int i = 0; i < facts->n_costs; i++)
+        printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch,
+               facts->costs[i].flops / 1e6, facts->costs[i].n_bytes);
+    if (!facts->n_costs)
+        printf("  not known: %s\n", facts->cost_err.text);
+}
+
+/* --- for programs ---------------------------------------------------------------------------- */
+
+static void add_io(struct text *text, const struct percept_io *io)
+{
+    text_add(text, "{\"name\": ");
+    text_json(text, io->name);
+    text_printf(text, ", \"datatype\": \"%s\", \"shape\": ", percept_dtype_name(io->dtype));
+    text_add(text, io->rank < 0 ? "null" : "[");
+    for (int d = 0; d < io->rank; d++)
+        text_printf(text, "%s%" PRId64, d ? ", " : "", io->dims[d]);
+    text_add(text, io->rank < 0 ? ", \"dim_names\": [" : "], \"dim_names\": [");
+    for (int d = 0; d < io->rank; d++) {
+        text_add(text, d ? ", " : "");
+        if (io->dim_names[d])
+            text_json(text, io->dim_names[d]);
+        else
+            text_add(text, "null");
+    }
+    text_add(text, "]}");
+}
+
+static void add_ios(struct text *text, const char *key, const struct percept_io *ios, int n)
+{
+    text_printf(text, ",\n \"%s\": [", key);
+    for (int i = 0; i < n; i++) {
+        text_add(text, i ? ",\n  " : "");
+        add_io(text, &ios[i]);
+    }
+    text_add(text, "]");
+}
+
+static void add_operators(struct text *text, const struct percept_description *description)
+{
+    text_add(text, ",\n \"operators\": {");
+    for (int i = 0; i < description->n_operators; i++) {
+        text_add(text, i ? ", " : "");
+        text_json(text, description->operators[i].op_type);
+        text_printf(text, ": %d", description->operators[i].count);
+    }
+    text_add(text, "}");
+}
+
+static void add_costs(struct text *text, const struct facts *facts)
+{
+    text_add(text, ",\n \"runs\": [");
+    for (int i = 0; i < facts->n_costs; i++)
+        text_printf(text, "%s{\"batch\": %d, \"flops\": %.0f, \"memory_bytes\": %zu}",
+                    i ? ", " : "", facts->costs[i].batch, facts->costs[i].flops,
+                    facts->costs[i].n_bytes);
+    text_add(text, "]");
+}
+
+static void add_facts(struct text *text, const struct facts *facts)
+{
+    const struct percept_description *d = &facts->description;
+    text_add(text, "{\"model\": ");
+    text_json(text, facts->path);
+    text_add(text, ",\n \"producer\": ");
+    text_json(text, d->producer);
+    text_printf(text, ",\n \"ir_version\": %" PRId64 ", \"opset\": %" PRId64, d->ir_version,
+                d->opset);
+    add_ios(text, "inputs", facts->inputs, facts->n_inputs);
+    add_ios(text, "outputs", facts->outputs, facts->n_outputs);
+    add_operators(text, d);
+    text_printf(text, ",\n \"nodes\": %d, \"steps\": %d, \"folded\": %d, \"fused\": %d", d->n_nodes,
+                d->n_steps, d->n_folded, d->n_fused);
+    text_printf(text, ",\n \"parameters\": %" PRId64 ", \"file_bytes\": %zu", d->n_parameters,
+                d->file_bytes);
+    text_printf(text, ",\n \"row\": \"%s\", \"precision\": \"%s\"", d->row, d->precision);
+    text_printf(text, ",\n \"region_bytes\": %zu, \"region\": ", d->region_bytes);
+    text_json(text, d->region_name);
+    text_printf(text, ", \"region_adopted\": %s", d->region_adopted ? "true" : "false");
+    text_printf(text, ",\n \"batch_free\": %s, \"load_ms\": %.3f", d->batch_free ? "true" : "false",
+                facts->load_ms);
+    add_costs(text, facts);
+    text_add(text, "}\n");
+}
+
+static bool print_json(const struct facts *facts)
+{
+    struct arena arena = {0};
+    struct text text = {.arena = &arena};
+    add_facts(&text, facts);
+    bool good = !text.failed && fwrite(text.at, 1, text.n_bytes, stdout) == text.n_bytes;
+    arena_free(&arena);
+    return good;
+}
+
+int inspect_command(const struct options *options)
+{
+    struct facts facts = {.path = options->paths.at[0]};
+    struct percept_err err;
+    struct percept_model *model = command_open(options, &facts.load_ms, &err);
+    if (!model)
+        return command_fail(&err);
+    gather(model, options, &facts);
+    bool good = true;
+    if (options->json)
+        good = print_json(&facts);
+    else
+        print_facts(&facts);
+    percept_close(model);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,66 @@
+/*
+ * regions.c - `perceptd regions`: the packed weights of this user in shared memory, and who holds
+ * them. One that nobody holds was left by a crash; the next daemon adopts or removes it.
+ */
+#include <stdlib.h>
+
+#include "command/command.h"
+#include "http/text.h"
+
+#define REGIONS_MAX 1024
+
+static void print_table(const struct percept_region_info *infos, int n)
+{
+    if (!n)
+        puts("none");
+    for (int i = 0; i < n; i++) {
+        printf("%s  %zu bytes  row %s  %s  held by", infos[i].name, infos[i].n_bytes, infos[i].row,
+               infos[i].model);
+        int shown = infos[i].n_holders > 16 ? 16 : infos[i].n_holders;
+        for (int k = 0; k < shown; k++)
+            printf(" %d", infos[i].holders[k]);
+        if (shown < infos[i].n_holders)
+            printf(" and %d more", infos[i].n_holders - shown);
+        puts(infos[i].n_holders ? "" : " nobody");
+    }
+}
+
+static void add_region(struct text *text, const struct percept_region_info *info)
+{
+    text_add(text, "{\"name\": ");
+    text_json(text, info->name);
+    text_printf(text, ", \"bytes\": %zu, \"model\": ", info->n_bytes);
+    text_json(text, info->model);
+    text_add(text, ", \"row\": ");
+    text_json(text, info->row);
+    text_printf(text, ", \"n_holders\": %d, \"holders\": [", info->n_holders);
+    for (int k = 0; k < info->n_holders && k < 16; k++)
+        text_printf(text, "%s%d", k ? ", " : "", info->holders[k]);
+    text_add(text, "]}");
+}
+
+static void print_json(const struct percept_region_info *infos, int n, struct arena *arena)
+{
+    struct text text = {.arena = arena};
+    text_add(&text, "[");
+    for (int i = 0; i < n; i++) {
+        text_add(&text, i ? ",\n " : "");
+        add_region(&text, &infos[i]);
+    }
+    text_add(&text, "]\n");
+    fwrite(text.at, 1, text.n_bytes, stdout);
+}
+
+int regions_command(const struct options *options)
+{
+    struct arena arena = {0};
+    struct percept_region_info *infos = arena_array(&arena, REGIONS_MAX, sizeof *infos);
+    int n = infos ? percept_list_regions(options->settings.region_prefix, infos, REGIONS_MAX) : 0;
+    if (options->json)
+        print_json(infos, n, &arena);
+    else
+        print_table(infos, n);
+    bool good = infos != NULL;
+    arena_free(&arena);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}

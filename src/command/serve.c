@@ -1,0 +1,423 @@
+/*
+ * serve.c - the life of the daemon, top to bottom.
+ *
+ *     options -> settings -> loop, catalog, server: the door is open, readiness says 503
+ *     -> models load, one by one -> ready: tell systemd, or the person at the terminal
+ *     -> SIGTERM or SIGINT: not ready, serve on for a while, answer what was accepted -> exit 0
+ *
+ * The door opens before models load, so that a port that is taken is told at once and probes get
+ * answers. A second signal gives requests that still run a second to notice, a third does not wait
+ * at all. When every model has failed there is nothing to serve and we end with 1, unless more may
+ * come (--admin) or an empty server was wanted.
+ *
+ * Regions that a crash left behind are removed once our own models are open: until then they may be
+ * just what we are looking for. The watchdog's sign of life is a timer of the loop, so a loop that
+ * hangs gives none.
+ *
+ * Thread: the main one, which becomes the loop's. Beside serve/loop.c and http/server.c this is the
+ * only file that knows libuv, for signals.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "command/address.h"
+#include "command/command.h"
+#include "command/cores.h"
+#include "command/welcome.h"
+#include "http/keys.h"
+#include "http/server.h"
+#include "sd.h"
+
+#define GRACE_NS 1000000000 /* between the second signal and the end */
+#define N_SIGNALS 2
+
+struct serving {
+    const struct options *options;
+    struct settings settings;
+    struct loop *loop;
+    struct catalog *catalog;
+    struct server *server;
+    uv_signal_t signals[N_SIGNALS];
+    struct loop_timer *watchdog, *grace;
+    int64_t watchdog_ns;
+    const char *listen;
+    char url[80];
+    bool terminal; /* somebody looks on */
+    bool loaded;
+    int n_asked; /* to end */
+    int status;
+};
+
+/* --- ending ---------------------------------------------------------------------------------- */
+
+static void on_drained(void *user)
+{
+    struct serving *serving = user;
+    server_free(serving->server);
+    serving->server = NULL;
+    loop_stop(serving->loop);
+}
+
+static void on_grace_over(void *user)
+{
+    (void)user;
+    log_warn("requests were still running", NULL);
+    _exit(EXIT_FAILURE);
+}
+
+static void end(struct serving *serving)
+{
+    serving->n_asked++;
+    if (serving->n_asked == 1) {
+        sd_tell("STOPPING=1\nSTATUS=answering what was accepted");
+        log_info("stopping", NULL);
+        server_drain(serving->server, on_drained, serving);
+    } else if (serving->n_asked == 2 && serving->server) {
+        log_info("stopping at once", NULL);
+        loop_timer_start(serving->grace, GRACE_NS);
+        server_stop(serving->server);
+    } else {
+        _exit(EXIT_FAILURE);
+    }
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    end(handle->data);
+}
+
+/* --- loading --------------------------------------------------------------------------------- */
+
+struct tally {
+    int n, ready, failed;
+};
+
+static struct tally count(struct catalog *catalog)
+{
+    struct tally tally = {0};
+    for (struct served *served = catalog_first(catalog); served; served = served->next) {
+        tally.n++;
+        tally.ready += served->state == SERVED_READY;
+        tally.failed += served->state == SERVED_FAILED;
+    }
+    return tally;
+}
+
+static void greet(struct serving *serving)
+{
+    struct arena arena = {0};
+    struct text text = {.arena = &arena};
+    welcome_add(&text, serving->catalog, &serving->settings, serving->url);
+    fwrite(text.at, 1, text.n_bytes, stderr);
+    arena_free(&arena);
+}
+
+static void say_ready(struct serving *serving, struct tally tally)
+{
+    char ready[16], failed[16];
+    snprintf(ready, sizeof ready, "%d", tally.ready);
+    snprintf(failed, sizeof failed, "%d", tally.failed);
+    sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n, serving->url);
+    log_info("serving", "at", serving->url, "models", ready, "failed", failed, NULL);
+    if (serving->terminal)
+        greet(serving);
+}
+
+static void say_orphans(int n)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", n);
+    if (n > 0)
+        log_info("removed packed weights that nobody held", "regions", text, NULL);
+}
+
+/* Every load that was asked for at the start has ended, well or not. */
+static void on_loaded(struct serving *serving)
+{
+    const struct settings *settings = &serving->settings;
+    serving->loaded = true;
+    say_orphans(percept_clean_regions(settings->region_prefix));
+    malloc_trim(0); /* loading needs more memory than serving */
+    struct tally tally = count(serving->catalog);
+    if (serving->terminal)
+        welcome_progress_end();
+    if (tally.n && !tally.ready && !settings->admin && !settings->ready_when_empty) {
+        log_error("no model could be loaded", NULL);
+        serving->status = EXIT_FAILURE;
+        end(serving);
+        end(serving);
+        return;
+    }
+    say_ready(serving, tally);
+}
+
+static void on_change(void *user, struct served *served)
+{
+    struct serving *serving = user;
+    (void)served;
+    if (serving->n_asked)
+        return;
+    struct tally tally = count(serving->catalog);
+    if (serving->loaded) {
+        sd_tellf("STATUS=serving %d of %d models at %s", tally.ready, tally.n, serving->url);
+        return;
+    }
+    sd_tellf("STATUS=loading %d/%d", tally.ready + tally.failed, tally.n);
+    if (serving->terminal)
+        welcome_progress(serving->catalog);
+}
+
+/* Once a turn: catalog_on_change comes for each model, and more may be added behind it. */
+static void on_turn(void *user)
+{
+    struct serving *serving = user;
+    if (!serving->loaded && !serving->n_asked && !catalog_loading(serving->catalog))
+        on_loaded(serving);
+}
+
+static void on_watchdog(void *user)
+{
+    struct serving *serving = user;
+    sd_tell("WATCHDOG=1");
+    loop_timer_start(serving->watchdog, serving->watchdog_ns);
+}
+
+/* --- starting -------------------------------------------------------------------------------- */
+
+static bool row_exists(const char *row, struct percept_err *err)
+{
+    char names[80] = "";
+    size_t used = 0;
+    for (const char *const *name = percept_kernels(); *name && used < sizeof names; name++) {
+        if (!row || strcmp(*name, row) == 0)
+            return true;
+        used +=
+            (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", *name);
+    }
+    return err_set(err, ERR_CONFIG, "--kernels '%s': this processor has no such row; it has %s",
+                   row, names);
+}
+
+static bool paths_exist(const struct options *options, struct percept_err *err)
+{
+    if (!options->paths.n && !options->settings.ready_when_empty)
+        return err_set(
+            err, ERR_CONFIG,
+            "nothing to serve: name a .onnx file or a folder of models, or start empty with "
+            "--ready-when-empty");
+    for (int i = 0; i < options->paths.n; i++)
+        if (!file_exists(options->paths.at[i]))
+            return err_set(err, ERR_NOT_FOUND, "there is nothing at '%s'", options->paths.at[i]);
+    return true;
+}
+
+/* libuv reads the size of its pool once, when the first work is queued. */
+static void set_workers(struct settings *settings)
+{
+    char text[16];
+    if (!settings->workers)
+        settings->workers = cores_available();
+    snprintf(text, sizeof text, "%d", settings->workers);
+    setenv("UV_THREADPOOL_SIZE", text, 1);
+}
+
+static void set_log(const struct serving *serving)
+{
+    enum log_level level = (enum log_level)serving->options->log_level;
+    if (serving->terminal && level == LOG_INFO_LEVEL)
+        level = LOG_WARN_LEVEL; /* the progress line and the welcome tell the rest */
+    log_setup(level, serving->options->log_format == 1);
+}
+
+static bool add_models(struct serving *serving, struct percept_err *err)
+{
+    const struct options_list *paths = &serving->options->paths;
+    for (int i = 0; i < paths->n; i++) {
+        if (catalog_add(serving->catalog, paths->at[i], err))
+            continue;
+        bool is_empty = err->code == ERR_NOT_FOUND && file_is_folder(paths->at[i]);
+        if (!is_empty || !serving->settings.ready_when_empty)
+            return false;
+        log_warn(err->text, NULL);
+    }
+    return true;
+}
+
+static bool set_up(struct serving *serving, struct percept_err *err)
+{
+    serving->loop = loop_new(serving->settings.workers, err);
+    if (!serving->loop)
+        return false;
+    serving->catalog = catalog_new(serving->loop, &serving->settings, err);
+    return serving->catalog != NULL;
+}
+
+static void explain_address(struct percept_err *err, const char *listen)
+{
+    if (strstr(err->text, strerror(EADDRINUSE)))
+        err_set(err, ERR_SYSTEM,
+                "cannot listen on '%s': another program does; stop it, or choose another port with "
+                "--listen, "
+                "or 0 for a free one",
+                listen);
+    else if (strstr(err->text, strerror(EADDRNOTAVAIL)))
+        err_set(err, ERR_SYSTEM,
+                "cannot listen on '%s': this host has no such address; :PORT is all of them",
+                listen);
+    else if (strstr(err->text, strerror(EACCES)))
+        err_set(err, ERR_SYSTEM,
+                "cannot listen on '%s': ports below 1024 are for root; choose a higher one",
+                listen);
+}
+
+static bool open_door(struct serving *serving, struct percept_err *err)
+{
+    struct address address;
+    serving->listen = sd_sockets() > 0 ? "fd:3" : serving->options->listen;
+    serving->server =
+        server_new(serving->loop, serving->catalog, &serving->settings, serving->listen, err);
+    if (!serving->server) {
+        explain_address(err, serving->listen);
+        return false;
+    }
+    int port = server_port(serving->server);
+    const char *where = strncmp(serving->listen, "fd:", 3) == 0 ? "127.0.0.1:0" : serving->listen;
+    if (port && address_read(where, port, &address, NULL))
+        snprintf(serving->url, sizeof serving->url, "http://%s", address.text);
+    else
+        snprintf(serving->url, sizeof serving->url, "%s", serving->listen);
+    return true;
+}
+
+static bool watch_signals(struct serving *serving, struct percept_err *err)
+{
+    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT};
+    for (int i = 0; i < N_SIGNALS; i++) {
+        uv_signal_init(loop_uv(serving->loop), &serving->signals[i]);
+        serving->signals[i].data = serving;
+        uv_signal_start(&serving->signals[i], on_signal, numbers[i]);
+    }
+    serving->watchdog_ns = sd_watchdog_us() * 1000 / 2;
+    serving->watchdog = loop_timer_new(serving->loop, on_watchdog, serving);
+    serving->grace = loop_timer_new(serving->loop, on_grace_over, serving);
+    if (serving->watchdog && serving->watchdog_ns > 0)
+        loop_timer_start(serving->watchdog, serving->watchdog_ns);
+    return (serving->watchdog && serving->grace) || err_set(err, ERR_SYSTEM, "cannot make a timer");
+}
+
+static void stop_loop(void *loop)
+{
+    loop_stop(loop);
+}
+
+/* After a start that failed half-way: loads that have begun are waited for. */
+static void give_up(struct serving *serving)
+{
+    serving->n_asked++;
+    server_free(serving->server);
+    if (!serving->catalog)
+        return;
+    catalog_drain(serving->catalog, stop_loop, serving->loop);
+    loop_wake(serving->loop);
+    loop_run(serving->loop);
+}
+
+static void tear_down(struct serving *serving)
+{
+    if (!serving->loop)
+        return;
+    for (int i = 0; i < N_SIGNALS; i++)
+        if (serving->signals[i].data)
+            uv_close((uv_handle_t *)&serving->signals[i], NULL);
+    loop_off_turn(serving->loop, serving);
+    loop_timer_free(serving->watchdog);
+    loop_timer_free(serving->grace);
+    catalog_free(serving->catalog);
+    loop_free(serving->loop);
+}
+
+static bool start(struct serving *serving, struct percept_err *err)
+{
+    if (!row_exists(serving->settings.row, err) || !paths_exist(serving->options, err) ||
+        !set_up(serving, err) || !open_door(serving, err) || !watch_signals(serving, err))
+        return false;
+    catalog_on_change(serving->catalog, on_change, serving);
+    loop_on_turn(serving->loop, on_turn, serving);
+    loop_wake(serving->loop);
+    return add_models(serving, err);
+}
+
+int serve_command(const struct options *options)
+{
+    struct percept_err err;
+    struct serving serving = {.options = options, .settings = options->settings};
+    serving.terminal = isatty(STDERR_FILENO) && options->log_format == 0;
+    set_workers(&serving.settings);
+    set_log(&serving);
+    signal(SIGPIPE, SIG_IGN);
+    if (start(&serving, &err)) {
+        loop_run(serving.loop);
+    } else {
+        serving.status = command_fail(&err);
+        sd_tellf("STATUS=%s", err.text);
+        give_up(&serving);
+    }
+    tear_down(&serving);
+    percept_clean_regions(serving.settings.region_prefix);
+    return serving.status;
+}
+
+/* --- perceptd --check-config ----------------------------------------------------------------- */
+
+static bool check(struct serving *serving, struct percept_err *err)
+{
+    struct keys keys = {0};
+    struct address address;
+    if (!row_exists(serving->settings.row, err) ||
+        (strncmp(serving->options->listen, "fd:", 3) != 0 &&
+         !address_read(serving->options->listen, 0, &address, err)) ||
+        !keys_read(serving->settings.api_key_file, &keys, err))
+        return false;
+    keys_free(&keys);
+    return paths_exist(serving->options, err) && set_up(serving, err) && add_models(serving, err);
+}
+
+static void on_checked(void *user)
+{
+    struct serving *serving = user;
+    if (!catalog_loading(serving->catalog))
+        loop_stop(serving->loop);
+}
+
+/* Models are opened as they would be, in memory of our own; what fails has its line in the log. */
+int serve_check(const struct options *options)
+{
+    struct percept_err err;
+    struct serving serving = {.options = options, .settings = options->settings};
+    serving.settings.private_regions = true;
+    serving.settings.workers = 1;
+    set_workers(&serving.settings);
+    log_setup(LOG_ERROR_LEVEL, options->log_format == 1);
+    if (check(&serving, &err)) {
+        loop_on_turn(serving.loop, on_checked, &serving);
+        loop_wake(serving.loop);
+        loop_run(serving.loop);
+        serving.status = count(serving.catalog).failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    } else {
+        serving.status = command_fail(&err);
+        give_up(&serving);
+    }
+    tear_down(&serving);
+    if (serving.status == EXIT_SUCCESS)
+        puts("configuration is good");
+    return serving.status;
+}

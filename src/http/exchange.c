@@ -1,0 +1,388 @@
+/*
+ * exchange.c - judging, collecting, answering. The story of a request, top to bottom.
+ *
+ * A request that is refused is answered in one of two ways. Where the framing is doubtful, a key is
+ * missing or the body would be absurdly long, the reply goes out at once and the connection ends.
+ * In all other cases the rest of the body is read and thrown away first (up to DRAIN times the
+ * limit), because a client that is still sending when the connection is closed gets a reset and
+ * never sees the reply.
+ *
+ * Bodies are collected in an arena of their own: reserved once when the length is known (pages
+ * nobody wrote cost nothing), doubled otherwise, and given up as soon as the request is refused.
+ * All bodies together may take BODIES times the limit, so that many large uploads cannot eat the
+ * machine.
+ *
+ * Thread: the loop. This file and server.c are the only ones that know struct MHD_Connection.
+ */
+#include "http/exchange.h"
+
+#include "base/log.h"
+#include "http/routes.h"
+#include "serve/loop.h"
+
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define DRAIN 8
+#define BODIES 16
+#define SPARE_MAX 64
+#define KEEP_BYTES ((size_t)1 << 20) /* a spare exchange keeps no more memory than this */
+#define FIRST_CAPACITY ((size_t)4096)
+
+struct exchange *exchange_new(struct site *site, const char *target)
+{
+    struct exchange *exchange = site->spare;
+    struct arena arena = {0};
+    struct arena body_arena = {0};
+    if (exchange) {
+        site->spare = exchange->next;
+        site->n_spare--;
+        arena = exchange->arena;
+        body_arena = exchange->body_arena;
+    } else {
+        exchange = arena_buffer(sizeof *exchange);
+        if (!exchange)
+            return NULL;
+    }
+    *exchange = (struct exchange){.site = site,
+                                  .arena = arena,
+                                  .body_arena = body_arena,
+                                  .method = "",
+                                  .path = "",
+                                  .name = "",
+                                  .arrived_ns = loop_now_ns()};
+    exchange->target = arena_text(&exchange->arena, target, strlen(target));
+    if (!exchange->target) {
+        exchange_free(exchange);
+        return NULL;
+    }
+    return exchange;
+}
+
+static void drop_body(struct exchange *exchange)
+{
+    exchange->site->body_bytes -= exchange->body_bytes;
+    exchange->body = NULL;
+    exchange->body_bytes = exchange->body_capacity = 0;
+    if (exchange->body_arena.used_bytes > KEEP_BYTES)
+        arena_free(&exchange->body_arena);
+    else
+        arena_reset(&exchange->body_arena);
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    struct site *site = exchange->site;
+    drop_body(exchange);
+    if (site->n_spare >= SPARE_MAX) {
+        arena_free(&exchange->arena);
+        arena_free(&exchange->body_arena);
+        arena_buffer_free(exchange);
+        return;
+    }
+    if (exchange->arena.used_bytes > KEEP_BYTES)
+        arena_free(&exchange->arena);
+    else
+        arena_reset(&exchange->arena);
+    exchange->next = site->spare;
+    site->spare = exchange;
+    site->n_spare++;
+}
+
+void exchange_free_spare(struct site *site)
+{
+    while (site->spare) {
+        struct exchange *exchange = site->spare;
+        site->spare = exchange->next;
+        arena_free(&exchange->arena);
+        arena_free(&exchange->body_arena);
+        arena_buffer_free(exchange);
+    }
+    site->n_spare = 0;
+}
+
+/* Replies. */
+
+static bool wakes(struct exchange *exchange)
+{
+    bool waiting = exchange->state == EXCHANGE_WAITING;
+    exchange->state = EXCHANGE_ANSWERED;
+    return waiting;
+}
+
+void exchange_reply(struct exchange *exchange, int status, const char *type, struct bytes body)
+{
+    exchange->status = status;
+    exchange->type = type;
+    exchange->reply = body;
+    if (status == 503)
+        exchange_add_header(exchange, "Retry-After", "1");
+    if (!wakes(exchange) || !exchange->mhd)
+        return;
+    MHD_resume_connection(exchange->mhd);
+    exchange->site->resumed(exchange->site);
+}
+
+void exchange_reply_text(struct exchange *exchange, int status, const char *type,
+                         const struct text *text)
+{
+    static const char short_of_memory[] = "{\"error\":\"memory is short\"}";
+    if (text->failed)
+        exchange_reply(exchange, err_status(ERR_MEMORY), "application/json",
+                       bytes_of_text(short_of_memory));
+    else
+        exchange_reply(exchange, status, type, bytes_of(text->at, text->n_bytes));
+}
+
+void exchange_error(struct exchange *exchange, const struct percept_err *err)
+{
+    int status = err_status(err->code);
+    if (status >= 500 && err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT &&
+        err->code != ERR_UNSUPPORTED)
+        log_error("request failed", "path", exchange->path, "why", err->text, NULL);
+    struct text text = {.arena = &exchange->arena};
+    text_add(&text, "{\"error\":");
+    text_json(&text, err->text);
+    text_add(&text, "}");
+    exchange_reply_text(exchange, status, "application/json", &text);
+}
+
+void exchange_refuse(struct exchange *exchange, enum err_code code, const char *format, ...)
+{
+    struct percept_err err = {.code = (int)code};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err.text, sizeof err.text, format, args);
+    va_end(args);
+    exchange_error(exchange, &err);
+}
+
+void exchange_add_header(struct exchange *exchange, const char *name, const char *value)
+{
+    if (value && exchange->n_headers < EXCHANGE_HEADERS)
+        exchange->reply_headers[exchange->n_headers++] =
+            (struct exchange_reply_header){.name = name, .value = value};
+}
+
+void exchange_wait(struct exchange *exchange)
+{
+    exchange->state = EXCHANGE_WAITING;
+}
+
+void exchange_cancel(struct exchange *exchange)
+{
+    if (exchange->state == EXCHANGE_WAITING)
+        job_cancel(&exchange->job);
+}
+
+/* Judging. */
+
+static enum MHD_Result each_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_bytes, const char *value, size_t value_bytes)
+{
+    struct framing *framing = cls;
+    (void)kind;
+    framing_header(framing, bytes_of(name, name_bytes), bytes_of(value ? value : "", value_bytes));
+    return MHD_YES;
+}
+
+void exchange_read_headers(struct exchange *exchange, const char *version)
+{
+    framing_start(&exchange->headers, version);
+    MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, each_header, &exchange->headers);
+}
+
+static void refuse_size(struct exchange *exchange, size_t n_bytes)
+{
+    exchange_refuse(
+        exchange, ERR_TOO_LARGE,
+        "request JSON size of %zu bytes exceeds the maximum allowed input size of %zu bytes. "
+        "Use --max-body to increase the limit.",
+        n_bytes, exchange->site->settings->max_body_bytes);
+}
+
+static size_t drain_limit(const struct exchange *exchange)
+{
+    size_t limit;
+    return arena_multiply(exchange->site->settings->max_body_bytes, DRAIN, &limit) ? limit
+                                                                                   : SIZE_MAX;
+}
+
+static bool key_known(const struct exchange *exchange)
+{
+    const struct framing *headers = &exchange->headers;
+    const struct keys *keys = &exchange->site->keys;
+    if (keys->n == 0)
+        return true;
+    static const char scheme[] = "Bearer ";
+    struct bytes bearer = headers->authorization;
+    size_t n = sizeof scheme - 1;
+    if (bytes_size(bearer) > n && framing_same(bytes_of(bearer.at, n), scheme)) {
+        bearer.at += n;
+        return keys_match(keys, bearer);
+    }
+    return headers->api_key.at && keys_match(keys, headers->api_key);
+}
+
+/* What is wrong enough to end the connection without reading the body. */
+static bool refused_early(struct exchange *exchange, struct percept_err *err)
+{
+    const struct framing *headers = &exchange->headers;
+    if (!framing_end(&exchange->headers, err))
+        exchange_error(exchange, err);
+    else if (!(exchange->path = framing_path(exchange->target, &exchange->arena, err))) {
+        exchange->path = "";
+        exchange_error(exchange, err);
+    } else if (headers->content_length >= 0 &&
+               (uint64_t)headers->content_length > drain_limit(exchange))
+        refuse_size(exchange, (size_t)headers->content_length);
+    exchange->early = exchange->state == EXCHANGE_ANSWERED;
+    return exchange->early;
+}
+
+static void refuse_key(struct exchange *exchange)
+{
+    exchange_add_header(exchange, "WWW-Authenticate", "Bearer realm=\"perceptd\"");
+    exchange_refuse(exchange, ERR_UNAUTHORIZED,
+                    "an API key is needed: send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'");
+    exchange->early = true;
+}
+
+static void refuse_route(struct exchange *exchange, const struct routes_found *found)
+{
+    if (found->allow) {
+        exchange_add_header(exchange, "Allow", found->allow);
+        exchange_refuse(exchange, ERR_METHOD, "Method Not Allowed");
+    } else if (found->err.code)
+        exchange_error(exchange, &found->err);
+    else
+        exchange_refuse(exchange, ERR_NOT_FOUND, "Not Found");
+}
+
+static void refuse_encoding(struct exchange *exchange)
+{
+    exchange_add_header(exchange, "Accept-Encoding", "identity");
+    exchange_refuse(
+        exchange, ERR_MEDIA_TYPE,
+        "Unsupported compression type: send the body with Content-Encoding identity, or "
+        "without that header");
+}
+
+void exchange_judge(struct exchange *exchange, const char *method)
+{
+    struct percept_err err = {0};
+    const struct framing *headers = &exchange->headers;
+    exchange->state = EXCHANGE_BODY;
+    exchange->method = method;
+    if (refused_early(exchange, &err))
+        return;
+    struct routes_found found = {0};
+    routes_find(method, exchange->path, &exchange->arena, &found);
+    exchange->route = found.route;
+    exchange->name = found.name;
+    exchange->version = found.version;
+    if (!(found.route && found.route->flags & ROUTE_OPEN) && !key_known(exchange))
+        refuse_key(exchange);
+    else if (!found.route)
+        refuse_route(exchange, &found);
+    else if (found.route->flags & ROUTE_ADMIN && !exchange->site->settings->admin)
+        exchange_refuse(
+            exchange, ERR_FORBIDDEN,
+            "this endpoint changes the server; it is on when perceptd runs with --admin");
+    else if (headers->content_encoding.at && !framing_same(headers->content_encoding, "identity"))
+        refuse_encoding(exchange);
+    else if (headers->content_length > 0 &&
+             (uint64_t)headers->content_length > exchange->site->settings->max_body_bytes)
+        refuse_size(exchange, (size_t)headers->content_length);
+    if (exchange->state == EXCHANGE_ANSWERED && headers->expects_continue)
+        exchange->early = true; /* it waits to be asked for the body: do not ask */
+}
+
+/* Collecting. */
+
+static bool reserve(struct exchange *exchange, size_t n_bytes)
+{
+    if (n_bytes <= exchange->body_capacity)
+        return true;
+    size_t capacity = exchange->body_capacity * 2;
+    if (capacity < FIRST_CAPACITY)
+        capacity = FIRST_CAPACITY;
+    if (capacity < n_bytes)
+        capacity = n_bytes;
+    if (exchange->headers.content_length > 0 && !exchange->body_capacity)
+        capacity = (size_t)exchange->headers.content_length;
+    uint8_t *body =
+        arena_grow(&exchange->body_arena, exchange->body, exchange->body_capacity, capacity);
+    if (!body)
+        return false;
+    exchange->body = body;
+    exchange->body_capacity = capacity;
+    return true;
+}
+
+/* Would this piece be one too many? Then the request is answered. */
+static bool refused_piece(struct exchange *exchange, size_t n_bytes)
+{
+    struct site *site = exchange->site;
+    size_t limit = site->settings->max_body_bytes;
+    if (exchange->received_bytes > limit)
+        refuse_size(exchange, exchange->received_bytes);
+    else if (site->body_bytes / BODIES > limit)
+        exchange_refuse(exchange, ERR_UNAVAILABLE,
+                        "the requests under way hold %zu bytes of bodies; try again",
+                        site->body_bytes);
+    else if (!reserve(exchange, exchange->body_bytes + n_bytes))
+        exchange_refuse(exchange, ERR_MEMORY, "memory is short for a body of %zu bytes",
+                        exchange->received_bytes);
+    else
+        return false;
+    drop_body(exchange);
+    return true;
+}
+
+bool exchange_take(struct exchange *exchange, const void *data, size_t n_bytes)
+{
+    exchange->received_bytes += n_bytes;
+    if (exchange->received_bytes > drain_limit(exchange))
+        return false;
+    if (exchange->state != EXCHANGE_BODY || refused_piece(exchange, n_bytes))
+        return true;
+    memcpy(exchange->body + exchange->body_bytes, data, n_bytes);
+    exchange->body_bytes += n_bytes;
+    exchange->site->body_bytes += n_bytes;
+    return true;
+}
+
+void exchange_handle(struct exchange *exchange)
+{
+    if (exchange->state == EXCHANGE_BODY)
+        exchange->route->handle(exchange);
+}
+
+/* Sending. */
+
+static void add_headers(const struct exchange *exchange, struct MHD_Response *response)
+{
+    MHD_add_response_header(response, "Content-Type", exchange->type);
+    for (int i = 0; i < exchange->n_headers; i++)
+        MHD_add_response_header(response, exchange->reply_headers[i].name,
+                                exchange->reply_headers[i].value);
+    if (exchange->early || exchange->closing || exchange->site->draining)
+        MHD_add_response_header(response, "Connection", "close");
+}
+
+bool exchange_send(struct exchange *exchange)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        bytes_size(exchange->reply), (void *)(uintptr_t)exchange->reply.at, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return false;
+    add_headers(exchange, response);
+    enum MHD_Result queued =
+        MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response);
+    MHD_destroy_response(response);
+    if (queued == MHD_YES)
+        exchange->site->statuses[exchange->status]++;
+    return queued == MHD_YES;
+}

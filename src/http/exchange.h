@@ -1,0 +1,121 @@
+/*
+ * exchange.h - one HTTP request's life: target, headers, body, job, reply; and what handlers see of
+ * the server. Handlers (v2_*.c, metrics.c, page.c) are functions of an exchange: they look at what
+ * was asked and leave a reply, or start the job and wait. They know neither microhttpd nor sockets,
+ * and tests call them with an exchange of their own.
+ *
+ *     static void hello(struct exchange *exchange)
+ *     {
+ *         exchange_reply(exchange, 200, "application/json", bytes_of_text("{}"));
+ *     }
+ *
+ * Owned by the loop. Its memory is one arena (and one for the body), freed when microhttpd has done
+ * with the request: reply bytes are lent to microhttpd, never copied. Exchanges are kept for reuse.
+ */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "http/framing.h"
+#include "http/keys.h"
+#include "http/text.h"
+#include "serve/job.h"
+#include "serve/settings.h"
+
+#define EXCHANGE_STATUSES 600
+#define EXCHANGE_HEADERS 4
+
+struct MHD_Connection;
+struct exchange;
+struct route;
+
+/* What all exchanges of a server share. */
+struct site {
+    struct catalog *catalog;
+    const struct settings *settings;
+    struct keys keys;
+    int port;
+    bool draining;   /* not ready any more; connections are asked to end */
+    bool abandoning; /* requests that still run are given up */
+    int n_connections;
+    uint64_t n_accepted;                  /* connections so far */
+    uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
+    int64_t started_ms;                   /* wall clock, ms since the epoch */
+    size_t body_bytes;                    /* held by all exchanges */
+    struct exchange *spare;
+    int n_spare;
+    void (*resumed)(struct site *site); /* a reply is there: look at it in this turn */
+};
+
+enum exchange_state {
+    EXCHANGE_HEAD,     /* the target is known, headers are not */
+    EXCHANGE_BODY,     /* accepted so far; the body is coming */
+    EXCHANGE_WAITING,  /* its job is under way; microhttpd holds still */
+    EXCHANGE_ANSWERED, /* has its reply; what is left of the body is thrown away */
+};
+
+struct exchange_reply_header {
+    const char *name;
+    const char *value;
+};
+
+struct exchange {
+    struct exchange *next; /* among the spare ones */
+    struct site *site;
+    void *connection; /* server.c's */
+    struct MHD_Connection *mhd;
+    struct arena arena;
+    enum exchange_state state;
+
+    /* asked */
+    const char *target; /* as it came, undecoded */
+    const char *method;
+    const char *path;
+    struct framing headers;
+    const struct route *route;
+    const char *name; /* of the model, "" when the route has none */
+    int64_t version;  /* 0: not given */
+    int64_t arrived_ns;
+    struct arena body_arena;
+    uint8_t *body;
+    size_t body_bytes, body_capacity;
+    size_t received_bytes; /* what was thrown away included */
+    struct job job;
+
+    /* answered */
+    int status;
+    const char *type;
+    struct bytes reply;
+    int n_headers;
+    struct exchange_reply_header reply_headers[EXCHANGE_HEADERS];
+    bool early;   /* reply before the body has come; the connection ends */
+    bool closing; /* the connection ends after the reply */
+};
+
+/* For handlers. Each request gets exactly one reply; the bytes must live as long as the exchange.
+ */
+void exchange_reply(struct exchange *exchange, int status, const char *type, struct bytes body);
+void exchange_reply_text(struct exchange *exchange, int status, const char *type,
+                         const struct text *text);
+void exchange_error(struct exchange *exchange, const struct percept_err *err);
+void exchange_refuse(struct exchange *exchange, enum err_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
+
+/* The handler started exchange->job and replies when it is done. */
+void exchange_wait(struct exchange *exchange);
+
+/* For server.c and tests, in the order of a request's life. */
+struct exchange *exchange_new(struct site *site, const char *target);
+void exchange_read_headers(struct exchange *exchange, const char *version);
+void exchange_judge(struct exchange *exchange, const char *method); /* may answer, even early */
+bool exchange_take(struct exchange *exchange, const void *data,
+                   size_t n_bytes);              /* false: cut it off */
+void exchange_handle(struct exchange *exchange); /* the request is whole: reply or wait */
+void exchange_cancel(struct exchange *exchange); /* the client is gone, or waited long enough */
+bool exchange_send(struct exchange *exchange);   /* false: there is no way but to close */
+void exchange_free(struct exchange *exchange);
+void exchange_free_spare(struct site *site);
+
+#endif

@@ -1,0 +1,134 @@
+/*
+ * routes.c - the table of routes.def and the matcher of its patterns.
+ *
+ * A pattern is walked beside the path; at '[' both readings are tried, the longer one first. There
+ * are a dozen rows, so they are tried in turn: 100 ns. Names and versions are judged after a row
+ * has fitted, so that a bad name gets a sentence of its own instead of "Not Found".
+ *
+ * Thread: any; nothing here is mutable.
+ */
+#include "http/routes.h"
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "http/framing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct route routes[] = {
+#define R(method, pattern, handle, flags) {#method, pattern, handle, flags},
+#include "http/routes.def"
+#undef R
+};
+
+#define N_ROUTES (sizeof routes / sizeof routes[0])
+
+struct captured {
+    struct bytes name;
+    struct bytes version;
+};
+
+static bool fits(const char *pattern, const char *path, struct captured *captured);
+
+static bool fits_name(const char *pattern, const char *path, struct captured *captured)
+{
+    size_t n = strcspn(path, "/");
+    captured->name = bytes_of(path, n);
+    return n > 0 && fits(pattern, path + n, captured);
+}
+
+static bool fits_version(const char *pattern, const char *path, struct captured *captured)
+{
+    size_t n = strspn(path, "0123456789");
+    captured->version = bytes_of(path, n);
+    return n > 0 && fits(pattern, path + n, captured);
+}
+
+/* With the bracketed part, then without it. */
+static bool fits_option(const char *pattern, const char *path, struct captured *captured)
+{
+    struct captured before = *captured;
+    if (fits(pattern + 1, path, captured))
+        return true;
+    *captured = before;
+    return fits(strchr(pattern, ']') + 1, path, captured);
+}
+
+/* NAME and N are words of capitals; everything else in a pattern stands for itself. */
+static bool fits(const char *pattern, const char *path, struct captured *captured)
+{
+    for (; *pattern; pattern++) {
+        if (*pattern == ']')
+            continue;
+        if (*pattern == '[')
+            return fits_option(pattern, path, captured);
+        if (strncmp(pattern, "NAME", 4) == 0)
+            return fits_name(pattern + 4, path, captured);
+        if (*pattern == 'N')
+            return fits_version(pattern + 1, path, captured);
+        if (*pattern != *path++)
+            return false;
+    }
+    return *path == '\0';
+}
+
+static bool method_fits(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+/* Judges what was captured and copies it out. */
+static bool take(const struct captured *captured, struct arena *arena, struct routes_found *found)
+{
+    struct percept_err *err = &found->err;
+    if (!captured->name.at)
+        return true;
+    char *name = arena_text(arena, captured->name.at, bytes_size(captured->name));
+    if (!name)
+        return err_memory(err, "a model's name", bytes_size(captured->name));
+    if (!framing_name(name))
+        return err_set(
+            err, ERR_INVALID,
+            "a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a "
+            "letter or digit");
+    found->name = name;
+    struct bytes version = captured->version;
+    if (version.at && (!framing_number(version, &found->version) || found->version == 0))
+        return err_set(err, ERR_NOT_FOUND,
+                       "Request for unknown model: '%s' version " BYTES_FMT " is not found", name,
+                       BYTES_ARG(version));
+    return true;
+}
+
+static const char *const allowed[] = {"GET, HEAD", "POST", "GET, HEAD, POST"};
+
+void routes_find(const char *method, const char *path, struct arena *arena,
+                 struct routes_found *found)
+{
+    unsigned methods = 0;
+    *found = (struct routes_found){.name = ""};
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        struct captured captured = {{0}, {0}};
+        if (!fits(routes[i].pattern, path, &captured))
+            continue;
+        if (method_fits(&routes[i], method)) {
+            if (take(&captured, arena, found))
+                found->route = &routes[i];
+            return;
+        }
+        methods |= strcmp(routes[i].method, "GET") == 0 ? 1 : 2;
+    }
+    if (methods)
+        found->allow = allowed[methods - 1];
+}
+
+void routes_print(void (*line)(void *user, const char *text), void *user)
+{
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        char text[160];
+        snprintf(text, sizeof text, "%s %s", routes[i].method, routes[i].pattern);
+        line(user, text);
+    }
+}

@@ -1,0 +1,52 @@
+/*
+ * routes.h - method and path -> handler, from routes.def. A pattern is written as in api.md: NAME
+ * stands for a model's name, N for a version's digits, [...] for a part that may be left out.
+ *
+ *     struct routes_found found = {0};
+ *     routes_find("GET", "/v2/models/digits/versions/3", &arena, &found);
+ *     found.route->handle(exchange);    found.name is "digits", found.version 3
+ *
+ * When there is no route: found.allow has the methods of that path (405), or found.err says what is
+ * wrong with it, or neither (404). HEAD goes where GET does.
+ */
+#ifndef HTTP_ROUTES_H
+#define HTTP_ROUTES_H
+
+#include "base/arena.h"
+#include "percept.h"
+
+struct exchange;
+
+enum route_flags {
+    ROUTE_PLAIN = 0,
+    ROUTE_OPEN = 1,  /* needs no API key */
+    ROUTE_ADMIN = 2, /* changes the server: 403 without --admin */
+};
+
+struct route {
+    const char *method;
+    const char *pattern;
+    void (*handle)(struct exchange *exchange);
+    unsigned flags;
+};
+
+struct routes_found {
+    const struct route *route; /* NULL: none */
+    const char *name;          /* "" when the pattern has no NAME; in the arena */
+    int64_t version;           /* 0 when the path has none */
+    const char *allow;         /* "GET, HEAD" */
+    struct percept_err err;
+};
+
+void routes_find(const char *method, const char *path, struct arena *arena,
+                 struct routes_found *found);
+
+/* One line per route, for `perceptd --routes` and the check of api.md. */
+void routes_print(void (*line)(void *user, const char *text), void *user);
+
+/* The handlers, one declaration per row. */
+#define R(method, pattern, handle, flags) void handle(struct exchange *exchange);
+#include "http/routes.def"
+#undef R
+
+#endif

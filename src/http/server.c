@@ -1,0 +1,718 @@
+/*
+ * server.c - libmicrohttpd 0.9.75 on the libuv loop, without threads of its own.
+ *
+ * The pump. microhttpd's epoll descriptor is one uv_poll. Its own epoll is edge-triggered, so one
+ * MHD_run per event is not enough: run until MHD_get_timeout is not 0, at most PUMP_ROUNDS times,
+ * then come back after others had their turn, by loop_wake (a uv_timer of 0 ms never leaves
+ * libuv 1.44's timer phase). microhttpd can also say "0" for ever, about a connection that it
+ * cannot serve: when nothing moved in STUCK pumps, the next is some milliseconds away. A resumed
+ * connection is not looked at by itself, so a reply makes the server dirty and wakes the loop, and
+ * its turn callback pumps: once per turn, however many replies there are.
+ *
+ * Deadlines. microhttpd's timeout is one of inactivity, which a byte a second defeats. Each
+ * connection is in one phase (header, body, work, reply, idle) with one limit; a phase's
+ * connections form a list in the order of their entry, so that only heads are looked at. Past its
+ * limit a socket is shut down, never closed: microhttpd then notices and closes it itself.
+ *
+ * Loss of clients. A suspended connection notices nothing. Each socket is registered once in an
+ * epoll descriptor of our own, edge-triggered for EPOLLRDHUP alone (data wakes nobody), with one
+ * uv_poll: when it fires, the job of that connection is cancelled. Not one uv_poll per request:
+ * libuv aborts when its epoll_ctl fails. A client that half-closes and then waits for its answer is
+ * therefore taken for gone.
+ *
+ * microhttpd panics when it is stopped with a suspended connection, hence the order of the stop:
+ * see server_drain in server.h and the section at the end. Handler calls never nest, and MHD_run is
+ * not re-entrant: `pumping` guards it. Connections are suspended in the final handler call only.
+ *
+ * Thread: the loop's. Owns the daemon, the door until it closes, and one struct connection per
+ * socket.
+ */
+#include "http/server.h"
+
+#include "base/log.h"
+#include "http/exchange.h"
+#include "http/listen.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define PUMP_ROUNDS 8
+#define STUCK 64
+#define STUCK_LONG 1024
+#define TICK_MS 250           /* how late a deadline may be noticed, at most */
+#define SILENT_MS 1000        /* what a connection without a request gets while draining */
+#define CONNECTION_POOL 32768 /* above that microhttpd maps and unmaps memory per connection */
+#define RESERVED_FDS 64       /* for models, regions and the loop itself */
+#define N_HANDLES 5
+
+enum phase { PHASE_HEADER, PHASE_BODY, PHASE_WORK, PHASE_REPLY, PHASE_IDLE, PHASE_CUT, N_PHASES };
+
+struct connection {
+    struct connection *before, *after; /* in its phase */
+    struct exchange *exchange;
+    uint64_t since_ms;
+    enum phase phase;
+    int fd;
+    bool gone; /* the client has closed its side */
+};
+
+struct phase_list {
+    struct connection *first, *last;
+};
+
+struct server {
+    struct site site;
+    struct loop *loop;
+    uv_loop_t *uv;
+    struct MHD_Daemon *daemon;
+    int door, watch; /* descriptors, -1: none */
+    struct phase_list phases[N_PHASES];
+    uint64_t limits_ms[N_PHASES]; /* 0: none */
+    uint64_t tick_ms;
+
+    uv_poll_t daemon_poll, watch_poll;
+    uv_timer_t daemon_timer, tick_timer, drain_timer;
+    uv_handle_t *handles[N_HANDLES];
+    int n_handles, n_open_handles;
+
+    uint64_t progress; /* anything that a client or a handler did */
+    uint64_t seen_progress;
+    int stuck;
+    bool pumping, dirty, polled, paused;
+
+    bool door_closed, finishing, telling, freed;
+    void (*drained)(void *user);
+    void *drained_user;
+};
+
+static void pump(struct server *server);
+static void pump_soon(struct server *server);
+static void drain_check(struct server *server);
+
+/* Connections and their phases. */
+
+static void leave(struct server *server, struct connection *connection)
+{
+    struct phase_list *list = &server->phases[connection->phase];
+    *(connection->before ? &connection->before->after : &list->first) = connection->after;
+    *(connection->after ? &connection->after->before : &list->last) = connection->before;
+}
+
+static void append(struct server *server, struct connection *connection, enum phase phase)
+{
+    struct phase_list *list = &server->phases[phase];
+    connection->phase = phase;
+    connection->since_ms = uv_now(server->uv);
+    connection->before = list->last;
+    connection->after = NULL;
+    *(list->last ? &list->last->after : &list->first) = connection;
+    list->last = connection;
+}
+
+static void enter(struct server *server, struct connection *connection, enum phase phase)
+{
+    if (connection->phase == PHASE_CUT)
+        return;
+    leave(server, connection);
+    append(server, connection, phase);
+}
+
+static void cut(struct server *server, struct connection *connection)
+{
+    enter(server, connection, PHASE_CUT);
+    shutdown(connection->fd, SHUT_RDWR);
+    server->progress++;
+    pump_soon(server);
+}
+
+/* Bytes that wait in the socket are a request that came while we were about to hang up. */
+static bool has_bytes(const struct connection *connection)
+{
+    char byte;
+    return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void cut_idle(struct server *server, struct connection *connection)
+{
+    if (has_bytes(connection))
+        enter(server, connection, PHASE_HEADER);
+    else
+        cut(server, connection);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    uint64_t now = uv_now(server->uv);
+    for (int phase = 0; phase < N_PHASES; phase++) {
+        uint64_t limit = server->limits_ms[phase];
+        struct connection *connection;
+        while (limit && (connection = server->phases[phase].first) &&
+               now - connection->since_ms >= limit)
+            phase == PHASE_IDLE ? cut_idle(server, connection) : cut(server, connection);
+    }
+    if (server->site.n_connections == 0)
+        uv_timer_stop(timer);
+    if (server->site.draining)
+        loop_wake(server->loop);
+}
+
+static void connection_born(struct server *server, struct MHD_Connection *mhd, void **context)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct connection *connection = arena_buffer(sizeof *connection);
+    if (!connection)
+        return; /* the handler refuses requests of a connection without context */
+    connection->fd = info->connect_fd;
+    append(server, connection, PHASE_HEADER);
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = connection};
+    if (epoll_ctl(server->watch, EPOLL_CTL_ADD, connection->fd, &event) != 0)
+        log_warn("a connection's end will not be noticed", "why", strerror(errno), NULL);
+    server->site.n_connections++;
+    server->site.n_accepted++;
+    if (!uv_is_active((uv_handle_t *)&server->tick_timer))
+        uv_timer_start(&server->tick_timer, on_tick, server->tick_ms, server->tick_ms);
+    *context = connection;
+}
+
+static void connection_dead(struct server *server, struct connection *connection, void **context)
+{
+    epoll_ctl(server->watch, EPOLL_CTL_DEL, connection->fd, NULL);
+    leave(server, connection);
+    arena_buffer_free(connection);
+    *context = NULL;
+    server->site.n_connections--;
+    pump_soon(server); /* at its limit microhttpd takes the door back one run after somebody left */
+}
+
+static void on_connection(void *user, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct server *server = user;
+    server->progress++;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_born(server, mhd, context);
+    else if (*context)
+        connection_dead(server, *context, context);
+}
+
+/* Clients that went away while their request is computed. */
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+    struct server *server = poll->data;
+    struct epoll_event ready[64];
+    (void)status;
+    (void)events;
+    int n = epoll_wait(server->watch, ready, 64, 0);
+    for (int i = 0; i < n; i++) {
+        struct connection *connection = ready[i].data.ptr;
+        connection->gone = true;
+        if (connection->exchange)
+            exchange_cancel(connection->exchange);
+    }
+}
+
+/* Requests: what microhttpd calls. */
+
+static void *on_target(void *user, const char *target, struct MHD_Connection *mhd)
+{
+    struct server *server = user;
+    server->progress++;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct connection *connection = info ? info->socket_context : NULL;
+    struct exchange *exchange =
+        connection ? exchange_new(&server->site, target ? target : "") : NULL;
+    if (!exchange)
+        return NULL;
+    exchange->mhd = mhd;
+    exchange->connection = connection;
+    connection->exchange = exchange;
+    enter(server, connection, PHASE_HEADER);
+    return exchange;
+}
+
+static enum MHD_Result send_reply(struct server *server, struct exchange *exchange)
+{
+    enter(server, exchange->connection, PHASE_REPLY);
+    return exchange_send(exchange) ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result on_head(struct server *server, struct exchange *exchange, const char *method,
+                               const char *version)
+{
+    enter(server, exchange->connection, PHASE_BODY);
+    exchange_read_headers(exchange, version);
+    exchange_judge(exchange, method);
+    return exchange->early ? send_reply(server, exchange) : MHD_YES;
+}
+
+/* The final call: the request is whole, or its answer is there. */
+static enum MHD_Result on_whole(struct server *server, struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    exchange_handle(exchange);
+    if (exchange->state != EXCHANGE_WAITING)
+        return send_reply(server, exchange);
+    enter(server, connection, PHASE_WORK);
+    MHD_suspend_connection(exchange->mhd);
+    if (connection->gone || server->site.abandoning)
+        exchange_cancel(exchange);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *n_bytes, void **context)
+{
+    struct server *server = user;
+    struct exchange *exchange = *context;
+    (void)mhd;
+    (void)url;
+    server->progress++;
+    if (!exchange)
+        return MHD_NO;
+    if (exchange->state == EXCHANGE_HEAD)
+        return on_head(server, exchange, method, version);
+    if (*n_bytes == 0)
+        return on_whole(server, exchange);
+    bool taken = exchange_take(exchange, data, *n_bytes);
+    *n_bytes = 0;
+    return taken ? MHD_YES : MHD_NO;
+}
+
+static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct server *server = user;
+    struct exchange *exchange = *context;
+    (void)mhd;
+    (void)why;
+    server->progress++;
+    if (!exchange)
+        return;
+    struct connection *connection = exchange->connection;
+    connection->exchange = NULL;
+    enter(server, connection, PHASE_IDLE);
+    exchange_free(exchange);
+    *context = NULL;
+}
+
+/* The pump. */
+
+static void on_daemon_timer(uv_timer_t *timer)
+{
+    pump(timer->data);
+}
+
+static void on_daemon_poll(uv_poll_t *poll, int status, int events)
+{
+    struct server *server = poll->data;
+    (void)status;
+    (void)events;
+    server->polled = true;
+    pump(server);
+    server->polled = false;
+}
+
+/* In this turn, before the loop may sleep. */
+static void pump_soon(struct server *server)
+{
+    server->dirty = true;
+    loop_wake(server->loop);
+}
+
+static void on_turn(void *user)
+{
+    struct server *server = user;
+    if (server->dirty)
+        pump(server);
+    if (server->site.draining)
+        drain_check(server);
+}
+
+static void on_resumed(struct site *site)
+{
+    pump_soon((struct server *)(void *)site); /* its first member */
+}
+
+/* Nothing moves: look again in a while. If it is microhttpd's descriptor that wakes us in vain
+ * (an accept that fails as descriptors are out), that is not listened to meanwhile; other
+ * sockets' events may come. */
+static void back_off(struct server *server)
+{
+    if (server->polled && !server->paused) {
+        uv_poll_stop(&server->daemon_poll);
+        server->paused = true;
+    }
+    uv_timer_start(&server->daemon_timer, on_daemon_timer, server->stuck > STUCK_LONG ? 20 : 1, 0);
+}
+
+/* What wakes the pump next. */
+static void pump_later(struct server *server, bool busy, bool timed, uint64_t timeout_ms)
+{
+    if (server->stuck > STUCK && (busy || server->polled)) {
+        back_off(server);
+        return;
+    }
+    if (server->paused)
+        uv_poll_start(&server->daemon_poll, UV_READABLE, on_daemon_poll);
+    server->paused = false;
+    if (busy)
+        pump_soon(server);
+    if (timed && !busy)
+        uv_timer_start(&server->daemon_timer, on_daemon_timer, timeout_ms, 0);
+    else
+        uv_timer_stop(&server->daemon_timer);
+}
+
+/* Pumps in vain. Progress halves the count, so that good requests beside a stuck connection do
+ * not buy it a new spin each. */
+static void count_stuck(struct server *server)
+{
+    if (server->progress != server->seen_progress)
+        server->stuck /= 2;
+    else if (server->stuck <= STUCK_LONG)
+        server->stuck++;
+    server->seen_progress = server->progress;
+}
+
+static void pump(struct server *server)
+{
+    if (server->pumping || !server->daemon)
+        return;
+    server->pumping = true;
+    server->dirty = false;
+    bool timed = true;
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    for (int round = 0; round < PUMP_ROUNDS && timed && timeout_ms == 0; round++) {
+        MHD_run(server->daemon);
+        timed = MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES;
+    }
+    server->pumping = false;
+    count_stuck(server);
+    pump_later(server, timed && timeout_ms == 0, timed, timeout_ms);
+    if (server->site.draining)
+        loop_wake(server->loop); /* to look whether that was the last one */
+}
+
+/* Birth. */
+
+static void on_panic(void *user, const char *file, unsigned line, const char *why)
+{
+    char where[200];
+    (void)user;
+    snprintf(where, sizeof where, "%s:%u", file, line);
+    log_error("libmicrohttpd gave up", "where", where, "why", why ? why : "", NULL);
+    abort();
+}
+
+static void on_message(void *user, const char *format, va_list args)
+{
+    char text[256];
+    (void)user;
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    log_debug("libmicrohttpd", "says", text, NULL);
+}
+
+/* Descriptors are what runs out first: ask for all that we may have, keep some for models. */
+static unsigned connection_limit(int wanted)
+{
+    struct rlimit fds;
+    if (getrlimit(RLIMIT_NOFILE, &fds) != 0)
+        return (unsigned)wanted;
+    fds.rlim_cur = fds.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &fds);
+    getrlimit(RLIMIT_NOFILE, &fds);
+    if (fds.rlim_cur >= (rlim_t)wanted + RESERVED_FDS)
+        return (unsigned)wanted;
+    rlim_t left = fds.rlim_cur > 2 * RESERVED_FDS ? fds.rlim_cur - RESERVED_FDS : RESERVED_FDS;
+    char allowed[24];
+    snprintf(allowed, sizeof allowed, "%lu", (unsigned long)left);
+    log_warn("fewer connections than asked for, as descriptors are limited", "connections", allowed,
+             NULL);
+    return (unsigned)left;
+}
+
+static bool start_daemon(struct server *server, struct percept_err *err)
+{
+    MHD_set_panic_func(on_panic, NULL);
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+        server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET,
+        server->door, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
+        connection_limit(server->site.settings->max_connections), MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0 /* a missing Host is ours: 1 answers it twice */,
+        MHD_OPTION_END);
+    return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start");
+}
+
+static void add_handle(struct server *server, void *handle)
+{
+    server->handles[server->n_handles++] = handle;
+    server->n_open_handles++;
+    ((uv_handle_t *)handle)->data = server;
+}
+
+static bool add_poll(struct server *server, uv_poll_t *poll, int fd, struct percept_err *err)
+{
+    int status = uv_poll_init(server->uv, poll, fd);
+    if (status != 0)
+        return err_set(err, ERR_SYSTEM, "the loop cannot watch a descriptor: %s",
+                       uv_strerror(status));
+    add_handle(server, poll);
+    return true;
+}
+
+static bool add_handles(struct server *server, struct percept_err *err)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!add_poll(server, &server->daemon_poll, info->epoll_fd, err) ||
+        !add_poll(server, &server->watch_poll, server->watch, err))
+        return false;
+    uv_timer_init(server->uv, &server->daemon_timer);
+    uv_timer_init(server->uv, &server->tick_timer);
+    uv_timer_init(server->uv, &server->drain_timer);
+    add_handle(server, &server->daemon_timer);
+    add_handle(server, &server->tick_timer);
+    add_handle(server, &server->drain_timer);
+    uv_poll_start(&server->daemon_poll, UV_READABLE, on_daemon_poll);
+    uv_poll_start(&server->watch_poll, UV_READABLE, on_watch);
+    loop_on_turn(server->loop, on_turn, server);
+    return true;
+}
+
+static void set_limits(struct server *server)
+{
+    const struct settings *settings = server->site.settings;
+    server->limits_ms[PHASE_HEADER] = (uint64_t)settings->header_timeout_ms;
+    server->limits_ms[PHASE_BODY] = (uint64_t)settings->body_timeout_ms;
+    server->limits_ms[PHASE_REPLY] = (uint64_t)settings->body_timeout_ms;
+    server->limits_ms[PHASE_IDLE] = (uint64_t)settings->idle_timeout_ms;
+    server->tick_ms = TICK_MS;
+    for (int phase = 0; phase < N_PHASES; phase++) {
+        uint64_t limit = server->limits_ms[phase];
+        if (limit && limit / 4 < server->tick_ms)
+            server->tick_ms = limit / 4 + 1;
+    }
+}
+
+static bool set_up(struct server *server, const char *listen, struct percept_err *err)
+{
+    if (!keys_read(server->site.settings->api_key_file, &server->site.keys, err))
+        return false;
+    server->door = listen_open(listen, err);
+    if (server->door < 0)
+        return false;
+    server->site.port = listen_port(server->door);
+    server->watch = epoll_create1(EPOLL_CLOEXEC);
+    if (server->watch < 0)
+        return err_set(err, ERR_SYSTEM, "epoll_create1: %s", strerror(errno));
+    return start_daemon(server, err) && add_handles(server, err);
+}
+
+struct server *server_new(struct loop *loop, struct catalog *catalog,
+                          const struct settings *settings, const char *listen,
+                          struct percept_err *err)
+{
+    struct server *server = arena_buffer(sizeof *server);
+    struct timespec now;
+    if (!server) {
+        err_memory(err, "the server", sizeof *server);
+        return NULL;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    server->site = (struct site){.catalog = catalog,
+                                 .settings = settings,
+                                 .started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                 .resumed = on_resumed};
+    server->loop = loop;
+    server->uv = loop_uv(loop);
+    server->door = server->watch = -1;
+    set_limits(server);
+    if (!set_up(server, listen, err)) {
+        server_free(server);
+        return NULL;
+    }
+    pump_soon(server);
+    return server;
+}
+
+int server_port(const struct server *server)
+{
+    return server->site.port;
+}
+
+bool server_draining(const struct server *server)
+{
+    return server->site.draining;
+}
+
+/* Death. */
+
+static void destroy(struct server *server)
+{
+    if (server->watch >= 0)
+        close(server->watch);
+    exchange_free_spare(&server->site);
+    keys_free(&server->site.keys);
+    arena_buffer_free(server);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct server *server = handle->data;
+    if (--server->n_open_handles > 0)
+        return;
+    server->telling = true;
+    if (server->drained)
+        server->drained(server->drained_user); /* may call server_free */
+    server->telling = false;
+    if (server->freed)
+        destroy(server);
+}
+
+/* Nothing is suspended any more: microhttpd may end. Handles first, as they watch its descriptor.
+ */
+static void close_all(struct server *server)
+{
+    server->pumping = true;
+    loop_off_turn(server->loop, server);
+    for (int i = 0; i < server->n_handles; i++)
+        uv_close(server->handles[i], on_handle_closed);
+    server->n_handles = 0;
+    if (server->daemon)
+        MHD_stop_daemon(server->daemon); /* closes the door too, unless that has been done */
+    else if (server->door >= 0)
+        close(server->door);
+    server->daemon = NULL;
+    server->door = -1;
+}
+
+static void on_catalog_drained(void *user)
+{
+    struct server *server = user;
+    close_all(server);
+}
+
+/* Connections that came in before the door closed are in the kernel's queue: they count as
+ * accepted. */
+static void accept_rest(struct server *server)
+{
+    struct sockaddr_storage address;
+    socklen_t n_bytes = sizeof address;
+    int fd;
+    while ((fd = accept4(server->door, (struct sockaddr *)&address, &n_bytes,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, n_bytes);
+        n_bytes = sizeof address;
+    }
+}
+
+static void close_door(struct server *server)
+{
+    server->door_closed = true;
+    pump(server);
+    MHD_quiesce_daemon(server->daemon);
+    accept_rest(server);
+    close(server->door);
+    server->door = -1;
+    pump(server);
+}
+
+/* Requests that run are told to stop and answered 503; everything else is cut. */
+static void abandon(struct server *server)
+{
+    server->site.abandoning = true;
+    for (int phase = 0; phase < PHASE_CUT; phase++)
+        while (phase != PHASE_WORK && server->phases[phase].first)
+            cut(server, server->phases[phase].first);
+    for (struct connection *at = server->phases[PHASE_WORK].first; at; at = at->after)
+        exchange_cancel(at->exchange);
+    server->limits_ms[PHASE_REPLY] = TICK_MS;
+}
+
+static void on_abandon(uv_timer_t *timer)
+{
+    abandon(timer->data);
+}
+
+static void on_door_due(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    close_door(server);
+    uv_timer_start(timer, on_abandon, (uint64_t)server->site.settings->drain_timeout_ms, 0);
+}
+
+/* Hangs up on those that are between requests, and on those that came and have said nothing. */
+static void cut_silent(struct server *server)
+{
+    struct connection *after;
+    for (struct connection *at = server->phases[PHASE_IDLE].first; at; at = after) {
+        after = at->after;
+        cut_idle(server, at);
+    }
+    for (struct connection *at = server->phases[PHASE_HEADER].first; at; at = after) {
+        after = at->after;
+        if (!at->exchange && uv_now(server->uv) - at->since_ms >= SILENT_MS)
+            cut_idle(server, at);
+    }
+}
+
+/* Each turn while draining: silent connections end, and with the last one everything. */
+static void drain_check(struct server *server)
+{
+    if (!server->door_closed || server->finishing || !server->daemon)
+        return;
+    cut_silent(server);
+    if (server->site.n_connections > 0)
+        return;
+    server->finishing = true;
+    uv_timer_stop(&server->drain_timer);
+    catalog_drain(server->site.catalog, on_catalog_drained, server);
+}
+
+void server_drain(struct server *server, void (*done)(void *user), void *user)
+{
+    if (server->site.draining)
+        return;
+    server->site.draining = true;
+    catalog_leave(server->site.catalog);
+    server->drained = done;
+    server->drained_user = user;
+    uv_timer_start(&server->drain_timer, on_door_due,
+                   (uint64_t)server->site.settings->drain_delay_ms, 0);
+}
+
+void server_stop(struct server *server)
+{
+    if (!server->site.draining || server->finishing || !server->daemon)
+        return;
+    if (!server->door_closed)
+        close_door(server);
+    uv_timer_stop(&server->drain_timer);
+    abandon(server);
+}
+
+void server_free(struct server *server)
+{
+    if (!server)
+        return;
+    server->freed = true;
+    close_all(server);
+    if (server->n_open_handles == 0 && !server->telling)
+        destroy(server);
+}

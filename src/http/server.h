@@ -1,0 +1,52 @@
+/*
+ * server.h - HTTP/1.1 on the loop: one listening socket, its connections, their deadlines, and a
+ * stop that answers everything it accepted.
+ *
+ *     struct server *server = server_new(loop, catalog, settings, "127.0.0.1:8000", &err);
+ *     loop_run(loop);                        ... a signal arrives:
+ *     server_drain(server, drained, user);   the first time
+ *     server_stop(server);                   the second time: do not wait for requests that still
+ * run static void drained(void *user) { server_free(server); loop_stop(loop); }
+ *
+ * The loop, the catalog and the settings are the caller's and outlive the server. Threads: the
+ * loop's only. A server must be drained before it is freed, and the catalog is drained by it: see
+ * server_drain.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "serve/catalog.h"
+#include "serve/loop.h"
+#include "serve/settings.h"
+
+struct server;
+
+/* Reads the API keys, opens the door and answers from the next turn of the loop on. `listen` is
+ * ADDRESS:PORT ("127.0.0.1:8000", "[::1]:8000", "localhost:8000"), ":PORT" or "PORT" for all
+ * addresses of this host, or "fd:N" for a listening socket that somebody passed (systemd:
+ * fd:3). Port 0 takes a free one. NULL with a sentence when that is impossible. */
+struct server *server_new(struct loop *loop, struct catalog *catalog,
+                          const struct settings *settings, const char *listen,
+                          struct percept_err *err);
+
+/* The port that is listened on; 0 for a socket without one (Unix). */
+int server_port(const struct server *server);
+
+/* Begins the orderly stop; `done` is called once, from the loop, when the last reply is out,
+ * the door is closed and the catalog has drained. At once: /v2/health/ready says 503 and
+ * replies say "Connection: close"; requests are still served. After settings->drain_delay_ms:
+ * the door closes, idle connections end, requests that were accepted are still served. After
+ * settings->drain_timeout_ms more: what still runs is abandoned with 503 "Server exiting". The
+ * server calls catalog_drain itself, at the end. */
+void server_drain(struct server *server, void (*done)(void *user), void *user);
+bool server_draining(const struct server *server);
+
+/* After server_drain: skips what is left of its waits; `done` follows as soon as no worker has
+ * a request. */
+void server_stop(struct server *server);
+
+/* After `done` (also from within it), or when server_drain was never called and nothing was
+ * accepted. Its handles leave the loop in the next turn. NULL is accepted. */
+void server_free(struct server *server);
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * v2_infer.c - POST /v2/models/NAME[/versions/N]/infer: the body becomes a job, the job's reply
+ * ours.
+ *
+ * Nothing of the body is read here: the codec of its media type does that, off the loop when it is
+ * large. What the headers say is put into the job: how many bytes of the body are JSON, how long
+ * the client waits. The reply's bytes are the job's, lent to microhttpd; Server-Timing tells where
+ * the time went.
+ *
+ * Thread: the loop. The job lies in the exchange and is over when `infer_done` is called, which may
+ * be long after the client has gone.
+ */
+#include "http/exchange.h"
+#include "http/routes.h"
+#include "serve/codec.h"
+
+#include <inttypes.h>
+
+/* The longest time that X-Request-Timeout-Ms may ask for: a day. */
+#define TIMEOUT_MAX_MS 86400000
+
+static void add_timing(struct exchange *exchange, const struct job *job)
+{
+    double queue_ms = (double)(job->started_ns - job->queued_ns) / 1e6;
+    double infer_ms = (double)(job->finished_ns - job->started_ns) / 1e6;
+    exchange_add_header(
+        exchange, "Server-Timing",
+        arena_printf(
+            &exchange->arena,
+            "decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, encode;dur=%.3f, batch;desc=\"%d\"",
+            (double)job->decode_ns / 1e6, queue_ms, infer_ms, (double)job->encode_ns / 1e6,
+            job->batch_size));
+}
+
+static void infer_failed(struct exchange *exchange, const struct percept_err *err)
+{
+    if (err->code == ERR_CANCELLED && exchange->site->abandoning)
+        exchange_refuse(exchange, ERR_UNAVAILABLE, "Server exiting");
+    else
+        exchange_error(exchange, err);
+}
+
+static void infer_done(struct job *job)
+{
+    struct exchange *exchange = job->user;
+    if (job->err.code) {
+        infer_failed(exchange, &job->err);
+        return;
+    }
+    add_timing(exchange, job);
+    bool binary = job->reply_json_bytes >= 0;
+    if (binary)
+        exchange_add_header(exchange, "Inference-Header-Content-Length",
+                            arena_printf(&exchange->arena, "%" PRId64, job->reply_json_bytes));
+    exchange_reply(exchange, 200, binary ? "application/octet-stream" : "application/json",
+                   job->reply);
+}
+
+static bool read_json_bytes(const struct exchange *exchange, int64_t *json_bytes,
+                            struct percept_err *err)
+{
+    struct bytes header = exchange->headers.json_bytes;
+    *json_bytes = -1;
+    if (!header.at)
+        return true;
+    if (framing_number(header, json_bytes) && (uint64_t)*json_bytes <= exchange->body_bytes)
+        return true;
+    return err_set(
+        err, ERR_INVALID,
+        "Inference-Header-Content-Length: inference header size should be in range (0, %zu), "
+        "got: " BYTES_FMT,
+        exchange->body_bytes, BYTES_ARG(header));
+}
+
+static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us,
+                         struct percept_err *err)
+{
+    struct bytes header = exchange->headers.timeout_ms;
+    int64_t ms = 0;
+    if (header.at && (!framing_number(header, &ms) || ms < 1 || ms > TIMEOUT_MAX_MS))
+        return err_set(err, ERR_INVALID,
+                       "X-Request-Timeout-Ms: expected a whole number of milliseconds from 1 to %d",
+                       TIMEOUT_MAX_MS);
+    *timeout_us = ms * 1000;
+    return true;
+}
+
+static bool begin(struct exchange *exchange, struct percept_err *err)
+{
+    struct catalog *catalog = exchange->site->catalog;
+    struct job *job = &exchange->job;
+    static const uint8_t nothing[1];
+    if (exchange->site->abandoning || catalog_draining(catalog))
+        return err_set(err, ERR_UNAVAILABLE, "Server exiting");
+    *job = (struct job){
+        .arena = &exchange->arena,
+        .body = bytes_of(exchange->body ? exchange->body : nothing, exchange->body_bytes),
+        .arrived_ns = exchange->arrived_ns,
+        .done = infer_done,
+        .user = exchange};
+    job->served = catalog_find_ready(catalog, exchange->name, exchange->version, err);
+    if (!job->served || !read_json_bytes(exchange, &job->json_bytes, err) ||
+        !read_timeout(exchange, &job->timeout_us, err))
+        return false;
+    job->codec = codec_find(job->served, exchange->headers.content_type, err);
+    if (!job->codec)
+        return false;
+    exchange_wait(exchange);
+    job_start(job);
+    return true;
+}
+
+void v2_infer(struct exchange *exchange)
+{
+    struct percept_err err = {0};
+    if (begin(exchange, &err))
+        return;
+    exchange->closing = err.code == ERR_UNAVAILABLE && catalog_draining(exchange->site->catalog);
+    exchange_error(exchange, &err);
+}

@@ -1,0 +1,276 @@
+/*
+ * v2_meta.c - health, server metadata, the list of models, model metadata and model readiness.
+ *
+ * Where clients of the protocol disagree, the bodies here satisfy all: Triton's look at the status,
+ * KServe's at members "live" and "ready". Not ready is 503, which every balancer understands, and
+ * says why. Models that failed are named with their reason even when the server is ready.
+ *
+ * JSON is written straight into the exchange's arena: these bodies are small and the texts in them
+ * (names, reasons, descriptions) are quoted by text_json. Thread: the loop. Nothing here waits.
+ */
+#include "http/v2_meta.h"
+
+#include "http/exchange.h"
+#include "http/routes.h"
+
+#include <inttypes.h>
+
+#define JSON "application/json"
+
+const char *v2_meta_datatype(enum percept_dtype dtype)
+{
+    switch (dtype) {
+    case PERCEPT_FLOAT:
+        return "FP32";
+    case PERCEPT_DOUBLE:
+        return "FP64";
+    case PERCEPT_FLOAT16:
+        return "FP16";
+    case PERCEPT_BFLOAT16:
+        return "BF16";
+    case PERCEPT_UINT8:
+        return "UINT8";
+    case PERCEPT_UINT16:
+        return "UINT16";
+    case PERCEPT_UINT32:
+        return "UINT32";
+    case PERCEPT_UINT64:
+        return "UINT64";
+    case PERCEPT_INT8:
+        return "INT8";
+    case PERCEPT_INT16:
+        return "INT16";
+    case PERCEPT_INT32:
+        return "INT32";
+    case PERCEPT_INT64:
+        return "INT64";
+    case PERCEPT_BOOL:
+        return "BOOL";
+    case PERCEPT_STRING:
+        return "BYTES";
+    case PERCEPT_UNDEFINED:
+        break;
+    }
+    return "UNKNOWN";
+}
+
+void v2_meta_server(struct exchange *exchange)
+{
+    struct text text = {.arena = &exchange->arena};
+    const char *id = exchange->site->settings->server_id;
+    text_add(&text, "{\"name\":");
+    text_json(&text, id ? id : "perceptd");
+    text_add(&text, ",\"version\":");
+    text_json(&text, percept_version());
+    text_add(&text, ",\"extensions\":[\"classification\",\"binary_tensor_data\",\"parameters\"]}");
+    exchange_reply_text(exchange, 200, JSON, &text);
+}
+
+void v2_meta_live(struct exchange *exchange)
+{
+    exchange_reply(exchange, 200, JSON, bytes_of_text("{\"live\":true}"));
+}
+
+/* The best state that any version of this model is in; served is its first version. */
+static const struct served *best_version(const struct served *served)
+{
+    static const int rank[] = {
+        [SERVED_READY] = 3, [SERVED_LOADING] = 2, [SERVED_UNLOADING] = 1, [SERVED_FAILED] = 0};
+    const struct served *best = served;
+    for (const struct served *at = served; at && strcmp(at->name, served->name) == 0; at = at->next)
+        if (rank[at->state] >= rank[best->state])
+            best = at;
+    return best;
+}
+
+static const struct served *next_model(const struct served *served)
+{
+    const struct served *at = served;
+    while (at && strcmp(at->name, served->name) == 0)
+        at = at->next;
+    return at;
+}
+
+/* "models":{"a":"LOADING"}: those that are not READY. */
+static void add_states(struct text *text, struct catalog *catalog)
+{
+    const char *comma = "";
+    text_add(text, ",\"models\":{");
+    for (const struct served *at = catalog_first(catalog); at; at = next_model(at)) {
+        enum served_state state = best_version(at)->state;
+        if (state == SERVED_READY)
+            continue;
+        text_add(text, comma);
+        text_json(text, at->name);
+        text_add(text, ":");
+        text_json(text, catalog_state_name(state));
+        comma = ",";
+    }
+    text_add(text, "}");
+}
+
+/* "reasons":{"a":"version 3: why"}: of each model the newest version that failed. */
+static void add_reasons(struct text *text, struct catalog *catalog)
+{
+    const char *comma = "";
+    text_add(text, ",\"reasons\":{");
+    for (const struct served *model = catalog_first(catalog); model; model = next_model(model)) {
+        const struct served *failed = NULL;
+        for (const struct served *at = model; at && at != next_model(model); at = at->next)
+            failed = at->state == SERVED_FAILED ? at : failed;
+        if (!failed)
+            continue;
+        text_add(text, comma);
+        text_json(text, model->name);
+        text_add(text, ":");
+        text_json(text, arena_printf(text->arena, "version %" PRId64 ": %s", failed->version,
+                                     failed->reason));
+        comma = ",";
+    }
+    text_add(text, "}");
+}
+
+static bool any_unready(struct catalog *catalog)
+{
+    for (const struct served *at = catalog_first(catalog); at; at = at->next)
+        if (at->state != SERVED_READY)
+            return true;
+    return false;
+}
+
+void v2_meta_ready(struct exchange *exchange)
+{
+    struct catalog *catalog = exchange->site->catalog;
+    struct percept_err err = {0};
+    struct text text = {.arena = &exchange->arena};
+    bool ready = catalog_ready(catalog, &err);
+    if (exchange->site->draining || catalog_draining(catalog))
+        ready = err_set(&err, ERR_UNAVAILABLE, "Server exiting");
+    text_printf(&text, "{\"live\":true,\"ready\":%s", ready ? "true" : "false");
+    if (!ready) {
+        text_add(&text, ",\"error\":");
+        text_json(&text, err.text);
+    }
+    if (!ready || any_unready(catalog)) {
+        add_states(&text, catalog);
+        add_reasons(&text, catalog);
+    }
+    text_add(&text, "}");
+    exchange_reply_text(exchange, ready ? 200 : 503, JSON, &text);
+}
+
+void v2_meta_models(struct exchange *exchange)
+{
+    struct text text = {.arena = &exchange->arena};
+    const char *comma = "";
+    text_add(&text, "{\"models\":[");
+    for (const struct served *at = catalog_first(exchange->site->catalog); at;
+         at = next_model(at)) {
+        text_add(&text, comma);
+        text_json(&text, at->name);
+        comma = ",";
+    }
+    text_add(&text, "]}");
+    exchange_reply_text(exchange, 200, JSON, &text);
+}
+
+/* READY versions of the model; only the one that was asked for when the path has a version. */
+static void add_versions(struct text *text, struct catalog *catalog, const struct served *served,
+                         bool only_this)
+{
+    const char *comma = "";
+    text_add(text, ",\"versions\":[");
+    for (const struct served *at = catalog_first(catalog); at; at = at->next) {
+        if (only_this ? at != served
+                      : at->state != SERVED_READY || strcmp(at->name, served->name) != 0)
+            continue;
+        text_printf(text, "%s\"%" PRId64 "\"", comma, at->version);
+        comma = ",";
+    }
+    text_add(text, "]");
+}
+
+static void add_shape(struct text *text, const struct percept_io *io)
+{
+    text_add(text, ",\"shape\":[");
+    for (int i = 0; i < io->rank; i++)
+        text_printf(text, "%s%" PRId64, i ? "," : "", io->dims[i]);
+    text_add(text, "]}");
+}
+
+static void add_ios(struct text *text, const char *member, const struct percept_io *ios, int n)
+{
+    text_printf(text, ",\"%s\":[", member);
+    for (int i = 0; i < n; i++) {
+        text_add(text, i ? ",{\"name\":" : "{\"name\":");
+        text_json(text, ios[i].name);
+        text_printf(text, ",\"datatype\":\"%s\"", v2_meta_datatype(ios[i].dtype));
+        add_shape(text, &ios[i]);
+    }
+    text_add(text, "]");
+}
+
+/* What the manifest says, where clients that do not know us do not look. */
+static void add_parameters(struct text *text, const struct manifest *manifest)
+{
+    const char *comma = "";
+    const struct {
+        const char *name;
+        const char *value;
+    } rows[] = {{"description", manifest->description}, {"license", manifest->license}};
+    text_add(text, ",\"parameters\":{");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (!rows[i].value || !rows[i].value[0])
+            continue;
+        text_printf(text, "%s\"%s\":", comma, rows[i].name);
+        text_json(text, rows[i].value);
+        comma = ",";
+    }
+    text_add(text, "}");
+}
+
+void v2_meta_model(struct exchange *exchange)
+{
+    struct percept_err err = {0};
+    struct catalog *catalog = exchange->site->catalog;
+    const struct served *served =
+        catalog_find_ready(catalog, exchange->name, exchange->version, &err);
+    if (!served) {
+        exchange_error(exchange, &err);
+        return;
+    }
+    int n_inputs, n_outputs;
+    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
+    const struct percept_io *outputs = percept_outputs(served->model, &n_outputs);
+    struct text text = {.arena = &exchange->arena};
+    text_add(&text, "{\"name\":");
+    text_json(&text, served->name);
+    add_versions(&text, catalog, served, exchange->version != 0);
+    text_add(&text, ",\"platform\":\"onnx_onnxv1\"");
+    add_ios(&text, "inputs", inputs, n_inputs);
+    add_ios(&text, "outputs", outputs, n_outputs);
+    add_parameters(&text, served->manifest);
+    text_add(&text, "}");
+    exchange_reply_text(exchange, 200, JSON, &text);
+}
+
+void v2_meta_model_ready(struct exchange *exchange)
+{
+    struct percept_err err = {0};
+    struct catalog *catalog = exchange->site->catalog;
+    bool ready = catalog_find_ready(catalog, exchange->name, exchange->version, &err) != NULL;
+    if (!ready && err.code != ERR_UNAVAILABLE) {
+        exchange_error(exchange, &err);
+        return;
+    }
+    struct text text = {.arena = &exchange->arena};
+    text_add(&text, "{\"name\":");
+    text_json(&text, exchange->name);
+    text_printf(&text, ",\"ready\":%s", ready ? "true" : "false");
+    if (!ready) {
+        text_add(&text, ",\"error\":");
+        text_json(&text, err.text);
+    }
+    text_add(&text, "}");
+    exchange_reply_text(exchange, ready ? 200 : 503, JSON, &text);
+}

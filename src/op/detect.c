@@ -1,0 +1,461 @@
+/*
+ * detect.c - what detectors do with boxes: NonMaxSuppression and RoiAlign.
+ *
+ * NonMaxSuppression finds out how many boxes are left only when it runs (OP_DATA_DIMS): shape gives
+ * the most there can be. Per item and class a heap gives candidates in order of their score, of
+ * equals the lower index, and each is compared with those that are selected already; popping ends as
+ * soon as enough are selected. Item and class pairs are independent and write to places of their
+ * own in the output, which are moved together at the end. A score that is NaN is never selected.
+ *
+ * RoiAlign averages (or takes the maximum of) samples within the cells of a region. With
+ * `sampling_ratio` 0 their number grows with the region, which comes from data: samples outside the
+ * picture are zero, so only those inside are visited and no region makes a run endless. As in
+ * ONNX's reference, `max` is that of the weighted corners, not of the interpolated values. Positions
+ * are computed in float as everybody does: the number of samples depends on the rounding. A region
+ * with coordinates that are not finite is zero.
+ *
+ * Thread: loader, then the session's holder with its team.
+ */
+#include "op/attr.h"
+#include "op/weights.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- NonMaxSuppression: check and shape ------------------------------------------------------ */
+
+struct nms {
+    bool center; /* boxes are x, y of the centre, width, height; else two corners y, x, y, x */
+};
+
+struct nms_plan {
+    int64_t items, classes, boxes, pairs;
+    int64_t most; /* selected per pair */
+    size_t counts_bytes, member_bytes;
+};
+
+static bool nms_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct nms *nms = arena_alloc(ctx->arena, sizeof *nms);
+    if (!nms)
+        return err_memory(err, "a node", sizeof *nms);
+    ctx->node->priv = nms;
+    return op_arity(ctx, 2, 5, 1, err) &&
+           attr_bool(ctx, "center_point_box", false, &nms->center, err);
+}
+
+static const struct tensor *optional(const struct step *step, int i)
+{
+    return i < step->n_in ? step->in[i] : NULL;
+}
+
+static bool nms_inputs(const struct step *step, struct percept_err *err)
+{
+    static const enum percept_dtype dtypes[] = {PERCEPT_FLOAT, PERCEPT_FLOAT, PERCEPT_INT64,
+                                                PERCEPT_FLOAT, PERCEPT_FLOAT};
+    const struct tensor *boxes = step->in[0], *scores = step->in[1];
+    for (int i = 0; i < step->n_in; i++) {
+        if (!step->in[i])
+            continue;
+        if (!op_want_dtype(step, i, dtypes[i], err))
+            return false;
+        if (i > 1 && tensor_elements(step->in[i]) != 1)
+            return err_set(err, ERR_MODEL, OP_AT "input %d is not one number", OP_NODE(step->node),
+                           i);
+    }
+    if (boxes->rank == 3 && scores->rank == 3 && boxes->dims[2] == 4 &&
+        boxes->dims[0] == scores->dims[0] && boxes->dims[1] == scores->dims[2])
+        return true;
+    return err_set(err, ERR_INVALID,
+                   OP_AT "boxes must be [items,boxes,4] and scores [items,classes,boxes]",
+                   OP_NODE(step->node));
+}
+
+/* max_output_boxes_per_class, or as many as there are boxes while that is not known. */
+static int64_t nms_most(const struct step *step, int64_t boxes)
+{
+    const struct tensor *most = optional(step, 2);
+    if (!most)
+        return 0;
+    const int64_t given = most->data ? *(const int64_t *)most->data : boxes;
+    return given < 0 ? 0 : given < boxes ? given : boxes;
+}
+
+static bool nms_shape(struct step *step, struct percept_err *err)
+{
+    struct nms_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a node's plan", sizeof *plan);
+    if (!nms_inputs(step, err))
+        return false;
+    const struct tensor *scores = step->in[1];
+    const int64_t members = step->members > 0 ? step->members : 1;
+    *plan = (struct nms_plan){
+        .items = scores->dims[0], .classes = scores->dims[1], .boxes = scores->dims[2]};
+    plan->most = nms_most(step, plan->boxes);
+    int64_t dims[] = {0, 3}, count, bytes;
+    if (__builtin_mul_overflow(plan->items, plan->classes, &plan->pairs) ||
+        __builtin_mul_overflow(plan->pairs, plan->most, &dims[0]) ||
+        !tensor_count(2, dims, &count) || plan->pairs > INT64_MAX / 64 ||
+        __builtin_mul_overflow(plan->boxes, 8 * members, &bytes) || bytes > INT64_MAX / 64)
+        return err_set(err, ERR_INVALID, OP_AT "too many boxes and classes", OP_NODE(step->node));
+    plan->counts_bytes = weights_round((size_t)plan->pairs * sizeof(int64_t));
+    plan->member_bytes = weights_round((size_t)plan->boxes * sizeof(int64_t));
+    op_set_out(step, 0, PERCEPT_INT64, 2, dims);
+    step->out[0]->dynamic = true;
+    step->scratch_bytes = plan->counts_bytes + plan->member_bytes * (size_t)members;
+    step->state = plan;
+    return true;
+}
+
+/* ---- NonMaxSuppression: run ------------------------------------------------------------------ */
+
+struct box {
+    float top, left, bottom, right;
+};
+
+static struct box read_box(const float *at, bool center)
+{
+    if (center)
+        return (struct box){.top = at[1] - at[3] / 2,
+                            .left = at[0] - at[2] / 2,
+                            .bottom = at[1] + at[3] / 2,
+                            .right = at[0] + at[2] / 2};
+    return (struct box){.top = fminf(at[0], at[2]),
+                        .left = fminf(at[1], at[3]),
+                        .bottom = fmaxf(at[0], at[2]),
+                        .right = fmaxf(at[1], at[3])};
+}
+
+static bool overlap(const struct box *a, const struct box *b, float threshold)
+{
+    const float height = fminf(a->bottom, b->bottom) - fmaxf(a->top, b->top);
+    const float width = fminf(a->right, b->right) - fmaxf(a->left, b->left);
+    const float area_a = (a->bottom - a->top) * (a->right - a->left);
+    const float area_b = (b->bottom - b->top) * (b->right - b->left);
+    if (!(height > 0 && width > 0 && area_a > 0 && area_b > 0))
+        return false;
+    const float both = height * width;
+    return both / (area_a + area_b - both) > threshold;
+}
+
+static bool better(const float *scores, int64_t a, int64_t b)
+{
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+}
+
+/* The best one stands first. */
+static void sink(const float *scores, int64_t *heap, int64_t n, int64_t at)
+{
+    for (int64_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
+        if (child + 1 < n && better(scores, heap[child + 1], heap[child]))
+            child++;
+        if (!better(scores, heap[child], heap[at]))
+            return;
+        const int64_t moved = heap[at];
+        heap[at] = heap[child];
+        heap[child] = moved;
+        at = child;
+    }
+}
+
+static int64_t make_heap(const struct step *step, const float *scores, int64_t *heap)
+{
+    const struct nms_plan *plan = step->state;
+    const struct tensor *threshold = optional(step, 4);
+    int64_t n = 0;
+    for (int64_t i = 0; i < plan->boxes; i++) {
+        if (threshold ? scores[i] > *(const float *)threshold->data : !isnan(scores[i]))
+            heap[n++] = i;
+    }
+    for (int64_t i = n / 2; i-- > 0;)
+        sink(scores, heap, n, i);
+    return n;
+}
+
+/* One class of one item: rows (item, class, box) from `rows` on; how many. */
+static int64_t select_boxes(const struct step *step, int64_t pair, int64_t most, int64_t *heap,
+                            int64_t *rows)
+{
+    const struct nms *nms = step->priv;
+    const struct nms_plan *plan = step->state;
+    const struct tensor *iou = optional(step, 3);
+    const float threshold = iou ? *(const float *)iou->data : 0;
+    const int64_t item = pair / plan->classes;
+    const float *scores = (const float *)step->in[1]->data + pair * plan->boxes;
+    const float *boxes = (const float *)step->in[0]->data + item * plan->boxes * 4;
+    int64_t n = make_heap(step, scores, heap), found = 0;
+    while (n > 0 && found < most) {
+        const int64_t candidate = heap[0];
+        heap[0] = heap[--n];
+        sink(scores, heap, n, 0);
+        const struct box box = read_box(boxes + 4 * candidate, nms->center);
+        bool fresh = true;
+        for (int64_t i = 0; fresh && i < found; i++) {
+            const struct box other = read_box(boxes + 4 * rows[3 * i + 2], nms->center);
+            fresh = !overlap(&box, &other, threshold);
+        }
+        if (!fresh)
+            continue;
+        rows[3 * found] = item;
+        rows[3 * found + 1] = pair % plan->classes;
+        rows[3 * found++ + 2] = candidate;
+    }
+    return found;
+}
+
+static void nms_pairs(void *arg, int64_t from, int64_t to, int member)
+{
+    const struct step *step = arg;
+    const struct nms_plan *plan = step->state;
+    const int64_t asked = nms_most(step, plan->boxes); /* known by now */
+    const int64_t most = asked < plan->most ? asked : plan->most;
+    char *heaps = (char *)step->scratch + plan->counts_bytes;
+    int64_t *counts = step->scratch;
+    int64_t *heap = (int64_t *)(void *)(heaps + plan->member_bytes * (size_t)member);
+    for (int64_t pair = from; pair < to; pair++)
+        counts[pair] = select_boxes(step, pair, most, heap,
+                                    (int64_t *)step->out[0]->data + pair * plan->most * 3);
+}
+
+static bool nms_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct nms_plan *plan = step->state;
+    int64_t *y = step->out[0]->data, found = 0;
+    const bool any = plan->pairs > 0 && plan->most > 0;
+    if (any)
+        team_split(env->team, plan->pairs, 1, nms_pairs, step);
+    for (int64_t pair = 0; any && pair < plan->pairs; pair++) {
+        const int64_t n = ((const int64_t *)step->scratch)[pair];
+        memmove(y + 3 * found, y + 3 * pair * plan->most, (size_t)n * 3 * sizeof *y);
+        found += n;
+    }
+    step->out[0]->dims[0] = found;
+    return true;
+}
+
+const struct op_rule op_non_max_suppression = {
+    .check = nms_check, .shape = nms_shape, .run = nms_run, .flags = OP_DATA_DIMS};
+
+/* ---- RoiAlign: check and shape --------------------------------------------------------------- */
+
+struct roi {
+    bool maximum, half_pixel;
+    int64_t out[2], ratio;
+    float scale;
+};
+
+/* A position along one axis: two neighbours and their weights. */
+struct roi_sample {
+    int64_t low, high;
+    float low_weight, high_weight;
+};
+
+struct roi_plan {
+    int64_t most[2]; /* samples inside the picture, per cell, along y and x */
+    size_t member_bytes;
+};
+
+static bool roi_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    static const char *const modes[] = {"avg", "max", NULL};
+    static const char *const coordinates[] = {"output_half_pixel", "half_pixel", NULL};
+    const int64_t most = (int64_t)1 << 20;
+    int mode, coordinate;
+    struct roi *roi = arena_alloc(ctx->arena, sizeof *roi);
+    if (!roi)
+        return err_memory(err, "a node", sizeof *roi);
+    ctx->node->priv = roi;
+    if (!op_arity(ctx, 3, 3, 1, err) || !attr_choice(ctx, "mode", 0, modes, &mode, err) ||
+        !attr_choice(ctx, "coordinate_transformation_mode", ctx->node->opset >= 16, coordinates,
+                     &coordinate, err) ||
+        !attr_int_in(ctx, "output_height", 1, 1, most, &roi->out[0], err) ||
+        !attr_int_in(ctx, "output_width", 1, 1, most, &roi->out[1], err) ||
+        !attr_int_in(ctx, "sampling_ratio", 0, 0, 1024, &roi->ratio, err) ||
+        !attr_float(ctx, "spatial_scale", 1, &roi->scale, err))
+        return false;
+    roi->maximum = mode == 1;
+    roi->half_pixel = coordinate == 1;
+    return true;
+}
+
+static bool roi_inputs(const struct step *step, struct percept_err *err)
+{
+    const struct tensor *x = step->in[0], *regions = step->in[1], *items = step->in[2];
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
+        !op_want_dtype(step, 1, PERCEPT_FLOAT, err) || !op_want_dtype(step, 2, PERCEPT_INT64, err))
+        return false;
+    if (x->rank != 4 || regions->rank != 2 || regions->dims[1] != 4 || items->rank != 1 ||
+        items->dims[0] != regions->dims[0])
+        return err_set(err, ERR_INVALID,
+                       OP_AT "a picture [items,channels,height,width], regions [n,4] and batch "
+                             "indices [n] would work",
+                       OP_NODE(step->node));
+    return true;
+}
+
+static bool roi_shape(struct step *step, struct percept_err *err)
+{
+    const struct roi *roi = step->priv;
+    const struct tensor *x = step->in[0];
+    struct roi_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a node's plan", sizeof *plan);
+    if (!roi_inputs(step, err))
+        return false;
+    const int64_t dims[] = {step->in[1]->dims[0], x->dims[1], roi->out[0], roi->out[1]};
+    int64_t count;
+    if (!tensor_count(4, dims, &count) || x->dims[2] > INT32_MAX || x->dims[3] > INT32_MAX)
+        return err_set(err, ERR_INVALID, OP_AT "the output or the picture is too large",
+                       OP_NODE(step->node));
+    if (count > 0 && x->dims[2] * x->dims[3] == 0)
+        return err_set(err, ERR_INVALID, OP_AT "the picture is empty", OP_NODE(step->node));
+    for (int i = 0; i < 2; i++) /* free ratio: samples lie more than half a pixel apart */
+        plan->most[i] = roi->ratio ? roi->ratio : 2 * x->dims[2 + i] + 8;
+    plan->member_bytes =
+        weights_round((size_t)(plan->most[0] + plan->most[1]) * sizeof(struct roi_sample));
+    op_set_out(step, 0, PERCEPT_FLOAT, 4, dims);
+    step->scratch_bytes = plan->member_bytes * (size_t)(step->members > 0 ? step->members : 1);
+    step->state = plan;
+    return true;
+}
+
+/* ---- RoiAlign: run --------------------------------------------------------------------------- */
+
+/* One axis of a region, in pixels of the picture. */
+struct roi_axis {
+    float start, cell;
+    double samples; /* per cell; not above 0: none */
+};
+
+static struct roi_axis region_axis(const struct roi *roi, float from, float to, int64_t cells)
+{
+    const float offset = roi->half_pixel ? 0.5f : 0;
+    const float start = from * roi->scale - offset;
+    float size = to * roi->scale - offset - start;
+    if (!roi->half_pixel && size < 1)
+        size = 1;
+    const float cell = size / (float)cells;
+    double samples = roi->ratio ? (double)roi->ratio : (double)ceilf(cell);
+    if (!isfinite(start) || !isfinite(size))
+        samples = 0;
+    return (struct roi_axis){.start = start, .cell = cell, .samples = samples};
+}
+
+static bool sample_at(float at, int64_t n, struct roi_sample *sample)
+{
+    if (!(at >= -1 && at <= (float)n))
+        return false;
+    at = fmaxf(at, 0);
+    int64_t low = (int64_t)at;
+    if (low >= n - 1) {
+        low = n - 1;
+        at = (float)low;
+    }
+    sample->low = low;
+    sample->high = low < n - 1 ? low + 1 : low;
+    sample->high_weight = at - (float)low;
+    sample->low_weight = 1 - sample->high_weight;
+    return true;
+}
+
+/* The samples of one cell that lie in the picture. */
+static int64_t cell_samples(const struct roi_axis *axis, int64_t cell, int64_t n, int64_t most,
+                            struct roi_sample *samples)
+{
+    if (!(axis->samples > 0))
+        return 0;
+    const float start = axis->start + (float)cell * axis->cell;
+    const double step = (double)axis->cell / axis->samples;
+    double first = 0, last = axis->samples - 1;
+    if (axis->samples > 1024 && step > 0) { /* skip what is surely outside */
+        first = fmax(first, ceil((-1 - (double)start) / step - 0.5) - 1);
+        last = fmin(last, floor(((double)n - (double)start) / step - 0.5) + 1);
+    }
+    const double visits = fmin(last - first + 1, 2 * (double)n + 1024);
+    int64_t found = 0;
+    for (int64_t i = 0; (double)i < visits && found < most; i++) {
+        const float k = (float)(first + (double)i) + 0.5f;
+        found += sample_at(start + k * axis->cell / (float)axis->samples, n, &samples[found]);
+    }
+    return found;
+}
+
+static float average_cell(const float *map, int64_t width, const struct roi_sample *y, int64_t n_y,
+                          const struct roi_sample *x, int64_t n_x, double samples)
+{
+    float sum = 0;
+    for (int64_t i = 0; i < n_y; i++) {
+        const float *low = map + y[i].low * width, *high = map + y[i].high * width;
+        for (int64_t j = 0; j < n_x; j++)
+            sum += y[i].low_weight *
+                       (x[j].low_weight * low[x[j].low] + x[j].high_weight * low[x[j].high]) +
+                   y[i].high_weight *
+                       (x[j].low_weight * high[x[j].low] + x[j].high_weight * high[x[j].high]);
+    }
+    return sum / (float)fmax(samples, 1);
+}
+
+/* Samples outside count as zero. */
+static float maximum_cell(const float *map, int64_t width, const struct roi_sample *y, int64_t n_y,
+                          const struct roi_sample *x, int64_t n_x, double samples)
+{
+    float best = (double)n_y * (double)n_x < samples || samples <= 0 ? 0 : -INFINITY;
+    for (int64_t i = 0; i < n_y; i++) {
+        const float *low = map + y[i].low * width, *high = map + y[i].high * width;
+        for (int64_t j = 0; j < n_x; j++) {
+            best = fmaxf(best, y[i].low_weight * x[j].low_weight * low[x[j].low]);
+            best = fmaxf(best, y[i].low_weight * x[j].high_weight * low[x[j].high]);
+            best = fmaxf(best, y[i].high_weight * x[j].low_weight * high[x[j].low]);
+            best = fmaxf(best, y[i].high_weight * x[j].high_weight * high[x[j].high]);
+        }
+    }
+    return best;
+}
+
+static void roi_cells(void *arg, int64_t from, int64_t to, int member)
+{
+    const struct step *step = arg;
+    const struct roi *roi = step->priv;
+    const struct roi_plan *plan = step->state;
+    const struct tensor *x = step->in[0];
+    const int64_t channels = x->dims[1], height = x->dims[2], width = x->dims[3];
+    const int64_t cells = roi->out[0] * roi->out[1];
+    struct roi_sample *ys =
+        (struct roi_sample *)(void *)((char *)step->scratch + plan->member_bytes * (size_t)member);
+    struct roi_sample *xs = ys + plan->most[0];
+    for (int64_t at = from; at < to; at++) {
+        const int64_t region = at / cells, cell = at % cells;
+        const float *edges = (const float *)step->in[1]->data + region * 4;
+        const int64_t item = ((const int64_t *)step->in[2]->data)[region];
+        const struct roi_axis down = region_axis(roi, edges[1], edges[3], roi->out[0]);
+        const struct roi_axis across = region_axis(roi, edges[0], edges[2], roi->out[1]);
+        const int64_t n_y = cell_samples(&down, cell / roi->out[1], height, plan->most[0], ys);
+        const int64_t n_x = cell_samples(&across, cell % roi->out[1], width, plan->most[1], xs);
+        const double samples = fmax(down.samples, 0) * fmax(across.samples, 0);
+        const float *map = (const float *)x->data + item * channels * height * width;
+        float *y = (float *)step->out[0]->data + region * channels * cells + cell;
+        for (int64_t c = 0; c < channels; c++, map += height * width, y += cells)
+            *y = roi->maximum ? maximum_cell(map, width, ys, n_y, xs, n_x, samples)
+                              : average_cell(map, width, ys, n_y, xs, n_x, samples);
+    }
+}
+
+static bool roi_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    const struct roi *roi = step->priv;
+    const int64_t n = step->in[1]->dims[0], items = step->in[0]->dims[0];
+    const int64_t *item = step->in[2]->data;
+    for (int64_t i = 0; i < n; i++) {
+        if (item[i] < 0 || item[i] >= items)
+            return err_set(err, ERR_DATA, OP_AT "batch index %lld of region %lld is outside [0, %lld)",
+                           OP_NODE(step->node), (long long)item[i], (long long)i,
+                           (long long)items);
+    }
+    if (tensor_elements(step->out[0]) > 0)
+        team_split(env->team, n * roi->out[0] * roi->out[1], 1, roi_cells, step);
+    return true;
+}
+
+const struct op_rule op_roi_align = {.check = roi_check, .shape = roi_shape, .run = roi_run};

@@ -1,0 +1,648 @@
+/*
+ * quant_matmul.c - products of 8-bit matrices: MatMulInteger, QLinearMatMul, and of com.microsoft QGemm,
+ * DynamicQuantizeMatMul and MatMulIntegerToFloat.
+ *
+ * They differ in which input is what (struct slots) and in what becomes of a sum:
+ *
+ *     int32      the sum itself                                     MatMulInteger
+ *     8 bits     saturate(round(sum factor[n]) + zero)              QLinearMatMul, QGemm
+ *     float      sum factor[n] (+ bias[n])                          the others, QGemm without y_scale
+ *
+ * with factor[n] = alpha a_scale b_scale[n] / y_scale, in float32 and in this order, as ONNX Runtime has
+ * it. Sums are exact modulo 2^32.
+ *
+ * The left side is widened to int16 in scratch, its zero point subtracted, so only the right side's
+ * is left over:  sum a (b - z) = sum a b - z sum a.  A constant right side is packed when the model is
+ * opened; otherwise it is packed into scratch at every run. Scales and zero points are small and read
+ * at every run, constant or not. One per tensor, per row (left side), per column (right side), or
+ * both for each matrix of a stack.
+ *
+ * DynamicQuantizeMatMul fits one scale to the whole left side, a batch of strangers included: that is
+ * its meaning. Work is split as in matmul.c: by columns when there are few rows. Thread: loader, then
+ * the session's holder with its team.
+ */
+#include "op/attr.h"
+#include "op/quant.h"
+#include "op/walk.h"
+#include "op/weights.h"
+
+enum {
+    PRODUCT_MANY_ROWS = 48, /* from which on work is split by rows */
+    PRODUCT_ROWS = 24,      /* of one piece */
+    PRODUCT_COLUMNS = 256   /* of one tile: a multiple of every row's dot_step */
+};
+
+enum product_kind {
+    PRODUCT_INTEGER,
+    PRODUCT_QLINEAR,
+    PRODUCT_QGEMM,
+    PRODUCT_DYNAMIC,
+    PRODUCT_TO_FLOAT,
+    PRODUCT_COUNT
+};
+
+/* Which input is what; -1: no such input. */
+struct slots {
+    int least, most; /* inputs */
+    int a, a_scale, a_zero, b, b_scale, b_zero, c, bias, y_scale, y_zero;
+};
+
+static const struct slots slots_of[PRODUCT_COUNT] = {
+    [PRODUCT_INTEGER] = {2, 4, 0, -1, 2, 1, -1, 3, -1, -1, -1, -1},
+    [PRODUCT_QLINEAR] = {8, 8, 0, 1, 2, 3, 4, 5, -1, -1, 6, 7},
+    [PRODUCT_QGEMM] = {6, 9, 0, 1, 2, 3, 4, 5, 6, -1, 7, 8},
+    [PRODUCT_DYNAMIC] = {3, 5, 0, -1, -1, 1, 2, 3, -1, 4, -1, -1},
+    [PRODUCT_TO_FLOAT] = {4, 7, 0, 2, 4, 1, 3, 5, -1, 6, -1, -1},
+};
+
+struct product {
+    enum product_kind kind;
+    const struct slots *slots;
+    bool trans_a, trans_b;
+    float alpha;
+    bool packed; /* the right side lives in the packed bytes */
+};
+
+struct product_plan {
+    int64_t m, n, k, lda;
+    int64_t m_each;          /* rows of one matrix of the left side */
+    int64_t batch, matrices; /* products; matrices of the right side */
+    const int64_t *items;    /* [batch][2] matrix on the left, on the right, or NULL */
+    int64_t rows;            /* of the whole left side */
+    int64_t sets;            /* of parameters of columns: 1 or matrices */
+    int64_t c_row, c_column; /* C: elements from row to row, column to column */
+    bool a_signed, b_signed, lay, by_rows;
+    int64_t pieces; /* of one product */
+    size_t a8_at, sums_at, factor_at, zero_at, c_at, blob_at, tiles_at; /* in scratch */
+};
+
+/* ---- check and pack -------------------------------------------------------------------------- */
+
+static bool product_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct product *product = arena_alloc(ctx->arena, sizeof *product);
+    if (!product)
+        return err_memory(err, "a matrix product", sizeof *product);
+    const enum product_kind kind = (enum product_kind)ctx->node->op->rule->variant;
+    *product = (struct product){.kind = kind, .slots = &slots_of[kind], .alpha = 1};
+    ctx->node->priv = product;
+    if (!op_arity(ctx, product->slots->least, product->slots->most, 1, err))
+        return false;
+    if (kind == PRODUCT_QGEMM && (!attr_bool(ctx, "transA", false, &product->trans_a, err) ||
+                                  !attr_bool(ctx, "transB", false, &product->trans_b, err) ||
+                                  !attr_float(ctx, "alpha", 1, &product->alpha, err)))
+        return false;
+    int64_t count;
+    const struct tensor *b = weights_view(ctx, product->slots->b);
+    if (!b || !quant_is_8bit(b->dtype) || b->rank < (kind == PRODUCT_QGEMM ? 2 : 1) ||
+        !tensor_count(b->rank, b->dims, &count) || count == 0)
+        return true; /* shape says what is wrong */
+    product->packed = true;
+    ctx->packed_inputs |= 1U << product->slots->b;
+    return true;
+}
+
+/* Rows, columns and number of the right side's matrices. */
+static void right_side(const struct product *product, const struct tensor *b, int64_t *k, int64_t *n,
+                       int64_t *matrices)
+{
+    const bool vector = b->rank == 1;
+    *k = vector ? b->dims[0] : b->dims[b->rank - (product->trans_b ? 1 : 2)];
+    *n = vector ? 1 : b->dims[b->rank - (product->trans_b ? 2 : 1)];
+    *matrices = vector ? 1 : tensor_span(b, 0, b->rank - 2);
+}
+
+static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
+{
+    return weights_round(kernels->dot_pack_bytes(k, n));
+}
+
+static size_t product_pack_bytes(const struct node_ctx *ctx)
+{
+    const struct product *product = ctx->node->priv;
+    int64_t k, n, matrices;
+    if (!product->packed)
+        return 0;
+    right_side(product, weights_view(ctx, product->slots->b), &k, &n, &matrices);
+    return matrix_bytes(ctx->kernels, k, n) * (size_t)matrices;
+}
+
+static void product_lay(const struct product *product, const struct kernels *kernels,
+                        const struct tensor *b, char *to)
+{
+    int64_t k, n, matrices;
+    right_side(product, b, &k, &n, &matrices);
+    const size_t each = matrix_bytes(kernels, k, n);
+    for (int64_t i = 0; i < matrices; i++)
+        kernels->dot_pack(to + each * (size_t)i, (const uint8_t *)b->data + i * k * n, k, n,
+                          product->trans_b ? 1 : n, product->trans_b ? k : 1,
+                          b->dtype == PERCEPT_INT8);
+}
+
+static void product_pack(const struct node_ctx *ctx, void *packed)
+{
+    const struct product *product = ctx->node->priv;
+    if (product->packed)
+        product_lay(product, ctx->kernels, weights_view(ctx, product->slots->b), packed);
+}
+
+/* ---- shape ----------------------------------------------------------------------------------- */
+
+static bool inner_fits(const struct step *step, int64_t left, int64_t right,
+                       struct percept_err *err)
+{
+    const struct slots *slots = ((const struct product *)step->priv)->slots;
+    const struct tensor *a = step->in[slots->a], *b = step->in[slots->b];
+    char one[128], other[128];
+    if (left == right)
+        return true;
+    return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s: the inner dimensions must be equal",
+                   OP_NODE(step->node), tensor_shape_text(a->rank, a->dims, one, sizeof one),
+                   tensor_shape_text(b->rank, b->dims, other, sizeof other));
+}
+
+/* A stack's axes in row-major order, as indices of the matrices on either side. */
+static bool shape_stack(struct step *step, struct product_plan *plan, const struct tensor *a,
+                        const struct tensor *b, const struct tensor *lead, struct percept_err *err)
+{
+    int64_t *items = arena_array(step->arena, (size_t)plan->batch + 1, 2 * sizeof *items);
+    if (!items)
+        return err_memory(err, "a product's list of matrices", (size_t)plan->batch * 16);
+    const struct tensor *sides[] = {a, b};
+    for (int side = 0; side < 2; side++) {
+        for (int64_t i = 0; i < plan->batch; i++) {
+            int64_t left = i, each = 1, at = 0;
+            for (int d = lead->rank - 1, own = sides[side]->rank - 1; own >= 0; d--, own--) {
+                const int64_t dim = sides[side]->dims[own];
+                at += dim > 1 ? left % lead->dims[d] * each : 0;
+                left /= lead->dims[d];
+                each *= dim;
+            }
+            items[2 * i + side] = at;
+        }
+    }
+    plan->items = items;
+    return true;
+}
+
+static bool shape_matmul(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
+                         struct percept_err *err)
+{
+    const struct slots *slots = ((const struct product *)step->priv)->slots;
+    const struct tensor *a = step->in[slots->a], *b = step->in[slots->b];
+    if (a->rank < 1 || b->rank < 1)
+        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work",
+                       OP_NODE(step->node), RANK_MAX);
+    struct tensor a_lead = {.rank = a->rank > 2 ? a->rank - 2 : 0};
+    struct tensor b_lead = {.rank = b->rank > 2 ? b->rank - 2 : 0};
+    struct tensor lead = {0};
+    tensor_set_dims(&a_lead, a_lead.rank, a->dims);
+    tensor_set_dims(&b_lead, b_lead.rank, b->dims);
+    plan->m_each = a->rank > 1 ? a->dims[a->rank - 2] : 1;
+    plan->k = a->dims[a->rank - 1];
+    right_side(step->priv, b, &(int64_t){0}, &plan->n, &plan->matrices);
+    if (!inner_fits(step, plan->k, b->dims[b->rank > 1 ? b->rank - 2 : 0], err))
+        return false;
+    if (!tensor_broadcast(&a_lead, &b_lead, &lead.rank, lead.dims, err))
+        return err_prefix(err, OP_AT, OP_NODE(step->node));
+    *rank = lead.rank;
+    for (int i = 0; i < lead.rank; i++)
+        dims[i] = lead.dims[i];
+    if (a->rank > 1)
+        dims[(*rank)++] = plan->m_each;
+    if (b->rank > 1)
+        dims[(*rank)++] = plan->n;
+    plan->rows = tensor_elements(&a_lead) * plan->m_each;
+    plan->m = plan->matrices == 1 ? plan->rows : plan->m_each;
+    plan->batch = plan->matrices == 1 ? 1 : tensor_elements(&lead);
+    return plan->matrices == 1 || shape_stack(step, plan, &a_lead, &b_lead, &lead, err);
+}
+
+static bool shape_c(const struct step *step, struct product_plan *plan, struct percept_err *err)
+{
+    const struct tensor *c = quant_in(step, ((const struct product *)step->priv)->slots->c);
+    if (!c)
+        return true;
+    const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
+    const int64_t rows = c->rank > 1 ? c->dims[c->rank - 2] : 1;
+    if (c->dtype != PERCEPT_INT32)
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "C is %s; int32 works", OP_NODE(step->node),
+                       tensor_dtype_name(c->dtype));
+    if (c->rank > 2 || (columns != plan->n && columns != 1) || (rows != plan->m && rows != 1))
+        return err_set(err, ERR_INVALID, OP_AT "C does not broadcast to [%lld,%lld]",
+                       OP_NODE(step->node), (long long)plan->m, (long long)plan->n);
+    plan->c_column = columns == 1 ? 0 : 1;
+    plan->c_row = rows == 1 ? 0 : columns;
+    return true;
+}
+
+static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
+                       struct percept_err *err)
+{
+    const struct product *product = step->priv;
+    const struct tensor *a = step->in[product->slots->a], *b = step->in[product->slots->b];
+    int64_t right_k;
+    if (a->rank != 2 || b->rank != 2)
+        return err_set(err, ERR_INVALID, OP_AT "sides of rank %d and %d; 2 and 2 work",
+                       OP_NODE(step->node), a->rank, b->rank);
+    right_side(product, b, &right_k, &plan->n, &plan->matrices);
+    plan->m = plan->m_each = plan->rows = a->dims[product->trans_a ? 1 : 0];
+    plan->k = a->dims[product->trans_a ? 0 : 1];
+    plan->batch = 1;
+    *rank = 2;
+    dims[0] = plan->m;
+    dims[1] = plan->n;
+    return inner_fits(step, plan->k, right_k, err) && shape_c(step, plan, err);
+}
+
+/* Elements of a parameter: one, one per row or column, or that for each matrix. */
+static bool count_fits(const struct step *step, int slot, int64_t each, int64_t all,
+                       struct percept_err *err)
+{
+    const struct tensor *t = quant_in(step, slot);
+    const int64_t n = t ? tensor_elements(t) : 1;
+    if (n == 1 || n == each || n == all)
+        return true;
+    return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; 1, %lld or %lld work",
+                   OP_NODE(step->node), slot, (long long)n, (long long)each, (long long)all);
+}
+
+static bool float_input(const struct step *step, int slot, struct percept_err *err)
+{
+    return !quant_in(step, slot) || op_want_dtype(step, slot, PERCEPT_FLOAT, err);
+}
+
+static bool shape_parameters(const struct step *step, struct product_plan *plan,
+                             struct percept_err *err)
+{
+    const struct slots *s = ((const struct product *)step->priv)->slots;
+    const int64_t all = plan->n * plan->matrices;
+    const struct tensor *bias = quant_in(step, s->bias);
+    if (!float_input(step, s->a_scale, err) || !float_input(step, s->b_scale, err) ||
+        !float_input(step, s->bias, err) ||
+        (quant_in(step, s->a_zero) &&
+         !op_want_dtype(step, s->a_zero, step->in[s->a]->dtype, err)) ||
+        (quant_in(step, s->b_zero) &&
+         !op_want_dtype(step, s->b_zero, step->in[s->b]->dtype, err)) ||
+        !count_fits(step, s->a_scale, plan->m_each, plan->rows, err) ||
+        !count_fits(step, s->a_zero, plan->m_each, plan->rows, err) ||
+        !count_fits(step, s->b_scale, plan->n, all, err) ||
+        !count_fits(step, s->b_zero, plan->n, all, err))
+        return false;
+    if (bias && (bias->rank != 1 || bias->dims[0] != plan->n))
+        return err_set(err, ERR_INVALID, OP_AT "the bias must be float32 [%lld]",
+                       OP_NODE(step->node), (long long)plan->n);
+    const struct tensor *scale = quant_in(step, s->b_scale), *zero = quant_in(step, s->b_zero);
+    const bool stacked = (scale && tensor_elements(scale) > plan->n) ||
+                         (zero && tensor_elements(zero) > plan->n);
+    plan->sets = stacked ? plan->matrices : 1;
+    return true;
+}
+
+static bool shape_dtypes(const struct step *step, enum percept_dtype *out, struct percept_err *err)
+{
+    const struct product *product = step->priv;
+    const struct slots *s = product->slots;
+    const struct tensor *zero = quant_in(step, s->y_zero);
+    if (product->kind == PRODUCT_DYNAMIC ? !op_want_dtype(step, s->a, PERCEPT_FLOAT, err)
+                                         : !quant_want_8bit(step, s->a, err))
+        return false;
+    if (!quant_want_8bit(step, s->b, err))
+        return false;
+    *out = product->kind == PRODUCT_INTEGER ? PERCEPT_INT32 : PERCEPT_FLOAT;
+    if (!quant_in(step, s->y_scale))
+        return true;
+    if (zero && !quant_want_8bit(step, s->y_zero, err))
+        return false;
+    *out = zero ? zero->dtype : step->in[s->a]->dtype;
+    return quant_want_parameters(step, s->y_scale, s->y_zero, *out, 0, err);
+}
+
+static size_t take(size_t *at, size_t n_bytes)
+{
+    const size_t here = *at;
+    *at += weights_round(n_bytes);
+    return here;
+}
+
+/* Floats, int32 sums and bias of a tile. */
+static size_t tile_bytes(void)
+{
+    return (PRODUCT_MANY_ROWS + 2) * PRODUCT_COLUMNS * sizeof(int32_t);
+}
+
+static void shape_work(struct step *step, struct product_plan *plan)
+{
+    const struct product *product = step->priv;
+    const size_t columns = (size_t)(plan->sets * plan->n) * sizeof(float);
+    size_t at = 0;
+    plan->lda = (plan->k + 1) / 2 * 2;
+    plan->a_signed = step->in[product->slots->a]->dtype == PERCEPT_INT8;
+    plan->b_signed = step->in[product->slots->b]->dtype == PERCEPT_INT8;
+    plan->lay = !product->packed || !step->packed;
+    plan->by_rows = plan->m >= PRODUCT_MANY_ROWS;
+    const int64_t each = plan->by_rows ? PRODUCT_ROWS : step->kernels->dot_step;
+    plan->pieces = ((plan->by_rows ? plan->m : plan->n) + each - 1) / each;
+    take(&at, (size_t)(plan->rows * plan->lda) * sizeof(int16_t));
+    plan->a8_at = take(&at, product->kind == PRODUCT_DYNAMIC ? (size_t)(plan->rows * plan->k) : 0);
+    plan->sums_at = take(&at, (size_t)plan->rows * sizeof(int32_t));
+    plan->factor_at = take(&at, columns);
+    plan->zero_at = take(&at, columns);
+    plan->c_at = take(&at, (size_t)plan->n * sizeof(int32_t));
+    plan->blob_at = take(&at, plan->lay ? matrix_bytes(step->kernels, plan->k, plan->n) *
+                                              (size_t)plan->matrices
+                                        : 0);
+    plan->tiles_at = take(&at, tile_bytes() * (size_t)(step->members > 0 ? step->members : 1));
+    step->scratch_bytes = at;
+    step->algorithm = plan->lay ? "laid" : "packed";
+    step->flops = 2.0 * (double)plan->batch * (double)plan->m * (double)plan->n * (double)plan->k;
+}
+
+static bool product_shape(struct step *step, struct percept_err *err)
+{
+    const struct product *product = step->priv;
+    struct product_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a matrix product's plan", sizeof *plan);
+    *plan = (struct product_plan){0};
+    enum percept_dtype out;
+    int rank;
+    int64_t dims[2 * RANK_MAX], count;
+    if (!shape_dtypes(step, &out, err) ||
+        !(product->kind == PRODUCT_QGEMM ? shape_gemm(step, plan, &rank, dims, err)
+                                         : shape_matmul(step, plan, &rank, dims, err)) ||
+        !shape_parameters(step, plan, err))
+        return false;
+    if (!tensor_count(rank, dims, &count))
+        return err_set(err, ERR_INVALID, OP_AT "the product has more elements than can be counted",
+                       OP_NODE(step->node));
+    op_set_out(step, 0, out, rank, dims);
+    shape_work(step, plan);
+    step->state = plan;
+    return true;
+}
+
+/* ---- run ------------------------------------------------------------------------------------- */
+
+struct product_work {
+    const struct step *step;
+    const struct product *product;
+    const struct product_plan *plan;
+    const uint8_t *a8;
+    bool a_signed;
+    float a_scale;      /* of DynamicQuantizeMatMul */
+    int32_t a_zero;     /* the same */
+    int16_t *a;         /* [rows][lda] */
+    int32_t *sums;      /* [rows] of a */
+    float *factor;      /* [sets][n] */
+    int32_t *zero;      /* [sets][n] of the right side as it is packed */
+    int32_t *c;         /* [n] C where it is the same for all rows */
+    const char *packed;
+    bool zeros, scaled_rows, c_rows; /* any zero is not 0; a_scale, C differ by row */
+};
+
+/* A parameter of the left side for row `row` of all. */
+static int64_t row_index(const struct product_plan *plan, const struct tensor *t, int64_t row)
+{
+    const int64_t n = tensor_elements(t);
+    return n == 1 ? 0 : n == plan->m_each ? row % plan->m_each : row;
+}
+
+static int64_t column_index(const struct product_plan *plan, const struct tensor *t, int64_t column)
+{
+    const int64_t n = tensor_elements(t);
+    return n == 1 ? 0 : n == plan->n ? column % plan->n : column;
+}
+
+static int32_t row_zero(const struct product_work *work, int64_t row)
+{
+    const struct tensor *zero = quant_in(work->step, work->product->slots->a_zero);
+    if (work->product->kind == PRODUCT_DYNAMIC)
+        return work->a_zero;
+    return zero ? quant_zero(zero, row_index(work->plan, zero, row)) : 0;
+}
+
+static void widen_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct product_work *work = arg;
+    const struct product_plan *plan = work->plan;
+    for (int64_t row = from; row < to; row++) {
+        const int32_t zero = row_zero(work, row);
+        int16_t *a = work->a + row * plan->lda;
+        if (plan->lda > plan->k)
+            a[plan->k] = 0;
+        if (!work->product->trans_a) {
+            work->sums[row] = work->step->kernels->widen(a, work->a8 + row * plan->k,
+                                                         work->a_signed, zero, plan->k);
+            continue;
+        }
+        uint32_t sum = 0;
+        for (int64_t i = 0; i < plan->k; i++) {
+            a[i] = (int16_t)(quant_value(work->a8[i * plan->m + row], work->a_signed) - zero);
+            sum += (uint32_t)a[i];
+        }
+        work->sums[row] = (int32_t)sum;
+    }
+}
+
+static float left_scale(const struct product_work *work, int64_t row)
+{
+    const struct tensor *scale = quant_in(work->step, work->product->slots->a_scale);
+    if (work->product->kind == PRODUCT_DYNAMIC)
+        return work->a_scale;
+    return scale ? quant_scale(scale, row_index(work->plan, scale, row)) : 1;
+}
+
+/* Factors of columns [from, from + n) of all sets, for one row. */
+static void make_factors(const struct product_work *work, int64_t row, int64_t from, int64_t n,
+                         float *factor)
+{
+    const struct slots *slots = work->product->slots;
+    const struct tensor *b_scale = quant_in(work->step, slots->b_scale);
+    const struct tensor *y_scale = quant_in(work->step, slots->y_scale);
+    const float left = work->product->alpha * left_scale(work, row);
+    for (int64_t i = 0; i < n; i++) {
+        float value = left;
+        if (b_scale)
+            value *= quant_scale(b_scale, column_index(work->plan, b_scale, from + i));
+        factor[i] = y_scale ? value / quant_scale(y_scale, 0) : value;
+    }
+}
+
+static void make_columns(struct product_work *work)
+{
+    const struct product_plan *plan = work->plan;
+    const struct slots *slots = work->product->slots;
+    const struct tensor *a_scale = quant_in(work->step, slots->a_scale);
+    const struct tensor *zero = quant_in(work->step, slots->b_zero);
+    const struct tensor *c = quant_in(work->step, slots->c);
+    for (int64_t i = 0; i < plan->sets * plan->n; i++) {
+        const int32_t own = zero ? quant_zero(zero, column_index(plan, zero, i)) : 0;
+        work->zero[i] = own - (plan->b_signed ? 0 : 128);
+        work->zeros = work->zeros || work->zero[i] != 0;
+    }
+    work->scaled_rows = a_scale && tensor_elements(a_scale) > 1;
+    work->c_rows = c && plan->c_row > 0;
+    if (!work->scaled_rows)
+        make_factors(work, 0, 0, plan->sets * plan->n, work->factor);
+    for (int64_t i = 0; i < plan->n; i++)
+        work->c[i] = c && !work->c_rows ? ((const int32_t *)c->data)[i * plan->c_column] : 0;
+}
+
+/* What is added to a row's sums: C, and the zero points of the right side. */
+static const int32_t *row_addend(const struct product_work *work, int64_t row, int64_t set,
+                                 int64_t from, int64_t n, int32_t *buffer)
+{
+    const struct product_plan *plan = work->plan;
+    if (!work->zeros && !work->c_rows)
+        return work->c + from;
+    const uint32_t sum = (uint32_t)work->sums[row];
+    const int32_t *zero = work->zero + set * plan->n + from;
+    for (int64_t i = 0; i < n; i++)
+        buffer[i] = (int32_t)((uint32_t)work->c[from + i] - sum * (uint32_t)zero[i]);
+    if (work->c_rows) {
+        const int32_t *c = quant_in(work->step, work->product->slots->c)->data;
+        for (int64_t i = 0; i < n; i++)
+            buffer[i] = (int32_t)((uint32_t)buffer[i] +
+                                  (uint32_t)c[row * plan->c_row + (from + i) * plan->c_column]);
+    }
+    return buffer;
+}
+
+/* A tile's place: row of all rows of the left side, row of the output, columns. */
+struct place {
+    int64_t a_row, y_row, set, from, n;
+};
+
+static void finish_row(const struct product_work *work, const struct place *at, const int32_t *sums,
+                       int32_t *buffer)
+{
+    const struct kernels *kernels = work->step->kernels;
+    const struct slots *slots = work->product->slots;
+    const struct tensor *y = work->step->out[0], *bias = quant_in(work->step, slots->bias);
+    const int64_t n = at->n, first = at->y_row * work->plan->n + at->from;
+    const int32_t *addend = row_addend(work, at->a_row, at->set, at->from, n, buffer);
+    const float *factor = work->factor + at->set * work->plan->n + at->from;
+    if (work->scaled_rows) {
+        float *own = (float *)(void *)(buffer + PRODUCT_COLUMNS);
+        make_factors(work, at->a_row, at->set * work->plan->n + at->from, n, own);
+        factor = own;
+    }
+    if (y->dtype == PERCEPT_INT32) {
+        int32_t *to = (int32_t *)y->data + first;
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)addend[i]);
+    } else if (y->dtype == PERCEPT_FLOAT) {
+        float *to = (float *)y->data + first;
+        kernels->rescale(to, sums, addend, factor, n);
+        if (bias)
+            kernels->binary(BINARY_ADD, to, to, (const float *)bias->data + at->from, n);
+    } else {
+        const int32_t zero = quant_zero(quant_in(work->step, slots->y_zero), 0);
+        kernels->requantize((uint8_t *)y->data + first, y->dtype == PERCEPT_INT8, sums, addend,
+                            factor, true, zero, n);
+    }
+}
+
+/* Rows [row, row + rows) and columns [from, to) of product `item`; at most PRODUCT_MANY_ROWS rows. */
+static void product_tile(const struct product_work *work, int64_t item, int64_t row, int64_t rows,
+                         int64_t from, int64_t to, int32_t *tile)
+{
+    const struct product_plan *plan = work->plan;
+    const struct kernels *kernels = work->step->kernels;
+    const int64_t a_row = (plan->items ? plan->items[2 * item] : 0) * plan->m_each + row;
+    const int64_t b = plan->items ? plan->items[2 * item + 1] : 0;
+    const char *packed = work->packed + matrix_bytes(kernels, plan->k, plan->n) * (size_t)b;
+    for (int64_t column = from; column < to; column += PRODUCT_COLUMNS) {
+        const int64_t n = to - column < PRODUCT_COLUMNS ? to - column : PRODUCT_COLUMNS;
+        /* the kernel writes column j at c[j]; the tile begins with `column` */
+        kernels->dot(rows, n, plan->k, work->a + a_row * plan->lda, plan->lda,
+                     packed + (size_t)column * (size_t)plan->lda, tile, PRODUCT_COLUMNS, 0, n);
+        for (int64_t r = 0; r < rows; r++) {
+            const struct place place = {.a_row = a_row + r,
+                                        .y_row = item * plan->m + row + r,
+                                        .set = plan->sets > 1 ? b : 0,
+                                        .from = column,
+                                        .n = n};
+            finish_row(work, &place, tile + r * PRODUCT_COLUMNS,
+                       tile + PRODUCT_MANY_ROWS * PRODUCT_COLUMNS);
+        }
+    }
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void product_pieces(void *arg, int64_t from, int64_t to, int member)
+{
+    const struct product_work *work = arg;
+    const struct product_plan *plan = work->plan;
+    char *scratch = (char *)work->step->scratch + plan->tiles_at + tile_bytes() * (size_t)member;
+    int32_t *tile = (int32_t *)(void *)scratch;
+    const int64_t step = work->step->kernels->dot_step;
+    while (from < to) {
+        const int64_t item = from / plan->pieces, piece = from % plan->pieces;
+        const int64_t n = plan->by_rows ? 1 : least(to - from, plan->pieces - piece);
+        if (plan->by_rows)
+            product_tile(work, item, piece * PRODUCT_ROWS,
+                         least(PRODUCT_ROWS, plan->m - piece * PRODUCT_ROWS), 0, plan->n, tile);
+        else
+            product_tile(work, item, 0, plan->m, piece * step,
+                         least((piece + n) * step, plan->n), tile);
+        from += n;
+    }
+}
+
+static bool product_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct product *product = step->priv;
+    const struct product_plan *plan = step->state;
+    const struct tensor *a = step->in[product->slots->a];
+    char *scratch = step->scratch;
+    if (plan->rows == 0 || plan->n == 0 || plan->batch == 0)
+        return true;
+    struct product_work work = {
+        .step = step,
+        .product = product,
+        .plan = plan,
+        .a8 = a->data,
+        .a_signed = plan->a_signed,
+        .a = (int16_t *)(void *)scratch,
+        .sums = (int32_t *)(void *)(scratch + plan->sums_at),
+        .factor = (float *)(void *)(scratch + plan->factor_at),
+        .zero = (int32_t *)(void *)(scratch + plan->zero_at),
+        .c = (int32_t *)(void *)(scratch + plan->c_at),
+        .packed = plan->lay ? scratch + plan->blob_at : step->packed,
+    };
+    if (plan->lay)
+        product_lay(product, step->kernels, step->in[product->slots->b], scratch + plan->blob_at);
+    if (product->kind == PRODUCT_DYNAMIC) {
+        uint8_t *a8 = (uint8_t *)scratch + plan->a8_at;
+        quant_fit(step->kernels, a->data, plan->rows * plan->k, &work.a_scale, &work.a_zero);
+        step->kernels->quantize(a8, false, a->data, work.a_scale, work.a_zero,
+                                plan->rows * plan->k);
+        work.a8 = a8;
+    }
+    make_columns(&work);
+    team_split(env->team, plan->rows, 1 + WALK_GRAIN / (plan->k + 1), widen_rows, &work);
+    team_split(env->team, plan->batch * plan->pieces, 1, product_pieces, &work);
+    return true;
+}
+
+#define PRODUCT_RULE(name, kind_)                                                                  \
+    const struct op_rule op_##name = {.check = product_check,                                      \
+                                      .pack_bytes = product_pack_bytes,                            \
+                                      .pack = product_pack,                                        \
+                                      .shape = product_shape,                                      \
+                                      .run = product_run,                                          \
+                                      .variant = kind_}
+
+PRODUCT_RULE(matmul_integer, PRODUCT_INTEGER);
+PRODUCT_RULE(qlinear_matmul, PRODUCT_QLINEAR);
+PRODUCT_RULE(qgemm, PRODUCT_QGEMM);
+PRODUCT_RULE(dynamic_quantize_matmul, PRODUCT_DYNAMIC);
+PRODUCT_RULE(matmul_integer_to_float, PRODUCT_TO_FLOAT);

@@ -1,0 +1,318 @@
+/*
+ * batch.c - gather, run, scatter; everything in batch_work happens on a worker, in one trip.
+ *
+ *     job a: 2 items  \                              / rows 0-1 -> a's reply
+ *     job b: 1 item   -> input rows 0..3 -> run ->  -  row  2   -> b's reply
+ *     job c: 1 item   /                              \ row  3   -> c's reply
+ *
+ * Nobody pays for a neighbour. If a joint run fails for any reason but a deadline or a cancel, each
+ * job is run alone and gets its own answer or its own error. If the results cannot be told apart by
+ * their first axis, or if the failure was the model's and everybody succeeds alone, the batch says
+ * "inseparable" and its lane stops joining jobs.
+ *
+ * The rows that a job gets are views of the session's outputs; its reply is written from them
+ * before the session runs again. A job that was cancelled on the way is not encoded.
+ *
+ * The engine computes an item's result with the same bits whatever the batch: that is its promise,
+ * and the reason why joining and separating jobs is nobody's business but ours.
+ */
+#include "serve/batch.h"
+
+#include "base/err.h"
+#include "serve/codec.h"
+
+#include <inttypes.h>
+
+const struct batch_engine batch_percept = {
+    .session_new = percept_session_new,
+    .session_free = percept_session_free,
+    .resize = percept_resize,
+    .prepare = percept_prepare,
+    .input = percept_input,
+    .run = percept_run,
+    .output = percept_output,
+    .flops = percept_session_flops,
+    .team_new = percept_team_new,
+    .team_free = percept_team_free,
+    .team_help = percept_team_help,
+    .team_close = percept_team_close,
+    .encode = codec_json_encode,
+    .now_ns = loop_now_ns,
+};
+
+struct batch *batch_new(struct lane *lane, const struct batch_engine *engine)
+{
+    size_t n = (size_t)lane->n_outputs;
+    size_t n_bytes;
+    if (!arena_multiply(n, 2 * sizeof(struct percept_tensor), &n_bytes))
+        return NULL;
+    struct batch *batch = arena_buffer(sizeof *batch + n_bytes);
+    if (!batch)
+        return NULL;
+    batch->lane = lane;
+    batch->engine = engine;
+    batch->outputs = (struct percept_tensor *)(batch + 1);
+    batch->views = batch->outputs + n;
+    return batch;
+}
+
+void batch_free(struct batch *batch)
+{
+    if (!batch)
+        return;
+    if (batch->session)
+        batch->engine->session_free(batch->session);
+    arena_buffer_free(batch);
+}
+
+void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_items)
+{
+    batch->jobs = *jobs;
+    batch->n_items = n_items;
+    batch->n_cancelled = 0;
+    batch->cancel = 0;
+    batch->apart = batch->inseparable = false;
+    batch->leader_home = batch->team_closed = false;
+    batch->n_runs = 0;
+    int64_t offset = 0;
+    for (struct job *job = jobs->first; job; job = job->next) {
+        job->state = JOB_RUNNING;
+        job->batch = batch;
+        job->offset = offset;
+        offset += job->n_items;
+    }
+}
+
+/* Bytes of a tensor from `axis` on: one row of it for axis 1. Its data is in memory, so this
+ * fits. */
+static size_t bytes_from(const struct percept_tensor *tensor, int axis)
+{
+    size_t n_bytes = percept_dtype_bytes(tensor->dtype);
+    for (; axis < tensor->rank; axis++)
+        n_bytes *= (size_t)tensor->dims[axis];
+    return n_bytes;
+}
+
+/* Jobs that run together: `n` from `first`. */
+struct group {
+    struct job *first;
+    int n;
+    int64_t n_items;
+    const int *cancel;
+};
+
+static bool resize(struct batch *batch, const struct group *group, struct percept_err *err)
+{
+    for (int i = 0; i < batch->lane->n_inputs; i++) {
+        struct percept_tensor shape = group->first->inputs[i];
+        if (group->n > 1)
+            shape.dims[0] = group->n_items;
+        if (!batch->engine->resize(batch->session, i, shape.rank, shape.dims, err))
+            return false;
+    }
+    return batch->engine->prepare(batch->session, err);
+}
+
+static bool gather(struct batch *batch, const struct group *group, struct percept_err *err)
+{
+    if (!resize(batch, group, err))
+        return false;
+    for (int i = 0; i < batch->lane->n_inputs; i++) {
+        char *to = batch->engine->input(batch->session, i);
+        if (!to)
+            return err_set(err, ERR_MEMORY, "out of memory: input %d of %" PRId64 " items", i,
+                           group->n_items);
+        const struct job *job = group->first;
+        for (int j = 0; j < group->n; j++, job = job->next) {
+            size_t n_bytes = bytes_from(&job->inputs[i], 0);
+            if (n_bytes)
+                memcpy(to, job->inputs[i].data, n_bytes);
+            to += n_bytes;
+        }
+    }
+    return true;
+}
+
+/* A run may be given up when the last of its jobs has lost interest. */
+static int64_t deadline_of(const struct group *group)
+{
+    int64_t latest_ns = 0;
+    const struct job *job = group->first;
+    for (int j = 0; j < group->n; j++, job = job->next) {
+        if (!job->deadline_ns)
+            return 0;
+        if (job->deadline_ns > latest_ns)
+            latest_ns = job->deadline_ns;
+    }
+    return latest_ns;
+}
+
+static bool run(struct batch *batch, const struct group *group, struct percept_err *err)
+{
+    const struct batch_engine *engine = batch->engine;
+    int64_t started_ns = engine->now_ns();
+    bool ok = gather(batch, group, err);
+    int64_t gathered_ns = engine->now_ns();
+    if (ok) {
+        const struct percept_run_context context = {
+            .deadline_ns = deadline_of(group), .cancel = group->cancel, .team = batch->team};
+        ok = engine->run(batch->session, &context, err);
+        batch->n_runs++;
+    }
+    int64_t finished_ns = engine->now_ns();
+    struct job *job = group->first;
+    for (int j = 0; j < group->n; j++, job = job->next) {
+        job->started_ns = started_ns;
+        job->gather_ns = gathered_ns - started_ns;
+        job->finished_ns = finished_ns;
+        job->batch_size = (int)group->n_items;
+    }
+    batch->gathered_ns = gathered_ns;
+    batch->finished_ns = finished_ns;
+    if (!ok)
+        return false;
+    batch->flops = engine->flops(batch->session);
+    for (int o = 0; o < batch->lane->n_outputs; o++)
+        batch->outputs[o] = engine->output(batch->session, o);
+    return true;
+}
+
+static bool separable(const struct batch *batch)
+{
+    for (int o = 0; o < batch->lane->n_outputs; o++)
+        if (batch->outputs[o].rank < 1 || batch->outputs[o].dims[0] != batch->n_items)
+            return false;
+    return true;
+}
+
+/* The job's rows, without copying. */
+static const struct percept_tensor *rows_of(struct batch *batch, const struct job *job)
+{
+    for (int o = 0; o < batch->lane->n_outputs; o++) {
+        struct percept_tensor view = batch->outputs[o];
+        size_t skip = bytes_from(&view, 1) * (size_t)job->offset;
+        view.dims[0] = job->n_items;
+        if (skip)
+            view.data = (char *)view.data + skip;
+        batch->views[o] = view;
+    }
+    return batch->views;
+}
+
+static void encode(struct batch *batch, struct job *job, const struct percept_tensor *results)
+{
+    if (loop_flag_raised(&job->cancelled)) {
+        job_give_up(job);
+        return;
+    }
+    int64_t from_ns = batch->engine->now_ns();
+    if (!batch->engine->encode(job, results, &job->err) && job->err.code == ERR_NONE)
+        err_set(&job->err, ERR_INTERNAL, "the reply could not be written");
+    job->encode_ns = batch->engine->now_ns() - from_ns;
+}
+
+static void fail(struct job *job, const struct percept_err *err)
+{
+    if (err->code == ERR_TIMEOUT)
+        job_expire(job);
+    else if (err->code == ERR_CANCELLED || loop_flag_raised(&job->cancelled))
+        job_give_up(job);
+    else
+        job->err = *err;
+}
+
+static void fail_all(struct batch *batch, const struct percept_err *err)
+{
+    for (struct job *job = batch->jobs.first; job; job = job->next)
+        fail(job, err);
+}
+
+/* Returns whether every job succeeded alone. */
+static bool run_apart(struct batch *batch)
+{
+    bool all = true;
+    batch->apart = true;
+    for (struct job *job = batch->jobs.first; job; job = job->next) {
+        const struct group alone = {
+            .first = job, .n = 1, .n_items = job->n_items, .cancel = &job->cancelled};
+        struct percept_err err = {0};
+        if (run(batch, &alone, &err)) {
+            encode(batch, job, batch->outputs);
+            continue;
+        }
+        all = false;
+        fail(job, &err);
+    }
+    return all;
+}
+
+/* Would jobs fare better alone? Their elements and their memory are their own affair; anything
+ * else but being stopped speaks against joining them at all. */
+static void recover(struct batch *batch, const struct percept_err *err)
+{
+    if (batch->jobs.n == 1 || err->code == ERR_TIMEOUT || err->code == ERR_CANCELLED) {
+        fail_all(batch, err);
+        return;
+    }
+    bool theirs = err->code == ERR_DATA || err->code == ERR_MEMORY;
+    bool all = run_apart(batch);
+    batch->inseparable = all && !theirs;
+}
+
+static void run_together(struct batch *batch)
+{
+    struct percept_err err = {0};
+    const struct group group = {.first = batch->jobs.first,
+                                .n = batch->jobs.n,
+                                .n_items = batch->n_items,
+                                .cancel = &batch->cancel};
+    if (!run(batch, &group, &err)) {
+        recover(batch, &err);
+        return;
+    }
+    if (group.n == 1) {
+        encode(batch, batch->jobs.first, batch->outputs);
+        return;
+    }
+    if (!separable(batch)) {
+        run_apart(batch);
+        batch->inseparable = true;
+        return;
+    }
+    for (struct job *job = batch->jobs.first; job; job = job->next)
+        encode(batch, job, rows_of(batch, job));
+}
+
+void batch_work(struct batch *batch)
+{
+    struct percept_err err = {0};
+    batch->started_ns = batch->gathered_ns = batch->finished_ns = batch->engine->now_ns();
+    if (!batch->session)
+        batch->session = batch->engine->session_new(batch->lane->served->model, &err);
+    if (batch->session)
+        run_together(batch);
+    else
+        fail_all(batch, &err);
+    if (batch->team)
+        batch->engine->team_close(batch->team);
+    batch->ended_ns = batch->engine->now_ns();
+}
+
+bool batch_warm(const struct batch_engine *engine, struct percept_session *session,
+                const struct percept_io *inputs, int n_inputs, int64_t n_items,
+                struct percept_err *err)
+{
+    for (int i = 0; i < n_inputs; i++) {
+        int64_t dims[PERCEPT_RANK_MAX] = {0};
+        if (inputs[i].rank < 0)
+            return true;
+        for (int axis = 0; axis < inputs[i].rank; axis++) {
+            dims[axis] = axis == 0 && inputs[i].dims[0] < 0 ? n_items : inputs[i].dims[axis];
+            if (dims[axis] < 0)
+                return true;
+        }
+        if (!engine->resize(session, i, inputs[i].rank, dims, err))
+            return false;
+    }
+    return engine->prepare(session, err);
+}

@@ -1,0 +1,78 @@
+/*
+ * batch.h - one session and the jobs it runs together: gather their rows, run, give each its own.
+ *
+ * A batch is also the session's home: it lives as long as the session and is used again and again.
+ * On the loop it is filled (batch_fill); a worker has it for the time of batch_work; then it is the
+ * loop's again. What it asks of the engine goes through a struct of functions, so that tests can be
+ * the engine.
+ */
+#ifndef SERVE_BATCH_H
+#define SERVE_BATCH_H
+
+#include "serve/lane.h"
+
+/* percept.h's functions of these names, and the codec's encoder; or a test's. */
+struct batch_engine {
+    struct percept_session *(*session_new)(const struct percept_model *model,
+                                           struct percept_err *err);
+    void (*session_free)(struct percept_session *session);
+    bool (*resize)(struct percept_session *session, int input, int rank, const int64_t *dims,
+                   struct percept_err *err);
+    bool (*prepare)(struct percept_session *session, struct percept_err *err);
+    void *(*input)(struct percept_session *session, int input);
+    bool (*run)(struct percept_session *session, const struct percept_run_context *context,
+                struct percept_err *err);
+    struct percept_tensor (*output)(const struct percept_session *session, int output);
+    double (*flops)(const struct percept_session *session);
+    struct percept_team *(*team_new)(struct percept_err *err);
+    void (*team_free)(struct percept_team *team);
+    void (*team_help)(struct percept_team *team);
+    void (*team_close)(struct percept_team *team);
+    bool (*encode)(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+    int64_t (*now_ns)(void);
+};
+
+extern const struct batch_engine batch_percept;
+
+struct batch {
+    struct task task;
+    struct batch *next; /* in its lane's list of idle ones, or the dispatcher's of running ones */
+    struct lane *lane;
+    const struct batch_engine *engine;
+    struct percept_session *session; /* made by the first worker that gets the batch */
+    struct percept_team *team;       /* of this run, or NULL */
+    bool leader_home, team_closed;
+    int n_helpers;                  /* out */
+    struct percept_tensor *outputs; /* [model's outputs] of the last run */
+    struct percept_tensor *views;   /* [model's outputs] one job's rows of them */
+
+    struct job_list jobs;
+    int64_t n_items;
+    int n_cancelled;
+    int cancel; /* a flag: every one of its jobs was cancelled */
+
+    /* what the worker found out */
+    bool apart;       /* the jobs were run one by one */
+    bool inseparable; /* because results, or the model itself, cannot be joined along the first axis
+                       */
+    int n_runs;
+    double flops; /* of the last run */
+    int64_t started_ns, gathered_ns, finished_ns, ended_ns;
+};
+
+struct batch *batch_new(struct lane *lane, const struct batch_engine *engine);
+void batch_free(struct batch *batch);
+
+/* Takes over the jobs; on the loop. */
+void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_items);
+
+/* Runs and encodes; on a worker. Each job then has a reply or an error. Closes the team. */
+void batch_work(struct batch *batch);
+
+/* Makes a session ready for `n_items` (the first axis where the model batches) if the other
+ * dimensions are known. Any thread. For warming at load. */
+bool batch_warm(const struct batch_engine *engine, struct percept_session *session,
+                const struct percept_io *inputs, int n_inputs, int64_t n_items,
+                struct percept_err *err);
+
+#endif

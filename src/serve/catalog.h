@@ -1,0 +1,94 @@
+/*
+ * catalog.h - names and versions -> models. What was asked to be served, what became of it, and
+ * why.
+ *
+ * Each argument of `perceptd serve` is a .onnx file, a model's folder (model.onnx, or versions 1/,
+ * 2/ ... each with a model.onnx; manifest.json beside them or in the version's folder), or a folder
+ * of such folders and files. A file's model is called like the file, "model.onnx" like its folder.
+ * A name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}. Loading happens on the loader's thread; a model that
+ * fails leaves the others serving and is kept with its reason.
+ *
+ * Threads: the loop's only. The counts of holders are plain ints for that reason.
+ */
+#ifndef SERVE_CATALOG_H
+#define SERVE_CATALOG_H
+
+#include "serve/loop.h"
+#include "serve/manifest.h"
+#include "serve/settings.h"
+#include "serve/stats.h"
+
+enum served_state { SERVED_LOADING, SERVED_READY, SERVED_FAILED, SERVED_UNLOADING };
+
+struct lane; /* serve/lane.h: the queue of one served model */
+
+/* One version of one model. */
+struct served {
+    struct served *next; /* in the catalog, sorted by name, then version */
+    const char *name;
+    int64_t version;
+    const char *path; /* of the .onnx */
+    enum served_state state;
+    char reason[512];            /* why it failed */
+    struct percept_model *model; /* when READY */
+    const struct manifest *manifest;
+    struct lane *lane;
+    struct stats stats;
+    bool batching; /* first axis is the batch */
+    int max_batch_size;
+    int64_t max_pixels; /* of a posted picture before resizing; 0: the codec's own limit */
+    double load_ms;
+    int n_holders; /* jobs */
+    struct arena arena;
+};
+
+/* SERVED_READY -> "READY"; the repository extension's words: "LOADING", "READY", "UNAVAILABLE",
+ * "UNLOADING". */
+const char *catalog_state_name(enum served_state state);
+
+struct catalog;
+
+/* `settings` must outlive it. */
+struct catalog *catalog_new(struct loop *loop, const struct settings *settings,
+                            struct percept_err *err);
+
+/* Nothing may be in flight or loading: after `drained`, or when nothing was added. Before
+ * loop_free. */
+void catalog_free(struct catalog *catalog);
+
+/* Looks at a path as described above and begins to load what is there. False when nothing is there
+ * (NOT_FOUND) or two models have one name; nothing is then added. `changed` of catalog_on_change is
+ * called as states change. */
+bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *err);
+
+/* The version asked for (0: the highest READY one, else the highest). NULL with the contract's
+ * sentence (protocol: "Request for unknown model: 'X' is not found"). */
+struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version,
+                            struct percept_err *err);
+
+/* The same, but it must be READY: 503 with the reason otherwise. */
+struct served *catalog_find_ready(struct catalog *catalog, const char *name, int64_t version,
+                                  struct percept_err *err);
+
+struct served *catalog_first(struct catalog *catalog);
+
+/* True when the daemon may say it is ready; else why, as a sentence in err. */
+bool catalog_ready(const struct catalog *catalog, struct percept_err *err);
+bool catalog_loading(const struct catalog *catalog);
+
+void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served),
+                       void *user);
+
+/* From now on catalog_ready says no ("Server exiting"), while jobs are still accepted: load
+ * balancers need a while to notice. */
+void catalog_leave(struct catalog *catalog);
+
+/* After this no job is accepted ("Server exiting") and no load is begun; `drained` is called,
+ * later, when the last job has ended and the loader is at rest. */
+void catalog_drain(struct catalog *catalog, void (*drained)(void *user), void *user);
+bool catalog_draining(const struct catalog *catalog);
+
+/* Jobs accepted and not yet done. */
+int catalog_in_flight(const struct catalog *catalog);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * codec.h - media types -> tensors -> reply bytes. One row per media type in codecs.def.
+ *
+ * decode and encode run on any thread, touch the job they are given and read its served model; what
+ * outlives the call is allocated from the job's arena only. Errors name the input or the place in
+ * the body.
+ */
+#ifndef SERVE_CODEC_H
+#define SERVE_CODEC_H
+
+#include "serve/job.h"
+
+struct codec {
+    const char *media_type;
+    enum manifest_kind kind; /* what the model's input must be described as */
+    bool worker_always;      /* never decoded on the loop, however small */
+    bool (*decode)(struct job *job, struct percept_err *err);
+};
+
+/* The codec for a request's Content-Type (parameters after ';' and case are ignored). Unknown,
+ * missing and form types are V2 JSON, as clients send those; "image/..." and others that look like
+ * media which no codec reads give NULL with 415 and the list of those that this model takes. */
+const struct codec *codec_find(const struct served *served, struct bytes content_type,
+                               struct percept_err *err);
+
+/* The rows of codecs.def, for what prints them; NULL past the last. */
+const struct codec *codec_row(int i);
+
+/* Below this many body bytes JSON is decoded on the loop: a trip to the pool costs more. */
+#define CODEC_LOOP_BYTES 16384
+
+/* Of a posted picture, where served->max_pixels is 0. */
+#define CODEC_MAX_PIXELS ((int64_t)64 << 20)
+
+/* codec_json.c: the V2 body, with binary tails or without. */
+bool codec_json_decode(struct job *job, struct percept_err *err);
+
+/* The reply of every codec. `results` has one tensor per model output: the job's own rows. */
+bool codec_json_encode(struct job *job, const struct percept_tensor *results,
+                       struct percept_err *err);
+
+/* codec_image.c, codec_text.c */
+bool codec_image_decode(struct job *job, struct percept_err *err);
+bool codec_text_decode(struct job *job, struct percept_err *err);
+
+/* V2's name of an element type ("FP32"), NULL where V2 has none; and back, PERCEPT_UNDEFINED. */
+const char *codec_datatype(enum percept_dtype dtype);
+enum percept_dtype codec_dtype(struct bytes datatype);
+
+/* For decoders: makes job->inputs and asks for every output, as JSON or as bytes. */
+bool codec_begin(struct job *job, bool binary, struct percept_err *err);
+
+/* For decoders: dims of input i judged against the model and the other inputs; keeps the tensor and
+ * sets job->n_items. The sentences are the protocol's. */
+bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor,
+                  struct percept_err *err);
+
+/* The number of elements, or false when that is over 2^63-1 or a dimension is negative. */
+bool codec_count(int rank, const int64_t *dims, int64_t *n);
+
+#endif

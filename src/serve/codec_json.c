@@ -1,0 +1,521 @@
+/*
+ * codec_json.c - the body of a V2 infer request, in two passes and without a tree.
+ *
+ * The first pass walks the JSON once, in whatever order its members come, and notes names, shapes
+ * and where each `data` lies. The second judges what was found against the model, in the protocol's
+ * words, and only then reads elements, straight into tensors of the right size: no request can make
+ * the server reserve memory for a tensor that the model would refuse or the body does not hold.
+ *
+ * What V2 or its extensions have and this version does not serve (shared memory, sequences) is
+ * refused by name. Runs on any thread; touches its job alone.
+ */
+#include "base/err.h"
+#include "serve/codec_parts.h"
+#include "serve/json.h"
+
+#include <stdio.h>
+
+#define LISTED_MAX 64 /* times as many inputs or outputs may be listed as the model has */
+
+struct output {
+    struct bytes name;
+    bool binary;
+    uint64_t classification;
+};
+
+/* A request while it is being read. */
+struct request {
+    struct job *job;
+    struct json json;
+    struct codec_input *inputs;
+    int n_inputs, n_inputs_room;
+    struct output *outputs;
+    int n_outputs, n_outputs_room;
+    bool has_inputs;
+    bool binary_data_output;
+    struct percept_err *err;
+};
+
+static bool starts_with(struct bytes key, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return bytes_size(key) >= n && memcmp(key.at, prefix, n) == 0;
+}
+
+static bool refuse(struct request *request, enum err_code code, struct bytes key, const char *why)
+{
+    request->json.failed = true;
+    return err_set(request->err, code, "parameter '" BYTES_FMT "': %s", BYTES_ARG(key), why);
+}
+
+/* Appends a zeroed entry to a list that may grow up to n_max. */
+static void *append(struct request *request, void **list, int *n, int *n_room, size_t size,
+                    int n_max)
+{
+    if (*n >= n_max) {
+        request->json.failed = true;
+        return err_null(request->err, ERR_INVALID, "more than %d tensors are listed for model '%s'",
+                        n_max, request->job->served->name);
+    }
+    if (*n == *n_room) {
+        int room = *n_room ? *n_room * 2 : 4;
+        void *grown =
+            arena_grow(request->job->arena, *list, (size_t)*n_room * size, (size_t)room * size);
+        if (!grown) {
+            request->json.failed = true;
+            err_memory(request->err, "a request's list of tensors", (size_t)room * size);
+            return NULL;
+        }
+        *list = grown;
+        *n_room = room;
+    }
+    return (char *)*list + (size_t)(*n)++ * size;
+}
+
+/* ---- first pass ---- */
+
+static bool read_shape(struct json *json, struct codec_input *input)
+{
+    int64_t n = 0;
+    input->rank = 0;
+    if (!json_open(json, '['))
+        return false;
+    while (json_item(json, &n)) {
+        if (n > PERCEPT_RANK_MAX)
+            return json_fail(json, "'shape' has more than %d axes", PERCEPT_RANK_MAX);
+        uint64_t dim;
+        if (json_peek(json) == '-')
+            return json_fail(json, "Unable to parse 'shape': attempt to access JSON "
+                                   "non-unsigned-integer as unsigned-integer");
+        if (!json_uint(json, "a whole number in 'shape'", &dim))
+            return false;
+        if (dim > INT64_MAX)
+            return json_fail(json,
+                             "'shape' causes total element count to exceed maximum size of %lld",
+                             (long long)INT64_MAX);
+        input->dims[n - 1] = (int64_t)dim;
+        input->rank = (int)n;
+    }
+    return !json->failed;
+}
+
+static bool read_input_parameters(struct request *request, struct codec_input *input)
+{
+    struct json *json = &request->json;
+    struct json_keys keys = {0};
+    struct bytes key;
+    if (!json_open(json, '{'))
+        return false;
+    while (json_key(json, &keys, &key)) {
+        if (starts_with(key, "shared_memory_"))
+            return refuse(request, ERR_UNSUPPORTED, key,
+                          "shared memory is not served; send 'data' or binary data");
+        if (!bytes_is(key, "binary_data_size")) {
+            json_skip(json);
+            continue;
+        }
+        input->has_binary = json_uint(json, "a whole number of bytes", &input->binary_bytes);
+    }
+    return !json->failed;
+}
+
+static bool read_input(struct request *request)
+{
+    struct json *json = &request->json;
+    int n_model;
+    percept_inputs(request->job->served->model, &n_model);
+    struct codec_input *input =
+        append(request, (void **)&request->inputs, &request->n_inputs, &request->n_inputs_room,
+               sizeof *input, n_model * LISTED_MAX);
+    if (!input || !json_open(json, '{'))
+        return false;
+    *input = (struct codec_input){.rank = -1, .index = -1};
+    struct json_keys keys = {0};
+    struct bytes key;
+    while (json_key(json, &keys, &key)) {
+        if (bytes_is(key, "name"))
+            json_text(json, "a string as an input's 'name'", &input->name);
+        else if (bytes_is(key, "datatype"))
+            json_text(json, "a string as an input's 'datatype'", &input->datatype);
+        else if (bytes_is(key, "shape"))
+            read_shape(json, input);
+        else if (bytes_is(key, "data"))
+            input->has_data = json_skip_data(json, &input->data);
+        else if (bytes_is(key, "parameters"))
+            read_input_parameters(request, input);
+        else
+            json_skip(json);
+    }
+    if (!json->failed && !bytes_size(input->name))
+        return json_fail(json, "an input without a 'name'");
+    return !json->failed;
+}
+
+static bool read_output_parameters(struct request *request, struct output *output)
+{
+    struct json *json = &request->json;
+    struct json_keys keys = {0};
+    struct bytes key;
+    if (!json_open(json, '{'))
+        return false;
+    while (json_key(json, &keys, &key)) {
+        if (starts_with(key, "shared_memory_"))
+            return refuse(request, ERR_UNSUPPORTED, key,
+                          "shared memory is not served; leave it out and the output comes with the "
+                          "reply");
+        if (bytes_is(key, "binary_data"))
+            json_bool(json, "true or false as 'binary_data'", &output->binary);
+        else if (bytes_is(key, "classification"))
+            json_uint(json, "a whole number as 'classification'", &output->classification);
+        else
+            json_skip(json);
+    }
+    return !json->failed;
+}
+
+static bool read_output(struct request *request)
+{
+    struct json *json = &request->json;
+    int n_model;
+    percept_outputs(request->job->served->model, &n_model);
+    struct output *output = append(request, (void **)&request->outputs, &request->n_outputs,
+                                   &request->n_outputs_room, sizeof *output, n_model * LISTED_MAX);
+    if (!output || !json_open(json, '{'))
+        return false;
+    *output = (struct output){0};
+    struct json_keys keys = {0};
+    struct bytes key;
+    while (json_key(json, &keys, &key)) {
+        if (bytes_is(key, "name"))
+            json_text(json, "a string as an output's 'name'", &output->name);
+        else if (bytes_is(key, "parameters"))
+            read_output_parameters(request, output);
+        else
+            json_skip(json);
+    }
+    if (!json->failed && !bytes_size(output->name))
+        return json_fail(json, "an output without a 'name'");
+    return !json->failed;
+}
+
+static bool read_list(struct request *request, bool (*read)(struct request *request))
+{
+    int64_t n = 0;
+    if (!json_open(&request->json, '['))
+        return false;
+    while (json_item(&request->json, &n))
+        if (!read(request))
+            return false;
+    return !request->json.failed;
+}
+
+/* A sequence's id is a number or a text; none, 0 and "" mean that there is no sequence. */
+static bool read_sequence(struct request *request, struct bytes key)
+{
+    struct json *json = &request->json;
+    uint8_t c = json_peek(json);
+    bool set;
+    if (c == '"') {
+        struct bytes id;
+        if (!json_text(json, "an id", &id))
+            return false;
+        set = bytes_size(id) > 0;
+    } else if (c == 't' || c == 'f') {
+        if (!json_bool(json, "true or false", &set))
+            return false;
+    } else {
+        uint64_t id;
+        if (!json_uint(json, "a whole number, a string, true or false", &id))
+            return false;
+        set = id != 0;
+    }
+    return !set || refuse(request, ERR_UNSUPPORTED, key,
+                          "sequences are not served by this version; leave it out");
+}
+
+static bool read_parameter(struct request *request, struct bytes key)
+{
+    struct json *json = &request->json;
+    uint64_t timeout;
+    if (starts_with(key, "triton_"))
+        return refuse(request, ERR_INVALID, key, "names that start with 'triton_' are reserved");
+    if (bytes_is(key, "sequence_id") || bytes_is(key, "sequence_start") ||
+        bytes_is(key, "sequence_end"))
+        return read_sequence(request, key);
+    if (bytes_is(key, "binary_data_output"))
+        return json_bool(json, "true or false as 'binary_data_output'",
+                         &request->binary_data_output);
+    if (bytes_is(key, "predictions"))
+        return json_bool(json, "true or false as 'predictions'", &request->job->predictions);
+    if (!bytes_is(key, "timeout"))
+        return json_skip(json);
+    if (!json_uint(json, "a whole number of microseconds as 'timeout'", &timeout))
+        return false;
+    const int64_t most = INT64_MAX / 4000; /* still fits when counted in ns and added to a clock */
+    request->job->timeout_us = timeout > (uint64_t)most ? most : (int64_t)timeout;
+    return true;
+}
+
+static bool read_parameters(struct request *request)
+{
+    struct json_keys keys = {0};
+    struct bytes key;
+    if (!json_open(&request->json, '{'))
+        return false;
+    while (json_key(&request->json, &keys, &key))
+        if (!read_parameter(request, key))
+            return false;
+    return !request->json.failed;
+}
+
+static bool read_body(struct request *request)
+{
+    struct json *json = &request->json;
+    struct job *job = request->job;
+    struct json_keys keys = {0};
+    struct bytes key;
+    if (!json_open(json, '{'))
+        return false;
+    while (json_key(json, &keys, &key)) {
+        if (bytes_is(key, "id"))
+            job->has_id = json_text(json, "a string as 'id'", &job->id);
+        else if (bytes_is(key, "parameters"))
+            read_parameters(request);
+        else if (bytes_is(key, "inputs"))
+            request->has_inputs = read_list(request, read_input);
+        else if (bytes_is(key, "outputs"))
+            read_list(request, read_output);
+        else
+            json_skip(json);
+    }
+    if (!json->failed && !request->has_inputs)
+        return json_fail(json, "no 'inputs', the list of input tensors,");
+    return json_finish(json);
+}
+
+/* ---- second pass ---- */
+
+static int find_io(const struct percept_io *ios, int n, struct bytes name)
+{
+    for (int i = 0; i < n; i++)
+        if (bytes_is(name, ios[i].name))
+            return i;
+    return -1;
+}
+
+/* "'a','b'" of the inputs listed, or of the model's that are not. */
+static void list_names(const struct request *request, bool missing, char *to, size_t n_bytes)
+{
+    int n_model;
+    const struct percept_io *io = percept_inputs(request->job->served->model, &n_model);
+    int n = missing ? n_model : request->n_inputs;
+    size_t used = 0;
+    *to = '\0';
+    for (int i = 0; i < n && used < n_bytes; i++) {
+        bool listed = false;
+        for (int k = 0; k < request->n_inputs; k++)
+            listed |= request->inputs[k].index == i;
+        if (missing && listed)
+            continue;
+        struct bytes name = missing ? bytes_of_text(io[i].name) : request->inputs[i].name;
+        used += (size_t)snprintf(to + used, n_bytes - used, "%s'" BYTES_FMT "'", used ? "," : "",
+                                 BYTES_ARG(name));
+    }
+}
+
+static bool match_inputs(struct request *request)
+{
+    const char *model = request->job->served->name;
+    int n_model;
+    const struct percept_io *io = percept_inputs(request->job->served->model, &n_model);
+    const struct codec_input *unexpected = NULL;
+    for (int i = 0; i < request->n_inputs; i++) {
+        struct codec_input *input = &request->inputs[i];
+        input->index = find_io(io, n_model, input->name);
+        if (input->index < 0 && !unexpected)
+            unexpected = input;
+        for (int k = 0; k < i; k++)
+            if (bytes_equal(request->inputs[k].name, input->name))
+                return err_set(request->err, ERR_INVALID,
+                               "input '" BYTES_FMT "' already exists in request",
+                               BYTES_ARG(input->name));
+    }
+    if (request->n_inputs < n_model) {
+        char got[160], missing[160];
+        list_names(request, false, got, sizeof got);
+        list_names(request, true, missing, sizeof missing);
+        return err_set(
+            request->err, ERR_INVALID,
+            "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but "
+            "missing required input(s) [%s]. Please provide all required input(s).",
+            n_model, request->n_inputs, model, got, missing);
+    }
+    if (unexpected)
+        return err_set(request->err, ERR_INVALID,
+                       "unexpected inference input '" BYTES_FMT "' for model '%s'",
+                       BYTES_ARG(unexpected->name), model);
+    return true;
+}
+
+static bool check_source(struct request *request, struct codec_input *input, struct bytes tail)
+{
+    if (!input->has_data && !input->has_binary && request->n_inputs == 1 && bytes_size(tail)) {
+        input->has_binary = true; /* the rest of the body can only be this input's */
+        input->binary_bytes = bytes_size(tail);
+    }
+    if (input->has_data != input->has_binary)
+        return true;
+    return err_set(request->err, ERR_INVALID,
+                   "Input must set only one of the following fields: 'data', 'binary_data_size' in "
+                   "'parameters', 'shared_memory_region' in 'parameters'. But %s",
+                   input->has_data ? "set 'data' 'binary_data_size'" : "no field is set");
+}
+
+/* The manifest's text of an input that was sent as strings, where the network takes ids; else NULL.
+ */
+static const struct manifest_text *text_of(const struct request *request,
+                                           const struct codec_input *input)
+{
+    const struct served *served = request->job->served;
+    int n_model;
+    const struct percept_io *io = &percept_inputs(served->model, &n_model)[input->index];
+    const struct manifest_input *meant = manifest_input(served->manifest, io->name);
+    if (!meant || meant->kind != MANIFEST_TEXT || io->dtype == PERCEPT_STRING)
+        return NULL;
+    return bytes_is(input->datatype, "BYTES") ? &meant->text : NULL;
+}
+
+/* Datatype and shape, as a tensor without elements yet. */
+static bool accept(struct request *request, const struct codec_input *input, int64_t *n)
+{
+    int n_model;
+    const char *name = percept_inputs(request->job->served->model, &n_model)[input->index].name;
+    struct percept_tensor tensor = {.dtype = codec_dtype(input->datatype), .rank = input->rank};
+    if (tensor.dtype == PERCEPT_UNDEFINED)
+        return err_set(request->err, ERR_INVALID,
+                       bytes_size(input->datatype) ? "input '%s': datatype '" BYTES_FMT
+                                                     "' is not one of V2's, such as FP32"
+                                                   : "input '%s': no 'datatype'" BYTES_FMT,
+                       name, BYTES_ARG(input->datatype));
+    if (input->rank < 0)
+        return err_set(request->err, ERR_INVALID, "input '%s': no 'shape'", name);
+    for (int i = 0; i < input->rank; i++)
+        tensor.dims[i] = input->dims[i];
+    if (!codec_count(tensor.rank, tensor.dims, n))
+        return err_set(
+            request->err, ERR_INVALID,
+            "shape of input '%s' causes total element count to exceed maximum size of %lld", name,
+            (long long)INT64_MAX);
+    /* Texts are judged once they are ids. */
+    return text_of(request, input) ||
+           codec_accept(request->job, input->index, &tensor, request->err);
+}
+
+static bool fill_texts(struct request *request, const struct codec_input *input,
+                       const struct manifest_text *text, const char *name, int64_t n)
+{
+    struct percept_tensor texts = {.dtype = PERCEPT_STRING};
+    bool ok = input->has_binary
+                  ? codec_binary_read(request->job, input->binary, name, &texts, n, request->err)
+                  : codec_elements_read(request->job, input->data, name, &texts, n, request->err);
+    if (!ok)
+        return false;
+    if (n == 0)
+        return err_set(request->err, ERR_INVALID, "input '%s' has no texts", name);
+    return codec_text_fill(request->job, input->index, text, texts.data, n, request->err);
+}
+
+static bool fill(struct request *request, const struct codec_input *input, int64_t n)
+{
+    struct job *job = request->job;
+    struct percept_tensor *tensor = &job->inputs[input->index];
+    int n_model;
+    const char *name = percept_inputs(job->served->model, &n_model)[input->index].name;
+    const struct manifest_text *text = text_of(request, input);
+    if (text)
+        return fill_texts(request, input, text, name, n);
+    if (input->has_binary)
+        return codec_binary_read(job, input->binary, name, tensor, n, request->err);
+    if (tensor->dtype == PERCEPT_FLOAT16 || tensor->dtype == PERCEPT_BFLOAT16)
+        return err_set(
+            request->err, ERR_INVALID,
+            "receiving %s data via JSON is not supported. Please use the binary data format "
+            "for input %s",
+            codec_datatype(tensor->dtype), name);
+    return codec_elements_read(job, input->data, name, tensor, n, request->err);
+}
+
+static bool take_outputs(struct request *request)
+{
+    struct job *job = request->job;
+    int n_model;
+    const struct percept_io *io = percept_outputs(job->served->model, &n_model);
+    if (request->n_outputs == 0)
+        return true;
+    job->n_outputs = 0;
+    for (int i = 0; i < request->n_outputs; i++) {
+        const struct output *output = &request->outputs[i];
+        int index = find_io(io, n_model, output->name);
+        if (index < 0)
+            return err_set(request->err, ERR_INVALID,
+                           "unexpected inference output '" BYTES_FMT "' for model '%s'",
+                           BYTES_ARG(output->name), job->served->name);
+        for (int k = 0; k < job->n_outputs; k++)
+            if (job->outputs[k].index == index)
+                return err_set(request->err, ERR_INVALID, "output '%s' already requested",
+                               io[index].name);
+        int most = output->classification > INT32_MAX ? INT32_MAX : (int)output->classification;
+        job->outputs[job->n_outputs++] =
+            (struct job_output){.index = index, .binary = output->binary, .classification = most};
+    }
+    return true;
+}
+
+static bool judge(struct request *request, struct bytes tail)
+{
+    if (!codec_begin(request->job, request->binary_data_output, request->err) ||
+        !match_inputs(request))
+        return false;
+    int64_t n;
+    for (int i = 0; i < request->n_inputs; i++)
+        if (!check_source(request, &request->inputs[i], tail) ||
+            !accept(request, &request->inputs[i], &n))
+            return false;
+    if (!take_outputs(request) ||
+        !codec_binary_slice(request->job, request->inputs, request->n_inputs, tail, request->err))
+        return false;
+    for (int i = 0; i < request->n_inputs; i++) {
+        const struct codec_input *input = &request->inputs[i];
+        if (!codec_count(input->rank, input->dims, &n) || !fill(request, input, n))
+            return false;
+    }
+    return true;
+}
+
+bool codec_json_decode(struct job *job, struct percept_err *err)
+{
+    job->predictions = true;
+    if (job->json_bytes == 0)
+        return codec_binary_raw(job, err);
+    size_t size = bytes_size(job->body);
+    if (job->json_bytes < -1 || job->json_bytes > (int64_t)size)
+        return err_set(err, ERR_INVALID,
+                       "inference header size should be in range (0, %zu), got: %lld", size,
+                       (long long)job->json_bytes);
+    struct bytes body = job->body, tail = {body.end, body.end};
+    if (job->json_bytes > 0)
+        body.end = tail.at = body.at + job->json_bytes;
+    struct request request = {.job = job, .json = json_of(body, job->arena, err), .err = err};
+    if (!read_body(&request))
+        return false;
+    if (judge(&request, tail))
+        return true;
+    struct bytes id = job->has_id ? job->id : bytes_of_text("<id_unknown>");
+    return err_prefix(err, "[request id: " BYTES_FMT "] ", BYTES_ARG(id));
+}
+
+bool codec_json_encode(struct job *job, const struct percept_tensor *results,
+                       struct percept_err *err)
+{
+    return codec_reply_write(job, results, err);
+}

@@ -1,0 +1,55 @@
+/*
+ * codec_parts.h - what the files of the V2 codec share and nobody else sees: a request's inputs
+ * while they are being read, elements from JSON and from bytes.
+ */
+#ifndef SERVE_CODEC_PARTS_H
+#define SERVE_CODEC_PARTS_H
+
+#include "serve/codec.h"
+
+/* An input as the request lists it. Everything points into the body or the job's arena. */
+struct codec_input {
+    struct bytes name;
+    struct bytes datatype;
+    int rank; /* -1: no shape was given */
+    int64_t dims[PERCEPT_RANK_MAX];
+    bool has_data;
+    struct bytes data; /* the JSON array */
+    bool has_binary;
+    uint64_t binary_bytes;
+    struct bytes binary; /* its part of what follows the JSON */
+    int index;           /* of the model's inputs */
+};
+
+/* codec_elements.c: gives a tensor its `n` elements from a JSON array. */
+bool codec_elements_read(struct job *job, struct bytes data, const char *name,
+                         struct percept_tensor *tensor, int64_t n, struct percept_err *err);
+
+/* codec_binary.c: gives every input with a binary_data_size its part of the tail. */
+bool codec_binary_slice(struct job *job, struct codec_input *inputs, int n, struct bytes tail,
+                        struct percept_err *err);
+
+/* Gives a tensor its `n` elements from raw bytes. */
+bool codec_binary_read(struct job *job, struct bytes raw, const char *name,
+                       struct percept_tensor *tensor, int64_t n, struct percept_err *err);
+
+/* The whole body is the only input. */
+bool codec_binary_raw(struct job *job, struct percept_err *err);
+
+/* Size of a tensor's bytes in a reply, and these bytes. */
+bool codec_binary_size(const struct percept_tensor *tensor, size_t *n_bytes);
+uint8_t *codec_binary_write(uint8_t *to, const struct percept_tensor *tensor);
+
+/* codec_text.c: gives an input the ids of `n_texts` texts, which must come out equally long. */
+bool codec_text_fill(struct job *job, int input, const struct manifest_text *text,
+                     const struct percept_string *texts, int64_t n_texts, struct percept_err *err);
+
+/* codec_reply.c: the reply's bytes. */
+bool codec_reply_write(struct job *job, const struct percept_tensor *results,
+                       struct percept_err *err);
+
+/* codec.c: memory for a tensor's elements, from the job's arena. */
+bool codec_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
+                   struct percept_err *err);
+
+#endif

@@ -1,0 +1,509 @@
+/*
+ * codec_reply.c - a job's rows of the outputs -> the bytes of its reply: compact JSON, then the
+ * outputs that were asked for as bytes. Every codec's reply is made here.
+ *
+ * The size is estimated once from the numbers of elements and the buffer, in the job's arena, grows
+ * by doubling where that was too little. Floats are written with the fewest digits that read back
+ * the same. NaN and Infinity are written as such, as V2's servers do: JSON has no word for them.
+ *
+ * A model whose manifest says that an output is a classification gets "predictions" behind
+ * "outputs": for every item a list of label, index and score. V2's classification extension is here
+ * as well.
+ */
+#include "base/err.h"
+#include "base/number.h"
+#include "base/utf8.h"
+#include "serve/answer.h"
+#include "serve/codec_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CLASSIFICATION_MAX 1000000 /* elements of an output to be classified */
+
+struct writer {
+    struct arena *arena;
+    char *at; /* the buffer's start */
+    size_t used, room;
+    bool failed;
+};
+
+/* Makes room for n more bytes; where they go, or NULL. */
+static char *reserve(struct writer *w, size_t n)
+{
+    if (w->failed)
+        return NULL;
+    if (n > w->room - w->used) {
+        size_t room = w->room * 2 > w->used + n ? w->room * 2 : w->used + n;
+        char *grown = room > w->used ? arena_grow(w->arena, w->at, w->room, room) : NULL;
+        if (!grown) {
+            w->failed = true;
+            return NULL;
+        }
+        w->at = grown;
+        w->room = room;
+    }
+    return w->at + w->used;
+}
+
+static void put(struct writer *w, const char *text)
+{
+    size_t n = strlen(text);
+    char *to = reserve(w, n);
+    if (!to)
+        return;
+    memcpy(to, text, n);
+    w->used += n;
+}
+
+static void put_int(struct writer *w, int64_t value)
+{
+    char *to = reserve(w, NUMBER_TEXT_MAX);
+    if (to)
+        w->used += number_write_int64(to, value);
+}
+
+/* One character as JSON has it, at most 6 bytes. */
+static size_t escape(char *to, uint32_t code)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *place = NULL;
+    static const char from[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
+    if (code && code < 0x80)
+        place = strchr(from, (int)code);
+    if (place) {
+        to[0] = '\\';
+        to[1] = names[place - from];
+        return 2;
+    }
+    if (code >= 0x20)
+        return utf8_write(to, code);
+    memcpy(to, "\\u00", 4);
+    to[4] = hex[code >> 4];
+    to[5] = hex[code & 15];
+    return 6;
+}
+
+/* In quotes. What is not UTF-8 becomes U+FFFD: a reply is always valid JSON. */
+static void put_text(struct writer *w, struct bytes text)
+{
+    put(w, "\"");
+    while (text.at < text.end) {
+        size_t n = bytes_size(text) < 256 ? bytes_size(text) : 256;
+        char *from = reserve(w, n * 6 + 6), *to = from;
+        if (!to)
+            return;
+        const uint8_t *stop = text.at + n;
+        while (text.at < stop) {
+            uint32_t code;
+            const uint8_t *next = utf8_read(text.at, text.end, &code);
+            to += escape(to, next ? code : 0xfffd);
+            text.at = next ? next : text.at + 1;
+        }
+        w->used += (size_t)(to - from);
+    }
+    put(w, "\"");
+}
+
+static void put_string(struct writer *w, const char *text)
+{
+    put_text(w, bytes_of_text(text));
+}
+
+/* ---- elements ---- */
+
+static int64_t int_element(const struct percept_tensor *tensor, int64_t i)
+{
+    switch (tensor->dtype) {
+    case PERCEPT_INT8:
+        return ((const int8_t *)tensor->data)[i];
+    case PERCEPT_INT16:
+        return ((const int16_t *)tensor->data)[i];
+    case PERCEPT_INT32:
+        return ((const int32_t *)tensor->data)[i];
+    case PERCEPT_UINT8:
+        return ((const uint8_t *)tensor->data)[i];
+    case PERCEPT_UINT16:
+        return ((const uint16_t *)tensor->data)[i];
+    case PERCEPT_UINT32:
+        return ((const uint32_t *)tensor->data)[i];
+    default:
+        return ((const int64_t *)tensor->data)[i];
+    }
+}
+
+static bool is_int(enum percept_dtype dtype)
+{
+    return (dtype >= PERCEPT_UINT8 && dtype <= PERCEPT_INT64) || dtype == PERCEPT_UINT32 ||
+           dtype == PERCEPT_UINT64;
+}
+
+/* One element of any type that is not a string; returns its length. */
+static size_t element(char *to, const struct percept_tensor *tensor, int64_t i)
+{
+    switch (tensor->dtype) {
+    case PERCEPT_FLOAT:
+        return number_write_float(to, ((const float *)tensor->data)[i]);
+    case PERCEPT_DOUBLE:
+        return number_write_double(to, ((const double *)tensor->data)[i]);
+    case PERCEPT_UINT64:
+        return number_write_uint64(to, ((const uint64_t *)tensor->data)[i]);
+    case PERCEPT_BOOL: {
+        bool truth = ((const uint8_t *)tensor->data)[i] != 0;
+        memcpy(to, truth ? "true" : "false", 5);
+        return truth ? 4 : 5;
+    }
+    default:
+        return number_write_int64(to, int_element(tensor, i));
+    }
+}
+
+static void put_strings(struct writer *w, const struct percept_string *strings, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (i)
+            put(w, ",");
+        put_text(w, bytes_of(strings[i].at, strings[i].n_bytes));
+    }
+}
+
+static void put_elements(struct writer *w, const struct percept_tensor *tensor, int64_t n)
+{
+    if (tensor->dtype == PERCEPT_STRING) {
+        put_strings(w, tensor->data, n);
+        return;
+    }
+    const int64_t step = 64; /* elements between two looks at the room left */
+    for (int64_t i = 0; i < n; i += step) {
+        int64_t end = n - i < step ? n : i + step;
+        char *from = reserve(w, (size_t)step * (NUMBER_TEXT_MAX + 1)), *to = from;
+        if (!to)
+            return;
+        for (int64_t k = i; k < end; k++) {
+            if (k)
+                *to++ = ',';
+            to += element(to, tensor, k);
+        }
+        w->used += (size_t)(to - from);
+    }
+}
+
+/* ---- V2's classification extension ---- */
+
+static double rank_value(const struct percept_tensor *tensor, int64_t i)
+{
+    switch (tensor->dtype) {
+    case PERCEPT_FLOAT:
+        return (double)((const float *)tensor->data)[i];
+    case PERCEPT_DOUBLE:
+        return ((const double *)tensor->data)[i];
+    case PERCEPT_UINT64:
+        return (double)((const uint64_t *)tensor->data)[i];
+    default:
+        return (double)int_element(tensor, i);
+    }
+}
+
+struct ranked {
+    double value;
+    int64_t index;
+};
+
+/* Best first; NaN last; equal ones by index. */
+static int compare_ranked(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    bool x_nan = isnan(x->value), y_nan = isnan(y->value);
+    if (x_nan != y_nan)
+        return x_nan ? 1 : -1;
+    if (!x_nan && x->value != y->value)
+        return x->value > y->value ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* "0.900000:3:three" */
+static bool class_text(struct arena *arena, const struct percept_tensor *tensor, int64_t at,
+                       int64_t index, const char *label, struct percept_string *to)
+{
+    char value[400]; /* %f of the largest double has 317 */
+    size_t n;
+    if (is_int(tensor->dtype))
+        n = element(value, tensor, at);
+    else
+        n = (size_t)snprintf(value, sizeof value, "%f", rank_value(tensor, at));
+    char *text = arena_printf(arena, "%.*s:%lld%s%s", (int)n, value, (long long)index,
+                              label ? ":" : "", label ? label : "");
+    if (!text)
+        return false;
+    *to = (struct percept_string){.at = text, .n_bytes = strlen(text)};
+    return true;
+}
+
+static const char *label_of(const struct job *job, const char *output, int64_t index)
+{
+    const struct manifest *manifest = job->served->manifest;
+    bool labelled = !manifest->task_output || strcmp(manifest->task_output, output) == 0;
+    return labelled && index < manifest->n_labels ? manifest->labels[index] : NULL;
+}
+
+/* The output's best classes as a tensor of BYTES, instead of the output. */
+static bool classified(const struct job *job, const struct job_output *output, const char *name,
+                       struct percept_tensor *tensor, struct percept_err *err)
+{
+    int64_t n;
+    if (!is_int(tensor->dtype) && tensor->dtype != PERCEPT_FLOAT && tensor->dtype != PERCEPT_DOUBLE)
+        return err_set(err, ERR_INVALID,
+                       "output '%s': classification needs whole numbers, FP32 or FP64, this is %s",
+                       name, codec_datatype(tensor->dtype));
+    if (!codec_count(tensor->rank, tensor->dims, &n) || n > CLASSIFICATION_MAX)
+        return err_set(err, ERR_INVALID, "output '%s': classification takes at most %d elements",
+                       name, CLASSIFICATION_MAX);
+    int64_t n_rows = job->served->batching && tensor->rank > 0 ? tensor->dims[0] : 1;
+    int64_t each = n_rows ? n / n_rows : 0;
+    int64_t k = output->classification < each ? output->classification : each;
+    struct percept_tensor best = {.dtype = PERCEPT_STRING, .dims = {k}, .rank = 1};
+    if (job->served->batching)
+        best = (struct percept_tensor){.dtype = PERCEPT_STRING, .dims = {n_rows, k}, .rank = 2};
+    struct percept_string *strings =
+        arena_array(job->arena, (size_t)(n_rows * k) + 1, sizeof *strings);
+    struct ranked *ranks = arena_array(job->arena, (size_t)each + 1, sizeof *ranks);
+    bool room = strings && ranks;
+    for (int64_t row = 0; room && row < n_rows; row++) {
+        for (int64_t i = 0; i < each; i++)
+            ranks[i] = (struct ranked){rank_value(tensor, row * each + i), i};
+        qsort(ranks, (size_t)each, sizeof *ranks, compare_ranked);
+        for (int64_t i = 0; room && i < k; i++)
+            room = class_text(job->arena, tensor, row * each + ranks[i].index, ranks[i].index,
+                              label_of(job, name, ranks[i].index), &strings[row * k + i]);
+    }
+    if (!room)
+        return err_memory(err, "classes of an output", (size_t)n * sizeof *ranks);
+    best.data = strings;
+    *tensor = best;
+    return true;
+}
+
+/* ---- predictions ---- */
+
+static void put_prediction(struct writer *w, const struct answer_prediction *prediction)
+{
+    put(w, "{");
+    if (prediction->label) {
+        put(w, "\"label\":");
+        put_string(w, prediction->label);
+        put(w, ",");
+    }
+    put(w, "\"index\":");
+    put_int(w, prediction->index);
+    put(w, ",\"score\":");
+    char *to = reserve(w, NUMBER_TEXT_MAX);
+    if (to)
+        w->used += number_write_float(to, prediction->score);
+    put(w, "}");
+}
+
+/* The output that the task reads, if it is among those replied and its type has scores. */
+static const struct percept_tensor *task_scores(const struct job *job,
+                                                const struct percept_tensor *results)
+{
+    const struct manifest *manifest = job->served->manifest;
+    if (!job->predictions || manifest->task != TASK_CLASSIFY || !manifest->task_output)
+        return NULL;
+    int n;
+    const struct percept_io *io = percept_outputs(job->served->model, &n);
+    for (int i = 0; i < job->n_outputs; i++) {
+        int index = job->outputs[i].index;
+        if (strcmp(io[index].name, manifest->task_output) == 0)
+            return results[index].dtype == PERCEPT_FLOAT || results[index].dtype == PERCEPT_DOUBLE
+                       ? &results[index]
+                       : NULL;
+    }
+    return NULL;
+}
+
+static void put_item(struct writer *w, const struct manifest *manifest, const float *scores,
+                     int64_t n, struct answer_prediction *best, int k)
+{
+    int n_best = answer_classify(scores, n, manifest->task_activation, k, manifest->labels,
+                                 manifest->n_labels, best);
+    put(w, "[");
+    for (int i = 0; i < n_best; i++) {
+        if (i)
+            put(w, ",");
+        put_prediction(w, &best[i]);
+    }
+    put(w, "]");
+}
+
+/* Scores of one item as floats: themselves, or narrowed into `room`. */
+static const float *item_scores(const struct percept_tensor *tensor, int64_t from, int64_t n,
+                                float *room)
+{
+    if (tensor->dtype == PERCEPT_FLOAT)
+        return (const float *)tensor->data + from;
+    for (int64_t i = 0; i < n; i++)
+        room[i] = (float)((const double *)tensor->data)[from + i];
+    return room;
+}
+
+static void put_predictions(struct writer *w, const struct job *job,
+                            const struct percept_tensor *scores)
+{
+    const struct manifest *manifest = job->served->manifest;
+    int64_t n, n_items = job->n_items > 0 ? job->n_items : 1;
+    if (!codec_count(scores->rank, scores->dims, &n) || n % n_items != 0)
+        return;
+    int64_t each = n / n_items;
+    int k = each < manifest->top_k ? (int)each : manifest->top_k;
+    struct answer_prediction *best = arena_array(w->arena, (size_t)(k > 0 ? k : 1), sizeof *best);
+    float *room = scores->dtype == PERCEPT_FLOAT
+                      ? NULL
+                      : arena_array(w->arena, (size_t)each + 1, sizeof *room);
+    if (!best || (!room && scores->dtype != PERCEPT_FLOAT)) {
+        w->failed = true;
+        return;
+    }
+    put(w, ",\"predictions\":[");
+    for (int64_t i = 0; i < n_items; i++) {
+        if (i)
+            put(w, ",");
+        put_item(w, manifest, item_scores(scores, i * each, each, room), each, best, k);
+    }
+    put(w, "]");
+}
+
+/* ---- the reply ---- */
+
+static void put_output(struct writer *w, const char *name, const struct percept_tensor *tensor,
+                       bool binary, size_t n_bytes)
+{
+    put(w, "{\"name\":");
+    put_string(w, name);
+    put(w, ",\"datatype\":\"");
+    put(w, codec_datatype(tensor->dtype));
+    put(w, "\",\"shape\":[");
+    for (int i = 0; i < tensor->rank; i++) {
+        if (i)
+            put(w, ",");
+        put_int(w, tensor->dims[i]);
+    }
+    if (binary) {
+        put(w, "],\"parameters\":{\"binary_data_size\":");
+        put_int(w, (int64_t)n_bytes);
+        put(w, "}}");
+        return;
+    }
+    int64_t n = 0;
+    codec_count(tensor->rank, tensor->dims, &n);
+    put(w, "],\"data\":[");
+    put_elements(w, tensor, n);
+    put(w, "]}");
+}
+
+/* The outputs asked for, classified where that was asked for, and their sizes as bytes. */
+struct shown {
+    const char *name;
+    struct percept_tensor tensor;
+    bool binary;
+    size_t n_bytes;
+};
+
+static bool show(const struct job *job, const struct job_output *output,
+                 const struct percept_tensor *results, struct shown *shown, struct percept_err *err)
+{
+    int n;
+    const char *name = percept_outputs(job->served->model, &n)[output->index].name;
+    *shown =
+        (struct shown){.name = name, .tensor = results[output->index], .binary = output->binary};
+    if (output->classification > 0 && !classified(job, output, name, &shown->tensor, err))
+        return false;
+    enum percept_dtype dtype = shown->tensor.dtype;
+    if (!codec_datatype(dtype))
+        return err_set(err, ERR_UNSUPPORTED, "output '%s': V2 has no datatype for it", name);
+    if (!output->binary && (dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16))
+        return err_set(
+            err, ERR_INVALID,
+            "sending %s data via JSON is not supported. Please use the binary data format "
+            "for output %s",
+            codec_datatype(dtype), name);
+    if (!codec_binary_size(&shown->tensor, &shown->n_bytes))
+        return err_set(err, ERR_INTERNAL, "output '%s' is too large for a reply", name);
+    return true;
+}
+
+static size_t estimate(const struct shown *shown, int n)
+{
+    size_t n_bytes = 4096;
+    for (int i = 0; i < n; i++) {
+        size_t each = percept_dtype_bytes(shown[i].tensor.dtype);
+        bool text = shown[i].tensor.dtype == PERCEPT_STRING;
+        n_bytes += 128 + strlen(shown[i].name);
+        /* A float32 takes 10 or 11 bytes with its comma, other types about 3 for each of their own.
+         */
+        n_bytes += shown[i].binary || text ? shown[i].n_bytes + shown[i].n_bytes / 8
+                                           : shown[i].n_bytes / (each ? each : 1) * (3 * each + 1);
+    }
+    return n_bytes;
+}
+
+static void put_head(struct writer *w, const struct job *job)
+{
+    put(w, "{");
+    if (job->has_id) {
+        put(w, "\"id\":");
+        put_text(w, job->id);
+        put(w, ",");
+    }
+    put(w, "\"model_name\":");
+    put_string(w, job->served->name);
+    put(w, ",\"model_version\":\"");
+    put_int(w, job->served->version);
+    put(w, "\",\"outputs\":[");
+}
+
+static void put_tail(struct writer *w, const struct shown *shown, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char *to = shown[i].binary ? reserve(w, shown[i].n_bytes) : NULL;
+        if (to)
+            w->used =
+                (size_t)(codec_binary_write((uint8_t *)to, &shown[i].tensor) - (uint8_t *)w->at);
+    }
+}
+
+bool codec_reply_write(struct job *job, const struct percept_tensor *results,
+                       struct percept_err *err)
+{
+    int n = job->n_outputs;
+    struct shown *shown = arena_array(job->arena, (size_t)n + 1, sizeof *shown);
+    if (!shown)
+        return err_memory(err, "a reply", (size_t)n * sizeof *shown);
+    bool binary = false;
+    for (int i = 0; i < n; i++) {
+        if (!show(job, &job->outputs[i], results, &shown[i], err))
+            return false;
+        binary |= shown[i].binary;
+    }
+    struct writer w = {.arena = job->arena, .room = estimate(shown, n)};
+    w.at = arena_alloc(w.arena, w.room);
+    w.failed = !w.at;
+    put_head(&w, job);
+    for (int i = 0; i < n; i++) {
+        if (i)
+            put(&w, ",");
+        put_output(&w, shown[i].name, &shown[i].tensor, shown[i].binary, shown[i].n_bytes);
+    }
+    put(&w, "]");
+    const struct percept_tensor *scores = task_scores(job, results);
+    if (scores)
+        put_predictions(&w, job, scores);
+    put(&w, "}");
+    size_t json_bytes = w.used;
+    put_tail(&w, shown, n);
+    if (w.failed)
+        return err_memory(err, "a reply", w.room * 2);
+    job->reply = bytes_of(w.at, w.used);
+    job->reply_json_bytes = binary ? (int64_t)json_bytes : -1;
+    return true;
+}

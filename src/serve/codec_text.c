@@ -1,0 +1,287 @@
+/*
+ * codec_text.c - texts -> token ids, as the manifest describes them. A body of text/plain is one
+ * text.
+ *
+ * Small letters without a locale: the alphabets of Europe whose letters come in pairs (Latin with
+ * its first extension, Greek, Cyrillic), by rule. A word is a run of letters, digits and
+ * apostrophes; everything else but space is a token by itself. Letters are, beyond ASCII, all code
+ * points that are not among the common blocks of signs and spaces: right for words, and unknown
+ * scripts stay whole.
+ *
+ * Texts of one request make one tensor, so they must come out equally long, unless the network's
+ * length is fixed and the manifest has an id to pad with. Runs on any thread; allocates from the
+ * job's arena.
+ */
+#include "base/err.h"
+#include "base/utf8.h"
+#include "serve/codec_parts.h"
+
+/* One text on its way to ids. */
+struct tokens {
+    const struct manifest_text *text;
+    int64_t *ids;
+    int64_t n, most; /* `most` may be reached, the rest is cut off */
+    struct percept_err *err;
+};
+
+static uint32_t small_latin(uint32_t c)
+{
+    if (c == 0x130)
+        return 'i';
+    if (c == 0x178)
+        return 0xff;
+    bool odd_is_capital = (c >= 0x139 && c <= 0x148) || c >= 0x179;
+    if (c == 0x138 || c == 0x149 || c == 0x17f)
+        return c;
+    return (c & 1) == odd_is_capital ? c + 1 : c;
+}
+
+static uint32_t small(uint32_t c)
+{
+    if (c < 0x80)
+        return c >= 'A' && c <= 'Z' ? c + 32 : c;
+    if (c >= 0xc0 && c <= 0xde)
+        return c == 0xd7 ? c : c + 32;
+    if (c >= 0x100 && c <= 0x17f)
+        return small_latin(c);
+    if ((c >= 0x391 && c <= 0x3a9 && c != 0x3a2) || (c >= 0x410 && c <= 0x42f))
+        return c + 32;
+    return c >= 0x400 && c <= 0x40f ? c + 80 : c;
+}
+
+struct range {
+    uint32_t first, last;
+};
+
+static bool is_in(uint32_t c, const struct range *ranges, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return true;
+    return false;
+}
+
+static bool is_space(uint32_t c)
+{
+    static const struct range spaces[] = {
+        {9, 13},          {0x1c, 0x20},     {0x85, 0x85},     {0xa0, 0xa0},     {0x1680, 0x1680},
+        {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f}, {0x3000, 0x3000}};
+    return is_in(c, spaces, sizeof spaces / sizeof *spaces);
+}
+
+static bool is_letter(uint32_t c)
+{
+    static const struct range signs[] = {
+        {0x80, 0xa9},     {0xab, 0xb1},      {0xb4, 0xb4},     {0xb6, 0xb8},     {0xbb, 0xbb},
+        {0xbf, 0xbf},     {0xd7, 0xd7},      {0xf7, 0xf7},     {0x2010, 0x206f}, {0x20a0, 0x20cf},
+        {0x2190, 0x245f}, {0x2500, 0x2bff},  {0x3001, 0x3004}, {0x3008, 0x3020}, {0xff01, 0xff0f},
+        {0xfffc, 0xfffd}, {0x1f000, 0x1faff}};
+    if (c < 0x80)
+        return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '\'';
+    return !is_in(c, signs, sizeof signs / sizeof *signs);
+}
+
+/* The id of a token, -1 when the vocabulary does not have it. */
+static int64_t find(const struct manifest_text *text, struct bytes token)
+{
+    int low = 0, high = text->n_tokens;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        struct bytes known = bytes_of_text(text->tokens[text->sorted[middle]]);
+        size_t n = bytes_size(known) < bytes_size(token) ? bytes_size(known) : bytes_size(token);
+        int order = memcmp(known.at, token.at, n);
+        if (order == 0 && bytes_size(known) == bytes_size(token))
+            return text->sorted[middle];
+        if (order < 0 || (order == 0 && bytes_size(known) < bytes_size(token)))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+static bool add(struct tokens *t, struct bytes token)
+{
+    if (t->n == t->most)
+        return true;
+    bool plain_byte = t->text->tokenizer == TOKENIZER_BYTES && t->text->n_tokens == 0;
+    int64_t id = plain_byte ? *token.at : find(t->text, token);
+    if (id < 0)
+        id = t->text->unknown;
+    if (id < 0)
+        return err_set(t->err, ERR_INVALID,
+                       "the vocabulary does not have '" BYTES_FMT "', and no id for unknown tokens",
+                       BYTES_ARG(token));
+    t->ids[t->n++] = id;
+    return true;
+}
+
+static bool cut_words(struct tokens *t, struct bytes text)
+{
+    const uint8_t *word = NULL;
+    while (text.at < text.end && t->n < t->most) {
+        uint32_t c = 0;
+        const uint8_t *next = utf8_read(text.at, text.end, &c);
+        if (is_letter(c) && !is_space(c)) {
+            word = word ? word : text.at;
+        } else {
+            if (word && !add(t, (struct bytes){word, text.at}))
+                return false;
+            word = NULL;
+            if (!is_space(c) && !add(t, (struct bytes){text.at, next}))
+                return false;
+        }
+        text.at = next;
+    }
+    return !word || add(t, (struct bytes){word, text.at});
+}
+
+static bool cut_characters(struct tokens *t, struct bytes text)
+{
+    bool bytes = t->text->tokenizer == TOKENIZER_BYTES;
+    while (text.at < text.end && t->n < t->most) {
+        uint32_t c = 0;
+        const uint8_t *next = bytes ? text.at + 1 : utf8_read(text.at, text.end, &c);
+        if (!add(t, (struct bytes){text.at, next}))
+            return false;
+        text.at = next;
+    }
+    return true;
+}
+
+/* Valid UTF-8, in small letters where these are wanted; the copy is never longer. */
+static bool prepare(const struct manifest_text *text, struct bytes raw, struct bytes *ready,
+                    struct arena *arena, struct percept_err *err)
+{
+    uint8_t *to = arena_alloc(arena, bytes_size(raw) + 1);
+    if (!to)
+        return err_memory(err, "a text", bytes_size(raw));
+    *ready = (struct bytes){to, to};
+    for (const uint8_t *at = raw.at; at < raw.end;) {
+        uint32_t c = 0;
+        const uint8_t *next = utf8_read(at, raw.end, &c);
+        if (!next)
+            return err_set(err, ERR_INVALID,
+                           "the text is not UTF-8: byte %td (0x%02x) begins no character",
+                           at - raw.at, *at);
+        to += utf8_write(to, text->lowercase ? small(c) : c);
+        at = next;
+    }
+    ready->end = to;
+    return true;
+}
+
+static struct bytes without_newline(struct bytes text)
+{
+    while (text.at < text.end && (text.end[-1] == '\n' || text.end[-1] == '\r'))
+        text.end--;
+    return text;
+}
+
+/* The ids of one text, at most `most`, with those around it. */
+static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t most, int64_t *ids,
+                     int64_t *n, struct arena *arena, struct percept_err *err)
+{
+    struct bytes ready = {0};
+    int64_t around = (text->start >= 0) + (text->end >= 0);
+    raw = without_newline(raw);
+    if (bytes_size(raw) == 0)
+        return err_set(err, ERR_INVALID, "the text is empty; send at least one character");
+    if (!prepare(text, raw, &ready, arena, err))
+        return false;
+    struct tokens t = {.text = text, .ids = ids, .err = err};
+    if (text->start >= 0)
+        t.ids[t.n++] = text->start;
+    t.most = t.n + (most > around ? most - around : 0);
+    int64_t before = t.n;
+    if (!(text->tokenizer == TOKENIZER_WORDS ? cut_words(&t, ready) : cut_characters(&t, ready)))
+        return false;
+    if (t.n == before)
+        return err_set(err, ERR_INVALID, "the text has nothing but space in it");
+    if (text->end >= 0)
+        t.ids[t.n++] = text->end;
+    *n = t.n;
+    return true;
+}
+
+/* How long a text may become: by the manifest, by the network, by its bytes. */
+static int64_t longest(const struct manifest_text *text, int64_t fixed, size_t n_bytes)
+{
+    int64_t most = (int64_t)n_bytes + 2;
+    if (text->max_length > 0 && text->max_length < most)
+        most = text->max_length;
+    return fixed >= 0 && fixed < most ? fixed : most;
+}
+
+static void store(const struct percept_tensor *tensor, int64_t at, int64_t id)
+{
+    if (tensor->dtype == PERCEPT_INT32)
+        ((int32_t *)tensor->data)[at] = (int32_t)id;
+    else
+        ((int64_t *)tensor->data)[at] = id;
+}
+
+static bool check_length(const struct percept_io *io, int64_t i, int64_t n, int64_t want,
+                         int64_t pad, struct percept_err *err)
+{
+    if (n == want || (pad >= 0 && io->dims[io->rank - 1] >= 0))
+        return true;
+    return err_set(
+        err, ERR_INVALID,
+        "input '%s': text %lld has %lld tokens and %lld are wanted; the texts of one request "
+        "must have equal length, and be as long as a network of fixed length",
+        io->name, (long long)i, (long long)n, (long long)want);
+}
+
+bool codec_text_fill(struct job *job, int input, const struct manifest_text *text,
+                     const struct percept_string *texts, int64_t n_texts, struct percept_err *err)
+{
+    int n_inputs;
+    const struct percept_io *io = &percept_inputs(job->served->model, &n_inputs)[input];
+    if ((io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32) || io->rank < 1 || io->rank > 2)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "input '%s' does not take a text's ids: it must be INT64 or INT32 of shape "
+                       "[length] or [batch,length]",
+                       io->name);
+    int64_t fixed = io->dims[io->rank - 1], width = fixed;
+    struct percept_tensor tensor = {.dtype = io->dtype, .rank = io->rank};
+    for (int64_t i = 0; i < n_texts; i++) {
+        struct bytes raw = bytes_of(texts[i].at, texts[i].n_bytes);
+        int64_t n = 0, most = longest(text, fixed, bytes_size(raw));
+        int64_t *ids = arena_array(job->arena, (size_t)most + 2, sizeof *ids);
+        if (!ids)
+            return err_memory(err, "a text's ids", (size_t)most * sizeof *ids);
+        if (!tokenize(text, raw, most, ids, &n, job->arena, err))
+            return false;
+        width = width < 0 ? n : width;
+        if (!check_length(io, i, n, width, text->pad, err))
+            return false;
+        if (!tensor.data && !codec_reserve(job, io->name, &tensor, n_texts * width, err))
+            return false;
+        for (int64_t k = 0; k < width; k++)
+            store(&tensor, i * width + k, k < n ? ids[k] : text->pad);
+    }
+    if (io->rank == 1 && n_texts != 1)
+        return err_set(err, ERR_INVALID, "input '%s' takes one text, not %lld", io->name,
+                       (long long)n_texts);
+    tensor.dims[0] = n_texts;
+    tensor.dims[io->rank - 1] = width;
+    return codec_accept(job, input, &tensor, err);
+}
+
+bool codec_text_decode(struct job *job, struct percept_err *err)
+{
+    int n_inputs;
+    const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
+    const struct manifest_input *input =
+        n_inputs == 1 ? manifest_input(job->served->manifest, io[0].name) : NULL;
+    if (!input || input->kind != MANIFEST_TEXT)
+        return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a text; send V2 JSON",
+                       job->served->name);
+    if (!codec_begin(job, false, err))
+        return false;
+    job->predictions = true;
+    struct percept_string body = {.at = (const char *)job->body.at,
+                                  .n_bytes = bytes_size(job->body)};
+    return codec_text_fill(job, 0, &input->text, &body, 1, err);
+}

@@ -1,0 +1,587 @@
+/*
+ * dispatch.c - the one place that gives out cores.
+ *
+ * dispatch_turn is called at the end of a turn of the loop in which anything happened:
+ *
+ *     end what is over (refused, cancelled, expired)
+ *     while a core is idle: the lane that has used the least core time may do its next thing
+ *     cores still idle: lend them to running batches that are large enough
+ *     none idle and work waiting: call lent cores back
+ *
+ * Fairness is by core time, not by turns: a lane is charged for what its tasks took, and the one
+ * with the least goes first, so a large model's stream cannot crowd out a small one's trickle. A
+ * lane that was idle starts level with the others instead of with a credit. Between its own decodes
+ * and batches the lane decides (lane_next).
+ *
+ * The session used last is used first: its plans are in the cache. Sessions are made when there is
+ * more to run than sessions at home, up to one per core, and kept.
+ *
+ * Helpers are tasks that sit in percept_team_help. They never hold up anything: the leader does not
+ * wait for them, the batch's end sends them home, and so does other work that wants a core. What a
+ * run computes does not depend on them. A batch goes home when its leader and its helpers have.
+ *
+ * Ownership: the dispatcher owns its lanes and, through them, the sessions; jobs belong to their
+ * exchanges.
+ */
+#include "serve/dispatch.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/team.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+/* Below this a run is over before a helper is awake. */
+#define HELP_MIN_FLOPS 2e6
+
+struct helper {
+    struct task task;
+    struct dispatch *dispatch;
+    struct batch *batch;
+    struct percept_team *team;
+    struct helper *next; /* among the free ones */
+};
+
+struct dispatch {
+    struct dispatch_cores cores;
+    const struct batch_engine *engine;
+    struct lane *lanes;
+    struct batch *running; /* their leaders are out */
+    struct job_list ended; /* done is still to be called */
+    int n_in_flight;       /* jobs */
+    int n_helpers;         /* out */
+    int64_t level_ns;      /* core time used by the lane that was served last */
+    int64_t armed_ns;      /* when we shall be called in any case */
+    bool draining;
+    void (*drained)(void *user);
+    void *drained_user;
+    struct helper *helpers, *free_helpers;
+
+    struct loop *loop; /* NULL on other cores than a loop's */
+    struct loop_timer *timer;
+};
+
+bool dispatch_draining(const struct dispatch *dispatch)
+{
+    return dispatch->draining;
+}
+
+int dispatch_in_flight(const struct dispatch *dispatch)
+{
+    return dispatch->n_in_flight;
+}
+
+int64_t dispatch_now_ns(const struct dispatch *dispatch)
+{
+    return dispatch->cores.now_ns(dispatch->cores.user);
+}
+
+void dispatch_wake(struct dispatch *dispatch)
+{
+    dispatch->cores.wake(dispatch->cores.user);
+}
+
+static int idle_cores(const struct dispatch *dispatch)
+{
+    return dispatch->cores.idle(dispatch->cores.user);
+}
+
+static void submit(struct dispatch *dispatch, struct task *task)
+{
+    dispatch->cores.submit(dispatch->cores.user, task);
+}
+
+/* Jobs in and out */
+
+void dispatch_accept(struct job *job)
+{
+    struct lane *lane = job->served->lane;
+    struct dispatch *dispatch = lane->dispatch;
+    dispatch->n_in_flight++;
+    job->served->n_holders++;
+    if (!lane->n_pending && !lane->n_out && lane->used_ns < dispatch->level_ns)
+        lane->used_ns = dispatch->level_ns;
+}
+
+void dispatch_end_soon(struct job *job)
+{
+    struct dispatch *dispatch = job->served->lane->dispatch;
+    job->state = JOB_ENDED;
+    job_list_push(&dispatch->ended, job);
+    dispatch_wake(dispatch);
+}
+
+static void end_all(struct dispatch *dispatch, struct job_list *jobs)
+{
+    int64_t now_ns = dispatch_now_ns(dispatch);
+    for (struct job *job; (job = job_list_pop(jobs));) {
+        dispatch->n_in_flight--;
+        job_end(job, now_ns);
+    }
+}
+
+/* A task is back: what it cost. */
+static void charge(struct lane *lane, int64_t ns)
+{
+    lane->n_out--;
+    lane->task_ns = ns > 0 ? ns : 0;
+    lane->used_ns += lane->task_ns;
+}
+
+/* Decoding */
+
+static struct job *job_of(struct task *task)
+{
+    return (struct job *)(void *)((char *)task - offsetof(struct job, task));
+}
+
+static void decode_work(struct task *task)
+{
+    job_decode(job_of(task));
+}
+
+static void decode_done(struct task *task)
+{
+    struct job *job = job_of(task);
+    struct lane *lane = job->served->lane;
+    charge(lane, job->decode_ns);
+    job_decoded(job);
+    dispatch_wake(lane->dispatch);
+}
+
+static void start_decode(struct dispatch *dispatch, struct lane *lane)
+{
+    struct job *job = job_list_pop(&lane->undecoded);
+    job->state = JOB_DECODING;
+    job->task = (struct task){.work = decode_work, .done = decode_done};
+    lane->n_out++;
+    submit(dispatch, &job->task);
+}
+
+/* Batches */
+
+static void unlink_running(struct dispatch *dispatch, const struct batch *batch)
+{
+    struct batch **at = &dispatch->running;
+    while (*at != batch)
+        at = &(*at)->next;
+    *at = batch->next;
+}
+
+/* The batch is at home when nobody is left inside: then its session may be used again. */
+static void go_home(struct batch *batch)
+{
+    struct lane *lane = batch->lane;
+    if (!batch->leader_home || batch->n_helpers)
+        return;
+    if (batch->team)
+        batch->engine->team_free(batch->team);
+    batch->team = NULL;
+    batch->next = lane->idle;
+    lane->idle = batch;
+}
+
+static void stop_joining(struct lane *lane)
+{
+    lane->batching = false;
+    log_warn("requests are no longer joined: results cannot be told apart along the first axis",
+             "model", lane->served->name, NULL);
+}
+
+static void batch_task_work(struct task *task)
+{
+    batch_work((struct batch *)(void *)task);
+}
+
+/* Counts every run by its size: the joint one, or the single ones. */
+static void count(const struct batch *batch)
+{
+    struct stats *stats = &batch->lane->served->stats;
+    int64_t output_ns = 0;
+    for (const struct job *job = batch->jobs.first; job; job = job->next) {
+        output_ns += job->encode_ns;
+        if (batch->apart && job->err.code == ERR_NONE)
+            stats_execution(stats, job->n_items, job->gather_ns,
+                            job->finished_ns - job->started_ns - job->gather_ns, job->encode_ns);
+    }
+    if (!batch->apart && batch->n_runs)
+        stats_execution(stats, batch->n_items, batch->gathered_ns - batch->started_ns,
+                        batch->finished_ns - batch->gathered_ns, output_ns);
+}
+
+static void batch_task_done(struct task *task)
+{
+    struct batch *batch = (struct batch *)(void *)task;
+    struct lane *lane = batch->lane;
+    struct dispatch *dispatch = lane->dispatch;
+    unlink_running(dispatch, batch);
+    charge(lane, batch->ended_ns - batch->started_ns);
+    count(batch);
+    if (batch->flops > 0 && batch->n_items > 0)
+        lane->item_flops =
+            batch->flops / (double)(batch->apart ? batch->jobs.last->n_items : batch->n_items);
+    if (batch->inseparable && lane->batching)
+        stop_joining(lane);
+    struct job_list jobs = batch->jobs;
+    batch->jobs = (struct job_list){0};
+    for (struct job *job = jobs.first; job; job = job->next) {
+        job->state = JOB_ENDED;
+        job->batch = NULL;
+    }
+    batch->leader_home = true;
+    go_home(batch);
+    end_all(dispatch, &jobs);
+    dispatch_wake(dispatch);
+}
+
+static bool may_run(const struct dispatch *dispatch, const struct lane *lane)
+{
+    return lane->idle || lane->n_batches < dispatch->cores.workers;
+}
+
+static struct batch *take_batch(struct dispatch *dispatch, struct lane *lane)
+{
+    struct batch *batch = lane->idle;
+    if (batch) {
+        lane->idle = batch->next;
+        return batch;
+    }
+    batch = batch_new(lane, dispatch->engine);
+    if (batch)
+        lane->n_batches++;
+    return batch;
+}
+
+static void start_batch(struct dispatch *dispatch, struct lane *lane)
+{
+    struct job_list jobs = {0};
+    int64_t n_items = lane_form(lane, &jobs);
+    struct batch *batch = take_batch(dispatch, lane);
+    if (!batch) {
+        for (struct job *job; (job = job_list_pop(&jobs));) {
+            err_memory(&job->err, "a batch", sizeof *batch);
+            dispatch_end_soon(job);
+        }
+        return;
+    }
+    batch_fill(batch, &jobs, n_items);
+    lane->served->stats.pending = lane->n_pending;
+    if (dispatch->cores.workers > 1 && lane->item_flops * (double)n_items >= HELP_MIN_FLOPS)
+        batch->team = dispatch->engine->team_new(NULL);
+    batch->task.work = batch_task_work;
+    batch->task.done = batch_task_done;
+    batch->next = dispatch->running;
+    dispatch->running = batch;
+    lane->n_out++;
+    submit(dispatch, &batch->task);
+}
+
+/* Helpers */
+
+static void helper_work(struct task *task)
+{
+    struct helper *helper = (struct helper *)(void *)task;
+    helper->dispatch->engine->team_help(helper->team);
+}
+
+static void helper_done(struct task *task)
+{
+    struct helper *helper = (struct helper *)(void *)task;
+    struct dispatch *dispatch = helper->dispatch;
+    helper->batch->n_helpers--;
+    dispatch->n_helpers--;
+    go_home(helper->batch);
+    helper->next = dispatch->free_helpers;
+    dispatch->free_helpers = helper;
+    dispatch_wake(dispatch);
+}
+
+/* The running batch that may be helped and has the fewest helpers. */
+static struct batch *needy(const struct dispatch *dispatch)
+{
+    const int members = dispatch->cores.members, most = members < TEAM_MAX ? members : TEAM_MAX;
+    struct batch *best = NULL;
+    for (struct batch *batch = dispatch->running; batch; batch = batch->next)
+        if (batch->team && !batch->team_closed && batch->n_helpers < most - 1 &&
+            (!best || batch->n_helpers < best->n_helpers))
+            best = batch;
+    return best;
+}
+
+static void lend(struct dispatch *dispatch)
+{
+    while (idle_cores(dispatch) > 0 && dispatch->free_helpers) {
+        struct batch *batch = needy(dispatch);
+        if (!batch)
+            return;
+        struct helper *helper = dispatch->free_helpers;
+        dispatch->free_helpers = helper->next;
+        helper->batch = batch;
+        helper->team = batch->team;
+        helper->task.work = helper_work;
+        helper->task.done = helper_done;
+        batch->n_helpers++;
+        dispatch->n_helpers++;
+        submit(dispatch, &helper->task);
+    }
+}
+
+/* Calls helpers back until as many are on their way as there is work for. */
+static void recall(struct dispatch *dispatch, int wanted)
+{
+    for (const struct batch *batch = dispatch->running; batch; batch = batch->next)
+        if (batch->team_closed)
+            wanted -= batch->n_helpers;
+    for (struct batch *batch = dispatch->running; batch && wanted > 0; batch = batch->next) {
+        if (!batch->n_helpers || batch->team_closed)
+            continue;
+        batch->team_closed = true;
+        dispatch->engine->team_close(batch->team);
+        wanted -= batch->n_helpers;
+    }
+}
+
+/* The turn */
+
+static int64_t expire(struct dispatch *dispatch, int64_t now_ns)
+{
+    int64_t look_ns = LANE_NEVER;
+    for (struct lane *lane = dispatch->lanes; lane; lane = lane->next) {
+        struct job_list expired = {0};
+        int64_t next_ns = lane_expire(lane, now_ns, &expired);
+        for (struct job *job; (job = job_list_pop(&expired));) {
+            job_expire(job);
+            dispatch_end_soon(job);
+        }
+        if (next_ns < look_ns)
+            look_ns = next_ns;
+    }
+    return look_ns;
+}
+
+/* A lane asked for a batch while the server drains shall not wait for company that will not
+ * come. */
+static enum lane_action next_of(const struct dispatch *dispatch, const struct lane *lane,
+                                int64_t now_ns, int64_t *look_ns)
+{
+    return lane_next(lane, dispatch->draining ? LANE_NEVER : now_ns, may_run(dispatch, lane),
+                     look_ns);
+}
+
+static int64_t used(const struct lane *lane)
+{
+    return lane->used_ns + lane->n_out * lane->task_ns;
+}
+
+static struct lane *choose(const struct dispatch *dispatch, int64_t now_ns, int64_t *look_ns,
+                           enum lane_action *action, int *n_willing)
+{
+    struct lane *best = NULL;
+    *n_willing = 0;
+    for (struct lane *lane = dispatch->lanes; lane; lane = lane->next) {
+        enum lane_action next = next_of(dispatch, lane, now_ns, look_ns);
+        if (next == LANE_NOTHING)
+            continue;
+        ++*n_willing;
+        if (best && used(lane) >= used(best))
+            continue;
+        best = lane;
+        *action = next;
+    }
+    return best;
+}
+
+/* Gives cores to lanes while there are both; returns when a lane wants to be asked again. */
+static int64_t give(struct dispatch *dispatch, int64_t now_ns)
+{
+    int64_t look_ns = LANE_NEVER;
+    for (;;) {
+        enum lane_action action = LANE_NOTHING;
+        int n_willing;
+        struct lane *lane = choose(dispatch, now_ns, &look_ns, &action, &n_willing);
+        if (!lane) {
+            lend(dispatch);
+            return look_ns;
+        }
+        if (idle_cores(dispatch) <= 0) {
+            recall(dispatch, n_willing);
+            return look_ns;
+        }
+        if (lane->used_ns > dispatch->level_ns)
+            dispatch->level_ns = lane->used_ns;
+        if (action == LANE_DECODE)
+            start_decode(dispatch, lane);
+        else
+            start_batch(dispatch, lane);
+    }
+}
+
+static void arm(struct dispatch *dispatch, int64_t now_ns, int64_t look_ns)
+{
+    if (dispatch->armed_ns <= now_ns)
+        dispatch->armed_ns = LANE_NEVER;
+    if (look_ns >= dispatch->armed_ns)
+        return; /* the alarm that is set comes first; then we look again */
+    dispatch->armed_ns = look_ns;
+    dispatch->cores.look(dispatch->cores.user, look_ns - now_ns);
+}
+
+void dispatch_turn(struct dispatch *dispatch)
+{
+    int64_t now_ns = dispatch_now_ns(dispatch);
+    int64_t expiry_ns = expire(dispatch, now_ns);
+    int64_t look_ns = give(dispatch, now_ns);
+    arm(dispatch, now_ns, expiry_ns < look_ns ? expiry_ns : look_ns);
+    if (dispatch->ended.n) {
+        end_all(dispatch, &dispatch->ended);
+        dispatch_wake(dispatch);
+    }
+    if (dispatch->drained && !dispatch->n_in_flight && !dispatch->n_helpers) {
+        void (*drained)(void *user) = dispatch->drained;
+        dispatch->drained = NULL;
+        drained(dispatch->drained_user);
+    }
+}
+
+void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void *user)
+{
+    dispatch->draining = true;
+    dispatch->drained = drained;
+    dispatch->drained_user = user;
+    dispatch_wake(dispatch);
+}
+
+/* Birth and death */
+
+struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs,
+                               int n_outputs, const struct settings *settings,
+                               struct percept_session *session, struct percept_err *err)
+{
+    struct lane *lane = arena_buffer(sizeof *lane);
+    if (!lane)
+        return err_null(err, ERR_MEMORY, "out of memory: a queue needs %zu bytes", sizeof *lane);
+    lane->dispatch = dispatch;
+    lane->served = served;
+    lane->n_inputs = n_inputs;
+    lane->n_outputs = n_outputs;
+    lane_limits(lane, served, settings);
+    if (session) {
+        struct batch *batch = take_batch(dispatch, lane);
+        if (!batch) {
+            arena_buffer_free(lane);
+            return err_null(err, ERR_MEMORY, "out of memory: a batch");
+        }
+        batch->session = session;
+        batch->next = lane->idle;
+        lane->idle = batch;
+    }
+    lane->next = dispatch->lanes;
+    dispatch->lanes = lane;
+    return lane;
+}
+
+void dispatch_lane_free(struct lane *lane)
+{
+    if (!lane)
+        return;
+    assert(!lane->n_pending && !lane->n_out);
+    struct lane **at = &lane->dispatch->lanes;
+    while (*at != lane)
+        at = &(*at)->next;
+    *at = lane->next;
+    for (struct batch *batch = lane->idle; batch;) {
+        struct batch *next = batch->next;
+        batch_free(batch);
+        batch = next;
+    }
+    arena_buffer_free(lane);
+}
+
+struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct batch_engine *engine,
+                              struct percept_err *err)
+{
+    size_t n = (size_t)cores->workers;
+    struct dispatch *dispatch = arena_buffer(sizeof *dispatch + n * sizeof *dispatch->helpers);
+    if (!dispatch)
+        return err_null(err, ERR_MEMORY, "out of memory: the dispatcher");
+    dispatch->cores = *cores;
+    dispatch->engine = engine;
+    dispatch->armed_ns = LANE_NEVER;
+    dispatch->helpers = (struct helper *)(dispatch + 1);
+    for (size_t i = 0; i < n; i++) {
+        struct helper *helper = &dispatch->helpers[i];
+        helper->dispatch = dispatch;
+        helper->next = dispatch->free_helpers;
+        dispatch->free_helpers = helper;
+    }
+    return dispatch;
+}
+
+void dispatch_free(struct dispatch *dispatch)
+{
+    if (!dispatch)
+        return;
+    assert(!dispatch->lanes && !dispatch->n_in_flight && !dispatch->n_helpers);
+    if (dispatch->loop)
+        loop_off_turn(dispatch->loop, dispatch);
+    loop_timer_free(dispatch->timer);
+    arena_buffer_free(dispatch);
+}
+
+/* On a loop: the dispatcher is its own cores' user. */
+
+static int64_t loops_now_ns(void *user)
+{
+    (void)user;
+    return loop_now_ns();
+}
+
+static int loops_idle(void *user)
+{
+    return loop_idle(((const struct dispatch *)user)->loop);
+}
+
+static void loops_submit(void *user, struct task *task)
+{
+    loop_submit(((struct dispatch *)user)->loop, task);
+}
+
+static void loops_wake(void *user)
+{
+    loop_wake(((struct dispatch *)user)->loop);
+}
+
+static void loops_look(void *user, int64_t after_ns)
+{
+    loop_timer_start(((struct dispatch *)user)->timer, after_ns);
+}
+
+static void on_turn(void *user)
+{
+    dispatch_turn(user);
+}
+
+struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *engine,
+                                 struct percept_err *err)
+{
+    struct dispatch_cores cores = {.workers = loop_workers(loop),
+                                   .members = loop_cores(),
+                                   .now_ns = loops_now_ns,
+                                   .idle = loops_idle,
+                                   .submit = loops_submit,
+                                   .wake = loops_wake,
+                                   .look = loops_look};
+    struct dispatch *dispatch = dispatch_new(&cores, engine, err);
+    if (!dispatch)
+        return NULL;
+    dispatch->cores.user = dispatch;
+    dispatch->timer = loop_timer_new(loop, on_turn, dispatch);
+    if (!dispatch->timer) {
+        arena_buffer_free(dispatch);
+        return err_null(err, ERR_SYSTEM, "cannot make a timer");
+    }
+    dispatch->loop = loop;
+    loop_on_turn(loop, on_turn, dispatch);
+    return dispatch;
+}

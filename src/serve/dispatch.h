@@ -1,0 +1,57 @@
+/*
+ * dispatch.h - who gets the next free core. There is one dispatcher; every task of the pool goes
+ * through it: decoding, batches, helpers. See dispatch.c for the rules. Threads: the loop's.
+ */
+#ifndef SERVE_DISPATCH_H
+#define SERVE_DISPATCH_H
+
+#include "serve/batch.h"
+
+/* The cores and the clock: loop.h's functions, or a test's. */
+struct dispatch_cores {
+    void *user;
+    int workers;
+    int members; /* most that may work on one batch: the engine counts on no more than there are
+                    cores */
+    int64_t (*now_ns)(void *user);
+    int (*idle)(void *user);
+    void (*submit)(void *user, struct task *task);
+    void (*wake)(void *user);                   /* dispatch_turn is wanted soon */
+    void (*look)(void *user, int64_t after_ns); /* and once more after that time */
+};
+
+struct dispatch;
+
+struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct batch_engine *engine,
+                              struct percept_err *err);
+
+/* The same on a loop, whose turns it then sees to. */
+struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *engine,
+                                 struct percept_err *err);
+
+/* Nothing may be in flight. Its lanes must have been removed. */
+void dispatch_free(struct dispatch *dispatch);
+
+/* Opens the queue of a served model whose fields are set; `session` (warm, or NULL) becomes its
+ * first. */
+struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs,
+                               int n_outputs, const struct settings *settings,
+                               struct percept_session *session, struct percept_err *err);
+void dispatch_lane_free(struct lane *lane); /* no job of its may be left */
+
+/* For job.c. */
+void dispatch_accept(struct job *job);
+void dispatch_end_soon(struct job *job); /* done is called in the next turn */
+void dispatch_wake(struct dispatch *dispatch);
+int64_t dispatch_now_ns(const struct dispatch *dispatch);
+
+/* Looks at everything once: ends what is over, gives cores to what waits. */
+void dispatch_turn(struct dispatch *dispatch);
+
+/* From now on jobs are refused ("Server exiting"); `drained` comes, from a turn, when the last
+ * has ended. */
+void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void *user);
+bool dispatch_draining(const struct dispatch *dispatch);
+int dispatch_in_flight(const struct dispatch *dispatch);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * job.h - one inference request, from its body to its reply's bytes.
+ *
+ *     http fills in what was asked -> job_start -> decode (worker, or loop when small) -> lane ->
+ *     a batch runs it -> encode (worker) -> job->done on the loop
+ *
+ * The job and everything it points to lie in the exchange's arena; http zeroes it and fills in the
+ * part "asked". It is touched by the loop, or by the worker that has it, never by both. `done` is
+ * called exactly once for each job_start, always from the loop, never from within job_start. After
+ * job_cancel `done` still comes, as soon as no worker has it.
+ */
+#ifndef SERVE_JOB_H
+#define SERVE_JOB_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "serve/catalog.h"
+
+struct batch;
+struct codec;
+
+enum job_state {
+    JOB_NEW = 0,
+    JOB_UNDECODED, /* in its lane, waiting for a core to decode it */
+    JOB_DECODING,  /* a worker has it */
+    JOB_WAITING,   /* in its lane, waiting for a batch */
+    JOB_RUNNING,   /* in a batch */
+    JOB_ENDED,     /* done is about to be called or was */
+};
+
+/* Jobs linked by `next`, in order. */
+struct job_list {
+    struct job *first, *last;
+    int n;
+};
+
+struct job_output {
+    int index;          /* of the model's outputs */
+    bool binary;        /* wanted as bytes behind the JSON */
+    int classification; /* > 0: the classification extension's count */
+};
+
+struct job {
+    /* asked: set by http before job_start */
+    struct arena *arena;
+    struct served *served;
+    const struct codec *codec; /* of the request's media type */
+    struct bytes body;         /* owned by the exchange; alive until done */
+    int64_t json_bytes;        /* Inference-Header-Content-Length, or -1 */
+    int64_t arrived_ns;
+    void (*done)(struct job *job);
+    void *user;
+
+    /* decoded: set by the codec */
+    struct bytes id; /* of the request, empty when it has none */
+    bool has_id;
+    int64_t timeout_us;            /* parameters.timeout, 0: none */
+    int64_t n_items;               /* along the batch axis; 1 where the model has none */
+    struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
+    int n_outputs;
+    struct job_output *outputs; /* in the order of the reply */
+    bool predictions;           /* add what the manifest's task makes of the output */
+
+    /* answered */
+    struct percept_err err;   /* code 0: the reply is the answer */
+    struct bytes reply;       /* JSON, then raw tensors if reply_json_bytes >= 0 */
+    int64_t reply_json_bytes; /* Inference-Header-Content-Length of the reply, or -1 */
+
+    /* times, CLOCK_MONOTONIC ns; differences go to the statistics */
+    int64_t decode_ns;               /* spent */
+    int64_t queued_ns;               /* when it joined the lane */
+    int64_t started_ns, finished_ns; /* of its batch: gathering, and the run's end */
+    int64_t gather_ns;               /* spent by its batch between started_ns and the run */
+    int64_t encode_ns;               /* spent */
+    int batch_size;                  /* items of the batch it ran in */
+
+    /* the serve layer's own */
+    struct job *next;
+    struct task task;
+    struct batch *batch; /* while RUNNING */
+    int cancelled;       /* loop_flag_raise; polled by the run */
+    enum job_state state;
+    int64_t deadline_ns; /* 0: none */
+    int64_t offset;      /* of its first item in the batch */
+};
+
+/* Takes the job. The catalog must have said READY in this turn. */
+void job_start(struct job *job);
+
+/* The client is gone or the server gives up: not computed if still queued, abandoned at the next
+ * step if running. */
+void job_cancel(struct job *job);
+
+/* For dispatch.c and lane.c. */
+
+/* Runs the codec; any thread. False leaves the reason in job->err. */
+bool job_decode(struct job *job);
+
+/* What becomes of it after decoding, on the loop: it joins its lane, or fails. */
+void job_decoded(struct job *job);
+
+/* Counts it and calls done. The job may be gone afterwards. */
+void job_end(struct job *job, int64_t now_ns);
+
+/* The failures that are ours to name; the codes' sentences are the protocol's. */
+void job_expire(struct job *job);
+void job_give_up(struct job *job);
+
+void job_list_push(struct job_list *list, struct job *job);
+struct job *job_list_pop(struct job_list *list);
+bool job_list_remove(struct job_list *list, struct job *job);
+
+#endif

@@ -1,0 +1,390 @@
+/*
+ * json.c - the cursor of json.h.
+ *
+ * A text without escapes is a view of the body; one with escapes is decoded into the arena, where
+ * it can only get shorter. Values that nobody asked for are walked recursively, which
+ * JSON_DEPTH_MAX bounds. The bytes of a tensor's data are passed eight at a time where no bracket
+ * or quote is among them.
+ */
+#include "serve/json.h"
+
+#include "base/err.h"
+#include "base/number.h"
+#include "base/utf8.h"
+
+#include <stdio.h>
+
+struct json json_of(struct bytes text, struct arena *arena, struct percept_err *err)
+{
+    return (struct json){
+        .begin = text.at, .at = text.at, .end = text.end, .arena = arena, .err = err};
+}
+
+bool json_fail(struct json *json, const char *format, ...)
+{
+    if (json->failed)
+        return false;
+    char sentence[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    json->failed = true;
+    return err_set(json->err, ERR_INVALID, "failed to parse the request JSON: %s at byte %td",
+                   sentence, json->at - json->begin);
+}
+
+uint8_t json_peek(struct json *json)
+{
+    if (json->failed)
+        return 0;
+    json_space(json);
+    return json->at < json->end ? *json->at : 0;
+}
+
+/* "found 'x'", "found the end" for messages. */
+static const char *found(const struct json *json, char text[static 24])
+{
+    if (json->at == json->end)
+        return "the end";
+    if (*json->at > 0x20 && *json->at < 0x7f)
+        snprintf(text, 24, "'%c'", *json->at);
+    else
+        snprintf(text, 24, "byte 0x%02x", *json->at);
+    return text;
+}
+
+static bool expected(struct json *json, const char *what)
+{
+    char text[24];
+    return json_fail(json, "expected %s, found %s", what, found(json, text));
+}
+
+bool json_open(struct json *json, char bracket)
+{
+    if (json_peek(json) != (uint8_t)bracket)
+        return expected(json, bracket == '{' ? "an object" : "an array");
+    if (json->depth == JSON_DEPTH_MAX)
+        return json_fail(json, "nested deeper than %d levels", JSON_DEPTH_MAX);
+    json->depth++;
+    json->at++;
+    return true;
+}
+
+static bool close_bracket(struct json *json)
+{
+    json->depth--;
+    json->at++;
+    return false;
+}
+
+/* Past the ',' before an element, or past the closing bracket: false then. */
+static bool next(struct json *json, bool first, uint8_t bracket)
+{
+    uint8_t c = json_peek(json);
+    if (json->failed)
+        return false;
+    if (c == bracket)
+        return close_bracket(json);
+    if (first)
+        return true;
+    if (c != ',')
+        return expected(json, bracket == '}' ? "',' or '}'" : "',' or ']'");
+    json->at++;
+    if (json_peek(json) == bracket)
+        return expected(json, "a value after ','");
+    return true;
+}
+
+static bool hex4(const uint8_t *at, const uint8_t *end, uint32_t *value)
+{
+    if (end - at < 4)
+        return false;
+    *value = 0;
+    for (int i = 0; i < 4; i++) {
+        uint8_t c = at[i], low = c | 0x20;
+        if (c >= '0' && c <= '9')
+            *value = *value << 4 | (uint32_t)(c - '0');
+        else if (low >= 'a' && low <= 'f')
+            *value = *value << 4 | (uint32_t)(low - 'a' + 10);
+        else
+            return false;
+    }
+    return true;
+}
+
+/* What follows a backslash at *at; moves behind it. */
+static bool escape(const uint8_t **at, const uint8_t *end, uint32_t *code)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    if (*at == end)
+        return false;
+    uint8_t c = *(*at)++;
+    if (c != 'u') {
+        const char *place = c ? strchr(from, c) : NULL;
+        *code = place ? (uint32_t)to[place - from] : 0;
+        return place != NULL;
+    }
+    if (!hex4(*at, end, code))
+        return false;
+    *at += 4;
+    if (*code < 0xd800 || *code > 0xdfff)
+        return true;
+    uint32_t low;
+    if (*code > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u' ||
+        !hex4(*at + 2, end, &low) || low < 0xdc00 || low > 0xdfff)
+        return false;
+    *at += 6;
+    *code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
+    return true;
+}
+
+/* Checks a string and leaves its inside in *raw; the cursor is at the quote that opens it. */
+static bool string_raw(struct json *json, struct bytes *raw, bool *escaped)
+{
+    const uint8_t *from = ++json->at;
+    *escaped = false;
+    uint32_t code;
+    while (json->at < json->end) {
+        uint8_t c = *json->at;
+        if (c == '"') {
+            *raw = (struct bytes){from, json->at++};
+            return true;
+        }
+        if (c < 0x20)
+            return json_fail(json, "control character 0x%02x in a string", c);
+        if (c == '\\') {
+            const uint8_t *at = json->at + 1;
+            if (!escape(&at, json->end, &code))
+                return json_fail(json, "escape that JSON does not have, or half a surrogate pair,");
+            json->at = at;
+            *escaped = true;
+        } else if (c < 0x80) {
+            json->at++;
+        } else {
+            const uint8_t *at = utf8_read(json->at, json->end, &code);
+            if (!at)
+                return json_fail(json, "malformed UTF-8 in a string");
+            json->at = at;
+        }
+    }
+    return json_fail(json, "string without its closing quote");
+}
+
+static bool unescape(struct json *json, struct bytes raw, struct bytes *text)
+{
+    uint8_t *to = arena_alloc(json->arena, bytes_size(raw));
+    if (!to) {
+        json->failed = true;
+        return err_memory(json->err, "a string", bytes_size(raw));
+    }
+    *text = (struct bytes){to, to};
+    for (const uint8_t *at = raw.at; at < raw.end;) {
+        if (*at != '\\') {
+            *to++ = *at++;
+            continue;
+        }
+        at++;
+        uint32_t code = 0;
+        if (!escape(&at, raw.end, &code))
+            return json_fail(json, "broken escape");
+        to += utf8_write(to, code);
+    }
+    text->end = to;
+    return true;
+}
+
+bool json_text(struct json *json, const char *what, struct bytes *text)
+{
+    if (json_peek(json) != '"')
+        return expected(json, what);
+    struct bytes raw;
+    bool escaped;
+    if (!string_raw(json, &raw, &escaped))
+        return false;
+    if (escaped)
+        return unescape(json, raw, text);
+    *text = raw;
+    return true;
+}
+
+#define KEYS_MAX 4096 /* of one object: each is compared with all before it */
+
+static bool remember(struct json *json, struct json_keys *keys, struct bytes key)
+{
+    for (int i = 0; i < keys->n; i++)
+        if (bytes_equal(keys->seen[i], key))
+            return json_fail(json, "key '" BYTES_FMT "' comes twice in one object", BYTES_ARG(key));
+    if (keys->n == KEYS_MAX)
+        return json_fail(json, "more than %d keys in one object", KEYS_MAX);
+    if (keys->n == keys->n_room) {
+        int room = keys->n_room ? keys->n_room * 2 : 8;
+        struct bytes *seen =
+            arena_grow(json->arena, keys->seen, (size_t)keys->n_room * sizeof *seen,
+                       (size_t)room * sizeof *seen);
+        if (!seen) {
+            json->failed = true;
+            return err_memory(json->err, "keys", (size_t)room * sizeof *seen);
+        }
+        keys->seen = seen;
+        keys->n_room = room;
+    }
+    keys->seen[keys->n++] = key;
+    return true;
+}
+
+bool json_key(struct json *json, struct json_keys *keys, struct bytes *key)
+{
+    bool first = !keys->begun;
+    keys->begun = true;
+    if (!next(json, first, '}') || !json_text(json, "a key in quotes", key))
+        return false;
+    if (json_peek(json) != ':')
+        return expected(json, "':' after a key");
+    json->at++;
+    return remember(json, keys, *key);
+}
+
+bool json_item(struct json *json, int64_t *n)
+{
+    if (!next(json, *n == 0, ']'))
+        return false;
+    ++*n;
+    return true;
+}
+
+static bool word(struct json *json, const char *text)
+{
+    size_t n = strlen(text);
+    if ((size_t)(json->end - json->at) < n || memcmp(json->at, text, n) != 0)
+        return false;
+    json->at += n;
+    return true;
+}
+
+bool json_bool(struct json *json, const char *what, bool *value)
+{
+    json_peek(json);
+    if (json->failed)
+        return false;
+    *value = word(json, "true");
+    return *value || word(json, "false") || expected(json, what);
+}
+
+bool json_uint(struct json *json, const char *what, uint64_t *value)
+{
+    json_peek(json);
+    if (json->failed)
+        return false;
+    const uint8_t *end = number_read_uint64((struct bytes){json->at, json->end}, value);
+    if (!end)
+        return expected(json, what);
+    json->at = end;
+    return true;
+}
+
+static bool skip_string(struct json *json)
+{
+    struct bytes raw;
+    bool escaped;
+    return string_raw(json, &raw, &escaped);
+}
+
+static bool skip_array(struct json *json)
+{
+    int64_t n = 0;
+    if (!json_open(json, '['))
+        return false;
+    while (json_item(json, &n))
+        if (!json_skip(json))
+            return false;
+    return !json->failed;
+}
+
+static bool skip_object(struct json *json)
+{
+    if (!json_open(json, '{'))
+        return false;
+    for (bool first = true; next(json, first, '}'); first = false) {
+        if (json_peek(json) != '"')
+            return expected(json, "a key in quotes");
+        if (!skip_string(json))
+            return false;
+        if (json_peek(json) != ':')
+            return expected(json, "':' after a key");
+        json->at++;
+        if (!json_skip(json))
+            return false;
+    }
+    return !json->failed;
+}
+
+bool json_skip(struct json *json)
+{
+    uint8_t c = json_peek(json);
+    if (json->failed)
+        return false;
+    if (c == '{')
+        return skip_object(json);
+    if (c == '[')
+        return skip_array(json);
+    if (c == '"')
+        return skip_string(json);
+    if (word(json, "true") || word(json, "false") || word(json, "null"))
+        return true;
+    double value;
+    const uint8_t *end = number_read_double((struct bytes){json->at, json->end}, &value);
+    if (!end || (end[-1] > '9')) /* NaN and Infinity are for tensors' data */
+        return expected(json, "a value");
+    json->at = end;
+    return true;
+}
+
+/* True when one of eight bytes is '"', '[' or ']'. */
+static bool has_mark(uint64_t eight)
+{
+    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+    uint64_t quote = eight ^ ones * '"', open = eight ^ ones * '[', shut = eight ^ ones * ']';
+    return (((quote - ones) & ~quote) | ((open - ones) & ~open) | ((shut - ones) & ~shut)) & highs;
+}
+
+bool json_skip_data(struct json *json, struct bytes *span)
+{
+    if (json_peek(json) != '[')
+        return expected(json, "an array of 'data'");
+    const uint8_t *from = json->at;
+    for (int64_t depth = 0; json->at < json->end;) {
+        uint64_t eight;
+        while (json->end - json->at >= 8) {
+            memcpy(&eight, json->at, 8);
+            if (has_mark(eight))
+                break;
+            json->at += 8;
+        }
+        if (json->at == json->end)
+            break;
+        uint8_t c = *json->at;
+        if (c == '"') {
+            if (!skip_string(json))
+                return false;
+            continue;
+        }
+        depth += (c == '[') - (c == ']');
+        if (depth > JSON_DATA_DEPTH_MAX)
+            return json_fail(json, "'data' nested deeper than %d levels", JSON_DATA_DEPTH_MAX);
+        json->at++;
+        if (depth == 0) {
+            *span = (struct bytes){from, json->at};
+            return true;
+        }
+    }
+    return json_fail(json, "'data' without its closing bracket");
+}
+
+bool json_finish(struct json *json)
+{
+    json_peek(json);
+    if (json->failed)
+        return false;
+    return json->at == json->end || expected(json, "nothing after the value");
+}

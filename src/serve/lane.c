@@ -1,0 +1,156 @@
+/*
+ * lane.c - when a batch leaves, and with whom.
+ *
+ * Work-conserving: with the default delay of zero a core that is free takes what is there, a batch
+ * of one if it must. Batches come about by themselves when all cores are busy, because jobs then
+ * wait together. A model whose user asked for a delay holds its batch until it is full or until the
+ * delay has passed since the *arrival* of its oldest job, whichever is first.
+ *
+ * The oldest job leads every batch. Jobs behind it join if their inputs have its types and
+ * dimensions (the first axis aside) and there is room; others are passed over and lead a later
+ * batch, so nobody starves. For models over sequences this batches texts of equal length only:
+ * padding could change the result.
+ *
+ * Decoding comes before a run in one case: bodies that already waited when the leader became ready
+ * are decoded first, so that they can join it. Those that came later wait, so the leader's wait is
+ * bounded by what was there before it.
+ */
+#include "serve/lane.h"
+
+#define DEFAULT_QUEUE_SIZE 256
+
+void lane_limits(struct lane *lane, const struct served *served, const struct settings *settings)
+{
+    const struct manifest *manifest = served->manifest;
+    lane->batching = served->batching;
+    lane->max_batch_size = served->batching ? served->max_batch_size : 1;
+    int queue = manifest->max_queue_size >= 0 ? manifest->max_queue_size : settings->max_queue_size;
+    lane->max_queue_size = queue > 0 ? queue : DEFAULT_QUEUE_SIZE;
+    int64_t delay_us = manifest->max_queue_delay_us >= 0 ? manifest->max_queue_delay_us
+                                                         : settings->max_queue_delay_us;
+    lane->max_queue_delay_ns = delay_us * 1000;
+    lane->default_timeout_ns = settings->default_timeout_us * 1000;
+    lane->expiry_ns = LANE_NEVER;
+}
+
+void lane_push(struct lane *lane, struct job *job)
+{
+    job->state = JOB_WAITING;
+    job_list_push(&lane->waiting, job);
+    if (job->deadline_ns && job->deadline_ns < lane->expiry_ns)
+        lane->expiry_ns = job->deadline_ns;
+}
+
+static bool expired(const struct job *job, int64_t now_ns)
+{
+    return job->deadline_ns && job->deadline_ns <= now_ns;
+}
+
+/* Before decoding all jobs have the same timeout, so that the first one expires first. */
+static int64_t expire_undecoded(struct lane *lane, int64_t now_ns, struct job_list *out)
+{
+    while (lane->undecoded.n && expired(lane->undecoded.first, now_ns))
+        job_list_push(out, job_list_pop(&lane->undecoded));
+    const struct job *first = lane->undecoded.first;
+    return first && first->deadline_ns ? first->deadline_ns : LANE_NEVER;
+}
+
+int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *out)
+{
+    int before = out->n;
+    int64_t look_ns = expire_undecoded(lane, now_ns, out);
+    if (lane->expiry_ns <= now_ns) {
+        struct job_list kept = {0};
+        lane->expiry_ns = LANE_NEVER;
+        for (struct job *job; (job = job_list_pop(&lane->waiting));) {
+            if (expired(job, now_ns)) {
+                job_list_push(out, job);
+                continue;
+            }
+            job_list_push(&kept, job);
+            if (job->deadline_ns && job->deadline_ns < lane->expiry_ns)
+                lane->expiry_ns = job->deadline_ns;
+        }
+        lane->waiting = kept;
+    }
+    lane->n_pending -= out->n - before;
+    return look_ns < lane->expiry_ns ? look_ns : lane->expiry_ns;
+}
+
+bool lane_fit_together(const struct lane *lane, const struct job *a, const struct job *b)
+{
+    for (int i = 0; i < lane->n_inputs; i++) {
+        const struct percept_tensor *s = &a->inputs[i], *t = &b->inputs[i];
+        if (s->dtype != t->dtype || s->rank != t->rank)
+            return false;
+        for (int axis = 1; axis < s->rank; axis++)
+            if (s->dims[axis] != t->dims[axis])
+                return false;
+    }
+    return true;
+}
+
+/* Could waiting bring a larger batch? Not once one that would have joined found no room. */
+static bool full(const struct lane *lane)
+{
+    const struct job *leader = lane->waiting.first;
+    int64_t room = lane->max_batch_size - leader->n_items;
+    for (const struct job *job = leader->next; job && room > 0; job = job->next)
+        if (lane_fit_together(lane, leader, job))
+            room -= job->n_items;
+    return room <= 0;
+}
+
+enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run, int64_t *look_ns)
+{
+    const struct job *leader = lane->waiting.first, *body = lane->undecoded.first;
+    if (!leader || !may_run)
+        return body ? LANE_DECODE : LANE_NOTHING;
+    if (body && lane->batching && body->arrived_ns <= leader->queued_ns && !full(lane))
+        return LANE_DECODE;
+    if (!lane->batching || lane->max_queue_delay_ns <= 0)
+        return LANE_BATCH;
+    int64_t leave_ns = leader->arrived_ns + lane->max_queue_delay_ns;
+    if (now_ns >= leave_ns || full(lane))
+        return LANE_BATCH;
+    if (body)
+        return LANE_DECODE;
+    if (leave_ns < *look_ns)
+        *look_ns = leave_ns;
+    return LANE_NOTHING;
+}
+
+int64_t lane_form(struct lane *lane, struct job_list *jobs)
+{
+    struct job *leader = job_list_pop(&lane->waiting);
+    if (!leader)
+        return 0;
+    job_list_push(jobs, leader);
+    int64_t n_items = leader->n_items;
+    struct job_list left = {0};
+    while (lane->batching && n_items < lane->max_batch_size && lane->waiting.n) {
+        struct job *job = job_list_pop(&lane->waiting);
+        if (job->n_items <= lane->max_batch_size - n_items &&
+            lane_fit_together(lane, leader, job)) {
+            n_items += job->n_items;
+            job_list_push(jobs, job);
+        } else
+            job_list_push(&left, job);
+    }
+    if (left.n) {
+        left.last->next = lane->waiting.first;
+        left.last = lane->waiting.n ? lane->waiting.last : left.last;
+        left.n += lane->waiting.n;
+        lane->waiting = left;
+    }
+    lane->n_pending -= jobs->n;
+    return n_items;
+}
+
+bool lane_remove(struct lane *lane, struct job *job)
+{
+    if (!job_list_remove(&lane->waiting, job) && !job_list_remove(&lane->undecoded, job))
+        return false;
+    lane->n_pending--;
+    return true;
+}

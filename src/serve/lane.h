@@ -1,0 +1,65 @@
+/*
+ * lane.h - the queue of one served model, and when a batch leaves it.
+ *
+ * A lane decides; it never acts. Time is a parameter, so its tests use a clock of their own. Jobs
+ * arrive (lane_push), are looked over (lane_expire, lane_next) and leave together (lane_form).
+ * Threads: the loop's.
+ */
+#ifndef SERVE_LANE_H
+#define SERVE_LANE_H
+
+#include "serve/job.h"
+
+struct dispatch;
+
+#define LANE_NEVER INT64_MAX
+
+enum lane_action { LANE_NOTHING, LANE_DECODE, LANE_BATCH };
+
+struct lane {
+    struct lane *next; /* in the dispatcher */
+    struct dispatch *dispatch;
+    struct served *served;
+    bool batching; /* jobs may be joined along the first axis */
+    int n_inputs, n_outputs;
+    int max_batch_size; /* items */
+    int max_queue_size; /* jobs */
+    int64_t max_queue_delay_ns;
+    int64_t default_timeout_ns; /* 0: none */
+
+    struct job_list undecoded, waiting; /* oldest first */
+    int n_pending;                      /* accepted, not yet in a batch; one may be DECODING */
+    int64_t expiry_ns;                  /* no deadline of `waiting` is earlier */
+
+    struct batch *idle; /* sessions at home, the one used last first */
+    int n_batches;      /* at home or away */
+    double item_flops;  /* of the last run; 0: not known */
+    int n_out;          /* tasks that workers have */
+    int64_t used_ns;    /* core time, for fairness between lanes */
+    int64_t task_ns;    /* of the last task: what one that is out is taken to cost */
+};
+
+/* Limits come from the manifest where it says something, else from the settings. */
+void lane_limits(struct lane *lane, const struct served *served, const struct settings *settings);
+
+/* A decoded job joins. */
+void lane_push(struct lane *lane, struct job *job);
+
+/* Moves the jobs whose deadline has passed into `expired`; returns when to look again. */
+int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *expired);
+
+/* What this lane would do with a core now; *look_ns becomes earlier if there is something to do
+ * then. A lane whose every session is away (`may_run` false) can only decode. */
+enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run, int64_t *look_ns);
+
+/* Takes out the jobs of the next batch: the oldest, and those behind it that fit in shape and
+ * number. Returns its items. */
+int64_t lane_form(struct lane *lane, struct job_list *jobs);
+
+/* May these two run in one batch: same types and same dimensions but the first? */
+bool lane_fit_together(const struct lane *lane, const struct job *a, const struct job *b);
+
+/* Takes a job out, wherever in the lane it is. */
+bool lane_remove(struct lane *lane, struct job *job);
+
+#endif

@@ -1,0 +1,423 @@
+/*
+ * loop.c - the door to libuv: nobody else in this layer knows that it is libuv.
+ *
+ *     poll: sockets, tasks that came back, timers -> ... loop_wake() ...
+ *     prepare: the turn callbacks, once, if anybody woke us -> back to poll
+ *
+ * Pool. Tasks travel in `workers` slots made at the start, so that submitting allocates nothing and
+ * cannot fail. libuv starts its threads at the first piece of work and aborts the process when it
+ * cannot; that first piece is therefore an empty one in loop_new. UV_THREADPOOL_SIZE (set by main)
+ * must be at least `workers`.
+ *
+ * Turn. A wake starts an idle handle, which keeps libuv from blocking; the prepare callback stops
+ * it before it runs the turns. A turn that wakes again thus gets another turn before the loop
+ * sleeps.
+ *
+ * Loader. The queue of loads stays on the loop; one task at a time is handed to the thread through
+ * a semaphore and comes back through a second one, with an async handle as the bell. No lock is
+ * needed.
+ *
+ * Timers are timerfds: libuv's own count in whole milliseconds, a queue delay may be 200
+ * microseconds.
+ *
+ * The two functions on flags are the only atomics here: one thread raises, another looks now and
+ * then.
+ */
+#include "serve/loop.h"
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define TURNS_MAX 4
+#define LOADER_NICE 10
+
+struct loop_slot {
+    uv_work_t work;
+    struct loop *loop;
+    struct task *task;
+    struct loop_slot *next; /* among the free ones */
+};
+
+struct loop_turn {
+    void (*turn)(void *user);
+    void *user;
+};
+
+struct loop {
+    uv_loop_t uv;
+    int workers, idle;
+    struct loop_slot *slots;
+    struct loop_slot *free_slots;
+
+    uv_prepare_t prepare;
+    uv_idle_t woken;
+    struct loop_turn turns[TURNS_MAX];
+    int n_turns;
+
+    uv_thread_t loader;
+    uv_async_t loaded_bell;
+    uv_sem_t load, loaded;          /* posted: loading is set; loading has been worked on */
+    struct task *loading;           /* the loader's between the two posts; NULL tells it to end */
+    struct task *loads, *last_load; /* waiting, linked by slot */
+};
+
+struct loop_timer {
+    uv_poll_t poll;
+    int fd;
+    void (*fire)(void *user);
+    void *user;
+};
+
+void loop_flag_raise(int *flag)
+{
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+}
+
+bool loop_flag_raised(const int *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_ACQUIRE) != 0;
+}
+
+int64_t loop_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Turns */
+
+static void on_woken(uv_idle_t *idle)
+{
+    (void)idle; /* being active is its whole use */
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct loop *loop = prepare->data;
+    if (!uv_is_active((uv_handle_t *)&loop->woken))
+        return;
+    uv_idle_stop(&loop->woken);
+    for (int i = 0; i < loop->n_turns; i++)
+        loop->turns[i].turn(loop->turns[i].user);
+}
+
+void loop_on_turn(struct loop *loop, void (*turn)(void *user), void *user)
+{
+    assert(loop->n_turns < TURNS_MAX);
+    loop->turns[loop->n_turns++] = (struct loop_turn){.turn = turn, .user = user};
+}
+
+void loop_off_turn(struct loop *loop, const void *user)
+{
+    int kept = 0;
+    for (int i = 0; i < loop->n_turns; i++)
+        if (loop->turns[i].user != user)
+            loop->turns[kept++] = loop->turns[i];
+    loop->n_turns = kept;
+}
+
+void loop_wake(struct loop *loop)
+{
+    uv_idle_start(&loop->woken, on_woken);
+}
+
+/* The pool */
+
+static void on_work(uv_work_t *work)
+{
+    struct loop_slot *slot = work->data;
+    slot->task->work(slot->task);
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+    (void)status; /* nothing here is ever cancelled in libuv's queue */
+    struct loop_slot *slot = work->data;
+    struct loop *loop = slot->loop;
+    struct task *task = slot->task;
+    slot->task = NULL;
+    slot->next = loop->free_slots;
+    loop->free_slots = slot;
+    loop->idle++;
+    loop_wake(loop);
+    task->done(task);
+}
+
+void loop_submit(struct loop *loop, struct task *task)
+{
+    struct loop_slot *slot = loop->free_slots;
+    assert(slot);
+    loop->free_slots = slot->next;
+    loop->idle--;
+    slot->task = task;
+    task->slot = slot;
+    uv_queue_work(&loop->uv, &slot->work, on_work, on_worked);
+}
+
+int loop_cores(void)
+{
+    return (int)uv_available_parallelism();
+}
+
+int loop_workers(const struct loop *loop)
+{
+    return loop->workers;
+}
+
+int loop_idle(const struct loop *loop)
+{
+    return loop->idle;
+}
+
+static bool make_slots(struct loop *loop, struct percept_err *err)
+{
+    loop->slots = arena_buffer((size_t)loop->workers * sizeof *loop->slots);
+    if (!loop->slots)
+        return err_memory(err, "the workers' slots", (size_t)loop->workers * sizeof *loop->slots);
+    for (int i = 0; i < loop->workers; i++) {
+        struct loop_slot *slot = &loop->slots[i];
+        slot->loop = loop;
+        slot->work.data = slot;
+        slot->next = loop->free_slots;
+        loop->free_slots = slot;
+    }
+    loop->idle = loop->workers;
+    return true;
+}
+
+static void nothing(struct task *task)
+{
+    (void)task;
+}
+
+/* Runs one empty task so that libuv's threads exist from now on. */
+static void warm_pool(struct loop *loop)
+{
+    struct task task = {.work = nothing, .done = nothing};
+    loop_submit(loop, &task);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+/* The loader */
+
+static void loader_main(void *user)
+{
+    struct loop *loop = user;
+    /* Best effort: where it is refused, loads merely compete with inference. */
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), LOADER_NICE);
+    for (;;) {
+        uv_sem_wait(&loop->load);
+        if (!loop->loading)
+            return;
+        loop->loading->work(loop->loading);
+        uv_sem_post(&loop->loaded);
+        uv_async_send(&loop->loaded_bell);
+    }
+}
+
+static void load_next(struct loop *loop)
+{
+    struct task *task = loop->loads;
+    if (!task || loop->loading)
+        return;
+    loop->loads = task->slot;
+    loop->loading = task;
+    uv_ref((uv_handle_t *)&loop->loaded_bell);
+    uv_sem_post(&loop->load);
+}
+
+static void on_loaded(uv_async_t *bell)
+{
+    struct loop *loop = bell->data;
+    if (uv_sem_trywait(&loop->loaded) != 0)
+        return;
+    struct task *task = loop->loading;
+    loop->loading = NULL;
+    uv_unref((uv_handle_t *)bell);
+    loop_wake(loop);
+    task->done(task);
+    load_next(loop);
+}
+
+/* A task's slot holds the task behind it while it waits. */
+void loop_load(struct loop *loop, struct task *task)
+{
+    task->slot = NULL;
+    if (loop->loads)
+        loop->last_load->slot = task;
+    else
+        loop->loads = task;
+    loop->last_load = task;
+    load_next(loop);
+}
+
+static bool start_loader(struct loop *loop, struct percept_err *err)
+{
+    uv_async_init(&loop->uv, &loop->loaded_bell, on_loaded);
+    loop->loaded_bell.data = loop;
+    uv_unref((uv_handle_t *)&loop->loaded_bell);
+    if (uv_sem_init(&loop->load, 0) != 0)
+        return err_set(err, ERR_SYSTEM, "cannot make a semaphore for the loading thread");
+    if (uv_sem_init(&loop->loaded, 0) != 0) {
+        uv_sem_destroy(&loop->load);
+        return err_set(err, ERR_SYSTEM, "cannot make a semaphore for the loading thread");
+    }
+    int status = uv_thread_create(&loop->loader, loader_main, loop);
+    if (status == 0)
+        return true;
+    uv_sem_destroy(&loop->load);
+    uv_sem_destroy(&loop->loaded);
+    return err_set(err, ERR_SYSTEM, "cannot start the loading thread: %s", uv_strerror(status));
+}
+
+static void stop_loader(struct loop *loop)
+{
+    assert(!loop->loading);
+    uv_sem_post(&loop->load);
+    uv_thread_join(&loop->loader);
+    uv_sem_destroy(&loop->load);
+    uv_sem_destroy(&loop->loaded);
+}
+
+/* Timers */
+
+static void on_timer(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    struct loop_timer *timer = poll->data;
+    uint64_t n_times;
+    if (read(timer->fd, &n_times, sizeof n_times) != (ssize_t)sizeof n_times)
+        return; /* restarted meanwhile */
+    uv_poll_stop(poll);
+    timer->fire(timer->user);
+}
+
+struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), void *user)
+{
+    struct loop_timer *timer = arena_buffer(sizeof *timer);
+    if (!timer)
+        return NULL;
+    timer->fire = fire;
+    timer->user = user;
+    timer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (timer->fd < 0 || uv_poll_init(&loop->uv, &timer->poll, timer->fd) != 0) {
+        if (timer->fd >= 0)
+            close(timer->fd);
+        arena_buffer_free(timer);
+        return NULL;
+    }
+    timer->poll.data = timer;
+    return timer;
+}
+
+static void timer_set(struct loop_timer *timer, int64_t after_ns)
+{
+    const struct itimerspec when = {
+        .it_value = {.tv_sec = after_ns / 1000000000, .tv_nsec = after_ns % 1000000000}};
+    timerfd_settime(timer->fd, 0, &when, NULL);
+}
+
+void loop_timer_start(struct loop_timer *timer, int64_t after_ns)
+{
+    timer_set(timer, after_ns > 0 ? after_ns : 1); /* zero would mean never */
+    uv_poll_start(&timer->poll, UV_READABLE, on_timer);
+}
+
+void loop_timer_stop(struct loop_timer *timer)
+{
+    timer_set(timer, 0);
+    uv_poll_stop(&timer->poll);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct loop_timer *timer = handle->data;
+    close(timer->fd);
+    arena_buffer_free(timer);
+}
+
+void loop_timer_free(struct loop_timer *timer)
+{
+    if (timer)
+        uv_close((uv_handle_t *)&timer->poll, on_timer_closed);
+}
+
+/* The loop itself */
+
+static void close_uv(struct loop *loop)
+{
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    if (uv_loop_close(&loop->uv) != 0)
+        log_error("a handle was left open when the loop ended", NULL);
+}
+
+struct loop *loop_new(int workers, struct percept_err *err)
+{
+    struct loop *loop = arena_buffer(sizeof *loop);
+    if (!loop)
+        return err_null(err, ERR_MEMORY, "out of memory: the loop needs %zu bytes", sizeof *loop);
+    loop->workers = workers < 1 ? 1 : workers;
+    int status = uv_loop_init(&loop->uv);
+    if (status != 0) {
+        arena_buffer_free(loop);
+        return err_null(err, ERR_SYSTEM, "cannot start the event loop: %s", uv_strerror(status));
+    }
+    if (!make_slots(loop, err))
+        goto fail;
+    uv_prepare_init(&loop->uv, &loop->prepare);
+    loop->prepare.data = loop;
+    uv_prepare_start(&loop->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&loop->prepare);
+    uv_idle_init(&loop->uv, &loop->woken);
+    warm_pool(loop);
+    if (start_loader(loop, err))
+        return loop;
+    uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->woken, NULL);
+    uv_close((uv_handle_t *)&loop->loaded_bell, NULL);
+fail:
+    close_uv(loop);
+    arena_buffer_free(loop->slots);
+    arena_buffer_free(loop);
+    return NULL;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop)
+        return;
+    assert(loop->idle == loop->workers);
+    stop_loader(loop);
+    uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->woken, NULL);
+    uv_close((uv_handle_t *)&loop->loaded_bell, NULL);
+    close_uv(loop);
+    arena_buffer_free(loop->slots);
+    arena_buffer_free(loop);
+}
+
+void *loop_uv(struct loop *loop)
+{
+    return &loop->uv;
+}
+
+void loop_run(struct loop *loop)
+{
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *loop)
+{
+    uv_stop(&loop->uv);
+}

@@ -1,0 +1,59 @@
+/*
+ * loop.h - the door to libuv for the serve layer: the loop's clock, timers, work for the pool and
+ * back.
+ *
+ * The loop is the arbiter of cores: there are as many pool threads as workers, and loop_submit may
+ * be called only while loop_idle() > 0, so that nothing ever waits in libuv's queue where nobody
+ * could reorder it. Loading has a thread of its own at low priority. Done-callbacks run on the
+ * loop's thread. Threads: everything here belongs to the loop's thread, except that `work` runs on
+ * a pool thread.
+ */
+#ifndef SERVE_LOOP_H
+#define SERVE_LOOP_H
+
+#include "percept.h"
+
+struct loop;
+
+/* A piece of work, owned by the caller; it belongs to the pool between submit and done. */
+struct task {
+    void (*work)(struct task *task); /* on a pool thread */
+    void (*done)(struct task *task); /* back on the loop */
+    void *slot;                      /* loop.c's own */
+};
+
+struct loop *loop_new(int workers, struct percept_err *err);
+void loop_free(struct loop *loop); /* nothing may be in flight */
+void *loop_uv(struct loop *loop);  /* its uv_loop_t, for http/server.c */
+void loop_run(struct loop *loop);  /* until loop_stop, or nothing is left to wait for */
+void loop_stop(struct loop *loop);
+
+int loop_cores(void); /* that this process may use, whatever the number of workers */
+int loop_workers(const struct loop *loop);
+int loop_idle(const struct loop *loop); /* pool threads with nothing to do */
+void loop_submit(struct loop *loop, struct task *task);
+
+/* Queues for the loading thread; any number may wait there. */
+void loop_load(struct loop *loop, struct task *task);
+
+/* CLOCK_MONOTONIC in ns. */
+int64_t loop_now_ns(void);
+
+struct loop_timer;
+struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), void *user);
+void loop_timer_start(struct loop_timer *timer, int64_t after_ns); /* once; restarts if running */
+void loop_timer_stop(struct loop_timer *timer);
+void loop_timer_free(struct loop_timer *timer);
+
+/* Called once at the end of a turn in which loop_wake was called: where queues are looked at. A
+ * wake from within a turn brings another turn before the loop sleeps. Up to four may be set;
+ * loop_off_turn removes those with this user. */
+void loop_on_turn(struct loop *loop, void (*turn)(void *user), void *user);
+void loop_off_turn(struct loop *loop, const void *user);
+void loop_wake(struct loop *loop);
+
+/* A flag that one thread raises and another looks at: cancellation. Plain ints elsewhere. */
+void loop_flag_raise(int *flag);
+bool loop_flag_raised(const int *flag);
+
+#endif

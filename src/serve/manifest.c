@@ -1,0 +1,718 @@
+/*
+ * manifest.c - reads manifest.json, and knows its schema. The door to jansson for this layer.
+ *
+ * The rows of manifest.def say which keys there are, what they hold and where it goes. From them
+ * come the tables that one small reader walks for every section, and the JSON Schema text, so the
+ * two cannot drift. A key that is not in a row is refused, since a mistyped key would otherwise be
+ * silently without effect; one whose row says LATER is refused by name, and "$comment" is for
+ * people. Places are chains of stack structs and become text only when something is wrong with
+ * them.
+ *
+ * fit.c compares with the model: a manifest that does not fit is found out at load, not by
+ * the first request. What it cannot know (free dimensions) it lets pass.
+ *
+ * Threads: the loader's; a manifest is not changed afterwards. Files named in it are read from
+ * beneath its folder only.
+ */
+#include "serve/manifest.h"
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "serve/fit.h"
+#include "serve/lines.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_NAME "manifest.json"
+#define FILE_MAX_BYTES ((size_t)1 << 20)
+#define NOWHERE SIZE_MAX
+
+enum key_type { TEXT, WHOLE, LONG, FLOAT, REAL, FLAG, THREE, CHOICE, OWN, LATER };
+
+struct key {
+    const char *name;
+    enum key_type type;
+    size_t at; /* in the section's target */
+    double low, high;
+    const char *choices;
+};
+
+#define KEY(key, type, at, low, high, choices, sentence) {#key, type, at, low, high, choices},
+
+static const struct key top_keys[] = {
+#define TOP KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key image_keys[] = {
+#define IMAGE KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key text_keys[] = {
+#define TEXTS KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key audio_keys[] = {
+#define AUDIO KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key tensor_keys[] = {
+#define TENSOR KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key task_keys[] = {
+#define TASK KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key batching_keys[] = {
+#define BATCHING KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key accuracy_keys[] = {
+#define ACCURACY KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key warmup_keys[] = {
+#define WARMUP KEY
+#include "serve/manifest.def"
+    {0}};
+
+static const struct {
+    const char *name;
+    const struct key *keys;
+} sections[] = {
+    {"", top_keys},
+    {"image", image_keys},
+    {"text", text_keys},
+    {"audio", audio_keys},
+    {"tensor", tensor_keys},
+    {"task", task_keys},
+    {"batching", batching_keys},
+    {"accuracy", accuracy_keys},
+    {"warmup", warmup_keys},
+};
+
+/* The schema: a comma, every row's opening, its sentence. "$comment", which every section may
+ * have, is before the first. */
+#define SCHEMA_TEXT(low, high, choices) "{\"type\":\"string\""
+#define SCHEMA_FLAG(low, high, choices) "{\"type\":\"boolean\""
+#define SCHEMA_WHOLE(low, high, choices)                                                           \
+    "{\"type\":\"integer\",\"minimum\":" #low ",\"maximum\":" #high
+#define SCHEMA_LONG SCHEMA_WHOLE
+#define SCHEMA_FLOAT(low, high, choices)                                                           \
+    "{\"type\":\"number\",\"minimum\":" #low ",\"maximum\":" #high
+#define SCHEMA_REAL SCHEMA_FLOAT
+#define SCHEMA_THREE(low, high, choices)                                                           \
+    "{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":1,\"maxItems\":3"
+#define SCHEMA_CHOICE(low, high, choices) "{\"type\":\"string\",\"pattern\":\"^(" choices ")$\""
+#define SCHEMA_OWN(low, high, choices) choices
+#define SCHEMA_LATER(low, high, choices) choices
+
+#define ROW(key, type, at, low, high, choices, sentence)                                           \
+    ",\n\"" #key "\":" SCHEMA_##type(low, high, choices) ",\"description\":\"" sentence "\"}"
+#define CLOSED "{\"type\":\"object\",\"additionalProperties\":false,"
+#define ANY "\"properties\":{\"$comment\":{\"type\":\"string\"}"
+
+static const char schema_text[] =
+    "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\n"
+    "\"title\":\"manifest.json of a model served by perceptd\",\n"
+    "\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"manifest\"],\n" ANY
+#define TOP ROW
+#include "serve/manifest.def"
+    "},\n\"$defs\":{\n\"image\":" CLOSED "\"required\":[\"kind\"]," ANY
+#define IMAGE ROW
+#include "serve/manifest.def"
+    "}},\n\"text\":" CLOSED "\"required\":[\"kind\",\"max_length\"]," ANY
+#define TEXTS ROW
+#include "serve/manifest.def"
+    "}},\n\"audio\":" CLOSED "\"required\":[\"kind\"]," ANY
+#define AUDIO ROW
+#include "serve/manifest.def"
+    "}},\n\"tensor\":" CLOSED "\"required\":[\"kind\"]," ANY
+#define TENSOR ROW
+#include "serve/manifest.def"
+    "}},\n\"task\":" CLOSED "\"required\":[\"kind\"]," ANY
+#define TASK ROW
+#include "serve/manifest.def"
+    "}},\n\"batching\":" CLOSED ANY
+#define BATCHING ROW
+#include "serve/manifest.def"
+    "}},\n\"accuracy\":" CLOSED ANY
+#define ACCURACY ROW
+#include "serve/manifest.def"
+    "}},\n\"warmup\":" CLOSED ANY
+#define WARMUP ROW
+#include "serve/manifest.def"
+    "}}}}\n";
+
+const char *manifest_schema(void)
+{
+    return schema_text;
+}
+
+#define N_SECTIONS ((int)(sizeof sections / sizeof *sections))
+
+const char *manifest_section(int section)
+{
+    return section >= 0 && section < N_SECTIONS ? sections[section].name : NULL;
+}
+
+const char *manifest_key(int section, int key)
+{
+    if (!manifest_section(section) || key < 0)
+        return NULL;
+    const struct key *keys = sections[section].keys;
+    for (int i = 0; i < key; i++)
+        if (!keys[i].name)
+            return NULL;
+    return keys[key].name;
+}
+
+/* Where we are in the file; `index` of an array where key is NULL. */
+struct place {
+    const struct place *outer;
+    const char *key;
+    size_t index;
+};
+
+struct reader {
+    const char *path; /* of the file */
+    struct arena *arena;
+    int folder_fd;
+    struct manifest *manifest;
+    struct percept_err *err;
+};
+
+static void print_place(const struct place *place, char *text, size_t n_bytes)
+{
+    if (!place) {
+        *text = '\0';
+        return;
+    }
+    print_place(place->outer, text, n_bytes);
+    size_t used = strlen(text);
+    if (place->key)
+        snprintf(text + used, n_bytes - used, "%s%s", used ? "." : "", place->key);
+    else
+        snprintf(text + used, n_bytes - used, "[%zu]", place->index);
+}
+
+static bool refuse(const struct reader *reader, const struct place *place, enum err_code code,
+                   const char *format, ...) __attribute__((cold, format(printf, 4, 5)));
+
+static bool refuse(const struct reader *reader, const struct place *place, enum err_code code,
+                   const char *format, ...)
+{
+    char where[160], what[240];
+    print_place(place, where, sizeof where);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return err_set(reader->err, code, "%s: %s%s%s", reader->path, where, *where ? ": " : "", what);
+}
+
+#define WRONG(reader, place, ...) refuse(reader, place, ERR_CONFIG, __VA_ARGS__)
+
+static bool later(const struct reader *reader, const struct place *place, const char *what)
+{
+    return refuse(reader, place, ERR_UNSUPPORTED,
+                  "'%s' is known but not served by this version of perceptd", what);
+}
+
+static char *copy(const struct reader *reader, json_t *value)
+{
+    char *text = arena_text(reader->arena, json_string_value(value), json_string_length(value));
+    if (!text)
+        err_memory(reader->err, "a manifest", json_string_length(value));
+    return text;
+}
+
+static bool whole(const struct reader *reader, const struct place *place, json_t *value, double low,
+                  double high, int64_t *number)
+{
+    if (!json_is_integer(value) || (double)json_integer_value(value) < low)
+        return WRONG(reader, place, "expected a whole number of at least %.0f", low);
+    if ((double)json_integer_value(value) > high)
+        return WRONG(reader, place, "expected a whole number of at most %.0f", high);
+    *number = json_integer_value(value);
+    return true;
+}
+
+static bool real(const struct reader *reader, const struct place *place, json_t *value, double low,
+                 double high, double *number)
+{
+    if (!json_is_number(value) || json_number_value(value) < low || json_number_value(value) > high)
+        return WRONG(reader, place, "expected a number from %g to %g", low, high);
+    *number = json_number_value(value);
+    return true;
+}
+
+/* The index of a word among "a|b|c"; -1: none of them. */
+static int choice_of(const char *choices, const char *word)
+{
+    size_t n = strlen(word);
+    for (int i = 0;; i++) {
+        size_t length = strcspn(choices, "|");
+        if (n == length && memcmp(choices, word, n) == 0)
+            return i;
+        if (!choices[length])
+            return -1;
+        choices += length + 1;
+    }
+}
+
+static bool choice(const struct reader *reader, const struct place *place, const struct key *key,
+                   json_t *value, int *index)
+{
+    int i = json_is_string(value) ? choice_of(key->choices, json_string_value(value)) : -1;
+    if (i < 0)
+        return WRONG(reader, place, "expected one of %s", key->choices);
+    if (i >= (int)key->high)
+        return later(reader, place, json_string_value(value));
+    *index = i;
+    return true;
+}
+
+static bool three(const struct reader *reader, const struct place *place, const struct key *key,
+                  json_t *value, float numbers[3])
+{
+    size_t n = json_is_array(value) ? json_array_size(value) : 0;
+    if (n != 1 && n != 3)
+        return WRONG(reader, place, "expected an array of one number or three");
+    for (size_t i = 0; i < 3; i++) {
+        const struct place inner = {.outer = place, .index = i < n ? i : 0};
+        double number;
+        if (!real(reader, &inner, json_array_get(value, inner.index), key->low, key->high, &number))
+            return false;
+        numbers[i] = (float)number;
+    }
+    return true;
+}
+
+static void store(const struct key *key, void *target, const void *value, size_t n_bytes)
+{
+    if (key->at != NOWHERE)
+        memcpy((char *)target + key->at, value, n_bytes);
+}
+
+static bool read_number(const struct reader *reader, const struct place *place,
+                        const struct key *key, json_t *value, void *target)
+{
+    if (key->type == WHOLE || key->type == LONG) {
+        int64_t number;
+        if (!whole(reader, place, value, key->low, key->high, &number))
+            return false;
+        const int small = (int)number;
+        if (key->type == LONG)
+            store(key, target, &number, sizeof number);
+        else
+            store(key, target, &small, sizeof small);
+        return true;
+    }
+    double number;
+    if (!real(reader, place, value, key->low, key->high, &number))
+        return false;
+    const float single = (float)number;
+    if (key->type == REAL)
+        store(key, target, &number, sizeof number);
+    else
+        store(key, target, &single, sizeof single);
+    return true;
+}
+
+static bool read_value(const struct reader *reader, const struct place *place,
+                       const struct key *key, json_t *value, void *target)
+{
+    switch (key->type) {
+    case TEXT: {
+        if (!json_is_string(value))
+            return WRONG(reader, place, "expected a string");
+        const char *text = copy(reader, value);
+        store(key, target, &text, sizeof text);
+        return text != NULL;
+    }
+    case FLAG: {
+        if (!json_is_boolean(value))
+            return WRONG(reader, place, "expected true or false");
+        const bool flag = json_is_true(value);
+        store(key, target, &flag, sizeof flag);
+        return true;
+    }
+    case CHOICE: {
+        int index;
+        if (!choice(reader, place, key, value, &index))
+            return false;
+        store(key, target, &index, sizeof index);
+        return true;
+    }
+    case THREE: {
+        float numbers[3];
+        if (!three(reader, place, key, value, numbers))
+            return false;
+        store(key, target, numbers, sizeof numbers);
+        return true;
+    }
+    case LATER:
+        return later(reader, place, key->name);
+    default:
+        return read_number(reader, place, key, value, target);
+    }
+}
+
+static bool unknown_key(const struct reader *reader, const struct place *place,
+                        const struct key *keys)
+{
+    char known[200] = "";
+    for (size_t used = 0; keys->name && used + strlen(keys->name) + 3 < sizeof known; keys++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "",
+                                 keys->name);
+    return WRONG(reader, place, "unknown key; known are %s", known);
+}
+
+/* Reads the value of a key whose row says OWN. */
+typedef bool read_own(struct reader *reader, const struct place *place, const char *key,
+                      json_t *value, void *target);
+
+static bool read_section(struct reader *reader, const struct place *outer, const struct key *keys,
+                         json_t *object, void *target, read_own *own)
+{
+    if (!json_is_object(object))
+        return WRONG(reader, outer, "expected an object");
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        const struct place place = {.outer = outer, .key = name};
+        if (strcmp(name, "$comment") == 0 && json_is_string(value))
+            continue;
+        const struct key *key = keys;
+        while (key->name && strcmp(key->name, name) != 0)
+            key++;
+        if (!key->name)
+            return unknown_key(reader, &place, keys);
+        bool ok = key->type == OWN ? own(reader, &place, name, value, target)
+                                   : read_value(reader, &place, key, value, target);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* The lines of a file beside the manifest; -1 on failure. */
+static int read_lines(struct reader *reader, const struct place *place, json_t *value,
+                      const char *const **list)
+{
+    int n =
+        lines_read(reader->folder_fd, json_string_value(value), reader->arena, list, reader->err);
+    if (n < 0) {
+        char where[160];
+        print_place(place, where, sizeof where);
+        err_prefix(reader->err, "%s: %s: ", reader->path, where);
+    }
+    return n;
+}
+
+/* inputs.NAME */
+
+static int by_token(const void *a, const void *b, void *tokens)
+{
+    const char *const *list = tokens;
+    int i = *(const int *)a, j = *(const int *)b;
+    int order = strcmp(list[i], list[j]);
+    return order ? order : (i > j) - (i < j);
+}
+
+static bool read_vocabulary(struct reader *reader, const struct place *place, json_t *value,
+                            struct manifest_text *text)
+{
+    if (!json_is_string(value))
+        return WRONG(reader, place, "expected the name of a file");
+    text->n_tokens = read_lines(reader, place, value, &text->tokens);
+    if (text->n_tokens < 0)
+        return false;
+    if (!text->n_tokens)
+        return WRONG(reader, place, "'%s' is empty", json_string_value(value));
+    int *sorted = arena_array(reader->arena, (size_t)text->n_tokens, sizeof *sorted);
+    if (!sorted)
+        return err_memory(reader->err, "a vocabulary", (size_t)text->n_tokens * sizeof *sorted);
+    for (int i = 0; i < text->n_tokens; i++)
+        sorted[i] = i;
+    qsort_r(sorted, (size_t)text->n_tokens, sizeof *sorted, by_token, (void *)text->tokens);
+    text->sorted = sorted;
+    return true;
+}
+
+static bool read_size(struct reader *reader, const struct place *place, json_t *value,
+                      struct manifest_image *image)
+{
+    if (json_is_string(value) && strcmp(json_string_value(value), "picture") == 0) {
+        image->width = image->height = 0;
+        return true;
+    }
+    if (!json_is_array(value) || json_array_size(value) != 2)
+        return WRONG(reader, place, "expected [height, width] or \"picture\"");
+    int64_t size[2];
+    for (size_t i = 0; i < 2; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        if (!whole(reader, &inner, json_array_get(value, i), 1, 16384, &size[i]))
+            return false;
+    }
+    image->height = (int)size[0];
+    image->width = (int)size[1];
+    return true;
+}
+
+static bool own_of_input(struct reader *reader, const struct place *place, const char *key,
+                         json_t *value, void *target)
+{
+    struct manifest_input *input = target;
+    if (strcmp(key, "size") == 0)
+        return read_size(reader, place, value, &input->image);
+    if (strcmp(key, "vocabulary") == 0)
+        return read_vocabulary(reader, place, value, &input->text);
+    return true; /* kind: it was read first */
+}
+
+static bool check_image(const struct reader *reader, const struct place *place,
+                        const struct manifest_image *image)
+{
+    for (int i = 0; i < 3; i++)
+        if (image->std[i] == 0)
+            return WRONG(reader, place, "std must not be 0");
+    int least = image->width < image->height ? image->width : image->height;
+    if (image->ink_box > least)
+        return WRONG(reader, place, "ink_box must fit in the size and needs one");
+    if (image->ink_box && image->channels != CHANNELS_GRAY)
+        return WRONG(reader, place, "ink_box is for gray pictures");
+    return true;
+}
+
+static bool check_text(const struct reader *reader, const struct place *place,
+                       const struct manifest_text *text)
+{
+    const int64_t ids[] = {text->pad, text->unknown, text->start, text->end};
+    static const char *const names[] = {"pad", "unknown", "start", "end"};
+    int64_t n_ids =
+        text->tokenizer == TOKENIZER_BYTES && !text->n_tokens ? INT64_MAX : text->n_tokens;
+    if (!n_ids)
+        return WRONG(reader, place, "this tokenizer needs a vocabulary");
+    if (!text->max_length)
+        return WRONG(reader, place, "max_length is missing");
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (ids[i] >= n_ids)
+            return WRONG(reader, place, "%s is %" PRId64 ", but the vocabulary has %d tokens",
+                         names[i], ids[i], text->n_tokens);
+    if ((text->start >= 0) + (text->end >= 0) >= text->max_length)
+        return WRONG(reader, place, "max_length leaves no room for the text");
+    return true;
+}
+
+static const struct key kind_key = {"kind", CHOICE, NOWHERE, 0, 4, "tensor|image|text|audio"};
+
+static bool read_input(struct reader *reader, const struct place *place, json_t *value,
+                       struct manifest_input *input)
+{
+    *input =
+        (struct manifest_input){.name = arena_text(reader->arena, place->key, strlen(place->key)),
+                                .image = {.scale = 1, .std = {1, 1, 1}},
+                                .text = {.unknown = -1, .pad = -1, .start = -1, .end = -1}};
+    if (!input->name)
+        return err_memory(reader->err, "a manifest", strlen(place->key));
+    if (!json_is_object(value))
+        return WRONG(reader, place, "expected an object");
+    const struct place kind_place = {.outer = place, .key = "kind"};
+    int kind;
+    if (!choice(reader, &kind_place, &kind_key, json_object_get(value, "kind"), &kind))
+        return false;
+    input->kind = (enum manifest_kind)kind;
+    static const struct key *const keys[] = {tensor_keys, image_keys, text_keys, audio_keys};
+    if (!read_section(reader, place, keys[kind], value, input, own_of_input))
+        return false;
+    if (input->kind == MANIFEST_AUDIO)
+        return later(reader, &kind_place, "audio");
+    if (input->kind == MANIFEST_IMAGE)
+        return check_image(reader, place, &input->image);
+    return input->kind != MANIFEST_TEXT || check_text(reader, place, &input->text);
+}
+
+static bool read_inputs(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest *manifest = reader->manifest;
+    if (!json_is_object(value))
+        return WRONG(reader, place, "expected an object");
+    size_t n = json_object_size(value);
+    manifest->inputs = arena_array(reader->arena, n, sizeof *manifest->inputs);
+    if (!manifest->inputs)
+        return err_memory(reader->err, "a manifest", n * sizeof *manifest->inputs);
+    const char *name;
+    json_t *input;
+    json_object_foreach(value, name, input)
+    {
+        const struct place inner = {.outer = place, .key = name};
+        if (!read_input(reader, &inner, input, &manifest->inputs[manifest->n_inputs]))
+            return false;
+        manifest->n_inputs++;
+    }
+    return true;
+}
+
+/* The other sections */
+
+static bool read_labels(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest *manifest = reader->manifest;
+    if (json_is_string(value)) {
+        int n = read_lines(reader, place, value, &manifest->labels);
+        manifest->n_labels = n < 0 ? 0 : n;
+        return n >= 0;
+    }
+    if (!json_is_array(value))
+        return WRONG(reader, place, "expected an array of names or the name of a file");
+    size_t n = json_array_size(value);
+    const char **labels = arena_array(reader->arena, n, sizeof *labels);
+    if (!labels)
+        return err_memory(reader->err, "labels", n * sizeof *labels);
+    for (size_t i = 0; i < n; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        json_t *label = json_array_get(value, i);
+        if (!json_is_string(label))
+            return WRONG(reader, &inner, "expected a string");
+        labels[i] = copy(reader, label);
+        if (!labels[i])
+            return false;
+    }
+    manifest->labels = labels;
+    manifest->n_labels = (int)n;
+    return true;
+}
+
+static bool own_of_warmup(struct reader *reader, const struct place *place, const char *key,
+                          json_t *value, void *target)
+{
+    (void)key;
+    struct manifest *manifest = target;
+    size_t n = json_is_array(value) ? json_array_size(value) : SIZE_MAX;
+    if (n > MANIFEST_WARMUP_MAX)
+        return WRONG(reader, place, "expected an array of at most %d batch sizes",
+                     MANIFEST_WARMUP_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        int64_t size;
+        if (!whole(reader, &inner, json_array_get(value, i), 1, 4096, &size))
+            return false;
+        manifest->warmup[i] = (int)size;
+    }
+    manifest->n_warmup = (int)n;
+    return true;
+}
+
+static bool read_task(struct reader *reader, const struct place *place, json_t *value)
+{
+    const struct place kind = {.outer = place, .key = "kind"};
+    json_t *word = json_object_get(value, "kind");
+    int index;
+    if (json_is_object(value) && !choice(reader, &kind, &task_keys[0], word, &index))
+        return false; /* said before its other keys are judged */
+    return read_section(reader, place, task_keys, value, reader->manifest, NULL);
+}
+
+static bool own_of_top(struct reader *reader, const struct place *place, const char *key,
+                       json_t *value, void *target)
+{
+    if (strcmp(key, "inputs") == 0)
+        return read_inputs(reader, place, value);
+    if (strcmp(key, "labels") == 0)
+        return read_labels(reader, place, value);
+    if (strcmp(key, "task") == 0)
+        return read_task(reader, place, value);
+    if (strcmp(key, "batching") == 0)
+        return read_section(reader, place, batching_keys, value, target, NULL);
+    if (strcmp(key, "accuracy") == 0)
+        return read_section(reader, place, accuracy_keys, value, target, NULL);
+    if (strcmp(key, "warmup") == 0)
+        return read_section(reader, place, warmup_keys, value, target, own_of_warmup);
+    return true; /* manifest: the schema's version was judged first */
+}
+
+static struct manifest *manifest_default(struct arena *arena, struct percept_err *err)
+{
+    struct manifest *manifest = arena_alloc(arena, sizeof *manifest);
+    if (!manifest)
+        return err_null(err, ERR_MEMORY, "out of memory: a manifest");
+    *manifest = (struct manifest){
+        .path = "",
+        .description = "",
+        .license = "",
+        .top_k = 5,
+        .max_batch_size = -1,
+        .max_queue_delay_us = -1,
+        .max_queue_size = -1,
+        .accuracy = {.value = -1, .macro = -1, .precision = -1, .recall = -1, .n = -1}};
+    return manifest;
+}
+
+static bool read_root(struct reader *reader, json_t *root)
+{
+    const struct place version = {.key = "manifest"};
+    if (!json_is_object(root))
+        return WRONG(reader, NULL, "expected an object");
+    json_t *number = json_object_get(root, "manifest");
+    if (!json_is_integer(number) || json_integer_value(number) != 1)
+        return WRONG(reader, &version, "expected 1, the version of the schema");
+    return read_section(reader, NULL, top_keys, root, reader->manifest, own_of_top);
+}
+
+static json_t *parse(const char *path, struct percept_err *err)
+{
+    struct bytes text;
+    if (!file_read(path, FILE_MAX_BYTES, &text, NULL, err))
+        return NULL;
+    json_error_t where;
+    json_t *root =
+        json_loadb((const char *)text.at, bytes_size(text), JSON_REJECT_DUPLICATES, &where);
+    arena_buffer_free((void *)text.at);
+    if (!root)
+        err_set(err, ERR_CONFIG, "%s: line %d, column %d: %s", path, where.line, where.column,
+                where.text);
+    return root;
+}
+
+const struct manifest *manifest_read(const char *folder, struct arena *arena,
+                                     struct percept_err *err)
+{
+    struct manifest *manifest = manifest_default(arena, err);
+    char *path = folder ? file_join(arena, folder, FILE_NAME) : NULL;
+    if (!manifest || !path || !file_exists(path))
+        return manifest;
+    manifest->path = path;
+    struct reader reader = {.path = path, .arena = arena, .manifest = manifest, .err = err};
+    json_t *root = parse(path, err);
+    if (!root)
+        return NULL;
+    reader.folder_fd = file_folder(folder, err);
+    bool ok = reader.folder_fd >= 0 && read_root(&reader, root);
+    if (reader.folder_fd >= 0)
+        close(reader.folder_fd);
+    json_decref(root);
+    return ok ? manifest : NULL;
+}
+
+const struct manifest_input *manifest_input(const struct manifest *manifest, const char *name)
+{
+    for (int i = 0; i < manifest->n_inputs; i++)
+        if (strcmp(manifest->inputs[i].name, name) == 0)
+            return &manifest->inputs[i];
+    return NULL;
+}
+
+bool manifest_fits(const struct manifest *manifest, const struct percept_model *model,
+                   struct percept_err *err)
+{
+    return fit_model(manifest, model, err);
+}

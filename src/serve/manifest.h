@@ -1,0 +1,111 @@
+/*
+ * manifest.h - a model's manifest.json: what the network means. Schema version 1; `perceptd
+ * --manifest-schema` prints it as JSON Schema, api.md explains it. Unknown or wrong keys are
+ * refused with their path ("inputs.image.size[1]: expected a whole number of at least 1"); what the
+ * schema knows but this version does not serve is refused by name. A model without a manifest has a
+ * default one. Immutable once read; lives in its served model's arena.
+ */
+#ifndef SERVE_MANIFEST_H
+#define SERVE_MANIFEST_H
+
+#include "base/arena.h"
+#include "percept.h"
+
+enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO };
+enum manifest_channels { CHANNELS_GRAY, CHANNELS_RGB, CHANNELS_BGR };
+enum manifest_image_layout { IMAGE_NCHW, IMAGE_NHWC, IMAGE_FLAT };
+enum manifest_resize { RESIZE_STRETCH, RESIZE_LETTERBOX, RESIZE_CROP };
+enum manifest_filter { FILTER_BILINEAR, FILTER_BICUBIC, FILTER_NEAREST };
+enum manifest_ink { INK_AS_IS, INK_LIGHT, INK_DARK };
+enum manifest_tokenizer { TOKENIZER_WORDS, TOKENIZER_CHARACTERS, TOKENIZER_BYTES };
+
+struct manifest_image {
+    int width, height; /* 0: the picture's own */
+    enum manifest_channels channels;
+    enum manifest_image_layout layout;
+    enum manifest_resize resize;
+    enum manifest_filter filter;
+    float fill;  /* of letterboxing, 0..255 */
+    float scale; /* value = (v * scale - mean[c]) / std[c], v in 0..255 */
+    float mean[3], std[3];
+    enum manifest_ink ink; /* which strokes the network expects; the picture's border decides */
+    int ink_box; /* 0: off; else crop to the ink, fit a box of this size, centre by mass */
+};
+
+struct manifest_text {
+    enum manifest_tokenizer tokenizer;
+    bool lowercase;
+    int64_t max_length;
+    int64_t unknown, pad; /* ids; -1: none */
+    int64_t start, end;   /* ids put around the text; -1: none */
+    int n_tokens;
+    const char *const *tokens; /* the vocabulary; index = id */
+    const int *sorted;         /* ids in the order of strcmp, for look-ups */
+};
+
+struct manifest_input {
+    const char *name;
+    enum manifest_kind kind;
+    struct manifest_image image;
+    struct manifest_text text;
+};
+
+enum manifest_task { TASK_NONE = 0, TASK_CLASSIFY };
+enum manifest_activation {
+    ACTIVATION_NONE,
+    ACTIVATION_SOFTMAX,
+    ACTIVATION_SIGMOID,
+    ACTIVATION_EXP
+};
+
+/* What its author measured; free information. Negative: not given. */
+struct manifest_accuracy {
+    const char *metric, *data, *split; /* NULL: not given */
+    double value, macro, precision, recall;
+    int64_t n;
+};
+
+#define MANIFEST_WARMUP_MAX 16
+
+struct manifest {
+    const char *path;        /* "" for a default one */
+    const char *description; /* "" when not given */
+    const char *license;
+    const char *precision; /* NULL: the daemon's */
+    int n_inputs;
+    struct manifest_input *inputs;
+    int n_labels;
+    const char *const *labels;
+    enum manifest_task task;
+    const char *task_output; /* name of the output it reads */
+    enum manifest_activation task_activation;
+    int top_k;
+    int max_batch_size;         /* -1: the daemon's */
+    int64_t max_queue_delay_us; /* -1: the daemon's */
+    int max_queue_size;         /* -1: the daemon's */
+    int n_warmup;
+    int warmup[MANIFEST_WARMUP_MAX]; /* batch sizes made ready at load, besides 1 */
+    struct manifest_accuracy accuracy;
+};
+
+/* Reads FOLDER/manifest.json (NULL folder or no such file: a default manifest). Everything goes
+ * into the arena. Files it names (labels, vocabulary) are read from beneath the folder only. */
+const struct manifest *manifest_read(const char *folder, struct arena *arena,
+                                     struct percept_err *err);
+
+/* Does it fit the model: inputs and outputs by name, shapes, types, label count? */
+bool manifest_fits(const struct manifest *manifest, const struct percept_model *model,
+                   struct percept_err *err);
+
+/* The description of an input, or NULL. */
+const struct manifest_input *manifest_input(const struct manifest *manifest, const char *name);
+
+/* The JSON Schema text of manifest.json. */
+const char *manifest_schema(void);
+
+/* The known keys, for tests and documents: the i-th section's name and its i-th key, NULL at the
+ * end. */
+const char *manifest_section(int section);
+const char *manifest_key(int section, int key);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * settings.h - what the program decided about serving, in one place: filled from the options by
+ * command/serve.c before anything starts, constant afterwards.
+ */
+#ifndef SERVE_SETTINGS_H
+#define SERVE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct settings {
+    int workers;                /* threads that compute, one a core */
+    const char *row;            /* kernel row, NULL: the best */
+    const char *region_prefix;
+    bool private_regions;
+    size_t memory_limit_bytes;  /* of one session's tensors */
+    int max_batch_size;         /* where a manifest says nothing */
+    int max_queue_size;         /* jobs waiting per model */
+    int64_t max_queue_delay_us; /* where a manifest says nothing; 0: never wait for more */
+    int64_t default_timeout_us; /* of a request in the queue; 0: none */
+    size_t max_body_bytes;
+    int64_t max_pixels;         /* of a posted picture, before resizing */
+    int max_connections;
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
+    int64_t drain_delay_ms;     /* between "not ready" and closing the door */
+    int64_t drain_timeout_ms;   /* then requests still running are abandoned */
+    bool strict_readiness;
+    bool ready_when_empty;
+    bool admin;                 /* endpoints that change the server are allowed */
+    const char *api_key_file;   /* NULL: no key needed */
+    const char *server_id;      /* "name" of GET /v2 */
+};
+
+#endif

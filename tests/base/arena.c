@@ -1,0 +1,148 @@
+/* arena.c - zeroed, aligned, bounded, freed at once; failures on demand. */
+#include "base/arena.h"
+
+#include <check.h>
+#include <string.h>
+
+static bool is_zero(const void *at, size_t n)
+{
+    const char *byte = at;
+    for (size_t i = 0; i < n; i++)
+        if (byte[i])
+            return false;
+    return true;
+}
+
+START_TEST(memory_is_zeroed_aligned_and_has_slack)
+{
+    struct arena arena = {0};
+    const size_t sizes[] = {0, 1, 15, 16, 63, 64, 65, 1000, 5000, 100000, 3000000};
+    for (int round = 0; round < 3; round++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            char *at = arena_alloc(&arena, sizes[i]);
+            ck_assert_ptr_nonnull(at);
+            ck_assert_uint_eq((uintptr_t)at % (sizes[i] >= 64 ? 64 : 16), 0);
+            ck_assert(is_zero(at, sizes[i]));
+            volatile char past = at[sizes[i] + 63]; /* readable, says a sanitizer */
+            (void)past;
+            memset(at, 0xaa, sizes[i]);
+        }
+    arena_free(&arena);
+    ck_assert_uint_eq(arena.used_bytes, 0);
+}
+END_TEST
+
+START_TEST(overflowing_sizes_are_refused)
+{
+    struct arena arena = {0};
+    ck_assert_ptr_null(arena_array(&arena, SIZE_MAX / 2, 4));
+    ck_assert_ptr_null(arena_alloc(&arena, SIZE_MAX));
+    ck_assert_ptr_null(arena_text(&arena, "x", SIZE_MAX));
+    ck_assert_ptr_null(arena_buffer(SIZE_MAX));
+    size_t product;
+    ck_assert(!arena_multiply(SIZE_MAX, 2, &product));
+    ck_assert(arena_multiply(3, 4, &product));
+    ck_assert_uint_eq(product, 12);
+}
+END_TEST
+
+START_TEST(a_limit_holds)
+{
+    struct arena arena = {.limit_bytes = 100};
+    ck_assert_ptr_nonnull(arena_alloc(&arena, 60));
+    ck_assert_ptr_null(arena_alloc(&arena, 41));
+    ck_assert_ptr_nonnull(arena_alloc(&arena, 40));
+    arena_free(&arena);
+    ck_assert_ptr_nonnull(arena_alloc(&arena, 100));
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(text_is_copied_and_ended)
+{
+    struct arena arena = {0};
+    ck_assert_str_eq(arena_text(&arena, "abcdef", 3), "abc");
+    ck_assert_str_eq(arena_text(&arena, NULL, 0), "");
+    ck_assert_str_eq(arena_printf(&arena, "%s_%d", "n", 7), "n_7");
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(growing_keeps_what_was_there)
+{
+    struct arena arena = {0};
+    int *values = NULL;
+    size_t cap = 0;
+    for (size_t i = 0; i < 10000; i++) {
+        if (i == cap) {
+            size_t bigger = cap ? cap * 2 : 4;
+            values = arena_grow(&arena, values, cap * sizeof *values, bigger * sizeof *values);
+            ck_assert_ptr_nonnull(values);
+            cap = bigger;
+            if (i % 3 == 0)
+                arena_alloc(&arena, 10); /* so that it cannot always grow in place */
+        }
+        ck_assert_int_eq(values[i], 0);
+        values[i] = (int)i;
+    }
+    for (size_t i = 0; i < 10000; i++)
+        ck_assert_int_eq(values[i], (int)i);
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(reset_reuses_memory_and_zeroes_it)
+{
+    struct arena arena = {0};
+    memset(arena_alloc(&arena, 50000), 0x55, 50000);
+    arena_reset(&arena);
+    size_t calls = arena_calls();
+    char *at = arena_alloc(&arena, 40000);
+    ck_assert_uint_eq(arena_calls(), calls);
+    ck_assert(is_zero(at, 40000));
+    arena_free(&arena);
+    arena_reset(&arena);
+}
+END_TEST
+
+START_TEST(the_nth_allocation_fails_on_demand)
+{
+    struct arena arena = {0};
+    arena_fail_at(2, false);
+    ck_assert_ptr_nonnull(arena_alloc(&arena, 100000));
+    ck_assert_ptr_null(arena_alloc(&arena, 2000000));
+    ck_assert_ptr_nonnull(arena_alloc(&arena, 2000000));
+    arena_fail_at(1, true);
+    ck_assert_ptr_null(arena_buffer(10));
+    ck_assert_ptr_null(arena_buffer(10));
+    arena_fail_at(0, false);
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(a_buffer_is_aligned_zeroed_and_freed_alone)
+{
+    char *buffer = arena_buffer(1000);
+    ck_assert_uint_eq((uintptr_t)buffer % 64, 0);
+    ck_assert(is_zero(buffer, 1000 + 64));
+    arena_buffer_free(buffer);
+    arena_buffer_free(arena_buffer(0));
+    arena_buffer_free(NULL);
+}
+END_TEST
+
+Suite *base_arena_suite(void)
+{
+    Suite *suite = suite_create("base/arena");
+    TCase *tests = tcase_create("all");
+    tcase_add_test(tests, memory_is_zeroed_aligned_and_has_slack);
+    tcase_add_test(tests, overflowing_sizes_are_refused);
+    tcase_add_test(tests, a_limit_holds);
+    tcase_add_test(tests, text_is_copied_and_ended);
+    tcase_add_test(tests, growing_keeps_what_was_there);
+    tcase_add_test(tests, reset_reuses_memory_and_zeroes_it);
+    tcase_add_test(tests, the_nth_allocation_fails_on_demand);
+    tcase_add_test(tests, a_buffer_is_aligned_zeroed_and_freed_alone);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

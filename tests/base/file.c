@@ -1,0 +1,267 @@
+/* file.c - a folder of traps: what lies beneath is read, nothing else, whichever way it is opened. */
+#include "base/file.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+static char root[64];
+static struct arena arena;
+static struct percept_err err;
+static struct bytes bytes;
+
+static const char *path_of(const char *name)
+{
+    return file_join(&arena, root, name);
+}
+
+static void write_text(const char *name, const char *text)
+{
+    ck_assert_msg(file_write(path_of(name), text, strlen(text), &err), "%s", err.text);
+}
+
+/*
+ *   root/secret                   outside
+ *   root/model/weights            read
+ *   root/model/sub/more           read
+ *   root/model/{link,hard,fifo}   refused
+ *   root/model/sublink -> sub     refused
+ */
+static void lay_traps(void)
+{
+    arena = (struct arena){0};
+    err = (struct percept_err){0};
+    bytes = (struct bytes){0};
+    snprintf(root, sizeof root, "/tmp/file-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    ck_assert_int_eq(mkdir(path_of("model"), 0755), 0);
+    ck_assert_int_eq(mkdir(path_of("model/sub"), 0755), 0);
+    write_text("secret", "secret");
+    write_text("model/weights", "0123456789");
+    write_text("model/sub/more", "more");
+    write_text("model/empty", "");
+    write_text("model/first", "twin");
+    ck_assert_int_eq(link(path_of("model/first"), path_of("model/hard")), 0);
+    ck_assert_int_eq(symlink("weights", path_of("model/link")), 0);
+    ck_assert_int_eq(symlink("sub", path_of("model/sublink")), 0);
+    ck_assert_int_eq(symlink("../secret", path_of("model/out")), 0);
+    ck_assert_int_eq(mkfifo(path_of("model/fifo"), 0644), 0);
+}
+
+static void clear_traps(void)
+{
+    const char *names[] = {"secret", "model/weights", "model/sub/more", "model/empty", "model/first",
+                           "model/hard", "model/link", "model/sublink", "model/out", "model/fifo",
+                           "written"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unlink(path_of(names[i]));
+    rmdir(path_of("model/sub"));
+    rmdir(path_of("model"));
+    rmdir(root);
+    arena_free(&arena);
+}
+
+static bool reads(const char *name, size_t offset, size_t n)
+{
+    int folder = file_folder(path_of("model"), &err);
+    ck_assert_int_ge(folder, 0);
+    bytes = bytes_of("untouched", 9);
+    bool ok = file_read_beneath(folder, name, offset, n, &arena, &bytes, NULL, &err);
+    close(folder);
+    return ok;
+}
+
+static void refused(const char *name, size_t offset, size_t n, const char *part)
+{
+    err.text[0] = 0;
+    ck_assert_msg(!reads(name, offset, n), "'%s' was read", name);
+    ck_assert_msg(strstr(err.text, part) != NULL, "'%s' is not in: %s", part, err.text);
+    ck_assert(bytes_is(bytes, "untouched"));
+}
+
+static void judge_all_names(void)
+{
+    ck_assert_msg(reads("weights", 0, SIZE_MAX), "%s", err.text);
+    ck_assert(bytes_is(bytes, "0123456789"));
+    ck_assert(reads("sub/more", 0, SIZE_MAX));
+    ck_assert(bytes_is(bytes, "more"));
+    ck_assert(reads("./sub//more", 1, 2));
+    ck_assert(bytes_is(bytes, "or"));
+    refused("", 0, 1, "empty");
+    refused("..", 0, 1, "'..'");
+    refused("../secret", 0, 1, "'..'");
+    refused("sub/../weights", 0, 1, "'..'");
+    refused("sub/..", 0, 1, "'..'");
+    refused("/etc/passwd", 0, 1, "absolute");
+    refused(path_of("model/weights"), 0, 1, "absolute");
+    refused("link", 0, 1, "symbolic link");
+    refused("out", 0, 1, "symbolic link");
+    refused("sublink/more", 0, 1, "'sublink/more'");
+    refused("hard", 0, 1, "hard links");
+    refused("first", 0, 1, "hard links");
+    refused("fifo", 0, 1, "device, pipe or socket");
+    refused("sub", 0, 1, "folder");
+    refused(".", 0, 1, "folder");
+    refused("nothing", 0, 1, "No such file");
+    refused("weights/", 0, 1, "weights/");
+}
+
+START_TEST(only_files_beneath_the_folder_are_read)
+{
+    judge_all_names();
+}
+END_TEST
+
+/* openat2 answers ENOSYS from here on, as on kernels before 5.6. */
+static bool forbid_openat2(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+START_TEST(the_same_holds_without_openat2)
+{
+    if (!getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0) {
+        if (!forbid_openat2()) {
+            printf("skipped: seccomp is not allowed here\n");
+            return;
+        }
+        ck_assert_int_eq((int)syscall(SYS_openat2, -1, "", NULL, 0), -1);
+        ck_assert_int_eq(errno, ENOSYS);
+        judge_all_names();
+    }
+}
+END_TEST
+
+START_TEST(ranges_must_lie_within_the_file)
+{
+    ck_assert(reads("weights", 10, SIZE_MAX));
+    ck_assert_uint_eq(bytes_size(bytes), 0);
+    ck_assert(reads("weights", 9, 1));
+    refused("weights", 11, SIZE_MAX, "has 10 bytes");
+    refused("weights", 9, 2, "has 10 bytes; 2 at offset 9");
+    refused("weights", 2, SIZE_MAX - 1, "has 10 bytes");
+    refused("weights", SIZE_MAX, 2, "has 10 bytes");
+}
+END_TEST
+
+START_TEST(a_whole_file_is_read_aligned_and_stamped)
+{
+    struct file_stamp stamp;
+    ck_assert(file_read(path_of("model/weights"), 0, &bytes, &stamp, &err));
+    ck_assert(bytes_is(bytes, "0123456789"));
+    ck_assert_uint_eq((uintptr_t)bytes.at % 64, 0);
+    ck_assert_uint_eq(stamp.size, 10);
+    ck_assert_int_ne(stamp.mtime_ns, 0);
+    arena_buffer_free((void *)(uintptr_t)bytes.at);
+    ck_assert(file_read(path_of("model/empty"), 0, &bytes, NULL, &err));
+    ck_assert_uint_eq(bytes_size(bytes), 0);
+    arena_buffer_free((void *)(uintptr_t)bytes.at);
+}
+END_TEST
+
+START_TEST(what_is_no_file_or_too_large_is_refused)
+{
+    ck_assert(!file_read(path_of("nothing"), 0, &bytes, NULL, &err));
+    ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+    ck_assert(!file_read(path_of("model"), 0, &bytes, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "is a folder"));
+    ck_assert(!file_read(path_of("model/fifo"), 0, &bytes, NULL, &err));
+    ck_assert(!file_read("/dev/zero", 0, &bytes, NULL, &err));
+    ck_assert(!file_read(path_of("model/weights"), 9, &bytes, NULL, &err));
+    ck_assert_int_eq(err.code, ERR_TOO_LARGE);
+    ck_assert_ptr_null(bytes.at);
+    ck_assert_int_eq(file_folder(path_of("model/weights"), &err), -1);
+}
+END_TEST
+
+START_TEST(memory_that_is_short_is_told)
+{
+    arena_fail_at(1, true);
+    ck_assert(!file_read("/proc/self/../../etc/passwd", 0, &bytes, NULL, &err));
+    arena_fail_at(0, false);
+    ck_assert_int_eq(err.code, ERR_MEMORY);
+}
+END_TEST
+
+START_TEST(paths_are_taken_apart_and_joined)
+{
+    ck_assert_str_eq(file_dirname(&arena, "a/b/c.onnx"), "a/b");
+    ck_assert_str_eq(file_dirname(&arena, "c.onnx"), ".");
+    ck_assert_str_eq(file_dirname(&arena, "/c.onnx"), "/");
+    ck_assert_str_eq(file_stem(&arena, "a/b/c.onnx"), "c");
+    ck_assert_str_eq(file_stem(&arena, "c"), "c");
+    ck_assert_str_eq(file_stem(&arena, "a/.onnx"), ".onnx");
+    ck_assert_str_eq(file_join(&arena, "a", "b"), "a/b");
+    ck_assert_str_eq(file_join(&arena, "a/", "b"), "a/b");
+    ck_assert_str_eq(file_join(&arena, "", "b"), "b");
+    ck_assert_str_eq(file_absolute(&arena, path_of("model/sub/../weights")), path_of("model/weights"));
+    ck_assert_str_eq(file_absolute(&arena, "no/such"), "no/such");
+}
+END_TEST
+
+START_TEST(a_folder_lists_sorted)
+{
+    char **names;
+    ck_assert_int_eq(file_list(&arena, root, &names, &err), 2);
+    ck_assert_str_eq(names[0], "model");
+    ck_assert_str_eq(names[1], "secret");
+    ck_assert_int_eq(file_list(&arena, path_of("nothing"), &names, &err), -1);
+    ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+    ck_assert(file_is_folder(root));
+    ck_assert(!file_is_folder(path_of("secret")));
+    ck_assert(file_exists(path_of("secret")));
+    ck_assert(!file_exists(path_of("nothing")));
+}
+END_TEST
+
+START_TEST(writing_replaces_and_tells_failure)
+{
+    write_text("written", "long text");
+    write_text("written", "short");
+    ck_assert(file_read(path_of("written"), 0, &bytes, NULL, &err));
+    ck_assert(bytes_is(bytes, "short"));
+    arena_buffer_free((void *)(uintptr_t)bytes.at);
+    ck_assert(!file_write(path_of("no/such"), "x", 1, &err));
+    ck_assert(!file_write("/dev/full", "x", 1, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "No space"));
+}
+END_TEST
+
+Suite *base_file_suite(void)
+{
+    Suite *suite = suite_create("base/file");
+    TCase *tests = tcase_create("all");
+    tcase_add_checked_fixture(tests, lay_traps, clear_traps);
+    tcase_add_test(tests, only_files_beneath_the_folder_are_read);
+    tcase_add_test(tests, the_same_holds_without_openat2);
+    tcase_add_test(tests, ranges_must_lie_within_the_file);
+    tcase_add_test(tests, a_whole_file_is_read_aligned_and_stamped);
+    tcase_add_test(tests, what_is_no_file_or_too_large_is_refused);
+    tcase_add_test(tests, memory_that_is_short_is_told);
+    tcase_add_test(tests, paths_are_taken_apart_and_joined);
+    tcase_add_test(tests, a_folder_lists_sorted);
+    tcase_add_test(tests, writing_replaces_and_tells_failure);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

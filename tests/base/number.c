@@ -1,0 +1,368 @@
+/* number.c - numbers against the C library's, which is slow and right. */
+#include "base/number.h"
+
+#include <check.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+Suite *base_number_suite(void);
+
+/* check notes every assertion that holds; millions of them take longer than what they test. */
+#define EXPECT(condition, ...)                                                                     \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
+    } while (0)
+
+static uint64_t state = 88172645463325252;
+
+static uint64_t random_bits(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static float float_from(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static double double_from(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void expect_float_returns(float value)
+{
+    char text[NUMBER_TEXT_MAX + 1];
+    size_t n = number_write_float(text, value);
+    EXPECT(n <= NUMBER_TEXT_MAX, "%zu bytes", n);
+    text[n] = '\0';
+    float mine;
+    const uint8_t *end = number_read_float(bytes_of(text, n), &mine);
+    EXPECT(end == (const uint8_t *)text + n, "%s is not read whole", text);
+    EXPECT(memcmp(&mine, &value, sizeof value) == 0, "%s is read as %a, not %a", text, (double)mine,
+           (double)value);
+    EXPECT(strtof(text, NULL) == value, "%s is not %a", text, (double)value);
+}
+
+static void expect_double_returns(double value)
+{
+    char text[NUMBER_TEXT_MAX + 1];
+    size_t n = number_write_double(text, value);
+    EXPECT(n <= NUMBER_TEXT_MAX, "%zu bytes", n);
+    text[n] = '\0';
+    double mine;
+    EXPECT(number_read_double(bytes_of(text, n), &mine) == (const uint8_t *)text + n,
+           "%s is not read whole", text);
+    EXPECT(memcmp(&mine, &value, sizeof value) == 0, "%s is read as %a, not %a", text, mine, value);
+    EXPECT(strtod(text, NULL) == value, "%s is not %a", text, value);
+}
+
+START_TEST(every_4099th_float_comes_back_from_its_text)
+{
+    for (uint64_t bits = 0; bits <= UINT32_MAX; bits += 4099)
+        if (isfinite(float_from((uint32_t)bits)))
+            expect_float_returns(float_from((uint32_t)bits));
+    for (int exponent = 0; exponent < 255; exponent++)
+        for (int step = -2; step <= 2; step++)
+            if (((exponent << 23) + step) >= 0 && ((exponent << 23) + step) < 0x7f800000)
+                expect_float_returns(float_from((uint32_t)((exponent << 23) + step)));
+}
+END_TEST
+
+START_TEST(random_doubles_and_powers_of_two_come_back_from_their_text)
+{
+    for (int i = 0; i < 200000; i++) {
+        double value = double_from(random_bits());
+        if (isfinite(value))
+            expect_double_returns(value);
+        expect_double_returns((double)(random_bits() >> 20) / (double)(1 + random_bits() % 100000));
+    }
+    for (uint64_t exponent = 0; exponent < 2047; exponent++)
+        expect_double_returns(double_from(exponent << 52));
+    expect_double_returns(DBL_MIN);
+    expect_double_returns(DBL_MAX);
+    expect_double_returns(5e-324);
+    expect_double_returns(-0.0);
+}
+END_TEST
+
+/* Significant digits of a text that the writer made. */
+static int digits_of(const char *text)
+{
+    int n = 0, zeros = 0;
+    for (; *text && *text != 'e'; text++) {
+        if (*text < '0' || *text > '9' || (n == 0 && *text == '0'))
+            continue;
+        n++;
+        zeros = *text == '0' ? zeros + 1 : 0;
+    }
+    return n - zeros;
+}
+
+START_TEST(no_shorter_text_reads_back_as_the_float)
+{
+    for (int i = 0; i < 50000; i++) {
+        float value = fabsf(float_from((uint32_t)random_bits()));
+        if (!isfinite(value) || value == 0)
+            continue;
+        char mine[NUMBER_TEXT_MAX + 1], text[40];
+        mine[number_write_float(mine, value)] = '\0';
+        int n = 1;
+        for (; n < 9; n++) {
+            snprintf(text, sizeof text, "%.*e", n - 1, (double)value);
+            if (strtof(text, NULL) == value)
+                break;
+        }
+        EXPECT(digits_of(mine) <= n, "%s is longer than %s", mine, text);
+    }
+}
+END_TEST
+
+static void expect_same_reading(const char *text)
+{
+    double mine;
+    float narrow;
+    EXPECT(number_read_double(bytes_of_text(text), &mine) != NULL, "%s is not read", text);
+    EXPECT(mine == strtod(text, NULL), "%s is read as %a, not %a", text, mine, strtod(text, NULL));
+    EXPECT(number_read_float(bytes_of_text(text), &narrow) != NULL, "%s is not read", text);
+    EXPECT(narrow == strtof(text, NULL), "%s is read as %a, not %a", text, (double)narrow,
+           (double)strtof(text, NULL));
+}
+
+START_TEST(any_number_of_digits_is_read_as_the_c_library_reads_it)
+{
+    char text[80];
+    for (int i = 0; i < 200000; i++) {
+        double value = double_from(random_bits());
+        if (!isfinite(value))
+            continue;
+        snprintf(text, sizeof text, "%.*g", (int)(1 + random_bits() % 25), value);
+        expect_same_reading(text);
+        snprintf(text, sizeof text, "%.*f", (int)(random_bits() % 20),
+                 (double)(random_bits() >> 30) / 1e6);
+        expect_same_reading(text);
+    }
+}
+END_TEST
+
+START_TEST(texts_between_two_floats_are_rounded_once)
+{
+    char text[80];
+    for (int i = 0; i < 200000; i++) {
+        float low = float_from((uint32_t)random_bits());
+        float high = nextafterf(low, (float)INFINITY);
+        if (!isfinite(low) || !isfinite(high))
+            continue;
+        snprintf(text, sizeof text, "%.*g", (int)(12 + random_bits() % 40),
+                 ((double)low + (double)high) / 2);
+        expect_same_reading(text);
+    }
+    expect_same_reading("1.00000005960464477539062500000000000000000000000000001");
+    expect_same_reading("1.00000005960464477539062500000000000000000000000000000");
+    expect_same_reading("9007199254740993");
+    expect_same_reading("9007199254740993.00000000000000000000000000000000001");
+}
+END_TEST
+
+START_TEST(hard_and_extreme_texts_are_read_exactly)
+{
+    static const char *const texts[] = {
+        "0",
+        "-0",
+        "0.0e99999999999999999999",
+        "1e308",
+        "1.7976931348623157e308",
+        "1e-400",
+        "1e400",
+        "2.2250738585072011e-308",
+        "4.9e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "1e23",
+        "8.41e21",
+        "3.4028235677973366e38",
+        "3.4028235e38",
+        "7.006492321624085e-46",
+        "7.0064923216240854e-46",
+        "1.4e-45",
+        "1e-45",
+        "1E+2",
+        "1e00000002",
+        "123456789012345678901234567890",
+        "0.000000000000000000000000000000000000000000001",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        expect_same_reading(texts[i]);
+    static char longest[5000];
+    memset(longest, '9', 4999);
+    memcpy(longest + 4990, "e-4990", 7);
+    expect_same_reading(longest);
+    memset(longest, '0', 4999);
+    longest[1] = '.';
+    memcpy(longest + 4000, "123e3999", 9);
+    expect_same_reading(longest);
+}
+END_TEST
+
+START_TEST(what_is_not_a_json_number_is_refused)
+{
+    static const char *const texts[] = {"",   "-",   "+1", ".5",  "1.",  "1.e5", "1e",      "1e+",
+                                        "e5", "--1", "x",  "nan", "inf", "-NaN", "Infinit", "- 1"};
+    double value = 7;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        ck_assert_msg(number_read_double(bytes_of_text(texts[i]), &value) == NULL, "'%s' was read",
+                      texts[i]);
+    ck_assert(value == 7);
+    const char *text = "012";
+    ck_assert_ptr_eq(number_read_double(bytes_of_text(text), &value), (const uint8_t *)text + 1);
+}
+END_TEST
+
+START_TEST(words_for_nan_and_infinity_go_both_ways)
+{
+    static const struct {
+        const char *text;
+        double value;
+    } words[] = {{"Infinity", (double)INFINITY}, {"-Infinity", -(double)INFINITY}};
+    char text[NUMBER_TEXT_MAX + 1];
+    for (size_t i = 0; i < 2; i++) {
+        text[number_write_float(text, (float)words[i].value)] = '\0';
+        ck_assert_str_eq(text, words[i].text);
+        double value;
+        ck_assert(number_read_double(bytes_of_text(text), &value) && value == words[i].value);
+    }
+    text[number_write_double(text, (double)NAN)] = '\0';
+    ck_assert_str_eq(text, "NaN");
+    float value;
+    ck_assert(number_read_float(bytes_of_text(text), &value) && isnan(value));
+}
+END_TEST
+
+START_TEST(floats_are_printed_as_people_write_them)
+{
+    static const struct {
+        float value;
+        const char *text;
+    } cases[] = {{0, "0.0"},
+                 {-0.0f, "-0.0"},
+                 {1, "1.0"},
+                 {-2.5f, "-2.5"},
+                 {0.1f, "0.1"},
+                 {0.001f, "0.001"},
+                 {0.0001f, "0.0001"},
+                 {0.00001f, "1e-5"},
+                 {16777216, "16777216.0"},
+                 {1e15f, "1000000000000000.0"},
+                 {1e16f, "1e16"},
+                 {1.5e-7f, "1.5e-7"},
+                 {3.4028235e38f, "3.4028235e38"},
+                 {1.4e-45f, "1e-45"},
+                 {0.33333334f, "0.33333334"},
+                 {123456.79f, "123456.79"}};
+    char text[NUMBER_TEXT_MAX + 1];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text[number_write_float(text, cases[i].value)] = '\0';
+        ck_assert_str_eq(text, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(integers_are_read_when_whole_and_in_range)
+{
+    static const struct {
+        const char *text;
+        bool fits;
+        int64_t value;
+    } cases[] = {{"0", true, 0},
+                 {"-0", true, 0},
+                 {"-0.0", true, 0},
+                 {"1.0", true, 1},
+                 {"1e2", true, 100},
+                 {"1.50e1", true, 15},
+                 {"120e-1", true, 12},
+                 {"9223372036854775807", true, INT64_MAX},
+                 {"-9223372036854775808", true, INT64_MIN},
+                 {"9223372036854775808", false, 0},
+                 {"-9223372036854775809", false, 0},
+                 {"92233720368547758070e-1", true, INT64_MAX},
+                 {"0.00000000000000000000000001e26", true, 1},
+                 {"1.5", false, 0},
+                 {"1e-1", false, 0},
+                 {"1e30", false, 0},
+                 {"NaN", false, 0},
+                 {"0e999", true, 0},
+                 {"100000000000000000000", false, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t value = 77;
+        bool fits = number_read_int64(bytes_of_text(cases[i].text), &value) != NULL;
+        ck_assert_msg(fits == cases[i].fits, "%s", cases[i].text);
+        if (fits)
+            ck_assert_int_eq(value, cases[i].value);
+    }
+    uint64_t large;
+    ck_assert(number_read_uint64(bytes_of_text("18446744073709551615"), &large));
+    ck_assert_uint_eq(large, UINT64_MAX);
+    ck_assert(!number_read_uint64(bytes_of_text("18446744073709551616"), &large));
+    ck_assert(!number_read_uint64(bytes_of_text("-1"), &large));
+    ck_assert(number_read_uint64(bytes_of_text("-0"), &large) && large == 0);
+}
+END_TEST
+
+START_TEST(integers_are_printed_up_to_their_limits)
+{
+    char text[NUMBER_TEXT_MAX + 1], expected[40];
+    for (int shift = 0; shift < 64; shift++)
+        for (int less = -1; less <= 1; less++) {
+            int64_t value = (int64_t)((UINT64_C(1) << shift) + (uint64_t)less);
+            text[number_write_int64(text, value)] = '\0';
+            snprintf(expected, sizeof expected, "%lld", (long long)value);
+            ck_assert_str_eq(text, expected);
+            text[number_write_uint64(text, (uint64_t)value)] = '\0';
+            snprintf(expected, sizeof expected, "%llu", (unsigned long long)value);
+            ck_assert_str_eq(text, expected);
+        }
+}
+END_TEST
+
+START_TEST(sizes_may_have_a_unit)
+{
+    size_t n;
+    ck_assert(number_read_size("4096", &n) && n == 4096);
+    ck_assert(number_read_size("64M", &n) && n == 64u << 20);
+    ck_assert(number_read_size("1.5G", &n) && n == 1536u << 20);
+    ck_assert(number_read_size("2k", &n) && n == 2048);
+    static const char *const wrong[] = {"", "M", "-1", "1T", "1MB", "NaN", "1e30", "9999999999G"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        ck_assert_msg(!number_read_size(wrong[i], &n), "'%s' was read", wrong[i]);
+}
+END_TEST
+
+Suite *base_number_suite(void)
+{
+    Suite *suite = suite_create("base_number");
+    TCase *tests = tcase_create("number");
+    tcase_add_test(tests, every_4099th_float_comes_back_from_its_text);
+    tcase_add_test(tests, random_doubles_and_powers_of_two_come_back_from_their_text);
+    tcase_add_test(tests, no_shorter_text_reads_back_as_the_float);
+    tcase_add_test(tests, any_number_of_digits_is_read_as_the_c_library_reads_it);
+    tcase_add_test(tests, texts_between_two_floats_are_rounded_once);
+    tcase_add_test(tests, hard_and_extreme_texts_are_read_exactly);
+    tcase_add_test(tests, what_is_not_a_json_number_is_refused);
+    tcase_add_test(tests, words_for_nan_and_infinity_go_both_ways);
+    tcase_add_test(tests, floats_are_printed_as_people_write_them);
+    tcase_add_test(tests, integers_are_read_when_whole_and_in_range);
+    tcase_add_test(tests, integers_are_printed_up_to_their_limits);
+    tcase_add_test(tests, sizes_may_have_a_unit);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

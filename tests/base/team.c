@@ -1,0 +1,207 @@
+/* team.c - every piece is done once, by members that can be told apart; also under -fsanitize=thread. */
+#include "base/team.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define PIECES 1000
+#define RUNS 2000
+#define HELPERS 3
+
+/* Written without atomics: a race would be two members on one piece. */
+struct tally {
+    int done[PIECES];
+    int64_t shortest[TEAM_MAX]; /* range, by member */
+    atomic_int inside[TEAM_MAX];
+    atomic_int crowded; /* a member number was in use twice at a time */
+};
+
+static void count(void *arg, int64_t from, int64_t to, int member)
+{
+    struct tally *tally = arg;
+    if (atomic_fetch_add(&tally->inside[member], 1))
+        atomic_store(&tally->crowded, 1);
+    for (int64_t i = from; i < to; i++)
+        tally->done[i]++;
+    if (!tally->shortest[member] || to - from < tally->shortest[member])
+        tally->shortest[member] = to - from;
+    atomic_fetch_sub(&tally->inside[member], 1);
+}
+
+static void *help(void *team)
+{
+    percept_team_help(team);
+    return NULL;
+}
+
+/* Waiting for threads to arrive is done by doing work, not by sleeping. */
+static void gather(struct percept_team *team, struct tally *tally, int size)
+{
+    while (team_size(team) < size)
+        team_split(team, PIECES, 1, count, tally);
+}
+
+static bool all_equal(const struct tally *tally)
+{
+    for (int i = 1; i < PIECES; i++)
+        if (tally->done[i] != tally->done[0])
+            return false;
+    return true;
+}
+
+START_TEST(without_a_team_the_caller_does_all)
+{
+    struct tally tally = {0};
+    team_split(NULL, PIECES, 1, count, &tally);
+    ck_assert(all_equal(&tally));
+    ck_assert_int_eq(tally.done[0], 1);
+    ck_assert_int_eq(tally.shortest[0], PIECES);
+    ck_assert_int_eq(team_size(NULL), 1);
+}
+END_TEST
+
+START_TEST(no_pieces_is_no_call)
+{
+    struct tally tally = {0};
+    team_split(NULL, 0, 1, count, &tally);
+    team_split(NULL, -1, 1, count, &tally);
+    ck_assert_int_eq(tally.shortest[0], 0);
+}
+END_TEST
+
+START_TEST(a_leader_alone_waits_for_nobody)
+{
+    struct percept_err err;
+    struct tally tally = {0};
+    struct percept_team *team = percept_team_new(&err);
+    ck_assert_int_eq(team_size(team), 1);
+    team_split(team, PIECES, 1, count, &tally);
+    ck_assert(all_equal(&tally));
+    ck_assert_int_eq(tally.done[0], 1);
+    percept_team_free(team);
+    percept_team_free(NULL);
+}
+END_TEST
+
+START_TEST(many_runs_with_helpers_do_every_piece_once)
+{
+    struct percept_err err;
+    struct tally tally = {0};
+    struct percept_team *team = percept_team_new(&err);
+    pthread_t threads[HELPERS];
+    for (int i = 0; i < HELPERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, help, team), 0);
+    gather(team, &tally, HELPERS + 1);
+    for (int run = 0; run < RUNS; run++) {
+        int before = tally.done[0];
+        team_split(team, PIECES, 1 + run % 300, count, &tally);
+        ck_assert_int_eq(tally.done[PIECES - 1], before + 1);
+        ck_assert(all_equal(&tally));
+    }
+    ck_assert_int_eq(atomic_load(&tally.crowded), 0);
+    percept_team_close(team);
+    for (int i = 0; i < HELPERS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(team_size(team), 1);
+    percept_team_free(team);
+}
+END_TEST
+
+START_TEST(no_chunk_is_smaller_than_the_grain)
+{
+    struct percept_err err;
+    struct tally tally = {0};
+    struct percept_team *team = percept_team_new(&err);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, help, team), 0);
+    while (team_size(team) < 2)
+        ;
+    for (int run = 0; run < RUNS; run++)
+        team_split(team, PIECES, 300, count, &tally);
+    percept_team_close(team);
+    pthread_join(thread, NULL);
+    for (int member = 0; member < TEAM_MAX; member++)
+        ck_assert(tally.shortest[member] == 0 || tally.shortest[member] >= 300);
+    ck_assert_int_eq(tally.done[0], RUNS);
+    percept_team_free(team);
+}
+END_TEST
+
+/* Comes and goes while the leader works. */
+static void *visit(void *arg)
+{
+    percept_team_help(arg);
+    percept_team_help(arg); /* after closing: returns at once */
+    return NULL;
+}
+
+START_TEST(closing_in_the_middle_of_a_run_loses_nothing)
+{
+    struct percept_err err;
+    for (int round = 0; round < 50; round++) {
+        struct tally tally = {0};
+        struct percept_team *team = percept_team_new(&err);
+        pthread_t threads[HELPERS];
+        for (int i = 0; i < HELPERS; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, visit, team), 0);
+        for (int run = 0; run < 20; run++) {
+            if (run == round % 20)
+                percept_team_close(team);
+            team_split(team, PIECES, 1, count, &tally);
+        }
+        ck_assert(all_equal(&tally));
+        ck_assert_int_eq(tally.done[0], 20);
+        for (int i = 0; i < HELPERS; i++)
+            pthread_join(threads[i], NULL);
+        percept_team_free(team);
+    }
+}
+END_TEST
+
+START_TEST(a_helper_after_closing_returns_at_once)
+{
+    struct percept_err err;
+    struct percept_team *team = percept_team_new(&err);
+    percept_team_close(team);
+    percept_team_help(team);
+    ck_assert_int_eq(team_size(team), 1);
+    percept_team_free(team);
+}
+END_TEST
+
+START_TEST(a_helper_too_many_returns_at_once)
+{
+    struct percept_err err;
+    struct percept_team *team = percept_team_new(&err);
+    pthread_t threads[TEAM_MAX - 1];
+    for (int i = 0; i < TEAM_MAX - 1; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, help, team), 0);
+    while (team_size(team) < TEAM_MAX)
+        ;
+    percept_team_help(team);
+    ck_assert_int_eq(team_size(team), TEAM_MAX);
+    percept_team_close(team);
+    for (int i = 0; i < TEAM_MAX - 1; i++)
+        pthread_join(threads[i], NULL);
+    percept_team_free(team);
+}
+END_TEST
+
+Suite *base_team_suite(void)
+{
+    Suite *suite = suite_create("base/team");
+    TCase *tests = tcase_create("all");
+    tcase_set_timeout(tests, 120); /* sanitizers on few cores */
+    tcase_add_test(tests, without_a_team_the_caller_does_all);
+    tcase_add_test(tests, no_pieces_is_no_call);
+    tcase_add_test(tests, a_leader_alone_waits_for_nobody);
+    tcase_add_test(tests, many_runs_with_helpers_do_every_piece_once);
+    tcase_add_test(tests, no_chunk_is_smaller_than_the_grain);
+    tcase_add_test(tests, closing_in_the_middle_of_a_run_loses_nothing);
+    tcase_add_test(tests, a_helper_after_closing_returns_at_once);
+    tcase_add_test(tests, a_helper_too_many_returns_at_once);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

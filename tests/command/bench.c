@@ -1,0 +1,89 @@
+/* perceptd bench: the shape of its answers. How fast anything is, no test here judges. */
+#include "program.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <string.h>
+
+static bool there;
+
+static void setup(void)
+{
+    there = program_is_there();
+    if (there)
+        program_begin();
+}
+
+static void teardown(void)
+{
+    if (there)
+        program_end();
+}
+
+START_TEST(json_has_exactly_its_keys)
+{
+    if (!there)
+        return;
+    struct program_result result = program_run(
+        "bench %s/relu.onnx --batch 1,8 --cores 2 --json --seconds 1ms", program_folder);
+    ck_assert_int_eq(result.status, 0);
+    json_error_t error;
+    json_t *root = json_loads(result.text, 0, &error);
+    ck_assert_msg(root != NULL, "%s: %s", error.text, result.text);
+    ck_assert_uint_eq(json_array_size(root), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const char *model, *precision;
+        int batch, cores;
+        double median_ms, min_ms, items_per_s;
+        int unpacked = json_unpack_ex(json_array_get(root, i), &error, 0,
+                                      "{s:s,s:i,s:i,s:s,s:F,s:F,s:F!}", "model", &model, "batch",
+                                      &batch, "cores", &cores, "precision", &precision, "median_ms",
+                                      &median_ms, "min_ms", &min_ms, "items_per_s", &items_per_s);
+        ck_assert_msg(unpacked == 0, "%s", error.text);
+        ck_assert_int_eq(batch, i ? 8 : 1);
+        ck_assert_int_eq(cores, 2);
+        ck_assert_str_eq(precision, "exact");
+        ck_assert_double_gt(min_ms, 0);
+        ck_assert_double_ge(median_ms, min_ms);
+        ck_assert_double_gt(items_per_s, 0);
+    }
+    json_decref(root);
+}
+END_TEST
+
+START_TEST(whole_numbers_are_valid_indices)
+{
+    if (!there)
+        return;
+    struct program_result result =
+        program_run("bench %s/pick.onnx --batch 4 --seconds 1ms --dim x:1=3", program_folder);
+    ck_assert_msg(result.status == 0, "%s", result.text);
+    ck_assert_ptr_nonnull(strstr(result.text, "median ms"));
+}
+END_TEST
+
+START_TEST(a_dimension_that_means_nothing_is_told)
+{
+    if (!there)
+        return;
+    struct program_result result = program_run("bench %s/relu.onnx --dim height=3", program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "--dim 'height=3' names no free axis"));
+    result = program_run("bench %s/relu.onnx --dim height", program_folder);
+    ck_assert_ptr_nonnull(strstr(result.text, "expected NAME=N or INPUT:AXIS=N"));
+}
+END_TEST
+
+Suite *command_bench_suite(void);
+
+Suite *command_bench_suite(void)
+{
+    Suite *suite = suite_create("command_bench");
+    TCase *tests = tcase_create("bench");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, json_has_exactly_its_keys);
+    tcase_add_test(tests, whole_numbers_are_valid_indices);
+    tcase_add_test(tests, a_dimension_that_means_nothing_is_told);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

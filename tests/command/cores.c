@@ -1,0 +1,108 @@
+/* Quotas of control groups, in folders made up for the purpose. */
+#include "command/cores.h"
+
+#include <check.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static char root[64];
+
+static void setup(void)
+{
+    snprintf(root, sizeof root, "/tmp/perceptd-cores-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+}
+
+static void teardown(void)
+{
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static void put(const char *folder, const char *name, const char *text)
+{
+    char command[300];
+    snprintf(command, sizeof command, "mkdir -p %s%s && echo '%s' > %s%s/%s", root, folder, text,
+             root, folder, name);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static int cores_with(const char *membership)
+{
+    char path[100];
+    put("", "membership", membership);
+    snprintf(path, sizeof path, "%s/membership", root);
+    return cores_of_cgroup(root, path);
+}
+
+START_TEST(no_group_or_no_quota_is_none)
+{
+    ck_assert_int_eq(cores_of_cgroup(root, "/no/such/file"), 0);
+    ck_assert_int_eq(cores_with("0::/a"), 0);
+    put("/a", "cpu.max", "max 100000");
+    ck_assert_int_eq(cores_with("0::/a"), 0);
+    put("/a", "cpu.max", "rubbish");
+    ck_assert_int_eq(cores_with("0::/a"), 0);
+}
+END_TEST
+
+START_TEST(version_2_counts_in_whole_cores)
+{
+    put("/a", "cpu.max", "200000 100000");
+    ck_assert_int_eq(cores_with("0::/a"), 2);
+    put("/a", "cpu.max", "150000 100000");
+    ck_assert_int_eq(cores_with("0::/a"), 2);
+    put("/a", "cpu.max", "1000 100000");
+    ck_assert_int_eq(cores_with("0::/a"), 1);
+}
+END_TEST
+
+START_TEST(the_least_on_the_way_up_counts)
+{
+    put("/a/b", "cpu.max", "800000 100000");
+    put("/a", "cpu.max", "300000 100000");
+    ck_assert_int_eq(cores_with("0::/a/b"), 3);
+    put("", "cpu.max", "100000 100000");
+    ck_assert_int_eq(cores_with("0::/a/b"), 1);
+    ck_assert_int_eq(cores_with("0::/the/hosts/own/path"), 1);
+}
+END_TEST
+
+START_TEST(version_1_reads_two_files)
+{
+    put("/cpu/a", "cpu.cfs_quota_us", "250000");
+    put("/cpu/a", "cpu.cfs_period_us", "50000");
+    ck_assert_int_eq(cores_with("7:memory:/x\n4:cpuacct,cpu:/a\n0::/"), 5);
+    put("/cpu/a", "cpu.cfs_quota_us", "-1");
+    ck_assert_int_eq(cores_with("4:cpu:/a"), 0);
+    ck_assert_int_eq(cores_with("4:cpuset:/a"), 0);
+}
+END_TEST
+
+START_TEST(affinity_is_the_upper_bound)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    ck_assert_int_ge(cores_available(), 1);
+    ck_assert_int_le(cores_available(), CPU_COUNT(&set));
+}
+END_TEST
+
+Suite *command_cores_suite(void);
+
+Suite *command_cores_suite(void)
+{
+    Suite *suite = suite_create("command_cores");
+    TCase *tests = tcase_create("cores");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, no_group_or_no_quota_is_none);
+    tcase_add_test(tests, version_2_counts_in_whole_cores);
+    tcase_add_test(tests, the_least_on_the_way_up_counts);
+    tcase_add_test(tests, version_1_reads_two_files);
+    tcase_add_test(tests, affinity_is_the_upper_bound);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,125 @@
+/* program.c - see program.h. */
+#include "program.h"
+
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command/npy.h"
+#include "graph/proto.h"
+
+char program_folder[64];
+
+bool program_is_there(void)
+{
+    const char *binary = getenv("PERCEPTD_BINARY");
+    if (binary && access(binary, X_OK) == 0)
+        return true;
+    printf("skipped: PERCEPTD_BINARY names no program\n");
+    return false;
+}
+
+static void write_file(const char *name, const void *at, size_t n)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", program_folder, name);
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(at, 1, n, file), n);
+    fclose(file);
+}
+
+static void write_model(const char *name, struct proto graph)
+{
+    struct proto model = proto_model(graph, 13);
+    write_file(name, model.at, model.n);
+    proto_free(&model);
+}
+
+static void write_relu(void)
+{
+    const int64_t dims[] = {-1, 2};
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "the_relu", "x", "y"));
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
+    write_model("relu.onnx", graph);
+}
+
+static void write_add(void)
+{
+    const int64_t dims[] = {-1, 3};
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Add", "the_add", "a,b", "out/put:0"));
+    proto_add(&graph, GRAPH_INPUT, proto_value("a", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_INPUT, proto_value("b", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("out/put:0", PERCEPT_FLOAT, 2, dims));
+    write_model("add.onnx", graph);
+}
+
+/* Two rows: an index of 2 would fail the run. */
+static void write_pick(void)
+{
+    const int64_t dims[] = {-1, -1}, out[] = {-1, -1, 3}, table[] = {2, 3};
+    const float values[] = {1, 2, 3, 4, 5, 6};
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Gather", "the_gather", "table,x", "y"));
+    proto_add(&graph, GRAPH_INITIALIZER,
+              proto_tensor("table", PERCEPT_FLOAT, 2, table, values, sizeof values));
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_INT64, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 3, out));
+    write_model("pick.onnx", graph);
+}
+
+void program_begin(void)
+{
+    snprintf(program_folder, sizeof program_folder, "/tmp/perceptd-command-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(program_folder));
+    write_relu();
+    write_add();
+    write_pick();
+    write_file("broken.onnx", "\xff\xff\xff", 3);
+}
+
+void program_end(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", program_folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+struct program_result program_run(const char *format, ...)
+{
+    struct program_result result = {0};
+    char arguments[1024], command[1400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(arguments, sizeof arguments, format, args);
+    va_end(args);
+    snprintf(command, sizeof command,
+             "PERCEPTD_REGION_PREFIX=percept-test-%d %s %s 2>&1 </dev/null", getpid(),
+             getenv("PERCEPTD_BINARY"), arguments);
+    FILE *out = popen(command, "r");
+    ck_assert_ptr_nonnull(out);
+    size_t n = fread(result.text, 1, sizeof result.text - 1, out);
+    result.text[n] = '\0';
+    int status = pclose(out);
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return result;
+}
+
+void program_write_floats(const char *name, int rank, const int64_t *dims, const float *values)
+{
+    char path[128];
+    struct percept_err err;
+    struct percept_tensor tensor = {
+        .dtype = PERCEPT_FLOAT, .rank = rank, .data = (void *)(uintptr_t)values};
+    for (int d = 0; d < rank; d++)
+        tensor.dims[d] = dims[d];
+    snprintf(path, sizeof path, "%s/%s", program_folder, name);
+    ck_assert_msg(npy_write(path, &tensor, &err), "%s", err.text);
+}

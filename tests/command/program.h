@@ -1,0 +1,35 @@
+/*
+ * program.h - for tests of subcommands: the built program, a folder of their own, and tiny models
+ * in it.
+ *
+ *     if (!program_is_there()) return;         prints "skipped: ..." when PERCEPTD_BINARY is not
+ * set program_begin();                         program_folder exists now struct program_result
+ * result = program_run("inspect %s/relu.onnx", program_folder); program_end();
+ */
+#ifndef TESTS_COMMAND_PROGRAM_H
+#define TESTS_COMMAND_PROGRAM_H
+
+#include <stdbool.h>
+
+#include "percept.h"
+
+struct program_result {
+    int status;
+    char text[32768]; /* standard output and standard error */
+};
+
+extern char program_folder[64];
+
+bool program_is_there(void);
+
+/* relu.onnx: y = max(x, 0), [?,2] float32. add.onnx: "out/put:0" = a + b, [?,3] float32.
+ * pick.onnx: y = table[x], int64 [?,?] -> float32. broken.onnx is no model. */
+void program_begin(void);
+void program_end(void);
+
+/* Runs `perceptd ARGUMENTS` in a shell, with regions of this test's own. */
+struct program_result program_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+void program_write_floats(const char *name, int rank, const int64_t *dims, const float *values);
+
+#endif

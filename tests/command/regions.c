@@ -1,0 +1,82 @@
+/* perceptd regions: none, and one that this process holds. */
+#include "program.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool there;
+
+static void setup(void)
+{
+    there = program_is_there();
+    if (there)
+        program_begin();
+}
+
+static void teardown(void)
+{
+    if (there)
+        program_end();
+}
+
+START_TEST(no_region_is_told)
+{
+    if (!there)
+        return;
+    struct program_result result = program_run("regions");
+    ck_assert_int_eq(result.status, 0);
+    ck_assert_str_eq(result.text, "none\n");
+    ck_assert_str_eq(program_run("regions --json").text, "[]\n");
+}
+END_TEST
+
+START_TEST(a_region_is_listed_with_its_holder)
+{
+    if (!there)
+        return;
+    char prefix[40], path[128];
+    struct percept_err err;
+    snprintf(prefix, sizeof prefix, "percept-test-%d", (int)getpid());
+    snprintf(path, sizeof path, "%s/pick.onnx", program_folder);
+    const struct percept_options options = {.size = sizeof options, .region_prefix = prefix};
+    struct percept_model *model = percept_open(path, &options, &err);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    struct percept_description description;
+    percept_describe(model, &description);
+    struct program_result result = program_run("regions --json");
+    json_t *root = json_loads(result.text, 0, NULL);
+    char expected[80];
+    snprintf(expected, sizeof expected, "%s", description.region_name);
+    percept_close(model);
+    ck_assert_msg(root != NULL, "%s", result.text);
+    if (*expected) { /* nothing was packed, or /dev/shm is too small: then there is none */
+        const char *name;
+        int n_holders, holder;
+        ck_assert_int_eq(json_unpack(root, "[{s:s,s:i,s:[i!]}!]", "name", &name, "n_holders",
+                                     &n_holders, "holders", &holder),
+                         0);
+        ck_assert_str_eq(name, expected);
+        ck_assert_int_eq(n_holders, 1);
+        ck_assert_int_eq(holder, (int)getpid());
+    } else {
+        ck_assert_uint_eq(json_array_size(root), 0);
+    }
+    json_decref(root);
+}
+END_TEST
+
+Suite *command_regions_suite(void);
+
+Suite *command_regions_suite(void)
+{
+    Suite *suite = suite_create("command_regions");
+    TCase *tests = tcase_create("regions");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, no_region_is_told);
+    tcase_add_test(tests, a_region_is_listed_with_its_holder);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,243 @@
+/* The daemon's whole life: it starts, answers, is asked about its health, and ends in good order.
+ */
+#include "program.h"
+
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool there;
+static pid_t daemon_pid;
+static FILE *daemon_log;
+static char line[1024];
+
+static void setup(void)
+{
+    there = program_is_there();
+    if (there)
+        program_begin();
+}
+
+static void teardown(void)
+{
+    if (daemon_pid > 0)
+        kill(daemon_pid, SIGKILL);
+    if (there)
+        program_end();
+}
+
+/* Starts `perceptd serve PATH` on a free port; its log is read line by line. */
+static void start(const char *path, const char *option)
+{
+    int ends[2];
+    char prefix[40];
+    ck_assert_int_eq(pipe(ends), 0);
+    snprintf(prefix, sizeof prefix, "percept-test-%d", (int)getpid());
+    daemon_pid = fork();
+    if (daemon_pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        setenv("PERCEPTD_REGION_PREFIX", prefix, 1);
+        execl(getenv("PERCEPTD_BINARY"), "perceptd", "serve", path, "--listen", "127.0.0.1:0",
+              option, NULL);
+        _exit(99);
+    }
+    close(ends[1]);
+    daemon_log = fdopen(ends[0], "r");
+}
+
+static bool log_has(const char *part)
+{
+    while (fgets(line, sizeof line, daemon_log))
+        if (strstr(line, part))
+            return true;
+    return false;
+}
+
+static int end_of_daemon(void)
+{
+    int status;
+    ck_assert_int_eq(waitpid(daemon_pid, &status, 0), daemon_pid);
+    daemon_pid = 0;
+    fclose(daemon_log);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* "serving  at=http://127.0.0.1:4711 ..." -> "127.0.0.1:4711" */
+static const char *address(void)
+{
+    char *at = strstr(line, "http://");
+    ck_assert_ptr_nonnull(at);
+    at += strlen("http://");
+    at[strcspn(at, " \n")] = '\0';
+    return at;
+}
+
+static char *model(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", program_folder, name);
+    return path;
+}
+
+START_TEST(a_daemon_serves_and_ends_with_0)
+{
+    if (!there)
+        return;
+    start(model("relu.onnx"), NULL);
+    ck_assert(log_has("serving"));
+    struct program_result result = program_run("--health --listen %s", address());
+    ck_assert_msg(result.status == 0, "%s", result.text);
+    kill(daemon_pid, SIGTERM);
+    ck_assert(log_has("stopping"));
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+START_TEST(a_second_signal_ends_the_wait)
+{
+    if (!there)
+        return;
+    start(model("relu.onnx"), "--drain-delay=1h");
+    ck_assert(log_has("serving"));
+    kill(daemon_pid, SIGINT);
+    ck_assert(log_has("stopping"));
+    kill(daemon_pid, SIGINT);
+    end_of_daemon();
+}
+END_TEST
+
+START_TEST(a_failed_model_leaves_the_others)
+{
+    if (!there)
+        return;
+    start(program_folder, NULL);
+    ck_assert(log_has("model failed to load"));
+    ck_assert(log_has("serving"));
+    ck_assert_ptr_nonnull(strstr(line, "models=3 failed=1"));
+    kill(daemon_pid, SIGTERM);
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+START_TEST(when_every_model_failed_it_ends_with_1)
+{
+    if (!there)
+        return;
+    start(model("broken.onnx"), NULL);
+    ck_assert(log_has("no model could be loaded"));
+    ck_assert_int_eq(end_of_daemon(), 1);
+}
+END_TEST
+
+START_TEST(an_empty_start_must_be_wanted)
+{
+    if (!there)
+        return;
+    struct program_result result = program_run("serve");
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "nothing to serve"));
+    char command[128];
+    snprintf(command, sizeof command, "mkdir %s/empty", program_folder);
+    ck_assert_int_eq(system(command), 0);
+    start(model("empty"), "--ready-when-empty");
+    ck_assert(log_has("serving"));
+    kill(daemon_pid, SIGTERM);
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+START_TEST(a_port_that_is_taken_is_told)
+{
+    if (!there)
+        return;
+    start(model("relu.onnx"), NULL);
+    ck_assert(log_has("serving"));
+    const char *where = address();
+    struct program_result result =
+        program_run("serve %s/relu.onnx --listen %s", program_folder, where);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_msg(strstr(result.text, "another program does; stop it, or choose another port") !=
+                      NULL,
+                  "%s", result.text);
+    kill(daemon_pid, SIGTERM);
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_served_is_told_before_anything_starts)
+{
+    if (!there)
+        return;
+    struct program_result result = program_run("serve %s/none.onnx", program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "there is nothing at"));
+    result = program_run("serve %s/relu.onnx --kernels v99", program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "no such row; it has "));
+    result = program_run("serve %s/relu.onnx --listen nowhere:1", program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "nowhere:1"));
+}
+END_TEST
+
+START_TEST(a_configuration_is_judged_without_listening)
+{
+    if (!there)
+        return;
+    struct program_result result = program_run("%s/relu.onnx --check-config", program_folder);
+    ck_assert_msg(result.status == 0, "%s", result.text);
+    ck_assert_str_eq(result.text, "configuration is good\n");
+    result = program_run("%s --check-config", program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "broken"));
+    result = program_run("%s/relu.onnx --check-config --api-key-file %s/none", program_folder,
+                         program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "/none"));
+    result = program_run("%s/relu.onnx --check-config --listen here", program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "'here' is no address"));
+}
+END_TEST
+
+START_TEST(tables_are_printed)
+{
+    if (!there)
+        return;
+    static const char *const actions[] = {"--help",         "--version",         "--man",
+                                          "--kernels-list", "--routes",          "--errors",
+                                          "--operators",    "--manifest-schema", "bench --help"};
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+        struct program_result result = program_run("%s", actions[i]);
+        ck_assert_msg(result.status == 0 && result.text[0], "%s: %s", actions[i], result.text);
+    }
+    struct program_result result = program_run("%s", "");
+    ck_assert_int_eq(result.status, 2);
+    ck_assert_ptr_nonnull(strstr(result.text, "Nothing to serve"));
+}
+END_TEST
+
+Suite *command_serve_suite(void);
+
+Suite *command_serve_suite(void)
+{
+    Suite *suite = suite_create("command_serve");
+    TCase *tests = tcase_create("serve");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, a_daemon_serves_and_ends_with_0);
+    tcase_add_test(tests, a_second_signal_ends_the_wait);
+    tcase_add_test(tests, a_failed_model_leaves_the_others);
+    tcase_add_test(tests, when_every_model_failed_it_ends_with_1);
+    tcase_add_test(tests, an_empty_start_must_be_wanted);
+    tcase_add_test(tests, a_port_that_is_taken_is_told);
+    tcase_add_test(tests, what_cannot_be_served_is_told_before_anything_starts);
+    tcase_add_test(tests, a_configuration_is_judged_without_listening);
+    tcase_add_test(tests, tables_are_printed);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

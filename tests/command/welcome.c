@@ -1,0 +1,141 @@
+/* The first screen: what it says about an empty server, and that its examples stand on their own.
+ */
+#include "command/welcome.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "program.h"
+
+static bool there;
+
+static void setup(void)
+{
+    there = program_is_there();
+    if (there)
+        program_begin();
+}
+
+static void teardown(void)
+{
+    if (there)
+        program_end();
+}
+
+struct stage {
+    struct loop *loop;
+    struct catalog *catalog;
+    struct settings settings;
+};
+
+static void stop_when_loaded(void *user)
+{
+    struct stage *stage = user;
+    if (!catalog_loading(stage->catalog))
+        loop_stop(stage->loop);
+}
+
+static void stop(void *user)
+{
+    struct stage *stage = user;
+    loop_stop(stage->loop);
+}
+
+/* The text for a server of these models. */
+static char *welcome(const char *const *names, int n, const char *api_key_file)
+{
+    struct percept_err err;
+    struct stage stage = {.settings = {.workers = 1,
+                                       .max_batch_size = 8,
+                                       .max_queue_size = 8,
+                                       .private_regions = true,
+                                       .api_key_file = api_key_file}};
+    setenv("UV_THREADPOOL_SIZE", "1", 1);
+    stage.loop = loop_new(1, &err);
+    ck_assert_msg(stage.loop != NULL, "%s", err.text);
+    stage.catalog = catalog_new(stage.loop, &stage.settings, &err);
+    ck_assert_msg(stage.catalog != NULL, "%s", err.text);
+    for (int i = 0; i < n; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", program_folder, names[i]);
+        ck_assert_msg(catalog_add(stage.catalog, path, &err), "%s", err.text);
+    }
+    loop_on_turn(stage.loop, stop_when_loaded, &stage);
+    loop_wake(stage.loop);
+    loop_run(stage.loop);
+    struct arena arena = {0};
+    struct text text = {.arena = &arena};
+    welcome_add(&text, stage.catalog, &stage.settings, "http://127.0.0.1:1");
+    char *copy = strndup(text.at, text.n_bytes);
+    arena_free(&arena);
+    loop_off_turn(stage.loop, &stage);
+    catalog_drain(stage.catalog, stop, &stage);
+    loop_wake(stage.loop);
+    loop_run(stage.loop);
+    catalog_free(stage.catalog);
+    loop_free(stage.loop);
+    return copy;
+}
+
+START_TEST(an_empty_server_says_so)
+{
+    if (!there)
+        return;
+    char *text = welcome(NULL, 0, NULL);
+    ck_assert_ptr_nonnull(strstr(text, "serves at http://127.0.0.1:1  (1 worker, kernels "));
+    ck_assert_ptr_nonnull(strstr(text, "no model yet"));
+    ck_assert_ptr_null(strstr(text, "Try:"));
+    free(text);
+}
+END_TEST
+
+START_TEST(models_and_failures_are_listed)
+{
+    if (!there)
+        return;
+    char *text = welcome((const char *const[]){"relu.onnx", "broken.onnx"}, 2, "/etc/keys");
+    ck_assert_ptr_nonnull(strstr(text, "relu                 x float32[?,2]"));
+    ck_assert_ptr_nonnull(strstr(text, "broken               FAILED: "));
+    ck_assert_ptr_nonnull(strstr(text, "-H \"X-API-Key: $(grep -vm1 '^#' '/etc/keys')\""));
+    free(text);
+}
+END_TEST
+
+/* The example's left side, run by a shell, is the body it would post. */
+START_TEST(an_example_makes_the_body_it_promises)
+{
+    if (!there)
+        return;
+    char *text = welcome((const char *const[]){"relu.onnx"}, 1, NULL);
+    char *from = strstr(text, "{ printf"), *to = strstr(text, " | curl");
+    ck_assert(from && to && from < to);
+    *to = '\0';
+    FILE *out = popen(from, "r");
+    char body[512] = "";
+    size_t n = fread(body, 1, sizeof body - 1, out);
+    body[n] = '\0';
+    ck_assert_int_eq(pclose(out), 0);
+    ck_assert_str_eq(
+        body,
+        "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[0,0\n]}]}");
+    free(text);
+}
+END_TEST
+
+Suite *command_welcome_suite(void);
+
+Suite *command_welcome_suite(void)
+{
+    Suite *suite = suite_create("command_welcome");
+    TCase *tests = tcase_create("welcome");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, an_empty_server_says_so);
+    tcase_add_test(tests, models_and_failures_are_listed);
+    tcase_add_test(tests, an_example_makes_the_body_it_promises);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

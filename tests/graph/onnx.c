@@ -1,0 +1,172 @@
+/* onnx.c - models built field by field: read as they say, or refused with a sentence that says where. */
+#include "reading.h"
+
+/* A model with one of each thing, for truncation. */
+static struct proto small_model(void)
+{
+    struct proto graph = face("x", "y"), node = proto_node("Conv", "c", "x,w", "a");
+    proto_attr_ints(&node, "pads", 2, (int64_t[]){1, 2});
+    proto_attr_float(&node, "alpha", 0.5f);
+    proto_attr_text(&node, "mode", "edge");
+    proto_add(&graph, GRAPH_NODE, node);
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", "a", "y"));
+    proto_add(&graph, GRAPH_INITIALIZER,
+              proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){2}, (float[]){1, 2}, 8));
+    proto_add(&graph, GRAPH_VALUE_INFO, proto_value("a", PERCEPT_FLOAT, 2, (int64_t[]){-1, 3}));
+    return proto_model(graph, 13);
+}
+
+START_TEST(a_small_model_is_read)
+{
+    accepted(small_model());
+    const struct graph *graph = model.graph;
+    ck_assert_int_eq(model.ir_version, 8);
+    ck_assert_int_eq(model.opset, 13);
+    ck_assert_int_eq(model.n_parameters, 2);
+    ck_assert(bytes_is(model.producer, "proto.h"));
+    ck_assert(bytes_is(graph->name, "main"));
+    ck_assert_int_eq(graph->n_nodes, 2);
+    ck_assert_int_eq(graph->n_inputs, 1);
+    ck_assert(bytes_is(graph->nodes[0].op_type, "Conv"));
+    ck_assert_int_eq(graph->nodes[0].opset, 13);
+    ck_assert(bytes_is(graph->nodes[1].name, "Relu_1"));
+    const struct attr *pads = graph_attr(&graph->nodes[0], "pads");
+    ck_assert_uint_eq(pads->n, 2);
+    ck_assert_int_eq(pads->ints[1], 2);
+    ck_assert_float_eq(graph_attr(&graph->nodes[0], "alpha")->f, 0.5f);
+    ck_assert(bytes_is(graph_attr(&graph->nodes[0], "mode")->s, "edge"));
+    const struct value *a = value_of(graph, "a"), *w = value_of(graph, "w");
+    ck_assert_int_eq(a->rank, 2);
+    ck_assert_int_eq(a->dims[0], -1);
+    ck_assert_int_eq(a->n_uses, 1);
+    ck_assert_int_eq(w->constant->dims[0], 2);
+    float stored[2];
+    memcpy(stored, w->constant->data, sizeof stored);
+    ck_assert_float_eq(stored[1], 2);
+}
+END_TEST
+
+START_TEST(every_truncation_is_refused_or_whole)
+{
+    struct proto whole = small_model();
+    struct onnx_model read;
+    int n_refused = 0;
+    for (size_t n = 0; n < whole.n; n++) {
+        uint8_t *cut = malloc(n ? n : 1); /* so that a sanitizer sees the end */
+        memcpy(cut, whole.at, n);
+        n_refused += !onnx_read(bytes_of(cut, n), NULL, &arena, &read, &err);
+        free(cut);
+        arena_free(&arena);
+    }
+    ck_assert_uint_eq((size_t)n_refused, whole.n);
+    proto_free(&whole);
+}
+END_TEST
+
+START_TEST(every_flipped_bit_is_survived)
+{
+    struct proto whole = small_model();
+    struct onnx_model read;
+    for (size_t bit = 0; bit < whole.n * 8; bit++) {
+        whole.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        err.text[0] = 0;
+        if (!onnx_read(proto_view(&whole), NULL, &arena, &read, &err))
+            ck_assert_msg(err.text[0] != 0, "bit %zu is refused without a word", bit);
+        whole.at[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        arena_free(&arena);
+    }
+    proto_free(&whole);
+}
+END_TEST
+
+START_TEST(every_failing_allocation_is_told)
+{
+    struct proto whole = small_model();
+    struct onnx_model read;
+    bool ok = false;
+    for (size_t nth = 1; !ok; nth++) {
+        ck_assert_uint_lt(nth, 1000);
+        arena_fail_at(nth, true);
+        ok = onnx_read(proto_view(&whole), NULL, &arena, &read, &err);
+        arena_fail_at(0, false);
+        if (!ok)
+            ck_assert_int_eq(err.code, ERR_MEMORY);
+        arena_free(&arena);
+    }
+    proto_free(&whole);
+}
+END_TEST
+
+START_TEST(what_is_no_model_is_refused)
+{
+    struct proto text = {0};
+    refused((struct proto){0}, "no ONNX model");
+    proto_raw(&text, "PK\3\4 this is a zip", 18);
+    refused(text, "no ONNX model");
+}
+END_TEST
+
+START_TEST(unknown_versions_are_refused)
+{
+    struct proto old = {0};
+    proto_int(&old, MODEL_IR_VERSION, 2);
+    proto_add(&old, MODEL_GRAPH, face("x", "x"));
+    refused(old, "ir_version is 2; 3 to 14");
+    refused(proto_model(face("x", "x"), 1000), "version 1000 of domain ''");
+    refused(proto_model(face("x", "x"), 0), "version 0 of domain ''");
+}
+END_TEST
+
+START_TEST(a_lone_tensor_is_copied)
+{
+    struct proto stored = proto_tensor("t", PERCEPT_FLOAT, 1, four, (float[]){1, 2, 3, 4}, 16);
+    struct tensor tensor;
+    struct bytes name;
+    ck_assert(onnx_read_tensor(proto_view(&stored), &arena, &tensor, &name, &err));
+    memset(stored.at, 0xee, stored.n);
+    proto_free(&stored);
+    ck_assert(bytes_is(name, "t"));
+    ck_assert_uint_eq((uintptr_t)tensor.data % sizeof(float), 0);
+    ck_assert_float_eq(((float *)tensor.data)[3], 4);
+}
+END_TEST
+
+START_TEST(a_lone_tensor_of_strings_is_copied)
+{
+    struct proto stored = proto_tensor_head("s", PERCEPT_STRING, 1, (int64_t[]){1});
+    struct tensor tensor;
+    struct bytes name;
+    proto_text(&stored, TENSOR_STRING_DATA, "word");
+    ck_assert(onnx_read_tensor(proto_view(&stored), &arena, &tensor, &name, &err));
+    memset(stored.at, 0xee, stored.n);
+    proto_free(&stored);
+    ck_assert_str_eq(((struct percept_string *)tensor.data)[0].at, "word");
+}
+END_TEST
+
+START_TEST(a_lone_tensor_elsewhere_is_refused)
+{
+    struct proto stored = proto_external("t", PERCEPT_FLOAT, 1, four, "file", NULL, NULL);
+    struct tensor tensor = {.rank = -9};
+    struct bytes name;
+    ck_assert(!onnx_read_tensor(proto_view(&stored), &arena, &tensor, &name, &err));
+    ck_assert_int_eq(tensor.rank, -9);
+    proto_free(&stored);
+}
+END_TEST
+
+Suite *graph_onnx_suite(void)
+{
+    TCase *tests;
+    Suite *suite = reading_suite("graph/onnx", &tests);
+    tcase_add_test(tests, a_small_model_is_read);
+    tcase_add_test(tests, every_truncation_is_refused_or_whole);
+    tcase_add_test(tests, every_flipped_bit_is_survived);
+    tcase_add_test(tests, every_failing_allocation_is_told);
+    tcase_add_test(tests, what_is_no_model_is_refused);
+    tcase_add_test(tests, unknown_versions_are_refused);
+    tcase_add_test(tests, a_lone_tensor_is_copied);
+    tcase_add_test(tests, a_lone_tensor_of_strings_is_copied);
+    tcase_add_test(tests, a_lone_tensor_elsewhere_is_refused);
+    return suite;
+}

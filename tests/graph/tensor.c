@@ -1,0 +1,182 @@
+/* tensor.c - shapes that overflow are refused; formats convert exactly. */
+#include "graph/tensor.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+
+static struct tensor shaped(int rank, const int64_t *dims)
+{
+    struct tensor t = {.dtype = PERCEPT_FLOAT};
+    tensor_set_dims(&t, rank, dims);
+    return t;
+}
+
+START_TEST(count_refuses_negative_and_overflowing_shapes)
+{
+    int64_t n = -7;
+    ck_assert(!tensor_count(2, (int64_t[]){2, -1}, &n));
+    ck_assert(!tensor_count(2, (int64_t[]){INT64_MAX, 2}, &n));
+    ck_assert(!tensor_count(3, (int64_t[]){0, INT64_MAX, INT64_MAX}, &n));
+    ck_assert_int_eq(n, -7);
+    ck_assert(tensor_count(2, (int64_t[]){0, INT64_MAX}, &n));
+    ck_assert_int_eq(n, 0);
+    ck_assert(tensor_count(0, NULL, &n));
+    ck_assert_int_eq(n, 1);
+    ck_assert(tensor_count(3, (int64_t[]){2, 3, 4}, &n));
+    ck_assert_int_eq(n, 24);
+}
+END_TEST
+
+START_TEST(bytes_count_whole_blocks)
+{
+    size_t n;
+    struct tensor t = shaped(4, (int64_t[]){2, 3, 5, 7});
+    ck_assert(tensor_bytes(&t, 16, &n));
+    ck_assert_uint_eq(n, 2 * 3 * 5 * 7 * 4);
+    t.layout = LAYOUT_BLOCKED;
+    ck_assert(tensor_bytes(&t, 16, &n));
+    ck_assert_uint_eq(n, 2 * 16 * 5 * 7 * 4);
+    t.dims[1] = 17;
+    ck_assert(tensor_bytes(&t, 16, &n));
+    ck_assert_uint_eq(n, 2 * 32 * 5 * 7 * 4);
+    t.rank = 2;
+    ck_assert(!tensor_bytes(&t, 16, &n));
+}
+END_TEST
+
+START_TEST(bytes_refuse_what_overflows_and_types_without_a_size)
+{
+    size_t n;
+    struct tensor t = shaped(1, (int64_t[]){INT64_MAX});
+    ck_assert(!tensor_bytes(&t, 1, &n));
+    t.dtype = PERCEPT_UINT8;
+    ck_assert(tensor_bytes(&t, 1, &n));
+    t.dtype = (enum percept_dtype)17;
+    ck_assert(!tensor_bytes(&t, 1, &n));
+}
+END_TEST
+
+START_TEST(shapes_broadcast_as_numpy_does)
+{
+    struct percept_err err;
+    int rank;
+    int64_t dims[RANK_MAX];
+    struct tensor a = shaped(3, (int64_t[]){2, 1, 4}), b = shaped(2, (int64_t[]){3, 1});
+    ck_assert(tensor_broadcast(&a, &b, &rank, dims, &err));
+    ck_assert_int_eq(rank, 3);
+    ck_assert_int_eq(dims[0], 2);
+    ck_assert_int_eq(dims[1], 3);
+    ck_assert_int_eq(dims[2], 4);
+    a = shaped(1, (int64_t[]){0});
+    b = shaped(1, (int64_t[]){1});
+    ck_assert(tensor_broadcast(&a, &b, &rank, dims, &err));
+    ck_assert_int_eq(dims[0], 0);
+}
+END_TEST
+
+START_TEST(shapes_that_do_not_broadcast_are_named)
+{
+    struct percept_err err;
+    int rank = -1;
+    int64_t dims[RANK_MAX] = {-5};
+    struct tensor a = shaped(2, (int64_t[]){2, 3}), b = shaped(1, (int64_t[]){4});
+    ck_assert(!tensor_broadcast(&a, &b, &rank, dims, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "[2,3]"));
+    ck_assert_ptr_nonnull(strstr(err.text, "[4]"));
+    ck_assert_int_eq(rank, -1);
+    ck_assert_int_eq(dims[0], -5);
+}
+END_TEST
+
+START_TEST(strides_are_row_major)
+{
+    int64_t strides[3];
+    tensor_strides(3, (int64_t[]){2, 1, 5}, strides);
+    ck_assert_int_eq(strides[0], 5);
+    ck_assert_int_eq(strides[1], 5);
+    ck_assert_int_eq(strides[2], 1);
+}
+END_TEST
+
+START_TEST(shape_text_fits_any_buffer)
+{
+    char text[32], tiny[4];
+    ck_assert_str_eq(tensor_shape_text(3, (int64_t[]){1, -1, 224}, text, sizeof text), "[1,-1,224]");
+    ck_assert_str_eq(tensor_shape_text(0, NULL, text, sizeof text), "[]");
+    ck_assert_str_eq(tensor_shape_text(2, (int64_t[]){100, 200}, tiny, sizeof tiny), "[10");
+}
+END_TEST
+
+START_TEST(types_have_names_and_sizes)
+{
+    ck_assert_str_eq(tensor_dtype_name(PERCEPT_FLOAT), "float32");
+    ck_assert_str_eq(tensor_dtype_name((enum percept_dtype)22), "int4");
+    ck_assert_str_eq(tensor_dtype_name((enum percept_dtype)99), "undefined");
+    ck_assert_str_eq(tensor_dtype_name((enum percept_dtype)-1), "undefined");
+    ck_assert_uint_eq(tensor_dtype_bytes(PERCEPT_BFLOAT16), 2);
+    ck_assert_uint_eq(tensor_dtype_bytes((enum percept_dtype)22), 0);
+}
+END_TEST
+
+START_TEST(every_half_survives_a_round_trip)
+{
+    for (unsigned i = 0; i <= 0xffff; i++) {
+        float value = tensor_half_to_float((uint16_t)i);
+        if (isnan(value))
+            ck_assert((i & 0x7c00) == 0x7c00 && (i & 0x3ff) && isnan(tensor_half_to_float(tensor_float_to_half(value))));
+        else
+            ck_assert_uint_eq(tensor_float_to_half(value), i);
+        value = tensor_bfloat_to_float((uint16_t)i);
+        if (isnan(value))
+            ck_assert(isnan(tensor_bfloat_to_float(tensor_float_to_bfloat(value))));
+        else
+            ck_assert_uint_eq(tensor_float_to_bfloat(value), i);
+    }
+}
+END_TEST
+
+START_TEST(halfway_between_halves_rounds_to_even)
+{
+    /* between each half and the next: below, at and above the middle */
+    for (unsigned i = 0; i < 0x7bff; i++) {
+        float low = tensor_half_to_float((uint16_t)i), high = tensor_half_to_float((uint16_t)(i + 1));
+        float middle = (low + high) / 2; /* exact: one more bit than a half has */
+        ck_assert_uint_eq(tensor_float_to_half(middle), i % 2 ? i + 1 : i);
+        ck_assert_uint_eq(tensor_float_to_half(nextafterf(middle, 0)), i);
+        ck_assert_uint_eq(tensor_float_to_half(-nextafterf(middle, 1e9f)), (i + 1) | 0x8000);
+    }
+    ck_assert_uint_eq(tensor_float_to_half(65519.996f), 0x7bff);
+    ck_assert_uint_eq(tensor_float_to_half(65520.0f), 0x7c00);
+    ck_assert_uint_eq(tensor_float_to_half(-INFINITY), 0xfc00);
+    ck_assert_uint_eq(tensor_float_to_half(1e-30f), 0);
+}
+END_TEST
+
+START_TEST(bfloat_rounds_to_even)
+{
+    ck_assert_uint_eq(tensor_float_to_bfloat(1.00390625f), 0x3f80);   /* 1 + 2^-8: tie, even below */
+    ck_assert_uint_eq(tensor_float_to_bfloat(1.01171875f), 0x3f82);   /* 1 + 3 2^-8: tie, even above */
+    ck_assert_uint_eq(tensor_float_to_bfloat(1.00390637f), 0x3f81);
+    ck_assert_uint_eq(tensor_float_to_bfloat(3.4e38f), 0x7f80);
+}
+END_TEST
+
+Suite *graph_tensor_suite(void)
+{
+    Suite *suite = suite_create("graph/tensor");
+    TCase *tests = tcase_create("all");
+    tcase_add_test(tests, count_refuses_negative_and_overflowing_shapes);
+    tcase_add_test(tests, bytes_count_whole_blocks);
+    tcase_add_test(tests, bytes_refuse_what_overflows_and_types_without_a_size);
+    tcase_add_test(tests, shapes_broadcast_as_numpy_does);
+    tcase_add_test(tests, shapes_that_do_not_broadcast_are_named);
+    tcase_add_test(tests, strides_are_row_major);
+    tcase_add_test(tests, shape_text_fits_any_buffer);
+    tcase_add_test(tests, types_have_names_and_sizes);
+    tcase_add_test(tests, every_half_survives_a_round_trip);
+    tcase_add_test(tests, halfway_between_halves_rounds_to_even);
+    tcase_add_test(tests, bfloat_rounds_to_even);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

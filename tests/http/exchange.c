@@ -1,0 +1,218 @@
+/*
+ * exchange.c - tests of http/exchange.c without a socket: judging, collecting, replies, reuse, and
+ * memory that is short at every allocation in turn.
+ */
+#include "http/exchange.h"
+
+#include "http/routes.h"
+
+#include <check.h>
+#include <string.h>
+
+static struct settings settings;
+static struct site site;
+
+static void on_resumed(struct site *resumed)
+{
+    (void)resumed;
+}
+
+static void start(void)
+{
+    settings = (struct settings){.max_body_bytes = 100};
+    site = (struct site){.settings = &settings, .resumed = on_resumed};
+}
+
+static void end(void)
+{
+    ck_assert_uint_eq(site.body_bytes, 0);
+    exchange_free_spare(&site);
+}
+
+/* An exchange whose headers have come: Host and, if it is not negative, Content-Length. */
+static struct exchange *born(const char *method, const char *target, int64_t content_length)
+{
+    struct exchange *exchange = exchange_new(&site, target);
+    if (!exchange)
+        return NULL;
+    framing_start(&exchange->headers, "HTTP/1.1");
+    framing_header(&exchange->headers, bytes_of_text("Host"), bytes_of_text("x"));
+    exchange->headers.content_length = content_length;
+    exchange_judge(exchange, method);
+    return exchange;
+}
+
+static bool says(const struct exchange *exchange, const char *text)
+{
+    return memmem(exchange->reply.at, bytes_size(exchange->reply), text, strlen(text)) != NULL;
+}
+
+START_TEST(a_known_route_waits_for_the_body)
+{
+    start();
+    struct exchange *exchange = born("POST", "/v2/models/a/versions/7/infer", 10);
+    ck_assert_int_eq(exchange->state, EXCHANGE_BODY);
+    ck_assert_str_eq(exchange->name, "a");
+    ck_assert_int_eq(exchange->version, 7);
+    ck_assert(exchange->route->handle == v2_infer);
+    exchange_free(exchange);
+    end();
+}
+END_TEST
+
+static const struct {
+    const char *method, *target;
+    int64_t content_length;
+    int status;
+    bool early;
+} judged[] = {
+    {"GET", "/nowhere", -1, 404, false},
+    {"DELETE", "/v2", -1, 405, false},
+    {"GET", "/v2/models/%00", -1, 400, true},
+    {"GET", "/v2/models/a%20b", -1, 400, false},
+    {"POST", "/v2/models/a/infer", 101, 413, false},
+    {"POST", "/v2/models/a/infer", 800, 413, false},
+    {"POST", "/v2/models/a/infer", 801, 413, true},
+    {"POST", "/nowhere", 801, 413, true},
+    {"POST", "/v2/repository/models/a/load", 2, 403, false},
+};
+
+START_TEST(refusals_come_early_only_where_reading_on_is_worse)
+{
+    start();
+    struct exchange *exchange =
+        born(judged[_i].method, judged[_i].target, judged[_i].content_length);
+    ck_assert_int_eq(exchange->state, EXCHANGE_ANSWERED);
+    ck_assert_int_eq(exchange->status, judged[_i].status);
+    ck_assert_int_eq(exchange->early, judged[_i].early);
+    ck_assert(says(exchange, "{\"error\":\""));
+    exchange_free(exchange);
+    end();
+}
+END_TEST
+
+START_TEST(a_body_is_collected_in_pieces)
+{
+    start();
+    for (int known = 0; known < 2; known++) {
+        struct exchange *exchange = born("POST", "/v2/models/a/infer", known ? 100 : -1);
+        for (int i = 0; i < 100; i++)
+            ck_assert(exchange_take(exchange, &"0123456789"[i % 10], 1));
+        ck_assert_uint_eq(exchange->body_bytes, 100);
+        ck_assert_uint_eq(site.body_bytes, 100);
+        ck_assert(memcmp(exchange->body + 90, "0123456789", 10) == 0);
+        exchange_free(exchange);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_body_over_the_limit_is_thrown_away_and_then_cut)
+{
+    start();
+    struct exchange *exchange = born("POST", "/v2/models/a/infer", -1);
+    char piece[50] = {0};
+    ck_assert(exchange_take(exchange, piece, 50));
+    ck_assert(exchange_take(exchange, piece, 50));
+    ck_assert_int_eq(exchange->state, EXCHANGE_BODY);
+    ck_assert(exchange_take(exchange, piece, 1));
+    ck_assert_int_eq(exchange->status, 413);
+    ck_assert_uint_eq(site.body_bytes, 0);
+    for (int i = 0; i < 13; i++)
+        ck_assert(exchange_take(exchange, piece, 50));
+    ck_assert(exchange_take(exchange, piece, 49));
+    ck_assert(!exchange_take(exchange, piece, 1)); /* the 801st byte */
+    exchange_free(exchange);
+    end();
+}
+END_TEST
+
+START_TEST(all_bodies_together_have_a_limit)
+{
+    start();
+    struct exchange *exchanges[20];
+    char piece[100] = {0};
+    int n = 0, status = 0;
+    for (; n < 20 && !status; n++) {
+        exchanges[n] = born("POST", "/v2/models/a/infer", 100);
+        ck_assert(exchange_take(exchanges[n], piece, 100));
+        status = exchanges[n]->status;
+    }
+    ck_assert_int_eq(status, 503);
+    ck_assert_int_gt(n, 16);
+    while (n-- > 0)
+        exchange_free(exchanges[n]);
+    end();
+}
+END_TEST
+
+START_TEST(errors_have_their_status_and_are_quoted)
+{
+    start();
+    struct exchange *exchange = born("GET", "/v2", -1);
+    exchange_refuse(exchange, ERR_UNAVAILABLE, "say \"%s\"\n", "when");
+    ck_assert_int_eq(exchange->status, 503);
+    ck_assert(bytes_is(exchange->reply, "{\"error\":\"say \\\"when\\\"\\n\"}"));
+    ck_assert_int_eq(exchange->n_headers, 1);
+    ck_assert_str_eq(exchange->reply_headers[0].name, "Retry-After");
+    exchange_free(exchange);
+    end();
+}
+END_TEST
+
+START_TEST(exchanges_are_used_again_without_asking_for_memory)
+{
+    start();
+    char piece[50] = {0};
+    size_t calls = 0;
+    for (int i = 0; i < 10; i++) {
+        if (i == 2)
+            calls = arena_calls();
+        struct exchange *exchange = born("POST", "/v2/models/a/infer", 50);
+        ck_assert_ptr_null(exchange->body);
+        ck_assert_int_eq(exchange->n_headers, 0);
+        ck_assert(exchange_take(exchange, piece, 50));
+        exchange_free(exchange);
+    }
+    ck_assert_uint_eq(arena_calls(), calls);
+    ck_assert_int_eq(site.n_spare, 1);
+    end();
+}
+END_TEST
+
+START_TEST(short_memory_is_an_answer_or_a_close)
+{
+    char piece[50] = {0};
+    for (size_t nth = 1; nth <= 8; nth++)
+        for (int from_then_on = 0; from_then_on < 2; from_then_on++) {
+            start();
+            arena_fail_at(nth, from_then_on);
+            struct exchange *exchange = born("POST", "/v2/models/a/infer", -1);
+            bool taken = exchange && exchange_take(exchange, piece, 50);
+            arena_fail_at(0, false);
+            if (exchange) {
+                ck_assert(taken);
+                ck_assert(exchange->state == EXCHANGE_BODY || exchange->status >= 500);
+                exchange_free(exchange);
+            }
+            end();
+        }
+}
+END_TEST
+
+Suite *http_exchange_suite(void)
+{
+    Suite *suite = suite_create("http/exchange");
+    TCase *tcase = tcase_create("exchange");
+    tcase_add_test(tcase, a_known_route_waits_for_the_body);
+    tcase_add_loop_test(tcase, refusals_come_early_only_where_reading_on_is_worse, 0,
+                        sizeof judged / sizeof judged[0]);
+    tcase_add_test(tcase, a_body_is_collected_in_pieces);
+    tcase_add_test(tcase, a_body_over_the_limit_is_thrown_away_and_then_cut);
+    tcase_add_test(tcase, all_bodies_together_have_a_limit);
+    tcase_add_test(tcase, errors_have_their_status_and_are_quoted);
+    tcase_add_test(tcase, exchanges_are_used_again_without_asking_for_memory);
+    tcase_add_test(tcase, short_memory_is_an_answer_or_a_close);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,137 @@
+/* metrics.c - tests of http/metrics.c: the text is Prometheus', the numbers are right. */
+#include "http/metrics.h"
+
+#include "daemon.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct daemon host;
+
+static void start(void)
+{
+    struct settings settings = daemon_settings();
+    daemon_start(&host, &settings, NULL);
+}
+
+static double sample(const struct reply *reply, const char *name)
+{
+    char line[200];
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = strstr(reply->body, line);
+    ck_assert_msg(at != NULL, "no %s in\n%s", name, reply->body);
+    return strtod(at + strlen(line), NULL);
+}
+
+#define RELU "{model=\"relu\",version=\"1\"}"
+
+START_TEST(requests_are_counted)
+{
+    start();
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(daemon_ask(&host, "POST", RELU_PATH, "", RELU_BODY).status, 200);
+    ck_assert_int_eq(daemon_get(&host, "/nowhere").status, 404);
+    struct reply reply = daemon_get(&host, "/metrics");
+    ck_assert(reply_has_header(&reply, "Content-Type: text/plain; version=0.0.4; charset=utf-8"));
+    ck_assert_double_eq(sample(&reply, "nv_inference_request_success" RELU), 3);
+    ck_assert_double_eq(sample(&reply, "nv_inference_count" RELU), 3);
+    ck_assert_double_eq(sample(&reply, "perceptd_http_requests_total{code=\"200\"}"), 3);
+    ck_assert_double_eq(sample(&reply, "perceptd_http_requests_total{code=\"404\"}"), 1);
+    ck_assert_double_eq(sample(&reply, "perceptd_model_ready" RELU), 1);
+    ck_assert_double_eq(sample(&reply, "perceptd_model_ready{model=\"broken\",version=\"1\"}"), 0);
+    ck_assert_double_eq(sample(&reply, "perceptd_connections"), 1);
+    ck_assert_double_eq(sample(&reply, "perceptd_connections_total"), 5);
+    ck_assert_double_eq(sample(&reply, "perceptd_body_bytes"), 0);
+    ck_assert_double_gt(sample(&reply, "process_resident_memory_bytes"), 1e6);
+    ck_assert_double_gt(sample(&reply, "process_open_fds"), 5);
+    ck_assert_double_gt(sample(&reply, "nv_cpu_memory_total_bytes"), 1e8);
+    ck_assert_double_gt(sample(&reply, "process_start_time_seconds"), 1.5e9);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
+/* What a reader of version 0.0.4 insists on; returns the family's name of a TYPE line. */
+static void check_line(const char *line, char *family, size_t n)
+{
+    char type[20];
+    if (strncmp(line, "# HELP ", 7) == 0)
+        return;
+    if (sscanf(line, "# TYPE %100s %19s", family, type) == 2) {
+        ck_assert(!strcmp(type, "counter") || !strcmp(type, "gauge") || !strcmp(type, "histogram"));
+        return;
+    }
+    ck_assert_msg(strncmp(line, family, strlen(family)) == 0, "%s is not of family %s", line,
+                  family);
+    const char *value = strrchr(line, ' ');
+    char *end;
+    ck_assert_ptr_nonnull(value);
+    strtod(value + 1, &end);
+    ck_assert_msg(*end == '\0' && end > value + 1, "%s has no number", line);
+    ck_assert_uint_gt(n, strlen(family));
+}
+
+START_TEST(every_line_is_of_the_family_announced_before_it)
+{
+    start();
+    static struct reply reply;
+    reply = daemon_get(&host, "/metrics");
+    char family[101] = "";
+    ck_assert_int_eq(reply.body[reply.n_bytes - 1], '\n');
+    for (char *line = strtok(reply.body, "\n"); line; line = strtok(NULL, "\n"))
+        check_line(line, family, sizeof family);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
+START_TEST(histograms_are_cumulative_and_end_with_the_count)
+{
+    start();
+    ck_assert_int_eq(daemon_ask(&host, "POST", RELU_PATH, "", RELU_BODY).status, 200);
+    struct reply reply = daemon_get(&host, "/metrics");
+    double before = 0;
+    int n = 0;
+    for (const char *at = reply.body;
+         (at = strstr(at, "\nperceptd_request_duration_seconds_bucket{model=\"relu\"")); n++) {
+        at = strchr(at + 1, ' ');
+        ck_assert_double_ge(strtod(at, NULL), before);
+        before = strtod(at, NULL);
+    }
+    ck_assert_int_gt(n, 5);
+    ck_assert_double_eq(sample(&reply, "perceptd_request_duration_seconds_count" RELU), before);
+    ck_assert_double_eq(
+        sample(&reply, "perceptd_batch_size_bucket{model=\"relu\",version=\"1\",le=\"+Inf\"}"),
+        sample(&reply, "perceptd_batch_size_count" RELU));
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
+static void count_line(void *user, const char *text)
+{
+    int *n = user;
+    char name[100], type[20];
+    ck_assert_int_eq(sscanf(text, "%99s %19s", name, type), 2);
+    ++*n;
+}
+
+START_TEST(the_list_has_a_line_per_family)
+{
+    int n = 0;
+    metrics_print(count_line, &n);
+    ck_assert_int_gt(n, 25);
+}
+END_TEST
+
+Suite *http_metrics_suite(void)
+{
+    Suite *suite = suite_create("http/metrics");
+    TCase *tcase = tcase_create("metrics");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, requests_are_counted);
+    tcase_add_test(tcase, every_line_is_of_the_family_announced_before_it);
+    tcase_add_test(tcase, histograms_are_cumulative_and_end_with_the_count);
+    tcase_add_test(tcase, the_list_has_a_line_per_family);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

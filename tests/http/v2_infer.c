@@ -1,0 +1,183 @@
+/* v2_infer.c - tests of http/v2_infer.c: what the headers ask for, and what the reply's headers
+ * tell. What is in the bodies is the codecs' matter. */
+#include "daemon.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct daemon host;
+static struct client client;
+
+static void start(void)
+{
+    struct settings settings = daemon_settings();
+    daemon_start(&host, &settings, NULL);
+}
+
+static void end(void)
+{
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+
+static struct reply infer(const char *path, const char *more, const char *body)
+{
+    return daemon_ask(&host, "POST", path, more, body);
+}
+
+START_TEST(a_request_is_answered_with_its_outputs)
+{
+    start();
+    struct reply reply = infer(RELU_PATH, "", RELU_BODY);
+    ck_assert_msg(reply.status == 200, "%d %s", reply.status, reply.body);
+    ck_assert(reply_has_header(&reply, "Content-Type: application/json"));
+    ck_assert_ptr_null(strcasestr(reply.head, "\nInference-Header-Content-Length"));
+    json_t *read = json_loads(reply.body, 0, NULL);
+    ck_assert_ptr_nonnull(read);
+    const json_t *output = json_array_get(json_object_get(read, "outputs"), 0);
+    const json_t *data = json_object_get(output, "data");
+    ck_assert_uint_eq(json_array_size(data), 2);
+    ck_assert_double_eq(json_number_value(json_array_get(data, 0)), 0);
+    ck_assert_double_eq(json_number_value(json_array_get(data, 1)), 2);
+    json_decref(read);
+    end();
+}
+END_TEST
+
+START_TEST(server_timing_tells_where_the_time_went)
+{
+    start();
+    struct reply reply = infer(RELU_PATH, "", RELU_BODY);
+    double decode, queue, run, encode;
+    int batch;
+    const char *at = strcasestr(reply.head, "\nServer-Timing: ");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_eq(sscanf(at + 16,
+                            "decode;dur=%lf, queue;dur=%lf, infer;dur=%lf, encode;dur=%lf, "
+                            "batch;desc=\"%d\"",
+                            &decode, &queue, &run, &encode, &batch),
+                     5);
+    ck_assert_int_eq(batch, 1);
+    ck_assert_double_ge(queue, 0);
+    ck_assert_double_ge(run, 0);
+    end();
+}
+END_TEST
+
+/* JSON of `text` bytes, then one row of two floats. */
+START_TEST(binary_requests_have_binary_replies)
+{
+    static const char text[] =
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\","
+        "\"parameters\":{\"binary_data_size\":8}}],"
+        "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":true}}]}";
+    static const float row[2] = {-3, 4};
+    char head[400];
+    start();
+    client_open(&client, &host);
+    snprintf(head, sizeof head,
+             "POST " RELU_PATH " HTTP/1.1\r\nHost: x\r\nInference-Header-Content-Length: %zu\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             sizeof text - 1, sizeof text - 1 + sizeof row, text);
+    client_send(&client, head);
+    client_send_bytes(&client, row, sizeof row);
+    struct reply reply = client_reply(&client);
+    ck_assert_msg(reply.status == 200, "%d %s", reply.status, reply.body);
+    ck_assert(reply_has_header(&reply, "Content-Type: application/octet-stream"));
+    const char *at = strcasestr(reply.head, "\nInference-Header-Content-Length: ");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_uint_eq((size_t)strtoul(at + 34, NULL, 10) + sizeof row, reply.n_bytes);
+    float got[2];
+    memcpy(got, reply.body + reply.n_bytes - sizeof got, sizeof got);
+    ck_assert_float_eq(got[0], 0);
+    ck_assert_float_eq(got[1], 4);
+    client_close(&client);
+    end();
+}
+END_TEST
+
+static const char *const bad_headers[] = {
+    "Inference-Header-Content-Length: 9999\r\n",
+    "Inference-Header-Content-Length: -1\r\n",
+    "Inference-Header-Content-Length: 1x\r\n",
+    "Inference-Header-Content-Length: \r\n",
+    "X-Request-Timeout-Ms: 0\r\n",
+    "X-Request-Timeout-Ms: soon\r\n",
+    "X-Request-Timeout-Ms: 86400001\r\n",
+};
+
+START_TEST(headers_that_make_no_sense_are_400)
+{
+    start();
+    struct reply reply = infer(RELU_PATH, bad_headers[_i], RELU_BODY);
+    ck_assert_int_eq(reply.status, 400);
+    size_t n = strcspn(bad_headers[_i], ":");
+    char name[100] = "";
+    memcpy(name, bad_headers[_i], n);
+    ck_assert_msg(reply_has(&reply, name), "%s", reply.body);
+    end();
+}
+END_TEST
+
+START_TEST(a_timeout_of_the_client_is_taken)
+{
+    start();
+    ck_assert_int_eq(infer(RELU_PATH, "X-Request-Timeout-Ms: 20000\r\n", RELU_BODY).status, 200);
+    end();
+}
+END_TEST
+
+START_TEST(models_that_are_not_there_are_not_inferred)
+{
+    start();
+    struct reply reply = infer("/v2/models/none/infer", "", RELU_BODY);
+    ck_assert_int_eq(reply.status, 404);
+    ck_assert_str_eq(reply.body, "{\"error\":\"Request for unknown model: 'none' is not found\"}");
+    ck_assert_int_eq(infer("/v2/models/relu/versions/2/infer", "", RELU_BODY).status, 404);
+    ck_assert_int_eq(infer("/v2/models/relu/versions/1/infer", "", RELU_BODY).status, 200);
+    reply = infer("/v2/models/broken/infer", "", RELU_BODY);
+    ck_assert_int_eq(reply.status, 503);
+    ck_assert(reply_has_header(&reply, "Retry-After: 1"));
+    ck_assert_int_eq(infer("/v2/models/a%20b/infer", "", RELU_BODY).status, 400);
+    end();
+}
+END_TEST
+
+START_TEST(form_types_are_json_and_pictures_are_415)
+{
+    start();
+    ck_assert_int_eq(
+        infer(RELU_PATH, "Content-Type: application/x-www-form-urlencoded\r\n", RELU_BODY).status,
+        200);
+    ck_assert_int_eq(infer(RELU_PATH, "Content-Type: image/png\r\n", RELU_BODY).status, 415);
+    end();
+}
+END_TEST
+
+START_TEST(an_empty_body_is_400)
+{
+    start();
+    ck_assert_int_eq(infer(RELU_PATH, "", "").status, 400);
+    end();
+}
+END_TEST
+
+Suite *http_v2_infer_suite(void)
+{
+    Suite *suite = suite_create("http/v2_infer");
+    TCase *tcase = tcase_create("v2_infer");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, a_request_is_answered_with_its_outputs);
+    tcase_add_test(tcase, server_timing_tells_where_the_time_went);
+    tcase_add_test(tcase, binary_requests_have_binary_replies);
+    tcase_add_loop_test(tcase, headers_that_make_no_sense_are_400, 0,
+                        sizeof bad_headers / sizeof bad_headers[0]);
+    tcase_add_test(tcase, a_timeout_of_the_client_is_taken);
+    tcase_add_test(tcase, models_that_are_not_there_are_not_inferred);
+    tcase_add_test(tcase, form_types_are_json_and_pictures_are_415);
+    tcase_add_test(tcase, an_empty_body_is_400);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

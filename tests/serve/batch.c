@@ -1,0 +1,237 @@
+/* batch.c - gather, run, scatter: everybody gets his own rows, his own errors, and nobody
+ * else's. */
+#include "base/err.h"
+#include "fake.h"
+
+#include <check.h>
+#include <math.h>
+
+Suite *serve_batch_suite(void);
+
+static struct fake_job jobs[12];
+
+static void all_wait(struct fake *fake, const int64_t *items, int n, int64_t width)
+{
+    for (int i = 0; i < n; i++) {
+        fake_job_fill(fake, &jobs[i], items[i], width, (float)(100 * i));
+        fake_start(fake, &jobs[i]);
+    }
+}
+
+static void expect_own_rows(int i)
+{
+    ck_assert_int_eq(jobs[i].job.err.code, ERR_NONE);
+    ck_assert(jobs[i].encoded);
+    int n = (int)(jobs[i].input.dims[0] * jobs[i].input.dims[1]);
+    ck_assert_int_eq(jobs[i].n_y, n);
+    for (int j = 0; j < n; j++)
+        ck_assert(jobs[i].y[j] == 2 * jobs[i].x[j]);
+}
+
+START_TEST(each_job_gets_its_own_rows)
+{
+    struct fake *fake = fake_new(1);
+    all_wait(fake, (const int64_t[]){1, 3, 2, 2}, 4, 4);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 1);
+    ck_assert_int_eq(fake->runs[0], 8);
+    for (int i = 0; i < 4; i++) {
+        expect_own_rows(i);
+        ck_assert_int_eq(jobs[i].job.batch_size, 8);
+    }
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_job_with_bad_data_fails_alone)
+{
+    struct fake *fake = fake_new(1);
+    for (int i = 0; i < 3; i++) {
+        fake_job_fill(fake, &jobs[i], 1, 4, (float)i);
+        if (i == 1)
+            jobs[i].x[2] = NAN;
+        fake_start(fake, &jobs[i]);
+    }
+    fake_settle(fake);
+    expect_own_rows(0);
+    expect_own_rows(2);
+    ck_assert_int_eq(jobs[1].job.err.code, ERR_DATA);
+    ck_assert_str_eq(jobs[1].job.err.text, "element 2 is NaN");
+    ck_assert(!jobs[1].encoded);
+    ck_assert_int_eq(fake->n_runs, 4);
+    ck_assert(fake->served[0].lane->batching);
+    ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_BACKEND], 1);
+    ck_assert_uint_eq(fake->served[0].stats.success, 2);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_single_job_with_bad_data_is_run_once)
+{
+    struct fake *fake = fake_new(1);
+    fake_job_fill(fake, &jobs[0], 2, 2, 0);
+    jobs[0].x[3] = NAN;
+    fake_start(fake, &jobs[0]);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_DATA);
+    ck_assert_int_eq(fake->n_runs, 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(memory_short_for_all_may_suffice_for_each)
+{
+    struct fake *fake = fake_new(1);
+    fake->fail_joint = ERR_MEMORY;
+    all_wait(fake, (const int64_t[]){1, 1}, 2, 4);
+    fake_settle(fake);
+    expect_own_rows(0);
+    expect_own_rows(1);
+    ck_assert(fake->served[0].lane->batching);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_model_that_fails_only_in_company_is_run_job_by_job_from_then_on)
+{
+    struct fake *fake = fake_new(1);
+    fake->fail_joint = ERR_MODEL;
+    all_wait(fake, (const int64_t[]){1, 1}, 2, 4);
+    fake_settle(fake);
+    expect_own_rows(0);
+    expect_own_rows(1);
+    ck_assert(!fake->served[0].lane->batching);
+    fake->n_runs = 0;
+    all_wait(fake, (const int64_t[]){1, 1}, 2, 4);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 2);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(results_that_cannot_be_told_apart_are_computed_apart)
+{
+    struct fake *fake = fake_new(1);
+    fake->whole_output = true;
+    all_wait(fake, (const int64_t[]){1, 2, 1}, 3, 4);
+    fake_settle(fake);
+    for (int i = 0; i < 3; i++)
+        expect_own_rows(i);
+    ck_assert(!fake->served[0].lane->batching);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_single_job_gets_the_output_whole)
+{
+    struct fake *fake = fake_new(1);
+    fake->whole_output = true;
+    all_wait(fake, (const int64_t[]){3}, 1, 4);
+    fake_settle(fake);
+    expect_own_rows(0);
+    ck_assert(fake->served[0].lane->batching);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_job_without_items_has_an_answer_too)
+{
+    struct fake *fake = fake_new(1);
+    all_wait(fake, (const int64_t[]){0, 2, 0}, 3, 4);
+    fake_settle(fake);
+    for (int i = 0; i < 3; i++)
+        expect_own_rows(i);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(without_a_session_every_job_is_told_why)
+{
+    struct fake *fake = fake_new(1);
+    fake->no_session = true;
+    all_wait(fake, (const int64_t[]){1, 1}, 2, 4);
+    fake_settle(fake);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(jobs[i].job.err.code, ERR_MEMORY);
+        ck_assert_str_eq(jobs[i].job.err.text, "no session today");
+    }
+    fake->no_session = false; /* and the next one may have more luck */
+    all_wait(fake, (const int64_t[]){1, 1}, 2, 4);
+    fake_settle(fake);
+    expect_own_rows(0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_run_may_last_until_the_last_deadline_of_its_jobs)
+{
+    struct fake *fake = fake_new(1);
+    for (int i = 0; i < 3; i++) {
+        fake_job_fill(fake, &jobs[i], 1, 4, 0);
+        jobs[i].timeout_us = 100 + 50 * (i == 1);
+        fake_start(fake, &jobs[i]);
+    }
+    fake_settle(fake);
+    ck_assert_int_eq(fake->deadline_ns, jobs[1].job.arrived_ns + 150000);
+    jobs[0].n_done = 0;
+    fake_job_fill(fake, &jobs[0], 1, 4, 0);
+    fake_job_fill(fake, &jobs[1], 1, 4, 0);
+    jobs[0].timeout_us = 100;
+    fake_start(fake, &jobs[0]);
+    fake_start(fake, &jobs[1]);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->deadline_ns, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_run_past_its_deadline_says_so_in_the_protocols_words)
+{
+    struct fake *fake = fake_new(1);
+    fake->run_ns = 1000000;
+    fake_job_fill(fake, &jobs[0], 1, 4, 0);
+    jobs[0].timeout_us = 500;
+    fake_start(fake, &jobs[0]);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_TIMEOUT);
+    ck_assert_str_eq(jobs[0].job.err.text, "Request timeout expired");
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(runs_are_counted_by_their_size_and_their_parts)
+{
+    struct fake *fake = fake_new(1);
+    fake->run_ns = 5000;
+    all_wait(fake, (const int64_t[]){1, 2}, 2, 4);
+    fake_settle(fake);
+    const struct stats *stats = &fake->served[0].stats;
+    ck_assert_uint_eq(stats->executions, 1);
+    ck_assert_uint_eq(stats->items, 3);
+    ck_assert_uint_eq(stats->success, 2);
+    ck_assert_uint_eq(stats->infer_ns, 10000);
+    ck_assert_uint_eq(stats->sizes[2].count, 1);
+    ck_assert_uint_eq(stats->sizes[2].infer_ns, 5000);
+    fake_free(fake);
+}
+END_TEST
+
+Suite *serve_batch_suite(void)
+{
+    Suite *suite = suite_create("serve/batch");
+    TCase *tests = tcase_create("batch");
+    tcase_add_test(tests, each_job_gets_its_own_rows);
+    tcase_add_test(tests, a_job_with_bad_data_fails_alone);
+    tcase_add_test(tests, a_single_job_with_bad_data_is_run_once);
+    tcase_add_test(tests, memory_short_for_all_may_suffice_for_each);
+    tcase_add_test(tests, a_model_that_fails_only_in_company_is_run_job_by_job_from_then_on);
+    tcase_add_test(tests, results_that_cannot_be_told_apart_are_computed_apart);
+    tcase_add_test(tests, a_single_job_gets_the_output_whole);
+    tcase_add_test(tests, a_job_without_items_has_an_answer_too);
+    tcase_add_test(tests, without_a_session_every_job_is_told_why);
+    tcase_add_test(tests, a_run_may_last_until_the_last_deadline_of_its_jobs);
+    tcase_add_test(tests, a_run_past_its_deadline_says_so_in_the_protocols_words);
+    tcase_add_test(tests, runs_are_counted_by_their_size_and_their_parts);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,437 @@
+/* catalog.c - what becomes of a model that is added, and what readiness says. */
+#include "serve/catalog.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "serve/codec.h"
+#include "serve/lane.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+Suite *serve_catalog_suite(void);
+
+static char root[64];
+static struct arena arena;
+static struct percept_err err;
+static struct settings settings;
+static struct loop *loop;
+static struct catalog *catalog;
+static struct bytes model; /* a real one */
+static int n_changes, n_drained;
+
+static char *at(const char *name)
+{
+    return file_join(&arena, root, name);
+}
+
+/* Makes the folders of a path below root and writes the file. */
+static void put(const char *name, const void *data, size_t n)
+{
+    char *path = at(name);
+    for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    ck_assert(file_write(path, data, n, NULL));
+}
+
+static void put_model(const char *name)
+{
+    put(name, model.at, bytes_size(model));
+}
+
+static void remove_all(const char *folder)
+{
+    char **names;
+    int n = file_list(&arena, folder, &names, NULL);
+    for (int i = 0; i < n; i++) {
+        char *path = file_join(&arena, folder, names[i]);
+        if (file_is_folder(path))
+            remove_all(path);
+        else
+            unlink(path);
+    }
+    rmdir(folder);
+}
+
+static void count_change(void *user, struct served *served)
+{
+    (void)user, (void)served;
+    n_changes++;
+}
+
+static void begin(void)
+{
+    strcpy(root, "/tmp/perceptd-catalog-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    err = (struct percept_err){0};
+    settings = (struct settings){.workers = 2, .private_regions = true, .max_batch_size = 16};
+    n_changes = n_drained = 0;
+    model = (struct bytes){0};
+    file_read("models/perceptron/model.onnx", 0, &model, NULL, NULL);
+    loop = loop_new(2, &err);
+    ck_assert_ptr_nonnull(loop);
+    catalog = catalog_new(loop, &settings, &err);
+    ck_assert_ptr_nonnull(catalog);
+    catalog_on_change(catalog, count_change, NULL);
+}
+
+static void count_drained(void *user)
+{
+    (void)user;
+    n_drained++;
+}
+
+static void end(void)
+{
+    if (!n_drained) {
+        catalog_drain(catalog, count_drained, NULL);
+        loop_run(loop);
+    }
+    ck_assert_int_eq(n_drained, 1);
+    catalog_free(catalog);
+    loop_free(loop);
+    arena_buffer_free((void *)model.at);
+    remove_all(root);
+    arena_free(&arena);
+}
+
+static void add(const char *name)
+{
+    ck_assert_msg(catalog_add(catalog, at(name), &err), "%s", err.text);
+}
+
+static void expect_refused(const char *path, int code, const char *says)
+{
+    ck_assert(!catalog_add(catalog, path, &err));
+    ck_assert_int_eq(err.code, code);
+    ck_assert_msg(strstr(err.text, says) != NULL, "%s", err.text);
+}
+
+static void expect(const struct served *served, const char *name, int64_t version)
+{
+    ck_assert_ptr_nonnull(served);
+    ck_assert_str_eq(served->name, name);
+    ck_assert_int_eq(served->version, version);
+}
+
+START_TEST(models_are_sorted_by_name_and_version)
+{
+    put("repo/b/model.onnx", "x", 1);
+    put("repo/a/2/model.onnx", "x", 1);
+    put("repo/a/10/model.onnx", "x", 1);
+    put("repo/c.onnx", "x", 1);
+    add("repo");
+    const struct served *served = catalog_first(catalog);
+    expect(served, "a", 2);
+    expect(served = served->next, "a", 10);
+    expect(served = served->next, "b", 1);
+    expect(served = served->next, "c", 1);
+    ck_assert_ptr_null(served->next);
+}
+END_TEST
+
+START_TEST(a_path_without_a_model_adds_nothing)
+{
+    expect_refused(at("nowhere"), ERR_NOT_FOUND, "there is nothing at");
+    ck_assert_ptr_null(catalog_first(catalog));
+}
+END_TEST
+
+START_TEST(two_models_of_one_name_are_refused_and_nothing_is_added)
+{
+    put("here/x/model.onnx", "x", 1);
+    put("there/x/model.onnx", "x", 1);
+    put("there/y/model.onnx", "x", 1);
+    add("here");
+    expect_refused(at("there"), ERR_INVALID, "two models are called 'x' version 1");
+    ck_assert_ptr_null(catalog_first(catalog)->next);
+    put("both/z/model.onnx", "x", 1);
+    put("both/z.onnx", "x", 1);
+    expect_refused(at("both"), ERR_INVALID, "two models are called 'z' version 1");
+}
+END_TEST
+
+START_TEST(a_broken_model_fails_and_says_why)
+{
+    put("broken.onnx", "this is no model", 16);
+    add("broken.onnx");
+    ck_assert(catalog_loading(catalog));
+    ck_assert(!catalog_ready(catalog, &err));
+    ck_assert_str_eq(err.text, "loading: broken");
+    ck_assert_ptr_null(catalog_find_ready(catalog, "broken", 0, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "is not at ready state: it is loading"));
+    loop_run(loop);
+    ck_assert(!catalog_loading(catalog));
+    const struct served *served = catalog_first(catalog);
+    ck_assert_int_eq(served->state, SERVED_FAILED);
+    ck_assert_str_ne(served->reason, "");
+    ck_assert_int_eq(n_changes, 2);
+    ck_assert_ptr_null(catalog_find_ready(catalog, "broken", 0, &err));
+    ck_assert_int_eq(err_status(err.code), 503);
+    ck_assert_ptr_nonnull(strstr(err.text, served->reason));
+    ck_assert(catalog_ready(catalog, &err));
+    settings.strict_readiness = true;
+    ck_assert(!catalog_ready(catalog, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "model 'broken' version 1 failed to load: "));
+}
+END_TEST
+
+START_TEST(unknown_names_and_versions_have_the_contracts_words)
+{
+    put("a/1/model.onnx", "x", 1);
+    add("a");
+    ck_assert_ptr_null(catalog_find(catalog, "b", 0, &err));
+    ck_assert_str_eq(err.text, "Request for unknown model: 'b' is not found");
+    ck_assert_int_eq(err_status(err.code), 404);
+    ck_assert_ptr_null(catalog_find(catalog, "a", 99, &err));
+    ck_assert_str_eq(err.text, "Request for unknown model: 'a' version 99 is not found");
+    ck_assert_int_eq(err_status(err.code), 404);
+    ck_assert_ptr_nonnull(catalog_find(catalog, "a", 1, &err));
+}
+END_TEST
+
+START_TEST(an_empty_server_is_not_ready_unless_it_may_be)
+{
+    ck_assert(!catalog_ready(catalog, &err));
+    settings.ready_when_empty = true;
+    ck_assert(catalog_ready(catalog, &err));
+}
+END_TEST
+
+START_TEST(leaving_is_not_ready_and_draining_refuses)
+{
+    settings.ready_when_empty = true;
+    put("a.onnx", "x", 1);
+    add("a.onnx");
+    loop_run(loop);
+    catalog_leave(catalog);
+    ck_assert(!catalog_ready(catalog, &err));
+    ck_assert_str_eq(err.text, "Server exiting");
+    ck_assert(!catalog_draining(catalog));
+    catalog_drain(catalog, count_drained, NULL);
+    ck_assert_int_eq(n_drained, 0);
+    ck_assert(catalog_draining(catalog));
+    ck_assert_ptr_null(catalog_find_ready(catalog, "a", 0, &err));
+    ck_assert_str_eq(err.text, "Server exiting");
+    loop_run(loop);
+    ck_assert_int_eq(n_drained, 1);
+}
+END_TEST
+
+START_TEST(draining_waits_for_the_load_under_way_and_skips_the_rest)
+{
+    for (int i = 0; i < 10; i++)
+        put(arena_printf(&arena, "repo/m%d/model.onnx", i), "x", 1);
+    add("repo");
+    catalog_drain(catalog, count_drained, NULL);
+    loop_run(loop);
+    ck_assert_int_eq(n_drained, 1);
+    ck_assert(!catalog_loading(catalog));
+    const struct served *last = catalog_first(catalog);
+    while (last->next)
+        last = last->next;
+    ck_assert_str_eq(last->reason, "Server exiting");
+}
+END_TEST
+
+START_TEST(states_have_the_repository_extensions_names)
+{
+    ck_assert_str_eq(catalog_state_name(SERVED_LOADING), "LOADING");
+    ck_assert_str_eq(catalog_state_name(SERVED_READY), "READY");
+    ck_assert_str_eq(catalog_state_name(SERVED_FAILED), "UNAVAILABLE");
+    ck_assert_str_eq(catalog_state_name(SERVED_UNLOADING), "UNLOADING");
+}
+END_TEST
+
+/* With a real model. */
+
+static bool have_model(void)
+{
+    if (!model.at)
+        printf("skipped: models/perceptron/model.onnx is absent\n");
+    return model.at != NULL;
+}
+
+START_TEST(a_good_model_becomes_ready)
+{
+    if (!have_model())
+        return;
+    put_model("good/model.onnx");
+    add("good");
+    loop_run(loop);
+    const struct served *served = catalog_find_ready(catalog, "good", 0, &err);
+    ck_assert_msg(served != NULL, "%s", err.text);
+    ck_assert_ptr_nonnull(served->model);
+    ck_assert_ptr_nonnull(served->lane);
+    ck_assert_ptr_nonnull(served->lane->idle); /* warm */
+    ck_assert(served->batching);
+    ck_assert_int_eq(served->max_batch_size, 16);
+    ck_assert_int_eq(served->stats.n_sizes, 16);
+    ck_assert(served->load_ms > 0);
+    ck_assert(catalog_ready(catalog, &err));
+}
+END_TEST
+
+START_TEST(a_versions_manifest_comes_before_the_models)
+{
+    if (!have_model())
+        return;
+    static const char outer[] = "{\"manifest\":1,\"batching\":{\"max_batch_size\":2}}";
+    static const char inner[] = "{\"manifest\":1,\"batching\":{\"max_batch_size\":1}}";
+    put_model("m/1/model.onnx");
+    put_model("m/2/model.onnx");
+    put("m/manifest.json", outer, sizeof outer - 1);
+    put("m/2/manifest.json", inner, sizeof inner - 1);
+    add("m");
+    loop_run(loop);
+    ck_assert_int_eq(catalog_find(catalog, "m", 1, &err)->max_batch_size, 2);
+    ck_assert_int_eq(catalog_find(catalog, "m", 2, &err)->max_batch_size, 1);
+}
+END_TEST
+
+START_TEST(a_wrong_manifest_fails_its_model)
+{
+    if (!have_model())
+        return;
+    static const char text[] = "{\"manifest\":1,\"inputs\":{\"nope\":{\"kind\":\"tensor\"}}}";
+    put_model("m/model.onnx");
+    put("m/manifest.json", text, sizeof text - 1);
+    add("m");
+    loop_run(loop);
+    const struct served *served = catalog_first(catalog);
+    ck_assert_int_eq(served->state, SERVED_FAILED);
+    ck_assert_ptr_nonnull(strstr(served->reason, "the model has no input 'nope'"));
+    ck_assert_ptr_null(served->model);
+}
+END_TEST
+
+START_TEST(the_highest_version_that_is_ready_is_the_default)
+{
+    if (!have_model())
+        return;
+    put_model("m/1/model.onnx");
+    put_model("m/2/model.onnx");
+    put("m/3/model.onnx", "broken", 6);
+    add("m");
+    expect(catalog_find(catalog, "m", 0, &err), "m", 3); /* all are loading */
+    loop_run(loop);
+    expect(catalog_find(catalog, "m", 0, &err), "m", 2);
+    expect(catalog_find_ready(catalog, "m", 0, &err), "m", 2);
+    expect(catalog_find_ready(catalog, "m", 1, &err), "m", 1);
+    ck_assert_ptr_null(catalog_find_ready(catalog, "m", 3, &err));
+}
+END_TEST
+
+START_TEST(whatever_memory_is_short_the_model_is_ready_or_failed)
+{
+    if (!have_model())
+        return;
+    put_model("m/model.onnx");
+    const char *path = at("m");
+    for (size_t nth = 1; nth <= 40; nth++) {
+        struct catalog *own = catalog_new(loop, &settings, &err);
+        arena_fail_at(nth, false);
+        bool added = catalog_add(own, path, &err);
+        loop_run(loop);
+        arena_fail_at(0, false);
+        const struct served *served = catalog_first(own);
+        ck_assert_int_eq(added, served != NULL);
+        if (served)
+            ck_assert(served->state == SERVED_READY ||
+                      (served->state == SERVED_FAILED && *served->reason));
+        catalog_free(own);
+        loop_run(loop);
+    }
+}
+END_TEST
+
+struct asked {
+    struct job job;
+    struct arena arena;
+    int n_done;
+};
+
+static void on_done(struct job *job)
+{
+    ((struct asked *)job->user)->n_done++;
+}
+
+START_TEST(a_ready_model_answers_a_request)
+{
+    if (!have_model())
+        return;
+    put_model("m/model.onnx");
+    add("m");
+    loop_run(loop);
+    struct served *served = catalog_find_ready(catalog, "m", 0, &err);
+    int n;
+    const struct percept_io *input = percept_inputs(served->model, &n);
+    char *body = arena_alloc(&arena, 4096);
+    int used = snprintf(body, 4096,
+                        "{\"inputs\":[{\"name\":\"%s\",\"shape\":[1,784],\"datatype\":\"FP32\","
+                        "\"data\":[0",
+                        input->name);
+    for (int i = 1; i < 784; i++)
+        used += snprintf(body + used, 4096 - (size_t)used, ",1");
+    snprintf(body + used, 4096 - (size_t)used, "]}]}");
+    struct asked asked[5] = {0};
+    for (int i = 0; i < 5; i++) {
+        struct job *job = &asked[i].job;
+        *job = (struct job){.arena = &asked[i].arena,
+                            .served = served,
+                            .body = bytes_of_text(body),
+                            .json_bytes = -1,
+                            .arrived_ns = loop_now_ns(),
+                            .done = on_done,
+                            .user = &asked[i]};
+        job->codec = codec_find(served, bytes_of_text("application/json"), &err);
+        ck_assert_ptr_nonnull(job->codec);
+        job_start(job);
+    }
+    ck_assert_int_eq(catalog_in_flight(catalog), 5);
+    loop_run(loop);
+    ck_assert_int_eq(catalog_in_flight(catalog), 0);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(asked[i].n_done, 1);
+        ck_assert_msg(asked[i].job.err.code == 0, "%s", asked[i].job.err.text);
+        ck_assert_int_eq(asked[i].job.batch_size, 5);
+        ck_assert(bytes_equal(asked[i].job.reply, asked[0].job.reply));
+        ck_assert_uint_gt(bytes_size(asked[i].job.reply), 0);
+    }
+    for (int i = 0; i < 5; i++)
+        arena_free(&asked[i].arena);
+    ck_assert_uint_eq(served->stats.success, 5);
+    ck_assert_uint_eq(served->stats.executions, 1);
+}
+END_TEST
+
+Suite *serve_catalog_suite(void)
+{
+    Suite *suite = suite_create("serve/catalog");
+    TCase *tests = tcase_create("catalog");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, models_are_sorted_by_name_and_version);
+    tcase_add_test(tests, a_path_without_a_model_adds_nothing);
+    tcase_add_test(tests, two_models_of_one_name_are_refused_and_nothing_is_added);
+    tcase_add_test(tests, a_broken_model_fails_and_says_why);
+    tcase_add_test(tests, unknown_names_and_versions_have_the_contracts_words);
+    tcase_add_test(tests, an_empty_server_is_not_ready_unless_it_may_be);
+    tcase_add_test(tests, leaving_is_not_ready_and_draining_refuses);
+    tcase_add_test(tests, draining_waits_for_the_load_under_way_and_skips_the_rest);
+    tcase_add_test(tests, states_have_the_repository_extensions_names);
+    tcase_add_test(tests, a_good_model_becomes_ready);
+    tcase_add_test(tests, a_versions_manifest_comes_before_the_models);
+    tcase_add_test(tests, a_wrong_manifest_fails_its_model);
+    tcase_add_test(tests, the_highest_version_that_is_ready_is_the_default);
+    tcase_add_test(tests, whatever_memory_is_short_the_model_is_ready_or_failed);
+    tcase_add_test(tests, a_ready_model_answers_a_request);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

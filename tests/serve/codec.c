@@ -1,0 +1,120 @@
+/* codec.c - which codec reads what, by media type and model. */
+#include "base/err.h"
+#include "fake_model.h"
+
+#include <check.h>
+#include <stdio.h>
+
+Suite *serve_codec_suite(void);
+
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+
+static struct fake_model *model(enum manifest_kind kind)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
+    fake_model_describe(fake, kind);
+    return fake;
+}
+
+static const char *found(struct fake_model *fake, const char *type)
+{
+    const struct codec *codec = codec_find(&fake->served, bytes_of_text(type), &fake->err);
+    return codec ? codec->media_type : "none";
+}
+
+START_TEST(everything_that_is_not_media_is_json)
+{
+    static const char *const types[] = {"",
+                                        "application/json",
+                                        "application/octet-stream",
+                                        "application/x-www-form-urlencoded",
+                                        "multipart/form-data",
+                                        "x",
+                                        ";",
+                                        "APPLICATION/JSON; charset=utf-8"};
+    struct fake_model *fake = model(MANIFEST_IMAGE);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        ck_assert_str_eq(found(fake, types[i]), "application/json");
+    ck_assert_ptr_eq(codec_find(&fake->served, (struct bytes){0}, &fake->err), codec_row(0));
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(media_go_to_models_that_take_them)
+{
+    struct fake_model *fake = model(MANIFEST_IMAGE);
+    ck_assert_str_eq(found(fake, "image/png"), "image/png");
+    ck_assert_str_eq(found(fake, " Image/JPEG ; q=1"), "image/jpeg");
+    ck_assert_str_eq(found(fake, "image/webp"), "none");
+    ck_assert_int_eq(fake->err.code, ERR_MEDIA_TYPE);
+    ck_assert_str_eq(fake->err.text,
+                     "model 'm' does not take 'image/webp'; it takes application/json, "
+                     "application/octet-stream, image/png, image/jpeg");
+    ck_assert_str_eq(found(fake, "text/plain"), "none");
+    fake_model_input(fake, "second", PERCEPT_FLOAT, 1, DIMS(1));
+    ck_assert_str_eq(found(fake, "image/png"), "none");
+    fake_model_free(fake);
+    fake = model(MANIFEST_TEXT);
+    ck_assert_str_eq(found(fake, "text/plain"), "text/plain");
+    ck_assert_str_eq(found(fake, "text/plain;charset=UTF-8"), "text/plain");
+    ck_assert_str_eq(found(fake, "text/plain; Charset=\"utf-8\""), "text/plain");
+    ck_assert_str_eq(found(fake, "text/plain; charset=iso-8859-1"), "none");
+    ck_assert_str_eq(found(fake, "audio/wav"), "none");
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(datatypes_go_both_ways)
+{
+    for (int dtype = 0; dtype <= PERCEPT_BFLOAT16; dtype++) {
+        const char *name = codec_datatype((enum percept_dtype)dtype);
+        if (name)
+            ck_assert_int_eq((int)codec_dtype(bytes_of_text(name)), dtype);
+    }
+    ck_assert_int_eq(codec_dtype(bytes_of_text("fp32")), PERCEPT_UNDEFINED);
+    ck_assert_ptr_null(codec_datatype(PERCEPT_UNDEFINED));
+}
+END_TEST
+
+START_TEST(counts_do_not_overflow)
+{
+    int64_t n;
+    ck_assert(codec_count(0, NULL, &n) && n == 1);
+    ck_assert(codec_count(2, DIMS(3, 4), &n) && n == 12);
+    ck_assert(codec_count(3, DIMS(INT64_MAX, INT64_MAX, 0), &n) && n == 0);
+    ck_assert(!codec_count(2, DIMS(INT64_MAX, 2), &n));
+    ck_assert(!codec_count(2, DIMS(0, -1), &n));
+}
+END_TEST
+
+START_TEST(a_model_that_does_not_batch_judges_shapes_whole)
+{
+    struct fake_model *fake = model(MANIFEST_TENSOR);
+    struct job *job = fake_model_post(fake, "");
+    ck_assert(codec_begin(job, true, &fake->err) && job->n_outputs == 0);
+    struct percept_tensor tensor = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {500, 1}};
+    ck_assert(codec_accept(job, 0, &tensor, &fake->err));
+    ck_assert_int_eq(job->n_items, 1);
+    tensor.dims[1] = 2;
+    ck_assert(!codec_accept(job, 0, &tensor, &fake->err));
+    ck_assert_str_eq(fake->err.text,
+                     "unexpected shape for input 'x' for model 'm'. Expected [-1,1], got [500,2].");
+    fake->inputs[0].rank = -1;
+    ck_assert(codec_accept(job, 0, &tensor, &fake->err));
+    fake_model_free(fake);
+}
+END_TEST
+
+Suite *serve_codec_suite(void)
+{
+    Suite *suite = suite_create("serve_codec");
+    TCase *tests = tcase_create("codec");
+    tcase_add_test(tests, everything_that_is_not_media_is_json);
+    tcase_add_test(tests, media_go_to_models_that_take_them);
+    tcase_add_test(tests, datatypes_go_both_ways);
+    tcase_add_test(tests, counts_do_not_overflow);
+    tcase_add_test(tests, a_model_that_does_not_batch_judges_shapes_whole);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

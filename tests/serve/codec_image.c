@@ -1,0 +1,378 @@
+/* codec_image.c - pictures of every kind come in as tensors; broken, huge and foreign ones are
+ * refused. */
+#include "base/err.h"
+#include "fake_model.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jpeglib.h>
+#include <spng.h>
+
+Suite *serve_codec_image_suite(void);
+
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+
+static struct manifest_image *image;
+
+static struct fake_model *rgb_model(int width, int height)
+{
+    struct fake_model *fake = fake_model_new("pictures");
+    fake_model_input(fake, "image", PERCEPT_FLOAT, 4, DIMS(-1, 3, -1, -1));
+    fake_model_output(fake, "scores", PERCEPT_FLOAT, 2, DIMS(-1, 2));
+    fake_model_batching(fake, 8);
+    image = &fake_model_describe(fake, MANIFEST_IMAGE)->image;
+    image->width = width;
+    image->height = height;
+    image->channels = CHANNELS_RGB;
+    image->layout = IMAGE_NCHW;
+    return fake;
+}
+
+/* ---- making pictures ---- */
+
+struct file {
+    uint8_t at[200000];
+    size_t n;
+};
+
+static struct file file;
+
+static void make_png(const void *pixels, size_t n_bytes, uint32_t width, uint32_t height, int type,
+                     int depth, const struct spng_plte *palette, const struct spng_trns *trns)
+{
+    struct spng_ihdr header = {
+        .width = width, .height = height, .bit_depth = (uint8_t)depth, .color_type = (uint8_t)type};
+    spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
+    spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1);
+    ck_assert_int_eq(spng_set_ihdr(ctx, &header), 0);
+    if (palette)
+        ck_assert_int_eq(spng_set_plte(ctx, (struct spng_plte *)(uintptr_t)palette), 0);
+    if (trns)
+        ck_assert_int_eq(spng_set_trns(ctx, (struct spng_trns *)(uintptr_t)trns), 0);
+    ck_assert_int_eq(spng_encode_image(ctx, pixels, n_bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE),
+                     0);
+    int code;
+    void *made = spng_get_png_buffer(ctx, &file.n, &code);
+    ck_assert(made && file.n <= sizeof file.at);
+    memcpy(file.at, made, file.n);
+    free(made);
+    spng_ctx_free(ctx);
+}
+
+/* EXIF with an orientation, little-endian. */
+static const uint8_t exif[] = {'E',  'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
+                               0x12, 1,   3,   0,   1, 0, 0,   0,   6,  0, 0, 0, 0, 0, 0, 0};
+
+static void make_jpeg(const uint8_t *pixels, int width, int height, int channels, bool progressive,
+                      bool turned)
+{
+    struct jpeg_error_mgr errors;
+    struct jpeg_compress_struct info = {.err = jpeg_std_error(&errors)};
+    unsigned char *made = NULL;
+    unsigned long n = 0;
+    jpeg_create_compress(&info);
+    jpeg_mem_dest(&info, &made, &n);
+    info.image_width = (unsigned)width;
+    info.image_height = (unsigned)height;
+    info.input_components = channels;
+    info.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
+    jpeg_set_defaults(&info);
+    jpeg_set_quality(&info, 95, TRUE);
+    if (progressive)
+        jpeg_simple_progression(&info);
+    jpeg_start_compress(&info, TRUE);
+    if (turned)
+        jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
+    while (info.next_scanline < info.image_height) {
+        JSAMPROW row =
+            (JSAMPROW)(uintptr_t)pixels + info.next_scanline * (unsigned)width * (unsigned)channels;
+        jpeg_write_scanlines(&info, &row, 1);
+    }
+    jpeg_finish_compress(&info);
+    ck_assert_uint_le(n, sizeof file.at);
+    memcpy(file.at, made, n);
+    file.n = n;
+    free(made);
+    jpeg_destroy_compress(&info);
+}
+
+static struct job *post(struct fake_model *fake)
+{
+    return fake_model_post_bytes(fake, file.at, file.n);
+}
+
+static void expect_read(struct fake_model *fake)
+{
+    ck_assert_msg(codec_image_decode(post(fake), &fake->err), "%s", fake->err.text);
+}
+
+static void expect_refused(struct fake_model *fake, enum err_code code, const char *part)
+{
+    ck_assert(!codec_image_decode(post(fake), &fake->err));
+    ck_assert_msg(strstr(fake->err.text, part), "says: %s\nnot: %s", fake->err.text, part);
+    ck_assert_str_eq(err_name(fake->err.code), err_name((int)code));
+}
+
+static void expect_values(const struct fake_model *fake, int n, const float *values,
+                          float tolerance)
+{
+    const float *data = fake->job.inputs[0].data;
+    for (int i = 0; i < n; i++)
+        ck_assert_msg(fabsf(data[i] - values[i]) <= tolerance, "element %d is %g, not %g", i,
+                      (double)data[i], (double)values[i]);
+}
+
+/* ---- tests ---- */
+
+static const uint8_t two_rgb[] = {10, 20, 30, 40, 50, 60};
+
+START_TEST(pixels_become_normalized_channels)
+{
+    struct fake_model *fake = rgb_model(2, 1);
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    image->scale = 0.5f;
+    image->mean[1] = 5;
+    image->std[2] = 2;
+    expect_read(fake);
+    ck_assert_int_eq(fake->job.n_items, 1);
+    ck_assert_int_eq(fake->job.n_outputs, 1);
+    ck_assert_int_eq(fake->job.inputs[0].rank, 4);
+    expect_values(fake, 6, (float[]){5, 20, 5, 20, 7.5f, 15}, 0);
+    image->channels = CHANNELS_BGR;
+    image->mean[1] = 0;
+    image->std[2] = 1;
+    image->scale = 1;
+    expect_read(fake);
+    expect_values(fake, 6, (float[]){30, 60, 20, 50, 10, 40}, 0);
+    image->layout = IMAGE_NHWC;
+    image->channels = CHANNELS_RGB;
+    fake->inputs[0].dims[1] = -1;
+    expect_read(fake);
+    expect_values(fake, 6, (float[]){10, 20, 30, 40, 50, 60}, 0);
+    ck_assert_int_eq(fake->job.inputs[0].dims[3], 3);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(gray_and_flat_models_are_fed)
+{
+    struct fake_model *fake = fake_model_new("flat");
+    fake_model_input(fake, "image", PERCEPT_FLOAT, 2, DIMS(-1, 2));
+    fake_model_batching(fake, 8);
+    image = &fake_model_describe(fake, MANIFEST_IMAGE)->image;
+    image->width = 2;
+    image->height = 1;
+    image->channels = CHANNELS_GRAY;
+    image->layout = IMAGE_FLAT;
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    expect_read(fake);
+    expect_values(fake, 2, (float[]){18, 48}, 0);
+    make_png("\x80", 1, 2, 1, SPNG_COLOR_TYPE_GRAYSCALE, 1, NULL, NULL);
+    expect_read(fake);
+    expect_values(fake, 2, (float[]){255, 0}, 0);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(palettes_16_bits_and_transparency_are_read)
+{
+    struct fake_model *fake = rgb_model(2, 1);
+    struct spng_plte palette = {.n_entries = 2, .entries = {{1, 2, 3, 0}, {200, 100, 50, 0}}};
+    make_png("\1\0", 2, 2, 1, SPNG_COLOR_TYPE_INDEXED, 8, &palette, NULL);
+    expect_read(fake);
+    expect_values(fake, 6, (float[]){200, 1, 100, 2, 50, 3}, 0);
+    struct spng_trns trns = {.n_type3_entries = 1, .type3_alpha = {0}};
+    make_png("\1\0", 2, 2, 1, SPNG_COLOR_TYPE_INDEXED, 8, &palette, &trns);
+    expect_read(fake);
+    expect_values(fake, 6, (float[]){200, 255, 100, 255, 50, 255}, 0);
+    static const uint8_t gray_alpha[] = {100, 255, 100, 51};
+    make_png(gray_alpha, 4, 2, 1, SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 8, NULL, NULL);
+    expect_read(fake);
+    expect_values(fake, 2, (float[]){100, 224}, 0);
+    const uint16_t deep[] = {0xffff, 0x8000, 0, 0x1234, 0xff00, 0x00ff};
+    make_png(deep, 12, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 16, NULL, NULL);
+    expect_read(fake);
+    expect_values(fake, 6, (float[]){255, 0x12, 128, 255, 0, 0}, 1);
+    fake_model_free(fake);
+}
+END_TEST
+
+static uint8_t canvas[400 * 300 * 4];
+
+static void paint(int n, uint8_t r, uint8_t g, uint8_t b)
+{
+    for (int i = 0; i < n; i++)
+        memcpy(canvas + 3 * i, (uint8_t[]){r, g, b}, 3);
+}
+
+START_TEST(jpegs_are_read_turned_and_shrunk)
+{
+    struct fake_model *fake = rgb_model(2, 2);
+    paint(400 * 300, 200, 100, 50);
+    for (int progressive = 0; progressive < 2; progressive++) {
+        make_jpeg(canvas, 400, 300, 3, progressive, false);
+        expect_read(fake);
+        expect_values(fake, 5, (float[]){200, 200, 200, 200, 100}, 3);
+    }
+    /* The left half dark; orientation 6 brings the left to the top. */
+    for (int y = 0; y < 300; y++)
+        memset(canvas + y * 400 * 3, 0, 200 * 3);
+    make_jpeg(canvas, 400, 300, 3, false, true);
+    expect_read(fake);
+    expect_values(fake, 4, (float[]){0, 0, 200, 200}, 40); /* the filter reaches over */
+    image->width = image->height = 0;
+    expect_read(fake);
+    ck_assert_int_eq(fake->job.inputs[0].dims[2], 400);
+    ck_assert_int_eq(fake->job.inputs[0].dims[3], 300);
+    memset(canvas, 77, sizeof canvas);
+    make_jpeg(canvas, 16, 16, 1, false, false);
+    expect_read(fake);
+    expect_values(fake, 3, (float[]){77, 77, 77}, 2);
+    memset(canvas, 128, sizeof canvas);
+    make_jpeg(canvas, 16, 16, 4, false, false);
+    expect_read(fake);
+    expect_values(fake, 1, (float[]){64}, 3);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(shapes_are_stretched_cropped_or_letterboxed)
+{
+    struct fake_model *fake = rgb_model(4, 4);
+    paint(8 * 4, 100, 100, 100);
+    for (int y = 0; y < 4; y++)
+        for (int x = 2; x < 6; x++)
+            memset(canvas + (y * 8 + x) * 3, 200, 3);
+    make_png(canvas, 8 * 4 * 3, 8, 4, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    image->resize = RESIZE_CROP;
+    expect_read(fake);
+    for (int i = 0; i < 48; i++)
+        expect_values(fake, 1, (float[]){200}, 0);
+    image->resize = RESIZE_LETTERBOX;
+    image->fill = 7;
+    expect_read(fake);
+    expect_values(fake, 4, (float[]){7, 7, 7, 7}, 0);
+    ck_assert(((float *)fake->job.inputs[0].data)[4] >= 100);
+    ck_assert(((float *)fake->job.inputs[0].data)[12] == 7);
+    image->resize = RESIZE_STRETCH;
+    image->filter = FILTER_NEAREST;
+    expect_read(fake);
+    expect_values(fake, 4, (float[]){100, 200, 200, 100}, 0);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(every_cut_of_a_file_is_refused)
+{
+    struct fake_model *fake = rgb_model(2, 1);
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    size_t whole = file.n, behind_pixels = 24; /* checksums and the end's chunk */
+    for (file.n = 0; file.n < whole - behind_pixels; file.n++)
+        ck_assert_msg(!codec_image_decode(post(fake), &fake->err), "%zu bytes", file.n);
+    paint(64 * 48, 9, 90, 200);
+    for (int progressive = 0; progressive < 2; progressive++) {
+        make_jpeg(canvas, 64, 48, 3, progressive, true);
+        whole = file.n;
+        for (file.n = 0; file.n < whole - 2; file.n++)
+            ck_assert_msg(!codec_image_decode(post(fake), &fake->err), "%zu bytes", file.n);
+    }
+    file.n = whole / 2;
+    expect_refused(fake, ERR_INVALID, "the JPEG cannot be decoded");
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(huge_pictures_are_refused_by_their_header)
+{
+    struct fake_model *fake = rgb_model(2, 1);
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    fake->served.max_pixels = 1;
+    expect_refused(fake, ERR_TOO_LARGE, "the picture has 2x1 pixels; at most 1 are accepted");
+    paint(16 * 16, 1, 2, 3);
+    make_jpeg(canvas, 16, 16, 3, false, false);
+    expect_refused(fake, ERR_TOO_LARGE, "the picture has 16x16 pixels");
+    fake->served.max_pixels = 0;
+    for (size_t i = 0; i + 9 < file.n; i++)
+        if (file.at[i] == 0xff && file.at[i + 1] == 0xc0)
+            memcpy(file.at + i + 5, "\xff\x00\xff\x00", 4);
+    expect_refused(fake, ERR_TOO_LARGE, "the picture has 65280x65280 pixels");
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_jpeg_with_endless_scans_is_refused)
+{
+    struct fake_model *fake = rgb_model(2, 1);
+    paint(64 * 64, 100, 50, 25);
+    make_jpeg(canvas, 64, 64, 3, true, false);
+    size_t first = 0, second = 0;
+    for (size_t i = 0; i + 1 < file.n; i++)
+        if (file.at[i] == 0xff && file.at[i + 1] == 0xda) {
+            second = first && !second ? i : second;
+            first = first ? first : i;
+        }
+    static struct file bomb;
+    memcpy(bomb.at, file.at, second);
+    bomb.n = second;
+    for (int i = 0; i < 300; i++) { /* the same scan again and again */
+        memcpy(bomb.at + bomb.n, file.at + first, second - first);
+        bomb.n += second - first;
+    }
+    memcpy(bomb.at + bomb.n, "\xff\xd9", 2);
+    bomb.n += 2;
+    file = bomb;
+    expect_refused(fake, ERR_INVALID, "it has more than 64 scans");
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(other_formats_and_wrong_types_are_named)
+{
+    struct fake_model *fake = rgb_model(2, 1);
+    static const struct {
+        const char *body, *part;
+    } cases[] = {{"GIF89a......", "the body is a GIF; send a PNG as image/png"},
+                 {"RIFF....WEBPVP8 ", "a WebP"},
+                 {"{\"inputs\":[]}", "the body is JSON"},
+                 {"hello", "something else"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        file.n = strlen(cases[i].body);
+        memcpy(file.at, cases[i].body, file.n);
+        expect_refused(fake, ERR_MEDIA_TYPE, cases[i].part);
+    }
+    file.n = 0;
+    expect_refused(fake, ERR_INVALID, "the body is empty");
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    struct job *job = post(fake);
+    job->codec = codec_find(&fake->served, bytes_of_text("image/jpeg"), &fake->err);
+    ck_assert(job->codec && !codec_image_decode(job, &fake->err));
+    ck_assert_str_eq(fake->err.text,
+                     "the body is a PNG but its Content-Type is image/jpeg; send it "
+                     "as image/png");
+    fake->inputs[0].dims[1] = 1;
+    expect_refused(fake, ERR_INVALID, "unexpected shape for input 'image'");
+    fake->described[0].kind = MANIFEST_TENSOR;
+    expect_refused(fake, ERR_MEDIA_TYPE, "model 'pictures' does not take a picture");
+    fake_model_free(fake);
+}
+END_TEST
+
+Suite *serve_codec_image_suite(void)
+{
+    Suite *suite = suite_create("serve_codec_image");
+    TCase *tests = tcase_create("codec_image");
+    tcase_add_test(tests, pixels_become_normalized_channels);
+    tcase_add_test(tests, gray_and_flat_models_are_fed);
+    tcase_add_test(tests, palettes_16_bits_and_transparency_are_read);
+    tcase_add_test(tests, jpegs_are_read_turned_and_shrunk);
+    tcase_add_test(tests, shapes_are_stretched_cropped_or_letterboxed);
+    tcase_add_test(tests, every_cut_of_a_file_is_refused);
+    tcase_add_test(tests, huge_pictures_are_refused_by_their_header);
+    tcase_add_test(tests, a_jpeg_with_endless_scans_is_refused);
+    tcase_add_test(tests, other_formats_and_wrong_types_are_named);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,394 @@
+/* dispatch.c - who gets the next core, under a fake clock and on fake cores. */
+#include "base/err.h"
+#include "fake.h"
+
+#include <check.h>
+
+Suite *serve_dispatch_suite(void);
+
+static struct fake_job busy[4];
+static struct fake_job jobs[40];
+
+static void start(struct fake *fake, int i, int model)
+{
+    fake_job_fill(fake, &jobs[i], 1, 4, (float)i);
+    jobs[i].job.served = &fake->served[model];
+    fake_start(fake, &jobs[i]);
+}
+
+START_TEST(an_idle_core_takes_a_single_job_at_once)
+{
+    struct fake *fake = fake_new(2);
+    start(fake, 0, 0);
+    ck_assert_int_eq(fake->n_tasks, 0); /* not within job_start, but in the same turn */
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 1);
+    fake_step(fake);
+    ck_assert_int_eq(jobs[0].n_done, 1);
+    ck_assert_int_eq(fake->runs[0], 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(jobs_that_queue_while_cores_are_busy_form_batches)
+{
+    struct fake *fake = fake_new(1);
+    fake_occupy(fake, busy);
+    for (int i = 0; i < 10; i++) {
+        start(fake, i, 0);
+        fake_turn(fake);
+    }
+    ck_assert_int_eq(fake->served[0].stats.pending, 10);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 3);
+    ck_assert_int_eq(fake->runs[1], 8);
+    ck_assert_int_eq(fake->runs[2], 2);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(jobs[i].n_done, 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(never_more_tasks_than_cores)
+{
+    struct fake *fake = fake_new(2);
+    for (int i = 0; i < 30; i++)
+        start(fake, i, i % 2);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 2);
+    fake_settle(fake); /* cores_submit checks each */
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_delay_is_kept_by_the_clock)
+{
+    struct fake *fake = fake_new(2);
+    fake->served[0].lane->max_queue_delay_ns = 200000;
+    start(fake, 0, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 0);
+    ck_assert_int_eq(fake->alarm_ns, jobs[0].job.arrived_ns + 200000);
+    fake_pass(fake, 150000);
+    start(fake, 1, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 0);
+    fake_pass(fake, 50000);
+    ck_assert_int_eq(fake->n_tasks, 1);
+    fake_step(fake);
+    ck_assert_int_eq(fake->runs[0], 2);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_delay_is_cut_short_by_a_full_batch)
+{
+    struct fake *fake = fake_new(2);
+    fake->served[0].lane->max_queue_delay_ns = 200000;
+    for (int i = 0; i < 8; i++) {
+        ck_assert_int_eq(fake->n_tasks, 0);
+        start(fake, i, 0);
+        fake_turn(fake);
+    }
+    ck_assert_int_eq(fake->n_tasks, 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(an_expired_job_is_answered_in_time_and_never_computed)
+{
+    struct fake *fake = fake_new(1);
+    fake_occupy(fake, busy);
+    fake_job_fill(fake, &jobs[0], 1, 4, 0);
+    jobs[0].timeout_us = 300;
+    fake_start(fake, &jobs[0]);
+    fake_turn(fake);
+    fake_pass(fake, 299999);
+    ck_assert_int_eq(jobs[0].n_done, 0);
+    fake_pass(fake, 1); /* the core is still busy */
+    ck_assert_int_eq(jobs[0].n_done, 1);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_TIMEOUT);
+    ck_assert_int_eq(err_status(jobs[0].job.err.code), 503);
+    ck_assert_str_eq(jobs[0].job.err.text, "Request timeout expired");
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 1);
+    ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_REJECTED], 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(the_default_timeout_holds_for_bodies_that_wait_to_be_decoded)
+{
+    struct fake *fake = fake_new(1);
+    fake->served[0].lane->default_timeout_ns = 1000;
+    fake_occupy(fake, busy);
+    fake_job_fill(fake, &jobs[0], 1, 4, 0);
+    jobs[0].job.codec = &fake_worker_codec;
+    fake_start(fake, &jobs[0]);
+    fake_turn(fake);
+    fake_pass(fake, 1000);
+    ck_assert_int_eq(jobs[0].n_done, 1);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_TIMEOUT);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(the_lane_that_used_less_time_goes_first)
+{
+    struct fake *fake = fake_new(1);
+    fake->run_ns = 1000;
+    fake->served[0].lane->max_batch_size = 1;
+    for (int i = 0; i < 20; i++)
+        start(fake, i, 0);
+    fake_turn(fake);
+    fake_step(fake);
+    fake_step(fake); /* a's stream is under way: now b has one job */
+    start(fake, 20, 1);
+    fake_turn(fake);
+    fake_step(fake);
+    fake_step(fake);
+    ck_assert_int_eq(jobs[20].n_done, 1);
+    ck_assert_int_le(jobs[20].order, 4);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(an_idle_lane_saves_up_no_credit)
+{
+    struct fake *fake = fake_new(1);
+    fake->run_ns = 1000;
+    fake->served[0].lane->max_batch_size = fake->served[1].lane->max_batch_size = 1;
+    for (int i = 0; i < 10; i++)
+        start(fake, i, 0);
+    fake_settle(fake);
+    for (int i = 10; i < 20; i++)
+        start(fake, i, 0);
+    for (int i = 20; i < 30; i++)
+        start(fake, i, 1);
+    fake_settle(fake);
+    int a_before_last_b = 0;
+    for (int i = 10; i < 20; i++)
+        a_before_last_b += jobs[i].order < jobs[29].order;
+    ck_assert_int_ge(a_before_last_b, 8); /* they took turns */
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(sessions_are_made_when_needed_and_the_last_used_is_used_first)
+{
+    struct fake *fake = fake_new(4);
+    start(fake, 0, 0);
+    fake_settle(fake);
+    start(fake, 1, 0);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_sessions, 1);
+    fake->served[0].lane->max_batch_size = 1;
+    for (int i = 0; i < 3; i++)
+        start(fake, i, 0);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_sessions, 3);
+    const struct batch *used_last = fake->served[0].lane->idle;
+    start(fake, 0, 0);
+    fake_settle(fake);
+    ck_assert_ptr_eq(fake->served[0].lane->idle, used_last);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(idle_cores_are_lent_to_a_large_batch)
+{
+    struct fake *fake = fake_new(3);
+    fake->item_flops = 1e7;
+    start(fake, 0, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 1); /* its size is not known yet */
+    fake_settle(fake);
+    start(fake, 1, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 3);
+    ck_assert_int_eq(fake->n_teams, 1);
+    fake_step_at(fake, 1); /* a helper that comes while the leader is out */
+    ck_assert_int_eq(fake->n_helped, 1);
+    fake_step(fake);
+    ck_assert_int_eq(jobs[1].n_done, 1);
+    ck_assert_int_eq(fake->n_closed, 1);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_teams, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(more_workers_than_cores_do_not_make_larger_teams)
+{
+    fake_members = 2;
+    struct fake *fake = fake_new(4);
+    fake->item_flops = 1e7;
+    start(fake, 0, 0);
+    fake_settle(fake);
+    start(fake, 1, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 2);
+    fake_free(fake);
+    fake_members = 16;
+}
+END_TEST
+
+START_TEST(a_small_model_is_not_helped)
+{
+    struct fake *fake = fake_new(3);
+    fake->item_flops = 1e5;
+    for (int i = 0; i < 2; i++) {
+        start(fake, i, 0);
+        fake_turn(fake);
+        ck_assert_int_eq(fake->n_tasks, 1);
+        fake_settle(fake);
+    }
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(lent_cores_are_called_back_for_other_work)
+{
+    struct fake *fake = fake_new(2);
+    fake->item_flops = 1e7;
+    start(fake, 0, 0);
+    fake_settle(fake);
+    start(fake, 1, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 2); /* leader and helper */
+    start(fake, 2, 1);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_closed, 1);
+    fake_step_at(fake, 1); /* the helper returns at once */
+    ck_assert_int_eq(fake->n_helped, 0);
+    ck_assert_int_eq(fake->n_tasks, 2);
+    fake_step_at(fake, 1);
+    ck_assert_int_eq(jobs[2].n_done, 1);
+    ck_assert_int_eq(jobs[1].n_done, 0);
+    ck_assert_int_eq(fake->n_tasks, 1); /* a team that was closed gets no more helpers */
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_batch_comes_home_after_its_last_helper)
+{
+    struct fake *fake = fake_new(2);
+    fake->item_flops = 1e7;
+    start(fake, 0, 0);
+    fake_settle(fake);
+    start(fake, 1, 0);
+    fake_turn(fake);
+    fake_step(fake);
+    ck_assert_int_eq(jobs[1].n_done, 1); /* its jobs do not wait for the helper */
+    ck_assert_ptr_null(fake->served[0].lane->idle);
+    fake_step(fake);
+    ck_assert_ptr_nonnull(fake->served[0].lane->idle);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(without_memory_for_a_batch_its_jobs_are_told)
+{
+    struct fake *fake = fake_new(1);
+    start(fake, 0, 0);
+    start(fake, 1, 0);
+    arena_fail_at(1, false);
+    fake_turn(fake);
+    arena_fail_at(0, false);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(jobs[i].n_done, 1);
+        ck_assert_int_eq(jobs[i].job.err.code, ERR_MEMORY);
+    }
+    start(fake, 2, 0);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[2].job.err.code, ERR_NONE);
+    fake_free(fake);
+}
+END_TEST
+
+static void count_drained(void *user)
+{
+    ++*(int *)user;
+}
+
+START_TEST(draining_ends_what_is_there_and_refuses_the_rest)
+{
+    struct fake *fake = fake_new(1);
+    int n_drained = 0;
+    fake->served[0].lane->max_queue_delay_ns = 1000000000;
+    start(fake, 0, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 0);
+    dispatch_drain(fake->dispatch, count_drained, &n_drained);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 1); /* no company will come */
+    start(fake, 1, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(jobs[1].n_done, 1);
+    ck_assert_str_eq(jobs[1].job.err.text, "Server exiting");
+    ck_assert_int_eq(n_drained, 0);
+    fake_step(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_NONE);
+    ck_assert_int_eq(n_drained, 1);
+    fake_free(fake);
+    ck_assert_int_eq(n_drained, 1);
+}
+END_TEST
+
+START_TEST(draining_waits_for_helpers_on_their_way_home)
+{
+    struct fake *fake = fake_new(2);
+    int n_drained = 0;
+    fake->item_flops = 1e7;
+    start(fake, 0, 0);
+    fake_settle(fake);
+    start(fake, 1, 0);
+    fake_turn(fake);
+    dispatch_drain(fake->dispatch, count_drained, &n_drained);
+    fake_step(fake);
+    ck_assert_int_eq(jobs[1].n_done, 1);
+    ck_assert_int_eq(n_drained, 0); /* its session is not at home yet */
+    fake_step(fake);
+    ck_assert_int_eq(n_drained, 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(draining_an_idle_server_ends_in_the_next_turn)
+{
+    struct fake *fake = fake_new(1);
+    int n_drained = 0;
+    dispatch_drain(fake->dispatch, count_drained, &n_drained);
+    ck_assert_int_eq(n_drained, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(n_drained, 1);
+    fake_free(fake);
+}
+END_TEST
+
+Suite *serve_dispatch_suite(void)
+{
+    Suite *suite = suite_create("serve/dispatch");
+    TCase *tests = tcase_create("dispatch");
+    tcase_add_test(tests, an_idle_core_takes_a_single_job_at_once);
+    tcase_add_test(tests, jobs_that_queue_while_cores_are_busy_form_batches);
+    tcase_add_test(tests, never_more_tasks_than_cores);
+    tcase_add_test(tests, a_delay_is_kept_by_the_clock);
+    tcase_add_test(tests, a_delay_is_cut_short_by_a_full_batch);
+    tcase_add_test(tests, an_expired_job_is_answered_in_time_and_never_computed);
+    tcase_add_test(tests, the_default_timeout_holds_for_bodies_that_wait_to_be_decoded);
+    tcase_add_test(tests, the_lane_that_used_less_time_goes_first);
+    tcase_add_test(tests, an_idle_lane_saves_up_no_credit);
+    tcase_add_test(tests, sessions_are_made_when_needed_and_the_last_used_is_used_first);
+    tcase_add_test(tests, idle_cores_are_lent_to_a_large_batch);
+    tcase_add_test(tests, more_workers_than_cores_do_not_make_larger_teams);
+    tcase_add_test(tests, a_small_model_is_not_helped);
+    tcase_add_test(tests, lent_cores_are_called_back_for_other_work);
+    tcase_add_test(tests, a_batch_comes_home_after_its_last_helper);
+    tcase_add_test(tests, without_memory_for_a_batch_its_jobs_are_told);
+    tcase_add_test(tests, draining_ends_what_is_there_and_refuses_the_rest);
+    tcase_add_test(tests, draining_waits_for_helpers_on_their_way_home);
+    tcase_add_test(tests, draining_an_idle_server_ends_in_the_next_turn);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,131 @@
+/* fit.c - manifests beside the models we ship: those that fit, and those that do not. */
+#include "serve/fit.h"
+
+#include "base/err.h"
+#include "base/file.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+Suite *serve_fit_suite(void);
+
+static char folder[64];
+static struct arena arena;
+static struct percept_err err;
+
+static void write_file(const char *name, const char *text)
+{
+    char *path = file_join(&arena, folder, name);
+    ck_assert(file_write(path, text, strlen(text), NULL));
+}
+
+static void begin(void)
+{
+    strcpy(folder, "/tmp/perceptd-fit-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    err = (struct percept_err){0};
+}
+
+static void end(void)
+{
+    char **names;
+    int n = file_list(&arena, folder, &names, NULL);
+    for (int i = 0; i < n; i++)
+        unlink(file_join(&arena, folder, names[i]));
+    rmdir(folder);
+    arena_free(&arena);
+}
+
+static const struct manifest *read_text(const char *text)
+{
+    write_file("manifest.json", text);
+    return manifest_read(folder, &arena, &err);
+}
+
+static const struct manifest *read_good(const char *text)
+{
+    const struct manifest *manifest = read_text(text);
+    ck_assert_msg(manifest != NULL, "%s: %s", text, err.text);
+    return manifest;
+}
+
+static struct percept_model *open_shipped(const char *name)
+{
+    char *path = arena_printf(&arena, "models/%s/model.onnx", name);
+    if (!file_exists(path)) {
+        printf("skipped: %s is absent\n", path);
+        return NULL;
+    }
+    const struct percept_options options = {.size = sizeof options,
+                                            .region = PERCEPT_REGION_PRIVATE};
+    struct percept_model *model = percept_open(path, &options, &err);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    return model;
+}
+
+START_TEST(the_shipped_manifests_fit_their_models)
+{
+    static const char *const names[] = {"digits", "perceptron", "cats-dogs", "names", "spam"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct percept_model *model = open_shipped(names[i]);
+        if (!model)
+            continue;
+        const struct manifest *manifest =
+            manifest_read(file_join(&arena, "models", names[i]), &arena, &err);
+        ck_assert_msg(manifest != NULL, "%s", err.text);
+        ck_assert_msg(manifest_fits(manifest, model, &err), "%s", err.text);
+        ck_assert_int_gt(manifest->n_labels, 1);
+        percept_close(model);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} unfit[] = {
+    {"{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"tensor\"}}}",
+     "the model has no input 'x'; it has image"},
+    {"{\"manifest\":1,\"inputs\":{\"image\":{\"kind\":\"image\",\"size\":[28,30]}}}",
+     "do not fit a picture of 28 x 30"},
+    {"{\"manifest\":1,\"inputs\":{\"image\":{\"kind\":\"image\",\"size\":[28,28],\"channels\":"
+     "\"rgb\"}}}",
+     "with 3 channels"},
+    {"{\"manifest\":1,\"inputs\":{\"image\":{\"kind\":\"image\",\"size\":[28,28],\"layout\":"
+     "\"flat\"}}}",
+     "do not fit"},
+    {"{\"manifest\":1,\"inputs\":{\"image\":{\"kind\":\"text\",\"tokenizer\":\"bytes\",\"max_"
+     "length\":4}}}",
+     "described as a text but takes float32"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"classify\",\"output\":\"logits\"}}",
+     "the model has no output 'logits'; it has scores"},
+    {"{\"manifest\":1,\"labels\":[\"a\"],\"task\":{\"kind\":\"classify\"}}",
+     "output 'scores' has 10 classes, but there are 1 labels"},
+};
+
+START_TEST(what_does_not_fit_the_model_is_found_out)
+{
+    struct percept_model *model = open_shipped("digits");
+    if (!model)
+        return;
+    const struct manifest *manifest = read_good(unfit[_i].text);
+    ck_assert(!manifest_fits(manifest, model, &err));
+    ck_assert_msg(strstr(err.text, unfit[_i].says) != NULL, "%s", err.text);
+    ck_assert_int_eq(err.code, ERR_CONFIG);
+    percept_close(model);
+}
+END_TEST
+
+Suite *serve_fit_suite(void)
+{
+    Suite *suite = suite_create("serve/fit");
+    TCase *tests = tcase_create("fit");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, the_shipped_manifests_fit_their_models);
+    tcase_add_loop_test(tests, what_does_not_fit_the_model_is_found_out, 0,
+                        (int)(sizeof unfit / sizeof *unfit));
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,306 @@
+/* lane.c - when a batch leaves and with whom, without any core or engine. */
+#include "serve/lane.h"
+
+#include <check.h>
+
+Suite *serve_lane_suite(void);
+
+#define US 1000
+
+static struct manifest manifest;
+static struct served served;
+static struct lane lane;
+static struct job jobs[12];
+static struct percept_tensor inputs[12];
+
+static void open_lane(int max_batch_size, int64_t delay_us)
+{
+    manifest = (struct manifest){
+        .max_batch_size = -1, .max_queue_delay_us = delay_us, .max_queue_size = -1};
+    served = (struct served){
+        .manifest = &manifest, .batching = max_batch_size > 1, .max_batch_size = max_batch_size};
+    lane = (struct lane){.served = &served, .n_inputs = 1};
+    lane_limits(&lane, &served, &(struct settings){.max_queue_size = 9});
+}
+
+static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
+{
+    inputs[i] =
+        (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n_items, width}};
+    jobs[i] = (struct job){.served = &served,
+                           .inputs = &inputs[i],
+                           .n_items = n_items,
+                           .arrived_ns = at_ns,
+                           .queued_ns = at_ns};
+    lane.n_pending++;
+    lane_push(&lane, &jobs[i]);
+    return &jobs[i];
+}
+
+static struct job *wait_undecoded(int i, int64_t at_ns)
+{
+    jobs[i] = (struct job){.served = &served, .arrived_ns = at_ns};
+    lane.n_pending++;
+    job_list_push(&lane.undecoded, &jobs[i]);
+    return &jobs[i];
+}
+
+static enum lane_action next(int64_t now_ns, int64_t *look_ns)
+{
+    *look_ns = LANE_NEVER;
+    return lane_next(&lane, now_ns, true, look_ns);
+}
+
+START_TEST(an_empty_lane_wants_nothing)
+{
+    int64_t look_ns;
+    open_lane(8, 100);
+    ck_assert_int_eq(next(0, &look_ns), LANE_NOTHING);
+    ck_assert(look_ns == LANE_NEVER);
+    struct job_list list = {0};
+    ck_assert_int_eq(lane_form(&lane, &list), 0);
+    ck_assert_int_eq(list.n, 0);
+}
+END_TEST
+
+START_TEST(without_a_delay_a_single_job_leaves_at_once)
+{
+    int64_t look_ns;
+    open_lane(8, 0);
+    join(0, 1, 4, 5);
+    ck_assert_int_eq(next(5, &look_ns), LANE_BATCH);
+}
+END_TEST
+
+START_TEST(the_delay_counts_from_the_first_jobs_arrival)
+{
+    int64_t look_ns;
+    open_lane(8, 100);
+    join(0, 1, 4, 1000 * US);
+    join(1, 1, 4, 1090 * US);
+    ck_assert_int_eq(next(1099 * US, &look_ns), LANE_NOTHING);
+    ck_assert_int_eq(look_ns, 1100 * US);
+    ck_assert_int_eq(next(1100 * US, &look_ns), LANE_BATCH);
+}
+END_TEST
+
+START_TEST(a_full_batch_does_not_wait)
+{
+    int64_t look_ns;
+    open_lane(4, 100);
+    join(0, 1, 4, 0);
+    join(1, 2, 4, 0);
+    ck_assert_int_eq(next(1, &look_ns), LANE_NOTHING);
+    join(2, 2, 4, 0); /* does not fit any more: the batch cannot become fuller by waiting for it */
+    ck_assert_int_eq(next(1, &look_ns), LANE_BATCH);
+}
+END_TEST
+
+START_TEST(jobs_of_another_shape_do_not_fill_a_batch)
+{
+    int64_t look_ns;
+    open_lane(2, 100);
+    join(0, 1, 4, 0);
+    join(1, 1, 5, 0);
+    ck_assert_int_eq(next(1, &look_ns), LANE_NOTHING);
+    join(2, 1, 4, 0);
+    ck_assert_int_eq(next(1, &look_ns), LANE_BATCH);
+}
+END_TEST
+
+START_TEST(a_batch_is_at_most_max_batch_size_items)
+{
+    open_lane(4, 0);
+    join(0, 2, 4, 0);
+    join(1, 3, 4, 0);
+    join(2, 1, 4, 0);
+    join(3, 1, 4, 0);
+    struct job_list list = {0};
+    ck_assert_int_eq(lane_form(&lane, &list), 4);
+    ck_assert_int_eq(list.n, 3);
+    ck_assert_ptr_eq(list.first, &jobs[0]);
+    ck_assert_ptr_eq(list.first->next, &jobs[2]);
+    ck_assert_ptr_eq(list.last, &jobs[3]);
+    ck_assert_ptr_eq(lane.waiting.first, &jobs[1]);
+    ck_assert_int_eq(lane.n_pending, 1);
+}
+END_TEST
+
+START_TEST(the_oldest_job_leads_and_those_passed_over_keep_their_order)
+{
+    open_lane(8, 0);
+    const int64_t widths[] = {4, 5, 4, 6, 5, 4};
+    for (int i = 0; i < 6; i++)
+        join(i, 1, widths[i], i);
+    struct job_list list = {0};
+    ck_assert_int_eq(lane_form(&lane, &list), 3);
+    join(6, 1, 5, 6);
+    list = (struct job_list){0};
+    ck_assert_int_eq(lane_form(&lane, &list), 3);
+    ck_assert_ptr_eq(list.first, &jobs[1]);
+    ck_assert_ptr_eq(list.first->next, &jobs[4]);
+    ck_assert_ptr_eq(list.last, &jobs[6]);
+    list = (struct job_list){0};
+    ck_assert_int_eq(lane_form(&lane, &list), 1);
+    ck_assert_ptr_eq(list.first, &jobs[3]);
+    ck_assert_int_eq(lane.waiting.n, 0);
+    ck_assert_int_eq(lane.n_pending, 0);
+}
+END_TEST
+
+START_TEST(types_and_ranks_must_agree_as_well)
+{
+    open_lane(8, 0);
+    join(0, 1, 4, 0);
+    join(1, 1, 4, 0);
+    ck_assert(lane_fit_together(&lane, &jobs[0], &jobs[1]));
+    inputs[1].dtype = PERCEPT_INT32;
+    ck_assert(!lane_fit_together(&lane, &jobs[0], &jobs[1]));
+    inputs[1].dtype = PERCEPT_FLOAT;
+    inputs[1].rank = 3;
+    ck_assert(!lane_fit_together(&lane, &jobs[0], &jobs[1]));
+}
+END_TEST
+
+START_TEST(a_model_without_a_batch_axis_runs_one_job_at_a_time)
+{
+    int64_t look_ns;
+    open_lane(1, 100);
+    join(0, 1, 4, 0);
+    join(1, 1, 4, 0);
+    ck_assert_int_eq(next(0, &look_ns), LANE_BATCH);
+    struct job_list list = {0};
+    ck_assert_int_eq(lane_form(&lane, &list), 1);
+    ck_assert_int_eq(list.n, 1);
+}
+END_TEST
+
+START_TEST(bodies_that_were_there_before_the_leader_are_decoded_first)
+{
+    int64_t look_ns;
+    open_lane(8, 0);
+    join(0, 1, 4, 50);
+    wait_undecoded(1, 40);
+    ck_assert_int_eq(next(60, &look_ns), LANE_DECODE);
+    jobs[1].arrived_ns = 51;
+    ck_assert_int_eq(next(60, &look_ns), LANE_BATCH);
+}
+END_TEST
+
+START_TEST(a_full_batch_goes_before_any_decoding)
+{
+    int64_t look_ns;
+    open_lane(2, 0);
+    join(0, 2, 4, 50);
+    wait_undecoded(1, 40);
+    ck_assert_int_eq(next(60, &look_ns), LANE_BATCH);
+}
+END_TEST
+
+START_TEST(a_lane_with_every_session_away_still_decodes)
+{
+    int64_t look_ns = LANE_NEVER;
+    open_lane(2, 0);
+    join(0, 2, 4, 50);
+    ck_assert_int_eq(lane_next(&lane, 60, false, &look_ns), LANE_NOTHING);
+    wait_undecoded(1, 70);
+    ck_assert_int_eq(lane_next(&lane, 80, false, &look_ns), LANE_DECODE);
+}
+END_TEST
+
+START_TEST(jobs_past_their_deadline_are_taken_out)
+{
+    open_lane(8, 0);
+    for (int i = 0; i < 4; i++) {
+        jobs[i].deadline_ns = 0;
+        join(i, 1, 4, 0);
+    }
+    struct job_list all = lane.waiting;
+    lane.waiting = (struct job_list){0};
+    const int64_t deadlines[] = {300, 0, 100, 200};
+    for (int i = 0; i < 4; i++) {
+        struct job *job = job_list_pop(&all);
+        job->deadline_ns = deadlines[i];
+        lane_push(&lane, job);
+    }
+    struct job_list expired = {0};
+    ck_assert_int_eq(lane_expire(&lane, 99, &expired), 100);
+    ck_assert_int_eq(expired.n, 0);
+    ck_assert_int_eq(lane_expire(&lane, 200, &expired), 300);
+    ck_assert_int_eq(expired.n, 2);
+    ck_assert_ptr_eq(expired.first, &jobs[2]);
+    ck_assert_int_eq(lane.waiting.n, 2);
+    ck_assert_int_eq(lane.n_pending, 2);
+    ck_assert(lane_expire(&lane, 1000, &expired) == LANE_NEVER);
+    ck_assert_int_eq(lane.waiting.n, 1);
+}
+END_TEST
+
+START_TEST(jobs_expire_before_they_are_decoded_too)
+{
+    open_lane(8, 0);
+    wait_undecoded(0, 0)->deadline_ns = 10;
+    wait_undecoded(1, 5)->deadline_ns = 15;
+    struct job_list expired = {0};
+    ck_assert_int_eq(lane_expire(&lane, 10, &expired), 15);
+    ck_assert_int_eq(expired.n, 1);
+    ck_assert_int_eq(lane.undecoded.n, 1);
+    ck_assert_int_eq(lane.n_pending, 1);
+}
+END_TEST
+
+START_TEST(a_manifests_limits_come_before_the_settings)
+{
+    open_lane(8, 250);
+    ck_assert_int_eq(lane.max_queue_delay_ns, 250 * US);
+    ck_assert_int_eq(lane.max_queue_size, 9);
+    manifest.max_queue_size = 3;
+    manifest.max_queue_delay_us = -1;
+    lane_limits(&lane, &served,
+                &(struct settings){.max_queue_delay_us = 7, .default_timeout_us = 50});
+    ck_assert_int_eq(lane.max_queue_size, 3);
+    ck_assert_int_eq(lane.max_queue_delay_ns, 7 * US);
+    ck_assert_int_eq(lane.default_timeout_ns, 50 * US);
+}
+END_TEST
+
+START_TEST(a_job_can_be_taken_out_from_anywhere)
+{
+    open_lane(8, 0);
+    for (int i = 0; i < 3; i++)
+        join(i, 1, 4, 0);
+    ck_assert(lane_remove(&lane, &jobs[2]));
+    ck_assert_ptr_eq(lane.waiting.last, &jobs[1]);
+    ck_assert(lane_remove(&lane, &jobs[0]));
+    ck_assert(!lane_remove(&lane, &jobs[0]));
+    ck_assert_ptr_eq(lane.waiting.first, &jobs[1]);
+    ck_assert(lane_remove(&lane, &jobs[1]));
+    ck_assert_ptr_null(lane.waiting.first);
+    ck_assert_ptr_null(lane.waiting.last);
+    ck_assert_int_eq(lane.n_pending, 0);
+}
+END_TEST
+
+Suite *serve_lane_suite(void)
+{
+    Suite *suite = suite_create("serve/lane");
+    TCase *tests = tcase_create("lane");
+    tcase_add_test(tests, an_empty_lane_wants_nothing);
+    tcase_add_test(tests, without_a_delay_a_single_job_leaves_at_once);
+    tcase_add_test(tests, the_delay_counts_from_the_first_jobs_arrival);
+    tcase_add_test(tests, a_full_batch_does_not_wait);
+    tcase_add_test(tests, jobs_of_another_shape_do_not_fill_a_batch);
+    tcase_add_test(tests, a_batch_is_at_most_max_batch_size_items);
+    tcase_add_test(tests, the_oldest_job_leads_and_those_passed_over_keep_their_order);
+    tcase_add_test(tests, types_and_ranks_must_agree_as_well);
+    tcase_add_test(tests, a_model_without_a_batch_axis_runs_one_job_at_a_time);
+    tcase_add_test(tests, bodies_that_were_there_before_the_leader_are_decoded_first);
+    tcase_add_test(tests, a_full_batch_goes_before_any_decoding);
+    tcase_add_test(tests, a_lane_with_every_session_away_still_decodes);
+    tcase_add_test(tests, jobs_past_their_deadline_are_taken_out);
+    tcase_add_test(tests, jobs_expire_before_they_are_decoded_too);
+    tcase_add_test(tests, a_manifests_limits_come_before_the_settings);
+    tcase_add_test(tests, a_job_can_be_taken_out_from_anywhere);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,394 @@
+/* manifest.c - what is read, what is refused and with which words, and that the schema says the
+ * same. */
+#include "serve/manifest.h"
+
+#include "base/err.h"
+#include "base/file.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+Suite *serve_manifest_suite(void);
+
+static char folder[64];
+static struct arena arena;
+static struct percept_err err;
+
+static void write_file(const char *name, const char *text)
+{
+    char *path = file_join(&arena, folder, name);
+    ck_assert(file_write(path, text, strlen(text), NULL));
+}
+
+static void begin(void)
+{
+    strcpy(folder, "/tmp/perceptd-manifest-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    write_file("vocab.txt", "<pad>\n<unk>\n \nb\na\nzebra\n");
+    err = (struct percept_err){0};
+}
+
+static void end(void)
+{
+    char **names;
+    int n = file_list(&arena, folder, &names, NULL);
+    for (int i = 0; i < n; i++)
+        unlink(file_join(&arena, folder, names[i]));
+    rmdir(folder);
+    arena_free(&arena);
+}
+
+static const struct manifest *read_text(const char *text)
+{
+    write_file("manifest.json", text);
+    return manifest_read(folder, &arena, &err);
+}
+
+static const struct manifest *read_good(const char *text)
+{
+    const struct manifest *manifest = read_text(text);
+    ck_assert_msg(manifest != NULL, "%s: %s", text, err.text);
+    return manifest;
+}
+
+START_TEST(without_a_file_there_is_a_default)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct manifest *manifest = manifest_read(i ? folder : NULL, &arena, &err);
+        ck_assert_ptr_nonnull(manifest);
+        ck_assert_str_eq(manifest->path, "");
+        ck_assert_str_eq(manifest->description, "");
+        ck_assert_int_eq(manifest->n_inputs, 0);
+        ck_assert_int_eq(manifest->task, TASK_NONE);
+        ck_assert_int_eq(manifest->max_batch_size, -1);
+        ck_assert_int_eq(manifest->max_queue_delay_us, -1);
+        ck_assert_int_eq(manifest->max_queue_size, -1);
+        ck_assert_ptr_null(manifest->precision);
+    }
+}
+END_TEST
+
+START_TEST(a_picture_is_read_whole)
+{
+    const struct manifest *manifest = read_good(
+        "{\"manifest\":1,\"description\":\"d\",\"license\":\"l\",\"inputs\":{\"x\":{\"kind\":"
+        "\"image\","
+        "\"size\":[20,30],\"channels\":\"bgr\",\"layout\":\"NHWC\",\"resize\":\"letterbox\","
+        "\"filter\":\"nearest\",\"fill\":114,\"scale\":0.5,\"mean\":[1,2,3],\"std\":[4],"
+        "\"ink\":\"dark\"}},\"labels\":[\"a\",\"b\"],\"task\":{\"kind\":\"classify\","
+        "\"output\":\"y\",\"activation\":\"sigmoid\",\"top_k\":2},\"precision\":\"exact\","
+        "\"batching\":{\"max_batch_size\":4,\"max_queue_delay_microseconds\":250,"
+        "\"max_queue_size\":10},\"warmup\":{\"batch_sizes\":[2,4]}}");
+    const struct manifest_input *input = manifest_input(manifest, "x");
+    ck_assert_ptr_nonnull(input);
+    ck_assert_ptr_null(manifest_input(manifest, "y"));
+    ck_assert_int_eq(input->kind, MANIFEST_IMAGE);
+    const struct manifest_image *image = &input->image;
+    ck_assert_int_eq(image->height, 20);
+    ck_assert_int_eq(image->width, 30);
+    ck_assert_int_eq(image->channels, CHANNELS_BGR);
+    ck_assert_int_eq(image->layout, IMAGE_NHWC);
+    ck_assert_int_eq(image->resize, RESIZE_LETTERBOX);
+    ck_assert_int_eq(image->filter, FILTER_NEAREST);
+    ck_assert(image->fill == 114 && image->scale == 0.5f);
+    for (int c = 0; c < 3; c++)
+        ck_assert(image->mean[c] == (float)(c + 1) && image->std[c] == 4);
+    ck_assert_int_eq(image->ink, INK_DARK);
+    ck_assert_int_eq(image->ink_box, 0);
+    ck_assert_str_eq(manifest->description, "d");
+    ck_assert_str_eq(manifest->license, "l");
+    ck_assert_int_eq(manifest->n_labels, 2);
+    ck_assert_str_eq(manifest->labels[1], "b");
+    ck_assert_int_eq(manifest->task, TASK_CLASSIFY);
+    ck_assert_str_eq(manifest->task_output, "y");
+    ck_assert_int_eq(manifest->task_activation, ACTIVATION_SIGMOID);
+    ck_assert_int_eq(manifest->top_k, 2);
+    ck_assert_int_eq(manifest->max_batch_size, 4);
+    ck_assert_int_eq(manifest->max_queue_delay_us, 250);
+    ck_assert_int_eq(manifest->max_queue_size, 10);
+    ck_assert_int_eq(manifest->n_warmup, 2);
+    ck_assert_int_eq(manifest->warmup[1], 4);
+}
+END_TEST
+
+START_TEST(a_plain_picture_keeps_its_values_and_its_size)
+{
+    const struct manifest *manifest =
+        read_good("{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":\"picture\"}}}");
+    const struct manifest_image *image = &manifest->inputs[0].image;
+    ck_assert_int_eq(image->width, 0);
+    ck_assert(image->scale == 1 && image->std[2] == 1 && image->mean[0] == 0);
+    ck_assert_int_eq(image->channels, CHANNELS_GRAY);
+    ck_assert_int_eq(image->layout, IMAGE_NCHW);
+}
+END_TEST
+
+START_TEST(a_vocabularys_line_numbers_are_its_ids)
+{
+    const struct manifest *manifest =
+        read_good("{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\",\"tokenizer\":\"words\","
+                  "\"vocabulary\":\"vocab.txt\",\"lowercase\":true,\"max_length\":9,\"pad\":0,"
+                  "\"unknown\":1,\"end\":3}}}");
+    const struct manifest_text *text = &manifest->inputs[0].text;
+    ck_assert_int_eq(text->n_tokens, 6);
+    ck_assert_str_eq(text->tokens[0], "<pad>");
+    ck_assert_str_eq(text->tokens[2], " ");
+    ck_assert_str_eq(text->tokens[5], "zebra");
+    for (int i = 1; i < 6; i++)
+        ck_assert_int_lt(strcmp(text->tokens[text->sorted[i - 1]], text->tokens[text->sorted[i]]),
+                         0);
+    ck_assert(text->lowercase);
+    ck_assert_int_eq(text->max_length, 9);
+    ck_assert_int_eq(text->pad, 0);
+    ck_assert_int_eq(text->unknown, 1);
+    ck_assert_int_eq(text->start, -1);
+    ck_assert_int_eq(text->end, 3);
+}
+END_TEST
+
+START_TEST(labels_may_be_in_a_file)
+{
+    write_file("labels.txt", "one\n\nthree");
+    const struct manifest *manifest = read_good("{\"manifest\":1,\"labels\":\"labels.txt\"}");
+    ck_assert_int_eq(manifest->n_labels, 3);
+    ck_assert_str_eq(manifest->labels[2], "three");
+    ck_assert_ptr_null(read_text("{\"manifest\":1,\"labels\":\"none.txt\"}"));
+    ck_assert_ptr_nonnull(strstr(err.text, "manifest.json: labels: "));
+}
+END_TEST
+
+START_TEST(bytes_need_no_vocabulary)
+{
+    const struct manifest *manifest =
+        read_good("{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\","
+                  "\"tokenizer\":\"bytes\",\"max_length\":9,"
+                  "\"pad\":256}}}");
+    ck_assert_int_eq(manifest->inputs[0].text.n_tokens, 0);
+}
+END_TEST
+
+START_TEST(accuracy_is_free_information)
+{
+    const struct manifest_accuracy *accuracy =
+        &read_good("{\"manifest\":1,\"accuracy\":{\"metric\":\"accuracy\",\"value\":0.5,\"n\":1000,"
+                   "\"data\":\"mnist\",\"macro\":0.25}}")
+             ->accuracy;
+    ck_assert_str_eq(accuracy->metric, "accuracy");
+    ck_assert(accuracy->value == 0.5 && accuracy->macro == 0.25 && accuracy->recall == -1);
+    ck_assert_int_eq(accuracy->n, 1000);
+    ck_assert_ptr_null(accuracy->split);
+}
+END_TEST
+
+START_TEST(a_comment_may_stand_anywhere)
+{
+    read_good(
+        "{\"manifest\":1,\"$comment\":\"hello\",\"task\":{\"$comment\":\"x\",\"kind\":\"none\"}}");
+    ck_assert_ptr_null(read_text("{\"manifest\":1,\"$comment\":7}"));
+}
+END_TEST
+
+#define INPUT(fields) "{\"manifest\":1,\"inputs\":{\"x\":{" fields "}}}"
+#define IMAGE(fields) INPUT("\"kind\":\"image\"," fields)
+#define WORDS(fields)                                                                              \
+    INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"vocabulary\":\"vocab.txt\"," fields)
+
+static const struct {
+    const char *text, *says;
+    int code;
+} wrong[] = {
+    {"", "line 1", ERR_CONFIG},
+    {"{\"manifest\":1", "line 1", ERR_CONFIG},
+    {"{\"manifest\":1,\"manifest\":1}", "duplicate", ERR_CONFIG},
+    {"[]", "expected an object", ERR_CONFIG},
+    {"{}", "manifest: expected 1", ERR_CONFIG},
+    {"{\"manifest\":2}", "manifest: expected 1", ERR_CONFIG},
+    {"{\"manifest\":1,\"lables\":[]}", "lables: unknown key; known are manifest", ERR_CONFIG},
+    {"{\"manifest\":1,\"description\":7}", "description: expected a string", ERR_CONFIG},
+    {"{\"manifest\":1,\"precision\":\"fast\"}", "precision: 'fast' is known but not served",
+     ERR_UNSUPPORTED},
+    {"{\"manifest\":1,\"precision\":\"fp8\"}", "precision: expected one of exact|fast|bf16",
+     ERR_CONFIG},
+    {"{\"manifest\":1,\"stages\":[]}", "'stages' is known but not served", ERR_UNSUPPORTED},
+    {"{\"manifest\":1,\"sequence\":{}}", "'sequence' is known but not served", ERR_UNSUPPORTED},
+    {"{\"manifest\":1,\"inputs\":[]}", "inputs: expected an object", ERR_CONFIG},
+    {INPUT("\"kind\":\"video\""), "inputs.x.kind: expected one of", ERR_CONFIG},
+    {INPUT("\"size\":[1,1]"), "inputs.x.kind: expected one of", ERR_CONFIG},
+    {INPUT("\"kind\":\"tensor\",\"size\":[1,1]"), "inputs.x.size: unknown key; known are kind",
+     ERR_CONFIG},
+    {INPUT("\"kind\":\"audio\",\"rate\":16000"), "'audio' is known but not served",
+     ERR_UNSUPPORTED},
+    {INPUT("\"kind\":\"audio\",\"rate\":0"), "inputs.x.rate: expected a whole number of at least 1",
+     ERR_CONFIG},
+    {IMAGE("\"size\":[28,0]"), "inputs.x.size[1]: expected a whole number of at least 1",
+     ERR_CONFIG},
+    {IMAGE("\"size\":[28,1.5]"), "inputs.x.size[1]: expected a whole number", ERR_CONFIG},
+    {IMAGE("\"size\":[99999,28]"), "inputs.x.size[0]: expected a whole number of at most 16384",
+     ERR_CONFIG},
+    {IMAGE("\"size\":[28]"), "inputs.x.size: expected [height, width]", ERR_CONFIG},
+    {IMAGE("\"channels\":\"cmyk\""), "inputs.x.channels: expected one of gray|rgb|bgr", ERR_CONFIG},
+    {IMAGE("\"channels\":\"gra\""), "inputs.x.channels: expected one of gray|rgb|bgr", ERR_CONFIG},
+    {IMAGE("\"mean\":[1,2]"), "inputs.x.mean: expected an array of one number or three",
+     ERR_CONFIG},
+    {IMAGE("\"mean\":[\"a\"]"), "inputs.x.mean[0]: expected a number", ERR_CONFIG},
+    {IMAGE("\"std\":[0]"), "inputs.x: std must not be 0", ERR_CONFIG},
+    {IMAGE("\"fill\":300"), "inputs.x.fill: expected a number from 0 to 255", ERR_CONFIG},
+    {IMAGE("\"multiple_of\":32"), "'multiple_of' is known but not served", ERR_UNSUPPORTED},
+    {IMAGE("\"ink_box\":20"), "inputs.x: ink_box must fit", ERR_CONFIG},
+    {IMAGE("\"ink_box\":20,\"size\":[28,28],\"channels\":\"rgb\""), "ink_box is for gray",
+     ERR_CONFIG},
+    {INPUT("\"kind\":\"text\",\"tokenizer\":\"bpe\""), "'bpe' is known but not served",
+     ERR_UNSUPPORTED},
+    {INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"max_length\":4"), "needs a vocabulary",
+     ERR_CONFIG},
+    {INPUT("\"kind\":\"text\",\"vocabulary\":\"none.txt\""), "inputs.x.vocabulary", 0},
+    {INPUT("\"kind\":\"text\",\"vocabulary\":\"../vocab.txt\""), "inputs.x.vocabulary", 0},
+    {INPUT("\"kind\":\"text\",\"vocabulary\":\"/etc/passwd\""), "inputs.x.vocabulary", 0},
+    {INPUT("\"kind\":\"text\",\"vocabulary\":3"), "expected the name of a file", ERR_CONFIG},
+    {WORDS("\"pad\":0"), "max_length is missing", ERR_CONFIG},
+    {WORDS("\"max_length\":0"), "inputs.x.max_length: expected a whole number of at least 1",
+     ERR_CONFIG},
+    {WORDS("\"max_length\":4,\"pad\":6"), "pad is 6, but the vocabulary has 6 tokens", ERR_CONFIG},
+    {WORDS("\"max_length\":4,\"unknown\":-1"), "at least 0", ERR_CONFIG},
+    {WORDS("\"max_length\":2,\"start\":1,\"end\":1"), "leaves no room", ERR_CONFIG},
+    {WORDS("\"max_length\":4,\"lowercase\":1"), "expected true or false", ERR_CONFIG},
+    {"{\"manifest\":1,\"labels\":[\"a\",1]}", "labels[1]: expected a string", ERR_CONFIG},
+    {"{\"manifest\":1,\"labels\":7}", "labels: expected an array of names", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"threshold\":0.5}}",
+     "task.kind: 'detect' is known but not served", ERR_UNSUPPORTED},
+    {"{\"manifest\":1,\"task\":{}}", "task.kind: expected one of", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":[]}", "task: expected an object", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"classify\",\"top_k\":0}}", "task.top_k", ERR_CONFIG},
+    {"{\"manifest\":1,\"batching\":{\"max_batch_size\":0}}", "batching.max_batch_size", ERR_CONFIG},
+    {"{\"manifest\":1,\"batching\":{\"max_batch_size\":\"8\"}}", "batching.max_batch_size",
+     ERR_CONFIG},
+    {"{\"manifest\":1,\"warmup\":{\"batch_sizes\":[1,0]}}", "warmup.batch_sizes[1]", ERR_CONFIG},
+    {"{\"manifest\":1,\"warmup\":{\"batch_sizes\":7}}", "warmup.batch_sizes", ERR_CONFIG},
+};
+
+START_TEST(what_is_wrong_is_refused_with_its_place)
+{
+    ck_assert_ptr_null(read_text(wrong[_i].text));
+    ck_assert_msg(strstr(err.text, wrong[_i].says) != NULL, "%s\n  says: %s\n  not:  %s",
+                  wrong[_i].text, err.text, wrong[_i].says);
+    if (wrong[_i].code)
+        ck_assert_int_eq(err.code, wrong[_i].code);
+}
+END_TEST
+
+START_TEST(a_manifest_over_a_mebibyte_is_refused)
+{
+    size_t n = ((size_t)1 << 20) + 1;
+    char *text = arena_alloc(&arena, n + 1);
+    memset(text, ' ', n);
+    memcpy(text, "{\"manifest\":1}", 14);
+    text[n] = '\0';
+    ck_assert_ptr_null(read_text(text));
+    text[n - 1] = '\0';
+    read_good(text);
+}
+END_TEST
+
+START_TEST(ten_thousand_brackets_are_no_danger)
+{
+    char *text = arena_alloc(&arena, 10001);
+    memset(text, '[', 10000);
+    ck_assert_ptr_null(read_text(text));
+}
+END_TEST
+
+START_TEST(every_allocation_may_fail)
+{
+    write_file("manifest.json",
+               WORDS("\"max_length\":4")); /* the longest way: lines, sorting, sections */
+    for (size_t nth = 1; nth <= 8; nth++) {
+        struct arena own = {0};
+        arena_fail_at(nth, true);
+        const struct manifest *manifest = manifest_read(folder, &own, &err);
+        arena_fail_at(0, false);
+        ck_assert(manifest || err.code != ERR_NONE);
+        arena_free(&own);
+    }
+}
+END_TEST
+
+/* The schema's properties of a section. */
+static json_t *properties(json_t *schema, const char *section)
+{
+    json_t *holder = *section ? json_object_get(json_object_get(schema, "$defs"), section) : schema;
+    json_t *found = json_object_get(holder, "properties");
+    ck_assert_msg(json_is_object(found), "no section %s", section);
+    return found;
+}
+
+START_TEST(the_schema_and_the_reader_know_the_same_keys)
+{
+    json_error_t where;
+    json_t *schema = json_loads(manifest_schema(), JSON_REJECT_DUPLICATES, &where);
+    ck_assert_msg(schema != NULL, "line %d: %s", where.line, where.text);
+    size_t n_sections = 0;
+    for (const char *section; (section = manifest_section((int)n_sections)); n_sections++) {
+        json_t *keys = properties(schema, section);
+        size_t n = 0;
+        for (const char *key; (key = manifest_key((int)n_sections, (int)n)); n++)
+            ck_assert_msg(json_object_get(keys, key) != NULL, "%s.%s", section, key);
+        ck_assert_uint_eq(n + 1, json_object_size(keys)); /* and $comment */
+    }
+    ck_assert_uint_eq(n_sections, json_object_size(json_object_get(schema, "$defs")) + 1);
+    ck_assert_ptr_null(manifest_section(-1));
+    ck_assert_ptr_null(manifest_key(0, -1));
+    ck_assert_ptr_null(manifest_key(0, 1000));
+    json_decref(schema);
+}
+END_TEST
+
+/* Every key of the schema is one that the reader judges: an object is wrong for all of them, or
+ * right. */
+START_TEST(no_key_of_the_schema_is_unknown_to_the_reader)
+{
+    json_t *schema = json_loads(manifest_schema(), 0, NULL);
+    const char *key;
+    json_t *value;
+    json_object_foreach(properties(schema, ""), key, value)
+    {
+        char text[200];
+        snprintf(text, sizeof text, "{\"manifest\":1,\"%s\":[true]}", key);
+        if (strcmp(key, "manifest") == 0)
+            continue;
+        err.text[0] = '\0';
+        ck_assert_ptr_null(read_text(text));
+        bool is_comment = strcmp(key, "$comment") == 0;
+        ck_assert_msg(!strstr(err.text, "unknown key") != is_comment, "%s: %s", key, err.text);
+    }
+    json_decref(schema);
+}
+END_TEST
+
+Suite *serve_manifest_suite(void)
+{
+    Suite *suite = suite_create("serve/manifest");
+    TCase *tests = tcase_create("manifest");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, without_a_file_there_is_a_default);
+    tcase_add_test(tests, a_picture_is_read_whole);
+    tcase_add_test(tests, a_plain_picture_keeps_its_values_and_its_size);
+    tcase_add_test(tests, a_vocabularys_line_numbers_are_its_ids);
+    tcase_add_test(tests, labels_may_be_in_a_file);
+    tcase_add_test(tests, bytes_need_no_vocabulary);
+    tcase_add_test(tests, accuracy_is_free_information);
+    tcase_add_test(tests, a_comment_may_stand_anywhere);
+    tcase_add_loop_test(tests, what_is_wrong_is_refused_with_its_place, 0,
+                        (int)(sizeof wrong / sizeof *wrong));
+    tcase_add_test(tests, a_manifest_over_a_mebibyte_is_refused);
+    tcase_add_test(tests, ten_thousand_brackets_are_no_danger);
+    tcase_add_test(tests, every_allocation_may_fail);
+    tcase_add_test(tests, the_schema_and_the_reader_know_the_same_keys);
+    tcase_add_test(tests, no_key_of_the_schema_is_unknown_to_the_reader);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,235 @@
+/* scan.c - what is found on disk and how it is called. */
+#include "serve/scan.h"
+
+#include "base/err.h"
+#include "base/file.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+Suite *serve_scan_suite(void);
+
+static char root[64];
+static struct arena arena;
+static struct scan scan;
+static struct percept_err err;
+
+static char *at(const char *name)
+{
+    return file_join(&arena, root, name);
+}
+
+/* Makes the folders of a path below root and writes the file. */
+static void put(const char *name, const void *data, size_t n)
+{
+    char *path = at(name);
+    for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    ck_assert(file_write(path, data, n, NULL));
+}
+
+static void remove_all(const char *folder)
+{
+    char **names;
+    int n = file_list(&arena, folder, &names, NULL);
+    for (int i = 0; i < n; i++) {
+        char *path = file_join(&arena, folder, names[i]);
+        if (file_is_folder(path))
+            remove_all(path);
+        else
+            unlink(path);
+    }
+    rmdir(folder);
+}
+
+static void begin(void)
+{
+    strcpy(root, "/tmp/perceptd-scan-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    scan = (struct scan){0};
+    err = (struct percept_err){0};
+}
+
+static void end(void)
+{
+    remove_all(root);
+    arena_free(&scan.arena);
+    arena_free(&arena);
+}
+
+static void add(const char *name)
+{
+    ck_assert_msg(scan_path(&scan, at(name), &err), "%s", err.text);
+}
+
+static void expect_refused(const char *path, int code, const char *says)
+{
+    struct scan own = {0};
+    ck_assert(!scan_path(&own, path, &err));
+    ck_assert_int_eq(err.code, code);
+    ck_assert_msg(strstr(err.text, says) != NULL, "%s", err.text);
+    arena_free(&own.arena);
+}
+
+static void expect(const struct found *found, const char *name, int64_t version)
+{
+    ck_assert_ptr_nonnull(found);
+    ck_assert_str_eq(found->name, name);
+    ck_assert_int_eq(found->version, version);
+    ck_assert(file_exists(found->path));
+}
+
+START_TEST(a_file_is_called_like_itself)
+{
+    put("my-model.onnx", "x", 1);
+    add("my-model.onnx");
+    expect(scan.first, "my-model", 1);
+    ck_assert_ptr_null(scan.first->next);
+}
+END_TEST
+
+START_TEST(model_onnx_is_called_like_its_folder_or_that_of_its_versions)
+{
+    put("cats/model.onnx", "x", 1);
+    add("cats/model.onnx");
+    put("dogs/7/model.onnx", "x", 1);
+    add("dogs/7/model.onnx");
+    expect(scan.first, "cats", 1);
+    expect(scan.first->next, "dogs", 7);
+}
+END_TEST
+
+START_TEST(a_models_folder_holds_a_model_or_versions)
+{
+    put("many/1/model.onnx", "x", 1);
+    put("many/12/model.onnx", "x", 1);
+    put("many/3/model.onnx", "x", 1);
+    put("many/4/other.onnx", "x", 1);
+    put("many/05/model.onnx", "x", 1);
+    put("many/x6/model.onnx", "x", 1);
+    add("many");
+    put("plain/model.onnx", "x", 1);
+    add("plain");
+    const struct found *found = scan.first;
+    const int64_t versions[] = {1, 12, 3}; /* as the folder is read */
+    for (int i = 0; i < 3; i++, found = found->next)
+        expect(found, "many", versions[i]);
+    expect(found, "plain", 1);
+    ck_assert_ptr_null(found->next);
+}
+END_TEST
+
+START_TEST(a_folder_of_models_adds_them_all)
+{
+    put("repo/b/model.onnx", "x", 1);
+    put("repo/a/2/model.onnx", "x", 1);
+    put("repo/c.onnx", "x", 1);
+    put("repo/.hidden/model.onnx", "x", 1);
+    put("repo/README.md", "x", 1);
+    put("repo/train/train.py", "x", 1);
+    add("repo");
+    const struct found *found = scan.first;
+    expect(found, "a", 2);
+    expect(found = found->next, "b", 1);
+    expect(found = found->next, "c", 1);
+    ck_assert_ptr_null(found->next);
+}
+END_TEST
+
+START_TEST(what_is_not_there_is_said)
+{
+    expect_refused(at("nowhere"), ERR_NOT_FOUND, "there is nothing at");
+    put("empty/README.md", "x", 1);
+    expect_refused(at("empty"), ERR_NOT_FOUND, "there is no model in");
+    put("weights.bin", "x", 1);
+    expect_refused(at("weights.bin"), ERR_INVALID, "neither an .onnx file nor a folder");
+    ck_assert_ptr_null(scan.first);
+}
+END_TEST
+
+START_TEST(a_name_that_cannot_stand_in_a_path_is_refused)
+{
+    put("two words.onnx", "x", 1);
+    expect_refused(at("two words.onnx"), ERR_INVALID, "cannot be a model's name");
+    put("_x/model.onnx", "x", 1);
+    expect_refused(at("_x"), ERR_INVALID, "cannot be a model's name");
+    char name[140];
+    memset(name, 'a', sizeof name);
+    strcpy(name + 129, ".onnx");
+    put(name, "x", 1);
+    expect_refused(at(name), ERR_INVALID, "at most 128");
+}
+END_TEST
+
+static void expect_manifest(const struct found *found, const char *folder)
+{
+    ck_assert_ptr_nonnull(found);
+    if (!folder)
+        ck_assert_ptr_null(found->folder);
+    else
+        ck_assert_str_eq(found->folder, file_absolute(&arena, at(folder)));
+}
+
+START_TEST(a_versions_own_manifest_comes_first)
+{
+    put("m/1/model.onnx", "x", 1);
+    put("m/2/model.onnx", "x", 1);
+    put("m/2/manifest.json", "{}", 2);
+    add("m");
+    expect_manifest(scan.first, "m");
+    expect_manifest(scan.last, "m/2");
+}
+END_TEST
+
+START_TEST(a_manifest_beside_several_files_belongs_to_none)
+{
+    put("one/a.onnx", "x", 1);
+    put("two/a.onnx", "x", 1);
+    put("two/b.onnx", "x", 1);
+    add("one/a.onnx");
+    expect_manifest(scan.first, "one");
+    add("two/b.onnx");
+    expect_manifest(scan.last, NULL);
+}
+END_TEST
+
+START_TEST(every_allocation_may_fail)
+{
+    put("repo/a/1/model.onnx", "x", 1);
+    put("repo/b.onnx", "x", 1);
+    arena_alloc(&arena, 100000); /* room for the test's own paths */
+    const char *path = at("repo");
+    for (size_t nth = 1; nth <= 4; nth++) {
+        struct scan own = {0};
+        arena_fail_at(nth, true);
+        bool ok = scan_path(&own, path, &err);
+        arena_fail_at(0, false);
+        ck_assert(ok || err.code != ERR_NONE);
+        arena_free(&own.arena);
+    }
+}
+END_TEST
+
+Suite *serve_scan_suite(void)
+{
+    Suite *suite = suite_create("serve/scan");
+    TCase *tests = tcase_create("scan");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, a_file_is_called_like_itself);
+    tcase_add_test(tests, model_onnx_is_called_like_its_folder_or_that_of_its_versions);
+    tcase_add_test(tests, a_models_folder_holds_a_model_or_versions);
+    tcase_add_test(tests, a_folder_of_models_adds_them_all);
+    tcase_add_test(tests, what_is_not_there_is_said);
+    tcase_add_test(tests, a_name_that_cannot_stand_in_a_path_is_refused);
+    tcase_add_test(tests, a_versions_own_manifest_comes_first);
+    tcase_add_test(tests, a_manifest_beside_several_files_belongs_to_none);
+    tcase_add_test(tests, every_allocation_may_fail);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
