@@ -125,7 +125,7 @@ $(B)/perceptd: $(daemon_obj) $(lib_obj)
 # --- tests --------------------------------------------------------------------------------------------
 # One program per folder of tests/; its main is generated from the suites it finds there.
 
-TEST_DIRS  := $(notdir $(patsubst %/,%,$(dir $(wildcard $(foreach d,base graph kernel op engine serve http command,tests/$d/*.c)))))
+TEST_DIRS  := $(notdir $(patsubst %/,%,$(dir $(wildcard $(foreach d,base graph kernel op engine serve http command daemon,tests/$d/*.c)))))
 TEST_DIRS  := $(sort $(TEST_DIRS))
 test_bins  := $(TEST_DIRS:%=$(B)/test-%)
 main_less  := $(filter-out $(B)/src/main.o,$(daemon_obj))
@@ -140,10 +140,10 @@ $(B)/tests/main_%.o: $(B)/tests/main_%.c
 test_objects = $(patsubst %.c,$(B)/%.o,$(wildcard tests/$(1)/*.c)) $(B)/tests/main_$(1).o \
                $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c))
 define test_program
-$(B)/test-$(1): $(call test_objects,$(1)) $$(lib_obj) $(if $(filter serve http command,$(1)),$$(main_less))
+$(B)/test-$(1): $(call test_objects,$(1)) $$(lib_obj) $(if $(filter serve http command daemon,$(1)),$$(main_less))
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$^) -lcheck -lsubunit -lrt \
-	  $(if $(filter serve http command,$(1)),$$(DAEMON_LIBS)) $$(LIB_LIBS)
+	  $(if $(filter serve http command daemon,$(1)),$$(DAEMON_LIBS)) $$(LIB_LIBS)
 endef
 $(foreach d,$(TEST_DIRS),$(eval $(call test_program,$(d))))
 
@@ -192,30 +192,48 @@ real-models: $(B)/real ## trained models with stored cases: DIR=PATH
 lint: $(B)/perceptd $(B)/libpercept.a ## layers, doors, headers alone, symbols, bans, names, documents in step
 	@tests/lint/lint.sh $(B)
 
-# --- fuzzing: T=wire S=60; targets are tests/fuzz/T.c, inputs that were found stay in tests/fuzz/corpus/T ---
+# --- fuzzing: T=model S=60; targets are tests/fuzz/T.c, what they share is in tests/fuzz/support ---------
+# Kernels are checked for addresses and whole numbers alone: with more, a row takes minutes to compile.
 
-FUZZ_TARGETS := $(filter-out replay,$(basename $(notdir $(wildcard tests/fuzz/*.c))))
-fuzz_flags   := B=build/fuzz CC=clang-14 CFLAGS=-O1 WERROR= \
-                SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
+FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/*.c)))
+fuzz_checks  := -fno-sanitize-recover=all -fno-omit-frame-pointer
+fuzz_flags    = B=build/fuzz CC=clang-14 CFLAGS=-O1 WERROR= \
+                SANITIZE="-fsanitize=fuzzer-no-link,address,undefined $(fuzz_checks)" \
+                KERNEL_CFLAGS="-std=gnu11 -g -O1 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fPIE \
+                  -fsanitize=fuzzer-no-link,address,signed-integer-overflow,shift,integer-divide-by-zero $(fuzz_checks)"
+fuzz_support := $(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/support/*.c))
+fuzz_limits  := -timeout=10 -rss_limit_mb=4096 -malloc_limit_mb=1024 -max_len=32768
 
-$(B)/fuzz-%: $(B)/tests/fuzz/%.o $(lib_obj) $(main_less)
+-include $(fuzz_support:.o=.d)
+
+$(B)/fuzz-%: $(B)/tests/fuzz/%.o $(fuzz_support) $(lib_obj) $(main_less)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DAEMON_LIBS) $(LIB_LIBS)
 
 .PHONY: fuzz
-fuzz: ## fuzz one target: T=wire S=60 (needs clang-14 and libclang-rt-14-dev)
+fuzz: ## fuzz one target: T=model S=60 (needs clang-14 and libclang-rt-14-dev)
 	@$(MAKE) $(fuzz_flags) build/fuzz/fuzz-$(T)
-	@mkdir -p tests/fuzz/corpus/$(T) build/fuzz/found/$(T)
-	build/fuzz/fuzz-$(T) -max_total_time=$(or $(S),60) -timeout=10 -rss_limit_mb=4096 \
-	  -artifact_prefix=build/fuzz/found/$(T)- build/fuzz/found/$(T) tests/fuzz/corpus/$(T)
+	@mkdir -p build/fuzz/found/$(T)
+	build/fuzz/fuzz-$(T) -max_total_time=$(or $(S),60) $(fuzz_limits) -artifact_prefix=build/fuzz/$(T)- \
+	  build/fuzz/found/$(T)
 
 .PHONY: fuzz-short
 fuzz-short:
 	@$(MAKE) $(fuzz_flags) $(FUZZ_TARGETS:%=build/fuzz/fuzz-%)
-	@for t in $(FUZZ_TARGETS); do mkdir -p tests/fuzz/corpus/$$t; \
-	  build/fuzz/fuzz-$$t -max_total_time=6 -timeout=10 -rss_limit_mb=4096 -print_final_stats=0 \
-	    -artifact_prefix=build/fuzz/ tests/fuzz/corpus/$$t 2>build/fuzz/$$t.log || { tail -40 build/fuzz/$$t.log; exit 1; }; \
+	@for t in $(FUZZ_TARGETS); do mkdir -p build/fuzz/found/$$t; \
+	  build/fuzz/fuzz-$$t -max_total_time=6 $(fuzz_limits) -artifact_prefix=build/fuzz/$$t- \
+	    build/fuzz/found/$$t >build/fuzz/$$t.log 2>&1 || { tail -40 build/fuzz/$$t.log; exit 1; }; \
 	  echo "fuzz $$t: $$(grep -oE 'Done [0-9]+ runs' build/fuzz/$$t.log)"; done
+
+$(B)/abuse: $(B)/tests/real/abuse.o $(fuzz_support) $(lib_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+
+.PHONY: abuse
+abuse: ## damaged copies of the smallest trained models, under sanitizers: DIR=PATH
+	@$(MAKE) B=build/asan CFLAGS=-O1 \
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" build/asan/abuse
+	@build/asan/abuse $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
 
 .PHONY: arm64
 arm64: ## compile the library for arm64 with Debian's cross compiler

@@ -57,12 +57,17 @@ struct percept_team {
 
 struct percept_team *percept_team_new(struct percept_err *err)
 {
+    return team_new(team_most(), err);
+}
+
+struct percept_team *team_new(int most, struct percept_err *err)
+{
     struct percept_team *team = arena_buffer(sizeof *team);
     if (!team) {
         err_memory(err, "a team", sizeof *team);
         return NULL;
     }
-    team->most = team_most();
+    team->most = most;
     atomic_init(&team->word, 0);
     atomic_init(&team->sleepers, 0);
     atomic_init(&team->members, 1);

@@ -20,6 +20,9 @@ void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *
 /* Members that a team made now admits: TEAM_MAX, or as many as there are processors. */
 int team_most(void);
 
+/* percept_team_new for a given number of members, the leader included: [1, TEAM_MAX]. */
+struct percept_team *team_new(int most, struct percept_err *err);
+
 /* Members that this team admits; 1 for NULL. */
 int team_limit(const struct percept_team *team);
 

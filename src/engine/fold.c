@@ -120,6 +120,26 @@ static bool run_step(struct step *step, int width, struct percept_err *err)
     return step->op->rule->run(step, &env, err);
 }
 
+/* float16 and bfloat16 are computed in float32: what is constant is widened once. */
+static bool widen(struct percept_model *model, struct value *value)
+{
+    struct tensor *half = value->constant;
+    if (!half || !tensor_is_half(half->dtype))
+        return true;
+    struct tensor *wide = arena_alloc(&model->load, sizeof *wide);
+    int64_t n = tensor_elements(half);
+    float *data = arena_array(&model->load, (size_t)n + 1, sizeof *data);
+    if (!wide || !data)
+        return false;
+    tensor_widen(data, half->data, half->dtype, n);
+    *wide = *half;
+    wide->dtype = PERCEPT_FLOAT;
+    wide->data = data;
+    value->constant = wide;
+    value->aligned = true;
+    return true;
+}
+
 /* Computes the node if that can be done now. A failure of shape or run is the model's own. */
 static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct percept_err *err)
 {
@@ -142,6 +162,8 @@ static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct 
         struct value *value = &ctx->graph->values[node->out[i]];
         value->constant = step.out[i];
         value->aligned = true;
+        if (!widen(model, value))
+            return err_set(err, ERR_MEMORY, OP_AT "out of memory", OP_NODE(node));
     }
     node->dead = true;
     model->description.n_folded += bytes_is(node->op_type, "Constant") ? 0 : 1;
@@ -151,11 +173,21 @@ static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct 
 static bool fold_subgraphs(struct percept_model *model, struct graph *graph, const struct node *node,
                            struct percept_err *err);
 
+static bool widen_constants(struct percept_model *model, struct graph *graph, struct percept_err *err)
+{
+    for (int v = 0; v < graph->n_values; v++)
+        if (!widen(model, &graph->values[v]))
+            return err_set(err, ERR_MEMORY, "out of memory while widening constants");
+    return true;
+}
+
 static bool fold_part(struct percept_model *model, struct graph *graph, struct percept_err *err)
 {
     struct part *part = model_add_part(model, graph);
     if (!part)
         return err_set(err, ERR_MEMORY, "out of memory while checking the network");
+    if (!widen_constants(model, graph, err))
+        return false;
     for (int i = 0; i < graph->n_nodes; i++) {
         struct node_ctx *ctx = &part->ctx[i];
         if (!fold_subgraphs(model, graph, ctx->node, err) || !ctx->node->op->rule->check(ctx, err) ||

@@ -191,7 +191,7 @@ bool frame_prepare(struct frame *frame, struct percept_err *err)
 
 void *frame_feed_data(struct frame *frame, int i)
 {
-    return frame->current->plan.values[frame->part->feeds[i]].data;
+    return frame->current->plan.feeds[i]->data;
 }
 
 /* --- what nodes with bodies ask for -------------------------------------------------------------------- */

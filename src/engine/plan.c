@@ -20,6 +20,10 @@
  * again; graph outputs live to the end. A view (Reshape and its like) prolongs the life of what it looks
  * at; an operator that may write over its input does so when nobody reads that afterwards.
  *
+ * Half floats. Between steps there are none: what comes as float16 or bfloat16 (inputs, a Cast's output;
+ * constants were widened at load) is widened to float32 on the spot, and outputs of the model that are
+ * declared half are rounded at the end.
+ *
  * Where it stops. A shape verb that must know data which only a run computes says which (step->demands):
  * the plan stops before that node. A node whose output dims only its run tells (OP_DATA_DIMS,
  * OP_OWN_MEMORY) is the last of its plan. What later nodes read lives to the end of the plan then, and
@@ -29,10 +33,13 @@
  */
 #include "engine/plan.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define ALIGN 64
 #define MOST_KNOWN_BYTES ((size_t)64 << 20) /* larger results are computed at run time, in scratch */
+
+static const struct node nameless; /* of steps that belong to no node */
 
 /* Building state that nobody needs afterwards. */
 struct builder {
@@ -206,6 +213,113 @@ static struct tensor *in_layout(struct builder *b, const struct node *node, int 
         return NULL;
     used_now(b, buffer); /* by the step after this one, which asked */
     return out;
+}
+
+/* --- half floats ------------------------------------------------------------------------------------ */
+
+static bool run_widen(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    const struct tensor *in = step->in[0];
+    tensor_widen(step->out[0]->data, in->data, in->dtype, tensor_elements(in));
+    return true;
+}
+
+static bool run_narrow(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    struct tensor *out = step->out[0];
+    tensor_narrow(out->data, out->dtype, step->in[0]->data, tensor_elements(out));
+    return true;
+}
+
+static const struct op_rule widen_rule = {.run = run_widen}, narrow_rule = {.run = run_narrow};
+static const struct op widen_op = {.domain = "", .name = "(widen)", .since = 1, .rule = &widen_rule};
+static const struct op narrow_op = {.domain = "", .name = "(narrow)", .since = 1, .rule = &narrow_rule};
+
+/* A step from one tensor to another whose memory is there already. */
+static bool add_conversion(struct builder *b, const struct op *op, const struct node *node,
+                           struct tensor *from, struct tensor *to)
+{
+    struct step step = {.op = op, .node = node, .kernels = b->model->kernels, .n_in = 1, .n_out = 1,
+                        .members = 1};
+    step.in = arena_array(&b->plan->arena, 1, sizeof *step.in);
+    step.out = arena_array(&b->plan->arena, 1, sizeof *step.out);
+    if (!step.in || !step.out)
+        return memory_short(b);
+    step.in[0] = from;
+    step.out[0] = to;
+    return add_step(b, &step);
+}
+
+static struct tensor *half_of(struct builder *b, const struct tensor *tensor, enum percept_dtype dtype)
+{
+    struct tensor *half = arena_alloc(&b->plan->arena, sizeof *half);
+    if (!half) {
+        memory_short(b);
+        return NULL;
+    }
+    *half = *tensor;
+    half->dtype = dtype;
+    half->data = NULL;
+    return half;
+}
+
+/* What the step puts out as half goes to a tensor beside the value, which becomes float. */
+static bool divert_halves(struct builder *b, struct step *step)
+{
+    for (int i = 0; i < step->n_out; i++) {
+        if (!tensor_is_half(step->out[i]->dtype) || step->node->out[i] < 0)
+            continue;
+        struct tensor *value = step->out[i];
+        step->out[i] = half_of(b, value, value->dtype);
+        if (!step->out[i])
+            return false;
+        value->dtype = PERCEPT_FLOAT;
+    }
+    return true;
+}
+
+static bool is_diverted(const struct builder *b, const struct step *step, int i)
+{
+    return step->node->out[i] >= 0 && step->out[i] != &b->plan->values[step->node->out[i]];
+}
+
+/* After the step: widens what was diverted. The step's own record is in the plan by now. */
+static bool widen_outputs(struct builder *b, const struct step *step)
+{
+    for (int i = 0; i < step->n_out; i++) {
+        if (!is_diverted(b, step, i))
+            continue;
+        int value = step->node->out[i], buffer;
+        if (!give_memory(b, &b->plan->values[value], &buffer))
+            return false;
+        used_now(b, b->buffer_of[value]); /* the half's, so far */
+        b->buffer_of[value] = buffer;
+        if (!add_conversion(b, &widen_op, step->node, step->out[i], &b->plan->values[value]))
+            return false;
+    }
+    return true;
+}
+
+/* The same for what was computed while planning. */
+static bool widen_known(struct builder *b, const struct step *step)
+{
+    for (int i = 0; i < step->n_out; i++) {
+        struct tensor *value = step->out[i];
+        if (!tensor_is_half(value->dtype))
+            continue;
+        int64_t n = tensor_elements(value);
+        float *data = arena_array(&b->plan->arena, (size_t)n + 1, sizeof *data);
+        if (!data)
+            return memory_short(b);
+        tensor_widen(data, value->data, value->dtype, n);
+        value->dtype = PERCEPT_FLOAT;
+        value->data = data;
+    }
+    return true;
 }
 
 /* --- nodes ----------------------------------------------------------------------------------------- */
@@ -394,19 +508,50 @@ static enum outcome plan_node(struct builder *b, int index)
         if (node->in[i] >= 0)
             b->reads_left[node->in[i]]--;
     if (!(rule->flags & OP_OWN_MEMORY) && may_run_now(b, &step))
-        return run_now(b, &step) ? PLAN_WENT_ON : PLAN_FAILED;
+        return run_now(b, &step) && widen_known(b, &step) ? PLAN_WENT_ON : PLAN_FAILED;
     if (step.alias)
         return make_view(b, &step) ? PLAN_WENT_ON : PLAN_FAILED;
     for (int i = 0; i < node->n_out; i++)
         if (node->out[i] >= 0)
             b->plan->in_memory[node->out[i]] = true;
-    if (!convert_inputs(b, &step) ||
-        (!(rule->flags & OP_OWN_MEMORY) && !give_outputs(b, &step)) || !add_step(b, &step))
+    if (!convert_inputs(b, &step) || !divert_halves(b, &step) ||
+        (!(rule->flags & OP_OWN_MEMORY) && !give_outputs(b, &step)) || !add_step(b, &step) ||
+        !widen_outputs(b, &step))
         return PLAN_FAILED;
     return ends_plan(&step) ? PLAN_STOPPED_AFTER : PLAN_WENT_ON;
 }
 
 /* --- the whole graph ------------------------------------------------------------------------------- */
+
+/* A half input has memory of its own, alive throughout like that of all inputs. */
+static bool start_half(struct builder *b, int i, struct tensor *value)
+{
+    struct plan *plan = b->plan;
+    int buffer;
+    plan->feeds[i] = half_of(b, value, value->dtype);
+    if (!plan->feeds[i] || !give_memory(b, plan->feeds[i], &buffer))
+        return false;
+    plan->buffers[buffer].last = INT_MAX;
+    value->dtype = PERCEPT_FLOAT;
+    return give_memory(b, value, &b->buffer_of[plan->part->feeds[i]]) &&
+           add_conversion(b, &widen_op, &nameless, plan->feeds[i], value);
+}
+
+static bool start_feed(struct builder *b, int i, const struct tensor *input)
+{
+    struct plan *plan = b->plan;
+    int index = plan->part->feeds[i];
+    struct tensor *value = &plan->values[index];
+    *value = *input;
+    value->data = NULL;
+    value->layout = LAYOUT_PLAIN;
+    plan->in_memory[index] = true;
+    b->kept[index] = true;
+    if (tensor_is_half(value->dtype))
+        return start_half(b, i, value);
+    plan->feeds[i] = value;
+    return give_memory(b, value, &b->buffer_of[index]);
+}
 
 static bool start_values(struct builder *b, const struct tensor *inputs)
 {
@@ -415,16 +560,12 @@ static bool start_values(struct builder *b, const struct tensor *inputs)
     for (int i = 0; i < graph->n_values; i++)
         if (graph->values[i].constant)
             plan->values[i] = *graph->values[i].constant;
-    for (int i = 0; i < plan->part->n_feeds; i++) {
-        int value = plan->part->feeds[i];
-        plan->values[value] = inputs[i];
-        plan->values[value].data = NULL;
-        plan->values[value].layout = LAYOUT_PLAIN;
-        plan->in_memory[value] = true;
-        b->kept[value] = true;
-        if (!give_memory(b, &plan->values[value], &b->buffer_of[value]))
+    plan->feeds = arena_array(&plan->arena, (size_t)plan->part->n_feeds + 1, sizeof *plan->feeds);
+    if (!plan->feeds)
+        return memory_short(b);
+    for (int i = 0; i < plan->part->n_feeds; i++)
+        if (!start_feed(b, i, &inputs[i]))
             return false;
-    }
     return true;
 }
 
@@ -452,6 +593,22 @@ static bool continue_values(struct builder *b, const struct plan *before)
     return true;
 }
 
+/* The model's own outputs keep the type that it declares; bodies go on with float. */
+static bool narrow_output(struct builder *b, int i)
+{
+    struct plan *plan = b->plan;
+    enum percept_dtype declared = b->graph->values[b->graph->outputs[i]].dtype;
+    struct tensor *wide = plan->outputs[i];
+    if (b->graph->parent || !tensor_is_half(declared) || wide->dtype != PERCEPT_FLOAT)
+        return true;
+    int buffer;
+    plan->outputs[i] = half_of(b, wide, declared);
+    if (!plan->outputs[i] || !give_memory(b, plan->outputs[i], &buffer))
+        return false;
+    plan->buffers[buffer].last = INT_MAX;
+    return add_conversion(b, &narrow_op, &nameless, wide, plan->outputs[i]);
+}
+
 /* Outputs in plain layout, alive to the end. A constant one keeps its own memory. */
 static bool finish_outputs(struct builder *b)
 {
@@ -461,7 +618,6 @@ static bool finish_outputs(struct builder *b)
         return memory_short(b);
     for (int i = 0; i < b->graph->n_outputs; i++) {
         int value = b->graph->outputs[i];
-        static const struct node nameless;
         plan->outputs[i] = in_layout(b, &nameless, value, &plan->values[value], LAYOUT_PLAIN);
         if (!plan->outputs[i])
             return false;
@@ -471,8 +627,11 @@ static bool finish_outputs(struct builder *b)
         bool itself = plan->outputs[i] == &plan->values[value];
         int buffer = itself ? b->buffer_of[value] : b->converted_buffer[value];
         if (buffer >= 0)
-            plan->buffers[buffer].last = plan->n_steps;
+            plan->buffers[buffer].last = INT_MAX;
     }
+    for (int i = 0; i < b->graph->n_outputs; i++)
+        if (!narrow_output(b, i))
+            return false;
     return true;
 }
 

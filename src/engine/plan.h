@@ -40,6 +40,7 @@ struct plan {
     const struct part *part;
     struct tensor *values;   /* [n_values]: as each is known when the plan is done */
     bool *in_memory;         /* [n_values]: written by a run, known only then */
+    struct tensor **feeds;   /* [n_feeds] where the caller writes; NULL for a plan that is not the first */
     struct tensor **outputs; /* [n_outputs], always LAYOUT_PLAIN; NULL while nodes are left */
     int first_node, end_node; /* planned here: [first, end) */
     int n_steps, cap_steps;

@@ -228,3 +228,25 @@ uint16_t tensor_float_to_bfloat(float value)
         return (uint16_t)(bits >> 16 | 0x40u);
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
+
+bool tensor_is_half(enum percept_dtype dtype)
+{
+    return dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16;
+}
+
+void tensor_widen(float *to, const void *halves, enum percept_dtype dtype, int64_t n)
+{
+    const char *from = halves;
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t half;
+        memcpy(&half, from + 2 * i, sizeof half);
+        to[i] = dtype == PERCEPT_FLOAT16 ? tensor_half_to_float(half) : tensor_bfloat_to_float(half);
+    }
+}
+
+void tensor_narrow(void *halves, enum percept_dtype dtype, const float *from, int64_t n)
+{
+    uint16_t *to = halves;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = dtype == PERCEPT_FLOAT16 ? tensor_float_to_half(from[i]) : tensor_float_to_bfloat(from[i]);
+}

@@ -62,4 +62,10 @@ uint16_t tensor_float_to_half(float value);
 float tensor_bfloat_to_float(uint16_t b);
 uint16_t tensor_float_to_bfloat(float value);
 
+/* float16 or bfloat16? */
+bool tensor_is_half(enum percept_dtype dtype);
+/* n elements of a half type (data need no alignment) to floats, and back. */
+void tensor_widen(float *to, const void *halves, enum percept_dtype dtype, int64_t n);
+void tensor_narrow(void *halves, enum percept_dtype dtype, const float *from, int64_t n);
+
 #endif

@@ -14,6 +14,8 @@
  * depend on the batch; MeanVarianceNormalization's default axes do mix the items of a batch, as
  * ONNX says.
  *
+ * Tensors of doubles go through one plain loop for all operators that have a scale.
+ *
  * Thread: loader, then the session's holder with its team. Training forms are refused.
  */
 #include "op/norm.h"
@@ -204,6 +206,11 @@ static bool norm_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 
 /* ---- shape ----------------------------------------------------------------------------------- */
 
+static bool has_scale(const struct norm *norm)
+{
+    return norm->kind != NORM_LP && norm->kind != NORM_LRN && norm->kind != NORM_MVN;
+}
+
 static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
 {
     struct norm_plan *plan = arena_alloc(step->arena, sizeof *plan);
@@ -212,12 +219,14 @@ static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
         return NULL;
     }
     *plan = (struct norm_plan){0};
+    const struct tensor *x = step->in[0];
+    const bool doubles = x->dtype == PERCEPT_DOUBLE && has_scale(step->priv);
     for (int i = 0; i < step->n_in; i++) {
-        if (step->in[i] && !op_want_dtype(step, i, PERCEPT_FLOAT, err))
+        if (step->in[i] &&
+            !op_want_dtype(step, i, doubles ? PERCEPT_DOUBLE : PERCEPT_FLOAT, err))
             return NULL;
     }
-    const struct tensor *x = step->in[0];
-    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, x->dims);
+    op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->flops = 2.0 * (double)tensor_elements(x);
     step->state = plan;
     return plan;
@@ -244,6 +253,7 @@ static bool norm_picture(struct step *step, struct norm_plan *plan, int least, b
     plan->items = x->rank > 1 ? x->dims[0] : 1;
     plan->channels = x->rank > 1 ? x->dims[1] : 1;
     plan->pixels = tensor_span(x, x->rank > 1 ? 2 : 0, x->rank);
+    plan->rows = plan->items * plan->channels;
     plan->blocked = blocks && x->layout == LAYOUT_BLOCKED;
     step->want[0] = plan->blocked ? LAYOUT_BLOCKED : LAYOUT_PLAIN;
     step->out[0]->layout = step->want[0];
@@ -698,15 +708,121 @@ static bool run_mvn(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
+/* ---- run: doubles ---------------------------------------------------------------------------- */
+
+static double activated(const struct fused *fused, double x)
+{
+    const double alpha = (double)fused->alpha, beta = (double)fused->beta;
+    switch (fused->act) {
+    case ACT_RELU:
+        return x < 0 ? 0 : x;
+    case ACT_CLIP:
+        return x < alpha ? alpha : x > beta ? beta : x;
+    case ACT_LEAKY:
+        return x < 0 ? alpha * x : x;
+    case ACT_SIGMOID:
+        return 1 / (1 + exp(-x));
+    case ACT_TANH:
+        return tanh(x);
+    case ACT_HARDSIGMOID:
+        return fmax(0, fmin(1, alpha * x + beta));
+    case ACT_HARDSWISH:
+        return x * fmax(0, fmin(1, x / 6 + 0.5));
+    case ACT_SILU:
+        return x / (1 + exp(-x));
+    default:
+        return x;
+    }
+}
+
+/* Which element of an input with so many scales element i of a row. */
+static int64_t double_at(const struct norm *norm, const struct norm_plan *plan, int64_t row,
+                         int64_t i, int64_t elements)
+{
+    if (norm->kind == NORM_LAYER || norm->kind == NORM_RMS)
+        return elements == 1 ? 0 : i;
+    if (norm->kind != NORM_GROUP)
+        return row % plan->channels;
+    const int64_t group = row % norm->groups;
+    return norm->per_channel ? group * (plan->channels / norm->groups) + i / plan->pixels : group;
+}
+
+static void measure_double(const struct step *step, int64_t row, const double *x, int64_t n,
+                           double *mean, double *inverse)
+{
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    double variance = 0;
+    *mean = 0;
+    if (norm->kind == NORM_BATCH) {
+        *mean = ((const double *)step->in[3]->data)[row % plan->channels];
+        variance = ((const double *)step->in[4]->data)[row % plan->channels];
+    } else {
+        for (int64_t i = 0; norm->kind != NORM_RMS && i < n; i++)
+            *mean += x[i] / (double)n;
+        for (int64_t i = 0; i < n; i++)
+            variance += (x[i] - *mean) * (x[i] - *mean) / (double)n;
+    }
+    *inverse = 1 / sqrt(variance + (double)norm->epsilon);
+}
+
+static void double_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int64_t n = tensor_elements(step->in[0]) / plan->rows;
+    const double *scale = step->in[1]->data;
+    const double *shift = step->n_in > 2 && step->in[2] ? step->in[2]->data : NULL;
+    for (int64_t row = from; row < to; row++) {
+        const double *x = (const double *)step->in[0]->data + row * n;
+        double *y = (double *)step->out[0]->data + row * n, mean, inverse;
+        measure_double(step, row, x, n, &mean, &inverse);
+        if (norm->kind == NORM_LAYER && step->n_out > 1)
+            ((float *)step->out[1]->data)[row] = (float)mean;
+        if (norm->kind == NORM_LAYER && step->n_out > 2)
+            ((float *)step->out[2]->data)[row] = (float)inverse;
+        for (int64_t i = 0; i < n; i++) {
+            double value = (x[i] - mean) * inverse;
+            value *= scale[double_at(norm, plan, row, i, plan->scale_n)];
+            if (shift)
+                value += shift[double_at(norm, plan, row, i, plan->shift_n)];
+            y[i] = activated(&norm->fused, value);
+        }
+    }
+}
+
+static bool norm_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    if (step->in[0]->dtype == PERCEPT_FLOAT) {
+        switch (norm->kind) {
+        case NORM_BATCH:
+            return run_batch(step, env, err);
+        case NORM_INSTANCE:
+            return run_instance(step, env, err);
+        case NORM_GROUP:
+            return run_group(step, env, err);
+        default:
+            return run_rows(step, env, err);
+        }
+    }
+    if (tensor_elements(step->in[0]) > 0)
+        team_split(env->team, plan->rows, 1, double_rows, step);
+    return true;
+}
+
 #define NORM_RULE(name, kind_, shape_, run_, fuse_)                                                \
     const struct op_rule op_##name = {                                                             \
         .check = norm_check, .fuse = fuse_, .shape = shape_, .run = run_, .variant = kind_}
 
-NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, run_batch, norm_fuse);
-NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance, run_instance, norm_fuse);
-NORM_RULE(group_normalization, NORM_GROUP, shape_group, run_group, norm_fuse);
-NORM_RULE(layer_normalization, NORM_LAYER, shape_rows, run_rows, norm_fuse);
-NORM_RULE(rms_normalization, NORM_RMS, shape_rows, run_rows, norm_fuse);
+NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, norm_run, norm_fuse);
+NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance, norm_run, norm_fuse);
+NORM_RULE(group_normalization, NORM_GROUP, shape_group, norm_run, norm_fuse);
+NORM_RULE(layer_normalization, NORM_LAYER, shape_rows, norm_run, norm_fuse);
+NORM_RULE(rms_normalization, NORM_RMS, shape_rows, norm_run, norm_fuse);
 NORM_RULE(lp_normalization, NORM_LP, shape_lp, run_lp, NULL);
 NORM_RULE(lrn, NORM_LRN, shape_lrn, run_lrn, NULL);
 NORM_RULE(mean_variance_normalization, NORM_MVN, shape_mvn, run_mvn, NULL);

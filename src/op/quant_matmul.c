@@ -366,7 +366,7 @@ static bool product_shape(struct step *step, struct percept_err *err)
         return err_memory(err, "a matrix product's plan", sizeof *plan);
     *plan = (struct product_plan){0};
     enum percept_dtype out;
-    int rank;
+    int rank = 0;
     int64_t dims[2 * RANK_MAX], count;
     if (!shape_dtypes(step, &out, err) ||
         !(product->kind == PRODUCT_QGEMM ? shape_gemm(step, plan, &rank, dims, err)
@@ -439,8 +439,9 @@ static void widen_rows(void *arg, int64_t from, int64_t to, int member)
         }
         uint32_t sum = 0;
         for (int64_t i = 0; i < plan->k; i++) {
-            a[i] = (int16_t)(quant_value(work->a8[i * plan->m + row], work->a_signed) - zero);
-            sum += (uint32_t)a[i];
+            const int32_t value = quant_value(work->a8[i * plan->m + row], work->a_signed) - zero;
+            a[i] = (int16_t)value;
+            sum += (uint32_t)value;
         }
         work->sums[row] = (int32_t)sum;
     }

@@ -5,9 +5,11 @@
  * matrix: the axes from `axis` (1 by default) on were one row, and a row was the whole domain of
  * the sum.
  *
- * Work is split over the outer rows. Thread: loader, then the session's holder with its team.
+ * Doubles take a plain loop. Work is split over the outer rows. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+
+#include <math.h>
 
 enum softmax_kind { SOFTMAX, SOFTMAX_LOG, SOFTMAX_HARD };
 
@@ -41,7 +43,7 @@ static bool softmax_shape(struct step *step, struct percept_err *err)
     int axis;
     if (!plan)
         return err_memory(err, "a softmax's plan", sizeof *plan);
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+    if (x->dtype != PERCEPT_DOUBLE && !op_want_dtype(step, 0, PERCEPT_FLOAT, err))
         return false;
     if (softmax->flat && softmax->axis == x->rank)
         axis = x->rank; /* rows of one element each */
@@ -51,7 +53,7 @@ static bool softmax_shape(struct step *step, struct percept_err *err)
     *plan = (struct softmax_plan){.outer = tensor_span(x, 0, axis),
                                   .n = tensor_span(x, axis, end),
                                   .inner = tensor_span(x, end, x->rank)};
-    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, x->dims);
+    op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->inplace = 1;
     step->state = plan;
     step->flops = 4.0 * (double)tensor_elements(x);
@@ -59,14 +61,49 @@ static bool softmax_shape(struct step *step, struct percept_err *err)
 }
 
 /* 1 at the first maximum, else 0. */
-static void hardmax(float *y, const float *x, int64_t n, int64_t inner)
+#define HARDMAX(name, T)                                                                           \
+    static void name(T *y, const T *x, int64_t n, int64_t inner)                                   \
+    {                                                                                              \
+        for (int64_t j = 0; j < inner; j++) {                                                      \
+            int64_t best = 0;                                                                      \
+            for (int64_t i = 1; i < n; i++)                                                        \
+                best = x[i * inner + j] > x[best * inner + j] ? i : best;                          \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                y[i * inner + j] = i == best ? 1 : 0;                                              \
+        }                                                                                          \
+    }
+
+HARDMAX(hardmax, float)
+HARDMAX(hardmax_double, double)
+
+/* y may be x. */
+static void softmax_double(double *y, const double *x, int64_t n, int64_t inner, bool logarithm)
 {
     for (int64_t j = 0; j < inner; j++) {
-        int64_t best = 0;
+        double most = x[j], sum = 0;
         for (int64_t i = 1; i < n; i++)
-            best = x[i * inner + j] > x[best * inner + j] ? i : best;
+            most = x[i * inner + j] > most ? x[i * inner + j] : most;
         for (int64_t i = 0; i < n; i++)
-            y[i * inner + j] = i == best ? 1 : 0;
+            sum += exp(x[i * inner + j] - most);
+        for (int64_t i = 0; i < n; i++) {
+            const double at = x[i * inner + j] - most;
+            y[i * inner + j] = logarithm ? at - log(sum) : exp(at) / sum;
+        }
+    }
+}
+
+static void double_rows(const struct step *step, int64_t from, int64_t to)
+{
+    const struct softmax *softmax = step->priv;
+    const struct softmax_plan *plan = step->state;
+    const int64_t each = plan->n * plan->inner;
+    for (int64_t row = from; row < to; row++) {
+        const double *x = (const double *)step->in[0]->data + row * each;
+        double *y = (double *)step->out[0]->data + row * each;
+        if (softmax->kind == SOFTMAX_HARD)
+            hardmax_double(y, x, plan->n, plan->inner);
+        else
+            softmax_double(y, x, plan->n, plan->inner, softmax->kind == SOFTMAX_LOG);
     }
 }
 
@@ -77,6 +114,10 @@ static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
     const struct softmax *softmax = step->priv;
     const struct softmax_plan *plan = step->state;
     const int64_t each = plan->n * plan->inner;
+    if (step->in[0]->dtype == PERCEPT_DOUBLE) {
+        double_rows(step, from, to);
+        return;
+    }
     for (int64_t row = from; row < to; row++) {
         const float *x = (const float *)step->in[0]->data + row * each;
         float *y = (float *)step->out[0]->data + row * each;

@@ -75,7 +75,7 @@ START_TEST(a_leader_alone_waits_for_nobody)
 {
     struct percept_err err;
     struct tally tally = {0};
-    struct percept_team *team = percept_team_new(&err);
+    struct percept_team *team = team_new(TEAM_MAX, &err);
     ck_assert_int_eq(team_size(team), 1);
     team_split(team, PIECES, 1, count, &tally);
     ck_assert(all_equal(&tally));
@@ -89,7 +89,7 @@ START_TEST(many_runs_with_helpers_do_every_piece_once)
 {
     struct percept_err err;
     struct tally tally = {0};
-    struct percept_team *team = percept_team_new(&err);
+    struct percept_team *team = team_new(TEAM_MAX, &err);
     pthread_t threads[HELPERS];
     for (int i = 0; i < HELPERS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, help, team), 0);
@@ -113,7 +113,7 @@ START_TEST(no_chunk_is_smaller_than_the_grain)
 {
     struct percept_err err;
     struct tally tally = {0};
-    struct percept_team *team = percept_team_new(&err);
+    struct percept_team *team = team_new(TEAM_MAX, &err);
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, help, team), 0);
     while (team_size(team) < 2)
@@ -142,7 +142,7 @@ START_TEST(closing_in_the_middle_of_a_run_loses_nothing)
     struct percept_err err;
     for (int round = 0; round < 50; round++) {
         struct tally tally = {0};
-        struct percept_team *team = percept_team_new(&err);
+        struct percept_team *team = team_new(TEAM_MAX, &err);
         pthread_t threads[HELPERS];
         for (int i = 0; i < HELPERS; i++)
             ck_assert_int_eq(pthread_create(&threads[i], NULL, visit, team), 0);
@@ -163,7 +163,7 @@ END_TEST
 START_TEST(a_helper_after_closing_returns_at_once)
 {
     struct percept_err err;
-    struct percept_team *team = percept_team_new(&err);
+    struct percept_team *team = team_new(TEAM_MAX, &err);
     percept_team_close(team);
     percept_team_help(team);
     ck_assert_int_eq(team_size(team), 1);
@@ -174,7 +174,7 @@ END_TEST
 START_TEST(a_helper_too_many_returns_at_once)
 {
     struct percept_err err;
-    struct percept_team *team = percept_team_new(&err);
+    struct percept_team *team = team_new(TEAM_MAX, &err);
     pthread_t threads[TEAM_MAX - 1];
     for (int i = 0; i < TEAM_MAX - 1; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, help, team), 0);

@@ -5,6 +5,9 @@
  *
  *     conformance ROOT [PASSING-LIST]
  *
+ * A suite may also hold whole architectures, NAME.onnx with NAME_output_0.pb: their sole input is
+ * arange(n) / n, free dimensions 1.
+ *
  * Prints every test that fails with its reason, the counts and the worst error of each suite, and closes
  * with "N passed, N failed, N skipped". PASSING-LIST names tests that must pass; it may only grow, so a
  * test of it that fails here makes the run fail whatever the counts say. CONFORMANCE_WRITE=1 rewrites it.
@@ -155,6 +158,49 @@ static bool run_set(struct percept_model *model, const char *folder, struct verd
     return true;
 }
 
+/* NAME_output_0.pb beside NAME.onnx */
+static char *expected_of(struct arena *arena, const char *path)
+{
+    return arena_printf(arena, "%.*s_output_0.pb", (int)(strlen(path) - 5), path);
+}
+
+static bool is_test(struct arena *arena, const char *path)
+{
+    size_t n = strlen(path);
+    if (n > 5 && strcmp(path + n - 5, ".onnx") == 0)
+        return file_exists(expected_of(arena, path));
+    return file_exists(arena_printf(arena, "%s/model.onnx", path));
+}
+
+/* The input of a whole architecture: arange(n) / n. */
+static bool run_architecture(struct percept_model *model, const char *expected, struct verdict *v)
+{
+    struct percept_err err = {0};
+    struct arena arena = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    int n_in;
+    const struct percept_io *input = percept_inputs(model, &n_in);
+    int64_t dims[PERCEPT_RANK_MAX], n = 1;
+    for (int d = 0; d < input->rank; d++) {
+        dims[d] = input->dims[d] < 0 ? 1 : input->dims[d];
+        n *= dims[d];
+    }
+    if (!session || n_in != 1 || !percept_resize(session, 0, input->rank, dims, &err) ||
+        !percept_prepare(session, &err))
+        return fail(v, "plan", err.text);
+    float *data = percept_input(session, 0);
+    for (int64_t i = 0; i < n; i++)
+        data[i] = (float)i / (float)n;
+    if (!percept_run(session, NULL, &err))
+        return fail(v, "run", err.text);
+    struct tensor want;
+    struct percept_tensor got = percept_output(session, 0);
+    bool good = read_tensor(&arena, expected, &want, v) && compare(&got, &want, "output 0", v);
+    percept_session_free(session);
+    arena_free(&arena);
+    return good;
+}
+
 static struct verdict run_test(const char *folder)
 {
     struct verdict v = {.passed = true};
@@ -162,11 +208,18 @@ static struct verdict run_test(const char *folder)
     struct arena arena = {0};
     struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
                                       .region = PERCEPT_REGION_PRIVATE};
+    bool whole = !file_is_folder(folder);
     struct percept_model *model =
-        percept_open(arena_printf(&arena, "%s/model.onnx", folder), &options, &err);
+        percept_open(whole ? folder : arena_printf(&arena, "%s/model.onnx", folder), &options, &err);
     if (!model) {
-        const char *sentence = strstr(err.text, "model.onnx: ");
-        fail(&v, "", sentence ? sentence + 12 : err.text);
+        const char *sentence = strstr(err.text, ".onnx: ");
+        fail(&v, "", sentence ? sentence + 7 : err.text);
+        return v;
+    }
+    if (whole) {
+        run_architecture(model, expected_of(&arena, folder), &v);
+        percept_close(model);
+        arena_free(&arena);
         return v;
     }
     char **names;
@@ -268,8 +321,7 @@ int main(int argc, char **argv)
         const char *worst_name = "";
         for (int t = 0; t < n; t++) {
             char *name = file_join(&arena, suites[s], tests[t]);
-            if ((only && !strstr(name, only)) ||
-                !file_exists(arena_printf(&arena, "%s/%s/model.onnx", root, tests[t])))
+            if ((only && !strstr(name, only)) || !is_test(&arena, file_join(&arena, root, tests[t])))
                 continue;
             struct verdict v = run_apart(file_join(&arena, root, tests[t]));
             suite_run++;

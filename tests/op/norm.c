@@ -264,6 +264,82 @@ START_TEST(missing_attributes_are_refused)
 }
 END_TEST
 
+/* --- doubles ---------------------------------------------------------------------------------- */
+
+static void expect_doubles(const double *want, int64_t n)
+{
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    ck_assert_int_eq(harness_out(&h, 0)->dtype, PERCEPT_DOUBLE);
+    for (int64_t i = 0; i < n; i++)
+        ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[i], want[i], 1e-9);
+    harness_end(&h);
+}
+
+static void doubles(const char *op_type, int rank, const int64_t *dims, const double *x,
+                    int64_t parameters, int n_parameters)
+{
+    static const double two[] = {2, 4, 1, 3};
+    harness_begin(&h, op_type, 21);
+    harness_float(&h, "epsilon", 0);
+    harness_input(&h, PERCEPT_DOUBLE, rank, dims, x);
+    for (int i = 0; i < n_parameters; i++)
+        harness_input(&h, PERCEPT_DOUBLE, 1, &parameters, two);
+}
+
+START_TEST(doubles_are_normalized_as_well)
+{
+    static const double x[] = {1e9 + 1, 1e9 + 3, 3, 1};
+    doubles("LayerNormalization", 2, DIMS(2, 2), x, 2, 2);
+    expect_doubles((const double[]){0, 8, 4, 0}, 4);
+    doubles("RMSNormalization", 2, DIMS(1, 2), x + 2, 1, 1);
+    expect_doubles((const double[]){6 / sqrt(5), 2 / sqrt(5)}, 2);
+    doubles("InstanceNormalization", 3, DIMS(1, 2, 2), x, 2, 2);
+    expect_doubles((const double[]){0, 4, 8, 0}, 4);
+    doubles("GroupNormalization", 3, DIMS(1, 2, 2), x, 2, 2);
+    harness_int(&h, "num_groups", 2);
+    expect_doubles((const double[]){0, 4, 8, 0}, 4);
+    doubles("BatchNormalization", 2, DIMS(1, 2), x + 2, 2, 4);
+    expect_doubles((const double[]){2 / sqrt(2) + 2, 4 * -3 / 2.0 + 4}, 2);
+    doubles("BatchNormalization", 2, DIMS(0, 2), NULL, 2, 4);
+    expect_doubles(NULL, 0);
+    harness_begin(&h, "LpNormalization", 1);
+    harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(4), x);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "float64; float32 would work");
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(doubles_take_every_fused_activation)
+{
+    for (int act = ACT_RELU; act < ACT_COUNT; act++) {
+        static const float x[] = {-2, 1}, one[] = {1}, zero[] = {0};
+        float want[2];
+        harness_begin(&h, "BatchNormalization", 15);
+        const struct fusion fusion = {.kind = FUSE_ACTIVATION,
+                                      .act = (enum activation)act,
+                                      .alpha = 0.25f,
+                                      .beta = 0.5f};
+        harness_floats(&h, 2, DIMS(2, 1), x);
+        for (int i = 0; i < 4; i++)
+            harness_floats(&h, 1, DIMS(1), i == 1 || i == 2 ? zero : one);
+        ck_assert(harness_fuse(&h, &fusion));
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        memcpy(want, harness_out(&h, 0)->data, sizeof want);
+        harness_end(&h);
+        harness_begin(&h, "BatchNormalization", 15);
+        harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(2, 1), (double[]){-2, 1});
+        for (int i = 0; i < 4; i++)
+            harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(1), &(double){i == 1 || i == 2 ? 0 : 1});
+        ck_assert(harness_fuse(&h, &fusion));
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        for (int i = 0; i < 2; i++) /* epsilon and floats */
+            ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[i], (double)want[i],
+                                    1e-4);
+        harness_end(&h);
+    }
+}
+END_TEST
+
 /* --- bits ------------------------------------------------------------------------------------- */
 
 static void rest_two(struct harness *harness)
@@ -308,6 +384,8 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, lp_normalization_leaves_zeros_alone);
     tcase_add_test(tests, missing_attributes_are_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
+    tcase_add_test(tests, doubles_are_normalized_as_well);
+    tcase_add_test(tests, doubles_take_every_fused_activation);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -1,0 +1,746 @@
+/*
+ * quant_map.c - com.microsoft's operators that take and give 8-bit tensors: QLinearAdd, QLinearMul,
+ * QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QLinearConcat, QLinearAveragePool,
+ * QLinearGlobalAveragePool, QLinearReduceMean.
+ *
+ * What maps one byte to one byte is a table of 256, made at every run from scales and zero points that
+ * may have been computed. The others follow ONNX Runtime's order of float32 operations, because where
+ * a half is rounded depends on it:
+ *
+ *     Add      round(a (as/ys) + (b (bs/ys) + (yz - (as/ys az + bs/ys bz)))), each step fused
+ *     Mul      round((a - az)(b - bz) (as bs / ys) + yz)
+ *     pools    AveragePool adds yz before it rounds, the global one after
+ *     Softmax  a table of exponentials, scaled so that their sum does not overflow
+ *
+ * A fused multiply-add is a double one here, rounded to float: the product of a byte and a float is exact
+ * in double, so the two can differ only if double rounding does, and no row differs from another.
+ *
+ * Everything is plain layout. Work is split over elements, rows or maps. Thread: loader, then the
+ * session's holder with its team.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "op/attr.h"
+#include "op/quant.h"
+#include "op/spatial.h"
+#include "op/walk.h"
+
+/* y's scale and zero point, and those of one input. */
+struct scales {
+    bool is_signed;
+    float x, y;
+    int32_t x_zero, y_zero;
+};
+
+static struct scales scales_of(const struct step *step, int x, int y)
+{
+    return (struct scales){
+        .is_signed = step->out[0]->dtype == PERCEPT_INT8,
+        .x = quant_scale(step->in[x], 0),
+        .y = quant_scale(step->in[y], 0),
+        .x_zero = quant_zero(quant_in(step, x + 1), 0),
+        .y_zero = quant_zero(quant_in(step, y + 1), 0),
+    };
+}
+
+static float dequantized(const struct scales *s, int byte)
+{
+    return s->x * (float)(quant_value((uint8_t)byte, s->is_signed) - s->x_zero);
+}
+
+/* What all these have in common: 8-bit input 0; scales at 1 and 3, zero points behind them. */
+static bool shape_parameters(const struct step *step, struct percept_err *err)
+{
+    const enum percept_dtype dtype = step->in[0]->dtype;
+    return quant_want_8bit(step, 0, err) && quant_want_parameters(step, 1, 2, dtype, 0, err) &&
+           quant_want_parameters(step, 3, 4, dtype, 0, err);
+}
+
+/* ---- QLinearAdd, QLinearMul ------------------------------------------------------------------ */
+
+enum { PAIR_CHUNK = 64 };
+
+struct pair {
+    const struct step *step;
+    struct walk walk;
+    bool multiply;
+    bool is_signed;
+    int32_t a_zero, b_zero, y_zero;
+    float a_ratio, b_ratio, fixed; /* Add */
+    float ratio;                   /* Mul */
+};
+
+static bool pair_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    return op_arity(ctx, 7, 8, 1, err);
+}
+
+static bool pair_shape(struct step *step, struct percept_err *err)
+{
+    const enum percept_dtype dtype = step->in[0]->dtype;
+    int64_t dims[RANK_MAX];
+    int rank;
+    if (!quant_want_8bit(step, 0, err) || !op_want_dtype(step, 3, dtype, err) ||
+        !quant_want_parameters(step, 1, 2, dtype, 0, err) ||
+        !quant_want_parameters(step, 4, 5, dtype, 0, err) ||
+        !quant_want_parameters(step, 6, 7, dtype, 0, err))
+        return false;
+    if (!tensor_broadcast(step->in[0], step->in[3], &rank, dims, err))
+        return err_prefix(err, OP_AT, OP_NODE(step->node));
+    op_set_out(step, 0, dtype, rank, dims);
+    struct pair *pair = arena_alloc(step->arena, sizeof *pair);
+    if (!pair)
+        return err_memory(err, "a plan", sizeof *pair);
+    *pair = (struct pair){.multiply = step->op->rule->variant,
+                          .is_signed = dtype == PERCEPT_INT8};
+    const struct tensor *const sides[] = {step->in[0], step->in[3]};
+    walk_make(&pair->walk, rank, dims, 2, sides);
+    step->state = pair;
+    step->flops = 4.0 * (double)pair->walk.elements;
+    return true;
+}
+
+/* To a whole number near 0, which is all that saturation needs to see; NaN becomes the least. */
+static int32_t whole(float x)
+{
+    x = x > -1024 ? x : -1024;
+    x = x < 1024 ? x : 1024;
+    const float shifted = x + 12582912.0F; /* 1.5 2^23: its low bits count units */
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    return bits - 0x4b400000;
+}
+
+static uint8_t saturated(int32_t x, int32_t low, int32_t high)
+{
+    x = x < low ? low : x;
+    return (uint8_t)(x > high ? high : x);
+}
+
+static float multiply_add(float byte, float factor, float addend)
+{
+    return (float)((double)byte * (double)factor + (double)addend);
+}
+
+/* PAIR_CHUNK elements: counts that the compiler knows become vectors. */
+static void chunk_add(const struct pair *pair, const float *a, const float *b, float *y)
+{
+    const float a_ratio = pair->a_ratio, b_ratio = pair->b_ratio, fixed = pair->fixed;
+    for (int i = 0; i < PAIR_CHUNK; i++)
+        y[i] = multiply_add(a[i], a_ratio, multiply_add(b[i], b_ratio, fixed));
+}
+
+static void chunk_multiply(const struct pair *pair, const float *a, const float *b, float *y)
+{
+    const float a_zero = (float)pair->a_zero, b_zero = (float)pair->b_zero, ratio = pair->ratio;
+    const float y_zero = (float)pair->y_zero;
+    for (int i = 0; i < PAIR_CHUNK; i++) {
+        const float product = (a[i] - a_zero) * (b[i] - b_zero); /* whole, exact */
+        const double scaled = (double)(product * ratio); /* two roundings on every machine */
+        y[i] = (float)(scaled + (double)y_zero);
+    }
+}
+
+static void chunk_load(float *to, const uint8_t *from, int64_t stride, int64_t n, bool is_signed)
+{
+    const int32_t flip = is_signed ? 0x80 : 0;
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (float)((from[i * stride] ^ flip) - flip);
+}
+
+static void pair_visit(void *arg, int64_t out, const int64_t *at, int64_t n)
+{
+    const struct pair *pair = arg;
+    const struct step *step = pair->step;
+    const int64_t a_step = walk_inner(&pair->walk, 0), b_step = walk_inner(&pair->walk, 1);
+    const uint8_t *a = (const uint8_t *)step->in[0]->data + at[0];
+    const uint8_t *b = (const uint8_t *)step->in[3]->data + at[1];
+    uint8_t *y = (uint8_t *)step->out[0]->data + out;
+    const int32_t low = pair->is_signed ? -128 : 0, high = low + 255;
+    float left[PAIR_CHUNK] = {0}, right[PAIR_CHUNK] = {0}, result[PAIR_CHUNK];
+    for (int64_t i = 0; i < n; i += PAIR_CHUNK) {
+        const int64_t some = n - i < PAIR_CHUNK ? n - i : PAIR_CHUNK;
+        chunk_load(left, a + i * a_step, a_step, some, pair->is_signed);
+        chunk_load(right, b + i * b_step, b_step, some, pair->is_signed);
+        if (pair->multiply)
+            chunk_multiply(pair, left, right, result);
+        else
+            chunk_add(pair, left, right, result);
+        for (int64_t j = 0; j < some; j++)
+            y[i + j] = saturated(whole(result[j]), low, high);
+    }
+}
+
+static void pair_range(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    struct pair *pair = arg;
+    walk_range(&pair->walk, from, to, pair_visit, pair);
+}
+
+static bool pair_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    struct pair *pair = step->state;
+    pair->step = step; /* the plan's own only now */
+    const float a = quant_scale(step->in[1], 0), b = quant_scale(step->in[4], 0);
+    const float y = quant_scale(step->in[6], 0);
+    pair->a_zero = quant_zero(quant_in(step, 2), 0);
+    pair->b_zero = quant_zero(quant_in(step, 5), 0);
+    pair->y_zero = quant_zero(quant_in(step, 7), 0);
+    pair->a_ratio = a / y;
+    pair->b_ratio = b / y;
+    const float zeros =
+        pair->a_ratio * (float)pair->a_zero + pair->b_ratio * (float)pair->b_zero;
+    pair->fixed = (float)pair->y_zero - zeros;
+    pair->ratio = a * b / y;
+    team_split(env->team, pair->walk.elements, WALK_GRAIN, pair_range, pair);
+    return true;
+}
+
+const struct op_rule op_qlinear_add = {
+    .check = pair_check, .shape = pair_shape, .run = pair_run, .variant = 0};
+const struct op_rule op_qlinear_mul = {
+    .check = pair_check, .shape = pair_shape, .run = pair_run, .variant = 1};
+
+/* ---- tables: QLinearSigmoid, QLinearLeakyRelu ------------------------------------------------ */
+
+struct look_up {
+    const uint8_t *x;
+    uint8_t *y;
+    uint8_t table[256];
+};
+
+static void look_up_range(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct look_up *look_up = arg;
+    for (int64_t i = from; i < to; i++)
+        look_up->y[i] = look_up->table[look_up->x[i]];
+}
+
+struct map {
+    bool sigmoid;
+    float alpha; /* of LeakyRelu */
+};
+
+static bool map_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct map *map = arena_alloc(ctx->arena, sizeof *map);
+    if (!map)
+        return err_memory(err, "a node", sizeof *map);
+    *map = (struct map){.sigmoid = ctx->node->op->rule->variant};
+    ctx->node->priv = map;
+    return op_arity(ctx, 4, 5, 1, err) &&
+           (map->sigmoid || attr_float(ctx, "alpha", 0.01F, &map->alpha, err));
+}
+
+static bool map_shape(struct step *step, struct percept_err *err)
+{
+    if (!shape_parameters(step, err))
+        return false;
+    op_set_out(step, 0, step->in[0]->dtype, step->in[0]->rank, step->in[0]->dims);
+    step->inplace = 1;
+    return true;
+}
+
+static bool map_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct map *map = step->priv;
+    const struct scales s = scales_of(step, 1, 3);
+    struct look_up look_up = {.x = step->in[0]->data, .y = step->out[0]->data};
+    float values[256];
+    for (int i = 0; i < 256; i++)
+        values[i] = dequantized(&s, i);
+    if (map->sigmoid)
+        step->kernels->unary(UNARY_SIGMOID, values, values, 256, 0, 0);
+    for (int i = 0; i < 256 && !map->sigmoid; i++)
+        values[i] = values[i] >= 0 ? values[i] : map->alpha * values[i];
+    step->kernels->quantize(look_up.table, s.is_signed, values, s.y, s.y_zero, 256);
+    team_split(env->team, tensor_elements(step->in[0]), WALK_GRAIN, look_up_range, &look_up);
+    return true;
+}
+
+const struct op_rule op_qlinear_sigmoid = {
+    .check = map_check, .shape = map_shape, .run = map_run, .variant = 1};
+const struct op_rule op_qlinear_leaky_relu = {
+    .check = map_check, .shape = map_shape, .run = map_run, .variant = 0};
+
+/* ---- QLinearConcat: scale, zero point, then (tensor, scale, zero point) over and over -------- */
+
+static bool concat_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    int64_t *axis = arena_alloc(ctx->arena, sizeof *axis);
+    const int n = ctx->node->n_in;
+    if (!axis)
+        return err_memory(err, "a node", sizeof *axis);
+    ctx->node->priv = axis;
+    if (!op_arity(ctx, 5, INT32_MAX, 1, err))
+        return false;
+    if ((n - 2) % 3 != 0)
+        return err_set(err, ERR_MODEL,
+                       OP_AT "it has %d inputs; 2 and 3 for each tensor would work",
+                       OP_NODE(ctx->node), n);
+    for (int i = 2; i < n; i++) {
+        if (!op_has_input(ctx->node, i) && i % 3 != 1)
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
+                           OP_NODE(ctx->node), i);
+    }
+    if (!attr_has(ctx, "axis"))
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'axis' is missing", OP_NODE(ctx->node));
+    return attr_int(ctx, "axis", 0, axis, err);
+}
+
+static bool concat_shape(struct step *step, struct percept_err *err)
+{
+    const struct tensor *first = step->in[2];
+    int64_t dims[RANK_MAX];
+    int axis;
+    if (!quant_want_8bit(step, 2, err) ||
+        !quant_want_parameters(step, 0, 1, first->dtype, 0, err) ||
+        !op_axis(step, *(const int64_t *)step->priv, first->rank, &axis, err))
+        return false;
+    memcpy(dims, first->dims, sizeof dims);
+    dims[axis] = 0;
+    for (int k = 2; k < step->n_in; k += 3) {
+        const struct tensor *t = step->in[k];
+        if (!op_want_dtype(step, k, first->dtype, err) ||
+            !quant_want_parameters(step, k + 1, k + 2, first->dtype, 0, err))
+            return false;
+        bool fits = t->rank == first->rank;
+        for (int i = 0; fits && i < t->rank; i++)
+            fits = i == axis || t->dims[i] == dims[i];
+        if (!fits || __builtin_add_overflow(dims[axis], t->dims[axis], &dims[axis])) {
+            char a[128], b[128];
+            return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s do not join on axis %d",
+                           OP_NODE(step->node),
+                           tensor_shape_text(first->rank, first->dims, a, sizeof a),
+                           tensor_shape_text(t->rank, t->dims, b, sizeof b), axis);
+        }
+    }
+    op_set_out(step, 0, first->dtype, first->rank, dims);
+    return true;
+}
+
+/* Rows of one input: a row is what lies together from `axis` on. */
+struct join {
+    struct look_up look_up;
+    int64_t x_row, y_row;
+    bool same;
+};
+
+static void join_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct join *join = arg;
+    for (int64_t row = from; row < to; row++) {
+        const uint8_t *x = join->look_up.x + row * join->x_row;
+        uint8_t *y = join->look_up.y + row * join->y_row;
+        if (join->same) {
+            memcpy(y, x, (size_t)join->x_row);
+            continue;
+        }
+        for (int64_t i = 0; i < join->x_row; i++)
+            y[i] = join->look_up.table[x[i]];
+    }
+}
+
+static bool concat_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    const struct tensor *y = step->out[0];
+    int axis;
+    if (!op_axis(step, *(const int64_t *)step->priv, y->rank, &axis, err))
+        return false;
+    const int64_t rows = tensor_span(y, 0, axis), y_row = tensor_span(y, axis, y->rank);
+    uint8_t *to = y->data;
+    for (int k = 2; k < step->n_in && tensor_elements(y) > 0; k += 3) {
+        const struct scales s = scales_of(step, k + 1, 0);
+        struct join join = {.look_up = {.x = step->in[k]->data, .y = to},
+                            .x_row = tensor_span(step->in[k], axis, y->rank),
+                            .y_row = y_row,
+                            .same = s.x == s.y && s.x_zero == s.y_zero};
+        float values[256];
+        for (int i = 0; i < 256; i++)
+            values[i] = dequantized(&s, i);
+        step->kernels->quantize(join.look_up.table, s.is_signed, values, s.y, s.y_zero, 256);
+        team_split(env->team, join.x_row ? rows : 0, WALK_GRAIN / (join.x_row + 1) + 1, join_rows,
+                   &join);
+        to += join.x_row;
+    }
+    return true;
+}
+
+const struct op_rule op_qlinear_concat = {
+    .check = concat_check, .shape = concat_shape, .run = concat_run};
+
+/* ---- QLinearSoftmax -------------------------------------------------------------------------- */
+
+struct softmax {
+    int64_t axis;
+    bool flat; /* before opset 13: the axes from `axis` on are one row */
+};
+
+struct softmax_plan {
+    int64_t outer, n, inner;
+    struct scales scales;
+    float exponentials[256]; /* by the distance to the maximum: [255] is the maximum's own */
+};
+
+static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct softmax *softmax = arena_alloc(ctx->arena, sizeof *softmax);
+    int64_t opset;
+    if (!softmax)
+        return err_memory(err, "a softmax", sizeof *softmax);
+    ctx->node->priv = softmax;
+    if (!op_arity(ctx, 4, 5, 1, err) || !attr_int(ctx, "opset", 13, &opset, err))
+        return false;
+    softmax->flat = opset < 13;
+    return attr_int(ctx, "axis", softmax->flat ? 1 : -1, &softmax->axis, err);
+}
+
+static bool softmax_shape(struct step *step, struct percept_err *err)
+{
+    const struct softmax *softmax = step->priv;
+    const struct tensor *x = step->in[0];
+    struct softmax_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    int axis;
+    if (!plan)
+        return err_memory(err, "a softmax's plan", sizeof *plan);
+    if (!shape_parameters(step, err) || !op_axis(step, softmax->axis, x->rank, &axis, err))
+        return false;
+    const int end = softmax->flat ? x->rank : axis + 1;
+    *plan = (struct softmax_plan){.outer = tensor_span(x, 0, axis),
+                                  .n = tensor_span(x, axis, end),
+                                  .inner = tensor_span(x, end, x->rank)};
+    op_set_out(step, 0, x->dtype, x->rank, x->dims);
+    step->inplace = 1;
+    step->state = plan;
+    step->flops = 4.0 * (double)tensor_elements(x);
+    return true;
+}
+
+/* One row: n numbers at distance `stride`. */
+static void softmax_row(const struct softmax_plan *plan, const uint8_t *x, uint8_t *y, int64_t stride)
+{
+    const struct scales *s = &plan->scales;
+    int32_t most = INT32_MIN;
+    for (int64_t i = 0; i < plan->n; i++) {
+        const int32_t value = quant_value(x[i * stride], s->is_signed);
+        most = value > most ? value : most;
+    }
+    float sum = 0;
+    for (int64_t i = 0; i < plan->n; i++)
+        sum += plan->exponentials[255 + quant_value(x[i * stride], s->is_signed) - most];
+    const float scale = floorf(1.0F / s->y);
+    const int32_t low = s->is_signed ? -128 : 0;
+    for (int64_t i = 0; i < plan->n; i++) {
+        const int32_t distance = most - quant_value(x[i * stride], s->is_signed);
+        const float e = plan->exponentials[255 - distance];
+        y[i * stride] = saturated(whole(e * scale / sum) + s->y_zero, low, low + 255);
+    }
+}
+
+static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct softmax_plan *plan = step->state;
+    for (int64_t row = from; row < to; row++) {
+        const int64_t at = row / plan->inner * plan->n * plan->inner + row % plan->inner;
+        softmax_row(plan, (const uint8_t *)step->in[0]->data + at,
+                    (uint8_t *)step->out[0]->data + at, plan->inner);
+    }
+}
+
+static bool softmax_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    struct softmax_plan *plan = step->state;
+    if (tensor_elements(step->in[0]) == 0)
+        return true;
+    plan->scales = scales_of(step, 1, 3);
+    /* as large as their sum allows, with some room, so that small ones do not vanish */
+    const double scale = (double)plan->scales.x;
+    const double room = (double)logf(3.402823466e38F / (float)plan->n) - 5;
+    const double shift = (room > 0 ? room : 0) / scale;
+    for (int i = 0; i < 256; i++)
+        plan->exponentials[i] = (float)exp((i - 255 + shift) * scale);
+    team_split(env->team, plan->outer * plan->inner, WALK_GRAIN / (plan->n + 1) + 1, softmax_rows,
+               step);
+    return true;
+}
+
+const struct op_rule op_qlinear_softmax = {
+    .check = softmax_check, .shape = softmax_shape, .run = softmax_run};
+
+/* ---- QLinearAveragePool, QLinearGlobalAveragePool -------------------------------------------- */
+
+struct pool {
+    bool global, ceil, include_pad, channels_last;
+    struct spatial spatial;
+};
+
+struct pool_plan {
+    struct geometry g;
+    int64_t channels, maps, pixels_in, pixels;
+    struct scales scales;
+    float values[256];
+};
+
+static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct pool *pool = arena_alloc(ctx->arena, sizeof *pool);
+    if (!pool)
+        return err_memory(err, "a pool", sizeof *pool);
+    *pool = (struct pool){.global = ctx->node->op->rule->variant};
+    ctx->node->priv = pool;
+    return op_arity(ctx, 4, 5, 1, err) &&
+           attr_bool(ctx, "channels_last", false, &pool->channels_last, err) &&
+           (pool->global || (spatial_read(ctx, &pool->spatial, err) &&
+                             attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) &&
+                             attr_bool(ctx, "count_include_pad", false, &pool->include_pad, err)));
+}
+
+/* The picture with its channels in second place. */
+static struct tensor channels_second(const struct tensor *x, bool channels_last)
+{
+    struct tensor turned = *x;
+    if (!channels_last)
+        return turned;
+    turned.dims[1] = x->dims[x->rank - 1];
+    for (int i = 2; i < x->rank; i++)
+        turned.dims[i] = x->dims[i - 1];
+    return turned;
+}
+
+static bool pool_geometry(struct step *step, const struct pool *pool, const struct tensor *x,
+                          struct geometry *g, struct percept_err *err)
+{
+    if (pool->global) {
+        *g = (struct geometry){.axes = x->rank - 2};
+        return true;
+    }
+    if (!spatial_settle(&pool->spatial, step->node, x->rank - 2, NULL, g, err))
+        return false;
+    spatial_input(g, x);
+    return spatial_slide(g, &pool->spatial, pool->ceil, step->node, err);
+}
+
+static bool pool_shape(struct step *step, struct percept_err *err)
+{
+    const struct pool *pool = step->priv;
+    struct pool_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a pool's plan", sizeof *plan);
+    if (!shape_parameters(step, err))
+        return false;
+    if (step->in[0]->rank < 3)
+        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work",
+                       OP_NODE(step->node), step->in[0]->rank, RANK_MAX);
+    const struct tensor x = channels_second(step->in[0], pool->channels_last);
+    *plan = (struct pool_plan){0};
+    if (!pool_geometry(step, pool, &x, &plan->g, err))
+        return false;
+    int64_t dims[RANK_MAX] = {x.dims[0]};
+    const int first = pool->channels_last ? 1 : 2;
+    for (int i = 0; i < x.rank - 2; i++)
+        dims[first + i] =
+            pool->global ? 1 : plan->g.out[SPATIAL_MAX - plan->g.axes + i];
+    dims[pool->channels_last ? x.rank - 1 : 1] = x.dims[1];
+    op_set_out(step, 0, x.dtype, x.rank, dims);
+    plan->channels = x.dims[1];
+    plan->maps = x.dims[0] * x.dims[1];
+    plan->pixels_in = tensor_span(&x, 2, x.rank);
+    plan->pixels = pool->global ? 1 : spatial_volume(plan->g.out);
+    step->state = plan;
+    step->flops = (double)tensor_elements(&x);
+    return true;
+}
+
+/* Where a map's pixels lie in memory. */
+struct map_view {
+    const uint8_t *x;
+    uint8_t *y;
+    int64_t stride;
+};
+
+static struct map_view view_of(const struct step *step, int64_t map)
+{
+    const struct pool *pool = step->priv;
+    const struct pool_plan *plan = step->state;
+    const int64_t item = map / plan->channels, channel = map % plan->channels;
+    const bool last = pool->channels_last;
+    const int64_t from = last ? item * plan->channels * plan->pixels_in + channel
+                              : map * plan->pixels_in;
+    const int64_t to = last ? item * plan->channels * plan->pixels + channel : map * plan->pixels;
+    return (struct map_view){.x = (const uint8_t *)step->in[0]->data + from,
+                             .y = (uint8_t *)step->out[0]->data + to,
+                             .stride = last ? plan->channels : 1};
+}
+
+static void pool_global(const struct step *step, const struct map_view *view)
+{
+    const struct pool_plan *plan = step->state;
+    const struct scales *s = &plan->scales;
+    int64_t sum = 0;
+    for (int64_t i = 0; i < plan->pixels_in; i++)
+        sum += quant_value(view->x[i * view->stride], s->is_signed) - s->x_zero;
+    const float scale = s->x / (s->y * (float)plan->pixels_in);
+    view->y[0] = (uint8_t)quant_round((float)sum * scale, s->is_signed, s->y_zero);
+}
+
+/* Sum of a window; *n becomes how many pixels of the picture it sees. */
+static float window_sum(const struct pool_plan *plan, const struct map_view *view, int64_t at,
+                        int64_t *n)
+{
+    const struct geometry *g = &plan->g;
+    const int64_t out[3] = {at / g->out[2] / g->out[1], at / g->out[2] % g->out[1], at % g->out[2]};
+    int64_t from[3], to[3];
+    for (int i = 0; i < SPATIAL_MAX; i++) {
+        const int64_t d = g->dilation[i], begin = out[i] * g->stride[i] - g->pad[i];
+        const int64_t end = begin + spatial_reach(g, i);
+        from[i] = begin < 0 ? begin + (-begin + d - 1) / d * d : begin;
+        to[i] = end < g->in[i] ? end : g->in[i];
+    }
+    float sum = 0;
+    *n = 0;
+    for (int64_t i = from[0]; i < to[0]; i += g->dilation[0]) {
+        for (int64_t j = from[1]; j < to[1]; j += g->dilation[1]) {
+            const uint8_t *x = view->x + (i * g->in[1] + j) * g->in[2] * view->stride;
+            for (int64_t k = from[2]; k < to[2]; k += g->dilation[2], ++*n)
+                sum += plan->values[x[k * view->stride]];
+        }
+    }
+    return sum;
+}
+
+static void pool_maps(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct pool *pool = step->priv;
+    const struct pool_plan *plan = step->state;
+    const struct scales *s = &plan->scales;
+    const int32_t low = s->is_signed ? -128 : 0;
+    for (int64_t map = from; map < to; map++) {
+        const struct map_view view = view_of(step, map);
+        if (pool->global) {
+            pool_global(step, &view);
+            continue;
+        }
+        for (int64_t i = 0; i < plan->pixels; i++) {
+            int64_t n;
+            const float sum = window_sum(plan, &view, i, &n);
+            const float mean = sum / (float)(pool->include_pad ? spatial_volume(plan->g.kernel) : n);
+            view.y[i * view.stride] =
+                saturated(whole(mean / s->y + (float)s->y_zero), low, low + 255);
+        }
+    }
+}
+
+static bool pool_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    struct pool_plan *plan = step->state;
+    plan->scales = scales_of(step, 1, 3);
+    for (int i = 0; i < 256; i++)
+        plan->values[i] = dequantized(&plan->scales, i);
+    team_split(env->team, plan->maps, WALK_GRAIN / (plan->pixels_in + 1) + 1, pool_maps, step);
+    return true;
+}
+
+const struct op_rule op_qlinear_average_pool = {
+    .check = pool_check, .shape = pool_shape, .run = pool_run, .variant = 0};
+const struct op_rule op_qlinear_global_average_pool = {
+    .check = pool_check, .shape = pool_shape, .run = pool_run, .variant = 1};
+
+/* ---- QLinearReduceMean ----------------------------------------------------------------------- */
+
+struct mean {
+    const int64_t *axes;
+    int n_axes;
+    bool keep;
+};
+
+struct mean_plan {
+    int64_t step[RANK_MAX]; /* of the output, for each axis of the input; 0 when it is reduced */
+    int64_t each;           /* numbers that become one */
+};
+
+static bool mean_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct mean *mean = arena_alloc(ctx->arena, sizeof *mean);
+    if (!mean)
+        return err_memory(err, "a node", sizeof *mean);
+    ctx->node->priv = mean;
+    return op_arity(ctx, 4, 5, 1, err) &&
+           attr_ints(ctx, "axes", &mean->axes, &mean->n_axes, err) &&
+           attr_bool(ctx, "keepdims", true, &mean->keep, err);
+}
+
+static bool mean_shape(struct step *step, struct percept_err *err)
+{
+    const struct mean *mean = step->priv;
+    const struct tensor *x = step->in[0];
+    struct mean_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    bool reduced[RANK_MAX] = {0};
+    int64_t dims[RANK_MAX];
+    int rank = 0, axis;
+    if (!plan)
+        return err_memory(err, "a plan", sizeof *plan);
+    if (!shape_parameters(step, err))
+        return false;
+    for (int i = 0; i < mean->n_axes; i++) {
+        if (!op_axis(step, mean->axes[i], x->rank, &axis, err))
+            return false;
+        reduced[axis] = true;
+    }
+    *plan = (struct mean_plan){.each = 1};
+    int64_t each = 1;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        const bool gone = reduced[i] || mean->n_axes == 0;
+        plan->step[i] = gone ? 0 : each;
+        *(gone ? &plan->each : &each) *= x->dims[i];
+    }
+    for (int i = 0; i < x->rank; i++) {
+        const bool gone = reduced[i] || mean->n_axes == 0;
+        if (!gone || mean->keep)
+            dims[rank++] = gone ? 1 : x->dims[i];
+    }
+    op_set_out(step, 0, x->dtype, rank, dims);
+    step->scratch_bytes = (size_t)each * sizeof(int64_t);
+    step->state = plan;
+    return true;
+}
+
+static bool mean_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    const struct mean_plan *plan = step->state;
+    const struct tensor *x = step->in[0];
+    const struct scales s = scales_of(step, 1, 3);
+    const int64_t n = tensor_elements(step->out[0]);
+    int64_t *sums = step->scratch;
+    for (int64_t i = 0; i < n; i++)
+        sums[i] = 0;
+    for (int64_t i = 0; i < tensor_elements(x); i++) {
+        int64_t left = i, at = 0;
+        for (int d = x->rank - 1; d >= 0; d--) {
+            at += left % x->dims[d] * plan->step[d];
+            left /= x->dims[d];
+        }
+        sums[at] += quant_value(((const uint8_t *)x->data)[i], s.is_signed) - s.x_zero;
+    }
+    const float scale = s.x / (s.y * (float)plan->each);
+    uint8_t *y = step->out[0]->data;
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (uint8_t)quant_round((float)sums[i] * scale, s.is_signed, s.y_zero);
+    return true;
+}
+
+const struct op_rule op_qlinear_reduce_mean = {
+    .check = mean_check, .shape = mean_shape, .run = mean_run};

@@ -1,0 +1,277 @@
+/*
+ * life.c - from exec to exit: how soon it is ready, what it weighs with nothing to serve, and that
+ * nobody who was accepted loses an answer when it ends.
+ *
+ * The clients of the last part are as busy as can be: each sends its next request as soon as it has
+ * an answer, on one connection, and opens a new one only where it is told "Connection: close". Every
+ * answer must be whole and 200, or 503. An end of the connection without a byte of answer is
+ * counted apart: the server may hang up on a connection that is silent between two requests, and no
+ * HTTP client can tell that from a lost request. With a drain delay, in which every client is told
+ * to close, it must not happen either.
+ */
+#include "rig.h"
+#include "samples.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define STARTS 5
+#define CLIENTS 16
+#define BUSY_ANSWERS 400 /* before the signal */
+#define RSS_MAX_KB 8192
+
+static int compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+START_TEST(it_is_soon_ready)
+{
+    struct rig rig;
+    int64_t us[STARTS];
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    for (int i = 0; i < STARTS; i++) {
+        int port = rig_free_port();
+        int64_t from_us = rig_now_us();
+        rig_spawn(&rig, "models --listen 127.0.0.1:%d", port);
+        rig.port = port;
+        rig_ready(&rig);
+        us[i] = rig_now_us() - from_us;
+        if (i == 0)
+            printf("measured: RSS with the shipped models: %ld kB\n",
+                   rig_kilobytes(rig.pid, "status", "VmRSS:"));
+        ck_assert_int_eq(rig_stop(&rig), 0);
+    }
+    qsort(us, STARTS, sizeof us[0], compare);
+    printf("measured: exec to ready with the shipped models: median %.1f ms (%.1f to %.1f) of %d\n",
+           (double)us[STARTS / 2] / 1000, (double)us[0] / 1000, (double)us[STARTS - 1] / 1000,
+           STARTS);
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(it_is_small_when_it_has_nothing_to_serve)
+{
+    struct rig rig;
+    char path[128];
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    snprintf(path, sizeof path, "%s/empty", rig.folder);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    rig_start(&rig, "%s --ready-when-empty", path);
+    long kilobytes = rig_kilobytes(rig.pid, "status", "VmRSS:");
+    printf("measured: RSS without a model: %ld kB, PSS %ld kB\n", kilobytes,
+           rig_kilobytes(rig.pid, "smaps_rollup", "Pss:"));
+    ck_assert_msg(kilobytes > 0 && (RIG_SANITIZED || kilobytes <= RSS_MAX_KB),
+                  "RSS without a model is %ld kB, more than %d", kilobytes, RSS_MAX_KB);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
+/* --- ending under load ----------------------------------------------------------------------- */
+
+struct busy {
+    pthread_t thread;
+    int port;
+    struct blob body;
+    const char *label;
+    int *n_answers; /* of all clients */
+    int answered, refused, silent, cut, wrong;
+    char seen[400];
+};
+
+static void note(struct busy *busy, int *counter, const struct reply *reply)
+{
+    ++*counter;
+    snprintf(busy->seen, sizeof busy->seen, "status %d: %s%s", reply->status,
+             reply->head ? reply->head : "", reply->body ? reply->body : "");
+}
+
+/* False when the client should not go on on this connection. */
+static bool judge(struct busy *busy, const struct reply *reply)
+{
+    char label[64];
+    if (reply->status == 200 &&
+        strcmp(reply_label(reply, 0, label, sizeof label), busy->label) == 0) {
+        busy->answered++;
+        __atomic_add_fetch(busy->n_answers, 1, __ATOMIC_RELAXED);
+    } else if (reply->status == 503 && reply->close && strstr(reply->body, "\"error\"")) {
+        busy->refused++;
+    } else if (reply->status == 0) {
+        busy->silent++;
+    } else {
+        note(busy, reply->status < 0 ? &busy->cut : &busy->wrong, reply);
+    }
+    return reply->status > 0 && !reply->close;
+}
+
+static void *be_busy(void *at)
+{
+    struct busy *busy = at;
+    struct client client;
+    while (client_open(&client, busy->port)) {
+        bool goes_on = true, first = true;
+        while (goes_on) {
+            bool sent = client_request(&client, "POST", "/v2/models/digits/infer",
+                                       "Content-Type: image/png\r\n", busy->body.at, busy->body.n);
+            struct reply reply = client_reply(&client);
+            /* Neither the whole request nor a byte of answer, or a connection that the closed door
+             * never let in: this request was not accepted. */
+            if (reply.status == 0 && (!sent || first))
+                goes_on = false;
+            else
+                goes_on = judge(busy, &reply);
+            first = false;
+            reply_free(&reply);
+        }
+        client_close(&client);
+    }
+    return NULL;
+}
+
+static void start_clients(const struct rig *rig, struct busy *clients, const struct digits *digits,
+                          int *n_answers)
+{
+    static const char *const labels[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = (struct busy){.port = rig->port,
+                                   .body = samples_png(digits->pixels + i * SAMPLES_PIXELS,
+                                                       SAMPLES_SIDE, SAMPLES_SIDE),
+                                   .label = labels[digits->labels[i]],
+                                   .n_answers = n_answers};
+        ck_assert_int_eq(pthread_create(&clients[i].thread, NULL, be_busy, &clients[i]), 0);
+    }
+    int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
+    while (__atomic_load_n(n_answers, __ATOMIC_RELAXED) < BUSY_ANSWERS) {
+        ck_assert_msg(rig_now_us() < until_us, "only %d answers came before the signal",
+                      __atomic_load_n(n_answers, __ATOMIC_RELAXED));
+        rig_pause(2);
+    }
+}
+
+/* Adds up, and judges what may never happen. Returns how many connections ended in silence. */
+static int end_clients(struct busy *clients, const char *how)
+{
+    struct busy all = {0};
+    for (int i = 0; i < CLIENTS; i++) {
+        struct busy *busy = &clients[i];
+        pthread_join(busy->thread, NULL);
+        all.answered += busy->answered;
+        all.refused += busy->refused;
+        all.silent += busy->silent;
+        all.cut += busy->cut;
+        all.wrong += busy->wrong;
+        ck_assert_msg(busy->answered > 0, "client %d never got an answer", i);
+        ck_assert_msg(!busy->cut, "client %d: an answer was cut: %s", i, busy->seen);
+        ck_assert_msg(!busy->wrong, "client %d: %s", i, busy->seen);
+    }
+    printf("measured: SIGTERM %s, %d busy clients: %d x 200, %d x 503, 0 cut, "
+           "%d hung up between requests\n",
+           how, CLIENTS, all.answered, all.refused, all.silent);
+    return all.silent;
+}
+
+/* Readiness on connections of its own until the door closes; all that was seen. */
+static void watch_readiness(const struct rig *rig, int *n_ready, int *n_unready)
+{
+    struct client client;
+    while (*n_unready < 3 && client_open(&client, rig->port)) {
+        client_request(&client, "GET", "/v2/health/ready", "", NULL, 0);
+        struct reply reply = client_reply(&client);
+        *n_ready += reply.status == 200;
+        *n_unready += reply.status == 503;
+        reply_free(&reply);
+        client_close(&client);
+        rig_pause(1);
+    }
+}
+
+START_TEST(sigterm_loses_no_request_and_tells_the_balancer)
+{
+    struct rig rig;
+    struct digits digits;
+    struct busy clients[CLIENTS];
+    int n_answers = 0, n_ready = 0, n_unready = 0;
+    if (!rig_is_there() || !samples_digits(&digits, CLIENTS))
+        return;
+    rig_begin(&rig);
+    rig_start(&rig, "models --drain-delay %s", RIG_SANITIZED ? "3s" : "500ms");
+    start_clients(&rig, clients, &digits, &n_answers);
+    kill(rig.pid, SIGTERM);
+    watch_readiness(&rig, &n_ready, &n_unready);
+    int silent = end_clients(clients, "with a drain delay");
+    ck_assert_int_eq(rig_wait(&rig), 0);
+    ck_assert_msg(n_unready > 0, "readiness was 503 %d and 200 %d times while draining", n_unready,
+                  n_ready);
+    ck_assert_msg(silent == 0, "%d requests on connections that stayed got no answer", silent);
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(sigterm_without_delay_loses_no_request)
+{
+    struct rig rig;
+    struct digits digits;
+    struct busy clients[CLIENTS];
+    int n_answers = 0;
+    if (!rig_is_there() || !samples_digits(&digits, CLIENTS))
+        return;
+    rig_begin(&rig);
+    rig_start(&rig, "models");
+    start_clients(&rig, clients, &digits, &n_answers);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    int silent = end_clients(clients, "without delay");
+    ck_assert_msg(silent == 0, "%d requests on connections that stayed got no answer", silent);
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(a_request_that_waits_in_the_queue_is_answered_at_the_end)
+{
+    struct rig rig;
+    struct client client;
+    static const char text[] = "Nguyen";
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    rig_start(&rig, "models --max-queue-delay-us 10000000");
+    ck_assert(client_open(&client, rig.port));
+    ck_assert(client_request(&client, "POST", "/v2/models/names/infer",
+                             "Content-Type: text/plain\r\n", text, sizeof text - 1));
+    while (rig_metric(&rig, "perceptd_requests_in_flight") < 1)
+        rig_pause(2);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    struct reply reply = client_reply(&client);
+    ck_assert_msg(reply.status == 200 && reply.close, "status %d, %s", reply.status,
+                  reply.head ? reply.head : "no answer");
+    reply_free(&reply);
+    client_close(&client);
+    rig_end(&rig);
+}
+END_TEST
+
+Suite *daemon_life_suite(void);
+
+Suite *daemon_life_suite(void)
+{
+    Suite *suite = suite_create("daemon_life");
+    TCase *tests = tcase_create("life");
+    tcase_add_test(tests, it_is_soon_ready);
+    tcase_add_test(tests, it_is_small_when_it_has_nothing_to_serve);
+    tcase_add_test(tests, sigterm_loses_no_request_and_tells_the_balancer);
+    tcase_add_test(tests, sigterm_without_delay_loses_no_request);
+    tcase_add_test(tests, a_request_that_waits_in_the_queue_is_answered_at_the_end);
+    tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,17 @@
+/*
+ * ops.c - models of one to three operators, drawn from the bytes: each operator of the table, with
+ * attributes, types and shapes that are mostly right, on every row of kernels.
+ */
+#include "support/build.h"
+#include "support/drive.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct draw draw = draw_of(data, n);
+    struct proto model = build_model(&draw);
+    drive_model(model.at, model.n, &draw);
+    proto_free(&model);
+    return 0;
+}

@@ -1,0 +1,127 @@
+/* deform.c - tests of src/op/deform.c: offsets move what a kernel reads. */
+#include "heavy.h"
+
+#include <check.h>
+#include <math.h>
+
+static struct harness h;
+
+static const float ramp[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+
+/* A kernel of one pixel over a 3 x 3 ramp: the offsets alone decide. */
+static void one_pixel(const float *offset, const float *mask)
+{
+    harness_begin(&h, "DeformConv", 19);
+    harness_floats(&h, 4, DIMS(1, 1, 3, 3), ramp);
+    harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){2});
+    harness_floats(&h, 4, DIMS(1, 2, 3, 3), offset);
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    if (mask)
+        harness_floats(&h, 4, DIMS(1, 1, 3, 3), mask);
+}
+
+START_TEST(an_offset_moves_a_pixel_and_a_mask_weighs_it)
+{
+    float offset[18] = {0}, mask[9] = {1, 1, 1, 1, 1, 1, 1, 1, 0.5f};
+    offset[0] = 1;        /* pixel 0 reads one row below: 3 */
+    offset[9 + 1] = 0.5f; /* pixel 1 half a column to the right: 1.5 */
+    offset[2] = -1;       /* pixel 2 outside */
+    offset[9 + 3] = NAN;  /* pixel 3 nowhere */
+    offset[4] = 1e30f;
+    offset[9 + 5] = 0.5f; /* half of pixel 5 lies outside */
+    one_pixel(offset, mask);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 3, 3),
+                          (float[]){7, 4, 1, 1, 1, 6, 13, 15, 9}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+static void convolution(const char *op_type, int64_t n, const float *x, const float *w)
+{
+    harness_begin(&h, op_type, 19);
+    harness_int(&h, "group", 2);
+    harness_int_list(&h, "pads", 4, DIMS(1, 0, 1, 2));
+    harness_int_list(&h, "strides", 2, DIMS(2, 1));
+    harness_int_list(&h, "dilations", 2, DIMS(1, 2));
+    harness_floats(&h, 4, DIMS(n, 4, 11, 20), x);
+    harness_floats(&h, 4, DIMS(6, 2, 3, 3), w);
+}
+
+START_TEST(without_offsets_it_is_a_convolution)
+{
+    static const float zeros[2 * 36 * 6 * 18];
+    const float *x = heavy_numbers(1, 2 * 4 * 11 * 20), *w = heavy_numbers(2, 6 * 2 * 9);
+    const float *bias = heavy_numbers(3, 6);
+    float want[2 * 6 * 6 * 18];
+    convolution("Conv", 2, x, w);
+    harness_floats(&h, 1, DIMS(6), bias);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    ck_assert_int_eq(tensor_elements(harness_out(&h, 0)), 2 * 6 * 6 * 18);
+    for (int i = 0; i < 2 * 6 * 6 * 18; i++)
+        want[i] = ((const float *)harness_out(&h, 0)->data)[i];
+    harness_end(&h);
+    convolution("DeformConv", 2, x, w);
+    harness_int(&h, "offset_group", 2);
+    harness_floats(&h, 4, DIMS(2, 36, 6, 18), zeros);
+    harness_floats(&h, 1, DIMS(6), bias);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(2, 6, 6, 18), want, 1e-5f); /* another order of sums */
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(shapes_that_do_not_fit_are_refused)
+{
+    static const float zeros[36];
+    one_pixel(zeros, NULL);
+    harness_int(&h, "offset_group", 2);
+    harness_expect_failure(&h, ERR_INVALID, "2 offset groups do not fit");
+    harness_end(&h);
+    one_pixel(zeros, NULL);
+    harness_int_list(&h, "strides", 2, DIMS(2, 1));
+    harness_expect_failure(&h, ERR_INVALID, "input 2 has the shape [1,2,3,3]; [1,2,2,3] would work");
+    harness_end(&h);
+    one_pixel(zeros, NULL);
+    harness_int(&h, "group", 0);
+    harness_expect_failure(&h, ERR_MODEL, "'group' is 0");
+    harness_end(&h);
+    harness_begin(&h, "DeformConv", 19);
+    harness_floats(&h, 3, DIMS(1, 1, 3), zeros);
+    harness_floats(&h, 4, DIMS(1, 1, 1, 1), zeros);
+    harness_floats(&h, 4, DIMS(1, 2, 3, 3), zeros);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "4 and 4 work");
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(nothing_in_gives_the_bias_or_nothing)
+{
+    harness_begin(&h, "DeformConv", 19);
+    harness_floats(&h, 4, DIMS(1, 0, 1, 2), NULL);
+    harness_floats(&h, 4, DIMS(2, 0, 1, 1), NULL);
+    harness_floats(&h, 4, DIMS(1, 2, 1, 2), (float[]){0, 0, 0, 0});
+    harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 2, 1, 2), (float[]){1, 1, 2, 2}, 0);
+    harness_end(&h);
+    harness_begin(&h, "DeformConv", 19);
+    harness_floats(&h, 4, DIMS(0, 1, 1, 2), NULL);
+    harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
+    harness_floats(&h, 4, DIMS(0, 2, 1, 2), NULL);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_end(&h);
+}
+END_TEST
+
+Suite *op_deform_suite(void)
+{
+    Suite *suite = suite_create("op/deform");
+    TCase *tcase = tcase_create("deform");
+    tcase_add_test(tcase, an_offset_moves_a_pixel_and_a_mask_weighs_it);
+    tcase_add_test(tcase, without_offsets_it_is_a_convolution);
+    tcase_add_test(tcase, shapes_that_do_not_fit_are_refused);
+    tcase_add_test(tcase, nothing_in_gives_the_bias_or_nothing);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

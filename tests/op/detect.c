@@ -1,0 +1,249 @@
+/* detect.c - tests of src/op/detect.c: which boxes stay, and what a region's cells hold. */
+#include "heavy.h"
+
+#include <check.h>
+#include <math.h>
+
+static struct harness h;
+
+/* Three boxes: 0 and 1 overlap by 9/11, 2 is apart. */
+static const float boxes[] = {0, 0, 1, 1, 0, 0.1f, 1, 1.1f, 0, 10, 1, 11};
+
+static void nms(const float *scores, int64_t most, float iou, const float *threshold)
+{
+    harness_begin(&h, "NonMaxSuppression", 11);
+    harness_floats(&h, 3, DIMS(1, 3, 4), boxes);
+    harness_floats(&h, 3, DIMS(1, 1, 3), scores);
+    harness_int64s(&h, 1, DIMS(1), &most);
+    harness_floats(&h, 1, DIMS(1), &iou);
+    if (threshold)
+        harness_floats(&h, 1, DIMS(1), threshold);
+}
+
+START_TEST(boxes_that_overlap_a_better_one_go)
+{
+    nms((float[]){0.5f, 0.9f, 0.6f}, 9, 0.5f, NULL);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(2, 3), DIMS(0, 0, 1, 0, 0, 2));
+    harness_end(&h);
+    nms((float[]){0.5f, 0.9f, 0.6f}, 9, 0.9f, NULL);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(3, 3), DIMS(0, 0, 1, 0, 0, 2, 0, 0, 0));
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(limits_of_number_and_score_hold)
+{
+    nms((float[]){0.5f, 0.9f, 0.6f}, 1, 0.5f, NULL);
+    harness_run(&h);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(1, 3), DIMS(0, 0, 1));
+    harness_end(&h);
+    nms((float[]){0.5f, 0.5f, 0.4f}, 9, 0.5f, (float[]){0.4f}); /* of equals the lower index */
+    harness_run(&h);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(1, 3), DIMS(0, 0, 0));
+    harness_end(&h);
+    nms((float[]){NAN, NAN, 0.4f}, 9, 0.5f, NULL);
+    harness_run(&h);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(1, 3), DIMS(0, 0, 2));
+    harness_end(&h);
+    nms((float[]){1, 1, 1}, -5, 0.5f, NULL);
+    harness_run(&h);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(0, 3), NULL);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(without_a_number_no_box_is_selected)
+{
+    harness_begin(&h, "NonMaxSuppression", 11);
+    harness_floats(&h, 3, DIMS(1, 3, 4), boxes);
+    harness_floats(&h, 3, DIMS(1, 1, 3), (float[]){1, 1, 1});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(0, 3), NULL);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(pairs_of_item_and_class_are_apart)
+{
+    static const float two[] = {0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 2, 2, 5, 5, 2, 2}; /* centre form */
+    static const float scores[] = {1, 2, 2, 1, 3, 4, 0, 0};
+    const int64_t most = 2;
+    harness_begin(&h, "NonMaxSuppression", 11);
+    harness_int(&h, "center_point_box", 1);
+    harness_floats(&h, 3, DIMS(2, 2, 4), two);
+    harness_floats(&h, 3, DIMS(2, 2, 2), scores);
+    harness_int64s(&h, 0, NULL, &most);
+    harness_as_known(&h);
+    harness_floats(&h, 0, NULL, (float[]){0.5f});
+    harness_floats(&h, 0, NULL, (float[]){0.5f});
+    ck_assert_msg(harness_plan(&h), "%s", h.err.text);
+    ck_assert(harness_out(&h, 0)->dynamic);
+    ck_assert_int_eq(harness_out(&h, 0)->dims[0], 8);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(4, 3), DIMS(0, 0, 1, 0, 1, 0, 1, 0, 1, 1, 0, 0));
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(many_boxes_are_taken_in_order_of_score)
+{
+    float grid[64 * 4], scores[64];
+    for (int i = 0; i < 64; i++) {
+        const float at[] = {0, (float)(2 * i), 1, (float)(2 * i + 1)};
+        for (int k = 0; k < 4; k++)
+            grid[4 * i + k] = at[k];
+        scores[i] = (float)(i * 37 % 64);
+    }
+    harness_begin(&h, "NonMaxSuppression", 11);
+    harness_floats(&h, 3, DIMS(1, 64, 4), grid);
+    harness_floats(&h, 3, DIMS(1, 1, 64), scores);
+    harness_int64s(&h, 0, NULL, DIMS(64));
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    const int64_t *y = harness_out(&h, 0)->data;
+    ck_assert_int_eq(harness_out(&h, 0)->dims[0], 64);
+    for (int i = 0; i < 64; i++)
+        ck_assert(scores[y[3 * i + 2]] == (float)(63 - i));
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(boxes_and_scores_must_fit)
+{
+    harness_begin(&h, "NonMaxSuppression", 11);
+    harness_floats(&h, 3, DIMS(1, 3, 4), boxes);
+    harness_floats(&h, 3, DIMS(1, 1, 2), boxes);
+    harness_expect_failure(&h, ERR_INVALID, "boxes must be");
+    harness_end(&h);
+    harness_begin(&h, "NonMaxSuppression", 11);
+    harness_floats(&h, 3, DIMS(1, 3, 4), boxes);
+    harness_floats(&h, 3, DIMS(1, 1, 3), boxes);
+    harness_int64s(&h, 1, DIMS(0), NULL);
+    harness_expect_failure(&h, ERR_MODEL, "input 2 is not one number");
+    harness_end(&h);
+    harness_begin(&h, "NonMaxSuppression", 11);
+    harness_floats(&h, 3, DIMS(0, 3, 4), NULL);
+    harness_floats(&h, 3, DIMS(0, 7, 3), NULL);
+    harness_int64s(&h, 1, DIMS(1), DIMS(5));
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(0, 3), NULL);
+    harness_end(&h);
+}
+END_TEST
+
+/* One region of a 4 x 4 ramp 4 y + x. */
+static void align(const char *mode, const char *coordinates, int64_t ratio, int64_t out,
+                  const float *region)
+{
+    static float ramp[16];
+    for (int i = 0; i < 16; i++)
+        ramp[i] = (float)i;
+    harness_begin(&h, "RoiAlign", 16);
+    harness_text(&h, "mode", mode);
+    harness_text(&h, "coordinate_transformation_mode", coordinates);
+    harness_int(&h, "sampling_ratio", ratio);
+    harness_int(&h, "output_height", out);
+    harness_int(&h, "output_width", out);
+    harness_floats(&h, 4, DIMS(1, 1, 4, 4), ramp);
+    harness_floats(&h, 2, DIMS(1, 4), region);
+    harness_int64s(&h, 1, DIMS(1), DIMS(0));
+}
+
+START_TEST(cells_average_their_samples)
+{
+    align("avg", "output_half_pixel", 1, 1, (float[]){0, 0, 2, 2}); /* one sample at 1, 1 */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 1), (float[]){5}, 1e-6f);
+    harness_end(&h);
+    align("avg", "half_pixel", 0, 2, (float[]){0.5f, 0.5f, 2.5f, 2.5f}); /* at 0.5 and 1.5 */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 2, 2), (float[]){2.5f, 3.5f, 6.5f, 7.5f}, 1e-6f);
+    harness_end(&h);
+    align("max", "half_pixel", 1, 1, (float[]){0.5f, 0.5f, 2.5f, 2.5f}); /* at 1, 1 */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 1), (float[]){5}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(regions_of_any_size_end)
+{
+    static const float regions[][4] = {{-1e30f, -1e30f, 1e30f, 1e30f}, {0, 0, INFINITY, 1},
+                                       {NAN, 0, 1, 1},                 {3, 3, -3, -3},
+                                       {-1e6f, -1e6f, 1e6f, 1e6f},     {1e9f, 1e9f, 2e9f, 2e9f},
+                                       {-3e38f, 0, 3e38f, 3e38f}};
+    for (int mode = 0; mode < 2; mode++) {
+        for (int i = 0; i < 14; i++) {
+            align(mode ? "max" : "avg", i & 1 ? "half_pixel" : "output_half_pixel", 0, 2,
+                  regions[i / 2]);
+            ck_assert_msg(harness_run(&h), "%s", h.err.text);
+            const float *y = harness_out(&h, 0)->data;
+            for (int k = 0; k < 4; k++)
+                ck_assert(isfinite(y[k]));
+            harness_end(&h);
+        }
+    }
+}
+END_TEST
+
+START_TEST(samples_outside_count_as_zero)
+{
+    /* 2000 samples a side, of which 5 in [-1, 4]: those below 0 read the edge */
+    align("avg", "output_half_pixel", 0, 1, (float[]){-1000, -1000, 1000, 1000});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    /* at -0.5 (as 0), 0.5, 1.5, 2.5, 3.5 (as 3): sum of positions 7.5, five a side */
+    const float sum = 5 * 7.5f * 4 + 5 * 7.5f;
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 1), (float[]){sum / 4e6f}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(batch_indices_are_judged_when_run)
+{
+    static const float picture[4], region[4];
+    harness_begin(&h, "RoiAlign", 10);
+    harness_floats(&h, 4, DIMS(1, 1, 2, 2), picture);
+    harness_floats(&h, 2, DIMS(1, 4), region);
+    harness_int64s(&h, 1, DIMS(1), DIMS(1));
+    harness_expect_failure(&h, ERR_DATA, "batch index 1 of region 0");
+    harness_end(&h);
+    harness_begin(&h, "RoiAlign", 10);
+    harness_floats(&h, 4, DIMS(1, 1, 0, 2), NULL);
+    harness_floats(&h, 2, DIMS(1, 4), region);
+    harness_int64s(&h, 1, DIMS(1), DIMS(0));
+    harness_expect_failure(&h, ERR_INVALID, "the picture is empty");
+    harness_end(&h);
+    harness_begin(&h, "RoiAlign", 10);
+    harness_floats(&h, 4, DIMS(1, 1, 2, 2), picture);
+    harness_floats(&h, 2, DIMS(0, 4), NULL);
+    harness_int64s(&h, 1, DIMS(0), NULL);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(0, 1, 1, 1), NULL, 0);
+    harness_end(&h);
+    harness_begin(&h, "RoiAlign", 10);
+    harness_floats(&h, 4, DIMS(1, 1, 2, 2), picture);
+    harness_floats(&h, 2, DIMS(1, 3), region);
+    harness_int64s(&h, 1, DIMS(1), DIMS(0));
+    harness_expect_failure(&h, ERR_INVALID, "regions [n,4]");
+    harness_end(&h);
+}
+END_TEST
+
+Suite *op_detect_suite(void)
+{
+    Suite *suite = suite_create("op/detect");
+    TCase *tcase = tcase_create("detect");
+    tcase_add_test(tcase, boxes_that_overlap_a_better_one_go);
+    tcase_add_test(tcase, limits_of_number_and_score_hold);
+    tcase_add_test(tcase, without_a_number_no_box_is_selected);
+    tcase_add_test(tcase, pairs_of_item_and_class_are_apart);
+    tcase_add_test(tcase, many_boxes_are_taken_in_order_of_score);
+    tcase_add_test(tcase, boxes_and_scores_must_fit);
+    tcase_add_test(tcase, cells_average_their_samples);
+    tcase_add_test(tcase, regions_of_any_size_end);
+    tcase_add_test(tcase, samples_outside_count_as_zero);
+    tcase_add_test(tcase, batch_indices_are_judged_when_run);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
