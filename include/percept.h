@@ -112,6 +112,7 @@ struct percept_description {
     const char *region_name;  /* under /dev/shm, "" when private */
     bool region_adopted;      /* packed by another process or an earlier run */
     bool batch_free;          /* the first axis of every input and output is free, and is the batch */
+    bool batch_rewritten;     /* it was 1 in the file; freed at load and verified */
     int n_operators;
     const struct percept_operator_count {
         const char *op_type;

@@ -26,7 +26,7 @@ run() { # program
     if [ "$before" = "$after" ]; then # it died before it could count
         echo "0 1" >> "$tally"
     fi
-    if [ $status != 0 ]; then cat "$log"; else grep -E '^(skipped: |not run: |[0-9]+%: )' "$log"; fi
+    if [ $status != 0 ]; then cat "$log"; else grep -E '^(skipped: |not run: |measured: |[0-9]+%: )' "$log"; fi
     grep -c '^skipped: ' "$log" >> "$tally.skipped"
 }
 

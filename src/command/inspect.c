@@ -102,7 +102,8 @@ static void print_facts(const struct facts *facts)
     printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->row, d->precision,
            d->region_bytes, *d->region_name ? "in /dev/shm/" : "in private memory", d->region_name,
            d->region_adopted ? " (adopted)" : "");
-    printf("  loaded in %.1f ms; batch %s\n", facts->load_ms, d->batch_free ? "free" : "fixed");
+    printf("  loaded in %.1f ms; batch %s%s\n", facts->load_ms, d->batch_free ? "free" : "fixed",
+           d->batch_rewritten ? " (1 in the file: freed, and verified by a run)" : "");
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
         printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch,
@@ -183,7 +184,8 @@ static void add_facts(struct text *text, const struct facts *facts)
     text_printf(text, ",\n \"region_bytes\": %zu, \"region\": ", d->region_bytes);
     text_json(text, d->region_name);
     text_printf(text, ", \"region_adopted\": %s", d->region_adopted ? "true" : "false");
-    text_printf(text, ",\n \"batch_free\": %s, \"load_ms\": %.3f", d->batch_free ? "true" : "false",
+    text_printf(text, ",\n \"batch_free\": %s, \"batch_rewritten\": %s, \"load_ms\": %.3f",
+                d->batch_free ? "true" : "false", d->batch_rewritten ? "true" : "false",
                 facts->load_ms);
     add_costs(text, facts);
     text_add(text, "}\n");

@@ -218,6 +218,23 @@ static bool fold_subgraphs(struct percept_model *model, struct graph *graph, con
     return true;
 }
 
+/* Trial plans read constants before packing gives each its place, and a file's bytes lie anywhere. What
+ * packing alone reads is spared. */
+static bool align_inputs(struct percept_model *model, const struct part *part, struct percept_err *err)
+{
+    for (int i = 0; i < part->graph->n_nodes; i++) {
+        const struct node_ctx *ctx = &part->ctx[i];
+        for (int k = 0; !ctx->node->dead && k < ctx->node->n_in; k++) {
+            bool packed = k < 32 && ctx->packed_inputs >> k & 1, ok = true;
+            if (ctx->node->in[k] >= 0 && !packed)
+                graph_constant(part->graph, ctx->node->in[k], &model->load, &ok);
+            if (!ok)
+                return err_set(err, ERR_MEMORY, OP_AT "out of memory", OP_NODE(ctx->node));
+        }
+    }
+    return true;
+}
+
 bool fold_graph(struct percept_model *model, struct graph *graph, struct percept_err *err)
 {
     struct missing missing = {.n = 0};
@@ -227,7 +244,12 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
                        "the model needs %s that this version does not have: %s (see "
                        "`perceptd --operators` for those it has)",
                        missing.n == 1 ? "an operator" : "operators", missing.text);
-    return fold_part(model, graph, err);
+    if (!fold_part(model, graph, err))
+        return false;
+    for (const struct part *part = model->parts; part; part = part->next)
+        if (!align_inputs(model, part, err))
+            return false;
+    return true;
 }
 
 static bool passes_through(const struct graph *graph, const struct node *node)

@@ -23,6 +23,7 @@
 #include "engine/fuse.h"
 #include "engine/pack.h"
 #include "engine/plan.h"
+#include "engine/rebatch.h"
 #include "graph/onnx.h"
 
 #ifndef PERCEPT_VERSION
@@ -167,18 +168,22 @@ static bool choose_row(struct percept_model *model, const struct percept_options
 /* Dims for a trial: what the model says, `batch` for a free first axis, a guess for other free ones. */
 static bool trial_inputs(const struct graph *graph, int64_t batch, struct tensor *inputs, bool *guessed)
 {
+    bool free_first = false, fixed_first = false;
     *guessed = false;
     for (int i = 0; i < graph->n_inputs; i++) {
         const struct value *value = &graph->values[graph->inputs[i]];
         if (value->rank < 0)
             return false;
+        free_first |= value->rank > 0 && value->dims[0] < 0;
+        fixed_first |= value->rank > 0 && value->dims[0] >= 0;
         inputs[i] = (struct tensor){.dtype = value->dtype, .rank = value->rank};
         for (int d = 0; d < value->rank; d++) {
             bool fixed = value->dims[d] >= 0;
             inputs[i].dims[d] = fixed ? value->dims[d] : d == 0 ? batch : GUESS;
-            *guessed |= !fixed && d > 0;
+            *guessed |= !fixed && (d > 0 || value->rank == 1); /* a vector's length is no batch */
         }
     }
+    *guessed |= free_first && fixed_first; /* what is free in one input alone is no batch either */
     return true;
 }
 
@@ -336,8 +341,20 @@ static void describe_packed(struct percept_model *model)
 
 /* --- opening --------------------------------------------------------------------------------------------- */
 
+static bool free_batch(struct percept_model *model, struct percept_err *err)
+{
+    struct plan one;
+    if (!trial(model, 1, &one, err))
+        return false;
+    model->description.batch_rewritten = one.outputs != NULL;
+    bool good = !one.outputs || rebatch_graph(model, one.values) ||
+                err_set(err, ERR_MEMORY, "out of memory while freeing the batch");
+    plan_free(&one);
+    return good;
+}
+
 /* After the graph is checked: trial, fuse. */
-static bool improve(struct percept_model *model, struct percept_err *err)
+static bool improve(struct percept_model *model, bool rebatch, struct percept_err *err)
 {
     struct plan two;
     if (!fold_identities(model->onnx.graph, &model->load, err))
@@ -345,6 +362,8 @@ static bool improve(struct percept_model *model, struct percept_err *err)
     fold_unused(model->onnx.graph);
     if (!model_find_feeds(model))
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
+    if (rebatch && rebatch_fits(model->onnx.graph) && !free_batch(model, err))
+        return false;
     if (!trial(model, 2, &two, err))
         return false;
     complete_outputs(model, &two);
@@ -358,7 +377,7 @@ static bool improve(struct percept_model *model, struct percept_err *err)
 }
 
 static bool open_graph(struct percept_model *model, struct bytes file, struct source *source,
-                       const struct percept_options *options, struct percept_err *err)
+                       const struct percept_options *options, bool rebatch, struct percept_err *err)
 {
     struct onnx_external external = {.read = read_external, .user = source};
     pack_digest_add(source->digest, file);
@@ -366,21 +385,18 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
            onnx_read(file, source->path ? &external : NULL, &model->arena, &model->onnx, err) &&
            fold_graph(model, model->onnx.graph, err) &&
            (describe(model, bytes_size(file)) || err_set(err, ERR_MEMORY, "out of memory")) &&
-           improve(model, err) &&
+           improve(model, rebatch, err) &&
            pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err);
 }
 
-static struct percept_model *open_bytes(struct bytes file, const char *path,
-                                        const struct percept_options *given, struct percept_err *err)
+/* One attempt. With `rebatch`, a batch of 1 is made free; the caller sees to it that this was right. */
+static struct percept_model *open_once(struct bytes file, const char *path,
+                                       const struct percept_options *options, bool rebatch,
+                                       struct percept_err *err)
 {
-    struct percept_options options = {.size = sizeof options};
-    if (given && given->size > sizeof options)
-        return err_null(err, ERR_CONFIG, "struct percept_options is newer than this library");
-    if (given)
-        memcpy(&options, given, given->size ? given->size : sizeof options);
     struct percept_model *model = arena_buffer(sizeof *model);
     struct source source = {.path = path, .folder = -1, .digest = pack_digest_new()};
-    bool good = model && source.digest ? open_graph(model, file, &source, &options, err)
+    bool good = model && source.digest ? open_graph(model, file, &source, options, rebatch, err)
                                        : err_memory(err, "a model", sizeof *model);
     pack_digest_free(source.digest);
     if (source.folder >= 0)
@@ -392,6 +408,33 @@ static struct percept_model *open_bytes(struct bytes file, const char *path,
     }
     percept_close(model);
     return NULL;
+}
+
+static struct percept_model *open_bytes(struct bytes file, const char *path,
+                                        const struct percept_options *given, struct percept_err *err)
+{
+    struct percept_options options = {.size = sizeof options};
+    if (given && given->size > sizeof options)
+        return err_null(err, ERR_CONFIG, "struct percept_options is newer than this library");
+    if (given)
+        memcpy(&options, given, given->size ? given->size : sizeof options);
+    struct percept_err first = {0};
+    struct percept_model *model = open_once(file, path, &options, true, &first);
+    if (!model && first.code != ERR_MODEL && first.code != ERR_INVALID && first.code != ERR_UNSUPPORTED) {
+        if (err)
+            *err = first;
+        return NULL;
+    }
+    enum rebatch_verdict verdict =
+        model && model->description.batch_free ? rebatch_verify(model) : REBATCH_UNKNOWN;
+    if (model && !model->description.batch_rewritten) {
+        model->description.batch_free = model->description.batch_free && verdict != REBATCH_MIXED;
+        return model;
+    }
+    if (model && verdict == REBATCH_APART)
+        return model;
+    percept_close(model);
+    return open_once(file, path, &options, false, err);
 }
 
 struct percept_model *percept_open(const char *path, const struct percept_options *options,

@@ -65,6 +65,7 @@ static void finish_digest(struct pack_digest *digest, const struct percept_model
     pack_digest_add(digest, bytes_of_text(model->description.precision));
     pack_digest_add(digest, bytes_of_text(PERCEPT_BUILD));
     pack_digest_add(digest, bytes_of_text(LAYOUT_VERSION));
+    pack_digest_add(digest, bytes_of_text(model->description.batch_rewritten ? "batch freed" : ""));
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digest->state));
     memcpy(result, canonical.digest, 16);

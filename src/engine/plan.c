@@ -222,6 +222,7 @@ static bool run_widen(struct step *step, struct run_env *env, struct percept_err
     (void)env;
     (void)err;
     const struct tensor *in = step->in[0];
+    tensor_set_dims(step->out[0], in->rank, in->dims); /* they may depend on data */
     tensor_widen(step->out[0]->data, in->data, in->dtype, tensor_elements(in));
     return true;
 }
@@ -231,6 +232,7 @@ static bool run_narrow(struct step *step, struct run_env *env, struct percept_er
     (void)env;
     (void)err;
     struct tensor *out = step->out[0];
+    tensor_set_dims(out, step->in[0]->rank, step->in[0]->dims);
     tensor_narrow(out->data, out->dtype, step->in[0]->data, tensor_elements(out));
     return true;
 }

@@ -2,9 +2,9 @@
  * attribute.c - the attributes of nodes, and the defaults of functions.
  *
  * A message is gone through twice: once to find what is there and to count lists, once more to copy
- * them. Its `type` says which field counts; very old files leave it out and then have one field. A field
- * of another type than the one it says is refused. Graphs are read on the spot, as subgraphs of the graph
- * around them. Within a function's body an attribute may refer to one of the call's.
+ * them. Its `type` says which field counts; very old files leave it out and then have one field. A
+ * field of another type than the one it says is refused. Graphs are read on the spot, as subgraphs
+ * of the graph around them. Within a function's body an attribute may refer to one of the call's.
  *
  * Lists of tensors, graphs and types keep their count alone: no operator asks for them.
  *
@@ -271,24 +271,28 @@ static bool read_attr_value(struct reader *r, struct scope *scope, const struct 
     }
 }
 
-/* An attribute that stands for one of the call's: *there is false when the call has none. A graph is
- * refused: what it captures belongs to the caller. */
+/* An attribute that stands for one of the call's: *there is false when the call has none. A graph
+ * is refused: what it captures belongs to the caller. */
 static bool bind_attr(struct reader *r, const struct scope *scope, const struct found *found,
                       struct attr *attr, bool *there)
 {
     if (!scope->call)
-        return err_set(r->err, ERR_MODEL, "it refers to attribute '" BYTES_FMT
-                       "' of a function, and is in none", BYTES_ARG(found->ref));
+        return err_set(r->err, ERR_MODEL,
+                       "it refers to attribute '" BYTES_FMT "' of a function, and is in none",
+                       BYTES_ARG(found->ref));
     const struct call *call = scope->call;
     *there = false;
     for (int i = 0; i < call->n_attr && !*there; i++)
         if (bytes_equal(call->attrs[i].name, found->ref)) {
             struct bytes name = attr->name;
             if (found->type && found->type != (uint64_t)call->attrs[i].type)
-                return err_set(r->err, ERR_MODEL, "it is of another type than attribute '" BYTES_FMT
-                               "' of the function's call", BYTES_ARG(found->ref));
+                return err_set(r->err, ERR_MODEL,
+                               "it is of another type than attribute '" BYTES_FMT
+                               "' of the function's call",
+                               BYTES_ARG(found->ref));
             if (call->attrs[i].graph)
-                return err_set(r->err, ERR_UNSUPPORTED, "graphs as attributes of functions are not "
+                return err_set(r->err, ERR_UNSUPPORTED,
+                               "graphs as attributes of functions are not "
                                "supported");
             *attr = call->attrs[i];
             attr->name = name;

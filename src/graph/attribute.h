@@ -6,7 +6,8 @@
 
 #include "graph/scope.h"
 
-/* *there is false when the attribute stands for one of a function's call that the call leaves out. */
+/* *there is false when the attribute stands for one of a function's call that the call leaves out.
+ */
 bool attribute_read(struct reader *r, struct scope *scope, struct bytes message, struct attr *attr,
                     bool *there);
 

@@ -1,12 +1,14 @@
 /*
  * declared.c - ValueInfoProto, TypeProto, TensorShapeProto.
  *
- * Declarations are hints except for the graph's face, its inputs and outputs: those are promises to a
- * client and must be tensors of a type and rank that can be sent. Exporters leave wrong hints behind, so
- * what is broken within one is a type that is not there, and shapes are computed anew when they are
- * planned. A dimension that is negative, named or missing is free (-1); names are kept for people.
+ * Declarations are hints except for the graph's face, its inputs and outputs: those are promises to
+ * a client and must be tensors of a type and rank that can be sent. Exporters leave wrong hints
+ * behind, so what is broken within one is a type that is not there, and shapes are computed anew
+ * when they are planned. A dimension that is negative, named or missing is free (-1); names are
+ * kept for people.
  *
- * Threads: the loader's. Ownership: what is read views the file; what is kept is in the model's arena.
+ * Threads: the loader's. Ownership: what is read views the file; what is kept is in the model's
+ * arena.
  */
 #include "graph/declared.h"
 
@@ -44,7 +46,8 @@ static void read_tensor_type(struct bytes message, struct declared *declared)
     declared->typed = true;
     while (wire_next(&wire, &field)) {
         if (field.tag == TENSOR_TYPE_ELEM)
-            declared->dtype = field.value > INT_MAX ? PERCEPT_UNDEFINED : (enum percept_dtype)field.value;
+            declared->dtype =
+                field.value > INT_MAX ? PERCEPT_UNDEFINED : (enum percept_dtype)field.value;
         else if (field.tag == TENSOR_TYPE_SHAPE)
             read_shape(field.bytes, declared);
     }
@@ -77,8 +80,8 @@ static void read_type(struct bytes message, struct declared *declared)
         }
 }
 
-/* Declarations are hints except for the graph's face; what is broken within one shows as a type that is
- * not there, and that is refused where a type is needed. */
+/* Declarations are hints except for the graph's face; what is broken within one shows as a type
+ * that is not there, and that is refused where a type is needed. */
 struct declared declared_read(struct bytes message)
 {
     struct declared declared = {0};

@@ -1,5 +1,6 @@
 /*
- * declared.h - what a file says about a value besides its name: element type and shape (ValueInfoProto).
+ * declared.h - what a file says about a value besides its name: element type and shape
+ * (ValueInfoProto).
  */
 #ifndef GRAPH_DECLARED_H
 #define GRAPH_DECLARED_H

@@ -2,12 +2,13 @@
  * graphs.c - GraphProto: initializers, then inputs (those without an initializer), nodes, outputs,
  * declared types.
  *
- * That order is ours: files have the fields in any. With initializers first, an input of the same name is
- * known to be a default, which nobody overrides here, and what a node meets is known to be constant or not.
- * A subgraph's values that nothing within it defines are captured from the scope around it at the end.
+ * That order is ours: files have the fields in any. With initializers first, an input of the same
+ * name is known to be a default, which nobody overrides here, and what a node meets is known to be
+ * constant or not. A subgraph's values that nothing within it defines are captured from the scope
+ * around it at the end.
  *
- * Initializers of types that are known by name alone are kept until the whole model is read: unused ones
- * do no harm.
+ * Initializers of types that are known by name alone are kept until the whole model is read: unused
+ * ones do no harm.
  *
  * Threads: the loader's. Ownership: all is in the model's arena or views the file.
  */
@@ -32,7 +33,8 @@ static bool keep_constant(struct reader *r, struct value *v, const struct stored
     return true;
 }
 
-static bool read_initializer(struct reader *r, struct graph *graph, struct bytes message, bool sparse)
+static bool read_initializer(struct reader *r, struct graph *graph, struct bytes message,
+                             bool sparse)
 {
     struct stored stored;
     int value;
@@ -71,14 +73,16 @@ static bool read_input(struct reader *r, struct graph *graph, struct bytes messa
         return true;
     if (declared.name.at == declared.name.end ||
         memchr(declared.name.at, 0, bytes_size(declared.name)))
-        return err_set(r->err, ERR_MODEL, "an input of the graph has no name, or one with a NUL byte");
+        return err_set(r->err, ERR_MODEL,
+                       "an input of the graph has no name, or one with a NUL byte");
     if (value >= 0)
         return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' is there twice",
                        BYTES_ARG(declared.name));
     if (!graph->parent && !declared_judge(r, &declared, "input"))
         return false;
     if (!graph->parent && declared.dtype == PERCEPT_UNDEFINED)
-        return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' has no type", BYTES_ARG(declared.name));
+        return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' has no type",
+                       BYTES_ARG(declared.name));
     if (!scope_add_value(r, graph, declared.name, &value))
         return false;
     graph->inputs[graph->n_inputs++] = value;
@@ -162,8 +166,8 @@ static bool make_graph_room(struct reader *r, struct graph *graph, struct bytes 
 static bool is_loose(const struct graph *graph, int value)
 {
     const struct value *v = &graph->values[value];
-    bool input = graph->n_inputs && value >= graph->inputs[0] &&
-                 value <= graph->inputs[graph->n_inputs - 1];
+    bool input =
+        graph->n_inputs && value >= graph->inputs[0] && value <= graph->inputs[graph->n_inputs - 1];
     return v->producer < 0 && !v->constant && v->outer < 0 && !input;
 }
 
@@ -177,8 +181,8 @@ static bool capture(struct reader *r, struct scope *scope)
             continue;
         struct bytes name = graph->values[i].name;
         if (graph->values[i].inlined)
-            return err_set(r->err, ERR_MODEL, "value '" BYTES_FMT "' is undefined: nothing makes it",
-                           BYTES_ARG(name));
+            return err_set(r->err, ERR_MODEL,
+                           "value '" BYTES_FMT "' is undefined: nothing makes it", BYTES_ARG(name));
         if (!scope_value(r, scope->around, name, &outer))
             return false;
         if (outer < 0)
@@ -201,8 +205,8 @@ bool graphs_read(struct reader *r, struct scope *scope, struct bytes message)
            (!scope->around || capture(r, scope)) && graph_sort(graph, r->arena, r->err);
 }
 
-/* Initializers of types that we know by name alone may be there as long as nobody asks for them; they
- * are then forgotten. */
+/* Initializers of types that we know by name alone may be there as long as nobody asks for them;
+ * they are then forgotten. */
 static bool judge_constants(struct reader *r, struct graph *graph)
 {
     for (int i = 0; i < graph->n_values; i++) {
@@ -217,7 +221,8 @@ static bool judge_constants(struct reader *r, struct graph *graph)
     }
     for (int i = 0; i < graph->n_nodes; i++)
         for (int k = 0; k < graph->nodes[i].n_attr; k++)
-            if (graph->nodes[i].attrs[k].graph && !judge_constants(r, graph->nodes[i].attrs[k].graph))
+            if (graph->nodes[i].attrs[k].graph &&
+                !judge_constants(r, graph->nodes[i].attrs[k].graph))
                 return false;
     return true;
 }
@@ -230,7 +235,8 @@ static bool judge_outputs(struct reader *r, const struct graph *graph)
     for (int i = 0; i < graph->n_outputs; i++) {
         struct bytes name = graph->values[graph->outputs[i]].name;
         if (names_find(&names, graph->values, sizeof *graph->values, name) >= 0)
-            return err_set(r->err, ERR_MODEL, "output '" BYTES_FMT "' is there twice", BYTES_ARG(name));
+            return err_set(r->err, ERR_MODEL, "output '" BYTES_FMT "' is there twice",
+                           BYTES_ARG(name));
         if (!names_add(&names, &r->scratch, name, graph->outputs[i]))
             return reader_short(r, "the outputs");
     }

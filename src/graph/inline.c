@@ -1,15 +1,15 @@
 /*
  * inline.c - model-local functions are inlined while nodes are read.
  *
- * A call is replaced by the body's nodes, read anew for each call with the call's attributes bound to the
- * body's ref_attr_names; those that the call leaves out have the function's defaults. An output that is
- * one of the inputs, or is there twice, becomes an Identity.
+ * A call is replaced by the body's nodes, read anew for each call with the call's attributes bound
+ * to the body's ref_attr_names; those that the call leaves out have the function's defaults. An
+ * output that is one of the inputs, or is there twice, becomes an Identity.
  *
- * Files can nest calls so that few bytes mean very many nodes; depth, nodes and bytes of inlining are
- * bounded, and a function that calls itself is refused.
+ * Files can nest calls so that few bytes mean very many nodes; depth, nodes and bytes of inlining
+ * are bounded, and a function that calls itself is refused.
  *
- * Threads: the loader's. Ownership: functions are in the reader's scratch arena; what a call makes is the
- * graph's.
+ * Threads: the loader's. Ownership: functions are in the reader's scratch arena; what a call makes
+ * is the graph's.
  */
 #include "graph/inline.h"
 
@@ -73,7 +73,8 @@ static bool read_function(struct reader *r, struct bytes message, struct functio
         }
     if (bytes_is(domain, "ai.onnx"))
         domain = (struct bytes){0};
-    bool ok = reader_whole(r, &wire, "function") && reader_name(r, function->name, &function->name) &&
+    bool ok = reader_whole(r, &wire, "function") &&
+              reader_name(r, function->name, &function->name) &&
               function_key(r, domain, function->name, overload, &function->key) &&
               list_texts(r, message, FUNCTION_INPUT, &function->inputs, &function->n_inputs) &&
               list_texts(r, message, FUNCTION_OUTPUT, &function->outputs, &function->n_outputs) &&
@@ -128,7 +129,8 @@ static bool append_identity(struct reader *r, struct scope *scope, int from, int
         return reader_short(r, "a function");
     draft.in[0] = from;
     draft.out[0] = to;
-    return scope_inlined_name(r, scope->call, draft.op_type, &draft.name) && nodes_append(r, scope, &draft);
+    return scope_inlined_name(r, scope->call, draft.op_type, &draft.name) &&
+           nodes_append(r, scope, &draft);
 }
 
 static bool is_declared(const struct function *function, struct bytes name)
@@ -169,7 +171,8 @@ static bool bind_attrs(struct reader *r, struct scope *scope, const struct draft
     for (int i = 0; i < draft->n_attr; i++)
         n_known += is_declared(function, draft->attrs[i].name);
     if (n_known < draft->n_attr)
-        return err_set(r->err, ERR_MODEL, "the call has an attribute that the function does not declare");
+        return err_set(r->err, ERR_MODEL,
+                       "the call has an attribute that the function does not declare");
     call->attrs = attrs;
     call->n_attr = n;
     return true;
@@ -201,8 +204,7 @@ static bool bind_outputs(struct reader *r, struct scope *body, const struct draf
             continue;
         int local = scope_find(body, function->outputs[i]);
         int value = local < 0 ? -1 : body->locals[local].value;
-        if (value >= 0 && value != draft->out[i] &&
-            !append_identity(r, body, value, draft->out[i]))
+        if (value >= 0 && value != draft->out[i] && !append_identity(r, body, value, draft->out[i]))
             return false;
         if (body->graph->values[draft->out[i]].producer < 0)
             return err_set(r->err, ERR_MODEL, "output '" BYTES_FMT "' is never computed",
@@ -245,7 +247,8 @@ bool inline_call(struct reader *r, struct scope *scope, struct function *functio
 {
     struct call call = {.function = function};
     struct scope body = {.graph = scope->graph, .call = &call, .is_function = true};
-    const char *label = arena_printf(&r->scratch, BYTES_FMT "_%d", BYTES_ARG(function->name), ++r->n_calls);
+    const char *label =
+        arena_printf(&r->scratch, BYTES_FMT "_%d", BYTES_ARG(function->name), ++r->n_calls);
     if (!label)
         return reader_short(r, "a function");
     call.label = bytes_of_text(label);

@@ -1,11 +1,13 @@
 /*
  * nodes.c - NodeProto.
  *
- * A node is drafted first: its counts tell how much room it needs, then inputs, outputs and attributes are
- * read in the order of the file. Only then is looked whether its operator is a function of the model; if
- * so it is inlined, else the draft becomes a node. Whether the operator exists is for the engine.
+ * A node is drafted first: its counts tell how much room it needs, then inputs, outputs and
+ * attributes are read in the order of the file. Only then is looked whether its operator is a
+ * function of the model; if so it is inlined, else the draft becomes a node. Whether the operator
+ * exists is for the engine.
  *
- * A node without a name is called "<op_type>_<index>", so that every sentence about it can say which.
+ * A node without a name is called "<op_type>_<index>", so that every sentence about it can say
+ * which.
  *
  * Threads: the loader's. Ownership: all is in the model's arena.
  */
@@ -34,13 +36,20 @@ bool nodes_append(struct reader *r, struct scope *scope, const struct draft *dra
         return reader_short(r, "the nodes");
     struct node *node = &graph->nodes[index];
     *node = (struct node){
-        .name = draft->name, .op_type = draft->op_type, .domain = draft->domain,
+        .name = draft->name,
+        .op_type = draft->op_type,
+        .domain = draft->domain,
         .opset = node_opset(r, scope, draft->domain),
-        .n_in = draft->n_in, .n_out = draft->n_out, .n_attr = draft->n_attr,
-        .in = draft->in, .out = draft->out, .attrs = draft->attrs,
+        .n_in = draft->n_in,
+        .n_out = draft->n_out,
+        .n_attr = draft->n_attr,
+        .in = draft->in,
+        .out = draft->out,
+        .attrs = draft->attrs,
     };
     if (node->opset == 0)
-        return err_set(r->err, ERR_MODEL, "the model imports no version of its domain '" BYTES_FMT "'",
+        return err_set(r->err, ERR_MODEL,
+                       "the model imports no version of its domain '" BYTES_FMT "'",
                        BYTES_ARG(node->domain));
     for (int k = 0; k < node->n_out; k++)
         if (node->out[k] >= 0)
@@ -131,7 +140,8 @@ static bool name_node(struct reader *r, const struct scope *scope, struct draft 
     const struct graph *graph = scope->graph;
     struct bytes own = draft->name;
     if (own.at == own.end) {
-        char *text = arena_printf(r->arena, BYTES_FMT "_%d", BYTES_ARG(draft->op_type), graph->n_nodes);
+        char *text =
+            arena_printf(r->arena, BYTES_FMT "_%d", BYTES_ARG(draft->op_type), graph->n_nodes);
         if (!text)
             return reader_short(r, "a name");
         own = bytes_of_text(text);
@@ -139,7 +149,8 @@ static bool name_node(struct reader *r, const struct scope *scope, struct draft 
         return false;
     }
     draft->name = own;
-    return !scope->call || !scope->is_function || scope_inlined_name(r, scope->call, own, &draft->name);
+    return !scope->call || !scope->is_function ||
+           scope_inlined_name(r, scope->call, own, &draft->name);
 }
 
 static bool place_node(struct reader *r, struct scope *scope, struct bytes message,

@@ -1,12 +1,13 @@
 /*
  * onnx.c - ModelProto -> struct onnx_model, and a lone TensorProto.
  *
- * Reading is by name and in place. The files around this one each know a message: graphs.c, nodes.c,
- * attribute.c, declared.c, stored.c; scope.c finds values by name, inline.c replaces calls of model-local
- * functions, reader.c has what all of them share.
+ * Reading is by name and in place. The files around this one each know a message: graphs.c,
+ * nodes.c, attribute.c, declared.c, stored.c; scope.c finds values by name, inline.c replaces calls
+ * of model-local functions, reader.c has what all of them share.
  *
- * Strictness: what cannot be understood is refused with a sentence that says where; nothing is guessed.
- * Threads: the loader's. Ownership: all results are in the caller's arena or view the file.
+ * Strictness: what cannot be understood is refused with a sentence that says where; nothing is
+ * guessed. Threads: the loader's. Ownership: all results are in the caller's arena or view the
+ * file.
  */
 #include "graph/onnx.h"
 
@@ -50,21 +51,23 @@ static bool find_model(struct reader *r, struct bytes file, struct model_fields 
 static bool judge_model(struct reader *r, const struct model_fields *fields)
 {
     if (fields->n_graphs != 1)
-        return err_set(r->err, ERR_MODEL, "this is no ONNX model, or a damaged one: it has %s graph",
+        return err_set(r->err, ERR_MODEL,
+                       "this is no ONNX model, or a damaged one: it has %s graph",
                        fields->n_graphs ? "more than one" : "no");
     if (fields->ir_version < IR_OLDEST || fields->ir_version > IR_NEWEST)
-        return err_set(r->err, ERR_UNSUPPORTED,
-                       "its ir_version is %llu; %d to %d are supported: save it with another release "
-                       "of ONNX",
-                       (unsigned long long)fields->ir_version, IR_OLDEST, IR_NEWEST);
+        return err_set(
+            r->err, ERR_UNSUPPORTED,
+            "its ir_version is %llu; %d to %d are supported: save it with another release "
+            "of ONNX",
+            (unsigned long long)fields->ir_version, IR_OLDEST, IR_NEWEST);
     return true;
 }
 
 static bool describe(struct reader *r, const struct model_fields *fields)
 {
     const char *gap = fields->version.at != fields->version.end ? " " : "";
-    char *producer = arena_printf(r->arena, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(fields->producer), gap,
-                                  BYTES_ARG(fields->version));
+    char *producer = arena_printf(r->arena, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(fields->producer),
+                                  gap, BYTES_ARG(fields->version));
     if (!producer)
         return reader_short(r, "the producer's name");
     const struct import *own = reader_find_import(&r->imports, (struct bytes){0});

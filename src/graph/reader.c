@@ -1,11 +1,12 @@
 /*
  * reader.c - what all files that read ONNX's messages share.
  *
- * Sentences are made from the inside out: who finds something wrong says what, and each level on the way
- * out adds where, until there is enough of it.
+ * Sentences are made from the inside out: who finds something wrong says what, and each level on
+ * the way out adds where, until there is enough of it.
  *
- * Imports say which version of an operator set a model or a function was written for. A version that is
- * newer than what is known here could mean anything: it is refused. The domains "" and "ai.onnx" are one.
+ * Imports say which version of an operator set a model or a function was written for. A version
+ * that is newer than what is known here could mean anything: it is refused. The domains "" and
+ * "ai.onnx" are one.
  *
  * Threads: the loader's. Ownership: lists are in the reader's scratch arena, names in the model's.
  */
@@ -28,12 +29,14 @@ bool reader_whole(struct reader *r, const struct wire *wire, const char *what)
     return !wire->broken || err_set(r->err, ERR_MODEL, "%s: %s", what, wire->broken);
 }
 
-/* A copy in the model's arena. Names are shown, looked up as C strings and put into URLs: no NUL. */
+/* A copy in the model's arena. Names are shown, looked up as C strings and put into URLs: no NUL.
+ */
 bool reader_name(struct reader *r, struct bytes text, struct bytes *name)
 {
     size_t n = bytes_size(text);
     if (n && memchr(text.at, 0, n))
-        return err_set(r->err, ERR_MODEL, "name '" BYTES_FMT "...' has a NUL byte", BYTES_ARG(text));
+        return err_set(r->err, ERR_MODEL, "name '" BYTES_FMT "...' has a NUL byte",
+                       BYTES_ARG(text));
     const char *copy = arena_text(r->arena, text.at, n);
     if (!copy)
         return reader_short(r, "a name");
@@ -41,8 +44,8 @@ bool reader_name(struct reader *r, struct bytes text, struct bytes *name)
     return true;
 }
 
-/* Adds the place to a sentence, from the inside out, until there is enough of it: what is wrong must not
- * be pushed out by where it is. */
+/* Adds the place to a sentence, from the inside out, until there is enough of it: what is wrong
+ * must not be pushed out by where it is. */
 bool reader_place(struct reader *r, const char *kind, struct bytes name, struct bytes op_type)
 {
     if (strlen(r->err->text) > PLACES_MAX_BYTES)
@@ -94,8 +97,9 @@ static bool read_import(struct reader *r, struct bytes message, struct imports *
                        (long long)version, BYTES_ARG(domain), own ? OPSET_NEWEST : INT_MAX);
     for (int i = 0; i < imports->n; i++)
         if (bytes_equal(imports->at[i].domain, domain) && imports->at[i].version != version)
-            return err_set(r->err, ERR_MODEL, "opset_import: domain '" BYTES_FMT
-                           "' is imported in two versions", BYTES_ARG(domain));
+            return err_set(r->err, ERR_MODEL,
+                           "opset_import: domain '" BYTES_FMT "' is imported in two versions",
+                           BYTES_ARG(domain));
     imports->at[imports->n++] = (struct import){domain, (int)version};
     return true;
 }

@@ -1,6 +1,7 @@
 /*
- * reader.h - the reading of one model: what all files that read ONNX's messages share. Its state, its
- * limits, the sentences of its errors, names, opset imports. Used by the files around onnx.c alone.
+ * reader.h - the reading of one model: what all files that read ONNX's messages share. Its state,
+ * its limits, the sentences of its errors, names, opset imports. Used by the files around onnx.c
+ * alone.
  */
 #ifndef GRAPH_READER_H
 #define GRAPH_READER_H
@@ -14,7 +15,7 @@ struct imports {
     struct import {
         struct bytes domain;
         int version;
-    } *at;
+    } * at;
     int n;
 };
 

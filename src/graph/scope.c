@@ -4,13 +4,14 @@
  * A value is made the first time its name is met, as an input or an output of a node, and whatever
  * defines it may come later; graph_sort judges the whole. A scope is one of
  *
- *     graph         the graph's own names. What a subgraph does not define is captured: looked up in the
- *                   scope around it, which may capture it in turn, and `outer` tells where it was found.
- *     function      the names of one call of a model-local function. Formal inputs and outputs stand
- *                   for the caller's values; all others become values "<function>_<call>/<name>" of the
+ *     graph         the graph's own names. What a subgraph does not define is captured: looked up
+ * in the scope around it, which may capture it in turn, and `outer` tells where it was found.
+ *     function      the names of one call of a model-local function. Formal inputs and outputs
+ * stand for the caller's values; all others become values "<function>_<call>/<name>" of the
  *                   caller's graph. Such names are ours: a file that uses one itself is refused.
  *
- * Threads: the loader's. Ownership: values are the graph's, locals are in the reader's scratch arena.
+ * Threads: the loader's. Ownership: values are the graph's, locals are in the reader's scratch
+ * arena.
  */
 #include "graph/scope.h"
 

@@ -49,6 +49,7 @@
 #define STUCK_LONG 1024
 #define TICK_MS 250           /* how late a deadline may be noticed, at most */
 #define SILENT_MS 1000        /* what a connection without a request gets while draining */
+#define PAUSE_MS 300          /* and one between two requests: the next may be on its way */
 #define CONNECTION_POOL 32768 /* above that microhttpd maps and unmaps memory per connection */
 #define RESERVED_FDS 64       /* for models, regions and the loop itself */
 #define N_HANDLES 5
@@ -630,6 +631,7 @@ static void close_door(struct server *server)
     accept_rest(server);
     close(server->door);
     server->door = -1;
+    catalog_hurry(server->site.catalog);
     pump(server);
 }
 
@@ -657,19 +659,23 @@ static void on_door_due(uv_timer_t *timer)
     uv_timer_start(timer, on_abandon, (uint64_t)server->site.settings->drain_timeout_ms, 0);
 }
 
-/* Hangs up on those that are between requests, and on those that came and have said nothing. */
-static void cut_silent(struct server *server)
+static void cut_quiet(struct server *server, enum phase phase, uint64_t quiet_ms)
 {
     struct connection *after;
-    for (struct connection *at = server->phases[PHASE_IDLE].first; at; at = after) {
+    for (struct connection *at = server->phases[phase].first; at; at = after) {
         after = at->after;
-        cut_idle(server, at);
-    }
-    for (struct connection *at = server->phases[PHASE_HEADER].first; at; at = after) {
-        after = at->after;
-        if (!at->exchange && uv_now(server->uv) - at->since_ms >= SILENT_MS)
+        if (!at->exchange && uv_now(server->uv) - at->since_ms >= quiet_ms)
             cut_idle(server, at);
     }
+}
+
+/* Hangs up on those that are between requests, unless they were answered just now: a busy client's
+ * next request would cross our goodbye and be lost. And on those that came and have said nothing.
+ */
+static void cut_silent(struct server *server)
+{
+    cut_quiet(server, PHASE_IDLE, PAUSE_MS);
+    cut_quiet(server, PHASE_HEADER, SILENT_MS);
 }
 
 /* Each turn while draining: silent connections end, and with the last one everything. */

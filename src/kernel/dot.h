@@ -26,13 +26,17 @@ static size_t dot_pack_bytes(int64_t k, int64_t n)
     return (size_t)((n + PANEL - 1) / PANEL * PANEL) * (size_t)((k + 1) / 2 * 2);
 }
 
-/* Two rows of a panel, one lane after another. */
+/* Two rows of a panel, one lane after another: as 16-bit numbers, of which the low byte comes first. */
 INLINED void dot_interleave(uint8_t *to, const uint8_t *even, const uint8_t *odd, uint8_t flip)
 {
-    for (int lane = 0; lane < PANEL; lane++) {
-        to[2 * lane] = even[lane] ^ flip;
-        to[2 * lane + 1] = odd[lane] ^ flip;
-    }
+    quarter first, second;
+    memcpy(&first, even, sizeof first);
+    memcpy(&second, odd, sizeof second);
+    first ^= (int8_t)flip;
+    second ^= (int8_t)flip;
+    const pairs low = __builtin_convertvector(first, pairs) & 0xff;
+    const pairs both = low | (__builtin_convertvector(second, pairs) << 8);
+    memcpy(to, &both, sizeof both);
 }
 
 static void dot_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
@@ -77,8 +81,10 @@ INLINED void dot_finish(const struct dot_call *call, int rows, int vectors, cons
         UNROLL
         for (int r = 0; r < rows; r++) {
             int32_t *to = call->c + (row + r) * call->ldc + column + v * WIDTH;
-            memcpy(to, &sums[r * vectors + v],
-                   (size_t)(rest < WIDTH ? rest : WIDTH) * sizeof *to);
+            if (rest >= WIDTH) /* a size that the compiler knows */
+                memcpy(to, &sums[r * vectors + v], sizeof(uvec));
+            else
+                memcpy(to, &sums[r * vectors + v], (size_t)rest * sizeof *to);
         }
     }
 }
@@ -157,6 +163,32 @@ static void dot(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, 
             const int64_t row = m * i / blocks;
             dot_block(&call, m * (i + 1) / blocks - row, row, from, to);
         }
+    }
+}
+
+typedef int16_t shorts __attribute__((vector_size(2 * WIDTH)));
+
+/* Lanes past n are computed at stride 1 (there are 64 readable bytes) and not stored. */
+static void dot_taps(int32_t *c, const int16_t *x, int64_t stride, const int64_t *offsets,
+                     const int16_t *w, int64_t taps, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += WIDTH) {
+        const int64_t some = n - i < WIDTH ? n - i : WIDTH;
+        ivec sums = {0};
+        for (int64_t t = 0; t < taps; t++) {
+            const int16_t *from = x + offsets[t] + i * stride;
+            shorts lanes = {0};
+            if (stride == 1)
+                memcpy(&lanes, from, sizeof lanes);
+            else
+                for (int64_t lane = 0; lane < some; lane++)
+                    lanes[lane] = from[lane * stride];
+            sums += __builtin_convertvector(lanes, ivec) * (int32_t)w[t];
+        }
+        if (some == WIDTH)
+            memcpy(c + i, &sums, sizeof sums);
+        else
+            memcpy(c + i, &sums, (size_t)some * sizeof *c);
     }
 }
 

@@ -202,6 +202,9 @@ struct kernels {
     int64_t dot_step;
     void (*dot)(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const void *packed,
                 int32_t *c, int64_t ldc, int64_t n_from, int64_t n_to);
+    /* c[i] = sum over t of x[offsets[t] + i stride] w[t]: one channel's window, a row of pixels */
+    void (*dot_taps)(int32_t *c, const int16_t *x, int64_t stride, const int64_t *offsets,
+                     const int16_t *w, int64_t taps, int64_t n);
     /* y = x - zero; the sum of all y */
     int32_t (*widen)(int16_t *y, const void *x, bool is_signed, int32_t zero, int64_t n);
     /* y = saturate(round((x + bias) scale) + zero); bias and scale are [n] or, not per_element, one */

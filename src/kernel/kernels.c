@@ -65,6 +65,7 @@ const struct kernels ROW_SYMBOL(KERNELS_ROW) = {
     .dot_pack = dot_pack,
     .dot_step = PANEL,
     .dot = dot,
+    .dot_taps = dot_taps,
     .widen = widen,
     .requantize = requantize,
     .rescale = rescale,

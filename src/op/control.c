@@ -295,7 +295,7 @@ static bool scan_check(struct node_ctx *ctx, struct percept_err *err)
     ctx->node->priv = p;
     p->batched = ctx->node->opset < 9;
     int n_in = ctx->node->n_in - (p->batched ? 1 : 0);
-    if (!op_arity(ctx, 1, MOST_STREAMS, MOST_STREAMS, err) || !attr_graph(ctx, "body", &p->body, err) ||
+    if (!op_arity(ctx, p->batched ? 0 : 1, MOST_STREAMS, MOST_STREAMS, err) || !attr_graph(ctx, "body", &p->body, err) ||
         !attr_int_in(ctx, "num_scan_inputs", 0, 1, n_in < 1 ? 1 : n_in, &n_scanned, err))
         return false;
     p->n_scanned = (int)n_scanned;

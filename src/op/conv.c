@@ -348,6 +348,8 @@ static bool conv_shape(struct step *step, struct percept_err *err)
     int64_t dims[RANK_MAX];
     const int rank = spatial_dims(&g, step->in[0]->dims[0], plan->shape.out_channels, dims);
     op_set_out(step, 0, PERCEPT_FLOAT, rank, dims);
+    if (!weights_residual(step, &conv->fused, err))
+        return false;
     step->out[0]->layout = LAYOUT_BLOCKED;
     step->want[0] = plan->shape.in_plain ? LAYOUT_PLAIN : LAYOUT_BLOCKED;
     if (conv->fused.residual >= 0) {
@@ -375,6 +377,7 @@ static void conv_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     const struct conv_work *work = arg;
     const struct conv_plan *plan = work->plan;
+    char *area = work->scratch ? work->scratch + plan->area_bytes * (size_t)member : NULL;
     while (from < to) {
         const int64_t item = from / plan->units, unit = from % plan->units;
         const int64_t left = to - from, n = left < plan->units - unit ? left : plan->units - unit;
@@ -383,7 +386,7 @@ static void conv_pieces(void *arg, int64_t from, int64_t to, int member)
             epilogue.residual = work->residual + item * plan->out_item;
         work->kernels->conv_run(plan->algorithm, &plan->shape, work->x + item * plan->in_item,
                                 work->weights, work->y + item * plan->out_item, &epilogue,
-                                work->scratch + plan->area_bytes * (size_t)member, unit, unit + n);
+                                area, unit, unit + n);
         from += n;
     }
 }

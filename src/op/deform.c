@@ -184,8 +184,8 @@ static void locate(const struct step *step, int64_t item, int64_t group, int64_t
                         k / g->kernel[2] * g->dilation[1];
     const int64_t column = point % g->out[2] * g->stride[2] - g->pad[2] +
                            k % g->kernel[2] * g->dilation[2];
-    find_neighbours(g, (double)row + (double)offset[0], (double)column + (double)offset[plan->points],
-                    factor, near);
+    find_neighbours(g, (double)row + (double)offset[0],
+                    (double)column + (double)offset[plan->points], factor, near);
 }
 
 /* Columns of channels [first, end) of an item for a tile of n pixels. */

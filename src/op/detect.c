@@ -1,18 +1,19 @@
 /*
  * detect.c - what detectors do with boxes: NonMaxSuppression and RoiAlign.
  *
- * NonMaxSuppression finds out how many boxes are left only when it runs (OP_DATA_DIMS): shape gives
- * the most there can be. Per item and class a heap gives candidates in order of their score, of
- * equals the lower index, and each is compared with those that are selected already; popping ends as
- * soon as enough are selected. Item and class pairs are independent and write to places of their
- * own in the output, which are moved together at the end. A score that is NaN is never selected.
+ * NonMaxSuppression finds out how many boxes are left only when it runs (OP_DATA_DIMS): shape
+ * gives the most there can be. Per item and class a heap gives candidates in order of their
+ * score, of equals the lower index, and each is compared with those that are selected already;
+ * popping ends as soon as enough are selected. Item and class pairs are independent and write to
+ * places of their own in the output, which are moved together at the end. A score that is NaN is
+ * never selected.
  *
  * RoiAlign averages (or takes the maximum of) samples within the cells of a region. With
- * `sampling_ratio` 0 their number grows with the region, which comes from data: samples outside the
- * picture are zero, so only those inside are visited and no region makes a run endless. As in
- * ONNX's reference, `max` is that of the weighted corners, not of the interpolated values. Positions
- * are computed in float as everybody does: the number of samples depends on the rounding. A region
- * with coordinates that are not finite is zero.
+ * `sampling_ratio` 0 their number grows with the region, which comes from data: samples outside
+ * the picture are zero, so only those inside are visited and no region makes a run endless. As
+ * in ONNX's reference, `max` is that of the weighted corners, not of the interpolated values.
+ * Positions are computed in float as everybody does: the number of samples depends on the
+ * rounding. A region with coordinates that are not finite is zero.
  *
  * Thread: loader, then the session's holder with its team.
  */
@@ -449,7 +450,8 @@ static bool roi_run(struct step *step, struct run_env *env, struct percept_err *
     const int64_t *item = step->in[2]->data;
     for (int64_t i = 0; i < n; i++) {
         if (item[i] < 0 || item[i] >= items)
-            return err_set(err, ERR_DATA, OP_AT "batch index %lld of region %lld is outside [0, %lld)",
+            return err_set(err, ERR_DATA,
+                           OP_AT "batch index %lld of region %lld is outside [0, %lld)",
                            OP_NODE(step->node), (long long)item[i], (long long)i,
                            (long long)items);
     }

@@ -3,10 +3,10 @@
  *
  *     "bhid,bhjd->bhij"     "...ii->...i"     "ij,jk,kl"
  *
- * A label is a small number: 'A' to 'Z' 0 to 25, 'a' to 'z' 26 to 51, and the axes behind an ellipsis
- * from the right 59, 58 and so on. An operand is a view: an axis per label, with strides, so a repeated
- * label (a diagonal) is one axis whose stride is the sum of both. An axis of 1 that others have longer
- * is dropped: what lies there is the same all along.
+ * A label is a small number: 'A' to 'Z' 0 to 25, 'a' to 'z' 26 to 51, and the axes behind an
+ * ellipsis from the right 59, 58 and so on. An operand is a view: an axis per label, with
+ * strides, so a repeated label (a diagonal) is one axis whose stride is the sum of both. An axis
+ * of 1 that others have longer is dropped: what lies there is the same all along.
  *
  * Operands are taken from left to right, two at a time. Their labels fall in four classes:
  *
@@ -14,10 +14,10 @@
  *     k      in both, summed here
  *     m, n   in one of them              what only one has and nobody needs is summed beforehand
  *
- * Shape plans this as a list of stages (gathers into such an order where a view does not lie so already,
- * then products) with their places in scratch; run walks over it. Products of floats over k > 1 go
- * through the row's own gemm, the right side packed per matrix, because its bits depend on no size but
- * k. Doubles and integers (which wrap) take plain loops.
+ * Shape plans this as a list of stages (gathers into such an order where a view does not lie so
+ * already, then products) with their places in scratch; run walks over it. Products of floats
+ * over k > 1 go through the row's own gemm, the right side packed per matrix, because its bits
+ * depend on no size but k. Doubles and integers (which wrap) take plain loops.
  *
  * Work is split over matrices, or over rows or columns of a single one. Thread: loader, then the
  * session's holder with its team. Does not look for the cheapest order of operands.
@@ -130,7 +130,7 @@ static const char *read_term(struct bytes equation, const uint8_t **at, struct t
     return NULL;
 }
 
-/* Without an arrow: the ellipsis, then every letter that occurs once, in the order of the alphabet. */
+/* Without an arrow: the ellipsis, then every letter that occurs once, in alphabetical order. */
 static const char *implicit_output(const struct einsum *einsum, struct term *output)
 {
     int times[LABEL_ELLIPSIS + 1] = {0};

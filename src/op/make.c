@@ -115,7 +115,13 @@ static bool constantofshape_check(struct node_ctx *ctx, struct percept_err *err)
     if (tensor_elements(value) != 1)
         return err_set(err, ERR_MODEL, OP_AT "attribute 'value' has %lld elements; one would work",
                        OP_NODE(ctx->node), (long long)tensor_elements(value));
+    size_t size = tensor_dtype_bytes(value->dtype);
+    void *element = arena_alloc(ctx->arena, size); /* the attribute's own lies in the file, which goes */
+    if (!element)
+        return err_memory(err, "a node", size);
+    memcpy(element, value->data, size);
     priv->tensor = *value;
+    priv->tensor.data = element;
     return true;
 }
 

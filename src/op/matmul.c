@@ -381,7 +381,8 @@ static bool matmul_shape(struct step *step, struct percept_err *err)
         return err_memory(err, "a matrix product's plan", sizeof *plan);
     *plan = (struct matmul_plan){0};
     if (!shape_dtypes(step, err) ||
-        !(matmul->gemm ? shape_gemm(step, plan, err) : shape_matmul(step, plan, err)))
+        !(matmul->gemm ? shape_gemm(step, plan, err) : shape_matmul(step, plan, err)) ||
+        !weights_residual(step, &matmul->fused, err))
         return false;
     choose_way(step, plan);
     if (plan->way == WAY_LAID) {

@@ -429,12 +429,13 @@ static int64_t clamp(int64_t x, int64_t low, int64_t high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* numpy's rule for one axis of `dim` elements. */
+/* The specification's rule for one axis of `dim` elements. It is numpy's but for a start before the first
+ * element when going backwards: that is the first element, where numpy takes nothing. */
 static void cut_axis(struct cut *cut, int axis, int64_t dim, int64_t start, int64_t end, int64_t by)
 {
     start = start < 0 ? (start < -dim ? -1 : start + dim) : start;
     end = end < 0 ? (end < -dim ? -1 : end + dim) : end;
-    start = by > 0 ? clamp(start, 0, dim) : clamp(start, -1, dim - 1);
+    start = by > 0 ? clamp(start, 0, dim) : dim ? clamp(start, 0, dim - 1) : -1;
     end = by > 0 ? clamp(end, 0, dim) : clamp(end, -1, dim - 1);
     int64_t distance = by > 0 ? end - start : start - end;
     uint64_t stride = by > 0 ? (uint64_t)by : 0 - (uint64_t)by;

@@ -52,7 +52,8 @@ static bool values_within(const struct node_ctx *ctx, const char *name, const in
 {
     for (int i = 0; i < n; i++) {
         if (values[i] < least || values[i] >= PATCH_LIMIT)
-            return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
+            return err_set(err, ERR_MODEL,
+                           OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
                            OP_NODE(ctx->node), name, (long long)values[i], (long long)least,
                            (long long)PATCH_LIMIT - 1);
     }

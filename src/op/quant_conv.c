@@ -7,6 +7,9 @@
  * is gathered for a tile of pixels at a time into a member's scratch and packed there; a convolution
  * with one tap reads the picture where it lies.
  *
+ * Where a group has one channel (depthwise) there is nothing to multiply: the channel is widened into a
+ * padded plane of int16, and each row of output pixels is a sum over its taps.
+ *
  * Padding is the picture's zero point, as ONNX has it. Zero points leave the inner loop:
  *
  *     sum (w - wz) (x - xz)  =  sum (w - wz) x  -  xz sum (w - wz)
@@ -58,7 +61,9 @@ struct qconv_plan {
     int64_t pixels_in, pixels, taps; /* taps: of one channel */
     int64_t k, lda;                  /* taps of a group's channels; rounded up to even */
     int64_t tile, tiles;             /* pixels of a tile, tiles of an item */
-    bool x_signed, direct, lay;
+    bool x_signed, direct, depthwise, lay;
+    int64_t padded[3];               /* depthwise: the plane */
+    const int64_t *offsets;          /* depthwise: of each tap in it */
     size_t blob_at, factor_at, bias_at, areas_at; /* in scratch */
     size_t gather_bytes, pack_bytes, area_bytes;  /* of one member */
 };
@@ -219,11 +224,31 @@ static void shape_sizes(const struct step *step, const struct qconv *conv, const
     plan->lda = row_length(plan->k);
     plan->x_signed = x->dtype == PERCEPT_INT8;
     plan->direct = is_direct(plan);
+    plan->depthwise = w->dims[1] == 1 && plan->taps > 1;
     int64_t tile = TILE_BYTES / plan->k / panel * panel;
     tile = tile < panel ? panel : tile > TILE_PIXELS ? TILE_PIXELS : tile;
     const int64_t wanted = (plan->pixels + panel - 1) / panel * panel;
     plan->tile = tile < wanted ? tile : wanted;
     plan->tiles = (plan->pixels + plan->tile - 1) / plan->tile;
+}
+
+static bool shape_depthwise(struct step *step, struct qconv_plan *plan, struct percept_err *err)
+{
+    const struct geometry *g = &plan->g;
+    int64_t *offsets = arena_array(step->arena, (size_t)plan->taps, sizeof *offsets);
+    if (!offsets)
+        return err_memory(err, "a convolution's taps", (size_t)plan->taps * sizeof *offsets);
+    for (int i = 0; i < SPATIAL_MAX; i++)
+        plan->padded[i] = (g->out[i] - 1) * g->stride[i] + spatial_reach(g, i);
+    for (int64_t t = 0; t < plan->taps; t++) {
+        const int64_t d = t / g->kernel[2] / g->kernel[1], h = t / g->kernel[2] % g->kernel[1];
+        offsets[t] = (d * g->dilation[0] * plan->padded[1] + h * g->dilation[1]) * plan->padded[2] +
+                     t % g->kernel[2] * g->dilation[2];
+    }
+    plan->offsets = offsets;
+    plan->tile = plan->pixels;
+    plan->tiles = 1;
+    return true;
 }
 
 static void shape_scratch(struct step *step, const struct qconv *conv, struct qconv_plan *plan)
@@ -235,11 +260,17 @@ static void shape_scratch(struct step *step, const struct qconv *conv, struct qc
     plan->pack_bytes = weights_round(step->kernels->dot_pack_bytes(plan->k, plan->tile));
     plan->area_bytes = plan->gather_bytes + plan->pack_bytes +
                        weights_round((size_t)(TILE_ROWS * plan->tile) * sizeof(int32_t));
+    if (plan->depthwise) {
+        plan->gather_bytes =
+            weights_round((size_t)spatial_volume(plan->padded) * sizeof(int16_t) + 64);
+        plan->area_bytes =
+            plan->gather_bytes + weights_round((size_t)plan->pixels * sizeof(int32_t));
+    }
     plan->factor_at = plan->lay ? weights_round(blob_bytes(step->in[conv->slots->w])) : 0;
     plan->bias_at = plan->factor_at + channels;
     plan->areas_at = plan->bias_at + channels;
     step->scratch_bytes = plan->areas_at + plan->area_bytes * members;
-    step->algorithm = plan->direct ? "pixels" : "gathered";
+    step->algorithm = plan->depthwise ? "depthwise" : plan->direct ? "pixels" : "gathered";
     step->flops = 2.0 * (double)plan->items * (double)plan->pixels * (double)plan->k *
                   (double)plan->out_channels;
 }
@@ -262,6 +293,8 @@ static bool qconv_shape(struct step *step, struct percept_err *err)
     const int zero = conv->slots->y_zero;
     op_set_out(step, 0, zero < 0 ? PERCEPT_INT32 : step->in[zero]->dtype, rank, dims);
     shape_sizes(step, conv, &g, plan);
+    if (plan->depthwise && !shape_depthwise(step, plan, err))
+        return false;
     shape_scratch(step, conv, plan);
     step->state = plan;
     return true;
@@ -370,15 +403,74 @@ static void qconv_tile(const struct qconv_work *work, int64_t item, int64_t grou
     }
 }
 
+static void fill(int16_t *to, int16_t value, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] = value;
+}
+
+/* One channel with its padding, as dot_pack would store its numbers. */
+static void widen_plane(const struct qconv_work *work, const uint8_t *x, int16_t *plane)
+{
+    const struct qconv_plan *plan = work->plan;
+    const struct geometry *g = &plan->g;
+    const int32_t shift = plan->x_signed ? 0 : 128;
+    const int16_t zero = (int16_t)(work->x_zero - shift);
+    const int64_t width = plan->padded[2], pad = g->pad[2] < width ? g->pad[2] : width;
+    const int64_t room = width - pad, n = g->in[2] < room ? g->in[2] : room;
+    for (int64_t row = 0; row < plan->padded[0] * plan->padded[1]; row++, plane += width) {
+        const int64_t d = row / plan->padded[1] - g->pad[0];
+        const int64_t h = row % plan->padded[1] - g->pad[1];
+        if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1]) {
+            fill(plane, zero, width);
+            continue;
+        }
+        fill(plane, zero, pad);
+        work->step->kernels->widen(plane + pad, x + (d * g->in[1] + h) * g->in[2], plan->x_signed,
+                                   shift, n);
+        fill(plane + pad + n, zero, room - n);
+    }
+}
+
+/* A group of one input channel. */
+static void qconv_plane(const struct qconv_work *work, int64_t item, int64_t group, char *area)
+{
+    const struct qconv_plan *plan = work->plan;
+    const struct geometry *g = &plan->g;
+    const int64_t out = plan->out_channels / plan->group;
+    int16_t *plane = (int16_t *)(void *)area;
+    int32_t *sums = (int32_t *)(void *)(area + plan->gather_bytes);
+    widen_plane(work,
+                (const uint8_t *)work->step->in[0]->data +
+                    (item * plan->in_channels + group) * plan->pixels_in,
+                plane);
+    for (int64_t channel = group * out; channel < (group + 1) * out; channel++) {
+        for (int64_t row = 0; row < g->out[0] * g->out[1]; row++) {
+            const int64_t d = row / g->out[1] * g->stride[0], h = row % g->out[1] * g->stride[1];
+            work->step->kernels->dot_taps(sums + row * g->out[2],
+                                          plane + (d * plan->padded[1] + h) * plan->padded[2],
+                                          g->stride[2], plan->offsets,
+                                          work->weights + channel * plan->lda, plan->taps,
+                                          g->out[2]);
+        }
+        finish_rows(work, channel, 1, plan->pixels, sums,
+                    (item * plan->out_channels + channel) * plan->pixels);
+    }
+}
+
 static void qconv_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     const struct qconv_work *work = arg;
     const struct qconv_plan *plan = work->plan;
     char *area =
         (char *)work->step->scratch + plan->areas_at + plan->area_bytes * (size_t)member;
-    for (int64_t i = from; i < to; i++)
-        qconv_tile(work, i / plan->tiles / plan->group, i / plan->tiles % plan->group,
-                   i % plan->tiles, area);
+    for (int64_t i = from; i < to; i++) {
+        const int64_t item = i / plan->tiles / plan->group, group = i / plan->tiles % plan->group;
+        if (plan->depthwise)
+            qconv_plane(work, item, group, area);
+        else
+            qconv_tile(work, item, group, i % plan->tiles, area);
+    }
 }
 
 /* Factor and bias of each channel; the bias takes in the picture's zero point. */

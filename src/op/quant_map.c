@@ -49,6 +49,20 @@ static float dequantized(const struct scales *s, int byte)
     return s->x * (float)(quant_value((uint8_t)byte, s->is_signed) - s->x_zero);
 }
 
+/* check: op_arity, but zero points may be left out. needed: bit i for each input that may not. */
+static bool arity(const struct node_ctx *ctx, int least, int most, uint32_t needed,
+                  struct percept_err *err)
+{
+    if (ctx->node->n_in < least)
+        return op_arity(ctx, least, most, 1, err); /* says so */
+    for (int i = 0; needed >> i; i++) {
+        if (needed >> i & 1 && !op_has_input(ctx->node, i))
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
+                           OP_NODE(ctx->node), i);
+    }
+    return op_arity(ctx, 0, most, 1, err);
+}
+
 /* What all these have in common: 8-bit input 0; scales at 1 and 3, zero points behind them. */
 static bool shape_parameters(const struct step *step, struct percept_err *err)
 {
@@ -73,7 +87,7 @@ struct pair {
 
 static bool pair_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    return op_arity(ctx, 7, 8, 1, err);
+    return arity(ctx, 7, 8, 0x5b, err);
 }
 
 static bool pair_shape(struct step *step, struct percept_err *err)
@@ -232,7 +246,7 @@ static bool map_check(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "a node", sizeof *map);
     *map = (struct map){.sigmoid = ctx->node->op->rule->variant};
     ctx->node->priv = map;
-    return op_arity(ctx, 4, 5, 1, err) &&
+    return arity(ctx, 4, 5, 0xb, err) &&
            (map->sigmoid || attr_float(ctx, "alpha", 0.01F, &map->alpha, err));
 }
 
@@ -277,14 +291,14 @@ static bool concat_check(struct node_ctx *ctx, struct percept_err *err)
     if (!axis)
         return err_memory(err, "a node", sizeof *axis);
     ctx->node->priv = axis;
-    if (!op_arity(ctx, 5, INT32_MAX, 1, err))
+    if (!arity(ctx, 5, INT32_MAX, 0xd, err))
         return false;
     if ((n - 2) % 3 != 0)
         return err_set(err, ERR_MODEL,
                        OP_AT "it has %d inputs; 2 and 3 for each tensor would work",
                        OP_NODE(ctx->node), n);
     for (int i = 2; i < n; i++) {
-        if (!op_has_input(ctx->node, i) && i % 3 != 1)
+        if (i % 3 != 1 && !op_has_input(ctx->node, i))
             return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
                            OP_NODE(ctx->node), i);
     }
@@ -395,7 +409,7 @@ static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
     if (!softmax)
         return err_memory(err, "a softmax", sizeof *softmax);
     ctx->node->priv = softmax;
-    if (!op_arity(ctx, 4, 5, 1, err) || !attr_int(ctx, "opset", 13, &opset, err))
+    if (!arity(ctx, 4, 5, 0xb, err) || !attr_int(ctx, "opset", 13, &opset, err))
         return false;
     softmax->flat = opset < 13;
     return attr_int(ctx, "axis", softmax->flat ? 1 : -1, &softmax->axis, err);
@@ -497,7 +511,7 @@ static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "a pool", sizeof *pool);
     *pool = (struct pool){.global = ctx->node->op->rule->variant};
     ctx->node->priv = pool;
-    return op_arity(ctx, 4, 5, 1, err) &&
+    return arity(ctx, 4, 5, 0xb, err) &&
            attr_bool(ctx, "channels_last", false, &pool->channels_last, err) &&
            (pool->global || (spatial_read(ctx, &pool->spatial, err) &&
                              attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) &&
@@ -676,7 +690,7 @@ static bool mean_check(struct node_ctx *ctx, struct percept_err *err)
     if (!mean)
         return err_memory(err, "a node", sizeof *mean);
     ctx->node->priv = mean;
-    return op_arity(ctx, 4, 5, 1, err) &&
+    return arity(ctx, 4, 5, 0xb, err) &&
            attr_ints(ctx, "axes", &mean->axes, &mean->n_axes, err) &&
            attr_bool(ctx, "keepdims", true, &mean->keep, err);
 }

@@ -252,6 +252,9 @@ static void log_sum_exp(const struct reduction *r, float *scratch)
     }
 }
 
+#define SATURATED(value, T, least, largest)                                                        \
+    (!((value) > (double)(least)) ? (least) : (value) >= (double)(largest) ? (largest) : (T)(value))
+
 /* One line of n elements at distance `inner`, for every type but float. */
 #define LINE_INTEGER(dtype, T, wide, least, largest)                                               \
     static T line_##T(enum member member, const T *x, int64_t n, int64_t inner)                    \
@@ -285,11 +288,11 @@ static void log_sum_exp(const struct reduction *r, float *scratch)
         case L1:                                                                                   \
             return (T)absolute;                                                                    \
         case L2:                                                                                   \
-            return (T)sqrt((double)squares);                                                       \
+            return SATURATED(sqrt((double)squares), T, least, largest);                            \
         case LOG_SUM:                                                                              \
-            return (wide)sum < 1 ? least : (T)log((double)sum);                                    \
+            return (wide)sum < 1 ? least : SATURATED(log((double)sum), T, least, largest);         \
         case LOG_SUM_EXP:                                                                          \
-            return n ? (T)(log(exponents) + (double)high) : least;                                 \
+            return n ? SATURATED(log(exponents) + (double)high, T, least, largest) : least;        \
         default:                                                                                   \
             return (T)squares;                                                                     \
         }                                                                                          \
@@ -398,7 +401,7 @@ static bool reduce_run(struct step *step, struct run_env *env, struct percept_er
         r.lines.inner = width;
     } else {
         r.lines = lines_of(x, reduced);
-        if (r.lines.scattered) {
+        if (r.lines.scattered && scratch) { /* for no elements there is no scratch */
             gather_lines(step, reduced, env->team);
             r.x = scratch;
             scratch += (size_t)tensor_elements(x) * tensor_dtype_bytes(x->dtype);

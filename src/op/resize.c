@@ -270,7 +270,7 @@ static double origin(const struct resize *resize, const struct resize_axis *axis
     case COORDINATES_ASYMMETRIC:
         return x / axis->scale;
     case COORDINATES_PYTORCH:
-        return axis->width == 1 ? -0.5 : (x + 0.5) / axis->scale - 0.5;
+        return axis->width == 1 ? 0 : (x + 0.5) / axis->scale - 0.5;
     case COORDINATES_SYMMETRIC:
         return in / 2 * (1 - (double)axis->out / axis->width) + (x + 0.5) / axis->scale - 0.5;
     case COORDINATES_CROP:
@@ -548,6 +548,8 @@ static bool resize_run(struct step *step, struct run_env *env, struct percept_er
     const struct resize *resize = step->priv;
     const struct resize_plan *plan = step->state;
     const char *from = step->in[0]->data;
+    if (tensor_elements(step->out[0]) == 0)
+        return true;
     for (int i = 0; i < plan->n_passes; i++) {
         const bool last = i == plan->n_passes - 1;
         char *to = last ? step->out[0]->data

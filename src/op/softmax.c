@@ -5,7 +5,8 @@
  * matrix: the axes from `axis` (1 by default) on were one row, and a row was the whole domain of
  * the sum.
  *
- * Doubles take a plain loop. Work is split over the outer rows. Thread: loader, then the session's holder with its team.
+ * Doubles take a plain loop. Work is split over the outer rows. Thread: loader, then the
+ * session's holder with its team.
  */
 #include "op/attr.h"
 

@@ -76,7 +76,7 @@ static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
 static bool takes_integers(enum unary op)
 {
     return op == UNARY_ABS || op == UNARY_NEG || op == UNARY_SIGN || op == UNARY_RELU ||
-           op == UNARY_COPY;
+           op == UNARY_COPY || op == UNARY_SHRINK;
 }
 
 static bool refuse_dtype(const struct step *step, const char *wanted, struct percept_err *err)
@@ -276,12 +276,35 @@ static uint64_t of_integer(enum unary op, uint64_t x, bool negative)
     }
 }
 
+/* Shrink computes in double and cuts off what follows the point. */
+static void shrink_integers(const struct job *job, int64_t from, int64_t to)
+{
+    const void *x = job->step->in[0]->data;
+    void *y = job->step->out[0]->data;
+    switch (job->step->in[0]->dtype) {
+#define SHRINK(dtype, T)                                                                           \
+    case dtype:                                                                                    \
+        for (int64_t i = from; i < to; i++)                                                        \
+            ((T *)y)[i] = (T)shrink((double)((const T *)x)[i], (double)job->alpha,                 \
+                                    (double)job->beta);                                            \
+        break;
+        TYPES_INTEGER(SHRINK)
+#undef SHRINK
+    default:
+        break;
+    }
+}
+
 static void run_integers(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct job *job = arg;
     const void *x = job->step->in[0]->data;
     void *y = job->step->out[0]->data;
+    if (job->op == UNARY_SHRINK) {
+        shrink_integers(job, from, to);
+        return;
+    }
     switch (job->step->in[0]->dtype) {
 #define SIGNED(dtype, T)                                                                           \
     case dtype:                                                                                    \

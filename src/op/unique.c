@@ -1,10 +1,10 @@
 /*
  * unique.c - Unique: the different elements of a tensor, or its different slices along an axis.
  *
- * Items (elements or slices) are put in order by a stable merge sort of their indices, so equal ones
- * are neighbours and the first of a group is the one with the lowest index. The groups are numbered
- * in that order, or (sorted = 0) in the order in which they occur first. NaNs are equal to each
- * other and greater than all numbers, -0 equals 0, strings compare byte by byte.
+ * Items (elements or slices) are put in order by a stable merge sort of their indices, so equal
+ * ones are neighbours and the first of a group is the one with the lowest index. The groups are
+ * numbered in that order, or (sorted = 0) in the order in which they occur first. NaNs are equal
+ * to each other and greater than all numbers, -0 equals 0, strings compare byte by byte.
  *
  * How many there are is found out by the run (OP_DATA_DIMS): shape gives the most there can be.
  * Runs on one thread; the indices lie in the step's scratch.

@@ -41,6 +41,21 @@ bool weights_fuse(struct node_ctx *ctx, struct fused *fused, const struct fusion
     return true;
 }
 
+bool weights_residual(const struct step *step, const struct fused *fused, struct percept_err *err)
+{
+    if (fused->residual < 0)
+        return true;
+    const struct tensor *given = step->in[fused->residual], *y = step->out[0];
+    if (!op_want_dtype(step, fused->residual, y->dtype, err))
+        return false;
+    if (tensor_same_dims(given, y))
+        return true;
+    char one[128], other[128];
+    return err_set(err, ERR_INVALID, OP_AT "what is added has shape %s; its output has %s",
+                   OP_NODE(step->node), tensor_shape_text(given->rank, given->dims, one, sizeof one),
+                   tensor_shape_text(y->rank, y->dims, other, sizeof other));
+}
+
 void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor,
                   int64_t n)
 {

@@ -26,6 +26,10 @@ static inline int64_t weights_blocked(int64_t channels, int width)
 /* op_fuse, and a residual appended to the node's inputs. All or nothing. */
 bool weights_fuse(struct node_ctx *ctx, struct fused *fused, const struct fusion *fusion);
 
+/* shape, after the output's: what is added must have its type and its dims. The engine fused it at trial
+ * shapes, and a file may bring one itself; others need not agree. */
+bool weights_residual(const struct step *step, const struct fused *fused, struct percept_err *err);
+
 /* bias' = bias scale + shift; `bias` may be unaligned or NULL. Writes n floats. */
 void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor,
                   int64_t n);

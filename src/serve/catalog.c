@@ -305,6 +305,7 @@ static struct entry *entry_new(struct catalog *catalog, const struct found *foun
     entry->served.name = arena_text(arena, found->name, strlen(found->name));
     entry->served.path = arena_text(arena, found->path, strlen(found->path));
     entry->served.version = found->version;
+    entry->served.max_pixels = catalog->settings->max_pixels;
     entry->task = (struct task){.work = load_work, .done = load_done};
     if (found->folder)
         entry->folder = arena_text(arena, found->folder, strlen(found->folder));
@@ -462,6 +463,11 @@ static void on_jobs_drained(void *user)
 void catalog_leave(struct catalog *catalog)
 {
     catalog->leaving = true;
+}
+
+void catalog_hurry(struct catalog *catalog)
+{
+    dispatch_hurry(catalog->dispatch);
 }
 
 void catalog_drain(struct catalog *catalog, void (*drained)(void *user), void *user)

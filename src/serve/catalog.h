@@ -83,6 +83,9 @@ void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, stru
  * balancers need a while to notice. */
 void catalog_leave(struct catalog *catalog);
 
+/* The door is closed: jobs that wait for company in a batch go without. */
+void catalog_hurry(struct catalog *catalog);
+
 /* After this no job is accepted ("Server exiting") and no load is begun; `drained` is called,
  * later, when the last job has ended and the loader is at rest. */
 void catalog_drain(struct catalog *catalog, void (*drained)(void *user), void *user);

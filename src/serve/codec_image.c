@@ -149,7 +149,10 @@ static bool png_read(const struct source *source, spng_ctx *ctx, struct picture 
         return png_failed(source, code);
     if (!check_size(source, header.width, header.height))
         return false;
-    bool has_alpha = (header.color_type & 4) || spng_get_trns(ctx, &transparent) == 0;
+    code = spng_get_trns(ctx, &transparent); /* reads on to the pixels: a cut file ends here */
+    if (code && code != SPNG_ECHUNKAVAIL)
+        return png_failed(source, code);
+    bool has_alpha = (header.color_type & 4) || code == 0;
     bool gray =
         header.color_type == SPNG_COLOR_TYPE_GRAYSCALE && header.bit_depth <= 8 && !has_alpha;
     int format = has_alpha ? SPNG_FMT_RGBA8 : gray ? SPNG_FMT_G8 : SPNG_FMT_RGB8;

@@ -53,6 +53,7 @@ struct dispatch {
     int n_helpers;         /* out */
     int64_t level_ns;      /* core time used by the lane that was served last */
     int64_t armed_ns;      /* when we shall be called in any case */
+    bool hurrying;         /* no batch waits for company */
     bool draining;
     void (*drained)(void *user);
     void *drained_user;
@@ -365,7 +366,7 @@ static int64_t expire(struct dispatch *dispatch, int64_t now_ns)
 static enum lane_action next_of(const struct dispatch *dispatch, const struct lane *lane,
                                 int64_t now_ns, int64_t *look_ns)
 {
-    return lane_next(lane, dispatch->draining ? LANE_NEVER : now_ns, may_run(dispatch, lane),
+    return lane_next(lane, dispatch->hurrying ? LANE_NEVER : now_ns, may_run(dispatch, lane),
                      look_ns);
 }
 
@@ -444,9 +445,15 @@ void dispatch_turn(struct dispatch *dispatch)
     }
 }
 
+void dispatch_hurry(struct dispatch *dispatch)
+{
+    dispatch->hurrying = true;
+    dispatch_wake(dispatch);
+}
+
 void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void *user)
 {
-    dispatch->draining = true;
+    dispatch->draining = dispatch->hurrying = true;
     dispatch->drained = drained;
     dispatch->drained_user = user;
     dispatch_wake(dispatch);

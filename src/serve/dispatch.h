@@ -48,6 +48,9 @@ int64_t dispatch_now_ns(const struct dispatch *dispatch);
 /* Looks at everything once: ends what is over, gives cores to what waits. */
 void dispatch_turn(struct dispatch *dispatch);
 
+/* From now on no job waits for others to share its batch: hardly any will come. */
+void dispatch_hurry(struct dispatch *dispatch);
+
 /* From now on jobs are refused ("Server exiting"); `drained` comes, from a turn, when the last
  * has ended. */
 void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void *user);

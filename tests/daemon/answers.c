@@ -18,8 +18,7 @@
 static void expect_envelope(const struct reply *reply, const char *model, int n_items, int classes)
 {
     ck_assert_msg(reply->status == 200, "%s answered %d: %s", model, reply->status, reply->body);
-    ck_assert_msg(strstr(reply->head, "Content-Type: application/json") != NULL, "%s",
-                  reply->head);
+    ck_assert_msg(strstr(reply->head, "Content-Type: application/json") != NULL, "%s", reply->head);
     json_t *body = json_loadb(reply->body, reply->n_bytes, JSON_REJECT_DUPLICATES, NULL);
     ck_assert_msg(body != NULL, "not JSON: %s", reply->body);
     const char *name = json_string_value(json_object_get(body, "model_name"));
@@ -145,7 +144,7 @@ START_TEST(three_digits_in_json_are_read_in_their_order)
     rig_begin(&rig);
     rig_start(&rig, "models");
     const float *values = samples_values(&digits, 0, 3);
-    char *body = malloc(3 * SAMPLES_PIXELS * 16 + 200);
+    char *body = rig_keep(malloc(3 * SAMPLES_PIXELS * 16 + 200));
     int n = sprintf(body, "{\"id\":\"three\",\"inputs\":[{\"name\":\"image\",\"shape\":[3,1,28,28],"
                           "\"datatype\":\"FP32\",\"data\":[");
     for (int i = 0; i < 3 * SAMPLES_PIXELS; i++)

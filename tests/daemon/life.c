@@ -3,8 +3,8 @@
  * nobody who was accepted loses an answer when it ends.
  *
  * The clients of the last part are as busy as can be: each sends its next request as soon as it has
- * an answer, on one connection, and opens a new one only where it is told "Connection: close". Every
- * answer must be whole and 200, or 503. An end of the connection without a byte of answer is
+ * an answer, on one connection, and opens a new one only where it is told "Connection: close".
+ * Every answer must be whole and 200, or 503. An end of the connection without a byte of answer is
  * counted apart: the server may hang up on a connection that is silent between two requests, and no
  * HTTP client can tell that from a lost request. With a drain delay, in which every client is told
  * to close, it must not happen either.
@@ -24,6 +24,7 @@
 #define CLIENTS 16
 #define BUSY_ANSWERS 400 /* before the signal */
 #define RSS_MAX_KB 8192
+#define QUEUE_DELAY_US 10000000 /* the longest there is */
 
 static int compare(const void *a, const void *b)
 {
@@ -86,7 +87,7 @@ struct busy {
     struct blob body;
     const char *label;
     int *n_answers; /* of all clients */
-    int answered, refused, silent, cut, wrong;
+    int answered, refused, silent, late, cut, wrong;
     char seen[400];
 };
 
@@ -127,10 +128,9 @@ static void *be_busy(void *at)
             struct reply reply = client_reply(&client);
             /* Neither the whole request nor a byte of answer, or a connection that the closed door
              * never let in: this request was not accepted. */
-            if (reply.status == 0 && (!sent || first))
-                goes_on = false;
-            else
-                goes_on = judge(busy, &reply);
+            bool unheard = reply.status == 0 && (!sent || first);
+            busy->late += unheard;
+            goes_on = !unheard && judge(busy, &reply);
             first = false;
             reply_free(&reply);
         }
@@ -144,11 +144,11 @@ static void start_clients(const struct rig *rig, struct busy *clients, const str
 {
     static const char *const labels[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
     for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = (struct busy){.port = rig->port,
-                                   .body = samples_png(digits->pixels + i * SAMPLES_PIXELS,
-                                                       SAMPLES_SIDE, SAMPLES_SIDE),
-                                   .label = labels[digits->labels[i]],
-                                   .n_answers = n_answers};
+        clients[i] = (struct busy){
+            .port = rig->port,
+            .body = samples_png(digits->pixels + i * SAMPLES_PIXELS, SAMPLES_SIDE, SAMPLES_SIDE),
+            .label = labels[digits->labels[i]],
+            .n_answers = n_answers};
         ck_assert_int_eq(pthread_create(&clients[i].thread, NULL, be_busy, &clients[i]), 0);
     }
     int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
@@ -169,15 +169,18 @@ static int end_clients(struct busy *clients, const char *how)
         all.answered += busy->answered;
         all.refused += busy->refused;
         all.silent += busy->silent;
+        all.late += busy->late;
         all.cut += busy->cut;
         all.wrong += busy->wrong;
         ck_assert_msg(busy->answered > 0, "client %d never got an answer", i);
+        ck_assert_msg(busy->late <= 1, "client %d: %d connections were opened for nothing", i,
+                      busy->late);
         ck_assert_msg(!busy->cut, "client %d: an answer was cut: %s", i, busy->seen);
         ck_assert_msg(!busy->wrong, "client %d: %s", i, busy->seen);
     }
     printf("measured: SIGTERM %s, %d busy clients: %d x 200, %d x 503, 0 cut, "
-           "%d hung up between requests\n",
-           how, CLIENTS, all.answered, all.refused, all.silent);
+           "%d hung up between requests, %d came too late\n",
+           how, CLIENTS, all.answered, all.refused, all.silent, all.late);
     return all.silent;
 }
 
@@ -244,13 +247,17 @@ START_TEST(a_request_that_waits_in_the_queue_is_answered_at_the_end)
     if (!rig_is_there())
         return;
     rig_begin(&rig);
-    rig_start(&rig, "models --max-queue-delay-us 10000000");
+    rig_start(&rig, "models --max-queue-delay-us %d", QUEUE_DELAY_US);
     ck_assert(client_open(&client, rig.port));
     ck_assert(client_request(&client, "POST", "/v2/models/names/infer",
                              "Content-Type: text/plain\r\n", text, sizeof text - 1));
     while (rig_metric(&rig, "perceptd_requests_in_flight") < 1)
         rig_pause(2);
+    int64_t from_us = rig_now_us();
     ck_assert_int_eq(rig_stop(&rig), 0);
+    int64_t us = rig_now_us() - from_us;
+    ck_assert_msg(us < QUEUE_DELAY_US, "it waited for company while it ended: %lld ms",
+                  (long long)us / 1000);
     struct reply reply = client_reply(&client);
     ck_assert_msg(reply.status == 200 && reply.close, "status %d, %s", reply.status,
                   reply.head ? reply.head : "no answer");

@@ -21,8 +21,35 @@
 #include <unistd.h>
 
 #define LOOK_MS 3
-#define REGION_PREFIX "perceptd-test" /* one for all tests: a later one removes what a crash left */
+#define REGION_PREFIX                                                                              \
+    "perceptd-test" /* one for all tests: a later one removes what a crash left                    \
+                     */
 #define CROWD_MAX 64
+
+/* What rig_end frees. */
+static struct kept {
+    struct kept *next;
+    void *at;
+} * kept;
+
+void *rig_keep(void *at)
+{
+    struct kept *one = malloc(sizeof *one);
+    ck_assert_ptr_nonnull(one);
+    *one = (struct kept){kept, at};
+    kept = one;
+    return at;
+}
+
+static void free_kept(void)
+{
+    while (kept) {
+        struct kept *next = kept->next;
+        free(kept->at);
+        free(kept);
+        kept = next;
+    }
+}
 
 bool rig_is_there(void)
 {
@@ -43,6 +70,7 @@ void rig_begin(struct rig *rig)
 void rig_end(struct rig *rig)
 {
     free(rig_shell(NULL, "rm -rf %s", rig->folder));
+    free_kept();
 }
 
 void rig_pause(int ms)
@@ -203,16 +231,16 @@ int rig_wait(struct rig *rig)
         rig_pause(LOOK_MS);
     }
     rig->pid = 0;
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (code && code != 128 + SIGKILL)
-        fprintf(stderr, "perceptd ended with %d and says:\n%s\n", code, read_log(rig));
-    return code;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 int rig_stop(struct rig *rig)
 {
     kill(rig->pid, SIGTERM);
-    return rig_wait(rig);
+    int code = rig_wait(rig);
+    if (code)
+        printf("perceptd ended with %d and says:\n%s\n", code, read_log(rig));
+    return code;
 }
 
 long rig_kilobytes(pid_t pid, const char *file, const char *name)
@@ -308,8 +336,8 @@ bool client_request(struct client *client, const char *method, const char *path,
                     const void *body, size_t n_bytes)
 {
     char head[2048];
-    int n = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path,
-                     more);
+    int n =
+        snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, more);
     if (body && !strstr(more, "Content-Length") && !strstr(more, "Transfer-Encoding"))
         n += snprintf(head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n", n_bytes);
     n += snprintf(head + n, sizeof head - (size_t)n, "\r\n");
@@ -445,8 +473,7 @@ static json_t *load(const struct reply *reply)
 int reply_floats(const struct reply *reply, float *to, int most)
 {
     json_t *body = load(reply);
-    json_t *data =
-        json_object_get(json_array_get(json_object_get(body, "outputs"), 0), "data");
+    json_t *data = json_object_get(json_array_get(json_object_get(body, "outputs"), 0), "data");
     int n = json_is_array(data) ? (int)json_array_size(data) : -1;
     for (int i = 0; i < n && i < most; i++)
         to[i] = (float)json_number_value(json_array_get(data, (size_t)i));
@@ -496,15 +523,16 @@ void rig_crowd(const struct rig *rig, int n_clients, struct rig_post *posts, int
     struct poster posters[CROWD_MAX];
     ck_assert_int_le(n_clients, CROWD_MAX);
     for (int i = 0; i < n_clients; i++) {
-        posters[i] = (struct poster){.port = rig->port,
-                                     .first = i,
-                                     .step = n_clients,
-                                     .n_posts = n_posts,
-                                     .posts = posts};
+        posters[i] = (struct poster){
+            .port = rig->port, .first = i, .step = n_clients, .n_posts = n_posts, .posts = posts};
         ck_assert_int_eq(pthread_create(&posters[i].thread, NULL, post_all, &posters[i]), 0);
     }
     for (int i = 0; i < n_clients; i++)
         pthread_join(posters[i].thread, NULL);
+    for (int i = 0; i < n_posts; i++) {
+        rig_keep(posts[i].reply.head);
+        rig_keep(posts[i].reply.body);
+    }
     for (int i = 0; i < n_posts; i++)
         ck_assert_msg(posts[i].reply.status == 200, "post %d of %d got %d: %s", i, n_posts,
                       posts[i].reply.status, posts[i].reply.body ? posts[i].reply.body : "nothing");

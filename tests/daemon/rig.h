@@ -39,13 +39,13 @@ struct rig {
     pid_t pid;
     int port;
     char folder[64];
-    char log[96]; /* standard error, of all starts */
+    char log[96];  /* standard error, of all starts */
     long log_from; /* where the newest start's begins */
 };
 
 struct reply {
-    int status; /* 0: closed before the first byte, -1: cut in the middle, or no HTTP */
-    bool close; /* "Connection: close" */
+    int status;        /* 0: closed before the first byte, -1: cut in the middle, or no HTTP */
+    bool close;        /* "Connection: close" */
     char *head, *body; /* both end in NUL */
     size_t n_bytes;    /* of the body */
 };
@@ -69,6 +69,9 @@ void rig_ready(struct rig *rig);
 int rig_wait(struct rig *rig); /* exit status, 128 + signal when killed */
 int rig_stop(struct rig *rig);
 bool rig_log_has(const struct rig *rig, const char *text);
+
+/* Memory from malloc that rig_end gives back, of whichever rig; returns it. Not for threads. */
+void *rig_keep(void *at);
 
 int rig_free_port(void);
 void rig_pause(int ms);

@@ -31,7 +31,7 @@ static void *make(size_t n, size_t size)
 {
     void *at = calloc(n, size);
     ck_assert_ptr_nonnull(at);
-    return at;
+    return rig_keep(at);
 }
 
 static char *slurp(const char *path, size_t *n)
@@ -64,7 +64,7 @@ struct blob samples_png(const uint8_t *pixels, int width, int height)
                                        SPNG_ENCODE_FINALIZE),
                      0);
     blob.at = spng_get_png_buffer(ctx, &blob.n, &code);
-    ck_assert_ptr_nonnull(blob.at);
+    ck_assert_ptr_nonnull(rig_keep(blob.at));
     spng_ctx_free(ctx);
     return blob;
 }
@@ -90,7 +90,7 @@ struct blob samples_jpeg(const uint8_t *pixels, int width, int height)
     }
     jpeg_finish_compress(&info);
     jpeg_destroy_compress(&info);
-    return (struct blob){made, n};
+    return (struct blob){rig_keep(made), n};
 }
 
 uint8_t *samples_invert(const uint8_t *pixels)
@@ -132,7 +132,7 @@ static const uint8_t *read_idx(const char *name, size_t head, size_t n_bytes)
     size_t n;
     if (!data_path(path, sizeof path, name))
         return NULL;
-    char *text = rig_shell(&n, "gzip -dc '%s'", path);
+    char *text = rig_keep(rig_shell(&n, "gzip -dc '%s'", path));
     ck_assert_uint_eq(n, head + n_bytes);
     return (uint8_t *)text + head;
 }
@@ -234,7 +234,7 @@ bool samples_messages(struct samples *samples, int most)
     if (!data_path(path, sizeof path, "sms-spam/sms.tsv.gz"))
         return false;
     *samples = some();
-    char *rest, *text = rig_shell(NULL, "gzip -dc '%s'", path);
+    char *rest, *text = rig_keep(rig_shell(NULL, "gzip -dc '%s'", path));
     int number = 0;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         char *tab = strchr(line, '\t');
@@ -247,6 +247,15 @@ bool samples_messages(struct samples *samples, int most)
     return true;
 }
 
+/* Without the blanks at the end that some lines have; a no-break space is 0xc2 0xa0. */
+static size_t trimmed(const char *line)
+{
+    size_t n = strlen(line);
+    while (n && (line[n - 1] == ' ' || (n > 1 && memcmp(line + n - 2, "\xc2\xa0", 2) == 0)))
+        n -= line[n - 1] == ' ' ? 1 : 2;
+    return n;
+}
+
 static void add_language(struct samples *samples, const char *path, const char *label, int most)
 {
     size_t size;
@@ -254,7 +263,7 @@ static void add_language(struct samples *samples, const char *path, const char *
     int number = 0, n = 0;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
         if (++number % 5 == 0 && n++ < most)
-            add(samples, label, line, strlen(line));
+            add(samples, label, line, trimmed(line));
 }
 
 bool samples_surnames(struct samples *samples, int most)

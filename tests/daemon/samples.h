@@ -1,7 +1,7 @@
 /*
  * samples.h - for tests: what the shipped models were measured on, as clients would post it.
  * Functions that read shared data give false, and print "skipped: ...", where there are none.
- * Memory is the test's own process and ends with it.
+ * Memory is given back by rig_end.
  */
 #ifndef TESTS_DAEMON_SAMPLES_H
 #define TESTS_DAEMON_SAMPLES_H

@@ -30,8 +30,8 @@ static const char *prefix(void)
 static struct regions look(void)
 {
     struct regions regions = {.fewest = 1000};
-    char *text = rig_shell(NULL, "%s regions --region-prefix %s --json",
-                           getenv("PERCEPTD_BINARY"), prefix());
+    char *text = rig_shell(NULL, "%s regions --region-prefix %s --json", getenv("PERCEPTD_BINARY"),
+                           prefix());
     json_t *list = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     ck_assert_msg(json_is_array(list), "not a list: %s", text);
     regions.n = (int)json_array_size(list);

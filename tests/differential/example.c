@@ -5,6 +5,7 @@
 #include "differential/example.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 /* --- draws ---------------------------------------------------------------------------------------------- */
@@ -304,24 +305,39 @@ void example_output(struct example *e, enum percept_dtype dtype)
 
 /* --- attributes ----------------------------------------------------------------------------------------- */
 
+void example_note(struct example *e, const char *format, ...)
+{
+    size_t at = strlen(e->notes);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e->notes + at, sizeof e->notes - at, format, args);
+    va_end(args);
+}
+
 void example_attr(struct example *e, const char *name, int64_t value)
 {
     proto_attr_int(&e->attributes, name, value);
+    example_note(e, " %s=%lld", name, (long long)value);
 }
 
 void example_attr_real(struct example *e, const char *name, double value)
 {
     proto_attr_float(&e->attributes, name, (float)value);
+    example_note(e, " %s=%g", name, value);
 }
 
 void example_attr_text(struct example *e, const char *name, const char *value)
 {
     proto_attr_text(&e->attributes, name, value);
+    example_note(e, " %s=%s", name, value);
 }
 
 void example_attr_list(struct example *e, const char *name, int n, const int64_t *values)
 {
+    char list[120];
     proto_attr_ints(&e->attributes, name, (size_t)n, values);
+    if (n <= RANK_MAX)
+        example_note(e, " %s=%s", name, tensor_shape_text(n, values, list, sizeof list));
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------ */
@@ -428,9 +444,12 @@ const char *example_text(const struct example *e, char *buffer, size_t n)
         if (e->in[i].left_out)
             at += (size_t)snprintf(buffer + at, n - at, " -");
         else
-            at += (size_t)snprintf(buffer + at, n - at, " %s%s%s", e->in[i].constant ? "constant " : "",
+            at += (size_t)snprintf(buffer + at, n - at, " %s%s%s%s", e->in[i].constant ? "constant " : "",
+                                   e->in[i].free_dims && !e->in[i].constant ? "free " : "",
                                    percept_dtype_name(t->dtype),
                                    tensor_shape_text(t->rank, t->dims, shape, sizeof shape));
     }
+    if (at < n)
+        snprintf(buffer + at, n - at, "%s", e->notes);
     return buffer;
 }

@@ -36,12 +36,14 @@ struct example {
     struct example_input in[EXAMPLE_INPUTS];
     enum percept_dtype out[EXAMPLE_OUTPUTS]; /* PERCEPT_UNDEFINED: left out */
     struct proto attributes;                 /* NODE_ATTRIBUTE fields of the node */
+    char notes[300];                         /* the same for people */
     struct proto after;    /* GRAPH_NODE fields that read "y0" and make "z" (fusions), or nothing */
     struct proto constants; /* GRAPH_INITIALIZER fields for these */
     double absolute, relative;
     bool never_widen;      /* attributes or outputs depend on T */
     bool shapes_only;      /* random numbers: elements are not compared */
     bool (*oracle)(const struct example *e, struct tensor *out); /* float64, out[i].data in e->arena */
+    const void *user;      /* the generator's, for its oracle; in the arena */
     const char *explained; /* why ONNX Runtime may differ here: a section of README.md; or NULL */
 };
 
@@ -90,6 +92,8 @@ void example_attr(struct example *e, const char *name, int64_t value);
 void example_attr_real(struct example *e, const char *name, double value);
 void example_attr_text(struct example *e, const char *name, const char *value);
 void example_attr_list(struct example *e, const char *name, int n, const int64_t *values);
+/* For attributes of other kinds, which generators write into e->attributes: says so in messages. */
+void example_note(struct example *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- elements --- */
 double example_get(const struct tensor *tensor, int64_t i);

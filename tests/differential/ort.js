@@ -4,13 +4,15 @@
 //   request   u32 models; each: bytes model, u32 inputs, each: bytes name, tensor
 //   reply     u32 models; each: u8 status (0 ran, 1 refused when opened, 2 failed when run), bytes why,
 //             u32 outputs, each: tensor
+//   model     the file's bytes, or "@" and its path
 //   tensor    u8 ONNX type, u8 rank, i64 dims, bytes data (strings: u32 length and bytes, one after another)
 //   bytes     u32 length, then so many
 // It never ends by itself before stdin does. Optimizations are off: what is asked for is what the
 // operators mean.
 'use strict';
 const fs = require('fs');
-const ort = require(process.env.ORT_NODE || 'onnxruntime-node');
+let ort;
+try { ort = require(process.env.ORT_NODE || 'onnxruntime-node'); } catch { process.exit(2); }
 ort.env.logLevel = 'fatal';
 
 const TYPES = { 1: ['float32', Float32Array], 2: ['uint8', Uint8Array], 3: ['int8', Int8Array],
@@ -78,7 +80,8 @@ const options = { executionProviders: ['cpu'], graphOptimizationLevel: process.e
 async function one(model, feeds, writer) {
   let session = null, status = 1, why = '', outputs = [];
   try {
-    session = await ort.InferenceSession.create(model, options);
+    const from = model[0] === 0x40 ? Buffer.from(model).toString('utf8', 1) : model;
+    session = await ort.InferenceSession.create(from, options);
     status = 2;
     const ready = {};
     for (const [name, make] of feeds) ready[name] = make();

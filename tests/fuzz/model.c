@@ -1,6 +1,6 @@
 /*
- * model.c - whole models: opened with little memory, run at small shapes. Inputs are mutated as messages;
- * the first ones are drawn.
+ * model.c - whole models: opened with little memory, run at small shapes. Inputs are mutated as
+ * messages; the first ones are drawn.
  */
 #include "support/drive.h"
 #include "support/mutate.h"
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct draw draw = draw_of(data, n);
     draw.at = draw.end; /* rows, shapes and data follow from all bytes */
-    drive_model(data, n, &draw);
+    drive_model(data, n, &draw, 3);
     return 0;
 }
 

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct draw draw = draw_of(data, n);
     struct proto model = build_model(&draw);
-    drive_model(model.at, model.n, &draw);
+    drive_model(model.at, model.n, &draw, 3);
     proto_free(&model);
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * wire.c - any bytes as a model and as a lone tensor: refused with a sentence, or read and printed. Half of
- * the changes are to messages, half to bytes.
+ * wire.c - any bytes as a model and as a lone tensor: refused with a sentence, or read and printed.
+ * Half of the changes are to messages, half to bytes.
  */
 #include <stdlib.h>
 

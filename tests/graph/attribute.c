@@ -16,7 +16,8 @@ END_TEST
 
 START_TEST(packed_and_unpacked_lists_are_one_list)
 {
-    struct proto node = proto_node("Op", "n", "x", "y"), attr = proto_attr("v", ATTR_INTS), packed = {0};
+    struct proto node = proto_node("Op", "n", "x", "y"), attr = proto_attr("v", ATTR_INTS),
+                 packed = {0};
     proto_varint(&packed, 7);
     proto_varint(&packed, (uint64_t)-8);
     proto_int(&attr, ATTRIBUTE_INTS_ONE, 6);
@@ -59,7 +60,7 @@ END_TEST
 Suite *graph_attribute_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/attribute", &tests);
+    Suite *suite = reading_suite("graph_attribute", &tests);
     tcase_add_test(tests, attributes_without_a_type_are_known_by_their_field);
     tcase_add_test(tests, packed_and_unpacked_lists_are_one_list);
     tcase_add_test(tests, attributes_with_a_wrong_type_are_refused);

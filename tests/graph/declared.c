@@ -26,7 +26,8 @@ START_TEST(inputs_that_are_no_tensors_are_refused_by_name)
     const struct {
         uint32_t tag;
         const char *what;
-    } kinds[] = {{TYPE_SEQUENCE, "a sequence"}, {TYPE_MAP, "a map"}, {TYPE_OPTIONAL, "an optional"}};
+    } kinds[] = {
+        {TYPE_SEQUENCE, "a sequence"}, {TYPE_MAP, "a map"}, {TYPE_OPTIONAL, "an optional"}};
     for (size_t i = 0; i < 3; i++) {
         struct proto type = {0}, input = {0}, graph = {0};
         proto_add(&type, kinds[i].tag, (struct proto){0});
@@ -57,7 +58,7 @@ END_TEST
 Suite *graph_declared_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/declared", &tests);
+    Suite *suite = reading_suite("graph_declared", &tests);
     tcase_add_test(tests, dim_params_are_kept_by_name);
     tcase_add_test(tests, inputs_that_are_no_tensors_are_refused_by_name);
     tcase_add_test(tests, wrong_hints_are_passed_over);

@@ -81,7 +81,7 @@ END_TEST
 
 Suite *graph_dump_suite(void)
 {
-    Suite *suite = suite_create("graph/dump");
+    Suite *suite = suite_create("graph_dump");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, a_small_graph_reads_well);
     tcase_add_test(tests, long_lists_are_cut_and_subgraphs_indented);

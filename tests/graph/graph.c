@@ -279,7 +279,7 @@ END_TEST
 
 Suite *graph_graph_suite(void)
 {
-    Suite *suite = suite_create("graph/graph");
+    Suite *suite = suite_create("graph_graph");
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, fresh, done);
     tcase_add_test(tests, a_sorted_graph_keeps_its_order);

@@ -5,7 +5,8 @@ START_TEST(an_input_with_an_initializer_is_no_input)
 {
     struct proto graph = face("x", "y");
     proto_add(&graph, GRAPH_INPUT, proto_value("w", PERCEPT_FLOAT, 1, four));
-    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    proto_add(&graph, GRAPH_INITIALIZER,
+              proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
     proto_add(&graph, GRAPH_NODE, proto_node("Add", "add", "x,w", "y"));
     accepted(proto_model(graph, 13));
     ck_assert_int_eq(model.graph->n_inputs, 1);
@@ -43,7 +44,8 @@ START_TEST(duplicates_are_refused)
     refused(proto_model(graph, 13), "output 'x' is there twice");
     graph = face("x", "x");
     for (int i = 0; i < 2; i++)
-        proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+        proto_add(&graph, GRAPH_INITIALIZER,
+                  proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
     refused(proto_model(graph, 13), "initializer 'w' is there twice");
     struct proto node = proto_node("Op", "n", "x", "y");
     proto_attr_int(&node, "axis", 1);
@@ -55,7 +57,7 @@ END_TEST
 Suite *graph_graphs_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/graphs", &tests);
+    Suite *suite = reading_suite("graph_graphs", &tests);
     tcase_add_test(tests, an_input_with_an_initializer_is_no_input);
     tcase_add_test(tests, a_graph_without_nodes_passes_its_input_on);
     tcase_add_test(tests, broken_graphs_are_refused_by_name);

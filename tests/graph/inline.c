@@ -106,7 +106,8 @@ START_TEST(recursion_is_refused)
 {
     struct proto function = proto_function("fn", "a", "b");
     proto_add(&function, FUNCTION_NODE, proto_call("fn", "again", "a", "b"));
-    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function), "the function calls itself");
+    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function),
+            "the function calls itself");
 }
 END_TEST
 
@@ -121,14 +122,16 @@ START_TEST(calls_that_multiply_are_bounded)
         proto_add(&functions[i], FUNCTION_NODE, proto_call(i < 39 ? next : "Relu", "l", "a", "t"));
         proto_add(&functions[i], FUNCTION_NODE, proto_call(i < 39 ? next : "Relu", "r", "t", "b"));
     }
-    refused(with_functions(proto_call("f0", "c", "x", "y"), 40, functions), "inlined functions have more");
+    refused(with_functions(proto_call("f0", "c", "x", "y"), 40, functions),
+            "inlined functions have more");
 }
 END_TEST
 
 START_TEST(broken_functions_are_refused)
 {
     struct proto function = proto_function("fn", "a", "b");
-    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function), "output 'b' is never computed");
+    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function),
+            "output 'b' is never computed");
     function = twice_function();
     refused(with_functions(proto_call("twice", "c", "x,x", "y"), 1, &function), "2 inputs");
     function = twice_function();
@@ -136,7 +139,8 @@ START_TEST(broken_functions_are_refused)
     proto_attr_int(&call, "axis", 1);
     refused(with_functions(call, 1, &function), "does not declare");
     struct proto functions[] = {twice_function(), twice_function()};
-    refused(with_functions(proto_call("twice", "c", "x", "y"), 2, functions), "function 'twice' is there twice");
+    refused(with_functions(proto_call("twice", "c", "x", "y"), 2, functions),
+            "function 'twice' is there twice");
     struct proto node = proto_node("Op", "n", "x", "y");
     proto_attr_ref(&node, "axis", ATTR_INT, "axis");
     refused(with_node(node), "refers to attribute 'axis' of a function, and is in none");
@@ -157,7 +161,7 @@ END_TEST
 Suite *graph_inline_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/inline", &tests);
+    Suite *suite = reading_suite("graph_inline", &tests);
     tcase_add_test(tests, functions_are_inlined);
     tcase_add_test(tests, functions_get_attributes_and_defaults);
     tcase_add_test(tests, functions_call_functions);

@@ -83,7 +83,7 @@ END_TEST
 
 Suite *graph_names_suite(void)
 {
-    Suite *suite = suite_create("graph/names");
+    Suite *suite = suite_create("graph_names");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, all_names_are_found_after_growing);
     tcase_add_test(tests, an_empty_table_finds_nothing);

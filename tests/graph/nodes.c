@@ -35,7 +35,7 @@ END_TEST
 Suite *graph_nodes_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/nodes", &tests);
+    Suite *suite = reading_suite("graph_nodes", &tests);
     tcase_add_test(tests, left_out_inputs_are_minus_one);
     tcase_add_test(tests, nodes_without_a_name_get_one);
     tcase_add_test(tests, a_node_has_a_bounded_number_of_attributes);

@@ -1,4 +1,5 @@
-/* onnx.c - models built field by field: read as they say, or refused with a sentence that says where. */
+/* onnx.c - models built field by field: read as they say, or refused with a sentence that says
+ * where. */
 #include "reading.h"
 
 /* A model with one of each thing, for truncation. */
@@ -158,7 +159,7 @@ END_TEST
 Suite *graph_onnx_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/onnx", &tests);
+    Suite *suite = reading_suite("graph_onnx", &tests);
     tcase_add_test(tests, a_small_model_is_read);
     tcase_add_test(tests, every_truncation_is_refused_or_whole);
     tcase_add_test(tests, every_flipped_bit_is_survived);

@@ -14,7 +14,8 @@ START_TEST(a_domain_that_is_not_imported_is_refused)
 {
     struct proto node = proto_node("Gelu", "g", "x", "y");
     proto_text(&node, NODE_DOMAIN, "com.example");
-    refused(with_node(node), "node 'g' (Gelu): the model imports no version of its domain 'com.example'");
+    refused(with_node(node),
+            "node 'g' (Gelu): the model imports no version of its domain 'com.example'");
 }
 END_TEST
 
@@ -40,7 +41,7 @@ END_TEST
 Suite *graph_reader_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/reader", &tests);
+    Suite *suite = reading_suite("graph_reader", &tests);
     tcase_add_test(tests, the_domain_ai_onnx_is_onnx_own);
     tcase_add_test(tests, a_domain_that_is_not_imported_is_refused);
     tcase_add_test(tests, names_with_a_nul_are_refused);

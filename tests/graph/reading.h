@@ -1,6 +1,6 @@
 /*
- * reading.h - what the tests of reading models share: one model at a time, its arena and its error. Names
- * are short because every line of those tests is made of them.
+ * reading.h - what the tests of reading models share: one model at a time, its arena and its error.
+ * Names are short because every line of those tests is made of them.
  */
 #ifndef TESTS_GRAPH_READING_H
 #define TESTS_GRAPH_READING_H
@@ -33,7 +33,8 @@ struct proto face(const char *input, const char *output);
 struct proto with_initializer(struct proto tensor);
 struct proto with_node(struct proto node);
 
-/* A graph of one node, and `output` as its output; a node that has such a graph; the graph when read. */
+/* A graph of one node, and `output` as its output; a node that has such a graph; the graph when
+ * read. */
 struct proto body(struct proto node, const char *output);
 struct proto node_with_body(const char *name, const char *output, struct proto graph);
 const struct graph *body_of(const struct graph *graph, int node);

@@ -42,8 +42,9 @@ END_TEST
 
 START_TEST(what_no_level_defines_is_refused)
 {
-    refused(with_node(node_with_body("user", "y", body(proto_node("Relu", "r", "ghost", "z"), "z"))),
-            "node 'user' (Op): input 'ghost' is undefined");
+    refused(
+        with_node(node_with_body("user", "y", body(proto_node("Relu", "r", "ghost", "z"), "z"))),
+        "node 'user' (Op): input 'ghost' is undefined");
     refused(with_node(node_with_body("user", "y", body(proto_node("Relu", "r", "y", "z"), "z"))),
             "node 'user' (Op): the graph has a cycle");
 }
@@ -52,7 +53,7 @@ END_TEST
 Suite *graph_scope_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/scope", &tests);
+    Suite *suite = reading_suite("graph_scope", &tests);
     tcase_add_test(tests, captures_reach_through_levels);
     tcase_add_test(tests, a_subgraph_may_capture_what_comes_later);
     tcase_add_test(tests, names_of_subgraphs_are_their_own);

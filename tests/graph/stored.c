@@ -1,4 +1,5 @@
-/* stored.c - tensors as files store them: sizes, types, places, sparse ones, data in other files. */
+/* stored.c - tensors as files store them: sizes, types, places, sparse ones, data in other files.
+ */
 #include "reading.h"
 
 START_TEST(tensor_sizes_must_be_exact)
@@ -6,7 +7,8 @@ START_TEST(tensor_sizes_must_be_exact)
     const float data[5] = {0};
     refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, four, data, 15)),
             "tensor 'w': its shape [4] (float32) has 16 bytes and raw_data has 15");
-    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, four, data, 20)), "raw_data has 20");
+    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, four, data, 20)),
+            "raw_data has 20");
     struct proto typed = proto_tensor_head("w", PERCEPT_FLOAT, 1, four);
     proto_bytes(&typed, TENSOR_FLOAT_DATA, data, 12);
     refused(with_initializer(typed), "has 4 elements and float_data has 3");
@@ -16,14 +18,15 @@ END_TEST
 
 START_TEST(tensor_shapes_must_make_sense)
 {
-    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){-4}, "", 0)), "negative");
+    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){-4}, "", 0)),
+            "negative");
     refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){INT64_MAX}, "", 0)),
             "more bytes than 2^64");
     refused(with_initializer(
                 proto_tensor("w", PERCEPT_FLOAT, 2, (int64_t[]){INT64_MAX, INT64_MAX}, "", 0)),
             "2^63");
-    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 9, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1},
-                                          (float[]){1}, 4)),
+    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 9,
+                                          (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1}, (float[]){1}, 4)),
             "9 dimensions");
 }
 END_TEST
@@ -165,7 +168,8 @@ START_TEST(tensors_of_attributes_are_judged_as_well)
     proto_attr_message(&node, "sparse_value", ATTR_SPARSE, ATTRIBUTE_SPARSE_TENSOR,
                        sparse((int64_t[]){1, 5}, 1));
     accepted(with_node(node));
-    ck_assert_float_eq(((float *)graph_attr(&model.graph->nodes[0], "sparse_value")->tensor->data)[5], 6);
+    ck_assert_float_eq(
+        ((float *)graph_attr(&model.graph->nodes[0], "sparse_value")->tensor->data)[5], 6);
 }
 END_TEST
 
@@ -198,7 +202,8 @@ START_TEST(external_data_are_asked_for)
     struct asked asked = {0};
     struct onnx_external external = {give, &asked};
     ck_assert(reads_with(
-        with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "w.bin", "64", "16")), &external));
+        with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "w.bin", "64", "16")),
+        &external));
     ck_assert_str_eq(asked.name, "w.bin");
     ck_assert_uint_eq(asked.offset, 64);
     ck_assert_uint_eq(asked.n, 16);
@@ -219,7 +224,8 @@ START_TEST(external_data_are_judged_before_they_are_asked_for)
 {
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "0", "12"), "have 12");
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "-1", "16"), "offset");
-    external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "99999999999999999999", NULL), "offset");
+    external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "99999999999999999999", NULL),
+                     "offset");
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "0", "0x10"), "length");
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "", "0", "16"), "no file");
     external_refused(proto_external("w", PERCEPT_STRING, 1, four, "w", NULL, NULL), "strings");
@@ -238,7 +244,8 @@ START_TEST(external_data_need_somebody_who_reads)
             "save the model with its data inside");
     struct onnx_external external = {deny, NULL};
     ck_assert(!reads_with(
-        with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "../w", NULL, NULL)), &external));
+        with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "../w", NULL, NULL)),
+        &external));
     ck_assert_str_eq(err.text, "initializer: tensor 'w': '../w' leads out");
 }
 END_TEST
@@ -251,7 +258,8 @@ START_TEST(external_data_of_attributes_and_sparse_tensors_go_the_same_way)
                        proto_external("", PERCEPT_FLOAT, 1, four, "/etc/x", NULL, NULL));
     ck_assert(!reads_with(with_node(node), &external));
     ck_assert_ptr_nonnull(strstr(err.text, "'/etc/x' leads out"));
-    proto_add(&made, SPARSE_VALUES, proto_external("w", PERCEPT_FLOAT, 1, four, "/etc/y", NULL, NULL));
+    proto_add(&made, SPARSE_VALUES,
+              proto_external("w", PERCEPT_FLOAT, 1, four, "/etc/y", NULL, NULL));
     ck_assert(!reads_with(with_sparse(made), &external));
     ck_assert_ptr_nonnull(strstr(err.text, "'/etc/y' leads out"));
 }
@@ -260,7 +268,7 @@ END_TEST
 Suite *graph_stored_suite(void)
 {
     TCase *tests;
-    Suite *suite = reading_suite("graph/stored", &tests);
+    Suite *suite = reading_suite("graph_stored", &tests);
     tcase_add_test(tests, tensor_sizes_must_be_exact);
     tcase_add_test(tests, tensor_shapes_must_make_sense);
     tcase_add_test(tests, tensor_data_must_be_in_one_place);

@@ -164,7 +164,7 @@ END_TEST
 
 Suite *graph_tensor_suite(void)
 {
-    Suite *suite = suite_create("graph/tensor");
+    Suite *suite = suite_create("graph_tensor");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, count_refuses_negative_and_overflowing_shapes);
     tcase_add_test(tests, bytes_count_whole_blocks);

@@ -144,7 +144,7 @@ END_TEST
 
 Suite *graph_wire_suite(void)
 {
-    Suite *suite = suite_create("graph/wire");
+    Suite *suite = suite_create("graph_wire");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, fields_of_all_types_are_found_in_order);
     tcase_add_test(tests, an_empty_message_has_no_fields_and_is_whole);

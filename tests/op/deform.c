@@ -80,7 +80,8 @@ START_TEST(shapes_that_do_not_fit_are_refused)
     harness_end(&h);
     one_pixel(zeros, NULL);
     harness_int_list(&h, "strides", 2, DIMS(2, 1));
-    harness_expect_failure(&h, ERR_INVALID, "input 2 has the shape [1,2,3,3]; [1,2,2,3] would work");
+    harness_expect_failure(&h, ERR_INVALID,
+                           "input 2 has the shape [1,2,3,3]; [1,2,2,3] would work");
     harness_end(&h);
     one_pixel(zeros, NULL);
     harness_int(&h, "group", 0);
@@ -114,6 +115,25 @@ START_TEST(nothing_in_gives_the_bias_or_nothing)
 }
 END_TEST
 
+/* Every item has the same offsets. */
+static void rest(struct harness *at)
+{
+    enum { EACH = 2 * 9 * 13 * 11 };
+    const int64_t n = at->tensors[0].dims[0];
+    static float offsets[32 * EACH];
+    const float *numbers = heavy_numbers(4, EACH);
+    for (int64_t i = 0; i < n * EACH; i++)
+        offsets[i] = numbers[i % EACH];
+    harness_floats(at, 4, DIMS(5, 3, 3, 3), heavy_numbers(5, 5 * 3 * 9));
+    harness_floats(at, 4, DIMS(n, 18, 13, 11), offsets);
+}
+
+START_TEST(an_items_bits_depend_on_nobody)
+{
+    heavy_expect_same_bits("DeformConv", 19, 1, 4, DIMS(0, 3, 15, 13), false, rest);
+}
+END_TEST
+
 Suite *op_deform_suite(void)
 {
     Suite *suite = suite_create("op/deform");
@@ -122,6 +142,7 @@ Suite *op_deform_suite(void)
     tcase_add_test(tcase, without_offsets_it_is_a_convolution);
     tcase_add_test(tcase, shapes_that_do_not_fit_are_refused);
     tcase_add_test(tcase, nothing_in_gives_the_bias_or_nothing);
+    tcase_add_test(tcase, an_items_bits_depend_on_nobody);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -279,7 +279,7 @@ static void doubles(const char *op_type, int rank, const int64_t *dims, const do
                     int64_t parameters, int n_parameters)
 {
     static const double two[] = {2, 4, 1, 3};
-    harness_begin(&h, op_type, 21);
+    harness_begin(&h, op_type, 23);
     harness_float(&h, "epsilon", 0);
     harness_input(&h, PERCEPT_DOUBLE, rank, dims, x);
     for (int i = 0; i < n_parameters; i++)

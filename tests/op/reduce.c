@@ -236,6 +236,38 @@ START_TEST(running_sums_go_both_ways)
 }
 END_TEST
 
+START_TEST(what_an_integer_cannot_hold_becomes_its_edge)
+{
+    const uint16_t large[] = {65535, 65535}, edge = UINT16_MAX;
+    const int8_t small[] = {-128, -128, -128}, least = INT8_MAX;
+    struct harness h;
+    harness_begin(&h, "ReduceL2", 18);
+    harness_input(&h, PERCEPT_UINT16, 1, DIMS(2), large);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_UINT16, 1, DIMS(1), &edge);
+    harness_end(&h);
+    harness_begin(&h, "ReduceL2", 18);
+    harness_input(&h, PERCEPT_INT8, 1, DIMS(3), small);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT8, 1, DIMS(1), &least);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(scattered_axes_of_nothing_need_no_scratch)
+{
+    struct harness h;
+    harness_begin(&h, "ReduceSum", 11);
+    harness_int_list(&h, "axes", 2, DIMS(0, 2));
+    harness_input(&h, PERCEPT_INT32, 3, DIMS(2, 3, 0), NULL);
+    ck_assert_msg(harness_plan(&h), "%s", h.err.text);
+    h.step.scratch = NULL;
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT32, 3, DIMS(1, 3, 1), (int32_t[]){0, 0, 0});
+    harness_end(&h);
+}
+END_TEST
+
 Suite *op_reduce_suite(void)
 {
     Suite *suite = suite_create("op/reduce");
@@ -252,6 +284,8 @@ Suite *op_reduce_suite(void)
     tcase_add_test(tcase, the_first_or_the_last_of_equals_is_the_extreme);
     tcase_add_test(tcase, a_nan_is_the_extreme);
     tcase_add_test(tcase, running_sums_go_both_ways);
+    tcase_add_test(tcase, what_an_integer_cannot_hold_becomes_its_edge);
+    tcase_add_test(tcase, scattered_axes_of_nothing_need_no_scratch);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -212,6 +212,22 @@ START_TEST(an_items_bits_depend_on_nobody)
 }
 END_TEST
 
+START_TEST(a_picture_of_nothing_needs_no_scratch)
+{
+    harness_begin(&h, "Resize", 13);
+    harness_text(&h, "mode", "linear");
+    harness_floats(&h, 4, DIMS(0, 1, 2, 2), NULL);
+    harness_left_out(&h);
+    harness_floats(&h, 1, DIMS(4), (float[]){1, 1, 2, 1.5f});
+    harness_as_constant(&h);
+    ck_assert_msg(harness_plan(&h), "%s", h.err.text);
+    h.step.scratch = NULL;
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(0, 1, 4, 3), NULL, 0);
+    harness_end(&h);
+}
+END_TEST
+
 Suite *op_resize_suite(void);
 Suite *op_resize_suite(void)
 {
@@ -230,6 +246,7 @@ Suite *op_resize_suite(void)
     tcase_add_test(tests, scales_that_follow_from_data_are_refused);
     tcase_add_test(tests, nothing_to_do_moves_no_data);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
+    tcase_add_test(tests, a_picture_of_nothing_needs_no_scratch);
     suite_add_tcase(suite, tests);
     return suite;
 }

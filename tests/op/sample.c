@@ -114,7 +114,7 @@ START_TEST(grids_that_do_not_fit_are_refused)
     harness_text(&h, "mode", "lanczos");
     harness_floats(&h, 4, DIMS(1, 1, 2, 2), x);
     harness_floats(&h, 4, DIMS(1, 1, 2, 2), grid);
-    harness_expect_failure(&h, ERR_MODEL, "mode");
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "mode");
     harness_end(&h);
     harness_begin(&h, "GridSample", 20);
     harness_floats(&h, 4, DIMS(0, 1, 0, 2), NULL);
@@ -122,6 +122,26 @@ START_TEST(grids_that_do_not_fit_are_refused)
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 4, DIMS(0, 1, 2, 2), NULL, 0);
     harness_end(&h);
+}
+END_TEST
+
+/* Every item has the same grid. */
+static void rest(struct harness *at)
+{
+    enum { EACH = 9 * 17 * 2 };
+    const int64_t n = at->tensors[0].dims[0];
+    static float grid[32 * EACH];
+    const float *numbers = heavy_numbers(4, EACH);
+    for (int64_t i = 0; i < n * EACH; i++)
+        grid[i] = numbers[i % EACH];
+    harness_text(at, "mode", "bicubic");
+    harness_text(at, "padding_mode", "reflection");
+    harness_floats(at, 4, DIMS(n, 9, 17, 2), grid);
+}
+
+START_TEST(an_items_bits_depend_on_nobody)
+{
+    heavy_expect_same_bits("GridSample", 16, 1, 4, DIMS(0, 3, 5, 7), false, rest);
 }
 END_TEST
 
@@ -185,6 +205,7 @@ Suite *op_sample_suite(void)
     tcase_add_test(tcase, grids_that_do_not_fit_are_refused);
     tcase_add_test(tcase, affine_grids_name_the_innermost_axis_first);
     tcase_add_test(tcase, affine_sizes_are_judged);
+    tcase_add_test(tcase, an_items_bits_depend_on_nobody);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -1,13 +1,13 @@
 /*
- * abuse.c - damaged copies of trained models: every prefix (all of the first 64 KiB, then every 509th) and
- * random flips of bytes of the smallest models of a folder. Each is opened and, if that goes well, run at
- * small shapes: refused or run, never a crash. Meant for a build with sanitizers.
+ * abuse.c - damaged copies of trained models: every prefix (all of the first 64 KiB, then every
+ * 509th) and random flips of bytes of the smallest models of a folder. Each is opened and, if that
+ * goes well, run at small shapes: refused or run, never a crash. Meant for a build with sanitizers.
  *
  *     abuse DIR           N=COUNT flips altogether (10,000)
  *
- * Cases are numbered and repeatable. They run in children, a batch each: a child that dies names the case
- * it was at, counts as one failure, and the next begins behind it. Closes with
- * "N passed, N failed, N skipped".
+ * Cases are numbered and repeatable. They run in children, a batch each: a child that dies names
+ * the case it was at, counts as one failure, and the next begins behind it. Closes with "N passed,
+ * N failed, N skipped".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@
 #define ALL_UP_TO 65536
 #define PREFIX_STEP 509
 #define BATCH 2000
-#define SECONDS_A_CASE 60 /* sanitizers are slow, and a kernel ends before its deadline is looked at */
+#define SECONDS_A_CASE                                                                             \
+    60 /* sanitizers are slow, and a kernel ends before its deadline is looked at */
 
 struct victim {
     char *path;
@@ -39,7 +40,8 @@ struct progress {
 
 static int by_size(const void *a, const void *b)
 {
-    size_t x = bytes_size(((const struct victim *)a)->file), y = bytes_size(((const struct victim *)b)->file);
+    size_t x = bytes_size(((const struct victim *)a)->file),
+           y = bytes_size(((const struct victim *)b)->file);
     return (x > y) - (x < y);
 }
 
@@ -52,17 +54,21 @@ static int find_victims(struct arena *arena, const char *folder, struct victim *
         return 0;
     *victims = arena_array(arena, (size_t)n_names + 1, sizeof **victims);
     for (int i = 0; *victims && i < n_names; i++) {
-        struct victim victim = {.path = file_join(arena, file_join(arena, folder, names[i]), "model.onnx")};
+        struct victim victim = {
+            .path = file_join(arena, file_join(arena, folder, names[i]), "model.onnx")};
         if (file_exists(victim.path) && file_read(victim.path, 0, &victim.file, NULL, &err))
             (*victims)[n++] = victim;
     }
     qsort(*victims, (size_t)n, sizeof **victims, by_size);
-    return n < MOST_MODELS ? n : MOST_MODELS;
+    while (n > MOST_MODELS)
+        arena_buffer_free((void *)(uintptr_t)(*victims)[--n].file.at);
+    return n;
 }
 
 static long count_prefixes(size_t n_bytes)
 {
-    return n_bytes <= ALL_UP_TO ? (long)n_bytes : ALL_UP_TO + (long)(n_bytes - ALL_UP_TO) / PREFIX_STEP;
+    return n_bytes <= ALL_UP_TO ? (long)n_bytes
+                                : ALL_UP_TO + (long)(n_bytes - ALL_UP_TO) / PREFIX_STEP;
 }
 
 static size_t prefix_bytes(long number)
@@ -83,13 +89,14 @@ static enum drive_end run_case(struct bytes file, long number, long n_prefixes)
     if (number >= n_prefixes)
         for (uint64_t flips = 1 + draw_below(&draw, 3); flips; flips--)
             copy[draw_below(&draw, n)] ^= (uint8_t)(1 + draw_below(&draw, 255));
-    enum drive_end end = drive_model(copy, n, &draw);
+    enum drive_end end = drive_model(copy, n, &draw, 1);
     free(copy);
     return end;
 }
 
 /* Cases [from, to); where the child got to. */
-static long run_batch(struct bytes file, long from, long to, long n_prefixes, struct progress *progress)
+static long run_batch(struct bytes file, long from, long to, long n_prefixes,
+                      struct progress *progress)
 {
     fflush(stdout);
     pid_t child = fork();
@@ -106,7 +113,18 @@ static long run_batch(struct bytes file, long from, long to, long n_prefixes, st
     return progress->at;
 }
 
-static long run_victim(const struct victim *victim, long n_flips, struct progress *progress, long *failed)
+/* The smaller a model, the more of the flips are its: a byte of it matters more, and a run costs
+ * less. */
+static long share_of(const struct victim *victims, int n, int i, long flips)
+{
+    double all = 0;
+    for (int k = 0; k < n; k++)
+        all += 1 / (double)bytes_size(victims[k].file);
+    return (long)((double)flips / ((double)bytes_size(victims[i].file) * all) + 0.999);
+}
+
+static long run_victim(const struct victim *victim, long n_flips, struct progress *progress,
+                       long *failed)
 {
     long n_prefixes = count_prefixes(bytes_size(victim->file)), n = n_prefixes + n_flips, from = 0;
     while (from < n) {
@@ -131,7 +149,8 @@ int main(int argc, char **argv)
     struct victim *victims;
     int n = argc > 1 ? find_victims(&arena, argv[1], &victims) : 0;
     if (n == 0) {
-        printf("skipped: no models in %s\n0 passed, 0 failed, 1 skipped\n", argc > 1 ? argv[1] : "(no folder)");
+        printf("skipped: no models in %s\n0 passed, 0 failed, 1 skipped\n",
+               argc > 1 ? argv[1] : "(no folder)");
         return 0;
     }
     struct progress *progress =
@@ -142,9 +161,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < n; i++) {
         long bad = 0;
         *progress = (struct progress){0};
-        long ran = run_victim(&victims[i], flips / n, progress, &bad);
+        long ran = run_victim(&victims[i], share_of(victims, n, i, flips), progress, &bad);
         printf("%s: %ld cases, %ld refused, %ld opened, %ld run\n", victims[i].path, ran,
-               progress->ends[DRIVE_REFUSED], progress->ends[DRIVE_OPENED], progress->ends[DRIVE_RAN]);
+               progress->ends[DRIVE_REFUSED], progress->ends[DRIVE_OPENED],
+               progress->ends[DRIVE_RAN]);
         passed += ran - bad;
         failed += bad;
     }

@@ -2,7 +2,7 @@
  * real.c - runs folders of trained models with stored cases: NAME/CASE/meta.json is one run, and
  * NAME/CASE/stream.json a stateful sequence whose states start at zero and are fed back.
  *
- *     real DIR            T=TEXT picks cases whose path contains it
+ *     real DIR            T=TEXT picks cases whose path contains it; BENCH=1 times each case's run as well
  *
  * Elements are raw, row-major, little-endian. An output is judged by max |got - want| / (1 + |want|),
  * 1e-4: what two right implementations in float32 differ by, after a network's depth and a stream's
@@ -14,12 +14,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "percept.h"
 
 #define TOLERANCE 1e-4
+
+static int by_time(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of the runs that fit half a second, five at least, on one thread; the first is not counted. */
+static void time_case(struct percept_session *session, const char *folder)
+{
+    static double times[10000];
+    struct percept_err err;
+    int n = 0;
+    double total = 0;
+    percept_run(session, NULL, &err);
+    while (n < 5 || (total < 500 && n < 10000)) {
+        struct timespec from, to;
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        percept_run(session, NULL, &err);
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        times[n] = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+        total += times[n++];
+    }
+    qsort(times, (size_t)n, sizeof *times, by_time);
+    printf("bench %s median_ms %.4f min_ms %.4f runs %d\n", folder, times[n / 2], times[0], n);
+}
 
 struct stored {
     const char *name;
@@ -172,6 +199,8 @@ static bool run_case(struct arena *arena, struct percept_model *model, struct pe
         snprintf(why, 200, "%.190s", err.text);
         return false;
     }
+    if (getenv("BENCH"))
+        time_case(session, folder);
     json_array_foreach(json_object_get(meta, "outputs"), i, one)
     {
         if (!read_stored(arena, folder, one, &output, why) ||

@@ -2,12 +2,12 @@
  * build.c - a recipe says what an operator's inputs look like and which attributes it has.
  *
  * Inputs, a letter each, '?' after one that may be left out:
- *     X the data   Y the same shape or one that broadcasts to it   B bool   s scalar   S scalar int64
- *     C [channels]   W weights of a convolution   V of a transposed one   M a matrix for the last axis
- *     I a shape (int64)   A axes   P pads, two an axis   G indices   F scales, a float an axis
- *     z a zero point or scale, scalar or [channels]   Q quantized data (uint8 or int8)
- *     H the weights of a recurrent layer, in the order W, R, B, lengths, h, c, peephole
- * Attributes are found by name in `attributes`, with what they may be.
+ *     X the data   Y the same shape or one that broadcasts to it   B bool   s scalar   S scalar
+ * int64 C [channels]   W weights of a convolution   V of a transposed one   M a matrix for the last
+ * axis I a shape (int64)   A axes   P pads, two an axis   G indices   F scales, a float an axis z a
+ * zero point or scale, scalar or [channels]   Q quantized data (uint8 or int8) H the weights of a
+ * recurrent layer, in the order W, R, B, lengths, h, c, peephole Attributes are found by name in
+ * `attributes`, with what they may be.
  */
 #include "build.h"
 
@@ -26,8 +26,9 @@ struct recipe {
 static const struct recipe recipes[] = {
     {"ArgMax", "X", "axis keepdims select_last_index", 1},
     {"ArgMin", "X", "axis keepdims select_last_index", 1},
-    {"AffineGrid", "XI", "align_corners", 1},
-    {"AveragePool", "X", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides", 1},
+    {"AffineGrid", "aI", "align_corners", 1},
+    {"AveragePool", "X", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides",
+     1},
     {"BatchNormalization", "XCCCC", "epsilon momentum spatial training_mode", 1},
     {"BitShift", "XY", "direction", 1},
     {"CenterCropPad", "XI", "axes", 1},
@@ -41,23 +42,27 @@ static const struct recipe recipes[] = {
     {"ConstantOfShape", "I", "value", 1},
     {"Conv", "XWC?", "auto_pad dilations group kernel_shape pads strides", 1},
     {"ConvInteger", "QWz?z?", "auto_pad dilations group kernel_shape pads strides", 1},
-    {"ConvTranspose", "XVC?", "auto_pad dilations group kernel_shape output_padding output_shape pads strides", 1},
+    {"ConvTranspose", "XVC?",
+     "auto_pad dilations group kernel_shape output_padding output_shape pads strides", 1},
     {"CumSum", "XS", "exclusive reverse", 1},
     {"DeformConv", "XWYC?Y?", "dilations group kernel_shape offset_group pads strides", 1},
     {"DepthToSpace", "X", "blocksize mode", 1},
-    {"DequantizeLinear", "Qzz?", "axis block_size", 1},
+    {"DequantizeLinear", "Quv?", "axis block_size", 1},
     {"Dropout", "Xs?", "ratio seed", 2},
     {"DynamicQuantizeLinear", "X", "", 3},
     {"Einsum", "XY", "equation", 1},
     {"Expand", "XI", "", 1},
     {"EyeLike", "X", "dtype k", 1},
     {"Flatten", "X", "axis", 1},
-    {"GRU", "XH", "activation_alpha activation_beta activations clip direction hidden_size layout linear_before_reset", 2},
+    {"GRU", "XH",
+     "activation_alpha activation_beta activations clip direction hidden_size layout "
+     "linear_before_reset",
+     2},
     {"Gather", "XG", "axis", 1},
     {"GatherElements", "XG", "axis", 1},
     {"GatherND", "XG", "batch_dims", 1},
     {"Gemm", "XMC?", "alpha beta transA transB", 1},
-    {"GridSample", "XY", "align_corners mode padding_mode", 1},
+    {"GridSample", "Xg", "align_corners mode padding_mode", 1},
     {"GroupNormalization", "XCC", "epsilon num_groups", 1},
     {"HardSigmoid", "X", "alpha beta", 1},
     {"Hardmax", "X", "axis", 1},
@@ -65,7 +70,9 @@ static const struct recipe recipes[] = {
     {"InstanceNormalization", "XCC", "epsilon", 1},
     {"IsInf", "X", "detect_negative detect_positive", 1},
     {"LRN", "X", "alpha beta bias size", 1},
-    {"LSTM", "XH", "activation_alpha activation_beta activations clip direction hidden_size input_forget layout", 3},
+    {"LSTM", "XH",
+     "activation_alpha activation_beta activations clip direction hidden_size input_forget layout",
+     3},
     {"LayerNormalization", "XYY?", "axis epsilon", 1},
     {"LogSoftmax", "X", "axis", 1},
     {"Loop", "SB?X", "loop", 2},
@@ -78,24 +85,30 @@ static const struct recipe recipes[] = {
     {"MaxUnpool", "XGI?", "kernel_shape pads strides", 1},
     {"MeanVarianceNormalization", "X", "axes", 1},
     {"Mod", "XY", "fmod", 1},
-    {"NonMaxSuppression", "XYS?s?s?", "center_point_box", 1},
-    {"OneHot", "GSY", "axis", 1},
+    {"NonMaxSuppression", "xoS?s?s?", "center_point_box", 1},
+    {"OneHot", "XSp", "axis", 1},
     {"PRelu", "XY", "", 1},
     {"Pad", "XPs?A?", "mode pads value", 1},
-    {"QLinearConv", "QzzWzzzzC?", "auto_pad dilations group kernel_shape pads strides", 1},
-    {"QLinearMatMul", "QzzMzzzz", "", 1},
-    {"QuantizeLinear", "Xzz?", "axis saturate", 1},
+    {"QLinearConv", "QuvWuvuvC?", "auto_pad dilations group kernel_shape pads strides", 1},
+    {"QLinearMatMul", "QuvMuvuv", "", 1},
+    {"QuantizeLinear", "Xuv?", "axis saturate", 1},
     {"RMSNormalization", "XY", "axis epsilon", 1},
-    {"RNN", "XH", "activation_alpha activation_beta activations clip direction hidden_size layout", 2},
+    {"RNN", "XH", "activation_alpha activation_beta activations clip direction hidden_size layout",
+     2},
     {"RandomNormal", "", "dtype mean scale seed shape", 1},
     {"RandomUniform", "", "dtype high low seed shape", 1},
     {"RandomNormalLike", "X", "dtype mean scale seed", 1},
     {"RandomUniformLike", "X", "dtype high low seed", 1},
     {"Range", "sss", "", 1},
     {"Reshape", "XI", "allowzero shape", 1},
-    {"Resize", "XF?F?I?", "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value keep_aspect_ratio_policy mode nearest_mode", 1},
-    {"ReverseSequence", "XG", "batch_axis time_axis", 1},
-    {"RoiAlign", "XYG", "coordinate_transformation_mode mode output_height output_width sampling_ratio spatial_scale", 1},
+    {"Resize", "XF?F?I?",
+     "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside "
+     "extrapolation_value keep_aspect_ratio_policy mode nearest_mode",
+     1},
+    {"ReverseSequence", "Xl", "batch_axis time_axis", 1},
+    {"RoiAlign", "XrL",
+     "coordinate_transformation_mode mode output_height output_width sampling_ratio spatial_scale",
+     1},
     {"Scan", "XY", "scan", 1},
     {"Scatter", "XGY", "axis", 1},
     {"ScatterElements", "XGY", "axis reduction", 1},
@@ -114,36 +127,145 @@ static const struct recipe recipes[] = {
     {"Unsqueeze", "XA", "axes", 1},
     {"Upsample", "XF", "mode scales", 1},
     {"Where", "BXY", "", 1},
+    {"DFT", "XS?S?", "axis inverse onesided", 1},
+    {"STFT", "XSC?S?", "onesided", 1},
+    {"MelWeightMatrix", "SSSss", "output_datatype", 1},
+    {"HannWindow", "S", "output_datatype periodic", 1},
+    {"HammingWindow", "S", "output_datatype periodic", 1},
+    {"BlackmanWindow", "S", "output_datatype periodic", 1},
+    {"QLinearAdd", "QuvYuvuv", "", 1},
+    {"QLinearMul", "QuvYuvuv", "", 1},
+    {"QLinearConcat", "uvQuvYuv", "axis", 1},
+    {"QLinearSigmoid", "Quvuv", "", 1},
+    {"QLinearLeakyRelu", "Quvuv", "alpha", 1},
+    {"QLinearSoftmax", "Quvuv", "axis opset", 1},
+    {"QLinearReduceMean", "Quvuv", "axes keepdims", 1},
+    {"QLinearGlobalAveragePool", "Quvuv", "channels_last", 1},
+    {"QLinearAveragePool", "Quvuv",
+     "auto_pad ceil_mode count_include_pad kernel_shape pads strides channels_last", 1},
+    {"QGemm", "QuvMuvC?uv", "alpha transA transB", 1},
+    {"MatMulIntegerToFloat", "QMuuv?v?", "", 1},
+    {"DynamicQuantizeMatMul", "XMuv?", "", 1},
+    {"BiasGelu", "XC", "", 1},
+    {"FusedConv", "XWC?Y?", "activation auto_pad dilations group kernel_shape pads strides", 1},
 };
 
-/* What an attribute may be: i int, p positive, b 0 or 1, f float, L spatial list, Z pads, A axes, R perm,
- * D dims, F floats, t tensor, d type of elements, g group, k kernel shape, h hidden size, else words. */
+/* What an attribute may be: i int, p positive, b 0 or 1, f float, L spatial list, Z pads, A axes, R
+ * perm, D dims, F floats, t tensor, d type of elements, g group, k kernel shape, h hidden size,
+ * else words. */
 static const struct {
     const char *name, *kind;
 } attributes[] = {
-    {"activation_alpha", "F"}, {"activation_beta", "F"}, {"activations", "=Relu|Tanh|Sigmoid|Affine|LeakyRelu|ThresholdedRelu|ScaledTanh|HardSigmoid|Elu|Softsign|Softplus|Nope"},
-    {"align_corners", "b"}, {"allowzero", "b"}, {"alpha", "f"}, {"antialias", "b"}, {"approximate", "none|tanh"},
-    {"auto_pad", "NOTSET|SAME_UPPER|SAME_LOWER|VALID"}, {"axes", "A"}, {"axis", "i"}, {"batch_axis", "b"},
-    {"batch_dims", "i"}, {"beta", "f"}, {"bias", "f"}, {"block_size", "i"}, {"blocksize", "p"}, {"broadcast", "b"},
-    {"ceil_mode", "b"}, {"center_point_box", "b"}, {"clip", "f"},
-    {"coordinate_transformation_mode", "half_pixel|align_corners|asymmetric|pytorch_half_pixel|tf_crop_and_resize|half_pixel_symmetric|output_half_pixel|tf_half_pixel_for_nn"},
-    {"count_include_pad", "b"}, {"cubic_coeff_a", "f"}, {"detect_negative", "b"}, {"detect_positive", "b"},
-    {"dilations", "L"}, {"direction", "forward|reverse|bidirectional|LEFT|RIGHT"}, {"dtype", "d"}, {"end", "i"}, {"ends", "A"},
-    {"epsilon", "f"}, {"equation", "ij,jk->ik|ij,ij->|bij,bjk->bik|...i,...i->...|ii->i|ij->ji|i,j->ij|abc,cd|ij,ij,ij->|->|a...a,b->..."},
-    {"exclude_outside", "b"}, {"exclusive", "b"}, {"extrapolation_value", "f"}, {"fmod", "b"}, {"group", "g"},
-    {"hidden_size", "h"}, {"high", "f"}, {"input_forget", "b"}, {"k", "i"},
-    {"keep_aspect_ratio_policy", "stretch|not_larger|not_smaller"}, {"keepdims", "b"}, {"kernel_shape", "k"},
-    {"largest", "b"}, {"layout", "b"}, {"linear_before_reset", "b"}, {"low", "f"}, {"max", "f"}, {"mean", "f"},
-    {"min", "f"}, {"mode", "constant|reflect|edge|wrap|nearest|linear|cubic|bilinear|bicubic|DCR|CRD|avg|max"},
-    {"momentum", "f"}, {"nearest_mode", "round_prefer_floor|round_prefer_ceil|floor|ceil"}, {"noop_with_empty_axes", "b"},
-    {"num_groups", "p"}, {"num_outputs", "p"}, {"num_scan_inputs", "p"}, {"offset_group", "g"}, {"output_height", "p"},
-    {"output_padding", "L"}, {"output_shape", "L"}, {"output_width", "p"}, {"p", "p"}, {"padding_mode", "zeros|border|reflection"},
-    {"pads", "Z"}, {"perm", "R"}, {"pooled_shape", "L"}, {"ratio", "f"}, {"reduction", "none|add|mul|max|min"}, {"reverse", "b"},
-    {"sampling_ratio", "i"}, {"saturate", "b"}, {"scale", "f"}, {"scales", "F"}, {"seed", "f"}, {"select_last_index", "b"},
-    {"shape", "D"}, {"size", "p"}, {"sorted", "b"}, {"spatial", "b"}, {"spatial_scale", "f"}, {"split", "D"}, {"start", "i"},
-    {"starts", "A"}, {"storage_order", "b"}, {"strides", "L"}, {"time_axis", "b"}, {"to", "d"}, {"training_mode", "b"},
-    {"transA", "b"}, {"transB", "b"}, {"upper", "b"}, {"value", "t"}, {"value_float", "f"}, {"value_floats", "F"},
-    {"value_int", "i"}, {"value_ints", "D"},
+    {"activation", "Relu|Tanh|Sigmoid|LeakyRelu|Clip|HardSigmoid"},
+    {"channels_last", "b"},
+    {"inverse", "b"},
+    {"onesided", "b"},
+    {"opset", "i"},
+    {"output_datatype", "d"},
+    {"periodic", "b"},
+    {"activation_alpha", "F"},
+    {"activation_beta", "F"},
+    {"activations", "=Relu|Tanh|Sigmoid|Affine|LeakyRelu|ThresholdedRelu|ScaledTanh|HardSigmoid|"
+                    "Elu|Softsign|Softplus|Nope"},
+    {"align_corners", "b"},
+    {"allowzero", "b"},
+    {"alpha", "f"},
+    {"antialias", "b"},
+    {"approximate", "none|tanh"},
+    {"auto_pad", "NOTSET|SAME_UPPER|SAME_LOWER|VALID"},
+    {"axes", "A"},
+    {"axis", "i"},
+    {"batch_axis", "b"},
+    {"batch_dims", "i"},
+    {"beta", "f"},
+    {"bias", "f"},
+    {"block_size", "i"},
+    {"blocksize", "p"},
+    {"broadcast", "b"},
+    {"ceil_mode", "b"},
+    {"center_point_box", "b"},
+    {"clip", "f"},
+    {"coordinate_transformation_mode",
+     "half_pixel|align_corners|asymmetric|pytorch_half_pixel|tf_crop_and_resize|half_pixel_"
+     "symmetric|output_half_pixel|tf_half_pixel_for_nn"},
+    {"count_include_pad", "b"},
+    {"cubic_coeff_a", "f"},
+    {"detect_negative", "b"},
+    {"detect_positive", "b"},
+    {"dilations", "L"},
+    {"direction", "forward|reverse|bidirectional|LEFT|RIGHT"},
+    {"dtype", "d"},
+    {"end", "i"},
+    {"ends", "A"},
+    {"epsilon", "f"},
+    {"equation", "ij,jk->ik|ij,ij->|bij,bjk->bik|...i,...i->...|ii->i|ij->ji|i,j->ij|abc,cd|ij,ij,"
+                 "ij->|->|a...a,b->..."},
+    {"exclude_outside", "b"},
+    {"exclusive", "b"},
+    {"extrapolation_value", "f"},
+    {"fmod", "b"},
+    {"group", "g"},
+    {"hidden_size", "h"},
+    {"high", "f"},
+    {"input_forget", "b"},
+    {"k", "i"},
+    {"keep_aspect_ratio_policy", "stretch|not_larger|not_smaller"},
+    {"keepdims", "b"},
+    {"kernel_shape", "k"},
+    {"largest", "b"},
+    {"layout", "b"},
+    {"linear_before_reset", "b"},
+    {"low", "f"},
+    {"max", "f"},
+    {"mean", "f"},
+    {"min", "f"},
+    {"mode", "constant|reflect|edge|wrap|nearest|linear|cubic|bilinear|bicubic|DCR|CRD|avg|max"},
+    {"momentum", "f"},
+    {"nearest_mode", "round_prefer_floor|round_prefer_ceil|floor|ceil"},
+    {"noop_with_empty_axes", "b"},
+    {"num_groups", "p"},
+    {"num_outputs", "p"},
+    {"num_scan_inputs", "p"},
+    {"offset_group", "g"},
+    {"output_height", "p"},
+    {"output_padding", "L"},
+    {"output_shape", "L"},
+    {"output_width", "p"},
+    {"p", "p"},
+    {"padding_mode", "zeros|border|reflection"},
+    {"pads", "Z"},
+    {"perm", "R"},
+    {"pooled_shape", "L"},
+    {"ratio", "f"},
+    {"reduction", "none|add|mul|max|min"},
+    {"reverse", "b"},
+    {"sampling_ratio", "i"},
+    {"saturate", "b"},
+    {"scale", "f"},
+    {"scales", "F"},
+    {"seed", "f"},
+    {"select_last_index", "b"},
+    {"shape", "D"},
+    {"size", "p"},
+    {"sorted", "b"},
+    {"spatial", "b"},
+    {"spatial_scale", "f"},
+    {"split", "D"},
+    {"start", "i"},
+    {"starts", "A"},
+    {"storage_order", "b"},
+    {"strides", "L"},
+    {"time_axis", "b"},
+    {"to", "d"},
+    {"training_mode", "b"},
+    {"transA", "b"},
+    {"transB", "b"},
+    {"upper", "b"},
+    {"value", "t"},
+    {"value_float", "f"},
+    {"value_floats", "F"},
+    {"value_int", "i"},
+    {"value_ints", "D"},
 };
 
 #define N_RECIPES (sizeof recipes / sizeof *recipes)
@@ -171,9 +293,9 @@ const char *build_op_type(struct draw *draw)
 static enum percept_dtype any_dtype(struct draw *draw)
 {
     static const enum percept_dtype dtypes[] = {
-        PERCEPT_FLOAT,  PERCEPT_INT64,  PERCEPT_INT32,  PERCEPT_BOOL,    PERCEPT_UINT8, PERCEPT_INT8,
-        PERCEPT_DOUBLE, PERCEPT_UINT16, PERCEPT_INT16,  PERCEPT_FLOAT16, PERCEPT_UINT32,
-        PERCEPT_UINT64, PERCEPT_STRING, PERCEPT_BFLOAT16};
+        PERCEPT_FLOAT,  PERCEPT_INT64,  PERCEPT_INT32,  PERCEPT_BOOL,    PERCEPT_UINT8,
+        PERCEPT_INT8,   PERCEPT_DOUBLE, PERCEPT_UINT16, PERCEPT_INT16,   PERCEPT_FLOAT16,
+        PERCEPT_UINT32, PERCEPT_UINT64, PERCEPT_STRING, PERCEPT_BFLOAT16};
     return dtypes[draw_below(draw, sizeof dtypes / sizeof *dtypes)];
 }
 
@@ -188,13 +310,16 @@ static int spatial_rank(const struct build *b)
     return b->rank > 2 && b->rank < 6 ? b->rank - 2 : 1;
 }
 
-/* --- attributes ------------------------------------------------------------------------------------ */
+/* --- attributes
+ * ------------------------------------------------------------------------------------ */
 
 static struct proto ints_attribute(struct build *b, const char *name, char kind)
 {
     struct draw *draw = b->draw;
     struct proto attr = proto_attr(name, ATTR_INTS);
-    int n = kind == 'L' || kind == 'k' ? spatial_rank(b) : kind == 'Z' ? 2 * spatial_rank(b) : b->rank;
+    int n = kind == 'L' || kind == 'k' ? spatial_rank(b)
+            : kind == 'Z'              ? 2 * spatial_rank(b)
+                                       : b->rank;
     if (kind == 'A')
         n = 1 + (int)draw_below(draw, (uint64_t)b->rank + 1);
     if (draw_chance(draw, 6))
@@ -217,8 +342,8 @@ static struct proto ints_attribute(struct build *b, const char *name, char kind)
     return attr;
 }
 
-static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype, int rank,
-                               const int64_t *dims);
+static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype,
+                               int rank, const int64_t *dims);
 
 static struct proto word_attribute(struct draw *draw, const char *name, const char *words)
 {
@@ -290,7 +415,13 @@ static void start(struct build *b, struct draw *draw)
     *b = (struct build){.draw = draw, .prefix = ""};
     b->dtype = draw_chance(draw, 75) ? PERCEPT_FLOAT : any_dtype(draw);
     uint8_t byte = draw_byte(draw);
-    b->rank = byte < 8 ? 0 : byte < 40 ? 1 : byte < 80 ? 2 : byte < 130 ? 3 : byte < 235 ? 4 : byte < 248 ? 5 : 6;
+    b->rank = byte < 8     ? 0
+              : byte < 40  ? 1
+              : byte < 80  ? 2
+              : byte < 130 ? 3
+              : byte < 235 ? 4
+              : byte < 248 ? 5
+                           : 6;
     for (int i = 0; i < b->rank; i++)
         b->dims[i] = any_dim(draw);
     for (int i = 0; i < 3; i++)
@@ -311,7 +442,8 @@ struct proto build_attribute(struct draw *draw)
     return one_attribute(&b, attributes[i].name, attributes[i].kind);
 }
 
-/* --- inputs ---------------------------------------------------------------------------------------- */
+/* --- inputs
+ * ---------------------------------------------------------------------------------------- */
 
 static void new_name(struct build *b, char *name, size_t size)
 {
@@ -349,9 +481,10 @@ static size_t count_of(int rank, const int64_t *dims)
     return n;
 }
 
-/* The first elements are drawn; the others repeat them, so that large tensors do not eat the bytes. */
-static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype, int rank,
-                               const int64_t *dims)
+/* The first elements are drawn; the others repeat them, so that large tensors do not eat the bytes.
+ */
+static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype,
+                               int rank, const int64_t *dims)
 {
     struct proto tensor = proto_tensor_head(name, (int64_t)dtype, rank, dims), raw = {0};
     size_t n = count_of(rank, dims), size;
@@ -383,7 +516,8 @@ static void add_given(struct build *b, char *name, size_t size, enum percept_dty
     int64_t shown[RANK_MAX];
     for (int i = 0; i < rank; i++)
         shown[i] = draw_chance(b->draw, 12) ? -1 : dims[i];
-    proto_add(&b->graph, GRAPH_INPUT, proto_value(name, (int64_t)dtype, draw_chance(b->draw, 4) ? -1 : rank, shown));
+    proto_add(&b->graph, GRAPH_INPUT,
+              proto_value(name, (int64_t)dtype, draw_chance(b->draw, 4) ? -1 : rank, shown));
 }
 
 static void add_list(struct build *b, char *name, size_t size, char kind)
@@ -398,7 +532,8 @@ static void add_list(struct build *b, char *name, size_t size, char kind)
     if (draw_chance(draw, 6))
         n = (int)draw_below(draw, 2 * RANK_MAX);
     for (int i = 0; i < n; i++) {
-        values[i] = kind == 'I' ? draw_number(draw, -1, MOST_DIM) : draw_number(draw, -b->rank, b->rank);
+        values[i] =
+            kind == 'I' ? draw_number(draw, -1, MOST_DIM) : draw_number(draw, -b->rank, b->rank);
         if (kind == 'P')
             values[i] = draw_number(draw, -1, 2);
         if (kind == 'I' && draw_chance(draw, 40) && i < b->rank)
@@ -415,7 +550,8 @@ static void add_list(struct build *b, char *name, size_t size, char kind)
 
 static void add_weights(struct build *b, char *name, size_t size, bool transposed)
 {
-    int64_t dims[RANK_MAX], channels = b->rank > 1 ? b->dims[1] : 1, group = b->group > 0 ? b->group : 1;
+    int64_t dims[RANK_MAX], channels = b->rank > 1 ? b->dims[1] : 1,
+                            group = b->group > 0 ? b->group : 1;
     int n = spatial_rank(b);
     dims[0] = transposed ? channels : b->filters;
     dims[1] = transposed ? b->filters / group : channels / group;
@@ -432,9 +568,40 @@ static void broadcast_dims(struct build *b, int *rank, int64_t *dims)
     int drop = draw_chance(draw, 30) ? (int)draw_below(draw, (uint64_t)b->rank + 1) : 0;
     *rank = b->rank - drop;
     for (int i = 0; i < *rank; i++)
-        dims[i] = draw_chance(draw, 20) ? 1 : draw_chance(draw, 4) ? any_dim(draw) : b->dims[drop + i];
+        dims[i] = draw_chance(draw, 20)  ? 1
+                  : draw_chance(draw, 4) ? any_dim(draw)
+                                         : b->dims[drop + i];
     if (draw_chance(draw, 4))
         *rank = (int)draw_below(draw, 4);
+}
+
+/* Shapes that few operators have: n boxes, points of a grid, lengths. */
+static void add_odd(struct build *b, char kind, char *name, size_t size)
+{
+    int64_t n = (int64_t)draw_below(b->draw, 6), items = b->rank ? b->dims[0] : 1;
+    int64_t height = any_dim(b->draw), width = any_dim(b->draw);
+    const int64_t rois[] = {n, 4}, boxes[] = {items, n, 4}, scores[] = {items, 2, n};
+    const int64_t grid[] = {items, height, width, 2}, angles[] = {items, 2, 3};
+    switch (kind) {
+    case 'r':
+        add_given(b, name, size, b->dtype, 2, rois, 30);
+        return;
+    case 'x':
+        add_given(b, name, size, b->dtype, 3, boxes, 30);
+        return;
+    case 'o':
+        add_given(b, name, size, b->dtype, 3, scores, 30);
+        return;
+    case 'g':
+        add_given(b, name, size, b->dtype, 4, grid, 30);
+        return;
+    case 'a':
+        add_given(b, name, size, b->dtype, 3, angles, 30);
+        return;
+    default: /* 'L' along the first axis, 'l' the second */
+        items = kind == 'l' && b->rank > 1 ? b->dims[1] : items;
+        add_given(b, name, size, PERCEPT_INT64, 1, &items, 60);
+    }
 }
 
 static void add_input(struct build *b, char kind, char *name, size_t size)
@@ -442,6 +609,15 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
     int64_t dims[RANK_MAX] = {0}, channels = b->rank > 1 ? b->dims[1] : 1;
     int rank = 0;
     switch (kind) {
+    case 'r':
+    case 'x':
+    case 'o':
+    case 'g':
+    case 'a':
+    case 'L':
+    case 'l':
+        add_odd(b, kind, name, size);
+        return;
     case 'W':
     case 'V':
         add_weights(b, name, size, kind == 'V');
@@ -456,6 +632,10 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
         dims[0] = 1;
         add_given(b, name, size, PERCEPT_INT64, rank, dims, 70);
         return;
+    case 'p':
+        dims[0] = 2;
+        add_given(b, name, size, b->dtype, 1, dims, 60);
+        return;
     case 's':
         add_given(b, name, size, b->dtype, 0, dims, 60);
         return;
@@ -463,9 +643,18 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
         dims[0] = draw_chance(b->draw, 60) ? channels : b->filters;
         add_given(b, name, size, b->dtype, 1, dims, 80);
         return;
+    case 'u':
+        add_given(b, name, size, PERCEPT_FLOAT, 0, dims, 90);
+        return;
+    case 'v':
+        add_given(b, name, size, b->dtype == PERCEPT_FLOAT ? PERCEPT_UINT8 : b->dtype, 0, dims, 90);
+        return;
     case 'z':
         dims[0] = draw_chance(b->draw, 50) ? channels : b->filters;
-        add_given(b, name, size, draw_chance(b->draw, 50) ? PERCEPT_FLOAT : draw_chance(b->draw, 60) ? PERCEPT_UINT8 : PERCEPT_INT8,
+        add_given(b, name, size,
+                  draw_chance(b->draw, 50)   ? PERCEPT_FLOAT
+                  : draw_chance(b->draw, 60) ? PERCEPT_UINT8
+                                             : PERCEPT_INT8,
                   draw_chance(b->draw, 30), dims, 80);
         return;
     case 'F':
@@ -479,7 +668,7 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
         if (draw_chance(b->draw, 25)) {
             broadcast_dims(b, &rank, dims);
             if (rank > 1)
-                dims[rank - 2] = b->dims[b->rank - 1];
+                dims[rank - 2] = b->rank ? b->dims[b->rank - 1] : 1;
         }
         add_given(b, name, size, b->dtype, rank, dims, 60);
         return;
@@ -493,7 +682,8 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
     }
 }
 
-/* --- nodes ----------------------------------------------------------------------------------------- */
+/* --- nodes
+ * ----------------------------------------------------------------------------------------- */
 
 static void link_input(struct proto *node, const char *name)
 {
@@ -506,8 +696,9 @@ static void add_recurrent(struct build *b, struct proto *node, const char *op_ty
     int64_t gates = strcmp(op_type, "LSTM") == 0 ? 4 : strcmp(op_type, "GRU") == 0 ? 3 : 1;
     int64_t ways = b->both_ways ? 2 : 1, h = b->hidden;
     int64_t seq = b->dims[0], batch = b->dims[1], in = b->dims[2];
-    const int64_t shapes[7][3] = {{ways, gates * h, in}, {ways, gates * h, h}, {ways, 2 * gates * h}, {batch},
-                                  {ways, batch, h},      {ways, batch, h},     {ways, 3 * h}};
+    const int64_t shapes[7][3] = {
+        {ways, gates * h, in}, {ways, gates * h, h}, {ways, 2 * gates * h}, {batch},
+        {ways, batch, h},      {ways, batch, h},     {ways, 3 * h}};
     const int ranks[] = {3, 3, 2, 1, 3, 3, 2};
     (void)seq;
     int n = 2 + (int)draw_below(draw, gates == 4 ? 6 : 4);
@@ -521,41 +712,50 @@ static void add_recurrent(struct build *b, struct proto *node, const char *op_ty
         memcpy(dims, shapes[i], sizeof dims);
         if (draw_chance(draw, 3))
             dims[draw_below(draw, (uint64_t)ranks[i])] = any_dim(draw);
-        add_given(b, name, sizeof name, i == 3 ? PERCEPT_INT32 : PERCEPT_FLOAT, ranks[i], dims, i < 3 ? 85 : 30);
+        add_given(b, name, sizeof name, i == 3 ? PERCEPT_INT32 : PERCEPT_FLOAT, ranks[i], dims,
+                  i < 3 ? 85 : 30);
         link_input(node, name);
     }
 }
 
 /* The graph of a node: reads what is around it and its own inputs. */
-static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, const char *around, bool loop)
+static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, const char *around,
+                               bool loop)
 {
     struct proto graph = {0};
     char name[64], in[64] = "", out[160];
     for (int i = 0; i < n_inputs; i++) {
         snprintf(name, sizeof name, "in%d", i);
         proto_add(&graph, GRAPH_INPUT,
-                  proto_value(name, loop && i == 0 ? PERCEPT_INT64 : loop && i == 1 ? PERCEPT_BOOL : (int64_t)b->dtype,
+                  proto_value(name,
+                              loop && i == 0   ? PERCEPT_INT64
+                              : loop && i == 1 ? PERCEPT_BOOL
+                                               : (int64_t)b->dtype,
                               loop && i < 2 ? 0 : -1, NULL));
         if (!loop || i >= 2)
             snprintf(in, sizeof in, "in%d", i);
     }
     for (int i = 0; i < n_outputs; i++) {
-        static const char *const ops[] = {"Identity", "Relu", "Add", "Mul", "Concat", "Shape", "Sum", "Neg", "Squeeze", "NonZero"};
+        static const char *const ops[] = {"Identity", "Relu", "Add", "Mul",     "Concat",
+                                          "Shape",    "Sum",  "Neg", "Squeeze", "NonZero"};
         const char *op = ops[draw_below(b->draw, 10)];
         const char *from = *in && draw_chance(b->draw, 75) ? in : around;
         snprintf(name, sizeof name, "out%d", i);
-        snprintf(out, sizeof out, "%s%s%s", from, strchr("AMCS", *op) ? "," : "", strchr("AMCS", *op) ? from : "");
+        snprintf(out, sizeof out, "%s%s%s", from, strchr("AMCS", *op) ? "," : "",
+                 strchr("AMCS", *op) ? from : "");
         if (loop && i == 0) {
             op = "Identity";
             snprintf(out, sizeof out, "in1");
         }
         proto_add(&graph, GRAPH_NODE, proto_node(op, "", out, name));
-        proto_add(&graph, GRAPH_OUTPUT, proto_value(name, loop && i == 0 ? PERCEPT_BOOL : (int64_t)b->dtype, -1, NULL));
+        proto_add(&graph, GRAPH_OUTPUT,
+                  proto_value(name, loop && i == 0 ? PERCEPT_BOOL : (int64_t)b->dtype, -1, NULL));
     }
     return graph;
 }
 
-static void add_attributes(struct build *b, struct proto *node, const char *names, const char *around)
+static void add_attributes(struct build *b, struct proto *node, const char *names,
+                           const char *around)
 {
     while (*names) {
         size_t n = strcspn(names, " ");
@@ -564,10 +764,13 @@ static void add_attributes(struct build *b, struct proto *node, const char *name
         names += n + (names[n] == ' ');
         const char *kind = kind_of(name, strlen(name));
         if (strcmp(name, "branches") == 0) {
-            proto_attr_message(node, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, body_graph(b, 0, 1, around, false));
-            proto_attr_message(node, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, body_graph(b, 0, 1, around, false));
+            proto_attr_message(node, "then_branch", ATTR_GRAPH, ATTRIBUTE_G,
+                               body_graph(b, 0, 1, around, false));
+            proto_attr_message(node, "else_branch", ATTR_GRAPH, ATTRIBUTE_G,
+                               body_graph(b, 0, 1, around, false));
         } else if (strcmp(name, "loop") == 0) {
-            proto_attr_message(node, "body", ATTR_GRAPH, ATTRIBUTE_G, body_graph(b, 3, 3, around, true));
+            proto_attr_message(node, "body", ATTR_GRAPH, ATTRIBUTE_G,
+                               body_graph(b, 3, 3, around, true));
         } else if (strcmp(name, "scan") == 0) {
             int64_t scanned = 1 + draw_chance(b->draw, 50);
             proto_attr_int(node, "num_scan_inputs", scanned);
@@ -590,14 +793,16 @@ static const struct recipe *recipe_of(const char *op_type)
             return &recipes[i];
     if (strncmp(op_type, "Reduce", 6) == 0)
         return &reduce;
-    static const char binary[] = " Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less "
-                                 "LessOrEqual Max Mean Min Mul Or Pow Sub Sum Xor ";
+    static const char binary[] =
+        " Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less "
+        "LessOrEqual Max Mean Min Mul Or Pow Sub Sum Xor ";
     char word[64];
     snprintf(word, sizeof word, " %s ", op_type);
     return strstr(binary, word) ? &other : &one;
 }
 
-static void recipe_inputs(struct build *b, struct proto *node, const struct recipe *recipe, const char *data)
+static void recipe_inputs(struct build *b, struct proto *node, const struct recipe *recipe,
+                          const char *data)
 {
     char name[64];
     bool used = false;
@@ -620,7 +825,8 @@ static void recipe_inputs(struct build *b, struct proto *node, const struct reci
         link_input(node, data);
 }
 
-static void add_node(struct build *b, const struct op *op, const char *data, char *result, size_t size)
+static void add_node(struct build *b, const struct op *op, const char *data, char *result,
+                     size_t size, bool last)
 {
     const struct recipe *recipe = recipe_of(op->name);
     struct proto node = {0};
@@ -633,7 +839,8 @@ static void add_node(struct build *b, const struct op *op, const char *data, cha
     for (int i = 0; i < n_out; i++) {
         new_name(b, name, sizeof name);
         proto_text(&node, NODE_OUTPUT, name);
-        proto_add(&b->graph, GRAPH_OUTPUT, proto_value(name, PERCEPT_FLOAT, -1, NULL));
+        if (last || draw_chance(b->draw, 20))
+            proto_add(&b->graph, GRAPH_OUTPUT, proto_value(name, PERCEPT_FLOAT, -1, NULL));
         if (i == 0)
             snprintf(result, size, "%s", name);
     }
@@ -644,9 +851,11 @@ static void add_node(struct build *b, const struct op *op, const char *data, cha
 
 struct proto build_graph(struct draw *draw, const char *prefix)
 {
-    static const char *const after[] = {"Relu", "Add", "BatchNormalization", "Conv", "MaxPool", "Mul", "Sigmoid",
-                                        "Concat", "Transpose", "Reshape", "Clip", "LeakyRelu", "Shape", "Cast",
-                                        "GlobalAveragePool", "Flatten", "NonZero", "Slice", "Pad", "Resize"};
+    static const char *const after[] = {
+        "Relu",    "Add",    "BatchNormalization", "Conv",    "MaxPool", "Mul",
+        "Sigmoid", "Concat", "Transpose",          "Reshape", "Clip",    "LeakyRelu",
+        "Shape",   "Cast",   "GlobalAveragePool",  "Flatten", "NonZero", "Slice",
+        "Pad",     "Resize"};
     struct build b;
     int n_ops;
     const struct op *rows = op_table(&n_ops), *op = &rows[draw_below(draw, (uint64_t)n_ops)];
@@ -665,7 +874,7 @@ struct proto build_graph(struct draw *draw, const char *prefix)
     char data[64], next[64];
     add_given(&b, data, sizeof data, b.dtype, b.rank, b.dims, 12);
     for (uint64_t left = 1 + draw_below(draw, 3); left; left--) {
-        add_node(&b, op, data, next, sizeof next);
+        add_node(&b, op, data, next, sizeof next, left == 1);
         snprintf(data, sizeof data, "%s", next);
         const char *name = after[draw_below(draw, sizeof after / sizeof *after)];
         op = draw_chance(draw, 75) ? op_find(bytes_of_text(""), bytes_of_text(name), 21)

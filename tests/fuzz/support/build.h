@@ -1,6 +1,7 @@
 /*
- * build.h - models of one to three operators, drawn. Every operator of the table is reachable; recipes
- * make most of them valid, so that what is behind the checks is reached, and now and then wrong.
+ * build.h - models of one to three operators, drawn. Every operator of the table is reachable;
+ * recipes make most of them valid, so that what is behind the checks is reached, and now and then
+ * wrong.
  */
 #ifndef TESTS_FUZZ_BUILD_H
 #define TESTS_FUZZ_BUILD_H

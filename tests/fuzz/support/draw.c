@@ -54,11 +54,30 @@ bool draw_chance(struct draw *draw, unsigned percent)
 
 int64_t draw_edge(struct draw *draw)
 {
-    static const int64_t edges[] = {0,          1,          -1,        2,         7,
-                                    8,          64,         127,       128,       255,
-                                    65536,      INT32_MAX,  INT32_MIN, INT64_MAX, INT64_MIN,
-                                    1ll << 31,  1ll << 32,  1ll << 40, -2,        1ll << 61,
-                                    INT64_MAX - 1, INT64_MIN + 1, 1000003, 4096};
+    static const int64_t edges[] = {0,
+                                    1,
+                                    -1,
+                                    2,
+                                    7,
+                                    8,
+                                    64,
+                                    127,
+                                    128,
+                                    255,
+                                    65536,
+                                    INT32_MAX,
+                                    INT32_MIN,
+                                    INT64_MAX,
+                                    INT64_MIN,
+                                    1ll << 31,
+                                    1ll << 32,
+                                    1ll << 40,
+                                    -2,
+                                    1ll << 61,
+                                    INT64_MAX - 1,
+                                    INT64_MIN + 1,
+                                    1000003,
+                                    4096};
     return edges[draw_below(draw, sizeof edges / sizeof *edges)];
 }
 
@@ -71,8 +90,8 @@ int64_t draw_number(struct draw *draw, int64_t least, int64_t most)
 
 float draw_float(struct draw *draw)
 {
-    static const float odd[] = {0,    -0.0f, 1,      -1,        INFINITY, -INFINITY, NAN, 1e30f,
-                                1e-40f, 3e9f, -3e9f, 9.3e18f, 65504, 0.5f,     -2.5f,     255};
+    static const float odd[] = {0,      -0.0f, 1,     -1,      INFINITY, -INFINITY, NAN,   1e30f,
+                                1e-40f, 3e9f,  -3e9f, 9.3e18f, 65504,    0.5f,      -2.5f, 255};
     uint8_t byte = draw_byte(draw);
     if (byte < 16)
         return odd[byte];

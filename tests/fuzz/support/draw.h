@@ -1,6 +1,6 @@
 /*
- * draw.h - decisions out of a fuzzer's bytes. When the bytes are used up, a generator seeded by them goes
- * on: a few bytes are a whole model already, and more of them steer it.
+ * draw.h - decisions out of a fuzzer's bytes. When the bytes are used up, a generator seeded by
+ * them goes on: a few bytes are a whole model already, and more of them steer it.
  */
 #ifndef TESTS_FUZZ_DRAW_H
 #define TESTS_FUZZ_DRAW_H

@@ -35,8 +35,8 @@ static int64_t free_dim(struct draw *draw)
 }
 
 /* The number of elements of each input goes to `counts`. */
-static bool set_shapes(struct percept_session *session, const struct percept_model *model, struct draw *draw,
-                       size_t *counts)
+static bool set_shapes(struct percept_session *session, const struct percept_model *model,
+                       struct draw *draw, size_t *counts)
 {
     int n;
     const struct percept_io *inputs = percept_inputs(model, &n);
@@ -136,7 +136,8 @@ static void read_outputs(const struct percept_session *session, const struct per
     (void)kept;
 }
 
-static bool run(struct percept_session *session, const struct percept_model *model, struct draw *draw)
+static bool run(struct percept_session *session, const struct percept_model *model,
+                struct draw *draw)
 {
     struct percept_err err = {0};
     size_t counts[MOST_FILLED] = {0};
@@ -152,8 +153,8 @@ static bool run(struct percept_session *session, const struct percept_model *mod
         fill(session, i, &inputs[i], counts[i], draw);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    struct percept_run_context context = {
-        .deadline_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + DEADLINE_NS};
+    struct percept_run_context context = {.deadline_ns = (int64_t)now.tv_sec * 1000000000 +
+                                                         now.tv_nsec + DEADLINE_NS};
     if (!percept_run(session, &context, &err)) {
         told(&err, "a run");
         return false;
@@ -162,7 +163,7 @@ static bool run(struct percept_session *session, const struct percept_model *mod
     return true;
 }
 
-enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw)
+enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, int runs)
 {
     const char *const *rows = percept_kernels();
     uint64_t n_rows = 0;
@@ -182,7 +183,7 @@ enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw)
     if (!session)
         told(&err, "a session");
     bool ran = false;
-    for (int i = 0; session && i < 3; i++)
+    for (int i = 0; session && i < runs; i++)
         ran |= run(session, model, draw);
     percept_session_free(session);
     percept_close(model);

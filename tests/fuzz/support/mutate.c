@@ -1,6 +1,7 @@
 /*
- * mutate.c - a model is taken apart along the schema below into a tree of fields, changed in a few places
- * and put together again. Only what the reader knows has a place in the schema; all else stays bytes.
+ * mutate.c - a model is taken apart along the schema below into a tree of fields, changed in a few
+ * places and put together again. Only what the reader knows has a place in the schema; all else
+ * stays bytes.
  */
 #include "mutate.h"
 
@@ -15,7 +16,20 @@
 size_t LLVMFuzzerMutate(uint8_t *data, size_t n, size_t most);
 
 enum kind {
-    LEAF, MODEL, OPSET, GRAPH, FUNCTION, NODE, ATTRIBUTE, TENSOR, SPARSE, VALUE, TYPE, TENSOR_TYPE, SHAPE, DIM,
+    LEAF,
+    MODEL,
+    OPSET,
+    GRAPH,
+    FUNCTION,
+    NODE,
+    ATTRIBUTE,
+    TENSOR,
+    SPARSE,
+    VALUE,
+    TYPE,
+    TENSOR_TYPE,
+    SHAPE,
+    DIM,
     ENTRY,
 };
 
@@ -76,7 +90,8 @@ struct spots {
     size_t n, cap;
 };
 
-/* --- apart and together ------------------------------------------------------------------------------ */
+/* --- apart and together
+ * ------------------------------------------------------------------------------ */
 
 static void *must(void *at)
 {
@@ -97,9 +112,11 @@ static struct field *insert(struct message *message, int at)
 {
     if (message->n == message->cap) {
         message->cap = 2 * message->cap + 8;
-        message->fields = must(realloc(message->fields, (size_t)message->cap * sizeof *message->fields));
+        message->fields =
+            must(realloc(message->fields, (size_t)message->cap * sizeof *message->fields));
     }
-    memmove(message->fields + at + 1, message->fields + at, (size_t)(message->n - at) * sizeof *message->fields);
+    memmove(message->fields + at + 1, message->fields + at,
+            (size_t)(message->n - at) * sizeof *message->fields);
     message->n++;
     message->fields[at] = (struct field){0};
     return &message->fields[at];
@@ -163,7 +180,8 @@ static struct proto together(const struct message *message)
     return made;
 }
 
-/* --- places -------------------------------------------------------------------------------------------- */
+/* --- places
+ * -------------------------------------------------------------------------------------------- */
 
 static void collect(struct message *message, enum kind kind, uint32_t tag, struct spots *spots)
 {
@@ -181,8 +199,8 @@ static void collect(struct message *message, enum kind kind, uint32_t tag, struc
     }
 }
 
-/* One of the fields with this tag in messages of this kind (LEAF: any; 0: any); in is NULL when there is
- * none. */
+/* One of the fields with this tag in messages of this kind (LEAF: any; 0: any); in is NULL when
+ * there is none. */
 static struct spot pick(struct message *model, enum kind kind, uint32_t tag, struct draw *draw)
 {
     struct spots spots = {0};
@@ -207,7 +225,8 @@ static void set_text(struct field *field, const void *at, size_t n)
     field->bytes = text;
 }
 
-/* --- changes ------------------------------------------------------------------------------------------- */
+/* --- changes
+ * ------------------------------------------------------------------------------------------- */
 
 static void change_number(struct field *field, struct draw *draw)
 {
@@ -276,7 +295,8 @@ static void rewire(struct message *model, struct draw *draw)
     static const struct {
         enum kind kind;
         uint32_t tag;
-    } names[] = {{NODE, NODE_OUTPUT}, {NODE, NODE_INPUT}, {VALUE, VALUE_INFO_NAME}, {TENSOR, TENSOR_NAME}};
+    } names[] = {
+        {NODE, NODE_OUTPUT}, {NODE, NODE_INPUT}, {VALUE, VALUE_INFO_NAME}, {TENSOR, TENSOR_NAME}};
     size_t to = draw_chance(draw, 80) ? 1 : draw_below(draw, 4), from = draw_below(draw, 4);
     struct spot target = pick(model, names[to].kind, names[to].tag, draw);
     struct spot source = pick(model, names[from].kind, names[from].tag, draw);
@@ -317,7 +337,7 @@ static void duplicate(struct message *model, struct draw *draw)
     *insert(spot.in, at) = copy;
 }
 
-static void delete(struct message *model, struct draw *draw)
+static void delete (struct message *model, struct draw *draw)
 {
     struct spot spot = pick(model, LEAF, 0, draw);
     if (!spot.in || spot.in->kind == MODEL)
@@ -404,7 +424,7 @@ static void add_graph(struct message *model, struct draw *draw)
 
 static void change(struct message *model, struct draw *draw)
 {
-    static void (*const changes[])(struct message *model, struct draw *draw) = {
+    static void (*const changes[])(struct message * model, struct draw * draw) = {
         change_any, change_any,    rewire,        rewire, change_op_type, duplicate,
         delete,     add_attribute, change_tensor, swap,   add_graph,
     };

@@ -1,0 +1,23 @@
+/*
+ * rebatch.h - models exported with a batch of 1: the batch axis is made free where the graph allows it.
+ */
+#ifndef ENGINE_REBATCH_H
+#define ENGINE_REBATCH_H
+
+#include "engine/model.h"
+
+/* Are all inputs and outputs of the graph of batch 1, with no free axis anywhere? */
+bool rebatch_fits(const struct graph *graph);
+
+/* Frees the first axis of inputs and outputs and of the shapes that Reshape nodes have as constants, as
+ * far as that changes nothing for a batch of 1; `dims` are the tensors of a plan for that. False when
+ * memory is short. */
+bool rebatch_graph(struct percept_model *model, const struct tensor *dims);
+
+enum rebatch_verdict { REBATCH_APART, REBATCH_MIXED, REBATCH_UNKNOWN };
+
+/* Runs the packed model on two made-up items, one by one and together: are the answers the same?
+ * UNKNOWN: it could not be run on what was made up. */
+enum rebatch_verdict rebatch_verify(const struct percept_model *model);
+
+#endif

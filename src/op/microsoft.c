@@ -1,0 +1,181 @@
+/*
+ * microsoft.c - com.microsoft's float operators that optimisers leave in exported models: FusedConv,
+ * BiasGelu, FastGelu, QuickGelu.
+ *
+ * FusedConv is a Conv that has accepted two fusions already, so it is handed to Conv: first without its
+ * fourth input, which then comes back as a residual, then with its activation as if the engine had
+ * asked. The node's priv is Conv's from then on, and so are the other verbs.
+ *
+ * The gelus are the row's kernels behind an addition along the last axis. FastGelu is the form with
+ * tanh; QuickGelu is x sigmoid(alpha x). They take plain float32 and go row by row.
+ *
+ * Thread: loader, then the session's holder with its team.
+ */
+#include "op/attr.h"
+#include "op/walk.h"
+
+extern const struct op_rule op_conv;
+
+/* ---- FusedConv ------------------------------------------------------------------------------- */
+
+static bool conv_activation(struct node_ctx *ctx, struct fusion *fusion, struct percept_err *err)
+{
+    static const char *const known[] = {"Relu",    "Tanh", "Sigmoid",   "LeakyRelu",
+                                        "Clip",    "HardSigmoid", NULL};
+    static const enum activation acts[] = {ACT_RELU, ACT_TANH, ACT_SIGMOID,
+                                           ACT_LEAKY, ACT_CLIP, ACT_HARDSIGMOID};
+    const float *values;
+    int choice, n;
+    if (!attr_choice(ctx, "activation", 0, known, &choice, err) ||
+        !attr_floats(ctx, "activation_params", &values, &n, err))
+        return false;
+    fusion->act = acts[choice];
+    const int wanted = fusion->act == ACT_LEAKY ? 1
+                       : fusion->act == ACT_CLIP || fusion->act == ACT_HARDSIGMOID ? 2
+                                                                                   : 0;
+    if (n < wanted)
+        return err_set(err, ERR_MODEL,
+                       OP_AT "attribute 'activation_params' has %d values; %d would work for %s",
+                       OP_NODE(ctx->node), n, wanted, known[choice]);
+    fusion->alpha = wanted > 0 ? values[0] : 0;
+    fusion->beta = wanted > 1 ? values[1] : 0;
+    return true;
+}
+
+static bool conv_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct node *node = ctx->node;
+    struct fusion activation = {.kind = FUSE_ACTIVATION};
+    if (!op_arity(ctx, 2, 4, 1, err))
+        return false;
+    const struct fusion residual = {.kind = FUSE_RESIDUAL,
+                                    .value = op_has_input(node, 3) ? node->in[3] : -1};
+    node->n_in = node->n_in > 3 ? 3 : node->n_in;
+    if (!op_conv.check(ctx, err))
+        return false;
+    if (residual.value >= 0 && !op_conv.fuse(ctx, &residual))
+        return err_memory(err, "a convolution's inputs", 0);
+    if (!attr_has(ctx, "activation"))
+        return true;
+    if (!conv_activation(ctx, &activation, err))
+        return false;
+    return op_conv.fuse(ctx, &activation) || err_memory(err, "a convolution's activation", 0);
+}
+
+static bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion)
+{
+    return op_conv.fuse(ctx, fusion);
+}
+
+static size_t conv_pack_bytes(const struct node_ctx *ctx)
+{
+    return op_conv.pack_bytes(ctx);
+}
+
+static void conv_pack(const struct node_ctx *ctx, void *packed)
+{
+    op_conv.pack(ctx, packed);
+}
+
+static bool conv_shape(struct step *step, struct percept_err *err)
+{
+    return op_conv.shape(step, err);
+}
+
+static bool conv_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    return op_conv.run(step, env, err);
+}
+
+const struct op_rule op_fused_conv = {
+    .check = conv_check,
+    .fuse = conv_fuse,
+    .pack_bytes = conv_pack_bytes,
+    .pack = conv_pack,
+    .shape = conv_shape,
+    .run = conv_run,
+};
+
+/* ---- BiasGelu, FastGelu, QuickGelu ----------------------------------------------------------- */
+
+enum gelu_kind { GELU_BIAS, GELU_FAST, GELU_QUICK };
+
+struct gelu {
+    enum gelu_kind kind;
+    float alpha;
+};
+
+static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct gelu *gelu = arena_alloc(ctx->arena, sizeof *gelu);
+    if (!gelu)
+        return err_memory(err, "a node", sizeof *gelu);
+    *gelu = (struct gelu){.kind = (enum gelu_kind)ctx->node->op->rule->variant};
+    ctx->node->priv = gelu;
+    return op_arity(ctx, gelu->kind == GELU_BIAS ? 2 : 1, gelu->kind == GELU_QUICK ? 1 : 2, 1,
+                    err) &&
+           attr_float(ctx, "alpha", 1.702F, &gelu->alpha, err);
+}
+
+static bool gelu_shape(struct step *step, struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    const struct tensor *bias = step->n_in > 1 ? step->in[1] : NULL;
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
+        (bias && !op_want_dtype(step, 1, PERCEPT_FLOAT, err)))
+        return false;
+    if (bias && (x->rank < 1 || bias->rank != 1 || bias->dims[0] != x->dims[x->rank - 1])) {
+        char one[128], other[128];
+        return err_set(err, ERR_INVALID, OP_AT "a bias of shape %s does not fit rows of %s",
+                       OP_NODE(step->node),
+                       tensor_shape_text(bias->rank, bias->dims, one, sizeof one),
+                       tensor_shape_text(x->rank, x->dims, other, sizeof other));
+    }
+    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, x->dims);
+    step->flops = 8.0 * (double)tensor_elements(x);
+    return true;
+}
+
+/* Rows of the last axis; y is not x. */
+static void gelu_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct gelu *gelu = step->priv;
+    const struct kernels *kernels = step->kernels;
+    const struct tensor *x = step->in[0];
+    const struct tensor *bias = step->n_in > 1 ? step->in[1] : NULL;
+    const int64_t n = x->rank ? x->dims[x->rank - 1] : 1;
+    for (int64_t row = from; row < to; row++) {
+        const float *in = (const float *)x->data + row * n;
+        float *y = (float *)step->out[0]->data + row * n;
+        if (gelu->kind == GELU_QUICK) {
+            kernels->binary_scalar(BINARY_MUL, y, in, gelu->alpha, n);
+            kernels->unary(UNARY_SIGMOID, y, y, n, 0, 0);
+            kernels->binary(BINARY_MUL, y, y, in, n);
+            continue;
+        }
+        if (bias)
+            kernels->binary(BINARY_ADD, y, in, bias->data, n);
+        kernels->unary(gelu->kind == GELU_FAST ? UNARY_GELU_TANH : UNARY_GELU, y, bias ? y : in, n,
+                       0, 0);
+    }
+}
+
+static bool gelu_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct tensor *x = step->in[0];
+    const int64_t n = x->rank ? x->dims[x->rank - 1] : 1;
+    if (n > 0)
+        team_split(env->team, tensor_elements(x) / n, WALK_GRAIN / n + 1, gelu_rows, step);
+    return true;
+}
+
+#define GELU_RULE(name, kind_)                                                                     \
+    const struct op_rule op_##name = {                                                             \
+        .check = gelu_check, .shape = gelu_shape, .run = gelu_run, .variant = kind_}
+
+GELU_RULE(bias_gelu, GELU_BIAS);
+GELU_RULE(fast_gelu, GELU_FAST);
+GELU_RULE(quick_gelu, GELU_QUICK);

@@ -1,0 +1,198 @@
+/*
+ * folders.c - a folder in which most models are broken, each in its own way: the good one is
+ * served, readiness names the others with the reason of each in one sentence.
+ */
+#include "rig.h"
+#include "samples.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "graph/proto.h"
+
+static void make_folder(const struct rig *rig, const char *name)
+{
+    free(rig_shell(NULL, "mkdir -p %s/models/%s", rig->folder, name));
+}
+
+static void write_model(const struct rig *rig, const char *name, struct proto graph)
+{
+    char path[96];
+    struct proto model = proto_model(graph, 13);
+    make_folder(rig, name);
+    snprintf(path, sizeof path, "models/%s/model.onnx", name);
+    rig_write(rig, path, model.at, model.n);
+    proto_free(&model);
+}
+
+static struct proto two_nodes(struct proto a, struct proto b)
+{
+    const int64_t dims[] = {-1, 2};
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, a);
+    proto_add(&graph, GRAPH_NODE, b);
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
+    return graph;
+}
+
+/* A copy of a shipped model, its manifest changed by sed. */
+static void write_changed(const struct rig *rig, const char *name, const char *from,
+                          const char *script)
+{
+    make_folder(rig, name);
+    free(rig_shell(NULL, "cp -r models/%s/. %s/models/%s && sed -i '%s' %s/models/%s/manifest.json",
+                   from, rig->folder, name, script, rig->folder, name));
+}
+
+static void write_models(const struct rig *rig)
+{
+    const char *at = rig->folder;
+    write_changed(rig, "good", "names", "");
+    write_model(rig, "cyclic",
+                two_nodes(proto_node("Add", "first", "x,back", "middle"),
+                          proto_node("Relu", "second", "middle", "back,y")));
+    write_model(
+        rig, "loop",
+        two_nodes(proto_node("Add", "snake", "x,a", "a"), proto_node("Relu", "last", "a", "y")));
+    write_model(
+        rig, "unknown",
+        two_nodes(proto_node("Frobnicate", "odd", "x", "a"), proto_node("Relu", "last", "a", "y")));
+    write_changed(rig, "sise", "digits", "s/\"size\"/\"sise\"/");
+    write_changed(rig, "type", "digits", "s/\"max_batch_size\": 32/\"max_batch_size\": \"32\"/");
+    write_changed(rig, "json", "digits", "s/\"labels\"/labels/");
+    write_changed(rig, "wordless", "spam", "");
+    free(rig_shell(NULL, "rm %s/models/wordless/vocab.txt", at));
+    make_folder(rig, "cut");
+    make_folder(rig, "empty");
+    make_folder(rig, "foreign");
+    free(rig_shell(NULL, "head -c 100000 models/digits/model.onnx > %s/models/cut/model.onnx", at));
+    rig_write(rig, "models/empty/model.onnx", "", 0);
+    uint8_t pixels[SAMPLES_PIXELS] = {0};
+    struct blob png = samples_png(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
+    rig_write(rig, "models/foreign/model.onnx", png.at, png.n);
+}
+
+static const struct {
+    const char *name;
+    const char *words[3]; /* of the reason */
+} failures[] = {
+    {"cut", {"cut"}},
+    {"empty", {"empty"}},
+    {"foreign", {"ONNX"}},
+    {"cyclic", {"cycle", "first"}},
+    {"loop", {"cycle", "snake"}},
+    {"unknown", {"Frobnicate", "--operators"}},
+    {"sise", {"inputs.image.sise"}},
+    {"type", {"batching.max_batch_size"}},
+    {"json", {"manifest.json"}},
+    {"wordless", {"vocab.txt"}},
+};
+
+#define N_FAILURES (sizeof failures / sizeof failures[0])
+
+static void expect_reasons(const struct reply *reply)
+{
+    json_t *body = json_loadb(reply->body, reply->n_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *states = json_object_get(body, "models"), *reasons = json_object_get(body, "reasons");
+    ck_assert_msg(json_object_size(states) == N_FAILURES && json_object_size(reasons) == N_FAILURES,
+                  "%zu failed: %s", N_FAILURES, reply->body);
+    for (size_t i = 0; i < N_FAILURES; i++) {
+        const char *name = failures[i].name;
+        const char *state = json_string_value(json_object_get(states, name));
+        const char *why = json_string_value(json_object_get(reasons, name));
+        ck_assert_msg(state && strcmp(state, "UNAVAILABLE") == 0, "%s is %s", name,
+                      state ? state : "not named");
+        ck_assert_msg(why && strlen(why) > 10 && strlen(why) < 500 && !strchr(why, '\n'),
+                      "%s: no sentence: %s", name, why ? why : "nothing");
+        for (size_t k = 0; k < sizeof failures[i].words / sizeof failures[i].words[0]; k++)
+            ck_assert_msg(!failures[i].words[k] || strcasestr(why, failures[i].words[k]) != NULL,
+                          "%s: no word of '%s': %s", name, failures[i].words[k], why);
+        if (getenv("PERCEPTD_TEST_SHOW"))
+            printf("     %-10s %s\n", name, why);
+    }
+    json_decref(body);
+}
+
+static void expect_served(const struct rig *rig)
+{
+    struct reply reply = rig_post_text(rig, "/v2/models/good/infer", "Nguyen");
+    char label[64];
+    ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0,
+                  "the good model answers %d: %s", reply.status, reply.body);
+    reply_free(&reply);
+    reply = rig_post_text(rig, "/v2/models/unknown/infer", "Nguyen");
+    ck_assert_msg((reply.status == 503 || reply.status == 404) && strstr(reply.body, "unknown"),
+                  "the broken model answers %d: %s", reply.status, reply.body);
+    reply_free(&reply);
+}
+
+START_TEST(broken_models_are_named_and_the_good_one_is_served)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_models(&rig);
+    rig_start(&rig, "%s/models", rig.folder);
+    struct reply reply = rig_get(&rig, "/v2/health/ready");
+    ck_assert_msg(reply.status == 200, "readiness is %d: %s", reply.status, reply.body);
+    expect_reasons(&reply);
+    reply_free(&reply);
+    expect_served(&rig);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(strict_readiness_is_503_and_says_why)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_models(&rig);
+    rig_spawn(&rig, "%s/models --strict-readiness", rig.folder);
+    rig_listening(&rig);
+    struct reply reply = rig_get(&rig, "/v2/health/ready");
+    ck_assert_msg(reply.status == 503, "readiness is %d: %s", reply.status, reply.body);
+    expect_reasons(&reply);
+    reply_free(&reply);
+    expect_served(&rig);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(a_folder_of_broken_models_alone_ends_the_program)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    make_folder(&rig, "empty");
+    rig_write(&rig, "models/empty/model.onnx", "", 0);
+    rig_spawn(&rig, "%s/models", rig.folder);
+    ck_assert_int_eq(rig_wait(&rig), 1);
+    ck_assert(rig_log_has(&rig, "no model could be loaded"));
+    rig_end(&rig);
+}
+END_TEST
+
+Suite *daemon_folders_suite(void);
+
+Suite *daemon_folders_suite(void)
+{
+    Suite *suite = suite_create("daemon_folders");
+    TCase *tests = tcase_create("folders");
+    tcase_add_test(tests, broken_models_are_named_and_the_good_one_is_served);
+    tcase_add_test(tests, strict_readiness_is_503_and_says_why);
+    tcase_add_test(tests, a_folder_of_broken_models_alone_ends_the_program);
+    tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,173 @@
+/* Runs that plan on while they run: data that decide about shapes, bodies, and half floats between. */
+#include <check.h>
+
+#include "base/arena.h"
+#include "engine/small.h"
+#include "graph/tensor.h"
+
+/* y = the elements of x that are not zero, doubled: how many there are only the run tells. */
+static struct percept_model *nonzero_model(void)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(6));
+    small_output(&s, "y", -1, NULL);
+    small_floats(&s, "two", 0, NULL, (float[]){2});
+    small_ints(&s, "flat", 1, DIMS(-1));
+    small_node(&s, "NonZero", "x", "where");
+    small_node(&s, "Reshape", "where,flat", "index");
+    small_node(&s, "Gather", "x,index", "picked");
+    small_node(&s, "Mul", "picked,two", "y");
+    return small_open(&s);
+}
+
+START_TEST(what_follows_a_data_dependent_shape_is_planned_during_the_run)
+{
+    struct percept_model *model = nonzero_model();
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    const float *y = small_run(session, 1, DIMS(6), (float[]){0, 3, 0, 4, 0, 0});
+    ck_assert_int_eq(percept_output(session, 0).dims[0], 2);
+    ck_assert_float_eq(y[0], 6);
+    ck_assert_float_eq(y[1], 8);
+    y = small_run(session, 1, DIMS(6), (float[]){1, 2, 3, 4, 5, 6});
+    ck_assert_int_eq(percept_output(session, 0).dims[0], 6);
+    ck_assert_float_eq(y[5], 12);
+    small_run(session, 1, DIMS(6), (float[]){0, 0, 0, 0, 0, 0});
+    ck_assert_int_eq(percept_output(session, 0).dims[0], 0);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(equal_decisions_allocate_nothing)
+{
+    struct percept_model *model = nonzero_model();
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    small_run(session, 1, DIMS(6), (float[]){0, 3, 0, 4, 0, 0});
+    size_t calls = arena_calls();
+    for (int i = 0; i < 10; i++) {
+        const float *y = small_run(session, 1, DIMS(6), (float[]){(float)i + 1, 0, 0, 0, 0, 7});
+        ck_assert_float_eq(y[0], 2 * ((float)i + 1));
+    }
+    ck_assert_uint_eq(arena_calls(), calls);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Reshape to a shape that arrives as an input. */
+START_TEST(a_shape_given_as_data_decides_about_the_plan)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(6));
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("shape", PERCEPT_INT64, 1, DIMS(2)));
+    small_output(&s, "y", -1, NULL);
+    small_node(&s, "Reshape", "x,shape", "r");
+    small_node(&s, "Transpose", "r", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    int64_t shapes[2][2] = {{2, 3}, {3, 2}};
+    for (int round = 0; round < 4; round++) {
+        int64_t *shape = shapes[round % 2];
+        ck_assert(percept_prepare(session, &err));
+        memcpy(percept_input(session, 1), shape, 2 * sizeof *shape);
+        for (int i = 0; i < 6; i++)
+            ((float *)percept_input(session, 0))[i] = (float)i;
+        ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+        struct percept_tensor y = percept_output(session, 0);
+        ck_assert_int_eq(y.dims[0], shape[1]);
+        ck_assert_float_eq(((float *)y.data)[1], (float)shape[1]);
+    }
+    ck_assert(percept_prepare(session, &err));
+    memcpy(percept_input(session, 1), (int64_t[]){4, 4}, 16);
+    ck_assert(!percept_run(session, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "Reshape"));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Sums 1 .. n by a Loop whose body adds the iteration to what is carried and collects it. */
+START_TEST(a_loop_carries_and_collects)
+{
+    struct proto body = {0};
+    proto_add(&body, GRAPH_INPUT, proto_value("i", PERCEPT_INT64, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, proto_value("go", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, proto_value("sum", PERCEPT_FLOAT, 1, DIMS(1)));
+    struct proto cast = proto_node("Cast", "", "i", "f");
+    proto_attr_int(&cast, "to", PERCEPT_FLOAT);
+    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "go", "on"));
+    proto_add(&body, GRAPH_NODE, cast);
+    proto_add(&body, GRAPH_NODE, proto_node("Add", "", "sum,f", "plus"));
+    proto_add(&body, GRAPH_NODE, proto_node("Add", "", "plus,x", "next"));
+    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "next", "seen"));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("on", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("next", PERCEPT_FLOAT, 1, DIMS(1)));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("seen", PERCEPT_FLOAT, 1, DIMS(1)));
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(1));
+    small_output(&s, "total", -1, NULL);
+    small_output(&s, "all", -1, NULL);
+    int64_t trips = 4;
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("n", PERCEPT_INT64, 0, NULL, &trips, 8));
+    struct proto loop = proto_node("Loop", "", "n,,x", "total,all");
+    proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+    proto_add(&s.graph, GRAPH_NODE, loop);
+    struct percept_model *model = small_open(&s);
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    const float *total = small_run(session, 1, DIMS(1), (float[]){10});
+    ck_assert_float_eq(total[0], 10 + 4 * 10 + 0 + 1 + 2 + 3);
+    struct percept_tensor all = percept_output(session, 1);
+    ck_assert_int_eq(all.dims[0], 4);
+    ck_assert_float_eq(((float *)all.data)[0], 20);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Input, weights and output are float16; what lies between is float32. */
+START_TEST(half_floats_are_computed_in_float_and_rounded_at_the_end)
+{
+    struct small s = small_begin();
+    uint16_t w[2] = {tensor_float_to_half(3), tensor_float_to_half(0.5f)};
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT16, 2, DIMS(-1, 2)));
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT16, 2, DIMS(-1, 2)));
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT16, 1, DIMS(2), w, sizeof w));
+    small_node(&s, "Mul", "x,w", "a");
+    small_node(&s, "Exp", "a", "b");
+    small_node(&s, "Log", "b", "y");
+    struct percept_model *model = small_open(&s);
+    int n;
+    ck_assert_int_eq(percept_outputs(model, &n)->dtype, PERCEPT_FLOAT16);
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    ck_assert(percept_resize(session, 0, 2, DIMS(1, 2), &err) && percept_prepare(session, &err));
+    /* exp(30) is beyond float16 */
+    uint16_t x[2] = {tensor_float_to_half(10), tensor_float_to_half(4)};
+    memcpy(percept_input(session, 0), x, sizeof x);
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+    struct percept_tensor y = percept_output(session, 0);
+    ck_assert_int_eq(y.dtype, PERCEPT_FLOAT16);
+    ck_assert_float_eq(tensor_half_to_float(((uint16_t *)y.data)[0]), 30);
+    ck_assert_float_eq(tensor_half_to_float(((uint16_t *)y.data)[1]), 2);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+Suite *engine_frame_suite(void);
+Suite *engine_frame_suite(void)
+{
+    Suite *suite = suite_create("engine_frame");
+    TCase *tests = tcase_create("frame");
+    tcase_add_test(tests, what_follows_a_data_dependent_shape_is_planned_during_the_run);
+    tcase_add_test(tests, equal_decisions_allocate_nothing);
+    tcase_add_test(tests, a_shape_given_as_data_decides_about_the_plan);
+    tcase_add_test(tests, a_loop_carries_and_collects);
+    tcase_add_test(tests, half_floats_are_computed_in_float_and_rounded_at_the_end);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

@@ -1,0 +1,108 @@
+/* A batch of 1 in the file is freed where the graph allows it, and only there. */
+#include <check.h>
+
+#include "engine/small.h"
+
+static struct percept_description describe(struct percept_model *model)
+{
+    struct percept_description d;
+    percept_describe(model, &d);
+    return d;
+}
+
+START_TEST(a_network_exported_with_a_batch_of_one_takes_any_batch)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 4, DIMS(1, 2, 6, 6));
+    small_output(&s, "y", 2, DIMS(1, 5));
+    small_weights(&s, "w", 4, DIMS(3, 2, 3, 3), 1);
+    small_weights(&s, "dense", 2, DIMS(48, 5), 2);
+    small_ints(&s, "flat", 2, DIMS(1, -1));
+    small_node(&s, "Conv", "x,w", "a");
+    small_node(&s, "Reshape", "a,flat", "b");
+    small_node(&s, "MatMul", "b,dense", "y");
+    struct percept_model *model = small_open(&s);
+    ck_assert(describe(model).batch_free);
+    ck_assert(describe(model).batch_rewritten);
+    int n;
+    ck_assert_int_eq(percept_inputs(model, &n)->dims[0], -1);
+    ck_assert_int_eq(percept_outputs(model, &n)->dims[0], -1);
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    static float x[3 * 72];
+    for (int i = 0; i < 3 * 72; i++)
+        x[i] = (float)(i % 13) - 6;
+    float alone[5];
+    memcpy(alone, small_run(session, 4, DIMS(1, 2, 6, 6), x + 2 * 72), sizeof alone);
+    const float *y = small_run(session, 4, DIMS(3, 2, 6, 6), x);
+    ck_assert_int_eq(memcmp(alone, y + 10, sizeof alone), 0);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Softmax over the first axis: items depend on each other. */
+START_TEST(a_network_that_mixes_items_keeps_its_batch_of_one)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(1, 4));
+    small_output(&s, "y", 2, DIMS(1, 4));
+    struct proto softmax = proto_node("Softmax", "", "x", "y");
+    proto_attr_int(&softmax, "axis", 0);
+    proto_add(&s.graph, GRAPH_NODE, softmax);
+    struct percept_model *model = small_open(&s);
+    ck_assert(!describe(model).batch_free);
+    ck_assert(!describe(model).batch_rewritten);
+    int n;
+    ck_assert_int_eq(percept_inputs(model, &n)->dims[0], 1);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(a_free_batch_whose_items_are_mixed_is_no_batch)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 4));
+    small_output(&s, "y", 2, DIMS(-1, 4));
+    struct proto softmax = proto_node("Softmax", "", "x", "y");
+    proto_attr_int(&softmax, "axis", 0);
+    proto_add(&s.graph, GRAPH_NODE, softmax);
+    struct percept_model *model = small_open(&s);
+    ck_assert(!describe(model).batch_free);
+    percept_close(model);
+}
+END_TEST
+
+/* A Reshape [1, -1] of something whose first axis is not 1 must not be touched. */
+START_TEST(a_reshape_that_adds_an_axis_stays_as_it_is)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(1, 4));
+    small_output(&s, "y", 2, DIMS(1, 4));
+    small_weights(&s, "v", 1, DIMS(4), 5);
+    small_ints(&s, "row", 2, DIMS(1, -1));
+    small_node(&s, "Reshape", "v,row", "r");
+    small_node(&s, "Mul", "x,r", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_err err;
+    struct percept_session *session = percept_session_new(model, &err);
+    const float *y = small_run(session, 2, DIMS(1, 4), (float[]){1, 1, 1, 1});
+    ck_assert(y[0] != y[1]);
+    ck_assert_int_eq(percept_output(session, 0).dims[1], 4);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+Suite *engine_rebatch_suite(void);
+Suite *engine_rebatch_suite(void)
+{
+    Suite *suite = suite_create("engine_rebatch");
+    TCase *tests = tcase_create("rebatch");
+    tcase_add_test(tests, a_network_exported_with_a_batch_of_one_takes_any_batch);
+    tcase_add_test(tests, a_network_that_mixes_items_keeps_its_batch_of_one);
+    tcase_add_test(tests, a_free_batch_whose_items_are_mixed_is_no_batch);
+    tcase_add_test(tests, a_reshape_that_adds_an_axis_stays_as_it_is);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

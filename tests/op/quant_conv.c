@@ -1,0 +1,200 @@
+/* quant_conv.c - tests of src/op/quant_conv.c: against loops that are obviously right, and by hand. */
+#include "harness.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static struct harness h;
+
+/* Two axes; the same stride and dilation for both, padding at all four ends. */
+struct scene {
+    int64_t n, channels, out, group, height, width, kernel, stride, dilation, pad;
+    bool x_signed, w_signed, constant;
+};
+
+static const struct scene scenes[] = {
+    {1, 1, 1, 1, 3, 3, 1, 1, 1, 0, false, false, true},
+    {2, 3, 50, 1, 9, 11, 3, 1, 1, 1, false, true, true},
+    {1, 8, 8, 8, 12, 7, 3, 2, 1, 1, true, true, true},
+    {1, 6, 9, 3, 13, 13, 2, 3, 2, 0, false, false, true},
+    {1, 64, 5, 1, 17, 19, 1, 1, 1, 0, false, true, true},
+    {1, 2, 4, 1, 6, 40, 5, 1, 1, 2, true, true, false},
+    {1, 4, 4, 2, 5, 5, 3, 2, 1, 2, false, false, false},
+    {1, 16, 3, 1, 40, 41, 3, 1, 1, 1, false, true, true}, /* pixels of several tiles */
+    {2, 8, 3, 1, 40, 41, 1, 1, 1, 0, true, true, true},
+};
+
+static uint8_t *some_bytes(int64_t n, uint32_t seed)
+{
+    uint8_t *bytes = malloc((size_t)n);
+    ck_assert_ptr_nonnull(bytes);
+    for (int64_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        bytes[i] = (uint8_t)(seed >> 24);
+    }
+    return bytes;
+}
+
+static int32_t number(uint8_t byte, bool is_signed)
+{
+    return is_signed ? (int8_t)byte : byte;
+}
+
+static int64_t size(const struct scene *s, int64_t in)
+{
+    return (in + 2 * s->pad - s->dilation * (s->kernel - 1) - 1) / s->stride + 1;
+}
+
+static int32_t sum_at(const struct scene *s, const uint8_t *x, const uint8_t *w, int64_t at)
+{
+    const int64_t oh = size(s, s->height), ow = size(s, s->width), in = s->channels / s->group;
+    const int64_t n = at / (ow * oh * s->out), o = at / (ow * oh) % s->out;
+    const int64_t first = o / (s->out / s->group) * in;
+    int32_t sum = 0;
+    for (int64_t i = 0; i < in * s->kernel * s->kernel; i++) {
+        const int64_t c = i / s->kernel / s->kernel;
+        const int64_t row = at / ow % oh * s->stride - s->pad + i / s->kernel % s->kernel * s->dilation;
+        const int64_t column = at % ow * s->stride - s->pad + i % s->kernel * s->dilation;
+        if (row < 0 || row >= s->height || column < 0 || column >= s->width)
+            continue; /* padding is the zero point */
+        const uint8_t pixel =
+            x[((n * s->channels + first + c) * s->height + row) * s->width + column];
+        sum += (number(pixel, s->x_signed) - 3) *
+               (number(w[o * in * s->kernel * s->kernel + i], s->w_signed) - 5);
+    }
+    return sum;
+}
+
+START_TEST(sums_are_those_of_plain_loops)
+{
+    const struct scene *s = &scenes[_i];
+    const int64_t oh = size(s, s->height), ow = size(s, s->width), n = s->n * s->out * oh * ow;
+    const int64_t in = s->channels / s->group;
+    uint8_t *x = some_bytes(s->n * s->channels * s->height * s->width, 5);
+    uint8_t *w = some_bytes(s->out * in * s->kernel * s->kernel, 6);
+    int32_t *want = calloc((size_t)n, sizeof *want);
+    ck_assert_ptr_nonnull(want);
+    for (int64_t i = 0; i < n; i++)
+        want[i] = sum_at(s, x, w, i);
+    harness_begin(&h, "ConvInteger", 10);
+    harness_int(&h, "group", s->group);
+    harness_int_list(&h, "strides", 2, DIMS(s->stride, s->stride));
+    harness_int_list(&h, "dilations", 2, DIMS(s->dilation, s->dilation));
+    harness_int_list(&h, "pads", 4, DIMS(s->pad, s->pad, s->pad, s->pad));
+    const enum percept_dtype x_type = s->x_signed ? PERCEPT_INT8 : PERCEPT_UINT8;
+    const enum percept_dtype w_type = s->w_signed ? PERCEPT_INT8 : PERCEPT_UINT8;
+    harness_input(&h, x_type, 4, DIMS(s->n, s->channels, s->height, s->width), x);
+    harness_input(&h, w_type, 4, DIMS(s->out, in, s->kernel, s->kernel), w);
+    if (s->constant)
+        harness_as_constant(&h);
+    harness_input(&h, x_type, 0, DIMS(0), (uint8_t[]){3});
+    harness_input(&h, w_type, 0, DIMS(0), (uint8_t[]){5});
+    if (s->constant)
+        harness_as_constant(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT32, 4, DIMS(s->n, s->out, oh, ow), want);
+    harness_end(&h);
+    free(x);
+    free(w);
+    free(want);
+}
+END_TEST
+
+static void one_float(float value)
+{
+    harness_floats(&h, 0, DIMS(0), &value);
+}
+
+static void one_byte(uint8_t value)
+{
+    harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), &value);
+}
+
+/* x [1,1,2], weights [2,1,1]: up to the weights' scale. */
+static void small_picture(void)
+{
+    harness_begin(&h, "QLinearConv", 10);
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 1, 2), (uint8_t[]){3, 200});
+    one_float(0.5f);
+    one_byte(2);
+    harness_input(&h, PERCEPT_INT8, 3, DIMS(2, 1, 1), (int8_t[]){5, -3});
+    harness_as_constant(&h);
+}
+
+START_TEST(channels_have_scales_and_biases)
+{
+    small_picture();
+    harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
+    harness_input(&h, PERCEPT_INT8, 1, DIMS(2), (int8_t[]){0, 0});
+    harness_as_constant(&h);
+    one_float(1);
+    one_byte(128);
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(2), (int32_t[]){0, 10});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    /* sums 5, 990; -3 + 10, -594 + 10; factors 1/2, 1 */
+    harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(1, 2, 2), (uint8_t[]){130, 255, 135, 0});
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(padding_at_the_end_keeps_the_size)
+{
+    harness_begin(&h, "ConvInteger", 10);
+    harness_text(&h, "auto_pad", "SAME_UPPER");
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 1, 3), (uint8_t[]){1, 2, 3});
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 1, 2), (uint8_t[]){1, 10});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT32, 3, DIMS(1, 1, 3), (int32_t[]){21, 32, 3});
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_refused_in_a_sentence)
+{
+    small_picture();
+    harness_floats(&h, 1, DIMS(3), (float[]){1, 2, 3});
+    harness_input(&h, PERCEPT_INT8, 0, DIMS(0), (int8_t[]){0});
+    one_float(1);
+    one_byte(128);
+    harness_expect_failure(&h, ERR_INVALID, "input 4 has 3 elements; one or 2 work");
+    harness_end(&h);
+
+    small_picture();
+    one_float(1);
+    harness_input(&h, PERCEPT_INT8, 0, DIMS(0), (int8_t[]){0});
+    one_float(1);
+    one_byte(128);
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(1), (int32_t[]){0});
+    harness_expect_failure(&h, ERR_MODEL, "the bias must be int32 [2]");
+    harness_end(&h);
+
+    harness_begin(&h, "ConvInteger", 10);
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 2, 3), (uint8_t[]){1, 2, 3, 4, 5, 6});
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 1, 2), (uint8_t[]){1, 10});
+    harness_as_constant(&h);
+    harness_expect_failure(&h, ERR_INVALID, "a picture with 2 channels; the weights need 1");
+    harness_end(&h);
+
+    harness_begin(&h, "ConvInteger", 10);
+    harness_int(&h, "group", 3);
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 3, 3), (uint8_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9});
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(2, 1, 1), (uint8_t[]){1, 10});
+    harness_as_constant(&h);
+    harness_expect_failure(&h, ERR_MODEL, "'group' is 3 and does not divide 2 channels");
+    harness_end(&h);
+}
+END_TEST
+
+Suite *op_quant_conv_suite(void);
+Suite *op_quant_conv_suite(void)
+{
+    Suite *suite = suite_create("op/quant_conv");
+    TCase *tests = tcase_create("quant_conv");
+    tcase_add_loop_test(tests, sums_are_those_of_plain_loops, 0,
+                        (int)(sizeof scenes / sizeof *scenes));
+    tcase_add_test(tests, channels_have_scales_and_biases);
+    tcase_add_test(tests, padding_at_the_end_keeps_the_size);
+    tcase_add_test(tests, what_does_not_fit_is_refused_in_a_sentence);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
