@@ -24,6 +24,8 @@
 
 #include <string.h>
 
+#define MOST_RESIDUES 4096
+
 struct conv {
     bool transposed;
     bool packed;   /* weights live in the packed bytes */
@@ -96,10 +98,28 @@ static void shape_geometry(struct conv_shape *shape, const struct geometry *g)
 
 /* ---- check ----------------------------------------------------------------------------------- */
 
+/* A transposed convolution is one convolution for each residue of its strides (kernel/convolve.h), empty
+ * ones too: few bytes of a file must not mean billions of them. */
+static bool strides_usable(const struct node_ctx *ctx, const struct conv *conv,
+                           struct percept_err *err)
+{
+    int64_t product = 1;
+    for (int i = 0; i < conv->spatial.n_stride; i++) {
+        product *= conv->spatial.stride[i];
+        if (product > MOST_RESIDUES)
+            return err_set(err, ERR_UNSUPPORTED,
+                           OP_AT "attribute 'strides' multiplies to more than %d, which is the most "
+                                 "that is served",
+                           OP_NODE(ctx->node), MOST_RESIDUES);
+    }
+    return true;
+}
+
 static bool transposed_attributes(struct node_ctx *ctx, struct conv *conv, struct percept_err *err)
 {
     if (!attr_ints(ctx, "output_padding", &conv->extra, &conv->n_extra, err) ||
-        !attr_ints(ctx, "output_shape", &conv->wanted, &conv->n_wanted, err))
+        !attr_ints(ctx, "output_shape", &conv->wanted, &conv->n_wanted, err) ||
+        !strides_usable(ctx, conv, err))
         return false;
     for (int i = 0; i < conv->n_extra + conv->n_wanted; i++) {
         const bool extra = i < conv->n_extra;

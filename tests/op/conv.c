@@ -325,6 +325,18 @@ START_TEST(what_does_not_fit_is_refused_when_opened)
 }
 END_TEST
 
+START_TEST(strides_that_mean_billions_of_convolutions_are_refused)
+{
+    struct harness h;
+    harness_begin(&h, "ConvTranspose", 11);
+    harness_int_list(&h, "strides", 2, DIMS(1000003, 3));
+    harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
+    harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "attribute 'strides' multiplies to more than 4096");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(a_picture_that_does_not_fit_is_refused_when_planned)
 {
     small_conv(3);
@@ -386,6 +398,7 @@ Suite *op_conv_suite(void)
     tcase_add_test(tests, transposed_same_gives_input_times_stride);
     tcase_add_test(tests, transposed_output_shape_and_output_padding_are_kept);
     tcase_add_test(tests, what_does_not_fit_is_refused_when_opened);
+    tcase_add_test(tests, strides_that_mean_billions_of_convolutions_are_refused);
     tcase_add_test(tests, a_picture_that_does_not_fit_is_refused_when_planned);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     suite_add_tcase(suite, tests);
