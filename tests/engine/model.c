@@ -22,7 +22,7 @@ START_TEST(files_that_are_no_models_are_refused_with_a_sentence)
 {
     struct percept_err err = {0};
     refused("", 0, NULL);
-    refused("\x89PNG\r\n\x1a\nand so on", 20, NULL);
+    refused("\x89PNG\r\n\x1a\nand so on", 17, NULL);
     refused("{\"json\": true}", 14, NULL);
     ck_assert_ptr_null(percept_open("no/such/model.onnx", NULL, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "no/such/model.onnx"));
