@@ -553,7 +553,7 @@ static bool einsum_shape(struct step *step, struct percept_err *err)
 {
     int64_t sizes[LABELS] = {0};
     bool occurs[LABELS] = {false};
-    int labels[RANK_MAX], rank;
+    int labels[RANK_MAX], rank = 0;
     struct einsum_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "an equation's plan", sizeof *plan);

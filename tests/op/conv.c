@@ -327,7 +327,6 @@ END_TEST
 
 START_TEST(strides_that_mean_billions_of_convolutions_are_refused)
 {
-    struct harness h;
     harness_begin(&h, "ConvTranspose", 11);
     harness_int_list(&h, "strides", 2, DIMS(1000003, 3));
     harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
