@@ -170,7 +170,7 @@ ubsan: ## all tests under UndefinedBehaviorSanitizer alone
 
 .PHONY: tsan
 tsan: ## the concurrent tests under ThreadSanitizer
-	@$(MAKE) B=build/tsan CFLAGS=-O1 SANITIZE="-fsanitize=thread" WERROR= TEST_DIRS="base engine serve http daemon" check
+	@$(MAKE) B=build/tsan CFLAGS=-O1 SANITIZE="-fsanitize=thread" WERROR= TEST_DIRS="base engine daemon" check
 
 $(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj)
 	$(call say,LD,$@)
