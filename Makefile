@@ -16,6 +16,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-4s %s\n' $(1) $(2))
 
 MAKEFLAGS += -rR --no-print-directory
+jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 .DELETE_ON_ERROR:
 .SECONDARY:
 SHELL := /bin/bash
@@ -82,7 +83,7 @@ deps: ## install the Debian packages that are missing
 .PHONY: run
 run: ## install what is missing, build, serve models/
 	@$(MAKE) deps
-	@$(MAKE) all
+	@$(MAKE) $(jobs) all
 	@exec $(B)/perceptd serve $(MODELS) $(ARGS)
 
 # --- objects ----------------------------------------------------------------------------------------
@@ -150,15 +151,17 @@ $(foreach d,$(TEST_DIRS),$(eval $(call test_program,$(d))))
 .PHONY: test
 test: ## install what is missing, build, run all tests on every row; ends with N passed, N failed
 	@$(MAKE) deps
-	@$(MAKE) check
+	@$(MAKE) $(jobs) check
 
 .PHONY: check
 check: $(test_bins) $(B)/perceptd $(B)/libpercept.a
 	@tests/run.sh $(B) $(TEST_DIRS)
 
 .PHONY: check-one
-check-one: $(B)/test-$(firstword $(subst /, ,$(T)))
-	@CK_RUN_SUITE=$(subst /,_,$(T)) $<
+check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd
+	@[ -n "$(T)" ] || { echo "name a suite: make check-one T=graph/wire" >&2; exit 1; }
+	@CK_RUN_SUITE=$(T) PERCEPTD_BINARY=$(B)/perceptd PERCEPTD_SHARED=$${PERCEPTD_SHARED:-../shared} \
+	  CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT:-120} $<
 
 .PHONY: asan
 asan: ## the tests but kernel and op under AddressSanitizer and UndefinedBehaviorSanitizer
