@@ -21,6 +21,19 @@ static void print_kernels(void)
         printf("%s%s", *name, name[1] ? " " : "\n");
 }
 
+/* docs/operators.md, whole. */
+static void print_operators(void)
+{
+    puts(
+        "# The operators\n\n"
+        "The ONNX operators that are served, as `perceptd --operators` prints them, and the oldest "
+        "version of the\noperator set in which each is. Names that begin with `com.microsoft.` are "
+        "ONNX Runtime's own.\n\n"
+        "| operator | since opset |\n"
+        "|---|---|");
+    percept_list_operators(print_line, stdout);
+}
+
 static void print_errors(void)
 {
     for (int code = ERR_NONE + 1; code < ERR_COUNT; code++)
@@ -44,7 +57,7 @@ static bool print_something(const struct options *options)
         print_kernels();
         return true;
     case OPTIONS_OPERATORS:
-        percept_list_operators(print_line, stdout);
+        print_operators();
         return true;
     case OPTIONS_ROUTES:
         routes_print(print_line, stdout);

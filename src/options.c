@@ -440,6 +440,8 @@ static bool read_command(int argc, char *const *argv, struct options *options,
     }
     if (first[0] == '-' || file_exists(first))
         return true;
+    if (strpbrk(first, "/."))
+        return err_set(err, ERR_NOT_FOUND, "there is nothing at '%s'", first);
     char names[120] = "";
     size_t used = 0;
     for (int i = 0; i < OPTIONS_COMMANDS; i++)
@@ -737,9 +739,9 @@ static void man_row(FILE *out, const struct row *row)
     print_troff(out, row->sentence);
     fputs(".\n", out);
     if (row->fallback && row->kind != FLAG) {
-        fputs("Default: ", out);
+        fputs("Default: \\fB", out); /* no full stop: it would look like a part of it */
         print_troff(out, row->fallback);
-        fputs(".\n", out);
+        fputs("\\fR\n", out);
     }
 }
 

@@ -15,9 +15,12 @@ BEGIN {
 END {
     for (i = 0; i < n; i++)
         print "Suite *" names[i] "(void);"
-    print "Suite *(*const runner_suites[])(void) = {"
-    for (i = 0; i < n; i++)
-        print "    " names[i] ","
-    print "    0,"
+    print "const struct runner_suite runner_suites[] = {"
+    for (i = 0; i < n; i++) {
+        name = names[i]
+        sub(/_suite$/, "", name)
+        print "    {\"" name "\", " names[i] "},"
+    }
+    print "    {0, 0},"
     print "};"
 }

@@ -201,7 +201,6 @@ static void put_text_head(struct line *line, enum log_level level, const char *w
         put(line, " ");
     }
     put_escaped(line, what, strnlen(what, VALUE_MAX_BYTES));
-    put(line, " ");
 }
 
 static void put_json_head(struct line *line, enum log_level level, const char *what)
@@ -241,10 +240,13 @@ static void put_pair(struct line *line, const char *key, const char *value)
         line->n = before;
 }
 
+/* Two blanks separate the event from its pairs, one a pair from the next. */
 static void put_pairs(struct line *line, va_list args)
 {
     const char *key;
-    while ((key = va_arg(args, const char *)) != NULL) {
+    for (bool first = true; (key = va_arg(args, const char *)) != NULL; first = false) {
+        if (first && !setup.json)
+            put(line, " ");
         const char *value = va_arg(args, const char *);
         put_pair(line, key, value ? value : "");
         if (!value)

@@ -44,15 +44,6 @@ void welcome_progress_end(void)
 
 /* --- the list of models ---------------------------------------------------------------------- */
 
-static enum manifest_kind kind_of(const struct served *served)
-{
-    int n;
-    const struct percept_io *inputs = percept_inputs(served->model, &n);
-    const struct manifest_input *input =
-        n == 1 ? manifest_input(served->manifest, inputs[0].name) : NULL;
-    return input ? input->kind : MANIFEST_TENSOR;
-}
-
 static void add_model(struct text *text, const struct served *served)
 {
     text_printf(text, "  %-20s", served->name);
@@ -75,7 +66,7 @@ static void add_model(struct text *text, const struct served *served)
                     command_shape_text(inputs[i].rank, inputs[i].dims, inputs[i].dim_names, shape,
                                        sizeof shape));
     }
-    enum manifest_kind kind = kind_of(served);
+    enum manifest_kind kind = codec_kind(served);
     text_printf(text, "%s  (%.1f ms)\n",
                 kind == MANIFEST_IMAGE  ? ", or a picture"
                 : kind == MANIFEST_TEXT ? ", or text"
@@ -170,7 +161,7 @@ static void add_examples(struct text *text, struct catalog *catalog,
     for (struct served *served = catalog_first(catalog); served; served = served->next) {
         if (served->state != SERVED_READY)
             continue;
-        enum manifest_kind kind = kind_of(served);
+        enum manifest_kind kind = codec_kind(served);
         if (seen & 1u << kind || (kind == MANIFEST_TENSOR && !can_be_shown(served)))
             continue;
         text_add(text, seen ? "" : "\nTry:\n");

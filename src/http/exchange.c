@@ -193,13 +193,31 @@ void exchange_read_headers(struct exchange *exchange, const char *version)
     MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, each_header, &exchange->headers);
 }
 
+static bool begins(struct bytes text, const char *with)
+{
+    size_t n = strlen(with);
+    return bytes_size(text) >= n && framing_same(bytes_of(text.at, n), with);
+}
+
+/* What the body is by its headers; what is not told is V2's JSON. The V2 words are Triton's. */
+static const char *kind_of_body(const struct framing *headers)
+{
+    if (begins(headers->content_type, "image/"))
+        return "picture";
+    if (begins(headers->content_type, "text/"))
+        return "text";
+    if (headers->json_bytes.at || begins(headers->content_type, "application/octet-stream"))
+        return "raw request";
+    return "request JSON";
+}
+
 static void refuse_size(struct exchange *exchange, size_t n_bytes)
 {
-    exchange_refuse(
-        exchange, ERR_TOO_LARGE,
-        "request JSON size of %zu bytes exceeds the maximum allowed input size of %zu bytes. "
-        "Use --max-body to increase the limit.",
-        n_bytes, exchange->site->settings->max_body_bytes);
+    exchange_refuse(exchange, ERR_TOO_LARGE,
+                    "%s size of %zu bytes exceeds the maximum allowed input size of %zu bytes. "
+                    "Use --max-body to increase the limit.",
+                    kind_of_body(&exchange->headers), n_bytes,
+                    exchange->site->settings->max_body_bytes);
 }
 
 static size_t drain_limit(const struct exchange *exchange)
@@ -253,11 +271,14 @@ static void refuse_route(struct exchange *exchange, const struct routes_found *f
 {
     if (found->allow) {
         exchange_add_header(exchange, "Allow", found->allow);
-        exchange_refuse(exchange, ERR_METHOD, "Method Not Allowed");
+        exchange_refuse(exchange, ERR_METHOD, "Method Not Allowed: this path takes %s",
+                        found->allow);
     } else if (found->err.code)
         exchange_error(exchange, &found->err);
     else
-        exchange_refuse(exchange, ERR_NOT_FOUND, "Not Found");
+        exchange_refuse(exchange, ERR_NOT_FOUND,
+                        "Not Found: there is no such path; GET /v2/models lists the models, and "
+                        "/v2/models/NAME/infer asks one");
 }
 
 static void refuse_encoding(struct exchange *exchange)

@@ -109,11 +109,16 @@ static int open_socket(const union address *address, bool all)
     return fd;
 }
 
+bool listen_passed(const char *where)
+{
+    return strncmp(where, "fd:", 3) == 0;
+}
+
 int listen_open(const char *where, struct percept_err *err)
 {
     union address address;
     bool all;
-    if (strncmp(where, "fd:", 3) == 0)
+    if (listen_passed(where))
         return passed(where, err);
     if (!parse(where, &address, &all))
         return refuse(where, err, "that is no address");

@@ -11,6 +11,9 @@
 /* -1 with a sentence when it cannot be had. The caller closes it. */
 int listen_open(const char *where, struct percept_err *err);
 
+/* Does `where` name a socket that somebody else opened, and may still hold? */
+bool listen_passed(const char *where);
+
 /* The port it got, 0 for a socket that has none. */
 int listen_port(int fd);
 

@@ -10,6 +10,7 @@
 #include "http/exchange.h"
 #include "http/routes.h"
 #include "http/v2_meta.h"
+#include "serve/codec.h"
 
 #include <inttypes.h>
 
@@ -83,8 +84,7 @@ static void add_json_request(struct text *text, const struct served *served)
 static void add_command(struct text *text, const struct exchange *exchange,
                         const struct served *served)
 {
-    enum manifest_kind kind =
-        served->manifest->n_inputs == 1 ? served->manifest->inputs[0].kind : MANIFEST_TENSOR;
+    enum manifest_kind kind = codec_kind(served);
     text_add(text, "<pre>curl ");
     if (kind == MANIFEST_IMAGE)
         text_add(text, "-H 'Content-Type: image/png' --data-binary @picture.png ");
@@ -99,7 +99,17 @@ static void add_command(struct text *text, const struct exchange *exchange,
     text_add(text, "</pre>\n");
 }
 
-static void add_ios(struct text *text, const char *title, const struct percept_io *ios, int n)
+/* What may be posted instead of a tensor. */
+static const char *medium_of(const struct served *served)
+{
+    enum manifest_kind kind = codec_kind(served);
+    return kind == MANIFEST_IMAGE  ? ", or a picture: PNG or JPEG"
+           : kind == MANIFEST_TEXT ? ", or a text"
+                                   : "";
+}
+
+static void add_ios(struct text *text, const char *title, const struct percept_io *ios, int n,
+                    const char *more)
 {
     text_printf(text, "<li>%s:", title);
     for (int i = 0; i < n; i++) {
@@ -108,7 +118,7 @@ static void add_ios(struct text *text, const char *title, const struct percept_i
         text_printf(text, "</b> %s ", v2_meta_datatype(ios[i].dtype));
         add_shape(text, &ios[i], "?");
     }
-    text_add(text, "</li>\n");
+    text_printf(text, "%s</li>\n", more);
 }
 
 static void add_model(struct text *text, const struct exchange *exchange,
@@ -135,8 +145,8 @@ static void add_model(struct text *text, const struct exchange *exchange,
     int n_inputs, n_outputs;
     const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
     const struct percept_io *outputs = percept_outputs(served->model, &n_outputs);
-    add_ios(text, "takes", inputs, n_inputs);
-    add_ios(text, "gives", outputs, n_outputs);
+    add_ios(text, "takes", inputs, n_inputs, medium_of(served));
+    add_ios(text, "gives", outputs, n_outputs, "");
     text_add(text, "</ul>\n");
     add_command(text, exchange, served);
 }

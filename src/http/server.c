@@ -34,6 +34,7 @@
 #include "http/listen.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,11 @@
 #define PAUSE_MS 300          /* and one between two requests: the next may be on its way */
 #define CONNECTION_POOL 32768 /* above that microhttpd maps and unmaps memory per connection */
 #define RESERVED_FDS 64       /* for models, regions and the loop itself */
-#define N_HANDLES 5
+#define DOOR_QUIET_MS 50      /* for handshakes that have begun when the door closes */
+#define DOOR_LOOK_MS 10
+#define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
+#define TCP_SYN 2
+#define N_HANDLES 6
 
 enum phase { PHASE_HEADER, PHASE_BODY, PHASE_WORK, PHASE_REPLY, PHASE_IDLE, PHASE_CUT, N_PHASES };
 
@@ -74,13 +79,16 @@ struct server {
     struct loop *loop;
     uv_loop_t *uv;
     struct MHD_Daemon *daemon;
-    int door, watch; /* descriptors, -1: none */
+    int door, watch;  /* descriptors, -1: none */
+    bool door_passed; /* others may hold it as well, and go on with it */
+    unsigned most_connections;
+    uint64_t door_quiet_ms; /* since when nobody waits at it, while it closes */
     struct phase_list phases[N_PHASES];
     uint64_t limits_ms[N_PHASES]; /* 0: none */
     uint64_t tick_ms;
 
     uv_poll_t daemon_poll, watch_poll;
-    uv_timer_t daemon_timer, tick_timer, drain_timer;
+    uv_timer_t daemon_timer, tick_timer, drain_timer, door_timer;
     uv_handle_t *handles[N_HANDLES];
     int n_handles, n_open_handles;
 
@@ -89,7 +97,7 @@ struct server {
     int stuck;
     bool pumping, dirty, polled, paused;
 
-    bool door_closed, finishing, telling, freed;
+    bool door_closing, finishing, telling, freed;
     void (*drained)(void *user);
     void *drained_user;
 };
@@ -448,15 +456,15 @@ static unsigned connection_limit(int wanted)
 static bool start_daemon(struct server *server, struct percept_err *err)
 {
     MHD_set_panic_func(on_panic, NULL);
+    server->most_connections = connection_limit(server->site.settings->max_connections);
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
         server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET,
         server->door, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
-        connection_limit(server->site.settings->max_connections), MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_STRICT_FOR_CLIENT, 0 /* a missing Host is ours: 1 answers it twice */,
-        MHD_OPTION_END);
+        server->most_connections, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
+        0 /* a missing Host is ours: 1 answers it twice */, MHD_OPTION_END);
     return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start");
 }
 
@@ -487,9 +495,11 @@ static bool add_handles(struct server *server, struct percept_err *err)
     uv_timer_init(server->uv, &server->daemon_timer);
     uv_timer_init(server->uv, &server->tick_timer);
     uv_timer_init(server->uv, &server->drain_timer);
+    uv_timer_init(server->uv, &server->door_timer);
     add_handle(server, &server->daemon_timer);
     add_handle(server, &server->tick_timer);
     add_handle(server, &server->drain_timer);
+    add_handle(server, &server->door_timer);
     uv_poll_start(&server->daemon_poll, UV_READABLE, on_daemon_poll);
     uv_poll_start(&server->watch_poll, UV_READABLE, on_watch);
     loop_on_turn(server->loop, on_turn, server);
@@ -518,6 +528,7 @@ static bool set_up(struct server *server, const char *listen, struct percept_err
     server->door = listen_open(listen, err);
     if (server->door < 0)
         return false;
+    server->door_passed = listen_passed(listen);
     server->site.port = listen_port(server->door);
     server->watch = epoll_create1(EPOLL_CLOEXEC);
     if (server->watch < 0)
@@ -596,8 +607,8 @@ static void close_all(struct server *server)
         uv_close(server->handles[i], on_handle_closed);
     server->n_handles = 0;
     if (server->daemon)
-        MHD_stop_daemon(server->daemon); /* closes the door too, unless that has been done */
-    else if (server->door >= 0)
+        MHD_stop_daemon(server->daemon); /* closes the door too, unless it was taken back */
+    if (server->door >= 0 && (!server->daemon || server->door_closing))
         close(server->door);
     server->daemon = NULL;
     server->door = -1;
@@ -609,35 +620,82 @@ static void on_catalog_drained(void *user)
     close_all(server);
 }
 
-/* Connections that came in before the door closed are in the kernel's queue: they count as
- * accepted. */
-static void accept_rest(struct server *server)
+/* Closing a listening socket resets every connection in its queue, also one that joined after we
+ * looked. Hence first nobody new is let in: segments with SYN are dropped, so that their senders
+ * believe in no connection, knock again a second later, and are refused then. A handshake that had
+ * begun can end, within DOOR_QUIET_MS. A door that somebody passed stays theirs: what comes later
+ * waits for whoever serves there next. */
+static void bolt(const struct server *server)
 {
-    struct sockaddr_storage address;
-    socklen_t n_bytes = sizeof address;
-    int fd;
-    while ((fd = accept4(server->door, (struct sockaddr *)&address, &n_bytes,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    struct sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
+                                    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN, 0, 1),
+                                    BPF_STMT(BPF_RET | BPF_K, 0),
+                                    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const struct sock_fprog filter = {sizeof program / sizeof *program, program};
+    if (!server->door_passed &&
+        setsockopt(server->door, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+        log_debug("the door closes without a filter", "why", strerror(errno), NULL);
+}
+
+/* Past its limit microhttpd would hang up on a connection that it is given. */
+static bool has_room(const struct server *server)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info && info->num_connections < server->most_connections;
+}
+
+/* Takes in whom the kernel has accepted. True when nobody is left. */
+static bool take_queue(struct server *server)
+{
+    while (has_room(server)) {
+        struct sockaddr_storage address;
+        socklen_t n_bytes = sizeof address;
+        int fd = accept4(server->door, (struct sockaddr *)&address, &n_bytes,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return errno == EAGAIN;
+        server->door_quiet_ms = uv_now(server->uv);
         MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, n_bytes);
-        n_bytes = sizeof address;
     }
+    return false;
+}
+
+static void shut_door(struct server *server)
+{
+    uv_timer_stop(&server->door_timer);
+    close(server->door);
+    server->door = -1;
+}
+
+static void on_door_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    uint64_t now = uv_now(server->uv);
+    if (!take_queue(server))
+        server->door_quiet_ms = now;
+    else if (server->door_passed || now - server->door_quiet_ms >= DOOR_QUIET_MS)
+        shut_door(server);
+    pump(server);
 }
 
 static void close_door(struct server *server)
 {
-    server->door_closed = true;
+    server->door_closing = true;
+    server->door_quiet_ms = uv_now(server->uv);
     pump(server);
     MHD_quiesce_daemon(server->daemon);
-    accept_rest(server);
-    close(server->door);
-    server->door = -1;
+    bolt(server);
     catalog_hurry(server->site.catalog);
-    pump(server);
+    uv_timer_start(&server->door_timer, on_door_timer, DOOR_LOOK_MS, DOOR_LOOK_MS);
+    on_door_timer(&server->door_timer);
 }
 
 /* Requests that run are told to stop and answered 503; everything else is cut. */
 static void abandon(struct server *server)
 {
+    if (server->door >= 0)
+        shut_door(server);
     server->site.abandoning = true;
     for (int phase = 0; phase < PHASE_CUT; phase++)
         while (phase != PHASE_WORK && server->phases[phase].first)
@@ -681,10 +739,10 @@ static void cut_silent(struct server *server)
 /* Each turn while draining: silent connections end, and with the last one everything. */
 static void drain_check(struct server *server)
 {
-    if (!server->door_closed || server->finishing || !server->daemon)
+    if (!server->door_closing || server->finishing || !server->daemon)
         return;
     cut_silent(server);
-    if (server->site.n_connections > 0)
+    if (server->site.n_connections > 0 || server->door >= 0)
         return;
     server->finishing = true;
     uv_timer_stop(&server->drain_timer);
@@ -707,7 +765,7 @@ void server_stop(struct server *server)
 {
     if (!server->site.draining || server->finishing || !server->daemon)
         return;
-    if (!server->door_closed)
+    if (!server->door_closing)
         close_door(server);
     uv_timer_stop(&server->drain_timer);
     abandon(server);

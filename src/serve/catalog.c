@@ -232,12 +232,50 @@ static void log_ready(const struct served *served)
              "region_bytes", region_bytes, NULL);
 }
 
+static size_t folder_bytes(const char *path, size_t n)
+{
+    while (n && path[n - 1] != '/')
+        n--;
+    return n;
+}
+
+/* Bytes of a model's path that are the folder of models, with its slash: what is before the name.
+ */
+static size_t root_bytes(const struct served *served)
+{
+    const char *path = served->path;
+    size_t name_bytes = strlen(served->name), n = folder_bytes(path, strlen(path));
+    if (strcmp(path + n, "model.onnx") != 0)
+        return n;
+    for (int ups = 0; ups < 2 && n > 1; ups++) {
+        size_t outer = folder_bytes(path, n - 1);
+        if (n - 1 - outer == name_bytes && memcmp(path + outer, served->name, name_bytes) == 0)
+            return outer;
+        n = outer;
+    }
+    return n;
+}
+
+/* Clients see the reason: files are named as they lie in the folder of models, which is nobody
+ * else's business. */
+static void set_reason(struct served *served, const char *text)
+{
+    size_t root = root_bytes(served), used = 0;
+    while (*text && used + 1 < sizeof served->reason) {
+        if (root > 1 && strncmp(text, served->path, root) == 0)
+            text += root;
+        else
+            served->reason[used++] = *text++;
+    }
+    served->reason[used] = '\0';
+}
+
 /* A failed model holds no memory but its name and reason. */
 static void set_failed(struct entry *entry)
 {
     struct served *served = &entry->served;
     served->state = SERVED_FAILED;
-    snprintf(served->reason, sizeof served->reason, "%s", entry->err.text);
+    set_reason(served, entry->err.text);
     if (entry->session)
         percept_session_free(entry->session);
     percept_close(served->model);
@@ -248,7 +286,7 @@ static void set_failed(struct entry *entry)
     char version[24];
     snprintf(version, sizeof version, "%" PRId64, served->version);
     log_error("model failed to load", "model", served->name, "version", version, "why",
-              served->reason, "path", served->path, NULL);
+              entry->err.text, "path", served->path, NULL);
 }
 
 static void load_done(struct task *task)

@@ -29,7 +29,7 @@ struct served {
     int64_t version;
     const char *path; /* of the .onnx */
     enum served_state state;
-    char reason[512];            /* why it failed */
+    char reason[512];            /* why it failed; without paths of this host */
     struct percept_model *model; /* when READY */
     const struct manifest *manifest;
     struct lane *lane;

@@ -87,9 +87,7 @@ static bool looks_like_media(struct bytes type)
     return false;
 }
 
-/* What the model's only input is described as; with several, a body of one medium cannot feed it.
- */
-static enum manifest_kind kind_of(const struct served *served)
+enum manifest_kind codec_kind(const struct served *served)
 {
     int n;
     const struct percept_io *inputs = percept_inputs(served->model, &n);
@@ -137,7 +135,7 @@ const struct codec *codec_find(const struct served *served, struct bytes content
     struct bytes type = bare_type(content_type);
     if (!looks_like_media(type))
         return &rows[0];
-    enum manifest_kind kind = kind_of(served);
+    enum manifest_kind kind = codec_kind(served);
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].kind == kind && same_type(type, rows[i].media_type)) {
             if (kind == MANIFEST_TEXT && !is_utf8((struct bytes){type.end, content_type.end}))

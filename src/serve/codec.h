@@ -23,6 +23,10 @@ struct codec {
 const struct codec *codec_find(const struct served *served, struct bytes content_type,
                                struct percept_err *err);
 
+/* What the model's only input is described as; with several, a body of one medium cannot feed it.
+ */
+enum manifest_kind codec_kind(const struct served *served);
+
 /* The rows of codecs.def, for what prints them; NULL past the last. */
 const struct codec *codec_row(int i);
 

@@ -13,7 +13,7 @@
  * the job keeps the tensor and nothing else.
  */
 #include "base/err.h"
-#include "serve/codec.h"
+#include "serve/codec_parts.h"
 #include "serve/picture.h"
 
 #include <math.h>
@@ -60,16 +60,24 @@ static const char *other_format(struct bytes body)
         size_t n, at;
         const char *name;
     } others[] = {
-        {"GIF8", 4, 0, "a GIF"},       {"BM", 2, 0, "a BMP"},     {"WEBP", 4, 8, "a WebP"},
-        {"II*\0", 4, 0, "a TIFF"},     {"MM\0*", 4, 0, "a TIFF"}, {"ftypheic", 8, 4, "a HEIC"},
-        {"ftypavif", 8, 4, "an AVIF"}, {"<svg", 4, 0, "an SVG"},  {"%PDF", 4, 0, "a PDF"},
+        {"GIF8", 4, 0, "a GIF"},
+        {"BM", 2, 0, "a BMP"},
+        {"WEBP", 4, 8, "a WebP"},
+        {"II*\0", 4, 0, "a TIFF"},
+        {"MM\0*", 4, 0, "a TIFF"},
+        {"ftypheic", 8, 4, "a HEIC"},
+        {"ftypavif", 8, 4, "an AVIF"},
+        {"<svg", 4, 0, "an SVG"},
+        {"%PDF", 4, 0, "a PDF"},
         {"{", 1, 0, "JSON"},
+        {"\x89PNG", 4, 0,
+         "a PNG without its line ends (curl takes them out with -d, not with --data-binary)"},
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (bytes_size(body) > others[i].at &&
             begins((struct bytes){body.at + others[i].at, body.end}, others[i].magic, others[i].n))
             return others[i].name;
-    return "something else";
+    return "no picture that is known here";
 }
 
 static bool check_format(const struct job *job, enum format format, struct percept_err *err)
@@ -404,31 +412,43 @@ static float normal(const struct manifest_image *image, int channel, float value
     return (value * image->scale - image->mean[channel]) / image->std[channel];
 }
 
+/* A level for an input of bytes; fit.c saw to it that there is nothing to normalize. */
+static uint8_t level(const struct manifest_image *image, int channel, float value)
+{
+    float nearest = normal(image, channel, value) + 0.5f;
+    return nearest < 0 ? 0 : nearest > 255 ? 255 : (uint8_t)nearest;
+}
+
 /* How many elements lie between channels, rows and columns. */
 struct strides {
     size_t channel, row, column;
 };
 
 /* One channel of the input: the picture's levels through a table, the frame around them filled. */
-static void put_channel(const struct framed *framed, const struct manifest_image *image,
-                        int channel, int source_channel, struct strides strides, float *to)
-{
-    const struct picture *p = &framed->picture;
-    float table[256], fill = normal(image, channel, image->fill);
-    for (int i = 0; i < 256; i++)
-        table[i] = normal(image, channel, (float)i);
-    bool covered = p->width == framed->width && p->height == framed->height;
-    for (int y = 0; !covered && y < framed->height; y++)
-        for (int x = 0; x < framed->width; x++)
-            to[(size_t)y * strides.row + (size_t)x * strides.column] = fill;
-    to += (size_t)framed->top * strides.row + (size_t)framed->left * strides.column;
-    const uint8_t *from = p->pixels + source_channel;
-    for (int y = 0; y < p->height; y++)
-        for (int x = 0; x < p->width; x++, from += p->channels)
-            to[(size_t)y * strides.row + (size_t)x * strides.column] = table[*from];
-}
+#define PUT_CHANNEL(name, element, of_level)                                                       \
+    static void name(const struct framed *framed, const struct manifest_image *image, int channel, \
+                     int source_channel, struct strides strides, element *to)                      \
+    {                                                                                              \
+        const struct picture *p = &framed->picture;                                                \
+        const element fill = of_level(image, channel, image->fill);                                \
+        element table[256];                                                                        \
+        for (int i = 0; i < 256; i++)                                                              \
+            table[i] = of_level(image, channel, (float)i);                                         \
+        bool covered = p->width == framed->width && p->height == framed->height;                   \
+        for (int y = 0; !covered && y < framed->height; y++)                                       \
+            for (int x = 0; x < framed->width; x++)                                                \
+                to[(size_t)y * strides.row + (size_t)x * strides.column] = fill;                   \
+        to += (size_t)framed->top * strides.row + (size_t)framed->left * strides.column;           \
+        const uint8_t *from = p->pixels + source_channel;                                          \
+        for (int y = 0; y < p->height; y++)                                                        \
+            for (int x = 0; x < p->width; x++, from += p->channels)                                \
+                to[(size_t)y * strides.row + (size_t)x * strides.column] = table[*from];           \
+    }
+PUT_CHANNEL(put_floats, float, normal)
+PUT_CHANNEL(put_bytes, uint8_t, level)
 
-static void put_channels(const struct framed *framed, const struct manifest_image *image, float *to)
+static void put_channels(const struct framed *framed, const struct manifest_image *image,
+                         const struct percept_tensor *tensor)
 {
     bool gray = image->channels == CHANNELS_GRAY, bgr = image->channels == CHANNELS_BGR;
     int n = gray ? 1 : 3;
@@ -438,7 +458,11 @@ static void put_channels(const struct framed *framed, const struct manifest_imag
         strides = (struct strides){1, width * (size_t)n, (size_t)n};
     for (int c = 0; c < n; c++) {
         int from = framed->picture.channels == 1 ? 0 : bgr ? 2 - c : c;
-        put_channel(framed, image, c, from, strides, to + (size_t)c * strides.channel);
+        size_t at = (size_t)c * strides.channel;
+        if (tensor->dtype == PERCEPT_UINT8)
+            put_bytes(framed, image, c, from, strides, (uint8_t *)tensor->data + at);
+        else
+            put_floats(framed, image, c, from, strides, (float *)tensor->data + at);
     }
 }
 
@@ -447,11 +471,12 @@ static struct percept_tensor shape_of(const struct source *source, const struct 
 {
     const struct manifest_image *image = source->image;
     int64_t c = image->channels == CHANNELS_GRAY ? 1 : 3, h = framed->height, w = framed->width;
-    struct percept_tensor tensor = {.dtype = PERCEPT_FLOAT, .rank = 4, .dims = {1, c, h, w}};
+    enum percept_dtype dtype = source->io->dtype;
+    struct percept_tensor tensor = {.dtype = dtype, .rank = 4, .dims = {1, c, h, w}};
     if (image->layout == IMAGE_NHWC)
-        tensor = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 4, .dims = {1, h, w, c}};
+        tensor = (struct percept_tensor){.dtype = dtype, .rank = 4, .dims = {1, h, w, c}};
     else if (image->layout == IMAGE_FLAT)
-        tensor = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, c * h * w}};
+        tensor = (struct percept_tensor){.dtype = dtype, .rank = 2, .dims = {1, c * h * w}};
     if (source->io->rank == tensor.rank - 1 && !source->job->served->batching) {
         tensor.rank--;
         for (int i = 0; i < tensor.rank; i++)
@@ -466,13 +491,11 @@ static bool to_tensor(const struct source *source, const struct framed *framed)
     int64_t n;
     if (!codec_count(tensor.rank, tensor.dims, &n))
         return err_set(source->err, ERR_TOO_LARGE, "the picture has too many pixels");
-    if (!codec_accept(source->job, 0, &tensor, source->err))
+    struct percept_tensor *input = &source->job->inputs[0];
+    if (!codec_accept(source->job, 0, &tensor, source->err) ||
+        !codec_reserve(source->job, source->io->name, input, n, source->err))
         return false;
-    float *data = arena_array(source->job->arena, (size_t)n, sizeof *data);
-    if (!data)
-        return err_memory(source->err, source->io->name, (size_t)n * sizeof *data);
-    put_channels(framed, source->image, data);
-    source->job->inputs[0].data = data;
+    put_channels(framed, source->image, input);
     return true;
 }
 
@@ -500,10 +523,6 @@ bool codec_image_decode(struct job *job, struct percept_err *err)
     if (!input || input->kind != MANIFEST_IMAGE)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a picture; send V2 JSON",
                        job->served->name);
-    if (io[0].dtype != PERCEPT_FLOAT)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "input '%s' of model '%s' is %s; pictures are served to FP32 inputs only",
-                       io[0].name, job->served->name, percept_dtype_name(io[0].dtype));
     enum format format = format_of(job->body);
     if (!check_format(job, format, err) || !codec_begin(job, false, err))
         return false;

@@ -303,6 +303,21 @@ static int find_io(const struct percept_io *ios, int n, struct bytes name)
     return -1;
 }
 
+/* "a, b": what the model has, as many as there is room for. */
+struct known {
+    char text[160];
+};
+
+static struct known known_names(const struct percept_io *io, int n)
+{
+    struct known known = {""};
+    size_t used = 0;
+    for (int i = 0; i < n && used < sizeof known.text; i++)
+        used += (size_t)snprintf(known.text + used, sizeof known.text - used, "%s%s", i ? ", " : "",
+                                 io[i].name);
+    return known;
+}
+
 /* "'a','b'" of the inputs listed, or of the model's that are not. */
 static void list_names(const struct request *request, bool missing, char *to, size_t n_bytes)
 {
@@ -352,8 +367,8 @@ static bool match_inputs(struct request *request)
     }
     if (unexpected)
         return err_set(request->err, ERR_INVALID,
-                       "unexpected inference input '" BYTES_FMT "' for model '%s'",
-                       BYTES_ARG(unexpected->name), model);
+                       "unexpected inference input '" BYTES_FMT "' for model '%s'; it has %s",
+                       BYTES_ARG(unexpected->name), model, known_names(io, n_model).text);
     return true;
 }
 
@@ -458,8 +473,9 @@ static bool take_outputs(struct request *request)
         int index = find_io(io, n_model, output->name);
         if (index < 0)
             return err_set(request->err, ERR_INVALID,
-                           "unexpected inference output '" BYTES_FMT "' for model '%s'",
-                           BYTES_ARG(output->name), job->served->name);
+                           "unexpected inference output '" BYTES_FMT "' for model '%s'; it has %s",
+                           BYTES_ARG(output->name), job->served->name,
+                           known_names(io, n_model).text);
         for (int k = 0; k < job->n_outputs; k++)
             if (job->outputs[k].index == index)
                 return err_set(request->err, ERR_INVALID, "output '%s' already requested",
@@ -492,6 +508,24 @@ static bool judge(struct request *request, struct bytes tail)
     return true;
 }
 
+/* Posting a file without saying what it is is the commonest mistake: tell what would work. */
+static bool hint(const struct job *job, struct bytes body, struct percept_err *err)
+{
+    enum manifest_kind kind = codec_kind(job->served);
+    while (body.at < body.end && (*body.at == ' ' || (*body.at >= '\t' && *body.at <= '\r')))
+        body.at++;
+    if (body.at == body.end || *body.at == '{' || err->code != ERR_INVALID)
+        return false;
+    size_t used = strlen(err->text);
+    if (kind == MANIFEST_IMAGE)
+        snprintf(err->text + used, sizeof err->text - used,
+                 "; a picture is sent with the header Content-Type: image/png or image/jpeg");
+    if (kind == MANIFEST_TEXT)
+        snprintf(err->text + used, sizeof err->text - used,
+                 "; a text is sent with the header Content-Type: text/plain");
+    return false;
+}
+
 bool codec_json_decode(struct job *job, struct percept_err *err)
 {
     job->predictions = true;
@@ -507,7 +541,7 @@ bool codec_json_decode(struct job *job, struct percept_err *err)
         body.end = tail.at = body.at + job->json_bytes;
     struct request request = {.job = job, .json = json_of(body, job->arena, err), .err = err};
     if (!read_body(&request))
-        return false;
+        return hint(job, body, err);
     if (judge(&request, tail))
         return true;
     struct bytes id = job->has_id ? job->id : bytes_of_text("<id_unknown>");

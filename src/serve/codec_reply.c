@@ -303,18 +303,19 @@ static void put_prediction(struct writer *w, const struct answer_prediction *pre
     put(w, "}");
 }
 
-/* The output that the task reads, if it is among those replied and its type has scores. */
+/* The output that the task reads, if it is among those replied and its type has scores. A manifest
+ * that names none is of a model with one (fit.c). */
 static const struct percept_tensor *task_scores(const struct job *job,
                                                 const struct percept_tensor *results)
 {
     const struct manifest *manifest = job->served->manifest;
-    if (!job->predictions || manifest->task != TASK_CLASSIFY || !manifest->task_output)
+    if (!job->predictions || manifest->task != TASK_CLASSIFY)
         return NULL;
     int n;
     const struct percept_io *io = percept_outputs(job->served->model, &n);
     for (int i = 0; i < job->n_outputs; i++) {
         int index = job->outputs[i].index;
-        if (strcmp(io[index].name, manifest->task_output) == 0)
+        if (!manifest->task_output || strcmp(io[index].name, manifest->task_output) == 0)
             return results[index].dtype == PERCEPT_FLOAT || results[index].dtype == PERCEPT_DOUBLE
                        ? &results[index]
                        : NULL;

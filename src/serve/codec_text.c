@@ -222,9 +222,9 @@ static void store(const struct percept_tensor *tensor, int64_t at, int64_t id)
 }
 
 static bool check_length(const struct percept_io *io, int64_t i, int64_t n, int64_t want,
-                         int64_t pad, struct percept_err *err)
+                         bool padded, struct percept_err *err)
 {
-    if (n == want || (pad >= 0 && io->dims[io->rank - 1] >= 0))
+    if (n == want || padded)
         return true;
     return err_set(
         err, ERR_INVALID,
@@ -238,13 +238,14 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
 {
     int n_inputs;
     const struct percept_io *io = &percept_inputs(job->served->model, &n_inputs)[input];
-    if ((io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32) || io->rank < 1 || io->rank > 2)
+    int rank = io->rank < 0 ? 2 : io->rank; /* a rank that the model does not tell */
+    if ((io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32) || rank < 1 || rank > 2)
         return err_set(err, ERR_UNSUPPORTED,
                        "input '%s' does not take a text's ids: it must be INT64 or INT32 of shape "
                        "[length] or [batch,length]",
                        io->name);
-    int64_t fixed = io->dims[io->rank - 1], width = fixed;
-    struct percept_tensor tensor = {.dtype = io->dtype, .rank = io->rank};
+    int64_t fixed = io->rank < 0 ? -1 : io->dims[rank - 1], width = fixed;
+    struct percept_tensor tensor = {.dtype = io->dtype, .rank = rank};
     for (int64_t i = 0; i < n_texts; i++) {
         struct bytes raw = bytes_of(texts[i].at, texts[i].n_bytes);
         int64_t n = 0, most = longest(text, fixed, bytes_size(raw));
@@ -254,18 +255,18 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
         if (!tokenize(text, raw, most, ids, &n, job->arena, err))
             return false;
         width = width < 0 ? n : width;
-        if (!check_length(io, i, n, width, text->pad, err))
+        if (!check_length(io, i, n, width, text->pad >= 0 && fixed >= 0, err))
             return false;
         if (!tensor.data && !codec_reserve(job, io->name, &tensor, n_texts * width, err))
             return false;
         for (int64_t k = 0; k < width; k++)
             store(&tensor, i * width + k, k < n ? ids[k] : text->pad);
     }
-    if (io->rank == 1 && n_texts != 1)
+    if (rank == 1 && n_texts != 1)
         return err_set(err, ERR_INVALID, "input '%s' takes one text, not %lld", io->name,
                        (long long)n_texts);
     tensor.dims[0] = n_texts;
-    tensor.dims[io->rank - 1] = width;
+    tensor.dims[rank - 1] = width;
     return codec_accept(job, input, &tensor, err);
 }
 

@@ -20,15 +20,26 @@ static const struct percept_io *find_io(const struct percept_io *ios, int n, con
     return NULL;
 }
 
+/* "a, b, c", as many as there is room for. */
+struct list {
+    char text[200];
+};
+
+static struct list list_of(const struct percept_io *ios, int n)
+{
+    struct list list = {""};
+    size_t used = 0;
+    for (int i = 0; i < n && used + strlen(ios[i].name) + 3 < sizeof list.text; i++)
+        used += (size_t)snprintf(list.text + used, sizeof list.text - used, "%s%s", i ? ", " : "",
+                                 ios[i].name);
+    return list;
+}
+
 static bool no_such(const char *what, const char *name, const struct percept_io *ios, int n,
                     struct percept_err *err)
 {
-    char known[200] = "";
-    size_t used = 0;
-    for (int i = 0; i < n && used + strlen(ios[i].name) + 3 < sizeof known; i++)
-        used +=
-            (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", ios[i].name);
-    return err_set(err, ERR_CONFIG, "the model has no %s '%s'; it has %s", what, name, known);
+    return err_set(err, ERR_CONFIG, "the model has no %s '%s'; it has %s", what, name,
+                   list_of(ios, n).text);
 }
 
 static bool dim_is(int64_t dim, int64_t wanted)
@@ -36,8 +47,47 @@ static bool dim_is(int64_t dim, int64_t wanted)
     return dim < 0 || wanted <= 0 || dim == wanted;
 }
 
+/* The dimensions of one picture or text, behind the batch where there is one. False when this input
+ * cannot take a single item. */
+static bool item_dims(const struct percept_io *io, int rank, bool batching, const int64_t **dims)
+{
+    *dims = io->dims + (io->rank > rank);
+    return io->rank == rank ? !batching : io->rank == rank + 1 && dim_is(io->dims[0], 1);
+}
+
+/* Levels go into bytes as they are: there is no room for fractions. */
+static bool levels_fit(const struct manifest_input *input, struct percept_err *err)
+{
+    const struct manifest_image *image = &input->image;
+    const char *key = image->scale != 1 ? "scale" : NULL;
+    for (int c = 0; c < 3 && !key; c++)
+        key = image->mean[c] != 0 ? "mean" : image->std[c] != 1 ? "std" : NULL;
+    return !key || err_set(err, ERR_CONFIG,
+                           "inputs.%s.%s: the input takes uint8, which holds the levels 0 to 255 "
+                           "as they are; leave it out",
+                           input->name, key);
+}
+
+static bool refuse_picture(const struct manifest_image *image, const struct percept_io *io,
+                           int64_t channels, struct percept_err *err)
+{
+    static const char *const layouts[] = {"NCHW", "NHWC", "flat"};
+    char dims[200] = "", size[40] = "any size";
+    for (int i = 0, used = 0; i < io->rank && used < (int)sizeof dims - 24; i++)
+        used += io->dims[i] < 0
+                    ? snprintf(dims + used, 24, "%s?", i ? "," : "")
+                    : snprintf(dims + used, 24, "%s%" PRId64, i ? "," : "", io->dims[i]);
+    if (image->height > 0)
+        snprintf(size, sizeof size, "%d x %d", image->height, image->width);
+    return err_set(err, ERR_CONFIG,
+                   "input '%s' has the dimensions [%s]; they do not fit a picture of %s with %d "
+                   "channel%s in the layout %s",
+                   io->name, dims, size, (int)channels, channels > 1 ? "s" : "",
+                   layouts[image->layout]);
+}
+
 static bool image_fits(const struct manifest_input *input, const struct percept_io *io,
-                       struct percept_err *err)
+                       bool batching, struct percept_err *err)
 {
     const struct manifest_image *image = &input->image;
     int64_t channels = image->channels == CHANNELS_GRAY ? 1 : 3;
@@ -46,49 +96,50 @@ static bool image_fits(const struct manifest_input *input, const struct percept_
             err, ERR_CONFIG,
             "input '%s' is described as a picture but takes %s; float32 or uint8 can hold one",
             io->name, percept_dtype_name(io->dtype));
+    if (io->dtype == PERCEPT_UINT8 && !levels_fit(input, err))
+        return false;
     if (io->rank < 0)
         return true;
-    const int64_t *dims = io->dims;
-    bool fits;
+    const int64_t *dims;
+    bool fits = item_dims(io, image->layout == IMAGE_FLAT ? 1 : 3, batching, &dims);
     if (image->layout == IMAGE_FLAT)
-        fits = io->rank == 2 && dim_is(dims[1], channels * image->width * image->height);
+        fits = fits && dim_is(dims[0], channels * image->width * image->height);
     else if (image->layout == IMAGE_NCHW)
-        fits = io->rank == 4 && dim_is(dims[1], channels) && dim_is(dims[2], image->height) &&
-               dim_is(dims[3], image->width);
-    else
-        fits = io->rank == 4 && dim_is(dims[3], channels) && dim_is(dims[1], image->height) &&
+        fits = fits && dim_is(dims[0], channels) && dim_is(dims[1], image->height) &&
                dim_is(dims[2], image->width);
-    if (fits)
-        return true;
-    return err_set(
-        err, ERR_CONFIG,
-        "input '%s' has %d dimensions that do not fit a picture of %d x %d with %d channels "
-        "in this layout",
-        io->name, io->rank, image->height, image->width, (int)channels);
+    else
+        fits = fits && dim_is(dims[2], channels) && dim_is(dims[0], image->height) &&
+               dim_is(dims[1], image->width);
+    return fits || refuse_picture(image, io, channels, err);
 }
 
 static bool text_fits(const struct manifest_input *input, const struct percept_io *io,
-                      struct percept_err *err)
+                      bool batching, struct percept_err *err)
 {
     const struct manifest_text *text = &input->text;
+    const int64_t *dims;
     if (io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32)
         return err_set(
             err, ERR_CONFIG,
             "input '%s' is described as a text but takes %s; token ids are int64 or int32",
             io->name, percept_dtype_name(io->dtype));
-    if (io->rank >= 0 && io->rank != 2)
-        return err_set(err, ERR_CONFIG,
-                       "input '%s' is described as a text: it needs 2 dimensions, not %d", io->name,
-                       io->rank);
-    if (io->rank != 2 || io->dims[1] < 0)
+    if (io->rank < 0)
         return true;
-    if (io->dims[1] != text->max_length)
+    if (!item_dims(io, 1, batching, &dims))
+        return err_set(
+            err, ERR_CONFIG,
+            "input '%s' is described as a text: it needs the dimensions [batch, length], "
+            "or [length] where the model has no batch; it has %d",
+            io->name, io->rank);
+    if (dims[0] < 0)
+        return true;
+    if (dims[0] != text->max_length)
         return err_set(err, ERR_CONFIG,
                        "input '%s' takes %" PRId64 " tokens; max_length is %" PRId64, io->name,
-                       io->dims[1], text->max_length);
+                       dims[0], text->max_length);
     return text->pad >= 0 ||
            err_set(err, ERR_CONFIG, "input '%s' takes exactly %" PRId64 " tokens: 'pad' is needed",
-                   io->name, io->dims[1]);
+                   io->name, dims[0]);
 }
 
 static bool inputs_fit(const struct manifest *manifest, const struct percept_model *model,
@@ -96,14 +147,16 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
 {
     int n;
     const struct percept_io *ios = percept_inputs(model, &n);
+    struct percept_description description = {0};
+    percept_describe(model, &description);
     for (int i = 0; i < manifest->n_inputs; i++) {
         const struct manifest_input *input = &manifest->inputs[i];
         const struct percept_io *io = find_io(ios, n, input->name);
         if (!io)
             return no_such("input", input->name, ios, n, err);
-        if (input->kind == MANIFEST_IMAGE && !image_fits(input, io, err))
+        if (input->kind == MANIFEST_IMAGE && !image_fits(input, io, description.batch_free, err))
             return false;
-        if (input->kind == MANIFEST_TEXT && !text_fits(input, io, err))
+        if (input->kind == MANIFEST_TEXT && !text_fits(input, io, description.batch_free, err))
             return false;
     }
     return true;
@@ -117,7 +170,8 @@ static bool task_fits(const struct manifest *manifest, const struct percept_mode
     if (manifest->task == TASK_NONE)
         return true;
     if (!manifest->task_output && n != 1)
-        return err_set(err, ERR_CONFIG, "task.output is missing, and the model has %d outputs", n);
+        return err_set(err, ERR_CONFIG, "task.output is missing: which of %s holds the classes?",
+                       list_of(ios, n).text);
     const struct percept_io *io =
         manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
     if (!io)

@@ -108,7 +108,9 @@ static const struct {
     "{\"type\":\"number\",\"minimum\":" #low ",\"maximum\":" #high
 #define SCHEMA_REAL SCHEMA_FLOAT
 #define SCHEMA_THREE(low, high, choices)                                                           \
-    "{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":1,\"maxItems\":3"
+    "{\"type\":\"array\",\"items\":{\"type\":\"number\",\"minimum\":" #low                         \
+    ",\"maximum\":" #high choices                                                                  \
+    "},\"oneOf\":[{\"minItems\":1,\"maxItems\":1},{\"minItems\":3,\"maxItems\":3}]"
 #define SCHEMA_CHOICE(low, high, choices) "{\"type\":\"string\",\"pattern\":\"^(" choices ")$\""
 #define SCHEMA_OWN(low, high, choices) choices
 #define SCHEMA_LATER(low, high, choices) choices
@@ -482,14 +484,22 @@ static bool own_of_input(struct reader *reader, const struct place *place, const
 static bool check_image(const struct reader *reader, const struct place *place,
                         const struct manifest_image *image)
 {
+    const struct place std = {.outer = place, .key = "std"};
+    const struct place ink = {.outer = place, .key = "ink"};
+    const struct place ink_box = {.outer = place, .key = "ink_box"};
     for (int i = 0; i < 3; i++)
         if (image->std[i] == 0)
-            return WRONG(reader, place, "std must not be 0");
+            return WRONG(reader, &std, "it divides, so it must not be 0");
     int least = image->width < image->height ? image->width : image->height;
     if (image->ink_box > least)
-        return WRONG(reader, place, "ink_box must fit in the size and needs one");
+        return WRONG(reader, &ink_box, "it must fit in 'size', and needs one");
+    if (image->ink != INK_AS_IS && image->channels != CHANNELS_GRAY)
+        return WRONG(reader, &ink, "is for pictures whose 'channels' are gray");
     if (image->ink_box && image->channels != CHANNELS_GRAY)
-        return WRONG(reader, place, "ink_box is for gray pictures");
+        return WRONG(reader, &ink_box, "is for pictures whose 'channels' are gray");
+    if (image->ink_box && image->ink == INK_AS_IS)
+        return WRONG(reader, &ink_box,
+                     "needs 'ink', the strokes that the network expects: light or dark");
     return true;
 }
 

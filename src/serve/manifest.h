@@ -77,7 +77,7 @@ struct manifest {
     int n_labels;
     const char *const *labels;
     enum manifest_task task;
-    const char *task_output; /* name of the output it reads */
+    const char *task_output; /* name of the output it reads; NULL: the only one */
     enum manifest_activation task_activation;
     int top_k;
     int max_batch_size;         /* -1: the daemon's */

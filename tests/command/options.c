@@ -160,6 +160,7 @@ static const struct {
      "[--output-dir FOLDER]"},
     {"perceptd inspect a b", "'perceptd inspect' takes one model, got 'b' as well"},
     {"perceptd regions a", "'perceptd regions' takes no argument, got 'a'"},
+    {"perceptd no-such.onnx", "there is nothing at 'no-such.onnx'"},
     {"perceptd no-such-thing", "no such subcommand or file 'no-such-thing'; subcommands are serve, "
                                "run, inspect, bench, regions"},
 };
@@ -301,6 +302,8 @@ START_TEST(the_manual_names_each_option_and_variable)
     ck_assert(strncmp(text, ".TH PERCEPTD 1", 14) == 0);
     ck_assert_ptr_nonnull(strstr(text, ".B \\-\\-max\\-body \\fIBYTES\\fR\n"));
     ck_assert_ptr_nonnull(strstr(text, ".B PERCEPTD_MAX_BODY\n"));
+    ck_assert_ptr_nonnull(strstr(text, "Default: \\fB64M\\fR\n"));
+    ck_assert_ptr_nonnull(strstr(text, "Default: \\fB\\&.\\fR\n")); /* of --output-dir */
     ck_assert_ptr_null(strstr(text, "PERCEPTD_HELP"));
     free(text);
 }

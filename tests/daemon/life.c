@@ -87,7 +87,7 @@ struct busy {
     struct blob body;
     const char *label;
     int *n_answers; /* of all clients */
-    int answered, refused, silent, late, cut, wrong;
+    int answered, refused, silent, late, lost, cut, wrong;
     char seen[400];
 };
 
@@ -126,10 +126,10 @@ static void *be_busy(void *at)
             bool sent = client_request(&client, "POST", "/v2/models/digits/infer",
                                        "Content-Type: image/png\r\n", busy->body.at, busy->body.n);
             struct reply reply = client_reply(&client);
-            /* Neither the whole request nor a byte of answer, or a connection that the closed door
-             * never let in: this request was not accepted. */
-            bool unheard = reply.status == 0 && (!sent || first);
+            /* Neither the whole request nor a byte of answer: the goodbye was on its way. */
+            bool unheard = reply.status == 0 && !first && !sent;
             busy->late += unheard;
+            busy->lost += reply.status == 0 && first;
             goes_on = !unheard && judge(busy, &reply);
             first = false;
             reply_free(&reply);
@@ -175,6 +175,8 @@ static int end_clients(struct busy *clients, const char *how)
         ck_assert_msg(busy->answered > 0, "client %d never got an answer", i);
         ck_assert_msg(busy->late <= 1, "client %d: %d connections were opened for nothing", i,
                       busy->late);
+        ck_assert_msg(!busy->lost, "client %d: %d connections were let in and not answered", i,
+                      busy->lost);
         ck_assert_msg(!busy->cut, "client %d: an answer was cut: %s", i, busy->seen);
         ck_assert_msg(!busy->wrong, "client %d: %s", i, busy->seen);
     }
@@ -239,6 +241,52 @@ START_TEST(sigterm_without_delay_loses_no_request)
 }
 END_TEST
 
+/* A connection for each request, until the door is closed. */
+static void *knock(void *at)
+{
+    struct busy *busy = at;
+    struct client client;
+    while (client_open(&client, busy->port)) {
+        client_request(&client, "GET", "/v2/health/live", "Connection: close\r\n", NULL, 0);
+        struct reply reply = client_reply(&client);
+        if (reply.status == 200)
+            busy->answered++;
+        else
+            note(busy, &busy->lost, &reply);
+        __atomic_add_fetch(busy->n_answers, 1, __ATOMIC_RELAXED);
+        reply_free(&reply);
+        client_close(&client);
+    }
+    return NULL;
+}
+
+/* Whoever is connected gets an answer, also in the instant in which the door closes. */
+START_TEST(no_connection_is_lost_while_the_door_closes)
+{
+    struct rig rig;
+    struct busy clients[CLIENTS];
+    int n_answers = 0;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    free(rig_shell(NULL, "mkdir %s/none", rig.folder));
+    rig_start(&rig, "%s/none --ready-when-empty", rig.folder);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = (struct busy){.port = rig.port, .n_answers = &n_answers};
+        ck_assert_int_eq(pthread_create(&clients[i].thread, NULL, knock, &clients[i]), 0);
+    }
+    while (__atomic_load_n(&n_answers, __ATOMIC_RELAXED) < BUSY_ANSWERS)
+        rig_pause(1);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(clients[i].thread, NULL);
+        ck_assert_msg(!clients[i].lost, "client %d: after %d answers a connection got %s", i,
+                      clients[i].answered, clients[i].seen);
+    }
+    rig_end(&rig);
+}
+END_TEST
+
 START_TEST(a_request_that_waits_in_the_queue_is_answered_at_the_end)
 {
     struct rig rig;
@@ -277,6 +325,7 @@ Suite *daemon_life_suite(void)
     tcase_add_test(tests, it_is_small_when_it_has_nothing_to_serve);
     tcase_add_test(tests, sigterm_loses_no_request_and_tells_the_balancer);
     tcase_add_test(tests, sigterm_without_delay_loses_no_request);
+    tcase_add_loop_test(tests, no_connection_is_lost_while_the_door_closes, 0, 5);
     tcase_add_test(tests, a_request_that_waits_in_the_queue_is_answered_at_the_end);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);

@@ -254,6 +254,39 @@ START_TEST(a_body_over_the_limit_is_read_and_answered_413)
 }
 END_TEST
 
+START_TEST(a_body_over_the_limit_is_called_what_it_is)
+{
+    static const struct {
+        const char *header, *name;
+    } rows[] = {
+        {"", "request JSON"},
+        {"Content-Type: application/x-www-form-urlencoded\r\n", "request JSON"},
+        {"Content-Type: application/octet-stream\r\n", "raw request"},
+        {"Inference-Header-Content-Length: 0\r\n", "raw request"},
+        {"Content-Type: Image/PNG\r\n", "picture"},
+        {"Content-Type: text/plain; charset=utf-8\r\n", "text"},
+    };
+    static char body[100000];
+    start();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char head[300], says[200];
+        snprintf(head, sizeof head, POST HOST "%sContent-Length: 100000\r\n\r\n", rows[i].header);
+        snprintf(says, sizeof says,
+                 "{\"error\":\"%s size of 100000 bytes exceeds the maximum allowed input",
+                 rows[i].name);
+        if (i)
+            client_close(&client);
+        client_open(&client, &host);
+        client_send(&client, head);
+        ck_assert(client_send_bytes(&client, body, sizeof body));
+        struct reply reply = client_reply(&client);
+        ck_assert_int_eq(reply.status, 413);
+        ck_assert_msg(strncmp(reply.body, says, strlen(says)) == 0, "%s", reply.body);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(a_chunked_body_over_the_limit_is_read_and_answered_413)
 {
     start();
@@ -379,7 +412,7 @@ START_TEST(other_methods_are_405_with_a_list)
     start();
     struct reply reply = daemon_ask(&host, methods[_i], "/v2/health/live", "", "");
     ck_assert_int_eq(reply.status, 405);
-    ck_assert_str_eq(reply.body, "{\"error\":\"Method Not Allowed\"}");
+    ck_assert_str_eq(reply.body, "{\"error\":\"Method Not Allowed: this path takes GET, HEAD\"}");
     ck_assert(reply_has_header(&reply, "Allow: GET, HEAD"));
     client_open(&client, &host);
     end();
@@ -453,6 +486,7 @@ Suite *http_rude_suite(void)
     tcase_add_test(slow, a_reader_that_does_not_read_ends_at_its_deadline);
     tcase_add_test(slow, sixty_slow_connections_end_and_good_ones_are_served);
     tcase_add_test(large, a_body_over_the_limit_is_read_and_answered_413);
+    tcase_add_test(large, a_body_over_the_limit_is_called_what_it_is);
     tcase_add_test(large, a_chunked_body_over_the_limit_is_read_and_answered_413);
     tcase_add_test(large, an_endless_chunked_body_is_cut);
     tcase_add_test(large, half_a_million_chunks_of_one_byte_are_taken);

@@ -362,6 +362,27 @@ START_TEST(connections_in_the_backlog_are_answered_by_a_drain)
 }
 END_TEST
 
+START_TEST(connections_past_the_limit_are_answered_by_a_drain)
+{
+    struct settings settings = daemon_settings();
+    settings.max_connections = 2;
+    start(&settings);
+    static struct client many[6];
+    ck_assert_int_eq(kill(host.pid, SIGSTOP), 0);
+    daemon_signal(&host, SIGTERM);
+    for (int i = 0; i < 6; i++) {
+        client_open(&many[i], &host);
+        client_send(&many[i], "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    ck_assert_int_eq(kill(host.pid, SIGCONT), 0);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_eq(client_reply(&many[i]).status, 200);
+        client_close(&many[i]);
+    }
+    ck_assert_int_eq(daemon_wait(&host), 0);
+}
+END_TEST
+
 START_TEST(an_upload_under_way_is_served_by_a_drain)
 {
     struct settings settings = daemon_settings();
@@ -528,6 +549,7 @@ Suite *http_server_suite(void)
     tcase_add_test(stopping, a_request_that_outlasts_the_drain_is_answered_503);
     tcase_add_test(stopping, a_stop_does_not_wait);
     tcase_add_test(stopping, connections_in_the_backlog_are_answered_by_a_drain);
+    tcase_add_test(stopping, connections_past_the_limit_are_answered_by_a_drain);
     tcase_add_test(stopping, an_upload_under_way_is_served_by_a_drain);
     TCase *bare = tcase_create("bare");
     TCase *memory = tcase_create("memory");

@@ -12,8 +12,14 @@ done
 grep -oE '^#+ +`?(GET|POST|HEAD) [^` ]+' api.md | sed -E 's/^#+ +`?//' | while read -r method path; do
     "$perceptd" --routes | grep -qF "$method $path" || echo "api.md describes $method $path, which is no route"
 done
-for name in $(grep -oE '^ *M\([A-Za-z0-9_]+' src/http/metrics.def 2>/dev/null | sed 's/.*(//'); do
-    grep -qF "$name" api.md || echo "api.md: the metric $name is not described"
+# A row of metrics.def is "name type", as is a row of api.md's table; every one must be in both.
+defined=$(sed -nE 's/^(PER_MODEL|PER_SERVER|FAMILY)\(([A-Za-z0-9_]+), ([a-z]+),.*/\2 \3/p' src/http/metrics.def | sort)
+described=$(sed -nE 's/^\| `([a-z0-9_]+)` \| (counter|gauge|histogram|summary) \|.*/\1 \2/p' api.md | sort)
+[ -n "$defined" ] || echo "src/http/metrics.def: no row was found"
+comm -23 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md: the metric & has no row/'
+comm -13 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md describes & , which is no metric/; s/ ,/,/'
+for file in systemd/*; do
+    make -n install B="$BUILD" | grep -qF "$file" || echo "$file is not installed by make install"
 done
 for document in README.md api.md CONTRIBUTING.md CHANGELOG.md docs/design.md; do
     [ -f "$document" ] || echo "$document is missing"

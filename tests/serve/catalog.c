@@ -183,6 +183,43 @@ START_TEST(a_broken_model_fails_and_says_why)
 }
 END_TEST
 
+static void expect_reason(const struct served *served, const char *begin)
+{
+    ck_assert_int_eq(served->state, SERVED_FAILED);
+    ck_assert_msg(strncmp(served->reason, begin, strlen(begin)) == 0, "%s", served->reason);
+    ck_assert_msg(!strstr(served->reason, root), "%s", served->reason);
+}
+
+START_TEST(reasons_name_files_as_they_lie_in_the_folder_of_models)
+{
+    static const char wrong[] = "{\"manifest\":1,\"lables\":[]}";
+    put("repo/lone.onnx", "x", 1);
+    put("repo/flat/model.onnx", "x", 1);
+    put("repo/flat/manifest.json", wrong, sizeof wrong - 1);
+    put("repo/many/2/model.onnx", "", 0);
+    add("repo");
+    loop_run(loop);
+    expect_reason(catalog_find(catalog, "lone", 0, &err), "lone.onnx: ");
+    expect_reason(catalog_find(catalog, "flat", 0, &err), "flat/manifest.json: lables: ");
+    expect_reason(catalog_find(catalog, "many", 0, &err), "many/2/model.onnx: the file is empty");
+}
+END_TEST
+
+START_TEST(reasons_name_the_same_files_when_models_are_given_one_by_one)
+{
+    put("repo/lone.onnx", "x", 1);
+    put("repo/flat/model.onnx", "x", 1);
+    put("repo/many/2/model.onnx", "x", 1);
+    add("repo/lone.onnx");
+    add("repo/flat");
+    add("repo/many/2/model.onnx");
+    loop_run(loop);
+    expect_reason(catalog_find(catalog, "lone", 0, &err), "lone.onnx: ");
+    expect_reason(catalog_find(catalog, "flat", 0, &err), "flat/model.onnx: ");
+    expect_reason(catalog_find(catalog, "many", 0, &err), "many/2/model.onnx: ");
+}
+END_TEST
+
 START_TEST(unknown_names_and_versions_have_the_contracts_words)
 {
     put("a/1/model.onnx", "x", 1);
@@ -421,6 +458,8 @@ Suite *serve_catalog_suite(void)
     tcase_add_test(tests, a_path_without_a_model_adds_nothing);
     tcase_add_test(tests, two_models_of_one_name_are_refused_and_nothing_is_added);
     tcase_add_test(tests, a_broken_model_fails_and_says_why);
+    tcase_add_test(tests, reasons_name_files_as_they_lie_in_the_folder_of_models);
+    tcase_add_test(tests, reasons_name_the_same_files_when_models_are_given_one_by_one);
     tcase_add_test(tests, unknown_names_and_versions_have_the_contracts_words);
     tcase_add_test(tests, an_empty_server_is_not_ready_unless_it_may_be);
     tcase_add_test(tests, leaving_is_not_ready_and_draining_refuses);

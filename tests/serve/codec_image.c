@@ -177,6 +177,38 @@ START_TEST(gray_and_flat_models_are_fed)
 }
 END_TEST
 
+START_TEST(inputs_of_bytes_take_the_levels)
+{
+    struct fake_model *fake = rgb_model(2, 3);
+    fake->inputs[0].dtype = PERCEPT_UINT8;
+    image->layout = IMAGE_NHWC;
+    fake->inputs[0].dims[1] = -1;
+    image->resize = RESIZE_LETTERBOX;
+    image->fill = 254.6f;
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    expect_read(fake);
+    static const uint8_t levels[18] = {255, 255, 255, 255, 255, 255, 10,  20,  30,
+                                       40,  50,  60,  255, 255, 255, 255, 255, 255};
+    ck_assert_int_eq(fake->job.inputs[0].dtype, PERCEPT_UINT8);
+    ck_assert_mem_eq(fake->job.inputs[0].data, levels, sizeof levels);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(models_without_a_batch_take_one_picture)
+{
+    struct fake_model *fake = rgb_model(2, 1);
+    fake->served.batching = false;
+    fake->inputs[0] =
+        (struct percept_io){.name = "image", .dtype = PERCEPT_FLOAT, .rank = 3, .dims = {3, 1, 2}};
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    expect_read(fake);
+    ck_assert_int_eq(fake->job.inputs[0].rank, 3);
+    expect_values(fake, 6, (float[]){10, 40, 20, 50, 30, 60}, 0);
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(palettes_16_bits_and_transparency_are_read)
 {
     struct fake_model *fake = rgb_model(2, 1);
@@ -337,7 +369,8 @@ START_TEST(other_formats_and_wrong_types_are_named)
     } cases[] = {{"GIF89a......", "the body is a GIF; send a PNG as image/png"},
                  {"RIFF....WEBPVP8 ", "a WebP"},
                  {"{\"inputs\":[]}", "the body is JSON"},
-                 {"hello", "something else"}};
+                 {"hello", "no picture"},
+                 {"\x89PNG\x1a", "--data-binary"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         file.n = strlen(cases[i].body);
         memcpy(file.at, cases[i].body, file.n);
@@ -366,6 +399,8 @@ Suite *serve_codec_image_suite(void)
     TCase *tests = tcase_create("codec_image");
     tcase_add_test(tests, pixels_become_normalized_channels);
     tcase_add_test(tests, gray_and_flat_models_are_fed);
+    tcase_add_test(tests, inputs_of_bytes_take_the_levels);
+    tcase_add_test(tests, models_without_a_batch_take_one_picture);
     tcase_add_test(tests, palettes_16_bits_and_transparency_are_read);
     tcase_add_test(tests, jpegs_are_read_turned_and_shrunk);
     tcase_add_test(tests, shapes_are_stretched_cropped_or_letterboxed);

@@ -160,6 +160,26 @@ START_TEST(a_classifying_task_adds_predictions)
 }
 END_TEST
 
+START_TEST(a_task_without_an_output_reads_the_only_one)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, DIMS(-1, 2));
+    fake_model_batching(fake, 8);
+    fake->manifest.task = TASK_CLASSIFY;
+    fake->manifest.top_k = 1;
+    float y[] = {1, 2};
+    struct percept_tensor results[] = {
+        {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 2}, .data = y}};
+    begin(fake, 1, 1)->predictions = true;
+    expect_reply(fake, results,
+                 "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\","
+                 "\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1.0,2.0]}],"
+                 "\"predictions\":[[{\"index\":1,\"score\":2.0}]]}");
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(large_replies_are_whole)
 {
     struct fake_model *fake = model(PERCEPT_DOUBLE);
@@ -195,6 +215,7 @@ Suite *serve_codec_reply_suite(void)
     tcase_add_test(tests, binary_outputs_follow_the_json);
     tcase_add_test(tests, classification_replaces_an_output_by_its_best_classes);
     tcase_add_test(tests, a_classifying_task_adds_predictions);
+    tcase_add_test(tests, a_task_without_an_output_reads_the_only_one);
     tcase_add_test(tests, large_replies_are_whole);
     suite_add_tcase(suite, tests);
     return suite;

@@ -127,6 +127,10 @@ START_TEST(ids_take_the_models_type_and_rank)
     ck_assert(codec_text_decode(fake_model_post(fake, "hi"), &fake->err));
     ck_assert_int_eq(fake->job.inputs[0].rank, 1);
     ck_assert_int_eq(((int32_t *)fake->job.inputs[0].data)[1], 10);
+    fake->inputs[0] = (struct percept_io){.name = "ids", .dtype = PERCEPT_INT32, .rank = -1};
+    ck_assert_msg(codec_text_decode(fake_model_post(fake, "hi"), &fake->err), "%s", fake->err.text);
+    ck_assert_int_eq(fake->job.inputs[0].rank, 2);
+    ck_assert_int_eq(fake->job.inputs[0].dims[1], 2);
     fake_model_free(fake);
 }
 END_TEST

@@ -2,6 +2,7 @@
 #include "serve/fit.h"
 
 #include "base/err.h"
+#include "fake_model.h"
 #include "base/file.h"
 
 #include <check.h>
@@ -118,6 +119,86 @@ START_TEST(what_does_not_fit_the_model_is_found_out)
 }
 END_TEST
 
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+#define PICTURE(fields)                                                                            \
+    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[2,4],\"channels\":"           \
+    "\"rgb\"" fields "}}}"
+#define BYTES(fields)                                                                              \
+    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\",\"tokenizer\":\"bytes\",\"max_length\":" \
+    "4" fields "}}}"
+
+/* Inputs that may be fed with one picture or text, and why others may not. */
+static const struct {
+    const char *text;
+    enum percept_dtype dtype;
+    int rank;
+    int64_t dims[4];
+    bool batching;
+    const char *says; /* NULL: it fits */
+} shapes[] = {
+    {PICTURE(""), PERCEPT_FLOAT, 4, {-1, 3, 2, 4}, true, NULL},
+    {PICTURE(""), PERCEPT_FLOAT, 4, {1, 3, 2, 4}, false, NULL},
+    {PICTURE(""), PERCEPT_FLOAT, 3, {3, 2, 4}, false, NULL},
+    {PICTURE(",\"layout\":\"NHWC\""), PERCEPT_UINT8, 4, {-1, 2, 4, 3}, true, NULL},
+    {PICTURE(",\"layout\":\"NHWC\""), PERCEPT_UINT8, 3, {2, 4, 3}, false, NULL},
+    {PICTURE(",\"layout\":\"flat\""), PERCEPT_FLOAT, 1, {24}, false, NULL},
+    {PICTURE(",\"layout\":\"flat\""), PERCEPT_FLOAT, 2, {-1, 24}, true, NULL},
+    {PICTURE(""), PERCEPT_FLOAT, -1, {0}, false, NULL},
+    {PICTURE(""),
+     PERCEPT_FLOAT,
+     3,
+     {-1, 2, 4},
+     true,
+     "has the dimensions [?,2,4]; they do not fit"},
+    {PICTURE(""), PERCEPT_FLOAT, 4, {2, 3, 2, 4}, false, "do not fit a picture"},
+    {PICTURE(""), PERCEPT_FLOAT, 3, {3, 4, 2}, false, "do not fit a picture of 2 x 4"},
+    {PICTURE(",\"layout\":\"flat\""), PERCEPT_FLOAT, 1, {8}, false, "do not fit"},
+    {PICTURE(",\"scale\":0.5"),
+     PERCEPT_UINT8,
+     4,
+     {-1, 3, 2, 4},
+     true,
+     "inputs.x.scale: the input takes uint8"},
+    {PICTURE(",\"mean\":[0,0,1]"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.mean: "},
+    {PICTURE(",\"std\":[2]"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.std: "},
+    {PICTURE(""), PERCEPT_INT32, 4, {-1, 3, 2, 4}, true, "takes int32; float32 or uint8"},
+    {BYTES(""), PERCEPT_INT64, 2, {-1, -1}, true, NULL},
+    {BYTES(""), PERCEPT_INT64, 1, {-1}, false, NULL},
+    {BYTES(",\"pad\":0"), PERCEPT_INT32, 1, {4}, false, NULL},
+    {BYTES(""), PERCEPT_INT32, 1, {4}, false, "takes exactly 4 tokens"},
+    {BYTES(""), PERCEPT_INT64, 1, {5}, false, "takes 5 tokens; max_length is 4"},
+    {BYTES(""), PERCEPT_INT64, 1, {-1}, true, "it needs the dimensions [batch, length]"},
+    {BYTES(""), PERCEPT_INT64, 3, {-1, -1, 1}, false, "it needs the dimensions [batch, length]"},
+};
+
+START_TEST(inputs_that_cannot_take_one_item_are_refused)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", shapes[_i].dtype, shapes[_i].rank, shapes[_i].dims);
+    fake->model.description.batch_free = shapes[_i].batching;
+    bool fits = manifest_fits(read_good(shapes[_i].text), &fake->model, &err);
+    ck_assert_msg(fits == !shapes[_i].says, "%d: %s", _i, err.text);
+    ck_assert_msg(fits || strstr(err.text, shapes[_i].says), "%s", err.text);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_task_names_its_output_where_there_are_several)
+{
+    static const char text[] = "{\"manifest\":1,\"task\":{\"kind\":\"classify\"}}";
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
+    fake_model_output(fake, "scores", PERCEPT_FLOAT, 2, DIMS(-1, 3));
+    ck_assert(manifest_fits(read_good(text), &fake->model, &err));
+    fake_model_output(fake, "features", PERCEPT_FLOAT, 2, DIMS(-1, 9));
+    ck_assert(!manifest_fits(read_good(text), &fake->model, &err));
+    ck_assert_msg(strstr(err.text, "task.output is missing: which of scores, features holds") !=
+                      NULL,
+                  "%s", err.text);
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_fit_suite(void)
 {
     Suite *suite = suite_create("serve/fit");
@@ -126,6 +207,9 @@ Suite *serve_fit_suite(void)
     tcase_add_test(tests, the_shipped_manifests_fit_their_models);
     tcase_add_loop_test(tests, what_does_not_fit_the_model_is_found_out, 0,
                         (int)(sizeof unfit / sizeof *unfit));
+    tcase_add_loop_test(tests, inputs_that_cannot_take_one_item_are_refused, 0,
+                        sizeof shapes / sizeof *shapes);
+    tcase_add_test(tests, a_task_names_its_output_where_there_are_several);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -80,7 +80,8 @@ START_TEST(a_picture_is_read_whole)
         "\"image\","
         "\"size\":[20,30],\"channels\":\"bgr\",\"layout\":\"NHWC\",\"resize\":\"letterbox\","
         "\"filter\":\"nearest\",\"fill\":114,\"scale\":0.5,\"mean\":[1,2,3],\"std\":[4],"
-        "\"ink\":\"dark\"}},\"labels\":[\"a\",\"b\"],\"task\":{\"kind\":\"classify\","
+        "\"ink\":\"as_is\"},\"g\":{\"kind\":\"image\",\"size\":[28,28],\"ink\":\"dark\","
+        "\"ink_box\":20}},\"labels\":[\"a\",\"b\"],\"task\":{\"kind\":\"classify\","
         "\"output\":\"y\",\"activation\":\"sigmoid\",\"top_k\":2},\"precision\":\"exact\","
         "\"batching\":{\"max_batch_size\":4,\"max_queue_delay_microseconds\":250,"
         "\"max_queue_size\":10},\"warmup\":{\"batch_sizes\":[2,4]}}");
@@ -98,8 +99,10 @@ START_TEST(a_picture_is_read_whole)
     ck_assert(image->fill == 114 && image->scale == 0.5f);
     for (int c = 0; c < 3; c++)
         ck_assert(image->mean[c] == (float)(c + 1) && image->std[c] == 4);
-    ck_assert_int_eq(image->ink, INK_DARK);
+    ck_assert_int_eq(image->ink, INK_AS_IS);
     ck_assert_int_eq(image->ink_box, 0);
+    ck_assert_int_eq(manifest_input(manifest, "g")->image.ink, INK_DARK);
+    ck_assert_int_eq(manifest_input(manifest, "g")->image.ink_box, 20);
     ck_assert_str_eq(manifest->description, "d");
     ck_assert_str_eq(manifest->license, "l");
     ck_assert_int_eq(manifest->n_labels, 2);
@@ -236,11 +239,16 @@ static const struct {
     {IMAGE("\"mean\":[1,2]"), "inputs.x.mean: expected an array of one number or three",
      ERR_CONFIG},
     {IMAGE("\"mean\":[\"a\"]"), "inputs.x.mean[0]: expected a number", ERR_CONFIG},
-    {IMAGE("\"std\":[0]"), "inputs.x: std must not be 0", ERR_CONFIG},
+    {IMAGE("\"std\":[0]"), "inputs.x.std: it divides, so it must not be 0", ERR_CONFIG},
     {IMAGE("\"fill\":300"), "inputs.x.fill: expected a number from 0 to 255", ERR_CONFIG},
     {IMAGE("\"multiple_of\":32"), "'multiple_of' is known but not served", ERR_UNSUPPORTED},
-    {IMAGE("\"ink_box\":20"), "inputs.x: ink_box must fit", ERR_CONFIG},
-    {IMAGE("\"ink_box\":20,\"size\":[28,28],\"channels\":\"rgb\""), "ink_box is for gray",
+    {IMAGE("\"ink\":\"dark\",\"ink_box\":20"), "inputs.x.ink_box: it must fit", ERR_CONFIG},
+    {IMAGE("\"ink_box\":20,\"size\":[28,28],\"channels\":\"rgb\""),
+     "inputs.x.ink_box: is for pictures whose 'channels' are gray", ERR_CONFIG},
+    {IMAGE("\"ink\":\"light\",\"channels\":\"rgb\""),
+     "inputs.x.ink: is for pictures whose 'channels' are gray", ERR_CONFIG},
+    {IMAGE("\"ink_box\":20,\"size\":[28,28]"), "inputs.x.ink_box: needs 'ink'", ERR_CONFIG},
+    {IMAGE("\"ink_box\":20,\"size\":[28,28],\"ink\":\"as_is\""), "inputs.x.ink_box: needs 'ink'",
      ERR_CONFIG},
     {INPUT("\"kind\":\"text\",\"tokenizer\":\"bpe\""), "'bpe' is known but not served",
      ERR_UNSUPPORTED},
@@ -347,6 +355,38 @@ START_TEST(the_schema_and_the_reader_know_the_same_keys)
 }
 END_TEST
 
+/* As much of JSON Schema as an array of numbers needs. */
+static bool length_fits(json_t *schema, size_t n)
+{
+    json_t *least = json_object_get(schema, "minItems"),
+           *most = json_object_get(schema, "maxItems");
+    if ((least && n < (size_t)json_integer_value(least)) ||
+        (most && n > (size_t)json_integer_value(most)))
+        return false;
+    json_t *choices = json_object_get(schema, "oneOf"), *choice;
+    size_t i, n_fit = 0;
+    json_array_foreach(choices, i, choice) n_fit += length_fits(choice, n);
+    return !choices || n_fit == 1;
+}
+
+START_TEST(the_schema_and_the_reader_take_one_number_or_three)
+{
+    static const char *const keys[] = {"mean", "std"};
+    static const char numbers[] = "1,1,1,1,1";
+    json_t *schema = json_loads(manifest_schema(), 0, NULL);
+    for (int n = 0; n <= 5; n++) {
+        const char *key = keys[_i];
+        char text[200];
+        snprintf(text, sizeof text, IMAGE("\"%s\":[%.*s]"), key, n ? 2 * n - 1 : 0, numbers);
+        bool read = read_text(text) != NULL;
+        ck_assert_msg(read == (n == 1 || n == 3), "%s: %s", text, err.text);
+        json_t *rule = json_object_get(properties(schema, "image"), key);
+        ck_assert_msg(length_fits(rule, (size_t)n) == read, "%s: the schema disagrees", text);
+    }
+    json_decref(schema);
+}
+END_TEST
+
 /* Every key of the schema is one that the reader judges: an object is wrong for all of them, or
  * right. */
 START_TEST(no_key_of_the_schema_is_unknown_to_the_reader)
@@ -388,6 +428,7 @@ Suite *serve_manifest_suite(void)
     tcase_add_test(tests, ten_thousand_brackets_are_no_danger);
     tcase_add_test(tests, every_allocation_may_fail);
     tcase_add_test(tests, the_schema_and_the_reader_know_the_same_keys);
+    tcase_add_loop_test(tests, the_schema_and_the_reader_take_one_number_or_three, 0, 2);
     tcase_add_test(tests, no_key_of_the_schema_is_unknown_to_the_reader);
     suite_add_tcase(suite, tests);
     return suite;
