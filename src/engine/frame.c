@@ -19,6 +19,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/chain.h"
+#include "engine/scratch.h"
+
 #define MOST_PLANS 48
 #define MOST_PLAN_BYTES ((size_t)8 << 20) /* of all plans' arenas, beyond four plans */
 
@@ -183,7 +186,7 @@ bool frame_prepare(struct frame *frame, struct percept_err *err)
     if (!slot || !reserve_scratch(frame, slot->plan.scratch_bytes, err))
         return false;
     if (slot->plan.base != frame->scratch)
-        plan_place(&slot->plan, frame->scratch);
+        scratch_place(&slot->plan, frame->scratch);
     slot->used = ++frame->clock;
     frame->current = slot;
     return true;
@@ -332,7 +335,7 @@ bool frame_run(struct frame *frame, const struct percept_run_context *context,
             return false;
         if (plan_complete(plan))
             break;
-        plan = plan_next(plan, frame->model, err);
+        plan = chain_next(plan, frame->model, err);
         if (!plan)
             return false;
     }

@@ -1,29 +1,28 @@
 /*
  * model.c - percept_open is the story of loading, top to bottom:
  *
- *     read the file -> ONNX to graph -> check every node, fold constants -> trial plan -> fuse
- *     -> pack into a region (or adopt one) -> let go of the file -> describe
+ *     read the file -> ONNX to graph -> check every node, fold constants -> free a batch of 1
+ *     -> trial plan -> fuse -> pack into a region (or adopt one) -> let go of the file -> describe
  *
  * What can be refused is refused here, with a sentence; afterwards the model is immutable and runs trust
- * it. The trial plan, at a batch of two and guesses for other free axes, tells shapes that fusing wants
- * to know and finds nodes whose types or shapes cannot work; where a guess may be to blame for its failure
- * (some axis other than the batch is free) it is not held against the model.
+ * it. Each word of the story is a file: graph/onnx.c, fold.c, rebatch.c, trial.c, fuse.c, pack.c, describe.c;
+ * here are their order, the file's bytes, and the second attempt where freeing the batch proved wrong.
  *
  * Threads: percept_open runs wherever it is called; nothing is shared between two opens.
  */
 #include "engine/model.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "engine/describe.h"
 #include "engine/fold.h"
 #include "engine/fuse.h"
 #include "engine/pack.h"
-#include "engine/plan.h"
 #include "engine/rebatch.h"
+#include "engine/trial.h"
 #include "graph/onnx.h"
 
 #ifndef PERCEPT_VERSION
@@ -31,7 +30,6 @@
 #endif
 
 #define DEFAULT_MEMORY_LIMIT ((size_t)4 << 30)
-#define GUESS 24 /* for free axes other than the first: divisible by much, larger than most kernels */
 
 const char *percept_version(void)
 {
@@ -163,188 +161,12 @@ static bool choose_row(struct percept_model *model, const struct percept_options
     return true;
 }
 
-/* --- the trial ---------------------------------------------------------------------------------------- */
-
-/* Dims for a trial: what the model says, `batch` for a free first axis, a guess for other free ones. */
-static bool trial_inputs(const struct graph *graph, int64_t batch, struct tensor *inputs, bool *guessed)
-{
-    bool free_first = false, fixed_first = false;
-    *guessed = false;
-    for (int i = 0; i < graph->n_inputs; i++) {
-        const struct value *value = &graph->values[graph->inputs[i]];
-        if (value->rank < 0)
-            return false;
-        free_first |= value->rank > 0 && value->dims[0] < 0;
-        fixed_first |= value->rank > 0 && value->dims[0] >= 0;
-        inputs[i] = (struct tensor){.dtype = value->dtype, .rank = value->rank};
-        for (int d = 0; d < value->rank; d++) {
-            bool fixed = value->dims[d] >= 0;
-            inputs[i].dims[d] = fixed ? value->dims[d] : d == 0 ? batch : GUESS;
-            *guessed |= !fixed && (d > 0 || value->rank == 1); /* a vector's length is no batch */
-        }
-    }
-    *guessed |= free_first && fixed_first; /* what is free in one input alone is no batch either */
-    return true;
-}
-
-/* A plan at trial shapes. True without a plan (n_steps 0, values NULL) when guesses did not work. */
-static bool trial(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err)
-{
-    *plan = (struct plan){0};
-    const struct graph *graph = model->onnx.graph;
-    struct tensor *inputs = arena_array(&model->load, (size_t)graph->n_inputs + 1, sizeof *inputs);
-    if (!inputs)
-        return err_set(err, ERR_MEMORY, "out of memory while planning the network");
-    bool guessed;
-    if (!trial_inputs(graph, batch, inputs, &guessed))
-        return true;
-    struct percept_err why = {0};
-    if (plan_build(plan, model, model->parts, inputs, &why))
-        return true;
-    if (guessed || why.code == ERR_MEMORY)
-        return true;
-    if (err)
-        *err = why;
-    return false;
-}
-
-/* Free first axes with one name everywhere, and outputs that follow them, are the batch. */
-static bool names_agree(const struct percept_io *io, int n, const char **name)
-{
-    for (int i = 0; i < n; i++) {
-        if (io[i].rank < 1 || io[i].dims[0] != -1)
-            return false;
-        const char *mine = io[i].dim_names[0];
-        if (mine && *name && strcmp(mine, *name) != 0)
-            return false;
-        if (mine)
-            *name = mine;
-    }
-    return n > 0;
-}
-
-static bool batch_is_free(struct percept_model *model, const struct plan *two)
-{
-    const char *name = NULL;
-    if (!names_agree(model->inputs, model->n_inputs, &name))
-        return false;
-    struct plan three;
-    if (!two->outputs || !trial(model, 3, &three, NULL))
-        return false;
-    bool follows = three.outputs != NULL;
-    for (int i = 0; follows && i < model->n_outputs; i++)
-        follows = two->outputs[i]->rank >= 1 && two->outputs[i]->dims[0] == 2 &&
-                  three.outputs[i]->rank == two->outputs[i]->rank && three.outputs[i]->dims[0] == 3;
-    plan_free(&three);
-    return follows;
-}
-
-/* --- describing ---------------------------------------------------------------------------------------- */
-
-static bool describe_io(struct percept_model *model, const int *values, int n, struct percept_io **list)
-{
-    const struct graph *graph = model->onnx.graph;
-    *list = arena_array(&model->arena, (size_t)n + 1, sizeof **list);
-    for (int i = 0; *list && i < n; i++) {
-        const struct value *value = &graph->values[values[i]];
-        struct percept_io *io = &(*list)[i];
-        io->name = arena_text(&model->arena, value->name.at, bytes_size(value->name));
-        io->dtype = value->dtype;
-        io->rank = value->rank;
-        if (!io->name)
-            return false;
-        for (int d = 0; d < value->rank; d++) {
-            io->dims[d] = value->dims[d];
-            struct bytes dim = value->dim_names[d];
-            if (bytes_size(dim))
-                io->dim_names[d] = arena_text(&model->arena, dim.at, bytes_size(dim));
-        }
-    }
-    return *list != NULL;
-}
-
-/* What the file leaves open about outputs, the trial knows: types, ranks, and axes that no batch moves. */
-static void complete_outputs(struct percept_model *model, const struct plan *two)
-{
-    for (int i = 0; two->outputs && i < model->n_outputs; i++) {
-        struct percept_io *io = &model->outputs[i];
-        const struct tensor *got = two->outputs[i];
-        io->dtype = got->dtype;
-        if (io->rank >= 0 && io->rank == got->rank)
-            continue;
-        io->rank = got->rank;
-        for (int d = 0; d < got->rank; d++) {
-            io->dims[d] = -1;
-            io->dim_names[d] = NULL;
-        }
-    }
-}
-
-static int by_op_type(const void *a, const void *b)
-{
-    const struct percept_operator_count *x = a, *y = b;
-    return strcmp(x->op_type, y->op_type);
-}
-
-static bool count_operators(struct percept_model *model)
-{
-    const struct graph *graph = model->onnx.graph;
-    struct percept_description *description = &model->description;
-    struct percept_operator_count *counts =
-        arena_array(&model->arena, (size_t)graph->n_nodes + 1, sizeof *counts);
-    if (!counts)
-        return false;
-    int n = 0;
-    for (int i = 0; i < graph->n_nodes; i++) {
-        struct bytes op_type = graph->nodes[i].op_type;
-        int k = 0;
-        while (k < n && !bytes_is(op_type, counts[k].op_type))
-            k++;
-        if (k == n) {
-            counts[n].op_type = arena_text(&model->arena, op_type.at, bytes_size(op_type));
-            if (!counts[n++].op_type)
-                return false;
-        }
-        counts[k].count++;
-    }
-    qsort(counts, (size_t)n, sizeof *counts, by_op_type);
-    description->operators = counts;
-    description->n_operators = n;
-    description->n_nodes = graph->n_nodes;
-    return true;
-}
-
-static bool describe(struct percept_model *model, size_t file_bytes)
-{
-    struct percept_description *description = &model->description;
-    const struct onnx_model *onnx = &model->onnx;
-    description->producer = arena_text(&model->arena, onnx->producer.at, bytes_size(onnx->producer));
-    description->ir_version = onnx->ir_version;
-    description->opset = onnx->opset;
-    description->n_parameters = onnx->n_parameters;
-    description->file_bytes = file_bytes;
-    model->n_inputs = onnx->graph->n_inputs;
-    model->n_outputs = onnx->graph->n_outputs;
-    return description->producer && describe_io(model, onnx->graph->inputs, model->n_inputs, &model->inputs) &&
-           describe_io(model, onnx->graph->outputs, model->n_outputs, &model->outputs) &&
-           count_operators(model);
-}
-
-static void describe_packed(struct percept_model *model)
-{
-    struct percept_description *description = &model->description;
-    description->region_bytes = model->region ? region_bytes(model->region) : 0;
-    description->region_name = model->region ? region_name(model->region) : "";
-    for (int i = 0; i < model->onnx.graph->n_nodes; i++)
-        description->n_steps += !model->onnx.graph->nodes[i].dead;
-}
-
 /* --- opening --------------------------------------------------------------------------------------------- */
 
 static bool free_batch(struct percept_model *model, struct percept_err *err)
 {
     struct plan one;
-    if (!trial(model, 1, &one, err))
+    if (!trial_plan(model, 1, &one, err))
         return false;
     model->description.batch_rewritten = one.outputs != NULL;
     bool good = !one.outputs || rebatch_graph(model, one.values) ||
@@ -364,10 +186,10 @@ static bool improve(struct percept_model *model, bool rebatch, struct percept_er
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
     if (rebatch && rebatch_fits(model->onnx.graph) && !free_batch(model, err))
         return false;
-    if (!trial(model, 2, &two, err))
+    if (!trial_plan(model, 2, &two, err))
         return false;
-    complete_outputs(model, &two);
-    model->description.batch_free = batch_is_free(model, &two);
+    describe_outputs(model, &two);
+    model->description.batch_free = trial_batch_free(model, &two);
     bool good = fuse_part(model, model->parts, two.values, err);
     for (struct part *part = model->parts->next; good && part; part = part->next)
         good = fuse_part(model, part, NULL, err);
@@ -384,7 +206,7 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
     return choose_row(model, options, err) &&
            onnx_read(file, source->path ? &external : NULL, &model->arena, &model->onnx, err) &&
            fold_graph(model, model->onnx.graph, err) &&
-           (describe(model, bytes_size(file)) || err_set(err, ERR_MEMORY, "out of memory")) &&
+           (describe_model(model, bytes_size(file)) || err_set(err, ERR_MEMORY, "out of memory")) &&
            improve(model, rebatch, err) &&
            pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err);
 }

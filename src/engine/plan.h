@@ -2,9 +2,8 @@
  * plan.h - shapes -> steps. A plan is what one set of input shapes makes of a graph: the steps to run,
  * every tensor's dims, and where in scratch memory each lies.
  *
- * Where a shape depends on data (a Reshape to a computed shape, what NonZero found, an If), the plan ends
- * and is completed during the run by a plan for the rest, built from what is known by then: plans form a
- * chain. The next one remembers the data and dims it was built from and serves again while they are equal.
+ * A plan that ends before the graph does is completed during the run by a plan for the rest: plans form a
+ * chain (chain.h).
  *
  * Owned by a frame, used by its holder. Building allocates from the plan's arena; running what is built
  * does not.
@@ -64,17 +63,16 @@ struct plan {
 bool plan_build(struct plan *plan, const struct percept_model *model, const struct part *part,
                 const struct tensor *inputs, struct percept_err *err);
 
+/* Builds the plan for what is left behind `before`, which has run: `plan` has its part and first node, and
+ * before->decided says what is known. On failure the caller frees it. */
+bool plan_continue(struct plan *plan, const struct percept_model *model, const struct plan *before,
+                   struct percept_err *err);
+
 /* Is there nothing left to plan? */
 bool plan_complete(const struct plan *plan);
 
-/* The plan for what is left, after this one has run: the one that is there, if data and dims are still
- * what it was built from, else a new one, which replaces it. It is placed. */
-struct plan *plan_next(struct plan *plan, const struct percept_model *model, struct percept_err *err);
-
-/* Sets every pointer into the scratch memory at `base`, 64-byte aligned, of plan->scratch_bytes. */
-void plan_place(struct plan *plan, char *base);
-
-/* Frees the plan's memory and the chain behind it; the plan is empty again. */
+/* Frees the plan's memory and the chain behind it, the plan is empty again; the chain behind it alone. */
 void plan_free(struct plan *plan);
+void plan_free_next(struct plan *plan);
 
 #endif

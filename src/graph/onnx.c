@@ -80,6 +80,8 @@ static bool describe(struct reader *r, const struct model_fields *fields)
 static bool read_model(struct reader *r, struct bytes file)
 {
     struct model_fields fields = {0};
+    if (!bytes_size(file))
+        return err_set(r->err, ERR_MODEL, "the file is empty");
     if (!find_model(r, file, &fields) || !judge_model(r, &fields) ||
         !reader_imports(r, file, MODEL_OPSET_IMPORT, &r->imports) || !describe(r, &fields) ||
         !inline_read(r, file))

@@ -15,20 +15,6 @@
 
 /* --- reduce ---------------------------------------------------------------------------------------- */
 
-INLINED float neutral(enum reduce op)
-{
-    switch (op) {
-    case REDUCE_MAX:
-        return -INFINITY;
-    case REDUCE_MIN:
-        return INFINITY;
-    case REDUCE_PROD:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 /* One more value into a partial result. */
 INLINED vec fold_value(enum reduce op, vec so_far, vec x)
 {
@@ -83,7 +69,7 @@ INLINED float fold_lanes(enum reduce op, vec x)
 
 INLINED float reduce_run(enum reduce op, const float *x, int64_t n)
 {
-    const vec start = splat(neutral(op));
+    const vec start = splat(neutral_of(op));
     vec part[4] = {start, start, start, start};
     int64_t i = 0;
     for (; i + 4 * WIDTH <= n; i += 4 * WIDTH) {
@@ -105,7 +91,7 @@ INLINED float reduce_run(enum reduce op, const float *x, int64_t n)
 
 INLINED void reduce_columns(enum reduce op, float *y, const float *x, int64_t n, int64_t inner)
 {
-    const vec start = splat(neutral(op));
+    const vec start = splat(neutral_of(op));
     for (int64_t j = 0; j < inner; j += WIDTH) {
         vec part[4] = {start, start, start, start};
         const float *at = x + j;

@@ -1,148 +1,33 @@
 /*
- * convolve.h - convolutions and transposed convolutions over one, two or three axes.
+ * convolve.h - convolutions, by conv_choose's table of algorithms (further ones are further rows):
  *
- * The geometry is reduced to one form first. Along each axis a convolution is a set of phases; a phase
- * computes the outputs first, first + step, ... and each of its outputs j sees, through tap t, the
- * input at j * in_step + offset + t * offset_step:
- *
- *     convolution             one phase, all taps; in_step = stride, offset_step = dilation
- *     transposed convolution  `stride` phases; the taps k with k dilation = phase (mod stride);
- *                             in_step = 1, offset_step <= 0, so a phase is a plain stride-1 convolution
- *
- * A unit of work is (phase, piece of the output, group, panel of two vectors of output channels). Its
- * inputs are read where they lie if the piece sees no padding; else they are copied to scratch with
- * zeros around, once for all panels of the piece that a caller runs. So padding is multiplied, as ONNX
- * defines it (an infinite weight meets it as NaN), and every tile has all taps.
- *
- * The inner loop (tile) has rows x pixels x 1 or 2 vectors of accumulators. It is parametrised by
- * strides alone, so it reads blocks of WIDTH channels (LAYOUT_BLOCKED) as well as planes (LAYOUT_PLAIN,
- * or a group's planes in scratch). Order of summation, for every element and any tile: channel blocks,
- * within a block taps (depth, height, width), within a tap channels; in planes all channels are one
- * block. Packed weights lie in exactly the order in which the loop walks:
- *
- *     [phase][group][panel][block][tap d][tap h][tap w][channel][1 or 2 vectors]
- *
- * Algorithms, by conv_choose's table (further ones are further rows: Winograd, tiles of planes):
- *     depthwise  one channel per group: blocks in, blocks out, no scratch; border pixels skip taps
+ *     depthwise  one channel per group (depthwise.h)
  *     direct     channels of a group fill whole blocks, or there is one group
  *     grouped    anything else: a group's channels are gathered into planes, its outputs scattered
+ *
+ * Direct and grouped. A unit of work is (phase, piece of the output, group, panel of two vectors of output
+ * channels); phases are geometry.h's. Its inputs are read where they lie if the piece sees no padding; else
+ * they are copied to scratch with zeros around, once for all panels of the piece that a caller runs. So
+ * padding is multiplied, as ONNX defines it (an infinite weight meets it as NaN), and every tile (tile.h)
+ * has all taps. Packed weights lie in exactly the order in which the loop walks:
+ *
+ *     [phase][group][panel][block][tap d][tap h][tap w][channel][1 or 2 vectors]
  */
 #ifndef KERNEL_CONVOLVE_H
 #define KERNEL_CONVOLVE_H
 
+#include "kernel/depthwise.h"
+#include "kernel/geometry.h"
 #include "kernel/kernel.h"
-#include "kernel/map.h"
+#include "kernel/tile.h"
 #include "kernel/vec.h"
 
 enum {
     CONV_PIECE_BYTES = 1 << 18, /* what a piece's copied inputs should not exceed: a part of the L2 */
-    CONV_UNITS = 16,            /* units wanted, so that many threads can share one item */
     CONV_ROWS = 4               /* rows of a piece below which halos cost too much */
 };
 
-/* --- geometry -------------------------------------------------------------------------------------- */
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t vectors_of(int64_t channels)
-{
-    return ceil_div(channels, WIDTH);
-}
-
-/* Taps of one residue class along an axis: kernel positions first, first + step, ... */
-struct taps {
-    int64_t first, step, n;
-};
-
-static int64_t greatest_divisor(int64_t a, int64_t b)
-{
-    while (b) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
-static int64_t classes_of(const struct conv_shape *shape, int axis)
-{
-    return shape->transposed ? shape->stride[axis] : 1;
-}
-
-/* Which taps belong to a class; depends on kernel, stride and dilation alone. */
-static struct taps taps_of(const struct conv_shape *shape, int axis, int64_t class)
-{
-    const int64_t kernel = shape->kernel[axis];
-    if (!shape->transposed)
-        return (struct taps){.first = 0, .step = 1, .n = kernel};
-    const int64_t stride = shape->stride[axis], dilation = shape->dilation[axis];
-    const int64_t step = stride / greatest_divisor(stride, dilation);
-    for (int64_t k = 0; k < least(step, kernel); k++)
-        if (k * dilation % stride == class)
-            return (struct taps){.first = k, .step = step, .n = (kernel - k - 1) / step + 1};
-    return (struct taps){.first = 0, .step = 1, .n = 0};
-}
-
-/* One phase along one axis. */
-struct phase {
-    struct taps taps;
-    int64_t n;                 /* outputs */
-    int64_t first, step;       /* output positions */
-    int64_t in_step;           /* inputs per output */
-    int64_t offset, tap_step;  /* input position of tap t of output 0: offset + t * tap_step */
-};
-
-static struct phase phase_of(const struct conv_shape *shape, int axis, int64_t class)
-{
-    struct phase phase = {.taps = taps_of(shape, axis, class)};
-    const int64_t stride = shape->stride[axis], dilation = shape->dilation[axis];
-    const int64_t out = shape->out[axis], pad = shape->pad[axis];
-    if (!shape->transposed) {
-        phase.n = out;
-        phase.step = 1;
-        phase.in_step = stride;
-        phase.offset = -pad;
-        phase.tap_step = dilation;
-        return phase;
-    }
-    /* outputs p with p + pad = class (mod stride); tap k of p reads input (p + pad - k dilation) / stride */
-    phase.first = ((class - pad) % stride + stride) % stride;
-    phase.n = out > phase.first ? (out - phase.first - 1) / stride + 1 : 0;
-    phase.step = stride;
-    phase.in_step = 1;
-    phase.offset = (phase.first + pad - phase.taps.first * dilation) / stride;
-    phase.tap_step = -(phase.taps.step * dilation / stride);
-    return phase;
-}
-
-/* The input positions that outputs [from, to) of a phase see: low and high, inclusive. */
-struct extent {
-    int64_t low, high;
-};
-
-static struct extent extent_of(const struct phase *phase, int64_t from, int64_t to)
-{
-    const int64_t reach = phase->taps.n ? (phase->taps.n - 1) * phase->tap_step : 0;
-    return (struct extent){
-        .low = from * phase->in_step + phase->offset + (reach < 0 ? reach : 0),
-        .high = (to - 1) * phase->in_step + phase->offset + (reach > 0 ? reach : 0),
-    };
-}
-
 /* --- packing --------------------------------------------------------------------------------------- */
-
-static int64_t all_taps(const struct conv_shape *shape)
-{
-    return shape->kernel[0] * shape->kernel[1] * shape->kernel[2];
-}
 
 /* Channels that the inner loop takes as one block. */
 static int64_t block_of(const struct conv_shape *shape, bool planes)
@@ -155,25 +40,6 @@ static size_t direct_pack_bytes(const struct conv_shape *shape)
     const int64_t in = shape->in_channels / shape->group, out = shape->out_channels / shape->group;
     return (size_t)(all_taps(shape) * in * shape->group) *
            (size_t)(vectors_of(out) * WIDTH) * sizeof(float);
-}
-
-/* Weight (o, i, tap) of a group, scaled. */
-struct weights {
-    const struct conv_shape *shape;
-    const char *raw;
-    const float *scale;
-    int64_t in, out; /* channels of a group */
-};
-
-static float weight_at(const struct weights *weights, int64_t group, int64_t o, int64_t i, int64_t tap)
-{
-    const int64_t channel = group * weights->out + o;
-    const int64_t row = weights->shape->transposed
-                            ? (group * weights->in + i) * weights->out + o
-                            : channel * weights->in + i;
-    float x;
-    memcpy(&x, weights->raw + (row * all_taps(weights->shape) + tap) * (int64_t)sizeof x, sizeof x);
-    return weights->scale ? x * weights->scale[channel] : x;
 }
 
 /* One tap of one block, for one panel: [channel][lane]. */
@@ -237,143 +103,6 @@ static void grouped_pack(const struct conv_shape *shape, void *packed, const voi
                          const float *scale)
 {
     pack_all(shape, true, packed, raw, scale);
-}
-
-/* --- the tile -------------------------------------------------------------------------------------- */
-
-/* Where a tile reads and writes; strides in floats. */
-struct tile {
-    const float *input;   /* of the first pixel's first tap, channel 0 */
-    const float *weights;
-    int64_t n_blocks, lanes, last_lanes; /* channels in a block, and in the last one */
-    int64_t taps[3], tap_step[3];
-    int64_t block_step, lane_step, pixel_step, row_step;
-    float *output;
-    const float *residual; /* or NULL, strides as the output */
-    const float *bias;     /* or NULL */
-    int64_t out_pixel, out_row, out_vector;
-    int64_t wanted; /* output channels from the first lane on */
-    const struct epilogue *epilogue;
-    struct bounds bounds;
-};
-
-INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vectors, const vec *sums)
-{
-    const vec low = splat(tile->bounds.low), high = splat(tile->bounds.high);
-    UNROLL
-    for (int v = 0; v < vectors; v++) {
-        const vec bias = tile->bias ? load_some(tile->bias + v * WIDTH, tile->wanted - v * WIDTH) : splat(0);
-        UNROLL
-        for (int p = 0; p < rows * pixels; p++) {
-            const int64_t at = p / pixels * tile->out_row + p % pixels * tile->out_pixel +
-                               v * tile->out_vector;
-            vec y = tile->bias ? sums[p * vectors + v] + bias : sums[p * vectors + v];
-            if (tile->residual)
-                y += load(tile->residual + at);
-            if (tile->bounds.used)
-                y = clamp(y, low, high);
-            store(tile->output + at, y);
-        }
-    }
-    if (!tile->bounds.later)
-        return;
-    for (int v = 0; v < vectors; v++)
-        for (int p = 0; p < rows * pixels; p++)
-            activate(tile->epilogue,
-                     tile->output + p / pixels * tile->out_row + p % pixels * tile->out_pixel +
-                         v * tile->out_vector,
-                     WIDTH);
-}
-
-/* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
-INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step,
-                      int64_t lane_step)
-{
-    const int64_t row_step = tile->row_step;
-    vec sums[2 * CONV_PIXELS];
-    UNROLL
-    for (int i = 0; i < rows * pixels * vectors; i++)
-        sums[i] = splat(0);
-    const float *w = tile->weights;
-    for (int64_t block = 0; block < tile->n_blocks; block++) {
-        const int64_t lanes = block + 1 < tile->n_blocks ? tile->lanes : tile->last_lanes;
-        const float *x0 = tile->input + block * tile->block_step;
-        for (int64_t d = 0; d < tile->taps[0]; d++, x0 += tile->tap_step[0]) {
-            const float *x1 = x0;
-            for (int64_t h = 0; h < tile->taps[1]; h++, x1 += tile->tap_step[1]) {
-                const float *x2 = x1;
-                for (int64_t t = 0; t < tile->taps[2]; t++, x2 += tile->tap_step[2]) {
-                    const float *x = x2;
-                    for (int64_t lane = 0; lane < lanes; lane++, x += lane_step, w += vectors * WIDTH) {
-                        vec weights[2];
-                        UNROLL
-                        for (int v = 0; v < vectors; v++)
-                            weights[v] = load(w + v * WIDTH);
-                        UNROLL
-                        for (int p = 0; p < rows * pixels; p++) {
-                            const vec in = splat(x[p / pixels * row_step + p % pixels * pixel_step]);
-                            UNROLL
-                            for (int v = 0; v < vectors; v++)
-                                sums[p * vectors + v] = in * weights[v] + sums[p * vectors + v];
-                        }
-                    }
-                }
-            }
-        }
-    }
-    tile_finish(tile, rows, pixels, vectors, sums);
-}
-
-/* Blocks at stride 1 are worth a loop of their own: all addresses become constants. */
-INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors)
-{
-    if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
-        tile_run(tile, rows, pixels, vectors, WIDTH, 1);
-    else
-        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step);
-}
-
-#define TILE(ROWS, PIXELS)                                                                         \
-    static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(const struct tile *tile,          \
-                                                                 int vectors)                      \
-    {                                                                                              \
-        if (vectors == 2)                                                                          \
-            tile_sized(tile, ROWS, PIXELS, 2);                                                     \
-        else                                                                                       \
-            tile_sized(tile, ROWS, PIXELS, 1);                                                     \
-    }
-
-#if MANY_REGISTERS
-#define TILE_LIST(X)                                                                               \
-    X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11)      \
-    X(1, 12) X(1, 13) X(1, 14) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(4, 1) X(4, 2) X(4, 3)
-#else
-#define TILE_LIST(X)                                                                               \
-    X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(2, 2) X(2, 3) X(4, 1)
-#endif
-
-TILE_LIST(TILE)
-
-static void tile_any(const struct tile *tile, int64_t rows, int64_t pixels, int vectors)
-{
-    switch (rows * 16 + pixels) {
-#define CASE(ROWS, PIXELS)                                                                         \
-    case ROWS * 16 + PIXELS:                                                                       \
-        tile_##ROWS##_##PIXELS(tile, vectors);                                                     \
-        break;
-        TILE_LIST(CASE)
-#undef CASE
-    default:
-        break;
-    }
-}
-
-/* How many rows a tile of this many pixels takes: narrow maps would leave registers empty. */
-static int64_t tile_rows(int64_t pixels)
-{
-    if (4 * pixels <= CONV_PIXELS)
-        return 4;
-    return pixels > 1 && 2 * pixels <= CONV_PIXELS ? 2 : 1;
 }
 
 /* --- direct: how an item is cut into units ---------------------------------------------------------- */
@@ -852,201 +581,6 @@ static void grouped_run(const struct conv_shape *shape, const float *input, cons
 {
     const struct cut cut = cut_item(shape, true);
     cut_run(&cut, input, packed, output, epilogue, scratch, from, to);
-}
-
-/* --- depthwise -------------------------------------------------------------------------------------- */
-
-enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_ROWS = 8 };
-
-static bool depthwise_suits(const struct conv_shape *shape)
-{
-    return shape->group == shape->in_channels && shape->group == shape->out_channels &&
-           shape->group > 1 && !shape->in_plain;
-}
-
-static size_t depthwise_pack_bytes(const struct conv_shape *shape)
-{
-    return (size_t)(all_taps(shape) * vectors_of(shape->group) * WIDTH) * sizeof(float);
-}
-
-/* [block][tap][lane]: all taps in their own order, phases pick theirs by steps. */
-static void depthwise_pack(const struct conv_shape *shape, void *packed, const void *raw,
-                           const float *scale)
-{
-    const struct weights weights = {.shape = shape, .raw = raw, .scale = scale, .in = 1, .out = 1};
-    float *to = packed;
-    for (int64_t c = 0; c < shape->group; c += WIDTH)
-        for (int64_t tap = 0; tap < all_taps(shape); tap++)
-            for (int64_t lane = 0; lane < WIDTH; lane++, to++)
-                *to = c + lane < shape->group ? weight_at(&weights, c + lane, 0, 0, tap) : 0;
-}
-
-static size_t depthwise_scratch_bytes(const struct conv_shape *shape)
-{
-    (void)shape;
-    return 0;
-}
-
-/* Units are (block of channels, slice of output rows); the phases are inside. */
-static int64_t depthwise_slices(const struct conv_shape *shape)
-{
-    const int64_t rows = shape->out[0] * shape->out[1];
-    const int64_t slices = ceil_div(CONV_UNITS, vectors_of(shape->group));
-    const int64_t most = ceil_div(rows, DEPTHWISE_ROWS);
-    return slices < most ? slices : most > 0 ? most : 1;
-}
-
-static int64_t depthwise_units(const struct conv_shape *shape)
-{
-    return vectors_of(shape->group) * depthwise_slices(shape);
-}
-
-/* Taps [from, to) of output j that lie within `in` inputs. */
-struct tap_range {
-    int64_t from, to;
-};
-
-static struct tap_range taps_inside(const struct phase *phase, int64_t j, int64_t in)
-{
-    struct tap_range range = {.from = 0, .to = phase->taps.n};
-    const int64_t at = j * phase->in_step + phase->offset;
-    while (range.from < range.to && (at + range.from * phase->tap_step < 0 ||
-                                     at + range.from * phase->tap_step >= in))
-        range.from++;
-    while (range.to > range.from && (at + (range.to - 1) * phase->tap_step < 0 ||
-                                     at + (range.to - 1) * phase->tap_step >= in))
-        range.to--;
-    return range;
-}
-
-/* One output row: the taps of depth and height that it sees, and where things lie. */
-struct depthwise_row {
-    const float *input;   /* the block's map, advanced to the first visible tap's row */
-    const float *weights; /* of the same tap */
-    int64_t n[2], in_step[2], weight_step[3]; /* visible taps of axes 0 and 1 and their steps */
-    int64_t tap_step;     /* floats between taps along the row */
-    int64_t pixel_step;
-    struct tile tile;     /* what finishing needs */
-};
-
-INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, const float *x0,
-                              struct tap_range range, float *output, const float *residual)
-{
-    vec sums[DEPTHWISE_PIXELS];
-    UNROLL
-    for (int p = 0; p < pixels; p++)
-        sums[p] = splat(0);
-    const int64_t pixel_step = row->pixel_step;
-    for (int64_t d = 0; d < row->n[0]; d++)
-        for (int64_t h = 0; h < row->n[1]; h++) {
-            const float *x = x0 + d * row->in_step[0] + h * row->in_step[1] + range.from * row->tap_step;
-            const float *w = row->weights + d * row->weight_step[0] + h * row->weight_step[1] +
-                             range.from * row->weight_step[2];
-            for (int64_t t = range.from; t < range.to; t++, x += row->tap_step, w += row->weight_step[2]) {
-                const vec weight = load(w);
-                UNROLL
-                for (int p = 0; p < pixels; p++)
-                    sums[p] = load(x + p * pixel_step) * weight + sums[p];
-            }
-        }
-    struct tile tile = row->tile;
-    tile.output = output;
-    tile.residual = residual;
-    tile_finish(&tile, 1, pixels, 1, sums);
-}
-
-/* Outputs of one phase along one row: full tiles where all taps are inside, single pixels elsewhere. */
-static void depthwise_along(const struct depthwise_row *row, const struct phase *phase, int64_t in,
-                            float *output, const float *residual)
-{
-    int64_t j = 0;
-    while (j < phase->n) {
-        const struct tap_range range = taps_inside(phase, j, in);
-        const int64_t last = j + DEPTHWISE_PIXELS - 1;
-        const float *x = row->input + j * row->pixel_step + phase->offset * WIDTH;
-        const int64_t at = j * row->tile.out_pixel;
-        const float *plus = residual ? residual + at : NULL;
-        const struct extent extent = extent_of(phase, j, last + 1);
-        if (last < phase->n && extent.low >= 0 && extent.high < in) {
-            depthwise_pixels(row, DEPTHWISE_PIXELS, x, range, output + at, plus);
-            j += DEPTHWISE_PIXELS;
-        } else {
-            depthwise_pixels(row, 1, x, range, output + at, plus);
-            j++;
-        }
-    }
-}
-
-/* The phase that computes output o along an axis, and its index there. */
-static struct phase phase_at(const struct conv_shape *shape, int axis, int64_t o, int64_t *j)
-{
-    const int64_t class = shape->transposed ? (o + shape->pad[axis]) % shape->stride[axis] : 0;
-    const struct phase phase = phase_of(shape, axis, class);
-    *j = (o - phase.first) / phase.step;
-    return phase;
-}
-
-static void depthwise_row(const struct conv_shape *shape, const float *map, const float *weights,
-                          float *output, const struct epilogue *epilogue, const float *bias,
-                          const float *residual, int64_t depth, int64_t height)
-{
-    const int64_t *in = shape->in, *kernel = shape->kernel;
-    const int64_t line[2] = {in[1] * in[2] * WIDTH, in[2] * WIDTH};
-    const int64_t tap_line[2] = {kernel[1] * kernel[2] * WIDTH, kernel[2] * WIDTH};
-    const int64_t o[2] = {depth, height};
-    struct depthwise_row row = {.input = map, .weights = weights};
-    for (int axis = 0; axis < 2; axis++) {
-        int64_t j;
-        const struct phase phase = phase_at(shape, axis, o[axis], &j);
-        const struct tap_range range = taps_inside(&phase, j, in[axis]);
-        row.n[axis] = range.to - range.from;
-        row.in_step[axis] = phase.tap_step * line[axis];
-        row.weight_step[axis] = phase.taps.step * tap_line[axis];
-        if (row.n[axis] <= 0)
-            continue;
-        row.input += (j * phase.in_step + phase.offset + range.from * phase.tap_step) * line[axis];
-        row.weights += (phase.taps.first + range.from * phase.taps.step) * tap_line[axis];
-    }
-    if (row.n[0] <= 0 || row.n[1] <= 0)
-        row.n[0] = row.n[1] = 0;
-    for (int64_t class = 0; class < classes_of(shape, 2); class++) {
-        const struct phase phase = phase_of(shape, 2, class);
-        struct depthwise_row part = row;
-        part.weights += phase.taps.first * WIDTH;
-        part.weight_step[2] = phase.taps.step * WIDTH;
-        part.tap_step = phase.tap_step * WIDTH;
-        part.pixel_step = phase.in_step * WIDTH;
-        part.tile = (struct tile){.bias = bias,
-                                  .out_pixel = phase.step * WIDTH,
-                                  .wanted = WIDTH,
-                                  .epilogue = epilogue,
-                                  .bounds = bounds_of(epilogue)};
-        depthwise_along(&part, &phase, in[2], output + phase.first * WIDTH,
-                        residual ? residual + phase.first * WIDTH : NULL);
-    }
-}
-
-static void depthwise_run(const struct conv_shape *shape, const float *input, const float *packed,
-                          float *output, const struct epilogue *epilogue, float *scratch, int64_t from,
-                          int64_t to)
-{
-    (void)scratch;
-    const int64_t slices = depthwise_slices(shape), rows = shape->out[0] * shape->out[1];
-    const int64_t map = shape->in[0] * shape->in[1] * shape->in[2] * WIDTH;
-    for (int64_t unit = from; unit < to; unit++) {
-        const int64_t block = unit / slices, slice = unit % slices;
-        float bias[WIDTH] = {0};
-        if (epilogue->bias)
-            memcpy(bias, epilogue->bias + block * WIDTH,
-                   (size_t)least(WIDTH, shape->group - block * WIDTH) * sizeof *bias);
-        for (int64_t r = rows * slice / slices; r < rows * (slice + 1) / slices; r++) {
-            const int64_t at = (block * rows + r) * shape->out[2] * WIDTH;
-            depthwise_row(shape, input + block * map, packed + block * all_taps(shape) * WIDTH,
-                          output + at, epilogue, epilogue->bias ? bias : NULL,
-                          epilogue->residual ? epilogue->residual + at : NULL, r / shape->out[1],
-                          r % shape->out[1]);
-        }
-    }
 }
 
 /* --- the table --------------------------------------------------------------------------------------- */

@@ -131,17 +131,14 @@ INLINED void dot_rows(const struct dot_call *call, int rows, int64_t row, int64_
         dot_tile(call, rows, 1, row, column);
 }
 
-static void dot_block(const struct dot_call *call, int64_t rows, int64_t row, int64_t from, int64_t to)
+static void dot_block(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to)
 {
     switch (rows) {
 #define CASE(ROWS)                                                                                 \
     case ROWS:                                                                                     \
         dot_rows(call, ROWS, row, from, to);                                                       \
         break;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if MANY_REGISTERS
-        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
+        GEMM_HEIGHTS(CASE)
 #undef CASE
     default:
         break;
@@ -154,16 +151,7 @@ static void dot(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, 
     const struct dot_call call = {
         .a = a, .lda = lda, .packed = packed, .c = c, .ldc = ldc, .n = n, .k2 = (k + 1) / 2};
     const int64_t panel_bytes = 2 * (call.k2 > 0 ? call.k2 : 1) * PANEL;
-    const int64_t panels = GEMM_GROUP_BYTES / panel_bytes;
-    const int64_t group = m <= GEMM_ROWS ? n_to - n_from : PANEL * (panels > 4 ? panels : 4);
-    const int64_t blocks = (m + GEMM_ROWS - 1) / GEMM_ROWS;
-    for (int64_t from = n_from; from < n_to; from += group) {
-        const int64_t to = n_to - from < group ? n_to : from + group;
-        for (int64_t i = 0; i < blocks; i++) {
-            const int64_t row = m * i / blocks;
-            dot_block(&call, m * (i + 1) / blocks - row, row, from, to);
-        }
-    }
+    gemm_blocks(m, n_from, n_to, panel_bytes, dot_block, &call);
 }
 
 typedef int16_t shorts __attribute__((vector_size(2 * WIDTH)));

@@ -144,21 +144,44 @@ INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int6
         gemm_tile(call, rows, 1, row, column);
 }
 
+/* Every height of a block has its own code, unrolled. */
+#if MANY_REGISTERS
+#define GEMM_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#else
+#define GEMM_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
+
 /* One block of rows over columns [from, to). */
-static void gemm_block(const struct gemm_call *call, int64_t rows, int64_t row, int64_t from, int64_t to)
+typedef void gemm_visit(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to);
+
+static void gemm_block(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to)
 {
     switch (rows) {
 #define CASE(ROWS)                                                                                 \
     case ROWS:                                                                                     \
         gemm_rows(call, ROWS, row, from, to);                                                      \
         break;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if MANY_REGISTERS
-        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
+        GEMM_HEIGHTS(CASE)
 #undef CASE
     default:
         break;
+    }
+}
+
+/* Panels in groups that stay in the second cache, within a group all rows. */
+INLINED void gemm_blocks(int64_t m, int64_t n_from, int64_t n_to, int64_t panel_bytes, gemm_visit *block,
+                         const void *call)
+{
+    const int64_t panels = GEMM_GROUP_BYTES / panel_bytes;
+    const int64_t group = m <= GEMM_ROWS ? n_to - n_from : PANEL * (panels > 4 ? panels : 4);
+    const int64_t blocks = (m + GEMM_ROWS - 1) / GEMM_ROWS;
+    for (int64_t from = n_from; from < n_to; from += group) {
+        const int64_t to = n_to - from < group ? n_to : from + group;
+        /* blocks of nearly equal height: 13 rows are 7 and 6, not 12 and a lonely one */
+        for (int64_t i = 0; i < blocks; i++) {
+            const int64_t row = m * i / blocks;
+            block(call, m * (i + 1) / blocks - row, row, from, to);
+        }
     }
 }
 
@@ -175,17 +198,7 @@ static void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, c
                                    .epilogue = epilogue,
                                    .bounds = bounds_of(epilogue)};
     const int64_t panel_bytes = (k > 0 ? k : 1) * PANEL * (int64_t)sizeof(float);
-    const int64_t panels = GEMM_GROUP_BYTES / panel_bytes;
-    const int64_t group = m <= GEMM_ROWS ? n_to - n_from : PANEL * (panels > 4 ? panels : 4);
-    const int64_t blocks = (m + GEMM_ROWS - 1) / GEMM_ROWS;
-    for (int64_t from = n_from; from < n_to; from += group) {
-        const int64_t to = n_to - from < group ? n_to : from + group;
-        /* blocks of nearly equal height: 13 rows are 7 and 6, not 12 and a lonely one */
-        for (int64_t i = 0; i < blocks; i++) {
-            const int64_t row = m * i / blocks;
-            gemm_block(&call, m * (i + 1) / blocks - row, row, from, to);
-        }
-    }
+    gemm_blocks(m, n_from, n_to, panel_bytes, gemm_block, &call);
 }
 
 #endif

@@ -26,6 +26,7 @@
 #ifndef KERNEL_KERNEL_H
 #define KERNEL_KERNEL_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +69,23 @@ enum unary {
     UNARY_COUNT
 };
 
+/* The same function with the same alpha and beta. */
+static inline enum unary unary_of(enum activation act)
+{
+    static const enum unary unary[ACT_COUNT] = {
+        [ACT_NONE] = UNARY_COPY,
+        [ACT_RELU] = UNARY_RELU,
+        [ACT_CLIP] = UNARY_CLIP,
+        [ACT_LEAKY] = UNARY_LEAKY,
+        [ACT_SIGMOID] = UNARY_SIGMOID,
+        [ACT_TANH] = UNARY_TANH,
+        [ACT_HARDSIGMOID] = UNARY_HARDSIGMOID,
+        [ACT_HARDSWISH] = UNARY_HARDSWISH,
+        [ACT_SILU] = UNARY_SILU,
+    };
+    return unary[act];
+}
+
 /* PRELU: a < 0 ? a b : a. FMOD has the sign of a (C), MOD that of b (Python). */
 enum binary {
     BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV, BINARY_MIN, BINARY_MAX, BINARY_POW, BINARY_PRELU,
@@ -79,6 +97,12 @@ enum reduce {
     REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM_SQUARE, REDUCE_L1,
     REDUCE_COUNT
 };
+
+/* What a reduction of nothing gives. */
+static inline float neutral_of(enum reduce op)
+{
+    return op == REDUCE_MAX ? -INFINITY : op == REDUCE_MIN ? INFINITY : op == REDUCE_PROD ? 1 : 0;
+}
 
 /* --- convolution ---------------------------------------------------------------------------------- */
 

@@ -315,18 +315,7 @@ INLINED struct bounds bounds_of(const struct epilogue *epilogue)
 /* Applies an activation in place: called on a tile that still lies in the first cache. */
 static __attribute__((noinline)) void activate(const struct epilogue *epilogue, float *y, int64_t n)
 {
-    static const enum unary as_unary[ACT_COUNT] = {
-        [ACT_NONE] = UNARY_COPY,
-        [ACT_RELU] = UNARY_RELU,
-        [ACT_CLIP] = UNARY_CLIP,
-        [ACT_LEAKY] = UNARY_LEAKY,
-        [ACT_SIGMOID] = UNARY_SIGMOID,
-        [ACT_TANH] = UNARY_TANH,
-        [ACT_HARDSIGMOID] = UNARY_HARDSIGMOID,
-        [ACT_HARDSWISH] = UNARY_HARDSWISH,
-        [ACT_SILU] = UNARY_SILU,
-    };
-    unary(as_unary[epilogue->act], y, y, n, epilogue->alpha, epilogue->beta);
+    unary(unary_of(epilogue->act), y, y, n, epilogue->alpha, epilogue->beta);
 }
 
 #endif

@@ -81,11 +81,6 @@ FROM(uint16_t, OF_INTEGER)
 FROM(uint32_t, OF_INTEGER)
 FROM(uint64_t, OF_INTEGER)
 
-static bool is_half(enum percept_dtype dtype)
-{
-    return dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16;
-}
-
 /* Neither side a half float. */
 static void cast_native(enum percept_dtype to, void *y, enum percept_dtype from, const void *x,
                         int64_t n)
@@ -131,7 +126,7 @@ static void cast_half(enum percept_dtype to, void *y, enum percept_dtype from, c
         int64_t count = n - at < CHUNK ? n - at : CHUNK;
         const char *source = (const char *)x + at * (int64_t)tensor_dtype_bytes(from);
         char *target = (char *)y + at * (int64_t)tensor_dtype_bytes(to);
-        if (is_half(from))
+        if (tensor_is_half(from))
             for (int64_t i = 0; i < count; i++) {
                 uint16_t half = ((const uint16_t *)source)[i];
                 wide[i] = (double)(from == PERCEPT_FLOAT16 ? tensor_half_to_float(half)
@@ -139,7 +134,7 @@ static void cast_half(enum percept_dtype to, void *y, enum percept_dtype from, c
             }
         else
             cast_native(PERCEPT_DOUBLE, wide, from, source, count);
-        if (is_half(to))
+        if (tensor_is_half(to))
             for (int64_t i = 0; i < count; i++) {
                 float f = to_odd(wide[i]);
                 ((uint16_t *)target)[i] =
@@ -156,7 +151,7 @@ void cast_numbers(enum percept_dtype to, void *y, enum percept_dtype from, const
         return;
     if (to == from)
         memcpy(y, x, (size_t)n * tensor_dtype_bytes(to));
-    else if (is_half(to) || is_half(from))
+    else if (tensor_is_half(to) || tensor_is_half(from))
         cast_half(to, y, from, x, n);
     else
         cast_native(to, y, from, x, n);

@@ -148,6 +148,24 @@ static bool finish_collected(struct collected *c, const struct graph *body, int 
     return true;
 }
 
+/* Zeros for the iterations that are missing from n. */
+static bool pad_collected(struct collected *c, const struct graph *body, int output, int64_t n,
+                          const struct step *step, struct run_env *env, struct percept_err *err)
+{
+    if (!c->n)
+        declared(body, output, &c->element);
+    size_t each, missing, whole;
+    if (!tensor_bytes(&c->element, 1, &each) ||
+        __builtin_mul_overflow(each, (size_t)(n - c->n), &missing) ||
+        __builtin_add_overflow(missing, c->used, &whole) || whole == SIZE_MAX ||
+        !store_reserve(&c->store, env, whole + 1, c->used))
+        return short_of_memory(step, err);
+    memset(c->store.at + c->used, 0, missing);
+    c->used = whole;
+    c->n = n;
+    return true;
+}
+
 /* --- Loop ----------------------------------------------------------------------------------------------- */
 
 struct loop_priv {
@@ -463,8 +481,11 @@ static bool scan_item(struct scan_job *job, int64_t n, struct step *step, struct
         job->states[i].tensor = item_of(step->in[1 + i], n);
     for (int i = 0; i < p->n_scanned; i++) {
         job->scanned[i] = item_of(step->in[1 + p->n_states + i], n);
-        job->length = job->scanned[i].dims[0];
+        job->length = job->scanned[0].dims[0];
+        if (job->scanned[i].dims[0] != job->length)
+            return err_set(err, ERR_DATA, OP_AT "its sequences have different lengths", OP_NODE(step->node));
     }
+    const int64_t longest = job->length;
     if (step->in[0]) {
         int64_t given = ((const int64_t *)step->in[0]->data)[n];
         if (given < 0 || given > job->length)
@@ -472,7 +493,12 @@ static bool scan_item(struct scan_job *job, int64_t n, struct step *step, struct
                            OP_NODE(step->node), (long long)given, (long long)job->length);
         job->length = given;
     }
-    return scan_all(job, step, env, err);
+    if (!scan_all(job, step, env, err))
+        return false;
+    for (int i = 0; i < p->n_collected && job->length < longest; i++)
+        if (!pad_collected(&job->collected[i], p->body, p->n_states + i, longest, step, env, err))
+            return false;
+    return true;
 }
 
 static bool scan_batched(struct step *step, struct run_env *env, struct percept_err *err)

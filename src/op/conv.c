@@ -18,11 +18,13 @@
  * session's holder with its team. Owns only its priv (the model's arena) and its state (the
  * plan's).
  */
+#include "op/conv.h"
+
+#include <string.h>
+
 #include "op/attr.h"
 #include "op/spatial.h"
 #include "op/weights.h"
-
-#include <string.h>
 
 #define MOST_RESIDUES 4096
 
@@ -98,7 +100,7 @@ static void shape_geometry(struct conv_shape *shape, const struct geometry *g)
 
 /* ---- check ----------------------------------------------------------------------------------- */
 
-/* A transposed convolution is one convolution for each residue of its strides (kernel/convolve.h), empty
+/* A transposed convolution is one convolution for each residue of its strides (kernel/geometry.h), empty
  * ones too: few bytes of a file must not mean billions of them. */
 static bool strides_usable(const struct node_ctx *ctx, const struct conv *conv,
                            struct percept_err *err)
@@ -187,7 +189,7 @@ static bool conv_check_any(struct node_ctx *ctx, bool transposed, struct percept
     return !weights || check_constant(ctx, conv, weights, weights_view(ctx, 2), err);
 }
 
-static bool conv_check(struct node_ctx *ctx, struct percept_err *err)
+bool conv_check(struct node_ctx *ctx, struct percept_err *err)
 {
     return conv_check_any(ctx, false, err);
 }
@@ -197,7 +199,7 @@ static bool conv_check_transposed(struct node_ctx *ctx, struct percept_err *err)
     return conv_check_any(ctx, true, err);
 }
 
-static bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion)
+bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 {
     struct conv *conv = ctx->node->priv;
     if (fusion->kind == FUSE_AFFINE &&
@@ -214,7 +216,7 @@ static size_t bias_bytes(const struct conv *conv, const struct conv_shape *shape
     return any ? weights_round((size_t)shape->out_channels * sizeof(float)) : 0;
 }
 
-static size_t conv_pack_bytes(const struct node_ctx *ctx)
+size_t conv_pack_bytes(const struct node_ctx *ctx)
 {
     const struct conv *conv = ctx->node->priv;
     return conv->packed ? bias_bytes(conv, &conv->shape) +
@@ -231,7 +233,7 @@ static void conv_lay(const struct conv *conv, const struct conv_shape *shape, in
     kernels->conv_pack(algorithm, shape, to + n_bytes, weights, conv->fused.scale);
 }
 
-static void conv_pack(const struct node_ctx *ctx, void *packed)
+void conv_pack(const struct node_ctx *ctx, void *packed)
 {
     const struct conv *conv = ctx->node->priv;
     if (!conv->packed)
@@ -350,7 +352,7 @@ static void shape_work(struct step *step, const struct conv *conv, struct conv_p
                   (double)(shape->out_channels / shape->group);
 }
 
-static bool conv_shape(struct step *step, struct percept_err *err)
+bool conv_shape(struct step *step, struct percept_err *err)
 {
     const struct conv *conv = step->priv;
     struct conv_plan *plan = arena_alloc(step->arena, sizeof *plan);
@@ -411,7 +413,7 @@ static void conv_pieces(void *arg, int64_t from, int64_t to, int member)
     }
 }
 
-static bool conv_run(struct step *step, struct run_env *env, struct percept_err *err)
+bool conv_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
     const struct conv *conv = step->priv;

@@ -11,12 +11,15 @@
  * A point is read by linear interpolation of its four neighbours; a neighbour outside is zero. The
  * neighbours of a point are found once per offset group and kernel element and serve all channels.
  *
- * Weights are not packed: they are read by BLAS as they lie. Thread: loader, then the session's
+ * Weights are not packed: they are read by BLAS as they lie. Tensors of doubles take plain loops,
+ * with columns of doubles. Thread: loader, then the session's
  * holder with its team.
  */
 #include "op/spatial.h"
 
 #include "op/attr.h"
+#include "op/types.h"
+#include "op/walk.h"
 #include "op/weights.h"
 
 #include <math.h>
@@ -71,7 +74,8 @@ static bool deform_channels(const struct step *step, struct percept_err *err)
     const struct deform *deform = step->priv;
     const struct tensor *x = step->in[0], *w = step->in[1];
     for (int i = 0; i < step->n_in; i++) {
-        if (step->in[i] && !op_want_dtype(step, i, PERCEPT_FLOAT, err))
+        if (step->in[i] && !(i == 0 ? op_want_real(step, i, err)
+                                    : op_want_dtype(step, i, x->dtype, err)))
             return false;
     }
     if (x->rank != 4 || w->rank != 4)
@@ -118,6 +122,7 @@ static bool deform_shape(struct step *step, struct percept_err *err)
     spatial_input(&plan->g, x);
     if (!spatial_slide(&plan->g, &deform->spatial, false, step->node, err))
         return false;
+    const size_t size = tensor_dtype_bytes(x->dtype);
     int64_t dims[RANK_MAX], count, cells;
     spatial_dims(&plan->g, plan->items, w->dims[0], dims);
     plan->channels = x->dims[1];
@@ -125,7 +130,7 @@ static bool deform_shape(struct step *step, struct percept_err *err)
     plan->kernel = plan->g.kernel[1] * plan->g.kernel[2];
     if (!tensor_count(4, dims, &count) ||
         __builtin_mul_overflow(w->dims[1], plan->kernel, &plan->depth) ||
-        __builtin_mul_overflow(plan->depth, DEFORM_TILE * (int64_t)sizeof(float), &cells) ||
+        __builtin_mul_overflow(plan->depth, DEFORM_TILE * (int64_t)size, &cells) ||
         cells > INT64_MAX / (2 * TEAM_MAX))
         return err_set(err, ERR_INVALID, OP_AT "the output would be too large",
                        OP_NODE(step->node));
@@ -135,7 +140,7 @@ static bool deform_shape(struct step *step, struct percept_err *err)
     plan->points = dims[2] * dims[3];
     plan->tiles = (plan->points + DEFORM_TILE - 1) / DEFORM_TILE;
     plan->member_bytes = weights_round((size_t)cells);
-    op_set_out(step, 0, PERCEPT_FLOAT, 4, dims);
+    op_set_out(step, 0, x->dtype, 4, dims);
     step->scratch_bytes = plan->member_bytes * (size_t)(step->members > 0 ? step->members : 1);
     step->flops = 2.0 * (double)count * (double)plan->depth;
     step->state = plan;
@@ -147,7 +152,7 @@ static bool deform_shape(struct step *step, struct percept_err *err)
 /* The four neighbours of a point in a map, those outside with no weight at offset 0. */
 struct neighbours {
     int64_t offset[4];
-    float weight[4];
+    double weight[4];
 };
 
 static void find_neighbours(const struct geometry *g, double y, double x, double factor,
@@ -164,8 +169,14 @@ static void find_neighbours(const struct geometry *g, double y, double x, double
         if (row < 0 || row >= g->in[1] || column < 0 || column >= g->in[2])
             continue;
         near->offset[i] = row * g->in[2] + column;
-        near->weight[i] = (float)(factor * (i / 2 ? dy : 1 - dy) * (i % 2 ? dx : 1 - dx));
+        near->weight[i] = factor * (i / 2 ? dy : 1 - dy) * (i % 2 ? dx : 1 - dx);
     }
+}
+
+static double number_at(const struct tensor *t, int64_t i)
+{
+    return t->dtype == PERCEPT_DOUBLE ? ((const double *)t->data)[i]
+                                      : (double)((const float *)t->data)[i];
 }
 
 /* Where kernel element k of offset group `group` reads for output pixel `point`. */
@@ -176,54 +187,97 @@ static void locate(const struct step *step, int64_t item, int64_t group, int64_t
     const struct deform_plan *plan = step->state;
     const struct geometry *g = &plan->g;
     const int64_t at = (item * deform->offset_group + group) * plan->kernel + k;
-    const float *offset = (const float *)step->in[2]->data + 2 * at * plan->points + point;
+    const int64_t offset = 2 * at * plan->points + point;
     const bool masked = step->n_in > 4 && step->in[4];
-    const double factor =
-        masked ? (double)((const float *)step->in[4]->data)[at * plan->points + point] : 1;
+    const double factor = masked ? number_at(step->in[4], at * plan->points + point) : 1;
     const int64_t row = point / g->out[2] * g->stride[1] - g->pad[1] +
                         k / g->kernel[2] * g->dilation[1];
     const int64_t column = point % g->out[2] * g->stride[2] - g->pad[2] +
                            k % g->kernel[2] * g->dilation[2];
-    find_neighbours(g, (double)row + (double)offset[0],
-                    (double)column + (double)offset[plan->points], factor, near);
+    find_neighbours(g, (double)row + number_at(step->in[2], offset),
+                    (double)column + number_at(step->in[2], offset + plan->points), factor, near);
+}
+
+/* One row of a column's channels [c, end) of an item. */
+#define GATHER(dtype, T)                                                                           \
+    case dtype: {                                                                                  \
+        const T *map = (const T *)step->in[0]->data + (item * plan->channels + c) * plan->pixels;  \
+        T *column = (T *)columns + at;                                                             \
+        for (; c < end; c++, map += plan->pixels, column += plan->kernel * n) {                    \
+            T sum = 0;                                                                             \
+            for (int t = 0; t < 4; t++)                                                            \
+                sum += (T)near->weight[t] == 0 ? 0 : (T)near->weight[t] * map[near->offset[t]];    \
+            *column = sum;                                                                         \
+        }                                                                                          \
+        break;                                                                                     \
+    }
+
+static void gather(const struct step *step, const struct neighbours *near, int64_t item, int64_t c,
+                   int64_t end, int64_t n, int64_t at, void *columns)
+{
+    const struct deform_plan *plan = step->state;
+    switch (step->in[0]->dtype) {
+        TYPES_REAL(GATHER)
+    default:
+        break;
+    }
 }
 
 /* Columns of channels [first, end) of an item for a tile of n pixels. */
 static void fill_columns(const struct step *step, int64_t item, int64_t first, int64_t end,
-                         int64_t point, int64_t n, float *columns)
+                         int64_t point, int64_t n, void *columns)
 {
     const struct deform *deform = step->priv;
     const struct deform_plan *plan = step->state;
     const int64_t each = plan->channels / deform->offset_group; /* channels of an offset group */
-    const float *x = (const float *)step->in[0]->data + item * plan->channels * plan->pixels;
     for (int64_t c = first; c < end;) {
         const int64_t group = c / each, next = (group + 1) * each < end ? (group + 1) * each : end;
         for (int64_t k = 0; k < plan->kernel; k++) {
             for (int64_t i = 0; i < n; i++) {
                 struct neighbours near;
                 locate(step, item, group, k, point + i, &near);
-                for (int64_t at = c; at < next; at++) {
-                    const float *map = x + at * plan->pixels;
-                    float sum = 0;
-                    for (int t = 0; t < 4; t++)
-                        sum += near.weight[t] == 0 ? 0 : near.weight[t] * map[near.offset[t]];
-                    columns[((at - first) * plan->kernel + k) * n + i] = sum;
-                }
+                gather(step, &near, item, c, next, n, ((c - first) * plan->kernel + k) * n + i,
+                       columns);
             }
         }
         c = next;
     }
 }
 
+#define ADD_BIAS(dtype, T)                                                                         \
+    case dtype:                                                                                    \
+        for (int64_t c = 0; c < plan->out_channels; c++) {                                         \
+            T *y = (T *)step->out[0]->data + (item * plan->out_channels + c) * plan->points +      \
+                   point;                                                                          \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                y[i] += ((const T *)bias->data)[c];                                                \
+        }                                                                                          \
+        break;
+
 static void add_bias(const struct step *step, int64_t item, int64_t point, int64_t n)
 {
     const struct deform_plan *plan = step->state;
-    const float *bias = step->n_in > 3 && step->in[3] ? step->in[3]->data : NULL;
-    for (int64_t c = 0; bias && c < plan->out_channels; c++) {
-        float *y = (float *)step->out[0]->data + (item * plan->out_channels + c) * plan->points +
-                   point;
+    const struct tensor *bias = step->n_in > 3 ? step->in[3] : NULL;
+    if (!bias)
+        return;
+    switch (bias->dtype) {
+        TYPES_REAL(ADD_BIAS)
+    default:
+        break;
+    }
+}
+
+/* y [rows][n] = w [rows][depth] columns [depth][n]; rows of y lie `points` apart. */
+static void multiply_doubles(int64_t rows, int64_t n, int64_t depth, const double *w,
+                             const double *columns, double *y, int64_t points)
+{
+    for (int64_t row = 0; row < rows; row++, w += depth, y += points) {
         for (int64_t i = 0; i < n; i++)
-            y[i] += bias[c];
+            y[i] = 0;
+        for (int64_t k = 0; k < depth; k++) {
+            for (int64_t i = 0; i < n; i++)
+                y[i] += w[k] * columns[k * n + i];
+        }
     }
 }
 
@@ -234,18 +288,21 @@ static void deform_tiles(void *arg, int64_t from, int64_t to, int member)
     const struct deform_plan *plan = step->state;
     const int64_t in_each = plan->channels / deform->group;
     const int64_t out_each = plan->out_channels / deform->group;
-    float *columns =
-        (float *)(void *)((char *)step->scratch + plan->member_bytes * (size_t)member);
+    void *columns = (char *)step->scratch + plan->member_bytes * (size_t)member;
     for (int64_t tile = from; tile < to; tile++) {
         const int64_t item = tile / plan->tiles, point = tile % plan->tiles * DEFORM_TILE;
         const int64_t left = plan->points - point, n = left < DEFORM_TILE ? left : DEFORM_TILE;
         for (int64_t g = 0; g < deform->group; g++) {
-            const float *w = (const float *)step->in[1]->data + g * out_each * plan->depth;
-            float *y = (float *)step->out[0]->data +
-                       (item * plan->out_channels + g * out_each) * plan->points + point;
+            const int64_t w = g * out_each * plan->depth;
+            const int64_t y = (item * plan->out_channels + g * out_each) * plan->points + point;
             fill_columns(step, item, g * in_each, (g + 1) * in_each, point, n, columns);
-            blas_gemm(false, false, out_each, n, plan->depth, 1, w, plan->depth, columns, n, 0, y,
-                      plan->points);
+            if (step->in[0]->dtype == PERCEPT_DOUBLE)
+                multiply_doubles(out_each, n, plan->depth, (const double *)step->in[1]->data + w,
+                                 columns, (double *)step->out[0]->data + y, plan->points);
+            else
+                blas_gemm(false, false, out_each, n, plan->depth, 1,
+                          (const float *)step->in[1]->data + w, plan->depth, columns, n, 0,
+                          (float *)step->out[0]->data + y, plan->points);
         }
         add_bias(step, item, point, n);
     }
@@ -255,7 +312,11 @@ static void deform_tiles(void *arg, int64_t from, int64_t to, int member)
 static void run_empty(const struct step *step)
 {
     const struct deform_plan *plan = step->state;
-    step->kernels->fill(step->out[0]->data, 0, tensor_elements(step->out[0]));
+    const int64_t n = tensor_elements(step->out[0]);
+    if (step->out[0]->dtype == PERCEPT_DOUBLE)
+        walk_fill(step->out[0]->data, &(double){0}, sizeof(double), n);
+    else
+        step->kernels->fill(step->out[0]->data, 0, n);
     for (int64_t item = 0; item < plan->items; item++)
         add_bias(step, item, 0, plan->points);
 }

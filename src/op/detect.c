@@ -12,8 +12,8 @@
  * `sampling_ratio` 0 their number grows with the region, which comes from data: samples outside
  * the picture are zero, so only those inside are visited and no region makes a run endless. As
  * in ONNX's reference, `max` is that of the weighted corners, not of the interpolated values.
- * Positions are computed in float as everybody does: the number of samples depends on the
- * rounding. A region with coordinates that are not finite is zero.
+ * Positions are computed in the type of the tensors as everybody does, float or double: the number
+ * of samples depends on the rounding. A region with coordinates that are not finite is zero.
  *
  * Thread: loader, then the session's holder with its team.
  */
@@ -250,7 +250,7 @@ struct roi {
 /* A position along one axis: two neighbours and their weights. */
 struct roi_sample {
     int64_t low, high;
-    float low_weight, high_weight;
+    double low_weight, high_weight;
 };
 
 struct roi_plan {
@@ -284,8 +284,8 @@ static bool roi_check(struct node_ctx *ctx, struct percept_err *err)
 static bool roi_inputs(const struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *regions = step->in[1], *items = step->in[2];
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
-        !op_want_dtype(step, 1, PERCEPT_FLOAT, err) || !op_want_dtype(step, 2, PERCEPT_INT64, err))
+    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err) ||
+        !op_want_dtype(step, 2, PERCEPT_INT64, err))
         return false;
     if (x->rank != 4 || regions->rank != 2 || regions->dims[1] != 4 || items->rank != 1 ||
         items->dims[0] != regions->dims[0])
@@ -316,7 +316,7 @@ static bool roi_shape(struct step *step, struct percept_err *err)
         plan->most[i] = roi->ratio ? roi->ratio : 2 * x->dims[2 + i] + 8;
     plan->member_bytes =
         weights_round((size_t)(plan->most[0] + plan->most[1]) * sizeof(struct roi_sample));
-    op_set_out(step, 0, PERCEPT_FLOAT, 4, dims);
+    op_set_out(step, 0, x->dtype, 4, dims);
     step->scratch_bytes = plan->member_bytes * (size_t)(step->members > 0 ? step->members : 1);
     step->state = plan;
     return true;
@@ -326,38 +326,47 @@ static bool roi_shape(struct step *step, struct percept_err *err)
 
 /* One axis of a region, in pixels of the picture. */
 struct roi_axis {
-    float start, cell;
+    bool wide; /* doubles */
+    double start, cell;
     double samples; /* per cell; not above 0: none */
 };
 
-static struct roi_axis region_axis(const struct roi *roi, float from, float to, int64_t cells)
+/* What a number is in the tensors' type. Of two floats, a sum, a product or a quotient that is
+ * computed in double and rounded once more is what float arithmetic would have made. */
+static double kept(bool wide, double x)
 {
-    const float offset = roi->half_pixel ? 0.5f : 0;
-    const float start = from * roi->scale - offset;
-    float size = to * roi->scale - offset - start;
-    if (!roi->half_pixel && size < 1)
-        size = 1;
-    const float cell = size / (float)cells;
-    double samples = roi->ratio ? (double)roi->ratio : (double)ceilf(cell);
-    if (!isfinite(start) || !isfinite(size))
-        samples = 0;
-    return (struct roi_axis){.start = start, .cell = cell, .samples = samples};
+    return wide ? x : (double)(float)x;
 }
 
-static bool sample_at(float at, int64_t n, struct roi_sample *sample)
+static struct roi_axis region_axis(const struct roi *roi, bool wide, double from, double to,
+                                   int64_t cells)
 {
-    if (!(at >= -1 && at <= (float)n))
+    const double offset = roi->half_pixel ? 0.5 : 0, scale = (double)roi->scale;
+    const double start = kept(wide, kept(wide, from * scale) - offset);
+    double size = kept(wide, kept(wide, kept(wide, to * scale) - offset) - start);
+    if (!roi->half_pixel && size < 1)
+        size = 1;
+    const double cell = kept(wide, size / (double)cells);
+    double samples = roi->ratio ? (double)roi->ratio : ceil(cell);
+    if (!isfinite(start) || !isfinite(size))
+        samples = 0;
+    return (struct roi_axis){.wide = wide, .start = start, .cell = cell, .samples = samples};
+}
+
+static bool sample_at(bool wide, double at, int64_t n, struct roi_sample *sample)
+{
+    if (!(at >= -1 && at <= kept(wide, (double)n)))
         return false;
-    at = fmaxf(at, 0);
+    at = fmax(at, 0);
     int64_t low = (int64_t)at;
     if (low >= n - 1) {
         low = n - 1;
-        at = (float)low;
+        at = kept(wide, (double)low);
     }
     sample->low = low;
     sample->high = low < n - 1 ? low + 1 : low;
-    sample->high_weight = at - (float)low;
-    sample->low_weight = 1 - sample->high_weight;
+    sample->high_weight = kept(wide, at - kept(wide, (double)low));
+    sample->low_weight = kept(wide, 1 - sample->high_weight);
     return true;
 }
 
@@ -367,52 +376,77 @@ static int64_t cell_samples(const struct roi_axis *axis, int64_t cell, int64_t n
 {
     if (!(axis->samples > 0))
         return 0;
-    const float start = axis->start + (float)cell * axis->cell;
-    const double step = (double)axis->cell / axis->samples;
+    const bool wide = axis->wide;
+    const double start = kept(wide, axis->start + kept(wide, (double)cell * axis->cell));
+    const double step = axis->cell / axis->samples;
     double first = 0, last = axis->samples - 1;
     if (axis->samples > 1024 && step > 0) { /* skip what is surely outside */
-        first = fmax(first, ceil((-1 - (double)start) / step - 0.5) - 1);
-        last = fmin(last, floor(((double)n - (double)start) / step - 0.5) + 1);
+        first = fmax(first, ceil((-1 - start) / step - 0.5) - 1);
+        last = fmin(last, floor(((double)n - start) / step - 0.5) + 1);
     }
     const double visits = fmin(last - first + 1, 2 * (double)n + 1024);
     int64_t found = 0;
     for (int64_t i = 0; (double)i < visits && found < most; i++) {
-        const float k = (float)(first + (double)i) + 0.5f;
-        found += sample_at(start + k * axis->cell / (float)axis->samples, n, &samples[found]);
+        const double k = kept(wide, kept(wide, first + (double)i) + 0.5);
+        const double within = kept(wide, kept(wide, k * axis->cell) / kept(wide, axis->samples));
+        found += sample_at(wide, kept(wide, start + within), n, &samples[found]);
     }
     return found;
 }
 
-static float average_cell(const float *map, int64_t width, const struct roi_sample *y, int64_t n_y,
-                          const struct roi_sample *x, int64_t n_x, double samples)
-{
-    float sum = 0;
-    for (int64_t i = 0; i < n_y; i++) {
-        const float *low = map + y[i].low * width, *high = map + y[i].high * width;
-        for (int64_t j = 0; j < n_x; j++)
-            sum += y[i].low_weight *
-                       (x[j].low_weight * low[x[j].low] + x[j].high_weight * low[x[j].high]) +
-                   y[i].high_weight *
-                       (x[j].low_weight * high[x[j].low] + x[j].high_weight * high[x[j].high]);
+/* The four weighted corners of sample (i, j), in the order low low, low high, high low, high high:
+ * `max` compares them, `avg` adds them up. In `max`, samples outside count as zero. */
+#define ROI_CELL(T, name, infinity, larger)                                                        \
+    static T average_##name(const T *map, int64_t width, const struct roi_sample *y, int64_t n_y,  \
+                            const struct roi_sample *x, int64_t n_x, double samples)               \
+    {                                                                                              \
+        T sum = 0;                                                                                 \
+        for (int64_t i = 0; i < n_y; i++) {                                                        \
+            const T *low = map + y[i].low * width, *high = map + y[i].high * width;                \
+            const T above = (T)y[i].low_weight, below = (T)y[i].high_weight;                       \
+            for (int64_t j = 0; j < n_x; j++) {                                                    \
+                const T left = (T)x[j].low_weight, right = (T)x[j].high_weight;                    \
+                sum += above * (left * low[x[j].low] + right * low[x[j].high]) +                   \
+                       below * (left * high[x[j].low] + right * high[x[j].high]);                  \
+            }                                                                                      \
+        }                                                                                          \
+        return sum / (T)fmax(samples, 1);                                                          \
+    }                                                                                              \
+    static T maximum_##name(const T *map, int64_t width, const struct roi_sample *y, int64_t n_y,  \
+                            const struct roi_sample *x, int64_t n_x, double samples)               \
+    {                                                                                              \
+        T best = (double)n_y * (double)n_x < samples || samples <= 0 ? 0 : -infinity;              \
+        for (int64_t i = 0; i < n_y; i++) {                                                        \
+            const T *low = map + y[i].low * width, *high = map + y[i].high * width;                \
+            const T above = (T)y[i].low_weight, below = (T)y[i].high_weight;                       \
+            for (int64_t j = 0; j < n_x; j++) {                                                    \
+                const T left = (T)x[j].low_weight, right = (T)x[j].high_weight;                    \
+                best = larger(best, above * left * low[x[j].low]);                                 \
+                best = larger(best, above * right * low[x[j].high]);                               \
+                best = larger(best, below * left * high[x[j].low]);                                \
+                best = larger(best, below * right * high[x[j].high]);                              \
+            }                                                                                      \
+        }                                                                                          \
+        return best;                                                                               \
     }
-    return sum / (float)fmax(samples, 1);
-}
 
-/* Samples outside count as zero. */
-static float maximum_cell(const float *map, int64_t width, const struct roi_sample *y, int64_t n_y,
-                          const struct roi_sample *x, int64_t n_x, double samples)
-{
-    float best = (double)n_y * (double)n_x < samples || samples <= 0 ? 0 : -INFINITY;
-    for (int64_t i = 0; i < n_y; i++) {
-        const float *low = map + y[i].low * width, *high = map + y[i].high * width;
-        for (int64_t j = 0; j < n_x; j++) {
-            best = fmaxf(best, y[i].low_weight * x[j].low_weight * low[x[j].low]);
-            best = fmaxf(best, y[i].low_weight * x[j].high_weight * low[x[j].high]);
-            best = fmaxf(best, y[i].high_weight * x[j].low_weight * high[x[j].low]);
-            best = fmaxf(best, y[i].high_weight * x[j].high_weight * high[x[j].high]);
-        }
+ROI_CELL(float, floats, HUGE_VALF, fmaxf)
+ROI_CELL(double, doubles, HUGE_VAL, fmax)
+
+/* One cell of a region in all channels. */
+#define ROI_MAPS(T, name)                                                                          \
+    {                                                                                              \
+        const T *map = (const T *)x->data + item * channels * height * width;                      \
+        T *y = (T *)step->out[0]->data + region * channels * cells + cell;                         \
+        for (int64_t c = 0; c < channels; c++, map += height * width, y += cells)                  \
+            *y = roi->maximum ? maximum_##name(map, width, ys, n_y, xs, n_x, samples)              \
+                              : average_##name(map, width, ys, n_y, xs, n_x, samples);             \
     }
-    return best;
+
+static double edge_at(const struct tensor *regions, int64_t i)
+{
+    return regions->dtype == PERCEPT_DOUBLE ? ((const double *)regions->data)[i]
+                                            : (double)((const float *)regions->data)[i];
 }
 
 static void roi_cells(void *arg, int64_t from, int64_t to, int member)
@@ -423,23 +457,25 @@ static void roi_cells(void *arg, int64_t from, int64_t to, int member)
     const struct tensor *x = step->in[0];
     const int64_t channels = x->dims[1], height = x->dims[2], width = x->dims[3];
     const int64_t cells = roi->out[0] * roi->out[1];
+    const bool wide = x->dtype == PERCEPT_DOUBLE;
     struct roi_sample *ys =
         (struct roi_sample *)(void *)((char *)step->scratch + plan->member_bytes * (size_t)member);
     struct roi_sample *xs = ys + plan->most[0];
     for (int64_t at = from; at < to; at++) {
         const int64_t region = at / cells, cell = at % cells;
-        const float *edges = (const float *)step->in[1]->data + region * 4;
+        double edges[4];
+        for (int i = 0; i < 4; i++)
+            edges[i] = edge_at(step->in[1], 4 * region + i);
         const int64_t item = ((const int64_t *)step->in[2]->data)[region];
-        const struct roi_axis down = region_axis(roi, edges[1], edges[3], roi->out[0]);
-        const struct roi_axis across = region_axis(roi, edges[0], edges[2], roi->out[1]);
+        const struct roi_axis down = region_axis(roi, wide, edges[1], edges[3], roi->out[0]);
+        const struct roi_axis across = region_axis(roi, wide, edges[0], edges[2], roi->out[1]);
         const int64_t n_y = cell_samples(&down, cell / roi->out[1], height, plan->most[0], ys);
         const int64_t n_x = cell_samples(&across, cell % roi->out[1], width, plan->most[1], xs);
         const double samples = fmax(down.samples, 0) * fmax(across.samples, 0);
-        const float *map = (const float *)x->data + item * channels * height * width;
-        float *y = (float *)step->out[0]->data + region * channels * cells + cell;
-        for (int64_t c = 0; c < channels; c++, map += height * width, y += cells)
-            *y = roi->maximum ? maximum_cell(map, width, ys, n_y, xs, n_x, samples)
-                              : average_cell(map, width, ys, n_y, xs, n_x, samples);
+        if (wide)
+            ROI_MAPS(double, doubles)
+        else
+            ROI_MAPS(float, floats)
     }
 }
 

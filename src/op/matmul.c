@@ -18,6 +18,7 @@
  * by rows when there are many. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/stack.h"
 #include "op/weights.h"
 
 #include <string.h>
@@ -250,33 +251,6 @@ static bool shape_dtypes(const struct step *step, struct percept_err *err)
     return true;
 }
 
-static bool inner_fits(const struct step *step, int64_t left, int64_t right,
-                       struct percept_err *err)
-{
-    char a[128], b[128];
-    if (left == right)
-        return true;
-    return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s: the inner dimensions must be equal",
-                   OP_NODE(step->node),
-                   tensor_shape_text(step->in[0]->rank, step->in[0]->dims, a, sizeof a),
-                   tensor_shape_text(step->in[1]->rank, step->in[1]->dims, b, sizeof b));
-}
-
-/* Steps of C over rows and columns of the output. */
-static bool shape_c(const struct step *step, struct matmul_plan *plan, struct percept_err *err)
-{
-    const struct tensor *c = step->in[2];
-    const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
-    const int64_t rows = c->rank > 1 ? c->dims[c->rank - 2] : 1;
-    if (c->rank > 2 || (columns != plan->n && columns != 1) || (rows != plan->m && rows != 1))
-        return err_set(err, ERR_INVALID, OP_AT "C does not broadcast to [%lld,%lld]",
-                       OP_NODE(step->node), (long long)plan->m, (long long)plan->n);
-    plan->spread = true;
-    plan->c_column = columns == 1 ? 0 : 1;
-    plan->c_row = rows == 1 ? 0 : columns;
-    return true;
-}
-
 static bool shape_gemm(struct step *step, struct matmul_plan *plan, struct percept_err *err)
 {
     const struct matmul *matmul = step->priv;
@@ -289,71 +263,25 @@ static bool shape_gemm(struct step *step, struct matmul_plan *plan, struct perce
     plan->n = b->dims[matmul->trans_b ? 0 : 1];
     plan->batch = plan->matrices = 1;
     op_set_out(step, 0, a->dtype, 2, (const int64_t[]){plan->m, plan->n});
-    if (!inner_fits(step, plan->k, b->dims[matmul->trans_b ? 1 : 0], err))
+    if (!stack_inner(step, 0, 1, plan->k, b->dims[matmul->trans_b ? 1 : 0], err))
         return false;
-    return !matmul->has_c || matmul->bias || shape_c(step, plan, err);
-}
-
-/* The product's batch axes in row-major order, as indices of the matrices on either side. */
-static bool shape_batch(struct step *step, struct matmul_plan *plan, const struct tensor *a,
-                        const struct tensor *b, const struct tensor *lead, struct percept_err *err)
-{
-    plan->batch = tensor_elements(lead);
-    int64_t *items = arena_array(step->arena, (size_t)plan->batch + 1, 2 * sizeof *items);
-    if (!items)
-        return err_memory(err, "a product's list of matrices", (size_t)plan->batch * 16);
-    for (int64_t i = 0; i < plan->batch; i++) {
-        int64_t left = i, a_step = 1, b_step = 1;
-        for (int d = lead->rank - 1; d >= 0; d--) {
-            const int64_t at = left % lead->dims[d];
-            left /= lead->dims[d];
-            const int a_d = d - (lead->rank - a->rank), b_d = d - (lead->rank - b->rank);
-            items[2 * i] += a_d >= 0 && a->dims[a_d] > 1 ? at * a_step : 0;
-            items[2 * i + 1] += b_d >= 0 && b->dims[b_d] > 1 ? at * b_step : 0;
-            a_step *= a_d >= 0 ? a->dims[a_d] : 1;
-            b_step *= b_d >= 0 ? b->dims[b_d] : 1;
-        }
-    }
-    plan->items = items;
-    return true;
+    plan->spread = matmul->has_c && !matmul->bias;
+    return !plan->spread ||
+           stack_addend(step, step->in[2], plan->m, plan->n, &plan->c_row, &plan->c_column, err);
 }
 
 static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct percept_err *err)
 {
-    const struct tensor *a = step->in[0], *b = step->in[1];
-    if (a->rank < 1 || b->rank < 1)
-        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work",
-                       OP_NODE(step->node), RANK_MAX);
-    struct tensor a_lead = {.rank = a->rank > 2 ? a->rank - 2 : 0};
-    struct tensor b_lead = {.rank = b->rank > 2 ? b->rank - 2 : 0};
-    struct tensor lead = {0};
-    tensor_set_dims(&a_lead, a_lead.rank, a->dims);
-    tensor_set_dims(&b_lead, b_lead.rank, b->dims);
-    plan->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
-    plan->k = a->dims[a->rank - 1];
-    plan->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
-    plan->matrices = tensor_elements(&b_lead);
-    plan->batch = 1;
-    if (!inner_fits(step, plan->k, b->dims[b->rank > 1 ? b->rank - 2 : 0], err))
+    struct stack stack;
+    if (!stack_shape(step, 0, 1, &stack, err))
         return false;
-    if (!tensor_broadcast(&a_lead, &b_lead, &lead.rank, lead.dims, err))
-        return err_prefix(err, OP_AT, OP_NODE(step->node));
-    int64_t dims[RANK_MAX];
-    int rank = lead.rank;
-    for (int i = 0; i < rank; i++)
-        dims[i] = lead.dims[i];
-    if (a->rank > 1)
-        dims[rank++] = plan->m;
-    if (b->rank > 1)
-        dims[rank++] = plan->n;
-    int64_t count;
-    if (!tensor_count(rank, dims, &count))
-        return err_set(err, ERR_INVALID, OP_AT "the product has more elements than can be counted",
-                       OP_NODE(step->node));
-    op_set_out(step, 0, a->dtype, rank, dims);
-    if (plan->matrices != 1)
-        return shape_batch(step, plan, &a_lead, &b_lead, &lead, err);
-    plan->m *= tensor_elements(&a_lead);
+    plan->m = stack.matrices == 1 ? stack.rows : stack.m;
+    plan->k = stack.k;
+    plan->n = stack.n;
+    plan->matrices = stack.matrices;
+    plan->batch = stack.batch;
+    plan->items = stack.items;
+    op_set_out(step, 0, step->in[0]->dtype, stack.rank, stack.dims);
     return true;
 }
 

@@ -12,13 +12,12 @@
  * Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/conv.h"
 #include "op/walk.h"
-
-extern const struct op_rule op_conv;
 
 /* ---- FusedConv ------------------------------------------------------------------------------- */
 
-static bool conv_activation(struct node_ctx *ctx, struct fusion *fusion, struct percept_err *err)
+static bool read_activation(struct node_ctx *ctx, struct fusion *fusion, struct percept_err *err)
 {
     static const char *const known[] = {"Relu",    "Tanh", "Sigmoid",   "LeakyRelu",
                                         "Clip",    "HardSigmoid", NULL};
@@ -42,7 +41,7 @@ static bool conv_activation(struct node_ctx *ctx, struct fusion *fusion, struct 
     return true;
 }
 
-static bool conv_check(struct node_ctx *ctx, struct percept_err *err)
+static bool fused_check(struct node_ctx *ctx, struct percept_err *err)
 {
     struct node *node = ctx->node;
     struct fusion activation = {.kind = FUSE_ACTIVATION};
@@ -51,44 +50,19 @@ static bool conv_check(struct node_ctx *ctx, struct percept_err *err)
     const struct fusion residual = {.kind = FUSE_RESIDUAL,
                                     .value = op_has_input(node, 3) ? node->in[3] : -1};
     node->n_in = node->n_in > 3 ? 3 : node->n_in;
-    if (!op_conv.check(ctx, err))
+    if (!conv_check(ctx, err))
         return false;
-    if (residual.value >= 0 && !op_conv.fuse(ctx, &residual))
+    if (residual.value >= 0 && !conv_fuse(ctx, &residual))
         return err_memory(err, "a convolution's inputs", 0);
     if (!attr_has(ctx, "activation"))
         return true;
-    if (!conv_activation(ctx, &activation, err))
+    if (!read_activation(ctx, &activation, err))
         return false;
-    return op_conv.fuse(ctx, &activation) || err_memory(err, "a convolution's activation", 0);
-}
-
-static bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion)
-{
-    return op_conv.fuse(ctx, fusion);
-}
-
-static size_t conv_pack_bytes(const struct node_ctx *ctx)
-{
-    return op_conv.pack_bytes(ctx);
-}
-
-static void conv_pack(const struct node_ctx *ctx, void *packed)
-{
-    op_conv.pack(ctx, packed);
-}
-
-static bool conv_shape(struct step *step, struct percept_err *err)
-{
-    return op_conv.shape(step, err);
-}
-
-static bool conv_run(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    return op_conv.run(step, env, err);
+    return conv_fuse(ctx, &activation) || err_memory(err, "a convolution's activation", 0);
 }
 
 const struct op_rule op_fused_conv = {
-    .check = conv_check,
+    .check = fused_check,
     .fuse = conv_fuse,
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,

@@ -14,7 +14,8 @@
  * depend on the batch; MeanVarianceNormalization's default axes do mix the items of a batch, as
  * ONNX says.
  *
- * Tensors of doubles go through one plain loop for all operators that have a scale.
+ * Tensors of doubles go through one plain loop for all operators that have a scale, and another for
+ * LpNormalization.
  *
  * Thread: loader, then the session's holder with its team. Training forms are refused.
  */
@@ -206,9 +207,9 @@ static bool norm_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 
 /* ---- shape ----------------------------------------------------------------------------------- */
 
-static bool has_scale(const struct norm *norm)
+static bool takes_doubles(const struct norm *norm)
 {
-    return norm->kind != NORM_LP && norm->kind != NORM_LRN && norm->kind != NORM_MVN;
+    return norm->kind != NORM_LRN && norm->kind != NORM_MVN;
 }
 
 static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
@@ -220,7 +221,7 @@ static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
     }
     *plan = (struct norm_plan){0};
     const struct tensor *x = step->in[0];
-    const bool doubles = x->dtype == PERCEPT_DOUBLE && has_scale(step->priv);
+    const bool doubles = x->dtype == PERCEPT_DOUBLE && takes_doubles(step->priv);
     for (int i = 0; i < step->n_in; i++) {
         if (step->in[i] &&
             !op_want_dtype(step, i, doubles ? PERCEPT_DOUBLE : PERCEPT_FLOAT, err))
@@ -342,7 +343,7 @@ static bool shape_lp(struct step *step, struct percept_err *err)
     plan->rows = tensor_span(x, 0, axis);
     plan->n = x->dims[axis];
     plan->inner = tensor_span(x, axis + 1, x->rank);
-    step->scratch_bytes = (size_t)plan->inner * sizeof(float);
+    step->scratch_bytes = (size_t)plan->inner * tensor_dtype_bytes(x->dtype);
     step->inplace = 1;
     return true;
 }
@@ -381,7 +382,7 @@ static bool shape_mvn(struct step *step, struct percept_err *err)
 static void activate(const struct step *step, const struct fused *fused, float *y, int64_t n)
 {
     if (fused->act != ACT_NONE)
-        step->kernels->unary(weights_unary(fused->act), y, y, n, fused->alpha, fused->beta);
+        step->kernels->unary(unary_of(fused->act), y, y, n, fused->alpha, fused->beta);
 }
 
 /* Floats of a map: a channel, or a block of them. */
@@ -645,10 +646,8 @@ static bool run_rows(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-static bool run_lp(struct step *step, struct run_env *env, struct percept_err *err)
+static void lp_floats(const struct step *step)
 {
-    (void)env;
-    (void)err;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     const struct kernels *kernels = step->kernels;
@@ -665,6 +664,38 @@ static bool run_lp(struct step *step, struct run_env *env, struct percept_err *e
         for (int64_t k = 0; k < n; k++)
             kernels->binary(BINARY_DIV, y + k * inner, x + k * inner, length, inner);
     }
+}
+
+static void lp_doubles(const struct step *step)
+{
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int64_t inner = plan->inner, n = plan->n * inner; /* of a row */
+    double *length = step->scratch;
+    for (int64_t row = 0; row < plan->rows; row++) {
+        const double *x = (const double *)step->in[0]->data + row * n;
+        double *y = (double *)step->out[0]->data + row * n;
+        for (int64_t i = 0; i < inner; i++)
+            length[i] = 0;
+        for (int64_t i = 0; i < n; i++)
+            length[i % inner] += norm->p == 1 ? fabs(x[i]) : x[i] * x[i];
+        for (int64_t i = 0; i < inner; i++) {
+            const double l = norm->p == 1 ? length[i] : sqrt(length[i]);
+            length[i] = l == 0 ? 1 : l;
+        }
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i] / length[i % inner];
+    }
+}
+
+static bool run_lp(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    if (step->in[0]->dtype == PERCEPT_DOUBLE)
+        lp_doubles(step);
+    else
+        lp_floats(step);
     return true;
 }
 

@@ -155,6 +155,10 @@ const struct tensor *op_constant(struct node_ctx *ctx, int i);
 /* True if input i is there. */
 bool op_has_input(const struct node *node, int i);
 
+/* check: zeroed memory of the model for what the op keeps, as the node's priv; NULL, with a sentence, when
+ * memory is short. */
+void *op_priv(struct node_ctx *ctx, size_t n_bytes, struct percept_err *err);
+
 /* check: n_in within [least, most], n_out <= outputs. */
 bool op_arity(const struct node_ctx *ctx, int least, int most, int outputs, struct percept_err *err);
 
@@ -164,9 +168,20 @@ void op_set_out(struct step *step, int i, enum percept_dtype dtype, int rank, co
 /* shape: input i must have this dtype. */
 bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, struct percept_err *err);
 
+/* shape: input i must be of float or double. */
+bool op_want_real(const struct step *step, int i, struct percept_err *err);
+
 /* shape: input i's data are known (or the input is left out). Otherwise notes the demand, so that the
  * planner stops here and goes on during the run, and says so in err. */
 bool op_known(const struct step *step, int i, struct percept_err *err);
+
+/* shape: a list of integers (int32 or int64), as op_known, of at most `most`. */
+bool op_ints(const struct step *step, int i, int most, int64_t *to, int *n, struct percept_err *err);
+
+static inline int64_t op_clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
 
 /* axis in [-rank, rank) -> [0, rank). */
 bool op_axis(const struct step *step, int64_t axis, int rank, int *out, struct percept_err *err);

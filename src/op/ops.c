@@ -142,6 +142,14 @@ const struct tensor *op_constant(struct node_ctx *ctx, int i)
     return graph_constant(graph, value, ctx->arena, &ok);
 }
 
+void *op_priv(struct node_ctx *ctx, size_t n_bytes, struct percept_err *err)
+{
+    ctx->node->priv = arena_alloc(ctx->arena, n_bytes);
+    if (!ctx->node->priv)
+        err_memory(err, "a node", n_bytes);
+    return ctx->node->priv;
+}
+
 bool op_arity(const struct node_ctx *ctx, int least, int most, int outputs, struct percept_err *err)
 {
     const struct node *node = ctx->node;
@@ -172,6 +180,15 @@ bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, str
                    tensor_dtype_name(step->in[i]->dtype), tensor_dtype_name(dtype));
 }
 
+bool op_want_real(const struct step *step, int i, struct percept_err *err)
+{
+    const enum percept_dtype dtype = step->in[i]->dtype;
+    if (dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE)
+        return true;
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; float32 and float64 would work",
+                   OP_NODE(step->node), i, tensor_dtype_name(dtype));
+}
+
 bool op_axis(const struct step *step, int64_t axis, int rank, int *out, struct percept_err *err)
 {
     if (axis < -rank || axis >= rank)
@@ -188,4 +205,23 @@ bool op_known(const struct step *step, int i, struct percept_err *err)
     if (step->demands)
         *step->demands |= 1u << i;
     return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d depends on data", OP_NODE(step->node), i);
+}
+
+bool op_ints(const struct step *step, int i, int most, int64_t *to, int *n, struct percept_err *err)
+{
+    const struct tensor *t = step->in[i];
+    if (t->dtype != PERCEPT_INT64 && t->dtype != PERCEPT_INT32)
+        return err_set(err, ERR_MODEL, OP_AT "input %d is %s; int64 would work", OP_NODE(step->node),
+                       i, tensor_dtype_name(t->dtype));
+    int64_t count = tensor_elements(t);
+    if (t->rank > 1 || count > most)
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has rank %d and %lld elements; a list of "
+                       "up to %d would work", OP_NODE(step->node), i, t->rank, (long long)count, most);
+    if (count && !op_known(step, i, err))
+        return false;
+    for (int64_t k = 0; k < count; k++)
+        to[k] = t->dtype == PERCEPT_INT64 ? ((const int64_t *)t->data)[k]
+                                          : ((const int32_t *)t->data)[k];
+    *n = (int)count;
+    return true;
 }

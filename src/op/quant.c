@@ -108,14 +108,9 @@ struct quant_plan {
     int64_t axis, blocks, block, inner;
 };
 
-static bool is_half(enum percept_dtype dtype)
-{
-    return dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16;
-}
-
 static bool is_floating(enum percept_dtype dtype)
 {
-    return dtype == PERCEPT_FLOAT || is_half(dtype);
+    return dtype == PERCEPT_FLOAT || tensor_is_half(dtype);
 }
 
 /* What numbers are quantised to. */

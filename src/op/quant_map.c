@@ -11,6 +11,8 @@
  *     Mul      round((a - az)(b - bz) (as bs / ys) + yz)
  *     pools    AveragePool adds yz before it rounds, the global one after
  *     Softmax  a table of exponentials, scaled so that their sum does not overflow
+ *     Mean     has no kernel there; its schema says: the numbers meant, their mean, quantized. The
+ *              quotient is computed in double, where a half is one, and is rounded once
  *
  * A fused multiply-add is a double one here, rounded to float: the product of a byte and a float is exact
  * in double, so the two can differ only if double rounding does, and no row differs from another.
@@ -23,6 +25,7 @@
 
 #include "op/attr.h"
 #include "op/quant.h"
+#include "op/softmax.h"
 #include "op/spatial.h"
 #include "op/walk.h"
 
@@ -397,7 +400,7 @@ struct softmax {
 };
 
 struct softmax_plan {
-    int64_t outer, n, inner;
+    struct softmax_lines lines;
     struct scales scales;
     float exponentials[256]; /* by the distance to the maximum: [255] is the maximum's own */
 };
@@ -420,15 +423,11 @@ static bool softmax_shape(struct step *step, struct percept_err *err)
     const struct softmax *softmax = step->priv;
     const struct tensor *x = step->in[0];
     struct softmax_plan *plan = arena_alloc(step->arena, sizeof *plan);
-    int axis;
     if (!plan)
         return err_memory(err, "a softmax's plan", sizeof *plan);
-    if (!shape_parameters(step, err) || !op_axis(step, softmax->axis, x->rank, &axis, err))
+    if (!shape_parameters(step, err) ||
+        !softmax_lines(step, softmax->axis, softmax->flat, &plan->lines, err))
         return false;
-    const int end = softmax->flat ? x->rank : axis + 1;
-    *plan = (struct softmax_plan){.outer = tensor_span(x, 0, axis),
-                                  .n = tensor_span(x, axis, end),
-                                  .inner = tensor_span(x, end, x->rank)};
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->inplace = 1;
     step->state = plan;
@@ -441,16 +440,16 @@ static void softmax_row(const struct softmax_plan *plan, const uint8_t *x, uint8
 {
     const struct scales *s = &plan->scales;
     int32_t most = INT32_MIN;
-    for (int64_t i = 0; i < plan->n; i++) {
+    for (int64_t i = 0; i < plan->lines.n; i++) {
         const int32_t value = quant_value(x[i * stride], s->is_signed);
         most = value > most ? value : most;
     }
     float sum = 0;
-    for (int64_t i = 0; i < plan->n; i++)
+    for (int64_t i = 0; i < plan->lines.n; i++)
         sum += plan->exponentials[255 + quant_value(x[i * stride], s->is_signed) - most];
     const float scale = floorf(1.0F / s->y);
     const int32_t low = s->is_signed ? -128 : 0;
-    for (int64_t i = 0; i < plan->n; i++) {
+    for (int64_t i = 0; i < plan->lines.n; i++) {
         const int32_t distance = most - quant_value(x[i * stride], s->is_signed);
         const float e = plan->exponentials[255 - distance];
         y[i * stride] = saturated(whole(e * scale / sum) + s->y_zero, low, low + 255);
@@ -462,10 +461,11 @@ static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct step *step = arg;
     const struct softmax_plan *plan = step->state;
+    const struct softmax_lines *lines = &plan->lines;
     for (int64_t row = from; row < to; row++) {
-        const int64_t at = row / plan->inner * plan->n * plan->inner + row % plan->inner;
+        const int64_t at = row / lines->inner * lines->n * lines->inner + row % lines->inner;
         softmax_row(plan, (const uint8_t *)step->in[0]->data + at,
-                    (uint8_t *)step->out[0]->data + at, plan->inner);
+                    (uint8_t *)step->out[0]->data + at, lines->inner);
     }
 }
 
@@ -478,11 +478,12 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
     plan->scales = scales_of(step, 1, 3);
     /* as large as their sum allows, with some room, so that small ones do not vanish */
     const double scale = (double)plan->scales.x;
-    const double room = (double)logf(3.402823466e38F / (float)plan->n) - 5;
+    const double room = (double)logf(3.402823466e38F / (float)plan->lines.n) - 5;
     const double shift = (room > 0 ? room : 0) / scale;
     for (int i = 0; i < 256; i++)
         plan->exponentials[i] = (float)exp((i - 255 + shift) * scale);
-    team_split(env->team, plan->outer * plan->inner, WALK_GRAIN / (plan->n + 1) + 1, softmax_rows,
+    const struct softmax_lines *lines = &plan->lines;
+    team_split(env->team, lines->outer * lines->inner, WALK_GRAIN / (lines->n + 1) + 1, softmax_rows,
                step);
     return true;
 }
@@ -749,10 +750,12 @@ static bool mean_run(struct step *step, struct run_env *env, struct percept_err 
         }
         sums[at] += quant_value(((const uint8_t *)x->data)[i], s.is_signed) - s.x_zero;
     }
-    const float scale = s.x / (s.y * (float)plan->each);
     uint8_t *y = step->out[0]->data;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (uint8_t)quant_round((float)sums[i] * scale, s.is_signed, s.y_zero);
+    for (int64_t i = 0; i < n; i++) {
+        const double mean = (double)sums[i] * (double)s.x;
+        const double exact = nearbyint(mean / ((double)plan->each * (double)s.y));
+        y[i] = (uint8_t)quant_round((float)exact, s.is_signed, s.y_zero);
+    }
     return true;
 }
 

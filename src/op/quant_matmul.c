@@ -23,6 +23,7 @@
  */
 #include "op/attr.h"
 #include "op/quant.h"
+#include "op/stack.h"
 #include "op/walk.h"
 #include "op/weights.h"
 
@@ -148,74 +149,25 @@ static void product_pack(const struct node_ctx *ctx, void *packed)
 
 /* ---- shape ----------------------------------------------------------------------------------- */
 
-static bool inner_fits(const struct step *step, int64_t left, int64_t right,
-                       struct percept_err *err)
-{
-    const struct slots *slots = ((const struct product *)step->priv)->slots;
-    const struct tensor *a = step->in[slots->a], *b = step->in[slots->b];
-    char one[128], other[128];
-    if (left == right)
-        return true;
-    return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s: the inner dimensions must be equal",
-                   OP_NODE(step->node), tensor_shape_text(a->rank, a->dims, one, sizeof one),
-                   tensor_shape_text(b->rank, b->dims, other, sizeof other));
-}
-
-/* A stack's axes in row-major order, as indices of the matrices on either side. */
-static bool shape_stack(struct step *step, struct product_plan *plan, const struct tensor *a,
-                        const struct tensor *b, const struct tensor *lead, struct percept_err *err)
-{
-    int64_t *items = arena_array(step->arena, (size_t)plan->batch + 1, 2 * sizeof *items);
-    if (!items)
-        return err_memory(err, "a product's list of matrices", (size_t)plan->batch * 16);
-    const struct tensor *sides[] = {a, b};
-    for (int side = 0; side < 2; side++) {
-        for (int64_t i = 0; i < plan->batch; i++) {
-            int64_t left = i, each = 1, at = 0;
-            for (int d = lead->rank - 1, own = sides[side]->rank - 1; own >= 0; d--, own--) {
-                const int64_t dim = sides[side]->dims[own];
-                at += dim > 1 ? left % lead->dims[d] * each : 0;
-                left /= lead->dims[d];
-                each *= dim;
-            }
-            items[2 * i + side] = at;
-        }
-    }
-    plan->items = items;
-    return true;
-}
-
 static bool shape_matmul(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
                          struct percept_err *err)
 {
     const struct slots *slots = ((const struct product *)step->priv)->slots;
-    const struct tensor *a = step->in[slots->a], *b = step->in[slots->b];
-    if (a->rank < 1 || b->rank < 1)
-        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work",
-                       OP_NODE(step->node), RANK_MAX);
-    struct tensor a_lead = {.rank = a->rank > 2 ? a->rank - 2 : 0};
-    struct tensor b_lead = {.rank = b->rank > 2 ? b->rank - 2 : 0};
-    struct tensor lead = {0};
-    tensor_set_dims(&a_lead, a_lead.rank, a->dims);
-    tensor_set_dims(&b_lead, b_lead.rank, b->dims);
-    plan->m_each = a->rank > 1 ? a->dims[a->rank - 2] : 1;
-    plan->k = a->dims[a->rank - 1];
-    right_side(step->priv, b, &(int64_t){0}, &plan->n, &plan->matrices);
-    if (!inner_fits(step, plan->k, b->dims[b->rank > 1 ? b->rank - 2 : 0], err))
+    struct stack stack;
+    if (!stack_shape(step, slots->a, slots->b, &stack, err))
         return false;
-    if (!tensor_broadcast(&a_lead, &b_lead, &lead.rank, lead.dims, err))
-        return err_prefix(err, OP_AT, OP_NODE(step->node));
-    *rank = lead.rank;
-    for (int i = 0; i < lead.rank; i++)
-        dims[i] = lead.dims[i];
-    if (a->rank > 1)
-        dims[(*rank)++] = plan->m_each;
-    if (b->rank > 1)
-        dims[(*rank)++] = plan->n;
-    plan->rows = tensor_elements(&a_lead) * plan->m_each;
-    plan->m = plan->matrices == 1 ? plan->rows : plan->m_each;
-    plan->batch = plan->matrices == 1 ? 1 : tensor_elements(&lead);
-    return plan->matrices == 1 || shape_stack(step, plan, &a_lead, &b_lead, &lead, err);
+    plan->m_each = stack.m;
+    plan->k = stack.k;
+    plan->n = stack.n;
+    plan->matrices = stack.matrices;
+    plan->rows = stack.rows;
+    plan->m = stack.matrices == 1 ? stack.rows : stack.m;
+    plan->batch = stack.batch;
+    plan->items = stack.items;
+    *rank = stack.rank;
+    for (int i = 0; i < stack.rank; i++)
+        dims[i] = stack.dims[i];
+    return true;
 }
 
 static bool shape_c(const struct step *step, struct product_plan *plan, struct percept_err *err)
@@ -223,17 +175,10 @@ static bool shape_c(const struct step *step, struct product_plan *plan, struct p
     const struct tensor *c = quant_in(step, ((const struct product *)step->priv)->slots->c);
     if (!c)
         return true;
-    const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
-    const int64_t rows = c->rank > 1 ? c->dims[c->rank - 2] : 1;
     if (c->dtype != PERCEPT_INT32)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "C is %s; int32 works", OP_NODE(step->node),
                        tensor_dtype_name(c->dtype));
-    if (c->rank > 2 || (columns != plan->n && columns != 1) || (rows != plan->m && rows != 1))
-        return err_set(err, ERR_INVALID, OP_AT "C does not broadcast to [%lld,%lld]",
-                       OP_NODE(step->node), (long long)plan->m, (long long)plan->n);
-    plan->c_column = columns == 1 ? 0 : 1;
-    plan->c_row = rows == 1 ? 0 : columns;
-    return true;
+    return stack_addend(step, c, plan->m, plan->n, &plan->c_row, &plan->c_column, err);
 }
 
 static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
@@ -252,7 +197,8 @@ static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, 
     *rank = 2;
     dims[0] = plan->m;
     dims[1] = plan->n;
-    return inner_fits(step, plan->k, right_k, err) && shape_c(step, plan, err);
+    return stack_inner(step, product->slots->a, product->slots->b, plan->k, right_k, err) &&
+           shape_c(step, plan, err);
 }
 
 /* Elements of a parameter: one, one per row or column, or that for each matrix. */
@@ -367,7 +313,7 @@ static bool product_shape(struct step *step, struct percept_err *err)
     *plan = (struct product_plan){0};
     enum percept_dtype out;
     int rank = 0;
-    int64_t dims[2 * RANK_MAX], count;
+    int64_t dims[RANK_MAX], count;
     if (!shape_dtypes(step, &out, err) ||
         !(product->kind == PRODUCT_QGEMM ? shape_gemm(step, plan, &rank, dims, err)
                                          : shape_matmul(step, plan, &rank, dims, err)) ||

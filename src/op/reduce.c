@@ -181,20 +181,6 @@ static enum reduce kernel_of(enum member member)
     }
 }
 
-static float neutral(enum reduce op)
-{
-    switch (op) {
-    case REDUCE_MAX:
-        return -INFINITY;
-    case REDUCE_MIN:
-        return INFINITY;
-    case REDUCE_PROD:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 /* What is left to do when the sum is there. */
 static void finish_floats(const struct reduction *r, float *y, int64_t count)
 {
@@ -220,7 +206,7 @@ static void reduce_floats(void *arg, int64_t from, int64_t to, int member)
         if (lines->n)
             kernels->reduce(op, y, x, lines->n, lines->inner);
         else
-            kernels->fill(y, neutral(op), lines->inner);
+            kernels->fill(y, neutral_of(op), lines->inner);
         finish_floats(r, y, lines->inner);
     }
 }
@@ -362,8 +348,11 @@ static void reduce_others(void *arg, int64_t from, int64_t to, int member)
         break;
                 TYPES_INTEGER(CASE)
                 CASE(PERCEPT_DOUBLE, double)
-                CASE(PERCEPT_BOOL, uint8_t)
 #undef CASE
+            case PERCEPT_BOOL: /* the least of nothing is true */
+                ((uint8_t *)y)[to_at] =
+                    line_uint8_t(r->member, (const uint8_t *)r->x + at, lines->n, lines->inner) != 0;
+                break;
             default:
                 break;
             }

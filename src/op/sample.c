@@ -7,8 +7,12 @@
  * all channels, so the cost per element is that of the interpolation alone.
  *
  * Coordinates follow ONNX's reference, in double. Padding happens twice there: the point itself is
- * clamped or reflected first, and then each tap of its own; `zeros` leaves the tap out. A tap with
- * no weight is left out as well, so an infinity beside a point that is hit exactly does no harm.
+ * clamped or reflected first, and then each tap of its own; `zeros` leaves the tap out. Cubic is the
+ * exception: only the taps are padded, as PyTorch (which the specification refers to) and ONNX
+ * Runtime have it. A clamped point would hit the border's pixel exactly; one that stays half a pixel
+ * outside still sees the second pixel within. Mirrors show the same either way.
+ *
+ * A tap with no weight is left out, so an infinity beside a point that is hit exactly does no harm.
  * Coordinates that are huge or NaN count as far outside, NaN on the low side.
  *
  * AffineGrid makes such points from a matrix per item; `size` must be known when planned.
@@ -38,6 +42,11 @@ struct sample_plan {
     int64_t in[SAMPLE_AXES];          /* outermost first */
     int64_t strides[SAMPLE_AXES];
 };
+
+static double number_at(const void *numbers, bool wide, int64_t i)
+{
+    return wide ? ((const double *)numbers)[i] : (double)((const float *)numbers)[i];
+}
 
 /* ---- GridSample: check and shape ------------------------------------------------------------- */
 
@@ -84,8 +93,8 @@ static bool sample_shape(struct step *step, struct percept_err *err)
     struct sample_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a sampler's plan", sizeof *plan);
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
-        !op_want_dtype(step, 1, PERCEPT_FLOAT, err) || !grid_fits(step, x, grid, err))
+    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err) ||
+        !grid_fits(step, x, grid, err))
         return false;
     int64_t dims[RANK_MAX] = {x->dims[0], x->dims[1]}, count;
     for (int i = 2; i < x->rank; i++)
@@ -104,7 +113,7 @@ static bool sample_shape(struct step *step, struct percept_err *err)
         plan->in[i] = x->dims[2 + i];
         plan->strides[i] = tensor_span(x, 3 + i, x->rank);
     }
-    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, dims);
+    op_set_out(step, 0, x->dtype, x->rank, dims);
     step->state = plan;
     step->algorithm = names[sample->mode];
     step->flops = 8.0 * (double)count;
@@ -123,7 +132,7 @@ struct axis_taps {
 struct tap_list {
     int n;
     int64_t offset[SAMPLE_LIST_MAX];
-    float weight[SAMPLE_LIST_MAX];
+    double weight[SAMPLE_LIST_MAX];
 };
 
 /* Mirrored at both ends until it lies between them. */
@@ -187,7 +196,8 @@ static void find_taps(const struct sample *sample, double coordinate, int64_t n,
     double x = denormalized(sample, coordinate, (double)n);
     if (sample->mode == MODE_NEAREST)
         x = rint(x);
-    x = padded(sample, x, n);
+    if (sample->mode != MODE_CUBIC)
+        x = padded(sample, x, n);
     const double base = floor(x);
     int64_t first = (int64_t)base;
     taps->n = 1;
@@ -226,7 +236,32 @@ static void multiply_taps(const struct axis_taps *taps, const struct sample_plan
         if (weight == 0)
             continue;
         list->offset[list->n] = offset;
-        list->weight[list->n++] = (float)weight;
+        list->weight[list->n++] = weight;
+    }
+}
+
+static void sum_floats(const struct tap_list *list, const struct sample_plan *plan, const float *x,
+                       float *y)
+{
+    float weight[SAMPLE_LIST_MAX];
+    for (int t = 0; t < list->n; t++)
+        weight[t] = (float)list->weight[t];
+    for (int64_t c = 0; c < plan->channels; c++, x += plan->pixels, y += plan->points) {
+        float sum = 0;
+        for (int t = 0; t < list->n; t++)
+            sum += weight[t] * x[list->offset[t]];
+        *y = sum;
+    }
+}
+
+static void sum_doubles(const struct tap_list *list, const struct sample_plan *plan,
+                        const double *x, double *y)
+{
+    for (int64_t c = 0; c < plan->channels; c++, x += plan->pixels, y += plan->points) {
+        double sum = 0;
+        for (int t = 0; t < list->n; t++)
+            sum += list->weight[t] * x[list->offset[t]];
+        *y = sum;
     }
 }
 
@@ -236,22 +271,23 @@ static void sample_points(void *arg, int64_t from, int64_t to, int member)
     const struct step *step = arg;
     const struct sample *sample = step->priv;
     const struct sample_plan *plan = step->state;
+    const bool wide = step->in[0]->dtype == PERCEPT_DOUBLE;
+    const void *grid = step->in[1]->data, *x = step->in[0]->data;
+    void *y = step->out[0]->data;
     for (int64_t at = from; at < to; at++) {
-        const float *point = (const float *)step->in[1]->data + at * plan->axes;
-        const int64_t item = at / plan->points, first = item * plan->channels;
-        const float *x = (const float *)step->in[0]->data + first * plan->pixels;
-        float *y = (float *)step->out[0]->data + first * plan->points + at % plan->points;
+        const int64_t first = at / plan->points * plan->channels; /* of the item */
+        const int64_t in = first * plan->pixels, out = first * plan->points + at % plan->points;
         struct axis_taps taps[SAMPLE_AXES];
         struct tap_list list;
-        for (int i = 0; i < plan->axes; i++) /* the grid names the innermost axis first */
-            find_taps(sample, (double)point[plan->axes - 1 - i], plan->in[i], &taps[i]);
-        multiply_taps(taps, plan, &list);
-        for (int64_t c = 0; c < plan->channels; c++, x += plan->pixels, y += plan->points) {
-            float sum = 0;
-            for (int t = 0; t < list.n; t++)
-                sum += list.weight[t] * x[list.offset[t]];
-            *y = sum;
+        for (int i = 0; i < plan->axes; i++) { /* the grid names the innermost axis first */
+            const int64_t k = at * plan->axes + plan->axes - 1 - i;
+            find_taps(sample, number_at(grid, wide, k), plan->in[i], &taps[i]);
         }
+        multiply_taps(taps, plan, &list);
+        if (wide)
+            sum_doubles(&list, plan, (const double *)x + in, (double *)y + out);
+        else
+            sum_floats(&list, plan, (const float *)x + in, (float *)y + out);
     }
 }
 
@@ -286,7 +322,7 @@ static bool affine_check(struct node_ctx *ctx, struct percept_err *err)
 static bool affine_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *theta = step->in[0], *size = step->in[1];
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || !op_want_dtype(step, 1, PERCEPT_INT64, err))
+    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, PERCEPT_INT64, err))
         return false;
     const int axes = size->rank == 1 && size->dims[0] == 5 ? 3 : 2;
     if (size->rank != 1 || size->dims[0] != axes + 2)
@@ -306,7 +342,7 @@ static bool affine_shape(struct step *step, struct percept_err *err)
     if (!tensor_count(axes + 2, dims, &count))
         return err_set(err, ERR_INVALID, OP_AT "the size is negative or too large",
                        OP_NODE(step->node));
-    op_set_out(step, 0, PERCEPT_FLOAT, axes + 2, dims);
+    op_set_out(step, 0, theta->dtype, axes + 2, dims);
     return true;
 }
 
@@ -326,10 +362,10 @@ static void affine_points(void *arg, int64_t from, int64_t to, int member)
     const struct tensor *out = step->out[0];
     const int axes = out->rank - 2;
     const int64_t points = tensor_span(out, 1, 1 + axes);
+    const bool wide = out->dtype == PERCEPT_DOUBLE;
+    const void *theta = step->in[0]->data;
     for (int64_t at = from; at < to; at++) {
-        const float *theta =
-            (const float *)step->in[0]->data + at / points * (int64_t)(axes * (axes + 1));
-        float *y = (float *)out->data + at * axes;
+        const int64_t matrix = at / points * (int64_t)(axes * (axes + 1));
         double position[SAMPLE_AXES]; /* the innermost axis first */
         int64_t rest = at % points;
         for (int i = 0; i < axes; i++) {
@@ -337,11 +373,15 @@ static void affine_points(void *arg, int64_t from, int64_t to, int member)
             position[i] = normalized(rest % n, n, affine->align_corners);
             rest /= n;
         }
-        for (int row = 0; row < axes; row++, theta += axes + 1) {
-            double sum = (double)theta[axes];
+        for (int row = 0; row < axes; row++) {
+            const int64_t first = matrix + row * (axes + 1);
+            double sum = number_at(theta, wide, first + axes);
             for (int i = 0; i < axes; i++)
-                sum += (double)theta[i] * position[i];
-            y[row] = (float)sum;
+                sum += number_at(theta, wide, first + i) * position[i];
+            if (wide)
+                ((double *)out->data)[at * axes + row] = sum;
+            else
+                ((float *)out->data)[at * axes + row] = (float)sum;
         }
     }
 }

@@ -274,7 +274,7 @@ static bool samples_usable(const struct step *step, int least, int *parts, struc
 {
     const struct fourier *fourier = step->priv;
     const struct tensor *x = step->in[0];
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+    if (!op_want_real(step, 0, err))
         return false;
     if (x->rank < least || (x->dims[x->rank - 1] != 1 && x->dims[x->rank - 1] != 2))
         return err_set(err, ERR_INVALID,
@@ -316,7 +316,7 @@ static bool dft_shape(struct step *step, struct percept_err *err)
         dims[i] = x->dims[i];
     dims[axis] = plan->bins;
     dims[x->rank - 1] = 2;
-    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, dims);
+    op_set_out(step, 0, x->dtype, x->rank, dims);
     return true;
 }
 
@@ -327,7 +327,7 @@ static bool window_usable(const struct step *step, struct fourier_plan *plan,
         return true;
     const struct tensor *window = step->in[2];
     plan->window = 2;
-    if (!op_want_dtype(step, 2, PERCEPT_FLOAT, err))
+    if (!op_want_dtype(step, 2, step->in[0]->dtype, err))
         return false;
     if (window->rank != 1 || (has(step, 3) && window->dims[0] != plan->length))
         return err_set(err, ERR_INVALID, OP_AT "the window is no list as long as a frame",
@@ -361,26 +361,50 @@ static bool stft_shape(struct step *step, struct percept_err *err)
         plan->frames = (plan->samples - plan->length) / plan->hop + 1;
     if (!make_table(step, plan, err))
         return false;
-    op_set_out(step, 0, PERCEPT_FLOAT, 4,
+    op_set_out(step, 0, x->dtype, 4,
                (const int64_t[]){plan->lines, plan->frames, plan->bins, 2});
     return true;
 }
 
-/* One frequency of one frame. */
-static void transform(const struct fourier_plan *plan, const float *x, const float *window,
-                      int64_t bin, double *real, double *imaginary)
+/* What a piece reads and writes, as numbers of the tensors' type. */
+struct fourier_piece {
+    const void *x, *window;
+    void *y;
+    int64_t in, out; /* first elements */
+    double scale;
+};
+
+#define TRANSFORM(dtype, T)                                                                        \
+    case dtype:                                                                                    \
+        for (int64_t bin = 0; bin < plan->bins; bin++) {                                           \
+            const T *x = (const T *)piece->x + piece->in, *window = piece->window;                 \
+            T *y = (T *)piece->y + piece->out + 2 * plan->inner * bin;                             \
+            double real = 0, imaginary = 0;                                                        \
+            int64_t at = 0;                                                                        \
+            for (int64_t n = 0; n < plan->taken; n++, x += stride) {                               \
+                const double factor = window ? (double)window[n] : 1;                              \
+                const double a = factor * (double)x[0], b = two ? factor * (double)x[1] : 0;       \
+                real += a * cosine[at] - b * sine[at];                                             \
+                imaginary += a * sine[at] + b * cosine[at];                                        \
+                at += bin;                                                                         \
+                at -= at >= plan->length ? plan->length : 0;                                       \
+            }                                                                                      \
+            y[0] = (T)(piece->scale * real);                                                       \
+            y[1] = (T)(piece->scale * imaginary);                                                  \
+        }                                                                                          \
+        break;
+
+/* All frequencies of one frame. */
+static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
+                      const struct fourier_piece *piece)
 {
     const double *cosine = plan->table, *sine = plan->table + plan->length;
     const int64_t stride = plan->inner * plan->parts;
-    int64_t at = 0;
-    *real = *imaginary = 0;
-    for (int64_t n = 0; n < plan->taken; n++, x += stride) {
-        const double factor = window ? (double)window[n] : 1;
-        const double a = factor * (double)x[0], b = plan->parts == 2 ? factor * (double)x[1] : 0;
-        *real += a * cosine[at] - b * sine[at];
-        *imaginary += a * sine[at] + b * cosine[at];
-        at += bin;
-        at -= at >= plan->length ? plan->length : 0;
+    const bool two = plan->parts == 2;
+    switch (dtype) {
+        TYPES_REAL(TRANSFORM)
+    default:
+        break;
     }
 }
 
@@ -391,22 +415,19 @@ static void fourier_pieces(void *arg, int64_t from, int64_t to, int member)
     const struct step *step = arg;
     const struct fourier *fourier = step->priv;
     const struct fourier_plan *plan = step->state;
-    const float *window = plan->window >= 0 ? step->in[plan->window]->data : NULL;
-    const double scale = fourier->inverse ? 1 / (double)plan->length : 1;
-    for (int64_t piece = from; piece < to; piece++) {
-        const int64_t inner = piece % plan->inner, frame = piece / plan->inner % plan->frames;
-        const int64_t line = piece / plan->inner / plan->frames;
-        const float *x = (const float *)step->in[0]->data +
-                         ((line * plan->samples + frame * plan->hop) * plan->inner + inner) *
-                             plan->parts;
-        float *y = (float *)step->out[0]->data +
-                   ((line * plan->frames + frame) * plan->bins * plan->inner + inner) * 2;
-        for (int64_t bin = 0; bin < plan->bins; bin++, y += 2 * plan->inner) {
-            double real, imaginary;
-            transform(plan, x, window, bin, &real, &imaginary);
-            y[0] = (float)(scale * real);
-            y[1] = (float)(scale * imaginary);
-        }
+    struct fourier_piece piece = {
+        .x = step->in[0]->data,
+        .window = plan->window >= 0 ? step->in[plan->window]->data : NULL,
+        .y = step->out[0]->data,
+        .scale = fourier->inverse ? 1 / (double)plan->length : 1,
+    };
+    for (int64_t at = from; at < to; at++) {
+        const int64_t inner = at % plan->inner, frame = at / plan->inner % plan->frames;
+        const int64_t line = at / plan->inner / plan->frames;
+        piece.in =
+            ((line * plan->samples + frame * plan->hop) * plan->inner + inner) * plan->parts;
+        piece.out = ((line * plan->frames + frame) * plan->bins * plan->inner + inner) * 2;
+        transform(plan, step->in[0]->dtype, &piece);
     }
 }
 

@@ -8,9 +8,11 @@
  * Doubles take a plain loop. Work is split over the outer rows. Thread: loader, then the
  * session's holder with its team.
  */
-#include "op/attr.h"
+#include "op/softmax.h"
 
 #include <math.h>
+
+#include "op/attr.h"
 
 enum softmax_kind { SOFTMAX, SOFTMAX_LOG, SOFTMAX_HARD };
 
@@ -18,10 +20,6 @@ struct softmax {
     enum softmax_kind kind;
     int64_t axis;
     bool flat; /* opset < 13 */
-};
-
-struct softmax_plan {
-    int64_t outer, n, inner;
 };
 
 static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
@@ -36,24 +34,31 @@ static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
            attr_int(ctx, "axis", softmax->flat ? 1 : -1, &softmax->axis, err);
 }
 
+bool softmax_lines(const struct step *step, int64_t axis, bool flat, struct softmax_lines *lines,
+                   struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    int first = x->rank;
+    if ((!flat || axis != x->rank) && !op_axis(step, axis, x->rank, &first, err)) /* else rows of one */
+        return false;
+    const int end = flat ? x->rank : first + 1;
+    *lines = (struct softmax_lines){.outer = tensor_span(x, 0, first),
+                                    .n = tensor_span(x, first, end),
+                                    .inner = tensor_span(x, end, x->rank)};
+    return true;
+}
+
 static bool softmax_shape(struct step *step, struct percept_err *err)
 {
     const struct softmax *softmax = step->priv;
     const struct tensor *x = step->in[0];
-    struct softmax_plan *plan = arena_alloc(step->arena, sizeof *plan);
-    int axis;
+    struct softmax_lines *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a softmax's plan", sizeof *plan);
     if (x->dtype != PERCEPT_DOUBLE && !op_want_dtype(step, 0, PERCEPT_FLOAT, err))
         return false;
-    if (softmax->flat && softmax->axis == x->rank)
-        axis = x->rank; /* rows of one element each */
-    else if (!op_axis(step, softmax->axis, x->rank, &axis, err))
+    if (!softmax_lines(step, softmax->axis, softmax->flat, plan, err))
         return false;
-    const int end = softmax->flat ? x->rank : axis + 1;
-    *plan = (struct softmax_plan){.outer = tensor_span(x, 0, axis),
-                                  .n = tensor_span(x, axis, end),
-                                  .inner = tensor_span(x, end, x->rank)};
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->inplace = 1;
     step->state = plan;
@@ -96,7 +101,7 @@ static void softmax_double(double *y, const double *x, int64_t n, int64_t inner,
 static void double_rows(const struct step *step, int64_t from, int64_t to)
 {
     const struct softmax *softmax = step->priv;
-    const struct softmax_plan *plan = step->state;
+    const struct softmax_lines *plan = step->state;
     const int64_t each = plan->n * plan->inner;
     for (int64_t row = from; row < to; row++) {
         const double *x = (const double *)step->in[0]->data + row * each;
@@ -113,7 +118,7 @@ static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct step *step = arg;
     const struct softmax *softmax = step->priv;
-    const struct softmax_plan *plan = step->state;
+    const struct softmax_lines *plan = step->state;
     const int64_t each = plan->n * plan->inner;
     if (step->in[0]->dtype == PERCEPT_DOUBLE) {
         double_rows(step, from, to);
@@ -132,7 +137,7 @@ static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
 static bool softmax_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    const struct softmax_plan *plan = step->state;
+    const struct softmax_lines *plan = step->state;
     if (plan->n > 0 && plan->inner > 0)
         team_split(env->team, plan->outer, 4, softmax_rows, step);
     return true;

@@ -1,7 +1,7 @@
 /*
  * types.h - the lists behind "types once": a family writes its loop as one macro M(dtype, T) and these
- * expand it for every element type it takes. Half floats are no type of arithmetic: the planner widens
- * around operators.
+ * expand it for every element type it takes. Half floats are in none of them: they are widened when a
+ * model is opened and by the planner, before an operator could meet them (engine/convert.c).
  */
 #ifndef OP_TYPES_H
 #define OP_TYPES_H

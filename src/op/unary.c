@@ -7,7 +7,7 @@
  * its bounds may be tensors of the input's type.
  *
  * Floats in LAYOUT_BLOCKED stay blocked: padding lanes are computed like the others, which is harmless
- * and keeps the range in one piece. Half floats are refused here; the planner widens around operators.
+ * and keeps the range in one piece. Half floats never come: the planner has widened them.
  * Integers: Abs and Neg of the least value wrap to itself. Round is to even, Sign of NaN is NaN.
  */
 #include "op/unary.h"
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
 
@@ -276,22 +277,22 @@ static uint64_t of_integer(enum unary op, uint64_t x, bool negative)
     }
 }
 
-/* Shrink computes in double and cuts off what follows the point. */
+/* Shrink computes in double; what follows the point is cut off, and what the type does not hold becomes
+ * the nearest end of it. */
 static void shrink_integers(const struct job *job, int64_t from, int64_t to)
 {
-    const void *x = job->step->in[0]->data;
-    void *y = job->step->out[0]->data;
-    switch (job->step->in[0]->dtype) {
-#define SHRINK(dtype, T)                                                                           \
-    case dtype:                                                                                    \
-        for (int64_t i = from; i < to; i++)                                                        \
-            ((T *)y)[i] = (T)shrink((double)((const T *)x)[i], (double)job->alpha,                 \
-                                    (double)job->beta);                                            \
-        break;
-        TYPES_INTEGER(SHRINK)
-#undef SHRINK
-    default:
-        break;
+    enum { CHUNK = 128 };
+    const enum percept_dtype dtype = job->step->in[0]->dtype;
+    const size_t size = tensor_dtype_bytes(dtype);
+    const char *x = job->step->in[0]->data;
+    char *y = job->step->out[0]->data;
+    double numbers[CHUNK];
+    for (int64_t at = from; at < to; at += CHUNK) {
+        const int64_t n = to - at < CHUNK ? to - at : CHUNK;
+        cast_numbers(PERCEPT_DOUBLE, numbers, dtype, x + (size_t)at * size, n);
+        for (int64_t i = 0; i < n; i++)
+            numbers[i] = shrink(numbers[i], (double)job->alpha, (double)job->beta);
+        cast_numbers(dtype, y + (size_t)at * size, PERCEPT_DOUBLE, numbers, n);
     }
 }
 
@@ -341,6 +342,8 @@ static bool unary_run(struct step *step, struct run_env *env, struct percept_err
 
 /* --- Clip ------------------------------------------------------------------------------------------ */
 
+/* A bound that is left out is the least or the largest number of the type, as the specification has it:
+ * infinities do not stay. */
 struct clip_priv {
     float low, high; /* of the attribute form */
 };
@@ -401,8 +404,8 @@ static void clip_numbers(const struct step *step, const struct clip_priv *priv, 
 #undef CLIP
     case PERCEPT_DOUBLE:
         for (int64_t i = from; i < to; i++) {
-            double least = attributes ? (double)priv->low : low ? *(const double *)low : -INFINITY;
-            double most = attributes ? (double)priv->high : high ? *(const double *)high : INFINITY;
+            double least = attributes ? (double)priv->low : low ? *(const double *)low : -DBL_MAX;
+            double most = attributes ? (double)priv->high : high ? *(const double *)high : DBL_MAX;
             ((double *)y)[i] = clip(((const double *)x)[i], least, most);
         }
         break;
@@ -431,8 +434,8 @@ static bool clip_run(struct step *step, struct run_env *env, struct percept_err 
     struct job job = {
         .step = step,
         .op = UNARY_CLIP,
-        .alpha = attributes ? priv->low : low ? *low : -INFINITY,
-        .beta = attributes ? priv->high : high ? *high : INFINITY,
+        .alpha = attributes ? priv->low : low ? *low : -FLT_MAX,
+        .beta = attributes ? priv->high : high ? *high : FLT_MAX,
     };
     team_split(env->team, stored_elements(step), WALK_GRAIN, run_floats, &job);
     return true;
@@ -500,25 +503,10 @@ static bool is_check(struct node_ctx *ctx, struct percept_err *err)
 static bool is_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
-    if (x->dtype != PERCEPT_FLOAT && x->dtype != PERCEPT_DOUBLE && x->dtype != PERCEPT_FLOAT16 &&
-        x->dtype != PERCEPT_BFLOAT16)
-        return refuse_dtype(step, "a floating-point type", err);
+    if (!types_real(x->dtype))
+        return refuse_dtype(step, "float or double", err);
     op_set_out(step, 0, PERCEPT_BOOL, x->rank, x->dims);
     return true;
-}
-
-static double number_at(const struct tensor *x, int64_t i)
-{
-    switch (x->dtype) {
-    case PERCEPT_FLOAT:
-        return (double)((const float *)x->data)[i];
-    case PERCEPT_DOUBLE:
-        return ((const double *)x->data)[i];
-    case PERCEPT_FLOAT16:
-        return (double)tensor_half_to_float(((const uint16_t *)x->data)[i]);
-    default:
-        return (double)tensor_bfloat_to_float(((const uint16_t *)x->data)[i]);
-    }
 }
 
 static bool is_run(struct step *step, struct run_env *env, struct percept_err *err)
@@ -526,9 +514,10 @@ static bool is_run(struct step *step, struct run_env *env, struct percept_err *e
     (void)env;
     (void)err;
     const struct is_priv *priv = step->priv;
+    const struct tensor *t = step->in[0];
     uint8_t *y = step->out[0]->data;
-    for (int64_t i = 0, n = tensor_elements(step->out[0]); i < n; i++) {
-        double x = number_at(step->in[0], i);
+    for (int64_t i = 0, n = tensor_elements(t); i < n; i++) {
+        double x = t->dtype == PERCEPT_FLOAT ? (double)((const float *)t->data)[i] : ((const double *)t->data)[i];
         y[i] = (priv->nan && isnan(x)) || (isinf(x) && (x > 0 ? priv->positive : priv->negative));
     }
     return true;
@@ -563,7 +552,7 @@ static bool clip_activation(struct node_ctx *ctx, struct fusion *fusion)
 {
     const struct clip_priv *priv = ctx->node->priv;
     bool attributes = ctx->node->opset < 11;
-    float low = attributes ? priv->low : -INFINITY, high = attributes ? priv->high : INFINITY;
+    float low = attributes ? priv->low : -FLT_MAX, high = attributes ? priv->high : FLT_MAX;
     if (!clip_bound(ctx, 1, &low) || !clip_bound(ctx, 2, &high))
         return false;
     fusion->kind = FUSE_ACTIVATION;

@@ -136,12 +136,15 @@ static void merge(const struct step *step, const int64_t *from, int64_t *to, int
     }
 }
 
-/* Indices of all items in order, in one of the two arrays. */
-static int64_t *sort(const struct step *step, int64_t *order, int64_t *spare, int64_t n)
+/* Indices of all items in order, in one of the two arrays; NULL past the run's deadline. */
+static int64_t *sort(const struct step *step, struct run_env *env, int64_t *order, int64_t *spare,
+                     int64_t n, struct percept_err *err)
 {
     for (int64_t i = 0; i < n; i++)
         order[i] = i;
     for (int64_t width = 1; width < n; width *= 2) {
+        if (env->go_on && !env->go_on(env, err))
+            return NULL;
         merge(step, order, spare, n, width);
         int64_t *merged = spare;
         spare = order;
@@ -192,13 +195,14 @@ static void copy_items(const struct step *step, const int64_t *first, int64_t gr
 
 static bool unique_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
-    (void)err;
     const struct unique *unique = step->priv;
     const struct unique_plan *plan = step->state;
     const int64_t n = plan->n;
     int64_t *area = step->scratch, *group = area + 2 * n;
-    int64_t *first = sort(step, area, area + n, n), *spare = first == area ? area + n : area;
+    int64_t *first = sort(step, env, area, area + n, n, err);
+    if (!first)
+        return false;
+    int64_t *spare = first == area ? area + n : area;
     const int64_t groups = number_groups(step, first, n, group);
     if (!unique->sorted)
         rename_groups(first, n, group, spare);

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/cast.h"
+#include "op/types.h"
 
 enum member { RESHAPE, FLATTEN, SQUEEZE, UNSQUEEZE, IDENTITY, DROPOUT };
 
@@ -212,10 +214,16 @@ static bool lies_plain(const struct step *step, const struct tensor *x)
 /* Dropout's training mode would need a random mask; a ratio of 0 does not. */
 static bool inference_only(const struct step *step, struct percept_err *err)
 {
-    const struct view_priv *priv = step->priv;
+    const enum percept_dtype dtype = step->in[0]->dtype;
     const struct tensor *mode = step->n_in > 2 ? step->in[2] : NULL;
-    if (priv->member != DROPOUT || !mode)
+    if (!types_real(dtype) && !tensor_is_half(dtype))
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; a type of floats would work",
+                       OP_NODE(step->node), tensor_dtype_name(dtype));
+    if (!mode)
         return true;
+    if (mode->dtype != PERCEPT_BOOL)
+        return err_set(err, ERR_INVALID, OP_AT "its training mode is %s; bool would work",
+                       OP_NODE(step->node), tensor_dtype_name(mode->dtype));
     if (!op_known(step, 1, err) || !op_known(step, 2, err))
         return false;
     const struct tensor *ratio = step->in[1];
@@ -235,7 +243,8 @@ static bool view_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0];
     int rank = 0;
     int64_t dims[RANK_MAX];
-    if (!inference_only(step, err) || !take_dims(step, &rank, dims, err))
+    if ((priv->member == DROPOUT && !inference_only(step, err)) ||
+        !take_dims(step, &rank, dims, err))
         return false;
     op_set_out(step, 0, x->dtype, rank, dims);
     step->alias = step->n_out > 1 && step->node->out[1] >= 0 ? 0 : 1; /* a mask has to be written */
@@ -252,17 +261,11 @@ static bool view_shape(struct step *step, struct percept_err *err)
 static void fill_mask(const struct step *step)
 {
     const struct tensor *mask = step->out[1];
-    int64_t n = tensor_elements(mask);
-    if (mask->dtype == PERCEPT_BOOL)
-        memset(mask->data, 1, (size_t)n);
-    else if (mask->dtype == PERCEPT_FLOAT)
-        step->kernels->fill(mask->data, 1, n);
-    else if (mask->dtype == PERCEPT_DOUBLE)
-        for (int64_t i = 0; i < n; i++)
-            ((double *)mask->data)[i] = 1;
-    else
-        for (int64_t i = 0; i < n; i++)
-            ((uint16_t *)mask->data)[i] = tensor_float_to_half(1);
+    const size_t size = tensor_dtype_bytes(mask->dtype);
+    char *at = mask->data, one[sizeof(double)];
+    cast_numbers(mask->dtype, one, PERCEPT_FLOAT, &(float){1}, 1);
+    for (int64_t n = tensor_elements(mask); n > 0; n--, at += size)
+        memcpy(at, one, size);
 }
 
 static bool view_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -71,19 +71,3 @@ void weights_bias(float *merged, const void *bias, const struct fused *fused, fl
         merged[i] = b;
     }
 }
-
-enum unary weights_unary(enum activation act)
-{
-    static const enum unary unary[ACT_COUNT] = {
-        [ACT_NONE] = UNARY_COPY,
-        [ACT_RELU] = UNARY_RELU,
-        [ACT_CLIP] = UNARY_CLIP,
-        [ACT_LEAKY] = UNARY_LEAKY,
-        [ACT_SIGMOID] = UNARY_SIGMOID,
-        [ACT_TANH] = UNARY_TANH,
-        [ACT_HARDSIGMOID] = UNARY_HARDSIGMOID,
-        [ACT_HARDSWISH] = UNARY_HARDSWISH,
-        [ACT_SILU] = UNARY_SILU,
-    };
-    return unary[act];
-}

@@ -34,7 +34,4 @@ bool weights_residual(const struct step *step, const struct fused *fused, struct
 void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor,
                   int64_t n);
 
-/* The element-wise kernel of an activation. */
-enum unary weights_unary(enum activation act);
-
 #endif

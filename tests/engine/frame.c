@@ -158,6 +158,111 @@ START_TEST(half_floats_are_computed_in_float_and_rounded_at_the_end)
 }
 END_TEST
 
+/* How many elements a Compress keeps is known when it ran: widened and narrowed are as many. */
+START_TEST(half_floats_whose_number_depends_on_data_are_as_many)
+{
+    struct small s = small_begin();
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT16, 1, DIMS(4)));
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("keep", PERCEPT_BOOL, 1, DIMS(4)));
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT16, 1, DIMS(-1)));
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_value("z", PERCEPT_FLOAT16, 1, DIMS(-1)));
+    small_node(&s, "Compress", "x,keep", "y");
+    small_node(&s, "Neg", "y", "z");
+    struct percept_model *model = small_open(&s);
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    for (int kept = 4; kept >= 0; kept--) {
+        ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
+        for (int i = 0; i < 4; i++) {
+            ((uint16_t *)percept_input(session, 0))[i] = tensor_float_to_half((float)i);
+            ((uint8_t *)percept_input(session, 1))[i] = i >= 4 - kept;
+        }
+        ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+        for (int k = 0; k < 2; k++) {
+            const struct percept_tensor out = percept_output(session, k);
+            ck_assert_int_eq(out.dtype, PERCEPT_FLOAT16);
+            ck_assert_int_eq(out.dims[0], kept);
+            for (int i = 0; i < kept; i++)
+                ck_assert_float_eq(tensor_half_to_float(((const uint16_t *)out.data)[i]),
+                                   (float)(k ? kept - 4 - i : i + 4 - kept));
+        }
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Opset 8: the first input, lengths, may be left out, the batch comes first, and each item is a sequence. */
+START_TEST(a_scan_of_opset_8_takes_items_one_by_one)
+{
+    for (int given = 0; given < 2; given++) {
+        struct proto body = {0};
+        proto_add(&body, GRAPH_INPUT, proto_value("sum", PERCEPT_FLOAT, 1, DIMS(1)));
+        proto_add(&body, GRAPH_INPUT, proto_value("at", PERCEPT_FLOAT, 1, DIMS(1)));
+        proto_add(&body, GRAPH_NODE, proto_node("Add", "", "sum,at", "next"));
+        proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "next", "seen"));
+        proto_add(&body, GRAPH_OUTPUT, proto_value("next", PERCEPT_FLOAT, 1, DIMS(1)));
+        proto_add(&body, GRAPH_OUTPUT, proto_value("seen", PERCEPT_FLOAT, 1, DIMS(1)));
+        struct small s = small_begin();
+        s.opset = 8;
+        small_input(&s, "x", 3, DIMS(2, 3, 1));
+        small_output(&s, "total", -1, NULL);
+        small_output(&s, "all", -1, NULL);
+        small_floats(&s, "zero", 2, DIMS(2, 1), (float[]){0, 100});
+        small_ints(&s, "lengths", 2, DIMS(3, 2));
+        struct proto scan = proto_node("Scan", "", given ? "lengths,zero,x" : ",zero,x", "total,all");
+        proto_attr_int(&scan, "num_scan_inputs", 1);
+        proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+        proto_add(&s.graph, GRAPH_NODE, scan);
+        struct percept_model *model = small_open(&s);
+        struct percept_err err = {0};
+        struct percept_session *session = percept_session_new(model, &err);
+        const float *total = small_run(session, 3, DIMS(2, 3, 1), (float[]){1, 2, 3, 4, 5, 6});
+        ck_assert_float_eq(total[0], 6);
+        ck_assert_float_eq(total[1], given ? 109 : 115);
+        const struct percept_tensor all = percept_output(session, 1);
+        ck_assert(all.rank == 3 && all.dims[0] == 2 && all.dims[1] == 3 && all.dims[2] == 1);
+        ck_assert_float_eq(((const float *)all.data)[3], 104);
+        ck_assert_float_eq(((const float *)all.data)[5], given ? 0 : 115); /* padded */
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
+START_TEST(sequences_of_different_lengths_are_refused)
+{
+    static const char *const inputs[] = {",x,w", ",w,x", "x,w", "w,x"}; /* opset 8: no lengths; 9 */
+    for (int k = 0; k < 4; k++) {
+        const bool batched = k < 2;
+        struct proto body = {0};
+        proto_add(&body, GRAPH_INPUT, proto_value("a", PERCEPT_FLOAT, 1, DIMS(1)));
+        proto_add(&body, GRAPH_INPUT, proto_value("b", PERCEPT_FLOAT, 1, DIMS(1)));
+        proto_add(&body, GRAPH_NODE, proto_node("Add", "", "a,b", "c"));
+        proto_add(&body, GRAPH_OUTPUT, proto_value("c", PERCEPT_FLOAT, 1, DIMS(1)));
+        struct small s = small_begin();
+        s.opset = batched ? 8 : 9;
+        const int64_t *dims = batched ? DIMS(1, 2, 1) : DIMS(2, 1);
+        small_input(&s, "x", batched ? 3 : 2, dims);
+        small_weights(&s, "w", batched ? 3 : 2, batched ? DIMS(1, 5, 1) : DIMS(5, 1), 1);
+        small_output(&s, "all", -1, NULL);
+        struct proto scan = proto_node("Scan", "", inputs[k], "all");
+        proto_attr_int(&scan, "num_scan_inputs", 2);
+        proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+        proto_add(&s.graph, GRAPH_NODE, scan);
+        struct percept_model *model = small_open(&s);
+        struct percept_err err = {0};
+        struct percept_session *session = percept_session_new(model, &err);
+        ck_assert(percept_resize(session, 0, batched ? 3 : 2, dims, &err));
+        ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
+        ck_assert(!percept_run(session, NULL, &err));
+        ck_assert_msg(strstr(err.text, "sequences have different lengths") != NULL, "%s", err.text);
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
 Suite *engine_frame_suite(void);
 Suite *engine_frame_suite(void)
 {
@@ -168,6 +273,9 @@ Suite *engine_frame_suite(void)
     tcase_add_test(tests, a_shape_given_as_data_decides_about_the_plan);
     tcase_add_test(tests, a_loop_carries_and_collects);
     tcase_add_test(tests, half_floats_are_computed_in_float_and_rounded_at_the_end);
+    tcase_add_test(tests, half_floats_whose_number_depends_on_data_are_as_many);
+    tcase_add_test(tests, a_scan_of_opset_8_takes_items_one_by_one);
+    tcase_add_test(tests, sequences_of_different_lengths_are_refused);
     suite_add_tcase(suite, tests);
     return suite;
 }

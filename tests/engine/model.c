@@ -1,4 +1,4 @@
-/* Opening: what is refused and how it is said, what is described, and every allocation failing in turn. */
+/* Opening: what is refused and how it is said, and every allocation failing in turn. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,44 +106,6 @@ START_TEST(unknown_rows_and_precisions_are_refused)
 }
 END_TEST
 
-START_TEST(a_model_describes_itself)
-{
-    struct percept_model *model = shipped_open("digits");
-    struct percept_description d;
-    percept_describe(model, &d);
-    ck_assert(d.batch_free);
-    ck_assert_int_eq(d.opset, 13);
-    ck_assert_int_gt(d.n_fused, 0);
-    ck_assert_int_lt(d.n_steps, d.n_nodes);
-    ck_assert_int_gt(d.n_parameters, 10000);
-    ck_assert_str_eq(d.operators[0].op_type, "BatchNormalization");
-    int n;
-    const struct percept_io *out = percept_outputs(model, &n);
-    ck_assert_int_eq(n, 1);
-    ck_assert_str_eq(out->name, "scores");
-    ck_assert_int_eq(out->dims[0], -1);
-    ck_assert_int_eq(out->dims[1], 10);
-    percept_close(model);
-}
-END_TEST
-
-/* A first axis called otherwise than the others' is no batch. */
-START_TEST(the_batch_axis_is_recognised)
-{
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 4));
-    small_output(&s, "y", 1, DIMS(-1));
-    small_floats(&s, "rows", 0, NULL, (float[]){1});
-    small_ints(&s, "flat", 1, (int64_t[]){-1});
-    small_node(&s, "Reshape", "x,flat", "y");
-    struct percept_model *model = small_open(&s);
-    struct percept_description d;
-    percept_describe(model, &d);
-    ck_assert(!d.batch_free); /* 4 elements of y for each item */
-    percept_close(model);
-}
-END_TEST
-
 /* The n-th allocation fails, for every n: a sentence each time, and no leak (the sanitizer's word). */
 START_TEST(an_open_survives_any_allocation_that_fails)
 {
@@ -179,8 +141,6 @@ Suite *engine_model_suite(void)
     tcase_add_test(tests, shapes_that_can_never_work_are_refused_at_load);
     tcase_add_test(tests, external_data_are_refused_from_memory);
     tcase_add_test(tests, unknown_rows_and_precisions_are_refused);
-    tcase_add_test(tests, a_model_describes_itself);
-    tcase_add_test(tests, the_batch_axis_is_recognised);
     tcase_add_loop_test(tests, an_open_survives_any_allocation_that_fails, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;

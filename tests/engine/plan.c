@@ -1,65 +1,104 @@
-/* Plans: no two tensors that live at the same time share scratch; shapes that cannot work are refused. */
+/* Plans: what lives from the beginning to the end, what outputs are, and what a failure leaves. */
 #include "engine/plan.h"
 
 #include <check.h>
-#include <stdio.h>
 
-#include "engine/shipped.h"
+#include "engine/small.h"
 
-START_TEST(buffers_that_live_together_lie_apart)
+static const struct buffer *buffer_of(const struct plan *plan, const struct tensor *tensor)
 {
-    struct percept_model *model = shipped_open(shipped_names[_i]);
-    int64_t dims[RANK_MAX];
-    shipped_dims(model, 5, 11, dims);
-    struct tensor input = {.dtype = model->inputs[0].dtype};
-    tensor_set_dims(&input, model->inputs[0].rank, dims);
+    for (int i = 0; i < plan->n_placed; i++)
+        if (plan->placed[i].tensor == tensor)
+            return &plan->buffers[plan->placed[i].buffer];
+    return NULL;
+}
+
+/* So that a caller may run again without writing the input again. */
+START_TEST(inputs_and_outputs_live_to_the_end)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 4));
+    small_output(&s, "a", -1, NULL);
+    small_output(&s, "y", -1, NULL);
+    small_node(&s, "Sin", "x", "a");
+    small_node(&s, "Cos", "a", "b");
+    small_node(&s, "Sin", "b", "y");
+    struct percept_model *model = small_open(&s);
     struct plan plan;
-    struct percept_err err = {0};
-    ck_assert_msg(plan_build(&plan, model, model->parts, &input, &err), "%s", err.text);
-    ck_assert_int_gt(plan.n_buffers, 1);
-    size_t sum = 0;
-    for (int i = 0; i < plan.n_buffers; i++) {
-        const struct buffer *a = &plan.buffers[i];
-        ck_assert_uint_eq(a->offset % 64, 0);
-        ck_assert_uint_le(a->offset + a->n_bytes, plan.scratch_bytes);
-        sum += a->n_bytes;
-        for (int k = 0; k < i; k++) {
-            const struct buffer *b = &plan.buffers[k];
-            bool together = a->first <= b->last && b->first <= a->last;
-            bool apart = a->offset + a->n_bytes <= b->offset || b->offset + b->n_bytes <= a->offset;
-            ck_assert(!together || apart);
-        }
+    small_plan(&plan, model, 2, DIMS(3, 4));
+    const struct tensor *lasting[] = {plan.feeds[0], plan.outputs[0], plan.outputs[1]};
+    for (int i = 0; i < 3; i++) {
+        const struct buffer *buffer = buffer_of(&plan, lasting[i]);
+        ck_assert_ptr_nonnull(buffer);
+        ck_assert_int_ge(buffer->last, plan.n_steps);
     }
-    ck_assert_uint_lt(plan.scratch_bytes, sum);
+    ck_assert_int_eq(buffer_of(&plan, plan.feeds[0])->first, 0);
     plan_free(&plan);
     percept_close(model);
 }
 END_TEST
 
-/* Every tensor a step reads or writes lies inside the scratch, the region or the plan's arena. */
-START_TEST(placing_moves_every_pointer)
+START_TEST(a_constant_output_keeps_its_own_memory)
 {
-    struct percept_model *model = shipped_open("digits");
-    int64_t dims[RANK_MAX];
-    shipped_dims(model, 2, 0, dims);
-    struct tensor input = {.dtype = model->inputs[0].dtype};
-    tensor_set_dims(&input, model->inputs[0].rank, dims);
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 4));
+    small_output(&s, "c", -1, NULL);
+    small_output(&s, "y", -1, NULL);
+    small_floats(&s, "c", 1, DIMS(2), (float[]){5, 6});
+    small_node(&s, "Sin", "x", "y");
+    struct percept_model *model = small_open(&s);
+    struct plan plan;
+    small_plan(&plan, model, 2, DIMS(3, 4));
+    ck_assert_ptr_null(buffer_of(&plan, plan.outputs[0]));
+    ck_assert_float_eq(((const float *)plan.outputs[0]->data)[1], 6);
+    plan_free(&plan);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(a_plan_that_fails_is_empty_and_says_where)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, -1));
+    small_output(&s, "y", -1, NULL);
+    small_weights(&s, "w", 2, DIMS(4, 3), 1);
+    small_node(&s, "MatMul", "x,w", "y");
+    struct percept_model *model = small_open(&s);
     struct plan plan;
     struct percept_err err = {0};
-    ck_assert(plan_build(&plan, model, model->parts, &input, &err));
-    char *first = arena_buffer(plan.scratch_bytes), *second = arena_buffer(plan.scratch_bytes);
-    plan_place(&plan, first);
-    const char *before = plan.outputs[0]->data;
-    plan_place(&plan, second);
-    ck_assert_int_eq((const char *)plan.outputs[0]->data - second, before - first);
-    for (int i = 0; i < plan.n_steps; i++)
-        for (int k = 0; k < plan.steps[i].n_out; k++) {
-            const char *at = plan.steps[i].out[k]->data;
-            ck_assert(at >= second && at < second + plan.scratch_bytes);
-        }
-    arena_buffer_free(first);
-    arena_buffer_free(second);
+    struct tensor input = {.dtype = PERCEPT_FLOAT};
+    tensor_set_dims(&input, 2, DIMS(2, 5));
+    ck_assert(!plan_build(&plan, model, model->parts, &input, &err));
+    ck_assert_msg(strstr(err.text, "MatMul") != NULL, "%s", err.text);
+    ck_assert_ptr_null(plan.values);
+    ck_assert_int_eq(plan.n_steps, 0);
     plan_free(&plan);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(every_allocation_may_fail)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 4, DIMS(-1, 16, 5, 5));
+    small_output(&s, "y", -1, NULL);
+    small_weights(&s, "w", 4, DIMS(16, 16, 3, 3), 1);
+    small_node(&s, "Conv", "x,w", "a");
+    small_node(&s, "Sin", "a", "b");
+    small_node(&s, "GlobalAveragePool", "b", "y");
+    struct percept_model *model = small_open(&s);
+    struct tensor input = {.dtype = PERCEPT_FLOAT};
+    tensor_set_dims(&input, 4, DIMS(2, 16, 5, 5));
+    bool good = false;
+    for (size_t limit = 64; !good; limit += 64) {
+        struct plan plan;
+        struct percept_err err = {0};
+        model->memory_limit_bytes = limit;
+        good = plan_build(&plan, model, model->parts, &input, &err);
+        ck_assert(good || err.code == ERR_MEMORY);
+        ck_assert(good || err.text[0]);
+        plan_free(&plan);
+    }
     percept_close(model);
 }
 END_TEST
@@ -69,8 +108,10 @@ Suite *engine_plan_suite(void)
 {
     Suite *suite = suite_create("engine_plan");
     TCase *tests = tcase_create("plan");
-    tcase_add_loop_test(tests, buffers_that_live_together_lie_apart, 0, SHIPPED_COUNT);
-    tcase_add_test(tests, placing_moves_every_pointer);
+    tcase_add_test(tests, inputs_and_outputs_live_to_the_end);
+    tcase_add_test(tests, a_constant_output_keeps_its_own_memory);
+    tcase_add_test(tests, a_plan_that_fails_is_empty_and_says_where);
+    tcase_add_test(tests, every_allocation_may_fail);
     suite_add_tcase(suite, tests);
     return suite;
 }

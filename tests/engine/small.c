@@ -2,6 +2,8 @@
 
 #include <check.h>
 
+#include "engine/plan.h"
+
 struct small small_begin(void)
 {
     return (struct small){.opset = 13};
@@ -80,4 +82,20 @@ const float *small_run(struct percept_session *session, int rank, const int64_t 
     memcpy(percept_input(session, 0), data, count(rank, dims) * sizeof *data);
     ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
     return percept_output(session, 0).data;
+}
+
+void small_plan(struct plan *plan, const struct percept_model *model, int rank, const int64_t *dims)
+{
+    struct tensor input = {.dtype = model->inputs[0].dtype};
+    tensor_set_dims(&input, rank, dims);
+    struct percept_err err = {0};
+    ck_assert_msg(plan_build(plan, model, model->parts, &input, &err), "%s", err.text);
+}
+
+const struct step *small_step(const struct plan *plan, const char *op_type)
+{
+    for (int i = 0; i < plan->n_steps; i++)
+        if (strcmp(plan->steps[i].op->name, op_type) == 0)
+            return &plan->steps[i];
+    return NULL;
 }

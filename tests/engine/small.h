@@ -8,6 +8,8 @@
 #include "graph/proto.h"
 #include "percept.h"
 
+struct plan;
+
 struct small {
     struct proto graph;
     int64_t opset;
@@ -30,6 +32,12 @@ struct percept_model *small_open(struct small *s);
 
 /* Runs a model with one float input and gives output 0's data (in the session). */
 const float *small_run(struct percept_session *session, int rank, const int64_t *dims, const float *data);
+
+/* Plans the main graph for these dims of its sole input; the caller frees the plan, which goes first. */
+void small_plan(struct plan *plan, const struct percept_model *model, int rank, const int64_t *dims);
+
+/* The plan's first step of this operator, or NULL. */
+const struct step *small_step(const struct plan *plan, const char *op_type);
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
 

@@ -128,9 +128,6 @@ static void scene_check(const struct scene *s, const struct kernels *row, bool c
                           1e-5f);
     ck_assert_int_eq(h.out_layout[0], LAYOUT_BLOCKED);
     harness_end(&h);
-    free(x);
-    free(w);
-    free(bias);
     free(want);
 }
 
@@ -232,7 +229,6 @@ static void padded(const char *op_type, const char *auto_pad, int64_t in, int64_
     harness_floats(&h, 3, DIMS(1, 1, kernel), ones);
     harness_as_constant(&h);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    free(ones);
 }
 
 START_TEST(odd_padding_goes_to_the_end_with_upper_and_to_the_beginning_with_lower)

@@ -37,6 +37,61 @@ START_TEST(an_offset_moves_a_pixel_and_a_mask_weighs_it)
 }
 END_TEST
 
+static const double *doubled(const float *x, int n, double *y)
+{
+    for (int i = 0; i < n; i++)
+        y[i] = (double)x[i];
+    return y;
+}
+
+START_TEST(doubles_are_convolved_as_doubles)
+{
+    enum { SIDE = 13, OUT = 11, PIXELS = SIDE * SIDE, POINTS = OUT * OUT }; /* a whole tile is less */
+    static double x[4 * PIXELS], w[6 * 2 * 9], offset[36 * POINTS], bias[6], mask[18 * POINTS];
+    const float *floats[] = {heavy_numbers(1, 4 * PIXELS), heavy_numbers(2, 6 * 2 * 9),
+                             heavy_numbers(3, 36 * POINTS), heavy_numbers(4, 6),
+                             heavy_numbers(5, 18 * POINTS)};
+    static float want[6 * POINTS];
+    for (int wide = 0; wide < 2; wide++) {
+        const enum percept_dtype t = wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT;
+        harness_begin(&h, "DeformConv", 19);
+        harness_int(&h, "group", 2);
+        harness_int(&h, "offset_group", 2);
+        harness_input(&h, t, 4, DIMS(1, 4, SIDE, SIDE),
+                      wide ? (const void *)doubled(floats[0], 4 * PIXELS, x) : floats[0]);
+        harness_input(&h, t, 4, DIMS(6, 2, 3, 3),
+                      wide ? (const void *)doubled(floats[1], 6 * 2 * 9, w) : floats[1]);
+        harness_input(&h, t, 4, DIMS(1, 36, OUT, OUT),
+                      wide ? (const void *)doubled(floats[2], 36 * POINTS, offset) : floats[2]);
+        harness_input(&h, t, 1, DIMS(6), wide ? (const void *)doubled(floats[3], 6, bias) : floats[3]);
+        harness_input(&h, t, 4, DIMS(1, 18, OUT, OUT),
+                      wide ? (const void *)doubled(floats[4], 18 * POINTS, mask) : floats[4]);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        ck_assert(harness_out(&h, 0)->dtype == t);
+        for (int i = 0; i < 6 * POINTS && !wide; i++)
+            want[i] = ((const float *)harness_out(&h, 0)->data)[i];
+        for (int i = 0; i < 6 * POINTS && wide; i++)
+            ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[i], (double)want[i], 1e-4);
+        harness_end(&h);
+    }
+    harness_begin(&h, "DeformConv", 19); /* a difference that floats do not see */
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 2), (double[]){1, 2});
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 1), (double[]){1});
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 2, 1, 2), (double[]){0, 0, 0x1p-40, 0});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 2), (double[]){1 + 0x1p-40, 2});
+    harness_end(&h);
+    harness_begin(&h, "DeformConv", 19); /* no channels: the bias alone */
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 0, 1, 2), NULL);
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 0, 1, 1), NULL);
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 2, 1, 2), (double[]){0, 0, 0, 0});
+    harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(1), (double[]){3});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 2), (double[]){3, 3});
+    harness_end(&h);
+}
+END_TEST
+
 static void convolution(const char *op_type, int64_t n, const float *x, const float *w)
 {
     harness_begin(&h, op_type, 19);
@@ -139,6 +194,7 @@ Suite *op_deform_suite(void)
     Suite *suite = suite_create("op/deform");
     TCase *tcase = tcase_create("deform");
     tcase_add_test(tcase, an_offset_moves_a_pixel_and_a_mask_weighs_it);
+    tcase_add_test(tcase, doubles_are_convolved_as_doubles);
     tcase_add_test(tcase, without_offsets_it_is_a_convolution);
     tcase_add_test(tcase, shapes_that_do_not_fit_are_refused);
     tcase_add_test(tcase, nothing_in_gives_the_bias_or_nothing);

@@ -167,6 +167,27 @@ START_TEST(cells_average_their_samples)
 }
 END_TEST
 
+START_TEST(doubles_are_averaged_as_doubles)
+{
+    for (int maximum = 0; maximum < 2; maximum++) {
+        double ramp[16];
+        for (int i = 0; i < 16; i++)
+            ramp[i] = i + 0x1p-40;
+        harness_begin(&h, "RoiAlign", 16);
+        harness_text(&h, "mode", maximum ? "max" : "avg");
+        harness_int(&h, "sampling_ratio", 1);
+        harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 1, 4, 4), ramp);
+        harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(1, 4), (double[]){0.5, 0.5, 2.5, 2.5 + 0x1p-39});
+        harness_int64s(&h, 1, DIMS(1), DIMS(0));
+        ck_assert_msg(harness_run(&h), "%s", h.err.text); /* at 1, 1 + 2^-40 */
+        const double *y = harness_out(&h, 0)->data;
+        ck_assert(harness_out(&h, 0)->dtype == PERCEPT_DOUBLE);
+        ck_assert_double_eq_tol(*y, maximum ? (1 - 0x1p-40) * (5 + 0x1p-40) : 5 + 5 * 0x1p-40, 1e-14);
+        harness_end(&h);
+    }
+}
+END_TEST
+
 START_TEST(regions_of_any_size_end)
 {
     static const float regions[][4] = {{-1e30f, -1e30f, 1e30f, 1e30f}, {0, 0, INFINITY, 1},
@@ -241,6 +262,7 @@ Suite *op_detect_suite(void)
     tcase_add_test(tcase, many_boxes_are_taken_in_order_of_score);
     tcase_add_test(tcase, boxes_and_scores_must_fit);
     tcase_add_test(tcase, cells_average_their_samples);
+    tcase_add_test(tcase, doubles_are_averaged_as_doubles);
     tcase_add_test(tcase, regions_of_any_size_end);
     tcase_add_test(tcase, samples_outside_count_as_zero);
     tcase_add_test(tcase, batch_indices_are_judged_when_run);

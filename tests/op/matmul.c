@@ -75,9 +75,6 @@ static void gemm_case(const struct kernels *row, int bits, int c)
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 2, DIMS(M, N), want, 1e-5f);
     harness_end(&h);
-    free(a);
-    free(b);
-    free(third);
     free(want);
 }
 

@@ -303,7 +303,20 @@ START_TEST(doubles_are_normalized_as_well)
     doubles("BatchNormalization", 2, DIMS(0, 2), NULL, 2, 4);
     expect_doubles(NULL, 0);
     harness_begin(&h, "LpNormalization", 1);
-    harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(4), x);
+    harness_int(&h, "axis", 1);
+    harness_input(&h, PERCEPT_DOUBLE, 3, DIMS(1, 2, 2), (double[]){3, 0, 4, 0});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 3, DIMS(1, 2, 2), (double[]){0.6, 0, 0.8, 0});
+    harness_end(&h);
+    harness_begin(&h, "LpNormalization", 1);
+    harness_int(&h, "p", 1);
+    harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(2, 2), (double[]){-1, 4, 0x1p-60, 0});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 2, DIMS(2, 2), (double[]){-0.2, 0.8, 1, 0});
+    harness_end(&h);
+    harness_begin(&h, "LRN", 13);
+    harness_int(&h, "size", 1);
+    harness_input(&h, PERCEPT_DOUBLE, 3, DIMS(1, 1, 4), x);
     harness_expect_failure(&h, ERR_UNSUPPORTED, "float64; float32 would work");
     harness_end(&h);
 }

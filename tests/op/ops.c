@@ -138,6 +138,30 @@ START_TEST(axes_outside_the_rank_are_refused)
 }
 END_TEST
 
+/* Tile's repeats: int64 by ONNX, int32 from exporters. */
+START_TEST(lists_of_integers_are_read_in_either_width)
+{
+    struct harness h;
+    harness_begin(&h, "Tile", 13);
+    harness_floats(&h, 1, DIMS(1), (float[]){5});
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(1), (int32_t[]){3});
+    harness_as_known(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 1, DIMS(3), (float[]){5, 5, 5}, 0);
+    harness_end(&h);
+    harness_begin(&h, "Tile", 13);
+    harness_floats(&h, 1, DIMS(1), (float[]){5});
+    harness_floats(&h, 1, DIMS(1), (float[]){3});
+    harness_expect_failure(&h, ERR_MODEL, "int64 would work");
+    harness_end(&h);
+    harness_begin(&h, "Tile", 13);
+    harness_floats(&h, 1, DIMS(1), (float[]){5});
+    harness_int64s(&h, 1, DIMS(1), DIMS(3)); /* known only when run */
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 1 depends on data");
+    harness_end(&h);
+}
+END_TEST
+
 Suite *op_ops_suite(void)
 {
     Suite *suite = suite_create("op/ops");
@@ -150,6 +174,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, inputs_can_be_appended);
     tcase_add_test(tcase, arity_names_what_would_work);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
+    tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -92,7 +92,6 @@ START_TEST(windows_agree_with_plain_loops)
             harness_end(&h);
         }
     }
-    free(x);
     free(want);
 }
 END_TEST
@@ -106,7 +105,6 @@ START_TEST(a_blocked_picture_stays_blocked)
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     ck_assert_int_eq(h.out_layout[0], LAYOUT_BLOCKED);
     harness_end(&h);
-    free(x);
 }
 END_TEST
 

@@ -158,6 +158,27 @@ START_TEST(means_go_over_the_axes_asked_for)
 }
 END_TEST
 
+/* "Dequantize(Input) -> ReduceMean on fp32 data -> Quantize(output)" */
+START_TEST(a_mean_between_two_numbers_becomes_the_even_one)
+{
+    for (int n = 2; n <= 30; n += 4) { /* halves: the sum is n / 2 times an odd number */
+        uint8_t x[30];
+        for (int odd = 1; odd < 16; odd += 2) {
+            for (int i = 0; i < n; i++)
+                x[i] = (uint8_t)(i < n / 2 ? odd : 0);
+            begin("QLinearReduceMean");
+            harness_input(&h, PERCEPT_UINT8, 1, DIMS(n), x);
+            parameters(PERCEPT_UINT8, 0.1F, 0);
+            parameters(PERCEPT_UINT8, 0.1F, 0);
+            run();
+            const uint8_t even = (uint8_t)(odd / 2 + odd / 2 % 2);
+            harness_expect(&h, 0, PERCEPT_UINT8, 1, DIMS(1), &even);
+            harness_end(&h);
+        }
+    }
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_refused_in_a_sentence)
 {
     begin("QLinearAdd");
@@ -203,6 +224,7 @@ Suite *op_quant_map_suite(void)
     tcase_add_loop_test(tests, windows_are_averaged, 0, 2);
     tcase_add_test(tests, whole_maps_are_averaged);
     tcase_add_test(tests, means_go_over_the_axes_asked_for);
+    tcase_add_test(tests, a_mean_between_two_numbers_becomes_the_even_one);
     tcase_add_test(tests, what_does_not_fit_is_refused_in_a_sentence);
     suite_add_tcase(suite, tests);
     return suite;

@@ -101,6 +101,22 @@ START_TEST(nothing_reduces_to_the_neutral_element)
 }
 END_TEST
 
+START_TEST(the_least_bool_of_none_is_true)
+{
+    for (int least = 0; least < 2; least++) {
+        struct harness h;
+        harness_begin(&h, least ? "ReduceMin" : "ReduceMax", 20);
+        harness_input(&h, PERCEPT_BOOL, 2, DIMS(2, 0), NULL);
+        harness_int64s(&h, 1, DIMS(1), DIMS(1));
+        harness_as_known(&h);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        const uint8_t y = (uint8_t)least;
+        harness_expect(&h, 0, PERCEPT_BOOL, 2, DIMS(2, 1), (uint8_t[]){y, y});
+        harness_end(&h);
+    }
+}
+END_TEST
+
 START_TEST(large_exponents_do_not_overflow)
 {
     struct harness h;
@@ -277,6 +293,7 @@ Suite *op_reduce_suite(void)
     tcase_add_loop_test(tcase, doubles_agree_with_floats, 0, n);
     tcase_add_test(tcase, no_axes_means_all_or_none);
     tcase_add_test(tcase, nothing_reduces_to_the_neutral_element);
+    tcase_add_test(tcase, the_least_bool_of_none_is_true);
     tcase_add_test(tcase, large_exponents_do_not_overflow);
     tcase_add_test(tcase, integers_wrap_and_means_truncate);
     tcase_add_test(tcase, maps_of_a_blocked_picture_are_averaged_as_they_lie);

@@ -81,6 +81,9 @@ START_TEST(cubic_follows_its_coefficient_and_may_exclude_the_outside)
     harness_int(&h, "exclude_outside", 1);
     scaled(0.5f);
     expect(2, (float[]){(19 * 1 + 19 * 2 - 3 * 3) / 35.0f, (-3 * 2 + 19 * 3 + 19 * 4) / 35.0f});
+    line(4, "cubic", "pytorch_half_pixel"); /* a length of 1 reads the first pixel, not half before it */
+    sized(1);
+    expect(1, (float[]){1});
 }
 END_TEST
 

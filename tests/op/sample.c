@@ -56,6 +56,50 @@ START_TEST(cubic_keeps_pixels_and_straight_lines)
 }
 END_TEST
 
+START_TEST(a_cubic_point_outside_still_sees_the_second_pixel)
+{
+    static const float x[] = {0, 16, 32, 48, 64};
+    static const float grid[] = {-1.25f, 0, 1.25f, 0, -2, 0}; /* pixels -0.5, 4.5 and -2 */
+    /* half way the outer taps weigh -3/32: of 0 0 0 16 and of 48 64 64 64 */
+    line("cubic", "border", 1, 5, x, 3, grid);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 3), (float[]){-1.5f, 65.5f, 0}, 1e-6f);
+    harness_end(&h);
+    line("cubic", "reflection", 1, 5, x, 2, grid); /* of 32 16 0 16 and of 48 64 48 32 */
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 2), (float[]){5, 59}, 1e-6f);
+    harness_end(&h);
+    line("cubic", "zeros", 1, 5, x, 2, grid); /* of 0 0 0 16 and of 48 64 0 0 */
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 2), (float[]){-1.5f, 33.5f}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(doubles_are_sampled_as_doubles)
+{
+    static const double x[] = {1, 1 + 0x1p-40, 8}, grid[] = {-0.5, 0, -1, 0};
+    harness_begin(&h, "GridSample", 20);
+    harness_int(&h, "align_corners", 1);
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 3), x);
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 1, 2, 2), grid);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 2), (double[]){1 + 0x1p-41, 1});
+    harness_end(&h);
+    harness_begin(&h, "GridSample", 20);
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 3), x);
+    harness_floats(&h, 4, DIMS(1, 1, 1, 2), (float[]){0, 0});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 1 is float32; float64 would work");
+    harness_end(&h);
+    harness_begin(&h, "AffineGrid", 20);
+    harness_int(&h, "align_corners", 1);
+    harness_input(&h, PERCEPT_DOUBLE, 3, DIMS(1, 2, 3), (double[]){1, 0, 0x1p-40, 0, 1, -0x1p-40});
+    harness_int64s(&h, 1, DIMS(4), DIMS(1, 1, 2, 1));
+    harness_as_known(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(1, 2, 1, 2),
+                   (double[]){0x1p-40, -1 - 0x1p-40, 0x1p-40, 1 - 0x1p-40});
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(coordinates_that_are_no_numbers_lie_outside)
 {
     static const float x[] = {1, 2, 4, 8};
@@ -200,6 +244,8 @@ Suite *op_sample_suite(void)
     tcase_add_test(tcase, corners_are_pixels_or_their_edges);
     tcase_add_test(tcase, beyond_the_edge_is_zero_or_the_edge_or_a_mirror);
     tcase_add_test(tcase, cubic_keeps_pixels_and_straight_lines);
+    tcase_add_test(tcase, a_cubic_point_outside_still_sees_the_second_pixel);
+    tcase_add_test(tcase, doubles_are_sampled_as_doubles);
     tcase_add_test(tcase, coordinates_that_are_no_numbers_lie_outside);
     tcase_add_test(tcase, the_old_names_and_volumes_work);
     tcase_add_test(tcase, grids_that_do_not_fit_are_refused);

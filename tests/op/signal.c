@@ -165,6 +165,38 @@ START_TEST(frames_are_weighed_and_transformed)
 }
 END_TEST
 
+static void expect_near(const double *want, int n)
+{
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    ck_assert(harness_out(&h, 0)->dtype == PERCEPT_DOUBLE);
+    ck_assert_int_eq(tensor_elements(harness_out(&h, 0)), n);
+    for (int i = 0; i < n; i++)
+        ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[i], want[i], 1e-14);
+    harness_end(&h);
+}
+
+START_TEST(doubles_are_transformed_as_doubles)
+{
+    static const double x[] = {1 + 0x1p-30, 1, 2, 2}, window[] = {1, 1 + 0x1p-30};
+    harness_begin(&h, "DFT", 20);
+    harness_input(&h, PERCEPT_DOUBLE, 3, DIMS(1, 2, 1), x);
+    expect_near((double[]){2 + 0x1p-30, 0, 0x1p-30, 0}, 4);
+    harness_begin(&h, "STFT", 17);
+    harness_input(&h, PERCEPT_DOUBLE, 3, DIMS(1, 4, 1), x);
+    harness_int64s(&h, 0, NULL, DIMS(2));
+    harness_as_known(&h);
+    harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(2), window);
+    expect_near((double[]){2 + 0x1p-29, 0, 0, 0, 4 + 0x1p-29, 0, -0x1p-29, 0}, 8);
+    harness_begin(&h, "STFT", 17);
+    harness_input(&h, PERCEPT_DOUBLE, 3, DIMS(1, 4, 1), x);
+    harness_int64s(&h, 0, NULL, DIMS(2));
+    harness_as_known(&h);
+    harness_floats(&h, 1, DIMS(2), (float[]){1, 1});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 2 is float32; float64 would work");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(transforms_that_make_no_sense_are_refused)
 {
     static const float x[6];
@@ -199,6 +231,7 @@ Suite *op_signal_suite(void)
     tcase_add_test(tcase, mel_bands_are_triangles);
     tcase_add_test(tcase, a_transform_and_its_inverse_give_the_signal);
     tcase_add_test(tcase, frames_are_weighed_and_transformed);
+    tcase_add_test(tcase, doubles_are_transformed_as_doubles);
     tcase_add_test(tcase, transforms_that_make_no_sense_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;

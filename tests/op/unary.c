@@ -2,6 +2,7 @@
 #include "op/unary.h"
 
 #include <check.h>
+#include <float.h>
 #include <math.h>
 
 #include "harness.h"
@@ -90,6 +91,25 @@ START_TEST(integers_keep_their_type_and_wrap)
     harness_input(&h, PERCEPT_UINT16, 1, DIMS(2), (uint16_t[]){0, 0xff00});
     ck_assert(harness_run(&h));
     harness_expect(&h, 0, PERCEPT_UINT16, 1, DIMS(2), (uint16_t[]){0xffff, 0x00ff});
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(shrink_of_integers_ends_where_the_type_ends)
+{
+    struct harness h;
+    harness_begin(&h, "Shrink", 9);
+    harness_float(&h, "lambd", 1);
+    harness_float(&h, "bias", -100.5F);
+    harness_input(&h, PERCEPT_INT8, 1, DIMS(4), (int8_t[]){-128, -2, 1, 120});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT8, 1, DIMS(4), (int8_t[]){-128, -102, 0, 127});
+    harness_end(&h);
+    harness_begin(&h, "Shrink", 9);
+    harness_float(&h, "bias", -0x1p62F);
+    harness_int64s(&h, 1, DIMS(2), DIMS(INT64_MAX, INT64_MIN));
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(2), DIMS(INT64_MAX, INT64_MIN));
     harness_end(&h);
 }
 END_TEST
@@ -183,6 +203,33 @@ START_TEST(clip_of_an_input_without_one_bound)
 }
 END_TEST
 
+/* "They default to numeric_limits::lowest() and numeric_limits::max()" */
+START_TEST(clip_without_bounds_leaves_no_infinity)
+{
+    struct harness h;
+    const float x[] = {-INFINITY, 1, INFINITY, NAN};
+    for (int opset = 6; opset <= 13; opset += 7) {
+        harness_begin(&h, "Clip", opset);
+        harness_floats(&h, 1, DIMS(4), x);
+        ck_assert(harness_run(&h));
+        harness_expect_floats(&h, 0, 1, DIMS(4), (float[]){-FLT_MAX, 1, FLT_MAX, NAN}, 0);
+        harness_end(&h);
+    }
+    harness_begin(&h, "Clip", 13);
+    harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(3), (double[]){-INFINITY, 0x1p1000, INFINITY});
+    harness_input(&h, PERCEPT_DOUBLE, 0, NULL, (double[]){-1});
+    ck_assert(harness_run(&h));
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 1, DIMS(3), (double[]){-1, 0x1p1000, DBL_MAX});
+    harness_end(&h);
+    struct fusion fusion = {0};
+    harness_begin(&h, "Clip", 13); /* the same when a node before takes it over */
+    harness_floats(&h, 1, DIMS(4), x);
+    ck_assert(harness_check(&h) && unary_activation(&h.ctx, &fusion));
+    ck_assert(fusion.act == ACT_CLIP && fusion.alpha == -FLT_MAX && fusion.beta == FLT_MAX);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(nan_and_infinity_are_told_apart)
 {
     const float x[] = {1, NAN, INFINITY, -INFINITY};
@@ -240,11 +287,13 @@ Suite *op_unary_suite(void)
                         (int)(sizeof points / sizeof *points));
     tcase_add_test(tcase, attributes_become_parameters);
     tcase_add_test(tcase, integers_keep_their_type_and_wrap);
+    tcase_add_test(tcase, shrink_of_integers_ends_where_the_type_ends);
     tcase_add_test(tcase, types_without_arithmetic_are_refused);
     tcase_add_test(tcase, blocked_pictures_stay_blocked);
     tcase_add_test(tcase, shapes_of_zero_elements_and_of_rank_zero_pass);
     tcase_add_test(tcase, clip_takes_bounds_from_attributes_or_inputs);
     tcase_add_test(tcase, clip_of_an_input_without_one_bound);
+    tcase_add_test(tcase, clip_without_bounds_leaves_no_infinity);
     tcase_add_test(tcase, nan_and_infinity_are_told_apart);
     tcase_add_test(tcase, activations_are_told_to_the_fuser);
     suite_add_tcase(suite, tcase);

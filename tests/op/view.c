@@ -194,6 +194,23 @@ START_TEST(dropout_keeps_everything_at_inference)
 }
 END_TEST
 
+START_TEST(dropout_once_had_a_mask_of_the_inputs_type)
+{
+    struct harness h;
+    harness_begin(&h, "Dropout", 7);
+    harness_outputs(&h, 2);
+    harness_input(&h, PERCEPT_BFLOAT16, 1, DIMS(2), (uint16_t[]){0x4000, 0x4040});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 1, PERCEPT_BFLOAT16, 1, DIMS(2), (uint16_t[]){0x3f80, 0x3f80});
+    harness_end(&h);
+    harness_begin(&h, "Dropout", 7);
+    harness_outputs(&h, 2);
+    harness_int64s(&h, 1, DIMS(1), DIMS(1));
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "a type of floats would work");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(shapes_are_known_without_data)
 {
     static const struct {
@@ -235,6 +252,7 @@ Suite *op_view_suite(void)
     tcase_add_test(tcase, flatten_cuts_anywhere);
     tcase_add_test(tcase, a_picture_of_one_pixel_flattens_as_it_lies);
     tcase_add_test(tcase, dropout_keeps_everything_at_inference);
+    tcase_add_test(tcase, dropout_once_had_a_mask_of_the_inputs_type);
     tcase_add_test(tcase, shapes_are_known_without_data);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -1,0 +1,112 @@
+/*
+ * describe.c - what percept_inputs, percept_outputs and percept_describe will say.
+ *
+ * In three moments of opening a model, because what they tell is there no longer, or not before: names,
+ * dims and operators as the file has them, before anything is folded or fused; types and ranks of outputs
+ * that the file leaves open, from the trial; the region and the number of steps, once the weights are packed.
+ *
+ * All texts are copied into the model's arena: the file's bytes go when the model is open.
+ *
+ * Not here: what the model computes (batch_free, batch_rewritten and fusions are set where they are found).
+ */
+#include "engine/describe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool describe_io(struct percept_model *model, const int *values, int n, struct percept_io **list)
+{
+    const struct graph *graph = model->onnx.graph;
+    *list = arena_array(&model->arena, (size_t)n + 1, sizeof **list);
+    for (int i = 0; *list && i < n; i++) {
+        const struct value *value = &graph->values[values[i]];
+        struct percept_io *io = &(*list)[i];
+        io->name = arena_text(&model->arena, value->name.at, bytes_size(value->name));
+        io->dtype = value->dtype;
+        io->rank = value->rank;
+        if (!io->name)
+            return false;
+        for (int d = 0; d < value->rank; d++) {
+            io->dims[d] = value->dims[d];
+            struct bytes dim = value->dim_names[d];
+            if (bytes_size(dim))
+                io->dim_names[d] = arena_text(&model->arena, dim.at, bytes_size(dim));
+        }
+    }
+    return *list != NULL;
+}
+
+static int by_op_type(const void *a, const void *b)
+{
+    const struct percept_operator_count *x = a, *y = b;
+    return strcmp(x->op_type, y->op_type);
+}
+
+static bool count_operators(struct percept_model *model)
+{
+    const struct graph *graph = model->onnx.graph;
+    struct percept_description *description = &model->description;
+    struct percept_operator_count *counts =
+        arena_array(&model->arena, (size_t)graph->n_nodes + 1, sizeof *counts);
+    if (!counts)
+        return false;
+    int n = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        struct bytes op_type = graph->nodes[i].op_type;
+        int k = 0;
+        while (k < n && !bytes_is(op_type, counts[k].op_type))
+            k++;
+        if (k == n) {
+            counts[n].op_type = arena_text(&model->arena, op_type.at, bytes_size(op_type));
+            if (!counts[n++].op_type)
+                return false;
+        }
+        counts[k].count++;
+    }
+    qsort(counts, (size_t)n, sizeof *counts, by_op_type);
+    description->operators = counts;
+    description->n_operators = n;
+    description->n_nodes = graph->n_nodes;
+    return true;
+}
+
+bool describe_model(struct percept_model *model, size_t file_bytes)
+{
+    struct percept_description *description = &model->description;
+    const struct onnx_model *onnx = &model->onnx;
+    description->producer = arena_text(&model->arena, onnx->producer.at, bytes_size(onnx->producer));
+    description->ir_version = onnx->ir_version;
+    description->opset = onnx->opset;
+    description->n_parameters = onnx->n_parameters;
+    description->file_bytes = file_bytes;
+    model->n_inputs = onnx->graph->n_inputs;
+    model->n_outputs = onnx->graph->n_outputs;
+    return description->producer && describe_io(model, onnx->graph->inputs, model->n_inputs, &model->inputs) &&
+           describe_io(model, onnx->graph->outputs, model->n_outputs, &model->outputs) &&
+           count_operators(model);
+}
+
+void describe_outputs(struct percept_model *model, const struct plan *trial)
+{
+    for (int i = 0; trial->outputs && i < model->n_outputs; i++) {
+        struct percept_io *io = &model->outputs[i];
+        const struct tensor *got = trial->outputs[i];
+        io->dtype = got->dtype;
+        if (io->rank >= 0 && io->rank == got->rank)
+            continue;
+        io->rank = got->rank;
+        for (int d = 0; d < got->rank; d++) {
+            io->dims[d] = -1;
+            io->dim_names[d] = NULL;
+        }
+    }
+}
+
+void describe_packed(struct percept_model *model)
+{
+    struct percept_description *description = &model->description;
+    description->region_bytes = model->region ? region_bytes(model->region) : 0;
+    description->region_name = model->region ? region_name(model->region) : "";
+    for (int i = 0; i < model->onnx.graph->n_nodes; i++)
+        description->n_steps += !model->onnx.graph->nodes[i].dead;
+}

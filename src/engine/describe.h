@@ -1,0 +1,19 @@
+/*
+ * describe.h - a model's description, filled while it is opened.
+ */
+#ifndef ENGINE_DESCRIBE_H
+#define ENGINE_DESCRIBE_H
+
+#include "engine/plan.h"
+
+/* From the graph as it was read. False when memory is short. */
+bool describe_model(struct percept_model *model, size_t file_bytes);
+
+/* Types of outputs, and ranks that the file leaves open, from a trial plan; one without outputs tells
+ * nothing. */
+void describe_outputs(struct percept_model *model, const struct plan *trial);
+
+/* Once the weights are packed. */
+void describe_packed(struct percept_model *model);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * trial.h - a plan at made-up shapes, and what it tells about the batch.
+ */
+#ifndef ENGINE_TRIAL_H
+#define ENGINE_TRIAL_H
+
+#include "engine/plan.h"
+
+/* Plans the main graph with `batch` for a free first axis. False when the model cannot work; true without a
+ * plan (values and outputs NULL) when guesses did not. */
+bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err);
+
+/* Is the first axis of all inputs and outputs the batch? `two` is the trial at two. The model is described
+ * by then. */
+bool trial_batch_free(struct percept_model *model, const struct plan *two);
+
+#endif

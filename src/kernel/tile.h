@@ -1,0 +1,154 @@
+/*
+ * tile.h - the inner loop of convolutions: rows x pixels x 1 or 2 vectors of accumulators that live in
+ * registers for all channels and taps.
+ *
+ * It is parametrised by strides alone, so it reads blocks of WIDTH channels (LAYOUT_BLOCKED) as well as
+ * planes (LAYOUT_PLAIN, or a group's planes in scratch). Order of summation, for every element and any
+ * tile: channel blocks, within a block taps (depth, height, width), within a tap channels; in planes all
+ * channels are one block. All taps of a tile are there: the caller has put zeros around what it copied.
+ *
+ * Each size of a tile has its own code, as large as the row's registers allow (TILE_LIST). Depthwise
+ * convolutions have a loop of their own and share the end, tile_finish.
+ */
+#ifndef KERNEL_TILE_H
+#define KERNEL_TILE_H
+
+#include "kernel/map.h"
+#include "kernel/vec.h"
+
+/* Where a tile reads and writes; strides in floats. */
+struct tile {
+    const float *input;   /* of the first pixel's first tap, channel 0 */
+    const float *weights;
+    int64_t n_blocks, lanes, last_lanes; /* channels in a block, and in the last one */
+    int64_t taps[3], tap_step[3];
+    int64_t block_step, lane_step, pixel_step, row_step;
+    float *output;
+    const float *residual; /* or NULL, strides as the output */
+    const float *bias;     /* or NULL */
+    int64_t out_pixel, out_row, out_vector;
+    int64_t wanted; /* output channels from the first lane on */
+    const struct epilogue *epilogue;
+    struct bounds bounds;
+};
+
+INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vectors, const vec *sums)
+{
+    const vec low = splat(tile->bounds.low), high = splat(tile->bounds.high);
+    UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const vec bias = tile->bias ? load_some(tile->bias + v * WIDTH, tile->wanted - v * WIDTH) : splat(0);
+        UNROLL
+        for (int p = 0; p < rows * pixels; p++) {
+            const int64_t at = p / pixels * tile->out_row + p % pixels * tile->out_pixel +
+                               v * tile->out_vector;
+            vec y = tile->bias ? sums[p * vectors + v] + bias : sums[p * vectors + v];
+            if (tile->residual)
+                y += load(tile->residual + at);
+            if (tile->bounds.used)
+                y = clamp(y, low, high);
+            store(tile->output + at, y);
+        }
+    }
+    if (!tile->bounds.later)
+        return;
+    for (int v = 0; v < vectors; v++)
+        for (int p = 0; p < rows * pixels; p++)
+            activate(tile->epilogue,
+                     tile->output + p / pixels * tile->out_row + p % pixels * tile->out_pixel +
+                         v * tile->out_vector,
+                     WIDTH);
+}
+
+/* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
+INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step,
+                      int64_t lane_step)
+{
+    const int64_t row_step = tile->row_step;
+    vec sums[2 * CONV_PIXELS];
+    UNROLL
+    for (int i = 0; i < rows * pixels * vectors; i++)
+        sums[i] = splat(0);
+    const float *w = tile->weights;
+    for (int64_t block = 0; block < tile->n_blocks; block++) {
+        const int64_t lanes = block + 1 < tile->n_blocks ? tile->lanes : tile->last_lanes;
+        const float *x0 = tile->input + block * tile->block_step;
+        for (int64_t d = 0; d < tile->taps[0]; d++, x0 += tile->tap_step[0]) {
+            const float *x1 = x0;
+            for (int64_t h = 0; h < tile->taps[1]; h++, x1 += tile->tap_step[1]) {
+                const float *x2 = x1;
+                for (int64_t t = 0; t < tile->taps[2]; t++, x2 += tile->tap_step[2]) {
+                    const float *x = x2;
+                    for (int64_t lane = 0; lane < lanes; lane++, x += lane_step, w += vectors * WIDTH) {
+                        vec weights[2];
+                        UNROLL
+                        for (int v = 0; v < vectors; v++)
+                            weights[v] = load(w + v * WIDTH);
+                        UNROLL
+                        for (int p = 0; p < rows * pixels; p++) {
+                            const vec in = splat(x[p / pixels * row_step + p % pixels * pixel_step]);
+                            UNROLL
+                            for (int v = 0; v < vectors; v++)
+                                sums[p * vectors + v] = in * weights[v] + sums[p * vectors + v];
+                        }
+                    }
+                }
+            }
+        }
+    }
+    tile_finish(tile, rows, pixels, vectors, sums);
+}
+
+/* Blocks at stride 1 are worth a loop of their own: all addresses become constants. */
+INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors)
+{
+    if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
+        tile_run(tile, rows, pixels, vectors, WIDTH, 1);
+    else
+        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step);
+}
+
+#define TILE(ROWS, PIXELS)                                                                         \
+    static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(const struct tile *tile,          \
+                                                                 int vectors)                      \
+    {                                                                                              \
+        if (vectors == 2)                                                                          \
+            tile_sized(tile, ROWS, PIXELS, 2);                                                     \
+        else                                                                                       \
+            tile_sized(tile, ROWS, PIXELS, 1);                                                     \
+    }
+
+#if MANY_REGISTERS
+#define TILE_LIST(X)                                                                               \
+    X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11)      \
+    X(1, 12) X(1, 13) X(1, 14) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(4, 1) X(4, 2) X(4, 3)
+#else
+#define TILE_LIST(X)                                                                               \
+    X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(2, 2) X(2, 3) X(4, 1)
+#endif
+
+TILE_LIST(TILE)
+
+static void tile_any(const struct tile *tile, int64_t rows, int64_t pixels, int vectors)
+{
+    switch (rows * 16 + pixels) {
+#define CASE(ROWS, PIXELS)                                                                         \
+    case ROWS * 16 + PIXELS:                                                                       \
+        tile_##ROWS##_##PIXELS(tile, vectors);                                                     \
+        break;
+        TILE_LIST(CASE)
+#undef CASE
+    default:
+        break;
+    }
+}
+
+/* How many rows a tile of this many pixels takes: narrow maps would leave registers empty. */
+static int64_t tile_rows(int64_t pixels)
+{
+    if (4 * pixels <= CONV_PIXELS)
+        return 4;
+    return pixels > 1 && 2 * pixels <= CONV_PIXELS ? 2 : 1;
+}
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * conv.h - Conv's verbs, for operators that are a Conv once they are checked: their node's priv is Conv's.
+ */
+#ifndef OP_CONV_H
+#define OP_CONV_H
+
+#include "op/op.h"
+
+bool conv_check(struct node_ctx *ctx, struct percept_err *err);
+bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion);
+size_t conv_pack_bytes(const struct node_ctx *ctx);
+void conv_pack(const struct node_ctx *ctx, void *packed);
+bool conv_shape(struct step *step, struct percept_err *err);
+bool conv_run(struct step *step, struct run_env *env, struct percept_err *err);
+
+#endif

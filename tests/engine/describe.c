@@ -1,0 +1,88 @@
+/* Descriptions: names and operators from the file, types and ranks of outputs from the trial. */
+#include "engine/describe.h"
+
+#include <check.h>
+
+#include "engine/shipped.h"
+#include "engine/small.h"
+
+START_TEST(a_model_describes_itself)
+{
+    struct percept_model *model = shipped_open("digits");
+    struct percept_description d;
+    percept_describe(model, &d);
+    ck_assert(d.batch_free);
+    ck_assert_int_eq(d.opset, 13);
+    ck_assert_int_gt(d.n_fused, 0);
+    ck_assert_int_lt(d.n_steps, d.n_nodes);
+    ck_assert_int_gt(d.n_parameters, 10000);
+    ck_assert_str_eq(d.operators[0].op_type, "BatchNormalization");
+    int n;
+    const struct percept_io *out = percept_outputs(model, &n);
+    ck_assert_int_eq(n, 1);
+    ck_assert_str_eq(out->name, "scores");
+    ck_assert_int_eq(out->dims[0], -1);
+    ck_assert_int_eq(out->dims[1], 10);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(what_the_file_leaves_open_about_outputs_the_trial_tells)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 3, DIMS(-1, 2, 3));
+    small_output(&s, "y", -1, NULL);
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_value("n", PERCEPT_INT64, 1, DIMS(3)));
+    small_node(&s, "Flatten", "x", "f");
+    small_node(&s, "Relu", "f", "y");
+    small_node(&s, "Shape", "x", "n");
+    struct percept_model *model = small_open(&s);
+    int n;
+    const struct percept_io *out = percept_outputs(model, &n);
+    ck_assert_int_eq(n, 2);
+    ck_assert_int_eq(out[0].rank, 2);
+    ck_assert_int_eq(out[0].dims[0], -1);
+    ck_assert_int_eq(out[0].dtype, PERCEPT_FLOAT);
+    ck_assert_int_eq(out[1].rank, 1); /* as the file says */
+    ck_assert_int_eq(out[1].dims[0], 3);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(operators_are_counted_as_the_file_has_them)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 4));
+    small_output(&s, "y", -1, NULL);
+    small_node(&s, "Sin", "x", "a");
+    small_node(&s, "Identity", "a", "b");
+    small_node(&s, "Cos", "b", "c");
+    small_node(&s, "Sin", "c", "y");
+    small_node(&s, "Tan", "c", "unread");
+    struct percept_model *model = small_open(&s);
+    struct percept_description d;
+    percept_describe(model, &d);
+    ck_assert_int_eq(d.n_nodes, 5);
+    ck_assert_int_eq(d.n_steps, 3);
+    ck_assert_int_eq(d.n_operators, 4);
+    const char *const names[] = {"Cos", "Identity", "Sin", "Tan"};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_str_eq(d.operators[i].op_type, names[i]);
+        ck_assert_int_eq(d.operators[i].count, i == 2 ? 2 : 1);
+    }
+    ck_assert_str_eq(d.producer, "proto.h");
+    percept_close(model);
+}
+END_TEST
+
+Suite *engine_describe_suite(void);
+Suite *engine_describe_suite(void)
+{
+    Suite *suite = suite_create("engine_describe");
+    TCase *tests = tcase_create("describe");
+    tcase_add_test(tests, a_model_describes_itself);
+    tcase_add_test(tests, what_the_file_leaves_open_about_outputs_the_trial_tells);
+    tcase_add_test(tests, operators_are_counted_as_the_file_has_them);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

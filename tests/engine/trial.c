@@ -1,0 +1,120 @@
+/* Trials: what fails at guesses is not held against a model; what follows the batch is the batch. */
+#include "engine/trial.h"
+
+#include <check.h>
+
+#include "engine/small.h"
+
+START_TEST(a_trial_takes_the_batch_it_is_told)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 3, DIMS(-1, 2, -1));
+    small_output(&s, "y", -1, NULL);
+    small_node(&s, "Relu", "x", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_err err = {0};
+    for (int64_t batch = 1; batch < 4; batch++) {
+        struct plan plan;
+        ck_assert(trial_plan(model, batch, &plan, &err));
+        ck_assert_ptr_nonnull(plan.outputs);
+        ck_assert_int_eq(plan.outputs[0]->dims[0], batch);
+        ck_assert_int_eq(plan.outputs[0]->dims[1], 2);
+        ck_assert_int_gt(plan.outputs[0]->dims[2], 0);
+        plan_free(&plan);
+    }
+    percept_close(model);
+}
+END_TEST
+
+/* Only a length of 7 works, and no trial can know that. */
+START_TEST(a_guess_that_fails_is_not_held_against_the_model)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, -1));
+    small_output(&s, "y", -1, NULL);
+    small_weights(&s, "w", 2, DIMS(7, 3), 1);
+    small_node(&s, "MatMul", "x,w", "y");
+    struct percept_model *model = small_open(&s);
+    struct plan plan;
+    struct percept_err err = {0};
+    ck_assert(trial_plan(model, 2, &plan, &err));
+    ck_assert_ptr_null(plan.outputs);
+    ck_assert_int_eq(err.code, 0);
+    plan_free(&plan);
+    struct percept_session *session = percept_session_new(model, &err);
+    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(1, 7), (float[7]){1}));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(what_fails_without_a_guess_is)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 5));
+    small_output(&s, "y", -1, NULL);
+    small_weights(&s, "w", 2, DIMS(7, 3), 1);
+    small_node(&s, "MatMul", "x,w", "y");
+    struct proto file = small_end(&s);
+    struct percept_err err = {0};
+    ck_assert_ptr_null(percept_open_memory(file.at, file.n, NULL, &err));
+    ck_assert_msg(strstr(err.text, "MatMul") != NULL, "%s", err.text);
+    proto_free(&file);
+}
+END_TEST
+
+/* y = x, or x seen under other dims. */
+static bool batch_is_free(int rank, const int64_t *dims, int64_t n, const int64_t *to)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", rank, dims);
+    small_output(&s, "y", -1, NULL);
+    small_ints(&s, "to", n, to);
+    small_node(&s, "Relu", "x", "a");
+    small_node(&s, "Reshape", "a,to", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_description d;
+    percept_describe(model, &d);
+    percept_close(model);
+    return d.batch_free;
+}
+
+START_TEST(a_first_axis_that_outputs_follow_is_the_batch)
+{
+    ck_assert(batch_is_free(2, DIMS(-1, 4), 2, DIMS(-1, 4)));
+    ck_assert(batch_is_free(2, DIMS(-1, 4), 3, DIMS(-1, 2, 2)));
+    ck_assert(!batch_is_free(2, DIMS(-1, 4), 2, DIMS(4, -1)));
+    ck_assert(!batch_is_free(2, DIMS(-1, 4), 2, DIMS(-1, 2))); /* two rows for each item */
+    ck_assert(!batch_is_free(2, DIMS(3, 4), 2, DIMS(3, 4)));
+}
+END_TEST
+
+START_TEST(an_axis_that_outputs_do_not_follow_is_no_batch)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 4));
+    small_output(&s, "y", 1, DIMS(-1));
+    small_floats(&s, "rows", 0, NULL, (float[]){1});
+    small_ints(&s, "flat", 1, (int64_t[]){-1});
+    small_node(&s, "Reshape", "x,flat", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_description d;
+    percept_describe(model, &d);
+    ck_assert(!d.batch_free); /* 4 elements of y for each item */
+    percept_close(model);
+}
+END_TEST
+
+Suite *engine_trial_suite(void);
+Suite *engine_trial_suite(void)
+{
+    Suite *suite = suite_create("engine_trial");
+    TCase *tests = tcase_create("trial");
+    tcase_add_test(tests, a_trial_takes_the_batch_it_is_told);
+    tcase_add_test(tests, a_guess_that_fails_is_not_held_against_the_model);
+    tcase_add_test(tests, what_fails_without_a_guess_is);
+    tcase_add_test(tests, a_first_axis_that_outputs_follow_is_the_batch);
+    tcase_add_test(tests, an_axis_that_outputs_do_not_follow_is_no_batch);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
