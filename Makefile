@@ -97,10 +97,14 @@ $(B)/src/engine/model.o: CPPFLAGS += -DPERCEPT_VERSION='"$(VERSION)"'
 $(B)/src/engine/pack.o: CPPFLAGS += -DPERCEPT_BUILD='"$(BUILD_ID)"'
 $(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/graph/*)
 $(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
+$(B)/src/kernel/pick.o: CPPFLAGS += $(if $(filter-out base,$(KERNEL_ROWS)),,-DKERNELS_BASE_ALONE)
+# As old as its beginning: a header that was edited during the half minute this takes is newer.
 $(B)/src/kernel/kernels.%.o: src/kernel/kernels.c
 	@mkdir -p $(@D)
+	@touch $@.begun
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(KERNEL_CFLAGS) $(ROW_$*) -DKERNELS_ROW=$* -MMD -MP -c $< -o $@
+	@touch -r $@.begun $@ && rm $@.begun
 
 $(B)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
@@ -138,6 +142,9 @@ $(B)/tests/main_%.c: tests/main.awk $(wildcard tests/*/*.c)
 $(B)/tests/main_%.o: $(B)/tests/main_%.c
 	@$(CC) $(CPPFLAGS) -Itests $(BASE_CFLAGS) -O1 -c $< -o $@
 
+# The naive loops that kernels are compared with: nothing to find there, and most of the time is theirs.
+$(B)/tests/kernel/reference.o: BASE_CFLAGS += $(if $(SANITIZE),-fno-sanitize=all)
+
 test_objects = $(patsubst %.c,$(B)/%.o,$(wildcard tests/$(1)/*.c)) $(B)/tests/main_$(1).o \
                $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c))
 define test_program
@@ -158,22 +165,35 @@ check: $(test_bins) $(B)/perceptd $(B)/libpercept.a
 	@tests/run.sh $(B) $(TEST_DIRS)
 
 .PHONY: check-one
-check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd
+check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd ## one suite: T=graph/wire
 	@[ -n "$(T)" ] || { echo "name a suite: make check-one T=graph/wire" >&2; exit 1; }
 	@CK_RUN_SUITE=$(T) PERCEPTD_BINARY=$(B)/perceptd PERCEPTD_SHARED=$${PERCEPTD_SHARED:-../shared} \
 	  CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT:-120} $<
 
+# Sanitizers: other flavours beside $(B). Their warnings are the release build's and false ones of their own.
+# Kernels are optimised little and, under AddressSanitizer, call its checks instead of carrying them: a row
+# with inlined checks takes three times as long to compile. Races are not in the rows: ThreadSanitizer
+# looks at one.
+
+flavours := $(patsubst %/,%,$(dir $(B)))
+comma    := ,
+checks   := -fno-sanitize-recover=all -fno-omit-frame-pointer
+flavour   = B=$(flavours)/$(1) CFLAGS="-O1 -g1" WARN= SANITIZE="$(2) $(checks)" \
+            KERNEL_CFLAGS="-std=gnu11 -g1 -O1 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fPIE \
+              $(2) $(checks) $(3)"
+asan      = $(call flavour,asan,-fsanitize=address$(comma)undefined,--param asan-instrumentation-with-call-threshold=0)
+
 .PHONY: asan
-asan: ## the tests but kernel and op under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) B=build/asan CFLAGS=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" WERROR= TEST_DIRS="base command daemon engine graph http serve" check
+asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) $(asan) check
 
 .PHONY: ubsan
 ubsan: ## all tests under UndefinedBehaviorSanitizer alone
-	@$(MAKE) B=build/ubsan CFLAGS=-O1 SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all" WERROR= check
+	@$(MAKE) $(call flavour,ubsan,-fsanitize=undefined) check
 
 .PHONY: tsan
 tsan: ## the concurrent tests under ThreadSanitizer
-	@$(MAKE) B=build/tsan CFLAGS=-O1 SANITIZE="-fsanitize=thread" WERROR= TEST_DIRS="base engine daemon" check
+	@$(MAKE) $(call flavour,tsan,-fsanitize=thread) KERNEL_ROWS=base TEST_DIRS="base engine serve http daemon" check
 
 $(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj)
 	$(call say,LD,$@)
@@ -189,7 +209,19 @@ $(B)/real: $(B)/tests/real/real.o $(lib_obj)
 
 .PHONY: real-models
 real-models: $(B)/real ## trained models with stored cases: DIR=PATH
-	@$(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
+	@$(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) tests/real/bounds
+
+.PHONY: oracle
+oracle: $(B)/perceptd ## how far perceptd and the stored references are from float64: DIR=PATH T=TEXT (python3-numpy)
+	@/usr/bin/python3 tests/real/oracle.py $(B)/perceptd $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) $(T)
+
+.PHONY: meaning
+meaning: $(B)/perceptd ## what trained models answer over HTTP, decoded: T=TEXT OUT=FOLDER for pictures (python3)
+	@python3 tests/real/meaning.py $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)
+
+.PHONY: bench-peers
+bench-peers: $(B)/real ## trained models here and in ONNX Runtime: ORT=FOLDER/node_modules T=TEXT (python3, node)
+	@python3 tests/bench/peers.py $(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) $(T)
 
 differential_obj := $(patsubst %.c,$(B)/%.o,$(wildcard tests/differential/*.c))
 $(B)/tests/differential/families.o: tests/differential/families.def
@@ -207,14 +239,15 @@ lint: $(B)/perceptd $(B)/libpercept.a ## layers, doors, headers alone, symbols, 
 	@tests/lint/lint.sh $(B)
 
 # --- fuzzing: T=model S=60; targets are tests/fuzz/T.c, what they share is in tests/fuzz/support ---------
-# Kernels are checked for addresses alone: with more, a row takes many minutes to compile.
+# One row of kernels, little optimised, checked for addresses and not instrumented for coverage: the other
+# rows are compiled from the same source and run under `make asan`, and a row with all of it takes minutes.
+# Every run begins with the files of tests/fuzz/corpus/T: seeds, and what crashed once.
 
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/*.c)))
-fuzz_checks  := -fno-sanitize-recover=all -fno-omit-frame-pointer
-fuzz_flags    = B=build/fuzz CC=clang-14 CFLAGS=-O1 WERROR= \
-                SANITIZE="-fsanitize=fuzzer-no-link,address,undefined $(fuzz_checks)" \
-                KERNEL_CFLAGS="-std=gnu11 -g -O1 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fPIE \
-                  -fsanitize=fuzzer-no-link,address $(fuzz_checks)"
+fuzz_flags    = B=$(flavours)/fuzz CC=clang-14 CFLAGS="-O1 -g1" WARN= KERNEL_ROWS=base \
+                SANITIZE="-fsanitize=fuzzer-no-link,address,undefined $(checks)" \
+                KERNEL_CFLAGS="-std=gnu11 -g1 -O1 -fno-math-errno -fno-trapping-math -fPIE -fsanitize=address \
+                  $(checks) -mllvm -asan-instrumentation-with-call-threshold=0"
 fuzz_support := $(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/support/*.c))
 fuzz_limits  := -timeout=10 -rss_limit_mb=4096 -malloc_limit_mb=1024 -max_len=32768
 
@@ -226,18 +259,13 @@ $(B)/fuzz-%: $(B)/tests/fuzz/%.o $(fuzz_support) $(lib_obj) $(main_less)
 
 .PHONY: fuzz
 fuzz: ## fuzz one target: T=model S=60 (needs clang-14 and libclang-rt-14-dev)
-	@$(MAKE) $(fuzz_flags) build/fuzz/fuzz-$(T)
-	@mkdir -p build/fuzz/found/$(T)
-	build/fuzz/fuzz-$(T) -max_total_time=$(or $(S),60) $(fuzz_limits) -artifact_prefix=build/fuzz/$(T)- \
-	  build/fuzz/found/$(T)
+	@$(MAKE) $(fuzz_flags) $(flavours)/fuzz/fuzz-$(T)
+	@tests/fuzz/fuzz.sh $(flavours)/fuzz $(or $(S),60) "$(fuzz_limits)" $(T)
 
 .PHONY: fuzz-short
-fuzz-short:
-	@$(MAKE) $(fuzz_flags) $(FUZZ_TARGETS:%=build/fuzz/fuzz-%)
-	@for t in $(FUZZ_TARGETS); do mkdir -p build/fuzz/found/$$t; \
-	  build/fuzz/fuzz-$$t -max_total_time=6 $(fuzz_limits) -artifact_prefix=build/fuzz/$$t- \
-	    build/fuzz/found/$$t >build/fuzz/$$t.log 2>&1 || { tail -40 build/fuzz/$$t.log; exit 1; }; \
-	  echo "fuzz $$t: $$(grep -oE 'Done [0-9]+ runs' build/fuzz/$$t.log)"; done
+fuzz-short: ## every fuzzer: its corpus, then six seconds of its own
+	@$(MAKE) $(fuzz_flags) $(FUZZ_TARGETS:%=$(flavours)/fuzz/fuzz-%)
+	@tests/fuzz/fuzz.sh $(flavours)/fuzz 6 "$(fuzz_limits)" $(FUZZ_TARGETS)
 
 $(B)/abuse: $(B)/tests/real/abuse.o $(filter %/draw.o %/drive.o,$(fuzz_support)) $(lib_obj)
 	$(call say,LD,$@)
@@ -245,9 +273,8 @@ $(B)/abuse: $(B)/tests/real/abuse.o $(filter %/draw.o %/drive.o,$(fuzz_support))
 
 .PHONY: abuse
 abuse: ## damaged copies of the smallest trained models, under sanitizers: DIR=PATH
-	@$(MAKE) B=build/asan CFLAGS=-O1 \
-	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" build/asan/abuse
-	@build/asan/abuse $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
+	@$(MAKE) $(asan) $(flavours)/asan/abuse
+	@$(flavours)/asan/abuse $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
 
 .PHONY: arm64
 arm64: ## compile the library for arm64 (blas.c aside: its header is of one architecture)
@@ -260,13 +287,16 @@ bench: $(B)/perceptd ## time the shipped models (and MODELS=DIR) at several batc
 	@for m in $(MODELS)/*/model.onnx; do $(B)/perceptd bench $$m --batch 1,8,32 --cores 1; done
 
 .PHONY: install
-install: all ## PREFIX= DESTDIR=: binary, library, header, man page, unit files
+install: all ## PREFIX= DESTDIR=: binary, library, header, man page, systemd's unit, socket and user
 	install -D -m 755 $(B)/perceptd $(DESTDIR)$(PREFIX)/bin/perceptd
 	$(STRIP) $(DESTDIR)$(PREFIX)/bin/perceptd
 	install -D -m 644 $(B)/libpercept.a $(DESTDIR)$(PREFIX)/lib/libpercept.a
 	install -D -m 644 include/percept.h $(DESTDIR)$(PREFIX)/include/percept.h
 	install -D -m 644 docs/perceptd.1 $(DESTDIR)$(PREFIX)/share/man/man1/perceptd.1
 	install -D -m 644 systemd/perceptd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/perceptd.service
+	sed -i 's|^ExecStart=[^ ]*|ExecStart=$(PREFIX)/bin/perceptd|' $(DESTDIR)$(PREFIX)/lib/systemd/system/perceptd.service
+	install -D -m 644 systemd/perceptd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/perceptd.socket
+	install -D -m 644 systemd/perceptd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/perceptd.conf
 
 .PHONY: docs
 docs: $(B)/perceptd ## reprint the documents that the binary writes

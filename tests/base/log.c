@@ -61,6 +61,13 @@ START_TEST(a_line_has_time_level_event_and_pairs)
 }
 END_TEST
 
+START_TEST(an_event_without_pairs_has_no_blank_behind_it)
+{
+    log_info("stopping", NULL);
+    ck_assert_str_eq(logged() + 24, " info  stopping\n");
+}
+END_TEST
+
 START_TEST(values_are_quoted_as_needed)
 {
     log_warn("x", "a", "two words", "b", "", "c", "k=v", "d", "say \"hi\"\n", "e", "\x1b[2J", NULL);
@@ -88,7 +95,7 @@ START_TEST(levels_above_the_chosen_one_are_silent)
     ck_assert_str_eq(logged(), "");
     log_setup(LOG_DEBUG_LEVEL, false);
     log_debug("shown", NULL);
-    ck_assert_str_eq(logged() + 24, " debug shown \n");
+    ck_assert_str_eq(logged() + 24, " debug shown\n");
     log_setup(LOG_ERROR_LEVEL, false);
     log_warn("hidden", NULL);
     ck_assert_str_eq(logged(), "");
@@ -159,6 +166,7 @@ Suite *base_log_suite(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, take_pipe, give_back);
     tcase_add_test(tests, a_line_has_time_level_event_and_pairs);
+    tcase_add_test(tests, an_event_without_pairs_has_no_blank_behind_it);
     tcase_add_test(tests, values_are_quoted_as_needed);
     tcase_add_test(tests, json_is_escaped);
     tcase_add_test(tests, levels_above_the_chosen_one_are_silent);

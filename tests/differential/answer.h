@@ -38,7 +38,7 @@ bool theirs_answers(uint32_t n_models, struct arena *arena, struct answer *answe
  * one stands for (types equal: compared as they are). */
 struct tolerance {
     double absolute, relative;
-    bool shapes_only;
+    bool float_inside, shapes_only;
 };
 bool compare_tensors(const struct tensor *got, const struct tensor *want, enum percept_dtype type,
                      enum percept_dtype wide, struct tolerance tolerance, char *why, size_t n);

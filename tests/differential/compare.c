@@ -1,8 +1,8 @@
 /*
  * compare.c - two tensors side by side. Floating: |got - want| <= absolute + relative |want|, NaN equals
- * NaN, infinities must be the same. Halves: `want` is rounded to the half type first, and the relative
- * tolerance is that of a half's rounding. Integers, booleans, strings: equal; what stood for a narrower
- * integer is taken modulo.
+ * NaN, infinities must be the same. Doubles that both sides computed as doubles may differ by a millionth
+ * of that. Halves: `want` is rounded to the half type first, and the relative tolerance is that of a
+ * half's rounding. Integers, booleans, strings: equal; what stood for a narrower integer is taken modulo.
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +26,8 @@ static double rounded_to(enum percept_dtype dtype, double value)
     return example_get(&t, 0);
 }
 
-static bool close_enough(double got, double want, enum percept_dtype dtype, struct tolerance tolerance)
+static bool close_enough(double got, double want, enum percept_dtype dtype, bool doubles,
+                         struct tolerance tolerance)
 {
     want = rounded_to(dtype, want);
     if ((isnan(got) && isnan(want)) || got == want)
@@ -34,7 +35,8 @@ static bool close_enough(double got, double want, enum percept_dtype dtype, stru
     double relative = dtype == PERCEPT_FLOAT16 ? 0x1p-9 : dtype == PERCEPT_BFLOAT16 ? 0x1p-7 : 0;
     if (isinf(want) && relative > 0 && fabs(got) > (dtype == PERCEPT_FLOAT16 ? 6.5e4 : 3.3e38))
         return signbit(got) == signbit(want); /* the last step before infinity */
-    return fabs(got - want) <= tolerance.absolute + fmax(tolerance.relative, relative) * fabs(want);
+    const double allowed = tolerance.absolute + fmax(tolerance.relative, relative) * fabs(want);
+    return fabs(got - want) <= (doubles && !tolerance.float_inside ? 1e-6 * allowed : allowed);
 }
 
 static bool same_integer(const struct tensor *got, const struct tensor *want, int64_t i)
@@ -70,7 +72,8 @@ bool compare_tensors(const struct tensor *got, const struct tensor *want, enum p
     for (int64_t i = 0; i < tensor_elements(got) && !tolerance.shapes_only; i++) {
         bool same = got->dtype == PERCEPT_STRING ? same_string(got, want, i)
                     : example_is_floating(got->dtype)
-                        ? close_enough(example_get(got, i), example_get(want, i), got->dtype, tolerance)
+                        ? close_enough(example_get(got, i), example_get(want, i), got->dtype,
+                                       got->dtype == PERCEPT_DOUBLE && want->dtype == PERCEPT_DOUBLE, tolerance)
                         : same_integer(got, want, i);
         if (!same)
             return say(why, n, got, want, i);

@@ -2,7 +2,7 @@
  * differential.c - random models of every operator, run by this engine and by ONNX Runtime.
  *
  *     differential ORT.JS DUMP-FOLDER [FOLDER-OF-LIGHT-MODELS]
- *     T=Conv SEED=7 CASES=1000 CASE=41      operators whose name contains T; another seed; how many; one alone
+ *     T=Conv SEED=7 CASES=1000 CASE=41      the operator T; another seed; how many; one alone
  *
  * Every operator of ops.def needs a generator in families.def and gets at least CASES (200) comparisons.
  * An operator runs in a process of its own, so that a crash is one failure with a name. Cases come in
@@ -80,7 +80,7 @@ static bool ask(struct trial *trials, int n, bool widen, int *asked)
         if (t->settled)
             continue;
         t->wide = widen || is_half(t->example.type) ? example_wide(&t->example) : t->example.type;
-        struct proto model = example_model(&t->example, t->wide);
+        struct proto model = example_question(&t->example, t->wide);
         struct feed *feeds;
         int n_feeds;
         make_feeds(t, t->wide, &feeds, &n_feeds);
@@ -106,7 +106,7 @@ static bool hear(struct trial *trials, int n, int asked, struct arena *arena)
 
 static void run_ours(struct trial *t)
 {
-    struct proto model = example_model(&t->example, t->example.type);
+    struct proto model = example_model(&t->example);
     make_feeds(t, t->example.type, &t->feeds, &t->n_feeds);
     ours_run(proto_view(&model), t->n_feeds, t->feeds, t->example.arena, &t->ours);
     proto_free(&model);
@@ -116,7 +116,7 @@ static void dump(const struct trial *t, const char *folder)
 {
     char path[400];
     snprintf(path, sizeof path, "%s/%s-%d.onnx", folder, t->example.op, t->number);
-    struct proto model = example_model(&t->example, t->example.type);
+    struct proto model = example_model(&t->example);
     FILE *file = fopen(path, "we");
     if (file) {
         fwrite(model.at, 1, model.n, file);
@@ -148,7 +148,7 @@ static bool same_outputs(const struct trial *t, const struct answer *want, char 
         snprintf(why, n, "%d outputs, expected %d", t->ours.n_out, want->n_out);
         return false;
     }
-    struct tolerance tolerance = {e->absolute, e->relative, e->shapes_only};
+    struct tolerance tolerance = {e->absolute, e->relative, e->float_inside, e->shapes_only};
     for (int i = 0; i < want->n_out; i++) {
         char reason[300];
         if (!compare_tensors(&t->ours.out[i], &want->out[i], e->type, t->wide, tolerance, reason,

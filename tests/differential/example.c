@@ -211,7 +211,7 @@ static struct tensor *add_input(struct example *e, enum percept_dtype dtype, int
 {
     struct example_input *in = &e->in[e->n_in++];
     *in = (struct example_input){.tensor = example_tensor(e->arena, dtype, rank, dims)};
-    in->free_dims = example_chance(e, 30);
+    in->free_dims = example_chance(e, 30) && rank <= 4; /* opening tries a guess for each free axis */
     return &in->tensor;
 }
 
@@ -361,6 +361,7 @@ void example_end(struct example *e)
     proto_free(&e->attributes);
     proto_free(&e->after);
     proto_free(&e->constants);
+    proto_free(&e->instead);
 }
 
 static enum percept_dtype replaced(const struct example *e, enum percept_dtype dtype,
@@ -405,7 +406,7 @@ static void write_input(struct proto *graph, struct proto *node, const struct ex
                   proto_value(name, t.dtype, t.rank, in->free_dims ? free_dims : t.dims));
 }
 
-struct proto example_model(const struct example *e, enum percept_dtype wide)
+static struct proto written(const struct example *e, enum percept_dtype wide, const struct proto *instead)
 {
     struct proto graph = {0}, node = {0}, model = {0};
     char name[16];
@@ -423,7 +424,11 @@ struct proto example_model(const struct example *e, enum percept_dtype wide)
     if (*e->domain)
         proto_text(&node, NODE_DOMAIN, e->domain);
     proto_raw(&node, e->attributes.at, e->attributes.n);
-    proto_add(&graph, GRAPH_NODE, node);
+    if (instead && instead->n) {
+        proto_raw(&graph, instead->at, instead->n);
+        proto_free(&node);
+    } else
+        proto_add(&graph, GRAPH_NODE, node);
     proto_raw(&graph, e->after.at, e->after.n);
     proto_raw(&graph, e->constants.at, e->constants.n);
     proto_text(&graph, GRAPH_NAME, "g");
@@ -433,6 +438,16 @@ struct proto example_model(const struct example *e, enum percept_dtype wide)
     if (*e->domain)
         proto_add(&model, MODEL_OPSET_IMPORT, proto_opset(e->domain, 1));
     return model;
+}
+
+struct proto example_model(const struct example *e)
+{
+    return written(e, e->type, NULL);
+}
+
+struct proto example_question(const struct example *e, enum percept_dtype wide)
+{
+    return written(e, wide, &e->instead);
 }
 
 const char *example_text(const struct example *e, char *buffer, size_t n)

@@ -39,11 +39,13 @@ struct example {
     char notes[300];                         /* the same for people */
     struct proto after;    /* GRAPH_NODE fields that read "y0" and make "z" (fusions), or nothing */
     struct proto constants; /* GRAPH_INITIALIZER fields for these */
+    struct proto instead;   /* GRAPH_NODE fields that ONNX Runtime is asked in place of the node, or nothing */
     double absolute, relative;
     bool never_widen;      /* attributes or outputs depend on T */
+    bool float_inside;     /* ONNX Runtime computes this operator's doubles in float, in part at least */
     bool shapes_only;      /* random numbers: elements are not compared */
     bool (*oracle)(const struct example *e, struct tensor *out); /* float64, out[i].data in e->arena */
-    const void *user;      /* the generator's, for its oracle; in the arena */
+    void *user;            /* the generator's, for its oracle; in the arena */
     const char *explained; /* why ONNX Runtime may differ here: a section of README.md; or NULL */
 };
 
@@ -105,8 +107,10 @@ struct tensor example_tensor(struct arena *arena, enum percept_dtype dtype, int 
 /* A copy of an input with T replaced by `wide` (or itself). */
 struct tensor example_widened(const struct example *e, int input, enum percept_dtype wide);
 
-/* The ONNX file, T replaced by `wide` (e->type: as it is). */
-struct proto example_model(const struct example *e, enum percept_dtype wide);
+/* The ONNX file. */
+struct proto example_model(const struct example *e);
+/* The one for ONNX Runtime: T replaced by `wide` (e->type: as it is), the node by those `instead` of it. */
+struct proto example_question(const struct example *e, enum percept_dtype wide);
 /* What T is replaced by: e->type when there is nothing wider. */
 enum percept_dtype example_wide(const struct example *e);
 /* "opset 13 float32[2,3] const int64[1] -> float32" */

@@ -100,12 +100,17 @@ void gen_loop(struct example *e)
 void gen_scan(struct example *e)
 {
     int64_t dims[RANK_MAX], state[RANK_MAX];
+    if (example_chance(e, 20))
+        e->opset = 8;
     bool old = e->opset < 9, backwards = example_chance(e, 35), out_back = example_chance(e, 35);
     int rank = (int)example_int(e, 1, 3), axis = old ? 0 : (int)example_int(e, 0, rank - 1), n = 0;
     int64_t batch = example_int(e, 1, 2);
     example_dims(e, rank, dims, 0);
     if (old) {
-        example_left_out(e);
+        if (example_chance(e, 40))
+            example_left_out(e);
+        else
+            example_input(e, PERCEPT_INT64, 1, &batch, 1, (double)dims[0]);
         state[n++] = batch;
     }
     for (int i = 0; i < rank; i++)
@@ -185,6 +190,7 @@ void gen_window_function(struct example *e) /* HannWindow, HammingWindow, Blackm
     enum percept_dtype out = PERCEPT_FLOAT;
     if (example_chance(e, 30))
         example_attr(e, "output_datatype", out = example_dtype(e, "fd"));
+    e->float_inside = true; /* the functions' constants */
     example_output(e, out);
 }
 
@@ -195,7 +201,8 @@ void gen_dft(struct example *e)
     bool as_input = e->opset >= 20, inverse = example_chance(e, 30), onesided = !inverse && example_chance(e, 40);
     example_dims(e, rank, dims, 0);
     dims[rank - 1] = onesided || (!inverse && example_chance(e, 50)) ? 1 : 2;
-    example_type(e, "f");
+    example_type(e, "fffd");
+    e->float_inside = inverse; /* the factor 1 / n */
     example_input(e, e->type, rank, dims, -2, 2);
     if (example_chance(e, 40))
         example_scalar(e, PERCEPT_INT64, (double)example_int(e, 1, 20)), example_constant(e, 80);
@@ -244,7 +251,7 @@ void gen_stft(struct example *e)
     int64_t *onesided = arena_array(e->arena, 1, sizeof *onesided);
     int64_t batch = example_int(e, 1, 3), length = example_int(e, 8, 40), frame = example_int(e, 2, 8);
     bool window = example_chance(e, 60), complex = example_chance(e, 25);
-    example_type(e, "f");
+    example_type(e, "fffd");
     example_input(e, e->type, 3, (int64_t[]){batch, length, complex ? 2 : 1}, -2, 2);
     example_scalar(e, PERCEPT_INT64, (double)example_int(e, 1, 5)), example_constant(e, 80);
     if (window)

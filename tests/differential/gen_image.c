@@ -134,7 +134,7 @@ void gen_grid_sample(struct example *e)
         grid[1 + i] = example_int(e, 1, 6);
     }
     grid[1 + spatial] = spatial;
-    example_type(e, "fffffh");
+    example_type(e, "fffffhd");
     example_input(e, e->type, 2 + spatial, x, -3, 3);
     example_input(e, e->type, 2 + spatial, grid, -1.3, 1.3);
     bool named = e->opset >= 20;
@@ -157,7 +157,7 @@ void gen_affine_grid(struct example *e)
     int64_t n = example_int(e, 1, 3), size[5] = {n, example_int(e, 1, 3)};
     for (int i = 0; i < spatial; i++)
         size[2 + i] = example_int(e, 2, 7);
-    example_type(e, "fffffh");
+    example_type(e, "fffffhd");
     example_input(e, e->type, 3, (int64_t[]){n, spatial, spatial + 1}, -1, 1);
     example_int64s(e, 2 + spatial, size);
     example_constant(e, 70);
@@ -170,13 +170,12 @@ void gen_roi_align(struct example *e)
 {
     int64_t x[4] = {example_int(e, 1, 3), example_int(e, 1, 4), example_int(e, 4, 12), example_int(e, 4, 12)};
     int64_t n = example_int(e, 0, 4);
-    example_type(e, "f");
+    example_type(e, e->opset >= 16 ? "fffd" : "f"); /* ONNX Runtime has doubles from opset 16 on */
     example_input(e, e->type, 4, x, -3, 3);
     struct tensor *rois = example_input(e, e->type, 2, (int64_t[]){n, 4}, 0, 6);
     for (int64_t i = 0; i < n; i++)
         for (int k = 0; k < 2; k++)
-            ((float *)rois->data)[4 * i + 2 + k] =
-                ((float *)rois->data)[4 * i + k] + (float)example_real(e, 0.5, 8);
+            example_set(rois, 4 * i + 2 + k, example_get(rois, 4 * i + k) + example_real(e, 0.5, 8));
     example_input(e, PERCEPT_INT64, 1, &n, 0, (double)(x[0] - 1));
     if (example_chance(e, 80)) {
         example_attr(e, "output_height", example_int(e, 1, 4));
@@ -208,7 +207,7 @@ void gen_deform_conv(struct example *e)
         size[i] = (k[i] - 1) * dilation[i] + 1 + example_int(e, 0, 5);
         out[i] = (size[i] + pads[i] + pads[2 + i] - ((k[i] - 1) * dilation[i] + 1)) / stride[i] + 1;
     }
-    example_type(e, "f");
+    example_type(e, "fffd");
     example_input(e, e->type, 4, (int64_t[]){n, channels, size[0], size[1]}, -1, 1);
     example_input(e, e->type, 4, (int64_t[]){filters, channels / group, k[0], k[1]}, -1, 1);
     example_constant(e, 80);

@@ -216,6 +216,40 @@ void gen_slice(struct example *e)
     example_output(e, e->type);
 }
 
+/* What an element is copied as; strings as views. */
+static size_t element_bytes(enum percept_dtype dtype)
+{
+    return dtype == PERCEPT_STRING ? sizeof(struct percept_string) : percept_dtype_bytes(dtype);
+}
+
+static void copy_element(struct tensor *to, int64_t i, const struct tensor *from, int64_t k)
+{
+    const size_t size = element_bytes(to->dtype);
+    memcpy((char *)to->data + (size_t)i * size, (const char *)from->data + (size_t)k * size, size);
+}
+
+/* "wrap": an axis goes on with its first element behind its last, as often as it takes. */
+static bool wrap_oracle(const struct example *e, struct tensor *out)
+{
+    const struct tensor *x = &e->in[0].tensor;
+    const int64_t *pads = e->user;
+    int64_t dims[RANK_MAX];
+    for (int i = 0; i < x->rank; i++)
+        dims[i] = x->dims[i] + pads[i] + pads[x->rank + i];
+    out[0] = example_tensor(e->arena, x->dtype, x->rank, dims);
+    for (int64_t i = 0; i < tensor_elements(&out[0]); i++) {
+        int64_t rest = i, from = 0, stride = 1;
+        for (int d = x->rank - 1; d >= 0; d--) {
+            const int64_t at = (rest % dims[d] - pads[d]) % x->dims[d];
+            from += (at < 0 ? at + x->dims[d] : at) * stride;
+            stride *= x->dims[d];
+            rest /= dims[d];
+        }
+        copy_element(&out[0], i, x, from);
+    }
+    return true;
+}
+
 void gen_pad(struct example *e)
 {
     int64_t dims[RANK_MAX], pads[2 * RANK_MAX];
@@ -236,6 +270,12 @@ void gen_pad(struct example *e)
     for (int i = 0; mode[0] == 'w' && i < 2 * rank; i++)
         if (pads[i] > dims[i % rank])
             e->explained = "wrap further than the axis is long";
+    if (mode[0] == 'w') {
+        int64_t *kept = arena_array(e->arena, 2 * RANK_MAX, sizeof *kept);
+        memcpy(kept, pads, sizeof pads);
+        e->user = kept;
+        e->oracle = wrap_oracle;
+    }
     list(e, "pads", 11, 2 * rank, pads);
     if (constant && e->opset >= 11 && example_chance(e, 60))
         example_scalar(e, e->type, 7), example_constant(e, 70);
@@ -294,6 +334,28 @@ static struct tensor *indices(struct example *e, int rank, const int64_t *dims, 
     return t;
 }
 
+/* Element (outer, i, inner) is (outer, index i, inner). */
+static bool gather_oracle(const struct example *e, struct tensor *out)
+{
+    const struct tensor *x = &e->in[0].tensor, *index = &e->in[1].tensor;
+    const int64_t *axis = e->user;
+    int64_t dims[RANK_MAX];
+    int rank = 0;
+    for (int i = 0; i < *axis; i++)
+        dims[rank++] = x->dims[i];
+    for (int i = 0; i < index->rank; i++)
+        dims[rank++] = index->dims[i];
+    for (int i = (int)*axis + 1; i < x->rank; i++)
+        dims[rank++] = x->dims[i];
+    out[0] = example_tensor(e->arena, x->dtype, rank, dims);
+    const int64_t n = tensor_elements(index), inner = tensor_span(x, (int)*axis + 1, x->rank);
+    for (int64_t i = 0; i < tensor_elements(&out[0]); i++) {
+        const int64_t at = example_get_int(index, i / inner % n), size = x->dims[*axis];
+        copy_element(&out[0], i, x, (i / inner / n * size + (at < 0 ? at + size : at)) * inner + i % inner);
+    }
+    return true;
+}
+
 void gen_gather(struct example *e)
 {
     int64_t dims[RANK_MAX], shape[RANK_MAX];
@@ -303,6 +365,10 @@ void gen_gather(struct example *e)
     indices(e, n, shape, dims[axis], e->opset >= 11);
     if (e->type == PERCEPT_STRING && axis < rank - 1)
         e->explained = "strings in blocks";
+    int64_t *kept = arena_array(e->arena, 1, sizeof *kept);
+    *kept = axis;
+    e->user = kept;
+    e->oracle = gather_oracle;
     if (axis != 0 || example_chance(e, 50))
         example_attr(e, "axis", signed_axis(e, axis, rank, e->opset >= 11));
     example_output(e, e->type);
@@ -650,6 +716,17 @@ void gen_shape(struct example *e) /* Shape, Size */
     example_output(e, PERCEPT_INT64);
 }
 
+/* Nothing is dropped: the output is the input, and the mask says so. */
+static bool dropout_oracle(const struct example *e, struct tensor *out)
+{
+    const struct tensor *x = &e->in[0].tensor;
+    out[0] = *x;
+    out[1] = example_tensor(e->arena, PERCEPT_BOOL, x->rank, x->dims);
+    for (int64_t i = 0; i < tensor_elements(x); i++)
+        ((uint8_t *)out[1].data)[i] = 1;
+    return true;
+}
+
 void gen_dropout(struct example *e)
 {
     int64_t dims[RANK_MAX];
@@ -668,5 +745,6 @@ void gen_dropout(struct example *e)
         example_output(e, PERCEPT_BOOL);
         if (e->opset < 12)
             e->explained = "mask before opset 12";
+        e->oracle = dropout_oracle;
     }
 }

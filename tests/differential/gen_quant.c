@@ -212,12 +212,13 @@ void gen_qlinear_binary(struct example *e) /* ms QLinearAdd, QLinearMul */
 struct quantized_mean {
     int axis;
     bool keep;
+    bool doubtful; /* a mean lies so near a half that the order of the sum decides */
 };
 
-/* ONNX Runtime has no kernel: the mean of the numbers meant, rounded to even, kept within the type. */
+/* The schema's words: "Dequantize(Input) -> ReduceMean on fp32 data -> Quantize(output)". */
 static bool mean_oracle(const struct example *e, struct tensor *out)
 {
-    const struct quantized_mean *mean = e->user;
+    struct quantized_mean *mean = e->user;
     const struct tensor *x = &e->in[0].tensor;
     const double x_scale = example_get(&e->in[1].tensor, 0), y_scale = example_get(&e->in[3].tensor, 0);
     const double x_zero = example_get(&e->in[2].tensor, 0), y_zero = example_get(&e->in[4].tensor, 0);
@@ -232,9 +233,34 @@ static bool mean_oracle(const struct example *e, struct tensor *out)
     for (int64_t i = 0; i < tensor_elements(&out[0]); i++) {
         double sum = 0;
         for (int64_t k = 0; k < n; k++)
-            sum += (example_get(x, (i / inner * n + k) * inner + i % inner) - x_zero) * x_scale;
-        example_set_int(&out[0], i, (int64_t)fmax(least, fmin(most, nearbyint(sum / (double)n / y_scale) + y_zero)));
+            sum += example_get(x, (i / inner * n + k) * inner + i % inner) - x_zero;
+        const double number = sum * x_scale / ((double)n * y_scale), part = number - floor(number);
+        mean->doubtful |= part != 0.5 && fabs(part - 0.5) < 1e-4;
+        example_set_int(&out[0], i, (int64_t)fmax(least, fmin(most, nearbyint(number) + y_zero)));
     }
+    return true;
+}
+
+/* ONNX Runtime knows the schema and has no kernel; it is asked for the three steps. */
+static void ask_in_steps(struct example *e, int64_t axis, bool keep)
+{
+    struct proto mean = proto_node("ReduceMean", "", "d", "m");
+    proto_attr_ints(&mean, "axes", 1, &axis);
+    proto_attr_int(&mean, "keepdims", keep);
+    proto_add(&e->instead, GRAPH_NODE, proto_node("DequantizeLinear", "", "x0,x1,x2", "d"));
+    proto_add(&e->instead, GRAPH_NODE, mean);
+    proto_add(&e->instead, GRAPH_NODE, proto_node("QuantizeLinear", "", "m,x3,x4", "y0"));
+}
+
+/* Softmax of one element: 1, quantized. */
+static bool one_oracle(const struct example *e, struct tensor *out)
+{
+    const struct tensor *x = &e->in[0].tensor;
+    const double least = x->dtype == PERCEPT_INT8 ? -128 : 0;
+    const double one = nearbyint(1 / example_get(&e->in[3].tensor, 0)) + example_get(&e->in[4].tensor, 0);
+    out[0] = example_tensor(e->arena, x->dtype, x->rank, x->dims);
+    for (int64_t i = 0; i < tensor_elements(x); i++)
+        example_set_int(&out[0], i, (int64_t)fmax(least, fmin(least + 255, one)));
     return true;
 }
 
@@ -247,9 +273,9 @@ void gen_qlinear_unary(struct example *e) /* ms QLinearSigmoid, QLinearLeakyRelu
     for (int i = 2; i < 4; i++)
         dims[i] += 2;
     struct quantized_mean *mean = arena_alloc(e->arena, sizeof *mean);
-    *mean = (struct quantized_mean){(int)example_int(e, 0, 3), example_chance(e, 50)};
+    *mean = (struct quantized_mean){(int)example_int(e, 0, 3), example_chance(e, 50), false};
     if (is(e, "QLinearReduceMean"))
-        dims[mean->axis] = 1 << example_int(e, 0, 4); /* another divisor and a tie are in doubt */
+        dims[mean->axis] = example_int(e, 1, 20);
     quantized(e, t, rank, dims, 0);
     if (is(e, "QLinearReduceMean")) {
         example_attr_list(e, "axes", 1, (int64_t[]){mean->axis});
@@ -268,10 +294,18 @@ void gen_qlinear_unary(struct example *e) /* ms QLinearSigmoid, QLinearLeakyRelu
         example_attr(e, "opset", 13);
         example_attr(e, "axis", axis);
         if (dims[axis] == 1)
-            e->explained = "QLinearSoftmax of one element";
+            e->explained = "QLinearSoftmax of one element", e->oracle = one_oracle;
     }
-    if (is(e, "QLinearReduceMean"))
+    if (is(e, "QLinearReduceMean")) {
+        struct tensor ours;
+        for (int i = 1; i < 4 && example_chance(e, 30); i += 2) /* any scale, not only a power of two */
+            example_set(&e->in[i].tensor, 0, example_real(e, 0.02, 1));
         example_attr(e, "keepdims", mean->keep);
+        e->opset = e->opset > 17 ? (int)example_int(e, 13, 17) : e->opset;
+        ask_in_steps(e, mean->axis, mean->keep);
+        if (mean_oracle(e, &ours) && mean->doubtful)
+            e->explained = "QLinearReduceMean beside a half";
+    }
     if (is(e, "QLinearGlobalAveragePool") || is(e, "QLinearAveragePool"))
         example_attr(e, "channels_last", 0);
     example_output(e, t);

@@ -26,6 +26,42 @@ static int some_axes(struct example *e, int rank, int64_t *axes, bool negative)
     return n;
 }
 
+struct reduced {
+    bool axis[RANK_MAX], keep;
+};
+
+/* ReduceLogSumExp of integers, computed in double and cut at the end; ReduceMean of nothing. */
+static bool reduce_oracle(const struct example *e, struct tensor *out)
+{
+    const struct reduced *r = e->user;
+    const struct tensor *x = &e->in[0].tensor;
+    int64_t dims[RANK_MAX], steps[RANK_MAX], each = 1;
+    int rank = 0;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        steps[i] = r->axis[i] ? 0 : each;
+        each *= r->axis[i] ? 1 : x->dims[i];
+    }
+    for (int i = 0; i < x->rank; i++)
+        if (!r->axis[i] || r->keep)
+            dims[rank++] = r->axis[i] ? 1 : x->dims[i];
+    out[0] = example_tensor(e->arena, e->type, rank, dims);
+    double *sums = arena_array(e->arena, (size_t)each + 1, sizeof *sums);
+    for (int64_t i = 0; i < tensor_elements(x); i++) {
+        int64_t rest = i, at = 0;
+        for (int d = x->rank - 1; d >= 0; d--) {
+            at += rest % x->dims[d] * steps[d];
+            rest /= x->dims[d];
+        }
+        sums[at] += exp(example_get(x, i));
+    }
+    for (int64_t i = 0; i < each; i++)
+        if (example_is_floating(e->type))
+            example_set(&out[0], i, NAN);
+        else
+            example_set_int(&out[0], i, is(e, "ReduceMean") ? 0 : (int64_t)log(sums[i]));
+    return true;
+}
+
 void gen_reduce(struct example *e)
 {
     int64_t dims[RANK_MAX], axes[RANK_MAX];
@@ -47,10 +83,20 @@ void gen_reduce(struct example *e)
     bool as_input = e->opset >= 18 || (is(e, "ReduceSum") && e->opset >= 13), given = example_chance(e, 75);
     bool empty = tensor_elements(&e->in[0].tensor) == 0;
     int n = some_axes(e, rank, axes, e->opset >= 11 && !empty);
+    struct reduced *kept = arena_alloc(e->arena, sizeof *kept);
+    *kept = (struct reduced){.keep = true};
     if (whole && is(e, "ReduceLogSumExp"))
         e->explained = "logarithms in integers";
     if (empty && is(e, "ReduceMean"))
         e->explained = "mean of nothing";
+    if (e->explained) {
+        e->user = kept;
+        e->oracle = reduce_oracle;
+    }
+    for (int i = 0; i < rank && !given; i++)
+        kept->axis[i] = true;
+    for (int i = 0; i < n && given; i++)
+        kept->axis[axes[i] < 0 ? axes[i] + rank : axes[i]] = true;
     if (given && rank && as_input)
         example_int64s(e, n, axes), example_constant(e, 80);
     else if (given && rank)
@@ -58,10 +104,13 @@ void gen_reduce(struct example *e)
     else if (as_input && example_chance(e, 60)) {
         if (example_chance(e, 50))
             example_int64s(e, 0, axes), example_constant(e, 50);
-        example_attr(e, "noop_with_empty_axes", example_int(e, 0, 1));
+        const int64_t noop = example_int(e, 0, 1);
+        example_attr(e, "noop_with_empty_axes", noop);
+        for (int i = 0; i < rank && noop; i++)
+            kept->axis[i] = false;
     }
     if (example_chance(e, 60))
-        example_attr(e, "keepdims", example_int(e, 0, 1));
+        example_attr(e, "keepdims", kept->keep = example_chance(e, 50));
     e->absolute = 3e-5;
     e->relative = product ? 2e-4 : 1e-4;
     example_output(e, e->type);
@@ -182,7 +231,7 @@ void gen_instance_norm(struct example *e)
     int64_t dims[RANK_MAX];
     int rank = (int)example_int(e, 3, 5);
     example_dims(e, rank, dims, 0);
-    example_type(e, e->opset >= 22 ? "ffffhb" : "fffffh");
+    example_type(e, e->opset >= 22 ? "ffffhbd" : "fffffhd");
     int constant = example_chance(e, 70) ? 100 : 0;
     example_input(e, e->type, rank, dims, -3, 3);
     per_channel(e, dims[1], -2, 2, constant);
@@ -199,7 +248,8 @@ void gen_group_norm(struct example *e)
     int rank = (int)example_int(e, 3, 5);
     example_dims(e, rank, dims, 0);
     dims[1] = groups * example_int(e, 1, 4);
-    example_type(e, "ffffhb");
+    example_type(e, "ffffhbd");
+    e->float_inside = true; /* stash_type */
     int constant = example_chance(e, 70) ? 100 : 0;
     int64_t n = e->opset >= 21 ? dims[1] : groups;
     example_input(e, e->type, rank, dims, -3, 3);
@@ -219,7 +269,7 @@ void gen_layer_norm(struct example *e) /* LayerNormalization, RMSNormalization *
     int rank = (int)example_int(e, 1, 5), axis = (int)example_int(e, 0, rank - 1);
     example_dims(e, rank, dims, 0);
     bool given = axis != rank - 1 || example_chance(e, 50), layer = is(e, "LayerNormalization");
-    example_type(e, layer ? "ffffhbd" : "ffffhb");
+    example_type(e, "ffffhbd");
     int constant = example_chance(e, 70) ? 100 : 0;
     example_input(e, e->type, rank, dims, -3, 3);
     example_input(e, e->type, rank - axis, dims + axis, -2, 2);
@@ -262,7 +312,7 @@ void gen_lp_norm(struct example *e)
     int64_t dims[RANK_MAX];
     int rank = (int)example_int(e, 1, 5), axis = (int)example_int(e, 0, rank - 1);
     example_dims(e, rank, dims, 0);
-    example_type(e, "fffffh");
+    example_type(e, "fffffhdd");
     example_input(e, e->type, rank, dims, -3, 3);
     if (example_chance(e, 70))
         example_attr(e, "axis", example_chance(e, 40) ? axis - rank : axis);

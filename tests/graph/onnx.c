@@ -101,7 +101,7 @@ END_TEST
 START_TEST(what_is_no_model_is_refused)
 {
     struct proto text = {0};
-    refused((struct proto){0}, "no ONNX model");
+    refused((struct proto){0}, "the file is empty");
     proto_raw(&text, "PK\3\4 this is a zip", 18);
     refused(text, "no ONNX model");
 }
