@@ -13,8 +13,8 @@
  */
 #include "engine/fuse.h"
 
-#include "op/attr.h"
 #include "op/norm.h"
+#include "op/unary.h"
 
 struct fuser {
     struct percept_model *model;
@@ -155,47 +155,10 @@ static bool residual_of(struct fuser *f, int first, int second, struct fusion *f
 
 /* --- activations ------------------------------------------------------------------------------------- */
 
-static bool clip_bound(struct node_ctx *ctx, int input, const char *name, float absent, float *bound)
-{
-    if (!op_has_input(ctx->node, input))
-        return attr_float(ctx, name, absent, bound, NULL);
-    const struct tensor *constant = op_constant(ctx, input);
-    if (!constant || constant->dtype != PERCEPT_FLOAT || tensor_elements(constant) != 1)
-        return false;
-    *bound = *(const float *)constant->data;
-    return true;
-}
-
 static bool activation_of(struct fuser *f, int index, struct fusion *fusion)
 {
-    struct node_ctx *ctx = &f->part->ctx[index];
-    const struct node *node = ctx->node;
-    static const struct {
-        const char *op_type;
-        enum activation act;
-    } plain[] = {{"Relu", ACT_RELU}, {"Sigmoid", ACT_SIGMOID}, {"Tanh", ACT_TANH},
-                 {"HardSwish", ACT_HARDSWISH}};
     *fusion = (struct fusion){.kind = FUSE_ACTIVATION};
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-        if (is_op(node, plain[i].op_type)) {
-            fusion->act = plain[i].act;
-            return true;
-        }
-    if (is_op(node, "LeakyRelu")) {
-        fusion->act = ACT_LEAKY;
-        return attr_float(ctx, "alpha", 0.01f, &fusion->alpha, NULL);
-    }
-    if (is_op(node, "HardSigmoid")) {
-        fusion->act = ACT_HARDSIGMOID;
-        return attr_float(ctx, "alpha", 0.2f, &fusion->alpha, NULL) &&
-               attr_float(ctx, "beta", 0.5f, &fusion->beta, NULL);
-    }
-    if (is_op(node, "Clip")) {
-        fusion->act = ACT_CLIP;
-        return clip_bound(ctx, 1, "min", -3.402823466e+38f, &fusion->alpha) &&
-               clip_bound(ctx, 2, "max", 3.402823466e+38f, &fusion->beta);
-    }
-    return false;
+    return unary_activation(&f->part->ctx[index], fusion);
 }
 
 /* x gate(x): both readers of the value are the gate and a Mul of the two. The gate's node is given back. */

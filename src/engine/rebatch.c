@@ -5,7 +5,8 @@
  * nothing in them mixes items, and the only place that knows the number is a Reshape with a constant
  * shape [1, ...]. So: the first axis of inputs, outputs and of such constants is freed (-1; or 0, "copy",
  * where a -1 is there already and what is reshaped begins with 1 too), the trial plans of model.c tell
- * whether shapes follow, and after packing two made-up items are run apart and together. Our kernels do
+ * whether shapes follow, and where items.c finds no proof two made-up items are run apart and together after
+ * packing. Our kernels do
  * not let batch mates touch each other, so the answers must be the same bits; where they are not, the
  * graph itself mixes items (a scale taken over the whole batch, say), and its batch is not free. The same
  * run judges models whose batch is free in the file.
@@ -17,8 +18,11 @@
 
 #include <string.h>
 
-#define FREE_AXIS 24      /* guess for other free axes */
-#define MOST_FLOPS 2e9    /* of an item: beyond that a batch that is free in the file is believed */
+#include "engine/trial.h"
+
+/* Of an item; beyond that a batch that is free in the file is believed. */
+#define MOST_FLOPS 2e9
+#define MOST_BYTES ((size_t)64 << 20)
 
 static bool fits(const struct graph *graph, const int *values, int n)
 {
@@ -117,10 +121,12 @@ static void make_up(void *data, const struct percept_io *io, size_t n, int which
 }
 
 /* A free axis besides the batch is guessed. */
-static void made_up_dims(const struct percept_io *io, int batch, int64_t *dims)
+static void made_up_dims(const struct percept_model *model, int input, int batch, int64_t *dims)
 {
+    const struct percept_io *io = &model->inputs[input];
+    const int64_t guess = trial_guess(model);
     for (int d = 0; d < io->rank; d++)
-        dims[d] = d == 0 ? batch : io->dims[d] < 0 ? FREE_AXIS : io->dims[d];
+        dims[d] = d == 0 ? batch : io->dims[d] < 0 ? guess : io->dims[d];
 }
 
 /* Runs items [first, first + batch). */
@@ -129,17 +135,19 @@ static bool run_items(struct percept_session *session, const struct percept_mode
 {
     int64_t dims[RANK_MAX];
     for (int i = 0; i < model->n_inputs; i++) {
-        made_up_dims(&model->inputs[i], batch, dims);
+        made_up_dims(model, i, batch, dims);
         if (model->inputs[i].rank < 1 || model->inputs[i].dtype == PERCEPT_STRING ||
             !percept_resize(session, i, model->inputs[i].rank, dims, NULL))
             return false;
     }
     if (!percept_prepare(session, NULL) ||
-        (!model->description.batch_rewritten && percept_session_flops(session) > MOST_FLOPS * batch))
+        (!model->description.batch_rewritten &&
+         (percept_session_flops(session) > MOST_FLOPS * batch ||
+          percept_session_bytes(session) > MOST_BYTES * (size_t)batch)))
         return false;
     for (int i = 0; i < model->n_inputs; i++) {
         const struct percept_io *io = &model->inputs[i];
-        made_up_dims(io, 1, dims);
+        made_up_dims(model, i, 1, dims);
         int64_t n;
         if (!tensor_count(io->rank, dims, &n))
             return false;
@@ -177,6 +185,8 @@ static bool same_item(struct percept_session *pair, struct percept_session *sing
 
 enum rebatch_verdict rebatch_verify(const struct percept_model *model)
 {
+    if (model->items_apart)
+        return REBATCH_APART;
     struct percept_session *pair = percept_session_new(model, NULL);
     struct percept_session *single = percept_session_new(model, NULL);
     enum rebatch_verdict verdict =

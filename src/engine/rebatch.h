@@ -16,7 +16,8 @@ bool rebatch_graph(struct percept_model *model, const struct tensor *dims);
 
 enum rebatch_verdict { REBATCH_APART, REBATCH_MIXED, REBATCH_UNKNOWN };
 
-/* Runs the packed model on two made-up items, one by one and together: are the answers the same?
+/* Are a batch's items apart? Where there is no proof, the packed model is run on two made-up items, one by one
+ * and together: are the answers the same?
  * UNKNOWN: it could not be run on what was made up. */
 enum rebatch_verdict rebatch_verify(const struct percept_model *model);
 

@@ -12,6 +12,8 @@
  * has all taps. Packed weights lie in exactly the order in which the loop walks:
  *
  *     [phase][group][panel][block][tap d][tap h][tap w][channel][1 or 2 vectors]
+ *
+ * A block is WIDTH channels; of planes, as many as one part of a sum may have.
  */
 #ifndef KERNEL_CONVOLVE_H
 #define KERNEL_CONVOLVE_H
@@ -24,7 +26,8 @@
 
 enum {
     CONV_PIECE_BYTES = 1 << 18, /* what a piece's copied inputs should not exceed: a part of the L2 */
-    CONV_ROWS = 4               /* rows of a piece below which halos cost too much */
+    CONV_ROWS = 4,              /* rows of a piece below which halos cost too much */
+    CONV_PART = 64              /* products that are summed on their own, see tile.h */
 };
 
 /* --- packing --------------------------------------------------------------------------------------- */
@@ -32,7 +35,7 @@ enum {
 /* Channels that the inner loop takes as one block. */
 static int64_t block_of(const struct conv_shape *shape, bool planes)
 {
-    return planes ? shape->in_channels / shape->group : WIDTH;
+    return planes ? least(shape->in_channels / shape->group, CONV_PART) : WIDTH;
 }
 
 static size_t direct_pack_bytes(const struct conv_shape *shape)
@@ -218,7 +221,7 @@ static struct cut cut_item(const struct conv_shape *shape, bool scatter)
     cut.group_in = shape->in_channels / shape->group;
     cut.group_out = shape->out_channels / shape->group;
     cut.block = block_of(shape, cut.planes);
-    cut.in_blocks = cut.planes ? 1 : vectors_of(cut.group_in);
+    cut.in_blocks = ceil_div(cut.group_in, cut.block);
     cut.panels = ceil_div(cut.group_out, 2 * WIDTH);
     const bool copied = scatter || sees_padding(&cut);
     cut_pieces(&cut, copied);
@@ -298,7 +301,7 @@ static void piece_in_place(const struct cut *cut, struct piece *piece, const flo
     piece->step[2] = pixel;
     piece->step[1] = cut->in[2] * pixel;
     piece->step[0] = cut->in[1] * piece->step[1];
-    piece->block_step = map;
+    piece->block_step = cut->planes ? cut->block * map : map;
     piece->lane_step = cut->planes ? map : 1;
     piece->at = input + piece->group * (cut->planes ? cut->group_in : cut->in_blocks) * map;
     for (int axis = 0; axis < 3 && piece->taps; axis++)
@@ -359,8 +362,9 @@ static void piece_copy(const struct cut *cut, struct piece *piece, const float *
     piece->step[2] = pixel;
     piece->step[1] = (extent[2].high - extent[2].low + 1) * pixel;
     piece->step[0] = (extent[1].high - extent[1].low + 1) * piece->step[1];
-    piece->block_step = (extent[0].high - extent[0].low + 1) * piece->step[0];
-    piece->lane_step = cut->planes ? piece->block_step : 1;
+    const int64_t copied = (extent[0].high - extent[0].low + 1) * piece->step[0];
+    piece->block_step = cut->planes ? cut->block * copied : copied;
+    piece->lane_step = cut->planes ? copied : 1;
     piece->at = scratch;
 }
 
@@ -474,6 +478,7 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
         .n_blocks = cut->in_blocks,
         .lanes = cut->block,
         .last_lanes = cut->group_in - (cut->in_blocks - 1) * cut->block,
+        .part = CONV_PART / cut->block,
         .block_step = piece->block_step,
         .lane_step = piece->lane_step,
         .pixel_step = phase[2].in_step * piece->step[2],

@@ -13,8 +13,9 @@
  *   - Outputs may be the same buffer as an input only where it is said.
  *   - The bits of an output element depend on its own inputs, the weights and the row alone: never on
  *     how many rows, pixels or items are computed together or where a range [from, to) was cut. So
- *     every element has one order of summation: k ascending, one fused multiply-add each (where the
- *     row has one), in a single chain, wherever in a tile it lies.
+ *     every element has one order of summation, wherever in a tile it lies: one fused multiply-add per
+ *     product (where the row has one), in matrices and depthwise convolutions in a single chain, in
+ *     other convolutions in chains of at most 64, and these summed in turn.
  *
  * Pictures: LAYOUT_BLOCKED stores [N][C] maps in blocks of `width` channels:
  *

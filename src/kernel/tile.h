@@ -1,11 +1,16 @@
 /*
  * tile.h - the inner loop of convolutions: rows x pixels x 1 or 2 vectors of accumulators that live in
- * registers for all channels and taps.
+ * registers.
  *
  * It is parametrised by strides alone, so it reads blocks of WIDTH channels (LAYOUT_BLOCKED) as well as
  * planes (LAYOUT_PLAIN, or a group's planes in scratch). Order of summation, for every element and any
- * tile: channel blocks, within a block taps (depth, height, width), within a tap channels; in planes all
- * channels are one block. All taps of a tile are there: the caller has put zeros around what it copied.
+ * tile: channel blocks, within a block taps (depth, height, width), within a tap channels. All taps of a
+ * tile are there: the caller has put zeros around what it copied.
+ *
+ * A long sum is made of parts: a number of taps that depends on the shape alone is added up from nothing
+ * in the registers, then goes to totals in memory. One chain over all products would carry each rounding
+ * of a large sum on, and be off by some sqrt(n) roundings where parts of sqrt(n) are off by sqrt(sqrt(n)).
+ * What has one part only never touches the totals.
  *
  * Each size of a tile has its own code, as large as the row's registers allow (TILE_LIST). Depthwise
  * convolutions have a loop of their own and share the end, tile_finish.
@@ -22,6 +27,7 @@ struct tile {
     const float *weights;
     int64_t n_blocks, lanes, last_lanes; /* channels in a block, and in the last one */
     int64_t taps[3], tap_step[3];
+    int64_t part; /* taps that are summed on their own */
     int64_t block_step, lane_step, pixel_step, row_step;
     float *output;
     const float *residual; /* or NULL, strides as the output */
@@ -60,16 +66,42 @@ INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vect
                      WIDTH);
 }
 
+/* Sums of the parts that are complete, if there are any. The registers are the next one's. */
+struct totals {
+    vec sums[2 * CONV_PIXELS];
+    bool any;
+};
+
+/* A part is complete: it goes to the totals, and the next one begins with nothing. */
+INLINED void tile_part(int n, vec *sums, struct totals *totals)
+{
+    if (totals->any) {
+        UNROLL
+        for (int i = 0; i < n; i++)
+            totals->sums[i] += sums[i];
+    } else {
+        UNROLL
+        for (int i = 0; i < n; i++)
+            totals->sums[i] = sums[i];
+    }
+    totals->any = true;
+    UNROLL
+    for (int i = 0; i < n; i++)
+        sums[i] = splat(0);
+}
+
 /* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
 INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step,
-                      int64_t lane_step)
+                      int64_t lane_step, struct totals *totals)
 {
-    const int64_t row_step = tile->row_step;
+    const int64_t row_step = tile->row_step, part = tile->part;
+    const int n_sums = rows * pixels * vectors;
     vec sums[2 * CONV_PIXELS];
     UNROLL
-    for (int i = 0; i < rows * pixels * vectors; i++)
+    for (int i = 0; i < n_sums; i++)
         sums[i] = splat(0);
     const float *w = tile->weights;
+    int64_t left = part;
     for (int64_t block = 0; block < tile->n_blocks; block++) {
         const int64_t lanes = block + 1 < tile->n_blocks ? tile->lanes : tile->last_lanes;
         const float *x0 = tile->input + block * tile->block_step;
@@ -78,6 +110,11 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
             for (int64_t h = 0; h < tile->taps[1]; h++, x1 += tile->tap_step[1]) {
                 const float *x2 = x1;
                 for (int64_t t = 0; t < tile->taps[2]; t++, x2 += tile->tap_step[2]) {
+                    if (left == 0) {
+                        tile_part(n_sums, sums, totals);
+                        left = part;
+                    }
+                    left--;
                     const float *x = x2;
                     for (int64_t lane = 0; lane < lanes; lane++, x += lane_step, w += vectors * WIDTH) {
                         vec weights[2];
@@ -96,26 +133,32 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
             }
         }
     }
+    if (totals->any) {
+        UNROLL
+        for (int i = 0; i < n_sums; i++)
+            sums[i] += totals->sums[i];
+    }
     tile_finish(tile, rows, pixels, vectors, sums);
 }
 
 /* Blocks at stride 1 are worth a loop of their own: all addresses become constants. */
-INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors)
+INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors,
+                        struct totals *totals)
 {
     if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
-        tile_run(tile, rows, pixels, vectors, WIDTH, 1);
+        tile_run(tile, rows, pixels, vectors, WIDTH, 1, totals);
     else
-        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step);
+        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step, totals);
 }
 
 #define TILE(ROWS, PIXELS)                                                                         \
-    static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(const struct tile *tile,          \
-                                                                 int vectors)                      \
+    static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(                                  \
+        const struct tile *tile, int vectors, struct totals *totals)                               \
     {                                                                                              \
         if (vectors == 2)                                                                          \
-            tile_sized(tile, ROWS, PIXELS, 2);                                                     \
+            tile_sized(tile, ROWS, PIXELS, 2, totals);                                             \
         else                                                                                       \
-            tile_sized(tile, ROWS, PIXELS, 1);                                                     \
+            tile_sized(tile, ROWS, PIXELS, 1, totals);                                             \
     }
 
 #if MANY_REGISTERS
@@ -131,10 +174,12 @@ TILE_LIST(TILE)
 
 static void tile_any(const struct tile *tile, int64_t rows, int64_t pixels, int vectors)
 {
+    struct totals totals; /* the rest of it is not worth zeroing */
+    totals.any = false;
     switch (rows * 16 + pixels) {
 #define CASE(ROWS, PIXELS)                                                                         \
     case ROWS * 16 + PIXELS:                                                                       \
-        tile_##ROWS##_##PIXELS(tile, vectors);                                                     \
+        tile_##ROWS##_##PIXELS(tile, vectors, &totals);                                            \
         break;
         TILE_LIST(CASE)
 #undef CASE

@@ -495,10 +495,70 @@ static bool scan_item(struct scan_job *job, int64_t n, struct step *step, struct
     }
     if (!scan_all(job, step, env, err))
         return false;
-    for (int i = 0; i < p->n_collected && job->length < longest; i++)
+    for (int i = 0; i < p->n_collected && job->length > 0 && job->length < longest; i++)
         if (!pad_collected(&job->collected[i], p->body, p->n_states + i, longest, step, env, err))
             return false;
     return true;
+}
+
+/* What the items of a batch put out. Of an item of length 0 nothing is known but that its outputs are zeros:
+ * how many, the next longer item tells, or the last one before; the body's declaration when all have length 0. */
+struct scan_batch {
+    struct collected all[MOST_STREAMS];
+    int64_t unknown[MOST_STREAMS]; /* items of length 0 since the last longer one */
+};
+
+static bool collect_zeros(struct collected *c, const struct tensor *like, int64_t n, const struct step *step,
+                          struct run_env *env, struct percept_err *err)
+{
+    size_t n_bytes, whole;
+    if (__builtin_mul_overflow(plain_bytes(like), (size_t)n, &n_bytes) ||
+        __builtin_add_overflow(c->used, n_bytes, &whole) || whole == SIZE_MAX ||
+        !store_reserve(&c->store, env, whole + 1, c->used))
+        return short_of_memory(step, err);
+    memset(c->store.at + c->used, 0, n_bytes);
+    if (!c->n)
+        c->element = *like;
+    c->used = whole;
+    c->n += n;
+    return true;
+}
+
+static bool collect_item(struct scan_batch *batch, struct scan_job *job, int i, struct step *step,
+                         struct run_env *env, struct percept_err *err)
+{
+    const struct scan_priv *p = step->priv;
+    struct tensor one;
+    if (i >= p->n_states && job->length == 0) {
+        batch->unknown[i]++;
+        return true;
+    }
+    if (i < p->n_states)
+        one = job->states[i].tensor;
+    else if (!scan_output(job, i - p->n_states, &one, step, env, err))
+        return false;
+    struct collected *all = &batch->all[i];
+    const int64_t unknown = batch->unknown[i];
+    batch->unknown[i] = 0;
+    return (!unknown || collect_zeros(all, all->n ? &all->element : &one, unknown, step, env, err)) &&
+           collect(all, &one, step, env, err);
+}
+
+/* After the last item. */
+static bool finish_batch(struct scan_batch *batch, int i, int64_t longest, struct step *step,
+                         struct run_env *env, struct percept_err *err)
+{
+    const struct scan_priv *p = step->priv;
+    struct collected *all = &batch->all[i];
+    struct tensor one = all->element;
+    if (batch->unknown[i] && !all->n) {
+        struct scan_job job = {.length = 0};
+        if (!pad_collected(&job.collected[i - p->n_states], p->body, i, longest, step, env, err) ||
+            !scan_output(&job, i - p->n_states, &one, step, env, err))
+            return false;
+    }
+    return (!batch->unknown[i] || collect_zeros(all, &one, batch->unknown[i], step, env, err)) &&
+           finish_collected(all, p->body, i, step->out[i], step, env, err);
 }
 
 static bool scan_batched(struct step *step, struct run_env *env, struct percept_err *err)
@@ -508,24 +568,18 @@ static bool scan_batched(struct step *step, struct run_env *env, struct percept_
         if (!step->in[i] || step->in[i]->rank < (i > p->n_states ? 2 : 1) ||
             step->in[i]->dims[0] != step->in[1]->dims[0])
             return err_set(err, ERR_DATA, OP_AT "input %d has no batch axis like the others", OP_NODE(step->node), i);
-    int64_t batch = step->in[1]->dims[0];
-    struct collected all[MOST_STREAMS] = {0};
-    for (int64_t n = 0; n < batch; n++) {
+    struct scan_batch batch = {0};
+    for (int64_t n = 0; n < step->in[1]->dims[0]; n++) {
         struct scan_job job;
         if (!scan_item(&job, n, step, env, err))
             return false;
-        for (int i = 0; i < step->n_out; i++) {
-            struct tensor one;
-            if (i < p->n_states)
-                one = job.states[i].tensor;
-            else if (!scan_output(&job, i - p->n_states, &one, step, env, err))
+        for (int i = 0; i < step->n_out; i++)
+            if (!collect_item(&batch, &job, i, step, env, err))
                 return false;
-            if (!collect(&all[i], &one, step, env, err))
-                return false;
-        }
     }
+    const int64_t longest = step->in[1 + p->n_states]->dims[1];
     for (int i = 0; i < step->n_out; i++)
-        if (!finish_collected(&all[i], p->body, i, step->out[i], step, env, err))
+        if (!finish_batch(&batch, i, longest, step, env, err))
             return false;
     return true;
 }

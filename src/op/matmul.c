@@ -7,8 +7,9 @@
  * batch of strangers, are folded into rows only there. A right side known at run time only:
  *
  *   one matrix for all rows    packed into scratch, then as above
- *   a matrix per item          OpenBLAS, one call per matrix and never more rows than the item has,
- *                              because its last bits differ with m
+ *   a stack of matrices        OpenBLAS, one call per matrix and never more rows than the item has,
+ *                              because its last bits differ with m; so is a stack of one, which is what
+ *                              a batch of one makes of it
  *
  * Gemm's C: a constant row becomes the bias, everything else is spread over the output first and
  * added there as a residual. Integers and doubles go through plain loops (wrapping, as C's unsigned
@@ -50,6 +51,7 @@ struct matmul_plan {
     /* [batch][2] index of the matrix on the left, on the right, or NULL */
     const int64_t *items;
     int64_t matrices;        /* on the right side */
+    bool stacked;            /* the right side is a stack that is known at run time only */
     bool spread;             /* C is spread over the output */
     int64_t c_row, c_column; /* C: elements from row to row, column to column */
     const float *columns;    /* as in struct matmul */
@@ -272,14 +274,17 @@ static bool shape_gemm(struct step *step, struct matmul_plan *plan, struct perce
 
 static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct percept_err *err)
 {
+    const struct matmul *matmul = step->priv;
     struct stack stack;
     if (!stack_shape(step, 0, 1, &stack, err))
         return false;
-    plan->m = stack.matrices == 1 ? stack.rows : stack.m;
+    plan->stacked = !matmul->packed && step->in[1]->rank > 2;
+    const bool alone = plan->stacked && stack.matrices == 1;
+    plan->m = alone || stack.matrices > 1 ? stack.m : stack.rows;
     plan->k = stack.k;
     plan->n = stack.n;
     plan->matrices = stack.matrices;
-    plan->batch = stack.batch;
+    plan->batch = alone && stack.m ? stack.rows / stack.m : stack.batch;
     plan->items = stack.items;
     op_set_out(step, 0, step->in[0]->dtype, stack.rank, stack.dims);
     return true;
@@ -294,7 +299,7 @@ static void choose_way(struct step *step, struct matmul_plan *plan)
     else if (matmul->packed && step->packed)
         plan->way = WAY_PACKED;
     else
-        plan->way = matmul->packed || plan->matrices == 1 ? WAY_LAID : WAY_BLAS;
+        plan->way = plan->stacked ? WAY_BLAS : WAY_LAID;
     plan->by_rows = plan->m >= MATMUL_MANY_ROWS;
     const int64_t each = plan->by_rows ? MATMUL_ROWS : step->kernels->gemm_step;
     plan->pieces = ((plan->by_rows ? plan->m : plan->n) + each - 1) / each;
@@ -343,7 +348,7 @@ struct matmul_work {
 
 static int64_t a_index(const struct matmul_plan *plan, int64_t item)
 {
-    return plan->items ? plan->items[2 * item] : 0;
+    return plan->items ? plan->items[2 * item] : item;
 }
 
 static int64_t b_index(const struct matmul_plan *plan, int64_t item)

@@ -1,6 +1,6 @@
 /*
- * norm.c - normalizations: BatchNormalization (inference), Instance-, Layer-, Group-, RMS-,
- * Lp- and MeanVarianceNormalization, LRN.
+ * norm.c - normalizations with a scale: BatchNormalization (inference), Instance-, Layer-, Group- and
+ * RMSNormalization. Those without are in unit.c.
  *
  * BatchNormalization is y = x scale' + shift' per channel; both vectors are computed once, in
  * double, when its parameters are constants, and at every run into scratch when not. Mostly it
@@ -11,11 +11,7 @@
  * picture as it lies (a block of channels at a time); the rest asks for plain ones.
  *
  * What is measured together is fixed by the operator (a channel, a group, a row), hence bits do not
- * depend on the batch; MeanVarianceNormalization's default axes do mix the items of a batch, as
- * ONNX says.
- *
- * Tensors of doubles go through one plain loop for all operators that have a scale, and another for
- * LpNormalization.
+ * depend on the batch. Tensors of doubles go through one plain loop for all of them.
  *
  * Thread: loader, then the session's holder with its team. Training forms are refused.
  */
@@ -31,10 +27,7 @@ enum norm_kind {
     NORM_INSTANCE,
     NORM_LAYER,
     NORM_GROUP,
-    NORM_RMS,
-    NORM_LP,
-    NORM_LRN,
-    NORM_MVN
+    NORM_RMS
 };
 
 #define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
@@ -43,11 +36,7 @@ enum norm_kind {
 struct norm {
     enum norm_kind kind;
     float epsilon;
-    int64_t axis, groups, p;
-    float alpha, beta, bias; /* LRN */
-    int64_t size;
-    const int64_t *axes; /* MeanVarianceNormalization */
-    int n_axes;
+    int64_t axis, groups;
     bool per_channel; /* GroupNormalization's scale: since opset 21 */
     bool constant;    /* BatchNormalization: scale and shift below are filled */
     int64_t channels;
@@ -58,11 +47,8 @@ struct norm {
 /* What run needs of the shapes; each operator uses its own part. */
 struct norm_plan {
     int64_t items, channels, pixels; /* pictures */
-    int64_t rows, n, inner;          /* rows of n; inner: of LpNormalization */
+    int64_t rows, n;                 /* rows of n */
     bool blocked;
-    int64_t kept; /* MeanVarianceNormalization: groups */
-    /* of the groups, 0 along what is measured together */
-    int64_t strides[RANK_MAX];
     int64_t scale_n, shift_n; /* elements of these inputs */
 };
 
@@ -118,8 +104,7 @@ bool norm_affine(struct node_ctx *ctx, int64_t *channels, const float **scale, c
 
 static bool check_batch(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
 {
-    if (!op_arity(ctx, 5, 5, 5, err) || !check_training(ctx, err) ||
-        !attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err))
+    if (!op_arity(ctx, 5, 5, 5, err) || !check_training(ctx, err))
         return false;
     norm->constant = norm_affine(ctx, &norm->channels, &norm->scale, &norm->shift);
     if (norm->constant)
@@ -127,38 +112,14 @@ static bool check_batch(struct node_ctx *ctx, struct norm *norm, struct percept_
     return true;
 }
 
-static bool check_needed(const struct node_ctx *ctx, const char *name, struct percept_err *err)
-{
-    return attr_has(ctx, name) ||
-           err_set(err, ERR_MODEL, OP_AT "attribute '%s' is missing", OP_NODE(ctx->node), name);
-}
-
 static bool check_group(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
 {
     norm->per_channel = ctx->node->opset >= 21;
-    return op_arity(ctx, 3, 3, 1, err) && attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err) &&
-           check_needed(ctx, "num_groups", err) &&
+    if (!attr_has(ctx, "num_groups"))
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'num_groups' is missing",
+                       OP_NODE(ctx->node));
+    return op_arity(ctx, 3, 3, 1, err) &&
            attr_int_in(ctx, "num_groups", 1, 1, (int64_t)1 << 40, &norm->groups, err);
-}
-
-static bool check_lrn(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
-{
-    return op_arity(ctx, 1, 1, 1, err) && attr_float(ctx, "alpha", 1e-4f, &norm->alpha, err) &&
-           attr_float(ctx, "beta", 0.75f, &norm->beta, err) &&
-           attr_float(ctx, "bias", 1, &norm->bias, err) && check_needed(ctx, "size", err) &&
-           attr_int_in(ctx, "size", 1, 1, (int64_t)1 << 30, &norm->size, err);
-}
-
-static bool check_mvn(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
-{
-    static const int64_t usual[] = {0, 2, 3};
-    if (!op_arity(ctx, 1, 1, 1, err) || !attr_ints(ctx, "axes", &norm->axes, &norm->n_axes, err))
-        return false;
-    if (!graph_attr(ctx->node, "axes")) {
-        norm->axes = usual;
-        norm->n_axes = 3;
-    }
-    return true;
 }
 
 static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
@@ -168,22 +129,12 @@ static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_e
         return check_batch(ctx, norm, err);
     case NORM_GROUP:
         return check_group(ctx, norm, err);
-    case NORM_LRN:
-        return check_lrn(ctx, norm, err);
-    case NORM_MVN:
-        return check_mvn(ctx, norm, err);
     case NORM_INSTANCE:
-        return op_arity(ctx, 3, 3, 1, err) &&
-               attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
+        return op_arity(ctx, 3, 3, 1, err);
     case NORM_LAYER:
-        return op_arity(ctx, 2, 3, 3, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
-               attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
+        return op_arity(ctx, 2, 3, 3, err) && attr_int(ctx, "axis", -1, &norm->axis, err);
     case NORM_RMS:
-        return op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
-               attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err);
-    case NORM_LP:
-        return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "axis", -1, &norm->axis, err) &&
-               attr_int_in(ctx, "p", 2, 1, 2, &norm->p, err);
+        return op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", -1, &norm->axis, err);
     }
     return false;
 }
@@ -196,7 +147,7 @@ static bool norm_check(struct node_ctx *ctx, struct percept_err *err)
     *norm = (struct norm){.kind = (enum norm_kind)ctx->node->op->rule->variant,
                           .fused = {.residual = -1}};
     ctx->node->priv = norm;
-    return check_kind(ctx, norm, err);
+    return attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err) && check_kind(ctx, norm, err);
 }
 
 static bool norm_fuse(struct node_ctx *ctx, const struct fusion *fusion)
@@ -207,11 +158,6 @@ static bool norm_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 
 /* ---- shape ----------------------------------------------------------------------------------- */
 
-static bool takes_doubles(const struct norm *norm)
-{
-    return norm->kind != NORM_LRN && norm->kind != NORM_MVN;
-}
-
 static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
 {
     struct norm_plan *plan = arena_alloc(step->arena, sizeof *plan);
@@ -221,10 +167,9 @@ static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
     }
     *plan = (struct norm_plan){0};
     const struct tensor *x = step->in[0];
-    const bool doubles = x->dtype == PERCEPT_DOUBLE && takes_doubles(step->priv);
+    const enum percept_dtype real = x->dtype == PERCEPT_DOUBLE ? PERCEPT_DOUBLE : PERCEPT_FLOAT;
     for (int i = 0; i < step->n_in; i++) {
-        if (step->in[i] &&
-            !op_want_dtype(step, i, doubles ? PERCEPT_DOUBLE : PERCEPT_FLOAT, err))
+        if (step->in[i] && !op_want_dtype(step, i, real, err))
             return NULL;
     }
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
@@ -330,51 +275,6 @@ static bool shape_rows(struct step *step, struct percept_err *err)
     step->inplace = 1;
     return want_row(step, 1, plan->n, &plan->scale_n, err) &&
            want_row(step, 2, plan->n, &plan->shift_n, err);
-}
-
-static bool shape_lp(struct step *step, struct percept_err *err)
-{
-    const struct norm *norm = step->priv;
-    const struct tensor *x = step->in[0];
-    struct norm_plan *plan = norm_plan(step, err);
-    int axis;
-    if (!plan || !op_axis(step, norm->axis, x->rank, &axis, err))
-        return false;
-    plan->rows = tensor_span(x, 0, axis);
-    plan->n = x->dims[axis];
-    plan->inner = tensor_span(x, axis + 1, x->rank);
-    step->scratch_bytes = (size_t)plan->inner * tensor_dtype_bytes(x->dtype);
-    step->inplace = 1;
-    return true;
-}
-
-static bool shape_lrn(struct step *step, struct percept_err *err)
-{
-    struct norm_plan *plan = norm_plan(step, err);
-    return plan && norm_picture(step, plan, 2, false, err);
-}
-
-static bool shape_mvn(struct step *step, struct percept_err *err)
-{
-    const struct norm *norm = step->priv;
-    const struct tensor *x = step->in[0];
-    struct norm_plan *plan = norm_plan(step, err);
-    bool together[RANK_MAX] = {false};
-    if (!plan)
-        return false;
-    for (int i = 0; i < norm->n_axes; i++) {
-        int axis;
-        if (!op_axis(step, norm->axes[i], x->rank, &axis, err))
-            return false;
-        together[axis] = true;
-    }
-    plan->kept = 1;
-    for (int i = x->rank - 1; i >= 0; i--) {
-        plan->strides[i] = together[i] ? 0 : plan->kept;
-        plan->kept *= together[i] ? 1 : x->dims[i];
-    }
-    step->scratch_bytes = (size_t)plan->kept * 2 * sizeof(double);
-    return true;
 }
 
 /* ---- run: pictures --------------------------------------------------------------------------- */
@@ -547,40 +447,6 @@ static bool run_group(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-/* The squares of `size` neighbouring channels, half of them (the smaller one) before. */
-static void lrn_maps(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct step *step = arg;
-    const struct norm *norm = step->priv;
-    const struct norm_plan *plan = step->state;
-    const struct kernels *kernels = step->kernels;
-    const int64_t n = plan->pixels, before = (norm->size - 1) / 2, after = norm->size - 1 - before;
-    for (int64_t map = from; map < to; map++) {
-        const int64_t c = map % plan->channels;
-        const int64_t first = c > before ? c - before : 0;
-        const int64_t last = c + after < plan->channels - 1 ? c + after : plan->channels - 1;
-        const float *x = (const float *)step->in[0]->data + (map - c) * n;
-        float *y = (float *)step->out[0]->data + map * n;
-        kernels->fill(y, 0, n);
-        for (int64_t k = first; k <= last; k++) {
-            for (int64_t i = 0; i < n; i++)
-                y[i] += x[k * n + i] * x[k * n + i];
-        }
-        kernels->affine(y, y, norm->alpha / (float)norm->size, norm->bias, n);
-        kernels->binary_scalar(BINARY_POW, y, y, norm->beta, n);
-        kernels->binary(BINARY_DIV, y, x + c * n, y, n);
-    }
-}
-
-static bool run_lrn(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    (void)err;
-    const struct norm_plan *plan = step->state;
-    team_split(env->team, plan->items * plan->channels, 1, lrn_maps, step);
-    return true;
-}
-
 /* ---- run: rows ------------------------------------------------------------------------------- */
 
 static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements,
@@ -643,99 +509,6 @@ static bool run_rows(struct step *step, struct run_env *env, struct percept_err 
     const struct norm_plan *plan = step->state;
     if (plan->n > 0)
         team_split(env->team, plan->rows, 4, row_pieces, step);
-    return true;
-}
-
-static void lp_floats(const struct step *step)
-{
-    const struct norm *norm = step->priv;
-    const struct norm_plan *plan = step->state;
-    const struct kernels *kernels = step->kernels;
-    const int64_t inner = plan->inner, n = plan->n;
-    float *length = step->scratch;
-    for (int64_t row = 0; row < plan->rows && n > 0; row++) {
-        const float *x = (const float *)step->in[0]->data + row * n * inner;
-        float *y = (float *)step->out[0]->data + row * n * inner;
-        kernels->reduce(norm->p == 1 ? REDUCE_L1 : REDUCE_SUM_SQUARE, length, x, n, inner);
-        if (norm->p == 2)
-            kernels->unary(UNARY_SQRT, length, length, inner, 0, 0);
-        for (int64_t i = 0; i < inner; i++)
-            length[i] = length[i] == 0 ? 1 : length[i]; /* nothing but zeros stays so */
-        for (int64_t k = 0; k < n; k++)
-            kernels->binary(BINARY_DIV, y + k * inner, x + k * inner, length, inner);
-    }
-}
-
-static void lp_doubles(const struct step *step)
-{
-    const struct norm *norm = step->priv;
-    const struct norm_plan *plan = step->state;
-    const int64_t inner = plan->inner, n = plan->n * inner; /* of a row */
-    double *length = step->scratch;
-    for (int64_t row = 0; row < plan->rows; row++) {
-        const double *x = (const double *)step->in[0]->data + row * n;
-        double *y = (double *)step->out[0]->data + row * n;
-        for (int64_t i = 0; i < inner; i++)
-            length[i] = 0;
-        for (int64_t i = 0; i < n; i++)
-            length[i % inner] += norm->p == 1 ? fabs(x[i]) : x[i] * x[i];
-        for (int64_t i = 0; i < inner; i++) {
-            const double l = norm->p == 1 ? length[i] : sqrt(length[i]);
-            length[i] = l == 0 ? 1 : l;
-        }
-        for (int64_t i = 0; i < n; i++)
-            y[i] = x[i] / length[i % inner];
-    }
-}
-
-static bool run_lp(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    (void)env;
-    (void)err;
-    if (step->in[0]->dtype == PERCEPT_DOUBLE)
-        lp_doubles(step);
-    else
-        lp_floats(step);
-    return true;
-}
-
-/* Index of the group that element `at` is measured with. */
-static int64_t mvn_group(const struct norm_plan *plan, const struct tensor *x, int64_t at)
-{
-    int64_t group = 0;
-    for (int i = x->rank - 1; i >= 0; i--) {
-        group += at % x->dims[i] * plan->strides[i];
-        at /= x->dims[i];
-    }
-    return group;
-}
-
-static bool run_mvn(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    (void)env;
-    (void)err;
-    const struct norm_plan *plan = step->state;
-    const struct tensor *t = step->in[0];
-    const int64_t n = tensor_elements(t);
-    if (n == 0)
-        return true;
-    const float *x = t->data;
-    float *y = step->out[0]->data;
-    double *mean = step->scratch, *variance = mean + plan->kept;
-    const double each = (double)(n / plan->kept);
-    for (int64_t i = 0; i < plan->kept; i++)
-        mean[i] = variance[i] = 0;
-    for (int64_t i = 0; i < n; i++)
-        mean[mvn_group(plan, t, i)] += (double)x[i] / each;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t group = mvn_group(plan, t, i);
-        const double d = (double)x[i] - mean[group];
-        variance[group] += d * d / each;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t group = mvn_group(plan, t, i);
-        y[i] = (float)(((double)x[i] - mean[group]) / (sqrt(variance[group]) + 1e-9));
-    }
     return true;
 }
 
@@ -845,15 +618,15 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-#define NORM_RULE(name, kind_, shape_, run_, fuse_)                                                \
-    const struct op_rule op_##name = {                                                             \
-        .check = norm_check, .fuse = fuse_, .shape = shape_, .run = run_, .variant = kind_}
+#define NORM_RULE(name, kind_, shape_)                                                             \
+    const struct op_rule op_##name = {.check = norm_check,                                         \
+                                      .fuse = norm_fuse,                                           \
+                                      .shape = shape_,                                             \
+                                      .run = norm_run,                                             \
+                                      .variant = kind_}
 
-NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, norm_run, norm_fuse);
-NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance, norm_run, norm_fuse);
-NORM_RULE(group_normalization, NORM_GROUP, shape_group, norm_run, norm_fuse);
-NORM_RULE(layer_normalization, NORM_LAYER, shape_rows, norm_run, norm_fuse);
-NORM_RULE(rms_normalization, NORM_RMS, shape_rows, norm_run, norm_fuse);
-NORM_RULE(lp_normalization, NORM_LP, shape_lp, run_lp, NULL);
-NORM_RULE(lrn, NORM_LRN, shape_lrn, run_lrn, NULL);
-NORM_RULE(mean_variance_normalization, NORM_MVN, shape_mvn, run_mvn, NULL);
+NORM_RULE(batch_normalization, NORM_BATCH, shape_batch);
+NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance);
+NORM_RULE(group_normalization, NORM_GROUP, shape_group);
+NORM_RULE(layer_normalization, NORM_LAYER, shape_rows);
+NORM_RULE(rms_normalization, NORM_RMS, shape_rows);

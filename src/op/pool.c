@@ -220,7 +220,7 @@ static bool shape_windows(struct step *step, const struct pool *pool, struct poo
     if (!spatial_settle(&pool->spatial, step->node, x->rank - 2, NULL, &g, err))
         return false;
     spatial_input(&g, x);
-    if (!spatial_slide(&g, &pool->spatial, pool->ceil, step->node, err) ||
+    if (!spatial_pool(&g, &pool->spatial, pool->ceil, step->node, err) ||
         !choose_loop(step, pool, &plan->loop, err))
         return false;
     plan->shape = (struct pool_shape){

@@ -541,7 +541,7 @@ static bool pool_geometry(struct step *step, const struct pool *pool, const stru
     if (!spatial_settle(&pool->spatial, step->node, x->rank - 2, NULL, g, err))
         return false;
     spatial_input(g, x);
-    return spatial_slide(g, &pool->spatial, pool->ceil, step->node, err);
+    return spatial_pool(g, &pool->spatial, pool->ceil, step->node, err);
 }
 
 static bool pool_shape(struct step *step, struct percept_err *err)

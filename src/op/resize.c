@@ -10,6 +10,11 @@
  * With a single tap a pass copies elements of any size without looking at them. A blocked picture
  * is taken as it lies while neither N nor C changes: its lanes are one more inner axis.
  *
+ * Doubles and integers are weighed in double, through all passes; what follows the point of an
+ * integer is cut off once, at the end, or rounded with antialias (ONNX says neither; its reference
+ * cuts, and so does ONNX Runtime but with antialias, where picture libraries round). What is a whole
+ * number but for the rounding of weights stays one: a picture of one colour keeps it.
+ *
  * Tables are computed in double after ONNX's reference: where the nominal output size (in * scale)
  * has a fraction, coordinates use it as it is. Beyond the edge the edge is repeated, or left out
  * and the other weights scaled up with exclude_outside; tf_crop_and_resize gives
@@ -19,10 +24,15 @@
  * Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/cast.h"
+#include "op/types.h"
+#include "op/walk.h"
 #include "op/weights.h"
 
 #include <math.h>
 #include <string.h>
+
+#define ROUNDING 1e-6 /* what computing in double may have taken from a whole number */
 
 enum resize_mode { MODE_NEAREST, MODE_LINEAR, MODE_CUBIC };
 enum resize_coordinates {
@@ -58,15 +68,17 @@ struct resize_pass {
     int64_t outer, in, out, inner;
     int64_t taps;
     const int64_t *index; /* [out][taps] */
-    const float *weight;  /* [out][taps], or NULL: one tap, copied */
+    const float *weight;  /* [out][taps]; NULL: one tap, copied, or */
+    const double *exact;  /* [out][taps], for what is weighed in double */
     const bool *beyond;   /* [out] or NULL: extrapolation_value stands here */
 };
 
 struct resize_plan {
     int n_passes;
     struct resize_pass passes[RANK_MAX];
-    size_t element;      /* bytes */
-    size_t buffer_bytes; /* of each of the two intermediate tensors */
+    bool wide;             /* weighed in double */
+    enum percept_dtype to; /* what passes write */
+    size_t buffer_bytes;   /* of each of the two intermediate tensors */
 };
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -261,7 +273,7 @@ static bool read_sizes(const struct step *step, const struct resize *resize,
 /* ---- shape: tables --------------------------------------------------------------------------- */
 
 /* Where output position x lies in the input. */
-static double origin(const struct resize *resize, const struct resize_axis *axis, double x)
+static double unbounded_origin(const struct resize *resize, const struct resize_axis *axis, double x)
 {
     const double in = (double)axis->in, last = in - 1;
     switch (resize->coordinates) {
@@ -270,7 +282,7 @@ static double origin(const struct resize *resize, const struct resize_axis *axis
     case COORDINATES_ASYMMETRIC:
         return x / axis->scale;
     case COORDINATES_PYTORCH:
-        return axis->width == 1 ? 0 : (x + 0.5) / axis->scale - 0.5;
+        return axis->out == 1 ? 0 : (x + 0.5) / axis->scale - 0.5;
     case COORDINATES_SYMMETRIC:
         return in / 2 * (1 - (double)axis->out / axis->width) + (x + 0.5) / axis->scale - 0.5;
     case COORDINATES_CROP:
@@ -281,6 +293,11 @@ static double origin(const struct resize *resize, const struct resize_axis *axis
     default:
         return (x + 0.5) / axis->scale - 0.5;
     }
+}
+
+static double origin(const struct resize *resize, const struct resize_axis *axis, double x)
+{
+    return fmin(fmax(unbounded_origin(resize, axis, x), -1e15), 1e15);
 }
 
 static int64_t nearest_position(const struct resize *resize, double x)
@@ -328,7 +345,7 @@ static int64_t clamped(int64_t i, int64_t n)
 
 /* Taps of one output position; whole numbers land on one input exactly. */
 static void tap_position(const struct resize *resize, const struct resize_axis *axis, double x,
-                         int64_t taps, int64_t *index, float *weight)
+                         int64_t taps, int64_t *index, double *weight)
 {
     const int64_t base = (int64_t)floor(x), first = first_tap(resize, axis);
     const double narrow = narrowing(resize, axis);
@@ -341,38 +358,53 @@ static void tap_position(const struct resize *resize, const struct resize_axis *
             if (pass == 0)
                 sum += w;
             index[t] = clamped(at, axis->in);
-            weight[t] = (float)(sum == 0 ? w : w / sum);
+            weight[t] = sum == 0 ? w : w / sum;
         }
     }
 }
 
+/* The weights of all output positions, in double or, by way of one row of them, in float. */
+static bool make_weights(struct step *step, const struct resize *resize,
+                         const struct resize_axis *axis, bool wide, int64_t *index,
+                         struct resize_pass *pass, struct percept_err *err)
+{
+    const size_t all = (size_t)axis->out * (size_t)pass->taps;
+    double *exact = arena_array(step->arena, wide ? all : (size_t)pass->taps, sizeof *exact);
+    float *weight = wide ? NULL : arena_array(step->arena, all, sizeof *weight);
+    if (!exact || (!wide && !weight))
+        return err_memory(err, "a resize's weights", all * sizeof *exact);
+    for (int64_t o = 0; o < axis->out; o++) {
+        const double x = origin(resize, axis, (double)o);
+        double *row = wide ? exact + o * pass->taps : exact;
+        tap_position(resize, axis, x, pass->taps, index + o * pass->taps, row);
+        for (int64_t t = 0; !wide && t < pass->taps; t++)
+            weight[o * pass->taps + t] = (float)row[t];
+    }
+    pass->exact = wide ? exact : NULL;
+    pass->weight = weight;
+    return true;
+}
+
 static bool make_table(struct step *step, const struct resize *resize,
-                       const struct resize_axis *axis, struct resize_pass *pass,
+                       const struct resize_axis *axis, bool wide, struct resize_pass *pass,
                        struct percept_err *err)
 {
     const size_t out = (size_t)axis->out;
     const bool copy = resize->mode == MODE_NEAREST, crop = resize->coordinates == COORDINATES_CROP;
     pass->taps = copy ? 1 : 2 - 2 * first_tap(resize, axis);
     int64_t *index = arena_array(step->arena, out * (size_t)pass->taps, sizeof *index);
-    float *weight =
-        copy ? NULL : arena_array(step->arena, out * (size_t)pass->taps, sizeof *weight);
     bool *beyond = crop ? arena_array(step->arena, out, sizeof *beyond) : NULL;
-    if (!index || (!copy && !weight) || (crop && !beyond))
+    if (!index || (crop && !beyond))
         return err_memory(err, "a resize's tables", out * (size_t)pass->taps * sizeof *index);
-    for (int64_t o = 0; o < axis->out; o++) {
-        const double x = fmin(fmax(origin(resize, axis, (double)o), -1e15), 1e15);
-        if (crop)
-            beyond[o] = x < 0 || x > (double)(axis->in - 1);
-        if (copy)
-            index[o] = clamped(nearest_position(resize, x), axis->in);
-        else
-            tap_position(resize, axis, x, pass->taps, index + o * pass->taps,
-                         weight + o * pass->taps);
+    for (int64_t o = 0; crop && o < axis->out; o++) {
+        const double x = origin(resize, axis, (double)o);
+        beyond[o] = x < 0 || x > (double)(axis->in - 1);
     }
+    for (int64_t o = 0; copy && o < axis->out; o++)
+        index[o] = clamped(nearest_position(resize, origin(resize, axis, (double)o)), axis->in);
     pass->index = index;
-    pass->weight = weight;
     pass->beyond = beyond;
-    return true;
+    return copy || make_weights(step, resize, axis, wide, index, pass, err);
 }
 
 static bool axis_moves(const struct resize *resize, const struct resize_axis *axis)
@@ -396,10 +428,11 @@ static bool add_pass(struct step *step, const struct resize *resize, const struc
     }
     for (int k = i + 1; k < x->rank; k++)
         pass->inner *= x->dims[k];
-    const size_t n_bytes = (size_t)(pass->outer * pass->out * pass->inner) * plan->element;
+    const size_t n_bytes =
+        (size_t)(pass->outer * pass->out * pass->inner) * tensor_dtype_bytes(plan->to);
     if (n_bytes > plan->buffer_bytes)
         plan->buffer_bytes = weights_round(n_bytes);
-    return make_table(step, resize, &axes[i], pass, err);
+    return make_table(step, resize, &axes[i], plan->wide, pass, err);
 }
 
 static bool shape_dims(struct step *step, struct resize_axis *axes, struct percept_err *err)
@@ -421,6 +454,28 @@ static bool shape_dims(struct step *step, struct resize_axis *axes, struct perce
            err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
 }
 
+/* Which elements can be resized so, and what they are weighed in. */
+static bool shape_types(const struct step *step, const struct resize *resize,
+                        struct resize_plan *plan, struct percept_err *err)
+{
+    const enum percept_dtype dtype = step->in[0]->dtype;
+    const bool weighs = resize->mode != MODE_NEAREST;
+    plan->wide = weighs && dtype != PERCEPT_FLOAT;
+    plan->to = plan->wide ? PERCEPT_DOUBLE : dtype;
+    if ((weighs || resize->coordinates == COORDINATES_CROP) && !types_number(dtype))
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "input 0 is %s; numbers can be interpolated or extrapolated",
+                       OP_NODE(step->node), tensor_dtype_name(dtype));
+    return true;
+}
+
+/* Buffers between passes; integers leave the last one too, as doubles. */
+static int n_buffers(const struct resize_plan *plan, enum percept_dtype dtype)
+{
+    const int n = plan->n_passes - (plan->to == dtype ? 1 : 0);
+    return n < 0 ? 0 : n > 2 ? 2 : n;
+}
+
 static bool resize_shape(struct step *step, struct percept_err *err)
 {
     static const char *const names[] = {"nearest", "linear", "cubic"};
@@ -430,9 +485,8 @@ static bool resize_shape(struct step *step, struct percept_err *err)
     struct resize_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a resize's plan", sizeof *plan);
-    *plan = (struct resize_plan){.element = tensor_dtype_bytes(x->dtype)};
-    const bool copies = resize->mode == MODE_NEAREST && resize->coordinates != COORDINATES_CROP;
-    if (!copies && !op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+    *plan = (struct resize_plan){0};
+    if (!shape_types(step, resize, plan, err))
         return false;
     for (int i = 0; i < x->rank; i++)
         axes[i] = (struct resize_axis){.in = x->dims[i],
@@ -453,8 +507,7 @@ static bool resize_shape(struct step *step, struct percept_err *err)
     }
     if (plan->n_passes == 0)
         step->alias = 1;
-    const size_t buffers = plan->n_passes > 2 ? 2 : plan->n_passes > 1 ? 1 : 0;
-    step->scratch_bytes = buffers * plan->buffer_bytes;
+    step->scratch_bytes = (size_t)n_buffers(plan, x->dtype) * plan->buffer_bytes;
     step->state = plan;
     step->algorithm = names[resize->mode];
     step->flops = (double)tensor_elements(step->out[0]);
@@ -464,12 +517,12 @@ static bool resize_shape(struct step *step, struct percept_err *err)
 /* ---- run ------------------------------------------------------------------------------------- */
 
 struct resize_work {
-    const struct kernels *kernels;
     const struct resize_pass *pass;
-    size_t element;
-    const char *x;
-    char *y;
-    float outside;
+    enum percept_dtype from; /* x; a pass that copies writes the same */
+    size_t element;          /* of y */
+    const void *x;
+    void *y;
+    char outside[sizeof(double)]; /* extrapolation_value, as an element of y */
 };
 
 static void copy_row(const struct resize_work *work, const char *x, char *y)
@@ -489,8 +542,8 @@ static void copy_rows(const struct resize_work *work, int64_t outer)
 {
     const struct resize_pass *pass = work->pass;
     const size_t row = (size_t)pass->inner * work->element;
-    const char *x = work->x + (size_t)(outer * pass->in) * row;
-    char *y = work->y + (size_t)(outer * pass->out) * row;
+    const char *x = (const char *)work->x + (size_t)(outer * pass->in) * row;
+    char *y = (char *)work->y + (size_t)(outer * pass->out) * row;
     if (pass->inner == 1) {
         copy_row(work, x, y);
         return;
@@ -503,8 +556,8 @@ static void weigh_rows(const struct resize_work *work, int64_t outer)
 {
     const struct resize_pass *pass = work->pass;
     const int64_t inner = pass->inner, taps = pass->taps;
-    const float *x = (const float *)(const void *)work->x + outer * pass->in * inner;
-    float *y = (float *)(void *)work->y + outer * pass->out * inner;
+    const float *x = (const float *)work->x + outer * pass->in * inner;
+    float *y = (float *)work->y + outer * pass->out * inner;
     for (int64_t o = 0; o < pass->out; o++, y += inner) {
         const int64_t *index = pass->index + o * taps;
         const float *weight = pass->weight + o * taps;
@@ -518,13 +571,39 @@ static void weigh_rows(const struct resize_work *work, int64_t outer)
     }
 }
 
+static void weigh_wide(const struct resize_work *work, int64_t outer)
+{
+    const struct resize_pass *pass = work->pass;
+    const int64_t inner = pass->inner, taps = pass->taps;
+    double *y = (double *)work->y + outer * pass->out * inner;
+    switch (work->from) {
+#define WEIGH(dtype, T)                                                                            \
+    case dtype:                                                                                    \
+        for (int64_t o = 0; o < pass->out; o++, y += inner) {                                      \
+            const T *x = (const T *)work->x + outer * pass->in * inner;                            \
+            for (int64_t j = 0; j < inner; j++)                                                    \
+                y[j] = 0;                                                                          \
+            for (int64_t t = o * taps; t < (o + 1) * taps; t++)                                    \
+                for (int64_t j = 0; j < inner; j++)                                                \
+                    y[j] += pass->exact[t] * (double)x[pass->index[t] * inner + j];                \
+        }                                                                                          \
+        break;
+        TYPES_INTEGER(WEIGH)
+        WEIGH(PERCEPT_DOUBLE, double)
+#undef WEIGH
+    default:
+        break;
+    }
+}
+
 static void mark_beyond(const struct resize_work *work, int64_t outer)
 {
     const struct resize_pass *pass = work->pass;
-    float *y = (float *)(void *)work->y + outer * pass->out * pass->inner;
-    for (int64_t o = 0; o < pass->out; o++) {
-        if (pass->beyond[o])
-            work->kernels->fill(y + o * pass->inner, work->outside, pass->inner);
+    const size_t row = (size_t)pass->inner * work->element;
+    char *y = (char *)work->y + (size_t)(outer * pass->out) * row;
+    for (int64_t o = 0; o < pass->out; o++, y += row) {
+        for (size_t at = 0; pass->beyond[o] && at < row; at += work->element)
+            memcpy(y + at, work->outside, work->element);
     }
 }
 
@@ -535,10 +614,37 @@ static void resize_rows(void *arg, int64_t from, int64_t to, int member)
     for (int64_t outer = from; outer < to; outer++) {
         if (work->pass->weight)
             weigh_rows(work, outer);
+        else if (work->pass->exact)
+            weigh_wide(work, outer);
         else
             copy_rows(work, outer);
         if (work->pass->beyond)
             mark_beyond(work, outer);
+    }
+}
+
+struct resize_cut {
+    const double *x;
+    const struct tensor *y;
+    bool nearest;
+};
+
+/* Doubles become integers. */
+static void cut_range(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    enum { CHUNK = 128 };
+    const struct resize_cut *cut = arg;
+    const enum percept_dtype dtype = cut->y->dtype;
+    const size_t size = tensor_dtype_bytes(dtype);
+    double numbers[CHUNK];
+    for (int64_t at = from; at < to; at += CHUNK) {
+        const int64_t n = to - at < CHUNK ? to - at : CHUNK;
+        for (int64_t i = 0; i < n; i++) {
+            const double x = cut->x[at + i], whole = round(x);
+            numbers[i] = cut->nearest || fabs(x - whole) <= ROUNDING ? whole : x;
+        }
+        cast_numbers(dtype, (char *)cut->y->data + (size_t)at * size, PERCEPT_DOUBLE, numbers, n);
     }
 }
 
@@ -547,22 +653,25 @@ static bool resize_run(struct step *step, struct run_env *env, struct percept_er
     (void)err;
     const struct resize *resize = step->priv;
     const struct resize_plan *plan = step->state;
-    const char *from = step->in[0]->data;
-    if (tensor_elements(step->out[0]) == 0)
+    const struct tensor *x = step->in[0], *y = step->out[0];
+    struct resize_work work = {.from = x->dtype,
+                               .element = tensor_dtype_bytes(plan->to),
+                               .x = x->data};
+    if (tensor_elements(y) == 0)
         return true;
+    if (resize->coordinates == COORDINATES_CROP)
+        cast_numbers(plan->to, work.outside, PERCEPT_FLOAT, &resize->outside, 1);
     for (int i = 0; i < plan->n_passes; i++) {
-        const bool last = i == plan->n_passes - 1;
-        char *to = last ? step->out[0]->data
-                        : (char *)step->scratch + (size_t)(i & 1) * plan->buffer_bytes;
-        struct resize_work work = {.kernels = step->kernels,
-                                   .pass = &plan->passes[i],
-                                   .element = plan->element,
-                                   .x = from,
-                                   .y = to,
-                                   .outside = resize->outside};
+        const bool last = i == plan->n_passes - 1 && plan->to == y->dtype;
+        work.y = last ? y->data : (char *)step->scratch + (size_t)(i & 1) * plan->buffer_bytes;
+        work.pass = &plan->passes[i];
         team_split(env->team, plan->passes[i].outer, 1, resize_rows, &work);
-        from = to;
+        work.from = plan->to;
+        work.x = work.y;
     }
+    struct resize_cut cut = {.x = work.x, .y = y, .nearest = resize->antialias};
+    if (plan->n_passes && plan->to != y->dtype)
+        team_split(env->team, tensor_elements(y), WALK_GRAIN, cut_range, &cut);
     return true;
 }
 

@@ -136,6 +136,19 @@ bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil,
     return true;
 }
 
+bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil,
+                  const struct node *node, struct percept_err *err)
+{
+    for (int i = SPATIAL_MAX - g->axes; i < SPATIAL_MAX; i++) {
+        const int64_t most = g->pad[i] > g->pad_end[i] ? g->pad[i] : g->pad_end[i];
+        if (most >= spatial_reach(g, i))
+            return err_set(err, ERR_MODEL,
+                           OP_AT "padding of %lld pixels beside a window of %lld; less than the window works",
+                           OP_NODE(node), (long long)most, (long long)spatial_reach(g, i));
+    }
+    return spatial_slide(g, spatial, ceil, node, err);
+}
+
 int spatial_dims(const struct geometry *g, int64_t n, int64_t c, int64_t *dims)
 {
     dims[0] = n;

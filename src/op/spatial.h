@@ -42,6 +42,10 @@ void spatial_input(struct geometry *g, const struct tensor *picture);
 bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil,
                    const struct node *node, struct percept_err *err);
 
+/* The same for a pool, none of whose windows may lie in the padding alone: it would have nothing to pool. */
+bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil,
+                  const struct node *node, struct percept_err *err);
+
 /* dims := [n][c][out ...]; the rank. */
 int spatial_dims(const struct geometry *g, int64_t n, int64_t c, int64_t *dims);
 

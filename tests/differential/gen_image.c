@@ -36,6 +36,18 @@ static float draw_scale(struct example *e)
     return scales[example_int(e, 0, 7)];
 }
 
+/* Interpolated integers are cut, so what lies between them must be exact: weights are quarters. */
+static float draw_exact_scale(struct example *e, int64_t dim)
+{
+    static const float scales[] = {1, 2, 4, 0.5f};
+    return scales[example_int(e, 0, dim % 2 ? 2 : 3)];
+}
+
+static bool weighs_integers(const struct example *e, const char *mode)
+{
+    return mode[0] != 'n' && !example_is_floating(e->type);
+}
+
 void gen_resize(struct example *e)
 {
     int64_t dims[RANK_MAX], sizes[RANK_MAX];
@@ -49,15 +61,23 @@ void gen_resize(struct example *e)
     else if (mode[0] == 'l' && rank == 5 && e->opset < 13)
         rank = 4;
     dims[3] = rank > 3 ? (dims[3] > 0 && dims[3] < 8 ? dims[3] : 3) : 0;
-    example_type(e, mode[0] == 'n' ? "fffhC" : "fffffh");
+    const bool antialias = e->opset >= 18 && mode[0] == 'l' && example_chance(e, 20);
+    example_type(e, mode[0] == 'n'   ? "fffhC"
+                    : mode[0] == 'c' ? "fffffhd"
+                    : antialias      ? "fffhdCi" /* int8: ONNX Runtime cuts it to uint8's range */
+                                     : "fffffhdCCci");
     example_input(e, e->type, rank, dims, -50, 50);
     bool by_size = e->opset >= 11 && example_chance(e, 50);
     for (int i = 2; i < rank; i++) {
-        scales[i] = draw_scale(e);
+        scales[i] = !weighs_integers(e, mode) ? draw_scale(e)
+                    : antialias && i < rank - 1 ? 1 /* ONNX Runtime rounds after each axis */
+                                                : draw_exact_scale(e, dims[i]);
         sizes[i] = (int64_t)((float)dims[i] * scales[i]);
         sizes[i] = sizes[i] ? sizes[i] : 1;
         if ((float)dims[i] * scales[i] < 1)
             scales[i] = 1;
+        if (by_size && mode[0] == 'n' && (float)dims[i] * scales[i] != (float)sizes[i])
+            sizes[i] = dims[i]; /* 3 of 7: a point would lie on an element, but for rounding */
     }
     sizes[0] = dims[0], sizes[1] = dims[1];
     if (e->opset >= 11)
@@ -76,8 +96,8 @@ void gen_resize(struct example *e)
         static const char *const coordinates[] = {"half_pixel", "asymmetric", "align_corners",
                                                   "pytorch_half_pixel", "half_pixel_symmetric"};
         const char *how = coordinates[example_int(e, 0, e->opset >= 19 ? 4 : 3)];
-        if (nearest && (how[0] == 'a' && how[1] == 'l')) /* ties of (n-1)/(m-1) are a matter of rounding */
-            how = "asymmetric";
+        if ((nearest || weighs_integers(e, mode)) && strcmp(how, "align_corners") == 0)
+            how = "asymmetric"; /* ties of (n-1)/(m-1) are a matter of rounding */
         for (int i = 2; i < rank && strcmp(how, "align_corners") == 0 && !by_size; i++)
             if ((float)dims[i] * scales[i] != (float)sizes[i])
                 e->explained = "align_corners and a length that is not whole";
@@ -93,7 +113,7 @@ void gen_resize(struct example *e)
             example_attr_real(e, "cubic_coeff_a", example_chance(e, 50) ? -0.5 : -0.75);
         if (mode[0] == 'c' && example_chance(e, 40))
             example_attr(e, "exclude_outside", example_int(e, 0, 1));
-        if (e->opset >= 18 && mode[0] == 'l' && example_chance(e, 20))
+        if (antialias)
             example_attr(e, "antialias", 1);
     }
     e->absolute = 1e-3; /* of elements to 50: the weights are differences of coordinates */
@@ -111,10 +131,10 @@ void gen_upsample(struct example *e)
     if (linear)
         rank = 4, dims[3] = example_int(e, 2, 7);
     for (int i = 2; i < rank; i++) {
-        scales[i] = draw_scale(e);
+        scales[i] = linear ? draw_exact_scale(e, 1) : draw_scale(e);
         scales[i] = scales[i] < 1 ? 1 : scales[i];
     }
-    example_type(e, e->opset >= 9 && !linear ? "fffC" : "f");
+    example_type(e, linear ? "fffCi" : e->opset >= 9 ? "fffC" : "f");
     example_input(e, e->type, rank, dims, -50, 50);
     if (e->opset < 9)
         proto_attr_floats(&e->attributes, "scales", (size_t)rank, scales);

@@ -16,7 +16,7 @@
 
 #include "base/file.h"
 #include "differential/answer.h"
-#include "graph/onnx.h"
+#include "graph/lone.h"
 
 #define TOLERANCE 1e-3
 #define SEED 20240
@@ -27,9 +27,9 @@ static bool find_shape(struct bytes graph, struct bytes name, struct arena *aren
     struct wire wire = wire_of(graph);
     struct wire_field field;
     while (wire_next(&wire, &field)) {
-        struct bytes own;
+        struct bytes own = {0};
         struct percept_err err;
-        if (field.tag == GRAPH_INITIALIZER && onnx_read_tensor(field.bytes, arena, shape, &own, &err) &&
+        if (field.tag == GRAPH_INITIALIZER && lone_read(field.bytes, arena, shape, &own, &err) &&
             bytes_equal(own, name))
             return true;
     }

@@ -1,4 +1,5 @@
-/* Runs that plan on while they run: data that decide about shapes, bodies, and half floats between. */
+/* Runs that plan on while they run: data that decide about shapes, and half floats between. Bodies are
+ * control.c's. */
 #include <check.h>
 
 #include "base/arena.h"
@@ -89,45 +90,6 @@ START_TEST(a_shape_given_as_data_decides_about_the_plan)
 }
 END_TEST
 
-/* Sums 1 .. n by a Loop whose body adds the iteration to what is carried and collects it. */
-START_TEST(a_loop_carries_and_collects)
-{
-    struct proto body = {0};
-    proto_add(&body, GRAPH_INPUT, proto_value("i", PERCEPT_INT64, 0, NULL));
-    proto_add(&body, GRAPH_INPUT, proto_value("go", PERCEPT_BOOL, 0, NULL));
-    proto_add(&body, GRAPH_INPUT, proto_value("sum", PERCEPT_FLOAT, 1, DIMS(1)));
-    struct proto cast = proto_node("Cast", "", "i", "f");
-    proto_attr_int(&cast, "to", PERCEPT_FLOAT);
-    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "go", "on"));
-    proto_add(&body, GRAPH_NODE, cast);
-    proto_add(&body, GRAPH_NODE, proto_node("Add", "", "sum,f", "plus"));
-    proto_add(&body, GRAPH_NODE, proto_node("Add", "", "plus,x", "next"));
-    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "next", "seen"));
-    proto_add(&body, GRAPH_OUTPUT, proto_value("on", PERCEPT_BOOL, 0, NULL));
-    proto_add(&body, GRAPH_OUTPUT, proto_value("next", PERCEPT_FLOAT, 1, DIMS(1)));
-    proto_add(&body, GRAPH_OUTPUT, proto_value("seen", PERCEPT_FLOAT, 1, DIMS(1)));
-    struct small s = small_begin();
-    small_input(&s, "x", 1, DIMS(1));
-    small_output(&s, "total", -1, NULL);
-    small_output(&s, "all", -1, NULL);
-    int64_t trips = 4;
-    proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("n", PERCEPT_INT64, 0, NULL, &trips, 8));
-    struct proto loop = proto_node("Loop", "", "n,,x", "total,all");
-    proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
-    proto_add(&s.graph, GRAPH_NODE, loop);
-    struct percept_model *model = small_open(&s);
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
-    const float *total = small_run(session, 1, DIMS(1), (float[]){10});
-    ck_assert_float_eq(total[0], 10 + 4 * 10 + 0 + 1 + 2 + 3);
-    struct percept_tensor all = percept_output(session, 1);
-    ck_assert_int_eq(all.dims[0], 4);
-    ck_assert_float_eq(((float *)all.data)[0], 20);
-    percept_session_free(session);
-    percept_close(model);
-}
-END_TEST
-
 /* Input, weights and output are float16; what lies between is float32. */
 START_TEST(half_floats_are_computed_in_float_and_rounded_at_the_end)
 {
@@ -192,77 +154,6 @@ START_TEST(half_floats_whose_number_depends_on_data_are_as_many)
 }
 END_TEST
 
-/* Opset 8: the first input, lengths, may be left out, the batch comes first, and each item is a sequence. */
-START_TEST(a_scan_of_opset_8_takes_items_one_by_one)
-{
-    for (int given = 0; given < 2; given++) {
-        struct proto body = {0};
-        proto_add(&body, GRAPH_INPUT, proto_value("sum", PERCEPT_FLOAT, 1, DIMS(1)));
-        proto_add(&body, GRAPH_INPUT, proto_value("at", PERCEPT_FLOAT, 1, DIMS(1)));
-        proto_add(&body, GRAPH_NODE, proto_node("Add", "", "sum,at", "next"));
-        proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "next", "seen"));
-        proto_add(&body, GRAPH_OUTPUT, proto_value("next", PERCEPT_FLOAT, 1, DIMS(1)));
-        proto_add(&body, GRAPH_OUTPUT, proto_value("seen", PERCEPT_FLOAT, 1, DIMS(1)));
-        struct small s = small_begin();
-        s.opset = 8;
-        small_input(&s, "x", 3, DIMS(2, 3, 1));
-        small_output(&s, "total", -1, NULL);
-        small_output(&s, "all", -1, NULL);
-        small_floats(&s, "zero", 2, DIMS(2, 1), (float[]){0, 100});
-        small_ints(&s, "lengths", 2, DIMS(3, 2));
-        struct proto scan = proto_node("Scan", "", given ? "lengths,zero,x" : ",zero,x", "total,all");
-        proto_attr_int(&scan, "num_scan_inputs", 1);
-        proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
-        proto_add(&s.graph, GRAPH_NODE, scan);
-        struct percept_model *model = small_open(&s);
-        struct percept_err err = {0};
-        struct percept_session *session = percept_session_new(model, &err);
-        const float *total = small_run(session, 3, DIMS(2, 3, 1), (float[]){1, 2, 3, 4, 5, 6});
-        ck_assert_float_eq(total[0], 6);
-        ck_assert_float_eq(total[1], given ? 109 : 115);
-        const struct percept_tensor all = percept_output(session, 1);
-        ck_assert(all.rank == 3 && all.dims[0] == 2 && all.dims[1] == 3 && all.dims[2] == 1);
-        ck_assert_float_eq(((const float *)all.data)[3], 104);
-        ck_assert_float_eq(((const float *)all.data)[5], given ? 0 : 115); /* padded */
-        percept_session_free(session);
-        percept_close(model);
-    }
-}
-END_TEST
-
-START_TEST(sequences_of_different_lengths_are_refused)
-{
-    static const char *const inputs[] = {",x,w", ",w,x", "x,w", "w,x"}; /* opset 8: no lengths; 9 */
-    for (int k = 0; k < 4; k++) {
-        const bool batched = k < 2;
-        struct proto body = {0};
-        proto_add(&body, GRAPH_INPUT, proto_value("a", PERCEPT_FLOAT, 1, DIMS(1)));
-        proto_add(&body, GRAPH_INPUT, proto_value("b", PERCEPT_FLOAT, 1, DIMS(1)));
-        proto_add(&body, GRAPH_NODE, proto_node("Add", "", "a,b", "c"));
-        proto_add(&body, GRAPH_OUTPUT, proto_value("c", PERCEPT_FLOAT, 1, DIMS(1)));
-        struct small s = small_begin();
-        s.opset = batched ? 8 : 9;
-        const int64_t *dims = batched ? DIMS(1, 2, 1) : DIMS(2, 1);
-        small_input(&s, "x", batched ? 3 : 2, dims);
-        small_weights(&s, "w", batched ? 3 : 2, batched ? DIMS(1, 5, 1) : DIMS(5, 1), 1);
-        small_output(&s, "all", -1, NULL);
-        struct proto scan = proto_node("Scan", "", inputs[k], "all");
-        proto_attr_int(&scan, "num_scan_inputs", 2);
-        proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
-        proto_add(&s.graph, GRAPH_NODE, scan);
-        struct percept_model *model = small_open(&s);
-        struct percept_err err = {0};
-        struct percept_session *session = percept_session_new(model, &err);
-        ck_assert(percept_resize(session, 0, batched ? 3 : 2, dims, &err));
-        ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
-        ck_assert(!percept_run(session, NULL, &err));
-        ck_assert_msg(strstr(err.text, "sequences have different lengths") != NULL, "%s", err.text);
-        percept_session_free(session);
-        percept_close(model);
-    }
-}
-END_TEST
-
 Suite *engine_frame_suite(void);
 Suite *engine_frame_suite(void)
 {
@@ -271,11 +162,8 @@ Suite *engine_frame_suite(void)
     tcase_add_test(tests, what_follows_a_data_dependent_shape_is_planned_during_the_run);
     tcase_add_test(tests, equal_decisions_allocate_nothing);
     tcase_add_test(tests, a_shape_given_as_data_decides_about_the_plan);
-    tcase_add_test(tests, a_loop_carries_and_collects);
     tcase_add_test(tests, half_floats_are_computed_in_float_and_rounded_at_the_end);
     tcase_add_test(tests, half_floats_whose_number_depends_on_data_are_as_many);
-    tcase_add_test(tests, a_scan_of_opset_8_takes_items_one_by_one);
-    tcase_add_test(tests, sequences_of_different_lengths_are_refused);
     suite_add_tcase(suite, tests);
     return suite;
 }

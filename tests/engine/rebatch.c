@@ -1,6 +1,7 @@
 /* A batch of 1 in the file is freed where the graph allows it, and only there. */
 #include <check.h>
 
+#include "engine/rebatch.h"
 #include "engine/small.h"
 
 static struct percept_description describe(struct percept_model *model)
@@ -94,6 +95,40 @@ START_TEST(a_reshape_that_adds_an_axis_stays_as_it_is)
 }
 END_TEST
 
+/* 24^5 elements of each item would be 32 MB. */
+START_TEST(many_free_axes_are_made_up_small)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 6, DIMS(-1, -1, -1, -1, -1, -1));
+    small_output(&s, "y", -1, NULL);
+    small_ints(&s, "along", 1, DIMS(5));
+    small_node(&s, "CumSum", "x,along", "y"); /* not proved, hence run */
+    struct proto file = small_end(&s);
+    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE,
+                                      .memory_limit_bytes = (size_t)4 << 20};
+    struct percept_err err = {0};
+    struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
+    proto_free(&file);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    ck_assert(describe(model).batch_free);
+    ck_assert_int_eq(rebatch_verify(model), REBATCH_APART); /* within those 4 MB */
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(few_made_up_elements_still_tell_mixed_items)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 6, DIMS(-1, -1, -1, -1, -1, -1));
+    small_output(&s, "y", -1, NULL);
+    small_ints(&s, "along", 1, DIMS(0));
+    small_node(&s, "CumSum", "x,along", "y");
+    struct percept_model *model = small_open(&s);
+    ck_assert(!describe(model).batch_free);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_rebatch_suite(void);
 Suite *engine_rebatch_suite(void)
 {
@@ -103,6 +138,8 @@ Suite *engine_rebatch_suite(void)
     tcase_add_test(tests, a_network_that_mixes_items_keeps_its_batch_of_one);
     tcase_add_test(tests, a_free_batch_whose_items_are_mixed_is_no_batch);
     tcase_add_test(tests, a_reshape_that_adds_an_axis_stays_as_it_is);
+    tcase_add_test(tests, many_free_axes_are_made_up_small);
+    tcase_add_test(tests, few_made_up_elements_still_tell_mixed_items);
     suite_add_tcase(suite, tests);
     return suite;
 }

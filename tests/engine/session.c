@@ -44,6 +44,14 @@ static void *help(void *team)
     return NULL;
 }
 
+/* AddressSanitizer looks at addresses, which are those of the batch wherever an item lies in it: its builds
+ * take few positions, the others all. */
+#ifdef __SANITIZE_ADDRESS__
+enum { NEXT_POSITION = 11 };
+#else
+enum { NEXT_POSITION = 1 };
+#endif
+
 /* Item `seed` alone must equal the same item at every position of every batch. */
 static void same_bits(const char *name, bool helped)
 {
@@ -62,7 +70,7 @@ static void same_bits(const char *name, bool helped)
     size_t n = run_batch(session, model, 1, 9, seeds, NULL, alone);
     static const int64_t batches[] = {1, 2, 7, 8, 32};
     for (size_t b = 0; b < sizeof batches / sizeof *batches; b++)
-        for (int64_t at = 0; at < batches[b]; at++) {
+        for (int64_t at = 0; at < batches[b]; at += NEXT_POSITION) {
             for (int64_t i = 0; i < batches[b]; i++)
                 seeds[i] = i == at ? 7 : 100 + (unsigned)i;
             run_batch(session, model, batches[b], 9, seeds, team, together);

@@ -63,6 +63,23 @@ START_TEST(what_fails_without_a_guess_is)
 }
 END_TEST
 
+/* With the made-up length of free axes, an item stays within 10^5 elements. */
+START_TEST(a_guess_is_smaller_where_many_axes_are_free)
+{
+    static const int64_t want[] = {24, 24, 24, 24, 12, 8}; /* axes free besides the batch: 0 to 5 */
+    for (int n = 0; n < 6; n++) {
+        struct small s = small_begin();
+        small_input(&s, "x", n + 2, DIMS(-1, n > 0 ? -1 : 3, n > 1 ? -1 : 3, n > 2 ? -1 : 3, n > 3 ? -1 : 3,
+                                         n > 4 ? -1 : 3, 3));
+        small_output(&s, "y", -1, NULL);
+        small_node(&s, "Relu", "x", "y");
+        struct percept_model *model = small_open(&s);
+        ck_assert_int_eq(trial_guess(model), want[n]);
+        percept_close(model);
+    }
+}
+END_TEST
+
 /* y = x, or x seen under other dims. */
 static bool batch_is_free(int rank, const int64_t *dims, int64_t n, const int64_t *to)
 {
@@ -105,6 +122,22 @@ START_TEST(an_axis_that_outputs_do_not_follow_is_no_batch)
 }
 END_TEST
 
+START_TEST(a_graph_that_keeps_the_first_few_items_has_no_batch)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 4));
+    small_output(&s, "y", 2, DIMS(-1, 4));
+    small_ints(&s, "begin", 1, (int64_t[]){0});
+    small_ints(&s, "end", 1, (int64_t[]){8});
+    small_node(&s, "Slice", "x,begin,end", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_description d;
+    percept_describe(model, &d);
+    ck_assert(!d.batch_free);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_trial_suite(void);
 Suite *engine_trial_suite(void)
 {
@@ -113,8 +146,10 @@ Suite *engine_trial_suite(void)
     tcase_add_test(tests, a_trial_takes_the_batch_it_is_told);
     tcase_add_test(tests, a_guess_that_fails_is_not_held_against_the_model);
     tcase_add_test(tests, what_fails_without_a_guess_is);
+    tcase_add_test(tests, a_guess_is_smaller_where_many_axes_are_free);
     tcase_add_test(tests, a_first_axis_that_outputs_follow_is_the_batch);
     tcase_add_test(tests, an_axis_that_outputs_do_not_follow_is_no_batch);
+    tcase_add_test(tests, a_graph_that_keeps_the_first_few_items_has_no_batch);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -19,8 +19,8 @@ void heavy_begin(struct harness *h, const struct kernels *row, const char *op_ty
 
 /*
  * Runs the operator on 1, 2, 7, 8 and 32 items (dims[0] is replaced by that), alone and with a
- * team, in every row of kernels this CPU runs; every output's item i must have the bits it has in a
- * batch of its own. Every output's first axis must be the batch.
+ * team, in every row of kernels this CPU runs, or in PERCEPTD_KERNELS alone; every output's item i must
+ * have the bits it has in a batch of its own. Every output's first axis must be the batch.
  */
 void heavy_expect_same_bits(const char *op_type, int opset, int outputs, int rank,
                             const int64_t *dims, bool blocked, heavy_rest *rest);

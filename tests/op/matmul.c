@@ -107,6 +107,7 @@ START_TEST(gemm_absorbs_scale_shift_and_activation)
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 2, DIMS(M, N), want, 1e-5f);
     harness_end(&h);
+    free(want);
 }
 END_TEST
 

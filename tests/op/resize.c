@@ -53,6 +53,9 @@ START_TEST(linear_follows_each_coordinate_transformation)
     line(4, "linear", "pytorch_half_pixel");
     sized(1);
     expect(1, (float[]){1});
+    line(3, "linear", "pytorch_half_pixel"); /* a nominal length of 1.5 is a length of 1 */
+    scaled(0.5f);
+    expect(1, (float[]){1});
     line(4, "linear", "half_pixel");
     sized(2);
     expect(2, (float[]){1.5f, 3.5f});
@@ -93,6 +96,115 @@ START_TEST(antialiasing_widens_the_filter)
     harness_int(&h, "antialias", 1);
     scaled(0.5f); /* at 0.5: triangle of reach 2 over 0..2, the edge repeated on the left */
     expect(2, (float[]){(1 + 3 * 1 + 3 * 2 + 3) / 8.0f, (2 + 3 * 3 + 3 * 4 + 4) / 8.0f});
+}
+END_TEST
+
+/* 1 and 4 at quarters: what follows the point goes, on both sides of zero. */
+START_TEST(interpolated_integers_are_cut)
+{
+    const struct {
+        enum percept_dtype dtype;
+        const void *x, *want;
+    } rows[] = {
+        {PERCEPT_UINT8, (uint8_t[]){1, 4, 255, 254}, (uint8_t[]){1, 1, 3, 66, 192, 254, 254, 254}},
+        {PERCEPT_INT8, (int8_t[]){-1, -4, 127, -128}, (int8_t[]){-1, -1, -3, 28, 94, 63, -64, -128}},
+        {PERCEPT_INT32, (int32_t[]){-1000000001, 1000000000, 7, 0},
+         (int32_t[]){-1000000001, -500000000, 499999999, 750000001, 250000005, 5, 1, 0}},
+        {PERCEPT_DOUBLE, (double[]){0, 1, 1, 1e300},
+         (double[]){0, 0.25, 0.75, 1, 1, 0.25e300, 0.75e300, 1e300}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        harness_begin(&h, "Resize", 13);
+        harness_text(&h, "mode", "linear");
+        harness_input(&h, rows[i].dtype, 1, DIMS(4), rows[i].x);
+        harness_left_out(&h);
+        scaled(2);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect(&h, 0, rows[i].dtype, 1, DIMS(8), rows[i].want);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+/* Thirds and sevenths have no exact weights. */
+START_TEST(a_picture_of_one_colour_keeps_it)
+{
+    static const char *const modes[] = {"linear", "cubic"};
+    for (int value = 1; value < 256; value += 23) {
+        for (int i = 0; i < 2; i++) {
+            uint8_t x[25], want[21];
+            memset(x, value, sizeof x);
+            memset(want, value, sizeof want);
+            harness_begin(&h, "Resize", 13);
+            harness_text(&h, "mode", modes[i]);
+            harness_input(&h, PERCEPT_UINT8, 2, DIMS(5, 5), x);
+            harness_left_out(&h);
+            harness_left_out(&h);
+            harness_int64s(&h, 1, DIMS(2), DIMS(3, 7));
+            harness_as_known(&h);
+            ck_assert_msg(harness_run(&h), "%s", h.err.text);
+            harness_expect(&h, 0, PERCEPT_UINT8, 2, DIMS(3, 7), want);
+            harness_end(&h);
+        }
+    }
+}
+END_TEST
+
+/* Cubic goes beyond what it came from: -3/32 255 and 35/32 255. */
+START_TEST(integers_stay_within_their_type)
+{
+    harness_begin(&h, "Resize", 13);
+    harness_text(&h, "mode", "cubic");
+    harness_input(&h, PERCEPT_UINT8, 1, DIMS(8), (uint8_t[]){0, 0, 255, 255, 255, 255, 0, 0});
+    harness_left_out(&h);
+    scaled(0.5f);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_UINT8, 1, DIMS(4), (uint8_t[]){0, 255, 255, 0});
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(antialiased_integers_are_rounded)
+{
+    harness_begin(&h, "Resize", 18);
+    harness_text(&h, "mode", "linear");
+    harness_int(&h, "antialias", 1);
+    harness_input(&h, PERCEPT_UINT8, 1, DIMS(4), (uint8_t[]){1, 2, 3, 5});
+    harness_left_out(&h);
+    scaled(0.5f); /* 13/8, 31/8 */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_UINT8, 1, DIMS(2), (uint8_t[]){2, 4});
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(what_is_no_number_is_not_interpolated)
+{
+    harness_begin(&h, "Resize", 13);
+    harness_text(&h, "mode", "linear");
+    harness_input(&h, PERCEPT_BOOL, 1, DIMS(2), (uint8_t[]){0, 1});
+    harness_left_out(&h);
+    scaled(2);
+    ck_assert(!harness_plan(&h));
+    ck_assert_ptr_nonnull(strstr(h.err.text, "numbers can be interpolated"));
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(cropping_extrapolates_elements_of_any_number)
+{
+    for (int nearest = 0; nearest < 2; nearest++) {
+        harness_begin(&h, "Resize", 19);
+        harness_text(&h, "mode", nearest ? "nearest" : "linear");
+        harness_text(&h, "coordinate_transformation_mode", "tf_crop_and_resize");
+        harness_float(&h, "extrapolation_value", 10.9f);
+        harness_input(&h, PERCEPT_UINT8, 1, DIMS(3), (uint8_t[]){1, 2, 3});
+        harness_floats(&h, 1, DIMS(2), (float[]){0, 2});
+        harness_as_known(&h);
+        scaled(1);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect(&h, 0, PERCEPT_UINT8, 1, DIMS(3), (uint8_t[]){1, 3, 10});
+        harness_end(&h);
+    }
 }
 END_TEST
 
@@ -241,6 +353,12 @@ Suite *op_resize_suite(void)
     tcase_add_test(tests, nearest_rounds_as_asked);
     tcase_add_test(tests, cubic_follows_its_coefficient_and_may_exclude_the_outside);
     tcase_add_test(tests, antialiasing_widens_the_filter);
+    tcase_add_test(tests, interpolated_integers_are_cut);
+    tcase_add_test(tests, a_picture_of_one_colour_keeps_it);
+    tcase_add_test(tests, integers_stay_within_their_type);
+    tcase_add_test(tests, antialiased_integers_are_rounded);
+    tcase_add_test(tests, what_is_no_number_is_not_interpolated);
+    tcase_add_test(tests, cropping_extrapolates_elements_of_any_number);
     tcase_add_test(tests, cropping_extrapolates);
     tcase_add_test(tests, the_aspect_ratio_is_kept_when_asked);
     tcase_add_test(tests, upsample_repeats_elements_of_any_type);

@@ -67,6 +67,19 @@ START_TEST(windows_larger_than_the_picture_are_refused)
 }
 END_TEST
 
+START_TEST(a_pool_of_padding_alone_is_refused)
+{
+    struct geometry g = {.axes = 1, .in = {1, 1, 9}, .kernel = {1, 1, 3}, .stride = {1, 1, 1},
+                         .dilation = {1, 1, 2}, .pad = {0, 0, 4}, .pad_end = {0, 0, 1}};
+    const struct spatial spatial = {0};
+    struct percept_err err;
+    ck_assert(spatial_pool(&g, &spatial, false, &node, &err));
+    g.pad_end[2] = 5;
+    ck_assert(!spatial_pool(&g, &spatial, false, &node, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "padding of 5 pixels beside a window of 5"));
+}
+END_TEST
+
 Suite *op_spatial_suite(void);
 Suite *op_spatial_suite(void)
 {
@@ -77,6 +90,7 @@ Suite *op_spatial_suite(void)
     tcase_add_test(tests, same_depends_on_the_stride_alone);
     tcase_add_test(tests, valid_ignores_pads);
     tcase_add_test(tests, windows_larger_than_the_picture_are_refused);
+    tcase_add_test(tests, a_pool_of_padding_alone_is_refused);
     suite_add_tcase(suite, tests);
     return suite;
 }

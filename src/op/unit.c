@@ -1,0 +1,294 @@
+/*
+ * unit.c - normalizations without parameters: LRN (by neighbouring channels), LpNormalization (to unit
+ * length), MeanVarianceNormalization (to unit variance). Those with a scale are in norm.c.
+ *
+ * They have little in common but that, and none of them is on the way of a network of today, so each is
+ * a plain loop: no blocks of channels, nothing is fused. LpNormalization takes doubles as well.
+ *
+ * What is measured together is fixed by the operator, hence bits do not depend on the batch; but
+ * MeanVarianceNormalization's default axes do mix the items of a batch, as ONNX says.
+ *
+ * Thread: loader, then the session's holder with its team.
+ */
+#include "op/attr.h"
+#include "op/op.h"
+
+#include <math.h>
+
+/* ---- LRN ------------------------------------------------------------------------------------- */
+
+struct lrn {
+    float alpha, beta, bias;
+    int64_t size;
+};
+
+struct lrn_plan {
+    int64_t items, channels, pixels;
+};
+
+static bool lrn_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct lrn *lrn = arena_alloc(ctx->arena, sizeof *lrn);
+    if (!lrn)
+        return err_memory(err, "a normalization", sizeof *lrn);
+    ctx->node->priv = lrn;
+    if (!attr_has(ctx, "size"))
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'size' is missing", OP_NODE(ctx->node));
+    return op_arity(ctx, 1, 1, 1, err) && attr_float(ctx, "alpha", 1e-4f, &lrn->alpha, err) &&
+           attr_float(ctx, "beta", 0.75f, &lrn->beta, err) &&
+           attr_float(ctx, "bias", 1, &lrn->bias, err) &&
+           attr_int_in(ctx, "size", 1, 1, (int64_t)1 << 30, &lrn->size, err);
+}
+
+static void shape_like(struct step *step)
+{
+    const struct tensor *x = step->in[0];
+    op_set_out(step, 0, x->dtype, x->rank, x->dims);
+    step->flops = 2.0 * (double)tensor_elements(x);
+}
+
+static bool lrn_shape(struct step *step, struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    struct lrn_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a normalization's plan", sizeof *plan);
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+        return false;
+    if (x->rank < 2)
+        return err_set(err, ERR_INVALID, OP_AT "an input of rank %d; 2 to %d work",
+                       OP_NODE(step->node), x->rank, RANK_MAX);
+    *plan = (struct lrn_plan){
+        .items = x->dims[0], .channels = x->dims[1], .pixels = tensor_span(x, 2, x->rank)};
+    step->state = plan;
+    shape_like(step);
+    return true;
+}
+
+/* The squares of `size` neighbouring channels, half of them (the smaller one) before. */
+static void lrn_maps(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct lrn *lrn = step->priv;
+    const struct lrn_plan *plan = step->state;
+    const struct kernels *kernels = step->kernels;
+    const int64_t n = plan->pixels, before = (lrn->size - 1) / 2, after = lrn->size - 1 - before;
+    for (int64_t map = from; map < to; map++) {
+        const int64_t c = map % plan->channels;
+        const int64_t first = c > before ? c - before : 0;
+        const int64_t last = c + after < plan->channels - 1 ? c + after : plan->channels - 1;
+        const float *x = (const float *)step->in[0]->data + (map - c) * n;
+        float *y = (float *)step->out[0]->data + map * n;
+        kernels->fill(y, 0, n);
+        for (int64_t k = first; k <= last; k++) {
+            for (int64_t i = 0; i < n; i++)
+                y[i] += x[k * n + i] * x[k * n + i];
+        }
+        kernels->affine(y, y, lrn->alpha / (float)lrn->size, lrn->bias, n);
+        kernels->binary_scalar(BINARY_POW, y, y, lrn->beta, n);
+        kernels->binary(BINARY_DIV, y, x + c * n, y, n);
+    }
+}
+
+static bool lrn_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct lrn_plan *plan = step->state;
+    team_split(env->team, plan->items * plan->channels, 1, lrn_maps, step);
+    return true;
+}
+
+const struct op_rule op_lrn = {.check = lrn_check, .shape = lrn_shape, .run = lrn_run};
+
+/* ---- LpNormalization ------------------------------------------------------------------------- */
+
+struct lp {
+    int64_t axis, p;
+};
+
+struct lp_plan {
+    int64_t rows, n, inner; /* [rows][n][inner], measured along n */
+};
+
+static bool lp_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct lp *lp = arena_alloc(ctx->arena, sizeof *lp);
+    if (!lp)
+        return err_memory(err, "a normalization", sizeof *lp);
+    ctx->node->priv = lp;
+    return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "axis", -1, &lp->axis, err) &&
+           attr_int_in(ctx, "p", 2, 1, 2, &lp->p, err);
+}
+
+static bool lp_shape(struct step *step, struct percept_err *err)
+{
+    const struct lp *lp = step->priv;
+    const struct tensor *x = step->in[0];
+    struct lp_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    int axis;
+    if (!plan)
+        return err_memory(err, "a normalization's plan", sizeof *plan);
+    if ((x->dtype != PERCEPT_DOUBLE && !op_want_dtype(step, 0, PERCEPT_FLOAT, err)) ||
+        !op_axis(step, lp->axis, x->rank, &axis, err))
+        return false;
+    *plan = (struct lp_plan){.rows = tensor_span(x, 0, axis),
+                             .n = x->dims[axis],
+                             .inner = tensor_span(x, axis + 1, x->rank)};
+    step->scratch_bytes = (size_t)plan->inner * tensor_dtype_bytes(x->dtype);
+    step->state = plan;
+    step->inplace = 1;
+    shape_like(step);
+    return true;
+}
+
+static void lp_floats(const struct step *step)
+{
+    const struct lp *lp = step->priv;
+    const struct lp_plan *plan = step->state;
+    const struct kernels *kernels = step->kernels;
+    const int64_t inner = plan->inner, n = plan->n;
+    float *length = step->scratch;
+    for (int64_t row = 0; row < plan->rows && n > 0; row++) {
+        const float *x = (const float *)step->in[0]->data + row * n * inner;
+        float *y = (float *)step->out[0]->data + row * n * inner;
+        kernels->reduce(lp->p == 1 ? REDUCE_L1 : REDUCE_SUM_SQUARE, length, x, n, inner);
+        if (lp->p == 2)
+            kernels->unary(UNARY_SQRT, length, length, inner, 0, 0);
+        for (int64_t i = 0; i < inner; i++)
+            length[i] = length[i] == 0 ? 1 : length[i]; /* nothing but zeros stays so */
+        for (int64_t k = 0; k < n; k++)
+            kernels->binary(BINARY_DIV, y + k * inner, x + k * inner, length, inner);
+    }
+}
+
+static void lp_doubles(const struct step *step)
+{
+    const struct lp *lp = step->priv;
+    const struct lp_plan *plan = step->state;
+    const int64_t inner = plan->inner, n = plan->n * inner; /* of a row */
+    double *length = step->scratch;
+    for (int64_t row = 0; row < plan->rows; row++) {
+        const double *x = (const double *)step->in[0]->data + row * n;
+        double *y = (double *)step->out[0]->data + row * n;
+        for (int64_t i = 0; i < inner; i++)
+            length[i] = 0;
+        for (int64_t i = 0; i < n; i++)
+            length[i % inner] += lp->p == 1 ? fabs(x[i]) : x[i] * x[i];
+        for (int64_t i = 0; i < inner; i++) {
+            const double l = lp->p == 1 ? length[i] : sqrt(length[i]);
+            length[i] = l == 0 ? 1 : l;
+        }
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i] / length[i % inner];
+    }
+}
+
+static bool lp_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    if (step->in[0]->dtype == PERCEPT_DOUBLE)
+        lp_doubles(step);
+    else
+        lp_floats(step);
+    return true;
+}
+
+const struct op_rule op_lp_normalization = {.check = lp_check, .shape = lp_shape, .run = lp_run};
+
+/* ---- MeanVarianceNormalization --------------------------------------------------------------- */
+
+struct mvn {
+    const int64_t *axes; /* measured together */
+    int n_axes;
+};
+
+struct mvn_plan {
+    int64_t kept;              /* groups */
+    int64_t strides[RANK_MAX]; /* of the groups, 0 along what is measured together */
+};
+
+static bool mvn_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    static const int64_t usual[] = {0, 2, 3};
+    struct mvn *mvn = arena_alloc(ctx->arena, sizeof *mvn);
+    if (!mvn)
+        return err_memory(err, "a normalization", sizeof *mvn);
+    ctx->node->priv = mvn;
+    if (!op_arity(ctx, 1, 1, 1, err) || !attr_ints(ctx, "axes", &mvn->axes, &mvn->n_axes, err))
+        return false;
+    if (!attr_has(ctx, "axes"))
+        *mvn = (struct mvn){.axes = usual, .n_axes = 3};
+    return true;
+}
+
+static bool mvn_shape(struct step *step, struct percept_err *err)
+{
+    const struct mvn *mvn = step->priv;
+    const struct tensor *x = step->in[0];
+    struct mvn_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    bool together[RANK_MAX] = {false};
+    if (!plan)
+        return err_memory(err, "a normalization's plan", sizeof *plan);
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+        return false;
+    for (int i = 0; i < mvn->n_axes; i++) {
+        int axis;
+        if (!op_axis(step, mvn->axes[i], x->rank, &axis, err))
+            return false;
+        together[axis] = true;
+    }
+    plan->kept = 1;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        plan->strides[i] = together[i] ? 0 : plan->kept;
+        plan->kept *= together[i] ? 1 : x->dims[i];
+    }
+    step->scratch_bytes = (size_t)plan->kept * 2 * sizeof(double);
+    step->state = plan;
+    shape_like(step);
+    return true;
+}
+
+/* Index of the group that element `at` is measured with. */
+static int64_t mvn_group(const struct mvn_plan *plan, const struct tensor *x, int64_t at)
+{
+    int64_t group = 0;
+    for (int i = x->rank - 1; i >= 0; i--) {
+        group += at % x->dims[i] * plan->strides[i];
+        at /= x->dims[i];
+    }
+    return group;
+}
+
+static bool mvn_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    (void)err;
+    const struct mvn_plan *plan = step->state;
+    const struct tensor *t = step->in[0];
+    const int64_t n = tensor_elements(t);
+    if (n == 0)
+        return true;
+    const float *x = t->data;
+    float *y = step->out[0]->data;
+    double *mean = step->scratch, *variance = mean + plan->kept;
+    const double each = (double)(n / plan->kept);
+    for (int64_t i = 0; i < plan->kept; i++)
+        mean[i] = variance[i] = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean[mvn_group(plan, t, i)] += (double)x[i] / each;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t group = mvn_group(plan, t, i);
+        const double d = (double)x[i] - mean[group];
+        variance[group] += d * d / each;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t group = mvn_group(plan, t, i);
+        y[i] = (float)(((double)x[i] - mean[group]) / (sqrt(variance[group]) + 1e-9));
+    }
+    return true;
+}
+
+const struct op_rule op_mean_variance_normalization = {
+    .check = mvn_check, .shape = mvn_shape, .run = mvn_run};

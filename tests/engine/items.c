@@ -1,0 +1,186 @@
+/* The proof that items stay apart: what it says of each operator, and never more than a run shows. */
+#include "engine/items.h"
+
+#include <check.h>
+
+#include "engine/rebatch.h"
+#include "engine/small.h"
+
+/* One node between x (and what is fixed) and y. */
+struct sample {
+    const char *op_type, *inputs;
+    int rank;
+    int64_t dims[4]; /* of x */
+    bool apart;
+    const char *attr;
+    int64_t value[4];
+    int n_values; /* of a list; 0: an integer */
+};
+
+static const struct sample samples[] = {
+    {"Relu", "x", 2, {-1, 6}, .apart = true},
+    {"Add", "x,x", 2, {-1, 6}, .apart = true},
+    {"Mul", "x,row", 2, {-1, 6}, .apart = true},
+    {"Mul", "x,line", 2, {-1, 6}, .apart = true},
+    {"Add", "x,cube", 2, {-1, 6}, .apart = false}, /* rank 3: what was first is second */
+    {"Conv", "x,kernel", 3, {-1, 2, 6}, .apart = true},
+    {"MaxPool", "x", 3, {-1, 2, 6}, .apart = true, "kernel_shape", {2}, 1},
+    {"Softmax", "x", 2, {-1, 6}, .apart = true, "axis", {1}},
+    {"Softmax", "x", 2, {-1, 6}, .apart = true, "axis", {-1}},
+    {"Softmax", "x", 2, {-1, 6}, .apart = false, "axis", {0}},
+    {"Softmax", "x", 2, {-1, 6}, .apart = false, "axis", {-2}},
+    {"CumSum", "x,zero", 2, {-1, 6}, .apart = false}, /* not known to the proof */
+    {"Transpose", "x", 3, {-1, 2, 6}, .apart = true, "perm", {0, 2, 1}, 3},
+    {"Transpose", "x", 3, {-1, 2, 6}, .apart = false, "perm", {1, 0, 2}, 3},
+    {"Concat", "x,x", 2, {-1, 6}, .apart = true, "axis", {1}},
+    {"Concat", "x,x", 2, {-1, 6}, .apart = false, "axis", {0}},
+    {"Concat", "x,x", 2, {-1, 6}, .apart = false, "axis", {-2}},
+    {"ReduceMean", "x", 3, {-1, 2, 6}, .apart = true, "axes", {1, -1}, 2},
+    {"ReduceMean", "x", 3, {-1, 2, 6}, .apart = false, "axes", {1, -3}, 2},
+    {"ReduceMean", "x", 3, {-1, 2, 6}, .apart = false, NULL, {0}},
+    {"Reshape", "x,halves", 3, {-1, 2, 6}, .apart = true},
+    {"Reshape", "x,two_rows", 3, {-1, 2, 6}, .apart = false},
+    {"Gather", "table,x", 2, {-1, 6}, .apart = true},
+    {"Gather", "x,turned", 2, {-1, 6}, .apart = true, "axis", {1}},
+    {"Slice", "x,zero,end", 2, {-1, 6}, .apart = true},
+    {"Slice", "x,last,far,zero,back", 2, {-1, 6}, .apart = false}, /* items in reverse */
+    {"Pad", "x,widened", 2, {-1, 6}, .apart = true},
+    {"Pad", "x,shifted", 2, {-1, 6}, .apart = false},
+    {"MatMul", "x,square", 2, {-1, 6}, .apart = true},
+    {"MatMul", "x,x", 4, {-1, 2, 6, 6}, .apart = true},
+    {"MatMul", "x,x", 3, {-1, 6, 6}, .apart = true},
+    {"Gemm", "x,square", 2, {-1, 6}, .apart = true},
+    {"Gemm", "x,square", 2, {-1, 6}, .apart = true, "transB", {1}},
+    {"Resize", "x,,twice", 3, {-1, 2, 6}, .apart = true},
+    {"Expand", "x,wide", 3, {-1, 2, 1}, .apart = true},
+};
+
+static void add_fixed(struct small *s)
+{
+    small_weights(s, "row", 1, DIMS(6), 1);
+    small_weights(s, "line", 2, DIMS(1, 6), 2);
+    small_weights(s, "cube", 3, DIMS(4, 1, 6), 3);
+    small_weights(s, "kernel", 3, DIMS(3, 2, 2), 4);
+    small_weights(s, "square", 2, DIMS(6, 6), 5);
+    small_weights(s, "table", 2, DIMS(30, 3), 6);
+    small_floats(s, "twice", 1, DIMS(3), (float[]){1, 1, 2});
+    small_ints(s, "zero", 1, DIMS(0));
+    small_ints(s, "end", 1, DIMS(1000));
+    small_ints(s, "last", 1, DIMS(-1));
+    small_ints(s, "far", 1, DIMS(-1000));
+    small_ints(s, "back", 1, DIMS(-1));
+    small_ints(s, "halves", 3, DIMS(-1, 4, 3));
+    small_ints(s, "two_rows", 2, DIMS(2, -1));
+    small_ints(s, "turned", 2, DIMS(1, 0));
+    small_ints(s, "widened", 4, DIMS(0, 1, 0, 2));
+    small_ints(s, "shifted", 4, DIMS(1, 0, -1, 0));
+    small_ints(s, "wide", 3, DIMS(1, 2, 5));
+}
+
+static struct percept_model *open_sample(const struct sample *sample)
+{
+    struct small s = small_begin();
+    const bool indices = sample->op_type[0] == 'G' && sample->inputs[0] == 't';
+    proto_add(&s.graph, GRAPH_INPUT,
+              proto_value("x", indices ? PERCEPT_INT64 : PERCEPT_FLOAT, sample->rank, sample->dims));
+    small_output(&s, "y", -1, NULL);
+    add_fixed(&s);
+    struct proto node = proto_node(sample->op_type, "", sample->inputs, "out");
+    if (sample->n_values)
+        proto_attr_ints(&node, sample->attr, (size_t)sample->n_values, sample->value);
+    else if (sample->attr)
+        proto_attr_int(&node, sample->attr, sample->value[0]);
+    proto_add(&s.graph, GRAPH_NODE, node);
+    small_node(&s, "Identity", "out", "y");
+    return small_open(&s);
+}
+
+START_TEST(an_operator_is_proved_apart_or_not)
+{
+    const struct sample *sample = &samples[_i];
+    struct percept_model *model = open_sample(sample);
+    ck_assert_msg(model->items_apart == sample->apart, "%s of %s", sample->op_type, sample->inputs);
+    model->items_apart = false; /* now by a run */
+    if (sample->apart)
+        ck_assert_msg(rebatch_verify(model) == REBATCH_APART, "%s of %s", sample->op_type, sample->inputs);
+    percept_close(model);
+}
+END_TEST
+
+/* Rows of two halves each, put beside each other and together again: the first axis is twice the batch. */
+START_TEST(an_item_may_have_several_rows_in_between)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 3, DIMS(-1, 2, 6));
+    small_output(&s, "y", -1, NULL);
+    small_ints(&s, "column", 2, DIMS(-1, 1));
+    small_ints(&s, "back", 3, DIMS(-1, 2, 12));
+    small_node(&s, "Reshape", "x,column", "a");
+    proto_add(&s.graph, GRAPH_NODE, proto_node("Relu", "", "a", "b"));
+    struct proto concat = proto_node("Concat", "", "a,b", "c");
+    proto_attr_int(&concat, "axis", 1);
+    proto_add(&s.graph, GRAPH_NODE, concat);
+    small_node(&s, "Reshape", "c,back", "y");
+    struct percept_model *model = small_open(&s);
+    ck_assert(model->items_apart);
+    model->items_apart = false;
+    ck_assert_int_eq(rebatch_verify(model), REBATCH_APART);
+    percept_close(model);
+}
+END_TEST
+
+/* A count along the batch follows from shapes alone, and differs from item to item. */
+START_TEST(what_follows_from_the_size_of_the_batch_is_not_fixed)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 6));
+    small_output(&s, "y", -1, NULL);
+    small_floats(&s, "zero", 0, NULL, (float[]){0});
+    small_floats(&s, "one", 0, NULL, (float[]){1});
+    small_ints(&s, "first", 1, DIMS(0));
+    small_ints(&s, "column", 2, DIMS(-1, 1));
+    small_node(&s, "Shape", "x", "shape");
+    small_node(&s, "Gather", "shape,first", "n");
+    small_node(&s, "Squeeze", "n", "count");
+    struct proto cast = proto_node("Cast", "", "count", "many");
+    proto_attr_int(&cast, "to", PERCEPT_FLOAT);
+    proto_add(&s.graph, GRAPH_NODE, cast);
+    small_node(&s, "Range", "zero,many,one", "counts");
+    small_node(&s, "Reshape", "counts,column", "col");
+    small_node(&s, "Add", "x,col", "y");
+    struct percept_model *model = small_open(&s);
+    ck_assert(!model->items_apart);
+    ck_assert_int_eq(rebatch_verify(model), REBATCH_MIXED);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(every_output_has_to_be_apart)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 6));
+    small_output(&s, "y", -1, NULL);
+    small_output(&s, "z", -1, NULL);
+    small_node(&s, "Relu", "x", "y");
+    struct proto softmax = proto_node("Softmax", "", "x", "z");
+    proto_attr_int(&softmax, "axis", 0);
+    proto_add(&s.graph, GRAPH_NODE, softmax);
+    struct percept_model *model = small_open(&s);
+    ck_assert(!model->items_apart);
+    percept_close(model);
+}
+END_TEST
+
+Suite *engine_items_suite(void);
+Suite *engine_items_suite(void)
+{
+    Suite *suite = suite_create("engine_items");
+    TCase *tests = tcase_create("items");
+    tcase_add_loop_test(tests, an_operator_is_proved_apart_or_not, 0,
+                        (int)(sizeof samples / sizeof *samples));
+    tcase_add_test(tests, an_item_may_have_several_rows_in_between);
+    tcase_add_test(tests, what_follows_from_the_size_of_the_batch_is_not_fixed);
+    tcase_add_test(tests, every_output_has_to_be_apart);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
