@@ -1,5 +1,6 @@
 /*
- * main.c - picks what to do. Exit status: 0 done, 1 it went wrong, 2 the command line is wrong.
+ * main.c - picks what to do. Exit status: 0 done, 1 it went wrong, 2 the command line or the
+ * configuration is wrong.
  */
 #include <stdlib.h>
 
@@ -77,7 +78,7 @@ static int hint(void)
 {
     options_print_help(stderr, OPTIONS_COMMANDS);
     fputs("\nNothing to serve: name a model, as in  perceptd model.onnx\n", stderr);
-    return 2;
+    return COMMAND_MISTAKE;
 }
 
 static int act(const struct options *options)
@@ -103,7 +104,7 @@ int main(int argc, char **argv)
     struct arena arena = {0};
     struct options options;
     struct percept_err err;
-    int status = 2;
+    int status = COMMAND_MISTAKE;
     if (options_read(argc, argv, environ, &arena, &options, &err))
         status = act(&options);
     else

@@ -57,11 +57,6 @@ static const struct {
 #include "options.def"
 };
 
-const char *options_command_name(enum options_command command)
-{
-    return commands[command].name;
-}
-
 /* --- one value ------------------------------------------------------------------------------- */
 
 /* A value on its way, and where it stood. */
@@ -811,7 +806,8 @@ void options_print_man(FILE *out)
           ".SH SIGNALS\n.TP\n.B SIGTERM, SIGINT\nend in good order: say that we are not ready, "
           "serve on for\n"
           "\\-\\-drain\\-delay, answer what was accepted, exit with 0. A second one ends at once.\n"
-          ".SH EXIT STATUS\n0: all went well, 1: it did not, 2: the command line is wrong.\n"
+          ".SH EXIT STATUS\n0: all went well, 1: it did not, 2: the command line or the configuration "
+          "is wrong, and trying again does not help.\n"
           ".SH FILES\n.TP\n.B /dev/shm/perceptd\\-*\npacked weights, shared by all processes of a "
           "user; "
           "perceptd regions lists them.\n",

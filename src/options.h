@@ -77,7 +77,4 @@ bool options_read(int argc, char *const *argv, char *const *environment, struct 
 void options_print_help(FILE *out, enum options_command command);
 void options_print_man(FILE *out);
 
-/* The name of an enum options_command. */
-const char *options_command_name(enum options_command command);
-
 #endif

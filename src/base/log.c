@@ -32,6 +32,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 #define LINE_MAX_BYTES PIPE_BUF
 #define TAIL_BYTES 2 /* "}\n" */
 #define VALUE_MAX_BYTES 1024
@@ -118,21 +120,6 @@ static void put(struct line *line, const char *text)
     put_bytes(line, text, strlen(text));
 }
 
-/* Length of the UTF-8 sequence at `at`, 0 where there is none: no overlong forms, no surrogates. */
-static size_t utf8_length(const unsigned char *at, size_t n)
-{
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    if ((at[0] >= 0x80 && at[0] < 0xc2) || at[0] > 0xf4 || length > n)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 static void put_escape(struct line *line, unsigned char byte)
 {
     char text[8];
@@ -148,16 +135,18 @@ static void put_escape(struct line *line, unsigned char byte)
 /* Escapes as JSON has them; they serve text lines as well. What is no UTF-8 becomes U+FFFD. */
 static void put_escaped(struct line *line, const char *text, size_t n)
 {
-    const unsigned char *at = (const unsigned char *)text, *end = at + n;
-    while (at < end) {
-        size_t length = utf8_length(at, (size_t)(end - at));
-        if (length == 0)
+    const uint8_t *at = (const uint8_t *)text, *end = at + n;
+    for (const uint8_t *next; at < end; at = next) {
+        uint32_t code;
+        next = utf8_read(at, end, &code);
+        if (!next) {
             put(line, "\xef\xbf\xbd");
-        else if (*at < 0x20 || *at == '"' || *at == '\\' || *at == 0x7f)
-            put_escape(line, *at);
-        else
-            put_bytes(line, (const char *)at, length);
-        at += length ? length : 1;
+            next = at + 1;
+        } else if (code < 0x20 || code == '"' || code == '\\' || (code >= 0x7f && code < 0xa0)) {
+            put_escape(line, (unsigned char)code);
+        } else {
+            put_bytes(line, (const char *)at, (size_t)(next - at));
+        }
     }
 }
 

@@ -330,7 +330,7 @@ static int clean_one(void *user, int fd, const char *name)
     return remove_if_alone(fd, name) ? 1 : 0;
 }
 
-int region_clean(const char *prefix)
+int percept_clean_regions(const char *prefix)
 {
     return for_each(prefix, clean_one, NULL);
 }
@@ -386,9 +386,4 @@ int percept_list_regions(const char *prefix, struct percept_region_info *infos, 
 {
     struct listing listing = {.infos = infos, .n_max = n_max};
     return for_each(prefix, list_one, &listing);
-}
-
-int percept_clean_regions(const char *prefix)
-{
-    return region_clean(prefix);
 }

@@ -56,7 +56,4 @@ const char *region_name(const struct region *region); /* "" when private */
 /* Lets go; the last holder of a named region removes it. NULL is accepted. */
 void region_release(struct region *region);
 
-/* Removes regions of this user with this prefix that nobody holds. Returns how many. */
-int region_clean(const char *prefix);
-
 #endif

@@ -1,6 +1,9 @@
 /*
- * command.c - what the subcommands that work on one model share: opening it, giving its inputs a
- * shape, lending it cores, and saying what went wrong.
+ * command.c - what the subcommands that work on one model share: finding and opening it, giving its
+ * inputs a shape, lending it cores, and saying what went wrong.
+ *
+ * A model is a file or a folder, looked at as `perceptd serve` does: of versions the highest is
+ * meant, and a folder of several models is refused with their names.
  *
  * The batch is the first axis of an input, where that is free. Every other free axis needs a number
  * from somebody: --dim NAME=N for an axis that has a name in the file, --dim INPUT:AXIS=N for any;
@@ -18,13 +21,17 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/number.h"
+#include "http/text.h"
+#include "serve/scan.h"
 
 #define FREE_AXIS 24
 
 int command_fail(const struct percept_err *err)
 {
-    fprintf(stderr, "perceptd: %s\n", err->text);
-    return EXIT_FAILURE;
+    struct arena arena = {0};
+    fprintf(stderr, "perceptd: %s\n", text_escaped(&arena, err->text));
+    arena_free(&arena);
+    return err->code == ERR_CONFIG ? COMMAND_MISTAKE : EXIT_FAILURE;
 }
 
 double command_now_ms(void)
@@ -32,6 +39,67 @@ double command_now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* --- finding the model ----------------------------------------------------------------------- */
+
+#define NAMES_SHOWN 8
+
+/* The first model's newest version; `several`: there are models of other names. */
+static const struct found *newest(const struct scan *scan, bool *several)
+{
+    const struct found *best = scan->first;
+    *several = false;
+    for (const struct found *found = scan->first; found; found = found->next)
+        if (strcmp(found->name, best->name) != 0)
+            *several = true;
+        else if (found->version > best->version)
+            best = found;
+    return best;
+}
+
+/* What to say instead of the folder: FOLDER/NAME, or FOLDER/NAME.onnx. */
+static const char *suggestion(struct arena *arena, const char *folder, const char *name)
+{
+    const char *path = file_join(arena, folder, name);
+    return path && !file_is_folder(path) ? arena_printf(arena, "%s.onnx", path) : path;
+}
+
+static bool refuse_several(struct scan *scan, const char *folder, struct percept_err *err)
+{
+    struct text names = {.arena = &scan->arena};
+    const char *last = "";
+    int n = 0;
+    for (const struct found *found = scan->first; found; found = found->next) {
+        if (strcmp(found->name, last) == 0)
+            continue;
+        last = found->name;
+        if (n++ < NAMES_SHOWN)
+            text_printf(&names, "%s%s", n > 1 ? ", " : "", last);
+    }
+    if (n > NAMES_SHOWN)
+        text_printf(&names, " and %d more", n - NAMES_SHOWN);
+    const char *first = suggestion(&scan->arena, folder, scan->first->name);
+    if (names.failed || !first)
+        return err_memory(err, "the list of models", (size_t)n);
+    return err_set(err, ERR_INVALID,
+                   "'%s' holds %d models, and one is needed: name it, as in '%s'; there are %.*s",
+                   folder, n, first, (int)names.n_bytes, names.at);
+}
+
+/* The .onnx that is meant; in the scan's arena. */
+static const char *model_file(struct scan *scan, const char *path, struct percept_err *err)
+{
+    if (!file_is_folder(path))
+        return path;
+    const char *plain = file_join(&scan->arena, path, "model.onnx");
+    if (plain && file_exists(plain))
+        return plain;
+    if (!scan_path(scan, path, err))
+        return NULL;
+    bool several;
+    const struct found *found = newest(scan, &several);
+    return several && !refuse_several(scan, path, err) ? NULL : found->path;
 }
 
 struct percept_model *command_open(const struct options *options, double *ms,
@@ -45,18 +113,12 @@ struct percept_model *command_open(const struct options *options, double *ms,
         .region = settings->private_regions ? PERCEPT_REGION_PRIVATE : PERCEPT_REGION_SHARED,
         .region_prefix = settings->region_prefix,
     };
-    struct arena arena = {0};
-    const char *path = options->paths.at[0];
-    if (file_is_folder(path))
-        path = file_join(&arena, path, "model.onnx");
+    struct scan scan = {.first = NULL};
+    const char *path = model_file(&scan, options->paths.at[0], err);
     double from = command_now_ms();
-    struct percept_model *model = NULL;
-    if (path)
-        model = percept_open(path, &how, err);
-    else
-        err_memory(err, "a path", strlen(options->paths.at[0]));
+    struct percept_model *model = path ? percept_open(path, &how, err) : NULL;
     *ms = command_now_ms() - from;
-    arena_free(&arena);
+    arena_free(&scan.arena);
     return model;
 }
 

@@ -15,11 +15,13 @@ int bench_command(const struct options *options);
 int regions_command(const struct options *options);
 int health_command(const struct options *options);
 
-/* Says the sentence on standard error; returns EXIT_FAILURE. */
+#define COMMAND_MISTAKE 2 /* exit status: what was asked for is wrong, trying again does not help */
+
+/* Says the sentence on standard error; returns COMMAND_MISTAKE or EXIT_FAILURE. */
 int command_fail(const struct percept_err *err);
 
-/* Opens the model (a file, or a folder with model.onnx) as the options say; ms: how long that took.
- */
+/* Opens the model (a file, or a folder with one model, the newest of its versions) as the options
+ * say; ms: how long that took. */
 struct percept_model *command_open(const struct options *options, double *ms,
                                    struct percept_err *err);
 

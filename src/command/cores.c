@@ -3,9 +3,9 @@
  * for each would spend its time being throttled. So: the affinity mask, capped by the control
  * group's quota.
  *
- *     v2   0::/a/b          ROOT/a/b/cpu.max               "200000 100000" or "max 100000"
- *     v1   3:cpu,cpuacct:/a  ROOT/cpu/a/cpu.cfs_quota_us    "200000" or "-1", with
- * cpu.cfs_period_us
+ *     v2   0::/a/b           ROOT/a/b/cpu.max              "200000 100000" or "max 100000"
+ *     v1   3:cpu,cpuacct:/a  ROOT/cpu/a/cpu.cfs_quota_us   "200000" or "-1"
+ *                            ROOT/cpu/a/cpu.cfs_period_us  "100000"
  *
  * A parent's quota binds its children, so the least on the way up to the root counts. Within a
  * container the path may be the host's and not exist under the mount: then what is at the mount

@@ -3,7 +3,8 @@
  * costs. Opening the model is the judgement whether it can be served; costs come from planning a
  * session, nothing is run.
  *
- * JSON on request, for programs: one object, the same facts.
+ * JSON on request, for programs: one object, the same facts. Names come from the file: people see
+ * them escaped.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -60,23 +61,25 @@ static void gather(const struct percept_model *model, const struct options *opti
 
 /* --- for people ------------------------------------------------------------------------------ */
 
-static void print_ios(const char *title, const struct percept_io *ios, int n)
+static void print_ios(const char *title, const struct percept_io *ios, int n, struct arena *arena)
 {
     printf("%s\n", title);
     for (int i = 0; i < n; i++) {
         char shape[300];
-        printf("  %-24s %s%s\n", ios[i].name, percept_dtype_name(ios[i].dtype),
-               command_shape_text(ios[i].rank, ios[i].dims, ios[i].dim_names, shape, sizeof shape));
+        command_shape_text(ios[i].rank, ios[i].dims, ios[i].dim_names, shape, sizeof shape);
+        printf("  %-24s %s%s\n", text_escaped(arena, ios[i].name), percept_dtype_name(ios[i].dtype),
+               text_escaped(arena, shape));
     }
 }
 
-static void print_operators(const struct percept_description *description)
+static void print_operators(const struct percept_description *description, struct arena *arena)
 {
     printf("operators (%d nodes)\n ", description->n_nodes);
     int column = 1;
     for (int i = 0; i < description->n_operators; i++) {
         char text[120];
-        int n = snprintf(text, sizeof text, " %s x%d", description->operators[i].op_type,
+        int n = snprintf(text, sizeof text, " %s x%d",
+                         text_escaped(arena, description->operators[i].op_type),
                          description->operators[i].count);
         if (column + n > 96) {
             fputs("\n ", stdout);
@@ -88,28 +91,29 @@ static void print_operators(const struct percept_description *description)
     putchar('\n');
 }
 
-static void print_facts(const struct facts *facts)
+static void print_facts(const struct facts *facts, struct arena *arena)
 {
     const struct percept_description *d = &facts->description;
     printf("%s\n", facts->path);
     printf("  opset %" PRId64 ", IR %" PRId64 "%s%s, %zu bytes, %" PRId64 " parameters\n", d->opset,
-           d->ir_version, *d->producer ? ", by " : "", d->producer, d->file_bytes, d->n_parameters);
-    print_ios("inputs", facts->inputs, facts->n_inputs);
-    print_ios("outputs", facts->outputs, facts->n_outputs);
-    print_operators(d);
+           d->ir_version, *d->producer ? ", by " : "", text_escaped(arena, d->producer), d->file_bytes,
+           d->n_parameters);
+    print_ios("inputs", facts->inputs, facts->n_inputs, arena);
+    print_ios("outputs", facts->outputs, facts->n_outputs, arena);
+    print_operators(d, arena);
     printf("made of it\n  %d steps: %d nodes computed at load, %d fused into others\n", d->n_steps,
            d->n_folded, d->n_fused);
     printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->row, d->precision,
            d->region_bytes, *d->region_name ? "in /dev/shm/" : "in private memory", d->region_name,
            d->region_adopted ? " (adopted)" : "");
     printf("  loaded in %.1f ms; batch %s%s\n", facts->load_ms, d->batch_free ? "free" : "fixed",
-           d->batch_rewritten ? " (1 in the file: freed, and verified by a run)" : "");
+           d->batch_rewritten ? " (1 in the file: freed, for items stay apart)" : "");
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
         printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch,
                facts->costs[i].flops / 1e6, facts->costs[i].n_bytes);
     if (!facts->n_costs)
-        printf("  not known: %s\n", facts->cost_err.text);
+        printf("  not known: %s\n", text_escaped(arena, facts->cost_err.text));
 }
 
 /* --- for programs ---------------------------------------------------------------------------- */
@@ -191,29 +195,28 @@ static void add_facts(struct text *text, const struct facts *facts)
     text_add(text, "}\n");
 }
 
-static bool print_json(const struct facts *facts)
+static bool print_json(const struct facts *facts, struct arena *arena)
 {
-    struct arena arena = {0};
-    struct text text = {.arena = &arena};
+    struct text text = {.arena = arena};
     add_facts(&text, facts);
-    bool good = !text.failed && fwrite(text.at, 1, text.n_bytes, stdout) == text.n_bytes;
-    arena_free(&arena);
-    return good;
+    return !text.failed && fwrite(text.at, 1, text.n_bytes, stdout) == text.n_bytes;
 }
 
 int inspect_command(const struct options *options)
 {
     struct facts facts = {.path = options->paths.at[0]};
     struct percept_err err;
+    struct arena arena = {0};
     struct percept_model *model = command_open(options, &facts.load_ms, &err);
     if (!model)
         return command_fail(&err);
     gather(model, options, &facts);
     bool good = true;
     if (options->json)
-        good = print_json(&facts);
+        good = print_json(&facts, &arena);
     else
-        print_facts(&facts);
+        print_facts(&facts, &arena);
+    arena_free(&arena);
     percept_close(model);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,8 +1,8 @@
 /*
  * npy.c - numpy's file format, both ways.
  *
- *     \x93NUMPY | major minor | length of the header, 2 bytes (v1) or 4 (v2, v3) | header |
- * elements header: a Python dictionary, {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
+ *     \x93NUMPY | major minor | length of the header, 2 bytes (v1) or 4 | header | elements
+ *     header: a Python dictionary, {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
  *
  * The dictionary is read by a scanner that knows just what numpy writes there: three keys in any
  * order, texts, True and False, a tuple of whole numbers. Everything is checked against the file's

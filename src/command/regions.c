@@ -9,13 +9,13 @@
 
 #define REGIONS_MAX 1024
 
-static void print_table(const struct percept_region_info *infos, int n)
+static void print_table(const struct percept_region_info *infos, int n, struct arena *arena)
 {
     if (!n)
         puts("none");
     for (int i = 0; i < n; i++) {
         printf("%s  %zu bytes  row %s  %s  held by", infos[i].name, infos[i].n_bytes, infos[i].row,
-               infos[i].model);
+               text_escaped(arena, infos[i].model));
         int shown = infos[i].n_holders > 16 ? 16 : infos[i].n_holders;
         for (int k = 0; k < shown; k++)
             printf(" %d", infos[i].holders[k]);
@@ -59,7 +59,7 @@ int regions_command(const struct options *options)
     if (options->json)
         print_json(infos, n, &arena);
     else
-        print_table(infos, n);
+        print_table(infos, n, &arena);
     bool good = infos != NULL;
     arena_free(&arena);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;

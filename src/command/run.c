@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "command/command.h"
 #include "command/npy.h"
+#include "http/text.h"
 
 /* One array from a file, and the input it is for. */
 struct feed {
@@ -174,7 +175,8 @@ static bool write_output(struct run *run, const struct percept_io *outputs, char
     if (!npy_write(path, &tensor, err))
         return err_prefix(err, "output '%s': ", outputs[i].name);
     char shape[160];
-    printf("%s %s %s %s\n", outputs[i].name, percept_dtype_name(tensor.dtype),
+    printf("%s %s %s %s\n", text_escaped(&run->arena, outputs[i].name),
+           percept_dtype_name(tensor.dtype),
            command_shape_text(tensor.rank, tensor.dims, NULL, shape, sizeof shape), path);
     return true;
 }
@@ -195,7 +197,7 @@ static bool write_outputs(struct run *run, struct percept_err *err)
     return true;
 }
 
-static void print_profile(const struct percept_session *session)
+static void print_profile(const struct percept_session *session, struct arena *arena)
 {
     int n;
     double total_ms = 0, total_flops = 0;
@@ -210,7 +212,7 @@ static void print_profile(const struct percept_session *session)
         printf("%9.4f %6.2f %9.2f  %-22s %-24s %s\n", steps[i].ms,
                total_ms > 0 ? 100 * steps[i].ms / total_ms : 0,
                steps[i].ms > 0 ? steps[i].flops / steps[i].ms / 1e6 : 0, steps[i].op_type,
-               steps[i].algorithm, steps[i].node);
+               steps[i].algorithm, text_escaped(arena, steps[i].node));
     printf("%9.4f %6.2f %9.2f  %d steps\n", total_ms, 100.0,
            total_ms > 0 ? total_flops / total_ms / 1e6 : 0, n);
 }
@@ -241,7 +243,7 @@ static bool run_whole(struct run *run, struct percept_err *err)
         !run_session(run, err) || !write_outputs(run, err))
         return false;
     if (run->options->profile)
-        print_profile(run->session);
+        print_profile(run->session, &run->arena);
     return true;
 }
 

@@ -50,7 +50,7 @@ static void add_model(struct text *text, const struct served *served)
     if (served->version != 1)
         text_printf(text, " version %" PRId64, served->version);
     if (served->state == SERVED_FAILED) {
-        text_printf(text, " FAILED: %s\n", served->reason);
+        text_printf(text, " FAILED: %s\n", text_escaped(text->arena, served->reason));
         return;
     }
     if (!served->model) {
@@ -61,10 +61,10 @@ static void add_model(struct text *text, const struct served *served)
     const struct percept_io *inputs = percept_inputs(served->model, &n);
     for (int i = 0; i < n; i++) {
         char shape[200];
-        text_printf(text, "%s %s %s%s", i ? "," : "", inputs[i].name,
-                    percept_dtype_name(inputs[i].dtype),
-                    command_shape_text(inputs[i].rank, inputs[i].dims, inputs[i].dim_names, shape,
-                                       sizeof shape));
+        command_shape_text(inputs[i].rank, inputs[i].dims, inputs[i].dim_names, shape,
+                           sizeof shape);
+        text_printf(text, "%s %s %s%s", i ? "," : "", text_escaped(text->arena, inputs[i].name),
+                    percept_dtype_name(inputs[i].dtype), text_escaped(text->arena, shape));
     }
     enum manifest_kind kind = codec_kind(served);
     text_printf(text, "%s  (%.1f ms)\n",

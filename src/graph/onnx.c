@@ -1,5 +1,5 @@
 /*
- * onnx.c - ModelProto -> struct onnx_model, and a lone TensorProto.
+ * onnx.c - ModelProto -> struct onnx_model.
  *
  * Reading is by name and in place. The files around this one each know a message: graphs.c,
  * nodes.c, attribute.c, declared.c, stored.c; scope.c finds values by name, inline.c replaces calls
@@ -13,7 +13,6 @@
 
 #include "graph/graphs.h"
 #include "graph/inline.h"
-#include "graph/stored.h"
 
 #define IR_OLDEST 3
 #define IR_NEWEST 14
@@ -107,46 +106,4 @@ bool onnx_read(struct bytes file, const struct onnx_external *external, struct a
     if (ok)
         *model = made;
     return ok;
-}
-
-static bool copy_texts(struct arena *arena, struct percept_string *texts, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        texts[i].at = arena_text(arena, texts[i].at, texts[i].n_bytes);
-        if (!texts[i].at)
-            return false;
-    }
-    return true;
-}
-
-static bool copy_data(struct arena *arena, struct stored *stored)
-{
-    struct tensor *t = &stored->tensor;
-    size_t n_bytes;
-    if (!tensor_bytes(t, 1, &n_bytes))
-        return false;
-    if (!stored->aligned) {
-        void *copy = arena_alloc(arena, n_bytes);
-        if (!copy)
-            return false;
-        t->data = memcpy(copy, t->data, n_bytes);
-    }
-    return t->dtype != PERCEPT_STRING || copy_texts(arena, t->data, tensor_elements(t));
-}
-
-bool onnx_read_tensor(struct bytes file, struct arena *arena, struct tensor *tensor,
-                      struct bytes *name, struct percept_err *err)
-{
-    struct stored stored;
-    if (!stored_read(file, NULL, arena, &stored, err))
-        return false;
-    if (stored.unsupported)
-        return err_set(err, ERR_UNSUPPORTED, "tensor '" BYTES_FMT "': type %s is not supported",
-                       BYTES_ARG(stored.name), tensor_dtype_name(stored.tensor.dtype));
-    const char *copy = arena_text(arena, stored.name.at, bytes_size(stored.name));
-    if (!copy || !copy_data(arena, &stored))
-        return err_memory(err, "a tensor", bytes_size(file));
-    *tensor = stored.tensor;
-    *name = bytes_of(copy, bytes_size(stored.name));
-    return true;
 }

@@ -20,8 +20,4 @@ struct onnx_external {
 bool onnx_read(struct bytes file, const struct onnx_external *external, struct arena *arena,
                struct onnx_model *model, struct percept_err *err);
 
-/* Parses a lone TensorProto (the .pb files of ONNX's tests); data are copied into the arena, aligned. */
-bool onnx_read_tensor(struct bytes file, struct arena *arena, struct tensor *tensor,
-                      struct bytes *name, struct percept_err *err);
-
 #endif

@@ -1,6 +1,6 @@
 /*
  * stored.h - tensors as ONNX stores them (TensorProto, SparseTensorProto) -> struct tensor. All sizes
- * are judged here, exactly; used by graphs.c and attribute.c, and by onnx.c for lone ones.
+ * are judged here, exactly; used by graphs.c and attribute.c.
  */
 #ifndef GRAPH_STORED_H
 #define GRAPH_STORED_H

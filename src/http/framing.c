@@ -14,8 +14,6 @@
 
 #include <string.h>
 
-#define NAME_MAX_BYTES 128
-
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
@@ -50,16 +48,6 @@ bool framing_number(struct bytes text, int64_t *value)
 static bool alphanumeric(char c)
 {
     return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
-}
-
-bool framing_name(const char *name)
-{
-    if (!alphanumeric(name[0]))
-        return false;
-    size_t n = 1;
-    while (alphanumeric(name[n]) || (name[n] && strchr("._-", name[n])))
-        n++;
-    return name[n] == '\0' && n <= NAME_MAX_BYTES;
 }
 
 static bool token(struct bytes name)
@@ -190,8 +178,8 @@ static const char *without_host(const char *target)
     static const char scheme[] = "http://";
     if (!framing_same(bytes_of(target, strnlen(target, sizeof scheme - 1)), scheme))
         return target;
-    const char *path = strchr(target + sizeof scheme - 1, '/');
-    return path ? path : "/";
+    const char *end = strpbrk(target + sizeof scheme - 1, "/?#"); /* of the host */
+    return end && *end == '/' ? end : "/";
 }
 
 /* One byte of the path, or -1. */

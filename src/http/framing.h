@@ -42,9 +42,6 @@ const char *framing_path(const char *target, struct arena *arena, struct percept
 /* Decimal digits and nothing else, at most 18 of them. */
 bool framing_number(struct bytes text, int64_t *value);
 
-/* Is it a name that a model may have? */
-bool framing_name(const char *name);
-
 /* Case-insensitive comparison with an ASCII text. */
 bool framing_same(struct bytes bytes, const char *text);
 

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,8 +32,7 @@ static int refuse(const char *where, struct percept_err *err, const char *why)
 {
     err_set(err, ERR_CONFIG,
             "cannot listen on '%s': %s; expected ADDRESS:PORT with a numeric address, [IPv6]:PORT, "
-            ":PORT, "
-            "PORT or fd:N",
+            ":PORT for all addresses, PORT on 127.0.0.1, or fd:N",
             where, why);
     return -1;
 }
@@ -60,7 +60,8 @@ static int passed(const char *where, struct percept_err *err)
     return (int)fd;
 }
 
-/* Splits "HOST:PORT" at the last colon; host is empty for all addresses. */
+/* Splits "HOST:PORT" at the last colon; host is empty for all addresses. A port alone is on
+ * loopback, like the default: nobody shall be let in by a colon that was left out. */
 static bool split(const char *where, char *host, size_t host_bytes, in_port_t *port)
 {
     const char *colon = strrchr(where, ':');
@@ -78,6 +79,8 @@ static bool split(const char *where, char *host, size_t host_bytes, in_port_t *p
         return false;
     memcpy(host, where, n);
     host[n] = '\0';
+    if (!colon)
+        snprintf(host, host_bytes, "127.0.0.1");
     return true;
 }
 

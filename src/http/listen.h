@@ -1,7 +1,7 @@
 /*
- * listen.h - the door: "ADDRESS:PORT", ":PORT", "PORT" or "fd:N" -> a listening TCP socket,
- * non-blocking and closed on exec. Addresses are numbers (or "localhost"): nothing is looked up, so
- * that a start never waits for a name server.
+ * listen.h - the door: "ADDRESS:PORT", ":PORT" (all addresses), "PORT" (127.0.0.1) or "fd:N" -> a
+ * listening TCP socket, non-blocking and closed on exec. Addresses are numbers (or "localhost"):
+ * nothing is looked up, so that a start never waits for a name server.
  */
 #ifndef HTTP_LISTEN_H
 #define HTTP_LISTEN_H

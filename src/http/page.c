@@ -59,13 +59,27 @@ static void add_shape(struct text *text, const struct percept_io *io, const char
     text_add(text, "]");
 }
 
-/* The JSON of a request, with data left to the reader: it belongs between single quotes of a shell.
- */
+/* What a shell reads between single quotes: an apostrophe, which only a JSON string can hold, is
+ * written as an escape. */
+static void add_in_quotes(struct text *text, const char *json)
+{
+    for (size_t n; *json; json += n) {
+        n = strcspn(json, "'");
+        text_bytes(text, json, n);
+        if (json[n] == '\'') {
+            text_add(text, "\\u0027");
+            n++;
+        }
+    }
+    text_bytes(text, "", 1);
+}
+
+/* The JSON of a request, with data left to the reader, between single quotes of a shell. */
 static void add_json_request(struct text *text, const struct served *served)
 {
     int n;
     const struct percept_io *inputs = percept_inputs(served->model, &n);
-    struct text json = {.arena = text->arena};
+    struct text json = {.arena = text->arena}, quoted = {.arena = text->arena};
     text_add(&json, "{\"inputs\":[");
     for (int i = 0; i < n; i++) {
         text_add(&json, i ? ",{\"name\":" : "{\"name\":");
@@ -76,9 +90,11 @@ static void add_json_request(struct text *text, const struct served *served)
     }
     text_add(&json, "]}");
     text_bytes(&json, "", 1);
-    text->failed |= json.failed;
     if (!json.failed)
-        text_html(text, json.at);
+        add_in_quotes(&quoted, json.at);
+    text->failed |= json.failed || quoted.failed;
+    if (!text->failed)
+        text_html(text, quoted.at);
 }
 
 static void add_command(struct text *text, const struct exchange *exchange,

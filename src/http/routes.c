@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "http/framing.h"
+#include "serve/scan.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,7 +89,7 @@ static bool take(const struct captured *captured, struct arena *arena, struct ro
     char *name = arena_text(arena, captured->name.at, bytes_size(captured->name));
     if (!name)
         return err_memory(err, "a model's name", bytes_size(captured->name));
-    if (!framing_name(name))
+    if (!scan_name(name))
         return err_set(
             err, ERR_INVALID,
             "a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a "

@@ -18,7 +18,8 @@
  * epoll descriptor of our own, edge-triggered for EPOLLRDHUP alone (data wakes nobody), with one
  * uv_poll: when it fires, the job of that connection is cancelled. Not one uv_poll per request:
  * libuv aborts when its epoll_ctl fails. A client that half-closes and then waits for its answer is
- * therefore taken for gone.
+ * therefore taken for gone. And a half-closed connection that is kept alive would idle on, since
+ * microhttpd overlooks an end that comes together with a request: PHASE_LEFT.
  *
  * microhttpd panics when it is stopped with a suspended connection, hence the order of the stop:
  * see server_drain in server.h and the section at the end. Handler calls never nest, and MHD_run is
@@ -59,7 +60,16 @@
 #define TCP_SYN 2
 #define N_HANDLES 6
 
-enum phase { PHASE_HEADER, PHASE_BODY, PHASE_WORK, PHASE_REPLY, PHASE_IDLE, PHASE_CUT, N_PHASES };
+enum phase {
+    PHASE_HEADER,
+    PHASE_BODY,
+    PHASE_WORK,
+    PHASE_REPLY,
+    PHASE_IDLE,
+    PHASE_LEFT, /* idle, and the client has closed its side: no request will come */
+    PHASE_CUT,
+    N_PHASES
+};
 
 struct connection {
     struct connection *before, *after; /* in its phase */
@@ -166,7 +176,8 @@ static void on_tick(uv_timer_t *timer)
         struct connection *connection;
         while (limit && (connection = server->phases[phase].first) &&
                now - connection->since_ms >= limit)
-            phase == PHASE_IDLE ? cut_idle(server, connection) : cut(server, connection);
+            phase == PHASE_IDLE || phase == PHASE_LEFT ? cut_idle(server, connection)
+                                                       : cut(server, connection);
     }
     if (server->site.n_connections == 0)
         uv_timer_stop(timer);
@@ -227,6 +238,8 @@ static void on_watch(uv_poll_t *poll, int status, int events)
         connection->gone = true;
         if (connection->exchange)
             exchange_cancel(connection->exchange);
+        else if (connection->phase == PHASE_IDLE)
+            enter(server, connection, PHASE_LEFT);
     }
 }
 
@@ -311,7 +324,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
         return;
     struct connection *connection = exchange->connection;
     connection->exchange = NULL;
-    enter(server, connection, PHASE_IDLE);
+    enter(server, connection, connection->gone ? PHASE_LEFT : PHASE_IDLE);
     exchange_free(exchange);
     *context = NULL;
 }
@@ -513,6 +526,7 @@ static void set_limits(struct server *server)
     server->limits_ms[PHASE_BODY] = (uint64_t)settings->body_timeout_ms;
     server->limits_ms[PHASE_REPLY] = (uint64_t)settings->body_timeout_ms;
     server->limits_ms[PHASE_IDLE] = (uint64_t)settings->idle_timeout_ms;
+    server->limits_ms[PHASE_LEFT] = TICK_MS; /* requests that it sent before are read by then */
     server->tick_ms = TICK_MS;
     for (int phase = 0; phase < N_PHASES; phase++) {
         uint64_t limit = server->limits_ms[phase];
@@ -566,11 +580,6 @@ struct server *server_new(struct loop *loop, struct catalog *catalog,
 int server_port(const struct server *server)
 {
     return server->site.port;
-}
-
-bool server_draining(const struct server *server)
-{
-    return server->site.draining;
 }
 
 /* Death. */

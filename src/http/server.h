@@ -5,8 +5,9 @@
  *     struct server *server = server_new(loop, catalog, settings, "127.0.0.1:8000", &err);
  *     loop_run(loop);                        ... a signal arrives:
  *     server_drain(server, drained, user);   the first time
- *     server_stop(server);                   the second time: do not wait for requests that still
- * run static void drained(void *user) { server_free(server); loop_stop(loop); }
+ *     server_stop(server);                   the second time: requests that still run are given up
+ *
+ *     static void drained(void *user) { server_free(server); loop_stop(loop); }
  *
  * The loop, the catalog and the settings are the caller's and outlive the server. Threads: the
  * loop's only. A server must be drained before it is freed, and the catalog is drained by it: see
@@ -22,9 +23,9 @@
 struct server;
 
 /* Reads the API keys, opens the door and answers from the next turn of the loop on. `listen` is
- * ADDRESS:PORT ("127.0.0.1:8000", "[::1]:8000", "localhost:8000"), ":PORT" or "PORT" for all
- * addresses of this host, or "fd:N" for a listening socket that somebody passed (systemd:
- * fd:3). Port 0 takes a free one. NULL with a sentence when that is impossible. */
+ * ADDRESS:PORT ("127.0.0.1:8000", "[::1]:8000", "localhost:8000"), "PORT" on 127.0.0.1, ":PORT"
+ * for all addresses of this host, or "fd:N" for a listening socket that somebody passed
+ * (systemd: fd:3). Port 0 takes a free one. NULL with a sentence when that is impossible. */
 struct server *server_new(struct loop *loop, struct catalog *catalog,
                           const struct settings *settings, const char *listen,
                           struct percept_err *err);
@@ -39,7 +40,6 @@ int server_port(const struct server *server);
  * settings->drain_timeout_ms more: what still runs is abandoned with 503 "Server exiting". The
  * server calls catalog_drain itself, at the end. */
 void server_drain(struct server *server, void (*done)(void *user), void *user);
-bool server_draining(const struct server *server);
 
 /* After server_drain: skips what is left of its waits; `done` follows as soon as no worker has
  * a request. */

@@ -1,12 +1,14 @@
 /*
  * text.c - text_* append; growth doubles, so that n appended bytes cost n moved ones.
  *
- * The three quotings share one walk over the value: valid UTF-8 sequences are copied, everything
- * else becomes U+FFFD, and a callback decides about the ASCII characters that its syntax treats
- * specially. After memory was short nothing more is appended, so callers check `failed` once, at
+ * All quotings share one walk over the value: valid UTF-8 sequences are copied, everything else
+ * becomes U+FFFD, and a callback decides about ASCII and the control characters above it
+ * (U+0080 to U+009F: terminals obey them as well), which its syntax may treat specially. After memory was short nothing more is appended, so callers check `failed` once, at
  * the end.
  */
 #include "http/text.h"
+
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,49 +64,57 @@ void text_printf(struct text *text, const char *format, ...)
     text->n_bytes += (size_t)n;
 }
 
-/* Bytes of the UTF-8 sequence at the start of a NUL-ended text; 0 if it is not one. */
-static size_t sequence_bytes(const unsigned char *at)
+#define PLAIN_FROM 0xa0 /* no syntax treats characters from here on specially */
+
+static bool is_control(uint32_t c)
 {
-    unsigned char first = at[0];
-    size_t n = first < 0x80 ? 1 : first >= 0xf0 && first <= 0xf4 ? 4 : first >= 0xe0 ? 3 : 2;
-    if ((first >= 0x80 && first < 0xc2) || first > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f) ||
-        (first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return n;
+    return c < 0x20 || (c >= 0x7f && c < PLAIN_FROM);
 }
 
-/* `special` appends what stands for an ASCII character, or returns false to have it copied. */
-static void quote(struct text *text, const char *value, bool (*special)(struct text *, char))
+/* `special` appends what stands for a character, or returns false to have it copied. */
+static void quote(struct text *text, const char *value, bool (*special)(struct text *, uint32_t))
 {
     if (!value) {
         text->failed = true;
         return;
     }
-    for (const char *at = value; *at;) {
-        size_t n = sequence_bytes((const unsigned char *)at);
-        if (n == 0)
+    const uint8_t *at = (const uint8_t *)value, *end = at + strlen(value);
+    for (const uint8_t *next; at < end; at = next) {
+        uint32_t code;
+        next = utf8_read(at, end, &code);
+        if (!next) {
             text_add(text, "\xef\xbf\xbd");
-        else if (n > 1 || !special(text, *at))
-            text_bytes(text, at, n);
-        at += n ? n : 1;
+            next = at + 1;
+        } else if (code >= PLAIN_FROM || !special(text, code)) {
+            text_bytes(text, at, (size_t)(next - at));
+        }
     }
 }
 
-static bool special_json(struct text *text, char c)
+static bool special_control(struct text *text, uint32_t c)
 {
-    if (c == '"' || c == '\\')
-        text_printf(text, "\\%c", c);
-    else if (c == '\n')
+    if (c == '\n')
         text_add(text, "\\n");
-    else if ((unsigned char)c < 0x20 || c == 0x7f)
-        text_printf(text, "\\u%04x", (unsigned)c);
+    else if (is_control(c))
+        text_printf(text, "\\u%04x", c);
     else
         return false;
+    return true;
+}
+
+const char *text_escaped(struct arena *arena, const char *value)
+{
+    struct text text = {.arena = arena};
+    quote(&text, value, special_control);
+    text_bytes(&text, "", 1);
+    return text.failed ? "" : text.at;
+}
+
+static bool special_json(struct text *text, uint32_t c)
+{
+    if (c != '"' && c != '\\')
+        return special_control(text, c);
+    text_printf(text, "\\%c", (int)c);
     return true;
 }
 
@@ -115,7 +125,7 @@ void text_json(struct text *text, const char *value)
     text_add(text, "\"");
 }
 
-static bool special_html(struct text *text, char c)
+static bool special_html(struct text *text, uint32_t c)
 {
     if (c == '&')
         text_add(text, "&amp;");
@@ -127,7 +137,7 @@ static bool special_html(struct text *text, char c)
         text_add(text, "&quot;");
     else if (c == '\'')
         text_add(text, "&#39;");
-    else if (((unsigned char)c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+    else if (is_control(c) && c != '\n' && c != '\t')
         text_add(text, "\xef\xbf\xbd");
     else
         return false;
@@ -139,10 +149,10 @@ void text_html(struct text *text, const char *value)
     quote(text, value, special_html);
 }
 
-static bool special_label(struct text *text, char c)
+static bool special_label(struct text *text, uint32_t c)
 {
     if (c == '"' || c == '\\')
-        text_printf(text, "\\%c", c);
+        text_printf(text, "\\%c", (int)c);
     else if (c == '\n')
         text_add(text, "\\n");
     else

@@ -9,7 +9,8 @@
  *
  * Quoting is done here and nowhere else: text_json writes a JSON string with its quotes, text_html
  * what may stand between tags or in a quoted attribute, text_label a Prometheus label's value with
- * its quotes. Bytes that are not UTF-8 become U+FFFD in all three, so that a reply always is valid.
+ * its quotes, text_escaped gives what may be printed on a terminal. Bytes that are not UTF-8 become
+ * U+FFFD in all of them, so that a reply always is valid.
  * A value of NULL, which is what arena_printf gives when memory is short, sets `failed`.
  */
 #ifndef HTTP_TEXT_H
@@ -32,5 +33,9 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 void text_json(struct text *text, const char *value);
 void text_html(struct text *text, const char *value);
 void text_label(struct text *text, const char *value);
+
+/* The value with its control characters escaped as in JSON, so that a name from a model's file cannot
+ * speak to a terminal: a text in the arena, or "" when memory is short. */
+const char *text_escaped(struct arena *arena, const char *value);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "serve/codec.h"
 
 #include <inttypes.h>
 
@@ -19,39 +20,8 @@
 
 const char *v2_meta_datatype(enum percept_dtype dtype)
 {
-    switch (dtype) {
-    case PERCEPT_FLOAT:
-        return "FP32";
-    case PERCEPT_DOUBLE:
-        return "FP64";
-    case PERCEPT_FLOAT16:
-        return "FP16";
-    case PERCEPT_BFLOAT16:
-        return "BF16";
-    case PERCEPT_UINT8:
-        return "UINT8";
-    case PERCEPT_UINT16:
-        return "UINT16";
-    case PERCEPT_UINT32:
-        return "UINT32";
-    case PERCEPT_UINT64:
-        return "UINT64";
-    case PERCEPT_INT8:
-        return "INT8";
-    case PERCEPT_INT16:
-        return "INT16";
-    case PERCEPT_INT32:
-        return "INT32";
-    case PERCEPT_INT64:
-        return "INT64";
-    case PERCEPT_BOOL:
-        return "BOOL";
-    case PERCEPT_STRING:
-        return "BYTES";
-    case PERCEPT_UNDEFINED:
-        break;
-    }
-    return "UNKNOWN";
+    const char *name = codec_datatype(dtype);
+    return name ? name : "UNKNOWN";
 }
 
 void v2_meta_server(struct exchange *exchange)

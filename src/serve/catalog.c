@@ -1,9 +1,9 @@
 /*
  * catalog.c - loading models one by one, and telling the world how it stands.
  *
- *     catalog_add -> scan.c -> an entry each, LOADING -> loader's thread: open,
- * manifest, first session -> back on the loop: a lane, READY; or FAILED with the reason, which is
- * kept
+ *     catalog_add -> scan.c -> an entry each, LOADING
+ *                  -> loader's thread: manifest, open, first session
+ *                  -> back on the loop: a lane, READY; or FAILED with the reason, which is kept
  *
  * An entry belongs to the loop, except that the loader has its arena and its `load` between
  * loop_load and done. A failed model is no reason to stop: the others serve, /ready names it.

@@ -20,11 +20,6 @@ static const struct codec rows[] = {
 
 #define N_ROWS ((int)(sizeof rows / sizeof *rows))
 
-const struct codec *codec_row(int i)
-{
-    return i >= 0 && i < N_ROWS ? &rows[i] : NULL;
-}
-
 static const struct {
     enum percept_dtype dtype;
     const char *name;

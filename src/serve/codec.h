@@ -27,9 +27,6 @@ const struct codec *codec_find(const struct served *served, struct bytes content
  */
 enum manifest_kind codec_kind(const struct served *served);
 
-/* The rows of codecs.def, for what prints them; NULL past the last. */
-const struct codec *codec_row(int i);
-
 /* Below this many body bytes JSON is decoded on the loop: a trip to the pool costs more. */
 #define CODEC_LOOP_BYTES 16384
 

@@ -118,6 +118,11 @@ static bool deduce(const struct job *job, const struct percept_io *io,
     if (free_axis < 0 || *n == 0 || io->dtype == PERCEPT_STRING ||
         !arena_multiply((size_t)*n, percept_dtype_bytes(io->dtype), &others))
         return true;
+    if (!bytes_size(job->body))
+        return err_set(err, ERR_INVALID,
+                       "the body is empty: expected the elements of input '%s' for model '%s', a "
+                       "multiple of %zu bytes",
+                       io->name, job->served->name, others);
     if (others == 0 || bytes_size(job->body) % others != 0)
         return err_set(
             err, ERR_INVALID,

@@ -209,7 +209,7 @@ bool codec_elements_read(struct job *job, struct bytes data, const char *name,
                          struct percept_tensor *tensor, int64_t n, struct percept_err *err)
 {
     /* An element takes two bytes at least, so a short body cannot ask for much memory. */
-    if ((uint64_t)n > bytes_size(data))
+    if ((uint64_t)n > bytes_size(data) / 2)
         return too_few(name, (int64_t)bytes_size(data) / 2, n, err);
     if (!codec_reserve(job, name, tensor, n, err))
         return false;

@@ -162,6 +162,16 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
     return true;
 }
 
+/* The elements of one item, which are its scores; -1 when some dimension is free. */
+static int64_t classes_of(const struct percept_io *io, bool batching)
+{
+    int64_t n = io->rank < 0 ? -1 : 1;
+    for (int axis = batching; axis < io->rank && n >= 0; axis++)
+        if (io->dims[axis] < 0 || __builtin_mul_overflow(n, io->dims[axis], &n))
+            n = -1;
+    return n;
+}
+
 static bool task_fits(const struct manifest *manifest, const struct percept_model *model,
                       struct percept_err *err)
 {
@@ -179,7 +189,9 @@ static bool task_fits(const struct manifest *manifest, const struct percept_mode
     if (io->dtype != PERCEPT_FLOAT)
         return err_set(err, ERR_CONFIG, "output '%s' is %s; a classification reads float32",
                        io->name, percept_dtype_name(io->dtype));
-    int64_t classes = io->rank > 0 ? io->dims[io->rank - 1] : -1;
+    struct percept_description description = {0};
+    percept_describe(model, &description);
+    int64_t classes = classes_of(io, description.batch_free);
     if (manifest->n_labels && classes >= 0 && classes != manifest->n_labels)
         return err_set(err, ERR_CONFIG,
                        "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,

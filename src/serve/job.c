@@ -82,8 +82,12 @@ static bool admitted(struct job *job)
     return true;
 }
 
-static void set_deadline(struct job *job, int64_t timeout_ns)
+/* By its own timeout, else by its model's. */
+static void set_deadline(struct job *job)
 {
+    int64_t timeout_ns = job->served->lane->default_timeout_ns;
+    if (job->timeout_us > 0)
+        timeout_ns = job->timeout_us < INT64_MAX / 1000 ? job->timeout_us * 1000 : INT64_MAX;
     job->deadline_ns = timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns
                            ? job->arrived_ns + timeout_ns
                            : 0;
@@ -98,10 +102,9 @@ void job_start(struct job *job)
         return;
     }
     lane->n_pending++;
-    set_deadline(job, lane->default_timeout_ns);
     if (job->codec->worker_always || bytes_size(job->body) >= CODEC_LOOP_BYTES) {
-        job->state = JOB_UNDECODED;
-        job_list_push(&lane->undecoded, job);
+        set_deadline(job);
+        lane_push_undecoded(lane, job);
     } else {
         job_decode(job);
         job_decoded(job);
@@ -129,8 +132,7 @@ void job_decoded(struct job *job)
         dispatch_end_soon(job);
         return;
     }
-    if (job->timeout_us > 0)
-        set_deadline(job, job->timeout_us < INT64_MAX / 1000 ? job->timeout_us * 1000 : INT64_MAX);
+    set_deadline(job); /* the body may say more than the headers did */
     job->queued_ns = dispatch_now_ns(lane->dispatch);
     lane_push(lane, job);
 }

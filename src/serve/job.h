@@ -48,13 +48,13 @@ struct job {
     struct bytes body;         /* owned by the exchange; alive until done */
     int64_t json_bytes;        /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
+    int64_t timeout_us; /* of the headers, then of the body: parameters.timeout; 0: none */
     void (*done)(struct job *job);
     void *user;
 
     /* decoded: set by the codec */
     struct bytes id; /* of the request, empty when it has none */
     bool has_id;
-    int64_t timeout_us;            /* parameters.timeout, 0: none */
     int64_t n_items;               /* along the batch axis; 1 where the model has none */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
     int n_outputs;

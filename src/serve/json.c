@@ -208,7 +208,7 @@ bool json_text(struct json *json, const char *what, struct bytes *text)
     return true;
 }
 
-#define KEYS_MAX 4096 /* of one object: each is compared with all before it */
+#define KEYS_MAX 256 /* of one object: each is compared with all before it */
 
 static bool remember(struct json *json, struct json_keys *keys, struct bytes key)
 {

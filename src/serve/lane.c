@@ -33,12 +33,24 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
     lane->expiry_ns = LANE_NEVER;
 }
 
+static void note_deadline(struct lane *lane, const struct job *job)
+{
+    if (job->deadline_ns && job->deadline_ns < lane->expiry_ns)
+        lane->expiry_ns = job->deadline_ns;
+}
+
 void lane_push(struct lane *lane, struct job *job)
 {
     job->state = JOB_WAITING;
     job_list_push(&lane->waiting, job);
-    if (job->deadline_ns && job->deadline_ns < lane->expiry_ns)
-        lane->expiry_ns = job->deadline_ns;
+    note_deadline(lane, job);
+}
+
+void lane_push_undecoded(struct lane *lane, struct job *job)
+{
+    job->state = JOB_UNDECODED;
+    job_list_push(&lane->undecoded, job);
+    note_deadline(lane, job);
 }
 
 static bool expired(const struct job *job, int64_t now_ns)
@@ -46,35 +58,30 @@ static bool expired(const struct job *job, int64_t now_ns)
     return job->deadline_ns && job->deadline_ns <= now_ns;
 }
 
-/* Before decoding all jobs have the same timeout, so that the first one expires first. */
-static int64_t expire_undecoded(struct lane *lane, int64_t now_ns, struct job_list *out)
+static void sift(struct lane *lane, struct job_list *list, int64_t now_ns, struct job_list *out)
 {
-    while (lane->undecoded.n && expired(lane->undecoded.first, now_ns))
-        job_list_push(out, job_list_pop(&lane->undecoded));
-    const struct job *first = lane->undecoded.first;
-    return first && first->deadline_ns ? first->deadline_ns : LANE_NEVER;
+    struct job_list kept = {0};
+    for (struct job *job; (job = job_list_pop(list));) {
+        if (expired(job, now_ns)) {
+            job_list_push(out, job);
+            continue;
+        }
+        job_list_push(&kept, job);
+        note_deadline(lane, job);
+    }
+    *list = kept;
 }
 
 int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *out)
 {
+    if (lane->expiry_ns > now_ns)
+        return lane->expiry_ns;
     int before = out->n;
-    int64_t look_ns = expire_undecoded(lane, now_ns, out);
-    if (lane->expiry_ns <= now_ns) {
-        struct job_list kept = {0};
-        lane->expiry_ns = LANE_NEVER;
-        for (struct job *job; (job = job_list_pop(&lane->waiting));) {
-            if (expired(job, now_ns)) {
-                job_list_push(out, job);
-                continue;
-            }
-            job_list_push(&kept, job);
-            if (job->deadline_ns && job->deadline_ns < lane->expiry_ns)
-                lane->expiry_ns = job->deadline_ns;
-        }
-        lane->waiting = kept;
-    }
+    lane->expiry_ns = LANE_NEVER;
+    sift(lane, &lane->waiting, now_ns, out);
+    sift(lane, &lane->undecoded, now_ns, out);
     lane->n_pending -= out->n - before;
-    return look_ns < lane->expiry_ns ? look_ns : lane->expiry_ns;
+    return lane->expiry_ns;
 }
 
 bool lane_fit_together(const struct lane *lane, const struct job *a, const struct job *b)

@@ -29,7 +29,7 @@ struct lane {
 
     struct job_list undecoded, waiting; /* oldest first */
     int n_pending;                      /* accepted, not yet in a batch; one may be DECODING */
-    int64_t expiry_ns;                  /* no deadline of `waiting` is earlier */
+    int64_t expiry_ns;                  /* no deadline of its jobs is earlier */
 
     struct batch *idle; /* sessions at home, the one used last first */
     int n_batches;      /* at home or away */
@@ -42,8 +42,9 @@ struct lane {
 /* Limits come from the manifest where it says something, else from the settings. */
 void lane_limits(struct lane *lane, const struct served *served, const struct settings *settings);
 
-/* A decoded job joins. */
+/* A job joins: decoded, or still to be. */
 void lane_push(struct lane *lane, struct job *job);
+void lane_push_undecoded(struct lane *lane, struct job *job);
 
 /* Moves the jobs whose deadline has passed into `expired`; returns when to look again. */
 int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *expired);

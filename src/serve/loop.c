@@ -334,12 +334,6 @@ void loop_timer_start(struct loop_timer *timer, int64_t after_ns)
     uv_poll_start(&timer->poll, UV_READABLE, on_timer);
 }
 
-void loop_timer_stop(struct loop_timer *timer)
-{
-    timer_set(timer, 0);
-    uv_poll_stop(&timer->poll);
-}
-
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct loop_timer *timer = handle->data;

@@ -42,7 +42,6 @@ int64_t loop_now_ns(void);
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), void *user);
 void loop_timer_start(struct loop_timer *timer, int64_t after_ns); /* once; restarts if running */
-void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
 /* Called once at the end of a turn in which loop_wake was called: where queues are looked at. A

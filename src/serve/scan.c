@@ -18,7 +18,7 @@
 
 #define NAME_MAX_BYTES 128
 
-static bool name_is_good(const char *name)
+bool scan_name(const char *name)
 {
     size_t n = strlen(name);
     if (n < 1 || n > NAME_MAX_BYTES || !isalnum((unsigned char)name[0]))
@@ -55,7 +55,7 @@ static bool note(struct scan *scan, char *name, int64_t version, char *path, cha
     struct found *found = arena_alloc(&scan->arena, sizeof *found);
     if (!found || !name || !path)
         return err_memory(err, "the list of models", sizeof *found);
-    if (!name_is_good(name))
+    if (!scan_name(name))
         return err_set(
             err, ERR_INVALID,
             "'%s' (at %s) cannot be a model's name: letters, digits, '.', '_' and '-' can, "

@@ -25,6 +25,9 @@ struct scan {
     struct found *first, *last;
 };
 
+/* Is it a name that a model may have? */
+bool scan_name(const char *name);
+
 /* Looks at a path as catalog.h describes. False with a sentence when nothing is there
  * (NOT_FOUND), or it is not what it should be. */
 bool scan_path(struct scan *scan, const char *path, struct percept_err *err);

@@ -70,9 +70,10 @@ END_TEST
 
 START_TEST(values_are_quoted_as_needed)
 {
-    log_warn("x", "a", "two words", "b", "", "c", "k=v", "d", "say \"hi\"\n", "e", "\x1b[2J", NULL);
+    log_warn("x", "a", "two words", "b", "", "c", "k=v", "d", "say \"hi\"\n", "e", "\x1b[2J\xc2\x9b",
+             NULL);
     ck_assert_str_eq(logged() + 24, " warn  x  a=\"two words\" b=\"\" c=\"k=v\" "
-                                    "d=\"say \\\"hi\\\"\\n\" e=\"\\u001b[2J\"\n");
+                                    "d=\"say \\\"hi\\\"\\n\" e=\"\\u001b[2J\\u009b\"\n");
 }
 END_TEST
 

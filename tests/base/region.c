@@ -21,7 +21,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    region_clean(prefix);
+    percept_clean_regions(prefix);
 }
 
 static struct region_key key_of(uint8_t id)
@@ -119,7 +119,7 @@ START_TEST(a_crash_leaves_an_orphan_that_the_same_model_adopts)
     struct region_key key = key_of(4);
     struct region *adopted = region_find(&key, 7000);
     ck_assert_ptr_nonnull(adopted);
-    ck_assert_int_eq(region_clean(prefix), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix), 0);
     ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
     ck_assert_int_eq(info.n_holders, 1);
     ck_assert_int_eq(info.holders[0], (int)getpid());
@@ -135,7 +135,7 @@ START_TEST(cleaning_removes_orphans_and_spares_what_is_held)
     crash_holding(5);
     struct region *held = publish(6, 3000, true);
     ck_assert_int_eq(count(), 2);
-    ck_assert_int_eq(region_clean(prefix), 1);
+    ck_assert_int_eq(percept_clean_regions(prefix), 1);
     ck_assert_int_eq(count(), 1);
     region_release(held);
 }

@@ -97,6 +97,69 @@ START_TEST(a_folder_with_a_model_will_do)
 }
 END_TEST
 
+static void shell(const char *format)
+{
+    char command[400];
+    snprintf(command, sizeof command, format, program_folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(names_cannot_speak_to_the_terminal)
+{
+    if (!there)
+        return;
+    program_write_rude();
+    struct program_result result = program_run("inspect %s/rude.onnx", program_folder);
+    ck_assert_int_eq(result.status, 0);
+    ck_assert_msg(strstr(result.text, "  in\\u001b[2J ") != NULL, "%s", result.text);
+    ck_assert_ptr_nonnull(strstr(result.text, "  out\\n\\u009b "));
+    ck_assert_ptr_null(strchr(result.text, 0x1b));
+    ck_assert_ptr_null(strstr(result.text, "\xc2\x9b"));
+    result = program_run("inspect %s/rude.onnx --dim 'in\033:1=x'", program_folder);
+    ck_assert_ptr_null(strchr(result.text, 0x1b));
+}
+END_TEST
+
+START_TEST(a_folder_of_versions_is_its_newest)
+{
+    if (!there)
+        return;
+    shell("cd %s && mkdir -p m/2 m/10 && cp add.onnx m/2/model.onnx && cp relu.onnx m/10/model.onnx");
+    struct program_result result = program_run("inspect %s/m", program_folder);
+    ck_assert_msg(result.status == 0, "%s", result.text);
+    ck_assert_ptr_nonnull(strstr(result.text, "Relu x1"));
+    shell("cd %s && mkdir outer && mv m outer/");
+    ck_assert_ptr_nonnull(strstr(program_run("inspect %s/outer", program_folder).text, "Relu x1"));
+}
+END_TEST
+
+START_TEST(a_folder_of_models_tells_which)
+{
+    if (!there)
+        return;
+    static const char *const commands[] = {"inspect", "run", "bench"};
+    char example[120];
+    shell("cd %s && mkdir relu && mv relu.onnx relu/model.onnx");
+    snprintf(example, sizeof example, "as in '%s/add.onnx'; there are add, broken, pick, relu\n",
+             program_folder);
+    for (int i = 0; i < 3; i++) {
+        struct program_result result = program_run("%s %s", commands[i], program_folder);
+        ck_assert_int_eq(result.status, 1);
+        ck_assert_msg(strstr(result.text, "' holds 4 models, and one is needed: ") != NULL, "%s",
+                      result.text);
+        ck_assert_msg(strstr(result.text, example) != NULL, "%s", result.text);
+    }
+    shell("cd %s && mv relu a && rm add.onnx");
+    snprintf(example, sizeof example, "as in '%s/a'; there are a, broken, pick\n", program_folder);
+    struct program_result result = program_run("inspect %s", program_folder);
+    ck_assert_msg(strstr(result.text, example) != NULL, "%s", result.text);
+    shell("mkdir %s/empty");
+    result = program_run("inspect %s/empty", program_folder);
+    ck_assert_int_eq(result.status, 1);
+    ck_assert_ptr_nonnull(strstr(result.text, "there is no model in"));
+}
+END_TEST
+
 START_TEST(a_broken_model_is_a_sentence_and_1)
 {
     if (!there)
@@ -118,6 +181,9 @@ Suite *command_inspect_suite(void)
     tcase_add_test(tests, memory_grows_with_the_batch);
     tcase_add_test(tests, people_get_a_text);
     tcase_add_test(tests, a_folder_with_a_model_will_do);
+    tcase_add_test(tests, names_cannot_speak_to_the_terminal);
+    tcase_add_test(tests, a_folder_of_versions_is_its_newest);
+    tcase_add_test(tests, a_folder_of_models_tells_which);
     tcase_add_test(tests, a_broken_model_is_a_sentence_and_1);
     suite_add_tcase(suite, tests);
     return suite;

@@ -75,6 +75,16 @@ static void write_pick(void)
     write_model("pick.onnx", graph);
 }
 
+void program_write_rude(void)
+{
+    const int64_t dims[] = {-1, 2};
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "node\x1b[2J", "in\x1b[2J", "out\n\xc2\x9b"));
+    proto_add(&graph, GRAPH_INPUT, proto_value("in\x1b[2J", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("out\n\xc2\x9b", PERCEPT_FLOAT, 2, dims));
+    write_model("rude.onnx", graph);
+}
+
 void program_begin(void)
 {
     snprintf(program_folder, sizeof program_folder, "/tmp/perceptd-command-XXXXXX");

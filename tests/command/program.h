@@ -2,9 +2,10 @@
  * program.h - for tests of subcommands: the built program, a folder of their own, and tiny models
  * in it.
  *
- *     if (!program_is_there()) return;         prints "skipped: ..." when PERCEPTD_BINARY is not
- * set program_begin();                         program_folder exists now struct program_result
- * result = program_run("inspect %s/relu.onnx", program_folder); program_end();
+ *     if (!program_is_there()) return;     prints "skipped: ..." when PERCEPTD_BINARY is not set
+ *     program_begin();                     program_folder exists now
+ *     struct program_result result = program_run("inspect %s/relu.onnx", program_folder);
+ *     program_end();
  */
 #ifndef TESTS_COMMAND_PROGRAM_H
 #define TESTS_COMMAND_PROGRAM_H
@@ -26,6 +27,10 @@ bool program_is_there(void);
  * pick.onnx: y = table[x], int64 [?,?] -> float32. broken.onnx is no model. */
 void program_begin(void);
 void program_end(void);
+
+/* Adds rude.onnx: relu.onnx whose names, "in\x1b[2J", "node\x1b[2J" and "out\n" with a control character of
+ * two bytes behind, would clear a screen. */
+void program_write_rude(void);
 
 /* Runs `perceptd ARGUMENTS` in a shell, with regions of this test's own. */
 struct program_result program_run(const char *format, ...) __attribute__((format(printf, 1, 2)));

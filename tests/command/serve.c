@@ -139,7 +139,7 @@ START_TEST(an_empty_start_must_be_wanted)
     if (!there)
         return;
     struct program_result result = program_run("serve");
-    ck_assert_int_eq(result.status, 1);
+    ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nothing to serve"));
     char command[128];
     snprintf(command, sizeof command, "mkdir %s/empty", program_folder);
@@ -177,11 +177,15 @@ START_TEST(what_cannot_be_served_is_told_before_anything_starts)
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "there is nothing at"));
     result = program_run("serve %s/relu.onnx --kernels v99", program_folder);
-    ck_assert_int_eq(result.status, 1);
+    ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "no such row; it has "));
     result = program_run("serve %s/relu.onnx --listen nowhere:1", program_folder);
-    ck_assert_int_eq(result.status, 1);
+    ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nowhere:1"));
+    result = program_run("serve %s/relu.onnx --listen :0 --api-key-file %s/relu.onnx",
+                         program_folder, program_folder);
+    ck_assert_int_eq(result.status, 2);
+    ck_assert_ptr_nonnull(strstr(result.text, "an API key is one word"));
 }
 END_TEST
 
@@ -200,7 +204,7 @@ START_TEST(a_configuration_is_judged_without_listening)
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "/none"));
     result = program_run("%s/relu.onnx --check-config --listen here", program_folder);
-    ck_assert_int_eq(result.status, 1);
+    ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "'here' is no address"));
 }
 END_TEST

@@ -105,6 +105,19 @@ START_TEST(models_and_failures_are_listed)
 }
 END_TEST
 
+START_TEST(names_cannot_speak_to_the_terminal)
+{
+    if (!there)
+        return;
+    program_write_rude();
+    char *text = welcome((const char *const[]){"rude.onnx"}, 1, NULL);
+    ck_assert_msg(strstr(text, " in\\u001b[2J float32[?,2]") != NULL, "%s", text);
+    ck_assert_ptr_null(strchr(text, 0x1b));
+    ck_assert_ptr_null(strstr(text, "Try:"));
+    free(text);
+}
+END_TEST
+
 /* The example's left side, run by a shell, is the body it would post. */
 START_TEST(an_example_makes_the_body_it_promises)
 {
@@ -135,6 +148,7 @@ Suite *command_welcome_suite(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, an_empty_server_says_so);
     tcase_add_test(tests, models_and_failures_are_listed);
+    tcase_add_test(tests, names_cannot_speak_to_the_terminal);
     tcase_add_test(tests, an_example_makes_the_body_it_promises);
     suite_add_tcase(suite, tests);
     return suite;

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "graph/onnx.h"
+#include "graph/lone.h"
 #include "percept.h"
 
 #define LIMIT_MS 60000
@@ -110,7 +110,7 @@ static bool read_tensor(struct arena *arena, const char *path, struct tensor *te
 {
     struct percept_err err = {0};
     struct bytes file, name;
-    if (!file_read(path, 0, &file, NULL, &err) || !onnx_read_tensor(file, arena, tensor, &name, &err))
+    if (!file_read(path, 0, &file, NULL, &err) || !lone_read(file, arena, tensor, &name, &err))
         return fail(v, path, err.text);
     return true;
 }

@@ -4,8 +4,9 @@
  */
 #include <stdlib.h>
 
-#include "graph/dump.h"
+#include "graph/lone.h"
 #include "graph/onnx.h"
+#include "support/dump.h"
 #include "support/mutate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -30,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct tensor tensor;
     struct bytes name;
     err = (struct percept_err){0};
-    judge(onnx_read_tensor(bytes_of(data, n), &arena, &tensor, &name, &err), &err);
+    judge(lone_read(bytes_of(data, n), &arena, &tensor, &name, &err), &err);
     arena_free(&arena);
     return 0;
 }

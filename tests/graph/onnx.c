@@ -1,5 +1,6 @@
 /* onnx.c - models built field by field: read as they say, or refused with a sentence that says
  * where. */
+#include "lone.h"
 #include "reading.h"
 
 /* A model with one of each thing, for truncation. */
@@ -123,7 +124,7 @@ START_TEST(a_lone_tensor_is_copied)
     struct proto stored = proto_tensor("t", PERCEPT_FLOAT, 1, four, (float[]){1, 2, 3, 4}, 16);
     struct tensor tensor;
     struct bytes name;
-    ck_assert(onnx_read_tensor(proto_view(&stored), &arena, &tensor, &name, &err));
+    ck_assert(lone_read(proto_view(&stored), &arena, &tensor, &name, &err));
     memset(stored.at, 0xee, stored.n);
     proto_free(&stored);
     ck_assert(bytes_is(name, "t"));
@@ -138,7 +139,7 @@ START_TEST(a_lone_tensor_of_strings_is_copied)
     struct tensor tensor;
     struct bytes name;
     proto_text(&stored, TENSOR_STRING_DATA, "word");
-    ck_assert(onnx_read_tensor(proto_view(&stored), &arena, &tensor, &name, &err));
+    ck_assert(lone_read(proto_view(&stored), &arena, &tensor, &name, &err));
     memset(stored.at, 0xee, stored.n);
     proto_free(&stored);
     ck_assert_str_eq(((struct percept_string *)tensor.data)[0].at, "word");
@@ -150,7 +151,7 @@ START_TEST(a_lone_tensor_elsewhere_is_refused)
     struct proto stored = proto_external("t", PERCEPT_FLOAT, 1, four, "file", NULL, NULL);
     struct tensor tensor = {.rank = -9};
     struct bytes name;
-    ck_assert(!onnx_read_tensor(proto_view(&stored), &arena, &tensor, &name, &err));
+    ck_assert(!lone_read(proto_view(&stored), &arena, &tensor, &name, &err));
     ck_assert_int_eq(tensor.rank, -9);
     proto_free(&stored);
 }

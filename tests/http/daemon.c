@@ -32,6 +32,7 @@
 int daemon_fd_limit;
 size_t daemon_fail_at;
 bool daemon_fail_on;
+char daemon_input = 'x';
 
 /* A ModelProto: Relu from x [N,2] to y [N,2], opset 13. */
 static const uint8_t relu_onnx[] = {
@@ -157,7 +158,10 @@ static void make_folder(struct daemon *daemon)
 {
     strcpy(daemon->folder, "/tmp/perceptd-http-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(daemon->folder));
-    write_model(daemon, "relu", relu_onnx, sizeof relu_onnx);
+    uint8_t relu[sizeof relu_onnx];
+    for (size_t i = 0; i < sizeof relu; i++)
+        relu[i] = relu_onnx[i] == 'x' ? (uint8_t)daemon_input : relu_onnx[i];
+    write_model(daemon, "relu", relu, sizeof relu);
     write_model(daemon, "broken", "no model", 8);
 }
 

@@ -43,6 +43,9 @@ extern int daemon_fd_limit;
 extern size_t daemon_fail_at;
 extern bool daemon_fail_on;
 
+/* The letter that "relu" calls its input in daemons started from now on. */
+extern char daemon_input;
+
 /* `api_keys` NULL, or the text of a file of API keys. */
 void daemon_start(struct daemon *daemon, const struct settings *settings, const char *api_keys);
 int daemon_end(struct daemon *daemon);                       /* SIGTERM and wait */

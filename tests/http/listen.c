@@ -62,6 +62,18 @@ START_TEST(what_is_no_address_is_refused_with_a_sentence)
 }
 END_TEST
 
+START_TEST(a_port_alone_is_on_loopback)
+{
+    int fd = listen_open("0", &err);
+    struct sockaddr_in address = {.sin_family = AF_UNSPEC};
+    socklen_t n_bytes = sizeof address;
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &n_bytes), 0);
+    ck_assert_int_eq(address.sin_family, AF_INET);
+    ck_assert_uint_eq(ntohl(address.sin_addr.s_addr), INADDR_LOOPBACK);
+    close(fd);
+}
+END_TEST
+
 START_TEST(a_port_in_use_is_told)
 {
     char where[40];
@@ -96,6 +108,7 @@ Suite *http_listen_suite(void)
     tcase_add_loop_test(tcase, addresses_are_listened_on, 0, sizeof good / sizeof good[0]);
     tcase_add_loop_test(tcase, what_is_no_address_is_refused_with_a_sentence, 0,
                         sizeof bad / sizeof bad[0]);
+    tcase_add_test(tcase, a_port_alone_is_on_loopback);
     tcase_add_test(tcase, a_port_in_use_is_told);
     tcase_add_test(tcase, a_passed_socket_is_used_and_others_are_refused);
     suite_add_tcase(suite, tcase);

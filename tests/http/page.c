@@ -64,6 +64,18 @@ START_TEST(browsers_get_the_models)
 }
 END_TEST
 
+START_TEST(an_apostrophe_does_not_end_the_quotes_of_a_command)
+{
+    daemon_input = '\'';
+    start();
+    struct reply reply = daemon_ask(&host, "GET", "/", BROWSER, "");
+    ck_assert(reply_has(&reply, "<b>&#39;</b> FP32"));
+    ck_assert(reply_has(&reply, "&quot;name&quot;:&quot;\\u0027&quot;"));
+    end();
+    daemon_input = 'x';
+}
+END_TEST
+
 START_TEST(a_host_that_is_none_is_not_repeated)
 {
     start();
@@ -86,6 +98,7 @@ Suite *http_page_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, programs_get_a_sign_of_life);
     tcase_add_test(tcase, browsers_get_the_models);
+    tcase_add_test(tcase, an_apostrophe_does_not_end_the_quotes_of_a_command);
     tcase_add_test(tcase, a_host_that_is_none_is_not_repeated);
     suite_add_tcase(suite, tcase);
     return suite;

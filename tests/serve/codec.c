@@ -36,7 +36,8 @@ START_TEST(everything_that_is_not_media_is_json)
     struct fake_model *fake = model(MANIFEST_IMAGE);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         ck_assert_str_eq(found(fake, types[i]), "application/json");
-    ck_assert_ptr_eq(codec_find(&fake->served, (struct bytes){0}, &fake->err), codec_row(0));
+    ck_assert_str_eq(codec_find(&fake->served, (struct bytes){0}, &fake->err)->media_type,
+                     "application/json");
     fake_model_free(fake);
 }
 END_TEST

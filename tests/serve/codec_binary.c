@@ -98,6 +98,23 @@ START_TEST(a_raw_body_is_the_only_input)
 }
 END_TEST
 
+START_TEST(an_empty_body_is_no_tensor)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_INT64, 2, DIMS(-1, 3));
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 1, DIMS(-1));
+    struct job *job = fake_model_post(fake, "");
+    job->json_bytes = 0;
+    ck_assert(!codec_json_decode(job, &fake->err));
+    ck_assert_int_eq(fake->err.code, ERR_INVALID);
+    ck_assert_str_eq(fake->err.text, "the body is empty: expected the elements of input 'x' for "
+                                     "model 'm', a multiple of 24 bytes");
+    fake->inputs[0].dims[1] = 0; /* a model that needs no elements */
+    ck_assert_msg(codec_json_decode(job, &fake->err), "%s", fake->err.text);
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(a_raw_body_may_be_one_string)
 {
     struct fake_model *fake = fake_model_new("m");
@@ -122,6 +139,7 @@ Suite *serve_codec_binary_suite(void)
     tcase_add_test(tests, what_is_written_is_read_back);
     tcase_add_test(tests, sizes_are_compared_before_memory_is_taken);
     tcase_add_test(tests, a_raw_body_is_the_only_input);
+    tcase_add_test(tests, an_empty_body_is_no_tensor);
     tcase_add_test(tests, a_raw_body_may_be_one_string);
     suite_add_tcase(suite, tests);
     return suite;

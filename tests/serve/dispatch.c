@@ -133,6 +133,32 @@ START_TEST(the_default_timeout_holds_for_bodies_that_wait_to_be_decoded)
 }
 END_TEST
 
+START_TEST(a_timeout_of_the_headers_holds_before_the_body_is_decoded)
+{
+    struct fake *fake = fake_new(1);
+    fake->served[0].lane->default_timeout_ns = 2000;
+    fake_occupy(fake, busy);
+    const int64_t timeouts_us[] = {5, 0, 1};
+    for (int i = 0; i < 3; i++) {
+        fake_job_fill(fake, &jobs[i], 1, 4, 0);
+        jobs[i].job.codec = &fake_worker_codec;
+        jobs[i].job.timeout_us = jobs[i].timeout_us = timeouts_us[i];
+        fake_start(fake, &jobs[i]);
+    }
+    fake_turn(fake);
+    fake_pass(fake, 1000);
+    ck_assert_int_eq(jobs[2].n_done, 1);
+    ck_assert_int_eq(jobs[2].job.err.code, ERR_TIMEOUT);
+    ck_assert_int_eq(jobs[1].n_done, 0);
+    fake_pass(fake, 1000);
+    ck_assert_int_eq(jobs[1].n_done, 1);
+    ck_assert_int_eq(jobs[0].n_done, 0); /* its own timeout is the longer one */
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_NONE);
+    fake_free(fake);
+}
+END_TEST
+
 START_TEST(the_lane_that_used_less_time_goes_first)
 {
     struct fake *fake = fake_new(1);
@@ -377,6 +403,7 @@ Suite *serve_dispatch_suite(void)
     tcase_add_test(tests, a_delay_is_cut_short_by_a_full_batch);
     tcase_add_test(tests, an_expired_job_is_answered_in_time_and_never_computed);
     tcase_add_test(tests, the_default_timeout_holds_for_bodies_that_wait_to_be_decoded);
+    tcase_add_test(tests, a_timeout_of_the_headers_holds_before_the_body_is_decoded);
     tcase_add_test(tests, the_lane_that_used_less_time_goes_first);
     tcase_add_test(tests, an_idle_lane_saves_up_no_credit);
     tcase_add_test(tests, sessions_are_made_when_needed_and_the_last_used_is_used_first);

@@ -199,6 +199,33 @@ START_TEST(a_task_names_its_output_where_there_are_several)
 }
 END_TEST
 
+/* Predictions count all elements of an item: labels must be as many. */
+static const struct {
+    int rank;
+    int64_t dims[4];
+    bool batching, fits;
+} outputs[] = {
+    {2, {-1, 3}, true, true},  {4, {-1, 3, 1, 1}, true, true}, {3, {-1, 2, 3}, true, false},
+    {2, {-1, 4}, true, false}, {1, {3}, false, true},          {2, {1, 3}, false, true},
+    {2, {2, 3}, false, false}, {3, {-1, -1, 3}, true, true},   {1, {-1}, true, false},
+    {-1, {0}, false, true},
+};
+
+START_TEST(an_item_has_as_many_classes_as_there_are_labels)
+{
+    static const char text[] =
+        "{\"manifest\":1,\"labels\":[\"a\",\"b\",\"c\"],\"task\":{\"kind\":\"classify\"}}";
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
+    fake_model_output(fake, "scores", PERCEPT_FLOAT, outputs[_i].rank, outputs[_i].dims);
+    fake->model.description.batch_free = outputs[_i].batching;
+    bool fits = manifest_fits(read_good(text), &fake->model, &err);
+    ck_assert_msg(fits == outputs[_i].fits, "%d: %s", _i, err.text);
+    ck_assert(fits || strstr(err.text, " classes, but there are 3 labels"));
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_fit_suite(void)
 {
     Suite *suite = suite_create("serve/fit");
@@ -210,6 +237,8 @@ Suite *serve_fit_suite(void)
     tcase_add_loop_test(tests, inputs_that_cannot_take_one_item_are_refused, 0,
                         sizeof shapes / sizeof *shapes);
     tcase_add_test(tests, a_task_names_its_output_where_there_are_several);
+    tcase_add_loop_test(tests, an_item_has_as_many_classes_as_there_are_labels, 0,
+                        sizeof outputs / sizeof *outputs);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 Suite *serve_json_suite(void);
@@ -114,6 +115,26 @@ START_TEST(data_is_found_by_its_brackets)
 }
 END_TEST
 
+START_TEST(an_object_has_so_many_keys_and_no_more)
+{
+    char text[8192] = "{";
+    size_t used = 1;
+    for (int i = 0; i < 257; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"k%d\":0", i ? "," : "", i);
+    snprintf(text + used, sizeof text - used, "}");
+    struct json json = cursor(text);
+    struct json_keys keys = {0};
+    struct bytes key;
+    int n = 0;
+    ck_assert(json_open(&json, '{'));
+    while (json_key(&json, &keys, &key) && json_skip(&json))
+        n++;
+    ck_assert_int_eq(n, 256);
+    ck_assert(json.failed);
+    ck_assert_msg(strstr(err.text, "more than 256 keys in one object") != NULL, "%s", err.text);
+}
+END_TEST
+
 START_TEST(keys_and_items_are_walked_and_a_key_may_come_once)
 {
     struct json json = cursor("{\"n\":7,\"t\":\"x\\ny\",\"b\":true,\"l\":[1,2]}");
@@ -150,6 +171,7 @@ Suite *serve_json_suite(void)
     tcase_add_test(tests, what_json_does_not_have_is_refused);
     tcase_add_test(tests, a_million_brackets_are_refused_at_once);
     tcase_add_test(tests, data_is_found_by_its_brackets);
+    tcase_add_test(tests, an_object_has_so_many_keys_and_no_more);
     tcase_add_test(tests, keys_and_items_are_walked_and_a_key_may_come_once);
     suite_add_tcase(suite, tests);
     return suite;

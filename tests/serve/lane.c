@@ -37,12 +37,17 @@ static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
     return &jobs[i];
 }
 
+static struct job *wait_undecoded_until(int i, int64_t at_ns, int64_t deadline_ns)
+{
+    jobs[i] = (struct job){.served = &served, .arrived_ns = at_ns, .deadline_ns = deadline_ns};
+    lane.n_pending++;
+    lane_push_undecoded(&lane, &jobs[i]);
+    return &jobs[i];
+}
+
 static struct job *wait_undecoded(int i, int64_t at_ns)
 {
-    jobs[i] = (struct job){.served = &served, .arrived_ns = at_ns};
-    lane.n_pending++;
-    job_list_push(&lane.undecoded, &jobs[i]);
-    return &jobs[i];
+    return wait_undecoded_until(i, at_ns, 0);
 }
 
 static enum lane_action next(int64_t now_ns, int64_t *look_ns)
@@ -239,13 +244,17 @@ END_TEST
 START_TEST(jobs_expire_before_they_are_decoded_too)
 {
     open_lane(8, 0);
-    wait_undecoded(0, 0)->deadline_ns = 10;
-    wait_undecoded(1, 5)->deadline_ns = 15;
+    wait_undecoded_until(0, 0, 20); /* each may have a timeout of its own */
+    wait_undecoded_until(1, 5, 10);
+    wait_undecoded_until(2, 5, 15);
     struct job_list expired = {0};
+    ck_assert_int_eq(lane_expire(&lane, 9, &expired), 10);
     ck_assert_int_eq(lane_expire(&lane, 10, &expired), 15);
     ck_assert_int_eq(expired.n, 1);
-    ck_assert_int_eq(lane.undecoded.n, 1);
-    ck_assert_int_eq(lane.n_pending, 1);
+    ck_assert_ptr_eq(expired.first, &jobs[1]);
+    ck_assert_int_eq(lane.undecoded.n, 2);
+    ck_assert_ptr_eq(lane.undecoded.first, &jobs[0]);
+    ck_assert_int_eq(lane.n_pending, 2);
 }
 END_TEST
 

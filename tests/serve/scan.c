@@ -216,11 +216,30 @@ START_TEST(every_allocation_may_fail)
 }
 END_TEST
 
+START_TEST(names_are_of_the_allowed_characters)
+{
+    char longest[130];
+    memset(longest, 'a', sizeof longest);
+    longest[128] = '\0';
+    ck_assert(scan_name("a"));
+    ck_assert(scan_name("0_Model-1.5"));
+    ck_assert(scan_name(longest));
+    longest[128] = 'a';
+    longest[129] = '\0';
+    ck_assert(!scan_name(longest));
+    static const char *const bad[] = {"",    ".",   "..",        "-a",  "_a",
+                                      "a b", "a/b", "a\xc3\xa9", "a:b", "a\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!scan_name(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
 Suite *serve_scan_suite(void)
 {
     Suite *suite = suite_create("serve/scan");
     TCase *tests = tcase_create("scan");
     tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, names_are_of_the_allowed_characters);
     tcase_add_test(tests, a_file_is_called_like_itself);
     tcase_add_test(tests, model_onnx_is_called_like_its_folder_or_that_of_its_versions);
     tcase_add_test(tests, a_models_folder_holds_a_model_or_versions);

@@ -1,6 +1,6 @@
-/* dump.h - a graph as readable text, one line a node, for tests and for people. */
-#ifndef GRAPH_DUMP_H
-#define GRAPH_DUMP_H
+/* dump.h - a graph as readable text, one line a node. */
+#ifndef TESTS_FUZZ_DUMP_H
+#define TESTS_FUZZ_DUMP_H
 
 #include "graph/graph.h"
 

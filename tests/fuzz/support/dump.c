@@ -1,5 +1,6 @@
 /*
- * dump.c - one line a value that comes from outside, one line a node; a subgraph is indented beneath the
+ * dump.c - a graph as text, so that a fuzzer touches every name, list and element that a reader left
+ * behind. One line a value that comes from outside, one line a node; a subgraph is indented beneath the
  * node that has it:
  *
  *     graph main
@@ -11,10 +12,9 @@
  *           captured y
  *       output y float32[N,2]
  *
- * Names come from files: what is not printable is shown as \xNN, so that a dump cannot speak to a
- * terminal. Long lists are cut after a few elements. Dead nodes are left out.
+ * What is not printable is shown as \xNN: a dump may be looked at. Long lists are cut after a few elements. Dead nodes are left out.
  */
-#include "graph/dump.h"
+#include "dump.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
