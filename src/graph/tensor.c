@@ -53,7 +53,8 @@ int64_t tensor_span(const struct tensor *t, int from, int to)
 {
     int64_t product = 1;
     for (int i = from; i < to; i++)
-        product *= t->dims[i];
+        if (__builtin_mul_overflow(product, t->dims[i], &product))
+            product = INT64_MAX;
     return product;
 }
 
@@ -101,7 +102,8 @@ void tensor_strides(int rank, const int64_t *dims, int64_t *strides)
     int64_t stride = 1;
     for (int i = rank; i-- > 0;) {
         strides[i] = stride;
-        stride *= dims[i];
+        if (__builtin_mul_overflow(stride, dims[i], &stride))
+            stride = INT64_MAX;
     }
 }
 

@@ -27,13 +27,13 @@ struct tensor {
  * fit in int64_t. Rank 0 has one element. */
 bool tensor_count(int rank, const int64_t *dims, int64_t *n);
 
-/* Elements of a tensor that was checked before: the product, no questions. */
+/* Elements of a tensor; INT64_MAX where the product is larger, which tensor_count refuses. */
 int64_t tensor_elements(const struct tensor *t);
 
 /* Bytes that the data take in the tensor's layout with blocks of `width`; false when it overflows. */
 bool tensor_bytes(const struct tensor *t, int width, size_t *n_bytes);
 
-/* Product of dims[from .. to). */
+/* Product of dims[from .. to), INT64_MAX at most. */
 int64_t tensor_span(const struct tensor *t, int from, int to);
 
 /* dims := given; keeps dtype and data. */

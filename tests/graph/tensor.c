@@ -28,6 +28,19 @@ START_TEST(count_refuses_negative_and_overflowing_shapes)
 }
 END_TEST
 
+START_TEST(products_end_at_the_largest_number)
+{
+    const struct tensor huge = {.rank = 3, .dims = {49, INT64_MAX / 16, 7}};
+    ck_assert_int_eq(tensor_elements(&huge), INT64_MAX);
+    ck_assert_int_eq(tensor_span(&huge, 1, 3), INT64_MAX / 16 * 7);
+    const struct tensor none = {.rank = 3, .dims = {49, INT64_MAX / 16, 0}};
+    ck_assert_int_eq(tensor_elements(&none), 0);
+    int64_t strides[3];
+    tensor_strides(3, (int64_t[]){2, INT64_MAX / 4, 8}, strides);
+    ck_assert(strides[0] == INT64_MAX && strides[1] == 8);
+}
+END_TEST
+
 START_TEST(bytes_count_whole_blocks)
 {
     size_t n;
@@ -167,6 +180,7 @@ Suite *graph_tensor_suite(void)
     Suite *suite = suite_create("graph_tensor");
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, count_refuses_negative_and_overflowing_shapes);
+    tcase_add_test(tests, products_end_at_the_largest_number);
     tcase_add_test(tests, bytes_count_whole_blocks);
     tcase_add_test(tests, bytes_refuse_what_overflows_and_types_without_a_size);
     tcase_add_test(tests, shapes_broadcast_as_numpy_does);
