@@ -55,26 +55,29 @@ static bool start_values(struct builder *b, const struct tensor *inputs)
     return true;
 }
 
-/* Values of the plan before: what was computed by its run is taken over by pointer, what decided about
- * this plan is known now. */
+/* The value's data as the plan before noted them, or NULL: they did not decide about anything. */
+static const struct tensor *noted(const struct plan *before, int value)
+{
+    for (int i = 0; i < before->n_decided; i++)
+        if (before->decided[i].by_data && before->decided[i].value == value)
+            return &before->decided[i].tensor;
+    return NULL;
+}
+
+/* Values of the plan before: what was computed by its run is taken over by pointer; what decided about
+ * this plan is known now, and does not follow the plan before, whose memory may move. */
 static bool continue_values(struct builder *b, const struct plan *before)
 {
     struct plan *plan = b->plan;
     for (int v = 0; v < b->graph->n_values; v++) {
-        plan->values[v] = before->values[v];
-        plan->in_memory[v] = before->in_memory[v];
+        const struct tensor *known = noted(before, v);
+        plan->values[v] = known ? *known : before->values[v];
+        plan->in_memory[v] = !known && before->in_memory[v];
         if (!plan->in_memory[v])
             continue;
         plan->values[v].data = NULL;
         if (!scratch_follows(b, &plan->values[v], &before->values[v]))
             return false;
-    }
-    for (int i = 0; i < before->n_decided; i++) {
-        const struct decided *decided = &before->decided[i];
-        if (!decided->by_data)
-            continue;
-        plan->in_memory[decided->value] = false;
-        plan->values[decided->value] = decided->tensor;
     }
     return true;
 }

@@ -32,6 +32,9 @@ int64_t tensor_elements(const struct tensor *t)
     return tensor_span(t, 0, t->rank);
 }
 
+/* No process holds more, and sums of many still fit in size_t. */
+#define MOST_BYTES ((size_t)1 << 47)
+
 bool tensor_bytes(const struct tensor *t, int width, size_t *n_bytes)
 {
     int64_t dims[RANK_MAX];
@@ -46,7 +49,7 @@ bool tensor_bytes(const struct tensor *t, int width, size_t *n_bytes)
     size_t size = tensor_dtype_bytes(t->dtype);
     if (size == 0 || !tensor_count(t->rank, dims, &n))
         return false;
-    return !__builtin_mul_overflow((uint64_t)n, size, n_bytes);
+    return !__builtin_mul_overflow((uint64_t)n, size, n_bytes) && *n_bytes <= MOST_BYTES;
 }
 
 int64_t tensor_span(const struct tensor *t, int from, int to)

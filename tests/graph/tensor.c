@@ -63,10 +63,12 @@ START_TEST(bytes_refuse_what_overflows_and_types_without_a_size)
     size_t n;
     struct tensor t = shaped(1, (int64_t[]){INT64_MAX});
     ck_assert(!tensor_bytes(&t, 1, &n));
-    t.dtype = PERCEPT_UINT8;
+    t = (struct tensor){.dtype = PERCEPT_UINT8, .rank = 1, .dims = {INT64_C(1) << 47}};
     ck_assert(tensor_bytes(&t, 1, &n));
     t.dtype = (enum percept_dtype)17;
     ck_assert(!tensor_bytes(&t, 1, &n));
+    t = (struct tensor){.dtype = PERCEPT_INT16, .rank = 1, .dims = {INT64_MAX - 1}};
+    ck_assert(!tensor_bytes(&t, 16, &n)); /* 2^64 - 4, which no rounding up survives */
 }
 END_TEST
 
