@@ -87,6 +87,33 @@ START_TEST(values_of_the_plan_before_are_found_where_they_lie_now)
 }
 END_TEST
 
+/* Plans behind the next one are built from it, when the memory of this one may be gone. */
+START_TEST(what_decided_is_kept_apart_from_the_plan_before)
+{
+    struct small s = small_begin();
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("to", PERCEPT_INT64, 1, DIMS(2)));
+    small_output(&s, "y", -1, NULL);
+    small_floats(&s, "c", 1, DIMS(6), (float[]){1, 2, 3, 4, 5, 6});
+    small_node(&s, "Reshape", "c,to", "y");
+    struct percept_model *model = small_open(&s);
+    struct plan plan;
+    struct percept_err err = {0};
+    struct tensor to = {.dtype = PERCEPT_INT64, .rank = 1, .dims = {2}};
+    ck_assert(plan_build(&plan, model, model->parts, &to, &err));
+    char *scratch = arena_buffer(plan.scratch_bytes);
+    scratch_place(&plan, scratch);
+    memcpy(plan.feeds[0]->data, DIMS(2, 3), 2 * sizeof(int64_t));
+    struct plan *rest = chain_next(&plan, model, &err);
+    ck_assert_msg(rest != NULL, "%s", err.text);
+    const int64_t *kept = rest->values[model->onnx.graph->inputs[0]].data;
+    ck_assert_ptr_ne(kept, plan.feeds[0]->data);
+    ck_assert(kept[0] == 2 && kept[1] == 3);
+    plan_free(&plan);
+    arena_buffer_free(scratch);
+    percept_close(model);
+}
+END_TEST
+
 START_TEST(a_rest_that_cannot_work_is_refused_and_forgotten)
 {
     struct small s = small_begin();
@@ -126,6 +153,7 @@ Suite *engine_chain_suite(void)
     TCase *tests = tcase_create("chain");
     tcase_add_test(tests, equal_dims_take_the_same_plan_again);
     tcase_add_test(tests, values_of_the_plan_before_are_found_where_they_lie_now);
+    tcase_add_test(tests, what_decided_is_kept_apart_from_the_plan_before);
     tcase_add_test(tests, a_rest_that_cannot_work_is_refused_and_forgotten);
     suite_add_tcase(suite, tests);
     return suite;
