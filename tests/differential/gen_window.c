@@ -72,10 +72,26 @@ static void draw_channels(struct example *e, int64_t *groups, int64_t *in, int64
     *out = *groups * (kind < 8 ? example_int(e, 1, kind < 6 ? 20 : 6) : example_int(e, 1, 2));
 }
 
+/* The kernel of shape dims[2] and the window's, mostly constant, a bias and the attributes. */
+static void weights(struct example *e, const struct window *w, int64_t *dims, int64_t out, int64_t groups)
+{
+    memcpy(dims + 2, w->kernel, sizeof w->kernel);
+    example_input(e, e->type, 2 + w->spatial, dims, -1, 1);
+    bool constant = example_chance(e, 75);
+    example_constant(e, constant ? 100 : 0);
+    if (example_chance(e, 60)) {
+        example_input(e, e->type, 1, &out, -1, 1);
+        example_constant(e, constant ? 95 : 0);
+    }
+    window_attrs(e, w, example_chance(e, 60));
+    if (groups > 1)
+        example_attr(e, "group", groups);
+}
+
 void gen_conv(struct example *e)
 {
     struct window w;
-    int64_t groups, in, out, x[5], k[5];
+    int64_t groups, in, out, x[5];
     draw_window(e, &w, true, true);
     draw_channels(e, &groups, &in, &out);
     if (w.auto_pad && strncmp(w.auto_pad, "SAME", 4) == 0) /* how SAME and dilation meet is not written down */
@@ -85,18 +101,7 @@ void gen_conv(struct example *e)
     example_type(e, e->opset >= 22 ? "ffffffhbb" : "ffffffh");
     picture(e, &w, in, x);
     example_input(e, e->type, 2 + w.spatial, x, -1, 1);
-    k[0] = out, k[1] = in / groups;
-    memcpy(k + 2, w.kernel, sizeof w.kernel);
-    example_input(e, e->type, 2 + w.spatial, k, -1, 1);
-    bool constant = example_chance(e, 75);
-    example_constant(e, constant ? 100 : 0);
-    if (example_chance(e, 60)) {
-        example_input(e, e->type, 1, &out, -1, 1);
-        example_constant(e, constant ? 95 : 0);
-    }
-    window_attrs(e, &w, example_chance(e, 60));
-    if (groups > 1)
-        example_attr(e, "group", groups);
+    weights(e, &w, (int64_t[5]){out, in / groups}, out, groups);
     int64_t terms = in / groups;
     for (int i = 0; i < w.spatial; i++)
         terms *= w.kernel[i];
@@ -107,7 +112,7 @@ void gen_conv(struct example *e)
 void gen_conv_transpose(struct example *e)
 {
     struct window w;
-    int64_t groups, in, out, x[5], k[5], extra[3];
+    int64_t groups, in, out, x[5], extra[3];
     draw_window(e, &w, true, true);
     draw_channels(e, &groups, &in, &out);
     example_type(e, e->opset >= 22 ? "ffffffhb" : "ffffffh");
@@ -119,18 +124,7 @@ void gen_conv_transpose(struct example *e)
     picture(e, &w, in, x);
     x[0] = x[0] ? x[0] : 1;
     example_input(e, e->type, 2 + w.spatial, x, -1, 1);
-    k[0] = in, k[1] = out / groups;
-    memcpy(k + 2, w.kernel, sizeof w.kernel);
-    example_input(e, e->type, 2 + w.spatial, k, -1, 1);
-    bool constant = example_chance(e, 75);
-    example_constant(e, constant ? 100 : 0);
-    if (example_chance(e, 60)) {
-        example_input(e, e->type, 1, &out, -1, 1);
-        example_constant(e, constant ? 95 : 0);
-    }
-    window_attrs(e, &w, example_chance(e, 60));
-    if (groups > 1)
-        example_attr(e, "group", groups);
+    weights(e, &w, (int64_t[5]){in, out / groups}, out, groups);
     if (!w.auto_pad && example_chance(e, 30)) {
         for (int i = 0; i < w.spatial; i++) {
             int64_t most = w.stride[i] > w.dilation[i] ? w.stride[i] : w.dilation[i];
