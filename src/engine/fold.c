@@ -84,10 +84,13 @@ static bool make_step(struct node_ctx *ctx, struct arena *arena, struct step *st
     return true;
 }
 
-/* Are the outputs plain and not much larger than the inputs? */
-static bool worth_folding(const struct step *step, int width)
+/* Are the outputs plain and not much larger than the inputs, and is there room for the scratch? */
+static bool worth_folding(const struct percept_model *model, const struct step *step)
 {
+    const int width = model->kernels->width;
     size_t in_bytes = 0, out_bytes = 0, n;
+    if (step->scratch_bytes > model->memory_limit_bytes)
+        return false;
     for (int i = 0; i < step->n_in; i++) {
         if (step->want[i] != LAYOUT_PLAIN)
             return false;
@@ -140,6 +143,15 @@ static bool widen(struct percept_model *model, struct value *value)
     return true;
 }
 
+/* A shape makes its tables before anybody has judged its size: they end where a session's memory ends. */
+static bool shape_step(struct percept_model *model, struct step *step, struct percept_err *err)
+{
+    model->load.limit_bytes = model->load.used_bytes + model->memory_limit_bytes;
+    const bool good = step->op->rule->shape(step, err);
+    model->load.limit_bytes = 0;
+    return good;
+}
+
 /* Computes the node if that can be done now. A failure of shape or run is the model's own. */
 static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct percept_err *err)
 {
@@ -150,9 +162,9 @@ static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct 
     struct step step;
     if (!make_step(ctx, &model->load, &step))
         return err_set(err, ERR_MEMORY, OP_AT "out of memory", OP_NODE(node));
-    if (!rule->shape(&step, err))
+    if (!shape_step(model, &step, err))
         return false;
-    if (!worth_folding(&step, model->kernels->width))
+    if (!worth_folding(model, &step))
         return true;
     if (!run_step(&step, model->kernels->width, err))
         return false;

@@ -167,7 +167,7 @@ static bool scaled_axis(const struct step *step, double scale, struct resize_axi
                         struct percept_err *err)
 {
     if (!(scale > 0) || scale > 1e6)
-        return err_set(err, ERR_INVALID, OP_AT "a scale of %g; numbers above 0 work",
+        return err_set(err, ERR_INVALID, OP_AT "a scale of %g; numbers above 0 up to 1e6 work",
                        OP_NODE(step->node), scale);
     axis->scale = scale;
     axis->width = (double)axis->in * scale;
@@ -500,7 +500,8 @@ static bool resize_shape(struct step *step, struct percept_err *err)
                          !axis_moves(resize, &axes[1]);
     step->want[0] = blocked ? LAYOUT_BLOCKED : LAYOUT_PLAIN;
     step->out[0]->layout = step->want[0];
-    for (int i = 0; i < x->rank; i++) {
+    const bool empty = tensor_elements(step->out[0]) == 0;
+    for (int i = 0; i < x->rank && !empty; i++) {
         if (axis_moves(resize, &axes[i]) &&
             !add_pass(step, resize, axes, i, blocked ? step->kernels->width : 1, plan, err))
             return false;

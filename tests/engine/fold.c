@@ -114,6 +114,25 @@ START_TEST(constants_may_lie_at_any_address)
 }
 END_TEST
 
+/* Seen by the fuzzer: tables are made before anybody judged how large the output is. */
+START_TEST(tables_of_constants_end_where_a_sessions_memory_ends)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(1));
+    small_output(&s, "y", 1, DIMS(-1));
+    small_floats(&s, "one", 1, DIMS(1), (float[]){1});
+    small_floats(&s, "scale", 1, DIMS(1), (float[]){1e6f});
+    small_node(&s, "Resize", "one,,scale", "large");
+    small_node(&s, "Add", "x,large", "y");
+    struct proto file = small_end(&s);
+    struct percept_err err = {0};
+    const struct percept_options options = {.memory_limit_bytes = 1 << 20};
+    ck_assert_ptr_null(percept_open_memory(file.at, file.n, &options, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "a resize's tables"));
+    proto_free(&file);
+}
+END_TEST
+
 Suite *engine_fold_suite(void);
 Suite *engine_fold_suite(void)
 {
@@ -124,6 +143,7 @@ Suite *engine_fold_suite(void)
     tcase_add_test(tests, an_output_may_be_an_input_or_a_constant);
     tcase_add_test(tests, all_operators_that_are_lacking_are_named);
     tcase_add_test(tests, constants_may_lie_at_any_address);
+    tcase_add_test(tests, tables_of_constants_end_where_a_sessions_memory_ends);
     suite_add_tcase(suite, tests);
     return suite;
 }
