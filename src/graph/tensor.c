@@ -10,19 +10,29 @@
 #include <stdio.h>
 #include <string.h>
 
-bool tensor_count(int rank, const int64_t *dims, int64_t *n)
+/* Product of the dims that are not 0, and whether one is: a zero makes a shape empty however large the
+ * others are, and loops still multiply those. */
+static bool nonzero_product(int rank, const int64_t *dims, int64_t *product, bool *empty)
 {
-    /* a zero makes the product zero, however large the others are: they are judged without it */
-    int64_t product = 1;
-    bool empty = false;
+    *product = 1;
+    *empty = false;
     for (int i = 0; i < rank; i++) {
         if (dims[i] < 0)
             return false;
         if (dims[i] == 0)
-            empty = true;
-        else if (__builtin_mul_overflow(product, dims[i], &product))
+            *empty = true;
+        else if (__builtin_mul_overflow(*product, dims[i], product))
             return false;
     }
+    return true;
+}
+
+bool tensor_count(int rank, const int64_t *dims, int64_t *n)
+{
+    int64_t product;
+    bool empty;
+    if (!nonzero_product(rank, dims, &product, &empty))
+        return false;
     *n = empty ? 0 : product;
     return true;
 }
@@ -46,10 +56,12 @@ bool tensor_bytes(const struct tensor *t, int width, size_t *n_bytes)
         dims[1] = padded / width * width;
     }
     int64_t n;
-    size_t size = tensor_dtype_bytes(t->dtype);
-    if (size == 0 || !tensor_count(t->rank, dims, &n))
+    bool empty;
+    const size_t size = tensor_dtype_bytes(t->dtype);
+    if (size == 0 || !nonzero_product(t->rank, dims, &n, &empty) || (uint64_t)n > MOST_BYTES / size)
         return false;
-    return !__builtin_mul_overflow((uint64_t)n, size, n_bytes) && *n_bytes <= MOST_BYTES;
+    *n_bytes = empty ? 0 : (size_t)n * size;
+    return true;
 }
 
 int64_t tensor_span(const struct tensor *t, int from, int to)

@@ -30,8 +30,8 @@ bool tensor_count(int rank, const int64_t *dims, int64_t *n);
 /* Elements of a tensor; INT64_MAX where the product is larger, which tensor_count refuses. */
 int64_t tensor_elements(const struct tensor *t);
 
-/* Bytes that the data take in the tensor's layout with blocks of `width`; false when it overflows or no
- * process could hold them. */
+/* Bytes that the data take in the tensor's layout with blocks of `width`; false when no process could hold
+ * them, or those of a row of an empty tensor. */
 bool tensor_bytes(const struct tensor *t, int width, size_t *n_bytes);
 
 /* Product of dims[from .. to), INT64_MAX at most. */

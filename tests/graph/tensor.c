@@ -69,6 +69,12 @@ START_TEST(bytes_refuse_what_overflows_and_types_without_a_size)
     ck_assert(!tensor_bytes(&t, 1, &n));
     t = (struct tensor){.dtype = PERCEPT_INT16, .rank = 1, .dims = {INT64_MAX - 1}};
     ck_assert(!tensor_bytes(&t, 16, &n)); /* 2^64 - 4, which no rounding up survives */
+    /* empty, and yet a step along the first axis would be 2^63 bytes */
+    t = (struct tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {0, INT64_C(1) << 61}};
+    ck_assert(!tensor_bytes(&t, 1, &n));
+    t.dims[1] = 8;
+    ck_assert(tensor_bytes(&t, 1, &n));
+    ck_assert_uint_eq(n, 0);
 }
 END_TEST
 
