@@ -1,5 +1,5 @@
 /*
- * matmul.c - Gemm and MatMul.
+ * matmul.c - Gemm and MatMul, and of com.microsoft FusedGemm and FusedMatMul.
  *
  * A right side that is a constant is packed once ([bias][matrix 0][matrix 1]...; Gemm's alpha and a
  * fused scale are multiplied into it) and multiplied by the row's own gemm, whose rows do not
@@ -15,11 +15,16 @@
  * added there as a residual. Integers and doubles go through plain loops (wrapping, as C's unsigned
  * do).
  *
+ * FusedMatMul is a MatMul whose sides may lie turned: a constant right side is packed as it lies, others
+ * are turned into scratch first. FusedGemm's activation is fused at once where the right side is packed,
+ * as if the engine had asked; else it goes over the output afterwards.
+ *
  * Work is split by columns when there are few rows (each core then reads its share of the weights),
  * by rows when there are many. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/stack.h"
+#include "op/walk.h"
 #include "op/weights.h"
 
 #include <string.h>
@@ -28,6 +33,15 @@
 #define MATMUL_MANY_ROWS 48
 /* Rows of one piece of work, a multiple of every row's register tile. */
 #define MATMUL_ROWS 24
+
+/* A rule's variant. */
+enum { MATMUL_PLAIN, MATMUL_FUSED };
+
+/* How a side of FusedMatMul is turned: its first axis goes to the place before its last one, then the last
+ * two are swapped. */
+struct turn {
+    bool first, matrix;
+};
 
 struct matmul {
     bool gemm; /* else MatMul */
@@ -40,6 +54,10 @@ struct matmul {
     int rank;               /* of the constant right side */
     const float *columns;   /* [n] alpha over and over, or NULL when it is 1 */
     struct fused fused;
+    struct turn turns[2];   /* FusedMatMul: the sides */
+    bool activate;          /* FusedGemm: `after` goes over the output */
+    enum unary after;
+    float after_alpha, after_beta;
 };
 
 enum matmul_way { WAY_PACKED, WAY_LAID, WAY_BLAS, WAY_LOOPS, WAY_COUNT };
@@ -58,6 +76,8 @@ struct matmul_plan {
     bool by_rows;
     int64_t pieces; /* of one product */
     size_t a_at;    /* of the turned left side in scratch */
+    bool turned[2]; /* FusedMatMul: this side is, at turned_at in scratch */
+    size_t turned_at[2];
 };
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -131,17 +151,33 @@ static bool check_gemm(struct node_ctx *ctx, struct percept_err *err)
     return check_constant(ctx, matmul, b, err);
 }
 
+static bool read_turns(const struct node_ctx *ctx, struct matmul *matmul, struct percept_err *err)
+{
+    return attr_float(ctx, "alpha", 1, &matmul->alpha, err) &&
+           attr_bool(ctx, "transA", false, &matmul->turns[0].matrix, err) &&
+           attr_bool(ctx, "transB", false, &matmul->turns[1].matrix, err) &&
+           attr_bool(ctx, "transBatchA", false, &matmul->turns[0].first, err) &&
+           attr_bool(ctx, "transBatchB", false, &matmul->turns[1].first, err);
+}
+
 static bool check_matmul(struct node_ctx *ctx, struct percept_err *err)
 {
     struct matmul *matmul = arena_alloc(ctx->arena, sizeof *matmul);
     if (!matmul)
         return err_memory(err, "a matrix product", sizeof *matmul);
     *matmul = (struct matmul){.alpha = 1, .beta = 1, .fused = {.residual = -1}};
-    if (!op_arity(ctx, 2, 2, 1, err))
+    if (!op_arity(ctx, 2, 2, 1, err) ||
+        (ctx->node->op->rule->variant == MATMUL_FUSED && !read_turns(ctx, matmul, err)))
         return false;
     ctx->node->priv = matmul;
     const struct tensor *b = weights_view(ctx, 1);
-    return !b || check_constant(ctx, matmul, b, err);
+    if (!b || (matmul->turns[1].first && b->rank > 2))
+        return true;
+    matmul->trans_b = matmul->turns[1].matrix && b->rank > 1;
+    if (!check_constant(ctx, matmul, b, err))
+        return false;
+    matmul->trans_b = matmul->trans_b && matmul->packed;
+    return true;
 }
 
 /* Columns are the channels of a Gemm. Of a MatMul they are not (its output may have any rank), but
@@ -157,6 +193,56 @@ static bool matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
     if (matmul->has_c && !matmul->bias && fusion->kind != FUSE_ACTIVATION)
         return false; /* C is the residual already, and is not scaled by the weights' scale */
     return weights_fuse(ctx, &matmul->fused, fusion);
+}
+
+/* The engine takes axis 1 for the channels of an operator that it does not know. */
+static bool fused_matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
+{
+    return fusion->kind != FUSE_AFFINE && matmul_fuse(ctx, fusion);
+}
+
+static bool check_fused_gemm(struct node_ctx *ctx, struct percept_err *err)
+{
+    static const char *const known[] = {"Relu",     "Tanh",     "Sigmoid",  "LeakyRelu",
+                                        "HardSigmoid", "Elu",   "Selu",     "Celu",
+                                        "Softplus", "Softsign", "ThresholdedRelu", NULL};
+    static const struct {
+        enum activation act; /* ACT_NONE: products do not know it */
+        enum unary unary;
+        float alpha, beta;
+    } functions[] = {
+        {ACT_RELU, UNARY_RELU, 0, 0},
+        {ACT_TANH, UNARY_TANH, 0, 0},
+        {ACT_SIGMOID, UNARY_SIGMOID, 0, 0},
+        {ACT_LEAKY, UNARY_LEAKY, 0.01F, 0},
+        {ACT_HARDSIGMOID, UNARY_HARDSIGMOID, 0.2F, 0.5F},
+        {ACT_NONE, UNARY_ELU, 1, 0},
+        {ACT_NONE, UNARY_SELU, 1.67326319F, 1.05070102F},
+        {ACT_NONE, UNARY_CELU, 1, 0},
+        {ACT_NONE, UNARY_SOFTPLUS, 0, 0},
+        {ACT_NONE, UNARY_SOFTSIGN, 0, 0},
+        {ACT_NONE, UNARY_THRESHOLDED_RELU, 1, 0},
+    };
+    int i;
+    if (!check_gemm(ctx, err))
+        return false;
+    if (!attr_has(ctx, "activation"))
+        return true;
+    struct matmul *matmul = ctx->node->priv;
+    if (!attr_choice(ctx, "activation", 0, known, &i, err))
+        return false;
+    const bool selu = functions[i].unary == UNARY_SELU;
+    if (!attr_float(ctx, "activation_alpha", functions[i].alpha, &matmul->after_alpha, err) ||
+        !attr_float(ctx, selu ? "activation_gamma" : "activation_beta", functions[i].beta,
+                    &matmul->after_beta, err))
+        return false;
+    const struct fusion fusion = {.kind = FUSE_ACTIVATION,
+                                  .act = functions[i].act,
+                                  .alpha = matmul->after_alpha,
+                                  .beta = matmul->after_beta};
+    matmul->activate = fusion.act == ACT_NONE || !matmul_fuse(ctx, &fusion);
+    matmul->after = functions[i].unary;
+    return true;
 }
 
 /* ---- pack ------------------------------------------------------------------------------------ */
@@ -272,11 +358,38 @@ static bool shape_gemm(struct step *step, struct matmul_plan *plan, struct perce
            stack_addend(step, step->in[2], plan->m, plan->n, &plan->c_row, &plan->c_column, err);
 }
 
+/* Axis i of the turned side is axis axes[i] of the side. */
+static void turned_axes(const struct turn *turn, int rank, int *axes)
+{
+    for (int i = 0; i < rank; i++)
+        axes[i] = turn->first && i < rank - 1 ? (i + 1) % (rank - 1) : i;
+    if (turn->matrix && rank > 1) {
+        const int last = axes[rank - 1];
+        axes[rank - 1] = axes[rank - 2];
+        axes[rank - 2] = last;
+    }
+}
+
+static struct tensor turned_side(const struct turn *turn, const struct tensor *side)
+{
+    struct tensor turned = *side;
+    int axes[RANK_MAX];
+    turned_axes(turn, side->rank, axes);
+    for (int i = 0; i < side->rank; i++)
+        turned.dims[i] = side->dims[axes[i]];
+    return turned;
+}
+
 static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct percept_err *err)
 {
     const struct matmul *matmul = step->priv;
+    struct tensor sides[2];
+    struct step seen = *step;
     struct stack stack;
-    if (!stack_shape(step, 0, 1, &stack, err))
+    seen.in = (struct tensor *[]){&sides[0], &sides[1]};
+    for (int i = 0; i < 2; i++)
+        sides[i] = turned_side(&matmul->turns[i], step->in[i]);
+    if (!stack_shape(&seen, 0, 1, &stack, err))
         return false;
     plan->stacked = !matmul->packed && step->in[1]->rank > 2;
     const bool alone = plan->stacked && stack.matrices == 1;
@@ -306,6 +419,19 @@ static void choose_way(struct step *step, struct matmul_plan *plan)
     step->algorithm = names[plan->way];
 }
 
+/* Room for the sides of FusedMatMul that a run turns. A packed one was turned when it was packed. */
+static void shape_turned(struct step *step, const struct matmul *matmul, struct matmul_plan *plan)
+{
+    for (int i = 0; i < 2; i++) {
+        plan->turned[i] = (matmul->turns[i].matrix || matmul->turns[i].first) &&
+                          step->in[i]->rank > 1 && !(i == 1 && matmul->packed);
+        plan->turned_at[i] = step->scratch_bytes;
+        if (plan->turned[i])
+            step->scratch_bytes += weights_round((size_t)tensor_elements(step->in[i]) *
+                                                 tensor_dtype_bytes(step->in[i]->dtype));
+    }
+}
+
 static bool matmul_shape(struct step *step, struct percept_err *err)
 {
     const struct matmul *matmul = step->priv;
@@ -325,6 +451,7 @@ static bool matmul_shape(struct step *step, struct percept_err *err)
             return false;
     }
     step->scratch_bytes = plan->a_at;
+    shape_turned(step, matmul, plan);
     if (matmul->trans_a && plan->way != WAY_LOOPS)
         step->scratch_bytes += (size_t)(plan->m * plan->k) * sizeof(float);
     if (matmul->fused.residual >= 0)
@@ -339,6 +466,7 @@ static bool matmul_shape(struct step *step, struct percept_err *err)
 struct matmul_work {
     const struct kernels *kernels;
     const struct matmul_plan *plan;
+    float alpha; /* OpenBLAS's; elsewhere it is in the right side */
     const float *a, *b;
     const char *packed;
     float *c;
@@ -400,7 +528,7 @@ static void matmul_blas(void *arg, int64_t from, int64_t to, int member)
     const struct matmul_plan *plan = work->plan;
     const int64_t m = plan->m, n = plan->n, k = plan->k;
     for (int64_t i = from; i < to; i++)
-        blas_gemm(false, false, m, n, k, 1, work->a + a_index(plan, i) * m * k, k,
+        blas_gemm(false, false, m, n, k, work->alpha, work->a + a_index(plan, i) * m * k, k,
                   work->b + b_index(plan, i) * k * n, n, 0, work->c + i * m * n, n);
 }
 
@@ -463,6 +591,7 @@ static void run_blas(struct step *step, const struct run_env *env)
     const struct matmul_plan *plan = step->state;
     struct matmul_work work = {
         .plan = plan,
+        .alpha = ((const struct matmul *)step->priv)->alpha,
         .a = step->in[0]->data,
         .b = step->in[1]->data,
         .c = step->out[0]->data,
@@ -537,6 +666,62 @@ static bool matmul_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+/* ---- run: the fused forms --------------------------------------------------------------------- */
+
+static void turn_side(const struct turn *turn, const struct tensor *side, void *to,
+                      struct percept_team *team)
+{
+    struct walk_view view = {0};
+    int axes[RANK_MAX];
+    turned_axes(turn, side->rank, axes);
+    for (int i = 0; i < side->rank; i++)
+        walk_axis(&view, side->dims[axes[i]], tensor_span(side, axes[i] + 1, side->rank));
+    walk_copy(team, to, side->data, tensor_dtype_bytes(side->dtype), &view);
+}
+
+static bool fused_matmul_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    const struct matmul *matmul = step->priv;
+    const struct matmul_plan *plan = step->state;
+    struct tensor sides[2], *in[3] = {NULL}; /* the third: what is added */
+    struct step seen = *step;
+    seen.in = in;
+    for (int i = 0; i < step->n_in && i < 3; i++)
+        in[i] = step->in[i];
+    for (int i = 0; i < 2; i++) {
+        if (!plan->turned[i])
+            continue;
+        sides[i] = turned_side(&matmul->turns[i], step->in[i]);
+        sides[i].data = (char *)step->scratch + plan->turned_at[i];
+        turn_side(&matmul->turns[i], step->in[i], sides[i].data, env->team);
+        in[i] = &sides[i];
+    }
+    return matmul_run(&seen, env, err);
+}
+
+static void activate_range(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct matmul *matmul = step->priv;
+    float *y = (float *)step->out[0]->data + from;
+    step->kernels->unary(matmul->after, y, y, to - from, matmul->after_alpha, matmul->after_beta);
+}
+
+static bool fused_gemm_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    if (!matmul_run(step, env, err))
+        return false;
+    if (((const struct matmul *)step->priv)->activate)
+        team_split(env->team, tensor_elements(step->out[0]), WALK_GRAIN, activate_range, step);
+    return true;
+}
+
+static bool fused_gemm_shape(struct step *step, struct percept_err *err)
+{
+    return op_want_dtype(step, 0, PERCEPT_FLOAT, err) && matmul_shape(step, err);
+}
+
 const struct op_rule op_gemm = {
     .check = check_gemm,
     .fuse = matmul_fuse,
@@ -553,4 +738,23 @@ const struct op_rule op_matmul = {
     .pack = matmul_pack,
     .shape = matmul_shape,
     .run = matmul_run,
+};
+
+const struct op_rule op_fused_gemm = {
+    .check = check_fused_gemm,
+    .fuse = matmul_fuse,
+    .pack_bytes = matmul_pack_bytes,
+    .pack = matmul_pack,
+    .shape = fused_gemm_shape,
+    .run = fused_gemm_run,
+};
+
+const struct op_rule op_fused_matmul = {
+    .check = check_matmul,
+    .fuse = fused_matmul_fuse,
+    .pack_bytes = matmul_pack_bytes,
+    .pack = matmul_pack,
+    .shape = matmul_shape,
+    .run = fused_matmul_run,
+    .variant = MATMUL_FUSED,
 };

@@ -1,6 +1,6 @@
 /*
  * norm.c - normalizations with a scale: BatchNormalization (inference), Instance-, Layer-, Group- and
- * RMSNormalization. Those without are in unit.c.
+ * RMSNormalization; com.microsoft's Skip(Simplified)LayerNormalization. Those without are in unit.c.
  *
  * BatchNormalization is y = x scale' + shift' per channel; both vectors are computed once, in
  * double, when its parameters are constants, and at every run into scratch when not. Mostly it
@@ -9,6 +9,8 @@
  * The others measure first. Mean and variance are taken in two passes and the mean is subtracted
  * before anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked
  * picture as it lies (a block of channels at a time); the rest asks for plain ones.
+ *
+ * The Skip forms are Layer- and RMSNormalization of a sum, which is their fourth output.
  *
  * What is measured together is fixed by the operator (a channel, a group, a row), hence bits do not
  * depend on the batch. Tensors of doubles go through one plain loop for all of them.
@@ -21,13 +23,16 @@
 #include "op/weights.h"
 
 #include <math.h>
+#include <string.h>
 
 enum norm_kind {
     NORM_BATCH,
     NORM_INSTANCE,
     NORM_LAYER,
     NORM_GROUP,
-    NORM_RMS
+    NORM_RMS,
+    NORM_SKIP_LAYER,
+    NORM_SKIP_RMS
 };
 
 #define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
@@ -50,6 +55,7 @@ struct norm_plan {
     int64_t rows, n;                 /* rows of n */
     bool blocked;
     int64_t scale_n, shift_n; /* elements of these inputs */
+    int64_t skip_n, bias_n;   /* and of those that the Skip forms add */
 };
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -122,6 +128,12 @@ static bool check_group(struct node_ctx *ctx, struct norm *norm, struct percept_
            attr_int_in(ctx, "num_groups", 1, 1, (int64_t)1 << 40, &norm->groups, err);
 }
 
+static bool check_skip(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
+{
+    return op_arity(ctx, 3, norm->kind == NORM_SKIP_LAYER ? 5 : 4, 4, err) &&
+           attr_float(ctx, "epsilon", 1e-12F, &norm->epsilon, err);
+}
+
 static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
 {
     switch (norm->kind) {
@@ -135,6 +147,9 @@ static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_e
         return op_arity(ctx, 2, 3, 3, err) && attr_int(ctx, "axis", -1, &norm->axis, err);
     case NORM_RMS:
         return op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", -1, &norm->axis, err);
+    case NORM_SKIP_LAYER:
+    case NORM_SKIP_RMS:
+        return check_skip(ctx, norm, err);
     }
     return false;
 }
@@ -275,6 +290,52 @@ static bool shape_rows(struct step *step, struct percept_err *err)
     step->inplace = 1;
     return want_row(step, 1, plan->n, &plan->scale_n, err) &&
            want_row(step, 2, plan->n, &plan->shift_n, err);
+}
+
+/* The Skip forms' bias stands behind the shift that only one of them has. */
+static int bias_slot(const struct norm *norm)
+{
+    return norm->kind == NORM_SKIP_LAYER ? 4 : 3;
+}
+
+/* What is added has the input's dims, or its last ones alone. */
+static bool shape_skip(struct step *step, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    const struct tensor *x = step->in[0], *skip = step->in[1];
+    struct norm_plan *plan = norm_plan(step, err);
+    int first = 0;
+    if (!plan || !op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+        return false;
+    while (first < skip->rank - 1 && skip->dims[first] == 1)
+        first++;
+    bool fits = x->rank > 0 && skip->rank > 0 && skip->rank - first <= x->rank;
+    for (int i = first; fits && i < skip->rank; i++)
+        fits = skip->dims[i] == x->dims[x->rank - skip->rank + i];
+    if (!fits) {
+        char one[128], other[128];
+        return err_set(err, ERR_INVALID, OP_AT "what is added has shape %s; its input has %s",
+                       OP_NODE(step->node),
+                       tensor_shape_text(skip->rank, skip->dims, one, sizeof one),
+                       tensor_shape_text(x->rank, x->dims, other, sizeof other));
+    }
+    plan->rows = tensor_span(x, 0, x->rank - 1);
+    plan->n = x->dims[x->rank - 1];
+    plan->skip_n = tensor_elements(skip);
+    int64_t dims[RANK_MAX];
+    memcpy(dims, x->dims, sizeof dims);
+    if (step->n_out > 3)
+        op_set_out(step, 3, PERCEPT_FLOAT, x->rank, dims);
+    dims[x->rank - 1] = 1;
+    for (int i = 1; i < step->n_out && i < 3; i++) {
+        op_set_out(step, i, PERCEPT_FLOAT, x->rank, dims);
+        if (norm->kind == NORM_SKIP_RMS && step->node->out[i] >= 0)
+            return err_set(err, ERR_UNSUPPORTED, OP_AT "output %d is asked for; 0 and 3 work",
+                           OP_NODE(step->node), i);
+    }
+    return want_row(step, 2, plan->n, &plan->scale_n, err) &&
+           (norm->kind == NORM_SKIP_RMS || want_row(step, 3, plan->n, &plan->shift_n, err)) &&
+           want_row(step, bias_slot(norm), plan->n, &plan->bias_n, err);
 }
 
 /* ---- run: pictures --------------------------------------------------------------------------- */
@@ -503,12 +564,36 @@ static void row_pieces(void *arg, int64_t from, int64_t to, int member)
     }
 }
 
+static void skip_pieces(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int64_t n = plan->n;
+    for (int64_t row = from; row < to; row++) {
+        const float *skip = (const float *)step->in[1]->data + row * n % plan->skip_n;
+        float *y = (float *)step->out[0]->data + row * n;
+        step->kernels->binary(BINARY_ADD, y, (const float *)step->in[0]->data + row * n, skip, n);
+        by_row(step, BINARY_ADD, y, bias_slot(norm), plan->bias_n, n);
+        if (step->n_out > 3)
+            memcpy((float *)step->out[3]->data + row * n, y, (size_t)n * sizeof *y);
+        if (norm->kind == NORM_SKIP_LAYER)
+            layer_row(step, norm, row, y, y, n);
+        else
+            rms_row(step, norm, y, y, n);
+        by_row(step, BINARY_MUL, y, 2, plan->scale_n, n);
+        by_row(step, BINARY_ADD, y, 3, plan->shift_n, n);
+        activate(step, &norm->fused, y, n);
+    }
+}
+
 static bool run_rows(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
     const struct norm_plan *plan = step->state;
     if (plan->n > 0)
-        team_split(env->team, plan->rows, 4, row_pieces, step);
+        team_split(env->team, plan->rows, 4, plan->skip_n ? skip_pieces : row_pieces, step);
     return true;
 }
 
@@ -630,3 +715,5 @@ NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance);
 NORM_RULE(group_normalization, NORM_GROUP, shape_group);
 NORM_RULE(layer_normalization, NORM_LAYER, shape_rows);
 NORM_RULE(rms_normalization, NORM_RMS, shape_rows);
+NORM_RULE(skip_layer_normalization, NORM_SKIP_LAYER, shape_skip);
+NORM_RULE(skip_rms_normalization, NORM_SKIP_RMS, shape_skip);

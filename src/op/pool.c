@@ -1,5 +1,5 @@
 /*
- * pool.c - MaxPool, AveragePool, LpPool and their Global forms.
+ * pool.c - MaxPool, AveragePool, LpPool and their Global forms; com.microsoft's NhwcMaxPool.
  *
  * Maxima and averages of floats are the kernels' (kernels->pool), on maps of one channel or of a
  * block of channels: a blocked picture stays blocked. What is rare has plain loops over the plain
@@ -10,18 +10,22 @@
  * column with storage_order 1 (the first spatial axis then runs fastest). Of equal maxima the first
  * wins.
  *
- * Work is split over maps. Thread: loader, then the session's holder with its team.
+ * NhwcMaxPool takes bytes whose channels lie together: a loop of its own takes all channels of a pixel.
+ *
+ * Work is split over maps, there over pixels. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/spatial.h"
 #include "op/weights.h"
 
 #include <math.h>
+#include <string.h>
 
 enum pool_kind {
     POOL_MAX,
     POOL_AVERAGE,
     POOL_LP,
+    POOL_NHWC_MAX,
     POOL_GLOBAL_AVERAGE,
     POOL_GLOBAL_MAX,
     POOL_GLOBAL_LP
@@ -212,16 +216,15 @@ static void shape_maps(struct step *step, struct pool_plan *plan, bool blocked)
     step->out[0]->layout = step->want[0];
 }
 
-static bool shape_windows(struct step *step, const struct pool *pool, struct pool_plan *plan,
-                          struct percept_err *err)
+/* The windows over a picture whose channels are its axis 1, and the dims of what comes out. */
+static bool settle_windows(const struct step *step, const struct pool *pool, const struct tensor *x,
+                           struct pool_plan *plan, int64_t *dims, struct percept_err *err)
 {
-    const struct tensor *x = step->in[0];
     struct geometry g;
     if (!spatial_settle(&pool->spatial, step->node, x->rank - 2, NULL, &g, err))
         return false;
     spatial_input(&g, x);
-    if (!spatial_pool(&g, &pool->spatial, pool->ceil, step->node, err) ||
-        !choose_loop(step, pool, &plan->loop, err))
+    if (!spatial_pool(&g, &pool->spatial, pool->ceil, step->node, err))
         return false;
     plan->shape = (struct pool_shape){
         .channels = x->dims[1],
@@ -237,13 +240,46 @@ static bool shape_windows(struct step *step, const struct pool *pool, struct poo
         plan->shape.pad[i] = g.pad[i];
         plan->shape.pad_end[i] = g.pad_end[i];
     }
+    spatial_dims(&g, x->dims[0], x->dims[1], dims);
+    return true;
+}
+
+static bool shape_windows(struct step *step, const struct pool *pool, struct pool_plan *plan,
+                          struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
     int64_t dims[RANK_MAX];
-    const int rank = spatial_dims(&g, x->dims[0], x->dims[1], dims);
-    op_set_out(step, 0, x->dtype, rank, dims);
+    if (!settle_windows(step, pool, x, plan, dims, err) ||
+        !choose_loop(step, pool, &plan->loop, err))
+        return false;
+    op_set_out(step, 0, x->dtype, x->rank, dims);
     if (step->n_out > 1)
-        op_set_out(step, 1, PERCEPT_INT64, rank, dims);
+        op_set_out(step, 1, PERCEPT_INT64, x->rank, dims);
     shape_maps(step, plan,
                !plan->loop && (x->layout == LAYOUT_BLOCKED || x->dims[1] >= step->kernels->width));
+    return true;
+}
+
+static bool shape_nhwc(struct step *step, const struct pool *pool, struct pool_plan *plan,
+                       struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    const int last = x->rank - 1;
+    int64_t dims[RANK_MAX];
+    if (x->dtype != PERCEPT_INT8 && x->dtype != PERCEPT_UINT8)
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of %s; int8 and uint8 work",
+                       OP_NODE(step->node), tensor_dtype_name(x->dtype));
+    struct tensor seen = *x;
+    for (int i = 1; i <= last; i++)
+        seen.dims[i] = x->dims[i == 1 ? last : i - 1];
+    if (!settle_windows(step, pool, &seen, plan, dims, err))
+        return false;
+    const int64_t channels = dims[1];
+    for (int i = 1; i < last; i++)
+        dims[i] = dims[i + 1];
+    dims[last] = channels;
+    op_set_out(step, 0, x->dtype, x->rank, dims);
+    plan->maps = x->dims[0] * spatial_volume(plan->shape.out);
     return true;
 }
 
@@ -254,10 +290,11 @@ static bool pool_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a pool's plan", sizeof *plan);
     *plan = (struct pool_plan){0};
-    if (!shape_windows(step, pool, plan, err))
+    const bool nhwc = pool->kind == POOL_NHWC_MAX;
+    if (!(nhwc ? shape_nhwc(step, pool, plan, err) : shape_windows(step, pool, plan, err)))
         return false;
     step->state = plan;
-    step->algorithm = plan->loop ? "loop" : plan->lanes > 1 ? "blocked" : "plain";
+    step->algorithm = plan->loop || nhwc ? "loop" : plan->lanes > 1 ? "blocked" : "plain";
     step->flops =
         (double)tensor_elements(step->out[0]) * (double)spatial_volume(plan->shape.kernel);
     return true;
@@ -300,6 +337,48 @@ static void pool_maps(void *arg, int64_t from, int64_t to, int member)
     int64_t *indices = step->n_out > 1 ? step->out[1]->data : NULL;
     for (int64_t map = from; map < to; map++)
         plan->loop(step->priv, &plan->shape, map, step->in[0]->data, step->out[0]->data, indices);
+}
+
+/* All channels of output pixel `at`; signed bytes are compared with their sign turned. */
+static void nhwc_pixel(const struct pool_shape *s, bool is_signed, const uint8_t *x, int64_t at,
+                       uint8_t *y)
+{
+    const uint8_t flip = is_signed ? 0x80 : 0;
+    int64_t from[3], to[3];
+    window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);
+    window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);
+    window(s, 2, at % s->out[2], &from[2], &to[2]);
+    memset(y, 0, (size_t)s->channels);
+    for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {
+        for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {
+            for (int64_t k = from[2]; k < to[2]; k += s->dilation[2]) {
+                const uint8_t *tap = x + ((i * s->in[1] + j) * s->in[2] + k) * s->channels;
+                for (int64_t c = 0; c < s->channels; c++)
+                    y[c] = (tap[c] ^ flip) > y[c] ? (uint8_t)(tap[c] ^ flip) : y[c];
+            }
+        }
+    }
+    for (int64_t c = 0; c < s->channels && flip; c++)
+        y[c] ^= flip;
+}
+
+static void nhwc_pixels(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct pool_shape *s = &((const struct pool_plan *)step->state)->shape;
+    const int64_t in = spatial_volume(s->in) * s->channels, out = spatial_volume(s->out);
+    for (int64_t at = from; at < to; at++)
+        nhwc_pixel(s, step->in[0]->dtype == PERCEPT_INT8,
+                   (const uint8_t *)step->in[0]->data + at / out * in, at % out,
+                   (uint8_t *)step->out[0]->data + at * s->channels);
+}
+
+static bool pool_run_nhwc(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    team_split(env->team, ((const struct pool_plan *)step->state)->maps, 64, nhwc_pixels, step);
+    return true;
 }
 
 static bool pool_run(struct step *step, struct run_env *env, struct percept_err *err)
@@ -360,6 +439,7 @@ static bool pool_run_global(struct step *step, struct run_env *env, struct perce
 
 POOL_RULE(max_pool, POOL_MAX, pool_shape, pool_run);
 POOL_RULE(average_pool, POOL_AVERAGE, pool_shape, pool_run);
+POOL_RULE(nhwc_max_pool, POOL_NHWC_MAX, pool_shape, pool_run_nhwc);
 POOL_RULE(lp_pool, POOL_LP, pool_shape, pool_run);
 POOL_RULE(global_average_pool, POOL_GLOBAL_AVERAGE, pool_shape_global, pool_run_global);
 POOL_RULE(global_max_pool, POOL_GLOBAL_MAX, pool_shape_global, pool_run_global);

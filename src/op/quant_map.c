@@ -1,6 +1,6 @@
 /*
  * quant_map.c - com.microsoft's operators that take and give 8-bit tensors: QLinearAdd, QLinearMul,
- * QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QLinearConcat, QLinearAveragePool,
+ * QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QLinearConcat, QLinearWhere, QLinearAveragePool,
  * QLinearGlobalAveragePool, QLinearReduceMean.
  *
  * What maps one byte to one byte is a table of 256, made at every run from scales and zero points that
@@ -285,6 +285,15 @@ const struct op_rule op_qlinear_sigmoid = {
 const struct op_rule op_qlinear_leaky_relu = {
     .check = map_check, .shape = map_shape, .run = map_run, .variant = 0};
 
+/* From one scale to another. */
+static void rescale(const struct step *step, const struct scales *s, uint8_t *table)
+{
+    float values[256];
+    for (int i = 0; i < 256; i++)
+        values[i] = dequantized(s, i);
+    step->kernels->quantize(table, s->is_signed, values, s->y, s->y_zero, 256);
+}
+
 /* ---- QLinearConcat: scale, zero point, then (tensor, scale, zero point) over and over -------- */
 
 static bool concat_check(struct node_ctx *ctx, struct percept_err *err)
@@ -378,10 +387,7 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
                             .x_row = tensor_span(step->in[k], axis, y->rank),
                             .y_row = y_row,
                             .same = s.x == s.y && s.x_zero == s.y_zero};
-        float values[256];
-        for (int i = 0; i < 256; i++)
-            values[i] = dequantized(&s, i);
-        step->kernels->quantize(join.look_up.table, s.is_signed, values, s.y, s.y_zero, 256);
+        rescale(step, &s, join.look_up.table);
         team_split(env->team, join.x_row ? rows : 0, WALK_GRAIN / (join.x_row + 1) + 1, join_rows,
                    &join);
         to += join.x_row;
@@ -391,6 +397,77 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
 
 const struct op_rule op_qlinear_concat = {
     .check = concat_check, .shape = concat_shape, .run = concat_run};
+
+/* ---- QLinearWhere: condition, then (tensor, scale, zero point) twice, scale, zero point ------- */
+
+struct choice {
+    const struct step *step;
+    struct walk walk;
+    uint8_t tables[2][256];
+};
+
+static bool choice_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    return arity(ctx, 8, 9, 0xb7, err);
+}
+
+static bool choice_shape(struct step *step, struct percept_err *err)
+{
+    const enum percept_dtype dtype = step->in[1]->dtype;
+    if (!op_want_dtype(step, 0, PERCEPT_BOOL, err) || !quant_want_8bit(step, 1, err) ||
+        !op_want_dtype(step, 4, dtype, err) ||
+        !quant_want_parameters(step, 2, 3, dtype, 0, err) ||
+        !quant_want_parameters(step, 5, 6, dtype, 0, err) ||
+        !quant_want_parameters(step, 7, 8, dtype, 0, err))
+        return false;
+    struct tensor all = *step->in[0];
+    for (int i = 1; i < 5; i += 3) {
+        int64_t dims[RANK_MAX];
+        int rank;
+        if (!tensor_broadcast(&all, step->in[i], &rank, dims, err))
+            return err_prefix(err, OP_AT, OP_NODE(step->node));
+        tensor_set_dims(&all, rank, dims);
+    }
+    op_set_out(step, 0, dtype, all.rank, all.dims);
+    return true;
+}
+
+static void choice_visit(void *arg, int64_t out, const int64_t *at, int64_t n)
+{
+    const struct choice *choice = arg;
+    const struct walk *walk = &choice->walk;
+    const uint8_t *condition = (const uint8_t *)choice->step->in[0]->data + at[0];
+    const uint8_t *a = (const uint8_t *)choice->step->in[1]->data + at[1];
+    const uint8_t *b = (const uint8_t *)choice->step->in[4]->data + at[2];
+    uint8_t *y = (uint8_t *)choice->step->out[0]->data + out;
+    for (int64_t i = 0; i < n; i++)
+        y[i] = condition[i * walk_inner(walk, 0)] ? choice->tables[0][a[i * walk_inner(walk, 1)]]
+                                                  : choice->tables[1][b[i * walk_inner(walk, 2)]];
+}
+
+static void choice_range(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    struct choice *choice = arg;
+    walk_range(&choice->walk, from, to, choice_visit, choice);
+}
+
+static bool choice_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct tensor *const operands[] = {step->in[0], step->in[1], step->in[4]};
+    struct choice choice = {.step = step};
+    for (int i = 0; i < 2; i++) {
+        const struct scales s = scales_of(step, 2 + 3 * i, 7);
+        rescale(step, &s, choice.tables[i]);
+    }
+    walk_make(&choice.walk, step->out[0]->rank, step->out[0]->dims, 3, operands);
+    team_split(env->team, choice.walk.elements, WALK_GRAIN, choice_range, &choice);
+    return true;
+}
+
+const struct op_rule op_qlinear_where = {
+    .check = choice_check, .shape = choice_shape, .run = choice_run};
 
 /* ---- QLinearSoftmax -------------------------------------------------------------------------- */
 

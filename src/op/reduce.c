@@ -1,6 +1,6 @@
 /*
  * reduce.c - operators that make one number of many along axes: sums, extremes, norms, ArgMax, and the
- * running sum CumSum.
+ * running sum CumSum and product CumProd.
  *
  * A reduction sees its input as [outer][n][inner]. Where the reduced axes are neighbours that is how it
  * lies; where they are not, it is first copied with the reduced axes last (inner = 1). Floats go to the
@@ -523,10 +523,10 @@ const struct op_rule op_arg_max = {.check = arg_check, .shape = arg_shape, .run 
 const struct op_rule op_arg_min = {
     .check = arg_check, .shape = arg_shape, .run = arg_run, .variant = 1};
 
-/* --- CumSum ----------------------------------------------------------------------------------------- */
+/* --- CumSum, CumProd ----------------------------------------------------------------------------------------- */
 
 struct cumsum_priv {
-    bool exclusive, reverse;
+    bool exclusive, reverse, product;
 };
 
 static bool cumsum_check(struct node_ctx *ctx, struct percept_err *err)
@@ -535,6 +535,7 @@ static bool cumsum_check(struct node_ctx *ctx, struct percept_err *err)
     if (!priv)
         return err_memory(err, "a node", sizeof *priv);
     ctx->node->priv = priv;
+    priv->product = ctx->node->op->rule->variant;
     return op_arity(ctx, 2, 2, 1, err) && attr_bool(ctx, "exclusive", false, &priv->exclusive, err) &&
            attr_bool(ctx, "reverse", false, &priv->reverse, err);
 }
@@ -555,15 +556,15 @@ static bool cumsum_shape(struct step *step, struct percept_err *err)
 
 /* Integers wrap: WIDE is uint64_t for them. */
 #define RUNNING(T, WIDE)                                                                           \
-    static void running_##T(T *y, const T *x, int64_t n, int64_t inner, bool exclusive,            \
-                            bool reverse)                                                          \
+    static void running_##T(T *y, const T *x, int64_t n, int64_t inner,                            \
+                            const struct cumsum_priv *how)                                         \
     {                                                                                              \
-        WIDE sum = 0;                                                                              \
+        WIDE sum = how->product;                                                                   \
         for (int64_t i = 0; i < n; i++) {                                                          \
-            int64_t at = (reverse ? n - 1 - i : i) * inner;                                        \
+            int64_t at = (how->reverse ? n - 1 - i : i) * inner;                                   \
             WIDE before = sum;                                                                     \
-            sum += (WIDE)x[at];                                                                    \
-            y[at] = (T)(exclusive ? before : sum);                                                 \
+            sum = how->product ? sum * (WIDE)x[at] : sum + (WIDE)x[at];                            \
+            y[at] = (T)(how->exclusive ? before : sum);                                            \
         }                                                                                          \
     }
 #define RUNNING_INTEGER(dtype, T) RUNNING(T, uint64_t)
@@ -589,8 +590,7 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
         switch (x->dtype) {
 #define CASE(dtype, T)                                                                             \
     case dtype:                                                                                    \
-        running_##T((T *)step->out[0]->data + at, (const T *)x->data + at, n, inner,               \
-                    priv->exclusive, priv->reverse);                                               \
+        running_##T((T *)step->out[0]->data + at, (const T *)x->data + at, n, inner, priv);        \
         break;
             TYPES_NUMBER(CASE)
 #undef CASE
@@ -602,3 +602,5 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
 }
 
 const struct op_rule op_cum_sum = {.check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run};
+const struct op_rule op_cum_prod = {
+    .check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .variant = 1};

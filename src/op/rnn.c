@@ -1,5 +1,5 @@
 /*
- * rnn.c - RNN, GRU and LSTM.
+ * rnn.c - RNN, GRU and LSTM, and com.microsoft's DynamicQuantizeLSTM.
  *
  * The products with the input are one matrix product for all time steps and items; then the
  * recurrence walks through time, adds the product with the state to the rows of its step, in place,
@@ -15,6 +15,10 @@
  * Wb and Rb are one bias wherever they are added in one place; a GRU with linear_before_reset keeps
  * the Rb of its hidden gate apart. A GRU's R is packed as two matrices, [z r] and [h].
  *
+ * DynamicQuantizeLSTM is an LSTM of the weights that its 8-bit ones stand for, widened before they are
+ * packed. ONNX Runtime quantises X, and the state at every step, to the range that all items of the
+ * batch have together; here an item's answer is its own, and what it misses is nearer to the float model.
+ *
  * Items of different length: at time t only runs of neighbouring items that are still alive are
  * computed. Rows of our gemm do not know of each other, so an item's bits do not depend on its
  * batch mates. A backward direction walks t downwards and an item joins at its own last step.
@@ -23,6 +27,7 @@
  * cores. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/quant.h"
 #include "op/weights.h"
 
 #include <math.h>
@@ -30,6 +35,8 @@
 #include <strings.h>
 
 enum rnn_kind { RNN_PLAIN, RNN_GRU, RNN_LSTM };
+/* A rule's variant: DynamicQuantizeLSTM is an LSTM but for its weights. */
+enum { RNN_QUANTISED = RNN_LSTM + 1 };
 enum rnn_direction { RNN_FORWARD, RNN_REVERSE, RNN_BIDIRECTIONAL };
 
 enum rnn_function {
@@ -81,6 +88,8 @@ struct rnn {
     float clip;                              /* 0: none */
     bool batch_first, linear_before_reset, input_forget;
     bool packed;
+    bool quantised;                /* W and R are of 8 bits, [directions][k][gates hidden] */
+    const float *wide_w, *wide_r;  /* these as LSTM's, until they are packed */
     int64_t declared;      /* hidden_size, or 0 */
     int64_t input, hidden; /* of the packed weights */
 };
@@ -96,7 +105,7 @@ struct rnn_plan {
     int64_t pieces; /* of the input's product, one direction */
     bool lay;
     struct rnn_blob blob;
-    size_t blob_at, gates_at, state_at; /* offsets in scratch */
+    size_t gates_at, state_at, wide_at; /* offsets in scratch */
 };
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -184,26 +193,109 @@ static bool read_attributes(const struct node_ctx *ctx, struct rnn *rnn, struct 
     return read_functions(ctx, rnn, err) && read_numbers(ctx, rnn, err);
 }
 
+/* W or R as they would be an LSTM's. */
+static struct tensor seen(const struct rnn *rnn, const struct tensor *given)
+{
+    struct tensor seen = *given;
+    if (rnn->quantised && given->rank == 3) {
+        seen.dtype = quant_is_8bit(given->dtype) ? PERCEPT_FLOAT : PERCEPT_UNDEFINED;
+        seen.dims[1] = given->dims[2];
+        seen.dims[2] = given->dims[1];
+    }
+    return seen;
+}
+
+static bool refuse_weights(const struct rnn *rnn, const struct node *node, struct percept_err *err)
+{
+    if (rnn->quantised)
+        return err_set(err, ERR_MODEL,
+                       OP_AT "W and R must be int8 or uint8 [%d,input,4*hidden] and "
+                             "[%d,hidden,4*hidden], hidden as in 'hidden_size'",
+                       OP_NODE(node), rnn->directions, rnn->directions);
+    return err_set(err, ERR_MODEL,
+                   OP_AT "W and R must be float32 [%d,%d*hidden,input] and [%d,%d*hidden,hidden], "
+                         "hidden as in 'hidden_size'",
+                   OP_NODE(node), rnn->directions, rnn->gates, rnn->directions, rnn->gates);
+}
+
 /* W [directions][gates hidden][input], R [directions][gates hidden][hidden], B [directions][2 gates
  * hidden] */
-static bool weights_fit(const struct rnn *rnn, const struct node *node, const struct tensor *w,
-                        const struct tensor *r, const struct tensor *b, struct percept_err *err)
+static bool weights_fit(const struct rnn *rnn, const struct node *node,
+                        const struct tensor *const *given, struct percept_err *err)
 {
-    const bool sized = w->rank == 3 && r->rank == 3 && w->dims[2] > 0 && r->dims[2] > 0 &&
-                       r->dims[2] < (int64_t)1 << 30;
-    const int64_t rows = sized ? rnn->gates * r->dims[2] : 0;
-    if (!sized || w->dims[0] != rnn->directions || r->dims[0] != rnn->directions ||
-        w->dims[1] != rows || r->dims[1] != rows || w->dtype != PERCEPT_FLOAT ||
-        r->dtype != PERCEPT_FLOAT || (rnn->declared && rnn->declared != r->dims[2]))
-        return err_set(err, ERR_MODEL,
-                       OP_AT
-                       "W and R must be float32 [%d,%d*hidden,input] and [%d,%d*hidden,hidden], "
-                       "hidden as in 'hidden_size'",
-                       OP_NODE(node), rnn->directions, rnn->gates, rnn->directions, rnn->gates);
+    const struct tensor w = seen(rnn, given[1]), r = seen(rnn, given[2]), *b = given[3];
+    const bool sized = w.rank == 3 && r.rank == 3 && w.dims[2] > 0 && r.dims[2] > 0 &&
+                       r.dims[2] < (int64_t)1 << 30;
+    const int64_t rows = sized ? rnn->gates * r.dims[2] : 0;
+    if (!sized || w.dims[0] != rnn->directions || r.dims[0] != rnn->directions ||
+        w.dims[1] != rows || r.dims[1] != rows || w.dtype != PERCEPT_FLOAT ||
+        r.dtype != PERCEPT_FLOAT || (rnn->declared && rnn->declared != r.dims[2]))
+        return refuse_weights(rnn, node, err);
     if (b && (b->rank != 2 || b->dims[0] != rnn->directions || b->dims[1] != 2 * rows ||
               b->dtype != PERCEPT_FLOAT))
         return err_set(err, ERR_MODEL, OP_AT "B must be float32 [%d,%lld]", OP_NODE(node),
                        rnn->directions, (long long)(2 * rows));
+    for (int i = 8; i < 12 && rnn->quantised; i++) {
+        const struct tensor *t = given[i];
+        const enum percept_dtype dtype = i % 2 == 0 ? PERCEPT_FLOAT : given[i / 10 + 1]->dtype;
+        if (t->dtype != dtype || t->rank < 1 || t->rank > 2 || t->dims[0] != rnn->directions ||
+            (t->rank == 2 && t->dims[1] != rows))
+            return err_set(err, ERR_MODEL, OP_AT "input %d must be %s [%d] or [%d,%lld]",
+                           OP_NODE(node), i, tensor_dtype_name(dtype), rnn->directions,
+                           rnn->directions, (long long)rows);
+    }
+    return true;
+}
+
+static float float_at(const void *raw, int64_t i)
+{
+    float x;
+    memcpy(&x, (const char *)raw + (size_t)i * sizeof x, sizeof x);
+    return x;
+}
+
+/* What W or R stand for, laid out as LSTM's; one scale and one zero point per direction or per row. */
+static void widen(const struct tensor *given, const struct tensor *scale, const struct tensor *zero,
+                  float *to)
+{
+    const int64_t k = given->dims[1], rows = given->dims[2];
+    const uint8_t *from = given->data;
+    for (int64_t at = 0; at < given->dims[0] * rows; at++) {
+        const float factor = float_at(scale->data, scale->rank == 2 ? at : at / rows);
+        const int32_t none = quant_zero(zero, zero->rank == 2 ? at : at / rows);
+        const uint8_t *column = from + at / rows * k * rows + at % rows;
+        for (int64_t i = 0; i < k; i++)
+            to[at * k + i] =
+                (float)(quant_value(column[i * rows], given->dtype == PERCEPT_INT8) - none) * factor;
+    }
+}
+
+static bool widen_constants(struct node_ctx *ctx, struct rnn *rnn,
+                            const struct tensor *const *given, struct percept_err *err)
+{
+    const int64_t n_w = tensor_elements(given[1]), n_r = tensor_elements(given[2]);
+    float *w = arena_array(ctx->load, (size_t)n_w, sizeof *w);
+    float *r = arena_array(ctx->load, (size_t)n_r, sizeof *r);
+    if (!w || !r)
+        return err_memory(err, "a recurrent layer's weights", (size_t)(n_w + n_r) * sizeof *w);
+    widen(given[1], given[8], given[9], w);
+    widen(given[2], given[10], given[11], r);
+    rnn->wide_w = w;
+    rnn->wide_r = r;
+    return true;
+}
+
+static bool check_arity(const struct node_ctx *ctx, const struct rnn *rnn, struct percept_err *err)
+{
+    const bool lstm = rnn->kind == RNN_LSTM;
+    const int most = rnn->quantised ? 12 : lstm ? 8 : 6;
+    if (!op_arity(ctx, 3, most, lstm ? 3 : 2, err))
+        return false;
+    for (int i = 8; i < most; i++) {
+        if (!op_has_input(ctx->node, i))
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
+                           OP_NODE(ctx->node), i);
+    }
     return true;
 }
 
@@ -213,23 +305,30 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
     struct rnn *rnn = arena_alloc(ctx->arena, sizeof *rnn);
     if (!rnn)
         return err_memory(err, "a recurrent layer", sizeof *rnn);
-    const int kind = ctx->node->op->rule->variant;
-    *rnn = (struct rnn){
-        .kind = (enum rnn_kind)kind, .gates = gates[kind], .n_functions = n_functions[kind]};
+    const int variant = ctx->node->op->rule->variant;
+    const int kind = variant == RNN_QUANTISED ? RNN_LSTM : variant;
+    *rnn = (struct rnn){.kind = (enum rnn_kind)kind,
+                        .gates = gates[kind],
+                        .n_functions = n_functions[kind],
+                        .quantised = variant == RNN_QUANTISED};
     ctx->node->priv = rnn;
-    if (!op_arity(ctx, 3, kind == RNN_LSTM ? 8 : 6, kind == RNN_LSTM ? 3 : 2, err) ||
-        !read_attributes(ctx, rnn, err))
+    if (!check_arity(ctx, rnn, err) || !read_attributes(ctx, rnn, err))
         return false;
-    const struct tensor *w = weights_view(ctx, 1), *r = weights_view(ctx, 2),
-                        *b = weights_view(ctx, 3);
-    rnn->packed = w && r && (b || !op_has_input(ctx->node, 3));
-    if (!rnn->packed)
-        return true;
-    if (!weights_fit(rnn, ctx->node, w, r, b, err))
+    const struct tensor *given[12] = {NULL};
+    uint32_t constants = 0;
+    for (int i = 1; i < 12; i = i == 3 ? 8 : i + 1) {
+        given[i] = weights_view(ctx, i);
+        constants |= given[i] ? 1u << i : 0;
+        if (op_has_input(ctx->node, i) && !given[i])
+            return true;
+    }
+    if (!weights_fit(rnn, ctx->node, given, err) ||
+        (rnn->quantised && !widen_constants(ctx, rnn, given, err)))
         return false;
-    rnn->input = w->dims[2];
-    rnn->hidden = r->dims[2];
-    ctx->packed_inputs |= b ? 0xeu : 0x6u;
+    rnn->packed = true;
+    rnn->input = seen(rnn, given[1]).dims[2];
+    rnn->hidden = seen(rnn, given[2]).dims[2];
+    ctx->packed_inputs |= constants;
     return true;
 }
 
@@ -256,13 +355,6 @@ static size_t rnn_pack_bytes(const struct node_ctx *ctx)
     return rnn->packed
                ? blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden).each * (size_t)rnn->directions
                : 0;
-}
-
-static float float_at(const void *raw, int64_t i)
-{
-    float x;
-    memcpy(&x, (const char *)raw + (size_t)i * sizeof x, sizeof x);
-    return x;
 }
 
 /* b: [W's biases][R's biases], or NULL */
@@ -304,8 +396,9 @@ static void rnn_pack(const struct node_ctx *ctx, void *packed)
         return;
     const struct tensor *b = weights_view(ctx, 3);
     const struct rnn_blob blob = blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden);
-    rnn_lay(rnn, ctx->kernels, &blob, rnn->input, rnn->hidden, weights_view(ctx, 1)->data,
-            weights_view(ctx, 2)->data, b ? b->data : NULL, packed);
+    const void *w = rnn->quantised ? rnn->wide_w : weights_view(ctx, 1)->data;
+    const void *r = rnn->quantised ? rnn->wide_r : weights_view(ctx, 2)->data;
+    rnn_lay(rnn, ctx->kernels, &blob, rnn->input, rnn->hidden, w, r, b ? b->data : NULL, packed);
 }
 
 /* ---- shape ----------------------------------------------------------------------------------- */
@@ -347,18 +440,19 @@ static bool optional_fit(const struct step *step, const struct rnn *rnn,
 static bool shape_inputs(const struct step *step, const struct rnn *rnn, struct rnn_plan *plan,
                          struct percept_err *err)
 {
-    const struct tensor *x = step->in[0], *w = step->in[1], *r = step->in[2];
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
-        !weights_fit(rnn, step->node, w, r, input_of(step, 3), err))
+    const struct tensor *x = step->in[0], *given[12];
+    for (int i = 0; i < 12; i++)
+        given[i] = input_of(step, i);
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || !weights_fit(rnn, step->node, given, err))
         return false;
-    if (x->rank != 3 || x->dims[2] != w->dims[2])
+    plan->input = seen(rnn, given[1]).dims[2];
+    plan->hidden = seen(rnn, given[2]).dims[2];
+    if (x->rank != 3 || x->dims[2] != plan->input)
         return err_set(err, ERR_INVALID, OP_AT "X must have the shape [%s,%lld]",
                        OP_NODE(step->node), rnn->batch_first ? "batch,seq" : "seq,batch",
-                       (long long)w->dims[2]);
+                       (long long)plan->input);
     plan->seq = x->dims[rnn->batch_first ? 1 : 0];
     plan->batch = x->dims[rnn->batch_first ? 0 : 1];
-    plan->input = w->dims[2];
-    plan->hidden = r->dims[2];
     plan->gates = rnn->gates * plan->hidden;
     return optional_fit(step, rnn, plan, err);
 }
@@ -377,22 +471,27 @@ static void shape_outputs(struct step *step, const struct rnn *rnn, const struct
 }
 
 /* Scratch: [weights, when they are laid at run time][gates of all steps][h, c and two more of a
- * state] */
+ * state][those weights widened] */
 static bool shape_scratch(struct step *step, const struct rnn *rnn, struct rnn_plan *plan,
                           struct percept_err *err)
 {
-    int64_t gates, states;
+    int64_t gates, states, wide = 0;
+    const bool widened = plan->lay && rnn->quantised;
     if (!tensor_count(5, (const int64_t[]){rnn->directions, plan->seq, plan->batch, plan->gates, 4},
                       &gates) ||
         !tensor_count(5, (const int64_t[]){rnn->directions, 4, plan->batch, plan->hidden, 4},
                       &states) ||
-        gates > INT64_MAX / 4 || states > INT64_MAX / 4)
+        (widened && !tensor_count(4, (const int64_t[]){rnn->directions, plan->input + plan->hidden,
+                                                       plan->gates, 4},
+                                  &wide)) ||
+        gates > INT64_MAX / 4 || states > INT64_MAX / 4 || wide > INT64_MAX / 4)
         return err_set(err, ERR_INVALID, OP_AT "the sequences are too long to be held in memory",
                        OP_NODE(step->node));
     plan->blob = blob_of(rnn, step->kernels, plan->input, plan->hidden);
     plan->gates_at = plan->lay ? plan->blob.each * (size_t)rnn->directions : 0;
     plan->state_at = plan->gates_at + weights_round((size_t)gates) + 64;
-    step->scratch_bytes = plan->state_at + weights_round((size_t)states) + 64;
+    plan->wide_at = plan->state_at + weights_round((size_t)states) + 64;
+    step->scratch_bytes = plan->wide_at + (size_t)wide;
     return true;
 }
 
@@ -773,8 +872,17 @@ static const char *run_blob(const struct step *step, const struct rnn *rnn,
     if (!plan->lay)
         return step->packed;
     const struct tensor *b = input_of(step, 3);
-    rnn_lay(rnn, step->kernels, &plan->blob, plan->input, plan->hidden, step->in[1]->data,
-            step->in[2]->data, b ? b->data : NULL, step->scratch);
+    const void *w = step->in[1]->data, *r = step->in[2]->data;
+    if (rnn->quantised) {
+        float *wide = (float *)(void *)((char *)step->scratch + plan->wide_at);
+        float *behind = wide + rnn->directions * plan->gates * plan->input;
+        widen(step->in[1], step->in[8], step->in[9], wide);
+        widen(step->in[2], step->in[10], step->in[11], behind);
+        w = wide;
+        r = behind;
+    }
+    rnn_lay(rnn, step->kernels, &plan->blob, plan->input, plan->hidden, w, r, b ? b->data : NULL,
+            step->scratch);
     return step->scratch;
 }
 
@@ -817,3 +925,4 @@ static bool rnn_run(struct step *step, struct run_env *env, struct percept_err *
 RNN_RULE(rnn, RNN_PLAIN);
 RNN_RULE(gru, RNN_GRU);
 RNN_RULE(lstm, RNN_LSTM);
+RNN_RULE(dynamic_quantize_lstm, RNN_QUANTISED);

@@ -332,6 +332,28 @@ void gen_qlinear_concat(struct example *e)
     example_output(e, t);
 }
 
+void gen_qlinear_where(struct example *e)
+{
+    int64_t dims[RANK_MAX], side[RANK_MAX];
+    enum percept_dtype t = byte(e);
+    int rank = (int)example_int(e, 1, 4);
+    example_dims(e, rank, dims, 0);
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < rank; k++)
+            side[k] = example_chance(e, 15) ? 1 : dims[k];
+        if (i == 0)
+            example_input(e, PERCEPT_BOOL, rank, side, 0, 1);
+        else
+            quantized(e, t, rank, side, 0);
+    }
+    example_scalar(e, PERCEPT_FLOAT, example_chance(e, 50) ? 1 : 0.25);
+    zero_point(e, 0, t, false);
+    const bool constant = example_chance(e, 85); /* ONNX Runtime ends over parameters of which some are */
+    for (int i = 2; i < e->n_in; i++)
+        e->in[i].constant = i == 4 ? e->in[i].constant : constant;
+    example_output(e, t);
+}
+
 void gen_qgemm(struct example *e)
 {
     int64_t m = example_int(e, 1, 9), k = example_int(e, 1, 30), n = example_int(e, 1, 12);

@@ -1,8 +1,10 @@
 /*
  * gen_recurrent.c - models of RNN, GRU and LSTM: direction x activations x clip x layout x lengths x
- * peepholes x linear_before_reset x input_forget x initial states x which outputs are asked for.
+ * peepholes x linear_before_reset x input_forget x initial states x which outputs are asked for. And of
+ * com.microsoft's DynamicQuantizeLSTM.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "differential/families.h"
@@ -135,4 +137,110 @@ void gen_recurrent(struct example *e) /* variant: gates */
     e->user = kept;
     e->oracle = oracle_recurrent;
     draw_outputs(e, lstm ? 3 : 2);
+}
+
+/* W or R with its scale and zero point, as floats in LSTM's layout: nodes for ONNX Runtime. */
+static void ask_widened(struct example *e, const char *const *names, int64_t directions)
+{
+    const int64_t order[] = {0, 2, 1};
+    const char *shape = names[0]; /* one for each */
+    char list[64];
+    proto_add(&e->constants, GRAPH_INITIALIZER,
+              proto_tensor(shape, PERCEPT_INT64, 1, (int64_t[]){3}, (int64_t[]){directions, 1, -1}, 24));
+    for (int i = 1; i < 4; i++) { /* weights, scale, zero point */
+        char cast[32], shaped[32];
+        snprintf(cast, sizeof cast, "%s_%d_float", shape, i);
+        snprintf(shaped, sizeof shaped, "%s_%d", shape, i);
+        struct proto node = proto_node("Cast", "", names[i], i == 1 ? shaped : cast);
+        proto_attr_int(&node, "to", PERCEPT_FLOAT);
+        proto_add(&e->instead, GRAPH_NODE, node);
+        snprintf(list, sizeof list, "%s,%s", cast, shape);
+        if (i > 1)
+            proto_add(&e->instead, GRAPH_NODE, proto_node("Reshape", "", list, shaped));
+    }
+    snprintf(list, sizeof list, "%s_1,%s_3", shape, shape);
+    char centred[32], scaled[32];
+    snprintf(centred, sizeof centred, "%s_centred", shape);
+    snprintf(scaled, sizeof scaled, "%s_scaled", shape);
+    proto_add(&e->instead, GRAPH_NODE, proto_node("Sub", "", list, centred));
+    snprintf(list, sizeof list, "%s,%s_2", centred, shape);
+    proto_add(&e->instead, GRAPH_NODE, proto_node("Mul", "", list, scaled));
+    struct proto turn = proto_node("Transpose", "", scaled, names[4]);
+    proto_attr_ints(&turn, "perm", 3, order);
+    proto_add(&e->instead, GRAPH_NODE, turn);
+}
+
+/* The float model that the weights stand for. */
+static void ask_float(struct example *e, int64_t directions)
+{
+    char inputs[64] = "x0,W,R";
+    for (int i = 3; i < 8; i++)
+        snprintf(inputs + strlen(inputs), sizeof inputs - strlen(inputs), e->in[i].left_out ? "," : ",x%d", i);
+    ask_widened(e, (const char *const[]){"w", "x1", "x8", "x9", "W"}, directions);
+    ask_widened(e, (const char *const[]){"r", "x2", "x10", "x11", "R"}, directions);
+    struct proto lstm = proto_node("LSTM", "", inputs, "y0,y1,y2");
+    proto_raw(&lstm, e->attributes.at, e->attributes.n);
+    proto_add(&e->instead, GRAPH_NODE, lstm);
+}
+
+/* Scale and zero point of W or R. ONNX Runtime's kernel takes other zero points than 0 with unsigned weights
+ * alone, and one for all rows. */
+static void draw_parameters(struct example *e, const struct recurrent *r, bool is_signed, bool rows, int constant)
+{
+    const int64_t dims[] = {r->directions, 4 * r->hidden};
+    const int zero = is_signed ? 0 : 128;
+    example_input(e, PERCEPT_FLOAT, rows ? 2 : 1, dims, 0.002, 0.01);
+    example_constant(e, constant);
+    example_input(e, is_signed ? PERCEPT_INT8 : PERCEPT_UINT8, rows ? 2 : 1, dims, zero, zero);
+    example_constant(e, constant);
+}
+
+/* Three in four are compared with the float model, the others with ONNX Runtime's own operator, which may
+ * miss by what it loses of X and of the states. */
+void gen_dynamic_lstm(struct example *e)
+{
+    struct recurrent r = {.steps = example_int(e, 1, 5), .batch = example_int(e, 1, 4),
+                          .in = example_int(e, 1, 9), .hidden = example_int(e, 1, 17)};
+    const char *direction = example_word(e, 3, (const char *const[]){"forward", "reverse", "bidirectional"});
+    r.directions = direction[0] == 'b' ? 2 : 1;
+    const bool is_signed = example_chance(e, 50), rows = example_chance(e, 40);
+    const bool own = example_chance(e, 25);
+    const int constant = own || example_chance(e, 80) ? 100 : 0;
+    const enum percept_dtype dtype = is_signed ? PERCEPT_INT8 : PERCEPT_UINT8;
+    const double least = is_signed ? -127 : 0, most = is_signed ? 127 : 255;
+    example_input(e, PERCEPT_FLOAT, 3, (int64_t[]){r.steps, r.batch, r.in}, -2, 2);
+    example_input(e, dtype, 3, (int64_t[]){r.directions, r.in, 4 * r.hidden}, least, most);
+    example_constant(e, constant);
+    example_input(e, dtype, 3, (int64_t[]){r.directions, r.hidden, 4 * r.hidden}, least, most);
+    example_constant(e, constant);
+    if (example_chance(e, 70))
+        example_input(e, PERCEPT_FLOAT, 2, (int64_t[]){r.directions, 8 * r.hidden}, -1, 1), example_constant(e, constant);
+    else
+        example_left_out(e);
+    if (example_chance(e, 35))
+        draw_lengths(e, &r);
+    else
+        example_left_out(e);
+    for (int i = 0; i < 2; i++) {
+        if (example_chance(e, 40))
+            draw_state(e, &r);
+        else
+            example_left_out(e);
+    }
+    if (example_chance(e, 30))
+        example_input(e, PERCEPT_FLOAT, 2, (int64_t[]){r.directions, 3 * r.hidden}, -1, 1);
+    else
+        example_left_out(e);
+    draw_parameters(e, &r, is_signed, rows, constant);
+    draw_parameters(e, &r, is_signed, rows, constant);
+    example_attr(e, "hidden_size", r.hidden);
+    example_attr_text(e, "direction", direction);
+    if (own) {
+        e->absolute = 0.1;
+        example_note(e, " own");
+    } else {
+        ask_float(e, r.directions);
+        e->absolute = 5e-5;
+    }
+    draw_outputs(e, 3);
 }

@@ -134,12 +134,14 @@ void gen_arg(struct example *e) /* ArgMax, ArgMin */
         e->never_widen = true;
 }
 
-void gen_cum_sum(struct example *e)
+void gen_cum_sum(struct example *e) /* CumSum, CumProd */
 {
     int64_t dims[RANK_MAX];
     int rank = (int)example_int(e, 1, 4), axis = (int)example_int(e, 0, rank - 1);
     example_dims(e, rank, dims, 5);
     example_type(e, "fffhbdil");
+    if (strcmp(e->op, "CumProd") == 0)
+        e->opset = 26;
     example_input(e, e->type, rank, dims, -3, 3);
     example_scalar(e, e->type == PERCEPT_INT32 ? PERCEPT_INT64 : example_dtype(e, "il"),
                    (double)(example_chance(e, 40) ? axis - rank : axis));
@@ -288,6 +290,32 @@ void gen_layer_norm(struct example *e) /* LayerNormalization, RMSNormalization *
         example_output(e, PERCEPT_FLOAT);
         example_output(e, PERCEPT_FLOAT);
     }
+}
+
+void gen_skip_norm(struct example *e) /* ms SkipLayerNormalization, SkipSimplifiedLayerNormalization */
+{
+    int64_t dims[RANK_MAX];
+    const int rank = (int)example_int(e, 2, 3);
+    const bool layer = is(e, "SkipLayerNormalization"), shift = layer && example_chance(e, 60);
+    const bool bias = example_chance(e, 50), sum = example_chance(e, 50);
+    example_dims(e, rank, dims, 0);
+    dims[rank - 1] += 3; /* the variance of one or two is noise */
+    const int64_t skip[] = {1, dims[1], dims[rank - 1]};
+    const int form = rank == 3 ? (int)example_int(e, 0, 2) : 0;
+    example_input(e, PERCEPT_FLOAT, rank, dims, -3, 3);
+    example_input(e, PERCEPT_FLOAT, form == 2 ? 2 : rank, form == 0 ? dims : skip + form - 1, -3, 3);
+    for (int i = 0; i < (layer ? 3 : 2); i++) { /* scale, shift, bias */
+        if (i == 0 || (layer && i == 1 ? shift : bias))
+            example_input(e, PERCEPT_FLOAT, 1, dims + rank - 1, -2, 2);
+        else
+            example_left_out(e);
+    }
+    example_attr_real(e, "epsilon", example_real(e, 1e-5, 1e-2));
+    e->relative = 3e-4;
+    e->absolute = 1e-4;
+    example_output(e, PERCEPT_FLOAT);
+    for (int i = 1; i < 4 && sum; i++)
+        example_output(e, i == 3 ? PERCEPT_FLOAT : PERCEPT_UNDEFINED);
 }
 
 void gen_lrn(struct example *e)

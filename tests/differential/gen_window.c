@@ -165,6 +165,24 @@ void gen_pool(struct example *e) /* MaxPool, AveragePool, LpPool */
         example_output(e, PERCEPT_INT64);
 }
 
+void gen_nhwc_max_pool(struct example *e)
+{
+    struct window w;
+    int64_t x[5];
+    draw_window(e, &w, true, true);
+    w.auto_pad = NULL;
+    enum percept_dtype t = example_dtype(e, "cC");
+    picture(e, &w, example_int(e, 1, 20), x);
+    int64_t channels = x[1];
+    memmove(x + 1, x + 2, (size_t)w.spatial * sizeof *x);
+    x[1 + w.spatial] = channels;
+    example_input(e, t, 2 + w.spatial, x, -128, 255);
+    window_attrs(e, &w, true);
+    if (example_chance(e, 40))
+        example_attr(e, "ceil_mode", example_int(e, 0, 1));
+    example_output(e, t);
+}
+
 void gen_global_pool(struct example *e)
 {
     int64_t dims[RANK_MAX];
@@ -309,6 +327,43 @@ void gen_matmul(struct example *e)
     example_output(e, e->type);
 }
 
+void gen_fused_matmul(struct example *e)
+{
+    int64_t a[5], b[5];
+    int rank = (int)example_int(e, 2, 4);
+    const int64_t m = example_int(e, 1, 30), k = example_int(e, 1, 40), n = example_int(e, 1, 30);
+    const char *const names[] = {"transA", "transB", "transBatchA", "transBatchB"};
+    const bool flat = rank > 2 && example_chance(e, 25); /* one matrix on the right */
+    int64_t turn[4];
+    for (int i = 0; i < 4; i++)
+        turn[i] = example_chance(e, 40) && (i < 2 || (rank > 2 && !flat)); /* the last two: ranks are equal */
+    for (int i = 0; i < rank - 2; i++)
+        a[i] = b[i] = example_int(e, 1, 3);
+    a[rank - 2] = m, a[rank - 1] = b[rank - 2] = k, b[rank - 1] = n;
+    for (int i = 0; i < 2; i++) {
+        int64_t *dims = i ? b : a, last = dims[rank - 1];
+        if (turn[i])
+            dims[rank - 1] = dims[rank - 2], dims[rank - 2] = last;
+        if (!turn[2 + i])
+            continue;
+        const int64_t moved = dims[rank - 2]; /* it stands first */
+        memmove(dims + 1, dims, (size_t)(rank - 2) * sizeof *dims);
+        dims[0] = moved;
+    }
+    example_type(e, "ffffd");
+    example_input(e, e->type, rank, a, -2, 2);
+    example_constant(e, 15);
+    example_input(e, e->type, flat ? 2 : rank, flat ? b + rank - 2 : b, -2, 2);
+    example_constant(e, e->in[0].constant ? 0 : 50);
+    for (int i = 0; i < 4; i++)
+        if (turn[i] || example_chance(e, 20))
+            example_attr(e, names[i], turn[i]);
+    if (example_chance(e, 60))
+        example_attr_real(e, "alpha", example_real(e, -2, 2));
+    e->absolute = 2e-5 + 8e-6 * sqrt((double)k);
+    example_output(e, e->type);
+}
+
 struct gemm {
     int64_t m, n;
     double beta;
@@ -329,14 +384,30 @@ static bool gemm_oracle(const struct example *e, struct tensor *out)
     return true;
 }
 
-void gen_gemm(struct example *e)
+/* ms FusedGemm */
+static void activation(struct example *e)
+{
+    static const char *const names[] = {"Relu", "Tanh", "Sigmoid", "Softplus", "Softsign", "LeakyRelu", "Elu",
+                                        "ThresholdedRelu", "HardSigmoid", "Selu"};
+    const char *name = example_word(e, 10, names);
+    const bool two = strcmp(name, "HardSigmoid") == 0, selu = strcmp(name, "Selu") == 0;
+    example_attr_text(e, "activation", name);
+    if (two || selu || strstr("LeakyRelu Elu ThresholdedRelu", name))
+        example_attr_real(e, "activation_alpha", example_real(e, 0.1, 0.9));
+    if (two || selu)
+        example_attr_real(e, selu ? "activation_gamma" : "activation_beta", example_real(e, 0.1, 0.9));
+}
+
+void gen_gemm(struct example *e) /* Gemm, ms FusedGemm */
 {
     int64_t m = example_dim(e, 3), k = example_dim(e, 2), n = example_dim(e, 3);
     int ta = (int)example_int(e, 0, 1), tb = (int)example_int(e, 0, 1);
     double beta = 1;
+    if (*e->domain && k == 0)
+        k = 1;
     if (example_chance(e, 30))
         k *= 9;
-    example_type(e, e->opset >= 13 ? "fffffhbdil" : e->opset >= 9 ? "ffffhdil" : "fffffh");
+    example_type(e, *e->domain ? "f" : e->opset >= 13 ? "fffffhbdil" : e->opset >= 9 ? "ffffhdil" : "fffffh");
     bool whole = !example_is_floating(e->type);
     example_input(e, e->type, 2, ta ? (int64_t[]){k, m} : (int64_t[]){m, k}, -2, 2);
     example_constant(e, 10);
@@ -358,6 +429,8 @@ void gen_gemm(struct example *e)
         example_attr(e, "transA", ta);
     if (tb || example_chance(e, 20))
         example_attr(e, "transB", tb);
+    if (*e->domain)
+        activation(e);
     if (k == 0) {
         struct gemm *kept = arena_alloc(e->arena, sizeof *kept);
         *kept = (struct gemm){m, n, beta};

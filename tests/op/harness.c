@@ -26,6 +26,7 @@ void harness_begin(struct harness *h, const char *op_type, int opset)
     h->ctx.kernels = row ? pick_named(row) : pick_best();
     ck_assert_ptr_nonnull(h->ctx.kernels);
     h->ctx.arena = &h->arena;
+    h->ctx.load = &h->arena;
 }
 
 void harness_domain(struct harness *h, const char *domain)

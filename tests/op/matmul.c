@@ -201,6 +201,128 @@ START_TEST(inner_dimensions_that_differ_are_refused)
 }
 END_TEST
 
+/* --- com.microsoft -------------------------------------------------------------------------------- */
+
+static void begin_fused(const char *op_type)
+{
+    harness_begin(&h, op_type, 1);
+    harness_domain(&h, "com.microsoft");
+}
+
+static void fused_side(int rank, const int64_t *dims, bool constant)
+{
+    static const float numbers[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    harness_floats(&h, rank, dims, numbers);
+    if (constant)
+        harness_as_constant(&h);
+}
+
+START_TEST(sides_may_lie_turned)
+{
+    const bool constant = _i;
+    begin_fused("FusedMatMul"); /* [[1 3][2 4]] [[1][2]], doubled */
+    harness_int(&h, "transA", 1);
+    harness_int(&h, "transB", 1);
+    harness_float(&h, "alpha", 2);
+    fused_side(2, DIMS(2, 2), false);
+    fused_side(2, DIMS(1, 2), constant);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 1), (float[]){14, 20}, 0);
+    harness_end(&h);
+
+    begin_fused("FusedMatMul"); /* [[1 2][3 4]] [[1][2]] and [[5 6][7 8]] [[3][4]] */
+    harness_int(&h, "transB", 1);
+    harness_float(&h, "alpha", -1);
+    fused_side(3, DIMS(2, 2, 2), false);
+    fused_side(3, DIMS(2, 1, 2), constant);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(2, 2, 1), (float[]){-5, -11, -39, -53}, 0);
+    harness_end(&h);
+
+    begin_fused("FusedMatMul"); /* the stack is axis 1: [1 2] and [3 4] times [[1][2]] and [[3][4]] */
+    harness_int(&h, "transBatchA", 1);
+    harness_int(&h, "transBatchB", 1);
+    harness_int(&h, "transB", 1);
+    fused_side(3, DIMS(1, 2, 2), false);
+    fused_side(3, DIMS(1, 2, 2), constant);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(2, 1, 1), (float[]){5, 25}, 0);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(vectors_are_not_turned)
+{
+    begin_fused("FusedMatMul");
+    harness_int(&h, "transA", 1);
+    harness_int(&h, "transB", 1);
+    fused_side(1, DIMS(3), false);
+    fused_side(1, DIMS(3), _i);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 0, DIMS(0), (float[]){14}, 0);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(a_gemm_brings_its_activation)
+{
+    static const struct {
+        const char *name;
+        float alpha, y[2];
+    } cases[] = {{"Relu", 0, {0, 2}},
+                 {"LeakyRelu", 0.5f, {-1, 2}},
+                 {"Elu", 2, {-1.72932943f, 2}},
+                 {"Softsign", 0, {-2.0f / 3, 2.0f / 3}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin_fused("FusedGemm");
+        harness_text(&h, "activation", cases[i].name);
+        harness_float(&h, "activation_alpha", cases[i].alpha);
+        fused_side(2, DIMS(1, 1), false);
+        harness_floats(&h, 2, DIMS(1, 2), (float[]){-3, 1});
+        if (_i)
+            harness_as_constant(&h);
+        harness_floats(&h, 1, DIMS(1), (float[]){1});
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 0, 2, DIMS(1, 2), cases[i].y, 1e-6f);
+        harness_end(&h);
+    }
+    begin_fused("FusedGemm"); /* of no terms: C alone */
+    harness_text(&h, "activation", "Relu");
+    harness_floats(&h, 2, DIMS(1, 0), (float[]){0});
+    harness_floats(&h, 2, DIMS(0, 2), (float[]){0});
+    harness_floats(&h, 1, DIMS(2), (float[]){-1, 1});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(1, 2), (float[]){0, 1}, 0);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(fused_forms_refuse_what_they_do_not_know)
+{
+    begin_fused("FusedGemm");
+    harness_text(&h, "activation", "Mish");
+    fused_side(2, DIMS(1, 1), false);
+    fused_side(2, DIMS(1, 1), true);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "'activation'");
+    harness_end(&h);
+
+    begin_fused("FusedMatMul");
+    harness_int(&h, "transB", 1);
+    fused_side(2, DIMS(2, 3), false);
+    fused_side(2, DIMS(3, 2), true);
+    harness_expect_failure(&h, ERR_INVALID, "inner dimensions must be equal");
+    harness_end(&h);
+
+    begin_fused("FusedMatMul"); /* rows of the result are no channels */
+    fused_side(2, DIMS(2, 2), false);
+    fused_side(2, DIMS(2, 2), true);
+    ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE,
+                                                 .channels = 2,
+                                                 .shift = (float[]){1, 1}}));
+    harness_end(&h);
+}
+END_TEST
+
 /* --- bits ------------------------------------------------------------------------------------- */
 
 static void rest_constant(struct harness *harness)
@@ -237,6 +359,10 @@ Suite *op_matmul_suite(void)
     tcase_add_test(tests, products_of_nothing_are_zero);
     tcase_add_test(tests, integers_wrap_and_doubles_are_exact);
     tcase_add_test(tests, inner_dimensions_that_differ_are_refused);
+    tcase_add_loop_test(tests, sides_may_lie_turned, 0, 2);
+    tcase_add_loop_test(tests, vectors_are_not_turned, 0, 2);
+    tcase_add_loop_test(tests, a_gemm_brings_its_activation, 0, 2);
+    tcase_add_test(tests, fused_forms_refuse_what_they_do_not_know);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     suite_add_tcase(suite, tests);
     return suite;

@@ -212,6 +212,46 @@ START_TEST(rms_normalization_does_not_subtract_the_mean)
 }
 END_TEST
 
+START_TEST(skip_forms_normalize_a_sum)
+{
+    const float x[] = {1, 2, 3, 6}; /* the sums: 2 4, 4 8 */
+    for (int simplified = 0; simplified < 2; simplified++) {
+        const float layer[] = {-1, 3, -1, 3}, rms[] = {2 / sqrtf(10), 8 / sqrtf(10), 4 / sqrtf(40),
+                                                       16 / sqrtf(40)};
+        harness_begin(&h, simplified ? "SkipSimplifiedLayerNormalization" : "SkipLayerNormalization", 1);
+        harness_domain(&h, "com.microsoft");
+        harness_floats(&h, 3, DIMS(2, 1, 2), x);
+        harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 1});
+        harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
+        if (!simplified)
+            harness_floats(&h, 1, DIMS(2), (float[]){0, 1});
+        harness_floats(&h, 1, DIMS(2), (float[]){0, 1});
+        harness_outputs(&h, 4);
+        ck_assert(harness_check(&h));
+        h.out[1] = h.out[2] = -1;
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 0, 3, DIMS(2, 1, 2), simplified ? rms : layer, 1e-6f);
+        harness_expect_floats(&h, 3, 3, DIMS(2, 1, 2), (float[]){2, 4, 4, 8}, 0);
+        harness_end(&h);
+    }
+    harness_begin(&h, "SkipSimplifiedLayerNormalization", 1);
+    harness_domain(&h, "com.microsoft");
+    for (int i = 0; i < 3; i++)
+        harness_floats(&h, 1, DIMS(2), x);
+    harness_outputs(&h, 2);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "output 1 is asked for; 0 and 3 work");
+    harness_end(&h);
+
+    harness_begin(&h, "SkipLayerNormalization", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_floats(&h, 2, DIMS(2, 2), x);
+    harness_floats(&h, 2, DIMS(2, 1), x);
+    harness_floats(&h, 1, DIMS(2), x);
+    harness_expect_failure(&h, ERR_INVALID, "what is added has shape [2,1]; its input has [2,2]");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(missing_attributes_are_refused)
 {
     harness_begin(&h, "GroupNormalization", 21);
@@ -335,6 +375,7 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, group_normalization_scales_groups_and_since_21_channels);
     tcase_add_test(tests, layer_normalization_tells_mean_and_inverse_deviation);
     tcase_add_test(tests, rms_normalization_does_not_subtract_the_mean);
+    tcase_add_test(tests, skip_forms_normalize_a_sum);
     tcase_add_test(tests, missing_attributes_are_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     tcase_add_test(tests, doubles_are_normalized_as_well);

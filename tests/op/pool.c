@@ -201,6 +201,32 @@ START_TEST(global_pools_see_the_whole_map)
 }
 END_TEST
 
+START_TEST(bytes_have_maxima_where_channels_lie_together)
+{
+    const int8_t x[] = {-128, 1, -5, 2, 3, -128, -7, 4, 100, -1, -6, 0}; /* [1][2][3][2] */
+    for (int is_signed = 0; is_signed < 2; is_signed++) {
+        uint8_t bytes[12], y[4] = {100, 4, 100, 2};
+        for (int i = 0; i < 12; i++)
+            bytes[i] = (uint8_t)(x[i] ^ (is_signed ? 0 : 0x80));
+        for (int i = 0; i < 4; i++)
+            y[i] ^= is_signed ? 0 : 0x80;
+        harness_begin(&h, "NhwcMaxPool", 1);
+        harness_domain(&h, "com.microsoft");
+        harness_int_list(&h, "kernel_shape", 2, DIMS(2, 2));
+        harness_input(&h, is_signed ? PERCEPT_INT8 : PERCEPT_UINT8, 4, DIMS(1, 2, 3, 2), bytes);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect(&h, 0, is_signed ? PERCEPT_INT8 : PERCEPT_UINT8, 4, DIMS(1, 1, 2, 2), y);
+        harness_end(&h);
+    }
+    harness_begin(&h, "NhwcMaxPool", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_int_list(&h, "kernel_shape", 1, DIMS(1));
+    harness_floats(&h, 3, DIMS(1, 1, 1), (float[]){1});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "a picture of float32; int8 and uint8 work");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(a_missing_kernel_shape_is_refused)
 {
     harness_begin(&h, "MaxPool", 12);
@@ -245,6 +271,7 @@ Suite *op_pool_suite(void)
     tcase_add_test(tests, ceil_mode_adds_a_window_only_if_it_begins_inside);
     tcase_add_test(tests, same_padding_gives_a_window_per_stride);
     tcase_add_loop_test(tests, global_pools_see_the_whole_map, 0, 2);
+    tcase_add_test(tests, bytes_have_maxima_where_channels_lie_together);
     tcase_add_test(tests, a_missing_kernel_shape_is_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     suite_add_tcase(suite, tests);

@@ -179,6 +179,42 @@ START_TEST(a_mean_between_two_numbers_becomes_the_even_one)
 }
 END_TEST
 
+START_TEST(what_is_chosen_is_brought_to_one_scale)
+{
+    begin("QLinearWhere");
+    harness_input(&h, PERCEPT_BOOL, 2, DIMS(2, 1), (uint8_t[]){1, 0});
+    harness_input(&h, PERCEPT_INT8, 1, DIMS(3), (int8_t[]){-128, 0, 5});
+    parameters(PERCEPT_INT8, 1, 0);
+    harness_input(&h, PERCEPT_INT8, 0, DIMS(0), (int8_t[]){13});
+    parameters(PERCEPT_INT8, 0.5f, 10);
+    parameters(PERCEPT_INT8, 1, -1);
+    run(); /* -128, 0, 5; 1.5 to even */
+    harness_expect(&h, 0, PERCEPT_INT8, 2, DIMS(2, 3), (int8_t[]){-128, -1, 4, 1, 1, 1});
+    harness_end(&h);
+
+    begin("QLinearWhere"); /* a zero point may be left out, the last one */
+    harness_input(&h, PERCEPT_BOOL, 0, DIMS(0), (uint8_t[]){1});
+    harness_input(&h, PERCEPT_UINT8, 1, DIMS(2), (uint8_t[]){7, 200});
+    parameters(PERCEPT_UINT8, 2, 5);
+    harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), (uint8_t[]){0});
+    parameters(PERCEPT_UINT8, 1, 0);
+    harness_floats(&h, 0, DIMS(0), (float[]){1});
+    run();
+    harness_expect(&h, 0, PERCEPT_UINT8, 1, DIMS(2), (uint8_t[]){4, 255});
+    harness_end(&h);
+
+    begin("QLinearWhere");
+    harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), (uint8_t[]){1});
+    harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), (uint8_t[]){1});
+    parameters(PERCEPT_UINT8, 1, 0);
+    harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), (uint8_t[]){1});
+    parameters(PERCEPT_UINT8, 1, 0);
+    parameters(PERCEPT_UINT8, 1, 0);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "bool");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_refused_in_a_sentence)
 {
     begin("QLinearAdd");
@@ -225,6 +261,7 @@ Suite *op_quant_map_suite(void)
     tcase_add_test(tests, whole_maps_are_averaged);
     tcase_add_test(tests, means_go_over_the_axes_asked_for);
     tcase_add_test(tests, a_mean_between_two_numbers_becomes_the_even_one);
+    tcase_add_test(tests, what_is_chosen_is_brought_to_one_scale);
     tcase_add_test(tests, what_does_not_fit_is_refused_in_a_sentence);
     suite_add_tcase(suite, tests);
     return suite;

@@ -1,4 +1,4 @@
-/* reduce.c - sums, extremes, norms along any axes, in float, double and integers; ArgMax; CumSum. */
+/* reduce.c - sums, extremes, norms along any axes, in float, double and integers; ArgMax; CumSum, CumProd. */
 #include <check.h>
 #include <math.h>
 
@@ -241,6 +241,21 @@ START_TEST(running_sums_go_both_ways)
         harness_input(&h, PERCEPT_INT32, 0, NULL, (int32_t[]){-2}); /* known only when run */
         ck_assert(harness_run(&h));
         harness_expect_floats(&h, 0, 2, DIMS(3, 1), cases[i].y, 0);
+        harness_end(&h);
+    }
+    static const struct {
+        int exclusive, reverse;
+        float y[3];
+    } products[] = {{0, 0, {2, 6, 24}}, {1, 0, {1, 2, 6}}, {0, 1, {24, 12, 4}}, {1, 1, {12, 4, 1}}};
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        struct harness h;
+        harness_begin(&h, "CumProd", 26);
+        harness_int(&h, "exclusive", products[i].exclusive);
+        harness_int(&h, "reverse", products[i].reverse);
+        harness_floats(&h, 1, DIMS(3), (float[]){2, 3, 4});
+        harness_int64s(&h, 0, NULL, DIMS(0));
+        ck_assert(harness_run(&h));
+        harness_expect_floats(&h, 0, 1, DIMS(3), products[i].y, 0);
         harness_end(&h);
     }
     struct harness h;

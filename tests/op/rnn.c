@@ -369,6 +369,118 @@ START_TEST(outputs_that_nobody_wants_may_be_left_out)
 }
 END_TEST
 
+/* --- DynamicQuantizeLSTM ------------------------------------------------------------------------- */
+
+enum { ROWS_OF_FOUR = 4 * HIDDEN };
+
+struct quantised {
+    bool is_signed, rows, constant; /* rows: a scale and a zero point for each */
+    int8_t w[2 * INPUT * ROWS_OF_FOUR], r[2 * HIDDEN * ROWS_OF_FOUR];
+    uint8_t zero[2 * ROWS_OF_FOUR];
+    float scale[2 * ROWS_OF_FOUR];
+};
+
+static void draw_quantised(struct quantised *q)
+{
+    for (int i = 0; i < 2 * INPUT * ROWS_OF_FOUR; i++)
+        q->w[i] = (int8_t)(i * 37 % 251);
+    for (int i = 0; i < 2 * HIDDEN * ROWS_OF_FOUR; i++)
+        q->r[i] = (int8_t)(i * 91 % 241);
+    for (int i = 0; i < 2 * ROWS_OF_FOUR; i++) {
+        q->zero[i] = (uint8_t)(i % 5 + (q->is_signed ? 0 : 126));
+        q->scale[i] = 0.002f + 0.0001f * (float)(i % 7);
+    }
+}
+
+/* As LSTM has them: [direction][row][k]. */
+static float *widened(const struct quantised *q, const int8_t *from, int k)
+{
+    float *to = malloc(sizeof *to * (size_t)(2 * ROWS_OF_FOUR * k));
+    ck_assert_ptr_nonnull(to);
+    for (int row = 0; row < 2 * ROWS_OF_FOUR; row++) {
+        const int own = q->rows ? row : row / ROWS_OF_FOUR;
+        const int zero = q->is_signed ? (int8_t)q->zero[own] : q->zero[own];
+        for (int i = 0; i < k; i++) {
+            const int8_t byte = from[(row / ROWS_OF_FOUR * k + i) * ROWS_OF_FOUR + row % ROWS_OF_FOUR];
+            to[row * k + i] =
+                (float)((q->is_signed ? byte : (uint8_t)byte) - zero) * q->scale[own];
+        }
+    }
+    return to;
+}
+
+static void quantised_input(const struct quantised *q, enum percept_dtype dtype, int rank,
+                            const int64_t *dims, const void *data)
+{
+    harness_input(&h, dtype, rank, dims, data);
+    if (q->constant)
+        harness_as_constant(&h);
+}
+
+static void begin_quantised(const struct quantised *q, int64_t parameters)
+{
+    const enum percept_dtype dtype = q->is_signed ? PERCEPT_INT8 : PERCEPT_UINT8;
+    harness_begin(&h, "DynamicQuantizeLSTM", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_text(&h, "direction", "bidirectional");
+    harness_int(&h, "hidden_size", HIDDEN);
+    harness_floats(&h, 3, DIMS(SEQ, BATCH, INPUT), heavy_numbers(1, SEQ * BATCH * INPUT));
+    quantised_input(q, dtype, 3, DIMS(2, INPUT, ROWS_OF_FOUR), q->w);
+    quantised_input(q, dtype, 3, DIMS(2, HIDDEN, ROWS_OF_FOUR), q->r);
+    quantised_input(q, PERCEPT_FLOAT, 2, DIMS(2, 2 * ROWS_OF_FOUR),
+                    heavy_numbers(4, 4 * ROWS_OF_FOUR));
+    for (int i = 4; i < 8; i++)
+        harness_left_out(&h);
+    for (int i = 0; i < 2; i++) {
+        quantised_input(q, PERCEPT_FLOAT, q->rows ? 2 : 1, DIMS(2, parameters), q->scale);
+        quantised_input(q, dtype, q->rows ? 2 : 1, DIMS(2, parameters), q->zero);
+    }
+}
+
+START_TEST(an_lstm_of_bytes_is_the_lstm_that_they_stand_for)
+{
+    static struct quantised q;
+    q = (struct quantised){.is_signed = _i & 1, .rows = _i & 2, .constant = _i & 4};
+    draw_quantised(&q);
+    float *w = widened(&q, q.w, INPUT), *r = widened(&q, q.r, HIDDEN);
+    static float y[SEQ * 2 * BATCH * HIDDEN];
+    harness_begin(&h, "LSTM", 14);
+    harness_text(&h, "direction", "bidirectional");
+    harness_floats(&h, 3, DIMS(SEQ, BATCH, INPUT), heavy_numbers(1, SEQ * BATCH * INPUT));
+    harness_floats(&h, 3, DIMS(2, ROWS_OF_FOUR, INPUT), w);
+    harness_floats(&h, 3, DIMS(2, ROWS_OF_FOUR, HIDDEN), r);
+    harness_floats(&h, 2, DIMS(2, 2 * ROWS_OF_FOUR), heavy_numbers(4, 4 * ROWS_OF_FOUR));
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    memcpy(y, harness_out(&h, 0)->data, sizeof y);
+    harness_end(&h);
+    begin_quantised(&q, ROWS_OF_FOUR);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(SEQ, 2, BATCH, HIDDEN), y, 0);
+    harness_end(&h);
+    free(w);
+    free(r);
+}
+END_TEST
+
+START_TEST(parameters_of_another_size_are_refused)
+{
+    static struct quantised q;
+    q = (struct quantised){.is_signed = true, .rows = true, .constant = _i};
+    draw_quantised(&q);
+    begin_quantised(&q, HIDDEN);
+    harness_expect_failure(&h, ERR_MODEL, "input 8 must be float32 [2] or [2,76]");
+    harness_end(&h);
+
+    harness_begin(&h, "DynamicQuantizeLSTM", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_floats(&h, 3, DIMS(1, 1, 1), (float[]){1});
+    harness_floats(&h, 3, DIMS(1, 1, 4), (float[]){1, 1, 1, 1});
+    harness_floats(&h, 3, DIMS(1, 1, 4), (float[]){1, 1, 1, 1});
+    harness_expect_failure(&h, ERR_MODEL, "input 8 is left out and is needed");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(an_unknown_activation_is_refused)
 {
     struct bytes name = bytes_of_text("Relu6");
@@ -468,6 +580,8 @@ Suite *op_rnn_suite(void)
     tcase_add_test(tests, outputs_past_the_length_are_zero_and_the_state_is_that_of_the_last_step);
     tcase_add_test(tests, a_length_beyond_the_sequence_is_refused_by_the_run);
     tcase_add_test(tests, outputs_that_nobody_wants_may_be_left_out);
+    tcase_add_loop_test(tests, an_lstm_of_bytes_is_the_lstm_that_they_stand_for, 0, 8);
+    tcase_add_loop_test(tests, parameters_of_another_size_are_refused, 0, 2);
     tcase_add_test(tests, an_unknown_activation_is_refused);
     tcase_add_test(tests, weights_of_another_size_are_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);

@@ -44,6 +44,7 @@ static const struct recipe recipes[] = {
     {"ConvInteger", "QWz?z?", "auto_pad dilations group kernel_shape pads strides", 1},
     {"ConvTranspose", "XVC?",
      "auto_pad dilations group kernel_shape output_padding output_shape pads strides", 1},
+    {"CumProd", "XS", "exclusive reverse", 1},
     {"CumSum", "XS", "exclusive reverse", 1},
     {"DeformConv", "XWYC?Y?", "dilations group kernel_shape offset_group pads strides", 1},
     {"DepthToSpace", "X", "blocksize mode", 1},
@@ -147,6 +148,10 @@ static const struct recipe recipes[] = {
     {"MatMulIntegerToFloat", "QMuuv?v?", "", 1},
     {"DynamicQuantizeMatMul", "XMuv?", "", 1},
     {"BiasGelu", "XC", "", 1},
+    {"FusedGemm", "XMC?", "activation alpha beta transA transB", 1},
+    {"FusedMatMul", "XM", "alpha transA transB transBatchA transBatchB", 1},
+    {"NhwcMaxPool", "Q", "auto_pad ceil_mode dilations kernel_shape pads strides", 1},
+    {"QLinearWhere", "BQuvYuvuv", "", 1},
     {"FusedConv", "XWC?Y?", "activation auto_pad dilations group kernel_shape pads strides", 1},
 };
 
@@ -158,6 +163,8 @@ static const struct {
 } attributes[] = {
     {"activation", "Relu|Tanh|Sigmoid|LeakyRelu|Clip|HardSigmoid"},
     {"channels_last", "b"},
+    {"transBatchA", "b"},
+    {"transBatchB", "b"},
     {"inverse", "b"},
     {"onesided", "b"},
     {"opset", "i"},
