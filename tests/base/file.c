@@ -17,21 +17,11 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "folder.h"
 
-static char root[64];
 static struct arena arena;
 static struct percept_err err;
 static struct bytes bytes;
-
-static const char *path_of(const char *name)
-{
-    return file_join(&arena, root, name);
-}
-
-static void write_text(const char *name, const char *text)
-{
-    ck_assert_msg(file_write(path_of(name), text, strlen(text), &err), "%s", err.text);
-}
 
 /*
  *   root/secret                   outside
@@ -45,38 +35,28 @@ static void lay_traps(void)
     arena = (struct arena){0};
     err = (struct percept_err){0};
     bytes = (struct bytes){0};
-    snprintf(root, sizeof root, "/tmp/file-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
-    ck_assert_int_eq(mkdir(path_of("model"), 0755), 0);
-    ck_assert_int_eq(mkdir(path_of("model/sub"), 0755), 0);
-    write_text("secret", "secret");
-    write_text("model/weights", "0123456789");
-    write_text("model/sub/more", "more");
-    write_text("model/empty", "");
-    write_text("model/first", "twin");
-    ck_assert_int_eq(link(path_of("model/first"), path_of("model/hard")), 0);
-    ck_assert_int_eq(symlink("weights", path_of("model/link")), 0);
-    ck_assert_int_eq(symlink("sub", path_of("model/sublink")), 0);
-    ck_assert_int_eq(symlink("../secret", path_of("model/out")), 0);
-    ck_assert_int_eq(mkfifo(path_of("model/fifo"), 0644), 0);
+    folder_begin("file");
+    folder_text("secret", "secret");
+    folder_text("model/weights", "0123456789");
+    folder_text("model/sub/more", "more");
+    folder_text("model/empty", "");
+    folder_text("model/first", "twin");
+    ck_assert_int_eq(link(folder_at("model/first"), folder_at("model/hard")), 0);
+    ck_assert_int_eq(symlink("weights", folder_at("model/link")), 0);
+    ck_assert_int_eq(symlink("sub", folder_at("model/sublink")), 0);
+    ck_assert_int_eq(symlink("../secret", folder_at("model/out")), 0);
+    ck_assert_int_eq(mkfifo(folder_at("model/fifo"), 0644), 0);
 }
 
 static void clear_traps(void)
 {
-    const char *names[] = {"secret", "model/weights", "model/sub/more", "model/empty", "model/first",
-                           "model/hard", "model/link", "model/sublink", "model/out", "model/fifo",
-                           "written"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        unlink(path_of(names[i]));
-    rmdir(path_of("model/sub"));
-    rmdir(path_of("model"));
-    rmdir(root);
+    folder_end();
     arena_free(&arena);
 }
 
 static bool reads(const char *name, size_t offset, size_t n)
 {
-    int folder = file_folder(path_of("model"), &err);
+    int folder = file_folder(folder_at("model"), &err);
     ck_assert_int_ge(folder, 0);
     bytes = bytes_of("untouched", 9);
     bool ok = file_read_beneath(folder, name, offset, n, &arena, &bytes, NULL, &err);
@@ -106,7 +86,7 @@ static void judge_all_names(void)
     refused("sub/../weights", 0, 1, "'..'");
     refused("sub/..", 0, 1, "'..'");
     refused("/etc/passwd", 0, 1, "absolute");
-    refused(path_of("model/weights"), 0, 1, "absolute");
+    refused(folder_at("model/weights"), 0, 1, "absolute");
     refused("link", 0, 1, "symbolic link");
     refused("out", 0, 1, "symbolic link");
     refused("sublink/more", 0, 1, "'sublink/more'");
@@ -168,13 +148,13 @@ END_TEST
 START_TEST(a_whole_file_is_read_aligned_and_stamped)
 {
     struct file_stamp stamp;
-    ck_assert(file_read(path_of("model/weights"), 0, &bytes, &stamp, &err));
+    ck_assert(file_read(folder_at("model/weights"), 0, &bytes, &stamp, &err));
     ck_assert(bytes_is(bytes, "0123456789"));
     ck_assert_uint_eq((uintptr_t)bytes.at % 64, 0);
     ck_assert_uint_eq(stamp.size, 10);
     ck_assert_int_ne(stamp.mtime_ns, 0);
     arena_buffer_free((void *)(uintptr_t)bytes.at);
-    ck_assert(file_read(path_of("model/empty"), 0, &bytes, NULL, &err));
+    ck_assert(file_read(folder_at("model/empty"), 0, &bytes, NULL, &err));
     ck_assert_uint_eq(bytes_size(bytes), 0);
     arena_buffer_free((void *)(uintptr_t)bytes.at);
 }
@@ -182,16 +162,16 @@ END_TEST
 
 START_TEST(what_is_no_file_or_too_large_is_refused)
 {
-    ck_assert(!file_read(path_of("nothing"), 0, &bytes, NULL, &err));
+    ck_assert(!file_read(folder_at("nothing"), 0, &bytes, NULL, &err));
     ck_assert_int_eq(err.code, ERR_NOT_FOUND);
-    ck_assert(!file_read(path_of("model"), 0, &bytes, NULL, &err));
+    ck_assert(!file_read(folder_at("model"), 0, &bytes, NULL, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "is a folder"));
-    ck_assert(!file_read(path_of("model/fifo"), 0, &bytes, NULL, &err));
+    ck_assert(!file_read(folder_at("model/fifo"), 0, &bytes, NULL, &err));
     ck_assert(!file_read("/dev/zero", 0, &bytes, NULL, &err));
-    ck_assert(!file_read(path_of("model/weights"), 9, &bytes, NULL, &err));
+    ck_assert(!file_read(folder_at("model/weights"), 9, &bytes, NULL, &err));
     ck_assert_int_eq(err.code, ERR_TOO_LARGE);
     ck_assert_ptr_null(bytes.at);
-    ck_assert_int_eq(file_folder(path_of("model/weights"), &err), -1);
+    ck_assert_int_eq(file_folder(folder_at("model/weights"), &err), -1);
 }
 END_TEST
 
@@ -215,7 +195,7 @@ START_TEST(paths_are_taken_apart_and_joined)
     ck_assert_str_eq(file_join(&arena, "a", "b"), "a/b");
     ck_assert_str_eq(file_join(&arena, "a/", "b"), "a/b");
     ck_assert_str_eq(file_join(&arena, "", "b"), "b");
-    ck_assert_str_eq(file_absolute(&arena, path_of("model/sub/../weights")), path_of("model/weights"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sub/../weights")), folder_at("model/weights"));
     ck_assert_str_eq(file_absolute(&arena, "no/such"), "no/such");
 }
 END_TEST
@@ -223,26 +203,26 @@ END_TEST
 START_TEST(a_folder_lists_sorted)
 {
     char **names;
-    ck_assert_int_eq(file_list(&arena, root, &names, &err), 2);
+    ck_assert_int_eq(file_list(&arena, folder_root, &names, &err), 2);
     ck_assert_str_eq(names[0], "model");
     ck_assert_str_eq(names[1], "secret");
-    ck_assert_int_eq(file_list(&arena, path_of("nothing"), &names, &err), -1);
+    ck_assert_int_eq(file_list(&arena, folder_at("nothing"), &names, &err), -1);
     ck_assert_int_eq(err.code, ERR_NOT_FOUND);
-    ck_assert(file_is_folder(root));
-    ck_assert(!file_is_folder(path_of("secret")));
-    ck_assert(file_exists(path_of("secret")));
-    ck_assert(!file_exists(path_of("nothing")));
+    ck_assert(file_is_folder(folder_root));
+    ck_assert(!file_is_folder(folder_at("secret")));
+    ck_assert(file_exists(folder_at("secret")));
+    ck_assert(!file_exists(folder_at("nothing")));
 }
 END_TEST
 
 START_TEST(writing_replaces_and_tells_failure)
 {
-    write_text("written", "long text");
-    write_text("written", "short");
-    ck_assert(file_read(path_of("written"), 0, &bytes, NULL, &err));
+    folder_text("written", "long text");
+    folder_text("written", "short");
+    ck_assert(file_read(folder_at("written"), 0, &bytes, NULL, &err));
     ck_assert(bytes_is(bytes, "short"));
     arena_buffer_free((void *)(uintptr_t)bytes.at);
-    ck_assert(!file_write(path_of("no/such"), "x", 1, &err));
+    ck_assert(!file_write(folder_at("no/such"), "x", 1, &err));
     ck_assert(!file_write("/dev/full", "x", 1, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "No space"));
 }

@@ -5,27 +5,12 @@
 #include <jansson.h>
 #include <string.h>
 
-static bool there;
-
-static void setup(void)
-{
-    there = program_is_there();
-    if (there)
-        program_begin();
-}
-
-static void teardown(void)
-{
-    if (there)
-        program_end();
-}
-
 START_TEST(json_has_exactly_its_keys)
 {
-    if (!there)
+    if (!program_there)
         return;
     struct program_result result = program_run(
-        "bench %s/relu.onnx --batch 1,8 --cores 2 --json --seconds 1ms", program_folder);
+        "bench %s/relu.onnx --batch 1,8 --cores 2 --json --seconds 1ms", folder_root);
     ck_assert_int_eq(result.status, 0);
     json_error_t error;
     json_t *root = json_loads(result.text, 0, &error);
@@ -53,10 +38,10 @@ END_TEST
 
 START_TEST(whole_numbers_are_valid_indices)
 {
-    if (!there)
+    if (!program_there)
         return;
     struct program_result result =
-        program_run("bench %s/pick.onnx --batch 4 --seconds 1ms --dim x:1=3", program_folder);
+        program_run("bench %s/pick.onnx --batch 4 --seconds 1ms --dim x:1=3", folder_root);
     ck_assert_msg(result.status == 0, "%s", result.text);
     ck_assert_ptr_nonnull(strstr(result.text, "median ms"));
 }
@@ -64,12 +49,12 @@ END_TEST
 
 START_TEST(a_dimension_that_means_nothing_is_told)
 {
-    if (!there)
+    if (!program_there)
         return;
-    struct program_result result = program_run("bench %s/relu.onnx --dim height=3", program_folder);
+    struct program_result result = program_run("bench %s/relu.onnx --dim height=3", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "--dim 'height=3' names no free axis"));
-    result = program_run("bench %s/relu.onnx --dim height", program_folder);
+    result = program_run("bench %s/relu.onnx --dim height", folder_root);
     ck_assert_ptr_nonnull(strstr(result.text, "expected NAME=N or INPUT:AXIS=N"));
 }
 END_TEST
@@ -80,7 +65,7 @@ Suite *command_bench_suite(void)
 {
     Suite *suite = suite_create("command_bench");
     TCase *tests = tcase_create("bench");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, json_has_exactly_its_keys);
     tcase_add_test(tests, whole_numbers_are_valid_indices);
     tcase_add_test(tests, a_dimension_that_means_nothing_is_told);

@@ -4,67 +4,55 @@
 #include <check.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-static char root[64];
+#include "folder.h"
 
 static void setup(void)
 {
-    snprintf(root, sizeof root, "/tmp/perceptd-cores-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    folder_begin("cores");
 }
 
-static void teardown(void)
+static void put(const char *name, const char *text)
 {
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static void put(const char *folder, const char *name, const char *text)
-{
-    char command[300];
-    snprintf(command, sizeof command, "mkdir -p %s%s && echo '%s' > %s%s/%s", root, folder, text,
-             root, folder, name);
-    ck_assert_int_eq(system(command), 0);
+    char line[100];
+    snprintf(line, sizeof line, "%s\n", text);
+    folder_text(name, line);
 }
 
 static int cores_with(const char *membership)
 {
-    char path[100];
-    put("", "membership", membership);
-    snprintf(path, sizeof path, "%s/membership", root);
-    return cores_of_cgroup(root, path);
+    put("membership", membership);
+    return cores_of_cgroup(folder_root, folder_at("membership"));
 }
 
 START_TEST(no_group_or_no_quota_is_none)
 {
-    ck_assert_int_eq(cores_of_cgroup(root, "/no/such/file"), 0);
+    ck_assert_int_eq(cores_of_cgroup(folder_root, "/no/such/file"), 0);
     ck_assert_int_eq(cores_with("0::/a"), 0);
-    put("/a", "cpu.max", "max 100000");
+    put("a/cpu.max", "max 100000");
     ck_assert_int_eq(cores_with("0::/a"), 0);
-    put("/a", "cpu.max", "rubbish");
+    put("a/cpu.max", "rubbish");
     ck_assert_int_eq(cores_with("0::/a"), 0);
 }
 END_TEST
 
 START_TEST(version_2_counts_in_whole_cores)
 {
-    put("/a", "cpu.max", "200000 100000");
+    put("a/cpu.max", "200000 100000");
     ck_assert_int_eq(cores_with("0::/a"), 2);
-    put("/a", "cpu.max", "150000 100000");
+    put("a/cpu.max", "150000 100000");
     ck_assert_int_eq(cores_with("0::/a"), 2);
-    put("/a", "cpu.max", "1000 100000");
+    put("a/cpu.max", "1000 100000");
     ck_assert_int_eq(cores_with("0::/a"), 1);
 }
 END_TEST
 
 START_TEST(the_least_on_the_way_up_counts)
 {
-    put("/a/b", "cpu.max", "800000 100000");
-    put("/a", "cpu.max", "300000 100000");
+    put("a/b/cpu.max", "800000 100000");
+    put("a/cpu.max", "300000 100000");
     ck_assert_int_eq(cores_with("0::/a/b"), 3);
-    put("", "cpu.max", "100000 100000");
+    put("cpu.max", "100000 100000");
     ck_assert_int_eq(cores_with("0::/a/b"), 1);
     ck_assert_int_eq(cores_with("0::/the/hosts/own/path"), 1);
 }
@@ -72,10 +60,10 @@ END_TEST
 
 START_TEST(version_1_reads_two_files)
 {
-    put("/cpu/a", "cpu.cfs_quota_us", "250000");
-    put("/cpu/a", "cpu.cfs_period_us", "50000");
+    put("cpu/a/cpu.cfs_quota_us", "250000");
+    put("cpu/a/cpu.cfs_period_us", "50000");
     ck_assert_int_eq(cores_with("7:memory:/x\n4:cpuacct,cpu:/a\n0::/"), 5);
-    put("/cpu/a", "cpu.cfs_quota_us", "-1");
+    put("cpu/a/cpu.cfs_quota_us", "-1");
     ck_assert_int_eq(cores_with("4:cpu:/a"), 0);
     ck_assert_int_eq(cores_with("4:cpuset:/a"), 0);
 }
@@ -97,7 +85,7 @@ Suite *command_cores_suite(void)
 {
     Suite *suite = suite_create("command_cores");
     TCase *tests = tcase_create("cores");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, setup, folder_end);
     tcase_add_test(tests, no_group_or_no_quota_is_none);
     tcase_add_test(tests, version_2_counts_in_whole_cores);
     tcase_add_test(tests, the_least_on_the_way_up_counts);

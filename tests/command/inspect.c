@@ -7,24 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool there;
-
-static void setup(void)
-{
-    there = program_is_there();
-    if (there)
-        program_begin();
-}
-
-static void teardown(void)
-{
-    if (there)
-        program_end();
-}
-
 static json_t *inspected(const char *arguments)
 {
-    struct program_result result = program_run("inspect %s/%s --json", program_folder, arguments);
+    struct program_result result = program_run("inspect %s/%s --json", folder_root, arguments);
     ck_assert_int_eq(result.status, 0);
     json_error_t error;
     json_t *root = json_loads(result.text, 0, &error);
@@ -34,7 +19,7 @@ static json_t *inspected(const char *arguments)
 
 START_TEST(json_has_the_facts)
 {
-    if (!there)
+    if (!program_there)
         return;
     json_t *root = inspected("relu.onnx");
     const char *name, *datatype, *row;
@@ -61,7 +46,7 @@ END_TEST
 
 START_TEST(memory_grows_with_the_batch)
 {
-    if (!there)
+    if (!program_there)
         return;
     json_t *root = inspected("relu.onnx"), *runs = json_object_get(root, "runs");
     json_int_t one = json_integer_value(json_object_get(json_array_get(runs, 0), "memory_bytes"));
@@ -75,9 +60,9 @@ END_TEST
 
 START_TEST(people_get_a_text)
 {
-    if (!there)
+    if (!program_there)
         return;
-    struct program_result result = program_run("inspect %s/pick.onnx --dim x:1=5", program_folder);
+    struct program_result result = program_run("inspect %s/pick.onnx --dim x:1=5", folder_root);
     ck_assert_int_eq(result.status, 0);
     ck_assert_ptr_nonnull(strstr(result.text, "int64[?,?]"));
     ck_assert_ptr_nonnull(strstr(result.text, "Gather x1"));
@@ -87,74 +72,74 @@ END_TEST
 
 START_TEST(a_folder_with_a_model_will_do)
 {
-    if (!there)
+    if (!program_there)
         return;
     char command[300];
     snprintf(command, sizeof command, "mkdir %s/m && cp %s/relu.onnx %s/m/model.onnx",
-             program_folder, program_folder, program_folder);
+             folder_root, folder_root, folder_root);
     ck_assert_int_eq(system(command), 0);
-    ck_assert_int_eq(program_run("inspect %s/m", program_folder).status, 0);
+    ck_assert_int_eq(program_run("inspect %s/m", folder_root).status, 0);
 }
 END_TEST
 
 static void shell(const char *format)
 {
     char command[400];
-    snprintf(command, sizeof command, format, program_folder);
+    snprintf(command, sizeof command, format, folder_root);
     ck_assert_int_eq(system(command), 0);
 }
 
 START_TEST(names_cannot_speak_to_the_terminal)
 {
-    if (!there)
+    if (!program_there)
         return;
     program_write_rude();
-    struct program_result result = program_run("inspect %s/rude.onnx", program_folder);
+    struct program_result result = program_run("inspect %s/rude.onnx", folder_root);
     ck_assert_int_eq(result.status, 0);
     ck_assert_msg(strstr(result.text, "  in\\u001b[2J ") != NULL, "%s", result.text);
     ck_assert_ptr_nonnull(strstr(result.text, "  out\\n\\u009b "));
     ck_assert_ptr_null(strchr(result.text, 0x1b));
     ck_assert_ptr_null(strstr(result.text, "\xc2\x9b"));
-    result = program_run("inspect %s/rude.onnx --dim 'in\033:1=x'", program_folder);
+    result = program_run("inspect %s/rude.onnx --dim 'in\033:1=x'", folder_root);
     ck_assert_ptr_null(strchr(result.text, 0x1b));
 }
 END_TEST
 
 START_TEST(a_folder_of_versions_is_its_newest)
 {
-    if (!there)
+    if (!program_there)
         return;
     shell("cd %s && mkdir -p m/2 m/10 && cp add.onnx m/2/model.onnx && cp relu.onnx m/10/model.onnx");
-    struct program_result result = program_run("inspect %s/m", program_folder);
+    struct program_result result = program_run("inspect %s/m", folder_root);
     ck_assert_msg(result.status == 0, "%s", result.text);
     ck_assert_ptr_nonnull(strstr(result.text, "Relu x1"));
     shell("cd %s && mkdir outer && mv m outer/");
-    ck_assert_ptr_nonnull(strstr(program_run("inspect %s/outer", program_folder).text, "Relu x1"));
+    ck_assert_ptr_nonnull(strstr(program_run("inspect %s/outer", folder_root).text, "Relu x1"));
 }
 END_TEST
 
 START_TEST(a_folder_of_models_tells_which)
 {
-    if (!there)
+    if (!program_there)
         return;
     static const char *const commands[] = {"inspect", "run", "bench"};
     char example[120];
     shell("cd %s && mkdir relu && mv relu.onnx relu/model.onnx");
     snprintf(example, sizeof example, "as in '%s/add.onnx'; there are add, broken, pick, relu\n",
-             program_folder);
+             folder_root);
     for (int i = 0; i < 3; i++) {
-        struct program_result result = program_run("%s %s", commands[i], program_folder);
+        struct program_result result = program_run("%s %s", commands[i], folder_root);
         ck_assert_int_eq(result.status, 1);
         ck_assert_msg(strstr(result.text, "' holds 4 models, and one is needed: ") != NULL, "%s",
                       result.text);
         ck_assert_msg(strstr(result.text, example) != NULL, "%s", result.text);
     }
     shell("cd %s && mv relu a && rm add.onnx");
-    snprintf(example, sizeof example, "as in '%s/a'; there are a, broken, pick\n", program_folder);
-    struct program_result result = program_run("inspect %s", program_folder);
+    snprintf(example, sizeof example, "as in '%s/a'; there are a, broken, pick\n", folder_root);
+    struct program_result result = program_run("inspect %s", folder_root);
     ck_assert_msg(strstr(result.text, example) != NULL, "%s", result.text);
     shell("mkdir %s/empty");
-    result = program_run("inspect %s/empty", program_folder);
+    result = program_run("inspect %s/empty", folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "there is no model in"));
 }
@@ -162,9 +147,9 @@ END_TEST
 
 START_TEST(a_broken_model_is_a_sentence_and_1)
 {
-    if (!there)
+    if (!program_there)
         return;
-    struct program_result result = program_run("inspect %s/broken.onnx", program_folder);
+    struct program_result result = program_run("inspect %s/broken.onnx", folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "broken.onnx: "));
 }
@@ -176,7 +161,7 @@ Suite *command_inspect_suite(void)
 {
     Suite *suite = suite_create("command_inspect");
     TCase *tests = tcase_create("inspect");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, json_has_the_facts);
     tcase_add_test(tests, memory_grows_with_the_batch);
     tcase_add_test(tests, people_get_a_text);

@@ -12,9 +12,9 @@
 #include "command/npy.h"
 #include "graph/proto.h"
 
-char program_folder[64];
+bool program_there;
 
-bool program_is_there(void)
+static bool is_there(void)
 {
     const char *binary = getenv("PERCEPTD_BINARY");
     if (binary && access(binary, X_OK) == 0)
@@ -23,20 +23,10 @@ bool program_is_there(void)
     return false;
 }
 
-static void write_file(const char *name, const void *at, size_t n)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", program_folder, name);
-    FILE *file = fopen(path, "wb");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_uint_eq(fwrite(at, 1, n, file), n);
-    fclose(file);
-}
-
 static void write_model(const char *name, struct proto graph)
 {
     struct proto model = proto_model(graph, 13);
-    write_file(name, model.at, model.n);
+    folder_put(name, model.at, model.n);
     proto_free(&model);
 }
 
@@ -87,19 +77,20 @@ void program_write_rude(void)
 
 void program_begin(void)
 {
-    snprintf(program_folder, sizeof program_folder, "/tmp/perceptd-command-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(program_folder));
+    program_there = is_there();
+    if (!program_there)
+        return;
+    folder_begin("command");
     write_relu();
     write_add();
     write_pick();
-    write_file("broken.onnx", "\xff\xff\xff", 3);
+    folder_put("broken.onnx", "\xff\xff\xff", 3);
 }
 
 void program_end(void)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", program_folder);
-    ck_assert_int_eq(system(command), 0);
+    if (program_there)
+        folder_end();
 }
 
 struct program_result program_run(const char *format, ...)
@@ -124,12 +115,10 @@ struct program_result program_run(const char *format, ...)
 
 void program_write_floats(const char *name, int rank, const int64_t *dims, const float *values)
 {
-    char path[128];
     struct percept_err err;
     struct percept_tensor tensor = {
         .dtype = PERCEPT_FLOAT, .rank = rank, .data = (void *)(uintptr_t)values};
     for (int d = 0; d < rank; d++)
         tensor.dims[d] = dims[d];
-    snprintf(path, sizeof path, "%s/%s", program_folder, name);
-    ck_assert_msg(npy_write(path, &tensor, &err), "%s", err.text);
+    ck_assert_msg(npy_write(folder_at(name), &tensor, &err), "%s", err.text);
 }

@@ -1,17 +1,16 @@
 /*
  * program.h - for tests of subcommands: the built program, a folder of their own, and tiny models
- * in it.
+ * in it. program_begin and program_end are the fixture.
  *
- *     if (!program_is_there()) return;     prints "skipped: ..." when PERCEPTD_BINARY is not set
- *     program_begin();                     program_folder exists now
- *     struct program_result result = program_run("inspect %s/relu.onnx", program_folder);
- *     program_end();
+ *     if (!program_there) return;
+ *     struct program_result result = program_run("inspect %s/relu.onnx", folder_root);
  */
 #ifndef TESTS_COMMAND_PROGRAM_H
 #define TESTS_COMMAND_PROGRAM_H
 
 #include <stdbool.h>
 
+#include "folder.h"
 #include "percept.h"
 
 struct program_result {
@@ -19,9 +18,8 @@ struct program_result {
     char text[32768]; /* standard output and standard error */
 };
 
-extern char program_folder[64];
-
-bool program_is_there(void);
+/* Without a program (PERCEPTD_BINARY) there is no folder either: each test prints "skipped: ...". */
+extern bool program_there;
 
 /* relu.onnx: y = max(x, 0), [?,2] float32. add.onnx: "out/put:0" = a + b, [?,3] float32.
  * pick.onnx: y = table[x], int64 [?,?] -> float32. broken.onnx is no model. */

@@ -7,24 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool there;
-
-static void setup(void)
-{
-    there = program_is_there();
-    if (there)
-        program_begin();
-}
-
-static void teardown(void)
-{
-    if (there)
-        program_end();
-}
-
 START_TEST(no_region_is_told)
 {
-    if (!there)
+    if (!program_there)
         return;
     struct program_result result = program_run("regions");
     ck_assert_int_eq(result.status, 0);
@@ -35,14 +20,13 @@ END_TEST
 
 START_TEST(a_region_is_listed_with_its_holder)
 {
-    if (!there)
+    if (!program_there)
         return;
-    char prefix[40], path[128];
+    char prefix[40];
     struct percept_err err;
     snprintf(prefix, sizeof prefix, "percept-test-%d", (int)getpid());
-    snprintf(path, sizeof path, "%s/pick.onnx", program_folder);
     const struct percept_options options = {.size = sizeof options, .region_prefix = prefix};
-    struct percept_model *model = percept_open(path, &options, &err);
+    struct percept_model *model = percept_open(folder_at("pick.onnx"), &options, &err);
     ck_assert_msg(model != NULL, "%s", err.text);
     struct percept_description description;
     percept_describe(model, &description);
@@ -74,7 +58,7 @@ Suite *command_regions_suite(void)
 {
     Suite *suite = suite_create("command_regions");
     TCase *tests = tcase_create("regions");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, no_region_is_told);
     tcase_add_test(tests, a_region_is_listed_with_its_holder);
     suite_add_tcase(suite, tests);

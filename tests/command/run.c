@@ -8,21 +8,6 @@
 #include "base/arena.h"
 #include "command/npy.h"
 
-static bool there;
-
-static void setup(void)
-{
-    there = program_is_there();
-    if (there)
-        program_begin();
-}
-
-static void teardown(void)
-{
-    if (there)
-        program_end();
-}
-
 static const int64_t one_by_two[] = {1, 2}, two_by_three[] = {2, 3};
 
 static void expect_refused(struct program_result result, const char *part)
@@ -34,21 +19,20 @@ static void expect_refused(struct program_result result, const char *part)
 
 START_TEST(a_sole_input_needs_no_name)
 {
-    if (!there)
+    if (!program_there)
         return;
     program_write_floats("x.npy", 2, one_by_two, (float[]){-1, 2});
     struct program_result result =
-        program_run("run %s/relu.onnx --input %s/x.npy --output-dir %s/out", program_folder,
-                    program_folder, program_folder);
+        program_run("run %s/relu.onnx --input %s/x.npy --output-dir %s/out", folder_root,
+                    folder_root, folder_root);
     char line[200];
-    snprintf(line, sizeof line, "y float32 [1,2] %s/out/y.npy\n", program_folder);
+    snprintf(line, sizeof line, "y float32 [1,2] %s/out/y.npy\n", folder_root);
     ck_assert_str_eq(result.text, line);
     ck_assert_int_eq(result.status, 0);
     struct arena arena = {0};
     struct percept_err err;
     struct percept_tensor y;
-    snprintf(line, sizeof line, "%s/out/y.npy", program_folder);
-    ck_assert_msg(npy_read(line, &arena, &y, &err), "%s", err.text);
+    ck_assert_msg(npy_read(folder_at("out/y.npy"), &arena, &y, &err), "%s", err.text);
     ck_assert_float_eq(((float *)y.data)[0], 0);
     ck_assert_float_eq(((float *)y.data)[1], 2);
     arena_free(&arena);
@@ -57,16 +41,16 @@ END_TEST
 
 START_TEST(inputs_by_name_and_odd_output_names_work)
 {
-    if (!there)
+    if (!program_there)
         return;
     program_write_floats("a.npy", 2, two_by_three, (float[]){1, 2, 3, 4, 5, 6});
     program_write_floats("b.npy", 2, two_by_three, (float[]){1, 1, 1, 1, 1, 1});
     struct program_result result = program_run(
         "run %s/add.onnx --input b=%s/b.npy --input a=%s/a.npy --output-dir %s --cores 2 --profile",
-        program_folder, program_folder, program_folder, program_folder);
+        folder_root, folder_root, folder_root, folder_root);
     ck_assert_int_eq(result.status, 0);
     char line[200];
-    snprintf(line, sizeof line, "out/put:0 float32 [2,3] %s/out_put_0.npy\n", program_folder);
+    snprintf(line, sizeof line, "out/put:0 float32 [2,3] %s/out_put_0.npy\n", folder_root);
     ck_assert_msg(strncmp(result.text, line, strlen(line)) == 0, "%s", result.text);
     ck_assert_ptr_nonnull(strstr(result.text, "the_add"));
 }
@@ -74,9 +58,9 @@ END_TEST
 
 START_TEST(what_does_not_fit_is_told)
 {
-    if (!there)
+    if (!program_there)
         return;
-    const char *at = program_folder;
+    const char *at = folder_root;
     program_write_floats("x.npy", 2, one_by_two, (float[]){-1, 2});
     expect_refused(program_run("run %s/add.onnx --input %s/x.npy", at, at), "say which: NAME=");
     expect_refused(program_run("run %s/add.onnx --input c=%s/x.npy", at, at),
@@ -105,7 +89,7 @@ Suite *command_run_suite(void)
 {
     Suite *suite = suite_create("command_run");
     TCase *tests = tcase_create("run");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, a_sole_input_needs_no_name);
     tcase_add_test(tests, inputs_by_name_and_odd_output_names_work);
     tcase_add_test(tests, what_does_not_fit_is_told);

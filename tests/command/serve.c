@@ -10,24 +10,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static bool there;
 static pid_t daemon_pid;
 static FILE *daemon_log;
 static char line[1024];
-
-static void setup(void)
-{
-    there = program_is_there();
-    if (there)
-        program_begin();
-}
 
 static void teardown(void)
 {
     if (daemon_pid > 0)
         kill(daemon_pid, SIGKILL);
-    if (there)
-        program_end();
+    program_end();
 }
 
 /* Starts `perceptd serve PATH` on a free port; its log is read line by line. */
@@ -77,18 +68,11 @@ static const char *address(void)
     return at;
 }
 
-static char *model(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", program_folder, name);
-    return path;
-}
-
 START_TEST(a_daemon_serves_and_ends_with_0)
 {
-    if (!there)
+    if (!program_there)
         return;
-    start(model("relu.onnx"), NULL);
+    start(folder_at("relu.onnx"), NULL);
     ck_assert(log_has("serving"));
     struct program_result result = program_run("--health --listen %s", address());
     ck_assert_msg(result.status == 0, "%s", result.text);
@@ -100,9 +84,9 @@ END_TEST
 
 START_TEST(a_second_signal_ends_the_wait)
 {
-    if (!there)
+    if (!program_there)
         return;
-    start(model("relu.onnx"), "--drain-delay=1h");
+    start(folder_at("relu.onnx"), "--drain-delay=1h");
     ck_assert(log_has("serving"));
     kill(daemon_pid, SIGINT);
     ck_assert(log_has("stopping"));
@@ -113,9 +97,9 @@ END_TEST
 
 START_TEST(a_failed_model_leaves_the_others)
 {
-    if (!there)
+    if (!program_there)
         return;
-    start(program_folder, NULL);
+    start(folder_root, NULL);
     ck_assert(log_has("model failed to load"));
     ck_assert(log_has("serving"));
     ck_assert_ptr_nonnull(strstr(line, "models=3 failed=1"));
@@ -126,9 +110,9 @@ END_TEST
 
 START_TEST(when_every_model_failed_it_ends_with_1)
 {
-    if (!there)
+    if (!program_there)
         return;
-    start(model("broken.onnx"), NULL);
+    start(folder_at("broken.onnx"), NULL);
     ck_assert(log_has("no model could be loaded"));
     ck_assert_int_eq(end_of_daemon(), 1);
 }
@@ -136,15 +120,15 @@ END_TEST
 
 START_TEST(an_empty_start_must_be_wanted)
 {
-    if (!there)
+    if (!program_there)
         return;
     struct program_result result = program_run("serve");
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nothing to serve"));
     char command[128];
-    snprintf(command, sizeof command, "mkdir %s/empty", program_folder);
+    snprintf(command, sizeof command, "mkdir %s/empty", folder_root);
     ck_assert_int_eq(system(command), 0);
-    start(model("empty"), "--ready-when-empty");
+    start(folder_at("empty"), "--ready-when-empty");
     ck_assert(log_has("serving"));
     kill(daemon_pid, SIGTERM);
     ck_assert_int_eq(end_of_daemon(), 0);
@@ -153,13 +137,13 @@ END_TEST
 
 START_TEST(a_port_that_is_taken_is_told)
 {
-    if (!there)
+    if (!program_there)
         return;
-    start(model("relu.onnx"), NULL);
+    start(folder_at("relu.onnx"), NULL);
     ck_assert(log_has("serving"));
     const char *where = address();
     struct program_result result =
-        program_run("serve %s/relu.onnx --listen %s", program_folder, where);
+        program_run("serve %s/relu.onnx --listen %s", folder_root, where);
     ck_assert_int_eq(result.status, 1);
     ck_assert_msg(strstr(result.text, "another program does; stop it, or choose another port") !=
                       NULL,
@@ -171,19 +155,19 @@ END_TEST
 
 START_TEST(what_cannot_be_served_is_told_before_anything_starts)
 {
-    if (!there)
+    if (!program_there)
         return;
-    struct program_result result = program_run("serve %s/none.onnx", program_folder);
+    struct program_result result = program_run("serve %s/none.onnx", folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "there is nothing at"));
-    result = program_run("serve %s/relu.onnx --kernels v99", program_folder);
+    result = program_run("serve %s/relu.onnx --kernels v99", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "no such row; it has "));
-    result = program_run("serve %s/relu.onnx --listen nowhere:1", program_folder);
+    result = program_run("serve %s/relu.onnx --listen nowhere:1", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nowhere:1"));
     result = program_run("serve %s/relu.onnx --listen :0 --api-key-file %s/relu.onnx",
-                         program_folder, program_folder);
+                         folder_root, folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "an API key is one word"));
 }
@@ -191,19 +175,19 @@ END_TEST
 
 START_TEST(a_configuration_is_judged_without_listening)
 {
-    if (!there)
+    if (!program_there)
         return;
-    struct program_result result = program_run("%s/relu.onnx --check-config", program_folder);
+    struct program_result result = program_run("%s/relu.onnx --check-config", folder_root);
     ck_assert_msg(result.status == 0, "%s", result.text);
     ck_assert_str_eq(result.text, "configuration is good\n");
-    result = program_run("%s --check-config", program_folder);
+    result = program_run("%s --check-config", folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "broken"));
-    result = program_run("%s/relu.onnx --check-config --api-key-file %s/none", program_folder,
-                         program_folder);
+    result = program_run("%s/relu.onnx --check-config --api-key-file %s/none", folder_root,
+                         folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "/none"));
-    result = program_run("%s/relu.onnx --check-config --listen here", program_folder);
+    result = program_run("%s/relu.onnx --check-config --listen here", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "'here' is no address"));
 }
@@ -211,7 +195,7 @@ END_TEST
 
 START_TEST(tables_are_printed)
 {
-    if (!there)
+    if (!program_there)
         return;
     static const char *const actions[] = {"--help",         "--version",         "--man",
                                           "--kernels-list", "--routes",          "--errors",
@@ -232,7 +216,7 @@ Suite *command_serve_suite(void)
 {
     Suite *suite = suite_create("command_serve");
     TCase *tests = tcase_create("serve");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, program_begin, teardown);
     tcase_add_test(tests, a_daemon_serves_and_ends_with_0);
     tcase_add_test(tests, a_second_signal_ends_the_wait);
     tcase_add_test(tests, a_failed_model_leaves_the_others);

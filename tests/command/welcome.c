@@ -11,21 +11,6 @@
 
 #include "program.h"
 
-static bool there;
-
-static void setup(void)
-{
-    there = program_is_there();
-    if (there)
-        program_begin();
-}
-
-static void teardown(void)
-{
-    if (there)
-        program_end();
-}
-
 struct stage {
     struct loop *loop;
     struct catalog *catalog;
@@ -60,9 +45,7 @@ static char *welcome(const char *const *names, int n, const char *api_key_file)
     stage.catalog = catalog_new(stage.loop, &stage.settings, &err);
     ck_assert_msg(stage.catalog != NULL, "%s", err.text);
     for (int i = 0; i < n; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", program_folder, names[i]);
-        ck_assert_msg(catalog_add(stage.catalog, path, &err), "%s", err.text);
+        ck_assert_msg(catalog_add(stage.catalog, folder_at(names[i]), &err), "%s", err.text);
     }
     loop_on_turn(stage.loop, stop_when_loaded, &stage);
     loop_wake(stage.loop);
@@ -83,7 +66,7 @@ static char *welcome(const char *const *names, int n, const char *api_key_file)
 
 START_TEST(an_empty_server_says_so)
 {
-    if (!there)
+    if (!program_there)
         return;
     char *text = welcome(NULL, 0, NULL);
     ck_assert_ptr_nonnull(strstr(text, "serves at http://127.0.0.1:1  (1 worker, kernels "));
@@ -95,7 +78,7 @@ END_TEST
 
 START_TEST(models_and_failures_are_listed)
 {
-    if (!there)
+    if (!program_there)
         return;
     char *text = welcome((const char *const[]){"relu.onnx", "broken.onnx"}, 2, "/etc/keys");
     ck_assert_ptr_nonnull(strstr(text, "relu                 x float32[?,2]"));
@@ -107,7 +90,7 @@ END_TEST
 
 START_TEST(names_cannot_speak_to_the_terminal)
 {
-    if (!there)
+    if (!program_there)
         return;
     program_write_rude();
     char *text = welcome((const char *const[]){"rude.onnx"}, 1, NULL);
@@ -121,7 +104,7 @@ END_TEST
 /* The example's left side, run by a shell, is the body it would post. */
 START_TEST(an_example_makes_the_body_it_promises)
 {
-    if (!there)
+    if (!program_there)
         return;
     char *text = welcome((const char *const[]){"relu.onnx"}, 1, NULL);
     char *from = strstr(text, "{ printf"), *to = strstr(text, " | curl");
@@ -145,7 +128,7 @@ Suite *command_welcome_suite(void)
 {
     Suite *suite = suite_create("command_welcome");
     TCase *tests = tcase_create("welcome");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, an_empty_server_says_so);
     tcase_add_test(tests, models_and_failures_are_listed);
     tcase_add_test(tests, names_cannot_speak_to_the_terminal);

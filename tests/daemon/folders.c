@@ -119,6 +119,14 @@ static void expect_reasons(const struct reply *reply)
     json_decref(body);
 }
 
+static void expect_readiness(const struct rig *rig, int status)
+{
+    struct reply reply = rig_get(rig, "/v2/health/ready");
+    ck_assert_msg(reply.status == status, "readiness is %d: %s", reply.status, reply.body);
+    expect_reasons(&reply);
+    reply_free(&reply);
+}
+
 static void expect_served(const struct rig *rig)
 {
     struct reply reply = rig_post_text(rig, "/v2/models/good/infer", "Nguyen");
@@ -140,10 +148,7 @@ START_TEST(broken_models_are_named_and_the_good_one_is_served)
     rig_begin(&rig);
     write_models(&rig);
     rig_start(&rig, "%s/models", rig.folder);
-    struct reply reply = rig_get(&rig, "/v2/health/ready");
-    ck_assert_msg(reply.status == 200, "readiness is %d: %s", reply.status, reply.body);
-    expect_reasons(&reply);
-    reply_free(&reply);
+    expect_readiness(&rig, 200);
     expect_served(&rig);
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_end(&rig);
@@ -159,10 +164,7 @@ START_TEST(strict_readiness_is_503_and_says_why)
     write_models(&rig);
     rig_spawn(&rig, "%s/models --strict-readiness", rig.folder);
     rig_listening(&rig);
-    struct reply reply = rig_get(&rig, "/v2/health/ready");
-    ck_assert_msg(reply.status == 503, "readiness is %d: %s", reply.status, reply.body);
-    expect_reasons(&reply);
-    reply_free(&reply);
+    expect_readiness(&rig, 503);
     expect_served(&rig);
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_end(&rig);

@@ -93,6 +93,11 @@ static void expect_answer(const struct rig *rig)
     reply_free(&reply);
 }
 
+static void start(struct rig *rig)
+{
+    rig_start(rig, "models --region-prefix %s", prefix());
+}
+
 START_TEST(two_daemons_share_one_set_that_survives_them)
 {
     struct rig first, second;
@@ -100,13 +105,13 @@ START_TEST(two_daemons_share_one_set_that_survives_them)
         return;
     rig_begin(&first);
     rig_begin(&second);
-    rig_start(&first, "models --region-prefix %s", prefix());
+    start(&first);
     ck_assert_msg(rig_log_has(&first, "weights=packed"), "the first start packs");
     int n = look().n;
     expect_regions(n, 1, "one daemon");
     ck_assert_msg(n >= 5, "%d regions for five models", n);
     print_memory("one daemon alone", first.pid);
-    rig_start(&second, "models --region-prefix %s", prefix());
+    start(&second);
     ck_assert_msg(rig_log_has(&second, "weights=adopted") &&
                       !rig_log_has(&second, "weights=packed"),
                   "the second start packs again");
@@ -120,7 +125,7 @@ START_TEST(two_daemons_share_one_set_that_survives_them)
     die(&second);
     expect_regions(n, 0, "both killed");
 
-    rig_start(&first, "models --region-prefix %s", prefix());
+    start(&first);
     ck_assert_msg(rig_log_has(&first, "weights=adopted") && !rig_log_has(&first, "weights=packed"),
                   "a start after a crash packs again");
     expect_regions(n, 1, "started again");
@@ -147,8 +152,8 @@ START_TEST(the_last_to_end_removes_the_weights)
         return;
     rig_begin(&first);
     rig_begin(&second);
-    rig_start(&first, "models --region-prefix %s", prefix());
-    rig_start(&second, "models --region-prefix %s", prefix());
+    start(&first);
+    start(&second);
     int n = look().n;
     ck_assert_int_eq(rig_stop(&first), 0);
     expect_regions(n, 1, "one of two ended");

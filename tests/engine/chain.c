@@ -14,12 +14,39 @@ static void run_steps(const struct plan *plan)
         ck_assert_msg(plan->steps[i].op->rule->run(&plan->steps[i], &env, &err), "%s", err.text);
 }
 
-/* y = sin of the elements of x that are not zero. */
+static struct percept_model *model;
+static struct plan plan;
+static char *scratch; /* the plan's memory */
+static struct percept_err err;
+
+/* Plans for n elements of the sole input. */
+static void begin(struct percept_model *opened, int64_t n)
+{
+    model = opened;
+    err = (struct percept_err){0};
+    small_plan(&plan, model, 1, DIMS(n));
+    scratch = arena_buffer(plan.scratch_bytes);
+    scratch_place(&plan, scratch);
+}
+
+static void end(void)
+{
+    plan_free(&plan);
+    arena_buffer_free(scratch);
+    percept_close(model);
+}
+
+static struct plan *next_plan(void)
+{
+    struct plan *rest = chain_next(&plan, model, &err);
+    ck_assert_msg(rest != NULL, "%s", err.text);
+    return rest;
+}
+
+/* y = the elements of x that are not zero. */
 static struct percept_model *nonzero_model(void)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 1, DIMS(6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(1, DIMS(6));
     small_ints(&s, "flat", 1, DIMS(-1));
     small_node(&s, "NonZero", "x", "where");
     small_node(&s, "Reshape", "where,flat", "index");
@@ -29,17 +56,11 @@ static struct percept_model *nonzero_model(void)
 
 START_TEST(equal_dims_take_the_same_plan_again)
 {
-    struct percept_model *model = nonzero_model();
-    struct plan plan;
-    struct percept_err err = {0};
-    small_plan(&plan, model, 1, DIMS(6));
-    char *scratch = arena_buffer(plan.scratch_bytes);
-    scratch_place(&plan, scratch);
+    begin(nonzero_model(), 6);
     float *x = plan.feeds[0]->data;
     memcpy(x, (float[]){0, 3, 0, 4, 0, 0}, 6 * sizeof *x);
     run_steps(&plan);
-    struct plan *rest = chain_next(&plan, model, &err);
-    ck_assert_msg(rest != NULL, "%s", err.text);
+    struct plan *rest = next_plan();
     ck_assert(plan_complete(rest));
     ck_assert_int_eq(rest->outputs[0]->dims[0], 2);
     run_steps(rest);
@@ -53,81 +74,47 @@ START_TEST(equal_dims_take_the_same_plan_again)
     ck_assert_uint_eq(arena_calls(), calls);
     x[1] = 9;
     run_steps(&plan);
-    rest = chain_next(&plan, model, &err);
-    ck_assert_ptr_nonnull(rest);
+    rest = next_plan();
     ck_assert_uint_gt(arena_calls(), calls);
     ck_assert_int_eq(rest->outputs[0]->dims[0], 3);
-    plan_free(&plan);
-    arena_buffer_free(scratch);
-    percept_close(model);
+    end();
 }
 END_TEST
 
 /* When the memory of the plan before moves, pointers into it follow. */
 START_TEST(values_of_the_plan_before_are_found_where_they_lie_now)
 {
-    struct percept_model *model = nonzero_model();
-    struct plan plan;
-    struct percept_err err = {0};
-    small_plan(&plan, model, 1, DIMS(6));
-    char *scratch[2] = {arena_buffer(plan.scratch_bytes), arena_buffer(plan.scratch_bytes)};
+    begin(nonzero_model(), 6);
+    char *const at[2] = {scratch, arena_buffer(plan.scratch_bytes)};
     for (int i = 0; i < 2; i++) {
-        scratch_place(&plan, scratch[i]);
+        scratch_place(&plan, at[i]);
         memcpy(plan.feeds[0]->data, (float[]){0, 0, 5, 0, 0, (float)i + 1}, 6 * sizeof(float));
         run_steps(&plan);
-        struct plan *rest = chain_next(&plan, model, &err);
-        ck_assert_ptr_nonnull(rest);
+        struct plan *rest = next_plan();
         run_steps(rest);
         ck_assert_float_eq(((float *)rest->outputs[0]->data)[1], (float)i + 1);
     }
-    plan_free(&plan);
-    arena_buffer_free(scratch[0]);
-    arena_buffer_free(scratch[1]);
-    percept_close(model);
+    end();
+    arena_buffer_free(at[1]);
 }
 END_TEST
 
 /* Plans behind the next one are built from it, when the memory of this one may be gone. */
 START_TEST(what_decided_is_kept_apart_from_the_plan_before)
 {
-    struct small s = small_begin();
-    proto_add(&s.graph, GRAPH_INPUT, proto_value("to", PERCEPT_INT64, 1, DIMS(2)));
-    small_output(&s, "y", -1, NULL);
-    small_floats(&s, "c", 1, DIMS(6), (float[]){1, 2, 3, 4, 5, 6});
-    small_node(&s, "Reshape", "c,to", "y");
-    struct percept_model *model = small_open(&s);
-    struct plan plan;
-    struct percept_err err = {0};
-    struct tensor to = {.dtype = PERCEPT_INT64, .rank = 1, .dims = {2}};
-    ck_assert(plan_build(&plan, model, model->parts, &to, &err));
-    char *scratch = arena_buffer(plan.scratch_bytes);
-    scratch_place(&plan, scratch);
+    begin(small_open_reshaped(), 2);
     memcpy(plan.feeds[0]->data, DIMS(2, 3), 2 * sizeof(int64_t));
-    struct plan *rest = chain_next(&plan, model, &err);
-    ck_assert_msg(rest != NULL, "%s", err.text);
+    struct plan *rest = next_plan();
     const int64_t *kept = rest->values[model->onnx.graph->inputs[0]].data;
     ck_assert_ptr_ne(kept, plan.feeds[0]->data);
     ck_assert(kept[0] == 2 && kept[1] == 3);
-    plan_free(&plan);
-    arena_buffer_free(scratch);
-    percept_close(model);
+    end();
 }
 END_TEST
 
 START_TEST(a_rest_that_cannot_work_is_refused_and_forgotten)
 {
-    struct small s = small_begin();
-    proto_add(&s.graph, GRAPH_INPUT, proto_value("to", PERCEPT_INT64, 1, DIMS(2)));
-    small_output(&s, "y", -1, NULL);
-    small_floats(&s, "c", 1, DIMS(6), (float[]){1, 2, 3, 4, 5, 6});
-    small_node(&s, "Reshape", "c,to", "r");
-    small_node(&s, "Sin", "r", "y");
-    struct percept_model *model = small_open(&s);
-    struct plan plan;
-    struct percept_err err = {0};
-    small_plan(&plan, model, 1, DIMS(2));
-    char *scratch = arena_buffer(plan.scratch_bytes);
-    scratch_place(&plan, scratch);
+    begin(small_open_reshaped(), 2);
     int64_t *to = plan.feeds[0]->data;
     to[0] = to[1] = 4;
     run_steps(&plan);
@@ -137,12 +124,9 @@ START_TEST(a_rest_that_cannot_work_is_refused_and_forgotten)
     to[0] = 2;
     to[1] = 3;
     err = (struct percept_err){0};
-    struct plan *rest = chain_next(&plan, model, &err);
-    ck_assert_msg(rest != NULL, "%s", err.text);
+    struct plan *rest = next_plan();
     ck_assert_int_eq(rest->outputs[0]->dims[1], 3);
-    plan_free(&plan);
-    arena_buffer_free(scratch);
-    percept_close(model);
+    end();
 }
 END_TEST
 

@@ -30,8 +30,7 @@ START_TEST(a_loop_carries_and_collects)
     proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
     proto_add(&s.graph, GRAPH_NODE, loop);
     struct percept_model *model = small_open(&s);
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     const float *total = small_run(session, 1, DIMS(1), (float[]){10});
     ck_assert_float_eq(total[0], 10 + 4 * 10 + 0 + 1 + 2 + 3);
     struct percept_tensor all = percept_output(session, 1);
@@ -41,6 +40,15 @@ START_TEST(a_loop_carries_and_collects)
     percept_close(model);
 }
 END_TEST
+
+/* Scans over the last n_scan of its inputs. */
+static void add_scan(struct small *s, const char *inputs, const char *outputs, int64_t n_scan, struct proto body)
+{
+    struct proto scan = proto_node("Scan", "", inputs, outputs);
+    proto_attr_int(&scan, "num_scan_inputs", n_scan);
+    proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+    proto_add(&s->graph, GRAPH_NODE, scan);
+}
 
 /* Opset 8: the first input, lengths, may be left out, the batch comes first, and each item is a sequence. */
 START_TEST(a_scan_of_opset_8_takes_items_one_by_one)
@@ -60,13 +68,9 @@ START_TEST(a_scan_of_opset_8_takes_items_one_by_one)
         small_output(&s, "all", -1, NULL);
         small_floats(&s, "zero", 2, DIMS(2, 1), (float[]){0, 100});
         small_ints(&s, "lengths", 2, DIMS(3, 2));
-        struct proto scan = proto_node("Scan", "", given ? "lengths,zero,x" : ",zero,x", "total,all");
-        proto_attr_int(&scan, "num_scan_inputs", 1);
-        proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
-        proto_add(&s.graph, GRAPH_NODE, scan);
+        add_scan(&s, given ? "lengths,zero,x" : ",zero,x", "total,all", 1, body);
         struct percept_model *model = small_open(&s);
-        struct percept_err err = {0};
-        struct percept_session *session = percept_session_new(model, &err);
+        struct percept_session *session = small_session(model);
         const float *total = small_run(session, 3, DIMS(2, 3, 1), (float[]){1, 2, 3, 4, 5, 6});
         ck_assert_float_eq(total[0], 6);
         ck_assert_float_eq(total[1], given ? 109 : 115);
@@ -96,13 +100,10 @@ START_TEST(sequences_of_different_lengths_are_refused)
         small_input(&s, "x", batched ? 3 : 2, dims);
         small_weights(&s, "w", batched ? 3 : 2, batched ? DIMS(1, 5, 1) : DIMS(5, 1), 1);
         small_output(&s, "all", -1, NULL);
-        struct proto scan = proto_node("Scan", "", inputs[k], "all");
-        proto_attr_int(&scan, "num_scan_inputs", 2);
-        proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
-        proto_add(&s.graph, GRAPH_NODE, scan);
+        add_scan(&s, inputs[k], "all", 2, body);
         struct percept_model *model = small_open(&s);
         struct percept_err err = {0};
-        struct percept_session *session = percept_session_new(model, &err);
+        struct percept_session *session = small_session(model);
         ck_assert(percept_resize(session, 0, batched ? 3 : 2, dims, &err));
         ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
         ck_assert(!percept_run(session, NULL, &err));
@@ -128,13 +129,9 @@ START_TEST(an_item_of_length_0_is_padded_like_the_others)
         small_input(&s, "x", 3, DIMS(3, 3, 2));
         small_output(&s, "all", -1, NULL);
         small_ints(&s, "lengths", 3, lengths[k]);
-        struct proto scan = proto_node("Scan", "", "lengths,x", "all");
-        proto_attr_int(&scan, "num_scan_inputs", 1);
-        proto_attr_message(&scan, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
-        proto_add(&s.graph, GRAPH_NODE, scan);
+        add_scan(&s, "lengths,x", "all", 1, body);
         struct percept_model *model = small_open(&s);
-        struct percept_err err = {0};
-        struct percept_session *session = percept_session_new(model, &err);
+        struct percept_session *session = small_session(model);
         float x[18];
         for (int i = 0; i < 18; i++)
             x[i] = (float)i + 1;

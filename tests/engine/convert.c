@@ -43,9 +43,7 @@ END_TEST
 
 START_TEST(a_chain_in_blocks_is_converted_at_its_ends_alone)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 4, DIMS(-1, 16, 5, 5));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(4, DIMS(-1, 16, 5, 5));
     small_weights(&s, "w", 4, DIMS(16, 16, 3, 3), 1);
     small_weights(&s, "v", 4, DIMS(16, 16, 1, 1), 2);
     small_node(&s, "Conv", "x,w", "a");
@@ -67,14 +65,10 @@ START_TEST(between_steps_there_are_no_halves)
     struct small s = small_begin();
     proto_add(&s.graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT16, 2, DIMS(-1, 4)));
     proto_add(&s.graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT16, 2, DIMS(-1, 4)));
-    struct proto cast = proto_node("Cast", "", "a", "b");
-    proto_attr_int(&cast, "to", PERCEPT_BFLOAT16);
     small_node(&s, "Sin", "x", "a");
-    proto_add(&s.graph, GRAPH_NODE, cast);
-    struct proto back = proto_node("Cast", "", "c", "y");
-    proto_attr_int(&back, "to", PERCEPT_FLOAT16);
+    small_node_int(&s, "Cast", "a", "b", "to", PERCEPT_BFLOAT16);
     small_node(&s, "Sin", "b", "c");
-    proto_add(&s.graph, GRAPH_NODE, back);
+    small_node_int(&s, "Cast", "c", "y", "to", PERCEPT_FLOAT16);
     struct percept_model *model = small_open(&s);
     struct plan plan;
     small_plan(&plan, model, 2, DIMS(3, 4));
@@ -97,16 +91,10 @@ END_TEST
 /* What is known while planning needs no step to be widened. */
 START_TEST(known_halves_are_widened_on_the_spot)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 1, DIMS(-1));
-    small_output(&s, "y", -1, NULL);
-    struct proto cast = proto_node("Cast", "", "n", "h");
-    proto_attr_int(&cast, "to", PERCEPT_FLOAT16);
-    struct proto wide = proto_node("Cast", "", "h", "f");
-    proto_attr_int(&wide, "to", PERCEPT_FLOAT);
+    struct small s = small_xy(1, DIMS(-1));
     small_node(&s, "Shape", "x", "n");
-    proto_add(&s.graph, GRAPH_NODE, cast);
-    proto_add(&s.graph, GRAPH_NODE, wide);
+    small_node_int(&s, "Cast", "n", "h", "to", PERCEPT_FLOAT16);
+    small_node_int(&s, "Cast", "h", "f", "to", PERCEPT_FLOAT);
     small_node(&s, "Mul", "x,f", "y");
     struct percept_model *model = small_open(&s);
     struct plan plan;

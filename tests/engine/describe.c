@@ -29,9 +29,7 @@ END_TEST
 
 START_TEST(what_the_file_leaves_open_about_outputs_the_trial_tells)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 3, DIMS(-1, 2, 3));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(3, DIMS(-1, 2, 3));
     proto_add(&s.graph, GRAPH_OUTPUT, proto_value("n", PERCEPT_INT64, 1, DIMS(3)));
     small_node(&s, "Flatten", "x", "f");
     small_node(&s, "Relu", "f", "y");
@@ -51,9 +49,7 @@ END_TEST
 
 START_TEST(operators_are_counted_as_the_file_has_them)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 4));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, 4));
     small_node(&s, "Sin", "x", "a");
     small_node(&s, "Identity", "a", "b");
     small_node(&s, "Cos", "b", "c");

@@ -14,12 +14,10 @@ START_TEST(nodes_over_constants_are_computed_at_load)
     small_node(&s, "Neg", "c", "d");
     small_node(&s, "Mul", "x,d", "y");
     struct percept_model *model = small_open(&s);
-    struct percept_description d;
-    percept_describe(model, &d);
+    const struct percept_description d = small_describe(model);
     ck_assert_int_eq(d.n_folded, 2);
     ck_assert_int_eq(d.n_steps, 1);
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     const float *y = small_run(session, 2, DIMS(1, 3), (float[]){1, 1, 2});
     ck_assert_float_eq(y[0], -11);
     ck_assert_float_eq(y[1], -22);
@@ -39,11 +37,9 @@ START_TEST(identities_and_unread_nodes_leave_no_step)
     small_node(&s, "Exp", "b", "nobody");
     small_node(&s, "Abs", "b", "y");
     struct percept_model *model = small_open(&s);
-    struct percept_description d;
-    percept_describe(model, &d);
+    const struct percept_description d = small_describe(model);
     ck_assert_int_eq(d.n_steps, 1);
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     const float *y = small_run(session, 2, DIMS(1, 2), (float[]){-4, 5});
     ck_assert_float_eq(y[0], 4);
     ck_assert_float_eq(y[1], 5);
@@ -62,8 +58,7 @@ START_TEST(an_output_may_be_an_input_or_a_constant)
     small_node(&s, "Identity", "x", "same");
     small_node(&s, "Neg", "c", "fixed");
     struct percept_model *model = small_open(&s);
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     const float *y = small_run(session, 1, DIMS(2), (float[]){3, 4});
     ck_assert_float_eq(y[1], 4);
     const float *fixed = percept_output(session, 1).data;
@@ -82,12 +77,8 @@ START_TEST(all_operators_that_are_lacking_are_named)
     small_node(&s, "Frobnicate", "a", "b");
     small_node(&s, "Relu", "b", "c");
     small_node(&s, "Quux", "c", "y");
-    struct proto file = small_end(&s);
-    struct percept_err err = {0};
-    ck_assert_ptr_null(percept_open_memory(file.at, file.n, NULL, &err));
-    ck_assert_ptr_nonnull(strstr(err.text, "'Frobnicate', 'Quux'"));
+    const struct percept_err err = small_refused(&s, NULL, "'Frobnicate', 'Quux'");
     ck_assert_ptr_null(strstr(err.text, "'Frobnicate', 'Frobnicate'"));
-    proto_free(&file);
 }
 END_TEST
 
@@ -104,8 +95,7 @@ START_TEST(constants_may_lie_at_any_address)
         small_node(&s, "Reshape", "x,shape", "r");
         small_node(&s, "Add", "r,one", "y");
         struct percept_model *model = small_open(&s);
-        struct percept_err err;
-        struct percept_session *session = percept_session_new(model, &err);
+        struct percept_session *session = small_session(model);
         const float *y = small_run(session, 2, DIMS(1, 6), (float[]){1, 2, 3, 4, 5, 6});
         ck_assert_float_eq(y[5], 7);
         percept_session_free(session);
@@ -124,12 +114,8 @@ START_TEST(tables_of_constants_end_where_a_sessions_memory_ends)
     small_floats(&s, "scale", 1, DIMS(1), (float[]){1e6f});
     small_node(&s, "Resize", "one,,scale", "large");
     small_node(&s, "Add", "x,large", "y");
-    struct proto file = small_end(&s);
-    struct percept_err err = {0};
     const struct percept_options options = {.memory_limit_bytes = 1 << 20};
-    ck_assert_ptr_null(percept_open_memory(file.at, file.n, &options, &err));
-    ck_assert_ptr_nonnull(strstr(err.text, "a resize's tables"));
-    proto_free(&file);
+    small_refused(&s, &options, "a resize's tables");
 }
 END_TEST
 

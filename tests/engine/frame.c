@@ -9,9 +9,7 @@
 /* y = the elements of x that are not zero, doubled: how many there are only the run tells. */
 static struct percept_model *nonzero_model(void)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 1, DIMS(6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(1, DIMS(6));
     small_floats(&s, "two", 0, NULL, (float[]){2});
     small_ints(&s, "flat", 1, DIMS(-1));
     small_node(&s, "NonZero", "x", "where");
@@ -24,8 +22,7 @@ static struct percept_model *nonzero_model(void)
 START_TEST(what_follows_a_data_dependent_shape_is_planned_during_the_run)
 {
     struct percept_model *model = nonzero_model();
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     const float *y = small_run(session, 1, DIMS(6), (float[]){0, 3, 0, 4, 0, 0});
     ck_assert_int_eq(percept_output(session, 0).dims[0], 2);
     ck_assert_float_eq(y[0], 6);
@@ -43,8 +40,7 @@ END_TEST
 START_TEST(equal_decisions_allocate_nothing)
 {
     struct percept_model *model = nonzero_model();
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     small_run(session, 1, DIMS(6), (float[]){0, 3, 0, 4, 0, 0});
     size_t calls = arena_calls();
     for (int i = 0; i < 10; i++) {
@@ -68,7 +64,7 @@ START_TEST(a_shape_given_as_data_decides_about_the_plan)
     small_node(&s, "Transpose", "r", "y");
     struct percept_model *model = small_open(&s);
     struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     int64_t shapes[2][2] = {{2, 3}, {3, 2}};
     for (int round = 0; round < 4; round++) {
         int64_t *shape = shapes[round % 2];
@@ -105,7 +101,7 @@ START_TEST(half_floats_are_computed_in_float_and_rounded_at_the_end)
     int n;
     ck_assert_int_eq(percept_outputs(model, &n)->dtype, PERCEPT_FLOAT16);
     struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     ck_assert(percept_resize(session, 0, 2, DIMS(1, 2), &err) && percept_prepare(session, &err));
     /* exp(30) is beyond float16 */
     uint16_t x[2] = {tensor_float_to_half(10), tensor_float_to_half(4)};
@@ -132,7 +128,7 @@ START_TEST(half_floats_whose_number_depends_on_data_are_as_many)
     small_node(&s, "Neg", "y", "z");
     struct percept_model *model = small_open(&s);
     struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     for (int kept = 4; kept >= 0; kept--) {
         ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
         for (int i = 0; i < 4; i++) {

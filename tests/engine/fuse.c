@@ -113,13 +113,11 @@ START_TEST(fused_nodes_answer_what_single_ones_do)
 {
     const struct sample *sample = &samples[_i];
     struct percept_model *fused = open_sample(sample, false), *apart = open_sample(sample, true);
-    struct percept_description d;
-    percept_describe(fused, &d);
+    const struct percept_description d = small_describe(fused);
     ck_assert_msg(d.n_steps == sample->fused_steps, "%s: %d steps, expected %d", sample->name, d.n_steps,
                   sample->fused_steps);
-    struct percept_err err;
-    struct percept_session *one = percept_session_new(fused, &err);
-    struct percept_session *other = percept_session_new(apart, &err);
+    struct percept_session *one = small_session(fused);
+    struct percept_session *other = small_session(apart);
     static float x[3 * 5 * 9 * 7];
     for (size_t i = 0; i < sizeof x / sizeof *x; i++)
         x[i] = sinf((float)i * 0.7f);
@@ -154,7 +152,7 @@ START_TEST(a_broadcast_addition_is_not_taken_for_a_residual)
     small_node(&s, "Add", "a,r", "y");
     struct percept_model *model = small_open(&s);
     struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     ck_assert(percept_resize(session, 0, 4, DIMS(2, 5, 9, 7), &err));
     ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
     ck_assert_int_eq(percept_output(session, 0).dims[0], 2);

@@ -110,16 +110,12 @@ END_TEST
 /* Rows of two halves each, put beside each other and together again: the first axis is twice the batch. */
 START_TEST(an_item_may_have_several_rows_in_between)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 3, DIMS(-1, 2, 6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(3, DIMS(-1, 2, 6));
     small_ints(&s, "column", 2, DIMS(-1, 1));
     small_ints(&s, "back", 3, DIMS(-1, 2, 12));
     small_node(&s, "Reshape", "x,column", "a");
     proto_add(&s.graph, GRAPH_NODE, proto_node("Relu", "", "a", "b"));
-    struct proto concat = proto_node("Concat", "", "a,b", "c");
-    proto_attr_int(&concat, "axis", 1);
-    proto_add(&s.graph, GRAPH_NODE, concat);
+    small_node_int(&s, "Concat", "a,b", "c", "axis", 1);
     small_node(&s, "Reshape", "c,back", "y");
     struct percept_model *model = small_open(&s);
     ck_assert(model->items_apart);
@@ -132,9 +128,7 @@ END_TEST
 /* A count along the batch follows from shapes alone, and differs from item to item. */
 START_TEST(what_follows_from_the_size_of_the_batch_is_not_fixed)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, 6));
     small_floats(&s, "zero", 0, NULL, (float[]){0});
     small_floats(&s, "one", 0, NULL, (float[]){1});
     small_ints(&s, "first", 1, DIMS(0));
@@ -142,9 +136,7 @@ START_TEST(what_follows_from_the_size_of_the_batch_is_not_fixed)
     small_node(&s, "Shape", "x", "shape");
     small_node(&s, "Gather", "shape,first", "n");
     small_node(&s, "Squeeze", "n", "count");
-    struct proto cast = proto_node("Cast", "", "count", "many");
-    proto_attr_int(&cast, "to", PERCEPT_FLOAT);
-    proto_add(&s.graph, GRAPH_NODE, cast);
+    small_node_int(&s, "Cast", "count", "many", "to", PERCEPT_FLOAT);
     small_node(&s, "Range", "zero,many,one", "counts");
     small_node(&s, "Reshape", "counts,column", "col");
     small_node(&s, "Add", "x,col", "y");
@@ -157,14 +149,10 @@ END_TEST
 
 START_TEST(every_output_has_to_be_apart)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, 6));
     small_output(&s, "z", -1, NULL);
     small_node(&s, "Relu", "x", "y");
-    struct proto softmax = proto_node("Softmax", "", "x", "z");
-    proto_attr_int(&softmax, "axis", 0);
-    proto_add(&s.graph, GRAPH_NODE, softmax);
+    small_node_int(&s, "Softmax", "x", "z", "axis", 0);
     struct percept_model *model = small_open(&s);
     ck_assert(!model->items_apart);
     percept_close(model);

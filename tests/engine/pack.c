@@ -1,31 +1,29 @@
 /* Packing: one region for equal models, another for every difference that matters. */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "engine/small.h"
+#include "folder.h"
 
-static char folder[64], prefix[40], path[100], data_path[100];
+static char prefix[40];
+static const char *path, *data_path;
 
 static void setup(void)
 {
     snprintf(prefix, sizeof prefix, "percept-test-%d", (int)getpid());
-    snprintf(folder, sizeof folder, "%s/percept-pack-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/model.onnx", folder);
-    snprintf(data_path, sizeof data_path, "%s/weights.bin", folder);
+    folder_begin("pack");
+    path = folder_at("model.onnx");
+    data_path = folder_at("weights.bin");
 }
 
 static void teardown(void)
 {
     percept_clean_regions(prefix);
-    unlink(path);
-    unlink(data_path);
-    rmdir(folder);
+    folder_end();
 }
 
 /* y = x + w, w in a file of its own */
@@ -55,27 +53,19 @@ static struct percept_model *open_shared(const char *row)
 
 static float answer(struct percept_model *model)
 {
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     float first = small_run(session, 2, DIMS(1, 4), (float[]){1, 1, 1, 1})[0];
     percept_session_free(session);
     return first;
-}
-
-static struct percept_description describe(struct percept_model *model)
-{
-    struct percept_description d;
-    percept_describe(model, &d);
-    return d;
 }
 
 START_TEST(equal_models_share_one_region)
 {
     write_model((float[]){1, 2, 3, 4});
     struct percept_model *a = open_shared(NULL), *b = open_shared(NULL);
-    ck_assert(!describe(a).region_adopted);
-    ck_assert(describe(b).region_adopted);
-    ck_assert_str_eq(describe(a).region_name, describe(b).region_name);
+    ck_assert(!small_describe(a).region_adopted);
+    ck_assert(small_describe(b).region_adopted);
+    ck_assert_str_eq(small_describe(a).region_name, small_describe(b).region_name);
     ck_assert_float_eq(answer(b), 2);
     percept_close(a);
     ck_assert_float_eq(answer(b), 2);
@@ -92,8 +82,8 @@ START_TEST(new_external_data_under_an_old_model_is_another_region)
     struct percept_err err = {0};
     ck_assert(file_write(data_path, (float[]){50, 2, 3, 4}, 16, &err));
     struct percept_model *b = open_shared(NULL);
-    ck_assert(!describe(b).region_adopted);
-    ck_assert_str_ne(describe(a).region_name, describe(b).region_name);
+    ck_assert(!small_describe(b).region_adopted);
+    ck_assert_str_ne(small_describe(a).region_name, small_describe(b).region_name);
     ck_assert_float_eq(answer(a), 2);
     ck_assert_float_eq(answer(b), 51);
     percept_close(a);
@@ -109,7 +99,7 @@ START_TEST(every_row_has_its_own_region)
     for (const char *const *row = percept_kernels(); *row && n < 8; row++)
         models[n++] = open_shared(*row);
     for (int i = 0; i < n; i++) {
-        ck_assert(!describe(models[i]).region_adopted);
+        ck_assert(!small_describe(models[i]).region_adopted);
         ck_assert_float_eq(answer(models[i]), 2);
     }
     for (int i = 0; i < n; i++)
@@ -127,7 +117,7 @@ START_TEST(a_killed_holder_leaves_a_region_that_the_next_open_adopts)
     }
     waitpid(child, NULL, 0);
     struct percept_model *model = open_shared(NULL);
-    ck_assert(describe(model).region_adopted);
+    ck_assert(small_describe(model).region_adopted);
     ck_assert_float_eq(answer(model), 2);
     ck_assert_int_eq(percept_clean_regions(prefix), 0);
     percept_close(model);

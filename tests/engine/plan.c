@@ -58,9 +58,7 @@ END_TEST
 
 START_TEST(a_plan_that_fails_is_empty_and_says_where)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, -1));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, -1));
     small_weights(&s, "w", 2, DIMS(4, 3), 1);
     small_node(&s, "MatMul", "x,w", "y");
     struct percept_model *model = small_open(&s);
@@ -79,9 +77,7 @@ END_TEST
 
 START_TEST(every_allocation_may_fail)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 4, DIMS(-1, 16, 5, 5));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(4, DIMS(-1, 16, 5, 5));
     small_weights(&s, "w", 4, DIMS(16, 16, 3, 3), 1);
     small_node(&s, "Conv", "x,w", "a");
     small_node(&s, "Sin", "a", "b");

@@ -4,13 +4,6 @@
 #include "engine/rebatch.h"
 #include "engine/small.h"
 
-static struct percept_description describe(struct percept_model *model)
-{
-    struct percept_description d;
-    percept_describe(model, &d);
-    return d;
-}
-
 START_TEST(a_network_exported_with_a_batch_of_one_takes_any_batch)
 {
     struct small s = small_begin();
@@ -23,13 +16,12 @@ START_TEST(a_network_exported_with_a_batch_of_one_takes_any_batch)
     small_node(&s, "Reshape", "a,flat", "b");
     small_node(&s, "MatMul", "b,dense", "y");
     struct percept_model *model = small_open(&s);
-    ck_assert(describe(model).batch_free);
-    ck_assert(describe(model).batch_rewritten);
+    ck_assert(small_describe(model).batch_free);
+    ck_assert(small_describe(model).batch_rewritten);
     int n;
     ck_assert_int_eq(percept_inputs(model, &n)->dims[0], -1);
     ck_assert_int_eq(percept_outputs(model, &n)->dims[0], -1);
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     static float x[3 * 72];
     for (int i = 0; i < 3 * 72; i++)
         x[i] = (float)(i % 13) - 6;
@@ -48,12 +40,10 @@ START_TEST(a_network_that_mixes_items_keeps_its_batch_of_one)
     struct small s = small_begin();
     small_input(&s, "x", 2, DIMS(1, 4));
     small_output(&s, "y", 2, DIMS(1, 4));
-    struct proto softmax = proto_node("Softmax", "", "x", "y");
-    proto_attr_int(&softmax, "axis", 0);
-    proto_add(&s.graph, GRAPH_NODE, softmax);
+    small_node_int(&s, "Softmax", "x", "y", "axis", 0);
     struct percept_model *model = small_open(&s);
-    ck_assert(!describe(model).batch_free);
-    ck_assert(!describe(model).batch_rewritten);
+    ck_assert(!small_describe(model).batch_free);
+    ck_assert(!small_describe(model).batch_rewritten);
     int n;
     ck_assert_int_eq(percept_inputs(model, &n)->dims[0], 1);
     percept_close(model);
@@ -65,11 +55,9 @@ START_TEST(a_free_batch_whose_items_are_mixed_is_no_batch)
     struct small s = small_begin();
     small_input(&s, "x", 2, DIMS(-1, 4));
     small_output(&s, "y", 2, DIMS(-1, 4));
-    struct proto softmax = proto_node("Softmax", "", "x", "y");
-    proto_attr_int(&softmax, "axis", 0);
-    proto_add(&s.graph, GRAPH_NODE, softmax);
+    small_node_int(&s, "Softmax", "x", "y", "axis", 0);
     struct percept_model *model = small_open(&s);
-    ck_assert(!describe(model).batch_free);
+    ck_assert(!small_describe(model).batch_free);
     percept_close(model);
 }
 END_TEST
@@ -85,8 +73,7 @@ START_TEST(a_reshape_that_adds_an_axis_stays_as_it_is)
     small_node(&s, "Reshape", "v,row", "r");
     small_node(&s, "Mul", "x,r", "y");
     struct percept_model *model = small_open(&s);
-    struct percept_err err;
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     const float *y = small_run(session, 2, DIMS(1, 4), (float[]){1, 1, 1, 1});
     ck_assert(y[0] != y[1]);
     ck_assert_int_eq(percept_output(session, 0).dims[1], 4);
@@ -98,9 +85,7 @@ END_TEST
 /* 24^5 elements of each item would be 32 MB. */
 START_TEST(many_free_axes_are_made_up_small)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 6, DIMS(-1, -1, -1, -1, -1, -1));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(6, DIMS(-1, -1, -1, -1, -1, -1));
     small_ints(&s, "along", 1, DIMS(5));
     small_node(&s, "CumSum", "x,along", "y"); /* not proved, hence run */
     struct proto file = small_end(&s);
@@ -110,7 +95,7 @@ START_TEST(many_free_axes_are_made_up_small)
     struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
     proto_free(&file);
     ck_assert_msg(model != NULL, "%s", err.text);
-    ck_assert(describe(model).batch_free);
+    ck_assert(small_describe(model).batch_free);
     ck_assert_int_eq(rebatch_verify(model), REBATCH_APART); /* within those 4 MB */
     percept_close(model);
 }
@@ -118,13 +103,11 @@ END_TEST
 
 START_TEST(few_made_up_elements_still_tell_mixed_items)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 6, DIMS(-1, -1, -1, -1, -1, -1));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(6, DIMS(-1, -1, -1, -1, -1, -1));
     small_ints(&s, "along", 1, DIMS(0));
     small_node(&s, "CumSum", "x,along", "y");
     struct percept_model *model = small_open(&s);
-    ck_assert(!describe(model).batch_free);
+    ck_assert(!small_describe(model).batch_free);
     percept_close(model);
 }
 END_TEST

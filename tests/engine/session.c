@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "engine/shipped.h"
+#include "engine/small.h"
 
 #define MOST_OUT 32
 
@@ -57,7 +58,7 @@ static void same_bits(const char *name, bool helped)
 {
     struct percept_model *model = shipped_open(name);
     struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     struct percept_team *team = NULL;
     pthread_t helper;
     if (helped) {
@@ -102,8 +103,7 @@ END_TEST
 START_TEST(a_run_at_known_shapes_allocates_nothing)
 {
     struct percept_model *model = shipped_open(shipped_names[_i]);
-    struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     float out[8 * MOST_OUT];
     unsigned seeds[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     run_batch(session, model, 8, 9, seeds, NULL, out);
@@ -125,7 +125,7 @@ START_TEST(shapes_that_do_not_fit_are_refused_by_name)
 {
     struct percept_model *model = shipped_open("digits");
     struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     ck_assert_ptr_null(percept_input(session, 0));
     ck_assert(!percept_run(session, NULL, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "'image'"));
@@ -149,7 +149,7 @@ START_TEST(memory_beyond_the_limit_is_refused_and_the_session_lives_on)
     struct percept_err err = {0};
     struct percept_model *model = percept_open("models/digits/model.onnx", &options, &err);
     ck_assert_msg(model != NULL, "%s", err.text);
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     int64_t many[4] = {5000, 1, 28, 28}, one[4] = {1, 1, 28, 28};
     ck_assert(percept_resize(session, 0, 4, many, &err));
     ck_assert(!percept_prepare(session, &err));
@@ -165,7 +165,7 @@ START_TEST(an_empty_batch_gives_an_empty_answer)
 {
     struct percept_model *model = shipped_open("digits");
     struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     int64_t none[4] = {0, 1, 28, 28};
     ck_assert(percept_resize(session, 0, 4, none, &err));
     ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
@@ -179,7 +179,7 @@ START_TEST(a_run_ends_at_its_deadline_or_when_cancelled)
 {
     struct percept_model *model = shipped_open("perceptron");
     struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     int64_t dims[2] = {1, 784};
     ck_assert(percept_resize(session, 0, 2, dims, &err));
     struct percept_run_context late = {.deadline_ns = 1};
@@ -199,8 +199,7 @@ END_TEST
 START_TEST(a_profile_names_every_step)
 {
     struct percept_model *model = shipped_open("digits");
-    struct percept_err err = {0};
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     percept_set_profiling(session, true);
     float out[MOST_OUT];
     unsigned seed = 1;

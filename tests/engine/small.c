@@ -9,6 +9,14 @@ struct small small_begin(void)
     return (struct small){.opset = 13};
 }
 
+struct small small_xy(int rank, const int64_t *dims)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", rank, dims);
+    small_output(&s, "y", -1, NULL);
+    return s;
+}
+
 void small_input(struct small *s, const char *name, int rank, const int64_t *dims)
 {
     proto_add(&s->graph, GRAPH_INPUT, proto_value(name, PERCEPT_FLOAT, rank, dims));
@@ -57,6 +65,14 @@ void small_node(struct small *s, const char *op_type, const char *inputs, const 
     proto_add(&s->graph, GRAPH_NODE, proto_node(op_type, "", inputs, outputs));
 }
 
+void small_node_int(struct small *s, const char *op_type, const char *inputs, const char *outputs, const char *name,
+                    int64_t value)
+{
+    struct proto node = proto_node(op_type, "", inputs, outputs);
+    proto_attr_int(&node, name, value);
+    proto_add(&s->graph, GRAPH_NODE, node);
+}
+
 struct proto small_end(struct small *s)
 {
     return proto_model(s->graph, s->opset);
@@ -72,6 +88,50 @@ struct percept_model *small_open(struct small *s)
     proto_free(&file);
     ck_assert_msg(model != NULL, "%s", err.text);
     return model;
+}
+
+struct percept_err small_refused_bytes(const void *data, size_t n, const struct percept_options *options,
+                                       const char *part)
+{
+    struct percept_err err = {0};
+    ck_assert_ptr_null(percept_open_memory(data, n, options, &err));
+    ck_assert_msg(strlen(err.text) > 10, "no sentence");
+    ck_assert_msg(strstr(err.text, part) != NULL, "%s", err.text);
+    return err;
+}
+
+struct percept_err small_refused(struct small *s, const struct percept_options *options, const char *part)
+{
+    struct proto file = small_end(s);
+    struct percept_err err = small_refused_bytes(file.at, file.n, options, part);
+    proto_free(&file);
+    return err;
+}
+
+struct percept_model *small_open_reshaped(void)
+{
+    struct small s = small_begin();
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("to", PERCEPT_INT64, 1, DIMS(2)));
+    small_output(&s, "y", -1, NULL);
+    small_floats(&s, "c", 1, DIMS(6), (float[]){1, 2, 3, 4, 5, 6});
+    small_node(&s, "Reshape", "c,to", "r");
+    small_node(&s, "Sin", "r", "y");
+    return small_open(&s);
+}
+
+struct percept_description small_describe(const struct percept_model *model)
+{
+    struct percept_description d;
+    percept_describe(model, &d);
+    return d;
+}
+
+struct percept_session *small_session(struct percept_model *model)
+{
+    struct percept_err err = {0};
+    struct percept_session *session = percept_session_new(model, &err);
+    ck_assert_msg(session != NULL, "%s", err.text);
+    return session;
 }
 
 const float *small_run(struct percept_session *session, int rank, const int64_t *dims, const float *data)

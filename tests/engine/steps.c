@@ -7,16 +7,12 @@
 
 START_TEST(arithmetic_on_shapes_leaves_no_step)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 3, DIMS(-1, 2, 6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(3, DIMS(-1, 2, 6));
     small_ints(&s, "first", 1, DIMS(0));
     small_ints(&s, "rest", 1, DIMS(-1));
-    struct proto concat = proto_node("Concat", "", "n,rest", "to");
-    proto_attr_int(&concat, "axis", 0);
     small_node(&s, "Shape", "x", "all");
     small_node(&s, "Gather", "all,first", "n");
-    proto_add(&s.graph, GRAPH_NODE, concat);
+    small_node_int(&s, "Concat", "n,rest", "to", "axis", 0);
     small_node(&s, "Reshape", "x,to", "flat");
     small_node(&s, "Sin", "flat", "y");
     struct percept_model *model = small_open(&s);
@@ -35,9 +31,7 @@ END_TEST
 /* x -> a -> view of a -> y, and a again: the view and a are one buffer, which nobody writes over. */
 START_TEST(a_view_shares_its_source_and_keeps_it)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, 6));
     small_output(&s, "z", -1, NULL);
     small_ints(&s, "to", 2, DIMS(-1, 3));
     small_node(&s, "Sin", "x", "a");
@@ -66,9 +60,7 @@ END_TEST
 /* How many buffers three element-wise nodes in a row take, the last of which reads these. */
 static int buffers_of_chain(const char *last_inputs)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, 6));
     small_node(&s, "Sin", "x", "a");
     small_node(&s, "Cos", "a", "b");
     small_node(&s, "Add", last_inputs, "y");
@@ -90,13 +82,7 @@ END_TEST
 
 START_TEST(a_shape_that_needs_data_stops_the_plan_before_it)
 {
-    struct small s = small_begin();
-    proto_add(&s.graph, GRAPH_INPUT, proto_value("to", PERCEPT_INT64, 1, DIMS(2)));
-    small_output(&s, "y", -1, NULL);
-    small_floats(&s, "c", 1, DIMS(6), (float[]){1, 2, 3, 4, 5, 6});
-    small_node(&s, "Reshape", "c,to", "r");
-    small_node(&s, "Sin", "r", "y");
-    struct percept_model *model = small_open(&s);
+    struct percept_model *model = small_open_reshaped();
     struct plan plan;
     small_plan(&plan, model, 1, DIMS(2));
     ck_assert(!plan_complete(&plan));
@@ -110,9 +96,7 @@ END_TEST
 
 START_TEST(dims_that_only_a_run_tells_stop_the_plan_behind_the_node)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 1, DIMS(6));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(1, DIMS(6));
     small_node(&s, "NonZero", "x", "where");
     small_node(&s, "Abs", "where", "y");
     struct percept_model *model = small_open(&s);

@@ -7,9 +7,7 @@
 
 START_TEST(a_trial_takes_the_batch_it_is_told)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 3, DIMS(-1, 2, -1));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(3, DIMS(-1, 2, -1));
     small_node(&s, "Relu", "x", "y");
     struct percept_model *model = small_open(&s);
     struct percept_err err = {0};
@@ -29,9 +27,7 @@ END_TEST
 /* Only a length of 7 works, and no trial can know that. */
 START_TEST(a_guess_that_fails_is_not_held_against_the_model)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, -1));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, -1));
     small_weights(&s, "w", 2, DIMS(7, 3), 1);
     small_node(&s, "MatMul", "x,w", "y");
     struct percept_model *model = small_open(&s);
@@ -41,7 +37,7 @@ START_TEST(a_guess_that_fails_is_not_held_against_the_model)
     ck_assert_ptr_null(plan.outputs);
     ck_assert_int_eq(err.code, 0);
     plan_free(&plan);
-    struct percept_session *session = percept_session_new(model, &err);
+    struct percept_session *session = small_session(model);
     ck_assert_ptr_nonnull(small_run(session, 2, DIMS(1, 7), (float[7]){1}));
     percept_session_free(session);
     percept_close(model);
@@ -50,16 +46,10 @@ END_TEST
 
 START_TEST(what_fails_without_a_guess_is)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 5));
-    small_output(&s, "y", -1, NULL);
+    struct small s = small_xy(2, DIMS(-1, 5));
     small_weights(&s, "w", 2, DIMS(7, 3), 1);
     small_node(&s, "MatMul", "x,w", "y");
-    struct proto file = small_end(&s);
-    struct percept_err err = {0};
-    ck_assert_ptr_null(percept_open_memory(file.at, file.n, NULL, &err));
-    ck_assert_msg(strstr(err.text, "MatMul") != NULL, "%s", err.text);
-    proto_free(&file);
+    small_refused(&s, NULL, "MatMul");
 }
 END_TEST
 
@@ -68,10 +58,8 @@ START_TEST(a_guess_is_smaller_where_many_axes_are_free)
 {
     static const int64_t want[] = {24, 24, 24, 24, 12, 8}; /* axes free besides the batch: 0 to 5 */
     for (int n = 0; n < 6; n++) {
-        struct small s = small_begin();
-        small_input(&s, "x", n + 2, DIMS(-1, n > 0 ? -1 : 3, n > 1 ? -1 : 3, n > 2 ? -1 : 3, n > 3 ? -1 : 3,
+        struct small s = small_xy(n + 2, DIMS(-1, n > 0 ? -1 : 3, n > 1 ? -1 : 3, n > 2 ? -1 : 3, n > 3 ? -1 : 3,
                                          n > 4 ? -1 : 3, 3));
-        small_output(&s, "y", -1, NULL);
         small_node(&s, "Relu", "x", "y");
         struct percept_model *model = small_open(&s);
         ck_assert_int_eq(trial_guess(model), want[n]);
@@ -80,29 +68,31 @@ START_TEST(a_guess_is_smaller_where_many_axes_are_free)
 }
 END_TEST
 
-/* y = x, or x seen under other dims. */
-static bool batch_is_free(int rank, const int64_t *dims, int64_t n, const int64_t *to)
+static bool batch_is_free(struct small *s)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", rank, dims);
-    small_output(&s, "y", -1, NULL);
+    struct percept_model *model = small_open(s);
+    const bool batch_free = small_describe(model).batch_free;
+    percept_close(model);
+    return batch_free;
+}
+
+/* y = x, or x seen under other dims. */
+static bool batch_is_free_as(int rank, const int64_t *dims, int64_t n, const int64_t *to)
+{
+    struct small s = small_xy(rank, dims);
     small_ints(&s, "to", n, to);
     small_node(&s, "Relu", "x", "a");
     small_node(&s, "Reshape", "a,to", "y");
-    struct percept_model *model = small_open(&s);
-    struct percept_description d;
-    percept_describe(model, &d);
-    percept_close(model);
-    return d.batch_free;
+    return batch_is_free(&s);
 }
 
 START_TEST(a_first_axis_that_outputs_follow_is_the_batch)
 {
-    ck_assert(batch_is_free(2, DIMS(-1, 4), 2, DIMS(-1, 4)));
-    ck_assert(batch_is_free(2, DIMS(-1, 4), 3, DIMS(-1, 2, 2)));
-    ck_assert(!batch_is_free(2, DIMS(-1, 4), 2, DIMS(4, -1)));
-    ck_assert(!batch_is_free(2, DIMS(-1, 4), 2, DIMS(-1, 2))); /* two rows for each item */
-    ck_assert(!batch_is_free(2, DIMS(3, 4), 2, DIMS(3, 4)));
+    ck_assert(batch_is_free_as(2, DIMS(-1, 4), 2, DIMS(-1, 4)));
+    ck_assert(batch_is_free_as(2, DIMS(-1, 4), 3, DIMS(-1, 2, 2)));
+    ck_assert(!batch_is_free_as(2, DIMS(-1, 4), 2, DIMS(4, -1)));
+    ck_assert(!batch_is_free_as(2, DIMS(-1, 4), 2, DIMS(-1, 2))); /* two rows for each item */
+    ck_assert(!batch_is_free_as(2, DIMS(3, 4), 2, DIMS(3, 4)));
 }
 END_TEST
 
@@ -114,11 +104,7 @@ START_TEST(an_axis_that_outputs_do_not_follow_is_no_batch)
     small_floats(&s, "rows", 0, NULL, (float[]){1});
     small_ints(&s, "flat", 1, (int64_t[]){-1});
     small_node(&s, "Reshape", "x,flat", "y");
-    struct percept_model *model = small_open(&s);
-    struct percept_description d;
-    percept_describe(model, &d);
-    ck_assert(!d.batch_free); /* 4 elements of y for each item */
-    percept_close(model);
+    ck_assert(!batch_is_free(&s)); /* 4 elements of y for each item */
 }
 END_TEST
 
@@ -130,11 +116,7 @@ START_TEST(a_graph_that_keeps_the_first_few_items_has_no_batch)
     small_ints(&s, "begin", 1, (int64_t[]){0});
     small_ints(&s, "end", 1, (int64_t[]){8});
     small_node(&s, "Slice", "x,begin,end", "y");
-    struct percept_model *model = small_open(&s);
-    struct percept_description d;
-    percept_describe(model, &d);
-    ck_assert(!d.batch_free);
-    percept_close(model);
+    ck_assert(!batch_is_free(&s));
 }
 END_TEST
 

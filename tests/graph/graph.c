@@ -55,16 +55,21 @@ static void refused_with(const char *part)
     ck_assert_msg(strstr(err.text, part) != NULL, "'%s' is not in: %s", part, err.text);
 }
 
+static void sorted_as(const char *first, const char *second, const char *third)
+{
+    ck_assert(graph_sort(&graph, &arena, &err));
+    ck_assert(bytes_is(graph.nodes[0].name, first));
+    ck_assert(bytes_is(graph.nodes[1].name, second));
+    ck_assert(bytes_is(graph.nodes[2].name, third));
+}
+
 START_TEST(a_sorted_graph_keeps_its_order)
 {
     face("x", "c");
     node("n0", "x", "a");
     node("n1", "x", "b");
     node("n2", "a", "c");
-    ck_assert(graph_sort(&graph, &arena, &err));
-    ck_assert(bytes_is(graph.nodes[0].name, "n0"));
-    ck_assert(bytes_is(graph.nodes[1].name, "n1"));
-    ck_assert(bytes_is(graph.nodes[2].name, "n2"));
+    sorted_as("n0", "n1", "n2");
 }
 END_TEST
 
@@ -74,10 +79,7 @@ START_TEST(nodes_come_after_what_they_need)
     node("last", "b", "c");
     node("middle", "a", "b");
     node("first", "x", "a");
-    ck_assert(graph_sort(&graph, &arena, &err));
-    ck_assert(bytes_is(graph.nodes[0].name, "first"));
-    ck_assert(bytes_is(graph.nodes[1].name, "middle"));
-    ck_assert(bytes_is(graph.nodes[2].name, "last"));
+    sorted_as("first", "middle", "last");
     ck_assert_int_eq(graph.values[value("a")].producer, 0);
     ck_assert_int_eq(graph.values[value("c")].producer, 2);
     ck_assert_int_eq(graph.values[value("x")].producer, -1);

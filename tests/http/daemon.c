@@ -181,7 +181,7 @@ void daemon_start(struct daemon *daemon, const struct settings *settings, const 
     int tell[2];
     char path[200];
     struct percept_err err = {0};
-    struct settings used = *settings;
+    struct settings used = settings ? *settings : daemon_settings();
     make_folder(daemon);
     snprintf(path, sizeof path, "%s/keys", daemon->folder);
     if (api_keys) {

@@ -46,7 +46,7 @@ extern bool daemon_fail_on;
 /* The letter that "relu" calls its input in daemons started from now on. */
 extern char daemon_input;
 
-/* `api_keys` NULL, or the text of a file of API keys. */
+/* `settings` NULL: daemon_settings(). `api_keys` NULL, or the text of a file of API keys. */
 void daemon_start(struct daemon *daemon, const struct settings *settings, const char *api_keys);
 int daemon_end(struct daemon *daemon);                       /* SIGTERM and wait */
 void daemon_signal(const struct daemon *daemon, int signal); /* SIGTERM: drain, SIGINT: stop */

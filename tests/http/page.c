@@ -11,8 +11,7 @@ static struct daemon host;
 
 static void start(void)
 {
-    struct settings settings = daemon_settings();
-    daemon_start(&host, &settings, NULL);
+    daemon_start(&host, NULL, NULL);
 }
 
 static void end(void)

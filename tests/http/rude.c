@@ -21,8 +21,7 @@ static struct client client;
 
 static void start(void)
 {
-    struct settings settings = daemon_settings();
-    daemon_start(&host, &settings, NULL);
+    daemon_start(&host, NULL, NULL);
 }
 
 /* The server is as good as before. */

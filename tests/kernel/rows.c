@@ -113,6 +113,11 @@ static float *guarded_numbers(int64_t n)
     return x;
 }
 
+static const float *guarded_copy(const float *x, int64_t n)
+{
+    return memcpy(guarded(n), x, (size_t)n * sizeof *x);
+}
+
 /* Of check only what fails: an assertion that holds writes a message to its runner, and there are millions. */
 #define FAIL_UNLESS(CONDITION, FORMAT, ...)                                                        \
     do {                                                                                           \
@@ -1078,8 +1083,7 @@ START_TEST(lstm_step_follows_onnx)
             const float *gates = guarded_numbers((items - 1) * ld + 4 * hidden);
             const float *peephole = kind & 1 ? guarded_numbers(3 * hidden) : NULL;
             float *h = guarded(items * hidden), *c = guarded_numbers(items * hidden);
-            float *old = guarded(items * hidden);
-            memcpy(old, c, (size_t)(items * hidden) * sizeof *c);
+            const float *old = guarded_copy(c, items * hidden);
             const float clip = kind & 2 ? 0.4f : 0;
             row->lstm_step(items, hidden, gates, ld, h, c, peephole, clip, kind & 4);
             double want_h[40], want_c[40];
@@ -1105,11 +1109,9 @@ START_TEST(gru_halves_follow_onnx)
         for (int kind = 0; kind < 2; kind++) {
             const int64_t items = 3, ld = 3 * hidden + between(0, 2);
             float *gates = guarded_numbers((items - 1) * ld + 3 * hidden);
-            float *before = guarded((items - 1) * ld + 3 * hidden);
-            memcpy(before, gates, (size_t)((items - 1) * ld + 3 * hidden) * sizeof *gates);
+            const float *before = guarded_copy(gates, (items - 1) * ld + 3 * hidden);
             float *h = guarded_numbers(items * hidden), *reset_h = guarded(items * hidden);
-            float *old = guarded(items * hidden);
-            memcpy(old, h, (size_t)(items * hidden) * sizeof *h);
+            const float *old = guarded_copy(h, items * hidden);
             const float clip = kind ? 0.3f : 0;
             row->gru_gates(items, hidden, gates, ld, h, reset_h, clip);
             row->gru_step(items, hidden, gates, ld, h, clip);

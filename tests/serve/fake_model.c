@@ -1,6 +1,9 @@
 /* fake_model.c - see fake_model.h. */
 #include "fake_model.h"
 
+#include "folder.h"
+
+#include <check.h>
 #include <stdlib.h>
 
 struct fake_model *fake_model_new(const char *name)
@@ -79,4 +82,13 @@ struct job *fake_model_post_bytes(struct fake_model *fake, const void *at, size_
 struct job *fake_model_post(struct fake_model *fake, const char *text)
 {
     return fake_model_post_bytes(fake, text, strlen(text));
+}
+
+const struct manifest *fake_model_manifest(const char *text, struct arena *arena)
+{
+    struct percept_err err = {0};
+    folder_text("manifest.json", text);
+    const struct manifest *manifest = manifest_read(folder_root, arena, &err);
+    ck_assert_msg(manifest != NULL, "%s: %s", text, err.text);
+    return manifest;
 }

@@ -45,4 +45,8 @@ struct manifest_input *fake_model_describe(struct fake_model *fake, enum manifes
 struct job *fake_model_post(struct fake_model *fake, const char *text);
 struct job *fake_model_post_bytes(struct fake_model *fake, const void *at, size_t n);
 
+/* Writes manifest.json into the test's folder (folder.h) and reads it; fails the test when that
+ * fails. */
+const struct manifest *fake_model_manifest(const char *text, struct arena *arena);
+
 #endif

@@ -2,55 +2,34 @@
 #include "serve/fit.h"
 
 #include "base/err.h"
-#include "fake_model.h"
 #include "base/file.h"
+#include "fake_model.h"
+#include "folder.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 Suite *serve_fit_suite(void);
 
-static char folder[64];
 static struct arena arena;
 static struct percept_err err;
 
-static void write_file(const char *name, const char *text)
-{
-    char *path = file_join(&arena, folder, name);
-    ck_assert(file_write(path, text, strlen(text), NULL));
-}
-
 static void begin(void)
 {
-    strcpy(folder, "/tmp/perceptd-fit-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_begin("fit");
     err = (struct percept_err){0};
 }
 
 static void end(void)
 {
-    char **names;
-    int n = file_list(&arena, folder, &names, NULL);
-    for (int i = 0; i < n; i++)
-        unlink(file_join(&arena, folder, names[i]));
-    rmdir(folder);
+    folder_end();
     arena_free(&arena);
-}
-
-static const struct manifest *read_text(const char *text)
-{
-    write_file("manifest.json", text);
-    return manifest_read(folder, &arena, &err);
 }
 
 static const struct manifest *read_good(const char *text)
 {
-    const struct manifest *manifest = read_text(text);
-    ck_assert_msg(manifest != NULL, "%s: %s", text, err.text);
-    return manifest;
+    return fake_model_manifest(text, &arena);
 }
 
 static struct percept_model *open_shipped(const char *name)

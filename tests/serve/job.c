@@ -16,6 +16,14 @@ static void fill(struct fake *fake, int i, const struct codec *codec)
     jobs[i].job.codec = codec;
 }
 
+static void start_all(struct fake *fake, int n, const struct codec *codec)
+{
+    for (int i = 0; i < n; i++) {
+        fill(fake, i, codec);
+        fake_start(fake, &jobs[i]);
+    }
+}
+
 static void expect_cancelled(const struct fake_job *job)
 {
     ck_assert_int_eq(job->n_done, 1);
@@ -48,10 +56,7 @@ END_TEST
 START_TEST(pictures_that_wait_together_run_together)
 {
     struct fake *fake = fake_new(1);
-    for (int i = 0; i < 6; i++) {
-        fill(fake, i, &fake_worker_codec);
-        fake_start(fake, &jobs[i]);
-    }
+    start_all(fake, 6, &fake_worker_codec);
     fake_settle(fake);
     ck_assert_int_eq(fake->n_runs, 1);
     ck_assert_int_eq(fake->runs[0], 6);
@@ -140,10 +145,7 @@ END_TEST
 START_TEST(a_running_batch_stops_when_all_of_its_jobs_are_cancelled)
 {
     struct fake *fake = fake_new(1);
-    for (int i = 0; i < 2; i++) {
-        fill(fake, i, &fake_codec);
-        fake_start(fake, &jobs[i]);
-    }
+    start_all(fake, 2, &fake_codec);
     fake_turn(fake);
     job_cancel(&jobs[0].job);
     job_cancel(&jobs[0].job); /* twice is once */
@@ -159,10 +161,7 @@ END_TEST
 START_TEST(a_batch_goes_on_for_those_who_still_want_it)
 {
     struct fake *fake = fake_new(1);
-    for (int i = 0; i < 2; i++) {
-        fill(fake, i, &fake_codec);
-        fake_start(fake, &jobs[i]);
-    }
+    start_all(fake, 2, &fake_codec);
     fake_turn(fake);
     job_cancel(&jobs[0].job);
     job_cancel(&jobs[0].job);
@@ -193,10 +192,7 @@ END_TEST
 START_TEST(holders_are_counted_while_jobs_live)
 {
     struct fake *fake = fake_new(1);
-    for (int i = 0; i < 3; i++) {
-        fill(fake, i, &fake_codec);
-        fake_start(fake, &jobs[i]);
-    }
+    start_all(fake, 3, &fake_codec);
     ck_assert_int_eq(fake->served[0].n_holders, 3);
     ck_assert_int_eq(dispatch_in_flight(fake->dispatch), 3);
     fake_settle(fake);

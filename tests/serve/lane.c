@@ -50,17 +50,23 @@ static struct job *wait_undecoded(int i, int64_t at_ns)
     return wait_undecoded_until(i, at_ns, 0);
 }
 
-static enum lane_action next(int64_t now_ns, int64_t *look_ns)
+static int64_t look_ns; /* as next() found it */
+
+static enum lane_action next_of(int64_t now_ns, bool may_run)
 {
-    *look_ns = LANE_NEVER;
-    return lane_next(&lane, now_ns, true, look_ns);
+    look_ns = LANE_NEVER;
+    return lane_next(&lane, now_ns, may_run, &look_ns);
+}
+
+static enum lane_action next(int64_t now_ns)
+{
+    return next_of(now_ns, true);
 }
 
 START_TEST(an_empty_lane_wants_nothing)
 {
-    int64_t look_ns;
     open_lane(8, 100);
-    ck_assert_int_eq(next(0, &look_ns), LANE_NOTHING);
+    ck_assert_int_eq(next(0), LANE_NOTHING);
     ck_assert(look_ns == LANE_NEVER);
     struct job_list list = {0};
     ck_assert_int_eq(lane_form(&lane, &list), 0);
@@ -70,46 +76,42 @@ END_TEST
 
 START_TEST(without_a_delay_a_single_job_leaves_at_once)
 {
-    int64_t look_ns;
     open_lane(8, 0);
     join(0, 1, 4, 5);
-    ck_assert_int_eq(next(5, &look_ns), LANE_BATCH);
+    ck_assert_int_eq(next(5), LANE_BATCH);
 }
 END_TEST
 
 START_TEST(the_delay_counts_from_the_first_jobs_arrival)
 {
-    int64_t look_ns;
     open_lane(8, 100);
     join(0, 1, 4, 1000 * US);
     join(1, 1, 4, 1090 * US);
-    ck_assert_int_eq(next(1099 * US, &look_ns), LANE_NOTHING);
+    ck_assert_int_eq(next(1099 * US), LANE_NOTHING);
     ck_assert_int_eq(look_ns, 1100 * US);
-    ck_assert_int_eq(next(1100 * US, &look_ns), LANE_BATCH);
+    ck_assert_int_eq(next(1100 * US), LANE_BATCH);
 }
 END_TEST
 
 START_TEST(a_full_batch_does_not_wait)
 {
-    int64_t look_ns;
     open_lane(4, 100);
     join(0, 1, 4, 0);
     join(1, 2, 4, 0);
-    ck_assert_int_eq(next(1, &look_ns), LANE_NOTHING);
+    ck_assert_int_eq(next(1), LANE_NOTHING);
     join(2, 2, 4, 0); /* does not fit any more: the batch cannot become fuller by waiting for it */
-    ck_assert_int_eq(next(1, &look_ns), LANE_BATCH);
+    ck_assert_int_eq(next(1), LANE_BATCH);
 }
 END_TEST
 
 START_TEST(jobs_of_another_shape_do_not_fill_a_batch)
 {
-    int64_t look_ns;
     open_lane(2, 100);
     join(0, 1, 4, 0);
     join(1, 1, 5, 0);
-    ck_assert_int_eq(next(1, &look_ns), LANE_NOTHING);
+    ck_assert_int_eq(next(1), LANE_NOTHING);
     join(2, 1, 4, 0);
-    ck_assert_int_eq(next(1, &look_ns), LANE_BATCH);
+    ck_assert_int_eq(next(1), LANE_BATCH);
 }
 END_TEST
 
@@ -169,11 +171,10 @@ END_TEST
 
 START_TEST(a_model_without_a_batch_axis_runs_one_job_at_a_time)
 {
-    int64_t look_ns;
     open_lane(1, 100);
     join(0, 1, 4, 0);
     join(1, 1, 4, 0);
-    ck_assert_int_eq(next(0, &look_ns), LANE_BATCH);
+    ck_assert_int_eq(next(0), LANE_BATCH);
     struct job_list list = {0};
     ck_assert_int_eq(lane_form(&lane, &list), 1);
     ck_assert_int_eq(list.n, 1);
@@ -182,34 +183,31 @@ END_TEST
 
 START_TEST(bodies_that_were_there_before_the_leader_are_decoded_first)
 {
-    int64_t look_ns;
     open_lane(8, 0);
     join(0, 1, 4, 50);
     wait_undecoded(1, 40);
-    ck_assert_int_eq(next(60, &look_ns), LANE_DECODE);
+    ck_assert_int_eq(next(60), LANE_DECODE);
     jobs[1].arrived_ns = 51;
-    ck_assert_int_eq(next(60, &look_ns), LANE_BATCH);
+    ck_assert_int_eq(next(60), LANE_BATCH);
 }
 END_TEST
 
 START_TEST(a_full_batch_goes_before_any_decoding)
 {
-    int64_t look_ns;
     open_lane(2, 0);
     join(0, 2, 4, 50);
     wait_undecoded(1, 40);
-    ck_assert_int_eq(next(60, &look_ns), LANE_BATCH);
+    ck_assert_int_eq(next(60), LANE_BATCH);
 }
 END_TEST
 
 START_TEST(a_lane_with_every_session_away_still_decodes)
 {
-    int64_t look_ns = LANE_NEVER;
     open_lane(2, 0);
     join(0, 2, 4, 50);
-    ck_assert_int_eq(lane_next(&lane, 60, false, &look_ns), LANE_NOTHING);
+    ck_assert_int_eq(next_of(60, false), LANE_NOTHING);
     wait_undecoded(1, 70);
-    ck_assert_int_eq(lane_next(&lane, 80, false, &look_ns), LANE_DECODE);
+    ck_assert_int_eq(next_of(80, false), LANE_DECODE);
 }
 END_TEST
 

@@ -3,15 +3,14 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "folder.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 Suite *serve_lines_suite(void);
 
-static char folder[64];
 static int folder_fd;
 static struct arena arena;
 static struct percept_err err;
@@ -19,9 +18,8 @@ static const char *const *list;
 
 static void begin(void)
 {
-    strcpy(folder, "/tmp/perceptd-lines-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    folder_fd = file_folder(folder, &err);
+    folder_begin("lines");
+    folder_fd = file_folder(folder_root, &err);
     ck_assert_int_ge(folder_fd, 0);
     err = (struct percept_err){0};
 }
@@ -29,14 +27,13 @@ static void begin(void)
 static void end(void)
 {
     close(folder_fd);
-    unlink(file_join(&arena, folder, "lines.txt"));
-    rmdir(folder);
+    folder_end();
     arena_free(&arena);
 }
 
 static int read_text(const char *text, size_t n)
 {
-    ck_assert(file_write(file_join(&arena, folder, "lines.txt"), text, n, NULL));
+    folder_put("lines.txt", text, n);
     return lines_read(folder_fd, "lines.txt", &arena, &list, &err);
 }
 
