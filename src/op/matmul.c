@@ -692,9 +692,11 @@ static bool fused_matmul_run(struct step *step, struct run_env *env, struct perc
         if (!plan->turned[i])
             continue;
         sides[i] = turned_side(&matmul->turns[i], step->in[i]);
+        in[i] = &sides[i];
+        if (tensor_elements(&sides[i]) == 0)
+            continue;
         sides[i].data = (char *)step->scratch + plan->turned_at[i];
         turn_side(&matmul->turns[i], step->in[i], sides[i].data, env->team);
-        in[i] = &sides[i];
     }
     return matmul_run(&seen, env, err);
 }

@@ -251,6 +251,19 @@ START_TEST(sides_may_lie_turned)
 }
 END_TEST
 
+START_TEST(an_empty_side_may_lie_turned)
+{
+    begin_fused("FusedMatMul"); /* sums of nothing */
+    harness_int(&h, "transA", 1);
+    harness_int(&h, "transB", 1);
+    fused_side(2, DIMS(0, 2), false);
+    fused_side(2, DIMS(1, 0), _i);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 1), (float[]){0, 0}, 0);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(vectors_are_not_turned)
 {
     begin_fused("FusedMatMul");
@@ -336,12 +349,28 @@ static void rest_run_time(struct harness *harness)
     harness_floats(harness, 2, DIMS(35, 67), heavy_numbers(2, 35 * 67));
 }
 
+static void rest_turned(struct harness *harness)
+{
+    harness_domain(harness, "com.microsoft");
+    harness_int(harness, "transB", 1);
+    harness_floats(harness, 2, DIMS(67, 35), heavy_numbers(2, 67 * 35));
+}
+
+static void rest_of_fused_gemm(struct harness *harness)
+{
+    harness_domain(harness, "com.microsoft");
+    harness_text(harness, "activation", "Elu");
+    rest_run_time(harness);
+}
+
 START_TEST(an_items_bits_depend_on_nobody)
 {
     heavy_expect_same_bits("Gemm", 13, 1, 2, DIMS(0, 35), false, rest_constant);
     heavy_expect_same_bits("Gemm", 13, 1, 2, DIMS(0, 35), false, rest_run_time);
     heavy_expect_same_bits("MatMul", 13, 1, 2, DIMS(0, 35), false, rest_run_time);
     heavy_expect_same_bits("MatMul", 13, 1, 3, DIMS(0, 5, 35), false, rest_constant);
+    heavy_expect_same_bits("FusedMatMul", 1, 1, 3, DIMS(0, 5, 35), false, rest_turned);
+    heavy_expect_same_bits("FusedGemm", 1, 1, 2, DIMS(0, 35), false, rest_of_fused_gemm);
 }
 END_TEST
 
@@ -360,6 +389,7 @@ Suite *op_matmul_suite(void)
     tcase_add_test(tests, integers_wrap_and_doubles_are_exact);
     tcase_add_test(tests, inner_dimensions_that_differ_are_refused);
     tcase_add_loop_test(tests, sides_may_lie_turned, 0, 2);
+    tcase_add_loop_test(tests, an_empty_side_may_lie_turned, 0, 2);
     tcase_add_loop_test(tests, vectors_are_not_turned, 0, 2);
     tcase_add_loop_test(tests, a_gemm_brings_its_activation, 0, 2);
     tcase_add_test(tests, fused_forms_refuse_what_they_do_not_know);

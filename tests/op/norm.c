@@ -352,12 +352,21 @@ static void rest_group(struct harness *harness)
     rest_two(harness);
 }
 
+static void rest_skip(struct harness *harness)
+{
+    harness_domain(harness, "com.microsoft");
+    harness_floats(harness, 2, DIMS(5, 19), heavy_numbers(4, 5 * 19));
+    rest_two(harness);
+}
+
 START_TEST(an_items_bits_depend_on_nobody)
 {
     heavy_expect_same_bits("InstanceNormalization", 6, 1, 4, DIMS(0, 19, 5, 7), true, rest_two);
     heavy_expect_same_bits("InstanceNormalization", 6, 1, 4, DIMS(0, 19, 5, 7), false, rest_two);
     heavy_expect_same_bits("LayerNormalization", 17, 1, 3, DIMS(0, 5, 19), false, rest_two);
     heavy_expect_same_bits("GroupNormalization", 18, 1, 3, DIMS(0, 38, 7), false, rest_group);
+    heavy_expect_same_bits("SkipLayerNormalization", 1, 1, 3, DIMS(0, 5, 19), false, rest_skip);
+    heavy_expect_same_bits("SkipSimplifiedLayerNormalization", 1, 1, 3, DIMS(0, 5, 19), false, rest_skip);
 }
 END_TEST
 
