@@ -544,46 +544,40 @@ static void rms_row(const struct step *step, const struct norm *norm, const floa
     step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
 }
 
+/* y := row of the sum that the Skip forms normalize */
+static void skip_row(const struct step *step, const struct norm *norm, int64_t row, const float *x,
+                     float *y, int64_t n)
+{
+    const struct norm_plan *plan = step->state;
+    step->kernels->binary(BINARY_ADD, y, x,
+                          (const float *)step->in[1]->data + row * n % plan->skip_n, n);
+    by_row(step, BINARY_ADD, y, bias_slot(norm), plan->bias_n, n);
+    if (step->n_out > 3)
+        memcpy((float *)step->out[3]->data + row * n, y, (size_t)n * sizeof *y);
+}
+
 static void row_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
+    const bool skip = plan->skip_n > 0;
+    const int scale = skip ? 2 : 1;
     const int64_t n = plan->n;
     for (int64_t row = from; row < to; row++) {
         const float *x = (const float *)step->in[0]->data + row * n;
         float *y = (float *)step->out[0]->data + row * n;
-        if (norm->kind == NORM_LAYER)
+        if (skip) {
+            skip_row(step, norm, row, x, y, n);
+            x = y;
+        }
+        if (norm->kind == NORM_LAYER || norm->kind == NORM_SKIP_LAYER)
             layer_row(step, norm, row, x, y, n);
         else
             rms_row(step, norm, x, y, n);
-        by_row(step, BINARY_MUL, y, 1, plan->scale_n, n);
-        by_row(step, BINARY_ADD, y, 2, plan->shift_n, n);
-        activate(step, &norm->fused, y, n);
-    }
-}
-
-static void skip_pieces(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct step *step = arg;
-    const struct norm *norm = step->priv;
-    const struct norm_plan *plan = step->state;
-    const int64_t n = plan->n;
-    for (int64_t row = from; row < to; row++) {
-        const float *skip = (const float *)step->in[1]->data + row * n % plan->skip_n;
-        float *y = (float *)step->out[0]->data + row * n;
-        step->kernels->binary(BINARY_ADD, y, (const float *)step->in[0]->data + row * n, skip, n);
-        by_row(step, BINARY_ADD, y, bias_slot(norm), plan->bias_n, n);
-        if (step->n_out > 3)
-            memcpy((float *)step->out[3]->data + row * n, y, (size_t)n * sizeof *y);
-        if (norm->kind == NORM_SKIP_LAYER)
-            layer_row(step, norm, row, y, y, n);
-        else
-            rms_row(step, norm, y, y, n);
-        by_row(step, BINARY_MUL, y, 2, plan->scale_n, n);
-        by_row(step, BINARY_ADD, y, 3, plan->shift_n, n);
+        by_row(step, BINARY_MUL, y, scale, plan->scale_n, n);
+        by_row(step, BINARY_ADD, y, scale + 1, plan->shift_n, n);
         activate(step, &norm->fused, y, n);
     }
 }
@@ -593,7 +587,7 @@ static bool run_rows(struct step *step, struct run_env *env, struct percept_err 
     (void)err;
     const struct norm_plan *plan = step->state;
     if (plan->n > 0)
-        team_split(env->team, plan->rows, 4, plan->skip_n ? skip_pieces : row_pieces, step);
+        team_split(env->team, plan->rows, 4, row_pieces, step);
     return true;
 }
 

@@ -523,7 +523,7 @@ const struct op_rule op_arg_max = {.check = arg_check, .shape = arg_shape, .run 
 const struct op_rule op_arg_min = {
     .check = arg_check, .shape = arg_shape, .run = arg_run, .variant = 1};
 
-/* --- CumSum, CumProd ----------------------------------------------------------------------------------------- */
+/* --- CumSum, CumProd -------------------------------------------------------------------------------- */
 
 struct cumsum_priv {
     bool exclusive, reverse, product;
