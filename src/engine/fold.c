@@ -20,10 +20,13 @@ struct missing {
     char text[320];
     size_t used;
     int n;
+    bool laid_out; /* for one kind of processor, by ONNX Runtime */
 };
 
 static void note_missing(struct missing *missing, const struct node *node)
 {
+    if (bytes_is(node->domain, "com.microsoft.nchwc"))
+        missing->laid_out = true;
     char name[96];
     const char *domain = bytes_size(node->domain) ? "." : "";
     snprintf(name, sizeof name, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(node->domain), domain,
@@ -253,9 +256,11 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
     find_operators(graph, &missing);
     if (missing.n)
         return err_set(err, ERR_UNSUPPORTED,
-                       "the model needs %s that this version does not have: %s (see "
-                       "`perceptd --operators` for those it has)",
-                       missing.n == 1 ? "an operator" : "operators", missing.text);
+                       "the model needs %s that this version does not have: %s (%s)",
+                       missing.n == 1 ? "an operator" : "operators", missing.text,
+                       missing.laid_out ? "ONNX Runtime laid it out for one kind of processor: save it "
+                                          "with the optimization level 'extended'"
+                                        : "see `perceptd --operators` for those it has");
     if (!fold_part(model, graph, err))
         return false;
     for (const struct part *part = model->parts; part; part = part->next)

@@ -82,6 +82,21 @@ START_TEST(all_operators_that_are_lacking_are_named)
 }
 END_TEST
 
+START_TEST(what_was_laid_out_for_one_processor_is_to_be_saved_again)
+{
+    struct small s = small_xy(1, DIMS(2));
+    struct proto node = proto_node("ReorderInput", "", "x", "y");
+    proto_text(&node, NODE_DOMAIN, "com.microsoft.nchwc");
+    proto_add(&s.graph, GRAPH_NODE, node);
+    struct proto file = small_end(&s);
+    proto_add(&file, MODEL_OPSET_IMPORT, proto_opset("com.microsoft.nchwc", 1));
+    small_refused_bytes(file.at, file.n, NULL,
+                        "'com.microsoft.nchwc.ReorderInput' (ONNX Runtime laid it out for one kind of "
+                        "processor: save it with the optimization level 'extended')");
+    proto_free(&file);
+}
+END_TEST
+
 /* Seen by UndefinedBehaviorSanitizer when the trial plan reads them where the file has them. */
 START_TEST(constants_may_lie_at_any_address)
 {
@@ -128,6 +143,7 @@ Suite *engine_fold_suite(void)
     tcase_add_test(tests, identities_and_unread_nodes_leave_no_step);
     tcase_add_test(tests, an_output_may_be_an_input_or_a_constant);
     tcase_add_test(tests, all_operators_that_are_lacking_are_named);
+    tcase_add_test(tests, what_was_laid_out_for_one_processor_is_to_be_saved_again);
     tcase_add_test(tests, constants_may_lie_at_any_address);
     tcase_add_test(tests, tables_of_constants_end_where_a_sessions_memory_ends);
     suite_add_tcase(suite, tests);
