@@ -123,7 +123,7 @@ static bool run_step(struct step *step, int width, struct percept_err *err)
     if (step->scratch_bytes && !(step->scratch = arena_alloc(step->arena, step->scratch_bytes + 64)))
         return err_memory(err, "scratch", step->scratch_bytes);
     struct run_env env = {0};
-    return step->op->rule->run(step, &env, err);
+    return op_run(step, &env, err);
 }
 
 /* float16 and bfloat16 are computed in float32: what is constant is widened once. */

@@ -235,9 +235,10 @@ static void copy_feed(struct frame *child, int i, const struct tensor *from)
     const struct kernels *kernels = child->model->kernels;
     void *to = frame_feed_data(child, i);
     size_t n_bytes;
+    if (!tensor_bytes(from, kernels->width, &n_bytes) || n_bytes == 0)
+        return;
     if (from->layout == LAYOUT_PLAIN) {
-        if (tensor_bytes(from, 1, &n_bytes) && n_bytes)
-            memcpy(to, from->data, n_bytes);
+        memcpy(to, from->data, n_bytes);
         return;
     }
     int64_t channels = from->dims[1], pixels = tensor_span(from, 2, from->rank);
@@ -306,7 +307,7 @@ static bool run_steps(struct plan *plan, struct run_env *env, const struct frame
             return false;
         if (observer)
             observer->before(observer->user);
-        if (!step->op->rule->run(step, env, err))
+        if (!op_run(step, env, err))
             return false;
         if (observer)
             observer->after(observer->user, step);

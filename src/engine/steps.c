@@ -100,7 +100,7 @@ static bool run_now(struct builder *b, struct step *step)
     if (step->scratch_bytes && !(step->scratch = arena_alloc(arena, step->scratch_bytes + ALIGN)))
         return builder_short(b);
     struct run_env env = {0};
-    return step->op->rule->run(step, &env, b->err);
+    return op_run(step, &env, b->err);
 }
 
 /* --- views ----------------------------------------------------------------------------------------- */

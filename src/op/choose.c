@@ -381,7 +381,7 @@ static bool compress_run(struct step *step, struct run_env *env, struct percept_
     for (int64_t i = 0; i < most; i++)
         taken += take[i] != 0;
     step->out[0]->dims[axis] = taken;
-    for (int64_t o = 0; size && o < outer; o++) {
+    for (int64_t o = 0; size && taken && o < outer; o++) {
         for (int64_t i = 0; i < most; i++) {
             if (!take[i])
                 continue;

@@ -145,6 +145,10 @@ const struct op *op_find(struct bytes domain, struct bytes name, int opset);
 /* All rows, sorted by domain and name. */
 const struct op *op_table(int *n);
 
+/* Runs a step, unless all that it gives is empty: a loop over the axes that are not would take as long as if
+ * there were something. */
+bool op_run(struct step *step, struct run_env *env, struct percept_err *err);
+
 /* "node 'conv_3' (Conv): " for messages: err_set(err, code, OP_AT "...", OP_NODE(node), ...) */
 #define OP_AT "node '" BYTES_FMT "' (" BYTES_FMT "): "
 #define OP_NODE(node) BYTES_ARG((node)->name), BYTES_ARG((node)->op_type)

@@ -34,6 +34,21 @@ const struct op *op_table(int *n)
     return table;
 }
 
+static bool gives_nothing(const struct step *step)
+{
+    if (step->op->rule->flags & (OP_DATA_DIMS | OP_OWN_MEMORY))
+        return false;
+    for (int i = 0; i < step->n_out; i++)
+        if (tensor_elements(step->out[i]) != 0)
+            return false;
+    return true;
+}
+
+bool op_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    return gives_nothing(step) || step->op->rule->run(step, env, err);
+}
+
 static int compare_text(struct bytes a, const char *b)
 {
     size_t n_a = bytes_size(a), n_b = strlen(b);

@@ -46,7 +46,7 @@ static bool unique_shape(struct step *step, struct percept_err *err)
     if (!unique->flat) {
         if (!op_axis(step, unique->axis, x->rank, &plan->axis, err))
             return false;
-        plan->outer = tensor_span(x, 0, plan->axis);
+        plan->outer = tensor_elements(x) ? tensor_span(x, 0, plan->axis) : 0;
         plan->n = x->dims[plan->axis];
         plan->inner = tensor_span(x, plan->axis + 1, x->rank);
     }

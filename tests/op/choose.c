@@ -142,6 +142,13 @@ START_TEST(compress_keeps_what_the_condition_says)
     harness_input(&h, PERCEPT_BOOL, 1, DIMS(3), condition);
     harness_expect_failure(&h, ERR_INVALID, "no list of up to 2 elements");
     harness_end(&h);
+    harness_begin(&h, "Compress", 11); /* of many rows nothing, at once */
+    harness_int(&h, "axis", 1);
+    harness_floats(&h, 2, DIMS(INT64_C(1) << 40, 0), NULL);
+    harness_input(&h, PERCEPT_BOOL, 1, DIMS(0), condition);
+    ck_assert(harness_run(&h));
+    harness_expect_floats(&h, 0, 2, DIMS(INT64_C(1) << 40, 0), NULL, 0);
+    harness_end(&h);
 }
 END_TEST
 

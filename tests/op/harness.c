@@ -347,7 +347,7 @@ bool harness_run(struct harness *h)
 {
     if (!harness_plan(h))
         return false;
-    if (!h->step.alias && !h->step.op->rule->run(&h->step, &h->env, &h->err))
+    if (!h->step.alias && !op_run(&h->step, &h->env, &h->err))
         return false;
     for (int i = 0; i < h->node.n_out; i++) {
         struct tensor *t = &h->step_out[i];

@@ -102,6 +102,20 @@ START_TEST(inputs_can_be_appended)
 }
 END_TEST
 
+/* Seen by a fuzzer: 2^40 lines of no elements were walked. */
+START_TEST(what_gives_nothing_takes_no_time)
+{
+    static const int64_t dims[] = {INT64_C(1) << 40, 0};
+    struct harness h;
+    harness_begin(&h, "CumSum", 14);
+    harness_floats(&h, 2, dims, NULL);
+    harness_int64s(&h, 0, NULL, (int64_t[]){1});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, dims, NULL, 0);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(arity_names_what_would_work)
 {
     struct harness h;
@@ -172,6 +186,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, fusions_are_accepted_in_the_order_of_execution_only);
     tcase_add_test(tcase, a_shift_alone_needs_no_scale);
     tcase_add_test(tcase, inputs_can_be_appended);
+    tcase_add_test(tcase, what_gives_nothing_takes_no_time);
     tcase_add_test(tcase, arity_names_what_would_work);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
     tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);

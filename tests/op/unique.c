@@ -117,6 +117,12 @@ START_TEST(nothing_in_gives_nothing)
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 2, DIMS(1, 0), NULL, 0);
     harness_end(&h);
+    begin(1); /* at once: there is nothing to compare */
+    harness_int(&h, "axis", 1);
+    harness_floats(&h, 3, DIMS(INT64_C(1) << 40, 3, 0), NULL);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(INT64_C(1) << 40, 1, 0), NULL, 0);
+    harness_end(&h);
     begin(1);
     harness_int(&h, "axis", 1);
     harness_floats(&h, 1, DIMS(1), (float[]){1});
