@@ -1,5 +1,5 @@
 /*
- * detect.c - what detectors do with boxes: NonMaxSuppression and RoiAlign.
+ * detect.c - what detectors do with boxes: NonMaxSuppression, RoiAlign and MaxRoiPool.
  *
  * NonMaxSuppression finds out how many boxes are left only when it runs (OP_DATA_DIMS): shape
  * gives the most there can be. Per item and class a heap gives candidates in order of their
@@ -14,6 +14,11 @@
  * in ONNX's reference, `max` is that of the weighted corners, not of the interpolated values.
  * Positions are computed in the type of the tensors as everybody does, float or double: the number
  * of samples depends on the rounding. A region with coordinates that are not finite is zero.
+ *
+ * MaxRoiPool rounds the corners of a region to pixels, both of them inside, and takes the maxima of
+ * cells that may share a row: each begins at a floor and ends at a ceiling. ONNX says no more than
+ * that; the arithmetic is Caffe's, as ONNX Runtime has it. Regions name the item in their own first
+ * number.
  *
  * Thread: loader, then the session's holder with its team.
  */
@@ -497,3 +502,124 @@ static bool roi_run(struct step *step, struct run_env *env, struct percept_err *
 }
 
 const struct op_rule op_roi_align = {.check = roi_check, .shape = roi_shape, .run = roi_run};
+
+/* ---- MaxRoiPool ------------------------------------------------------------------------------ */
+
+struct roi_pool {
+    int64_t out[2];
+    float scale;
+};
+
+static bool roi_pool_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct roi_pool *pool = op_priv(ctx, sizeof *pool, err);
+    const int64_t *out;
+    int n;
+    if (!pool || !op_arity(ctx, 2, 2, 1, err) || !attr_ints(ctx, "pooled_shape", &out, &n, err) ||
+        !attr_float(ctx, "spatial_scale", 1, &pool->scale, err))
+        return false;
+    if (n != 2 || out[0] < 1 || out[1] < 1)
+        return err_set(err, ERR_MODEL,
+                       OP_AT "attribute 'pooled_shape' must be a height and a width of 1 or more",
+                       OP_NODE(ctx->node));
+    if (!(pool->scale > 0) || !isfinite(pool->scale))
+        return err_set(err, ERR_MODEL,
+                       OP_AT "attribute 'spatial_scale' is %g; a number above 0 works",
+                       OP_NODE(ctx->node), (double)pool->scale);
+    memcpy(pool->out, out, sizeof pool->out);
+    return true;
+}
+
+static bool roi_pool_shape(struct step *step, struct percept_err *err)
+{
+    const struct roi_pool *pool = step->priv;
+    const struct tensor *x = step->in[0], *regions = step->in[1];
+    int64_t count;
+    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err))
+        return false;
+    if (x->rank != 4 || regions->rank != 2 || regions->dims[1] != 5)
+        return err_set(err, ERR_INVALID,
+                       OP_AT "a picture [items,channels,height,width] and regions [n,5] would work",
+                       OP_NODE(step->node));
+    const int64_t dims[] = {regions->dims[0], x->dims[1], pool->out[0], pool->out[1]};
+    if (!tensor_count(4, dims, &count))
+        return err_set(err, ERR_INVALID, OP_AT "the output would be too large",
+                       OP_NODE(step->node));
+    op_set_out(step, 0, x->dtype, 4, dims);
+    return true;
+}
+
+/* Pixels [*from, *to) of one axis that a cell sees; none where a corner is not finite. */
+static void cell_pixels(const struct step *step, double first, double last, int axis, int64_t cell,
+                        int64_t *from, int64_t *to)
+{
+    const struct roi_pool *pool = step->priv;
+    const bool wide = step->in[0]->dtype == PERCEPT_DOUBLE;
+    const double scale = (double)pool->scale, most = 0x1p31;
+    const double n = (double)step->in[0]->dims[2 + axis];
+    const double start = fmax(fmin(round(kept(wide, first * scale)), most), -most);
+    const double end = fmax(fmin(round(kept(wide, last * scale)), most), -most);
+    const double size = kept(wide, fmax(end - start + 1, 1));
+    const double each = kept(wide, size / kept(wide, (double)pool->out[axis]));
+    const double low = floor(kept(wide, kept(wide, (double)cell) * each));
+    const double high = ceil(kept(wide, kept(wide, (double)(cell + 1)) * each));
+    *from = (int64_t)fmin(fmax(low + start, 0), n);
+    *to = isfinite(first) && isfinite(last) ? (int64_t)fmin(fmax(high + start, 0), n) : 0;
+}
+
+/* One cell of a region in all channels: 0 where it sees nothing, NaN where it sees one. */
+#define ROI_POOL(T, infinity)                                                                      \
+    {                                                                                              \
+        const T *map = (const T *)x->data + (int64_t)edge[0] * x->dims[1] * pixels;                \
+        T *y = (T *)step->out[0]->data + region * x->dims[1] * cells + cell;                       \
+        for (int64_t c = 0; c < x->dims[1]; c++, map += pixels, y += cells) {                      \
+            T best = top < bottom && left < right ? -infinity : 0;                                 \
+            for (int64_t i = top; i < bottom; i++) {                                               \
+                for (int64_t j = left; j < right; j++) {                                           \
+                    const T seen = map[i * x->dims[3] + j];                                        \
+                    best = seen <= best || isnan(best) ? best : seen;                              \
+                }                                                                                  \
+            }                                                                                      \
+            *y = best;                                                                             \
+        }                                                                                          \
+    }
+
+static void roi_pool_cells(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct roi_pool *pool = step->priv;
+    const struct tensor *x = step->in[0];
+    const int64_t pixels = x->dims[2] * x->dims[3], cells = pool->out[0] * pool->out[1];
+    for (int64_t at = from; at < to; at++) {
+        const int64_t region = at / cells, cell = at % cells;
+        int64_t top, bottom, left, right;
+        double edge[5]; /* the item; x, y of two corners */
+        for (int i = 0; i < 5; i++)
+            edge[i] = edge_at(step->in[1], 5 * region + i);
+        cell_pixels(step, edge[2], edge[4], 0, cell / pool->out[1], &top, &bottom);
+        cell_pixels(step, edge[1], edge[3], 1, cell % pool->out[1], &left, &right);
+        if (x->dtype == PERCEPT_DOUBLE)
+            ROI_POOL(double, HUGE_VAL)
+        else
+            ROI_POOL(float, HUGE_VALF)
+    }
+}
+
+static bool roi_pool_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    const struct roi_pool *pool = step->priv;
+    const int64_t n = step->in[1]->dims[0], items = step->in[0]->dims[0];
+    for (int64_t i = 0; i < n; i++) {
+        const double item = trunc(edge_at(step->in[1], 5 * i));
+        if (!(item >= 0 && item < (double)items)) /* NaN is no item */
+            return err_set(err, ERR_DATA, OP_AT "batch index %g of region %lld is outside [0, %lld)",
+                           OP_NODE(step->node), item, (long long)i, (long long)items);
+    }
+    if (tensor_elements(step->out[0]) > 0)
+        team_split(env->team, n * pool->out[0] * pool->out[1], 1, roi_pool_cells, step);
+    return true;
+}
+
+const struct op_rule op_max_roi_pool = {
+    .check = roi_pool_check, .shape = roi_pool_shape, .run = roi_pool_run};

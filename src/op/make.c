@@ -1,6 +1,6 @@
 /*
  * make.c - operators that make tensors from little or nothing: Constant, ConstantOfShape, Range, EyeLike,
- * RandomNormal, RandomUniform and their Like forms, Bernoulli.
+ * RandomNormal, RandomUniform and their Like forms, Bernoulli, Multinomial.
  *
  * Constant has nothing to run at serving time, because folding runs it at load; its rule exists so that
  * it is no special case. Random numbers come from a counter hashed by splitmix64, in the plan's memory:
@@ -330,14 +330,14 @@ static uint64_t name_seed(const struct node *node)
     return hash;
 }
 
-static bool read_seed(struct node_ctx *ctx, struct random_priv *priv, struct percept_err *err)
+static bool read_seed(struct node_ctx *ctx, uint64_t *value, struct percept_err *err)
 {
     float seed;
     uint32_t bits;
     if (!attr_float(ctx, "seed", 0, &seed, err))
         return false;
     memcpy(&bits, &seed, sizeof bits);
-    priv->seed = attr_has(ctx, "seed") ? bits : name_seed(ctx->node);
+    *value = attr_has(ctx, "seed") ? bits : name_seed(ctx->node);
     return true;
 }
 
@@ -350,7 +350,7 @@ static bool random_check(struct node_ctx *ctx, struct percept_err *err)
     ctx->node->priv = priv;
     bool like = priv->member == NORMAL_LIKE || priv->member == UNIFORM_LIKE || priv->member == BERNOULLI;
     bool normal = priv->member == NORMAL || priv->member == NORMAL_LIKE;
-    if (!op_arity(ctx, like, like, 1, err) || !read_seed(ctx, priv, err) ||
+    if (!op_arity(ctx, like, like, 1, err) || !read_seed(ctx, &priv->seed, err) ||
         !read_dtype(ctx, like ? PERCEPT_UNDEFINED : PERCEPT_FLOAT, &priv->dtype, err))
         return false;
     if (!like && !attr_ints(ctx, "shape", &priv->shape, &priv->rank, err))
@@ -361,6 +361,16 @@ static bool random_check(struct node_ctx *ctx, struct percept_err *err)
                        OP_NODE(ctx->node), RANK_MAX);
     return attr_float(ctx, normal ? "mean" : "low", 0, &priv->low, err) &&
            attr_float(ctx, normal ? "scale" : "high", 1, &priv->high, err);
+}
+
+static bool random_state(struct step *step, uint64_t seed, struct percept_err *err)
+{
+    uint64_t *state = arena_alloc(step->arena, sizeof *state);
+    if (!state)
+        return err_memory(err, "a random state", sizeof *state);
+    *state = seed;
+    step->state = state;
+    return true;
 }
 
 static bool random_shape(struct step *step, struct percept_err *err)
@@ -375,12 +385,7 @@ static bool random_shape(struct step *step, struct percept_err *err)
         op_set_out(step, 0, dtype, like->rank, like->dims);
     else
         op_set_out(step, 0, dtype, priv->rank, priv->shape);
-    uint64_t *state = arena_alloc(step->arena, sizeof *state);
-    if (!state)
-        return err_memory(err, "a random state", sizeof *state);
-    *state = priv->seed;
-    step->state = state;
-    return true;
+    return random_state(step, priv->seed, err);
 }
 
 /* In [0, 1), 53 bits of splitmix64. */
@@ -441,3 +446,101 @@ RULE(random_normal_like, NORMAL_LIKE)
 RULE(random_uniform, UNIFORM)
 RULE(random_uniform_like, UNIFORM_LIKE)
 RULE(bernoulli, BERNOULLI)
+
+/* --- Multinomial ------------------------------------------------------------------------------------ */
+
+struct multinomial_priv {
+    enum percept_dtype dtype;
+    int64_t samples;
+    uint64_t seed;
+};
+
+static bool multinomial_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct multinomial_priv *priv = op_priv(ctx, sizeof *priv, err);
+    int64_t dtype;
+    if (!priv || !op_arity(ctx, 1, 1, 1, err) || !read_seed(ctx, &priv->seed, err) ||
+        !attr_int_in(ctx, "sample_size", 1, 1, INT64_MAX, &priv->samples, err) ||
+        !attr_int_in(ctx, "dtype", PERCEPT_INT32, PERCEPT_INT32, PERCEPT_INT64, &dtype, err))
+        return false;
+    priv->dtype = (enum percept_dtype)dtype;
+    return true;
+}
+
+static bool multinomial_shape(struct step *step, struct percept_err *err)
+{
+    const struct multinomial_priv *priv = step->priv;
+    const struct tensor *x = step->in[0];
+    int64_t count;
+    if (!op_want_real(step, 0, err))
+        return false;
+    if (x->rank != 2 || (x->dims[1] == 0 && x->dims[0] > 0))
+        return err_set(err, ERR_INVALID, OP_AT "its input must be [batch,classes] with a class at least",
+                       OP_NODE(step->node));
+    const int64_t dims[] = {x->dims[0], priv->samples};
+    if (!tensor_count(2, dims, &count))
+        return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
+    op_set_out(step, 0, priv->dtype, 2, dims);
+    step->scratch_bytes = x->dims[0] > 0 ? (size_t)x->dims[1] * sizeof(double) : 0;
+    return random_state(step, priv->seed, err);
+}
+
+/* x[i] := what classes [0, i] weigh, relative to the heaviest; how many classes to look at: up to the last
+ * that weighs anything. What is not finite weighs nothing, as ONNX Runtime has it; 0: all are so. */
+static int64_t class_sums(double *x, int64_t n)
+{
+    double most = -HUGE_VAL, sum = 0;
+    int64_t looked = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = isfinite(x[i]) && x[i] > most ? x[i] : most;
+    for (int64_t i = 0; i < n; i++) {
+        const double weight = isfinite(x[i]) ? exp(x[i] - most) : 0;
+        x[i] = sum += weight;
+        looked = weight > 0 ? i + 1 : looked;
+    }
+    return looked;
+}
+
+/* The first class whose sum lies above `at`; the last where rounding leaves none. */
+static int64_t class_of(const double *sums, int64_t n, double at)
+{
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (sums[middle] > at)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static bool multinomial_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    const struct tensor *x = step->in[0], *out = step->out[0];
+    const int64_t classes = x->dims[1], samples = out->dims[1];
+    const size_t size = tensor_dtype_bytes(x->dtype);
+    double *sums = step->scratch;
+    for (int64_t item = 0; item < x->dims[0]; item++) {
+        cast_numbers(PERCEPT_DOUBLE, sums, x->dtype, (const char *)x->data + (size_t)(item * classes) * size,
+                     classes);
+        const int64_t n = class_sums(sums, classes);
+        if (n == 0)
+            return err_set(err, ERR_DATA, OP_AT "item %lld has no class whose log probability is finite",
+                           OP_NODE(step->node), (long long)item);
+        for (int64_t i = item * samples; i < (item + 1) * samples; i++) {
+            const int64_t class = class_of(sums, n, random_unit(step->state) * sums[n - 1]);
+            if (out->dtype == PERCEPT_INT32)
+                ((int32_t *)out->data)[i] = (int32_t)class;
+            else
+                ((int64_t *)out->data)[i] = class;
+        }
+    }
+    return true;
+}
+
+const struct op_rule op_multinomial = {.check = multinomial_check,
+                                       .shape = multinomial_shape,
+                                       .run = multinomial_run,
+                                       .flags = OP_RANDOM};

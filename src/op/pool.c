@@ -264,20 +264,14 @@ static bool shape_nhwc(struct step *step, const struct pool *pool, struct pool_p
                        struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
-    const int last = x->rank - 1;
     int64_t dims[RANK_MAX];
     if (x->dtype != PERCEPT_INT8 && x->dtype != PERCEPT_UINT8)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of %s; int8 and uint8 work",
                        OP_NODE(step->node), tensor_dtype_name(x->dtype));
-    struct tensor seen = *x;
-    for (int i = 1; i <= last; i++)
-        seen.dims[i] = x->dims[i == 1 ? last : i - 1];
+    const struct tensor seen = spatial_channels_second(x);
     if (!settle_windows(step, pool, &seen, plan, dims, err))
         return false;
-    const int64_t channels = dims[1];
-    for (int i = 1; i < last; i++)
-        dims[i] = dims[i + 1];
-    dims[last] = channels;
+    spatial_channels_last(x->rank, dims);
     op_set_out(step, 0, x->dtype, x->rank, dims);
     plan->maps = x->dims[0] * spatial_volume(plan->shape.out);
     return true;

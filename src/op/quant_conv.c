@@ -1,5 +1,5 @@
 /*
- * quant_conv.c - ConvInteger and QLinearConv: convolutions of 8-bit pictures.
+ * quant_conv.c - ConvInteger and QLinearConv, ONNX's and com.microsoft's: convolutions of 8-bit pictures.
  *
  * A convolution is a product here: weights [out channels][taps of all channels of a group] on the left,
  * on the right the pixels that each tap sees, [taps][pixels]. So sums come out as the picture lies (plain,
@@ -22,6 +22,9 @@
  * Otherwise the same is laid down in scratch at every run. QLinearConv then rounds
  * (sum + bias) x_scale w_scale[channel] / y_scale in float32, as ONNX Runtime does.
  *
+ * With com.microsoft's channels_last the picture is turned into planes in scratch first, and what comes
+ * out is turned back: two walks over bytes, next to sums over all channels of a group for each.
+ *
  * Work is split over (item, group, tile). Thread: loader, then the session's holder with its team.
  */
 #include <string.h>
@@ -29,6 +32,7 @@
 #include "op/attr.h"
 #include "op/quant.h"
 #include "op/spatial.h"
+#include "op/walk.h"
 #include "op/weights.h"
 
 enum {
@@ -36,6 +40,8 @@ enum {
     TILE_PIXELS = 512,    /* at most */
     TILE_ROWS = 48        /* output channels at a time */
 };
+
+#define PLANE_MOST ((int64_t)1 << 47) /* pixels of a padded plane: their bytes can be counted */
 
 /* Which input is what; -1: no such input. */
 struct slots {
@@ -53,6 +59,7 @@ struct qconv {
     int64_t group;
     struct spatial spatial;
     bool packed; /* weights live in the packed bytes */
+    bool channels_last;
 };
 
 struct qconv_plan {
@@ -66,6 +73,7 @@ struct qconv_plan {
     const int64_t *offsets;          /* depthwise: of each tap in it */
     size_t blob_at, factor_at, bias_at, areas_at; /* in scratch */
     size_t gather_bytes, pack_bytes, area_bytes;  /* of one member */
+    size_t x_at, y_at;                            /* channels_last: the planes */
 };
 
 /* ---- check and pack -------------------------------------------------------------------------- */
@@ -110,7 +118,8 @@ static bool qconv_check(struct node_ctx *ctx, struct percept_err *err)
     const struct slots *s = conv->slots;
     ctx->node->priv = conv;
     if (!op_arity(ctx, s->least, s->most, 1, err) || !spatial_read(ctx, &conv->spatial, err) ||
-        !attr_int_in(ctx, "group", 1, 1, (int64_t)1 << 30, &conv->group, err))
+        !attr_int_in(ctx, "group", 1, 1, (int64_t)1 << 30, &conv->group, err) ||
+        (s->y_zero >= 0 && !attr_bool(ctx, "channels_last", false, &conv->channels_last, err)))
         return false;
     const struct tensor *w = weights_view(ctx, s->w), *zero = weights_view(ctx, s->w_zero);
     struct geometry g;
@@ -169,8 +178,9 @@ static void qconv_pack(const struct node_ctx *ctx, void *packed)
 
 /* ---- shape ----------------------------------------------------------------------------------- */
 
-static bool shape_inputs(struct step *step, const struct qconv *conv, struct geometry *g,
-                         struct percept_err *err)
+/* seen: the picture, its channels in second place. */
+static bool shape_inputs(struct step *step, const struct qconv *conv, struct tensor *seen,
+                         struct geometry *g, struct percept_err *err)
 {
     const struct slots *s = conv->slots;
     const struct tensor *x = step->in[0], *w = step->in[s->w], *bias = quant_in(step, s->bias);
@@ -189,10 +199,11 @@ static bool shape_inputs(struct step *step, const struct qconv *conv, struct geo
     if (x->rank != w->rank)
         return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; the weights need rank %d",
                        OP_NODE(step->node), x->rank, w->rank);
-    if (x->dims[1] != w->dims[1] * conv->group)
+    *seen = conv->channels_last ? spatial_channels_second(x) : *x;
+    if (seen->dims[1] != w->dims[1] * conv->group)
         return err_set(err, ERR_INVALID,
                        OP_AT "a picture with %lld channels; the weights need %lld",
-                       OP_NODE(step->node), (long long)x->dims[1],
+                       OP_NODE(step->node), (long long)seen->dims[1],
                        (long long)(w->dims[1] * conv->group));
     return spatial_settle(&conv->spatial, step->node, w->rank - 2, w->dims + 2, g, err);
 }
@@ -207,10 +218,10 @@ static bool is_direct(const struct qconv_plan *plan)
     return direct;
 }
 
-static void shape_sizes(const struct step *step, const struct qconv *conv, const struct geometry *g,
-                        struct qconv_plan *plan)
+static void shape_sizes(const struct step *step, const struct qconv *conv, const struct tensor *x,
+                        const struct geometry *g, struct qconv_plan *plan)
 {
-    const struct tensor *x = step->in[0], *w = step->in[conv->slots->w];
+    const struct tensor *w = step->in[conv->slots->w];
     const int64_t panel = step->kernels->dot_step;
     plan->g = *g;
     plan->items = x->dims[0];
@@ -240,6 +251,11 @@ static bool shape_depthwise(struct step *step, struct qconv_plan *plan, struct p
         return err_memory(err, "a convolution's taps", (size_t)plan->taps * sizeof *offsets);
     for (int i = 0; i < SPATIAL_MAX; i++)
         plan->padded[i] = (g->out[i] - 1) * g->stride[i] + spatial_reach(g, i);
+    int64_t cells; /* steps may be far larger than what they step over */
+    if (!tensor_count(SPATIAL_MAX, plan->padded, &cells) || cells > PLANE_MOST)
+        return err_set(err, ERR_INVALID, OP_AT "a padded picture of %lld by %lld by %lld is too large",
+                       OP_NODE(step->node), (long long)plan->padded[0], (long long)plan->padded[1],
+                       (long long)plan->padded[2]);
     for (int64_t t = 0; t < plan->taps; t++) {
         const int64_t d = t / g->kernel[2] / g->kernel[1], h = t / g->kernel[2] % g->kernel[1];
         offsets[t] = (d * g->dilation[0] * plan->padded[1] + h * g->dilation[1]) * plan->padded[2] +
@@ -269,7 +285,13 @@ static void shape_scratch(struct step *step, const struct qconv *conv, struct qc
     plan->factor_at = plan->lay ? weights_round(blob_bytes(step->in[conv->slots->w])) : 0;
     plan->bias_at = plan->factor_at + channels;
     plan->areas_at = plan->bias_at + channels;
-    step->scratch_bytes = plan->areas_at + plan->area_bytes * members;
+    plan->x_at = plan->areas_at + plan->area_bytes * members;
+    plan->y_at = plan->x_at;
+    if (conv->channels_last)
+        plan->y_at += weights_round((size_t)tensor_elements(step->in[0]));
+    step->scratch_bytes = plan->y_at;
+    if (conv->channels_last)
+        step->scratch_bytes += (size_t)tensor_elements(step->out[0]);
     step->algorithm = plan->depthwise ? "depthwise" : plan->direct ? "pixels" : "gathered";
     step->flops = 2.0 * (double)plan->items * (double)plan->pixels * (double)plan->k *
                   (double)plan->out_channels;
@@ -283,16 +305,22 @@ static bool qconv_shape(struct step *step, struct percept_err *err)
         return err_memory(err, "a convolution's plan", sizeof *plan);
     *plan = (struct qconv_plan){0};
     struct geometry g;
-    if (!shape_inputs(step, conv, &g, err))
+    struct tensor x;
+    if (!shape_inputs(step, conv, &x, &g, err))
         return false;
-    spatial_input(&g, step->in[0]);
+    spatial_input(&g, &x);
     if (!spatial_slide(&g, &conv->spatial, false, step->node, err))
         return false;
     int64_t dims[RANK_MAX];
-    const int rank = spatial_dims(&g, step->in[0]->dims[0], step->in[conv->slots->w]->dims[0], dims);
+    size_t n_bytes;
+    const int rank = spatial_dims(&g, x.dims[0], step->in[conv->slots->w]->dims[0], dims);
     const int zero = conv->slots->y_zero;
+    if (conv->channels_last)
+        spatial_channels_last(rank, dims);
     op_set_out(step, 0, zero < 0 ? PERCEPT_INT32 : step->in[zero]->dtype, rank, dims);
-    shape_sizes(step, conv, &g, plan);
+    if (!tensor_bytes(step->out[0], 1, &n_bytes)) /* no product of the plan's overflows then */
+        return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
+    shape_sizes(step, conv, &x, &g, plan);
     if (plan->depthwise && !shape_depthwise(step, plan, err))
         return false;
     shape_scratch(step, conv, plan);
@@ -305,6 +333,8 @@ static bool qconv_shape(struct step *step, struct percept_err *err)
 struct qconv_work {
     const struct step *step;
     const struct qconv_plan *plan;
+    const uint8_t *x; /* planes, as y */
+    void *y;
     const int16_t *weights;
     const float *factor; /* [out_channels] or NULL: sums are the output */
     const int32_t *bias; /* [out_channels] */
@@ -358,16 +388,16 @@ static void finish_rows(const struct qconv_work *work, int64_t channel, int64_t 
                         const int32_t *sums, int64_t at)
 {
     const struct qconv_plan *plan = work->plan;
-    const struct tensor *y = work->step->out[0];
+    const bool is_signed = work->step->out[0]->dtype == PERCEPT_INT8;
     for (int64_t r = 0; r < rows; r++, at += plan->pixels, sums += plan->tile) {
         const uint32_t bias = (uint32_t)work->bias[channel + r];
         if (work->factor) {
-            work->step->kernels->requantize((uint8_t *)y->data + at, y->dtype == PERCEPT_INT8,
-                                            sums, &work->bias[channel + r],
-                                            &work->factor[channel + r], false, work->y_zero, n);
+            work->step->kernels->requantize((uint8_t *)work->y + at, is_signed, sums,
+                                            &work->bias[channel + r], &work->factor[channel + r],
+                                            false, work->y_zero, n);
             continue;
         }
-        int32_t *to = (int32_t *)y->data + at;
+        int32_t *to = (int32_t *)work->y + at;
         for (int64_t i = 0; i < n; i++)
             to[i] = (int32_t)((uint32_t)sums[i] + bias);
     }
@@ -381,8 +411,7 @@ static void qconv_tile(const struct qconv_work *work, int64_t item, int64_t grou
     const int64_t from = tile * plan->tile;
     const int64_t left = plan->pixels - from, n = left < plan->tile ? left : plan->tile;
     const int64_t in = plan->in_channels / plan->group, out = plan->out_channels / plan->group;
-    const uint8_t *x = (const uint8_t *)work->step->in[0]->data +
-                       (item * plan->in_channels + group * in) * plan->pixels_in;
+    const uint8_t *x = work->x + (item * plan->in_channels + group * in) * plan->pixels_in;
     uint8_t *gathered = (uint8_t *)area;
     void *packed = area + plan->gather_bytes;
     int32_t *sums = (int32_t *)(void *)(area + plan->gather_bytes + plan->pack_bytes);
@@ -440,10 +469,7 @@ static void qconv_plane(const struct qconv_work *work, int64_t item, int64_t gro
     const int64_t out = plan->out_channels / plan->group;
     int16_t *plane = (int16_t *)(void *)area;
     int32_t *sums = (int32_t *)(void *)(area + plan->gather_bytes);
-    widen_plane(work,
-                (const uint8_t *)work->step->in[0]->data +
-                    (item * plan->in_channels + group) * plan->pixels_in,
-                plane);
+    widen_plane(work, work->x + (item * plan->in_channels + group) * plan->pixels_in, plane);
     for (int64_t channel = group * out; channel < (group + 1) * out; channel++) {
         for (int64_t row = 0; row < g->out[0] * g->out[1]; row++) {
             const int64_t d = row / g->out[1] * g->stride[0], h = row % g->out[1] * g->stride[1];
@@ -490,6 +516,17 @@ static void make_channels(const struct step *step, const struct qconv_plan *plan
     }
 }
 
+/* Items of [columns][rows] bytes to items of [rows][columns]. */
+static void turn(struct percept_team *team, void *to, const void *from, int64_t items, int64_t rows,
+                 int64_t columns)
+{
+    struct walk_view view = {0};
+    walk_axis(&view, items, rows * columns);
+    walk_axis(&view, rows, 1);
+    walk_axis(&view, columns, rows);
+    walk_copy(team, to, from, 1, &view);
+}
+
 static bool qconv_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
@@ -508,6 +545,8 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
     struct qconv_work work = {
         .step = step,
         .plan = plan,
+        .x = conv->channels_last ? scratch + plan->x_at : step->in[0]->data,
+        .y = conv->channels_last ? scratch + plan->y_at : step->out[0]->data,
         .weights = (const int16_t *)(const void *)(blob + weights_round((size_t)plan->out_channels *
                                                                         sizeof(int32_t))),
         .factor = s->w_scale < 0 ? NULL : factor,
@@ -516,7 +555,13 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
         .y_zero = quant_zero(quant_in(step, s->y_zero), 0),
     };
     make_channels(step, plan, sums, work.x_zero, factor, bias);
+    if (conv->channels_last)
+        turn(env->team, scratch + plan->x_at, step->in[0]->data, plan->items, plan->in_channels,
+             plan->pixels_in);
     team_split(env->team, plan->items * plan->group * plan->tiles, 1, qconv_pieces, &work);
+    if (conv->channels_last)
+        turn(env->team, step->out[0]->data, scratch + plan->y_at, plan->items, plan->pixels,
+             plan->out_channels);
     return true;
 }
 

@@ -596,18 +596,6 @@ static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
                              attr_bool(ctx, "count_include_pad", false, &pool->include_pad, err)));
 }
 
-/* The picture with its channels in second place. */
-static struct tensor channels_second(const struct tensor *x, bool channels_last)
-{
-    struct tensor turned = *x;
-    if (!channels_last)
-        return turned;
-    turned.dims[1] = x->dims[x->rank - 1];
-    for (int i = 2; i < x->rank; i++)
-        turned.dims[i] = x->dims[i - 1];
-    return turned;
-}
-
 static bool pool_geometry(struct step *step, const struct pool *pool, const struct tensor *x,
                           struct geometry *g, struct percept_err *err)
 {
@@ -632,16 +620,16 @@ static bool pool_shape(struct step *step, struct percept_err *err)
     if (step->in[0]->rank < 3)
         return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work",
                        OP_NODE(step->node), step->in[0]->rank, RANK_MAX);
-    const struct tensor x = channels_second(step->in[0], pool->channels_last);
+    const struct tensor x =
+        pool->channels_last ? spatial_channels_second(step->in[0]) : *step->in[0];
     *plan = (struct pool_plan){0};
     if (!pool_geometry(step, pool, &x, &plan->g, err))
         return false;
-    int64_t dims[RANK_MAX] = {x.dims[0]};
-    const int first = pool->channels_last ? 1 : 2;
+    int64_t dims[RANK_MAX] = {x.dims[0], x.dims[1]};
     for (int i = 0; i < x.rank - 2; i++)
-        dims[first + i] =
-            pool->global ? 1 : plan->g.out[SPATIAL_MAX - plan->g.axes + i];
-    dims[pool->channels_last ? x.rank - 1 : 1] = x.dims[1];
+        dims[2 + i] = pool->global ? 1 : plan->g.out[SPATIAL_MAX - plan->g.axes + i];
+    if (pool->channels_last)
+        spatial_channels_last(x.rank, dims);
     op_set_out(step, 0, x.dtype, x.rank, dims);
     plan->channels = x.dims[1];
     plan->maps = x.dims[0] * x.dims[1];

@@ -98,6 +98,23 @@ void spatial_input(struct geometry *g, const struct tensor *picture)
         g->in[SPATIAL_MAX - g->axes + i] = picture->dims[2 + i];
 }
 
+struct tensor spatial_channels_second(const struct tensor *picture)
+{
+    struct tensor seen = *picture;
+    const int last = picture->rank - 1;
+    for (int i = 1; i <= last; i++)
+        seen.dims[i] = picture->dims[i == 1 ? last : i - 1];
+    return seen;
+}
+
+void spatial_channels_last(int rank, int64_t *dims)
+{
+    const int64_t channels = dims[1];
+    for (int i = 1; i < rank - 1; i++)
+        dims[i] = dims[i + 1];
+    dims[rank - 1] = channels;
+}
+
 static void slide_same(struct geometry *g, int i, bool upper)
 {
     const int64_t out = (g->in[i] + g->stride[i] - 1) / g->stride[i];

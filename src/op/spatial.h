@@ -38,6 +38,10 @@ bool spatial_settle(const struct spatial *spatial, const struct node *node, int 
 /* in[] from dims [N][C][spatial ...]. */
 void spatial_input(struct geometry *g, const struct tensor *picture);
 
+/* [N][spatial ...][C] as [N][C][spatial ...], and dims the other way: no data move. */
+struct tensor spatial_channels_second(const struct tensor *picture);
+void spatial_channels_last(int rank, int64_t *dims);
+
 /* out, pad and pad_end of a sliding window. */
 bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil,
                    const struct node *node, struct percept_err *err);

@@ -4,8 +4,8 @@
  *
  * A copy whose rows are contiguous in the source is memcpy per row. One whose rows are not, but which
  * has another axis that is (a transposition), goes through tiles of 16 x 16 elements, so that every
- * cache line of either side is used whole while it is there. Elements are moved by their size and never
- * looked at; 16-byte ones are strings.
+ * cache line of either side is used whole while it is there; a whole tile of bytes fits in registers.
+ * Elements are moved by their size and never looked at; 16-byte ones are strings.
  */
 #include "op/walk.h"
 
@@ -135,6 +135,30 @@ struct copy {
     int64_t y_strides[WALK_RANK];
 };
 
+typedef uint8_t line __attribute__((vector_size(TILE)));
+
+/* A tile of bytes. Its second half is shuffled into the first, byte by byte, four times: each time the eight
+ * bits that say where a byte lies turn by one, so those of the line and those of the place in it change
+ * sides. */
+static void turn_bytes(char *y, int64_t y_row, const char *x, int64_t x_column)
+{
+    line lines[TILE], mixed[TILE];
+    for (int i = 0; i < TILE; i++)
+        memcpy(&lines[i], x + i * x_column, sizeof lines[i]);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < TILE / 2; i++) {
+            const line a = lines[i], b = lines[i + TILE / 2];
+            mixed[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
+                                                   6, 22, 7, 23);
+            mixed[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
+                                                       13, 29, 14, 30, 15, 31);
+        }
+        memcpy(lines, mixed, sizeof lines);
+    }
+    for (int i = 0; i < TILE; i++)
+        memcpy(y + i * y_row, &lines[i], sizeof lines[i]);
+}
+
 /* One plane of a transposition: rows of axis `crossed`, columns of the last axis. */
 static void copy_plane(const struct copy *c, char *y, const char *x)
 {
@@ -146,6 +170,10 @@ static void copy_plane(const struct copy *c, char *y, const char *x)
         int64_t n_rows = rows - r < TILE ? rows - r : TILE;
         for (int64_t k = 0; k < columns; k += TILE) {
             int64_t n_columns = columns - k < TILE ? columns - k : TILE;
+            if (size == 1 && n_rows == TILE && n_columns == TILE) {
+                turn_bytes(y + r * y_row + k, y_row, x + r + k * x_column, x_column);
+                continue;
+            }
             for (int64_t i = r; i < r + n_rows; i++)
                 copy_row(y + (i * y_row + k) * size, 1, x + (i + k * x_column) * size, x_column,
                          c->size, n_columns);

@@ -177,6 +177,28 @@ void gen_random(struct example *e) /* RandomNormal, RandomUniform, their Like, B
     example_output(e, out);
 }
 
+/* Numbers are compared where one class has all the weight. */
+void gen_multinomial(struct example *e)
+{
+    const int64_t dims[] = {example_int(e, 1, 4), example_int(e, 1, 9)}, n = example_int(e, 1, 12);
+    const bool sure = example_chance(e, 50);
+    e->type = PERCEPT_FLOAT;
+    e->never_widen = true;
+    struct tensor *x = example_input(e, PERCEPT_FLOAT, 2, dims, -3, 3);
+    for (int64_t i = 0; sure && i < dims[0]; i++)
+        for (int64_t k = 0, only = example_int(e, 0, dims[1] - 1); k < dims[1]; k++)
+            example_set(x, i * dims[1] + k, k == only ? example_real(e, -900, 900) : example_chance(e, 50) ? (double)-INFINITY : -3000);
+    if (n > 1 || example_chance(e, 50))
+        example_attr(e, "sample_size", n);
+    if (example_chance(e, 50))
+        example_attr_real(e, "seed", 3);
+    enum percept_dtype out = PERCEPT_INT32;
+    if (example_chance(e, 60))
+        example_attr(e, "dtype", out = example_dtype(e, "il"));
+    e->shapes_only = !sure;
+    example_output(e, out);
+}
+
 /* --- signals ------------------------------------------------------------------------------------------------ */
 
 void gen_window_function(struct example *e) /* HannWindow, HammingWindow, BlackmanWindow */

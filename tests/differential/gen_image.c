@@ -214,6 +214,22 @@ void gen_roi_align(struct example *e)
     example_output(e, e->type);
 }
 
+void gen_max_roi_pool(struct example *e)
+{
+    int64_t x[4] = {example_int(e, 1, 3), example_int(e, 1, 4), example_int(e, 1, 12), example_int(e, 1, 12)};
+    int64_t n = example_int(e, 0, 4);
+    bool scaled = example_chance(e, 50);
+    example_type(e, "f");
+    example_input(e, e->type, 4, x, -3, 3);
+    struct tensor *rois = example_input(e, e->type, 2, (int64_t[]){n, 5}, -2, 14);
+    for (int64_t i = 0; i < n; i++)
+        example_set(rois, 5 * i, (double)example_int(e, 0, x[0] - 1));
+    example_attr_list(e, "pooled_shape", 2, (int64_t[]){example_int(e, 1, 5), example_int(e, 1, 5)});
+    if (scaled)
+        example_attr_real(e, "spatial_scale", example_real(e, 0.2, 1.5));
+    example_output(e, e->type);
+}
+
 void gen_deform_conv(struct example *e)
 {
     int64_t k[2], stride[2], dilation[2], pads[4], size[2], out[2];

@@ -139,6 +139,14 @@ void gen_qlinear_matmul(struct example *e)
     example_output(e, ta);
 }
 
+/* dims [N][C][spatial ...] := [N][spatial ...][C] */
+static void channels_last(int rank, int64_t *dims)
+{
+    const int64_t channels = dims[1];
+    memmove(dims + 1, dims + 2, (size_t)(rank - 2) * sizeof *dims);
+    dims[rank - 1] = channels;
+}
+
 static int conv_shapes(struct example *e, int64_t *x, int64_t *w, int64_t *group)
 {
     *group = example_chance(e, 70) ? 1 : example_int(e, 2, 3);
@@ -146,22 +154,23 @@ static int conv_shapes(struct example *e, int64_t *x, int64_t *w, int64_t *group
     w[1] = example_int(e, 1, 6);
     x[0] = example_int(e, 1, 2);
     x[1] = *group * w[1];
-    for (int i = 2; i < 4; i++) {
+    const int rank = example_chance(e, 60) ? 4 : (int)example_int(e, 3, 5);
+    for (int i = 2; i < rank; i++) {
         w[i] = example_int(e, 1, 3);
         x[i] = w[i] + example_int(e, 0, 5);
     }
     if (*group > 1)
         example_attr(e, "group", *group);
     if (example_chance(e, 50))
-        example_attr_list(e, "strides", 2, (int64_t[]){example_int(e, 1, 2), example_int(e, 1, 2)});
+        example_attr_list(e, "strides", rank - 2, (int64_t[]){example_int(e, 1, 2), example_int(e, 1, 2), 1});
     if (example_chance(e, 50))
-        example_attr_list(e, "pads", 4, (int64_t[]){1, 0, 1, 1});
-    return 4;
+        example_attr_list(e, "pads", 2 * (rank - 2), (int64_t[]){1, 0, 1, 1, 0, 1});
+    return rank;
 }
 
 void gen_conv_integer(struct example *e)
 {
-    int64_t x[4], w[4], group;
+    int64_t x[5], w[5], group;
     int rank = conv_shapes(e, x, w, &group);
     e->type = PERCEPT_FLOAT;
     enum percept_dtype tx = PERCEPT_UINT8, tw = byte(e);
@@ -176,13 +185,17 @@ void gen_conv_integer(struct example *e)
     example_output(e, PERCEPT_INT32);
 }
 
-void gen_qlinear_conv(struct example *e)
+void gen_qlinear_conv(struct example *e) /* ONNX's, and ms with channels_last */
 {
-    int64_t x[4], w[4], group;
+    int64_t x[5], w[5], group;
     int rank = conv_shapes(e, x, w, &group);
     enum percept_dtype tx = byte(e), tw = tx == PERCEPT_INT8 ? PERCEPT_INT8 : byte(e);
     bool channels = example_chance(e, 40);
     e->type = PERCEPT_FLOAT;
+    if (*e->domain && example_chance(e, 80)) {
+        example_attr(e, "channels_last", 1);
+        channels_last(rank, x);
+    }
     quantized(e, tx, rank, x, 0);
     example_input(e, tw, rank, w, -100, 100);
     e->in[e->n_in - 1].constant = true;
@@ -264,6 +277,19 @@ static bool one_oracle(const struct example *e, struct tensor *out)
     return true;
 }
 
+static void average_window(struct example *e)
+{
+    example_attr_list(e, "kernel_shape", 2, (int64_t[]){2, 2});
+    if (example_chance(e, 40))
+        example_attr_list(e, "strides", 2, (int64_t[]){example_int(e, 1, 2), example_int(e, 1, 2)});
+    if (example_chance(e, 40))
+        example_attr_list(e, "pads", 4, (int64_t[]){example_int(e, 0, 1), example_int(e, 0, 1), 1, 0});
+    if (example_chance(e, 40))
+        example_attr(e, "count_include_pad", example_int(e, 0, 1));
+    if (example_chance(e, 30))
+        example_attr(e, "ceil_mode", example_int(e, 0, 1));
+}
+
 void gen_qlinear_unary(struct example *e) /* ms QLinearSigmoid, QLinearLeakyRelu, pools, softmax, mean */
 {
     int64_t dims[RANK_MAX];
@@ -276,6 +302,10 @@ void gen_qlinear_unary(struct example *e) /* ms QLinearSigmoid, QLinearLeakyRelu
     *mean = (struct quantized_mean){(int)example_int(e, 0, 3), example_chance(e, 50), false};
     if (is(e, "QLinearReduceMean"))
         dims[mean->axis] = example_int(e, 1, 20);
+    const bool pool = is(e, "QLinearGlobalAveragePool") || is(e, "QLinearAveragePool");
+    const bool last = pool && example_chance(e, 60);
+    if (last)
+        channels_last(rank, dims);
     quantized(e, t, rank, dims, 0);
     if (is(e, "QLinearReduceMean")) {
         example_attr_list(e, "axes", 1, (int64_t[]){mean->axis});
@@ -288,7 +318,7 @@ void gen_qlinear_unary(struct example *e) /* ms QLinearSigmoid, QLinearLeakyRelu
     if (is(e, "QLinearLeakyRelu"))
         example_attr_real(e, "alpha", 0.25);
     if (is(e, "QLinearAveragePool"))
-        example_attr_list(e, "kernel_shape", 2, (int64_t[]){2, 2});
+        average_window(e);
     if (is(e, "QLinearSoftmax")) {
         int64_t axis = example_int(e, 0, 3);
         example_attr(e, "opset", 13);
@@ -306,8 +336,8 @@ void gen_qlinear_unary(struct example *e) /* ms QLinearSigmoid, QLinearLeakyRelu
         if (mean_oracle(e, &ours) && mean->doubtful)
             e->explained = "QLinearReduceMean beside a half";
     }
-    if (is(e, "QLinearGlobalAveragePool") || is(e, "QLinearAveragePool"))
-        example_attr(e, "channels_last", 0);
+    if (pool)
+        example_attr(e, "channels_last", last);
     example_output(e, t);
 }
 

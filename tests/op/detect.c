@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <string.h>
 
 static struct harness h;
 
@@ -251,6 +252,151 @@ START_TEST(batch_indices_are_judged_when_run)
 }
 END_TEST
 
+/* MaxRoiPool of one region of a 4 x 4 ramp 4 y + x, minus 100: all below 0. */
+static void pool(int64_t height, int64_t width, float scale, const float *region)
+{
+    static float ramp[16];
+    for (int i = 0; i < 16; i++)
+        ramp[i] = (float)(i - 100);
+    harness_begin(&h, "MaxRoiPool", 1);
+    harness_int_list(&h, "pooled_shape", 2, DIMS(height, width));
+    harness_float(&h, "spatial_scale", scale);
+    harness_floats(&h, 4, DIMS(1, 1, 4, 4), ramp);
+    harness_floats(&h, 2, DIMS(1, 5), region);
+}
+
+static void expect_pool(int64_t height, int64_t width, float scale, const float *region, const float *want)
+{
+    pool(height, width, scale, region);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, height, width), want, 0);
+    harness_end(&h);
+}
+
+START_TEST(cells_of_whole_pixels_give_their_maximum)
+{
+    expect_pool(2, 2, 1, (float[]){0, 0, 0, 3, 3}, (float[]){-95, -93, -87, -85});
+    /* three pixels for two cells: both see the middle one */
+    expect_pool(1, 2, 1, (float[]){0, 1, 1, 3, 1}, (float[]){-94, -93});
+    /* 0.5 is rounded to 1, away from 0 as -0.5 is */
+    expect_pool(1, 1, 0.5f, (float[]){0, 1, 1, 3, 1}, (float[]){-94});
+    expect_pool(1, 3, 1, (float[]){0, -0.5f, 0, 1, 0}, (float[]){0, -100, -99});
+    /* the second corner before the first: one pixel */
+    expect_pool(1, 1, 1, (float[]){0.9f, 2, 2, 0, 0}, (float[]){-90});
+    /* more cells than pixels see them again */
+    expect_pool(1, 3, 1, (float[]){-0.9f, 3, 0, 3, 0}, (float[]){-97, -97, -97});
+}
+END_TEST
+
+START_TEST(cells_that_see_nothing_are_zero)
+{
+    expect_pool(1, 2, 1, (float[]){0, 2, 0, 5, 0}, (float[]){-97, 0});
+    expect_pool(1, 1, 1, (float[]){0, 9, 9, 12, 12}, (float[]){0});
+    expect_pool(1, 1, 1, (float[]){0, NAN, 0, 1, 1}, (float[]){0});
+    expect_pool(1, 1, 1, (float[]){0, 0, 0, INFINITY, 1}, (float[]){0});
+    expect_pool(2, 2, 1, (float[]){0, -3e38f, -3e38f, 3e38f, 3e38f}, (float[]){0, 0, 0, -85});
+    harness_begin(&h, "MaxRoiPool", 22);
+    harness_int_list(&h, "pooled_shape", 2, DIMS(1, 2));
+    harness_floats(&h, 4, DIMS(1, 1, 0, 3), NULL);
+    harness_floats(&h, 2, DIMS(1, 5), (float[]){0, 0, 0, 1, 1});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 2), (float[]){0, 0}, 0);
+    harness_end(&h);
+    for (int i = 0; i < 2; i++) { /* no region, no channel */
+        harness_begin(&h, "MaxRoiPool", 22);
+        harness_int_list(&h, "pooled_shape", 2, DIMS(1, 2));
+        harness_floats(&h, 4, DIMS(1, 1 - i, 1, 1), (float[]){1});
+        harness_floats(&h, 2, DIMS(i, 5), (float[5]){0});
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 0, 4, DIMS(i, 1 - i, 1, 2), NULL, 0);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(regions_choose_their_item)
+{
+    double x[8], regions[] = {1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1, 0};
+    for (int i = 0; i < 8; i++)
+        x[i] = i + 0x1p-40;
+    x[6] = (double)NAN; /* item 1, channel 1 */
+    harness_begin(&h, "MaxRoiPool", 1);
+    harness_int_list(&h, "pooled_shape", 2, DIMS(1, 1));
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(2, 2, 1, 2), x);
+    harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(3, 5), regions);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    const double *y = harness_out(&h, 0)->data;
+    ck_assert(y[0] == x[5] && isnan(y[1]) && y[2] == x[0] && y[3] == x[2] && y[4] == x[5] && y[5] == x[7]);
+    harness_end(&h);
+}
+END_TEST
+
+/* A region for every item, the same within each. */
+static void rest_pool(struct harness *with)
+{
+    const int64_t n = with->tensors[0].dims[0];
+    float regions[32][5];
+    for (int64_t i = 0; i < n; i++)
+        memcpy(regions[i], (float[]){(float)i, 1.3f, -2, 9.2f, 11}, sizeof regions[i]);
+    harness_int_list(with, "pooled_shape", 2, DIMS(3, 4));
+    harness_float(with, "spatial_scale", 0.7f);
+    harness_floats(with, 2, DIMS(n, 5), &regions[0][0]);
+}
+
+START_TEST(pooled_regions_do_not_depend_on_others)
+{
+    heavy_expect_same_bits("MaxRoiPool", 1, 1, 4, DIMS(1, 3, 7, 9), false, rest_pool);
+}
+END_TEST
+
+START_TEST(regions_that_cannot_be_pooled_are_refused)
+{
+    static const float bad[] = {1, -1, NAN};
+    for (int i = 0; i < 3; i++) {
+        pool(1, 1, 1, (float[]){bad[i], 0, 0, 1, 1});
+        harness_expect_failure(&h, ERR_DATA, "of region 0 is outside [0, 1)");
+        harness_end(&h);
+    }
+    for (int i = 0; i < 2; i++) { /* of no item at all */
+        harness_begin(&h, "MaxRoiPool", 1);
+        harness_int_list(&h, "pooled_shape", 2, DIMS(1, 1));
+        harness_floats(&h, 4, DIMS(0, 1, 2, 2), NULL);
+        harness_floats(&h, 2, DIMS(1, 5), (float[]){i ? 0 : -0.5f, 0, 0, 1, 1});
+        harness_expect_failure(&h, ERR_DATA, "of region 0 is outside [0, 0)");
+        harness_end(&h);
+    }
+    static const float scales[] = {0, -1, NAN, INFINITY};
+    for (int i = 0; i < 4; i++) {
+        pool(1, 1, scales[i], (float[5]){0});
+        harness_expect_failure(&h, ERR_MODEL, "'spatial_scale'");
+        harness_end(&h);
+    }
+    pool(0, 1, 1, (float[5]){0});
+    harness_expect_failure(&h, ERR_MODEL, "'pooled_shape' must be a height and a width");
+    harness_end(&h);
+    pool(INT64_MAX, INT64_MAX, 1, (float[5]){0});
+    harness_expect_failure(&h, ERR_INVALID, "the output would be too large");
+    harness_end(&h);
+    harness_begin(&h, "MaxRoiPool", 1);
+    harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
+    harness_floats(&h, 2, DIMS(1, 5), (float[5]){0});
+    harness_expect_failure(&h, ERR_MODEL, "'pooled_shape'");
+    harness_end(&h);
+    harness_begin(&h, "MaxRoiPool", 1);
+    harness_int_list(&h, "pooled_shape", 2, DIMS(1, 1));
+    harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
+    harness_floats(&h, 2, DIMS(1, 4), (float[4]){0});
+    harness_expect_failure(&h, ERR_INVALID, "regions [n,5] would work");
+    harness_end(&h);
+    harness_begin(&h, "MaxRoiPool", 1);
+    harness_int_list(&h, "pooled_shape", 2, DIMS(1, 1));
+    harness_input(&h, PERCEPT_UINT8, 4, DIMS(1, 1, 1, 1), (uint8_t[]){1});
+    harness_floats(&h, 2, DIMS(1, 5), (float[5]){0});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 0 is uint8");
+    harness_end(&h);
+}
+END_TEST
+
 Suite *op_detect_suite(void)
 {
     Suite *suite = suite_create("op/detect");
@@ -266,6 +412,11 @@ Suite *op_detect_suite(void)
     tcase_add_test(tcase, regions_of_any_size_end);
     tcase_add_test(tcase, samples_outside_count_as_zero);
     tcase_add_test(tcase, batch_indices_are_judged_when_run);
+    tcase_add_test(tcase, cells_of_whole_pixels_give_their_maximum);
+    tcase_add_test(tcase, cells_that_see_nothing_are_zero);
+    tcase_add_test(tcase, regions_choose_their_item);
+    tcase_add_test(tcase, pooled_regions_do_not_depend_on_others);
+    tcase_add_test(tcase, regions_that_cannot_be_pooled_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -198,6 +198,108 @@ START_TEST(a_seed_repeats_and_a_run_goes_on)
 }
 END_TEST
 
+/* Multinomial of two items of three classes. */
+static void draw(struct harness *h, enum percept_dtype dtype, int64_t samples, const float *x)
+{
+    harness_begin(h, "Multinomial", 7);
+    harness_int(h, "dtype", dtype);
+    harness_int(h, "sample_size", samples);
+    harness_float(h, "seed", 5);
+    harness_floats(h, 2, DIMS(2, 3), x);
+}
+
+START_TEST(classes_are_drawn_by_their_weight)
+{
+    struct harness h;
+    const float third = logf(3); /* 1:3:0, then 1:1:2 with a large common factor */
+    draw(&h, PERCEPT_INT64, 4000, (float[]){0, third, -INFINITY, 300, 300, 300 + logf(2)});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    ck_assert(h.step.op->rule->flags & OP_RANDOM);
+    static const double want[2][3] = {{0.25, 0.75, 0}, {0.25, 0.25, 0.5}};
+    for (int item = 0; item < 2; item++) {
+        int counts[3] = {0};
+        for (int i = 0; i < 4000; i++) {
+            const int64_t class = ((const int64_t *)harness_out(&h, 0)->data)[4000 * item + i];
+            ck_assert(class >= 0 && class < 3);
+            counts[class]++;
+        }
+        for (int k = 0; k < 3; k++)
+            ck_assert_double_eq_tol(counts[k] / 4000.0, want[item][k], want[item][k] > 0 ? 0.03 : 1e-9);
+    }
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(a_class_without_weight_is_never_drawn)
+{
+    struct harness h;
+    draw(&h, PERCEPT_INT32, 3, (float[]){-INFINITY, 3e38f, -3e38f, NAN, INFINITY, -1});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT32, 2, DIMS(2, 3), (int32_t[]){1, 1, 1, 2, 2, 2});
+    harness_end(&h);
+    harness_begin(&h, "Multinomial", 22); /* int32, one sample */
+    harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(2, 2), (double[]){-1e308, 1e308, 0, -1e308});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT32, 2, DIMS(2, 1), (int32_t[]){1, 0});
+    harness_end(&h);
+    draw(&h, PERCEPT_INT32, 3, (float[]){1, 2, 3, -INFINITY, NAN, INFINITY});
+    harness_expect_failure(&h, ERR_DATA, "item 1 has no class whose log probability is finite");
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(draws_repeat_by_seed_and_go_on)
+{
+    struct harness h;
+    int32_t first[40];
+    for (int i = 0; i < 2; i++) {
+        draw(&h, PERCEPT_INT32, 20, (float[]){0, 0, 0, 0, 0, 0});
+        ck_assert(harness_run(&h));
+        const int32_t *y = harness_out(&h, 0)->data;
+        ck_assert(i == 0 || memcmp(y, first, sizeof first) == 0);
+        memcpy(first, y, sizeof first);
+        ck_assert(harness_run(&h));
+        ck_assert(memcmp(y, first, sizeof first) != 0);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(draws_that_cannot_be_are_refused)
+{
+    struct harness h;
+    static const float none[1];
+    draw(&h, PERCEPT_FLOAT, 1, (float[6]){0});
+    harness_expect_failure(&h, ERR_MODEL, "'dtype'");
+    harness_end(&h);
+    draw(&h, PERCEPT_INT32, 0, (float[6]){0});
+    harness_expect_failure(&h, ERR_MODEL, "'sample_size'");
+    harness_end(&h);
+    draw(&h, PERCEPT_INT32, INT64_MAX, (float[6]){0});
+    harness_expect_failure(&h, ERR_INVALID, "the output would be too large");
+    harness_end(&h);
+    static const int64_t shapes[][3] = {{2, 0, 0}, {2, 2, 2}};
+    for (int i = 0; i < 2; i++) {
+        harness_begin(&h, "Multinomial", 7);
+        harness_floats(&h, 2 + i, shapes[i], (float[8]){0});
+        harness_expect_failure(&h, ERR_INVALID, "[batch,classes] with a class at least");
+        harness_end(&h);
+    }
+    harness_begin(&h, "Multinomial", 7);
+    harness_int64s(&h, 2, DIMS(1, 1), DIMS(1));
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 0 is int64");
+    harness_end(&h);
+    for (int64_t classes = 0; classes < 2; classes++) { /* nobody to draw for */
+        harness_begin(&h, "Multinomial", 7);
+        harness_floats(&h, 2, DIMS(0, classes), none);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        ck_assert_uint_eq(h.step.scratch_bytes, 0);
+        harness_expect(&h, 0, PERCEPT_INT32, 2, DIMS(0, 1), NULL);
+        harness_end(&h);
+    }
+}
+END_TEST
+
 Suite *op_make_suite(void)
 {
     Suite *suite = suite_create("op/make");
@@ -210,6 +312,10 @@ Suite *op_make_suite(void)
     tcase_add_test(tcase, ones_stand_on_a_diagonal);
     tcase_add_test(tcase, random_numbers_have_their_distribution);
     tcase_add_test(tcase, a_seed_repeats_and_a_run_goes_on);
+    tcase_add_test(tcase, classes_are_drawn_by_their_weight);
+    tcase_add_test(tcase, a_class_without_weight_is_never_drawn);
+    tcase_add_test(tcase, draws_repeat_by_seed_and_go_on);
+    tcase_add_test(tcase, draws_that_cannot_be_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -137,6 +137,112 @@ START_TEST(channels_have_scales_and_biases)
 }
 END_TEST
 
+/* QLinearConv of a scene, ONNX's or com.microsoft's with the channels last. */
+static void convolve(const struct scene *s, const uint8_t *x, const uint8_t *w, bool last)
+{
+    const int64_t in = s->channels / s->group;
+    const enum percept_dtype x_type = s->x_signed ? PERCEPT_INT8 : PERCEPT_UINT8;
+    const enum percept_dtype w_type = s->w_signed ? PERCEPT_INT8 : PERCEPT_UINT8;
+    harness_begin(&h, "QLinearConv", last ? 1 : 10);
+    if (last) {
+        harness_domain(&h, "com.microsoft");
+        harness_int(&h, "channels_last", 1);
+    }
+    harness_int(&h, "group", s->group);
+    harness_int_list(&h, "strides", 2, DIMS(s->stride, s->stride));
+    harness_int_list(&h, "dilations", 2, DIMS(s->dilation, s->dilation));
+    harness_int_list(&h, "pads", 4, DIMS(s->pad, s->pad, s->pad, s->pad));
+    if (last)
+        harness_input(&h, x_type, 4, DIMS(s->n, s->height, s->width, s->channels), x);
+    else
+        harness_input(&h, x_type, 4, DIMS(s->n, s->channels, s->height, s->width), x);
+    one_float(0.25f);
+    harness_input(&h, x_type, 0, DIMS(0), (uint8_t[]){3});
+    harness_input(&h, w_type, 4, DIMS(s->out, in, s->kernel, s->kernel), w);
+    if (s->constant)
+        harness_as_constant(&h);
+    one_float(0.125f);
+    harness_input(&h, w_type, 0, DIMS(0), (uint8_t[]){5});
+    if (s->constant)
+        harness_as_constant(&h);
+    one_float(16);
+    harness_input(&h, x_type, 0, DIMS(0), (uint8_t[]){7});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+}
+
+START_TEST(channels_may_come_last)
+{
+    const struct scene *s = &scenes[_i];
+    const int64_t oh = size(s, s->height), ow = size(s, s->width), in = s->height * s->width;
+    uint8_t *x = some_bytes(s->n * s->channels * in, 5), *turned = some_bytes(s->n * s->channels * in, 0);
+    uint8_t *w = some_bytes(s->out * s->channels / s->group * s->kernel * s->kernel, 6);
+    for (int64_t i = 0; i < s->n * s->channels * in; i++)
+        turned[(i / in / s->channels * in + i % in) * s->channels + i / in % s->channels] = x[i];
+    convolve(s, x, w, false);
+    const int64_t n = tensor_elements(harness_out(&h, 0));
+    uint8_t *want = some_bytes(n, 0);
+    for (int64_t i = 0; i < n; i++)
+        want[(i / (oh * ow) / s->out * oh * ow + i % (oh * ow)) * s->out + i / (oh * ow) % s->out] =
+            ((const uint8_t *)harness_out(&h, 0)->data)[i];
+    harness_end(&h);
+    convolve(s, turned, w, true);
+    harness_expect(&h, 0, s->x_signed ? PERCEPT_INT8 : PERCEPT_UINT8, 4, DIMS(s->n, oh, ow, s->out), want);
+    harness_end(&h);
+    free(x);
+    free(turned);
+    free(w);
+    free(want);
+}
+END_TEST
+
+START_TEST(channels_lie_together_in_the_answer)
+{
+    for (int items = 0; items < 3; items++) {
+        harness_begin(&h, "QLinearConv", 1);
+        harness_domain(&h, "com.microsoft");
+        harness_int(&h, "channels_last", 1);
+        harness_input(&h, PERCEPT_UINT8, 3, DIMS(items, 3, 2), (uint8_t[]){1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60});
+        one_float(1);
+        one_byte(0);
+        harness_input(&h, PERCEPT_INT8, 3, DIMS(3, 2, 1), (int8_t[]){1, 0, 0, 1, 1, 1});
+        harness_as_constant(&h);
+        one_float(1);
+        harness_input(&h, PERCEPT_INT8, 0, DIMS(0), (int8_t[]){0});
+        harness_as_constant(&h);
+        one_float(1);
+        one_byte(100);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(items, 3, 3),
+                       (uint8_t[]){101, 110, 111, 102, 120, 122, 103, 130, 133, 104, 140, 144, 105, 150, 155, 106,
+                                   160, 166});
+        harness_end(&h);
+    }
+}
+END_TEST
+
+/* A 1x1x1 picture under a 2x1x1 kernel, and steps of so many. */
+static void far_steps(int64_t pad, int64_t stride)
+{
+    harness_begin(&h, "ConvInteger", 10);
+    harness_int_list(&h, "pads", 6, DIMS(pad, pad, pad, pad, pad, pad));
+    harness_int_list(&h, "strides", 3, DIMS(stride, stride, stride));
+    harness_input(&h, PERCEPT_UINT8, 5, DIMS(1, 1, 1, 1, 1), (uint8_t[]){1});
+    harness_input(&h, PERCEPT_UINT8, 5, DIMS(1, 1, 2, 1, 1), (uint8_t[]){1, 1});
+    harness_as_constant(&h);
+}
+
+START_TEST(padding_beyond_all_memory_is_refused)
+{
+    const int64_t most = ((int64_t)1 << 30) - 1;
+    far_steps(most, 1);
+    harness_expect_failure(&h, ERR_INVALID, "the output would be too large");
+    harness_end(&h);
+    far_steps(most, most);
+    harness_expect_failure(&h, ERR_INVALID, "a padded picture of 1073741825 by 2147483647 by 2147483647 is too");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(padding_at_the_end_keeps_the_size)
 {
     harness_begin(&h, "ConvInteger", 10);
@@ -175,6 +281,28 @@ START_TEST(what_does_not_fit_is_refused_in_a_sentence)
     harness_expect_failure(&h, ERR_INVALID, "a picture with 2 channels; the weights need 1");
     harness_end(&h);
 
+    harness_begin(&h, "QLinearConv", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_int(&h, "channels_last", 1);
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 2, 3), (uint8_t[]){1, 2, 3, 4, 5, 6});
+    one_float(1);
+    one_byte(0);
+    harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 2, 1), (uint8_t[]){1, 10});
+    one_float(1);
+    one_byte(0);
+    one_float(1);
+    one_byte(0);
+    harness_expect_failure(&h, ERR_INVALID, "a picture with 3 channels; the weights need 2");
+    harness_end(&h);
+
+    harness_begin(&h, "QLinearConv", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_text(&h, "channels_last", "yes");
+    for (int i = 0; i < 8; i++)
+        one_byte(0);
+    harness_expect_failure(&h, ERR_MODEL, "attribute 'channels_last'");
+    harness_end(&h);
+
     harness_begin(&h, "ConvInteger", 10);
     harness_int(&h, "group", 3);
     harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 3, 3), (uint8_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9});
@@ -193,6 +321,9 @@ Suite *op_quant_conv_suite(void)
     tcase_add_loop_test(tests, sums_are_those_of_plain_loops, 0,
                         (int)(sizeof scenes / sizeof *scenes));
     tcase_add_test(tests, channels_have_scales_and_biases);
+    tcase_add_loop_test(tests, channels_may_come_last, 0, (int)(sizeof scenes / sizeof *scenes));
+    tcase_add_test(tests, channels_lie_together_in_the_answer);
+    tcase_add_test(tests, padding_beyond_all_memory_is_refused);
     tcase_add_test(tests, padding_at_the_end_keeps_the_size);
     tcase_add_test(tests, what_does_not_fit_is_refused_in_a_sentence);
     suite_add_tcase(suite, tests);

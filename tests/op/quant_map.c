@@ -135,6 +135,14 @@ END_TEST
 START_TEST(whole_maps_are_averaged)
 {
     begin("QLinearGlobalAveragePool");
+    harness_int(&h, "channels_last", 1);
+    harness_input(&h, PERCEPT_INT8, 4, DIMS(2, 1, 2, 2), (int8_t[]){1, -100, 2, -128, 3, 5, 4, 6});
+    parameters(PERCEPT_INT8, 1, 1);
+    parameters(PERCEPT_INT8, 0.5f, 10);
+    run(); /* 0.5, -115 and 2.5, 4.5, doubled */
+    harness_expect(&h, 0, PERCEPT_INT8, 4, DIMS(2, 1, 1, 2), (int8_t[]){11, -128, 15, 19});
+    harness_end(&h);
+    begin("QLinearGlobalAveragePool");
     harness_input(&h, PERCEPT_INT8, 4, DIMS(1, 2, 1, 2), (int8_t[]){1, 2, -100, -128});
     parameters(PERCEPT_INT8, 1, 1);
     parameters(PERCEPT_INT8, 1, 10);

@@ -82,15 +82,17 @@ static const struct recipe recipes[] = {
     {"MatMul", "XM", "", 1},
     {"MatMulInteger", "QMz?z?", "", 1},
     {"MaxPool", "X", "auto_pad ceil_mode dilations kernel_shape pads storage_order strides", 2},
-    {"MaxRoiPool", "XY", "pooled_shape spatial_scale", 1},
+    {"MaxRoiPool", "XR", "pooled_shape spatial_scale", 1},
     {"MaxUnpool", "XGI?", "kernel_shape pads strides", 1},
     {"MeanVarianceNormalization", "X", "axes", 1},
     {"Mod", "XY", "fmod", 1},
+    {"Multinomial", "X", "dtype sample_size seed", 1},
     {"NonMaxSuppression", "xoS?s?s?", "center_point_box", 1},
     {"OneHot", "XSp", "axis", 1},
     {"PRelu", "XY", "", 1},
     {"Pad", "XPs?A?", "mode pads value", 1},
-    {"QLinearConv", "QuvWuvuvC?", "auto_pad dilations group kernel_shape pads strides", 1},
+    {"QLinearConv", "QuvWuvuvC?",
+     "auto_pad dilations group kernel_shape pads strides channels_last", 1},
     {"QLinearMatMul", "QuvMuvuv", "", 1},
     {"QuantizeLinear", "Xuv?", "axis saturate", 1},
     {"RMSNormalization", "XY", "axis epsilon", 1},
@@ -246,6 +248,7 @@ static const struct {
     {"ratio", "f"},
     {"reduction", "none|add|mul|max|min"},
     {"reverse", "b"},
+    {"sample_size", "p"},
     {"sampling_ratio", "i"},
     {"saturate", "b"},
     {"scale", "f"},
@@ -560,6 +563,8 @@ static void add_weights(struct build *b, char *name, size_t size, bool transpose
     int64_t dims[RANK_MAX], channels = b->rank > 1 ? b->dims[1] : 1,
                             group = b->group > 0 ? b->group : 1;
     int n = spatial_rank(b);
+    if ((b->dtype == PERCEPT_UINT8 || b->dtype == PERCEPT_INT8) && draw_chance(b->draw, 25))
+        channels = b->rank > 0 ? b->dims[b->rank - 1] : 1; /* for channels_last */
     dims[0] = transposed ? channels : b->filters;
     dims[1] = transposed ? b->filters / group : channels / group;
     for (int i = 0; i < n; i++)
@@ -587,10 +592,11 @@ static void add_odd(struct build *b, char kind, char *name, size_t size)
 {
     int64_t n = (int64_t)draw_below(b->draw, 6), items = b->rank ? b->dims[0] : 1;
     int64_t height = any_dim(b->draw), width = any_dim(b->draw);
-    const int64_t rois[] = {n, 4}, boxes[] = {items, n, 4}, scores[] = {items, 2, n};
+    const int64_t rois[] = {n, kind == 'R' ? 5 : 4}, boxes[] = {items, n, 4}, scores[] = {items, 2, n};
     const int64_t grid[] = {items, height, width, 2}, angles[] = {items, 2, 3};
     switch (kind) {
     case 'r':
+    case 'R':
         add_given(b, name, size, b->dtype, 2, rois, 30);
         return;
     case 'x':
@@ -617,6 +623,7 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
     int rank = 0;
     switch (kind) {
     case 'r':
+    case 'R':
     case 'x':
     case 'o':
     case 'g':
