@@ -9,7 +9,7 @@
  *             from item k of the inputs and what is FIXED
  *     MIXED   nothing is known
  *
- * A value is APART only if its first axis is 2 m in a trial at two items and n m in one at n. With that, many
+ * A value is APART only if its first axis is 2 m in a trial at two items, n m in one at n, and m at one. With that, many
  * operators need no more than a look at which inputs are APART: a convolution sees a row at a time, and a
  * Reshape moves nothing from item to item, elements staying in order. Others are asked for an axis. What is
  * not in the table is MIXED, and then rebatch.c runs the model on two items to see; a row is worth having
@@ -26,8 +26,7 @@ enum word { MIXED, FIXED, KNOWN, APART };
 
 struct items {
     struct part *part;
-    const struct tensor *two, *many;
-    int64_t n_many;
+    struct items_trials trials;
     uint8_t *words; /* [n_values] */
 };
 
@@ -38,14 +37,16 @@ static enum word word_of(const struct items *items, const struct node *node, int
 
 static int rank_of(const struct items *items, const struct node *node, int input)
 {
-    return items->two[node->in[input]].rank;
+    return items->trials.two[node->in[input]].rank;
 }
 
 static bool items_first(const struct items *items, int value)
 {
-    const struct tensor *two = &items->two[value], *many = &items->many[value];
-    return two->rank >= 1 && many->rank == two->rank && two->dims[0] > 0 && two->dims[0] % 2 == 0 &&
-           many->dims[0] == two->dims[0] / 2 * items->n_many;
+    const struct tensor *one = &items->trials.one[value], *two = &items->trials.two[value], *many = &items->trials.many[value];
+    if (one->rank < 1 || two->rank != one->rank || many->rank != one->rank)
+        return false;
+    const int64_t rows = one->dims[0];
+    return rows > 0 && two->dims[0] == 2 * rows && many->dims[0] == items->trials.n_many * rows;
 }
 
 /* --- rules: the node has an input that is APART; are its outputs, where items come first? --------------- */
@@ -83,11 +84,11 @@ static bool in_order(const struct items *items, struct node_ctx *ctx)
 static bool each_element(const struct items *items, struct node_ctx *ctx)
 {
     const struct node *node = ctx->node;
-    const struct tensor *out = &items->two[node->out[0]];
+    const struct tensor *out = &items->trials.two[node->out[0]];
     for (int i = 0; i < node->n_in; i++) {
         if (node->in[i] < 0)
             continue;
-        const struct tensor *t = &items->two[node->in[i]];
+        const struct tensor *t = &items->trials.two[node->in[i]];
         const enum word word = word_of(items, node, i);
         if (!(word == APART && t->rank == out->rank && t->dims[0] == out->dims[0]) &&
             !(word == FIXED && (t->rank < out->rank || t->dims[0] == 1)))
@@ -98,7 +99,7 @@ static bool each_element(const struct items *items, struct node_ctx *ctx)
 
 static bool expand(const struct items *items, struct node_ctx *ctx)
 {
-    const struct tensor *x = &items->two[ctx->node->in[0]], *y = &items->two[ctx->node->out[0]];
+    const struct tensor *x = &items->trials.two[ctx->node->in[0]], *y = &items->trials.two[ctx->node->out[0]];
     return first_input(items, ctx->node, KNOWN) && x->rank == y->rank && x->dims[0] == y->dims[0];
 }
 
@@ -189,7 +190,7 @@ static bool slice(const struct items *items, struct node_ctx *ctx)
         if (element(steps, i) < 0)
             return false;
     return each_item(items, ctx) &&
-           items->two[node->in[0]].dims[0] == items->two[node->out[0]].dims[0];
+           items->trials.two[node->in[0]].dims[0] == items->trials.two[node->out[0]].dims[0];
 }
 
 static bool pad(const struct items *items, struct node_ctx *ctx)
@@ -228,7 +229,7 @@ static bool gemm(const struct items *items, struct node_ctx *ctx)
     const struct node *node = ctx->node;
     bool turned;
     return each_item(items, ctx) && attr_bool(ctx, "transA", false, &turned, NULL) && !turned &&
-           (!op_has_input(node, 2) || rank_of(items, node, 2) < 2 || items->two[node->in[2]].dims[0] == 1);
+           (!op_has_input(node, 2) || rank_of(items, node, 2) < 2 || items->trials.two[node->in[2]].dims[0] == 1);
 }
 
 static const struct rule {
@@ -298,11 +299,10 @@ static enum word judge(const struct items *items, struct node_ctx *ctx)
     return rule || most == KNOWN ? most : MIXED;
 }
 
-bool items_apart(struct percept_model *model, const struct tensor *two, const struct tensor *many,
-                 int64_t n_many)
+bool items_apart(struct percept_model *model, const struct items_trials *trials)
 {
     const struct graph *graph = model->onnx.graph;
-    struct items items = {.part = model->parts, .two = two, .many = many, .n_many = n_many};
+    struct items items = {.part = model->parts, .trials = *trials};
     items.words = arena_alloc(&model->load, (size_t)graph->n_values + 1);
     if (!items.words)
         return false;

@@ -178,7 +178,8 @@ static bool free_batch(struct percept_model *model, struct percept_err *err)
 /* After the graph is checked: trial, fuse. */
 static bool improve(struct percept_model *model, bool rebatch, struct percept_err *err)
 {
-    struct plan two;
+    struct plan trial;
+    int64_t batch;
     if (!fold_identities(model->onnx.graph, &model->load, err))
         return false;
     fold_unused(model->onnx.graph);
@@ -186,14 +187,14 @@ static bool improve(struct percept_model *model, bool rebatch, struct percept_er
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
     if (rebatch && rebatch_fits(model->onnx.graph) && !free_batch(model, err))
         return false;
-    if (!trial_plan(model, 2, &two, err))
+    if (!trial_first(model, &trial, &batch, err))
         return false;
-    describe_outputs(model, &two);
-    model->description.batch_free = trial_batch_free(model, &two);
-    bool good = fuse_part(model, model->parts, two.values, err);
+    describe_outputs(model, &trial);
+    model->description.batch_free = batch == 2 && trial_batch_free(model, &trial);
+    bool good = fuse_part(model, model->parts, trial.values, err);
     for (struct part *part = model->parts->next; good && part; part = part->next)
         good = fuse_part(model, part, NULL, err);
-    plan_free(&two);
+    plan_free(&trial);
     fold_unused(model->onnx.graph);
     return good && (model_find_feeds(model) || err_set(err, ERR_MEMORY, "out of memory"));
 }

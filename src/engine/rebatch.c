@@ -124,9 +124,9 @@ static void make_up(void *data, const struct percept_io *io, size_t n, int which
 static void made_up_dims(const struct percept_model *model, int input, int batch, int64_t *dims)
 {
     const struct percept_io *io = &model->inputs[input];
-    const int64_t guess = trial_guess(model);
+    const int64_t length = trial_length(model);
     for (int d = 0; d < io->rank; d++)
-        dims[d] = d == 0 ? batch : io->dims[d] < 0 ? guess : io->dims[d];
+        dims[d] = d == 0 ? batch : io->dims[d] < 0 ? length : io->dims[d];
 }
 
 /* Runs items [first, first + batch). */

@@ -23,7 +23,7 @@
 #include "engine/scratch.h"
 
 #define ALIGN 64
-#define MOST_KNOWN_BYTES ((size_t)64 << 20) /* larger results are computed at run time, in scratch */
+#define MOST_KNOWN_BYTES ((size_t)16 << 20) /* larger results are computed at run time, in scratch */
 
 static bool make_step(struct builder *b, int index, struct step *step)
 {

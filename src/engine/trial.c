@@ -4,11 +4,17 @@
  * A trial tells what the file does not: shapes that fusing wants to know, types and ranks of outputs, nodes
  * whose types or shapes cannot work. Its batch is what the caller says (two, so that an axis of the batch
  * is not taken for one that is fixed at 1), other free axes get a guess, which is smaller where many axes
- * are free: what is computed from shapes alone (a ConstantOfShape) is as large as they are. Where a guess may
- * be to blame for a failure it is not held against the model: it is opened, and the real shapes will tell.
+ * are free: what is computed from shapes alone (a ConstantOfShape) is as large as they are.
+ *
+ * What free axes mean is not said anywhere. The first may be time, of which a network wants more than two
+ * steps, or a batch that a Reshape behind it has fixed at 1; another may be a recording, of which windows need
+ * hundreds of samples. So where a network does not work at the usual lengths others are tried, and it is
+ * refused if none will do. Where a guess may be to blame even then it is not held against the model: it is
+ * opened, and the real shapes will tell.
  *
  * The first axis is the batch where all inputs have it free, under one name as far as they have names, and
- * all outputs follow it from two to many. What the file says about its outputs is not asked: the plan knows.
+ * all outputs follow it from two to many, and to one: a Squeeze that names no axes takes an axis away there. What
+ * the file says about its outputs is not asked: the plan knows.
  *
  * Plans of trials are never run: data of inputs are not known, and none are made up (rebatch.c does that).
  */
@@ -22,36 +28,42 @@
 
 enum { MANY = 131, FEW = 3 }; /* items; a Slice of the first so many is seen when there are more */
 
-/* Elements of an item when free axes are `guess` long. */
-static double item_elements(const struct percept_io *io, int64_t guess)
+/* Elements of an item when free axes are so long. */
+static double item_elements(const struct percept_io *io, int64_t length)
 {
     double n = 1;
     for (int d = 1; d < io->rank; d++)
-        n *= (double)(io->dims[d] < 0 ? guess : io->dims[d]);
+        n *= (double)(io->dims[d] < 0 ? length : io->dims[d]);
     return n;
 }
 
-int64_t trial_guess(const struct percept_model *model)
+/* Divisible by much; 24 exceeds most kernels. */
+static int64_t usual_length(const struct percept_model *model)
 {
-    static const int64_t guesses[] = {24, 12, 8, 6, 4, 3}; /* divisible by much; 24 exceeds most kernels */
-    for (size_t k = 0; k < sizeof guesses / sizeof *guesses; k++) {
+    static const int64_t lengths[] = {24, 12, 8, 6, 4, 3};
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
         double most = 0;
         for (int i = 0; i < model->n_inputs; i++) {
-            double n = item_elements(&model->inputs[i], guesses[k]);
+            double n = item_elements(&model->inputs[i], lengths[k]);
             most = n > most ? n : most;
         }
         if (most <= MOST_ELEMENTS)
-            return guesses[k];
+            return lengths[k];
     }
     return 2; /* 1 would be broadcast */
 }
 
-/* Dims for a trial: what the model says, `batch` for a free first axis, a guess for other free ones. */
+int64_t trial_length(const struct percept_model *model)
+{
+    return model->trial_length ? model->trial_length : usual_length(model);
+}
+
+/* Dims for a trial: what the model says, `batch` for a free first axis, a length for other free ones. */
 static bool trial_inputs(const struct percept_model *model, int64_t batch, struct tensor *inputs,
                          bool *guessed)
 {
     const struct graph *graph = model->onnx.graph;
-    const int64_t guess = trial_guess(model);
+    const int64_t length = trial_length(model);
     bool free_first = false, fixed_first = false;
     *guessed = false;
     for (int i = 0; i < graph->n_inputs; i++) {
@@ -63,7 +75,7 @@ static bool trial_inputs(const struct percept_model *model, int64_t batch, struc
         inputs[i] = (struct tensor){.dtype = value->dtype, .rank = value->rank};
         for (int d = 0; d < value->rank; d++) {
             bool fixed = value->dims[d] >= 0;
-            inputs[i].dims[d] = fixed ? value->dims[d] : d == 0 ? batch : guess;
+            inputs[i].dims[d] = fixed ? value->dims[d] : d == 0 ? batch : length;
             *guessed |= !fixed && (d > 0 || value->rank == 1); /* a vector's length is no batch */
         }
     }
@@ -91,6 +103,44 @@ bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, s
     return false;
 }
 
+static bool has_free_axis(const struct percept_model *model, bool first)
+{
+    for (int i = 0; i < model->n_inputs; i++)
+        for (int d = first ? 0 : 1; d < (first ? 1 : model->inputs[i].rank); d++)
+            if (d < model->inputs[i].rank && model->inputs[i].dims[d] < 0)
+                return true;
+    return false;
+}
+
+bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch, struct percept_err *err)
+{
+    /* the first axis' length, and that of others; 0: the usual one. 131 is a prime, 240 divisible by much. */
+    static const struct {
+        int64_t batch, length;
+    } tries[] = {{2, 0}, {131, 0}, {24, 0}, {240, 0}, {2, 96}, {2, 512}, {2, 16000}, {1, 0}};
+    struct percept_err first = {0};
+    bool excused = false;
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        struct percept_err why = {0};
+        if (i > 0 && !has_free_axis(model, tries[i].length == 0))
+            continue;
+        model->trial_length = tries[i].length;
+        *batch = tries[i].batch;
+        const bool good = trial_plan(model, *batch, plan, &why);
+        if (good && plan->values) {
+            if (*batch == 1)
+                plan_free(plan); /* what is 1 long for now would be taken for fixed */
+            return true;
+        }
+        excused |= good;
+        first = i == 0 ? why : first;
+    }
+    model->trial_length = 0;
+    if (!excused && err)
+        *err = first;
+    return excused;
+}
+
 /* First axes that are free everywhere, under one name as far as they have names. */
 static bool names_agree(const struct percept_io *io, int n, const char **name)
 {
@@ -108,11 +158,11 @@ static bool names_agree(const struct percept_io *io, int n, const char **name)
 
 /* Do all outputs have `n` items, where they have two in the plan at two? */
 static bool outputs_follow(const struct percept_model *model, const struct plan *two,
-                           const struct plan *many, int64_t n)
+                           const struct plan *other, int64_t n)
 {
     for (int i = 0; i < model->n_outputs; i++)
         if (two->outputs[i]->rank < 1 || two->outputs[i]->dims[0] != 2 ||
-            many->outputs[i]->rank != two->outputs[i]->rank || many->outputs[i]->dims[0] != n)
+            other->outputs[i]->rank != two->outputs[i]->rank || other->outputs[i]->dims[0] != n)
             return false;
     return true;
 }
@@ -120,19 +170,22 @@ static bool outputs_follow(const struct percept_model *model, const struct plan 
 bool trial_batch_free(struct percept_model *model, const struct plan *two)
 {
     const char *name = NULL;
+    struct plan one = {0}, many = {0};
     if (!names_agree(model->inputs, model->n_inputs, &name) || !two->outputs)
         return false;
-    struct plan plan;
-    int64_t many = MANY;
-    if (!trial_plan(model, many, &plan, NULL))
-        return false;
-    if (!plan.outputs) { /* the larger batch may be to blame */
-        many = FEW;
-        if (!trial_plan(model, many, &plan, NULL))
-            return false;
+    int64_t n_many = MANY;
+    bool follows = trial_plan(model, n_many, &many, NULL);
+    if (follows && !many.outputs) { /* the larger batch may be to blame */
+        plan_free(&many);
+        follows = trial_plan(model, n_many = FEW, &many, NULL);
     }
-    const bool follows = plan.outputs && outputs_follow(model, two, &plan, many);
-    model->items_apart = follows && items_apart(model, two->values, plan.values, many);
-    plan_free(&plan);
+    follows = follows && many.outputs && outputs_follow(model, two, &many, n_many) &&
+              trial_plan(model, 1, &one, NULL) && one.outputs && outputs_follow(model, two, &one, 1);
+    if (follows) {
+        const struct items_trials trials = {one.values, two->values, many.values, n_many};
+        model->items_apart = items_apart(model, &trials);
+    }
+    plan_free(&one);
+    plan_free(&many);
     return follows;
 }

@@ -7,11 +7,15 @@
 #include "engine/plan.h"
 
 /* The length that made-up inputs give to free axes other than the first. */
-int64_t trial_guess(const struct percept_model *model);
+int64_t trial_length(const struct percept_model *model);
 
 /* Plans the main graph with `batch` for a free first axis. False when the model cannot work; true without a
  * plan (values and outputs NULL) when guesses did not. */
 bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err);
+
+/* The first trial, at two or what else works: later ones take the lengths of free axes from it. As trial_plan; without
+ * a plan too where it works at 1 alone. */
+bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch, struct percept_err *err);
 
 /* Is the first axis of all inputs and outputs the batch? `two` is the trial at two. The model is described
  * by then; it learns whether its items are proved apart. */

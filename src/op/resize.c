@@ -41,7 +41,8 @@ enum resize_coordinates {
     COORDINATES_PYTORCH,
     COORDINATES_ALIGN,
     COORDINATES_ASYMMETRIC,
-    COORDINATES_CROP
+    COORDINATES_CROP,
+    COORDINATES_TF_NEAREST /* Resize 11 and 12, and what later exporters of TensorFlow's models still write */
 };
 enum resize_nearest { NEAREST_PREFER_FLOOR, NEAREST_PREFER_CEIL, NEAREST_FLOOR, NEAREST_CEIL };
 enum resize_policy { POLICY_STRETCH, POLICY_NOT_LARGER, POLICY_NOT_SMALLER };
@@ -91,6 +92,7 @@ static bool check_resize_11(struct node_ctx *ctx, struct resize *resize, struct 
                                               "align_corners",
                                               "asymmetric",
                                               "tf_crop_and_resize",
+                                              "tf_half_pixel_for_nn",
                                               NULL};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
                                           "ceil", NULL};
@@ -290,6 +292,8 @@ static double unbounded_origin(const struct resize *resize, const struct resize_
             return (axis->roi_begin + axis->roi_end) * last / 2;
         return axis->roi_begin * last +
                x * (axis->roi_end - axis->roi_begin) * last / (axis->width - 1);
+    case COORDINATES_TF_NEAREST:
+        return (x + 0.5) / axis->scale;
     default:
         return (x + 0.5) / axis->scale - 0.5;
     }

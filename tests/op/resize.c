@@ -75,6 +75,20 @@ START_TEST(nearest_rounds_as_asked)
 }
 END_TEST
 
+/* Resize 11: "tf_half_pixel_for_nn", x_original = (x_resized + 0.5) / scale */
+START_TEST(nearest_of_tensorflow_looks_at_the_middle_of_a_pixel)
+{
+    line(4, "nearest", "tf_half_pixel_for_nn");
+    harness_text(&h, "nearest_mode", "floor");
+    scaled(0.6f);
+    expect(2, (float[]){1, 3});
+    line(4, "nearest", "asymmetric");
+    harness_text(&h, "nearest_mode", "floor");
+    scaled(0.6f);
+    expect(2, (float[]){1, 2});
+}
+END_TEST
+
 START_TEST(cubic_follows_its_coefficient_and_may_exclude_the_outside)
 {
     line(4, "cubic", "half_pixel");
@@ -367,6 +381,7 @@ Suite *op_resize_suite(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, linear_follows_each_coordinate_transformation);
     tcase_add_test(tests, nearest_rounds_as_asked);
+    tcase_add_test(tests, nearest_of_tensorflow_looks_at_the_middle_of_a_pixel);
     tcase_add_test(tests, cubic_follows_its_coefficient_and_may_exclude_the_outside);
     tcase_add_test(tests, antialiasing_widens_the_filter);
     tcase_add_test(tests, interpolated_integers_are_cut);

@@ -7,9 +7,11 @@
  *
  * Elements are raw, row-major, little-endian. An output is judged by max |got - want| / (1 +
  * |want|), 1e-4: what two right implementations in float32 differ by, after a network's depth and a
- * stream's length; NaN must meet NaN, integers must be equal, types and shapes too. A case that
- * needs more stands in BOUNDS with the reason, which is printed: lines NAME/CASE BOUND WHY. Closes
- * with "N passed, N failed, N skipped".
+ * stream's length; NaN must meet NaN, integers must be equal, types and shapes too. Outputs of half
+ * floats may differ by 2^-9 (float16) or 2^-6 (bfloat16) more, two units of what 1 + |want| rounds
+ * to: the reference rounds behind every operator, perceptd once. A case that needs more stands in
+ * BOUNDS with the reason, which is printed: lines NAME/CASE BOUND WHY. Closes with "N passed, N
+ * failed, N skipped".
  */
 #include <jansson.h>
 #include <math.h>
@@ -20,6 +22,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "op/cast.h"
 #include "percept.h"
 
 #define TOLERANCE 1e-4
@@ -129,10 +132,10 @@ static bool read_stored(struct arena *arena, const char *folder, json_t *json,
     json_t *value = json_object_get(json, "value");
     for (i = 0; value && i < count; i++) {
         json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
-        if (stored->tensor.dtype == PERCEPT_INT64)
-            ((int64_t *)stored->tensor.data)[i] = json_integer_value(one);
-        else
-            ((float *)stored->tensor.data)[i] = (float)json_number_value(one);
+        const double number = json_is_boolean(one) ? json_is_true(one) : json_number_value(one);
+        cast_numbers(stored->tensor.dtype,
+                     (char *)stored->tensor.data + i * percept_dtype_bytes(stored->tensor.dtype),
+                     PERCEPT_DOUBLE, &number, 1);
     }
     return true;
 }
@@ -168,6 +171,14 @@ static void write_input(struct percept_session *session, const struct percept_mo
         memcpy(to, data, n_bytes);
 }
 
+static double number_of(enum percept_dtype dtype, const void *data, size_t i)
+{
+    double number;
+    cast_numbers(PERCEPT_DOUBLE, &number, dtype,
+                 (const char *)data + i * percept_dtype_bytes(dtype), 1);
+    return number;
+}
+
 /* rank and dims of what is wanted are given apart: a stream's step is a slice */
 static bool judge(const struct percept_session *session, const struct percept_model *model,
                   const char *name, enum percept_dtype dtype, int rank, const int64_t *dims,
@@ -188,29 +199,31 @@ static bool judge(const struct percept_session *session, const struct percept_mo
         snprintf(why, 200, "output %.60s has another type or shape", name);
         return false;
     }
-    if (dtype != PERCEPT_FLOAT) {
+    if (dtype != PERCEPT_FLOAT && dtype != PERCEPT_DOUBLE && dtype != PERCEPT_FLOAT16 &&
+        dtype != PERCEPT_BFLOAT16) {
         if (memcmp(got.data, want, count * percept_dtype_bytes(dtype)) == 0)
             return true;
         snprintf(why, 200, "output %.60s: other integers", name);
         return false;
     }
-    const float *g = got.data, *w = want;
-    double worst = verdict->bound;
+    const double rounding = dtype == PERCEPT_FLOAT16 ? 0x1p-9 : dtype == PERCEPT_BFLOAT16 ? 0x1p-6 : 0;
+    const double bound = verdict->bound + rounding;
+    double worst = bound;
     for (size_t i = 0; i < count; i++) {
-        if ((isnan(g[i]) && isnan(w[i])) || g[i] == w[i])
+        const double g = number_of(dtype, got.data, i), w = number_of(dtype, want, i);
+        if ((isnan(g) && isnan(w)) || g == w)
             continue;
-        double error = fabs((double)g[i] - (double)w[i]) / (1 + fabs((double)w[i]));
+        double error = fabs(g - w) / (1 + fabs(w));
         if (!(error <= verdict->worst))
             verdict->worst = error;
         if (error <= worst)
             continue;
         worst = error;
-        snprintf(why, 200, "output %.60s: element %zu is %.9g, expected %.9g", name, i,
-                 (double)g[i], (double)w[i]);
+        snprintf(why, 200, "output %.60s: element %zu is %.9g, expected %.9g", name, i, g, w);
         if (isnan(error))
             return false;
     }
-    return worst <= verdict->bound;
+    return worst <= bound;
 }
 
 static bool run_case(struct arena *arena, struct percept_model *model,
@@ -219,12 +232,12 @@ static bool run_case(struct arena *arena, struct percept_model *model,
 {
     char *why = verdict->why;
     json_t *list = json_object_get(meta, "inputs"), *one;
-    struct stored inputs[32], output;
+    struct stored *inputs = arena_array(arena, json_array_size(list) + 1, sizeof *inputs), output;
     struct percept_err err = {0};
     size_t i;
     json_array_foreach(list, i, one)
     {
-        if (i >= 32 || !read_stored(arena, folder, one, &inputs[i], why) ||
+        if (!inputs || !read_stored(arena, folder, one, &inputs[i], why) ||
             !set_input(session, model, inputs[i].name, inputs[i].tensor.rank, inputs[i].tensor.dims,
                        why))
             return false;
@@ -270,15 +283,16 @@ static bool run_stream(struct arena *arena, struct percept_model *model,
                        struct verdict *verdict)
 {
     char *why = verdict->why;
-    struct stored input, output, constant[8];
-    struct state states[8];
-    json_t *one;
+    json_t *fed_back = json_object_get(meta, "state"), *fixed = json_object_get(meta, "const"), *one;
+    struct stored input, output;
+    struct stored *constant = arena_array(arena, json_array_size(fixed) + 1, sizeof *constant);
+    struct state *states = arena_array(arena, json_array_size(fed_back) + 1, sizeof *states);
     size_t i, n_states = 0, n_const = 0;
-    if (!read_stored(arena, folder, json_object_get(meta, "input"), &input, why) ||
+    if (!constant || !states || !read_stored(arena, folder, json_object_get(meta, "input"), &input, why) ||
         !read_stored(arena, folder, json_object_get(meta, "output"), &output, why) ||
         !set_input(session, model, input.name, input.tensor.rank - 1, input.tensor.dims + 1, why))
         return false;
-    json_array_foreach(json_object_get(meta, "state"), i, one)
+    json_array_foreach(fed_back, i, one)
     {
         struct state *state = &states[n_states++];
         state->in = text(one, "in");
@@ -288,7 +302,7 @@ static bool run_stream(struct arena *arena, struct percept_model *model,
                        state->value.tensor.dims, why))
             return false;
     }
-    json_array_foreach(json_object_get(meta, "const"), i, one)
+    json_array_foreach(fixed, i, one)
     {
         struct stored *c = &constant[n_const++];
         if (!read_stored(arena, folder, one, c, why) ||

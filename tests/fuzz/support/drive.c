@@ -88,9 +88,8 @@ static void fill_element(struct draw *draw, enum percept_dtype dtype, char *to, 
     memcpy(to, &bits, size);
 }
 
-/* A short pattern, repeated. */
-static void fill(struct percept_session *session, int input, const struct percept_io *io, size_t n,
-                 struct draw *draw)
+void drive_fill(struct percept_session *session, int input, const struct percept_io *io, size_t n,
+                struct draw *draw)
 {
     enum { PATTERN = 61 };
     char pattern[PATTERN * sizeof(struct percept_string)];
@@ -154,7 +153,7 @@ static bool run(struct percept_session *session, const struct percept_model *mod
     int n;
     const struct percept_io *inputs = percept_inputs(model, &n);
     for (int i = 0; i < n && i < MOST_FILLED; i++)
-        fill(session, i, &inputs[i], counts[i], draw);
+        drive_fill(session, i, &inputs[i], counts[i], draw);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     struct percept_run_context context = {.deadline_ns = (int64_t)now.tv_sec * 1000000000 +
