@@ -133,22 +133,29 @@ struct padding {
     char value[16];
     size_t size;
     int64_t inside_from, inside_to; /* of the last axis: copied as they stand */
-    int64_t begin;
+    bool constant;                  /* `value` stands outside */
 };
+
+/* Elements [from, to) of a row that lie outside its input. */
+static void pad_margin(const struct padding *p, char *y, const char *x, int64_t from, int64_t to)
+{
+    const int64_t *map = p->maps[p->out->rank - 1];
+    if (p->constant) {
+        walk_fill(y + from * (int64_t)p->size, p->value, p->size, to - from);
+        return;
+    }
+    for (int64_t j = from; j < to; j++)
+        memcpy(y + j * (int64_t)p->size, x + map[j] * (int64_t)p->size, p->size);
+}
 
 static void pad_row(const struct padding *p, char *y, const char *x)
 {
-    int last = p->out->rank - 1;
-    const int64_t *map = p->maps[last];
-    int64_t n = p->out->dims[last], size = (int64_t)p->size;
-    for (int64_t j = 0; j < n; j++) {
-        if (j == p->inside_from && p->inside_to > j) {
-            memcpy(y + j * size, x + map[j] * size, (size_t)((p->inside_to - j) * size));
-            j = p->inside_to - 1;
-        } else {
-            memcpy(y + j * size, map[j] < 0 ? p->value : x + map[j] * size, p->size);
-        }
-    }
+    const int last = p->out->rank - 1;
+    const int64_t size = (int64_t)p->size, from = p->inside_from, to = p->inside_to;
+    pad_margin(p, y, x, 0, from);
+    if (to > from)
+        memcpy(y + from * size, x + p->maps[last][from] * size, (size_t)((to - from) * size));
+    pad_margin(p, y, x, to, p->out->dims[last]);
 }
 
 static void pad_rows(void *arg, int64_t from, int64_t to, int member)
@@ -189,7 +196,7 @@ static void pad_value(const struct step *step, struct padding *p)
 static bool pad_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct pad_priv *priv = step->priv;
-    struct padding p = {.x = step->in[0], .out = step->out[0]};
+    struct padding p = {.x = step->in[0], .out = step->out[0], .constant = priv->mode == PAD_CONSTANT};
     struct pads pads;
     p.size = tensor_dtype_bytes(p.x->dtype);
     if (!take_pads(step, &pads, err))

@@ -807,13 +807,16 @@ static bool mean_run(struct step *step, struct run_env *env, struct percept_err 
     int64_t *sums = step->scratch;
     for (int64_t i = 0; i < n; i++)
         sums[i] = 0;
-    for (int64_t i = 0; i < tensor_elements(x); i++) {
-        int64_t left = i, at = 0;
-        for (int d = x->rank - 1; d >= 0; d--) {
+    const uint8_t *from = x->data;
+    const int64_t line = x->rank ? x->dims[x->rank - 1] : 1, step_in_line = x->rank ? plan->step[x->rank - 1] : 0;
+    for (int64_t i = 0; i < tensor_elements(x); i += line, from += line) {
+        int64_t left = i / line, at = 0;
+        for (int d = x->rank - 2; d >= 0; d--) {
             at += left % x->dims[d] * plan->step[d];
             left /= x->dims[d];
         }
-        sums[at] += quant_value(((const uint8_t *)x->data)[i], s.is_signed) - s.x_zero;
+        for (int64_t k = 0; k < line; k++)
+            sums[at + k * step_in_line] += quant_value(from[k], s.is_signed) - s.x_zero;
     }
     uint8_t *y = step->out[0]->data;
     for (int64_t i = 0; i < n; i++) {

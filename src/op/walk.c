@@ -120,9 +120,19 @@ static void copy_row(char *y, int64_t y_step, const char *x, int64_t x_step, siz
 #undef ROW
 }
 
+/* A few elements one by one; behind them what is filled is copied, up to a piece that stays in the nearest cache. */
 void walk_fill(void *y, const void *x, size_t size, int64_t n)
 {
-    copy_row(y, 1, x, 0, size, n);
+    enum { FEW = 64, MOST_PIECE = 16384 };
+    const size_t n_bytes = size * (size_t)n;
+    size_t done = n < FEW ? n_bytes : FEW * size;
+    copy_row(y, 1, x, 0, size, n < FEW ? n : FEW);
+    while (done < n_bytes) {
+        const size_t filled = done < MOST_PIECE ? done : MOST_PIECE / size * size;
+        const size_t piece = filled < n_bytes - done ? filled : n_bytes - done;
+        memcpy((char *)y + done, y, piece);
+        done += piece;
+    }
 }
 
 struct copy {

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct draw draw = draw_of(data, n);
     struct proto model = build_model(&draw);
-    if (drive_model(model.at, model.n, &draw, 3) == DRIVE_RAN)
+    if (drive_model(model.at, model.n, &draw, DRIVE_LITTLE_BYTES, 3) == DRIVE_RAN)
         apart_check(model.at, model.n, &draw);
     proto_free(&model);
     return 0;

@@ -2,6 +2,7 @@
 #include "op/walk.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "graph/tensor.h"
@@ -90,6 +91,30 @@ START_TEST(copies_agree_with_naive_loops)
 }
 END_TEST
 
+START_TEST(any_length_is_filled_and_no_more)
+{
+    static const size_t sizes[] = {1, 2, 4, 8, 16};
+    static const int64_t lengths[] = {0, 1, 63, 64, 65, 20000, 70001};
+    enum { MOST = 70001 * 16 };
+    char *y = malloc(MOST + 1), x[16];
+    ck_assert_ptr_nonnull(y);
+    for (int i = 0; i < 16; i++)
+        x[i] = (char)(i + 1);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+            const size_t n_bytes = sizes[s] * (size_t)lengths[l];
+            y[n_bytes] = 99;
+            walk_fill(y, x, sizes[s], lengths[l]);
+            for (size_t i = 0; i < n_bytes; i++)
+                if (y[i] != x[i % sizes[s]])
+                    ck_abort_msg("byte %zu of %zu is %d", i, n_bytes, y[i]);
+            ck_assert_int_eq(y[n_bytes], 99);
+        }
+    }
+    free(y);
+}
+END_TEST
+
 START_TEST(strides_may_repeat_and_run_backwards)
 {
     const uint32_t x[] = {1, 2, 3};
@@ -111,6 +136,7 @@ Suite *op_walk_suite(void)
     tcase_add_test(tcase, ranges_may_be_cut_anywhere);
     tcase_add_test(tcase, empty_shapes_visit_nothing);
     tcase_add_loop_test(tcase, copies_agree_with_naive_loops, 0, 5);
+    tcase_add_test(tcase, any_length_is_filled_and_no_more);
     tcase_add_test(tcase, strides_may_repeat_and_run_backwards);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -89,7 +89,7 @@ static enum drive_end run_case(struct bytes file, long number, long n_prefixes)
     if (number >= n_prefixes)
         for (uint64_t flips = 1 + draw_below(&draw, 3); flips; flips--)
             copy[draw_below(&draw, n)] ^= (uint8_t)(1 + draw_below(&draw, 255));
-    enum drive_end end = drive_model(copy, n, &draw, 1);
+    enum drive_end end = drive_model(copy, n, &draw, DRIVE_MUCH_BYTES, 1);
     free(copy);
     return end;
 }

@@ -131,7 +131,7 @@ static void compare_items(struct percept_session *together, struct percept_sessi
 void apart_check(const uint8_t *file, size_t n, struct draw *draw)
 {
     struct percept_options options = {
-        .size = sizeof options, .memory_limit_bytes = (size_t)64 << 20, .region = PERCEPT_REGION_PRIVATE};
+        .size = sizeof options, .memory_limit_bytes = DRIVE_LITTLE_BYTES, .region = PERCEPT_REGION_PRIVATE};
     struct percept_model *model = percept_open_memory(file, n, &options, NULL);
     if (model && model->items_apart) {
         struct percept_session *together = percept_session_new(model, NULL);

@@ -8,7 +8,6 @@
 
 #include "percept.h"
 
-#define MEMORY_LIMIT ((size_t)64 << 20)
 #define DEADLINE_NS 2000000000
 #define MOST_FILLED 64 /* inputs; further ones stay zero */
 
@@ -166,7 +165,7 @@ static bool run(struct percept_session *session, const struct percept_model *mod
     return true;
 }
 
-enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, int runs)
+enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, size_t memory_bytes, int runs)
 {
     const char *const *rows = percept_kernels();
     uint64_t n_rows = 0;
@@ -174,7 +173,7 @@ enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, int
         n_rows++;
     struct percept_options options = {.size = sizeof options,
                                       .row = rows[draw_below(draw, n_rows)],
-                                      .memory_limit_bytes = MEMORY_LIMIT,
+                                      .memory_limit_bytes = memory_bytes,
                                       .region = PERCEPT_REGION_PRIVATE};
     struct percept_err err = {0};
     struct percept_model *model = percept_open_memory(file, n, &options, &err);

@@ -9,10 +9,14 @@
 #include "draw.h"
 #include "percept.h"
 
+/* Most memory of a run for models that are drawn: where bytes are checked one by one, more takes seconds. */
+#define DRIVE_LITTLE_BYTES ((size_t)4 << 20)
+#define DRIVE_MUCH_BYTES ((size_t)64 << 20)
+
 enum drive_end { DRIVE_REFUSED, DRIVE_OPENED, DRIVE_RAN };
 
 /* The row of kernels, shapes and data of each of the runs come from `draw`. */
-enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, int runs);
+enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, size_t memory_bytes, int runs);
 
 /* The n elements of a resized input: a short pattern out of `draw`, repeated. */
 void drive_fill(struct percept_session *session, int input, const struct percept_io *io, size_t n,
