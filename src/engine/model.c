@@ -166,7 +166,8 @@ static bool choose_row(struct percept_model *model, const struct percept_options
 static bool free_batch(struct percept_model *model, struct percept_err *err)
 {
     struct plan one;
-    if (!trial_plan(model, 1, &one, err))
+    int64_t batch;
+    if (!trial_first(model, &one, &batch, err))
         return false;
     model->description.batch_rewritten = one.outputs != NULL;
     bool good = !one.outputs || rebatch_graph(model, one.values) ||

@@ -24,22 +24,20 @@
 #define MOST_FLOPS 2e9
 #define MOST_BYTES ((size_t)64 << 20)
 
-static bool fits(const struct graph *graph, const int *values, int n)
-{
-    for (int i = 0; i < n; i++) {
-        const struct value *value = &graph->values[values[i]];
-        if (value->rank < 1 || value->dims[0] != 1 || value->dtype == PERCEPT_STRING)
-            return false;
-        for (int d = 1; d < value->rank; d++)
-            if (value->dims[d] < 0)
-                return false;
-    }
-    return n > 0;
-}
-
+/* Inputs say 1; outputs need not say anything. */
 bool rebatch_fits(const struct graph *graph)
 {
-    return fits(graph, graph->inputs, graph->n_inputs) && fits(graph, graph->outputs, graph->n_outputs);
+    for (int i = 0; i < graph->n_inputs; i++) {
+        const struct value *input = &graph->values[graph->inputs[i]];
+        if (input->rank < 1 || input->dims[0] != 1 || input->dtype == PERCEPT_STRING)
+            return false;
+    }
+    for (int i = 0; i < graph->n_outputs; i++) {
+        const struct value *output = &graph->values[graph->outputs[i]];
+        if (output->rank == 0 || (output->rank > 0 && output->dims[0] > 1) || output->dtype == PERCEPT_STRING)
+            return false;
+    }
+    return graph->n_inputs > 0 && graph->n_outputs > 0;
 }
 
 /* Is there a -1 in the shape, which takes what is left over? */
@@ -96,8 +94,9 @@ bool rebatch_graph(struct percept_model *model, const struct tensor *dims)
         model->inputs[i].dims[0] = -1;
     }
     for (int i = 0; i < graph->n_outputs; i++) {
-        graph->values[graph->outputs[i]].dims[0] = -1;
-        model->outputs[i].dims[0] = -1;
+        struct percept_io *output = &model->outputs[i];
+        if (output->rank > 0)
+            graph->values[graph->outputs[i]].dims[0] = output->dims[0] = -1;
     }
     return true;
 }

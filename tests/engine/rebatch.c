@@ -34,6 +34,32 @@ START_TEST(a_network_exported_with_a_batch_of_one_takes_any_batch)
 }
 END_TEST
 
+/* As exporters write it when height and width alone were said to be free. */
+START_TEST(a_batch_of_one_is_freed_beside_axes_that_are_free)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 4, DIMS(1, 2, -1, -1));
+    small_output(&s, "y", 3, DIMS(1, 3, -1));
+    small_weights(&s, "w", 4, DIMS(3, 2, 30, 1), 1); /* higher than the usual guess */
+    small_ints(&s, "flat", 3, DIMS(1, 3, -1));
+    small_node(&s, "Conv", "x,w", "a");
+    small_node(&s, "Reshape", "a,flat", "y");
+    struct percept_model *model = small_open(&s);
+    ck_assert(small_describe(model).batch_free);
+    ck_assert(small_describe(model).batch_rewritten);
+    struct percept_session *session = small_session(model);
+    static float x[2 * 2 * 31 * 3];
+    for (int i = 0; i < 372; i++)
+        x[i] = (float)(i % 13) - 6;
+    float alone[18];
+    memcpy(alone, small_run(session, 4, DIMS(1, 2, 31, 3), x + 186), sizeof alone);
+    const float *y = small_run(session, 4, DIMS(2, 2, 31, 3), x);
+    ck_assert_int_eq(memcmp(alone, y + 18, sizeof alone), 0);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 /* Softmax over the first axis: items depend on each other. */
 START_TEST(a_network_that_mixes_items_keeps_its_batch_of_one)
 {
@@ -118,6 +144,7 @@ Suite *engine_rebatch_suite(void)
     Suite *suite = suite_create("engine_rebatch");
     TCase *tests = tcase_create("rebatch");
     tcase_add_test(tests, a_network_exported_with_a_batch_of_one_takes_any_batch);
+    tcase_add_test(tests, a_batch_of_one_is_freed_beside_axes_that_are_free);
     tcase_add_test(tests, a_network_that_mixes_items_keeps_its_batch_of_one);
     tcase_add_test(tests, a_free_batch_whose_items_are_mixed_is_no_batch);
     tcase_add_test(tests, a_reshape_that_adds_an_axis_stays_as_it_is);
