@@ -38,6 +38,19 @@ struct tile {
     struct bounds bounds;
 };
 
+/* Pixels that lie side by side in one go: a call for each vector costs more than its exponential. */
+static __attribute__((noinline)) void tile_activate(const struct tile *tile, int rows, int pixels, int vectors)
+{
+    const bool together = tile->out_pixel == WIDTH;
+    for (int v = 0; v < vectors; v++) {
+        for (int r = 0; r < rows; r++) {
+            float *y = tile->output + r * tile->out_row + v * tile->out_vector;
+            for (int p = 0; p < (together ? 1 : pixels); p++)
+                activate(tile->epilogue, y + p * tile->out_pixel, together ? pixels * WIDTH : WIDTH);
+        }
+    }
+}
+
 INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vectors, const vec *sums)
 {
     const vec low = splat(tile->bounds.low), high = splat(tile->bounds.high);
@@ -56,14 +69,8 @@ INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vect
             store(tile->output + at, y);
         }
     }
-    if (!tile->bounds.later)
-        return;
-    for (int v = 0; v < vectors; v++)
-        for (int p = 0; p < rows * pixels; p++)
-            activate(tile->epilogue,
-                     tile->output + p / pixels * tile->out_row + p % pixels * tile->out_pixel +
-                         v * tile->out_vector,
-                     WIDTH);
+    if (tile->bounds.later)
+        tile_activate(tile, rows, pixels, vectors);
 }
 
 /* Sums of the parts that are complete, if there are any. The registers are the next one's. */

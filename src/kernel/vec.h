@@ -183,6 +183,21 @@ INLINED vec power_of_two(ivec n)
     return (vec)((n + 127) << 23);
 }
 
+/* y 2^n, for n a whole number from -150 to 128: in two halves, so that results may be denormal or infinite. */
+INLINED vec scaled_by_power(vec y, vec n, vec shifted_n, vec magic)
+{
+#if defined(__AVX512F__)
+    (void)shifted_n;
+    (void)magic;
+    return __builtin_ia32_scalefps512_mask(y, n, y, -1, 4); /* 4: rounded as everything is */
+#else
+    ivec whole = (ivec)shifted_n - (ivec)magic;
+    whole &= ~is_nan(n);
+    ivec half = whole >> 1;
+    return y * power_of_two(half) * power_of_two(whole - half);
+#endif
+}
+
 INLINED vec exponential(vec x)
 {
     const vec magic = splat(12582912.0f); /* 1.5 * 2^23: its low bits count units */
@@ -197,12 +212,7 @@ INLINED vec exponential(vec x)
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    vec y = p * (r * r) + r + 1.0f;
-    /* in two halves, so that results may be denormal or infinite */
-    ivec whole = (ivec)shifted - (ivec)magic;
-    whole &= ~is_nan(x);
-    ivec half = whole >> 1;
-    return y * power_of_two(half) * power_of_two(whole - half);
+    return scaled_by_power(p * (r * r) + r + 1.0f, n, shifted, magic);
 }
 
 INLINED vec logarithm(vec x)
