@@ -12,6 +12,9 @@
  *
  * The Skip forms are Layer- and RMSNormalization of a sum, which is their fourth output.
  *
+ * ONNX Runtime's optimiser writes LayerNormalization into models of any opset, with the meaning that ONNX gave
+ * it in 17, and SimplifiedLayerNormalization, which is RMSNormalization with a second output.
+ *
  * What is measured together is fixed by the operator (a channel, a group, a row), hence bits do not
  * depend on the batch. Tensors of doubles go through one plain loop for all of them.
  *
@@ -145,8 +148,9 @@ static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_e
         return op_arity(ctx, 3, 3, 1, err);
     case NORM_LAYER:
         return op_arity(ctx, 2, 3, 3, err) && attr_int(ctx, "axis", -1, &norm->axis, err);
-    case NORM_RMS:
-        return op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", -1, &norm->axis, err);
+    case NORM_RMS: /* the name before 23 gives the inverse deviation too */
+        return op_arity(ctx, 2, 2, ctx->node->op->since < 23 ? 2 : 1, err) &&
+               attr_int(ctx, "axis", -1, &norm->axis, err);
     case NORM_SKIP_LAYER:
     case NORM_SKIP_RMS:
         return check_skip(ctx, norm, err);
@@ -535,13 +539,15 @@ static void layer_row(const struct step *step, const struct norm *norm, int64_t 
         ((float *)step->out[2]->data)[row] = inverse;
 }
 
-static void rms_row(const struct step *step, const struct norm *norm, const float *x, float *y,
-                    int64_t n)
+static void rms_row(const struct step *step, const struct norm *norm, int64_t row, const float *x,
+                    float *y, int64_t n)
 {
     float squares;
     step->kernels->reduce(REDUCE_SUM_SQUARE, &squares, x, n, 1);
     const float inverse = 1 / sqrtf(squares / (float)n + norm->epsilon);
     step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
+    if (step->n_out > 1)
+        ((float *)step->out[1]->data)[row] = inverse;
 }
 
 /* y := row of the sum that the Skip forms normalize */
@@ -575,7 +581,7 @@ static void row_pieces(void *arg, int64_t from, int64_t to, int member)
         if (norm->kind == NORM_LAYER || norm->kind == NORM_SKIP_LAYER)
             layer_row(step, norm, row, x, y, n);
         else
-            rms_row(step, norm, x, y, n);
+            rms_row(step, norm, row, x, y, n);
         by_row(step, BINARY_MUL, y, scale, plan->scale_n, n);
         by_row(step, BINARY_ADD, y, scale + 1, plan->shift_n, n);
         activate(step, &norm->fused, y, n);
@@ -664,8 +670,9 @@ static void double_rows(void *arg, int64_t from, int64_t to, int member)
         measure_double(step, row, x, n, &mean, &inverse);
         if (norm->kind == NORM_LAYER && step->n_out > 1)
             ((float *)step->out[1]->data)[row] = (float)mean;
-        if (norm->kind == NORM_LAYER && step->n_out > 2)
-            ((float *)step->out[2]->data)[row] = (float)inverse;
+        const int told = norm->kind == NORM_LAYER ? 2 : 1; /* as this output */
+        if (norm->kind != NORM_BATCH && step->n_out > told)
+            ((float *)step->out[told]->data)[row] = (float)inverse;
         for (int64_t i = 0; i < n; i++) {
             double value = (x[i] - mean) * inverse;
             value *= scale[double_at(norm, plan, row, i, plan->scale_n)];

@@ -265,7 +265,7 @@ void gen_group_norm(struct example *e)
     example_output(e, e->type);
 }
 
-void gen_layer_norm(struct example *e) /* LayerNormalization, RMSNormalization */
+void gen_layer_norm(struct example *e) /* LayerNormalization, RMSNormalization, Simplified- */
 {
     int64_t dims[RANK_MAX];
     int rank = (int)example_int(e, 1, 5), axis = (int)example_int(e, 0, rank - 1);
@@ -286,9 +286,10 @@ void gen_layer_norm(struct example *e) /* LayerNormalization, RMSNormalization *
     e->relative = 3e-4;
     e->absolute = 1e-4;
     example_output(e, e->type);
-    if (layer && e->type == PERCEPT_FLOAT && example_chance(e, 30)) {
+    if (e->type == PERCEPT_FLOAT && !is(e, "RMSNormalization") && example_chance(e, 30)) {
         example_output(e, PERCEPT_FLOAT);
-        example_output(e, PERCEPT_FLOAT);
+        if (layer)
+            example_output(e, PERCEPT_FLOAT);
     }
 }
 

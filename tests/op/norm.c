@@ -212,6 +212,48 @@ START_TEST(rms_normalization_does_not_subtract_the_mean)
 }
 END_TEST
 
+START_TEST(optimisers_write_newer_normalizations_into_older_models)
+{
+    harness_begin(&h, "LayerNormalization", 9);
+    harness_float(&h, "epsilon", 0);
+    harness_floats(&h, 2, DIMS(1, 2), (float[]){3, 1});
+    vector(2, (float[]){2, 4}, true);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(1, 2), (float[]){2, -4}, 1e-6f);
+    harness_end(&h);
+    for (int wide = 0; wide < 2; wide++) { /* from axis 1 on, both of its axes */
+        static const double x[] = {3, -3, 4, 4}, scale[] = {1, 2, 1, 2};
+        static const float xs[] = {3, -3, 4, 4}, scales[] = {1, 2, 1, 2};
+        harness_begin(&h, "SimplifiedLayerNormalization", wide ? 23 : 1);
+        harness_float(&h, "epsilon", 0);
+        harness_int(&h, "axis", 1);
+        harness_outputs(&h, 2);
+        harness_input(&h, wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT, 3, DIMS(2, 1, 2),
+                      wide ? (const void *)x : xs);
+        harness_input(&h, wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT, 2, DIMS(1, 2),
+                      wide ? (const void *)scale : scales);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 1, 3, DIMS(2, 1, 1), (float[]){1 / 3.0f, 0.25f}, 1e-6f);
+        if (wide)
+            harness_expect(&h, 0, PERCEPT_DOUBLE, 3, DIMS(2, 1, 2), (double[]){1, -2, 1, 2});
+        else
+            harness_expect_floats(&h, 0, 3, DIMS(2, 1, 2), (float[]){1, -2, 1, 2}, 1e-6f);
+        harness_end(&h);
+    }
+    harness_begin(&h, "RMSNormalization", 23);
+    harness_outputs(&h, 2);
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_expect_failure(&h, ERR_MODEL, "it has 2 outputs; between 1 and 1 would work");
+    harness_end(&h);
+    harness_begin(&h, "SimplifiedLayerNormalization", 1);
+    harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
+    harness_floats(&h, 1, DIMS(3), (float[]){1, 2, 3});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 1 has 3 elements; 2 (a row) and 1 work");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(skip_forms_normalize_a_sum)
 {
     const float x[] = {1, 2, 3, 6}; /* the sums: 2 4, 4 8 */
@@ -384,6 +426,7 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, group_normalization_scales_groups_and_since_21_channels);
     tcase_add_test(tests, layer_normalization_tells_mean_and_inverse_deviation);
     tcase_add_test(tests, rms_normalization_does_not_subtract_the_mean);
+    tcase_add_test(tests, optimisers_write_newer_normalizations_into_older_models);
     tcase_add_test(tests, skip_forms_normalize_a_sum);
     tcase_add_test(tests, missing_attributes_are_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);

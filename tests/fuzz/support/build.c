@@ -117,6 +117,7 @@ static const struct recipe recipes[] = {
     {"ScatterElements", "XGY", "axis reduction", 1},
     {"ScatterND", "XGY", "reduction", 1},
     {"Shape", "X", "start end", 1},
+    {"SimplifiedLayerNormalization", "XY", "axis epsilon", 2},
     {"Slice", "XAAA?A?", "axes ends starts", 1},
     {"Softmax", "X", "axis", 1},
     {"SpaceToDepth", "X", "blocksize", 1},
