@@ -1,5 +1,5 @@
 /*
- * conv.c - Conv and ConvTranspose: what the attributes mean, which layout the input has, how the
+ * conv.c - Conv, ConvTranspose and com.microsoft's ConvTransposeWithDynamicPads: what the attributes mean, which layout the input has, how the
  * work is split. The arithmetic is kernels->conv_*.
  *
  * The packed bytes of a node, when its weights are constants (the usual case):
@@ -36,6 +36,7 @@ struct conv {
     struct spatial spatial;
     int n_extra, n_wanted; /* of ConvTranspose's output_padding and output_shape */
     const int64_t *extra, *wanted;
+    int64_t pads[2 * SPATIAL_MAX]; /* of ConvTransposeWithDynamicPads: the constant may not outlive the load */
     struct fused fused;
     struct conv_shape shape; /* what is known at load; only when packed */
     int algorithm;
@@ -173,13 +174,40 @@ static bool check_constant(struct node_ctx *ctx, struct conv *conv, const struct
     return true;
 }
 
+/* ConvTransposeWithDynamicPads brings its pads as an input before the bias, which takes that place. */
+static bool take_pads(struct node_ctx *ctx, struct conv *conv, struct percept_err *err)
+{
+    struct node *node = ctx->node;
+    const struct tensor *pads = op_constant(ctx, 2);
+    const bool bias = op_has_input(node, 3);
+    bool good = pads && pads->dtype == PERCEPT_INT64 && pads->rank == 1 && pads->dims[0] <= 2 * SPATIAL_MAX;
+    for (int64_t i = 0; good && i < pads->dims[0]; i++) {
+        conv->pads[i] = ((const int64_t *)pads->data)[i];
+        good = conv->pads[i] >= 0 && conv->pads[i] < (int64_t)1 << 30;
+    }
+    if (op_has_input(node, 2) && !good)
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "input 2 is no list of pads; a constant of int64, all from 0 to 2^30, works",
+                       OP_NODE(node));
+    if (good) {
+        conv->spatial.pad = conv->pads;
+        conv->spatial.n_pad = (int)pads->dims[0];
+    }
+    if (bias)
+        node->in[2] = node->in[3];
+    node->n_in = bias ? 3 : 2;
+    return true;
+}
+
 static bool conv_check_any(struct node_ctx *ctx, bool transposed, struct percept_err *err)
 {
     struct conv *conv = arena_alloc(ctx->arena, sizeof *conv);
     if (!conv)
         return err_memory(err, "a convolution", sizeof *conv);
     *conv = (struct conv){.transposed = transposed, .fused = {.residual = -1}};
-    if (!op_arity(ctx, 2, 3, 1, err) || !spatial_read(ctx, &conv->spatial, err) ||
+    const bool padded = transposed && ctx->node->op->rule->variant;
+    if (!op_arity(ctx, 2, padded ? 4 : 3, 1, err) || !spatial_read(ctx, &conv->spatial, err) ||
+        (padded && !take_pads(ctx, conv, err)) ||
         !attr_int_in(ctx, "group", 1, 1, (int64_t)1 << 30, &conv->group, err) ||
         (transposed && !transposed_attributes(ctx, conv, err)))
         return false;
@@ -459,4 +487,14 @@ const struct op_rule op_conv_transpose = {
     .pack = conv_pack,
     .shape = conv_shape,
     .run = conv_run,
+};
+
+const struct op_rule op_conv_transpose_padded = {
+    .check = conv_check_transposed,
+    .fuse = conv_fuse,
+    .pack_bytes = conv_pack_bytes,
+    .pack = conv_pack,
+    .shape = conv_shape,
+    .run = conv_run,
+    .variant = 1,
 };

@@ -1,5 +1,6 @@
 /*
- * detect.c - what detectors do with boxes: NonMaxSuppression, RoiAlign and MaxRoiPool.
+ * detect.c - what detectors do with boxes: NonMaxSuppression, RoiAlign, MaxRoiPool, com.microsoft's
+ * CropAndResize.
  *
  * NonMaxSuppression finds out how many boxes are left only when it runs (OP_DATA_DIMS): shape
  * gives the most there can be. Per item and class a heap gives candidates in order of their
@@ -19,6 +20,9 @@
  * cells that may share a row: each begins at a floor and ends at a ceiling. ONNX says no more than
  * that; the arithmetic is Caffe's, as ONNX Runtime has it. Regions name the item in their own first
  * number.
+ *
+ * CropAndResize is TensorFlow's: one sample per cell, the first and the last on the region's edges. Its
+ * positions too are rounded as everybody rounds them, since what lies past the picture is another number.
  *
  * Thread: loader, then the session's holder with its team.
  */
@@ -286,11 +290,11 @@ static bool roi_check(struct node_ctx *ctx, struct percept_err *err)
     return true;
 }
 
-static bool roi_inputs(const struct step *step, struct percept_err *err)
+static bool roi_inputs(const struct step *step, enum percept_dtype indices, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *regions = step->in[1], *items = step->in[2];
     if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err) ||
-        !op_want_dtype(step, 2, PERCEPT_INT64, err))
+        !op_want_dtype(step, 2, indices, err))
         return false;
     if (x->rank != 4 || regions->rank != 2 || regions->dims[1] != 4 || items->rank != 1 ||
         items->dims[0] != regions->dims[0])
@@ -308,7 +312,7 @@ static bool roi_shape(struct step *step, struct percept_err *err)
     struct roi_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a node's plan", sizeof *plan);
-    if (!roi_inputs(step, err))
+    if (!roi_inputs(step, PERCEPT_INT64, err))
         return false;
     const int64_t dims[] = {step->in[1]->dims[0], x->dims[1], roi->out[0], roi->out[1]};
     int64_t count;
@@ -442,11 +446,30 @@ ROI_CELL(double, doubles, HUGE_VAL, fmax)
 #define ROI_MAPS(T, name)                                                                          \
     {                                                                                              \
         const T *map = (const T *)x->data + item * channels * height * width;                      \
-        T *y = (T *)step->out[0]->data + region * channels * cells + cell;                         \
+        T *y = (T *)out->data + region * channels * cells + cell;                                  \
         for (int64_t c = 0; c < channels; c++, map += height * width, y += cells)                  \
-            *y = roi->maximum ? maximum_##name(map, width, ys, n_y, xs, n_x, samples)              \
-                              : average_##name(map, width, ys, n_y, xs, n_x, samples);             \
+            *y = maximum ? maximum_##name(map, width, ys, n_y, xs, n_x, samples)                   \
+                         : average_##name(map, width, ys, n_y, xs, n_x, samples);                  \
     }
+
+static int64_t item_at(const struct tensor *items, int64_t i)
+{
+    return items->dtype == PERCEPT_INT64 ? ((const int64_t *)items->data)[i]
+                                         : ((const int32_t *)items->data)[i];
+}
+
+static void cell_maps(const struct step *step, int64_t at, const struct roi_sample *ys, int64_t n_y,
+                      const struct roi_sample *xs, int64_t n_x, double samples, bool maximum)
+{
+    const struct tensor *x = step->in[0], *out = step->out[0];
+    const int64_t channels = x->dims[1], height = x->dims[2], width = x->dims[3];
+    const int64_t cells = out->dims[2] * out->dims[3], region = at / cells, cell = at % cells;
+    const int64_t item = item_at(step->in[2], region);
+    if (x->dtype == PERCEPT_DOUBLE)
+        ROI_MAPS(double, doubles)
+    else
+        ROI_MAPS(float, floats)
+}
 
 static double edge_at(const struct tensor *regions, int64_t i)
 {
@@ -460,8 +483,7 @@ static void roi_cells(void *arg, int64_t from, int64_t to, int member)
     const struct roi *roi = step->priv;
     const struct roi_plan *plan = step->state;
     const struct tensor *x = step->in[0];
-    const int64_t channels = x->dims[1], height = x->dims[2], width = x->dims[3];
-    const int64_t cells = roi->out[0] * roi->out[1];
+    const int64_t height = x->dims[2], width = x->dims[3], cells = roi->out[0] * roi->out[1];
     const bool wide = x->dtype == PERCEPT_DOUBLE;
     struct roi_sample *ys =
         (struct roi_sample *)(void *)((char *)step->scratch + plan->member_bytes * (size_t)member);
@@ -471,37 +493,132 @@ static void roi_cells(void *arg, int64_t from, int64_t to, int member)
         double edges[4];
         for (int i = 0; i < 4; i++)
             edges[i] = edge_at(step->in[1], 4 * region + i);
-        const int64_t item = ((const int64_t *)step->in[2]->data)[region];
         const struct roi_axis down = region_axis(roi, wide, edges[1], edges[3], roi->out[0]);
         const struct roi_axis across = region_axis(roi, wide, edges[0], edges[2], roi->out[1]);
         const int64_t n_y = cell_samples(&down, cell / roi->out[1], height, plan->most[0], ys);
         const int64_t n_x = cell_samples(&across, cell % roi->out[1], width, plan->most[1], xs);
         const double samples = fmax(down.samples, 0) * fmax(across.samples, 0);
-        if (wide)
-            ROI_MAPS(double, doubles)
-        else
-            ROI_MAPS(float, floats)
+        cell_maps(step, at, ys, n_y, xs, n_x, samples, roi->maximum);
     }
+}
+
+/* The regions' items are judged, then their cells are given to the team. */
+static bool run_cells(struct step *step, struct run_env *env, team_work *work, struct percept_err *err)
+{
+    const struct tensor *out = step->out[0];
+    const int64_t items = step->in[0]->dims[0];
+    for (int64_t i = 0; i < out->dims[0]; i++) {
+        const int64_t item = item_at(step->in[2], i);
+        if (item < 0 || item >= items)
+            return err_set(err, ERR_DATA,
+                           OP_AT "batch index %lld of region %lld is outside [0, %lld)",
+                           OP_NODE(step->node), (long long)item, (long long)i, (long long)items);
+    }
+    if (tensor_elements(out) > 0)
+        team_split(env->team, out->dims[0] * out->dims[2] * out->dims[3], 1, work, step);
+    return true;
 }
 
 static bool roi_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    const struct roi *roi = step->priv;
-    const int64_t n = step->in[1]->dims[0], items = step->in[0]->dims[0];
-    const int64_t *item = step->in[2]->data;
-    for (int64_t i = 0; i < n; i++) {
-        if (item[i] < 0 || item[i] >= items)
-            return err_set(err, ERR_DATA,
-                           OP_AT "batch index %lld of region %lld is outside [0, %lld)",
-                           OP_NODE(step->node), (long long)item[i], (long long)i,
-                           (long long)items);
-    }
-    if (tensor_elements(step->out[0]) > 0)
-        team_split(env->team, n * roi->out[0] * roi->out[1], 1, roi_cells, step);
-    return true;
+    return run_cells(step, env, roi_cells, err);
 }
 
 const struct op_rule op_roi_align = {.check = roi_check, .shape = roi_shape, .run = roi_run};
+
+/* ---- CropAndResize --------------------------------------------------------------------------- */
+
+struct crop {
+    int nearest;
+    float beyond; /* what is seen outside the picture */
+};
+
+static bool crop_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    static const char *const modes[] = {"bilinear", "nearest", NULL};
+    struct crop *crop = op_priv(ctx, sizeof *crop, err);
+    return crop && op_arity(ctx, 4, 4, 1, err) &&
+           attr_choice(ctx, "mode", 0, modes, &crop->nearest, err) &&
+           attr_float(ctx, "extrapolation_value", 0, &crop->beyond, err);
+}
+
+static bool crop_shape(struct step *step, struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    int64_t size[2], count;
+    int n;
+    if (!roi_inputs(step, PERCEPT_INT32, err) || !op_ints(step, 3, 2, size, &n, err))
+        return false;
+    if (n != 2)
+        return err_set(err, ERR_MODEL, OP_AT "the size has %d numbers; a height and a width would work",
+                       OP_NODE(step->node), n);
+    const int64_t dims[] = {step->in[1]->dims[0], x->dims[1], size[0], size[1]};
+    if (!tensor_count(4, dims, &count))
+        return err_set(err, ERR_INVALID, OP_AT "the size is negative or too large",
+                       OP_NODE(step->node));
+    op_set_out(step, 0, x->dtype, 4, dims);
+    return true;
+}
+
+/* Where a cell looks along axis i of a picture, which is 1 long in the regions' eyes; a cell alone looks at
+ * the region's middle. False: past the picture. */
+static bool crop_axis(const struct step *step, int64_t region, int i, int64_t cell,
+                      struct roi_sample *sample)
+{
+    const struct crop *crop = step->priv;
+    const bool wide = step->in[0]->dtype == PERCEPT_DOUBLE;
+    const int64_t cells = step->out[0]->dims[2 + i], pixels = step->in[0]->dims[2 + i];
+    const double first = edge_at(step->in[1], 4 * region + i);
+    const double last = edge_at(step->in[1], 4 * region + 2 + i), reach = (double)(pixels - 1);
+    double at = kept(wide, last * reach);
+    if (cells == 1) {
+        at = kept(wide, 0.5 * kept(wide, first + last) * reach);
+    } else if (cell < cells - 1) {
+        const double all = kept(wide, kept(wide, last - first) * reach);
+        const double before = kept(wide, (double)cell * kept(wide, all / (double)(cells - 1)));
+        at = kept(wide, kept(wide, first * reach) + before);
+    }
+    if (!(at >= 0 && at <= reach))
+        return false;
+    if (crop->nearest) { /* halves of one pixel are that pixel, infinite or not */
+        sample->low = sample->high = (int64_t)round(at);
+        sample->low_weight = sample->high_weight = 0.5;
+        return true;
+    }
+    return sample_at(wide, at, pixels, sample);
+}
+
+static void crop_cells(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct crop *crop = step->priv;
+    const struct tensor *out = step->out[0];
+    const int64_t cells = out->dims[2] * out->dims[3];
+    for (int64_t at = from; at < to; at++) {
+        const int64_t region = at / cells, cell = at % cells;
+        struct roi_sample y, x;
+        if (crop_axis(step, region, 0, cell / out->dims[3], &y) &&
+            crop_axis(step, region, 1, cell % out->dims[3], &x)) {
+            cell_maps(step, at, &y, 1, &x, 1, 1, false);
+            continue;
+        }
+        for (int64_t c = 0, i = region * out->dims[1] * cells + cell; c < out->dims[1]; c++, i += cells) {
+            if (out->dtype == PERCEPT_DOUBLE)
+                ((double *)out->data)[i] = (double)crop->beyond;
+            else
+                ((float *)out->data)[i] = crop->beyond;
+        }
+    }
+}
+
+static bool crop_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    return run_cells(step, env, crop_cells, err);
+}
+
+const struct op_rule op_crop_and_resize = {
+    .check = crop_check, .shape = crop_shape, .run = crop_run};
 
 /* ---- MaxRoiPool ------------------------------------------------------------------------------ */
 

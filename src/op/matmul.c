@@ -1,5 +1,5 @@
 /*
- * matmul.c - Gemm and MatMul, and of com.microsoft FusedGemm and FusedMatMul.
+ * matmul.c - Gemm and MatMul, and of com.microsoft FusedGemm and FusedMatMul (once called TransposeMatMul).
  *
  * A right side that is a constant is packed once ([bias][matrix 0][matrix 1]...; Gemm's alpha and a
  * fused scale are multiplied into it) and multiplied by the row's own gemm, whose rows do not

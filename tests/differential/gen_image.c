@@ -1,6 +1,6 @@
 /*
  * gen_image.c - models of what samples pictures (Resize, Upsample, GridSample, AffineGrid, RoiAlign,
- * DeformConv), NonMaxSuppression and Einsum.
+ * CropAndResize, DeformConv), NonMaxSuppression and Einsum.
  *
  * Where a sampling point falls on the border between two elements, one rounding decides; scales and sizes
  * are drawn so that nearest-neighbour points keep away from it.
@@ -147,7 +147,8 @@ void gen_upsample(struct example *e)
 
 void gen_grid_sample(struct example *e)
 {
-    int spatial = e->opset >= 20 ? (int)example_int(e, 2, 3) : 2;
+    const bool named = e->opset >= 20 && !*e->domain;
+    int spatial = named ? (int)example_int(e, 2, 3) : 2;
     int64_t x[5] = {example_int(e, 1, 3), example_int(e, 1, 5)}, grid[5] = {x[0]};
     for (int i = 0; i < spatial; i++) {
         x[2 + i] = example_int(e, 2, 7);
@@ -157,7 +158,6 @@ void gen_grid_sample(struct example *e)
     example_type(e, "fffffhd");
     example_input(e, e->type, 2 + spatial, x, -3, 3);
     example_input(e, e->type, 2 + spatial, grid, -1.3, 1.3);
-    bool named = e->opset >= 20;
     const char *modes[2][3] = {{"bilinear", "nearest", "bicubic"}, {"linear", "nearest", "cubic"}};
     int mode = (int)example_int(e, 0, spatial == 2 ? 2 : 1);
     if (mode || example_chance(e, 50))
@@ -227,6 +227,27 @@ void gen_max_roi_pool(struct example *e)
     example_attr_list(e, "pooled_shape", 2, (int64_t[]){example_int(e, 1, 5), example_int(e, 1, 5)});
     if (scaled)
         example_attr_real(e, "spatial_scale", example_real(e, 0.2, 1.5));
+    example_output(e, e->type);
+}
+
+void gen_crop_and_resize(struct example *e)
+{
+    int64_t x[4] = {example_int(e, 1, 3), example_int(e, 1, 4), example_int(e, 1, 12), example_int(e, 1, 12)};
+    int64_t n = example_int(e, 0, 4), two = 2;
+    example_type(e, "ffffhd");
+    example_input(e, e->type, 4, x, -3, 3);
+    struct tensor *rois = example_input(e, e->type, 2, (int64_t[]){n, 4}, -0.2, 1.2);
+    for (int64_t i = 0; i < 4 * n; i++)
+        if (example_chance(e, 25)) /* the picture's edges */
+            example_set(rois, i, (double)example_int(e, 0, 1));
+    example_input(e, PERCEPT_INT32, 1, &n, 0, (double)(x[0] - 1));
+    example_input(e, PERCEPT_INT32, 1, &two, 1, 6);
+    example_constant(e, 80);
+    if (example_chance(e, 60))
+        example_attr_text(e, "mode", example_chance(e, 50) ? "nearest" : "bilinear");
+    if (example_chance(e, 50))
+        example_attr_real(e, "extrapolation_value", example_real(e, -2, 2));
+    e->absolute = 1e-4;
     example_output(e, e->type);
 }
 

@@ -49,7 +49,7 @@ static void window_attrs(struct example *e, const struct window *w, bool kernel_
         example_attr_list(e, "strides", w->spatial, w->stride);
     if (w->attr_dilation)
         example_attr_list(e, "dilations", w->spatial, w->dilation);
-    if (w->attr_pads)
+    if (w->attr_pads && !*e->domain)
         example_attr_list(e, "pads", 2 * w->spatial, w->pad);
     if (w->auto_pad)
         example_attr_text(e, "auto_pad", w->auto_pad);
@@ -79,6 +79,10 @@ static void weights(struct example *e, const struct window *w, int64_t *dims, in
     example_input(e, e->type, 2 + w->spatial, dims, -1, 1);
     bool constant = example_chance(e, 75);
     example_constant(e, constant ? 100 : 0);
+    if (*e->domain) { /* ConvTransposeWithDynamicPads */
+        example_int64s(e, 2 * w->spatial, w->pad);
+        example_constant(e, 100);
+    }
     if (example_chance(e, 60)) {
         example_input(e, e->type, 1, &out, -1, 1);
         example_constant(e, constant ? 95 : 0);
@@ -109,13 +113,13 @@ void gen_conv(struct example *e)
     example_output(e, e->type);
 }
 
-void gen_conv_transpose(struct example *e)
+void gen_conv_transpose(struct example *e) /* ConvTranspose, ms ConvTransposeWithDynamicPads */
 {
     struct window w;
     int64_t groups, in, out, x[5], extra[3];
     draw_window(e, &w, true, true);
     draw_channels(e, &groups, &in, &out);
-    example_type(e, e->opset >= 22 ? "ffffffhb" : "ffffffh");
+    example_type(e, *e->domain ? "f" : e->opset >= 22 ? "ffffffhb" : "ffffffh");
     for (int i = 0; i < w.spatial; i++)
         w.in[i] = example_int(e, 1, 6);
     if (w.auto_pad && strncmp(w.auto_pad, "SAME", 4) == 0) /* a kernel below the stride has nothing to cut */
@@ -327,16 +331,17 @@ void gen_matmul(struct example *e)
     example_output(e, e->type);
 }
 
-void gen_fused_matmul(struct example *e)
+void gen_fused_matmul(struct example *e) /* ms FusedMatMul, TransposeMatMul */
 {
     int64_t a[5], b[5];
     int rank = (int)example_int(e, 2, 4);
     const int64_t m = example_int(e, 1, 30), k = example_int(e, 1, 40), n = example_int(e, 1, 30);
     const char *const names[] = {"transA", "transB", "transBatchA", "transBatchB"};
     const bool flat = rank > 2 && example_chance(e, 25); /* one matrix on the right */
+    const bool fused = strcmp(e->op, "FusedMatMul") == 0; /* else TransposeMatMul, which knows the first two */
     int64_t turn[4];
     for (int i = 0; i < 4; i++)
-        turn[i] = example_chance(e, 40) && (i < 2 || (rank > 2 && !flat)); /* the last two: ranks are equal */
+        turn[i] = example_chance(e, 40) && (i < 2 || (fused && rank > 2 && !flat)); /* the last two: ranks are equal */
     for (int i = 0; i < rank - 2; i++)
         a[i] = b[i] = example_int(e, 1, 3);
     a[rank - 2] = m, a[rank - 1] = b[rank - 2] = k, b[rank - 1] = n;
@@ -355,7 +360,7 @@ void gen_fused_matmul(struct example *e)
     example_constant(e, 15);
     example_input(e, e->type, flat ? 2 : rank, flat ? b + rank - 2 : b, -2, 2);
     example_constant(e, e->in[0].constant ? 0 : 50);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < (fused ? 4 : 2); i++)
         if (turn[i] || example_chance(e, 20))
             example_attr(e, names[i], turn[i]);
     if (example_chance(e, 60))

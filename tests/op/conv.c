@@ -281,6 +281,54 @@ START_TEST(transposed_output_shape_and_output_padding_are_kept)
 }
 END_TEST
 
+/* x is 1 1 1, the weights 1 2; pads of -1: without an input */
+static void padded_by_input(int64_t first, int64_t last, bool bias)
+{
+    harness_begin(&h, "ConvTransposeWithDynamicPads", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_int_list(&h, "strides", 1, DIMS(2));
+    harness_floats(&h, 3, DIMS(1, 1, 3), (float[]){1, 1, 1});
+    harness_floats(&h, 3, DIMS(1, 1, 2), (float[]){1, 2});
+    harness_as_constant(&h);
+    if (first < 0)
+        harness_left_out(&h);
+    else
+        harness_int64s(&h, 1, DIMS(2), DIMS(first, last));
+    if (first >= 0)
+        harness_as_constant(&h);
+    if (!bias)
+        return;
+    harness_floats(&h, 1, DIMS(1), (float[]){10});
+    harness_as_constant(&h);
+}
+
+START_TEST(pads_may_come_as_an_input)
+{
+    padded_by_input(1, 2, false);
+    ck_assert_msg(harness_check(&h), "%s", h.err.text);
+    ((int64_t *)h.tensors[2].data)[0] = 0; /* not read again */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(1, 1, 3), (float[]){2, 1, 2}, 0);
+    harness_end(&h);
+    padded_by_input(0, 1, true);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(1, 1, 5), (float[]){11, 12, 11, 12, 11}, 0);
+    harness_end(&h);
+    padded_by_input(-1, 0, true);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(1, 1, 6), (float[]){11, 12, 11, 12, 11, 12}, 0);
+    harness_end(&h);
+    padded_by_input(0, -1, true);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 2 is no list of pads");
+    harness_end(&h);
+    padded_by_input(-1, 0, false);
+    h.n_values--, h.node.n_in--;
+    harness_int64s(&h, 1, DIMS(2), DIMS(0, 0));
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "a constant of int64");
+    harness_end(&h);
+}
+END_TEST
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 static void small_conv(int64_t channels)
@@ -392,6 +440,7 @@ Suite *op_conv_suite(void)
     tcase_add_test(tests, odd_padding_goes_to_the_end_with_upper_and_to_the_beginning_with_lower);
     tcase_add_test(tests, transposed_same_gives_input_times_stride);
     tcase_add_test(tests, transposed_output_shape_and_output_padding_are_kept);
+    tcase_add_test(tests, pads_may_come_as_an_input);
     tcase_add_test(tests, what_does_not_fit_is_refused_when_opened);
     tcase_add_test(tests, strides_that_mean_billions_of_convolutions_are_refused);
     tcase_add_test(tests, a_picture_that_does_not_fit_is_refused_when_planned);

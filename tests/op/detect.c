@@ -252,6 +252,116 @@ START_TEST(batch_indices_are_judged_when_run)
 }
 END_TEST
 
+/* CropAndResize of a 4 x 4 ramp 4 y + x. */
+static void crop(const char *mode, int64_t n, const float *regions, int32_t height, int32_t width)
+{
+    float ramp[16];
+    for (int i = 0; i < 16; i++)
+        ramp[i] = (float)i;
+    harness_begin(&h, "CropAndResize", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_text(&h, "mode", mode);
+    harness_float(&h, "extrapolation_value", -1);
+    harness_floats(&h, 4, DIMS(1, 1, 4, 4), ramp);
+    harness_floats(&h, 2, DIMS(n, 4), regions);
+    harness_input(&h, PERCEPT_INT32, 1, &n, (int32_t[8]){0});
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(2), (int32_t[]){height, width});
+    harness_as_known(&h);
+}
+
+static void expect_crop(const char *mode, const float *region, int32_t height, int32_t width,
+                        const float *want)
+{
+    crop(mode, 1, region, height, width);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, height, width), want, 1e-6f);
+    harness_end(&h);
+}
+
+START_TEST(crops_reach_from_edge_to_edge)
+{
+    static const float all[] = {0, 0, 1, 1};
+    expect_crop("bilinear", all, 2, 2, (float[]){0, 3, 12, 15});
+    expect_crop("bilinear", all, 1, 1, (float[]){7.5f});
+    expect_crop("nearest", all, 1, 1, (float[]){10}); /* halves away from 0 */
+    expect_crop("bilinear", (float[]){0.5f, 0, 0.5f, 0.5f}, 1, 4, (float[]){6, 6.5f, 7, 7.5f});
+    expect_crop("bilinear", (float[]){0, 1, 0, 0}, 1, 3, (float[]){3, 1.5f, 0}); /* backwards */
+    expect_crop("bilinear", (float[]){0, 0, 0, 2}, 1, 3, (float[]){0, 3, -1}); /* past the picture */
+    expect_crop("nearest", (float[]){-0.1f, 0, 1, 1}, 2, 2, (float[]){-1, -1, 12, 15});
+    expect_crop("nearest", (float[]){NAN, 0, 1, INFINITY}, 2, 2, (float[]){-1, -1, -1, -1});
+    expect_crop("nearest", all, 0, 2, NULL);
+    crop("nearest", 0, NULL, 2, 2);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(0, 1, 2, 2), NULL, 0);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(crops_of_doubles_choose_their_item)
+{
+    harness_begin(&h, "CropAndResize", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_text(&h, "mode", "nearest");
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(2, 2, 1, 1), (double[]){1, 2, (double)INFINITY, 4 + 0x1p-40});
+    harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(3, 4), (double[12]){0, 0, 1, 1, 0, 0, 1, 1, 1, -1, 2, 1});
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(3), (int32_t[]){1, 0, 0});
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(2), (int32_t[]){1, 1});
+    harness_as_known(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(3, 2, 1, 1),
+                   (double[]){(double)INFINITY, 4 + 0x1p-40, 1, 2, 1, 2});
+    harness_end(&h);
+}
+END_TEST
+
+static void rest_crop(struct harness *with)
+{
+    const int64_t n = with->tensors[0].dims[0];
+    float regions[32][4];
+    int32_t items[32];
+    for (int32_t i = 0; i < n; i++) {
+        items[i] = i;
+        memcpy(regions[i], (float[]){0.1f, -0.2f, 0.9f, 0.8f}, sizeof regions[i]);
+    }
+    harness_domain(with, "com.microsoft");
+    harness_floats(with, 2, DIMS(n, 4), &regions[0][0]);
+    harness_input(with, PERCEPT_INT32, 1, &n, items);
+    harness_input(with, PERCEPT_INT32, 1, DIMS(2), (int32_t[]){3, 4});
+    harness_as_known(with);
+}
+
+START_TEST(crops_do_not_depend_on_others)
+{
+    heavy_expect_same_bits("CropAndResize", 1, 1, 4, DIMS(1, 3, 7, 9), false, rest_crop);
+}
+END_TEST
+
+START_TEST(crops_that_do_not_fit_are_refused)
+{
+    static const float all[] = {0, 0, 1, 1};
+    crop("cubic", 1, all, 1, 1);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "'mode'");
+    harness_end(&h);
+    crop("nearest", 1, all, -1, 1);
+    harness_expect_failure(&h, ERR_INVALID, "the size is negative or too large");
+    harness_end(&h);
+    for (int i = 0; i < 3; i++) {
+        harness_begin(&h, "CropAndResize", 1);
+        harness_domain(&h, "com.microsoft");
+        harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
+        harness_floats(&h, 2, DIMS(1, 4), all);
+        harness_input(&h, i == 0 ? PERCEPT_INT64 : PERCEPT_INT32, 1, DIMS(1), (int64_t[]){i == 2});
+        harness_input(&h, PERCEPT_INT32, 1, DIMS(i == 1 ? 1 : 2), (int32_t[]){1, 1});
+        harness_as_known(&h);
+        harness_expect_failure(&h, i == 0 ? ERR_UNSUPPORTED : i == 1 ? ERR_MODEL : ERR_DATA,
+                               i == 0   ? "input 2 is int64; int32 would work"
+                               : i == 1 ? "the size has 1 numbers"
+                                        : "batch index 1 of region 0 is outside [0, 1)");
+        harness_end(&h);
+    }
+}
+END_TEST
+
 /* MaxRoiPool of one region of a 4 x 4 ramp 4 y + x, minus 100: all below 0. */
 static void pool(int64_t height, int64_t width, float scale, const float *region)
 {
@@ -412,6 +522,10 @@ Suite *op_detect_suite(void)
     tcase_add_test(tcase, regions_of_any_size_end);
     tcase_add_test(tcase, samples_outside_count_as_zero);
     tcase_add_test(tcase, batch_indices_are_judged_when_run);
+    tcase_add_test(tcase, crops_reach_from_edge_to_edge);
+    tcase_add_test(tcase, crops_of_doubles_choose_their_item);
+    tcase_add_test(tcase, crops_do_not_depend_on_others);
+    tcase_add_test(tcase, crops_that_do_not_fit_are_refused);
     tcase_add_test(tcase, cells_of_whole_pixels_give_their_maximum);
     tcase_add_test(tcase, cells_that_see_nothing_are_zero);
     tcase_add_test(tcase, regions_choose_their_item);

@@ -264,6 +264,21 @@ START_TEST(an_empty_side_may_lie_turned)
 }
 END_TEST
 
+START_TEST(transpose_matmul_is_an_older_name)
+{
+    begin_fused("TransposeMatMul");
+    harness_int(&h, "transA", 1);
+    harness_float(&h, "alpha", 2);
+    harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 2});
+    harness_floats(&h, 2, DIMS(1, 1), (float[]){3});
+    if (_i)
+        harness_as_constant(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 1), (float[]){6, 12}, 0);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(vectors_are_not_turned)
 {
     begin_fused("FusedMatMul");
@@ -390,6 +405,7 @@ Suite *op_matmul_suite(void)
     tcase_add_test(tests, inner_dimensions_that_differ_are_refused);
     tcase_add_loop_test(tests, sides_may_lie_turned, 0, 2);
     tcase_add_loop_test(tests, an_empty_side_may_lie_turned, 0, 2);
+    tcase_add_loop_test(tests, transpose_matmul_is_an_older_name, 0, 2);
     tcase_add_loop_test(tests, vectors_are_not_turned, 0, 2);
     tcase_add_loop_test(tests, a_gemm_brings_its_activation, 0, 2);
     tcase_add_test(tests, fused_forms_refuse_what_they_do_not_know);

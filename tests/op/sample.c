@@ -169,6 +169,21 @@ START_TEST(grids_that_do_not_fit_are_refused)
 }
 END_TEST
 
+START_TEST(com_microsofts_has_the_old_names)
+{
+    harness_begin(&h, "GridSample", 1);
+    harness_domain(&h, "com.microsoft");
+    harness_text(&h, "mode", "nearest");
+    harness_text(&h, "padding_mode", "border");
+    harness_int(&h, "align_corners", 1);
+    harness_floats(&h, 4, DIMS(1, 1, 1, 2), (float[]){1, 2});
+    harness_floats(&h, 4, DIMS(1, 1, 2, 2), (float[]){0.9f, 0, -3, 0});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 1, 2), (float[]){2, 1}, 0);
+    harness_end(&h);
+}
+END_TEST
+
 /* Every item has the same grid. */
 static void rest(struct harness *at)
 {
@@ -248,6 +263,7 @@ Suite *op_sample_suite(void)
     tcase_add_test(tcase, doubles_are_sampled_as_doubles);
     tcase_add_test(tcase, coordinates_that_are_no_numbers_lie_outside);
     tcase_add_test(tcase, the_old_names_and_volumes_work);
+    tcase_add_test(tcase, com_microsofts_has_the_old_names);
     tcase_add_test(tcase, grids_that_do_not_fit_are_refused);
     tcase_add_test(tcase, affine_grids_name_the_innermost_axis_first);
     tcase_add_test(tcase, affine_sizes_are_judged);

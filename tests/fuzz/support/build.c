@@ -6,8 +6,9 @@
  * int64 C [channels]   W weights of a convolution   V of a transposed one   M a matrix for the last
  * axis I a shape (int64)   A axes   P pads, two an axis   G indices   F scales, a float an axis z a
  * zero point or scale, scalar or [channels]   Q quantized data (uint8 or int8) H the weights of a
- * recurrent layer, in the order W, R, B, lengths, h, c, peephole Attributes are found by name in
- * `attributes`, with what they may be.
+ * recurrent layer, in the order W, R, B, lengths, h, c, peephole   Z pads of the spatial axes   j J
+ * int32, one an item, two
+ * Attributes are found by name in `attributes`, with what they may be.
  */
 #include "build.h"
 
@@ -44,6 +45,9 @@ static const struct recipe recipes[] = {
     {"ConvInteger", "QWz?z?", "auto_pad dilations group kernel_shape pads strides", 1},
     {"ConvTranspose", "XVC?",
      "auto_pad dilations group kernel_shape output_padding output_shape pads strides", 1},
+    {"ConvTransposeWithDynamicPads", "XVZ?C?", "auto_pad dilations group kernel_shape output_padding strides",
+     1},
+    {"CropAndResize", "XrjJ", "extrapolation_value mode", 1},
     {"CumProd", "XS", "exclusive reverse", 1},
     {"CumSum", "XS", "exclusive reverse", 1},
     {"DeformConv", "XWYC?Y?", "dilations group kernel_shape offset_group pads strides", 1},
@@ -153,6 +157,7 @@ static const struct recipe recipes[] = {
     {"BiasGelu", "XC", "", 1},
     {"FusedGemm", "XMC?", "activation alpha beta transA transB", 1},
     {"FusedMatMul", "XM", "alpha transA transB transBatchA transBatchB", 1},
+    {"TransposeMatMul", "XM", "alpha transA transB", 1},
     {"NhwcMaxPool", "Q", "auto_pad ceil_mode dilations kernel_shape pads strides", 1},
     {"QLinearWhere", "BQuvYuvuv", "", 1},
     {"FusedConv", "XWC?Y?", "activation auto_pad dilations group kernel_shape pads strides", 1},
@@ -538,6 +543,8 @@ static void add_list(struct build *b, char *name, size_t size, char kind)
     int n = b->rank;
     if (kind == 'P')
         n = 2 * b->rank;
+    else if (kind == 'Z')
+        n = 2 * spatial_rank(b);
     else if (kind == 'A')
         n = (int)draw_below(draw, (uint64_t)b->rank + 1);
     if (draw_chance(draw, 6))
@@ -545,7 +552,7 @@ static void add_list(struct build *b, char *name, size_t size, char kind)
     for (int i = 0; i < n; i++) {
         values[i] =
             kind == 'I' ? draw_number(draw, -1, MOST_DIM) : draw_number(draw, -b->rank, b->rank);
-        if (kind == 'P')
+        if (kind == 'P' || kind == 'Z')
             values[i] = draw_number(draw, -1, 2);
         if (kind == 'I' && draw_chance(draw, 40) && i < b->rank)
             values[i] = b->dims[i];
@@ -612,9 +619,9 @@ static void add_odd(struct build *b, char kind, char *name, size_t size)
     case 'a':
         add_given(b, name, size, b->dtype, 3, angles, 30);
         return;
-    default: /* 'L' along the first axis, 'l' the second */
-        items = kind == 'l' && b->rank > 1 ? b->dims[1] : items;
-        add_given(b, name, size, PERCEPT_INT64, 1, &items, 60);
+    default: /* 'L' and 'j' along the first axis, 'l' the second; 'J' two */
+        items = kind == 'l' && b->rank > 1 ? b->dims[1] : kind == 'J' ? 2 : items;
+        add_given(b, name, size, strchr("jJ", kind) ? PERCEPT_INT32 : PERCEPT_INT64, 1, &items, 60);
     }
 }
 
@@ -631,6 +638,8 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
     case 'a':
     case 'L':
     case 'l':
+    case 'j':
+    case 'J':
         add_odd(b, kind, name, size);
         return;
     case 'W':
@@ -640,6 +649,7 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
     case 'I':
     case 'A':
     case 'P':
+    case 'Z':
         add_list(b, name, size, kind);
         return;
     case 'S':
