@@ -1,5 +1,5 @@
 /*
- * cast.c - Cast and CastLike: every pair of element types.
+ * cast.c - Cast and CastLike: every pair of element types; BitCast: the same bytes under another.
  *
  * Numbers of C's own types convert in one loop per pair, made by a macro over a macro. What C leaves
  * undefined is defined here: a float outside an integer's range becomes the nearest end of it, NaN
@@ -10,6 +10,9 @@
  * Strings become numbers as far as the text is one (else ERR_DATA); numbers become the shortest text
  * that reads back, as numpy prints them: whole floats without a fraction. Such text lives in the plan's
  * arena, 32 bytes an element, until the next run.
+ *
+ * BitCast is refused for half floats, which are widened before an operator could see their bits; it may make
+ * them. A bool that it makes may be any byte.
  */
 #include "op/cast.h"
 
@@ -263,8 +266,12 @@ static size_t write_text(char *to, enum percept_dtype from, const void *x)
 
 /* --- the operators ---------------------------------------------------------------------------------- */
 
+/* A rule's variant. */
+enum { CAST, CAST_LIKE, BIT_CAST };
+
 struct cast_priv {
     enum percept_dtype to; /* UNDEFINED: that of input 1 */
+    bool bits;             /* BitCast */
 };
 
 /* Opset 1 wrote the type's name. */
@@ -286,7 +293,8 @@ static bool cast_check(struct node_ctx *ctx, struct percept_err *err)
     if (!priv)
         return err_memory(err, "a node", sizeof *priv);
     ctx->node->priv = priv;
-    if (ctx->node->op->rule->variant)
+    priv->bits = ctx->node->op->rule->variant == BIT_CAST;
+    if (ctx->node->op->rule->variant == CAST_LIKE)
         return op_arity(ctx, 2, 2, 1, err);
     int64_t to;
     if (!op_arity(ctx, 1, 1, 1, err) ||
@@ -297,6 +305,9 @@ static bool cast_check(struct node_ctx *ctx, struct percept_err *err)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'to' is type %lld; float, double, "
                        "float16, bfloat16, integers, bool and string would work",
                        OP_NODE(ctx->node), (long long)to);
+    if (priv->bits && tensor_is_half(ctx->graph->values[ctx->node->in[0]].dtype))
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the bits of a half float, which is widened on its way here; "
+                       "other types would work", OP_NODE(ctx->node));
     return true;
 }
 
@@ -305,6 +316,10 @@ static bool cast_shape(struct step *step, struct percept_err *err)
     const struct cast_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
     enum percept_dtype to = priv->to ? priv->to : step->in[1]->dtype;
+    const bool text = to == PERCEPT_STRING || x->dtype == PERCEPT_STRING;
+    if (priv->bits && (text || tensor_dtype_bytes(to) != tensor_dtype_bytes(x->dtype)))
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the bits of %s cannot be those of %s; a type as wide would work",
+                       OP_NODE(step->node), tensor_dtype_name(x->dtype), tensor_dtype_name(to));
     op_set_out(step, 0, to, x->rank, x->dims);
     if (step->n_in > 1)
         step->want[1] = step->in[1]->layout; /* only its type matters */
@@ -357,8 +372,9 @@ static void cast_range(void *arg, int64_t from, int64_t to, int member)
 
 static bool cast_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
+    const struct cast_priv *priv = step->priv;
     const struct tensor *x = step->in[0], *out = step->out[0];
-    if (out->dtype == x->dtype) {
+    if (out->dtype == x->dtype || priv->bits) {
         size_t n_bytes = 0;
         tensor_bytes(x, step->kernels->width, &n_bytes);
         if (out->data != x->data && n_bytes)
@@ -376,4 +392,6 @@ static bool cast_run(struct step *step, struct run_env *env, struct percept_err 
 
 const struct op_rule op_cast = {.check = cast_check, .shape = cast_shape, .run = cast_run};
 const struct op_rule op_cast_like = {
-    .check = cast_check, .shape = cast_shape, .run = cast_run, .variant = 1};
+    .check = cast_check, .shape = cast_shape, .run = cast_run, .variant = CAST_LIKE};
+const struct op_rule op_bit_cast = {
+    .check = cast_check, .shape = cast_shape, .run = cast_run, .variant = BIT_CAST};

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/cast.h"
+#include "op/types.h"
 #include "op/walk.h"
 
 /* --- Transpose -------------------------------------------------------------------------------------- */
@@ -135,15 +137,33 @@ static bool tile_check(struct node_ctx *ctx, struct percept_err *err)
     return ctx->node->opset < 6 ? op_arity(ctx, 3, 3, 1, err) : op_arity(ctx, 2, 2, 1, err);
 }
 
+/* The form of opset 1: numbers of the input's type, or of any other. */
+static bool tile_one_axis(const struct step *step, int64_t *repeats, struct percept_err *err)
+{
+    int64_t numbers[2];
+    int axis;
+    for (int i = 0; i < 2; i++) {
+        const struct tensor *t = step->in[1 + i];
+        if (!types_number(t->dtype) || tensor_elements(t) != 1)
+            return err_set(err, ERR_MODEL, OP_AT "input %d is not one number", OP_NODE(step->node), 1 + i);
+        if (!op_known(step, 1 + i, err))
+            return false;
+        cast_numbers(PERCEPT_INT64, &numbers[i], t->dtype, t->data, 1);
+    }
+    if (!op_axis(step, numbers[1], step->in[0]->rank, &axis, err))
+        return false;
+    for (int i = 0; i < step->in[0]->rank; i++)
+        repeats[i] = i == axis ? numbers[0] : 1;
+    return true;
+}
+
 static bool tile_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     int64_t repeats[RANK_MAX], dims[RANK_MAX];
-    int n;
-    if (step->node->opset < 6)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the form of opset 1; opset 6 or later would work",
-                       OP_NODE(step->node));
-    if (!op_ints(step, 1, RANK_MAX, repeats, &n, err))
+    int n = x->rank;
+    if (!(step->node->opset < 6 ? tile_one_axis(step, repeats, err)
+                                : op_ints(step, 1, RANK_MAX, repeats, &n, err)))
         return false;
     if (n != x->rank)
         return err_set(err, ERR_MODEL, OP_AT "%d repeats for %d axes", OP_NODE(step->node), n, x->rank);

@@ -1,5 +1,5 @@
 /*
- * gen_map.c - models of operators that work element by element: one input, two, many, Where, Clip, Cast.
+ * gen_map.c - models of operators that work element by element: one input, two, many, Where, Clip, Cast, BitCast.
  * Domains of the inputs are chosen so that float32 is meaningful: no tangent beside its pole, no power
  * whose base is negative and whose exponent is no integer (that NaN is tested by example_special).
  */
@@ -349,5 +349,28 @@ void gen_cast(struct example *e) /* Cast, CastLike */
         example_attr(e, "to", to);
     e->never_widen = true;
     e->oracle = cast_oracle;
+    example_output(e, to);
+}
+
+static bool bit_cast_oracle(const struct example *e, struct tensor *out)
+{
+    const struct tensor *x = &e->in[0].tensor;
+    out[0] = example_tensor(e->arena, e->out[0], x->rank, x->dims);
+    memcpy(out[0].data, x->data, (size_t)tensor_elements(x) * tensor_dtype_bytes(x->dtype));
+    return true;
+}
+
+void gen_bit_cast(struct example *e)
+{
+    static const char *const widths[][2] = {{"cC?", "cC?"}, {"sS", "sShb"}, {"fiI", "fiI"}, {"dlL", "dlL"}};
+    int64_t dims[RANK_MAX];
+    int rank = (int)example_int(e, 0, 5), width = (int)example_int(e, 0, 3);
+    example_dims(e, rank, dims, 6);
+    e->opset = 26;
+    example_input(e, example_type(e, widths[width][0]), rank, dims, width ? -1000 : 0, width ? 30000 : 1);
+    const enum percept_dtype to = example_dtype(e, widths[width][1]);
+    example_attr(e, "to", to);
+    e->never_widen = true;
+    e->oracle = bit_cast_oracle;
     example_output(e, to);
 }

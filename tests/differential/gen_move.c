@@ -287,10 +287,27 @@ void gen_pad(struct example *e)
     example_output(e, e->type);
 }
 
+/* Opset 1's form, which ONNX Runtime has no kernel for: it joins as many. */
+static void tile_along(struct example *e, int rank)
+{
+    const int64_t times = example_int(e, 1, 4), axis = example_int(e, 0, rank - 1);
+    struct proto joined = proto_node("Concat", "", &"x0,x0,x0,x0"[3 * (4 - times)], "y0");
+    proto_attr_int(&joined, "axis", axis);
+    proto_add(&e->instead, GRAPH_NODE, joined);
+    example_scalar(e, e->type, (double)times), example_constant(e, 70);
+    example_scalar(e, e->type, (double)axis), example_constant(e, 70);
+    example_output(e, e->type);
+}
+
 void gen_tile(struct example *e)
 {
     int64_t dims[RANK_MAX], times[RANK_MAX];
-    int rank = data(e, "fffffhdcCil?", 1, 5, dims, 3);
+    const bool one_axis = e->opset < 6;
+    int rank = data(e, one_axis ? "fffhd" : "fffffhdcCil?", 1, 5, dims, 3);
+    if (one_axis) {
+        tile_along(e, rank);
+        return;
+    }
     for (int i = 0; i < rank; i++)
         times[i] = example_chance(e, 4) ? 0 : example_int(e, 1, 3);
     example_int64s(e, rank, times);

@@ -1,6 +1,6 @@
 /*
  * gen_window.c - models of what slides a window over pictures: Conv, ConvTranspose, the pools, MaxUnpool,
- * Col2Im; and of the products of matrices: MatMul, Gemm.
+ * Col2Im; and of the products of matrices: MatMul, Gemm; and Det.
  *
  * Tolerance: sums of K products of numbers near 1 in two orders differ by about sqrt(K) 1e-7 of the largest
  * partial sum; `absolute` grows with that.
@@ -444,5 +444,21 @@ void gen_gemm(struct example *e) /* Gemm, ms FusedGemm */
         e->oracle = gemm_oracle;
     }
     e->absolute = 2e-5 + 8e-6 * sqrt((double)k);
+    example_output(e, e->type);
+}
+
+void gen_det(struct example *e)
+{
+    int64_t dims[4];
+    int rank = (int)example_int(e, 2, 4);
+    example_type(e, "ffffhd");
+    for (int i = 0; i < rank - 2; i++)
+        dims[i] = example_int(e, example_chance(e, 5) ? 0 : 1, 3);
+    dims[rank - 2] = dims[rank - 1] = example_int(e, 1, 7);
+    struct tensor *x = example_input(e, e->type, rank, dims, -2, 2);
+    for (int64_t i = dims[rank - 1]; i < tensor_elements(x) && example_chance(e, 3); i++) /* a row again */
+        example_set(x, i, example_get(x, i - dims[rank - 1]));
+    e->absolute = 1e-3;
+    e->relative = 1e-4;
     example_output(e, e->type);
 }

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <string.h>
 
 #include "harness.h"
 
@@ -147,6 +148,62 @@ START_TEST(the_type_may_come_from_another_tensor_or_a_name)
 }
 END_TEST
 
+static void bits_of(struct harness *h, enum percept_dtype from, enum percept_dtype to, const void *x)
+{
+    harness_begin(h, "BitCast", 26);
+    harness_int(h, "to", to);
+    harness_input(h, from, 2, DIMS(1, 2), x);
+}
+
+START_TEST(bits_are_kept)
+{
+    struct harness h;
+    const float one[] = {1, -0.0F};
+    const uint32_t bits[] = {0x3f800000, 0x80000000};
+    bits_of(&h, PERCEPT_FLOAT, PERCEPT_UINT32, one);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_UINT32, 2, DIMS(1, 2), bits);
+    harness_end(&h);
+    bits_of(&h, PERCEPT_UINT32, PERCEPT_FLOAT, bits);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_FLOAT, 2, DIMS(1, 2), one);
+    harness_end(&h);
+    bits_of(&h, PERCEPT_INT64, PERCEPT_DOUBLE, (int64_t[]){INT64_MIN, 0x3ff0000000000000});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 2, DIMS(1, 2), (double[]){-0.0, 1});
+    harness_end(&h);
+    bits_of(&h, PERCEPT_INT16, PERCEPT_FLOAT16, (int16_t[]){0x3c00, -1});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_FLOAT16, 2, DIMS(1, 2), (int16_t[]){0x3c00, -1});
+    harness_end(&h);
+    bits_of(&h, PERCEPT_INT8, PERCEPT_INT8, (int8_t[]){1, -1});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    ck_assert_int_eq(h.step.alias, 1);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(bits_of_another_width_are_refused)
+{
+    struct harness h;
+    const struct percept_string text[2] = {{"a", 1}, {"b", 1}};
+    bits_of(&h, PERCEPT_FLOAT, PERCEPT_INT64, (float[]){1, 2});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "the bits of float32 cannot be those of int64");
+    harness_end(&h);
+    bits_of(&h, PERCEPT_STRING, PERCEPT_STRING, text);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "a type as wide would work");
+    harness_end(&h);
+    bits_of(&h, PERCEPT_FLOAT16, PERCEPT_INT16, (int16_t[]){1, 2});
+    ck_assert(!harness_check(&h));
+    ck_assert_ptr_nonnull(strstr(h.err.text, "the bits of a half float"));
+    harness_end(&h);
+    harness_begin(&h, "BitCast", 26);
+    harness_floats(&h, 0, NULL, (float[]){1});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "attribute 'to' is type 0");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(unknown_types_are_refused_when_opened)
 {
     static const int64_t codes[] = {0, 14, 17, 99, -1};
@@ -174,6 +231,8 @@ Suite *op_cast_suite(void)
     tcase_add_test(tcase, numbers_become_the_shortest_text);
     tcase_add_test(tcase, the_same_type_is_an_alias);
     tcase_add_test(tcase, the_type_may_come_from_another_tensor_or_a_name);
+    tcase_add_test(tcase, bits_are_kept);
+    tcase_add_test(tcase, bits_of_another_width_are_refused);
     tcase_add_test(tcase, unknown_types_are_refused_when_opened);
     suite_add_tcase(suite, tcase);
     return suite;

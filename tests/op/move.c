@@ -89,6 +89,48 @@ START_TEST(expand_and_tile_repeat)
 }
 END_TEST
 
+/* Opset 1: [2][2] of numbers, tiles and axis in these types. */
+static void tile_axis(struct harness *h, float tiles, int64_t axis)
+{
+    harness_begin(h, "Tile", 5);
+    harness_floats(h, 2, DIMS(2, 2), counted);
+    harness_floats(h, 0, NULL, &tiles);
+    harness_as_known(h);
+    harness_int64s(h, 1, DIMS(1), &axis);
+    harness_as_known(h);
+}
+
+START_TEST(the_first_tile_repeats_along_one_axis)
+{
+    struct harness h;
+    tile_axis(&h, 2, 1);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    EXPECT(&h, 0, ((float[]){0, 1, 0, 1, 2, 3, 2, 3}), 2, 4);
+    harness_end(&h);
+    tile_axis(&h, 1, 0);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    EXPECT(&h, 0, counted, 2, 2);
+    harness_end(&h);
+    tile_axis(&h, -1, 0);
+    harness_expect_failure(&h, ERR_INVALID, "axis 0 cannot be repeated -1 times");
+    harness_end(&h);
+    tile_axis(&h, 1, 2);
+    harness_expect_failure(&h, ERR_MODEL, "axis 2 is outside [-2, 1]");
+    harness_end(&h);
+    harness_begin(&h, "Tile", 1);
+    harness_floats(&h, 1, DIMS(2), counted);
+    harness_floats(&h, 1, DIMS(2), counted);
+    harness_floats(&h, 0, NULL, counted);
+    harness_expect_failure(&h, ERR_MODEL, "input 1 is not one number");
+    harness_end(&h);
+    harness_begin(&h, "Tile", 1);
+    for (int i = 0; i < 3; i++)
+        harness_floats(&h, 1, DIMS(1), counted);
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 1 depends on data");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(depth_and_space_are_inverse)
 {
     static const char *const modes[] = {"DCR", "CRD"};
@@ -167,6 +209,7 @@ Suite *op_move_suite(void)
     tcase_add_test(tcase, transpose_that_only_moves_ones_is_an_alias);
     tcase_add_test(tcase, transpose_wants_a_permutation);
     tcase_add_test(tcase, expand_and_tile_repeat);
+    tcase_add_test(tcase, the_first_tile_repeats_along_one_axis);
     tcase_add_test(tcase, depth_and_space_are_inverse);
     tcase_add_test(tcase, trilu_keeps_a_triangle);
     tcase_add_test(tcase, sequences_are_reversed_up_to_their_length);
