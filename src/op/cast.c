@@ -289,10 +289,9 @@ static bool named_type(const struct node_ctx *ctx, int64_t *to, struct percept_e
 
 static bool cast_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct cast_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct cast_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     priv->bits = ctx->node->op->rule->variant == BIT_CAST;
     if (ctx->node->op->rule->variant == CAST_LIKE)
         return op_arity(ctx, 2, 2, 1, err);

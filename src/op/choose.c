@@ -405,10 +405,9 @@ struct onehot_priv {
 
 static bool onehot_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct onehot_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct onehot_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     return op_arity(ctx, 3, 3, 1, err) && attr_int(ctx, "axis", -1, &priv->axis, err);
 }
 

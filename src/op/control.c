@@ -59,10 +59,9 @@ struct if_priv {
 
 static bool if_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct if_priv *p = arena_alloc(ctx->arena, sizeof *p);
+    struct if_priv *p = op_priv(ctx, sizeof *p, err);
     if (!p)
-        return err_memory(err, "a node", sizeof *p);
-    ctx->node->priv = p;
+        return false;
     if (!op_arity(ctx, 1, 1, MOST_STREAMS, err) ||
         !attr_graph(ctx, "then_branch", &p->then_branch, err) ||
         !attr_graph(ctx, "else_branch", &p->else_branch, err))
@@ -175,10 +174,9 @@ struct loop_priv {
 
 static bool loop_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct loop_priv *p = arena_alloc(ctx->arena, sizeof *p);
+    struct loop_priv *p = op_priv(ctx, sizeof *p, err);
     if (!p)
-        return err_memory(err, "a node", sizeof *p);
-    ctx->node->priv = p;
+        return false;
     if (!op_arity(ctx, 0, MOST_STREAMS, MOST_STREAMS, err) || !attr_graph(ctx, "body", &p->body, err))
         return false;
     p->n_carried = ctx->node->n_in > 2 ? ctx->node->n_in - 2 : 0;

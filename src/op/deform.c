@@ -45,10 +45,9 @@ struct deform_plan {
 static bool deform_check(struct node_ctx *ctx, struct percept_err *err)
 {
     const int64_t most = (int64_t)1 << 30;
-    struct deform *deform = arena_alloc(ctx->arena, sizeof *deform);
+    struct deform *deform = op_priv(ctx, sizeof *deform, err);
     if (!deform)
-        return err_memory(err, "a deformable convolution", sizeof *deform);
-    ctx->node->priv = deform;
+        return false;
     return op_arity(ctx, 3, 5, 1, err) && spatial_read(ctx, &deform->spatial, err) &&
            attr_int_in(ctx, "group", 1, 1, most, &deform->group, err) &&
            attr_int_in(ctx, "offset_group", 1, 1, most, &deform->offset_group, err);

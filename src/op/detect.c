@@ -46,10 +46,9 @@ struct nms_plan {
 
 static bool nms_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct nms *nms = arena_alloc(ctx->arena, sizeof *nms);
+    struct nms *nms = op_priv(ctx, sizeof *nms, err);
     if (!nms)
-        return err_memory(err, "a node", sizeof *nms);
-    ctx->node->priv = nms;
+        return false;
     return op_arity(ctx, 2, 5, 1, err) &&
            attr_bool(ctx, "center_point_box", false, &nms->center, err);
 }
@@ -273,10 +272,9 @@ static bool roi_check(struct node_ctx *ctx, struct percept_err *err)
     static const char *const coordinates[] = {"output_half_pixel", "half_pixel", NULL};
     const int64_t most = (int64_t)1 << 20;
     int mode, coordinate;
-    struct roi *roi = arena_alloc(ctx->arena, sizeof *roi);
+    struct roi *roi = op_priv(ctx, sizeof *roi, err);
     if (!roi)
-        return err_memory(err, "a node", sizeof *roi);
-    ctx->node->priv = roi;
+        return false;
     if (!op_arity(ctx, 3, 3, 1, err) || !attr_choice(ctx, "mode", 0, modes, &mode, err) ||
         !attr_choice(ctx, "coordinate_transformation_mode", ctx->node->opset >= 16, coordinates,
                      &coordinate, err) ||

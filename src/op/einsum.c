@@ -194,10 +194,9 @@ static const char *read_equation(struct einsum *einsum, struct bytes equation)
 static bool einsum_check(struct node_ctx *ctx, struct percept_err *err)
 {
     const struct node *node = ctx->node;
-    struct einsum *einsum = arena_alloc(ctx->arena, sizeof *einsum);
+    struct einsum *einsum = op_priv(ctx, sizeof *einsum, err);
     if (!einsum)
-        return err_memory(err, "an equation", sizeof *einsum);
-    ctx->node->priv = einsum;
+        return false;
     if (!op_arity(ctx, 1, INT32_MAX, 1, err))
         return false;
     for (int i = 0; i < node->n_in; i++) {

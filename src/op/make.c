@@ -62,10 +62,9 @@ static bool read_value(struct node_ctx *ctx, const struct attr *attr, struct ten
 
 static bool constant_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct constant_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct constant_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     if (!op_arity(ctx, 0, 0, 1, err))
         return false;
     for (int i = 0; i < ctx->node->n_attr; i++)
@@ -267,10 +266,9 @@ static bool read_dtype(struct node_ctx *ctx, enum percept_dtype absent, enum per
 
 static bool eye_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct eye_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct eye_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "k", 0, &priv->k, err) &&
            read_dtype(ctx, PERCEPT_UNDEFINED, &priv->dtype, err);
 }

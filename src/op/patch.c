@@ -62,10 +62,9 @@ static bool values_within(const struct node_ctx *ctx, const char *name, const in
 
 static bool columns_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct columns *columns = arena_alloc(ctx->arena, sizeof *columns);
+    struct columns *columns = op_priv(ctx, sizeof *columns, err);
     if (!columns)
-        return err_memory(err, "a node", sizeof *columns);
-    ctx->node->priv = columns;
+        return false;
     return op_arity(ctx, 3, 3, 1, err) &&
            attr_ints(ctx, "dilations", &columns->dilation, &columns->n_dilation, err) &&
            attr_ints(ctx, "pads", &columns->pad, &columns->n_pad, err) &&
@@ -251,10 +250,9 @@ struct unpool_plan {
 
 static bool unpool_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct spatial *spatial = arena_alloc(ctx->arena, sizeof *spatial);
+    struct spatial *spatial = op_priv(ctx, sizeof *spatial, err);
     if (!spatial)
-        return err_memory(err, "a node", sizeof *spatial);
-    ctx->node->priv = spatial;
+        return false;
     return op_arity(ctx, 2, 3, 1, err) && spatial_read(ctx, spatial, err);
 }
 
@@ -373,10 +371,9 @@ struct crop_plan {
 
 static bool crop_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct crop *crop = arena_alloc(ctx->arena, sizeof *crop);
+    struct crop *crop = op_priv(ctx, sizeof *crop, err);
     if (!crop)
-        return err_memory(err, "a node", sizeof *crop);
-    ctx->node->priv = crop;
+        return false;
     return op_arity(ctx, 2, 2, 1, err) &&
            attr_ints(ctx, "axes", &crop->axes, &crop->n_axes, err);
 }

@@ -752,10 +752,9 @@ struct mean_plan {
 
 static bool mean_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct mean *mean = arena_alloc(ctx->arena, sizeof *mean);
+    struct mean *mean = op_priv(ctx, sizeof *mean, err);
     if (!mean)
-        return err_memory(err, "a node", sizeof *mean);
-    ctx->node->priv = mean;
+        return false;
     return arity(ctx, 4, 5, 0xb, err) &&
            attr_ints(ctx, "axes", &mean->axes, &mean->n_axes, err) &&
            attr_bool(ctx, "keepdims", true, &mean->keep, err);

@@ -531,10 +531,9 @@ struct cumsum_priv {
 
 static bool cumsum_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct cumsum_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct cumsum_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     priv->product = ctx->node->op->rule->variant;
     return op_arity(ctx, 2, 2, 1, err) && attr_bool(ctx, "exclusive", false, &priv->exclusive, err) &&
            attr_bool(ctx, "reverse", false, &priv->reverse, err);

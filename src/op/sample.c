@@ -54,10 +54,9 @@ static bool sample_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const char *const modes[] = {"linear", "nearest", "cubic", "bilinear", "bicubic", NULL};
     static const char *const paddings[] = {"zeros", "border", "reflection", NULL};
-    struct sample *sample = arena_alloc(ctx->arena, sizeof *sample);
+    struct sample *sample = op_priv(ctx, sizeof *sample, err);
     if (!sample)
-        return err_memory(err, "a sampler", sizeof *sample);
-    ctx->node->priv = sample;
+        return false;
     if (!op_arity(ctx, 2, 2, 1, err) ||
         !attr_choice(ctx, "mode", MODE_LINEAR, modes, &sample->mode, err) ||
         !attr_choice(ctx, "padding_mode", PADDING_ZEROS, paddings, &sample->padding, err) ||
@@ -311,10 +310,9 @@ struct affine {
 
 static bool affine_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct affine *affine = arena_alloc(ctx->arena, sizeof *affine);
+    struct affine *affine = op_priv(ctx, sizeof *affine, err);
     if (!affine)
-        return err_memory(err, "an affine grid", sizeof *affine);
-    ctx->node->priv = affine;
+        return false;
     return op_arity(ctx, 2, 2, 1, err) &&
            attr_bool(ctx, "align_corners", false, &affine->align_corners, err);
 }

@@ -132,10 +132,9 @@ struct mel_plan {
 
 static bool mel_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct mel *mel = arena_alloc(ctx->arena, sizeof *mel);
+    struct mel *mel = op_priv(ctx, sizeof *mel, err);
     if (!mel)
-        return err_memory(err, "a node", sizeof *mel);
-    ctx->node->priv = mel;
+        return false;
     return op_arity(ctx, 5, 5, 1, err) && read_dtype(ctx, &mel->dtype, err);
 }
 
@@ -228,10 +227,9 @@ struct fourier_plan {
 
 static bool fourier_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct fourier *fourier = arena_alloc(ctx->arena, sizeof *fourier);
+    struct fourier *fourier = op_priv(ctx, sizeof *fourier, err);
     if (!fourier)
-        return err_memory(err, "a transform", sizeof *fourier);
-    ctx->node->priv = fourier;
+        return false;
     fourier->frames = ctx->node->op->rule->variant == 1;
     const bool axis_input = !fourier->frames && ctx->node->opset >= 20;
     if (!op_arity(ctx, fourier->frames ? 2 : 1, fourier->frames ? 4 : axis_input ? 3 : 2, 1, err) ||

@@ -26,10 +26,9 @@ struct unique_plan {
 
 static bool unique_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct unique *unique = arena_alloc(ctx->arena, sizeof *unique);
+    struct unique *unique = op_priv(ctx, sizeof *unique, err);
     if (!unique)
-        return err_memory(err, "a node", sizeof *unique);
-    ctx->node->priv = unique;
+        return false;
     unique->flat = !attr_has(ctx, "axis");
     return op_arity(ctx, 1, 1, 4, err) && attr_bool(ctx, "sorted", true, &unique->sorted, err) &&
            attr_int(ctx, "axis", 0, &unique->axis, err);

@@ -28,10 +28,9 @@ struct lrn_plan {
 
 static bool lrn_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct lrn *lrn = arena_alloc(ctx->arena, sizeof *lrn);
+    struct lrn *lrn = op_priv(ctx, sizeof *lrn, err);
     if (!lrn)
-        return err_memory(err, "a normalization", sizeof *lrn);
-    ctx->node->priv = lrn;
+        return false;
     if (!attr_has(ctx, "size"))
         return err_set(err, ERR_MODEL, OP_AT "attribute 'size' is missing", OP_NODE(ctx->node));
     return op_arity(ctx, 1, 1, 1, err) && attr_float(ctx, "alpha", 1e-4f, &lrn->alpha, err) &&
@@ -113,10 +112,9 @@ struct lp_plan {
 
 static bool lp_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct lp *lp = arena_alloc(ctx->arena, sizeof *lp);
+    struct lp *lp = op_priv(ctx, sizeof *lp, err);
     if (!lp)
-        return err_memory(err, "a normalization", sizeof *lp);
-    ctx->node->priv = lp;
+        return false;
     return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "axis", -1, &lp->axis, err) &&
            attr_int_in(ctx, "p", 2, 1, 2, &lp->p, err);
 }
@@ -212,10 +210,9 @@ struct mvn_plan {
 static bool mvn_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const int64_t usual[] = {0, 2, 3};
-    struct mvn *mvn = arena_alloc(ctx->arena, sizeof *mvn);
+    struct mvn *mvn = op_priv(ctx, sizeof *mvn, err);
     if (!mvn)
-        return err_memory(err, "a normalization", sizeof *mvn);
-    ctx->node->priv = mvn;
+        return false;
     if (!op_arity(ctx, 1, 1, 1, err) || !attr_ints(ctx, "axes", &mvn->axes, &mvn->n_axes, err))
         return false;
     if (!attr_has(ctx, "axes"))
