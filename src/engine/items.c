@@ -236,12 +236,12 @@ static const struct rule {
     bool (*holds)(const struct items *items, struct node_ctx *ctx);
     const char *op_types; /* a space before and behind each */
 } rules[] = {
-    {each_element, " Abs Add And Cast Ceil Clip Cos Div Elu Equal Erf Exp Floor Greater GreaterOrEqual "
+    {each_element, " Abs Add Affine And Cast Ceil Clip Cos Div Elu Equal Erf Exp Floor Greater GreaterOrEqual "
                    "HardSigmoid HardSwish Identity LeakyRelu Less LessOrEqual Log Max Min Mish Mul Neg Not "
-                   "Or PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Sub Sum "
-                   "Tanh Where "},
+                   "Or PRelu ParametricSoftplus Pow Reciprocal Relu Round ScaledTanh Selu Sigmoid Sign Sin "
+                   "Softplus Softsign Sqrt Sub Sum Tanh Where "},
     {each_item, " AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool "
-                "GlobalMaxPool InstanceNormalization LRN SpaceToDepth "},
+                "GlobalMaxPool ImageScaler InstanceNormalization LRN SpaceToDepth "},
     {max_pool, " MaxPool "},
     {in_order, " Flatten Reshape Squeeze Unsqueeze "},
     {reduce, " ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare "},

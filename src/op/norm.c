@@ -1,10 +1,12 @@
 /*
  * norm.c - normalizations with a scale: BatchNormalization (inference), Instance-, Layer-, Group- and
- * RMSNormalization; com.microsoft's Skip(Simplified)LayerNormalization. Those without are in unit.c.
+ * RMSNormalization; com.microsoft's Skip(Simplified)LayerNormalization; ImageScaler. Those without are in
+ * unit.c.
  *
  * BatchNormalization is y = x scale' + shift' per channel; both vectors are computed once, in
  * double, when its parameters are constants, and at every run into scratch when not. Mostly it
  * never runs: the engine asks norm_affine for the vectors and has the node before absorb them.
+ * ImageScaler, which early exporters put behind a picture, runs as one whose vectors are attributes.
  *
  * The others measure first. Mean and variance are taken in two passes and the mean is subtracted
  * before anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked
@@ -35,7 +37,8 @@ enum norm_kind {
     NORM_GROUP,
     NORM_RMS,
     NORM_SKIP_LAYER,
-    NORM_SKIP_RMS
+    NORM_SKIP_RMS,
+    NORM_SCALER /* NORM_BATCH once it is checked */
 };
 
 #define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
@@ -121,6 +124,34 @@ static bool check_batch(struct node_ctx *ctx, struct norm *norm, struct percept_
     return true;
 }
 
+static bool check_scaler(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
+{
+    const float *bias;
+    float scale;
+    int n;
+    if (!op_arity(ctx, 1, 1, 1, err) || !attr_float(ctx, "scale", 1, &scale, err) ||
+        !attr_floats(ctx, "bias", &bias, &n, err))
+        return false;
+    if (n == 0)
+        return err_set(err, ERR_MODEL,
+                       OP_AT "attribute 'bias' is missing; a number for each channel works",
+                       OP_NODE(ctx->node));
+    const size_t padded = (size_t)n + NORM_WIDTH_MAX;
+    float *vectors = arena_array(ctx->arena, padded, 2 * sizeof *vectors);
+    if (!vectors)
+        return err_memory(err, "a scaler's vectors", padded * 2 * sizeof *vectors);
+    for (int c = 0; c < n; c++) {
+        vectors[c] = scale;
+        vectors[padded + (size_t)c] = bias[c];
+    }
+    norm->kind = NORM_BATCH;
+    norm->constant = true;
+    norm->channels = n;
+    norm->scale = vectors;
+    norm->shift = vectors + padded;
+    return true;
+}
+
 static bool check_group(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
 {
     norm->per_channel = ctx->node->opset >= 21;
@@ -154,6 +185,8 @@ static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_e
     case NORM_SKIP_LAYER:
     case NORM_SKIP_RMS:
         return check_skip(ctx, norm, err);
+    case NORM_SCALER:
+        return check_scaler(ctx, norm, err);
     }
     return false;
 }
@@ -236,6 +269,20 @@ static bool shape_batch(struct step *step, struct percept_err *err)
         op_set_out(step, i, PERCEPT_FLOAT, 1, (const int64_t[]){0});
     if (!norm->constant)
         step->scratch_bytes = ((size_t)plan->channels + NORM_WIDTH_MAX) * 2 * sizeof(float);
+    step->inplace = 1;
+    return true;
+}
+
+static bool shape_scaler(struct step *step, struct percept_err *err)
+{
+    const struct norm *norm = step->priv;
+    struct norm_plan *plan = norm_plan(step, err);
+    if (!plan || !op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
+        !norm_picture(step, plan, 3, true, err))
+        return false;
+    if (plan->channels != norm->channels)
+        return err_set(err, ERR_INVALID, OP_AT "a bias of %lld numbers for %lld channels",
+                       OP_NODE(step->node), (long long)norm->channels, (long long)plan->channels);
     step->inplace = 1;
     return true;
 }
@@ -712,6 +759,7 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
                                       .variant = kind_}
 
 NORM_RULE(batch_normalization, NORM_BATCH, shape_batch);
+NORM_RULE(image_scaler, NORM_SCALER, shape_scaler);
 NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance);
 NORM_RULE(group_normalization, NORM_GROUP, shape_group);
 NORM_RULE(layer_normalization, NORM_LAYER, shape_rows);

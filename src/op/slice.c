@@ -1,5 +1,5 @@
 /*
- * slice.c - cutting and joining along axes: Concat, Split, Slice.
+ * slice.c - cutting and joining along axes: Concat, Split, Slice; Crop of early exporters, a Slice of pictures.
  *
  * Concat and Split are memcpy of rows, a row being what lies together from the axis on; Slice is a walk_view
  * and one walk_copy. Elements are 1, 2, 4, 8 or 16 bytes (strings: their views move).
@@ -398,3 +398,52 @@ static bool slice_run(struct step *step, struct run_env *env, struct percept_err
 }
 
 const struct op_rule op_slice = {.check = slice_check, .shape = slice_shape, .run = slice_run};
+
+/* --- Crop ------------------------------------------------------------------------------------------- */
+
+struct crop_priv {
+    struct slice_priv slice; /* first: slice_shape and slice_run see nothing else */
+    int64_t starts[2], ends[2], least[2]; /* of height and width; what a picture must have at least */
+};
+
+static bool crop_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    static const int64_t axes[] = {2, 3};
+    struct crop_priv *priv = op_priv(ctx, sizeof *priv, err);
+    const int64_t *border, *scale;
+    int n, n_scale;
+    if (!priv || !op_arity(ctx, 1, 1, 1, err) || !attr_ints(ctx, "border", &border, &n, err) ||
+        !attr_ints(ctx, "scale", &scale, &n_scale, err))
+        return false;
+    bool good = n == 4 && (n_scale == 0 || n_scale == 2);
+    for (int i = 0; good && i < n + n_scale; i++) {
+        const int64_t number = i < n ? border[i] : scale[i - n];
+        good = number >= 0 && number < (int64_t)1 << 30;
+    }
+    if (!good)
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'border' must be left, top, right, bottom and 'scale', "
+                       "if any, height, width, all from 0 to 2^30", OP_NODE(ctx->node));
+    for (int i = 0; i < 2; i++) {
+        int64_t behind = border[3 - i];
+        priv->starts[i] = border[1 - i];
+        priv->least[i] = border[1 - i] + (n_scale ? scale[i] : behind);
+        priv->ends[i] = n_scale ? priv->least[i] : behind ? -behind : INT64_MAX;
+    }
+    priv->slice = (struct slice_priv){.attributes = true, .starts = priv->starts, .ends = priv->ends,
+                                      .axes = axes, .n = 2, .n_ends = 2, .n_axes = 2};
+    return true;
+}
+
+static bool crop_shape(struct step *step, struct percept_err *err)
+{
+    const struct crop_priv *priv = step->priv;
+    const struct tensor *x = step->in[0];
+    char text[128];
+    if (x->rank == 4 && x->dims[2] >= priv->least[0] && x->dims[3] >= priv->least[1])
+        return slice_shape(step, err);
+    return err_set(err, ERR_INVALID, OP_AT "a picture of shape %s; rank 4, %lld high and %lld wide at least "
+                   "would work", OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text),
+                   (long long)priv->least[0], (long long)priv->least[1]);
+}
+
+const struct op_rule op_crop = {.check = crop_check, .shape = crop_shape, .run = slice_run};

@@ -4,7 +4,8 @@
  * Forty of them are one rule with another variant: floats go through the row's unary kernel, doubles and
  * integers through one loop each over a small function, because they are rare and mostly met in the
  * arithmetic of shapes. Not, BitwiseNot, IsNaN and IsInf have loops of their own; Clip has, because
- * its bounds may be tensors of the input's type.
+ * its bounds may be tensors of the input's type. Affine, ScaledTanh and ParametricSoftplus, which early
+ * exporters wrote, are kernels with a product before and behind.
  *
  * Floats in LAYOUT_BLOCKED stay blocked: padding lanes are computed like the others, which is harmless
  * and keeps the range in one piece. Half floats never come: the planner has widened them.
@@ -26,40 +27,39 @@ struct unary_priv {
     float alpha, beta;
 };
 
-/* Attributes that become alpha and beta. */
+/* Attributes that become alpha and beta; no pointers, which the loader would have to relocate. */
 static const struct {
     enum unary op;
-    const char *alpha;
+    char alpha[6];
     float alpha_absent;
-    const char *beta;
+    char beta[6]; /* or "" */
     float beta_absent;
 } parameters[] = {
-    {UNARY_LEAKY, "alpha", 0.01F, NULL, 0},
-    {UNARY_ELU, "alpha", 1, NULL, 0},
+    {UNARY_LEAKY, "alpha", 0.01F, "", 0},
+    {UNARY_ELU, "alpha", 1, "", 0},
     {UNARY_SELU, "alpha", 1.67326319217681884765625F, "gamma", 1.05070102214813232421875F},
-    {UNARY_CELU, "alpha", 1, NULL, 0},
+    {UNARY_CELU, "alpha", 1, "", 0},
     {UNARY_HARDSIGMOID, "alpha", 0.2F, "beta", 0.5F},
-    {UNARY_THRESHOLDED_RELU, "alpha", 1, NULL, 0},
+    {UNARY_THRESHOLDED_RELU, "alpha", 1, "", 0},
     {UNARY_SHRINK, "lambd", 0.5F, "bias", 0},
-    {UNARY_SILU, "alpha", 1, NULL, 0},
+    {UNARY_SILU, "alpha", 1, "", 0},
 };
 
 static bool unary_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct unary_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct unary_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    *priv = (struct unary_priv){.op = (enum unary)ctx->node->op->rule->variant};
+        return false;
+    priv->op = (enum unary)ctx->node->op->rule->variant;
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
         if (parameters[i].op != priv->op)
             continue;
         if (!attr_float(ctx, parameters[i].alpha, parameters[i].alpha_absent, &priv->alpha, err))
             return false;
-        if (parameters[i].beta && !attr_float(ctx, parameters[i].beta, parameters[i].beta_absent,
+        if (*parameters[i].beta && !attr_float(ctx, parameters[i].beta, parameters[i].beta_absent,
                                               &priv->beta, err))
             return false;
     }
-    ctx->node->priv = priv;
     return op_arity(ctx, 1, 1, 1, err);
 }
 
@@ -77,7 +77,7 @@ static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
 static bool takes_integers(enum unary op)
 {
     return op == UNARY_ABS || op == UNARY_NEG || op == UNARY_SIGN || op == UNARY_RELU ||
-           op == UNARY_COPY || op == UNARY_SHRINK;
+           op == UNARY_SHRINK;
 }
 
 static bool refuse_dtype(const struct step *step, const char *wanted, struct percept_err *err)
@@ -340,6 +340,57 @@ static bool unary_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
+/* --- Affine, ScaledTanh, ParametricSoftplus ---------------------------------------------------------- */
+
+/* alpha x + beta, or alpha f(beta x) with the variant for f */
+static bool scaled_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    if (!unary_check(ctx, err))
+        return false;
+    struct unary_priv *priv = ctx->node->priv;
+    if (priv->op != UNARY_COPY && !(attr_has(ctx, "alpha") && attr_has(ctx, "beta")))
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'alpha' or 'beta' is missing", OP_NODE(ctx->node));
+    return attr_float(ctx, "alpha", 1, &priv->alpha, err) && attr_float(ctx, "beta", 0, &priv->beta, err);
+}
+
+static void scaled_doubles(const struct unary_priv *priv, double *y, const double *x, int64_t n)
+{
+    const double alpha = (double)priv->alpha, beta = (double)priv->beta;
+    for (int64_t i = 0; i < n; i++)
+        y[i] = priv->op == UNARY_COPY ? alpha * x[i] + beta
+               : priv->op == UNARY_TANH ? alpha * tanh(beta * x[i])
+                                        : alpha * softplus(beta * x[i]);
+}
+
+static void scaled_range(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct unary_priv *priv = step->priv;
+    const struct kernels *kernels = step->kernels;
+    if (step->in[0]->dtype == PERCEPT_DOUBLE) {
+        scaled_doubles(priv, (double *)step->out[0]->data + from,
+                       (const double *)step->in[0]->data + from, to - from);
+        return;
+    }
+    const float *x = (const float *)step->in[0]->data + from;
+    float *y = (float *)step->out[0]->data + from;
+    if (priv->op == UNARY_COPY) {
+        kernels->affine(y, x, priv->alpha, priv->beta, to - from);
+        return;
+    }
+    kernels->binary_scalar(BINARY_MUL, y, x, priv->beta, to - from);
+    kernels->unary(priv->op, y, y, to - from, 0, 0);
+    kernels->binary_scalar(BINARY_MUL, y, y, priv->alpha, to - from);
+}
+
+static bool scaled_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    team_split(env->team, stored_elements(step), WALK_GRAIN, scaled_range, step);
+    return true;
+}
+
 /* --- Clip ------------------------------------------------------------------------------------------ */
 
 /* A bound that is left out is the least or the largest number of the type, as the specification has it:
@@ -350,10 +401,9 @@ struct clip_priv {
 
 static bool clip_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct clip_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct clip_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     bool attributes = ctx->node->opset < 11;
     return op_arity(ctx, 1, attributes ? 1 : 3, 1, err) &&
            attr_float(ctx, "min", -FLT_MAX, &priv->low, err) &&
@@ -488,10 +538,9 @@ struct is_priv {
 
 static bool is_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct is_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct is_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     priv->nan = ctx->node->op->rule->variant;
     if (priv->nan)
         return op_arity(ctx, 1, 1, 1, err);
@@ -628,6 +677,14 @@ RULE(cosh, UNARY_COSH)
 RULE(asinh, UNARY_ASINH)
 RULE(acosh, UNARY_ACOSH)
 RULE(atanh, UNARY_ATANH)
+
+#define SCALED_RULE(name, op)                                                                      \
+    const struct op_rule op_##name = {                                                             \
+        .check = scaled_check, .shape = unary_shape, .run = scaled_run, .variant = op};
+
+SCALED_RULE(affine, UNARY_COPY)
+SCALED_RULE(scaled_tanh, UNARY_TANH)
+SCALED_RULE(parametric_softplus, UNARY_SOFTPLUS)
 
 const struct op_rule op_gelu = {
     .check = gelu_check, .shape = unary_shape, .run = unary_run, .variant = UNARY_GELU};

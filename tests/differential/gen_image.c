@@ -1,6 +1,6 @@
 /*
  * gen_image.c - models of what samples pictures (Resize, Upsample, GridSample, AffineGrid, RoiAlign,
- * CropAndResize, DeformConv), NonMaxSuppression and Einsum.
+ * CropAndResize, DeformConv), scales or cuts them (ImageScaler, Crop), NonMaxSuppression and Einsum.
  *
  * Where a sampling point falls on the border between two elements, one rounding decides; scales and sizes
  * are drawn so that nearest-neighbour points keep away from it.
@@ -27,6 +27,45 @@ static struct tensor *floats(struct example *e, int64_t n, const float *values)
         ((float *)t->data)[i] = values[i];
     example_constant(e, 85);
     return t;
+}
+
+/* ONNX Runtime knows what was removed up to here. */
+static void early(struct example *e)
+{
+    if (e->opset > 9)
+        e->opset = (int)example_int(e, 7, 9);
+}
+
+void gen_image_scaler(struct example *e)
+{
+    int64_t dims[4] = {example_int(e, 0, 3), example_int(e, 1, 20), example_int(e, 1, 9), example_int(e, 1, 9)};
+    float bias[20];
+    early(e);
+    for (int c = 0; c < 20; c++)
+        bias[c] = (float)example_real(e, -2, 2);
+    example_type(e, "fffh");
+    example_input(e, e->type, 4, dims, -3, 3);
+    example_attr_real(e, "scale", example_real(e, -2, 2));
+    proto_attr_floats(&e->attributes, "bias", (size_t)dims[1], bias);
+    example_output(e, e->type);
+}
+
+void gen_crop(struct example *e)
+{
+    int64_t dims[4] = {example_int(e, 0, 3), example_int(e, 1, 9)}, border[4], left[2]; /* left over */
+    early(e);
+    for (int i = 0; i < 2; i++) {
+        border[1 - i] = example_int(e, 0, 4);
+        border[3 - i] = example_int(e, 0, 4);
+        left[i] = example_int(e, example_chance(e, 5) ? 0 : 1, 6);
+        dims[2 + i] = border[1 - i] + border[3 - i] + left[i];
+    }
+    example_type(e, "fffh");
+    example_input(e, e->type, 4, dims, -3, 3);
+    example_attr_list(e, "border", 4, border);
+    if (example_chance(e, 50))
+        example_attr_list(e, "scale", 2, (int64_t[]){example_int(e, 1, left[0]), example_int(e, 1, left[1])});
+    example_output(e, e->type);
 }
 
 /* Scales of powers of two and halves of odd numbers: sizes come out whole or clearly not. */

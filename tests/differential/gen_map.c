@@ -86,6 +86,22 @@ void gen_unary(struct example *e)
     example_output(e, e->type);
 }
 
+void gen_scaled(struct example *e) /* Affine, ScaledTanh, ParametricSoftplus */
+{
+    int64_t dims[RANK_MAX];
+    int rank = (int)example_int(e, 0, 5), given = strcmp(e->op, "Affine") == 0 ? 70 : 100;
+    example_dims(e, rank, dims, 6);
+    if (e->opset > 9) /* where ONNX Runtime stops to know them */
+        e->opset = (int)example_int(e, 7, 9);
+    example_type(e, "ffffhd");
+    example_input(e, e->type, rank, dims, -8, 8);
+    if (example_chance(e, given))
+        example_attr_real(e, "alpha", example_real(e, -2, 2));
+    if (example_chance(e, given))
+        example_attr_real(e, "beta", example_real(e, -3, 3));
+    example_output(e, e->type);
+}
+
 void gen_gelu(struct example *e)
 {
     int64_t dims[RANK_MAX];

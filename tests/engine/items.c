@@ -19,6 +19,7 @@ struct sample {
 
 static const struct sample samples[] = {
     {"Relu", "x", 2, {-1, 6}, .apart = true},
+    {"Affine", "x", 2, {-1, 6}, .apart = true},
     {"Add", "x,x", 2, {-1, 6}, .apart = true},
     {"Mul", "x,row", 2, {-1, 6}, .apart = true},
     {"Mul", "x,line", 2, {-1, 6}, .apart = true},

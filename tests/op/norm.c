@@ -117,6 +117,56 @@ START_TEST(the_affine_vectors_can_be_had_when_parameters_are_constant)
 }
 END_TEST
 
+static void scaler(int n_bias, const float *bias)
+{
+    harness_begin(&h, "ImageScaler", 1);
+    harness_float(&h, "scale", 2);
+    if (n_bias)
+        harness_float_list(&h, "bias", n_bias, bias);
+}
+
+START_TEST(an_image_scaler_is_an_affine_map_of_attributes)
+{
+    enum { C = 19, PIXELS = 6 };
+    float *x = heavy_numbers(1, 2 * C * PIXELS), *bias = heavy_numbers(2, C), want[2 * C * PIXELS];
+    for (int i = 0; i < 2 * C * PIXELS; i++)
+        want[i] = fmaxf(0, 2 * x[i] + bias[i / PIXELS % C]);
+    for (int blocked = 0; blocked < 2; blocked++) {
+        scaler(C, bias);
+        harness_floats(&h, 4, DIMS(2, C, 2, 3), x);
+        if (blocked)
+            harness_as_blocked(&h);
+        h.overwrite = true;
+        ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 0, 4, DIMS(2, C, 2, 3), want, 1e-6f);
+        ck_assert_int_eq(h.out_layout[0], blocked ? LAYOUT_BLOCKED : LAYOUT_PLAIN);
+        harness_end(&h);
+    }
+    scaler(2, bias);
+    harness_floats(&h, 4, DIMS(1, 2, 1, 1), (float[]){1, -1}); /* maps of one pixel */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 2, 1, 1), (float[]){2 + bias[0], -2 + bias[1]}, 1e-6f);
+    harness_end(&h);
+    scaler(2, bias);
+    harness_floats(&h, 4, DIMS(1, 3, 1, 1), x);
+    harness_expect_failure(&h, ERR_INVALID, "a bias of 2 numbers for 3 channels");
+    harness_end(&h);
+    scaler(0, NULL);
+    harness_floats(&h, 4, DIMS(1, 3, 1, 1), x);
+    harness_expect_failure(&h, ERR_MODEL, "attribute 'bias' is missing");
+    harness_end(&h);
+    scaler(1, bias);
+    harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 1, 1, 1), (double[]){1});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "input 0 is float64; float32 would work");
+    harness_end(&h);
+    scaler(1, bias);
+    harness_floats(&h, 2, DIMS(1, 1), x);
+    harness_expect_failure(&h, ERR_INVALID, "an input of rank 2; 3 to");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(training_forms_are_refused)
 {
     const struct parameters p = {(float[]){1}, (float[]){1}, (float[]){1}, (float[]){1}};
@@ -421,6 +471,7 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, batch_normalization_is_an_affine_map_per_channel);
     tcase_add_test(tests, batch_normalization_takes_rows);
     tcase_add_test(tests, the_affine_vectors_can_be_had_when_parameters_are_constant);
+    tcase_add_test(tests, an_image_scaler_is_an_affine_map_of_attributes);
     tcase_add_test(tests, training_forms_are_refused);
     tcase_add_test(tests, instance_normalization_measures_each_channel_of_each_item);
     tcase_add_test(tests, group_normalization_scales_groups_and_since_21_channels);

@@ -207,6 +207,74 @@ START_TEST(slice_has_an_old_form_and_refuses_nonsense)
 }
 END_TEST
 
+/* 1 x 1 x 4 x 6, counted. */
+static void crop(struct harness *h, int n, const int64_t *border, const int64_t *scale)
+{
+    harness_begin(h, "Crop", 1);
+    harness_int_list(h, "border", n, border);
+    if (scale)
+        harness_int_list(h, "scale", 2, scale);
+    harness_floats(h, 4, DIMS(1, 1, 4, 6), counted);
+}
+
+START_TEST(crops_lose_a_border)
+{
+    struct harness h;
+    crop(&h, 4, DIMS(1, 2, 3, 0), NULL); /* left, top, right, bottom */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    EXPECT(&h, 0, ((float[]){13, 14, 19, 20}), 1, 1, 2, 2);
+    harness_end(&h);
+    crop(&h, 4, DIMS(4, 1, 0, 0), DIMS(1, 2)); /* from left and top, so high and wide */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    EXPECT(&h, 0, ((float[]){10, 11}), 1, 1, 1, 2);
+    harness_end(&h);
+    crop(&h, 4, DIMS(0, 0, 0, 0), NULL);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    EXPECT(&h, 0, counted, 1, 1, 4, 6);
+    harness_end(&h);
+    crop(&h, 4, DIMS(0, 1, 0, 3), NULL); /* all of it */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 0, 6), NULL, 0);
+    harness_end(&h);
+    crop(&h, 4, DIMS(0, 1, 0, 4), NULL);
+    harness_expect_failure(&h, ERR_INVALID, "shape [1,1,4,6]; rank 4, 5 high and 0 wide at least");
+    harness_end(&h);
+    crop(&h, 4, DIMS(4, 1, 0, 0), DIMS(1, 3));
+    harness_expect_failure(&h, ERR_INVALID, "2 high and 7 wide at least");
+    harness_end(&h);
+    crop(&h, 3, DIMS(0, 1, 0), NULL);
+    harness_expect_failure(&h, ERR_MODEL, "'border' must be left, top, right, bottom");
+    harness_end(&h);
+    crop(&h, 4, DIMS(0, 1, 0, 0), DIMS(1, -3));
+    harness_expect_failure(&h, ERR_MODEL, "all from 0 to 2^30");
+    harness_end(&h);
+    harness_begin(&h, "Crop", 1);
+    harness_int_list(&h, "border", 4, DIMS(0, 0, 0, 0));
+    harness_floats(&h, 3, DIMS(1, 4, 6), counted);
+    harness_expect_failure(&h, ERR_INVALID, "shape [1,4,6]; rank 4");
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(crops_of_blocks_stay_blocked)
+{
+    struct harness h;
+    float x[19 * 6], y[19];
+    for (int i = 0; i < 19 * 6; i++)
+        x[i] = (float)i;
+    for (int c = 0; c < 19; c++)
+        y[c] = x[6 * c + 4]; /* row 1, column 1 of 2 x 3 */
+    harness_begin(&h, "Crop", 1);
+    harness_int_list(&h, "border", 4, DIMS(1, 1, 1, 0));
+    harness_floats(&h, 4, DIMS(1, 19, 2, 3), x);
+    harness_as_blocked(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    ck_assert_int_eq(h.out_layout[0], LAYOUT_BLOCKED);
+    EXPECT(&h, 0, y, 1, 19, 1, 1);
+    harness_end(&h);
+}
+END_TEST
+
 Suite *op_slice_suite(void)
 {
     Suite *suite = suite_create("op/slice");
@@ -219,6 +287,8 @@ Suite *op_slice_suite(void)
     tcase_add_test(tcase, split_shares_evenly_or_as_told);
     tcase_add_test(tcase, slice_follows_numpy);
     tcase_add_test(tcase, slice_has_an_old_form_and_refuses_nonsense);
+    tcase_add_test(tcase, crops_lose_a_border);
+    tcase_add_test(tcase, crops_of_blocks_stay_blocked);
     suite_add_tcase(suite, tcase);
     return suite;
 }

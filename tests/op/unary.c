@@ -69,6 +69,53 @@ START_TEST(attributes_become_parameters)
 }
 END_TEST
 
+START_TEST(early_forms_scale_before_and_behind)
+{
+    static const struct {
+        const char *op;
+        float alpha, beta, y[3]; /* of -1, 0, 2 */
+    } cases[] = {
+        {"Affine", 2, 3, {1, 3, 7}},
+        {"ScaledTanh", 2, 0.5F, {-0.92423431F, 0, 1.5231883F}},
+        {"ParametricSoftplus", 2, 0.5F, {0.94815397F, 1.3862944F, 2.6265234F}},
+        {"ParametricSoftplus", 1, 100, {0, 0.69314718F, 200}},
+    };
+    struct harness h;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const bool wide = i % 2;
+        harness_begin(&h, cases[i / 2].op, wide ? 13 : 1);
+        h.overwrite = true;
+        harness_float(&h, "alpha", cases[i / 2].alpha);
+        harness_float(&h, "beta", cases[i / 2].beta);
+        harness_input(&h, wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT, 1, DIMS(3),
+                      wide ? (const void *)(double[]){-1, 0, 2} : (float[]){-1, 0, 2});
+        struct fusion fusion;
+        ck_assert(harness_check(&h) && !unary_activation(&h.ctx, &fusion)); /* no plain Tanh */
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        for (int k = 0; wide && k < 3; k++)
+            ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[k],
+                                    (double)cases[i / 2].y[k], 1e-6);
+        if (!wide)
+            harness_expect_floats(&h, 0, 1, DIMS(3), cases[i / 2].y, 1e-6F);
+        harness_end(&h);
+    }
+    harness_begin(&h, "Affine", 1); /* nothing said: nothing done */
+    harness_floats(&h, 1, DIMS(2), (float[]){1, -2});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){1, -2}, 0);
+    harness_end(&h);
+    harness_begin(&h, "ScaledTanh", 1);
+    harness_float(&h, "alpha", 1);
+    harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_expect_failure(&h, ERR_MODEL, "attribute 'alpha' or 'beta' is missing");
+    harness_end(&h);
+    harness_begin(&h, "Affine", 1);
+    harness_input(&h, PERCEPT_INT32, 1, DIMS(1), (int32_t[]){1});
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "its input is int32; float or double would work");
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(integers_keep_their_type_and_wrap)
 {
     struct harness h;
@@ -286,6 +333,7 @@ Suite *op_unary_suite(void)
     tcase_add_loop_test(tcase, one_point_of_each_in_float_and_double, 0,
                         (int)(sizeof points / sizeof *points));
     tcase_add_test(tcase, attributes_become_parameters);
+    tcase_add_test(tcase, early_forms_scale_before_and_behind);
     tcase_add_test(tcase, integers_keep_their_type_and_wrap);
     tcase_add_test(tcase, shrink_of_integers_ends_where_the_type_ends);
     tcase_add_test(tcase, types_without_arithmetic_are_refused);

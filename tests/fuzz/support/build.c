@@ -8,7 +8,7 @@
  * zero point or scale, scalar or [channels]   Q quantized data (uint8 or int8) H the weights of a
  * recurrent layer, in the order W, R, B, lengths, h, c, peephole   Z pads of the spatial axes   j J
  * int32, one an item, two
- * Attributes are found by name in `attributes`, with what they may be.
+ * Attributes are found by name in `attributes`, with what they may be, unless that follows behind a colon.
  */
 #include "build.h"
 
@@ -49,6 +49,7 @@ static const struct recipe recipes[] = {
     {"ConvTransposeWithDynamicPads", "XVZ?C?", "auto_pad dilations group kernel_shape output_padding strides",
      1},
     {"CropAndResize", "XrjJ", "extrapolation_value mode", 1},
+    {"Crop", "X", "border:c scale:e", 1},
     {"CumProd", "XS", "exclusive reverse", 1},
     {"CumSum", "XS", "exclusive reverse", 1},
     {"DeformConv", "XWYC?Y?", "dilations group kernel_shape offset_group pads strides", 1},
@@ -74,6 +75,7 @@ static const struct recipe recipes[] = {
     {"HardSigmoid", "X", "alpha beta", 1},
     {"Hardmax", "X", "axis", 1},
     {"If", "B", "branches", 1},
+    {"ImageScaler", "X", "bias:F scale", 1},
     {"InstanceNormalization", "XCC", "epsilon", 1},
     {"IsInf", "X", "detect_negative detect_positive", 1},
     {"LRN", "X", "alpha beta bias size", 1},
@@ -165,7 +167,7 @@ static const struct recipe recipes[] = {
     {"FusedConv", "XWC?Y?", "activation auto_pad dilations group kernel_shape pads strides", 1},
 };
 
-/* What an attribute may be: i int, p positive, b 0 or 1, f float, L spatial list, Z pads, A axes, R
+/* What an attribute may be: c four ints, e two, i int, p positive, b 0 or 1, f float, L spatial list, Z pads, A axes, R
  * perm, D dims, F floats, t tensor, d type of elements, g group, k kernel shape, h hidden size,
  * else words. */
 static const struct {
@@ -340,6 +342,8 @@ static struct proto ints_attribute(struct build *b, const char *name, char kind)
                                        : b->rank;
     if (kind == 'A')
         n = 1 + (int)draw_below(draw, (uint64_t)b->rank + 1);
+    if (kind == 'c' || kind == 'e')
+        n = kind == 'c' ? 4 : 2;
     if (draw_chance(draw, 6))
         n = (int)draw_below(draw, 10);
     int turn = (int)draw_below(draw, 8);
@@ -400,7 +404,7 @@ static struct proto one_attribute(struct build *b, const char *name, const char 
     struct proto attr;
     if (kind[1])
         return word_attribute(b->draw, name, kind);
-    if (strchr("LZARDk", *kind))
+    if (strchr("LZARDkce", *kind))
         return ints_attribute(b, name, *kind);
     if (*kind == 'f') {
         attr = proto_attr(name, ATTR_FLOAT);
@@ -789,7 +793,10 @@ static void add_attributes(struct build *b, struct proto *node, const char *name
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)n, names);
         names += n + (names[n] == ' ');
-        const char *kind = kind_of(name, strlen(name));
+        char *colon = strchr(name, ':');
+        if (colon)
+            *colon++ = 0;
+        const char *kind = colon ? colon : kind_of(name, strlen(name));
         if (strcmp(name, "branches") == 0) {
             proto_attr_message(node, "then_branch", ATTR_GRAPH, ATTRIBUTE_G,
                                body_graph(b, 0, 1, around, false));
