@@ -8,7 +8,9 @@
  * A Fourier transform is a plain sum over a table of one turn of cosines and sines, made in
  * double when planned: term k n of length N is entry k n mod N, so nothing drifts. That costs N
  * steps per frequency, fine for the few hundred samples of a frame. DFT transforms lines of any
- * tensor, STFT frames of a signal, under a window. Sums are in double.
+ * tensor, STFT frames of a signal, under a window. One side of a spectrum, transformed back, gives
+ * real samples: what is between its ends counts twice, for the side that is not there. Sums are in
+ * double.
  *
  * Work is split over lines or frames. Thread: loader, then the session's holder with its team.
  */
@@ -221,6 +223,8 @@ struct fourier_plan {
     int64_t samples;       /* of a line */
     int64_t inner, length, taken, bins;
     int parts;           /* 1: real samples, 2: complex ones */
+    int parts_out;
+    bool halved;         /* the samples are one side of a spectrum */
     int window;          /* input, or -1 */
     const double *table; /* [length] cosines, [length] sines */
 };
@@ -237,10 +241,8 @@ static bool fourier_check(struct node_ctx *ctx, struct percept_err *err)
         !attr_bool(ctx, "inverse", false, &fourier->inverse, err) ||
         !attr_int(ctx, "axis", axis_input ? -2 : 1, &fourier->axis, err))
         return false;
-    if (fourier->one_sided && fourier->inverse)
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "an inverse transform of one side; all of it works",
-                       OP_NODE(ctx->node));
+    if (fourier->frames)
+        fourier->inverse = false; /* no attribute of STFT */
     return true;
 }
 
@@ -258,7 +260,9 @@ static bool make_table(struct step *step, struct fourier_plan *plan, struct perc
         table[n + i] = sign * sin(turn);
     }
     plan->table = table;
-    plan->bins = fourier->one_sided ? plan->length / 2 + 1 : plan->length;
+    plan->halved = fourier->one_sided && fourier->inverse;
+    plan->parts_out = plan->halved ? 1 : 2;
+    plan->bins = fourier->one_sided && !plan->halved ? plan->length / 2 + 1 : plan->length;
     step->state = plan;
     return true;
 }
@@ -280,8 +284,11 @@ static bool samples_usable(const struct step *step, int least, int *parts, struc
                              "(complex)",
                        OP_NODE(step->node), least);
     *parts = (int)x->dims[x->rank - 1];
-    if (fourier->one_sided && *parts == 2)
+    if (fourier->one_sided && !fourier->inverse && *parts == 2)
         return err_set(err, ERR_INVALID, OP_AT "one side of a transform of complex numbers",
+                       OP_NODE(step->node));
+    if (fourier->one_sided && fourier->inverse && *parts == 1)
+        return err_set(err, ERR_INVALID, OP_AT "one side of a spectrum is made of complex numbers",
                        OP_NODE(step->node));
     return true;
 }
@@ -304,16 +311,19 @@ static bool dft_shape(struct step *step, struct percept_err *err)
         return err_set(err, ERR_MODEL, OP_AT "axis %d holds the parts of the numbers",
                        OP_NODE(step->node), axis);
     plan->samples = plan->length = x->dims[axis];
+    if (fourier->one_sided && fourier->inverse)
+        plan->length = 2 * (plan->samples - 1);
     if ((has(step, 1) && !known_number(step, 1, &plan->length, err)) ||
         !number_within(step, "dft_length", plan->length, 1, err) || !make_table(step, plan, err))
         return false;
-    plan->taken = plan->samples < plan->length ? plan->samples : plan->length;
+    const int64_t most = plan->halved ? plan->length / 2 + 1 : plan->length;
+    plan->taken = plan->samples < most ? plan->samples : most;
     plan->lines = tensor_span(x, 0, axis);
     plan->inner = tensor_span(x, axis + 1, x->rank - 1);
     for (int i = 0; i < x->rank; i++)
         dims[i] = x->dims[i];
     dims[axis] = plan->bins;
-    dims[x->rank - 1] = 2;
+    dims[x->rank - 1] = plan->parts_out;
     op_set_out(step, 0, x->dtype, x->rank, dims);
     return true;
 }
@@ -334,6 +344,13 @@ static bool window_usable(const struct step *step, struct fourier_plan *plan,
     return true;
 }
 
+/* PyTorch's exporter leaves out the axis of 1 that the specification has behind real samples. */
+static bool signal_usable(const struct step *step, int *parts, struct percept_err *err)
+{
+    *parts = 1;
+    return step->in[0]->rank == 2 ? op_want_real(step, 0, err) : samples_usable(step, 3, parts, err);
+}
+
 static bool stft_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
@@ -341,10 +358,10 @@ static bool stft_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a transform's plan", sizeof *plan);
     *plan = (struct fourier_plan){.window = -1, .inner = 1};
-    if (!samples_usable(step, 3, &plan->parts, err) || !known_number(step, 1, &plan->hop, err) ||
+    if (!signal_usable(step, &plan->parts, err) || !known_number(step, 1, &plan->hop, err) ||
         !number_within(step, "frame_step", plan->hop, 1, err))
         return false;
-    if (x->rank != 3 || (!has(step, 2) && !has(step, 3)))
+    if (x->rank > 3 || (!has(step, 2) && !has(step, 3)))
         return err_set(err, ERR_INVALID,
                        OP_AT "a signal [items,samples,1] and a window or a frame_length would work",
                        OP_NODE(step->node));
@@ -372,15 +389,21 @@ struct fourier_piece {
     double scale;
 };
 
+/* How often a sample counts: once, or for the other side of its spectrum as well. */
+static double sides(const struct fourier_plan *plan, int64_t n)
+{
+    return plan->halved && n > 0 && 2 * n != plan->length ? 2 : 1;
+}
+
 #define TRANSFORM(dtype, T)                                                                        \
     case dtype:                                                                                    \
         for (int64_t bin = 0; bin < plan->bins; bin++) {                                           \
             const T *x = (const T *)piece->x + piece->in, *window = piece->window;                 \
-            T *y = (T *)piece->y + piece->out + 2 * plan->inner * bin;                             \
+            T *y = (T *)piece->y + piece->out + plan->parts_out * plan->inner * bin;               \
             double real = 0, imaginary = 0;                                                        \
             int64_t at = 0;                                                                        \
             for (int64_t n = 0; n < plan->taken; n++, x += stride) {                               \
-                const double factor = window ? (double)window[n] : 1;                              \
+                const double factor = window ? (double)window[n] : sides(plan, n);                 \
                 const double a = factor * (double)x[0], b = two ? factor * (double)x[1] : 0;       \
                 real += a * cosine[at] - b * sine[at];                                             \
                 imaginary += a * sine[at] + b * cosine[at];                                        \
@@ -388,7 +411,8 @@ struct fourier_piece {
                 at -= at >= plan->length ? plan->length : 0;                                       \
             }                                                                                      \
             y[0] = (T)(piece->scale * real);                                                       \
-            y[1] = (T)(piece->scale * imaginary);                                                  \
+            if (plan->parts_out == 2)                                                              \
+                y[1] = (T)(piece->scale * imaginary);                                              \
         }                                                                                          \
         break;
 
@@ -424,7 +448,8 @@ static void fourier_pieces(void *arg, int64_t from, int64_t to, int member)
         const int64_t line = at / plan->inner / plan->frames;
         piece.in =
             ((line * plan->samples + frame * plan->hop) * plan->inner + inner) * plan->parts;
-        piece.out = ((line * plan->frames + frame) * plan->bins * plan->inner + inner) * 2;
+        piece.out =
+            ((line * plan->frames + frame) * plan->bins * plan->inner + inner) * plan->parts_out;
         transform(plan, step->in[0]->dtype, &piece);
     }
 }

@@ -127,10 +127,11 @@ static void slide_same(struct geometry *g, int i, bool upper)
 
 static int64_t slide_free(const struct geometry *g, int i, bool ceil)
 {
-    const int64_t room = g->in[i] + g->pad[i] + g->pad_end[i] - spatial_reach(g, i);
+    const int64_t room = g->in[i] + g->pad[i] + g->pad_end[i] - spatial_reach(g, i) +
+                         (ceil ? g->stride[i] - 1 : 0);
     if (room < 0)
         return 0;
-    const int64_t out = (room + (ceil ? g->stride[i] - 1 : 0)) / g->stride[i] + 1;
+    const int64_t out = room / g->stride[i] + 1;
     return ceil && (out - 1) * g->stride[i] >= g->in[i] + g->pad[i] ? out - 1 : out;
 }
 

@@ -220,14 +220,16 @@ void gen_dft(struct example *e)
 {
     int64_t dims[RANK_MAX];
     int rank = (int)example_int(e, 2, 4), axis = (int)example_int(e, 0, rank - 2);
-    bool as_input = e->opset >= 20, inverse = example_chance(e, 30), onesided = !inverse && example_chance(e, 40);
+    bool as_input = e->opset >= 20, inverse = example_chance(e, 30), onesided = example_chance(e, 40);
     example_dims(e, rank, dims, 0);
-    dims[rank - 1] = onesided || (!inverse && example_chance(e, 50)) ? 1 : 2;
+    dims[rank - 1] = (onesided || example_chance(e, 50)) && !inverse ? 1 : 2;
     example_type(e, "fffd");
     e->float_inside = inverse; /* the factor 1 / n */
     example_input(e, e->type, rank, dims, -2, 2);
-    if (example_chance(e, 40))
-        example_scalar(e, PERCEPT_INT64, (double)example_int(e, 1, 20)), example_constant(e, 80);
+    /* Of one side no more is drawn than a length has bins: README, where the texts leave room. */
+    const int64_t least = inverse && onesided && dims[axis] > 1 ? 2 * (dims[axis] - 1) : 1;
+    if (example_chance(e, 40) || (inverse && onesided && dims[axis] < 2))
+        example_scalar(e, PERCEPT_INT64, (double)(least + example_int(e, 0, 19))), example_constant(e, 80);
     else if (as_input)
         example_left_out(e);
     if (as_input)
@@ -246,7 +248,7 @@ void gen_dft(struct example *e)
 static bool stft_oracle(const struct example *e, struct tensor *out)
 {
     const struct tensor *x = &e->in[0].tensor, *window = e->in[2].left_out ? NULL : &e->in[2].tensor;
-    const int64_t step = example_get_int(&e->in[1].tensor, 0), parts = x->dims[2];
+    const int64_t step = example_get_int(&e->in[1].tensor, 0), parts = x->rank == 2 ? 1 : x->dims[2];
     const int64_t n = window ? window->dims[0] : example_get_int(&e->in[3].tensor, 0);
     const int64_t frames = (x->dims[1] - n) / step + 1, *onesided = e->user;
     const int64_t bins = *onesided ? n / 2 + 1 : n;
@@ -274,7 +276,8 @@ void gen_stft(struct example *e)
     int64_t batch = example_int(e, 1, 3), length = example_int(e, 8, 40), frame = example_int(e, 2, 8);
     bool window = example_chance(e, 60), complex = example_chance(e, 25);
     example_type(e, "fffd");
-    example_input(e, e->type, 3, (int64_t[]){batch, length, complex ? 2 : 1}, -2, 2);
+    const int rank = !complex && example_chance(e, 30) ? 2 : 3; /* 2: as PyTorch's exporter has it */
+    example_input(e, e->type, rank, (int64_t[]){batch, length, complex ? 2 : 1}, -2, 2);
     example_scalar(e, PERCEPT_INT64, (double)example_int(e, 1, 5)), example_constant(e, 80);
     if (window)
         example_input(e, e->type, 1, &frame, 0, 1), example_constant(e, 70);

@@ -161,6 +161,7 @@ START_TEST(ceil_mode_adds_a_window_only_if_it_begins_inside)
 {
     ceiled("MaxPool", 5, 2, 0, 3, (float[]){2, 4, 5});
     ceiled("AveragePool", 5, 2, 0, 3, (float[]){1.5f, 3.5f, 5});
+    ceiled("MaxPool", 1, 2, 0, 1, (float[]){1}); /* the only window begins inside and is cut */
     ceiled("MaxPool", 2, 3, 1, 1, (float[]){1}); /* a second one would begin in the right padding */
 }
 END_TEST

@@ -146,6 +146,45 @@ static void frames(int64_t samples, int64_t hop, int64_t length)
     harness_as_known(&h);
 }
 
+/* As numpy.fft.irfft: the side that is not there mirrors the one that is. */
+START_TEST(one_side_of_a_spectrum_gives_real_samples)
+{
+    static const float even[] = {10, 0, -2, 2, -2, 0}, odd[] = {6, 0, -1.5f, 0.8660254f};
+    harness_begin(&h, "DFT", 17);
+    harness_int(&h, "onesided", 1);
+    harness_int(&h, "inverse", 1);
+    harness_floats(&h, 3, DIMS(1, 3, 2), even);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(1, 4, 1), (float[]){1, 2, 3, 4}, 1e-6f);
+    harness_end(&h);
+    harness_begin(&h, "DFT", 20);
+    harness_int(&h, "onesided", 1);
+    harness_int(&h, "inverse", 1);
+    harness_floats(&h, 2, DIMS(2, 2), odd);
+    harness_int64s(&h, 0, NULL, DIMS(3));
+    harness_as_known(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(3, 1), (float[]){1, 2, 3}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
+START_TEST(a_signal_needs_no_axis_for_its_one_part)
+{
+    static const float x[] = {1, 2, 3, 4};
+    harness_begin(&h, "STFT", 17);
+    harness_floats(&h, 2, DIMS(1, 4), x);
+    harness_int64s(&h, 0, NULL, DIMS(2));
+    harness_as_known(&h);
+    harness_left_out(&h);
+    harness_int64s(&h, 0, NULL, DIMS(2));
+    harness_as_known(&h);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 2, 2, 2), (float[]){3, 0, -1, 0, 7, 0, -1, 0}, 1e-6f);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(frames_are_weighed_and_transformed)
 {
     frames(5, 3, 2);
@@ -216,8 +255,14 @@ START_TEST(transforms_that_make_no_sense_are_refused)
     harness_begin(&h, "DFT", 17);
     harness_int(&h, "onesided", 1);
     harness_int(&h, "inverse", 1);
-    harness_floats(&h, 3, DIMS(1, 3, 2), x);
-    harness_expect_failure(&h, ERR_UNSUPPORTED, "an inverse transform of one side");
+    harness_floats(&h, 3, DIMS(1, 3, 1), x);
+    harness_expect_failure(&h, ERR_INVALID, "made of complex numbers");
+    harness_end(&h);
+    harness_begin(&h, "DFT", 17);
+    harness_int(&h, "onesided", 1);
+    harness_int(&h, "inverse", 1);
+    harness_floats(&h, 3, DIMS(1, 1, 2), x);
+    harness_expect_failure(&h, ERR_INVALID, "dft_length is 0");
     harness_end(&h);
 }
 END_TEST
@@ -230,6 +275,8 @@ Suite *op_signal_suite(void)
     tcase_add_test(tcase, sizes_of_windows_are_judged);
     tcase_add_test(tcase, mel_bands_are_triangles);
     tcase_add_test(tcase, a_transform_and_its_inverse_give_the_signal);
+    tcase_add_test(tcase, one_side_of_a_spectrum_gives_real_samples);
+    tcase_add_test(tcase, a_signal_needs_no_axis_for_its_one_part);
     tcase_add_test(tcase, frames_are_weighed_and_transformed);
     tcase_add_test(tcase, doubles_are_transformed_as_doubles);
     tcase_add_test(tcase, transforms_that_make_no_sense_are_refused);
