@@ -226,10 +226,12 @@ void gen_dft(struct example *e)
     example_type(e, "fffd");
     e->float_inside = inverse; /* the factor 1 / n */
     example_input(e, e->type, rank, dims, -2, 2);
-    /* Of one side no more is drawn than a length has bins: README, where the texts leave room. */
-    const int64_t least = inverse && onesided && dims[axis] > 1 ? 2 * (dims[axis] - 1) : 1;
-    if (example_chance(e, 40) || (inverse && onesided && dims[axis] < 2))
-        example_scalar(e, PERCEPT_INT64, (double)(least + example_int(e, 0, 19))), example_constant(e, 80);
+    /* One side has as many bins as the length: README, where the texts leave room. */
+    const bool side = inverse && onesided;
+    if (example_chance(e, 40) || (side && dims[axis] < 2))
+        example_scalar(e, PERCEPT_INT64, (double)(side && dims[axis] > 1 ? 2 * dims[axis] - example_int(e, 1, 2)
+                                                                         : example_int(e, 1, side ? 1 : 20))),
+            example_constant(e, 80);
     else if (as_input)
         example_left_out(e);
     if (as_input)
