@@ -9,7 +9,8 @@
  *             from item k of the inputs and what is FIXED
  *     MIXED   nothing is known
  *
- * A value is APART only if its first axis is 2 m in a trial at two items, n m in one at n, and m at one. With that, many
+ * A value is APART only if its first axis is 2 m in a trial at two items, n m in one at n, and m at one, and the
+ * others are the same in all of them. With that, many
  * operators need no more than a look at which inputs are APART: a convolution sees a row at a time, and a
  * Reshape moves nothing from item to item, elements staying in order. Others are asked for an axis. What is
  * not in the table is MIXED, and then rebatch.c runs the model on two items to see; a row is worth having
@@ -45,6 +46,9 @@ static bool items_first(const struct items *items, int value)
     const struct tensor *one = &items->trials.one[value], *two = &items->trials.two[value], *many = &items->trials.many[value];
     if (one->rank < 1 || two->rank != one->rank || many->rank != one->rank)
         return false;
+    for (int d = 1; d < one->rank; d++)
+        if (two->dims[d] != one->dims[d] || many->dims[d] != one->dims[d])
+            return false;
     const int64_t rows = one->dims[0];
     return rows > 0 && two->dims[0] == 2 * rows && many->dims[0] == items->trials.n_many * rows;
 }
@@ -119,6 +123,7 @@ static bool concat(const struct items *items, struct node_ctx *ctx)
     return along_axis(items, ctx, 0);
 }
 
+/* Along the axis that is named, which is the first by default. */
 static bool split(const struct items *items, struct node_ctx *ctx)
 {
     return each_item(items, ctx) && along_axis(items, ctx, 0);
@@ -201,16 +206,38 @@ static bool pad(const struct items *items, struct node_ctx *ctx)
            n == 2 * rank_of(items, ctx->node, 0) && pads[0] == 0 && pads[n / 2] == 0;
 }
 
-/* By constant scales, 1 for the batch, and without a region of interest. */
+/* To sizes that leave the batch as it is, or by constant scales, 1 for the batch; without a region of interest. */
 static bool resize(const struct items *items, struct node_ctx *ctx)
 {
-    const bool first_form = ctx->node->n_in < 3;
+    const struct node *node = ctx->node;
+    const bool first_form = node->n_in < 3, sized = op_has_input(node, 3);
     const struct tensor *roi = op_constant(ctx, 1), *scales = first_form ? roi : op_constant(ctx, 2);
-    if (!first_form && op_has_input(ctx->node, 1) && !(roi && tensor_elements(roi) == 0))
+    if (!first_form && op_has_input(node, 1) && !(roi && tensor_elements(roi) == 0))
         return false;
+    if (sized)
+        return first_input(items, node, KNOWN) &&
+               items->trials.two[node->in[0]].dims[0] == items->trials.two[node->out[0]].dims[0];
     return each_item(items, ctx) && !attr_has(ctx, "axes") && scales &&
            scales->dtype == PERCEPT_FLOAT && tensor_elements(scales) > 0 &&
            *(const float *)scales->data == 1;
+}
+
+/* Along another axis than the first, which is the last where none is named. */
+static bool along_last(const struct items *items, struct node_ctx *ctx)
+{
+    return each_item(items, ctx) && along_axis(items, ctx, -1);
+}
+
+/* How many there are may follow from shapes: were it from the batch, the output's would tell. */
+static bool top_k(const struct items *items, struct node_ctx *ctx)
+{
+    return in_order(items, ctx) && along_axis(items, ctx, -1);
+}
+
+/* By one scale, or by those of another axis than the first. */
+static bool quantize(const struct items *items, struct node_ctx *ctx)
+{
+    return each_item(items, ctx) && (rank_of(items, ctx->node, 1) == 0 || along_axis(items, ctx, 1));
 }
 
 /* The left side's rows by a matrix that is FIXED, or each item's matrices by its own. */
@@ -249,9 +276,12 @@ static const struct rule {
     {concat, " Concat "},
     {expand, " Expand "},
     {gather, " Gather "},
-    {split, " Split "},
+    {split, " ArgMax ArgMin Split "},
     {transpose, " Transpose "},
     {slice, " Slice "},
+    {along_last, " LayerNormalization RMSNormalization "},
+    {top_k, " TopK "},
+    {quantize, " DequantizeLinear QuantizeLinear "},
     {pad, " Pad "},
     {resize, " Resize Upsample "},
     {matmul, " MatMul "},

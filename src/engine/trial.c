@@ -156,13 +156,22 @@ static bool names_agree(const struct percept_io *io, int n, const char **name)
     return n > 0;
 }
 
-/* Do all outputs have `n` items, where they have two in the plan at two? */
+/* Is an output at `n` items what it is at two, but for its first axis? */
+static bool follows(const struct tensor *two, const struct tensor *other, int64_t n)
+{
+    if (two->rank < 1 || two->dims[0] != 2 || other->rank != two->rank || other->dims[0] != n)
+        return false;
+    for (int d = 1; d < two->rank; d++)
+        if (other->dims[d] != two->dims[d])
+            return false;
+    return true;
+}
+
 static bool outputs_follow(const struct percept_model *model, const struct plan *two,
                            const struct plan *other, int64_t n)
 {
     for (int i = 0; i < model->n_outputs; i++)
-        if (two->outputs[i]->rank < 1 || two->outputs[i]->dims[0] != 2 ||
-            other->outputs[i]->rank != two->outputs[i]->rank || other->outputs[i]->dims[0] != n)
+        if (!follows(two->outputs[i], other->outputs[i], n))
             return false;
     return true;
 }
@@ -174,18 +183,18 @@ bool trial_batch_free(struct percept_model *model, const struct plan *two)
     if (!names_agree(model->inputs, model->n_inputs, &name) || !two->outputs)
         return false;
     int64_t n_many = MANY;
-    bool follows = trial_plan(model, n_many, &many, NULL);
-    if (follows && !many.outputs) { /* the larger batch may be to blame */
+    bool is_free = trial_plan(model, n_many, &many, NULL);
+    if (is_free && !many.outputs) { /* the larger batch may be to blame */
         plan_free(&many);
-        follows = trial_plan(model, n_many = FEW, &many, NULL);
+        is_free = trial_plan(model, n_many = FEW, &many, NULL);
     }
-    follows = follows && many.outputs && outputs_follow(model, two, &many, n_many) &&
+    is_free = is_free && many.outputs && outputs_follow(model, two, &many, n_many) &&
               trial_plan(model, 1, &one, NULL) && one.outputs && outputs_follow(model, two, &one, 1);
-    if (follows) {
+    if (is_free) {
         const struct items_trials trials = {one.values, two->values, many.values, n_many};
         model->items_apart = items_apart(model, &trials);
     }
     plan_free(&one);
     plan_free(&many);
-    return follows;
+    return is_free;
 }

@@ -45,6 +45,13 @@ static const struct sample samples[] = {
     {"Gather", "x,turned", 2, {-1, 6}, .apart = true, "axis", {1}},
     {"Slice", "x,zero,end", 2, {-1, 6}, .apart = true},
     {"Slice", "x,last,far,zero,back", 2, {-1, 6}, .apart = false}, /* items in reverse */
+    {"ArgMax", "x", 2, {-1, 6}, .apart = true, "axis", {1}},
+    {"ArgMax", "x", 2, {-1, 6}, .apart = false, NULL, {0}},
+    {"TopK", "x,three", 2, {-1, 6}, .apart = true},
+    {"TopK", "x,three", 2, {-1, 6}, .apart = false, "axis", {0}},
+    {"QuantizeLinear", "x,half", 2, {-1, 6}, .apart = true},
+    {"QuantizeLinear", "x,row", 2, {-1, 6}, .apart = true, "axis", {1}},
+    {"Resize", "x,,,sizes", 3, {-1, 2, 6}, .apart = false}, /* of 4 items */
     {"Pad", "x,widened", 2, {-1, 6}, .apart = true},
     {"Pad", "x,shifted", 2, {-1, 6}, .apart = false},
     {"MatMul", "x,square", 2, {-1, 6}, .apart = true},
@@ -65,6 +72,9 @@ static void add_fixed(struct small *s)
     small_weights(s, "square", 2, DIMS(6, 6), 5);
     small_weights(s, "table", 2, DIMS(30, 3), 6);
     small_floats(s, "twice", 1, DIMS(3), (float[]){1, 1, 2});
+    small_floats(s, "half", 0, NULL, (float[]){0.5f});
+    small_ints(s, "three", 1, DIMS(3));
+    small_ints(s, "sizes", 3, DIMS(4, 2, 9));
     small_ints(s, "zero", 1, DIMS(0));
     small_ints(s, "end", 1, DIMS(1000));
     small_ints(s, "last", 1, DIMS(-1));
