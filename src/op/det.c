@@ -67,11 +67,12 @@ static void det_matrices(void *arg, int64_t from, int64_t to, int member)
     const struct tensor *x = step->in[0], *out = step->out[0];
     const int64_t n = x->dims[x->rank - 1];
     const size_t size = tensor_dtype_bytes(x->dtype);
-    double *copy = (double *)step->scratch + member * n * n;
+    double *copy = n > 0 ? (double *)step->scratch + member * n * n : NULL;
     for (int64_t i = from; i < to; i++) {
-        cast_numbers(PERCEPT_DOUBLE, copy, x->dtype, (const char *)x->data + (size_t)(i * n * n) * size,
-                     n * n);
-        const double product = determinant(copy, n);
+        if (n > 0)
+            cast_numbers(PERCEPT_DOUBLE, copy, x->dtype, (const char *)x->data + (size_t)(i * n * n) * size,
+                         n * n);
+        const double product = n > 0 ? determinant(copy, n) : 1;
         cast_numbers(x->dtype, (char *)out->data + (size_t)i * size, PERCEPT_DOUBLE, &product, 1);
     }
 }
