@@ -7,8 +7,8 @@
  *
  * The batch is the first axis of an input, where that is free. Every other free axis needs a number
  * from somebody: --dim NAME=N for an axis that has a name in the file, --dim INPUT:AXIS=N for any;
- * 24 otherwise, which many networks can halve three times. Runs on the main thread; helpers live in
- * percept_team_help.
+ * otherwise 24, or 224 where the input has four axes and so is a picture: networks halve these five times,
+ * and what a smaller one takes says little. Runs on the main thread; helpers live in percept_team_help.
  */
 #include "command/command.h"
 
@@ -25,6 +25,7 @@
 #include "serve/scan.h"
 
 #define FREE_AXIS 24
+#define FREE_SIDE 224 /* of a picture */
 
 int command_fail(const struct percept_err *err)
 {
@@ -193,7 +194,7 @@ static bool read_dim(const char *dim, int64_t *value, struct percept_err *err)
 static bool free_axis(const struct percept_io *io, int axis, const struct options_list *dims,
                       int64_t *value, struct percept_err *err)
 {
-    *value = FREE_AXIS;
+    *value = io->rank == 4 ? FREE_SIDE : FREE_AXIS;
     for (int i = 0; i < dims->n; i++) {
         int64_t given;
         if (!read_dim(dims->at[i], &given, err))

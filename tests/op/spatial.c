@@ -62,7 +62,8 @@ START_TEST(windows_larger_than_the_picture_are_refused)
 {
     struct geometry g;
     ck_assert_int_eq(outputs(AUTO_PAD_NOTSET, 2, 5, 1, 1, false, &g), -1);
-    ck_assert_int_eq(outputs(AUTO_PAD_NOTSET, 2, 5, 3, 1, true, &g), -1);
+    ck_assert_int_eq(outputs(AUTO_PAD_NOTSET, 1, 5, 2, 1, true, &g), -1);
+    ck_assert_int_eq(outputs(AUTO_PAD_NOTSET, 2, 5, 2, 1, true, &g), 1); /* ceil((2 + 2 - 5) / 2 + 1) */
     ck_assert_int_eq(outputs(AUTO_PAD_NOTSET, 2, 0, 1, 1, false, &g), -1);
 }
 END_TEST
