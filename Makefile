@@ -96,7 +96,8 @@ $(B)/src/%.o: src/%.c
 $(B)/src/engine/model.o: CPPFLAGS += -DPERCEPT_VERSION='"$(VERSION)"'
 $(B)/src/engine/pack.o: CPPFLAGS += -DPERCEPT_BUILD='"$(BUILD_ID)"'
 $(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/graph/*)
-$(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
+# What opens models and speaks HTTP is done once; what runs for every element is in kernel/ and op/.
+$(B)/src/graph/%.o $(B)/src/engine/%.o $(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
 $(B)/src/kernel/pick.o: CPPFLAGS += $(if $(filter-out base,$(KERNEL_ROWS)),,-DKERNELS_BASE_ALONE)
 # As old as its beginning: a header that was edited during the half minute this takes is newer.
 $(B)/src/kernel/kernels.%.o: src/kernel/kernels.c
