@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct draw draw = draw_of(data, n);
     draw.at = draw.end; /* rows, shapes and data follow from all bytes */
-    drive_model(data, n, &draw, DRIVE_MUCH_BYTES, 3);
+    drive_model(data, n, &draw, DRIVE_LITTLE_BYTES, 3);
     return 0;
 }
 
