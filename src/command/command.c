@@ -7,8 +7,8 @@
  *
  * The batch is the first axis of an input, where that is free. Every other free axis needs a number
  * from somebody: --dim NAME=N for an axis that has a name in the file, --dim INPUT:AXIS=N for any;
- * otherwise 24, or 224 where the input has four axes and so is a picture: networks halve these five times,
- * and what a smaller one takes says little. Runs on the main thread; helpers live in percept_team_help.
+ * otherwise 24, or 224 for both sides of a picture: networks halve these five times, and what a smaller one
+ * takes says little. Runs on the main thread; helpers live in percept_team_help.
  */
 #include "command/command.h"
 
@@ -190,11 +190,21 @@ static bool read_dim(const char *dim, int64_t *value, struct percept_err *err)
     return err_set(err, ERR_CONFIG, "--dim '%s': expected NAME=N or INPUT:AXIS=N", dim);
 }
 
+/* Is the axis a side of a picture, channels second or last, whose sides are both free? */
+static bool is_side(const struct percept_io *io, int axis)
+{
+    const int64_t *dims = io->dims;
+    if (io->rank != 4)
+        return false;
+    return (axis >= 2 && dims[2] < 0 && dims[3] < 0) ||
+           ((axis == 1 || axis == 2) && dims[1] < 0 && dims[2] < 0 && dims[3] >= 0 && dims[3] <= 4);
+}
+
 /* The last one that fits counts, as with other options. */
 static bool free_axis(const struct percept_io *io, int axis, const struct options_list *dims,
                       int64_t *value, struct percept_err *err)
 {
-    *value = io->rank == 4 ? FREE_SIDE : FREE_AXIS;
+    *value = is_side(io, axis) ? FREE_SIDE : FREE_AXIS;
     for (int i = 0; i < dims->n; i++) {
         int64_t given;
         if (!read_dim(dims->at[i], &given, err))

@@ -43,7 +43,8 @@ static int rank_of(const struct items *items, const struct node *node, int input
 
 static bool items_first(const struct items *items, int value)
 {
-    const struct tensor *one = &items->trials.one[value], *two = &items->trials.two[value], *many = &items->trials.many[value];
+    const struct tensor *one = &items->trials.one[value], *two = &items->trials.two[value];
+    const struct tensor *many = &items->trials.many[value];
     if (one->rank < 1 || two->rank != one->rank || many->rank != one->rank)
         return false;
     for (int d = 1; d < one->rank; d++)
@@ -210,12 +211,13 @@ static bool pad(const struct items *items, struct node_ctx *ctx)
 static bool resize(const struct items *items, struct node_ctx *ctx)
 {
     const struct node *node = ctx->node;
-    const bool first_form = node->n_in < 3, sized = op_has_input(node, 3);
+    const bool first_form = node->n_in < 3;
+    const bool sized = op_has_input(node, 3) && tensor_elements(&items->trials.two[node->in[3]]) > 0;
     const struct tensor *roi = op_constant(ctx, 1), *scales = first_form ? roi : op_constant(ctx, 2);
     if (!first_form && op_has_input(node, 1) && !(roi && tensor_elements(roi) == 0))
         return false;
-    if (sized)
-        return first_input(items, node, KNOWN) &&
+    if (sized) /* an aspect that is kept changes scales, not sizes alone */
+        return !attr_has(ctx, "keep_aspect_ratio_policy") && first_input(items, node, KNOWN) &&
                items->trials.two[node->in[0]].dims[0] == items->trials.two[node->out[0]].dims[0];
     return each_item(items, ctx) && !attr_has(ctx, "axes") && scales &&
            scales->dtype == PERCEPT_FLOAT && tensor_elements(scales) > 0 &&

@@ -165,14 +165,15 @@ static bool choose_row(struct percept_model *model, const struct percept_options
 
 static bool free_batch(struct percept_model *model, struct percept_err *err)
 {
-    struct plan one;
+    struct plan one, longer = {0};
     int64_t batch;
     if (!trial_first(model, &one, &batch, err))
         return false;
-    model->description.batch_rewritten = one.outputs != NULL;
-    bool good = !one.outputs || rebatch_graph(model, one.values) ||
+    model->description.batch_rewritten = one.outputs && trial_longer(model, &longer);
+    bool good = !model->description.batch_rewritten || rebatch_graph(model, one.values, longer.values) ||
                 err_set(err, ERR_MEMORY, "out of memory while freeing the batch");
     plan_free(&one);
+    plan_free(&longer);
     return good;
 }
 

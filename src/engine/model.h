@@ -31,7 +31,7 @@ struct percept_model {
     struct part *parts; /* the main graph's first */
     struct region *region;
     bool items_apart;      /* proved while loading (items.c) */
-    int64_t trial_length;  /* of free axes but the first, in trials; 0: none were made (trial.c) */
+    int64_t trial_length;  /* of free axes but the first, in trials; 0: the usual one (trial.c) */
     int n_inputs, n_outputs;
     struct percept_io *inputs, *outputs;
     struct percept_description description;

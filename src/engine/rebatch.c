@@ -4,7 +4,8 @@
  * Many exporters write the batch they traced with, 1, into every shape. Most graphs do not mean it:
  * nothing in them mixes items, and the only place that knows the number is a Reshape with a constant
  * shape [1, ...]. So: the first axis of inputs, outputs and of such constants is freed (-1; or 0, "copy",
- * where a -1 is there already and what is reshaped begins with 1 too), the trial plans of model.c tell
+ * where a -1 is there already and what is reshaped begins with 1 too, at two lengths if other axes are free:
+ * windows of as many samples as the first trial had are one alone by chance), the trial plans of model.c tell
  * whether shapes follow, and where items.c finds no proof two made-up items are run apart and together after
  * packing. Our kernels do
  * not let batch mates touch each other, so the answers must be the same bits; where they are not, the
@@ -20,9 +21,10 @@
 
 #include "engine/trial.h"
 
-/* Of an item; beyond that a batch that is free in the file is believed. */
+/* Of an item. Beyond that a batch that is free in the file is believed, and one that is not stays 1. */
 #define MOST_FLOPS 2e9
 #define MOST_BYTES ((size_t)64 << 20)
+#define MOST_FLOPS_FREED 1e10
 
 /* Inputs say 1; outputs need not say anything. */
 bool rebatch_fits(const struct graph *graph)
@@ -50,8 +52,8 @@ static bool has_rest(const struct tensor *shape)
     return false;
 }
 
-/* A shape constant [1, ...] with a free first element; -1 when memory is short. */
-static int freed_shape(struct percept_model *model, const struct tensor *shape)
+/* A shape constant [1, ...] with another first element; -1 when memory is short. */
+static int freed_shape(struct percept_model *model, const struct tensor *shape, int64_t first)
 {
     struct graph *graph = model->onnx.graph;
     struct tensor *copy = arena_alloc(&model->load, sizeof *copy);
@@ -61,7 +63,7 @@ static int freed_shape(struct percept_model *model, const struct tensor *shape)
     if (value < 0)
         return -1;
     memcpy(list, shape->data, n * sizeof *list);
-    list[0] = has_rest(shape) ? 0 : -1;
+    list[0] = first;
     *copy = *shape;
     copy->data = list;
     graph->values[value].constant = copy;
@@ -69,7 +71,23 @@ static int freed_shape(struct percept_model *model, const struct tensor *shape)
     return value;
 }
 
-bool rebatch_graph(struct percept_model *model, const struct tensor *dims)
+static bool begins_with_one(const struct tensor *x)
+{
+    return x->rank >= 1 && x->dims[0] == 1;
+}
+
+/* What a Reshape of x to [1, ...] may begin with: a copy (0) of an axis that is always 1, or what is left over (-1). Where
+ * lengths are free what is left over need not be the batch. 1: neither. */
+static int64_t first_of(const struct tensor *shape, const struct tensor *x, const struct tensor *longer)
+{
+    if (longer)
+        return begins_with_one(x) && begins_with_one(longer) ? 0 : 1;
+    if (has_rest(shape))
+        return begins_with_one(x) ? 0 : 1;
+    return -1;
+}
+
+bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const struct tensor *longer)
 {
     struct graph *graph = model->onnx.graph;
     for (int i = 0; i < graph->n_nodes; i++) {
@@ -81,10 +99,12 @@ bool rebatch_graph(struct percept_model *model, const struct tensor *dims)
         if (!ok)
             return false;
         if (!shape || shape->dtype != PERCEPT_INT64 || tensor_elements(shape) < 1 ||
-            *(const int64_t *)shape->data != 1 ||
-            (has_rest(shape) && (dims[node->in[0]].rank < 1 || dims[node->in[0]].dims[0] != 1)))
+            *(const int64_t *)shape->data != 1)
             continue;
-        int value = freed_shape(model, shape);
+        const int64_t first = first_of(shape, &dims[node->in[0]], longer ? &longer[node->in[0]] : NULL);
+        if (first == 1)
+            continue;
+        int value = freed_shape(model, shape, first);
         if (value < 0)
             return false;
         graph->nodes[i].in[1] = value;
@@ -139,10 +159,10 @@ static bool run_items(struct percept_session *session, const struct percept_mode
             !percept_resize(session, i, model->inputs[i].rank, dims, NULL))
             return false;
     }
+    const bool freed = model->description.batch_rewritten;
     if (!percept_prepare(session, NULL) ||
-        (!model->description.batch_rewritten &&
-         (percept_session_flops(session) > MOST_FLOPS * batch ||
-          percept_session_bytes(session) > MOST_BYTES * (size_t)batch)))
+        percept_session_flops(session) > (freed ? MOST_FLOPS_FREED : MOST_FLOPS) * batch ||
+        (!freed && percept_session_bytes(session) > MOST_BYTES * (size_t)batch))
         return false;
     for (int i = 0; i < model->n_inputs; i++) {
         const struct percept_io *io = &model->inputs[i];

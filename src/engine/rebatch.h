@@ -6,13 +6,13 @@
 
 #include "engine/model.h"
 
-/* Are all inputs and outputs of the graph of batch 1, with no free axis anywhere? */
+/* Are all inputs of batch 1, and outputs as far as the graph says? */
 bool rebatch_fits(const struct graph *graph);
 
 /* Frees the first axis of inputs and outputs and of the shapes that Reshape nodes have as constants, as
- * far as that changes nothing for a batch of 1; `dims` are the tensors of a plan for that. False when
- * memory is short. */
-bool rebatch_graph(struct percept_model *model, const struct tensor *dims);
+ * far as that changes nothing for a batch of 1; `dims` are the tensors of a plan for that, `longer` those of one with
+ * free axes of another length, or NULL where none is free. False when memory is short. */
+bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const struct tensor *longer);
 
 enum rebatch_verdict { REBATCH_APART, REBATCH_MIXED, REBATCH_UNKNOWN };
 

@@ -83,20 +83,23 @@ static bool trial_inputs(const struct percept_model *model, int64_t batch, struc
     return true;
 }
 
-bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err)
+/* Plans at `batch`; `guessed`: lengths that the model does not say may be to blame where that fails. */
+static bool attempt(struct percept_model *model, int64_t batch, struct plan *plan, bool *guessed,
+                    struct percept_err *why)
 {
     *plan = (struct plan){0};
-    const struct graph *graph = model->onnx.graph;
-    struct tensor *inputs = arena_array(&model->load, (size_t)graph->n_inputs + 1, sizeof *inputs);
+    *guessed = true;
+    struct tensor *inputs = arena_array(&model->load, (size_t)model->n_inputs + 1, sizeof *inputs);
     if (!inputs)
-        return err_set(err, ERR_MEMORY, "out of memory while planning the network");
+        return err_set(why, ERR_MEMORY, "out of memory while planning the network");
+    return trial_inputs(model, batch, inputs, guessed) && plan_build(plan, model, model->parts, inputs, why);
+}
+
+bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err)
+{
     bool guessed;
-    if (!trial_inputs(model, batch, inputs, &guessed))
-        return true;
     struct percept_err why = {0};
-    if (plan_build(plan, model, model->parts, inputs, &why))
-        return true;
-    if (guessed || why.code == ERR_MEMORY)
+    if (attempt(model, batch, plan, &guessed, &why) || guessed || why.code == ERR_MEMORY)
         return true;
     if (err)
         *err = why;
@@ -117,28 +120,43 @@ bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch,
     /* the first axis' length, and that of others; 0: the usual one. 131 is a prime, 240 divisible by much. */
     static const struct {
         int64_t batch, length;
-    } tries[] = {{2, 0}, {131, 0}, {24, 0}, {240, 0}, {2, 96}, {2, 512}, {2, 16000}, {1, 0}};
-    struct percept_err first = {0};
-    bool excused = false;
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
-        struct percept_err why = {0};
+    } tries[] = {{2, 0}, {2, 96}, {2, 512}, {2, 16000}, {131, 0}, {24, 0}, {240, 0}, {1, 0}};
+    struct percept_err first = {0}, why = {0};
+    bool guessed = false;
+    for (size_t i = 0; i < sizeof tries / sizeof *tries && why.code != ERR_MEMORY; i++) {
         if (i > 0 && !has_free_axis(model, tries[i].length == 0))
             continue;
+        why = (struct percept_err){0};
         model->trial_length = tries[i].length;
         *batch = tries[i].batch;
-        const bool good = trial_plan(model, *batch, plan, &why);
-        if (good && plan->values) {
+        if (attempt(model, *batch, plan, &guessed, &why)) {
             if (*batch == 1)
                 plan_free(plan); /* what is 1 long for now would be taken for fixed */
             return true;
         }
-        excused |= good;
         first = i == 0 ? why : first;
     }
     model->trial_length = 0;
-    if (!excused && err)
+    if (guessed || why.code == ERR_MEMORY)
+        return true;
+    if (err)
         *err = first;
-    return excused;
+    return false;
+}
+
+bool trial_longer(struct percept_model *model, struct plan *plan)
+{
+    const int64_t length = model->trial_length;
+    bool guessed;
+    *plan = (struct plan){0};
+    if (!has_free_axis(model, false))
+        return true;
+    model->trial_length = 2 * trial_length(model);
+    const bool good = attempt(model, 1, plan, &guessed, NULL) && plan->outputs;
+    model->trial_length = length;
+    if (!good)
+        plan_free(plan);
+    return good;
 }
 
 /* First axes that are free everywhere, under one name as far as they have names. */

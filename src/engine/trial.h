@@ -17,6 +17,10 @@ bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, s
  * a plan too where it works at 1 alone. */
 bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch, struct percept_err *err);
 
+/* The first trial again, of one item, with other free axes twice as long: what is 1 in both is no coincidence. False where
+ * that fails; true without a plan where no other axis is free. */
+bool trial_longer(struct percept_model *model, struct plan *plan);
+
 /* Is the first axis of all inputs and outputs the batch? `two` is the trial at two. The model is described
  * by then; it learns whether its items are proved apart. */
 bool trial_batch_free(struct percept_model *model, const struct plan *two);

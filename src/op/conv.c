@@ -1,6 +1,6 @@
 /*
- * conv.c - Conv, ConvTranspose and com.microsoft's ConvTransposeWithDynamicPads: what the attributes mean, which layout the input has, how the
- * work is split. The arithmetic is kernels->conv_*.
+ * conv.c - Conv, ConvTranspose and com.microsoft's ConvTransposeWithDynamicPads: what the attributes mean, which
+ * layout the input has, how the work is split. The arithmetic is kernels->conv_*.
  *
  * The packed bytes of a node, when its weights are constants (the usual case):
  *

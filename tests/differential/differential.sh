@@ -16,7 +16,7 @@ skip() {
 command -v node >/dev/null || skip "no node"
 if ! there; then
     mkdir -p build
-    npm install --prefix build --no-save --silent onnxruntime-node >/dev/null 2>&1
+    npm install --prefix build --no-save --silent --ignore-scripts onnxruntime-node >/dev/null 2>&1
     there || skip "the npm package onnxruntime-node is not to be had"
 fi
 light=${PERCEPTD_SHARED:-../shared}/onnx/light.tar.gz

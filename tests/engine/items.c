@@ -51,6 +51,10 @@ static const struct sample samples[] = {
     {"TopK", "x,three", 2, {-1, 6}, .apart = false, "axis", {0}},
     {"QuantizeLinear", "x,half", 2, {-1, 6}, .apart = true},
     {"QuantizeLinear", "x,row", 2, {-1, 6}, .apart = true, "axis", {1}},
+    {"ArgMin", "x", 2, {-1, 6}, .apart = true, "axis", {-1}},
+    {"LayerNormalization", "x,row", 2, {-1, 6}, .apart = true},
+    {"LayerNormalization", "x,row", 2, {-1, 6}, .apart = false, "axis", {-2}},
+    {"TopK", "x,three", 2, {-1, 6}, .apart = false, "axis", {-2}},
     {"Resize", "x,,,sizes", 3, {-1, 2, 6}, .apart = false}, /* of 4 items */
     {"Pad", "x,widened", 2, {-1, 6}, .apart = true},
     {"Pad", "x,shifted", 2, {-1, 6}, .apart = false},
@@ -136,6 +140,33 @@ START_TEST(an_item_may_have_several_rows_in_between)
 }
 END_TEST
 
+/* x [-1, 2, 6] resized to its own batch and twice its length, which a Shape and a Concat say. */
+static bool sized_is_apart(bool keep_aspect)
+{
+    struct small s = small_xy(3, DIMS(-1, 2, 6));
+    s.opset = 18;
+    small_ints(&s, "first", 1, DIMS(0));
+    small_ints(&s, "rest", 2, DIMS(2, 12));
+    small_node(&s, "Shape", "x", "shape");
+    small_node(&s, "Gather", "shape,first", "n");
+    small_node_int(&s, "Concat", "n,rest", "sizes", "axis", 0);
+    struct proto node = proto_node("Resize", "", "x,,,sizes", "y");
+    if (keep_aspect)
+        proto_attr_text(&node, "keep_aspect_ratio_policy", "not_larger");
+    proto_add(&s.graph, GRAPH_NODE, node);
+    struct percept_model *model = small_open(&s);
+    const bool apart = model->items_apart;
+    percept_close(model);
+    return apart;
+}
+
+START_TEST(sizes_that_leave_the_batch_keep_items_apart)
+{
+    ck_assert(sized_is_apart(false));
+    ck_assert(!sized_is_apart(true)); /* scales the batch as well, by what rounds to its size */
+}
+END_TEST
+
 /* A count along the batch follows from shapes alone, and differs from item to item. */
 START_TEST(what_follows_from_the_size_of_the_batch_is_not_fixed)
 {
@@ -178,6 +209,7 @@ Suite *engine_items_suite(void)
     tcase_add_loop_test(tests, an_operator_is_proved_apart_or_not, 0,
                         (int)(sizeof samples / sizeof *samples));
     tcase_add_test(tests, an_item_may_have_several_rows_in_between);
+    tcase_add_test(tests, sizes_that_leave_the_batch_keep_items_apart);
     tcase_add_test(tests, what_follows_from_the_size_of_the_batch_is_not_fixed);
     tcase_add_test(tests, every_output_has_to_be_apart);
     suite_add_tcase(suite, tests);

@@ -60,6 +60,28 @@ START_TEST(a_batch_of_one_is_freed_beside_axes_that_are_free)
 }
 END_TEST
 
+/* Windows of 24: one of them, as long as the trial's guess is 24. */
+START_TEST(what_is_one_by_chance_is_no_batch)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(1, -1));
+    small_output(&s, "y", 2, DIMS(1, -1));
+    small_ints(&s, "windows", 2, DIMS(-1, 24));
+    small_ints(&s, "back", 2, DIMS(1, -1));
+    small_node(&s, "Reshape", "x,windows", "a");
+    small_node(&s, "Relu", "a", "b");
+    small_node(&s, "Reshape", "b,back", "y");
+    struct percept_model *model = small_open(&s);
+    ck_assert(!small_describe(model).batch_free);
+    struct percept_session *session = small_session(model);
+    static float x[48];
+    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(1, 48), x));
+    ck_assert_int_eq(percept_output(session, 0).dims[1], 48);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 /* Softmax over the first axis: items depend on each other. */
 START_TEST(a_network_that_mixes_items_keeps_its_batch_of_one)
 {
@@ -145,6 +167,7 @@ Suite *engine_rebatch_suite(void)
     TCase *tests = tcase_create("rebatch");
     tcase_add_test(tests, a_network_exported_with_a_batch_of_one_takes_any_batch);
     tcase_add_test(tests, a_batch_of_one_is_freed_beside_axes_that_are_free);
+    tcase_add_test(tests, what_is_one_by_chance_is_no_batch);
     tcase_add_test(tests, a_network_that_mixes_items_keeps_its_batch_of_one);
     tcase_add_test(tests, a_free_batch_whose_items_are_mixed_is_no_batch);
     tcase_add_test(tests, a_reshape_that_adds_an_axis_stays_as_it_is);
