@@ -92,7 +92,10 @@ static bool attempt(struct percept_model *model, int64_t batch, struct plan *pla
     struct tensor *inputs = arena_array(&model->load, (size_t)model->n_inputs + 1, sizeof *inputs);
     if (!inputs)
         return err_set(why, ERR_MEMORY, "out of memory while planning the network");
-    return trial_inputs(model, batch, inputs, guessed) && plan_build(plan, model, model->parts, inputs, why);
+    if (trial_inputs(model, batch, inputs, guessed))
+        return plan_build(plan, model, model->parts, inputs, why);
+    *guessed = true; /* how many axes there are is not even said */
+    return false;
 }
 
 bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err)

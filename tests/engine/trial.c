@@ -64,6 +64,20 @@ static struct percept_model *open_windowed(int rank, const int64_t *dims, int64_
     return small_open(&s);
 }
 
+START_TEST(inputs_of_any_rank_are_taken_on_trust)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", -1, NULL);
+    small_output(&s, "y", -1, NULL);
+    small_node(&s, "Relu", "x", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(1, 4), (float[4]){1}));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 START_TEST(a_first_axis_may_be_time)
 {
     struct percept_model *model = open_windowed(2, DIMS(-1, 1), 5); /* two steps are too few */
@@ -187,6 +201,7 @@ Suite *engine_trial_suite(void)
     tcase_add_test(tests, a_trial_takes_the_batch_it_is_told);
     tcase_add_test(tests, a_guess_that_fails_is_not_held_against_the_model);
     tcase_add_test(tests, what_fails_without_a_guess_is);
+    tcase_add_test(tests, inputs_of_any_rank_are_taken_on_trust);
     tcase_add_test(tests, a_first_axis_may_be_time);
     tcase_add_test(tests, a_free_axis_may_have_to_be_long);
     tcase_add_test(tests, a_batch_that_only_1_fits_is_not_held_against_the_model);
