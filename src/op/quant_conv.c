@@ -341,45 +341,70 @@ struct qconv_work {
     int32_t x_zero, y_zero;
 };
 
-/* One output row's part [from, to) of what a tap sees of a picture's row; begin: the input pixel that
- * output pixel 0 sees. */
-static void gather_row(uint8_t *to, const uint8_t *row, int64_t begin, int64_t stride, int64_t in,
-                       int64_t from, int64_t end, uint8_t zero)
+/* Output pixels [first, last) of a row of which a tap sees a pixel of the picture; the tap sees `begin` at pixel 0. */
+struct seen {
+    int64_t begin, first, last;
+};
+
+static struct seen seen_by(int64_t begin, int64_t stride, int64_t in)
 {
-    int64_t first = begin < 0 ? (-begin + stride - 1) / stride : 0;
-    int64_t last = begin < in ? (in - begin - 1) / stride + 1 : 0;
-    first = first < from ? from : first > end ? end : first;
-    last = last > end ? end : last < first ? first : last;
+    if (stride == 1) /* divisions cost more than the copies they prepare */
+        return (struct seen){begin, begin < 0 ? -begin : 0, in - begin};
+    return (struct seen){begin, begin < 0 ? (-begin + stride - 1) / stride : 0,
+                         begin < in ? (in - begin - 1) / stride + 1 : 0};
+}
+
+/* One output row's part [from, end). */
+static void gather_row(uint8_t *to, const uint8_t *row, const struct seen *seen, int64_t stride, int64_t from,
+                       int64_t end, uint8_t zero)
+{
+    const int64_t first = op_clamp(seen->first, from, end), last = op_clamp(seen->last, first, end);
     memset(to, zero, (size_t)(first - from));
     if (stride == 1 && last > first)
-        memcpy(to + (first - from), row + begin + first, (size_t)(last - first));
+        memcpy(to + (first - from), row + seen->begin + first, (size_t)(last - first));
     else
         for (int64_t i = first; i < last; i++)
-            to[i - from] = row[begin + i * stride];
+            to[i - from] = row[seen->begin + i * stride];
     memset(to + (last - from), zero, (size_t)(end - last));
 }
 
-/* What tap `tap` sees of one channel for output pixels [from, to). */
-static void gather_tap(const struct qconv_work *work, const uint8_t *x, int64_t tap, int64_t from,
-                       int64_t to, uint8_t *gathered)
+/* What the tap at `at` sees of one channel for n output pixels from `start` on. */
+static void gather_tap(const struct qconv_work *work, const uint8_t *x, const int64_t *at, const int64_t *start,
+                       int64_t n, uint8_t *gathered)
 {
     const struct geometry *g = &work->plan->g;
     const uint8_t zero = (uint8_t)work->x_zero;
-    const int64_t at[3] = {tap / g->kernel[2] / g->kernel[1], tap / g->kernel[2] % g->kernel[1],
-                           tap % g->kernel[2]};
-    while (from < to) {
-        const int64_t line = from / g->out[2], begin = from % g->out[2];
-        const int64_t left = g->out[2] - begin, n = to - from < left ? to - from : left;
-        const int64_t d = line / g->out[1] * g->stride[0] - g->pad[0] + at[0] * g->dilation[0];
-        const int64_t h = line % g->out[1] * g->stride[1] - g->pad[1] + at[1] * g->dilation[1];
+    const struct seen seen = seen_by(at[2] * g->dilation[2] - g->pad[2], g->stride[2], g->in[2]);
+    int64_t line = start[0], row = start[1], from = start[2];
+    for (; n > 0; from = 0) {
+        const int64_t left = g->out[2] - from, length = n < left ? n : left;
+        const int64_t d = line * g->stride[0] - g->pad[0] + at[0] * g->dilation[0];
+        const int64_t h = row * g->stride[1] - g->pad[1] + at[1] * g->dilation[1];
         if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1])
-            memset(gathered, zero, (size_t)n);
+            memset(gathered, zero, (size_t)length);
         else
-            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2],
-                       at[2] * g->dilation[2] - g->pad[2], g->stride[2], g->in[2], begin, begin + n,
-                       zero);
-        gathered += n;
-        from += n;
+            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2], &seen, g->stride[2], from, from + length, zero);
+        gathered += length;
+        n -= length;
+        if (++row == g->out[1]) {
+            row = 0;
+            line++;
+        }
+    }
+}
+
+/* All taps of a group's channels, one below the other. */
+static void gather_tile(const struct qconv_work *work, const uint8_t *x, int64_t from, int64_t n, uint8_t *gathered)
+{
+    const struct qconv_plan *plan = work->plan;
+    const struct geometry *g = &plan->g;
+    const int64_t start[3] = {from / g->out[2] / g->out[1], from / g->out[2] % g->out[1], from % g->out[2]};
+    for (int64_t channel = 0; channel < plan->in_channels / plan->group; channel++, x += plan->pixels_in) {
+        int64_t at[3];
+        for (at[0] = 0; at[0] < g->kernel[0]; at[0]++)
+            for (at[1] = 0; at[1] < g->kernel[1]; at[1]++)
+                for (at[2] = 0; at[2] < g->kernel[2]; at[2]++, gathered += plan->tile)
+                    gather_tap(work, x, at, start, n, gathered);
     }
 }
 
@@ -415,13 +440,12 @@ static void qconv_tile(const struct qconv_work *work, int64_t item, int64_t grou
     uint8_t *gathered = (uint8_t *)area;
     void *packed = area + plan->gather_bytes;
     int32_t *sums = (int32_t *)(void *)(area + plan->gather_bytes + plan->pack_bytes);
-    for (int64_t k = 0; !plan->direct && k < plan->k; k++)
-        gather_tap(work, x + k / plan->taps * plan->pixels_in, k % plan->taps, from, from + n,
-                   gathered + k * plan->tile);
-    if (plan->direct)
+    if (plan->direct) {
         kernels->dot_pack(packed, x + from, plan->k, n, plan->pixels, 1, plan->x_signed);
-    else
+    } else {
+        gather_tile(work, x, from, n, gathered);
         kernels->dot_pack(packed, gathered, plan->k, n, plan->tile, 1, plan->x_signed);
+    }
     for (int64_t row = 0; row < out; row += TILE_ROWS) {
         const int64_t rows = out - row < TILE_ROWS ? out - row : TILE_ROWS;
         const int64_t channel = group * out + row;
