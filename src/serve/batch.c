@@ -10,6 +10,9 @@
  * their first axis, or if the failure was the model's and everybody succeeds alone, the batch says
  * "inseparable" and its lane stops joining jobs.
  *
+ * Where lengths are free, jobs are joined only at lengths that fit an item alone: a network that cuts
+ * 24 samples from whatever comes finds them in two items of 12 as well, and would mix them.
+ *
  * The rows that a job gets are views of the session's outputs; its reply is written from them
  * before the session runs again. A job that was cancelled on the way is not encoded.
  *
@@ -259,6 +262,18 @@ static void recover(struct batch *batch, const struct percept_err *err)
     batch->inseparable = all && !theirs;
 }
 
+/* A plan that is there already, but for the first time at these lengths. */
+static bool fits_alone(struct batch *batch, const struct job *job)
+{
+    for (int i = 0; i < batch->lane->n_inputs; i++) {
+        struct percept_tensor item = job->inputs[i];
+        item.dims[0] = 1;
+        if (!batch->engine->resize(batch->session, i, item.rank, item.dims, NULL))
+            return false;
+    }
+    return batch->engine->prepare(batch->session, NULL);
+}
+
 static void run_together(struct batch *batch)
 {
     struct percept_err err = {0};
@@ -266,6 +281,10 @@ static void run_together(struct batch *batch)
                                 .n = batch->jobs.n,
                                 .n_items = batch->n_items,
                                 .cancel = &batch->cancel};
+    if (group.n > 1 && batch->lane->lengths_free && !fits_alone(batch, group.first)) {
+        run_apart(batch);
+        return;
+    }
     if (!run(batch, &group, &err)) {
         recover(batch, &err);
         return;

@@ -205,7 +205,7 @@ static bool open_lane(struct entry *entry, struct percept_err *err)
 {
     struct served *served = &entry->served;
     int n_inputs, n_outputs;
-    percept_inputs(served->model, &n_inputs);
+    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
     percept_outputs(served->model, &n_outputs);
     if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
         return err_memory(err, "the statistics", (size_t)served->max_batch_size);
@@ -213,6 +213,9 @@ static bool open_lane(struct entry *entry, struct percept_err *err)
                                      entry->catalog->settings, entry->session, err);
     if (!served->lane)
         return false;
+    for (int i = 0; i < n_inputs; i++)
+        for (int axis = 1; axis < inputs[i].rank; axis++)
+            served->lane->lengths_free |= inputs[i].dims[axis] < 0;
     entry->session = NULL; /* the lane's now */
     return true;
 }

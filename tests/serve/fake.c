@@ -38,7 +38,8 @@ static void session_free(struct percept_session *session)
 static bool resize(struct percept_session *session, int input, int rank, const int64_t *dims,
                    struct percept_err *err)
 {
-    if (input != 0 || rank != 2 || dims[0] * dims[1] > FAKE_MAX * FAKE_WIDTH)
+    if (input != 0 || rank != 2 || dims[0] * dims[1] > FAKE_MAX * FAKE_WIDTH ||
+        (now->no_single && dims[0] == 1))
         return err_set(err, ERR_INVALID, "such a shape");
     session->dims[0] = dims[0];
     session->dims[1] = dims[1];

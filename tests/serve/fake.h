@@ -29,6 +29,7 @@ struct fake {
     int fail_joint;    /* code that a run of several items fails with; 0: none */
     bool whole_output; /* the output's first dimension is not the batch */
     bool no_session;   /* sessions cannot be made */
+    bool no_single;    /* one item alone does not fit the network */
     double item_flops;
 
     /* what it saw */
