@@ -76,8 +76,8 @@ static bool begins_with_one(const struct tensor *x)
     return x->rank >= 1 && x->dims[0] == 1;
 }
 
-/* What a Reshape of x to [1, ...] may begin with: a copy (0) of an axis that is always 1, or what is left over (-1). Where
- * lengths are free what is left over need not be the batch. 1: neither. */
+/* What a Reshape of x to [1, ...] may begin with: a copy (0) of an axis that is always 1, or what is left
+ * over (-1). Where lengths are free what is left over need not be the batch. 1: neither. */
 static int64_t first_of(const struct tensor *shape, const struct tensor *x, const struct tensor *longer)
 {
     if (longer)

@@ -10,8 +10,8 @@
 bool rebatch_fits(const struct graph *graph);
 
 /* Frees the first axis of inputs and outputs and of the shapes that Reshape nodes have as constants, as
- * far as that changes nothing for a batch of 1; `dims` are the tensors of a plan for that, `longer` those of one with
- * free axes of another length, or NULL where none is free. False when memory is short. */
+ * far as that changes nothing for a batch of 1; `dims` are the tensors of a plan for that, `longer` those of
+ * one with free axes of another length, or NULL where none is free. False when memory is short. */
 bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const struct tensor *longer);
 
 enum rebatch_verdict { REBATCH_APART, REBATCH_MIXED, REBATCH_UNKNOWN };

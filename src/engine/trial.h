@@ -13,12 +13,12 @@ int64_t trial_length(const struct percept_model *model);
  * plan (values and outputs NULL) when guesses did not. */
 bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err);
 
-/* The first trial, at two or what else works: later ones take the lengths of free axes from it. As trial_plan; without
- * a plan too where it works at 1 alone. */
+/* The first trial, at two or what else works: later ones take the lengths of free axes from it. As trial_plan;
+ * without a plan too where it works at 1 alone. */
 bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch, struct percept_err *err);
 
-/* The first trial again, of one item, with other free axes twice as long: what is 1 in both is no coincidence. False where
- * that fails; true without a plan where no other axis is free. */
+/* The first trial again, of one item, with other free axes twice as long: what is 1 in both is no coincidence.
+ * False where that fails; true without a plan where no other axis is free. */
 bool trial_longer(struct percept_model *model, struct plan *plan);
 
 /* Is the first axis of all inputs and outputs the batch? `two` is the trial at two. The model is described

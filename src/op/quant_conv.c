@@ -341,7 +341,7 @@ struct qconv_work {
     int32_t x_zero, y_zero;
 };
 
-/* Output pixels [first, last) of a row of which a tap sees a pixel of the picture; the tap sees `begin` at pixel 0. */
+/* Output pixels [first, last) of a row for which a tap sees a pixel of the picture; at pixel 0 it sees `begin`. */
 struct seen {
     int64_t begin, first, last;
 };
@@ -383,7 +383,8 @@ static void gather_tap(const struct qconv_work *work, const uint8_t *x, const in
         if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1])
             memset(gathered, zero, (size_t)length);
         else
-            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2], &seen, g->stride[2], from, from + length, zero);
+            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2], &seen, g->stride[2], from,
+                       from + length, zero);
         gathered += length;
         n -= length;
         if (++row == g->out[1]) {
@@ -394,7 +395,8 @@ static void gather_tap(const struct qconv_work *work, const uint8_t *x, const in
 }
 
 /* All taps of a group's channels, one below the other. */
-static void gather_tile(const struct qconv_work *work, const uint8_t *x, int64_t from, int64_t n, uint8_t *gathered)
+static void gather_tile(const struct qconv_work *work, const uint8_t *x, int64_t from, int64_t n,
+                        uint8_t *gathered)
 {
     const struct qconv_plan *plan = work->plan;
     const struct geometry *g = &plan->g;

@@ -120,7 +120,7 @@ static void copy_row(char *y, int64_t y_step, const char *x, int64_t x_step, siz
 #undef ROW
 }
 
-/* A few elements one by one; behind them what is filled is copied, up to a piece that stays in the nearest cache. */
+/* A few elements one by one; then what is filled is copied, in pieces that stay in the nearest cache. */
 void walk_fill(void *y, const void *x, size_t size, int64_t n)
 {
     enum { FEW = 64, MOST_PIECE = 16384 };
