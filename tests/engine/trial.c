@@ -24,6 +24,17 @@ START_TEST(a_trial_takes_the_batch_it_is_told)
 }
 END_TEST
 
+/* Runs on zeros, and closes. */
+static void runs_without_a_batch(struct percept_model *model, int64_t rows, int64_t columns)
+{
+    static const float zeros[16];
+    ck_assert(!small_describe(model).batch_free);
+    struct percept_session *session = small_session(model);
+    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(rows, columns), zeros));
+    percept_session_free(session);
+    percept_close(model);
+}
+
 /* Only a length of 7 works, and no trial can know that. */
 START_TEST(a_guess_that_fails_is_not_held_against_the_model)
 {
@@ -37,10 +48,7 @@ START_TEST(a_guess_that_fails_is_not_held_against_the_model)
     ck_assert_ptr_null(plan.outputs);
     ck_assert_int_eq(err.code, 0);
     plan_free(&plan);
-    struct percept_session *session = small_session(model);
-    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(1, 7), (float[7]){1}));
-    percept_session_free(session);
-    percept_close(model);
+    runs_without_a_batch(model, 1, 7);
 }
 END_TEST
 
@@ -70,22 +78,13 @@ START_TEST(inputs_of_any_rank_are_taken_on_trust)
     small_input(&s, "x", -1, NULL);
     small_output(&s, "y", -1, NULL);
     small_node(&s, "Relu", "x", "y");
-    struct percept_model *model = small_open(&s);
-    struct percept_session *session = small_session(model);
-    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(1, 4), (float[4]){1}));
-    percept_session_free(session);
-    percept_close(model);
+    runs_without_a_batch(small_open(&s), 1, 4);
 }
 END_TEST
 
 START_TEST(a_first_axis_may_be_time)
 {
-    struct percept_model *model = open_windowed(2, DIMS(-1, 1), 5); /* two steps are too few */
-    ck_assert(!small_describe(model).batch_free);
-    struct percept_session *session = small_session(model);
-    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(7, 1), (float[7]){1}));
-    percept_session_free(session);
-    percept_close(model);
+    runs_without_a_batch(open_windowed(2, DIMS(-1, 1), 5), 7, 1); /* two steps are too few */
 }
 END_TEST
 
@@ -106,12 +105,7 @@ START_TEST(a_batch_that_only_1_fits_is_not_held_against_the_model)
     struct small s = small_xy(2, DIMS(-1, 4));
     small_ints(&s, "to", 3, DIMS(1, 2, 2));
     small_node(&s, "Reshape", "x,to", "y");
-    struct percept_model *model = small_open(&s);
-    ck_assert(!small_describe(model).batch_free);
-    struct percept_session *session = small_session(model);
-    ck_assert_ptr_nonnull(small_run(session, 2, DIMS(1, 4), (float[4]){1}));
-    percept_session_free(session);
-    percept_close(model);
+    runs_without_a_batch(small_open(&s), 1, 4);
 }
 END_TEST
 
