@@ -166,9 +166,9 @@ check: $(test_bins) $(B)/perceptd $(B)/libpercept.a
 	@tests/run.sh $(B) $(TEST_DIRS)
 
 .PHONY: check-one
-check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd ## one suite: T=graph/wire
+check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd ## one suite, or a folder of them: T=graph/wire
 	@[ -n "$(T)" ] || { echo "name a suite: make check-one T=graph/wire" >&2; exit 1; }
-	@CK_RUN_SUITE=$(T) PERCEPTD_BINARY=$(B)/perceptd PERCEPTD_SHARED=$${PERCEPTD_SHARED:-../shared} \
+	@$(if $(findstring /,$(T)),CK_RUN_SUITE=$(T)) PERCEPTD_BINARY=$(B)/perceptd PERCEPTD_SHARED=$${PERCEPTD_SHARED:-../shared} \
 	  CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT:-120} $<
 
 # Sanitizers: other flavours beside $(B). Their warnings are the release build's and false ones of their own.
@@ -276,6 +276,17 @@ $(B)/abuse: $(B)/tests/real/abuse.o $(filter %/draw.o %/drive.o,$(fuzz_support))
 abuse: ## damaged copies of the smallest trained models, under sanitizers: DIR=PATH
 	@$(MAKE) $(asan) $(flavours)/asan/abuse
 	@$(flavours)/asan/abuse $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
+
+# Kernels are damaged as level base alone: its source is every level's.
+mutant_rows  = $(if $(filter kernel,$(T)),KERNEL_ROWS=base)
+mutant_build = $(flavours)/mutants$(if $(filter kernel,$(T)),-base)
+mutant_goals = test-$(T) $(if $(filter op engine,$(T)),conformance) $(if $(filter http serve command,$(T)),perceptd)
+
+.PHONY: mutants
+mutants: ## damage src/$(T) in N places, one at a time: which does no test notice? T=serve N=50 SEED=1 (python3)
+	@[ -n "$(T)" ] || { echo "name a folder of src: make mutants T=serve" >&2; exit 1; }
+	@$(MAKE) $(jobs) -s B=$(mutant_build) WERROR= $(mutant_rows) $(mutant_goals:%=$(mutant_build)/%)
+	@python3 tests/mutants/mutants.py $(mutant_build) "$(mutant_goals)" "$(mutant_rows)" $(or $(N),50) $(or $(SEED),1)
 
 .PHONY: arm64
 arm64: ## compile the library for arm64 (blas.c aside: its header is of one architecture)

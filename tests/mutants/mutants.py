@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""mutants.py - does a test notice when a line of src/FOLDER is wrong?
+
+    make mutants T=serve N=50 SEED=1
+    python3 tests/mutants/mutants.py BUILD "test-FOLDER OTHER..." "VARIABLES OF make" N SEED
+
+Draws N places of src/FOLDER at random (SEED tells which), damages one at a time, builds what that touches and
+runs the tests: first the suite that mirrors the file, then the whole folder's, for op and engine the conformance
+tests too. A mutant that no test notices is a survivor and is printed with its file and line. Which damage there is:
+
+    relation     < for <=, == for != and so on            constant    a number one larger; true for false
+    arithmetic   + for -, * for /, += for -=, ++ for --   dropped     a statement that is a call or an assignment
+    logic        && for ||, a condition turned round      shifted     >> for <<, & for |
+
+One that does not compile is drawn again. One that runs ten times as long as the undamaged tests (or ten seconds,
+if that is more) counts as noticed. `equivalent` beside this file lists mutants that no input can show, each with
+the reason; these are counted apart.
+
+Works on copies of the tree under a temporary folder, one for each processor, made from BUILD (its own flavour:
+the Makefile builds it before). Python's standard library alone.
+"""
+import concurrent.futures, os, pathlib, random, re, shutil, signal, subprocess, sys, tempfile, threading, time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+SWAPS = {
+    "relation": {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="},
+    "arithmetic": {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "+=": "-=", "-=": "+=", "*=": "/=",
+                   "++": "--", "--": "++"},
+    "logic": {"&&": "||", "||": "&&"},
+    "shifted": {"<<": ">>", ">>": "<<", "&": "|", "|": "&", "|=": "&=", "&=": "|="},
+}
+TOKEN = re.compile(
+    r"""(?P<skip>//[^\n]*|/\*.*?\*/|^[ \t]*\#(?:[^\n]*\\\n)*[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\s+)
+      |(?P<number>0[xX][0-9a-fA-F]+[uUlL]*|\d+\.?\d*(?:[eE][-+]?\d+)?[uUlLfF]*)
+      |(?P<word>[A-Za-z_]\w*)
+      |(?P<mark><<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||\+=|-=|\*=|/=|%=|&=|\|=|\^=|.)""",
+    re.X | re.S | re.M)
+STATEMENT = re.compile(r"^[ \t]+(?!return\b|break\b|continue\b|goto\b|case\b|default\b|else\b|do\b|typedef\b)"
+                       r"(?:\*?[A-Za-z_][\w.\[\]>()*+ -]*?(?:[-+*/|&]?=(?!=)[^;{}]*|\([^;{}]*\))|[\w.>\[\]-]+(?:\+\+|--))"
+                       r";[ \t]*(?:/\*.*\*/)?$", re.M)
+DECLARED = re.compile(r"^[ \t]+(?:const |static |struct |enum |union |unsigned |volatile )*"
+                      r"(?:[A-Za-z_]\w*(?:[ \t]+\**|[ \t]*\*+))[A-Za-z_]\w*(?:\[[^]]*\])?[ \t]*(?:=|;|,)")
+
+
+class Mutant:
+    def __init__(self, path, start, end, text, kind, source):
+        self.path, self.start, self.end, self.text, self.kind = path, start, end, text, kind
+        self.line = source.count("\n", 0, start) + 1
+        at = source.rfind("\n", 0, start) + 1
+        stop = source.find("\n", end)
+        stop = len(source) if stop < 0 else stop
+        self.before = " ".join(source[at:stop].split())
+        self.after = " ".join((source[at:start] + text + source[end:stop]).split()) or "(nothing)"
+
+    def key(self):
+        return f"{self.path} | {self.before} | {self.after}"
+
+
+def bodies(source):
+    """Spans of function bodies: what stands in braces that open a line, at depth 0."""
+    depth, begun = 0, 0
+    for m in TOKEN.finditer(source):
+        if m.lastgroup != "mark":
+            continue
+        if m.group() == "{":
+            if depth == 0:
+                begun = m.start() if source[source.rfind("\n", 0, m.start()) + 1:m.start()].strip() == "" else -1
+            depth += 1
+        elif m.group() == "}":
+            depth -= 1
+            if depth == 0 and begun >= 0:
+                yield begun, m.end()
+
+
+def tokens_of(source, start, end):
+    before = None
+    for m in TOKEN.finditer(source, start, end):
+        if m.lastgroup != "skip":
+            yield m, before
+            before = m
+
+
+def binary(before):
+    """Is the mark behind this token between two operands?"""
+    return before is not None and (before.lastgroup in ("number", "word") or before.group() in (")", "]")) and \
+        before.group() not in ("return", "case", "sizeof")
+
+
+def pointer(source, m, before):
+    """`char *p`, `(char *)`: a star that multiplies nothing."""
+    return m.group() in "*&" and (source[m.end():m.end() + 1] not in (" ", "\n") or
+                                  source[m.start() - 1:m.start()] not in (" ", "\n"))
+
+
+def swaps(path, source, start, end):
+    for m, before in tokens_of(source, start, end):
+        text = m.group()
+        if m.lastgroup == "mark":
+            for kind, table in SWAPS.items():
+                if text in table and (text in ("++", "--") or binary(before) and not pointer(source, m, before)):
+                    yield Mutant(path, m.start(), m.end(), table[text], kind, source)
+        elif m.lastgroup == "number" and re.fullmatch(r"\d+[uUlL]*", text):
+            value = re.match(r"\d+", text).group()
+            yield Mutant(path, m.start(), m.end(), str(int(value) + 1) + text[len(value):], "constant", source)
+        elif text in ("true", "false"):
+            yield Mutant(path, m.start(), m.end(), "false" if text == "true" else "true", "constant", source)
+        elif text in ("if", "while"):
+            open_at = source.find("(", m.end())
+            close = closing(source, open_at, end)
+            yield Mutant(path, open_at, close, "(!" + source[open_at:close] + ")", "logic", source)
+
+
+def closing(source, open_at, end):
+    """Behind the parenthesis that closes the one at open_at."""
+    depth = 0
+    for m, _ in tokens_of(source, open_at, end):
+        depth += (m.group() == "(") - (m.group() == ")")
+        if depth == 0:
+            return m.end()
+    return end
+
+
+def statements(path, source, start, end):
+    for m in STATEMENT.finditer(source, start, end):
+        text = m.group().lstrip()
+        if not DECLARED.match(m.group()) and not text.startswith(("va_", "(void)", "assert")):
+            yield Mutant(path, m.end() - len(text), m.end(), ";", "dropped", source)
+
+
+def candidates(folder):
+    found = []
+    for path in sorted((ROOT / "src" / folder).glob("*.[ch]")):
+        source = path.read_text()
+        name = str(path.relative_to(ROOT))
+        for start, end in bodies(source):
+            found += swaps(name, source, start, end)
+            found += statements(name, source, start, end)
+    return found
+
+
+def listed():
+    file = HERE / "equivalent"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {" | ".join(part.strip() for part in line.split(" | ")[:3]) for line in lines if line and line[0] != "#"}
+
+
+class Copy:
+    """A copy of the tree that one thread damages and mends."""
+
+    def __init__(self, work, number, build, goals, variables):
+        self.root = work / f"tree{number}"
+        self.build, self.folder = build, goals[0][len("test-"):]
+        self.command = ["make", "-s", f"B={build}", "WERROR=", *variables, *(f"{build}/{goal}" for goal in goals)]
+        self.root.mkdir()
+        for name in ("Makefile", "src", "include", "tests", build):
+            target = self.root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "-a", str(ROOT / name), str(target)], check=True)
+        for path in ROOT.iterdir():
+            if not (self.root / path.name).exists() and path.name not in (".git", "build"):
+                (self.root / path.name).symlink_to(path)
+        shared = os.environ.get("PERCEPTD_SHARED", str(ROOT.parent / "shared"))
+        self.env = dict(os.environ, PERCEPTD_BINARY=f"{build}/perceptd", PERCEPTD_SHARED=str(pathlib.Path(shared).absolute()),
+                        CONFORMANCE_QUIET="1", PERCEPTD_REGION_PREFIX=f"mutant{os.getpid()}-{number}", TMPDIR=str(self.root / "tmp"))
+        (self.root / "tmp").mkdir()
+
+    def run(self, command, seconds, **env):
+        """The command's status; None when it took too long."""
+        p = subprocess.Popen(command, cwd=self.root, env=dict(self.env, **env), start_new_session=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        try:
+            return p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            try:
+                os.killpg(p.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            p.wait()
+
+    def make(self):
+        return self.run(self.command, 600) == 0
+
+    def tests(self, suite):
+        """(command, environment) of each, quickest first."""
+        program = f"{self.build}/test-{self.folder}"
+        if suite:
+            yield [program], {"CK_RUN_SUITE": suite}
+        yield [program], {}
+        if self.folder in ("op", "engine"):
+            yield ["tests/conformance/conformance.sh", self.build], {}
+
+    def clean_seconds(self):
+        took = []
+        for command, env in self.tests(None):
+            start = time.monotonic()
+            if self.run(command, 1200, **env) != 0:
+                sys.exit(f"mutants: the undamaged tests of {self.folder} fail: {' '.join(command)}")
+            took.append(time.monotonic() - start)
+        return took
+
+    def noticed(self, mutant, seconds):
+        path = self.root / mutant.path
+        source = path.read_text()
+        path.write_text(source[:mutant.start] + mutant.text + source[mutant.end:])
+        try:
+            if not self.make():
+                return "does not compile"
+            name = mutant.path[len("src/"):].rsplit(".", 1)[0]
+            suite = name if (self.root / "tests" / f"{name}.c").exists() else None
+            limits = ([seconds[0]] if suite else []) + seconds
+            for (command, env), limit in zip(self.tests(suite), limits):
+                if self.run(command, max(10 * limit, 10), **env) != 0:
+                    return "noticed"
+            return "survived"
+        finally:
+            path.write_text(source)
+
+
+def work_off(copies, seconds, drawn, n, report):
+    """Each copy takes the next mutant until n have compiled."""
+    lock, taken, counted = threading.Lock(), [0], [0]
+
+    def worker(copy):
+        while True:
+            with lock:
+                if counted[0] >= n or taken[0] >= len(drawn):
+                    return
+                mutant = drawn[taken[0]]
+                taken[0] += 1
+                counted[0] += 1
+            outcome = copy.noticed(mutant, seconds)
+            with lock:
+                counted[0] -= outcome == "does not compile"
+                report(mutant, outcome)
+
+    with concurrent.futures.ThreadPoolExecutor(len(copies)) as pool:
+        list(pool.map(worker, copies))
+
+
+def main():
+    build, goals, variables = sys.argv[1], sys.argv[2].split(), sys.argv[3].split()
+    n, seed = int(sys.argv[4]), int(sys.argv[5])
+    folder = goals[0][len("test-"):]
+    drawn, known = candidates(folder), listed()
+    random.Random(seed).shuffle(drawn)
+    counts, survivors = {"noticed": 0, "survived": 0, "listed": 0, "does not compile": 0}, []
+
+    def report(mutant, outcome):
+        if outcome == "survived" and mutant.key() in known:
+            outcome = "listed"
+        counts[outcome] += 1
+        if outcome == "survived":
+            survivors.append(mutant)
+            print(f"{mutant.path}:{mutant.line}: {mutant.kind}: {mutant.before}  ->  {mutant.after}", flush=True)
+
+    work = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
+    try:
+        copies = [Copy(work, i, build, goals, variables) for i in range(int(os.environ.get("JOBS", os.cpu_count())))]
+        for copy in copies:
+            if not copy.make():
+                sys.exit("mutants: the undamaged tree does not build")
+        work_off(copies, copies[0].clean_seconds(), drawn, n, report)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    tried = counts["noticed"] + counts["survived"] + counts["listed"]
+    print(f"src/{folder}: {len(drawn)} places, {tried} mutants, seed {seed}: {counts['noticed']} noticed, "
+          f"{counts['survived']} survived, {counts['listed']} listed as equivalent, "
+          f"{counts['does not compile']} did not compile")
+    sys.exit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()
