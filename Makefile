@@ -289,10 +289,8 @@ mutants: ## damage src/$(T) in N places, one at a time: which does no test notic
 	@python3 tests/mutants/mutants.py $(mutant_build) "$(mutant_goals)" "$(mutant_rows)" $(or $(N),50) $(or $(SEED),1)
 
 .PHONY: arm64
-arm64: ## compile the library for arm64 (blas.c aside: its header is of one architecture)
-	@for f in $(filter-out src/kernel/blas.c,$(lib_src)) src/kernel/kernels.c; do \
-	  aarch64-linux-gnu-gcc $(CPPFLAGS) -idirafter /usr/include -std=gnu11 -O2 $(WARN) -DKERNELS_ROW=base \
-	    -c $$f -o /dev/null || exit 1; done; echo "the library compiles for arm64"
+arm64: ## tests of base, graph, kernel and op on an emulated arm64 (qemu-user, gcc-aarch64-linux-gnu)
+	@tests/arm64.sh $(flavours)
 
 .PHONY: bench
 bench: $(B)/perceptd ## time the shipped models (and MODELS=DIR) at several batch sizes

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Every header compiles alone; percept.h also as C++ where a C++ compiler is there.
+command -v gcc >/dev/null || echo "there is no gcc to compile headers with"
 for header in include/*.h $(find src -name '*.h'); do
     case $header in src/kernel/kernel.h) ;; src/kernel/*) continue ;; esac # parts of kernels.c
     echo "#include \"$header\"" |
