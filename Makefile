@@ -249,7 +249,7 @@ fuzz_flags    = B=$(flavours)/fuzz CC=clang-14 CFLAGS="-O1 -g1" WARN= KERNEL_ROW
                 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined $(checks)" \
                 KERNEL_CFLAGS="-std=gnu11 -g1 -O1 -fno-math-errno -fno-trapping-math -fPIE -fsanitize=address \
                   $(checks) -mllvm -asan-instrumentation-with-call-threshold=0"
-fuzz_support := $(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/support/*.c))
+fuzz_support := $(patsubst %.c,$(B)/%.o,$(wildcard tests/fuzz/support/*.c) tests/mates.c)
 fuzz_limits  := -timeout=10 -rss_limit_mb=4096 -malloc_limit_mb=1024 -max_len=32768
 
 -include $(fuzz_support:.o=.d)

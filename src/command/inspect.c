@@ -91,6 +91,16 @@ static void print_operators(const struct percept_description *description, struc
     putchar('\n');
 }
 
+/* What may be joined, and by whose word. */
+static void print_batch(const struct percept_description *d, struct arena *arena)
+{
+    printf("  batch %s%s: ", d->batch_free ? "free" : "not joined",
+           d->batch_rewritten ? " (1 in the file)" : "");
+    if (d->batch_asserted)
+        printf("its owner says that items stay apart; not proved: ");
+    puts(*d->batch_reason ? text_escaped(arena, d->batch_reason) : "items are proved apart");
+}
+
 static void print_facts(const struct facts *facts, struct arena *arena)
 {
     const struct percept_description *d = &facts->description;
@@ -106,8 +116,8 @@ static void print_facts(const struct facts *facts, struct arena *arena)
     printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->row, d->precision,
            d->region_bytes, *d->region_name ? "in /dev/shm/" : "in private memory", d->region_name,
            d->region_adopted ? " (adopted)" : "");
-    printf("  loaded in %.1f ms; batch %s%s\n", facts->load_ms, d->batch_free ? "free" : "fixed",
-           d->batch_rewritten ? " (1 in the file: freed, for items stay apart)" : "");
+    printf("  loaded in %.1f ms\n", facts->load_ms);
+    print_batch(d, arena);
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
         printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch,
@@ -191,6 +201,8 @@ static void add_facts(struct text *text, const struct facts *facts)
     text_printf(text, ",\n \"batch_free\": %s, \"batch_rewritten\": %s, \"load_ms\": %.3f",
                 d->batch_free ? "true" : "false", d->batch_rewritten ? "true" : "false",
                 facts->load_ms);
+    text_printf(text, ",\n \"batch_asserted\": %s, \"batch_reason\": ", d->batch_asserted ? "true" : "false");
+    text_json(text, d->batch_reason);
     add_costs(text, facts);
     text_add(text, "}\n");
 }

@@ -7,10 +7,11 @@
  *
  * All texts are copied into the model's arena: the file's bytes go when the model is open.
  *
- * Not here: what the model computes (batch_free, batch_rewritten and fusions are set where they are found).
+ * Not here: what the model computes (batch_rewritten and fusions are set where they are found).
  */
 #include "engine/describe.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,21 @@ void describe_outputs(struct percept_model *model, const struct plan *trial)
             io->dim_names[d] = NULL;
         }
     }
+}
+
+bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool follows)
+{
+    struct percept_description *description = &model->description;
+    char text[320];
+    if (proof->node)
+        snprintf(text, sizeof text, OP_AT "%s", OP_NODE(proof->node), proof->why);
+    else
+        snprintf(text, sizeof text, "%s", proof->apart ? "" : proof->why);
+    const char *reason = arena_text(&model->arena, text, strlen(text));
+    description->batch_reason = reason ? reason : "";
+    description->batch_free = follows && (proof->apart || model->independent);
+    description->batch_asserted = description->batch_free && !proof->apart;
+    return description->batch_free;
 }
 
 void describe_packed(struct percept_model *model)

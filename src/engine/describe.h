@@ -4,7 +4,7 @@
 #ifndef ENGINE_DESCRIBE_H
 #define ENGINE_DESCRIBE_H
 
-#include "engine/plan.h"
+#include "engine/items.h"
 
 /* From the graph as it was read. False when memory is short. */
 bool describe_model(struct percept_model *model, size_t file_bytes);
@@ -12,6 +12,10 @@ bool describe_model(struct percept_model *model, size_t file_bytes);
 /* Types of outputs, and ranks that the file leaves open, from a trial plan; one without outputs tells
  * nothing. */
 void describe_outputs(struct percept_model *model, const struct plan *trial);
+
+/* Whether the first axis is a batch that may be joined, and why (not): `follows`, outputs follow inputs from one
+ * item to many. Gives what it finds. */
+bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool follows);
 
 /* Once the weights are packed. */
 void describe_packed(struct percept_model *model);

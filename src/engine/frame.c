@@ -349,7 +349,7 @@ const struct tensor *frame_output(const struct frame *frame, int i)
     return frame->last ? frame->last->outputs[i] : NULL;
 }
 
-const struct plan *frame_plan(const struct frame *frame)
+struct plan *frame_plan(struct frame *frame)
 {
     return frame->current ? &frame->current->plan : NULL;
 }

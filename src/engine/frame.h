@@ -41,7 +41,7 @@ bool frame_run(struct frame *frame, const struct percept_run_context *context,
 const struct tensor *frame_output(const struct frame *frame, int i);
 
 /* Of the current plan, as far as it is known before a run. */
-const struct plan *frame_plan(const struct frame *frame);
+struct plan *frame_plan(struct frame *frame);
 
 /* Bytes of memory that the frame and its bodies hold now. */
 size_t frame_bytes(const struct frame *frame);

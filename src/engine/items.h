@@ -6,14 +6,18 @@
 
 #include "engine/plan.h"
 
-/* The values of trial plans at one item, at two and at n_many. */
-struct items_trials {
-    const struct tensor *one, *two, *many;
-    int64_t n_many;
+struct items_proof {
+    bool apart;
+    const struct node *node; /* where it ends, or NULL: not at a node */
+    const char *why;         /* a few words: "sums over the batch" */
 };
 
-/* Do items along the first axis stay apart, from the inputs to all outputs? False: not proved, for an operator is
- * met that is not known here, or memory is short. Before fusing; the main graph alone. */
-bool items_apart(struct percept_model *model, const struct items_trials *trials);
+/* Do items along the first axes stay apart, from the inputs to all outputs, at the shapes of `many`, whose batch is
+ * n? `one` is the plan of an item of it. Plans of the main graph. Not apart too when memory is short. */
+struct items_proof items_prove(const struct percept_model *model, const struct plan *one, const struct plan *many,
+                               int64_t n);
+
+/* The same at the shapes of a plan alone: what an item's are follows from them. */
+struct items_proof items_prove_plan(const struct percept_model *model, const struct plan *many);
 
 #endif

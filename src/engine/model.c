@@ -6,7 +6,7 @@
  *
  * What can be refused is refused here, with a sentence; afterwards the model is immutable and runs trust
  * it. Each word of the story is a file: graph/onnx.c, fold.c, rebatch.c, trial.c, fuse.c, pack.c, describe.c;
- * here are their order, the file's bytes, and the second attempt where freeing the batch proved wrong.
+ * here are their order and the file's bytes.
  *
  * Threads: percept_open runs wherever it is called; nothing is shared between two opens.
  */
@@ -153,6 +153,8 @@ static bool choose_row(struct percept_model *model, const struct percept_options
         return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact is",
                        options->precision);
     model->precision = PRECISION_EXACT;
+    model->independent = options->batch_independent;
+    model->description.batch_reason = "it works with one item alone, or at lengths that were not tried";
     model->description.precision = "exact";
     model->description.row = model->kernels->name;
     model->members = team_most();
@@ -163,22 +165,35 @@ static bool choose_row(struct percept_model *model, const struct percept_options
 
 /* --- opening --------------------------------------------------------------------------------------------- */
 
+/* Frees a batch of 1 where that works and items are proved apart, or said to be. */
 static bool free_batch(struct percept_model *model, struct percept_err *err)
 {
-    struct plan one, longer = {0};
+    struct plan one, longer = {0}, two = {0};
     int64_t batch;
     if (!trial_first(model, &one, &batch, err))
         return false;
-    model->description.batch_rewritten = one.outputs && trial_longer(model, &longer);
-    bool good = !model->description.batch_rewritten || rebatch_graph(model, one.values, longer.values) ||
-                err_set(err, ERR_MEMORY, "out of memory while freeing the batch");
+    const bool fits = one.outputs && trial_longer(model, &longer);
+    const bool good = !fits || rebatch_graph(model, one.values, longer.values) ||
+                      err_set(err, ERR_MEMORY, "out of memory while freeing the batch");
     plan_free(&one);
     plan_free(&longer);
-    return good;
+    if (!good || !fits)
+        return good;
+    const int64_t length = model->trial_length;
+    struct percept_err why = {0};
+    describe_batch(model, &(struct items_proof){.why = "with a batch of 2 it does not work"}, false);
+    if (trial_first(model, &two, &batch, &why) && batch == 2 && two.values)
+        model->description.batch_rewritten = trial_batch_free(model, &two);
+    plan_free(&two);
+    if (model->description.batch_rewritten)
+        return true;
+    model->trial_length = length;
+    rebatch_undo(model);
+    return why.code != ERR_MEMORY || err_set(err, why.code, "%s", why.text);
 }
 
 /* After the graph is checked: trial, fuse. */
-static bool improve(struct percept_model *model, bool rebatch, struct percept_err *err)
+static bool improve(struct percept_model *model, struct percept_err *err)
 {
     struct plan trial;
     int64_t batch;
@@ -187,12 +202,13 @@ static bool improve(struct percept_model *model, bool rebatch, struct percept_er
     fold_unused(model->onnx.graph);
     if (!model_find_feeds(model))
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
-    if (rebatch && rebatch_fits(model->onnx.graph) && !free_batch(model, err))
+    if (rebatch_fits(model->onnx.graph) && !free_batch(model, err))
         return false;
     if (!trial_first(model, &trial, &batch, err))
         return false;
     describe_outputs(model, &trial);
-    model->description.batch_free = batch == 2 && trial_batch_free(model, &trial);
+    if (!model->description.batch_rewritten && !rebatch_fits(model->onnx.graph) && batch == 2)
+        trial_batch_free(model, &trial);
     bool good = fuse_part(model, model->parts, trial.values, err);
     for (struct part *part = model->parts->next; good && part; part = part->next)
         good = fuse_part(model, part, NULL, err);
@@ -202,7 +218,7 @@ static bool improve(struct percept_model *model, bool rebatch, struct percept_er
 }
 
 static bool open_graph(struct percept_model *model, struct bytes file, struct source *source,
-                       const struct percept_options *options, bool rebatch, struct percept_err *err)
+                       const struct percept_options *options, struct percept_err *err)
 {
     struct onnx_external external = {.read = read_external, .user = source};
     pack_digest_add(source->digest, file);
@@ -210,18 +226,21 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
            onnx_read(file, source->path ? &external : NULL, &model->arena, &model->onnx, err) &&
            fold_graph(model, model->onnx.graph, err) &&
            (describe_model(model, bytes_size(file)) || err_set(err, ERR_MEMORY, "out of memory")) &&
-           improve(model, rebatch, err) &&
+           improve(model, err) &&
            pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err);
 }
 
-/* One attempt. With `rebatch`, a batch of 1 is made free; the caller sees to it that this was right. */
-static struct percept_model *open_once(struct bytes file, const char *path,
-                                       const struct percept_options *options, bool rebatch,
-                                       struct percept_err *err)
+static struct percept_model *open_bytes(struct bytes file, const char *path,
+                                        const struct percept_options *given, struct percept_err *err)
 {
+    struct percept_options options = {.size = sizeof options};
+    if (given && given->size > sizeof options)
+        return err_null(err, ERR_CONFIG, "struct percept_options is newer than this library");
+    if (given)
+        memcpy(&options, given, given->size ? given->size : sizeof options);
     struct percept_model *model = arena_buffer(sizeof *model);
     struct source source = {.path = path, .folder = -1, .digest = pack_digest_new()};
-    bool good = model && source.digest ? open_graph(model, file, &source, options, rebatch, err)
+    bool good = model && source.digest ? open_graph(model, file, &source, &options, err)
                                        : err_memory(err, "a model", sizeof *model);
     pack_digest_free(source.digest);
     if (source.folder >= 0)
@@ -233,33 +252,6 @@ static struct percept_model *open_once(struct bytes file, const char *path,
     }
     percept_close(model);
     return NULL;
-}
-
-static struct percept_model *open_bytes(struct bytes file, const char *path,
-                                        const struct percept_options *given, struct percept_err *err)
-{
-    struct percept_options options = {.size = sizeof options};
-    if (given && given->size > sizeof options)
-        return err_null(err, ERR_CONFIG, "struct percept_options is newer than this library");
-    if (given)
-        memcpy(&options, given, given->size ? given->size : sizeof options);
-    struct percept_err first = {0};
-    struct percept_model *model = open_once(file, path, &options, true, &first);
-    if (!model && first.code != ERR_MODEL && first.code != ERR_INVALID && first.code != ERR_UNSUPPORTED) {
-        if (err)
-            *err = first;
-        return NULL;
-    }
-    enum rebatch_verdict verdict =
-        model && model->description.batch_free ? rebatch_verify(model) : REBATCH_UNKNOWN;
-    if (model && !model->description.batch_rewritten) {
-        model->description.batch_free = model->description.batch_free && verdict != REBATCH_MIXED;
-        return model;
-    }
-    if (model && verdict == REBATCH_APART)
-        return model;
-    percept_close(model);
-    return open_once(file, path, &options, false, err);
 }
 
 struct percept_model *percept_open(const char *path, const struct percept_options *options,

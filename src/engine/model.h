@@ -20,6 +20,13 @@ struct part {
     int *feeds;            /* [n_feeds] value indices */
 };
 
+/* A constant of the file that says that the batch is 1 (rebatch.c). */
+struct freed {
+    int node, value;       /* whose input 1 is now this value */
+    int before;            /* and was that one */
+    struct tensor file;    /* as the file has it */
+};
+
 struct percept_model {
     struct arena arena; /* graph, attributes, names, what operators keep */
     struct arena load;  /* copies of tensors that packing reads; freed when the region is there */
@@ -30,7 +37,9 @@ struct percept_model {
     int members;        /* most threads that work on one step */
     struct part *parts; /* the main graph's first */
     struct region *region;
-    bool items_apart;      /* proved while loading (items.c) */
+    bool independent;      /* options.batch_independent */
+    int n_freed;           /* shapes that have other constants than in the file, where the batch is not 1 */
+    struct freed *freed;
     int64_t trial_length;  /* of free axes but the first, in trials; 0: the usual one (trial.c) */
     int n_inputs, n_outputs;
     struct percept_io *inputs, *outputs;

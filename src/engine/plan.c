@@ -39,6 +39,15 @@ static bool start_feed(struct builder *b, int i, const struct tensor *input)
     return scratch_give(b, value, &b->buffer_of[index]);
 }
 
+/* A network whose batch of 1 was freed is the file's own at 1. */
+static void start_freed(struct builder *b, const struct tensor *inputs)
+{
+    const struct percept_model *model = b->model;
+    if (b->graph == model->onnx.graph && model->n_freed > 0 && inputs[0].rank > 0 && inputs[0].dims[0] == 1)
+        for (int i = 0; i < model->n_freed; i++)
+            b->plan->values[model->freed[i].value] = model->freed[i].file;
+}
+
 static bool start_values(struct builder *b, const struct tensor *inputs)
 {
     struct plan *plan = b->plan;
@@ -46,6 +55,7 @@ static bool start_values(struct builder *b, const struct tensor *inputs)
     for (int i = 0; i < graph->n_values; i++)
         if (graph->values[i].constant)
             plan->values[i] = *graph->values[i].constant;
+    start_freed(b, inputs);
     plan->feeds = arena_array(&plan->arena, (size_t)plan->part->n_feeds + 1, sizeof *plan->feeds);
     if (!plan->feeds)
         return builder_short(b);

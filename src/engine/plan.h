@@ -57,6 +57,7 @@ struct plan {
     struct decided *decided; /* in the next plan's arena */
     struct plan *next;
     char *own_scratch;       /* of a plan that is not the first; NULL for the first */
+    bool items_asked, items_apart; /* was a proof looked for at these shapes, and found? (items.h) */
 };
 
 /* inputs: [part's feeds] dtype and dims, data NULL. On failure the plan is empty again. */

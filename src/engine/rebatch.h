@@ -14,11 +14,7 @@ bool rebatch_fits(const struct graph *graph);
  * one with free axes of another length, or NULL where none is free. False when memory is short. */
 bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const struct tensor *longer);
 
-enum rebatch_verdict { REBATCH_APART, REBATCH_MIXED, REBATCH_UNKNOWN };
-
-/* Are a batch's items apart? Where there is no proof, the packed model is run on two made-up items, one by one
- * and together: are the answers the same?
- * UNKNOWN: it could not be run on what was made up. */
-enum rebatch_verdict rebatch_verify(const struct percept_model *model);
+/* Puts back what rebatch_graph changed. */
+void rebatch_undo(struct percept_model *model);
 
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "engine/frame.h"
+#include "engine/items.h"
 
 struct percept_session {
     const struct percept_model *model;
@@ -83,13 +84,40 @@ bool percept_resize(struct percept_session *session, int input, int rank, const 
     return true;
 }
 
+/* Found once per plan. */
+static bool proved_apart(struct percept_session *session)
+{
+    struct plan *plan = frame_plan(session->frame);
+    if (!plan->items_asked) {
+        plan->items_apart = items_prove_plan(session->model, plan).apart;
+        plan->items_asked = true;
+    }
+    return plan->items_apart;
+}
+
+bool percept_items_apart(struct percept_session *session)
+{
+    return percept_prepare(session, NULL) && (session->model->independent || proved_apart(session));
+}
+
+/* A network whose file says 1 means nothing else by what it does with more, unless items are apart there. */
+static bool judge_freed(struct percept_session *session, struct percept_err *err)
+{
+    const struct percept_model *model = session->model;
+    if (!model->description.batch_rewritten || model->independent || proved_apart(session))
+        return true;
+    frame_changed(session->frame);
+    return err_set(err, ERR_INVALID, "the file says that the batch is 1, and at these shapes items of a larger one "
+                   "might change each other's results; one at a time works");
+}
+
 bool percept_prepare(struct percept_session *session, struct percept_err *err)
 {
     for (int i = 0; i < session->model->n_inputs; i++)
         if (frame_feeds(session->frame)[i].rank < 0)
             return err_set(err, ERR_INVALID, "the shape of input '%s' has free dimensions and is not set",
                            session->model->inputs[i].name);
-    return frame_prepare(session->frame, err);
+    return frame_prepare(session->frame, err) && judge_freed(session, err);
 }
 
 void *percept_input(struct percept_session *session, int input)

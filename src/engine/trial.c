@@ -16,12 +16,15 @@
  * all outputs follow it from two to many, and to one: a Squeeze that names no axes takes an axis away there. What
  * the file says about its outputs is not asked: the plan knows.
  *
- * Plans of trials are never run: data of inputs are not known, and none are made up (rebatch.c does that).
+ * Of what follows the batch items.c has to prove that it keeps items apart.
+ *
+ * Plans of trials are never run: data of inputs are not known, and none are made up.
  */
 #include "engine/trial.h"
 
 #include <string.h>
 
+#include "engine/describe.h"
 #include "engine/items.h"
 
 #define MOST_ELEMENTS 1e5 /* of an item of an input whose axes are guessed */
@@ -197,25 +200,35 @@ static bool outputs_follow(const struct percept_model *model, const struct plan 
     return true;
 }
 
+/* Do outputs follow inputs from two items to one and to many, and do the items stay apart? */
+static struct items_proof prove(struct percept_model *model, const struct plan *two, const struct plan *one,
+                                const struct plan *many, int64_t n_many, bool *follow)
+{
+    const struct items_proof none = {.why = "outputs do not follow the first axis of the inputs"};
+    const bool complete = two->outputs && one->outputs && many->outputs;
+    *follow = complete && outputs_follow(model, two, one, 1) && outputs_follow(model, two, many, n_many);
+    const struct items_proof proof = items_prove(model, one, two, 2);
+    if (complete && !*follow && (proof.apart || !proof.node))
+        return none;
+    return proof.apart ? items_prove(model, one, many, n_many) : proof;
+}
+
 bool trial_batch_free(struct percept_model *model, const struct plan *two)
 {
     const char *name = NULL;
     struct plan one = {0}, many = {0};
-    if (!names_agree(model->inputs, model->n_inputs, &name) || !two->outputs)
-        return false;
+    struct items_proof proof = {.why = "the first axes of inputs and outputs are not free, under one name"};
+    bool follow = false;
     int64_t n_many = MANY;
-    bool is_free = trial_plan(model, n_many, &many, NULL);
-    if (is_free && !many.outputs) { /* the larger batch may be to blame */
-        plan_free(&many);
-        is_free = trial_plan(model, n_many = FEW, &many, NULL);
-    }
-    is_free = is_free && many.outputs && outputs_follow(model, two, &many, n_many) &&
-              trial_plan(model, 1, &one, NULL) && one.outputs && outputs_follow(model, two, &one, 1);
-    if (is_free) {
-        const struct items_trials trials = {one.values, two->values, many.values, n_many};
-        model->items_apart = items_apart(model, &trials);
-    }
+    if (!names_agree(model->inputs, model->n_inputs, &name))
+        return describe_batch(model, &proof, false);
+    if (two->outputs && trial_plan(model, n_many, &many, NULL) && !many.outputs)
+        trial_plan(model, n_many = FEW, &many, NULL); /* the larger batch may be to blame */
+    if (two->part && trial_plan(model, 1, &one, NULL) && one.part)
+        proof = prove(model, two, &one, many.part ? &many : two, n_many, &follow);
+    else
+        proof.why = "no shapes were found at which it works for one item and for more";
     plan_free(&one);
     plan_free(&many);
-    return is_free;
+    return describe_batch(model, &proof, follow);
 }

@@ -21,8 +21,8 @@ bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch,
  * False where that fails; true without a plan where no other axis is free. */
 bool trial_longer(struct percept_model *model, struct plan *plan);
 
-/* Is the first axis of all inputs and outputs the batch? `two` is the trial at two. The model is described
- * by then; it learns whether its items are proved apart. */
+/* Is the first axis of all inputs and outputs a batch of items that are proved apart, or said to be by the model's
+ * owner? `two` is the trial at two. The model is described by then, and learns what was found. */
 bool trial_batch_free(struct percept_model *model, const struct plan *two);
 
 #endif

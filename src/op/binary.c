@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -657,9 +658,22 @@ static bool binary_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+static void binary_batch(struct batch_view *view)
+{
+    const struct binary_priv *priv = view->many->priv;
+    struct tensor second;
+    if (!priv->legacy) {
+        batch_axis_elements(view);
+        return;
+    }
+    if (operand(view->many, 1, &second, NULL)) /* where opset 6 puts it */
+        batch_axis_elements_of(view, (const struct tensor *[]){view->many->in[0], &second});
+}
+
 #define RULE(name, member)                                                                         \
     const struct op_rule op_##name = {                                                             \
-        .check = binary_check, .shape = binary_shape, .run = binary_run, .variant = member};
+        .check = binary_check, .shape = binary_shape, .run = binary_run, .batch = binary_batch, \
+        .variant = member};
 
 RULE(add, IS_ADD)
 RULE(sub, IS_SUB)

@@ -21,6 +21,7 @@
 
 #include "base/number.h"
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/types.h"
 #include "op/walk.h"
 
@@ -389,8 +390,15 @@ static bool cast_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-const struct op_rule op_cast = {.check = cast_check, .shape = cast_shape, .run = cast_run};
+/* Element by element; of input 1 the type alone is read. */
+static void cast_batch(struct batch_view *view)
+{
+    if (view->in[0].word != BATCH_SHAPED)
+        batch_axis_all(view, view->in[0]);
+}
+
+const struct op_rule op_cast = {.check = cast_check, .shape = cast_shape, .run = cast_run, .batch = cast_batch};
 const struct op_rule op_cast_like = {
-    .check = cast_check, .shape = cast_shape, .run = cast_run, .variant = CAST_LIKE};
+    .check = cast_check, .shape = cast_shape, .run = cast_run, .batch = cast_batch, .variant = CAST_LIKE};
 const struct op_rule op_bit_cast = {
-    .check = cast_check, .shape = cast_shape, .run = cast_run, .variant = BIT_CAST};
+    .check = cast_check, .shape = cast_shape, .run = cast_run, .batch = cast_batch, .variant = BIT_CAST};

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -100,7 +101,7 @@ static bool where_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-const struct op_rule op_where = {.check = where_check, .shape = where_shape, .run = where_run};
+const struct op_rule op_where = {.check = where_check, .shape = where_shape, .run = where_run, .batch = batch_axis_elements};
 
 /* --- TopK ------------------------------------------------------------------------------------------- */
 
@@ -241,7 +242,21 @@ static bool topk_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-const struct op_rule op_top_k = {.check = topk_check, .shape = topk_shape, .run = topk_run};
+/* How many there are is seen in the output's dims. */
+static void topk_batch(struct batch_view *view)
+{
+    const struct topk_priv *priv = view->many->priv;
+    int axis;
+    if (view->in[0].word != BATCH_APART || !batch_axis_others_known(view, 1, 1) ||
+        !op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
+        return;
+    if (view->in[0].axis == axis)
+        batch_axis_mixes(view, "sorts the batch");
+    else
+        batch_axis_all(view, view->in[0]);
+}
+
+const struct op_rule op_top_k = {.check = topk_check, .shape = topk_shape, .run = topk_run, .batch = topk_batch};
 
 /* --- NonZero ---------------------------------------------------------------------------------------- */
 
@@ -464,4 +479,14 @@ static bool onehot_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_one_hot = {.check = onehot_check, .shape = onehot_shape, .run = onehot_run};
+static void onehot_batch(struct batch_view *view)
+{
+    const struct onehot_priv *priv = view->many->priv;
+    const struct batch_place place = view->in[0];
+    int axis;
+    if (place.word == BATCH_APART && batch_axis_others_known(view, 1, 1) &&
+        op_axis(view->many, priv->axis, view->many->in[0]->rank + 1, &axis, NULL))
+        batch_axis_all(view, batch_axis_at(place.axis < axis ? place.axis : place.axis + 1, place.before));
+}
+
+const struct op_rule op_one_hot = {.check = onehot_check, .shape = onehot_shape, .run = onehot_run, .batch = onehot_batch};

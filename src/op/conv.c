@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/spatial.h"
 #include "op/weights.h"
 
@@ -471,13 +472,21 @@ bool conv_run(struct step *step, struct run_env *env, struct percept_err *err)
     return true;
 }
 
+/* A picture at a time; what is added lies like the result. */
+void conv_batch(struct batch_view *view)
+{
+    const struct conv *conv = view->many->priv;
+    batch_axis_added(view, conv->fused.residual);
+    batch_axis_items(view);
+}
+
 const struct op_rule op_conv = {
     .check = conv_check,
     .fuse = conv_fuse,
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run,
+    .run = conv_run, .batch = conv_batch,
 };
 
 const struct op_rule op_conv_transpose = {
@@ -486,7 +495,7 @@ const struct op_rule op_conv_transpose = {
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run,
+    .run = conv_run, .batch = conv_batch,
 };
 
 const struct op_rule op_conv_transpose_padded = {
@@ -495,6 +504,6 @@ const struct op_rule op_conv_transpose_padded = {
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run,
+    .run = conv_run, .batch = conv_batch,
     .variant = 1,
 };

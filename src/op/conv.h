@@ -4,7 +4,7 @@
 #ifndef OP_CONV_H
 #define OP_CONV_H
 
-#include "op/op.h"
+#include "op/batch_axis.h"
 
 bool conv_check(struct node_ctx *ctx, struct percept_err *err);
 bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion);
@@ -12,5 +12,6 @@ size_t conv_pack_bytes(const struct node_ctx *ctx);
 void conv_pack(const struct node_ctx *ctx, void *packed);
 bool conv_shape(struct step *step, struct percept_err *err);
 bool conv_run(struct step *step, struct run_env *env, struct percept_err *err);
+void conv_batch(struct batch_view *view);
 
 #endif

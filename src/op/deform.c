@@ -15,6 +15,7 @@
  * with columns of doubles. Thread: loader, then the session's
  * holder with its team.
  */
+#include "op/batch_axis.h"
 #include "op/spatial.h"
 
 #include "op/attr.h"
@@ -333,5 +334,16 @@ static bool deform_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+/* A picture at a time, with offsets and a mask of its own. */
+static void deform_batch(struct batch_view *view)
+{
+    for (int i = 0; i < view->many->n_in; i++) {
+        const bool own = i == 0 || i == 2 || (i == 4 && op_has_input(view->many->node, i));
+        if (own ? !batch_axis_same_place(view->in[i], batch_axis_at(0, 1)) : view->in[i].word != BATCH_SAME)
+            return;
+    }
+    batch_axis_all(view, batch_axis_at(0, 1));
+}
+
 const struct op_rule op_deform_conv = {
-    .check = deform_check, .shape = deform_shape, .run = deform_run};
+    .check = deform_check, .shape = deform_shape, .run = deform_run, .batch = deform_batch};

@@ -7,6 +7,7 @@
  *
  * Thread: loader, then the session's holder with its team.
  */
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/op.h"
 
@@ -84,4 +85,9 @@ static bool det_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-const struct op_rule op_det = {.check = det_check, .shape = det_shape, .run = det_run};
+static void det_batch(struct batch_view *view)
+{
+    batch_axis_lead(view, view->many->in[0]->rank - 2);
+}
+
+const struct op_rule op_det = {.check = det_check, .shape = det_shape, .run = det_run, .batch = det_batch};

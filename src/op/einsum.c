@@ -23,6 +23,7 @@
  * session's holder with its team. Does not look for the cheapest order of operands.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/walk.h"
 #include "op/weights.h"
 
@@ -769,5 +770,49 @@ static bool einsum_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+/* The label of the axis that holds the batch stands once in each term that has it and in the result; a term that
+ * is the same for every item has 1 there. */
+static void einsum_batch(struct batch_view *view)
+{
+    const struct einsum *einsum = view->many->priv;
+    int label = LABEL_NONE, labels[TERM_MAX + RANK_MAX];
+    int64_t before = 1;
+    for (int i = 0; i < einsum->n; i++) {
+        if (view->in[i].word != BATCH_APART || !spread_term(&einsum->terms[i], view->many->in[i]->rank, labels))
+            continue;
+        const int mine = labels[view->in[i].axis];
+        if (label != LABEL_NONE && (mine != label || before != view->in[i].before)) {
+            batch_axis_mixes(view, "multiplies items that lie along different labels");
+            return;
+        }
+        label = mine;
+        before = view->in[i].before;
+    }
+    for (int i = 0; i < einsum->n; i++) {
+        const struct tensor *t = view->many->in[i];
+        int times = 0;
+        if (view->in[i].word == BATCH_SHAPED || !spread_term(&einsum->terms[i], t->rank, labels))
+            return;
+        for (int d = 0; d < t->rank; d++) {
+            times += labels[d] == label;
+            if (labels[d] == label && view->in[i].word == BATCH_SAME && t->dims[d] != 1)
+                times = 2;
+        }
+        if (times > 1) {
+            batch_axis_mixes(view, "multiplies items with each other");
+            return;
+        }
+    }
+    const int rank = view->many->out[0]->rank;
+    if (!spread_term(&einsum->output, rank, labels))
+        return;
+    for (int d = 0; d < rank; d++)
+        if (labels[d] == label) {
+            batch_axis_all(view, batch_axis_at(d, before));
+            return;
+        }
+    batch_axis_mixes(view, "sums over the batch");
+}
+
 const struct op_rule op_einsum = {
-    .check = einsum_check, .shape = einsum_shape, .run = einsum_run};
+    .check = einsum_check, .shape = einsum_shape, .run = einsum_run, .batch = einsum_batch};

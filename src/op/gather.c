@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/binary.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -125,7 +126,26 @@ static bool gather_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_gather = {.check = gather_check, .shape = gather_shape, .run = gather_run};
+/* The same places of each item, or places of a table that each item names. */
+static void gather_batch(struct batch_view *view)
+{
+    const struct gather_priv *priv = view->many->priv;
+    const struct batch_place x = view->in[0], indices = view->in[1];
+    int axis;
+    if (!op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
+        return;
+    if (x.word == BATCH_SAME && indices.word == BATCH_APART)
+        batch_axis_all(view, batch_axis_at(axis + indices.axis, indices.before));
+    else if (x.word != BATCH_APART || indices.word != BATCH_SAME)
+        batch_axis_mixes(view, "looks up places of the batch that depend on it");
+    else if (x.axis == axis)
+        batch_axis_mixes(view, "takes some of the batch");
+    else
+        batch_axis_all(view, batch_axis_at(x.axis < axis ? x.axis : x.axis - 1 + view->many->in[1]->rank,
+                                           x.before));
+}
+
+const struct op_rule op_gather = {.check = gather_check, .shape = gather_shape, .run = gather_run, .batch = gather_batch};
 
 /* --- GatherElements and ScatterElements -------------------------------------------------------------- */
 
@@ -208,8 +228,33 @@ static bool gather_elements_run(struct step *step, struct run_env *env, struct p
     return true;
 }
 
+/* Items lie alike in input 0 and in the indices, as many rows of each, and not along the axis that is indexed. */
+static bool rows_meet(struct batch_view *view)
+{
+    const struct gather_priv *priv = view->many->priv;
+    const struct tensor *x = view->many->in[0], *indices = view->many->in[1];
+    const struct batch_place place = view->in[0];
+    int axis;
+    return op_axis(view->many, priv->axis, x->rank, &axis, NULL) && place.word == BATCH_APART &&
+           batch_axis_same_place(place, view->in[1]) && place.axis != axis &&
+           x->dims[place.axis] == indices->dims[place.axis];
+}
+
+static void gather_elements_batch(struct batch_view *view)
+{
+    const struct gather_priv *priv = view->many->priv;
+    int axis;
+    if (!op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
+        return;
+    const bool table = view->in[0].word == BATCH_SAME && view->in[1].word == BATCH_APART && view->in[1].axis == axis;
+    if (table || rows_meet(view))
+        batch_axis_all(view, view->in[1]);
+    else
+        batch_axis_mixes(view, "looks up places along the batch");
+}
+
 const struct op_rule op_gather_elements = {
-    .check = gather_check, .shape = gather_elements_shape, .run = gather_elements_run};
+    .check = gather_check, .shape = gather_elements_shape, .run = gather_elements_run, .batch = gather_elements_batch};
 
 static bool judge_reduction(const struct step *step, struct percept_err *err)
 {
@@ -279,8 +324,16 @@ static bool scatter_elements_run(struct step *step, struct run_env *env, struct 
     return true;
 }
 
+static void scatter_elements_batch(struct batch_view *view)
+{
+    if (rows_meet(view) && batch_axis_same_place(view->in[0], view->in[2]))
+        batch_axis_all(view, view->in[0]);
+    else
+        batch_axis_mixes(view, "writes to places along the batch");
+}
+
 const struct op_rule op_scatter_elements = {
-    .check = scatter_check, .shape = scatter_elements_shape, .run = scatter_elements_run};
+    .check = scatter_check, .shape = scatter_elements_shape, .run = scatter_elements_run, .batch = scatter_elements_batch};
 
 /* --- GatherND and ScatterND -------------------------------------------------------------------------- */
 
@@ -366,8 +419,26 @@ static bool gather_nd_run(struct step *step, struct run_env *env, struct percept
     return true;
 }
 
+static void gather_nd_batch(struct batch_view *view)
+{
+    const struct gather_priv *priv = view->many->priv;
+    const struct batch_place x = view->in[0], indices = view->in[1];
+    const int tuples = view->many->in[1]->rank - 1, skip = (int)priv->batch_dims;
+    int n;
+    if (!tuple_axes(view->many, skip, &n, NULL))
+        return;
+    if (x.word == BATCH_SAME && indices.word == BATCH_APART && indices.axis < tuples && indices.axis >= skip)
+        batch_axis_all(view, indices);
+    else if (x.word == BATCH_APART && batch_axis_same_place(x, indices) && x.axis < skip)
+        batch_axis_all(view, x);
+    else if (x.word == BATCH_APART && indices.word == BATCH_SAME && x.axis >= skip + n)
+        batch_axis_all(view, batch_axis_at(tuples + x.axis - skip - n, x.before));
+    else
+        batch_axis_mixes(view, "looks up places along the batch");
+}
+
 const struct op_rule op_gather_nd = {
-    .check = gather_check, .shape = gather_nd_shape, .run = gather_nd_run};
+    .check = gather_check, .shape = gather_nd_shape, .run = gather_nd_run, .batch = gather_nd_batch};
 
 static bool scatter_nd_shape(struct step *step, struct percept_err *err)
 {
@@ -410,5 +481,20 @@ static bool scatter_nd_run(struct step *step, struct run_env *env, struct percep
     return true;
 }
 
+/* The indices name axes before the one that holds the batch. */
+static void scatter_nd_batch(struct batch_view *view)
+{
+    const struct batch_place x = view->in[0];
+    int n;
+    if (!tuple_axes(view->many, 0, &n, NULL))
+        return;
+    const struct batch_place updates = batch_axis_at(x.axis - n + view->many->in[1]->rank - 1, x.before);
+    if (x.word == BATCH_APART && x.axis >= n && view->in[1].word == BATCH_SAME &&
+        batch_axis_same_place(view->in[2], updates))
+        batch_axis_all(view, x);
+    else
+        batch_axis_mixes(view, "writes to places along the batch");
+}
+
 const struct op_rule op_scatter_nd = {
-    .check = scatter_check, .shape = scatter_nd_shape, .run = scatter_nd_run};
+    .check = scatter_check, .shape = scatter_nd_shape, .run = scatter_nd_run, .batch = scatter_nd_batch};

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -155,7 +156,7 @@ static bool constantofshape_run(struct step *step, struct run_env *env, struct p
 
 const struct op_rule op_constant_of_shape = {.check = constantofshape_check,
                                            .shape = constantofshape_shape,
-                                           .run = constantofshape_run};
+                                           .run = constantofshape_run, .batch = batch_axis_filled};
 
 /* --- Range ------------------------------------------------------------------------------------------ */
 

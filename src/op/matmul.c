@@ -23,6 +23,7 @@
  * by rows when there are many. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/stack.h"
 #include "op/walk.h"
 #include "op/weights.h"
@@ -724,13 +725,45 @@ static bool fused_gemm_shape(struct step *step, struct percept_err *err)
     return op_want_dtype(step, 0, PERCEPT_FLOAT, err) && matmul_shape(step, err);
 }
 
+/* Rows and columns may be any number, but for OpenBLAS, whose bits change with it. */
+static void matmul_batch(struct batch_view *view)
+{
+    const struct matmul *matmul = view->many->priv;
+    struct batch_side sides[2];
+    for (int i = 0; i < 2; i++) {
+        int axes[RANK_MAX];
+        sides[i] = (struct batch_side){view->in[i], turned_side(&matmul->turns[i], view->many->in[i])};
+        turned_axes(&matmul->turns[i], sides[i].seen.rank, axes);
+        for (int d = 0; d < sides[i].seen.rank; d++)
+            if (axes[d] == view->in[i].axis)
+                sides[i].place.axis = d;
+    }
+    batch_axis_added(view, matmul->fused.residual);
+    batch_axis_product(view, &sides[0], &sides[1], matmul->packed || view->many->in[1]->rank <= 2);
+}
+
+static void gemm_batch(struct batch_view *view)
+{
+    const struct matmul *matmul = view->many->priv;
+    const struct turn turns[2] = {{.matrix = matmul->trans_a}, {.matrix = matmul->trans_b}};
+    struct batch_side sides[2];
+    for (int i = 0; i < 2; i++) {
+        sides[i] = (struct batch_side){view->in[i], turned_side(&turns[i], view->many->in[i])};
+        sides[i].place.axis = turns[i].matrix ? 1 - view->in[i].axis : view->in[i].axis;
+    }
+    batch_axis_added(view, matmul->fused.residual);
+    batch_axis_product(view, &sides[0], &sides[1], true);
+    if (matmul->has_c)
+        batch_axis_meets(view, 2);
+}
+
 const struct op_rule op_gemm = {
     .check = check_gemm,
     .fuse = matmul_fuse,
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = matmul_shape,
-    .run = matmul_run,
+    .run = matmul_run, .batch = gemm_batch,
 };
 
 const struct op_rule op_matmul = {
@@ -739,7 +772,7 @@ const struct op_rule op_matmul = {
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = matmul_shape,
-    .run = matmul_run,
+    .run = matmul_run, .batch = matmul_batch,
 };
 
 const struct op_rule op_fused_gemm = {
@@ -748,7 +781,7 @@ const struct op_rule op_fused_gemm = {
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = fused_gemm_shape,
-    .run = fused_gemm_run,
+    .run = fused_gemm_run, .batch = gemm_batch,
 };
 
 const struct op_rule op_fused_matmul = {
@@ -757,6 +790,6 @@ const struct op_rule op_fused_matmul = {
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = matmul_shape,
-    .run = fused_matmul_run,
+    .run = fused_matmul_run, .batch = matmul_batch,
     .variant = MATMUL_FUSED,
 };

@@ -12,6 +12,7 @@
  * Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/conv.h"
 #include "op/walk.h"
 
@@ -67,7 +68,7 @@ const struct op_rule op_fused_conv = {
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run,
+    .run = conv_run, .batch = conv_batch,
 };
 
 /* ---- BiasGelu, FastGelu, QuickGelu ----------------------------------------------------------- */
@@ -148,7 +149,8 @@ static bool gelu_run(struct step *step, struct run_env *env, struct percept_err 
 
 #define GELU_RULE(name, kind_)                                                                     \
     const struct op_rule op_##name = {                                                             \
-        .check = gelu_check, .shape = gelu_shape, .run = gelu_run, .variant = kind_}
+        .check = gelu_check, .shape = gelu_shape, .run = gelu_run, .batch = batch_axis_elements, \
+        .variant = kind_}
 
 GELU_RULE(bias_gelu, GELU_BIAS);
 GELU_RULE(fast_gelu, GELU_FAST);

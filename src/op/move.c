@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -84,8 +85,19 @@ static bool transpose_run(struct step *step, struct run_env *env, struct percept
     return true;
 }
 
+static void transpose_batch(struct batch_view *view)
+{
+    struct batch_place place;
+    if (!batch_axis_first(view, &place))
+        return;
+    const int rank = view->many->in[0]->rank;
+    for (int i = 0; i < rank; i++)
+        if (permuted(view->many->priv, rank, i) == place.axis)
+            batch_axis_all(view, batch_axis_at(i, place.before));
+}
+
 const struct op_rule op_transpose = {
-    .check = transpose_check, .shape = transpose_shape, .run = transpose_run};
+    .check = transpose_check, .shape = transpose_shape, .run = transpose_run, .batch = transpose_batch};
 
 /* --- Expand and Tile -------------------------------------------------------------------------------- */
 
@@ -129,7 +141,28 @@ static bool expand_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_expand = {.check = two_check, .shape = expand_shape, .run = expand_run};
+/* Along an axis that grows there stands the same all along, for any item. */
+static void expand_batch(struct batch_view *view)
+{
+    const struct tensor *x = view->many->in[0], *y = view->many->out[0];
+    if (!batch_axis_others_known(view, 1, 1))
+        return;
+    if (view->in[0].word == BATCH_APART) {
+        const int axis = view->in[0].axis + y->rank - x->rank;
+        if (y->dims[axis] == x->dims[view->in[0].axis])
+            batch_axis_all(view, batch_axis_at(axis, view->in[0].before));
+        else
+            batch_axis_mixes(view, "repeats along the batch");
+        return;
+    }
+    batch_axis_filled(view);
+    const int own = view->out[0].axis - (y->rank - x->rank);
+    if (view->in[0].word != BATCH_SAME ||
+        (view->out[0].word == BATCH_APART && own >= 0 && x->dims[own] != 1))
+        batch_axis_mixes(view, "its input depends on the batch's size");
+}
+
+const struct op_rule op_expand = {.check = two_check, .shape = expand_shape, .run = expand_run, .batch = expand_batch};
 
 /* Opset 1: inputs `tiles` and `axis`, one number each; since 6 a list of repeats. */
 static bool tile_check(struct node_ctx *ctx, struct percept_err *err)
@@ -192,7 +225,22 @@ static bool tile_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-const struct op_rule op_tile = {.check = tile_check, .shape = tile_shape, .run = tile_run};
+/* Items that are repeated come in order as many times. */
+static void tile_batch(struct batch_view *view)
+{
+    const struct tensor *x = view->many->in[0], *y = view->many->out[0];
+    struct batch_place place = view->in[0];
+    if (!batch_axis_others_known(view, 1, 1))
+        return;
+    if (place.word == BATCH_SAME) {
+        batch_axis_filled(view);
+    } else if (place.word == BATCH_APART && x->dims[place.axis] > 0) {
+        place.before *= y->dims[place.axis] / x->dims[place.axis];
+        batch_axis_all(view, place);
+    }
+}
+
+const struct op_rule op_tile = {.check = tile_check, .shape = tile_shape, .run = tile_run, .batch = tile_batch};
 
 /* --- DepthToSpace and SpaceToDepth ------------------------------------------------------------------- */
 
@@ -271,9 +319,9 @@ static bool depth_run(struct step *step, struct run_env *env, struct percept_err
 }
 
 const struct op_rule op_depth_to_space = {
-    .check = depth_check, .shape = depth_shape, .run = depth_run};
+    .check = depth_check, .shape = depth_shape, .run = depth_run, .batch = batch_axis_items};
 const struct op_rule op_space_to_depth = {
-    .check = depth_check, .shape = depth_shape, .run = depth_run, .variant = 1};
+    .check = depth_check, .shape = depth_shape, .run = depth_run, .batch = batch_axis_items, .variant = 1};
 
 /* --- Trilu ------------------------------------------------------------------------------------------ */
 
@@ -324,7 +372,12 @@ static bool trilu_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-const struct op_rule op_trilu = {.check = trilu_check, .shape = trilu_shape, .run = trilu_run};
+static void trilu_batch(struct batch_view *view)
+{
+    batch_axis_lead(view, view->many->in[0]->rank - 2);
+}
+
+const struct op_rule op_trilu = {.check = trilu_check, .shape = trilu_shape, .run = trilu_run, .batch = trilu_batch};
 
 /* --- ReverseSequence -------------------------------------------------------------------------------- */
 
@@ -381,5 +434,20 @@ static bool reverse_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
+/* Each item has a length of its own. */
+static void reverse_batch(struct batch_view *view)
+{
+    const struct reverse_priv *priv = view->many->priv;
+    const struct batch_place place = view->in[0];
+    bool together[RANK_MAX] = {false};
+    if (place.word == BATCH_APART && place.axis == priv->batch_axis) {
+        if (view->in[1].word == BATCH_APART && view->in[1].before == place.before)
+            batch_axis_all(view, place);
+        return;
+    }
+    together[priv->time_axis] = true;
+    batch_axis_keep(view, together);
+}
+
 const struct op_rule op_reverse_sequence = {
-    .check = reverse_check, .shape = reverse_shape, .run = reverse_run};
+    .check = reverse_check, .shape = reverse_shape, .run = reverse_run, .batch = reverse_batch};

@@ -25,6 +25,7 @@
 #include "op/norm.h"
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/weights.h"
 
 #include <math.h>
@@ -751,18 +752,49 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-#define NORM_RULE(name, kind_, shape_)                                                             \
+/* Element by element, with numbers of its own for each channel. */
+static void norm_batch(struct batch_view *view)
+{
+    batch_axis_keep(view, (bool[RANK_MAX]){[1] = true});
+}
+
+static void rows_batch(struct batch_view *view)
+{
+    const struct norm *norm = view->many->priv;
+    int axis;
+    if (op_axis(view->many, norm->axis, view->many->in[0]->rank, &axis, NULL))
+        batch_axis_lead(view, axis);
+}
+
+/* What is added lies as input 0 does, or is the same for every item. */
+static void skip_batch(struct batch_view *view)
+{
+    const struct tensor *x = view->many->in[0], *skip = view->many->in[1];
+    const struct batch_place place = view->in[0];
+    if (place.word != BATCH_APART || place.axis == x->rank - 1 || !batch_axis_others_same(view, 2))
+        return;
+    const int own = place.axis - (x->rank - skip->rank);
+    if (view->in[1].word == BATCH_APART ? own != view->in[1].axis || place.before != view->in[1].before ||
+                                              skip->dims[own] != x->dims[place.axis]
+                                        : view->in[1].word != BATCH_SAME || (own >= 0 && skip->dims[own] != 1))
+        batch_axis_mixes(view, "adds what lies another way");
+    else
+        batch_axis_all(view, place);
+}
+
+#define NORM_RULE(name, kind_, shape_, batch_)                                                      \
     const struct op_rule op_##name = {.check = norm_check,                                         \
                                       .fuse = norm_fuse,                                           \
                                       .shape = shape_,                                             \
                                       .run = norm_run,                                             \
+                                      .batch = batch_,                                             \
                                       .variant = kind_}
 
-NORM_RULE(batch_normalization, NORM_BATCH, shape_batch);
-NORM_RULE(image_scaler, NORM_SCALER, shape_scaler);
-NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance);
-NORM_RULE(group_normalization, NORM_GROUP, shape_group);
-NORM_RULE(layer_normalization, NORM_LAYER, shape_rows);
-NORM_RULE(rms_normalization, NORM_RMS, shape_rows);
-NORM_RULE(skip_layer_normalization, NORM_SKIP_LAYER, shape_skip);
-NORM_RULE(skip_rms_normalization, NORM_SKIP_RMS, shape_skip);
+NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, norm_batch);
+NORM_RULE(image_scaler, NORM_SCALER, shape_scaler, norm_batch);
+NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance, batch_axis_items);
+NORM_RULE(group_normalization, NORM_GROUP, shape_group, batch_axis_items);
+NORM_RULE(layer_normalization, NORM_LAYER, shape_rows, rows_batch);
+NORM_RULE(rms_normalization, NORM_RMS, shape_rows, rows_batch);
+NORM_RULE(skip_layer_normalization, NORM_SKIP_LAYER, shape_skip, skip_batch);
+NORM_RULE(skip_rms_normalization, NORM_SKIP_RMS, shape_skip, skip_batch);

@@ -6,10 +6,14 @@
  *   fuse    after all checks              loader            says no           ctx->arena
  *   pack    after fusing                  loader            no                no: size is asked first
  *   shape   a set of shapes is new        session's holder  with a sentence   step->arena (the plan's)
+ *   batch   two sets of shapes are known  loader or holder  says no           no
  *   run     every inference               worker            only on data      no
  *
  * Loading judges, running trusts: what check and shape accepted, run does without asking again; it
  * only judges elements, such as an index out of range.
+ *
+ * batch says where the items of a batch lie in what the node computes (batch_axis.h). A rule without it says
+ * nothing of the kind: behind such a node items are not joined, unless all that it reads is the same for all.
  *
  * Known values. At shape time step->in[i]->data is NULL unless the value is known already (a constant,
  * or computed from shapes). A step all of whose inputs are known is run at once by the planner, by the
@@ -121,6 +125,8 @@ enum op_flags {
     OP_OWN_MEMORY = 8, /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
 };
 
+struct batch_view; /* op/batch_axis.h */
+
 struct op_rule {
     bool (*check)(struct node_ctx *ctx, struct percept_err *err);
     bool (*fuse)(struct node_ctx *ctx, const struct fusion *fusion); /* NULL: never */
@@ -128,6 +134,7 @@ struct op_rule {
     void (*pack)(const struct node_ctx *ctx, void *packed);
     bool (*shape)(struct step *step, struct percept_err *err);
     bool (*run)(struct step *step, struct run_env *env, struct percept_err *err);
+    void (*batch)(struct batch_view *view); /* NULL: not known */
     int flags;
     int variant; /* for families that share verbs: which member this is */
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/walk.h"
 
 enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP };
@@ -224,4 +225,21 @@ static bool pad_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-const struct op_rule op_pad = {.check = pad_check, .shape = pad_shape, .run = pad_run};
+static void pad_batch(struct batch_view *view)
+{
+    const struct batch_place place = view->in[0];
+    struct pads one, many;
+    if (place.word != BATCH_APART || !batch_axis_others_known(view, 1, 1) ||
+        !take_pads(view->one, &one, NULL) || !take_pads(view->many, &many, NULL))
+        return;
+    for (int d = 0; d < view->many->in[0]->rank; d++) {
+        if (d == place.axis ? many.begin[d] || many.end[d]
+                            : many.begin[d] != one.begin[d] || many.end[d] != one.end[d]) {
+            batch_axis_mixes(view, "pads along the batch, or by its size");
+            return;
+        }
+    }
+    batch_axis_all(view, place);
+}
+
+const struct op_rule op_pad = {.check = pad_check, .shape = pad_shape, .run = pad_run, .batch = pad_batch};

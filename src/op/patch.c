@@ -12,6 +12,7 @@
  * loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/spatial.h"
 
 #include <string.h>
@@ -202,7 +203,7 @@ static bool columns_run(struct step *step, struct run_env *env, struct percept_e
 }
 
 const struct op_rule op_col2im = {
-    .check = columns_check, .shape = columns_shape, .run = columns_run};
+    .check = columns_check, .shape = columns_shape, .run = columns_run, .batch = batch_axis_items};
 
 /* ---- boxes in tensors: MaxUnpool and CenterCropPad ------------------------------------------- */
 
@@ -444,5 +445,16 @@ static bool crop_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
+/* How much goes away follows from dims alone, at either side half of it. */
+static void crop_batch(struct batch_view *view)
+{
+    if (view->in[0].word != BATCH_APART || !batch_axis_others_known(view, 1, 1))
+        return;
+    if (batch_axis_untouched(view, view->in[0]))
+        batch_axis_all(view, view->in[0]);
+    else
+        batch_axis_mixes(view, "takes some of the batch");
+}
+
 const struct op_rule op_center_crop_pad = {
-    .check = crop_check, .shape = crop_shape, .run = crop_run};
+    .check = crop_check, .shape = crop_shape, .run = crop_run, .batch = crop_batch};

@@ -15,6 +15,7 @@
  * Work is split over maps, there over pixels. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/spatial.h"
 #include "op/weights.h"
 
@@ -427,9 +428,17 @@ static bool pool_run_global(struct step *step, struct run_env *env, struct perce
     return true;
 }
 
+/* Indices are counted through the whole batch. */
+static void pool_batch(struct batch_view *view)
+{
+    batch_axis_items(view);
+    if (view->many->n_out > 1)
+        view->out[1].word = BATCH_MIXED;
+}
+
 #define POOL_RULE(name, kind_, shape_, run_)                                                       \
     const struct op_rule op_##name = {                                                             \
-        .check = pool_check, .shape = shape_, .run = run_, .variant = kind_}
+        .check = pool_check, .shape = shape_, .run = run_, .batch = pool_batch, .variant = kind_}
 
 POOL_RULE(max_pool, POOL_MAX, pool_shape, pool_run);
 POOL_RULE(average_pool, POOL_AVERAGE, pool_shape, pool_run);

@@ -21,6 +21,7 @@
 #include <math.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/walk.h"
 
 /* ---- shared ---------------------------------------------------------------------------------- */
@@ -383,11 +384,30 @@ static bool dynamic_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
+/* By one scale, by those of another axis, or in blocks by those of each item. */
+static void quant_batch(struct batch_view *view)
+{
+    const struct quant *quant = view->many->priv;
+    const struct tensor *x = view->many->in[0], *scale = view->many->in[1];
+    const struct batch_place place = view->in[0];
+    const int64_t axis = quant->axis < 0 ? quant->axis + x->rank : quant->axis;
+    bool together[RANK_MAX] = {false};
+    if (scale->rank > 1 && place.word == BATCH_APART && place.axis != axis &&
+        batch_axis_same_place(view->in[1], place) &&
+        (!quant_in(view->many, 2) || batch_axis_same_place(view->in[2], place))) {
+        batch_axis_all(view, place);
+        return;
+    }
+    for (int d = 0; d < x->rank && tensor_elements(scale) != 1; d++)
+        together[d] = d == axis || scale->rank > 1;
+    batch_axis_keep(view, together);
+}
+
 const struct op_rule op_quantize_linear = {
-    .check = quant_check, .shape = quantize_shape, .run = quant_run, .variant = 0};
+    .check = quant_check, .shape = quantize_shape, .run = quant_run, .batch = quant_batch, .variant = 0};
 
 const struct op_rule op_dequantize_linear = {
-    .check = quant_check, .shape = dequantize_shape, .run = quant_run, .variant = 1};
+    .check = quant_check, .shape = dequantize_shape, .run = quant_run, .batch = quant_batch, .variant = 1};
 
 const struct op_rule op_dynamic_quantize_linear = {
     .check = dynamic_check, .shape = dynamic_shape, .run = dynamic_run};

@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/quant.h"
 #include "op/spatial.h"
 #include "op/walk.h"
@@ -597,6 +598,7 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
                                       .pack = qconv_pack,                                          \
                                       .shape = qconv_shape,                                        \
                                       .run = qconv_run,                                            \
+                                      .batch = batch_axis_items,                                   \
                                       .variant = variant_}
 
 QCONV_RULE(conv_integer, 0);

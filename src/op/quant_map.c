@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/quant.h"
 #include "op/softmax.h"
 #include "op/spatial.h"
@@ -216,10 +217,16 @@ static bool pair_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
+/* Tensors among inputs that are one number each. */
+static void pair_batch(struct batch_view *view)
+{
+    batch_axis_elements(view);
+}
+
 const struct op_rule op_qlinear_add = {
-    .check = pair_check, .shape = pair_shape, .run = pair_run, .variant = 0};
+    .check = pair_check, .shape = pair_shape, .run = pair_run, .batch = pair_batch, .variant = 0};
 const struct op_rule op_qlinear_mul = {
-    .check = pair_check, .shape = pair_shape, .run = pair_run, .variant = 1};
+    .check = pair_check, .shape = pair_shape, .run = pair_run, .batch = pair_batch, .variant = 1};
 
 /* ---- tables: QLinearSigmoid, QLinearLeakyRelu ------------------------------------------------ */
 
@@ -280,10 +287,15 @@ static bool map_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
+static void map_batch(struct batch_view *view)
+{
+    batch_axis_keep(view, (bool[RANK_MAX]){false});
+}
+
 const struct op_rule op_qlinear_sigmoid = {
-    .check = map_check, .shape = map_shape, .run = map_run, .variant = 1};
+    .check = map_check, .shape = map_shape, .run = map_run, .batch = map_batch, .variant = 1};
 const struct op_rule op_qlinear_leaky_relu = {
-    .check = map_check, .shape = map_shape, .run = map_run, .variant = 0};
+    .check = map_check, .shape = map_shape, .run = map_run, .batch = map_batch, .variant = 0};
 
 /* From one scale to another. */
 static void rescale(const struct step *step, const struct scales *s, uint8_t *table)
@@ -395,8 +407,13 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+static void concat_batch(struct batch_view *view)
+{
+    batch_axis_joined(view, 2, 3, *(const int64_t *)view->many->priv);
+}
+
 const struct op_rule op_qlinear_concat = {
-    .check = concat_check, .shape = concat_shape, .run = concat_run};
+    .check = concat_check, .shape = concat_shape, .run = concat_run, .batch = concat_batch};
 
 /* ---- QLinearWhere: condition, then (tensor, scale, zero point) twice, scale, zero point ------- */
 
@@ -467,7 +484,7 @@ static bool choice_run(struct step *step, struct run_env *env, struct percept_er
 }
 
 const struct op_rule op_qlinear_where = {
-    .check = choice_check, .shape = choice_shape, .run = choice_run};
+    .check = choice_check, .shape = choice_shape, .run = choice_run, .batch = pair_batch};
 
 /* ---- QLinearSoftmax -------------------------------------------------------------------------- */
 
@@ -565,8 +582,14 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
+static void softmax_batch(struct batch_view *view)
+{
+    const struct softmax *softmax = view->many->priv;
+    softmax_apart(view, softmax->axis, softmax->flat);
+}
+
 const struct op_rule op_qlinear_softmax = {
-    .check = softmax_check, .shape = softmax_shape, .run = softmax_run};
+    .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .batch = softmax_batch};
 
 /* ---- QLinearAveragePool, QLinearGlobalAveragePool -------------------------------------------- */
 
@@ -733,9 +756,9 @@ static bool pool_run(struct step *step, struct run_env *env, struct percept_err 
 }
 
 const struct op_rule op_qlinear_average_pool = {
-    .check = pool_check, .shape = pool_shape, .run = pool_run, .variant = 0};
+    .check = pool_check, .shape = pool_shape, .run = pool_run, .batch = batch_axis_items, .variant = 0};
 const struct op_rule op_qlinear_global_average_pool = {
-    .check = pool_check, .shape = pool_shape, .run = pool_run, .variant = 1};
+    .check = pool_check, .shape = pool_shape, .run = pool_run, .batch = batch_axis_items, .variant = 1};
 
 /* ---- QLinearReduceMean ----------------------------------------------------------------------- */
 
@@ -826,5 +849,21 @@ static bool mean_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
+/* Sums of whole numbers are exact. */
+static void mean_batch(struct batch_view *view)
+{
+    const struct mean *mean = view->many->priv;
+    bool reduced[RANK_MAX];
+    for (int d = 0; d < RANK_MAX; d++)
+        reduced[d] = mean->n_axes == 0;
+    for (int i = 0; i < mean->n_axes; i++) {
+        int axis;
+        if (!op_axis(view->many, mean->axes[i], view->many->in[0]->rank, &axis, NULL))
+            return;
+        reduced[axis] = true;
+    }
+    batch_axis_reduced(view, reduced, mean->keep);
+}
+
 const struct op_rule op_qlinear_reduce_mean = {
-    .check = mean_check, .shape = mean_shape, .run = mean_run};
+    .check = mean_check, .shape = mean_shape, .run = mean_run, .batch = mean_batch};

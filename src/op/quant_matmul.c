@@ -22,6 +22,7 @@
  * the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/quant.h"
 #include "op/stack.h"
 #include "op/walk.h"
@@ -580,12 +581,40 @@ static bool product_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
+/* Sums are exact, in whatever order. Scales and zero points belong to columns, or to everything. */
+static void product_batch(struct batch_view *view)
+{
+    const struct product *product = view->many->priv;
+    const struct slots *slots = product->slots;
+    const bool gemm = product->kind == PRODUCT_QGEMM;
+    struct batch_side a = {view->in[slots->a], *view->many->in[slots->a]};
+    const struct batch_side b = {view->in[slots->b], *view->many->in[slots->b]};
+    if (product->kind == PRODUCT_DYNAMIC) {
+        batch_axis_mixes(view, "fits one scale to the whole batch");
+        return;
+    }
+    for (int i = 0; i < view->many->n_in; i++) {
+        const struct tensor *t = view->many->in[i];
+        const bool rows = t && (i == slots->a_scale || i == slots->a_zero) && tensor_elements(t) != 1;
+        if (i != slots->a && (view->in[i].word != BATCH_SAME || rows)) {
+            batch_axis_mixes(view, "its right side or its parameters belong to rows of the batch");
+            return;
+        }
+    }
+    if (gemm && (product->trans_a || (slots->c >= 0 && quant_in(view->many, slots->c) &&
+                                      quant_in(view->many, slots->c)->rank > 1 &&
+                                      quant_in(view->many, slots->c)->dims[0] != 1)))
+        return;
+    batch_axis_product(view, &a, &b, true);
+}
+
 #define PRODUCT_RULE(name, kind_)                                                                  \
     const struct op_rule op_##name = {.check = product_check,                                      \
                                       .pack_bytes = product_pack_bytes,                            \
                                       .pack = product_pack,                                        \
                                       .shape = product_shape,                                      \
                                       .run = product_run,                                          \
+                                      .batch = product_batch,                                      \
                                       .variant = kind_}
 
 PRODUCT_RULE(matmul_integer, PRODUCT_INTEGER);

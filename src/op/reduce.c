@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/types.h"
 #include "op/walk.h"
 
@@ -408,9 +409,27 @@ static bool reduce_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+/* Sums are taken in another order where nothing lies behind what is reduced. */
+static void reduce_batch(struct batch_view *view)
+{
+    const struct reduce_priv *priv = view->many->priv;
+    struct batch_place place;
+    bool reduced[RANK_MAX];
+    if (!batch_axis_first(view, &place) || !take_axes(view->many, reduced, NULL))
+        return;
+    const struct lines one = lines_of(view->one->in[0], reduced), many = lines_of(view->many->in[0], reduced);
+    if (reduced[place.axis])
+        batch_axis_mixes(view, "reduces over the batch");
+    else if ((one.inner == 1) != (many.inner == 1))
+        batch_axis_mixes(view, BATCH_AXIS_ORDER);
+    else
+        batch_axis_reduced(view, reduced, priv->keepdims);
+}
+
 #define RULE(name, member)                                                                         \
     const struct op_rule op_reduce_##name = {                                                       \
-        .check = reduce_check, .shape = reduce_shape, .run = reduce_run, .variant = member};
+        .check = reduce_check, .shape = reduce_shape, .run = reduce_run, .batch = reduce_batch, \
+        .variant = member};
 
 RULE(sum, SUM)
 RULE(mean, MEAN)
@@ -519,9 +538,20 @@ static bool arg_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-const struct op_rule op_arg_max = {.check = arg_check, .shape = arg_shape, .run = arg_run};
+static void arg_batch(struct batch_view *view)
+{
+    const struct arg_priv *priv = view->many->priv;
+    bool reduced[RANK_MAX] = {false};
+    int axis;
+    if (!op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
+        return;
+    reduced[axis] = true;
+    batch_axis_reduced(view, reduced, priv->keepdims);
+}
+
+const struct op_rule op_arg_max = {.check = arg_check, .shape = arg_shape, .run = arg_run, .batch = arg_batch};
 const struct op_rule op_arg_min = {
-    .check = arg_check, .shape = arg_shape, .run = arg_run, .variant = 1};
+    .check = arg_check, .shape = arg_shape, .run = arg_run, .batch = arg_batch, .variant = 1};
 
 /* --- CumSum, CumProd -------------------------------------------------------------------------------- */
 
@@ -600,6 +630,21 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_cum_sum = {.check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run};
+static void cumsum_batch(struct batch_view *view)
+{
+    bool together[RANK_MAX] = {false};
+    const struct tensor *given = view->many->in[1];
+    int axis;
+    if (!given->data || !op_axis(view->many, given->dtype == PERCEPT_INT64 ? *(const int64_t *)given->data
+                                                                           : *(const int32_t *)given->data,
+                                 view->many->in[0]->rank, &axis, NULL)) {
+        batch_axis_mixes(view, "adds along an axis that is not known");
+        return;
+    }
+    together[axis] = true;
+    batch_axis_keep(view, together);
+}
+
+const struct op_rule op_cum_sum = {.check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .batch = cumsum_batch};
 const struct op_rule op_cum_prod = {
-    .check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .variant = 1};
+    .check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .batch = cumsum_batch, .variant = 1};

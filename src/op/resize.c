@@ -24,6 +24,7 @@
  * Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -480,6 +481,14 @@ static int n_buffers(const struct resize_plan *plan, enum percept_dtype dtype)
     return n < 0 ? 0 : n > 2 ? 2 : n;
 }
 
+/* As long as they are. */
+static void begin_axes(const struct tensor *x, struct resize_axis *axes)
+{
+    for (int i = 0; i < x->rank; i++)
+        axes[i] = (struct resize_axis){
+            .in = x->dims[i], .out = x->dims[i], .scale = 1, .width = (double)x->dims[i], .roi_end = 1};
+}
+
 static bool resize_shape(struct step *step, struct percept_err *err)
 {
     static const char *const names[] = {"nearest", "linear", "cubic"};
@@ -492,12 +501,7 @@ static bool resize_shape(struct step *step, struct percept_err *err)
     *plan = (struct resize_plan){0};
     if (!shape_types(step, resize, plan, err))
         return false;
-    for (int i = 0; i < x->rank; i++)
-        axes[i] = (struct resize_axis){.in = x->dims[i],
-                                       .out = x->dims[i],
-                                       .scale = 1,
-                                       .width = (double)x->dims[i],
-                                       .roi_end = 1};
+    begin_axes(x, axes);
     if (!read_sizes(step, resize, axes, err) || !shape_dims(step, axes, err))
         return false;
     const bool blocked = x->layout == LAYOUT_BLOCKED && !axis_moves(resize, &axes[0]) &&
@@ -680,6 +684,36 @@ static bool resize_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_resize = {.check = resize_check, .shape = resize_shape, .run = resize_run};
+static bool same_axis(const struct resize_axis *a, const struct resize_axis *b)
+{
+    return a->in == b->in && a->out == b->out && a->scale == b->scale && a->width == b->width &&
+           a->roi_begin == b->roi_begin && a->roi_end == b->roi_end;
+}
+
+/* Along the axis of the batch nothing changes; along the others the same does. */
+static void resize_batch(struct batch_view *view)
+{
+    const struct resize *resize = view->many->priv;
+    const struct batch_place place = view->in[0];
+    struct resize_axis one[RANK_MAX], many[RANK_MAX];
+    for (int i = 1; i < view->many->n_in; i++)
+        if (view->in[i].word == BATCH_APART)
+            return;
+    begin_axes(view->one->in[0], one);
+    begin_axes(view->many->in[0], many);
+    if (place.word != BATCH_APART || !read_sizes(view->one, resize, one, NULL) ||
+        !read_sizes(view->many, resize, many, NULL))
+        return;
+    for (int d = 0; d < view->many->in[0]->rank; d++) {
+        const bool batch = d == place.axis;
+        if (batch ? axis_moves(resize, &many[d]) : !same_axis(&one[d], &many[d])) {
+            batch_axis_mixes(view, batch ? "resizes the batch" : "resizes by the batch's size");
+            return;
+        }
+    }
+    batch_axis_all(view, place);
+}
+
+const struct op_rule op_resize = {.check = resize_check, .shape = resize_shape, .run = resize_run, .batch = resize_batch};
 const struct op_rule op_upsample = {
-    .check = resize_check, .shape = resize_shape, .run = resize_run, .variant = 1};
+    .check = resize_check, .shape = resize_shape, .run = resize_run, .batch = resize_batch, .variant = 1};

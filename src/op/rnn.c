@@ -27,6 +27,7 @@
  * cores. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/quant.h"
 #include "op/weights.h"
 
@@ -914,12 +915,35 @@ static bool rnn_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
+/* A sequence at a time: with its states (inputs 5 and 6) and its length (4), which lie along their own axes. */
+static void rnn_batch(struct batch_view *view)
+{
+    const struct rnn *rnn = view->many->priv;
+    const int states = rnn->batch_first ? 0 : 1;
+    const struct batch_place place = view->in[0];
+    if (place.word != BATCH_APART || place.axis != states) {
+        batch_axis_mixes(view, "runs along the batch as time");
+        return;
+    }
+    for (int i = 1; i < view->many->n_in; i++) {
+        const bool own = i >= 4 && i <= 6 && view->many->in[i];
+        if (own ? !batch_axis_same_place(view->in[i], batch_axis_at(i == 4 ? 0 : states, place.before))
+                : view->in[i].word != BATCH_SAME) {
+            batch_axis_mixes(view, "its states, lengths or weights do not follow the batch");
+            return;
+        }
+    }
+    batch_axis_all(view, batch_axis_at(states, place.before));
+    view->out[0].axis = rnn->batch_first ? 0 : 2;
+}
+
 #define RNN_RULE(name, kind_)                                                                      \
     const struct op_rule op_##name = {.check = rnn_check,                                          \
                                       .pack_bytes = rnn_pack_bytes,                                \
                                       .pack = rnn_pack,                                            \
                                       .shape = rnn_shape,                                          \
                                       .run = rnn_run,                                              \
+                                      .batch = rnn_batch,                                          \
                                       .variant = kind_}
 
 RNN_RULE(rnn, RNN_PLAIN);

@@ -20,6 +20,7 @@
  * Work is split over points. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 
 #include <math.h>
 
@@ -299,8 +300,16 @@ static bool sample_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+/* A picture at a time, by a grid of its own. */
+static void sample_batch(struct batch_view *view)
+{
+    const struct batch_place items = batch_axis_at(0, 1);
+    if (batch_axis_same_place(view->in[0], items) && batch_axis_same_place(view->in[1], items))
+        batch_axis_all(view, items);
+}
+
 const struct op_rule op_grid_sample = {
-    .check = sample_check, .shape = sample_shape, .run = sample_run};
+    .check = sample_check, .shape = sample_shape, .run = sample_run, .batch = sample_batch};
 
 /* ---- AffineGrid ------------------------------------------------------------------------------ */
 
@@ -392,5 +401,11 @@ static bool affine_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+static void affine_batch(struct batch_view *view)
+{
+    if (batch_axis_same_place(view->in[0], batch_axis_at(0, 1)) && batch_axis_others_known(view, 1, 1))
+        batch_axis_all(view, view->in[0]);
+}
+
 const struct op_rule op_affine_grid = {
-    .check = affine_check, .shape = affine_shape, .run = affine_run};
+    .check = affine_check, .shape = affine_shape, .run = affine_run, .batch = affine_batch};

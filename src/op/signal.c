@@ -15,6 +15,7 @@
  * Work is split over lines or frames. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 
@@ -463,6 +464,20 @@ static bool fourier_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_dft = {.check = fourier_check, .shape = dft_shape, .run = fourier_run};
+static void dft_batch(struct batch_view *view)
+{
+    const struct fourier *fourier = view->many->priv;
+    const struct tensor *x = view->many->in[0];
+    bool together[RANK_MAX] = {false};
+    int64_t asked = fourier->axis;
+    int axis;
+    if ((has(view->many, 2) && !known_number(view->many, 2, &asked, NULL)) ||
+        !op_axis(view->many, asked, x->rank, &axis, NULL))
+        return;
+    together[axis] = together[x->rank - 1] = true;
+    batch_axis_keep(view, together);
+}
+
+const struct op_rule op_dft = {.check = fourier_check, .shape = dft_shape, .run = fourier_run, .batch = dft_batch};
 const struct op_rule op_stft = {
-    .check = fourier_check, .shape = stft_shape, .run = fourier_run, .variant = 1};
+    .check = fourier_check, .shape = stft_shape, .run = fourier_run, .batch = batch_axis_items, .variant = 1};

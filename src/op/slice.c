@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/walk.h"
 
 /* Dims as they lie in memory: a blocked picture is [N][blocks][spatial ...][width]. */
@@ -139,7 +140,13 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_concat = {.check = concat_check, .shape = concat_shape, .run = concat_run};
+static void concat_batch(struct batch_view *view)
+{
+    const struct axis_priv *priv = view->many->priv;
+    batch_axis_joined(view, 0, 1, priv->axis);
+}
+
+const struct op_rule op_concat = {.check = concat_check, .shape = concat_shape, .run = concat_run, .batch = concat_batch};
 
 /* --- Split ------------------------------------------------------------------------------------------ */
 
@@ -246,7 +253,18 @@ static bool split_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-const struct op_rule op_split = {.check = split_check, .shape = split_shape, .run = split_run};
+static void split_batch(struct batch_view *view)
+{
+    const struct split_priv *priv = view->many->priv;
+    bool together[RANK_MAX] = {false};
+    int axis;
+    if (!op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
+        return;
+    together[axis] = true;
+    batch_axis_keep(view, together);
+}
+
+const struct op_rule op_split = {.check = split_check, .shape = split_shape, .run = split_run, .batch = split_batch};
 
 /* --- Slice ------------------------------------------------------------------------------------------ */
 
@@ -397,7 +415,31 @@ static bool slice_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-const struct op_rule op_slice = {.check = slice_check, .shape = slice_shape, .run = slice_run};
+/* The same is taken of all axes but the one that holds the batch, of which all is. */
+static void slice_batch(struct batch_view *view)
+{
+    const struct batch_place place = view->in[0];
+    const struct tensor *x = view->many->in[0];
+    struct cut one, many;
+    for (int i = 1; i < view->many->n_in; i++)
+        if (view->in[i].word == BATCH_APART)
+            return;
+    if (place.word == BATCH_SHAPED || !slice_cut(view->one, &one, NULL) || !slice_cut(view->many, &many, NULL))
+        return;
+    for (int d = 0; d < x->rank; d++) {
+        const bool batch = place.word == BATCH_APART && d == place.axis;
+        const bool whole = many.start[d] == 0 && many.step[d] == 1 && many.count[d] == x->dims[d];
+        const bool equal = many.start[d] == one.start[d] && many.step[d] == one.step[d] &&
+                           many.count[d] == one.count[d];
+        if (batch ? !whole : !equal) {
+            batch_axis_mixes(view, batch ? "takes some of the batch" : "takes what depends on the batch's size");
+            return;
+        }
+    }
+    batch_axis_all(view, place);
+}
+
+const struct op_rule op_slice = {.check = slice_check, .shape = slice_shape, .run = slice_run, .batch = slice_batch};
 
 /* --- Crop ------------------------------------------------------------------------------------------- */
 
@@ -446,4 +488,4 @@ static bool crop_shape(struct step *step, struct percept_err *err)
                    (long long)priv->least[0], (long long)priv->least[1]);
 }
 
-const struct op_rule op_crop = {.check = crop_check, .shape = crop_shape, .run = slice_run};
+const struct op_rule op_crop = {.check = crop_check, .shape = crop_shape, .run = slice_run, .batch = slice_batch};

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 
 enum softmax_kind { SOFTMAX, SOFTMAX_LOG, SOFTMAX_HARD };
 
@@ -143,9 +144,25 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
+void softmax_apart(struct batch_view *view, int64_t axis, bool flat)
+{
+    const int rank = view->many->in[0]->rank;
+    if (flat)
+        batch_axis_lead(view, (int)(axis < 0 ? axis + rank : axis));
+    else
+        batch_axis_along(view, axis);
+}
+
+static void softmax_batch(struct batch_view *view)
+{
+    const struct softmax *softmax = view->many->priv;
+    softmax_apart(view, softmax->axis, softmax->flat);
+}
+
 #define SOFTMAX_RULE(name, kind_)                                                                  \
     const struct op_rule op_##name = {                                                             \
-        .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .variant = kind_}
+        .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .batch = softmax_batch, \
+        .variant = kind_}
 
 SOFTMAX_RULE(softmax, SOFTMAX);
 SOFTMAX_RULE(log_softmax, SOFTMAX_LOG);

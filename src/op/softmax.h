@@ -15,4 +15,8 @@ struct softmax_lines {
 bool softmax_lines(const struct step *step, int64_t axis, bool flat, struct softmax_lines *lines,
                    struct percept_err *err);
 
+/* The verb `batch` of what works on such lines. */
+struct batch_view;
+void softmax_apart(struct batch_view *view, int64_t axis, bool flat);
+
 #endif

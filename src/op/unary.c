@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -636,9 +637,15 @@ bool unary_activation(struct node_ctx *ctx, struct fusion *fusion)
 
 /* --- rules -------------------------------------------------------------------------------------------- */
 
+/* Bounds are numbers of their own. */
+static void clip_batch(struct batch_view *view)
+{
+    batch_axis_keep(view, (bool[RANK_MAX]){false});
+}
+
 #define RULE(name, op)                                                                             \
     const struct op_rule op_##name = {                                                             \
-        .check = unary_check, .shape = unary_shape, .run = unary_run, .variant = op};
+        .check = unary_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = op};
 
 RULE(abs, UNARY_ABS)
 RULE(neg, UNARY_NEG)
@@ -680,24 +687,24 @@ RULE(atanh, UNARY_ATANH)
 
 #define SCALED_RULE(name, op)                                                                      \
     const struct op_rule op_##name = {                                                             \
-        .check = scaled_check, .shape = unary_shape, .run = scaled_run, .variant = op};
+        .check = scaled_check, .shape = unary_shape, .run = scaled_run, .batch = batch_axis_elements, .variant = op};
 
 SCALED_RULE(affine, UNARY_COPY)
 SCALED_RULE(scaled_tanh, UNARY_TANH)
 SCALED_RULE(parametric_softplus, UNARY_SOFTPLUS)
 
 const struct op_rule op_gelu = {
-    .check = gelu_check, .shape = unary_shape, .run = unary_run, .variant = UNARY_GELU};
-const struct op_rule op_clip = {.check = clip_check, .shape = clip_shape, .run = clip_run};
+    .check = gelu_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = UNARY_GELU};
+const struct op_rule op_clip = {.check = clip_check, .shape = clip_shape, .run = clip_run, .batch = clip_batch};
 const struct op_rule op_is_nan = {
-    .check = is_check, .shape = is_shape, .run = is_run, .variant = 1};
-const struct op_rule op_is_inf = {.check = is_check, .shape = is_shape, .run = is_run};
+    .check = is_check, .shape = is_shape, .run = is_run, .batch = batch_axis_elements, .variant = 1};
+const struct op_rule op_is_inf = {.check = is_check, .shape = is_shape, .run = is_run, .batch = batch_axis_elements};
 
 static bool plain_check(struct node_ctx *ctx, struct percept_err *err)
 {
     return op_arity(ctx, 1, 1, 1, err);
 }
 
-const struct op_rule op_not = {.check = plain_check, .shape = not_shape, .run = not_run};
+const struct op_rule op_not = {.check = plain_check, .shape = not_shape, .run = not_run, .batch = batch_axis_elements};
 const struct op_rule op_bitwise_not = {
-    .check = plain_check, .shape = bitwise_shape, .run = bitwise_run};
+    .check = plain_check, .shape = bitwise_shape, .run = bitwise_run, .batch = batch_axis_elements};

@@ -11,6 +11,7 @@
  * Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/op.h"
 
 #include <math.h>
@@ -98,7 +99,7 @@ static bool lrn_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-const struct op_rule op_lrn = {.check = lrn_check, .shape = lrn_shape, .run = lrn_run};
+const struct op_rule op_lrn = {.check = lrn_check, .shape = lrn_shape, .run = lrn_run, .batch = batch_axis_items};
 
 /* ---- LpNormalization ------------------------------------------------------------------------- */
 
@@ -193,7 +194,12 @@ static bool lp_run(struct step *step, struct run_env *env, struct percept_err *e
     return true;
 }
 
-const struct op_rule op_lp_normalization = {.check = lp_check, .shape = lp_shape, .run = lp_run};
+static void lp_batch(struct batch_view *view)
+{
+    batch_axis_along(view, ((const struct lp *)view->many->priv)->axis);
+}
+
+const struct op_rule op_lp_normalization = {.check = lp_check, .shape = lp_shape, .run = lp_run, .batch = lp_batch};
 
 /* ---- MeanVarianceNormalization --------------------------------------------------------------- */
 
@@ -287,5 +293,19 @@ static bool mvn_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
+/* Sums go over the elements in order, whatever lies between them. */
+static void mvn_batch(struct batch_view *view)
+{
+    const struct mvn *mvn = view->many->priv;
+    bool together[RANK_MAX] = {false};
+    for (int i = 0; i < mvn->n_axes; i++) {
+        int axis;
+        if (!op_axis(view->many, mvn->axes[i], view->many->in[0]->rank, &axis, NULL))
+            return;
+        together[axis] = true;
+    }
+    batch_axis_keep(view, together);
+}
+
 const struct op_rule op_mean_variance_normalization = {
-    .check = mvn_check, .shape = mvn_shape, .run = mvn_run};
+    .check = mvn_check, .shape = mvn_shape, .run = mvn_run, .batch = mvn_batch};

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 
@@ -282,16 +283,16 @@ static bool view_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-#define RULE(name, member)                                                                         \
+#define RULE(name, member, verb)                                                                    \
     const struct op_rule op_##name = {                                                             \
-        .check = view_check, .shape = view_shape, .run = view_run, .variant = member};
+        .check = view_check, .shape = view_shape, .run = view_run, .batch = verb, .variant = member};
 
-RULE(reshape, RESHAPE)
-RULE(flatten, FLATTEN)
-RULE(squeeze, SQUEEZE)
-RULE(unsqueeze, UNSQUEEZE)
-RULE(identity, IDENTITY)
-RULE(dropout, DROPOUT)
+RULE(reshape, RESHAPE, batch_axis_in_order)
+RULE(flatten, FLATTEN, batch_axis_in_order)
+RULE(squeeze, SQUEEZE, batch_axis_in_order)
+RULE(unsqueeze, UNSQUEEZE, batch_axis_in_order)
+RULE(identity, IDENTITY, batch_axis_elements)
+RULE(dropout, DROPOUT, batch_axis_elements)
 
 /* --- Shape and Size --------------------------------------------------------------------------------- */
 

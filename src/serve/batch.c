@@ -10,8 +10,9 @@
  * their first axis, or if the failure was the model's and everybody succeeds alone, the batch says
  * "inseparable" and its lane stops joining jobs.
  *
- * Where lengths are free, jobs are joined only at lengths that fit an item alone: a network that cuts
- * 24 samples from whatever comes finds them in two items of 12 as well, and would mix them.
+ * Jobs are joined only at shapes at which the engine has a proof that items depend on nothing but themselves, or
+ * the owner's word: a network that cuts 24 samples from whatever comes finds them in two items of 12 as well, and
+ * would mix them. It looks for the proof once at each set of shapes.
  *
  * The rows that a job gets are views of the session's outputs; its reply is written from them
  * before the session runs again. A job that was cancelled on the way is not encoded.
@@ -31,6 +32,7 @@ const struct batch_engine batch_percept = {
     .session_free = percept_session_free,
     .resize = percept_resize,
     .prepare = percept_prepare,
+    .items_apart = percept_items_apart,
     .input = percept_input,
     .run = percept_run,
     .output = percept_output,
@@ -104,12 +106,13 @@ struct group {
     const int *cancel;
 };
 
-static bool resize(struct batch *batch, const struct group *group, struct percept_err *err)
+/* The shapes of a job, with so many items; 0: as they are. */
+static bool resize(struct batch *batch, const struct job *job, int64_t n_items, struct percept_err *err)
 {
     for (int i = 0; i < batch->lane->n_inputs; i++) {
-        struct percept_tensor shape = group->first->inputs[i];
-        if (group->n > 1)
-            shape.dims[0] = group->n_items;
+        struct percept_tensor shape = job->inputs[i];
+        if (n_items)
+            shape.dims[0] = n_items;
         if (!batch->engine->resize(batch->session, i, shape.rank, shape.dims, err))
             return false;
     }
@@ -118,7 +121,7 @@ static bool resize(struct batch *batch, const struct group *group, struct percep
 
 static bool gather(struct batch *batch, const struct group *group, struct percept_err *err)
 {
-    if (!resize(batch, group, err))
+    if (!resize(batch, group->first, group->n > 1 ? group->n_items : 0, err))
         return false;
     for (int i = 0; i < batch->lane->n_inputs; i++) {
         char *to = batch->engine->input(batch->session, i);
@@ -262,16 +265,22 @@ static void recover(struct batch *batch, const struct percept_err *err)
     batch->inseparable = all && !theirs;
 }
 
-/* A plan that is there already, but for the first time at these lengths. */
-static bool fits_alone(struct batch *batch, const struct job *job)
+/* Does everybody get what he would get alone? Together the items have to be apart, and so have those of a job
+ * that brought several. */
+static bool may_join(struct batch *batch, const struct group *group)
 {
-    for (int i = 0; i < batch->lane->n_inputs; i++) {
-        struct percept_tensor item = job->inputs[i];
-        item.dims[0] = 1;
-        if (!batch->engine->resize(batch->session, i, item.rank, item.dims, NULL))
+    const struct batch_engine *engine = batch->engine;
+    int64_t asked = group->n_items;
+    if (!resize(batch, group->first, asked, NULL) || !engine->items_apart(batch->session))
+        return false;
+    for (const struct job *job = group->first; job; job = job->next) {
+        if (job->n_items == 1 || job->n_items == asked)
+            continue;
+        asked = job->n_items;
+        if (!resize(batch, job, 0, NULL) || !engine->items_apart(batch->session))
             return false;
     }
-    return batch->engine->prepare(batch->session, NULL);
+    return true;
 }
 
 static void run_together(struct batch *batch)
@@ -281,7 +290,7 @@ static void run_together(struct batch *batch)
                                 .n = batch->jobs.n,
                                 .n_items = batch->n_items,
                                 .cancel = &batch->cancel};
-    if (group.n > 1 && batch->lane->lengths_free && !fits_alone(batch, group.first)) {
+    if (group.n > 1 && !may_join(batch, &group)) {
         run_apart(batch);
         return;
     }

@@ -19,6 +19,7 @@ struct batch_engine {
     bool (*resize)(struct percept_session *session, int input, int rank, const int64_t *dims,
                    struct percept_err *err);
     bool (*prepare)(struct percept_session *session, struct percept_err *err);
+    bool (*items_apart)(struct percept_session *session);
     void *(*input)(struct percept_session *session, int input);
     bool (*run)(struct percept_session *session, const struct percept_run_context *context,
                 struct percept_err *err);

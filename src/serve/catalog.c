@@ -141,7 +141,8 @@ static bool open_model(struct entry *entry, struct percept_err *err)
         .precision = served->manifest->precision,
         .memory_limit_bytes = settings->memory_limit_bytes,
         .region = settings->private_regions ? PERCEPT_REGION_PRIVATE : PERCEPT_REGION_SHARED,
-        .region_prefix = settings->region_prefix};
+        .region_prefix = settings->region_prefix,
+        .batch_independent = served->manifest->independent};
     served->model = percept_open(served->path, &options, err);
     return served->model && manifest_fits(served->manifest, served->model, err);
 }
@@ -205,7 +206,7 @@ static bool open_lane(struct entry *entry, struct percept_err *err)
 {
     struct served *served = &entry->served;
     int n_inputs, n_outputs;
-    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
+    percept_inputs(served->model, &n_inputs);
     percept_outputs(served->model, &n_outputs);
     if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
         return err_memory(err, "the statistics", (size_t)served->max_batch_size);
@@ -213,9 +214,6 @@ static bool open_lane(struct entry *entry, struct percept_err *err)
                                      entry->catalog->settings, entry->session, err);
     if (!served->lane)
         return false;
-    for (int i = 0; i < n_inputs; i++)
-        for (int axis = 1; axis < inputs[i].rank; axis++)
-            served->lane->lengths_free |= inputs[i].dims[axis] < 0;
     entry->session = NULL; /* the lane's now */
     return true;
 }
@@ -233,6 +231,9 @@ static void log_ready(const struct served *served)
              description.row ? description.row : "", "weights",
              description.region_adopted ? "adopted" : "packed", "parameters", parameters,
              "region_bytes", region_bytes, NULL);
+    if (description.batch_asserted)
+        log_info("requests are joined on the owner's word that items are independent", "model", served->name,
+                 "version", version, "not_proved", description.batch_reason, NULL);
 }
 
 static size_t folder_bytes(const char *path, size_t n)

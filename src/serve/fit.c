@@ -199,10 +199,23 @@ static bool task_fits(const struct manifest *manifest, const struct percept_mode
     return true;
 }
 
+/* Somebody who vouches for his model wants its requests joined. */
+static bool batching_fits(const struct manifest *manifest, const struct percept_model *model,
+                          struct percept_err *err)
+{
+    struct percept_description description = {0};
+    percept_describe(model, &description);
+    if (!manifest->independent || description.batch_free)
+        return true;
+    return err_set(err, ERR_CONFIG, "batching.independent is true, but this model has no batch to join: %s",
+                   description.batch_reason ? description.batch_reason : "");
+}
+
 bool fit_model(const struct manifest *manifest, const struct percept_model *model,
                struct percept_err *err)
 {
-    if (inputs_fit(manifest, model, err) && task_fits(manifest, model, err))
+    if (inputs_fit(manifest, model, err) && task_fits(manifest, model, err) &&
+        batching_fits(manifest, model, err))
         return true;
     return err_prefix(err, "%s: ", manifest->path);
 }

@@ -21,7 +21,6 @@ struct lane {
     struct dispatch *dispatch;
     struct served *served;
     bool batching;     /* jobs may be joined along the first axis */
-    bool lengths_free; /* another axis of an input has no fixed length */
     int n_inputs, n_outputs;
     int max_batch_size; /* items */
     int max_queue_size; /* jobs */

@@ -83,6 +83,7 @@ struct manifest {
     int max_batch_size;         /* -1: the daemon's */
     int64_t max_queue_delay_us; /* -1: the daemon's */
     int max_queue_size;         /* -1: the daemon's */
+    bool independent;           /* the owner's word, where no proof is found */
     int n_warmup;
     int warmup[MANIFEST_WARMUP_MAX]; /* batch sizes made ready at load, besides 1 */
     struct manifest_accuracy accuracy;

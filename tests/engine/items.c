@@ -3,8 +3,8 @@
 
 #include <check.h>
 
-#include "engine/rebatch.h"
 #include "engine/small.h"
+#include "mates.h"
 
 /* One node between x (and what is fixed) and y. */
 struct sample {
@@ -30,7 +30,7 @@ static const struct sample samples[] = {
     {"Softmax", "x", 2, {-1, 6}, .apart = true, "axis", {-1}},
     {"Softmax", "x", 2, {-1, 6}, .apart = false, "axis", {0}},
     {"Softmax", "x", 2, {-1, 6}, .apart = false, "axis", {-2}},
-    {"CumSum", "x,zero", 2, {-1, 6}, .apart = false}, /* not known to the proof */
+    {"CumSum", "x,zero", 2, {-1, 6}, .apart = false},
     {"Transpose", "x", 3, {-1, 2, 6}, .apart = true, "perm", {0, 2, 1}, 3},
     {"Transpose", "x", 3, {-1, 2, 6}, .apart = false, "perm", {1, 0, 2}, 3},
     {"Concat", "x,x", 2, {-1, 6}, .apart = true, "axis", {1}},
@@ -114,10 +114,12 @@ START_TEST(an_operator_is_proved_apart_or_not)
 {
     const struct sample *sample = &samples[_i];
     struct percept_model *model = open_sample(sample);
-    ck_assert_msg(model->items_apart == sample->apart, "%s of %s", sample->op_type, sample->inputs);
-    model->items_apart = false; /* now by a run */
-    if (sample->apart)
-        ck_assert_msg(rebatch_verify(model) == REBATCH_APART, "%s of %s", sample->op_type, sample->inputs);
+    char what[160] = "";
+    ck_assert_msg(small_describe(model).batch_free == sample->apart, "%s of %s: %s", sample->op_type, sample->inputs,
+                  small_describe(model).batch_reason);
+    const enum mates_found found = mates_compare(model, 5, 1, false, what, sizeof what);
+    ck_assert_msg(found != MATES_OTHER, "%s of %s: %s", sample->op_type, sample->inputs, what);
+    ck_assert_int_eq(found == MATES_SAME, sample->apart);
     percept_close(model);
 }
 END_TEST
@@ -133,9 +135,9 @@ START_TEST(an_item_may_have_several_rows_in_between)
     small_node_int(&s, "Concat", "a,b", "c", "axis", 1);
     small_node(&s, "Reshape", "c,back", "y");
     struct percept_model *model = small_open(&s);
-    ck_assert(model->items_apart);
-    model->items_apart = false;
-    ck_assert_int_eq(rebatch_verify(model), REBATCH_APART);
+    char what[160];
+    ck_assert(small_describe(model).batch_free);
+    ck_assert_int_eq(mates_compare(model, 5, 1, false, what, sizeof what), MATES_SAME);
     percept_close(model);
 }
 END_TEST
@@ -152,10 +154,10 @@ static bool sized_is_apart(bool keep_aspect)
     small_node_int(&s, "Concat", "n,rest", "sizes", "axis", 0);
     struct proto node = proto_node("Resize", "", "x,,,sizes", "y");
     if (keep_aspect)
-        proto_attr_text(&node, "keep_aspect_ratio_policy", "not_larger");
+        proto_attr_text(&node, "keep_aspect_ratio_policy", "not_smaller");
     proto_add(&s.graph, GRAPH_NODE, node);
     struct percept_model *model = small_open(&s);
-    const bool apart = model->items_apart;
+    const bool apart = small_describe(model).batch_free;
     percept_close(model);
     return apart;
 }
@@ -163,7 +165,7 @@ static bool sized_is_apart(bool keep_aspect)
 START_TEST(sizes_that_leave_the_batch_keep_items_apart)
 {
     ck_assert(sized_is_apart(false));
-    ck_assert(!sized_is_apart(true)); /* scales the batch as well, by what rounds to its size */
+    ck_assert(!sized_is_apart(true)); /* scales the batch as well */
 }
 END_TEST
 
@@ -183,8 +185,7 @@ START_TEST(what_follows_from_the_size_of_the_batch_is_not_fixed)
     small_node(&s, "Reshape", "counts,column", "col");
     small_node(&s, "Add", "x,col", "y");
     struct percept_model *model = small_open(&s);
-    ck_assert(!model->items_apart);
-    ck_assert_int_eq(rebatch_verify(model), REBATCH_MIXED);
+    ck_assert(!small_describe(model).batch_free);
     percept_close(model);
 }
 END_TEST
@@ -196,7 +197,7 @@ START_TEST(every_output_has_to_be_apart)
     small_node(&s, "Relu", "x", "y");
     small_node_int(&s, "Softmax", "x", "z", "axis", 0);
     struct percept_model *model = small_open(&s);
-    ck_assert(!model->items_apart);
+    ck_assert(!small_describe(model).batch_free);
     percept_close(model);
 }
 END_TEST

@@ -135,7 +135,7 @@ START_TEST(many_free_axes_are_made_up_small)
 {
     struct small s = small_xy(6, DIMS(-1, -1, -1, -1, -1, -1));
     small_ints(&s, "along", 1, DIMS(5));
-    small_node(&s, "CumSum", "x,along", "y"); /* not proved, hence run */
+    small_node(&s, "CumSum", "x,along", "y");
     struct proto file = small_end(&s);
     struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE,
                                       .memory_limit_bytes = (size_t)4 << 20};
@@ -144,7 +144,6 @@ START_TEST(many_free_axes_are_made_up_small)
     proto_free(&file);
     ck_assert_msg(model != NULL, "%s", err.text);
     ck_assert(small_describe(model).batch_free);
-    ck_assert_int_eq(rebatch_verify(model), REBATCH_APART); /* within those 4 MB */
     percept_close(model);
 }
 END_TEST

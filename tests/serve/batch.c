@@ -70,7 +70,7 @@ END_TEST
 START_TEST(jobs_whose_items_fit_only_together_are_not_joined)
 {
     struct fake *fake = fake_new(1);
-    fake->no_single = fake->served[0].lane->lengths_free = true;
+    fake->no_single = true;
     all_wait(fake, (const int64_t[]){1, 2, 1}, 3, 4);
     fake_settle(fake);
     ck_assert_int_eq(fake->n_runs, 1); /* of the second, as it came */
@@ -79,6 +79,22 @@ START_TEST(jobs_whose_items_fit_only_together_are_not_joined)
     expect_own_rows(1);
     ck_assert_int_eq(jobs[2].job.err.code, ERR_INVALID);
     ck_assert(fake->served[0].lane->batching); /* other lengths may fit */
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(jobs_are_not_joined_without_a_proof)
+{
+    struct fake *fake = fake_new(1);
+    fake->coupled = true;
+    all_wait(fake, (const int64_t[]){1, 2, 1}, 3, 4);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(fake->runs[i], i == 1 ? 2 : 1);
+        expect_own_rows(i);
+    }
+    ck_assert(fake->served[0].lane->batching); /* other lengths may have one */
     fake_free(fake);
 }
 END_TEST
@@ -240,6 +256,7 @@ Suite *serve_batch_suite(void)
     tcase_add_test(tests, each_job_gets_its_own_rows);
     tcase_add_test(tests, a_job_with_bad_data_fails_alone);
     tcase_add_test(tests, jobs_whose_items_fit_only_together_are_not_joined);
+    tcase_add_test(tests, jobs_are_not_joined_without_a_proof);
     tcase_add_test(tests, a_single_job_with_bad_data_is_run_once);
     tcase_add_test(tests, memory_short_for_all_may_suffice_for_each);
     tcase_add_test(tests, a_model_that_fails_only_in_company_is_run_job_by_job_from_then_on);

@@ -46,6 +46,12 @@ static bool resize(struct percept_session *session, int input, int rank, const i
     return true;
 }
 
+static bool items_apart(struct percept_session *session)
+{
+    (void)session;
+    return !now->no_single && !now->coupled;
+}
+
 static bool prepare(struct percept_session *session, struct percept_err *err)
 {
     (void)session, (void)err;
@@ -147,6 +153,7 @@ static const struct batch_engine engine = {
     .session_free = session_free,
     .resize = resize,
     .prepare = prepare,
+    .items_apart = items_apart,
     .input = input_of,
     .run = run,
     .output = output,

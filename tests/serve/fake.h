@@ -30,6 +30,7 @@ struct fake {
     bool whole_output; /* the output's first dimension is not the batch */
     bool no_session;   /* sessions cannot be made */
     bool no_single;    /* one item alone does not fit the network */
+    bool coupled;      /* there is no proof that items are apart */
     double item_flops;
 
     /* what it saw */

@@ -162,6 +162,23 @@ START_TEST(inputs_that_cannot_take_one_item_are_refused)
 }
 END_TEST
 
+START_TEST(the_owners_word_is_for_a_model_with_a_batch)
+{
+    static const char text[] = "{\"manifest\":1,\"batching\":{\"independent\":true}}";
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 3));
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, DIMS(-1, 3));
+    fake->model.description.batch_free = true;
+    ck_assert(manifest_fits(read_good(text), &fake->model, &err));
+    fake->model.description.batch_free = false;
+    fake->model.description.batch_reason = "outputs do not follow";
+    ck_assert(!manifest_fits(read_good(text), &fake->model, &err));
+    ck_assert_msg(strstr(err.text, "batching.independent is true, but this model has no batch to join: outputs"), "%s",
+                  err.text);
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(a_task_names_its_output_where_there_are_several)
 {
     static const char text[] = "{\"manifest\":1,\"task\":{\"kind\":\"classify\"}}";
@@ -215,6 +232,7 @@ Suite *serve_fit_suite(void)
                         (int)(sizeof unfit / sizeof *unfit));
     tcase_add_loop_test(tests, inputs_that_cannot_take_one_item_are_refused, 0,
                         sizeof shapes / sizeof *shapes);
+    tcase_add_test(tests, the_owners_word_is_for_a_model_with_a_batch);
     tcase_add_test(tests, a_task_names_its_output_where_there_are_several);
     tcase_add_loop_test(tests, an_item_has_as_many_classes_as_there_are_labels, 0,
                         sizeof outputs / sizeof *outputs);
