@@ -152,7 +152,7 @@ START_TEST(errors_have_their_status_and_are_quoted)
     struct exchange *exchange = born("GET", "/v2", -1);
     exchange_refuse(exchange, ERR_UNAVAILABLE, "say \"%s\"\n", "when");
     ck_assert_int_eq(exchange->status, 503);
-    ck_assert(bytes_is(exchange->reply, "{\"error\":\"say \\\"when\\\"\\n\"}"));
+    ck_assert(bytes_is(exchange->reply, "{\"error\":\"say \\\"when\\\"\\n\"}\n"));
     ck_assert_int_eq(exchange->n_headers, 1);
     ck_assert_str_eq(exchange->reply_headers[0].name, "Retry-After");
     exchange_free(exchange);

@@ -411,7 +411,7 @@ START_TEST(other_methods_are_405_with_a_list)
     start();
     struct reply reply = daemon_ask(&host, methods[_i], "/v2/health/live", "", "");
     ck_assert_int_eq(reply.status, 405);
-    ck_assert_str_eq(reply.body, "{\"error\":\"Method Not Allowed: this path takes GET, HEAD\"}");
+    ck_assert_str_eq(reply.body, "{\"error\":\"Method Not Allowed: this path takes GET, HEAD\"}\n");
     ck_assert(reply_has_header(&reply, "Allow: GET, HEAD"));
     client_open(&client, &host);
     end();

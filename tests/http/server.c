@@ -46,7 +46,7 @@ START_TEST(health_is_answered_and_the_connection_kept)
         client_send(&client, "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n");
         struct reply reply = client_reply(&client);
         ck_assert_int_eq(reply.status, 200);
-        ck_assert_str_eq(reply.body, "{\"live\":true}");
+        ck_assert_str_eq(reply.body, "{\"live\":true}\n");
         ck_assert(reply_has_header(&reply, "Content-Type: application/json"));
     }
     client_close(&client);
@@ -62,8 +62,8 @@ START_TEST(head_has_the_length_of_get_and_no_body)
                          "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n");
     struct reply reply = client_reply_to_head(&client);
     ck_assert_int_eq(reply.status, 200);
-    ck_assert(reply_has_header(&reply, "Content-Length: 13"));
-    ck_assert_str_eq(client_reply(&client).body, "{\"live\":true}");
+    ck_assert(reply_has_header(&reply, "Content-Length: 14"));
+    ck_assert_str_eq(client_reply(&client).body, "{\"live\":true}\n");
     client_close(&client);
     end();
 }
@@ -104,7 +104,7 @@ START_TEST(pipelined_requests_are_answered_in_order)
         struct reply reply = client_reply(&client);
         ck_assert_int_eq(reply.status, 200);
         ck_assert(reply_has(&reply, "model_name"));
-        ck_assert_str_eq(client_reply(&client).body, "{\"live\":true}");
+        ck_assert_str_eq(client_reply(&client).body, "{\"live\":true}\n");
     }
     client_close(&client);
     end();
