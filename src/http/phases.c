@@ -13,6 +13,7 @@ static void leave(struct phases *phases, struct connection *connection)
     struct phase_list *list = &phases->lists[connection->phase];
     *(connection->before ? &connection->before->after : &list->first) = connection->after;
     *(connection->after ? &connection->after->before : &list->last) = connection->before;
+    list->n--;
 }
 
 static void append(struct phases *phases, struct connection *connection, enum phase phase,
@@ -25,6 +26,7 @@ static void append(struct phases *phases, struct connection *connection, enum ph
     connection->after = NULL;
     *(list->last ? &list->last->after : &list->first) = connection;
     list->last = connection;
+    list->n++;
 }
 
 static bool waits_for_bytes(enum phase phase)
@@ -79,8 +81,10 @@ static struct connection *first_of(const struct phases *phases, enum phase phase
 
 struct connection *phases_longest(const struct phases *phases, bool over)
 {
-    static const enum phase waiting[] = {PHASE_LEFT, PHASE_IDLE, PHASE_HEADER, PHASE_BODY};
-    struct connection *longest = NULL;
+    static const enum phase waiting[] = {PHASE_IDLE, PHASE_HEADER, PHASE_BODY};
+    struct connection *longest = first_of(phases, PHASE_LEFT, over);
+    if (longest)
+        return longest;
     for (size_t i = 0; i < sizeof waiting / sizeof *waiting; i++) {
         struct connection *at = first_of(phases, waiting[i], over);
         if (at && (!longest || at->moved_ms < longest->moved_ms))

@@ -49,6 +49,7 @@ struct connection {
 
 struct phase_list {
     struct connection *first, *last;
+    int n;
 };
 
 struct phases {
@@ -66,8 +67,9 @@ void phases_moved(struct phases *phases, struct connection *connection, uint64_t
 /* The client has closed its side. */
 void phases_end(struct phases *phases, struct connection *connection, uint64_t now_ms);
 
-/* Of those that wait for bytes, the one whose client has done nothing for longest, or NULL. With
- * `over`, of those that are over the limit and have no request; else of those that are not over. */
+/* The one that can be spared first, or NULL: of those whose clients closed their side, else of those
+ * that wait for bytes, the one whose client has done nothing for longest. Either of those that are
+ * over the limit, or of the others. */
 struct connection *phases_longest(const struct phases *phases, bool over);
 
 #endif

@@ -159,6 +159,33 @@ static void cut_idle(struct server *server, struct connection *connection)
         cut(server, connection);
 }
 
+static void on_end(struct server *server, struct connection *connection, bool reset)
+{
+    if (reset || connection->phase == PHASE_WORK) {
+        cut(server, connection);
+        return;
+    }
+    phases_end(&server->phases, connection, uv_now(server->uv));
+    connection->n_pumps = server->n_pumps;
+    pump_soon(server);
+}
+
+/* Clients that went away. */
+static void read_watch(struct server *server)
+{
+    struct epoll_event ready[64];
+    int n = epoll_wait(server->watch, ready, 64, 0);
+    for (int i = 0; i < n; i++)
+        on_end(server, ready[i].data.ptr, ready[i].events & (EPOLLERR | EPOLLHUP));
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    read_watch(poll->data);
+}
+
 static void cut_overdue(struct server *server, enum phase phase)
 {
     uint64_t now = uv_now(server->uv), limit = server->limits_ms[phase];
@@ -185,6 +212,13 @@ static void on_tick(uv_timer_t *timer)
         loop_wake(server->loop);
 }
 
+/* More than there are places, those that are about to be closed aside. */
+static bool is_crowded(const struct server *server)
+{
+    int n = server->site.n_connections - server->phases.lists[PHASE_CUT].n;
+    return (unsigned)n > server->most_connections;
+}
+
 /* Of those that are over the limit, hangs up on the one that has said nothing longest, so that
  * microhttpd's limit is never reached by clients that are silent. */
 static void thin_out(struct server *server)
@@ -200,6 +234,9 @@ static void thin_out(struct server *server)
 static void make_room(struct server *server, struct connection *newcomer)
 {
     struct connection *longest;
+    read_watch(server); /* who is known to have left comes first */
+    if (!is_crowded(server))
+        return;
     newcomer->over = true;
     for (int i = 0; i < LOOKS && (longest = phases_longest(&server->phases, false)); i++) {
         if (still_here(server, longest))
@@ -226,7 +263,7 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
         log_warn("a connection's end will not be noticed", "why", strerror(errno), NULL);
     server->site.n_connections++;
     server->site.n_accepted++;
-    if ((unsigned)server->site.n_connections > server->most_connections)
+    if (is_crowded(server))
         make_room(server, connection);
     if (!uv_is_active((uv_handle_t *)&server->tick_timer))
         uv_timer_start(&server->tick_timer, on_tick, server->tick_ms, server->tick_ms);
@@ -252,29 +289,6 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
         connection_born(server, mhd, context);
     else if (*context)
         connection_dead(server, *context, context);
-}
-
-static void on_end(struct server *server, struct connection *connection, bool reset)
-{
-    if (reset || connection->phase == PHASE_WORK) {
-        cut(server, connection);
-        return;
-    }
-    phases_end(&server->phases, connection, uv_now(server->uv));
-    connection->n_pumps = server->n_pumps;
-    pump_soon(server);
-}
-
-/* Clients that went away. */
-static void on_watch(uv_poll_t *poll, int status, int events)
-{
-    struct server *server = poll->data;
-    struct epoll_event ready[64];
-    (void)status;
-    (void)events;
-    int n = epoll_wait(server->watch, ready, 64, 0);
-    for (int i = 0; i < n; i++)
-        on_end(server, ready[i].data.ptr, ready[i].events & (EPOLLERR | EPOLLHUP));
 }
 
 /* After a pump: those whose clients sent their last byte long enough ago. */
@@ -323,7 +337,7 @@ static enum MHD_Result on_head(struct server *server, struct exchange *exchange,
 {
     struct connection *connection = exchange->connection;
     enter(server, connection, PHASE_BODY);
-    connection->over &= (unsigned)server->site.n_connections > server->most_connections;
+    connection->over &= is_crowded(server);
     exchange->crowded = connection->over;
     exchange_read_headers(exchange, version);
     exchange_judge(exchange, method);
