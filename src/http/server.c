@@ -219,33 +219,30 @@ static bool is_crowded(const struct server *server)
     return (unsigned)n > server->most_connections;
 }
 
-/* Of those that are over the limit, hangs up on the one that has said nothing longest, so that
- * microhttpd's limit is never reached by clients that are silent. */
-static void thin_out(struct server *server)
-{
-    if ((unsigned)server->site.n_connections <= server->most_connections + CROWD)
-        return;
-    struct connection *longest = phases_longest(&server->phases, true);
-    if (longest)
-        cut(server, longest);
-}
-
-/* All places are taken: the one whose client has been quiet longest makes way for this one. */
-static void make_room(struct server *server, struct connection *newcomer)
+/* Hangs up on the one whose client has been quiet longest. */
+static bool spare_one(struct server *server, bool over)
 {
     struct connection *longest;
-    read_watch(server); /* who is known to have left comes first */
-    if (!is_crowded(server))
-        return;
-    newcomer->over = true;
-    for (int i = 0; i < LOOKS && (longest = phases_longest(&server->phases, false)); i++) {
+    for (int i = 0; i < LOOKS && (longest = phases_longest(&server->phases, over)); i++) {
         if (still_here(server, longest))
             continue;
         cut(server, longest);
-        newcomer->over = false;
-        return;
+        return true;
     }
-    thin_out(server);
+    return false;
+}
+
+/* All places are taken: somebody makes way for this one, or it is over the limit. Of those that are
+ * the silent ones go as well when they become many, so that microhttpd never comes to its own. */
+static void make_room(struct server *server, struct connection *newcomer)
+{
+    if (is_crowded(server))
+        read_watch(server); /* who is known to have left comes first */
+    newcomer->over = is_crowded(server);
+    if (newcomer->over)
+        newcomer->over = !spare_one(server, false);
+    if (newcomer->over && (unsigned)server->site.n_connections > server->most_connections + CROWD)
+        spare_one(server, true);
 }
 
 static void connection_born(struct server *server, struct MHD_Connection *mhd, void **context)
@@ -263,8 +260,7 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
         log_warn("a connection's end will not be noticed", "why", strerror(errno), NULL);
     server->site.n_connections++;
     server->site.n_accepted++;
-    if (is_crowded(server))
-        make_room(server, connection);
+    make_room(server, connection);
     if (!uv_is_active((uv_handle_t *)&server->tick_timer))
         uv_timer_start(&server->tick_timer, on_tick, server->tick_ms, server->tick_ms);
     *context = connection;
@@ -337,7 +333,8 @@ static enum MHD_Result on_head(struct server *server, struct exchange *exchange,
 {
     struct connection *connection = exchange->connection;
     enter(server, connection, PHASE_BODY);
-    connection->over &= is_crowded(server);
+    if (connection->over)
+        make_room(server, connection);
     exchange->crowded = connection->over;
     exchange_read_headers(exchange, version);
     exchange_judge(exchange, method);
