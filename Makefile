@@ -220,6 +220,10 @@ oracle: $(B)/perceptd ## how far perceptd and the stored references are from flo
 meaning: $(B)/perceptd ## what trained models answer over HTTP, decoded: T=TEXT OUT=FOLDER for pictures (python3)
 	@python3 tests/real/meaning.py $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)
 
+.PHONY: abandon
+abandon: $(B)/perceptd ## 5,000 clients that leave, in each phase of a request: T=PHASE (python3)
+	@python3 tests/real/abandon.py $(B)/perceptd $(MODELS) $(T)
+
 .PHONY: bench-peers
 bench-peers: $(B)/real ## trained models here and in ONNX Runtime: ORT=FOLDER/node_modules T=TEXT (python3, node)
 	@python3 tests/bench/peers.py $(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) $(T)

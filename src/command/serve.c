@@ -7,7 +7,9 @@
  *
  * The door opens before models load, so that a port that is taken is told at once and probes get
  * answers. A second signal gives requests that still run a second to notice, a third does not wait
- * at all. When every model has failed there is nothing to serve and we end with 1, unless more may
+ * at all. SIGHUP is the same as SIGTERM where the terminal that we were started from is gone; where
+ * somebody sends it to have files read again it is logged and does nothing. Under nohup nobody
+ * listens to it. When every model has failed there is nothing to serve and we end with 1, unless more may
  * come (--admin) or an empty server was wanted.
  *
  * Regions that a crash left behind are removed once our own models are open: until then they may be
@@ -18,6 +20,7 @@
  * only file that knows libuv, for signals.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,7 +40,7 @@
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
-#define N_SIGNALS 2
+#define N_SIGNALS 3
 
 struct serving {
     const struct options *options;
@@ -51,6 +54,7 @@ struct serving {
     const char *listen;
     char url[80];
     bool terminal; /* somebody looks on */
+    bool attached; /* to a terminal when it started */
     bool loaded;
     int n_asked; /* to end */
     int status;
@@ -68,19 +72,23 @@ static void on_drained(void *user)
 
 static void on_grace_over(void *user)
 {
-    (void)user;
-    log_warn("requests were still running", NULL);
+    struct serving *serving = user;
+    log_warn(catalog_loading(serving->catalog) ? "a model was still being loaded"
+                                               : "requests were still running",
+             NULL);
     _exit(EXIT_FAILURE);
 }
 
 static void end(struct serving *serving)
 {
+    if (!serving->server)
+        return; /* it is over, and the loop about to stop */
     serving->n_asked++;
     if (serving->n_asked == 1) {
         sd_tell("STOPPING=1\nSTATUS=answering what was accepted");
         log_info("stopping", NULL);
         server_drain(serving->server, on_drained, serving);
-    } else if (serving->n_asked == 2 && serving->server) {
+    } else if (serving->n_asked == 2) {
         log_info("stopping at once", NULL);
         loop_timer_start(serving->grace, GRACE_NS);
         server_stop(serving->server);
@@ -89,10 +97,28 @@ static void end(struct serving *serving)
     }
 }
 
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static void on_hangup(struct serving *serving)
+{
+    if (!serving->attached || has_terminal())
+        log_warn("SIGHUP does nothing: models and settings are read at the start alone", NULL);
+    else if (!serving->n_asked)
+        end(serving);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
-    (void)number;
-    end(handle->data);
+    if (number == SIGHUP)
+        on_hangup(handle->data);
+    else
+        end(handle->data);
 }
 
 /* --- loading --------------------------------------------------------------------------------- */
@@ -300,8 +326,11 @@ static bool open_door(struct serving *serving, struct percept_err *err)
 
 static bool watch_signals(struct serving *serving, struct percept_err *err)
 {
-    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT};
-    for (int i = 0; i < N_SIGNALS; i++) {
+    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction hangup;
+    serving->attached = has_terminal();
+    bool nohup = sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
+    for (int i = 0; i < N_SIGNALS - nohup; i++) {
         uv_signal_init(loop_uv(serving->loop), &serving->signals[i]);
         serving->signals[i].data = serving;
         uv_signal_start(&serving->signals[i], on_signal, numbers[i]);
@@ -324,6 +353,7 @@ static void give_up(struct serving *serving)
 {
     serving->n_asked++;
     server_free(serving->server);
+    serving->server = NULL;
     if (!serving->catalog)
         return;
     catalog_drain(serving->catalog, stop_loop, serving->loop);

@@ -29,6 +29,8 @@
 #define SPARE_MAX 64
 #define KEEP_BYTES ((size_t)1 << 20) /* a spare exchange keeps no more memory than this */
 #define FIRST_CAPACITY ((size_t)4096)
+#define REFUSALS 10 /* lines in the log, in a second */
+#define SECOND_NS 1000000000
 
 struct exchange *exchange_new(struct site *site, const char *target)
 {
@@ -125,9 +127,11 @@ void exchange_reply(struct exchange *exchange, int status, const char *type, str
 }
 
 void exchange_reply_text(struct exchange *exchange, int status, const char *type,
-                         const struct text *text)
+                         struct text *text)
 {
-    static const char short_of_memory[] = "{\"error\":\"memory is short\"}";
+    static const char short_of_memory[] = "{\"error\":\"memory is short\"}\n";
+    if (text->n_bytes && text->at[text->n_bytes - 1] != '\n')
+        text_add(text, "\n");
     if (text->failed)
         exchange_reply(exchange, err_status(ERR_MEMORY), "application/json",
                        bytes_of_text(short_of_memory));
@@ -135,12 +139,47 @@ void exchange_reply_text(struct exchange *exchange, int status, const char *type
         exchange_reply(exchange, status, type, bytes_of(text->at, text->n_bytes));
 }
 
+static bool our_fault(const struct percept_err *err)
+{
+    return err_status(err->code) >= 500 && err->code != ERR_UNAVAILABLE &&
+           err->code != ERR_TIMEOUT && err->code != ERR_UNSUPPORTED;
+}
+
+/* The clock is the arrival of requests: good enough to tell a flood from a mistake. */
+static bool has_line(struct site *site, int64_t now_ns)
+{
+    if (!site->refusals_ns || now_ns - site->refusals_ns >= SECOND_NS) {
+        site->refusals_ns = now_ns;
+        site->n_refusals = 0;
+    }
+    if (site->n_refusals == REFUSALS) {
+        site->n_unlogged++;
+        return false;
+    }
+    site->n_refusals++;
+    return true;
+}
+
+static void log_refusal(struct exchange *exchange, int status, const char *why)
+{
+    struct site *site = exchange->site;
+    if (!has_line(site, exchange->arrived_ns))
+        return;
+    char code[16], unlogged[16];
+    snprintf(code, sizeof code, "%d", status);
+    snprintf(unlogged, sizeof unlogged, "%d", site->n_unlogged);
+    log_info("request refused", "status", code, "method", exchange->method, "path", exchange->path,
+             "why", why, site->n_unlogged ? "unlogged" : NULL, unlogged, NULL);
+    site->n_unlogged = 0;
+}
+
 void exchange_error(struct exchange *exchange, const struct percept_err *err)
 {
     int status = err_status(err->code);
-    if (status >= 500 && err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT &&
-        err->code != ERR_UNSUPPORTED)
+    if (our_fault(err))
         log_error("request failed", "path", exchange->path, "why", err->text, NULL);
+    else if (err->code != ERR_CANCELLED)
+        log_refusal(exchange, status, err->text);
     struct text text = {.arena = &exchange->arena};
     text_add(&text, "{\"error\":");
     text_json(&text, err->text);
@@ -290,6 +329,13 @@ static void refuse_encoding(struct exchange *exchange)
         "without that header");
 }
 
+static void refuse_crowd(struct exchange *exchange)
+{
+    exchange_refuse(exchange, ERR_UNAVAILABLE,
+                    "all connections are taken by requests under way; try again");
+    exchange->early = true;
+}
+
 void exchange_judge(struct exchange *exchange, const char *method)
 {
     struct percept_err err = {0};
@@ -316,6 +362,10 @@ void exchange_judge(struct exchange *exchange, const char *method)
     else if (headers->content_length > 0 &&
              (uint64_t)headers->content_length > exchange->site->settings->max_body_bytes)
         refuse_size(exchange, (size_t)headers->content_length);
+    else if (exchange->crowded && !(found.route->flags & ROUTE_VITAL))
+        refuse_crowd(exchange);
+    else if (headers->expects_continue && found.route->judge)
+        found.route->judge(exchange);
     if (exchange->state == EXCHANGE_ANSWERED && headers->expects_continue)
         exchange->early = true; /* it waits to be asked for the body: do not ask */
 }
@@ -389,7 +439,7 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
     for (int i = 0; i < exchange->n_headers; i++)
         MHD_add_response_header(response, exchange->reply_headers[i].name,
                                 exchange->reply_headers[i].value);
-    if (exchange->early || exchange->closing || exchange->site->draining)
+    if (exchange->early || exchange->closing || exchange->crowded || exchange->site->draining)
         MHD_add_response_header(response, "Connection", "close");
 }
 

@@ -43,6 +43,8 @@ struct site {
     uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
     int64_t started_ms;                   /* wall clock, ms since the epoch */
     size_t body_bytes;                    /* held by all exchanges */
+    int64_t refusals_ns;                  /* when the second began in which these were: */
+    int n_refusals, n_unlogged;
     struct exchange *spare;
     int n_spare;
     void (*resumed)(struct site *site); /* a reply is there: look at it in this turn */
@@ -89,6 +91,7 @@ struct exchange {
     struct bytes reply;
     int n_headers;
     struct exchange_reply_header reply_headers[EXCHANGE_HEADERS];
+    bool crowded; /* its connection has no place of its own; ends after the reply */
     bool early;   /* reply before the body has come; the connection ends */
     bool closing; /* the connection ends after the reply */
 };
@@ -96,8 +99,10 @@ struct exchange {
 /* For handlers. Each request gets exactly one reply; the bytes must live as long as the exchange.
  */
 void exchange_reply(struct exchange *exchange, int status, const char *type, struct bytes body);
+/* Ends the text with a newline, for terminals. */
 void exchange_reply_text(struct exchange *exchange, int status, const char *type,
-                         const struct text *text);
+                         struct text *text);
+/* Our own faults have a line in the log each; refusals too, but at most ten a second. */
 void exchange_error(struct exchange *exchange, const struct percept_err *err);
 void exchange_refuse(struct exchange *exchange, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -176,7 +176,7 @@ void page_root(struct exchange *exchange)
 {
     exchange_add_header(exchange, "Vary", "Accept");
     if (!wants_html(exchange->headers.accept)) {
-        exchange_reply(exchange, 200, "application/json", bytes_of_text("{\"status\":\"alive\"}"));
+        exchange_reply(exchange, 200, "application/json", bytes_of_text("{\"status\":\"alive\"}\n"));
         return;
     }
     struct text text = {.arena = &exchange->arena};

@@ -18,7 +18,7 @@
 #include <string.h>
 
 static const struct route routes[] = {
-#define R(method, pattern, handle, flags) {#method, pattern, handle, flags},
+#define R(method, pattern, handle, judge, flags) {#method, pattern, handle, judge, flags},
 #include "http/routes.def"
 #undef R
 };

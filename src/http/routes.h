@@ -21,12 +21,14 @@ enum route_flags {
     ROUTE_PLAIN = 0,
     ROUTE_OPEN = 1,  /* needs no API key */
     ROUTE_ADMIN = 2, /* changes the server: 403 without --admin */
+    ROUTE_VITAL = 4, /* answered also to those for whom there is no place */
 };
 
 struct route {
     const char *method;
     const char *pattern;
     void (*handle)(struct exchange *exchange);
+    void (*judge)(struct exchange *exchange); /* by the head alone: refuses, or does nothing */
     unsigned flags;
 };
 
@@ -44,9 +46,10 @@ void routes_find(const char *method, const char *path, struct arena *arena,
 /* One line per route, for `perceptd --routes` and the check of api.md. */
 void routes_print(void (*line)(void *user, const char *text), void *user);
 
-/* The handlers, one declaration per row. */
-#define R(method, pattern, handle, flags) void handle(struct exchange *exchange);
+/* The handlers, one declaration per row, and what judges before a body is asked for. */
+#define R(method, pattern, handle, judge, flags) void handle(struct exchange *exchange);
 #include "http/routes.def"
 #undef R
+void v2_infer_judge(struct exchange *exchange);
 
 #endif

@@ -10,16 +10,23 @@
  * its turn callback pumps: once per turn, however many replies there are.
  *
  * Deadlines. microhttpd's timeout is one of inactivity, which a byte a second defeats. Each
- * connection is in one phase (header, body, work, reply, idle) with one limit; a phase's
- * connections form a list in the order of their entry, so that only heads are looked at. Past its
- * limit a socket is shut down, never closed: microhttpd then notices and closes it itself.
+ * connection is in one phase (phases.h) with one limit. Past it a socket is shut down, never
+ * closed: microhttpd then notices and closes it itself.
  *
- * Loss of clients. A suspended connection notices nothing. Each socket is registered once in an
- * epoll descriptor of our own, edge-triggered for EPOLLRDHUP alone (data wakes nobody), with one
- * uv_poll: when it fires, the job of that connection is cancelled. Not one uv_poll per request:
- * libuv aborts when its epoll_ctl fails. A client that half-closes and then waits for its answer is
- * therefore taken for gone. And a half-closed connection that is kept alive would idle on, since
- * microhttpd overlooks an end that comes together with a request: PHASE_LEFT.
+ * Loss of clients. A suspended connection notices nothing, and microhttpd overlooks an end that
+ * comes together with bytes. Each socket is registered once in an epoll descriptor of our own,
+ * edge-triggered for EPOLLRDHUP alone (data wakes nobody), with one uv_poll. Not one uv_poll per
+ * request: libuv aborts when its epoll_ctl fails. What an event means:
+ *
+ *     reset, any phase             nobody is there: the job is cancelled, the socket shut down
+ *     end while a request works    the same: whoever wants the answer keeps his side open for it
+ *     end while a reply is sent    it is sent
+ *     end otherwise                PHASE_LEFT: what came before the end is read and answered, and
+ *                                  when nothing moves any more, the socket is shut down (settle)
+ *
+ * Places. There are as many as --max-connections says, and microhttpd's own limit lies SPARE_PLACES
+ * above. A connection over ours takes the place of the one that has been idle or half-sent longest.
+ * Where there is none it is `over`: its head is read, and only what must always be answered is.
  *
  * microhttpd panics when it is stopped with a suspended connection, hence the order of the stop:
  * see server_drain in server.h and the section at the end. Handler calls never nest, and MHD_run is
@@ -33,10 +40,13 @@
 #include "base/log.h"
 #include "http/exchange.h"
 #include "http/listen.h"
+#include "http/phases.h"
 
 #include <errno.h>
 #include <linux/filter.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -51,38 +61,19 @@
 #define STUCK_LONG 1024
 #define TICK_MS 250           /* how late a deadline may be noticed, at most */
 #define SILENT_MS 1000        /* what a connection without a request gets while draining */
+#define STALLED_MS 2000       /* and one whose request has begun and does not go on */
 #define PAUSE_MS 300          /* and one between two requests: the next may be on its way */
 #define CONNECTION_POOL 32768 /* above that microhttpd maps and unmaps memory per connection */
 #define RESERVED_FDS 64       /* for models, regions and the loop itself */
+#define SPARE_PLACES 32       /* of microhttpd, above ours */
+#define CROWD (SPARE_PLACES / 2)
+#define LOOKS 16     /* at most so many are looked at for one place */
+#define SETTLE 2     /* pumps without a move, after which microhttpd holds nothing back */
 #define DOOR_QUIET_MS 50      /* for handshakes that have begun when the door closes */
 #define DOOR_LOOK_MS 10
 #define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
 #define TCP_SYN 2
 #define N_HANDLES 6
-
-enum phase {
-    PHASE_HEADER,
-    PHASE_BODY,
-    PHASE_WORK,
-    PHASE_REPLY,
-    PHASE_IDLE,
-    PHASE_LEFT, /* idle, and the client has closed its side: no request will come */
-    PHASE_CUT,
-    N_PHASES
-};
-
-struct connection {
-    struct connection *before, *after; /* in its phase */
-    struct exchange *exchange;
-    uint64_t since_ms;
-    enum phase phase;
-    int fd;
-    bool gone; /* the client has closed its side */
-};
-
-struct phase_list {
-    struct connection *first, *last;
-};
 
 struct server {
     struct site site;
@@ -93,9 +84,9 @@ struct server {
     bool door_passed; /* others may hold it as well, and go on with it */
     unsigned most_connections;
     uint64_t door_quiet_ms; /* since when nobody waits at it, while it closes */
-    struct phase_list phases[N_PHASES];
+    struct phases phases;
     uint64_t limits_ms[N_PHASES]; /* 0: none */
-    uint64_t tick_ms;
+    uint64_t tick_ms, n_pumps;
 
     uv_poll_t daemon_poll, watch_poll;
     uv_timer_t daemon_timer, tick_timer, drain_timer, door_timer;
@@ -118,71 +109,140 @@ static void drain_check(struct server *server);
 
 /* Connections and their phases. */
 
-static void leave(struct server *server, struct connection *connection)
-{
-    struct phase_list *list = &server->phases[connection->phase];
-    *(connection->before ? &connection->before->after : &list->first) = connection->after;
-    *(connection->after ? &connection->after->before : &list->last) = connection->before;
-}
-
-static void append(struct server *server, struct connection *connection, enum phase phase)
-{
-    struct phase_list *list = &server->phases[phase];
-    connection->phase = phase;
-    connection->since_ms = uv_now(server->uv);
-    connection->before = list->last;
-    connection->after = NULL;
-    *(list->last ? &list->last->after : &list->first) = connection;
-    list->last = connection;
-}
-
 static void enter(struct server *server, struct connection *connection, enum phase phase)
 {
-    if (connection->phase == PHASE_CUT)
-        return;
-    leave(server, connection);
-    append(server, connection, phase);
+    phases_enter(&server->phases, connection, phase, uv_now(server->uv));
+    connection->n_pumps = server->n_pumps;
 }
 
+static void moved(struct server *server, struct connection *connection)
+{
+    phases_moved(&server->phases, connection, uv_now(server->uv));
+    connection->n_pumps = server->n_pumps;
+}
+
+/* Whatever it was about, nobody waits for it any more. */
 static void cut(struct server *server, struct connection *connection)
 {
+    if (connection->exchange)
+        exchange_cancel(connection->exchange);
+    if (connection->phase == PHASE_CUT)
+        return;
     enter(server, connection, PHASE_CUT);
     shutdown(connection->fd, SHUT_RDWR);
     server->progress++;
     pump_soon(server);
 }
 
-/* Bytes that wait in the socket are a request that came while we were about to hang up. */
+/* Bytes in the socket that microhttpd has not read yet. */
 static bool has_bytes(const struct connection *connection)
 {
     char byte;
     return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-static void cut_idle(struct server *server, struct connection *connection)
+/* Before it is hung up upon: is a request on its way? Then it is not idle. */
+static bool still_here(struct server *server, struct connection *connection)
 {
-    if (has_bytes(connection))
+    if (!has_bytes(connection))
+        return false;
+    if (connection->phase == PHASE_IDLE)
         enter(server, connection, PHASE_HEADER);
     else
+        moved(server, connection);
+    return true;
+}
+
+static void cut_idle(struct server *server, struct connection *connection)
+{
+    if (!still_here(server, connection))
         cut(server, connection);
+}
+
+static void on_end(struct server *server, struct connection *connection, bool reset)
+{
+    if (reset || connection->phase == PHASE_WORK) {
+        cut(server, connection);
+        return;
+    }
+    phases_end(&server->phases, connection, uv_now(server->uv));
+    connection->n_pumps = server->n_pumps;
+    pump_soon(server);
+}
+
+/* Clients that went away. */
+static void read_watch(struct server *server)
+{
+    struct epoll_event ready[64];
+    int n = epoll_wait(server->watch, ready, 64, 0);
+    for (int i = 0; i < n; i++)
+        on_end(server, ready[i].data.ptr, ready[i].events & (EPOLLERR | EPOLLHUP));
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    read_watch(poll->data);
+}
+
+static void cut_overdue(struct server *server, enum phase phase)
+{
+    uint64_t now = uv_now(server->uv), limit = server->limits_ms[phase];
+    struct connection *after;
+    for (struct connection *at = server->phases.lists[phase].first; limit && at; at = after) {
+        after = at->after;
+        if (now - at->since_ms < limit)
+            continue;
+        if (phase == PHASE_IDLE)
+            cut_idle(server, at);
+        else
+            cut(server, at);
+    }
 }
 
 static void on_tick(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    uint64_t now = uv_now(server->uv);
-    for (int phase = 0; phase < N_PHASES; phase++) {
-        uint64_t limit = server->limits_ms[phase];
-        struct connection *connection;
-        while (limit && (connection = server->phases[phase].first) &&
-               now - connection->since_ms >= limit)
-            phase == PHASE_IDLE || phase == PHASE_LEFT ? cut_idle(server, connection)
-                                                       : cut(server, connection);
-    }
+    for (int phase = 0; phase < PHASE_CUT; phase++)
+        cut_overdue(server, (enum phase)phase);
     if (server->site.n_connections == 0)
         uv_timer_stop(timer);
     if (server->site.draining)
         loop_wake(server->loop);
+}
+
+/* More than there are places, those that are about to be closed aside. */
+static bool is_crowded(const struct server *server)
+{
+    int n = server->site.n_connections - server->phases.lists[PHASE_CUT].n;
+    return (unsigned)n > server->most_connections;
+}
+
+/* Hangs up on the one whose client has been quiet longest. */
+static bool spare_one(struct server *server, bool over)
+{
+    struct connection *longest;
+    for (int i = 0; i < LOOKS && (longest = phases_longest(&server->phases, over)); i++) {
+        if (still_here(server, longest))
+            continue;
+        cut(server, longest);
+        return true;
+    }
+    return false;
+}
+
+/* All places are taken: somebody makes way for this one, or it is over the limit. Of those that are
+ * the silent ones go as well when they become many, so that microhttpd never comes to its own. */
+static void make_room(struct server *server, struct connection *newcomer)
+{
+    if (is_crowded(server))
+        read_watch(server); /* who is known to have left comes first */
+    newcomer->over = is_crowded(server);
+    if (newcomer->over)
+        newcomer->over = !spare_one(server, false);
+    if (newcomer->over && (unsigned)server->site.n_connections > server->most_connections + CROWD)
+        spare_one(server, true);
 }
 
 static void connection_born(struct server *server, struct MHD_Connection *mhd, void **context)
@@ -193,12 +253,14 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
     if (!connection)
         return; /* the handler refuses requests of a connection without context */
     connection->fd = info->connect_fd;
-    append(server, connection, PHASE_HEADER);
+    phases_add(&server->phases, connection, uv_now(server->uv));
+    connection->n_pumps = server->n_pumps;
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = connection};
     if (epoll_ctl(server->watch, EPOLL_CTL_ADD, connection->fd, &event) != 0)
         log_warn("a connection's end will not be noticed", "why", strerror(errno), NULL);
     server->site.n_connections++;
     server->site.n_accepted++;
+    make_room(server, connection);
     if (!uv_is_active((uv_handle_t *)&server->tick_timer))
         uv_timer_start(&server->tick_timer, on_tick, server->tick_ms, server->tick_ms);
     *context = connection;
@@ -207,7 +269,7 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
 static void connection_dead(struct server *server, struct connection *connection, void **context)
 {
     epoll_ctl(server->watch, EPOLL_CTL_DEL, connection->fd, NULL);
-    leave(server, connection);
+    phases_remove(&server->phases, connection);
     arena_buffer_free(connection);
     *context = NULL;
     server->site.n_connections--;
@@ -225,21 +287,18 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
         connection_dead(server, *context, context);
 }
 
-/* Clients that went away while their request is computed. */
-static void on_watch(uv_poll_t *poll, int status, int events)
+/* After a pump: those whose clients sent their last byte long enough ago. */
+static void settle(struct server *server)
 {
-    struct server *server = poll->data;
-    struct epoll_event ready[64];
-    (void)status;
-    (void)events;
-    int n = epoll_wait(server->watch, ready, 64, 0);
-    for (int i = 0; i < n; i++) {
-        struct connection *connection = ready[i].data.ptr;
-        connection->gone = true;
-        if (connection->exchange)
-            exchange_cancel(connection->exchange);
-        else if (connection->phase == PHASE_IDLE)
-            enter(server, connection, PHASE_LEFT);
+    struct connection *after;
+    for (struct connection *at = server->phases.lists[PHASE_LEFT].first; at; at = after) {
+        after = at->after;
+        if (has_bytes(at))
+            continue; /* microhttpd comes to them, or the deadline does */
+        if (server->n_pumps - at->n_pumps >= SETTLE)
+            cut(server, at);
+        else
+            pump_soon(server);
     }
 }
 
@@ -272,7 +331,11 @@ static enum MHD_Result send_reply(struct server *server, struct exchange *exchan
 static enum MHD_Result on_head(struct server *server, struct exchange *exchange, const char *method,
                                const char *version)
 {
-    enter(server, exchange->connection, PHASE_BODY);
+    struct connection *connection = exchange->connection;
+    enter(server, connection, PHASE_BODY);
+    if (connection->over)
+        make_room(server, connection);
+    exchange->crowded = connection->over;
     exchange_read_headers(exchange, version);
     exchange_judge(exchange, method);
     return exchange->early ? send_reply(server, exchange) : MHD_YES;
@@ -287,7 +350,9 @@ static enum MHD_Result on_whole(struct server *server, struct exchange *exchange
         return send_reply(server, exchange);
     enter(server, connection, PHASE_WORK);
     MHD_suspend_connection(exchange->mhd);
-    if (connection->gone || server->site.abandoning)
+    if (connection->ended || connection->phase == PHASE_CUT)
+        cut(server, connection);
+    else if (server->site.abandoning)
         exchange_cancel(exchange);
     return MHD_YES;
 }
@@ -307,6 +372,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
         return on_head(server, exchange, method, version);
     if (*n_bytes == 0)
         return on_whole(server, exchange);
+    moved(server, exchange->connection);
     bool taken = exchange_take(exchange, data, *n_bytes);
     *n_bytes = 0;
     return taken ? MHD_YES : MHD_NO;
@@ -324,7 +390,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
         return;
     struct connection *connection = exchange->connection;
     connection->exchange = NULL;
-    enter(server, connection, connection->gone ? PHASE_LEFT : PHASE_IDLE);
+    enter(server, connection, PHASE_IDLE);
     exchange_free(exchange);
     *context = NULL;
 }
@@ -421,6 +487,8 @@ static void pump(struct server *server)
         timed = MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES;
     }
     server->pumping = false;
+    server->n_pumps++;
+    settle(server);
     count_stuck(server);
     pump_later(server, timed && timeout_ms == 0, timed, timeout_ms);
     if (server->site.draining)
@@ -456,9 +524,10 @@ static unsigned connection_limit(int wanted)
     fds.rlim_cur = fds.rlim_max;
     setrlimit(RLIMIT_NOFILE, &fds);
     getrlimit(RLIMIT_NOFILE, &fds);
-    if (fds.rlim_cur >= (rlim_t)wanted + RESERVED_FDS)
+    const rlim_t kept = RESERVED_FDS + SPARE_PLACES;
+    if (fds.rlim_cur >= (rlim_t)wanted + kept)
         return (unsigned)wanted;
-    rlim_t left = fds.rlim_cur > 2 * RESERVED_FDS ? fds.rlim_cur - RESERVED_FDS : RESERVED_FDS;
+    rlim_t left = fds.rlim_cur > 2 * kept ? fds.rlim_cur - kept : RESERVED_FDS;
     char allowed[24];
     snprintf(allowed, sizeof allowed, "%lu", (unsigned long)left);
     log_warn("fewer connections than asked for, as descriptors are limited", "connections", allowed,
@@ -476,7 +545,7 @@ static bool start_daemon(struct server *server, struct percept_err *err)
         server->door, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
-        server->most_connections, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
+        server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
         0 /* a missing Host is ours: 1 answers it twice */, MHD_OPTION_END);
     return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start");
 }
@@ -526,7 +595,7 @@ static void set_limits(struct server *server)
     server->limits_ms[PHASE_BODY] = (uint64_t)settings->body_timeout_ms;
     server->limits_ms[PHASE_REPLY] = (uint64_t)settings->body_timeout_ms;
     server->limits_ms[PHASE_IDLE] = (uint64_t)settings->idle_timeout_ms;
-    server->limits_ms[PHASE_LEFT] = TICK_MS; /* requests that it sent before are read by then */
+    server->limits_ms[PHASE_LEFT] = (uint64_t)settings->body_timeout_ms;
     server->tick_ms = TICK_MS;
     for (int phase = 0; phase < N_PHASES; phase++) {
         uint64_t limit = server->limits_ms[phase];
@@ -646,7 +715,7 @@ static void bolt(const struct server *server)
         log_debug("the door closes without a filter", "why", strerror(errno), NULL);
 }
 
-/* Past its limit microhttpd would hang up on a connection that it is given. */
+/* While the door closes nobody has to make way: who has no place waits in the queue. */
 static bool has_room(const struct server *server)
 {
     const union MHD_DaemonInfo *info =
@@ -707,11 +776,12 @@ static void abandon(struct server *server)
         shut_door(server);
     server->site.abandoning = true;
     for (int phase = 0; phase < PHASE_CUT; phase++)
-        while (phase != PHASE_WORK && server->phases[phase].first)
-            cut(server, server->phases[phase].first);
-    for (struct connection *at = server->phases[PHASE_WORK].first; at; at = at->after)
+        while (phase != PHASE_WORK && server->phases.lists[phase].first)
+            cut(server, server->phases.lists[phase].first);
+    for (struct connection *at = server->phases.lists[PHASE_WORK].first; at; at = at->after)
         exchange_cancel(at->exchange);
     server->limits_ms[PHASE_REPLY] = TICK_MS;
+    loop_wake(server->loop); /* where nobody was connected, nothing else would */
 }
 
 static void on_abandon(uv_timer_t *timer)
@@ -726,23 +796,46 @@ static void on_door_due(uv_timer_t *timer)
     uv_timer_start(timer, on_abandon, (uint64_t)server->site.settings->drain_timeout_ms, 0);
 }
 
-static void cut_quiet(struct server *server, enum phase phase, uint64_t quiet_ms)
+/* For how long its client has sent nothing. The kernel counts each byte, we know of lines and
+ * pieces. */
+static uint64_t quiet_ms(const struct server *server, const struct connection *connection)
+{
+    struct tcp_info info;
+    socklen_t n_bytes = sizeof info;
+    uint64_t ms = uv_now(server->uv) - connection->moved_ms;
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &n_bytes) == 0 &&
+        info.tcpi_last_data_recv < ms)
+        ms = info.tcpi_last_data_recv;
+    return ms;
+}
+
+/* Bytes that microhttpd does not take, pump after pump, are no progress. */
+static bool stalled(const struct server *server, const struct connection *connection)
+{
+    return !has_bytes(connection) || server->n_pumps - connection->n_pumps >= STUCK;
+}
+
+static void cut_quiet(struct server *server, enum phase phase)
 {
     struct connection *after;
-    for (struct connection *at = server->phases[phase].first; at; at = after) {
+    for (struct connection *at = server->phases.lists[phase].first; at; at = after) {
         after = at->after;
-        if (!at->exchange && uv_now(server->uv) - at->since_ms >= quiet_ms)
+        uint64_t ms = quiet_ms(server, at);
+        if (at->exchange && ms >= STALLED_MS && stalled(server, at))
+            cut(server, at);
+        else if (!at->exchange && ms >= (phase == PHASE_IDLE ? PAUSE_MS : SILENT_MS))
             cut_idle(server, at);
     }
 }
 
 /* Hangs up on those that are between requests, unless they were answered just now: a busy client's
- * next request would cross our goodbye and be lost. And on those that came and have said nothing.
- */
+ * next request would cross our goodbye and be lost. On those that came and have said nothing. And
+ * on those that stopped in the middle of a request. */
 static void cut_silent(struct server *server)
 {
-    cut_quiet(server, PHASE_IDLE, PAUSE_MS);
-    cut_quiet(server, PHASE_HEADER, SILENT_MS);
+    cut_quiet(server, PHASE_IDLE);
+    cut_quiet(server, PHASE_HEADER);
+    cut_quiet(server, PHASE_BODY);
 }
 
 /* Each turn while draining: silent connections end, and with the last one everything. */

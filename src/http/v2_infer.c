@@ -2,7 +2,8 @@
  * v2_infer.c - POST /v2/models/NAME[/versions/N]/infer: the body becomes a job, the job's reply
  * ours.
  *
- * Nothing of the body is read here: the codec of its media type does that, off the loop when it is
+ * A client that asks before it sends its body (Expect: 100-continue) is told by the head alone
+ * what that decides. Nothing of the body is read here: the codec of its media type does that, off the loop when it is
  * large. What the headers say is put into the job: how many bytes of the body are JSON, how long
  * the client waits. The reply's bytes are the job's, lent to microhttpd; Server-Timing tells where
  * the time went.
@@ -56,20 +57,20 @@ static void infer_done(struct job *job)
                    job->reply);
 }
 
-static bool read_json_bytes(const struct exchange *exchange, int64_t *json_bytes,
-                            struct percept_err *err)
+static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes,
+                            int64_t *json_bytes, struct percept_err *err)
 {
     struct bytes header = exchange->headers.json_bytes;
     *json_bytes = -1;
     if (!header.at)
         return true;
-    if (framing_number(header, json_bytes) && (uint64_t)*json_bytes <= exchange->body_bytes)
+    if (framing_number(header, json_bytes) && (uint64_t)*json_bytes <= body_bytes)
         return true;
     return err_set(
         err, ERR_INVALID,
         "Inference-Header-Content-Length: inference header size should be in range (0, %zu), "
         "got: " BYTES_FMT,
-        exchange->body_bytes, BYTES_ARG(header));
+        body_bytes, BYTES_ARG(header));
 }
 
 static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us,
@@ -85,6 +86,34 @@ static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us,
     return true;
 }
 
+/* What the head decides: the model, the medium, the timeout. */
+static bool find(const struct exchange *exchange, struct job *job, struct percept_err *err)
+{
+    job->served =
+        catalog_find_ready(exchange->site->catalog, exchange->name, exchange->version, err);
+    if (!job->served || !read_timeout(exchange, &job->timeout_us, err))
+        return false;
+    job->codec = codec_find(job->served, exchange->headers.content_type, err);
+    return job->codec != NULL;
+}
+
+/* How many bytes of the body are JSON, where the head tells how long that is. */
+static bool json_fits(const struct exchange *exchange, struct percept_err *err)
+{
+    const struct framing *headers = &exchange->headers;
+    int64_t json_bytes;
+    return headers->content_length < 0 ||
+           read_json_bytes(exchange, (size_t)headers->content_length, &json_bytes, err);
+}
+
+void v2_infer_judge(struct exchange *exchange)
+{
+    struct percept_err err = {0};
+    struct job job = {0};
+    if (!find(exchange, &job, &err) || !json_fits(exchange, &err))
+        exchange_error(exchange, &err);
+}
+
 static bool begin(struct exchange *exchange, struct percept_err *err)
 {
     struct catalog *catalog = exchange->site->catalog;
@@ -98,12 +127,8 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
         .arrived_ns = exchange->arrived_ns,
         .done = infer_done,
         .user = exchange};
-    job->served = catalog_find_ready(catalog, exchange->name, exchange->version, err);
-    if (!job->served || !read_json_bytes(exchange, &job->json_bytes, err) ||
-        !read_timeout(exchange, &job->timeout_us, err))
-        return false;
-    job->codec = codec_find(job->served, exchange->headers.content_type, err);
-    if (!job->codec)
+    if (!find(exchange, job, err) ||
+        !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
         return false;
     exchange_wait(exchange);
     job_start(job);

@@ -38,7 +38,7 @@ void v2_meta_server(struct exchange *exchange)
 
 void v2_meta_live(struct exchange *exchange)
 {
-    exchange_reply(exchange, 200, JSON, bytes_of_text("{\"live\":true}"));
+    exchange_reply(exchange, 200, JSON, bytes_of_text("{\"live\":true}\n"));
 }
 
 /* The best state that any version of this model is in; served is its first version. */

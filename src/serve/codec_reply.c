@@ -499,7 +499,7 @@ bool codec_reply_write(struct job *job, const struct percept_tensor *results,
     const struct percept_tensor *scores = task_scores(job, results);
     if (scores)
         put_predictions(&w, job, scores);
-    put(&w, "}");
+    put(&w, binary ? "}" : "}\n"); /* for terminals */
     size_t json_bytes = w.used;
     put_tail(&w, shown, n);
     if (w.failed)

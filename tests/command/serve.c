@@ -3,6 +3,7 @@
 #include "program.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +14,14 @@
 static pid_t daemon_pid;
 static FILE *daemon_log;
 static char line[1024];
+static void (*prepare)(void); /* in the process that becomes the daemon */
+static int terminal = -1;     /* its master side */
 
 static void teardown(void)
 {
     if (daemon_pid > 0)
         kill(daemon_pid, SIGKILL);
+    prepare = NULL;
     program_end();
 }
 
@@ -32,6 +36,8 @@ static void start(const char *path, const char *option)
     if (daemon_pid == 0) {
         dup2(ends[1], STDERR_FILENO);
         close(ends[0]);
+        if (prepare)
+            prepare();
         setenv("PERCEPTD_REGION_PREFIX", prefix, 1);
         execl(getenv("PERCEPTD_BINARY"), "perceptd", "serve", path, "--listen", "127.0.0.1:0",
               option, NULL);
@@ -82,16 +88,104 @@ START_TEST(a_daemon_serves_and_ends_with_0)
 }
 END_TEST
 
+static const struct {
+    int first, second;
+    const char *option; /* NULL: the first signal alone would do */
+} signals[] = {
+    {SIGTERM, SIGTERM, NULL}, {SIGINT, SIGTERM, NULL}, {SIGTERM, SIGINT, NULL},
+    {SIGINT, SIGINT, "--drain-delay=1h"}, {SIGTERM, SIGTERM, "--drain-delay=1h"},
+};
+
+/* Nobody is connected, so that nothing was cut short: the end is a good one. */
 START_TEST(a_second_signal_ends_the_wait)
 {
     if (!program_there)
         return;
-    start(folder_at("relu.onnx"), "--drain-delay=1h");
+    start(folder_at("relu.onnx"), signals[_i].option);
     ck_assert(log_has("serving"));
-    kill(daemon_pid, SIGINT);
+    kill(daemon_pid, signals[_i].first);
     ck_assert(log_has("stopping"));
-    kill(daemon_pid, SIGINT);
-    end_of_daemon();
+    kill(daemon_pid, signals[_i].second);
+    while (fgets(line, sizeof line, daemon_log))
+        ck_assert_msg(!strstr(line, "still running"), "%s", line);
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+static void take_no_terminal(void)
+{
+    setsid();
+}
+
+static void take_terminal(void)
+{
+    setsid();
+    if (open(ptsname(terminal), O_RDWR) < 0)
+        _exit(98);
+    close(terminal);
+}
+
+static void open_terminal(void)
+{
+    terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    ck_assert_int_ge(terminal, 0);
+    ck_assert_int_eq(grantpt(terminal), 0);
+    ck_assert_int_eq(unlockpt(terminal), 0);
+}
+
+static void ignore_hangup(void)
+{
+    setsid();
+    signal(SIGHUP, SIG_IGN);
+}
+
+START_TEST(a_hangup_that_somebody_sends_does_nothing)
+{
+    if (!program_there)
+        return;
+    prepare = _i ? take_terminal : take_no_terminal;
+    if (_i)
+        open_terminal();
+    start(folder_at("relu.onnx"), NULL);
+    ck_assert(log_has("serving"));
+    for (int i = 0; i < 2; i++) {
+        kill(daemon_pid, SIGHUP);
+        ck_assert(log_has("SIGHUP does nothing"));
+    }
+    kill(daemon_pid, SIGTERM);
+    ck_assert(log_has("stopping"));
+    ck_assert_int_eq(end_of_daemon(), 0);
+    if (_i)
+        close(terminal);
+}
+END_TEST
+
+START_TEST(the_end_of_its_terminal_is_an_orderly_end)
+{
+    if (!program_there)
+        return;
+    prepare = take_terminal;
+    open_terminal();
+    start(folder_at("relu.onnx"), NULL);
+    ck_assert(log_has("serving"));
+    close(terminal);
+    ck_assert(log_has("stopping"));
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+START_TEST(under_nohup_a_hangup_is_not_even_heard)
+{
+    if (!program_there)
+        return;
+    prepare = ignore_hangup;
+    start(folder_at("relu.onnx"), NULL);
+    ck_assert(log_has("serving"));
+    kill(daemon_pid, SIGHUP);
+    kill(daemon_pid, SIGTERM);
+    while (fgets(line, sizeof line, daemon_log))
+        ck_assert_msg(!strstr(line, "SIGHUP"), "%s", line);
+    ck_assert_int_eq(end_of_daemon(), 0);
 }
 END_TEST
 
@@ -218,7 +312,11 @@ Suite *command_serve_suite(void)
     TCase *tests = tcase_create("serve");
     tcase_add_checked_fixture(tests, program_begin, teardown);
     tcase_add_test(tests, a_daemon_serves_and_ends_with_0);
-    tcase_add_test(tests, a_second_signal_ends_the_wait);
+    tcase_add_loop_test(tests, a_second_signal_ends_the_wait, 0,
+                        sizeof signals / sizeof *signals);
+    tcase_add_loop_test(tests, a_hangup_that_somebody_sends_does_nothing, 0, 2);
+    tcase_add_test(tests, the_end_of_its_terminal_is_an_orderly_end);
+    tcase_add_test(tests, under_nohup_a_hangup_is_not_even_heard);
     tcase_add_test(tests, a_failed_model_leaves_the_others);
     tcase_add_test(tests, when_every_model_failed_it_ends_with_1);
     tcase_add_test(tests, an_empty_start_must_be_wanted);

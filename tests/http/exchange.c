@@ -4,10 +4,13 @@
  */
 #include "http/exchange.h"
 
+#include "base/log.h"
 #include "http/routes.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct settings settings;
 static struct site site;
@@ -152,10 +155,77 @@ START_TEST(errors_have_their_status_and_are_quoted)
     struct exchange *exchange = born("GET", "/v2", -1);
     exchange_refuse(exchange, ERR_UNAVAILABLE, "say \"%s\"\n", "when");
     ck_assert_int_eq(exchange->status, 503);
-    ck_assert(bytes_is(exchange->reply, "{\"error\":\"say \\\"when\\\"\\n\"}"));
+    ck_assert(bytes_is(exchange->reply, "{\"error\":\"say \\\"when\\\"\\n\"}\n"));
     ck_assert_int_eq(exchange->n_headers, 1);
     ck_assert_str_eq(exchange->reply_headers[0].name, "Retry-After");
     exchange_free(exchange);
+    end();
+}
+END_TEST
+
+/* Lines of a log that was written into a file. */
+static char *lines_of(FILE *file)
+{
+    static char text[65536];
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    return text;
+}
+
+static int n_lines(const char *text)
+{
+    int n = 0;
+    for (; (text = strchr(text, '\n')); text++)
+        n++;
+    return n;
+}
+
+static void refuse_at(const char *target, int64_t now_ns)
+{
+    struct exchange *exchange = exchange_new(&site, target);
+    exchange->arrived_ns = now_ns;
+    framing_start(&exchange->headers, "HTTP/1.1");
+    framing_header(&exchange->headers, bytes_of_text("Host"), bytes_of_text("x"));
+    exchange_judge(exchange, "GET");
+    ck_assert_int_ge(exchange->status, 400);
+    exchange_free(exchange);
+}
+
+START_TEST(refusals_have_a_line_each_up_to_ten_a_second)
+{
+    static const int64_t second_ns = 1000000000;
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    start();
+    fflush(stderr);
+    dup2(fileno(file), STDERR_FILENO);
+    log_setup(LOG_INFO_LEVEL, false);
+    refuse_at("/nowhere", second_ns);
+    refuse_at("/v2/models/%00", second_ns);
+    refuse_at("/v2/models/a%20b", second_ns);
+    refuse_at("/v2/models/a/infer", second_ns);
+    const char *text = lines_of(file);
+    ck_assert_msg(n_lines(text) == 4, "%s", text);
+    ck_assert_ptr_nonnull(strstr(text, " info  request refused  status=404 method=GET path=/nowhere "
+                                       "why=\"Not Found: there is no such path"));
+    ck_assert_ptr_nonnull(strstr(text, "status=400 method=GET path=\"\" why=\"malformed request"));
+    ck_assert_ptr_nonnull(strstr(text, "status=400 method=GET path=\"/v2/models/a b\" why="));
+    ck_assert_ptr_nonnull(strstr(text, "status=405 method=GET path=/v2/models/a/infer why="));
+    for (int i = 0; i < 50; i++)
+        refuse_at("/nowhere", 2 * second_ns - 1);
+    ck_assert_int_eq(n_lines(lines_of(file)), 10);
+    ck_assert_ptr_null(strstr(lines_of(file), "unlogged"));
+    refuse_at("/nowhere", 2 * second_ns);
+    refuse_at("/nowhere", 2 * second_ns);
+    ck_assert_int_eq(n_lines(lines_of(file)), 12);
+    ck_assert_ptr_nonnull(strstr(lines_of(file), " unlogged=44\n"));
+    log_setup(LOG_WARN_LEVEL, false);
+    refuse_at("/nowhere", 4 * second_ns);
+    ck_assert_int_eq(n_lines(lines_of(file)), 12);
+    dup2(saved, STDERR_FILENO);
+    log_setup(LOG_INFO_LEVEL, false);
+    close(saved);
+    fclose(file);
     end();
 }
 END_TEST
@@ -211,6 +281,7 @@ Suite *http_exchange_suite(void)
     tcase_add_test(tcase, a_body_over_the_limit_is_thrown_away_and_then_cut);
     tcase_add_test(tcase, all_bodies_together_have_a_limit);
     tcase_add_test(tcase, errors_have_their_status_and_are_quoted);
+    tcase_add_test(tcase, refusals_have_a_line_each_up_to_ten_a_second);
     tcase_add_test(tcase, exchanges_are_used_again_without_asking_for_memory);
     tcase_add_test(tcase, short_memory_is_an_answer_or_a_close);
     suite_add_tcase(suite, tcase);

@@ -24,7 +24,7 @@ START_TEST(programs_get_a_sign_of_life)
     start();
     struct reply reply = daemon_get(&host, "/");
     ck_assert_int_eq(reply.status, 200);
-    ck_assert_str_eq(reply.body, "{\"status\":\"alive\"}");
+    ck_assert_str_eq(reply.body, "{\"status\":\"alive\"}\n");
     ck_assert(reply_has_header(&reply, "Vary: Accept"));
     end();
 }

@@ -119,10 +119,12 @@ END_TEST
 START_TEST(only_health_is_open_and_only_the_repository_changes_the_server)
 {
     find("GET", "/v2/health/live");
-    ck_assert_uint_eq(found.route->flags, ROUTE_OPEN);
+    ck_assert_uint_eq(found.route->flags, ROUTE_OPEN | ROUTE_VITAL);
     find("GET", "/v2/health/ready");
-    ck_assert_uint_eq(found.route->flags, ROUTE_OPEN);
+    ck_assert_uint_eq(found.route->flags, ROUTE_OPEN | ROUTE_VITAL);
     find("GET", "/metrics");
+    ck_assert_uint_eq(found.route->flags, ROUTE_VITAL);
+    find("GET", "/v2/models");
     ck_assert_uint_eq(found.route->flags, ROUTE_PLAIN);
     find("POST", "/v2/models/a/infer");
     ck_assert_uint_eq(found.route->flags, ROUTE_PLAIN);

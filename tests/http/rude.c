@@ -404,6 +404,50 @@ START_TEST(who_expects_100_for_a_refused_body_is_told_at_once)
 }
 END_TEST
 
+static const struct {
+    const char *path, *more;
+    int status;
+} unwanted[] = {
+    {"/v2/models/none/infer", "", 404},
+    {"/v2/models/relu/versions/7/infer", "", 404},
+    {"/v2/models/relu/versions/0/infer", "", 404},
+    {"/v2/models/broken/infer", "", 503},
+    {"/v2/models/broken/versions/1/infer", "", 503},
+    {RELU_PATH, "Content-Type: image/png\r\n", 415},
+    {RELU_PATH, "Content-Type: text/plain\r\n", 415},
+    {RELU_PATH, "Content-Type: audio/wav\r\n", 415},
+    {RELU_PATH, "Content-Encoding: gzip\r\n", 415},
+    {RELU_PATH, "X-Request-Timeout-Ms: soon\r\n", 400},
+    {RELU_PATH, "Inference-Header-Content-Length: 1001\r\n", 400},
+    {RELU_PATH, "Inference-Header-Content-Length: all\r\n", 400},
+    {"/v2/repository/models/relu/load", "", 403},
+};
+
+/* The first thing that comes is the refusal; the body is never asked for. */
+START_TEST(who_expects_100_is_told_what_the_head_decides)
+{
+    char head[400], line[40];
+    start();
+    for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++) {
+        snprintf(head, sizeof head,
+                 "POST %s HTTP/1.1\r\n" HOST "%sExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
+                 unwanted[i].path, unwanted[i].more);
+        snprintf(line, sizeof line, "HTTP/1.1 %d ", unwanted[i].status);
+        if (i)
+            client_close(&client);
+        client_open(&client, &host);
+        client_send(&client, head);
+        client.bytes[0] = '\0';
+        ck_assert(!client_closed(&client));
+        ck_assert_msg(strncmp(client.bytes, line, strlen(line)) == 0, "%s %s: %s", unwanted[i].path,
+                      unwanted[i].more, client.bytes);
+        ck_assert_int_eq(client_reply(&client).status, unwanted[i].status);
+        ck_assert(client_closed(&client));
+    }
+    end();
+}
+END_TEST
+
 static const char *const methods[] = {"OPTIONS", "TRACE", "DELETE", "PUT", "PATCH", "BREW", "POST"};
 
 START_TEST(other_methods_are_405_with_a_list)
@@ -411,7 +455,7 @@ START_TEST(other_methods_are_405_with_a_list)
     start();
     struct reply reply = daemon_ask(&host, methods[_i], "/v2/health/live", "", "");
     ck_assert_int_eq(reply.status, 405);
-    ck_assert_str_eq(reply.body, "{\"error\":\"Method Not Allowed: this path takes GET, HEAD\"}");
+    ck_assert_str_eq(reply.body, "{\"error\":\"Method Not Allowed: this path takes GET, HEAD\"}\n");
     ck_assert(reply_has_header(&reply, "Allow: GET, HEAD"));
     client_open(&client, &host);
     end();
@@ -493,6 +537,7 @@ Suite *http_rude_suite(void)
     tcase_add_test(large, a_chunk_extension_longer_than_the_buffer_does_not_spin);
     tcase_add_test(odd, expect_100_continue_is_answered_before_the_body);
     tcase_add_test(odd, who_expects_100_for_a_refused_body_is_told_at_once);
+    tcase_add_test(odd, who_expects_100_is_told_what_the_head_decides);
     tcase_add_loop_test(odd, other_methods_are_405_with_a_list, 0, N(methods));
     tcase_add_test(odd, compressed_bodies_are_415);
     tcase_add_test(odd, a_cut_body_leaves_nothing);

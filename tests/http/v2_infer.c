@@ -133,7 +133,7 @@ START_TEST(models_that_are_not_there_are_not_inferred)
     start();
     struct reply reply = infer("/v2/models/none/infer", "", RELU_BODY);
     ck_assert_int_eq(reply.status, 404);
-    ck_assert_str_eq(reply.body, "{\"error\":\"Request for unknown model: 'none' is not found\"}");
+    ck_assert_str_eq(reply.body, "{\"error\":\"Request for unknown model: 'none' is not found\"}\n");
     ck_assert_int_eq(infer("/v2/models/relu/versions/2/infer", "", RELU_BODY).status, 404);
     ck_assert_int_eq(infer("/v2/models/relu/versions/1/infer", "", RELU_BODY).status, 200);
     reply = infer("/v2/models/broken/infer", "", RELU_BODY);

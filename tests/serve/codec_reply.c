@@ -29,12 +29,16 @@ static struct job *begin(struct fake_model *fake, int n_outputs, int64_t n_items
     return job;
 }
 
+/* The text, and a newline behind it. */
 static void expect_reply(struct fake_model *fake, const struct percept_tensor *results,
                          const char *text)
 {
     ck_assert_msg(codec_json_encode(&fake->job, results, &fake->err), "%s", fake->err.text);
-    ck_assert_msg(bytes_is(fake->job.reply, text), "got  %.*s\nnot  %s",
-                  (int)bytes_size(fake->job.reply), (const char *)fake->job.reply.at, text);
+    struct bytes reply = fake->job.reply;
+    ck_assert_uint_gt(bytes_size(reply), 0);
+    ck_assert_int_eq(*--reply.end, '\n');
+    ck_assert_msg(bytes_is(reply, text), "got  %.*s\nnot  %s", (int)bytes_size(reply),
+                  (const char *)reply.at, text);
     ck_assert_int_eq(fake->job.reply_json_bytes, -1);
 }
 
