@@ -155,6 +155,26 @@ START_TEST(the_oldest_job_leads_and_those_passed_over_keep_their_order)
 }
 END_TEST
 
+/* Some are passed over and others not looked at any more, since the batch is full: all of them leave later. */
+START_TEST(what_a_full_batch_leaves_behind_is_not_lost)
+{
+    open_lane(2, 0);
+    const int64_t widths[] = {4, 5, 4, 6, 6, 5, 4};
+    for (int i = 0; i < 7; i++)
+        join(i, 1, widths[i], i);
+    const int first[] = {0, 1, 3, 6}, second[] = {2, 5, 4, -1};
+    for (int i = 0; i < 4; i++) {
+        struct job_list list = {0};
+        ck_assert_int_eq(lane_form(&lane, &list), second[i] < 0 ? 1 : 2);
+        ck_assert_ptr_eq(list.first, &jobs[first[i]]);
+        ck_assert_ptr_eq(list.last, &jobs[second[i] < 0 ? first[i] : second[i]]);
+        ck_assert_int_eq(lane.waiting.n, lane.n_pending);
+    }
+    ck_assert_int_eq(lane.n_pending, 0);
+    ck_assert_ptr_null(lane.waiting.first);
+}
+END_TEST
+
 START_TEST(types_and_ranks_must_agree_as_well)
 {
     open_lane(8, 0);
@@ -299,6 +319,7 @@ Suite *serve_lane_suite(void)
     tcase_add_test(tests, jobs_of_another_shape_do_not_fill_a_batch);
     tcase_add_test(tests, a_batch_is_at_most_max_batch_size_items);
     tcase_add_test(tests, the_oldest_job_leads_and_those_passed_over_keep_their_order);
+    tcase_add_test(tests, what_a_full_batch_leaves_behind_is_not_lost);
     tcase_add_test(tests, types_and_ranks_must_agree_as_well);
     tcase_add_test(tests, a_model_without_a_batch_axis_runs_one_job_at_a_time);
     tcase_add_test(tests, bodies_that_were_there_before_the_leader_are_decoded_first);
