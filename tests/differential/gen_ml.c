@@ -18,10 +18,7 @@ static const char *const words[] = {
 
 static void texts_attr(struct example *e, const char *name, int n, const char *const *values)
 {
-    struct proto attr = proto_attr(name, ATTR_STRINGS);
-    for (int i = 0; i < n; i++)
-        proto_text(&attr, ATTRIBUTE_STRINGS, values[i]);
-    proto_add(&e->attributes, NODE_ATTRIBUTE, attr);
+    proto_attr_texts(&e->attributes, name, (size_t)n, values);
     example_note(e, " %s[%d]", name, n);
 }
 
