@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/walk.h"
 
@@ -150,7 +151,8 @@ static bool scaler_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_scaler = {.check = scaler_check, .shape = scaler_shape, .run = scaler_run};
+const struct op_rule op_scaler = {
+    .check = scaler_check, .shape = scaler_shape, .run = scaler_run, .batch = batch_axis_elements};
 
 /* --- Imputer
  * ------------------------------------------------------------------------------------------ */
@@ -225,8 +227,10 @@ static bool imputer_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_imputer = {
-    .check = imputer_check, .shape = imputer_shape, .run = imputer_run};
+const struct op_rule op_imputer = {.check = imputer_check,
+                                   .shape = imputer_shape,
+                                   .run = imputer_run,
+                                   .batch = batch_axis_elements};
 
 /* --- Binarizer
  * ---------------------------------------------------------------------------------------- */
@@ -277,8 +281,10 @@ static bool binarizer_run(struct step *step, struct run_env *env, struct percept
     return true;
 }
 
-const struct op_rule op_binarizer = {
-    .check = binarizer_check, .shape = binarizer_shape, .run = binarizer_run};
+const struct op_rule op_binarizer = {.check = binarizer_check,
+                                     .shape = binarizer_shape,
+                                     .run = binarizer_run,
+                                     .batch = batch_axis_elements};
 
 /* --- Normalizer
  * --------------------------------------------------------------------------------------- */
@@ -364,8 +370,17 @@ static bool normalizer_run(struct step *step, struct run_env *env, struct percep
     return true;
 }
 
-const struct op_rule op_normalizer = {
-    .check = normalizer_check, .shape = normalizer_shape, .run = normalizer_run};
+static void normalizer_batch(struct batch_view *view)
+{
+    bool together[RANK_MAX] = {false};
+    together[view->many->in[0]->rank - 1] = true;
+    batch_axis_keep(view, together);
+}
+
+const struct op_rule op_normalizer = {.check = normalizer_check,
+                                      .shape = normalizer_shape,
+                                      .run = normalizer_run,
+                                      .batch = normalizer_batch};
 
 /* --- FeatureVectorizer
  * -------------------------------------------------------------------------------- */
@@ -441,8 +456,20 @@ static bool vectorizer_run(struct step *step, struct run_env *env, struct percep
     return true;
 }
 
-const struct op_rule op_feature_vectorizer = {
-    .check = vectorizer_check, .shape = vectorizer_shape, .run = vectorizer_run};
+/* Rows of all inputs follow the batch. */
+static void vectorizer_batch(struct batch_view *view)
+{
+    for (int i = 0; i < view->many->n_in; i++)
+        if (view->many->in[i]->rank < 2 || view->in[i].word != BATCH_APART ||
+            view->in[i].axis != 0 || !batch_axis_same_place(view->in[i], view->in[0]))
+            return;
+    batch_axis_all(view, view->in[0]);
+}
+
+const struct op_rule op_feature_vectorizer = {.check = vectorizer_check,
+                                              .shape = vectorizer_shape,
+                                              .run = vectorizer_run,
+                                              .batch = vectorizer_batch};
 
 /* --- ArrayFeatureExtractor
  * ---------------------------------------------------------------------------- */
@@ -498,5 +525,21 @@ static bool extractor_run(struct step *step, struct run_env *env, struct percept
     return true;
 }
 
-const struct op_rule op_array_feature_extractor = {
-    .check = extractor_check, .shape = extractor_shape, .run = extractor_run};
+/* The same columns of each item, or columns of a table that each item names, which lie in a row. */
+static void extractor_batch(struct batch_view *view)
+{
+    const struct tensor *x = view->many->in[0], *indices = view->many->in[1];
+    const struct batch_place table = view->in[0], columns = view->in[1];
+    if (table.word == BATCH_SAME && columns.word == BATCH_APART)
+        batch_axis_all(view, batch_axis_at(x->rank == 1 ? 1 : x->rank - 1,
+                                           columns.before * tensor_span(indices, 0, columns.axis)));
+    else if (table.word == BATCH_APART && columns.word == BATCH_SAME && table.axis < x->rank - 1)
+        batch_axis_all(view, table);
+    else
+        batch_axis_mixes(view, "takes some of the batch");
+}
+
+const struct op_rule op_array_feature_extractor = {.check = extractor_check,
+                                                   .shape = extractor_shape,
+                                                   .run = extractor_run,
+                                                   .batch = extractor_batch};

@@ -4,7 +4,8 @@
  *
  * All but ZipMap look elements up in a vocabulary: a hash table (graph/names.h) from a key to its
  * place in the file's list. A key is text, or a number written as the eight bytes of an int64 or a
- * double; -0 is 0, and all NaN are one, which no element is before version 4. Of equal keys the first counts.
+ * double; -0 is 0, and all NaN are one, which no element is before version 4. Of equal keys the
+ * first counts.
  *
  * ZipMap makes a sequence of maps in ONNX, one for each row: class label to score. Here its output
  * is the table itself, [N,classes], and the labels are told beside it (label_classes): columns are
@@ -20,6 +21,7 @@
 
 #include "graph/names.h"
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
@@ -335,12 +337,18 @@ static bool encoder_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_label_encoder = {
-    .check = encoder_check, .shape = encoder_shape, .run = encoder_run};
-const struct op_rule op_label_classes = {
-    .check = classes_check, .shape = encoder_shape, .run = encoder_run};
-const struct op_rule op_category_mapper = {
-    .check = mapper_check, .shape = encoder_shape, .run = encoder_run};
+const struct op_rule op_label_encoder = {.check = encoder_check,
+                                         .shape = encoder_shape,
+                                         .run = encoder_run,
+                                         .batch = batch_axis_elements};
+const struct op_rule op_label_classes = {.check = classes_check,
+                                         .shape = encoder_shape,
+                                         .run = encoder_run,
+                                         .batch = batch_axis_elements};
+const struct op_rule op_category_mapper = {.check = mapper_check,
+                                           .shape = encoder_shape,
+                                           .run = encoder_run,
+                                           .batch = batch_axis_elements};
 
 /* --- OneHotEncoder
  * ------------------------------------------------------------------------------------ */
@@ -421,8 +429,16 @@ static bool one_hot_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
+/* Columns come behind the axes there are. */
+static void one_hot_batch(struct batch_view *view)
+{
+    struct batch_place place;
+    if (batch_axis_first(view, &place))
+        batch_axis_all(view, place);
+}
+
 const struct op_rule op_one_hot_encoder = {
-    .check = one_hot_check, .shape = one_hot_shape, .run = one_hot_run};
+    .check = one_hot_check, .shape = one_hot_shape, .run = one_hot_run, .batch = one_hot_batch};
 
 /* --- ZipMap
  * ------------------------------------------------------------------------------------------- */
@@ -469,11 +485,13 @@ static bool zip_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-const struct op_rule op_zip_map = {.check = zip_check, .shape = zip_shape, .run = zip_run};
+const struct op_rule op_zip_map = {
+    .check = zip_check, .shape = zip_shape, .run = zip_run, .batch = batch_axis_elements};
 
 int label_count(const struct node *node)
 {
-    return node->op && node->op->rule == &op_zip_map ? ((const struct zip *)node->priv)->labels.n : 0;
+    return node->op && node->op->rule == &op_zip_map ? ((const struct zip *)node->priv)->labels.n
+                                                     : 0;
 }
 
 const char *label_text(const struct node *node, int i, struct arena *arena)

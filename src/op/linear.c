@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/weights.h"
 
@@ -295,13 +296,22 @@ static bool linear_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
+static void linear_batch(struct batch_view *view)
+{
+    struct batch_place place;
+    if (batch_axis_first(view, &place) && view->many->in[0]->rank == 2 && place.axis == 0)
+        batch_axis_all(view, place);
+}
+
 const struct op_rule op_linear_classifier = {.check = classifier_check,
                                              .pack_bytes = linear_pack_bytes,
                                              .pack = linear_pack,
                                              .shape = linear_shape,
-                                             .run = linear_run};
+                                             .run = linear_run,
+                                             .batch = linear_batch};
 const struct op_rule op_linear_regressor = {.check = regressor_check,
                                             .pack_bytes = linear_pack_bytes,
                                             .pack = linear_pack,
                                             .shape = linear_shape,
-                                            .run = linear_run};
+                                            .run = linear_run,
+                                            .batch = linear_batch};

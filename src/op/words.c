@@ -18,6 +18,7 @@
 #include "base/utf8.h"
 #include "graph/names.h"
 #include "op/attr.h"
+#include "op/batch_axis.h"
 
 #define LOOK_BYTES 65536 /* of text between two looks at the deadline */
 
@@ -195,5 +196,16 @@ static bool words_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-const struct op_rule op_string_normalizer = {
-    .check = words_check, .shape = words_shape, .run = words_run, .flags = OP_DATA_DIMS};
+static void words_batch(struct batch_view *view)
+{
+    if (((const struct words *)view->many->priv)->n_stops)
+        batch_axis_mixes(view, "drops words of the batch");
+    else
+        batch_axis_elements(view);
+}
+
+const struct op_rule op_string_normalizer = {.check = words_check,
+                                             .shape = words_shape,
+                                             .run = words_run,
+                                             .batch = words_batch,
+                                             .flags = OP_DATA_DIMS};
