@@ -78,6 +78,8 @@ struct percept_io {
     int rank; /* -1: the model does not say */
     int64_t dims[PERCEPT_RANK_MAX];
     const char *dim_names[PERCEPT_RANK_MAX];
+    int n_labels; /* of an output whose last axis the file names (ZipMap), else 0 */
+    const char *const *labels;
 };
 
 enum percept_region {

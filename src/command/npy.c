@@ -222,11 +222,12 @@ static bool read_text(const uint8_t *from, const struct header *header, struct a
     }
     char *to = arena_alloc(arena, n + 1);
     string->at = to;
-    for (size_t i = 0; to && i + 4 <= n; i += 4) {
+    n -= n % 4;
+    while (n && !from[n - 1] && !from[n - 2] && !from[n - 3] && !from[n - 4])
+        n -= 4;
+    for (size_t i = 0; to && i < n; i += 4) {
         uint32_t code;
         memcpy(&code, from + i, sizeof code);
-        if (!code)
-            break;
         bool valid = code < 0x110000 && (code < 0xd800 || code > 0xdfff);
         string->n_bytes += utf8_write(to + string->n_bytes, valid ? code : 0xfffd);
     }
@@ -319,22 +320,53 @@ bool npy_read(const char *path, struct arena *arena, struct percept_tensor *tens
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-static size_t longest(const struct percept_tensor *tensor, size_t count)
+/* The code points of a text, written as UTF-32 to `to` if that is not NULL; SIZE_MAX if it is not
+ * UTF-8. */
+static size_t code_points(struct percept_string text, uint8_t *to)
+{
+    size_t n = 0;
+    uint32_t code;
+    for (const uint8_t *at = (const uint8_t *)text.at, *end = at + text.n_bytes; at < end; n++) {
+        at = utf8_read(at, end, &code);
+        if (!at)
+            return SIZE_MAX;
+        if (to)
+            memcpy(to + 4 * n, &code, sizeof code);
+    }
+    return n;
+}
+
+/* U as long as the longest text, or S where a text is not UTF-8. */
+static size_t text_descr(const struct percept_tensor *tensor, size_t count, char *descr, size_t n)
 {
     const struct percept_string *strings = tensor->data;
-    size_t most = 1;
-    for (size_t i = 0; i < count; i++)
-        if (strings[i].n_bytes > most)
-            most = strings[i].n_bytes;
-    return most;
+    size_t most = 1, most_points = 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t points = most_points == SIZE_MAX ? SIZE_MAX : code_points(strings[i], NULL);
+        most_points = points > most_points ? points : most_points;
+        most = strings[i].n_bytes > most ? strings[i].n_bytes : most;
+    }
+    const bool bytes = most_points == SIZE_MAX;
+    snprintf(descr, n, "%s%zu", bytes ? "|S" : "<U", bytes ? most : most_points);
+    return bytes ? most : 4 * most_points;
+}
+
+static void write_texts(const struct percept_tensor *tensor, size_t count, const char *descr,
+                        size_t element, uint8_t *to)
+{
+    const struct percept_string *strings = tensor->data;
+    for (size_t i = 0; i < count; i++, to += element)
+        if (descr[1] == 'U')
+            code_points(strings[i], to);
+        else if (strings[i].n_bytes)
+            memcpy(to, strings[i].at, strings[i].n_bytes);
 }
 
 static bool descr_of(const struct percept_tensor *tensor, size_t count, char *descr, size_t n,
                      size_t *n_bytes)
 {
     if (tensor->dtype == PERCEPT_STRING) {
-        *n_bytes = longest(tensor, count);
-        snprintf(descr, n, "|S%zu", *n_bytes);
+        *n_bytes = text_descr(tensor, count, descr, n);
         return true;
     }
     for (size_t i = 0; i < N_TYPES; i++) {
@@ -391,12 +423,10 @@ bool npy_encode(const struct percept_tensor *tensor, struct arena *arena, struct
     if (!to)
         return err_memory(err, "a file", total);
     memcpy(to, header, before);
-    const struct percept_string *strings = tensor->data;
-    if (tensor->dtype != PERCEPT_STRING && n_bytes)
+    if (tensor->dtype == PERCEPT_STRING)
+        write_texts(tensor, count, descr, element, to + before);
+    else if (n_bytes)
         memcpy(to + before, tensor->data, n_bytes);
-    for (size_t i = 0; tensor->dtype == PERCEPT_STRING && i < count; i++)
-        if (strings[i].n_bytes)
-            memcpy(to + before + i * element, strings[i].at, strings[i].n_bytes);
     *file = bytes_of(to, total);
     return true;
 }

@@ -3,8 +3,8 @@
  *
  * Read: little-endian numbers and bool; texts of fixed length (S, U) as PERCEPT_STRING, without the
  * NULs that fill them; column-major files are transposed. Written: row-major, version 1 where that
- * has room; texts as S of the longest; bfloat16, which numpy has no name for, as V2 and read from
- * it.
+ * has room; texts as U of the longest, or S where one is not UTF-8; bfloat16, which numpy has no
+ * name for, as V2 and read from it.
  */
 #ifndef COMMAND_NPY_H
 #define COMMAND_NPY_H

@@ -3,7 +3,7 @@
  *
  * In three moments of opening a model, because what they tell is there no longer, or not before: names,
  * dims and operators as the file has them, before anything is folded or fused; types and ranks of outputs
- * that the file leaves open, from the trial; the region and the number of steps, once the weights are packed.
+ * that the file leaves open, from the trial; the labels of their columns, from checked nodes; the region and the number of steps, once the weights are packed.
  *
  * All texts are copied into the model's arena: the file's bytes go when the model is open.
  *
@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "op/label.h"
 
 static bool describe_io(struct percept_model *model, const int *values, int n, struct percept_io **list)
 {
@@ -116,6 +118,24 @@ bool describe_batch(struct percept_model *model, const struct items_proof *proof
     description->batch_free = follows && (proof->apart || model->independent);
     description->batch_asserted = description->batch_free && !proof->apart;
     return description->batch_free;
+}
+
+bool describe_labels(struct percept_model *model)
+{
+    const struct graph *graph = model->onnx.graph;
+    for (int i = 0; i < model->n_outputs; i++) {
+        const int producer = graph->values[graph->outputs[i]].producer;
+        const int n = producer < 0 ? 0 : label_count(&graph->nodes[producer]);
+        const char **labels = arena_array(&model->arena, (size_t)n + 1, sizeof *labels);
+        if (!labels)
+            return false;
+        for (int k = 0; k < n; k++)
+            if (!(labels[k] = label_text(&graph->nodes[producer], k, &model->arena)))
+                return false;
+        model->outputs[i].n_labels = n;
+        model->outputs[i].labels = labels;
+    }
+    return true;
 }
 
 void describe_packed(struct percept_model *model)

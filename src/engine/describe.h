@@ -17,6 +17,9 @@ void describe_outputs(struct percept_model *model, const struct plan *trial);
  * item to many. Gives what it finds. */
 bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool follows);
 
+/* What the file calls the columns of outputs. False when memory is short. */
+bool describe_labels(struct percept_model *model);
+
 /* Once the weights are packed. */
 void describe_packed(struct percept_model *model);
 

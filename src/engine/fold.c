@@ -21,12 +21,26 @@ struct missing {
     size_t used;
     int n;
     bool laid_out; /* for one kind of processor, by ONNX Runtime */
+    bool no_net;   /* of a machine that learns otherwise */
 };
+
+/* Models of scikit-learn and its kin that are no networks, by the beginnings of their names. */
+static bool is_no_net(const struct node *node)
+{
+    static const char *const kinds[] = {"TreeEnsemble", "SVM"};
+    for (size_t i = 0; bytes_is(node->domain, "ai.onnx.ml") && i < sizeof kinds / sizeof *kinds; i++) {
+        const size_t n = strlen(kinds[i]);
+        if (bytes_size(node->op_type) >= n && memcmp(node->op_type.at, kinds[i], n) == 0)
+            return true;
+    }
+    return false;
+}
 
 static void note_missing(struct missing *missing, const struct node *node)
 {
     if (bytes_is(node->domain, "com.microsoft.nchwc"))
         missing->laid_out = true;
+    missing->no_net |= is_no_net(node);
     char name[96];
     const char *domain = bytes_size(node->domain) ? "." : "";
     snprintf(name, sizeof name, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(node->domain), domain,
@@ -258,9 +272,11 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
         return err_set(err, ERR_UNSUPPORTED,
                        "the model needs %s that this version does not have: %s (%s)",
                        missing.n == 1 ? "an operator" : "operators", missing.text,
-                       missing.laid_out ? "ONNX Runtime laid it out for one kind of processor: save it "
-                                          "with the optimization level 'extended'"
-                                        : "see `perceptd --operators` for those it has");
+                       missing.no_net     ? "trees and support vector machines are no neural networks; linear models "
+                                            "and perceptrons would work"
+                       : missing.laid_out ? "ONNX Runtime laid it out for one kind of processor: save it "
+                                            "with the optimization level 'extended'"
+                                          : "see `perceptd --operators` for those it has");
     if (!fold_part(model, graph, err))
         return false;
     for (const struct part *part = model->parts; part; part = part->next)

@@ -225,7 +225,8 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
     return choose_row(model, options, err) &&
            onnx_read(file, source->path ? &external : NULL, &model->arena, &model->onnx, err) &&
            fold_graph(model, model->onnx.graph, err) &&
-           (describe_model(model, bytes_size(file)) || err_set(err, ERR_MEMORY, "out of memory")) &&
+           ((describe_model(model, bytes_size(file)) && describe_labels(model)) ||
+            err_set(err, ERR_MEMORY, "out of memory")) &&
            improve(model, err) &&
            pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err);
 }

@@ -89,12 +89,24 @@ static bool read_input(struct reader *r, struct graph *graph, struct bytes messa
     return declared_apply(r, &declared, &graph->values[value]);
 }
 
+/* ZipMap gives a sequence of maps in ONNX, and a table of scores here (op/label.c). */
+static bool is_table(struct graph *graph, int value)
+{
+    const int producer = value < 0 ? -1 : graph->values[value].producer;
+    if (producer < 0 || !bytes_is(graph->nodes[producer].op_type, "ZipMap") ||
+        !bytes_is(graph->nodes[producer].domain, "ai.onnx.ml"))
+        return false;
+    graph->values[value].dtype = PERCEPT_FLOAT;
+    return true;
+}
+
 static bool read_output(struct reader *r, struct scope *scope, struct bytes message)
 {
     struct graph *graph = scope->graph;
     struct declared declared = declared_read(message);
     int value;
-    if (!graph->parent && !declared_judge(r, &declared, "output"))
+    if (!graph->parent && !is_table(graph, graph_find(graph, declared.name)) &&
+        !declared_judge(r, &declared, "output"))
         return false;
     if (!scope_value(r, scope, declared.name, &value))
         return false;

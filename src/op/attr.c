@@ -148,6 +148,41 @@ bool attr_choice(const struct node_ctx *ctx, const char *name, int absent,
                    OP_NODE(ctx->node), name, BYTES_ARG(attr->s), known);
 }
 
+static struct percept_string text_of(struct bytes text)
+{
+    return (struct percept_string){.at = (const char *)text.at, .n_bytes = bytes_size(text)};
+}
+
+bool attr_text(const struct node_ctx *ctx, const char *name, const char *absent, struct percept_string *value,
+               struct percept_err *err)
+{
+    const struct attr *attr;
+    if (!find(ctx, name, ATTR_STRING, &attr, err))
+        return false;
+    *value = text_of(attr ? attr->s : bytes_of_text(absent));
+    return true;
+}
+
+bool attr_texts(const struct node_ctx *ctx, const char *name, const struct percept_string **values, int *n,
+                struct percept_err *err)
+{
+    const struct attr *attr;
+    if (!find(ctx, name, ATTR_STRINGS, &attr, err) || !count_fits(ctx, attr, name, err))
+        return false;
+    *values = NULL;
+    *n = 0;
+    if (!attr)
+        return true;
+    struct percept_string *texts = arena_array(ctx->arena, attr->n + 1, sizeof *texts);
+    if (!texts)
+        return err_memory(err, "an attribute's texts", attr->n * sizeof *texts);
+    for (size_t i = 0; i < attr->n; i++)
+        texts[i] = text_of(attr->strings[i]);
+    *values = texts;
+    *n = (int)attr->n;
+    return true;
+}
+
 bool attr_tensor(const struct node_ctx *ctx, const char *name, const struct tensor **value,
                  struct percept_err *err)
 {

@@ -23,6 +23,12 @@ bool attr_floats(const struct node_ctx *ctx, const char *name, const float **val
 /* One of the NULL-ended choices; its index. absent is an index. The message lists what is known. */
 bool attr_choice(const struct node_ctx *ctx, const char *name, int absent,
                  const char *const *choices, int *value, struct percept_err *err);
+/* The text lives as long as the model. */
+bool attr_text(const struct node_ctx *ctx, const char *name, const char *absent, struct percept_string *value,
+               struct percept_err *err);
+/* values is NULL and n 0 when absent; array and texts live as long as the model. */
+bool attr_texts(const struct node_ctx *ctx, const char *name, const struct percept_string **values, int *n,
+                struct percept_err *err);
 /* NULL when absent */
 bool attr_tensor(const struct node_ctx *ctx, const char *name, const struct tensor **value,
                  struct percept_err *err);

@@ -51,6 +51,26 @@ static size_t plain_bytes(const struct tensor *t)
     return n_bytes;
 }
 
+/* Strings are copied with their texts: a body's own go when it runs again. */
+static size_t text_bytes(const struct tensor *t)
+{
+    size_t n_bytes = 0;
+    for (int64_t i = 0, n = t->dtype == PERCEPT_STRING ? tensor_elements(t) : 0; i < n; i++)
+        n_bytes += ((const struct percept_string *)t->data)[i].n_bytes;
+    return n_bytes;
+}
+
+static void move_texts(void *strings, int64_t n, char *to)
+{
+    struct percept_string *string = strings;
+    for (int64_t i = 0; i < n; i++, string++) {
+        if (string->n_bytes)
+            memcpy(to, string->at, string->n_bytes);
+        string->at = to;
+        to += string->n_bytes;
+    }
+}
+
 /* --- If ------------------------------------------------------------------------------------------------ */
 
 struct if_priv {
@@ -110,10 +130,13 @@ static bool collect(struct collected *c, const struct tensor *one, const struct 
         return err_set(err, ERR_DATA, OP_AT "an output that is collected changes its shape in iteration %lld",
                        OP_NODE(step->node), (long long)c->n);
     c->element = *one;
-    if (!store_reserve(&c->store, env, c->used + n_bytes + 1, c->used))
+    char *texts = one->dtype == PERCEPT_STRING ? env->memory(env, text_bytes(one) + 1) : NULL;
+    if (!store_reserve(&c->store, env, c->used + n_bytes + 1, c->used) || (!texts && one->dtype == PERCEPT_STRING))
         return short_of_memory(step, err);
     if (n_bytes)
         memcpy(c->store.at + c->used, one->data, n_bytes);
+    if (texts)
+        move_texts(c->store.at + c->used, tensor_elements(one), texts);
     c->used += n_bytes;
     c->n++;
     return true;
@@ -194,19 +217,22 @@ static bool loop_check(struct node_ctx *ctx, struct percept_err *err)
 
 struct carried {
     struct tensor tensor;
-    struct store stores[2];
+    struct store stores[2], texts[2];
 };
 
 /* The body's output becomes the next iteration's input, in the buffer that is not in use. */
 static bool carry(struct carried *c, const struct tensor *next, int64_t trip, const struct step *step,
                   struct run_env *env, struct percept_err *err)
 {
-    struct store *store = &c->stores[trip & 1];
+    struct store *store = &c->stores[trip & 1], *texts = &c->texts[trip & 1];
+    const bool strings = next->dtype == PERCEPT_STRING;
     size_t n_bytes = plain_bytes(next);
-    if (!store_reserve(store, env, n_bytes + 1, 0))
+    if (!store_reserve(store, env, n_bytes + 1, 0) || (strings && !store_reserve(texts, env, text_bytes(next) + 1, 0)))
         return short_of_memory(step, err);
     if (n_bytes)
         memcpy(store->at, next->data, n_bytes);
+    if (strings)
+        move_texts(store->at, tensor_elements(next), texts->at);
     c->tensor = *next;
     c->tensor.data = store->at;
     return true;

@@ -13,16 +13,20 @@
 #include <string.h>
 
 #define OP(name, since, rule) extern const struct op_rule op_##rule;
+#define OP_ML(name, since, rule) extern const struct op_rule op_##rule;
 #define OP_MS(name, since, rule) extern const struct op_rule op_##rule;
 #include "op/ops.def"
 #undef OP
+#undef OP_ML
 #undef OP_MS
 
 static const struct op table[] = {
 #define OP(name, since, rule) {"", #name, since, &op_##rule},
+#define OP_ML(name, since, rule) {"ai.onnx.ml", #name, since, &op_##rule},
 #define OP_MS(name, since, rule) {"com.microsoft", #name, since, &op_##rule},
 #include "op/ops.def"
 #undef OP
+#undef OP_ML
 #undef OP_MS
 };
 

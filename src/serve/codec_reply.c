@@ -240,11 +240,20 @@ static bool class_text(struct arena *arena, const struct percept_tensor *tensor,
     return true;
 }
 
-static const char *label_of(const struct job *job, const char *output, int64_t index)
+struct labels {
+    int n;
+    const char *const *texts;
+};
+
+/* The manifest's labels, or else those that the model itself has for this output. */
+static struct labels labels_of(const struct job *job, int output)
 {
+    int n;
     const struct manifest *manifest = job->served->manifest;
-    bool labelled = !manifest->task_output || strcmp(manifest->task_output, output) == 0;
-    return labelled && index < manifest->n_labels ? manifest->labels[index] : NULL;
+    const struct percept_io *io = &percept_outputs(job->served->model, &n)[output];
+    bool meant = !manifest->task_output || strcmp(manifest->task_output, io->name) == 0;
+    return meant && manifest->n_labels ? (struct labels){manifest->n_labels, manifest->labels}
+                                       : (struct labels){io->n_labels, io->labels};
 }
 
 /* The output's best classes as a tensor of BYTES, instead of the output. */
@@ -269,13 +278,15 @@ static bool classified(const struct job *job, const struct job_output *output, c
         arena_array(job->arena, (size_t)(n_rows * k) + 1, sizeof *strings);
     struct ranked *ranks = arena_array(job->arena, (size_t)each + 1, sizeof *ranks);
     bool room = strings && ranks;
+    const struct labels labels = labels_of(job, output->index);
     for (int64_t row = 0; room && row < n_rows; row++) {
         for (int64_t i = 0; i < each; i++)
             ranks[i] = (struct ranked){rank_value(tensor, row * each + i), i};
         qsort(ranks, (size_t)each, sizeof *ranks, compare_ranked);
         for (int64_t i = 0; room && i < k; i++)
             room = class_text(job->arena, tensor, row * each + ranks[i].index, ranks[i].index,
-                              label_of(job, name, ranks[i].index), &strings[row * k + i]);
+                              ranks[i].index < labels.n ? labels.texts[ranks[i].index] : NULL,
+                              &strings[row * k + i]);
     }
     if (!room)
         return err_memory(err, "classes of an output", (size_t)n * sizeof *ranks);
@@ -323,11 +334,10 @@ static const struct percept_tensor *task_scores(const struct job *job,
     return NULL;
 }
 
-static void put_item(struct writer *w, const struct manifest *manifest, const float *scores,
-                     int64_t n, struct answer_prediction *best, int k)
+static void put_item(struct writer *w, enum manifest_activation activation, struct labels labels,
+                     const float *scores, int64_t n, struct answer_prediction *best, int k)
 {
-    int n_best = answer_classify(scores, n, manifest->task_activation, k, manifest->labels,
-                                 manifest->n_labels, best);
+    int n_best = answer_classify(scores, n, activation, k, labels.texts, labels.n, best);
     put(w, "[");
     for (int i = 0; i < n_best; i++) {
         if (i)
@@ -349,7 +359,7 @@ static const float *item_scores(const struct percept_tensor *tensor, int64_t fro
 }
 
 static void put_predictions(struct writer *w, const struct job *job,
-                            const struct percept_tensor *scores)
+                            const struct percept_tensor *scores, int output)
 {
     const struct manifest *manifest = job->served->manifest;
     int64_t n, n_items = job->n_items > 0 ? job->n_items : 1;
@@ -365,11 +375,13 @@ static void put_predictions(struct writer *w, const struct job *job,
         w->failed = true;
         return;
     }
+    const struct labels labels = labels_of(job, output);
     put(w, ",\"predictions\":[");
     for (int64_t i = 0; i < n_items; i++) {
         if (i)
             put(w, ",");
-        put_item(w, manifest, item_scores(scores, i * each, each, room), each, best, k);
+        put_item(w, manifest->task_activation, labels, item_scores(scores, i * each, each, room),
+                 each, best, k);
     }
     put(w, "]");
 }
@@ -498,7 +510,7 @@ bool codec_reply_write(struct job *job, const struct percept_tensor *results,
     put(&w, "]");
     const struct percept_tensor *scores = task_scores(job, results);
     if (scores)
-        put_predictions(&w, job, scores);
+        put_predictions(&w, job, scores, (int)(scores - results));
     put(&w, binary ? "}" : "}\n"); /* for terminals */
     size_t json_bytes = w.used;
     put_tail(&w, shown, n);

@@ -332,13 +332,22 @@ bool client_send(struct client *client, const void *bytes, size_t n_bytes)
 }
 
 /* Head and body in one piece, as clients send small requests. */
+/* Do the header lines have this one? Others may end with its name. */
+static bool has_line(const char *lines, const char *name)
+{
+    for (const char *at = lines; (at = strstr(at, name)) != NULL; at++)
+        if (at == lines || at[-1] == '\n')
+            return true;
+    return false;
+}
+
 bool client_request(struct client *client, const char *method, const char *path, const char *more,
                     const void *body, size_t n_bytes)
 {
     char head[2048];
     int n =
         snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, more);
-    if (body && !strstr(more, "Content-Length") && !strstr(more, "Transfer-Encoding"))
+    if (body && !has_line(more, "Content-Length:") && !has_line(more, "Transfer-Encoding:"))
         n += snprintf(head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n", n_bytes);
     n += snprintf(head + n, sizeof head - (size_t)n, "\r\n");
     char *whole = malloc((size_t)n + n_bytes);

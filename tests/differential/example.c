@@ -345,7 +345,7 @@ void example_attr_list(struct example *e, const char *name, int n, const int64_t
 void example_begin(struct example *e, struct arena *arena, const char *op, const char *domain, int first,
                    int variant, uint64_t seed)
 {
-    *e = (struct example){.arena = arena, .op = op, .domain = domain, .variant = variant,
+    *e = (struct example){.arena = arena, .op = op, .domain = domain, .domain_opset = 1, .variant = variant,
                           .random = seed, .type = PERCEPT_FLOAT, .absolute = 1e-5, .relative = 1e-4};
     for (const char *c = op; *c; c++)
         e->random = e->random * 1099511628211u + (uint8_t)*c;
@@ -436,7 +436,7 @@ static struct proto written(const struct example *e, enum percept_dtype wide, co
     proto_add(&model, MODEL_GRAPH, graph);
     proto_add(&model, MODEL_OPSET_IMPORT, proto_opset("", e->opset));
     if (*e->domain)
-        proto_add(&model, MODEL_OPSET_IMPORT, proto_opset(e->domain, 1));
+        proto_add(&model, MODEL_OPSET_IMPORT, proto_opset(e->domain, e->domain_opset));
     return model;
 }
 

@@ -31,6 +31,7 @@ struct example {
     uint64_t random;
     const char *op, *domain;
     int opset, variant;
+    int domain_opset; /* of `domain`; 1 unless the generator says otherwise */
     enum percept_dtype type;
     int n_in, n_out;
     struct example_input in[EXAMPLE_INPUTS];

@@ -1,5 +1,6 @@
 /* Loop and Scan as networks: their bodies need an engine that runs them. */
 #include <check.h>
+#include <string.h>
 
 #include "engine/small.h"
 
@@ -146,12 +147,67 @@ START_TEST(an_item_of_length_0_is_padded_like_the_others)
 }
 END_TEST
 
+static void expect_texts(const struct percept_session *session, int output, int n, const char *const *want)
+{
+    const struct percept_tensor got = percept_output(session, output);
+    ck_assert(got.dtype == PERCEPT_STRING && got.rank == 1);
+    ck_assert_int_eq(got.dims[0], n);
+    for (int i = 0; i < n; i++) {
+        const struct percept_string text = ((const struct percept_string *)got.data)[i];
+        ck_assert_msg(text.n_bytes == strlen(want[i]) && memcmp(text.at, want[i], text.n_bytes) == 0,
+                      "%d is '%.*s', not '%s'", i, (int)text.n_bytes, text.at, want[i]);
+    }
+}
+
+/* The body makes a text anew where that of the iteration before lies: what is carried and collected must be
+ * copies. `before` collects what was carried. */
+START_TEST(texts_outlive_the_iteration_that_made_them)
+{
+    struct proto body = {0}, cast = proto_node("Cast", "", "i", "text");
+    proto_attr_int(&cast, "to", PERCEPT_STRING);
+    proto_add(&body, GRAPH_INPUT, proto_value("i", PERCEPT_INT64, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, proto_value("go", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, proto_value("last", PERCEPT_STRING, 0, NULL));
+    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "go", "on"));
+    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "last", "before"));
+    proto_add(&body, GRAPH_NODE, cast);
+    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "text", "seen"));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("on", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("text", PERCEPT_STRING, 0, NULL));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("seen", PERCEPT_STRING, 0, NULL));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("before", PERCEPT_STRING, 0, NULL));
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(1));
+    small_output(&s, "end", -1, NULL);
+    small_output(&s, "collected", -1, NULL);
+    small_output(&s, "carried", -1, NULL);
+    small_ints(&s, "scalar", 0, NULL);
+    int64_t trips = 4;
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("n", PERCEPT_INT64, 0, NULL, &trips, 8));
+    small_node_int(&s, "Cast", "x", "first", "to", PERCEPT_STRING);
+    small_node(&s, "Reshape", "first,scalar", "start");
+    struct proto loop = proto_node("Loop", "", "n,,start", "end,collected,carried");
+    proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+    proto_add(&s.graph, GRAPH_NODE, loop);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    for (int again = 0; again < 2; again++) {
+        small_run(session, 1, DIMS(1), (float[]){again ? 12.5f : 7});
+        expect_texts(session, 1, 4, (const char *const[]){"0", "1", "2", "3"});
+        expect_texts(session, 2, 4, (const char *const[]){again ? "12.5" : "7", "0", "1", "2"});
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_control_suite(void);
 Suite *engine_control_suite(void)
 {
     Suite *suite = suite_create("engine_control");
     TCase *tests = tcase_create("control");
     tcase_add_test(tests, a_loop_carries_and_collects);
+    tcase_add_test(tests, texts_outlive_the_iteration_that_made_them);
     tcase_add_test(tests, a_scan_of_opset_8_takes_items_one_by_one);
     tcase_add_test(tests, sequences_of_different_lengths_are_refused);
     tcase_add_test(tests, an_item_of_length_0_is_padded_like_the_others);

@@ -71,6 +71,38 @@ START_TEST(operators_are_counted_as_the_file_has_them)
 }
 END_TEST
 
+START_TEST(the_columns_of_a_zip_map_have_labels)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 2, DIMS(-1, 2));
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_maps("words"));
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_maps("numbers"));
+    small_output(&s, "y", -1, NULL);
+    struct proto words = proto_ml("ZipMap", "x", "words"), numbers = proto_ml("ZipMap", "x", "numbers");
+    proto_attr_texts(&words, "classlabels_strings", 2, (const char *const[]){"no", "s\xc3\xad"});
+    proto_attr_ints(&numbers, "classlabels_int64s", 2, DIMS(-3, 7));
+    proto_add(&s.graph, GRAPH_NODE, words);
+    proto_add(&s.graph, GRAPH_NODE, numbers);
+    small_node(&s, "Relu", "x", "y");
+    struct proto file = small_end(&s);
+    proto_add(&file, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 1));
+    struct percept_err err = {0};
+    struct percept_model *model = percept_open_memory(file.at, file.n, NULL, &err);
+    proto_free(&file);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    int n;
+    const struct percept_io *out = percept_outputs(model, &n);
+    ck_assert_int_eq(out[0].dtype, PERCEPT_FLOAT);
+    ck_assert_int_eq(out[0].rank, 2);
+    ck_assert_int_eq(out[0].n_labels, 2);
+    ck_assert_str_eq(out[0].labels[1], "s\xc3\xad");
+    ck_assert_int_eq(out[1].n_labels, 2);
+    ck_assert_str_eq(out[1].labels[0], "-3");
+    ck_assert_int_eq(out[2].n_labels, 0);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_describe_suite(void);
 Suite *engine_describe_suite(void)
 {
@@ -79,6 +111,7 @@ Suite *engine_describe_suite(void)
     tcase_add_test(tests, a_model_describes_itself);
     tcase_add_test(tests, what_the_file_leaves_open_about_outputs_the_trial_tells);
     tcase_add_test(tests, operators_are_counted_as_the_file_has_them);
+    tcase_add_test(tests, the_columns_of_a_zip_map_have_labels);
     suite_add_tcase(suite, tests);
     return suite;
 }

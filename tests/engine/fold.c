@@ -1,5 +1,6 @@
 /* Folding: constants are computed at load, unused and empty nodes vanish, lacking operators are all named. */
 #include <check.h>
+#include <stdio.h>
 
 #include "engine/small.h"
 
@@ -97,6 +98,24 @@ START_TEST(what_was_laid_out_for_one_processor_is_to_be_saved_again)
 }
 END_TEST
 
+START_TEST(what_is_no_network_is_told_so)
+{
+    static const char *const kinds[] = {"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble",
+                                        "SVMClassifier", "SVMRegressor"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char want[200];
+        struct small s = small_xy(2, DIMS(-1, 2));
+        proto_add(&s.graph, GRAPH_NODE, proto_ml(kinds[i], "x", "y"));
+        struct proto file = small_end(&s);
+        proto_add(&file, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 3));
+        snprintf(want, sizeof want, "'ai.onnx.ml.%s' (trees and support vector machines are no neural networks; linear "
+                 "models and perceptrons would work)", kinds[i]);
+        small_refused_bytes(file.at, file.n, NULL, want);
+        proto_free(&file);
+    }
+}
+END_TEST
+
 /* Seen by UndefinedBehaviorSanitizer when the trial plan reads them where the file has them. */
 START_TEST(constants_may_lie_at_any_address)
 {
@@ -143,6 +162,7 @@ Suite *engine_fold_suite(void)
     tcase_add_test(tests, identities_and_unread_nodes_leave_no_step);
     tcase_add_test(tests, an_output_may_be_an_input_or_a_constant);
     tcase_add_test(tests, all_operators_that_are_lacking_are_named);
+    tcase_add_test(tests, what_is_no_network_is_told_so);
     tcase_add_test(tests, what_was_laid_out_for_one_processor_is_to_be_saved_again);
     tcase_add_test(tests, constants_may_lie_at_any_address);
     tcase_add_test(tests, tables_of_constants_end_where_a_sessions_memory_ends);

@@ -124,6 +124,164 @@ START_TEST(an_operator_is_proved_apart_or_not)
 }
 END_TEST
 
+/* Nodes of ai.onnx.ml between x and y. */
+static struct proto scaler(void)
+{
+    struct proto node = proto_ml("Scaler", "x", "out");
+    proto_attr_floats(&node, "offset", 6, (const float[]){1, 2, 3, 4, 5, 6});
+    return node;
+}
+
+static struct proto imputer(void)
+{
+    struct proto node = proto_ml("Imputer", "x", "out");
+    proto_attr_floats(&node, "imputed_value_floats", 1, (const float[]){7});
+    return node;
+}
+
+static struct proto normalizer(void)
+{
+    struct proto node = proto_ml("Normalizer", "x", "out");
+    proto_attr_text(&node, "norm", "L2");
+    return node;
+}
+
+static struct proto vectorizer(void)
+{
+    struct proto node = proto_ml("FeatureVectorizer", "x,x", "out");
+    proto_attr_ints(&node, "inputdimensions", 2, DIMS(4, 7));
+    return node;
+}
+
+static struct proto half_a_vectorizer(void)
+{
+    struct proto node = proto_ml("FeatureVectorizer", "x,row", "out"); /* one row for a batch of one alone */
+    proto_attr_ints(&node, "inputdimensions", 2, DIMS(6, 6));
+    return node;
+}
+
+static struct proto extractor(void)
+{
+    return proto_ml("ArrayFeatureExtractor", "x,turned", "out");
+}
+
+static struct proto label_encoder(void)
+{
+    struct proto node = proto_ml("LabelEncoder", "x", "out");
+    proto_attr_floats(&node, "keys_floats", 2, (const float[]){0, 1});
+    proto_attr_floats(&node, "values_floats", 2, (const float[]){5, 6});
+    return node;
+}
+
+static struct proto one_hot_encoder(void)
+{
+    struct proto node = proto_ml("OneHotEncoder", "x", "out");
+    proto_attr_ints(&node, "cats_int64s", 2, DIMS(0, 1));
+    return node;
+}
+
+static struct proto zip_map(void)
+{
+    struct proto node = proto_ml("ZipMap", "x", "out");
+    proto_attr_ints(&node, "classlabels_int64s", 6, DIMS(0, 1, 2, 3, 4, 5));
+    return node;
+}
+
+static struct proto regressor(void)
+{
+    struct proto node = proto_ml("LinearRegressor", "x", "out");
+    proto_attr_floats(&node, "coefficients", 6, (const float[]){1, -2, 3, 4, 0.1f, 6});
+    return node;
+}
+
+static struct proto classifier(void)
+{
+    struct proto node = proto_ml("LinearClassifier", "x", "labels,out");
+    proto_attr_floats(&node, "coefficients", 12, (const float[]){1, -2, 3, 4, 5, 6, 6, 5, 4, 3, 0.2f, -1});
+    proto_attr_ints(&node, "classlabels_ints", 2, DIMS(0, 1));
+    return node;
+}
+
+static const struct {
+    struct proto (*node)(void);
+    int rank;
+    bool apart;
+} tables[] = {{scaler, 2, true},
+              {imputer, 2, true},
+              {imputer, 1, true},
+              {normalizer, 2, true},
+              {normalizer, 1, false},
+              {vectorizer, 2, true},
+              {half_a_vectorizer, 2, false},
+              {extractor, 2, true},
+              {extractor, 1, false},
+              {label_encoder, 2, true},
+              {one_hot_encoder, 2, true},
+              {zip_map, 2, true},
+              {regressor, 2, true},
+              {classifier, 2, true}};
+
+static struct percept_model *open_ml(struct small *s)
+{
+    struct percept_err err = {0};
+    struct proto file = small_end(s);
+    proto_add(&file, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 2));
+    struct percept_model *model = percept_open_memory(file.at, file.n, NULL, &err);
+    proto_free(&file);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    return model;
+}
+
+START_TEST(tables_are_proved_apart_row_by_row)
+{
+    struct small s = small_xy(tables[_i].rank, DIMS(-1, 6));
+    add_fixed(&s);
+    proto_add(&s.graph, GRAPH_NODE, tables[_i].node());
+    small_node(&s, "Identity", "out", "y");
+    struct percept_model *model = open_ml(&s);
+    char what[160] = "";
+    ck_assert_msg(small_describe(model).batch_free == tables[_i].apart, "%d: %s", _i,
+                  small_describe(model).batch_reason);
+    if (tables[_i].apart)
+        ck_assert_msg(mates_compare(model, 5, 1, false, what, sizeof what) == MATES_SAME, "%d: %s", _i, what);
+    percept_close(model);
+}
+END_TEST
+
+/* As scikit-learn's classifiers end: the class of each item is looked up, [1,N], and put into a list. */
+START_TEST(labels_that_items_name_are_apart)
+{
+    struct small s = small_xy(2, DIMS(-1, 6));
+    add_fixed(&s);
+    small_ints(&s, "list", 1, DIMS(-1));
+    small_node_int(&s, "ArgMax", "x", "best", "axis", 1);
+    proto_add(&s.graph, GRAPH_NODE, proto_ml("ArrayFeatureExtractor", "row,best", "named"));
+    small_node(&s, "Reshape", "named,list", "y");
+    struct percept_model *model = open_ml(&s);
+    char what[160] = "";
+    ck_assert_msg(small_describe(model).batch_free, "%s", small_describe(model).batch_reason);
+    ck_assert_msg(mates_compare(model, 5, 1, false, what, sizeof what) == MATES_SAME, "%s", what);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(words_that_may_be_dropped_are_not_apart)
+{
+    for (int stops = 0; stops < 2; stops++) {
+        struct small s = small_begin();
+        struct proto node = proto_node("StringNormalizer", "", "x", "y");
+        if (stops)
+            proto_attr_texts(&node, "stopwords", 1, (const char *const[]){"the"});
+        proto_add(&s.graph, GRAPH_INPUT, proto_value("x", PERCEPT_STRING, 1, DIMS(-1)));
+        small_output(&s, "y", -1, NULL);
+        proto_add(&s.graph, GRAPH_NODE, node);
+        struct percept_model *model = small_open(&s);
+        ck_assert_msg(small_describe(model).batch_free == !stops, "%s", small_describe(model).batch_reason);
+        percept_close(model);
+    }
+}
+END_TEST
+
 /* Rows of two halves each, put beside each other and together again: the first axis is twice the batch. */
 START_TEST(an_item_may_have_several_rows_in_between)
 {
@@ -209,6 +367,9 @@ Suite *engine_items_suite(void)
     TCase *tests = tcase_create("items");
     tcase_add_loop_test(tests, an_operator_is_proved_apart_or_not, 0,
                         (int)(sizeof samples / sizeof *samples));
+    tcase_add_loop_test(tests, tables_are_proved_apart_row_by_row, 0, (int)(sizeof tables / sizeof *tables));
+    tcase_add_test(tests, labels_that_items_name_are_apart);
+    tcase_add_test(tests, words_that_may_be_dropped_are_not_apart);
     tcase_add_test(tests, an_item_may_have_several_rows_in_between);
     tcase_add_test(tests, sizes_that_leave_the_batch_keep_items_apart);
     tcase_add_test(tests, what_follows_from_the_size_of_the_batch_is_not_fixed);

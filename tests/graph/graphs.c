@@ -54,6 +54,34 @@ START_TEST(duplicates_are_refused)
 }
 END_TEST
 
+/* x -> y by a node of ai.onnx.ml, y declared as a sequence. */
+static struct proto maps_of(const char *op_type)
+{
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 1, four));
+    proto_add(&graph, GRAPH_NODE, proto_ml(op_type, "x", "y"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_maps("y"));
+    struct proto made = proto_model(graph, 13);
+    proto_add(&made, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 1));
+    return made;
+}
+
+START_TEST(the_maps_of_a_zip_map_are_a_table)
+{
+    accepted(maps_of("ZipMap"));
+    ck_assert_int_eq(value_of(model.graph, "y")->dtype, PERCEPT_FLOAT);
+    ck_assert_int_eq(value_of(model.graph, "y")->rank, -1);
+    again();
+    refused(maps_of("CastMap"), "output 'y' is a sequence; only tensors can go in and out");
+    again();
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 1, four));
+    proto_add(&graph, GRAPH_NODE, proto_node("ZipMap", "", "x", "y")); /* of another domain */
+    proto_add(&graph, GRAPH_OUTPUT, proto_maps("y"));
+    refused(proto_model(graph, 13), "output 'y' is a sequence");
+}
+END_TEST
+
 Suite *graph_graphs_suite(void)
 {
     TCase *tests;
@@ -62,5 +90,6 @@ Suite *graph_graphs_suite(void)
     tcase_add_test(tests, a_graph_without_nodes_passes_its_input_on);
     tcase_add_test(tests, broken_graphs_are_refused_by_name);
     tcase_add_test(tests, duplicates_are_refused);
+    tcase_add_test(tests, the_maps_of_a_zip_map_are_a_table);
     return suite;
 }

@@ -149,6 +149,14 @@ static inline void proto_attr_ints(struct proto *node, const char *name, size_t 
     proto_add(node, NODE_ATTRIBUTE, attr);
 }
 
+static inline void proto_attr_texts(struct proto *node, const char *name, size_t n, const char *const *values)
+{
+    struct proto attr = proto_attr(name, ATTR_STRINGS);
+    for (size_t i = 0; i < n; i++)
+        proto_text(&attr, ATTRIBUTE_STRINGS, values[i]);
+    proto_add(node, NODE_ATTRIBUTE, attr);
+}
+
 static inline void proto_attr_floats(struct proto *node, const char *name, size_t n,
                                      const float *values)
 {
@@ -254,6 +262,24 @@ static inline struct proto proto_model(struct proto graph, int64_t opset)
     proto_add(&model, MODEL_GRAPH, graph);
     proto_add(&model, MODEL_OPSET_IMPORT, proto_opset("", opset));
     return model;
+}
+
+/* A node of scikit-learn's domain. */
+static inline struct proto proto_ml(const char *op_type, const char *inputs, const char *outputs)
+{
+    struct proto node = proto_node(op_type, "", inputs, outputs);
+    proto_text(&node, NODE_DOMAIN, "ai.onnx.ml");
+    return node;
+}
+
+/* An output as ZipMap's is declared. */
+static inline struct proto proto_maps(const char *name)
+{
+    struct proto type = {0}, value = {0};
+    proto_add(&type, TYPE_SEQUENCE, (struct proto){0});
+    proto_text(&value, VALUE_INFO_NAME, name);
+    proto_add(&value, VALUE_INFO_TYPE, type);
+    return value;
 }
 
 /* A function of domain "f"; nodes, attributes and defaults are for the caller. */

@@ -72,6 +72,28 @@ START_TEST(absent_attributes_give_the_default)
 }
 END_TEST
 
+START_TEST(texts_are_read_alone_and_in_lists)
+{
+    struct harness h;
+    struct node_ctx ctx = attributed(&h);
+    harness_text_list(&h, "ss", 2, (const char *const[]){"one", ""});
+    ctx.node->attrs = h.attrs;
+    ctx.node->n_attr = h.node.n_attr;
+    struct percept_err err = {0};
+    struct percept_string s;
+    const struct percept_string *ss;
+    int n;
+    ck_assert(attr_text(&ctx, "s", "none", &s, NULL) && s.n_bytes == 5 && memcmp(s.at, "VALID", 5) == 0);
+    ck_assert(attr_text(&ctx, "x", "none", &s, NULL) && s.n_bytes == 4 && memcmp(s.at, "none", 4) == 0);
+    ck_assert(attr_texts(&ctx, "ss", &ss, &n, NULL) && n == 2 && ss[0].n_bytes == 3 && ss[1].n_bytes == 0);
+    ck_assert(attr_texts(&ctx, "x", &ss, &n, NULL) && n == 0 && !ss);
+    ck_assert(!attr_texts(&ctx, "s", &ss, &n, &err));
+    ck_assert_str_eq(err.text, "node 'n' (Relu): attribute 's' is a string; it must be strings");
+    ck_assert(!attr_text(&ctx, "i", "", &s, &err));
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(wrong_types_are_refused_and_nothing_is_written)
 {
     struct harness h;
@@ -124,6 +146,7 @@ Suite *op_attr_suite(void)
     TCase *tcase = tcase_create("attr");
     tcase_add_test(tcase, present_attributes_are_read);
     tcase_add_test(tcase, absent_attributes_give_the_default);
+    tcase_add_test(tcase, texts_are_read_alone_and_in_lists);
     tcase_add_test(tcase, wrong_types_are_refused_and_nothing_is_written);
     tcase_add_test(tcase, values_out_of_range_tell_the_range);
     tcase_add_test(tcase, unknown_choices_list_the_known_ones);

@@ -68,6 +68,18 @@ void harness_text(struct harness *h, const char *name, const char *value)
                                    .s = bytes_of_text(value)});
 }
 
+void harness_text_list(struct harness *h, const char *name, int n, const char *const *values)
+{
+    struct bytes *texts = arena_array(&h->arena, (size_t)n + 1, sizeof *texts);
+    ck_assert_ptr_nonnull(texts);
+    for (int i = 0; i < n; i++)
+        texts[i] = bytes_of_text(values[i]);
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name),
+                                   .type = ATTR_STRINGS,
+                                   .n = (size_t)n,
+                                   .strings = texts});
+}
+
 static void *take_copy(struct harness *h, const void *data, size_t n_bytes)
 {
     ck_assert_uint_le(n_bytes, LARGEST_TEST);
@@ -144,6 +156,18 @@ int harness_floats(struct harness *h, int rank, const int64_t *dims, const float
 int harness_int64s(struct harness *h, int rank, const int64_t *dims, const int64_t *data)
 {
     return harness_input(h, PERCEPT_INT64, rank, dims, data);
+}
+
+int harness_texts(struct harness *h, int rank, const int64_t *dims, const char *const *texts)
+{
+    struct percept_string strings[64];
+    int64_t n = 1;
+    for (int d = 0; d < rank; d++)
+        n *= dims[d];
+    ck_assert_int_le(n, 64);
+    for (int64_t i = 0; i < n; i++)
+        strings[i] = (struct percept_string){.at = texts[i], .n_bytes = strlen(texts[i])};
+    return harness_input(h, PERCEPT_STRING, rank, dims, strings);
 }
 
 int harness_left_out(struct harness *h)
@@ -393,6 +417,16 @@ void harness_expect_floats(const struct harness *h, int i, int rank, const int64
         if (!close_enough(got[k], want[k], tolerance)) /* check writes a message even if it holds */
             ck_abort_msg("element %lld is %.9g, not %.9g", (long long)k, (double)got[k],
                          (double)want[k]);
+}
+
+void harness_expect_texts(const struct harness *h, int i, int rank, const int64_t *dims, const char *const *want)
+{
+    const struct tensor *t = harness_out(h, i);
+    expect_shape(t, PERCEPT_STRING, rank, dims);
+    const struct percept_string *got = t->data;
+    for (int64_t k = 0; k < tensor_elements(t); k++)
+        if (!bytes_is(bytes_of(got[k].at, got[k].n_bytes), want[k]))
+            ck_abort_msg("element %lld is '%.*s', not '%s'", (long long)k, (int)got[k].n_bytes, got[k].at, want[k]);
 }
 
 void harness_expect(const struct harness *h, int i, enum percept_dtype dtype, int rank,

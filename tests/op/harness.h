@@ -61,6 +61,7 @@ void harness_end(struct harness *h);
 void harness_int(struct harness *h, const char *name, int64_t value);
 void harness_float(struct harness *h, const char *name, float value);
 void harness_text(struct harness *h, const char *name, const char *value);
+void harness_text_list(struct harness *h, const char *name, int n, const char *const *values); /* not copied */
 void harness_int_list(struct harness *h, const char *name, int n, const int64_t *values);
 void harness_float_list(struct harness *h, const char *name, int n, const float *values);
 void harness_tensor(struct harness *h, const char *name, const struct tensor *tensor);
@@ -71,6 +72,7 @@ int harness_input(struct harness *h, enum percept_dtype dtype, int rank, const i
                   const void *data);
 int harness_floats(struct harness *h, int rank, const int64_t *dims, const float *data);
 int harness_int64s(struct harness *h, int rank, const int64_t *dims, const int64_t *data);
+int harness_texts(struct harness *h, int rank, const int64_t *dims, const char *const *texts); /* not copied */
 int harness_left_out(struct harness *h);
 
 /* About the input added last. */
@@ -96,6 +98,7 @@ void harness_expect_floats(const struct harness *h, int i, int rank, const int64
                            const float *want, float tolerance);
 void harness_expect(const struct harness *h, int i, enum percept_dtype dtype, int rank,
                     const int64_t *dims, const void *want);
+void harness_expect_texts(const struct harness *h, int i, int rank, const int64_t *dims, const char *const *want);
 /* Fail the test unless the stage so far fails with this code and a sentence that contains `words`. */
 void harness_expect_failure(struct harness *h, enum err_code code, const char *words);
 
