@@ -459,7 +459,7 @@ char *file_stem(struct arena *arena, const char *path)
 {
     const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
     size_t n = strlen(last);
-    if (n > 5 && strcmp(last + n - 5, ".onnx") == 0)
+    if (n > 5 && strcasecmp(last + n - 5, ".onnx") == 0)
         n -= 5;
     return arena_text(arena, last, n);
 }
@@ -481,6 +481,15 @@ bool file_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0;
+}
+
+bool file_encloses(const char *folder, const char *path)
+{
+    char outer[PATH_MAX], inner[PATH_MAX];
+    if (!realpath(folder, outer) || !realpath(path, inner))
+        return false;
+    size_t n = strlen(outer);
+    return strncmp(inner, outer, n) == 0 && (n == 1 || inner[n] == '/' || inner[n] == '\0');
 }
 
 /* Bytes of the path without slashes at its end. */

@@ -41,12 +41,14 @@ bool file_read_beneath(const struct file_place *place, const char *name, size_t 
 
 /* Folder part of a path ("." when there is none), in the arena. */
 char *file_dirname(struct arena *arena, const char *path);
-/* Last part of a path without a trailing ".onnx". */
+/* Last part of a path without a trailing ".onnx", in whatever case. */
 char *file_stem(struct arena *arena, const char *path);
 /* a/b, in the arena. */
 char *file_join(struct arena *arena, const char *a, const char *b);
 bool file_is_folder(const char *path);
 bool file_exists(const char *path);
+/* Is the path the folder, or beneath it, links followed? */
+bool file_encloses(const char *folder, const char *path);
 
 /* Names in a folder without "." and "..", sorted; in the arena. -1 with a sentence on failure. */
 int file_list(struct arena *arena, const char *folder, char ***names, struct percept_err *err);

@@ -269,6 +269,11 @@ struct percept_model *percept_open_memory(const void *data, size_t n_bytes,
     return open_bytes(bytes_of(data, n_bytes), NULL, NULL, options, err);
 }
 
+void percept_keep_region(const struct percept_model *model)
+{
+    region_keep(model->region);
+}
+
 void percept_close(struct percept_model *model)
 {
     if (!model)

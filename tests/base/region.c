@@ -21,7 +21,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    percept_clean_regions(prefix);
+    percept_clean_regions(prefix, 0);
 }
 
 static struct region_key key_of(uint8_t id)
@@ -31,17 +31,22 @@ static struct region_key key_of(uint8_t id)
     return key;
 }
 
-static struct region *publish(uint8_t id, size_t n_bytes, bool named)
+static struct region *publish_as(struct region_key key, size_t n_bytes, bool named)
 {
-    struct region_key key = key_of(id);
+    uint8_t id = key.digest[0];
     struct region_draft draft;
     struct percept_err err = {0};
-    ck_assert_msg(region_begin(&draft, n_bytes, named, &err), "%s", err.text);
+    ck_assert_msg(region_begin(&draft, n_bytes, named ? &key : NULL, &err), "%s", err.text);
     ck_assert_uint_eq((uintptr_t)draft.data % 64, 0);
     memset(draft.data, id, n_bytes);
     struct region *region = region_publish(&draft, &key, &err);
     ck_assert_msg(region != NULL, "%s", err.text);
     return region;
+}
+
+static struct region *publish(uint8_t id, size_t n_bytes, bool named)
+{
+    return publish_as(key_of(id), n_bytes, named);
 }
 
 static int count(void)
@@ -119,7 +124,7 @@ START_TEST(a_crash_leaves_an_orphan_that_the_same_model_adopts)
     struct region_key key = key_of(4);
     struct region *adopted = region_find(&key, 7000);
     ck_assert_ptr_nonnull(adopted);
-    ck_assert_int_eq(percept_clean_regions(prefix), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 0);
     ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
     ck_assert_int_eq(info.n_holders, 1);
     ck_assert_int_eq(info.holders[0], (int)getpid());
@@ -135,7 +140,7 @@ START_TEST(cleaning_removes_orphans_and_spares_what_is_held)
     crash_holding(5);
     struct region *held = publish(6, 3000, true);
     ck_assert_int_eq(count(), 2);
-    ck_assert_int_eq(percept_clean_regions(prefix), 1);
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 1);
     ck_assert_int_eq(count(), 1);
     region_release(held);
 }
@@ -187,7 +192,8 @@ START_TEST(a_region_too_large_for_memory_is_refused_with_a_sentence)
 {
     struct region_draft draft;
     struct percept_err err = {0};
-    ck_assert(!region_begin(&draft, (size_t)1 << 62, true, &err));
+    struct region_key key = key_of(9);
+    ck_assert(!region_begin(&draft, (size_t)1 << 62, &key, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "bytes"));
 }
 END_TEST
