@@ -15,8 +15,9 @@ struct file_stamp {
     int64_t mtime_ns, ctime_ns;
 };
 
-/* Reads a whole regular file of at most max_bytes (0: no limit) into an arena_buffer (64-byte aligned):
- * the caller frees bytes->at with arena_buffer_free. Links are followed. `stamp` may be NULL. */
+/* Reads a whole regular file of at most max_bytes (0: no limit) into an arena_buffer (64-byte
+ * aligned): the caller frees bytes->at with arena_buffer_free. Links are followed. `stamp` may be
+ * NULL. */
 bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
                struct percept_err *err);
 
@@ -26,15 +27,16 @@ struct file_place {
     int folder, real;
 };
 
-/* The place of the file at `path`. With a stamp, the file must still be the one that was stamped. */
+/* The place of the file at `path`. With a stamp, the file must still be the one that was stamped.
+ */
 bool file_place_open(struct file_place *place, const char *path, const struct file_stamp *stamp,
                      struct percept_err *err);
 void file_place_close(struct file_place *place);
 
-/* Reads n bytes at offset (n = SIZE_MAX: to the end) of the regular file `name` that lies beneath the
- * place's folder: no "..", no absolute path, no hard link (st_nlink > 1), no device or FIFO, no Git LFS
- * pointer. A symbolic link is followed where the file that it leads to lies beneath the place, too; the
- * descriptor that is read is judged, not the name. Into an arena, aligned. */
+/* Reads n bytes at offset (n = SIZE_MAX: to the end) of the regular file `name` that lies beneath
+ * the place's folder: no "..", no absolute path, no hard link (st_nlink > 1), no device or FIFO, no
+ * Git LFS pointer. A symbolic link is followed where the file that it leads to lies beneath the
+ * place, too; the descriptor that is read is judged, not the name. Into an arena, aligned. */
 bool file_read_beneath(const struct file_place *place, const char *name, size_t offset, size_t n,
                        struct arena *arena, struct bytes *bytes, struct file_stamp *stamp,
                        struct percept_err *err);
@@ -56,8 +58,9 @@ int file_list(struct arena *arena, const char *folder, char ***names, struct per
 /* Writes a file whole (for tools; mode 0644). */
 bool file_write(const char *path, const void *data, size_t n_bytes, struct percept_err *err);
 
-/* The path from the root, in the arena: links before its last part are followed, the last part is named
- * as it was given, unless that is "." or "..". The path itself where its folder does not exist. */
+/* The path from the root, in the arena: links before its last part are followed, the last part is
+ * named as it was given, unless that is "." or "..". The path itself where its folder does not
+ * exist. */
 char *file_absolute(struct arena *arena, const char *path);
 
 #endif

@@ -26,9 +26,16 @@ static const struct {
     size_t at, n;
     struct foreign kind;
 } rows[] = {
-#define ROW(at, magic, what, remedy) {magic, at, sizeof magic - 1, {what, remedy}}
+#define ROW(at, magic, what, remedy)                                                               \
+    {                                                                                              \
+        magic, at, sizeof magic - 1,                                                               \
+        {                                                                                          \
+            what, remedy                                                                           \
+        }                                                                                          \
+    }
     ROW(0, "\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves weights and models", EXPORT_KERAS),
-    ROW(4, "TFL3", "a TFLite model", "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"),
+    ROW(4, "TFL3", "a TFLite model",
+        "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"),
     ROW(4, "ORTM", "a model in ONNX Runtime's own format (.ort)",
         "name the .onnx file that it was made from"),
     ROW(0, "GGUF", "a GGUF file, as llama.cpp reads", EXPORT_SOURCE),
@@ -37,10 +44,14 @@ static const struct {
     ROW(0, "ptrt", "a TensorRT engine", "name the .onnx file that it was built from"),
     ROW(0, "RKNN", "an RKNN model", "name the .onnx file that it was built from"),
     ROW(0, "7767517\n", "an ncnn network", EXPORT_SOURCE),
-    ROW(0, "\x93NUMPY", "a NumPy array", "name the .onnx file; `perceptd run` takes arrays as --input"),
+    ROW(0, "\x93NUMPY", "a NumPy array",
+        "name the .onnx file; `perceptd run` takes arrays as --input"),
     ROW(0, "\x1f\x8b\x08", "gzip-compressed", "decompress it with gunzip"),
     ROW(0, "\x28\xb5\x2f\xfd", "zstd-compressed", "decompress it with zstd -d"),
-    ROW(0, "\xfd" "7zXZ\0", "xz-compressed", "decompress it with unxz"),
+    ROW(0,
+        "\xfd"
+        "7zXZ\0",
+        "xz-compressed", "decompress it with unxz"),
     ROW(0, "BZh91AY&SY", "bzip2-compressed", "decompress it with bunzip2"),
     ROW(0, "\x04\x22\x4d\x18", "lz4-compressed", "decompress it with lz4 -d"),
     ROW(0, "7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and name the .onnx file in it"),
@@ -50,7 +61,10 @@ static const struct {
     ROW(0, "\xff\xd8\xff", "a JPEG picture", "name the model's .onnx file"),
     ROW(0, "GIF8", "a GIF picture", "name the model's .onnx file"),
     ROW(0, "%PDF-", "a PDF document", "name the model's .onnx file"),
-    ROW(0, "\x7f" "ELF", "a program or library (ELF)", "name the model's .onnx file"),
+    ROW(0,
+        "\x7f"
+        "ELF",
+        "a program or library (ELF)", "name the model's .onnx file"),
     ROW(0, "\xac\xed\x00\x05", "a serialized Java object", EXPORT_SOURCE),
     ROW(0, "SQLite format 3", "an SQLite database", "name the model's .onnx file"),
     ROW(0, "PAR1", "a Parquet table", "name the model's .onnx file"),
@@ -72,9 +86,8 @@ static const struct foreign text = {"a text", "name the model's .onnx file"};
 static const struct foreign utf16 = {"a text or page in UTF-16", DOWNLOAD};
 static const struct foreign safetensors = {"a safetensors file, which has weights and no network",
                                            EXPORT_SOURCE};
-static const struct foreign pickle = {
-    "a Python pickle (of scikit-learn, joblib or PyTorch)",
-    "convert it with skl2onnx or torch.onnx.export"};
+static const struct foreign pickle = {"a Python pickle (of scikit-learn, joblib or PyTorch)",
+                                      "convert it with skl2onnx or torch.onnx.export"};
 static const struct foreign torch = {"a PyTorch file", EXPORT_TORCH};
 static const struct foreign torch_zip = {"a ZIP archive of PyTorch (.pt, .pth)", EXPORT_TORCH};
 static const struct foreign keras_zip = {"a ZIP archive of Keras (.keras)", EXPORT_KERAS};
@@ -186,12 +199,11 @@ static const struct foreign *find_text(struct bytes file)
         head.at += 3;
     while (head.at < head.end && strchr(" \t\r\n", *head.at))
         head.at++;
-    if (begins_tag(head, "<!doctype html") || begins_tag(head, "<html") || begins_tag(head, "<head"))
+    if (begins_tag(head, "<!doctype html") || begins_tag(head, "<html") ||
+        begins_tag(head, "<head"))
         return &html;
     if (begins_tag(head, "<?xml") || begins_tag(head, "<net "))
-        return holds(head, "<html")  ? &html
-               : holds(head, "<net ") ? &openvino
-                                      : &xml;
+        return holds(head, "<html") ? &html : holds(head, "<net ") ? &openvino : &xml;
     return head.at < head.end && (*head.at == '{' || *head.at == '[') ? &json : &text;
 }
 
@@ -206,7 +218,8 @@ const struct foreign *foreign_find(struct bytes file)
     const struct foreign *kind = foreign_pointer(file);
     for (size_t i = 0; !kind && i < sizeof rows / sizeof *rows; i++)
         if (bytes_size(file) > rows[i].at &&
-            begins(bytes_of(file.at + rows[i].at, bytes_size(file) - rows[i].at), rows[i].magic, rows[i].n))
+            begins(bytes_of(file.at + rows[i].at, bytes_size(file) - rows[i].at), rows[i].magic,
+                   rows[i].n))
             kind = &rows[i].kind;
     kind = kind ? kind : find_zip(file);
     kind = kind ? kind : find_pickle(file);

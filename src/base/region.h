@@ -26,7 +26,7 @@ struct region_key {
     const char *prefix; /* of the name under /dev/shm */
     const char *row;    /* for people: shown by `perceptd regions` */
     const char *model;
-    const char *build;  /* another one's regions cannot be adopted; NULL: "" */
+    const char *build; /* another one's regions cannot be adopted; NULL: "" */
 };
 
 struct region_draft {
@@ -41,8 +41,9 @@ struct region_draft {
 /* A published region with this key and size, held by us from now on; NULL when there is none. */
 struct region *region_find(const struct region_key *key, size_t n_bytes);
 
-/* Space for a new one. With a key in /dev/shm; where that is too small kept regions that nobody holds
- * make way, and then, or without a key, private sealed memory is used and draft->named says so. */
+/* Space for a new one. With a key in /dev/shm; where that is too small kept regions that nobody
+ * holds make way, and then, or without a key, private sealed memory is used and draft->named says
+ * so. */
 bool region_begin(struct region_draft *draft, size_t n_bytes, const struct region_key *key,
                   struct percept_err *err);
 
@@ -56,9 +57,9 @@ const void *region_data(const struct region *region);
 size_t region_bytes(const struct region *region);
 const char *region_name(const struct region *region); /* "" when private */
 
-/* Marks it as kept, now and when it is released: the last holder does not remove it. Kept regions that
- * nobody holds and that this one replaces, of the same file or another build, are removed. A private one
- * or NULL: nothing. */
+/* Marks it as kept, now and when it is released: the last holder does not remove it. Kept regions
+ * that nobody holds and that this one replaces, of the same file or another build, are removed. A
+ * private one or NULL: nothing. */
 void region_keep(struct region *region);
 
 /* Lets go; the last holder of a named region that is not kept removes it. NULL is accepted. */

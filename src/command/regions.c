@@ -1,7 +1,8 @@
 /*
  * regions.c - `perceptd regions`: the packed weights of this user in shared memory, and who holds
- * them. One that nobody holds is kept (--keep-regions), or was left by a crash; the next daemon adopts it
- * or, when it is not kept or was kept for too long, removes it. --clean removes all of them now.
+ * them. One that nobody holds is kept (--keep-regions), or was left by a crash; the next daemon
+ * adopts it or, when it is not kept or was kept for too long, removes it. --clean removes all of
+ * them now.
  */
 #include <stdlib.h>
 #include <time.h>

@@ -12,10 +12,10 @@
  * listens to it. When every model has failed there is nothing to serve and we end with 1, unless more may
  * come (--admin) or an empty server was wanted.
  *
- * Under systemd we stay in that case, and when the folder is empty or not there: ending would have us
- * started again, by Restart= or by whoever knocks at the socket, until the limit of starts fails the
- * socket as well. So we say READY=1 (else the start would time out), readiness says 503, and status,
- * log and readiness say why. A wrong option ends us there, too: nobody could have meant it.
+ * Under systemd we stay in that case, and when the folder is empty or not there: ending would have
+ * us started again, by Restart= or by whoever knocks at the socket, until the limit of starts fails
+ * the socket as well. So we say READY=1 (else the start would time out), readiness says 503, and
+ * status, log and readiness say why. A wrong option ends us there, too: nobody could have meant it.
  *
  * Regions that a crash left behind are removed once our own models are open: until then they may be
  * just what we are looking for. The watchdog's sign of life is a timer of the loop, so a loop that
@@ -165,8 +165,8 @@ static void say_ready(struct serving *serving, struct tally tally)
     snprintf(left_out, sizeof left_out, "%d", tally.left_out);
     sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n + tally.left_out,
              serving->url);
-    log_info("serving", "at", serving->url, "#models", ready, "#failed", failed, "#left_out", left_out,
-             NULL);
+    log_info("serving", "at", serving->url, "#models", ready, "#failed", failed, "#left_out",
+             left_out, NULL);
     if (serving->terminal)
         greet(serving);
 }
@@ -176,7 +176,8 @@ static void say_nothing_served(struct serving *serving)
 {
     struct percept_err err = {0};
     catalog_ready(serving->catalog, &err);
-    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->url, NULL);
+    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->url,
+              NULL);
     sd_tell_status("READY=1", err.text);
 }
 
@@ -288,15 +289,18 @@ static void set_log(const struct serving *serving)
     log_setup(level, serving->options->log_format == 1);
 }
 
-/* A path without a model leaves the others. When there is no model at all we may stay: on_loaded. */
+/* A path without a model leaves the others. When there is no model at all we may stay: on_loaded.
+ */
 static bool add_models(struct serving *serving, struct percept_err *err)
 {
     const struct options_list *paths = &serving->options->paths;
     struct percept_err first = {0}, why = {0};
     for (int i = 0; i < paths->n && why.code != ERR_MEMORY; i++)
-        if (!catalog_add(serving->catalog, paths->at[i], &why) && (!first.code || why.code == ERR_MEMORY))
+        if (!catalog_add(serving->catalog, paths->at[i], &why) &&
+            (!first.code || why.code == ERR_MEMORY))
             first = why;
-    bool stays = catalog_first(serving->catalog) || serving->settings.ready_when_empty || sd_watched();
+    bool stays =
+        catalog_first(serving->catalog) || serving->settings.ready_when_empty || sd_watched();
     if (!first.code || (stays && first.code != ERR_MEMORY))
         return true;
     *err = first;

@@ -10,8 +10,8 @@
  *     NetParameter      1 name, 100 layers (or 2, in Caffe's first form)
  *     ProgramDesc       1 blocks, which begin with two varints
  *
- * Sources: onnx.proto; TensorFlow's saved_model.proto and graph.proto; Core ML's Model.proto; Caffe's
- * caffe.proto; PaddlePaddle's framework.proto. Threads: any.
+ * Sources: onnx.proto; TensorFlow's saved_model.proto and graph.proto; Core ML's Model.proto;
+ * Caffe's caffe.proto; PaddlePaddle's framework.proto. Threads: any.
  */
 #include "graph/message.h"
 
@@ -25,11 +25,12 @@ static const struct foreign saved_model = {
     "a TensorFlow SavedModel",
     "convert its folder with tf2onnx (python -m tf2onnx.convert --saved-model FOLDER)"};
 static const struct foreign graph_def = {
-    "a TensorFlow graph (GraphDef)", "convert it with tf2onnx (python -m tf2onnx.convert --graphdef)"};
-static const struct foreign core_ml = {"a Core ML model",
-                                       "export the network to ONNX from the framework that trained it"};
-static const struct foreign caffe = {"a Caffe network",
-                                     "export the network to ONNX from the framework that trained it"};
+    "a TensorFlow graph (GraphDef)",
+    "convert it with tf2onnx (python -m tf2onnx.convert --graphdef)"};
+static const struct foreign core_ml = {
+    "a Core ML model", "export the network to ONNX from the framework that trained it"};
+static const struct foreign caffe = {
+    "a Caffe network", "export the network to ONNX from the framework that trained it"};
 static const struct foreign paddle = {"a PaddlePaddle program", "convert it with paddle2onnx"};
 
 #define FIELDS_MAX 128
@@ -71,7 +72,8 @@ static const struct foreign *begins_with_varint(const struct fields *top)
     struct fields meta;
     if (top->len[2] && top->any_200_to_3000)
         return &core_ml;
-    if (top->first_value == 1 && top->len[2] && !top->len[7] && collect(top->second, &meta) && (meta.len[1] || meta.len[2]))
+    if (top->first_value == 1 && top->len[2] && !top->len[7] && collect(top->second, &meta) &&
+        (meta.len[1] || meta.len[2]))
         return &saved_model;
     return NULL;
 }

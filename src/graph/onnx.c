@@ -63,15 +63,16 @@ static bool judge_model(struct reader *r, const struct model_fields *fields)
     return true;
 }
 
-/* Whatever broke the reading, a file of another kind is called by its name. Asked only now: what can be
- * read as a model is one, however it begins. */
+/* Whatever broke the reading, a file of another kind is called by its name. Asked only now: what
+ * can be read as a model is one, however it begins. */
 static bool name_kind(struct reader *r, struct bytes file, const struct model_fields *fields)
 {
     const struct foreign *kind = foreign_find(file);
     if (!kind)
         kind = message_find(file);
     if (kind)
-        return err_set(r->err, ERR_MODEL, "this is no ONNX model but %s: %s", kind->what, kind->remedy);
+        return err_set(r->err, ERR_MODEL, "this is no ONNX model but %s: %s", kind->what,
+                       kind->remedy);
     if (fields->ir_version || fields->n_graphs || fields->producer.at)
         return false;
     char text[sizeof r->err->text];

@@ -89,8 +89,8 @@ static bool named_before(struct catalog *catalog, const struct omitted *omitted)
     return at != omitted;
 }
 
-/* "reasons":{"a":"version 3: why","b (1).onnx":"why"}: of each model the newest version that failed,
- * and what was left out. */
+/* "reasons":{"a":"version 3: why","b (1).onnx":"why"}: of each model the newest version that
+ * failed, and what was left out. */
 static void add_reasons(struct text *text, struct catalog *catalog)
 {
     const char *comma = "";

@@ -4,11 +4,11 @@
  *
  * Each argument of `perceptd serve` is a .onnx file, a model's folder (model.onnx, or versions 1/,
  * 2/ ... each with a model.onnx; manifest.json beside them or in the version's folder), or a folder
- * of such folders and files. A file's model is called like the file, "model.onnx" like its folder, as
- * is within a folder of models the only .onnx of a folder. scan.c says what else has one meaning. A
- * name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}. Loading happens on the loader's thread; a model that
- * fails leaves the others serving and is kept with its reason, and so is what cannot be served as it
- * lies there (catalog_omitted), a name that is taken among it.
+ * of such folders and files. A file's model is called like the file, "model.onnx" like its folder,
+ * as is within a folder of models the only .onnx of a folder. scan.c says what else has one
+ * meaning. A name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}. Loading happens on the loader's thread; a
+ * model that fails leaves the others serving and is kept with its reason, and so is what cannot be
+ * served as it lies there (catalog_omitted), a name that is taken among it.
  *
  * Threads: the loop's only. The counts of holders are plain ints for that reason.
  */
@@ -58,9 +58,10 @@ struct catalog *catalog_new(struct loop *loop, const struct settings *settings,
  * loop_free. */
 void catalog_free(struct catalog *catalog);
 
-/* Looks at a path as described above and begins to load what is there. False when nothing is there that
- * can be served (NOT_FOUND, INVALID): the sentence is then kept beside catalog_omitted's, since another
- * path may have a model; or memory is short. `changed` of catalog_on_change is called as states change. */
+/* Looks at a path as described above and begins to load what is there. False when nothing is there
+ * that can be served (NOT_FOUND, INVALID): the sentence is then kept beside catalog_omitted's,
+ * since another path may have a model; or memory is short. `changed` of catalog_on_change is called
+ * as states change. */
 bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *err);
 
 /* The version asked for (0: the highest READY one, else the highest). NULL with the contract's

@@ -214,7 +214,8 @@ static void warm_pool(struct loop *loop)
 
 /* The loader */
 
-/* Relative to the process's own. Best effort: where it is refused, loads merely compete with inference. */
+/* Relative to the process's own. Best effort: where it is refused, loads merely compete with
+ * inference. */
 static void lower_priority(void)
 {
     id_t thread = (id_t)syscall(SYS_gettid);

@@ -37,8 +37,8 @@ void loop_submit(struct loop *loop, struct task *task);
 /* Queues for the loading thread; any number may wait there. */
 void loop_load(struct loop *loop, struct task *task);
 
-/* From the next load on, loads leave the cores to others: low priority, as soon as there are requests to
- * answer. Once said it holds. */
+/* From the next load on, loads leave the cores to others: low priority, as soon as there are
+ * requests to answer. Once said it holds. */
 void loop_load_gently(struct loop *loop);
 
 /* CLOCK_MONOTONIC in ns. */

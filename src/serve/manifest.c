@@ -409,8 +409,7 @@ static bool read_section(struct reader *reader, const struct place *outer, const
 static int read_lines(struct reader *reader, const struct place *place, json_t *value,
                       const char *const **list)
 {
-    int n =
-        lines_read(&reader->place, json_string_value(value), reader->arena, list, reader->err);
+    int n = lines_read(&reader->place, json_string_value(value), reader->arena, list, reader->err);
     if (n < 0) {
         char where[160];
         print_place(place, where, sizeof where);

@@ -2,22 +2,23 @@
  * scan.c - what is on disk under a path that somebody wants served.
  *
  *     NAME.onnx                          a file
- *     NAME/model.onnx                    a model's folder; or the only .onnx in it, whatever its name
- *     NAME/1/model.onnx, NAME/v2/...     with versions
- *     FOLDER/ of such files and folders  a folder of models
+ *     NAME/model.onnx                    a model's folder; or the only .onnx in it, whatever its
+ * name NAME/1/model.onnx, NAME/v2/...     with versions FOLDER/ of such files and folders  a folder
+ * of models
  *
- * A path on the command line is a model's folder when it has a model.onnx, or folders 1, 2, ... with a
- * model, or nothing but folders v1, 02, ... with one; else a folder of models. Within a folder of models a
- * folder is one model.
+ * A path on the command line is a model's folder when it has a model.onnx, or folders 1, 2, ...
+ * with a model, or nothing but folders v1, 02, ... with one; else a folder of models. Within a
+ * folder of models a folder is one model.
  *
- * What has one meaning is served. What somebody may have meant and has none, or several, is left out with
- * a sentence that says what would work: a name that cannot stand in a URL, a folder without a model or
- * with several, an odd version, another framework's file, a broken link. The others are served. Passed over
- * in silence: names that begin with a dot, what archivers, systems and Python leave behind, folders of
- * programs, backups beside the file itself, and all that is no model's business.
+ * What has one meaning is served. What somebody may have meant and has none, or several, is left
+ * out with a sentence that says what would work: a name that cannot stand in a URL, a folder
+ * without a model or with several, an odd version, another framework's file, a broken link. The
+ * others are served. Passed over in silence: names that begin with a dot, what archivers, systems
+ * and Python leave behind, folders of programs, backups beside the file itself, and all that is no
+ * model's business.
  *
- * Nothing is opened but folders, and no deeper than versions, so links that lead in a circle do no harm.
- * Threads: the caller's. Everything found lies in the scan's arena.
+ * Nothing is opened but folders, and no deeper than versions, so links that lead in a circle do no
+ * harm. Threads: the caller's. Everything found lies in the scan's arena.
  */
 #include "serve/scan.h"
 
@@ -103,7 +104,8 @@ static const struct ending {
     {".pt", "a PyTorch file", "export the network with torch.onnx.export"},
     {".pth", "a PyTorch file", "export the network with torch.onnx.export"},
     {".ckpt", "a checkpoint", "export the network to ONNX from the framework that trained it"},
-    {".safetensors", "a safetensors file", "export the network to ONNX from the framework that trained it"},
+    {".safetensors", "a safetensors file",
+     "export the network to ONNX from the framework that trained it"},
     {".gguf", "a GGUF file", "export the network to ONNX from the framework that trained it"},
     {".h5", "a Keras or HDF5 file", "convert it with tf2onnx"},
     {".hdf5", "a Keras or HDF5 file", "convert it with tf2onnx"},
@@ -117,8 +119,10 @@ static const struct ending {
     {".engine", "a TensorRT engine", "use the .onnx file that it was built from"},
     {".trt", "a TensorRT engine", "use the .onnx file that it was built from"},
     {".plan", "a TensorRT engine", "use the .onnx file that it was built from"},
-    {".mlmodel", "a Core ML model", "export the network to ONNX from the framework that trained it"},
-    {".caffemodel", "a Caffe network", "export the network to ONNX from the framework that trained it"},
+    {".mlmodel", "a Core ML model",
+     "export the network to ONNX from the framework that trained it"},
+    {".caffemodel", "a Caffe network",
+     "export the network to ONNX from the framework that trained it"},
     {".pdmodel", "a PaddlePaddle program", "convert it with paddle2onnx"},
     {".onnx~", "a backup", "a model's name ends in .onnx: rename it"},
     {".onnx.bak", "a backup", "a model's name ends in .onnx: rename it"},
@@ -149,8 +153,8 @@ struct folder {
     char *path;
     char **names;
     int n;
-    int n_onnx;        /* files */
-    const char *model; /* MODEL_FILE, or the only .onnx; NULL */
+    int n_onnx;                 /* files */
+    const char *model;          /* MODEL_FILE, or the only .onnx; NULL */
     const char *first, *second; /* of several .onnx */
     const char *foreign;
     bool has_model_file, has_programs;
@@ -215,12 +219,13 @@ static bool note(struct scan *scan, const char *name, int64_t version, char *pat
                  const char *shown, struct percept_err *err)
 {
     if (name && path && shown && !scan_name(name))
-        return omit(scan, shown, path,
-                    arena_printf(&scan->arena,
-                                 "'%.60s%s' cannot be a model's name: letters, digits, '.', '_' and '-' "
-                                 "can, at most %d, the first a letter or digit; rename it",
-                                 name, strlen(name) > 60 ? "..." : "", NAME_MAX_BYTES),
-                    err);
+        return omit(
+            scan, shown, path,
+            arena_printf(&scan->arena,
+                         "'%.60s%s' cannot be a model's name: letters, digits, '.', '_' and '-' "
+                         "can, at most %d, the first a letter or digit; rename it",
+                         name, strlen(name) > 60 ? "..." : "", NAME_MAX_BYTES),
+            err);
     struct found *found = arena_alloc(&scan->arena, sizeof *found);
     char *own = name ? arena_text(&scan->arena, name, strlen(name)) : NULL;
     if (!found || !own || !path || !shown)
@@ -289,25 +294,27 @@ static const char *why_no_version(struct scan *scan, const struct folder *model,
 {
     const char *digits = version_digits(name);
     if (!digits)
-        return "beside versions a folder is called like a version: 1, 2, ... or v1, v2, ...; rename it, or "
+        return "beside versions a folder is called like a version: 1, 2, ... or v1, v2, ...; "
+               "rename it, or "
                "move it to the folder of models";
     if (version_of(name) == 0)
         return digits[strspn(digits, "0")] ? "a version has at most 18 digits; rename it"
                                            : "versions count from 1; rename it";
     const char *twin = plainer_twin(model, name);
     if (twin)
-        return arena_printf(&scan->arena, "'%s' is version %lld too, and is served; rename one", twin,
-                            (long long)version_of(name));
+        return arena_printf(&scan->arena, "'%s' is version %lld too, and is served; rename one",
+                            twin, (long long)version_of(name));
     if (!inner->model)
-        return inner->n_onnx ? "it holds several .onnx files and none is called model.onnx; rename the one "
-                               "that is meant"
-                             : "there is no .onnx file in it: a version's is called model.onnx";
+        return inner->n_onnx
+                   ? "it holds several .onnx files and none is called model.onnx; rename the one "
+                     "that is meant"
+                   : "there is no .onnx file in it: a version's is called model.onnx";
     return NULL;
 }
 
 /* A subfolder of a model's folder. */
-static bool scan_version(struct scan *scan, struct folder *model, const char *name, const char *version,
-                         struct percept_err *err)
+static bool scan_version(struct scan *scan, struct folder *model, const char *name,
+                         const char *version, struct percept_err *err)
 {
     struct arena *arena = &scan->arena;
     struct folder inner;
@@ -360,7 +367,8 @@ static bool scan_versions(struct scan *scan, struct folder *model, const char *n
     return true;
 }
 
-/* --- a folder within a folder of models --------------------------------------------------------- */
+/* --- a folder within a folder of models ---------------------------------------------------------
+ */
 
 static const char *why_no_model(struct scan *scan, const struct folder *folder,
                                 const struct versions *versions)
@@ -370,15 +378,17 @@ static const char *why_no_model(struct scan *scan, const struct folder *folder,
     if (!folder->n)
         return "it is empty: put model.onnx in it, or remove it";
     if (folder->n_onnx > 1)
-        return arena_printf(arena,
-                            "it holds %d .onnx files ('%s', '%s'%s) and none is called model.onnx: rename "
-                            "the one that is meant, or name the files on the command line",
-                            folder->n_onnx, folder->first, folder->second,
-                            folder->n_onnx > 2 ? ", ..." : "");
+        return arena_printf(
+            arena,
+            "it holds %d .onnx files ('%s', '%s'%s) and none is called model.onnx: rename "
+            "the one that is meant, or name the files on the command line",
+            folder->n_onnx, folder->first, folder->second, folder->n_onnx > 2 ? ", ..." : "");
     if (versions->other)
-        return arena_printf(arena,
-                            "there is no model in it but further down, in '%s': move it up, or name the "
-                            "folder around it on the command line", versions->other);
+        return arena_printf(
+            arena,
+            "there is no model in it but further down, in '%s': move it up, or name the "
+            "folder around it on the command line",
+            versions->other);
     if (ending)
         return arena_printf(arena, "there is no .onnx file in it; '%s' is %s: %s", folder->foreign,
                             ending->what, ending->remedy);
@@ -421,14 +431,16 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
     return omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
 }
 
-/* --- a folder of models --------------------------------------------------------------------------- */
+/* --- a folder of models
+ * --------------------------------------------------------------------------- */
 
 /* Is there an .onnx called like the file up to the ending's dot? */
 static bool has_original(const struct folder *folder, const char *name, const struct ending *ending)
 {
     size_t n = strlen(name) - strlen(ending->end);
     for (int i = 0; i < folder->n; i++)
-        if (strncmp(folder->names[i], name, n) == 0 && strcasecmp(folder->names[i] + n, ".onnx") == 0)
+        if (strncmp(folder->names[i], name, n) == 0 &&
+            strcasecmp(folder->names[i] + n, ".onnx") == 0)
             return true;
     return false;
 }
@@ -441,7 +453,8 @@ static bool scan_entry(struct scan *scan, const struct folder *root, const char 
     if (!path)
         return err_memory(err, "a path", strlen(name));
     if (!file_exists(path))
-        return omit(scan, name, path, "it is a symbolic link that leads nowhere: mend or remove it", err);
+        return omit(scan, name, path, "it is a symbolic link that leads nowhere: mend or remove it",
+                    err);
     if (file_is_folder(path))
         return scan_inner(scan, root->path, path, name, err);
     if (ends_in_onnx(name))
@@ -511,7 +524,8 @@ bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
     if (!(is_folder ? scan_folder(scan, path, &why) : scan_file(scan, path, &why))) {
         if (err)
             *err = why;
-        return why.code != ERR_MEMORY && refuse_path(scan, path, is_folder, why_unreadable(scan, &why), why.code, err);
+        return why.code != ERR_MEMORY &&
+               refuse_path(scan, path, is_folder, why_unreadable(scan, &why), why.code, err);
     }
     if (scan->last != last)
         return true;
@@ -521,8 +535,9 @@ bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
     if (omitted)
         return err_set(err, ERR_NOT_FOUND, "there is no model in '%s': %s: %s", path, omitted->name,
                        omitted->why);
-    return refuse_path(scan, path, true,
-                       "there is no model in it: expected model.onnx, versions such as 1/model.onnx, or "
-                       "folders with these",
-                       ERR_NOT_FOUND, err);
+    return refuse_path(
+        scan, path, true,
+        "there is no model in it: expected model.onnx, versions such as 1/model.onnx, or "
+        "folders with these",
+        ERR_NOT_FOUND, err);
 }

@@ -1,12 +1,12 @@
 /*
- * scan.h - finding models on disk: names, versions, files, and what was passed over though somebody may
- * have meant it.
+ * scan.h - finding models on disk: names, versions, files, and what was passed over though somebody
+ * may have meant it.
  *
  *     struct scan scan = {0};
  *     if (scan_path(&scan, "models", &err))
  *         for (const struct found *found = scan.first; found; found = found->next) ...
- *     for (const struct omitted *omitted = scan.first_omitted; omitted; omitted = omitted->next) ...
- *     arena_free(&scan.arena);
+ *     for (const struct omitted *omitted = scan.first_omitted; omitted; omitted = omitted->next)
+ * ... arena_free(&scan.arena);
  */
 #ifndef SERVE_SCAN_H
 #define SERVE_SCAN_H
@@ -39,8 +39,8 @@ struct scan {
 /* Is it a name that a model may have? */
 bool scan_name(const char *name);
 
-/* Looks at a path as catalog.h describes. False with a sentence when there is no model (NOT_FOUND), or it
- * is not what it should be; `omitted` is then told as well. */
+/* Looks at a path as catalog.h describes. False with a sentence when there is no model (NOT_FOUND),
+ * or it is not what it should be; `omitted` is then told as well. */
 bool scan_path(struct scan *scan, const char *path, struct percept_err *err);
 
 #endif

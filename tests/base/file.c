@@ -65,8 +65,8 @@ static void lay_traps(void)
         {"hard", "to-hard"},
     };
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        ck_assert_int_eq(symlink(links[i].to, folder_at(arena_printf(&arena, "model/%s", links[i].name))),
-                         0);
+        ck_assert_int_eq(
+            symlink(links[i].to, folder_at(arena_printf(&arena, "model/%s", links[i].name))), 0);
     ck_assert_int_eq(symlink(folder_at("model/weights"), folder_at("model/absolute-in")), 0);
     ck_assert_int_eq(mkfifo(folder_at("model/fifo"), 0644), 0);
 }
@@ -122,8 +122,9 @@ static void judge_all_names(void)
     }
     ck_assert_msg(reads("sublink/more", 0, SIZE_MAX), "%s", err.text);
     ck_assert(bytes_is(bytes, "more"));
-    static const char *const outside[] = {"out",   "up/secret", "up/model-2/weights", "neighbour/weights",
-                                          "magic", "absolute",  "to-device"};
+    static const char *const outside[] = {
+        "out",   "up/secret", "up/model-2/weights", "neighbour/weights",
+        "magic", "absolute",  "to-device"};
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
         refused(outside[i], 0, 1, "symbolic link that leads out of the folder");
     refused("dangling", 0, 1, "leads to nothing");
@@ -188,8 +189,10 @@ START_TEST(a_linked_file_is_served_from_the_folder_it_really_lies_in)
                                     {"../../../other", "other"},
                                     {"../../../../secret", "secret"}};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        ck_assert_int_eq(symlink(links[i][0], folder_at(arena_printf(&arena, "hub/snapshots/rev/onnx/%s",
-                                                                     links[i][1]))), 0);
+        ck_assert_int_eq(
+            symlink(links[i][0],
+                    folder_at(arena_printf(&arena, "hub/snapshots/rev/onnx/%s", links[i][1]))),
+            0);
     const char *model = "hub/snapshots/rev/onnx/model.onnx";
     ck_assert_msg(reads_of(model, "model.onnx_data", 0, SIZE_MAX), "%s", err.text);
     ck_assert(bytes_is(bytes, "data"));
@@ -262,9 +265,10 @@ END_TEST
 
 START_TEST(a_pointer_of_git_lfs_is_never_the_file)
 {
-    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
-                                  "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
-                                  "size 12345\n";
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+        "size 12345\n";
     folder_text("model/pointer", pointer);
     folder_text("model/page", "<!DOCTYPE html><p>Not Found</p>");
     refused("pointer", 0, SIZE_MAX, "git lfs pull");
@@ -340,8 +344,10 @@ START_TEST(paths_are_taken_apart_and_joined)
     ck_assert_str_eq(file_join(&arena, "", "b"), "b");
     ck_assert_str_eq(file_absolute(&arena, folder_at("model/sub/../weights")), folder_at("model/weights"));
     ck_assert_str_eq(file_absolute(&arena, "no/such"), "no/such");
-    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/")), folder_at("model/sublink"));
-    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/more")), folder_at("model/sub/more"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/")),
+                     folder_at("model/sublink"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/more")),
+                     folder_at("model/sub/more"));
     ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/.")), folder_at("model/sub"));
     ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/..")), folder_at("model"));
     ck_assert_str_eq(file_absolute(&arena, "/"), "/");

@@ -5,8 +5,7 @@
 
 Suite *base_foreign_suite(void);
 
-#define POINTER                                                                                    \
-    "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+#define POINTER "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 #define OF(text) bytes_of(text, sizeof text - 1)
 
 static void expect(struct bytes file, const char *what, const char *remedy)
@@ -44,10 +43,12 @@ START_TEST(other_frameworks_files_are_told)
     expect(OF("GGUF\x03\0\0\0"), "GGUF", "export");
     expect(OF("ftrt\0\0\0\0"), "TensorRT", ".onnx file");
     expect(OF("\x93NUMPY\x01\0v\0{'descr'"), "NumPy", "--input");
-    expect(OF("<?xml version=\"1.0\"?>\n<net name=\"m\" version=\"11\">"), "OpenVINO", ".onnx file");
+    expect(OF("<?xml version=\"1.0\"?>\n<net name=\"m\" version=\"11\">"), "OpenVINO",
+           ".onnx file");
     expect(OF("7767517\n75 83\n"), "ncnn", "export");
     expect(OF("\x80\x04\x95\x10\0\0\0\0\0\0\0}."), "pickle", "skl2onnx");
-    expect(OF("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80"), "PyTorch", "torch.onnx");
+    expect(OF("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80"), "PyTorch",
+           "torch.onnx");
     expect(OF("PK\x03\x04\0\0\0\0\0\0net/data.pkl"), "PyTorch", "torch.onnx.export");
     expect(OF("PK\x03\x04\0\0metadata.json\0\0PK\x03\x04 config.json"), "Keras", "tf2onnx");
     expect(OF("PK\x03\x04\0\0arr_0.npy"), "NumPy", ".onnx");
@@ -62,12 +63,16 @@ START_TEST(archives_and_other_files_are_told)
     expect(bytes_of(tar, sizeof tar), "a tar archive", "tar xf");
     expect(OF("\x1f\x8b\x08\0\0\0"), "gzip", "gunzip");
     expect(OF("\x28\xb5\x2f\xfd\x04\0"), "zstd", "zstd -d");
-    expect(OF("\xfd" "7zXZ\0\0"), "xz", "unxz");
+    expect(OF("\xfd"
+              "7zXZ\0\0"),
+           "xz", "unxz");
     expect(OF("BZh91AY&SY\0"), "bzip2", "bunzip2");
     expect(OF("7z\xbc\xaf\x27\x1c\0"), "7z", "unpack");
     expect(OF("\x89PNG\r\n\x1a\n\0\0"), "PNG", ".onnx");
     expect(OF("\xff\xd8\xff\xe0\0\x10JFIF"), "JPEG", ".onnx");
-    expect(OF("\x7f" "ELF\x02\x01\x01"), "ELF", ".onnx");
+    expect(OF("\x7f"
+              "ELF\x02\x01\x01"),
+           "ELF", ".onnx");
     static const char zeros[4096];
     expect(bytes_of(zeros, sizeof zeros), "zero bytes", "again");
 }
@@ -77,8 +82,9 @@ START_TEST(what_is_no_other_kind_is_not_named)
 {
     static const char model[] = "\x08\x07\x12\x07pytorch:\x02\x0a\0";
     ck_assert_ptr_null(foreign_find(OF(model)));
-    ck_assert_ptr_null(foreign_find(OF("\x08\x0a\x12\x07tf2onnx\x1a\x05" "1.2.3")));
-    ck_assert_ptr_null(foreign_find(OF("\x3a\x04GIF8"))); /* a graph first */
+    ck_assert_ptr_null(foreign_find(OF("\x08\x0a\x12\x07tf2onnx\x1a\x05"
+                                       "1.2.3")));
+    ck_assert_ptr_null(foreign_find(OF("\x3a\x04GIF8")));                       /* a graph first */
     ck_assert_ptr_null(foreign_find(OF("\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40"))); /* floats */
     ck_assert_ptr_null(foreign_find(bytes_of("", 0)));
     for (size_t n = 0; n < sizeof model; n++)

@@ -330,7 +330,8 @@ static bool small_shm(int kilobytes)
     char options[40];
     snprintf(options, sizeof options, "size=%dk", kilobytes);
     bool forked = !getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0;
-    if (forked && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    if (forked && unshare(CLONE_NEWNS) == 0 &&
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
         mount("none", "/dev/shm", "tmpfs", 0, options) == 0)
         return true;
     printf("skipped: no file system of its own is allowed here\n");

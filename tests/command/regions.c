@@ -73,7 +73,8 @@ START_TEST(a_kept_region_is_shown_with_its_time_and_cleaned)
     struct program_result result = program_run("regions");
     ck_assert_msg(strstr(result.text, "held by nobody  kept since 20") != NULL, "%s", result.text);
     ck_assert_msg(strstr(result.text, "Z\n") != NULL, "%s", result.text);
-    result = program_run("inspect %s/pick.onnx", folder_root); /* its start and exit respect the mark */
+    result =
+        program_run("inspect %s/pick.onnx", folder_root); /* its start and exit respect the mark */
     ck_assert_int_eq(result.status, 0);
     result = program_run("regions --json");
     ck_assert_msg(strstr(result.text, "\"kept_since\": \"20") != NULL, "%s", result.text);

@@ -189,7 +189,8 @@ END_TEST
 /* A model that is fine, under whatever name. */
 static void write_good(const struct rig *rig, const char *name)
 {
-    free(rig_shell(NULL, "d=%s/models/'%s'; mkdir -p \"${d%%/*}\" && cp models/names/model.onnx \"$d\"",
+    free(rig_shell(NULL,
+                   "d=%s/models/'%s'; mkdir -p \"${d%%/*}\" && cp models/names/model.onnx \"$d\"",
                    rig->folder, name));
 }
 
@@ -212,14 +213,16 @@ static const struct {
 
 static void write_odd(const struct rig *rig)
 {
-    static const char *const good[] = {"names/model.onnx", "names.onnx",          "best (1).onnx",
-                                       "caf\xc3\xa9.onnx", "two/a.onnx",          "two/b.onnx",
-                                       "net/resnet.onnx",  "UPPER.ONNX",          "ver/v1/model.onnx",
-                                       "ver/2/model.onnx", "ver/latest/model.onnx", "ver/0/model.onnx"};
+    static const char *const good[] = {
+        "names/model.onnx",  "names.onnx",       "best (1).onnx",         "caf\xc3\xa9.onnx",
+        "two/a.onnx",        "two/b.onnx",       "net/resnet.onnx",       "UPPER.ONNX",
+        "ver/v1/model.onnx", "ver/2/model.onnx", "ver/latest/model.onnx", "ver/0/model.onnx"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         write_good(rig, good[i]);
-    free(rig_shell(NULL, "cd %s/models && mkdir empty torch pipe && echo x > torch/net.pt && "
-                         "ln -s nowhere gone.onnx && ln -s . round && mkfifo pipe/model.onnx", rig->folder));
+    free(rig_shell(NULL,
+                   "cd %s/models && mkdir empty torch pipe && echo x > torch/net.pt && "
+                   "ln -s nowhere gone.onnx && ln -s . round && mkfifo pipe/model.onnx",
+                   rig->folder));
 }
 
 static void expect_odd_reasons(const struct rig *rig, int status, int n_starts)
@@ -231,10 +234,13 @@ static void expect_odd_reasons(const struct rig *rig, int status, int n_starts)
     ck_assert_msg(json_object_size(reasons) == N_ODD + 1, "%s", reply.body); /* and the pipe */
     for (size_t i = 0; i < N_ODD; i++) {
         const char *why = json_string_value(json_object_get(reasons, odd[i].name));
-        ck_assert_msg(why && strstr(why, odd[i].words), "%s: %s", odd[i].name, why ? why : "not named");
+        ck_assert_msg(why && strstr(why, odd[i].words), "%s: %s", odd[i].name,
+                      why ? why : "not named");
         ck_assert_msg(!strstr(why, "/tmp/"), "%s: a path of this host: %s", odd[i].name, why);
-        char *lines = rig_shell(NULL, "grep -cF 'left out  name=\"%s\"' %s || true", odd[i].name, rig->log);
-        char *plain = rig_shell(NULL, "grep -cF 'left out  name=%s ' %s || true", odd[i].name, rig->log);
+        char *lines =
+            rig_shell(NULL, "grep -cF 'left out  name=\"%s\"' %s || true", odd[i].name, rig->log);
+        char *plain =
+            rig_shell(NULL, "grep -cF 'left out  name=%s ' %s || true", odd[i].name, rig->log);
         ck_assert_msg(atoi(lines) + atoi(plain) == n_starts, "%s: warned %d times", odd[i].name,
                       atoi(lines) + atoi(plain));
         free(lines);
@@ -248,7 +254,8 @@ static void expect_odd_reasons(const struct rig *rig, int status, int n_starts)
 
 START_TEST(odd_names_are_left_out_and_the_others_are_served)
 {
-    static const char *const served[] = {"names", "net", "UPPER", "ver/versions/1", "ver/versions/2"};
+    static const char *const served[] = {"names", "net", "UPPER", "ver/versions/1",
+                                         "ver/versions/2"};
     struct rig rig;
     char path[80];
     if (!rig_is_there())
@@ -264,7 +271,8 @@ START_TEST(odd_names_are_left_out_and_the_others_are_served)
         reply_free(&reply);
     }
     struct reply page = rig_ask(&rig, "GET", "/", "Accept: text/html\r\n", NULL, 0);
-    ck_assert_msg(strstr(page.body, "Left out") && strstr(page.body, "best (1).onnx: "), "%s", page.body);
+    ck_assert_msg(strstr(page.body, "Left out") && strstr(page.body, "best (1).onnx: "), "%s",
+                  page.body);
     reply_free(&page);
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_spawn(&rig, "%s/models --strict-readiness", rig.folder);
@@ -285,12 +293,14 @@ START_TEST(odd_names_on_the_command_line_leave_the_others)
     write_good(&rig, "a=b.onnx");
     free(rig_shell(NULL, "mkdir %s/empty", rig.folder));
     const char *at = rig.folder;
-    rig_start(&rig, "%s/models/a=b.onnx %s/empty %s/models/good.onnx %s/models/good.onnx", at, at, at, at);
+    rig_start(&rig, "%s/models/a=b.onnx %s/empty %s/models/good.onnx %s/models/good.onnx", at, at,
+              at, at);
     struct reply reply = rig_get(&rig, "/v2/models/good/ready");
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);
     reply = rig_get(&rig, "/v2/health/ready");
-    ck_assert_msg(strstr(reply.body, "\"a=b.onnx\":\"'a=b' cannot be") && strstr(reply.body, "\"empty/\":") &&
+    ck_assert_msg(strstr(reply.body, "\"a=b.onnx\":\"'a=b' cannot be") &&
+                      strstr(reply.body, "\"empty/\":") &&
                       strstr(reply.body, "\"good.onnx\":\"it is named twice"),
                   "%s", reply.body);
     reply_free(&reply);
@@ -302,7 +312,8 @@ START_TEST(odd_names_on_the_command_line_leave_the_others)
 }
 END_TEST
 
-/* A cache of links: model, data and labels lie in a folder of blobs; a volume that is swapped by a link. */
+/* A cache of links: model, data and labels lie in a folder of blobs; a volume that is swapped by a
+ * link. */
 START_TEST(models_behind_links_are_served_with_their_texts)
 {
     struct rig rig;
@@ -325,8 +336,8 @@ START_TEST(models_behind_links_are_served_with_their_texts)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "/v2/models/%s/infer", names[i]);
         struct reply reply = rig_post_text(&rig, path, "Nguyen");
-        ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0, "%s: %s",
-                      names[i], reply.body);
+        ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0,
+                      "%s: %s", names[i], reply.body);
         reply_free(&reply);
     }
     struct reply reply = rig_get(&rig, "/v2/health/ready");

@@ -1,7 +1,7 @@
 /*
- * managed.c - under a service manager, which a test plays: it holds the listening socket and reads what
- * the daemon tells. A daemon that has nothing to serve stays and says so, in its status, in readiness and
- * in the log, since whatever ends is started again by the next connection.
+ * managed.c - under a service manager, which a test plays: it holds the listening socket and reads
+ * what the daemon tells. A daemon that has nothing to serve stays and says so, in its status, in
+ * readiness and in the log, since whatever ends is started again by the next connection.
  */
 #include "rig.h"
 
@@ -56,7 +56,8 @@ static void end(struct manager *manager)
 static void start(struct manager *manager, bool pass_door, const char *arguments)
 {
     char command[400];
-    snprintf(command, sizeof command, "%s exec %s serve --region-prefix perceptd-test --listen 127.0.0.1:0 %s",
+    snprintf(command, sizeof command,
+             "%s exec %s serve --region-prefix perceptd-test --listen 127.0.0.1:0 %s",
              pass_door ? "LISTEN_FDS=1 LISTEN_PID=$$" : "", getenv("PERCEPTD_BINARY"), arguments);
     manager->rig.pid = fork();
     if (manager->rig.pid == 0) {
@@ -92,8 +93,8 @@ static void wait_for_ready(struct manager *manager)
 static void expect_says_why(struct manager *manager, const char *why)
 {
     wait_for_ready(manager);
-    ck_assert_msg(strstr(manager->status, "no model is served") && strstr(manager->status, why), "%s",
-                  manager->status);
+    ck_assert_msg(strstr(manager->status, "no model is served") && strstr(manager->status, why),
+                  "%s", manager->status);
     struct reply reply = rig_get(&manager->rig, "/v2/health/ready");
     ck_assert_msg(reply.status == 503 && strstr(reply.body, "no model is served") &&
                       strstr(reply.body, why),
@@ -113,8 +114,10 @@ START_TEST(without_a_model_it_stays_and_says_why)
         const char *make, *why;
     } folders[] = {
         {"mkdir -p %s/models", "there is no model in it"},
-        {"mkdir -p %s/models && echo x > %s/models/broken.onnx", "broken.onnx: this is no ONNX model"},
-        {"mkdir -p %s/models && cp models/names/model.onnx '%s/models/best (1).onnx'", "cannot be a model's name"},
+        {"mkdir -p %s/models && echo x > %s/models/broken.onnx",
+         "broken.onnx: this is no ONNX model"},
+        {"mkdir -p %s/models && cp models/names/model.onnx '%s/models/best (1).onnx'",
+         "cannot be a model's name"},
         {"true", "there is nothing at this path"},
     };
     if (!rig_is_there())
@@ -145,7 +148,8 @@ START_TEST(the_status_tells_what_is_served)
     snprintf(path, sizeof path, "%s/models", manager.rig.folder);
     start(&manager, true, path);
     wait_for_ready(&manager);
-    ck_assert_msg(strncmp(manager.status, "serving 2 of 3 models at ", 25) == 0, "%s", manager.status);
+    ck_assert_msg(strncmp(manager.status, "serving 2 of 3 models at ", 25) == 0, "%s",
+                  manager.status);
     struct reply reply = rig_get(&manager.rig, "/v2/health/ready");
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);

@@ -170,7 +170,8 @@ END_TEST
 
 static void clean_up(void)
 {
-    free(rig_shell(NULL, "%s regions --clean --region-prefix %s", getenv("PERCEPTD_BINARY"), prefix()));
+    free(rig_shell(NULL, "%s regions --clean --region-prefix %s", getenv("PERCEPTD_BINARY"),
+                   prefix()));
 }
 
 START_TEST(kept_weights_are_found_by_the_next_start)
@@ -231,7 +232,8 @@ START_TEST(a_file_that_changed_leaves_nothing_kept_behind)
     rig_start(&rig, "%s/other.onnx --keep-regions --region-prefix %s", rig.folder, prefix());
     ck_assert_int_eq(rig_stop(&rig), 0);
     int n = look().n;
-    free(rig_shell(NULL, "printf '\\202\\001\\001x' >> %s/other.onnx", rig.folder)); /* an unknown field */
+    free(rig_shell(NULL, "printf '\\202\\001\\001x' >> %s/other.onnx",
+                   rig.folder)); /* an unknown field */
     rig_start(&rig, "%s/other.onnx --keep-regions --region-prefix %s", rig.folder, prefix());
     ck_assert_msg(!rig_log_has(&rig, "weights=adopted"), "another file's weights are adopted");
     expect_regions(n, 1, "the file changed");
@@ -245,7 +247,8 @@ END_TEST
 static bool no_room(void)
 {
     bool forked = !getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0;
-    if (forked && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    if (forked && unshare(CLONE_NEWNS) == 0 &&
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
         mount("none", "/dev/shm", "tmpfs", 0, "size=4k") == 0)
         return true;
     printf("skipped: no file system of its own is allowed here\n");

@@ -1,4 +1,5 @@
-/* message.c - messages of protobuf that are no model are told, and models are not taken for them. */
+/* message.c - messages of protobuf that are no model are told, and models are not taken for them.
+ */
 #include "graph/message.h"
 
 #include <check.h>

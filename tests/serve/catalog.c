@@ -121,8 +121,9 @@ static const struct omitted *expect_omitted(const struct omitted *omitted, const
 
 START_TEST(of_two_models_of_one_name_the_first_is_served_and_so_are_the_others)
 {
-    folder_files("here/x/model.onnx", "there/x/model.onnx", "there/y/model.onnx", "both/z/model.onnx",
-                 "both/z.onnx", "both/Z.onnx", "both/v/1/model.onnx", "both/v.onnx");
+    folder_files("here/x/model.onnx", "there/x/model.onnx", "there/y/model.onnx",
+                 "both/z/model.onnx", "both/z.onnx", "both/Z.onnx", "both/v/1/model.onnx",
+                 "both/v.onnx");
     add("here");
     add("there");
     add("both");
@@ -139,7 +140,8 @@ START_TEST(of_two_models_of_one_name_the_first_is_served_and_so_are_the_others)
     ck_assert_ptr_nonnull(strstr(served->path, "both/z/model.onnx"));
     ck_assert_ptr_null(served->next);
     const struct omitted *omitted = catalog_omitted(catalog);
-    omitted = expect_omitted(omitted, "x/model.onnx", "two models are called 'x' version 1: 'x/model.onnx' is served");
+    omitted = expect_omitted(omitted, "x/model.onnx",
+                             "two models are called 'x' version 1: 'x/model.onnx' is served");
     omitted = expect_omitted(omitted, "v.onnx", "'v/1/model.onnx' is served; rename one");
     omitted = expect_omitted(omitted, "z.onnx", "'z/model.onnx' is served; rename one");
     omitted = expect_omitted(omitted, "x/model.onnx", "named twice, and served once");
@@ -179,7 +181,8 @@ START_TEST(a_server_that_has_nothing_to_serve_says_why)
     add("broken.onnx");
     loop_run(loop);
     ck_assert(!catalog_ready(catalog, &err));
-    ck_assert_ptr_nonnull(strstr(err.text, "no model is served: 'broken' version 1 failed to load: "));
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "no model is served: 'broken' version 1 failed to load: "));
     ck_assert_int_eq(err_status(err.code), 503);
     settings.ready_when_empty = true;
     ck_assert(catalog_ready(catalog, &err));

@@ -136,8 +136,9 @@ END_TEST
 
 START_TEST(a_name_that_cannot_be_leaves_the_others)
 {
-    folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/caf\xc3\xa9.onnx", "repo/_x/model.onnx",
-                 "repo/a=b/1/model.onnx", "repo/bad\xff.onnx", "repo/new\nline.onnx");
+    folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/caf\xc3\xa9.onnx",
+                 "repo/_x/model.onnx", "repo/a=b/1/model.onnx", "repo/bad\xff.onnx",
+                 "repo/new\nline.onnx");
     char name[160] = "repo/";
     memset(name + 5, 'l', 130);
     strcpy(name + 135, ".onnx");
@@ -157,14 +158,16 @@ END_TEST
 
 START_TEST(what_has_one_meaning_is_served)
 {
-    folder_files("repo/UPPER.ONNX", "repo/net/resnet.onnx", "repo/loud/MODEL.ONNX", "repo/ver/v1/model.onnx",
-                 "repo/ver/V2/net.onnx", "repo/zeros/007/model.onnx", "repo/Case.onnx", "repo/case.onnx");
+    folder_files("repo/UPPER.ONNX", "repo/net/resnet.onnx", "repo/loud/MODEL.ONNX",
+                 "repo/ver/v1/model.onnx", "repo/ver/V2/net.onnx", "repo/zeros/007/model.onnx",
+                 "repo/Case.onnx", "repo/case.onnx");
     folder_text("repo/net/manifest.json", "{}");
     add("repo");
     static const struct {
         const char *name;
         int64_t version;
-    } want[] = {{"Case", 1}, {"UPPER", 1}, {"case", 1}, {"loud", 1}, {"net", 1}, {"ver", 2}, {"ver", 1}, {"zeros", 7}};
+    } want[] = {{"Case", 1}, {"UPPER", 1}, {"case", 1}, {"loud", 1},
+                {"net", 1},  {"ver", 2},   {"ver", 1},  {"zeros", 7}};
     const struct found *found = scan.first;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++, found = found->next) {
         expect(found, want[i].name, want[i].version);
@@ -194,16 +197,19 @@ END_TEST
 START_TEST(what_has_no_meaning_or_several_is_left_out_with_what_would_work)
 {
     folder_files("repo/good.onnx", "repo/two/a.onnx", "repo/two/b.onnx", "repo/notes/readme.txt",
-                 "repo/torch/net.pt", "repo/keras/net.h5", "repo/lite.tflite", "repo/deep/er/model.onnx",
-                 "repo/part/net.onnx.part", "repo/old.onnx~", "repo/gz.onnx.gz");
+                 "repo/torch/net.pt", "repo/keras/net.h5", "repo/lite.tflite",
+                 "repo/deep/er/model.onnx", "repo/part/net.onnx.part", "repo/old.onnx~",
+                 "repo/gz.onnx.gz");
     mkdir(folder_at("repo/empty"), 0700);
     mkdir(folder_at("repo/folder"), 0700);
     mkdir(folder_at("repo/folder/model.onnx"), 0700);
     add("repo");
     expect_only("good", 1);
-    expect_omitted("two/", "2 .onnx files ('a.onnx', 'b.onnx') and none is called model.onnx: rename");
+    expect_omitted("two/",
+                   "2 .onnx files ('a.onnx', 'b.onnx') and none is called model.onnx: rename");
     expect_omitted("notes/", "expected model.onnx");
-    expect_omitted("torch/", "'net.pt' is a PyTorch file: export the network with torch.onnx.export");
+    expect_omitted("torch/",
+                   "'net.pt' is a PyTorch file: export the network with torch.onnx.export");
     expect_omitted("keras/", "tf2onnx");
     expect_omitted("lite.tflite", "a TFLite model, not ONNX");
     expect_omitted("deep/", "further down, in 'er'");
@@ -219,9 +225,10 @@ END_TEST
 START_TEST(versions_that_are_none_are_left_out)
 {
     folder_files("repo/m/2/model.onnx", "repo/m/v2/model.onnx", "repo/m/002/model.onnx",
-                 "repo/m/0/model.onnx", "repo/m/v0/model.onnx", "repo/m/1234567890123456789/model.onnx",
-                 "repo/m/999999999999999999/model.onnx", "repo/m/latest/model.onnx", "repo/m/3/net.pt",
-                 "repo/m/4/a.onnx", "repo/m/4/b.onnx", "repo/m/assets/labels.txt");
+                 "repo/m/0/model.onnx", "repo/m/v0/model.onnx",
+                 "repo/m/1234567890123456789/model.onnx", "repo/m/999999999999999999/model.onnx",
+                 "repo/m/latest/model.onnx", "repo/m/3/net.pt", "repo/m/4/a.onnx",
+                 "repo/m/4/b.onnx", "repo/m/assets/labels.txt");
     add("repo");
     expect(scan.first, "m", 2);
     expect(scan.last, "m", 999999999999999999);
@@ -241,9 +248,10 @@ END_TEST
 START_TEST(litter_is_passed_over_in_silence)
 {
     folder_files("repo/good.onnx", "repo/good.onnx~", "repo/good.onnx.bak", "repo/.good.onnx.swp",
-                 "repo/._good.onnx", "repo/.git/model.onnx", "repo/__pycache__/x.pyc", "repo/good.pt",
-                 "repo/__MACOSX/._model.onnx", "repo/lost+found/x", "repo/train/train.py", "repo/README.md",
-                 "repo/m/model.onnx", "repo/m/model.onnx~", "repo/m/.model.onnx.swp", "repo/m/other.onnx");
+                 "repo/._good.onnx", "repo/.git/model.onnx", "repo/__pycache__/x.pyc",
+                 "repo/good.pt", "repo/__MACOSX/._model.onnx", "repo/lost+found/x",
+                 "repo/train/train.py", "repo/README.md", "repo/m/model.onnx", "repo/m/model.onnx~",
+                 "repo/m/.model.onnx.swp", "repo/m/other.onnx");
     add("repo");
     expect(scan.first, "good", 1);
     expect(scan.last, "m", 1);
@@ -255,12 +263,12 @@ END_TEST
 START_TEST(links_are_named_as_they_are_called_and_circles_do_no_harm)
 {
     folder_files("store/abc/model.onnx", "store/def", "repo/good.onnx");
-    static const char *const links[][2] = {{"../store/abc", "linked"}, {"../store/def", "file.onnx"},
-                                           {".", "loop"},              {"..", "up"},
-                                           {"nowhere", "gone.onnx"},   {"itself", "itself"},
-                                           {"linked", "alias"}};
+    static const char *const links[][2] = {
+        {"../store/abc", "linked"}, {"../store/def", "file.onnx"}, {".", "loop"},      {"..", "up"},
+        {"nowhere", "gone.onnx"},   {"itself", "itself"},          {"linked", "alias"}};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        ck_assert_int_eq(symlink(links[i][0], folder_at(arena_printf(&arena, "repo/%s", links[i][1]))), 0);
+        ck_assert_int_eq(
+            symlink(links[i][0], folder_at(arena_printf(&arena, "repo/%s", links[i][1]))), 0);
     add("repo");
     const struct found *found = scan.first;
     expect(found, "alias", 1);
@@ -281,8 +289,8 @@ END_TEST
 
 START_TEST(volumes_and_caches_of_links_are_found)
 {
-    folder_files("volume/..2026_01/digits/model.onnx", "volume/..2026_01/names.onnx", "hub/blobs/aa",
-                 "hub/blobs/bb");
+    folder_files("volume/..2026_01/digits/model.onnx", "volume/..2026_01/names.onnx",
+                 "hub/blobs/aa", "hub/blobs/bb");
     ck_assert_int_eq(symlink("..2026_01", folder_at("volume/..data")), 0);
     ck_assert_int_eq(symlink("..data/digits", folder_at("volume/digits")), 0);
     ck_assert_int_eq(symlink("..data/names.onnx", folder_at("volume/names.onnx")), 0);
@@ -306,11 +314,13 @@ START_TEST(a_folder_that_cannot_be_read_leaves_the_others)
 {
     if (getenv("CK_FORK") && strcmp(getenv("CK_FORK"), "no") == 0)
         return;
-    folder_files("repo/good.onnx", "repo/closed/model.onnx", "repo/m/1/model.onnx", "repo/m/2/model.onnx");
+    folder_files("repo/good.onnx", "repo/closed/model.onnx", "repo/m/1/model.onnx",
+                 "repo/m/2/model.onnx");
     ck_assert_int_eq(chmod(folder_at("repo/closed"), 0), 0);
     ck_assert_int_eq(chmod(folder_at("repo/m/2"), 0), 0);
     ck_assert_int_eq(chmod(folder_root, 0755) + chmod(folder_at("repo"), 0755) +
-                         chmod(folder_at("repo/m"), 0755) + chmod(folder_at("repo/m/1"), 0755), 0);
+                         chmod(folder_at("repo/m"), 0755) + chmod(folder_at("repo/m/1"), 0755),
+                     0);
     bool root = geteuid() == 0;
     if (root)
         ck_assert_int_eq(seteuid(65534), 0);
