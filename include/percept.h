@@ -160,6 +160,12 @@ struct percept_model *percept_open_memory(const void *data, size_t n_bytes,
                                           const struct percept_options *options,
                                           struct percept_err *err);
 
+/* Marks the model's packed weights as kept, now and when the model is closed: they stay in shared
+ * memory when the last process lets go, so that the next one that opens the file adopts them. What
+ * is kept of an older state of the file, or of another build, and held by nobody, is removed. No
+ * effect on private ones. Any thread, one at a time for a model. */
+void percept_keep_region(const struct percept_model *model);
+
 /* Ends a model; its sessions must be gone. NULL is accepted. */
 void percept_close(struct percept_model *model);
 
@@ -235,12 +241,14 @@ struct percept_region_info {
     char row[16];
     int n_holders;
     int holders[16]; /* the first holders' process ids */
+    int64_t kept_since; /* when it was last marked as kept, in seconds of Unix time; 0: it is not */
 };
 int percept_list_regions(const char *prefix, struct percept_region_info *infos, int n_max);
 
-/* Removes this user's regions with this prefix that no process holds (crashed ones left them); returns
- * how many. A daemon calls it once its own models are open: until then they may adopt them. */
-int percept_clean_regions(const char *prefix);
+/* Removes this user's regions with this prefix that no process holds (crashed ones left them);
+ * returns how many. Kept ones stay for keep_seconds from their mark; 0: they go too; negative: they
+ * stay. A daemon calls it once its own models are open: until then they may adopt them. */
+int percept_clean_regions(const char *prefix, int64_t keep_seconds);
 
 const char *percept_version(void);
 

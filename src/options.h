@@ -64,7 +64,7 @@ struct options {
 
     struct options_list inputs, dims;
     const char *output_dir;
-    bool profile, json;
+    bool profile, json, clean;
     int cores;
     struct options_numbers batches;
     int64_t bench_ms;

@@ -62,6 +62,22 @@ bool sd_tellf(const char *format, ...)
     return sd_tell(state);
 }
 
+bool sd_tell_status(const char *state, const char *status)
+{
+    char text[512];
+    int n = snprintf(text, sizeof text, "%s%sSTATUS=", state, *state ? "\n" : "");
+    for (size_t i = (size_t)n; *status && i + 1 < sizeof text; i++, status++) {
+        text[i] = (unsigned char)*status < ' ' ? ' ' : *status;
+        text[i + 1] = '\0';
+    }
+    return sd_tell(text);
+}
+
+bool sd_watched(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL || sd_sockets() > 0;
+}
+
 static bool read_variable(const char *name, int64_t *value)
 {
     const char *text = getenv(name);

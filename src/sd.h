@@ -13,6 +13,12 @@
 bool sd_tell(const char *state);
 bool sd_tellf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for a STATUS behind `state` ("READY=1", or ""): line ends in it become spaces. */
+bool sd_tell_status(const char *state, const char *status);
+
+/* Does a service manager look on, or hold our socket? Then it starts us again whenever we end. */
+bool sd_watched(void);
+
 /* How often, in microseconds, systemd expects WATCHDOG=1 from this process; 0: never. */
 int64_t sd_watchdog_us(void);
 

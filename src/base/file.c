@@ -1,14 +1,26 @@
 /*
  * file.c - the one place that opens files named by others.
  *
- * Opening: O_NONBLOCK, so that a FIFO without a writer does not hold us, O_NOCTTY, so that a terminal
- * does not become ours; what fstat then does not call a regular file is refused before a byte is read.
+ * Opening: O_NONBLOCK, so that a FIFO without a writer does not hold us, O_NOCTTY, so that a
+ * terminal does not become ours; what fstat then does not call a regular file is refused before a
+ * byte is read.
  *
- * Beneath a folder: names come out of model files and are not to be trusted. The name is judged as text
- * first (for a clear sentence) and the kernel enforces it: openat2 with RESOLVE_BENEATH and
- * RESOLVE_NO_SYMLINKS. Kernels before 5.6 and some sandboxes have no openat2; there we walk the parts,
- * each opened with O_NOFOLLOW, which is as strict. A hard link is refused because it may be another's
- * file under a name of ours.
+ * Beneath a folder: names come out of model files and are not to be trusted. The name is judged as
+ * text first (for a clear sentence) and the kernel enforces it: openat2 with RESOLVE_BENEATH and
+ * RESOLVE_NO_SYMLINKS. Kernels before 5.6 and some sandboxes have no openat2; there we walk the
+ * parts, each opened with O_NOFOLLOW, which is as strict. A hard link is refused because it may be
+ * another's file under a name of ours.
+ *
+ * Links: caches and volumes keep the files elsewhere and lay links to them. What a link leads to is
+ * read where it lies beneath the folder, or beneath that of the file which the folder's owner
+ * named, links followed (a cache's model and its data are links into one folder of blobs). A link
+ * is never followed to read: it is followed with O_PATH, /proc tells where that descriptor lies,
+ * and what lies beneath is opened again from the folder's descriptor, strictly, and must be the
+ * same file. So whoever swaps links meanwhile gets nothing read that does not lie there. Without
+ * /proc no link is followed.
+ *
+ * A Git LFS pointer stands for the file that is meant, whatever that is: it is refused here, for
+ * all.
  *
  * Reading: pread in pieces, never a map (file.h says why). A file that changes while it is read is
  * refused: half of one model and half of another is worse than none.
@@ -28,6 +40,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/foreign.h"
 
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define PIECE ((size_t)1 << 30) /* of one pread; Linux stops at 2 GiB */
@@ -121,6 +134,14 @@ static bool judge_unchanged(int fd, const char *path, const struct file_stamp *b
                    "'%s' changed while it was read; replace files by renaming new ones", path);
 }
 
+/* Is it a pointer that Git LFS left in the file's place? */
+static bool judge_head(const char *path, struct bytes head, struct percept_err *err)
+{
+    const struct foreign *pointer = foreign_pointer(head);
+    return !pointer ||
+           err_set(err, ERR_INVALID, "'%s' is %s: %s", path, pointer->what, pointer->remedy);
+}
+
 /* --- whole files ---------------------------------------------------------------------------------- */
 
 static bool read_whole(int fd, const char *path, size_t max_bytes, struct bytes *bytes,
@@ -136,7 +157,8 @@ static bool read_whole(int fd, const char *path, size_t max_bytes, struct bytes 
     uint8_t *data = arena_buffer(n);
     if (!data)
         return err_memory(err, path, n);
-    if (!read_exactly(fd, path, data, 0, n, err) || !judge_unchanged(fd, path, &state, err)) {
+    if (!read_exactly(fd, path, data, 0, n, err) || !judge_unchanged(fd, path, &state, err) ||
+        !judge_head(path, bytes_of(data, n), err)) {
         arena_buffer_free(data);
         return false;
     }
@@ -159,12 +181,88 @@ bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct f
 
 /* --- beneath a folder ----------------------------------------------------------------------------- */
 
-int file_folder(const char *folder, struct percept_err *err)
+/* The path of what a descriptor is open on; false where /proc does not tell. */
+static bool path_of(int fd, char path[PATH_MAX])
 {
-    int fd = open_retrying(AT_FDCWD, folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY, 0);
-    if (fd < 0)
-        refused(err, "open folder", folder, errno);
-    return fd;
+    char link[40];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, PATH_MAX - 1);
+    if (n <= 0 || path[0] != '/')
+        return false;
+    path[n] = '\0';
+    return true;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* The folder in which the file of this descriptor lies, or -1. */
+static int real_folder(int fd)
+{
+    char path[PATH_MAX];
+    struct stat wanted, st;
+    if (!path_of(fd, path))
+        return -1;
+    char *last = strrchr(path, '/');
+    *last++ = '\0';
+    int folder = open_retrying(AT_FDCWD, *path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (folder < 0)
+        return -1;
+    if (fstat(fd, &wanted) == 0 && fstatat(folder, last, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        same_file(&wanted, &st))
+        return folder;
+    close(folder); /* it was moved meanwhile */
+    return -1;
+}
+
+static int open_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+    if (n >= sizeof folder) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    return open_retrying(AT_FDCWD,
+                         n       ? folder
+                         : slash ? "/"
+                                 : ".",
+                         O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+}
+
+bool file_place_open(struct file_place *place, const char *path, const struct file_stamp *stamp,
+                     struct percept_err *err)
+{
+    struct stat st;
+    *place = (struct file_place){.folder = open_folder_of(path), .real = -1};
+    int fd = place->folder < 0 ? -1 : open_retrying(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        refused(err, "open", path, errno);
+    } else if (stamp && (st.st_dev != stamp->device || st.st_ino != stamp->inode)) {
+        err_set(err, ERR_SYSTEM, "'%s' was replaced while it was read; try again", path);
+    } else {
+        place->real = real_folder(fd);
+        close(fd);
+        return true;
+    }
+    if (fd >= 0)
+        close(fd);
+    file_place_close(place);
+    return false;
+}
+
+void file_place_close(struct file_place *place)
+{
+    if (place->folder >= 0)
+        close(place->folder);
+    if (place->real >= 0)
+        close(place->real);
+    *place = (struct file_place){.folder = -1, .real = -1};
 }
 
 static bool judge_name(const char *name, struct percept_err *err)
@@ -212,7 +310,7 @@ static int walk_beneath(int folder_fd, const char *name)
     }
 }
 
-static int open_beneath(int folder_fd, const char *name)
+static int open_strictly(int folder_fd, const char *name)
 {
     struct open_how how = {
         .flags = OPEN_FLAGS,
@@ -228,6 +326,95 @@ static int open_beneath(int folder_fd, const char *name)
     return (int)fd;
 }
 
+/* What of a path lies beneath the folder, or NULL. */
+static const char *rest_beneath(int folder, const char *path)
+{
+    char root[PATH_MAX];
+    if (folder < 0 || !path_of(folder, root))
+        return NULL;
+    size_t n = strlen(root);
+    if (n == 1)
+        return path + 1; /* the root of all */
+    return strncmp(path, root, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+/* Opens what `found` is open on from the folder, if it lies beneath. */
+static int open_found(int folder, int found, const char *path)
+{
+    const char *rest = rest_beneath(folder, path);
+    int fd = rest ? open_strictly(folder, rest) : -1;
+    struct stat wanted, st;
+    if (fd < 0 || (fstat(found, &wanted) == 0 && fstat(fd, &st) == 0 && same_file(&wanted, &st)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Where the name is or passes a link. -1 and errno; EXDEV: it leads out. */
+static int open_linked(const struct file_place *place, const char *name)
+{
+    int fd = -1;
+    for (int attempt = 0; fd < 0 && attempt < 10;
+         attempt++) { /* again when links changed meanwhile */
+        char path[PATH_MAX];
+        int found = open_retrying(place->folder, name, O_PATH | O_CLOEXEC, 0);
+        if (found < 0)
+            return -1;
+        if (path_of(found, path)) {
+            fd = open_found(place->folder, found, path);
+            if (fd < 0)
+                fd = open_found(place->real, found, path);
+        }
+        close(found);
+    }
+    if (fd < 0)
+        errno = EXDEV;
+    return fd;
+}
+
+static int open_beneath(const struct file_place *place, const char *name, struct percept_err *err)
+{
+    int fd = open_strictly(place->folder, name);
+    if (fd >= 0)
+        return fd;
+    bool linked = errno == ELOOP || errno == EXDEV || errno == ENOTDIR;
+    if (linked)
+        fd = open_linked(place, name);
+    if (fd >= 0)
+        return fd;
+    if (linked && (errno == EXDEV || errno == ELOOP || errno == ENOENT))
+        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID,
+                "'%s' is or passes a symbolic link that leads %s; put the file itself there", name,
+                errno == EXDEV   ? "out of the folder, which is not followed"
+                : errno == ELOOP ? "round in a circle"
+                                 : "to nothing");
+    else
+        refused(err, "open", name, errno);
+    return -1;
+}
+
+/* The file has not what is asked for: is it something else? */
+static bool refuse_range(int fd, const char *name, size_t size, size_t offset, size_t n,
+                         struct percept_err *err)
+{
+    uint8_t head[512];
+    size_t n_head = size < sizeof head ? size : sizeof head;
+    const struct foreign *kind = NULL;
+    if (read_exactly(fd, name, head, 0, n_head, NULL))
+        kind = foreign_find(bytes_of(head, n_head));
+    return err_set(err, ERR_INVALID, "'%s' has %zu bytes; %zu at offset %zu are asked for%s%s",
+                   name, size, n == SIZE_MAX ? 0 : n, offset, kind ? "; it is " : "",
+                   kind ? kind->what : "");
+}
+
+/* A pointer is small; whatever part of it is asked for, it is not what is meant. */
+static bool judge_pointer(int fd, const char *name, size_t size, struct percept_err *err)
+{
+    uint8_t head[FOREIGN_POINTER_MAX];
+    return size > sizeof head || !read_exactly(fd, name, head, 0, size, NULL) ||
+           judge_head(name, bytes_of(head, size), err);
+}
+
 static bool read_part(int fd, const char *name, size_t offset, size_t n, struct arena *arena,
                       struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err)
 {
@@ -239,9 +426,10 @@ static bool read_part(int fd, const char *name, size_t offset, size_t n, struct 
         return err_set(err, ERR_INVALID,
                        "'%s' has several names (hard links) and may be another's file; copy it", name);
     size_t size = (size_t)state.size;
+    if (!judge_pointer(fd, name, size, err))
+        return false;
     if (offset > size || (n != SIZE_MAX && n > size - offset))
-        return err_set(err, ERR_INVALID, "'%s' has %zu bytes; %zu at offset %zu are asked for", name,
-                       size, n == SIZE_MAX ? 0 : n, offset);
+        return refuse_range(fd, name, size, offset, n, err);
     if (n == SIZE_MAX)
         n = size - offset;
     uint8_t *data = arena_alloc(arena, n);
@@ -255,18 +443,13 @@ static bool read_part(int fd, const char *name, size_t offset, size_t n, struct 
     return true;
 }
 
-bool file_read_beneath(int folder_fd, const char *name, size_t offset, size_t n, struct arena *arena,
-                       struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err)
+bool file_read_beneath(const struct file_place *place, const char *name, size_t offset, size_t n,
+                       struct arena *arena, struct bytes *bytes, struct file_stamp *stamp,
+                       struct percept_err *err)
 {
-    if (!judge_name(name, err))
-        return false;
-    int fd = open_beneath(folder_fd, name);
-    if (fd < 0 && (errno == ELOOP || errno == EXDEV))
-        return err_set(err, ERR_INVALID,
-                       "'%s' is or passes a symbolic link, which is not followed; put the file itself "
-                       "there", name);
+    int fd = judge_name(name, err) ? open_beneath(place, name, err) : -1;
     if (fd < 0)
-        return refused(err, "open", name, errno);
+        return false;
     bool ok = read_part(fd, name, offset, n, arena, bytes, stamp, err);
     close(fd);
     return ok;
@@ -286,7 +469,7 @@ char *file_stem(struct arena *arena, const char *path)
 {
     const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
     size_t n = strlen(last);
-    if (n > 5 && strcmp(last + n - 5, ".onnx") == 0)
+    if (n > 5 && strcasecmp(last + n - 5, ".onnx") == 0)
         n -= 5;
     return arena_text(arena, last, n);
 }
@@ -310,13 +493,40 @@ bool file_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+bool file_encloses(const char *folder, const char *path)
+{
+    char outer[PATH_MAX], inner[PATH_MAX];
+    if (!realpath(folder, outer) || !realpath(path, inner))
+        return false;
+    size_t n = strlen(outer);
+    return strncmp(inner, outer, n) == 0 && (n == 1 || inner[n] == '/' || inner[n] == '\0');
+}
+
+/* Bytes of the path without slashes at its end. */
+static size_t trimmed(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return n;
+}
+
+static bool is_dots(const char *part)
+{
+    return strcmp(part, "") == 0 || strcmp(part, ".") == 0 || strcmp(part, "..") == 0;
+}
+
 char *file_absolute(struct arena *arena, const char *path)
 {
     char resolved[PATH_MAX];
-    const char *found = realpath(path, resolved);
-    if (!found)
-        found = path;
-    return arena_text(arena, found, strlen(found));
+    char *own = arena_text(arena, path, trimmed(path));
+    char *folder = own ? file_dirname(arena, own) : NULL;
+    if (!folder)
+        return NULL;
+    const char *slash = strrchr(own, '/'), *last = slash ? slash + 1 : own;
+    if (is_dots(last))
+        return realpath(own, resolved) ? arena_text(arena, resolved, strlen(resolved)) : own;
+    return realpath(folder, resolved) ? file_join(arena, resolved, last) : own;
 }
 
 /* --- folders -------------------------------------------------------------------------------------- */

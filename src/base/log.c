@@ -206,16 +206,46 @@ static void put_json_head(struct line *line, enum log_level level, const char *w
     put_quoted(line, what);
 }
 
+static size_t digits(const char *text)
+{
+    return strspn(text, "0123456789");
+}
+
+/* JSON's grammar of a number (RFC 8259, section 6). */
+static bool is_number(const char *text)
+{
+    text += *text == '-';
+    size_t n = digits(text);
+    if (!n || (n > 1 && *text == '0'))
+        return false;
+    text += n;
+    if (*text == '.') {
+        n = digits(++text);
+        text += n;
+    }
+    if (n && (*text == 'e' || *text == 'E')) {
+        text += 1 + (text[1] == '+' || text[1] == '-');
+        n = digits(text);
+        text += n;
+    }
+    return n && !*text;
+}
+
 /* The whole pair, or nothing of it. */
 static void put_pair(struct line *line, const char *key, const char *value)
 {
+    bool number = *key == '#' && is_number(value);
+    key += *key == '#';
     size_t before = line->n;
     line->full = false;
     if (setup.json) {
         put(line, ",");
         put_quoted(line, key);
         put(line, ":");
-        put_quoted(line, value);
+        if (number)
+            put(line, value);
+        else
+            put_quoted(line, value);
     } else {
         put(line, " ");
         put(line, key);

@@ -2,26 +2,39 @@
  * region.c - packed weights in POSIX shared memory, one named object per model that is served.
  *
  *     /dev/shm/PREFIX-UID-DIGEST
- *     | header (one page): magic, sizes, digest, row, model | packed bytes, 64-byte aligned ... |
+ *     | header (one page): magic, sizes, digest, row, model, build | packed bytes, 64-byte aligned
+ * ... |
  *
- * Publishing. The object is made with O_TMPFILE, so it has no name while it is written and nothing is
- * left if the writer dies. posix_fallocate takes the pages beforehand: a tmpfs that is full then says
- * ENOSPC here instead of sending SIGBUS later. linkat gives it its name in one step; EEXIST means that
- * somebody else packed the same bytes faster, and theirs is used.
+ * Publishing. The object is made with O_TMPFILE, so it has no name while it is written and nothing
+ * is left if the writer dies. posix_fallocate takes the pages beforehand: a tmpfs that is full then
+ * says ENOSPC here instead of sending SIGBUS later. linkat gives it its name in one step; EEXIST
+ * means that somebody else packed the same bytes faster, and theirs is used.
  *
- * Holding. A holder keeps a descriptor with flock(LOCK_SH). The kernel drops it when the process dies,
- * however it dies, so a crash needs no repair: the object is then an orphan, which the next start on the
- * same model adopts and any other start removes. (fcntl locks would vanish with any close of the file.)
- * The writer takes its shared lock before the name exists, so no cleaner can come in between.
+ * Holding. A holder keeps a descriptor with flock(LOCK_SH). The kernel drops it when the process
+ * dies, however it dies, so a crash needs no repair: the object is then an orphan, which the next
+ * start on the same model adopts and any other start removes. (fcntl locks would vanish with any
+ * close of the file.) The writer takes its shared lock before the name exists, so no cleaner can
+ * come in between.
  *
- * Removing. Whoever gets LOCK_EX without waiting is alone and may unlink. Somebody who had just opened
- * the object then finds a link count of 0 after getting his lock and treats it as not found.
+ * Removing. Whoever gets LOCK_EX without waiting is alone and may unlink. Somebody who had just
+ * opened the object then finds a link count of 0 after getting his lock and treats it as not found.
  *
- * Trust. An object is believed only if it belongs to us, has mode 0400, one link, the right size and a
- * header with our digest. Root can do anything anyway.
+ * Keeping. A holder may mark an object as kept: it then survives its last holder. The mark is the
+ * sticky bit ("save the text image", as it once meant; it has no other meaning for a file), its
+ * time the time of modification, which nothing else changes once the object is published; so the
+ * contents stay read-only, and a mark needs no other file that could be lost or be wrong. The time
+ * is set first and the bit then: a holder that dies in between leaves an object that is not kept.
+ * Marking needs a shared lock and removing the exclusive one, so they exclude each other, and
+ * whoever removes looks at the mark under his lock. A kept object goes when its mark is too old for
+ * the one who cleans (0 is too old at once), when a newer one replaces it (region_keep: the same
+ * file's, or by another build, which could not be adopted), or when /dev/shm is full: those of
+ * other builds first, then the one that was marked longest ago.
  *
- * Where /dev/shm is missing or too small (64 MB in a container by default) a memfd sealed against every
- * change holds the weights for this process alone.
+ * Trust. An object is believed only if it belongs to us, has mode 0400 (01400 when kept), one link,
+ * the right size and a header with our digest. Root can do anything anyway.
+ *
+ * Where /dev/shm is missing or too small (64 MB in a container by default) a memfd sealed against
+ * every change holds the weights for this process alone.
  *
  * This file does not decide what the digest covers (engine/pack.c does) and does not log.
  */
@@ -36,6 +49,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -45,6 +59,7 @@
 #define DEFAULT_PREFIX "perceptd"
 #define HEADER_BYTES 4096
 #define MAGIC "percept1"
+#define KEPT ((mode_t)S_ISVTX)
 
 struct header {
     char magic[8];
@@ -52,13 +67,16 @@ struct header {
     uint8_t digest[16];
     char row[16];
     char model[160];
+    char build[16];
 };
 
 struct region {
     const char *map;
     size_t map_bytes;
     int fd; /* holds LOCK_SH; -1 when private */
+    bool kept;
     char name[80];
+    char prefix[48];
 };
 
 static void make_name(char *name, size_t n, const struct region_key *key)
@@ -84,14 +102,25 @@ static void copy_tail(char *to, size_t n, const char *text)
 static bool trusted(const struct stat *st)
 {
     return S_ISREG(st->st_mode) && st->st_uid == geteuid() && st->st_nlink == 1 &&
-           (st->st_mode & 07777) == 0400 && st->st_size > HEADER_BYTES;
+           (st->st_mode & 07777 & ~KEPT) == 0400 && st->st_size > HEADER_BYTES;
 }
 
-static struct region *region_new(const char *map, size_t map_bytes, int fd, const char *name)
+/* Is it marked, and not for longer than this? Negative: however long ago. */
+static bool is_kept(const struct stat *st, int64_t keep_seconds)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (st->st_mode & KEPT) &&
+           (keep_seconds < 0 || now.tv_sec - st->st_mtim.tv_sec < keep_seconds);
+}
+
+static struct region *region_new(const char *map, size_t map_bytes, int fd, const char *name,
+                                 const char *prefix)
 {
     struct region *region = arena_buffer(sizeof *region);
     if (!region)
         return NULL;
+    snprintf(region->prefix, sizeof region->prefix, "%s", prefix ? prefix : DEFAULT_PREFIX);
     region->map = map;
     region->map_bytes = map_bytes;
     region->fd = fd;
@@ -118,7 +147,7 @@ struct region *region_find(const struct region_key *key, size_t n_bytes)
         struct region *region = NULL;
         if (memcmp(header->magic, MAGIC, sizeof header->magic) == 0 && header->n_bytes == n_bytes &&
             memcmp(header->digest, key->digest, sizeof key->digest) == 0)
-            region = region_new(map, map_bytes, fd, name);
+            region = region_new(map, map_bytes, fd, name, key->prefix);
         if (region)
             return region;
         munmap(map, map_bytes);
@@ -142,6 +171,112 @@ static bool draft_map(struct region_draft *draft, int fd, size_t map_bytes)
     return true;
 }
 
+/* Removes the name if nobody holds the object, unless it is kept and the mark is not older than
+ * this. The descriptor's own lock is given up. The lock is not even tried for what is kept:
+ * somebody may be about to adopt it. */
+static bool remove_if_alone(int fd, const char *name, int64_t keep_seconds)
+{
+    char path[128];
+    make_path(path, sizeof path, name);
+    struct stat st;
+    if (fstat(fd, &st) != 0 || is_kept(&st, keep_seconds))
+        return false;
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink == 1 &&
+           !is_kept(&st, keep_seconds) && unlink(path) == 0;
+}
+
+/* Calls `each` for every object of ours with this prefix; the sum of what it returns. */
+static int for_each(const char *prefix, int (*each)(void *user, int fd, const char *name),
+                    void *user)
+{
+    char start[64];
+    int n = snprintf(start, sizeof start, "%s-%u-", prefix ? prefix : DEFAULT_PREFIX,
+                     (unsigned)geteuid());
+    DIR *folder = opendir(FOLDER);
+    if (!folder)
+        return 0;
+    int sum = 0;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (strncmp(entry->d_name, start, (size_t)n) != 0 || strlen(entry->d_name) >= 80)
+            continue;
+        int fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        struct stat st;
+        if (fd < 0)
+            continue;
+        if (fstat(fd, &st) == 0 && trusted(&st))
+            sum += each(user, fd, entry->d_name);
+        close(fd);
+    }
+    closedir(folder);
+    return sum;
+}
+
+/* --- kept ones that make way
+ * ------------------------------------------------------------------------ */
+
+struct evicting {
+    const struct region_key *key;
+    bool other_builds;
+    char name[80]; /* the one marked longest ago, after `after` */
+    struct timespec marked, after;
+};
+
+static bool earlier(struct timespec a, struct timespec b)
+{
+    return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+static bool read_header(int fd, struct header *header)
+{
+    if (pread(fd, header, sizeof *header, 0) != (ssize_t)sizeof *header ||
+        memcmp(header->magic, MAGIC, sizeof header->magic) != 0)
+        return false;
+    header->row[sizeof header->row - 1] = '\0';
+    header->model[sizeof header->model - 1] = '\0';
+    header->build[sizeof header->build - 1] = '\0';
+    return true;
+}
+
+static int pick_oldest(void *user, int fd, const char *name)
+{
+    struct evicting *evicting = user;
+    struct header header;
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
+        return 0;
+    bool other = strcmp(header.build, evicting->key->build ? evicting->key->build : "") != 0;
+    if (other != evicting->other_builds || !earlier(evicting->after, st.st_mtim) ||
+        (evicting->name[0] && !earlier(st.st_mtim, evicting->marked)))
+        return 0;
+    snprintf(evicting->name, sizeof evicting->name, "%s", name);
+    evicting->marked = st.st_mtim;
+    return 0;
+}
+
+/* Removes one kept object that nobody holds, the one that will be missed least. */
+static bool evict_one(const struct region_key *key)
+{
+    for (int round = 0; round < 2; round++) {
+        struct evicting evicting = {.key = key, .other_builds = round == 0};
+        for (;;) {
+            char path[128];
+            evicting.name[0] = '\0';
+            for_each(key->prefix, pick_oldest, &evicting);
+            if (!evicting.name[0])
+                break;
+            make_path(path, sizeof path, evicting.name);
+            int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+            bool removed = fd >= 0 && remove_if_alone(fd, evicting.name, 0);
+            if (fd >= 0)
+                close(fd);
+            if (removed)
+                return true;
+            evicting.after = evicting.marked; /* held by somebody: the next */
+        }
+    }
+    return false;
+}
+
 /* Asking for more than there is would first take all that there is. */
 static bool beyond_machine(size_t n_bytes)
 {
@@ -149,20 +284,30 @@ static bool beyond_machine(size_t n_bytes)
     return pages > 0 && page > 0 && n_bytes / (size_t)page >= (size_t)pages;
 }
 
-bool region_begin(struct region_draft *draft, size_t n_bytes, bool named, struct percept_err *err)
+/* A named object, as long as kept ones can make way for it. */
+static bool begin_named(struct region_draft *draft, size_t map_bytes, const struct region_key *key)
+{
+    do {
+        int fd = open(FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
+        if (fd < 0)
+            return false;
+        if (fchmod(fd, 0400) == 0 && draft_map(draft, fd, map_bytes))
+            return true;
+        close(fd);
+    } while (evict_one(key));
+    return false;
+}
+
+bool region_begin(struct region_draft *draft, size_t n_bytes, const struct region_key *key,
+                  struct percept_err *err)
 {
     size_t map_bytes = n_bytes + HEADER_BYTES;
     if (map_bytes < n_bytes || beyond_machine(map_bytes))
         return err_memory(err, "packed weights", n_bytes);
-    *draft = (struct region_draft){.fd = -1, .n_bytes = n_bytes, .named = named};
-    if (named) {
-        int fd = open(FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
-        if (fd >= 0 && fchmod(fd, 0400) == 0 && draft_map(draft, fd, map_bytes))
-            return true;
-        if (fd >= 0)
-            close(fd);
-        draft->named = false;
-    }
+    *draft = (struct region_draft){.fd = -1, .n_bytes = n_bytes, .named = key != NULL};
+    if (key && begin_named(draft, map_bytes, key))
+        return true;
+    draft->named = false;
     int fd = memfd_create("percept-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd >= 0 && draft_map(draft, fd, map_bytes))
         return true;
@@ -189,6 +334,7 @@ static void fill_header(struct region_draft *draft, const struct region_key *key
     memcpy(header->digest, key->digest, sizeof header->digest);
     snprintf(header->row, sizeof header->row, "%s", key->row);
     copy_tail(header->model, sizeof header->model, key->model);
+    snprintf(header->build, sizeof header->build, "%s", key->build ? key->build : "");
 }
 
 /* The draft's memory under a name; NULL when that cannot be had. The draft is used up either way. */
@@ -220,7 +366,7 @@ static struct region *publish_private(struct region_draft *draft, struct percept
     if (map == MAP_FAILED)
         return err_null(err, ERR_SYSTEM, "cannot map %zu bytes of packed weights: %s", map_bytes,
                         strerror(errno));
-    struct region *region = region_new(map, map_bytes, -1, "");
+    struct region *region = region_new(map, map_bytes, -1, "", "");
     if (!region) {
         munmap(map, map_bytes);
         err_memory(err, "a region", sizeof *region);
@@ -231,7 +377,7 @@ static struct region *publish_private(struct region_draft *draft, struct percept
 /* The same bytes in private memory, for when a name cannot be had after all. */
 static bool draft_copy_private(const struct region_draft *from, struct region_draft *to)
 {
-    if (!region_begin(to, from->n_bytes, false, NULL))
+    if (!region_begin(to, from->n_bytes, NULL, NULL))
         return false;
     memcpy(to->map, from->map, from->map_bytes);
     return true;
@@ -277,14 +423,35 @@ const char *region_name(const struct region *region)
     return region->name;
 }
 
-/* Removes the name if nobody else holds the object. The descriptor's shared lock is given up. */
-static bool remove_if_alone(int fd, const char *name)
+static void mark(int fd)
 {
-    char path[128];
-    make_path(path, sizeof path, name);
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
+    if (futimens(fd, times) == 0)
+        (void)fchmod(fd, 0400 | KEPT);
+}
+
+/* Removes a kept object that `user`'s replaces. */
+static int remove_replaced(void *user, int fd, const char *name)
+{
+    const struct region *region = user;
+    const struct header *own = (const void *)region->map;
+    struct header header;
     struct stat st;
-    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink == 1 &&
-           unlink(path) == 0;
+    if (strcmp(name, region->name) == 0 || fstat(fd, &st) != 0 || !is_kept(&st, -1) ||
+        !read_header(fd, &header))
+        return 0;
+    bool same_file = strcmp(header.model, own->model) == 0 && strcmp(header.row, own->row) == 0;
+    bool other_build = strcmp(header.build, own->build) != 0;
+    return (same_file || other_build) && remove_if_alone(fd, name, 0);
+}
+
+void region_keep(struct region *region)
+{
+    if (!region || region->fd < 0)
+        return;
+    region->kept = true;
+    mark(region->fd);
+    for_each(region->prefix, remove_replaced, region);
 }
 
 void region_release(struct region *region)
@@ -292,47 +459,23 @@ void region_release(struct region *region)
     if (!region)
         return;
     munmap((void *)(uintptr_t)region->map, region->map_bytes);
+    if (region->kept)
+        mark(region->fd); /* its age counts from now */
     if (region->fd >= 0) {
-        remove_if_alone(region->fd, region->name);
+        remove_if_alone(region->fd, region->name, -1);
         close(region->fd);
     }
     arena_buffer_free(region);
 }
 
-/* Calls `each` for every object of ours with this prefix; the sum of what it returns. */
-static int for_each(const char *prefix, int (*each)(void *user, int fd, const char *name), void *user)
-{
-    char start[64];
-    int n = snprintf(start, sizeof start, "%s-%u-", prefix ? prefix : DEFAULT_PREFIX,
-                     (unsigned)geteuid());
-    DIR *folder = opendir(FOLDER);
-    if (!folder)
-        return 0;
-    int sum = 0;
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        if (strncmp(entry->d_name, start, (size_t)n) != 0 || strlen(entry->d_name) >= 80)
-            continue;
-        int fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        struct stat st;
-        if (fd < 0)
-            continue;
-        if (fstat(fd, &st) == 0 && trusted(&st))
-            sum += each(user, fd, entry->d_name);
-        close(fd);
-    }
-    closedir(folder);
-    return sum;
-}
-
 static int clean_one(void *user, int fd, const char *name)
 {
-    (void)user;
-    return remove_if_alone(fd, name) ? 1 : 0;
+    return remove_if_alone(fd, name, *(const int64_t *)user) ? 1 : 0;
 }
 
-int percept_clean_regions(const char *prefix)
+int percept_clean_regions(const char *prefix, int64_t keep_seconds)
 {
-    return for_each(prefix, clean_one, NULL);
+    return for_each(prefix, clean_one, &keep_seconds);
 }
 
 struct listing {
@@ -367,14 +510,11 @@ static int list_one(void *user, int fd, const char *name)
     struct listing *listing = user;
     struct header header;
     struct stat st;
-    if (listing->n >= listing->n_max || fstat(fd, &st) != 0 ||
-        pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
-        memcmp(header.magic, MAGIC, sizeof header.magic) != 0)
+    if (listing->n >= listing->n_max || fstat(fd, &st) != 0 || !read_header(fd, &header))
         return 0;
-    header.row[sizeof header.row - 1] = '\0';
-    header.model[sizeof header.model - 1] = '\0';
     struct percept_region_info *info = &listing->infos[listing->n++];
     *info = (struct percept_region_info){.n_bytes = (size_t)header.n_bytes};
+    info->kept_since = is_kept(&st, -1) ? st.st_mtim.tv_sec : 0;
     snprintf(info->name, sizeof info->name, "%s", name);
     snprintf(info->row, sizeof info->row, "%s", header.row);
     snprintf(info->model, sizeof info->model, "%s", header.model);

@@ -8,7 +8,8 @@
  *         region_begin(&draft, ...);  write into draft.data;  region = region_publish(&draft, ...);
  *     }
  *     ... region_data(region) ...
- *     region_release(region);                                   the last holder removes the name
+ *     region_release(region);                                   the last holder removes the name,
+ *                                                               unless region_keep marked it
  *
  * See region.c for the names, the locks and why. Threads: a region's holder may be any thread; the
  * memory is read-only.
@@ -25,6 +26,7 @@ struct region_key {
     const char *prefix; /* of the name under /dev/shm */
     const char *row;    /* for people: shown by `perceptd regions` */
     const char *model;
+    const char *build; /* another one's regions cannot be adopted; NULL: "" */
 };
 
 struct region_draft {
@@ -39,9 +41,11 @@ struct region_draft {
 /* A published region with this key and size, held by us from now on; NULL when there is none. */
 struct region *region_find(const struct region_key *key, size_t n_bytes);
 
-/* Space for a new one. `named` asks for /dev/shm; where that is too small a private sealed memory is
- * used instead and draft->named says so. */
-bool region_begin(struct region_draft *draft, size_t n_bytes, bool named, struct percept_err *err);
+/* Space for a new one. With a key in /dev/shm; where that is too small kept regions that nobody
+ * holds make way, and then, or without a key, private sealed memory is used and draft->named says
+ * so. */
+bool region_begin(struct region_draft *draft, size_t n_bytes, const struct region_key *key,
+                  struct percept_err *err);
 
 /* Makes the draft read-only and, if named, visible to others (or adopts theirs, if they were faster).
  * The draft is gone afterwards, also on failure. */
@@ -53,7 +57,12 @@ const void *region_data(const struct region *region);
 size_t region_bytes(const struct region *region);
 const char *region_name(const struct region *region); /* "" when private */
 
-/* Lets go; the last holder of a named region removes it. NULL is accepted. */
+/* Marks it as kept, now and when it is released: the last holder does not remove it. Kept regions
+ * that nobody holds and that this one replaces, of the same file or another build, are removed. A
+ * private one or NULL: nothing. */
+void region_keep(struct region *region);
+
+/* Lets go; the last holder of a named region that is not kept removes it. NULL is accepted. */
 void region_release(struct region *region);
 
 #endif

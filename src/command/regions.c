@@ -1,13 +1,26 @@
 /*
  * regions.c - `perceptd regions`: the packed weights of this user in shared memory, and who holds
- * them. One that nobody holds was left by a crash; the next daemon adopts or removes it.
+ * them. One that nobody holds is kept (--keep-regions), or was left by a crash; the next daemon
+ * adopts it or, when it is not kept or was kept for too long, removes it. --clean removes all of
+ * them now.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "command/command.h"
 #include "http/text.h"
 
 #define REGIONS_MAX 1024
+
+/* RFC 3339, in UTC. */
+static const char *time_text(int64_t seconds, char text[32])
+{
+    struct tm tm;
+    time_t at = (time_t)seconds;
+    gmtime_r(&at, &tm);
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return text;
+}
 
 static void print_table(const struct percept_region_info *infos, int n, struct arena *arena)
 {
@@ -21,7 +34,11 @@ static void print_table(const struct percept_region_info *infos, int n, struct a
             printf(" %d", infos[i].holders[k]);
         if (shown < infos[i].n_holders)
             printf(" and %d more", infos[i].n_holders - shown);
-        puts(infos[i].n_holders ? "" : " nobody");
+        if (!infos[i].n_holders)
+            printf(" nobody");
+        if (infos[i].kept_since)
+            printf("  kept since %s", time_text(infos[i].kept_since, (char[32]){0}));
+        puts("");
     }
 }
 
@@ -36,7 +53,12 @@ static void add_region(struct text *text, const struct percept_region_info *info
     text_printf(text, ", \"n_holders\": %d, \"holders\": [", info->n_holders);
     for (int k = 0; k < info->n_holders && k < 16; k++)
         text_printf(text, "%s%d", k ? ", " : "", info->holders[k]);
-    text_add(text, "]}");
+    text_add(text, "], \"kept_since\": ");
+    if (info->kept_since)
+        text_json(text, time_text(info->kept_since, (char[32]){0}));
+    else
+        text_add(text, "null");
+    text_add(text, "}");
 }
 
 static void print_json(const struct percept_region_info *infos, int n, struct arena *arena)
@@ -54,6 +76,11 @@ static void print_json(const struct percept_region_info *infos, int n, struct ar
 int regions_command(const struct options *options)
 {
     struct arena arena = {0};
+    if (options->clean) {
+        int n_removed = percept_clean_regions(options->settings.region_prefix, 0);
+        printf(options->json ? "{\"removed\": %d}\n" : "removed %d\n", n_removed);
+        return EXIT_SUCCESS;
+    }
     struct percept_region_info *infos = arena_array(&arena, REGIONS_MAX, sizeof *infos);
     int n = infos ? percept_list_regions(options->settings.region_prefix, infos, REGIONS_MAX) : 0;
     if (options->json)

@@ -12,6 +12,11 @@
  * listens to it. When every model has failed there is nothing to serve and we end with 1, unless more may
  * come (--admin) or an empty server was wanted.
  *
+ * Under systemd we stay in that case, and when the folder is empty or not there: ending would have
+ * us started again, by Restart= or by whoever knocks at the socket, until the limit of starts fails
+ * the socket as well. So we say READY=1 (else the start would time out), readiness says 503, and
+ * status, log and readiness say why. A wrong option ends us there, too: nobody could have meant it.
+ *
  * Regions that a crash left behind are removed once our own models are open: until then they may be
  * just what we are looking for. The watchdog's sign of life is a timer of the loop, so a loop that
  * hangs gives none.
@@ -37,6 +42,7 @@
 #include "command/welcome.h"
 #include "http/keys.h"
 #include "http/server.h"
+#include "serve/scan.h"
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
@@ -85,7 +91,7 @@ static void end(struct serving *serving)
         return; /* it is over, and the loop about to stop */
     serving->n_asked++;
     if (serving->n_asked == 1) {
-        sd_tell("STOPPING=1\nSTATUS=answering what was accepted");
+        sd_tell(serving->status ? "STOPPING=1" : "STOPPING=1\nSTATUS=answering what was accepted");
         log_info("stopping", NULL);
         server_drain(serving->server, on_drained, serving);
     } else if (serving->n_asked == 2) {
@@ -125,6 +131,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 struct tally {
     int n, ready, failed;
+    int left_out; /* not of n */
 };
 
 static struct tally count(struct catalog *catalog)
@@ -135,6 +142,9 @@ static struct tally count(struct catalog *catalog)
         tally.ready += served->state == SERVED_READY;
         tally.failed += served->state == SERVED_FAILED;
     }
+    const struct omitted *omitted = catalog_omitted(catalog);
+    for (; omitted; omitted = omitted->next)
+        tally.left_out++;
     return tally;
 }
 
@@ -149,13 +159,26 @@ static void greet(struct serving *serving)
 
 static void say_ready(struct serving *serving, struct tally tally)
 {
-    char ready[16], failed[16];
+    char ready[16], failed[16], left_out[16];
     snprintf(ready, sizeof ready, "%d", tally.ready);
     snprintf(failed, sizeof failed, "%d", tally.failed);
-    sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n, serving->url);
-    log_info("serving", "at", serving->url, "models", ready, "failed", failed, NULL);
+    snprintf(left_out, sizeof left_out, "%d", tally.left_out);
+    sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n + tally.left_out,
+             serving->url);
+    log_info("serving", "at", serving->url, "#models", ready, "#failed", failed, "#left_out",
+             left_out, NULL);
     if (serving->terminal)
         greet(serving);
+}
+
+/* Nothing can be served and a service manager looks on: we stay to say so. */
+static void say_nothing_served(struct serving *serving)
+{
+    struct percept_err err = {0};
+    catalog_ready(serving->catalog, &err);
+    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->url,
+              NULL);
+    sd_tell_status("READY=1", err.text);
 }
 
 static void say_orphans(int n)
@@ -163,7 +186,7 @@ static void say_orphans(int n)
     char text[16];
     snprintf(text, sizeof text, "%d", n);
     if (n > 0)
-        log_info("removed packed weights that nobody held", "regions", text, NULL);
+        log_info("removed packed weights that nobody held", "#regions", text, NULL);
 }
 
 /* Every load that was asked for at the start has ended, well or not. */
@@ -171,19 +194,21 @@ static void on_loaded(struct serving *serving)
 {
     const struct settings *settings = &serving->settings;
     serving->loaded = true;
-    say_orphans(percept_clean_regions(settings->region_prefix));
+    say_orphans(percept_clean_regions(settings->region_prefix, settings->keep_age_ms / 1000));
     malloc_trim(0); /* loading needs more memory than serving */
     struct tally tally = count(serving->catalog);
     if (serving->terminal)
         welcome_progress_end();
-    if (tally.n && !tally.ready && !settings->admin && !settings->ready_when_empty) {
+    if (tally.ready || settings->admin || settings->ready_when_empty) {
+        say_ready(serving, tally);
+    } else if (sd_watched()) {
+        say_nothing_served(serving);
+    } else {
         log_error("no model could be loaded", NULL);
         serving->status = EXIT_FAILURE;
         end(serving);
         end(serving);
-        return;
     }
-    say_ready(serving, tally);
 }
 
 static void on_change(void *user, struct served *served)
@@ -241,7 +266,7 @@ static bool paths_exist(const struct options *options, struct percept_err *err)
             "nothing to serve: name a .onnx file or a folder of models, or start empty with "
             "--ready-when-empty");
     for (int i = 0; i < options->paths.n; i++)
-        if (!file_exists(options->paths.at[i]))
+        if (!file_exists(options->paths.at[i]) && !sd_watched())
             return err_set(err, ERR_NOT_FOUND, "there is nothing at '%s'", options->paths.at[i]);
     return true;
 }
@@ -264,18 +289,22 @@ static void set_log(const struct serving *serving)
     log_setup(level, serving->options->log_format == 1);
 }
 
+/* A path without a model leaves the others. When there is no model at all we may stay: on_loaded.
+ */
 static bool add_models(struct serving *serving, struct percept_err *err)
 {
     const struct options_list *paths = &serving->options->paths;
-    for (int i = 0; i < paths->n; i++) {
-        if (catalog_add(serving->catalog, paths->at[i], err))
-            continue;
-        bool is_empty = err->code == ERR_NOT_FOUND && file_is_folder(paths->at[i]);
-        if (!is_empty || !serving->settings.ready_when_empty)
-            return false;
-        log_warn(err->text, NULL);
-    }
-    return true;
+    struct percept_err first = {0}, why = {0};
+    for (int i = 0; i < paths->n && why.code != ERR_MEMORY; i++)
+        if (!catalog_add(serving->catalog, paths->at[i], &why) &&
+            (!first.code || why.code == ERR_MEMORY))
+            first = why;
+    bool stays =
+        catalog_first(serving->catalog) || serving->settings.ready_when_empty || sd_watched();
+    if (!first.code || (stays && first.code != ERR_MEMORY))
+        return true;
+    *err = first;
+    return false;
 }
 
 static bool set_up(struct serving *serving, struct percept_err *err)
@@ -398,11 +427,11 @@ int serve_command(const struct options *options)
         loop_run(serving.loop);
     } else {
         serving.status = command_fail(&err);
-        sd_tellf("STATUS=%s", err.text);
+        sd_tell_status("", err.text);
         give_up(&serving);
     }
     tear_down(&serving);
-    percept_clean_regions(serving.settings.region_prefix);
+    percept_clean_regions(serving.settings.region_prefix, serving.settings.keep_age_ms / 1000);
     return serving.status;
 }
 
@@ -436,12 +465,13 @@ int serve_check(const struct options *options)
     serving.settings.private_regions = true;
     serving.settings.workers = 1;
     set_workers(&serving.settings);
-    log_setup(LOG_ERROR_LEVEL, options->log_format == 1);
+    log_setup(LOG_WARN_LEVEL, options->log_format == 1);
     if (check(&serving, &err)) {
         loop_on_turn(serving.loop, on_checked, &serving);
         loop_wake(serving.loop);
         loop_run(serving.loop);
-        serving.status = count(serving.catalog).failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        struct tally tally = count(serving.catalog);
+        serving.status = tally.failed || tally.left_out ? EXIT_FAILURE : EXIT_SUCCESS;
     } else {
         serving.status = command_fail(&err);
         give_up(&serving);

@@ -13,6 +13,7 @@
 
 #include "command/command.h"
 #include "serve/codec.h"
+#include "serve/scan.h"
 
 #define FREE_AXIS 24
 
@@ -178,6 +179,9 @@ void welcome_add(struct text *text, struct catalog *catalog, const struct settin
                 settings->row ? settings->row : percept_kernels()[0]);
     for (struct served *served = catalog_first(catalog); served; served = served->next)
         add_model(text, served);
+    for (const struct omitted *at = catalog_omitted(catalog); at; at = at->next)
+        text_printf(text, "  %-20s LEFT OUT: %s\n", text_escaped(text->arena, at->name),
+                    text_escaped(text->arena, at->why));
     if (!catalog_first(catalog))
         text_add(text, "  no model yet\n");
     add_examples(text, catalog, settings, url);

@@ -14,7 +14,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "engine/describe.h"
@@ -111,7 +110,8 @@ const struct part *model_part(const struct percept_model *model, const struct gr
 
 struct source {
     const char *path; /* NULL: memory only */
-    int folder;       /* opened when external data are first asked for; -1 */
+    const struct file_stamp *stamp;
+    struct file_place place; /* opened when external data are first asked for */
     struct pack_digest *digest;
 };
 
@@ -119,17 +119,10 @@ static bool read_external(void *user, const char *name, size_t offset, size_t n,
                           struct bytes *bytes, struct percept_err *err)
 {
     struct source *source = user;
-    if (source->folder < 0) {
-        struct arena scratch = {0};
-        const char *folder = file_dirname(&scratch, source->path);
-        source->folder = folder ? file_folder(folder, err) : -1;
-        if (!folder)
-            err_memory(err, "a path", strlen(source->path));
-        arena_free(&scratch);
-        if (source->folder < 0)
-            return false;
-    }
-    if (!file_read_beneath(source->folder, name, offset, n, arena, bytes, NULL, err))
+    if (source->place.folder < 0 &&
+        !file_place_open(&source->place, source->path, source->stamp, err))
+        return false;
+    if (!file_read_beneath(&source->place, name, offset, n, arena, bytes, NULL, err))
         return false;
     pack_digest_add(source->digest, *bytes);
     return true;
@@ -232,6 +225,7 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
 }
 
 static struct percept_model *open_bytes(struct bytes file, const char *path,
+                                        const struct file_stamp *stamp,
                                         const struct percept_options *given, struct percept_err *err)
 {
     struct percept_options options = {.size = sizeof options};
@@ -240,12 +234,12 @@ static struct percept_model *open_bytes(struct bytes file, const char *path,
     if (given)
         memcpy(&options, given, given->size ? given->size : sizeof options);
     struct percept_model *model = arena_buffer(sizeof *model);
-    struct source source = {.path = path, .folder = -1, .digest = pack_digest_new()};
+    struct source source = {
+        .path = path, .stamp = stamp, .place = {-1, -1}, .digest = pack_digest_new()};
     bool good = model && source.digest ? open_graph(model, file, &source, &options, err)
                                        : err_memory(err, "a model", sizeof *model);
     pack_digest_free(source.digest);
-    if (source.folder >= 0)
-        close(source.folder);
+    file_place_close(&source.place);
     if (good) {
         describe_packed(model);
         arena_free(&model->load);
@@ -259,9 +253,10 @@ struct percept_model *percept_open(const char *path, const struct percept_option
                                    struct percept_err *err)
 {
     struct bytes file;
-    if (!file_read(path, 0, &file, NULL, err))
+    struct file_stamp stamp;
+    if (!file_read(path, 0, &file, &stamp, err))
         return NULL;
-    struct percept_model *model = open_bytes(file, path, options, err);
+    struct percept_model *model = open_bytes(file, path, &stamp, options, err);
     arena_buffer_free((void *)(uintptr_t)file.at);
     if (!model)
         err_prefix(err, "%s: ", path);
@@ -272,7 +267,12 @@ struct percept_model *percept_open_memory(const void *data, size_t n_bytes,
                                           const struct percept_options *options,
                                           struct percept_err *err)
 {
-    return open_bytes(bytes_of(data, n_bytes), NULL, options, err);
+    return open_bytes(bytes_of(data, n_bytes), NULL, NULL, options, err);
+}
+
+void percept_keep_region(const struct percept_model *model)
+{
+    region_keep(model->region);
 }
 
 void percept_close(struct percept_model *model)

@@ -269,7 +269,10 @@ bool pack_model(struct percept_model *model, struct pack_digest *digest, const c
     walk_model(&walk, needed);
     if (walk.overflow)
         return err_set(err, ERR_MEMORY, "the weights are larger than memory can be");
-    struct region_key key = {.prefix = options->region_prefix, .row = model->kernels->name, .model = path};
+    struct region_key key = {.prefix = options->region_prefix,
+                             .row = model->kernels->name,
+                             .model = path,
+                             .build = PERCEPT_BUILD};
     finish_digest(digest, model, key.digest);
     bool named = options->region == PERCEPT_REGION_SHARED;
     if (walk.used && named)
@@ -277,7 +280,7 @@ bool pack_model(struct percept_model *model, struct pack_digest *digest, const c
     model->description.region_adopted = model->region != NULL;
     if (walk.used && !model->region) {
         struct region_draft draft;
-        if (!region_begin(&draft, walk.used, named, err))
+        if (!region_begin(&draft, walk.used, named ? &key : NULL, err))
             return false;
         struct layout_walk fill = {.model = model, .data = draft.data};
         walk_model(&fill, needed);

@@ -13,6 +13,7 @@
 
 #include "graph/graphs.h"
 #include "graph/inline.h"
+#include "graph/message.h"
 
 #define IR_OLDEST 3
 #define IR_NEWEST 14
@@ -62,6 +63,24 @@ static bool judge_model(struct reader *r, const struct model_fields *fields)
     return true;
 }
 
+/* Whatever broke the reading, a file of another kind is called by its name. Asked only now: what
+ * can be read as a model is one, however it begins. */
+static bool name_kind(struct reader *r, struct bytes file, const struct model_fields *fields)
+{
+    const struct foreign *kind = foreign_find(file);
+    if (!kind)
+        kind = message_find(file);
+    if (kind)
+        return err_set(r->err, ERR_MODEL, "this is no ONNX model but %s: %s", kind->what,
+                       kind->remedy);
+    if (fields->ir_version || fields->n_graphs || fields->producer.at)
+        return false;
+    char text[sizeof r->err->text];
+    memcpy(text, r->err->text, sizeof text);
+    return err_set(r->err, ERR_MODEL,
+                   "%s; if it holds a model's external data, name the .onnx file beside it", text);
+}
+
 static bool describe(struct reader *r, const struct model_fields *fields)
 {
     const char *gap = fields->version.at != fields->version.end ? " " : "";
@@ -81,8 +100,9 @@ static bool read_model(struct reader *r, struct bytes file)
     struct model_fields fields = {0};
     if (!bytes_size(file))
         return err_set(r->err, ERR_MODEL, "the file is empty");
-    if (!find_model(r, file, &fields) || !judge_model(r, &fields) ||
-        !reader_imports(r, file, MODEL_OPSET_IMPORT, &r->imports) || !describe(r, &fields) ||
+    if (!find_model(r, file, &fields) || !judge_model(r, &fields))
+        return name_kind(r, file, &fields);
+    if (!reader_imports(r, file, MODEL_OPSET_IMPORT, &r->imports) || !describe(r, &fields) ||
         !inline_read(r, file))
         return false;
     struct graph *graph = arena_alloc(r->arena, sizeof *graph);
@@ -91,7 +111,9 @@ static bool read_model(struct reader *r, struct bytes file)
     *graph = (struct graph){0};
     struct scope scope = {.graph = graph};
     r->model->graph = graph;
-    return graphs_read(r, &scope, fields.graph) && graphs_judge(r, graph);
+    if (!graphs_read(r, &scope, fields.graph))
+        return r->err->code == ERR_MODEL ? name_kind(r, file, &fields) : false;
+    return graphs_judge(r, graph);
 }
 
 bool onnx_read(struct bytes file, const struct onnx_external *external, struct arena *arena,

@@ -11,6 +11,7 @@
 #include "http/routes.h"
 #include "http/v2_meta.h"
 #include "serve/codec.h"
+#include "serve/scan.h"
 
 #include <inttypes.h>
 
@@ -167,6 +168,22 @@ static void add_model(struct text *text, const struct exchange *exchange,
     add_command(text, exchange, served);
 }
 
+static void add_omitted(struct text *text, struct catalog *catalog)
+{
+    const struct omitted *omitted = catalog_omitted(catalog);
+    if (!omitted)
+        return;
+    text_add(text, "<h2>Left out</h2>\n<ul>\n");
+    for (; omitted; omitted = omitted->next) {
+        text_add(text, "<li>");
+        text_html(text, omitted->name);
+        text_add(text, ": ");
+        text_html(text, omitted->why);
+        text_add(text, "</li>\n");
+    }
+    text_add(text, "</ul>\n");
+}
+
 static bool wants_html(struct bytes accept)
 {
     return accept.at && memmem(accept.at, bytes_size(accept), "text/html", 9) != NULL;
@@ -188,6 +205,7 @@ void page_root(struct exchange *exchange)
                            : "<p>No models are served here.</p>\n");
     for (; served; served = served->next)
         add_model(&text, exchange, served);
+    add_omitted(&text, exchange->site->catalog);
     text_add(&text, "</body>\n</html>\n");
     exchange_reply_text(exchange, 200, "text/html; charset=utf-8", &text);
 }

@@ -530,8 +530,8 @@ static unsigned connection_limit(int wanted)
     rlim_t left = fds.rlim_cur > 2 * kept ? fds.rlim_cur - kept : RESERVED_FDS;
     char allowed[24];
     snprintf(allowed, sizeof allowed, "%lu", (unsigned long)left);
-    log_warn("fewer connections than asked for, as descriptors are limited", "connections", allowed,
-             NULL);
+    log_warn("fewer connections than asked for, as descriptors are limited", "#connections",
+             allowed, NULL);
     return (unsigned)left;
 }
 

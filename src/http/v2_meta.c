@@ -13,6 +13,7 @@
 #include "http/exchange.h"
 #include "http/routes.h"
 #include "serve/codec.h"
+#include "serve/scan.h"
 
 #include <inttypes.h>
 
@@ -79,7 +80,17 @@ static void add_states(struct text *text, struct catalog *catalog)
     text_add(text, "}");
 }
 
-/* "reasons":{"a":"version 3: why"}: of each model the newest version that failed. */
+/* A key of JSON comes once: from two folders things of one name may have been left out. */
+static bool named_before(struct catalog *catalog, const struct omitted *omitted)
+{
+    const struct omitted *at = catalog_omitted(catalog);
+    while (at != omitted && strcmp(at->name, omitted->name) != 0)
+        at = at->next;
+    return at != omitted;
+}
+
+/* "reasons":{"a":"version 3: why","b (1).onnx":"why"}: of each model the newest version that
+ * failed, and what was left out. */
 static void add_reasons(struct text *text, struct catalog *catalog)
 {
     const char *comma = "";
@@ -97,6 +108,15 @@ static void add_reasons(struct text *text, struct catalog *catalog)
                                      failed->reason));
         comma = ",";
     }
+    for (const struct omitted *at = catalog_omitted(catalog); at; at = at->next) {
+        if (named_before(catalog, at))
+            continue;
+        text_add(text, comma);
+        text_json(text, at->name);
+        text_add(text, ":");
+        text_json(text, at->why);
+        comma = ",";
+    }
     text_add(text, "}");
 }
 
@@ -105,7 +125,7 @@ static bool any_unready(struct catalog *catalog)
     for (const struct served *at = catalog_first(catalog); at; at = at->next)
         if (at->state != SERVED_READY)
             return true;
-    return false;
+    return catalog_omitted(catalog) != NULL;
 }
 
 void v2_meta_ready(struct exchange *exchange)

@@ -47,9 +47,12 @@ struct catalog {
     const struct settings *settings;
     struct dispatch *dispatch;
     struct served *first;
+    struct arena arena; /* of what is left out */
+    struct omitted *first_omitted, *last_omitted;
     int n_loading;
     int stop_loading; /* a flag */
     bool leaving;
+    bool private_told;
     void (*changed)(void *user, struct served *served);
     void *changed_user;
     void (*drained)(void *user);
@@ -108,6 +111,7 @@ void catalog_free(struct catalog *catalog)
         served = next;
     }
     dispatch_free(catalog->dispatch);
+    arena_free(&catalog->arena);
     arena_buffer_free(catalog);
 }
 
@@ -197,6 +201,8 @@ static void load_work(struct task *task)
         set_batching(entry);
         entry->loaded = warm(entry, &entry->err);
     }
+    if (entry->loaded && entry->catalog->settings->keep_regions)
+        percept_keep_region(entry->served.model);
     entry->load_ns = loop_now_ns() - from_ns;
 }
 
@@ -218,7 +224,19 @@ static bool open_lane(struct entry *entry, struct percept_err *err)
     return true;
 }
 
-static void log_ready(const struct served *served)
+/* Shared was asked for: said once, and of each model in its line. */
+static void log_private(struct catalog *catalog, const struct served *served,
+                        const char *region_bytes)
+{
+    if (catalog->private_told || catalog->settings->private_regions)
+        return;
+    catalog->private_told = true;
+    log_warn("packed weights do not fit into /dev/shm, or it is missing: each process has its own, and "
+             "every start packs them anew",
+             "model", served->name, "#region_bytes", region_bytes, "weights", "private", NULL);
+}
+
+static void log_ready(struct catalog *catalog, const struct served *served)
 {
     struct percept_description description = {0};
     percept_describe(served->model, &description);
@@ -227,13 +245,16 @@ static void log_ready(const struct served *served)
     snprintf(ms, sizeof ms, "%.1f", served->load_ms);
     snprintf(parameters, sizeof parameters, "%" PRId64, description.n_parameters);
     snprintf(region_bytes, sizeof region_bytes, "%zu", description.region_bytes);
-    log_info("model ready", "model", served->name, "version", version, "ms", ms, "row",
+    bool private = description.region_bytes && !*description.region_name;
+    if (private)
+        log_private(catalog, served, region_bytes);
+    log_info("model ready", "model", served->name, "#version", version, "#ms", ms, "row",
              description.row ? description.row : "", "weights",
-             description.region_adopted ? "adopted" : "packed", "parameters", parameters,
-             "region_bytes", region_bytes, NULL);
+             private ? "private" : description.region_adopted ? "adopted" : "packed", "#parameters",
+             parameters, "#region_bytes", region_bytes, NULL);
     if (description.batch_asserted)
         log_info("requests are joined on the owner's word that items are independent", "model", served->name,
-                 "version", version, "not_proved", description.batch_reason, NULL);
+                 "#version", version, "not_proved", description.batch_reason, NULL);
 }
 
 static size_t folder_bytes(const char *path, size_t n)
@@ -249,7 +270,9 @@ static size_t root_bytes(const struct served *served)
 {
     const char *path = served->path;
     size_t name_bytes = strlen(served->name), n = folder_bytes(path, strlen(path));
-    if (strcmp(path + n, "model.onnx") != 0)
+    bool called_like_itself = strncmp(path + n, served->name, name_bytes) == 0 &&
+                              strcasecmp(path + n + name_bytes, ".onnx") == 0;
+    if (called_like_itself && strcasecmp(served->name, "model") != 0)
         return n;
     for (int ups = 0; ups < 2 && n > 1; ups++) {
         size_t outer = folder_bytes(path, n - 1);
@@ -289,7 +312,7 @@ static void set_failed(struct entry *entry)
         return; /* skipped, not broken */
     char version[24];
     snprintf(version, sizeof version, "%" PRId64, served->version);
-    log_error("model failed to load", "model", served->name, "version", version, "why",
+    log_error("model failed to load", "model", served->name, "#version", version, "why",
               entry->err.text, "path", served->path, NULL);
 }
 
@@ -302,7 +325,8 @@ static void load_done(struct task *task)
     served->load_ms = (double)entry->load_ns / 1e6;
     if (entry->loaded && open_lane(entry, &entry->err)) {
         served->state = SERVED_READY;
-        log_ready(served);
+        loop_load_gently(catalog->loop);
+        log_ready(catalog, served);
     } else
         set_failed(entry);
     report(catalog, served);
@@ -319,21 +343,41 @@ static struct served *exact(const struct catalog *catalog, const char *name, int
     return NULL;
 }
 
-static bool names_differ(const struct catalog *catalog, const struct scan *scan,
-                         struct percept_err *err)
+/* Leaves something out: the others are served, the log and readiness name it. */
+static bool leave_out(struct catalog *catalog, const char *name, const char *path, const char *why,
+                      struct percept_err *err)
 {
-    for (const struct found *a = scan->first; a; a = a->next) {
-        const struct served *served = exact(catalog, a->name, a->version);
-        const char *other = served ? served->path : NULL;
-        for (const struct found *b = a->next; b && !other; b = b->next)
-            if (a->version == b->version && strcmp(a->name, b->name) == 0)
-                other = b->path;
-        if (other)
-            return err_set(err, ERR_INVALID,
-                           "two models are called '%s' version %" PRId64 ": %s and %s; rename one",
-                           a->name, a->version, other, a->path);
-    }
+    struct arena *arena = &catalog->arena;
+    struct omitted *omitted = arena_alloc(arena, sizeof *omitted);
+    const char *own_name = name ? arena_text(arena, name, strlen(name)) : NULL;
+    const char *own_path = arena_text(arena, path, strlen(path));
+    const char *own_why = why ? arena_text(arena, why, strlen(why)) : NULL;
+    if (!omitted || !own_name || !own_path || !own_why)
+        return err_memory(err, "the list of what is left out", sizeof *omitted);
+    *omitted = (struct omitted){.name = own_name, .path = own_path, .why = own_why};
+    if (catalog->first_omitted)
+        catalog->last_omitted->next = omitted;
+    else
+        catalog->first_omitted = omitted;
+    catalog->last_omitted = omitted;
+    log_warn("left out", "name", own_name, "why", own_why, "path", own_path, NULL);
     return true;
+}
+
+/* A name is another's: the one that came first is served. */
+static bool leave_out_twin(struct catalog *catalog, const struct found *found,
+                           const struct served *first, struct percept_err *err)
+{
+    const struct served twin = {.name = found->name, .path = found->path};
+    const char *name = found->path + root_bytes(&twin);
+    if (strcmp(found->path, first->path) == 0)
+        return leave_out(catalog, name, found->path, "it is named twice, and served once", err);
+    return leave_out(catalog, name, found->path,
+                     arena_printf(&catalog->arena,
+                                  "two models are called '%s' version %" PRId64
+                                  ": '%s' is served; rename one",
+                                  found->name, found->version, first->path + root_bytes(first)),
+                     err);
 }
 
 static struct entry *entry_new(struct catalog *catalog, const struct found *found,
@@ -371,36 +415,36 @@ static void insert(struct catalog *catalog, struct served *served)
 
 static bool begin_loads(struct catalog *catalog, const struct scan *scan, struct percept_err *err)
 {
-    struct served *made = NULL, **end = &made;
     for (const struct found *found = scan->first; found; found = found->next) {
-        struct entry *entry = entry_new(catalog, found, err);
-        if (!entry) {
-            while (made) {
-                struct served *next = made->next;
-                entry_free((struct entry *)made);
-                made = next;
-            }
+        const struct served *first = exact(catalog, found->name, found->version);
+        struct entry *entry = first ? NULL : entry_new(catalog, found, err);
+        if (first ? !leave_out_twin(catalog, found, first, err) : !entry)
             return false;
-        }
-        *end = &entry->served;
-        end = &entry->served.next;
-    }
-    while (made) {
-        struct served *next = made->next;
-        insert(catalog, made);
+        if (!entry)
+            continue;
+        insert(catalog, &entry->served);
         catalog->n_loading++;
-        report(catalog, made);
-        loop_load(catalog->loop, &((struct entry *)made)->task);
-        made = next;
+        report(catalog, &entry->served);
+        loop_load(catalog->loop, &entry->task);
     }
+    return true;
+}
+
+static bool leave_out_omitted(struct catalog *catalog, const struct scan *scan,
+                              struct percept_err *err)
+{
+    for (const struct omitted *omitted = scan->first_omitted; omitted; omitted = omitted->next)
+        if (!leave_out(catalog, omitted->name, omitted->path, omitted->why, err))
+            return false;
     return true;
 }
 
 bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *err)
 {
     struct scan scan = {0};
-    bool ok = scan_path(&scan, path, err) && names_differ(catalog, &scan, err) &&
-              begin_loads(catalog, &scan, err);
+    bool found = scan_path(&scan, path, err);
+    bool told = leave_out_omitted(catalog, &scan, found ? err : NULL);
+    bool ok = found && told && begin_loads(catalog, &scan, err);
     arena_free(&scan.arena);
     return ok;
 }
@@ -410,6 +454,11 @@ bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *
 struct served *catalog_first(struct catalog *catalog)
 {
     return catalog->first;
+}
+
+const struct omitted *catalog_omitted(const struct catalog *catalog)
+{
+    return catalog->first_omitted;
 }
 
 struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version,
@@ -468,22 +517,42 @@ static bool say_loading(const struct catalog *catalog, struct percept_err *err)
     return err_set(err, ERR_UNAVAILABLE, "loading: %s", names);
 }
 
+/* Nothing is ready: why, by what is left out or failed first. */
+static bool say_nothing_served(const struct catalog *catalog, struct percept_err *err)
+{
+    const struct omitted *omitted = catalog->first_omitted;
+    const struct served *served = catalog->first;
+    if (served)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "no model is served: '%s' version %" PRId64 " failed to load: %s", served->name,
+                       served->version, served->reason);
+    return err_set(err, ERR_UNAVAILABLE, omitted ? "no model is served: %s: %s" : "no model is served",
+                   omitted ? omitted->name : "", omitted ? omitted->why : "");
+}
+
+static bool say_not_whole(const struct catalog *catalog, struct percept_err *err)
+{
+    for (const struct served *served = catalog->first; served; served = served->next)
+        if (served->state == SERVED_FAILED)
+            return err_set(err, ERR_UNAVAILABLE,
+                           "model '%s' version %" PRId64 " failed to load: %s", served->name,
+                           served->version, served->reason);
+    const struct omitted *omitted = catalog->first_omitted;
+    return !omitted || err_set(err, ERR_UNAVAILABLE, "'%s' is left out: %s", omitted->name, omitted->why);
+}
+
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err)
 {
     if (catalog->leaving)
         return err_set(err, ERR_UNAVAILABLE, "Server exiting");
     if (catalog->n_loading)
         return say_loading(catalog, err);
-    if (!catalog->first && !catalog->settings->ready_when_empty)
-        return err_set(err, ERR_UNAVAILABLE, "no model is served");
-    if (!catalog->settings->strict_readiness)
-        return true;
-    for (const struct served *served = catalog->first; served; served = served->next)
-        if (served->state == SERVED_FAILED)
-            return err_set(err, ERR_UNAVAILABLE,
-                           "model '%s' version %" PRId64 " failed to load: %s", served->name,
-                           served->version, served->reason);
-    return true;
+    bool any = catalog->settings->ready_when_empty;
+    for (const struct served *served = catalog->first; served && !any; served = served->next)
+        any = served->state == SERVED_READY;
+    if (!any)
+        return say_nothing_served(catalog, err);
+    return !catalog->settings->strict_readiness || say_not_whole(catalog, err);
 }
 
 void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served),

@@ -4,9 +4,11 @@
  *
  * Each argument of `perceptd serve` is a .onnx file, a model's folder (model.onnx, or versions 1/,
  * 2/ ... each with a model.onnx; manifest.json beside them or in the version's folder), or a folder
- * of such folders and files. A file's model is called like the file, "model.onnx" like its folder.
- * A name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}. Loading happens on the loader's thread; a model that
- * fails leaves the others serving and is kept with its reason.
+ * of such folders and files. A file's model is called like the file, "model.onnx" like its folder,
+ * as is within a folder of models the only .onnx of a folder. scan.c says what else has one
+ * meaning. A name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}. Loading happens on the loader's thread; a
+ * model that fails leaves the others serving and is kept with its reason, and so is what cannot be
+ * served as it lies there (catalog_omitted), a name that is taken among it.
  *
  * Threads: the loop's only. The counts of holders are plain ints for that reason.
  */
@@ -57,8 +59,9 @@ struct catalog *catalog_new(struct loop *loop, const struct settings *settings,
 void catalog_free(struct catalog *catalog);
 
 /* Looks at a path as described above and begins to load what is there. False when nothing is there
- * (NOT_FOUND) or two models have one name; nothing is then added. `changed` of catalog_on_change is
- * called as states change. */
+ * that can be served (NOT_FOUND, INVALID): the sentence is then kept beside catalog_omitted's,
+ * since another path may have a model; or memory is short. `changed` of catalog_on_change is called
+ * as states change. */
 bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *err);
 
 /* The version asked for (0: the highest READY one, else the highest). NULL with the contract's
@@ -71,6 +74,11 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
                                   struct percept_err *err);
 
 struct served *catalog_first(struct catalog *catalog);
+
+struct omitted; /* serve/scan.h */
+
+/* What was found and cannot be served as it lies there, in the order of finding. */
+const struct omitted *catalog_omitted(const struct catalog *catalog);
 
 /* True when the daemon may say it is ready; else why, as a sentence in err. */
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err);

@@ -2,8 +2,7 @@
  * lines.c - UTF-8 text, one entry a line. A newline ends a line; the last line may lack it. A line
  * may be empty or a single space: nothing is trimmed, since a space is a token like others. Hence a
  * carriage return before a newline is refused instead of kept (no token would ever match) or
- * dropped (it might be meant). Nothing is followed or opened outside the folder
- * (file_read_beneath).
+ * dropped (it might be meant). Nothing is opened outside the place (file_read_beneath).
  */
 #include "serve/lines.h"
 
@@ -56,11 +55,11 @@ static bool split(struct bytes text, const char **list, const char *name, struct
     return true;
 }
 
-int lines_read(int folder_fd, const char *name, struct arena *arena, const char *const **list,
-               struct percept_err *err)
+int lines_read(const struct file_place *place, const char *name, struct arena *arena,
+               const char *const **list, struct percept_err *err)
 {
     struct bytes text;
-    if (!file_read_beneath(folder_fd, name, 0, SIZE_MAX, arena, &text, NULL, err))
+    if (!file_read_beneath(place, name, 0, SIZE_MAX, arena, &text, NULL, err))
         return -1;
     if (bytes_size(text) > MAX_BYTES || !utf8(text)) {
         err_set(err, ERR_CONFIG, "'%s' is not UTF-8 text of at most 64 MiB", name);

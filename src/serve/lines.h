@@ -5,10 +5,11 @@
 #define SERVE_LINES_H
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "percept.h"
 
-/* Reads the file `name` beneath the folder; strings lie in the arena. Returns how many, or -1. */
-int lines_read(int folder_fd, const char *name, struct arena *arena, const char *const **list,
-               struct percept_err *err);
+/* Reads the file `name` beneath the place; strings lie in the arena. Returns how many, or -1. */
+int lines_read(const struct file_place *place, const char *name, struct arena *arena,
+               const char *const **list, struct percept_err *err);
 
 #endif

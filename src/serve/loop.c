@@ -13,7 +13,9 @@
  * it before it runs the turns. A turn that wakes again thus gets another turn before the loop
  * sleeps.
  *
- * Loader. The queue of loads stays on the loop; one task at a time is handed to the thread through
+ * Loader. A priority that was lowered cannot be raised again without privileges, so it is lowered
+ * when loop_load_gently was said and not before: until then nobody is served whom loading could
+ * disturb. The queue of loads stays on the loop; one task at a time is handed to the thread through
  * a semaphore and comes back through a second one, with an async handle as the bell. No lock is
  * needed.
  *
@@ -68,6 +70,7 @@ struct loop {
     uv_async_t loaded_bell;
     uv_sem_t load, loaded;          /* posted: loading is set; loading has been worked on */
     struct task *loading;           /* the loader's between the two posts; NULL tells it to end */
+    int gently;                     /* a flag */
     struct task *loads, *last_load; /* waiting, linked by slot */
 };
 
@@ -211,15 +214,26 @@ static void warm_pool(struct loop *loop)
 
 /* The loader */
 
+/* Relative to the process's own. Best effort: where it is refused, loads merely compete with
+ * inference. */
+static void lower_priority(void)
+{
+    id_t thread = (id_t)syscall(SYS_gettid);
+    (void)setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + LOADER_NICE);
+}
+
 static void loader_main(void *user)
 {
     struct loop *loop = user;
-    /* Best effort: where it is refused, loads merely compete with inference. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), LOADER_NICE);
+    bool niced = false;
     for (;;) {
         uv_sem_wait(&loop->load);
         if (!loop->loading)
             return;
+        if (!niced && loop_flag_raised(&loop->gently)) {
+            lower_priority();
+            niced = true;
+        }
         loop->loading->work(loop->loading);
         uv_sem_post(&loop->loaded);
         uv_async_send(&loop->loaded_bell);
@@ -260,6 +274,11 @@ void loop_load(struct loop *loop, struct task *task)
         loop->loads = task;
     loop->last_load = task;
     load_next(loop);
+}
+
+void loop_load_gently(struct loop *loop)
+{
+    loop_flag_raise(&loop->gently);
 }
 
 static bool start_loader(struct loop *loop, struct percept_err *err)

@@ -4,7 +4,8 @@
  *
  * The loop is the arbiter of cores: there are as many pool threads as workers, and loop_submit may
  * be called only while loop_idle() > 0, so that nothing ever waits in libuv's queue where nobody
- * could reorder it. Loading has a thread of its own at low priority. Done-callbacks run on the
+ * could reorder it. Loading has a thread of its own, which lets requests pass
+ * once there may be some (loop_load_gently). Done-callbacks run on the
  * loop's thread. Threads: everything here belongs to the loop's thread, except that `work` runs on
  * a pool thread.
  */
@@ -35,6 +36,10 @@ void loop_submit(struct loop *loop, struct task *task);
 
 /* Queues for the loading thread; any number may wait there. */
 void loop_load(struct loop *loop, struct task *task);
+
+/* From the next load on, loads leave the cores to others: low priority, as soon as there are
+ * requests to answer. Once said it holds. */
+void loop_load_gently(struct loop *loop);
 
 /* CLOCK_MONOTONIC in ns. */
 int64_t loop_now_ns(void);

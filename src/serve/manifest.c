@@ -27,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FILE_NAME "manifest.json"
 #define FILE_MAX_BYTES ((size_t)1 << 20)
@@ -185,7 +184,7 @@ struct place {
 struct reader {
     const char *path; /* of the file */
     struct arena *arena;
-    int folder_fd;
+    struct file_place place; /* of the manifest: its texts lie beneath */
     struct manifest *manifest;
     struct percept_err *err;
 };
@@ -410,8 +409,7 @@ static bool read_section(struct reader *reader, const struct place *outer, const
 static int read_lines(struct reader *reader, const struct place *place, json_t *value,
                       const char *const **list)
 {
-    int n =
-        lines_read(reader->folder_fd, json_string_value(value), reader->arena, list, reader->err);
+    int n = lines_read(&reader->place, json_string_value(value), reader->arena, list, reader->err);
     if (n < 0) {
         char where[160];
         print_place(place, where, sizeof where);
@@ -678,10 +676,10 @@ static bool read_root(struct reader *reader, json_t *root)
     return read_section(reader, NULL, top_keys, root, reader->manifest, own_of_top);
 }
 
-static json_t *parse(const char *path, struct percept_err *err)
+static json_t *parse(const char *path, struct file_stamp *stamp, struct percept_err *err)
 {
     struct bytes text;
-    if (!file_read(path, FILE_MAX_BYTES, &text, NULL, err))
+    if (!file_read(path, FILE_MAX_BYTES, &text, stamp, err))
         return NULL;
     json_error_t where;
     json_t *root =
@@ -702,13 +700,14 @@ const struct manifest *manifest_read(const char *folder, struct arena *arena,
         return manifest;
     manifest->path = path;
     struct reader reader = {.path = path, .arena = arena, .manifest = manifest, .err = err};
-    json_t *root = parse(path, err);
+    struct file_stamp stamp;
+    json_t *root = parse(path, &stamp, err);
     if (!root)
         return NULL;
-    reader.folder_fd = file_folder(folder, err);
-    bool ok = reader.folder_fd >= 0 && read_root(&reader, root);
-    if (reader.folder_fd >= 0)
-        close(reader.folder_fd);
+    bool placed = file_place_open(&reader.place, path, &stamp, err);
+    bool ok = placed && read_root(&reader, root);
+    if (placed)
+        file_place_close(&reader.place);
     json_decref(root);
     return ok ? manifest : NULL;
 }

@@ -1,12 +1,24 @@
 /*
  * scan.c - what is on disk under a path that somebody wants served.
  *
- * Three layouts, tried in this order: a model's folder (model.onnx in it, or in folders named 1, 2,
- * ...), and else a folder of such folders and of .onnx files. Names that begin with a dot, versions
- * with leading zeros and folders without a model are passed over; a model whose name cannot stand
- * in a URL is an error, since its owner would look for it in vain. Nothing is opened but folders.
+ *     NAME.onnx                          a file
+ *     NAME/model.onnx                    a model's folder; or the only .onnx in it, whatever its
+ * name NAME/1/model.onnx, NAME/v2/...     with versions FOLDER/ of such files and folders  a folder
+ * of models
  *
- * Threads: the caller's. Everything found lies in the scan's arena.
+ * A path on the command line is a model's folder when it has a model.onnx, or folders 1, 2, ...
+ * with a model, or nothing but folders v1, 02, ... with one; else a folder of models. Within a
+ * folder of models a folder is one model.
+ *
+ * What has one meaning is served. What somebody may have meant and has none, or several, is left
+ * out with a sentence that says what would work: a name that cannot stand in a URL, a folder
+ * without a model or with several, an odd version, another framework's file, a broken link. The
+ * others are served. Passed over in silence: names that begin with a dot, what archivers, systems
+ * and Python leave behind, folders of programs, backups beside the file itself, and all that is no
+ * model's business.
+ *
+ * Nothing is opened but folders, and no deeper than versions, so links that lead in a circle do no
+ * harm. Threads: the caller's. Everything found lies in the scan's arena.
  */
 #include "serve/scan.h"
 
@@ -17,6 +29,8 @@
 #include <string.h>
 
 #define NAME_MAX_BYTES 128
+#define VERSION_DIGITS 18
+#define MODEL_FILE "model.onnx"
 
 bool scan_name(const char *name)
 {
@@ -29,39 +43,194 @@ bool scan_name(const char *name)
     return true;
 }
 
-/* "3" -> 3; 0 for what is not a version. */
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* "3", "v3", "003": the digits; NULL for what is no version's name. */
+static const char *version_digits(const char *name)
+{
+    const char *digits = name + (*name == 'v' || *name == 'V');
+    return *digits && digits[strspn(digits, "0123456789")] == '\0' ? digits : NULL;
+}
+
+/* 0 for version 0 and for what is too large. */
 static int64_t version_of(const char *name)
 {
+    const char *digits = version_digits(name);
     int64_t version = 0;
-    if (*name < '1' || *name > '9' || strlen(name) > 18)
+    digits += digits ? strspn(digits, "0") : 0;
+    if (!digits || strlen(digits) > VERSION_DIGITS)
         return 0;
-    for (; *name; name++) {
-        if (*name < '0' || *name > '9')
-            return 0;
-        version = version * 10 + (*name - '0');
-    }
+    for (; *digits; digits++)
+        version = version * 10 + (*digits - '0');
     return version;
 }
 
-static bool ends_in_onnx(const char *path)
+/* Is it written as versions are: 1, 2, ...? */
+static bool is_plain_version(const char *name)
 {
-    size_t n = strlen(path);
-    return n > 5 && strcmp(path + n - 5, ".onnx") == 0;
+    return *name >= '1' && *name <= '9' && version_of(name) > 0;
 }
 
-static bool note(struct scan *scan, char *name, int64_t version, char *path, char *folder,
+static bool ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), n_end = strlen(end);
+    return n > n_end && strcasecmp(name + n - n_end, end) == 0;
+}
+
+static bool ends_in_onnx(const char *name)
+{
+    return ends_in(name, ".onnx");
+}
+
+/* What is nobody's model, whatever is in it. */
+static bool is_litter(const char *name)
+{
+    static const char *const litter[] = {"lost+found", "__pycache__", "__MACOSX", "@eaDir"};
+    for (size_t i = 0; i < sizeof litter / sizeof *litter; i++)
+        if (strcmp(name, litter[i]) == 0)
+            return true;
+    return name[0] == '.';
+}
+
+static bool is_program(const char *name)
+{
+    return ends_in(name, ".py") || ends_in(name, ".ipynb") || ends_in(name, ".sh");
+}
+
+/* Endings of files that are no ONNX and may be meant; what each is and what would work. */
+static const struct ending {
+    const char *end, *what, *remedy;
+} endings[] = {
+    {".pt", "a PyTorch file", "export the network with torch.onnx.export"},
+    {".pth", "a PyTorch file", "export the network with torch.onnx.export"},
+    {".ckpt", "a checkpoint", "export the network to ONNX from the framework that trained it"},
+    {".safetensors", "a safetensors file",
+     "export the network to ONNX from the framework that trained it"},
+    {".gguf", "a GGUF file", "export the network to ONNX from the framework that trained it"},
+    {".h5", "a Keras or HDF5 file", "convert it with tf2onnx"},
+    {".hdf5", "a Keras or HDF5 file", "convert it with tf2onnx"},
+    {".keras", "a Keras file", "convert it with tf2onnx"},
+    {".tflite", "a TFLite model", "convert it with tf2onnx"},
+    {".pb", "a TensorFlow graph", "convert it with tf2onnx"},
+    {".pkl", "a Python pickle", "convert it with skl2onnx"},
+    {".pickle", "a Python pickle", "convert it with skl2onnx"},
+    {".joblib", "a Python pickle", "convert it with skl2onnx"},
+    {".ort", "a model in ONNX Runtime's own format", "use the .onnx file that it was made from"},
+    {".engine", "a TensorRT engine", "use the .onnx file that it was built from"},
+    {".trt", "a TensorRT engine", "use the .onnx file that it was built from"},
+    {".plan", "a TensorRT engine", "use the .onnx file that it was built from"},
+    {".mlmodel", "a Core ML model",
+     "export the network to ONNX from the framework that trained it"},
+    {".caffemodel", "a Caffe network",
+     "export the network to ONNX from the framework that trained it"},
+    {".pdmodel", "a PaddlePaddle program", "convert it with paddle2onnx"},
+    {".onnx~", "a backup", "a model's name ends in .onnx: rename it"},
+    {".onnx.bak", "a backup", "a model's name ends in .onnx: rename it"},
+    {".onnx.old", "a backup", "a model's name ends in .onnx: rename it"},
+    {".onnx.orig", "a backup", "a model's name ends in .onnx: rename it"},
+    {".onnx.tmp", "an unfinished file", "a model's name ends in .onnx: rename it when it is whole"},
+    {".onnx.part", "an unfinished download", "fetch it again"},
+    {".onnx.crdownload", "an unfinished download", "fetch it again"},
+    {".onnx.gz", "a compressed model", "decompress it with gunzip"},
+    {".onnx.xz", "a compressed model", "decompress it with unxz"},
+    {".onnx.zst", "a compressed model", "decompress it with zstd -d"},
+    {".onnx.bz2", "a compressed model", "decompress it with bunzip2"},
+    {".onnx.zip", "an archive", "unpack it"},
+    {".onnx.txt", "a text by its name", "a model's name ends in .onnx: rename it"},
+};
+
+static const struct ending *ending_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_in(name, endings[i].end))
+            return &endings[i];
+    return NULL;
+}
+
+/* --- folders ---------------------------------------------------------------------------------- */
+
+struct folder {
+    char *path;
+    char **names;
+    int n;
+    int n_onnx;                 /* files */
+    const char *model;          /* MODEL_FILE, or the only .onnx; NULL */
+    const char *first, *second; /* of several .onnx */
+    const char *foreign;
+    bool has_model_file, has_programs;
+};
+
+static bool is_file(struct scan *scan, const char *folder, const char *name)
+{
+    const char *path = file_join(&scan->arena, folder, name);
+    return path && file_exists(path) && !file_is_folder(path);
+}
+
+static bool list(struct scan *scan, char *path, struct folder *folder, struct percept_err *err)
+{
+    *folder = (struct folder){.path = path};
+    folder->n = path ? file_list(&scan->arena, path, &folder->names, err) : -1;
+    for (int i = 0; i < folder->n; i++) {
+        const char *name = folder->names[i];
+        folder->has_programs |= is_program(name);
+        if (is_litter(name))
+            continue;
+        if (!folder->foreign && ending_of(name))
+            folder->foreign = name;
+        if (!ends_in_onnx(name) || !is_file(scan, path, name))
+            continue;
+        if (folder->n_onnx++ == 0)
+            folder->first = folder->model = name;
+        else if (folder->n_onnx == 2)
+            folder->second = name;
+        folder->has_model_file |= strcmp(name, MODEL_FILE) == 0;
+    }
+    if (folder->has_model_file)
+        folder->model = MODEL_FILE;
+    else if (folder->n_onnx > 1)
+        folder->model = NULL;
+    return folder->n >= 0 || (path == NULL && err_memory(err, "a path", 1));
+}
+
+/* --- results ---------------------------------------------------------------------------------- */
+
+static bool omit(struct scan *scan, const char *name, const char *path, const char *why,
                  struct percept_err *err)
 {
+    struct omitted *omitted = arena_alloc(&scan->arena, sizeof *omitted);
+    if (!omitted || !name || !path || !why)
+        return err_memory(err, "the list of models", sizeof *omitted);
+    *omitted = (struct omitted){.name = name, .path = path, .why = why};
+    if (scan->first_omitted)
+        scan->last_omitted->next = omitted;
+    else
+        scan->first_omitted = omitted;
+    scan->last_omitted = omitted;
+    return true;
+}
+
+/* Folders are shown with a slash, so that they cannot be taken for a model of that name. */
+static const char *shown_folder(struct scan *scan, const char *name)
+{
+    return arena_printf(&scan->arena, "%s/", name);
+}
+
+static bool note(struct scan *scan, const char *name, int64_t version, char *path, char *folder,
+                 const char *shown, struct percept_err *err)
+{
+    if (name && path && shown && !scan_name(name))
+        return omit(
+            scan, shown, path,
+            arena_printf(&scan->arena,
+                         "'%.60s%s' cannot be a model's name: letters, digits, '.', '_' and '-' "
+                         "can, at most %d, the first a letter or digit; rename it",
+                         name, strlen(name) > 60 ? "..." : "", NAME_MAX_BYTES),
+            err);
     struct found *found = arena_alloc(&scan->arena, sizeof *found);
-    if (!found || !name || !path)
+    char *own = name ? arena_text(&scan->arena, name, strlen(name)) : NULL;
+    if (!found || !own || !path || !shown)
         return err_memory(err, "the list of models", sizeof *found);
-    if (!scan_name(name))
-        return err_set(
-            err, ERR_INVALID,
-            "'%s' (at %s) cannot be a model's name: letters, digits, '.', '_' and '-' can, "
-            "at most %d, the first a letter or digit",
-            name, path, NAME_MAX_BYTES);
-    *found = (struct found){.name = name, .version = version, .path = path, .folder = folder};
+    *found = (struct found){.name = own, .version = version, .path = path, .folder = folder};
     if (scan->first)
         scan->last->next = found;
     else
@@ -70,106 +239,305 @@ static bool note(struct scan *scan, char *name, int64_t version, char *path, cha
     return true;
 }
 
-static bool holds(struct scan *scan, const char *folder, const char *name)
-{
-    const char *path = file_join(&scan->arena, folder, name);
-    return path && file_exists(path) && !file_is_folder(path);
-}
+/* --- files ------------------------------------------------------------------------------------ */
 
 /* The manifest's folder: the version's own, else the model's. */
 static char *manifest_folder(struct scan *scan, char *own, char *outer)
 {
-    return outer && !holds(scan, own, "manifest.json") ? outer : own;
-}
-
-/* The manifest beside a file that is not called model.onnx is its own if the file is alone
- * there. */
-static char *lone_folder(struct scan *scan, char *folder)
-{
-    char **names;
-    int n_onnx = 0;
-    int n = file_list(&scan->arena, folder, &names, NULL);
-    for (int i = 0; i < n; i++)
-        n_onnx += ends_in_onnx(names[i]);
-    return n_onnx == 1 ? folder : NULL;
+    return outer && !is_file(scan, own, "manifest.json") ? outer : own;
 }
 
 static bool scan_file(struct scan *scan, const char *path, struct percept_err *err)
 {
     struct arena *arena = &scan->arena;
+    struct folder around;
     char *file = file_absolute(arena, path);
     char *folder = file ? file_dirname(arena, file) : NULL;
     char *stem = file ? file_stem(arena, file) : NULL;
     if (!folder || !stem)
         return err_memory(err, "a path", strlen(path));
-    if (strcmp(stem, "model") != 0)
-        return note(scan, stem, 1, file, lone_folder(scan, folder), err);
+    const char *shown = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+    if (strcasecmp(stem, "model") != 0) {
+        /* The manifest beside a file of another name is its own if the file is alone there. */
+        bool alone = list(scan, folder, &around, NULL) && around.n_onnx == 1;
+        return note(scan, stem, 1, file, alone ? folder : NULL, shown, err);
+    }
     char *inner = file_stem(arena, folder);
-    int64_t version = inner ? version_of(inner) : 0;
+    int64_t version = inner && is_plain_version(inner) ? version_of(inner) : 0;
     if (!version)
-        return note(scan, inner, 1, file, folder, err);
+        return note(scan, inner, 1, file, folder, inner ? shown_folder(scan, inner) : NULL, err);
     char *outer = file_dirname(arena, folder);
-    return note(scan, outer ? file_stem(arena, outer) : NULL, version, file,
-                manifest_folder(scan, folder, outer), err);
+    char *name = outer ? file_stem(arena, outer) : NULL;
+    return note(scan, name, version, file, manifest_folder(scan, folder, outer),
+                name ? shown_folder(scan, name) : NULL, err);
 }
 
-/* A model's folder: model.onnx, or versions. Notes nothing when it is neither. */
-static bool scan_model(struct scan *scan, const char *path, struct percept_err *err)
+/* --- versions --------------------------------------------------------------------------------- */
+
+/* Has the name's version another, more plainly written folder? */
+static const char *plainer_twin(const struct folder *model, const char *name)
+{
+    const char *first = NULL;
+    for (int i = 0; i < model->n; i++) {
+        const char *other = model->names[i];
+        if (version_of(other) != version_of(name))
+            continue;
+        if (is_plain_version(other))
+            return other == name ? NULL : other;
+        first = first ? first : other;
+    }
+    return first == name ? NULL : first;
+}
+
+static const char *why_no_version(struct scan *scan, const struct folder *model, const char *name,
+                                  const struct folder *inner)
+{
+    const char *digits = version_digits(name);
+    if (!digits)
+        return "beside versions a folder is called like a version: 1, 2, ... or v1, v2, ...; "
+               "rename it, or "
+               "move it to the folder of models";
+    if (version_of(name) == 0)
+        return digits[strspn(digits, "0")] ? "a version has at most 18 digits; rename it"
+                                           : "versions count from 1; rename it";
+    const char *twin = plainer_twin(model, name);
+    if (twin)
+        return arena_printf(&scan->arena, "'%s' is version %lld too, and is served; rename one",
+                            twin, (long long)version_of(name));
+    if (!inner->model)
+        return inner->n_onnx
+                   ? "it holds several .onnx files and none is called model.onnx; rename the one "
+                     "that is meant"
+                   : "there is no .onnx file in it: a version's is called model.onnx";
+    return NULL;
+}
+
+/* A subfolder of a model's folder. */
+static bool scan_version(struct scan *scan, struct folder *model, const char *name,
+                         const char *version, struct percept_err *err)
 {
     struct arena *arena = &scan->arena;
-    char *folder = file_absolute(arena, path);
-    char *name = folder ? file_stem(arena, folder) : NULL;
-    if (!name)
-        return err_memory(err, "a path", strlen(path));
-    if (holds(scan, folder, "model.onnx"))
-        return note(scan, name, 1, file_join(arena, folder, "model.onnx"), folder, err);
-    char **names;
-    int n = file_list(arena, folder, &names, err);
-    for (int i = 0; i < n; i++) {
-        int64_t version = version_of(names[i]);
-        char *inner = version ? file_join(arena, folder, names[i]) : NULL;
-        if (inner && holds(scan, inner, "model.onnx") &&
-            !note(scan, name, version, file_join(arena, inner, "model.onnx"),
-                  manifest_folder(scan, inner, folder), err))
-            return false;
-    }
-    return n >= 0;
+    struct folder inner;
+    char *path = file_join(arena, model->path, version);
+    if (!path || !file_is_folder(path))
+        return path ? true : err_memory(err, "a path", strlen(version));
+    struct percept_err unreadable = {0};
+    if (!list(scan, path, &inner, &unreadable) && unreadable.code == ERR_MEMORY)
+        return err_memory(err, "a list of names", strlen(version));
+    const char *why = why_no_version(scan, model, version, &inner);
+    if (!why)
+        return note(scan, name, version_of(version), file_join(arena, path, inner.model),
+                    manifest_folder(scan, path, model->path), shown_folder(scan, name), err);
+    if (!version_digits(version) && !inner.model)
+        return true; /* labels, pictures, whatever */
+    return omit(scan, arena_printf(arena, "%s/%s/", name, version), path, why, err);
 }
 
-static bool scan_repository(struct scan *scan, const char *path, struct percept_err *err)
+/* How many subfolders hold a model, of which names. */
+struct versions {
+    int n_plain, n_odd, n_others; /* "1"; "v1" and "01"; "latest" */
+    const char *other;
+};
+
+static bool count_versions(struct scan *scan, const struct folder *model, struct versions *versions)
 {
-    char **names;
-    int n = file_list(&scan->arena, path, &names, err);
-    for (int i = 0; i < n; i++) {
-        const char *inner = names[i][0] != '.' ? file_join(&scan->arena, path, names[i]) : NULL;
-        if (!inner)
+    *versions = (struct versions){.n_plain = 0};
+    for (int i = 0; i < model->n; i++) {
+        const char *name = model->names[i];
+        struct folder inner;
+        char *path = is_litter(name) ? NULL : file_join(&scan->arena, model->path, name);
+        if (!path || !file_is_folder(path) || !list(scan, path, &inner, NULL) || !inner.model)
             continue;
-        bool ok = true;
-        if (file_is_folder(inner))
-            ok = scan_model(scan, inner, err);
-        else if (ends_in_onnx(inner))
-            ok = scan_file(scan, inner, err);
-        if (!ok)
-            return false;
+        if (is_plain_version(name))
+            versions->n_plain++;
+        else if (version_digits(name))
+            versions->n_odd++;
+        else if (versions->n_others++ == 0)
+            versions->other = name;
     }
-    return n >= 0;
+    return versions->n_plain + versions->n_odd > 0;
+}
+
+static bool scan_versions(struct scan *scan, struct folder *model, const char *name,
+                          struct percept_err *err)
+{
+    for (int i = 0; i < model->n; i++)
+        if (!is_litter(model->names[i]) && !scan_version(scan, model, name, model->names[i], err))
+            return false;
+    return true;
+}
+
+/* --- a folder within a folder of models ---------------------------------------------------------
+ */
+
+static const char *why_no_model(struct scan *scan, const struct folder *folder,
+                                const struct versions *versions)
+{
+    struct arena *arena = &scan->arena;
+    const struct ending *ending = folder->foreign ? ending_of(folder->foreign) : NULL;
+    if (!folder->n)
+        return "it is empty: put model.onnx in it, or remove it";
+    if (folder->n_onnx > 1)
+        return arena_printf(
+            arena,
+            "it holds %d .onnx files ('%s', '%s'%s) and none is called model.onnx: rename "
+            "the one that is meant, or name the files on the command line",
+            folder->n_onnx, folder->first, folder->second, folder->n_onnx > 2 ? ", ..." : "");
+    if (versions->other)
+        return arena_printf(
+            arena,
+            "there is no model in it but further down, in '%s': move it up, or name the "
+            "folder around it on the command line",
+            versions->other);
+    if (ending)
+        return arena_printf(arena, "there is no .onnx file in it; '%s' is %s: %s", folder->foreign,
+                            ending->what, ending->remedy);
+    return "there is no model in it: expected model.onnx, one .onnx file, or versions such as "
+           "1/model.onnx";
+}
+
+/* What the system said, without the path. */
+static const char *why_unreadable(struct scan *scan, const struct percept_err *why)
+{
+    const char *cause = strrchr(why->text, ':');
+    return arena_printf(&scan->arena, "it cannot be read%s; let the daemon's user read it",
+                        cause ? cause : "");
+}
+
+static bool scan_inner(struct scan *scan, const char *root, char *path, const char *entry,
+                       struct percept_err *err)
+{
+    struct folder folder;
+    struct versions versions;
+    struct percept_err why = {0};
+    struct arena *arena = &scan->arena;
+    const char *shown = shown_folder(scan, entry);
+    char *name = file_stem(arena, entry);
+    if (!shown || !name)
+        return err_memory(err, "a name", strlen(entry));
+    if (file_encloses(path, root))
+        return omit(scan, shown, path, "it is a link back to where it lies: remove it", err);
+    if (!list(scan, path, &folder, &why))
+        return why.code == ERR_MEMORY ? err_memory(err, "a list of names", strlen(entry))
+                                      : omit(scan, shown, path, why_unreadable(scan, &why), err);
+    if (folder.has_model_file)
+        return note(scan, name, 1, file_join(arena, path, MODEL_FILE), path, shown, err);
+    if (count_versions(scan, &folder, &versions))
+        return scan_versions(scan, &folder, name, err);
+    if (folder.model)
+        return note(scan, name, 1, file_join(arena, path, folder.model), path, shown, err);
+    if (folder.has_programs && !folder.n_onnx && !versions.other)
+        return true;
+    return omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
+}
+
+/* --- a folder of models
+ * --------------------------------------------------------------------------- */
+
+/* Is there an .onnx called like the file up to the ending's dot? */
+static bool has_original(const struct folder *folder, const char *name, const struct ending *ending)
+{
+    size_t n = strlen(name) - strlen(ending->end);
+    for (int i = 0; i < folder->n; i++)
+        if (strncmp(folder->names[i], name, n) == 0 &&
+            strcasecmp(folder->names[i] + n, ".onnx") == 0)
+            return true;
+    return false;
+}
+
+static bool scan_entry(struct scan *scan, const struct folder *root, const char *name,
+                       struct percept_err *err)
+{
+    struct arena *arena = &scan->arena;
+    char *path = file_join(arena, root->path, name);
+    if (!path)
+        return err_memory(err, "a path", strlen(name));
+    if (!file_exists(path))
+        return omit(scan, name, path, "it is a symbolic link that leads nowhere: mend or remove it",
+                    err);
+    if (file_is_folder(path))
+        return scan_inner(scan, root->path, path, name, err);
+    if (ends_in_onnx(name))
+        return scan_file(scan, path, err);
+    const struct ending *ending = ending_of(name);
+    if (!ending || has_original(root, name, ending))
+        return true;
+    return omit(scan, name, path,
+                arena_printf(arena, "it is %s, not ONNX: %s", ending->what, ending->remedy), err);
+}
+
+/* A folder that was named. */
+static bool scan_folder(struct scan *scan, const char *path, struct percept_err *err)
+{
+    struct folder folder;
+    struct versions versions;
+    char *own = file_absolute(&scan->arena, path);
+    char *name = own ? file_stem(&scan->arena, own) : NULL;
+    if (!name)
+        return err_memory(err, "a path", strlen(path));
+    if (!list(scan, own, &folder, err))
+        return false;
+    if (folder.has_model_file)
+        return note(scan, name, 1, file_join(&scan->arena, own, MODEL_FILE), own,
+                    shown_folder(scan, name), err);
+    if (count_versions(scan, &folder, &versions) &&
+        (versions.n_plain || (!versions.n_others && !folder.n_onnx)))
+        return scan_versions(scan, &folder, name, err);
+    for (int i = 0; i < folder.n; i++)
+        if (!is_litter(folder.names[i]) && !scan_entry(scan, &folder, folder.names[i], err))
+            return false;
+    return true;
+}
+
+/* A path on the command line that gives nothing: told to the caller, and kept beside the rest. */
+static bool refuse_path(struct scan *scan, const char *path, bool is_folder, const char *why,
+                        enum err_code code, struct percept_err *err)
+{
+    char *own = file_absolute(&scan->arena, path);
+    const char *slash = own ? strrchr(own, '/') : NULL, *name = slash ? slash + 1 : own;
+    if (!own || !omit(scan, is_folder ? shown_folder(scan, name) : name, own, why, err))
+        return err_memory(err, "the list of models", strlen(path));
+    return err_set(err, code, "'%s': %s", path, why);
+}
+
+/* Neither a folder nor a file that ends in .onnx. */
+static bool refuse_file(struct scan *scan, const char *path, struct percept_err *err)
+{
+    const struct ending *ending = ending_of(path);
+    const char *why = "it is neither an .onnx file nor a folder";
+    if (ending)
+        why = arena_printf(&scan->arena, "it is neither an .onnx file nor a folder but %s: %s",
+                           ending->what, ending->remedy);
+    return refuse_path(scan, path, false, why, ERR_INVALID, err);
 }
 
 bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
 {
     if (!file_exists(path))
-        return err_set(err, ERR_NOT_FOUND, "there is nothing at '%s'", path);
-    if (!file_is_folder(path))
-        return ends_in_onnx(path)
-                   ? scan_file(scan, path, err)
-                   : err_set(err, ERR_INVALID, "'%s' is neither an .onnx file nor a folder", path);
-    if (!scan_model(scan, path, err))
-        return false;
-    if (!scan->first && !scan_repository(scan, path, err))
-        return false;
-    return scan->first ||
-           err_set(err, ERR_NOT_FOUND,
-                   "there is no model in '%s': expected model.onnx, versions such as "
-                   "1/model.onnx, or folders with these",
-                   path);
+        return refuse_path(scan, path, false, "there is nothing at this path", ERR_NOT_FOUND, err);
+    const struct found *last = scan->last;
+    const struct omitted *last_omitted = scan->last_omitted;
+    struct percept_err why = {0};
+    bool is_folder = file_is_folder(path);
+    if (!is_folder && !ends_in_onnx(path))
+        return refuse_file(scan, path, err);
+    if (!(is_folder ? scan_folder(scan, path, &why) : scan_file(scan, path, &why))) {
+        if (err)
+            *err = why;
+        return why.code != ERR_MEMORY &&
+               refuse_path(scan, path, is_folder, why_unreadable(scan, &why), why.code, err);
+    }
+    if (scan->last != last)
+        return true;
+    const struct omitted *omitted = last_omitted ? last_omitted->next : scan->first_omitted;
+    if (omitted && !is_folder)
+        return err_set(err, ERR_INVALID, "'%s': %s", path, omitted->why);
+    if (omitted)
+        return err_set(err, ERR_NOT_FOUND, "there is no model in '%s': %s: %s", path, omitted->name,
+                       omitted->why);
+    return refuse_path(
+        scan, path, true,
+        "there is no model in it: expected model.onnx, versions such as 1/model.onnx, or "
+        "folders with these",
+        ERR_NOT_FOUND, err);
 }

@@ -1,10 +1,12 @@
 /*
- * scan.h - finding models on disk: names, versions, files.
+ * scan.h - finding models on disk: names, versions, files, and what was passed over though somebody
+ * may have meant it.
  *
  *     struct scan scan = {0};
  *     if (scan_path(&scan, "models", &err))
  *         for (const struct found *found = scan.first; found; found = found->next) ...
- *     arena_free(&scan.arena);
+ *     for (const struct omitted *omitted = scan.first_omitted; omitted; omitted = omitted->next)
+ * ... arena_free(&scan.arena);
  */
 #ifndef SERVE_SCAN_H
 #define SERVE_SCAN_H
@@ -16,20 +18,29 @@ struct found {
     struct found *next;
     char *name;
     int64_t version; /* 1 where there are none */
-    char *path;      /* of the .onnx, absolute */
+    char *path;      /* of the .onnx, absolute; its last part may be a link */
     char *folder;    /* of the manifest, or NULL: it has none */
+};
+
+/* Something that cannot be served as it lies there. */
+struct omitted {
+    struct omitted *next;
+    const char *name; /* within the folder of models; a folder's ends in '/' */
+    const char *path; /* for the log */
+    const char *why;  /* and what would work; names no path of this host */
 };
 
 struct scan {
     struct arena arena;
     struct found *first, *last;
+    struct omitted *first_omitted, *last_omitted;
 };
 
 /* Is it a name that a model may have? */
 bool scan_name(const char *name);
 
-/* Looks at a path as catalog.h describes. False with a sentence when nothing is there
- * (NOT_FOUND), or it is not what it should be. */
+/* Looks at a path as catalog.h describes. False with a sentence when there is no model (NOT_FOUND),
+ * or it is not what it should be; `omitted` is then told as well. */
 bool scan_path(struct scan *scan, const char *path, struct percept_err *err);
 
 #endif

@@ -14,6 +14,8 @@ struct settings {
     const char *row;            /* kernel row, NULL: the best */
     const char *region_prefix;
     bool private_regions;
+    bool keep_regions;          /* packed weights survive us */
+    int64_t keep_age_ms;        /* for so long */
     size_t memory_limit_bytes;  /* of one session's tensors */
     int max_batch_size;         /* where a manifest says nothing */
     int max_queue_size;         /* jobs waiting per model */

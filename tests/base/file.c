@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -27,8 +29,8 @@ static struct bytes bytes;
  *   root/secret                   outside
  *   root/model/weights            read
  *   root/model/sub/more           read
- *   root/model/{link,hard,fifo}   refused
- *   root/model/sublink -> sub     refused
+ *   root/model/{hard,fifo}        refused
+ *   root/model/{link,sublink,..}  followed where they lead to what lies beneath
  */
 static void lay_traps(void)
 {
@@ -41,10 +43,31 @@ static void lay_traps(void)
     folder_text("model/sub/more", "more");
     folder_text("model/empty", "");
     folder_text("model/first", "twin");
+    folder_text("model-2/weights", "neighbour");
     ck_assert_int_eq(link(folder_at("model/first"), folder_at("model/hard")), 0);
-    ck_assert_int_eq(symlink("weights", folder_at("model/link")), 0);
-    ck_assert_int_eq(symlink("sub", folder_at("model/sublink")), 0);
-    ck_assert_int_eq(symlink("../secret", folder_at("model/out")), 0);
+    static const struct {
+        const char *to, *name;
+    } links[] = {
+        {"weights", "link"},
+        {"sub", "sublink"},
+        {"link", "twice"},
+        {"sub/../weights", "winding"},
+        {"../model/weights", "back-in"},
+        {"../secret", "out"},
+        {"..", "up"},
+        {"../model-2", "neighbour"},
+        {"/etc/passwd", "absolute"},
+        {"/proc/self/exe", "magic"},
+        {"nowhere", "dangling"},
+        {"circle", "circle"},
+        {"fifo", "to-fifo"},
+        {"/dev/zero", "to-device"},
+        {"hard", "to-hard"},
+    };
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        ck_assert_int_eq(
+            symlink(links[i].to, folder_at(arena_printf(&arena, "model/%s", links[i].name))), 0);
+    ck_assert_int_eq(symlink(folder_at("model/weights"), folder_at("model/absolute-in")), 0);
     ck_assert_int_eq(mkfifo(folder_at("model/fifo"), 0644), 0);
 }
 
@@ -54,14 +77,19 @@ static void clear_traps(void)
     arena_free(&arena);
 }
 
+static bool reads_of(const char *file, const char *name, size_t offset, size_t n)
+{
+    struct file_place place;
+    ck_assert_msg(file_place_open(&place, folder_at(file), NULL, &err), "%s", err.text);
+    bytes = bytes_of("untouched", 9);
+    bool ok = file_read_beneath(&place, name, offset, n, &arena, &bytes, NULL, &err);
+    file_place_close(&place);
+    return ok;
+}
+
 static bool reads(const char *name, size_t offset, size_t n)
 {
-    int folder = file_folder(folder_at("model"), &err);
-    ck_assert_int_ge(folder, 0);
-    bytes = bytes_of("untouched", 9);
-    bool ok = file_read_beneath(folder, name, offset, n, &arena, &bytes, NULL, &err);
-    close(folder);
-    return ok;
+    return reads_of("model/weights", name, offset, n);
 }
 
 static void refused(const char *name, size_t offset, size_t n, const char *part)
@@ -87,9 +115,23 @@ static void judge_all_names(void)
     refused("sub/..", 0, 1, "'..'");
     refused("/etc/passwd", 0, 1, "absolute");
     refused(folder_at("model/weights"), 0, 1, "absolute");
-    refused("link", 0, 1, "symbolic link");
-    refused("out", 0, 1, "symbolic link");
-    refused("sublink/more", 0, 1, "'sublink/more'");
+    static const char *const inside[] = {"link", "twice", "winding", "back-in", "absolute-in"};
+    for (size_t i = 0; i < sizeof inside / sizeof *inside; i++) {
+        ck_assert_msg(reads(inside[i], 3, 4), "%s", err.text);
+        ck_assert(bytes_is(bytes, "3456"));
+    }
+    ck_assert_msg(reads("sublink/more", 0, SIZE_MAX), "%s", err.text);
+    ck_assert(bytes_is(bytes, "more"));
+    static const char *const outside[] = {
+        "out",   "up/secret", "up/model-2/weights", "neighbour/weights",
+        "magic", "absolute",  "to-device"};
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
+        refused(outside[i], 0, 1, "symbolic link that leads out of the folder");
+    refused("dangling", 0, 1, "leads to nothing");
+    refused("circle", 0, 1, "in a circle");
+    refused("to-fifo", 0, 1, "device, pipe or socket");
+    refused("to-hard", 0, 1, "hard links");
+    refused("sublink", 0, 1, "folder");
     refused("hard", 0, 1, "hard links");
     refused("first", 0, 1, "hard links");
     refused("fifo", 0, 1, "device, pipe or socket");
@@ -133,6 +175,112 @@ START_TEST(the_same_holds_without_openat2)
 }
 END_TEST
 
+/* As Hugging Face's cache lays them: a model and its data are links into a folder of blobs. */
+START_TEST(a_linked_file_is_served_from_the_folder_it_really_lies_in)
+{
+    folder_text("hub/blobs/aa", "model");
+    folder_text("hub/blobs/bb", "data");
+    folder_text("hub/blobs/deep/cc", "deeper");
+    folder_text("hub/other", "no blob");
+    folder_text("hub/snapshots/rev/onnx/readme", "");
+    const char *const links[][2] = {{"../../../blobs/aa", "model.onnx"},
+                                    {"../../../blobs/bb", "model.onnx_data"},
+                                    {"../../../blobs/deep/cc", "cc"},
+                                    {"../../../other", "other"},
+                                    {"../../../../secret", "secret"}};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        ck_assert_int_eq(
+            symlink(links[i][0],
+                    folder_at(arena_printf(&arena, "hub/snapshots/rev/onnx/%s", links[i][1]))),
+            0);
+    const char *model = "hub/snapshots/rev/onnx/model.onnx";
+    ck_assert_msg(reads_of(model, "model.onnx_data", 0, SIZE_MAX), "%s", err.text);
+    ck_assert(bytes_is(bytes, "data"));
+    ck_assert_msg(reads_of(model, "cc", 0, SIZE_MAX), "%s", err.text);
+    ck_assert(bytes_is(bytes, "deeper"));
+    ck_assert(!reads_of(model, "other", 0, SIZE_MAX));
+    ck_assert_ptr_nonnull(strstr(err.text, "leads out"));
+    ck_assert(!reads_of(model, "secret", 0, SIZE_MAX));
+    /* a model that is no link opens no second folder */
+    ck_assert(!reads_of("hub/snapshots/rev/onnx/readme", "model.onnx_data", 0, SIZE_MAX));
+}
+END_TEST
+
+/* As Kubernetes mounts a ConfigMap: ..data is swapped in one step. */
+START_TEST(a_volume_of_links_is_read)
+{
+    folder_text("volume/..2026_01/model.onnx", "model");
+    folder_text("volume/..2026_01/w.bin", "data");
+    ck_assert_int_eq(symlink("..2026_01", folder_at("volume/..data")), 0);
+    ck_assert_int_eq(symlink("..data/model.onnx", folder_at("volume/model.onnx")), 0);
+    ck_assert_int_eq(symlink("..data/w.bin", folder_at("volume/w.bin")), 0);
+    ck_assert_msg(reads_of("volume/model.onnx", "w.bin", 0, SIZE_MAX), "%s", err.text);
+    ck_assert(bytes_is(bytes, "data"));
+    ck_assert_int_eq(symlink("volume", folder_at("mounted")), 0);
+    ck_assert_msg(reads_of("mounted/model.onnx", "w.bin", 0, SIZE_MAX), "%s", err.text);
+}
+END_TEST
+
+/* Somebody swaps a link between inside and outside all the while: the secret is never read. */
+START_TEST(links_that_are_swapped_meanwhile_give_nothing_away)
+{
+    const char *one = folder_at("model/swap-1"), *two = folder_at("model/swap-2"),
+               *name = folder_at("model/swapped");
+    ck_assert_int_eq(symlink("weights", name), 0);
+    pid_t child = fork();
+    for (unsigned i = 0; child == 0; i++) {
+        const char *next = i % 2 ? one : two;
+        if (symlink(i % 2 ? "../secret" : "weights", next) != 0 || rename(next, name) != 0)
+            _exit(1);
+    }
+    int n_read = 0;
+    for (int i = 0; i < 3000; i++) {
+        if (!reads("swapped", 0, 6))
+            continue;
+        ck_assert(bytes_is(bytes, "012345"));
+        n_read++;
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    ck_assert_int_gt(n_read, 0);
+}
+END_TEST
+
+START_TEST(a_file_that_was_replaced_has_no_place)
+{
+    struct file_stamp stamp;
+    struct file_place place;
+    ck_assert(file_read(folder_at("model/weights"), 0, &bytes, &stamp, &err));
+    arena_buffer_free((void *)(uintptr_t)bytes.at);
+    ck_assert(file_place_open(&place, folder_at("model/weights"), &stamp, &err));
+    file_place_close(&place);
+    folder_text("model/new", "0123456789");
+    ck_assert_int_eq(rename(folder_at("model/new"), folder_at("model/weights")), 0);
+    ck_assert(!file_place_open(&place, folder_at("model/weights"), &stamp, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "was replaced while it was read"));
+    ck_assert(!file_place_open(&place, folder_at("nothing/x"), NULL, &err));
+    ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(a_pointer_of_git_lfs_is_never_the_file)
+{
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+        "size 12345\n";
+    folder_text("model/pointer", pointer);
+    folder_text("model/page", "<!DOCTYPE html><p>Not Found</p>");
+    refused("pointer", 0, SIZE_MAX, "git lfs pull");
+    refused("pointer", 0, 48, "git lfs pull"); /* would fit */
+    refused("pointer", 64, 12345, "git lfs pull");
+    ck_assert(!file_read(folder_at("model/pointer"), 0, &bytes, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "git lfs pull"));
+    refused("page", 0, 4096, "an HTML page");
+    ck_assert(reads("page", 0, SIZE_MAX)); /* as a text it is one */
+}
+END_TEST
+
 START_TEST(ranges_must_lie_within_the_file)
 {
     ck_assert(reads("weights", 10, SIZE_MAX));
@@ -171,7 +319,6 @@ START_TEST(what_is_no_file_or_too_large_is_refused)
     ck_assert(!file_read(folder_at("model/weights"), 9, &bytes, NULL, &err));
     ck_assert_int_eq(err.code, ERR_TOO_LARGE);
     ck_assert_ptr_null(bytes.at);
-    ck_assert_int_eq(file_folder(folder_at("model/weights"), &err), -1);
 }
 END_TEST
 
@@ -197,15 +344,22 @@ START_TEST(paths_are_taken_apart_and_joined)
     ck_assert_str_eq(file_join(&arena, "", "b"), "b");
     ck_assert_str_eq(file_absolute(&arena, folder_at("model/sub/../weights")), folder_at("model/weights"));
     ck_assert_str_eq(file_absolute(&arena, "no/such"), "no/such");
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/")),
+                     folder_at("model/sublink"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/more")),
+                     folder_at("model/sub/more"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/.")), folder_at("model/sub"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/..")), folder_at("model"));
+    ck_assert_str_eq(file_absolute(&arena, "/"), "/");
 }
 END_TEST
 
 START_TEST(a_folder_lists_sorted)
 {
     char **names;
-    ck_assert_int_eq(file_list(&arena, folder_root, &names, &err), 2);
+    ck_assert_int_eq(file_list(&arena, folder_root, &names, &err), 3);
     ck_assert_str_eq(names[0], "model");
-    ck_assert_str_eq(names[1], "secret");
+    ck_assert_str_eq(names[2], "secret");
     ck_assert_int_eq(file_list(&arena, folder_at("nothing"), &names, &err), -1);
     ck_assert_int_eq(err.code, ERR_NOT_FOUND);
     ck_assert(file_is_folder(folder_root));
@@ -235,6 +389,11 @@ Suite *base_file_suite(void)
     tcase_add_checked_fixture(tests, lay_traps, clear_traps);
     tcase_add_test(tests, only_files_beneath_the_folder_are_read);
     tcase_add_test(tests, the_same_holds_without_openat2);
+    tcase_add_test(tests, a_linked_file_is_served_from_the_folder_it_really_lies_in);
+    tcase_add_test(tests, a_volume_of_links_is_read);
+    tcase_add_test(tests, links_that_are_swapped_meanwhile_give_nothing_away);
+    tcase_add_test(tests, a_file_that_was_replaced_has_no_place);
+    tcase_add_test(tests, a_pointer_of_git_lfs_is_never_the_file);
     tcase_add_test(tests, ranges_must_lie_within_the_file);
     tcase_add_test(tests, a_whole_file_is_read_aligned_and_stamped);
     tcase_add_test(tests, what_is_no_file_or_too_large_is_refused);

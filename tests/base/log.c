@@ -90,6 +90,30 @@ START_TEST(json_is_escaped)
 }
 END_TEST
 
+START_TEST(numbers_are_numbers_in_json_and_the_same_in_text)
+{
+    log_info("x", "#n", "12", "#ms", "-0.5", "#big", "1.5e+30", "model", "7", NULL);
+    ck_assert_str_eq(logged() + 24, " info  x  n=12 ms=-0.5 big=1.5e+30 model=7\n");
+    log_setup(LOG_INFO_LEVEL, true);
+    log_info("x", "#n", "12", "#ms", "-0.5", "#big", "1.5e+30", "#zero", "0", "model", "7", NULL);
+    ck_assert_ptr_nonnull(
+        strstr(logged(), ",\"n\":12,\"ms\":-0.5,\"big\":1.5e+30,\"zero\":0,\"model\":\"7\"}\n"));
+}
+END_TEST
+
+/* What JSON has no number for stays a string, so that a line is JSON whatever happens. */
+START_TEST(what_is_no_number_stays_quoted)
+{
+    static const char *const not [] = {"",   "nan", "inf", "0x10", "01",  "1.",    ".5",  "+1",
+                                       "1e", "1e+", "-",   "1 ",   "1,2", "\"1\"", "--1", "1e5x"};
+    log_setup(LOG_INFO_LEVEL, true);
+    for (size_t i = 0; i < sizeof not / sizeof *not ; i++) {
+        log_info("x", "#n", not [i], NULL);
+        ck_assert_msg(strstr(logged(), ",\"n\":\"") != NULL, "%s", not [i]);
+    }
+}
+END_TEST
+
 START_TEST(levels_above_the_chosen_one_are_silent)
 {
     log_debug("hidden", NULL);
@@ -170,6 +194,8 @@ Suite *base_log_suite(void)
     tcase_add_test(tests, an_event_without_pairs_has_no_blank_behind_it);
     tcase_add_test(tests, values_are_quoted_as_needed);
     tcase_add_test(tests, json_is_escaped);
+    tcase_add_test(tests, numbers_are_numbers_in_json_and_the_same_in_text);
+    tcase_add_test(tests, what_is_no_number_stays_quoted);
     tcase_add_test(tests, levels_above_the_chosen_one_are_silent);
     tcase_add_test(tests, long_values_are_cut_and_json_still_closed);
     tcase_add_test(tests, a_slow_reader_costs_lines_not_time);

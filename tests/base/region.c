@@ -3,13 +3,16 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char prefix[40];
@@ -21,7 +24,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    percept_clean_regions(prefix);
+    percept_clean_regions(prefix, 0);
 }
 
 static struct region_key key_of(uint8_t id)
@@ -31,17 +34,22 @@ static struct region_key key_of(uint8_t id)
     return key;
 }
 
-static struct region *publish(uint8_t id, size_t n_bytes, bool named)
+static struct region *publish_as(struct region_key key, size_t n_bytes, bool named)
 {
-    struct region_key key = key_of(id);
+    uint8_t id = key.digest[0];
     struct region_draft draft;
     struct percept_err err = {0};
-    ck_assert_msg(region_begin(&draft, n_bytes, named, &err), "%s", err.text);
+    ck_assert_msg(region_begin(&draft, n_bytes, named ? &key : NULL, &err), "%s", err.text);
     ck_assert_uint_eq((uintptr_t)draft.data % 64, 0);
     memset(draft.data, id, n_bytes);
     struct region *region = region_publish(&draft, &key, &err);
     ck_assert_msg(region != NULL, "%s", err.text);
     return region;
+}
+
+static struct region *publish(uint8_t id, size_t n_bytes, bool named)
+{
+    return publish_as(key_of(id), n_bytes, named);
 }
 
 static int count(void)
@@ -119,7 +127,7 @@ START_TEST(a_crash_leaves_an_orphan_that_the_same_model_adopts)
     struct region_key key = key_of(4);
     struct region *adopted = region_find(&key, 7000);
     ck_assert_ptr_nonnull(adopted);
-    ck_assert_int_eq(percept_clean_regions(prefix), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 0);
     ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
     ck_assert_int_eq(info.n_holders, 1);
     ck_assert_int_eq(info.holders[0], (int)getpid());
@@ -135,7 +143,7 @@ START_TEST(cleaning_removes_orphans_and_spares_what_is_held)
     crash_holding(5);
     struct region *held = publish(6, 3000, true);
     ck_assert_int_eq(count(), 2);
-    ck_assert_int_eq(percept_clean_regions(prefix), 1);
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 1);
     ck_assert_int_eq(count(), 1);
     region_release(held);
 }
@@ -183,11 +191,210 @@ START_TEST(a_forged_region_is_not_believed)
 }
 END_TEST
 
+static struct region_key key_of_file(uint8_t id, const char *model, const char *build)
+{
+    struct region_key key = key_of(id);
+    key.model = model;
+    key.build = build;
+    return key;
+}
+
+static void publish_kept(struct region_key key)
+{
+    struct region *region = publish_as(key, 4096, true);
+    region_keep(region);
+    region_release(region);
+}
+
+static bool is_there(struct region_key key)
+{
+    struct region *region = region_find(&key, 4096);
+    region_release(region); /* which leaves a kept one */
+    return region != NULL;
+}
+
+START_TEST(a_kept_region_outlives_its_holders_and_who_cleans)
+{
+    struct percept_region_info info;
+    int64_t before = time(NULL);
+    publish_kept(key_of(10));
+    ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
+    ck_assert_int_eq(info.n_holders, 0);
+    ck_assert_int_ge(info.kept_since, before);
+    ck_assert_int_le(info.kept_since, time(NULL));
+    ck_assert(is_there(key_of(10))); /* a holder who does not keep it */
+    struct region *other = publish(11, 4096, true);
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, 3600), 0);
+    region_release(other);
+    ck_assert_int_eq(count(), 1);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+    ck_assert_int_eq(count(), 0);
+}
+END_TEST
+
+/* The mark's time is set back, as if it had been made then. */
+static void set_back(struct region_key key, int64_t seconds)
+{
+    struct region *region = region_find(&key, 4096);
+    char path[160];
+    ck_assert_ptr_nonnull(region);
+    snprintf(path, sizeof path, "/dev/shm/%s", region_name(region));
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - seconds}};
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    region_release(region);
+}
+
+START_TEST(a_mark_holds_for_its_age_and_is_renewed)
+{
+    publish_kept(key_of(12));
+    set_back(key_of(12), 5000);
+    ck_assert_int_eq(percept_clean_regions(prefix, 6000), 0);
+    struct region_key key = key_of(12);
+    struct region *held = region_find(&key, 4096);
+    ck_assert_int_eq(percept_clean_regions(prefix, 4000), 0); /* too old, and held */
+    region_keep(held);
+    set_back(key_of(12), 5000);
+    region_release(held); /* its age counts from the last release */
+    ck_assert_int_eq(percept_clean_regions(prefix, 4000), 0);
+    set_back(key_of(12), 5000);
+    ck_assert_int_eq(percept_clean_regions(prefix, 4000), 1);
+    publish_kept(key_of(12));
+    set_back(key_of(12), -5000); /* the clock was set back meanwhile: not old */
+    ck_assert_int_eq(percept_clean_regions(prefix, 4000), 0);
+}
+END_TEST
+
+/* A holder who is killed leaves the mark; one who had not marked leaves an orphan as before. */
+START_TEST(a_crash_leaves_the_mark)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        region_keep(publish(13, 4096, true));
+        publish(14, 4096, true);
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    ck_assert_int_eq(count(), 2);
+    ck_assert_int_eq(percept_clean_regions(prefix, 3600), 1);
+    ck_assert(is_there(key_of(13)));
+    ck_assert_int_eq(count(), 1);
+}
+END_TEST
+
+START_TEST(one_marks_while_others_hold)
+{
+    struct region *mine = publish(15, 4096, true);
+    struct region_key key = key_of(15);
+    struct region *same = region_find(&key, 4096);
+    region_keep(same);
+    region_release(same);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 0); /* held */
+    region_release(mine);                                  /* the last, who did not mark */
+    ck_assert(is_there(key_of(15)));
+    region_keep(NULL);
+    struct region *private_one = publish(16, 4096, false);
+    region_keep(private_one);
+    region_release(private_one);
+    ck_assert_int_eq(count(), 1);
+}
+END_TEST
+
+START_TEST(a_kept_region_replaces_those_of_its_file_and_of_other_builds)
+{
+    publish_kept(key_of_file(20, "a.onnx", "old"));
+    publish_kept(key_of_file(21, "b.onnx", "old"));
+    struct region *held = publish_as(key_of_file(22, "c.onnx", "old"), 4096, true);
+    region_keep(held);
+    ck_assert_int_eq(count(), 3); /* of one build they let each other be */
+    publish_kept(key_of_file(23, "a.onnx", "old"));
+    ck_assert(!is_there(key_of(20))); /* the file's older state */
+    ck_assert(is_there(key_of(21)));
+    ck_assert(is_there(key_of(23)));
+    struct region *passing = publish_as(key_of_file(24, "a.onnx", "new"), 4096, true);
+    ck_assert_int_eq(count(), 4); /* who does not keep replaces nothing */
+    region_keep(passing);
+    region_release(passing);
+    ck_assert(!is_there(key_of(21)));
+    ck_assert(!is_there(key_of(23)));
+    ck_assert(is_there(key_of(24)));
+    ck_assert_int_eq(count(), 2); /* and the one that is held */
+    region_release(held);
+}
+END_TEST
+
+/* A tmpfs of this many kilobytes on /dev/shm, for this process alone. */
+static bool small_shm(int kilobytes)
+{
+    char options[40];
+    snprintf(options, sizeof options, "size=%dk", kilobytes);
+    bool forked = !getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0;
+    if (forked && unshare(CLONE_NEWNS) == 0 &&
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("none", "/dev/shm", "tmpfs", 0, options) == 0)
+        return true;
+    printf("skipped: no file system of its own is allowed here\n");
+    return false;
+}
+
+START_TEST(kept_regions_make_way_other_builds_first)
+{
+    if (!small_shm(80))
+        return;
+    const struct {
+        uint8_t id;
+        const char *build;
+        int age;
+    } kept[] = {{30, "this", 50}, {31, "this", 400}, {33, "this", 300}, {32, "that", 10}};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        char model[16];
+        snprintf(model, sizeof model, "%d.onnx", kept[i].id);
+        struct region *region = publish_as(key_of_file(kept[i].id, model, "this"), 4096, true);
+        ck_assert_str_ne(region_name(region), "");
+        region_keep(region);
+        region_release(region);
+        if (strcmp(kept[i].build, "this") != 0) { /* as another build would have written it */
+            char path[160];
+            struct region_key key = key_of(kept[i].id);
+            region = region_find(&key, 4096);
+            snprintf(path, sizeof path, "/dev/shm/%s", region_name(region));
+            ck_assert_int_eq(chmod(path, 01600), 0);
+            int fd = open(path, O_RDWR);
+            ck_assert_int_eq(pwrite(fd, kept[i].build, 5, 8 + 8 + 16 + 16 + 160), 5);
+            close(fd);
+            ck_assert_int_eq(chmod(path, 01400), 0);
+            region_release(region);
+        }
+        set_back(key_of(kept[i].id), kept[i].age);
+    }
+    struct region *held = publish(34, 4096, true); /* 40 of 80 KiB are taken */
+    ck_assert_int_eq(count(), 5);
+    struct region *big = publish_as(key_of_file(35, "35.onnx", "this"), 40000, true);
+    ck_assert_str_ne(region_name(big), "");
+    ck_assert(!is_there(key_of(32))); /* another build's, though the youngest */
+    ck_assert(is_there(key_of(31)));
+    struct region *more = publish_as(key_of_file(36, "36.onnx", "this"), 8192, true);
+    ck_assert_str_ne(region_name(more), "");
+    ck_assert(!is_there(key_of(31))); /* then the oldest */
+    ck_assert(is_there(key_of(33)));
+    ck_assert(is_there(key_of(30)));
+    struct region *beyond = publish_as(key_of_file(37, "37.onnx", "this"), 40000, true);
+    ck_assert_str_eq(region_name(beyond), ""); /* what is held stays; private, then */
+    ck_assert_int_eq(count(), 3);
+    region_release(beyond);
+    region_release(more);
+    region_release(big);
+    region_release(held);
+}
+END_TEST
+
 START_TEST(a_region_too_large_for_memory_is_refused_with_a_sentence)
 {
     struct region_draft draft;
     struct percept_err err = {0};
-    ck_assert(!region_begin(&draft, (size_t)1 << 62, true, &err));
+    struct region_key key = key_of(9);
+    ck_assert(!region_begin(&draft, (size_t)1 << 62, &key, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "bytes"));
 }
 END_TEST
@@ -205,6 +412,12 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, cleaning_removes_orphans_and_spares_what_is_held);
     tcase_add_test(tests, the_second_publisher_gets_the_first_ones_region);
     tcase_add_test(tests, a_forged_region_is_not_believed);
+    tcase_add_test(tests, a_kept_region_outlives_its_holders_and_who_cleans);
+    tcase_add_test(tests, a_mark_holds_for_its_age_and_is_renewed);
+    tcase_add_test(tests, a_crash_leaves_the_mark);
+    tcase_add_test(tests, one_marks_while_others_hold);
+    tcase_add_test(tests, a_kept_region_replaces_those_of_its_file_and_of_other_builds);
+    tcase_add_test(tests, kept_regions_make_way_other_builds_first);
     tcase_add_test(tests, a_region_too_large_for_memory_is_refused_with_a_sentence);
     suite_add_tcase(suite, tests);
     return suite;

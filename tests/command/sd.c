@@ -112,6 +112,39 @@ START_TEST(sockets_are_ours_only_with_our_pid)
 }
 END_TEST
 
+START_TEST(a_status_is_one_line)
+{
+    char name[64], longer[700], got[600] = "";
+    snprintf(name, sizeof name, "@perceptd-sd-status-%d", (int)getpid());
+    int fd = listen_at(name);
+    ck_assert(sd_tell_status("READY=1", "no model is served: a\nMAINPID=1\x1b: b"));
+    expect(fd, "READY=1\nSTATUS=no model is served: a MAINPID=1 : b");
+    ck_assert(sd_tell_status("", "x"));
+    expect(fd, "STATUS=x");
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    ck_assert(sd_tell_status("", longer));
+    ck_assert_int_eq(recv(fd, got, sizeof got - 1, MSG_DONTWAIT), 511);
+    close(fd);
+}
+END_TEST
+
+START_TEST(a_manager_looks_on_or_holds_our_socket)
+{
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("LISTEN_FDS");
+    ck_assert(!sd_watched());
+    setenv("NOTIFY_SOCKET", "@x", 1);
+    ck_assert(sd_watched());
+    unsetenv("NOTIFY_SOCKET");
+    setenv("LISTEN_FDS", "1", 1);
+    set_pid("LISTEN_PID", getpid() + 1); /* a parent's */
+    ck_assert(!sd_watched());
+    set_pid("LISTEN_PID", getpid());
+    ck_assert(sd_watched());
+}
+END_TEST
+
 START_TEST(the_watchdog_is_ours_only_with_our_pid_or_none)
 {
     unsetenv("WATCHDOG_USEC");
@@ -140,6 +173,8 @@ Suite *command_sd_suite(void)
     tcase_add_test(tests, a_full_queue_does_not_wait);
     tcase_add_test(tests, nobody_listens_is_no_failure);
     tcase_add_test(tests, sockets_are_ours_only_with_our_pid);
+    tcase_add_test(tests, a_status_is_one_line);
+    tcase_add_test(tests, a_manager_looks_on_or_holds_our_socket);
     tcase_add_test(tests, the_watchdog_is_ours_only_with_our_pid_or_none);
     suite_add_tcase(suite, tests);
     return suite;

@@ -83,7 +83,7 @@ static const struct {
 } failures[] = {
     {"cut", {"cut"}},
     {"empty", {"empty/model.onnx: the file is empty"}},
-    {"foreign", {"ONNX"}},
+    {"foreign", {"no ONNX model but a PNG picture"}},
     {"cyclic", {"cycle", "first"}},
     {"loop", {"cycle", "snake"}},
     {"unknown", {"Frobnicate", "--operators"}},
@@ -186,6 +186,168 @@ START_TEST(a_folder_of_broken_models_alone_ends_the_program)
 }
 END_TEST
 
+/* A model that is fine, under whatever name. */
+static void write_good(const struct rig *rig, const char *name)
+{
+    free(rig_shell(NULL,
+                   "d=%s/models/'%s'; mkdir -p \"${d%%/*}\" && cp models/names/model.onnx \"$d\"",
+                   rig->folder, name));
+}
+
+static const struct {
+    const char *name, *words;
+} odd[] = {
+    {"best (1).onnx", "cannot be a model's name"},
+    {"caf\xc3\xa9.onnx", "cannot be a model's name"},
+    {"names.onnx", "two models are called 'names' version 1: 'names/model.onnx' is served"},
+    {"two/", "none is called model.onnx"},
+    {"torch/", "torch.onnx.export"},
+    {"empty/", "it is empty"},
+    {"gone.onnx", "leads nowhere"},
+    {"round/", "a link back"},
+    {"ver/0/", "versions count from 1"},
+    {"ver/latest/", "is called like a version"},
+};
+
+#define N_ODD (sizeof odd / sizeof odd[0])
+
+static void write_odd(const struct rig *rig)
+{
+    static const char *const good[] = {
+        "names/model.onnx",  "names.onnx",       "best (1).onnx",         "caf\xc3\xa9.onnx",
+        "two/a.onnx",        "two/b.onnx",       "net/resnet.onnx",       "UPPER.ONNX",
+        "ver/v1/model.onnx", "ver/2/model.onnx", "ver/latest/model.onnx", "ver/0/model.onnx"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        write_good(rig, good[i]);
+    free(rig_shell(NULL,
+                   "cd %s/models && mkdir empty torch pipe && echo x > torch/net.pt && "
+                   "ln -s nowhere gone.onnx && ln -s . round && mkfifo pipe/model.onnx",
+                   rig->folder));
+}
+
+static void expect_odd_reasons(const struct rig *rig, int status, int n_starts)
+{
+    struct reply reply = rig_get(rig, "/v2/health/ready");
+    ck_assert_int_eq(reply.status, status);
+    json_t *body = json_loadb(reply.body, reply.n_bytes, JSON_REJECT_DUPLICATES, NULL);
+    json_t *reasons = json_object_get(body, "reasons");
+    ck_assert_msg(json_object_size(reasons) == N_ODD + 1, "%s", reply.body); /* and the pipe */
+    for (size_t i = 0; i < N_ODD; i++) {
+        const char *why = json_string_value(json_object_get(reasons, odd[i].name));
+        ck_assert_msg(why && strstr(why, odd[i].words), "%s: %s", odd[i].name,
+                      why ? why : "not named");
+        ck_assert_msg(!strstr(why, "/tmp/"), "%s: a path of this host: %s", odd[i].name, why);
+        char *lines =
+            rig_shell(NULL, "grep -cF 'left out  name=\"%s\"' %s || true", odd[i].name, rig->log);
+        char *plain =
+            rig_shell(NULL, "grep -cF 'left out  name=%s ' %s || true", odd[i].name, rig->log);
+        ck_assert_msg(atoi(lines) + atoi(plain) == n_starts, "%s: warned %d times", odd[i].name,
+                      atoi(lines) + atoi(plain));
+        free(lines);
+        free(plain);
+    }
+    const char *pipe = json_string_value(json_object_get(reasons, "pipe"));
+    ck_assert_msg(pipe && strstr(pipe, "device, pipe or socket"), "%s", reply.body);
+    json_decref(body);
+    reply_free(&reply);
+}
+
+START_TEST(odd_names_are_left_out_and_the_others_are_served)
+{
+    static const char *const served[] = {"names", "net", "UPPER", "ver/versions/1",
+                                         "ver/versions/2"};
+    struct rig rig;
+    char path[80];
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_odd(&rig);
+    rig_start(&rig, "%s/models", rig.folder);
+    expect_odd_reasons(&rig, 200, 1);
+    for (size_t i = 0; i < sizeof served / sizeof *served; i++) {
+        snprintf(path, sizeof path, "/v2/models/%s/ready", served[i]);
+        struct reply reply = rig_get(&rig, path);
+        ck_assert_msg(reply.status == 200, "%s: %s", served[i], reply.body);
+        reply_free(&reply);
+    }
+    struct reply page = rig_ask(&rig, "GET", "/", "Accept: text/html\r\n", NULL, 0);
+    ck_assert_msg(strstr(page.body, "Left out") && strstr(page.body, "best (1).onnx: "), "%s",
+                  page.body);
+    reply_free(&page);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_spawn(&rig, "%s/models --strict-readiness", rig.folder);
+    rig_listening(&rig);
+    expect_odd_reasons(&rig, 503, 2);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(odd_names_on_the_command_line_leave_the_others)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_good(&rig, "good.onnx");
+    write_good(&rig, "a=b.onnx");
+    free(rig_shell(NULL, "mkdir %s/empty", rig.folder));
+    const char *at = rig.folder;
+    rig_start(&rig, "%s/models/a=b.onnx %s/empty %s/models/good.onnx %s/models/good.onnx", at, at,
+              at, at);
+    struct reply reply = rig_get(&rig, "/v2/models/good/ready");
+    ck_assert_int_eq(reply.status, 200);
+    reply_free(&reply);
+    reply = rig_get(&rig, "/v2/health/ready");
+    ck_assert_msg(strstr(reply.body, "\"a=b.onnx\":\"'a=b' cannot be") &&
+                      strstr(reply.body, "\"empty/\":") &&
+                      strstr(reply.body, "\"good.onnx\":\"it is named twice"),
+                  "%s", reply.body);
+    reply_free(&reply);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_spawn(&rig, "%s/models/a=b.onnx %s/empty", at, at); /* nothing is left */
+    ck_assert_int_eq(rig_wait(&rig), 1);
+    ck_assert(rig_log_has(&rig, "cannot be a model's name"));
+    rig_end(&rig);
+}
+END_TEST
+
+/* A cache of links: model, data and labels lie in a folder of blobs; a volume that is swapped by a
+ * link. */
+START_TEST(models_behind_links_are_served_with_their_texts)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    free(rig_shell(NULL,
+                   "d=%s; mkdir -p $d/blobs $d/models/cached $d/models/..v1 $d/store && "
+                   "for f in $(ls models/names); do cp models/names/$f $d/blobs/b-$f; "
+                   "ln -s ../../blobs/b-$f $d/models/cached/$f; done && "
+                   "cp -r models/names $d/models/..v1/volume && ln -s ..v1 $d/models/..data && "
+                   "ln -s ..data/volume $d/models/volume && cp -r models/names $d/store/x && "
+                   "ln -s ../store/x $d/models/linked && "
+                   "cp -r models/names $d/models/out && mv $d/models/out/vocab.txt $d/secret && "
+                   "ln -s ../../secret $d/models/out/vocab.txt",
+                   rig.folder));
+    rig_start(&rig, "%s/models", rig.folder);
+    static const char *const names[] = {"cached", "volume", "linked"};
+    char path[64], label[64];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "/v2/models/%s/infer", names[i]);
+        struct reply reply = rig_post_text(&rig, path, "Nguyen");
+        ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0,
+                      "%s: %s", names[i], reply.body);
+        reply_free(&reply);
+    }
+    struct reply reply = rig_get(&rig, "/v2/health/ready");
+    ck_assert_msg(strstr(reply.body, "leads out of the folder") != NULL, "%s", reply.body);
+    reply_free(&reply);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
 Suite *daemon_folders_suite(void);
 
 Suite *daemon_folders_suite(void)
@@ -195,6 +357,9 @@ Suite *daemon_folders_suite(void)
     tcase_add_test(tests, broken_models_are_named_and_the_good_one_is_served);
     tcase_add_test(tests, strict_readiness_is_503_and_says_why);
     tcase_add_test(tests, a_folder_of_broken_models_alone_ends_the_program);
+    tcase_add_test(tests, odd_names_are_left_out_and_the_others_are_served);
+    tcase_add_test(tests, odd_names_on_the_command_line_leave_the_others);
+    tcase_add_test(tests, models_behind_links_are_served_with_their_texts);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);
     return suite;

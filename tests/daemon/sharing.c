@@ -1,15 +1,18 @@
 /*
  * sharing.c - packed weights between daemons: one set for two, kept by the kernel when both are
- * killed, taken over by the next start, removed by a start on other models, gone after a clean end.
+ * killed, taken over by the next start, removed by a start on other models, gone after a clean end
+ * unless they are kept; and what is said where there is no room for them.
  */
 #include "rig.h"
 
 #include <check.h>
 #include <jansson.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "graph/proto.h"
@@ -165,6 +168,122 @@ START_TEST(the_last_to_end_removes_the_weights)
 }
 END_TEST
 
+static void clean_up(void)
+{
+    free(rig_shell(NULL, "%s regions --clean --region-prefix %s", getenv("PERCEPTD_BINARY"),
+                   prefix()));
+}
+
+START_TEST(kept_weights_are_found_by_the_next_start)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    rig_start(&rig, "models --keep-regions --region-prefix %s", prefix());
+    int n = look().n;
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    expect_regions(n, 0, "a clean end");
+    rig_start(&rig, "models --keep-regions --region-prefix %s", prefix());
+    ck_assert_msg(rig_log_has(&rig, "weights=adopted") && !rig_log_has(&rig, "weights=packed"),
+                  "a restart packs again");
+    expect_answer(&rig);
+    die(&rig);
+    expect_regions(n, 0, "killed");
+    write_other_model(&rig); /* others of the user come and go */
+    rig_start(&rig, "%s/other.onnx --region-prefix %s", rig.folder, prefix());
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    expect_regions(n, 0, "another daemon came and went");
+    start(&rig); /* one that does not keep them */
+    ck_assert_msg(!rig_log_has(&rig, "weights=packed"), "what is kept is not adopted");
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    expect_regions(n, 0, "a daemon without --keep-regions came and went");
+    rig_start(&rig, "%s/other.onnx --keep-age 0 --region-prefix %s", rig.folder, prefix());
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    expect_regions(0, 0, "too old");
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(kept_weights_go_when_they_are_cleaned)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    rig_start(&rig, "models --keep-regions --region-prefix %s", prefix());
+    int n = look().n;
+    clean_up();
+    expect_regions(n, 1, "cleaned while they are held");
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    clean_up();
+    expect_regions(0, 0, "cleaned");
+    rig_end(&rig);
+}
+END_TEST
+
+START_TEST(a_file_that_changed_leaves_nothing_kept_behind)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_other_model(&rig);
+    rig_start(&rig, "%s/other.onnx --keep-regions --region-prefix %s", rig.folder, prefix());
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    int n = look().n;
+    free(rig_shell(NULL, "printf '\\202\\001\\001x' >> %s/other.onnx",
+                   rig.folder)); /* an unknown field */
+    rig_start(&rig, "%s/other.onnx --keep-regions --region-prefix %s", rig.folder, prefix());
+    ck_assert_msg(!rig_log_has(&rig, "weights=adopted"), "another file's weights are adopted");
+    expect_regions(n, 1, "the file changed");
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    clean_up();
+    rig_end(&rig);
+}
+END_TEST
+
+/* /dev/shm of this process and its children, too small for any weights. */
+static bool no_room(void)
+{
+    bool forked = !getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0;
+    if (forked && unshare(CLONE_NEWNS) == 0 &&
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("none", "/dev/shm", "tmpfs", 0, "size=4k") == 0)
+        return true;
+    printf("skipped: no file system of its own is allowed here\n");
+    return false;
+}
+
+static int count_in_log(const struct rig *rig, const char *words)
+{
+    char *text = rig_shell(NULL, "grep -c '%s' %s || true", words, rig->log);
+    int n = atoi(text);
+    free(text);
+    return n;
+}
+
+START_TEST(weights_without_room_are_private_and_said_to_be)
+{
+    struct rig rig;
+    if (!rig_is_there() || !no_room())
+        return;
+    rig_begin(&rig);
+    rig_start(&rig, "models --keep-regions --region-prefix %s", prefix());
+    ck_assert_int_eq(count_in_log(&rig, " warn .*weights=private"), 1);
+    ck_assert_int_eq(count_in_log(&rig, "model ready .*weights=private"), 5);
+    expect_answer(&rig);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+    rig_begin(&rig);
+    rig_start(&rig, "models --private-regions"); /* as it was wanted */
+    ck_assert_int_eq(count_in_log(&rig, " warn "), 0);
+    ck_assert_int_eq(count_in_log(&rig, "model ready .*weights=private"), 5);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
 Suite *daemon_sharing_suite(void);
 
 Suite *daemon_sharing_suite(void)
@@ -173,6 +292,10 @@ Suite *daemon_sharing_suite(void)
     TCase *tests = tcase_create("sharing");
     tcase_add_test(tests, two_daemons_share_one_set_that_survives_them);
     tcase_add_test(tests, the_last_to_end_removes_the_weights);
+    tcase_add_test(tests, kept_weights_are_found_by_the_next_start);
+    tcase_add_test(tests, kept_weights_go_when_they_are_cleaned);
+    tcase_add_test(tests, a_file_that_changed_leaves_nothing_kept_behind);
+    tcase_add_test(tests, weights_without_room_are_private_and_said_to_be);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);
     return suite;

@@ -22,7 +22,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    percept_clean_regions(prefix);
+    percept_clean_regions(prefix, 0);
     folder_end();
 }
 
@@ -119,7 +119,7 @@ START_TEST(a_killed_holder_leaves_a_region_that_the_next_open_adopts)
     struct percept_model *model = open_shared(NULL);
     ck_assert(small_describe(model).region_adopted);
     ck_assert_float_eq(answer(model), 2);
-    ck_assert_int_eq(percept_clean_regions(prefix), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 0);
     percept_close(model);
 }
 END_TEST

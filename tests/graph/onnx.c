@@ -108,6 +108,57 @@ START_TEST(what_is_no_model_is_refused)
 }
 END_TEST
 
+static struct proto raw(const void *at, size_t n)
+{
+    struct proto file = {0};
+    proto_raw(&file, at, n);
+    return file;
+}
+
+START_TEST(another_kind_of_file_is_called_by_its_name)
+{
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n";
+    static const char zeros[300];
+    refused(raw(pointer, sizeof pointer - 1),
+            "a Git LFS pointer, not the file itself: run `git lfs pull`");
+    refused(raw("<html>", 6), "this is no ONNX model but an HTML page");
+    refused(raw("PK\3\4net/data.pkl", 16), "torch.onnx.export");
+    refused(raw("\x1f\x8b\x08\0\0\0", 6), "gunzip");
+    refused(raw("\x1c\0\0\0TFL3", 8), "a TFLite model");
+    refused(raw("\x80\x04}.", 4), "pickle");
+    refused(raw(zeros, sizeof zeros), "nothing but zero bytes");
+    refused(proto_tensor("t", PERCEPT_FLOAT, 1, four, (float[]){1, 2, 3, 4}, 16), "TensorProto");
+    refused(raw("\0\0\x80\x3f\0\0\0\x40", 8), "external data, name the .onnx file");
+    struct proto graph = face("x", "y");
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "r", "x", "y"));
+    refused(graph, "an ONNX graph without the model");
+}
+END_TEST
+
+/* What begins or ends like another file and can be read is a model all the same. */
+START_TEST(a_model_is_a_model_however_it_begins)
+{
+    static const char *const marks[] = {"GIF8",
+                                        "ustar",
+                                        "TFL3",
+                                        "PK\3\4",
+                                        "data.pkl",
+                                        "<html>",
+                                        "version https://git-lfs.github.com/spec/v1"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        again();
+        struct proto marked = {0}, whole = small_model();
+        for (int k = 0; k < 80; k++) /* at every offset that a magic number may have */
+            proto_text(&marked, WIRE_LEN(9), marks[i]);
+        proto_raw(&marked, whole.at, whole.n);
+        proto_text(&marked, WIRE_LEN(9), marks[i]);
+        proto_free(&whole);
+        accepted(marked);
+    }
+}
+END_TEST
+
 START_TEST(unknown_versions_are_refused)
 {
     struct proto old = {0};
@@ -166,6 +217,8 @@ Suite *graph_onnx_suite(void)
     tcase_add_test(tests, every_flipped_bit_is_survived);
     tcase_add_test(tests, every_failing_allocation_is_told);
     tcase_add_test(tests, what_is_no_model_is_refused);
+    tcase_add_test(tests, another_kind_of_file_is_called_by_its_name);
+    tcase_add_test(tests, a_model_is_a_model_however_it_begins);
     tcase_add_test(tests, unknown_versions_are_refused);
     tcase_add_test(tests, a_lone_tensor_is_copied);
     tcase_add_test(tests, a_lone_tensor_of_strings_is_copied);

@@ -6,11 +6,13 @@
 #include "folder.h"
 #include "serve/codec.h"
 #include "serve/lane.h"
+#include "serve/scan.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 Suite *serve_catalog_suite(void);
 
@@ -107,14 +109,114 @@ START_TEST(a_path_without_a_model_adds_nothing)
 }
 END_TEST
 
-START_TEST(two_models_of_one_name_are_refused_and_nothing_is_added)
+static const struct omitted *expect_omitted(const struct omitted *omitted, const char *name,
+                                            const char *says)
 {
-    folder_files("here/x/model.onnx", "there/x/model.onnx", "there/y/model.onnx");
+    ck_assert_ptr_nonnull(omitted);
+    ck_assert_str_eq(omitted->name, name);
+    ck_assert_msg(strstr(omitted->why, says) != NULL, "%s: %s", name, omitted->why);
+    ck_assert_msg(!strstr(omitted->why, folder_root), "a path of this host: %s", omitted->why);
+    return omitted->next;
+}
+
+START_TEST(of_two_models_of_one_name_the_first_is_served_and_so_are_the_others)
+{
+    folder_files("here/x/model.onnx", "there/x/model.onnx", "there/y/model.onnx",
+                 "both/z/model.onnx", "both/z.onnx", "both/Z.onnx", "both/v/1/model.onnx",
+                 "both/v.onnx");
     add("here");
-    expect_refused(folder_at("there"), ERR_INVALID, "two models are called 'x' version 1");
-    ck_assert_ptr_null(catalog_first(catalog)->next);
-    folder_files("both/z/model.onnx", "both/z.onnx");
-    expect_refused(folder_at("both"), ERR_INVALID, "two models are called 'z' version 1");
+    add("there");
+    add("both");
+    add("here/x");
+    add("here/x/model.onnx");
+    const struct served *served = catalog_first(catalog);
+    expect(served, "Z", 1);
+    expect(served = served->next, "v", 1);
+    ck_assert_ptr_nonnull(strstr(served->path, "both/v/1/model.onnx"));
+    expect(served = served->next, "x", 1);
+    ck_assert_ptr_nonnull(strstr(served->path, "here/x/model.onnx"));
+    expect(served = served->next, "y", 1);
+    expect(served = served->next, "z", 1);
+    ck_assert_ptr_nonnull(strstr(served->path, "both/z/model.onnx"));
+    ck_assert_ptr_null(served->next);
+    const struct omitted *omitted = catalog_omitted(catalog);
+    omitted = expect_omitted(omitted, "x/model.onnx",
+                             "two models are called 'x' version 1: 'x/model.onnx' is served");
+    omitted = expect_omitted(omitted, "v.onnx", "'v/1/model.onnx' is served; rename one");
+    omitted = expect_omitted(omitted, "z.onnx", "'z/model.onnx' is served; rename one");
+    omitted = expect_omitted(omitted, "x/model.onnx", "named twice, and served once");
+    omitted = expect_omitted(omitted, "x/model.onnx", "named twice");
+    ck_assert_ptr_null(omitted);
+}
+END_TEST
+
+START_TEST(what_is_left_out_is_kept_with_its_reason)
+{
+    folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/net/a.pt", "empty/.keep");
+    add("repo");
+    expect_refused(folder_at("empty"), ERR_NOT_FOUND, "there is no model in");
+    expect_refused(folder_at("gone"), ERR_NOT_FOUND, "there is nothing at");
+    expect(catalog_first(catalog), "good", 1);
+    const struct omitted *omitted = catalog_omitted(catalog);
+    omitted = expect_omitted(omitted, "best (1).onnx", "cannot be a model's name");
+    omitted = expect_omitted(omitted, "net/", "PyTorch");
+    omitted = expect_omitted(omitted, "empty/", "there is no model in it");
+    omitted = expect_omitted(omitted, "gone", "there is nothing");
+    ck_assert_ptr_null(omitted);
+    settings.strict_readiness = settings.ready_when_empty = true;
+    loop_run(loop);
+    ck_assert(!catalog_ready(catalog, &err));
+}
+END_TEST
+
+START_TEST(a_server_that_has_nothing_to_serve_says_why)
+{
+    ck_assert(!catalog_ready(catalog, &err));
+    ck_assert_str_eq(err.text, "no model is served");
+    folder_files("repo/best (1).onnx");
+    ck_assert(!catalog_add(catalog, folder_at("repo"), &err));
+    ck_assert(!catalog_ready(catalog, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "no model is served: best (1).onnx: "));
+    folder_text("broken.onnx", "");
+    add("broken.onnx");
+    loop_run(loop);
+    ck_assert(!catalog_ready(catalog, &err));
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "no model is served: 'broken' version 1 failed to load: "));
+    ck_assert_int_eq(err_status(err.code), 503);
+    settings.ready_when_empty = true;
+    ck_assert(catalog_ready(catalog, &err));
+}
+END_TEST
+
+/* The lowest priority of this process's threads, as a nice value. */
+static int nicest_thread(void)
+{
+    char **names;
+    int nicest = -20, n = file_list(&arena, "/proc/self/task", &names, NULL);
+    for (int i = 0; i < n; i++) {
+        int nice = getpriority(PRIO_PROCESS, (id_t)atoi(names[i]));
+        nicest = nice > nicest ? nice : nicest;
+    }
+    return nicest;
+}
+
+START_TEST(loads_step_back_only_when_a_model_is_ready)
+{
+    if (!model.at)
+        return;
+    int before = nicest_thread();
+    folder_text("broken.onnx", "broken");
+    put_model("a/model.onnx");
+    put_model("b/model.onnx");
+    add("broken.onnx");
+    loop_run(loop);
+    add("a"); /* the one before it failed: nobody is served yet */
+    loop_run(loop);
+    ck_assert_int_eq(nicest_thread(), before);
+    add("b");
+    loop_run(loop);
+    ck_assert_int_eq(nicest_thread(), before + 10 > 19 ? 19 : before + 10);
 }
 END_TEST
 
@@ -136,6 +238,7 @@ START_TEST(a_broken_model_fails_and_says_why)
     ck_assert_ptr_null(catalog_find_ready(catalog, "broken", 0, &err));
     ck_assert_int_eq(err_status(err.code), 503);
     ck_assert_ptr_nonnull(strstr(err.text, served->reason));
+    settings.ready_when_empty = true;
     ck_assert(catalog_ready(catalog, &err));
     settings.strict_readiness = true;
     ck_assert(!catalog_ready(catalog, &err));
@@ -416,7 +519,10 @@ Suite *serve_catalog_suite(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, models_are_sorted_by_name_and_version);
     tcase_add_test(tests, a_path_without_a_model_adds_nothing);
-    tcase_add_test(tests, two_models_of_one_name_are_refused_and_nothing_is_added);
+    tcase_add_test(tests, of_two_models_of_one_name_the_first_is_served_and_so_are_the_others);
+    tcase_add_test(tests, what_is_left_out_is_kept_with_its_reason);
+    tcase_add_test(tests, a_server_that_has_nothing_to_serve_says_why);
+    tcase_add_test(tests, loads_step_back_only_when_a_model_is_ready);
     tcase_add_test(tests, a_broken_model_fails_and_says_why);
     tcase_add_test(tests, reasons_name_files_as_they_lie_in_the_folder_of_models);
     tcase_add_test(tests, reasons_name_the_same_files_when_models_are_given_one_by_one);

@@ -7,11 +7,10 @@
 
 #include <check.h>
 #include <string.h>
-#include <unistd.h>
 
 Suite *serve_lines_suite(void);
 
-static int folder_fd;
+static struct file_place place;
 static struct arena arena;
 static struct percept_err err;
 static const char *const *list;
@@ -19,14 +18,14 @@ static const char *const *list;
 static void begin(void)
 {
     folder_begin("lines");
-    folder_fd = file_folder(folder_root, &err);
-    ck_assert_int_ge(folder_fd, 0);
+    folder_text("manifest.json", "{}");
+    ck_assert(file_place_open(&place, folder_at("manifest.json"), NULL, &err));
     err = (struct percept_err){0};
 }
 
 static void end(void)
 {
-    close(folder_fd);
+    file_place_close(&place);
     folder_end();
     arena_free(&arena);
 }
@@ -34,7 +33,7 @@ static void end(void)
 static int read_text(const char *text, size_t n)
 {
     folder_put("lines.txt", text, n);
-    return lines_read(folder_fd, "lines.txt", &arena, &list, &err);
+    return lines_read(&place, "lines.txt", &arena, &list, &err);
 }
 
 START_TEST(a_newline_ends_a_line_and_the_last_may_lack_it)
@@ -80,9 +79,9 @@ END_TEST
 
 START_TEST(a_file_outside_the_folder_is_not_read)
 {
-    ck_assert_int_eq(lines_read(folder_fd, "../lines.txt", &arena, &list, &err), -1);
-    ck_assert_int_eq(lines_read(folder_fd, "/etc/passwd", &arena, &list, &err), -1);
-    ck_assert_int_eq(lines_read(folder_fd, "none.txt", &arena, &list, &err), -1);
+    ck_assert_int_eq(lines_read(&place, "../lines.txt", &arena, &list, &err), -1);
+    ck_assert_int_eq(lines_read(&place, "/etc/passwd", &arena, &list, &err), -1);
+    ck_assert_int_eq(lines_read(&place, "none.txt", &arena, &list, &err), -1);
     ck_assert_int_ne(err.code, ERR_NONE);
 }
 END_TEST

@@ -6,6 +6,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 Suite *serve_loop_suite(void);
 
@@ -15,6 +16,7 @@ struct probe {
     pthread_t ran_on;
     int n_worked, n_done;
     int order; /* of being done */
+    int nice;
 };
 
 static int n_ended;
@@ -113,6 +115,34 @@ START_TEST(loads_run_one_by_one_in_order_on_one_thread)
         ck_assert(pthread_equal(loads[i].ran_on, loads[0].ran_on));
     }
     ck_assert(!pthread_equal(loads[0].ran_on, pthread_self()));
+    loop_free(loop);
+}
+END_TEST
+
+static void note_nice(struct task *task)
+{
+    probe_of(task)->nice = getpriority(PRIO_PROCESS, 0); /* of this thread */
+}
+
+START_TEST(loads_have_low_priority_from_when_it_is_said)
+{
+    struct loop *loop = open_loop(1);
+    int own = getpriority(PRIO_PROCESS, 0);
+    struct probe loads[4];
+    for (int i = 0; i < 4; i++) {
+        loads[i] = probe(loop);
+        loads[i].task.work = note_nice;
+        loop_load(loop, &loads[i].task);
+        loop_run(loop);
+        if (i == 1)
+            loop_load_gently(loop);
+    }
+    int low = own + 10 > 19 ? 19 : own + 10;
+    ck_assert_int_eq(loads[0].nice, own);
+    ck_assert_int_eq(loads[1].nice, own);
+    ck_assert_int_eq(loads[2].nice, low);
+    ck_assert_int_eq(loads[3].nice, low);
+    ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), own);
     loop_free(loop);
 }
 END_TEST
@@ -284,6 +314,7 @@ Suite *serve_loop_suite(void)
     tcase_add_test(tests, work_runs_elsewhere_and_comes_back);
     tcase_add_test(tests, a_task_may_be_submitted_again_from_its_done);
     tcase_add_test(tests, loads_run_one_by_one_in_order_on_one_thread);
+    tcase_add_test(tests, loads_have_low_priority_from_when_it_is_said);
     tcase_add_test(tests, a_load_may_begin_another_from_its_done);
     tcase_add_test(tests, many_wakes_make_one_turn);
     tcase_add_test(tests, a_wake_within_a_turn_brings_another);

@@ -8,6 +8,8 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 Suite *serve_scan_suite(void);
 
@@ -15,10 +17,13 @@ static struct arena arena;
 static struct scan scan;
 static struct percept_err err;
 
+static int n_expected;
+
 static void begin(void)
 {
     folder_begin("scan");
     scan = (struct scan){0};
+    n_expected = 0;
     err = (struct percept_err){0};
 }
 
@@ -51,6 +56,46 @@ static void expect(const struct found *found, const char *name, int64_t version)
     ck_assert(file_exists(found->path));
 }
 
+static void expect_manifest(const struct found *found, const char *folder)
+{
+    ck_assert_ptr_nonnull(found);
+    if (!folder)
+        ck_assert_ptr_null(found->folder);
+    else
+        ck_assert_str_eq(found->folder, file_absolute(&arena, folder_at(folder)));
+}
+
+static void expect_only(const char *name, int64_t version)
+{
+    expect(scan.first, name, version);
+    ck_assert_msg(!scan.first->next, "and %s", scan.first->next ? scan.first->next->name : "");
+}
+
+/* Is it named once, with these words and without a path of this host? */
+static void expect_omitted(const char *name, const char *says)
+{
+    int n = 0;
+    for (const struct omitted *at = scan.first_omitted; at; at = at->next) {
+        if (strcmp(at->name, name) != 0)
+            continue;
+        n++;
+        ck_assert_msg(strstr(at->why, says) != NULL, "%s: %s", name, at->why);
+        ck_assert_msg(!strstr(at->why, folder_root), "%s: %s", name, at->why);
+    }
+    ck_assert_msg(n == 1, "%s: %d times", name, n);
+    n_expected++;
+}
+
+static void expect_no_more_omitted(void)
+{
+    int n = 0;
+    for (const struct omitted *at = scan.first_omitted; at; at = at->next)
+        n++;
+    ck_assert_msg(n == n_expected, "%d, not %d, are left out: the last is %s: %s", n, n_expected,
+                  scan.last_omitted ? scan.last_omitted->name : "",
+                  scan.last_omitted ? scan.last_omitted->why : "");
+}
+
 START_TEST(a_file_is_called_like_itself)
 {
     folder_files("my-model.onnx");
@@ -79,11 +124,216 @@ START_TEST(a_models_folder_holds_a_model_or_versions)
     folder_files("plain/model.onnx");
     add("plain");
     const struct found *found = scan.first;
-    const int64_t versions[] = {1, 12, 3}; /* as the folder is read */
-    for (int i = 0; i < 3; i++, found = found->next)
+    const int64_t versions[] = {5, 1, 12, 3, 4}; /* as the folder is read */
+    for (int i = 0; i < 5; i++, found = found->next)
         expect(found, "many", versions[i]);
     expect(found, "plain", 1);
     ck_assert_ptr_null(found->next);
+    expect_omitted("many/x6/", "is called like a version");
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(a_name_that_cannot_be_leaves_the_others)
+{
+    folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/caf\xc3\xa9.onnx",
+                 "repo/_x/model.onnx", "repo/a=b/1/model.onnx", "repo/bad\xff.onnx",
+                 "repo/new\nline.onnx");
+    char name[160] = "repo/";
+    memset(name + 5, 'l', 130);
+    strcpy(name + 135, ".onnx");
+    folder_files(name);
+    add("repo");
+    expect_only("good", 1);
+    expect_omitted("best (1).onnx", "'best (1)' cannot be a model's name");
+    expect_omitted("caf\xc3\xa9.onnx", "rename it");
+    expect_omitted("_x/", "rename it");
+    expect_omitted("a=b/", "rename it");
+    expect_omitted("bad\xff.onnx", "rename it");
+    expect_omitted("new\nline.onnx", "rename it");
+    expect_omitted(name + 5, "at most 128");
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(what_has_one_meaning_is_served)
+{
+    folder_files("repo/UPPER.ONNX", "repo/net/resnet.onnx", "repo/loud/MODEL.ONNX",
+                 "repo/ver/v1/model.onnx", "repo/ver/V2/net.onnx", "repo/zeros/007/model.onnx",
+                 "repo/Case.onnx", "repo/case.onnx");
+    folder_text("repo/net/manifest.json", "{}");
+    add("repo");
+    static const struct {
+        const char *name;
+        int64_t version;
+    } want[] = {{"Case", 1}, {"UPPER", 1}, {"case", 1}, {"loud", 1},
+                {"net", 1},  {"ver", 2},   {"ver", 1},  {"zeros", 7}};
+    const struct found *found = scan.first;
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++, found = found->next) {
+        expect(found, want[i].name, want[i].version);
+        if (strcmp(found->name, "net") == 0)
+            expect_manifest(found, "repo/net");
+    }
+    ck_assert_ptr_null(found);
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(a_folder_of_versions_means_the_same_named_alone)
+{
+    folder_files("net/v1/model.onnx", "net/v2/model.onnx");
+    add("net");
+    expect(scan.first, "net", 1);
+    expect(scan.last, "net", 2);
+    scan.first = scan.last = NULL;
+    folder_files("mixed/v1/model.onnx", "mixed/other/model.onnx"); /* two models, then */
+    add("mixed");
+    expect(scan.first, "other", 1);
+    expect(scan.last, "v1", 1);
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(what_has_no_meaning_or_several_is_left_out_with_what_would_work)
+{
+    folder_files("repo/good.onnx", "repo/two/a.onnx", "repo/two/b.onnx", "repo/notes/readme.txt",
+                 "repo/torch/net.pt", "repo/keras/net.h5", "repo/lite.tflite",
+                 "repo/deep/er/model.onnx", "repo/part/net.onnx.part", "repo/old.onnx~",
+                 "repo/gz.onnx.gz");
+    mkdir(folder_at("repo/empty"), 0700);
+    mkdir(folder_at("repo/folder"), 0700);
+    mkdir(folder_at("repo/folder/model.onnx"), 0700);
+    add("repo");
+    expect_only("good", 1);
+    expect_omitted("two/",
+                   "2 .onnx files ('a.onnx', 'b.onnx') and none is called model.onnx: rename");
+    expect_omitted("notes/", "expected model.onnx");
+    expect_omitted("torch/",
+                   "'net.pt' is a PyTorch file: export the network with torch.onnx.export");
+    expect_omitted("keras/", "tf2onnx");
+    expect_omitted("lite.tflite", "a TFLite model, not ONNX");
+    expect_omitted("deep/", "further down, in 'er'");
+    expect_omitted("part/", "unfinished download");
+    expect_omitted("old.onnx~", "a backup");
+    expect_omitted("gz.onnx.gz", "gunzip");
+    expect_omitted("empty/", "it is empty");
+    expect_omitted("folder/", "expected model.onnx");
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(versions_that_are_none_are_left_out)
+{
+    folder_files("repo/m/2/model.onnx", "repo/m/v2/model.onnx", "repo/m/002/model.onnx",
+                 "repo/m/0/model.onnx", "repo/m/v0/model.onnx",
+                 "repo/m/1234567890123456789/model.onnx", "repo/m/999999999999999999/model.onnx",
+                 "repo/m/latest/model.onnx", "repo/m/3/net.pt", "repo/m/4/a.onnx",
+                 "repo/m/4/b.onnx", "repo/m/assets/labels.txt");
+    add("repo");
+    expect(scan.first, "m", 2);
+    expect(scan.last, "m", 999999999999999999);
+    ck_assert_ptr_eq(scan.first->next, scan.last);
+    expect_omitted("m/v2/", "'2' is version 2 too");
+    expect_omitted("m/002/", "'2' is version 2 too");
+    expect_omitted("m/0/", "versions count from 1");
+    expect_omitted("m/v0/", "versions count from 1");
+    expect_omitted("m/1234567890123456789/", "at most 18 digits");
+    expect_omitted("m/latest/", "1, 2, ... or v1, v2");
+    expect_omitted("m/3/", "there is no .onnx file in it");
+    expect_omitted("m/4/", "several .onnx files");
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(litter_is_passed_over_in_silence)
+{
+    folder_files("repo/good.onnx", "repo/good.onnx~", "repo/good.onnx.bak", "repo/.good.onnx.swp",
+                 "repo/._good.onnx", "repo/.git/model.onnx", "repo/__pycache__/x.pyc",
+                 "repo/good.pt", "repo/__MACOSX/._model.onnx", "repo/lost+found/x",
+                 "repo/train/train.py", "repo/README.md", "repo/m/model.onnx", "repo/m/model.onnx~",
+                 "repo/m/.model.onnx.swp", "repo/m/other.onnx");
+    add("repo");
+    expect(scan.first, "good", 1);
+    expect(scan.last, "m", 1);
+    ck_assert_ptr_eq(scan.first->next, scan.last);
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(links_are_named_as_they_are_called_and_circles_do_no_harm)
+{
+    folder_files("store/abc/model.onnx", "store/def", "repo/good.onnx");
+    static const char *const links[][2] = {
+        {"../store/abc", "linked"}, {"../store/def", "file.onnx"}, {".", "loop"},      {"..", "up"},
+        {"nowhere", "gone.onnx"},   {"itself", "itself"},          {"linked", "alias"}};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        ck_assert_int_eq(
+            symlink(links[i][0], folder_at(arena_printf(&arena, "repo/%s", links[i][1]))), 0);
+    add("repo");
+    const struct found *found = scan.first;
+    expect(found, "alias", 1);
+    expect(found = found->next, "file", 1);
+    expect(found = found->next, "good", 1);
+    expect(found = found->next, "linked", 1);
+    ck_assert_ptr_null(found->next);
+    expect_omitted("loop/", "a link back");
+    expect_omitted("up/", "a link back");
+    expect_omitted("gone.onnx", "leads nowhere");
+    expect_omitted("itself", "leads nowhere");
+    expect_no_more_omitted();
+    scan.last = scan.first = NULL;
+    add("repo/linked");
+    expect(scan.first, "linked", 1);
+}
+END_TEST
+
+START_TEST(volumes_and_caches_of_links_are_found)
+{
+    folder_files("volume/..2026_01/digits/model.onnx", "volume/..2026_01/names.onnx",
+                 "hub/blobs/aa", "hub/blobs/bb");
+    ck_assert_int_eq(symlink("..2026_01", folder_at("volume/..data")), 0);
+    ck_assert_int_eq(symlink("..data/digits", folder_at("volume/digits")), 0);
+    ck_assert_int_eq(symlink("..data/names.onnx", folder_at("volume/names.onnx")), 0);
+    add("volume");
+    expect(scan.first, "digits", 1);
+    expect(scan.last, "names", 1);
+    ck_assert_ptr_eq(scan.first->next, scan.last);
+    folder_text("hub/rev/onnx/config.json", "{}");
+    ck_assert_int_eq(symlink("../../blobs/aa", folder_at("hub/rev/onnx/model.onnx")), 0);
+    ck_assert_int_eq(symlink("../../blobs/bb", folder_at("hub/rev/onnx/model.onnx_data")), 0);
+    add("hub/rev");
+    expect(scan.last, "onnx", 1);
+    add("hub/rev/onnx/model.onnx");
+    expect(scan.last, "onnx", 1);
+    expect_no_more_omitted();
+}
+END_TEST
+
+/* As another user, for root may read everything. */
+START_TEST(a_folder_that_cannot_be_read_leaves_the_others)
+{
+    if (getenv("CK_FORK") && strcmp(getenv("CK_FORK"), "no") == 0)
+        return;
+    folder_files("repo/good.onnx", "repo/closed/model.onnx", "repo/m/1/model.onnx",
+                 "repo/m/2/model.onnx");
+    ck_assert_int_eq(chmod(folder_at("repo/closed"), 0), 0);
+    ck_assert_int_eq(chmod(folder_at("repo/m/2"), 0), 0);
+    ck_assert_int_eq(chmod(folder_root, 0755) + chmod(folder_at("repo"), 0755) +
+                         chmod(folder_at("repo/m"), 0755) + chmod(folder_at("repo/m/1"), 0755),
+                     0);
+    bool root = geteuid() == 0;
+    if (root)
+        ck_assert_int_eq(seteuid(65534), 0);
+    add("repo");
+    if (root)
+        ck_assert_int_eq(seteuid(0), 0);
+    chmod(folder_at("repo/closed"), 0700);
+    chmod(folder_at("repo/m/2"), 0700);
+    expect(scan.first, "good", 1);
+    expect(scan.last, "m", 1);
+    expect_omitted("closed/", "it cannot be read: Permission denied");
+    expect_omitted("m/2/", "no .onnx file");
+    expect_no_more_omitted();
 }
 END_TEST
 
@@ -105,8 +355,11 @@ START_TEST(what_is_not_there_is_said)
     expect_refused(folder_at("nowhere"), ERR_NOT_FOUND, "there is nothing at");
     folder_files("empty/README.md");
     expect_refused(folder_at("empty"), ERR_NOT_FOUND, "there is no model in");
-    folder_files("weights.bin");
+    folder_files("weights.bin", "net.pt");
     expect_refused(folder_at("weights.bin"), ERR_INVALID, "neither an .onnx file nor a folder");
+    expect_refused(folder_at("net.pt"), ERR_INVALID, "a PyTorch file: export");
+    folder_files("broken/best (1).onnx", "broken/x/net.h5");
+    expect_refused(folder_at("broken"), ERR_NOT_FOUND, "best (1).onnx: 'best (1)' cannot be");
     ck_assert_ptr_null(scan.first);
 }
 END_TEST
@@ -116,7 +369,7 @@ START_TEST(a_name_that_cannot_stand_in_a_path_is_refused)
     folder_files("two words.onnx");
     expect_refused(folder_at("two words.onnx"), ERR_INVALID, "cannot be a model's name");
     folder_files("_x/model.onnx");
-    expect_refused(folder_at("_x"), ERR_INVALID, "cannot be a model's name");
+    expect_refused(folder_at("_x"), ERR_NOT_FOUND, "cannot be a model's name");
     char name[140];
     memset(name, 'a', sizeof name);
     strcpy(name + 129, ".onnx");
@@ -124,15 +377,6 @@ START_TEST(a_name_that_cannot_stand_in_a_path_is_refused)
     expect_refused(folder_at(name), ERR_INVALID, "at most 128");
 }
 END_TEST
-
-static void expect_manifest(const struct found *found, const char *folder)
-{
-    ck_assert_ptr_nonnull(found);
-    if (!folder)
-        ck_assert_ptr_null(found->folder);
-    else
-        ck_assert_str_eq(found->folder, file_absolute(&arena, folder_at(folder)));
-}
 
 START_TEST(a_versions_own_manifest_comes_first)
 {
@@ -198,6 +442,15 @@ Suite *serve_scan_suite(void)
     tcase_add_test(tests, model_onnx_is_called_like_its_folder_or_that_of_its_versions);
     tcase_add_test(tests, a_models_folder_holds_a_model_or_versions);
     tcase_add_test(tests, a_folder_of_models_adds_them_all);
+    tcase_add_test(tests, a_name_that_cannot_be_leaves_the_others);
+    tcase_add_test(tests, what_has_one_meaning_is_served);
+    tcase_add_test(tests, a_folder_of_versions_means_the_same_named_alone);
+    tcase_add_test(tests, what_has_no_meaning_or_several_is_left_out_with_what_would_work);
+    tcase_add_test(tests, versions_that_are_none_are_left_out);
+    tcase_add_test(tests, litter_is_passed_over_in_silence);
+    tcase_add_test(tests, links_are_named_as_they_are_called_and_circles_do_no_harm);
+    tcase_add_test(tests, volumes_and_caches_of_links_are_found);
+    tcase_add_test(tests, a_folder_that_cannot_be_read_leaves_the_others);
     tcase_add_test(tests, what_is_not_there_is_said);
     tcase_add_test(tests, a_name_that_cannot_stand_in_a_path_is_refused);
     tcase_add_test(tests, a_versions_own_manifest_comes_first);
