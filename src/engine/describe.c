@@ -91,11 +91,17 @@ bool describe_model(struct percept_model *model, size_t file_bytes)
 
 void describe_outputs(struct percept_model *model, const struct plan *trial)
 {
-    for (int i = 0; trial->outputs && i < model->n_outputs; i++) {
+    bool scalars = !trial->outputs; /* no promise: with others in, others come out */
+    for (int i = 0; i < model->n_inputs; i++)
+        scalars = scalars || model->inputs[i].rank == 0;
+    for (int i = 0; i < model->n_outputs; i++) {
         struct percept_io *io = &model->outputs[i];
+        io->rank = scalars && io->rank == 0 ? -1 : io->rank;
+        if (!trial->outputs)
+            continue;
         const struct tensor *got = trial->outputs[i];
         io->dtype = got->dtype;
-        if (io->rank >= 0 && io->rank == got->rank)
+        if ((io->rank >= 0 && io->rank == got->rank) || (scalars && got->rank == 0))
             continue;
         io->rank = got->rank;
         for (int d = 0; d < got->rank; d++) {

@@ -5,6 +5,9 @@
  * that callers see. Input memory belongs to the current plan: percept_input plans first if the shapes are
  * new.
  *
+ * A rank of 0 that the file declares is no promise: exporters write it where they know nothing of a shape. Any is
+ * taken that the network can work with, and where it needs the scalar that was declared, one element of any rank.
+ *
  * Threads: one at a time, its holder. Helpers come in through the run's team only.
  */
 #include <time.h>
@@ -15,6 +18,8 @@
 struct percept_session {
     const struct percept_model *model;
     struct frame *frame;
+    int *ranks;         /* [n_inputs] as set, where the frame sees a scalar instead */
+    bool scalars;       /* what worked last of the two */
     bool profiling;
     int64_t step_started_ns;
     struct percept_step_profile *profile; /* of the last run; in its own buffer */
@@ -30,7 +35,10 @@ struct percept_session *percept_session_new(const struct percept_model *model, s
     }
     session->model = model;
     session->frame = frame_new(model, model->parts, err);
-    if (!session->frame) {
+    session->ranks = arena_buffer(((size_t)model->n_inputs + 1) * sizeof *session->ranks);
+    if (!session->frame || !session->ranks) {
+        if (session->frame)
+            err_memory(err, "a session", (size_t)model->n_inputs * sizeof *session->ranks);
         percept_session_free(session);
         return NULL;
     }
@@ -38,6 +46,7 @@ struct percept_session *percept_session_new(const struct percept_model *model, s
     for (int i = 0; i < model->n_inputs; i++) {
         const struct percept_io *io = &model->inputs[i];
         feeds[i] = (struct tensor){.dtype = io->dtype, .rank = io->rank};
+        session->ranks[i] = -1;
         for (int d = 0; d < io->rank; d++) {
             feeds[i].dims[d] = io->dims[d];
             if (io->dims[d] < 0)
@@ -52,6 +61,7 @@ void percept_session_free(struct percept_session *session)
     if (!session)
         return;
     frame_free(session->frame);
+    arena_buffer_free(session->ranks);
     arena_buffer_free(session->profile);
     arena_buffer_free(session);
 }
@@ -63,9 +73,9 @@ bool percept_resize(struct percept_session *session, int input, int rank, const 
     if (input < 0 || input >= model->n_inputs)
         return err_set(err, ERR_INVALID, "the model has no input %d; it has %d", input, model->n_inputs);
     const struct percept_io *io = &model->inputs[input];
-    bool fits = rank >= 0 && rank <= RANK_MAX && (io->rank < 0 || io->rank == rank);
+    bool fits = rank >= 0 && rank <= RANK_MAX && (io->rank <= 0 || io->rank == rank);
     for (int d = 0; fits && d < rank; d++)
-        fits = dims[d] >= 0 && (io->rank < 0 || io->dims[d] < 0 || io->dims[d] == dims[d]);
+        fits = dims[d] >= 0 && (io->rank <= 0 || io->dims[d] < 0 || io->dims[d] == dims[d]);
     int64_t count;
     if (!fits || !tensor_count(rank, dims, &count)) {
         char want[128], got[128];
@@ -74,6 +84,8 @@ bool percept_resize(struct percept_session *session, int input, int rank, const 
                        tensor_shape_text(rank < 0 || rank > RANK_MAX ? 0 : rank, dims, got, sizeof got));
     }
     struct tensor *wanted = &frame_feeds(session->frame)[input];
+    wanted->rank = session->ranks[input] >= 0 ? session->ranks[input] : wanted->rank;
+    session->ranks[input] = -1;
     struct tensor fresh = {.dtype = wanted->dtype, .rank = rank};
     for (int d = 0; d < rank; d++)
         fresh.dims[d] = dims[d];
@@ -111,13 +123,44 @@ static bool judge_freed(struct percept_session *session, struct percept_err *err
                    "might change each other's results; one at a time works");
 }
 
+/* Lets the frame see one element as it was set, or as the scalar that was declared. Are there such inputs? */
+static bool see_scalars(struct percept_session *session, bool as_scalar)
+{
+    struct tensor *feeds = frame_feeds(session->frame);
+    bool any = false;
+    for (int i = 0; i < session->model->n_inputs; i++) {
+        const int rank = session->ranks[i] >= 0 ? session->ranks[i] : feeds[i].rank;
+        if (session->model->inputs[i].rank != 0 || rank < 1 || tensor_span(&feeds[i], 0, rank) != 1)
+            continue;
+        any = true;
+        const int seen = as_scalar ? 0 : rank;
+        if (feeds[i].rank != seen)
+            frame_changed(session->frame);
+        session->ranks[i] = as_scalar ? rank : -1;
+        feeds[i].rank = seen;
+    }
+    return any;
+}
+
+static bool prepare_ranks(struct percept_session *session, struct percept_err *err)
+{
+    const bool scalars = see_scalars(session, session->scalars);
+    if (frame_prepare(session->frame, scalars ? NULL : err))
+        return true;
+    if (!scalars)
+        return false;
+    session->scalars = !session->scalars;
+    see_scalars(session, session->scalars);
+    return frame_prepare(session->frame, err);
+}
+
 bool percept_prepare(struct percept_session *session, struct percept_err *err)
 {
     for (int i = 0; i < session->model->n_inputs; i++)
         if (frame_feeds(session->frame)[i].rank < 0)
             return err_set(err, ERR_INVALID, "the shape of input '%s' has free dimensions and is not set",
                            session->model->inputs[i].name);
-    return frame_prepare(session->frame, err) && judge_freed(session, err);
+    return prepare_ranks(session, err) && judge_freed(session, err);
 }
 
 void *percept_input(struct percept_session *session, int input)

@@ -73,6 +73,7 @@ static bool trial_inputs(const struct percept_model *model, int64_t batch, struc
         const struct value *value = &graph->values[graph->inputs[i]];
         if (value->rank < 0)
             return false;
+        *guessed |= value->rank == 0; /* exporters write it where they know nothing of the shape */
         free_first |= value->rank > 0 && value->dims[0] < 0;
         fixed_first |= value->rank > 0 && value->dims[0] >= 0;
         inputs[i] = (struct tensor){.dtype = value->dtype, .rank = value->rank};

@@ -569,15 +569,26 @@ static bool cumsum_check(struct node_ctx *ctx, struct percept_err *err)
            attr_bool(ctx, "reverse", false, &priv->reverse, err);
 }
 
+static bool cumsum_axis(const struct step *step, int *axis, struct percept_err *err)
+{
+    const struct tensor *given = step->in[1];
+    return op_axis(step, given->dtype == PERCEPT_INT64 ? *(const int64_t *)given->data
+                                                       : *(const int32_t *)given->data,
+                   step->in[0]->rank, axis, err);
+}
+
 static bool cumsum_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *axis = step->in[1];
+    int known;
     if (!types_number(x->dtype))
         return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; float, double or an integer type "
                        "would work", OP_NODE(step->node), tensor_dtype_name(x->dtype));
     bool fits = axis->dtype == PERCEPT_INT64 || axis->dtype == PERCEPT_INT32;
     if (!fits || tensor_elements(axis) != 1)
         return err_set(err, ERR_MODEL, OP_AT "the axis is not one int32 or int64", OP_NODE(step->node));
+    if (axis->data && !cumsum_axis(step, &known, err))
+        return false;
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->flops = (double)tensor_elements(x);
     return true;
@@ -605,13 +616,13 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
 {
     (void)env;
     const struct cumsum_priv *priv = step->priv;
-    const struct tensor *x = step->in[0], *given = step->in[1];
+    const struct tensor *x = step->in[0];
     int axis;
-    int64_t value = given->dtype == PERCEPT_INT64 ? *(const int64_t *)given->data
-                                                  : *(const int32_t *)given->data;
-    if (!op_axis(step, value, x->rank, &axis, err))
-        return err_set(err, ERR_DATA, OP_AT "axis %lld is outside [%d, %d]", OP_NODE(step->node),
-                       (long long)value, -x->rank, x->rank - 1);
+    if (!cumsum_axis(step, &axis, err)) {
+        if (err)
+            err->code = ERR_DATA; /* of an axis that was not known before */
+        return false;
+    }
     int64_t n = x->dims[axis], inner = tensor_span(x, axis + 1, x->rank);
     int64_t lines = tensor_span(x, 0, axis) * inner;
     for (int64_t i = 0; i < lines; i++) {
@@ -633,11 +644,8 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
 static void cumsum_batch(struct batch_view *view)
 {
     bool together[RANK_MAX] = {false};
-    const struct tensor *given = view->many->in[1];
     int axis;
-    if (!given->data || !op_axis(view->many, given->dtype == PERCEPT_INT64 ? *(const int64_t *)given->data
-                                                                           : *(const int32_t *)given->data,
-                                 view->many->in[0]->rank, &axis, NULL)) {
+    if (!view->many->in[1]->data || !cumsum_axis(view->many, &axis, NULL)) {
         batch_axis_mixes(view, "adds along an axis that is not known");
         return;
     }

@@ -332,7 +332,7 @@ bool batch_warm(const struct batch_engine *engine, struct percept_session *sessi
 {
     for (int i = 0; i < n_inputs; i++) {
         int64_t dims[PERCEPT_RANK_MAX] = {0};
-        if (inputs[i].rank < 0)
+        if (inputs[i].rank <= 0) /* a scalar that is declared may be anything (engine/session.c) */
             return true;
         for (int axis = 0; axis < inputs[i].rank; axis++) {
             dims[axis] = axis == 0 && inputs[i].dims[0] < 0 ? n_items : inputs[i].dims[axis];

@@ -184,7 +184,7 @@ static void print_dims(char *to, size_t n_bytes, int rank, const int64_t *dims)
 
 static bool shape_fits(const struct percept_io *io, const struct percept_tensor *tensor)
 {
-    if (io->rank < 0)
+    if (io->rank <= 0) /* a scalar that is declared may be a tensor: the session knows what works */
         return true;
     if (io->rank != tensor->rank)
         return false;
