@@ -212,6 +212,14 @@ $(B)/real: $(B)/tests/real/real.o $(lib_obj)
 real-models: $(B)/real ## trained models with stored cases: DIR=PATH
 	@$(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) tests/real/bounds
 
+$(B)/mates: $(B)/tests/real/mates.o $(B)/tests/mates.o $(lib_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+
+.PHONY: mates
+mates: $(B)/mates ## an item's bits beside mates of NaN and infinity, in trained, whole and shipped models: DIR=PATH
+	@tests/real/mates.sh $(B) $(DIR)
+
 .PHONY: oracle
 oracle: $(B)/perceptd ## how far perceptd and the stored references are from float64: DIR=PATH T=TEXT (python3-numpy)
 	@/usr/bin/python3 tests/real/oracle.py $(B)/perceptd $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) $(T)

@@ -409,7 +409,7 @@ static bool reduce_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-/* Sums are taken in another order where nothing lies behind what is reduced. */
+/* Floats are summed in another order where nothing lies behind what is reduced (kernel/accumulate.h). */
 static void reduce_batch(struct batch_view *view)
 {
     const struct reduce_priv *priv = view->many->priv;
@@ -420,7 +420,7 @@ static void reduce_batch(struct batch_view *view)
     const struct lines one = lines_of(view->one->in[0], reduced), many = lines_of(view->many->in[0], reduced);
     if (reduced[place.axis])
         batch_axis_mixes(view, "reduces over the batch");
-    else if ((one.inner == 1) != (many.inner == 1))
+    else if (view->many->in[0]->dtype == PERCEPT_FLOAT && (one.inner == 1) != (many.inner == 1))
         batch_axis_mixes(view, BATCH_AXIS_ORDER);
     else
         batch_axis_reduced(view, reduced, priv->keepdims);
