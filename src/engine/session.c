@@ -149,9 +149,11 @@ static bool prepare_ranks(struct percept_session *session, struct percept_err *e
         return true;
     if (!scalars)
         return false;
+    see_scalars(session, !session->scalars);
+    if (!frame_prepare(session->frame, err))
+        return false;
     session->scalars = !session->scalars;
-    see_scalars(session, session->scalars);
-    return frame_prepare(session->frame, err);
+    return true;
 }
 
 bool percept_prepare(struct percept_session *session, struct percept_err *err)
