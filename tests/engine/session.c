@@ -219,6 +219,66 @@ START_TEST(a_profile_names_every_step)
 }
 END_TEST
 
+/* What a node makes of an input that the file declares as one number. */
+static const struct {
+    const char *op_type, *inputs; /* x, and constants */
+    int rank;                     /* as given, of dims 1, or 3 where there is one */
+    int64_t first;
+    int rank_out;                 /* -1: refused */
+    int64_t first_out;
+} scalars[] = {
+    {"CumSum", "x,zero", 1, 3, 1, 3}, {"CumSum", "x,zero", 1, 1, 1, 1}, {"CumSum", "x,zero", 0, 0, -1, 0},
+    {"Not", "x", 0, 0, 0, 0},         {"Not", "x", 1, 3, 1, 3},         {"Not", "x", 2, 1, 2, 1},
+    {"Neg", "x", 0, 0, 0, 0},         {"Neg", "x", 2, 3, 2, 3},         {"Concat", "u,ones", 0, 0, 1, 3},
+    {"Concat", "u,ones", 1, 1, 1, 3}, {"Concat", "u,ones", 3, 1, 1, 3}, {"Concat", "u,ones", 1, 3, -1, 0},
+    {"Gather", "table,x", 0, 0, 1, 4}, {"Gather", "table,x", 1, 3, 2, 3},
+};
+
+static struct percept_model *open_scalar(const char *op_type, const char *inputs)
+{
+    struct small s = small_begin();
+    const enum percept_dtype dtype = op_type[0] == 'G' ? PERCEPT_INT64 : strcmp(op_type, "Not") ? PERCEPT_FLOAT : PERCEPT_BOOL;
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("x", dtype, 0, NULL));
+    small_output(&s, "y", 0, NULL);
+    small_ints(&s, "zero", 1, DIMS(0));
+    small_weights(&s, "table", 2, DIMS(5, 4), 1);
+    small_floats(&s, "ones", 1, DIMS(2), (float[]){1, 1});
+    if (strcmp(op_type, "Concat") == 0) {
+        small_node(&s, "Unsqueeze", "x,zero", "u"); /* [1] of a number alone */
+        small_node_int(&s, op_type, inputs, "y", "axis", 0);
+    } else {
+        small_node(&s, op_type, inputs, "y");
+    }
+    return small_open(&s);
+}
+
+START_TEST(a_declared_scalar_is_no_promise)
+{
+    struct percept_model *model = open_scalar(scalars[_i].op_type, scalars[_i].inputs);
+    struct percept_session *session = small_session(model);
+    struct percept_err err = {0};
+    const int64_t dims[] = {scalars[_i].first, 1, 1};
+    for (int k = 0; k < 3; k++) { /* now, and when it is known what works; between them the scalar itself */
+        const bool between = k == 1;
+        ck_assert(percept_resize(session, 0, between ? 0 : scalars[_i].rank, dims, &err));
+        const bool good = percept_prepare(session, &err);
+        if (between)
+            continue;
+        ck_assert_msg(good == (scalars[_i].rank_out >= 0), "%s: %s", scalars[_i].op_type, err.text);
+        if (!good)
+            continue;
+        memset(percept_input(session, 0), 0, 3);
+        ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+        const struct percept_tensor y = percept_output(session, 0);
+        ck_assert_int_eq(y.rank, scalars[_i].rank_out);
+        if (y.rank > 0)
+            ck_assert_int_eq(y.dims[0], scalars[_i].first_out);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_session_suite(void);
 Suite *engine_session_suite(void)
 {
@@ -233,6 +293,7 @@ Suite *engine_session_suite(void)
     tcase_add_test(tests, an_empty_batch_gives_an_empty_answer);
     tcase_add_test(tests, a_run_ends_at_its_deadline_or_when_cancelled);
     tcase_add_test(tests, a_profile_names_every_step);
+    tcase_add_loop_test(tests, a_declared_scalar_is_no_promise, 0, (int)(sizeof scalars / sizeof *scalars));
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -54,6 +54,7 @@ START_TEST(without_a_file_there_is_a_default)
         ck_assert_int_eq(manifest->max_batch_size, -1);
         ck_assert_int_eq(manifest->max_queue_delay_us, -1);
         ck_assert_int_eq(manifest->max_queue_size, -1);
+        ck_assert(!manifest->independent);
         ck_assert_ptr_null(manifest->precision);
     }
 }
@@ -70,7 +71,7 @@ START_TEST(a_picture_is_read_whole)
         "\"ink_box\":20}},\"labels\":[\"a\",\"b\"],\"task\":{\"kind\":\"classify\","
         "\"output\":\"y\",\"activation\":\"sigmoid\",\"top_k\":2},\"precision\":\"exact\","
         "\"batching\":{\"max_batch_size\":4,\"max_queue_delay_microseconds\":250,"
-        "\"max_queue_size\":10},\"warmup\":{\"batch_sizes\":[2,4]}}");
+        "\"max_queue_size\":10,\"independent\":true},\"warmup\":{\"batch_sizes\":[2,4]}}");
     const struct manifest_input *input = manifest_input(manifest, "x");
     ck_assert_ptr_nonnull(input);
     ck_assert_ptr_null(manifest_input(manifest, "y"));
@@ -100,6 +101,7 @@ START_TEST(a_picture_is_read_whole)
     ck_assert_int_eq(manifest->max_batch_size, 4);
     ck_assert_int_eq(manifest->max_queue_delay_us, 250);
     ck_assert_int_eq(manifest->max_queue_size, 10);
+    ck_assert(manifest->independent);
     ck_assert_int_eq(manifest->n_warmup, 2);
     ck_assert_int_eq(manifest->warmup[1], 4);
 }
