@@ -158,10 +158,10 @@ static bool choose_row(struct percept_model *model, const struct percept_options
 
 /* --- opening --------------------------------------------------------------------------------------------- */
 
-/* Frees a batch of 1 where that works and items are proved apart, or said to be. */
-static bool free_batch(struct percept_model *model, struct percept_err *err)
+/* Frees a batch of 1 where that works and items are proved apart, or said to be: then `two` is a trial of it. */
+static bool free_batch(struct percept_model *model, struct plan *two, struct percept_err *err)
 {
-    struct plan one, longer = {0}, two = {0};
+    struct plan one, longer = {0};
     int64_t batch;
     if (!trial_first(model, &one, &batch, err))
         return false;
@@ -175,11 +175,11 @@ static bool free_batch(struct percept_model *model, struct percept_err *err)
     const int64_t length = model->trial_length;
     struct percept_err why = {0};
     describe_batch(model, &(struct items_proof){.why = "with a batch of 2 it does not work"}, false);
-    if (trial_first(model, &two, &batch, &why) && batch == 2 && two.values)
-        model->description.batch_rewritten = trial_batch_free(model, &two);
-    plan_free(&two);
+    if (trial_first(model, two, &batch, &why) && batch == 2 && two->values)
+        model->description.batch_rewritten = trial_batch_free(model, two);
     if (model->description.batch_rewritten)
         return true;
+    plan_free(two);
     model->trial_length = length;
     rebatch_undo(model);
     return why.code != ERR_MEMORY || err_set(err, why.code, "%s", why.text);
@@ -188,19 +188,20 @@ static bool free_batch(struct percept_model *model, struct percept_err *err)
 /* After the graph is checked: trial, fuse. */
 static bool improve(struct percept_model *model, struct percept_err *err)
 {
-    struct plan trial;
-    int64_t batch;
+    struct plan trial = {0};
+    int64_t batch = 2;
     if (!fold_identities(model->onnx.graph, &model->load, err))
         return false;
     fold_unused(model->onnx.graph);
     if (!model_find_feeds(model))
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
-    if (rebatch_fits(model->onnx.graph) && !free_batch(model, err))
+    const bool one = rebatch_fits(model->onnx.graph);
+    if (one && !free_batch(model, &trial, err))
         return false;
-    if (!trial_first(model, &trial, &batch, err))
+    if (!trial.values && !trial_first(model, &trial, &batch, err))
         return false;
     describe_outputs(model, &trial);
-    if (!model->description.batch_rewritten && !rebatch_fits(model->onnx.graph) && batch == 2)
+    if (!one && batch == 2)
         trial_batch_free(model, &trial);
     bool good = fuse_part(model, model->parts, trial.values, err);
     for (struct part *part = model->parts->next; good && part; part = part->next)
