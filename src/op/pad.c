@@ -233,7 +233,7 @@ static void pad_batch(struct batch_view *view)
         !take_pads(view->one, &one, NULL) || !take_pads(view->many, &many, NULL))
         return;
     for (int d = 0; d < view->many->in[0]->rank; d++) {
-        if (d == place.axis ? many.begin[d] || many.end[d]
+        if (d == place.axis ? one.begin[d] || one.end[d] || many.begin[d] || many.end[d]
                             : many.begin[d] != one.begin[d] || many.end[d] != one.end[d]) {
             batch_axis_mixes(view, "pads along the batch, or by its size");
             return;

@@ -706,7 +706,7 @@ static void resize_batch(struct batch_view *view)
         return;
     for (int d = 0; d < view->many->in[0]->rank; d++) {
         const bool batch = d == place.axis;
-        if (batch ? axis_moves(resize, &many[d]) : !same_axis(&one[d], &many[d])) {
+        if (batch ? axis_moves(resize, &one[d]) || axis_moves(resize, &many[d]) : !same_axis(&one[d], &many[d])) {
             batch_axis_mixes(view, batch ? "resizes the batch" : "resizes by the batch's size");
             return;
         }

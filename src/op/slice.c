@@ -415,6 +415,11 @@ static bool slice_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
+static bool takes_all(const struct cut *cut, int axis, const struct tensor *x)
+{
+    return cut->start[axis] == 0 && cut->step[axis] == 1 && cut->count[axis] == x->dims[axis];
+}
+
 /* The same is taken of all axes but the one that holds the batch, of which all is. */
 static void slice_batch(struct batch_view *view)
 {
@@ -428,7 +433,7 @@ static void slice_batch(struct batch_view *view)
         return;
     for (int d = 0; d < x->rank; d++) {
         const bool batch = place.word == BATCH_APART && d == place.axis;
-        const bool whole = many.start[d] == 0 && many.step[d] == 1 && many.count[d] == x->dims[d];
+        const bool whole = takes_all(&one, d, view->one->in[0]) && takes_all(&many, d, x);
         const bool equal = many.start[d] == one.start[d] && many.step[d] == one.step[d] &&
                            many.count[d] == one.count[d];
         if (batch ? !whole : !equal) {
