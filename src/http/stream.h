@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STREAM_WORD 18 /* of the longest word that is compared, and a byte more */
+#define STREAM_WORD 19 /* two bytes more than the longest word that is compared */
 
 struct stream {
     const char *fault; /* the first thing wrong, as a sentence; it stays */
