@@ -127,8 +127,7 @@ void exchange_reply(struct exchange *exchange, int status, const char *type, str
     exchange->site->resumed(exchange->site);
 }
 
-void exchange_reply_text(struct exchange *exchange, int status, const char *type,
-                         struct text *text)
+void exchange_reply_text(struct exchange *exchange, int status, const char *type, struct text *text)
 {
     static const char short_of_memory[] = "{\"error\":\"memory is short\"}\n";
     if (text->n_bytes && text->at[text->n_bytes - 1] != '\n')

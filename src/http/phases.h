@@ -11,8 +11,8 @@
  *     struct connection *longest = phases_longest(&phases);        may give its place to another
  *     phases_remove(&phases, connection);
  *
- * When no more bytes will come (phases_end) a connection is in PHASE_LEFT wherever it would wait for
- * them; once it was cut it stays in PHASE_CUT.
+ * When no more bytes will come (phases_end) a connection is in PHASE_LEFT wherever it would wait
+ * for them; once it was cut it stays in PHASE_CUT.
  *
  * Connections are the caller's. Thread: the loop's.
  */

@@ -4,13 +4,13 @@
  * microhttpd reads plain sockets with recv() and has no hook there. A program's own definition of a
  * function comes before a library's (ELF's gABI, chapter 5, "Shared Object Dependencies"; it is how
  * other allocators replace malloc), so the recv() of libmicrohttpd.so is the one below, which is
- * recvfrom() and, for the descriptors of connections, a judge. A relay over a socket pair would cost
- * four more system calls a request; a look with MSG_PEEK would judge other bytes than are read. The
- * tests of malformed requests (http/rude.c) fail where a link goes past this file, and server.c logs
- * it.
+ * recvfrom() and, for the descriptors of connections, a judge. A relay over a socket pair would
+ * cost four more system calls a request; a look with MSG_PEEK would judge other bytes than are
+ * read. The tests of malformed requests (http/rude.c) fail where a link goes past this file, and
+ * server.c logs it.
  *
- * The receivers stand in a table by descriptor, which grows with it. Thread: the loop's. No other calls
- * recv() while a server runs: microhttpd has no threads here, and libuv reads with read().
+ * The receivers stand in a table by descriptor, which grows with it. Thread: the loop's. No other
+ * calls recv() while a server runs: microhttpd has no threads here, and libuv reads with read().
  */
 #include "http/receive.h"
 

@@ -72,9 +72,9 @@
 #define SPARE_PLACES 32       /* of microhttpd, above ours */
 #define CROWD (SPARE_PLACES / 2)
 #define DISCARD_BYTES (1 << 20)
-#define LOOKS 16     /* at most so many are looked at for one place */
-#define SETTLE 2     /* pumps without a move, after which microhttpd holds nothing back */
-#define DOOR_QUIET_MS 50      /* for handshakes that have begun when the door closes */
+#define LOOKS 16         /* at most so many are looked at for one place */
+#define SETTLE 2         /* pumps without a move, after which microhttpd holds nothing back */
+#define DOOR_QUIET_MS 50 /* for handshakes that have begun when the door closes */
 #define DOOR_LOOK_MS 10
 #define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
 #define TCP_SYN 2
@@ -174,8 +174,7 @@ static void no_more(struct server *server, struct connection *connection)
 
 static void on_fault(void *user, struct receiver *receiver)
 {
-    no_more(user,
-            (struct connection *)((char *)receiver - offsetof(struct connection, receiver)));
+    no_more(user, (struct connection *)((char *)receiver - offsetof(struct connection, receiver)));
 }
 
 static void on_end(struct server *server, struct connection *connection, bool reset)
@@ -591,8 +590,9 @@ static bool start_daemon(struct server *server, struct percept_err *err)
         server->door, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
-        server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
-        0 /* a missing Host is ours: 1 answers it twice */, MHD_OPTION_END);
+        server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0 /* a missing Host is ours: 1 answers it twice */,
+        MHD_OPTION_END);
     return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start");
 }
 

@@ -43,15 +43,31 @@ enum header { HEADER_OTHER, HEADER_LENGTH, HEADER_LENGTH_END, HEADER_ENCODING };
 static const uint8_t kinds[256] = {
     ['\t'] = TEXT,
     [' '] = TEXT,
-    ['"'] = TEXT | TARGET, ['('] = TEXT | TARGET, [')'] = TEXT | TARGET, [','] = TEXT | TARGET,
-    ['/'] = TEXT | TARGET, [':'] = TEXT | TARGET, [';'] = TEXT | TARGET, ['<'] = TEXT | TARGET,
-    ['='] = TEXT | TARGET, ['>'] = TEXT | TARGET, ['?'] = TEXT | TARGET, ['@'] = TEXT | TARGET,
-    ['['] = TEXT | TARGET, ['\\'] = TEXT | TARGET, [']'] = TEXT | TARGET, ['{'] = TEXT | TARGET,
+    ['"'] = TEXT | TARGET,
+    ['('] = TEXT | TARGET,
+    [')'] = TEXT | TARGET,
+    [','] = TEXT | TARGET,
+    ['/'] = TEXT | TARGET,
+    [':'] = TEXT | TARGET,
+    [';'] = TEXT | TARGET,
+    ['<'] = TEXT | TARGET,
+    ['='] = TEXT | TARGET,
+    ['>'] = TEXT | TARGET,
+    ['?'] = TEXT | TARGET,
+    ['@'] = TEXT | TARGET,
+    ['['] = TEXT | TARGET,
+    ['\\'] = TEXT | TARGET,
+    [']'] = TEXT | TARGET,
+    ['{'] = TEXT | TARGET,
     ['}'] = TEXT | TARGET,
-    ['!'] = TOKEN | TEXT | TARGET, ['#' ... '\''] = TOKEN | TEXT | TARGET,
-    ['*' ... '+'] = TOKEN | TEXT | TARGET, ['-' ... '.'] = TOKEN | TEXT | TARGET,
-    ['0' ... '9'] = TOKEN | TEXT | TARGET, ['A' ... 'Z'] = TOKEN | TEXT | TARGET,
-    ['^' ... 'z'] = TOKEN | TEXT | TARGET, ['|'] = TOKEN | TEXT | TARGET,
+    ['!'] = TOKEN | TEXT | TARGET,
+    ['#' ... '\''] = TOKEN | TEXT | TARGET,
+    ['*' ... '+'] = TOKEN | TEXT | TARGET,
+    ['-' ... '.'] = TOKEN | TEXT | TARGET,
+    ['0' ... '9'] = TOKEN | TEXT | TARGET,
+    ['A' ... 'Z'] = TOKEN | TEXT | TARGET,
+    ['^' ... 'z'] = TOKEN | TEXT | TARGET,
+    ['|'] = TOKEN | TEXT | TARGET,
     ['~'] = TOKEN | TEXT | TARGET,
     [0x80 ... 0xff] = TEXT | TARGET,
 };
@@ -101,7 +117,8 @@ static bool line_feed(struct stream *stream, uint8_t byte, enum state then)
                         : fault(stream, "a carriage return stands without its line feed");
 }
 
-/* --- the first line ---------------------------------------------------------------------------- */
+/* --- the first line ----------------------------------------------------------------------------
+ */
 
 static bool at_method(struct stream *stream, uint8_t byte)
 {
@@ -109,7 +126,8 @@ static bool at_method(struct stream *stream, uint8_t byte)
         return true;
     if (byte == ' ')
         return go(stream, STATE_TARGET);
-    return end_line(stream, byte, STATE_METHOD, "the method holds a character that it may not have") &&
+    return end_line(stream, byte, STATE_METHOD,
+                    "the method holds a character that it may not have") &&
            fault(stream, "the first line has no target");
 }
 
@@ -118,8 +136,9 @@ static bool at_start(struct stream *stream, uint8_t byte)
     if (byte == '\r')
         return go(stream, STATE_START_LF);
     *stream = (struct stream){.state = STATE_METHOD, .n_heads = stream->n_heads};
-    return is(byte, TOKEN) ? true
-                           : end_line(stream, byte, STATE_METHOD, "a request begins with its method");
+    return is(byte, TOKEN)
+               ? true
+               : end_line(stream, byte, STATE_METHOD, "a request begins with its method");
 }
 
 static bool at_target(struct stream *stream, uint8_t byte)
@@ -132,15 +151,17 @@ static bool at_target(struct stream *stream, uint8_t byte)
         stream->n_digits = 0;
         return go(stream, STATE_VERSION);
     }
-    return end_line(stream, byte, STATE_TARGET, "the target holds a character that it may not have") &&
+    return end_line(stream, byte, STATE_TARGET,
+                    "the target holds a character that it may not have") &&
            fault(stream, "the first line has no version");
 }
 
 static bool at_version(struct stream *stream, uint8_t byte)
 {
+    static const char sentence[] = "the protocol's version must be HTTP/1.1 or HTTP/1.0";
     if (is(byte, TARGET)) {
         keep(stream, byte);
-        return true;
+        return (byte >= 'a' && byte <= 'z') ? fault(stream, sentence) : true;
     }
     if (!end_line(stream, byte, STATE_LINE_LF, "the first line has more than three parts"))
         return false;
@@ -148,10 +169,11 @@ static bool at_version(struct stream *stream, uint8_t byte)
     bool good = stream->n_word == 8 && memcmp(word, "http/", 5) == 0 && word[6] == '.' &&
                 word[5] >= '0' && word[5] <= '9' && word[7] >= '0' && word[7] <= '9';
     stream->http_1_0 = good && memcmp(word + 5, "1.0", 3) == 0;
-    return good || fault(stream, "the protocol's version must be HTTP/1.1 or HTTP/1.0");
+    return good || fault(stream, sentence);
 }
 
-/* --- headers and trailers ------------------------------------------------------------------------ */
+/* --- headers and trailers ------------------------------------------------------------------------
+ */
 
 static bool at_line(struct stream *stream, uint8_t byte)
 {
@@ -228,7 +250,8 @@ static bool end_value(struct stream *stream)
 static bool at_value(struct stream *stream, uint8_t byte)
 {
     if (!is(byte, TEXT))
-        return end_line(stream, byte, STATE_LINE_LF, "a header's value holds a control character") &&
+        return end_line(stream, byte, STATE_LINE_LF,
+                        "a header's value holds a control character") &&
                end_value(stream);
     if (stream->header == HEADER_LENGTH || stream->header == HEADER_LENGTH_END)
         return take_digit(stream, byte);
@@ -255,7 +278,8 @@ static bool at_end(struct stream *stream, uint8_t byte)
     return !stream->length || go(stream, STATE_BODY);
 }
 
-/* --- chunks ------------------------------------------------------------------------------------- */
+/* --- chunks -------------------------------------------------------------------------------------
+ */
 
 static int hex(uint8_t byte)
 {
@@ -301,28 +325,45 @@ static bool at_chunk_end(struct stream *stream, uint8_t byte)
                         : fault(stream, "a chunk is longer than its size says");
 }
 
-/* --- the machine -------------------------------------------------------------------------------- */
+/* --- the machine --------------------------------------------------------------------------------
+ */
 
 static bool step(struct stream *stream, uint8_t byte)
 {
     switch ((enum state)stream->state) {
-    case STATE_START: return at_start(stream, byte);
-    case STATE_START_LF: return line_feed(stream, byte, STATE_START);
-    case STATE_METHOD: return at_method(stream, byte);
-    case STATE_TARGET: return at_target(stream, byte);
-    case STATE_VERSION: return at_version(stream, byte);
-    case STATE_LINE: return at_line(stream, byte);
-    case STATE_NAME: return at_name(stream, byte);
-    case STATE_VALUE: return at_value(stream, byte);
-    case STATE_LINE_LF: return line_feed(stream, byte, STATE_LINE);
-    case STATE_END_LF: return at_end(stream, byte);
-    case STATE_SIZE: return at_size(stream, byte);
-    case STATE_EXTENSION: return at_extension(stream, byte);
-    case STATE_SIZE_LF: return at_size_end(stream, byte);
-    case STATE_CHUNK_CR: return at_chunk_end(stream, byte);
-    case STATE_CHUNK_LF: return line_feed(stream, byte, STATE_SIZE);
+    case STATE_START:
+        return at_start(stream, byte);
+    case STATE_START_LF:
+        return line_feed(stream, byte, STATE_START);
+    case STATE_METHOD:
+        return at_method(stream, byte);
+    case STATE_TARGET:
+        return at_target(stream, byte);
+    case STATE_VERSION:
+        return at_version(stream, byte);
+    case STATE_LINE:
+        return at_line(stream, byte);
+    case STATE_NAME:
+        return at_name(stream, byte);
+    case STATE_VALUE:
+        return at_value(stream, byte);
+    case STATE_LINE_LF:
+        return line_feed(stream, byte, STATE_LINE);
+    case STATE_END_LF:
+        return at_end(stream, byte);
+    case STATE_SIZE:
+        return at_size(stream, byte);
+    case STATE_EXTENSION:
+        return at_extension(stream, byte);
+    case STATE_SIZE_LF:
+        return at_size_end(stream, byte);
+    case STATE_CHUNK_CR:
+        return at_chunk_end(stream, byte);
+    case STATE_CHUNK_LF:
+        return line_feed(stream, byte, STATE_SIZE);
     case STATE_BODY:
-    case STATE_CHUNK: break;
+    case STATE_CHUNK:
+        break;
     }
     return true;
 }

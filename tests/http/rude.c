@@ -44,16 +44,19 @@ struct rude {
     int status;
 };
 
-#define R(what, bytes, status) {what, bytes, sizeof(bytes) - 1, status}
+#define R(what, bytes, status)                                                                     \
+    {                                                                                              \
+        what, bytes, sizeof(bytes) - 1, status                                                     \
+    }
 #define LIVE "GET /v2/health/live HTTP/1.1"
 
 /* All of these are refused and the connection ends, so that what follows is never read as a
  * request. */
 static const struct rude malformed[] = {
     R("both lengths",
-     POST HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
+      POST HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
     R("both lengths, other order",
-     POST HOST "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
+      POST HOST "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
     R("two lengths", POST HOST "Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd" SMUGGLED, 400),
     R("two differing lengths", POST HOST "Content-Length: 0\r\nContent-Length: 4\r\n\r\nabcd", 400),
     R("a space before the colon", POST HOST "Content-Length : 44\r\n\r\n" SMUGGLED, 400),
@@ -61,11 +64,11 @@ static const struct rude malformed[] = {
     R("an unknown encoding", POST HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
     R("gzip and chunked", POST HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
     R("two encodings",
-     POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+      POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     R("identity after chunked",
-     POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", 400),
+      POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", 400),
     R("chunked in HTTP/1.0",
-     "POST " RELU_PATH " HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+      "POST " RELU_PATH " HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     R("no host", "GET /v2/health/live HTTP/1.1\r\n\r\n", 400),
     R("two hosts", "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
     R("a name with brackets", "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nA[1]: b\r\n\r\n", 400),
@@ -111,17 +114,17 @@ static const struct rude malformed[] = {
     R("a negative chunk size", POST HOST "Transfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
     R("a chunk size behind 0x", POST HOST "Transfer-Encoding: chunked\r\n\r\n0x1\r\na", 400),
     R("a bare line feed behind a chunk size",
-     POST HOST "Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", 400),
+      POST HOST "Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", 400),
     R("a bare line feed behind a chunk",
-     POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\na\n0\r\n\r\n", 400),
+      POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\na\n0\r\n\r\n", 400),
     R("a bare line feed in a chunk's extension",
-     POST HOST "Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n", 400),
+      POST HOST "Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n", 400),
     R("a chunk that is longer than its size",
-     POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
+      POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
     R("a chunk size past 64 bits",
-     POST HOST "Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\na", 400),
+      POST HOST "Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\na", 400),
     R("a bare line feed in the trailer",
-     POST HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\r\n" SMUGGLED, 400),
+      POST HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\r\n" SMUGGLED, 400),
 };
 
 static bool send_rude(const struct rude *rude, size_t piece)
@@ -509,7 +512,8 @@ START_TEST(who_expects_100_is_told_what_the_head_decides)
     start();
     for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++) {
         snprintf(head, sizeof head,
-                 "POST %s HTTP/1.1\r\n" HOST "%sExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
+                 "POST %s HTTP/1.1\r\n" HOST
+                 "%sExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
                  unwanted[i].path, unwanted[i].more);
         snprintf(line, sizeof line, "HTTP/1.1 %d ", unwanted[i].status);
         if (i)
