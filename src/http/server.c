@@ -883,6 +883,7 @@ static void cut_silent(struct server *server)
     cut_quiet(server, PHASE_IDLE);
     cut_quiet(server, PHASE_HEADER);
     cut_quiet(server, PHASE_BODY);
+    cut_quiet(server, PHASE_LEFT);
 }
 
 /* Each turn while draining: silent connections end, and with the last one everything. */
