@@ -4,8 +4,8 @@
  * body) are skipped in a loop of their own.
  *
  * It is strict where microhttpd is lax, and leaves alone what microhttpd or framing.c judge well:
- * which methods and versions there are, what a path holds, which headers may be given once. Empty
- * lines before a request are allowed (RFC 9112, 2.2).
+ * which methods and versions there are, what a path holds, which of the headers that have nothing to
+ * do with lengths may be given once. Empty lines before a request are allowed (RFC 9112, 2.2).
  */
 #include "http/stream.h"
 
