@@ -806,6 +806,8 @@ void options_print_man(FILE *out)
           ".SH SIGNALS\n.TP\n.B SIGTERM, SIGINT\nend in good order: say that we are not ready, "
           "serve on for\n"
           "\\-\\-drain\\-delay, answer what was accepted, exit with 0. A second one ends at once.\n"
+          ".TP\n.B SIGHUP\nthe same, where the terminal is gone that it was started from; else it does "
+          "nothing but a line in the log.\n"
           ".SH EXIT STATUS\n0: all went well, 1: it did not, 2: the command line or the configuration "
           "is wrong, and trying again does not help.\n"
           ".SH FILES\n.TP\n.B /dev/shm/perceptd\\-*\npacked weights, shared by all processes of a "

@@ -23,6 +23,7 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #define DRAIN 8
 #define BODIES 16
@@ -126,8 +127,7 @@ void exchange_reply(struct exchange *exchange, int status, const char *type, str
     exchange->site->resumed(exchange->site);
 }
 
-void exchange_reply_text(struct exchange *exchange, int status, const char *type,
-                         struct text *text)
+void exchange_reply_text(struct exchange *exchange, int status, const char *type, struct text *text)
 {
     static const char short_of_memory[] = "{\"error\":\"memory is short\"}\n";
     if (text->n_bytes && text->at[text->n_bytes - 1] != '\n')
@@ -168,8 +168,8 @@ static void log_refusal(struct exchange *exchange, int status, const char *why)
     char code[16], unlogged[16];
     snprintf(code, sizeof code, "%d", status);
     snprintf(unlogged, sizeof unlogged, "%d", site->n_unlogged);
-    log_info("request refused", "status", code, "method", exchange->method, "path", exchange->path,
-             "why", why, site->n_unlogged ? "unlogged" : NULL, unlogged, NULL);
+    log_info("request refused", "#status", code, "method", exchange->method, "path", exchange->path,
+             "why", why, site->n_unlogged ? "#unlogged" : NULL, unlogged, NULL);
     site->n_unlogged = 0;
 }
 
@@ -441,6 +441,23 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
                                 exchange->reply_headers[i].value);
     if (exchange->early || exchange->closing || exchange->crowded || exchange->site->draining)
         MHD_add_response_header(response, "Connection", "close");
+}
+
+/* Of a request that microhttpd never saw; the connection ends. */
+struct bytes exchange_written(struct exchange *exchange)
+{
+    struct text text = {.arena = &exchange->arena};
+    char date[40] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+    text_printf(&text,
+                "HTTP/1.1 %d Bad Request\r\nDate: %s\r\nContent-Type: %s\r\n"
+                "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+                exchange->status, date, exchange->type, bytes_size(exchange->reply));
+    text_bytes(&text, exchange->reply.at, bytes_size(exchange->reply));
+    exchange->site->statuses[exchange->status]++;
+    return text.failed ? (struct bytes){0} : bytes_of(text.at, text.n_bytes);
 }
 
 bool exchange_send(struct exchange *exchange)

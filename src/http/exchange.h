@@ -119,7 +119,8 @@ bool exchange_take(struct exchange *exchange, const void *data,
                    size_t n_bytes);              /* false: cut it off */
 void exchange_handle(struct exchange *exchange); /* the request is whole: reply or wait */
 void exchange_cancel(struct exchange *exchange); /* the client is gone, or waited long enough */
-bool exchange_send(struct exchange *exchange);   /* false: there is no way but to close */
+struct bytes exchange_written(struct exchange *exchange); /* the whole reply, for no microhttpd */
+bool exchange_send(struct exchange *exchange);            /* false: there is no way but to close */
 void exchange_free(struct exchange *exchange);
 void exchange_free_spare(struct site *site);
 

@@ -3,8 +3,8 @@
  *
  * A header that decides where the body ends, or that we act upon, may stand there once. Names must
  * be tokens (a space before the colon makes other parsers see another header), values free of
- * control characters. What microhttpd hides from an application cannot be judged here: folded
- * lines, bare line feeds, and NUL bytes, which cut a value short.
+ * control characters. What microhttpd makes of lines and lengths before we see them has been judged
+ * by then (stream.c); what it hands over is judged again here, as it is what counts.
  *
  * Thread: any. Owns nothing. Does not decide about sizes: that is the exchange's.
  */

@@ -1,8 +1,8 @@
 /*
- * framing.h - what a request may look like before we listen to it. microhttpd 0.9.75 takes headers
- * that two parsers can read in two ways (both lengths, the first of two lengths, names with
- * spaces); behind a proxy that is how requests are smuggled. Everything here is a pure function of
- * bytes, so that tests and fuzzers need no socket.
+ * framing.h - what a request may look like before we listen to it, and the headers that we act
+ * upon. It sees them as microhttpd read them, stream.h as they came; behind a proxy, headers that
+ * two parsers can read in two ways are how requests are smuggled. Everything here is a pure
+ * function of bytes, so that tests and fuzzers need no socket.
  *
  *     struct framing framing;
  *     framing_start(&framing, "HTTP/1.1");

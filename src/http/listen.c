@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
+#define BACKLOG 4096 /* as the kernel allows: who finds it full knocks again a second later */
 
 union address {
     struct sockaddr any;

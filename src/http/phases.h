@@ -11,8 +11,8 @@
  *     struct connection *longest = phases_longest(&phases);        may give its place to another
  *     phases_remove(&phases, connection);
  *
- * A client that has closed its side sends no more: once `ended` is set, its connection is in
- * PHASE_LEFT wherever it would wait for bytes, and stays in PHASE_CUT once it was cut.
+ * When no more bytes will come (phases_end) a connection is in PHASE_LEFT wherever it would wait
+ * for them; once it was cut it stays in PHASE_CUT.
  *
  * Connections are the caller's. Thread: the loop's.
  */
@@ -22,6 +22,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "http/receive.h"
+
 struct exchange;
 
 enum phase {
@@ -30,7 +32,7 @@ enum phase {
     PHASE_WORK,  /* the request is whole, and its answer is not there yet */
     PHASE_REPLY, /* the answer is being sent */
     PHASE_IDLE,  /* between two requests */
-    PHASE_LEFT,  /* of the phases that wait for bytes: none will come, as the client closed its side */
+    PHASE_LEFT,  /* instead of those that wait for bytes, where none will come */
     PHASE_CUT,   /* shut down by us; its end is on the way */
     N_PHASES
 };
@@ -43,8 +45,10 @@ struct connection {
     uint64_t n_pumps;                  /* server.c's: when it last moved */
     enum phase phase;
     int fd;
-    bool ended; /* the client has closed its side */
+    bool ended; /* no more bytes will come */
+    bool gone;  /* as the client has closed its side; else they are malformed */
     bool over;  /* it came when all places were taken and nobody's place could be had */
+    struct receiver receiver;
 };
 
 struct phase_list {
@@ -64,10 +68,10 @@ void phases_enter(struct phases *phases, struct connection *connection, enum pha
 /* Its client did something; the phase and the time since when it is in it stay. */
 void phases_moved(struct phases *phases, struct connection *connection, uint64_t now_ms);
 
-/* The client has closed its side. */
+/* No more bytes will come. */
 void phases_end(struct phases *phases, struct connection *connection, uint64_t now_ms);
 
-/* The one that can be spared first, or NULL: of those whose clients closed their side, else of those
+/* The one that can be spared first, or NULL: of those for which no bytes will come, else of those
  * that wait for bytes, the one whose client has done nothing for longest. Either of those that are
  * over the limit, or of the others. */
 struct connection *phases_longest(const struct phases *phases, bool over);

@@ -24,6 +24,9 @@
  *     end otherwise                PHASE_LEFT: what came before the end is read and answered, and
  *                                  when nothing moves any more, the socket is shut down (settle)
  *
+ * Malformed bytes never reach microhttpd (receive.h). Its connection goes on with what came before
+ * them, as if its client had closed its side; when that is answered, we write 400 and shut it down.
+ *
  * Places. There are as many as --max-connections says, and microhttpd's own limit lies SPARE_PLACES
  * above. A connection over ours takes the place of the one that has been idle or half-sent longest.
  * Where there is none it is `over`: its head is read, and only what must always be answered is.
@@ -47,6 +50,7 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -67,9 +71,10 @@
 #define RESERVED_FDS 64       /* for models, regions and the loop itself */
 #define SPARE_PLACES 32       /* of microhttpd, above ours */
 #define CROWD (SPARE_PLACES / 2)
-#define LOOKS 16     /* at most so many are looked at for one place */
-#define SETTLE 2     /* pumps without a move, after which microhttpd holds nothing back */
-#define DOOR_QUIET_MS 50      /* for handshakes that have begun when the door closes */
+#define DISCARD_BYTES (1 << 20)
+#define LOOKS 16         /* at most so many are looked at for one place */
+#define SETTLE 2         /* pumps without a move, after which microhttpd holds nothing back */
+#define DOOR_QUIET_MS 50 /* for handshakes that have begun when the door closes */
 #define DOOR_LOOK_MS 10
 #define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
 #define TCP_SYN 2
@@ -96,7 +101,7 @@ struct server {
     uint64_t progress; /* anything that a client or a handler did */
     uint64_t seen_progress;
     int stuck;
-    bool pumping, dirty, polled, paused;
+    bool pumping, dirty, polled, paused, unjudged;
 
     bool door_closing, finishing, telling, freed;
     void (*drained)(void *user);
@@ -144,7 +149,7 @@ static bool has_bytes(const struct connection *connection)
 /* Before it is hung up upon: is a request on its way? Then it is not idle. */
 static bool still_here(struct server *server, struct connection *connection)
 {
-    if (!has_bytes(connection))
+    if (connection->receiver.stream.fault || !has_bytes(connection))
         return false;
     if (connection->phase == PHASE_IDLE)
         enter(server, connection, PHASE_HEADER);
@@ -159,15 +164,26 @@ static void cut_idle(struct server *server, struct connection *connection)
         cut(server, connection);
 }
 
-static void on_end(struct server *server, struct connection *connection, bool reset)
+/* It goes on with what came so far. */
+static void no_more(struct server *server, struct connection *connection)
 {
-    if (reset || connection->phase == PHASE_WORK) {
-        cut(server, connection);
-        return;
-    }
     phases_end(&server->phases, connection, uv_now(server->uv));
     connection->n_pumps = server->n_pumps;
     pump_soon(server);
+}
+
+static void on_fault(void *user, struct receiver *receiver)
+{
+    no_more(user, (struct connection *)((char *)receiver - offsetof(struct connection, receiver)));
+}
+
+static void on_end(struct server *server, struct connection *connection, bool reset)
+{
+    connection->gone = true;
+    if (reset || connection->phase == PHASE_WORK)
+        cut(server, connection);
+    else
+        no_more(server, connection);
 }
 
 /* Clients that went away. */
@@ -253,6 +269,11 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
     if (!connection)
         return; /* the handler refuses requests of a connection without context */
     connection->fd = info->connect_fd;
+    connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
+    if (!receive_watch(connection->fd, &connection->receiver)) {
+        arena_buffer_free(connection);
+        return;
+    }
     phases_add(&server->phases, connection, uv_now(server->uv));
     connection->n_pumps = server->n_pumps;
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = connection};
@@ -270,6 +291,7 @@ static void connection_dead(struct server *server, struct connection *connection
 {
     epoll_ctl(server->watch, EPOLL_CTL_DEL, connection->fd, NULL);
     phases_remove(&server->phases, connection);
+    receive_forget(connection->fd);
     arena_buffer_free(connection);
     *context = NULL;
     server->site.n_connections--;
@@ -287,18 +309,37 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
         connection_dead(server, *context, context);
 }
 
+/* microhttpd knows nothing of this request. What is behind it is thrown away, as unread bytes would
+ * turn our end into a reset. */
+static void refuse_malformed(struct server *server, const struct connection *connection)
+{
+    struct exchange *exchange = exchange_new(&server->site, "");
+    if (!exchange)
+        return;
+    exchange_refuse(exchange, ERR_INVALID, "malformed request: %s",
+                    connection->receiver.stream.fault);
+    struct bytes reply = exchange_written(exchange);
+    recv(connection->fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT);
+    send(connection->fd, reply.at, bytes_size(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+    exchange_free(exchange);
+}
+
 /* After a pump: those whose clients sent their last byte long enough ago. */
 static void settle(struct server *server)
 {
     struct connection *after;
     for (struct connection *at = server->phases.lists[PHASE_LEFT].first; at; at = after) {
         after = at->after;
-        if (has_bytes(at))
+        bool malformed = at->receiver.stream.fault != NULL;
+        if (!malformed && has_bytes(at))
             continue; /* microhttpd comes to them, or the deadline does */
-        if (server->n_pumps - at->n_pumps >= SETTLE)
-            cut(server, at);
-        else
+        if (server->n_pumps - at->n_pumps < SETTLE) {
             pump_soon(server);
+            continue;
+        }
+        if (malformed && !at->gone)
+            refuse_malformed(server, at);
+        cut(server, at);
     }
 }
 
@@ -336,6 +377,10 @@ static enum MHD_Result on_head(struct server *server, struct exchange *exchange,
     if (connection->over)
         make_room(server, connection);
     exchange->crowded = connection->over;
+    if (!connection->receiver.stream.n_heads && !server->unjudged) {
+        server->unjudged = true;
+        log_warn("libmicrohttpd reads past us: bytes of requests are not judged", NULL);
+    }
     exchange_read_headers(exchange, version);
     exchange_judge(exchange, method);
     return exchange->early ? send_reply(server, exchange) : MHD_YES;
@@ -350,7 +395,7 @@ static enum MHD_Result on_whole(struct server *server, struct exchange *exchange
         return send_reply(server, exchange);
     enter(server, connection, PHASE_WORK);
     MHD_suspend_connection(exchange->mhd);
-    if (connection->ended || connection->phase == PHASE_CUT)
+    if (connection->gone || connection->phase == PHASE_CUT)
         cut(server, connection);
     else if (server->site.abandoning)
         exchange_cancel(exchange);
@@ -545,8 +590,9 @@ static bool start_daemon(struct server *server, struct percept_err *err)
         server->door, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
-        server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
-        0 /* a missing Host is ours: 1 answers it twice */, MHD_OPTION_END);
+        server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0 /* a missing Host is ours: 1 answers it twice */,
+        MHD_OPTION_END);
     return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start");
 }
 
@@ -658,6 +704,7 @@ static void destroy(struct server *server)
     if (server->watch >= 0)
         close(server->watch);
     exchange_free_spare(&server->site);
+    receive_end();
     keys_free(&server->site.keys);
     arena_buffer_free(server);
 }
@@ -836,6 +883,7 @@ static void cut_silent(struct server *server)
     cut_quiet(server, PHASE_IDLE);
     cut_quiet(server, PHASE_HEADER);
     cut_quiet(server, PHASE_BODY);
+    cut_quiet(server, PHASE_LEFT);
 }
 
 /* Each turn while draining: silent connections end, and with the last one everything. */

@@ -3,10 +3,10 @@
  * ours.
  *
  * A client that asks before it sends its body (Expect: 100-continue) is told by the head alone
- * what that decides. Nothing of the body is read here: the codec of its media type does that, off the loop when it is
- * large. What the headers say is put into the job: how many bytes of the body are JSON, how long
- * the client waits. The reply's bytes are the job's, lent to microhttpd; Server-Timing tells where
- * the time went.
+ * what that decides. Nothing of the body is read here: the codec of its media type does that, off
+ * the loop when it is large. What the headers say is put into the job: how many bytes of the body
+ * are JSON, how long the client waits. The reply's bytes are the job's, lent to microhttpd;
+ * Server-Timing tells where the time went.
  *
  * Thread: the loop. The job lies in the exchange and is over when `infer_done` is called, which may
  * be long after the client has gone.
@@ -57,8 +57,8 @@ static void infer_done(struct job *job)
                    job->reply);
 }
 
-static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes,
-                            int64_t *json_bytes, struct percept_err *err)
+static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes, int64_t *json_bytes,
+                            struct percept_err *err)
 {
     struct bytes header = exchange->headers.json_bytes;
     *json_bytes = -1;

@@ -92,8 +92,11 @@ static const struct {
     int first, second;
     const char *option; /* NULL: the first signal alone would do */
 } signals[] = {
-    {SIGTERM, SIGTERM, NULL}, {SIGINT, SIGTERM, NULL}, {SIGTERM, SIGINT, NULL},
-    {SIGINT, SIGINT, "--drain-delay=1h"}, {SIGTERM, SIGTERM, "--drain-delay=1h"},
+    {SIGTERM, SIGTERM, NULL},
+    {SIGINT, SIGTERM, NULL},
+    {SIGTERM, SIGINT, NULL},
+    {SIGINT, SIGINT, "--drain-delay=1h"},
+    {SIGTERM, SIGTERM, "--drain-delay=1h"},
 };
 
 /* Nobody is connected, so that nothing was cut short: the end is a good one. */
@@ -260,8 +263,8 @@ START_TEST(what_cannot_be_served_is_told_before_anything_starts)
     result = program_run("serve %s/relu.onnx --listen nowhere:1", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nowhere:1"));
-    result = program_run("serve %s/relu.onnx --listen :0 --api-key-file %s/relu.onnx",
-                         folder_root, folder_root);
+    result = program_run("serve %s/relu.onnx --listen :0 --api-key-file %s/relu.onnx", folder_root,
+                         folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "an API key is one word"));
 }
@@ -277,8 +280,8 @@ START_TEST(a_configuration_is_judged_without_listening)
     result = program_run("%s --check-config", folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "broken"));
-    result = program_run("%s/relu.onnx --check-config --api-key-file %s/none", folder_root,
-                         folder_root);
+    result =
+        program_run("%s/relu.onnx --check-config --api-key-file %s/none", folder_root, folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "/none"));
     result = program_run("%s/relu.onnx --check-config --listen here", folder_root);
@@ -312,8 +315,7 @@ Suite *command_serve_suite(void)
     TCase *tests = tcase_create("serve");
     tcase_add_checked_fixture(tests, program_begin, teardown);
     tcase_add_test(tests, a_daemon_serves_and_ends_with_0);
-    tcase_add_loop_test(tests, a_second_signal_ends_the_wait, 0,
-                        sizeof signals / sizeof *signals);
+    tcase_add_loop_test(tests, a_second_signal_ends_the_wait, 0, sizeof signals / sizeof *signals);
     tcase_add_loop_test(tests, a_hangup_that_somebody_sends_does_nothing, 0, 2);
     tcase_add_test(tests, the_end_of_its_terminal_is_an_orderly_end);
     tcase_add_test(tests, under_nohup_a_hangup_is_not_even_heard);

@@ -206,8 +206,9 @@ START_TEST(refusals_have_a_line_each_up_to_ten_a_second)
     refuse_at("/v2/models/a/infer", second_ns);
     const char *text = lines_of(file);
     ck_assert_msg(n_lines(text) == 4, "%s", text);
-    ck_assert_ptr_nonnull(strstr(text, " info  request refused  status=404 method=GET path=/nowhere "
-                                       "why=\"Not Found: there is no such path"));
+    ck_assert_ptr_nonnull(strstr(text,
+                                 " info  request refused  status=404 method=GET path=/nowhere "
+                                 "why=\"Not Found: there is no such path"));
     ck_assert_ptr_nonnull(strstr(text, "status=400 method=GET path=\"\" why=\"malformed request"));
     ck_assert_ptr_nonnull(strstr(text, "status=400 method=GET path=\"/v2/models/a b\" why="));
     ck_assert_ptr_nonnull(strstr(text, "status=405 method=GET path=/v2/models/a/infer why="));

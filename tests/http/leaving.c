@@ -148,7 +148,8 @@ START_TEST(who_leaves_within_a_reply_ends_it)
 {
     static char flood[400 * (sizeof HEALTH + 10)];
     for (int i = 0; i < 400; i++)
-        strcat(flood, "GET / HTTP/1.1\r\nAccept: text/html\r\n" "Host: x\r\n\r\n");
+        strcat(flood, "GET / HTTP/1.1\r\nAccept: text/html\r\n"
+                      "Host: x\r\n\r\n");
     start(patient());
     long descriptors = metric("process_open_fds");
     for (int i = 0; i < 4; i++) {

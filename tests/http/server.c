@@ -322,7 +322,8 @@ START_TEST(a_request_that_outlasts_the_drain_is_answered_503)
 {
     struct settings settings = daemon_settings();
     settings.max_queue_delay_us = 60 * 1000 * 1000;
-    settings.drain_timeout_ms = 0; /* over before the lane, which need not wait any more, is looked at */
+    settings.drain_timeout_ms =
+        0; /* over before the lane, which need not wait any more, is looked at */
     start(&settings);
     client_open(&client, &host);
     client_send_infer(&client, "");

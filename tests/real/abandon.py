@@ -6,7 +6,9 @@ closing: in the head, in the body, within a chunk, waiting for company, while a 
 model runs, while replies are sent that they do not read. Meanwhile another process asks /v2/health/live on a
 new connection every few milliseconds. Then descriptors and connections must be as many as before, and
 SIGTERM, sent as the last clients leave, must end the daemon. Prints a row per phase; times are in ms, the
-daemon's memory in MB (before, at most, after). Clients leave in waves of WAVE. The standard library alone.
+daemon's memory in MB (before, at most, after). Clients leave in waves of WAVE. How long the daemon's loop
+ran, and how long it waited for a core, tells whether a slow answer was its doing or the machine's; so does
+"nobody", the row without clients. The standard library alone.
 """
 import json
 import multiprocessing
@@ -53,6 +55,12 @@ class Daemon(served.Daemon):
         text = text or self.ask('/metrics')[1]
         return sum(float(line.rsplit(' ', 1)[1]) for line in text.split('\n') if line.startswith(name))
 
+    def loop(self):
+        """ms that the loop's thread ran, and that it waited for a core."""
+        with open('/proc/%d/task/%d/schedstat' % (self.process.pid, self.process.pid)) as file:
+            ran, waited, _ = map(int, file.read().split())
+        return ran / 1e6, waited / 1e6
+
     def megabytes(self, what='VmRSS'):
         with open('/proc/%d/status' % self.process.pid) as file:
             return int(re.search(what + r':\s+(\d+)', file.read())[1]) / 1024
@@ -88,7 +96,9 @@ def name_of(length, id=''):
 PICTURE = png(3000, 3000, bytes(random.Random(1).randbytes(3000)) * 3000)
 LONG = name_of(3000)
 LARGE = name_of(6, 'x' * 400000)  # given back
+NOBODY = 'nobody'
 PHASES = {  # the daemon's options, what client number i sends, and how long a wave stays then
+    NOBODY: ([], lambda i: b'', 3),
     'head': ([], lambda i: head('names', 9)[:20 + i % 40], 0),
     'body': ([], lambda i: head('names', 1000) + b'x' * (i % 999), 0),
     'chunk': ([], lambda i: b'POST /v2/models/names/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
@@ -143,8 +153,12 @@ def measure(program, models, phase):
     ours, theirs = multiprocessing.Pipe()
     watcher = multiprocessing.Process(target=watch, args=(daemon.number, stop, theirs))
     watcher.start()
-    for first in range(0, CLIENTS, WAVE):
+    ran, waited = daemon.loop()
+    if phase == NOBODY:
+        time.sleep(pause)
+    for first in range(0, 0 if phase == NOBODY else CLIENTS, WAVE):
         leave(wave(daemon.number, first, make, pause))
+    ran, waited = daemon.loop()[0] - ran, daemon.loop()[1] - waited
     stop.set()
     n, slowest, bad = ours.recv()
     watcher.join()
@@ -152,22 +166,21 @@ def measure(program, models, phase):
     cancelled = daemon.metric('nv_inference_request_failure{')
     answered = daemon.metric('nv_inference_request_success{')
     peak, after = daemon.megabytes('VmHWM'), daemon.megabytes()
-    clients = wave(daemon.number, 0, make, pause)
-    leave(clients)
+    leave(wave(daemon.number, 0, make, pause))
     begun = time.monotonic()
     daemon.process.send_signal(signal.SIGTERM)
     status = daemon.process.wait(60)
     ended = (time.monotonic() - begun) * 1000
     good = slowest < 100 and not bad and back < 1000 and ended < 1000 and status == 0
-    print('%-9s %6d %8.1f %4d %9.0f %9d %9d %7.0f %5.0f %5.0f %8.0f %4d  %s' % (
-        phase, n, slowest, bad, back, cancelled, answered, before, peak, after, ended, status,
+    print('%-9s %6d %8.1f %4d %6.0f %6.0f %9.0f %9d %9d %7.0f %5.0f %5.0f %8.0f %4d  %s' % (
+        phase, n, slowest, bad, ran, waited, back, cancelled, answered, before, peak, after, ended, status,
         'good' if good else 'BAD'), flush=True)
     return good
 
 
 def main():
     program, models, *phases = sys.argv[1:]
-    print('phase     health  slowest  bad  returned cancelled  answered  MB: at  most after  SIGTERM exit')
+    print('phase     health  slowest  bad    ran waited  returned cancelled  answered  MB: at  most after  SIGTERM exit')
     return all([measure(program, models, phase) for phase in phases or PHASES])
 
 

@@ -1,0 +1,29 @@
+/*
+ * receive.h - stands between microhttpd and the sockets it reads, so that it gets only bytes that
+ * stream.h has judged.
+ *
+ *     connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
+ *     receive_watch(fd, &connection->receiver)          false: memory is short
+ *     receive_forget(fd)                                before the descriptor is closed
+ *     receive_end()                                     with the server: gives the table back
+ *
+ * What comes before the bad request is passed on. From the fault on nothing is, and `on_fault` is
+ * called, once, from within microhttpd's reading: it may not call microhttpd. Thread: the loop's;
+ * a descriptor that is not watched is read as ever.
+ */
+#ifndef HTTP_RECEIVE_H
+#define HTTP_RECEIVE_H
+
+#include "http/stream.h"
+
+struct receiver {
+    struct stream stream;
+    void (*on_fault)(void *user, struct receiver *receiver);
+    void *user;
+};
+
+bool receive_watch(int fd, struct receiver *receiver);
+void receive_forget(int fd);
+void receive_end(void);
+
+#endif
