@@ -9,8 +9,8 @@
  * answers. A second signal gives requests that still run a second to notice, a third does not wait
  * at all. SIGHUP is the same as SIGTERM where the terminal that we were started from is gone; where
  * somebody sends it to have files read again it is logged and does nothing. Under nohup nobody
- * listens to it. When every model has failed there is nothing to serve and we end with 1, unless more may
- * come (--admin) or an empty server was wanted.
+ * listens to it. When every model has failed there is nothing to serve and we end with 1, unless
+ * more may come (--admin) or an empty server was wanted.
  *
  * Under systemd we stay in that case, and when the folder is empty or not there: ending would have
  * us started again, by Restart= or by whoever knocks at the socket, until the limit of starts fails

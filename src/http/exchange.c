@@ -168,8 +168,8 @@ static void log_refusal(struct exchange *exchange, int status, const char *why)
     char code[16], unlogged[16];
     snprintf(code, sizeof code, "%d", status);
     snprintf(unlogged, sizeof unlogged, "%d", site->n_unlogged);
-    log_info("request refused", "status", code, "method", exchange->method, "path", exchange->path,
-             "why", why, site->n_unlogged ? "unlogged" : NULL, unlogged, NULL);
+    log_info("request refused", "#status", code, "method", exchange->method, "path", exchange->path,
+             "why", why, site->n_unlogged ? "#unlogged" : NULL, unlogged, NULL);
     site->n_unlogged = 0;
 }
 
