@@ -38,6 +38,8 @@ static const struct {
         "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"),
     ROW(4, "ORTM", "a model in ONNX Runtime's own format (.ort)",
         "name the .onnx file that it was made from"),
+    ROW(0, "/annex/objects/", "a git-annex pointer, not the file itself",
+        "run `git annex get` where it was cloned"),
     ROW(0, "GGUF", "a GGUF file, as llama.cpp reads", EXPORT_SOURCE),
     ROW(0, "tjgg", "a GGML file, as llama.cpp read", EXPORT_SOURCE),
     ROW(0, "ftrt", "a TensorRT engine", "name the .onnx file that it was built from"),

@@ -21,6 +21,7 @@ START_TEST(pointers_and_pages_are_told)
     expect(OF(POINTER), "Git LFS pointer", "git lfs pull");
     expect(OF("<!DOCTYPE html>\n<html><body>Not Found</body></html>\n"), "HTML", "fetch");
     expect(OF("\xef\xbb\xbf\r\n<!doctype HTML><p>"), "HTML", "fetch");
+    expect(OF("/annex/objects/SHA256E-s3--4d.onnx\n"), "git-annex", "git annex get");
     expect(OF("<html lang=en>"), "HTML", "fetch");
     expect(OF("<?xml version=\"1.0\"?><html xmlns='x'/>"), "HTML", "fetch");
     expect(OF("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"), "XML", "fetch");
