@@ -136,7 +136,8 @@ static const struct foreign *find_zip(struct bytes file)
 static const struct foreign *find_pickle(struct bytes file)
 {
     static const char magic[] = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-    static const char *const texts[] = {"(dp", "(lp", "(ip", "ccopy_reg\n", "c__builtin__\n", "csklearn"};
+    static const char *const texts[] = {"(dp",     "(lp", "(ip", "ccopy_reg\n", "c__builtin__\n",
+                                        "csklearn"};
     size_t n = bytes_size(file);
     for (size_t i = 0; n && i < sizeof texts / sizeof *texts; i++)
         if (begins(file, texts[i], strlen(texts[i])) && file.end[-1] == '.')

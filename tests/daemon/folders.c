@@ -49,11 +49,13 @@ static void write_changed(const struct rig *rig, const char *name, const char *f
                    from, rig->folder, name, script, rig->folder, name));
 }
 
-/* What a clone without Git LFS has instead of a model, its manifest, its vocabulary, its weights. */
+/* What a clone without Git LFS has instead of a model, its manifest, its vocabulary, its weights.
+ */
 static void write_pointers(const struct rig *rig)
 {
-    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
-                                  "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daa\nsize 9\n";
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daa\nsize 9\n";
     const int64_t dims[] = {-1, 2}, two[] = {2};
     write_changed(rig, "lfs-model", "spam", "");
     write_changed(rig, "lfs-manifest", "spam", "");
@@ -63,7 +65,8 @@ static void write_pointers(const struct rig *rig)
     rig_write(rig, "models/lfs-text/vocab.txt", pointer, sizeof pointer - 1);
     struct proto graph = {0};
     proto_add(&graph, GRAPH_NODE, proto_node("Add", "add", "x,w", "y"));
-    proto_add(&graph, GRAPH_INITIALIZER, proto_external("w", PERCEPT_FLOAT, 1, two, "w.bin", "0", "8"));
+    proto_add(&graph, GRAPH_INITIALIZER,
+              proto_external("w", PERCEPT_FLOAT, 1, two, "w.bin", "0", "8"));
     proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
     proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
     write_model(rig, "lfs-data", graph);
@@ -377,8 +380,8 @@ END_TEST
 /* Every line is JSON, and what is a number in it is one. */
 START_TEST(numbers_in_the_log_are_numbers)
 {
-    static const char *const numbers[] = {"version",  "ms",     "parameters", "region_bytes",
-                                          "models",   "failed", "left_out",   "status"};
+    static const char *const numbers[] = {"version", "ms",     "parameters", "region_bytes",
+                                          "models",  "failed", "left_out",   "status"};
     struct rig rig;
     unsigned seen = 0;
     if (!rig_is_there())
@@ -406,7 +409,8 @@ START_TEST(numbers_in_the_log_are_numbers)
         }
         json_decref(object);
     }
-    ck_assert_msg(seen == (1u << sizeof numbers / sizeof *numbers) - 1, "not all are there: %x", seen);
+    ck_assert_msg(seen == (1u << sizeof numbers / sizeof *numbers) - 1, "not all are there: %x",
+                  seen);
     free(log);
     rig_end(&rig);
 }
