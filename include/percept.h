@@ -150,8 +150,9 @@ struct percept_run_context {
 struct percept_model;
 struct percept_session;
 
-/* Opens the ONNX file at `path`; external data is looked for beneath its folder only. `options` may
- * be NULL. The caller owns the model. */
+/* Opens the ONNX file at `path`; external data is looked for beneath its folder, and where the file
+ * is a symbolic link beneath that of the file it leads to; links that lead elsewhere are refused.
+ * `options` may be NULL. The caller owns the model. */
 struct percept_model *percept_open(const char *path, const struct percept_options *options,
                                    struct percept_err *err);
 

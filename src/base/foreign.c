@@ -38,6 +38,8 @@ static const struct {
         "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"),
     ROW(4, "ORTM", "a model in ONNX Runtime's own format (.ort)",
         "name the .onnx file that it was made from"),
+    ROW(0, "/annex/objects/", "a git-annex pointer, not the file itself",
+        "run `git annex get` where it was cloned"),
     ROW(0, "GGUF", "a GGUF file, as llama.cpp reads", EXPORT_SOURCE),
     ROW(0, "tjgg", "a GGML file, as llama.cpp read", EXPORT_SOURCE),
     ROW(0, "ftrt", "a TensorRT engine", "name the .onnx file that it was built from"),
@@ -75,7 +77,7 @@ static const struct {
 /* What rules find. */
 static const struct foreign git_lfs = {"a Git LFS pointer, not the file itself",
                                        "run `git lfs pull` where it was cloned"};
-static const struct foreign zeros = {"nothing but zero bytes",
+static const struct foreign zeros = {"a file of zero bytes alone",
                                      "a copy or download was cut off: fetch it again"};
 static const struct foreign html = {"an HTML page", DOWNLOAD};
 static const struct foreign openvino = {"an OpenVINO network (.xml and .bin)",
@@ -134,7 +136,12 @@ static const struct foreign *find_zip(struct bytes file)
 static const struct foreign *find_pickle(struct bytes file)
 {
     static const char magic[] = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+    static const char *const texts[] = {"(dp",     "(lp", "(ip", "ccopy_reg\n", "c__builtin__\n",
+                                        "csklearn"};
     size_t n = bytes_size(file);
+    for (size_t i = 0; n && i < sizeof texts / sizeof *texts; i++)
+        if (begins(file, texts[i], strlen(texts[i])) && file.end[-1] == '.')
+            return &pickle; /* of protocol 0 */
     if (n < 4 || file.at[0] != 0x80 || file.at[1] < 2 || file.at[1] > 5)
         return NULL;
     if (begins(bytes_of(file.at + 2, n - 2), magic, sizeof magic - 1))

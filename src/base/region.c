@@ -159,7 +159,8 @@ struct region *region_find(const struct region_key *key, size_t n_bytes)
 /* Maps n bytes of the descriptor for writing after making sure that the pages exist. */
 static bool draft_map(struct region_draft *draft, int fd, size_t map_bytes)
 {
-    if (posix_fallocate(fd, 0, (off_t)map_bytes) != 0)
+    errno = posix_fallocate(fd, 0, (off_t)map_bytes);
+    if (errno)
         return false;
     void *map = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
@@ -287,14 +288,16 @@ static bool beyond_machine(size_t n_bytes)
 /* A named object, as long as kept ones can make way for it. */
 static bool begin_named(struct region_draft *draft, size_t map_bytes, const struct region_key *key)
 {
+    bool full;
     do {
         int fd = open(FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
         if (fd < 0)
             return false;
         if (fchmod(fd, 0400) == 0 && draft_map(draft, fd, map_bytes))
             return true;
+        full = errno == ENOSPC;
         close(fd);
-    } while (evict_one(key));
+    } while (full && evict_one(key));
     return false;
 }
 

@@ -227,7 +227,8 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
 
 static struct percept_model *open_bytes(struct bytes file, const char *path,
                                         const struct file_stamp *stamp,
-                                        const struct percept_options *given, struct percept_err *err)
+                                        const struct percept_options *given,
+                                        struct percept_err *err)
 {
     struct percept_options options = {.size = sizeof options};
     if (given && given->size > sizeof options)

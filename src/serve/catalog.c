@@ -231,9 +231,10 @@ static void log_private(struct catalog *catalog, const struct served *served,
     if (catalog->private_told || catalog->settings->private_regions)
         return;
     catalog->private_told = true;
-    log_warn("packed weights do not fit into /dev/shm, or it is missing: each process has its own, and "
-             "every start packs them anew",
-             "model", served->name, "#region_bytes", region_bytes, "weights", "private", NULL);
+    log_warn(
+        "packed weights do not fit into /dev/shm, or it is missing: each process has its own, and "
+        "every start packs them anew",
+        "model", served->name, "#region_bytes", region_bytes, "weights", "private", NULL);
 }
 
 static void log_ready(struct catalog *catalog, const struct served *served)
@@ -250,11 +251,13 @@ static void log_ready(struct catalog *catalog, const struct served *served)
         log_private(catalog, served, region_bytes);
     log_info("model ready", "model", served->name, "#version", version, "#ms", ms, "row",
              description.row ? description.row : "", "weights",
-             private ? "private" : description.region_adopted ? "adopted" : "packed", "#parameters",
-             parameters, "#region_bytes", region_bytes, NULL);
+             private                      ? "private"
+             : description.region_adopted ? "adopted"
+                                          : "packed",
+             "#parameters", parameters, "#region_bytes", region_bytes, NULL);
     if (description.batch_asserted)
-        log_info("requests are joined on the owner's word that items are independent", "model", served->name,
-                 "#version", version, "not_proved", description.batch_reason, NULL);
+        log_info("requests are joined on the owner's word that items are independent", "model",
+                 served->name, "#version", version, "not_proved", description.batch_reason, NULL);
 }
 
 static size_t folder_bytes(const char *path, size_t n)
@@ -524,9 +527,10 @@ static bool say_nothing_served(const struct catalog *catalog, struct percept_err
     const struct served *served = catalog->first;
     if (served)
         return err_set(err, ERR_UNAVAILABLE,
-                       "no model is served: '%s' version %" PRId64 " failed to load: %s", served->name,
-                       served->version, served->reason);
-    return err_set(err, ERR_UNAVAILABLE, omitted ? "no model is served: %s: %s" : "no model is served",
+                       "no model is served: '%s' version %" PRId64 " failed to load: %s",
+                       served->name, served->version, served->reason);
+    return err_set(err, ERR_UNAVAILABLE,
+                   omitted ? "no model is served: %s: %s" : "no model is served",
                    omitted ? omitted->name : "", omitted ? omitted->why : "");
 }
 
@@ -538,7 +542,8 @@ static bool say_not_whole(const struct catalog *catalog, struct percept_err *err
                            "model '%s' version %" PRId64 " failed to load: %s", served->name,
                            served->version, served->reason);
     const struct omitted *omitted = catalog->first_omitted;
-    return !omitted || err_set(err, ERR_UNAVAILABLE, "'%s' is left out: %s", omitted->name, omitted->why);
+    return !omitted ||
+           err_set(err, ERR_UNAVAILABLE, "'%s' is left out: %s", omitted->name, omitted->why);
 }
 
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err)

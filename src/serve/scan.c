@@ -136,6 +136,7 @@ static const struct ending {
     {".onnx.zst", "a compressed model", "decompress it with zstd -d"},
     {".onnx.bz2", "a compressed model", "decompress it with bunzip2"},
     {".onnx.zip", "an archive", "unpack it"},
+    {".onnx.dvc", "a DVC pointer", "run `dvc pull` where it was cloned"},
     {".onnx.txt", "a text by its name", "a model's name ends in .onnx: rename it"},
 };
 
@@ -156,7 +157,7 @@ struct folder {
     int n_onnx;                 /* files */
     const char *model;          /* MODEL_FILE, or the only .onnx; NULL */
     const char *first, *second; /* of several .onnx */
-    const char *foreign;
+    const char *foreign, *broken; /* another kind of file; an .onnx that is a link to nothing */
     bool has_model_file, has_programs;
 };
 
@@ -164,6 +165,12 @@ static bool is_file(struct scan *scan, const char *folder, const char *name)
 {
     const char *path = file_join(&scan->arena, folder, name);
     return path && file_exists(path) && !file_is_folder(path);
+}
+
+static bool is_broken(struct scan *scan, const char *folder, const char *name)
+{
+    const char *path = file_join(&scan->arena, folder, name);
+    return path && !file_exists(path);
 }
 
 static bool list(struct scan *scan, char *path, struct folder *folder, struct percept_err *err)
@@ -177,6 +184,8 @@ static bool list(struct scan *scan, char *path, struct folder *folder, struct pe
             continue;
         if (!folder->foreign && ending_of(name))
             folder->foreign = name;
+        if (ends_in_onnx(name) && !folder->broken && is_broken(scan, path, name))
+            folder->broken = name;
         if (!ends_in_onnx(name) || !is_file(scan, path, name))
             continue;
         if (folder->n_onnx++ == 0)
@@ -389,6 +398,11 @@ static const char *why_no_model(struct scan *scan, const struct folder *folder,
             "there is no model in it but further down, in '%s': move it up, or name the "
             "folder around it on the command line",
             versions->other);
+    if (folder->broken)
+        return arena_printf(arena,
+                            "'%s' in it is a symbolic link that leads nowhere: fetch what it "
+                            "leads to (`git annex get` in a clone of git-annex)",
+                            folder->broken);
     if (ending)
         return arena_printf(arena, "there is no .onnx file in it; '%s' is %s: %s", folder->foreign,
                             ending->what, ending->remedy);

@@ -21,6 +21,7 @@ START_TEST(pointers_and_pages_are_told)
     expect(OF(POINTER), "Git LFS pointer", "git lfs pull");
     expect(OF("<!DOCTYPE html>\n<html><body>Not Found</body></html>\n"), "HTML", "fetch");
     expect(OF("\xef\xbb\xbf\r\n<!doctype HTML><p>"), "HTML", "fetch");
+    expect(OF("/annex/objects/SHA256E-s3--4d.onnx\n"), "git-annex", "git annex get");
     expect(OF("<html lang=en>"), "HTML", "fetch");
     expect(OF("<?xml version=\"1.0\"?><html xmlns='x'/>"), "HTML", "fetch");
     expect(OF("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"), "XML", "fetch");
@@ -47,6 +48,8 @@ START_TEST(other_frameworks_files_are_told)
            ".onnx file");
     expect(OF("7767517\n75 83\n"), "ncnn", "export");
     expect(OF("\x80\x04\x95\x10\0\0\0\0\0\0\0}."), "pickle", "skl2onnx");
+    expect(OF("(dp0\nVa\np1\nI1\ns."), "pickle", "skl2onnx");
+    expect(OF("ccopy_reg\n_reconstructor\np0\n(csklearn.svm\n."), "pickle", "skl2onnx");
     expect(OF("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80"), "PyTorch",
            "torch.onnx");
     expect(OF("PK\x03\x04\0\0\0\0\0\0net/data.pkl"), "PyTorch", "torch.onnx.export");
@@ -74,7 +77,7 @@ START_TEST(archives_and_other_files_are_told)
               "ELF\x02\x01\x01"),
            "ELF", ".onnx");
     static const char zeros[4096];
-    expect(bytes_of(zeros, sizeof zeros), "zero bytes", "again");
+    expect(bytes_of(zeros, sizeof zeros), "zero bytes alone", "again");
 }
 END_TEST
 

@@ -49,6 +49,30 @@ static void write_changed(const struct rig *rig, const char *name, const char *f
                    from, rig->folder, name, script, rig->folder, name));
 }
 
+/* What a clone without Git LFS has instead of a model, its manifest, its vocabulary, its weights.
+ */
+static void write_pointers(const struct rig *rig)
+{
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daa\nsize 9\n";
+    const int64_t dims[] = {-1, 2}, two[] = {2};
+    write_changed(rig, "lfs-model", "spam", "");
+    write_changed(rig, "lfs-manifest", "spam", "");
+    write_changed(rig, "lfs-text", "spam", "");
+    rig_write(rig, "models/lfs-model/model.onnx", pointer, sizeof pointer - 1);
+    rig_write(rig, "models/lfs-manifest/manifest.json", pointer, sizeof pointer - 1);
+    rig_write(rig, "models/lfs-text/vocab.txt", pointer, sizeof pointer - 1);
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Add", "add", "x,w", "y"));
+    proto_add(&graph, GRAPH_INITIALIZER,
+              proto_external("w", PERCEPT_FLOAT, 1, two, "w.bin", "0", "8"));
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
+    write_model(rig, "lfs-data", graph);
+    rig_write(rig, "models/lfs-data/w.bin", pointer, sizeof pointer - 1);
+}
+
 static void write_models(const struct rig *rig)
 {
     const char *at = rig->folder;
@@ -72,6 +96,7 @@ static void write_models(const struct rig *rig)
     make_folder(rig, "foreign");
     free(rig_shell(NULL, "head -c 100000 models/digits/model.onnx > %s/models/cut/model.onnx", at));
     rig_write(rig, "models/empty/model.onnx", "", 0);
+    write_pointers(rig);
     uint8_t pixels[SAMPLES_PIXELS] = {0};
     struct blob png = samples_png(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
     rig_write(rig, "models/foreign/model.onnx", png.at, png.n);
@@ -84,6 +109,10 @@ static const struct {
     {"cut", {"cut"}},
     {"empty", {"empty/model.onnx: the file is empty"}},
     {"foreign", {"no ONNX model but a PNG picture"}},
+    {"lfs-model", {"Git LFS pointer", "git lfs pull"}},
+    {"lfs-manifest", {"manifest.json", "git lfs pull"}},
+    {"lfs-text", {"vocab.txt", "git lfs pull"}},
+    {"lfs-data", {"w.bin", "git lfs pull"}},
     {"cyclic", {"cycle", "first"}},
     {"loop", {"cycle", "snake"}},
     {"unknown", {"Frobnicate", "--operators"}},
@@ -348,6 +377,45 @@ START_TEST(models_behind_links_are_served_with_their_texts)
 }
 END_TEST
 
+/* Every line is JSON, and what is a number in it is one. */
+START_TEST(numbers_in_the_log_are_numbers)
+{
+    static const char *const numbers[] = {"version", "ms",     "parameters", "region_bytes",
+                                          "models",  "failed", "left_out",   "status"};
+    struct rig rig;
+    unsigned seen = 0;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_good(&rig, "good.onnx");
+    write_good(&rig, "a=b.onnx");
+    rig_write(&rig, "models/empty.onnx", "", 0);
+    rig.port = rig_free_port();
+    int port = rig.port;
+    rig_spawn(&rig, "%s/models --log-format json --listen 127.0.0.1:%d", rig.folder, port);
+    rig.port = port;
+    rig_ready(&rig);
+    struct reply reply = rig_get(&rig, "/v2/models/nope");
+    reply_free(&reply);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    char *log = rig_shell(NULL, "cat %s", rig.log), *rest;
+    for (char *line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        ck_assert_msg(json_is_object(object), "%s", line);
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+            json_t *value = json_object_get(object, numbers[i]);
+            ck_assert_msg(!value || json_is_number(value), "%s: %s", numbers[i], line);
+            seen |= value ? 1u << i : 0;
+        }
+        json_decref(object);
+    }
+    ck_assert_msg(seen == (1u << sizeof numbers / sizeof *numbers) - 1, "not all are there: %x",
+                  seen);
+    free(log);
+    rig_end(&rig);
+}
+END_TEST
+
 Suite *daemon_folders_suite(void);
 
 Suite *daemon_folders_suite(void)
@@ -359,6 +427,7 @@ Suite *daemon_folders_suite(void)
     tcase_add_test(tests, a_folder_of_broken_models_alone_ends_the_program);
     tcase_add_test(tests, odd_names_are_left_out_and_the_others_are_served);
     tcase_add_test(tests, odd_names_on_the_command_line_leave_the_others);
+    tcase_add_test(tests, numbers_in_the_log_are_numbers);
     tcase_add_test(tests, models_behind_links_are_served_with_their_texts);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);

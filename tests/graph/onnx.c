@@ -127,7 +127,7 @@ START_TEST(another_kind_of_file_is_called_by_its_name)
     refused(raw("\x1f\x8b\x08\0\0\0", 6), "gunzip");
     refused(raw("\x1c\0\0\0TFL3", 8), "a TFLite model");
     refused(raw("\x80\x04}.", 4), "pickle");
-    refused(raw(zeros, sizeof zeros), "nothing but zero bytes");
+    refused(raw(zeros, sizeof zeros), "a file of zero bytes alone");
     refused(proto_tensor("t", PERCEPT_FLOAT, 1, four, (float[]){1, 2, 3, 4}, 16), "TensorProto");
     refused(raw("\0\0\x80\x3f\0\0\0\x40", 8), "external data, name the .onnx file");
     struct proto graph = face("x", "y");

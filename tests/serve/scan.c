@@ -198,13 +198,16 @@ START_TEST(what_has_no_meaning_or_several_is_left_out_with_what_would_work)
 {
     folder_files("repo/good.onnx", "repo/two/a.onnx", "repo/two/b.onnx", "repo/notes/readme.txt",
                  "repo/torch/net.pt", "repo/keras/net.h5", "repo/lite.tflite",
-                 "repo/deep/er/model.onnx", "repo/part/net.onnx.part", "repo/old.onnx~",
-                 "repo/gz.onnx.gz");
+                 "repo/deep/er/model.onnx", "repo/part/net.onnx.part", "repo/dvc/model.onnx.dvc",
+                 "repo/annex/x.txt", "repo/old.onnx~", "repo/gz.onnx.gz");
     mkdir(folder_at("repo/empty"), 0700);
     mkdir(folder_at("repo/folder"), 0700);
     mkdir(folder_at("repo/folder/model.onnx"), 0700);
+    ck_assert_int_eq(symlink("../.git/annex/x", folder_at("repo/annex/model.onnx")), 0);
     add("repo");
     expect_only("good", 1);
+    expect_omitted("dvc/", "dvc pull");
+    expect_omitted("annex/", "'model.onnx' in it is a symbolic link that leads nowhere");
     expect_omitted("two/",
                    "2 .onnx files ('a.onnx', 'b.onnx') and none is called model.onnx: rename");
     expect_omitted("notes/", "expected model.onnx");
