@@ -51,7 +51,8 @@ enum percept_dtype {
     PERCEPT_BFLOAT16 = 16,
 };
 
-/* One element of a PERCEPT_STRING tensor: bytes that somebody else owns, not ended by a NUL. */
+/* One element of a PERCEPT_STRING tensor: bytes that somebody else owns, not ended by a NUL. Those of an input must
+ * stay until the outputs were read, which may point at them; those of an output stay as long as it does. */
 struct percept_string {
     const char *at;
     size_t n_bytes;

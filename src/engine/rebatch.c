@@ -11,8 +11,7 @@
  * At a batch of 1 the constants of the file are those that count (plan.c), so that a freed network is the file's
  * there, at all lengths. At others nothing is believed of it that is not proved at the very shapes (session.c).
  *
- * Sequences whose batch is another axis, states with fixed initial values and models with strings stay
- * as they are.
+ * Sequences whose batch is another axis and states with fixed initial values stay as they are.
  */
 #include "engine/rebatch.h"
 
@@ -23,12 +22,12 @@ bool rebatch_fits(const struct graph *graph)
 {
     for (int i = 0; i < graph->n_inputs; i++) {
         const struct value *input = &graph->values[graph->inputs[i]];
-        if (input->rank < 1 || input->dims[0] != 1 || input->dtype == PERCEPT_STRING)
+        if (input->rank < 1 || input->dims[0] != 1)
             return false;
     }
     for (int i = 0; i < graph->n_outputs; i++) {
         const struct value *output = &graph->values[graph->outputs[i]];
-        if (output->rank == 0 || (output->rank > 0 && output->dims[0] > 1) || output->dtype == PERCEPT_STRING)
+        if (output->rank == 0 || (output->rank > 0 && output->dims[0] > 1))
             return false;
     }
     return graph->n_inputs > 0 && graph->n_outputs > 0;

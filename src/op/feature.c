@@ -80,8 +80,7 @@ static int64_t row_grain(int64_t columns)
     return columns > 0 && columns < WALK_GRAIN ? WALK_GRAIN / columns : 1;
 }
 
-/* --- Scaler
- * ------------------------------------------------------------------------------------------- */
+/* --- Scaler ----------------------------------------------------------------------------------- */
 
 struct scaler {
     const float *offset, *scale;
@@ -154,8 +153,7 @@ static bool scaler_run(struct step *step, struct run_env *env, struct percept_er
 const struct op_rule op_scaler = {
     .check = scaler_check, .shape = scaler_shape, .run = scaler_run, .batch = batch_axis_elements};
 
-/* --- Imputer
- * ------------------------------------------------------------------------------------------ */
+/* --- Imputer ---------------------------------------------------------------------------------- */
 
 struct imputer {
     const float *floats; /* what is put in: of floats and doubles, of integers */
@@ -232,8 +230,7 @@ const struct op_rule op_imputer = {.check = imputer_check,
                                    .run = imputer_run,
                                    .batch = batch_axis_elements};
 
-/* --- Binarizer
- * ---------------------------------------------------------------------------------------- */
+/* --- Binarizer -------------------------------------------------------------------------------- */
 
 struct binarizer {
     float threshold;
@@ -286,8 +283,7 @@ const struct op_rule op_binarizer = {.check = binarizer_check,
                                      .run = binarizer_run,
                                      .batch = batch_axis_elements};
 
-/* --- Normalizer
- * --------------------------------------------------------------------------------------- */
+/* --- Normalizer ------------------------------------------------------------------------------- */
 
 enum norm { NORM_MAX, NORM_L1, NORM_L2 };
 
@@ -382,8 +378,7 @@ const struct op_rule op_normalizer = {.check = normalizer_check,
                                       .run = normalizer_run,
                                       .batch = normalizer_batch};
 
-/* --- FeatureVectorizer
- * -------------------------------------------------------------------------------- */
+/* --- FeatureVectorizer ------------------------------------------------------------------------ */
 
 struct vectorizer {
     const int64_t *sizes; /* of each input's part of a row */
@@ -471,8 +466,7 @@ const struct op_rule op_feature_vectorizer = {.check = vectorizer_check,
                                               .run = vectorizer_run,
                                               .batch = vectorizer_batch};
 
-/* --- ArrayFeatureExtractor
- * ---------------------------------------------------------------------------- */
+/* --- ArrayFeatureExtractor -------------------------------------------------------------------- */
 
 static bool extractor_check(struct node_ctx *ctx, struct percept_err *err)
 {

@@ -8,7 +8,7 @@
  * first counts.
  *
  * ZipMap makes a sequence of maps in ONNX, one for each row: class label to score. Here its output
- * is the table itself, [N,classes], and the labels are told beside it (label_classes): columns are
+ * is the table itself, [N,classes], and the labels are told beside it (label.h): columns are
  * what a client wants, and a map for each row is what nobody can send as a tensor.
  *
  * Threads: loader, then the session's holder with its team. Texts that are given out belong to the
@@ -26,8 +26,7 @@
 #include "op/types.h"
 #include "op/walk.h"
 
-/* --- vocabularies
- * ------------------------------------------------------------------------------------- */
+/* --- vocabularies ----------------------------------------------------------------------------- */
 
 enum key_kind { KEY_TEXT, KEY_WHOLE, KEY_REAL, KEY_NONE };
 
@@ -107,8 +106,7 @@ static int vocabulary_find(const struct vocabulary *vocabulary, const struct key
     return names_find(&vocabulary->names, vocabulary->keys, sizeof *vocabulary->keys, key->bytes);
 }
 
-/* --- LabelEncoder, CategoryMapper
- * --------------------------------------------------------------------- */
+/* --- LabelEncoder, CategoryMapper ------------------------------------------------------------- */
 
 /* From keys to values of one type. */
 struct mapping {
@@ -350,8 +348,7 @@ const struct op_rule op_category_mapper = {.check = mapper_check,
                                            .run = encoder_run,
                                            .batch = batch_axis_elements};
 
-/* --- OneHotEncoder
- * ------------------------------------------------------------------------------------ */
+/* --- OneHotEncoder ---------------------------------------------------------------------------- */
 
 struct one_hot {
     struct vocabulary categories;
@@ -440,8 +437,7 @@ static void one_hot_batch(struct batch_view *view)
 const struct op_rule op_one_hot_encoder = {
     .check = one_hot_check, .shape = one_hot_shape, .run = one_hot_run, .batch = one_hot_batch};
 
-/* --- ZipMap
- * ------------------------------------------------------------------------------------------- */
+/* --- ZipMap ----------------------------------------------------------------------------------- */
 
 struct zip {
     struct list labels;

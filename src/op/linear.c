@@ -43,8 +43,7 @@ struct linear {
     const void *labels; /* [rows], or two of one row */
 };
 
-/* --- check
- * -------------------------------------------------------------------------------------------- */
+/* --- check ------------------------------------------------------------------------------------ */
 
 static bool read_weights(struct node_ctx *ctx, struct linear *linear, int64_t rows,
                          struct percept_err *err)
@@ -106,8 +105,7 @@ static bool classifier_check(struct node_ctx *ctx, struct percept_err *err)
                    OP_NODE(ctx->node), n, (long long)linear->rows);
 }
 
-/* --- pack
- * --------------------------------------------------------------------------------------------- */
+/* --- pack ------------------------------------------------------------------------------------- */
 
 static size_t intercept_bytes(const struct linear *linear)
 {
@@ -129,8 +127,7 @@ static void linear_pack(const struct node_ctx *ctx, void *packed)
                             linear->features, linear->rows, 1, linear->features, NULL);
 }
 
-/* --- shape
- * -------------------------------------------------------------------------------------------- */
+/* --- shape ------------------------------------------------------------------------------------ */
 
 struct linear_plan {
     int64_t samples, columns;
@@ -177,8 +174,7 @@ static bool linear_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* --- run
- * ---------------------------------------------------------------------------------------------- */
+/* --- run -------------------------------------------------------------------------------------- */
 
 static float logistic(float x)
 {

@@ -61,14 +61,33 @@ END_TEST
 
 START_TEST(texts_come_back)
 {
-    struct percept_string strings[] = {{"ab", 2}, {"", 0}, {"c\303\244d", 4}};
+    struct percept_string strings[] = {
+        {"ab", 2}, {"", 0}, {"c\303\244d", 4}, {"a\0b", 3}, {"\360\237\230\200", 4}};
     struct percept_tensor tensor = {
-        .dtype = PERCEPT_STRING, .rank = 1, .dims = {3}, .data = strings};
+        .dtype = PERCEPT_STRING, .rank = 1, .dims = {5}, .data = strings};
+    struct bytes file;
+    ck_assert(npy_encode(&tensor, &arena, &file, &err));
+    ck_assert_ptr_nonnull(memmem(file.at, bytes_size(file), "'descr': '<U3'", 14));
     const struct percept_string *back = there_and_back(&tensor).data;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         ck_assert_uint_eq(back[i].n_bytes, strings[i].n_bytes);
         ck_assert_mem_eq(back[i].at, strings[i].at, strings[i].n_bytes);
     }
+}
+END_TEST
+
+START_TEST(texts_that_are_not_utf8_come_back_as_bytes)
+{
+    struct percept_string strings[] = {{"c\303\244d", 4}, {"\377", 1}};
+    struct percept_tensor tensor = {
+        .dtype = PERCEPT_STRING, .rank = 1, .dims = {2}, .data = strings};
+    struct bytes file;
+    ck_assert(npy_encode(&tensor, &arena, &file, &err));
+    ck_assert_ptr_nonnull(memmem(file.at, bytes_size(file), "'descr': '|S4'", 14));
+    const struct percept_string *back = there_and_back(&tensor).data;
+    ck_assert_uint_eq(back[0].n_bytes, 4);
+    ck_assert_uint_eq(back[1].n_bytes, 1);
+    ck_assert_mem_eq(back[1].at, "\377", 1);
 }
 END_TEST
 
@@ -258,6 +277,7 @@ Suite *command_npy_suite(void)
     tcase_add_loop_test(tests, every_type_comes_back, 0, (int)(sizeof dtypes / sizeof *dtypes));
     tcase_add_test(tests, scalars_and_empty_arrays_come_back);
     tcase_add_test(tests, texts_come_back);
+    tcase_add_test(tests, texts_that_are_not_utf8_come_back_as_bytes);
     tcase_add_test(tests, elements_begin_at_a_multiple_of_64);
     tcase_add_loop_test(tests, versions_one_to_three_are_read, 1, 4);
     tcase_add_test(tests, keys_may_come_in_any_order);

@@ -1,5 +1,6 @@
 /* A batch of 1 in the file is freed where the graph allows it, and only there. */
 #include <check.h>
+#include <string.h>
 
 #include "engine/rebatch.h"
 #include "engine/small.h"
@@ -29,6 +30,41 @@ START_TEST(a_network_exported_with_a_batch_of_one_takes_any_batch)
     memcpy(alone, small_run(session, 4, DIMS(1, 2, 6, 6), x + 2 * 72), sizeof alone);
     const float *y = small_run(session, 4, DIMS(3, 2, 6, 6), x);
     ck_assert_int_eq(memcmp(alone, y + 10, sizeof alone), 0);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* A size in, its place and its long name out, said to come one by one. */
+START_TEST(texts_exported_with_a_batch_of_one_take_any_batch)
+{
+    struct small s = small_begin();
+    struct proto name = proto_ml("LabelEncoder", "size", "name"), place = proto_ml("LabelEncoder", "size", "place");
+    proto_attr_texts(&name, "keys_strings", 2, (const char *const[]){"S", "L"});
+    proto_attr_texts(&name, "values_strings", 2, (const char *const[]){"small", "large"});
+    proto_attr_texts(&place, "keys_strings", 2, (const char *const[]){"S", "L"});
+    proto_attr_ints(&place, "values_int64s", 2, DIMS(0, 1));
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("size", PERCEPT_STRING, 2, DIMS(1, 1)));
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_value("name", PERCEPT_STRING, 2, DIMS(1, 1)));
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_value("place", PERCEPT_INT64, 2, DIMS(1, 1)));
+    proto_add(&s.graph, GRAPH_NODE, name);
+    proto_add(&s.graph, GRAPH_NODE, place);
+    struct proto file = small_end(&s);
+    proto_add(&file, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 2));
+    struct percept_err err = {0};
+    struct percept_model *model = percept_open_memory(file.at, file.n, NULL, &err);
+    proto_free(&file);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    ck_assert(small_describe(model).batch_free);
+    ck_assert(small_describe(model).batch_rewritten);
+    struct percept_session *session = small_session(model);
+    ck_assert(percept_resize(session, 0, 2, DIMS(2, 1), &err));
+    const struct percept_string sizes[] = {{"L", 1}, {"S", 1}};
+    memcpy(percept_input(session, 0), sizes, sizeof sizes);
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+    const struct percept_string *names = percept_output(session, 0).data;
+    ck_assert(names[0].n_bytes == 5 && memcmp(names[0].at, "large", 5) == 0);
+    ck_assert(names[1].n_bytes == 5 && memcmp(names[1].at, "small", 5) == 0);
     percept_session_free(session);
     percept_close(model);
 }
@@ -165,6 +201,7 @@ Suite *engine_rebatch_suite(void)
     Suite *suite = suite_create("engine_rebatch");
     TCase *tests = tcase_create("rebatch");
     tcase_add_test(tests, a_network_exported_with_a_batch_of_one_takes_any_batch);
+    tcase_add_test(tests, texts_exported_with_a_batch_of_one_take_any_batch);
     tcase_add_test(tests, a_batch_of_one_is_freed_beside_axes_that_are_free);
     tcase_add_test(tests, what_is_one_by_chance_is_no_batch);
     tcase_add_test(tests, a_network_that_mixes_items_keeps_its_batch_of_one);

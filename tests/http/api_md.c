@@ -1,6 +1,6 @@
 /*
  * api_md.c - api.md is a test: each of its examples is played, in order, against the real daemon
- * serving models/, and has to come out as the page says.
+ * serving models/ and "sizes", which is made here, and has to come out as the page says.
  *
  *     ```http                                  ```reply
  *     POST /v2/models/digits/infer HTTP/1.1    HTTP/1.1 200 OK
@@ -32,6 +32,9 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "folder.h"
+#include "graph/proto.h"
 
 #define PAGE "api.md"
 #define ANY "\xe2\x80\xa6" /* … */
@@ -169,6 +172,28 @@ static void build_request(const struct block *block, struct bytes_buffer *reques
 
 /* ---- the daemon ---- */
 
+/* size -> its place in a list, and what it is called */
+static void make_sizes(void)
+{
+    static const char *const sizes[] = {"S", "M", "XL"}, *const names[] = {"klein", "mittel", "sehr gro\xc3\x9f"};
+    struct proto graph = {0}, place = proto_ml("LabelEncoder", "size", "place");
+    struct proto called = proto_ml("LabelEncoder", "size", "called");
+    proto_attr_texts(&place, "keys_strings", 3, sizes);
+    proto_attr_ints(&place, "values_int64s", 3, (const int64_t[]){0, 1, 2});
+    proto_attr_texts(&called, "keys_strings", 3, sizes);
+    proto_attr_texts(&called, "values_strings", 3, names);
+    proto_attr_text(&called, "default_string", "?");
+    proto_add(&graph, GRAPH_NODE, place);
+    proto_add(&graph, GRAPH_NODE, called);
+    proto_add(&graph, GRAPH_INPUT, proto_value("size", PERCEPT_STRING, 1, (const int64_t[]){-1}));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("place", PERCEPT_INT64, 1, (const int64_t[]){-1}));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("called", PERCEPT_STRING, 1, (const int64_t[]){-1}));
+    struct proto model = proto_model(graph, 13);
+    proto_add(&model, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 2));
+    folder_put("sizes.onnx", model.at, model.n);
+    proto_free(&model);
+}
+
 static int open_door(struct sockaddr_in *address)
 {
     *address = (struct sockaddr_in){.sin_family = AF_INET,
@@ -192,7 +217,7 @@ static void become_daemon(const char *binary, int door, int log)
     unsetenv("NOTIFY_SOCKET");
     if (dup2(log, STDERR_FILENO) < 0 || dup2(door, 3) < 0)
         _exit(126);
-    execl(binary, binary, "serve", "models", "--listen", "fd:3", "--workers", "2", (char *)NULL);
+    execl(binary, binary, "serve", "models", folder_at("sizes.onnx"), "--listen", "fd:3", "--workers", "2", (char *)NULL);
     _exit(127);
 }
 
@@ -363,6 +388,8 @@ START_TEST(every_example_of_the_page_comes_out_as_it_says)
     add_file(&text, PAGE);
     struct page page = {.at = text.at, .end = text.at + text.n};
     struct served served;
+    folder_begin("api");
+    make_sizes();
     start(&served, binary);
     int n = 0, n_failed = 0;
     for (struct block asked, want; next_block(&page, "```http", NULL, &asked); n++) {
@@ -371,6 +398,7 @@ START_TEST(every_example_of_the_page_comes_out_as_it_says)
         n_failed += !play(&served, &asked, &want);
     }
     ck_assert_int_eq(end(&served), 0);
+    folder_end();
     ck_assert_int_ge(n, EXAMPLES_MIN);
     ck_assert_msg(n_failed == 0, PAGE ": %d of %d examples came out otherwise", n_failed, n);
 }

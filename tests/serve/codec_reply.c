@@ -135,6 +135,38 @@ START_TEST(classification_replaces_an_output_by_its_best_classes)
 }
 END_TEST
 
+/* The file's own names of columns, where the manifest has none, or none for this output. */
+START_TEST(a_models_own_labels_name_classes)
+{
+    static const char *const own[] = {"no", "yes", "maybe"};
+    static const struct {
+        int n_labels;
+        const char *task_output, *want;
+    } rows[] = {{0, NULL, "[\"0.750000:2:maybe\",\"0.500000:1:yes\"]"},
+                {2, NULL, "[\"0.750000:2\",\"0.500000:1:dog\"]"},
+                {2, "n", "[\"0.750000:2:maybe\",\"0.500000:1:yes\"]"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_model *fake = model(PERCEPT_FLOAT);
+        fake->outputs[0].n_labels = 3;
+        fake->outputs[0].labels = own;
+        fake->manifest.n_labels = rows[i].n_labels;
+        fake->manifest.labels = labels;
+        fake->manifest.task_output = rows[i].task_output;
+        float y[] = {0.25f, 0.5f, 0.75f};
+        struct percept_tensor results[] = {
+            {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 3}, .data = y}};
+        begin(fake, 1, 1)->outputs[0].classification = 2;
+        char want[256];
+        snprintf(want, sizeof want,
+                 "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\","
+                 "\"datatype\":\"BYTES\",\"shape\":[1,2],\"data\":%s}]}",
+                 rows[i].want);
+        expect_reply(fake, results, want);
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
 START_TEST(a_classifying_task_adds_predictions)
 {
     struct fake_model *fake = model(PERCEPT_FLOAT);
@@ -217,6 +249,7 @@ Suite *serve_codec_reply_suite(void)
     tcase_add_test(tests, a_reply_is_compact_json);
     tcase_add_test(tests, strings_are_escaped_and_always_utf8);
     tcase_add_test(tests, binary_outputs_follow_the_json);
+    tcase_add_test(tests, a_models_own_labels_name_classes);
     tcase_add_test(tests, classification_replaces_an_output_by_its_best_classes);
     tcase_add_test(tests, a_classifying_task_adds_predictions);
     tcase_add_test(tests, a_task_without_an_output_reads_the_only_one);

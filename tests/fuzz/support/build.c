@@ -164,10 +164,26 @@ static const struct recipe recipes[] = {
     {"TransposeMatMul", "XM", "alpha transA transB", 1},
     {"NhwcMaxPool", "Q", "auto_pad ceil_mode dilations kernel_shape pads strides", 1},
     {"QLinearWhere", "BQuvYuvuv", "", 1},
+    {"ArrayFeatureExtractor", "XG", "", 1},
+    {"Binarizer", "X", "threshold:f", 1},
+    {"CategoryMapper", "X", "mapping", 1},
+    {"FeatureVectorizer", "XY", "inputdimensions:e", 1},
+    {"Imputer", "X",
+     "imputed_value_floats:m imputed_value_int64s:n replaced_value_float:f replaced_value_int64:i", 1},
+    {"LabelEncoder", "X", "labels default_int64:i", 1},
+    {"LinearClassifier", "X", "linear post_transform:NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT", 2},
+    {"LinearRegressor", "X", "linear post_transform:NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT", 1},
+    {"Normalizer", "X", "norm:MAX|L1|L2", 1},
+    {"OneHotEncoder", "X", "categories zeros:b", 1},
+    {"Scaler", "X", "offset:m scale:m", 1},
+    {"StringNormalizer", "X",
+     "case_change_action:NONE|LOWER|UPPER is_case_sensitive:b stopwords:=word|Word|other locale:C|en_US|tr_TR",
+     1},
+    {"ZipMap", "X", "classlabels_int64s:n", 1},
     {"FusedConv", "XWC?Y?", "activation auto_pad dilations group kernel_shape pads strides", 1},
 };
 
-/* What an attribute may be: c four ints, e two, i int, p positive, b 0 or 1, f float, L spatial list, Z pads, A axes, R
+/* What an attribute may be: m floats and n ints, one for each column or one; c four ints, e two, i int, p positive, b 0 or 1, f float, L spatial list, Z pads, A axes, R
  * perm, D dims, F floats, t tensor, d type of elements, g group, k kernel shape, h hidden size,
  * else words. */
 static const struct {
@@ -333,6 +349,12 @@ static int spatial_rank(const struct build *b)
 /* --- attributes
  * ------------------------------------------------------------------------------------ */
 
+/* Elements of the last axis, or one. */
+static int n_columns(struct build *b)
+{
+    return b->rank && b->dims[b->rank - 1] && draw_chance(b->draw, 80) ? (int)b->dims[b->rank - 1] : 1;
+}
+
 static struct proto ints_attribute(struct build *b, const char *name, char kind)
 {
     struct draw *draw = b->draw;
@@ -344,6 +366,8 @@ static struct proto ints_attribute(struct build *b, const char *name, char kind)
         n = 1 + (int)draw_below(draw, (uint64_t)b->rank + 1);
     if (kind == 'c' || kind == 'e')
         n = kind == 'c' ? 4 : 2;
+    if (kind == 'n')
+        n = n_columns(b);
     if (draw_chance(draw, 6))
         n = (int)draw_below(draw, 10);
     int turn = (int)draw_below(draw, 8);
@@ -404,7 +428,7 @@ static struct proto one_attribute(struct build *b, const char *name, const char 
     struct proto attr;
     if (kind[1])
         return word_attribute(b->draw, name, kind);
-    if (strchr("LZARDkce", *kind))
+    if (strchr("LZARDkcen", *kind))
         return ints_attribute(b, name, *kind);
     if (*kind == 'f') {
         attr = proto_attr(name, ATTR_FLOAT);
@@ -412,6 +436,10 @@ static struct proto one_attribute(struct build *b, const char *name, const char 
     } else if (*kind == 'F') {
         attr = proto_attr(name, ATTR_FLOATS);
         for (uint64_t n = draw_below(b->draw, 8); n; n--)
+            proto_fixed32(&attr, ATTRIBUTE_FLOATS_ONE, draw_float(b->draw));
+    } else if (*kind == 'm') {
+        attr = proto_attr(name, ATTR_FLOATS);
+        for (int n = n_columns(b); n; n--)
             proto_fixed32(&attr, ATTRIBUTE_FLOATS_ONE, draw_float(b->draw));
     } else if (*kind == 't') {
         attr = proto_attr(name, ATTR_TENSOR);
@@ -785,6 +813,88 @@ static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, con
     return graph;
 }
 
+/* A list of n labels of this type: name_strings, name_int64s or name_floats, or name_tensor. */
+static void add_labels(struct build *b, struct proto *node, const char *what, enum percept_dtype dtype, int n,
+                       bool tensor)
+{
+    static const char *const words[] = {"word", "", "a", "b", "word", "c"};
+    char name[40];
+    if (tensor) {
+        const int64_t dims = n;
+        snprintf(name, sizeof name, "%s_tensor", what);
+        struct proto attr = proto_attr(name, ATTR_TENSOR);
+        proto_add(&attr, ATTRIBUTE_T, raw_tensor(b, "", dtype, 1, &dims));
+        proto_add(node, NODE_ATTRIBUTE, attr);
+        return;
+    }
+    const bool text = dtype == PERCEPT_STRING, real = dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE;
+    snprintf(name, sizeof name, "%s_%s", what, text ? "strings" : real ? "floats" : "int64s");
+    struct proto attr = proto_attr(name, text ? ATTR_STRINGS : real ? ATTR_FLOATS : ATTR_INTS);
+    for (int i = 0; i < n; i++)
+        if (text)
+            proto_text(&attr, ATTRIBUTE_STRINGS, words[i % 6]);
+        else if (real)
+            proto_fixed32(&attr, ATTRIBUTE_FLOATS_ONE, draw_float(b->draw));
+        else
+            proto_int(&attr, ATTRIBUTE_INTS_ONE, draw_number(b->draw, -1, 5));
+    proto_add(node, NODE_ATTRIBUTE, attr);
+}
+
+/* Keys of the data's type and values of any, as many as keys mostly. */
+static void add_mapping(struct build *b, struct proto *node)
+{
+    const int n = (int)draw_below(b->draw, 7);
+    const bool tensor = draw_chance(b->draw, 40);
+    const enum percept_dtype to = draw_chance(b->draw, 40) ? PERCEPT_STRING : any_dtype(b->draw);
+    if (draw_chance(b->draw, 20))
+        add_labels(b, node, "classes", PERCEPT_STRING, n, false);
+    add_labels(b, node, "keys", b->dtype, n, tensor);
+    add_labels(b, node, "values", to, draw_chance(b->draw, 95) ? n : n + 1, tensor);
+    if (tensor && draw_chance(b->draw, 50))
+        add_labels(b, node, "default", to, 1, true);
+}
+
+/* The weights of a linear model and its labels. */
+static void add_linear(struct build *b, struct proto *node)
+{
+    const int columns = b->rank ? (int)b->dims[b->rank - 1] : 1, rows = 1 + (int)draw_below(b->draw, 4);
+    const int n = draw_chance(b->draw, 95) ? rows * columns : (int)draw_below(b->draw, 20);
+    struct proto weights = proto_attr("coefficients", ATTR_FLOATS), intercepts = proto_attr("intercepts", ATTR_FLOATS);
+    for (int i = 0; i < n; i++)
+        proto_fixed32(&weights, ATTRIBUTE_FLOATS_ONE, draw_float(b->draw));
+    for (int i = 0; i < rows; i++)
+        proto_fixed32(&intercepts, ATTRIBUTE_FLOATS_ONE, draw_float(b->draw));
+    proto_add(node, NODE_ATTRIBUTE, weights);
+    if (draw_chance(b->draw, 80))
+        proto_add(node, NODE_ATTRIBUTE, intercepts);
+    else
+        proto_free(&intercepts);
+    proto_attr_int(node, "targets", rows);
+    const int labels = rows == 1 ? 2 : draw_chance(b->draw, 95) ? rows : rows + 1;
+    if (draw_chance(b->draw, 50))
+        add_labels(b, node, "classlabels", PERCEPT_STRING, labels, false);
+    else
+        proto_attr_ints(node, "classlabels_ints", (size_t)labels, (const int64_t[]){0, 1, 2, 3, 4});
+}
+
+/* Attributes that belong together; false if `name` is none of those. */
+static bool add_together(struct build *b, struct proto *node, const char *name)
+{
+    const int n = (int)draw_below(b->draw, 7);
+    if (strcmp(name, "labels") == 0)
+        add_mapping(b, node);
+    else if (strcmp(name, "linear") == 0)
+        add_linear(b, node);
+    else if (strcmp(name, "categories") == 0)
+        add_labels(b, node, "cats", b->dtype == PERCEPT_STRING ? PERCEPT_STRING : PERCEPT_INT64, n, false);
+    else if (strcmp(name, "mapping") == 0) {
+        add_labels(b, node, "cats", PERCEPT_STRING, n, false);
+        add_labels(b, node, "cats", PERCEPT_INT64, draw_chance(b->draw, 95) ? n : n + 1, false);
+    } else
+        return false;
+    return true;
+}
+
 static void add_attributes(struct build *b, struct proto *node, const char *names,
                            const char *around)
 {
@@ -797,6 +907,8 @@ static void add_attributes(struct build *b, struct proto *node, const char *name
         if (colon)
             *colon++ = 0;
         const char *kind = colon ? colon : kind_of(name, strlen(name));
+        if (add_together(b, node, name))
+            continue;
         if (strcmp(name, "branches") == 0) {
             proto_attr_message(node, "then_branch", ATTR_GRAPH, ATTRIBUTE_G,
                                body_graph(b, 0, 1, around, false));
@@ -905,6 +1017,18 @@ struct proto build_graph(struct draw *draw, const char *prefix)
             b.dims[i] = b.dims[i] ? b.dims[i] : any_dim(draw);
         b.both_ways = draw_chance(draw, 30);
     }
+    if (strcmp(op->domain, "ai.onnx.ml") == 0) {
+        b.rank = draw_chance(draw, 90) ? 1 + draw_chance(draw, 80) : b.rank;
+        for (int i = 0; i < b.rank; i++)
+            b.dims[i] = b.dims[i] ? b.dims[i] : any_dim(draw);
+        b.dtype = draw_chance(draw, 30) ? PERCEPT_STRING : b.dtype;
+    }
+    if (strcmp(op->name, "StringNormalizer") == 0) {
+        b.rank = 1 + draw_chance(draw, 50);
+        b.dims[0] = b.rank == 1 ? 1 + any_dim(draw) : 1;
+        b.dims[1] = 1 + any_dim(draw);
+        b.dtype = PERCEPT_STRING;
+    }
     char data[64], next[64];
     add_given(&b, data, sizeof data, b.dtype, b.rank, b.dims, 12);
     for (uint64_t left = 1 + draw_below(draw, 3); left; left--) {
@@ -924,5 +1048,6 @@ struct proto build_model(struct draw *draw)
     int64_t opset = opsets[which < 128 ? 0 : which % 16];
     struct proto model = proto_model(build_graph(draw, ""), opset);
     proto_add(&model, MODEL_OPSET_IMPORT, proto_opset("com.microsoft", 1));
+    proto_add(&model, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 1 + (int64_t)(which % 4)));
     return model;
 }

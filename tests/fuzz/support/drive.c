@@ -72,8 +72,9 @@ static void fill_element(struct draw *draw, enum percept_dtype dtype, char *to, 
         return;
     }
     if (dtype == PERCEPT_STRING) {
-        struct percept_string value = {bits % 2 ? "word" : "", bits % 2 ? 4 : 0};
-        memcpy(to, &value, sizeof value);
+        static const char *const words[] = {"word", "", "Word", "\xc3\x84", "7.5", "\xff\xc3"};
+        const char *word = words[bits % 6];
+        memcpy(to, &(struct percept_string){word, strlen(word)}, sizeof(struct percept_string));
         return;
     }
     if (dtype == PERCEPT_BOOL)
