@@ -106,7 +106,8 @@ struct step {
 
 /* What a run has besides its step. The functions are the engine's; a node folded at load has none. */
 struct run_env {
-    struct percept_team *team;
+    struct percept_team *team; /* has the same watch */
+    struct watch *watch; /* for loops that no team splits: watch_spend; a run may return true when it is over */
     /* Runs a body of the node (If, Loop, Scan). inputs: one per input of the body; outputs: one per output,
      * views that stay good until the same body runs again. Plain layout. */
     bool (*body)(struct run_env *env, const struct graph *body, const struct tensor *inputs,
