@@ -71,6 +71,21 @@ static bool same_type(struct bytes type, const char *row)
            strncasecmp((const char *)type.at, row, bytes_size(type)) == 0;
 }
 
+/* Other names that clients' libraries and systems have for a row's type. */
+static struct bytes usual_name(struct bytes type)
+{
+    static const struct {
+        const char *other, *usual;
+    } names[] = {{"image/jpg", "image/jpeg"},        {"image/pjpeg", "image/jpeg"},
+                 {"image/x-jpeg", "image/jpeg"},     {"image/x-jpg", "image/jpeg"},
+                 {"image/x-png", "image/png"},       {"text/json", "application/json"},
+                 {"text/x-json", "application/json"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (same_type(type, names[i].other))
+            return bytes_of_text(names[i].usual);
+    return type;
+}
+
 static bool looks_like_media(struct bytes type)
 {
     static const char *const families[] = {"image/", "audio/", "video/", "text/"};
@@ -127,17 +142,17 @@ static bool is_utf8(struct bytes parameters)
 const struct codec *codec_find(const struct served *served, struct bytes content_type,
                                struct percept_err *err)
 {
-    struct bytes type = bare_type(content_type);
+    struct bytes bare = bare_type(content_type), type = usual_name(bare);
     if (!looks_like_media(type))
         return &rows[0];
     enum manifest_kind kind = codec_kind(served);
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].kind == kind && same_type(type, rows[i].media_type)) {
-            if (kind == MANIFEST_TEXT && !is_utf8((struct bytes){type.end, content_type.end}))
+            if (kind == MANIFEST_TEXT && !is_utf8((struct bytes){bare.end, content_type.end}))
                 return err_null(err, ERR_MEDIA_TYPE, "texts are read as UTF-8; send them as such");
             return &rows[i];
         }
-    return refuse(served, type, kind, err);
+    return refuse(served, bare, kind, err);
 }
 
 bool codec_begin(struct job *job, bool binary, struct percept_err *err)

@@ -356,7 +356,7 @@ START_TEST(a_jpeg_with_endless_scans_is_refused)
     memcpy(bomb.at + bomb.n, "\xff\xd9", 2);
     bomb.n += 2;
     file = bomb;
-    expect_refused(fake, ERR_INVALID, "it has more than 64 scans");
+    expect_refused(fake, ERR_TOO_LARGE, "it has more than 64 scans");
     fake_model_free(fake);
 }
 END_TEST

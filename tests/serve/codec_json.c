@@ -196,7 +196,7 @@ START_TEST(what_is_not_json_is_refused_with_its_place)
         {"{\"inputs\":[],}", "expected a value after ','"},
         {"{\"inputs\":[]} x", "expected nothing after the value, found 'x'"},
         {"{\"a\":NaN}", "expected a value"},
-        {"{\"a\":01}", "expected ',' or '}', found '1'"},
+        {"{\"a\":01}", "expected ',' or '}', found a number with a zero in front"},
         {"{\"a\":\"\x01\"}", "control character 0x01"},
         {"{\"a\":\"\xff\"}", "malformed UTF-8"},
         {"{\"a\":\"\\ud800\"}", "half a surrogate pair"},
