@@ -38,16 +38,23 @@ bool watch_over(const struct watch *watch);
 /* Sets the sentence of a watch that is over: TIMEOUT or CANCELLED. Returns false. */
 bool watch_refuse(const struct watch *watch, struct percept_err *err) __attribute__((cold));
 
-/* True while the work shall go on: `units` of it are next. */
-static inline bool watch_spend(struct watch *watch, int64_t units)
+/* True while the work shall go on: `units` of it are next. `left`, the units until the next look, is the
+ * caller's own, so that several threads may spend: 0 at the start. */
+static inline bool watch_spend_own(struct watch *watch, int64_t *left, int64_t units)
 {
     if (!watch)
         return true;
-    watch->left -= units;
-    if (watch->left > 0)
+    *left -= units;
+    if (*left > 0)
         return true;
-    watch->left = watch_look(watch) ? WATCH_STRIDE : 0;
-    return watch->left > 0;
+    *left = watch_look(watch) ? WATCH_STRIDE : 0;
+    return *left > 0;
+}
+
+/* The same with a count that the watch keeps: for one thread. */
+static inline bool watch_spend(struct watch *watch, int64_t units)
+{
+    return !watch || watch_spend_own(watch, &watch->left, units);
 }
 
 /* memcpy that stops when it is over: false then. */

@@ -119,6 +119,25 @@ struct run_env {
     void *frame; /* the engine's */
 };
 
+/* For loops that no team splits: `units` elements are next. False once nobody waits for the run any more: the
+ * operator then returns true, whatever it has written, and the run fails. What takes more than some
+ * milliseconds has to ask. */
+static inline bool op_spend(struct run_env *env, int64_t units)
+{
+    return watch_spend(env->watch, units);
+}
+
+/* for (op_blocks(env, n, from, to)): all of [0, n) in ranges that op_spend was asked for; fewer once it said no. */
+#define OP_BLOCK 65536
+#define op_blocks(env, n, from, to)                                                                \
+    int64_t from = 0, to;                                                                          \
+    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from && op_spend(env, to - from);       \
+    from = to
+
+/* memcpy and memset of any size; part of it once nobody waits. */
+void op_copy(struct run_env *env, void *to, const void *from, size_t n_bytes);
+void op_clear(struct run_env *env, void *to, size_t n_bytes);
+
 enum op_flags {
     OP_SHAPE_ONLY = 1, /* output needs only the dims of the inputs (Shape, Size): known when planned */
     OP_RANDOM = 2,     /* never folded */
