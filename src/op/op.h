@@ -87,6 +87,7 @@ struct step {
     int n_in, n_out;
     struct tensor **in;  /* NULL: left out */
     struct tensor **out; /* never NULL; an unwanted output has somewhere to go as well */
+    bool from_data;      /* an axis without elements is so because of data: nothing was detected */
 
     /* set by shape; zeroed before */
     struct arena *arena;  /* the plan's */
@@ -201,6 +202,10 @@ bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, str
 
 /* shape: input i must be of float or double. */
 bool op_want_real(const struct step *step, int i, struct percept_err *err);
+
+/* shape: refuses what would be `what` ("mean") of no elements along `axis`, which nobody has defined. False. */
+bool op_refuse_empty(const struct step *step, const char *what, int axis, struct percept_err *err)
+    __attribute__((cold));
 
 /* shape: input i's data are known (or the input is left out). Otherwise notes the demand, so that the
  * planner stops here and goes on during the run, and says so in err. */

@@ -213,6 +213,12 @@ void op_clear(struct run_env *env, void *to, size_t n_bytes)
         memset((char *)to + from, 0, (size_t)(end - from));
 }
 
+bool op_refuse_empty(const struct step *step, const char *what, int axis, struct percept_err *err)
+{
+    return err_set(err, ERR_INVALID, OP_AT "axis %d has no elements, and the %s of nothing is not defined; one "
+                   "element or more would work", OP_NODE(step->node), axis, what);
+}
+
 bool op_want_real(const struct step *step, int i, struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[i]->dtype;

@@ -654,6 +654,8 @@ static bool pool_shape(struct step *step, struct percept_err *err)
     if (pool->channels_last)
         spatial_channels_last(x.rank, dims);
     op_set_out(step, 0, x.dtype, x.rank, dims);
+    if (pool->global && tensor_elements(&x) == 0 && tensor_elements(step->out[0]) > 0)
+        return op_refuse_empty(step, "mean", pool->channels_last ? 1 : 2, err);
     plan->channels = x.dims[1];
     plan->maps = x.dims[0] * x.dims[1];
     plan->pixels_in = tensor_span(&x, 2, x.rank);
@@ -813,6 +815,9 @@ static bool mean_shape(struct step *step, struct percept_err *err)
             dims[rank++] = gone ? 1 : x->dims[i];
     }
     op_set_out(step, 0, x->dtype, rank, dims);
+    for (int i = 0; plan->each == 0 && each > 0 && i < x->rank; i++)
+        if (x->dims[i] == 0)
+            return op_refuse_empty(step, "mean", i, err);
     step->scratch_bytes = (size_t)each * sizeof(int64_t);
     step->state = plan;
     return true;

@@ -88,7 +88,7 @@ def pictures():
         Image.fromarray(array).save(to, 'JPEG', **how)
         return to.getvalue()
 
-    many = jpeg(np.tile(noise[:1000, :1000], (4, 4, 1)), progressive=True, quality=30)
+    many = jpeg(np.zeros((4000, 4000, 3), np.uint8), progressive=True, quality=30)
     last = many.rindex(b'\xff\xda')
     case('JPEG, progressive, 40 scans', 'small', many[:-2] + many[last:-2] * 30 + b'\xff\xd9', 'image/jpeg')
     case('JPEG, baseline, 49 MP', 'whole', jpeg(np.tile(noise, (4, 4, 1))[:7000, :7000], quality=90), 'image/jpeg')
@@ -137,7 +137,7 @@ def bodies():
     case('raw, 400 MB', 'floats', bytes(400_000_000), 'application/octet-stream', **raw)
     case('raw, 200 MB of BOOL', 'truth', bytes(200_000_000), 'application/octet-stream', **raw)
 
-    tokens = {'kind': 'text', 'tokenizer': 'words', 'vocabulary': 'vocab.txt', 'unknown': 0}
+    tokens = {'kind': 'text', 'tokenizer': 'words', 'vocabulary': 'vocab.txt', 'unknown': 0, 'max_length': 1048576}
     for name, tokenizer in (('words', 'words'), ('characters', 'characters')):
         model(name, [node('Cast', ['t'], ['f'], to=T.FLOAT), node('ReduceMax', ['f'], ['y'], axes=[1], keepdims=0)],
               [info('t', T.INT64, ['N', 'L'])], [info('y', T.FLOAT, ['N'])],
@@ -173,7 +173,7 @@ def operators():
     of('Exp and Erf, 3 * 10^7', big, [node('Exp', ['x'], ['e']), node('Erf', ['e'], ['f']), node('Tanh', ['f'], ['y'])])
     of('Add, Mul, Pow, 3 * 10^7', big, [node('Add', ['x', 'x'], ['a']), node('Mul', ['a', 'x'], ['b']), node('Pow', ['b', 'one'], ['y'])])
     of('Transpose, 3 * 10^7', big, [node('Transpose', ['x'], ['y'], perm=[2, 1, 0])])
-    of('Concat and Split, 3 * 10^7', big, [node('Concat', ['x', 'x'], ['c'], axis=2), node('Split', ['c', 'cut'], ['s', 'y'], axis=2)],
+    of('Concat and Split, 3 * 10^7', big, [node('Concat', ['x', 'x'], ['two'], axis=2), node('Split', ['two', 'cut'], ['s', 'y'], axis=2)],
        [('cut', np.array([900, 1100]))])
     of('Slice backwards, 3 * 10^7', big, [node('Slice', ['x', 'from', 'to', 'axes', 'back'], ['y'])],
        [('from', np.array([-1, -1, -1])), ('to', np.array([-2**40] * 3)), ('axes', np.array([0, 1, 2])), ('back', np.array([-1, -1, -1]))])
