@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void coded_png(struct coded *file, const void *pixels, size_t n_bytes, const struct spng_ihdr *header,
-               const struct spng_plte *palette, const struct spng_trns *trns, int level)
+void coded_png(struct coded *file, const void *pixels, size_t n_bytes,
+               const struct spng_ihdr *header, const struct spng_plte *palette,
+               const struct spng_trns *trns, int level)
 {
     struct spng_ihdr own = *header;
     spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
@@ -17,7 +18,8 @@ void coded_png(struct coded *file, const void *pixels, size_t n_bytes, const str
         ck_assert_int_eq(spng_set_plte(ctx, (struct spng_plte *)(uintptr_t)palette), 0);
     if (trns)
         ck_assert_int_eq(spng_set_trns(ctx, (struct spng_trns *)(uintptr_t)trns), 0);
-    ck_assert_int_eq(spng_encode_image(ctx, pixels, n_bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE), 0);
+    ck_assert_int_eq(spng_encode_image(ctx, pixels, n_bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE),
+                     0);
     int code;
     void *made = spng_get_png_buffer(ctx, &file->n, &code);
     ck_assert(made && file->n <= sizeof file->at);

@@ -18,8 +18,9 @@ struct coded {
 };
 
 /* Pixels as the header says. `palette` and `trns` may be NULL. `level` is zlib's: 0 stores. */
-void coded_png(struct coded *file, const void *pixels, size_t n_bytes, const struct spng_ihdr *header,
-               const struct spng_plte *palette, const struct spng_trns *trns, int level);
+void coded_png(struct coded *file, const void *pixels, size_t n_bytes,
+               const struct spng_ihdr *header, const struct spng_plte *palette,
+               const struct spng_trns *trns, int level);
 
 enum coded_jpeg { CODED_BASELINE, CODED_PROGRESSIVE, CODED_APART /* a scan for each component */ };
 
