@@ -675,8 +675,6 @@ static bool roi_pool_shape(struct step *step, struct percept_err *err)
     if (!tensor_count(4, dims, &count))
         return err_set(err, ERR_INVALID, OP_AT "the output would be too large",
                        OP_NODE(step->node));
-    if (count > 0 && x->dims[2] * x->dims[3] == 0)
-        return err_set(err, ERR_INVALID, OP_AT "the picture is empty", OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, 4, dims);
     return true;
 }

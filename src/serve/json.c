@@ -255,7 +255,7 @@ static bool string_raw(struct json *json, struct bytes *raw, bool *escaped)
         }
         if (c == '"') {
             *raw = (struct bytes){from, json->at++};
-            return true;
+            return json_spend(json, json->at - seen);
         }
         if (c < 0x20)
             return json_fail(json, "control character 0x%02x in a string", c);

@@ -295,6 +295,54 @@ START_TEST(other_formats_and_wrong_types_are_named)
 }
 END_TEST
 
+static int looks, over_at;
+
+static int64_t clock_of_looks(void)
+{
+    return ++looks > over_at ? 2 : 0;
+}
+
+/* Pictures of a million pixels on every way to a tensor: decoded, turned, grayed, inked, enlarged. */
+START_TEST(a_deadline_ends_a_picture_wherever_it_is)
+{
+    static uint8_t page[1200 * 900 * 3];
+    for (size_t i = 0; i < sizeof page; i++)
+        page[i] = i % 3600 > 1200 && i % 3600 < 1300 ? 10 : 240;
+    for (int kind = 0; kind < 5; kind++) {
+        struct fake_model *fake = fake_model_new("pictures");
+        const bool gray = kind == 3;
+        fake_model_input(fake, "image", PERCEPT_FLOAT, 4, DIMS(-1, gray ? 1 : 3, -1, -1));
+        fake_model_batching(fake, 8);
+        image = &fake_model_describe(fake, MANIFEST_IMAGE)->image;
+        image->width = gray ? 28 : kind == 4 ? 1000 : 600;
+        image->height = gray ? 28 : 600;
+        image->channels = gray ? CHANNELS_GRAY : CHANNELS_RGB;
+        image->ink = gray ? INK_LIGHT : INK_AS_IS;
+        image->ink_box = gray ? 20 : 0;
+        image->resize = kind == 4 ? RESIZE_LETTERBOX : RESIZE_STRETCH;
+        if (kind < 2)
+            make_jpeg(page, 1200, 900, 3, kind == 1, true);
+        else
+            make_png(page, sizeof page, 1200, 900, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+        over_at = INT32_MAX;
+        looks = 0;
+        post(fake)->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+        ck_assert_msg(codec_image_decode(&fake->job, &fake->err), "%s", fake->err.text);
+        const int n = looks;
+        ck_assert_int_gt(n, 10);
+        for (int over = 0; over < n; over += 1 + n / 12) {
+            over_at = over;
+            looks = 0;
+            post(fake)->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+            ck_assert(!codec_image_decode(&fake->job, &fake->err));
+            ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
+            ck_assert_int_eq(looks, over + 1);
+        }
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
 Suite *serve_codec_image_suite(void)
 {
     Suite *suite = suite_create("serve_codec_image");
@@ -308,6 +356,7 @@ Suite *serve_codec_image_suite(void)
     tcase_add_test(tests, shapes_are_stretched_cropped_or_letterboxed);
     tcase_add_test(tests, huge_pictures_are_refused_by_their_header);
     tcase_add_test(tests, other_formats_and_wrong_types_are_named);
+    tcase_add_test(tests, a_deadline_ends_a_picture_wherever_it_is);
     suite_add_tcase(suite, tests);
     return suite;
 }
