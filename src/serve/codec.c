@@ -278,3 +278,20 @@ bool codec_reserve(struct job *job, const char *name, struct percept_tensor *ten
         return err_memory(err, name, n_bytes);
     return true;
 }
+
+bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height)
+{
+    uint64_t most = (uint64_t)picture->most_pixels;
+    if (width == 0 || height == 0)
+        return err_set(picture->err, ERR_INVALID,
+                       "the picture has %llux%llu pixels; both must be over 0",
+                       (unsigned long long)width, (unsigned long long)height);
+    if (width > CODEC_SIDE_MAX || height > CODEC_SIDE_MAX || width * height > most)
+        return err_set(
+            picture->err, ERR_TOO_LARGE,
+            "the picture has %llux%llu pixels; at most %llu are accepted, and %d along a "
+            "side",
+            (unsigned long long)width, (unsigned long long)height, (unsigned long long)most,
+            CODEC_SIDE_MAX);
+    return true;
+}

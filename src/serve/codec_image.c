@@ -89,23 +89,6 @@ static bool check_format(const struct job *job, enum format format, struct perce
     return true;
 }
 
-bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height)
-{
-    uint64_t most = (uint64_t)picture->most_pixels;
-    if (width == 0 || height == 0)
-        return err_set(picture->err, ERR_INVALID,
-                       "the picture has %llux%llu pixels; both must be over 0",
-                       (unsigned long long)width, (unsigned long long)height);
-    if (width > CODEC_SIDE_MAX || height > CODEC_SIDE_MAX || width * height > most)
-        return err_set(
-            picture->err, ERR_TOO_LARGE,
-            "the picture has %llux%llu pixels; at most %llu are accepted, and %d along a "
-            "side",
-            (unsigned long long)width, (unsigned long long)height, (unsigned long long)most,
-            CODEC_SIDE_MAX);
-    return true;
-}
-
 /* Pixels along both sides that are enough: twice what the network takes. */
 static unsigned enough(const struct manifest_image *image)
 {

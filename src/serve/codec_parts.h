@@ -38,7 +38,7 @@ struct codec_picture {
 bool codec_png_decode(const struct codec_picture *source, struct picture *picture);
 bool codec_jpeg_decode(const struct codec_picture *source, struct picture *picture);
 
-/* codec_image.c: are so many pixels accepted? */
+/* codec.c: are so many pixels accepted? */
 bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height);
 
 /* codec_elements.c: gives a tensor its `n` elements from a JSON array. */
