@@ -45,8 +45,8 @@
 #define NEVER UINT_MAX /* no epoch */
 
 #define SPINS 2000
-#define CHUNK_NS 4000000
-#define CHUNK_GROWTH 8
+#define CHUNK_NS 3000000
+#define CHUNK_GROWTH 4
 #define CHUNKS_EACH 4 /* so that a member that is interrupted does not hold up the others for long */
 
 struct percept_team {
@@ -60,6 +60,7 @@ struct percept_team {
     void *arg;
     int64_t n, grain, n_blocks, most_blocks; /* at a time */
     struct watch *watch;
+    bool brief;
 
     _Alignas(64) _Atomic int64_t next; /* block; by itself, as all members write to it */
 };
@@ -162,15 +163,15 @@ static void work_on(const struct percept_team *team, int64_t i, int64_t end, int
 
 static void claim_chunks(struct percept_team *team, int member)
 {
-    int64_t most = team->most_blocks, n = team->watch ? 1 : most;
-    int64_t since = team->watch ? now_ns() : 0;
+    const bool timed = team->watch && !team->brief;
+    int64_t most = team->most_blocks, n = timed ? 1 : most, since = timed ? now_ns() : 0;
     while (watch_look(team->watch)) {
         int64_t i = atomic_fetch_add_explicit(&team->next, n, memory_order_relaxed);
         if (i >= team->n_blocks)
             return;
         int64_t end = i + n < team->n_blocks ? i + n : team->n_blocks;
         work_on(team, i, end, member);
-        if (end == team->n_blocks || !team->watch)
+        if (end == team->n_blocks || !timed)
             continue;
         int64_t now = now_ns();
         n = grown(n, now - since, most);
@@ -214,8 +215,8 @@ void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *
         return;
     if (grain < 1)
         grain = 1;
-    if (!team || n / grain < 2) {
-        if (!team || watch_look(team->watch))
+    if (!team || n / grain < 2 || (team->brief && team->most == 1)) {
+        if (!team || team->brief || watch_look(team->watch))
             work(arg, 0, n, 0);
         return;
     }
@@ -236,6 +237,12 @@ void team_watch(struct percept_team *team, struct watch *watch)
 {
     if (team)
         team->watch = watch;
+}
+
+void team_brief(struct percept_team *team, bool brief)
+{
+    if (team)
+        team->brief = brief;
 }
 
 /* The lowest free number, or -1 when the team is full. */

@@ -25,6 +25,9 @@ void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *
 /* Gives the team a watch, or takes it away with NULL: between ranges, by the leader. */
 void team_watch(struct percept_team *team, struct watch *watch);
 
+/* Until the next call ranges are known to be over within a few milliseconds: a watch does not cut them. */
+void team_brief(struct percept_team *team, bool brief);
+
 /* Members that a team made now admits: TEAM_MAX, or as many as there are processors. */
 int team_most(void);
 

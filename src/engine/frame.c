@@ -24,6 +24,7 @@
 #include "engine/chain.h"
 #include "engine/scratch.h"
 
+#define BRIEF_FLOPS 1e6 /* steps of fewer are over within milliseconds, whatever they do */
 #define MOST_PLANS 48
 #define MOST_PLAN_BYTES ((size_t)8 << 20) /* of all plans' arenas, beyond four plans */
 
@@ -302,6 +303,7 @@ static bool run_steps(struct plan *plan, struct run_env *env, const struct frame
             return false;
         if (observer)
             observer->before(observer->user);
+        team_brief(env->team, step->flops > 0 && step->flops < BRIEF_FLOPS);
         if (!op_run(step, env, err))
             return false;
         if (watch_over(env->watch)) /* it may be unfinished */

@@ -17,6 +17,8 @@
 #include "op/types.h"
 #include "op/walk.h"
 
+#define MISS_UNITS 4 /* an element from anywhere, in op_spend's units */
+
 enum reduction { REDUCTION_NONE, REDUCTION_ADD, REDUCTION_MUL, REDUCTION_MIN, REDUCTION_MAX };
 
 struct gather_priv {
@@ -220,7 +222,7 @@ static bool gather_elements_run(struct step *step, struct run_env *env, struct p
     size_t size = element_bytes(step);
     char *y = step->out[0]->data;
     for (int64_t i = 0, n = tensor_elements(step->in[1]); i < n; i++, places_next(&p)) {
-        if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+        if (i % OP_BLOCK == 0 && !op_spend(env, MISS_UNITS * OP_BLOCK))
             return true;
         int64_t index = index_at(step, i, x->dims[p.axis], p.axis, err);
         if (index < 0)
@@ -317,7 +319,7 @@ static bool scatter_elements_run(struct step *step, struct run_env *env, struct 
     int64_t size = (int64_t)element_bytes(step);
     start_from_data(step, env);
     for (int64_t i = 0, n = tensor_elements(step->in[1]); i < n; i++, places_next(&p)) {
-        if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+        if (i % OP_BLOCK == 0 && !op_spend(env, MISS_UNITS * OP_BLOCK))
             return true;
         int64_t index = index_at(step, i, x->dims[p.axis], p.axis, err);
         if (index < 0)
@@ -416,7 +418,7 @@ static bool gather_nd_run(struct step *step, struct run_env *env, struct percept
         int64_t at = tuple_offset(step, t, skip, n, strides, err);
         if (at < 0)
             return false;
-        if (!op_spend(env, 1 + slice / 64))
+        if (!op_spend(env, MISS_UNITS + slice / 64))
             return true;
         op_copy(env, (char *)step->out[0]->data + t * slice,
                 (const char *)x->data + t / of_batch * batch + at * size, (size_t)slice);
@@ -478,7 +480,7 @@ static bool scatter_nd_run(struct step *step, struct run_env *env, struct percep
         int64_t at = tuple_offset(step, t, 0, n, strides, err);
         if (at < 0)
             return false;
-        if (!op_spend(env, 1))
+        if (!op_spend(env, MISS_UNITS))
             return true;
         for (op_blocks(env, slice, from, to))
             put(step, (char *)step->out[0]->data + (at + from) * size,
