@@ -228,6 +228,10 @@ oracle: $(B)/perceptd ## how far perceptd and the stored references are from flo
 meaning: $(B)/perceptd ## what trained models answer over HTTP, decoded: T=TEXT OUT=FOLDER for pictures (python3)
 	@python3 tests/real/meaning.py $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)
 
+.PHONY: overshoot
+overshoot: $(B)/perceptd ## how late the costliest requests are answered past their deadlines: T=TEXT (python3-onnx, -numpy, -pil)
+	@python3 tests/daemon/overshoot.py $(B)/perceptd
+
 .PHONY: abandon
 abandon: $(B)/perceptd ## 5,000 clients that leave, in each phase of a request: T=PHASE (python3)
 	@python3 tests/real/abandon.py $(B)/perceptd $(MODELS) $(T)

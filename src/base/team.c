@@ -9,6 +9,11 @@
  *     helper    sees OPEN and an epoch that it has not worked for: inside + 1 by compare-and-swap, so it
  *               is in before OPEN goes or not at all; claims chunks; inside - 1.
  *
+ * A chunk is a number of blocks of `grain` pieces. Without a watch it is a fixed share of the range. With one
+ * nobody knows how long a block takes: a member begins with one block and takes more at a time while these
+ * are over in much less than CHUNK_NS, so that a chunk lasts a few milliseconds whatever the work is (unless
+ * a single block takes longer), and short ranges cost a handful of calls.
+ *
  * So a helper that was not inside never sees the range, and the leader waits for no one else. A chunk
  * is claimed by adding to `next`. What a helper computed is visible to the leader because leaving
  * releases the word and the leader acquires it; the range is visible to the helper the other way round.
@@ -27,6 +32,7 @@
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -39,6 +45,8 @@
 #define NEVER UINT_MAX /* no epoch */
 
 #define SPINS 2000
+#define CHUNK_NS 3000000
+#define CHUNK_GROWTH 4
 #define CHUNKS_EACH 4 /* so that a member that is interrupted does not hold up the others for long */
 
 struct percept_team {
@@ -50,9 +58,11 @@ struct percept_team {
     /* the range: written by the leader while nobody is inside */
     team_work *work;
     void *arg;
-    int64_t n, chunk, n_chunks;
+    int64_t n, grain, n_blocks, most_blocks; /* at a time */
+    struct watch *watch;
+    bool brief;
 
-    _Alignas(64) _Atomic int64_t next; /* chunk; by itself, as all members write to it */
+    _Alignas(64) _Atomic int64_t next; /* block; by itself, as all members write to it */
 };
 
 struct percept_team *percept_team_new(struct percept_err *err)
@@ -129,34 +139,63 @@ static void await_change(struct percept_team *team, uint32_t seen)
 
 /* --- working -------------------------------------------------------------------------------------- */
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* How many blocks to take next when `n` of them took `ns`. */
+static int64_t grown(int64_t n, int64_t ns, int64_t most)
+{
+    int64_t next = n * CHUNK_GROWTH;
+    if (ns > CHUNK_NS / CHUNK_GROWTH)
+        next = (int64_t)((double)n * CHUNK_NS / (double)ns);
+    return next < 1 ? 1 : next > most ? most : next;
+}
+
+/* Pieces of blocks [i, end); the last block has the rest as well. */
+static void work_on(const struct percept_team *team, int64_t i, int64_t end, int member)
+{
+    team->work(team->arg, i * team->grain, end == team->n_blocks ? team->n : end * team->grain, member);
+}
+
 static void claim_chunks(struct percept_team *team, int member)
 {
-    for (;;) {
-        int64_t i = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed);
-        if (i >= team->n_chunks)
+    const bool timed = team->watch && !team->brief;
+    int64_t most = team->most_blocks, n = timed ? 1 : most, since = timed ? now_ns() : 0;
+    while (watch_look(team->watch)) {
+        int64_t i = atomic_fetch_add_explicit(&team->next, n, memory_order_relaxed);
+        if (i >= team->n_blocks)
             return;
-        int64_t from = i * team->chunk;
-        int64_t to = i == team->n_chunks - 1 ? team->n : from + team->chunk;
-        team->work(team->arg, from, to, member);
+        int64_t end = i + n < team->n_blocks ? i + n : team->n_blocks;
+        work_on(team, i, end, member);
+        if (end == team->n_blocks || !timed)
+            continue;
+        int64_t now = now_ns();
+        n = grown(n, now - since, most);
+        since = now;
     }
 }
 
-void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *work, void *arg)
+/* A team of one: no word, no waiting. */
+static void claim_alone(struct percept_team *team)
 {
-    if (n <= 0)
-        return;
-    if (grain < 1)
-        grain = 1;
-    if (!team || n / grain < 2) {
-        work(arg, 0, n, 0);
-        return;
+    int64_t n = 1, since = now_ns();
+    for (int64_t i = 0, end; i < team->n_blocks && watch_look(team->watch); i = end) {
+        end = i + n < team->n_blocks ? i + n : team->n_blocks;
+        work_on(team, i, end, 0);
+        if (end == team->n_blocks)
+            return;
+        int64_t now = now_ns();
+        n = grown(n, now - since, team->n_blocks);
+        since = now;
     }
-    int64_t share = n / ((int64_t)team_size(team) * CHUNKS_EACH);
-    team->work = work;
-    team->arg = arg;
-    team->n = n;
-    team->chunk = share > grain ? share : grain;
-    team->n_chunks = n / team->chunk; /* the last one takes the rest as well */
+}
+
+static void offer(struct percept_team *team)
+{
     atomic_store_explicit(&team->next, 0, memory_order_relaxed);
     uint32_t before = atomic_fetch_add(&team->word, (1u << EPOCH_SHIFT) + OPEN);
     assert(!(before & (OPEN | INSIDE)));
@@ -168,6 +207,42 @@ void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *
         await_change(team, word);
         word = atomic_load_explicit(&team->word, memory_order_acquire);
     }
+}
+
+void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *work, void *arg)
+{
+    if (n <= 0)
+        return;
+    if (grain < 1)
+        grain = 1;
+    if (!team || n / grain < 2 || (team->brief && team->most == 1)) {
+        if (!team || team->brief || watch_look(team->watch))
+            work(arg, 0, n, 0);
+        return;
+    }
+    team->work = work;
+    team->arg = arg;
+    team->n = n;
+    team->grain = grain;
+    team->n_blocks = n / grain;
+    int64_t share = team->n_blocks / ((int64_t)team_size(team) * CHUNKS_EACH);
+    team->most_blocks = share > 1 ? share : 1;
+    if (team->most == 1)
+        claim_alone(team);
+    else
+        offer(team);
+}
+
+void team_watch(struct percept_team *team, struct watch *watch)
+{
+    if (team)
+        team->watch = watch;
+}
+
+void team_brief(struct percept_team *team, bool brief)
+{
+    if (team)
+        team->brief = brief;
 }
 
 /* The lowest free number, or -1 when the team is full. */

@@ -5,8 +5,7 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/bytes.h"
 
 #define UTF8_MAX 4 /* bytes of a code point */
 
@@ -33,6 +32,21 @@ static inline const uint8_t *utf8_read(const uint8_t *at, const uint8_t *end, ui
         return NULL;
     *code = value;
     return at + n;
+}
+
+/* A text behind UTF-8's byte order mark, if it has one: some editors write it. */
+static inline struct bytes utf8_past_mark(struct bytes text)
+{
+    if (text.end - text.at >= 3 && text.at[0] == 0xef && text.at[1] == 0xbb && text.at[2] == 0xbf)
+        text.at += 3;
+    return text;
+}
+
+/* A text that begins with the byte order mark of UTF-16 (or of UTF-32, little-endian). */
+static inline bool utf8_is_wide(struct bytes text)
+{
+    return text.end - text.at >= 2 && ((text.at[0] == 0xfe && text.at[1] == 0xff) ||
+                                       (text.at[0] == 0xff && text.at[1] == 0xfe));
 }
 
 /* Writes a valid code point; returns its bytes, at most UTF8_MAX. */

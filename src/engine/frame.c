@@ -12,16 +12,19 @@
  * before it runs, in plain layout. Loops copy carried values as well; a body is small next to that, or
  * large enough not to care.
  *
- * Deadline and cancellation are looked at between steps. Kernels cannot be interrupted.
+ * Deadline and cancellation are one watch (base/watch.h): steps look at it between each other, the team
+ * between the chunks of a step, loops of operators at their turns. A session without helpers has a team of
+ * one for that. A step that was left unfinished has written anything or nothing, so nobody reads what it
+ * made: the run fails before the next.
  */
 #include "engine/frame.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "engine/chain.h"
 #include "engine/scratch.h"
 
+#define BRIEF_FLOPS 1e6 /* steps of fewer are over within milliseconds, whatever they do */
 #define MOST_PLANS 48
 #define MOST_PLAN_BYTES ((size_t)8 << 20) /* of all plans' arenas, beyond four plans */
 
@@ -44,10 +47,11 @@ struct frame {
     struct slot *current; /* NULL when shapes changed since */
     struct plan *last;    /* the end of the chain that ran; its outputs are there */
     struct plan *running; /* whose step is at work */
+    struct watch *watch;  /* of the run at work, or NULL */
     char *scratch;
     size_t scratch_bytes;
     uint64_t clock;
-    const struct percept_run_context *context; /* of the run at work */
+    struct percept_team *alone; /* for runs without helpers */
 };
 
 struct frame *frame_new(const struct percept_model *model, const struct part *part, struct percept_err *err)
@@ -82,6 +86,7 @@ void frame_free(struct frame *frame)
     for (int i = 0; i < frame->n_slots; i++)
         plan_free(&frame->slots[i].plan);
     arena_buffer_free(frame->scratch);
+    percept_team_free(frame->alone);
     arena_free(&frame->loose);
     arena_free(&frame->arena);
     arena_buffer_free(frame);
@@ -230,7 +235,8 @@ static void set_feeds(struct frame *child, const struct frame *frame, const stru
         child->current = NULL;
 }
 
-static void copy_feed(struct frame *child, int i, const struct tensor *from)
+/* Part of it when the watch is over: nothing runs on it then. */
+static void copy_feed(struct frame *child, int i, const struct tensor *from, struct watch *watch)
 {
     const struct kernels *kernels = child->model->kernels;
     void *to = frame_feed_data(child, i);
@@ -238,7 +244,7 @@ static void copy_feed(struct frame *child, int i, const struct tensor *from)
     if (!tensor_bytes(from, kernels->width, &n_bytes) || n_bytes == 0)
         return;
     if (from->layout == LAYOUT_PLAIN) {
-        memcpy(to, from->data, n_bytes);
+        watch_copy(watch, to, from->data, n_bytes);
         return;
     }
     int64_t channels = from->dims[1], pixels = tensor_span(from, 2, from->rank);
@@ -247,6 +253,9 @@ static void copy_feed(struct frame *child, int i, const struct tensor *from)
         kernels->unblock((float *)to + n * channels * pixels, (const float *)from->data + n * blocked,
                          channels, pixels);
 }
+
+static bool run_graph(struct frame *frame, struct watch *watch, struct percept_team *team,
+                      const struct frame_observer *observer, struct percept_err *err);
 
 static bool run_body(struct run_env *env, const struct graph *body, const struct tensor *inputs,
                      struct tensor *outputs, struct percept_err *err)
@@ -262,8 +271,9 @@ static bool run_body(struct run_env *env, const struct graph *body, const struct
     for (int i = 0; i < part->n_feeds; i++)
         copy_feed(child, i,
                   i < body->n_inputs ? &inputs[i]
-                                     : &frame->running->values[body->values[part->feeds[i]].outer]);
-    if (!frame_run(child, frame->context, NULL, err))
+                                     : &frame->running->values[body->values[part->feeds[i]].outer],
+                  env->watch);
+    if (!run_graph(child, frame->watch, env->team, NULL, err))
         return false;
     for (int i = 0; i < body->n_outputs; i++)
         outputs[i] = *frame_output(child, i);
@@ -276,24 +286,10 @@ static void *loose_memory(struct run_env *env, size_t n_bytes)
     return arena_alloc(&frame->loose, n_bytes + 64);
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Is anybody still waiting for this? */
 static bool go_on(struct run_env *env, struct percept_err *err)
 {
-    const struct percept_run_context *context = ((const struct frame *)env->frame)->context;
-    if (!context)
-        return true;
-    if (context->cancel && __atomic_load_n(context->cancel, __ATOMIC_RELAXED))
-        return err_set(err, ERR_CANCELLED, "the run was cancelled");
-    if (context->deadline_ns && now_ns() > context->deadline_ns)
-        return err_set(err, ERR_TIMEOUT, "Request timeout expired");
-    return true;
+    return watch_look(env->watch) || watch_refuse(env->watch, err);
 }
 
 /* --- running ------------------------------------------------------------------------------------------- */
@@ -307,25 +303,26 @@ static bool run_steps(struct plan *plan, struct run_env *env, const struct frame
             return false;
         if (observer)
             observer->before(observer->user);
+        team_brief(env->team, step->flops > 0 && step->flops < BRIEF_FLOPS);
         if (!op_run(step, env, err))
             return false;
+        if (watch_over(env->watch)) /* it may be unfinished */
+            return watch_refuse(env->watch, err);
         if (observer)
             observer->after(observer->user, step);
     }
     return true;
 }
 
-bool frame_run(struct frame *frame, const struct percept_run_context *context,
-               const struct frame_observer *observer, struct percept_err *err)
+/* All plans of a graph: the model's, or a body's. */
+static bool run_graph(struct frame *frame, struct watch *watch, struct percept_team *team,
+                      const struct frame_observer *observer, struct percept_err *err)
 {
     if (!frame_prepare(frame, err))
         return false;
-    struct percept_team *team = context ? context->team : NULL;
-    if (team_limit(team) > frame->model->members) /* scratch is for so many, no more */
-        team = NULL;
-    struct run_env env = {.team = team, .body = run_body,
+    struct run_env env = {.team = team, .watch = watch, .body = run_body,
                           .memory = loose_memory, .go_on = go_on, .frame = frame};
-    frame->context = context;
+    frame->watch = watch;
     frame->last = NULL;
     if (frame->loose.blocks)
         arena_reset(&frame->loose);
@@ -342,6 +339,30 @@ bool frame_run(struct frame *frame, const struct percept_run_context *context,
     }
     frame->last = plan;
     return true;
+}
+
+/* The context's team, or one of the leader alone; scratch is for so many members, no more. */
+static struct percept_team *team_of(struct frame *frame, const struct percept_run_context *context)
+{
+    if (context->team && team_limit(context->team) <= frame->model->members)
+        return context->team;
+    if (!frame->alone)
+        frame->alone = team_new(1, NULL);
+    return frame->alone;
+}
+
+bool frame_run(struct frame *frame, const struct percept_run_context *context,
+               const struct frame_observer *observer, struct percept_err *err)
+{
+    if (!context)
+        return run_graph(frame, NULL, NULL, observer, err);
+    struct watch watch = {.deadline_ns = context->deadline_ns, .cancel = context->cancel};
+    struct percept_team *team = team_of(frame, context);
+    team_watch(team, &watch);
+    bool ok = run_graph(frame, &watch, team, observer, err);
+    team_watch(team, NULL);
+    frame->watch = NULL;
+    return ok;
 }
 
 const struct tensor *frame_output(const struct frame *frame, int i)

@@ -169,6 +169,9 @@ bool plan_build(struct plan *plan, const struct percept_model *model, const stru
                 const struct tensor *inputs, struct percept_err *err)
 {
     *plan = (struct plan){.part = part};
+    for (int i = 0; part == model->parts && i < part->n_feeds; i++)
+        for (int d = 0; d < inputs[i].rank; d++)
+            plan->empty_input |= inputs[i].dims[d] == 0;
     bool good = build(plan, model, inputs, NULL, err);
     if (!good)
         plan_free(plan);

@@ -35,6 +35,7 @@ struct decided {
 };
 
 struct plan {
+    bool empty_input; /* of the model: it was given an axis without elements */
     struct arena arena;
     const struct part *part;
     struct tensor *values;   /* [n_values]: as each is known when the plan is done */

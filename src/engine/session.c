@@ -156,13 +156,30 @@ static bool prepare_ranks(struct percept_session *session, struct percept_err *e
     return true;
 }
 
+/* A refusal of shapes, one of which has no elements: says of which input, since that is most likely why. */
+static bool name_empty(const struct percept_session *session, struct percept_err *err)
+{
+    if (!err || err->code != ERR_INVALID)
+        return false;
+    for (int i = 0; i < session->model->n_inputs; i++) {
+        const struct tensor *feed = &frame_feeds(session->frame)[i];
+        char text[128];
+        for (int d = 0; d < feed->rank; d++)
+            if (feed->dims[d] == 0)
+                return err_prefix(err, "input '%s' has shape %s, whose axis %d is empty: ",
+                                  session->model->inputs[i].name,
+                                  tensor_shape_text(feed->rank, feed->dims, text, sizeof text), d);
+    }
+    return false;
+}
+
 bool percept_prepare(struct percept_session *session, struct percept_err *err)
 {
     for (int i = 0; i < session->model->n_inputs; i++)
         if (frame_feeds(session->frame)[i].rank < 0)
             return err_set(err, ERR_INVALID, "the shape of input '%s' has free dimensions and is not set",
                            session->model->inputs[i].name);
-    return prepare_ranks(session, err) && judge_freed(session, err);
+    return (prepare_ranks(session, err) || name_empty(session, err)) && judge_freed(session, err);
 }
 
 void *percept_input(struct percept_session *session, int input)
@@ -238,7 +255,8 @@ bool percept_run(struct percept_session *session, const struct percept_run_conte
     struct frame_observer observer = {.before = step_begins, .after = step_ended, .user = session};
     session->n_profile = 0;
     return percept_prepare(session, err) &&
-           frame_run(session->frame, context, session->profiling ? &observer : NULL, err);
+           (frame_run(session->frame, context, session->profiling ? &observer : NULL, err) ||
+            name_empty(session, err));
 }
 
 struct percept_tensor percept_output(const struct percept_session *session, int output)

@@ -29,9 +29,11 @@ static bool make_step(struct builder *b, int index, struct step *step)
 {
     const struct node *node = &b->graph->nodes[index];
     struct arena *arena = &b->plan->arena;
+    const bool during_run = b->plan->first_node > 0 || b->plan->part != b->model->parts;
     *step = (struct step){.op = node->op, .node = node, .priv = node->priv,
                           .packed = b->plan->part->packed[index], .kernels = b->model->kernels,
                           .n_in = node->n_in, .n_out = node->n_out, .arena = arena,
+                          .from_data = during_run && !b->plan->empty_input,
                           .demands = &b->plan->demands, .members = b->model->members};
     step->in = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->in);
     step->out = arena_array(arena, (size_t)node->n_out + 1, sizeof *step->out);

@@ -604,8 +604,8 @@ static void run_pair(struct pair *pair, struct run_env *env)
     team_split(env->team, pair->walk.elements, WALK_GRAIN, run_plain, pair);
 }
 
-static bool divisors_fit(const struct step *step, int op, const struct tensor *b,
-                         struct percept_err *err)
+static bool divisors_fit(const struct step *step, struct run_env *env, int op,
+                         const struct tensor *b, struct percept_err *err)
 {
     if ((op != BINARY_DIV && op != BINARY_MOD && op != BINARY_FMOD) || !types_integer(b->dtype) ||
         tensor_elements(step->out[0]) == 0)
@@ -613,6 +613,8 @@ static bool divisors_fit(const struct step *step, int op, const struct tensor *b
     size_t size = tensor_dtype_bytes(b->dtype);
     for (int64_t i = 0, n = tensor_elements(b); i < n; i++) {
         static const uint64_t zero;
+        if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+            return true;
         if (!memcmp(element(b, i), &zero, size))
             return err_set(err, ERR_DATA, OP_AT "element %lld of the divisor is 0",
                            OP_NODE(step->node), (long long)i);
@@ -620,19 +622,21 @@ static bool divisors_fit(const struct step *step, int op, const struct tensor *b
     return true;
 }
 
-static void divide(const struct step *step, int n)
+static void divide(const struct step *step, struct run_env *env, int n)
 {
     const struct tensor *out = step->out[0];
     size_t n_bytes = 0;
     tensor_bytes(out, step->kernels->width, &n_bytes);
     if (out->dtype == PERCEPT_FLOAT) {
-        step->kernels->binary_scalar(BINARY_DIV, out->data, out->data, (float)n,
-                                     (int64_t)(n_bytes / sizeof(float)));
+        float *y = out->data;
+        for (op_blocks(env, (int64_t)(n_bytes / sizeof *y), from, to))
+            step->kernels->binary_scalar(BINARY_DIV, y + from, y + from, (float)n, to - from);
         return;
     }
     double *y = out->data;
-    for (int64_t i = 0, elements = tensor_elements(out); i < elements; i++)
-        y[i] /= n;
+    for (op_blocks(env, tensor_elements(out), from, to))
+        for (int64_t i = from; i < to; i++)
+            y[i] /= n;
 }
 
 static bool binary_run(struct step *step, struct run_env *env, struct percept_err *err)
@@ -643,18 +647,18 @@ static bool binary_run(struct step *step, struct run_env *env, struct percept_er
         size_t n_bytes = 0;
         tensor_bytes(out, step->kernels->width, &n_bytes);
         if (out->data != step->in[0]->data && n_bytes)
-            memcpy(out->data, step->in[0]->data, n_bytes);
+            op_copy(env, out->data, step->in[0]->data, n_bytes);
         return true;
     }
     struct pair pair = {.step = step, .op = priv->op, .y = out->data, .a = *step->in[0]};
     for (int i = 1; i < step->n_in; i++) {
-        if (!operand(step, i, &pair.b, err) || !divisors_fit(step, priv->op, &pair.b, err))
+        if (!operand(step, i, &pair.b, err) || !divisors_fit(step, env, priv->op, &pair.b, err))
             return false;
         run_pair(&pair, env);
         pair.a = *out;
     }
     if (priv->member == IS_MEAN)
-        divide(step, step->n_in);
+        divide(step, env, step->n_in);
     return true;
 }
 

@@ -335,12 +335,12 @@ static bool cast_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-static bool cast_strings(const struct step *step, struct percept_err *err)
+static bool cast_strings(const struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *out = step->out[0];
     const struct percept_string *strings = x->data;
     size_t size = tensor_dtype_bytes(out->dtype);
-    for (int64_t i = 0, n = tensor_elements(x); i < n; i++)
+    for (int64_t i = 0, n = tensor_elements(x); i < n && op_spend(env, 8); i++)
         if (!read_text(&strings[i], out->dtype, (char *)out->data + (size_t)i * size))
             return err_set(err, ERR_DATA, OP_AT "element %lld, '" BYTES_FMT "', is no number",
                            OP_NODE(step->node), (long long)i,
@@ -348,12 +348,12 @@ static bool cast_strings(const struct step *step, struct percept_err *err)
     return true;
 }
 
-static void cast_to_strings(const struct step *step)
+static void cast_to_strings(const struct step *step, struct run_env *env)
 {
     const struct tensor *x = step->in[0];
     struct percept_string *y = step->out[0]->data;
     size_t size = tensor_dtype_bytes(x->dtype);
-    for (int64_t i = 0, n = tensor_elements(x); i < n; i++) {
+    for (int64_t i = 0, n = tensor_elements(x); i < n && op_spend(env, 8); i++) {
         char *text = (char *)step->state + i * TEXT_BYTES;
         size_t n_bytes = write_text(text, x->dtype, (const char *)x->data + (size_t)i * size);
         y[i] = (struct percept_string){.at = text, .n_bytes = n_bytes};
@@ -378,13 +378,13 @@ static bool cast_run(struct step *step, struct run_env *env, struct percept_err 
         size_t n_bytes = 0;
         tensor_bytes(x, step->kernels->width, &n_bytes);
         if (out->data != x->data && n_bytes)
-            memcpy(out->data, x->data, n_bytes);
+            op_copy(env, out->data, x->data, n_bytes);
         return true;
     }
     if (x->dtype == PERCEPT_STRING)
-        return cast_strings(step, err);
+        return cast_strings(step, env, err);
     if (out->dtype == PERCEPT_STRING)
-        cast_to_strings(step);
+        cast_to_strings(step, env);
     else
         team_split(env->team, tensor_elements(x), WALK_GRAIN, cast_range, step);
     return true;

@@ -164,6 +164,8 @@ static bool topk_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
+#define SINK_UNITS 16 /* a sift in op_spend's units: where the heap does not fit the caches */
+
 /* One line of n elements at distance `inner`. heap[0] is the last in order of those kept. */
 #define TOP(dtype, T)                                                                              \
     static bool before_##T(const T *x, int64_t inner, int64_t i, int64_t j, bool largest)          \
@@ -189,19 +191,21 @@ static bool topk_shape(struct step *step, struct percept_err *err)
         }                                                                                          \
     }                                                                                              \
     static void top_##T(const T *x, int64_t n, int64_t inner, bool largest, int64_t k,             \
-                        int64_t *heap, T *y, int64_t *indices)                                     \
+                        int64_t *heap, T *y, int64_t *indices, struct run_env *env)                \
     {                                                                                              \
         for (int64_t i = 0; i < k; i++)                                                            \
             heap[i] = i;                                                                           \
-        for (int64_t i = k / 2; i-- > 0;)                                                          \
+        for (int64_t i = k / 2; i-- > 0 && op_spend(env, SINK_UNITS);)                             \
             sink_##T(x, inner, largest, heap, k, i);                                               \
-        for (int64_t i = k; i < n; i++) {                                                          \
+        for (int64_t i = k; i < n && op_spend(env, 1); i++) {                                      \
             if (!before_##T(x, inner, i, heap[0], largest))                                        \
                 continue;                                                                          \
             heap[0] = i;                                                                           \
             sink_##T(x, inner, largest, heap, k, 0);                                               \
+            if (!op_spend(env, SINK_UNITS))                                                        \
+                return;                                                                            \
         }                                                                                          \
-        for (int64_t left = k; left-- > 0;) {                                                      \
+        for (int64_t left = k; left-- > 0 && op_spend(env, SINK_UNITS);) {                         \
             int64_t last = heap[0];                                                                \
             heap[0] = heap[left];                                                                  \
             sink_##T(x, inner, largest, heap, left, 0);                                            \
@@ -214,7 +218,6 @@ TYPES_NUMBER(TOP)
 
 static bool topk_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct topk_priv *priv = step->priv;
     const struct tensor *x = step->in[0], *out = step->out[0];
     int axis;
@@ -225,13 +228,15 @@ static bool topk_run(struct step *step, struct run_env *env, struct percept_err 
         return true;
     int64_t *indices = step->n_out > 1 ? step->out[1]->data : NULL;
     for (int64_t line = 0, lines = tensor_span(x, 0, axis) * inner; line < lines; line++) {
+        if (watch_over(env->watch))
+            return true;
         int64_t from = line / inner * n * inner + line % inner;
         int64_t to = line / inner * k * inner + line % inner;
         switch (x->dtype) {
 #define CASE(dtype, T)                                                                             \
     case dtype:                                                                                    \
         top_##T((const T *)x->data + from, n, inner, priv->largest, k, step->scratch,              \
-                (T *)out->data + to, indices ? indices + to : NULL);                               \
+                (T *)out->data + to, indices ? indices + to : NULL, env);                               \
         break;
             TYPES_NUMBER(CASE)
 #undef CASE
@@ -300,15 +305,17 @@ static bool is_zero(const struct tensor *x, int64_t i)
 
 static bool nonzero_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct tensor *x = step->in[0];
     int64_t *y = step->out[0]->data, n = tensor_elements(x), found = 0;
-    for (int64_t i = 0; i < n; i++)
-        found += !is_zero(x, i);
+    for (op_blocks(env, n, from, to))
+        for (int64_t i = from; i < to; i++)
+            found += !is_zero(x, i);
     step->out[0]->dims[0] = x->rank;
     step->out[0]->dims[1] = found;
     for (int64_t i = 0, at = 0; i < n; i++) {
+        if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+            return true;
         if (is_zero(x, i))
             continue;
         int64_t rest = i;
@@ -384,7 +391,6 @@ static bool compress_shape(struct step *step, struct percept_err *err)
 
 static bool compress_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct tensor *x = step->in[0], *condition = step->in[1];
     const uint8_t *take = condition->data;
     int axis;
@@ -393,14 +399,19 @@ static bool compress_run(struct step *step, struct run_env *env, struct percept_
         return false;
     int64_t size = inner * (int64_t)tensor_dtype_bytes(x->dtype), most = condition->dims[0];
     char *y = step->out[0]->data;
-    for (int64_t i = 0; i < most; i++)
-        taken += take[i] != 0;
+    for (op_blocks(env, most, from, to))
+        for (int64_t i = from; i < to; i++)
+            taken += take[i] != 0;
     step->out[0]->dims[axis] = taken;
     for (int64_t o = 0; size && taken && o < outer; o++) {
         for (int64_t i = 0; i < most; i++) {
+            if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+                return true;
             if (!take[i])
                 continue;
-            memcpy(y, (const char *)x->data + (o * n + i) * size, (size_t)size);
+            if (!op_spend(env, size / 64))
+                return true;
+            op_copy(env, y, (const char *)x->data + (o * n + i) * size, (size_t)size);
             y += size;
         }
     }
@@ -455,7 +466,6 @@ static bool onehot_shape(struct step *step, struct percept_err *err)
 
 static bool onehot_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct onehot_priv *priv = step->priv;
     const struct tensor *indices = step->in[0], *out = step->out[0];
     int axis;
@@ -465,8 +475,10 @@ static bool onehot_run(struct step *step, struct run_env *env, struct percept_er
     const char *values = step->in[2]->data; /* off, on */
     char *y = out->data;
     int64_t depth = out->dims[axis], inner = tensor_span(out, axis + 1, out->rank);
-    walk_fill(y, values, size, tensor_elements(out));
+    walk_fill_all(env->team, y, values, size, tensor_elements(out));
     for (int64_t i = 0, n = tensor_elements(indices); i < n; i++) {
+        if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+            return true;
         int64_t index;
         cast_numbers(PERCEPT_INT64, &index, indices->dtype,
                      (const char *)indices->data + (size_t)i * index_bytes, 1);

@@ -38,7 +38,7 @@ static char *store_reserve(struct store *store, struct run_env *env, size_t n_by
     if (!fresh)
         return NULL;
     if (keep)
-        memcpy(fresh, store->at, keep);
+        op_copy(env, fresh, store->at, keep);
     store->at = fresh;
     store->cap = cap;
     return fresh;
@@ -134,8 +134,8 @@ static bool collect(struct collected *c, const struct tensor *one, const struct 
     if (!store_reserve(&c->store, env, c->used + n_bytes + 1, c->used) || (!texts && one->dtype == PERCEPT_STRING))
         return short_of_memory(step, err);
     if (n_bytes)
-        memcpy(c->store.at + c->used, one->data, n_bytes);
-    if (texts)
+        op_copy(env, c->store.at + c->used, one->data, n_bytes);
+    if (texts && !watch_over(env->watch)) /* all of them are there */
         move_texts(c->store.at + c->used, tensor_elements(one), texts);
     c->used += n_bytes;
     c->n++;
@@ -182,7 +182,7 @@ static bool pad_collected(struct collected *c, const struct graph *body, int out
         __builtin_add_overflow(missing, c->used, &whole) || whole == SIZE_MAX ||
         !store_reserve(&c->store, env, whole + 1, c->used))
         return short_of_memory(step, err);
-    memset(c->store.at + c->used, 0, missing);
+    op_clear(env, c->store.at + c->used, missing);
     c->used = whole;
     c->n = n;
     return true;
@@ -230,8 +230,8 @@ static bool carry(struct carried *c, const struct tensor *next, int64_t trip, co
     if (!store_reserve(store, env, n_bytes + 1, 0) || (strings && !store_reserve(texts, env, text_bytes(next) + 1, 0)))
         return short_of_memory(step, err);
     if (n_bytes)
-        memcpy(store->at, next->data, n_bytes);
-    if (strings)
+        op_copy(env, store->at, next->data, n_bytes);
+    if (strings && !watch_over(env->watch)) /* all of them are there */
         move_texts(store->at, tensor_elements(next), texts->at);
     c->tensor = *next;
     c->tensor.data = store->at;
@@ -356,12 +356,12 @@ static bool scan_check(struct node_ctx *ctx, struct percept_err *err)
 }
 
 /* Copies between [outer][n][inner] at position t and [outer][inner]. */
-static void copy_slice(char *slice, char *whole, bool into_whole, int64_t outer, int64_t n, int64_t t,
-                       size_t inner)
+static void copy_slice(struct run_env *env, char *slice, char *whole, bool into_whole, int64_t outer,
+                       int64_t n, int64_t t, size_t inner)
 {
-    for (int64_t o = 0; o < outer; o++) {
+    for (int64_t o = 0; o < outer && op_spend(env, 1 + (int64_t)inner / 64); o++) {
         char *at = whole + (size_t)(o * n + t) * inner;
-        memcpy(into_whole ? at : slice + (size_t)o * inner, into_whole ? slice + (size_t)o * inner : at, inner);
+        op_copy(env, into_whole ? at : slice + (size_t)o * inner, into_whole ? slice + (size_t)o * inner : at, inner);
     }
 }
 
@@ -391,7 +391,7 @@ static bool scan_slice(struct scan_job *job, const struct scan_priv *p, int i, i
     if (!slice->data)
         return short_of_memory(step, err);
     bool reversed = p->in_directions && p->in_directions[i] == 1;
-    copy_slice(slice->data, whole->data, false, outer, n, reversed ? job->length - 1 - t : t, inner);
+    copy_slice(env, slice->data, whole->data, false, outer, n, reversed ? job->length - 1 - t : t, inner);
     return true;
 }
 
@@ -448,7 +448,7 @@ static bool scan_output(struct scan_job *job, int i, struct tensor *out, struct 
     int64_t n = front.dims[0];
     size_t element = (size_t)outer * inner;
     for (int64_t t = 0; t < n; t++)
-        copy_slice((char *)front.data + (size_t)t * element, out->data, true, outer, n,
+        copy_slice(env, (char *)front.data + (size_t)t * element, out->data, true, outer, n,
                    reversed ? n - 1 - t : t, inner);
     return true;
 }
@@ -540,7 +540,7 @@ static bool collect_zeros(struct collected *c, const struct tensor *like, int64_
         __builtin_add_overflow(c->used, n_bytes, &whole) || whole == SIZE_MAX ||
         !store_reserve(&c->store, env, whole + 1, c->used))
         return short_of_memory(step, err);
-    memset(c->store.at + c->used, 0, n_bytes);
+    op_clear(env, c->store.at + c->used, n_bytes);
     if (!c->n)
         c->element = *like;
     c->used = whole;

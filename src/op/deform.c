@@ -309,15 +309,12 @@ static void deform_tiles(void *arg, int64_t from, int64_t to, int member)
 }
 
 /* A picture without channels: the bias alone. */
-static void run_empty(const struct step *step)
+static void run_empty(const struct step *step, struct run_env *env)
 {
     const struct deform_plan *plan = step->state;
-    const int64_t n = tensor_elements(step->out[0]);
-    if (step->out[0]->dtype == PERCEPT_DOUBLE)
-        walk_fill(step->out[0]->data, &(double){0}, sizeof(double), n);
-    else
-        step->kernels->fill(step->out[0]->data, 0, n);
-    for (int64_t item = 0; item < plan->items; item++)
+    const struct tensor *out = step->out[0];
+    op_clear(env, out->data, (size_t)tensor_elements(out) * tensor_dtype_bytes(out->dtype));
+    for (int64_t item = 0; item < plan->items && op_spend(env, plan->points); item++)
         add_bias(step, item, 0, plan->points);
 }
 
@@ -328,7 +325,7 @@ static bool deform_run(struct step *step, struct run_env *env, struct percept_er
     if (tensor_elements(step->out[0]) == 0)
         return true;
     if (plan->depth == 0)
-        run_empty(step);
+        run_empty(step, env);
     else
         team_split(env->team, plan->items * plan->tiles, 1, deform_tiles, step);
     return true;

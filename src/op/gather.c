@@ -17,6 +17,8 @@
 #include "op/types.h"
 #include "op/walk.h"
 
+#define MISS_UNITS 4 /* an element from anywhere, in op_spend's units */
+
 enum reduction { REDUCTION_NONE, REDUCTION_ADD, REDUCTION_MUL, REDUCTION_MIN, REDUCTION_MAX };
 
 struct gather_priv {
@@ -104,7 +106,6 @@ static bool gather_shape(struct step *step, struct percept_err *err)
 
 static bool gather_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct gather_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
     int axis;
@@ -119,9 +120,12 @@ static bool gather_run(struct step *step, struct run_env *env, struct percept_er
         int64_t index = index_at(step, i, dim, axis, err);
         if (index < 0)
             return false;
-        for (int64_t o = 0; o < outer; o++)
-            memcpy(y + (o * n + i) * size, (const char *)x->data + (o * dim + index) * size,
-                   (size_t)size);
+        for (op_blocks(env, outer, from, to))
+            for (int64_t o = from; o < to; o++)
+                op_copy(env, y + (o * n + i) * size,
+                        (const char *)x->data + (o * dim + index) * size, (size_t)size);
+        if (watch_over(env->watch))
+            return true;
     }
     return true;
 }
@@ -211,7 +215,6 @@ static void places_next(struct places *p)
 
 static bool gather_elements_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct tensor *x = step->in[0];
     struct places p;
     if (!places_begin(&p, step, err))
@@ -219,6 +222,8 @@ static bool gather_elements_run(struct step *step, struct run_env *env, struct p
     size_t size = element_bytes(step);
     char *y = step->out[0]->data;
     for (int64_t i = 0, n = tensor_elements(step->in[1]); i < n; i++, places_next(&p)) {
+        if (i % OP_BLOCK == 0 && !op_spend(env, MISS_UNITS * OP_BLOCK))
+            return true;
         int64_t index = index_at(step, i, x->dims[p.axis], p.axis, err);
         if (index < 0)
             return false;
@@ -297,24 +302,25 @@ static void put(const struct step *step, char *y, const char *x, int64_t n)
         binary_combine(step->kernels, ops[priv->reduction], step->in[0]->dtype, y, y, x, n);
 }
 
-static void start_from_data(const struct step *step)
+static void start_from_data(const struct step *step, struct run_env *env)
 {
     const struct tensor *x = step->in[0];
     size_t n_bytes = (size_t)tensor_elements(x) * element_bytes(step);
     if (step->out[0]->data != x->data && n_bytes)
-        memcpy(step->out[0]->data, x->data, n_bytes);
+        op_copy(env, step->out[0]->data, x->data, n_bytes);
 }
 
 static bool scatter_elements_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct tensor *x = step->in[0];
     struct places p;
     if (!places_begin(&p, step, err))
         return false;
     int64_t size = (int64_t)element_bytes(step);
-    start_from_data(step);
+    start_from_data(step, env);
     for (int64_t i = 0, n = tensor_elements(step->in[1]); i < n; i++, places_next(&p)) {
+        if (i % OP_BLOCK == 0 && !op_spend(env, MISS_UNITS * OP_BLOCK))
+            return true;
         int64_t index = index_at(step, i, x->dims[p.axis], p.axis, err);
         if (index < 0)
             return false;
@@ -394,7 +400,6 @@ static bool gather_nd_shape(struct step *step, struct percept_err *err)
 
 static bool gather_nd_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct gather_priv *priv = step->priv;
     const struct tensor *x = step->in[0], *indices = step->in[1];
     int skip = (int)priv->batch_dims, n;
@@ -413,8 +418,10 @@ static bool gather_nd_run(struct step *step, struct run_env *env, struct percept
         int64_t at = tuple_offset(step, t, skip, n, strides, err);
         if (at < 0)
             return false;
-        memcpy((char *)step->out[0]->data + t * slice,
-               (const char *)x->data + t / of_batch * batch + at * size, (size_t)slice);
+        if (!op_spend(env, MISS_UNITS + slice / 64))
+            return true;
+        op_copy(env, (char *)step->out[0]->data + t * slice,
+                (const char *)x->data + t / of_batch * batch + at * size, (size_t)slice);
     }
     return true;
 }
@@ -461,7 +468,6 @@ static bool scatter_nd_shape(struct step *step, struct percept_err *err)
 
 static bool scatter_nd_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct tensor *x = step->in[0], *indices = step->in[1];
     int n;
     if (!tuple_axes(step, 0, &n, err))
@@ -469,14 +475,16 @@ static bool scatter_nd_run(struct step *step, struct run_env *env, struct percep
     int64_t strides[RANK_MAX];
     tensor_strides(x->rank, x->dims, strides);
     int64_t size = (int64_t)element_bytes(step), slice = tensor_span(x, n, x->rank);
-    start_from_data(step);
+    start_from_data(step, env);
     for (int64_t t = 0, tuples = tensor_span(indices, 0, indices->rank - 1); t < tuples; t++) {
         int64_t at = tuple_offset(step, t, 0, n, strides, err);
         if (at < 0)
             return false;
-        if (slice)
-            put(step, (char *)step->out[0]->data + at * size,
-                (const char *)step->in[2]->data + t * slice * size, slice);
+        if (!op_spend(env, MISS_UNITS))
+            return true;
+        for (op_blocks(env, slice, from, to))
+            put(step, (char *)step->out[0]->data + (at + from) * size,
+                (const char *)step->in[2]->data + (t * slice + from) * size, to - from);
     }
     return true;
 }

@@ -86,12 +86,11 @@ static bool constant_shape(struct step *step, struct percept_err *err)
 
 static bool constant_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct constant_priv *priv = step->priv;
     size_t n_bytes = (size_t)tensor_elements(&priv->tensor) * tensor_dtype_bytes(priv->tensor.dtype);
     if (n_bytes)
-        memcpy(step->out[0]->data, priv->tensor.data, n_bytes);
+        op_copy(env, step->out[0]->data, priv->tensor.data, n_bytes);
     return true;
 }
 
@@ -146,11 +145,10 @@ static bool constantofshape_shape(struct step *step, struct percept_err *err)
 
 static bool constantofshape_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct constant_priv *priv = step->priv;
-    walk_fill(step->out[0]->data, priv->tensor.data, tensor_dtype_bytes(priv->tensor.dtype),
-              tensor_elements(step->out[0]));
+    walk_fill_all(env->team, step->out[0]->data, priv->tensor.data,
+                  tensor_dtype_bytes(priv->tensor.dtype), tensor_elements(step->out[0]));
     return true;
 }
 
@@ -214,23 +212,22 @@ static bool range_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-static bool range_run(struct step *step, struct run_env *env, struct percept_err *err)
+static void range_part(void *arg, int64_t from, int64_t to, int member)
 {
-    (void)env;
-    (void)err;
-    int64_t n = tensor_elements(step->out[0]);
+    (void)member;
+    const struct step *step = arg;
     const void *start = step->in[0]->data, *delta = step->in[2]->data;
     void *y = step->out[0]->data;
     switch (step->out[0]->dtype) {
 #define INTEGER(dtype, T)                                                                          \
     case dtype:                                                                                    \
-        for (int64_t i = 0; i < n; i++)                                                            \
+        for (int64_t i = from; i < to; i++)                                                        \
             ((T *)y)[i] = (T)((uint64_t) * (const T *)start +                                      \
                               (uint64_t)i * (uint64_t) * (const T *)delta);                        \
         break;
 #define REAL(dtype, T)                                                                             \
     case dtype:                                                                                    \
-        for (int64_t i = 0; i < n; i++)                                                            \
+        for (int64_t i = from; i < to; i++)                                                        \
             ((T *)y)[i] = *(const T *)start + (T)i * *(const T *)delta;                            \
         break;
         TYPES_INTEGER(INTEGER)
@@ -240,6 +237,12 @@ static bool range_run(struct step *step, struct run_env *env, struct percept_err
     default:
         break;
     }
+}
+
+static bool range_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    team_split(env->team, tensor_elements(step->out[0]), WALK_GRAIN, range_part, step);
     return true;
 }
 
@@ -288,14 +291,12 @@ static bool eye_shape(struct step *step, struct percept_err *err)
 
 static bool eye_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct eye_priv *priv = step->priv;
     const struct tensor *out = step->out[0];
     size_t size = tensor_dtype_bytes(out->dtype), n_bytes = (size_t)tensor_elements(out) * size;
-    if (n_bytes)
-        memset(out->data, 0, n_bytes);
-    for (int64_t i = 0; i < out->dims[0]; i++) {
+    op_clear(env, out->data, n_bytes);
+    for (int64_t i = 0; i < out->dims[0] && op_spend(env, 1); i++) {
         int64_t j;
         double one = 1;
         if (!__builtin_add_overflow(i, priv->k, &j) && j >= 0 && j < out->dims[1])
@@ -422,11 +423,10 @@ static double random_one(const struct random_priv *priv, uint64_t *state, const 
 
 static bool random_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct tensor *x = step->n_in ? step->in[0] : NULL, *out = step->out[0];
     int64_t size = (int64_t)tensor_dtype_bytes(out->dtype);
-    for (int64_t i = 0, n = tensor_elements(out); i < n; i++) {
+    for (int64_t i = 0, n = tensor_elements(out); i < n && op_spend(env, 4); i++) {
         double value = random_one(step->priv, step->state, x, i);
         cast_numbers(out->dtype, (char *)out->data + i * size, PERCEPT_DOUBLE, &value, 1);
     }
@@ -516,12 +516,13 @@ static int64_t class_of(const double *sums, int64_t n, double at)
 
 static bool multinomial_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct tensor *x = step->in[0], *out = step->out[0];
     const int64_t classes = x->dims[1], samples = out->dims[1];
     const size_t size = tensor_dtype_bytes(x->dtype);
     double *sums = step->scratch;
     for (int64_t item = 0; item < x->dims[0]; item++) {
+        if (!op_spend(env, classes))
+            return true;
         cast_numbers(PERCEPT_DOUBLE, sums, x->dtype, (const char *)x->data + (size_t)(item * classes) * size,
                      classes);
         const int64_t n = class_sums(sums, classes);
@@ -529,6 +530,8 @@ static bool multinomial_run(struct step *step, struct run_env *env, struct perce
             return err_set(err, ERR_DATA, OP_AT "item %lld has no class whose log probability is finite",
                            OP_NODE(step->node), (long long)item);
         for (int64_t i = item * samples; i < (item + 1) * samples; i++) {
+            if (!op_spend(env, 4))
+                return true;
             const int64_t class = class_of(sums, n, random_unit(step->state) * sums[n - 1]);
             if (out->dtype == PERCEPT_INT32)
                 ((int32_t *)out->data)[i] = (int32_t)class;

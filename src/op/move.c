@@ -350,7 +350,6 @@ static bool trilu_shape(struct step *step, struct percept_err *err)
 
 static bool trilu_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct trilu_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
@@ -359,6 +358,8 @@ static bool trilu_run(struct step *step, struct run_env *env, struct percept_err
     k = op_clamp(k, -rows, columns);
     int64_t size = (int64_t)tensor_dtype_bytes(x->dtype), row_bytes = columns * size;
     for (int64_t i = 0, n = tensor_span(x, 0, x->rank - 1); row_bytes && i < n; i++) {
+        if (!op_spend(env, 1 + row_bytes / 16))
+            return true;
         char *y = (char *)step->out[0]->data + i * row_bytes;
         int64_t row = i % rows;
         /* upper keeps columns from row + k on, lower those up to it */
@@ -413,7 +414,6 @@ static bool reverse_shape(struct step *step, struct percept_err *err)
 
 static bool reverse_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct reverse_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
     const int64_t *lengths = step->in[1]->data;
@@ -426,8 +426,10 @@ static bool reverse_run(struct step *step, struct run_env *env, struct percept_e
             return err_set(err, ERR_DATA, OP_AT "length %lld of item %lld is outside [0, %lld]",
                            OP_NODE(step->node), (long long)lengths[b], (long long)b, (long long)times);
         for (int64_t t = 0; n_bytes && t < times; t++) {
+            if (!op_spend(env, 1 + n_bytes / 64))
+                return true;
             int64_t from = t < lengths[b] ? lengths[b] - 1 - t : t;
-            memcpy((char *)step->out[0]->data + b * item_step + t * time_step,
+            op_copy(env, (char *)step->out[0]->data + b * item_step + t * time_step,
                    (const char *)x->data + b * item_step + from * time_step, (size_t)n_bytes);
         }
     }

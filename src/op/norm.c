@@ -339,6 +339,10 @@ static bool shape_rows(struct step *step, struct percept_err *err)
         dims[i] = i < axis ? x->dims[i] : 1;
     for (int i = 1; i < step->n_out; i++)
         op_set_out(step, i, PERCEPT_FLOAT, x->rank, dims);
+    if (step->n_out > 1 && plan->n == 0 && plan->rows > 0)
+        for (int i = axis; i < x->rank; i++)
+            if (x->dims[i] == 0)
+                return op_refuse_empty(step, "mean", i, err);
     step->inplace = 1;
     return want_row(step, 1, plan->n, &plan->scale_n, err) &&
            want_row(step, 2, plan->n, &plan->shift_n, err);

@@ -87,6 +87,7 @@ struct step {
     int n_in, n_out;
     struct tensor **in;  /* NULL: left out */
     struct tensor **out; /* never NULL; an unwanted output has somewhere to go as well */
+    bool from_data;      /* an axis without elements is so because of data: nothing was detected */
 
     /* set by shape; zeroed before */
     struct arena *arena;  /* the plan's */
@@ -106,7 +107,8 @@ struct step {
 
 /* What a run has besides its step. The functions are the engine's; a node folded at load has none. */
 struct run_env {
-    struct percept_team *team;
+    struct percept_team *team; /* has the same watch */
+    struct watch *watch; /* for loops that no team splits: watch_spend; a run may return true when it is over */
     /* Runs a body of the node (If, Loop, Scan). inputs: one per input of the body; outputs: one per output,
      * views that stay good until the same body runs again. Plain layout. */
     bool (*body)(struct run_env *env, const struct graph *body, const struct tensor *inputs,
@@ -117,6 +119,25 @@ struct run_env {
     bool (*go_on)(struct run_env *env, struct percept_err *err);
     void *frame; /* the engine's */
 };
+
+/* For loops that no team splits: `units` elements are next. False once nobody waits for the run any more: the
+ * operator then returns true, whatever it has written, and the run fails. What takes more than some
+ * milliseconds has to ask. */
+static inline bool op_spend(struct run_env *env, int64_t units)
+{
+    return watch_spend(env->watch, units);
+}
+
+/* for (op_blocks(env, n, from, to)): all of [0, n) in ranges that op_spend was asked for; fewer once it said no. */
+#define OP_BLOCK 65536
+#define op_blocks(env, n, from, to)                                                                \
+    int64_t from = 0, to;                                                                          \
+    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from && op_spend(env, to - from);       \
+    from = to
+
+/* memcpy and memset of any size; part of it once nobody waits. */
+void op_copy(struct run_env *env, void *to, const void *from, size_t n_bytes);
+void op_clear(struct run_env *env, void *to, size_t n_bytes);
 
 enum op_flags {
     OP_SHAPE_ONLY = 1, /* output needs only the dims of the inputs (Shape, Size): known when planned */
@@ -181,6 +202,10 @@ bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, str
 
 /* shape: input i must be of float or double. */
 bool op_want_real(const struct step *step, int i, struct percept_err *err);
+
+/* shape: refuses what would be `what` ("mean") of no elements along `axis`, which nobody has defined. False. */
+bool op_refuse_empty(const struct step *step, const char *what, int axis, struct percept_err *err)
+    __attribute__((cold));
 
 /* shape: input i's data are known (or the input is left out). Otherwise notes the demand, so that the
  * planner stops here and goes on during the run, and says so in err. */

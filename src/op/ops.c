@@ -199,6 +199,26 @@ bool op_want_dtype(const struct step *step, int i, enum percept_dtype dtype, str
                    tensor_dtype_name(step->in[i]->dtype), tensor_dtype_name(dtype));
 }
 
+void op_copy(struct run_env *env, void *to, const void *from, size_t n_bytes)
+{
+    if (n_bytes <= OP_BLOCK)
+        memcpy(to, from, n_bytes);
+    else
+        watch_copy(env->watch, to, from, n_bytes);
+}
+
+void op_clear(struct run_env *env, void *to, size_t n_bytes)
+{
+    for (op_blocks(env, (int64_t)n_bytes, from, end))
+        memset((char *)to + from, 0, (size_t)(end - from));
+}
+
+bool op_refuse_empty(const struct step *step, const char *what, int axis, struct percept_err *err)
+{
+    return err_set(err, ERR_INVALID, OP_AT "axis %d has no elements, and the %s of nothing is not defined; one "
+                   "element or more would work", OP_NODE(step->node), axis, what);
+}
+
 bool op_want_real(const struct step *step, int i, struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[i]->dtype;

@@ -179,18 +179,28 @@ static void add_cell(const struct columns_plan *plan, int64_t cell, const float 
     }
 }
 
+struct columns_work {
+    const struct step *step;
+    struct watch *watch;
+};
+
 static void columns_maps(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    const struct step *step = arg;
+    const struct columns_work *work = arg;
+    const struct step *step = work->step;
     const struct columns_plan *plan = step->state;
+    int64_t left = 0;
     for (int64_t map = from; map < to; map++) {
         const float *x =
             (const float *)step->in[0]->data + map * plan->cells * plan->n_windows;
         float *y = (float *)step->out[0]->data + map * plan->pixels;
         step->kernels->fill(y, 0, plan->pixels);
-        for (int64_t cell = 0; cell < plan->cells; cell++, x += plan->n_windows)
+        for (int64_t cell = 0; cell < plan->cells; cell++, x += plan->n_windows) {
+            if (!watch_spend_own(work->watch, &left, plan->n_windows))
+                return;
             add_cell(plan, cell, x, y);
+        }
     }
 }
 
@@ -198,7 +208,8 @@ static bool columns_run(struct step *step, struct run_env *env, struct percept_e
 {
     (void)err;
     const struct columns_plan *plan = step->state;
-    team_split(env->team, plan->maps, 1, columns_maps, step);
+    struct columns_work work = {.step = step, .watch = env->watch};
+    team_split(env->team, plan->maps, 1, columns_maps, &work);
     return true;
 }
 
@@ -214,24 +225,24 @@ struct box_copy {
     int64_t dims[RANK_MAX], from[RANK_MAX], to[RANK_MAX];
 };
 
-static void copy_box(const struct box_copy *box, int axis, const char *x, char *y)
+static void copy_box(const struct box_copy *box, int axis, const char *x, char *y,
+                     struct run_env *env)
 {
     if (axis >= box->rank - 1) {
         const int64_t n = box->rank ? box->dims[axis] : 1;
         if (n > 0)
-            memcpy(y, x, (size_t)n * box->element);
+            op_copy(env, y, x, (size_t)n * box->element);
         return;
     }
-    for (int64_t i = 0; i < box->dims[axis]; i++)
+    for (int64_t i = 0; i < box->dims[axis] && op_spend(env, 1 + box->dims[axis + 1] / 64); i++)
         copy_box(box, axis + 1, x + (size_t)(i * box->from[axis]) * box->element,
-                 y + (size_t)(i * box->to[axis]) * box->element);
+                 y + (size_t)(i * box->to[axis]) * box->element, env);
 }
 
-static void fill_zero(const struct tensor *t)
+static void fill_zero(const struct tensor *t, struct run_env *env)
 {
     const size_t n_bytes = (size_t)tensor_elements(t) * tensor_dtype_bytes(t->dtype);
-    if (n_bytes)
-        memset(t->data, 0, n_bytes);
+    op_clear(env, t->data, n_bytes);
 }
 
 static bool want_no_strings(const struct step *step, struct percept_err *err)
@@ -338,13 +349,12 @@ static int64_t unpool_place(const struct unpool_plan *plan, const struct tensor 
 
 static bool unpool_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct unpool_plan *plan = step->state;
     const struct tensor *x = step->in[0], *out = step->out[0];
     const int64_t *indices = step->in[1]->data;
     const size_t size = tensor_dtype_bytes(x->dtype);
-    fill_zero(out);
-    for (int64_t i = 0, n = tensor_elements(x); i < n; i++) {
+    fill_zero(out, env);
+    for (int64_t i = 0, n = tensor_elements(x); i < n && op_spend(env, 2); i++) {
         if (indices[i] < 0 || indices[i] >= plan->count)
             return err_set(err, ERR_DATA, OP_AT "index %lld is outside [0, %lld)",
                            OP_NODE(step->node), (long long)indices[i], (long long)plan->count);
@@ -433,15 +443,14 @@ static bool crop_shape(struct step *step, struct percept_err *err)
 
 static bool crop_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct crop_plan *plan = step->state;
     const size_t element = plan->box.element;
     if (plan->padded)
-        fill_zero(step->out[0]);
+        fill_zero(step->out[0], env);
     if (element)
         copy_box(&plan->box, 0, (const char *)step->in[0]->data + (size_t)plan->x_at * element,
-                 (char *)step->out[0]->data + (size_t)plan->y_at * element);
+                 (char *)step->out[0]->data + (size_t)plan->y_at * element, env);
     return true;
 }
 

@@ -310,6 +310,9 @@ static bool pool_shape_global(struct step *step, struct percept_err *err)
     int64_t dims[RANK_MAX] = {x->dims[0], x->dims[1], 1, 1, 1, 1, 1, 1};
     *plan = (struct pool_plan){0};
     op_set_out(step, 0, PERCEPT_FLOAT, x->rank, dims);
+    for (int i = 2; i < x->rank; i++) /* but sums of powers of nothing are 0 */
+        if (x->dims[i] == 0 && tensor_elements(step->out[0]) > 0 && pool->kind != POOL_GLOBAL_LP)
+            return op_refuse_empty(step, pool->kind == POOL_GLOBAL_MAX ? "maximum" : "mean", i, err);
     const bool root = pool->kind == POOL_GLOBAL_LP && pool->p != 1 && pool->p != 2;
     shape_maps(step, plan, x->layout == LAYOUT_BLOCKED && !root);
     step->state = plan;

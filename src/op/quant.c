@@ -83,12 +83,17 @@ bool quant_want_parameters(const struct step *step, int scale, int zero, enum pe
                                      want_count(step, zero, channels, err));
 }
 
-void quant_fit(const struct kernels *kernels, const float *x, int64_t n, float *scale, int32_t *zero)
+void quant_fit(const struct kernels *kernels, struct watch *watch, const float *x, int64_t n, float *scale,
+               int32_t *zero)
 {
     float low = 0, high = 0;
-    if (n > 0) {
-        kernels->reduce(REDUCE_MIN, &low, x, n, 1);
-        kernels->reduce(REDUCE_MAX, &high, x, n, 1);
+    for (int64_t at = 0; at < n && watch_spend(watch, OP_BLOCK); at += OP_BLOCK) {
+        const int64_t part = n - at < OP_BLOCK ? n - at : OP_BLOCK;
+        float least = 0, most = 0;
+        kernels->reduce(REDUCE_MIN, &least, x + at, part, 1);
+        kernels->reduce(REDUCE_MAX, &most, x + at, part, 1);
+        low = least < low || isnan(least) ? least : low; /* a NaN stays */
+        high = most > high || isnan(most) ? most : high;
     }
     low = low < 0 ? low : 0; /* NaN becomes 0 as well */
     high = high > 0 ? high : 0;
@@ -369,14 +374,14 @@ static bool dynamic_shape(struct step *step, struct percept_err *err)
 
 static bool dynamic_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const int64_t n = tensor_elements(step->in[0]);
     const float *x = step->in[0]->data;
     float scale;
     int32_t zero;
-    quant_fit(step->kernels, x, n, &scale, &zero);
-    step->kernels->quantize(step->out[0]->data, false, x, scale, zero, n);
+    quant_fit(step->kernels, env->watch, x, n, &scale, &zero);
+    for (op_blocks(env, n, from, to))
+        step->kernels->quantize((uint8_t *)step->out[0]->data + from, false, x + from, scale, zero, to - from);
     if (step->n_out > 1)
         *(float *)step->out[1]->data = scale;
     if (step->n_out > 2)

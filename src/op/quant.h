@@ -32,7 +32,8 @@ bool quant_want_parameters(const struct step *step, int scale, int zero, enum pe
                            int64_t channels, struct percept_err *err);
 
 /* Scale and zero point with which uint8 holds all of x and 0. */
-void quant_fit(const struct kernels *kernels, const float *x, int64_t n, float *scale, int32_t *zero);
+void quant_fit(const struct kernels *kernels, struct watch *watch, const float *x, int64_t n, float *scale,
+               int32_t *zero);
 
 /* x to the nearest, half to even, plus zero, saturated to int8 or uint8; NaN becomes the least. */
 static inline int32_t quant_round(float x, bool is_signed, int32_t zero)

@@ -654,6 +654,8 @@ static bool pool_shape(struct step *step, struct percept_err *err)
     if (pool->channels_last)
         spatial_channels_last(x.rank, dims);
     op_set_out(step, 0, x.dtype, x.rank, dims);
+    if (pool->global && tensor_elements(&x) == 0 && tensor_elements(step->out[0]) > 0)
+        return op_refuse_empty(step, "mean", pool->channels_last ? 1 : 2, err);
     plan->channels = x.dims[1];
     plan->maps = x.dims[0] * x.dims[1];
     plan->pixels_in = tensor_span(&x, 2, x.rank);
@@ -813,6 +815,9 @@ static bool mean_shape(struct step *step, struct percept_err *err)
             dims[rank++] = gone ? 1 : x->dims[i];
     }
     op_set_out(step, 0, x->dtype, rank, dims);
+    for (int i = 0; plan->each == 0 && each > 0 && i < x->rank; i++)
+        if (x->dims[i] == 0)
+            return op_refuse_empty(step, "mean", i, err);
     step->scratch_bytes = (size_t)each * sizeof(int64_t);
     step->state = plan;
     return true;
@@ -820,18 +825,18 @@ static bool mean_shape(struct step *step, struct percept_err *err)
 
 static bool mean_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct mean_plan *plan = step->state;
     const struct tensor *x = step->in[0];
     const struct scales s = scales_of(step, 1, 3);
     const int64_t n = tensor_elements(step->out[0]);
     int64_t *sums = step->scratch;
-    for (int64_t i = 0; i < n; i++)
-        sums[i] = 0;
+    op_clear(env, sums, (size_t)n * sizeof *sums);
     const uint8_t *from = x->data;
     const int64_t line = x->rank ? x->dims[x->rank - 1] : 1, step_in_line = x->rank ? plan->step[x->rank - 1] : 0;
     for (int64_t i = 0; i < tensor_elements(x); i += line, from += line) {
+        if (!op_spend(env, 1 + line / 4))
+            return true;
         int64_t left = i / line, at = 0;
         for (int d = x->rank - 2; d >= 0; d--) {
             at += left % x->dims[d] * plan->step[d];
@@ -841,7 +846,7 @@ static bool mean_run(struct step *step, struct run_env *env, struct percept_err 
             sums[at + k * step_in_line] += quant_value(from[k], s.is_signed) - s.x_zero;
     }
     uint8_t *y = step->out[0]->data;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && op_spend(env, 4); i++) {
         const double mean = (double)sums[i] * (double)s.x;
         const double exact = nearbyint(mean / ((double)plan->each * (double)s.y));
         y[i] = (uint8_t)quant_round((float)exact, s.is_signed, s.y_zero);

@@ -570,7 +570,7 @@ static bool product_run(struct step *step, struct run_env *env, struct percept_e
         product_lay(product, step->kernels, step->in[product->slots->b], scratch + plan->blob_at);
     if (product->kind == PRODUCT_DYNAMIC) {
         uint8_t *a8 = (uint8_t *)scratch + plan->a8_at;
-        quant_fit(step->kernels, a->data, plan->rows * plan->k, &work.a_scale, &work.a_zero);
+        quant_fit(step->kernels, env->watch, a->data, plan->rows * plan->k, &work.a_scale, &work.a_zero);
         step->kernels->quantize(a8, false, a->data, work.a_scale, work.a_zero,
                                 plan->rows * plan->k);
         work.a8 = a8;

@@ -11,7 +11,10 @@
  * it is: there, inner is the width of a block.
  *
  * ArgMax and ArgMin: the first of equals, or the last with select_last_index; a NaN is the extreme, as
- * in numpy. Empty reductions give the neutral element; the mean of nothing is NaN (integers: 0).
+ * in numpy. Sums and products of nothing are the neutral element, and so are, since opset 18 says so, the
+ * extremes; what has no value (the mean of nothing, the logarithm of 0 as an integer) is refused by shape. Where
+ * the network itself found nothing (no box over the threshold), the extreme is the neutral element in any
+ * opset and the mean NaN: exporters write such reductions, and nobody looks at what comes of them.
  */
 #include <math.h>
 #include <string.h>
@@ -128,6 +131,38 @@ static bool judge_dtype(const struct step *step, struct percept_err *err)
                    "would work", OP_NODE(step->node), tensor_dtype_name(dtype));
 }
 
+/* Has the reduction of no elements a value? As the operators' texts say. */
+static bool defined_empty(const struct step *step, enum member member)
+{
+    switch (member) {
+    case MEAN:
+        return false;
+    case MAX:
+    case MIN:
+        return step->node->opset >= 18;
+    case LOG_SUM:
+    case LOG_SUM_EXP: /* minus infinity */
+        return types_real(step->in[0]->dtype);
+    default:
+        return true;
+    }
+}
+
+static bool judge_empty(const struct step *step, const bool *reduced, struct percept_err *err)
+{
+    static const char *const names[] = {[MEAN] = "mean",       [MAX] = "maximum",
+                                        [MIN] = "minimum",     [LOG_SUM] = "logarithm of the sum",
+                                        [LOG_SUM_EXP] = "logarithm of the sum"};
+    const struct reduce_priv *priv = step->priv;
+    const struct tensor *x = step->in[0];
+    if (tensor_elements(step->out[0]) == 0 || step->from_data || defined_empty(step, priv->member))
+        return true;
+    for (int i = 0; i < x->rank; i++)
+        if (reduced[i] && x->dims[i] == 0)
+            return op_refuse_empty(step, names[priv->member], i, err);
+    return true;
+}
+
 static bool reduce_shape(struct step *step, struct percept_err *err)
 {
     const struct reduce_priv *priv = step->priv;
@@ -141,6 +176,8 @@ static bool reduce_shape(struct step *step, struct percept_err *err)
         if (!reduced[i] || priv->keepdims)
             dims[rank++] = reduced[i] ? 1 : x->dims[i];
     op_set_out(step, 0, x->dtype, rank, dims);
+    if (!judge_empty(step, reduced, err))
+        return false;
     step->flops = (double)tensor_elements(x);
     if (takes_blocked(step, reduced)) {
         step->want[0] = LAYOUT_BLOCKED;
@@ -477,7 +514,7 @@ static bool arg_shape(struct step *step, struct percept_err *err)
             dims[rank++] = i == axis ? 1 : x->dims[i];
     op_set_out(step, 0, PERCEPT_INT64, rank, dims);
     if (x->dims[axis] == 0 && tensor_elements(step->out[0]) > 0)
-        return err_set(err, ERR_INVALID, OP_AT "axis %d is empty", OP_NODE(step->node), axis);
+        return op_refuse_empty(step, priv->least ? "place of the minimum" : "place of the maximum", axis, err);
     return true;
 }
 

@@ -96,25 +96,32 @@ static bool concat_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
+#define PART_BYTES 1048576 /* of a long row, copied at a time */
+
 struct rows {
     char *y;
     const char *x;
     int64_t y_step, x_step; /* bytes from one row to the next */
     int64_t n_bytes;        /* of a row */
+    int64_t parts;          /* that a row is copied in */
 };
 
 static void copy_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct rows *rows = arg;
-    for (int64_t i = from; i < to; i++)
-        memcpy(rows->y + i * rows->y_step, rows->x + i * rows->x_step, (size_t)rows->n_bytes);
+    for (int64_t i = from; i < to; i++) {
+        int64_t row = i / rows->parts, at = i % rows->parts * PART_BYTES;
+        int64_t n = rows->n_bytes - at < PART_BYTES ? rows->n_bytes - at : PART_BYTES;
+        memcpy(rows->y + row * rows->y_step + at, rows->x + row * rows->x_step + at, (size_t)n);
+    }
 }
 
 static void split_rows(struct percept_team *team, struct rows *rows, int64_t n)
 {
-    if (rows->n_bytes)
-        team_split(team, n, 1 + 4 * WALK_GRAIN / rows->n_bytes, copy_rows, rows);
+    rows->parts = (rows->n_bytes + PART_BYTES - 1) / PART_BYTES;
+    if (rows->parts)
+        team_split(team, n * rows->parts, 1 + 4 * WALK_GRAIN / rows->n_bytes, copy_rows, rows);
 }
 
 static bool concat_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -164,7 +164,14 @@ bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil,
                            OP_AT "padding of %lld pixels beside a window of %lld; less than the window works",
                            OP_NODE(node), (long long)most, (long long)spatial_reach(g, i));
     }
-    return spatial_slide(g, spatial, ceil, node, err);
+    if (!spatial_slide(g, spatial, ceil, node, err))
+        return false;
+    for (int i = SPATIAL_MAX - g->axes; i < SPATIAL_MAX; i++)
+        if (g->in[i] == 0 && g->out[i] > 0)
+            return err_set(err, ERR_INVALID, OP_AT "axis %d has no elements, and a window of padding alone has "
+                           "nothing to pool; one element or more would work", OP_NODE(node),
+                           i - SPATIAL_MAX + g->axes + 2);
+    return true;
 }
 
 int spatial_dims(const struct geometry *g, int64_t n, int64_t c, int64_t *dims)

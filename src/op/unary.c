@@ -504,12 +504,12 @@ static bool not_shape(struct step *step, struct percept_err *err)
 
 static bool not_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const uint8_t *x = step->in[0]->data;
     uint8_t *y = step->out[0]->data;
-    for (int64_t i = 0, n = tensor_elements(step->out[0]); i < n; i++)
-        y[i] = !x[i];
+    for (op_blocks(env, tensor_elements(step->out[0]), from, to))
+        for (int64_t i = from; i < to; i++)
+            y[i] = !x[i];
     return true;
 }
 
@@ -523,13 +523,13 @@ static bool bitwise_shape(struct step *step, struct percept_err *err)
 
 static bool bitwise_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const uint8_t *x = step->in[0]->data;
     uint8_t *y = step->out[0]->data;
     int64_t n = tensor_elements(step->out[0]) * (int64_t)tensor_dtype_bytes(step->out[0]->dtype);
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (uint8_t)~x[i];
+    for (op_blocks(env, n, from, to))
+        for (int64_t i = from; i < to; i++)
+            y[i] = (uint8_t)~x[i];
     return true;
 }
 
@@ -561,12 +561,13 @@ static bool is_shape(struct step *step, struct percept_err *err)
 
 static bool is_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct is_priv *priv = step->priv;
     const struct tensor *t = step->in[0];
     uint8_t *y = step->out[0]->data;
     for (int64_t i = 0, n = tensor_elements(t); i < n; i++) {
+        if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+            return true;
         double x = t->dtype == PERCEPT_FLOAT ? (double)((const float *)t->data)[i] : ((const double *)t->data)[i];
         y[i] = (priv->nan && isnan(x)) || (isinf(x) && (x > 0 ? priv->positive : priv->negative));
     }

@@ -120,31 +120,35 @@ static int compare_items(const struct step *step, int64_t a, int64_t b)
 /* ---- run ------------------------------------------------------------------------------------- */
 
 /* Runs of `width` are in order in `from`; twice as long ones in `to`. */
-static void merge(const struct step *step, const int64_t *from, int64_t *to, int64_t n,
-                  int64_t width)
+static bool merge(const struct step *step, struct run_env *env, const int64_t *from, int64_t *to,
+                  int64_t n, int64_t width)
 {
+    const struct unique_plan *plan = step->state;
+    const int64_t units = 1 + plan->outer * plan->inner / 4; /* most that comparing two items takes */
     for (int64_t start = 0; start < n; start += 2 * width) {
         const int64_t middle = start + width < n ? start + width : n;
         const int64_t end = start + 2 * width < n ? start + 2 * width : n;
         int64_t a = start, b = middle;
         for (int64_t i = start; i < end; i++) {
+            if (!op_spend(env, units))
+                return false;
             const bool left =
                 a < middle && (b == end || compare_items(step, from[a], from[b]) <= 0);
             to[i] = left ? from[a++] : from[b++];
         }
     }
+    return true;
 }
 
-/* Indices of all items in order, in one of the two arrays; NULL past the run's deadline. */
+/* Indices of all items in order, in one of the two arrays; NULL when nobody waits any more. */
 static int64_t *sort(const struct step *step, struct run_env *env, int64_t *order, int64_t *spare,
-                     int64_t n, struct percept_err *err)
+                     int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         order[i] = i;
     for (int64_t width = 1; width < n; width *= 2) {
-        if (env->go_on && !env->go_on(env, err))
+        if (!merge(step, env, order, spare, n, width))
             return NULL;
-        merge(step, order, spare, n, width);
         int64_t *merged = spare;
         spare = order;
         order = merged;
@@ -153,10 +157,11 @@ static int64_t *sort(const struct step *step, struct run_env *env, int64_t *orde
 }
 
 /* group[item], and first[group]: its lowest item, over the order's own memory. The groups. */
-static int64_t number_groups(const struct step *step, int64_t *order, int64_t n, int64_t *group)
+static int64_t number_groups(const struct step *step, struct run_env *env, int64_t *order,
+                             int64_t n, int64_t *group)
 {
     int64_t groups = 0, before = 0;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && op_spend(env, 4); i++) {
         const int64_t item = order[i];
         if (i == 0 || compare_items(step, before, item) != 0)
             order[groups++] = item;
@@ -167,28 +172,39 @@ static int64_t number_groups(const struct step *step, int64_t *order, int64_t n,
 }
 
 /* The same with groups in the order of their first items; `renamed` is spare memory. */
-static void rename_groups(int64_t *first, int64_t n, int64_t *group, int64_t *renamed)
+static bool rename_groups(struct run_env *env, int64_t *first, int64_t n, int64_t *group,
+                          int64_t *renamed)
 {
     int64_t next = 0;
     for (int64_t i = 0; i < n; i++) {
+        if (!op_spend(env, 1))
+            return false;
         if (first[group[i]] == i)
             renamed[group[i]] = next++;
     }
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
+        if (!op_spend(env, 1))
+            return false;
         group[i] = renamed[group[i]];
-    for (int64_t i = n; i-- > 0;) /* the lowest stays */
+    }
+    for (int64_t i = n; i-- > 0;) { /* the lowest stays */
+        if (!op_spend(env, 1))
+            return false;
         first[group[i]] = i;
+    }
+    return true;
 }
 
-static void copy_items(const struct step *step, const int64_t *first, int64_t groups)
+static void copy_items(const struct step *step, struct run_env *env, const int64_t *first,
+                       int64_t groups)
 {
     const struct unique_plan *plan = step->state;
     const size_t n_bytes = (size_t)plan->inner * tensor_dtype_bytes(step->in[0]->dtype);
     const char *x = step->in[0]->data;
     char *y = step->out[0]->data;
     for (int64_t o = 0; n_bytes && o < plan->outer; o++) {
-        for (int64_t g = 0; g < groups; g++, y += n_bytes)
-            memcpy(y, x + (size_t)(o * plan->n + first[g]) * n_bytes, n_bytes);
+        for (int64_t g = 0; g < groups && op_spend(env, 1 + (int64_t)n_bytes / 64); g++, y += n_bytes)
+            op_copy(env, y, x + (size_t)(o * plan->n + first[g]) * n_bytes, n_bytes);
     }
 }
 
@@ -198,29 +214,30 @@ static bool unique_run(struct step *step, struct run_env *env, struct percept_er
     const struct unique_plan *plan = step->state;
     const int64_t n = plan->n;
     int64_t *area = step->scratch, *group = area + 2 * n;
-    int64_t *first = sort(step, env, area, area + n, n, err);
+    (void)err;
+    int64_t *first = sort(step, env, area, area + n, n);
     if (!first)
-        return false;
+        return true;
     int64_t *spare = first == area ? area + n : area;
-    const int64_t groups = number_groups(step, first, n, group);
-    if (!unique->sorted)
-        rename_groups(first, n, group, spare);
-    copy_items(step, first, groups);
+    const int64_t groups = number_groups(step, env, first, n, group);
+    if (watch_over(env->watch) || (!unique->sorted && !rename_groups(env, first, n, group, spare)))
+        return true;
+    copy_items(step, env, first, groups);
     step->out[0]->dims[plan->axis] = groups;
     const size_t n_bytes = sizeof(int64_t);
     for (int i = 1; i < step->n_out; i++) {
         const int64_t length = i == 2 ? n : groups;
         step->out[i]->dims[0] = length;
         if (length > 0)
-            memcpy(step->out[i]->data, i == 2 ? group : first, (size_t)length * n_bytes);
+            op_copy(env, step->out[i]->data, i == 2 ? group : first, (size_t)length * n_bytes);
     }
     if (step->n_out < 4)
         return true;
     int64_t *counts = step->out[3]->data;
-    for (int64_t g = 0; g < groups; g++)
-        counts[g] = 0;
-    for (int64_t i = 0; i < n; i++)
-        counts[group[i]]++;
+    op_clear(env, counts, (size_t)groups * sizeof *counts);
+    for (op_blocks(env, n, from, to))
+        for (int64_t i = from; i < to; i++)
+            counts[group[i]]++;
     return true;
 }
 

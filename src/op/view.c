@@ -16,6 +16,7 @@
 #include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
+#include "op/walk.h"
 
 enum member { RESHAPE, FLATTEN, SQUEEZE, UNSQUEEZE, IDENTITY, DROPOUT };
 
@@ -259,27 +260,25 @@ static bool view_shape(struct step *step, struct percept_err *err)
 }
 
 /* All elements kept: true, or 1 in the input's type. */
-static void fill_mask(const struct step *step)
+static void fill_mask(const struct step *step, struct run_env *env)
 {
     const struct tensor *mask = step->out[1];
     const size_t size = tensor_dtype_bytes(mask->dtype);
-    char *at = mask->data, one[sizeof(double)];
+    char one[sizeof(double)];
     cast_numbers(mask->dtype, one, PERCEPT_FLOAT, &(float){1}, 1);
-    for (int64_t n = tensor_elements(mask); n > 0; n--, at += size)
-        memcpy(at, one, size);
+    walk_fill_all(env->team, mask->data, one, size, tensor_elements(mask));
 }
 
 static bool view_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct tensor *x = step->in[0];
     size_t n_bytes = 0;
     tensor_bytes(x, step->kernels->width, &n_bytes);
     if (step->out[0]->data != x->data && n_bytes)
-        memcpy(step->out[0]->data, x->data, n_bytes);
+        op_copy(env, step->out[0]->data, x->data, n_bytes);
     if (step->n_out > 1)
-        fill_mask(step);
+        fill_mask(step, env);
     return true;
 }
 

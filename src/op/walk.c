@@ -135,13 +135,35 @@ void walk_fill(void *y, const void *x, size_t size, int64_t n)
     }
 }
 
+struct fill {
+    char *y;
+    const void *x;
+    size_t size;
+};
+
+static void fill_range(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct fill *fill = arg;
+    walk_fill(fill->y + from * (int64_t)fill->size, fill->x, fill->size, to - from);
+}
+
+void walk_fill_all(struct percept_team *team, void *y, const void *x, size_t size, int64_t n)
+{
+    struct fill fill = {.y = y, .x = x, .size = size};
+    team_split(team, n, 4 * WALK_GRAIN, fill_range, &fill);
+}
+
+#define PART 262144 /* elements of a long row or of a plane that are copied at a time */
+
 struct copy {
     char *y;
     const char *x;
     size_t size;
     struct walk_view view;
     int crossed; /* axis that is contiguous in the source while the last is not; -1: none */
-    int64_t outer; /* product of the axes that are neither the last nor the crossed one */
+    int64_t length;      /* of the crossed axis, else of the last, */
+    int64_t parts, part; /* which is copied in so many parts of so many elements */
     int64_t y_strides[WALK_RANK];
 };
 
@@ -170,13 +192,13 @@ static void turn_bytes(char *y, int64_t y_row, const char *x, int64_t x_column)
 }
 
 /* One plane of a transposition: rows of axis `crossed`, columns of the last axis. */
-static void copy_plane(const struct copy *c, char *y, const char *x)
+static void copy_plane(const struct copy *c, char *y, const char *x, int64_t from, int64_t rows)
 {
     int last = c->view.rank - 1;
     int64_t size = (int64_t)c->size;
-    int64_t rows = c->view.dims[c->crossed], columns = c->view.dims[last];
+    int64_t columns = c->view.dims[last];
     int64_t y_row = c->y_strides[c->crossed], x_column = c->view.strides[last];
-    for (int64_t r = 0; r < rows; r += TILE) {
+    for (int64_t r = from; r < rows; r += TILE) {
         int64_t n_rows = rows - r < TILE ? rows - r : TILE;
         for (int64_t k = 0; k < columns; k += TILE) {
             int64_t n_columns = columns - k < TILE ? columns - k : TILE;
@@ -191,10 +213,11 @@ static void copy_plane(const struct copy *c, char *y, const char *x)
     }
 }
 
-static void copy_line(const struct copy *c, char *y, const char *x)
+static void copy_line(const struct copy *c, char *y, const char *x, int64_t from, int64_t to)
 {
-    int last = c->view.rank - 1;
-    int64_t n = c->view.dims[last], stride = c->view.strides[last];
+    int64_t n = to - from, stride = c->view.strides[c->view.rank - 1];
+    y += from * (int64_t)c->size;
+    x += from * stride * (int64_t)c->size;
     if (stride == 1)
         memcpy(y, x, (size_t)n * c->size);
     else
@@ -206,7 +229,9 @@ static void copy_pieces(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct copy *c = arg;
     for (int64_t piece = from; piece < to; piece++) {
-        int64_t rest = piece, x_at = 0, y_at = 0;
+        int64_t rest = piece / c->parts, x_at = 0, y_at = 0;
+        int64_t part = piece % c->parts * c->part;
+        int64_t end = part + c->part < c->length ? part + c->part : c->length;
         for (int axis = c->view.rank - 2; axis >= 0; axis--) {
             if (axis == c->crossed)
                 continue;
@@ -218,16 +243,16 @@ static void copy_pieces(void *arg, int64_t from, int64_t to, int member)
         char *y = c->y + y_at * (int64_t)c->size;
         const char *x = c->x + x_at * (int64_t)c->size;
         if (c->crossed >= 0)
-            copy_plane(c, y, x);
+            copy_plane(c, y, x, part, end);
         else
-            copy_line(c, y, x);
+            copy_line(c, y, x, part, end);
     }
 }
 
 void walk_copy(struct percept_team *team, void *y, const void *x, size_t size,
                const struct walk_view *view)
 {
-    struct copy c = {.y = y, .x = x, .size = size, .view = *view, .crossed = -1, .outer = 1};
+    struct copy c = {.y = y, .x = x, .size = size, .view = *view, .crossed = -1};
     if (c.view.rank == 0) {
         c.view.rank = 1;
         c.view.dims[0] = c.view.strides[0] = 1;
@@ -242,7 +267,10 @@ void walk_copy(struct percept_team *team, void *y, const void *x, size_t size,
     }
     if (n == 0)
         return;
-    int64_t piece = c.view.dims[last] * (c.crossed >= 0 ? c.view.dims[c.crossed] : 1);
-    c.outer = n / piece;
-    team_split(team, c.outer, 1 + WALK_GRAIN / piece, copy_pieces, &c);
+    int64_t columns = c.crossed >= 0 ? c.view.dims[last] : 1;
+    c.length = c.view.dims[c.crossed >= 0 ? c.crossed : last];
+    c.part = (PART / columns + TILE) / TILE * TILE;
+    c.parts = (c.length + c.part - 1) / c.part;
+    int64_t piece = (c.part < c.length ? c.part : c.length) * columns;
+    team_split(team, n / (c.length * columns) * c.parts, 1 + WALK_GRAIN / piece, copy_pieces, &c);
 }

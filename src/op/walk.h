@@ -52,7 +52,8 @@ void walk_axis(struct walk_view *view, int64_t dim, int64_t stride);
 void walk_copy(struct percept_team *team, void *y, const void *x, size_t size,
                const struct walk_view *view);
 
-/* n elements of `size` bytes, all of them the one at x. */
+/* n elements of `size` bytes, all of them the one at x; the second for any number of them. */
 void walk_fill(void *y, const void *x, size_t size, int64_t n);
+void walk_fill_all(struct percept_team *team, void *y, const void *x, size_t size, int64_t n);
 
 #endif

@@ -21,13 +21,13 @@ static double above(double score, double largest)
     return score == largest ? 1 : exp(score - largest); /* inf - inf is no number */
 }
 
-static struct total total_of(const float *scores, int64_t n)
+static struct total total_of(const float *scores, int64_t n, struct watch *watch)
 {
     struct total total = {.largest = -(double)INFINITY};
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && watch_spend(watch, 1); i++)
         if ((double)scores[i] > total.largest)
             total.largest = (double)scores[i];
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && watch_spend(watch, 1); i++)
         if (!isnan(scores[i]))
             total.sum += above((double)scores[i], total.largest);
     return total;
@@ -54,13 +54,16 @@ static bool is_better(float a, float b)
 }
 
 int answer_classify(const float *scores, int64_t n, enum manifest_activation activation, int k,
-                    const char *const *labels, int n_labels, struct answer_prediction *best)
+                    const char *const *labels, int n_labels, struct answer_prediction *best,
+                    struct watch *watch)
 {
     int n_best = 0;
-    for (int64_t i = 0; i < n && k > 0; i++) {
+    for (int64_t i = 0; i < n && k > 0 && watch_spend(watch, 1); i++) {
         if (n_best == k && !is_better(scores[i], best[k - 1].score))
             continue;
         int at = n_best < k ? n_best++ : k - 1;
+        if (!watch_spend(watch, n_best))
+            break;
         for (; at > 0 && is_better(scores[i], best[at - 1].score); at--)
             best[at] = best[at - 1];
         best[at] = (struct answer_prediction){
@@ -68,7 +71,7 @@ int answer_classify(const float *scores, int64_t n, enum manifest_activation act
     }
     struct total total = {0};
     if (activation == ACTIVATION_SOFTMAX)
-        total = total_of(scores, n);
+        total = total_of(scores, n, watch);
     for (int i = 0; i < n_best; i++)
         best[i].score = activated(best[i].score, activation, &total);
     return n_best;

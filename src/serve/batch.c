@@ -119,7 +119,8 @@ static bool resize(struct batch *batch, const struct job *job, int64_t n_items, 
     return batch->engine->prepare(batch->session, err);
 }
 
-static bool gather(struct batch *batch, const struct group *group, struct percept_err *err)
+static bool gather(struct batch *batch, const struct group *group, struct watch *watch,
+                   struct percept_err *err)
 {
     if (!resize(batch, group->first, group->n > 1 ? group->n_items : 0, err))
         return false;
@@ -131,8 +132,8 @@ static bool gather(struct batch *batch, const struct group *group, struct percep
         const struct job *job = group->first;
         for (int j = 0; j < group->n; j++, job = job->next) {
             size_t n_bytes = bytes_from(&job->inputs[i], 0);
-            if (n_bytes)
-                memcpy(to, job->inputs[i].data, n_bytes);
+            if (n_bytes && !watch_copy(watch, to, job->inputs[i].data, n_bytes))
+                return watch_refuse(watch, err);
             to += n_bytes;
         }
     }
@@ -157,11 +158,15 @@ static bool run(struct batch *batch, const struct group *group, struct percept_e
 {
     const struct batch_engine *engine = batch->engine;
     int64_t started_ns = engine->now_ns();
-    bool ok = gather(batch, group, err);
+    const struct percept_run_context context = {
+        .deadline_ns = deadline_of(group), .cancel = group->cancel, .team = batch->team};
+    struct watch watch = {.deadline_ns = context.deadline_ns,
+                          .cancel = context.cancel,
+                          .now_ns = engine->now_ns,
+                          .left = WATCH_STRIDE};
+    bool ok = gather(batch, group, &watch, err);
     int64_t gathered_ns = engine->now_ns();
     if (ok) {
-        const struct percept_run_context context = {
-            .deadline_ns = deadline_of(group), .cancel = group->cancel, .team = batch->team};
         ok = engine->run(batch->session, &context, err);
         batch->n_runs++;
     }
@@ -212,8 +217,11 @@ static void encode(struct batch *batch, struct job *job, const struct percept_te
         return;
     }
     int64_t from_ns = batch->engine->now_ns();
+    job->watch.left = WATCH_STRIDE; /* a small answer that is there is given, if late */
     if (!batch->engine->encode(job, results, &job->err) && job->err.code == ERR_NONE)
         err_set(&job->err, ERR_INTERNAL, "the reply could not be written");
+    if (job->err.code != ERR_NONE && watch_over(&job->watch))
+        watch_refuse(&job->watch, &job->err);
     job->encode_ns = batch->engine->now_ns() - from_ns;
 }
 

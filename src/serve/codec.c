@@ -71,6 +71,21 @@ static bool same_type(struct bytes type, const char *row)
            strncasecmp((const char *)type.at, row, bytes_size(type)) == 0;
 }
 
+/* Other names that clients' libraries and systems have for a row's type. */
+static struct bytes usual_name(struct bytes type)
+{
+    static const struct {
+        const char *other, *usual;
+    } names[] = {{"image/jpg", "image/jpeg"},        {"image/pjpeg", "image/jpeg"},
+                 {"image/x-jpeg", "image/jpeg"},     {"image/x-jpg", "image/jpeg"},
+                 {"image/x-png", "image/png"},       {"text/json", "application/json"},
+                 {"text/x-json", "application/json"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (same_type(type, names[i].other))
+            return bytes_of_text(names[i].usual);
+    return type;
+}
+
 static bool looks_like_media(struct bytes type)
 {
     static const char *const families[] = {"image/", "audio/", "video/", "text/"};
@@ -127,17 +142,17 @@ static bool is_utf8(struct bytes parameters)
 const struct codec *codec_find(const struct served *served, struct bytes content_type,
                                struct percept_err *err)
 {
-    struct bytes type = bare_type(content_type);
+    struct bytes bare = bare_type(content_type), type = usual_name(bare);
     if (!looks_like_media(type))
         return &rows[0];
     enum manifest_kind kind = codec_kind(served);
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].kind == kind && same_type(type, rows[i].media_type)) {
-            if (kind == MANIFEST_TEXT && !is_utf8((struct bytes){type.end, content_type.end}))
+            if (kind == MANIFEST_TEXT && !is_utf8((struct bytes){bare.end, content_type.end}))
                 return err_null(err, ERR_MEDIA_TYPE, "texts are read as UTF-8; send them as such");
             return &rows[i];
         }
-    return refuse(served, type, kind, err);
+    return refuse(served, bare, kind, err);
 }
 
 bool codec_begin(struct job *job, bool binary, struct percept_err *err)
@@ -261,5 +276,22 @@ bool codec_reserve(struct job *job, const char *name, struct percept_tensor *ten
     tensor->data = arena_alloc(job->arena, n_bytes ? n_bytes : 1);
     if (!tensor->data)
         return err_memory(err, name, n_bytes);
+    return true;
+}
+
+bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height)
+{
+    uint64_t most = (uint64_t)picture->most_pixels;
+    if (width == 0 || height == 0)
+        return err_set(picture->err, ERR_INVALID,
+                       "the picture has %llux%llu pixels; both must be over 0",
+                       (unsigned long long)width, (unsigned long long)height);
+    if (width > CODEC_SIDE_MAX || height > CODEC_SIDE_MAX || width * height > most)
+        return err_set(
+            picture->err, ERR_TOO_LARGE,
+            "the picture has %llux%llu pixels; at most %llu are accepted, and %d along a "
+            "side",
+            (unsigned long long)width, (unsigned long long)height, (unsigned long long)most,
+            CODEC_SIDE_MAX);
     return true;
 }

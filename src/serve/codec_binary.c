@@ -39,9 +39,11 @@ static uint32_t little_endian_32(const uint8_t *at)
 }
 
 static bool read_strings(struct bytes raw, const char *name, struct percept_string *to, int64_t n,
-                         struct percept_err *err)
+                         struct watch *watch, struct percept_err *err)
 {
     for (int64_t i = 0; i < n; i++) {
+        if (!watch_spend(watch, 1))
+            return watch_refuse(watch, err);
         uint32_t size = bytes_size(raw) < 4 ? 0 : little_endian_32(raw.at);
         if (bytes_size(raw) < 4 || size > bytes_size(raw) - 4)
             return err_set(err, ERR_INVALID,
@@ -56,12 +58,16 @@ static bool read_strings(struct bytes raw, const char *name, struct percept_stri
     return true;
 }
 
-static bool bools_fit(struct bytes raw, const char *name, struct percept_err *err)
+static bool bools_fit(struct bytes raw, const char *name, struct watch *watch,
+                      struct percept_err *err)
 {
-    for (const uint8_t *at = raw.at; at < raw.end; at++)
+    for (const uint8_t *at = raw.at; at < raw.end; at++) {
+        if (!watch_spend(watch, 1))
+            return watch_refuse(watch, err);
         if (*at > 1)
             return err_set(err, ERR_INVALID, "input '%s': element %td of BOOL is %d, not 0 or 1",
                            name, at - raw.at, *at);
+    }
     return true;
 }
 
@@ -81,10 +87,10 @@ bool codec_binary_read(struct job *job, struct bytes raw, const char *name,
     if (!codec_reserve(job, name, tensor, n, err))
         return false;
     if (strings)
-        return read_strings(raw, name, tensor->data, n, err);
-    if (n_bytes)
-        memcpy(tensor->data, raw.at, n_bytes);
-    return tensor->dtype != PERCEPT_BOOL || bools_fit(raw, name, err);
+        return read_strings(raw, name, tensor->data, n, &job->watch, err);
+    if (!watch_copy(&job->watch, tensor->data, raw.at, n_bytes))
+        return watch_refuse(&job->watch, err);
+    return tensor->dtype != PERCEPT_BOOL || bools_fit(raw, name, &job->watch, err);
 }
 
 /* The shape of a raw request's tensor: the batch is 1 and one free axis follows from the size. */
@@ -179,25 +185,21 @@ bool codec_binary_size(const struct percept_tensor *tensor, size_t *n_bytes)
     return true;
 }
 
-uint8_t *codec_binary_write(uint8_t *to, const struct percept_tensor *tensor)
+bool codec_binary_write(uint8_t *to, const struct percept_tensor *tensor, struct watch *watch)
 {
     int64_t n;
     if (!codec_count(tensor->rank, tensor->dims, &n))
-        return to;
-    if (tensor->dtype != PERCEPT_STRING) {
-        size_t n_bytes = (size_t)n * percept_dtype_bytes(tensor->dtype);
-        if (n_bytes)
-            memcpy(to, tensor->data, n_bytes);
-        return to + n_bytes;
-    }
+        return true;
+    if (tensor->dtype != PERCEPT_STRING)
+        return watch_copy(watch, to, tensor->data, (size_t)n * percept_dtype_bytes(tensor->dtype));
     const struct percept_string *strings = tensor->data;
     for (int64_t i = 0; i < n; i++) {
         uint32_t size = (uint32_t)strings[i].n_bytes;
         for (int k = 0; k < 4; k++)
             *to++ = (uint8_t)(size >> 8 * k);
-        if (size)
-            memcpy(to, strings[i].at, size);
+        if (!watch_spend(watch, 1) || !watch_copy(watch, to, strings[i].at, size))
+            return false;
         to += size;
     }
-    return to;
+    return true;
 }

@@ -24,9 +24,10 @@ struct sink {
 
 static bool wrong(struct json *json, const struct sink *sink)
 {
-    return json_fail(json, "input '%s': element %lld is not %s of %s", sink->name,
+    char text[24];
+    return json_fail(json, "input '%s': element %lld is not %s of %s: found %s", sink->name,
                      (long long)sink->i, sink->dtype == PERCEPT_STRING ? "a string" : "a value",
-                     codec_datatype(sink->dtype));
+                     codec_datatype(sink->dtype), json_found(json, text));
 }
 
 /* Digits that rounded to infinity, as opposed to the word. */
@@ -121,8 +122,12 @@ static bool too_many(struct json *json, const struct sink *sink)
 
 static bool broken(struct json *json, const char *what)
 {
-    return json_fail(json, "expected %s in 'data'", what);
+    char text[24];
+    return json_fail(json, "expected %s in 'data', found %s", what, json_found(json, text));
 }
+
+/* A look at the watch is due: not for each element. */
+#define SPEND_EACH 64
 
 /* Whether the walk goes on with another element: passes ',' and closing brackets behind one. */
 static inline bool more(struct json *json, int *depth)
@@ -152,6 +157,8 @@ walk(struct json *json, struct sink *sink, bool (*element)(struct json *json, st
         if (json->at == json->end)
             return broken(json, "an element");
         if (*json->at == '[') {
+            if (!json_spend(json, 1))
+                return false;
             if (++depth > JSON_DATA_DEPTH_MAX)
                 return broken(json, "fewer brackets");
             json->at++;
@@ -161,11 +168,13 @@ walk(struct json *json, struct sink *sink, bool (*element)(struct json *json, st
         if (*json->at == ']' && opened) {
             opened = false;
         } else {
-            if (sink->i == sink->n)
+            if (sink->i == sink->n && *json->at != ']' && *json->at != ',')
                 return too_many(json, sink);
-            if (!element(json, sink))
-                return false;
+            if (sink->i == sink->n || !element(json, sink))
+                return wrong(json, sink);
             sink->i++;
+            if (sink->i % SPEND_EACH == 0 && !json_spend(json, SPEND_EACH))
+                return false;
             opened = false;
         }
         if (!more(json, &depth))
@@ -215,6 +224,7 @@ bool codec_elements_read(struct job *job, struct bytes data, const char *name,
         return false;
     struct json json = json_of(data, job->arena, err);
     json.begin = job->body.at;
+    json.watch = &job->watch;
     struct sink sink = {.data = tensor->data,
                         .n = n,
                         .size = percept_dtype_bytes(tensor->dtype),

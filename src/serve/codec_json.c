@@ -6,10 +6,13 @@
  * words, and only then reads elements, straight into tensors of the right size: no request can make
  * the server reserve memory for a tensor that the model would refuse or the body does not hold.
  *
+ * A member that is null is as if left out: that is how clients' libraries write what was not set.
+ *
  * What V2 or its extensions have and this version does not serve (shared memory, sequences) is
  * refused by name. Runs on any thread; touches its job alone.
  */
 #include "base/err.h"
+#include "base/utf8.h"
 #include "serve/codec_parts.h"
 #include "serve/json.h"
 
@@ -106,7 +109,7 @@ static bool read_input_parameters(struct request *request, struct codec_input *i
     struct bytes key;
     if (!json_open(json, '{'))
         return false;
-    while (json_key(json, &keys, &key)) {
+    while (json_member(json, &keys, &key)) {
         if (starts_with(key, "shared_memory_"))
             return refuse(request, ERR_UNSUPPORTED, key,
                           "shared memory is not served; send 'data' or binary data");
@@ -132,7 +135,7 @@ static bool read_input(struct request *request)
     *input = (struct codec_input){.rank = -1, .index = -1};
     struct json_keys keys = {0};
     struct bytes key;
-    while (json_key(json, &keys, &key)) {
+    while (json_member(json, &keys, &key)) {
         if (bytes_is(key, "name"))
             json_text(json, "a string as an input's 'name'", &input->name);
         else if (bytes_is(key, "datatype"))
@@ -158,7 +161,7 @@ static bool read_output_parameters(struct request *request, struct output *outpu
     struct bytes key;
     if (!json_open(json, '{'))
         return false;
-    while (json_key(json, &keys, &key)) {
+    while (json_member(json, &keys, &key)) {
         if (starts_with(key, "shared_memory_"))
             return refuse(request, ERR_UNSUPPORTED, key,
                           "shared memory is not served; leave it out and the output comes with the "
@@ -185,7 +188,7 @@ static bool read_output(struct request *request)
     *output = (struct output){0};
     struct json_keys keys = {0};
     struct bytes key;
-    while (json_key(json, &keys, &key)) {
+    while (json_member(json, &keys, &key)) {
         if (bytes_is(key, "name"))
             json_text(json, "a string as an output's 'name'", &output->name);
         else if (bytes_is(key, "parameters"))
@@ -253,6 +256,8 @@ static bool read_parameter(struct request *request, struct bytes key)
         return false;
     const int64_t most = INT64_MAX / 4000; /* still fits when counted in ns and added to a clock */
     request->job->timeout_us = timeout > (uint64_t)most ? most : (int64_t)timeout;
+    if (request->job->watch.cancel) /* a worker's: the rest of the decoding keeps to it as well */
+        job_set_deadline(request->job);
     return true;
 }
 
@@ -262,7 +267,7 @@ static bool read_parameters(struct request *request)
     struct bytes key;
     if (!json_open(&request->json, '{'))
         return false;
-    while (json_key(&request->json, &keys, &key))
+    while (json_member(&request->json, &keys, &key))
         if (!read_parameter(request, key))
             return false;
     return !request->json.failed;
@@ -276,7 +281,7 @@ static bool read_body(struct request *request)
     struct bytes key;
     if (!json_open(json, '{'))
         return false;
-    while (json_key(json, &keys, &key)) {
+    while (json_member(json, &keys, &key)) {
         if (bytes_is(key, "id"))
             job->has_id = json_text(json, "a string as 'id'", &job->id);
         else if (bytes_is(key, "parameters"))
@@ -349,6 +354,8 @@ static bool match_inputs(struct request *request)
         input->index = find_io(io, n_model, input->name);
         if (input->index < 0 && !unexpected)
             unexpected = input;
+        if (!json_spend(&request->json, i + n_model))
+            return false;
         for (int k = 0; k < i; k++)
             if (bytes_equal(request->inputs[k].name, input->name))
                 return err_set(request->err, ERR_INVALID,
@@ -539,7 +546,12 @@ bool codec_json_decode(struct job *job, struct percept_err *err)
     struct bytes body = job->body, tail = {body.end, body.end};
     if (job->json_bytes > 0)
         body.end = tail.at = body.at + job->json_bytes;
+    if (utf8_is_wide(body) || (bytes_size(body) > 1 && !body.at[0] != !body.at[1]))
+        return err_set(
+            err, ERR_INVALID,
+            "failed to parse the request JSON: it is UTF-16 or UTF-32; JSON is sent as UTF-8");
     struct request request = {.job = job, .json = json_of(body, job->arena, err), .err = err};
+    request.json.watch = &job->watch;
     if (!read_body(&request))
         return hint(job, body, err);
     if (judge(&request, tail))

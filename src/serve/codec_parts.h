@@ -6,6 +6,7 @@
 #define SERVE_CODEC_PARTS_H
 
 #include "serve/codec.h"
+#include "serve/picture.h"
 
 /* An input as the request lists it. Everything points into the body or the job's arena. */
 struct codec_input {
@@ -20,6 +21,25 @@ struct codec_input {
     struct bytes binary; /* its part of what follows the JSON */
     int index;           /* of the model's inputs */
 };
+
+#define CODEC_SIDE_MAX 65535 /* of a picture; JPEG has no more, a PNG may say so */
+
+/* A posted picture while it is being decoded. */
+struct codec_picture {
+    struct bytes body;   /* begins as its format does */
+    int64_t most_pixels; /* that are accepted */
+    unsigned need;       /* pixels along both sides that are enough; 0: all */
+    struct watch *watch;
+    struct arena *arena;
+    struct percept_err *err;
+};
+
+/* codec_png.c, codec_jpeg.c: its pixels, in the arena. */
+bool codec_png_decode(const struct codec_picture *source, struct picture *picture);
+bool codec_jpeg_decode(const struct codec_picture *source, struct picture *picture);
+
+/* codec.c: are so many pixels accepted? */
+bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height);
 
 /* codec_elements.c: gives a tensor its `n` elements from a JSON array. */
 bool codec_elements_read(struct job *job, struct bytes data, const char *name,
@@ -36,9 +56,9 @@ bool codec_binary_read(struct job *job, struct bytes raw, const char *name,
 /* The whole body is the only input. */
 bool codec_binary_raw(struct job *job, struct percept_err *err);
 
-/* Size of a tensor's bytes in a reply, and these bytes. */
+/* Size of a tensor's bytes in a reply, and these bytes; false when the watch is over. */
 bool codec_binary_size(const struct percept_tensor *tensor, size_t *n_bytes);
-uint8_t *codec_binary_write(uint8_t *to, const struct percept_tensor *tensor);
+bool codec_binary_write(uint8_t *to, const struct percept_tensor *tensor, struct watch *watch);
 
 /* codec_text.c: gives an input the ids of `n_texts` texts, which must come out equally long. */
 bool codec_text_fill(struct job *job, int input, const struct manifest_text *text,

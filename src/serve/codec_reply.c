@@ -2,6 +2,8 @@
  * codec_reply.c - a job's rows of the outputs -> the bytes of its reply: compact JSON, then the
  * outputs that were asked for as bytes. Every codec's reply is made here.
  *
+ * Numbers, texts and bytes are written as long as somebody waits for them (the job's watch).
+ *
  * The size is estimated once from the numbers of elements and the buffer, in the job's arena, grows
  * by doubling where that was too little. Floats are written with the fewest digits that read back
  * the same. NaN and Infinity are written as such, as V2's servers do: JSON has no word for them.
@@ -18,7 +20,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define CLASSIFICATION_MAX 1000000 /* elements of an output to be classified */
 
@@ -26,6 +27,7 @@ struct writer {
     struct arena *arena;
     char *at; /* the buffer's start */
     size_t used, room;
+    struct watch *watch; /* the job's */
     bool failed;
 };
 
@@ -36,8 +38,8 @@ static char *reserve(struct writer *w, size_t n)
         return NULL;
     if (n > w->room - w->used) {
         size_t room = w->room * 2 > w->used + n ? w->room * 2 : w->used + n;
-        char *grown = room > w->used ? arena_grow(w->arena, w->at, w->room, room) : NULL;
-        if (!grown) {
+        char *grown = room > w->used ? arena_alloc(w->arena, room) : NULL;
+        if (!grown || !watch_copy(w->watch, grown, w->at, w->used)) {
             w->failed = true;
             return NULL;
         }
@@ -45,6 +47,13 @@ static char *reserve(struct writer *w, size_t n)
         w->room = room;
     }
     return w->at + w->used;
+}
+
+/* So much is written next; false when nobody waits for it any more. */
+static bool spend(struct writer *w, int64_t units)
+{
+    w->failed |= !watch_spend(w->watch, units);
+    return !w->failed;
 }
 
 static void put(struct writer *w, const char *text)
@@ -91,7 +100,7 @@ static void put_text(struct writer *w, struct bytes text)
     put(w, "\"");
     while (text.at < text.end) {
         size_t n = bytes_size(text) < 256 ? bytes_size(text) : 256;
-        char *from = reserve(w, n * 6 + 6), *to = from;
+        char *from = spend(w, (int64_t)n) ? reserve(w, n * 6 + 6) : NULL, *to = from;
         if (!to)
             return;
         const uint8_t *stop = text.at + n;
@@ -161,7 +170,7 @@ static size_t element(char *to, const struct percept_tensor *tensor, int64_t i)
 
 static void put_strings(struct writer *w, const struct percept_string *strings, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && spend(w, 1); i++) {
         if (i)
             put(w, ",");
         put_text(w, bytes_of(strings[i].at, strings[i].n_bytes));
@@ -177,7 +186,8 @@ static void put_elements(struct writer *w, const struct percept_tensor *tensor, 
     const int64_t step = 64; /* elements between two looks at the room left */
     for (int64_t i = 0; i < n; i += step) {
         int64_t end = n - i < step ? n : i + step;
-        char *from = reserve(w, (size_t)step * (NUMBER_TEXT_MAX + 1)), *to = from;
+        char *from = spend(w, 4 * step) ? reserve(w, (size_t)step * (NUMBER_TEXT_MAX + 1)) : NULL;
+        char *to = from;
         if (!to)
             return;
         for (int64_t k = i; k < end; k++) {
@@ -211,15 +221,62 @@ struct ranked {
 };
 
 /* Best first; NaN last; equal ones by index. */
-static int compare_ranked(const void *a, const void *b)
+static bool is_before(struct ranked x, struct ranked y)
 {
-    const struct ranked *x = a, *y = b;
-    bool x_nan = isnan(x->value), y_nan = isnan(y->value);
+    bool x_nan = isnan(x.value), y_nan = isnan(y.value);
     if (x_nan != y_nan)
-        return x_nan ? 1 : -1;
-    if (!x_nan && x->value != y->value)
-        return x->value > y->value ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
+        return y_nan;
+    if (!x_nan && x.value != y.value)
+        return x.value > y.value;
+    return x.index < y.index;
+}
+
+/* A heap of n with its last on top, but for element i. */
+static void sift(struct ranked *heap, int64_t n, int64_t i)
+{
+    for (int64_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && is_before(heap[child], heap[child + 1]))
+            child++;
+        if (!is_before(heap[i], heap[child]))
+            return;
+        struct ranked swapped = heap[i];
+        heap[i] = heap[child];
+        heap[child] = swapped;
+    }
+}
+
+#define SIFT_UNITS 32 /* in watch_spend's units */
+
+/* The k > 0 best of n elements from `from` on, best first: through a heap of k. */
+static bool rank_best(const struct percept_tensor *tensor, int64_t from, int64_t n,
+                      struct ranked *heap, int64_t k, struct watch *watch)
+{
+    for (int64_t i = 0; i < k; i++)
+        heap[i] = (struct ranked){rank_value(tensor, from + i), i};
+    for (int64_t i = k / 2; i-- > 0;) {
+        if (!watch_spend(watch, SIFT_UNITS))
+            return false;
+        sift(heap, k, i);
+    }
+    for (int64_t i = k; i < n; i++) {
+        struct ranked next = {rank_value(tensor, from + i), i};
+        bool better = is_before(next, heap[0]);
+        if (!watch_spend(watch, better ? SIFT_UNITS : 1))
+            return false;
+        if (!better)
+            continue;
+        heap[0] = next;
+        sift(heap, k, 0);
+    }
+    for (int64_t i = k - 1; i > 0; i--) {
+        if (!watch_spend(watch, SIFT_UNITS))
+            return false;
+        struct ranked last = heap[0];
+        heap[0] = heap[i];
+        heap[i] = last;
+        sift(heap, i, 0);
+    }
+    return true;
 }
 
 /* "0.900000:3:three" */
@@ -257,7 +314,7 @@ static struct labels labels_of(const struct job *job, int output)
 }
 
 /* The output's best classes as a tensor of BYTES, instead of the output. */
-static bool classified(const struct job *job, const struct job_output *output, const char *name,
+static bool classified(struct job *job, const struct job_output *output, const char *name,
                        struct percept_tensor *tensor, struct percept_err *err)
 {
     int64_t n;
@@ -276,17 +333,19 @@ static bool classified(const struct job *job, const struct job_output *output, c
         best = (struct percept_tensor){.dtype = PERCEPT_STRING, .dims = {n_rows, k}, .rank = 2};
     struct percept_string *strings =
         arena_array(job->arena, (size_t)(n_rows * k) + 1, sizeof *strings);
-    struct ranked *ranks = arena_array(job->arena, (size_t)each + 1, sizeof *ranks);
+    struct ranked *ranks = arena_array(job->arena, (size_t)k + 1, sizeof *ranks);
     bool room = strings && ranks;
     const struct labels labels = labels_of(job, output->index);
-    for (int64_t row = 0; room && row < n_rows; row++) {
-        for (int64_t i = 0; i < each; i++)
-            ranks[i] = (struct ranked){rank_value(tensor, row * each + i), i};
-        qsort(ranks, (size_t)each, sizeof *ranks, compare_ranked);
-        for (int64_t i = 0; room && i < k; i++)
+    for (int64_t row = 0; room && k && row < n_rows; row++) {
+        if (!rank_best(tensor, row * each, each, ranks, k, &job->watch))
+            return watch_refuse(&job->watch, err);
+        for (int64_t i = 0; room && i < k; i++) {
+            if (!watch_spend(&job->watch, SIFT_UNITS))
+                return watch_refuse(&job->watch, err);
             room = class_text(job->arena, tensor, row * each + ranks[i].index, ranks[i].index,
                               ranks[i].index < labels.n ? labels.texts[ranks[i].index] : NULL,
                               &strings[row * k + i]);
+        }
     }
     if (!room)
         return err_memory(err, "classes of an output", (size_t)n * sizeof *ranks);
@@ -337,7 +396,8 @@ static const struct percept_tensor *task_scores(const struct job *job,
 static void put_item(struct writer *w, enum manifest_activation activation, struct labels labels,
                      const float *scores, int64_t n, struct answer_prediction *best, int k)
 {
-    int n_best = answer_classify(scores, n, activation, k, labels.texts, labels.n, best);
+    int n_best =
+        answer_classify(scores, n, activation, k, labels.texts, labels.n, best, w->watch);
     put(w, "[");
     for (int i = 0; i < n_best; i++) {
         if (i)
@@ -349,12 +409,15 @@ static void put_item(struct writer *w, enum manifest_activation activation, stru
 
 /* Scores of one item as floats: themselves, or narrowed into `room`. */
 static const float *item_scores(const struct percept_tensor *tensor, int64_t from, int64_t n,
-                                float *room)
+                                float *room, struct watch *watch)
 {
     if (tensor->dtype == PERCEPT_FLOAT)
         return (const float *)tensor->data + from;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
+        if (!watch_spend(watch, 1))
+            return NULL;
         room[i] = (float)((const double *)tensor->data)[from + i];
+    }
     return room;
 }
 
@@ -377,11 +440,12 @@ static void put_predictions(struct writer *w, const struct job *job,
     }
     const struct labels labels = labels_of(job, output);
     put(w, ",\"predictions\":[");
-    for (int64_t i = 0; i < n_items; i++) {
+    for (int64_t i = 0; i < n_items && spend(w, 1); i++) {
         if (i)
             put(w, ",");
-        put_item(w, manifest->task_activation, labels, item_scores(scores, i * each, each, room),
-                 each, best, k);
+        const float *of_item = item_scores(scores, i * each, each, room, w->watch);
+        if (of_item)
+            put_item(w, manifest->task_activation, labels, of_item, each, best, k);
     }
     put(w, "]");
 }
@@ -422,7 +486,7 @@ struct shown {
     size_t n_bytes;
 };
 
-static bool show(const struct job *job, const struct job_output *output,
+static bool show(struct job *job, const struct job_output *output,
                  const struct percept_tensor *results, struct shown *shown, struct percept_err *err)
 {
     int n;
@@ -479,9 +543,10 @@ static void put_tail(struct writer *w, const struct shown *shown, int n)
 {
     for (int i = 0; i < n; i++) {
         char *to = shown[i].binary ? reserve(w, shown[i].n_bytes) : NULL;
-        if (to)
-            w->used =
-                (size_t)(codec_binary_write((uint8_t *)to, &shown[i].tensor) - (uint8_t *)w->at);
+        if (!to)
+            continue;
+        w->failed |= !codec_binary_write((uint8_t *)to, &shown[i].tensor, w->watch);
+        w->used += shown[i].n_bytes;
     }
 }
 
@@ -498,7 +563,7 @@ bool codec_reply_write(struct job *job, const struct percept_tensor *results,
             return false;
         binary |= shown[i].binary;
     }
-    struct writer w = {.arena = job->arena, .room = estimate(shown, n)};
+    struct writer w = {.arena = job->arena, .room = estimate(shown, n), .watch = &job->watch};
     w.at = arena_alloc(w.arena, w.room);
     w.failed = !w.at;
     put_head(&w, job);
@@ -514,6 +579,8 @@ bool codec_reply_write(struct job *job, const struct percept_tensor *results,
     put(&w, binary ? "}" : "}\n"); /* for terminals */
     size_t json_bytes = w.used;
     put_tail(&w, shown, n);
+    if (w.failed && watch_over(w.watch))
+        return watch_refuse(w.watch, err);
     if (w.failed)
         return err_memory(err, "a reply", w.room * 2);
     job->reply = bytes_of(w.at, w.used);

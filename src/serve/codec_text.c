@@ -9,18 +9,21 @@
  * scripts stay whole.
  *
  * Texts of one request make one tensor, so they must come out equally long, unless the network's
- * length is fixed and the manifest has an id to pad with. Runs on any thread; allocates from the
- * job's arena.
+ * length is fixed and the manifest has an id to pad with. A byte order mark is no part of a text.
+ * Runs on any thread; allocates from the job's arena.
  */
 #include "base/err.h"
 #include "base/utf8.h"
 #include "serve/codec_parts.h"
+
+#define TOKEN_UNITS 16 /* looking up a token, in watch_spend's units */
 
 /* One text on its way to ids. */
 struct tokens {
     const struct manifest_text *text;
     int64_t *ids;
     int64_t n, most; /* `most` may be reached, the rest is cut off */
+    struct watch *watch;
     struct percept_err *err;
 };
 
@@ -104,6 +107,8 @@ static bool add(struct tokens *t, struct bytes token)
 {
     if (t->n == t->most)
         return true;
+    if (!watch_spend(t->watch, TOKEN_UNITS))
+        return watch_refuse(t->watch, t->err);
     bool plain_byte = t->text->tokenizer == TOKENIZER_BYTES && t->text->n_tokens == 0;
     int64_t id = plain_byte ? *token.at : find(t->text, token);
     if (id < 0)
@@ -122,6 +127,8 @@ static bool cut_words(struct tokens *t, struct bytes text)
     while (text.at < text.end && t->n < t->most) {
         uint32_t c = 0;
         const uint8_t *next = utf8_read(text.at, text.end, &c);
+        if (!watch_spend(t->watch, 1))
+            return watch_refuse(t->watch, t->err);
         if (is_letter(c) && !is_space(c)) {
             word = word ? word : text.at;
         } else {
@@ -151,15 +158,20 @@ static bool cut_characters(struct tokens *t, struct bytes text)
 
 /* Valid UTF-8, in small letters where these are wanted; the copy is never longer. */
 static bool prepare(const struct manifest_text *text, struct bytes raw, struct bytes *ready,
-                    struct arena *arena, struct percept_err *err)
+                    struct job *job, struct percept_err *err)
 {
-    uint8_t *to = arena_alloc(arena, bytes_size(raw) + 1);
+    if (utf8_is_wide(raw))
+        return err_set(err, ERR_INVALID, "the text is UTF-16 or UTF-32; texts are sent as UTF-8");
+    raw = utf8_past_mark(raw);
+    uint8_t *to = arena_alloc(job->arena, bytes_size(raw) + 1);
     if (!to)
         return err_memory(err, "a text", bytes_size(raw));
     *ready = (struct bytes){to, to};
     for (const uint8_t *at = raw.at; at < raw.end;) {
         uint32_t c = 0;
         const uint8_t *next = utf8_read(at, raw.end, &c);
+        if (!watch_spend(&job->watch, 1))
+            return watch_refuse(&job->watch, err);
         if (!next)
             return err_set(err, ERR_INVALID,
                            "the text is not UTF-8: byte %td (0x%02x) begins no character",
@@ -180,16 +192,16 @@ static struct bytes without_newline(struct bytes text)
 
 /* The ids of one text, at most `most`, with those around it. */
 static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t most, int64_t *ids,
-                     int64_t *n, struct arena *arena, struct percept_err *err)
+                     int64_t *n, struct job *job, struct percept_err *err)
 {
     struct bytes ready = {0};
     int64_t around = (text->start >= 0) + (text->end >= 0);
     raw = without_newline(raw);
-    if (bytes_size(raw) == 0)
+    if (bytes_size(utf8_past_mark(raw)) == 0)
         return err_set(err, ERR_INVALID, "the text is empty; send at least one character");
-    if (!prepare(text, raw, &ready, arena, err))
+    if (!prepare(text, raw, &ready, job, err))
         return false;
-    struct tokens t = {.text = text, .ids = ids, .err = err};
+    struct tokens t = {.text = text, .ids = ids, .watch = &job->watch, .err = err};
     if (text->start >= 0)
         t.ids[t.n++] = text->start;
     t.most = t.n + (most > around ? most - around : 0);
@@ -252,13 +264,15 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
         int64_t *ids = arena_array(job->arena, (size_t)most + 2, sizeof *ids);
         if (!ids)
             return err_memory(err, "a text's ids", (size_t)most * sizeof *ids);
-        if (!tokenize(text, raw, most, ids, &n, job->arena, err))
+        if (!tokenize(text, raw, most, ids, &n, job, err))
             return false;
         width = width < 0 ? n : width;
         if (!check_length(io, i, n, width, text->pad >= 0 && fixed >= 0, err))
             return false;
         if (!tensor.data && !codec_reserve(job, io->name, &tensor, n_texts * width, err))
             return false;
+        if (!watch_spend(&job->watch, width))
+            return watch_refuse(&job->watch, err);
         for (int64_t k = 0; k < width; k++)
             store(&tensor, i * width + k, k < n ? ids[k] : text->pad);
     }

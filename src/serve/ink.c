@@ -14,7 +14,9 @@
  * tiles with ink in them do not count; this takes shadows away. The threshold is Otsu's. Where no
  * ink can be told from paper the picture is handed on as it is, to be resized like any other.
  *
- * Works on gray pictures in arenas; allocates there only. Pure otherwise.
+ * Works on gray pictures in arenas; allocates there only. Pure otherwise. What is done at the
+ * picture's own size looks at the watch by rows; what is done at WORK_SIDE takes some milliseconds
+ * a step and looks between steps, the widening of strokes by lines.
  */
 #include "base/err.h"
 #include "serve/picture.h"
@@ -53,15 +55,20 @@ static int border_level(const struct picture *p)
     return level;
 }
 
-static bool invert(const struct picture *from, struct picture *to, struct arena *arena,
-                   struct percept_err *err)
+static bool invert(const struct picture *from, struct picture *to, struct watch *watch,
+                   struct arena *arena, struct percept_err *err)
 {
     struct picture result;
     if (!picture_new(&result, from->width, from->height, 1, arena, err))
         return false;
-    size_t n = (size_t)from->width * (size_t)from->height;
-    for (size_t i = 0; i < n; i++)
-        result.pixels[i] = (uint8_t)(255 - from->pixels[i]);
+    const uint8_t *at = from->pixels;
+    uint8_t *out = result.pixels;
+    for (int y = 0; y < from->height; y++) {
+        if (!watch_spend(watch, from->width))
+            return watch_refuse(watch, err);
+        for (int x = 0; x < from->width; x++)
+            *out++ = (uint8_t)(255 - *at++);
+    }
     *to = result;
     return true;
 }
@@ -305,7 +312,7 @@ static void widen_line(uint8_t *at, int n, size_t step, int radius, uint8_t *cop
 }
 
 /* Strokes that would be less than a pixel wide in the box are made thicker first. */
-static void thicken(struct picture *p, struct extent *e)
+static bool thicken(struct picture *p, struct extent *e, struct watch *watch)
 {
     uint8_t copy[WORK_SIDE];
     int width = e->right - e->left, height = e->bottom - e->top;
@@ -313,15 +320,22 @@ static void thicken(struct picture *p, struct extent *e)
     double stroke = e->n_edge ? 2.0 * e->n_pixels / e->n_edge : side;
     int radius = (int)((STROKE_SHARE * side - stroke) / 2 + 0.5);
     if (radius < 1)
-        return;
-    for (int y = 0; y < p->height; y++)
+        return true;
+    for (int y = 0; y < p->height; y++) {
+        if (!watch_spend(watch, (int64_t)p->width * radius / 4))
+            return false;
         widen_line(p->pixels + (size_t)y * (size_t)p->width, p->width, 1, radius, copy);
-    for (int x = 0; x < p->width; x++)
+    }
+    for (int x = 0; x < p->width; x++) {
+        if (!watch_spend(watch, (int64_t)p->height * radius / 4))
+            return false;
         widen_line(p->pixels + x, p->height, (size_t)p->width, radius, copy);
+    }
     e->left = e->left < radius ? 0 : e->left - radius;
     e->top = e->top < radius ? 0 : e->top - radius;
     e->right = e->right + radius > p->width ? p->width : e->right + radius;
     e->bottom = e->bottom + radius > p->height ? p->height : e->bottom + radius;
+    return true;
 }
 
 /* Where a side of n pixels starts so that its mass lies in the middle of `room`, inside if it can
@@ -360,8 +374,8 @@ static bool paste(const struct picture *ink, int width, int height, struct pictu
 }
 
 static bool fit_box(const struct picture *p, const struct extent *e,
-                    const struct manifest_image *image, struct picture *to, struct arena *arena,
-                    struct percept_err *err)
+                    const struct manifest_image *image, struct picture *to, struct watch *watch,
+                    struct arena *arena, struct percept_err *err)
 {
     int width = e->right - e->left, height = e->bottom - e->top;
     double scale = (double)image->ink_box / (width > height ? width : height);
@@ -369,20 +383,20 @@ static bool fit_box(const struct picture *p, const struct extent *e,
     struct picture_box box = {e->left, e->top, e->right, e->bottom};
     struct picture ink;
     return picture_resize(p, box, w < 1 ? 1 : w, h < 1 ? 1 : h,
-                          scale < 1 ? PICTURE_AREA : PICTURE_BILINEAR, &ink, arena, err) &&
+                          scale < 1 ? PICTURE_AREA : PICTURE_BILINEAR, &ink, watch, arena, err) &&
            paste(&ink, image->width, image->height, to, arena, err);
 }
 
 /* A copy whose longer side is WORK_SIDE at most. */
-static bool shrink(const struct picture *from, struct picture *to, struct arena *arena,
-                   struct percept_err *err)
+static bool shrink(const struct picture *from, struct picture *to, struct watch *watch,
+                   struct arena *arena, struct percept_err *err)
 {
     int side = from->width > from->height ? from->width : from->height;
     double scale = side > WORK_SIDE ? (double)WORK_SIDE / side : 1;
     int width = (int)(from->width * scale + 0.5), height = (int)(from->height * scale + 0.5);
     struct picture small;
     if (!picture_resize(from, picture_whole(from), width < 1 ? 1 : width, height < 1 ? 1 : height,
-                        PICTURE_AREA, &small, arena, err) ||
+                        PICTURE_AREA, &small, watch, arena, err) ||
         !picture_new(to, small.width, small.height, 1, arena, err))
         return false;
     memcpy(to->pixels, small.pixels, (size_t)small.width * (size_t)small.height);
@@ -391,28 +405,34 @@ static bool shrink(const struct picture *from, struct picture *to, struct arena 
 
 /* Light strokes cut out of a picture; *found tells whether there were any. */
 static bool cut_out(const struct picture *light, const struct manifest_image *image,
-                    struct picture *to, bool *found, struct arena *arena, struct percept_err *err)
+                    struct picture *to, bool *found, struct watch *watch, struct arena *arena,
+                    struct percept_err *err)
 {
     struct picture work;
     struct strokes strokes;
     *found = false;
-    if (!shrink(light, &work, arena, err))
+    if (!shrink(light, &work, watch, arena, err))
         return false;
     level_paper(&work);
     struct split split = otsu(&work);
     if (split.ink - split.paper < CONTRAST_MIN)
         return true;
+    if (!watch_look(watch))
+        return watch_refuse(watch, err);
     if (!find_strokes(&work, split.threshold, &strokes, arena, err))
         return false;
+    if (!watch_look(watch))
+        return watch_refuse(watch, err);
     struct extent extent = clean(&work, &strokes);
     stretch(&work, &split);
-    thicken(&work, &extent);
+    if (!thicken(&work, &extent, watch))
+        return watch_refuse(watch, err);
     *found = true;
-    return fit_box(&work, &extent, image, to, arena, err);
+    return fit_box(&work, &extent, image, to, watch, arena, err);
 }
 
 bool ink_prepare(const struct picture *gray, const struct manifest_image *image, struct picture *to,
-                 struct arena *arena, struct percept_err *err)
+                 struct watch *watch, struct arena *arena, struct percept_err *err)
 {
     struct picture light = *gray;
     bool sized = gray->width == image->width && gray->height == image->height;
@@ -424,14 +444,14 @@ bool ink_prepare(const struct picture *gray, const struct manifest_image *image,
     bool paper_light = border_level(gray) > 127;
     if (!boxed) {
         *to = *gray;
-        return paper_light != (image->ink == INK_LIGHT) || invert(gray, to, arena, err);
+        return paper_light != (image->ink == INK_LIGHT) || invert(gray, to, watch, arena, err);
     }
-    if (paper_light && !invert(gray, &light, arena, err))
+    if (paper_light && !invert(gray, &light, watch, arena, err))
         return false;
     struct picture cut = light;
     bool found;
-    if (!cut_out(&light, image, &cut, &found, arena, err))
+    if (!cut_out(&light, image, &cut, &found, watch, arena, err))
         return false;
     *to = cut;
-    return image->ink == INK_LIGHT || invert(&cut, to, arena, err);
+    return image->ink == INK_LIGHT || invert(&cut, to, watch, arena, err);
 }

@@ -8,8 +8,9 @@
  * A job is refused when the server drains or when its model's queue is full: a bounded queue
  * answers at once what it could not answer in time. Deadlines count from arrival; a job whose
  * deadline has passed is never computed. Cancelling takes a job out of its queue; one that a worker
- * has gets a flag raised and ends when the worker gives it back. done is never called from
- * job_start or job_cancel, so callers need not guard against being called back.
+ * has gets a flag raised, which decoder, run and encoder look at every few milliseconds together
+ * with the deadline (base/watch.h), and ends when the worker gives it back. done is never called
+ * from job_start or job_cancel, so callers need not guard against being called back.
  */
 #include "serve/job.h"
 
@@ -82,8 +83,7 @@ static bool admitted(struct job *job)
     return true;
 }
 
-/* By its own timeout, else by its model's. */
-static void set_deadline(struct job *job)
+void job_set_deadline(struct job *job)
 {
     int64_t timeout_ns = job->served->lane->default_timeout_ns;
     if (job->timeout_us > 0)
@@ -91,6 +91,8 @@ static void set_deadline(struct job *job)
     job->deadline_ns = timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns
                            ? job->arrived_ns + timeout_ns
                            : 0;
+    job->watch.deadline_ns = job->deadline_ns;
+    job->watch.cancel = &job->cancelled;
 }
 
 void job_start(struct job *job)
@@ -103,7 +105,7 @@ void job_start(struct job *job)
     }
     lane->n_pending++;
     if (job->codec->worker_always || bytes_size(job->body) >= CODEC_LOOP_BYTES) {
-        set_deadline(job);
+        job_set_deadline(job);
         lane_push_undecoded(lane, job);
     } else {
         job_decode(job);
@@ -118,6 +120,8 @@ bool job_decode(struct job *job)
     struct lane *lane = job->served->lane;
     int64_t from_ns = dispatch_now_ns(lane->dispatch);
     bool decoded = job->codec->decode(job, &job->err);
+    if (!decoded && watch_over(&job->watch))
+        watch_refuse(&job->watch, &job->err); /* whatever the decoder called it */
     job->decode_ns = dispatch_now_ns(lane->dispatch) - from_ns;
     return decoded;
 }
@@ -132,7 +136,7 @@ void job_decoded(struct job *job)
         dispatch_end_soon(job);
         return;
     }
-    set_deadline(job); /* the body may say more than the headers did */
+    job_set_deadline(job); /* the body may say more than the headers did */
     job->queued_ns = dispatch_now_ns(lane->dispatch);
     lane_push(lane, job);
 }

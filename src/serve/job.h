@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/watch.h"
 #include "serve/catalog.h"
 
 struct batch;
@@ -81,6 +82,7 @@ struct job {
     int cancelled;       /* loop_flag_raise; polled by the run */
     enum job_state state;
     int64_t deadline_ns; /* 0: none */
+    struct watch watch;  /* deadline and flag, for whoever works on it: decoding, then encoding */
     int64_t offset;      /* of its first item in the batch */
 };
 
@@ -92,6 +94,9 @@ void job_start(struct job *job);
 void job_cancel(struct job *job);
 
 /* For dispatch.c and lane.c. */
+
+/* By its own timeout, else by its model's; for decoders once the body said one. */
+void job_set_deadline(struct job *job);
 
 /* Runs the codec; any thread. False leaves the reason in job->err. */
 bool job_decode(struct job *job);

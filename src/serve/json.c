@@ -13,11 +13,15 @@
 #include "base/utf8.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 struct json json_of(struct bytes text, struct arena *arena, struct percept_err *err)
 {
-    return (struct json){
-        .begin = text.at, .at = text.at, .end = text.end, .arena = arena, .err = err};
+    return (struct json){.begin = text.at,
+                         .at = utf8_past_mark(text).at,
+                         .end = text.end,
+                         .arena = arena,
+                         .err = err};
 }
 
 bool json_fail(struct json *json, const char *format, ...)
@@ -42,11 +46,107 @@ uint8_t json_peek(struct json *json)
     return json->at < json->end ? *json->at : 0;
 }
 
-/* "found 'x'", "found the end" for messages. */
-static const char *found(const struct json *json, char text[static 24])
+void json_space_more(struct json *json)
 {
-    if (json->at == json->end)
+    const uint8_t *from = json->at;
+    while (json->at < json->end &&
+           (*json->at == ' ' || *json->at == '\n' || *json->at == '\r' || *json->at == '\t')) {
+        json->at++;
+        if (json->at - from >= 4096) {
+            if (!json_spend(json, json->at - from))
+                json->at = json->end;
+            from = json->at;
+        }
+    }
+}
+
+/* ---- what people write that JSON does not have ---- */
+
+static bool begins(const struct json *json, const char *word)
+{
+    size_t n = strlen(word);
+    return (size_t)(json->end - json->at) >= n && strncasecmp((const char *)json->at, word, n) == 0;
+}
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The last byte before the cursor that is no white space, or 0. */
+static uint8_t before(const struct json *json)
+{
+    for (const uint8_t *at = json->at; at > json->begin && json->at - at < 1024;)
+        if (!strchr(" \t\r\n", *--at) || !*at)
+            return *at;
+    return 0;
+}
+
+static const char *misspelt(const struct json *json)
+{
+    static const struct {
+        const char *word, *says;
+    } words[] = {
+        {"nan",
+         "a word for not a number; in tensors' data it is written NaN, elsewhere not at all"},
+        {"-nan", "a signed NaN; it is written NaN"},
+        {"inf",
+         "a word for infinity; in tensors' data it is written Infinity, elsewhere not at all"},
+        {"-inf", "a word for infinity; in tensors' data it is written -Infinity"},
+        {"none", "Python's None; JSON has null"},
+        {"true", "a capital letter in true"},
+        {"false", "a capital letter in false"},
+        {"null", "null"},
+        {"undefined", "JavaScript's undefined; JSON has null"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (begins(json, words[i].word))
+            return *json->at == 't' || *json->at == 'f' ? NULL : words[i].says;
+    return NULL;
+}
+
+/* The cursor is inside of a number that JSON does not have, or behind one that it has. */
+static const char *broken_number(const struct json *json)
+{
+    uint8_t c = *json->at, last = json->at > json->begin ? json->at[-1] : 0;
+    if (c == '+')
+        return "a plus sign, which JSON's numbers do not have,";
+    if (last == '0' && (c | 0x20) == 'x')
+        return "a hexadecimal number, which JSON does not have,";
+    if (last == '0' && is_digit(c))
+        return "a number with a zero in front, which JSON does not have,";
+    if (is_digit(last) && c == '_')
+        return "an underscore in a number, which JSON does not have,";
+    const uint8_t *at = json->at + (c == '-');
+    while (at < json->end && is_digit(*at))
+        at++;
+    if (at < json->end && *at == '.' && (at == json->at || at + 1 == json->end || !is_digit(at[1])))
+        return "a decimal point without a digit on both sides";
+    return NULL;
+}
+
+static const char *foreign(const struct json *json)
+{
+    uint8_t c = *json->at;
+    if (c == '#' || begins(json, "//") || begins(json, "/*"))
+        return "a comment, which JSON does not have,";
+    if (c == '\'')
+        return "a single quote; JSON has strings and keys in double quotes";
+    if ((c == ']' || c == '}') && before(json) == ',')
+        return c == ']' ? "a trailing comma before ']'" : "a trailing comma before '}'";
+    if (c == ',' && strchr(",[{:", before(json)))
+        return "a comma without a value before it";
+    const char *found = broken_number(json);
+    return found ? found : misspelt(json);
+}
+
+const char *json_found(const struct json *json, char text[static 24])
+{
+    if (json->at >= json->end)
         return "the end";
+    const char *known = foreign(json);
+    if (known)
+        return known;
     if (*json->at > 0x20 && *json->at < 0x7f)
         snprintf(text, 24, "'%c'", *json->at);
     else
@@ -57,7 +157,7 @@ static const char *found(const struct json *json, char text[static 24])
 static bool expected(struct json *json, const char *what)
 {
     char text[24];
-    return json_fail(json, "expected %s, found %s", what, found(json, text));
+    return json_fail(json, "expected %s, found %s", what, json_found(json, text));
 }
 
 bool json_open(struct json *json, char bracket)
@@ -91,9 +191,10 @@ static bool next(struct json *json, bool first, uint8_t bracket)
     if (c != ',')
         return expected(json, bracket == '}' ? "',' or '}'" : "',' or ']'");
     json->at++;
-    if (json_peek(json) == bracket)
+    uint8_t behind = json_peek(json);
+    if (behind == bracket || behind == ',')
         return expected(json, "a value after ','");
-    return true;
+    return json_spend(json, 1);
 }
 
 static bool hex4(const uint8_t *at, const uint8_t *end, uint32_t *value)
@@ -142,14 +243,19 @@ static bool escape(const uint8_t **at, const uint8_t *end, uint32_t *code)
 /* Checks a string and leaves its inside in *raw; the cursor is at the quote that opens it. */
 static bool string_raw(struct json *json, struct bytes *raw, bool *escaped)
 {
-    const uint8_t *from = ++json->at;
+    const uint8_t *from = ++json->at, *seen = from;
     *escaped = false;
     uint32_t code;
     while (json->at < json->end) {
         uint8_t c = *json->at;
+        if (json->at - seen >= 4096) {
+            if (!json_spend(json, json->at - seen))
+                return false;
+            seen = json->at;
+        }
         if (c == '"') {
             *raw = (struct bytes){from, json->at++};
-            return true;
+            return json_spend(json, json->at - seen);
         }
         if (c < 0x20)
             return json_fail(json, "control character 0x%02x in a string", c);
@@ -179,11 +285,15 @@ static bool unescape(struct json *json, struct bytes raw, struct bytes *text)
         return err_memory(json->err, "a string", bytes_size(raw));
     }
     *text = (struct bytes){to, to};
+    if (!json_spend(json, 1))
+        return false;
     for (const uint8_t *at = raw.at; at < raw.end;) {
         if (*at != '\\') {
             *to++ = *at++;
             continue;
         }
+        if (!json_spend(json, 4))
+            return false;
         at++;
         uint32_t code = 0;
         if (!escape(&at, raw.end, &code))
@@ -245,20 +355,30 @@ bool json_key(struct json *json, struct json_keys *keys, struct bytes *key)
     return remember(json, keys, *key);
 }
 
-bool json_item(struct json *json, int64_t *n)
-{
-    if (!next(json, *n == 0, ']'))
-        return false;
-    ++*n;
-    return true;
-}
-
 static bool word(struct json *json, const char *text)
 {
     size_t n = strlen(text);
     if ((size_t)(json->end - json->at) < n || memcmp(json->at, text, n) != 0)
         return false;
     json->at += n;
+    return true;
+}
+
+bool json_member(struct json *json, struct json_keys *keys, struct bytes *key)
+{
+    while (json_key(json, keys, key)) {
+        json_peek(json);
+        if (!word(json, "null"))
+            return true;
+    }
+    return false;
+}
+
+bool json_item(struct json *json, int64_t *n)
+{
+    if (!next(json, *n == 0, ']'))
+        return false;
+    ++*n;
     return true;
 }
 
@@ -355,11 +475,19 @@ bool json_skip_data(struct json *json, struct bytes *span)
     const uint8_t *from = json->at;
     for (int64_t depth = 0; json->at < json->end;) {
         uint64_t eight;
-        while (json->end - json->at >= 8) {
+        const uint8_t *stop = json->end - json->at > 65536 ? json->at + 65536 : json->end;
+        if (!json_spend(json, 1))
+            return false;
+        while (stop - json->at >= 8) {
             memcpy(&eight, json->at, 8);
             if (has_mark(eight))
                 break;
             json->at += 8;
+        }
+        if (stop != json->end && stop - json->at < 8) {
+            if (!json_spend(json, 8192))
+                return false;
+            continue;
         }
         if (json->at == json->end)
             break;

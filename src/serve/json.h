@@ -15,13 +15,17 @@
  * The first error is kept in the caller's err, with the byte where it was seen; everything after it
  * fails quietly, so loops end by themselves. Refused: whatever RFC 8259 refuses, malformed UTF-8,
  * lone surrogates, keys that come twice (where keys are read), more than JSON_DEPTH_MAX levels.
+ * What people write who take JSON for JavaScript or Python (trailing commas, comments, single
+ * quotes, nan, True) is called by its name.
+ *
+ * UTF-8's byte order mark is stepped over. A watch, where there is one, is looked at on the way.
  */
 #ifndef SERVE_JSON_H
 #define SERVE_JSON_H
 
 #include "base/arena.h"
 #include "base/bytes.h"
-#include "percept.h"
+#include "base/watch.h"
 
 #define JSON_DEPTH_MAX 16       /* of everything but tensors' data */
 #define JSON_DATA_DEPTH_MAX 100 /* of those */
@@ -30,6 +34,7 @@ struct json {
     const uint8_t *begin, *at, *end;
     struct arena *arena; /* for texts with escapes */
     struct percept_err *err;
+    struct watch *watch; /* NULL: nobody hurries */
     int depth;
     bool failed;
 };
@@ -53,6 +58,9 @@ bool json_open(struct json *json, char bracket);
  * when an error happened. The key may be in the arena. */
 bool json_key(struct json *json, struct json_keys *keys, struct bytes *key);
 
+/* json_key, past members that are null: they are as if left out. */
+bool json_member(struct json *json, struct json_keys *keys, struct bytes *key);
+
 /* The array has another element, which is next; false as json_key. `*n` counts; start it at 0. */
 bool json_item(struct json *json, int64_t *n);
 
@@ -75,12 +83,36 @@ bool json_finish(struct json *json);
 bool json_fail(struct json *json, const char *format, ...)
     __attribute__((cold, format(printf, 2, 3)));
 
+/* "'x'", "the end", "a trailing comma": what lies at the cursor, for messages. The array is for the
+ * first kind. */
+const char *json_found(const struct json *json, char text[static 24]);
+
+/* Passes `n` bytes or elements on; fails when the watch is over. */
+static inline bool json_spend(struct json *json, int64_t n)
+{
+    if (watch_spend(json->watch, n))
+        return true;
+    if (!json->failed)
+        watch_refuse(json->watch, json->err);
+    json->failed = true;
+    return false;
+}
+
+#define JSON_SPACE_MAX 64 /* of white space at once; the rest is json_space_more's */
+
+/* More white space than a formatted text has. */
+void json_space_more(struct json *json);
+
 /* White space: inline, for readers of large arrays. */
 static inline void json_space(struct json *json)
 {
-    while (json->at < json->end &&
+    const uint8_t *stop =
+        json->end - json->at > JSON_SPACE_MAX ? json->at + JSON_SPACE_MAX : json->end;
+    while (json->at < stop &&
            (*json->at == ' ' || *json->at == '\n' || *json->at == '\r' || *json->at == '\t'))
         json->at++;
+    if (json->at == stop && stop < json->end)
+        json_space_more(json);
 }
 
 #endif

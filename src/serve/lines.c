@@ -2,7 +2,8 @@
  * lines.c - UTF-8 text, one entry a line. A newline ends a line; the last line may lack it. A line
  * may be empty or a single space: nothing is trimmed, since a space is a token like others. Hence a
  * carriage return before a newline is refused instead of kept (no token would ever match) or
- * dropped (it might be meant). Nothing is opened outside the place (file_read_beneath).
+ * dropped (it might be meant). Nothing is opened outside the place (file_read_beneath). A byte order mark is
+ * no part of the first line.
  */
 #include "serve/lines.h"
 
@@ -61,6 +62,11 @@ int lines_read(const struct file_place *place, const char *name, struct arena *a
     struct bytes text;
     if (!file_read_beneath(place, name, 0, SIZE_MAX, arena, &text, NULL, err))
         return -1;
+    if (utf8_is_wide(text)) {
+        err_set(err, ERR_CONFIG, "'%s' is UTF-16 or UTF-32; store it as UTF-8", name);
+        return -1;
+    }
+    text = utf8_past_mark(text);
     if (bytes_size(text) > MAX_BYTES || !utf8(text)) {
         err_set(err, ERR_CONFIG, "'%s' is not UTF-8 text of at most 64 MiB", name);
         return -1;

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "serve/fit.h"
 #include "serve/lines.h"
 
@@ -681,10 +682,16 @@ static json_t *parse(const char *path, struct file_stamp *stamp, struct percept_
     struct bytes text;
     if (!file_read(path, FILE_MAX_BYTES, &text, stamp, err))
         return NULL;
+    struct bytes plain = utf8_past_mark(text);
+    bool wide = utf8_is_wide(text);
     json_error_t where;
     json_t *root =
-        json_loadb((const char *)text.at, bytes_size(text), JSON_REJECT_DUPLICATES, &where);
+        json_loadb((const char *)plain.at, bytes_size(plain), JSON_REJECT_DUPLICATES, &where);
     arena_buffer_free((void *)text.at);
+    if (wide) {
+        json_decref(root);
+        return err_null(err, ERR_CONFIG, "%s: it is UTF-16 or UTF-32; store it as UTF-8", path);
+    }
     if (!root)
         err_set(err, ERR_CONFIG, "%s: line %d, column %d: %s", path, where.line, where.column,
                 where.text);

@@ -6,6 +6,7 @@
  *
  * No floating point touches a pixel; weights are computed in double, once per column and row. Costs
  * are bounded by the caller: width, height and pixels of pictures are limited before they get here.
+ * Rows look at the watch.
  */
 #include "serve/picture.h"
 
@@ -32,8 +33,8 @@ struct picture_box picture_whole(const struct picture *picture)
     return (struct picture_box){.right = picture->width, .bottom = picture->height};
 }
 
-bool picture_gray(const struct picture *from, struct picture *to, struct arena *arena,
-                  struct percept_err *err)
+bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch,
+                  struct arena *arena, struct percept_err *err)
 {
     if (from->channels == 1) {
         *to = *from;
@@ -41,11 +42,14 @@ bool picture_gray(const struct picture *from, struct picture *to, struct arena *
     }
     if (!picture_new(to, from->width, from->height, 1, arena, err))
         return false;
-    size_t n = (size_t)from->width * (size_t)from->height;
     const uint8_t *rgb = from->pixels;
-    for (size_t i = 0; i < n; i++, rgb += 3)
-        to->pixels[i] =
-            (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
+    uint8_t *at = to->pixels;
+    for (int y = 0; y < from->height; y++) {
+        if (!watch_spend(watch, from->width))
+            return watch_refuse(watch, err);
+        for (int x = 0; x < from->width; x++, rgb += 3)
+            *at++ = (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
+    }
     return true;
 }
 
@@ -78,7 +82,7 @@ static struct walk walk_of(const struct picture *p, int orientation)
 }
 
 bool picture_turn(const struct picture *from, int orientation, struct picture *to,
-                  struct arena *arena, struct percept_err *err)
+                  struct watch *watch, struct arena *arena, struct percept_err *err)
 {
     if (orientation < 2 || orientation > 8) {
         *to = *from;
@@ -91,11 +95,14 @@ bool picture_turn(const struct picture *from, int orientation, struct picture *t
     struct walk walk = walk_of(from, orientation);
     size_t size = (size_t)from->channels;
     uint8_t *at = to->pixels;
-    for (ptrdiff_t y = 0; y < to->height; y++)
+    for (ptrdiff_t y = 0; y < to->height; y++) {
+        if (!watch_spend(watch, to->width))
+            return watch_refuse(watch, err);
         for (ptrdiff_t x = 0; x < to->width; x++, at += size) {
             ptrdiff_t pixel = walk.start + x * walk.right + y * walk.down;
             memcpy(at, from->pixels + (size_t)pixel * size, size);
         }
+    }
     return true;
 }
 
@@ -162,7 +169,8 @@ static void weigh(const struct weights *w, int i, const struct filter *filter, d
 }
 
 static bool weights_make(struct weights *w, int from_size, double from, double to, int size,
-                         enum picture_filter kind, struct arena *arena, struct percept_err *err)
+                         enum picture_filter kind, struct watch *watch, struct arena *arena,
+                         struct percept_err *err)
 {
     struct filter filter = filter_of(kind);
     double scale = (to - from) / size;
@@ -178,6 +186,8 @@ static bool weights_make(struct weights *w, int from_size, double from, double t
                           (size_t)size * (size_t)w->n_taps * sizeof *w->taps);
     for (int i = 0; i < size; i++) {
         double centre = from + (i + 0.5) * scale;
+        if (!watch_spend(watch, w->n_taps))
+            return watch_refuse(watch, err);
         int first = (int)(centre - support + 0.5), last = (int)(centre + support + 0.5);
         w->first[i] = first < 0 ? 0 : first;
         w->n[i] = (last > from_size ? from_size : last) - w->first[i];
@@ -201,12 +211,20 @@ static inline uint8_t weighted(const uint8_t *at, size_t step, const int32_t *ta
     return level(sum);
 }
 
-static void resize_rows(const struct picture *from, const struct weights *w, int first_row,
-                        struct picture *to)
+/* A tap takes about a tenth of watch_spend's unit. */
+static int64_t row_units(int64_t n_taps, const struct picture *to)
+{
+    return (n_taps + 10) * to->width * to->channels / 10;
+}
+
+static bool resize_rows(const struct picture *from, const struct weights *w, int first_row,
+                        struct picture *to, struct watch *watch)
 {
     size_t c = (size_t)from->channels, pitch = (size_t)from->width * c;
     uint8_t *out = to->pixels;
     for (int y = 0; y < to->height; y++) {
+        if (!watch_spend(watch, row_units(w->n_taps, to)))
+            return false;
         const uint8_t *row = from->pixels + (size_t)(first_row + y) * pitch;
         for (int x = 0; x < to->width; x++) {
             const uint8_t *at = row + (size_t)w->first[x] * c;
@@ -215,15 +233,18 @@ static void resize_rows(const struct picture *from, const struct weights *w, int
                 *out++ = weighted(at + k, c, taps, w->n[x]);
         }
     }
+    return true;
 }
 
 /* Columns side by side, so that a row of the original is read in one go. `sums` has room for a row.
  */
-static void resize_columns(const struct picture *from, const struct weights *w, int first_row,
-                           struct picture *to, int32_t *sums)
+static bool resize_columns(const struct picture *from, const struct weights *w, int first_row,
+                           struct picture *to, int32_t *sums, struct watch *watch)
 {
     size_t pitch = (size_t)to->width * (size_t)to->channels;
     for (int y = 0; y < to->height; y++) {
+        if (!watch_spend(watch, row_units(w->n[y], to)))
+            return false;
         const int32_t *taps = w->taps + (size_t)y * (size_t)w->n_taps;
         for (size_t i = 0; i < pitch; i++)
             sums[i] = 1 << (WEIGHT_BITS - 1);
@@ -236,15 +257,19 @@ static void resize_columns(const struct picture *from, const struct weights *w, 
         for (size_t i = 0; i < pitch; i++)
             out[i] = level(sums[i]);
     }
+    return true;
 }
 
-static bool resize_nearest(const struct picture *from, struct picture_box box, struct picture *to)
+static bool resize_nearest(const struct picture *from, struct picture_box box, struct picture *to,
+                           struct watch *watch)
 {
     double x_scale = (box.right - box.left) / to->width,
            y_scale = (box.bottom - box.top) / to->height;
     size_t c = (size_t)from->channels;
     uint8_t *out = to->pixels;
     for (int y = 0; y < to->height; y++) {
+        if (!watch_spend(watch, to->width))
+            return false;
         int row = (int)(box.top + (y + 0.5) * y_scale);
         row = row < from->height ? row : from->height - 1;
         for (int x = 0; x < to->width; x++, out += c) {
@@ -262,8 +287,8 @@ static bool is_same(double from, double to, int size, int from_size)
 }
 
 bool picture_resize(const struct picture *from, struct picture_box box, int width, int height,
-                    enum picture_filter filter, struct picture *to, struct arena *arena,
-                    struct percept_err *err)
+                    enum picture_filter filter, struct picture *to, struct watch *watch,
+                    struct arena *arena, struct percept_err *err)
 {
     bool same_columns = is_same(box.left, box.right, width, from->width);
     bool same_rows = is_same(box.top, box.bottom, height, from->height);
@@ -276,11 +301,14 @@ bool picture_resize(const struct picture *from, struct picture_box box, int widt
     if (!picture_new(&result, width, height, from->channels, arena, err))
         return false;
     if (filter == PICTURE_NEAREST) {
+        if (!resize_nearest(from, box, &result, watch))
+            return watch_refuse(watch, err);
         *to = result;
-        return resize_nearest(from, box, to);
+        return true;
     }
-    if (!weights_make(&across, from->width, box.left, box.right, width, filter, arena, err) ||
-        !weights_make(&down, from->height, box.top, box.bottom, height, filter, arena, err))
+    if (!weights_make(&across, from->width, box.left, box.right, width, filter, watch, arena,
+                      err) ||
+        !weights_make(&down, from->height, box.top, box.bottom, height, filter, watch, arena, err))
         return false;
     int first_row = 0;
     if (!same_columns) {
@@ -288,7 +316,8 @@ bool picture_resize(const struct picture *from, struct picture_box box, int widt
         int rows = same_rows ? height : down.first[height - 1] + down.n[height - 1] - first_row;
         if (!picture_new(&narrow, width, rows, from->channels, arena, err))
             return false;
-        resize_rows(from, &across, first_row, &narrow);
+        if (!resize_rows(from, &across, first_row, &narrow, watch))
+            return watch_refuse(watch, err);
     }
     if (same_rows) {
         *to = narrow;
@@ -297,7 +326,8 @@ bool picture_resize(const struct picture *from, struct picture_box box, int widt
     int32_t *sums = arena_array(arena, (size_t)width * (size_t)from->channels, sizeof *sums);
     if (!sums)
         return err_memory(err, "a picture's row", (size_t)width * sizeof *sums);
-    resize_columns(&narrow, &down, first_row, &result, sums);
+    if (!resize_columns(&narrow, &down, first_row, &result, sums, watch))
+        return watch_refuse(watch, err);
     *to = result;
     return true;
 }

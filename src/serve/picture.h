@@ -3,12 +3,14 @@
  * format.
  *
  * A picture's pixels lie row by row, channels together, without padding, in the arena that was
- * given to whoever made it. Functions that make a picture fail only when memory is short.
+ * given to whoever made it. Functions that make a picture fail only when memory is short, or when
+ * the watch (which may be NULL) is over.
  */
 #ifndef SERVE_PICTURE_H
 #define SERVE_PICTURE_H
 
 #include "base/arena.h"
+#include "base/watch.h"
 #include "serve/manifest.h"
 
 struct picture {
@@ -35,23 +37,23 @@ bool picture_new(struct picture *picture, int width, int height, int channels, s
 struct picture_box picture_whole(const struct picture *picture);
 
 /* Luma of ITU-R 601, as 16-bit fixed point. A gray picture is passed on as it is. */
-bool picture_gray(const struct picture *from, struct picture *to, struct arena *arena,
-                  struct percept_err *err);
+bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch,
+                  struct arena *arena, struct percept_err *err);
 
 /* Upright, from EXIF's orientation 1..8. Other values and 1 pass the picture on as it is. */
 bool picture_turn(const struct picture *from, int orientation, struct picture *to,
-                  struct arena *arena, struct percept_err *err);
+                  struct watch *watch, struct arena *arena, struct percept_err *err);
 
 /* The part `box` of a picture as width x height pixels. Filters widen when they shrink, so that
  * every pixel of the original counts. */
 bool picture_resize(const struct picture *from, struct picture_box box, int width, int height,
-                    enum picture_filter filter, struct picture *to, struct arena *arena,
-                    struct percept_err *err);
+                    enum picture_filter filter, struct picture *to, struct watch *watch,
+                    struct arena *arena, struct percept_err *err);
 
 /* ink.c: the picture's strokes as the network expects them: light or dark by the picture's border,
  * and where the manifest has an ink_box, cut out, cleaned, fitted to that box and centred by mass
  * in the network's size. Takes and makes gray. */
 bool ink_prepare(const struct picture *gray, const struct manifest_image *image, struct picture *to,
-                 struct arena *arena, struct percept_err *err);
+                 struct watch *watch, struct arena *arena, struct percept_err *err);
 
 #endif

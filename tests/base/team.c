@@ -189,6 +189,86 @@ START_TEST(a_helper_too_many_returns_at_once)
 }
 END_TEST
 
+/* Raises its flag when piece `last` is done. */
+struct cut {
+    atomic_int cancel;
+    int64_t last;
+    int done[PIECES];
+};
+
+static void count_and_cancel(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    struct cut *cut = arg;
+    for (int64_t i = from; i < to; i++)
+        cut->done[i]++;
+    if (from <= cut->last && cut->last < to)
+        atomic_store(&cut->cancel, 1);
+}
+
+/* Done once each, and none twice; how many. */
+static int done_of(const struct cut *cut)
+{
+    int n = 0;
+    for (int i = 0; i < PIECES; i++) {
+        ck_assert_int_le(cut->done[i], 1);
+        n += cut->done[i];
+    }
+    return n;
+}
+
+START_TEST(a_range_is_left_when_its_watch_is_over)
+{
+    struct percept_err err;
+    for (int most = 1; most <= TEAM_MAX; most += TEAM_MAX - 1)
+        for (int64_t grain = 1; grain < 400; grain += 133) {
+            struct cut cut = {.last = 0};
+            struct watch watch = {.cancel = (const int *)(void *)&cut.cancel};
+            struct percept_team *team = team_new(most, &err);
+            team_watch(team, &watch);
+            team_split(team, PIECES, grain, count_and_cancel, &cut);
+            ck_assert(watch_over(&watch));
+            ck_assert_int_eq(done_of(&cut), grain); /* one block: who knows how long it takes */
+            team_split(team, PIECES, PIECES, count_and_cancel, &cut);
+            team_split(team, PIECES, 1, count_and_cancel, &cut);
+            ck_assert_int_eq(done_of(&cut), grain);
+            team_watch(team, NULL);
+            cut = (struct cut){.last = -1};
+            team_split(team, PIECES, grain, count_and_cancel, &cut);
+            ck_assert_int_eq(done_of(&cut), PIECES);
+            percept_team_free(team);
+        }
+}
+END_TEST
+
+START_TEST(a_watched_range_is_done_once_however_it_is_cut)
+{
+    struct percept_err err;
+    struct tally tally = {0};
+    const int cancel = 0;
+    struct watch watch = {.cancel = &cancel};
+    struct percept_team *team = team_new(TEAM_MAX, &err), *alone = team_new(1, &err);
+    pthread_t threads[HELPERS];
+    for (int i = 0; i < HELPERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, help, team), 0);
+    gather(team, &tally, HELPERS + 1);
+    team_watch(team, &watch);
+    team_watch(alone, &watch);
+    for (int run = 0; run < RUNS; run++) {
+        int before = tally.done[0];
+        team_split(run & 1 ? team : alone, PIECES, 1 + run % 300, count, &tally);
+        ck_assert_int_eq(tally.done[PIECES - 1], before + 1);
+        ck_assert(all_equal(&tally));
+    }
+    ck_assert_int_eq(atomic_load(&tally.crowded), 0);
+    percept_team_close(team);
+    for (int i = 0; i < HELPERS; i++)
+        pthread_join(threads[i], NULL);
+    percept_team_free(team);
+    percept_team_free(alone);
+}
+END_TEST
+
 Suite *base_team_suite(void)
 {
     Suite *suite = suite_create("base/team");
@@ -202,6 +282,8 @@ Suite *base_team_suite(void)
     tcase_add_test(tests, closing_in_the_middle_of_a_run_loses_nothing);
     tcase_add_test(tests, a_helper_after_closing_returns_at_once);
     tcase_add_test(tests, a_helper_too_many_returns_at_once);
+    tcase_add_test(tests, a_range_is_left_when_its_watch_is_over);
+    tcase_add_test(tests, a_watched_range_is_done_once_however_it_is_cut);
     suite_add_tcase(suite, tests);
     return suite;
 }

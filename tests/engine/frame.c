@@ -3,6 +3,8 @@
 #include <check.h>
 
 #include "base/arena.h"
+#include "base/err.h"
+#include "engine/frame.h"
 #include "engine/small.h"
 #include "graph/tensor.h"
 
@@ -150,6 +152,117 @@ START_TEST(half_floats_whose_number_depends_on_data_are_as_many)
 }
 END_TEST
 
+/* Raises the flag when step `at` is about to begin: later than the run looks before it. */
+struct canceller {
+    int at, begun, ended;
+    int cancel;
+};
+
+static void before_step(void *user)
+{
+    struct canceller *c = user;
+    if (c->begun++ == c->at)
+        __atomic_store_n(&c->cancel, 1, __ATOMIC_RELAXED);
+}
+
+static void after_step(void *user, const struct step *step)
+{
+    (void)step;
+    ((struct canceller *)user)->ended++;
+}
+
+/* Steps that a team splits, one that spends by itself, a plain copy. */
+START_TEST(a_step_that_was_left_unfinished_ends_the_run)
+{
+    struct small s = small_xy(2, DIMS(-1, 70000));
+    small_ints(&s, "most", 1, DIMS(70000));
+    small_node(&s, "Exp", "x", "a");
+    small_node(&s, "TopK", "a,most", "b,i");
+    small_node(&s, "Transpose", "b", "t");
+    small_node(&s, "Softmax", "t", "u");
+    small_node(&s, "Transpose", "u", "y");
+    struct percept_model *model = small_open(&s);
+    struct frame *frame = frame_new(model, model->parts, NULL);
+    frame_feeds(frame)[0] = (struct tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 70000}};
+    frame_changed(frame);
+    ck_assert(frame_prepare(frame, NULL));
+    for (int i = 0; i < 70000; i++)
+        ((float *)frame_feed_data(frame, 0))[i] = (float)(i % 100) / 100;
+    int n = 1;
+    for (int at = 0; at <= n; at++) {
+        struct percept_err err = {0};
+        struct canceller c = {.at = at};
+        const struct frame_observer observer = {before_step, after_step, &c};
+        const struct percept_run_context context = {.cancel = &c.cancel};
+        bool ok = frame_run(frame, &context, &observer, &err);
+        n = at == 0 ? 4 : n; /* steps */
+        ck_assert_int_eq(ok, c.begun <= at);
+        ck_assert(ok || err.code == ERR_CANCELLED);
+        ck_assert_int_eq(c.ended, ok ? c.begun : at);
+        ck_assert_int_eq(frame_output(frame, 0) != NULL, ok);
+    }
+    const struct percept_run_context late = {.deadline_ns = 1};
+    struct percept_err err = {0};
+    ck_assert(!frame_run(frame, &late, NULL, &err) && err.code == ERR_TIMEOUT);
+    ck_assert(frame_run(frame, NULL, NULL, &err) && frame_output(frame, 0));
+    frame_free(frame);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(watched_runs_allocate_nothing)
+{
+    struct small s = small_xy(2, DIMS(-1, 100000));
+    small_node(&s, "Exp", "x", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    const int cancel = 0;
+    const struct percept_run_context context = {.cancel = &cancel};
+    struct percept_err err = {0};
+    ck_assert(percept_resize(session, 0, 2, DIMS(1, 100000), &err));
+    ck_assert(percept_run(session, &context, &err));
+    size_t calls = arena_calls();
+    for (int i = 0; i < 3; i++)
+        ck_assert(percept_run(session, &context, &err));
+    ck_assert_uint_eq(arena_calls(), calls);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Of an input the network is told which; what it finds itself may be nothing. */
+START_TEST(an_input_without_elements_is_named_when_nothing_has_no_value)
+{
+    static const char *const means[] = {"ReduceMean", "GlobalAveragePool", "ReduceMax"};
+    for (int i = 0; i < 3; i++) {
+        struct small s = small_xy(3, DIMS(-1, 2, -1));
+        small_node(&s, means[i], "x", "y");
+        struct percept_model *model = small_open(&s);
+        struct percept_session *session = small_session(model);
+        struct percept_err err = {0};
+        ck_assert(percept_resize(session, 0, 3, DIMS(1, 2, 0), &err));
+        ck_assert(!percept_prepare(session, &err));
+        ck_assert_int_eq(err.code, ERR_INVALID);
+        ck_assert_msg(strstr(err.text, "input 'x' has shape [1,2,0], whose axis 2 is empty: node"), "%s",
+                      err.text);
+        ck_assert_msg(strstr(err.text, "one element or more would work"), "%s", err.text);
+        ck_assert(percept_resize(session, 0, 3, DIMS(1, 2, 1), &err) && percept_prepare(session, &err));
+        percept_session_free(session);
+        percept_close(model);
+    }
+    struct small s = small_xy(1, DIMS(4));
+    small_node(&s, "NonZero", "x", "where");
+    small_node(&s, "ReduceMax", "where", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    struct percept_err err = {0};
+    memset(percept_input(session, 0), 0, 16);
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_frame_suite(void);
 Suite *engine_frame_suite(void)
 {
@@ -160,6 +273,9 @@ Suite *engine_frame_suite(void)
     tcase_add_test(tests, a_shape_given_as_data_decides_about_the_plan);
     tcase_add_test(tests, half_floats_are_computed_in_float_and_rounded_at_the_end);
     tcase_add_test(tests, half_floats_whose_number_depends_on_data_are_as_many);
+    tcase_add_test(tests, a_step_that_was_left_unfinished_ends_the_run);
+    tcase_add_test(tests, watched_runs_allocate_nothing);
+    tcase_add_test(tests, an_input_without_elements_is_named_when_nothing_has_no_value);
     suite_add_tcase(suite, tests);
     return suite;
 }

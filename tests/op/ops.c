@@ -176,6 +176,97 @@ START_TEST(lists_of_integers_are_read_in_either_width)
 }
 END_TEST
 
+/* --- looking at the watch --------------------------------------------------------------------------- */
+
+static int looks;
+
+static int64_t long_past(void)
+{
+    looks++;
+    return 2;
+}
+
+static float some[256];
+
+static void give(struct harness *h, const char *op)
+{
+    static int64_t places[256];
+    static uint8_t truths[256];
+    harness_begin(h, op, 17);
+    const bool strings = !strcmp(op, "Cast");
+    if (!strcmp(op, "Not") || !strcmp(op, "BitwiseNot"))
+        harness_input(h, PERCEPT_BOOL, 1, DIMS(256), truths);
+    else
+        harness_floats(h, 2, DIMS(16, 16), some);
+    if (strings)
+        harness_int(h, "to", PERCEPT_STRING);
+    if (!strcmp(op, "Gather") || !strcmp(op, "GatherElements"))
+        harness_input(h, PERCEPT_INT64, 2, DIMS(16, 16), places);
+    if (!strcmp(op, "GatherND") || !strcmp(op, "ScatterND"))
+        harness_int64s(h, 2, DIMS(16, 1), places);
+    if (!strcmp(op, "ScatterElements"))
+        harness_input(h, PERCEPT_INT64, 2, DIMS(16, 16), places);
+    if (!strncmp(op, "Scatter", 7))
+        harness_floats(h, 2, DIMS(16, 16), some);
+    if (!strcmp(op, "TopK")) {
+        harness_int64s(h, 1, DIMS(1), DIMS(5));
+        harness_as_known(h);
+        harness_outputs(h, 2);
+    }
+    if (!strcmp(op, "Compress"))
+        harness_input(h, PERCEPT_BOOL, 1, DIMS(200), truths);
+    if (!strcmp(op, "ReverseSequence"))
+        harness_int64s(h, 1, DIMS(16), places);
+}
+
+/* Loops of one thread look before their first stride, and leave the rest when it is over: no fault, no
+ * refusal of their own, nothing read that was not written. */
+START_TEST(who_is_not_waited_for_stops)
+{
+    static const char *const ops[] = {"Gather",  "GatherElements", "GatherND", "ScatterElements",
+                                      "ScatterND", "TopK",         "NonZero",  "Compress",
+                                      "Unique",  "Trilu",          "ReverseSequence", "EyeLike",
+                                      "RandomUniformLike", "Not",  "IsNaN",    "DynamicQuantizeLinear",
+                                      "Cast",    "Exp",            "Transpose", "Bernoulli"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        struct harness h;
+        struct watch watch = {.deadline_ns = 1, .now_ns = long_past};
+        give(&h, ops[i]);
+        ck_assert_msg(harness_plan(&h), "%s: %s", ops[i], h.err.text);
+        h.env.watch = &watch;
+        h.env.team = team_new(1, NULL);
+        team_watch(h.env.team, &watch);
+        looks = 0;
+        ck_assert_msg(op_run(&h.step, &h.env, &h.err), "%s: %s", ops[i], h.err.text);
+        ck_assert_msg(watch_over(&watch) && looks == 1, "%s looked %d times", ops[i], looks);
+        percept_team_free(h.env.team);
+        harness_end(&h);
+        give(&h, ops[i]); /* and all of it while somebody waits */
+        ck_assert_msg(harness_run(&h), "%s: %s", ops[i], h.err.text);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(blocks_cover_a_range_once)
+{
+    struct run_env env = {0};
+    int64_t covered = 0;
+    for (op_blocks(&env, 3 * OP_BLOCK + 5, from, to)) {
+        ck_assert_int_eq(from, covered);
+        ck_assert_int_le(to - from, OP_BLOCK);
+        covered = to;
+    }
+    ck_assert_int_eq(covered, 3 * OP_BLOCK + 5);
+    for (op_blocks(&env, 0, from, to))
+        ck_abort();
+    struct watch watch = {.deadline_ns = 1, .now_ns = long_past};
+    env.watch = &watch;
+    for (op_blocks(&env, 5, from, to))
+        ck_abort();
+}
+END_TEST
+
 Suite *op_ops_suite(void)
 {
     Suite *suite = suite_create("op/ops");
@@ -190,6 +281,8 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, arity_names_what_would_work);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
     tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);
+    tcase_add_test(tcase, who_is_not_waited_for_stops);
+    tcase_add_test(tcase, blocks_cover_a_range_once);
     suite_add_tcase(suite, tcase);
     return suite;
 }

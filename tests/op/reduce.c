@@ -86,7 +86,7 @@ START_TEST(nothing_reduces_to_the_neutral_element)
         const char *op;
         float y;
     } cases[] = {{"ReduceSum", 0},        {"ReduceProd", 1},       {"ReduceMax", -INFINITY},
-                 {"ReduceMin", INFINITY}, {"ReduceLogSum", -INFINITY}, {"ReduceMean", NAN},
+                 {"ReduceMin", INFINITY}, {"ReduceLogSum", -INFINITY}, {"ReduceL1", 0},
                  {"ReduceLogSumExp", -INFINITY}, {"ReduceL2", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct harness h;
@@ -98,6 +98,45 @@ START_TEST(nothing_reduces_to_the_neutral_element)
         harness_expect_floats(&h, 0, 2, DIMS(2, 1), (float[]){cases[i].y, cases[i].y}, 0);
         harness_end(&h);
     }
+}
+END_TEST
+
+/* What the operators' texts give no value to; a result without elements is none of these. */
+START_TEST(what_nothing_reduces_to_is_refused_unless_it_is_defined)
+{
+    static const struct {
+        const char *op;
+        int opset;
+        enum percept_dtype dtype;
+        const char *part;
+    } cases[] = {{"ReduceMean", 13, PERCEPT_FLOAT, "axis 1 has no elements, and the mean of nothing"},
+                 {"ReduceMean", 18, PERCEPT_INT32, "the mean of nothing is not defined"},
+                 {"ReduceMax", 13, PERCEPT_FLOAT, "the maximum of nothing"},
+                 {"ReduceMin", 12, PERCEPT_DOUBLE, "the minimum of nothing"},
+                 {"ReduceLogSum", 18, PERCEPT_INT64, "the logarithm of the sum of nothing"},
+                 {"ReduceLogSumExp", 13, PERCEPT_INT32, "the logarithm of the sum of nothing"},
+                 {"ArgMax", 13, PERCEPT_FLOAT, "the place of the maximum of nothing"},
+                 {"ArgMin", 13, PERCEPT_DOUBLE, "one element or more would work"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int64_t rows = 0; rows < 2; rows++) {
+            struct harness h;
+            harness_begin(&h, cases[i].op, cases[i].opset);
+            const bool arg = cases[i].op[0] == 'A';
+            if (arg)
+                harness_int(&h, "axis", 1);
+            else if (cases[i].opset < 18)
+                harness_int_list(&h, "axes", 1, DIMS(1));
+            harness_input(&h, cases[i].dtype, 2, DIMS(rows, 0), NULL);
+            if (!arg && cases[i].opset >= 18) {
+                harness_int64s(&h, 1, DIMS(1), DIMS(1));
+                harness_as_known(&h);
+            }
+            if (rows)
+                harness_expect_failure(&h, ERR_INVALID, cases[i].part);
+            else
+                ck_assert_msg(harness_run(&h), "%s: %s", cases[i].op, h.err.text);
+            harness_end(&h);
+        }
 }
 END_TEST
 
@@ -221,7 +260,7 @@ START_TEST(a_nan_is_the_extreme)
     harness_begin(&h, "ArgMin", 13);
     harness_int(&h, "axis", 1);
     harness_floats(&h, 2, DIMS(2, 0), NULL);
-    harness_expect_failure(&h, ERR_INVALID, "axis 1 is empty");
+    harness_expect_failure(&h, ERR_INVALID, "axis 1 has no elements");
     harness_end(&h);
 }
 END_TEST
@@ -308,6 +347,7 @@ Suite *op_reduce_suite(void)
     tcase_add_loop_test(tcase, doubles_agree_with_floats, 0, n);
     tcase_add_test(tcase, no_axes_means_all_or_none);
     tcase_add_test(tcase, nothing_reduces_to_the_neutral_element);
+    tcase_add_test(tcase, what_nothing_reduces_to_is_refused_unless_it_is_defined);
     tcase_add_test(tcase, the_least_bool_of_none_is_true);
     tcase_add_test(tcase, large_exponents_do_not_overflow);
     tcase_add_test(tcase, integers_wrap_and_means_truncate);

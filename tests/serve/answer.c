@@ -12,28 +12,28 @@ START_TEST(the_best_come_first_and_equal_ones_by_index)
 {
     static const char *const labels[] = {"a", "b", "c"};
     const float scores[] = {1, 5, 5, -2, 7};
-    ck_assert_int_eq(answer_classify(scores, 5, ACTIVATION_NONE, 3, labels, 3, best), 3);
+    ck_assert_int_eq(answer_classify(scores, 5, ACTIVATION_NONE, 3, labels, 3, best, NULL), 3);
     ck_assert_int_eq(best[0].index, 4);
     ck_assert_ptr_null(best[0].label);
     ck_assert_int_eq(best[1].index, 1);
     ck_assert_str_eq(best[1].label, "b");
     ck_assert_int_eq(best[2].index, 2);
-    ck_assert_int_eq(answer_classify(scores, 2, ACTIVATION_NONE, 4, labels, 3, best), 2);
-    ck_assert_int_eq(answer_classify(scores, 5, ACTIVATION_NONE, 0, labels, 3, best), 0);
+    ck_assert_int_eq(answer_classify(scores, 2, ACTIVATION_NONE, 4, labels, 3, best, NULL), 2);
+    ck_assert_int_eq(answer_classify(scores, 5, ACTIVATION_NONE, 0, labels, 3, best, NULL), 0);
 }
 END_TEST
 
 START_TEST(softmax_sums_to_one_and_never_overflows)
 {
     const float scores[] = {1000, 1001, 1002};
-    answer_classify(scores, 3, ACTIVATION_SOFTMAX, 3, NULL, 0, best);
+    answer_classify(scores, 3, ACTIVATION_SOFTMAX, 3, NULL, 0, best, NULL);
     ck_assert(fabsf(best[0].score + best[1].score + best[2].score - 1) < 1e-6f);
     ck_assert(fabsf(best[0].score - 0.66524096f) < 1e-6f);
     const float lows[] = {-3e38f, -3e38f};
-    answer_classify(lows, 2, ACTIVATION_SOFTMAX, 2, NULL, 0, best);
+    answer_classify(lows, 2, ACTIVATION_SOFTMAX, 2, NULL, 0, best, NULL);
     ck_assert(best[0].score == 0.5f && best[0].index == 0);
     const float infinite[] = {1, (float)INFINITY, 2};
-    answer_classify(infinite, 3, ACTIVATION_SOFTMAX, 2, NULL, 0, best);
+    answer_classify(infinite, 3, ACTIVATION_SOFTMAX, 2, NULL, 0, best, NULL);
     ck_assert(best[0].score == 1 && best[0].index == 1 && best[1].score == 0);
 }
 END_TEST
@@ -43,7 +43,7 @@ START_TEST(nan_ranks_last)
     const float scores[] = {(float)NAN, -5, (float)NAN, 3};
     for (int activation = ACTIVATION_NONE; activation <= ACTIVATION_EXP; activation++) {
         ck_assert_int_eq(
-            answer_classify(scores, 4, (enum manifest_activation)activation, 4, NULL, 0, best), 4);
+            answer_classify(scores, 4, (enum manifest_activation)activation, 4, NULL, 0, best, NULL), 4);
         ck_assert_int_eq(best[0].index, 3);
         ck_assert_int_eq(best[1].index, 1);
         ck_assert_int_eq(best[2].index, 0);
@@ -55,9 +55,9 @@ END_TEST
 START_TEST(sigmoid_and_exp_are_taken_one_by_one)
 {
     const float scores[] = {0, -1};
-    answer_classify(scores, 2, ACTIVATION_SIGMOID, 2, NULL, 0, best);
+    answer_classify(scores, 2, ACTIVATION_SIGMOID, 2, NULL, 0, best, NULL);
     ck_assert(best[0].score == 0.5f && fabsf(best[1].score - 0.26894143f) < 1e-7f);
-    answer_classify(scores, 2, ACTIVATION_EXP, 2, NULL, 0, best);
+    answer_classify(scores, 2, ACTIVATION_EXP, 2, NULL, 0, best, NULL);
     ck_assert(best[0].score == 1 && fabsf(best[1].score - 0.36787945f) < 1e-7f);
 }
 END_TEST

@@ -107,6 +107,22 @@ START_TEST(a_model_that_does_not_batch_judges_shapes_whole)
 }
 END_TEST
 
+START_TEST(other_names_of_a_media_type_are_the_type)
+{
+    static const struct {
+        const char *sent, *row;
+    } cases[] = {{"image/jpg", "image/jpeg"},          {"IMAGE/PJPEG", "image/jpeg"},
+                 {"image/x-png", "image/png"},         {" image/JPG ; q=0.9", "image/jpeg"},
+                 {"image/Png;name=\"a.png\"", "image/png"}, {"image/jpeg; charset=binary", "image/jpeg"},
+                 {"text/json; charset=utf-8", "application/json"}, {"image/gif", "none"},
+                 {"image/jpgx", "none"}};
+    struct fake_model *fake = model(MANIFEST_IMAGE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_str_eq(found(fake, cases[i].sent), cases[i].row);
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_codec_suite(void)
 {
     Suite *suite = suite_create("serve_codec");
@@ -116,6 +132,7 @@ Suite *serve_codec_suite(void)
     tcase_add_test(tests, datatypes_go_both_ways);
     tcase_add_test(tests, counts_do_not_overflow);
     tcase_add_test(tests, a_model_that_does_not_batch_judges_shapes_whole);
+    tcase_add_test(tests, other_names_of_a_media_type_are_the_type);
     suite_add_tcase(suite, tests);
     return suite;
 }

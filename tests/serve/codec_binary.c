@@ -42,7 +42,7 @@ START_TEST(what_is_written_is_read_back)
     size_t n;
     ck_assert(codec_binary_size(&out, &n));
     ck_assert_uint_eq(n, 13);
-    ck_assert_ptr_eq(codec_binary_write(bytes, &out), bytes + n);
+    ck_assert(codec_binary_write(bytes, &out, NULL));
     struct job *job = fake_model_post_bytes(fake, bytes, n);
     struct percept_tensor in = {.dtype = PERCEPT_STRING};
     ck_assert(codec_binary_read(job, job->body, "s", &in, 2, &fake->err));

@@ -3,6 +3,8 @@
 #include "fake_model.h"
 
 #include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -196,7 +198,7 @@ START_TEST(what_is_not_json_is_refused_with_its_place)
         {"{\"inputs\":[],}", "expected a value after ','"},
         {"{\"inputs\":[]} x", "expected nothing after the value, found 'x'"},
         {"{\"a\":NaN}", "expected a value"},
-        {"{\"a\":01}", "expected ',' or '}', found '1'"},
+        {"{\"a\":01}", "expected ',' or '}', found a number with a zero in front"},
         {"{\"a\":\"\x01\"}", "control character 0x01"},
         {"{\"a\":\"\xff\"}", "malformed UTF-8"},
         {"{\"a\":\"\\ud800\"}", "half a surrogate pair"},
@@ -317,6 +319,119 @@ START_TEST(texts_may_be_sent_to_a_model_that_takes_ids)
 }
 END_TEST
 
+START_TEST(members_that_are_null_are_as_if_left_out)
+{
+    struct fake_model *fake = plain();
+#define X(more) "{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":[1,2,3]" more "}"
+    static const char *const bodies[] = {
+        "{\"id\":null,\"inputs\":[" X("") "]}",
+        "{\"parameters\":null,\"outputs\":null,\"inputs\":[" X("") "]}",
+        "{\"inputs\":[" X(",\"parameters\":null") "]}",
+        "{\"inputs\":[" X(",\"parameters\":{\"binary_data_size\":null,\"shared_memory_region\":null}") "]}",
+        "{\"inputs\":[" X("") "],\"outputs\":[{\"name\":\"y\",\"parameters\":null}]}",
+        "{\"inputs\":[" X("") "],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":null,"
+        "\"binary_data\":null}}]}",
+        "{\"inputs\":[" X("") "],\"parameters\":{\"timeout\":null,\"sequence_id\":null,\"predictions\":null,"
+        "\"binary_data_output\":null,\"triton_x\":null}}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        expect_read(fake, bodies[i]);
+        ck_assert(!fake->job.has_id && fake->job.predictions && !fake->job.timeout_us);
+        ck_assert(!fake->job.outputs[0].binary && !fake->job.outputs[0].classification);
+        expect_floats(fake, 0, 3, (float[]){1, 2, 3});
+    }
+    expect_refused(fake, "{\"inputs\":null}", ERR_INVALID, "no 'inputs'");
+    expect_refused(fake, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":null,\"data\":[1]}]}",
+                   ERR_INVALID, "input 'x': no 'shape'");
+    expect_refused(fake, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":null}]}",
+                   ERR_INVALID, "no field is set");
+    expect_refused(fake, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],"
+                   "\"data\":[1,null,3]}]}", ERR_INVALID, "element 1 is not a value of FP32: found null");
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_byte_order_mark_is_no_part_of_a_body)
+{
+    struct fake_model *fake = plain();
+    expect_read(fake, "\xef\xbb\xbf{\"inputs\":[" X("") "]}");
+    static const char *const wide[] = {"\xff\xfe{\0\"\0", "\xfe\xff\0{\0\"", "{\0\"\0}\0", "\0{\0\"\0}"};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
+        ck_assert(!codec_json_decode(fake_model_post_bytes(fake, wide[i], 6), &fake->err));
+        ck_assert_msg(strstr(fake->err.text, "UTF-16 or UTF-32; JSON is sent as UTF-8"), "%s", fake->err.text);
+        ck_assert_int_eq(fake->err.code, ERR_INVALID);
+    }
+    fake_model_free(fake);
+}
+END_TEST
+
+/* In a tensor's data, where the shape says three: none of these is a matter of shape. */
+START_TEST(faults_in_data_are_called_by_their_names)
+{
+    static const struct {
+        const char *data, *part;
+    } cases[] = {
+        {"[1,2,3,]", "element 3 is not a value of FP32: found a trailing comma before ']'"},
+        {"[1,2,]", "element 2 is not a value of FP32: found a trailing comma before ']'"},
+        {"[[1,2,3,],]", "a trailing comma before ']'"},
+        {"[1,,3]", "element 1 is not a value of FP32: found a comma without a value before it"},
+        {"[1 2 3]", "expected ',' or ']' in 'data', found '2'"},
+        {"[1,2,// three\n3]", "found a comment, which JSON does not have,"},
+        {"['1',2,3]", "found a single quote"},
+        {"[1,2,nan]", "it is written NaN"},
+        {"[1,2,-inf]", "it is written -Infinity"},
+        {"[1,2,null]", "found null"},
+        {"[1,2,+3]", "found a plus sign"},
+        {"[1,2,03]", "in 'data', found a number with a zero in front"},
+        {"[1,2,0x3]", "found a hexadecimal number"},
+        {"[1,2,.3]", "found a decimal point without a digit"},
+    };
+    struct fake_model *fake = plain();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[256];
+        snprintf(body, sizeof body,
+                 "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":%s}]}",
+                 cases[i].data);
+        expect_refused(fake, body, ERR_INVALID, cases[i].part);
+        ck_assert_msg(!strstr(fake->err.text, "hape") && strstr(fake->err.text, "at byte"), "%s", fake->err.text);
+    }
+    fake_model_free(fake);
+}
+END_TEST
+
+static int looks, over_at;
+
+static int64_t clock_of_looks(void)
+{
+    return ++looks > over_at ? 2 : 0;
+}
+
+START_TEST(a_deadline_ends_the_reading_of_elements)
+{
+    enum { N = 400000 };
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 1, DIMS(-1));
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 1, DIMS(-1));
+    char *body = malloc(2 * N + 200);
+    int used = sprintf(body, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[%d],\"data\":[", N);
+    for (int i = 0; i < N; i++)
+        used += sprintf(body + used, i ? ",7" : "7");
+    strcpy(body + used, "]}]}");
+    over_at = 100;
+    for (int over = 3; over >= 0; over--) {
+        struct job *job = fake_model_post(fake, body);
+        looks = 0;
+        over_at = over;
+        job->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+        ck_assert(!codec_json_decode(job, &fake->err));
+        ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
+        ck_assert_int_eq(looks, over + 1);
+    }
+    free(body);
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_codec_json_suite(void)
 {
     Suite *suite = suite_create("serve_codec_json");
@@ -331,6 +446,10 @@ Suite *serve_codec_json_suite(void)
     tcase_add_test(tests, a_huge_shape_takes_no_memory);
     tcase_add_test(tests, many_listed_outputs_are_refused_early);
     tcase_add_test(tests, texts_may_be_sent_to_a_model_that_takes_ids);
+    tcase_add_test(tests, members_that_are_null_are_as_if_left_out);
+    tcase_add_test(tests, a_byte_order_mark_is_no_part_of_a_body);
+    tcase_add_test(tests, faults_in_data_are_called_by_their_names);
+    tcase_add_test(tests, a_deadline_ends_the_reading_of_elements);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 Suite *serve_codec_reply_suite(void);
 
@@ -242,6 +243,86 @@ START_TEST(large_replies_are_whole)
 }
 END_TEST
 
+/* Against sorting: equal values, NaN and both infinities among them. */
+START_TEST(the_best_classes_are_the_sorted_ones)
+{
+    enum { N = 301 };
+    static float y[N];
+    for (int i = 0; i < N; i++)
+        y[i] = i % 41 == 0 ? (float)NAN : (float)(i * 7919 % 97) / 8;
+    y[17] = (float)INFINITY;
+    y[18] = -(float)INFINITY;
+    int order[N];
+    for (int i = 0; i < N; i++) { /* by insertion */
+        int at = i;
+        for (; at > 0; at--) {
+            float a = y[order[at - 1]], b = y[i];
+            if (!(isnan(a) && !isnan(b)) && !(b > a))
+                break;
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+    }
+    for (int k = 1; k <= N; k += 43) {
+        struct fake_model *fake = fake_model_new("m");
+        fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
+        fake_model_output(fake, "y", PERCEPT_FLOAT, 1, DIMS(N));
+        struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {N}, .data = y}};
+        struct job *job = begin(fake, 1, 1);
+        job->outputs[0].classification = k;
+        ck_assert_msg(codec_json_encode(job, results, &fake->err), "%s", fake->err.text);
+        const char *at = strstr((const char *)job->reply.at, "\"data\":[");
+        for (int i = 0; i < k; i++) {
+            at = strchr(at, ':') + 1;
+            at = i ? at : strchr(at, ':') + 1;
+            ck_assert_int_eq(atoi(at), order[i]);
+            at = strchr(at, '"') + 1;
+        }
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
+static int looks, over_at;
+
+static int64_t clock_of_looks(void)
+{
+    return ++looks > over_at ? 2 : 0;
+}
+
+/* As JSON, as bytes, as classes, with predictions. */
+START_TEST(nobody_writes_for_nobody)
+{
+    enum { N = 900000 };
+    float *y = calloc(N, sizeof *y);
+    for (int kind = 0; kind < 4; kind++)
+        for (int over = 0; over < 4; over++) {
+            struct fake_model *fake = fake_model_new("m");
+            fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
+            fake_model_output(fake, "y", PERCEPT_FLOAT, 1, DIMS(N));
+            struct percept_tensor results[] = {
+                {.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {N}, .data = y}};
+            struct job *job = begin(fake, 1, 1);
+            job->outputs[0].binary = kind == 1 || kind == 3;
+            job->outputs[0].classification = kind == 2 ? 100000 : 0;
+            if (kind == 3) {
+                job->predictions = true;
+                fake->manifest.task = TASK_CLASSIFY;
+                fake->manifest.top_k = 3;
+            }
+            looks = 0;
+            over_at = over;
+            job->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+            ck_assert(!codec_json_encode(job, results, &fake->err));
+            ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
+            ck_assert_int_eq(looks, over + 1);
+            ck_assert(!bytes_size(job->reply));
+            fake_model_free(fake);
+        }
+    free(y);
+}
+END_TEST
+
 Suite *serve_codec_reply_suite(void)
 {
     Suite *suite = suite_create("serve_codec_reply");
@@ -254,6 +335,8 @@ Suite *serve_codec_reply_suite(void)
     tcase_add_test(tests, a_classifying_task_adds_predictions);
     tcase_add_test(tests, a_task_without_an_output_reads_the_only_one);
     tcase_add_test(tests, large_replies_are_whole);
+    tcase_add_test(tests, the_best_classes_are_the_sorted_ones);
+    tcase_add_test(tests, nobody_writes_for_nobody);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 Suite *serve_codec_text_suite(void);
 
@@ -154,6 +155,53 @@ START_TEST(small_letters_need_no_locale)
 }
 END_TEST
 
+START_TEST(a_byte_order_mark_is_no_part_of_a_text)
+{
+    struct fake_model *fake = model(TOKENIZER_WORDS);
+    expect_ids(fake, "\xef\xbb\xbfHi!", IDS(4, 2));
+    text->tokenizer = TOKENIZER_CHARACTERS;
+    expect_ids(fake, "\xef\xbb\xbfhi", IDS(9, 10));
+    expect_refused(fake, "\xef\xbb\xbf\n", "the text is empty");
+    expect_refused(fake, "\xff\xfeh", "the text is UTF-16 or UTF-32");
+    expect_refused(fake, "\xfe\xff\1h", "the text is UTF-16 or UTF-32");
+    fake_model_free(fake);
+}
+END_TEST
+
+static int looks, over_at;
+
+static int64_t clock_of_looks(void)
+{
+    return ++looks > over_at ? 2 : 0;
+}
+
+START_TEST(a_deadline_ends_the_cutting_of_a_text)
+{
+    enum { N = 1000000 };
+    char *body = malloc(N + 1);
+    for (int tokenizer = 0; tokenizer < 3; tokenizer++) {
+        struct fake_model *fake = model((enum manifest_tokenizer)tokenizer);
+        text->max_length = N;
+        for (int i = 0; i < N; i++)
+            body[i] = "hi! "[i % 4];
+        body[N] = '\0';
+        int n = 1;
+        for (int over = 0; over < n; over++) {
+            struct job *job = fake_model_post(fake, body);
+            looks = 0;
+            over_at = over;
+            job->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+            n = over ? n : 12; /* more than these: one for each 131072 bytes, more for tokens */
+            ck_assert(!codec_text_decode(job, &fake->err));
+            ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
+            ck_assert_int_eq(looks, over + 1);
+        }
+        fake_model_free(fake);
+    }
+    free(body);
+}
+END_TEST
+
 Suite *serve_codec_text_suite(void)
 {
     Suite *suite = suite_create("serve_codec_text");
@@ -164,6 +212,8 @@ Suite *serve_codec_text_suite(void)
     tcase_add_test(tests, texts_that_make_no_ids_are_refused);
     tcase_add_test(tests, ids_take_the_models_type_and_rank);
     tcase_add_test(tests, small_letters_need_no_locale);
+    tcase_add_test(tests, a_byte_order_mark_is_no_part_of_a_text);
+    tcase_add_test(tests, a_deadline_ends_the_cutting_of_a_text);
     suite_add_tcase(suite, tests);
     return suite;
 }

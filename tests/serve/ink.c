@@ -80,7 +80,7 @@ static void expect_seven(const struct picture *p)
 START_TEST(a_dark_seven_on_shadowed_paper_is_cut_out)
 {
     struct picture p = seven(300, 400, 14, 90, 20), to;
-    ck_assert(ink_prepare(&p, &mnist, &to, &arena, &err));
+    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
     expect_seven(&to);
     arena_free(&arena);
 }
@@ -89,7 +89,7 @@ END_TEST
 START_TEST(thin_strokes_do_not_vanish)
 {
     struct picture p = seven(300, 400, 1.5, 0, 6), to;
-    ck_assert(ink_prepare(&p, &mnist, &to, &arena, &err));
+    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
     expect_seven(&to);
     arena_free(&arena);
 }
@@ -100,11 +100,11 @@ START_TEST(large_and_light_pictures_come_out_alike)
     struct picture p = seven(1500, 2000, 60, 60, 20), to;
     for (int i = 0; i < 1500 * 2000; i++)
         p.pixels[i] = (uint8_t)(255 - p.pixels[i]);
-    ck_assert(ink_prepare(&p, &mnist, &to, &arena, &err));
+    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
     expect_seven(&to);
     struct manifest_image dark = mnist;
     dark.ink = INK_DARK;
-    ck_assert(ink_prepare(&p, &dark, &to, &arena, &err));
+    ck_assert(ink_prepare(&p, &dark, &to, NULL, &arena, &err));
     for (int i = 0; i < 784; i++)
         to.pixels[i] = (uint8_t)(255 - to.pixels[i]);
     expect_seven(&to);
@@ -115,11 +115,11 @@ END_TEST
 START_TEST(a_picture_of_the_networks_size_is_only_turned_round)
 {
     struct picture p = seven(28, 28, 1.5, 0, 0), to;
-    ck_assert(ink_prepare(&p, &mnist, &to, &arena, &err));
+    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
     for (int i = 0; i < 784; i++)
         ck_assert_int_eq(to.pixels[i], 255 - p.pixels[i]);
     struct picture again;
-    ck_assert(ink_prepare(&to, &mnist, &again, &arena, &err));
+    ck_assert(ink_prepare(&to, &mnist, &again, NULL, &arena, &err));
     ck_assert(memcmp(again.pixels, to.pixels, 784) == 0);
     arena_free(&arena);
 }
@@ -132,11 +132,11 @@ START_TEST(empty_paper_and_odd_sizes_are_handed_on)
         struct picture p, to;
         ck_assert(picture_new(&p, sizes[i][0], sizes[i][1], 1, &arena, &err));
         memset(p.pixels, 200, (size_t)p.width * (size_t)p.height);
-        ck_assert(ink_prepare(&p, &mnist, &to, &arena, &err));
+        ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
         ck_assert_int_eq(to.width, p.width);
         ck_assert_int_eq(to.pixels[0], 55);
         p.pixels[0] = 0;
-        ck_assert(ink_prepare(&p, &mnist, &to, &arena, &err));
+        ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
     }
     arena_free(&arena);
 }

@@ -163,6 +163,116 @@ START_TEST(keys_and_items_are_walked_and_a_key_may_come_once)
 }
 END_TEST
 
+/* What people write who take JSON for JavaScript or Python. */
+START_TEST(faults_are_called_by_their_names)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"[1,2,]", "expected a value after ',', found a trailing comma before ']' at byte 5"},
+        {"{\"a\":1 ,\n}", "found a trailing comma before '}' at byte 9"},
+        {"[1,,2]", "found a comma without a value before it at byte 3"},
+        {"[,1]", "a comma without a value before it at byte 1"},
+        {"[1 2]", "expected ',' or ']', found '2' at byte 3"},
+        {"{\"a\":1 \"b\":2}", "expected ',' or '}', found '\"' at byte 7"},
+        {"[1, // one\n2]", "a comment, which JSON does not have, at byte 4"},
+        {"/* c */ [1]", "a comment, which JSON does not have, at byte 0"},
+        {"[1] # c", "a comment, which JSON does not have, at byte 4"},
+        {"['a']", "found a single quote; JSON has strings and keys in double quotes at byte 1"},
+        {"{'a':1}", "a single quote"},
+        {"{a:1}", "expected a key in quotes, found 'a' at byte 1"},
+        {"[nan]", "it is written NaN, elsewhere not at all at byte 1"},
+        {"[NaN]", "in tensors' data it is written NaN"},
+        {"[-Infinity]", "in tensors' data it is written -Infinity"},
+        {"[inf]", "a word for infinity"},
+        {"[True]", "a capital letter in true at byte 1"},
+        {"[FALSE]", "a capital letter in false"},
+        {"[None]", "Python's None; JSON has null"},
+        {"[undefined]", "JavaScript's undefined"},
+        {"[+1]", "a plus sign"},
+        {"[01]", "a number with a zero in front"},
+        {"[0x1f]", "a hexadecimal number"},
+        {"[1_000]", "an underscore in a number"},
+        {"[.5]", "a decimal point without a digit on both sides at byte 1"},
+        {"[5.]", "a decimal point without a digit on both sides"},
+        {"[1}", "expected ',' or ']', found '}' at byte 2"},
+        {"\xef\xbb\xbf[1,]", "a trailing comma before ']' at byte 6"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json json = cursor(cases[i].text);
+        ck_assert_msg(!(json_skip(&json) && json_finish(&json)), "%s was read", cases[i].text);
+        ck_assert_msg(strstr(err.text, cases[i].part), "%s\nsays: %s\nnot: %s", cases[i].text, err.text,
+                      cases[i].part);
+    }
+}
+END_TEST
+
+START_TEST(a_byte_order_mark_is_stepped_over_once)
+{
+    struct json json = cursor("\xef\xbb\xbf {}");
+    ck_assert(json_skip(&json) && json_finish(&json));
+    json = cursor("\xef\xbb\xbf\xef\xbb\xbf{}");
+    ck_assert(!json_skip(&json));
+    json = cursor("{}\xef\xbb\xbf");
+    ck_assert(!(json_skip(&json) && json_finish(&json)));
+}
+END_TEST
+
+START_TEST(members_that_are_null_are_as_left_out)
+{
+    struct json json = cursor("{\"a\":null,\"b\" : null , \"c\":1,\"a\":2}");
+    struct json_keys keys = {0};
+    struct bytes key;
+    ck_assert(json_open(&json, '{') && json_member(&json, &keys, &key) && bytes_is(key, "c"));
+    ck_assert(json_skip(&json) && !json_member(&json, &keys, &key));
+    ck_assert_msg(strstr(err.text, "key 'a' comes twice"), "%s", err.text);
+    json = cursor("{\"a\":null}");
+    keys = (struct json_keys){0};
+    ck_assert(json_open(&json, '{') && !json_member(&json, &keys, &key) && json_finish(&json));
+}
+END_TEST
+
+static int looks, over_at;
+
+static int64_t clock_of_looks(void)
+{
+    return ++looks > over_at ? 2 : 0;
+}
+
+/* Numbers, strings, white space, brackets: each kind alone is long enough for several looks. */
+START_TEST(nobody_reads_on_for_nobody)
+{
+    static const char *const parts[] = {"1.5,", "\"abcdefghijklmnop\",", "               \n   ", "[[],{}],",
+                                        "\"\\n\\u0041\","};
+    enum { N = 3000000 };
+    char *text = malloc(N + 32);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t n = strlen(parts[i]), used = 1;
+        text[0] = '[';
+        for (; used + n < N; used += n)
+            memcpy(text + used, parts[i], n);
+        strcpy(text + used, "0]");
+        looks = 0;
+        over_at = 3;
+        struct watch watch = {.deadline_ns = 1, .now_ns = clock_of_looks};
+        struct json json = cursor(text);
+        json.watch = &watch;
+        ck_assert_msg(!json_skip(&json), "%s", parts[i]);
+        ck_assert_str_eq(err_name(err.code), "TIMEOUT");
+        ck_assert_int_eq(looks, 4);
+        struct bytes span;
+        json = cursor(text);
+        looks = 0;
+        over_at = 0;
+        watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+        json.watch = &watch;
+        ck_assert_msg(!json_skip_data(&json, &span), "%s", parts[i]);
+        ck_assert_str_eq(err_name(err.code), "TIMEOUT");
+    }
+    free(text);
+}
+END_TEST
+
 Suite *serve_json_suite(void)
 {
     Suite *suite = suite_create("serve_json");
@@ -173,6 +283,10 @@ Suite *serve_json_suite(void)
     tcase_add_test(tests, data_is_found_by_its_brackets);
     tcase_add_test(tests, an_object_has_so_many_keys_and_no_more);
     tcase_add_test(tests, keys_and_items_are_walked_and_a_key_may_come_once);
+    tcase_add_test(tests, faults_are_called_by_their_names);
+    tcase_add_test(tests, a_byte_order_mark_is_stepped_over_once);
+    tcase_add_test(tests, members_that_are_null_are_as_left_out);
+    tcase_add_test(tests, nobody_reads_on_for_nobody);
     suite_add_tcase(suite, tests);
     return suite;
 }

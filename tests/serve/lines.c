@@ -86,6 +86,17 @@ START_TEST(a_file_outside_the_folder_is_not_read)
 }
 END_TEST
 
+START_TEST(a_byte_order_mark_is_no_part_of_a_line)
+{
+    ck_assert_int_eq(read_text("\xef\xbb\xbf" "a\nb\n", 7), 2);
+    ck_assert_str_eq(list[0], "a");
+    ck_assert_int_eq(read_text("\xff\xfe" "a\0\n\0", 6), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "is UTF-16 or UTF-32; store it as UTF-8"));
+    ck_assert_int_eq(read_text("\xfe\xff\0a", 4), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "store it as UTF-8"));
+}
+END_TEST
+
 Suite *serve_lines_suite(void)
 {
     Suite *suite = suite_create("serve/lines");
@@ -96,6 +107,7 @@ Suite *serve_lines_suite(void)
     tcase_add_test(tests, a_carriage_return_before_a_newline_is_refused);
     tcase_add_test(tests, text_is_utf8_without_nul);
     tcase_add_test(tests, a_file_outside_the_folder_is_not_read);
+    tcase_add_test(tests, a_byte_order_mark_is_no_part_of_a_line);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -54,7 +54,7 @@ START_TEST(resizing_gives_the_levels_networks_are_trained_on)
 {
     struct picture p = drawn(resized[_i].width, resized[_i].height, resized[_i].channels), to;
     ck_assert(picture_resize(&p, resized[_i].box, resized[_i].to_width, resized[_i].to_height,
-                             resized[_i].filter, &to, &arena, &err));
+                             resized[_i].filter, &to, NULL, &arena, &err));
     ck_assert_int_eq(to.width, resized[_i].to_width);
     ck_assert_int_eq(to.height, resized[_i].to_height);
     ck_assert_uint_eq(digest(&to), resized[_i].digest);
@@ -66,7 +66,7 @@ START_TEST(a_small_picture_shrinks_to_known_levels)
 {
     static const uint8_t expected[] = {50, 102, 106, 161, 127, 155, 122, 167, 136, 106, 137, 97};
     struct picture p = drawn(7, 5, 1), to;
-    ck_assert(picture_resize(&p, picture_whole(&p), 4, 3, PICTURE_BILINEAR, &to, &arena, &err));
+    ck_assert(picture_resize(&p, picture_whole(&p), 4, 3, PICTURE_BILINEAR, &to, NULL, &arena, &err));
     for (int i = 0; i < 12; i++)
         ck_assert_int_eq(to.pixels[i], expected[i]);
     arena_free(&arena);
@@ -76,7 +76,7 @@ END_TEST
 START_TEST(gray_is_luma)
 {
     struct picture p = drawn(97, 61, 3), to;
-    ck_assert(picture_gray(&p, &to, &arena, &err));
+    ck_assert(picture_gray(&p, &to, NULL, &arena, &err));
     ck_assert_int_eq(to.channels, 1);
     ck_assert_uint_eq(digest(&to), 0xf9eba6edb5033191ULL);
     arena_free(&arena);
@@ -93,7 +93,7 @@ static const struct {
 START_TEST(every_orientation_is_turned_upright)
 {
     struct picture p = {3, 2, 1, (uint8_t *)(uintptr_t) "012345"}, to;
-    ck_assert(picture_turn(&p, _i + 1, &to, &arena, &err));
+    ck_assert(picture_turn(&p, _i + 1, &to, NULL, &arena, &err));
     ck_assert_int_eq(to.width, turned[_i].width);
     ck_assert_int_eq(to.width * to.height, 6);
     ck_assert(memcmp(to.pixels, turned[_i].pixels, 6) == 0);
@@ -107,7 +107,7 @@ START_TEST(short_memory_is_told)
     for (size_t i = 1; i < 4; i++) {
         struct arena small = {.limit_bytes = 600 * i};
         ck_assert(
-            !picture_resize(&p, picture_whole(&p), 39, 60, PICTURE_BICUBIC, &to, &small, &err));
+            !picture_resize(&p, picture_whole(&p), 39, 60, PICTURE_BICUBIC, &to, NULL, &small, &err));
         arena_free(&small);
     }
     arena_free(&arena);
