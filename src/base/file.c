@@ -1,26 +1,23 @@
 /*
  * file.c - the one place that opens files named by others.
  *
- * Opening: O_NONBLOCK, so that a FIFO without a writer does not hold us, O_NOCTTY, so that a
- * terminal does not become ours; what fstat then does not call a regular file is refused before a
- * byte is read.
+ * Opening: O_NONBLOCK, so that a FIFO without a writer does not hold us, O_NOCTTY, so that a terminal
+ * does not become ours; what fstat then does not call a regular file is refused before a byte is read.
  *
- * Beneath a folder: names come out of model files and are not to be trusted. The name is judged as
- * text first (for a clear sentence) and the kernel enforces it: openat2 with RESOLVE_BENEATH and
- * RESOLVE_NO_SYMLINKS. Kernels before 5.6 and some sandboxes have no openat2; there we walk the
- * parts, each opened with O_NOFOLLOW, which is as strict. A hard link is refused because it may be
- * another's file under a name of ours.
+ * Beneath a folder: names come out of model files and are not to be trusted. The name is judged as text
+ * first (for a clear sentence) and the kernel enforces it: openat2 with RESOLVE_BENEATH and
+ * RESOLVE_NO_SYMLINKS. Kernels before 5.6 and some sandboxes have no openat2; there we walk the parts,
+ * each opened with O_NOFOLLOW, which is as strict. A hard link is refused because it may be another's
+ * file under a name of ours.
  *
- * Links: caches and volumes keep the files elsewhere and lay links to them. What a link leads to is
- * read where it lies beneath the folder, or beneath that of the file which the folder's owner
- * named, links followed (a cache's model and its data are links into one folder of blobs). A link
- * is never followed to read: it is followed with O_PATH, /proc tells where that descriptor lies,
- * and what lies beneath is opened again from the folder's descriptor, strictly, and must be the
- * same file. So whoever swaps links meanwhile gets nothing read that does not lie there. Without
- * /proc no link is followed.
+ * Links: caches and volumes keep the files elsewhere and lay links to them. What a link leads to is read
+ * where it lies beneath the folder, or beneath that of the file which the folder's owner named, links
+ * followed (a cache's model and its data are links into one folder of blobs). A link is never followed
+ * to read: it is followed with O_PATH, /proc tells where that descriptor lies, and what lies beneath is
+ * opened again from the folder's descriptor, strictly, and must be the same file. So whoever swaps links
+ * meanwhile gets nothing read that does not lie there. Without /proc no link is followed.
  *
- * A Git LFS pointer stands for the file that is meant, whatever that is: it is refused here, for
- * all.
+ * A Git LFS pointer stands for the file that is meant, whatever that is: it is refused here, for all.
  *
  * Reading: pread in pieces, never a map (file.h says why). A file that changes while it is read is
  * refused: half of one model and half of another is worse than none.
@@ -138,8 +135,7 @@ static bool judge_unchanged(int fd, const char *path, const struct file_stamp *b
 static bool judge_head(const char *path, struct bytes head, struct percept_err *err)
 {
     const struct foreign *pointer = foreign_pointer(head);
-    return !pointer ||
-           err_set(err, ERR_INVALID, "'%s' is %s: %s", path, pointer->what, pointer->remedy);
+    return !pointer || err_set(err, ERR_INVALID, "'%s' is %s: %s", path, pointer->what, pointer->remedy);
 }
 
 /* --- whole files ---------------------------------------------------------------------------------- */
@@ -228,11 +224,7 @@ static int open_folder_of(const char *path)
     }
     memcpy(folder, path, n);
     folder[n] = '\0';
-    return open_retrying(AT_FDCWD,
-                         n       ? folder
-                         : slash ? "/"
-                                 : ".",
-                         O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    return open_retrying(AT_FDCWD, n ? folder : slash ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
 bool file_place_open(struct file_place *place, const char *path, const struct file_stamp *stamp,
@@ -354,8 +346,7 @@ static int open_found(int folder, int found, const char *path)
 static int open_linked(const struct file_place *place, const char *name)
 {
     int fd = -1;
-    for (int attempt = 0; fd < 0 && attempt < 10;
-         attempt++) { /* again when links changed meanwhile */
+    for (int attempt = 0; fd < 0 && attempt < 10; attempt++) { /* again when links changed meanwhile */
         char path[PATH_MAX];
         int found = open_retrying(place->folder, name, O_PATH | O_CLOEXEC, 0);
         if (found < 0)
@@ -402,9 +393,8 @@ static bool refuse_range(int fd, const char *name, size_t size, size_t offset, s
     const struct foreign *kind = NULL;
     if (read_exactly(fd, name, head, 0, n_head, NULL))
         kind = foreign_find(bytes_of(head, n_head));
-    return err_set(err, ERR_INVALID, "'%s' has %zu bytes; %zu at offset %zu are asked for%s%s",
-                   name, size, n == SIZE_MAX ? 0 : n, offset, kind ? "; it is " : "",
-                   kind ? kind->what : "");
+    return err_set(err, ERR_INVALID, "'%s' has %zu bytes; %zu at offset %zu are asked for%s%s", name,
+                   size, n == SIZE_MAX ? 0 : n, offset, kind ? "; it is " : "", kind ? kind->what : "");
 }
 
 /* A pointer is small; whatever part of it is asked for, it is not what is meant. */

@@ -2,39 +2,36 @@
  * region.c - packed weights in POSIX shared memory, one named object per model that is served.
  *
  *     /dev/shm/PREFIX-UID-DIGEST
- *     | header (one page): magic, sizes, digest, row, model, build | packed bytes, 64-byte aligned
- * ... |
+ *     | header (one page): magic, sizes, digest, row, model, build | packed bytes, 64-byte aligned ... |
  *
- * Publishing. The object is made with O_TMPFILE, so it has no name while it is written and nothing
- * is left if the writer dies. posix_fallocate takes the pages beforehand: a tmpfs that is full then
- * says ENOSPC here instead of sending SIGBUS later. linkat gives it its name in one step; EEXIST
- * means that somebody else packed the same bytes faster, and theirs is used.
+ * Publishing. The object is made with O_TMPFILE, so it has no name while it is written and nothing is
+ * left if the writer dies. posix_fallocate takes the pages beforehand: a tmpfs that is full then says
+ * ENOSPC here instead of sending SIGBUS later. linkat gives it its name in one step; EEXIST means that
+ * somebody else packed the same bytes faster, and theirs is used.
  *
- * Holding. A holder keeps a descriptor with flock(LOCK_SH). The kernel drops it when the process
- * dies, however it dies, so a crash needs no repair: the object is then an orphan, which the next
- * start on the same model adopts and any other start removes. (fcntl locks would vanish with any
- * close of the file.) The writer takes its shared lock before the name exists, so no cleaner can
- * come in between.
+ * Holding. A holder keeps a descriptor with flock(LOCK_SH). The kernel drops it when the process dies,
+ * however it dies, so a crash needs no repair: the object is then an orphan, which the next start on the
+ * same model adopts and any other start removes. (fcntl locks would vanish with any close of the file.)
+ * The writer takes its shared lock before the name exists, so no cleaner can come in between.
  *
- * Removing. Whoever gets LOCK_EX without waiting is alone and may unlink. Somebody who had just
- * opened the object then finds a link count of 0 after getting his lock and treats it as not found.
+ * Removing. Whoever gets LOCK_EX without waiting is alone and may unlink. Somebody who had just opened
+ * the object then finds a link count of 0 after getting his lock and treats it as not found.
  *
- * Keeping. A holder may mark an object as kept: it then survives its last holder. The mark is the
- * sticky bit ("save the text image", as it once meant; it has no other meaning for a file), its
- * time the time of modification, which nothing else changes once the object is published; so the
- * contents stay read-only, and a mark needs no other file that could be lost or be wrong. The time
- * is set first and the bit then: a holder that dies in between leaves an object that is not kept.
- * Marking needs a shared lock and removing the exclusive one, so they exclude each other, and
- * whoever removes looks at the mark under his lock. A kept object goes when its mark is too old for
- * the one who cleans (0 is too old at once), when a newer one replaces it (region_keep: the same
- * file's, or by another build, which could not be adopted), or when /dev/shm is full: those of
- * other builds first, then the one that was marked longest ago.
+ * Keeping. A holder may mark an object as kept: it then survives its last holder. The mark is the sticky
+ * bit ("save the text image", as it once meant; it has no other meaning for a file), its time the time of
+ * modification, which nothing else changes once the object is published; so the contents stay read-only,
+ * and a mark needs no other file that could be lost or be wrong. The time is set first and the bit then: a
+ * holder that dies in between leaves an object that is not kept. Marking needs a shared lock and removing
+ * the exclusive one, so they exclude each other, and whoever removes looks at the mark under his lock.
+ * A kept object goes when its mark is too old for the one who cleans (0 is too old at once), when a newer
+ * one replaces it (region_keep: the same file's, or by another build, which could not be adopted), or when
+ * /dev/shm is full: those of other builds first, then the one that was marked longest ago.
  *
- * Trust. An object is believed only if it belongs to us, has mode 0400 (01400 when kept), one link,
- * the right size and a header with our digest. Root can do anything anyway.
+ * Trust. An object is believed only if it belongs to us, has mode 0400 (01400 when kept), one link, the
+ * right size and a header with our digest. Root can do anything anyway.
  *
- * Where /dev/shm is missing or too small (64 MB in a container by default) a memfd sealed against
- * every change holds the weights for this process alone.
+ * Where /dev/shm is missing or too small (64 MB in a container by default) a memfd sealed against every
+ * change holds the weights for this process alone.
  *
  * This file does not decide what the digest covers (engine/pack.c does) and does not log.
  */
@@ -110,8 +107,7 @@ static bool is_kept(const struct stat *st, int64_t keep_seconds)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (st->st_mode & KEPT) &&
-           (keep_seconds < 0 || now.tv_sec - st->st_mtim.tv_sec < keep_seconds);
+    return (st->st_mode & KEPT) && (keep_seconds < 0 || now.tv_sec - st->st_mtim.tv_sec < keep_seconds);
 }
 
 static struct region *region_new(const char *map, size_t map_bytes, int fd, const char *name,
@@ -172,9 +168,9 @@ static bool draft_map(struct region_draft *draft, int fd, size_t map_bytes)
     return true;
 }
 
-/* Removes the name if nobody holds the object, unless it is kept and the mark is not older than
- * this. The descriptor's own lock is given up. The lock is not even tried for what is kept:
- * somebody may be about to adopt it. */
+/* Removes the name if nobody holds the object, unless it is kept and the mark is not older than this. The
+ * descriptor's own lock is given up. The lock is not even tried for what is kept: somebody may be about
+ * to adopt it. */
 static bool remove_if_alone(int fd, const char *name, int64_t keep_seconds)
 {
     char path[128];
@@ -187,8 +183,7 @@ static bool remove_if_alone(int fd, const char *name, int64_t keep_seconds)
 }
 
 /* Calls `each` for every object of ours with this prefix; the sum of what it returns. */
-static int for_each(const char *prefix, int (*each)(void *user, int fd, const char *name),
-                    void *user)
+static int for_each(const char *prefix, int (*each)(void *user, int fd, const char *name), void *user)
 {
     char start[64];
     int n = snprintf(start, sizeof start, "%s-%u-", prefix ? prefix : DEFAULT_PREFIX,
@@ -212,8 +207,7 @@ static int for_each(const char *prefix, int (*each)(void *user, int fd, const ch
     return sum;
 }
 
-/* --- kept ones that make way
- * ------------------------------------------------------------------------ */
+/* --- kept ones that make way ------------------------------------------------------------------------ */
 
 struct evicting {
     const struct region_key *key;

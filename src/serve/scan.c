@@ -1,10 +1,10 @@
 /*
  * scan.c - what is on disk under a path that somebody wants served.
  *
- *     NAME.onnx                          a file
- *     NAME/model.onnx                    a model's folder; or the only .onnx in it, whatever its
- * name NAME/1/model.onnx, NAME/v2/...     with versions FOLDER/ of such files and folders  a folder
- * of models
+ *     NAME.onnx                         a file
+ *     NAME/model.onnx                   a model's folder; or the only .onnx in it, whatever its name
+ *     NAME/1/model.onnx, NAME/v2/...    with versions
+ *     FOLDER/                           a folder of such files and folders
  *
  * A path on the command line is a model's folder when it has a model.onnx, or folders 1, 2, ...
  * with a model, or nothing but folders v1, 02, ... with one; else a folder of models. Within a
@@ -283,13 +283,21 @@ static bool scan_file(struct scan *scan, const char *path, struct percept_err *e
 
 /* --- versions --------------------------------------------------------------------------------- */
 
-/* Has the name's version another, more plainly written folder? */
-static const char *plainer_twin(const struct folder *model, const char *name)
+static bool holds_model(struct scan *scan, const struct folder *model, const char *name)
+{
+    struct folder inner;
+    char *path = file_join(&scan->arena, model->path, name);
+    return path && file_is_folder(path) && list(scan, path, &inner, NULL) && inner.model;
+}
+
+/* Has the name's version another, more plainly written folder with a model? */
+static const char *plainer_twin(struct scan *scan, const struct folder *model, const char *name)
 {
     const char *first = NULL;
     for (int i = 0; i < model->n; i++) {
         const char *other = model->names[i];
-        if (version_of(other) != version_of(name))
+        if (version_of(other) != version_of(name) ||
+            (other != name && !holds_model(scan, model, other)))
             continue;
         if (is_plain_version(other))
             return other == name ? NULL : other;
@@ -304,12 +312,11 @@ static const char *why_no_version(struct scan *scan, const struct folder *model,
     const char *digits = version_digits(name);
     if (!digits)
         return "beside versions a folder is called like a version: 1, 2, ... or v1, v2, ...; "
-               "rename it, or "
-               "move it to the folder of models";
+               "rename it, or move it to the folder of models";
     if (version_of(name) == 0)
         return digits[strspn(digits, "0")] ? "a version has at most 18 digits; rename it"
                                            : "versions count from 1; rename it";
-    const char *twin = plainer_twin(model, name);
+    const char *twin = plainer_twin(scan, model, name);
     if (twin)
         return arena_printf(&scan->arena, "'%s' is version %lld too, and is served; rename one",
                             twin, (long long)version_of(name));
@@ -353,9 +360,7 @@ static bool count_versions(struct scan *scan, const struct folder *model, struct
     *versions = (struct versions){.n_plain = 0};
     for (int i = 0; i < model->n; i++) {
         const char *name = model->names[i];
-        struct folder inner;
-        char *path = is_litter(name) ? NULL : file_join(&scan->arena, model->path, name);
-        if (!path || !file_is_folder(path) || !list(scan, path, &inner, NULL) || !inner.model)
+        if (is_litter(name) || !holds_model(scan, model, name))
             continue;
         if (is_plain_version(name))
             versions->n_plain++;

@@ -230,12 +230,14 @@ START_TEST(versions_that_are_none_are_left_out)
     folder_files("repo/m/2/model.onnx", "repo/m/v2/model.onnx", "repo/m/002/model.onnx",
                  "repo/m/0/model.onnx", "repo/m/v0/model.onnx",
                  "repo/m/1234567890123456789/model.onnx", "repo/m/999999999999999999/model.onnx",
-                 "repo/m/latest/model.onnx", "repo/m/3/net.pt", "repo/m/4/a.onnx",
+                 "repo/m/latest/model.onnx", "repo/m/3/net.pt", "repo/w/5/net.pt", "repo/w/v5/model.onnx", "repo/m/4/a.onnx",
                  "repo/m/4/b.onnx", "repo/m/assets/labels.txt");
     add("repo");
     expect(scan.first, "m", 2);
-    expect(scan.last, "m", 999999999999999999);
-    ck_assert_ptr_eq(scan.first->next, scan.last);
+    expect(scan.first->next, "m", 999999999999999999);
+    expect(scan.last, "w", 5); /* v5, for 5 has no model */
+    ck_assert_ptr_eq(scan.first->next->next, scan.last);
+    expect_omitted("w/5/", "there is no .onnx file in it");
     expect_omitted("m/v2/", "'2' is version 2 too");
     expect_omitted("m/002/", "'2' is version 2 too");
     expect_omitted("m/0/", "versions count from 1");
