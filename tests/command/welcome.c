@@ -88,6 +88,22 @@ START_TEST(models_and_failures_are_listed)
 }
 END_TEST
 
+START_TEST(what_is_left_out_is_listed_and_cannot_speak_to_the_terminal)
+{
+    if (!program_there)
+        return;
+    static const char *const names[] = {"models"};
+    folder_files("models/a\x1b[2J.onnx", "models/two/a.onnx", "models/two/b.onnx",
+                 "models/good.onnx");
+    char *text = welcome(names, 1, NULL);
+    ck_assert_msg(strstr(text, "a\\u001b[2J.onnx") != NULL, "%s", text);
+    ck_assert_ptr_nonnull(strstr(text, "LEFT OUT: 'a\\u001b[2J' cannot be a model's name"));
+    ck_assert_ptr_nonnull(strstr(text, "two/                 LEFT OUT: it holds 2 .onnx files"));
+    ck_assert_ptr_null(strchr(text, '\x1b'));
+    free(text);
+}
+END_TEST
+
 START_TEST(names_cannot_speak_to_the_terminal)
 {
     if (!program_there)
@@ -131,6 +147,7 @@ Suite *command_welcome_suite(void)
     tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, an_empty_server_says_so);
     tcase_add_test(tests, models_and_failures_are_listed);
+    tcase_add_test(tests, what_is_left_out_is_listed_and_cannot_speak_to_the_terminal);
     tcase_add_test(tests, names_cannot_speak_to_the_terminal);
     tcase_add_test(tests, an_example_makes_the_body_it_promises);
     suite_add_tcase(suite, tests);
