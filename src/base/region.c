@@ -102,12 +102,14 @@ static bool trusted(const struct stat *st)
            (st->st_mode & 07777 & ~KEPT) == 0400 && st->st_size > HEADER_BYTES;
 }
 
-/* Is it marked, and not for longer than this? Negative: however long ago. */
+/* Is it marked, and not for longer than this? 0: a mark does not count; negative: however old. */
 static bool is_kept(const struct stat *st, int64_t keep_seconds)
 {
     struct timespec now;
+    if (!(st->st_mode & KEPT) || keep_seconds <= 0)
+        return (st->st_mode & KEPT) && keep_seconds < 0;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (st->st_mode & KEPT) && (keep_seconds < 0 || now.tv_sec - st->st_mtim.tv_sec < keep_seconds);
+    return now.tv_sec - st->st_mtim.tv_sec < keep_seconds;
 }
 
 static struct region *region_new(const char *map, size_t map_bytes, int fd, const char *name,

@@ -262,6 +262,7 @@ START_TEST(a_mark_holds_for_its_age_and_is_renewed)
     publish_kept(key_of(12));
     set_back(key_of(12), -5000); /* the clock was set back meanwhile: not old */
     ck_assert_int_eq(percept_clean_regions(prefix, 4000), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1); /* all the same */
 }
 END_TEST
 
