@@ -170,6 +170,7 @@ def measure(program, models, phase):
     n, slowest, net, bad = ours.recv()
     watcher.join()
     back = returned(daemon, descriptors)
+    time.sleep(0.5)  # and memory, a moment after the last has left
     cancelled = daemon.metric('nv_inference_request_failure{')
     answered = daemon.metric('nv_inference_request_success{')
     peak, after = daemon.megabytes('VmHWM'), daemon.megabytes()
