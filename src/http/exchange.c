@@ -77,6 +77,7 @@ static void drop_body(struct exchange *exchange)
 void exchange_free(struct exchange *exchange)
 {
     struct site *site = exchange->site;
+    site->turnover_bytes += exchange->arena.used_bytes + exchange->body_arena.used_bytes;
     drop_body(exchange);
     if (site->n_spare >= SPARE_MAX) {
         arena_free(&exchange->arena);

@@ -43,6 +43,7 @@ struct site {
     uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
     int64_t started_ms;                   /* wall clock, ms since the epoch */
     size_t body_bytes;                    /* held by all exchanges */
+    size_t turnover_bytes;                /* that ended exchanges had used, since it was set to 0 */
     int64_t refusals_ns;                  /* when the second began in which these were: */
     int n_refusals, n_unlogged;
     struct exchange *spare;

@@ -47,6 +47,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -72,7 +73,8 @@
 #define SPARE_PLACES 32       /* of microhttpd, above ours */
 #define CROWD (SPARE_PLACES / 2)
 #define DISCARD_BYTES (1 << 20)
-#define LOOKS 16         /* at most so many are looked at for one place */
+#define TURNOVER_BYTES ((size_t)64 << 20) /* after so much an idle server tidies up */
+#define LOOKS 16                          /* at most so many are looked at for one place */
 #define SETTLE 2         /* pumps without a move, after which microhttpd holds nothing back */
 #define DOOR_QUIET_MS 50 /* for handshakes that have begun when the door closes */
 #define DOOR_LOOK_MS 10
@@ -217,13 +219,26 @@ static void cut_overdue(struct server *server, enum phase phase)
     }
 }
 
+/* When everybody has left, and it was much: the allocator keeps what is freed between what is not.
+ */
+static void give_memory_back(struct server *server)
+{
+    if (server->site.turnover_bytes < TURNOVER_BYTES)
+        return;
+    server->site.turnover_bytes = 0;
+    exchange_free_spare(&server->site);
+    malloc_trim(0);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct server *server = timer->data;
     for (int phase = 0; phase < PHASE_CUT; phase++)
         cut_overdue(server, (enum phase)phase);
-    if (server->site.n_connections == 0)
+    if (server->site.n_connections == 0) {
         uv_timer_stop(timer);
+        give_memory_back(server);
+    }
     if (server->site.draining)
         loop_wake(server->loop);
 }

@@ -104,7 +104,9 @@ START_TEST(a_body_is_collected_in_pieces)
         ck_assert_uint_eq(exchange->body_bytes, 100);
         ck_assert_uint_eq(site.body_bytes, 100);
         ck_assert(memcmp(exchange->body + 90, "0123456789", 10) == 0);
+        site.turnover_bytes = 0;
         exchange_free(exchange);
+        ck_assert_uint_ge(site.turnover_bytes, 100);
     }
     end();
 }
