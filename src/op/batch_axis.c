@@ -189,11 +189,6 @@ void batch_axis_items(struct batch_view *view)
     batch_axis_lead(view, 1);
 }
 
-void batch_axis_planes(struct batch_view *view)
-{
-    batch_axis_lead(view, 2);
-}
-
 bool batch_axis_same_order(const struct batch_view *view, int axis)
 {
     const struct tensor *one = view->one->in[0], *many = view->many->in[0];

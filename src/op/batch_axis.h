@@ -89,11 +89,10 @@ void batch_axis_meets(struct batch_view *view, int slot);
  * `together` has input 0's rank. */
 void batch_axis_keep(struct batch_view *view, const bool *together);
 
-/* Along axes [0, first) of input 0 things are apart, from there on together: pictures [N, C, ...] with first 1,
- * or 2 where channels are apart too. Other inputs are SAME. */
+/* Along axes [0, first) of input 0 things are apart, from there on together: first is 1 for pictures
+ * [N, C, ...]. Other inputs are SAME. */
 void batch_axis_lead(struct batch_view *view, int first);
-void batch_axis_items(struct batch_view *view);  /* first 1 */
-void batch_axis_planes(struct batch_view *view); /* first 2 */
+void batch_axis_items(struct batch_view *view); /* first 1 */
 
 /* As batch_axis_keep along one axis (negative: from the end), where the order of a sum depends on whether
  * anything lies behind the axis, as in kernel/accumulate.h. */
