@@ -194,7 +194,6 @@ START_TEST(a_step_that_was_left_unfinished_ends_the_run)
         const struct frame_observer observer = {before_step, after_step, &c};
         const struct percept_run_context context = {.cancel = &c.cancel};
         bool ok = frame_run(frame, &context, &observer, &err);
-        ck_assert_int_eq(ok, c.ended == c.begun && c.begun > 3); /* the last may have been too short to look */
         ck_assert(ok ? at >= c.begun - 1 : err.code == ERR_CANCELLED);
         ck_assert(c.ended == at || c.ended == at + 1 || ok);
         ck_assert(at != 1 || c.ended == 1); /* TopK asks by itself */
