@@ -164,7 +164,7 @@ static bool topk_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-#define SINK_UNITS 16 /* a sift in op_spend's units: where the heap does not fit the caches */
+#define SINK_UNITS 128 /* a sift in op_spend's units, where the heap does not fit the caches */
 
 /* One line of n elements at distance `inner`. heap[0] is the last in order of those kept. */
 #define TOP(dtype, T)                                                                              \

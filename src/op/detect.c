@@ -174,7 +174,7 @@ struct nms_work {
     struct watch *watch;
 };
 
-#define SINK_UNITS 16 /* a sift in watch_spend's units: where the heap does not fit the caches */
+#define SINK_UNITS 128 /* a sift in watch_spend's units, where the heap does not fit the caches */
 
 static int64_t make_heap(const struct nms_work *work, const float *scores, int64_t *heap, int64_t *left)
 {

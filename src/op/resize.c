@@ -531,64 +531,65 @@ struct resize_work {
     size_t element;          /* of y */
     const void *x;
     void *y;
+    int64_t part, parts; /* of a pass's outputs: so many are made at a time, in so many parts */
     char outside[sizeof(double)]; /* extrapolation_value, as an element of y */
 };
 
-static void copy_row(const struct resize_work *work, const char *x, char *y)
+static void copy_row(const struct resize_work *work, const char *x, char *y, int64_t from, int64_t to)
 {
     const struct resize_pass *pass = work->pass;
     if (work->element == 4) {
-        for (int64_t o = 0; o < pass->out; o++)
+        for (int64_t o = from; o < to; o++)
             memcpy(y + 4 * o, x + 4 * pass->index[o], 4);
         return;
     }
-    for (int64_t o = 0; o < pass->out; o++)
+    for (int64_t o = from; o < to; o++)
         memcpy(y + work->element * (size_t)o, x + work->element * (size_t)pass->index[o],
                work->element);
 }
 
-static void copy_rows(const struct resize_work *work, int64_t outer)
+static void copy_rows(const struct resize_work *work, int64_t outer, int64_t from, int64_t to)
 {
     const struct resize_pass *pass = work->pass;
     const size_t row = (size_t)pass->inner * work->element;
     const char *x = (const char *)work->x + (size_t)(outer * pass->in) * row;
     char *y = (char *)work->y + (size_t)(outer * pass->out) * row;
     if (pass->inner == 1) {
-        copy_row(work, x, y);
+        copy_row(work, x, y, from, to);
         return;
     }
-    for (int64_t o = 0; o < pass->out; o++)
+    for (int64_t o = from; o < to; o++)
         memcpy(y + (size_t)o * row, x + (size_t)pass->index[o] * row, row);
 }
 
-static void weigh_rows(const struct resize_work *work, int64_t outer)
+static void weigh_rows(const struct resize_work *work, int64_t outer, int64_t from, int64_t to)
 {
     const struct resize_pass *pass = work->pass;
     const int64_t inner = pass->inner, taps = pass->taps;
     const float *x = (const float *)work->x + outer * pass->in * inner;
-    float *y = (float *)work->y + outer * pass->out * inner;
-    for (int64_t o = 0; o < pass->out; o++, y += inner) {
+    float *y = (float *)work->y + (outer * pass->out + from) * inner;
+    for (int64_t o = from; o < to; o++, y += inner) {
         const int64_t *index = pass->index + o * taps;
         const float *weight = pass->weight + o * taps;
         for (int64_t j = 0; j < inner; j++)
             y[j] = weight[0] * x[index[0] * inner + j];
         for (int64_t t = 1; t < taps; t++) {
-            const float *from = x + index[t] * inner;
+            const float *row = x + index[t] * inner;
             for (int64_t j = 0; j < inner; j++)
-                y[j] += weight[t] * from[j];
+                y[j] += weight[t] * row[j];
         }
     }
 }
 
-static void weigh_wide(const struct resize_work *work, int64_t outer)
+static void weigh_wide(const struct resize_work *work, int64_t outer, int64_t from, int64_t to)
 {
     const struct resize_pass *pass = work->pass;
     const int64_t inner = pass->inner, taps = pass->taps;
-    double *y = (double *)work->y + outer * pass->out * inner;
+    double *y = (double *)work->y + (outer * pass->out + from) * inner;
     switch (work->from) {
 #define WEIGH(dtype, T)                                                                            \
     case dtype:                                                                                    \
-        for (int64_t o = 0; o < pass->out; o++, y += inner) {                                      \
+        for (int64_t o = from; o < to; o++, y += inner) {                                      \
             const T *x = (const T *)work->x + outer * pass->in * inner;                            \
             for (int64_t j = 0; j < inner; j++)                                                    \
                 y[j] = 0;                                                                          \
@@ -605,31 +606,45 @@ static void weigh_wide(const struct resize_work *work, int64_t outer)
     }
 }
 
-static void mark_beyond(const struct resize_work *work, int64_t outer)
+static void mark_beyond(const struct resize_work *work, int64_t outer, int64_t from, int64_t to)
 {
     const struct resize_pass *pass = work->pass;
     const size_t row = (size_t)pass->inner * work->element;
-    char *y = (char *)work->y + (size_t)(outer * pass->out) * row;
-    for (int64_t o = 0; o < pass->out; o++, y += row) {
+    char *y = (char *)work->y + (size_t)(outer * pass->out + from) * row;
+    for (int64_t o = from; o < to; o++, y += row) {
         for (size_t at = 0; pass->beyond[o] && at < row; at += work->element)
             memcpy(y + at, work->outside, work->element);
     }
 }
 
+/* A piece is a part of the outputs of one line. */
 static void resize_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct resize_work *work = arg;
-    for (int64_t outer = from; outer < to; outer++) {
+    for (int64_t i = from; i < to; i++) {
+        const int64_t outer = i / work->parts, first = i % work->parts * work->part;
+        const int64_t end = first + work->part < work->pass->out ? first + work->part : work->pass->out;
         if (work->pass->weight)
-            weigh_rows(work, outer);
+            weigh_rows(work, outer, first, end);
         else if (work->pass->exact)
-            weigh_wide(work, outer);
+            weigh_wide(work, outer, first, end);
         else
-            copy_rows(work, outer);
+            copy_rows(work, outer, first, end);
         if (work->pass->beyond)
-            mark_beyond(work, outer);
+            mark_beyond(work, outer, first, end);
     }
+}
+
+#define PART 131072 /* multiplications of a part, or copies */
+
+static void split_pass(struct resize_work *work, struct percept_team *team)
+{
+    const struct resize_pass *pass = work->pass;
+    const int64_t each = pass->inner * (pass->taps > 0 ? pass->taps : 1);
+    work->part = each < PART ? PART / each : 1;
+    work->parts = (pass->out + work->part - 1) / work->part;
+    team_split(team, pass->outer * work->parts, 1, resize_rows, work);
 }
 
 struct resize_cut {
@@ -674,7 +689,7 @@ static bool resize_run(struct step *step, struct run_env *env, struct percept_er
         const bool last = i == plan->n_passes - 1 && plan->to == y->dtype;
         work.y = last ? y->data : (char *)step->scratch + (size_t)(i & 1) * plan->buffer_bytes;
         work.pass = &plan->passes[i];
-        team_split(env->team, plan->passes[i].outer, 1, resize_rows, &work);
+        split_pass(&work, env->team);
         work.from = plan->to;
         work.x = work.y;
     }

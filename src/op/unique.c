@@ -124,7 +124,7 @@ static bool merge(const struct step *step, struct run_env *env, const int64_t *f
                   int64_t n, int64_t width)
 {
     const struct unique_plan *plan = step->state;
-    const int64_t units = 1 + plan->outer * plan->inner / 4; /* most that comparing two items takes */
+    const int64_t units = 8 + plan->outer * plan->inner; /* most that comparing two items takes */
     for (int64_t start = 0; start < n; start += 2 * width) {
         const int64_t middle = start + width < n ? start + width : n;
         const int64_t end = start + 2 * width < n ? start + 2 * width : n;

@@ -245,7 +245,7 @@ static void sift(struct ranked *heap, int64_t n, int64_t i)
     }
 }
 
-#define SIFT_UNITS 32 /* in watch_spend's units */
+#define SIFT_UNITS 128 /* in watch_spend's units, where the heap does not fit the caches */
 
 /* The k > 0 best of n elements from `from` on, best first: through a heap of k. */
 static bool rank_best(const struct percept_tensor *tensor, int64_t from, int64_t n,

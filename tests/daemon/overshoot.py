@@ -25,7 +25,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 MOST_MS = 50
-FRACTIONS = (0.15, 0.45, 0.75, 0.95)
+FRACTIONS = (0.2, 0.5, 0.8)
 node, info = helper.make_node, helper.make_tensor_value_info
 CASES = []  # (name, model's name, body, headers)
 FOLDER = tempfile.mkdtemp(prefix='overshoot-')

@@ -347,6 +347,7 @@ Suite *serve_codec_image_suite(void)
 {
     Suite *suite = suite_create("serve_codec_image");
     TCase *tests = tcase_create("codec_image");
+    tcase_set_timeout(tests, 120); /* megabytes, also under sanitizers */
     tcase_add_test(tests, pixels_become_normalized_channels);
     tcase_add_test(tests, gray_and_flat_models_are_fed);
     tcase_add_test(tests, inputs_of_bytes_take_the_levels);

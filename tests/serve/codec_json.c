@@ -436,6 +436,7 @@ Suite *serve_codec_json_suite(void)
 {
     Suite *suite = suite_create("serve_codec_json");
     TCase *tests = tcase_create("codec_json");
+    tcase_set_timeout(tests, 60); /* megabytes, also under sanitizers */
     tcase_add_test(tests, members_may_come_in_any_order);
     tcase_add_test(tests, all_outputs_as_json_unless_asked_otherwise);
     tcase_add_test(tests, what_does_not_fit_the_model_is_refused_in_the_protocols_words);

@@ -327,6 +327,7 @@ Suite *serve_codec_reply_suite(void)
 {
     Suite *suite = suite_create("serve_codec_reply");
     TCase *tests = tcase_create("codec_reply");
+    tcase_set_timeout(tests, 60); /* megabytes, also under sanitizers */
     tcase_add_test(tests, a_reply_is_compact_json);
     tcase_add_test(tests, strings_are_escaped_and_always_utf8);
     tcase_add_test(tests, binary_outputs_follow_the_json);

@@ -206,6 +206,7 @@ Suite *serve_codec_text_suite(void)
 {
     Suite *suite = suite_create("serve_codec_text");
     TCase *tests = tcase_create("codec_text");
+    tcase_set_timeout(tests, 60); /* megabytes, also under sanitizers */
     tcase_add_test(tests, words_are_runs_of_letters_and_signs_stand_alone);
     tcase_add_test(tests, characters_are_code_points_and_bytes_are_bytes);
     tcase_add_test(tests, start_end_and_padding_are_added);

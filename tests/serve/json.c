@@ -277,6 +277,7 @@ Suite *serve_json_suite(void)
 {
     Suite *suite = suite_create("serve_json");
     TCase *tests = tcase_create("json");
+    tcase_set_timeout(tests, 60); /* megabytes, also under sanitizers */
     tcase_add_test(tests, values_that_json_has_are_skipped);
     tcase_add_test(tests, what_json_does_not_have_is_refused);
     tcase_add_test(tests, a_million_brackets_are_refused_at_once);
