@@ -290,7 +290,12 @@ RULE(reshape, RESHAPE, batch_axis_in_order)
 RULE(flatten, FLATTEN, batch_axis_in_order)
 RULE(squeeze, SQUEEZE, batch_axis_in_order)
 RULE(unsqueeze, UNSQUEEZE, batch_axis_in_order)
-RULE(identity, IDENTITY, batch_axis_elements)
+const struct op_rule op_identity = {.check = view_check,
+                                    .shape = view_shape,
+                                    .run = view_run,
+                                    .batch = batch_axis_elements,
+                                    .flags = OP_LISTS,
+                                    .variant = IDENTITY};
 RULE(dropout, DROPOUT, batch_axis_elements)
 
 /* --- Shape and Size --------------------------------------------------------------------------------- */
