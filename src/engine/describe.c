@@ -111,6 +111,16 @@ void describe_outputs(struct percept_model *model, const struct plan *trial)
     }
 }
 
+/* Is there an operator that by its meaning joins the items of a batch, so that nobody's word can part them? */
+static bool mixes(const struct percept_model *model)
+{
+    for (const struct part *part = model->parts; part; part = part->next)
+        for (int i = 0; i < part->graph->n_nodes; i++)
+            if (!part->graph->nodes[i].dead && (part->graph->nodes[i].op->rule->flags & OP_MIXES))
+                return true;
+    return false;
+}
+
 bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool follows)
 {
     struct percept_description *description = &model->description;
@@ -121,7 +131,7 @@ bool describe_batch(struct percept_model *model, const struct items_proof *proof
         snprintf(text, sizeof text, "%s", proof->apart ? "" : proof->why);
     const char *reason = arena_text(&model->arena, text, strlen(text));
     description->batch_reason = reason ? reason : "";
-    description->batch_free = follows && (proof->apart || model->independent);
+    description->batch_free = follows && (proof->apart || (model->independent && !mixes(model)));
     description->batch_asserted = description->batch_free && !proof->apart;
     return description->batch_free;
 }
@@ -144,11 +154,51 @@ bool describe_labels(struct percept_model *model)
     return true;
 }
 
-void describe_packed(struct percept_model *model)
+/* Nodes say them, bodies' too; of many alike the first is named. */
+static bool collect_notes(struct percept_model *model)
+{
+    enum { MOST_NOTES = 16 };
+    const char *texts[MOST_NOTES];
+    const struct node *nodes[MOST_NOTES];
+    int counts[MOST_NOTES], n = 0;
+    for (const struct part *part = model->parts; part; part = part->next)
+        for (int i = 0; i < part->graph->n_nodes; i++) {
+            const struct node *node = &part->graph->nodes[i];
+            int k = 0;
+            if (node->dead || !node->note)
+                continue;
+            while (k < n && strcmp(texts[k], node->note) != 0)
+                k++;
+            if (k == MOST_NOTES)
+                continue;
+            if (k == n) {
+                texts[k] = node->note;
+                nodes[k] = node;
+                counts[n++] = 0;
+            }
+            counts[k]++;
+        }
+    const char **notes = arena_array(&model->arena, (size_t)n + 1, sizeof *notes);
+    bool good = notes != NULL;
+    for (int k = 0; good && k < n; k++) {
+        char more[48] = "";
+        if (counts[k] > 1)
+            snprintf(more, sizeof more, " (%d more nodes as well)", counts[k] - 1);
+        notes[k] = arena_printf(&model->arena, "node '" BYTES_FMT "' (" BYTES_FMT ") %s%s", OP_NODE(nodes[k]), texts[k],
+                                more);
+        good = notes[k] != NULL;
+    }
+    model->description.notes = notes;
+    model->description.n_notes = good ? n : 0;
+    return good;
+}
+
+bool describe_packed(struct percept_model *model)
 {
     struct percept_description *description = &model->description;
     description->region_bytes = model->region ? region_bytes(model->region) : 0;
     description->region_name = model->region ? region_name(model->region) : "";
     for (int i = 0; i < model->onnx.graph->n_nodes; i++)
         description->n_steps += !model->onnx.graph->nodes[i].dead;
+    return collect_notes(model);
 }

@@ -242,8 +242,7 @@ static struct percept_model *open_bytes(struct bytes file, const char *path,
                                        : err_memory(err, "a model", sizeof *model);
     pack_digest_free(source.digest);
     file_place_close(&source.place);
-    if (good) {
-        describe_packed(model);
+    if (good && (describe_packed(model) || err_set(err, ERR_MEMORY, "out of memory"))) {
         arena_free(&model->load);
         return model;
     }

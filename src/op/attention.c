@@ -13,7 +13,8 @@
  *
  * Order and borders as ONNX's function bodies have them since softcap was put in front of the mask: scores,
  * softcap, mask, softmax; a row of which all is masked gives zeros. What is masked is minus infinity whatever the
- * score was. softmax_precision asks for at most as much as float32 has, or for doubles, which are not made.
+ * score was. A query's position is its row behind the keys of before; windows (25) count from there.
+ * softmax_precision asks for at most as much as float32 has, or for doubles, which are not made.
  *
  * Thread: the session's holder with its team. Sources: ONNX operator specification, Attention (23, 24),
  * RotaryEmbedding (23); Vaswani et al. 2017, Ainslie et al. 2023 (grouped heads), Su et al. 2021 (rotations).
@@ -33,6 +34,7 @@ struct attention {
     int64_t q_heads, kv_heads; /* 0: not said */
     bool causal, scaled;
     float scale, softcap;
+    int64_t left, right; /* keys beside a query's own position that it may see; -1: all */
     enum score_mode mode;
 };
 
@@ -66,6 +68,8 @@ static bool attention_check(struct node_ctx *ctx, struct percept_err *err)
         !attr_int_in(ctx, "kv_num_heads", 0, 0, INT32_MAX, &a->kv_heads, err) ||
         !attr_bool(ctx, "is_causal", false, &a->causal, err) || !attr_float(ctx, "scale", 0, &a->scale, err) ||
         !attr_float(ctx, "softcap", 0, &a->softcap, err) ||
+        !attr_int_in(ctx, "left_window_size", -1, -1, INT64_MAX, &a->left, err) ||
+        !attr_int_in(ctx, "right_window_size", -1, -1, INT64_MAX, &a->right, err) ||
         !attr_int_in(ctx, "qk_matmul_output_mode", 0, 0, 3, &mode, err) ||
         !attr_int(ctx, "softmax_precision", PERCEPT_FLOAT, &precision, err))
         return false;
@@ -295,9 +299,10 @@ static const float *settle(struct step *step, const struct run_env *env, int i, 
     return g.to;
 }
 
-/* Keys that row i of an item may look at: [0, this). */
-static int64_t keys_seen(const struct attention_work *w, int64_t item, int64_t i)
+/* Keys that row i of an item may look at: [*first, this). */
+static int64_t keys_seen(const struct attention_work *w, int64_t item, int64_t i, int64_t *first)
 {
+    const struct attention *a = w->a;
     const struct attention_plan *plan = w->plan;
     const struct tensor *nonpad = input_of(w->step, NONPAD);
     int64_t n = plan->mask_keys, offset = plan->past;
@@ -307,19 +312,26 @@ static int64_t keys_seen(const struct attention_work *w, int64_t item, int64_t i
         if (!input_of(w->step, PAST_KEY))
             offset = op_clamp(given, 0, INT64_MAX / 2) - plan->rows;
     }
-    return w->a->causal ? op_clamp(i + offset + 1, 0, n) : n;
+    const int64_t own = i + offset; /* the position of the query itself */
+    if (a->causal)
+        n = op_clamp(own + 1, 0, n);
+    if (a->right >= 0 && a->right < plan->keys)
+        n = op_clamp(own + a->right + 1, 0, n);
+    *first = a->left >= 0 && a->left < own ? op_clamp(own - a->left, 0, n) : 0;
+    return n;
 }
 
-/* Adds the mask to a row's first `seen` scores; is one of them not masked? */
-static bool add_mask(const struct attention_work *w, int64_t item, int64_t head, int64_t i, float *s, int64_t seen)
+/* Adds the mask to a row's scores [first, seen); is one of them not masked? */
+static bool add_mask(const struct attention_work *w, int64_t item, int64_t head, int64_t i, float *s, int64_t first,
+                     int64_t seen)
 {
     const struct attention_plan *plan = w->plan;
     const struct tensor *mask = input_of(w->step, MASK);
     if (!mask)
-        return seen > 0;
+        return seen > first;
     const int64_t at = item * plan->mask[0] + head * plan->mask[1] + i * plan->mask[2];
     bool any = false;
-    for (int64_t j = 0; j < seen; j++) {
+    for (int64_t j = first; j < seen; j++) {
         float bias;
         if (mask->dtype == PERCEPT_BOOL)
             bias = ((const uint8_t *)mask->data)[at + j * plan->mask[3]] ? 0 : -INFINITY;
@@ -343,7 +355,9 @@ static void weigh_row(const struct attention_work *w, int64_t item, int64_t head
 {
     const struct kernels *kernels = w->step->kernels;
     const float cap = w->a->softcap;
-    const int64_t row = (item * w->plan->q_heads + head) * w->plan->rows + i, seen = keys_seen(w, item, i);
+    const int64_t row = (item * w->plan->q_heads + head) * w->plan->rows + i;
+    int64_t first;
+    const int64_t seen = keys_seen(w, item, i, &first);
     show(w, SCORES_RAW, row, s);
     if (cap > 0) {
         kernels->binary_scalar(BINARY_DIV, s, s, cap, n);
@@ -351,9 +365,9 @@ static void weigh_row(const struct attention_work *w, int64_t item, int64_t head
         kernels->binary_scalar(BINARY_MUL, s, s, cap, n);
     }
     show(w, SCORES_CAPPED, row, s);
-    const bool any = add_mask(w, item, head, i, s, seen);
-    if (n > seen)
-        kernels->fill(s + seen, -INFINITY, n - seen);
+    const bool any = add_mask(w, item, head, i, s, first, seen);
+    kernels->fill(s, -INFINITY, first < seen ? first : seen);
+    kernels->fill(s + seen, -INFINITY, n - seen);
     show(w, SCORES_MASKED, row, s);
     if (any)
         kernels->softmax(s, s, n, 1, false);
@@ -373,7 +387,8 @@ static void attend_block(const struct attention_work *w, int64_t piece, float *s
     const float *k = w->k + item * w->k_strides.item + kv_head * w->k_strides.head;
     const float *v = w->v + item * w->v_strides.item + kv_head * w->v_strides.head;
     float *y = (float *)w->step->out[0]->data + item * plan->y.item + head * plan->y.head + first * plan->y.row;
-    const int64_t n = w->step->n_out > 3 ? plan->keys : keys_seen(w, item, first + m - 1);
+    int64_t unseen;
+    const int64_t n = w->step->n_out > 3 ? plan->keys : keys_seen(w, item, first + m - 1, &unseen);
     if (n)
         blas_gemm(false, true, m, n, plan->size, plan->scale, q, plan->q.row, k, w->k_strides.row, 0, scores, n);
     for (int64_t i = 0; i < m; i++)

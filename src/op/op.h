@@ -149,6 +149,7 @@ enum op_flags {
     OP_OWN_MEMORY = 8, /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
     OP_LISTS = 16,     /* takes sequences and optionals; the planner refuses them for all others */
     OP_LASTING = 32,   /* run asks for lasting memory: never folded */
+    OP_MIXES = 64,     /* items of a batch reach each other: a model that has it is not batched */
 };
 
 struct batch_view; /* op/batch_axis.h */
