@@ -20,6 +20,7 @@
  * RotaryEmbedding (23); Vaswani et al. 2017, Ainslie et al. 2023 (grouped heads), Su et al. 2021 (rotations).
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/weights.h"
 
 #include <math.h>
@@ -419,7 +420,34 @@ static bool attention_run(struct step *step, struct run_env *env, struct percept
     return true;
 }
 
-const struct op_rule op_attention = {.check = attention_check, .shape = attention_shape, .run = attention_run};
+/* Inputs [0, n_whole) lie along axis 0, the others so or the same for every item; a mask's axis 0 is that of items
+ * when it has four. */
+static bool items_first(struct batch_view *view, int n_whole)
+{
+    const struct batch_place first = batch_axis_at(0, 1);
+    bool good = true;
+    for (int i = 0; good && i < view->many->n_in; i++) {
+        const struct batch_place *place = &view->in[i];
+        good = batch_axis_same_place(*place, first) || (i >= n_whole && place->word == BATCH_SAME);
+    }
+    if (!good)
+        batch_axis_mixes(view, "has items that do not lie along the first axis");
+    return good;
+}
+
+static void attention_batch(struct batch_view *view)
+{
+    const struct tensor *mask = input_of(view->many, MASK);
+    if (!items_first(view, MASK))
+        return;
+    if (mask && view->in[MASK].word == BATCH_APART && mask->rank != 4)
+        batch_axis_mixes(view, "has a mask whose first axis is not that of the items");
+    else
+        batch_axis_all(view, batch_axis_at(0, 1));
+}
+
+const struct op_rule op_attention = {
+    .check = attention_check, .shape = attention_shape, .run = attention_run, .batch = attention_batch};
 
 /* --- RotaryEmbedding ---------------------------------------------------------------------------------------- */
 
@@ -532,4 +560,16 @@ static bool rotary_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-const struct op_rule op_rotary_embedding = {.check = rotary_check, .shape = rotary_shape, .run = rotary_run};
+/* Tables that positions point into are the same for all, others may be each item's own. */
+static void rotary_batch(struct batch_view *view)
+{
+    if (!items_first(view, COS))
+        return;
+    if (input_of(view->many, POSITIONS) && (view->in[COS].word == BATCH_APART || view->in[SIN].word == BATCH_APART))
+        batch_axis_mixes(view, "looks positions up in a table that grows with the batch");
+    else
+        batch_axis_all(view, batch_axis_at(0, 1));
+}
+
+const struct op_rule op_rotary_embedding = {
+    .check = rotary_check, .shape = rotary_shape, .run = rotary_run, .batch = rotary_batch};

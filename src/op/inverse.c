@@ -8,6 +8,7 @@
  * Thread: the session's holder with its team. Source: com.microsoft's operator documentation, Inverse (1); Golub
  * and Van Loan, Matrix Computations, 3.4.
  */
+#include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/op.h"
 
@@ -95,4 +96,10 @@ static bool inverse_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_inverse = {.check = inverse_check, .shape = inverse_shape, .run = inverse_run};
+static void inverse_batch(struct batch_view *view)
+{
+    batch_axis_lead(view, view->many->in[0]->rank - 2);
+}
+
+const struct op_rule op_inverse = {
+    .check = inverse_check, .shape = inverse_shape, .run = inverse_run, .batch = inverse_batch};

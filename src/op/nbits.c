@@ -15,6 +15,7 @@
  * MatMulNBits (1).
  */
 #include "op/attr.h"
+#include "op/batch_axis.h"
 #include "op/weights.h"
 
 #include <string.h>
@@ -197,8 +198,15 @@ static bool nbits_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
+/* Rows apart from each other. */
+static void nbits_batch(struct batch_view *view)
+{
+    batch_axis_lead(view, view->many->in[A]->rank - 1);
+}
+
 const struct op_rule op_matmul_nbits = {.check = nbits_check,
                                         .pack_bytes = nbits_bytes,
                                         .pack = nbits_lay_weights,
                                         .shape = nbits_shape,
-                                        .run = nbits_run};
+                                        .run = nbits_run,
+                                        .batch = nbits_batch};

@@ -785,7 +785,11 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
 /* Element by element, with numbers of its own for each channel. */
 static void norm_batch(struct batch_view *view)
 {
-    batch_axis_keep(view, (bool[RANK_MAX]){[1] = true});
+    const struct norm *norm = view->many->priv;
+    if (norm->per_element)
+        batch_axis_items(view);
+    else
+        batch_axis_keep(view, (bool[RANK_MAX]){[1] = true});
 }
 
 static void rows_batch(struct batch_view *view)
