@@ -111,16 +111,6 @@ void describe_outputs(struct percept_model *model, const struct plan *trial)
     }
 }
 
-/* Is there an operator that by its meaning joins the items of a batch, so that nobody's word can part them? */
-static bool mixes(const struct percept_model *model)
-{
-    for (const struct part *part = model->parts; part; part = part->next)
-        for (int i = 0; i < part->graph->n_nodes; i++)
-            if (!part->graph->nodes[i].dead && (part->graph->nodes[i].op->rule->flags & OP_MIXES))
-                return true;
-    return false;
-}
-
 bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool follows)
 {
     struct percept_description *description = &model->description;
@@ -131,7 +121,7 @@ bool describe_batch(struct percept_model *model, const struct items_proof *proof
         snprintf(text, sizeof text, "%s", proof->apart ? "" : proof->why);
     const char *reason = arena_text(&model->arena, text, strlen(text));
     description->batch_reason = reason ? reason : "";
-    description->batch_free = follows && (proof->apart || (model->independent && !mixes(model)));
+    description->batch_free = follows && (proof->apart || model->independent);
     description->batch_asserted = description->batch_free && !proof->apart;
     return description->batch_free;
 }
