@@ -173,7 +173,7 @@ static bool collect_notes(struct percept_model *model)
     for (int k = 0; good && k < n; k++) {
         char more[48] = "";
         if (counts[k] > 1)
-            snprintf(more, sizeof more, " (%d more nodes as well)", counts[k] - 1);
+            snprintf(more, sizeof more, " (%d more like it)", counts[k] - 1);
         notes[k] = arena_printf(&model->arena, "node '" BYTES_FMT "' (" BYTES_FMT ") %s%s", OP_NODE(nodes[k]), texts[k],
                                 more);
         good = notes[k] != NULL;
