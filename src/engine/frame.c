@@ -328,6 +328,18 @@ static bool run_steps(struct plan *plan, struct run_env *env, const struct frame
     return true;
 }
 
+/* What nodes with bodies, or optionals, gave as outputs of the whole graph is known only now. */
+static bool judge_outputs(const struct frame *frame, const struct plan *plan, struct percept_err *err)
+{
+    const struct graph *graph = frame->part->graph;
+    for (int i = 0; i < graph->n_outputs && !graph->parent; i++)
+        if (tensor_is_list(plan->outputs[i]->dtype))
+            return err_set(err, ERR_UNSUPPORTED, "output '" BYTES_FMT "' is %s",
+                           BYTES_ARG(graph->values[graph->outputs[i]].name),
+                           tensor_list_advice(plan->outputs[i]->dtype, true));
+    return true;
+}
+
 /* All plans of a graph: the model's, or a body's. */
 static bool run_graph(struct frame *frame, struct watch *watch, struct percept_team *team,
                       const struct frame_observer *observer, struct percept_err *err)
@@ -353,6 +365,8 @@ static bool run_graph(struct frame *frame, struct watch *watch, struct percept_t
         if (!plan)
             return false;
     }
+    if (!judge_outputs(frame, plan, err))
+        return false;
     frame->last = plan;
     return true;
 }

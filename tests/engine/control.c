@@ -415,6 +415,58 @@ START_TEST(lists_go_neither_in_nor_out_of_a_model)
 }
 END_TEST
 
+/* A last node tells only when it ran that what it gives is no tensor. */
+START_TEST(a_list_that_the_last_node_gives_is_refused_when_it_ran)
+{
+    static const char *const words[] = {"output 'y' is a sequence", "output 'y' is an optional",
+                                        "output 'y' is a sequence", "output 'y' is a sequence"};
+    for (int i = 0; i < 4; i++) {
+        struct small s = small_xy(1, DIMS(1));
+        s.opset = 18;
+        if (i < 2) { /* an If */
+            struct proto then = {0}, other = {0};
+            proto_add(&then, GRAPH_NODE, proto_node(i ? "Optional" : "SequenceConstruct", "", "x", "l"));
+            proto_add(&then, GRAPH_OUTPUT, no_tensor("l", i ? TYPE_OPTIONAL : TYPE_SEQUENCE));
+            proto_add(&other, GRAPH_NODE, proto_node("Neg", "", "x", "n"));
+            proto_add(&other, GRAPH_OUTPUT, proto_value("n", PERCEPT_FLOAT, -1, NULL));
+            small_floats(&s, "limit", 0, NULL, (float[]){0});
+            small_node(&s, "Less", "x,limit", "less");
+            struct proto branch = proto_node("If", "", "less", "y");
+            proto_attr_message(&branch, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, then);
+            proto_attr_message(&branch, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, other);
+            proto_add(&s.graph, GRAPH_NODE, branch);
+        } else if (i == 2) { /* what an optional holds */
+            small_node(&s, "SequenceConstruct", "x", "l");
+            small_node(&s, "Optional", "l", "o");
+            small_node(&s, "OptionalGetElement", "o", "y");
+        } else {
+            struct proto body = loop_body();
+            proto_add(&body, GRAPH_NODE, proto_node("SequenceInsert", "", "list,x", "longer"));
+            const int64_t trips = 1;
+            small_node(&s, "SequenceEmpty", "", "empty");
+            proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("trips", PERCEPT_INT64, 0, NULL, &trips, 8));
+            struct proto loop = proto_node("Loop", "", "trips,,empty", "y");
+            proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+            proto_add(&s.graph, GRAPH_NODE, loop);
+        }
+        struct percept_model *model = small_open(&s);
+        struct percept_session *session = small_session(model);
+        struct percept_err err = {0};
+        ck_assert(percept_resize(session, 0, 1, DIMS(1), &err) && percept_prepare(session, &err));
+        *(float *)percept_input(session, 0) = -1;
+        ck_assert(!percept_run(session, NULL, &err));
+        ck_assert_msg(strstr(err.text, words[i]) != NULL, "%s", err.text);
+        ck_assert_ptr_null(percept_output(session, 0).data);
+        if (i < 2) { /* the other branch gives a tensor */
+            const float *y = small_run(session, 1, DIMS(1), (float[]){2});
+            ck_assert_float_eq(y[0], -2);
+        }
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
 START_TEST(operators_on_tensors_refuse_lists)
 {
     static const char *const ops[] = {"Neg", "Shape", "SequenceConstruct", "NonZero", "Cast"};
@@ -508,6 +560,7 @@ Suite *engine_control_suite(void)
     tcase_add_test(tests, a_body_is_mapped_over_sequences);
     tcase_add_test(tests, optionals_go_through_branches);
     tcase_add_test(tests, lists_go_neither_in_nor_out_of_a_model);
+    tcase_add_test(tests, a_list_that_the_last_node_gives_is_refused_when_it_ran);
     tcase_add_test(tests, operators_on_tensors_refuse_lists);
     tcase_add_test(tests, what_goes_wrong_with_a_list_at_run_is_a_sentence);
     tcase_add_test(tests, a_list_is_not_collected);
