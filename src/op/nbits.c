@@ -133,13 +133,13 @@ static bool nbits_check(struct node_ctx *ctx, struct percept_err *err)
 static size_t nbits_bytes(const struct node_ctx *ctx)
 {
     const struct nbits *p = ctx->node->priv;
-    return ctx->kernels->nbits_pack_bytes((int)p->bits, p->block, p->k, p->n);
+    return ctx->kernels->narrow_pack_bytes((int)p->bits, p->block, p->k, p->n);
 }
 
 static void nbits_lay_weights(const struct node_ctx *ctx, void *packed)
 {
     const struct nbits *p = ctx->node->priv;
-    ctx->kernels->nbits_pack(packed, (int)p->bits, p->block, p->k, p->n, weights_view(ctx, B)->data,
+    ctx->kernels->narrow_pack(packed, (int)p->bits, p->block, p->k, p->n, weights_view(ctx, B)->data,
                              weights_view(ctx, SCALES)->data, p->zeros);
 }
 
@@ -183,7 +183,7 @@ static void nbits_columns(void *arg, int64_t from, int64_t to, int member)
             const int64_t end = p->k - k < p->chunk ? p->k : k + p->chunk;
             const struct epilogue epilogue = {.bias = k == 0 && bias ? (const float *)bias->data + column : NULL,
                                               .residual = k ? y : NULL};
-            kernels->nbits_widen(wide, step->packed, (int)p->bits, p->block, p->k, k, end, column, column + n);
+            kernels->narrow_widen(wide, step->packed, (int)p->bits, p->block, p->k, k, end, column, column + n);
             kernels->gemm(m, n, end - k, (const float *)a->data + k, p->k, wide, y, p->n, &epilogue, 0, n);
         }
     }
