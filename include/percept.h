@@ -126,6 +126,8 @@ struct percept_description {
         const char *op_type;
         int count;
     } *operators;             /* sorted by name, as in the file */
+    int n_notes;
+    const char *const *notes; /* sentences for whoever loads it, such as a node in training form; log each once */
 };
 
 /* What one step of a session's last run took (percept_profile). */

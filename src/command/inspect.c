@@ -118,6 +118,8 @@ static void print_facts(const struct facts *facts, struct arena *arena)
            d->region_adopted ? " (adopted)" : "");
     printf("  loaded in %.1f ms\n", facts->load_ms);
     print_batch(d, arena);
+    for (int i = 0; i < d->n_notes; i++)
+        printf("  note: %s\n", text_escaped(arena, d->notes[i]));
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
         printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch,
@@ -203,6 +205,12 @@ static void add_facts(struct text *text, const struct facts *facts)
                 facts->load_ms);
     text_printf(text, ",\n \"batch_asserted\": %s, \"batch_reason\": ", d->batch_asserted ? "true" : "false");
     text_json(text, d->batch_reason);
+    text_add(text, ",\n \"notes\": [");
+    for (int i = 0; i < d->n_notes; i++) {
+        text_add(text, i ? ", " : "");
+        text_json(text, d->notes[i]);
+    }
+    text_add(text, "]");
     add_costs(text, facts);
     text_add(text, "}\n");
 }

@@ -144,11 +144,51 @@ bool describe_labels(struct percept_model *model)
     return true;
 }
 
-void describe_packed(struct percept_model *model)
+/* Nodes say them, bodies' too; of many alike the first is named. */
+static bool collect_notes(struct percept_model *model)
+{
+    enum { MOST_NOTES = 16 };
+    const char *texts[MOST_NOTES];
+    const struct node *nodes[MOST_NOTES];
+    int counts[MOST_NOTES], n = 0;
+    for (const struct part *part = model->parts; part; part = part->next)
+        for (int i = 0; i < part->graph->n_nodes; i++) {
+            const struct node *node = &part->graph->nodes[i];
+            int k = 0;
+            if (node->dead || !node->note)
+                continue;
+            while (k < n && strcmp(texts[k], node->note) != 0)
+                k++;
+            if (k == MOST_NOTES)
+                continue;
+            if (k == n) {
+                texts[k] = node->note;
+                nodes[k] = node;
+                counts[n++] = 0;
+            }
+            counts[k]++;
+        }
+    const char **notes = arena_array(&model->arena, (size_t)n + 1, sizeof *notes);
+    bool good = notes != NULL;
+    for (int k = 0; good && k < n; k++) {
+        char more[48] = "";
+        if (counts[k] > 1)
+            snprintf(more, sizeof more, " (%d more like it)", counts[k] - 1);
+        notes[k] = arena_printf(&model->arena, "node '" BYTES_FMT "' (" BYTES_FMT ") %s%s", OP_NODE(nodes[k]), texts[k],
+                                more);
+        good = notes[k] != NULL;
+    }
+    model->description.notes = notes;
+    model->description.n_notes = good ? n : 0;
+    return good;
+}
+
+bool describe_packed(struct percept_model *model)
 {
     struct percept_description *description = &model->description;
     description->region_bytes = model->region ? region_bytes(model->region) : 0;
     description->region_name = model->region ? region_name(model->region) : "";
     for (int i = 0; i < model->onnx.graph->n_nodes; i++)
         description->n_steps += !model->onnx.graph->nodes[i].dead;
+    return collect_notes(model);
 }

@@ -20,7 +20,7 @@ bool describe_batch(struct percept_model *model, const struct items_proof *proof
 /* What the file calls the columns of outputs. False when memory is short. */
 bool describe_labels(struct percept_model *model);
 
-/* Once the weights are packed. */
-void describe_packed(struct percept_model *model);
+/* Once the weights are packed. False when memory is short. */
+bool describe_packed(struct percept_model *model);
 
 #endif

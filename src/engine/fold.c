@@ -174,7 +174,7 @@ static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct 
 {
     struct node *node = ctx->node;
     const struct op_rule *rule = node->op->rule;
-    if (rule->pack_bytes || (rule->flags & (OP_RANDOM | OP_OWN_MEMORY)) || !all_constant(ctx->graph, node))
+    if (rule->pack_bytes || (rule->flags & (OP_RANDOM | OP_OWN_MEMORY | OP_LASTING)) || !all_constant(ctx->graph, node))
         return true;
     struct step step;
     if (!make_step(ctx, &model->load, &step))

@@ -7,6 +7,8 @@
  *       scratch: one stretch for the first plan of whichever chain is current
  *       children: frames of bodies
  *       loose: memory that nodes asked for while running, freed when the next run begins
+ *       lasting: the same for all bodies together, freed when the main graph's next run begins: what
+ *           sequences hold, which bodies hand on from turn to turn
  *
  * A body reads values of the graph around it: they are among its feeds and are copied into its memory
  * before it runs, in plain layout. Loops copy carried values as well; a body is small next to that, or
@@ -41,6 +43,8 @@ struct frame {
     struct frame *children; /* of bodies */
     struct arena arena;
     struct arena loose;
+    struct arena lasting; /* the main graph's, for its bodies too */
+    struct frame *root;   /* of the main graph */
     struct tensor *feeds; /* [n_feeds] wanted */
     struct slot *slots;   /* [MOST_PLANS] */
     int n_slots;
@@ -63,7 +67,9 @@ struct frame *frame_new(const struct percept_model *model, const struct part *pa
     }
     frame->model = model;
     frame->part = part;
+    frame->root = frame;
     frame->loose.limit_bytes = model->memory_limit_bytes;
+    frame->lasting.limit_bytes = model->memory_limit_bytes;
     frame->feeds = arena_array(&frame->arena, (size_t)part->n_feeds + 1, sizeof *frame->feeds);
     frame->slots = arena_array(&frame->arena, MOST_PLANS, sizeof *frame->slots);
     if (frame->feeds && frame->slots)
@@ -88,6 +94,7 @@ void frame_free(struct frame *frame)
     arena_buffer_free(frame->scratch);
     percept_team_free(frame->alone);
     arena_free(&frame->loose);
+    arena_free(&frame->lasting);
     arena_free(&frame->arena);
     arena_buffer_free(frame);
 }
@@ -211,6 +218,7 @@ static struct frame *frame_of_body(struct frame *frame, const struct graph *body
             return child;
     struct frame *child = frame_new(frame->model, model_part(frame->model, body), err);
     if (child) {
+        child->root = frame->root;
         child->next = frame->children;
         frame->children = child;
     }
@@ -286,6 +294,12 @@ static void *loose_memory(struct run_env *env, size_t n_bytes)
     return arena_alloc(&frame->loose, n_bytes + 64);
 }
 
+static void *lasting_memory(struct run_env *env, size_t n_bytes)
+{
+    struct frame *frame = env->frame;
+    return arena_alloc(&frame->root->lasting, n_bytes + 64);
+}
+
 /* Is anybody still waiting for this? */
 static bool go_on(struct run_env *env, struct percept_err *err)
 {
@@ -314,6 +328,18 @@ static bool run_steps(struct plan *plan, struct run_env *env, const struct frame
     return true;
 }
 
+/* What nodes with bodies, or optionals, gave as outputs of the whole graph is known only now. */
+static bool judge_outputs(const struct frame *frame, const struct plan *plan, struct percept_err *err)
+{
+    const struct graph *graph = frame->part->graph;
+    for (int i = 0; i < graph->n_outputs && !graph->parent; i++)
+        if (tensor_is_list(plan->outputs[i]->dtype))
+            return err_set(err, ERR_UNSUPPORTED, "output '" BYTES_FMT "' is %s",
+                           BYTES_ARG(graph->values[graph->outputs[i]].name),
+                           tensor_list_advice(plan->outputs[i]->dtype, true));
+    return true;
+}
+
 /* All plans of a graph: the model's, or a body's. */
 static bool run_graph(struct frame *frame, struct watch *watch, struct percept_team *team,
                       const struct frame_observer *observer, struct percept_err *err)
@@ -321,11 +347,13 @@ static bool run_graph(struct frame *frame, struct watch *watch, struct percept_t
     if (!frame_prepare(frame, err))
         return false;
     struct run_env env = {.team = team, .watch = watch, .body = run_body,
-                          .memory = loose_memory, .go_on = go_on, .frame = frame};
+                          .memory = loose_memory, .lasting = lasting_memory, .go_on = go_on, .frame = frame};
     frame->watch = watch;
     frame->last = NULL;
     if (frame->loose.blocks)
         arena_reset(&frame->loose);
+    if (frame->lasting.blocks)
+        arena_reset(&frame->lasting);
     struct plan *plan = &frame->current->plan;
     for (;;) {
         frame->running = plan;
@@ -337,6 +365,8 @@ static bool run_graph(struct frame *frame, struct watch *watch, struct percept_t
         if (!plan)
             return false;
     }
+    if (!judge_outputs(frame, plan, err))
+        return false;
     frame->last = plan;
     return true;
 }
@@ -377,7 +407,7 @@ struct plan *frame_plan(struct frame *frame)
 
 size_t frame_bytes(const struct frame *frame)
 {
-    size_t sum = frame->scratch_bytes + frame->loose.used_bytes;
+    size_t sum = frame->scratch_bytes + frame->loose.used_bytes + frame->lasting.used_bytes;
     for (const struct plan *plan = frame->current ? frame->current->plan.next : NULL; plan; plan = plan->next)
         sum += plan->scratch_bytes;
     for (const struct frame *child = frame->children; child; child = child->next)

@@ -185,6 +185,16 @@ static bool free_batch(struct percept_model *model, struct plan *two, struct per
     return why.code != ERR_MEMORY || err_set(err, why.code, "%s", why.text);
 }
 
+/* Is there an operator that by its meaning joins the items of a batch, so that nobody's word can part them? */
+static bool mixes(const struct percept_model *model)
+{
+    for (const struct part *part = model->parts; part; part = part->next)
+        for (int i = 0; i < part->graph->n_nodes; i++)
+            if (!part->graph->nodes[i].dead && (part->graph->nodes[i].op->rule->flags & OP_MIXES))
+                return true;
+    return false;
+}
+
 /* After the graph is checked: trial, fuse. */
 static bool improve(struct percept_model *model, struct percept_err *err)
 {
@@ -193,6 +203,7 @@ static bool improve(struct percept_model *model, struct percept_err *err)
     if (!fold_identities(model->onnx.graph, &model->load, err))
         return false;
     fold_unused(model->onnx.graph);
+    model->independent = model->independent && !mixes(model);
     if (!model_find_feeds(model))
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
     const bool one = rebatch_fits(model->onnx.graph);
@@ -242,8 +253,7 @@ static struct percept_model *open_bytes(struct bytes file, const char *path,
                                        : err_memory(err, "a model", sizeof *model);
     pack_digest_free(source.digest);
     file_place_close(&source.place);
-    if (good) {
-        describe_packed(model);
+    if (good && (describe_packed(model) || err_set(err, ERR_MEMORY, "out of memory"))) {
         arena_free(&model->load);
         return model;
     }

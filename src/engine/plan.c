@@ -104,6 +104,9 @@ static bool finish_outputs(struct builder *b)
         return builder_short(b);
     for (int i = 0; i < graph->n_outputs; i++) {
         int value = graph->outputs[i];
+        if (!graph->parent && tensor_is_list(plan->values[value].dtype))
+            return err_set(b->err, ERR_UNSUPPORTED, "output '" BYTES_FMT "' is %s", BYTES_ARG(graph->values[value].name),
+                           tensor_list_advice(plan->values[value].dtype, true));
         plan->outputs[i] = convert_layout(b, NULL, value, &plan->values[value], LAYOUT_PLAIN);
         if (!plan->outputs[i])
             return false;

@@ -55,7 +55,7 @@ static bool make_step(struct builder *b, int index, struct step *step)
 
 static bool all_known(const struct step *step)
 {
-    if (step->op->rule->flags & OP_RANDOM)
+    if (step->op->rule->flags & (OP_RANDOM | OP_LASTING))
         return false;
     if (step->op->rule->flags & OP_SHAPE_ONLY)
         return true;
@@ -207,6 +207,18 @@ static bool add_steps(struct builder *b, struct step *step)
            builder_step(b, step) && convert_widen(b, step);
 }
 
+/* Most operators take tensors alone. What a body or a node before gives is known only here. */
+static bool takes_lists(const struct builder *b, const struct step *step)
+{
+    for (int i = 0; i < step->n_in && !(step->op->rule->flags & OP_LISTS); i++)
+        if (step->in[i] && tensor_is_list(step->in[i]->dtype))
+            return err_set(b->err, ERR_MODEL, OP_AT "input %d is %s; a tensor would work, as %s", OP_NODE(step->node),
+                           i, step->in[i]->dtype == DTYPE_SEQUENCE ? "a sequence" : "an optional",
+                           step->in[i]->dtype == DTYPE_SEQUENCE ? "SequenceAt or ConcatFromSequence give one"
+                                                                : "OptionalGetElement gives one");
+    return true;
+}
+
 static enum steps_outcome outcome_of(bool good, enum steps_outcome outcome)
 {
     return good ? outcome : STEPS_FAILED;
@@ -217,7 +229,7 @@ enum steps_outcome steps_of_node(struct builder *b, int index)
     const struct node *node = &b->graph->nodes[index];
     const struct op_rule *rule = node->op->rule;
     struct step step;
-    if (!make_step(b, index, &step))
+    if (!make_step(b, index, &step) || !takes_lists(b, &step))
         return STEPS_FAILED;
     if (rule->shape && !rule->shape(&step, b->err))
         return b->plan->demands ? STEPS_STOPPED_BEFORE : STEPS_FAILED;

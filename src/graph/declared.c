@@ -64,6 +64,7 @@ static void read_type(struct bytes message, struct declared *declared)
             break;
         case TYPE_SEQUENCE:
             declared->other = "a sequence";
+            declared->list = DTYPE_SEQUENCE;
             break;
         case TYPE_MAP:
             declared->other = "a map";
@@ -76,6 +77,7 @@ static void read_type(struct bytes message, struct declared *declared)
             break;
         case TYPE_OPTIONAL:
             declared->other = "an optional";
+            declared->list = DTYPE_OPTIONAL;
             break;
         }
 }
@@ -127,6 +129,9 @@ bool declared_apply(struct reader *r, const struct declared *declared, struct va
 /* An input or output of the model itself must be something that can be sent. */
 bool declared_judge(struct reader *r, const struct declared *declared, const char *what)
 {
+    if (declared->list)
+        return err_set(r->err, ERR_UNSUPPORTED, "%s '" BYTES_FMT "' is %s", what, BYTES_ARG(declared->name),
+                       tensor_list_advice(declared->list, strcmp(what, "output") == 0));
     if (declared->other)
         return err_set(r->err, ERR_UNSUPPORTED,
                        "%s '" BYTES_FMT "' is %s; only tensors can go in and out of a model", what,

@@ -65,6 +65,7 @@ struct node {
     struct attr *attrs;
     const struct op *op; /* set when the operator was found */
     void *priv;          /* op's own, made by its check verb */
+    const char *note;    /* what whoever loads the model should know, "is ...": set by check, or NULL */
     bool dead;           /* folded or fused away; skipped everywhere */
 };
 

@@ -57,7 +57,7 @@ bool tensor_bytes(const struct tensor *t, int width, size_t *n_bytes)
     }
     int64_t n;
     bool empty;
-    const size_t size = tensor_dtype_bytes(t->dtype);
+    const size_t size = tensor_is_list(t->dtype) ? sizeof(struct sequence) : tensor_dtype_bytes(t->dtype);
     if (size == 0 || !nonzero_product(t->rank, dims, &n, &empty) || (uint64_t)n > MOST_BYTES / size)
         return false;
     *n_bytes = empty ? 0 : (size_t)n * size;
@@ -178,7 +178,22 @@ size_t tensor_dtype_bytes(enum percept_dtype dtype)
 
 const char *tensor_dtype_name(enum percept_dtype dtype)
 {
+    if (tensor_is_list(dtype))
+        return dtype == DTYPE_SEQUENCE ? "sequence" : "optional";
     return types[known(dtype)].name;
+}
+
+const char *tensor_list_advice(enum percept_dtype dtype, bool output)
+{
+    if (dtype == DTYPE_SEQUENCE)
+        return output ? "a sequence; only tensors can go in and out of a model: one with ConcatFromSequence or "
+                        "SequenceAt in front of its outputs would work"
+                      : "a sequence; only tensors can go in and out of a model: one that takes them one by one and "
+                        "joins them with SequenceConstruct would work";
+    return output ? "an optional; only tensors can go in and out of a model: one with OptionalGetElement in front of "
+                    "its outputs would work"
+                  : "an optional; only tensors can go in and out of a model: one that takes the tensor itself would "
+                    "work";
 }
 
 static uint32_t bits_of(float value)

@@ -14,6 +14,11 @@
 /* How elements lie in memory. BLOCKED (float pictures only, rank >= 3): kernel/kernel.h. */
 enum layout { LAYOUT_PLAIN = 0, LAYOUT_BLOCKED };
 
+/* Of values inside a graph that are no tensors: their tensor has rank 0, and its one element is a struct
+ * sequence. Above INT_MAX, where no file's number is: nobody can declare one. */
+#define DTYPE_SEQUENCE ((enum percept_dtype)0x80000001u)
+#define DTYPE_OPTIONAL ((enum percept_dtype)0x80000002u)
+
 struct tensor {
     enum percept_dtype dtype;
     enum layout layout;
@@ -22,6 +27,20 @@ struct tensor {
     void *data;   /* NULL: not known yet (planning) */
     bool dynamic; /* dims are an upper bound; the run tells the real ones */
 };
+
+/* A list of tensors of one type, or an optional: a list of at most one tensor or sequence. What it holds
+ * is never changed, so that copies of this struct may share it. op/sequence.c fills and reads them. */
+struct sequence {
+    int64_t n;
+    enum percept_dtype dtype; /* of the tensors */
+    struct sequence_items *items;
+};
+
+/* Is it a sequence or an optional, of which operators on tensors know nothing? */
+static inline bool tensor_is_list(enum percept_dtype dtype)
+{
+    return dtype == DTYPE_SEQUENCE || dtype == DTYPE_OPTIONAL;
+}
 
 /* Elements in a shape; false (and *n untouched) when a dimension is negative or the product does not
  * fit in int64_t. Rank 0 has one element. */
@@ -53,9 +72,13 @@ void tensor_strides(int rank, const int64_t *dims, int64_t *strides);
 const char *tensor_shape_text(int rank, const int64_t *dims, char *buffer, size_t n);
 
 /* Size of an element; 0 for types that are not supported. Names are known for all of ONNX's types, so
- * that what is refused can be named: "float32", "float8e4m3fn"; "undefined" for the rest. */
+ * that what is refused can be named: "float32", "float8e4m3fn", and "sequence" and "optional" for what is no
+ * tensor; "undefined" for the rest. */
 size_t tensor_dtype_bytes(enum percept_dtype dtype);
 const char *tensor_dtype_name(enum percept_dtype dtype);
+
+/* Why a sequence or an optional cannot go in or out of a model, and what can: the end of a sentence. */
+const char *tensor_list_advice(enum percept_dtype dtype, bool output);
 
 /* IEEE half and bfloat16 <-> float, exact, round to nearest even; NaN stays NaN. */
 float tensor_half_to_float(uint16_t half);

@@ -147,6 +147,17 @@ struct kernels {
     void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed,
                  float *c, int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to);
 
+    /* Weights of 4 or 8 bits in blocks along k (a power of two, 16 at least) with a scale and a zero each,
+     * (q - zero) scale, packed as narrow as they are. q: raw bytes, [n][blocks][block * bits / 8], low halves
+     * first; scales: raw bytes, floats [n][blocks]; zeros [n][blocks]. */
+    size_t (*narrow_pack_bytes)(int bits, int64_t block, int64_t k, int64_t n);
+    void (*narrow_pack)(void *packed, int bits, int64_t block, int64_t k, int64_t n, const void *q,
+                       const void *scales, const float *zeros);
+    /* Rows [k_from, k_to) and columns [n_from, n_to) of them, as gemm_pack would have packed just these. k_from
+     * and k_to are multiples of block, or k_to is k; n_from and n_to as gemm's. */
+    void (*narrow_widen)(float *to, const void *packed, int bits, int64_t block, int64_t k, int64_t k_from,
+                        int64_t k_to, int64_t n_from, int64_t n_to);
+
     /* --- pictures --------------------------------------------------------------------------------- */
 
     /* Which algorithm runs this shape: an index into this row's table, a pure function of the shape

@@ -16,6 +16,7 @@
 #include "kernel/dot.h"
 #include "kernel/gemm.h"
 #include "kernel/map.h"
+#include "kernel/narrow.h"
 #include "kernel/quantize.h"
 #include "kernel/recur.h"
 #include "kernel/transpose.h"
@@ -37,6 +38,9 @@ const struct kernels ROW_SYMBOL(KERNELS_ROW) = {
     .gemm_pack = gemm_pack,
     .gemm_step = PANEL,
     .gemm = gemm,
+    .narrow_pack_bytes = narrow_pack_bytes,
+    .narrow_pack = narrow_pack,
+    .narrow_widen = narrow_widen,
     .conv_choose = conv_choose,
     .conv_name = conv_name,
     .conv_pack_bytes = conv_pack_bytes,

@@ -111,7 +111,7 @@ static bool if_run(struct step *step, struct run_env *env, struct percept_err *e
     return true;
 }
 
-const struct op_rule op_if = {.check = if_check, .run = if_run, .flags = OP_OWN_MEMORY};
+const struct op_rule op_if = {.check = if_check, .run = if_run, .flags = OP_OWN_MEMORY | OP_LISTS};
 
 /* --- collecting what each iteration puts out ------------------------------------------------------------- */
 
@@ -126,6 +126,9 @@ static bool collect(struct collected *c, const struct tensor *one, const struct 
                     struct run_env *env, struct percept_err *err)
 {
     size_t n_bytes = plain_bytes(one);
+    if (tensor_is_list(one->dtype))
+        return err_set(err, ERR_MODEL, OP_AT "an output that is collected is a %s; a tensor would work, or the list as "
+                       "a carried value", OP_NODE(step->node), tensor_dtype_name(one->dtype));
     if (c->n && (c->element.dtype != one->dtype || !tensor_same_dims(&c->element, one)))
         return err_set(err, ERR_DATA, OP_AT "an output that is collected changes its shape in iteration %lld",
                        OP_NODE(step->node), (long long)c->n);
@@ -305,7 +308,7 @@ static bool loop_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-const struct op_rule op_loop = {.check = loop_check, .run = loop_run, .flags = OP_OWN_MEMORY};
+const struct op_rule op_loop = {.check = loop_check, .run = loop_run, .flags = OP_OWN_MEMORY | OP_LISTS};
 
 /* --- Scan ----------------------------------------------------------------------------------------------- */
 

@@ -20,12 +20,13 @@
  * What is measured together is fixed by the operator (a channel, a group, a row), hence bits do not
  * depend on the batch. Tensors of doubles go through one plain loop for all of them.
  *
- * Thread: loader, then the session's holder with its team. Training forms are refused.
+ * Thread: loader, then the session's holder with its team. Not here: the training form (training.c).
  */
 #include "op/norm.h"
 
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/training.h"
 #include "op/weights.h"
 
 #include <math.h>
@@ -50,6 +51,7 @@ struct norm {
     float epsilon;
     int64_t axis, groups;
     bool per_channel; /* GroupNormalization's scale: since opset 21 */
+    bool per_element; /* BatchNormalization up to opset 8: each element of an item is a channel */
     bool constant;    /* BatchNormalization: scale and shift below are filled */
     int64_t channels;
     const float *scale, *shift; /* padded to whole vectors */
@@ -67,20 +69,22 @@ struct norm_plan {
 
 /* ---- check ----------------------------------------------------------------------------------- */
 
-static bool check_training(const struct node_ctx *ctx, struct percept_err *err)
+/* Since opset 14 an attribute says so; before, it is the form that has more outputs than one, unless is_test
+ * (up to 6) says otherwise. */
+static bool is_training(const struct node_ctx *ctx, bool *training, struct percept_err *err)
 {
-    bool training, spatial;
-    if (!attr_bool(ctx, "training_mode", false, &training, err) ||
-        !attr_bool(ctx, "spatial", true, &spatial, err))
+    const struct node *node = ctx->node;
+    bool told, test, more = false, read = false;
+    if (!attr_bool(ctx, "training_mode", false, &told, err) || !attr_bool(ctx, "is_test", false, &test, err))
         return false;
-    for (int i = 1; i < ctx->node->n_out; i++)
-        training = training || ctx->node->out[i] >= 0;
-    if (training)
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "a training form with running statistics; the inference form works",
-                       OP_NODE(ctx->node));
-    return spatial || err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'spatial' is 0; 1 works",
-                              OP_NODE(ctx->node));
+    for (int i = 1; i < node->n_out; i++) {
+        more = more || node->out[i] >= 0;
+        read = read || (node->out[i] >= 0 && ctx->graph->values[node->out[i]].n_uses > 0);
+    }
+    *training = node->opset >= 14 ? told : more && !test;
+    return *training || !read ||
+           err_set(err, ERR_MODEL, OP_AT "statistics are read from it, which only its training form gives",
+                   OP_NODE(node));
 }
 
 static void affine_of(const float *const v[4], float epsilon, int64_t n, float *scale, float *shift)
@@ -98,6 +102,8 @@ bool norm_affine(struct node_ctx *ctx, int64_t *channels, const float **scale, c
     const float *v[4];
     int64_t n = 0;
     for (int i = 0; i < 4; i++) {
+        if (norm->per_element)
+            return false;
         const struct tensor *t = op_constant(ctx, i + 1);
         if (!t || t->dtype != PERCEPT_FLOAT || t->rank != 1 || (i && t->dims[0] != n))
             return false;
@@ -117,8 +123,14 @@ bool norm_affine(struct node_ctx *ctx, int64_t *channels, const float **scale, c
 
 static bool check_batch(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
 {
-    if (!op_arity(ctx, 5, 5, 5, err) || !check_training(ctx, err))
+    bool training, spatial;
+    if (!op_arity(ctx, 5, 5, 5, err) || !is_training(ctx, &training, err))
         return false;
+    if (training)
+        return training_check(ctx, err);
+    if (!attr_bool(ctx, "spatial", true, &spatial, err))
+        return false;
+    norm->per_element = !spatial;
     norm->constant = norm_affine(ctx, &norm->channels, &norm->scale, &norm->shift);
     if (norm->constant)
         ctx->packed_inputs |= 0x1eu;
@@ -259,12 +271,26 @@ static bool norm_picture(struct step *step, struct norm_plan *plan, int least, b
     return true;
 }
 
+/* Every element of an item is a channel of its own. */
+static bool want_elements(const struct step *step, struct norm_plan *plan, struct percept_err *err)
+{
+    plan->channels *= plan->pixels;
+    plan->pixels = 1;
+    plan->rows = plan->items * plan->channels;
+    for (int i = 1; i <= 4; i++)
+        if (tensor_elements(step->in[i]) != plan->channels)
+            return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; %lld, as an item has, work",
+                           OP_NODE(step->node), i, (long long)tensor_elements(step->in[i]),
+                           (long long)plan->channels);
+    return true;
+}
+
 static bool shape_batch(struct step *step, struct percept_err *err)
 {
     const struct norm *norm = step->priv;
     struct norm_plan *plan = norm_plan(step, err);
-    if (!plan || !norm_picture(step, plan, 1, true, err) ||
-        !want_vectors(step, 4, plan->channels, err))
+    if (!plan || !norm_picture(step, plan, 1, !norm->per_element, err) ||
+        !(norm->per_element ? want_elements(step, plan, err) : want_vectors(step, 4, plan->channels, err)))
         return false;
     for (int i = 1; i < step->n_out; i++)
         op_set_out(step, i, PERCEPT_FLOAT, 1, (const int64_t[]){0});
@@ -759,7 +785,11 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
 /* Element by element, with numbers of its own for each channel. */
 static void norm_batch(struct batch_view *view)
 {
-    batch_axis_keep(view, (bool[RANK_MAX]){[1] = true});
+    const struct norm *norm = view->many->priv;
+    if (norm->per_element)
+        batch_axis_items(view);
+    else
+        batch_axis_keep(view, (bool[RANK_MAX]){[1] = true});
 }
 
 static void rows_batch(struct batch_view *view)

@@ -115,6 +115,9 @@ struct run_env {
                  struct tensor *outputs, struct percept_err *err);
     /* Memory for outputs of an OP_OWN_MEMORY node: good until the next run, NULL when it is short. */
     void *(*memory)(struct run_env *env, size_t n_bytes);
+    /* The same for what a body hands on from turn to turn, such as the tensors of a sequence: good until the
+     * model runs again, however often bodies run before. */
+    void *(*lasting)(struct run_env *env, size_t n_bytes);
     /* False with a sentence once the run's deadline has passed or it was cancelled. */
     bool (*go_on)(struct run_env *env, struct percept_err *err);
     void *frame; /* the engine's */
@@ -144,6 +147,9 @@ enum op_flags {
     OP_RANDOM = 2,     /* never folded */
     OP_DATA_DIMS = 4,  /* output dims depend on data: shape gives the upper bound, run sets out[i]->dims */
     OP_OWN_MEMORY = 8, /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
+    OP_LISTS = 16,     /* takes sequences and optionals; the planner refuses them for all others */
+    OP_LASTING = 32,   /* run asks for lasting memory: never folded */
+    OP_MIXES = 64,     /* items of a batch reach each other: a model that has it is not batched */
 };
 
 struct batch_view; /* op/batch_axis.h */

@@ -8,7 +8,8 @@
  *
  * A blocked picture whose maps are one pixel and whose channels fill their blocks lies like a plain one;
  * flattening such a picture, the usual end of a convolutional network, then costs nothing either.
- * Dropout here is what it is at inference: nothing, and a mask of trues.
+ * Dropout here is what it is at inference: nothing, and a mask of trues; its training form is refused unless
+ * its ratio is 0.
  */
 #include <string.h>
 
@@ -28,6 +29,42 @@ struct view_priv {
     const int64_t *list; /* attribute form: shape or axes */
     int n;
 };
+
+static bool is_zero(const struct tensor *ratio)
+{
+    float value = 1;
+    if (ratio && types_real(ratio->dtype) && tensor_elements(ratio) == 1)
+        cast_numbers(PERCEPT_FLOAT, &value, ratio->dtype, ratio->data, 1);
+    return value == 0;
+}
+
+static bool refuse_random(const struct node *node, struct percept_err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "is in training form and drops elements at random; a ratio of 0, or an "
+                   "export in inference mode (training_mode false), would work", OP_NODE(node));
+}
+
+/* Dropout's training form, where it is told when the model is opened: in constants since opset 12; by is_test,
+ * which many leave out, up to 6: these mean what they say at inference. */
+static bool dropout_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    bool test;
+    float ratio;
+    const struct tensor *given = op_constant(ctx, 1), *mode = op_constant(ctx, 2);
+    if (ctx->node->opset < 7) {
+        if (!attr_bool(ctx, "is_test", false, &test, err) || !attr_float(ctx, "ratio", 0.5F, &ratio, err))
+            return false;
+        if (!test && ratio != 0)
+            ctx->node->note = "does not say is_test; it passes its input on, as at inference";
+        return true;
+    }
+    if (!mode || mode->dtype != PERCEPT_BOOL || tensor_elements(mode) != 1 || !*(const uint8_t *)mode->data)
+        return true;
+    if (given ? !is_zero(given) : !op_has_input(ctx->node, 1))
+        return refuse_random(ctx->node, err);
+    ctx->node->note = "is in training form; with a ratio of 0 it passes its input on";
+    return true;
+}
 
 static bool view_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -50,6 +87,8 @@ static bool view_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     if (listing && !inputs && priv->member != SQUEEZE && !priv->listed)
         return err_set(err, ERR_MODEL, OP_AT "attribute '%s' is missing", OP_NODE(ctx->node), name);
+    if (priv->member == DROPOUT && !dropout_check(ctx, err))
+        return false;
     return attr_bool(ctx, "allowzero", false, &priv->allowzero, err) &&
            attr_int(ctx, "axis", 1, &priv->axis, err);
 }
@@ -213,7 +252,7 @@ static bool lies_plain(const struct step *step, const struct tensor *x)
            x->dims[1] % step->kernels->width == 0;
 }
 
-/* Dropout's training mode would need a random mask; a ratio of 0 does not. */
+/* The training mode would need a random mask; a ratio of 0 does not. */
 static bool inference_only(const struct step *step, struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[0]->dtype;
@@ -230,13 +269,7 @@ static bool inference_only(const struct step *step, struct percept_err *err)
         return false;
     const struct tensor *ratio = step->in[1];
     bool off = tensor_elements(mode) == 1 && !*(const uint8_t *)mode->data;
-    bool keeps = ratio && ratio->dtype == PERCEPT_FLOAT && tensor_elements(ratio) == 1 &&
-                 *(const float *)ratio->data == 0;
-    if (off || keeps)
-        return true;
-    return err_set(err, ERR_UNSUPPORTED,
-                   OP_AT "training mode; a false input 2 would work",
-                   OP_NODE(step->node));
+    return off || is_zero(ratio) || refuse_random(step->node, err);
 }
 
 static bool view_shape(struct step *step, struct percept_err *err)
@@ -290,7 +323,12 @@ RULE(reshape, RESHAPE, batch_axis_in_order)
 RULE(flatten, FLATTEN, batch_axis_in_order)
 RULE(squeeze, SQUEEZE, batch_axis_in_order)
 RULE(unsqueeze, UNSQUEEZE, batch_axis_in_order)
-RULE(identity, IDENTITY, batch_axis_elements)
+const struct op_rule op_identity = {.check = view_check,
+                                    .shape = view_shape,
+                                    .run = view_run,
+                                    .batch = batch_axis_elements,
+                                    .flags = OP_LISTS,
+                                    .variant = IDENTITY};
 RULE(dropout, DROPOUT, batch_axis_elements)
 
 /* --- Shape and Size --------------------------------------------------------------------------------- */

@@ -258,6 +258,8 @@ static void log_ready(struct catalog *catalog, const struct served *served)
     if (description.batch_asserted)
         log_info("requests are joined on the owner's word that items are independent", "model",
                  served->name, "#version", version, "not_proved", description.batch_reason, NULL);
+    for (int i = 0; i < description.n_notes; i++)
+        log_warn("model note", "model", served->name, "#version", version, "note", description.notes[i], NULL);
 }
 
 static size_t folder_bytes(const char *path, size_t n)

@@ -362,6 +362,7 @@ void example_end(struct example *e)
     proto_free(&e->after);
     proto_free(&e->constants);
     proto_free(&e->instead);
+    proto_free(&e->network);
 }
 
 static enum percept_dtype replaced(const struct example *e, enum percept_dtype dtype,
@@ -424,8 +425,9 @@ static struct proto written(const struct example *e, enum percept_dtype wide, co
     if (*e->domain)
         proto_text(&node, NODE_DOMAIN, e->domain);
     proto_raw(&node, e->attributes.at, e->attributes.n);
-    if (instead && instead->n) {
-        proto_raw(&graph, instead->at, instead->n);
+    const struct proto *others = instead && instead->n ? instead : &e->network;
+    if (others->n) {
+        proto_raw(&graph, others->at, others->n);
         proto_free(&node);
     } else
         proto_add(&graph, GRAPH_NODE, node);

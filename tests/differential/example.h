@@ -40,6 +40,7 @@ struct example {
     char notes[300];                         /* the same for people */
     struct proto after;    /* GRAPH_NODE fields that read "y0" and make "z" (fusions), or nothing */
     struct proto constants; /* GRAPH_INITIALIZER fields for these */
+    struct proto network;   /* GRAPH_NODE fields that the node is one of, from x0 ... to y0 ..., or nothing */
     struct proto instead;   /* GRAPH_NODE fields that ONNX Runtime is asked in place of the node, or nothing */
     double absolute, relative;
     bool never_widen;      /* attributes or outputs depend on T */

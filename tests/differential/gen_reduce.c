@@ -204,19 +204,87 @@ static void per_channel(struct example *e, int64_t channels, double least, doubl
     example_constant(e, constant);
 }
 
+struct training {
+    double epsilon, momentum;
+    bool spatial;
+};
+
+/* By the batch's own mean and variance, in double; what is told besides: running ones, then the batch's. */
+static bool training_oracle(const struct example *e, struct tensor *out)
+{
+    const struct training *t = e->user;
+    const struct tensor *x = &e->in[0].tensor, *p = &e->in[1].tensor;
+    const int64_t channels = tensor_elements(p), n = channels ? tensor_elements(x) / channels : 0;
+    const int64_t pixels = t->spatial ? tensor_span(x, 2, x->rank) : 1;
+    for (int o = 0; o < e->n_out; o++)
+        out[o] = o ? example_tensor(e->arena, e->out[o], p->rank, p->dims)
+                   : example_tensor(e->arena, e->out[0], x->rank, x->dims);
+    for (int64_t c = 0; c < channels; c++) {
+        double mean = 0, variance = 0;
+        for (int turn = 0; turn < 3; turn++)
+            for (int64_t i = 0; i < n; i++) {
+                const int64_t at = (i / pixels * channels + c) * pixels + i % pixels;
+                const double value = example_get(x, at);
+                if (turn == 0)
+                    mean += value / (double)n;
+                else if (turn == 1)
+                    variance += (value - mean) * (value - mean) / (double)n;
+                else
+                    example_set(&out[0], at, (value - mean) / sqrt(variance + t->epsilon) * example_get(p, c) +
+                                                 example_get(&e->in[2].tensor, c));
+            }
+        const double told[] = {mean, variance}, keep = t->momentum;
+        for (int o = 1; o < e->n_out; o++)
+            example_set(&out[o], c, o > 2 ? told[(o - 1) % 2]
+                                          : example_get(&e->in[2 + o].tensor, c) * keep + told[o - 1] * (1 - keep));
+    }
+    return true;
+}
+
+/* More outputs than one, or since opset 14 an attribute, ask for it. ONNX Runtime has it in few of its builds. */
+static void draw_training(struct example *e)
+{
+    struct training *t = arena_alloc(e->arena, sizeof *t);
+    *t = (struct training){1e-5F, 0.9F, true};
+    e->user = t;
+    e->oracle = training_oracle;
+    e->absolute = 1e-4;
+    if (e->opset >= 14)
+        example_attr(e, "training_mode", 1);
+    if (example_chance(e, 50))
+        example_attr_real(e, "momentum", t->momentum = 0.75);
+    if (example_chance(e, 50))
+        example_attr_real(e, "epsilon", t->epsilon = 0.0078125);
+    if (e->opset < 14)
+        e->explained = "BatchNormalization 7 to 13, saved_var";
+    int more = e->opset >= 14 ? 2 : 4;
+    for (int i = 0; i < more; i++)
+        example_output(e, e->type);
+}
+
 void gen_batch_norm(struct example *e)
 {
+    const bool training = example_chance(e, 35);
     int64_t dims[RANK_MAX];
     int rank = (int)example_int(e, 2, 5);
     example_dims(e, rank, dims, 3);
+    if (training)
+        dims[0] += !dims[0]; /* statistics of nothing are no numbers */
+    for (int d = 2; training && d < rank; d++)
+        dims[d] += !dims[d];
     int64_t channels = dims[1] = dims[1] ? dims[1] : 1;
-    example_type(e, e->opset >= 15 ? "ffffhbd" : "fffffhd");
+    example_type(e, training ? "fd" : e->opset >= 15 ? "ffffhbd" : "fffffhd");
     int constant = example_chance(e, 70) ? 100 : 0;
     example_input(e, e->type, rank, dims, -3, 3);
     per_channel(e, channels, -2, 2, constant);
     per_channel(e, channels, -2, 2, constant);
     per_channel(e, channels, -1, 1, constant);
     per_channel(e, channels, 0.1, 3, constant);
+    example_output(e, e->type);
+    if (training) {
+        draw_training(e);
+        return;
+    }
     if (example_chance(e, 50))
         example_attr_real(e, "epsilon", example_real(e, 1e-6, 1e-2));
     if (e->opset < 9 && example_chance(e, 20))
@@ -225,7 +293,6 @@ void gen_batch_norm(struct example *e)
         example_attr(e, "is_test", 1);
     if (e->opset >= 14 && example_chance(e, 20))
         example_attr(e, "training_mode", 0);
-    example_output(e, e->type);
 }
 
 void gen_instance_norm(struct example *e)

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "engine/small.h"
 
 /* Sums 1 .. n by a Loop whose body adds the iteration to what is carried and collects it. */
@@ -201,6 +202,349 @@ START_TEST(texts_outlive_the_iteration_that_made_them)
 }
 END_TEST
 
+/* --- sequences and optionals ---------------------------------------------------------------------------------- */
+
+/* An input or output of a graph that is no tensor: `type` is TYPE_SEQUENCE or TYPE_OPTIONAL. */
+static struct proto no_tensor(const char *name, uint32_t type)
+{
+    struct proto value = {0}, message = {0};
+    proto_text(&value, VALUE_INFO_NAME, name);
+    proto_add(&message, type, (struct proto){0});
+    proto_add(&value, VALUE_INFO_TYPE, message);
+    return value;
+}
+
+static struct proto loop_body(void)
+{
+    struct proto body = {0};
+    proto_add(&body, GRAPH_INPUT, proto_value("i", PERCEPT_INT64, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, proto_value("go", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, no_tensor("list", TYPE_SEQUENCE));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("go", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_OUTPUT, no_tensor("longer", TYPE_SEQUENCE));
+    return body;
+}
+
+/* A Loop of `trips` turns (a constant of that name) that carries a list which begins empty: "list" becomes "longer". */
+static void add_loop(struct small *s, int64_t trips, struct proto body)
+{
+    s->opset = 17;
+    small_node(s, "SequenceEmpty", "", "empty");
+    proto_add(&s->graph, GRAPH_INITIALIZER, proto_tensor("trips", PERCEPT_INT64, 0, NULL, &trips, 8));
+    struct proto loop = proto_node("Loop", "", "trips,,empty", "rows");
+    proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+    proto_add(&s->graph, GRAPH_NODE, loop);
+}
+
+static void expect_rows(struct percept_session *session, int64_t n, const float *x, const float *want)
+{
+    const float *y = small_run(session, 2, DIMS(n, 2), x);
+    const struct percept_tensor out = percept_output(session, 0);
+    ck_assert(out.rank == 2 && out.dims[0] == 3 && out.dims[1] == 2);
+    for (int i = 0; i < 6; i++)
+        ck_assert_float_eq(y[i], want[i]);
+}
+
+/* Rows at the end of the list, at its front, and those of an inner loop that begins with the outer's list. */
+START_TEST(a_loop_collects_rows_in_a_sequence)
+{
+    static const float x[] = {1, -2, -3, 4, 5, -6};
+    static const float wants[][6] = {{1, 0, 0, 4, 5, 0}, {5, 0, 0, 4, 1, 0}};
+    for (int front = 0; front < 2; front++) {
+        struct small s = small_xy(2, DIMS(-1, 2));
+        struct proto body = loop_body();
+        const int64_t zero = 0;
+        proto_add(&body, GRAPH_INITIALIZER, proto_tensor("zero", PERCEPT_INT64, 0, NULL, &zero, 8));
+        proto_add(&body, GRAPH_NODE, proto_node("Gather", "", "x,i", "row"));
+        proto_add(&body, GRAPH_NODE, proto_node("Relu", "", "row", "r"));
+        proto_add(&body, GRAPH_NODE, proto_node("SequenceInsert", "", front ? "list,r,zero" : "list,r", "longer"));
+        add_loop(&s, 3, body);
+        struct proto join = proto_node("ConcatFromSequence", "", "rows", "y");
+        proto_attr_int(&join, "axis", 0);
+        proto_attr_int(&join, "new_axis", 1);
+        proto_add(&s.graph, GRAPH_NODE, join);
+        struct percept_model *model = small_open(&s);
+        struct percept_session *session = small_session(model);
+        for (int run = 0; run < 4; run++) /* memory comes in larger and larger pieces until all fits in one */
+            expect_rows(session, 3, x, wants[front]);
+        const size_t calls = arena_calls();
+        expect_rows(session, 3, x, wants[front]);
+        ck_assert_uint_eq(arena_calls(), calls);
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
+/* x's first element says which branch, and so how many elements there are: 1 or 2. */
+START_TEST(branches_give_lists_of_different_lengths)
+{
+    struct proto one = {0}, two = {0};
+    proto_add(&one, GRAPH_NODE, proto_node("SequenceConstruct", "", "x", "a"));
+    proto_add(&one, GRAPH_OUTPUT, no_tensor("a", TYPE_SEQUENCE));
+    proto_add(&two, GRAPH_NODE, proto_node("Neg", "", "x", "n"));
+    proto_add(&two, GRAPH_NODE, proto_node("SequenceConstruct", "", "x,n", "b"));
+    proto_add(&two, GRAPH_OUTPUT, no_tensor("b", TYPE_SEQUENCE));
+    struct small s = small_xy(1, DIMS(1));
+    small_floats(&s, "limit", 0, NULL, (float[]){0});
+    proto_add(&s.graph, GRAPH_OUTPUT, proto_value("n", PERCEPT_INT64, 0, NULL));
+    small_node(&s, "Less", "x,limit", "less");
+    struct proto node = proto_node("If", "", "less", "list");
+    proto_attr_message(&node, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, one);
+    proto_attr_message(&node, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, two);
+    proto_add(&s.graph, GRAPH_NODE, node);
+    small_node(&s, "Identity", "list", "same");
+    small_node(&s, "SequenceLength", "same", "n");
+    small_node_int(&s, "ConcatFromSequence", "same", "y", "axis", 0);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    for (int run = 0; run < 4; run++) {
+        const float x = run % 2 ? 5 : -5;
+        const float *y = small_run(session, 1, DIMS(1), &x);
+        ck_assert_int_eq(percept_output(session, 0).dims[0], run % 2 ? 2 : 1);
+        ck_assert_int_eq(*(const int64_t *)percept_output(session, 1).data, run % 2 ? 2 : 1);
+        ck_assert_float_eq(y[0], x);
+        ck_assert(run % 2 == 0 || y[1] == -x);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Each part of x times the part of another list and a tensor that is the same for all. */
+START_TEST(a_body_is_mapped_over_sequences)
+{
+    struct proto body = {0};
+    for (int i = 0; i < 3; i++)
+        proto_add(&body, GRAPH_INPUT, proto_value((const char *[]){"p", "q", "w"}[i], PERCEPT_FLOAT, -1, NULL));
+    proto_add(&body, GRAPH_NODE, proto_node("Mul", "", "p,q", "t"));
+    proto_add(&body, GRAPH_NODE, proto_node("Mul", "", "t,w", "out"));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("out", PERCEPT_FLOAT, -1, NULL));
+    struct small s = small_xy(1, DIMS(-1));
+    s.opset = 17;
+    small_floats(&s, "w", 0, NULL, (float[]){10});
+    small_node(&s, "SplitToSequence", "x", "parts");
+    small_node(&s, "Neg", "x", "n");
+    small_node(&s, "SplitToSequence", "n", "others");
+    struct proto map = proto_node("SequenceMap", "", "parts,others,w", "mapped");
+    proto_attr_message(&map, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+    proto_add(&s.graph, GRAPH_NODE, map);
+    small_node_int(&s, "ConcatFromSequence", "mapped", "y", "axis", 0);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    for (int64_t n = 1; n < 4; n++) {
+        const float *y = small_run(session, 1, &n, (float[]){1, 2, 3});
+        ck_assert_int_eq(percept_output(session, 0).dims[0], n);
+        for (int64_t i = 0; i < n; i++)
+            ck_assert_float_eq(y[i], -10 * (float)((i + 1) * (i + 1)));
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* An optional that a branch fills or leaves empty, and a sequence in one. */
+START_TEST(optionals_go_through_branches)
+{
+    for (int nested = 0; nested < 2; nested++) {
+        struct proto full = {0}, none = {0}, get = {0}, other = {0};
+        proto_add(&full, GRAPH_NODE, nested ? proto_node("SequenceConstruct", "", "x,x", "v") : proto_node("Neg", "", "x", "v"));
+        proto_add(&full, GRAPH_NODE, proto_node("Optional", "", "v", "f"));
+        proto_add(&full, GRAPH_OUTPUT, no_tensor("f", TYPE_OPTIONAL));
+        proto_add(&none, GRAPH_NODE, proto_node("Optional", "", "", "e"));
+        proto_add(&none, GRAPH_OUTPUT, no_tensor("e", TYPE_OPTIONAL));
+        proto_add(&get, GRAPH_NODE, proto_node("OptionalGetElement", "", "may", nested ? "list" : "got"));
+        if (nested) {
+            struct proto join = proto_node("ConcatFromSequence", "", "list", "got");
+            proto_attr_int(&join, "axis", 0);
+            proto_add(&get, GRAPH_NODE, join);
+        }
+        proto_add(&get, GRAPH_OUTPUT, proto_value("got", PERCEPT_FLOAT, -1, NULL));
+        proto_add(&other, GRAPH_NODE, proto_node("Identity", "", "x", "same"));
+        proto_add(&other, GRAPH_OUTPUT, proto_value("same", PERCEPT_FLOAT, -1, NULL));
+        struct small s = small_xy(1, DIMS(1));
+        s.opset = 15;
+        small_floats(&s, "limit", 0, NULL, (float[]){0});
+        small_node(&s, "Less", "x,limit", "less");
+        struct proto fill = proto_node("If", "", "less", "may"), use = proto_node("If", "", "has", "y");
+        proto_attr_message(&fill, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, full);
+        proto_attr_message(&fill, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, none);
+        proto_add(&s.graph, GRAPH_NODE, fill);
+        small_node(&s, "OptionalHasElement", "may", "has");
+        proto_attr_message(&use, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, get);
+        proto_attr_message(&use, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, other);
+        proto_add(&s.graph, GRAPH_NODE, use);
+        struct percept_model *model = small_open(&s);
+        struct percept_session *session = small_session(model);
+        for (int run = 0; run < 4; run++) {
+            const float x = run % 2 ? 5 : -5;
+            ck_assert_float_eq(*small_run(session, 1, DIMS(1), &x), run % 2 || nested ? x : -x);
+            ck_assert_int_eq(percept_output(session, 0).dims[0], nested && run % 2 == 0 ? 2 : 1);
+        }
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
+START_TEST(lists_go_neither_in_nor_out_of_a_model)
+{
+    static const struct {
+        uint32_t type;
+        bool output;
+        const char *words;
+    } cases[] = {{TYPE_SEQUENCE, false, "input 'l' is a sequence; only tensors can go in and out of a model: one that takes"},
+                 {TYPE_SEQUENCE, true, "output 'l' is a sequence; only tensors can go in and out of a model: one with Concat"},
+                 {TYPE_OPTIONAL, false, "input 'l' is an optional; only tensors"},
+                 {TYPE_OPTIONAL, true, "one with OptionalGetElement in front of its outputs"}};
+    for (int i = 0; i < 4; i++) {
+        struct small s = small_xy(1, DIMS(1));
+        s.opset = 18;
+        proto_add(&s.graph, cases[i].output ? GRAPH_OUTPUT : GRAPH_INPUT, no_tensor("l", cases[i].type));
+        if (cases[i].output)
+            small_node(&s, cases[i].type == TYPE_SEQUENCE ? "SequenceConstruct" : "Optional", "x", "l");
+        small_node(&s, "Neg", "x", "y");
+        small_refused(&s, NULL, cases[i].words);
+    }
+    for (int i = 0; i < 2; i++) { /* outputs that do not say what they are */
+        struct small s = small_xy(1, DIMS(1));
+        s.opset = 18;
+        small_node(&s, i ? "Optional" : "SequenceConstruct", "x", "y");
+        small_refused(&s, NULL, i ? "output 'y' is an optional" : "output 'y' is a sequence");
+    }
+}
+END_TEST
+
+/* A last node tells only when it ran that what it gives is no tensor. */
+START_TEST(a_list_that_the_last_node_gives_is_refused_when_it_ran)
+{
+    static const char *const words[] = {"output 'y' is a sequence", "output 'y' is an optional",
+                                        "output 'y' is a sequence", "output 'y' is a sequence"};
+    for (int i = 0; i < 4; i++) {
+        struct small s = small_xy(1, DIMS(1));
+        s.opset = 18;
+        if (i < 2) { /* an If */
+            struct proto then = {0}, other = {0};
+            proto_add(&then, GRAPH_NODE, proto_node(i ? "Optional" : "SequenceConstruct", "", "x", "l"));
+            proto_add(&then, GRAPH_OUTPUT, no_tensor("l", i ? TYPE_OPTIONAL : TYPE_SEQUENCE));
+            proto_add(&other, GRAPH_NODE, proto_node("Neg", "", "x", "n"));
+            proto_add(&other, GRAPH_OUTPUT, proto_value("n", PERCEPT_FLOAT, -1, NULL));
+            small_floats(&s, "limit", 0, NULL, (float[]){0});
+            small_node(&s, "Less", "x,limit", "less");
+            struct proto branch = proto_node("If", "", "less", "y");
+            proto_attr_message(&branch, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, then);
+            proto_attr_message(&branch, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, other);
+            proto_add(&s.graph, GRAPH_NODE, branch);
+        } else if (i == 2) { /* what an optional holds */
+            small_node(&s, "SequenceConstruct", "x", "l");
+            small_node(&s, "Optional", "l", "o");
+            small_node(&s, "OptionalGetElement", "o", "y");
+        } else {
+            struct proto body = loop_body();
+            proto_add(&body, GRAPH_NODE, proto_node("SequenceInsert", "", "list,x", "longer"));
+            const int64_t trips = 1;
+            small_node(&s, "SequenceEmpty", "", "empty");
+            proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("trips", PERCEPT_INT64, 0, NULL, &trips, 8));
+            struct proto loop = proto_node("Loop", "", "trips,,empty", "y");
+            proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+            proto_add(&s.graph, GRAPH_NODE, loop);
+        }
+        struct percept_model *model = small_open(&s);
+        struct percept_session *session = small_session(model);
+        struct percept_err err = {0};
+        ck_assert(percept_resize(session, 0, 1, DIMS(1), &err) && percept_prepare(session, &err));
+        *(float *)percept_input(session, 0) = -1;
+        ck_assert(!percept_run(session, NULL, &err));
+        ck_assert_msg(strstr(err.text, words[i]) != NULL, "%s", err.text);
+        ck_assert_ptr_null(percept_output(session, 0).data);
+        if (i < 2) { /* the other branch gives a tensor */
+            const float *y = small_run(session, 1, DIMS(1), (float[]){2});
+            ck_assert_float_eq(y[0], -2);
+        }
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
+START_TEST(operators_on_tensors_refuse_lists)
+{
+    static const char *const ops[] = {"Neg", "Shape", "SequenceConstruct", "NonZero", "Cast"};
+    for (int i = 0; i < 5; i++) {
+        struct small s = small_xy(1, DIMS(1));
+        small_node(&s, "SequenceConstruct", "x", "l");
+        small_node_int(&s, ops[i], "l", "y", "to", 1);
+        small_refused(&s, NULL, "input 0 is a sequence; a tensor would work, as SequenceAt or ConcatFromSequence give");
+    }
+    struct small s = small_xy(1, DIMS(1));
+    s.opset = 15;
+    small_node(&s, "Optional", "x", "o");
+    small_node(&s, "Neg", "o", "y");
+    small_refused(&s, NULL, "input 0 is an optional; a tensor would work, as OptionalGetElement gives one");
+}
+END_TEST
+
+/* Fails at run: where its elements are none, or memory ends. */
+START_TEST(what_goes_wrong_with_a_list_at_run_is_a_sentence)
+{
+    static const struct {
+        int64_t trips;
+        size_t limit;
+        const char *op, *words;
+    } cases[] = {{2, 0, "SequenceAt", "position 2 is outside [-2, 1]"},
+                 {0, 0, "SequenceAt", "of a sequence of 0"},
+                 {0, 0, "ConcatFromSequence", "the sequence is empty"},
+                 {4000, 1 << 20, "ConcatFromSequence", "more memory than a session may have"}};
+    for (int i = 0; i < 4; i++) {
+        struct small s = small_xy(1, DIMS(-1));
+        struct proto body = loop_body();
+        proto_add(&body, GRAPH_NODE, proto_node("SequenceInsert", "", "list,x", "longer"));
+        add_loop(&s, cases[i].trips, body);
+        const int64_t two = 2;
+        proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("two", PERCEPT_INT64, 0, NULL, &two, 8));
+        const bool at = strcmp(cases[i].op, "SequenceAt") == 0;
+        small_node_int(&s, cases[i].op, at ? "rows,two" : "rows", "y", at ? "" : "axis", 0);
+        struct proto bytes = small_end(&s);
+        const struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE,
+                                                .memory_limit_bytes = cases[i].limit};
+        struct percept_err err = {0};
+        struct percept_model *model = percept_open_memory(bytes.at, bytes.n, &options, &err);
+        proto_free(&bytes);
+        ck_assert_msg(model != NULL, "%s", err.text);
+        struct percept_session *session = small_session(model);
+        ck_assert(percept_resize(session, 0, 1, DIMS(100), &err) && percept_prepare(session, &err));
+        ck_assert(!percept_run(session, NULL, &err));
+        ck_assert_msg(strstr(err.text, cases[i].words) != NULL, "%s", err.text);
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
+START_TEST(a_list_is_not_collected)
+{
+    struct small s = small_xy(1, DIMS(1));
+    struct proto body = loop_body();
+    proto_add(&body, GRAPH_NODE, proto_node("SequenceInsert", "", "list,x", "longer"));
+    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "longer", "seen"));
+    proto_add(&body, GRAPH_OUTPUT, no_tensor("seen", TYPE_SEQUENCE));
+    s.opset = 17;
+    small_node(&s, "SequenceEmpty", "", "empty");
+    small_ints(&s, "trips", 1, DIMS(1));
+    struct proto loop = proto_node("Loop", "", "trips,,empty", "rows,y");
+    proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+    proto_add(&s.graph, GRAPH_NODE, loop);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    struct percept_err err = {0};
+    ck_assert(percept_resize(session, 0, 1, DIMS(1), &err) && percept_prepare(session, &err));
+    ck_assert(!percept_run(session, NULL, &err));
+    ck_assert_msg(strstr(err.text, "an output that is collected is a sequence") != NULL, "%s", err.text);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_control_suite(void);
 Suite *engine_control_suite(void)
 {
@@ -211,6 +555,15 @@ Suite *engine_control_suite(void)
     tcase_add_test(tests, a_scan_of_opset_8_takes_items_one_by_one);
     tcase_add_test(tests, sequences_of_different_lengths_are_refused);
     tcase_add_test(tests, an_item_of_length_0_is_padded_like_the_others);
+    tcase_add_test(tests, a_loop_collects_rows_in_a_sequence);
+    tcase_add_test(tests, branches_give_lists_of_different_lengths);
+    tcase_add_test(tests, a_body_is_mapped_over_sequences);
+    tcase_add_test(tests, optionals_go_through_branches);
+    tcase_add_test(tests, lists_go_neither_in_nor_out_of_a_model);
+    tcase_add_test(tests, a_list_that_the_last_node_gives_is_refused_when_it_ran);
+    tcase_add_test(tests, operators_on_tensors_refuse_lists);
+    tcase_add_test(tests, what_goes_wrong_with_a_list_at_run_is_a_sentence);
+    tcase_add_test(tests, a_list_is_not_collected);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -2,6 +2,7 @@
 #include "engine/describe.h"
 
 #include <check.h>
+#include <string.h>
 
 #include "engine/shipped.h"
 #include "engine/small.h"
@@ -103,6 +104,42 @@ START_TEST(the_columns_of_a_zip_map_have_labels)
 }
 END_TEST
 
+/* BatchNormalizations in training form: of two alike the first is named, a Dropout has a note of its own. */
+START_TEST(nodes_in_training_form_are_noted_and_never_joined)
+{
+    for (int word = 0; word < 2; word++) { /* with the caller's word that items are apart, and without */
+        struct small s = small_xy(2, DIMS(-1, 2));
+        s.opset = 15;
+        small_floats(&s, "p", 1, DIMS(2), (float[]){1, 2});
+        small_floats(&s, "zero", 0, NULL, (float[]){0});
+        const uint8_t yes = 1;
+        proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("yes", PERCEPT_BOOL, 0, NULL, &yes, 1));
+        small_node_int(&s, "BatchNormalization", "x,p,p,p,p", "a", "training_mode", 1);
+        small_node(&s, "Sin", "a", "b");
+        small_node_int(&s, "BatchNormalization", "b,p,p,p,p", "c", "training_mode", 1);
+        small_node(&s, "Dropout", "c,zero,yes", "y");
+        struct proto bytes = small_end(&s);
+        const struct percept_options options = {
+            .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .batch_independent = word};
+        struct percept_err err = {0};
+        struct percept_model *model = percept_open_memory(bytes.at, bytes.n, &options, &err);
+        proto_free(&bytes);
+        ck_assert_msg(model != NULL, "%s", err.text);
+        const struct percept_description d = small_describe(model);
+        ck_assert(!d.batch_free);
+        ck_assert_int_eq(d.n_notes, 2);
+        ck_assert_ptr_nonnull(strstr(d.notes[0], "(BatchNormalization) is in training form"));
+        ck_assert_ptr_nonnull(strstr(d.notes[0], "(1 more like it)"));
+        ck_assert_ptr_nonnull(strstr(d.notes[1], "(Dropout) is in training form"));
+        struct percept_session *session = small_session(model);
+        ck_assert(percept_resize(session, 0, 2, DIMS(4, 2), &err));
+        ck_assert(!percept_items_apart(session));
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
 Suite *engine_describe_suite(void);
 Suite *engine_describe_suite(void)
 {
@@ -112,6 +149,7 @@ Suite *engine_describe_suite(void)
     tcase_add_test(tests, what_the_file_leaves_open_about_outputs_the_trial_tells);
     tcase_add_test(tests, operators_are_counted_as_the_file_has_them);
     tcase_add_test(tests, the_columns_of_a_zip_map_have_labels);
+    tcase_add_test(tests, nodes_in_training_form_are_noted_and_never_joined);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -301,6 +301,45 @@ START_TEST(gemm_residual_may_be_the_output)
 }
 END_TEST
 
+/* Any part of narrow weights widens to what the same part of the floats packs to. */
+static void check_narrow(int bits, int64_t block, int64_t k, int64_t n)
+{
+    const int64_t blocks = (k + block - 1) / block, padded = blocks * block, step = row->gemm_step;
+    uint8_t *q = (uint8_t *)guarded(n * padded * bits / 32 + 1);
+    float *scales = guarded_numbers(n * blocks), *zeros = guarded(n * blocks), *wide = guarded(n * k);
+    float *narrow = guarded((int64_t)(row->narrow_pack_bytes(bits, block, k, n) / sizeof(float)));
+    memset(q, 0, (size_t)(n * padded * bits / 8));
+    for (int64_t i = 0; i < n * blocks; i++)
+        zeros[i] = (float)between(0, (1 << bits) - 1);
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < padded; i++) {
+            const int64_t at = j * padded + i, value = between(0, (1 << bits) - 1), b = j * blocks + i / block;
+            q[at * bits / 8] = (uint8_t)(q[at * bits / 8] | value << (bits == 4 && at % 2 ? 4 : 0));
+            if (i < k)
+                wide[j * k + i] = ((float)value - zeros[b]) * scales[b];
+        }
+    row->narrow_pack(narrow, bits, block, k, n, q, scales, zeros);
+    for (int part = 0; part < 4; part++) {
+        const int64_t k_from = between(0, blocks - 1) * block, n_from = between(0, (n - 1) / step) * step;
+        const int64_t k_to = part ? k : k_from + block < k ? k_from + block : k;
+        const int64_t n_to = part ? n : n_from + step < n ? n_from + step : n;
+        const int64_t floats = (int64_t)(row->gemm_pack_bytes(k_to - k_from, n_to - n_from) / sizeof(float));
+        float *got = guarded(floats), *want = guarded(floats);
+        row->narrow_widen(got, narrow, bits, block, k, k_from, k_to, n_from, n_to);
+        row->gemm_pack(want, wide + n_from * k + k_from, k_to - k_from, n_to - n_from, 1, k, NULL);
+        FAIL_UNLESS(same_bits(got, want, floats), "narrow %d block %ld k %ld n %ld", bits, (long)block, (long)k, (long)n);
+    }
+    release();
+}
+
+START_TEST(narrow_weights_widen_to_what_gemm_packs)
+{
+    begin(_i);
+    for (int i = 0; i < 20; i++)
+        check_narrow(chance(2) ? 4 : 8, chance(2) ? 16 : 64, between(1, 200), between(1, 3 * row->gemm_step));
+}
+END_TEST
+
 /* --- convolution ------------------------------------------------------------------------------------- */
 
 static int64_t volume(const int64_t dims[3])
@@ -1156,6 +1195,7 @@ Suite *kernel_rows_suite(void)
     add(suite, "gemm_multiplies_random_sizes", gemm_multiplies_random_sizes);
     add(suite, "gemm_bits_do_not_depend_on_rows_or_ranges", gemm_bits_do_not_depend_on_rows_or_ranges);
     add(suite, "gemm_residual_may_be_the_output", gemm_residual_may_be_the_output);
+    add(suite, "narrow_weights_widen_to_what_gemm_packs", narrow_weights_widen_to_what_gemm_packs);
     add(suite, "conv_computes_random_geometry", conv_computes_random_geometry);
     add(suite, "conv_computes_layers_of_known_models", conv_computes_layers_of_known_models);
     add(suite, "conv_cuts_long_rows", conv_cuts_long_rows);

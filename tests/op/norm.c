@@ -167,14 +167,26 @@ START_TEST(an_image_scaler_is_an_affine_map_of_attributes)
 }
 END_TEST
 
-START_TEST(training_forms_are_refused)
+/* Up to opset 8 with spatial 0; the training form is in training.c. */
+START_TEST(every_element_of_an_item_may_have_parameters_of_its_own)
 {
-    const struct parameters p = {(float[]){1}, (float[]){1}, (float[]){1}, (float[]){1}};
-    batch_begin(pick_best(), 2, DIMS(1, 1), (float[]){1});
-    harness_int(&h, "training_mode", 1);
-    batch_vectors(&p, 1, true);
-    ck_assert(!harness_check(&h));
-    ck_assert_ptr_nonnull(strstr(h.err.text, "training"));
+    harness_begin(&h, "BatchNormalization", 7);
+    harness_int(&h, "spatial", 0);
+    harness_float(&h, "epsilon", 0);
+    harness_floats(&h, 3, DIMS(2, 1, 2), (float[]){1, 2, 3, 4});
+    harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 10});
+    harness_floats(&h, 2, DIMS(1, 2), (float[]){0, 100});
+    harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 2});
+    harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 4});
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 3, DIMS(2, 1, 2), (float[]){0, 100, 2, 110}, 1e-6F);
+    harness_end(&h);
+    harness_begin(&h, "BatchNormalization", 7);
+    harness_int(&h, "spatial", 0);
+    harness_floats(&h, 3, DIMS(2, 1, 2), (float[]){1, 2, 3, 4});
+    for (int k = 0; k < 4; k++)
+        harness_floats(&h, 1, DIMS(1), (float[]){1});
+    harness_expect_failure(&h, ERR_INVALID, "input 1 has 1 elements; 2, as an item has, work");
     harness_end(&h);
 }
 END_TEST
@@ -472,7 +484,7 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, batch_normalization_takes_rows);
     tcase_add_test(tests, the_affine_vectors_can_be_had_when_parameters_are_constant);
     tcase_add_test(tests, an_image_scaler_is_an_affine_map_of_attributes);
-    tcase_add_test(tests, training_forms_are_refused);
+    tcase_add_test(tests, every_element_of_an_item_may_have_parameters_of_its_own);
     tcase_add_test(tests, instance_normalization_measures_each_channel_of_each_item);
     tcase_add_test(tests, group_normalization_scales_groups_and_since_21_channels);
     tcase_add_test(tests, layer_normalization_tells_mean_and_inverse_deviation);

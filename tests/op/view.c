@@ -189,8 +189,49 @@ START_TEST(dropout_keeps_everything_at_inference)
     harness_left_out(&h);
     harness_input(&h, PERCEPT_BOOL, 0, NULL, (uint8_t[]){1});
     harness_as_constant(&h);
-    harness_expect_failure(&h, ERR_UNSUPPORTED, "training mode");
+    harness_expect_failure(&h, ERR_UNSUPPORTED, "drops elements at random; a ratio of 0");
     harness_end(&h);
+}
+END_TEST
+
+START_TEST(dropout_in_training_form_works_with_a_ratio_of_0_alone)
+{
+    for (int told = 0; told < 2; told++)        /* are both known when the model is opened? */
+        for (int half = 0; half < 3; half++) {  /* a ratio of 0, 0.5 and none at all, which is 0.5 */
+            struct harness h;
+            harness_begin(&h, "Dropout", 12 + told);
+            harness_outputs(&h, 2);
+            harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
+            if (half == 2)
+                harness_left_out(&h);
+            else if (half == 1)
+                harness_floats(&h, 0, NULL, (float[]){0.5F});
+            else
+                harness_input(&h, PERCEPT_DOUBLE, 0, NULL, (double[]){0});
+            if (half < 2)
+                (told ? harness_as_constant : harness_as_known)(&h);
+            harness_input(&h, PERCEPT_BOOL, 0, NULL, (uint8_t[]){1});
+            (told ? harness_as_constant : harness_as_known)(&h);
+            if (half) {
+                harness_expect_failure(&h, ERR_UNSUPPORTED, "drops elements at random; a ratio of 0");
+            } else {
+                ck_assert_msg(harness_run(&h), "%s", h.err.text);
+                harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){1, 2}, 0);
+                harness_expect(&h, 1, PERCEPT_BOOL, 1, DIMS(2), (uint8_t[]){1, 1});
+                ck_assert(!told || strstr(h.node.note, "in training form") != NULL);
+            }
+            harness_end(&h);
+        }
+    for (int test = 0; test < 2; test++) { /* up to opset 6 an attribute says it, which many leave out */
+        struct harness h;
+        harness_begin(&h, "Dropout", 6);
+        harness_int(&h, "is_test", test);
+        harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
+        ck_assert(harness_run(&h));
+        harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){1, 2}, 0);
+        ck_assert(test ? h.node.note == NULL : strstr(h.node.note, "does not say is_test") != NULL);
+        harness_end(&h);
+    }
 }
 END_TEST
 
@@ -252,6 +293,7 @@ Suite *op_view_suite(void)
     tcase_add_test(tcase, flatten_cuts_anywhere);
     tcase_add_test(tcase, a_picture_of_one_pixel_flattens_as_it_lies);
     tcase_add_test(tcase, dropout_keeps_everything_at_inference);
+    tcase_add_test(tcase, dropout_in_training_form_works_with_a_ratio_of_0_alone);
     tcase_add_test(tcase, dropout_once_had_a_mask_of_the_inputs_type);
     tcase_add_test(tcase, shapes_are_known_without_data);
     suite_add_tcase(suite, tcase);

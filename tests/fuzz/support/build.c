@@ -8,6 +8,8 @@
  * zero point or scale, scalar or [channels]   Q quantized data (uint8 or int8) H the weights of a
  * recurrent layer, in the order W, R, B, lengths, h, c, peephole   Z pads of the spatial axes   j J
  * int32, one an item, two
+ * e a sequence   E an optional   k keys or values for queries X   m their mask   c angles for X   i their
+ * positions   n weights of 4 or 8 bits   N their scales
  * Attributes are found by name in `attributes`, with what they may be, unless that follows behind a colon.
  */
 #include "build.h"
@@ -28,9 +30,24 @@ static const struct recipe recipes[] = {
     {"ArgMax", "X", "axis keepdims select_last_index", 1},
     {"ArgMin", "X", "axis keepdims select_last_index", 1},
     {"AffineGrid", "aI", "align_corners", 1},
+    {"Attention", "Xkkm?k?k?L?",
+     "is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap left_window_size", 4},
     {"AveragePool", "X", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides",
      1},
-    {"BatchNormalization", "XCCCC", "epsilon momentum spatial training_mode", 1},
+    {"BatchNormalization", "XCCCC", "epsilon momentum spatial training_mode", 5},
+    {"ConcatFromSequence", "e", "axis new_axis", 1},
+    {"SequenceAt", "eS", "", 1},
+    {"SequenceConstruct", "XYY", "", 1},
+    {"SequenceEmpty", "", "dtype", 1},
+    {"SequenceErase", "eS?", "", 1},
+    {"SequenceInsert", "eYS?", "", 1},
+    {"SequenceLength", "e", "", 1},
+    {"SequenceMap", "eY", "map", 1},
+    {"SplitToSequence", "XS?", "axis keepdims", 1},
+    {"OptionalGetElement", "E", "", 1},
+    {"OptionalHasElement", "E", "", 1},
+    {"RotaryEmbedding", "Xcci?", "interleaved num_heads rotary_embedding_dim", 1},
+    {"MatMulNBits", "XnNs?", "K:K N:g block_size:B bits:b", 1},
     {"BitCast", "X", "to", 1},
     {"BitShift", "XY", "direction", 1},
     {"CenterCropPad", "XI", "axes", 1},
@@ -56,7 +73,7 @@ static const struct recipe recipes[] = {
     {"DepthToSpace", "X", "blocksize mode", 1},
     {"DequantizeLinear", "Quv?", "axis block_size", 1},
     {"Det", "X", "", 1},
-    {"Dropout", "Xs?", "ratio seed", 2},
+    {"Dropout", "Xs?B?", "ratio seed", 2},
     {"DynamicQuantizeLinear", "X", "", 3},
     {"Einsum", "XY", "equation", 1},
     {"Expand", "XI", "", 1},
@@ -183,12 +200,22 @@ static const struct recipe recipes[] = {
     {"FusedConv", "XWC?Y?", "activation auto_pad dilations group kernel_shape pads strides", 1},
 };
 
-/* What an attribute may be: m floats and n ints, one for each column or one; c four ints, e two, i int, p positive, b 0 or 1, f float, L spatial list, Z pads, A axes, R
- * perm, D dims, F floats, t tensor, d type of elements, g group, k kernel shape, h hidden size,
- * else words. */
+/* What an attribute may be: m floats and n ints, one for each column or one; c four ints, e two, i int, p positive,
+ * b 0 or 1, f float, L spatial list, Z pads, A axes, R perm, D dims, F floats, t tensor, d type of elements, g group,
+ * k kernel shape, h hidden size, K the last axis' length, B a length of blocks, else words. */
 static const struct {
     const char *name, *kind;
 } attributes[] = {
+    {"is_causal", "b"},
+    {"interleaved", "b"},
+    {"new_axis", "b"},
+    {"kv_num_heads", "p"},
+    {"q_num_heads", "p"},
+    {"num_heads", "p"},
+    {"qk_matmul_output_mode", "p"},
+    {"rotary_embedding_dim", "p"},
+    {"softcap", "f"},
+    {"left_window_size", "i"},
     {"activation", "Relu|Tanh|Sigmoid|LeakyRelu|Clip|HardSigmoid"},
     {"channels_last", "b"},
     {"transBatchA", "b"},
@@ -315,8 +342,9 @@ struct build {
     enum percept_dtype dtype;
     int rank; /* of the data */
     int64_t dims[RANK_MAX];
-    int64_t kernel[3], group, filters, hidden;
-    bool both_ways;
+    int64_t kernel[3], group, filters, hidden, keys;
+    bool both_ways, listed; /* listed: what came last is a sequence */
+    char given[64];         /* the graph's first input, a tensor */
 };
 
 const char *build_op_type(struct draw *draw)
@@ -418,6 +446,10 @@ static int64_t int_value(struct build *b, char kind)
         return draw_chance(draw, 97) ? b->group : draw_edge(draw);
     case 'h':
         return draw_chance(draw, 97) ? b->hidden : draw_edge(draw);
+    case 'K':
+        return draw_chance(draw, 97) && b->rank ? b->dims[b->rank - 1] : draw_edge(draw);
+    case 'B':
+        return draw_chance(draw, 97) ? 16 : draw_edge(draw);
     default:
         return draw_number(draw, -b->rank - 1, b->rank);
     }
@@ -482,6 +514,7 @@ static void start(struct build *b, struct draw *draw)
     if (draw_chance(draw, 10))
         b->filters = 16 + (int64_t)draw_below(draw, 24);
     b->hidden = 1 + (int64_t)draw_below(draw, 9);
+    b->keys = any_dim(draw);
 }
 
 struct proto build_attribute(struct draw *draw)
@@ -659,6 +692,53 @@ static void add_odd(struct build *b, char kind, char *name, size_t size)
     }
 }
 
+/* What goes with queries X of three or four axes: keys and values, masks, tables of angles, positions. */
+static void add_kin(struct build *b, char kind, char *name, size_t size)
+{
+    const int last = b->rank ? b->rank - 1 : 0, rows = b->rank > 1 ? b->rank - 2 : 0;
+    int64_t dims[RANK_MAX] = {0}, items = b->rank ? b->dims[0] : 1, n = b->rank > 1 ? b->dims[rows] : 1;
+    int rank = b->rank;
+    memcpy(dims, b->dims, sizeof dims);
+    if (kind == 'k') {
+        dims[rows] = draw_chance(b->draw, 96) ? b->keys : any_dim(b->draw);
+    } else if (kind == 'i') {
+        add_given(b, name, size, PERCEPT_INT64, 2, (int64_t[]){items, n}, 60);
+        return;
+    } else {
+        const bool whole = kind == 'c' && draw_chance(b->draw, 50);
+        rank = whole ? 3 : 2;
+        dims[0] = whole ? items : kind == 'c' ? 33 : n;
+        dims[1] = kind == 'm' ? b->keys : n;
+        if (kind == 'c')
+            dims[rank - 1] = b->rank ? b->dims[last] / 2 : 1;
+    }
+    add_given(b, name, size, kind == 'm' && draw_chance(b->draw, 60) ? PERCEPT_BOOL : b->dtype, rank, dims, 30);
+}
+
+/* A sequence or an optional, made of something given by a node of its own. */
+static void add_listed(struct build *b, char kind, char *name, size_t size)
+{
+    static const char *const ops[] = {"SequenceConstruct", "SplitToSequence", "SequenceEmpty"};
+    char from[64] = "", inputs[160] = "";
+    const char *op = kind == 'E' ? "Optional" : ops[draw_below(b->draw, 3)];
+    if (strcmp(op, "SequenceEmpty") != 0 && !(kind == 'E' && draw_chance(b->draw, 30)))
+        add_given(b, from, sizeof from, b->dtype, b->rank, b->dims, 30);
+    snprintf(inputs, sizeof inputs, "%s%s%s", from, *op == 'S' && op[1] == 'e' && *from ? "," : "",
+             *op == 'S' && op[1] == 'e' ? from : "");
+    new_name(b, name, size);
+    proto_add(&b->graph, GRAPH_NODE, proto_node(op, "", inputs, name));
+}
+
+/* Of MatMulNBits with blocks of 16 and 4 bits, or as many bytes of 8. */
+static void add_narrow(struct build *b, char kind, char *name, size_t size)
+{
+    const int64_t blocks = ((b->rank ? b->dims[b->rank - 1] : 1) + 15) / 16;
+    if (kind == 'n')
+        add_given(b, name, size, PERCEPT_UINT8, 3, (int64_t[]){b->group, blocks, draw_chance(b->draw, 80) ? 8 : 16}, 97);
+    else
+        add_given(b, name, size, PERCEPT_FLOAT, 1, (int64_t[]){b->group * blocks}, 97);
+}
+
 static void add_input(struct build *b, char kind, char *name, size_t size)
 {
     int64_t dims[RANK_MAX] = {0}, channels = b->rank > 1 ? b->dims[1] : 1;
@@ -675,6 +755,20 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
     case 'j':
     case 'J':
         add_odd(b, kind, name, size);
+        return;
+    case 'k':
+    case 'm':
+    case 'c':
+    case 'i':
+        add_kin(b, kind, name, size);
+        return;
+    case 'e':
+    case 'E':
+        add_listed(b, kind, name, size);
+        return;
+    case 'n':
+    case 'N':
+        add_narrow(b, kind, name, size);
         return;
     case 'W':
     case 'V':
@@ -795,13 +889,17 @@ static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, con
             snprintf(in, sizeof in, "in%d", i);
     }
     for (int i = 0; i < n_outputs; i++) {
-        static const char *const ops[] = {"Identity", "Relu", "Add", "Mul",     "Concat",
-                                          "Shape",    "Sum",  "Neg", "Squeeze", "NonZero"};
-        const char *op = ops[draw_below(b->draw, 10)];
+        static const char *const ops[] = {"Identity", "Relu",           "Add",      "Mul",
+                                          "Concat",   "Shape",          "Sum",      "Neg",
+                                          "Squeeze",  "NonZero",        "Optional", "SequenceConstruct",
+                                          "SplitToSequence", "SequenceInsert"};
+        const char *op = ops[draw_below(b->draw, b->listed ? 14 : 12)];
+        if (b->listed && draw_chance(b->draw, 40))
+            op = "SequenceInsert";
         const char *from = *in && draw_chance(b->draw, 75) ? in : around;
         snprintf(name, sizeof name, "out%d", i);
         snprintf(out, sizeof out, "%s%s%s", from, strchr("AMCS", *op) ? "," : "",
-                 strchr("AMCS", *op) ? from : "");
+                 !strchr("AMCS", *op) ? "" : strncmp(op, "SequenceI", 9) == 0 ? b->given : from);
         if (loop && i == 0) {
             op = "Identity";
             snprintf(out, sizeof out, "in1");
@@ -922,9 +1020,11 @@ static void add_attributes(struct build *b, struct proto *node, const char *name
             proto_attr_int(node, "num_scan_inputs", scanned);
             proto_attr_message(node, "body", ATTR_GRAPH, ATTRIBUTE_G,
                                body_graph(b, 2, draw_chance(b->draw, 90) ? 2 : 1, around, false));
+        } else if (strcmp(name, "map") == 0) {
+            proto_attr_message(node, "body", ATTR_GRAPH, ATTRIBUTE_G, body_graph(b, 2, 1, around, false));
         } else if (kind && b->both_ways && strcmp(name, "direction") == 0) {
             proto_attr_text(node, name, "bidirectional");
-        } else if (kind && (draw_chance(b->draw, 60) || strchr("kgh", *kind))) {
+        } else if (kind && (draw_chance(b->draw, 60) || strchr("kghKB", *kind))) {
             proto_add(node, NODE_ATTRIBUTE, one_attribute(b, name, kind));
         }
     }
@@ -957,7 +1057,7 @@ static void recipe_inputs(struct build *b, struct proto *node, const struct reci
             continue;
         if (kind[1] == '?' && draw_chance(b->draw, 40)) {
             link_input(node, "");
-        } else if ((*kind == 'X' || *kind == 'Q') && !used) {
+        } else if ((*kind == 'X' || *kind == 'Q' || (*kind == 'e' && b->listed)) && !used) {
             used = true;
             link_input(node, data);
         } else if (*kind == 'H') {
@@ -993,6 +1093,10 @@ static void add_node(struct build *b, const struct op *op, const char *data, cha
     proto_text(&node, NODE_OP_TYPE, op->name);
     proto_text(&node, NODE_DOMAIN, op->domain);
     proto_add(&b->graph, GRAPH_NODE, node);
+    const bool keeps = strstr(" Identity Loop If ", op->name) != NULL;
+    b->listed = keeps ? b->listed
+                      : strstr(" SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceMap "
+                               "SplitToSequence ", op->name) != NULL;
 }
 
 struct proto build_graph(struct draw *draw, const char *prefix)
@@ -1001,7 +1105,10 @@ struct proto build_graph(struct draw *draw, const char *prefix)
         "Relu",    "Add",    "BatchNormalization", "Conv",    "MaxPool", "Mul",
         "Sigmoid", "Concat", "Transpose",          "Reshape", "Clip",    "LeakyRelu",
         "Shape",   "Cast",   "GlobalAveragePool",  "Flatten", "NonZero", "Slice",
-        "Pad",     "Resize"};
+        "Pad",     "Resize", "SequenceConstruct", "SplitToSequence", "Loop"};
+    static const char *const after_list[] = {"SequenceAt",  "ConcatFromSequence", "SequenceInsert", "SequenceErase",
+                                             "Loop",        "SequenceLength",     "If",             "SequenceMap",
+                                             "Identity",    "Optional"};
     struct build b;
     int n_ops;
     const struct op *rows = op_table(&n_ops), *op = &rows[draw_below(draw, (uint64_t)n_ops)];
@@ -1030,11 +1137,19 @@ struct proto build_graph(struct draw *draw, const char *prefix)
         b.dtype = PERCEPT_STRING;
     }
     char data[64], next[64];
+    if (strcmp(op->name, "Attention") == 0 || strcmp(op->name, "RotaryEmbedding") == 0) {
+        b.dtype = draw_chance(draw, 95) ? PERCEPT_FLOAT : b.dtype;
+        b.rank = draw_chance(draw, 97) ? 3 + draw_chance(draw, 60) : b.rank;
+        for (int i = 0; i < 4; i++)
+            b.dims[i] = b.dims[i] || draw_chance(draw, 5) ? b.dims[i] : any_dim(draw);
+    }
     add_given(&b, data, sizeof data, b.dtype, b.rank, b.dims, 12);
+    snprintf(b.given, sizeof b.given, "%s", data);
     for (uint64_t left = 1 + draw_below(draw, 3); left; left--) {
         add_node(&b, op, data, next, sizeof next, left == 1);
         snprintf(data, sizeof data, "%s", next);
-        const char *name = after[draw_below(draw, sizeof after / sizeof *after)];
+        const char *name = b.listed ? after_list[draw_below(draw, sizeof after_list / sizeof *after_list)]
+                                    : after[draw_below(draw, sizeof after / sizeof *after)];
         op = draw_chance(draw, 75) ? op_find(bytes_of_text(""), bytes_of_text(name), 21)
                                    : &rows[draw_below(draw, (uint64_t)n_ops)];
     }
@@ -1043,7 +1158,7 @@ struct proto build_graph(struct draw *draw, const char *prefix)
 
 struct proto build_model(struct draw *draw)
 {
-    static const int64_t opsets[] = {21, 13, 18, 23, 11, 9, 7, 6, 24, 10, 1, 17, 22, 20, 15, 12};
+    static const int64_t opsets[] = {24, 13, 18, 23, 11, 9, 7, 6, 21, 10, 1, 17, 22, 20, 15, 12};
     uint64_t which = draw_byte(draw);
     int64_t opset = opsets[which < 128 ? 0 : which % 16];
     struct proto model = proto_model(build_graph(draw, ""), opset);

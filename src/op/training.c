@@ -1,0 +1,138 @@
+/*
+ * training.c - BatchNormalization in training form: mean and variance come from the batch itself.
+ *
+ *     y = (x - mean(x)) / sqrt(var(x) + epsilon) scale + B,   running = running momentum + own (1 - momentum)
+ *
+ * Both are taken per channel over all items and pixels, in two passes of doubles; the variance is that of the
+ * whole (divided by n). Up to opset 13 there are four more outputs (running mean and variance, then the batch's
+ * own), from 14 on two; up to 8 `spatial` 0 takes every element of an item for a channel.
+ *
+ * Models should not be served like this: an answer depends on who else is in the batch. What a file says is done
+ * all the same, requests for it are never joined, and the node carries a note that says so.
+ *
+ * norm.c checks the node, sees that it is of this form and hands it over: node->op becomes the row below, which
+ * no file can name. Thread: the session's holder with its team. Source: ONNX operator specification,
+ * BatchNormalization (1, 6, 7, 9, 14, 15).
+ */
+#include "op/training.h"
+
+#include "op/attr.h"
+#include "op/batch_axis.h"
+#include "op/types.h"
+
+#include <math.h>
+
+struct training {
+    float epsilon, momentum;
+    bool spatial;
+};
+
+struct training_plan {
+    int64_t items, channels, pixels;
+};
+
+static bool training_shape(struct step *step, struct percept_err *err)
+{
+    const struct training *training = step->priv;
+    const struct tensor *x = step->in[0];
+    struct training_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a normalization's plan", sizeof *plan);
+    step->state = plan;
+    if (!op_want_real(step, 0, err))
+        return false;
+    if (x->rank < 1)
+        return err_set(err, ERR_INVALID, OP_AT "an input of rank 0; 1 to %d work", OP_NODE(step->node), RANK_MAX);
+    plan->items = x->rank > 1 ? x->dims[0] : 1;
+    plan->channels = x->rank > 1 ? tensor_span(x, 1, training->spatial ? 2 : x->rank) : 1;
+    plan->pixels = !training->spatial ? 1 : tensor_span(x, x->rank > 1 ? 2 : 0, x->rank);
+    op_set_out(step, 0, x->dtype, x->rank, x->dims);
+    for (int i = 1; i < 5; i++) {
+        if (!op_want_dtype(step, i, x->dtype, err))
+            return false;
+        if (tensor_elements(step->in[i]) != plan->channels)
+            return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; %lld, as there are channels, work",
+                           OP_NODE(step->node), i, (long long)tensor_elements(step->in[i]),
+                           (long long)plan->channels);
+    }
+    for (int i = 1; i < step->n_out; i++)
+        op_set_out(step, i, x->dtype, step->in[3]->rank, step->in[3]->dims);
+    step->flops = 6.0 * (double)tensor_elements(x);
+    return true;
+}
+
+/* The channels [from, to) of a float or double tensor. */
+#define CHANNELS(dtype, T)                                                                         \
+    static void channels_##T(void *arg, int64_t from, int64_t to, int member)                      \
+    {                                                                                              \
+        (void)member;                                                                              \
+        const struct step *step = arg;                                                             \
+        const struct training *t = step->priv;                                                     \
+        const struct training_plan *p = step->state;                                               \
+        const double n = (double)(p->items * p->pixels), keep = (double)t->momentum;               \
+        for (int64_t c = from; c < to; c++) {                                                      \
+            double mean = 0, variance = 0;                                                         \
+            for (int64_t i = 0; i < p->items; i++) {                                               \
+                const T *x = (const T *)step->in[0]->data + (i * p->channels + c) * p->pixels;     \
+                for (int64_t k = 0; k < p->pixels; k++)                                            \
+                    mean += (double)x[k];                                                          \
+            }                                                                                      \
+            mean /= n;                                                                             \
+            for (int64_t i = 0; i < p->items; i++) {                                               \
+                const T *x = (const T *)step->in[0]->data + (i * p->channels + c) * p->pixels;     \
+                for (int64_t k = 0; k < p->pixels; k++)                                            \
+                    variance += ((double)x[k] - mean) * ((double)x[k] - mean);                     \
+            }                                                                                      \
+            variance /= n;                                                                         \
+            const double factor =                                                                  \
+                (double)((const T *)step->in[1]->data)[c] / sqrt(variance + (double)t->epsilon);   \
+            const double shift = (double)((const T *)step->in[2]->data)[c];                        \
+            for (int64_t i = 0; i < p->items; i++) {                                               \
+                const int64_t at = (i * p->channels + c) * p->pixels;                              \
+                const T *x = (const T *)step->in[0]->data + at;                                    \
+                T *y = (T *)step->out[0]->data + at;                                               \
+                for (int64_t k = 0; k < p->pixels; k++)                                            \
+                    y[k] = (T)(((double)x[k] - mean) * factor + shift);                            \
+            }                                                                                      \
+            const double told[] = {                                                                \
+                (double)((const T *)step->in[3]->data)[c] * keep + mean * (1 - keep),              \
+                (double)((const T *)step->in[4]->data)[c] * keep + variance * (1 - keep), mean,    \
+                variance};                                                                         \
+            for (int o = 1; o < step->n_out; o++)                                                  \
+                ((T *)step->out[o]->data)[c] = (T)told[o - 1];                                     \
+        }                                                                                          \
+    }
+
+TYPES_REAL(CHANNELS)
+
+static bool training_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct training_plan *plan = step->state;
+    team_split(env->team, plan->channels, 1,
+               step->in[0]->dtype == PERCEPT_FLOAT ? channels_float : channels_double, step);
+    return true;
+}
+
+static void training_batch(struct batch_view *view)
+{
+    batch_axis_mixes(view, "takes mean and variance from the whole batch");
+}
+
+static const struct op_rule rule = {
+    .shape = training_shape, .run = training_run, .batch = training_batch, .flags = OP_MIXES};
+static const struct op row = {.domain = "", .name = "BatchNormalization", .since = 1, .rule = &rule};
+
+bool training_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    struct training *training = op_priv(ctx, sizeof *training, err);
+    if (!training || !op_arity(ctx, 5, 5, ctx->node->opset >= 14 ? 3 : 5, err) ||
+        !attr_float(ctx, "epsilon", 1e-5F, &training->epsilon, err) ||
+        !attr_float(ctx, "momentum", 0.9F, &training->momentum, err) ||
+        !attr_bool(ctx, "spatial", true, &training->spatial, err))
+        return false;
+    ctx->node->op = &row;
+    ctx->node->note = "is in training form: it takes mean and variance from the batch itself, so requests are never "
+                      "joined; an export in inference mode would not depend on who else is in a batch";
+    return true;
+}
