@@ -3,7 +3,8 @@
 #   B=build/asan SANITIZE=-fsanitize=address make check     another flavour beside the release build
 #   make check-one T=graph/wire                             one suite
 #
-# Objects lie under $(B). Kernels are compiled once per row (KERNEL_ROWS), everything else once.
+# Objects lie under $(B). Kernels are compiled once per row (KERNEL_ROWS), everything else once. What was made
+# with other flags, or linked from other files, is made again: see stamps below.
 
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
@@ -41,6 +42,8 @@ KERNEL_CFLAGS := -std=gnu11 -g -O3 -ffp-contract=fast -fno-lto -fno-math-errno -
 
 LIB_LIBS    := -lxxhash -lm -ldl
 DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
+
+STRIPPED := $(if $(SANITIZE)$(filter -O0 -Og,$(CFLAGS)),,yes)
 
 KERNEL_ROWS := base $(if $(filter x86_64,$(ARCH)),v3 v4)
 ROW_base :=
@@ -86,28 +89,48 @@ run: ## install what is missing, build, serve models/
 	@$(MAKE) $(jobs) all
 	@exec $(B)/perceptd serve $(MODELS) $(ARGS)
 
+# --- stamps -----------------------------------------------------------------------------------------
+# A stamp is a file that holds a text and is new when the text has changed: what depends on it is then made again.
+# $(B)/flags is what objects are compiled with, $(B)/parts what is linked, and with which flags.
+
+flags := $(CC) $(shell $(CC) -dumpfullversion) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) / $(KERNEL_CFLAGS) \
+         / $(ROW_base) / $(ROW_v3) / $(ROW_v4) / $(VERSION)
+parts := $(KERNEL_ROWS) / $(LDFLAGS) $(DAEMON_LIBS) $(LIB_LIBS) / $(STRIPPED) \
+         / $(sort $(wildcard src/*.c src/*/*.c src/kernel/* tests/*.c tests/*/*.c))
+
+.PHONY: new
+define stamp
+$(if $(call differ,$(strip $(file <$(B)/$(1))),$(strip $($(1)))),$(B)/$(1): new)
+$(B)/$(1):
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$$(subst ','\'',$$($(1)))' > $$@
+endef
+differ = $(if $(and $(findstring x$(1)x,x$(2)x),$(findstring x$(2)x,x$(1)x)),,yes)
+$(foreach s,flags parts,$(eval $(call stamp,$s)))
+
 # --- objects ----------------------------------------------------------------------------------------
 
-$(B)/src/%.o: src/%.c
+$(B)/src/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) -ffunction-sections -MMD -MP -c $< -o $@
 
 $(B)/src/engine/model.o: CPPFLAGS += -DPERCEPT_VERSION='"$(VERSION)"'
 $(B)/src/engine/pack.o: CPPFLAGS += -DPERCEPT_BUILD='"$(BUILD_ID)"'
-$(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/graph/*)
+$(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/engine/* src/graph/*) $(B)/parts
 # What opens models and speaks HTTP is done once; what runs for every element is in kernel/ and op/.
 $(B)/src/graph/%.o $(B)/src/engine/%.o $(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
+$(B)/src/kernel/pick.o: $(B)/parts
 $(B)/src/kernel/pick.o: CPPFLAGS += $(if $(filter-out base,$(KERNEL_ROWS)),,-DKERNELS_BASE_ALONE)
 # As old as its beginning: a header that was edited during the half minute this takes is newer.
-$(B)/src/kernel/kernels.%.o: src/kernel/kernels.c
+$(B)/src/kernel/kernels.%.o: src/kernel/kernels.c $(B)/flags
 	@mkdir -p $(@D)
 	@touch $@.begun
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(KERNEL_CFLAGS) $(ROW_$*) -DKERNELS_ROW=$* -MMD -MP -c $< -o $@
 	@touch -r $@.begun $@ && rm $@.begun
 
-$(B)/tests/%.o: tests/%.c
+$(B)/tests/%.o: tests/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(BASE_CFLAGS) -O1 -MMD -MP -c $< -o $@
@@ -115,8 +138,8 @@ $(B)/tests/%.o: tests/%.c
 -include $(lib_obj:.o=.d) $(daemon_obj:.o=.d) $(wildcard $(B)/tests/*.d $(B)/tests/*/*.d)
 
 # The library exports percept_* alone: objects are joined, then everything else is made local.
-$(B)/libpercept.o: $(lib_obj)
-	@$(CC) -nostdlib -r $(filter-out -pie,$(SANITIZE)) -o $@ $^
+$(B)/libpercept.o: $(lib_obj) $(B)/parts
+	@$(CC) -nostdlib -r $(filter-out -pie,$(SANITIZE)) -o $@ $(filter %.o,$^)
 	@$(OBJCOPY) --wildcard --keep-global-symbol='percept_*' $@
 
 $(B)/libpercept.a: $(B)/libpercept.o
@@ -124,9 +147,12 @@ $(B)/libpercept.a: $(B)/libpercept.o
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $<
 
-$(B)/perceptd: $(daemon_obj) $(lib_obj)
+# Without its symbols, unless it is built for a debugger or a sanitizer; they lie beside it, where gdb finds them.
+$(B)/perceptd: $(daemon_obj) $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS) $(LIB_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(DAEMON_LIBS) $(LIB_LIBS)
+	$(Q)$(if $(STRIPPED),$(OBJCOPY) --only-keep-debug $@ $@.debug && \
+	  $(OBJCOPY) --strip-all --add-gnu-debuglink=$@.debug $@,rm -f $@.debug)
 
 # --- tests --------------------------------------------------------------------------------------------
 # One program per folder of tests/; its main is generated from the suites it finds there.
@@ -136,11 +162,11 @@ TEST_DIRS  := $(sort $(TEST_DIRS))
 test_bins  := $(TEST_DIRS:%=$(B)/test-%)
 main_less  := $(filter-out $(B)/src/main.o,$(daemon_obj))
 
-$(B)/tests/main_%.c: tests/main.awk $(wildcard tests/*/*.c)
+$(B)/tests/main_%.c: tests/main.awk $(wildcard tests/*/*.c) $(B)/parts
 	@mkdir -p $(@D)
 	@awk -f tests/main.awk tests/$*/*.c > $@
 
-$(B)/tests/main_%.o: $(B)/tests/main_%.c
+$(B)/tests/main_%.o: $(B)/tests/main_%.c $(B)/flags
 	@$(CC) $(CPPFLAGS) -Itests $(BASE_CFLAGS) -O1 -c $< -o $@
 
 # The naive loops that kernels are compared with: nothing to find there, and most of the time is theirs.
@@ -149,12 +175,17 @@ $(B)/tests/kernel/reference.o: BASE_CFLAGS += $(if $(SANITIZE),-fno-sanitize=all
 test_objects = $(patsubst %.c,$(B)/%.o,$(wildcard tests/$(1)/*.c)) $(B)/tests/main_$(1).o \
                $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c))
 define test_program
-$(B)/test-$(1): $(call test_objects,$(1)) $$(lib_obj) $(if $(filter serve http command daemon,$(1)),$$(main_less))
+$(B)/test-$(1): $(call test_objects,$(1)) $$(lib_obj) $(B)/parts $(if $(filter serve http command daemon,$(1)),$$(main_less))
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$^) -lcheck -lsubunit -lrt \
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$(filter %.o,$$^)) -lcheck -lsubunit -lrt \
 	  $(if $(filter serve http command daemon,$(1)),$$(DAEMON_LIBS)) $$(LIB_LIBS)
 endef
 $(foreach d,$(TEST_DIRS),$(eval $(call test_program,$(d))))
+
+# Preloaded by a test, it lets allocations fail: tests/daemon/starved.c.
+$(B)/starve.so: tests/starve/starve.c tests/starve/starve.h $(B)/flags
+	@$(CC) $(CPPFLAGS) -std=gnu11 -O1 $(WARN) -shared -fPIC -o $@ $<
+$(B)/test-daemon: $(B)/starve.so
 
 .PHONY: test
 test: ## install what is missing, build, run all tests on every row; ends with N passed, N failed
@@ -196,17 +227,17 @@ ubsan: ## all tests under UndefinedBehaviorSanitizer alone
 tsan: ## the concurrent tests under ThreadSanitizer
 	@$(MAKE) $(call flavour,tsan,-fsanitize=thread) KERNEL_ROWS=base TEST_DIRS="base engine serve http daemon" check
 
-$(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj)
+$(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
 .PHONY: conformance
 conformance: $(B)/conformance ## ONNX's backend tests: SUITE=PATH, a folder or tar of them
 	@tests/conformance/conformance.sh $(B) $(SUITE)
 
-$(B)/real: $(B)/tests/real/real.o $(lib_obj)
+$(B)/real: $(B)/tests/real/real.o $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -ljansson $(LIB_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -ljansson $(LIB_LIBS)
 
 .PHONY: real-models
 real-models: $(B)/real ## trained models with stored cases: DIR=PATH
@@ -243,9 +274,9 @@ bench-peers: $(B)/real ## trained models here and in ONNX Runtime: ORT=FOLDER/no
 differential_obj := $(patsubst %.c,$(B)/%.o,$(wildcard tests/differential/*.c))
 $(B)/tests/differential/families.o: tests/differential/families.def
 
-$(B)/differential: $(differential_obj) $(lib_obj)
+$(B)/differential: $(differential_obj) $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
 .PHONY: differential
 differential: $(B)/differential ## random models of every operator against ONNX Runtime: T=Conv SEED=7
@@ -270,9 +301,9 @@ fuzz_limits  := -timeout=10 -rss_limit_mb=4096 -malloc_limit_mb=1024 -max_len=32
 
 -include $(fuzz_support:.o=.d)
 
-$(B)/fuzz-%: $(B)/tests/fuzz/%.o $(fuzz_support) $(lib_obj) $(main_less)
+$(B)/fuzz-%: $(B)/tests/fuzz/%.o $(fuzz_support) $(lib_obj) $(main_less) $(B)/parts
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DAEMON_LIBS) $(LIB_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(DAEMON_LIBS) $(LIB_LIBS)
 
 .PHONY: fuzz
 fuzz: ## fuzz one target: T=model S=60 (needs clang-14 and libclang-rt-14-dev)
@@ -284,9 +315,9 @@ fuzz-short: ## every fuzzer: its corpus, then six seconds of its own
 	@$(MAKE) $(fuzz_flags) $(FUZZ_TARGETS:%=$(flavours)/fuzz/fuzz-%)
 	@tests/fuzz/fuzz.sh $(flavours)/fuzz 6 "$(fuzz_limits)" $(FUZZ_TARGETS)
 
-$(B)/abuse: $(B)/tests/real/abuse.o $(filter %/draw.o %/drive.o,$(fuzz_support)) $(lib_obj)
+$(B)/abuse: $(B)/tests/real/abuse.o $(filter %/draw.o %/drive.o,$(fuzz_support)) $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
 .PHONY: abuse
 abuse: ## damaged copies of the smallest trained models, under sanitizers: DIR=PATH
@@ -315,8 +346,8 @@ bench: $(B)/perceptd ## time the shipped models (and MODELS=DIR) at several batc
 .PHONY: install
 install: all ## PREFIX= DESTDIR=: binary, library, header, man page, systemd's unit, socket and user
 	install -D -m 755 $(B)/perceptd $(DESTDIR)$(PREFIX)/bin/perceptd
-	$(STRIP) $(DESTDIR)$(PREFIX)/bin/perceptd
 	install -D -m 644 $(B)/libpercept.a $(DESTDIR)$(PREFIX)/lib/libpercept.a
+	$(STRIP) --strip-debug $(DESTDIR)$(PREFIX)/lib/libpercept.a
 	install -D -m 644 include/percept.h $(DESTDIR)$(PREFIX)/include/percept.h
 	install -D -m 644 docs/perceptd.1 $(DESTDIR)$(PREFIX)/share/man/man1/perceptd.1
 	install -D -m 644 systemd/perceptd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/perceptd.service

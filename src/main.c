@@ -1,11 +1,15 @@
 /*
  * main.c - picks what to do. Exit status: 0 done, 1 it went wrong, 2 the command line or the
- * configuration is wrong.
+ * configuration is wrong; which of the two is the error's code to say (command_fail). With --health
+ * never 2, whatever is wrong: to Docker it has no meaning.
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "command/command.h"
+#include "command/limits.h"
 #include "http/routes.h"
 #include "serve/manifest.h"
 
@@ -99,18 +103,27 @@ static int act(const struct options *options)
     return commands[options->command](options);
 }
 
+static bool asks_for_health(int argc, char **argv)
+{
+    bool asks = false;
+    for (int i = 1; i < argc; i++)
+        asks = asks || strcmp(argv[i], "--health") == 0;
+    return asks;
+}
+
 int main(int argc, char **argv)
 {
     struct arena arena = {0};
     struct options options;
     struct percept_err err;
-    int status = COMMAND_MISTAKE;
-    if (options_read(argc, argv, environ, &arena, &options, &err))
-        status = act(&options);
-    else
-        command_fail(&err);
-    arena_free(&arena);
-    if (fflush(stdout) != 0 && status == EXIT_SUCCESS)
+    bool good = limits_stack(&err) && options_read(argc, argv, environ, &arena, &options, &err);
+    int status = good ? act(&options) : command_fail(&err);
+    if (status == COMMAND_MISTAKE && asks_for_health(argc, argv))
         status = EXIT_FAILURE;
+    arena_free(&arena);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_SUCCESS) {
+        err_set(&err, ERR_SYSTEM, "cannot write to standard output: %s", strerror(errno));
+        status = command_fail(&err);
+    }
     return status;
 }

@@ -548,7 +548,7 @@ static bool read_file(struct options *options, struct arena *arena, struct perce
 {
     struct bytes text;
     if (!file_read(options->config, 1 << 20, &text, NULL, err))
-        return false;
+        return err_config(err);
     bool good = read_lines(text, options->config, options, arena, err);
     arena_buffer_free((void *)(uintptr_t)text.at);
     return good;
@@ -808,8 +808,8 @@ void options_print_man(FILE *out)
           "\\-\\-drain\\-delay, answer what was accepted, exit with 0. A second one ends at once.\n"
           ".TP\n.B SIGHUP\nthe same, where the terminal is gone that it was started from; else it does "
           "nothing but a line in the log.\n"
-          ".SH EXIT STATUS\n0: all went well, 1: it did not, 2: the command line or the configuration "
-          "is wrong, and trying again does not help.\n"
+          ".SH EXIT STATUS\n0: done, 1: it was understood and went wrong, 2: the command line or the "
+          "configuration is wrong, and trying again does not help. \\-\\-health never gives 2.\n"
           ".SH FILES\n.TP\n.B /dev/shm/perceptd\\-*\npacked weights, shared by all processes of a "
           "user; "
           "perceptd regions lists them.\n",

@@ -62,7 +62,7 @@ struct options {
     int log_format; /* 0 text, 1 JSON */
     int log_level;  /* enum log_level */
 
-    struct options_list inputs, dims;
+    struct options_list inputs, dims, shapes;
     const char *output_dir;
     bool profile, json, clean;
     int cores;

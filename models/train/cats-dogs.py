@@ -49,14 +49,30 @@ def varied(x):
     return x
 
 
+def unlike(images, held):
+    """The indices of the pictures that are none of `held`: the collection has some photos twice, cut or scaled a little
+    differently or mirrored. Correlation of the pixels tells; at 0.85 half of the pairs are the same photo."""
+    def unit(x):
+        x = x.flatten(1) / 255
+        x = x - x.mean(1, keepdim=True)
+        return x / x.norm(dim=1, keepdim=True)
+    like = torch.maximum(unit(images) @ unit(held).T, unit(images) @ unit(held.flip(3)).T)
+    return (like.max(1).values < 0.85).nonzero().flatten().numpy()
+
+
 def main():
     kinds = ["cat", "dog"]
     images, labels = common.pictures("cifar10-images/cifar10_train_cat_dog_10k.tar.gz", [f"train/{k}" for k in kinds])
     unseen, truth = common.pictures("cifar10-images/cifar10_test_10k.tar.gz", [f"test/{k}" for k in kinds])
+    if common.CHOOSE:
+        last = torch.arange(len(images)) % 5000 >= 4000
+        images, labels, unseen, truth = images[~last], labels[~last], images[last], labels[last]
+    train = unlike(images, unseen)
+    print(f"{len(images) - len(train)} pictures are left out: they resemble one that is measured")
     model, images = network(), normalised(images)
-    common.fit(model, lambda random: common.shuffled(len(images), 64, random),
+    common.fit(model, lambda random: common.shuffled(train, 64, random),
                lambda batch: (varied(images[batch]), labels[batch]), epochs=14, rate=4e-3, decay=5e-2, smoothing=0.05)
-    value = common.accuracy(common.answers(model, normalised(unseen)), truth)
+    got = common.answers(model, normalised(unseen))
     common.save("cats-dogs", model, torch.zeros(1, 3, 32, 32), {"image": ["N"]}, {
         "description": "Tells a cat from a dog in a picture of 32x32 pixels.",
         "license": "weights MIT; data CIFAR-10, for research use",
@@ -65,8 +81,8 @@ def main():
         "labels": kinds,
         "task": common.classify(2),
         "batching": {"max_batch_size": 32},
-        "accuracy": {"metric": "accuracy", "value": value, "n": len(truth), "data": "cifar10-images",
-                     "split": "trained on train/cat and train/dog, measured on test/cat and test/dog"}})
+        "accuracy": common.measured(got, truth, "cifar10-images", "test/cat and test/dog; trained on what of train/cat "
+                                    "and train/dog resembles none of them")})
 
 
 main()

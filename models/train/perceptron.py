@@ -14,13 +14,14 @@ def network():
 
 
 def main():
-    images, labels, (train, held) = common.digits()
+    images, labels, (train, measured) = common.digits()
     images, model = images.unsqueeze(1), network()
     common.fit(model, lambda random: common.shuffled(train, 64, random),
                lambda batch: (common.ink(common.handwriting(images[batch] / 255)).flatten(1), labels[batch]),
                epochs=40, rate=2e-3)
-    value = common.accuracy(common.answers(model, common.ink(images[held] / 255).flatten(1)), labels[held])
-    manifest = common.digits_manifest("Reads a handwritten digit, with a multi-layer perceptron.", "flat", value)
+    got = common.answers(model, common.ink(images[measured] / 255).flatten(1))
+    manifest = common.digits_manifest("Reads a handwritten digit, with a multi-layer perceptron.", "flat", got,
+                                      labels[measured])
     common.save("perceptron", model, torch.zeros(1, 784), {"image": ["N"]}, manifest)
 
 

@@ -29,6 +29,13 @@ static atomic_size_t n_calls;
 static atomic_size_t fail_in; /* 0: never */
 static atomic_bool fail_on;
 
+static _Thread_local size_t n_refusals;
+
+size_t arena_refusals(void)
+{
+    return n_refusals;
+}
+
 size_t arena_calls(void)
 {
     return atomic_load(&n_calls);
@@ -40,19 +47,23 @@ void arena_fail_at(size_t nth, bool from_then_on)
     atomic_store(&fail_in, nth);
 }
 
+/* Is it this one's turn to fail? */
+static bool told_to_fail(void)
+{
+    size_t left = atomic_load(&fail_in);
+    if (left > 1)
+        atomic_store(&fail_in, left - 1);
+    if (left == 1 && !atomic_load(&fail_on))
+        atomic_store(&fail_in, 0);
+    return left == 1;
+}
+
 static void *take(size_t n_bytes)
 {
     atomic_fetch_add(&n_calls, 1);
-    size_t left = atomic_load(&fail_in);
-    if (left) {
-        if (left == 1) {
-            if (!atomic_load(&fail_on))
-                atomic_store(&fail_in, 0);
-            return NULL;
-        }
-        atomic_store(&fail_in, left - 1);
-    }
-    return calloc(1, n_bytes);
+    void *at = told_to_fail() ? NULL : calloc(1, n_bytes);
+    n_refusals += !at;
+    return at;
 }
 
 static size_t align_up(size_t n, size_t to)
@@ -180,8 +191,18 @@ void arena_reset(struct arena *arena)
 }
 
 /*
- * A buffer's own header lies in the 64 bytes before it and remembers what calloc gave.
+ * A buffer's own header lies in the 64 bytes before it and remembers what calloc gave, and how much was asked for.
  */
+struct buffer_head {
+    char *raw;
+    size_t n_bytes;
+};
+
+static struct buffer_head *head_of(void *buffer)
+{
+    return (struct buffer_head *)(void *)((char *)buffer - sizeof(struct buffer_head));
+}
+
 void *arena_buffer(size_t n_bytes)
 {
     if (n_bytes > SIZE_MAX / 4)
@@ -190,15 +211,34 @@ void *arena_buffer(size_t n_bytes)
     if (!raw)
         return NULL;
     char *at = (char *)align_up((uintptr_t)raw + 64, 64);
-    memcpy(at - sizeof raw, &raw, sizeof raw);
+    *head_of(at) = (struct buffer_head){.raw = raw, .n_bytes = n_bytes};
     return at;
+}
+
+size_t arena_buffer_bytes(void *buffer)
+{
+    return head_of(buffer)->n_bytes;
+}
+
+void *arena_buffer_array(size_t n, size_t size)
+{
+    size_t n_bytes;
+    return arena_multiply(n, size, &n_bytes) ? arena_buffer(n_bytes) : NULL;
+}
+
+void *arena_buffer_grow(void *buffer, size_t n_bytes)
+{
+    void *fresh = arena_buffer(n_bytes);
+    if (fresh && buffer) {
+        size_t old_bytes = head_of(buffer)->n_bytes;
+        memcpy(fresh, buffer, old_bytes < n_bytes ? old_bytes : n_bytes);
+        arena_buffer_free(buffer);
+    }
+    return fresh;
 }
 
 void arena_buffer_free(void *buffer)
 {
-    if (!buffer)
-        return;
-    char *raw;
-    memcpy(&raw, (char *)buffer - sizeof raw, sizeof raw);
-    free(raw);
+    if (buffer)
+        free(head_of(buffer)->raw);
 }

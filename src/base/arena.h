@@ -45,12 +45,23 @@ void arena_reset(struct arena *arena);
 /* A single long-lived buffer with its own life: aligned to 64 bytes, zeroed, 64 bytes of slack. */
 void *arena_buffer(size_t n_bytes);
 void arena_buffer_free(void *buffer);
+size_t arena_buffer_bytes(void *buffer); /* as asked for */
+
+/* As realloc: a larger or smaller copy, and the old one is freed; NULL leaves it. */
+void *arena_buffer_grow(void *buffer, size_t n_bytes);
+
+/* What another library takes when it may be given an allocator: arena_buffer for an array. */
+void *arena_buffer_array(size_t n, size_t size);
 
 /* n * size and a + b, or false when that does not fit. */
 static inline bool arena_multiply(size_t n, size_t size, size_t *product)
 {
     return !__builtin_mul_overflow(n, size, product);
 }
+
+/* Allocations that this thread was refused so far: tells whether a library that was given the functions
+ * above failed for want of memory. */
+size_t arena_refusals(void);
 
 /* Counts calls into the C library's allocator by this file, for tests of "allocates nothing". */
 size_t arena_calls(void);

@@ -45,6 +45,13 @@ bool err_prefix(struct percept_err *err, const char *format, ...)
     return false;
 }
 
+bool err_config(struct percept_err *err)
+{
+    if (err && err->code != ERR_MEMORY)
+        err->code = ERR_CONFIG;
+    return false;
+}
+
 bool err_memory(struct percept_err *err, const char *what, size_t n_bytes)
 {
     return err_set(err, ERR_MEMORY, "out of memory: %s needs %zu bytes", what, n_bytes);

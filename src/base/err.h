@@ -31,6 +31,9 @@ bool err_set(struct percept_err *err, enum err_code code, const char *format, ..
 bool err_prefix(struct percept_err *err, const char *format, ...)
     __attribute__((cold, format(printf, 2, 3)));
 
+/* Whatever went wrong, short memory aside, is the configuration's fault: ERR_CONFIG; returns false. */
+bool err_config(struct percept_err *err) __attribute__((cold));
+
 /* Out of memory while making `what`. */
 bool err_memory(struct percept_err *err, const char *what, size_t n_bytes) __attribute__((cold));
 

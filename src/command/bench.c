@@ -4,13 +4,16 @@
  * Inputs are drawn from a generator with a fixed seed, so that two programs, or two days, time the
  * same work: floats in [-1, 1), integers 0 or 1, which are valid indices nearly everywhere. Each
  * batch size gets its own session, two runs to warm up, then runs for --seconds and five at least.
- * The median is the answer, the least is what the machine can do when nobody disturbs it.
+ * The median is the answer, the least is what the machine can do when nobody disturbs it. Shapes are
+ * told with the times: shapes.c may have guessed them.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "command/command.h"
+#include "command/shapes.h"
 #include "http/text.h"
 
 #define WARM_UPS 2
@@ -20,6 +23,7 @@
 
 struct result {
     int batch;
+    int64_t n_items; /* of one call */
     int n_calls;
     double median_ms, min_ms;
 };
@@ -75,11 +79,12 @@ struct filling {
     size_t *n_bytes;
 };
 
-static bool draw_inputs(struct filling *filling, const struct percept_model *model, int batch,
-                        const struct options_list *dims, struct percept_err *err)
+static bool draw_inputs(struct filling *filling, const struct shapes_model *model,
+                        const struct shapes_wish *wish, struct percept_err *err)
 {
     uint64_t state = SEED;
-    const struct percept_io *inputs = percept_inputs(model, &filling->n);
+    const struct percept_io *inputs = model->inputs;
+    filling->n = model->n_inputs;
     filling->data = arena_array(&filling->arena, (size_t)filling->n + 1, sizeof *filling->data);
     filling->n_bytes =
         arena_array(&filling->arena, (size_t)filling->n + 1, sizeof *filling->n_bytes);
@@ -87,10 +92,11 @@ static bool draw_inputs(struct filling *filling, const struct percept_model *mod
         return err_memory(err, "the inputs", (size_t)filling->n);
     for (int i = 0; i < filling->n; i++) {
         int64_t shape[PERCEPT_RANK_MAX];
-        if (!command_shape(&inputs[i], batch, dims, shape, err))
+        int rank = shapes_input(model, i, wish, shape, err);
+        if (rank < 0)
             return false;
         size_t size = percept_dtype_bytes(inputs[i].dtype);
-        size_t count = (size_t)command_count(inputs[i].rank, shape);
+        size_t count = (size_t)command_count(rank, shape);
         uint8_t *to = arena_array(&filling->arena, count, size);
         if (!to)
             return err_memory(err, "an input", count);
@@ -163,15 +169,22 @@ static bool run_many(struct filling *filling, struct percept_session *session,
     return true;
 }
 
+static struct shapes_wish wish_of(const struct options *options, int batch)
+{
+    return (struct shapes_wish){.batch = batch, .dims = &options->dims, .given = &options->shapes};
+}
+
 static bool time_batch(const struct options *options, const struct percept_model *model,
                        struct command_team *team, struct result *result, struct percept_err *err)
 {
     struct filling filling = {.n = 0};
     const struct percept_run_context context = {.team = team->team};
+    const struct shapes_model shapes = shapes_of(model);
+    const struct shapes_wish wish = wish_of(options, result->batch);
     struct percept_session *session = percept_session_new(model, err);
-    bool good = session && command_resize(session, model, result->batch, &options->dims, err) &&
-                percept_prepare(session, err) &&
-                draw_inputs(&filling, model, result->batch, &options->dims, err);
+    bool good = session && shapes_resize(session, &shapes, &wish, err) &&
+                percept_prepare(session, err) && draw_inputs(&filling, &shapes, &wish, err);
+    result->n_items = good ? shapes_items(&shapes, &wish) : 0;
     double ms;
     for (int i = 0; good && i < WARM_UPS; i++)
         good = run_once(&filling, session, &context, &ms, err);
@@ -185,39 +198,67 @@ static bool time_batch(const struct options *options, const struct percept_model
 
 static double items_per_s(const struct result *result)
 {
-    return result->median_ms > 0 ? result->batch * 1e3 / result->median_ms : 0;
+    return result->median_ms > 0 ? (double)result->n_items * 1e3 / result->median_ms : 0;
 }
 
-static void print_table(const struct options *options, const char *row,
-                        const struct result *results, int n)
+/* "  x [8,3] h [1,8,64]", or as members of an object. */
+static void add_shapes(struct text *text, const struct shapes_model *model,
+                       const struct shapes_wish *wish, bool json)
 {
-    printf("%s, kernels %s, %d core%s\n", options->paths.at[0], row, options->cores,
-           options->cores == 1 ? "" : "s");
-    printf("%8s %12s %12s %12s %8s\n", "batch", "median ms", "min ms", "items/s", "calls");
-    for (int i = 0; i < n; i++)
-        printf("%8d %12.4f %12.4f %12.1f %8d\n", results[i].batch, results[i].median_ms,
-               results[i].min_ms, items_per_s(&results[i]), results[i].n_calls);
+    for (int i = 0; i < model->n_inputs; i++) {
+        int64_t shape[PERCEPT_RANK_MAX];
+        char dims[300];
+        int rank = shapes_input(model, i, wish, shape, NULL);
+        command_shape_text(rank, shape, NULL, dims, sizeof dims);
+        text_add(text, i && json ? ", " : i ? " " : "");
+        if (json)
+            text_json(text, model->inputs[i].name);
+        else
+            text_visible(text, model->inputs[i].name);
+        text_printf(text, json ? ": %s" : " %s", dims);
+    }
 }
 
-static bool print_json(const struct options *options, const char *precision,
-                       const struct result *results, int n)
+static void add_table(struct text *text, const struct options *options,
+                      const struct percept_model *model, const struct result *results)
 {
-    struct arena arena = {0};
-    struct text text = {.arena = &arena};
-    text_add(&text, "[");
-    for (int i = 0; i < n; i++) {
-        text_add(&text, i ? ",\n {\"model\": " : "{\"model\": ");
-        text_json(&text, options->paths.at[0]);
-        text_printf(&text,
-                    ", \"batch\": %d, \"cores\": %d, \"precision\": \"%s\", \"median_ms\": %.6f, "
+    const struct shapes_model shapes = shapes_of(model);
+    struct percept_description description;
+    percept_describe(model, &description);
+    text_printf(text, "%s, kernels %s, %d core%s\n", options->paths.at[0], description.row,
+                options->cores, options->cores == 1 ? "" : "s");
+    text_printf(text, "%8s %12s %12s %12s %8s  %s\n", "batch", "median ms", "min ms", "items/s",
+                "calls", "inputs");
+    for (int i = 0; i < options->batches.n; i++) {
+        const struct shapes_wish wish = wish_of(options, results[i].batch);
+        text_printf(text, "%8" PRId64 " %12.4f %12.4f %12.1f %8d  ", results[i].n_items,
+                    results[i].median_ms, results[i].min_ms, items_per_s(&results[i]),
+                    results[i].n_calls);
+        add_shapes(text, &shapes, &wish, false);
+        text_add(text, "\n");
+    }
+}
+
+static void add_json(struct text *text, const struct options *options,
+                     const struct percept_model *model, const struct result *results)
+{
+    const struct shapes_model shapes = shapes_of(model);
+    struct percept_description description;
+    percept_describe(model, &description);
+    text_add(text, "[");
+    for (int i = 0; i < options->batches.n; i++) {
+        const struct shapes_wish wish = wish_of(options, results[i].batch);
+        text_add(text, i ? ",\n {\"model\": " : "{\"model\": ");
+        text_json(text, options->paths.at[0]);
+        text_printf(text, ", \"batch\": %" PRId64 ", \"inputs\": {", results[i].n_items);
+        add_shapes(text, &shapes, &wish, true);
+        text_printf(text,
+                    "}, \"cores\": %d, \"precision\": \"%s\", \"median_ms\": %.6f, "
                     "\"min_ms\": %.6f, \"items_per_s\": %.3f}",
-                    results[i].batch, options->cores, precision, results[i].median_ms,
+                    options->cores, description.precision, results[i].median_ms,
                     results[i].min_ms, items_per_s(&results[i]));
     }
-    text_add(&text, "]\n");
-    bool good = !text.failed && fwrite(text.at, 1, text.n_bytes, stdout) == text.n_bytes;
-    arena_free(&arena);
-    return good;
+    text_add(text, "]\n");
 }
 
 static bool time_all(const struct options *options, const struct percept_model *model,
@@ -237,20 +278,17 @@ int bench_command(const struct options *options)
 {
     struct result results[OPTIONS_NUMBERS_MAX];
     struct percept_err err;
+    struct arena arena = {0};
+    struct text text = {.arena = &arena};
     double load_ms;
     struct percept_model *model = command_open(options, &load_ms, &err);
     if (!model)
         return command_fail(&err);
-    struct percept_description description;
-    percept_describe(model, &description);
     bool good = time_all(options, model, results, &err);
-    int status = good ? EXIT_SUCCESS : command_fail(&err);
-    if (good && options->json)
-        status = print_json(options, description.precision, results, options->batches.n)
-                     ? EXIT_SUCCESS
-                     : EXIT_FAILURE;
-    else if (good)
-        print_table(options, description.row, results, options->batches.n);
+    if (good)
+        (options->json ? add_json : add_table)(&text, options, model, results);
+    good = good && command_print(&text, &err);
+    arena_free(&arena);
     percept_close(model);
-    return status;
+    return good ? EXIT_SUCCESS : command_fail(&err);
 }

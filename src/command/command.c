@@ -1,17 +1,15 @@
 /*
- * command.c - what the subcommands that work on one model share: finding and opening it, giving its
- * inputs a shape, lending it cores, and saying what went wrong.
+ * command.c - what the subcommands that work on one model share: finding and opening it, lending it
+ * cores, and saying what went wrong.
  *
  * A model is a file or a folder, looked at as `perceptd serve` does: of versions the highest is
  * meant, and a folder of several models is refused with their names.
  *
- * The batch is the first axis of an input, where that is free. Every other free axis needs a number
- * from somebody: --dim NAME=N for an axis that has a name in the file, --dim INPUT:AXIS=N for any;
- * otherwise 24, or 224 for both sides of a picture: networks halve these five times, and what a smaller one
- * takes says little. Runs on the main thread; helpers live in percept_team_help.
+ * Runs on the main thread; helpers live in percept_team_help.
  */
 #include "command/command.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,19 +18,24 @@
 
 #include "base/err.h"
 #include "base/file.h"
-#include "base/number.h"
 #include "http/text.h"
 #include "serve/scan.h"
 
-#define FREE_AXIS 24
-#define FREE_SIDE 224 /* of a picture */
-
 int command_fail(const struct percept_err *err)
 {
-    struct arena arena = {0};
-    fprintf(stderr, "perceptd: %s\n", text_escaped(&arena, err->text));
-    arena_free(&arena);
+    char room[sizeof err->text * 6]; /* a control character becomes six; memory may be what is short */
+    struct text text = {.at = room, .capacity = sizeof room};
+    text_visible(&text, err->text);
+    fprintf(stderr, "perceptd: %.*s\n", (int)text.n_bytes, text.at);
     return err->code == ERR_CONFIG ? COMMAND_MISTAKE : EXIT_FAILURE;
+}
+
+bool command_print(const struct text *text, struct percept_err *err)
+{
+    if (text->failed)
+        return err_memory(err, "a text", text->capacity);
+    return fwrite(text->at, 1, text->n_bytes, stdout) == text->n_bytes ||
+           err_set(err, ERR_SYSTEM, "cannot write to standard output: %s", strerror(errno));
 }
 
 double command_now_ms(void)
@@ -155,121 +158,6 @@ const char *command_shape_text(int rank, const int64_t *dims, const char *const 
     if (used < n)
         snprintf(text + used, n - used, rank ? "]" : "[]");
     return text;
-}
-
-bool command_batch_is_free(const struct percept_model *model)
-{
-    int n;
-    const struct percept_io *inputs = percept_inputs(model, &n);
-    bool is_free = n > 0;
-    for (int i = 0; i < n; i++)
-        is_free = is_free && inputs[i].rank > 0 && inputs[i].dims[0] < 0;
-    return is_free;
-}
-
-/* Does "NAME=N" mean this axis? */
-static bool means(const char *dim, const struct percept_io *io, int axis)
-{
-    const char *equals = strrchr(dim, '=');
-    size_t n = (size_t)(equals - dim);
-    const char *name = io->dim_names[axis];
-    if (name && strlen(name) == n && memcmp(name, dim, n) == 0)
-        return true;
-    char place[200];
-    int length = snprintf(place, sizeof place, "%s:%d", io->name, axis);
-    return length >= 0 && (size_t)length == n && (size_t)length < sizeof place &&
-           memcmp(place, dim, n) == 0;
-}
-
-static bool read_dim(const char *dim, int64_t *value, struct percept_err *err)
-{
-    const char *equals = strrchr(dim, '=');
-    struct bytes digits = bytes_of_text(equals ? equals + 1 : "");
-    if (equals && number_read_int64(digits, value) == digits.end && *value >= 0)
-        return true;
-    return err_set(err, ERR_CONFIG, "--dim '%s': expected NAME=N or INPUT:AXIS=N", dim);
-}
-
-/* Is the axis a side of a picture, channels second or last, whose sides are both free? */
-static bool is_side(const struct percept_io *io, int axis)
-{
-    const int64_t *dims = io->dims;
-    if (io->rank != 4)
-        return false;
-    return (axis >= 2 && dims[2] < 0 && dims[3] < 0) ||
-           ((axis == 1 || axis == 2) && dims[1] < 0 && dims[2] < 0 && dims[3] >= 0 && dims[3] <= 4);
-}
-
-/* The last one that fits counts, as with other options. */
-static bool free_axis(const struct percept_io *io, int axis, const struct options_list *dims,
-                      int64_t *value, struct percept_err *err)
-{
-    *value = is_side(io, axis) ? FREE_SIDE : FREE_AXIS;
-    for (int i = 0; i < dims->n; i++) {
-        int64_t given;
-        if (!read_dim(dims->at[i], &given, err))
-            return false;
-        if (means(dims->at[i], io, axis))
-            *value = given;
-    }
-    return true;
-}
-
-bool command_shape(const struct percept_io *io, int batch, const struct options_list *dims,
-                   int64_t *shape, struct percept_err *err)
-{
-    if (io->rank < 0)
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "the model does not say how many axes input '%s' has: try 'perceptd run' with an array",
-            io->name);
-    for (int d = 0; d < io->rank; d++) {
-        int64_t value;
-        if (!free_axis(io, d, dims, &value, err))
-            return false;
-        shape[d] = io->dims[d] >= 0 ? io->dims[d] : value;
-        if (d == 0 && io->dims[d] < 0)
-            shape[d] = batch;
-    }
-    return true;
-}
-
-/* A --dim that means nothing is a typing error. */
-static bool dims_are_used(const struct percept_io *inputs, int n, const struct options_list *dims,
-                          struct percept_err *err)
-{
-    for (int k = 0; k < dims->n; k++) {
-        bool used = false;
-        int64_t value;
-        if (!read_dim(dims->at[k], &value, err))
-            return false;
-        for (int i = 0; i < n; i++)
-            for (int d = 0; d < inputs[i].rank; d++)
-                used = used || (inputs[i].dims[d] < 0 && means(dims->at[k], &inputs[i], d));
-        if (!used)
-            return err_set(err, ERR_CONFIG, "--dim '%s' names no free axis of the model's inputs",
-                           dims->at[k]);
-    }
-    return true;
-}
-
-bool command_resize(struct percept_session *session, const struct percept_model *model, int batch,
-                    const struct options_list *dims, struct percept_err *err)
-{
-    int n;
-    const struct percept_io *inputs = percept_inputs(model, &n);
-    if (batch != 1 && !command_batch_is_free(model))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the model has a fixed batch, %d items cannot be run at a time", batch);
-    if (!dims_are_used(inputs, n, dims, err))
-        return false;
-    for (int i = 0; i < n; i++) {
-        int64_t shape[PERCEPT_RANK_MAX];
-        if (!command_shape(&inputs[i], batch, dims, shape, err) ||
-            !percept_resize(session, i, inputs[i].rank, shape, err))
-            return false;
-    }
-    return true;
 }
 
 /* --- cores ----------------------------------------------------------------------------------- */

@@ -20,21 +20,14 @@ int health_command(const struct options *options);
 /* Says the sentence on standard error; returns COMMAND_MISTAKE or EXIT_FAILURE. */
 int command_fail(const struct percept_err *err);
 
+/* Writes a text to standard output. */
+struct text;
+bool command_print(const struct text *text, struct percept_err *err);
+
 /* Opens the model (a file, or a folder with one model, the newest of its versions) as the options
  * say; ms: how long that took. */
 struct percept_model *command_open(const struct options *options, double *ms,
                                    struct percept_err *err);
-
-/* The shape of an input: `batch` where the first axis is free, --dim or 24 on other free axes. */
-bool command_shape(const struct percept_io *io, int batch, const struct options_list *dims,
-                   int64_t *shape, struct percept_err *err);
-
-/* Gives every input that shape. */
-bool command_resize(struct percept_session *session, const struct percept_model *model, int batch,
-                    const struct options_list *dims, struct percept_err *err);
-
-/* May the batch of this model be chosen? */
-bool command_batch_is_free(const struct percept_model *model);
 
 /* "[N,3,224,224]"; names NULL or of free axes. */
 const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text,

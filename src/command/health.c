@@ -1,8 +1,7 @@
 /*
  * health.c - `perceptd --health`: asks the daemon at --listen whether it is ready, and exits with 0
  * if so. For container health checks, where no other HTTP client is at hand. One request, two
- * seconds at most, the answer's sentence on standard error when it is not 200. Whatever is wrong, the
- * status is 1: to Docker 2 has no meaning.
+ * seconds at most, the answer's sentence on standard error when it is not 200.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,12 +16,6 @@
 
 #define PATIENCE_S 2
 #define ANSWER_BYTES 4096
-
-static int fail(const struct percept_err *err)
-{
-    command_fail(err);
-    return EXIT_FAILURE;
-}
 
 static const char request[] =
     "GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -74,15 +67,15 @@ int health_command(const struct options *options)
     struct address address;
     char answer[ANSWER_BYTES];
     if (!address_read(options->listen, 0, &address, &err))
-        return fail(&err);
+        return command_fail(&err);
     int fd = connect_to(&address, &err);
     if (fd < 0)
-        return fail(&err);
+        return command_fail(&err);
     ssize_t n = (ssize_t)sizeof request - 1;
     bool sent = send(fd, request, (size_t)n, MSG_NOSIGNAL) == n;
     answer[0] = '\0';
     if (sent)
         read_answer(fd, answer, sizeof answer);
     close(fd);
-    return judge(answer, &address, &err) ? EXIT_SUCCESS : fail(&err);
+    return judge(answer, &address, &err) ? EXIT_SUCCESS : command_fail(&err);
 }

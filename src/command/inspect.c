@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "command/command.h"
+#include "command/shapes.h"
 #include "http/text.h"
 
 #define COSTS 3
@@ -33,14 +34,14 @@ struct facts {
     struct percept_err cost_err; /* why there are none */
 };
 
-static bool find_cost(const struct percept_model *model, int batch, const struct options_list *dims,
-                      struct cost *cost, struct percept_err *err)
+static bool find_cost(const struct percept_model *model, const struct shapes_model *shapes,
+                      const struct shapes_wish *wish, struct cost *cost, struct percept_err *err)
 {
     struct percept_session *session = percept_session_new(model, err);
-    bool good = session && command_resize(session, model, batch, dims, err) &&
+    bool good = session && shapes_resize(session, shapes, wish, err) &&
                 percept_prepare(session, err);
     if (good)
-        *cost = (struct cost){.batch = batch,
+        *cost = (struct cost){.batch = wish->batch,
                               .flops = percept_session_flops(session),
                               .n_bytes = percept_session_bytes(session)};
     percept_session_free(session);
@@ -53,10 +54,14 @@ static void gather(const struct percept_model *model, const struct options *opti
     percept_describe(model, &facts->description);
     facts->inputs = percept_inputs(model, &facts->n_inputs);
     facts->outputs = percept_outputs(model, &facts->n_outputs);
-    int n = command_batch_is_free(model) ? COSTS : 1;
-    while (facts->n_costs < n && find_cost(model, cost_batches[facts->n_costs], &options->dims,
-                                           &facts->costs[facts->n_costs], &facts->cost_err))
-        facts->n_costs++;
+    const struct shapes_model shapes = shapes_of(model);
+    int n = shapes_batch_is_free(&shapes) ? COSTS : 1;
+    for (bool good = true; good && facts->n_costs < n; facts->n_costs += good) {
+        const struct shapes_wish wish = {.batch = cost_batches[facts->n_costs],
+                                         .dims = &options->dims,
+                                         .given = &options->shapes};
+        good = find_cost(model, &shapes, &wish, &facts->costs[facts->n_costs], &facts->cost_err);
+    }
 }
 
 /* --- for people ------------------------------------------------------------------------------ */
@@ -215,11 +220,11 @@ static void add_facts(struct text *text, const struct facts *facts)
     text_add(text, "}\n");
 }
 
-static bool print_json(const struct facts *facts, struct arena *arena)
+static bool print_json(const struct facts *facts, struct arena *arena, struct percept_err *err)
 {
     struct text text = {.arena = arena};
     add_facts(&text, facts);
-    return !text.failed && fwrite(text.at, 1, text.n_bytes, stdout) == text.n_bytes;
+    return command_print(&text, err);
 }
 
 int inspect_command(const struct options *options)
@@ -233,10 +238,10 @@ int inspect_command(const struct options *options)
     gather(model, options, &facts);
     bool good = true;
     if (options->json)
-        good = print_json(&facts, &arena);
+        good = print_json(&facts, &arena, &err);
     else
         print_facts(&facts, &arena);
     arena_free(&arena);
     percept_close(model);
-    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+    return good ? EXIT_SUCCESS : command_fail(&err);
 }

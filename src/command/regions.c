@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/err.h"
 #include "command/command.h"
 #include "http/text.h"
 
@@ -61,7 +62,8 @@ static void add_region(struct text *text, const struct percept_region_info *info
     text_add(text, "}");
 }
 
-static void print_json(const struct percept_region_info *infos, int n, struct arena *arena)
+static bool print_json(const struct percept_region_info *infos, int n, struct arena *arena,
+                       struct percept_err *err)
 {
     struct text text = {.arena = arena};
     text_add(&text, "[");
@@ -70,24 +72,25 @@ static void print_json(const struct percept_region_info *infos, int n, struct ar
         add_region(&text, &infos[i]);
     }
     text_add(&text, "]\n");
-    fwrite(text.at, 1, text.n_bytes, stdout);
+    return command_print(&text, err);
 }
 
 int regions_command(const struct options *options)
 {
     struct arena arena = {0};
+    struct percept_err err;
     if (options->clean) {
         int n_removed = percept_clean_regions(options->settings.region_prefix, 0);
         printf(options->json ? "{\"removed\": %d}\n" : "removed %d\n", n_removed);
         return EXIT_SUCCESS;
     }
     struct percept_region_info *infos = arena_array(&arena, REGIONS_MAX, sizeof *infos);
-    int n = infos ? percept_list_regions(options->settings.region_prefix, infos, REGIONS_MAX) : 0;
-    if (options->json)
-        print_json(infos, n, &arena);
-    else
+    bool good = infos || err_memory(&err, "the list of regions", REGIONS_MAX * sizeof *infos);
+    int n = good ? percept_list_regions(options->settings.region_prefix, infos, REGIONS_MAX) : 0;
+    if (good && options->json)
+        good = print_json(infos, n, &arena, &err);
+    else if (good)
         print_table(infos, n, &arena);
-    bool good = infos != NULL;
     arena_free(&arena);
-    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+    return good ? EXIT_SUCCESS : command_fail(&err);
 }

@@ -65,9 +65,9 @@ static bool which_input(const struct run *run, const char *text, struct feed *fe
     if (run->n_inputs == 1 && (!strchr(text, '=') || file_exists(text)))
         return true;
     if (strchr(text, '='))
-        return err_set(err, ERR_INVALID, "--input '%s': the model has no such input; it has %s",
+        return err_set(err, ERR_CONFIG, "--input '%s': the model has no such input; it has %s",
                        text, input_names(run, names, sizeof names));
-    return err_set(err, ERR_INVALID,
+    return err_set(err, ERR_CONFIG,
                    "--input '%s': the model has %d inputs, so say which: NAME=%s with one of %s",
                    text, run->n_inputs, text, input_names(run, names, sizeof names));
 }
@@ -80,7 +80,7 @@ static bool add_feed(struct run *run, const char *text, struct percept_err *err)
     const struct percept_io *io = &run->inputs[feed.input];
     for (int i = 0; i < run->n_feeds; i++)
         if (run->feeds[i].input == feed.input)
-            return err_set(err, ERR_INVALID, "input '%s' is given twice: '%s' and '%s'", io->name,
+            return err_set(err, ERR_CONFIG, "input '%s' is given twice: '%s' and '%s'", io->name,
                            run->feeds[i].path, feed.path);
     if (!npy_read(feed.path, &run->arena, &feed.tensor, err))
         return false;
@@ -103,7 +103,7 @@ static bool all_are_there(const struct run *run, struct percept_err *err)
         const struct percept_io *io = &run->inputs[i];
         if (!found)
             return err_set(
-                err, ERR_INVALID, "input '%s' (%s %s) is missing: --input %s=FILE.npy", io->name,
+                err, ERR_CONFIG, "input '%s' (%s %s) is missing: --input %s=FILE.npy", io->name,
                 percept_dtype_name(io->dtype),
                 command_shape_text(io->rank, io->dims, io->dim_names, shape, sizeof shape),
                 io->name);

@@ -39,6 +39,7 @@
 #include "command/address.h"
 #include "command/command.h"
 #include "command/cores.h"
+#include "command/limits.h"
 #include "command/welcome.h"
 #include "http/keys.h"
 #include "http/server.h"
@@ -46,6 +47,7 @@
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
+#define DESCRIPTORS 32 /* what starting takes, files in passing included, and a few clients */
 #define N_SIGNALS 3
 
 struct serving {
@@ -272,13 +274,13 @@ static bool paths_exist(const struct options *options, struct percept_err *err)
 }
 
 /* libuv reads the size of its pool once, when the first work is queued. */
-static void set_workers(struct settings *settings)
+static bool set_workers(struct settings *settings, struct percept_err *err)
 {
     char text[16];
     if (!settings->workers)
         settings->workers = cores_available();
     snprintf(text, sizeof text, "%d", settings->workers);
-    setenv("UV_THREADPOOL_SIZE", text, 1);
+    return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 || err_memory(err, "the environment", sizeof text);
 }
 
 static void set_log(const struct serving *serving)
@@ -309,6 +311,8 @@ static bool add_models(struct serving *serving, struct percept_err *err)
 
 static bool set_up(struct serving *serving, struct percept_err *err)
 {
+    if (!set_workers(&serving->settings, err) || !limits_descriptors(DESCRIPTORS, err))
+        return false;
     serving->loop = loop_new(serving->settings.workers, err);
     if (!serving->loop)
         return false;
@@ -369,7 +373,7 @@ static bool watch_signals(struct serving *serving, struct percept_err *err)
     serving->grace = loop_timer_new(serving->loop, on_grace_over, serving);
     if (serving->watchdog && serving->watchdog_ns > 0)
         loop_timer_start(serving->watchdog, serving->watchdog_ns);
-    return (serving->watchdog && serving->grace) || err_set(err, ERR_SYSTEM, "cannot make a timer");
+    return (serving->watchdog && serving->grace) || err_set(err, ERR_SYSTEM, "cannot make a timer: memory or file descriptors are short");
 }
 
 static void stop_loop(void *loop)
@@ -420,7 +424,6 @@ int serve_command(const struct options *options)
     struct percept_err err;
     struct serving serving = {.options = options, .settings = options->settings};
     serving.terminal = isatty(STDERR_FILENO) && options->log_format == 0;
-    set_workers(&serving.settings);
     set_log(&serving);
     signal(SIGPIPE, SIG_IGN);
     if (start(&serving, &err)) {
@@ -464,7 +467,6 @@ int serve_check(const struct options *options)
     struct serving serving = {.options = options, .settings = options->settings};
     serving.settings.private_regions = true;
     serving.settings.workers = 1;
-    set_workers(&serving.settings);
     log_setup(LOG_WARN_LEVEL, options->log_format == 1);
     if (check(&serving, &err)) {
         loop_on_turn(serving.loop, on_checked, &serving);

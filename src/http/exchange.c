@@ -33,6 +33,8 @@
 #define REFUSALS 10 /* lines in the log, in a second */
 #define SECOND_NS 1000000000
 
+static const char short_of_memory[] = "{\"error\":\"memory is short\"}\n";
+
 struct exchange *exchange_new(struct site *site, const char *target)
 {
     struct exchange *exchange = site->spare;
@@ -104,6 +106,9 @@ void exchange_free_spare(struct site *site)
         arena_buffer_free(exchange);
     }
     site->n_spare = 0;
+    if (site->last_word)
+        MHD_destroy_response(site->last_word);
+    site->last_word = NULL;
 }
 
 /* Replies. */
@@ -130,7 +135,6 @@ void exchange_reply(struct exchange *exchange, int status, const char *type, str
 
 void exchange_reply_text(struct exchange *exchange, int status, const char *type, struct text *text)
 {
-    static const char short_of_memory[] = "{\"error\":\"memory is short\"}\n";
     if (text->n_bytes && text->at[text->n_bytes - 1] != '\n')
         text_add(text, "\n");
     if (text->failed)
@@ -434,14 +438,40 @@ void exchange_handle(struct exchange *exchange)
 
 /* Sending. */
 
-static void add_headers(const struct exchange *exchange, struct MHD_Response *response)
+static struct MHD_Response *response_of(struct bytes body)
 {
-    MHD_add_response_header(response, "Content-Type", exchange->type);
+    return MHD_create_response_from_buffer(bytes_size(body), (void *)(uintptr_t)body.at,
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
+static bool add_headers(const struct exchange *exchange, struct MHD_Response *response)
+{
+    bool good = MHD_add_response_header(response, "Content-Type", exchange->type) == MHD_YES;
     for (int i = 0; i < exchange->n_headers; i++)
-        MHD_add_response_header(response, exchange->reply_headers[i].name,
-                                exchange->reply_headers[i].value);
+        good = good && MHD_add_response_header(response, exchange->reply_headers[i].name,
+                                               exchange->reply_headers[i].value) == MHD_YES;
     if (exchange->early || exchange->closing || exchange->crowded || exchange->site->draining)
-        MHD_add_response_header(response, "Connection", "close");
+        good = good && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    return good;
+}
+
+bool exchange_make_last_word(struct site *site, struct percept_err *err)
+{
+    site->last_word = response_of(bytes_of_text(short_of_memory));
+    if (site->last_word &&
+        MHD_add_response_header(site->last_word, "Content-Type", "application/json") == MHD_YES &&
+        MHD_add_response_header(site->last_word, "Connection", "close") == MHD_YES)
+        return true;
+    return err_memory(err, "a reply", sizeof short_of_memory);
+}
+
+bool exchange_send_last_word(struct site *site, struct MHD_Connection *mhd)
+{
+    int status = err_status(ERR_MEMORY);
+    bool sent = site->last_word &&
+                MHD_queue_response(mhd, (unsigned)status, site->last_word) == MHD_YES;
+    site->statuses[status] += sent;
+    return sent;
 }
 
 /* Of a request that microhttpd never saw; the connection ends. */
@@ -463,15 +493,13 @@ struct bytes exchange_written(struct exchange *exchange)
 
 bool exchange_send(struct exchange *exchange)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        bytes_size(exchange->reply), (void *)(uintptr_t)exchange->reply.at, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return false;
-    add_headers(exchange, response);
-    enum MHD_Result queued =
-        MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response);
-    MHD_destroy_response(response);
-    if (queued == MHD_YES)
+    struct MHD_Response *response = response_of(exchange->reply);
+    bool whole = response && add_headers(exchange, response);
+    bool sent = whole && MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response) ==
+                             MHD_YES;
+    if (response)
+        MHD_destroy_response(response);
+    if (sent)
         exchange->site->statuses[exchange->status]++;
-    return queued == MHD_YES;
+    return sent || (!whole && exchange_send_last_word(exchange->site, exchange->mhd));
 }

@@ -27,6 +27,7 @@
 #define EXCHANGE_HEADERS 4
 
 struct MHD_Connection;
+struct MHD_Response;
 struct exchange;
 struct route;
 
@@ -48,6 +49,7 @@ struct site {
     int n_refusals, n_unlogged;
     struct exchange *spare;
     int n_spare;
+    struct MHD_Response *last_word; /* 507, for when there is no memory for any other reply */
     void (*resumed)(struct site *site); /* a reply is there: look at it in this turn */
 };
 
@@ -123,6 +125,11 @@ void exchange_cancel(struct exchange *exchange); /* the client is gone, or waite
 struct bytes exchange_written(struct exchange *exchange); /* the whole reply, for no microhttpd */
 bool exchange_send(struct exchange *exchange);            /* false: there is no way but to close */
 void exchange_free(struct exchange *exchange);
+
+/* The reply of a request for which memory is too short to make one: prepared at the start, and given
+ * back with the spare exchanges. */
+bool exchange_make_last_word(struct site *site, struct percept_err *err);
+bool exchange_send_last_word(struct site *site, struct MHD_Connection *mhd);
 void exchange_free_spare(struct site *site);
 
 #endif

@@ -82,7 +82,7 @@ bool keys_read(const char *path, struct keys *keys, struct percept_err *err)
         return true;
     struct bytes text;
     if (!file_read(path, FILE_MAX_BYTES, &text, NULL, err))
-        return err_prefix(err, "API keys: ");
+        return err_prefix(err, "API keys: ") || err_config(err);
     bool read = read_text(text, path, keys, err);
     void *memory = (void *)(uintptr_t)text.at;
     explicit_bzero(memory, bytes_size(text));

@@ -423,11 +423,10 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
 {
     struct server *server = user;
     struct exchange *exchange = *context;
-    (void)mhd;
     (void)url;
     server->progress++;
-    if (!exchange)
-        return MHD_NO;
+    if (!exchange) /* on_target found no memory */
+        return exchange_send_last_word(&server->site, mhd) ? MHD_YES : MHD_NO;
     if (exchange->state == EXCHANGE_HEAD)
         return on_head(server, exchange, method, version);
     if (*n_bytes == 0)
@@ -608,7 +607,7 @@ static bool start_daemon(struct server *server, struct percept_err *err)
         server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
         MHD_OPTION_STRICT_FOR_CLIENT, 0 /* a missing Host is ours: 1 answers it twice */,
         MHD_OPTION_END);
-    return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start");
+    return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start: memory or file descriptors are short");
 }
 
 static void add_handle(struct server *server, void *handle)
@@ -699,7 +698,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog,
     server->uv = loop_uv(loop);
     server->door = server->watch = -1;
     set_limits(server);
-    if (!set_up(server, listen, err)) {
+    if (!exchange_make_last_word(&server->site, err) || !set_up(server, listen, err)) {
         server_free(server);
         return NULL;
     }

@@ -102,12 +102,17 @@ static bool special_control(struct text *text, uint32_t c)
     return true;
 }
 
+void text_visible(struct text *text, const char *value)
+{
+    quote(text, value, special_control);
+}
+
 const char *text_escaped(struct arena *arena, const char *value)
 {
     struct text text = {.arena = arena};
-    quote(&text, value, special_control);
+    text_visible(&text, value);
     text_bytes(&text, "", 1);
-    return text.failed ? "" : text.at;
+    return text.failed ? "(out of memory)" : text.at;
 }
 
 static bool special_json(struct text *text, uint32_t c)

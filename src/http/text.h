@@ -9,7 +9,7 @@
  *
  * Quoting is done here and nowhere else: text_json writes a JSON string with its quotes, text_html
  * what may stand between tags or in a quoted attribute, text_label a Prometheus label's value with
- * its quotes, text_escaped gives what may be printed on a terminal. Bytes that are not UTF-8 become
+ * its quotes, text_visible and text_escaped what may be printed on a terminal. Bytes that are not UTF-8 become
  * U+FFFD in all of them, so that a reply always is valid.
  * A value of NULL, which is what arena_printf gives when memory is short, sets `failed`.
  */
@@ -32,10 +32,12 @@ void text_add(struct text *text, const char *plain);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_json(struct text *text, const char *value);
 void text_html(struct text *text, const char *value);
+/* For a terminal: control characters are escaped as in JSON. */
+void text_visible(struct text *text, const char *value);
 void text_label(struct text *text, const char *value);
 
-/* The value with its control characters escaped as in JSON, so that a name from a model's file cannot
- * speak to a terminal: a text in the arena, or "" when memory is short. */
+/* The same by itself, so that a name from a model's file cannot speak to a terminal: a text in the arena,
+ * or "(out of memory)". */
 const char *text_escaped(struct arena *arena, const char *value);
 
 #endif

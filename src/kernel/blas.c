@@ -10,6 +10,10 @@
  * OpenBLAS counts in int and insists on row distances that rows fit in; what does not satisfy it (more
  * than 2^31 rows, empty products, rows repeated by a distance of 0) takes the loops too. Its bits
  * differ with m: one call per item, never with a batch folded into m. Any thread may call.
+ *
+ * Each thread that is inside OpenBLAS has a buffer of its own there, 128 MB of address space on x86-64, and when
+ * it cannot have one OpenBLAS tries again for ever. So a thread looks whether there is room before its first
+ * call; as long as there is none (ulimit -v, strict overcommit) the loops do its work.
  */
 #include "kernel/kernel.h"
 
@@ -17,6 +21,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 static __typeof__(&cblas_sgemm) library_gemm;
 
@@ -33,6 +38,18 @@ static void open_library(void)
     if (set_threads)
         set_threads(1);
     *(void **)&library_gemm = dlsym(library, "cblas_sgemm");
+}
+
+/* Is there room for this thread's buffer, and as much again for what others take meanwhile? */
+static bool has_room(void)
+{
+    static _Thread_local bool found;
+    const size_t n_bytes = (size_t)256 << 20;
+    if (!found) {
+        void *room = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        found = room != MAP_FAILED && munmap(room, n_bytes) == 0;
+    }
+    return found;
 }
 
 /* c = beta c, where beta = 0 reads nothing. */
@@ -75,7 +92,7 @@ void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, floa
     pthread_once(&once, open_library);
     const int64_t a_rows = trans_a ? k : m, a_columns = trans_a ? m : k;
     const int64_t b_rows = trans_b ? n : k, b_columns = trans_b ? k : n;
-    if (library_gemm && acceptable(a_rows, a_columns, lda) && acceptable(b_rows, b_columns, ldb) &&
+    if (library_gemm && has_room() && acceptable(a_rows, a_columns, lda) && acceptable(b_rows, b_columns, ldb) &&
         acceptable(m, n, ldc)) {
         library_gemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
                      trans_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha, a,

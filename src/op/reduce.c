@@ -298,11 +298,12 @@ static void log_sum_exp(const struct reduction *r, float *scratch)
         }                                                                                          \
         for (int64_t i = 0; member == LOG_SUM_EXP && i < n; i++)                                   \
             exponents += exp((double)x[i * inner] - (double)high);                                 \
+        const wide mean = n ? (wide)sum / (wide)n : 0;                                             \
         switch (member) {                                                                          \
         case SUM:                                                                                  \
             return (T)sum;                                                                         \
         case MEAN:                                                                                 \
-            return n ? (T)((wide)sum / (wide)n) : (T)0;                                            \
+            return (T)mean;                                                                        \
         case MAX:                                                                                  \
             return high;                                                                           \
         case MIN:                                                                                  \

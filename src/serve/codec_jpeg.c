@@ -413,6 +413,8 @@ static bool jpeg_failed(const struct jpeg *jpeg)
     const struct codec_picture *source = jpeg->source;
     if (watch_over(source->watch))
         return watch_refuse(source->watch, source->err);
+    if (jpeg->errors.msg_code == JERR_OUT_OF_MEMORY)
+        return err_memory(source->err, "the JPEG decoder", bytes_size(source->body));
     return err_set(source->err, ERR_INVALID,
                    "the JPEG cannot be decoded: %s; is it complete? Any JPEG that a viewer opens "
                    "will do",

@@ -215,10 +215,15 @@ bool codec_png_decode(const struct codec_picture *source, struct picture *pictur
                             .parts[0] = bytes_of(source->body.at, 8), /* the signature */
                             .next = source->body.at + 8,
                             .end = source->body.end};
-    spng_ctx *ctx = spng_ctx_new(0);
-    if (!ctx)
-        return err_memory(source->err, "the PNG decoder", 1);
-    bool ok = read_picture(source, ctx, &stream, picture);
+    struct spng_alloc memory = {.malloc_fn = arena_buffer,
+                                .realloc_fn = arena_buffer_grow,
+                                .calloc_fn = arena_buffer_array,
+                                .free_fn = arena_buffer_free};
+    size_t refusals = arena_refusals();
+    spng_ctx *ctx = spng_ctx_new2(&memory, 0);
+    bool ok = ctx && read_picture(source, ctx, &stream, picture);
     spng_ctx_free(ctx);
+    if (!ok && arena_refusals() != refusals) /* libspng and zlib call it many names */
+        return err_memory(source->err, "the PNG decoder", bytes_size(source->body));
     return ok;
 }

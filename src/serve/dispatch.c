@@ -586,7 +586,7 @@ struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *e
     dispatch->timer = loop_timer_new(loop, on_turn, dispatch);
     if (!dispatch->timer) {
         arena_buffer_free(dispatch);
-        return err_null(err, ERR_SYSTEM, "cannot make a timer");
+        return err_null(err, ERR_SYSTEM, "cannot make a timer: memory or file descriptors are short");
     }
     dispatch->loop = loop;
     loop_on_turn(loop, on_turn, dispatch);

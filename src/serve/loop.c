@@ -6,8 +6,13 @@
  *
  * Pool. Tasks travel in `workers` slots made at the start, so that submitting allocates nothing and
  * cannot fail. libuv starts its threads at the first piece of work and aborts the process when it
- * cannot; that first piece is therefore an empty one in loop_new. UV_THREADPOOL_SIZE (set by main)
- * must be at least `workers`.
+ * cannot; so loop_new first starts as many by itself and lets them end, which can be told as a
+ * failure and leaves their stacks in libc's store, and then has an empty piece of work done.
+ * UV_THREADPOOL_SIZE (set by main) must be at least `workers`.
+ *
+ * Memory. libuv aborts as well when its list of watched descriptors cannot grow, which a new connection
+ * may ask for at any time. Its memory therefore comes from here, and behind an allocation that fails
+ * lies a reserve, made before the first loop, that is large enough for that list.
  *
  * Turn. A wake starts an idle handle, which keeps libuv from blocking; the prepare callback stops
  * it before it runs the turns. A turn that wakes again thus gets another turn before the loop
@@ -135,6 +140,50 @@ void loop_wake(struct loop *loop)
     uv_idle_start(&loop->woken, on_woken);
 }
 
+/* libuv's memory: one for all loops of the process, as libuv's own setting is. Only the loop's thread grows
+ * anything. */
+
+#define RESERVE_BYTES ((size_t)1 << 20) /* watchers of 65,536 descriptors, and as many again */
+
+static void *reserve; /* a buffer; lives as long as the process */
+static bool reserve_is_lent;
+
+static void uv_give(void *buffer)
+{
+    if (buffer && buffer == reserve)
+        reserve_is_lent = false;
+    else
+        arena_buffer_free(buffer);
+}
+
+static void *uv_grow(void *old, size_t n_bytes)
+{
+    if (old && old == reserve && n_bytes <= RESERVE_BYTES)
+        return old;
+    void *fresh = arena_buffer(n_bytes);
+    if (!fresh && !reserve_is_lent && n_bytes <= RESERVE_BYTES) {
+        fresh = reserve;
+        reserve_is_lent = true;
+    }
+    if (fresh && old) {
+        size_t old_bytes = arena_buffer_bytes(old);
+        memcpy(fresh, old, old_bytes < n_bytes ? old_bytes : n_bytes);
+        uv_give(old);
+    }
+    return fresh;
+}
+
+static bool take_over_memory(struct percept_err *err)
+{
+    if (reserve)
+        return true;
+    reserve = arena_buffer(RESERVE_BYTES); /* pages that nobody touches cost nothing */
+    if (!reserve)
+        return err_memory(err, "the event loop's reserve", RESERVE_BYTES);
+    uv_replace_allocator(arena_buffer, uv_grow, arena_buffer_array, uv_give);
+    return true;
+}
+
 /* The pool */
 
 static void on_work(uv_work_t *work)
@@ -202,6 +251,38 @@ static bool make_slots(struct loop *loop, struct percept_err *err)
 static void nothing(struct task *task)
 {
     (void)task;
+}
+
+static void wait_for_gate(void *gate)
+{
+    uv_sem_wait(gate);
+}
+
+/* Can `n` threads live at a time? libuv does not ask. */
+static bool threads_can_start(int n, struct percept_err *err)
+{
+    uv_sem_t gate;
+    int started = 0;
+    uv_thread_t *threads = arena_buffer((size_t)n * sizeof *threads);
+    if (!threads)
+        return err_memory(err, "the threads", (size_t)n * sizeof *threads);
+    if (uv_sem_init(&gate, 0) != 0) {
+        arena_buffer_free(threads);
+        return err_set(err, ERR_SYSTEM, "cannot make a semaphore for the threads");
+    }
+    while (started < n && uv_thread_create(&threads[started], wait_for_gate, &gate) == 0)
+        started++;
+    for (int i = 0; i < started; i++)
+        uv_sem_post(&gate);
+    for (int i = 0; i < started; i++)
+        uv_thread_join(&threads[i]);
+    uv_sem_destroy(&gate);
+    arena_buffer_free(threads);
+    return started == n ||
+           err_set(err, ERR_SYSTEM,
+                   "cannot start %d threads, only %d: memory is short, or there is a limit on it or on threads "
+                   "(ulimit -v, -u); --workers asks for fewer",
+                   n, started);
 }
 
 /* Runs one empty task so that libuv's threads exist from now on. */
@@ -297,7 +378,10 @@ static bool start_loader(struct loop *loop, struct percept_err *err)
         return true;
     uv_sem_destroy(&loop->load);
     uv_sem_destroy(&loop->loaded);
-    return err_set(err, ERR_SYSTEM, "cannot start the loading thread: %s", uv_strerror(status));
+    return err_set(err, ERR_SYSTEM,
+                   "cannot start the loading thread: %s; memory may be short, or threads limited (ulimit "
+                   "-v, -u)",
+                   uv_strerror(status));
 }
 
 static void stop_loader(struct loop *loop)
@@ -381,6 +465,10 @@ struct loop *loop_new(int workers, struct percept_err *err)
     if (!loop)
         return err_null(err, ERR_MEMORY, "out of memory: the loop needs %zu bytes", sizeof *loop);
     loop->workers = workers < 1 ? 1 : workers;
+    if (!take_over_memory(err) || !threads_can_start(loop->workers + 1, err)) {
+        arena_buffer_free(loop);
+        return NULL;
+    }
     int status = uv_loop_init(&loop->uv);
     if (status != 0) {
         arena_buffer_free(loop);

@@ -662,7 +662,8 @@ static struct manifest *manifest_default(struct arena *arena, struct percept_err
         .max_batch_size = -1,
         .max_queue_delay_us = -1,
         .max_queue_size = -1,
-        .accuracy = {.value = -1, .macro = -1, .precision = -1, .recall = -1, .n = -1}};
+        .accuracy = {.value = -1, .low = -1, .high = -1, .macro = -1, .precision = -1, .recall = -1,
+                     .n = -1}};
     return manifest;
 }
 
@@ -698,12 +699,14 @@ static json_t *parse(const char *path, struct file_stamp *stamp, struct percept_
     return root;
 }
 
-const struct manifest *manifest_read(const char *folder, struct arena *arena,
-                                     struct percept_err *err)
+static const struct manifest *read_folder(const char *folder, struct arena *arena,
+                                          struct percept_err *err)
 {
     struct manifest *manifest = manifest_default(arena, err);
     char *path = folder ? file_join(arena, folder, FILE_NAME) : NULL;
-    if (!manifest || !path || !file_exists(path))
+    if (!manifest || (folder && !path))
+        return err_null(err, ERR_MEMORY, "out of memory: a manifest");
+    if (!path || !file_exists(path))
         return manifest;
     manifest->path = path;
     struct reader reader = {.path = path, .arena = arena, .manifest = manifest, .err = err};
@@ -717,6 +720,24 @@ const struct manifest *manifest_read(const char *folder, struct arena *arena,
         file_place_close(&reader.place);
     json_decref(root);
     return ok ? manifest : NULL;
+}
+
+/* jansson tells a failed allocation as an odd token, if at all: it takes its memory from us while it reads, so that we
+ * know. Its setting is the process's; one thread at a time reads manifests. */
+const struct manifest *manifest_read(const char *folder, struct arena *arena,
+                                     struct percept_err *err)
+{
+    json_malloc_t take;
+    json_free_t give;
+    json_get_alloc_funcs(&take, &give);
+    json_set_alloc_funcs(arena_buffer, arena_buffer_free);
+    size_t refusals = arena_refusals();
+    const struct manifest *manifest = read_folder(folder, arena, err);
+    json_set_alloc_funcs(take, give);
+    if (!manifest && arena_refusals() != refusals)
+        err_set(err, ERR_MEMORY, "out of memory while reading the manifest%s%s",
+                folder ? " in " : "", folder ? folder : "");
+    return manifest;
 }
 
 const struct manifest_input *manifest_input(const struct manifest *manifest, const char *name)

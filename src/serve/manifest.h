@@ -61,7 +61,8 @@ enum manifest_activation {
 /* What its author measured; free information. Negative: not given. */
 struct manifest_accuracy {
     const char *metric, *data, *split; /* NULL: not given */
-    double value, macro, precision, recall;
+    double value, low, high; /* the interval's ends */
+    double macro, precision, recall;
     int64_t n;
 };
 

@@ -1,4 +1,4 @@
-/* What the subcommands share: shapes, counts, and the threads they lend. */
+/* What the subcommands share: the text of a shape, counts, and the threads they lend. */
 #include "command/command.h"
 
 #include <check.h>
@@ -32,28 +32,6 @@ START_TEST(counts_that_do_not_fit_are_refused)
 }
 END_TEST
 
-START_TEST(free_axes_get_the_batch_a_given_size_or_a_usual_one)
-{
-    const struct percept_io io = {.name = "x",
-                                  .rank = 5,
-                                  .dims = {-1, 3, -1, -1, -1},
-                                  .dim_names = {"N", NULL, "height", "width", NULL}};
-    const char *given[] = {"height=7", "x:4=9", "N=100"};
-    const struct options_list dims = {.n = 3, .at = given};
-    int64_t shape[PERCEPT_RANK_MAX];
-    struct percept_err err;
-    ck_assert(command_shape(&io, 8, &dims, shape, &err));
-    ck_assert_mem_eq(shape, ((int64_t[]){8, 3, 7, 24, 9}), 5 * sizeof *shape);
-    const struct percept_io photo = {.name = "x", .rank = 4, .dims = {-1, 3, -1, -1}};
-    const struct options_list none = {0};
-    ck_assert(command_shape(&photo, 1, &none, shape, &err));
-    ck_assert_mem_eq(shape, ((int64_t[]){1, 3, 224, 224}), 4 * sizeof *shape);
-    given[0] = "height=-7";
-    ck_assert(!command_shape(&io, 8, &dims, shape, &err));
-    ck_assert_str_eq(err.text, "--dim 'height=-7': expected NAME=N or INPUT:AXIS=N");
-}
-END_TEST
-
 START_TEST(helpers_come_and_go)
 {
     struct command_team team;
@@ -77,7 +55,6 @@ Suite *command_command_suite(void)
     TCase *tests = tcase_create("command");
     tcase_add_test(tests, shapes_are_written_with_names);
     tcase_add_test(tests, counts_that_do_not_fit_are_refused);
-    tcase_add_test(tests, free_axes_get_the_batch_a_given_size_or_a_usual_one);
     tcase_add_test(tests, helpers_come_and_go);
     suite_add_tcase(suite, tests);
     return suite;

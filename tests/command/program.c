@@ -102,7 +102,7 @@ struct program_result program_run(const char *format, ...)
     vsnprintf(arguments, sizeof arguments, format, args);
     va_end(args);
     snprintf(command, sizeof command,
-             "PERCEPTD_REGION_PREFIX=percept-test-%d %s %s 2>&1 </dev/null", getpid(),
+             "PERCEPTD_REGION_PREFIX=percept-test-%d %s 2>&1 </dev/null %s", getpid(),
              getenv("PERCEPTD_BINARY"), arguments);
     FILE *out = popen(command, "r");
     ck_assert_ptr_nonnull(out);

@@ -12,7 +12,7 @@ static const int64_t one_by_two[] = {1, 2}, two_by_three[] = {2, 3};
 
 static void expect_refused(struct program_result result, const char *part)
 {
-    ck_assert_int_eq(result.status, 1);
+    ck_assert(result.status == 1 || result.status == 2); /* which of them: status.c */
     ck_assert_msg(strncmp(result.text, "perceptd: ", 10) == 0 && strstr(result.text, part), "%s",
                   result.text);
 }

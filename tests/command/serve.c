@@ -282,7 +282,7 @@ START_TEST(a_configuration_is_judged_without_listening)
     ck_assert_ptr_nonnull(strstr(result.text, "broken"));
     result =
         program_run("%s/relu.onnx --check-config --api-key-file %s/none", folder_root, folder_root);
-    ck_assert_int_eq(result.status, 1);
+    ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "/none"));
     result = program_run("%s/relu.onnx --check-config --listen here", folder_root);
     ck_assert_int_eq(result.status, 2);

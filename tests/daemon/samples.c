@@ -12,9 +12,6 @@
 #include <jpeglib.h>
 #include <spng.h>
 
-#define HELDOUT_MAX 1000
-#define MESSAGES 5574
-#define MESSAGES_TRAINED 4458
 #define SAMPLES_MAX 5000
 
 static bool data_path(char *path, size_t n, const char *name)
@@ -45,6 +42,22 @@ static char *slurp(const char *path, size_t *n)
     ck_assert_uint_eq(fread(at, 1, *n, file), *n);
     fclose(file);
     return at;
+}
+
+/* What models/NAME/heldout.txt lists, in ascending order or not, `most` at most. */
+static int read_heldout(const char *name, long *indices, int most)
+{
+    char path[128], line[16];
+    int n = 0;
+    snprintf(path, sizeof path, "models/%s/heldout.txt", name);
+    FILE *list = fopen(path, "r");
+    ck_assert_msg(list != NULL, "cannot open %s", path);
+    while (n < most && fgets(line, sizeof line, list)) {
+        ck_assert_int_lt(n, SAMPLES_MAX);
+        indices[n++] = strtol(line, NULL, 10);
+    }
+    fclose(list);
+    return n;
 }
 
 /* --- pictures -------------------------------------------------------------------------------- */
@@ -142,21 +155,17 @@ bool samples_digits(struct digits *digits, int most)
     const uint8_t *images =
         read_idx("mnist-t10k/images-idx3-ubyte.gz", 16, (size_t)9000 * SAMPLES_PIXELS);
     const uint8_t *labels = images ? read_idx("mnist-t10k/labels-idx1-ubyte.gz", 8, 9000) : NULL;
-    FILE *list = fopen("models/digits/heldout.txt", "r");
     if (!labels)
         return false;
-    ck_assert_ptr_nonnull(list);
-    uint8_t *pixels = make(HELDOUT_MAX, SAMPLES_PIXELS), *wanted = make(HELDOUT_MAX, 1);
-    char line[16];
-    for (digits->n = 0; digits->n < most && fgets(line, sizeof line, list); digits->n++) {
-        long index = strtol(line, NULL, 10);
-        ck_assert_int_lt(digits->n, HELDOUT_MAX);
-        ck_assert(index >= 0 && index < 9000);
-        memcpy(pixels + (size_t)digits->n * SAMPLES_PIXELS, images + index * SAMPLES_PIXELS,
+    static long indices[SAMPLES_MAX];
+    digits->n = read_heldout("digits", indices, most);
+    uint8_t *pixels = make((size_t)digits->n, SAMPLES_PIXELS), *wanted = make((size_t)digits->n, 1);
+    for (int i = 0; i < digits->n; i++) {
+        ck_assert(indices[i] >= 0 && indices[i] < 9000);
+        memcpy(pixels + (size_t)i * SAMPLES_PIXELS, images + indices[i] * SAMPLES_PIXELS,
                SAMPLES_PIXELS);
-        wanted[digits->n] = labels[index];
+        wanted[i] = labels[indices[i]];
     }
-    fclose(list);
     digits->pixels = pixels;
     digits->labels = wanted;
     return true;
@@ -234,16 +243,18 @@ bool samples_messages(struct samples *samples, int most)
     if (!data_path(path, sizeof path, "sms-spam/sms.tsv.gz"))
         return false;
     *samples = some();
+    static long indices[SAMPLES_MAX];
+    int n = read_heldout("spam", indices, most);
     char *rest, *text = rig_keep(rig_shell(NULL, "gzip -dc '%s'", path));
-    int number = 0;
+    long number = 0;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         char *tab = strchr(line, '\t');
         ck_assert_ptr_nonnull(tab);
         *tab = '\0';
-        if (number++ >= MESSAGES_TRAINED && samples->n < most)
+        if (samples->n < n && indices[samples->n] == number++)
             add(samples, line, tab + 1, strlen(tab + 1));
     }
-    ck_assert_int_eq(number, MESSAGES);
+    ck_assert_int_eq(samples->n, n);
     return true;
 }
 
@@ -256,38 +267,43 @@ static size_t trimmed(const char *line)
     return n;
 }
 
-static void add_language(struct samples *samples, const char *path, const char *label, int most)
+/* The lines of a language's file that are held out; `line` counts those of all files. */
+static void add_language(struct samples *samples, const char *path, const char *label,
+                         const long *indices, int n, long *number)
 {
     size_t size;
     char *rest, *text = slurp(path, &size);
-    int number = 0, n = 0;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-        if (++number % 5 == 0 && n++ < most)
+        if (samples->n < n && indices[samples->n] == (*number)++)
             add(samples, label, line, trimmed(line));
 }
 
-bool samples_surnames(struct samples *samples, int most)
+bool samples_surnames(struct samples *samples)
 {
     size_t size;
+    static long indices[SAMPLES_MAX];
+    long number = 0;
     char path[512], *rest, *labels = slurp("models/names/labels.txt", &size);
+    int n = read_heldout("names", indices, SAMPLES_MAX);
     *samples = some();
     for (char *label = strtok_r(labels, "\n", &rest); label; label = strtok_r(NULL, "\n", &rest)) {
         char name[128];
         snprintf(name, sizeof name, "names/%s.txt", label);
         if (!data_path(path, sizeof path, name))
             return false;
-        add_language(samples, path, label, most);
+        add_language(samples, path, label, indices, n, &number);
     }
+    ck_assert_int_eq(samples->n, n);
     return true;
 }
 
-double samples_accuracy(const char *name)
+double samples_accuracy(const char *name, const char *member)
 {
     char path[128];
     snprintf(path, sizeof path, "models/%s/manifest.json", name);
     json_t *manifest = json_load_file(path, 0, NULL);
     double value =
-        json_number_value(json_object_get(json_object_get(manifest, "accuracy"), "value"));
+        json_number_value(json_object_get(json_object_get(manifest, "accuracy"), member));
     json_decref(manifest);
     ck_assert(value > 0);
     return value;

@@ -44,10 +44,11 @@ const uint8_t *samples_digit(const struct digits *digits, int label);
 float *samples_values(const struct digits *digits, int from, int n);
 
 bool samples_pictures(struct rig *rig, struct samples *samples, int most);
+/* What heldout.txt of the models lists. */
 bool samples_messages(struct samples *samples, int most);
-bool samples_surnames(struct samples *samples, int most);
+bool samples_surnames(struct samples *samples);
 
-/* The "accuracy.value" of models/NAME/manifest.json. */
-double samples_accuracy(const char *name);
+/* A number of "accuracy" in models/NAME/manifest.json. */
+double samples_accuracy(const char *name, const char *member);
 
 #endif

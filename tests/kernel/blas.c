@@ -6,7 +6,10 @@
 #include <check.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define EPS 5.9604644775390625e-8
 
@@ -96,6 +99,23 @@ START_TEST(distances_beyond_int_are_right)
 }
 END_TEST
 
+/* OpenBLAS waits for ever when it finds no room for its buffer. */
+START_TEST(without_room_for_a_buffer_products_are_made_all_the_same)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    ck_assert(file && fscanf(file, "%ld", &pages) == 1);
+    fclose(file);
+    const rlim_t n_bytes = (rlim_t)(pages * sysconf(_SC_PAGESIZE)) + ((rlim_t)100 << 20);
+    const struct rlimit limit = {n_bytes, n_bytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        return; /* a sanitizer's shadow is larger */
+    check_product(false, false, 33, 47, 65, 1, 0, 0);
+    check_product(true, false, 70, 3, 129, 1, 0, 0);
+    check_product(false, true, 1, 256, 256, 1, 0, 0);
+}
+END_TEST
+
 Suite *kernel_blas_suite(void);
 
 Suite *kernel_blas_suite(void)
@@ -107,6 +127,7 @@ Suite *kernel_blas_suite(void)
     tcase_add_test(tcase, empty_products_are_beta_c);
     tcase_add_test(tcase, rows_may_repeat);
     tcase_add_test(tcase, distances_beyond_int_are_right);
+    tcase_add_test(tcase, without_room_for_a_buffer_products_are_made_all_the_same);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -167,9 +167,11 @@ START_TEST(accuracy_is_free_information)
 {
     const struct manifest_accuracy *accuracy =
         &read_good("{\"manifest\":1,\"accuracy\":{\"metric\":\"accuracy\",\"value\":0.5,\"n\":1000,"
+                   "\"low\":0.469,\"high\":0.531,"
                    "\"data\":\"mnist\",\"macro\":0.25}}")
              ->accuracy;
     ck_assert_str_eq(accuracy->metric, "accuracy");
+    ck_assert(accuracy->low == 0.469 && accuracy->high == 0.531);
     ck_assert(accuracy->value == 0.5 && accuracy->macro == 0.25 && accuracy->recall == -1);
     ck_assert_int_eq(accuracy->n, 1000);
     ck_assert_ptr_null(accuracy->split);
