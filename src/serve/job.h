@@ -89,8 +89,8 @@ struct job {
 /* Takes the job. The catalog must have said READY in this turn. */
 void job_start(struct job *job);
 
-/* The client is gone or the server gives up: not computed if still queued, abandoned at the next
- * step if running. */
+/* The client is gone or the server gives up: not computed if still queued, abandoned within
+ * milliseconds if it is being decoded, run or written. */
 void job_cancel(struct job *job);
 
 /* For dispatch.c and lane.c. */
