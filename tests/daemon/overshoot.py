@@ -217,9 +217,9 @@ def operators():
     of('Conv of one channel, 51x51', [1, 1, 800, 800], [node('Conv', ['x', 'w'], ['y'])], [('w', np.ones((4, 1, 51, 51), np.float32))])
     of('ConvTranspose, stride 2', [1, 64, 600, 600], [node('ConvTranspose', ['x', 'w'], ['y'], strides=[2, 2])],
        [('w', weights[:64, :64])])
-    of('Conv with computed weights', [1, 16, 800, 800], [node('Slice', ['x', 'a', 'b', 'c'], ['s']), node('Reshape', ['s', 'wd'], ['w']),
+    of('Conv with computed weights', [1, 16, 800, 800], [node('Slice', ['x', 'first', 'last', 'along'], ['s']), node('Reshape', ['s', 'wd'], ['w']),
                                                          node('Conv', ['x', 'w'], ['y'])],
-       [('a', np.array([0, 0, 0])), ('b', np.array([1, 16 * 9, 16])), ('c', np.array([0, 2, 3])), ('wd', np.array([-1, 16, 3, 3]))])
+       [('first', np.array([0, 0, 0])), ('last', np.array([1, 16 * 9, 16])), ('along', np.array([0, 2, 3])), ('wd', np.array([-1, 16, 3, 3]))])
     of('MatMul by a constant, 2000 * 4000^2', [2000, 4000], [node('MatMul', ['x', 'w'], ['y'])],
        [('w', np.random.default_rng(1).standard_normal((4000, 4000)).astype(np.float32))])
     of('MatMul of two computed, 2000^3', [2000, 2000], [node('MatMul', ['x', 'x'], ['y'])])
@@ -234,9 +234,9 @@ def operators():
        [('s', np.float32(300))])
     of('DynamicQuantizeLinear, 3 * 10^7', big, [node('DynamicQuantizeLinear', ['x'], ['y', 'ys', 'yz'])])
     of('NMS, 20000 boxes', [1, 20000, 4],
-       [node('Slice', ['x', 'a', 'b', 'c'], ['s0']), node('Transpose', ['s0'], ['s'], perm=[0, 2, 1]),
+       [node('Slice', ['x', 'first', 'last', 'along'], ['s0']), node('Transpose', ['s0'], ['s'], perm=[0, 2, 1]),
         node('NonMaxSuppression', ['x', 's', 'many', 'iou'], ['y'])],
-       [('a', np.array([0])), ('b', np.array([1])), ('c', np.array([2])), ('many', np.array([20000])), ('iou', np.float32([.9]))])
+       [('first', np.array([0])), ('last', np.array([1])), ('along', np.array([2])), ('many', np.array([20000])), ('iou', np.float32([.9]))])
     of('RoiAlign, 20000 boxes', [1, 16, 200, 200],
        [node('RoiAlign', ['x', 'rois', 'which'], ['y'], output_height=14, output_width=14, sampling_ratio=4)],
        [('rois', np.tile(np.float32([0, 0, 199, 199]), (20000, 1))), ('which', np.zeros(20000, np.int64))])
