@@ -551,6 +551,8 @@ static bool rotary_run(struct step *step, struct run_env *env, struct percept_er
     const struct tensor *positions = input_of(step, POSITIONS);
     const int64_t rows = plan->items * plan->rows;
     for (int64_t i = 0; positions && i < rows; i++) {
+        if (!op_spend(env, 1))
+            return true;
         const int64_t line = ((const int64_t *)positions->data)[i];
         if (line < 0 || line >= plan->positions)
             return err_set(err, ERR_DATA, OP_AT "position %lld is outside [0, %lld], which the tables have",

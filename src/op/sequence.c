@@ -91,8 +91,7 @@ static const struct tensor *keep(const struct step *step, struct run_env *env, c
     void *data = copy ? lasting(step, env, n_bytes, 1, err) : NULL;
     if (!data)
         return NULL;
-    if (n_bytes)
-        memcpy(data, x->data, n_bytes);
+    op_copy(env, data, x->data, n_bytes);
     *copy = (struct tensor){.dtype = x->dtype, .data = data};
     tensor_set_dims(copy, x->rank, x->dims);
     return x->dtype != PERCEPT_STRING || keep_strings(step, env, copy, err) ? copy : NULL;
@@ -433,8 +432,8 @@ static bool split_part(const struct step *step, struct run_env *env, const struc
     if (!to)
         return false;
     part->data = to;
-    for (int64_t o = 0; o < outer; o++)
-        memcpy(to + (size_t)o * n_bytes, at + (size_t)o * step_bytes, n_bytes);
+    for (int64_t o = 0; o < outer && op_spend(env, 1); o++)
+        op_copy(env, to + (size_t)o * n_bytes, at + (size_t)o * step_bytes, n_bytes);
     return true;
 }
 
@@ -460,7 +459,7 @@ static bool split_run(struct step *step, struct run_env *env, struct percept_err
     if (!parts || !own_items(step, env, &list, n, err))
         return false;
     int64_t from = 0;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && op_spend(env, 16); i++) {
         parts[i] = *x;
         parts[i].dims[axis] = !each ? number_at(split, i) : x->dims[axis] - from < each ? x->dims[axis] - from : each;
         if (!split_part(step, env, x, axis, from, &parts[i], err))
@@ -545,8 +544,8 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
     for (int64_t i = 0; n_bytes && i < list->n; i++) {
         const struct tensor *one = list->items->at[i];
         const size_t own = plain_bytes(one) / (size_t)outer;
-        for (int64_t o = 0; own && o < outer; o++)
-            memcpy(to + (size_t)o * row, (const char *)one->data + (size_t)o * own, own);
+        for (int64_t o = 0; own && o < outer && op_spend(env, 1); o++)
+            op_copy(env, to + (size_t)o * row, (const char *)one->data + (size_t)o * own, own);
         to += own;
     }
     *step->out[0] = y;

@@ -89,6 +89,24 @@ static void shell(const char *format)
     ck_assert_int_eq(system(command), 0);
 }
 
+START_TEST(nodes_in_training_form_are_named)
+{
+    if (!program_there)
+        return;
+    program_write_training();
+    struct program_result result = program_run("inspect %s/training.onnx", folder_root);
+    ck_assert_int_eq(result.status, 0);
+    ck_assert_msg(strstr(result.text, "note: node 'bn' (BatchNormalization) is in training form") != NULL, "%s", result.text);
+    json_t *root = inspected("training.onnx"), *notes = json_object_get(root, "notes");
+    ck_assert_uint_eq(json_array_size(notes), 1);
+    ck_assert_ptr_nonnull(strstr(json_string_value(json_array_get(notes, 0)), "node 'bn'"));
+    json_decref(root);
+    root = inspected("relu.onnx");
+    ck_assert_uint_eq(json_array_size(json_object_get(root, "notes")), 0);
+    json_decref(root);
+}
+END_TEST
+
 START_TEST(names_cannot_speak_to_the_terminal)
 {
     if (!program_there)
@@ -167,6 +185,7 @@ Suite *command_inspect_suite(void)
     tcase_add_test(tests, people_get_a_text);
     tcase_add_test(tests, a_folder_with_a_model_will_do);
     tcase_add_test(tests, names_cannot_speak_to_the_terminal);
+    tcase_add_test(tests, nodes_in_training_form_are_named);
     tcase_add_test(tests, a_folder_of_versions_is_its_newest);
     tcase_add_test(tests, a_folder_of_models_tells_which);
     tcase_add_test(tests, a_broken_model_is_a_sentence_and_1);

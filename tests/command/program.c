@@ -75,6 +75,18 @@ void program_write_rude(void)
     write_model("rude.onnx", graph);
 }
 
+void program_write_training(void)
+{
+    const int64_t dims[] = {-1, 2}, two = 2;
+    const float ones[] = {1, 1};
+    struct proto graph = {0}, norm = proto_node("BatchNormalization", "bn", "x,one,one,one,one", "y,m,v,sm,sv");
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("one", PERCEPT_FLOAT, 1, &two, ones, sizeof ones));
+    proto_add(&graph, GRAPH_NODE, norm);
+    write_model("training.onnx", graph);
+}
+
 void program_begin(void)
 {
     program_there = is_there();

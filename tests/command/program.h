@@ -30,6 +30,9 @@ void program_end(void);
  * two bytes behind, would clear a screen. */
 void program_write_rude(void);
 
+/* training.onnx: a BatchNormalization 'bn' that takes the batch's own statistics. */
+void program_write_training(void);
+
 /* Runs `perceptd ARGUMENTS` in a shell, with regions of this test's own. */
 struct program_result program_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

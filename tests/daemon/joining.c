@@ -145,6 +145,41 @@ START_TEST(an_index_that_is_none_is_its_senders_alone)
 }
 END_TEST
 
+/* Alone a row is its own mean. The log names the node, and the owner's word against it is refused. */
+START_TEST(a_normalization_in_training_form_is_never_joined)
+{
+    if (!rig_is_there())
+        return;
+    struct rig rig;
+    static const char manifest[] = "{\"manifest\":1,\"batching\":{\"independent\":true}}";
+    const float ones[] = {1, 1, 1};
+    struct proto graph = {0}, norm = proto_node("BatchNormalization", "bn", "x,one,one,one,one", "y,m,v,sm,sv");
+    rig_begin(&rig);
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, (int64_t[]){-1, 3}));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, (int64_t[]){-1, 3}));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("one", PERCEPT_FLOAT, 1, (int64_t[]){3}, ones, sizeof ones));
+    proto_add(&graph, GRAPH_NODE, norm);
+    write_model(&rig, "training", graph);
+    rig_start(&rig, "%s/models --workers 1 --max-queue-delay-us 10000000 --max-batch-size 2", rig.folder);
+    struct ask a = {&rig, "/v2/models/training/infer", BODY("[1,-2,0.5]"), {0}};
+    struct ask b = {&rig, "/v2/models/training/infer", BODY("[5000,7,1]"), {0}};
+    ask_both(&a, &b);
+    ck_assert_int_eq(a.reply.status, 200);
+    ck_assert_msg(strstr(a.reply.body, "[1.0,1.0,1.0]") != NULL, "%s", a.reply.body);
+    ck_assert_msg(strstr(b.reply.body, "[1.0,1.0,1.0]") != NULL, "%s", b.reply.body);
+    ck_assert(rig_log_has(&rig, "model note"));
+    ck_assert(rig_log_has(&rig, "(BatchNormalization) is in training form"));
+    reply_free(&a.reply);
+    reply_free(&b.reply);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_write(&rig, "models/training/manifest.json", manifest, sizeof manifest - 1);
+    rig_spawn(&rig, "%s/models --workers 1", rig.folder);
+    ck_assert_int_eq(rig_wait(&rig), 1);
+    ck_assert(rig_log_has(&rig, "takes mean and variance from the whole batch"));
+    rig_end(&rig);
+}
+END_TEST
+
 Suite *daemon_joining_suite(void);
 Suite *daemon_joining_suite(void)
 {
@@ -153,6 +188,7 @@ Suite *daemon_joining_suite(void)
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, requests_share_a_run_by_a_proof_or_by_the_owners_word);
     tcase_add_test(tests, an_index_that_is_none_is_its_senders_alone);
+    tcase_add_test(tests, a_normalization_in_training_form_is_never_joined);
     suite_add_tcase(suite, tests);
     return suite;
 }
