@@ -202,7 +202,8 @@ check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd ## 
 	@$(if $(findstring /,$(T)),CK_RUN_SUITE=$(T)) PERCEPTD_BINARY=$(B)/perceptd PERCEPTD_SHARED=$${PERCEPTD_SHARED:-../shared} \
 	  CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT:-120} $<
 
-# Sanitizers: other flavours beside $(B). Their warnings are the release build's and false ones of their own.
+# Sanitizers: other flavours beside $(B). Their warnings are the release build's and, but for ubsan's, false ones of
+# their own.
 # Kernels are optimised little and, under AddressSanitizer, call its checks instead of carrying them: a row
 # with inlined checks takes three times as long to compile. Races are not in the rows: ThreadSanitizer
 # looks at one.
@@ -210,7 +211,7 @@ check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd ## 
 flavours := $(patsubst %/,%,$(dir $(B)))
 comma    := ,
 checks   := -fno-sanitize-recover=all -fno-omit-frame-pointer
-flavour   = B=$(flavours)/$(1) CFLAGS="-O1 -g1" WARN= SANITIZE="$(2) $(checks)" \
+flavour   = B=$(flavours)/$(1) CFLAGS="-O1 -g1" WARN="$(4)" SANITIZE="$(2) $(checks)" \
             KERNEL_CFLAGS="-std=gnu11 -g1 -O1 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fPIE \
               $(2) $(checks) $(3)"
 asan      = $(call flavour,asan,-fsanitize=address$(comma)undefined,--param asan-instrumentation-with-call-threshold=0)
@@ -221,7 +222,7 @@ asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 .PHONY: ubsan
 ubsan: ## all tests under UndefinedBehaviorSanitizer alone
-	@$(MAKE) $(call flavour,ubsan,-fsanitize=undefined) check
+	@$(MAKE) $(call flavour,ubsan,-fsanitize=undefined,,$(WARN)) check
 
 .PHONY: tsan
 tsan: ## the concurrent tests under ThreadSanitizer

@@ -32,7 +32,8 @@ static void print_operators(void)
     puts(
         "# The operators\n\n"
         "The ONNX operators that are served, as `perceptd --operators` prints them, and the oldest "
-        "version of the\noperator set in which each is. Names that begin with `ai.onnx.ml.` are those of "
+        "version of the\noperator set in which each is. Names that begin with `ai.onnx.ml.` are "
+        "those of "
         "scikit-learn's converters,\nwith `com.microsoft.` ONNX Runtime's own.\n\n"
         "| operator | since opset |\n"
         "|---|---|");

@@ -191,7 +191,8 @@ void arena_reset(struct arena *arena)
 }
 
 /*
- * A buffer's own header lies in the 64 bytes before it and remembers what calloc gave, and how much was asked for.
+ * A buffer's own header lies in the 64 bytes before it and remembers what calloc gave, and how much
+ * was asked for.
  */
 struct buffer_head {
     char *raw;

@@ -4,8 +4,8 @@
  * Inputs are drawn from a generator with a fixed seed, so that two programs, or two days, time the
  * same work: floats in [-1, 1), integers 0 or 1, which are valid indices nearly everywhere. Each
  * batch size gets its own session, two runs to warm up, then runs for --seconds and five at least.
- * The median is the answer, the least is what the machine can do when nobody disturbs it. Shapes are
- * told with the times: shapes.c may have guessed them.
+ * The median is the answer, the least is what the machine can do when nobody disturbs it. Shapes
+ * are told with the times: shapes.c may have guessed them.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -255,8 +255,8 @@ static void add_json(struct text *text, const struct options *options,
         text_printf(text,
                     "}, \"cores\": %d, \"precision\": \"%s\", \"median_ms\": %.6f, "
                     "\"min_ms\": %.6f, \"items_per_s\": %.3f}",
-                    options->cores, description.precision, results[i].median_ms,
-                    results[i].min_ms, items_per_s(&results[i]));
+                    options->cores, description.precision, results[i].median_ms, results[i].min_ms,
+                    items_per_s(&results[i]));
     }
     text_add(text, "]\n");
 }

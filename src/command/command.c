@@ -23,7 +23,8 @@
 
 int command_fail(const struct percept_err *err)
 {
-    char room[sizeof err->text * 6]; /* a control character becomes six; memory may be what is short */
+    char room[sizeof err->text *
+              6]; /* a control character becomes six; memory may be what is short */
     struct text text = {.at = room, .capacity = sizeof room};
     text_visible(&text, err->text);
     fprintf(stderr, "perceptd: %.*s\n", (int)text.n_bytes, text.at);

@@ -38,8 +38,8 @@ static bool find_cost(const struct percept_model *model, const struct shapes_mod
                       const struct shapes_wish *wish, struct cost *cost, struct percept_err *err)
 {
     struct percept_session *session = percept_session_new(model, err);
-    bool good = session && shapes_resize(session, shapes, wish, err) &&
-                percept_prepare(session, err);
+    bool good =
+        session && shapes_resize(session, shapes, wish, err) && percept_prepare(session, err);
     if (good)
         *cost = (struct cost){.batch = wish->batch,
                               .flops = percept_session_flops(session),
@@ -111,8 +111,8 @@ static void print_facts(const struct facts *facts, struct arena *arena)
     const struct percept_description *d = &facts->description;
     printf("%s\n", facts->path);
     printf("  opset %" PRId64 ", IR %" PRId64 "%s%s, %zu bytes, %" PRId64 " parameters\n", d->opset,
-           d->ir_version, *d->producer ? ", by " : "", text_escaped(arena, d->producer), d->file_bytes,
-           d->n_parameters);
+           d->ir_version, *d->producer ? ", by " : "", text_escaped(arena, d->producer),
+           d->file_bytes, d->n_parameters);
     print_ios("inputs", facts->inputs, facts->n_inputs, arena);
     print_ios("outputs", facts->outputs, facts->n_outputs, arena);
     print_operators(d, arena);
@@ -208,7 +208,8 @@ static void add_facts(struct text *text, const struct facts *facts)
     text_printf(text, ",\n \"batch_free\": %s, \"batch_rewritten\": %s, \"load_ms\": %.3f",
                 d->batch_free ? "true" : "false", d->batch_rewritten ? "true" : "false",
                 facts->load_ms);
-    text_printf(text, ",\n \"batch_asserted\": %s, \"batch_reason\": ", d->batch_asserted ? "true" : "false");
+    text_printf(text, ",\n \"batch_asserted\": %s, \"batch_reason\": ",
+                d->batch_asserted ? "true" : "false");
     text_json(text, d->batch_reason);
     text_add(text, ",\n \"notes\": [");
     for (int i = 0; i < d->n_notes; i++) {

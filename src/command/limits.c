@@ -1,7 +1,7 @@
 /*
- * limits.c - limits that would otherwise end the process without a word: a stack that is too small is a
- * signal in the middle of a run, and libuv aborts when it cannot open its pipe for signals. Memory and
- * threads are tried where they are taken (base/arena.c, serve/loop.c).
+ * limits.c - limits that would otherwise end the process without a word: a stack that is too small
+ * is a signal in the middle of a run, and libuv aborts when it cannot open its pipe for signals.
+ * Memory and threads are tried where they are taken (base/arena.c, serve/loop.c).
  */
 #include "command/limits.h"
 

@@ -47,7 +47,7 @@
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
-#define DESCRIPTORS 32 /* what starting takes, files in passing included, and a few clients */
+#define DESCRIPTORS 32      /* what starting takes, files in passing included, and a few clients */
 #define N_SIGNALS 3
 
 struct serving {
@@ -280,7 +280,8 @@ static bool set_workers(struct settings *settings, struct percept_err *err)
     if (!settings->workers)
         settings->workers = cores_available();
     snprintf(text, sizeof text, "%d", settings->workers);
-    return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 || err_memory(err, "the environment", sizeof text);
+    return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 ||
+           err_memory(err, "the environment", sizeof text);
 }
 
 static void set_log(const struct serving *serving)
@@ -373,7 +374,8 @@ static bool watch_signals(struct serving *serving, struct percept_err *err)
     serving->grace = loop_timer_new(serving->loop, on_grace_over, serving);
     if (serving->watchdog && serving->watchdog_ns > 0)
         loop_timer_start(serving->watchdog, serving->watchdog_ns);
-    return (serving->watchdog && serving->grace) || err_set(err, ERR_SYSTEM, "cannot make a timer: memory or file descriptors are short");
+    return (serving->watchdog && serving->grace) ||
+           err_set(err, ERR_SYSTEM, "cannot make a timer: memory or file descriptors are short");
 }
 
 static void stop_loop(void *loop)

@@ -1,19 +1,21 @@
 /*
  * shapes.c - shapes for inputs that nobody gives arrays for.
  *
- * The batch axis. Where the library has proved that the first axis of everything is a batch, that is it. Otherwise,
- * as in recurrent networks whose first axis is time or direction, names tell:
+ * The batch axis. Where the library has proved that the first axis of everything is a batch, that
+ * is it. Otherwise, as in recurrent networks whose first axis is time or direction, names tell:
  *
  *     an axis that is called as people call a batch ("batch_size", "N")      [length,batch,40]
  *     else the one name that every input and output with named axes has      [s0,s1,40] -> [s1,8]
  *
- * and without them places do: the first axis if it is free and not called like a length, else the second one
- * behind a first of more than 1 (directions, steps). A first axis of 1 before a free one, [1,?,80], is a
- * batch fixed at 1 before a length, unless another input has its batch on the second axis as well.
+ * and without them places do: the first axis if it is free and not called like a length, else the
+ * second one behind a first of more than 1 (directions, steps). A first axis of 1 before a free
+ * one, [1,?,80], is a batch fixed at 1 before a length, unless another input has its batch on the
+ * second axis as well.
  *
- * Every other free axis needs a number from somebody: --dim NAME=N for an axis that has a name in the
- * file, --dim INPUT:AXIS=N for any, --shape INPUT=NxNxN for all of an input's axes; otherwise it is 24, or
- * 224 for both sides of a picture: networks halve these five times, and what a smaller one takes says little.
+ * Every other free axis needs a number from somebody: --dim NAME=N for an axis that has a name in
+ * the file, --dim INPUT:AXIS=N for any, --shape INPUT=NxNxN for all of an input's axes; otherwise
+ * it is 24, or 224 for both sides of a picture: networks halve these five times, and what a smaller
+ * one takes says little.
  */
 #include "command/shapes.h"
 
@@ -86,7 +88,8 @@ static bool everywhere(const struct percept_io *ios, int n, const char *name)
     return true;
 }
 
-/* The only name that all have and that is not called like a length; NULL when there is none or several. */
+/* The only name that all have and that is not called like a length; NULL when there is none or
+ * several. */
 static const char *common_name(const struct shapes_model *model)
 {
     const char *found = NULL;
@@ -186,8 +189,8 @@ static int read_shape(const char *text, int64_t *shape)
     return rank;
 }
 
-/* The input that is meant, and where its shape begins; -1: none. The name may be left out when there is
- * one input. */
+/* The input that is meant, and where its shape begins; -1: none. The name may be left out when
+ * there is one input. */
 static int input_meant(const struct shapes_model *model, const char *given, const char **shape)
 {
     const char *equals = strrchr(given, '=');
@@ -238,9 +241,8 @@ static bool shapes_are_good(const struct shapes_model *model, const struct optio
             return refuse_unknown(model, given->at[k], err);
         int rank = read_shape(text, shape);
         if (rank < 0)
-            return err_set(err, ERR_CONFIG,
-                           "--shape '%s': expected INPUT=NxNxN, as in %s=1x24x40", given->at[k],
-                           model->inputs[input].name);
+            return err_set(err, ERR_CONFIG, "--shape '%s': expected INPUT=NxNxN, as in %s=1x24x40",
+                           given->at[k], model->inputs[input].name);
         if (!fits(&model->inputs[input], rank, shape))
             return err_set(err, ERR_CONFIG,
                            "--shape '%s': the model fixes other dimensions of '%s'; 'perceptd "
@@ -299,8 +301,8 @@ static bool dims_are_good(const struct shapes_model *model, const struct options
             return false;
         for (int i = 0; i < model->n_inputs; i++)
             for (int d = 0; d < model->inputs[i].rank; d++)
-                used = used || (model->inputs[i].dims[d] < 0 &&
-                                means(dims->at[k], &model->inputs[i], d));
+                used = used ||
+                       (model->inputs[i].dims[d] < 0 && means(dims->at[k], &model->inputs[i], d));
         if (!used)
             return err_set(err, ERR_CONFIG, "--dim '%s' names no free axis of the model's inputs",
                            dims->at[k]);
@@ -344,8 +346,8 @@ int shapes_input(const struct shapes_model *model, int input, const struct shape
         return rank;
     if (io->rank < 0) {
         err_set(err, ERR_UNSUPPORTED,
-                "the model does not say how many axes input '%s' has: --shape %s=NxNxN does", io->name,
-                io->name);
+                "the model does not say how many axes input '%s' has: --shape %s=NxNxN does",
+                io->name, io->name);
         return -1;
     }
     int batch_axis = shapes_batch_axis(model, input);
@@ -364,10 +366,11 @@ bool shapes_resize(struct percept_session *session, const struct shapes_model *m
     if (!dims_are_good(model, wish->dims, err) || !shapes_are_good(model, wish->given, err))
         return false;
     if (wish->batch != 1 && !shapes_batch_is_free(model))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the model has no batch axis that is free, or none that its names tell: %d items "
-                       "cannot be run at a time",
-                       wish->batch);
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "the model has no batch axis that is free, or none that its names tell: %d items "
+            "cannot be run at a time",
+            wish->batch);
     for (int i = 0; i < model->n_inputs; i++) {
         int64_t shape[PERCEPT_RANK_MAX];
         int rank = shapes_input(model, i, wish, shape, err);

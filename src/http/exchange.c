@@ -468,8 +468,8 @@ bool exchange_make_last_word(struct site *site, struct percept_err *err)
 bool exchange_send_last_word(struct site *site, struct MHD_Connection *mhd)
 {
     int status = err_status(ERR_MEMORY);
-    bool sent = site->last_word &&
-                MHD_queue_response(mhd, (unsigned)status, site->last_word) == MHD_YES;
+    bool sent =
+        site->last_word && MHD_queue_response(mhd, (unsigned)status, site->last_word) == MHD_YES;
     site->statuses[status] += sent;
     return sent;
 }
@@ -495,8 +495,8 @@ bool exchange_send(struct exchange *exchange)
 {
     struct MHD_Response *response = response_of(exchange->reply);
     bool whole = response && add_headers(exchange, response);
-    bool sent = whole && MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response) ==
-                             MHD_YES;
+    bool sent =
+        whole && MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response) == MHD_YES;
     if (response)
         MHD_destroy_response(response);
     if (sent)

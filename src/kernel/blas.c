@@ -1,19 +1,20 @@
 /*
  * blas.c - the door to OpenBLAS, for products whose both sides are known only at run time.
  *
- * The library is loaded at the first product, not linked: a program linked with it starts 3 ms later
- * and 2.6 MB larger (measured: 1.4 against 4.0 MB resident), whether or not a model ever needs it. So
- * pthread_once opens it; where it is missing or refuses, plain loops in the same file do the work,
- * correctly and slowly. We want its serial build: if the system provides a threaded one instead, it is
- * told to use one thread, since the cores are the scheduler's to give.
+ * The library is loaded at the first product, not linked: a program linked with it starts 3 ms
+ * later and 2.6 MB larger (measured: 1.4 against 4.0 MB resident), whether or not a model ever
+ * needs it. So pthread_once opens it; where it is missing or refuses, plain loops in the same file
+ * do the work, correctly and slowly. We want its serial build: if the system provides a threaded
+ * one instead, it is told to use one thread, since the cores are the scheduler's to give.
  *
- * OpenBLAS counts in int and insists on row distances that rows fit in; what does not satisfy it (more
- * than 2^31 rows, empty products, rows repeated by a distance of 0) takes the loops too. Its bits
- * differ with m: one call per item, never with a batch folded into m. Any thread may call.
+ * OpenBLAS counts in int and insists on row distances that rows fit in; what does not satisfy it
+ * (more than 2^31 rows, empty products, rows repeated by a distance of 0) takes the loops too. Its
+ * bits differ with m: one call per item, never with a batch folded into m. Any thread may call.
  *
- * Each thread that is inside OpenBLAS has a buffer of its own there, 128 MB of address space on x86-64, and when
- * it cannot have one OpenBLAS tries again for ever. So a thread looks whether there is room before its first
- * call; as long as there is none (ulimit -v, strict overcommit) the loops do its work.
+ * Each thread that is inside OpenBLAS has a buffer of its own there, 128 MB of address space on
+ * x86-64, and when it cannot have one OpenBLAS tries again for ever. So a thread looks whether
+ * there is room before its first call; as long as there is none (ulimit -v, strict overcommit) the
+ * loops do its work.
  */
 #include "kernel/kernel.h"
 
@@ -46,7 +47,8 @@ static bool has_room(void)
     static _Thread_local bool found;
     const size_t n_bytes = (size_t)256 << 20;
     if (!found) {
-        void *room = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *room =
+            mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         found = room != MAP_FAILED && munmap(room, n_bytes) == 0;
     }
     return found;
@@ -61,7 +63,8 @@ static void scale_rows(int64_t m, int64_t n, float beta, float *c, int64_t ldc)
 }
 
 static void multiply(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-                     const float *a, int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc)
+                     const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
+                     int64_t ldc)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t p = 0; p < k; p++) {
@@ -92,8 +95,8 @@ void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, floa
     pthread_once(&once, open_library);
     const int64_t a_rows = trans_a ? k : m, a_columns = trans_a ? m : k;
     const int64_t b_rows = trans_b ? n : k, b_columns = trans_b ? k : n;
-    if (library_gemm && has_room() && acceptable(a_rows, a_columns, lda) && acceptable(b_rows, b_columns, ldb) &&
-        acceptable(m, n, ldc)) {
+    if (library_gemm && has_room() && acceptable(a_rows, a_columns, lda) &&
+        acceptable(b_rows, b_columns, ldb) && acceptable(m, n, ldc)) {
         library_gemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
                      trans_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha, a,
                      distance(a_columns, lda), b, distance(b_columns, ldb), beta, c,

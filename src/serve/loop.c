@@ -10,9 +10,10 @@
  * failure and leaves their stacks in libc's store, and then has an empty piece of work done.
  * UV_THREADPOOL_SIZE (set by main) must be at least `workers`.
  *
- * Memory. libuv aborts as well when its list of watched descriptors cannot grow, which a new connection
- * may ask for at any time. Its memory therefore comes from here, and behind an allocation that fails
- * lies a reserve, made before the first loop, that is large enough for that list.
+ * Memory. libuv aborts as well when its list of watched descriptors cannot grow, which a new
+ * connection may ask for at any time. Its memory therefore comes from here, and behind an
+ * allocation that fails lies a reserve, made before the first loop, that is large enough for that
+ * list.
  *
  * Turn. A wake starts an idle handle, which keeps libuv from blocking; the prepare callback stops
  * it before it runs the turns. A turn that wakes again thus gets another turn before the loop
@@ -140,8 +141,8 @@ void loop_wake(struct loop *loop)
     uv_idle_start(&loop->woken, on_woken);
 }
 
-/* libuv's memory: one for all loops of the process, as libuv's own setting is. Only the loop's thread grows
- * anything. */
+/* libuv's memory: one for all loops of the process, as libuv's own setting is. Only the loop's
+ * thread grows anything. */
 
 #define RESERVE_BYTES ((size_t)1 << 20) /* watchers of 65,536 descriptors, and as many again */
 
@@ -278,11 +279,11 @@ static bool threads_can_start(int n, struct percept_err *err)
         uv_thread_join(&threads[i]);
     uv_sem_destroy(&gate);
     arena_buffer_free(threads);
-    return started == n ||
-           err_set(err, ERR_SYSTEM,
-                   "cannot start %d threads, only %d: memory is short, or there is a limit on it or on threads "
-                   "(ulimit -v, -u); --workers asks for fewer",
-                   n, started);
+    return started == n || err_set(err, ERR_SYSTEM,
+                                   "cannot start %d threads, only %d: memory is short, or there is "
+                                   "a limit on it or on threads "
+                                   "(ulimit -v, -u); --workers asks for fewer",
+                                   n, started);
 }
 
 /* Runs one empty task so that libuv's threads exist from now on. */
@@ -378,10 +379,11 @@ static bool start_loader(struct loop *loop, struct percept_err *err)
         return true;
     uv_sem_destroy(&loop->load);
     uv_sem_destroy(&loop->loaded);
-    return err_set(err, ERR_SYSTEM,
-                   "cannot start the loading thread: %s; memory may be short, or threads limited (ulimit "
-                   "-v, -u)",
-                   uv_strerror(status));
+    return err_set(
+        err, ERR_SYSTEM,
+        "cannot start the loading thread: %s; memory may be short, or threads limited (ulimit "
+        "-v, -u)",
+        uv_strerror(status));
 }
 
 static void stop_loader(struct loop *loop)

@@ -654,16 +654,20 @@ static struct manifest *manifest_default(struct arena *arena, struct percept_err
     struct manifest *manifest = arena_alloc(arena, sizeof *manifest);
     if (!manifest)
         return err_null(err, ERR_MEMORY, "out of memory: a manifest");
-    *manifest = (struct manifest){
-        .path = "",
-        .description = "",
-        .license = "",
-        .top_k = 5,
-        .max_batch_size = -1,
-        .max_queue_delay_us = -1,
-        .max_queue_size = -1,
-        .accuracy = {.value = -1, .low = -1, .high = -1, .macro = -1, .precision = -1, .recall = -1,
-                     .n = -1}};
+    *manifest = (struct manifest){.path = "",
+                                  .description = "",
+                                  .license = "",
+                                  .top_k = 5,
+                                  .max_batch_size = -1,
+                                  .max_queue_delay_us = -1,
+                                  .max_queue_size = -1,
+                                  .accuracy = {.value = -1,
+                                               .low = -1,
+                                               .high = -1,
+                                               .macro = -1,
+                                               .precision = -1,
+                                               .recall = -1,
+                                               .n = -1}};
     return manifest;
 }
 
@@ -722,8 +726,8 @@ static const struct manifest *read_folder(const char *folder, struct arena *aren
     return ok ? manifest : NULL;
 }
 
-/* jansson tells a failed allocation as an odd token, if at all: it takes its memory from us while it reads, so that we
- * know. Its setting is the process's; one thread at a time reads manifests. */
+/* jansson tells a failed allocation as an odd token, if at all: it takes its memory from us while
+ * it reads, so that we know. Its setting is the process's; one thread at a time reads manifests. */
 const struct manifest *manifest_read(const char *folder, struct arena *arena,
                                      struct percept_err *err)
 {

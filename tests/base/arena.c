@@ -131,6 +131,26 @@ START_TEST(a_buffer_is_aligned_zeroed_and_freed_alone)
 }
 END_TEST
 
+START_TEST(a_buffer_grows_and_shrinks_as_with_realloc)
+{
+    char *buffer = arena_buffer_array(100, 7);
+    ck_assert_uint_eq(arena_buffer_bytes(buffer), 700);
+    memset(buffer, 0x55, 700);
+    buffer = arena_buffer_grow(buffer, 5000);
+    ck_assert(buffer[699] == 0x55 && is_zero(buffer + 700, 4300));
+    size_t refusals = arena_refusals();
+    arena_fail_at(1, false);
+    ck_assert_ptr_null(arena_buffer_grow(buffer, 9000)); /* the old one is still there */
+    ck_assert_uint_eq(arena_refusals(), refusals + 1);
+    buffer = arena_buffer_grow(buffer, 10);
+    ck_assert(buffer[9] == 0x55 && arena_buffer_bytes(buffer) == 10);
+    arena_buffer_free(buffer);
+    arena_buffer_free(arena_buffer_grow(NULL, 10));
+    ck_assert_ptr_null(arena_buffer_array(SIZE_MAX / 2, 3));
+    ck_assert_uint_eq(arena_refusals(), refusals + 1);
+}
+END_TEST
+
 Suite *base_arena_suite(void)
 {
     Suite *suite = suite_create("base/arena");
@@ -143,6 +163,7 @@ Suite *base_arena_suite(void)
     tcase_add_test(tests, reset_reuses_memory_and_zeroes_it);
     tcase_add_test(tests, the_nth_allocation_fails_on_demand);
     tcase_add_test(tests, a_buffer_is_aligned_zeroed_and_freed_alone);
+    tcase_add_test(tests, a_buffer_grows_and_shrinks_as_with_realloc);
     suite_add_tcase(suite, tests);
     return suite;
 }

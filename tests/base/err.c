@@ -69,6 +69,20 @@ START_TEST(an_unknown_code_is_our_fault)
 }
 END_TEST
 
+START_TEST(a_fault_of_the_configuration_is_one_unless_memory_was_short)
+{
+    struct percept_err err;
+    err_set(&err, ERR_NOT_FOUND, "no such file");
+    ck_assert(!err_config(&err));
+    ck_assert_int_eq(err.code, ERR_CONFIG);
+    ck_assert_str_eq(err.text, "no such file");
+    err_memory(&err, "keys", 7);
+    ck_assert(!err_config(&err));
+    ck_assert_int_eq(err.code, ERR_MEMORY);
+    ck_assert(!err_config(NULL));
+}
+END_TEST
+
 Suite *base_err_suite(void)
 {
     Suite *suite = suite_create("base/err");
@@ -79,6 +93,7 @@ Suite *base_err_suite(void)
     tcase_add_test(tests, long_sentences_are_cut_and_ended);
     tcase_add_test(tests, every_row_has_a_name_a_status_and_a_meaning);
     tcase_add_test(tests, an_unknown_code_is_our_fault);
+    tcase_add_test(tests, a_fault_of_the_configuration_is_one_unless_memory_was_short);
     suite_add_tcase(suite, tests);
     return suite;
 }

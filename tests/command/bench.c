@@ -9,8 +9,8 @@ START_TEST(json_has_exactly_its_keys)
 {
     if (!program_there)
         return;
-    struct program_result result = program_run(
-        "bench %s/relu.onnx --batch 1,8 --cores 2 --json --seconds 1ms", folder_root);
+    struct program_result result =
+        program_run("bench %s/relu.onnx --batch 1,8 --cores 2 --json --seconds 1ms", folder_root);
     ck_assert_int_eq(result.status, 0);
     json_error_t error;
     json_t *root = json_loads(result.text, 0, &error);
@@ -70,7 +70,8 @@ START_TEST(a_shape_is_taken_and_told)
         program_run("bench %s/pick.onnx --shape 3x5 --seconds 1ms", folder_root);
     ck_assert_msg(result.status == 0, "%s", result.text);
     ck_assert_ptr_nonnull(strstr(result.text, "x [3,5]\n"));
-    result = program_run("bench %s/add.onnx --shape a=7x3 --shape b=7x3 --seconds 1ms", folder_root);
+    result =
+        program_run("bench %s/add.onnx --shape a=7x3 --shape b=7x3 --seconds 1ms", folder_root);
     ck_assert_ptr_nonnull(strstr(result.text, "a [7,3] b [7,3]\n"));
 }
 END_TEST

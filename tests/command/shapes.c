@@ -1,4 +1,5 @@
-/* Shapes that nobody gave: which axis is the batch, and what --dim and --shape make of the others. */
+/* Shapes that nobody gave: which axis is the batch, and what --dim and --shape make of the others.
+ */
 #include "command/shapes.h"
 
 #include <check.h>
@@ -12,7 +13,10 @@ static struct percept_err err;
     {                                                                                              \
         .name = "x", .rank = rank_, .dims = dims_, .dim_names = { __VA_ARGS__ }                    \
     }
-#define D(...) {__VA_ARGS__}
+#define D(...)                                                                                     \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 static struct shapes_model model_of(const struct percept_io *inputs, int n_inputs,
                                     const struct percept_io *outputs, int n_outputs)
@@ -33,12 +37,12 @@ static const struct {
     {IO(3, D(-1, -1, 40), "batch", "time"), 0},
     {IO(3, D(2, -1, 64), NULL, "Batch"), 1},
     {IO(4, D(3, 32, 32, -1), NULL, NULL, NULL, "bs"), 3},
-    {IO(3, D(24, -1, 40), NULL), 1},   /* fixed steps */
+    {IO(3, D(24, -1, 40), NULL), 1}, /* fixed steps */
     {IO(3, D(-1, -1, 40), NULL), 0},
     {IO(3, D(-1, -1, 40), "seq", "x1"), 1},
     {IO(2, D(-1, 40), "rows"), 0},
-    {IO(3, D(1, -1, 80), NULL), -1},   /* one item of any length */
-    {IO(2, D(1, -1), NULL), -1},       /* the same */
+    {IO(3, D(1, -1, 80), NULL), -1}, /* one item of any length */
+    {IO(2, D(1, -1), NULL), -1},     /* the same */
     {IO(3, D(24, -1, 80), NULL, "frames"), -1},
     {IO(2, D(-1, 40), "sequence"), -1},
     {IO(2, D(1, 80), NULL), -1},
@@ -120,7 +124,8 @@ END_TEST
 
 START_TEST(a_shape_that_is_given_is_taken_whole)
 {
-    const struct percept_io *inputs = INPUTS(IO(3, D(-1, -1, 40), "T", "N"), {.name = "odd=name", .rank = -1});
+    const struct percept_io *inputs =
+        INPUTS(IO(3, D(-1, -1, 40), "T", "N"), {.name = "odd=name", .rank = -1});
     const char *given[] = {"x=1x2x3", "x=24x5x40", "odd=name="};
     const struct options_list shapes = {.n = 3, .at = given};
     const struct shapes_model model = model_of(inputs, 2, &plain, 1);

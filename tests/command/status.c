@@ -1,5 +1,6 @@
-/* Exit statuses: one rule for all subcommands. 0 done; 1 understood, and it went wrong; 2 not understood: the command
- * line, the environment, the file of --config or the key file is wrong. api.md has the table. */
+/* Exit statuses: one rule for all subcommands. 0 done; 1 understood, and it went wrong; 2 not
+ * understood: the command line, the environment, the file of --config or the key file is wrong.
+ * api.md has the table. */
 #include "program.h"
 
 #include <check.h>
@@ -65,7 +66,8 @@ static const struct {
     {2, "serve %s/relu.onnx --config %s/none.conf", "none.conf"},
     {2, "serve %s/relu.onnx --config %s/relu.onnx", "relu.onnx:1"},
     {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --api-key-file %s/none", "none"},
-    {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --api-key-file %s/relu.onnx", "an API key is one word"},
+    {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --api-key-file %s/relu.onnx",
+     "an API key is one word"},
     {2, "serve %s/relu.onnx --listen nowhere:1", "nowhere:1"},
     {2, "%s/relu.onnx --check-config --listen here", "'here' is no address"},
     /* --health says 0 or 1, whatever is wrong */

@@ -69,15 +69,40 @@ static void expect_seven(const struct rig *rig, const uint8_t *page, int width, 
     expect_digit(rig, PERCEPTRON, "image/jpeg", jpeg, "7", what);
 }
 
+static bool is_read(const struct rig *rig, const char *path, const uint8_t *pixels,
+                    const char *label)
+{
+    char got[64];
+    struct blob png = samples_png(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
+    struct reply reply = rig_ask(rig, "POST", path, "Content-Type: image/png\r\n", png.at, png.n);
+    bool good = strcmp(reply_label(&reply, 0, got, sizeof got), label) == 0;
+    reply_free(&reply);
+    return good;
+}
+
+/* The first held-out seven that both networks read as it was scanned: how well they read is
+ * accuracy.c's. */
+static const uint8_t *legible_seven(const struct rig *rig, const struct digits *digits)
+{
+    for (int i = 0; i < digits->n; i++) {
+        const uint8_t *pixels = digits->pixels + (size_t)i * SAMPLES_PIXELS;
+        if (digits->labels[i] == 7 && is_read(rig, DIGITS, pixels, "7") &&
+            is_read(rig, PERCEPTRON, pixels, "7"))
+            return pixels;
+    }
+    ck_abort_msg("no seven is read");
+    return NULL;
+}
+
 START_TEST(a_seven_is_read_in_any_size_and_tone)
 {
     struct rig rig;
     struct digits digits;
     if (!rig_is_there() || !samples_digits(&digits, 1000))
         return;
-    const uint8_t *seven = samples_digit(&digits, 7);
     rig_begin(&rig);
     rig_start(&rig, "models");
+    const uint8_t *seven = legible_seven(&rig, &digits);
     expect_seven(&rig, seven, SAMPLES_SIDE, SAMPLES_SIDE, "the scan");
     expect_seven(&rig, samples_invert(seven), SAMPLES_SIDE, SAMPLES_SIDE, "dark on light");
     expect_seven(&rig, samples_enlarge(seven, 280, 280, 200), 280, 280, "280 x 280");

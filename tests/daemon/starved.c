@@ -1,12 +1,12 @@
 /*
- * starved.c - memory that is short, threads and descriptors that are limited: every allocation of a start, of a
- * command and of a request fails in turn, whoever asks for it (tests/starve). Never a signal, never a silent end:
- * a start and a command end with 0, or with 1 and a sentence; a request gets its answer or 507, and the next
- * one its answer.
+ * starved.c - memory that is short, threads and descriptors that are limited: every allocation of a
+ * start, of a command and of a request fails in turn, whoever asks for it (tests/starve). Never a
+ * signal, never a silent end: a start and a command end with 0, or with 1 and a sentence; a request
+ * gets its answer or 507, and the next one its answer.
  *
- * A closed connection without a reply is right for the few allocations that libmicrohttpd makes before it has
- * read anything. Starts have some 900 sites: the first ones are our own and libuv's and are all tried, of the
- * rest, which load models, every seventh (STARVE_STEP=1 tries all).
+ * A closed connection without a reply is right for the few allocations that libmicrohttpd makes
+ * before it has read anything. Starts have some 900 sites: the first ones are our own and libuv's
+ * and are all tried, of the rest, which load models, every seventh (STARVE_STEP=1 tries all).
  */
 #include "rig.h"
 #include "samples.h"
@@ -142,8 +142,8 @@ END_TEST
 static int run_command(const char *before, const char *arguments, char *line, size_t n)
 {
     char command[PATH_MAX + 2048], text[512] = "";
-    snprintf(command, sizeof command, "exec 2>&1 </dev/null; %s %s %s", before, getenv("PERCEPTD_BINARY"),
-             arguments);
+    snprintf(command, sizeof command, "exec 2>&1 </dev/null; %s %s %s", before,
+             getenv("PERCEPTD_BINARY"), arguments);
     FILE *out = popen(command, "r");
     ck_assert_ptr_nonnull(out);
     line[0] = '\0';
@@ -191,8 +191,8 @@ START_TEST(a_command_ends_with_a_sentence_or_does_its_work)
                    "/dev/zero >> %s/x.npy",
                    rig.folder, rig.folder));
     snprintf(arguments, sizeof arguments, commands[_i % N_COMMANDS], rig.folder, rig.folder);
-    snprintf(before, sizeof before,
-             "PERCEPTD_REGION_PREFIX=perceptd-test LD_PRELOAD=%s STARVE=%s", library, order_path);
+    snprintf(before, sizeof before, "PERCEPTD_REGION_PREFIX=perceptd-test LD_PRELOAD=%s STARVE=%s",
+             library, order_path);
     for (long nth = 1, failed = 1; failed && nth < SITES_MAX; nth = next_site(nth)) {
         ask_for(nth, _i >= N_COMMANDS);
         int status = run_command(before, arguments, line, sizeof line);
@@ -330,8 +330,7 @@ Suite *daemon_starved_suite(void)
     tcase_add_loop_test(tests, a_start_ends_with_a_sentence_or_serves, 0, 2);
     tcase_add_loop_test(tests, a_command_ends_with_a_sentence_or_does_its_work, 0, 2 * N_COMMANDS);
     tcase_add_loop_test(tests, a_request_gets_507_and_the_next_one_its_answer, 0, 2);
-    tcase_add_loop_test(tests, a_limit_is_one_sentence, 0,
-                        (int)(sizeof limits / sizeof *limits));
+    tcase_add_loop_test(tests, a_limit_is_one_sentence, 0, (int)(sizeof limits / sizeof *limits));
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 15);
     suite_add_tcase(suite, tests);
     return suite;

@@ -85,8 +85,8 @@ START_TEST(control_characters_are_escaped_for_terminals)
                      "\"it's\" \\ \xc2\xa0\xc3\xa9");
     ck_assert_str_eq(text_escaped(&arena, ""), "");
     struct arena none = {.limit_bytes = 1};
-    ck_assert_str_eq(text_escaped(&none, "name"), "");
-    ck_assert_str_eq(text_escaped(&arena, NULL), "");
+    ck_assert_str_eq(text_escaped(&none, "name"), "(out of memory)");
+    ck_assert_str_eq(text_escaped(&arena, NULL), "(out of memory)");
     arena_free(&arena);
 }
 END_TEST
