@@ -15,6 +15,11 @@
  * x86-64, and when it cannot have one OpenBLAS tries again for ever. So a thread looks whether
  * there is room before its first call; as long as there is none (ulimit -v, strict overcommit) the
  * loops do its work.
+ *
+ * Within a call it adds up as many products in one chain as its cache blocks are deep (several hundred). So k is
+ * cut into parts of BLAS_PART products, which are added to c one after another; of a very long k, BLAS_PARTS
+ * of these are added up aside, and go on in double. That keeps an error to some BLAS_PART / 2 roundings of
+ * the sum of the absolute terms at worst, and usually to a dozen, whatever k.
  */
 #include "kernel/kernel.h"
 
@@ -54,23 +59,46 @@ static bool has_room(void)
     return found;
 }
 
-/* c = beta c, where beta = 0 reads nothing. */
-static void scale_rows(int64_t m, int64_t n, float beta, float *c, int64_t ldc)
+enum { BLAS_PART = 128, BLAS_PARTS = 64, BLAS_TILE = 64 };
+
+/* Both sides and how they lie. */
+struct sides {
+    bool trans_a, trans_b;
+    const float *a, *b;
+    int64_t lda, ldb;
+    float alpha;
+};
+
+static const float *a_at(const struct sides *s, int64_t i, int64_t p)
 {
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++)
-            c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
+    return s->a + (s->trans_a ? p * s->lda + i : i * s->lda + p);
 }
 
-static void multiply(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-                     const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
-                     int64_t ldc)
+static const float *b_at(const struct sides *s, int64_t p, int64_t j)
+{
+    return s->b + (s->trans_b ? j * s->ldb + p : p * s->ldb + j);
+}
+
+/* c = sum + beta c, where beta = 0 reads nothing. */
+static float total_of(double sum, float beta, float c)
+{
+    return (float)(beta == 0 ? sum : sum + (double)beta * (double)c);
+}
+
+/* Without the library: some columns of a row at a time. */
+static void multiply(const struct sides *s, int64_t m, int64_t n, int64_t k, float beta, float *c, int64_t ldc)
 {
     for (int64_t i = 0; i < m; i++)
-        for (int64_t p = 0; p < k; p++) {
-            const float x = alpha * (trans_a ? a[p * lda + i] : a[i * lda + p]);
-            for (int64_t j = 0; j < n; j++)
-                c[i * ldc + j] += x * (trans_b ? b[j * ldb + p] : b[p * ldb + j]);
+        for (int64_t j = 0; j < n; j += BLAS_TILE) {
+            const int64_t some = n - j < BLAS_TILE ? n - j : BLAS_TILE;
+            double sums[BLAS_TILE] = {0};
+            for (int64_t p = 0; p < k; p++) {
+                const double x = (double)s->alpha * (double)*a_at(s, i, p);
+                for (int64_t l = 0; l < some; l++)
+                    sums[l] += x * (double)*b_at(s, p, j + l);
+            }
+            for (int64_t l = 0; l < some; l++)
+                c[i * ldc + j + l] = total_of(sums[l], beta, c[i * ldc + j + l]);
         }
 }
 
@@ -87,22 +115,56 @@ static int distance(int64_t columns, int64_t ld)
     return (int)(ld >= columns ? ld : columns);
 }
 
+/* Rows from i, columns from j, products [from, to): a part at a time. */
+static void multiply_parts(const struct sides *s, int64_t i, int64_t j, int64_t m, int64_t n, int64_t from,
+                           int64_t to, float beta, float *c, int64_t ldc)
+{
+    for (int64_t p = from; p < to; p += BLAS_PART) {
+        const int64_t part = to - p < BLAS_PART ? to - p : BLAS_PART;
+        library_gemm(CblasRowMajor, s->trans_a ? CblasTrans : CblasNoTrans,
+                     s->trans_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)part, s->alpha,
+                     a_at(s, i, p), distance(s->trans_a ? m : part, s->lda), b_at(s, p, j),
+                     distance(s->trans_b ? part : n, s->ldb), p == from ? beta : 1, c, distance(n, ldc));
+    }
+}
+
+/* A k of more than BLAS_PARTS parts, tile by tile. */
+static void multiply_long(const struct sides *s, int64_t m, int64_t n, int64_t k, float beta, float *c,
+                          int64_t ldc)
+{
+    const int64_t most = BLAS_PART * BLAS_PARTS;
+    for (int64_t i = 0; i < m; i += BLAS_TILE)
+        for (int64_t j = 0; j < n; j += BLAS_TILE) {
+            const int64_t rows = m - i < BLAS_TILE ? m - i : BLAS_TILE;
+            const int64_t columns = n - j < BLAS_TILE ? n - j : BLAS_TILE;
+            double totals[BLAS_TILE * BLAS_TILE] = {0};
+            float sums[BLAS_TILE * BLAS_TILE];
+            for (int64_t p = 0; p < k; p += most) {
+                multiply_parts(s, i, j, rows, columns, p, k - p < most ? k : p + most, 0, sums, columns);
+                for (int64_t l = 0; l < rows * columns; l++)
+                    totals[l] += (double)sums[l];
+            }
+            for (int64_t l = 0; l < rows * columns; l++) {
+                float *to = c + (i + l / columns) * ldc + j + l % columns;
+                *to = total_of(totals[l], beta, *to);
+            }
+        }
+}
+
 void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
                const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
                int64_t ldc)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, open_library);
+    const struct sides sides = {trans_a, trans_b, a, b, lda, ldb, alpha};
     const int64_t a_rows = trans_a ? k : m, a_columns = trans_a ? m : k;
     const int64_t b_rows = trans_b ? n : k, b_columns = trans_b ? k : n;
-    if (library_gemm && has_room() && acceptable(a_rows, a_columns, lda) &&
-        acceptable(b_rows, b_columns, ldb) && acceptable(m, n, ldc)) {
-        library_gemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
-                     trans_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha, a,
-                     distance(a_columns, lda), b, distance(b_columns, ldb), beta, c,
-                     distance(n, ldc));
-        return;
-    }
-    scale_rows(m, n, beta, c, ldc);
-    multiply(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, c, ldc);
+    if (!library_gemm || !has_room() || !acceptable(a_rows, a_columns, lda) || !acceptable(b_rows, b_columns, ldb) ||
+        !acceptable(m, n, ldc))
+        multiply(&sides, m, n, k, beta, c, ldc);
+    else if (k > BLAS_PART * BLAS_PARTS)
+        multiply_long(&sides, m, n, k, beta, c, ldc);
+    else
+        multiply_parts(&sides, 0, 0, m, n, 0, k, beta, c, ldc);
 }

@@ -9,7 +9,8 @@
  * channels); phases are geometry.h's. Its inputs are read where they lie if the piece sees no padding; else
  * they are copied to scratch with zeros around, once for all panels of the piece that a caller runs. So
  * padding is multiplied, as ONNX defines it (an infinite weight meets it as NaN), and every tile (tile.h)
- * has all taps. Packed weights lie in exactly the order in which the loop walks:
+ * has all taps. Where taps lie far apart (a wide dilation), what lies between them is not copied: each tap's
+ * inputs stand by themselves, along any axis. Packed weights lie in exactly the order in which the loop walks:
  *
  *     [phase][group][panel][block][tap d][tap h][tap w][channel][1 or 2 vectors]
  *
@@ -26,8 +27,7 @@
 
 enum {
     CONV_PIECE_BYTES = 1 << 18, /* what a piece's copied inputs should not exceed: a part of the L2 */
-    CONV_ROWS = 4,              /* rows of a piece below which halos cost too much */
-    CONV_PART = 64              /* products that are summed on their own, see tile.h */
+    CONV_ROWS = 4               /* rows of a piece below which halos cost too much */
 };
 
 /* --- packing --------------------------------------------------------------------------------------- */
@@ -35,7 +35,7 @@ enum {
 /* Channels that the inner loop takes as one block. */
 static int64_t block_of(const struct conv_shape *shape, bool planes)
 {
-    return planes ? least(shape->in_channels / shape->group, CONV_PART) : WIDTH;
+    return planes ? least(shape->in_channels / shape->group, PART) : WIDTH;
 }
 
 static size_t direct_pack_bytes(const struct conv_shape *shape)
@@ -158,15 +158,31 @@ static bool sees_padding(const struct cut *cut)
     return false;
 }
 
-/* Inputs that n neighbouring outputs of any phase span along an axis. */
+/* How the inputs of n neighbouring outputs lie along an axis of a copy. */
+struct lie {
+    int64_t n;   /* positions */
+    int64_t own; /* of them those that one tap sees */
+    bool apart;  /* tap after tap; else as in the map, from the first that is seen to the last */
+};
+
+static struct lie lie_of(const struct phase *phase, int64_t n)
+{
+    const struct extent extent = extent_of(phase, 0, n);
+    const int64_t span = extent.high - extent.low + 1;
+    struct lie lie = {.own = (n - 1) * phase->in_step + 1};
+    lie.apart = phase->taps.n * lie.own < span;
+    lie.n = lie.apart ? phase->taps.n * lie.own : span;
+    return lie;
+}
+
+/* Positions of a copy along an axis for n outputs of any phase. */
 static int64_t span_of(const struct cut *cut, int axis, int64_t n)
 {
     int64_t span = 1;
     for (int64_t class = 0; class < cut->classes[axis]; class++) {
         const struct phase phase = cut_phase(cut, axis, class);
-        const struct extent extent = extent_of(&phase, 0, n);
-        if (phase.taps.n && extent.high - extent.low + 1 > span)
-            span = extent.high - extent.low + 1;
+        if (phase.taps.n && lie_of(&phase, n).n > span)
+            span = lie_of(&phase, n).n;
     }
     return span;
 }
@@ -249,9 +265,9 @@ struct piece {
     struct extent extent[3];
     bool taps;   /* there are any */
     bool padded; /* some taps lie outside the map */
-    /* the input: position low of axis a at `at`, the next one a step further */
+    /* the input: what tap 0 of the first output sees at `at`, the next position a step further */
     const float *at;
-    int64_t step[3], block_step, lane_step;
+    int64_t step[3], tap_step[3], block_step, lane_step;
 };
 
 static struct piece piece_of(const struct cut *cut, int64_t index)
@@ -304,12 +320,15 @@ static void piece_in_place(const struct cut *cut, struct piece *piece, const flo
     piece->block_step = cut->planes ? cut->block * map : map;
     piece->lane_step = cut->planes ? map : 1;
     piece->at = input + piece->group * (cut->planes ? cut->group_in : cut->in_blocks) * map;
-    for (int axis = 0; axis < 3 && piece->taps; axis++)
-        piece->at += piece->extent[axis].low * piece->step[axis];
+    for (int axis = 0; axis < 3 && piece->taps; axis++) {
+        const struct phase *phase = &piece->phase[axis];
+        piece->tap_step[axis] = phase->tap_step * piece->step[axis];
+        piece->at += (piece->from[axis] * phase->in_step + phase->offset) * piece->step[axis];
+    }
 }
 
 /* One row of a copy: positions [low, low + n) of an input row of `in` pixels, zeros outside. */
-static void copy_row(float *to, const float *row, int64_t in, int64_t low, int64_t n, int64_t pixel,
+INLINED void copy_row(float *to, const float *row, int64_t in, int64_t low, int64_t n, int64_t pixel,
                      int64_t from_step)
 {
     const int64_t before = least(low < 0 ? -low : 0, n);
@@ -324,21 +343,34 @@ static void copy_row(float *to, const float *row, int64_t in, int64_t low, int64
             to[i] = row[(low + i) * from_step];
 }
 
-/* One map (a block or a channel) of a copy. */
-static float *copy_map(const struct cut *cut, const struct piece *piece, float *to, const float *map,
-                       int64_t pixel, int64_t from_step)
+/* The position of the map at position i of a copy. */
+INLINED int64_t position_of(const struct piece *piece, int axis, const struct lie *lie, int64_t i)
 {
-    const struct extent *extent = piece->extent;
-    const int64_t width = extent[2].high - extent[2].low + 1;
-    for (int64_t d = extent[0].low; d <= extent[0].high; d++)
-        for (int64_t h = extent[1].low; h <= extent[1].high; h++, to += width * pixel) {
+    const struct phase *phase = &piece->phase[axis];
+    if (!lie->apart)
+        return piece->extent[axis].low + i;
+    return piece->from[axis] * phase->in_step + phase->offset + i / lie->own * phase->tap_step + i % lie->own;
+}
+
+/* One map (a block or a channel) of a copy. */
+static float *copy_map(const struct cut *cut, const struct piece *piece, const struct lie lies[3], float *to,
+                       const float *map, int64_t pixel, int64_t from_step)
+{
+    const int64_t stretch = lies[2].apart ? lies[2].own : lies[2].n;
+    for (int64_t i = 0; i < lies[0].n; i++) {
+        const int64_t d = position_of(piece, 0, &lies[0], i);
+        const float *slice = map + d * cut->in[1] * cut->in[2] * from_step;
+        for (int64_t j = 0; j < lies[1].n; j++) {
+            const int64_t h = position_of(piece, 1, &lies[1], j);
             const bool inside = d >= 0 && d < cut->in[0] && h >= 0 && h < cut->in[1];
-            const float *row = map + (d * cut->in[1] + h) * cut->in[2] * from_step;
-            if (inside)
-                copy_row(to, row, cut->in[2], extent[2].low, width, pixel, from_step);
-            else
-                memset(to, 0, (size_t)(width * pixel) * sizeof *to);
+            const float *row = slice + h * cut->in[2] * from_step;
+            for (int64_t k = 0; k < lies[2].n; k += stretch, to += stretch * pixel)
+                if (inside)
+                    copy_row(to, row, cut->in[2], position_of(piece, 2, &lies[2], k), stretch, pixel, from_step);
+                else
+                    memset(to, 0, (size_t)(stretch * pixel) * sizeof *to);
         }
+    }
     return to;
 }
 
@@ -349,23 +381,32 @@ static void piece_copy(const struct cut *cut, struct piece *piece, const float *
     const int64_t map = cut->in[0] * cut->in[1] * cut->in[2];
     const bool gather = cut->planes && !cut->shape->in_plain; /* channels out of blocks */
     const int64_t maps = cut->planes ? cut->group_in : cut->in_blocks;
+    struct lie lies[3];
     float *to = scratch;
+    for (int axis = 0; axis < 3; axis++)
+        lies[axis] = lie_of(&piece->phase[axis], piece->to[axis] - piece->from[axis]);
     for (int64_t i = 0; i < maps; i++) {
         const int64_t channel = piece->group * maps + i;
         if (gather)
-            to = copy_map(cut, piece, to, input + channel / WIDTH * map * WIDTH + channel % WIDTH, 1,
+            to = copy_map(cut, piece, lies, to, input + channel / WIDTH * map * WIDTH + channel % WIDTH, 1,
                           WIDTH);
         else
-            to = copy_map(cut, piece, to, input + channel * map * pixel, pixel, pixel);
+            to = copy_map(cut, piece, lies, to, input + channel * map * pixel, pixel, pixel);
     }
-    const struct extent *extent = piece->extent;
     piece->step[2] = pixel;
-    piece->step[1] = (extent[2].high - extent[2].low + 1) * pixel;
-    piece->step[0] = (extent[1].high - extent[1].low + 1) * piece->step[1];
-    const int64_t copied = (extent[0].high - extent[0].low + 1) * piece->step[0];
+    piece->step[1] = lies[2].n * pixel;
+    piece->step[0] = lies[1].n * piece->step[1];
+    const int64_t copied = lies[0].n * piece->step[0];
     piece->block_step = cut->planes ? cut->block * copied : copied;
     piece->lane_step = cut->planes ? copied : 1;
     piece->at = scratch;
+    for (int axis = 0; axis < 3; axis++) {
+        const struct phase *phase = &piece->phase[axis];
+        const int64_t reach = (phase->taps.n - 1) * phase->tap_step; /* negative: tap 0 is the last */
+        piece->tap_step[axis] = (lies[axis].apart ? lies[axis].own : phase->tap_step) * piece->step[axis];
+        if (!lies[axis].apart && reach < 0)
+            piece->at -= reach * piece->step[axis];
+    }
 }
 
 /* --- direct: tiles of a piece ----------------------------------------------------------------------- */
@@ -478,7 +519,7 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
         .n_blocks = cut->in_blocks,
         .lanes = cut->block,
         .last_lanes = cut->group_in - (cut->in_blocks - 1) * cut->block,
-        .part = CONV_PART / cut->block,
+        .part = PART / cut->block,
         .block_step = piece->block_step,
         .lane_step = piece->lane_step,
         .pixel_step = phase[2].in_step * piece->step[2],
@@ -494,12 +535,8 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
         .bounds = bounds_of(epilogue),
     };
     for (int axis = 0; axis < 3; axis++) {
-        /* a negative tap step begins at the far end of what the piece spans */
-        const int64_t reach = (phase[axis].taps.n - 1) * phase[axis].tap_step;
         tile.taps[axis] = piece->taps ? phase[axis].taps.n : 0;
-        tile.tap_step[axis] = phase[axis].tap_step * piece->step[axis];
-        if (piece->taps && reach < 0)
-            tile.input -= reach * piece->step[axis];
+        tile.tap_step[axis] = piece->tap_step[axis];
     }
     piece_tiles(cut, piece, &tile, channel);
 }

@@ -2,9 +2,10 @@
  * depthwise.h - convolutions of one channel per group: blocks in, blocks out, no scratch.
  *
  * A vector is WIDTH channels that know nothing of each other: there is nothing to sum over but taps, too
- * little work to pay for a copy. So no zeros are put around an edge; border pixels skip the taps that they
- * do not see, and where all taps are inside, eight pixels share each load of a weight. An element's order of
- * summation is that of the taps it sees, in either case.
+ * little work to pay for a copy. So no zeros are put around an edge; pixels skip the taps that they do not
+ * see, and where eight neighbours see the same taps (all of them, or in a wide dilation the same side of them),
+ * they share each load of a weight. An element's order of summation is that of the taps it sees, in either
+ * case; where the window has more than one part of parts.h, parts are counted along these.
  */
 #ifndef KERNEL_DEPTHWISE_H
 #define KERNEL_DEPTHWISE_H
@@ -13,7 +14,7 @@
 #include "kernel/kernel.h"
 #include "kernel/tile.h"
 
-enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_ROWS = 8 };
+enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_ROWS = 8, DEPTHWISE_PRODUCTS = 1 << 22 };
 
 static bool depthwise_suits(const struct conv_shape *shape)
 {
@@ -44,12 +45,15 @@ static size_t depthwise_scratch_bytes(const struct conv_shape *shape)
     return 0;
 }
 
-/* Units are (block of channels, slice of output rows); the phases are inside. */
+/* Units are (block of channels, slice of output rows), enough for many threads and none of more than
+ * DEPTHWISE_PRODUCTS multiply-adds of vectors or so; the phases are inside. */
 static int64_t depthwise_slices(const struct conv_shape *shape)
 {
     const int64_t rows = shape->out[0] * shape->out[1];
-    const int64_t slices = ceil_div(CONV_UNITS, vectors_of(shape->group));
-    const int64_t most = ceil_div(rows, DEPTHWISE_ROWS);
+    const int64_t wanted = ceil_div(CONV_UNITS, vectors_of(shape->group));
+    const int64_t long_ones = ceil_div(rows * shape->out[2] * all_taps(shape), DEPTHWISE_PRODUCTS);
+    const int64_t slices = wanted > long_ones ? wanted : long_ones;
+    const int64_t most = wanted > long_ones ? ceil_div(rows, DEPTHWISE_ROWS) : rows;
     return slices < most ? slices : most > 0 ? most : 1;
 }
 
@@ -86,7 +90,8 @@ struct depthwise_row {
     struct tile tile;     /* what finishing needs */
 };
 
-INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, const float *x0,
+/* `parted`, a constant: the window has more taps than one part. */
+INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, bool parted, const float *x0,
                               struct tap_range range, float *output, const float *residual)
 {
     vec sums[DEPTHWISE_PIXELS];
@@ -94,27 +99,46 @@ INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, const
     for (int p = 0; p < pixels; p++)
         sums[p] = splat(0);
     const int64_t pixel_step = row->pixel_step;
+    struct parts parts;
+    int left = PART;
+    parts_begin(&parts);
     for (int64_t d = 0; d < row->n[0]; d++)
         for (int64_t h = 0; h < row->n[1]; h++) {
             const float *x = x0 + d * row->in_step[0] + h * row->in_step[1] + range.from * row->tap_step;
             const float *w = row->weights + d * row->weight_step[0] + h * row->weight_step[1] +
                              range.from * row->weight_step[2];
             for (int64_t t = range.from; t < range.to; t++, x += row->tap_step, w += row->weight_step[2]) {
+                if (parted && left-- == 0) {
+                    parts_add(&parts, pixels, sums);
+                    left = PART - 1;
+                }
                 const vec weight = load(w);
                 UNROLL
                 for (int p = 0; p < pixels; p++)
                     sums[p] = load(x + p * pixel_step) * weight + sums[p];
             }
         }
+    if (parted)
+        parts_end(&parts, pixels, sums);
     struct tile tile = row->tile;
     tile.output = output;
     tile.residual = residual;
     tile_finish(&tile, 1, pixels, 1, sums);
 }
 
-/* Outputs of one phase along one row: full tiles where all taps are inside, single pixels elsewhere. */
-static void depthwise_along(const struct depthwise_row *row, const struct phase *phase, int64_t in,
-                            float *output, const float *residual)
+/* Do all outputs from j to last see the taps of this range, and no others? A tap that both see leaves no room
+ * for one that only those between them see. */
+static bool same_taps(const struct phase *phase, int64_t last, int64_t in, struct tap_range range)
+{
+    if (last >= phase->n || range.from == range.to)
+        return false;
+    const struct tap_range other = taps_inside(phase, last, in);
+    return range.from == other.from && range.to == other.to;
+}
+
+/* Outputs of one phase along one row: full tiles where all pixels see the same taps, single ones elsewhere. */
+INLINED void depthwise_along(const struct depthwise_row *row, const struct phase *phase, bool parted, int64_t in,
+                             float *output, const float *residual)
 {
     int64_t j = 0;
     while (j < phase->n) {
@@ -124,11 +148,12 @@ static void depthwise_along(const struct depthwise_row *row, const struct phase 
         const int64_t at = j * row->tile.out_pixel;
         const float *plus = residual ? residual + at : NULL;
         const struct extent extent = extent_of(phase, j, last + 1);
-        if (last < phase->n && extent.low >= 0 && extent.high < in) {
-            depthwise_pixels(row, DEPTHWISE_PIXELS, x, range, output + at, plus);
+        const bool inside = last < phase->n && extent.low >= 0 && extent.high < in;
+        if (inside || same_taps(phase, last, in, range)) {
+            depthwise_pixels(row, DEPTHWISE_PIXELS, parted, x, range, output + at, plus);
             j += DEPTHWISE_PIXELS;
         } else {
-            depthwise_pixels(row, 1, x, range, output + at, plus);
+            depthwise_pixels(row, 1, parted, x, range, output + at, plus);
             j++;
         }
     }
@@ -178,8 +203,11 @@ static void depthwise_row(const struct conv_shape *shape, const float *map, cons
                                   .wanted = WIDTH,
                                   .epilogue = epilogue,
                                   .bounds = bounds_of(epilogue)};
-        depthwise_along(&part, &phase, in[2], output + phase.first * WIDTH,
-                        residual ? residual + phase.first * WIDTH : NULL);
+        const float *plus = residual ? residual + phase.first * WIDTH : NULL;
+        if (all_taps(shape) > PART)
+            depthwise_along(&part, &phase, true, in[2], output + phase.first * WIDTH, plus);
+        else
+            depthwise_along(&part, &phase, false, in[2], output + phase.first * WIDTH, plus);
     }
 }
 

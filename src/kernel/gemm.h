@@ -10,7 +10,7 @@
  * registers for all of k. Full tiles are GEMM_ROWS x 1; where m leaves fewer rows (a vector times a
  * matrix is the common case of serving) a tile takes more panels instead, so that there are always
  * about as many independent chains as hide the latency of a multiply-add. Whatever the tile, an element
- * is one chain over k ascending: bits depend neither on m nor on how columns were split.
+ * is summed over k ascending, in the parts of parts.h: bits depend neither on m nor on how columns were split.
  *
  * Loops: panels in groups that stay in the second cache, within a group all rows, within those the
  * panels.
@@ -20,6 +20,7 @@
 
 #include "kernel/kernel.h"
 #include "kernel/map.h"
+#include "kernel/parts.h"
 #include "kernel/vec.h"
 
 enum {
@@ -100,7 +101,8 @@ INLINED void gemm_finish(const struct gemm_call *call, int rows, int vectors, co
 }
 
 /* All of k for `rows` rows and `panels` panels: both are constants wherever this is inlined. */
-INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64_t row, int64_t column)
+INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64_t row, int64_t column,
+                       struct parts *parts)
 {
     const int vectors = 2 * panels;
     const int64_t k = call->k, lda = call->lda, panel_step = k * PANEL;
@@ -110,19 +112,27 @@ INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64
     UNROLL
     for (int i = 0; i < rows * vectors; i++)
         sums[i] = splat(0);
-    for (int64_t i = 0; i < k; i++, b += PANEL) {
-        vec w[2 * GEMM_PANELS];
-        UNROLL
-        for (int v = 0; v < vectors; v++)
-            w[v] = load(b + v / 2 * panel_step + v % 2 * WIDTH);
-        UNROLL
-        for (int r = 0; r < rows; r++) {
-            const vec x = splat(a[r * lda + i]);
+    parts_begin(parts);
+    for (int64_t left = k;; a += PART, left -= PART) {
+        const int64_t some = left > PART ? PART : left;
+        for (int64_t i = 0; i < some; i++, b += PANEL) {
+            vec w[2 * GEMM_PANELS];
             UNROLL
             for (int v = 0; v < vectors; v++)
-                sums[r * vectors + v] = x * w[v] + sums[r * vectors + v];
+                w[v] = load(b + v / 2 * panel_step + v % 2 * WIDTH);
+            UNROLL
+            for (int r = 0; r < rows; r++) {
+                const vec x = splat(a[r * lda + i]);
+                UNROLL
+                for (int v = 0; v < vectors; v++)
+                    sums[r * vectors + v] = x * w[v] + sums[r * vectors + v];
+            }
         }
+        if (left <= PART)
+            break;
+        parts_add(parts, rows * vectors, sums);
     }
+    parts_end(parts, rows * vectors, sums);
     gemm_finish(call, rows, vectors, sums, row, column);
 }
 
@@ -137,11 +147,12 @@ INLINED int gemm_panels(int rows)
 INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int64_t from, int64_t to)
 {
     const int panels = gemm_panels(rows);
+    struct parts parts;
     int64_t column = from;
     for (; panels > 1 && to - column > (panels - 1) * PANEL; column += panels * PANEL)
-        gemm_tile(call, rows, panels, row, column);
+        gemm_tile(call, rows, panels, row, column, &parts);
     for (; column < to; column += PANEL)
-        gemm_tile(call, rows, 1, row, column);
+        gemm_tile(call, rows, 1, row, column, &parts);
 }
 
 /* Every height of a block has its own code, unrolled. */
@@ -151,6 +162,15 @@ INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int6
 #define GEMM_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #endif
 
+#define GEMM_HEIGHT(ROWS)                                                                          \
+    static __attribute__((noinline)) void gemm_rows_##ROWS(const struct gemm_call *call,           \
+                                                           int64_t row, int64_t from, int64_t to)  \
+    {                                                                                              \
+        gemm_rows(call, ROWS, row, from, to);                                                      \
+    }
+
+GEMM_HEIGHTS(GEMM_HEIGHT)
+
 /* One block of rows over columns [from, to). */
 typedef void gemm_visit(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to);
 
@@ -159,7 +179,7 @@ static void gemm_block(const void *call, int64_t rows, int64_t row, int64_t from
     switch (rows) {
 #define CASE(ROWS)                                                                                 \
     case ROWS:                                                                                     \
-        gemm_rows(call, ROWS, row, from, to);                                                      \
+        gemm_rows_##ROWS(call, row, from, to);                                                     \
         break;
         GEMM_HEIGHTS(CASE)
 #undef CASE

@@ -13,9 +13,11 @@
  *   - Outputs may be the same buffer as an input only where it is said.
  *   - The bits of an output element depend on its own inputs, the weights and the row alone: never on
  *     how many rows, pixels or items are computed together or where a range [from, to) was cut. So
- *     every element has one order of summation, wherever in a tile it lies: one fused multiply-add per
- *     product (where the row has one), in matrices and depthwise convolutions in a single chain, in
- *     other convolutions in chains of at most 64, and these summed in turn.
+ *     every element has one order of summation, wherever in a tile it lies.
+ *   - Long sums are made of parts, so that their error does not grow with their length. Products of
+ *     matrices, convolutions: one fused multiply-add per product (where the row has one) in chains of at
+ *     most 64, at most 64 of these in a chain, and what they give in double (parts.h). Sums, means,
+ *     denominators, large windows: eight terms in float, and these in double (accumulate.h).
  *
  * Pictures: LAYOUT_BLOCKED stores [N][C] maps in blocks of `width` channels:
  *
@@ -123,7 +125,7 @@ struct conv_shape {
 /* --- pooling -------------------------------------------------------------------------------------- */
 
 struct pool_shape {
-    int64_t channels; /* N times channel blocks are the caller's loop: see pool() */
+    int64_t channels; /* maps, and the rows of each, are the caller's loop: see pool() */
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3];
     bool average;           /* else maximum */
     bool count_include_pad; /* average: the divisor counts padding */
@@ -137,7 +139,8 @@ struct kernels {
 
     size_t (*gemm_pack_bytes)(int64_t k, int64_t n);
     /* b is raw bytes (no alignment): element (k, n) at b + 4 * (k * stride_k + n * stride_n).
-     * scale: [n] or NULL, multiplied into column n. */
+     * scale: [n] or NULL, multiplied into column n. Columns from a multiple j of gemm_step on lie at byte
+     * gemm_pack_bytes(k, j), so ranges of columns may be packed apart. */
     void (*gemm_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
                       int64_t stride_n, const float *scale);
     /* Rows of c at distance ldc, of a at lda; the residual is laid out as c. Splits by rows of a and
@@ -183,9 +186,9 @@ struct kernels {
     void (*block)(float *blocked, const float *plain, int64_t channels, int64_t pixels);
     void (*unblock)(float *plain, const float *blocked, int64_t channels, int64_t pixels);
 
-    /* Pools maps [from, to): a map is one channel block (blocked: `lanes` = width) or one channel
-     * (plain: lanes = 1) of in[0]*in[1]*in[2] pixels. Maxima propagate NaN; empty windows give -inf, or
-     * 0/0 for an average. */
+    /* Pools rows [from, to) of the output, of which a map has out[0]*out[1]: a map is one channel block
+     * (blocked: `lanes` = width) or one channel (plain: lanes = 1) of in[0]*in[1]*in[2] pixels. Maxima
+     * propagate NaN; empty windows give -inf, or 0/0 for an average. */
     void (*pool)(const struct pool_shape *shape, int lanes, const float *input, float *output,
                  int64_t from, int64_t to);
 
@@ -206,13 +209,18 @@ struct kernels {
 
     /* --- along an axis ---------------------------------------------------------------------------- */
 
-    /* x is [n][inner]; y[inner] = reduction over n; inner = 1 is the contiguous case. The order of
-     * summation is fixed by n and inner alone. */
-    void (*reduce)(enum reduce op, float *y, const float *x, int64_t n, int64_t inner);
-    /* Softmax or its logarithm of [n][inner] over n; y may be x. */
-    void (*softmax)(float *y, const float *x, int64_t n, int64_t inner, bool logarithm);
-    /* mean and 1/sqrt(variance + epsilon) of n values, two passes */
-    void (*moments)(const float *x, int64_t n, float epsilon, float *mean, float *inverse);
+    /* x is [n][inner], y[i] = reduction over n of column i of the first `columns`; inner = 1 is the contiguous
+     * case. The order of summation is fixed by n, and by whether inner is 1, alone. A sum is off by no more than
+     * 4 roundings (2^-24) of the sum of its absolute terms, whatever n. */
+    void (*reduce)(enum reduce op, float *y, const float *x, int64_t n, int64_t inner, int64_t columns);
+    /* Softmax or its logarithm of the first `columns` of [n][inner] over n; y, of the same strides, may be x. */
+    void (*softmax)(float *y, const float *x, int64_t n, int64_t inner, int64_t columns, bool logarithm);
+    /* Of [n][inner], where inner is 1 or `width`: the mean of each column and the sum of the squares of the
+     * distances from it. Means are good to double, the squares to 5 roundings of float. */
+    void (*moments)(const float *x, int64_t n, int64_t inner, double *mean, double *squares);
+    /* y = (x - mean) scale + shift for each column of the same: no digit is lost to a large mean. y may be x. */
+    void (*normalize)(float *y, const float *x, int64_t n, int64_t inner, const double *mean,
+                      const float *scale, const float *shift);
 
     /* --- recurrent steps: `rows` items of `hidden` units ------------------------------------------
      * gates: pre-activations, rows at distance ld: LSTM [i o f c][hidden], GRU [z r h][hidden],

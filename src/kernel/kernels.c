@@ -62,6 +62,7 @@ const struct kernels ROW_SYMBOL(KERNELS_ROW) = {
     .reduce = reduce,
     .softmax = softmax,
     .moments = moments,
+    .normalize = normalize,
     .lstm_step = lstm_step,
     .gru_gates = gru_gates,
     .gru_step = gru_step,

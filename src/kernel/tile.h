@@ -7,10 +7,7 @@
  * tile: channel blocks, within a block taps (depth, height, width), within a tap channels. All taps of a
  * tile are there: the caller has put zeros around what it copied.
  *
- * A long sum is made of parts: a number of taps that depends on the shape alone is added up from nothing
- * in the registers, then goes to totals in memory. One chain over all products would carry each rounding
- * of a large sum on, and be off by some sqrt(n) roundings where parts of sqrt(n) are off by sqrt(sqrt(n)).
- * What has one part only never touches the totals.
+ * A long sum is made of parts (parts.h), of a number of taps that depends on the shape alone.
  *
  * Each size of a tile has its own code, as large as the row's registers allow (TILE_LIST). Depthwise
  * convolutions have a loop of their own and share the end, tile_finish.
@@ -19,6 +16,7 @@
 #define KERNEL_TILE_H
 
 #include "kernel/map.h"
+#include "kernel/parts.h"
 #include "kernel/vec.h"
 
 /* Where a tile reads and writes; strides in floats. */
@@ -73,33 +71,9 @@ INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vect
         tile_activate(tile, rows, pixels, vectors);
 }
 
-/* Sums of the parts that are complete, if there are any. The registers are the next one's. */
-struct totals {
-    vec sums[2 * CONV_PIXELS];
-    bool any;
-};
-
-/* A part is complete: it goes to the totals, and the next one begins with nothing. */
-INLINED void tile_part(int n, vec *sums, struct totals *totals)
-{
-    if (totals->any) {
-        UNROLL
-        for (int i = 0; i < n; i++)
-            totals->sums[i] += sums[i];
-    } else {
-        UNROLL
-        for (int i = 0; i < n; i++)
-            totals->sums[i] = sums[i];
-    }
-    totals->any = true;
-    UNROLL
-    for (int i = 0; i < n; i++)
-        sums[i] = splat(0);
-}
-
 /* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
 INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step,
-                      int64_t lane_step, struct totals *totals)
+                      int64_t lane_step, struct parts *parts)
 {
     const int64_t row_step = tile->row_step, part = tile->part;
     const int n_sums = rows * pixels * vectors;
@@ -118,7 +92,7 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
                 const float *x2 = x1;
                 for (int64_t t = 0; t < tile->taps[2]; t++, x2 += tile->tap_step[2]) {
                     if (left == 0) {
-                        tile_part(n_sums, sums, totals);
+                        parts_add(parts, n_sums, sums);
                         left = part;
                     }
                     left--;
@@ -140,32 +114,28 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
             }
         }
     }
-    if (totals->any) {
-        UNROLL
-        for (int i = 0; i < n_sums; i++)
-            sums[i] += totals->sums[i];
-    }
+    parts_end(parts, n_sums, sums);
     tile_finish(tile, rows, pixels, vectors, sums);
 }
 
 /* Blocks at stride 1 are worth a loop of their own: all addresses become constants. */
 INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors,
-                        struct totals *totals)
+                        struct parts *parts)
 {
     if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
-        tile_run(tile, rows, pixels, vectors, WIDTH, 1, totals);
+        tile_run(tile, rows, pixels, vectors, WIDTH, 1, parts);
     else
-        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step, totals);
+        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step, parts);
 }
 
 #define TILE(ROWS, PIXELS)                                                                         \
     static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(                                  \
-        const struct tile *tile, int vectors, struct totals *totals)                               \
+        const struct tile *tile, int vectors, struct parts *parts)                               \
     {                                                                                              \
         if (vectors == 2)                                                                          \
-            tile_sized(tile, ROWS, PIXELS, 2, totals);                                             \
+            tile_sized(tile, ROWS, PIXELS, 2, parts);                                             \
         else                                                                                       \
-            tile_sized(tile, ROWS, PIXELS, 1, totals);                                             \
+            tile_sized(tile, ROWS, PIXELS, 1, parts);                                             \
     }
 
 #if MANY_REGISTERS
@@ -181,12 +151,12 @@ TILE_LIST(TILE)
 
 static void tile_any(const struct tile *tile, int64_t rows, int64_t pixels, int vectors)
 {
-    struct totals totals; /* the rest of it is not worth zeroing */
-    totals.any = false;
+    struct parts parts;
+    parts_begin(&parts);
     switch (rows * 16 + pixels) {
 #define CASE(ROWS, PIXELS)                                                                         \
     case ROWS * 16 + PIXELS:                                                                       \
-        tile_##ROWS##_##PIXELS(tile, vectors, &totals);                                            \
+        tile_##ROWS##_##PIXELS(tile, vectors, &parts);                                            \
         break;
         TILE_LIST(CASE)
 #undef CASE

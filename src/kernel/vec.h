@@ -325,15 +325,54 @@ INLINED vec sine_or_cosine(vec x, int quarter, float (*exact)(float))
     return n_near == WIDTH ? y : select(near, y, each_lane(exact, x));
 }
 
-/* Lanes combined in a fixed tree. */
-INLINED float sum_lanes(vec x)
+/* Long sums go on in double: a vector of floats is two of doubles. */
+typedef float half_vec __attribute__((vector_size(sizeof(float) * WIDTH / 2)));
+typedef double double_vec __attribute__((vector_size(sizeof(double) * WIDTH / 2)));
+
+struct wide {
+    double_vec low, high;
+};
+
+INLINED struct wide wide_of(vec x)
 {
-    float lanes[WIDTH];
-    store(lanes, x);
-    for (int step = WIDTH / 2; step > 0; step /= 2)
-        for (int i = 0; i < step; i++)
-            lanes[i] += lanes[i + step];
-    return lanes[0];
+    half_vec halves[2];
+    memcpy(halves, &x, sizeof x);
+    return (struct wide){__builtin_convertvector(halves[0], double_vec),
+                         __builtin_convertvector(halves[1], double_vec)};
+}
+
+INLINED vec narrowed(struct wide x)
+{
+    const half_vec halves[2] = {__builtin_convertvector(x.low, half_vec),
+                                __builtin_convertvector(x.high, half_vec)};
+    vec y;
+    memcpy(&y, halves, sizeof y);
+    return y;
+}
+
+INLINED struct wide wide_sum(struct wide a, struct wide b)
+{
+    return (struct wide){a.low + b.low, a.high + b.high};
+}
+
+INLINED struct wide wide_product(struct wide a, struct wide b)
+{
+    return (struct wide){a.low * b.low, a.high * b.high};
+}
+
+INLINED void wide_add(struct wide *total, vec x)
+{
+    *total = wide_sum(*total, wide_of(x));
+}
+
+/* All lanes, in a fixed order. */
+INLINED double wide_lanes(struct wide x)
+{
+    const double_vec pairs_of = x.low + x.high;
+    double sum = 0;
+    for (int i = 0; i < WIDTH / 2; i++)
+        sum += pairs_of[i];
+    return sum;
 }
 
 typedef int16_t pairs __attribute__((vector_size(sizeof(float) * WIDTH)));

@@ -371,7 +371,7 @@ static void weigh_row(const struct attention_work *w, int64_t item, int64_t head
     kernels->fill(s + seen, -INFINITY, n - seen);
     show(w, SCORES_MASKED, row, s);
     if (any)
-        kernels->softmax(s, s, n, 1, false);
+        kernels->softmax(s, s, n, 1, 1, false);
     else if (n)
         kernels->fill(s, 0, n);
     show(w, SCORES_SOFTMAX, row, s);

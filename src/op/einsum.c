@@ -19,11 +19,12 @@
  * over k > 1 go through the row's own gemm, the right side packed per matrix, because its bits
  * depend on no size but k. Doubles and integers (which wrap) take plain loops.
  *
- * Work is split over matrices, or over rows or columns of a single one. Thread: loader, then the
+ * Work is split over matrices, over rectangles of large ones (tiles.c), over elements. Thread: loader, then the
  * session's holder with its team. Does not look for the cheapest order of operands.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/tiles.h"
 #include "op/walk.h"
 #include "op/weights.h"
 
@@ -34,7 +35,7 @@
 #define LABEL_ELLIPSIS 60 /* in a term: all the axes it does not name */
 #define TERM_MAX (RANK_MAX + 1)
 #define VIEW_MAX WALK_RANK /* axes of an operand or of what lies between */
-#define EINSUM_ROWS 24     /* of one piece of a product, a multiple of every row's register tile */
+#define EINSUM_ALONE ((int64_t)1 << 25) /* multiply-adds from which on a matrix of a stack is a product by itself */
 
 _Static_assert(52 + RANK_MAX <= LABELS, "an ellipsis has a label per axis");
 
@@ -609,13 +610,25 @@ static int64_t view_elements(const struct walk_view *view)
     return n;
 }
 
-/* T: of the elements, SUM: of their sum (unsigned, so that it wraps). */
+/* The place of element i of a view; its offset. */
+static int64_t seek(const struct walk_view *view, int64_t *index, int64_t i)
+{
+    int64_t offset = 0;
+    for (int axis = view->rank - 1; axis >= 0; axis--) {
+        index[axis] = i % view->dims[axis];
+        offset += index[axis] * view->strides[axis];
+        i /= view->dims[axis];
+    }
+    return offset;
+}
+
+/* Elements [first, end) of what is kept. T: of the elements, SUM: of their sum (unsigned, so that it wraps). */
 #define GATHER(name, T, SUM)                                                                       \
-    static void name(const struct stage *stage, const T *x, T *y)                                  \
+    static void name(const struct stage *stage, const T *x, T *y, int64_t first, int64_t end)      \
     {                                                                                              \
-        const int64_t n = view_elements(&stage->kept), terms = view_elements(&stage->summed);      \
-        int64_t kept[WALK_RANK] = {0}, at = 0;                                                     \
-        for (int64_t i = 0; i < n; i++, at = advance(&stage->kept, kept, at)) {                    \
+        const int64_t terms = view_elements(&stage->summed);                                       \
+        int64_t kept[WALK_RANK] = {0}, at = seek(&stage->kept, kept, first);                       \
+        for (int64_t i = first; i < end; i++, at = advance(&stage->kept, kept, at)) {              \
             int64_t index[WALK_RANK] = {0}, from = at;                                             \
             SUM sum = 0;                                                                           \
             for (int64_t t = 0; t < terms; t++, from = advance(&stage->summed, index, from))       \
@@ -629,30 +642,52 @@ GATHER(gather_double, double, double)
 GATHER(gather_32, uint32_t, uint32_t)
 GATHER(gather_64, uint64_t, uint64_t)
 
+/* A stage as its pieces see it. */
+struct stage_work {
+    const struct step *step;
+    const struct stage *stage;
+};
+
+/* Pieces: elements. */
+static void gather_pieces(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct stage_work *work = arg;
+    const struct stage *stage = work->stage;
+    const enum percept_dtype dtype = work->step->in[0]->dtype;
+    const void *x = at_place(work->step, stage->a);
+    void *y = at_place(work->step, stage->y);
+    if (dtype == PERCEPT_FLOAT)
+        gather_float(stage, x, y, from, to);
+    else if (dtype == PERCEPT_DOUBLE)
+        gather_double(stage, x, y, from, to);
+    else if (tensor_dtype_bytes(dtype) == 4)
+        gather_32(stage, x, y, from, to);
+    else
+        gather_64(stage, x, y, from, to);
+}
+
 static void run_gather(const struct step *step, const struct stage *stage, struct run_env *env)
 {
-    const enum percept_dtype dtype = step->in[0]->dtype;
-    const void *x = at_place(step, stage->a);
-    void *y = at_place(step, stage->y);
+    struct stage_work work = {step, stage};
     if (stage->summed.rank == 0)
-        walk_copy(env->team, y, x, tensor_dtype_bytes(dtype), &stage->kept);
-    else if (dtype == PERCEPT_FLOAT)
-        gather_float(stage, x, y);
-    else if (dtype == PERCEPT_DOUBLE)
-        gather_double(stage, x, y);
-    else if (tensor_dtype_bytes(dtype) == 4)
-        gather_32(stage, x, y);
+        walk_copy(env->team, at_place(step, stage->y), at_place(step, stage->a),
+                  tensor_dtype_bytes(step->in[0]->dtype), &stage->kept);
     else
-        gather_64(stage, x, y);
+        team_split(env->team, view_elements(&stage->kept), 1 + WALK_GRAIN / view_elements(&stage->summed),
+                   gather_pieces, &work);
 }
 
 /* ---- run: products --------------------------------------------------------------------------- */
 
+/* Rows [first, end) of all matrices. */
 #define PRODUCT(name, T)                                                                           \
-    static void name(const struct stage *s, const T *a, const T *b, T *y)                          \
+    static void name(const struct stage *s, const T *a, const T *b, T *y, int64_t first,           \
+                     int64_t end)                                                                  \
     {                                                                                              \
         const int64_t b_k = s->turned ? 1 : s->n, b_n = s->turned ? s->k : 1;                      \
-        for (int64_t row = 0; row < s->batch * s->m; row++) {                                      \
+        y += first * s->n;                                                                         \
+        for (int64_t row = first; row < end; row++) {                                              \
             const T *left = a + row * s->k, *right = b + row / s->m * s->k * s->n;                 \
             for (int64_t j = 0; j < s->n; j++) {                                                   \
                 T sum = 0;                                                                         \
@@ -675,14 +710,15 @@ struct einsum_work {
     float *y;
     char *packed;
     size_t pack_bytes;
-    bool by_rows; /* a single matrix, packed already: pieces are rows, else columns */
+    struct tiles tiles; /* of a single matrix, packed already */
 };
 
-static void pack_right(const struct einsum_work *work, int64_t item, void *packed)
+static void pack_right(const struct einsum_work *work, struct percept_team *team, int64_t item,
+                       void *packed)
 {
     const struct stage *s = work->stage;
-    work->step->kernels->gemm_pack(packed, work->b + item * s->k * s->n, s->k, s->n,
-                                   s->turned ? 1 : s->n, s->turned ? s->k : 1, NULL);
+    tiles_pack(work->step->kernels, team, packed, work->b + item * s->k * s->n, s->k, s->n,
+               s->turned ? 1 : s->n, s->turned ? s->k : 1, NULL);
 }
 
 static void gemm_matrices(void *arg, int64_t from, int64_t to, int member)
@@ -692,7 +728,7 @@ static void gemm_matrices(void *arg, int64_t from, int64_t to, int member)
     const struct epilogue none = {.bias = NULL};
     char *packed = work->packed + work->pack_bytes * (size_t)member;
     for (int64_t item = from; item < to; item++) {
-        pack_right(work, item, packed);
+        pack_right(work, NULL, item, packed);
         work->step->kernels->gemm(s->m, s->n, s->k, work->a + item * s->m * s->k, s->k, packed,
                                   work->y + item * s->m * s->n, s->n, &none, 0, s->n);
     }
@@ -704,15 +740,12 @@ static void gemm_pieces(void *arg, int64_t from, int64_t to, int member)
     const struct einsum_work *work = arg;
     const struct stage *s = work->stage;
     const struct epilogue none = {.bias = NULL};
-    const int64_t each = work->by_rows ? EINSUM_ROWS : work->step->kernels->gemm_step;
-    const int64_t all = work->by_rows ? s->m : s->n;
-    const int64_t first = from * each, end = to * each < all ? to * each : all;
-    if (work->by_rows)
-        work->step->kernels->gemm(end - first, s->n, s->k, work->a + first * s->k, s->k,
-                                  work->packed, work->y + first * s->n, s->n, &none, 0, s->n);
-    else
-        work->step->kernels->gemm(s->m, s->n, s->k, work->a, s->k, work->packed, work->y, s->n,
-                                  &none, first, end);
+    while (from < to) {
+        const struct tiles_part part = tiles_part(&work->tiles, from, to);
+        work->step->kernels->gemm(part.rows, s->n, s->k, work->a + part.row * s->k, s->k, work->packed,
+                                  work->y + part.row * s->n, s->n, &none, part.column, part.column_end);
+        from = part.next;
+    }
 }
 
 static void run_gemm(const struct step *step, const struct stage *stage, struct run_env *env)
@@ -725,32 +758,47 @@ static void run_gemm(const struct step *step, const struct stage *stage, struct 
                                .y = at_place(step, stage->y),
                                .packed = (char *)step->scratch + plan->pack_at,
                                .pack_bytes = plan->pack_bytes,
-                               .by_rows = stage->m >= 2 * EINSUM_ROWS};
-    if (stage->batch > 1) {
+                               .tiles = tiles_cut(step->kernels, stage->m, stage->n, stage->k)};
+    if (stage->batch > 1 &&
+        (double)stage->m * (double)stage->n * (double)stage->k < (double)EINSUM_ALONE) {
         team_split(env->team, stage->batch, 1, gemm_matrices, &work);
         return;
     }
-    const int64_t each = work.by_rows ? EINSUM_ROWS : step->kernels->gemm_step;
-    const int64_t all = work.by_rows ? stage->m : stage->n;
-    pack_right(&work, 0, work.packed);
-    team_split(env->team, (all + each - 1) / each, 1, gemm_pieces, &work);
+    for (int64_t item = 0; item < stage->batch; item++) {
+        pack_right(&work, env->team, item, work.packed);
+        team_split(env->team, work.tiles.pieces, 1, gemm_pieces, &work);
+        work.a += stage->m * stage->k;
+        work.y += stage->m * stage->n;
+    }
+}
+
+/* Pieces: rows of all matrices. */
+static void product_pieces(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct stage_work *work = arg;
+    const struct stage *stage = work->stage;
+    const enum percept_dtype dtype = work->step->in[0]->dtype;
+    const void *a = at_place(work->step, stage->a), *b = at_place(work->step, stage->b);
+    void *y = at_place(work->step, stage->y);
+    if (dtype == PERCEPT_FLOAT)
+        product_float(stage, a, b, y, from, to);
+    else if (dtype == PERCEPT_DOUBLE)
+        product_double(stage, a, b, y, from, to);
+    else if (tensor_dtype_bytes(dtype) == 4)
+        product_32(stage, a, b, y, from, to);
+    else
+        product_64(stage, a, b, y, from, to);
 }
 
 static void run_product(const struct step *step, const struct stage *stage, struct run_env *env)
 {
-    const enum percept_dtype dtype = step->in[0]->dtype;
-    const void *a = at_place(step, stage->a), *b = at_place(step, stage->b);
-    void *y = at_place(step, stage->y);
-    if (dtype == PERCEPT_FLOAT && stage->k > 1)
+    struct stage_work work = {step, stage};
+    if (step->in[0]->dtype == PERCEPT_FLOAT && stage->k > 1)
         run_gemm(step, stage, env);
-    else if (dtype == PERCEPT_FLOAT)
-        product_float(stage, a, b, y);
-    else if (dtype == PERCEPT_DOUBLE)
-        product_double(stage, a, b, y);
-    else if (tensor_dtype_bytes(dtype) == 4)
-        product_32(stage, a, b, y);
     else
-        product_64(stage, a, b, y);
+        team_split(env->team, stage->batch * stage->m, 1 + WALK_GRAIN / (stage->n * stage->k),
+                   product_pieces, &work);
 }
 
 static bool einsum_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -19,21 +19,20 @@
  * are turned into scratch first. FusedGemm's activation is fused at once where the right side is packed,
  * as if the engine had asked; else it goes over the output afterwards.
  *
- * Work is split by columns when there are few rows (each core then reads its share of the weights),
- * by rows when there are many. Thread: loader, then the session's holder with its team.
+ * Work is split into rectangles of the output (tiles.c, blas_side), and so is laying down a right side; a
+ * rectangle of OpenBLAS's with a k of more than 2^16 may take longer than tens of milliseconds. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/stack.h"
+#include "op/tiles.h"
 #include "op/walk.h"
 #include "op/weights.h"
 
 #include <string.h>
 
-/* Rows from which on the weights are read often enough to split by rows. */
-#define MATMUL_MANY_ROWS 48
-/* Rows of one piece of work, a multiple of every row's register tile. */
-#define MATMUL_ROWS 24
+/* Multiply-adds of one call of OpenBLAS, or so. */
+#define MATMUL_PRODUCTS ((int64_t)1 << 28)
 
 /* A rule's variant. */
 enum { MATMUL_PLAIN, MATMUL_FUSED };
@@ -74,8 +73,8 @@ struct matmul_plan {
     bool spread;             /* C is spread over the output */
     int64_t c_row, c_column; /* C: elements from row to row, column to column */
     const float *columns;    /* as in struct matmul */
-    bool by_rows;
-    int64_t pieces; /* of one product */
+    struct tiles tiles;      /* of one product with a packed side */
+    int64_t blas_side;       /* else: rows and columns of a call */
     size_t a_at;    /* of the turned left side in scratch */
     bool turned[2]; /* FusedMatMul: this side is, at turned_at in scratch */
     size_t turned_at[2];
@@ -269,15 +268,16 @@ static size_t matmul_pack_bytes(const struct node_ctx *ctx)
 }
 
 /* The matrices one after another. */
-static void lay_matrices(const struct matmul *matmul, const struct kernels *kernels, const void *b,
-                         const float *columns, int64_t matrices, int64_t k, int64_t n, char *to)
+static void lay_matrices(const struct matmul *matmul, const struct kernels *kernels,
+                         struct percept_team *team, const void *b, const float *columns, int64_t matrices,
+                         int64_t k, int64_t n, char *to)
 {
     const int64_t stride_k = matmul->trans_b ? 1 : n, stride_n = matmul->trans_b ? k : 1;
     const size_t each = matrix_bytes(kernels, k, n);
     for (int64_t i = 0; i < matrices; i++)
-        kernels->gemm_pack(to + each * (size_t)i,
-                           (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n, stride_k,
-                           stride_n, columns ? columns : matmul->fused.scale);
+        tiles_pack(kernels, team, to + each * (size_t)i,
+                   (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n, stride_k, stride_n,
+                   columns ? columns : matmul->fused.scale);
 }
 
 /* C of one number is spread over the row. */
@@ -303,7 +303,7 @@ static void matmul_pack(const struct node_ctx *ctx, void *packed)
     const size_t n_bytes = bias_bytes(matmul, matmul->n);
     if (n_bytes)
         lay_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
-    lay_matrices(matmul, ctx->kernels, weights_view(ctx, 1)->data, matmul->columns,
+    lay_matrices(matmul, ctx->kernels, NULL, weights_view(ctx, 1)->data, matmul->columns,
                  matmul->matrices, matmul->k, matmul->n, (char *)packed + n_bytes);
 }
 
@@ -404,6 +404,18 @@ static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct per
     return true;
 }
 
+/* A product is one call of OpenBLAS where that does not take long, else squares: their bits depend on the sizes of
+ * one product, as those of the whole would. */
+static int64_t blas_side(int64_t m, int64_t n, int64_t k)
+{
+    int64_t side = 512;
+    if ((double)m * (double)n * (double)k <= (double)MATMUL_PRODUCTS)
+        return m > n ? m : n;
+    while (side > 64 && side * side > MATMUL_PRODUCTS / k)
+        side /= 2;
+    return side;
+}
+
 static void choose_way(struct step *step, struct matmul_plan *plan)
 {
     static const char *const names[WAY_COUNT] = {"packed", "laid", "blas", "loops"};
@@ -414,9 +426,8 @@ static void choose_way(struct step *step, struct matmul_plan *plan)
         plan->way = WAY_PACKED;
     else
         plan->way = plan->stacked ? WAY_BLAS : WAY_LAID;
-    plan->by_rows = plan->m >= MATMUL_MANY_ROWS;
-    const int64_t each = plan->by_rows ? MATMUL_ROWS : step->kernels->gemm_step;
-    plan->pieces = ((plan->by_rows ? plan->m : plan->n) + each - 1) / each;
+    plan->tiles = tiles_cut(step->kernels, plan->m, plan->n, plan->k);
+    plan->blas_side = blas_side(plan->m, plan->n, plan->k);
     step->algorithm = names[plan->way];
 }
 
@@ -490,65 +501,87 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Pieces [from, to) of product `item`. */
-static void matmul_tile(const struct matmul_work *work, int64_t item, int64_t from, int64_t to)
+/* A rectangle of product `item`. */
+static void matmul_tile(const struct matmul_work *work, int64_t item, const struct tiles_part *part)
 {
     const struct matmul_plan *plan = work->plan;
-    const int64_t step = work->kernels->gemm_step;
-    const int64_t row = plan->by_rows ? from * MATMUL_ROWS : 0;
-    const int64_t rows = plan->by_rows ? least(to * MATMUL_ROWS, plan->m) - row : plan->m;
-    const int64_t column = plan->by_rows ? 0 : from * step;
-    const int64_t column_end = plan->by_rows ? plan->n : least(to * step, plan->n);
-    const int64_t at = (item * plan->m + row) * plan->n;
+    const int64_t at = (item * plan->m + part->row) * plan->n;
     struct epilogue epilogue = work->epilogue;
     if (epilogue.residual)
         epilogue.residual += at;
-    work->kernels->gemm(rows, plan->n, plan->k,
-                        work->a + (a_index(plan, item) * plan->m + row) * plan->k, plan->k,
+    work->kernels->gemm(part->rows, plan->n, plan->k,
+                        work->a + (a_index(plan, item) * plan->m + part->row) * plan->k, plan->k,
                         work->packed + work->matrix_bytes * (size_t)b_index(plan, item),
-                        work->c + at, plan->n, &epilogue, column, column_end);
+                        work->c + at, plan->n, &epilogue, part->column, part->column_end);
 }
 
 static void matmul_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct matmul_work *work = arg;
-    const int64_t pieces = work->plan->pieces;
+    const int64_t pieces = work->plan->tiles.pieces;
     while (from < to) {
-        const int64_t item = from / pieces, piece = from % pieces;
-        const int64_t n = least(to - from, pieces - piece);
-        matmul_tile(work, item, piece, piece + n);
-        from += n;
+        const int64_t item = from / pieces, first = item * pieces;
+        const struct tiles_part part =
+            tiles_part(&work->plan->tiles, from - first, least(to - first, pieces));
+        matmul_tile(work, item, &part);
+        from = first + part.next;
     }
 }
 
+/* Pieces: squares of the output of each product. */
 static void matmul_blas(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct matmul_work *work = arg;
     const struct matmul_plan *plan = work->plan;
-    const int64_t m = plan->m, n = plan->n, k = plan->k;
-    for (int64_t i = from; i < to; i++)
-        blas_gemm(false, false, m, n, k, work->alpha, work->a + a_index(plan, i) * m * k, k,
-                  work->b + b_index(plan, i) * k * n, n, 0, work->c + i * m * n, n);
+    const int64_t m = plan->m, n = plan->n, k = plan->k, side = plan->blas_side;
+    const int64_t across = (n + side - 1) / side, squares = (m + side - 1) / side * across;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t item = i / squares, row = i % squares / across * side, column = i % across * side;
+        blas_gemm(false, false, least(side, m - row), least(side, n - column), k, work->alpha,
+                  work->a + (a_index(plan, item) * m + row) * k, k,
+                  work->b + b_index(plan, item) * k * n + column, n, 0,
+                  work->c + (item * m + row) * n + column, n);
+    }
 }
 
-static void spread_c(const struct matmul_plan *plan, float beta, const float *c, float *y)
+/* Pieces: rows of C. */
+static void spread_rows(void *arg, int64_t from, int64_t to, int member)
 {
-    for (int64_t i = 0; i < plan->m; i++) {
+    (void)member;
+    const struct step *step = arg;
+    const struct matmul_plan *plan = step->state;
+    const float beta = ((const struct matmul *)step->priv)->beta, *c = step->in[2]->data;
+    float *y = step->out[0]->data;
+    for (int64_t i = from; i < to; i++) {
         for (int64_t j = 0; j < plan->n; j++)
             y[i * plan->n + j] = beta * c[i * plan->c_row + j * plan->c_column];
     }
 }
 
-static const float *turn_a(const struct matmul_plan *plan, const float *a, void *scratch)
+static float *turned_a(const struct step *step)
 {
-    float *turned = (float *)(void *)((char *)scratch + plan->a_at);
-    for (int64_t i = 0; i < plan->m; i++) {
-        for (int64_t j = 0; j < plan->k; j++)
+    return (float *)(void *)((char *)step->scratch + ((const struct matmul_plan *)step->state)->a_at);
+}
+
+/* Pieces: rows of the turned left side. */
+static void turn_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct matmul_plan *plan = step->state;
+    const float *a = step->in[0]->data;
+    float *turned = turned_a(step);
+    for (int64_t j = 0; j < plan->k; j++) {
+        for (int64_t i = from; i < to; i++)
             turned[i * plan->k + j] = a[j * plan->m + i];
     }
-    return turned;
+}
+
+static int64_t grain_of(int64_t each)
+{
+    return 1 + WALK_GRAIN / (each ? each : 1);
 }
 
 static void run_gemm(struct step *step, const struct run_env *env)
@@ -561,18 +594,19 @@ static void run_gemm(struct step *step, const struct run_env *env)
         blob = step->scratch;
         if (n_bias)
             lay_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
-        lay_matrices(matmul, step->kernels, step->in[1]->data, plan->columns, plan->matrices,
+        lay_matrices(matmul, step->kernels, env->team, step->in[1]->data, plan->columns, plan->matrices,
                      plan->k, plan->n, (char *)step->scratch + n_bias);
     }
     float *y = step->out[0]->data;
     const int residual = matmul->fused.residual;
     if (plan->spread)
-        spread_c(plan, matmul->beta, step->in[2]->data, y);
-    const float *a = step->in[0]->data;
+        team_split(env->team, plan->m, grain_of(plan->n), spread_rows, step);
+    if (matmul->trans_a)
+        team_split(env->team, plan->m, grain_of(plan->k), turn_rows, step);
     struct matmul_work work = {
         .kernels = step->kernels,
         .plan = plan,
-        .a = matmul->trans_a ? turn_a(plan, a, step->scratch) : a,
+        .a = matmul->trans_a ? turned_a(step) : step->in[0]->data,
         .packed = blob + n_bias,
         .c = y,
         .epilogue = {.bias = n_bias ? (const float *)(const void *)blob : NULL,
@@ -584,7 +618,7 @@ static void run_gemm(struct step *step, const struct run_env *env)
                      .beta = matmul->fused.beta},
         .matrix_bytes = matrix_bytes(step->kernels, plan->k, plan->n),
     };
-    team_split(env->team, plan->batch * plan->pieces, 1, matmul_pieces, &work);
+    team_split(env->team, plan->batch * plan->tiles.pieces, 1, matmul_pieces, &work);
 }
 
 static void run_blas(struct step *step, const struct run_env *env)
@@ -597,7 +631,9 @@ static void run_blas(struct step *step, const struct run_env *env)
         .b = step->in[1]->data,
         .c = step->out[0]->data,
     };
-    team_split(env->team, plan->batch, 1, matmul_blas, &work);
+    const int64_t side = plan->blas_side;
+    team_split(env->team, plan->batch * ((plan->m + side - 1) / side) * ((plan->n + side - 1) / side), 1,
+               matmul_blas, &work);
 }
 
 /* ---- run: every other type, and products of nothing ------------------------------------------ */

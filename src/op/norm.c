@@ -8,9 +8,10 @@
  * never runs: the engine asks norm_affine for the vectors and has the node before absorb them.
  * ImageScaler, which early exporters put behind a picture, runs as one whose vectors are attributes.
  *
- * The others measure first. Mean and variance are taken in two passes and the mean is subtracted
- * before anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked
- * picture as it lies (a block of channels at a time); the rest asks for plain ones.
+ * The others measure first. Mean and variance are doubles (kernels->moments), and the mean is subtracted before
+ * anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked picture as it
+ * lies (a block of channels at a time); the rest asks for plain ones. What is measured together in Instance-
+ * and GroupNormalization may be large: it is measured in slabs, which are joined in turn.
  *
  * The Skip forms are Layer- and RMSNormalization of a sum, which is their fourth output.
  *
@@ -44,7 +45,7 @@ enum norm_kind {
 };
 
 #define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
-#define NORM_SLACK 16     /* floats that kernels may read past the end */
+#define NORM_SLAB ((int64_t)1 << 18) /* numbers measured, or normalized, in one piece */
 
 struct norm {
     enum norm_kind kind;
@@ -61,7 +62,8 @@ struct norm {
 /* What run needs of the shapes; each operator uses its own part. */
 struct norm_plan {
     int64_t items, channels, pixels; /* pictures */
-    int64_t rows, n;                 /* rows of n */
+    int64_t rows, n;                 /* rows of n; of `lanes` numbers each in a block of channels */
+    int64_t lanes, slab, slabs;      /* 1 or the row's width; positions of a slab, slabs of a row */
     bool blocked;
     int64_t scale_n, shift_n; /* elements of these inputs */
     int64_t skip_n, bias_n;   /* and of those that the Skip forms add */
@@ -285,6 +287,20 @@ static bool want_elements(const struct step *step, struct norm_plan *plan, struc
     return true;
 }
 
+static void cut_slabs(const struct step *step, struct norm_plan *plan, int64_t n)
+{
+    plan->n = n;
+    plan->lanes = plan->blocked ? step->kernels->width : 1;
+    plan->slab = NORM_SLAB / plan->lanes;
+    plan->slabs = n > plan->slab ? (n + plan->slab - 1) / plan->slab : 1;
+}
+
+static int64_t slab_end(const struct norm_plan *plan, int64_t slab)
+{
+    const int64_t end = (slab + 1) * plan->slab;
+    return end < plan->n ? end : plan->n;
+}
+
 static bool shape_batch(struct step *step, struct percept_err *err)
 {
     const struct norm *norm = step->priv;
@@ -296,6 +312,7 @@ static bool shape_batch(struct step *step, struct percept_err *err)
         op_set_out(step, i, PERCEPT_FLOAT, 1, (const int64_t[]){0});
     if (!norm->constant)
         step->scratch_bytes = ((size_t)plan->channels + NORM_WIDTH_MAX) * 2 * sizeof(float);
+    cut_slabs(step, plan, plan->pixels);
     step->inplace = 1;
     return true;
 }
@@ -310,8 +327,19 @@ static bool shape_scaler(struct step *step, struct percept_err *err)
     if (plan->channels != norm->channels)
         return err_set(err, ERR_INVALID, OP_AT "a bias of %lld numbers for %lld channels",
                        OP_NODE(step->node), (long long)norm->channels, (long long)plan->channels);
+    cut_slabs(step, plan, plan->pixels);
     step->inplace = 1;
     return true;
+}
+
+/* Rows of n positions are measured, slab by slab. */
+static void shape_slabs(struct step *step, struct norm_plan *plan, int64_t rows, int64_t n)
+{
+    plan->rows = rows;
+    cut_slabs(step, plan, n);
+    if (plan->slabs > 1)
+        step->scratch_bytes = (size_t)(rows * plan->slabs * plan->lanes) * 2 * sizeof(double);
+    step->inplace = 1;
 }
 
 static bool shape_instance(struct step *step, struct percept_err *err)
@@ -319,7 +347,9 @@ static bool shape_instance(struct step *step, struct percept_err *err)
     struct norm_plan *plan = norm_plan(step, err);
     if (!plan || !norm_picture(step, plan, 3, true, err))
         return false;
-    step->inplace = 1;
+    const int width = step->kernels->width;
+    const int64_t maps = plan->blocked ? (plan->channels + width - 1) / width : plan->channels;
+    shape_slabs(step, plan, plan->items * maps, plan->pixels);
     return want_vectors(step, 2, plan->channels, err);
 }
 
@@ -333,8 +363,7 @@ static bool shape_group(struct step *step, struct percept_err *err)
         return err_set(err, ERR_INVALID,
                        OP_AT "num_groups is %lld and does not divide %lld channels",
                        OP_NODE(step->node), (long long)norm->groups, (long long)plan->channels);
-    plan->rows = plan->items * norm->groups;
-    step->inplace = 1;
+    shape_slabs(step, plan, plan->items * norm->groups, plan->channels / norm->groups * plan->pixels);
     return want_vectors(step, 2, norm->per_channel ? plan->channels : norm->groups, err);
 }
 
@@ -428,19 +457,14 @@ static void activate(const struct step *step, const struct fused *fused, float *
         step->kernels->unary(unary_of(fused->act), y, y, n, fused->alpha, fused->beta);
 }
 
-/* Floats of a map: a channel, or a block of them. */
-static int64_t map_floats(const struct step *step, const struct norm_plan *plan)
-{
-    return plan->pixels * (plan->blocked ? step->kernels->width : 1);
-}
-
 static int64_t maps_per_item(const struct step *step, const struct norm_plan *plan)
 {
     const int width = step->kernels->width;
     return plan->blocked ? (plan->channels + width - 1) / width : plan->channels;
 }
 
-static void batch_maps(void *arg, int64_t from, int64_t to, int member)
+/* Pieces: slabs of maps. */
+static void batch_slabs(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
@@ -448,16 +472,18 @@ static void batch_maps(void *arg, int64_t from, int64_t to, int member)
     const struct norm_plan *plan = step->state;
     const float *scale = norm->constant ? norm->scale : step->scratch;
     const float *shift = norm->constant ? norm->shift : scale + plan->channels + NORM_WIDTH_MAX;
-    const int64_t n = map_floats(step, plan), maps = maps_per_item(step, plan);
-    for (int64_t map = from; map < to; map++) {
-        const float *x = (const float *)step->in[0]->data + map * n;
-        float *y = (float *)step->out[0]->data + map * n;
-        const int64_t c = map % maps * (plan->blocked ? step->kernels->width : 1);
+    const int64_t maps = maps_per_item(step, plan);
+    for (int64_t i = from; i < to; i++) {
+        const int64_t map = i / plan->slabs, first = i % plan->slabs * plan->slab;
+        const int64_t pixels = slab_end(plan, i % plan->slabs) - first;
+        const int64_t at = (map * plan->n + first) * plan->lanes, c = map % maps * plan->lanes;
+        const float *x = (const float *)step->in[0]->data + at;
+        float *y = (float *)step->out[0]->data + at;
         if (plan->blocked)
-            step->kernels->affine_lanes(y, x, scale + c, shift + c, plan->pixels);
+            step->kernels->affine_lanes(y, x, scale + c, shift + c, pixels);
         else
-            step->kernels->affine(y, x, scale[c], shift[c], n);
-        activate(step, &norm->fused, y, n);
+            step->kernels->affine(y, x, scale[c], shift[c], pixels);
+        activate(step, &norm->fused, y, pixels * plan->lanes);
     }
 }
 
@@ -494,99 +520,139 @@ static bool run_batch(struct step *step, struct run_env *env, struct percept_err
     if (plan->pixels == 1 && !plan->blocked)
         team_split(env->team, plan->items, 16, batch_rows, step);
     else
-        team_split(env->team, plan->items * maps_per_item(step, plan), 1, batch_maps, step);
+        team_split(env->team, plan->items * maps_per_item(step, plan) * plan->slabs, 1, batch_slabs, step);
     return true;
 }
 
-static void instance_channel(const struct step *step, const struct norm *norm, const float *x,
-                             float *y, int64_t n, float scale, float shift)
+/* What is measured of one row or slab. */
+struct measure {
+    double mean[NORM_WIDTH_MAX], squares[NORM_WIDTH_MAX]; /* [lanes] */
+};
+
+/* Positions [from, to) of a row. */
+static void measure(const struct step *step, int64_t row, int64_t from, int64_t to, double *mean,
+                    double *squares)
 {
-    float mean, inverse;
-    step->kernels->moments(x, n, norm->epsilon, &mean, &inverse);
-    step->kernels->binary_scalar(BINARY_SUB, y, x, mean, n);
-    step->kernels->affine(y, y, inverse * scale, shift, n);
+    const struct norm_plan *plan = step->state;
+    const float *x = (const float *)step->in[0]->data + (row * plan->n + from) * plan->lanes;
+    step->kernels->moments(x, to - from, plan->lanes, mean, squares);
 }
 
-/* A block of channels; the lanes past the last channel become zero times whatever was there. */
-static void instance_block(const struct step *step, const struct norm *norm, const float *x,
-                           float *y, int64_t pixels, int64_t channels, const float *scale,
-                           const float *shift)
+/* y of positions [from, to) of a row, all of which have the same scale and shift. */
+static void rescale(const struct step *step, int64_t row, int64_t from, int64_t to,
+                    const struct measure *m, const float *scale, const float *shift, int64_t channels)
 {
-    const struct kernels *kernels = step->kernels;
-    float a[NORM_WIDTH_MAX + NORM_SLACK] = {0}, b[NORM_WIDTH_MAX + NORM_SLACK] = {0};
-    float sum[NORM_WIDTH_MAX + NORM_SLACK];
-    kernels->reduce(REDUCE_SUM, sum, x, pixels, kernels->width);
-    for (int lane = 0; lane < kernels->width; lane++) {
-        a[lane] = 1;
-        b[lane] = -sum[lane] / (float)pixels;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int64_t at = (row * plan->n + from) * plan->lanes, n = (to - from) * plan->lanes;
+    float *y = (float *)step->out[0]->data + at;
+    float a[NORM_WIDTH_MAX] = {0}, b[NORM_WIDTH_MAX] = {0}; /* lanes past the last channel: anything */
+    for (int64_t lane = 0; lane < plan->lanes && lane < channels; lane++) {
+        const double variance = m->squares[lane] / (double)plan->n;
+        a[lane] = (float)((double)scale[lane] / sqrt(variance + (double)norm->epsilon));
+        b[lane] = shift[lane];
     }
-    kernels->affine_lanes(y, x, a, b, pixels);
-    kernels->reduce(REDUCE_SUM_SQUARE, sum, y, pixels, kernels->width);
-    for (int lane = 0; lane < kernels->width; lane++) {
-        const float inverse = 1 / sqrtf(sum[lane] / (float)pixels + norm->epsilon);
-        a[lane] = lane < channels ? inverse * scale[lane] : 0;
-        b[lane] = lane < channels ? shift[lane] : 0;
-    }
-    kernels->affine_lanes(y, y, a, b, pixels);
+    step->kernels->normalize(y, (const float *)step->in[0]->data + at, to - from, plan->lanes, m->mean, a, b);
+    activate(step, &norm->fused, y, n);
 }
 
-static void instance_maps(void *arg, int64_t from, int64_t to, int member)
+/* Positions [from, to) of a row: a channel, a block of channels, or a group of channels one by one. */
+static void normalize(const struct step *step, int64_t row, int64_t from, int64_t to,
+                      const struct measure *m)
 {
-    (void)member;
-    const struct step *step = arg;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     const float *scale = step->in[1]->data, *shift = step->in[2]->data;
-    const int64_t n = map_floats(step, plan), maps = maps_per_item(step, plan);
-    for (int64_t map = from; map < to; map++) {
-        const float *x = (const float *)step->in[0]->data + map * n;
-        float *y = (float *)step->out[0]->data + map * n;
-        const int64_t c = map % maps * (plan->blocked ? step->kernels->width : 1);
-        if (plan->blocked)
-            instance_block(step, norm, x, y, plan->pixels, plan->channels - c, scale + c,
-                           shift + c);
-        else
-            instance_channel(step, norm, x, y, n, scale[c], shift[c]);
-        activate(step, &norm->fused, y, n);
+    if (norm->kind == NORM_INSTANCE) {
+        const int64_t c = row % maps_per_item(step, plan) * plan->lanes;
+        rescale(step, row, from, to, m, scale + c, shift + c, plan->channels - c);
+        return;
+    }
+    const int64_t group = row % norm->groups, channels = plan->channels / norm->groups;
+    while (from < to) {
+        const int64_t c = from / plan->pixels, end = (c + 1) * plan->pixels < to ? (c + 1) * plan->pixels : to;
+        const int64_t at = norm->per_channel ? group * channels + c : group;
+        rescale(step, row, from, end, m, scale + at, shift + at, 1);
+        from = end;
     }
 }
 
-static bool run_instance(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    (void)err;
-    const struct norm_plan *plan = step->state;
-    team_split(env->team, plan->items * maps_per_item(step, plan), 1, instance_maps, step);
-    return true;
-}
-
-static void group_rows(void *arg, int64_t from, int64_t to, int member)
+/* Pieces: rows of one slab. */
+static void whole_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
-    const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
-    const float *scale = step->in[1]->data, *shift = step->in[2]->data;
-    const int64_t channels = plan->channels / norm->groups, n = channels * plan->pixels;
     for (int64_t row = from; row < to; row++) {
-        const float *x = (const float *)step->in[0]->data + row * n;
-        float *y = (float *)step->out[0]->data + row * n;
-        const int64_t group = row % norm->groups;
-        float mean, inverse;
-        step->kernels->moments(x, n, norm->epsilon, &mean, &inverse);
-        step->kernels->binary_scalar(BINARY_SUB, y, x, mean, n);
-        for (int64_t c = 0; c < channels; c++) {
-            const int64_t at = norm->per_channel ? group * channels + c : group;
-            float *map = y + c * plan->pixels;
-            step->kernels->affine(map, map, inverse * scale[at], shift[at], plan->pixels);
-        }
-        activate(step, &norm->fused, y, n);
+        struct measure m;
+        measure(step, row, 0, plan->n, m.mean, m.squares);
+        normalize(step, row, 0, plan->n, &m);
     }
 }
 
-static bool run_group(struct step *step, struct run_env *env, struct percept_err *err)
+/* Pieces: slabs. Scratch: [rows][slabs][mean, squares][lanes] */
+static double *slab_moments(const struct step *step, int64_t slab)
+{
+    const struct norm_plan *plan = step->state;
+    return (double *)step->scratch + slab * 2 * plan->lanes;
+}
+
+static void measure_slabs(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm_plan *plan = step->state;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t slab = i % plan->slabs;
+        double *m = slab_moments(step, i);
+        measure(step, i / plan->slabs, slab * plan->slab, slab_end(plan, slab), m, m + plan->lanes);
+    }
+}
+
+/* The moments of all slabs of a row, in its first one's place: Chan, Golub, LeVeque, "Algorithms for Computing
+ * the Sample Variance" (1983). */
+static void join_slabs(const struct step *step, int64_t row)
+{
+    const struct norm_plan *plan = step->state;
+    double *all = slab_moments(step, row * plan->slabs);
+    for (int64_t slab = 1; slab < plan->slabs; slab++) {
+        const double *m = slab_moments(step, row * plan->slabs + slab);
+        const double before = (double)(slab * plan->slab), n = (double)slab_end(plan, slab) - before;
+        for (int64_t lane = 0; lane < plan->lanes; lane++) {
+            const double distance = m[lane] - all[lane], share = n / (before + n);
+            all[lane] += distance * share;
+            all[plan->lanes + lane] += m[plan->lanes + lane] + distance * distance * before * share;
+        }
+    }
+}
+
+static void normalize_slabs(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm_plan *plan = step->state;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t row = i / plan->slabs, slab = i % plan->slabs;
+        const double *all = slab_moments(step, row * plan->slabs);
+        struct measure m;
+        memcpy(m.mean, all, (size_t)plan->lanes * sizeof *all);
+        memcpy(m.squares, all + plan->lanes, (size_t)plan->lanes * sizeof *all);
+        normalize(step, row, slab * plan->slab, slab_end(plan, slab), &m);
+    }
+}
+
+static bool run_measured(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    team_split(env->team, ((const struct norm_plan *)step->state)->rows, 1, group_rows, step);
+    const struct norm_plan *plan = step->state;
+    if (plan->slabs == 1) {
+        team_split(env->team, plan->rows, 1, whole_rows, step);
+        return true;
+    }
+    team_split(env->team, plan->rows * plan->slabs, 1, measure_slabs, step);
+    for (int64_t row = 0; row < plan->rows; row++)
+        join_slabs(step, row);
+    team_split(env->team, plan->rows * plan->slabs, 1, normalize_slabs, step);
     return true;
 }
 
@@ -607,12 +673,12 @@ static void by_row(const struct step *step, enum binary op, float *y, int i, int
 static void layer_row(const struct step *step, const struct norm *norm, int64_t row, const float *x,
                       float *y, int64_t n)
 {
-    float mean, inverse;
-    step->kernels->moments(x, n, norm->epsilon, &mean, &inverse);
-    step->kernels->binary_scalar(BINARY_SUB, y, x, mean, n);
-    step->kernels->binary_scalar(BINARY_MUL, y, y, inverse, n);
+    double mean, squares;
+    step->kernels->moments(x, n, 1, &mean, &squares);
+    const float inverse = (float)(1 / sqrt(squares / (double)n + (double)norm->epsilon));
+    step->kernels->normalize(y, x, n, 1, &mean, &inverse, &(float){0});
     if (step->n_out > 1)
-        ((float *)step->out[1]->data)[row] = mean;
+        ((float *)step->out[1]->data)[row] = (float)mean;
     if (step->n_out > 2)
         ((float *)step->out[2]->data)[row] = inverse;
 }
@@ -621,8 +687,8 @@ static void rms_row(const struct step *step, const struct norm *norm, int64_t ro
                     float *y, int64_t n)
 {
     float squares;
-    step->kernels->reduce(REDUCE_SUM_SQUARE, &squares, x, n, 1);
-    const float inverse = 1 / sqrtf(squares / (float)n + norm->epsilon);
+    step->kernels->reduce(REDUCE_SUM_SQUARE, &squares, x, n, 1, 1);
+    const float inverse = (float)(1 / sqrt((double)squares / (double)n + (double)norm->epsilon));
     step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
     if (step->n_out > 1)
         ((float *)step->out[1]->data)[row] = inverse;
@@ -770,9 +836,8 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
         case NORM_BATCH:
             return run_batch(step, env, err);
         case NORM_INSTANCE:
-            return run_instance(step, env, err);
         case NORM_GROUP:
-            return run_group(step, env, err);
+            return run_measured(step, env, err);
         default:
             return run_rows(step, env, err);
         }

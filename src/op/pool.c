@@ -3,8 +3,8 @@
  *
  * Maxima and averages of floats are the kernels' (kernels->pool), on maps of one channel or of a
  * block of channels: a blocked picture stays blocked. What is rare has plain loops over the plain
- * layout here: maxima with Indices, maxima of bytes, LpPool. The Global forms are reductions over a
- * whole map.
+ * layout here: maxima with Indices, maxima of bytes, LpPool, whose sums are in double. The Global forms are
+ * reductions over a whole map (sums.c).
  *
  * Indices count over the whole input as ONNX has it: n, c, then pixels row by row, or column by
  * column with storage_order 1 (the first spatial axis then runs fastest). Of equal maxima the first
@@ -12,15 +12,18 @@
  *
  * NhwcMaxPool takes bytes whose channels lie together: a loop of its own takes all channels of a pixel.
  *
- * Work is split over maps, there over pixels. Thread: loader, then the session's holder with its team.
+ * Work is split over rows of the output, there over pixels. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/spatial.h"
+#include "op/sums.h"
 #include "op/weights.h"
 
 #include <math.h>
 #include <string.h>
+
+#define POOL_GRAIN 4096 /* taps that are not worth sharing */
 
 enum pool_kind {
     POOL_MAX,
@@ -39,14 +42,15 @@ struct pool {
     float p;
 };
 
-typedef void pool_loop(const struct pool *pool, const struct pool_shape *shape, int64_t map,
+/* Output pixels [from, to) of all maps. */
+typedef void pool_loop(const struct pool *pool, const struct pool_shape *shape, int64_t from, int64_t to,
                        const void *x, void *y, int64_t *indices);
 
 struct pool_plan {
     struct pool_shape shape;
     int64_t maps, pixels;
     int lanes;
-    pool_loop *loop; /* of one map, or NULL: the kernels' */
+    pool_loop *loop; /* or NULL: the kernels' */
 };
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -132,17 +136,16 @@ static int64_t flat_index(const struct pool *pool, const struct pool_shape *s, i
         return best;                                                                               \
     }                                                                                              \
                                                                                                    \
-    static void name(const struct pool *pool, const struct pool_shape *s, int64_t map,             \
-                     const void *x, void *y, int64_t *indices)                                     \
+    static void name(const struct pool *pool, const struct pool_shape *s, int64_t first,           \
+                     int64_t end, const void *x, void *y, int64_t *indices)                        \
     {                                                                                              \
         const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);                    \
-        const type *from = (const type *)x + map * in;                                             \
-        type *to = (type *)y + map * out;                                                          \
-        for (int64_t i = 0; i < out; i++) {                                                        \
-            const int64_t best = name##_at(s, from, i);                                            \
-            to[i] = best < 0 ? nothing : from[best];                                               \
+        for (int64_t i = first; i < end; i++) {                                                    \
+            const type *map = (const type *)x + i / out * in;                                      \
+            const int64_t best = name##_at(s, map, i % out);                                       \
+            ((type *)y)[i] = best < 0 ? nothing : map[best];                                       \
             if (indices)                                                                           \
-                indices[map * out + i] = best < 0 ? -1 : map * in + flat_index(pool, s, best);     \
+                indices[i] = best < 0 ? -1 : i / out * in + flat_index(pool, s, best);             \
         }                                                                                          \
     }
 
@@ -156,34 +159,34 @@ static float lp_term(float x, float p)
     return p == 1 ? fabsf(x) : p == 2 ? x * x : powf(fabsf(x), p);
 }
 
-static float lp_root(float sum, float p)
+static float lp_root(double sum, float p)
 {
-    return p == 1 ? sum : p == 2 ? sqrtf(sum) : powf(sum, 1 / p);
+    return (float)(p == 1 ? sum : p == 2 ? sqrt(sum) : pow(sum, 1 / (double)p));
 }
 
 static float lp_at(const struct pool_shape *s, const float *x, int64_t at, float p)
 {
     int64_t from[3], to[3];
-    float sum = 0;
+    double sum = 0;
     window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);
     window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);
     window(s, 2, at % s->out[2], &from[2], &to[2]);
     for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {
         for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {
             for (int64_t k = from[2]; k < to[2]; k += s->dilation[2])
-                sum += lp_term(x[(i * s->in[1] + j) * s->in[2] + k], p);
+                sum += (double)lp_term(x[(i * s->in[1] + j) * s->in[2] + k], p);
         }
     }
     return lp_root(sum, p);
 }
 
-static void lp(const struct pool *pool, const struct pool_shape *s, int64_t map, const void *x,
+static void lp(const struct pool *pool, const struct pool_shape *s, int64_t first, int64_t end, const void *x,
                void *y, int64_t *indices)
 {
     (void)indices;
     const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);
-    for (int64_t i = 0; i < out; i++)
-        ((float *)y)[map * out + i] = lp_at(s, (const float *)x + map * in, i, pool->p);
+    for (int64_t i = first; i < end; i++)
+        ((float *)y)[i] = lp_at(s, (const float *)x + i / out * in, i % out, pool->p);
 }
 
 /* ---- shape ----------------------------------------------------------------------------------- */
@@ -295,46 +298,21 @@ static bool pool_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-static bool pool_shape_global(struct step *step, struct percept_err *err)
-{
-    const struct tensor *x = step->in[0];
-    const struct pool *pool = step->priv;
-    struct pool_plan *plan = arena_alloc(step->arena, sizeof *plan);
-    if (!plan)
-        return err_memory(err, "a pool's plan", sizeof *plan);
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
-        return false;
-    if (x->rank < 3)
-        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work",
-                       OP_NODE(step->node), x->rank, RANK_MAX);
-    int64_t dims[RANK_MAX] = {x->dims[0], x->dims[1], 1, 1, 1, 1, 1, 1};
-    *plan = (struct pool_plan){0};
-    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, dims);
-    for (int i = 2; i < x->rank; i++) /* but sums of powers of nothing are 0 */
-        if (x->dims[i] == 0 && tensor_elements(step->out[0]) > 0 && pool->kind != POOL_GLOBAL_LP)
-            return op_refuse_empty(step, pool->kind == POOL_GLOBAL_MAX ? "maximum" : "mean", i, err);
-    const bool root = pool->kind == POOL_GLOBAL_LP && pool->p != 1 && pool->p != 2;
-    shape_maps(step, plan, x->layout == LAYOUT_BLOCKED && !root);
-    step->state = plan;
-    step->flops = (double)tensor_elements(x);
-    return true;
-}
-
 /* ---- run ------------------------------------------------------------------------------------- */
 
-static void pool_maps(void *arg, int64_t from, int64_t to, int member)
+/* Pieces: rows of the output. */
+static void pool_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct pool_plan *plan = step->state;
-    if (!plan->loop) {
+    const int64_t width = plan->shape.out[2];
+    if (!plan->loop)
         step->kernels->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from,
                             to);
-        return;
-    }
-    int64_t *indices = step->n_out > 1 ? step->out[1]->data : NULL;
-    for (int64_t map = from; map < to; map++)
-        plan->loop(step->priv, &plan->shape, map, step->in[0]->data, step->out[0]->data, indices);
+    else
+        plan->loop(step->priv, &plan->shape, from * width, to * width, step->in[0]->data,
+                   step->out[0]->data, step->n_out > 1 ? step->out[1]->data : NULL);
 }
 
 /* All channels of output pixel `at`; signed bytes are compared with their sign turned. */
@@ -382,52 +360,86 @@ static bool pool_run_nhwc(struct step *step, struct run_env *env, struct percept
 static bool pool_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    team_split(env->team, ((const struct pool_plan *)step->state)->maps, 1, pool_maps, step);
+    const struct pool_plan *plan = step->state;
+    const int64_t row = plan->shape.out[2] * spatial_volume(plan->shape.kernel); /* taps */
+    team_split(env->team, plan->maps * plan->shape.out[0] * plan->shape.out[1], 1 + POOL_GRAIN / row,
+               pool_rows, step);
     return true;
 }
 
-static void global_lp(const struct step *step, const struct pool *pool,
-                      const struct pool_plan *plan, const float *x, float *y)
+/* The sums of a global pool but of one that takes other roots. */
+static struct sums global_sums(const struct pool *pool, const struct pool_plan *plan)
 {
-    const struct kernels *kernels = step->kernels;
-    if (pool->p == 1) {
-        kernels->reduce(REDUCE_L1, y, x, plan->pixels, plan->lanes);
-    } else if (pool->p == 2) {
-        kernels->reduce(REDUCE_SUM_SQUARE, y, x, plan->pixels, plan->lanes);
-        kernels->unary(UNARY_SQRT, y, y, plan->lanes, 0, 0);
-    } else {
-        float sum = 0;
-        for (int64_t i = 0; i < plan->pixels; i++)
-            sum += lp_term(x[i], pool->p);
-        *y = lp_root(sum, pool->p);
-    }
+    const bool lp = pool->kind == POOL_GLOBAL_LP;
+    return (struct sums){.op = pool->kind == POOL_GLOBAL_MAX ? REDUCE_MAX
+                               : !lp                         ? REDUCE_SUM
+                               : pool->p == 1                ? REDUCE_L1
+                                                             : REDUCE_SUM_SQUARE,
+                         .finish = pool->kind == POOL_GLOBAL_AVERAGE ? SUMS_MEAN
+                                   : lp && pool->p == 2              ? SUMS_ROOT
+                                                                     : SUMS_AS_IT_IS,
+                         .outer = plan->maps,
+                         .n = plan->pixels,
+                         .inner = plan->lanes};
 }
 
-static void global_maps(void *arg, int64_t from, int64_t to, int member)
+static void global_roots(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct pool *pool = step->priv;
     const struct pool_plan *plan = step->state;
-    const struct kernels *kernels = step->kernels;
     for (int64_t map = from; map < to; map++) {
-        const float *x = (const float *)step->in[0]->data + map * plan->pixels * plan->lanes;
-        float *y = (float *)step->out[0]->data + map * plan->lanes;
-        if (pool->kind == POOL_GLOBAL_MAX) {
-            kernels->reduce(REDUCE_MAX, y, x, plan->pixels, plan->lanes);
-        } else if (pool->kind == POOL_GLOBAL_LP) {
-            global_lp(step, pool, plan, x, y);
-        } else {
-            kernels->reduce(REDUCE_SUM, y, x, plan->pixels, plan->lanes);
-            kernels->binary_scalar(BINARY_DIV, y, y, (float)plan->pixels, plan->lanes);
-        }
+        const float *x = (const float *)step->in[0]->data + map * plan->pixels;
+        double sum = 0;
+        for (int64_t i = 0; i < plan->pixels; i++)
+            sum += (double)lp_term(x[i], pool->p);
+        ((float *)step->out[0]->data)[map] = lp_root(sum, pool->p);
     }
+}
+
+static bool other_root(const struct pool *pool)
+{
+    return pool->kind == POOL_GLOBAL_LP && pool->p != 1 && pool->p != 2;
 }
 
 static bool pool_run_global(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    team_split(env->team, ((const struct pool_plan *)step->state)->maps, 4, global_maps, step);
+    const struct pool *pool = step->priv;
+    const struct pool_plan *plan = step->state;
+    const struct sums sums = global_sums(pool, plan);
+    if (other_root(pool))
+        team_split(env->team, plan->maps, 4, global_roots, step);
+    else
+        sums_run(&sums, step->kernels, env->team, step->in[0]->data, step->out[0]->data, step->scratch);
+    return true;
+}
+
+static bool pool_shape_global(struct step *step, struct percept_err *err)
+{
+    const struct tensor *x = step->in[0];
+    const struct pool *pool = step->priv;
+    struct pool_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    if (!plan)
+        return err_memory(err, "a pool's plan", sizeof *plan);
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
+        return false;
+    if (x->rank < 3)
+        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work",
+                       OP_NODE(step->node), x->rank, RANK_MAX);
+    int64_t dims[RANK_MAX] = {x->dims[0], x->dims[1], 1, 1, 1, 1, 1, 1};
+    *plan = (struct pool_plan){0};
+    op_set_out(step, 0, PERCEPT_FLOAT, x->rank, dims);
+    for (int i = 2; i < x->rank; i++) /* but sums of powers of nothing are 0 */
+        if (x->dims[i] == 0 && tensor_elements(step->out[0]) > 0 && pool->kind != POOL_GLOBAL_LP)
+            return op_refuse_empty(step, pool->kind == POOL_GLOBAL_MAX ? "maximum" : "mean", i, err);
+    shape_maps(step, plan, x->layout == LAYOUT_BLOCKED && !other_root(pool));
+    const struct sums sums = global_sums(pool, plan);
+    if (!other_root(pool))
+        step->scratch_bytes = sums_scratch_bytes(&sums);
+    step->state = plan;
+    step->flops = (double)tensor_elements(x);
     return true;
 }
 

@@ -90,8 +90,8 @@ void quant_fit(const struct kernels *kernels, struct watch *watch, const float *
     for (int64_t at = 0; at < n && watch_spend(watch, OP_BLOCK); at += OP_BLOCK) {
         const int64_t part = n - at < OP_BLOCK ? n - at : OP_BLOCK;
         float least = 0, most = 0;
-        kernels->reduce(REDUCE_MIN, &least, x + at, part, 1);
-        kernels->reduce(REDUCE_MAX, &most, x + at, part, 1);
+        kernels->reduce(REDUCE_MIN, &least, x + at, part, 1, 1);
+        kernels->reduce(REDUCE_MAX, &most, x + at, part, 1, 1);
         low = least < low || isnan(least) ? least : low; /* a NaN stays */
         high = most > high || isnan(most) ? most : high;
     }

@@ -4,8 +4,8 @@
  *
  * A reduction sees its input as [outer][n][inner]. Where the reduced axes are neighbours that is how it
  * lies; where they are not, it is first copied with the reduced axes last (inner = 1). Floats go to the
- * row's reduce kernel, whose order of summation is fixed; doubles and integers through one loop macro,
- * integers accumulated in 64 bits and cut to the type, their means truncated.
+ * row's reduce kernel in units of work (sums.c); doubles and integers through one loop macro, integers
+ * accumulated in 64 bits and cut to the type, their means truncated. Running sums of floats are kept in double.
  *
  * Means over the whole of each map, the usual pooling at the end of a network, take a blocked picture as
  * it is: there, inner is the width of a block.
@@ -21,6 +21,7 @@
 
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/sums.h"
 #include "op/types.h"
 #include "op/walk.h"
 
@@ -120,6 +121,48 @@ static bool takes_blocked(const struct step *step, const bool *reduced)
     return priv->keepdims || out->dims[1] % step->kernels->width == 0;
 }
 
+static enum reduce kernel_of(enum member member)
+{
+    switch (member) {
+    case MAX:
+        return REDUCE_MAX;
+    case MIN:
+        return REDUCE_MIN;
+    case PROD:
+        return REDUCE_PROD;
+    case L1:
+        return REDUCE_L1;
+    case L2:
+    case SUM_SQUARE:
+        return REDUCE_SUM_SQUARE;
+    default:
+        return REDUCE_SUM;
+    }
+}
+
+/* A float reduction but LOG_SUM_EXP. */
+static struct sums sums_of(enum member member, struct lines lines)
+{
+    return (struct sums){.op = kernel_of(member),
+                         .finish = member == MEAN      ? SUMS_MEAN
+                                   : member == L2      ? SUMS_ROOT
+                                   : member == LOG_SUM ? SUMS_LOGARITHM
+                                                       : SUMS_AS_IT_IS,
+                         .outer = lines.outer,
+                         .n = lines.n,
+                         .inner = lines.inner};
+}
+
+/* A blocked picture whose maps are reduced: a line per block, its inner the width. */
+static struct lines blocked_lines(const struct step *step)
+{
+    const struct tensor *x = step->in[0];
+    const int64_t width = step->kernels->width;
+    return (struct lines){.outer = x->dims[0] * ((x->dims[1] + width - 1) / width),
+                          .n = tensor_span(x, 2, x->rank),
+                          .inner = width};
+}
+
 static bool judge_dtype(const struct step *step, struct percept_err *err)
 {
     const struct reduce_priv *priv = step->priv;
@@ -179,17 +222,18 @@ static bool reduce_shape(struct step *step, struct percept_err *err)
     if (!judge_empty(step, reduced, err))
         return false;
     step->flops = (double)tensor_elements(x);
-    if (takes_blocked(step, reduced)) {
+    const bool blocked = takes_blocked(step, reduced);
+    struct lines lines = blocked ? blocked_lines(step) : lines_of(x, reduced);
+    if (blocked) {
         step->want[0] = LAYOUT_BLOCKED;
         step->out[0]->layout = priv->keepdims ? LAYOUT_BLOCKED : LAYOUT_PLAIN;
-        return true;
     }
-    struct lines lines = lines_of(x, reduced);
-    size_t size = tensor_dtype_bytes(x->dtype), n = (size_t)tensor_elements(x);
     if (lines.scattered)
-        step->scratch_bytes = n * size;
-    if (priv->member == LOG_SUM_EXP && x->dtype == PERCEPT_FLOAT)
-        step->scratch_bytes += (size_t)(lines.n + 1) * (size_t)lines.inner * size;
+        step->scratch_bytes = (size_t)tensor_elements(x) * tensor_dtype_bytes(x->dtype);
+    if (x->dtype == PERCEPT_FLOAT && priv->member != LOG_SUM_EXP) {
+        const struct sums sums = sums_of(priv->member, lines);
+        step->scratch_bytes += sums_scratch_bytes(&sums);
+    }
     return true;
 }
 
@@ -200,79 +244,55 @@ struct reduction {
     struct lines lines;
 };
 
-static enum reduce kernel_of(enum member member)
+enum {
+    EXPONENTS = 2048,      /* that are made at a time */
+    EXPONENT_COLUMNS = 64, /* of which they are */
+    NEIGHBOURS = 16        /* floats that kernels may read past the end */
+};
+
+/* Columns [column, column + columns) of a line: log(sum(exp(x))) with the largest exponent taken out, so
+ * that nothing overflows. The exponentials of some rows are made aside; their sums are added up in double. */
+static void log_sum_exp(const struct kernels *kernels, const struct lines *lines, const float *x, float *y,
+                        int64_t columns)
 {
-    switch (member) {
-    case MAX:
-        return REDUCE_MAX;
-    case MIN:
-        return REDUCE_MIN;
-    case PROD:
-        return REDUCE_PROD;
-    case L1:
-        return REDUCE_L1;
-    case L2:
-    case SUM_SQUARE:
-        return REDUCE_SUM_SQUARE;
-    default:
-        return REDUCE_SUM;
+    float powers[EXPONENTS + NEIGHBOURS], part[EXPONENT_COLUMNS], largest[EXPONENT_COLUMNS + NEIGHBOURS];
+    double sums[EXPONENT_COLUMNS] = {0};
+    const int64_t inner = lines->inner, most = EXPONENTS / columns;
+    kernels->reduce(REDUCE_MAX, largest, x, lines->n, inner, columns);
+    for (int64_t k = 0; k < columns; k++)
+        largest[k] = isinf(largest[k]) ? 0 : largest[k];
+    for (int64_t i = 0; i < lines->n; i += most) {
+        const int64_t rows = lines->n - i < most ? lines->n - i : most;
+        if (inner == 1)
+            kernels->binary_scalar(BINARY_SUB, powers, x + i, largest[0], rows);
+        for (int64_t k = 0; k < rows && inner > 1; k++)
+            kernels->binary(BINARY_SUB, powers + k * columns, x + (i + k) * inner, largest, columns);
+        kernels->unary(UNARY_EXP, powers, powers, rows * columns, 0, 0);
+        kernels->reduce(REDUCE_SUM, part, powers, rows, inner == 1 ? 1 : columns, columns);
+        for (int64_t k = 0; k < columns; k++)
+            sums[k] += (double)part[k];
     }
+    for (int64_t k = 0; k < columns; k++)
+        y[k] = (float)(log(sums[k]) + (double)largest[k]);
 }
 
-/* What is left to do when the sum is there. */
-static void finish_floats(const struct reduction *r, float *y, int64_t count)
-{
-    const struct kernels *kernels = r->step->kernels;
-    if (r->member == MEAN)
-        kernels->binary_scalar(BINARY_DIV, y, y, (float)r->lines.n, count);
-    else if (r->member == L2)
-        kernels->unary(UNARY_SQRT, y, y, count, 0, 0);
-    else if (r->member == LOG_SUM)
-        kernels->unary(UNARY_LOG, y, y, count, 0, 0);
-}
-
-static void reduce_floats(void *arg, int64_t from, int64_t to, int member)
+/* Pieces: some columns of a line. */
+static void log_sum_exp_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct reduction *r = arg;
     const struct lines *lines = &r->lines;
     const struct kernels *kernels = r->step->kernels;
-    enum reduce op = kernel_of(r->member);
+    const int64_t pieces = (lines->inner + EXPONENT_COLUMNS - 1) / EXPONENT_COLUMNS;
     for (int64_t i = from; i < to; i++) {
-        const float *x = (const float *)r->x + i * lines->n * lines->inner;
-        float *y = (float *)r->step->out[0]->data + i * lines->inner;
+        const int64_t column = i % pieces * EXPONENT_COLUMNS, left = lines->inner - column;
+        const int64_t columns = left < EXPONENT_COLUMNS ? left : EXPONENT_COLUMNS;
+        const float *x = (const float *)r->x + i / pieces * lines->n * lines->inner + column;
+        float *y = (float *)r->step->out[0]->data + i / pieces * lines->inner + column;
         if (lines->n)
-            kernels->reduce(op, y, x, lines->n, lines->inner);
+            log_sum_exp(kernels, lines, x, y, columns);
         else
-            kernels->fill(y, neutral_of(op), lines->inner);
-        finish_floats(r, y, lines->inner);
-    }
-}
-
-/* log(sum(exp(x))) with the largest exponent taken out, so that nothing overflows. */
-static void log_sum_exp(const struct reduction *r, float *scratch)
-{
-    const struct kernels *kernels = r->step->kernels;
-    int64_t n = r->lines.n, inner = r->lines.inner;
-    float *largest = scratch, *powers = scratch + inner;
-    for (int64_t i = 0; i < r->lines.outer; i++) {
-        const float *x = (const float *)r->x + i * n * inner;
-        float *y = (float *)r->step->out[0]->data + i * inner;
-        if (n == 0) {
-            kernels->fill(y, -INFINITY, inner);
-            continue;
-        }
-        kernels->reduce(REDUCE_MAX, largest, x, n, inner);
-        for (int64_t k = 0; k < inner; k++)
-            largest[k] = isinf(largest[k]) ? 0 : largest[k];
-        if (inner == 1)
-            kernels->binary_scalar(BINARY_SUB, powers, x, largest[0], n);
-        for (int64_t j = 0; inner > 1 && j < n; j++)
-            kernels->binary(BINARY_SUB, powers + j * inner, x + j * inner, largest, inner);
-        kernels->unary(UNARY_EXP, powers, powers, n * inner, 0, 0);
-        kernels->reduce(REDUCE_SUM, y, powers, n, inner);
-        kernels->unary(UNARY_LOG, y, y, inner, 0, 0);
-        kernels->binary(BINARY_ADD, y, y, largest, inner);
+            kernels->fill(y, -INFINITY, columns);
     }
 }
 
@@ -422,28 +442,24 @@ static bool reduce_run(struct step *step, struct run_env *env, struct percept_er
         return false;
     struct reduction r = {.step = step, .member = priv->member, .x = x->data};
     char *scratch = step->scratch;
-    if (x->layout == LAYOUT_BLOCKED) {
-        int64_t width = step->kernels->width;
-        r.lines.outer = x->dims[0] * ((x->dims[1] + width - 1) / width);
-        r.lines.n = tensor_span(x, 2, x->rank);
-        r.lines.inner = width;
-    } else {
-        r.lines = lines_of(x, reduced);
-        if (r.lines.scattered && scratch) { /* for no elements there is no scratch */
-            gather_lines(step, reduced, env->team);
-            r.x = scratch;
-            scratch += (size_t)tensor_elements(x) * tensor_dtype_bytes(x->dtype);
-        }
+    r.lines = x->layout == LAYOUT_BLOCKED ? blocked_lines(step) : lines_of(x, reduced);
+    if (r.lines.scattered && scratch) { /* for no elements there is no scratch */
+        gather_lines(step, reduced, env->team);
+        r.x = scratch;
+        scratch += (size_t)tensor_elements(x) * tensor_dtype_bytes(x->dtype);
     }
     if (tensor_elements(step->out[0]) == 0)
         return true;
-    if (x->dtype == PERCEPT_FLOAT && priv->member == LOG_SUM_EXP) {
-        log_sum_exp(&r, (float *)(void *)scratch);
-        return true;
+    const int64_t line = r.lines.n * r.lines.inner, grain = 1 + WALK_GRAIN / (line ? line : 1);
+    if (x->dtype != PERCEPT_FLOAT) {
+        team_split(env->team, r.lines.outer, grain, reduce_others, &r);
+    } else if (priv->member == LOG_SUM_EXP) {
+        const int64_t pieces = (r.lines.inner + EXPONENT_COLUMNS - 1) / EXPONENT_COLUMNS;
+        team_split(env->team, r.lines.outer * pieces, grain, log_sum_exp_pieces, &r);
+    } else {
+        const struct sums sums = sums_of(priv->member, r.lines);
+        sums_run(&sums, step->kernels, env->team, r.x, step->out[0]->data, (float *)(void *)scratch);
     }
-    int64_t line = r.lines.n * r.lines.inner;
-    team_split(env->team, r.lines.outer, 1 + WALK_GRAIN / (line ? line : 1),
-               x->dtype == PERCEPT_FLOAT ? reduce_floats : reduce_others, &r);
     return true;
 }
 
@@ -647,7 +663,7 @@ static bool cumsum_shape(struct step *step, struct percept_err *err)
     }
 #define RUNNING_INTEGER(dtype, T) RUNNING(T, uint64_t)
 TYPES_INTEGER(RUNNING_INTEGER)
-RUNNING(float, float)
+RUNNING(float, double)
 RUNNING(double, double)
 
 static bool cumsum_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -24,16 +24,20 @@
  * batch mates. A backward direction walks t downwards and an item joins at its own last step.
  *
  * Work of the recurrence is split over (direction, group of items), as many groups as there are
- * cores. Thread: loader, then the session's holder with its team.
+ * cores, a stretch of time after another: between them the run looks whether it is to go on. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/quant.h"
+#include "op/tiles.h"
 #include "op/weights.h"
 
 #include <math.h>
 #include <string.h>
 #include <strings.h>
+
+#define RNN_PRODUCTS 3e7 /* multiply-adds of a stretch of time, or so */
+#define RNN_UNIT 32      /* multiply-adds that the functions of one gate are worth */
 
 enum rnn_kind { RNN_PLAIN, RNN_GRU, RNN_LSTM };
 /* A rule's variant: DynamicQuantizeLSTM is an LSTM but for its weights. */
@@ -102,8 +106,8 @@ struct rnn_blob {
 
 struct rnn_plan {
     int64_t seq, batch, input, hidden, gates; /* gates: floats of a row of gates */
-    bool by_rows;
-    int64_t pieces; /* of the input's product, one direction */
+    struct tiles tiles;   /* of the input's product, one direction */
+    int64_t stretch;      /* time steps of one piece of the recurrence */
     bool lay;
     struct rnn_blob blob;
     size_t gates_at, state_at, wide_at; /* offsets in scratch */
@@ -506,9 +510,10 @@ static bool rnn_shape(struct step *step, struct percept_err *err)
     if (!shape_inputs(step, rnn, plan, err) || !shape_scratch(step, rnn, plan, err))
         return false;
     shape_outputs(step, rnn, plan);
-    const int64_t rows = plan->seq * plan->batch, width = step->kernels->gemm_step;
-    plan->by_rows = rows >= 48;
-    plan->pieces = plan->by_rows ? (rows + 23) / 24 : (plan->gates + width - 1) / width;
+    const int64_t rows = plan->seq * plan->batch;
+    plan->tiles = tiles_cut(step->kernels, rows, plan->gates, plan->input);
+    const double each = (double)plan->batch * (double)plan->gates * (double)(plan->hidden + RNN_UNIT);
+    plan->stretch = each < RNN_PRODUCTS ? (int64_t)(RNN_PRODUCTS / (each > 1 ? each : 1)) + 1 : 1;
     step->state = plan;
     step->algorithm = rnn->usual[0] && rnn->usual[rnn->directions - 1] ? "fused" : "loops";
     step->flops = 2.0 * rnn->directions * (double)rows * (double)plan->gates *
@@ -607,6 +612,7 @@ struct rnn_work {
     float *extra[2];        /* the same: what is between gates and state */
     const int32_t *lengths; /* [batch] or NULL */
     int64_t groups;         /* of items, in the recurrence: each group reads all weights again */
+    int64_t begin, end;     /* the stretch of time at hand */
 };
 
 /* What one direction sees of it. */
@@ -750,13 +756,13 @@ static void step_items(const struct rnn_work *work, const struct rnn_lane *lane,
                (size_t)plan->hidden * sizeof(float));
 }
 
-/* One direction's items [from, to), all of time. */
+/* One direction's items [from, to), a stretch of time. */
 static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, int64_t from,
                       int64_t to)
 {
     const struct rnn_plan *plan = work->plan;
     const bool backward = lane->direction == 1 || work->rnn->direction == RNN_REVERSE;
-    for (int64_t s = 0; s < plan->seq; s++) {
+    for (int64_t s = work->begin; s < work->end; s++) {
         const int64_t t = backward ? plan->seq - 1 - s : s;
         int64_t i = from;
         while (i < to) {
@@ -819,9 +825,13 @@ static void walk_pieces(void *arg, int64_t from, int64_t to, int member)
             .gates = work->gates + d * plan->seq * plan->batch * plan->gates,
             .ld = plan->gates * (work->rnn->batch_first ? plan->seq : 1),
         };
-        begin_states(work, d, first, last, 5, work->h);
-        begin_states(work, d, first, last, 6, work->c);
+        if (work->begin == 0) {
+            begin_states(work, d, first, last, 5, work->h);
+            begin_states(work, d, first, last, 6, work->c);
+        }
         walk_time(work, &lane, first, last);
+        if (work->end < plan->seq)
+            continue;
         if (wanted(work->step, 1))
             move_states(work, d, first, last, work->h, work->step->out[1]->data, true);
         if (wanted(work->step, 2))
@@ -835,23 +845,18 @@ static void project_pieces(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct rnn_work *work = arg;
     const struct rnn_plan *plan = work->plan;
-    const int64_t rows = plan->seq * plan->batch, width = work->step->kernels->gemm_step;
-    for (int64_t next; from < to; from = next) {
-        const int64_t d = from / plan->pieces, end = (d + 1) * plan->pieces;
-        next = to < end ? to : end;
-        const int64_t first = from - d * plan->pieces, last = next - d * plan->pieces;
-        const int64_t row = plan->by_rows ? first * 24 : 0;
-        const int64_t row_end = plan->by_rows && last * 24 < rows ? last * 24 : rows;
-        const int64_t column = plan->by_rows ? 0 : first * width;
-        const int64_t column_end =
-            !plan->by_rows && last * width < plan->gates ? last * width : plan->gates;
+    const int64_t rows = plan->seq * plan->batch, pieces = plan->tiles.pieces;
+    while (from < to) {
+        const int64_t d = from / pieces, end = to < (d + 1) * pieces ? to : (d + 1) * pieces;
+        const struct tiles_part part = tiles_part(&plan->tiles, from - d * pieces, end - d * pieces);
         const char *blob = work->blob + plan->blob.each * (size_t)d;
         const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
-        work->step->kernels->gemm(row_end - row, plan->gates, plan->input,
-                                  (const float *)work->step->in[0]->data + row * plan->input,
+        work->step->kernels->gemm(part.rows, plan->gates, plan->input,
+                                  (const float *)work->step->in[0]->data + part.row * plan->input,
                                   plan->input, blob + plan->blob.w,
-                                  work->gates + (d * rows + row) * plan->gates, plan->gates,
-                                  &epilogue, column, column_end);
+                                  work->gates + (d * rows + part.row) * plan->gates, plan->gates,
+                                  &epilogue, part.column, part.column_end);
+        from = d * pieces + part.next;
     }
 }
 
@@ -910,8 +915,15 @@ static bool rnn_run(struct step *step, struct run_env *env, struct percept_err *
         .groups = cores < plan->batch ? cores : plan->batch,
     };
     if (plan->seq > 0 && plan->batch > 0)
-        team_split(env->team, rnn->directions * plan->pieces, 1, project_pieces, &work);
-    team_split(env->team, rnn->directions * work.groups, 1, walk_pieces, &work);
+        team_split(env->team, rnn->directions * plan->tiles.pieces, 1, project_pieces, &work);
+    do {
+        const int64_t left = plan->seq - work.begin;
+        work.end = work.begin + (left < plan->stretch ? left : plan->stretch);
+        team_split(env->team, rnn->directions * work.groups, 1, walk_pieces, &work);
+        work.begin = work.end;
+        if (work.end < plan->seq && env->go_on && !env->go_on(env, err))
+            return false;
+    } while (work.end < plan->seq);
     return true;
 }
 

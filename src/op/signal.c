@@ -12,7 +12,7 @@
  * real samples: what is between its ends counts twice, for the side that is not there. Sums are in
  * double.
  *
- * Work is split over lines or frames. Thread: loader, then the session's holder with its team.
+ * Work is split over frequencies of lines or frames. Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
@@ -21,6 +21,7 @@
 
 #include <math.h>
 
+#define FOURIER_GRAIN 16384 /* multiply-adds that are not worth sharing */
 #define SIGNAL_LIMIT ((int64_t)1 << 24) /* of a transform's length, a window's size */
 
 /* One number of an integer type that must be known. */
@@ -386,7 +387,8 @@ static bool stft_shape(struct step *step, struct percept_err *err)
 struct fourier_piece {
     const void *x, *window;
     void *y;
-    int64_t in, out; /* first elements */
+    int64_t in, out; /* first elements of its frame */
+    int64_t bin, bin_end;
     double scale;
 };
 
@@ -398,7 +400,7 @@ static double sides(const struct fourier_plan *plan, int64_t n)
 
 #define TRANSFORM(dtype, T)                                                                        \
     case dtype:                                                                                    \
-        for (int64_t bin = 0; bin < plan->bins; bin++) {                                           \
+        for (int64_t bin = piece->bin; bin < piece->bin_end; bin++) {                              \
             const T *x = (const T *)piece->x + piece->in, *window = piece->window;                 \
             T *y = (T *)piece->y + piece->out + plan->parts_out * plan->inner * bin;               \
             double real = 0, imaginary = 0;                                                        \
@@ -417,7 +419,7 @@ static double sides(const struct fourier_plan *plan, int64_t n)
         }                                                                                          \
         break;
 
-/* All frequencies of one frame. */
+/* Some frequencies of one frame. */
 static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
                       const struct fourier_piece *piece)
 {
@@ -431,7 +433,7 @@ static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
     }
 }
 
-/* Pieces: frames of lines, or the inner positions of a DFT's lines. */
+/* Pieces: frequencies of frames of lines, or of the inner positions of a DFT's lines. */
 static void fourier_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
@@ -444,7 +446,11 @@ static void fourier_pieces(void *arg, int64_t from, int64_t to, int member)
         .y = step->out[0]->data,
         .scale = fourier->inverse ? 1 / (double)plan->length : 1,
     };
-    for (int64_t at = from; at < to; at++) {
+    for (int64_t next; from < to; from = next) {
+        const int64_t at = from / plan->bins, end = (at + 1) * plan->bins;
+        next = to < end ? to : end;
+        piece.bin = from - at * plan->bins;
+        piece.bin_end = next - at * plan->bins;
         const int64_t inner = at % plan->inner, frame = at / plan->inner % plan->frames;
         const int64_t line = at / plan->inner / plan->frames;
         piece.in =
@@ -460,7 +466,8 @@ static bool fourier_run(struct step *step, struct run_env *env, struct percept_e
     (void)err;
     const struct fourier_plan *plan = step->state;
     if (tensor_elements(step->out[0]) > 0)
-        team_split(env->team, plan->lines * plan->frames * plan->inner, 1, fourier_pieces, step);
+        team_split(env->team, plan->lines * plan->frames * plan->inner * plan->bins,
+                   1 + FOURIER_GRAIN / (plan->taken ? plan->taken : 1), fourier_pieces, step);
     return true;
 }
 

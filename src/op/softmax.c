@@ -5,8 +5,8 @@
  * matrix: the axes from `axis` (1 by default) on were one row, and a row was the whole domain of
  * the sum.
  *
- * Doubles take a plain loop. Work is split over the outer rows. Thread: loader, then the
- * session's holder with its team.
+ * Doubles take a plain loop. Work is split over the outer rows and, within one, over columns. Thread: loader,
+ * then the session's holder with its team.
  */
 #include "op/softmax.h"
 
@@ -14,6 +14,8 @@
 
 #include "op/attr.h"
 #include "op/batch_axis.h"
+
+#define SOFTMAX_PIECE ((int64_t)1 << 18) /* numbers of one piece where columns are split */
 
 enum softmax_kind { SOFTMAX, SOFTMAX_LOG, SOFTMAX_HARD };
 
@@ -114,24 +116,39 @@ static void double_rows(const struct step *step, int64_t from, int64_t to)
     }
 }
 
-static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
+/* Columns of one piece: a pure function of the shape. Hardmax and doubles take rows as a whole. */
+static int64_t piece_columns(const struct step *step)
+{
+    const struct softmax *softmax = step->priv;
+    const struct softmax_lines *plan = step->state;
+    const int64_t some = SOFTMAX_PIECE / plan->n / 64 * 64;
+    if (step->in[0]->dtype == PERCEPT_DOUBLE || softmax->kind == SOFTMAX_HARD || some >= plan->inner)
+        return plan->inner;
+    return some > 64 ? some : 64;
+}
+
+static void softmax_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct softmax *softmax = step->priv;
     const struct softmax_lines *plan = step->state;
-    const int64_t each = plan->n * plan->inner;
+    const int64_t each = plan->n * plan->inner, most = piece_columns(step);
+    const int64_t pieces = (plan->inner + most - 1) / most;
     if (step->in[0]->dtype == PERCEPT_DOUBLE) {
         double_rows(step, from, to);
         return;
     }
-    for (int64_t row = from; row < to; row++) {
-        const float *x = (const float *)step->in[0]->data + row * each;
-        float *y = (float *)step->out[0]->data + row * each;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t column = i % pieces * most, left = plan->inner - column;
+        const int64_t at = i / pieces * each + column;
+        const float *x = (const float *)step->in[0]->data + at;
+        float *y = (float *)step->out[0]->data + at;
         if (softmax->kind == SOFTMAX_HARD)
             hardmax(y, x, plan->n, plan->inner);
         else
-            step->kernels->softmax(y, x, plan->n, plan->inner, softmax->kind == SOFTMAX_LOG);
+            step->kernels->softmax(y, x, plan->n, plan->inner, left < most ? left : most,
+                                   softmax->kind == SOFTMAX_LOG);
     }
 }
 
@@ -139,8 +156,10 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
 {
     (void)err;
     const struct softmax_lines *plan = step->state;
-    if (plan->n > 0 && plan->inner > 0)
-        team_split(env->team, plan->outer, 4, softmax_rows, step);
+    if (plan->n == 0 || plan->inner == 0)
+        return true;
+    const int64_t most = piece_columns(step), pieces = (plan->inner + most - 1) / most;
+    team_split(env->team, plan->outer * pieces, pieces > 1 ? 1 : 4, softmax_pieces, step);
     return true;
 }
 

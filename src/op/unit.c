@@ -23,8 +23,10 @@ struct lrn {
     int64_t size;
 };
 
+#define LRN_PIXELS 512 /* of one piece */
+
 struct lrn_plan {
-    int64_t items, channels, pixels;
+    int64_t items, channels, pixels, pieces; /* pieces: of a channel */
 };
 
 static bool lrn_check(struct node_ctx *ctx, struct percept_err *err)
@@ -60,34 +62,54 @@ static bool lrn_shape(struct step *step, struct percept_err *err)
                        OP_NODE(step->node), x->rank, RANK_MAX);
     *plan = (struct lrn_plan){
         .items = x->dims[0], .channels = x->dims[1], .pixels = tensor_span(x, 2, x->rank)};
+    plan->pieces = (plan->pixels + LRN_PIXELS - 1) / LRN_PIXELS;
     step->state = plan;
     shape_like(step);
     return true;
 }
 
-/* The squares of `size` neighbouring channels, half of them (the smaller one) before. */
-static void lrn_maps(void *arg, int64_t from, int64_t to, int member)
+/* sums[i] = squares of channels [first, last] at `n` pixels: eight channels in float, and these in double. */
+static void lrn_squares(const float *x, int64_t pixels, int64_t first, int64_t last, int64_t n, double *sums)
+{
+    for (int64_t i = 0; i < n; i++)
+        sums[i] = 0;
+    for (int64_t c = first; c <= last; c += 8) {
+        const int64_t end = c + 7 < last ? c + 7 : last;
+        float part[LRN_PIXELS] = {0};
+        for (int64_t k = c; k <= end; k++) {
+            for (int64_t i = 0; i < n; i++)
+                part[i] += x[k * pixels + i] * x[k * pixels + i];
+        }
+        for (int64_t i = 0; i < n; i++)
+            sums[i] += (double)part[i];
+    }
+}
+
+/* The squares of `size` neighbouring channels, half of them (the smaller one) before. Pieces: some pixels of
+ * a channel. */
+static void lrn_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct lrn *lrn = step->priv;
     const struct lrn_plan *plan = step->state;
     const struct kernels *kernels = step->kernels;
-    const int64_t n = plan->pixels, before = (lrn->size - 1) / 2, after = lrn->size - 1 - before;
-    for (int64_t map = from; map < to; map++) {
+    const int64_t before = (lrn->size - 1) / 2, after = lrn->size - 1 - before;
+    for (int64_t piece = from; piece < to; piece++) {
+        const int64_t map = piece / plan->pieces, at = piece % plan->pieces * LRN_PIXELS;
+        const int64_t n = plan->pixels - at < LRN_PIXELS ? plan->pixels - at : LRN_PIXELS;
         const int64_t c = map % plan->channels;
         const int64_t first = c > before ? c - before : 0;
         const int64_t last = c + after < plan->channels - 1 ? c + after : plan->channels - 1;
-        const float *x = (const float *)step->in[0]->data + (map - c) * n;
-        float *y = (float *)step->out[0]->data + map * n;
-        kernels->fill(y, 0, n);
-        for (int64_t k = first; k <= last; k++) {
-            for (int64_t i = 0; i < n; i++)
-                y[i] += x[k * n + i] * x[k * n + i];
-        }
+        const float *x = (const float *)step->in[0]->data + (map - c) * plan->pixels + at;
+        float *y = (float *)step->out[0]->data + map * plan->pixels + at;
+        double sums[LRN_PIXELS];
+        lrn_squares(x, plan->pixels, first, last, n, sums);
+        for (int64_t i = 0; i < n; i++)
+            y[i] = (float)sums[i];
         kernels->affine(y, y, lrn->alpha / (float)lrn->size, lrn->bias, n);
         kernels->binary_scalar(BINARY_POW, y, y, lrn->beta, n);
-        kernels->binary(BINARY_DIV, y, x + c * n, y, n);
+        kernels->binary(BINARY_DIV, y, x + c * plan->pixels, y, n);
     }
 }
 
@@ -95,7 +117,7 @@ static bool lrn_run(struct step *step, struct run_env *env, struct percept_err *
 {
     (void)err;
     const struct lrn_plan *plan = step->state;
-    team_split(env->team, plan->items * plan->channels, 1, lrn_maps, step);
+    team_split(env->team, plan->items * plan->channels * plan->pieces, 8, lrn_pieces, step);
     return true;
 }
 
@@ -151,7 +173,7 @@ static void lp_floats(const struct step *step)
     for (int64_t row = 0; row < plan->rows && n > 0; row++) {
         const float *x = (const float *)step->in[0]->data + row * n * inner;
         float *y = (float *)step->out[0]->data + row * n * inner;
-        kernels->reduce(lp->p == 1 ? REDUCE_L1 : REDUCE_SUM_SQUARE, length, x, n, inner);
+        kernels->reduce(lp->p == 1 ? REDUCE_L1 : REDUCE_SUM_SQUARE, length, x, n, inner, inner);
         if (lp->p == 2)
             kernels->unary(UNARY_SQRT, length, length, inner, 0, 0);
         for (int64_t i = 0; i < inner; i++)

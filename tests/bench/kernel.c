@@ -137,9 +137,9 @@ static void bench_maps(const struct kernels *row)
         BEST(seconds, row->unary(maps[i].op, y, x, N, 1, 1));
         printf(" %s %.3f", maps[i].name, seconds * 1e9 / N);
     }
-    BEST(seconds, row->softmax(y, x, N, 1, false));
+    BEST(seconds, row->softmax(y, x, N, 1, 1, false));
     printf(" softmax %.3f", seconds * 1e9 / N);
-    BEST(seconds, row->reduce(REDUCE_SUM, y, x, N, 1));
+    BEST(seconds, row->reduce(REDUCE_SUM, y, x, N, 1, 1));
     printf(" sum %.3f", seconds * 1e9 / N);
     BEST(seconds, row->block(y, x, 64, 64));
     printf(" block %.3f", seconds * 1e9 / N);

@@ -62,6 +62,7 @@ START_TEST(rows_are_complete)
         ck_assert(k->conv_run && k->block && k->unblock && k->pool && k->unary && k->binary);
         ck_assert(k->binary_scalar && k->scalar_binary && k->binary_lanes && k->affine);
         ck_assert(k->affine_lanes && k->fill && k->reduce && k->softmax && k->moments);
+        ck_assert(k->normalize != NULL);
         ck_assert(k->lstm_step && k->gru_gates && k->gru_step);
     }
 }

@@ -474,6 +474,78 @@ START_TEST(an_items_bits_depend_on_nobody)
 }
 END_TEST
 
+/* Planes of 1700 +- 1, small ones and such as are measured in slabs (2^18 numbers of a channel, or of a block): the
+ * mean is a thousand deviations from zero. 1e-5 (1 + |y|) is what a distance rounded to float, a scale and their product
+ * leave; a mean in float alone would cost 1e-4. */
+static void check_flat(const char *op, int opset, int64_t groups, int64_t channels, int64_t pixels, bool blocked)
+{
+    const int64_t n = channels * pixels, rows = groups ? groups : channels;
+    float *x = heavy_numbers(7, n), *scale = heavy_numbers(8, channels), *want = calloc((size_t)n, sizeof *want);
+    for (int64_t i = 0; i < n; i++)
+        x[i] += 1700;
+    for (int64_t row = 0; row < rows; row++)
+        normalize(x + row * (n / rows), (int)(n / rows), 1e-5, want + row * (n / rows));
+    for (int64_t i = 0; i < n; i++)
+        want[i] = want[i] * scale[i / pixels] + scale[i / pixels];
+    for (const struct kernels *const *row = pick_all(); *row; row++) {
+        if (!pick_runs(*row))
+            continue;
+        harness_begin(&h, op, opset);
+        h.ctx.kernels = *row;
+        if (groups)
+            harness_int(&h, "num_groups", groups);
+        harness_floats(&h, 3, DIMS(1, channels, pixels), x);
+        if (blocked)
+            harness_as_blocked(&h);
+        vector(channels, scale, true);
+        vector(channels, scale, true);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 0, 3, DIMS(1, channels, pixels), want, 1e-5f);
+        harness_end(&h);
+    }
+    free(want);
+}
+
+START_TEST(flat_planes_keep_their_digits_in_any_layout)
+{
+    check_flat("InstanceNormalization", 6, 0, 3, 90001, false);
+    check_flat("InstanceNormalization", 6, 0, 3, 300007, false);
+    check_flat("InstanceNormalization", 6, 0, 3, 9001, true);
+    check_flat("InstanceNormalization", 6, 0, 5, 140003, true);
+    check_flat("GroupNormalization", 21, 2, 4, 10007, false);
+    check_flat("GroupNormalization", 21, 2, 4, 170003, false);
+}
+END_TEST
+
+/* Rows of the same. */
+START_TEST(flat_rows_keep_their_digits)
+{
+    const int64_t lengths[] = {10, 768, 100003};
+    for (int i = 0; i < 3; i++) {
+        const int64_t n = lengths[i];
+        float *x = heavy_numbers(9, n), *want = calloc((size_t)n, sizeof *want), *ones = calloc((size_t)n, sizeof *ones);
+        for (int64_t k = 0; k < n; k++) {
+            x[k] += 1700;
+            ones[k] = 1;
+        }
+        normalize(x, (int)n, 1e-5, want);
+        for (const struct kernels *const *row = pick_all(); *row; row++) {
+            if (!pick_runs(*row))
+                continue;
+            harness_begin(&h, "LayerNormalization", 17);
+            h.ctx.kernels = *row;
+            harness_floats(&h, 2, DIMS(1, n), x);
+            vector(n, ones, true);
+            ck_assert_msg(harness_run(&h), "%s", h.err.text);
+            harness_expect_floats(&h, 0, 2, DIMS(1, n), want, 1e-5f);
+            harness_end(&h);
+        }
+        free(want);
+        free(ones);
+    }
+}
+END_TEST
+
 Suite *op_norm_suite(void);
 Suite *op_norm_suite(void)
 {
@@ -493,6 +565,8 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, skip_forms_normalize_a_sum);
     tcase_add_test(tests, missing_attributes_are_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
+    tcase_add_test(tests, flat_planes_keep_their_digits_in_any_layout);
+    tcase_add_test(tests, flat_rows_keep_their_digits);
     tcase_add_test(tests, doubles_are_normalized_as_well);
     tcase_add_test(tests, doubles_take_every_fused_activation);
     suite_add_tcase(suite, tests);

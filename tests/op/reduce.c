@@ -338,6 +338,43 @@ START_TEST(scattered_axes_of_nothing_need_no_scratch)
 }
 END_TEST
 
+/* Long lines of what hurts, against double: at most 1e-6 of the sum of the absolute terms (all are positive here);
+ * of running sums the last one, which is that of all. */
+START_TEST(long_lines_keep_their_digits)
+{
+    static const char *const ops[] = {"ReduceSum", "CumSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum",
+                                      "ReduceLogSumExp"};
+    enum { N = 400003 };
+    static float x[2 * N];
+    for (int64_t i = 0; i < 2 * N; i++)
+        x[i] = 0.1F;
+    const double each = (double)x[0], sum = N * each, squares = N * each * each;
+    const double want[] = {sum, sum, each, sum, sqrt(squares), squares, log(sum), log(N * exp(each))};
+    for (int op = 0; op < 8; op++)
+        for (int axis = 0; axis < 2; axis++) {
+            const int64_t reduced = axis;
+            struct harness h;
+            harness_begin(&h, ops[op], 13);
+            harness_floats(&h, 2, axis ? DIMS(2, N) : DIMS(N, 2), x);
+            if (op < 2) {
+                harness_int64s(&h, 1, DIMS(1), &reduced);
+                harness_as_constant(&h);
+            } else {
+                harness_int_list(&h, "axes", 1, &reduced);
+            }
+            ck_assert_msg(harness_run(&h), "%s", h.err.text);
+            const float *y = harness_out(&h, 0)->data;
+            for (int line = 0; line < 2; line++) {
+                const int64_t last = axis ? line * N + N - 1 : 2 * (N - 1) + line;
+                const double got = (double)y[op == 1 ? last : line];
+                ck_assert_msg(fabs(got - want[op]) <= 1e-6 * (1 + fabs(want[op])), "%s along %d: %.9g, want %.9g",
+                              ops[op], axis, got, want[op]);
+            }
+            harness_end(&h);
+        }
+}
+END_TEST
+
 Suite *op_reduce_suite(void)
 {
     Suite *suite = suite_create("op/reduce");
@@ -358,6 +395,7 @@ Suite *op_reduce_suite(void)
     tcase_add_test(tcase, running_sums_go_both_ways);
     tcase_add_test(tcase, what_an_integer_cannot_hold_becomes_its_edge);
     tcase_add_test(tcase, scattered_axes_of_nothing_need_no_scratch);
+    tcase_add_test(tcase, long_lines_keep_their_digits);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -569,6 +569,52 @@ START_TEST(an_items_bits_do_not_depend_on_the_lengths_of_others)
 }
 END_TEST
 
+static int n_asked, n_allowed;
+
+static bool asked(struct run_env *env, struct percept_err *err)
+{
+    (void)env;
+    if (n_asked++ < n_allowed)
+        return true;
+    return err_set(err, ERR_TIMEOUT, "the time is up");
+}
+
+/* A long recurrence asks between stretches of time whether to go on: it stops there when not, and gives the same when
+ * it may. Only the last step's state is compared: it comes of all others. */
+START_TEST(a_long_recurrence_can_stop_between_steps)
+{
+    static const char *const kinds[] = {"RNN", "GRU", "LSTM"};
+    static const int gates[] = {1, 3, 4};
+    enum { STEPS = 60000, UNITS = 16 };
+    for (int kind = 0; kind < 3; kind++)
+        for (n_allowed = 1000; n_allowed >= 0; n_allowed -= 1000) {
+            harness_begin(&h, kinds[kind], 14);
+            harness_outputs(&h, 2);
+            harness_int(&h, "hidden_size", UNITS);
+            harness_floats(&h, 3, DIMS(STEPS, 1, 1), heavy_numbers(1, STEPS));
+            harness_floats(&h, 3, DIMS(1, gates[kind] * UNITS, 1), heavy_numbers(2, gates[kind] * UNITS));
+            harness_as_constant(&h);
+            harness_floats(&h, 3, DIMS(1, gates[kind] * UNITS, UNITS), heavy_numbers(3, gates[kind] * UNITS * UNITS));
+            harness_as_constant(&h);
+            ck_assert_msg(harness_plan(&h), "%s", h.err.text);
+            h.env.go_on = asked;
+            n_asked = 0;
+            if (n_allowed) {
+                ck_assert_msg(harness_run(&h), "%s", h.err.text);
+                ck_assert_int_gt(n_asked, kind ? 1 : 0);
+                const float *y = (const float *)harness_out(&h, 0)->data + (STEPS - 1) * UNITS;
+                const float *last = harness_out(&h, 1)->data;
+                for (int i = 0; i < UNITS; i++)
+                    ck_assert(y[i] == last[i] && last[i] != 0);
+            } else {
+                ck_assert(!harness_run(&h));
+                ck_assert_int_eq(n_asked, 1);
+            }
+            harness_end(&h);
+        }
+}
+END_TEST
+
 Suite *op_rnn_suite(void);
 Suite *op_rnn_suite(void)
 {
@@ -586,6 +632,7 @@ Suite *op_rnn_suite(void)
     tcase_add_test(tests, weights_of_another_size_are_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     tcase_add_test(tests, an_items_bits_do_not_depend_on_the_lengths_of_others);
+    tcase_add_test(tests, a_long_recurrence_can_stop_between_steps);
     suite_add_tcase(suite, tests);
     return suite;
 }
