@@ -166,6 +166,9 @@ static const struct row rows[] = {
     {"GlobalAveragePool", 13, "", {"n,2,5,5"}, .axis = 0},
     {"BatchNormalization", 13, "", {"n,2,5", "2", "2", "2", "2"}, .axis = 0},
     {"BatchNormalization", 13, "", {"4,3n", "9", "9", "9", "9"}, .axis = MIXES},
+    {"BatchNormalization", 13, "", {"n", "1", "1", "1", "1"}, .axis = MIXES},    /* as one row of pixels */
+    {"BatchNormalization", 13, "", {"4,2,n", "2", "2", "2", "2"}, .axis = MIXES},
+    {"BatchNormalization", 13, "", {"4,2,n,3", "2", "2", "2", "2"}, .axis = 2},
     {"InstanceNormalization", 13, "", {"n,2,5", "2", "2"}, .axis = 0},
     {"LRN", 13, "size=3", {"n,4,5"}, .axis = 0},
     {"Resize", 13, "mode=linear", {"n,2,6", "", "1,1,2"}, .axis = MIXES}, /* scales that are not known */
