@@ -847,12 +847,17 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-/* Element by element, with numbers of its own for each channel. */
+/* Element by element, with numbers of its own for each channel. Maps of one pixel are scaled and shifted in two
+ * steps, others in one: where the batch lies among the pixels, one item must not be the only one of them. */
 static void norm_batch(struct batch_view *view)
 {
     const struct norm *norm = view->many->priv;
+    const struct tensor *one = view->one->in[0];
+    const bool picture = one->rank > 1 && view->in[0].axis == 0;
     if (norm->per_element)
         batch_axis_items(view);
+    else if (!picture && tensor_span(one, one->rank > 1 ? 2 : 0, one->rank) == 1)
+        batch_axis_mixes(view, "computes in another way where items lie side by side");
     else
         batch_axis_keep(view, (bool[RANK_MAX]){[1] = true});
 }

@@ -405,16 +405,29 @@ static void product(struct grow *g)
 
 static void picture(struct grow *g)
 {
-    char w[32], list[96], c[2][8];
+    char w[32], list[96], c[4][8];
     const struct grown *v = any_value(g, PERCEPT_FLOAT);
     const int64_t channels[] = {v->rank > 1 ? v->dims[1] : 1};
     int64_t kernel[PERCEPT_RANK_MAX] = {1 + below(g, 4), channels[0], 1 + below(g, 2), 1 + below(g, 2), 1};
     struct proto made;
     word(g, "Conv|Conv|MaxPool|AveragePool|GlobalAveragePool|GlobalMaxPool|InstanceNormalization|LRN|DepthToSpace|"
-            "DynamicQuantizeLinear", w);
+            "DynamicQuantizeLinear|BatchNormalization|Resize", w);
     if (strcmp(w, "Conv") == 0) {
         snprintf(list, sizeof list, "%s,%s", v->name, floats(g, v->rank, kernel, c[0]));
         made = node(g, w, list, 1);
+    } else if (w[0] == 'B') {
+        snprintf(list, sizeof list, "%s,%s,%s,%s,%s", v->name, floats(g, 1, channels, c[0]),
+                 floats(g, 1, channels, c[1]), floats(g, 1, channels, c[2]), floats(g, 1, channels, c[3]));
+        made = node(g, w, list, 1);
+    } else if (w[0] == 'R') {
+        for (int d = 0; d < v->rank; d++)
+            kernel[d] = v->dims[d];
+        kernel[below(g, v->rank)] = 2 + below(g, 9);
+        if (v->rank && below(g, 2)) /* however many items there are */
+            kernel[below(g, v->rank)] = ITEMS;
+        snprintf(list, sizeof list, "%s,,,%s", v->name, ints(g, v->rank, kernel, c[0]));
+        made = node(g, w, list, 1);
+        proto_attr_text(&made, "mode", below(g, 2) ? "linear" : "nearest");
     } else if (w[0] == 'I') {
         snprintf(list, sizeof list, "%s,%s,%s", v->name, floats(g, 1, channels, c[0]), floats(g, 1, channels, c[1]));
         made = node(g, w, list, 1);
