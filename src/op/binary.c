@@ -568,9 +568,10 @@ static const float *block_of(const struct pair *pair, const struct tensor *t, en
     return data + (per_item ? item * channels : 0) + block * width;
 }
 
+/* To the bit: of 0 and -0 it is the place that tells which is the lesser. */
 static bool commutes(enum binary op)
 {
-    return op == BINARY_ADD || op == BINARY_MUL || op == BINARY_MIN || op == BINARY_MAX;
+    return op == BINARY_ADD || op == BINARY_MUL;
 }
 
 static void run_block(const struct pair *pair, float *y, const float *a, const float *b)

@@ -396,6 +396,32 @@ START_TEST(a_picture_for_all_items_leaves_the_order_of_sums)
 }
 END_TEST
 
+/* Of 0 and -0 one is the lesser, and the same one where a map is one pixel and -0 is of its shape for one item
+ * alone. */
+START_TEST(zeros_are_told_apart_alike)
+{
+    static const struct {
+        const char *combine, *inputs;
+        int64_t pixels;
+    } zeros[] = {{"Min", "least,r", 1}, {"Max", "least,r", 1}, {"Min", "r,least", 1}, {"Max", "least,r", 2}};
+    struct small s = small_xy(4, DIMS(-1, 16, zeros[_i].pixels, zeros[_i].pixels));
+    float least[16], none[16 * 16] = {0};
+    for (int i = 0; i < 16; i++)
+        least[i] = -0.0f;
+    small_floats(&s, "weights", 4, DIMS(16, 16, 1, 1), none);
+    small_floats(&s, "least", 4, DIMS(1, 16, 1, 1), least);
+    small_node(&s, "Conv", "x,weights", "c");
+    small_node(&s, "Relu", "c", "r");
+    small_node(&s, zeros[_i].combine, zeros[_i].inputs, "m");
+    small_node(&s, "Reciprocal", "m", "y");
+    struct percept_model *model = small_open(&s);
+    char what[160] = "";
+    ck_assert_msg(mates_compare(model, 5, 1, false, what, sizeof what) == MATES_SAME, "%s(%s): %s", zeros[_i].combine,
+                  zeros[_i].inputs, what);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_items_suite(void);
 Suite *engine_items_suite(void)
 {
@@ -410,6 +436,7 @@ Suite *engine_items_suite(void)
     tcase_add_test(tests, sizes_that_leave_the_batch_keep_items_apart);
     tcase_add_test(tests, what_follows_from_the_size_of_the_batch_is_not_fixed);
     tcase_add_test(tests, every_output_has_to_be_apart);
+    tcase_add_loop_test(tests, zeros_are_told_apart_alike, 0, 4);
     tcase_add_loop_test(tests, a_picture_for_all_items_leaves_the_order_of_sums, 0,
                         (int)(sizeof pictures / sizeof *pictures));
     suite_add_tcase(suite, tests);
