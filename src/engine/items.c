@@ -170,6 +170,15 @@ static void take_answer(struct items *items, int index, int value, struct batch_
         nothing_known(items, value, index);
 }
 
+/* Sums behind it would go another way. */
+static bool changes_layout(const struct items *items, const struct node *node)
+{
+    for (int o = 0; o < node->n_out; o++)
+        if (node->out[o] >= 0 && items->one[node->out[o]].layout != items->many[node->out[o]].layout)
+            return true;
+    return false;
+}
+
 static bool judge(struct items *items, int index)
 {
     const struct node *node = &items->graph->nodes[index];
@@ -191,7 +200,9 @@ static bool judge(struct items *items, int index)
         take_answer(items, index, value, view.out[o]);
     }
     items->reasons[index] = node->op->rule->flags & OP_RANDOM ? "draws random numbers"
-                            : view.why ? view.why : "its items do not lie along one axis";
+                            : view.why ? view.why
+                            : changes_layout(items, node) ? "lays one item in another order than many"
+                                                          : "its items do not lie along one axis";
     return true;
 }
 

@@ -58,7 +58,7 @@ bool batch_axis_first(struct batch_view *view, struct batch_place *place)
 
 bool batch_axis_fits(struct batch_place place, const struct tensor *one, const struct tensor *many, int64_t n)
 {
-    if (one->rank != many->rank || one->dtype != many->dtype)
+    if (one->rank != many->rank || one->dtype != many->dtype || one->layout != many->layout)
         return false;
     const bool apart = place.word == BATCH_APART;
     if (apart && (place.axis < 0 || place.axis >= one->rank || place.before < 1 ||

@@ -129,7 +129,7 @@ void batch_axis_filled(struct batch_view *view);
 
 /* --- for the engine ----------------------------------------------------------------------------------------- */
 
-/* Do the dims of a tensor of both plans fit the place? */
+/* Do the dims of a tensor of both plans fit the place? Its layout must be the same too: sums follow it. */
 bool batch_axis_fits(struct batch_place place, const struct tensor *one, const struct tensor *many, int64_t n);
 
 /* The place of what is known in both plans, found by comparing elements. */

@@ -7,7 +7,8 @@
  * are folded from the left into the output.
  *
  * Floats may stay in LAYOUT_BLOCKED when one operand is a blocked picture of the output's shape and the
- * others are that too, or a single number, or one number per channel (of each item or of all). The last
+ * others are that too, or such a picture for all items, or a single number, or one number per channel (of
+ * each item or of all). The last
  * block of a plain per-channel operand is read past its end, into the 64 bytes that every buffer has;
  * what is there only reaches padding lanes.
  *
@@ -183,7 +184,15 @@ static bool operand(const struct step *step, int i, struct tensor *t, struct per
     return !priv->legacy || i == 0 || place_legacy(step, priv, t, err);
 }
 
-enum part { PART_FULL, PART_SCALAR, PART_CHANNEL, PART_OTHER };
+enum part { PART_FULL, PART_ITEM, PART_SCALAR, PART_CHANNEL, PART_OTHER };
+
+/* Item 0 of the output, for all of them. */
+static bool is_item(const struct tensor *t, const struct tensor *out)
+{
+    struct tensor item = *out;
+    item.dims[0] = 1;
+    return tensor_same_dims(t, &item);
+}
 
 /* How an operand lies over a blocked picture of the output's shape. */
 static enum part part_of(const struct tensor *t, const struct tensor *out)
@@ -197,11 +206,18 @@ static enum part part_of(const struct tensor *t, const struct tensor *out)
         return PART_OTHER;
     for (int i = 2 - before; i < t->rank; i++)
         if (t->dims[i] != 1)
-            return PART_OTHER;
+            return is_item(t, out) ? PART_ITEM : PART_OTHER;
     return PART_CHANNEL;
 }
 
-/* Blocked in, blocked out, where the operands allow it. */
+/* Does it have a number for each one of a block? */
+static bool is_whole(enum part part)
+{
+    return part == PART_FULL || part == PART_ITEM;
+}
+
+/* Blocked in, blocked out, where the operands allow it: of one item as of many, since sums of what comes out are
+ * taken in the order in which it lies. */
 static void choose_layout(struct step *step, const struct binary_priv *priv)
 {
     struct tensor *out = step->out[0];
@@ -216,13 +232,13 @@ static void choose_layout(struct step *step, const struct binary_priv *priv)
         enum part part = part_of(&t, out);
         if (part == PART_OTHER || (i == 0 && step->n_in > 2 && part != PART_FULL))
             return;
-        any = any || (part == PART_FULL && t.layout == LAYOUT_BLOCKED);
+        any = any || (is_whole(part) && t.layout == LAYOUT_BLOCKED);
     }
     if (!any)
         return;
     for (int i = 0; i < step->n_in; i++) {
-        bool full = part_of(step->in[i], out) == PART_FULL;
-        step->want[i] = full ? LAYOUT_BLOCKED : step->in[i]->layout;
+        bool whole = is_whole(part_of(step->in[i], out));
+        step->want[i] = whole ? LAYOUT_BLOCKED : step->in[i]->layout;
     }
     out->layout = LAYOUT_BLOCKED;
 }
@@ -542,6 +558,8 @@ static const float *block_of(const struct pair *pair, const struct tensor *t, en
     int64_t width = pair->step->kernels->width;
     if (part == PART_FULL)
         return data + (item * pair->blocks + block) * pair->block_floats;
+    if (part == PART_ITEM)
+        return data + block * pair->block_floats;
     if (part == PART_SCALAR)
         return data;
     const struct tensor *out = pair->step->out[0];
@@ -550,9 +568,10 @@ static const float *block_of(const struct pair *pair, const struct tensor *t, en
     return data + (per_item ? item * channels : 0) + block * width;
 }
 
+/* To the bit: of 0 and -0 it is the place that tells which is the lesser. */
 static bool commutes(enum binary op)
 {
-    return op == BINARY_ADD || op == BINARY_MUL || op == BINARY_MIN || op == BINARY_MAX;
+    return op == BINARY_ADD || op == BINARY_MUL;
 }
 
 static void run_block(const struct pair *pair, float *y, const float *a, const float *b)
@@ -568,8 +587,7 @@ static void run_block(const struct pair *pair, float *y, const float *a, const f
         for (int64_t i = 0; i < pixels; i++)
             kernels->binary(op, y + i * width, a, b + i * width, width);
     } else {
-        loop_floats(kernels, op, y, a, b, pair->block_floats, pair->part_a == PART_FULL,
-                    pair->part_b == PART_FULL);
+        loop_floats(kernels, op, y, a, b, pair->block_floats, is_whole(pair->part_a), is_whole(pair->part_b));
     }
 }
 

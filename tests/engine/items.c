@@ -2,6 +2,7 @@
 #include "engine/items.h"
 
 #include <check.h>
+#include <string.h>
 
 #include "engine/small.h"
 #include "mates.h"
@@ -360,6 +361,67 @@ START_TEST(every_output_has_to_be_apart)
 }
 END_TEST
 
+/* A picture for all items beside what a convolution gives, and then a sum over its pixels: in one layout, however
+ * many items there are. The others are what it is combined with, and how. */
+static const struct {
+    const char *combine, *inputs, *sum;
+} pictures[] = {
+    {"Add", "c,place", "GlobalAveragePool"},   {"Add", "place,c", "ReduceMean"},
+    {"Sub", "place,c", "GlobalLpPool"},        {"Mul", "c,place", "InstanceNormalization"},
+    {"Div", "c,place", "ReduceSumSquare"},     {"Max", "place,c", "GlobalAveragePool"},
+    {"Sum", "c,place,place", "ReduceMean"},    {"Sum", "place,c,c", "GlobalAveragePool"},
+    {"PRelu", "c,place", "GlobalAveragePool"}, {"Add", "c,channels", "GlobalAveragePool"},
+};
+
+START_TEST(a_picture_for_all_items_leaves_the_order_of_sums)
+{
+    struct small s = small_xy(4, DIMS(-1, 16, 9, 9));
+    small_weights(&s, "weights", 4, DIMS(16, 16, 3, 3), 1);
+    small_weights(&s, "place", 4, DIMS(1, 16, 7, 7), 2);
+    small_weights(&s, "channels", 4, DIMS(1, 16, 1, 1), 3);
+    small_weights(&s, "scale", 1, DIMS(16), 4);
+    small_node(&s, "Conv", "x,weights", "c");
+    small_node(&s, pictures[_i].combine, pictures[_i].inputs, "d");
+    struct proto sum = proto_node(pictures[_i].sum, "", pictures[_i].sum[0] == 'I' ? "d,scale,scale" : "d", "y");
+    if (pictures[_i].sum[0] == 'R')
+        proto_attr_ints(&sum, "axes", 2, DIMS(2, 3));
+    proto_add(&s.graph, GRAPH_NODE, sum);
+    struct percept_model *model = small_open(&s);
+    char what[160] = "";
+    const enum mates_found found = mates_compare(model, 5, 1, false, what, sizeof what);
+    ck_assert_msg(found != MATES_OTHER, "%s, %s: %s", pictures[_i].combine, pictures[_i].sum, what);
+    ck_assert_msg(small_describe(model).batch_free || strcmp(pictures[_i].inputs, "place,c,c") == 0, "%s: %s",
+                  pictures[_i].combine, small_describe(model).batch_reason);
+    percept_close(model);
+}
+END_TEST
+
+/* Of 0 and -0 one is the lesser, and the same one where a map is one pixel and -0 is of its shape for one item
+ * alone. */
+START_TEST(zeros_are_told_apart_alike)
+{
+    static const struct {
+        const char *combine, *inputs;
+        int64_t pixels;
+    } zeros[] = {{"Min", "least,r", 1}, {"Max", "least,r", 1}, {"Min", "r,least", 1}, {"Max", "least,r", 2}};
+    struct small s = small_xy(4, DIMS(-1, 16, zeros[_i].pixels, zeros[_i].pixels));
+    float least[16], none[16 * 16] = {0};
+    for (int i = 0; i < 16; i++)
+        least[i] = -0.0f;
+    small_floats(&s, "weights", 4, DIMS(16, 16, 1, 1), none);
+    small_floats(&s, "least", 4, DIMS(1, 16, 1, 1), least);
+    small_node(&s, "Conv", "x,weights", "c");
+    small_node(&s, "Relu", "c", "r");
+    small_node(&s, zeros[_i].combine, zeros[_i].inputs, "m");
+    small_node(&s, "Reciprocal", "m", "y");
+    struct percept_model *model = small_open(&s);
+    char what[160] = "";
+    ck_assert_msg(mates_compare(model, 5, 1, false, what, sizeof what) == MATES_SAME, "%s(%s): %s", zeros[_i].combine,
+                  zeros[_i].inputs, what);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_items_suite(void);
 Suite *engine_items_suite(void)
 {
@@ -374,6 +436,9 @@ Suite *engine_items_suite(void)
     tcase_add_test(tests, sizes_that_leave_the_batch_keep_items_apart);
     tcase_add_test(tests, what_follows_from_the_size_of_the_batch_is_not_fixed);
     tcase_add_test(tests, every_output_has_to_be_apart);
+    tcase_add_loop_test(tests, zeros_are_told_apart_alike, 0, 4);
+    tcase_add_loop_test(tests, a_picture_for_all_items_leaves_the_order_of_sums, 0,
+                        (int)(sizeof pictures / sizeof *pictures));
     suite_add_tcase(suite, tests);
     return suite;
 }
