@@ -262,7 +262,7 @@ meaning: $(B)/perceptd ## what trained models answer over HTTP, decoded: T=TEXT 
 
 .PHONY: overshoot
 overshoot: $(B)/perceptd ## how late the costliest requests are answered past their deadlines: T=TEXT (python3-onnx, -numpy, -pil)
-	@python3 tests/daemon/overshoot.py $(B)/perceptd
+	@/usr/bin/python3 tests/daemon/overshoot.py $(B)/perceptd
 
 .PHONY: abandon
 abandon: $(B)/perceptd ## 5,000 clients that leave, in each phase of a request: T=PHASE (python3)
