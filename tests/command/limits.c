@@ -47,8 +47,12 @@ START_TEST(descriptors_are_tried_and_given_back)
 {
     for (int i = 0; i < 100; i++)
         ck_assert_msg(limits_descriptors(32, &err), "%s", err.text);
-    limit(RLIMIT_NOFILE, 3, 3);
-    ck_assert(!limits_descriptors(32, &err));
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit(RLIMIT_NOFILE, 3, before.rlim_max);
+    const bool enough = limits_descriptors(32, &err);
+    limit(RLIMIT_NOFILE, before.rlim_cur, before.rlim_max); /* a sanitizer's last look opens files */
+    ck_assert(!enough);
     ck_assert_msg(strstr(err.text, "32 more file descriptors are needed, only 0 can be opened"),
                   "%s", err.text);
 }
