@@ -170,7 +170,7 @@ static const char *judged_head(int parts, int letters, int headers, int cookies)
     char *at = bytes + sprintf(bytes, "GET /?");
     for (int i = 0; i < letters + parts; i++)
         *at++ = i < parts ? '&' : 'a';
-    at += sprintf(at, " HTTP/1.1\r\nCookie: ");
+    at += sprintf(at, cookies ? " HTTP/1.1\r\nCookie: " : " HTTP/1.1\r\nA: b");
     for (int i = 0; i < cookies; i++)
         at += sprintf(at, "a=b;");
     at += sprintf(at, HOST);
