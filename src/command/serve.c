@@ -43,7 +43,6 @@
 #include "command/welcome.h"
 #include "http/keys.h"
 #include "http/server.h"
-#include "serve/scan.h"
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
@@ -144,9 +143,7 @@ static struct tally count(struct catalog *catalog)
         tally.ready += served->state == SERVED_READY;
         tally.failed += served->state == SERVED_FAILED;
     }
-    const struct omitted *omitted = catalog_omitted(catalog);
-    for (; omitted; omitted = omitted->next)
-        tally.left_out++;
+    tally.left_out = catalog_n_omitted(catalog);
     return tally;
 }
 

@@ -106,9 +106,6 @@ void exchange_free_spare(struct site *site)
         arena_buffer_free(exchange);
     }
     site->n_spare = 0;
-    if (site->last_word)
-        MHD_destroy_response(site->last_word);
-    site->last_word = NULL;
 }
 
 /* Replies. */
@@ -463,6 +460,13 @@ bool exchange_make_last_word(struct site *site, struct percept_err *err)
         MHD_add_response_header(site->last_word, "Connection", "close") == MHD_YES)
         return true;
     return err_memory(err, "a reply", sizeof short_of_memory);
+}
+
+void exchange_free_last_word(struct site *site)
+{
+    if (site->last_word)
+        MHD_destroy_response(site->last_word);
+    site->last_word = NULL;
 }
 
 bool exchange_send_last_word(struct site *site, struct MHD_Connection *mhd)

@@ -126,10 +126,13 @@ struct bytes exchange_written(struct exchange *exchange); /* the whole reply, fo
 bool exchange_send(struct exchange *exchange);            /* false: there is no way but to close */
 void exchange_free(struct exchange *exchange);
 
-/* The reply of a request for which memory is too short to make one: prepared at the start, and given
- * back with the spare exchanges. */
+/* Gives back what ended exchanges left for the next ones: at any time. */
+void exchange_free_spare(struct site *site);
+
+/* The reply of a request for which memory is too short to make one: made at the start, and given
+ * back at the end alone. */
 bool exchange_make_last_word(struct site *site, struct percept_err *err);
 bool exchange_send_last_word(struct site *site, struct MHD_Connection *mhd);
-void exchange_free_spare(struct site *site);
+void exchange_free_last_word(struct site *site);
 
 #endif

@@ -90,5 +90,5 @@ struct connection *phases_longest(const struct phases *phases, bool over)
         if (at && (!longest || at->moved_ms < longest->moved_ms))
             longest = at;
     }
-    return longest;
+    return longest || !over ? longest : first_of(phases, PHASE_REPLY, over);
 }

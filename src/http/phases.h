@@ -8,7 +8,7 @@
  *     phases_add(&phases, connection, now_ms);                     PHASE_HEADER
  *     phases_enter(&phases, connection, PHASE_BODY, now_ms);
  *     phases_moved(&phases, connection, now_ms);                   a piece of the body came
- *     struct connection *longest = phases_longest(&phases);        may give its place to another
+ *     struct connection *longest = phases_longest(&phases, false);        may give its place to another
  *     phases_remove(&phases, connection);
  *
  * When no more bytes will come (phases_end) a connection is in PHASE_LEFT wherever it would wait
@@ -73,7 +73,8 @@ void phases_end(struct phases *phases, struct connection *connection, uint64_t n
 
 /* The one that can be spared first, or NULL: of those for which no bytes will come, else of those
  * that wait for bytes, the one whose client has done nothing for longest. Either of those that are
- * over the limit, or of the others. */
+ * over the limit, or of the others. Of those that are over, the one that takes longest to read its
+ * reply is better than none. */
 struct connection *phases_longest(const struct phases *phases, bool over);
 
 #endif

@@ -255,7 +255,7 @@ static bool spare_one(struct server *server, bool over)
 {
     struct connection *longest;
     for (int i = 0; i < LOOKS && (longest = phases_longest(&server->phases, over)); i++) {
-        if (still_here(server, longest))
+        if (longest->phase != PHASE_REPLY && still_here(server, longest))
             continue;
         cut(server, longest);
         return true;
@@ -264,7 +264,8 @@ static bool spare_one(struct server *server, bool over)
 }
 
 /* All places are taken: somebody makes way for this one, or it is over the limit. Of those that are
- * the silent ones go as well when they become many, so that microhttpd never comes to its own. */
+ * the silent ones go as well when they become many, and then those that do not read their reply, so
+ * that microhttpd never comes to its own. */
 static void make_room(struct server *server, struct connection *newcomer)
 {
     if (is_crowded(server))
@@ -272,8 +273,18 @@ static void make_room(struct server *server, struct connection *newcomer)
     newcomer->over = is_crowded(server);
     if (newcomer->over)
         newcomer->over = !spare_one(server, false);
-    if (newcomer->over && (unsigned)server->site.n_connections > server->most_connections + CROWD)
+    if (newcomer->over && (unsigned)server->site.n_connections > server->most_connections + CROWD) {
+        newcomer->over = false; /* it is not the one */
         spare_one(server, true);
+        newcomer->over = true;
+    }
+}
+
+/* What has come is refused (on_request), and nothing else waited for: of a connection that has no
+ * phase nobody would notice that it is silent. */
+static void connection_stillborn(const union MHD_ConnectionInfo *info)
+{
+    shutdown(info->connect_fd, SHUT_RD);
 }
 
 static void connection_born(struct server *server, struct MHD_Connection *mhd, void **context)
@@ -281,12 +292,15 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct connection *connection = arena_buffer(sizeof *connection);
-    if (!connection)
-        return; /* the handler refuses requests of a connection without context */
+    if (!connection) {
+        connection_stillborn(info);
+        return;
+    }
     connection->fd = info->connect_fd;
     connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
     if (!receive_watch(connection->fd, &connection->receiver)) {
         arena_buffer_free(connection);
+        connection_stillborn(info);
         return;
     }
     phases_add(&server->phases, connection, uv_now(server->uv));
@@ -352,7 +366,7 @@ static void settle(struct server *server)
             pump_soon(server);
             continue;
         }
-        if (malformed && !at->gone)
+        if (malformed)
             refuse_malformed(server, at);
         cut(server, at);
     }
@@ -718,6 +732,7 @@ static void destroy(struct server *server)
     if (server->watch >= 0)
         close(server->watch);
     exchange_free_spare(&server->site);
+    exchange_free_last_word(&server->site);
     receive_end();
     keys_free(&server->site.keys);
     arena_buffer_free(server);

@@ -13,6 +13,9 @@
 
 #define LENGTH_DIGITS 18 /* 10^18 fits */
 #define CHUNK_DIGITS 15
+#define ENTRY_BYTES 64   /* what microhttpd notes for a header, a cookie, a part of a query */
+#define HEAD_BYTES 28000 /* of its 32768 for a connection, rounding aside */
+#define LINE_BYTES 32500 /* the first line: of one that just fits it makes nothing */
 
 enum state {
     STATE_START, /* between two requests */
@@ -34,7 +37,7 @@ enum state {
     STATE_CHUNK_LF,
 };
 
-enum header { HEADER_OTHER, HEADER_LENGTH, HEADER_LENGTH_END, HEADER_ENCODING };
+enum header { HEADER_OTHER, HEADER_LENGTH, HEADER_ENCODING, HEADER_COOKIE };
 
 #define TOKEN 1  /* what methods and names are made of */
 #define TEXT 2   /* values and extensions: all but control characters */
@@ -117,6 +120,20 @@ static bool line_feed(struct stream *stream, uint8_t byte, enum state then)
                         : fault(stream, "a carriage return stands without its line feed");
 }
 
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+/* Cookies and a query's parts, which nobody here asks for, are noted by microhttpd as headers are,
+ * and cookies copied. Where that leaves no room for the head itself, it answers twice or never. A
+ * head that is too long without them it answers well. */
+static bool has_room(struct stream *stream)
+{
+    return !stream->extra_bytes || stream->head_bytes + stream->extra_bytes <= HEAD_BYTES ||
+           fault(stream, "the head is too long for its cookies or the parts of its query");
+}
+
 /* --- the first line ----------------------------------------------------------------------------
  */
 
@@ -145,6 +162,7 @@ static bool at_target(struct stream *stream, uint8_t byte)
 {
     if (is(byte, TARGET)) {
         stream->n_digits = 1; /* it is not empty */
+        stream->extra_bytes += byte == '&' ? ENTRY_BYTES : 0;
         return true;
     }
     if (byte == ' ' && stream->n_digits) {
@@ -169,7 +187,10 @@ static bool at_version(struct stream *stream, uint8_t byte)
     bool good = stream->n_word == 8 && memcmp(word, "http/", 5) == 0 && word[6] == '.' &&
                 word[5] >= '0' && word[5] <= '9' && word[7] >= '0' && word[7] <= '9';
     stream->http_1_0 = good && memcmp(word + 5, "1.0", 3) == 0;
-    return good || fault(stream, sentence);
+    if (!good)
+        return fault(stream, sentence);
+    return stream->head_bytes <= LINE_BYTES ? has_room(stream)
+                                            : fault(stream, "the target is too long");
 }
 
 /* --- headers and trailers ------------------------------------------------------------------------
@@ -179,6 +200,7 @@ static bool at_line(struct stream *stream, uint8_t byte)
 {
     stream->n_word = 0;
     if (is(byte, TOKEN)) {
+        stream->head_bytes += ENTRY_BYTES;
         keep(stream, byte);
         return go(stream, STATE_NAME);
     }
@@ -195,6 +217,10 @@ static bool begin_value(struct stream *stream)
         stream->header = HEADER_LENGTH;
     if (!stream->trailer && word_is(stream, "transfer-encoding"))
         stream->header = HEADER_ENCODING;
+    if (!stream->trailer && word_is(stream, "cookie")) {
+        stream->header = HEADER_COOKIE;
+        stream->extra_bytes += ENTRY_BYTES;
+    }
     stream->n_word = stream->n_digits = 0;
     if (stream->header == HEADER_LENGTH && stream->has_length)
         return fault(stream, "Content-Length is given twice");
@@ -216,35 +242,41 @@ static bool at_name(struct stream *stream, uint8_t byte)
            fault(stream, "a header has no colon");
 }
 
+/* What microhttpd would take for a part of the value, others do not. */
+static bool blank_behind(struct stream *stream)
+{
+    return fault(stream, "a blank stands behind a length or a transfer coding");
+}
+
 static bool take_digit(struct stream *stream, uint8_t byte)
 {
-    static const char sentence[] = "Content-Length must be a decimal number";
-    bool blank = byte == ' ' || byte == '\t';
-    if (blank && stream->n_digits)
-        stream->header = HEADER_LENGTH_END;
-    if (blank)
-        return true;
-    if (byte < '0' || byte > '9' || stream->header == HEADER_LENGTH_END ||
-        stream->n_digits == LENGTH_DIGITS)
-        return fault(stream, sentence);
+    if (is_blank(byte))
+        return !stream->n_digits || blank_behind(stream);
+    if (byte < '0' || byte > '9' || stream->n_digits == LENGTH_DIGITS)
+        return fault(stream, "Content-Length must be a decimal number");
     stream->n_digits++;
     stream->length = stream->length * 10 + (uint64_t)(byte - '0');
     return true;
 }
 
+static bool end_encoding(struct stream *stream)
+{
+    uint8_t n_word = stream->n_word;
+    stream->chunked = true;
+    while (stream->n_word && is_blank((uint8_t)stream->word[stream->n_word - 1]))
+        stream->n_word--;
+    if (!word_is(stream, "chunked"))
+        return fault(stream, "Transfer-Encoding must be chunked");
+    return stream->n_word == n_word || blank_behind(stream);
+}
+
 static bool end_value(struct stream *stream)
 {
-    if (stream->header == HEADER_LENGTH || stream->header == HEADER_LENGTH_END) {
+    if (stream->header == HEADER_LENGTH) {
         stream->has_length = true;
         return stream->n_digits || fault(stream, "Content-Length must be a decimal number");
     }
-    if (stream->header == HEADER_ENCODING) {
-        while (stream->n_word && strchr(" \t", stream->word[stream->n_word - 1]))
-            stream->n_word--;
-        stream->chunked = true;
-        return word_is(stream, "chunked") || fault(stream, "Transfer-Encoding must be chunked");
-    }
-    return true;
+    return stream->header != HEADER_ENCODING || end_encoding(stream);
 }
 
 static bool at_value(struct stream *stream, uint8_t byte)
@@ -253,10 +285,12 @@ static bool at_value(struct stream *stream, uint8_t byte)
         return end_line(stream, byte, STATE_LINE_LF,
                         "a header's value holds a control character") &&
                end_value(stream);
-    if (stream->header == HEADER_LENGTH || stream->header == HEADER_LENGTH_END)
+    if (stream->header == HEADER_LENGTH)
         return take_digit(stream, byte);
-    if (stream->header == HEADER_ENCODING && (stream->n_word || !strchr(" \t", byte)))
+    if (stream->header == HEADER_ENCODING && (stream->n_word || !is_blank(byte)))
         keep(stream, byte);
+    if (stream->header == HEADER_COOKIE)
+        stream->extra_bytes += byte == ';' || byte == ',' ? ENTRY_BYTES + 1 : 1;
     return true;
 }
 
@@ -272,6 +306,8 @@ static bool at_end(struct stream *stream, uint8_t byte)
         return fault(stream, "Content-Length and Transfer-Encoding are both given");
     if (stream->chunked && stream->http_1_0)
         return fault(stream, "Transfer-Encoding is not part of HTTP/1.0");
+    if (!has_room(stream))
+        return false;
     stream->n_digits = 0;
     if (stream->chunked)
         return go(stream, STATE_SIZE);
@@ -381,7 +417,7 @@ static size_t skip(struct stream *stream, const uint8_t *at, size_t n)
         while (i < n && is(at[i], TEXT))
             i++;
     } else if (stream->state == STATE_TARGET && stream->n_digits) {
-        while (i < n && is(at[i], TARGET))
+        while (i < n && is(at[i], TARGET) && at[i] != '&')
             i++;
     }
     return i;
@@ -392,11 +428,13 @@ size_t stream_judge(struct stream *stream, const void *bytes, size_t n_bytes)
     const uint8_t *at = bytes;
     size_t good = 0; /* where the request begins that is read, or went on at the beginning */
     for (size_t i = 0; i < n_bytes && !stream->fault;) {
+        size_t from = i;
         i += skip(stream, at + i, n_bytes - i);
         if (stream->state == STATE_START)
             good = i;
         if (i < n_bytes && stream->state != STATE_BODY && stream->state != STATE_CHUNK)
             step(stream, at[i++]);
+        stream->head_bytes += i - from;
     }
     return stream->fault ? good : n_bytes;
 }

@@ -30,6 +30,7 @@ struct stream {
     uint8_t n_digits;
     uint8_t header;  /* whose value is read */
     uint64_t length; /* of the body, or of the chunk: what is left of it */
+    uint64_t head_bytes, extra_bytes; /* what microhttpd needs for the head; for parts of it again */
     uint64_t n_heads;
 };
 

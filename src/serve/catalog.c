@@ -27,6 +27,7 @@
 #include <string.h>
 
 #define DEFAULT_BATCH_SIZE 32
+#define OMITTED_MAX 100 /* told one by one in every answer about readiness */
 
 /* A served model with what its loading needs. */
 struct entry {
@@ -49,6 +50,9 @@ struct catalog {
     struct served *first;
     struct arena arena; /* of what is left out */
     struct omitted *first_omitted, *last_omitted;
+    struct omitted more; /* stands for all beyond OMITTED_MAX */
+    char more_why[64];
+    int n_omitted;
     int n_loading;
     int stop_loading; /* a flag */
     bool leaving;
@@ -348,11 +352,39 @@ static struct served *exact(const struct catalog *catalog, const char *name, int
     return NULL;
 }
 
+static void append_omitted(struct catalog *catalog, struct omitted *omitted)
+{
+    if (catalog->first_omitted)
+        catalog->last_omitted->next = omitted;
+    else
+        catalog->first_omitted = omitted;
+    catalog->last_omitted = omitted;
+}
+
+/* Somebody's whole disk may be full of what is no model. */
+static void count_more(struct catalog *catalog)
+{
+    int n = catalog->n_omitted - OMITTED_MAX;
+    snprintf(catalog->more_why, sizeof catalog->more_why,
+             "%d more %s left out; the log names %s", n, n == 1 ? "is" : "are",
+             n == 1 ? "it" : "them");
+    if (n > 1)
+        return;
+    catalog->more = (struct omitted){.name = "...", .path = "", .why = catalog->more_why};
+    append_omitted(catalog, &catalog->more);
+}
+
 /* Leaves something out: the others are served, the log and readiness name it. */
 static bool leave_out(struct catalog *catalog, const char *name, const char *path, const char *why,
                       struct percept_err *err)
 {
     struct arena *arena = &catalog->arena;
+    if (name && why && catalog->n_omitted >= OMITTED_MAX) {
+        catalog->n_omitted++;
+        count_more(catalog);
+        log_warn("left out", "name", name, "why", why, "path", path, NULL);
+        return true;
+    }
     struct omitted *omitted = arena_alloc(arena, sizeof *omitted);
     const char *own_name = name ? arena_text(arena, name, strlen(name)) : NULL;
     const char *own_path = arena_text(arena, path, strlen(path));
@@ -360,11 +392,8 @@ static bool leave_out(struct catalog *catalog, const char *name, const char *pat
     if (!omitted || !own_name || !own_path || !own_why)
         return err_memory(err, "the list of what is left out", sizeof *omitted);
     *omitted = (struct omitted){.name = own_name, .path = own_path, .why = own_why};
-    if (catalog->first_omitted)
-        catalog->last_omitted->next = omitted;
-    else
-        catalog->first_omitted = omitted;
-    catalog->last_omitted = omitted;
+    append_omitted(catalog, omitted);
+    catalog->n_omitted++;
     log_warn("left out", "name", own_name, "why", own_why, "path", own_path, NULL);
     return true;
 }
@@ -464,6 +493,11 @@ struct served *catalog_first(struct catalog *catalog)
 const struct omitted *catalog_omitted(const struct catalog *catalog)
 {
     return catalog->first_omitted;
+}
+
+int catalog_n_omitted(const struct catalog *catalog)
+{
+    return catalog->n_omitted;
 }
 
 struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version,

@@ -77,8 +77,10 @@ struct served *catalog_first(struct catalog *catalog);
 
 struct omitted; /* serve/scan.h */
 
-/* What was found and cannot be served as it lies there, in the order of finding. */
+/* What was found and cannot be served as it lies there, in the order of finding; where it is more
+ * than a hundred, the rest as one. And how many all are. */
 const struct omitted *catalog_omitted(const struct catalog *catalog);
+int catalog_n_omitted(const struct catalog *catalog);
 
 /* True when the daemon may say it is ready; else why, as a sentence in err. */
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err);

@@ -546,7 +546,7 @@ bool codec_json_decode(struct job *job, struct percept_err *err)
     struct bytes body = job->body, tail = {body.end, body.end};
     if (job->json_bytes > 0)
         body.end = tail.at = body.at + job->json_bytes;
-    if (utf8_is_wide(body) || (bytes_size(body) > 1 && !body.at[0] != !body.at[1]))
+    if (utf8_is_wide(body) || (bytes_size(body) > 1 && (!body.at[0] || !body.at[1])))
         return err_set(
             err, ERR_INVALID,
             "failed to parse the request JSON: it is UTF-16 or UTF-32; JSON is sent as UTF-8");

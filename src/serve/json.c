@@ -12,6 +12,7 @@
 #include "base/number.h"
 #include "base/utf8.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -68,6 +69,13 @@ static bool begins(const struct json *json, const char *word)
     return (size_t)(json->end - json->at) >= n && strncasecmp((const char *)json->at, word, n) == 0;
 }
 
+/* The same, and the word ends there. */
+static bool begins_whole(const struct json *json, const char *word)
+{
+    const uint8_t *end = begins(json, word) ? json->at + strlen(word) : NULL;
+    return end && (end == json->end || !(isalnum(*end) || *end == '_'));
+}
+
 static bool is_digit(uint8_t c)
 {
     return c >= '0' && c <= '9';
@@ -92,7 +100,10 @@ static const char *misspelt(const struct json *json)
         {"-nan", "a signed NaN; it is written NaN"},
         {"inf",
          "a word for infinity; in tensors' data it is written Infinity, elsewhere not at all"},
+        {"infinity",
+         "a word for infinity; in tensors' data it is written Infinity, elsewhere not at all"},
         {"-inf", "a word for infinity; in tensors' data it is written -Infinity"},
+        {"-infinity", "a word for infinity; in tensors' data it is written -Infinity"},
         {"none", "Python's None; JSON has null"},
         {"true", "a capital letter in true"},
         {"false", "a capital letter in false"},
@@ -100,7 +111,7 @@ static const char *misspelt(const struct json *json)
         {"undefined", "JavaScript's undefined; JSON has null"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (begins(json, words[i].word))
+        if (begins_whole(json, words[i].word))
             return *json->at == 't' || *json->at == 'f' ? NULL : words[i].says;
     return NULL;
 }

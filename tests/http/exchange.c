@@ -253,6 +253,30 @@ START_TEST(exchanges_are_used_again_without_asking_for_memory)
 }
 END_TEST
 
+/* Memory is given back whenever everybody has left; what is for the time without any is not. */
+START_TEST(the_last_word_stays_when_memory_is_given_back)
+{
+    struct percept_err err = {0};
+    start();
+    ck_assert(exchange_make_last_word(&site, &err));
+    const struct MHD_Response *word = site.last_word;
+    for (int n_spare = 0; n_spare < 3; n_spare++) { /* none, one, two */
+        struct exchange *exchanges[2];
+        for (int i = 0; i < n_spare; i++)
+            ck_assert_ptr_nonnull(exchanges[i] = born("GET", "/v2", -1));
+        for (int i = 0; i < n_spare; i++)
+            exchange_free(exchanges[i]);
+        ck_assert_int_eq(site.n_spare, n_spare);
+        exchange_free_spare(&site);
+        ck_assert_int_eq(site.n_spare, 0);
+        ck_assert_ptr_eq(site.last_word, word);
+    }
+    exchange_free_last_word(&site);
+    ck_assert_ptr_null(site.last_word);
+    end();
+}
+END_TEST
+
 START_TEST(short_memory_is_an_answer_or_a_close)
 {
     char piece[50] = {0};
@@ -286,6 +310,7 @@ Suite *http_exchange_suite(void)
     tcase_add_test(tcase, errors_have_their_status_and_are_quoted);
     tcase_add_test(tcase, refusals_have_a_line_each_up_to_ten_a_second);
     tcase_add_test(tcase, exchanges_are_used_again_without_asking_for_memory);
+    tcase_add_test(tcase, the_last_word_stays_when_memory_is_given_back);
     tcase_add_test(tcase, short_memory_is_an_answer_or_a_close);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -141,6 +141,27 @@ START_TEST(who_was_cut_stays_so)
 }
 END_TEST
 
+/* Those that are over the limit may not fill the few places that are left for them, whatever they
+ * do; others that are answered keep theirs. */
+START_TEST(of_those_that_are_over_a_reader_that_does_not_read_makes_way_last)
+{
+    start();
+    for (int i = 0; i < N; i++) {
+        all[i].over = i % 2;
+        phases_enter(&phases, &all[i], PHASE_REPLY, (uint64_t)(100 + i));
+    }
+    ck_assert_ptr_null(phases_longest(&phases, false));
+    ck_assert_ptr_eq(phases_longest(&phases, true), &all[1]);
+    phases_enter(&phases, &all[1], PHASE_CUT, 200);
+    ck_assert_ptr_eq(phases_longest(&phases, true), &all[3]);
+    phases_enter(&phases, &all[5], PHASE_IDLE, 210);
+    ck_assert_ptr_eq(phases_longest(&phases, true), &all[5]);
+    phases_enter(&phases, &all[5], PHASE_WORK, 220);
+    phases_enter(&phases, &all[3], PHASE_WORK, 230);
+    ck_assert_ptr_null(phases_longest(&phases, true));
+}
+END_TEST
+
 Suite *http_phases_suite(void)
 {
     Suite *suite = suite_create("http/phases");
@@ -148,6 +169,7 @@ Suite *http_phases_suite(void)
     tcase_add_test(tcase, a_connection_is_in_one_phase);
     tcase_add_test(tcase, a_move_puts_off_no_deadline);
     tcase_add_test(tcase, the_one_that_was_quiet_longest_makes_way);
+    tcase_add_test(tcase, of_those_that_are_over_a_reader_that_does_not_read_makes_way_last);
     tcase_add_test(tcase, who_works_or_is_answered_never_makes_way);
     tcase_add_test(tcase, who_is_over_the_limit_is_asked_for_apart);
     tcase_add_test(tcase, who_has_ended_waits_for_no_bytes);

@@ -49,6 +49,9 @@ struct rude {
         what, bytes, sizeof(bytes) - 1, status                                                     \
     }
 #define LIVE "GET /v2/health/live HTTP/1.1"
+#define T5(text) text text text text text
+#define T40(text) T5(text text text text text text text text)
+#define T500(text) T5(T5(T5(text text text text)))
 
 /* All of these are refused and the connection ends, so that what follows is never read as a
  * request. */
@@ -123,6 +126,15 @@ static const struct rude malformed[] = {
       POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
     R("a chunk size past 64 bits",
       POST HOST "Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\na", 400),
+    R("a blank behind a length", POST HOST "Content-Length: 4 \r\n\r\nabcd" SMUGGLED, 400),
+    R("tabs behind a length", POST HOST "Content-Length: 4\t\t\r\n\r\nabcd" SMUGGLED, 400),
+    R("a blank behind chunked",
+      POST HOST "Transfer-Encoding: chunked \r\n\r\n0\r\n\r\n" SMUGGLED, 400),
+    R("a tab behind chunked",
+      POST HOST "Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
+    R("many cookies", LIVE "\r\nHost: x\r\nCookie: " T500("a=b; ") "\r\n\r\n", 400),
+    R("a large cookie", LIVE "\r\nHost: x\r\nCookie: a=" T500(T40("b")) "\r\n\r\n", 400),
+    R("many parts of a query", "GET /v2?" T500("a&") " HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     R("a bare line feed in the trailer",
       POST HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\r\n" SMUGGLED, 400),
 };
@@ -158,6 +170,11 @@ START_TEST(malformed_requests_are_refused_and_closed)
     client_send(&client, SMUGGLED);
     ck_assert(send_rude(rude, SIZE_MAX));
     ck_assert_int_eq(client_reply(&client).status, 200);
+    expect_refusal(rude);
+    client_close(&client);
+    client_open(&client, &host); /* and by who closes his side behind it */
+    ck_assert(send_rude(rude, SIZE_MAX));
+    ck_assert_int_eq(shutdown(client.fd, SHUT_WR), 0);
     expect_refusal(rude);
     end();
 }

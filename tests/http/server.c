@@ -521,6 +521,22 @@ START_TEST(every_allocation_may_fail_once)
 }
 END_TEST
 
+/* Nothing is waited for from a client for whom there was no memory. */
+START_TEST(who_comes_when_memory_is_short_and_says_nothing_is_hung_up_upon)
+{
+    struct settings settings = daemon_settings();
+    settings.header_timeout_ms = settings.idle_timeout_ms = 3600000;
+    daemon_fail_at = (size_t)_i + 1;
+    daemon_start(&host, &settings, NULL);
+    daemon_fail_at = 0;
+    client_open(&client, &host);
+    ck_assert(client_closed(&client));
+    client_close(&client);
+    ck_assert_int_eq(daemon_get(&host, "/v2/health/live").status, 200);
+    end();
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail_from_one_on)
 {
     daemon_fail_at = (size_t)_i + 1;
@@ -574,6 +590,7 @@ Suite *http_server_suite(void)
     tcase_add_test(bare, a_server_that_nobody_used_can_be_freed);
     tcase_add_test(bare, a_drained_server_can_be_freed_later);
     tcase_add_loop_test(memory, every_allocation_may_fail_once, 0, ALLOCATIONS);
+    tcase_add_loop_test(memory, who_comes_when_memory_is_short_and_says_nothing_is_hung_up_upon, 0, 2);
     tcase_add_loop_test(memory, every_allocation_may_fail_from_one_on, 0, ALLOCATIONS);
     suite_add_tcase(suite, bare);
     suite_add_tcase(suite, memory);

@@ -169,6 +169,37 @@ START_TEST(what_is_left_out_is_kept_with_its_reason)
 }
 END_TEST
 
+/* Whoever serves a folder full of other files gets no endless answers. */
+START_TEST(what_is_left_out_is_told_one_by_one_up_to_a_hundred)
+{
+    static const struct {
+        int n;
+        const char *more;
+    } rows[] = {{99, NULL},
+                {100, NULL},
+                {101, "1 more is left out; the log names it"},
+                {102, "2 more are left out; the log names them"},
+                {250, "150 more are left out; the log names them"}};
+    folder_files("repo/good.onnx");
+    for (int i = 0; i < rows[_i].n; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "repo/%03d.pt", i);
+        folder_text(name, "");
+    }
+    add("repo");
+    ck_assert_int_eq(catalog_n_omitted(catalog), rows[_i].n);
+    const struct omitted *omitted = catalog_omitted(catalog), *last = omitted;
+    int n = 0;
+    for (; omitted; n++, omitted = omitted->next)
+        last = omitted;
+    ck_assert_int_eq(n, rows[_i].more ? 101 : rows[_i].n);
+    ck_assert_str_eq(last->why, rows[_i].more
+                                    ? rows[_i].more
+                                    : "it is a PyTorch file, not ONNX: export the network with "
+                                      "torch.onnx.export");
+}
+END_TEST
+
 START_TEST(a_server_that_has_nothing_to_serve_says_why)
 {
     ck_assert(!catalog_ready(catalog, &err));
@@ -521,6 +552,7 @@ Suite *serve_catalog_suite(void)
     tcase_add_test(tests, a_path_without_a_model_adds_nothing);
     tcase_add_test(tests, of_two_models_of_one_name_the_first_is_served_and_so_are_the_others);
     tcase_add_test(tests, what_is_left_out_is_kept_with_its_reason);
+    tcase_add_loop_test(tests, what_is_left_out_is_told_one_by_one_up_to_a_hundred, 0, 5);
     tcase_add_test(tests, a_server_that_has_nothing_to_serve_says_why);
     tcase_add_test(tests, loads_step_back_only_when_a_model_is_ready);
     tcase_add_test(tests, a_broken_model_fails_and_says_why);

@@ -355,7 +355,8 @@ START_TEST(a_byte_order_mark_is_no_part_of_a_body)
 {
     struct fake_model *fake = plain();
     expect_read(fake, "\xef\xbb\xbf{\"inputs\":[" X("") "]}");
-    static const char *const wide[] = {"\xff\xfe{\0\"\0", "\xfe\xff\0{\0\"", "{\0\"\0}\0", "\0{\0\"\0}"};
+    static const char *const wide[] = {"\xff\xfe{\0\"\0", "\xfe\xff\0{\0\"", "{\0\"\0}\0", "\0{\0\"\0}",
+                                       "\0\0\0{\0\0"};
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
         ck_assert(!codec_json_decode(fake_model_post_bytes(fake, wide[i], 6), &fake->err));
         ck_assert_msg(strstr(fake->err.text, "UTF-16 or UTF-32; JSON is sent as UTF-8"), "%s", fake->err.text);
