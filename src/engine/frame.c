@@ -111,11 +111,17 @@ void frame_changed(struct frame *frame)
 
 /* --- plans ------------------------------------------------------------------------------------------- */
 
+/* Was the model given an axis without elements? Asked by bodies: their own inputs do not tell. */
+static bool around_empty(const struct frame *frame)
+{
+    return frame != frame->root && frame->root->current->plan.empty_input;
+}
+
 static struct slot *planned(struct frame *frame)
 {
     for (int i = 0; i < frame->n_slots; i++) {
         struct slot *slot = &frame->slots[i];
-        bool same = slot->feeds != NULL;
+        bool same = slot->feeds && (frame == frame->root || slot->plan.empty_input == around_empty(frame));
         for (int k = 0; same && k < frame->part->n_feeds; k++)
             same = slot->feeds[k].dtype == frame->feeds[k].dtype &&
                    tensor_same_dims(&slot->feeds[k], &frame->feeds[k]);
@@ -160,7 +166,9 @@ static struct slot *slot_for_new(struct frame *frame)
 static struct slot *plan_new(struct frame *frame, struct percept_err *err)
 {
     struct slot *slot = slot_for_new(frame);
-    if (!plan_build(&slot->plan, frame->model, frame->part, frame->feeds, err))
+    if (!(frame == frame->root ? plan_build(&slot->plan, frame->model, frame->part, frame->feeds, err)
+                               : plan_build_body(&slot->plan, frame->model, frame->part, frame->feeds,
+                                                 around_empty(frame), err)))
         return NULL;
     size_t n = (size_t)frame->part->n_feeds;
     struct tensor *feeds = arena_array(&slot->plan.arena, n + 1, sizeof *feeds);
@@ -229,7 +237,7 @@ static struct frame *frame_of_body(struct frame *frame, const struct graph *body
 static void set_feeds(struct frame *child, const struct frame *frame, const struct tensor *inputs)
 {
     const struct part *part = child->part;
-    bool same = true;
+    bool same = child->current && child->current->plan.empty_input == around_empty(child);
     for (int i = 0; i < part->n_feeds; i++) {
         const struct tensor *from = i < part->graph->n_inputs
                                         ? &inputs[i]

@@ -21,6 +21,8 @@ struct fuser {
     struct part *part;
     struct graph *graph;
     const struct tensor *dims;
+    const struct plan *others; /* [n_others] */
+    int n_others;
     int *readers; /* [n_values][2]: the first two nodes that read it, or -1 */
 };
 
@@ -149,6 +151,9 @@ static bool residual_of(struct fuser *f, int first, int second, struct fusion *f
         f->dims[between].dtype != PERCEPT_FLOAT ||
         !tensor_same_dims(&f->dims[other], &f->dims[between]))
         return false;
+    for (int i = 0; i < f->n_others; i++)
+        if (!tensor_same_dims(&f->others[i].values[other], &f->others[i].values[between]))
+            return false;
     *fusion = (struct fusion){.kind = FUSE_RESIDUAL, .value = other};
     return true;
 }
@@ -230,10 +235,11 @@ static void try_node(struct fuser *f, int i)
 }
 
 bool fuse_part(struct percept_model *model, struct part *part, const struct tensor *dims,
-               struct percept_err *err)
+               const struct plan *others, int n_others, struct percept_err *err)
 {
     struct graph *graph = part->graph;
-    struct fuser f = {.model = model, .part = part, .graph = graph, .dims = dims};
+    struct fuser f = {.model = model, .part = part, .graph = graph, .dims = dims,
+                      .others = others, .n_others = n_others};
     f.readers = arena_array(&model->load, 2 * (size_t)graph->n_values + 1, sizeof *f.readers);
     if (!f.readers)
         return err_set(err, ERR_MEMORY, "out of memory while fusing nodes");

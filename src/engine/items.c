@@ -13,6 +13,8 @@
  *     known in both plans        their elements are compared
  *     an input nothing is known of    nor is of the outputs, but of their shapes
  *
+ * Nothing is known of an output either that lies in another layout in one plan than in the other: sums follow it.
+ *
  * The proof is of these two plans: it says that a run of n items at these shapes gives each of them the bits that
  * it has alone. So it is made twice. When a model is opened, for two items and for many, at lengths that were made
  * up: that tells whether its first axis is taken for a batch at all. And at each set of shapes at which requests

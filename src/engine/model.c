@@ -195,6 +195,18 @@ static bool mixes(const struct percept_model *model)
     return false;
 }
 
+static bool fuse(struct percept_model *model, const struct plan *trial, int64_t batch, struct percept_err *err)
+{
+    struct plan ones[TRIAL_ONES];
+    const int n = trial->values ? trial_ones(model, batch, ones) : 0;
+    bool good = fuse_part(model, model->parts, trial->values, ones, n, err);
+    for (struct part *part = model->parts->next; good && part; part = part->next)
+        good = fuse_part(model, part, NULL, NULL, 0, err);
+    for (int i = 0; i < n; i++)
+        plan_free(&ones[i]);
+    return good;
+}
+
 /* After the graph is checked: trial, fuse. */
 static bool improve(struct percept_model *model, struct percept_err *err)
 {
@@ -214,9 +226,7 @@ static bool improve(struct percept_model *model, struct percept_err *err)
     describe_outputs(model, &trial);
     if (!one && batch == 2)
         trial_batch_free(model, &trial);
-    bool good = fuse_part(model, model->parts, trial.values, err);
-    for (struct part *part = model->parts->next; good && part; part = part->next)
-        good = fuse_part(model, part, NULL, err);
+    const bool good = fuse(model, &trial, batch, err);
     plan_free(&trial);
     fold_unused(model->onnx.graph);
     return good && (model_find_feeds(model) || err_set(err, ERR_MEMORY, "out of memory"));

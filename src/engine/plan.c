@@ -168,17 +168,24 @@ static bool build(struct plan *plan, const struct percept_model *model, const st
     return good;
 }
 
-bool plan_build(struct plan *plan, const struct percept_model *model, const struct part *part,
-                const struct tensor *inputs, struct percept_err *err)
+bool plan_build_body(struct plan *plan, const struct percept_model *model, const struct part *part,
+                     const struct tensor *inputs, bool empty_input, struct percept_err *err)
 {
-    *plan = (struct plan){.part = part};
-    for (int i = 0; part == model->parts && i < part->n_feeds; i++)
-        for (int d = 0; d < inputs[i].rank; d++)
-            plan->empty_input |= inputs[i].dims[d] == 0;
+    *plan = (struct plan){.part = part, .empty_input = empty_input};
     bool good = build(plan, model, inputs, NULL, err);
     if (!good)
         plan_free(plan);
     return good;
+}
+
+bool plan_build(struct plan *plan, const struct percept_model *model, const struct part *part,
+                const struct tensor *inputs, struct percept_err *err)
+{
+    bool empty = false;
+    for (int i = 0; i < part->n_feeds; i++)
+        for (int d = 0; d < inputs[i].rank; d++)
+            empty |= inputs[i].dims[d] == 0;
+    return plan_build_body(plan, model, part, inputs, empty, err);
 }
 
 bool plan_continue(struct plan *plan, const struct percept_model *model, const struct plan *before,

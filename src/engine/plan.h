@@ -61,9 +61,13 @@ struct plan {
     bool items_asked, items_apart; /* was a proof looked for at these shapes, and found? (items.h) */
 };
 
-/* inputs: [part's feeds] dtype and dims, data NULL. On failure the plan is empty again. */
+/* Of the main graph. inputs: [part's feeds] dtype and dims, data NULL. On failure the plan is empty again. */
 bool plan_build(struct plan *plan, const struct percept_model *model, const struct part *part,
                 const struct tensor *inputs, struct percept_err *err);
+
+/* The same of a body, whose inputs may be empty because of data; the model's own are told by the plan around it. */
+bool plan_build_body(struct plan *plan, const struct percept_model *model, const struct part *part,
+                     const struct tensor *inputs, bool empty_input, struct percept_err *err);
 
 /* Builds the plan for what is left behind `before`, which has run: `plan` has its part and first node, and
  * before->decided says what is known. On failure the caller frees it. */

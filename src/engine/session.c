@@ -19,7 +19,7 @@ struct percept_session {
     const struct percept_model *model;
     struct frame *frame;
     int *ranks;         /* [n_inputs] as set, where the frame sees a scalar instead */
-    bool scalars;       /* what worked last of the two */
+    struct tensor *scalars; /* [n_inputs] shapes as set at which it had to; NULL before */
     bool profiling;
     int64_t step_started_ns;
     struct percept_step_profile *profile; /* of the last run; in its own buffer */
@@ -62,6 +62,7 @@ void percept_session_free(struct percept_session *session)
         return;
     frame_free(session->frame);
     arena_buffer_free(session->ranks);
+    arena_buffer_free(session->scalars);
     arena_buffer_free(session->profile);
     arena_buffer_free(session);
 }
@@ -142,17 +143,49 @@ static bool see_scalars(struct percept_session *session, bool as_scalar)
     return any;
 }
 
+static struct tensor as_set(const struct percept_session *session, int i)
+{
+    struct tensor feed = frame_feeds(session->frame)[i];
+    feed.rank = session->ranks[i] >= 0 ? session->ranks[i] : feed.rank;
+    return feed;
+}
+
+/* Are these the shapes at which scalars had to be seen last? Nothing else of the past counts: who came before does
+ * not change what an answer looks like. */
+static bool had_to(const struct percept_session *session)
+{
+    bool same = session->scalars != NULL;
+    for (int i = 0; same && i < session->model->n_inputs; i++) {
+        const struct tensor feed = as_set(session, i);
+        same = tensor_same_dims(&feed, &session->scalars[i]);
+    }
+    return same;
+}
+
+/* So that what does not work is not planned again at every run; that is all it costs where memory is short. */
+static void remember_scalars(struct percept_session *session)
+{
+    const int n = session->model->n_inputs;
+    if (!session->scalars)
+        session->scalars = arena_buffer(((size_t)n + 1) * sizeof *session->scalars);
+    for (int i = 0; session->scalars && i < n; i++)
+        session->scalars[i] = as_set(session, i);
+}
+
 static bool prepare_ranks(struct percept_session *session, struct percept_err *err)
 {
-    const bool scalars = see_scalars(session, session->scalars);
-    if (frame_prepare(session->frame, scalars ? NULL : err))
+    struct percept_err why = {0};
+    const bool scalars = had_to(session), any = see_scalars(session, scalars);
+    if (!any || scalars)
+        return frame_prepare(session->frame, err);
+    if (frame_prepare(session->frame, &why))
         return true;
-    if (!scalars)
-        return false;
-    see_scalars(session, !session->scalars);
+    if (why.code == ERR_MEMORY)
+        return err_set(err, why.code, "%s", why.text);
+    see_scalars(session, true);
     if (!frame_prepare(session->frame, err))
         return false;
-    session->scalars = !session->scalars;
+    remember_scalars(session);
     return true;
 }
 

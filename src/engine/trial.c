@@ -61,8 +61,21 @@ int64_t trial_length(const struct percept_model *model)
     return model->trial_length ? model->trial_length : usual_length(model);
 }
 
-/* Dims for a trial: what the model says, `batch` for a free first axis, a length for other free ones. */
-static bool trial_inputs(const struct percept_model *model, int64_t batch, struct tensor *inputs,
+/* Axis k of all inputs' in order is free: does this one follow it, being the same or having its name? */
+static bool follows_axis(const struct percept_model *model, int k, int input, int axis)
+{
+    for (int i = 0; i < model->n_inputs; k -= model->inputs[i++].rank) {
+        if (k >= model->inputs[i].rank)
+            continue;
+        const char *name = model->inputs[i].dim_names[k], *mine = model->inputs[input].dim_names[axis];
+        return (i == input && k == axis) || (name && mine && strcmp(name, mine) == 0);
+    }
+    return false;
+}
+
+/* Dims for a trial: what the model says, `batch` for a free first axis, a length for other free ones, and 1 for those
+ * that follow axis `one` of all inputs' in order (-1: none). */
+static bool trial_inputs(const struct percept_model *model, int64_t batch, int one, struct tensor *inputs,
                          bool *guessed)
 {
     const struct graph *graph = model->onnx.graph;
@@ -80,6 +93,8 @@ static bool trial_inputs(const struct percept_model *model, int64_t batch, struc
         for (int d = 0; d < value->rank; d++) {
             bool fixed = value->dims[d] >= 0;
             inputs[i].dims[d] = fixed ? value->dims[d] : d == 0 ? batch : length;
+            if (!fixed && one >= 0 && follows_axis(model, one, i, d))
+                inputs[i].dims[d] = 1;
             *guessed |= !fixed && (d > 0 || value->rank == 1); /* a vector's length is no batch */
         }
     }
@@ -87,8 +102,8 @@ static bool trial_inputs(const struct percept_model *model, int64_t batch, struc
     return true;
 }
 
-/* Plans at `batch`; `guessed`: lengths that the model does not say may be to blame where that fails. */
-static bool attempt(struct percept_model *model, int64_t batch, struct plan *plan, bool *guessed,
+/* Plans at `batch`, and 1 as trial_inputs has it; `guessed`: lengths that the model does not say may be to blame where that fails. */
+static bool attempt(struct percept_model *model, int64_t batch, int one, struct plan *plan, bool *guessed,
                     struct percept_err *why)
 {
     *plan = (struct plan){0};
@@ -96,7 +111,7 @@ static bool attempt(struct percept_model *model, int64_t batch, struct plan *pla
     struct tensor *inputs = arena_array(&model->load, (size_t)model->n_inputs + 1, sizeof *inputs);
     if (!inputs)
         return err_set(why, ERR_MEMORY, "out of memory while planning the network");
-    if (trial_inputs(model, batch, inputs, guessed))
+    if (trial_inputs(model, batch, one, inputs, guessed))
         return plan_build(plan, model, model->parts, inputs, why);
     *guessed = true; /* how many axes there are is not even said */
     return false;
@@ -106,7 +121,7 @@ bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, s
 {
     bool guessed;
     struct percept_err why = {0};
-    if (attempt(model, batch, plan, &guessed, &why) || guessed || why.code == ERR_MEMORY)
+    if (attempt(model, batch, -1, plan, &guessed, &why) || guessed || why.code == ERR_MEMORY)
         return true;
     if (err)
         *err = why;
@@ -136,7 +151,7 @@ bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch,
         why = (struct percept_err){0};
         model->trial_length = tries[i].length;
         *batch = tries[i].batch;
-        if (attempt(model, *batch, plan, &guessed, &why)) {
+        if (attempt(model, *batch, -1, plan, &guessed, &why)) {
             if (*batch == 1)
                 plan_free(plan); /* what is 1 long for now would be taken for fixed */
             return true;
@@ -159,11 +174,39 @@ bool trial_longer(struct percept_model *model, struct plan *plan)
     if (!has_free_axis(model, false))
         return true;
     model->trial_length = 2 * trial_length(model);
-    const bool good = attempt(model, 1, plan, &guessed, NULL) && plan->outputs;
+    const bool good = attempt(model, 1, -1, plan, &guessed, NULL) && plan->outputs;
     model->trial_length = length;
     if (!good)
         plan_free(plan);
     return good;
+}
+
+/* Is axis k of all inputs' free by itself, and the first that has its name? First axes are one where they are the
+ * batch, and others that have no name most often are what they look like. */
+static bool leads(const struct percept_model *model, int k)
+{
+    for (int i = 0, at = 0; i < model->n_inputs; i++)
+        for (int d = 0; d < model->inputs[i].rank; d++, at++) {
+            const struct percept_io *io = &model->inputs[i];
+            if (at == k || follows_axis(model, k, i, d))
+                return at == k && io->dims[d] < 0 &&
+                       (d == 0 ? !model->description.batch_free : io->dim_names[d] != NULL);
+        }
+    return false;
+}
+
+int trial_ones(struct percept_model *model, int64_t batch, struct plan *plans)
+{
+    int axes[TRIAL_ONES + 1], n_axes = 0, n = 0, all = 0;
+    bool guessed;
+    for (int i = 0; i < model->n_inputs; i++)
+        all += model->inputs[i].rank > 0 ? model->inputs[i].rank : 0;
+    for (int k = 0; k < all && n_axes < TRIAL_ONES && model->n_inputs > 1; k++)
+        if (leads(model, k))
+            axes[n_axes++] = k;
+    for (int a = 0; a < n_axes && n_axes > 1; a++)
+        n += attempt(model, batch, axes[a], &plans[n], &guessed, NULL) && plans[n].values;
+    return n;
 }
 
 /* First axes that are free everywhere, under one name as far as they have names. */

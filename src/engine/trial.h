@@ -21,6 +21,13 @@ bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch,
  * False where that fails; true without a plan where no other axis is free. */
 bool trial_longer(struct percept_model *model, struct plan *plan);
 
+#define TRIAL_ONES 8
+
+/* The first trial again, at its batch, with one free axis of length 1, and others of its name: what is equal in all of
+ * them is not spread there. Of models with several inputs, whose axes have the same length in a trial by chance; what
+ * the batch is must be known. plans: [TRIAL_ONES]; how many could be made, none where there is one axis alone. */
+int trial_ones(struct percept_model *model, int64_t batch, struct plan *plans);
+
 /* Is the first axis of all inputs and outputs a batch of items that are proved apart, or said to be by the model's
  * owner? `two` is the trial at two. The model is described by then, and learns what was found. */
 bool trial_batch_free(struct percept_model *model, const struct plan *two);

@@ -7,10 +7,9 @@
  * are folded from the left into the output.
  *
  * Floats may stay in LAYOUT_BLOCKED when one operand is a blocked picture of the output's shape and the
- * others are that too, or such a picture for all items, or a single number, or one number per channel (of
- * each item or of all). The last
- * block of a plain per-channel operand is read past its end, into the 64 bytes that every buffer has;
- * what is there only reaches padding lanes.
+ * others are that too, or one item of it for all, or a single number, or one number per channel (of each
+ * item or of all). The last block of a plain per-channel operand is read past its end, into the 64 bytes that
+ * every buffer has; what is there only reaches padding lanes.
  *
  * Integers wrap. Division by zero is the one thing the data can do wrong: divisors are looked at before
  * the loop (ERR_DATA). The least integer divided by -1 is itself. Shifts of the width or more give 0.

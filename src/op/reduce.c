@@ -251,13 +251,14 @@ enum {
 };
 
 /* Columns [column, column + columns) of a line: log(sum(exp(x))) with the largest exponent taken out, so
- * that nothing overflows. The exponentials of some rows are made aside; their sums are added up in double. */
+ * that nothing overflows. The exponentials of some rows are made aside, of how many does not depend on columns;
+ * their sums are added up in double. */
 static void log_sum_exp(const struct kernels *kernels, const struct lines *lines, const float *x, float *y,
                         int64_t columns)
 {
     float powers[EXPONENTS + NEIGHBOURS], part[EXPONENT_COLUMNS], largest[EXPONENT_COLUMNS + NEIGHBOURS];
     double sums[EXPONENT_COLUMNS] = {0};
-    const int64_t inner = lines->inner, most = EXPONENTS / columns;
+    const int64_t inner = lines->inner, most = inner == 1 ? EXPONENTS : EXPONENTS / EXPONENT_COLUMNS;
     kernels->reduce(REDUCE_MAX, largest, x, lines->n, inner, columns);
     for (int64_t k = 0; k < columns; k++)
         largest[k] = isinf(largest[k]) ? 0 : largest[k];

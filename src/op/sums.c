@@ -3,8 +3,8 @@
  *
  * A unit of work is some columns of some of the n rows, SUMS_PIECE numbers or so: few enough to look at a clock
  * between them, and enough for the cores of a team where there is one line only. Where rows are cut, each slab's
- * result goes to scratch, and these are reduced in turn. How things are cut depends on n and inner alone,
- * hence so do the bits.
+ * result goes to scratch, and these are reduced in turn. How rows are cut depends on n, and on whether inner
+ * is 1, alone, hence so do the bits: among the columns may be the items of a batch.
  *
  * Stateless; nothing is allocated.
  */
@@ -13,7 +13,7 @@
 #include "op/walk.h"
 
 #define SUMS_PIECE ((int64_t)1 << 20)  /* numbers */
-#define SUMS_COLUMNS ((int64_t)1 << 10) /* at least, of which a piece has so many */
+#define SUMS_COLUMNS ((int64_t)1 << 10) /* of which a piece of many rows has so many at least */
 
 struct cuts {
     int64_t columns, pieces; /* columns of a piece, pieces of a row */
@@ -23,7 +23,7 @@ struct cuts {
 static struct cuts cut(const struct sums *sums)
 {
     const int64_t least = sums->inner < SUMS_COLUMNS ? sums->inner : SUMS_COLUMNS;
-    struct cuts cuts = {.rows = SUMS_PIECE / (least ? least : 1)};
+    struct cuts cuts = {.rows = sums->inner == 1 ? SUMS_PIECE : SUMS_PIECE / SUMS_COLUMNS};
     cuts.slabs = sums->n > cuts.rows ? (sums->n + cuts.rows - 1) / cuts.rows : 1;
     if (cuts.slabs == 1)
         cuts.rows = sums->n;

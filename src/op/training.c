@@ -31,6 +31,19 @@ struct training_plan {
     int64_t items, channels, pixels;
 };
 
+/* Statistics of nothing are asked for: along which axis there is nothing, or -1. */
+static int missing_axis(const struct step *step, const struct training_plan *plan)
+{
+    const struct tensor *x = step->in[0];
+    int axis = -1;
+    for (int d = 0; d < x->rank && plan->items * plan->pixels == 0; d++)
+        axis = x->dims[d] == 0 ? d : axis;
+    for (int i = 1; i < step->n_out; i++)
+        if (step->node->out[i] >= 0 && plan->channels > 0 && !step->from_data)
+            return axis;
+    return -1;
+}
+
 static bool training_shape(struct step *step, struct percept_err *err)
 {
     const struct training *training = step->priv;
@@ -58,7 +71,8 @@ static bool training_shape(struct step *step, struct percept_err *err)
     for (int i = 1; i < step->n_out; i++)
         op_set_out(step, i, x->dtype, step->in[3]->rank, step->in[3]->dims);
     step->flops = 6.0 * (double)tensor_elements(x);
-    return true;
+    const int axis = missing_axis(step, plan);
+    return axis < 0 || op_refuse_empty(step, "mean", axis, err);
 }
 
 /* The channels [from, to) of a float or double tensor. */

@@ -545,6 +545,67 @@ START_TEST(a_list_is_not_collected)
 }
 END_TEST
 
+/* y is the largest place of x that is not 0, as a branch, a turn and a mapping find it: of an input with elements there
+ * may be none, and the extreme of nothing is what it is; of an input without elements nothing is known. */
+static struct small nothing_in_a_body(int kind)
+{
+    struct small s = small_xy(2, DIMS(1, -1));
+    struct proto body = {0}, other = {0};
+    small_floats(&s, "limit", 0, NULL, (float[]){1});
+    small_node(&s, "NonZero", "x", "where");
+    small_node(&s, "ReduceSum", "x", "sum");
+    small_node(&s, "Squeeze", "sum", "total");
+    small_node(&s, "Less", "total,limit", "less");
+    s.opset = 17;
+    if (kind == 2) {
+        proto_add(&body, GRAPH_INPUT, proto_value("places", PERCEPT_INT64, -1, NULL));
+        small_node(&s, "SequenceConstruct", "where", "list");
+    } else if (kind == 1) {
+        proto_add(&body, GRAPH_INPUT, proto_value("i", PERCEPT_INT64, 0, NULL));
+        proto_add(&body, GRAPH_INPUT, proto_value("on", PERCEPT_BOOL, 0, NULL));
+        proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "on", "still"));
+        proto_add(&body, GRAPH_OUTPUT, proto_value("still", PERCEPT_BOOL, 0, NULL));
+        small_ints(&s, "turns", 1, DIMS(2));
+    }
+    proto_add(&body, GRAPH_NODE, proto_node("ReduceMax", "", kind == 2 ? "places" : "where", "most"));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("most", PERCEPT_INT64, -1, NULL));
+    static const char *const types[] = {"If", "Loop", "SequenceMap"}, *const inputs[] = {"less", "turns,less", "list"};
+    struct proto node = proto_node(types[kind], "", inputs[kind], "found");
+    proto_attr_message(&node, kind ? "body" : "then_branch", ATTR_GRAPH, ATTRIBUTE_G, body);
+    if (kind == 0) {
+        proto_add(&other, GRAPH_NODE, proto_node("ReduceMin", "", "where", "least"));
+        proto_add(&other, GRAPH_OUTPUT, proto_value("least", PERCEPT_INT64, -1, NULL));
+        proto_attr_message(&node, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, other);
+    }
+    proto_add(&s.graph, GRAPH_NODE, node);
+    if (kind == 2)
+        small_node_int(&s, "ConcatFromSequence", "found", "y", "axis", 0);
+    else
+        small_node(&s, "Identity", "found", "y");
+    return s;
+}
+
+START_TEST(what_a_body_reduces_to_nothing_is_refused_when_it_was_given_nothing)
+{
+    struct small s = nothing_in_a_body(_i);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    for (int run = 0; run < 6; run++) {
+        struct percept_err err = {0};
+        const bool empty = run % 2;
+        ck_assert(percept_resize(session, 0, 2, DIMS(1, empty ? 0 : 3), &err));
+        ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
+        if (!empty)
+            memset(percept_input(session, 0), 0, 3 * sizeof(float));
+        ck_assert_msg(percept_run(session, NULL, &err) != empty, "run %d: %s", run, err.text);
+        ck_assert_msg(!empty || strstr(err.text, "input 'x' has shape [1,0], whose axis 1 is empty: node"), "%s",
+                      err.text);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_control_suite(void);
 Suite *engine_control_suite(void)
 {
@@ -564,6 +625,7 @@ Suite *engine_control_suite(void)
     tcase_add_test(tests, operators_on_tensors_refuse_lists);
     tcase_add_test(tests, what_goes_wrong_with_a_list_at_run_is_a_sentence);
     tcase_add_test(tests, a_list_is_not_collected);
+    tcase_add_loop_test(tests, what_a_body_reduces_to_nothing_is_refused_when_it_was_given_nothing, 0, 3);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -6,6 +6,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/small.h"
 
@@ -161,6 +162,52 @@ START_TEST(a_broadcast_addition_is_not_taken_for_a_residual)
 }
 END_TEST
 
+/* Sums whose sides are of one shape at the lengths that a trial makes up, and spread at others: the sides' free axes
+ * have names of their own. */
+static const struct {
+    const char *first, *inputs; /* the node before, and the sides of the sum */
+    int rank;
+    const char *names[2];       /* of the first axes of x and r */
+    int64_t x[4], r[4];
+} spread[] = {
+    {"MatMul", "a,r", 2, {"n", "m"}, {3, 19}, {1, 19}},     {"MatMul", "a,r", 2, {"n", "m"}, {1, 19}, {3, 19}},
+    {"MatMul", "r,a", 2, {"n", "m"}, {3, 19}, {1, 19}},     {"Gemm", "a,r", 2, {"n", "m"}, {1, 19}, {4, 19}},
+    {"Conv", "a,r", 4, {"n", "m"}, {3, 19, 4, 4}, {1, 19, 4, 4}},
+    {"Conv", "r,a", 4, {"n", "m"}, {2, 19, 4, 4}, {1, 19, 1, 1}},
+    {"MatMul", "a,r", 2, {"n", "n"}, {3, 19}, {3, 19}},
+};
+
+START_TEST(what_may_be_spread_is_no_residual)
+{
+    struct small s = small_begin();
+    const int rank = spread[_i].rank;
+    const char *const inputs[] = {"x", "r"};
+    for (int i = 0; i < 2; i++) {
+        const int64_t dims[] = {-1, 19, -1, -1};
+        proto_add(&s.graph, GRAPH_INPUT,
+                  proto_value_named(inputs[i], PERCEPT_FLOAT, rank, dims, spread[_i].names[i]));
+    }
+    small_output(&s, "y", -1, NULL);
+    small_weights(&s, "w", rank, rank == 2 ? DIMS(19, 19) : DIMS(19, 19, 1, 1), 1);
+    small_node(&s, spread[_i].first, "x,w", "a");
+    small_node(&s, "Add", spread[_i].inputs, "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    struct percept_err err = {0};
+    ck_assert(percept_resize(session, 0, rank, spread[_i].x, &err));
+    ck_assert(percept_resize(session, 1, rank, spread[_i].r, &err));
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+    for (int d = 0; d < rank; d++) {
+        const int64_t x = spread[_i].x[d], r = spread[_i].r[d];
+        ck_assert_int_eq(percept_output(session, 0).dims[d], x > r ? x : r);
+    }
+    const bool alike = memcmp(spread[_i].x, spread[_i].r, sizeof spread[_i].x) == 0;
+    ck_assert_int_eq(small_describe(model).n_steps, alike ? 1 : 2); /* with one name it is a residual */
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_fuse_suite(void);
 Suite *engine_fuse_suite(void)
 {
@@ -169,6 +216,7 @@ Suite *engine_fuse_suite(void)
     tcase_add_loop_test(tests, fused_nodes_answer_what_single_ones_do, 0,
                         (int)(sizeof samples / sizeof *samples));
     tcase_add_test(tests, a_broadcast_addition_is_not_taken_for_a_residual);
+    tcase_add_loop_test(tests, what_may_be_spread_is_no_residual, 0, (int)(sizeof spread / sizeof *spread));
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -422,6 +422,39 @@ START_TEST(zeros_are_told_apart_alike)
 }
 END_TEST
 
+/* Sums over time in front of the batch: among the columns of what is summed are the items, however many there are. */
+START_TEST(a_long_sum_goes_the_same_way_with_more_columns)
+{
+    static const struct {
+        const char *op_type;
+        int64_t times, width;
+    } sums[] = {{"ReduceMean", 1500, 100},     {"ReduceSumSquare", 3000, 90}, {"ReduceL1", 20000, 9},
+                {"ReduceLogSumExp", 700, 3},   {"ReduceLogSumExp", 300, 40},  {"ReduceL2", 1100, 130},
+                {"LpNormalization", 3000, 30}, {"Softmax", 3000, 30}};
+    struct small s = small_xy(3, DIMS(-1, sums[_i].times, sums[_i].width));
+    const bool reduces = sums[_i].op_type[0] == 'R';
+    struct proto node = proto_node(sums[_i].op_type, "", "t", reduces ? "y" : "u");
+    struct proto turn = proto_node("Transpose", "", "x", "t"), back = proto_node("Transpose", "", "u", "y");
+    proto_attr_ints(&turn, "perm", 3, DIMS(1, 0, 2));
+    proto_attr_ints(&back, "perm", 3, DIMS(1, 0, 2));
+    proto_add(&s.graph, GRAPH_NODE, turn);
+    if (reduces) {
+        proto_attr_ints(&node, "axes", 1, DIMS(0));
+        proto_attr_int(&node, "keepdims", 0);
+        proto_free(&back);
+    } else {
+        proto_attr_int(&node, "axis", 0);
+    }
+    proto_add(&s.graph, GRAPH_NODE, node);
+    if (!reduces)
+        proto_add(&s.graph, GRAPH_NODE, back);
+    struct percept_model *model = small_open(&s);
+    char what[160] = "";
+    ck_assert_msg(mates_compare(model, 5, 1, false, what, sizeof what) == MATES_SAME, "%s: %s", sums[_i].op_type, what);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_items_suite(void);
 Suite *engine_items_suite(void)
 {
@@ -436,6 +469,7 @@ Suite *engine_items_suite(void)
     tcase_add_test(tests, sizes_that_leave_the_batch_keep_items_apart);
     tcase_add_test(tests, what_follows_from_the_size_of_the_batch_is_not_fixed);
     tcase_add_test(tests, every_output_has_to_be_apart);
+    tcase_add_loop_test(tests, a_long_sum_goes_the_same_way_with_more_columns, 0, 8);
     tcase_add_loop_test(tests, zeros_are_told_apart_alike, 0, 4);
     tcase_add_loop_test(tests, a_picture_for_all_items_leaves_the_order_of_sums, 0,
                         (int)(sizeof pictures / sizeof *pictures));

@@ -279,6 +279,43 @@ START_TEST(a_declared_scalar_is_no_promise)
 }
 END_TEST
 
+/* Who came before does not change the rank of an answer: a [1] that only works as the scalar that was declared, and
+ * then, of another input, what works as it is given. */
+START_TEST(what_came_before_does_not_make_scalars)
+{
+    struct small s = small_begin();
+    small_input(&s, "a", 0, NULL);
+    small_input(&s, "b", 0, NULL);
+    small_output(&s, "y", -1, NULL);
+    small_output(&s, "z", -1, NULL);
+    small_ints(&s, "zero", 1, DIMS(0));
+    small_floats(&s, "ones", 1, DIMS(2), (float[]){1, 1});
+    small_node(&s, "Unsqueeze", "a,zero", "u");
+    small_node_int(&s, "Concat", "u,ones", "y", "axis", 0);
+    small_node(&s, "Neg", "b", "z");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    struct percept_err err = {0};
+    static const int ranks[][3] = {{0, 2, 2}, {1, 0, 0}, {0, 2, 2}, {1, 3, 0}, {0, 3, 3}, {0, 0, 0}, {0, 1, 1}};
+    for (size_t k = 0; k < 2 * sizeof ranks / sizeof *ranks; k++) { /* of a, b and what b becomes; again backwards */
+        const int *row = ranks[k % 2 ? k / 2 : sizeof ranks / sizeof *ranks - 1 - k / 2];
+        ck_assert(percept_resize(session, 0, row[0], DIMS(1, 1, 1), &err));
+        ck_assert(percept_resize(session, 1, row[1], DIMS(1, 1, 1), &err));
+        for (int again = 0; again < 2; again++) {
+            ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
+            *(float *)percept_input(session, 0) = 3;
+            *(float *)percept_input(session, 1) = 4;
+            ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+            ck_assert_int_eq(percept_output(session, 1).rank, row[2]);
+            ck_assert(*(const float *)percept_output(session, 0).data == 3);
+            ck_assert(*(const float *)percept_output(session, 1).data == -4);
+        }
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_session_suite(void);
 Suite *engine_session_suite(void)
 {
@@ -294,6 +331,7 @@ Suite *engine_session_suite(void)
     tcase_add_test(tests, a_run_ends_at_its_deadline_or_when_cancelled);
     tcase_add_test(tests, a_profile_names_every_step);
     tcase_add_loop_test(tests, a_declared_scalar_is_no_promise, 0, (int)(sizeof scalars / sizeof *scalars));
+    tcase_add_test(tests, what_came_before_does_not_make_scalars);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -225,14 +225,17 @@ static inline struct proto proto_external(const char *name, int64_t dtype, int r
     return tensor;
 }
 
-/* rank -1: no shape; a dimension of -1 is free. */
-static inline struct proto proto_value(const char *name, int64_t dtype, int rank, const int64_t *dims)
+/* rank -1: no shape; a dimension of -1 is free, the first under this name if it is not NULL. */
+static inline struct proto proto_value_named(const char *name, int64_t dtype, int rank, const int64_t *dims,
+                                             const char *first)
 {
     struct proto shape = {0}, tensor = {0}, type = {0}, value = {0};
     for (int i = 0; i < rank; i++) {
         struct proto dim = {0};
         if (dims[i] >= 0)
             proto_int(&dim, DIM_VALUE, dims[i]);
+        else if (i == 0 && first)
+            proto_text(&dim, DIM_PARAM, first);
         proto_add(&shape, SHAPE_DIM, dim);
     }
     proto_int(&tensor, TENSOR_TYPE_ELEM, dtype);
@@ -244,6 +247,11 @@ static inline struct proto proto_value(const char *name, int64_t dtype, int rank
     proto_text(&value, VALUE_INFO_NAME, name);
     proto_add(&value, VALUE_INFO_TYPE, type);
     return value;
+}
+
+static inline struct proto proto_value(const char *name, int64_t dtype, int rank, const int64_t *dims)
+{
+    return proto_value_named(name, dtype, rank, dims, NULL);
 }
 
 static inline struct proto proto_opset(const char *domain, int64_t version)

@@ -133,6 +133,7 @@ static const struct row rows[] = {
     {"ReduceMean", 13, "axes=0", {"4,n"}, .axis = MIXES},      /* another order than of a line alone */
     {"ReduceMax", 13, "axes=1,2", {"n,2,6"}, .axis = 0},
     {"ReduceL2", 13, "axes=0;keepdims=0", {"2,n,6"}, .axis = 0},
+    {"ReduceLogSumExp", 13, "axes=0", {"300,n,30"}, .axis = 1},
     {"ArgMax", 13, "axis=1;keepdims=0", {"n,6"}, .axis = 0},
     {"ArgMax", 13, "axis=0;keepdims=0", {"4,n,6"}, .axis = 0},
     {"ArgMin", 13, "", {"n,6"}, .axis = MIXES},

@@ -106,6 +106,26 @@ START_TEST(doubles_are_normalized_as_doubles)
 }
 END_TEST
 
+START_TEST(statistics_of_nothing_are_refused)
+{
+    begin(15, 3, 4, DIMS(0, 2, 3, 5), 1, DIMS(2));
+    harness_expect_failure(&h, ERR_INVALID, "axis 0 has no elements, and the mean of nothing is not defined");
+    harness_end(&h);
+    begin(9, 5, 4, DIMS(3, 2, 5, 0), 1, DIMS(2));
+    harness_expect_failure(&h, ERR_INVALID, "axis 3 has no elements");
+    harness_end(&h);
+    begin(15, 3, 1, DIMS(0), 1, DIMS(1));
+    harness_expect_failure(&h, ERR_INVALID, "axis 0 has no elements");
+    harness_end(&h);
+    begin(15, 1, 4, DIMS(0, 2, 3, 5), 1, DIMS(2)); /* nobody asks */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_end(&h);
+    begin(15, 3, 2, DIMS(3, 0), 1, DIMS(0)); /* of no channels */
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_refused)
 {
     begin(15, 3, 4, DIMS(3, 4, 5, 2), 1, DIMS(3));
@@ -132,6 +152,7 @@ Suite *op_training_suite(void)
     tcase_add_test(tests, statistics_are_the_batchs_own_in_every_opset);
     tcase_add_test(tests, before_opset_9_every_element_may_be_a_channel);
     tcase_add_test(tests, doubles_are_normalized_as_doubles);
+    tcase_add_test(tests, statistics_of_nothing_are_refused);
     tcase_add_test(tests, what_does_not_fit_is_refused);
     suite_add_tcase(suite, tests);
     return suite;
