@@ -102,7 +102,8 @@ static bool trial_inputs(const struct percept_model *model, int64_t batch, int o
     return true;
 }
 
-/* Plans at `batch`, and 1 as trial_inputs has it; `guessed`: lengths that the model does not say may be to blame where that fails. */
+/* Plans at `batch`, and 1 as trial_inputs has it; `guessed`: lengths that the model does not say may be to blame
+ * where that fails. */
 static bool attempt(struct percept_model *model, int64_t batch, int one, struct plan *plan, bool *guessed,
                     struct percept_err *why)
 {
