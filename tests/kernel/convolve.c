@@ -1,0 +1,188 @@
+/*
+ * convolve.c - convolutions of every geometry against the definition, on every row that this CPU runs.
+ */
+#include "shapes.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+START_TEST(conv_computes_random_geometry)
+{
+    begin(_i);
+    const char *rounds = getenv("ROUNDS");
+    for (long i = rounds ? strtol(rounds, NULL, 10) : 150; i > 0; i--) {
+        const struct conv_shape shape = shapes_draw(false);
+        shapes_check(&shape);
+    }
+}
+END_TEST
+
+START_TEST(conv_computes_layers_of_known_models)
+{
+    begin(_i);
+    for (int64_t size = 1; size <= 30; size++) { /* all tile widths */
+        struct conv_shape same = shapes_square(16, 33, size, 3, 1, 1), one = shapes_square(17, 48, size, 1, 1, 0);
+        shapes_check(&same);
+        shapes_check(&one);
+    }
+    struct conv_shape stem = shapes_square(3, 64, 61, 7, 2, 3);
+    stem.in_plain = true;
+    shapes_check(&stem);
+    struct conv_shape shrink = shapes_square(64, 70, 15, 1, 2, 0);
+    shapes_check(&shrink);
+    struct conv_shape deep = shapes_square(300, 40, 20, 3, 1, 1);
+    shapes_check(&deep);
+}
+END_TEST
+
+/* A long signal is cut along its only axis. */
+START_TEST(conv_cuts_long_rows)
+{
+    begin(_i);
+    struct conv_shape audio = {.group = 1,
+                               .in_channels = 20,
+                               .out_channels = 5,
+                               .in = {1, 1, 9000},
+                               .out = {1, 1, 9000},
+                               .kernel = {1, 1, 9},
+                               .stride = {1, 1, 1},
+                               .dilation = {1, 1, 1},
+                               .pad = {0, 0, 4}};
+    shapes_check(&audio);
+    audio.in_plain = true;
+    shapes_check(&audio);
+    ck_assert_uint_le(row->conv_scratch_bytes(row->conv_choose(&audio), &audio), 1 << 20);
+}
+END_TEST
+
+/* The largest error of a convolution of numbers in [0, 1), relative to the sum, in EPS. */
+static double long_sum_error(const struct conv_shape *shape)
+{
+    const int64_t in = volume(shape->in), pixels = volume(shape->out), w = row->width;
+    const int64_t n = shape->out_channels * pixels;
+    const int64_t n_weights = shape->out_channels * (shape->in_channels / shape->group) * volume(shape->kernel);
+    const int algorithm = row->conv_choose(shape);
+    float *plain = guarded_numbers(shape->in_channels * in), *weights = guarded_numbers(n_weights);
+    for (int64_t i = 0; i < shape->in_channels * in; i++)
+        plain[i] = fabsf(plain[i]);
+    for (int64_t i = 0; i < n_weights; i++)
+        weights[i] = fabsf(weights[i]);
+    const float *input = shape->in_plain ? plain : to_blocks(plain, shape->in_channels, in);
+    float *packed = guarded((int64_t)(row->conv_pack_bytes(algorithm, shape) / sizeof(float)));
+    float *scratch = guarded((int64_t)(row->conv_scratch_bytes(algorithm, shape) / sizeof(float)));
+    float *output = to_blocks(NULL, shape->out_channels, pixels);
+    const struct epilogue none = {.act = ACT_NONE};
+    row->conv_pack(algorithm, shape, packed, weights, NULL);
+    row->conv_run(algorithm, shape, input, packed, output, &none, scratch, 0, row->conv_units(algorithm, shape));
+    double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size), most = 0;
+    reference_conv(shape, plain, (const char *)weights, NULL, NULL, NULL, sum, size);
+    for (int64_t i = 0; i < n; i++) {
+        const double got = (double)output[(i / pixels / w * pixels + i % pixels) * w + i / pixels % w];
+        most = fmax(most, fabs(got - sum[i]) / (sum[i] * EPS));
+    }
+    free(sum);
+    free(size);
+    release();
+    return most;
+}
+
+/* Thousands of products in a single chain are off by 20 EPS and more. */
+START_TEST(conv_sums_long_runs_accurately)
+{
+    begin(_i);
+    struct conv_shape shapes[4] = {
+        shapes_square(512, 16, 8, 3, 1, 0), shapes_square(4096, 16, 6, 1, 1, 0),
+        shapes_square(600, 18, 8, 3, 1, 0), shapes_square(3, 16, 50, 45, 1, 0)};
+    shapes[2].group = 2; /* of planes: 300 and 9 channels fill no blocks */
+    shapes[3].in_plain = true;
+    for (int i = 0; i < 4; i++) {
+        const double error = long_sum_error(shapes + i);
+        FAIL_UNLESS(error < 10, "shape %d: %.3g EPS", i, error);
+    }
+}
+END_TEST
+
+/* An output's bits are those that its own surroundings give, wherever it lies in a tile. */
+START_TEST(conv_bits_do_not_depend_on_position)
+{
+    begin(_i);
+    const int64_t channels = 20, w = row->width;
+    for (int64_t size = 5; size < 40; size += 3) {
+        struct conv_shape shape = shapes_square(channels, 40, size, 3, 1, 1);
+        float *pattern = guarded_numbers(channels);
+        float *plain = guarded(channels * size * size);
+        for (int64_t i = 0; i < channels * size * size; i++)
+            plain[i] = pattern[i / (size * size)];
+        float *input = to_blocks(plain, channels, size * size);
+        float *weights = guarded_numbers(40 * channels * 9);
+        const int algorithm = row->conv_choose(&shape);
+        float *packed = guarded((int64_t)(row->conv_pack_bytes(algorithm, &shape) / sizeof(float)));
+        float *scratch = guarded((int64_t)(row->conv_scratch_bytes(algorithm, &shape) / sizeof(float)));
+        float *output = to_blocks(NULL, 40, size * size);
+        row->conv_pack(algorithm, &shape, packed, weights, NULL);
+        row->conv_run(algorithm, &shape, input, packed, output, &(struct epilogue){.act = ACT_NONE},
+                      scratch, 0, row->conv_units(algorithm, &shape));
+        for (int64_t c = 0; c < 40; c++)
+            for (int64_t y = 1; y + 1 < size; y++)
+                for (int64_t x = 1; x + 1 < size; x++) {
+                    const float *map = output + c / w * size * size * w + c % w;
+                    FAIL_UNLESS(same_bits(map + (y * size + x) * w, map + (size + 1) * w, 1),
+                                "size %ld channel %ld at %ld, %ld", (long)size, (long)c, (long)y, (long)x);
+                }
+        release();
+    }
+}
+END_TEST
+
+START_TEST(conv_packing_does_not_depend_on_height_and_width)
+{
+    begin(_i);
+    for (int round = 0; round < 50; round++) {
+        struct conv_shape small = shapes_draw(false), large = small;
+        for (int axis = 0; axis < 3; axis++) {
+            large.in[axis] += 5;
+            large.out[axis] += 5 * small.stride[axis];
+            large.pad[axis] = 0;
+        }
+        const int algorithm = row->conv_choose(&small);
+        ck_assert_int_eq(algorithm, row->conv_choose(&large));
+        const size_t bytes = row->conv_pack_bytes(algorithm, &small);
+        ck_assert_uint_eq(bytes, row->conv_pack_bytes(algorithm, &large));
+        const float *weights = guarded_numbers(small.out_channels * small.in_channels / small.group *
+                                               volume(small.kernel));
+        float *a = guarded((int64_t)(bytes / sizeof(float))), *b = guarded((int64_t)(bytes / sizeof(float)));
+        row->conv_pack(algorithm, &small, a, weights, NULL);
+        row->conv_pack(algorithm, &large, b, weights, NULL);
+        FAIL_UNLESS(same_bits(a, b, (int64_t)(bytes / sizeof(float))), "round %d", round);
+        release();
+    }
+}
+END_TEST
+
+START_TEST(conv_scratch_stays_below_a_megabyte)
+{
+    begin(_i);
+    const struct conv_shape shapes[] = {shapes_square(64, 64, 56, 3, 1, 1), shapes_square(512, 512, 7, 3, 1, 1),
+                                        shapes_square(512, 512, 28, 3, 1, 1), shapes_square(64, 64, 224, 3, 1, 1),
+                                        shapes_square(3, 32, 640, 3, 2, 1), shapes_square(1280, 1280, 32, 3, 1, 1)};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        ck_assert_uint_le(row->conv_scratch_bytes(row->conv_choose(&shapes[i]), &shapes[i]), 1 << 20);
+}
+END_TEST
+
+Suite *kernel_convolve_suite(void);
+
+Suite *kernel_convolve_suite(void)
+{
+    Suite *suite = suite_create("kernel/convolve");
+    fixture_add(suite, "conv_computes_random_geometry", conv_computes_random_geometry);
+    fixture_add(suite, "conv_computes_layers_of_known_models", conv_computes_layers_of_known_models);
+    fixture_add(suite, "conv_cuts_long_rows", conv_cuts_long_rows);
+    fixture_add(suite, "conv_sums_long_runs_accurately", conv_sums_long_runs_accurately);
+    fixture_add(suite, "conv_bits_do_not_depend_on_position", conv_bits_do_not_depend_on_position);
+    fixture_add(suite, "conv_packing_does_not_depend_on_height_and_width", conv_packing_does_not_depend_on_height_and_width);
+    fixture_add(suite, "conv_scratch_stays_below_a_megabyte", conv_scratch_stays_below_a_megabyte);
+    return suite;
+}

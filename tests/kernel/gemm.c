@@ -1,0 +1,169 @@
+/*
+ * gemm.c - products with packed weights, of floats and of narrow ones, on every row that this CPU runs.
+ */
+#include "fixture.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void check_gemm(int64_t m, int64_t n, int64_t k, bool turned)
+{
+    const int64_t lda = k + between(0, 3), ldc = n + between(0, 3);
+    const float *a = guarded_numbers(m ? (m - 1) * lda + k : 0);
+    char *b = (char *)guarded_numbers(k * n + 1) + 1; /* at an odd address */
+    float *copy = guarded_numbers(k * n);
+    memcpy(b, copy, (size_t)(k * n) * sizeof *copy);
+    const int64_t stride_k = turned ? 1 : n, stride_n = turned ? k : 1;
+    const float *bias = guarded_numbers(n), *scale = chance(2) ? guarded_numbers(n) : NULL;
+    const int64_t c_size = m ? (m - 1) * ldc + n : 0;
+    float *c = guarded(c_size), *residual = guarded_numbers(c_size);
+    const struct epilogue epilogue = draw_epilogue(bias, residual);
+    float *packed = guarded((int64_t)(row->gemm_pack_bytes(k, n) / sizeof(float)));
+    row->gemm_pack(packed, b, k, n, stride_k, stride_n, scale);
+    row->gemm(m, n, k, a, lda, packed, c, ldc, &epilogue, 0, n);
+
+    double *sum = calloc((size_t)(m * n + 1), sizeof *sum), *size = calloc((size_t)(m * n + 1), sizeof *size);
+    reference_gemm(m, n, k, a, lda, b, stride_k, stride_n, scale, epilogue.bias, epilogue.residual, ldc,
+                   sum, size);
+    for (int64_t i = 0; i < m * n; i++) {
+        const double want = activated(&epilogue, sum[i]), got = (double)c[i / n * ldc + i % n];
+        const double tolerance = 1.5 * (double)(k + 4) * EPS * size[i] + 8 * ulp(want);
+        FAIL_UNLESS(near(got, want, tolerance), "gemm m %ld n %ld k %ld act %d at %ld: %.9g, want %.9g",
+                    (long)m, (long)n, (long)k, (int)epilogue.act, (long)i, got, want);
+    }
+    for (int64_t i = 0; i + 1 < m; i++) /* between the rows */
+        for (int64_t j = n; j < ldc; j++)
+            FAIL_UNLESS(isnan(c[i * ldc + j]), "gemm m %ld n %ld k %ld wrote beside row %ld", (long)m,
+                        (long)n, (long)k, (long)i);
+    free(sum);
+    free(size);
+    release();
+}
+
+START_TEST(gemm_multiplies_at_tile_edges)
+{
+    begin(_i);
+    const int64_t step = row->gemm_step;
+    const int64_t ms[] = {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 25};
+    const int64_t ns[] = {1, row->width - 1, row->width, step - 1, step, step + 1, 4 * step, 5 * step + 3};
+    const int64_t ks[] = {0, 1, 2, 58};
+    for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
+        for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
+            for (size_t p = 0; p < sizeof ks / sizeof *ks; p++)
+                check_gemm(ms[i], ns[j], ks[p], chance(2));
+}
+END_TEST
+
+START_TEST(gemm_multiplies_random_sizes)
+{
+    begin(_i);
+    for (int i = 0; i < 60; i++)
+        check_gemm(between(1, 40), between(1, 300), between(0, 200), chance(2));
+    check_gemm(30, 70, 1024, true);
+    check_gemm(1, 700, 1024, false);
+}
+END_TEST
+
+/* Rows one by one and columns in pieces give the bits of the whole. */
+START_TEST(gemm_bits_do_not_depend_on_rows_or_ranges)
+{
+    begin(_i);
+    const int64_t step = row->gemm_step;
+    for (int round = 0; round < 20; round++) {
+        const int64_t m = between(1, 30), n = between(1, 6 * step), k = between(1, 1200);
+        const float *a = guarded_numbers(m * k), *b = guarded_numbers(k * n), *bias = guarded_numbers(n);
+        const float *residual = guarded_numbers(m * n);
+        float *packed = guarded((int64_t)(row->gemm_pack_bytes(k, n) / sizeof(float)));
+        float *whole = guarded(m * n), *single = guarded(m * n), *parts = guarded(m * n);
+        const struct epilogue epilogue = draw_epilogue(bias, residual);
+        row->gemm_pack(packed, b, k, n, n, 1, NULL);
+        row->gemm(m, n, k, a, k, packed, whole, n, &epilogue, 0, n);
+        for (int64_t i = 0; i < m; i++) {
+            struct epilogue one = epilogue;
+            if (one.residual)
+                one.residual += i * n;
+            row->gemm(1, n, k, a + i * k, k, packed, single + i * n, n, &one, 0, n);
+        }
+        for (int64_t from = 0, to; from < n; from = to) {
+            to = from + step * between(1, 3);
+            to = to < n ? to : n;
+            row->gemm(m, n, k, a, k, packed, parts, n, &epilogue, from, to);
+        }
+        FAIL_UNLESS(same_bits(whole, single, m * n), "gemm m %ld n %ld k %ld depends on m", (long)m,
+                    (long)n, (long)k);
+        FAIL_UNLESS(same_bits(whole, parts, m * n), "gemm m %ld n %ld k %ld depends on ranges", (long)m,
+                    (long)n, (long)k);
+        release();
+    }
+}
+END_TEST
+
+START_TEST(gemm_residual_may_be_the_output)
+{
+    begin(_i);
+    const int64_t m = 13, n = 70, k = 40;
+    const float *a = guarded_numbers(m * k), *b = guarded_numbers(k * n);
+    float *c = guarded_numbers(m * n), *residual = guarded(m * n), *want = guarded(m * n);
+    memcpy(residual, c, (size_t)(m * n) * sizeof *c);
+    float *packed = guarded((int64_t)(row->gemm_pack_bytes(k, n) / sizeof(float)));
+    row->gemm_pack(packed, b, k, n, n, 1, NULL);
+    row->gemm(m, n, k, a, k, packed, want, n, &(struct epilogue){.residual = residual}, 0, n);
+    row->gemm(m, n, k, a, k, packed, c, n, &(struct epilogue){.residual = c}, 0, n);
+    FAIL_UNLESS(same_bits(c, want, m * n), "in place %d", 0);
+    release();
+}
+END_TEST
+
+/* Any part of narrow weights widens to what the same part of the floats packs to. */
+static void check_narrow(int bits, int64_t block, int64_t k, int64_t n)
+{
+    const int64_t blocks = (k + block - 1) / block, padded = blocks * block, step = row->gemm_step;
+    uint8_t *q = (uint8_t *)guarded(n * padded * bits / 32 + 1);
+    float *scales = guarded_numbers(n * blocks), *zeros = guarded(n * blocks), *wide = guarded(n * k);
+    float *narrow = guarded((int64_t)(row->narrow_pack_bytes(bits, block, k, n) / sizeof(float)));
+    memset(q, 0, (size_t)(n * padded * bits / 8));
+    for (int64_t i = 0; i < n * blocks; i++)
+        zeros[i] = (float)between(0, (1 << bits) - 1);
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < padded; i++) {
+            const int64_t at = j * padded + i, value = between(0, (1 << bits) - 1), b = j * blocks + i / block;
+            q[at * bits / 8] = (uint8_t)(q[at * bits / 8] | value << (bits == 4 && at % 2 ? 4 : 0));
+            if (i < k)
+                wide[j * k + i] = ((float)value - zeros[b]) * scales[b];
+        }
+    row->narrow_pack(narrow, bits, block, k, n, q, scales, zeros);
+    for (int part = 0; part < 4; part++) {
+        const int64_t k_from = between(0, blocks - 1) * block, n_from = between(0, (n - 1) / step) * step;
+        const int64_t k_to = part ? k : k_from + block < k ? k_from + block : k;
+        const int64_t n_to = part ? n : n_from + step < n ? n_from + step : n;
+        const int64_t floats = (int64_t)(row->gemm_pack_bytes(k_to - k_from, n_to - n_from) / sizeof(float));
+        float *got = guarded(floats), *want = guarded(floats);
+        row->narrow_widen(got, narrow, bits, block, k, k_from, k_to, n_from, n_to);
+        row->gemm_pack(want, wide + n_from * k + k_from, k_to - k_from, n_to - n_from, 1, k, NULL);
+        FAIL_UNLESS(same_bits(got, want, floats), "narrow %d block %ld k %ld n %ld", bits, (long)block, (long)k, (long)n);
+    }
+    release();
+}
+
+START_TEST(narrow_weights_widen_to_what_gemm_packs)
+{
+    begin(_i);
+    for (int i = 0; i < 20; i++)
+        check_narrow(chance(2) ? 4 : 8, chance(2) ? 16 : 64, between(1, 200), between(1, 3 * row->gemm_step));
+}
+END_TEST
+
+Suite *kernel_gemm_suite(void);
+
+Suite *kernel_gemm_suite(void)
+{
+    Suite *suite = suite_create("kernel/gemm");
+    fixture_add(suite, "gemm_multiplies_at_tile_edges", gemm_multiplies_at_tile_edges);
+    fixture_add(suite, "gemm_multiplies_random_sizes", gemm_multiplies_random_sizes);
+    fixture_add(suite, "gemm_bits_do_not_depend_on_rows_or_ranges", gemm_bits_do_not_depend_on_rows_or_ranges);
+    fixture_add(suite, "gemm_residual_may_be_the_output", gemm_residual_may_be_the_output);
+    fixture_add(suite, "narrow_weights_widen_to_what_gemm_packs", narrow_weights_widen_to_what_gemm_packs);
+    return suite;
+}

@@ -1,0 +1,157 @@
+/* shapes.c - see shapes.h */
+#include "shapes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void describe(const struct conv_shape *s, char *text, size_t size)
+{
+    snprintf(text, size,
+             "group %ld channels %ld -> %ld in %ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ldx%ld stride "
+             "%ldx%ldx%ld dilation %ldx%ldx%ld pad %ldx%ldx%ld%s%s",
+             (long)s->group, (long)s->in_channels, (long)s->out_channels, (long)s->in[0], (long)s->in[1],
+             (long)s->in[2], (long)s->out[0], (long)s->out[1], (long)s->out[2], (long)s->kernel[0],
+             (long)s->kernel[1], (long)s->kernel[2], (long)s->stride[0], (long)s->stride[1],
+             (long)s->stride[2], (long)s->dilation[0], (long)s->dilation[1], (long)s->dilation[2],
+             (long)s->pad[0], (long)s->pad[1], (long)s->pad[2], s->transposed ? " transposed" : "",
+             s->in_plain ? " plain" : "");
+}
+
+/* Output size of an axis, with an end padding that differs from the beginning's; false: none. */
+static bool draw_axis(struct conv_shape *s, int axis, int64_t most_in, int64_t most_kernel)
+{
+    s->in[axis] = between(1, most_in);
+    s->kernel[axis] = between(1, most_kernel);
+    s->stride[axis] = chance(2) ? 1 : between(1, 4);
+    s->dilation[axis] = chance(2) ? 1 : between(1, 3);
+    s->pad[axis] = chance(2) ? s->kernel[axis] / 2 : between(0, s->kernel[axis] + 1);
+    const int64_t pad_end = chance(2) ? s->pad[axis] : between(0, s->kernel[axis]);
+    const int64_t span = s->dilation[axis] * (s->kernel[axis] - 1) + 1;
+    if (s->transposed) {
+        const int64_t extra = between(0, s->stride[axis] - 1);
+        s->out[axis] = (s->in[axis] - 1) * s->stride[axis] - s->pad[axis] - pad_end + span + extra;
+        return s->out[axis] >= 1;
+    }
+    const int64_t room = s->in[axis] + s->pad[axis] + pad_end - span;
+    s->out[axis] = room / s->stride[axis] + 1;
+    return room >= 0;
+}
+
+struct conv_shape shapes_draw(bool depthwise)
+{
+    static const int64_t channels[] = {1, 2, 3, 4, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48, 58, 70};
+    for (;;) {
+        struct conv_shape s = {.group = 1, .transposed = chance(4), .in_plain = chance(3)};
+        const int64_t in = channels[between(0, 15)], out = channels[between(0, 15)];
+        s.in_channels = in;
+        s.out_channels = out;
+        if (depthwise || chance(4)) { /* perhaps with a multiplier */
+            s.group = in;
+            s.out_channels = in * (!depthwise && chance(3) ? between(2, 3) : 1);
+        } else if (chance(4)) {
+            s.group = between(2, 4);
+            s.in_channels = s.group * (chance(2) ? row->width : between(1, 20));
+            s.out_channels = s.group * (chance(2) ? row->width : between(1, 20));
+        }
+        const int axes = (int)between(1, 3);
+        bool fits = true;
+        for (int axis = 0; axis < 3; axis++) {
+            s.in[axis] = s.out[axis] = s.kernel[axis] = s.stride[axis] = s.dilation[axis] = 1;
+            if (axis >= 3 - axes)
+                fits = draw_axis(&s, axis, axes == 1 ? 90 : axes == 2 ? 20 : 7, axes == 3 ? 3 : 5) && fits;
+        }
+        const double work = (double)volume(s.out) * (double)volume(s.kernel) * (double)s.out_channels *
+                            (double)s.in_channels / (double)s.group;
+        if (fits && work < 4e6)
+            return s;
+    }
+}
+
+struct conv_case {
+    struct conv_shape shape;
+    int algorithm;
+    float *plain, *input, *bias, *scale, *residual_plain, *residual;
+    char *weights;
+    float *packed, *scratch;
+    struct epilogue epilogue;
+};
+
+static struct conv_case prepare(const struct conv_shape *shape)
+{
+    struct conv_case c = {.shape = *shape, .algorithm = row->conv_choose(shape)};
+    const int64_t in = volume(shape->in), out = volume(shape->out);
+    const int64_t n_weights = shape->out_channels * (shape->in_channels / shape->group) * volume(shape->kernel);
+    c.plain = guarded_numbers(shape->in_channels * in);
+    c.input = shape->in_plain ? c.plain : to_blocks(c.plain, shape->in_channels, in);
+    const float *weights = guarded_numbers(n_weights);
+    c.weights = (char *)guarded(n_weights + 1) + 3;
+    memcpy(c.weights, weights, (size_t)n_weights * sizeof *weights);
+    c.bias = guarded_numbers(shape->out_channels);
+    c.scale = chance(2) ? guarded_numbers(shape->out_channels) : NULL;
+    c.residual_plain = guarded_numbers(shape->out_channels * out);
+    c.residual = to_blocks(c.residual_plain, shape->out_channels, out);
+    c.epilogue = draw_epilogue(c.bias, c.residual);
+    c.packed = guarded((int64_t)(row->conv_pack_bytes(c.algorithm, shape) / sizeof(float)));
+    c.scratch = guarded((int64_t)(row->conv_scratch_bytes(c.algorithm, shape) / sizeof(float)));
+    row->conv_pack(c.algorithm, shape, c.packed, c.weights, c.scale);
+    return c;
+}
+
+static void compute(const struct conv_case *c, float *output, int64_t from, int64_t to)
+{
+    row->conv_run(c->algorithm, &c->shape, c->input, c->packed, output, &c->epilogue, c->scratch, from, to);
+}
+
+void shapes_check(const struct conv_shape *shape)
+{
+    const struct conv_case c = prepare(shape);
+    const int64_t pixels = volume(shape->out), n = shape->out_channels * pixels, w = row->width;
+    float *output = to_blocks(NULL, shape->out_channels, pixels);
+    compute(&c, output, 0, row->conv_units(c.algorithm, shape));
+    double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size);
+    reference_conv(shape, c.plain, c.weights, c.scale, c.epilogue.bias,
+                   c.epilogue.residual ? c.residual_plain : NULL, sum, size);
+    char text[400];
+    describe(shape, text, sizeof text);
+    const double terms = (double)(shape->in_channels / shape->group * volume(shape->kernel));
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t channel = i / pixels, p = i % pixels;
+        const double got = (double)output[(channel / w * pixels + p) * w + channel % w];
+        const double want = activated(&c.epilogue, sum[i]);
+        const double tolerance = 1.5 * (terms + 4) * EPS * size[i] + 8 * ulp(want);
+        FAIL_UNLESS(near(got, want, tolerance), "%s %s act %d: channel %ld pixel %ld is %.9g, want %.9g",
+                    row->conv_name(c.algorithm), text, (int)c.epilogue.act, (long)channel, (long)p, got,
+                    want);
+    }
+    /* units in pieces and backwards */
+    float *parts = to_blocks(NULL, shape->out_channels, pixels);
+    for (int64_t to = row->conv_units(c.algorithm, shape), from; to > 0; to = from) {
+        from = to - between(1, 3);
+        from = from > 0 ? from : 0;
+        compute(&c, parts, from, to);
+    }
+    for (int64_t channel = 0; channel < shape->out_channels; channel++)
+        for (int64_t p = 0; p < pixels; p++) {
+            const int64_t at = (channel / w * pixels + p) * w + channel % w;
+            FAIL_UNLESS(same_bits(output + at, parts + at, 1), "%s depends on the cut into units", text);
+        }
+    free(sum);
+    free(size);
+    release();
+}
+
+struct conv_shape shapes_square(int64_t in, int64_t out, int64_t size, int64_t kernel, int64_t stride,
+                                     int64_t pad)
+{
+    const int64_t out_size = (size + 2 * pad - kernel) / stride + 1;
+    return (struct conv_shape){.group = 1,
+                               .in_channels = in,
+                               .out_channels = out,
+                               .in = {1, size, size},
+                               .out = {1, out_size, out_size},
+                               .kernel = {1, kernel, kernel},
+                               .stride = {1, stride, stride},
+                               .dilation = {1, 1, 1},
+                               .pad = {0, pad, pad}};
+}

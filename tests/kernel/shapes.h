@@ -1,0 +1,14 @@
+/* shapes.h - cases of convolutions, for the tests of all algorithms: drawn, known, and checked against the definition. */
+#ifndef SHAPES_H
+#define SHAPES_H
+
+#include "fixture.h"
+
+/* Any geometry; `depthwise`: one channel in and one out per group. */
+struct conv_shape shapes_draw(bool depthwise);
+/* One group, a square map and kernel. */
+struct conv_shape shapes_square(int64_t in, int64_t out, int64_t size, int64_t kernel, int64_t stride, int64_t pad);
+/* All of an item and its units in pieces, with weights, epilogue and layout drawn. */
+void shapes_check(const struct conv_shape *shape);
+
+#endif
