@@ -3,7 +3,6 @@
  */
 #include "shapes.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 

@@ -132,6 +132,16 @@ float *guarded_numbers(int64_t n)
     return x;
 }
 
+float *guarded_hostile(int64_t n, int one_in)
+{
+    static const float special[] = {INFINITY, -INFINITY, NAN, -0.0f, 1e-40f, -1e-45f, 0};
+    float *x = guarded_numbers(n);
+    for (int64_t i = 0; i < n; i++)
+        if (chance(one_in))
+            x[i] = special[between(0, (int64_t)(sizeof special / sizeof *special) - 1)];
+    return x;
+}
+
 const float *guarded_copy(const float *x, int64_t n)
 {
     return memcpy(guarded(n), x, (size_t)n * sizeof *x);
@@ -182,6 +192,16 @@ struct epilogue draw_epilogue(const float *bias, const float *residual)
                                 .alpha = 0.2f,
                                 .beta = 0.5f};
     return epilogue;
+}
+
+bool same_number(float a, float b)
+{
+    return (isnan(a) && isnan(b)) || same_bits(&a, &b, 1);
+}
+
+double activated_slack(double want, double terms, double size)
+{
+    return (isfinite(size) ? 1.5 * (terms + 4) * EPS * size : 0) + 8 * ulp(want);
 }
 
 double activated(const struct epilogue *epilogue, double x)

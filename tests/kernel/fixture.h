@@ -46,6 +46,8 @@ float *guarded(int64_t n);
 /* n bytes of 0xff, the same: they begin at any address. */
 void *guarded_bytes(int64_t n);
 float *guarded_numbers(int64_t n);
+/* Numbers among which are infinities, NaN, -0 and denormals: `one_in` is which. */
+float *guarded_hostile(int64_t n, int one_in);
 const float *guarded_copy(const float *x, int64_t n);
 /* What lies before and after each buffer must be as it was. */
 void release(void);
@@ -64,7 +66,11 @@ bool near(double got, double want, double tolerance);
 /* Distance between neighbouring floats at x; of NaN and infinity, that of the largest. */
 double ulp(double x);
 bool same_bits(const float *a, const float *b, int64_t n);
+/* Of the same bits, or both no number: which NaN it is may depend on the order of operands. */
+bool same_number(float a, float b);
 double activated(const struct epilogue *epilogue, double x);
+/* What activated(sum) may be off by: a sum of `terms`, whose absolute terms add up to `size`. */
+double activated_slack(double want, double terms, double size);
 
 /* --- pictures ---------------------------------------------------------------------------------------- */
 

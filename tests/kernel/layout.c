@@ -3,16 +3,14 @@
  */
 #include "fixture.h"
 
-#include <check.h>
-
 START_TEST(block_and_unblock_are_inverse)
 {
     begin(_i);
-    const int64_t channels[] = {1, 3, row->width - 1, row->width, row->width + 1, 58};
+    const int64_t channels[] = {1, 3, row->width - 1, row->width, row->width + 1, 2 * row->width, 58};
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
         for (int64_t pixels = 0; pixels < 40; pixels += 1 + pixels / 4) {
             const int64_t n = channels[i] * pixels;
-            const float *plain = guarded_numbers(n);
+            const float *plain = guarded_hostile(n, 9);
             float *blocked = guarded(blocked_floats(channels[i], pixels)), *again = guarded(n);
             const float *want = to_blocks(plain, channels[i], pixels);
             row->block(blocked, plain, channels[i], pixels);

@@ -5,7 +5,6 @@
  */
 #include "fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,7 +199,16 @@ START_TEST(binary_agrees_in_all_forms)
             row->binary_lanes((enum binary)op, out, block, lanes, n);
             for (int64_t k = 0; k < n * w; k++)
                 check_binary((enum binary)op, "lanes", block[k], lanes[k % w], out[k]);
-            row->binary((enum binary)op, a, a, b, n); /* in place */
+            row->binary((enum binary)op, y, a, b, n);
+            float *left = guarded(n), *right = guarded(n); /* in place of either */
+            for (int64_t k = 0; k < n; k++) {
+                left[k] = a[k];
+                right[k] = b[k];
+            }
+            row->binary((enum binary)op, left, left, b, n);
+            row->binary((enum binary)op, right, a, right, n);
+            for (int64_t k = 0; k < n; k++)
+                FAIL_UNLESS(same_number(left[k], y[k]) && same_number(right[k], y[k]), "binary %d in place", op);
             release();
         }
 }
@@ -211,14 +219,14 @@ START_TEST(affine_and_fill_cover_all_lengths)
     begin(_i);
     const int64_t w = row->width;
     for (int64_t n = 0; n < 70; n++) {
-        float *x = guarded_numbers(n), *y = guarded(n);
+        float *x = guarded_hostile(n, 9), *y = guarded(n);
         row->affine(y, x, 1.5f, -0.25f, n);
         for (int64_t k = 0; k < n; k++)
             FAIL_UNLESS(near((double)y[k], 1.5 * (double)x[k] - 0.25, 2 * EPS), "affine n %ld", (long)n);
         row->fill(y, 7, n);
         for (int64_t k = 0; k < n; k++)
             FAIL_UNLESS(y[k] == 7, "fill n %ld", (long)n);
-        float *block = guarded_numbers(n * w), *out = guarded(n * w);
+        float *block = guarded_hostile(n * w, 9), *out = guarded(n * w);
         float *scale = guarded_numbers(w), *shift = guarded_numbers(w);
         row->affine_lanes(out, block, scale, shift, n);
         for (int64_t k = 0; k < n * w; k++)

@@ -6,7 +6,6 @@
  */
 #include "fixture.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,11 +61,6 @@ static int32_t saturated(float scaled, bool is_signed, int32_t zero)
     return (int32_t)(isnan(q) || q < low ? low : q > high ? high : q);
 }
 
-static bool same_float(float a, float b)
-{
-    return (isnan(a) && isnan(b)) || same_bits(&a, &b, 1);
-}
-
 /* --- conversions -------------------------------------------------------------------------------------- */
 
 static void check_widen(int64_t n, bool is_signed, int32_t zero)
@@ -108,7 +102,7 @@ static void check_dequantize(int64_t n, bool is_signed, int32_t zero, float scal
     row->dequantize(y, x, is_signed, scale, zero, n);
     for (int64_t i = 0; i < n; i++) {
         const float want = (float)(as_number(x, i, is_signed) - zero) * scale;
-        FAIL_UNLESS(same_float(y[i], want), "dequantize n %ld scale %g zero %d: %d is %.9g, want %.9g", (long)n,
+        FAIL_UNLESS(same_number(y[i], want), "dequantize n %ld scale %g zero %d: %d is %.9g, want %.9g", (long)n,
                     (double)scale, zero, x[i], (double)y[i], (double)want);
     }
     release();
@@ -202,7 +196,7 @@ START_TEST(rescale_wraps_and_scales)
         row->rescale(y, x, bias, scale, n);
         for (int64_t i = 0; i < n; i++) {
             const float want = (float)wrapped_sum(x[i], bias[i]) * scale[i];
-            FAIL_UNLESS(same_float(y[i], want), "rescale n %ld: (%d + %d) %g is %.9g, want %.9g", (long)n, x[i], bias[i],
+            FAIL_UNLESS(same_number(y[i], want), "rescale n %ld: (%d + %d) %g is %.9g, want %.9g", (long)n, x[i], bias[i],
                         (double)scale[i], (double)y[i], (double)want);
         }
         release();

@@ -331,15 +331,17 @@ void reference_lstm(int64_t hidden, const float *gates, const float *c_old, doub
 {
     const double limit = clip > 0 ? clip : INFINITY;
     for (int64_t j = 0; j < hidden; j++) {
-        double p[3] = {0, 0, 0};
-        for (int i = 0; peephole && i < 3; i++)
-            p[i] = peephole[i * hidden + j];
-        double in = sigmoid(bounded(gates[j] + p[0] * c_old[j], -limit, limit));
-        double forget = sigmoid(bounded(gates[2 * hidden + j] + p[2] * c_old[j], -limit, limit));
-        if (input_forget)
-            forget = 1 - in;
+        double in = gates[j], out = gates[hidden + j], forget = gates[2 * hidden + j];
+        if (peephole) {
+            in += (double)peephole[j] * c_old[j];
+            forget += (double)peephole[2 * hidden + j] * c_old[j];
+        }
+        in = sigmoid(bounded(in, -limit, limit));
+        forget = input_forget ? 1 - in : sigmoid(bounded(forget, -limit, limit));
         c[j] = forget * c_old[j] + in * tanh(bounded(gates[3 * hidden + j], -limit, limit));
-        double out = sigmoid(bounded(gates[hidden + j] + p[1] * c[j], -limit, limit));
+        if (peephole)
+            out += peephole[hidden + j] * c[j];
+        out = sigmoid(bounded(out, -limit, limit));
         h[j] = out * tanh(bounded(c[j], -limit, limit));
     }
 }
