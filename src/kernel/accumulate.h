@@ -323,6 +323,15 @@ INLINED struct wide wide_by(struct wide x, double factor)
     return (struct wide){x.low * factor, x.high * factor};
 }
 
+typedef int64_t long_vec __attribute__((vector_size(sizeof(double) * WIDTH / 2)));
+
+/* a moved towards b; an infinite a stays, though b lies infinitely far the other way. */
+INLINED double_vec mean_joined(double_vec a, double_vec b, double share)
+{
+    const long_vec finite = (long_vec)(a - a == 0);
+    return (double_vec)((finite & (long_vec)(a + (b - a) * share)) | (~finite & (long_vec)(a + b)));
+}
+
 /* Two spreads into one: Chan, Golub, LeVeque, "Algorithms for Computing the Sample Variance" (1983). */
 INLINED void spread_join(struct spread *all, const struct spread *part)
 {
@@ -334,7 +343,8 @@ INLINED void spread_join(struct spread *all, const struct spread *part)
     }
     all->squares = wide_sum(all->squares, part->squares);
     all->squares = wide_sum(all->squares, wide_by(wide_product(distance, distance), all->n * part->n / n));
-    all->mean = wide_sum(all->mean, wide_by(distance, part->n / n));
+    all->mean = (struct wide){mean_joined(all->mean.low, part->mean.low, part->n / n),
+                              mean_joined(all->mean.high, part->mean.high, part->n / n)};
     all->n = n;
 }
 
