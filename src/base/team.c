@@ -7,7 +7,7 @@
  *     leader    writes the range, epoch + 1 and OPEN; claims chunks until none is left; takes OPEN away,
  *               so that nobody comes in any more; waits until `inside` is 0. Then the range is his again.
  *     helper    sees OPEN and an epoch that it has not worked for: inside + 1 by compare-and-swap, so it
- *               is in before OPEN goes or not at all; claims chunks; inside - 1.
+ *               is in before OPEN goes or not at all; claims chunks until none is left or CLOSED comes; inside - 1.
  *
  * A chunk is a number of blocks of `grain` pieces. Without a watch it is a fixed share of the range. With one
  * nobody knows how long a block takes: a member begins with one block and takes more at a time while these
@@ -161,11 +161,17 @@ static void work_on(const struct percept_team *team, int64_t i, int64_t end, int
     team->work(team->arg, i * team->grain, end == team->n_blocks ? team->n : end * team->grain, member);
 }
 
+/* A helper that has begun a chunk ends it; the leader does what is left of the range. */
+static bool sent_home(struct percept_team *team)
+{
+    return atomic_load_explicit(&team->word, memory_order_relaxed) & CLOSED;
+}
+
 static void claim_chunks(struct percept_team *team, int member)
 {
     const bool timed = team->watch && !team->brief;
     int64_t most = team->most_blocks, n = timed ? 1 : most, since = timed ? now_ns() : 0;
-    while (watch_look(team->watch)) {
+    while (watch_look(team->watch) && !(member > 0 && sent_home(team))) {
         int64_t i = atomic_fetch_add_explicit(&team->next, n, memory_order_relaxed);
         if (i >= team->n_blocks)
             return;

@@ -10,9 +10,9 @@
  *       lasting: the same for all bodies together, freed when the main graph's next run begins: what
  *           sequences hold, which bodies hand on from turn to turn
  *
- * A body reads values of the graph around it: they are among its feeds and are copied into its memory
- * before it runs, in plain layout. Loops copy carried values as well; a body is small next to that, or
- * large enough not to care.
+ * A body reads values of the graph around it: they are among its feeds and are copied into its memory in
+ * plain layout, once for all turns of a loop: they are the same as long as the step around them runs, and a
+ * plan leaves its feeds as they are. What is carried from turn to turn is copied at each.
  *
  * Deadline and cancellation are one watch (base/watch.h): steps look at it between each other, the team
  * between the chunks of a step, loops of operators at their turns. A session without helpers has a team of
@@ -51,6 +51,8 @@ struct frame {
     struct slot *current; /* NULL when shapes changed since */
     struct plan *last;    /* the end of the chain that ran; its outputs are there */
     struct plan *running; /* whose step is at work */
+    uint64_t n_begun;     /* steps so far: which execution of one is at work */
+    uint64_t captured;    /* of a body: n_begun of the frame around it when it copied values from there; 0: never */
     struct watch *watch;  /* of the run at work, or NULL */
     char *scratch;
     size_t scratch_bytes;
@@ -209,6 +211,7 @@ bool frame_prepare(struct frame *frame, struct percept_err *err)
         scratch_place(&slot->plan, frame->scratch);
     slot->used = ++frame->clock;
     frame->current = slot;
+    frame->captured = 0; /* the memory is that of other plans as well */
     return true;
 }
 
@@ -270,6 +273,16 @@ static void copy_feed(struct frame *child, int i, const struct tensor *from, str
                          channels, pixels);
 }
 
+static void copy_captured(struct frame *child, const struct frame *frame, struct watch *watch)
+{
+    const struct part *part = child->part;
+    if (child->captured == frame->n_begun)
+        return;
+    for (int i = part->graph->n_inputs; i < part->n_feeds; i++)
+        copy_feed(child, i, &frame->running->values[part->graph->values[part->feeds[i]].outer], watch);
+    child->captured = watch_over(watch) ? 0 : frame->n_begun;
+}
+
 static bool run_graph(struct frame *frame, struct watch *watch, struct percept_team *team,
                       const struct frame_observer *observer, struct percept_err *err);
 
@@ -283,12 +296,9 @@ static bool run_body(struct run_env *env, const struct graph *body, const struct
     set_feeds(child, frame, inputs);
     if (!frame_prepare(child, err))
         return false;
-    const struct part *part = child->part;
-    for (int i = 0; i < part->n_feeds; i++)
-        copy_feed(child, i,
-                  i < body->n_inputs ? &inputs[i]
-                                     : &frame->running->values[body->values[part->feeds[i]].outer],
-                  env->watch);
+    for (int i = 0; i < body->n_inputs; i++)
+        copy_feed(child, i, &inputs[i], env->watch);
+    copy_captured(child, frame, env->watch);
     if (!run_graph(child, frame->watch, env->team, NULL, err))
         return false;
     for (int i = 0; i < body->n_outputs; i++)
@@ -325,6 +335,7 @@ static bool run_steps(struct plan *plan, struct run_env *env, const struct frame
             return false;
         if (observer)
             observer->before(observer->user);
+        ((struct frame *)env->frame)->n_begun++;
         team_brief(env->team, step->flops > 0 && step->flops < BRIEF_FLOPS);
         if (!op_run(step, env, err))
             return false;

@@ -13,6 +13,8 @@
 
 #include <math.h>
 
+#define DET_MISS_UNITS 4 /* an element of another row, in watch_spend's units */
+
 static bool det_check(struct node_ctx *ctx, struct percept_err *err)
 {
     return op_arity(ctx, 1, 1, 1, err);
@@ -39,11 +41,17 @@ static bool det_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* a: [n][n], overwritten */
-static double determinant(double *a, int64_t n)
+struct det_work {
+    const struct step *step;
+    struct watch *watch;
+};
+
+/* a: [n][n], overwritten. Anything once the watch is over. */
+static double determinant(double *a, int64_t n, struct watch *watch)
 {
     double product = 1;
-    for (int64_t k = 0; k < n; k++) {
+    int64_t left = WATCH_STRIDE;
+    for (int64_t k = 0; k < n && watch_spend_own(watch, &left, n * DET_MISS_UNITS); k++) {
         double *top = a + k * n, *best = top;
         for (double *row = top + n; row < a + n * n; row += n)
             best = fabs(row[k]) > fabs(best[k]) ? row : best;
@@ -53,7 +61,8 @@ static double determinant(double *a, int64_t n)
             best[j] = -held;
         }
         product *= top[k];
-        for (double *row = top + n; top[k] != 0 && row < a + n * n; row += n) {
+        for (double *row = top + n; top[k] != 0 && row < a + n * n && watch_spend_own(watch, &left, n - k);
+             row += n) {
             const double factor = row[k] / top[k];
             for (int64_t j = k + 1; j < n; j++)
                 row[j] -= factor * top[j];
@@ -64,16 +73,18 @@ static double determinant(double *a, int64_t n)
 
 static void det_matrices(void *arg, int64_t from, int64_t to, int member)
 {
-    const struct step *step = arg;
+    const struct det_work *work = arg;
+    const struct step *step = work->step;
     const struct tensor *x = step->in[0], *out = step->out[0];
     const int64_t n = x->dims[x->rank - 1];
     const size_t size = tensor_dtype_bytes(x->dtype);
     double *copy = n > 0 ? (double *)step->scratch + member * n * n : NULL;
+    int64_t left = WATCH_STRIDE;
     for (int64_t i = from; i < to; i++) {
-        if (n > 0)
-            cast_numbers(PERCEPT_DOUBLE, copy, x->dtype, (const char *)x->data + (size_t)(i * n * n) * size,
-                         n * n);
-        const double product = n > 0 ? determinant(copy, n) : 1;
+        for (int64_t row = 0; row < n && watch_spend_own(work->watch, &left, n); row++)
+            cast_numbers(PERCEPT_DOUBLE, copy + row * n, x->dtype,
+                         (const char *)x->data + (size_t)((i * n + row) * n) * size, n);
+        const double product = n > 0 ? determinant(copy, n, work->watch) : 1;
         cast_numbers(x->dtype, (char *)out->data + (size_t)i * size, PERCEPT_DOUBLE, &product, 1);
     }
 }
@@ -81,7 +92,8 @@ static void det_matrices(void *arg, int64_t from, int64_t to, int member)
 static bool det_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    team_split(env->team, tensor_elements(step->out[0]), 1, det_matrices, step);
+    struct det_work work = {.step = step, .watch = env->watch};
+    team_split(env->team, tensor_elements(step->out[0]), 1, det_matrices, &work);
     return true;
 }
 

@@ -638,11 +638,19 @@ static void run_blas(struct step *step, const struct run_env *env)
 
 /* ---- run: every other type, and products of nothing ------------------------------------------ */
 
-/* SUM: the type that sums (unsigned, so that it wraps); FACTOR: of alpha and beta (they have a
- * sign). */
+struct loops_work {
+    const struct step *step;
+    struct watch *watch;
+};
+
+/* Pieces: elements of the output. Terms are summed one after another, a block of them between two looks at the
+ * watch. SUM: the type that sums (unsigned, so that it wraps); FACTOR: of alpha and beta (they have a sign). */
 #define MATMUL_LOOPS(name, type, SUM, FACTOR)                                                      \
-    static void name(const struct step *step)                                                      \
+    static void name(void *arg, int64_t from, int64_t to, int member)                              \
     {                                                                                              \
+        (void)member;                                                                              \
+        const struct loops_work *work = arg;                                                       \
+        const struct step *step = work->step;                                                      \
         const struct matmul *matmul = step->priv;                                                  \
         const struct matmul_plan *plan = step->state;                                              \
         const int64_t m = plan->m, n = plan->n, k = plan->k;                                       \
@@ -650,15 +658,18 @@ static void run_blas(struct step *step, const struct run_env *env)
         const int64_t b_k = matmul->trans_b ? 1 : n, b_column = matmul->trans_b ? k : 1;           \
         const type *c = matmul->has_c ? step->in[2]->data : NULL;                                  \
         type *y = step->out[0]->data;                                                              \
-        for (int64_t at = 0; at < plan->batch * m * n; at++) {                                     \
+        int64_t left = WATCH_STRIDE;                                                               \
+        for (int64_t at = from; at < to; at++) {                                                   \
             const int64_t item = at / (m * n), i = at / n % m, j = at % n;                         \
             const type *a =                                                                        \
                 (const type *)step->in[0]->data + a_index(plan, item) * m * k + i * a_row;         \
             const type *b =                                                                        \
                 (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;      \
             SUM sum = 0;                                                                           \
-            for (int64_t l = 0; l < k; l++)                                                        \
-                sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                          \
+            for (int64_t l = 0, end = 0; l < k && watch_spend_own(work->watch, &left, least(k - l, OP_BLOCK));) {\
+                for (end = least(k, l + OP_BLOCK); l < end; l++)                                   \
+                    sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                      \
+            }                                                                                      \
             sum *= (SUM)(FACTOR)matmul->alpha;                                                     \
             if (c)                                                                                 \
                 sum += (SUM)(FACTOR)matmul->beta * (SUM)c[i * plan->c_row + j * plan->c_column];   \
@@ -671,23 +682,16 @@ MATMUL_LOOPS(loops_double, double, double, double)
 MATMUL_LOOPS(loops_32, uint32_t, uint32_t, int64_t)
 MATMUL_LOOPS(loops_64, uint64_t, uint64_t, int64_t)
 
-static void run_loops(const struct step *step)
+static void run_loops(const struct step *step, const struct run_env *env)
 {
-    switch (step->in[0]->dtype) {
-    case PERCEPT_FLOAT:
-        loops_float(step);
-        break;
-    case PERCEPT_DOUBLE:
-        loops_double(step);
-        break;
-    case PERCEPT_INT32:
-    case PERCEPT_UINT32:
-        loops_32(step);
-        break;
-    default:
-        loops_64(step);
-        break;
-    }
+    const struct matmul_plan *plan = step->state;
+    const enum percept_dtype dtype = step->in[0]->dtype;
+    struct loops_work work = {.step = step, .watch = env->watch};
+    team_work *const loops = dtype == PERCEPT_FLOAT                             ? loops_float
+                             : dtype == PERCEPT_DOUBLE                          ? loops_double
+                             : dtype == PERCEPT_INT32 || dtype == PERCEPT_UINT32 ? loops_32
+                                                                                : loops_64;
+    team_split(env->team, plan->batch * plan->m * plan->n, grain_of(plan->k), loops, &work);
 }
 
 static bool matmul_run(struct step *step, struct run_env *env, struct percept_err *err)
@@ -695,7 +699,7 @@ static bool matmul_run(struct step *step, struct run_env *env, struct percept_er
     (void)err;
     const struct matmul_plan *plan = step->state;
     if (plan->way == WAY_LOOPS)
-        run_loops(step);
+        run_loops(step, env);
     else if (plan->way == WAY_BLAS)
         run_blas(step, env);
     else

@@ -10,8 +10,8 @@
  *
  * The others measure first. Mean and variance are doubles (kernels->moments), and the mean is subtracted before
  * anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked picture as it
- * lies (a block of channels at a time); the rest asks for plain ones. What is measured together in Instance-
- * and GroupNormalization may be large: it is measured in slabs, which are joined in turn.
+ * lies (a block of channels at a time); the rest asks for plain ones. What is measured together may be large:
+ * it is measured in slabs, which are joined in turn.
  *
  * The Skip forms are Layer- and RMSNormalization of a sum, which is their fourth output.
  *
@@ -45,6 +45,7 @@ enum norm_kind {
 };
 
 #define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
+#define DOUBLE_UNITS 2 /* a double, in watch_spend's units */
 #define NORM_SLAB ((int64_t)1 << 18) /* numbers measured, or normalized, in one piece */
 
 struct norm {
@@ -398,7 +399,7 @@ static bool shape_rows(struct step *step, struct percept_err *err)
         for (int i = axis; i < x->rank; i++)
             if (x->dims[i] == 0)
                 return op_refuse_empty(step, "mean", i, err);
-    step->inplace = 1;
+    shape_slabs(step, plan, plan->rows, plan->n);
     return want_row(step, 1, plan->n, &plan->scale_n, err) &&
            want_row(step, 2, plan->n, &plan->shift_n, err);
 }
@@ -433,6 +434,8 @@ static bool shape_skip(struct step *step, struct percept_err *err)
     plan->rows = tensor_span(x, 0, x->rank - 1);
     plan->n = x->dims[x->rank - 1];
     plan->skip_n = tensor_elements(skip);
+    shape_slabs(step, plan, plan->rows, plan->n);
+    step->inplace = 0;
     int64_t dims[RANK_MAX];
     memcpy(dims, x->dims, sizeof dims);
     if (step->n_out > 3)
@@ -658,7 +661,8 @@ static bool run_measured(struct step *step, struct run_env *env, struct percept_
 
 /* ---- run: rows ------------------------------------------------------------------------------- */
 
-static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements,
+/* y = y op input i, which has `elements`: as many as a row, or one. y: positions from `at` on of a row. */
+static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements, int64_t at,
                    int64_t n)
 {
     if (elements == 0)
@@ -667,68 +671,114 @@ static void by_row(const struct step *step, enum binary op, float *y, int i, int
     if (elements == 1)
         step->kernels->binary_scalar(op, y, y, *v, n);
     else
-        step->kernels->binary(op, y, y, v, n);
+        step->kernels->binary(op, y, y, v + at, n);
 }
 
-static void layer_row(const struct step *step, const struct norm *norm, int64_t row, const float *x,
-                      float *y, int64_t n)
+static bool takes_mean(const struct norm *norm)
 {
-    double mean, squares;
-    step->kernels->moments(x, n, 1, &mean, &squares);
-    const float inverse = (float)(1 / sqrt(squares / (double)n + (double)norm->epsilon));
-    step->kernels->normalize(y, x, n, 1, &mean, &inverse, &(float){0});
-    if (step->n_out > 1)
-        ((float *)step->out[1]->data)[row] = (float)mean;
-    if (step->n_out > 2)
-        ((float *)step->out[2]->data)[row] = inverse;
+    return norm->kind == NORM_LAYER || norm->kind == NORM_SKIP_LAYER;
 }
 
-static void rms_row(const struct step *step, const struct norm *norm, int64_t row, const float *x,
-                    float *y, int64_t n)
+/* y := positions [at, at + n) of a row of the sum that the Skip forms normalize */
+static void skip_part(const struct step *step, int64_t row, int64_t at, int64_t n)
 {
-    float squares;
-    step->kernels->reduce(REDUCE_SUM_SQUARE, &squares, x, n, 1, 1);
-    const float inverse = (float)(1 / sqrt((double)squares / (double)n + (double)norm->epsilon));
-    step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
-    if (step->n_out > 1)
-        ((float *)step->out[1]->data)[row] = inverse;
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int64_t first = row * plan->n;
+    float *y = (float *)step->out[0]->data + first + at;
+    step->kernels->binary(BINARY_ADD, y, (const float *)step->in[0]->data + first + at,
+                          (const float *)step->in[1]->data + first % plan->skip_n + at, n);
+    by_row(step, BINARY_ADD, y, bias_slot(norm), plan->bias_n, at, n);
+    if (step->n_out > 3)
+        memcpy((float *)step->out[3]->data + first + at, y, (size_t)n * sizeof *y);
 }
 
-/* y := row of the sum that the Skip forms normalize */
-static void skip_row(const struct step *step, const struct norm *norm, int64_t row, const float *x,
-                     float *y, int64_t n)
+/* What is normalized: the input, or the sum, which lies in the output already. */
+static const float *row_values(const struct step *step)
 {
     const struct norm_plan *plan = step->state;
-    step->kernels->binary(BINARY_ADD, y, x,
-                          (const float *)step->in[1]->data + row * n % plan->skip_n, n);
-    by_row(step, BINARY_ADD, y, bias_slot(norm), plan->bias_n, n);
-    if (step->n_out > 3)
-        memcpy((float *)step->out[3]->data + row * n, y, (size_t)n * sizeof *y);
+    return plan->skip_n > 0 ? step->out[0]->data : step->in[0]->data;
 }
 
+/* Mean (0 of RMS) and the sum of squared distances from it. */
+static void measure_part(const struct step *step, const float *x, int64_t n, double *mean, double *squares)
+{
+    float sum;
+    if (takes_mean(step->priv)) {
+        step->kernels->moments(x, n, 1, mean, squares);
+        return;
+    }
+    step->kernels->reduce(REDUCE_SUM_SQUARE, &sum, x, n, 1, 1);
+    *mean = 0;
+    *squares = (double)sum;
+}
+
+/* Positions [at, at + n) of a row whose mean and squares are known. */
+static void normalize_part(const struct step *step, int64_t row, int64_t at, int64_t n, double mean, double squares)
+{
+    const struct norm *norm = step->priv;
+    const struct norm_plan *plan = step->state;
+    const int scale = plan->skip_n > 0 ? 2 : 1;
+    const int64_t first = row * plan->n + at;
+    const float *x = row_values(step) + first;
+    float *y = (float *)step->out[0]->data + first;
+    const float inverse = (float)(1 / sqrt(squares / (double)plan->n + (double)norm->epsilon));
+    if (takes_mean(norm))
+        step->kernels->normalize(y, x, n, 1, &mean, &inverse, &(float){0});
+    else
+        step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
+    by_row(step, BINARY_MUL, y, scale, plan->scale_n, at, n);
+    by_row(step, BINARY_ADD, y, scale + 1, plan->shift_n, at, n);
+    activate(step, &norm->fused, y, n);
+    if (at > 0)
+        return;
+    const int told = takes_mean(norm) ? 2 : 1; /* as this output */
+    if (takes_mean(norm) && step->n_out > 1)
+        ((float *)step->out[1]->data)[row] = (float)mean;
+    if (step->n_out > told)
+        ((float *)step->out[told]->data)[row] = inverse;
+}
+
+/* Pieces: rows of one slab. */
 static void row_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
-    const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
-    const bool skip = plan->skip_n > 0;
-    const int scale = skip ? 2 : 1;
-    const int64_t n = plan->n;
     for (int64_t row = from; row < to; row++) {
-        const float *x = (const float *)step->in[0]->data + row * n;
-        float *y = (float *)step->out[0]->data + row * n;
-        if (skip) {
-            skip_row(step, norm, row, x, y, n);
-            x = y;
-        }
-        if (norm->kind == NORM_LAYER || norm->kind == NORM_SKIP_LAYER)
-            layer_row(step, norm, row, x, y, n);
-        else
-            rms_row(step, norm, row, x, y, n);
-        by_row(step, BINARY_MUL, y, scale, plan->scale_n, n);
-        by_row(step, BINARY_ADD, y, scale + 1, plan->shift_n, n);
-        activate(step, &norm->fused, y, n);
+        double mean, squares;
+        if (plan->skip_n > 0)
+            skip_part(step, row, 0, plan->n);
+        measure_part(step, row_values(step) + row * plan->n, plan->n, &mean, &squares);
+        normalize_part(step, row, 0, plan->n, mean, squares);
+    }
+}
+
+/* Pieces: slabs of rows, as in measure_slabs and normalize_slabs. */
+static void measure_row_slabs(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm_plan *plan = step->state;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t row = i / plan->slabs, at = i % plan->slabs * plan->slab;
+        const int64_t n = slab_end(plan, i % plan->slabs) - at;
+        double *m = slab_moments(step, i);
+        if (plan->skip_n > 0)
+            skip_part(step, row, at, n);
+        measure_part(step, row_values(step) + row * plan->n + at, n, m, m + 1);
+    }
+}
+
+static void normalize_row_slabs(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct norm_plan *plan = step->state;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t row = i / plan->slabs, at = i % plan->slabs * plan->slab;
+        const double *all = slab_moments(step, row * plan->slabs);
+        normalize_part(step, row, at, slab_end(plan, i % plan->slabs) - at, all[0], all[1]);
     }
 }
 
@@ -736,8 +786,16 @@ static bool run_rows(struct step *step, struct run_env *env, struct percept_err 
 {
     (void)err;
     const struct norm_plan *plan = step->state;
-    if (plan->n > 0)
+    if (plan->n == 0)
+        return true;
+    if (plan->slabs == 1) {
         team_split(env->team, plan->rows, 4, row_pieces, step);
+        return true;
+    }
+    team_split(env->team, plan->rows * plan->slabs, 1, measure_row_slabs, step);
+    for (int64_t row = 0; row < plan->rows; row++)
+        join_slabs(step, row);
+    team_split(env->team, plan->rows * plan->slabs, 1, normalize_row_slabs, step);
     return true;
 }
 
@@ -780,9 +838,23 @@ static int64_t double_at(const struct norm *norm, const struct norm_plan *plan, 
     return norm->per_channel ? group * (plan->channels / norm->groups) + i / plan->pixels : group;
 }
 
-static void measure_double(const struct step *step, int64_t row, const double *x, int64_t n,
+struct doubles_work {
+    const struct step *step;
+    struct watch *watch;
+    int64_t left; /* watch_spend_own's */
+};
+
+/* for (double_blocks(work, n, from, to)): as op_blocks, by any member of the team. */
+#define double_blocks(work, n, from, to)                                                           \
+    int64_t from = 0, to;                                                                          \
+    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&                                 \
+    watch_spend_own((work)->watch, &(work)->left, DOUBLE_UNITS * (to - from));                     \
+    from = to
+
+static void measure_double(struct doubles_work *work, int64_t row, const double *x, int64_t n,
                            double *mean, double *inverse)
 {
+    const struct step *step = work->step;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     double variance = 0;
@@ -791,10 +863,14 @@ static void measure_double(const struct step *step, int64_t row, const double *x
         *mean = ((const double *)step->in[3]->data)[row % plan->channels];
         variance = ((const double *)step->in[4]->data)[row % plan->channels];
     } else {
-        for (int64_t i = 0; norm->kind != NORM_RMS && i < n; i++)
-            *mean += x[i] / (double)n;
-        for (int64_t i = 0; i < n; i++)
-            variance += (x[i] - *mean) * (x[i] - *mean) / (double)n;
+        for (double_blocks(work, norm->kind == NORM_RMS ? 0 : n, from, to)) {
+            for (int64_t i = from; i < to; i++)
+                *mean += x[i] / (double)n;
+        }
+        for (double_blocks(work, n, from, to)) {
+            for (int64_t i = from; i < to; i++)
+                variance += (x[i] - *mean) * (x[i] - *mean) / (double)n;
+        }
     }
     *inverse = 1 / sqrt(variance + (double)norm->epsilon);
 }
@@ -802,7 +878,8 @@ static void measure_double(const struct step *step, int64_t row, const double *x
 static void double_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    const struct step *step = arg;
+    struct doubles_work work = *(const struct doubles_work *)arg;
+    const struct step *step = work.step;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     const int64_t n = tensor_elements(step->in[0]) / plan->rows;
@@ -811,18 +888,20 @@ static void double_rows(void *arg, int64_t from, int64_t to, int member)
     for (int64_t row = from; row < to; row++) {
         const double *x = (const double *)step->in[0]->data + row * n;
         double *y = (double *)step->out[0]->data + row * n, mean, inverse;
-        measure_double(step, row, x, n, &mean, &inverse);
+        measure_double(&work, row, x, n, &mean, &inverse);
         if (norm->kind == NORM_LAYER && step->n_out > 1)
             ((float *)step->out[1]->data)[row] = (float)mean;
         const int told = norm->kind == NORM_LAYER ? 2 : 1; /* as this output */
         if (norm->kind != NORM_BATCH && step->n_out > told)
             ((float *)step->out[told]->data)[row] = (float)inverse;
-        for (int64_t i = 0; i < n; i++) {
-            double value = (x[i] - mean) * inverse;
-            value *= scale[double_at(norm, plan, row, i, plan->scale_n)];
-            if (shift)
-                value += shift[double_at(norm, plan, row, i, plan->shift_n)];
-            y[i] = activated(&norm->fused, value);
+        for (double_blocks(&work, n, at, end)) {
+            for (int64_t i = at; i < end; i++) {
+                double value = (x[i] - mean) * inverse;
+                value *= scale[double_at(norm, plan, row, i, plan->scale_n)];
+                if (shift)
+                    value += shift[double_at(norm, plan, row, i, plan->shift_n)];
+                y[i] = activated(&norm->fused, value);
+            }
         }
     }
 }
@@ -842,8 +921,9 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
             return run_rows(step, env, err);
         }
     }
+    struct doubles_work work = {.step = step, .watch = env->watch, .left = WATCH_STRIDE};
     if (tensor_elements(step->in[0]) > 0)
-        team_split(env->team, plan->rows, 1, double_rows, step);
+        team_split(env->team, plan->rows, 1, double_rows, &work);
     return true;
 }
 

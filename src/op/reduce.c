@@ -651,15 +651,17 @@ static bool cumsum_shape(struct step *step, struct percept_err *err)
 
 /* Integers wrap: WIDE is uint64_t for them. */
 #define RUNNING(T, WIDE)                                                                           \
-    static void running_##T(T *y, const T *x, int64_t n, int64_t inner,                            \
+    static void running_##T(struct run_env *env, T *y, const T *x, int64_t n, int64_t inner,       \
                             const struct cumsum_priv *how)                                         \
     {                                                                                              \
         WIDE sum = how->product;                                                                   \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            int64_t at = (how->reverse ? n - 1 - i : i) * inner;                                   \
-            WIDE before = sum;                                                                     \
-            sum = how->product ? sum * (WIDE)x[at] : sum + (WIDE)x[at];                            \
-            y[at] = (T)(how->exclusive ? before : sum);                                            \
+        for (op_blocks(env, n, from, to)) {                                                        \
+            for (int64_t i = from; i < to; i++) {                                                  \
+                int64_t at = (how->reverse ? n - 1 - i : i) * inner;                               \
+                WIDE before = sum;                                                                 \
+                sum = how->product ? sum * (WIDE)x[at] : sum + (WIDE)x[at];                        \
+                y[at] = (T)(how->exclusive ? before : sum);                                        \
+            }                                                                                      \
         }                                                                                          \
     }
 #define RUNNING_INTEGER(dtype, T) RUNNING(T, uint64_t)
@@ -669,7 +671,6 @@ RUNNING(double, double)
 
 static bool cumsum_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct cumsum_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
     int axis;
@@ -680,12 +681,12 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
     }
     int64_t n = x->dims[axis], inner = tensor_span(x, axis + 1, x->rank);
     int64_t lines = tensor_span(x, 0, axis) * inner;
-    for (int64_t i = 0; i < lines; i++) {
+    for (int64_t i = 0; i < lines && op_spend(env, 1); i++) {
         int64_t at = i / inner * n * inner + i % inner;
         switch (x->dtype) {
 #define CASE(dtype, T)                                                                             \
     case dtype:                                                                                    \
-        running_##T((T *)step->out[0]->data + at, (const T *)x->data + at, n, inner, priv);        \
+        running_##T(env, (T *)step->out[0]->data + at, (const T *)x->data + at, n, inner, priv);   \
         break;
             TYPES_NUMBER(CASE)
 #undef CASE

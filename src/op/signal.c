@@ -6,7 +6,7 @@
  * mostly are constants, folding computes them at load.
  *
  * A Fourier transform is a plain sum over a table of one turn of cosines and sines, made in
- * double when planned: term k n of length N is entry k n mod N, so nothing drifts. That costs N
+ * double by a plan's first run: term k n of length N is entry k n mod N, so nothing drifts. That costs N
  * steps per frequency, fine for the few hundred samples of a frame. DFT transforms lines of any
  * tensor, STFT frames of a signal, under a window. One side of a spectrum, transformed back, gives
  * real samples: what is between its ends counts twice, for the side that is not there. Sums are in
@@ -22,6 +22,8 @@
 #include <math.h>
 
 #define FOURIER_GRAIN 16384 /* multiply-adds that are not worth sharing */
+#define WINDOW_UNITS 8 /* two cosines, in watch_spend's units */
+#define MISS_UNITS 4 /* an entry from anywhere in the table, in watch_spend's units */
 #define SIGNAL_LIMIT ((int64_t)1 << 24) /* of a transform's length, a window's size */
 
 /* One number of an integer type that must be known. */
@@ -99,7 +101,6 @@ static bool window_shape(struct step *step, struct percept_err *err)
 
 static bool window_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     static const double terms[][3] = {
         {0.5, 0.5, 0}, {25.0 / 46, 21.0 / 46, 0}, {0.42, 0.5, 0.08}};
@@ -107,7 +108,7 @@ static bool window_run(struct step *step, struct run_env *env, struct percept_er
     const double *a = terms[window->kind];
     const int64_t n = step->out[0]->dims[0];
     const double period = (double)(window->periodic ? n : n - 1);
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && op_spend(env, WINDOW_UNITS); i++) {
         /* one alone is the top */
         const double turn = period > 0 ? 2 * M_PI * (double)i / period : M_PI;
         put_number(step->out[0], i, a[0] - a[1] * cos(turn) + a[2] * cos(2 * turn));
@@ -185,14 +186,13 @@ static double mel_bin(const struct mel_plan *plan, int64_t i)
 
 static bool mel_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct mel_plan *plan = step->state;
     const struct tensor *out = step->out[0];
     for (int64_t band = 0; band < plan->bands; band++) {
         const double low = mel_bin(plan, band), top = mel_bin(plan, band + 1);
         const double high = mel_bin(plan, band + 2);
-        for (int64_t row = 0; row < out->dims[0]; row++) {
+        for (int64_t row = 0; row < out->dims[0] && op_spend(env, 1); row++) {
             const double x = (double)row;
             double weight = 0;
             if (x == top)
@@ -228,7 +228,8 @@ struct fourier_plan {
     int parts_out;
     bool halved;         /* the samples are one side of a spectrum */
     int window;          /* input, or -1 */
-    const double *table; /* [length] cosines, [length] sines */
+    double *table; /* [length] cosines, [length] sines */
+    bool filled;   /* the table, by the first run */
 };
 
 static bool fourier_check(struct node_ctx *ctx, struct percept_err *err)
@@ -251,22 +252,40 @@ static bool fourier_check(struct node_ctx *ctx, struct percept_err *err)
 static bool make_table(struct step *step, struct fourier_plan *plan, struct percept_err *err)
 {
     const struct fourier *fourier = step->priv;
-    const double sign = fourier->inverse ? 1 : -1;
     const size_t n = (size_t)plan->length;
     double *table = arena_array(step->arena, n, 2 * sizeof *table);
     if (!table)
         return err_memory(err, "a transform's table", n * 2 * sizeof *table);
-    for (size_t i = 0; i < n; i++) {
-        const double turn = 2 * M_PI * (double)i / (double)n;
-        table[i] = cos(turn);
-        table[n + i] = sign * sin(turn);
-    }
     plan->table = table;
     plan->halved = fourier->one_sided && fourier->inverse;
     plan->parts_out = plan->halved ? 1 : 2;
     plan->bins = fourier->one_sided && !plan->halved ? plan->length / 2 + 1 : plan->length;
     step->state = plan;
     return true;
+}
+
+/* Pieces: entries of the table. */
+static void fill_entries(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct fourier *fourier = step->priv;
+    const struct fourier_plan *plan = step->state;
+    const double sign = fourier->inverse ? 1 : -1;
+    for (int64_t i = from; i < to; i++) {
+        const double turn = 2 * M_PI * (double)i / (double)plan->length;
+        plan->table[i] = cos(turn);
+        plan->table[plan->length + i] = sign * sin(turn);
+    }
+}
+
+/* Once for a plan; again where nobody waited for the end of it. */
+static void fill_table(struct step *step, struct run_env *env)
+{
+    struct fourier_plan *plan = step->state;
+    if (!plan->filled)
+        team_split(env->team, plan->length, FOURIER_GRAIN, fill_entries, step);
+    plan->filled = !watch_over(env->watch);
 }
 
 static bool has(const struct step *step, int i)
@@ -390,6 +409,12 @@ struct fourier_piece {
     int64_t in, out; /* first elements of its frame */
     int64_t bin, bin_end;
     double scale;
+    struct watch *watch;
+};
+
+struct fourier_work {
+    const struct step *step;
+    struct watch *watch;
 };
 
 /* How often a sample counts: once, or for the other side of its spectrum as well. */
@@ -406,6 +431,8 @@ static double sides(const struct fourier_plan *plan, int64_t n)
             double real = 0, imaginary = 0;                                                        \
             int64_t at = 0;                                                                        \
             for (int64_t n = 0; n < plan->taken; n++, x += stride) {                               \
+                if (n % OP_BLOCK == 0 && !watch_spend_own(piece->watch, &left, units))             \
+                    return;                                                                        \
                 const double factor = window ? (double)window[n] : sides(plan, n);                 \
                 const double a = factor * (double)x[0], b = two ? factor * (double)x[1] : 0;       \
                 real += a * cosine[at] - b * sine[at];                                             \
@@ -426,6 +453,8 @@ static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
     const double *cosine = plan->table, *sine = plan->table + plan->length;
     const int64_t stride = plan->inner * plan->parts;
     const bool two = plan->parts == 2;
+    const int64_t units = MISS_UNITS * (plan->taken < OP_BLOCK ? plan->taken : OP_BLOCK);
+    int64_t left = WATCH_STRIDE;
     switch (dtype) {
         TYPES_REAL(TRANSFORM)
     default:
@@ -437,10 +466,12 @@ static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
 static void fourier_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    const struct step *step = arg;
+    const struct fourier_work *work = arg;
+    const struct step *step = work->step;
     const struct fourier *fourier = step->priv;
     const struct fourier_plan *plan = step->state;
     struct fourier_piece piece = {
+        .watch = work->watch,
         .x = step->in[0]->data,
         .window = plan->window >= 0 ? step->in[plan->window]->data : NULL,
         .y = step->out[0]->data,
@@ -465,9 +496,12 @@ static bool fourier_run(struct step *step, struct run_env *env, struct percept_e
 {
     (void)err;
     const struct fourier_plan *plan = step->state;
-    if (tensor_elements(step->out[0]) > 0)
-        team_split(env->team, plan->lines * plan->frames * plan->inner * plan->bins,
-                   1 + FOURIER_GRAIN / (plan->taken ? plan->taken : 1), fourier_pieces, step);
+    struct fourier_work work = {.step = step, .watch = env->watch};
+    if (tensor_elements(step->out[0]) == 0)
+        return true;
+    fill_table(step, env);
+    team_split(env->team, plan->lines * plan->frames * plan->inner * plan->bins,
+               1 + FOURIER_GRAIN / (plan->taken ? plan->taken : 1), fourier_pieces, &work);
     return true;
 }
 

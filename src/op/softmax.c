@@ -5,17 +5,23 @@
  * matrix: the axes from `axis` (1 by default) on were one row, and a row was the whole domain of
  * the sum.
  *
- * Doubles take a plain loop. Work is split over the outer rows and, within one, over columns. Thread: loader,
- * then the session's holder with its team.
+ * Work is split over the outer rows and, within one, over columns; a long line of floats is done in slabs. Doubles
+ * and Hardmax take plain loops over a row as a whole, which look at the watch. Thread: loader, then the session's
+ * holder with its team.
  */
 #include "op/softmax.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/sums.h"
 
 #define SOFTMAX_PIECE ((int64_t)1 << 18) /* numbers of one piece where columns are split */
+#define ROW_UNITS 2                      /* an element of a plain loop, in watch_spend's units */
+#define SOFTMAX_LONG ((int64_t)1 << 16)  /* a line of more is done in slabs */
+#define SOFTMAX_SLAB 1024                /* positions of a line, and columns of a piece of them */
 
 enum softmax_kind { SOFTMAX, SOFTMAX_LOG, SOFTMAX_HARD };
 
@@ -51,6 +57,260 @@ bool softmax_lines(const struct step *step, int64_t axis, bool flat, struct soft
     return true;
 }
 
+struct rows_watch {
+    const struct step *step;
+    struct watch *watch;
+    int64_t left; /* watch_spend_own's */
+};
+
+/* for (row_blocks(watch, n, from, to)): as op_blocks, by any member of the team. */
+#define row_blocks(rows, n, from, to)                                                              \
+    int64_t from = 0, to;                                                                          \
+    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&                                 \
+    watch_spend_own((rows)->watch, &(rows)->left, ROW_UNITS * (to - from));                        \
+    from = to
+
+/* 1 at the first maximum, else 0. */
+#define HARDMAX(name, T)                                                                           \
+    static void name(struct rows_watch *watch, T *y, const T *x, int64_t n, int64_t inner)         \
+    {                                                                                              \
+        for (int64_t j = 0; j < inner; j++) {                                                      \
+            int64_t best = 0;                                                                      \
+            for (row_blocks(watch, n, from, to))                                                   \
+                for (int64_t i = from; i < to; i++)                                                \
+                    best = x[i * inner + j] > x[best * inner + j] ? i : best;                      \
+            for (row_blocks(watch, n, from, to))                                                   \
+                for (int64_t i = from; i < to; i++)                                                \
+                    y[i * inner + j] = i == best ? 1 : 0;                                          \
+        }                                                                                          \
+    }
+
+HARDMAX(hardmax, float)
+HARDMAX(hardmax_double, double)
+
+/* y may be x. */
+static void softmax_double(struct rows_watch *watch, double *y, const double *x, int64_t n, int64_t inner,
+                           bool logarithm)
+{
+    for (int64_t j = 0; j < inner; j++) {
+        double most = x[j], sum = 0;
+        for (row_blocks(watch, n, from, to)) {
+            for (int64_t i = from; i < to; i++)
+                most = x[i * inner + j] > most ? x[i * inner + j] : most;
+        }
+        for (row_blocks(watch, n, from, to)) {
+            for (int64_t i = from; i < to; i++)
+                sum += exp(x[i * inner + j] - most);
+        }
+        for (row_blocks(watch, n, from, to)) {
+            for (int64_t i = from; i < to; i++) {
+                const double at = x[i * inner + j] - most;
+                y[i * inner + j] = logarithm ? at - log(sum) : exp(at) / sum;
+            }
+        }
+    }
+}
+
+/* Rows as a whole: doubles, and Hardmax. */
+static void plain_rows(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    struct rows_watch watch = *(const struct rows_watch *)arg;
+    const struct step *step = watch.step;
+    const enum softmax_kind kind = ((const struct softmax *)step->priv)->kind;
+    const struct softmax_lines *plan = step->state;
+    const int64_t each = plan->n * plan->inner;
+    for (int64_t row = from; row < to; row++) {
+        if (step->in[0]->dtype == PERCEPT_FLOAT) {
+            hardmax(&watch, (float *)step->out[0]->data + row * each,
+                    (const float *)step->in[0]->data + row * each, plan->n, plan->inner);
+            continue;
+        }
+        const double *x = (const double *)step->in[0]->data + row * each;
+        double *y = (double *)step->out[0]->data + row * each;
+        if (kind == SOFTMAX_HARD)
+            hardmax_double(&watch, y, x, plan->n, plan->inner);
+        else
+            softmax_double(&watch, y, x, plan->n, plan->inner, kind == SOFTMAX_LOG);
+    }
+}
+
+/* Columns of one piece: a pure function of the shape. */
+static int64_t piece_columns(const struct softmax_lines *plan)
+{
+    const int64_t some = SOFTMAX_PIECE / plan->n / 64 * 64;
+    return some >= plan->inner ? plan->inner : some > 64 ? some : 64;
+}
+
+static void softmax_pieces(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct softmax *softmax = step->priv;
+    const struct softmax_lines *plan = step->state;
+    const int64_t each = plan->n * plan->inner, most = piece_columns(plan);
+    const int64_t pieces = (plan->inner + most - 1) / most;
+    for (int64_t i = from; i < to; i++) {
+        const int64_t column = i % pieces * most, left = plan->inner - column;
+        const int64_t at = i / pieces * each + column;
+        step->kernels->softmax((float *)step->out[0]->data + at, (const float *)step->in[0]->data + at, plan->n,
+                               plan->inner, left < most ? left : most, softmax->kind == SOFTMAX_LOG);
+    }
+}
+
+/* ---- long lines ------------------------------------------------------------------------------ */
+
+/*
+ * Slabs of a long line have their maxima and sums in scratch, which are joined in turn. What a slab is depends on n
+ * alone, as columns may be items of a batch.
+ */
+static bool in_slabs(const struct step *step)
+{
+    const struct softmax *softmax = step->priv;
+    const struct softmax_lines *plan = step->state;
+    return plan->n > SOFTMAX_LONG && step->in[0]->dtype == PERCEPT_FLOAT && softmax->kind != SOFTMAX_HARD;
+}
+
+static int64_t parts_of(int64_t n)
+{
+    return (n + SOFTMAX_SLAB - 1) / SOFTMAX_SLAB;
+}
+
+/* Some columns of a slab. */
+struct slab {
+    int64_t at, rows, columns; /* of the tensor: first element, positions, columns */
+    float *part;               /* its place in [outer][slabs][inner] */
+    const float *whole;        /* in [outer][inner]: what all slabs of its line gave */
+};
+
+static struct slab slab_of(const struct step *step, int64_t piece)
+{
+    const struct softmax_lines *plan = step->state;
+    const int64_t slabs = parts_of(plan->n), column = piece % parts_of(plan->inner) * SOFTMAX_SLAB;
+    const int64_t line = piece / parts_of(plan->inner), first = line % slabs * SOFTMAX_SLAB;
+    const int64_t rows = plan->n - first, columns = plan->inner - column;
+    float *parts = step->scratch, *whole = parts + plan->outer * slabs * plan->inner;
+    return (struct slab){.at = (line / slabs * plan->n + first) * plan->inner + column,
+                         .rows = rows < SOFTMAX_SLAB ? rows : SOFTMAX_SLAB,
+                         .columns = columns < SOFTMAX_SLAB ? columns : SOFTMAX_SLAB,
+                         .part = parts + line * plan->inner + column,
+                         .whole = whole + line / slabs * plan->inner + column};
+}
+
+/* y = x op the line's number, each column having its own. */
+static void slab_apply(const struct step *step, const struct slab *slab, enum binary op, float *y, const float *x)
+{
+    const int64_t inner = ((const struct softmax_lines *)step->state)->inner;
+    if (inner == 1) {
+        step->kernels->binary_scalar(op, y, x, slab->whole[0], slab->rows);
+        return;
+    }
+    for (int64_t i = 0; i < slab->rows; i++)
+        step->kernels->binary(op, y + i * inner, x + i * inner, slab->whole, slab->columns);
+}
+
+static void slab_maxima(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const int64_t inner = ((const struct softmax_lines *)step->state)->inner;
+    for (int64_t i = from; i < to; i++) {
+        const struct slab slab = slab_of(step, i);
+        step->kernels->reduce(REDUCE_MAX, slab.part, (const float *)step->in[0]->data + slab.at, slab.rows, inner,
+                              slab.columns);
+    }
+}
+
+/* y = x - maximum, and the sums of exp(y). */
+static void slab_sums(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const int64_t inner = ((const struct softmax_lines *)step->state)->inner;
+    float held[SOFTMAX_SLAB + 16]; /* a line of the slab, or one position of some */
+    double sums[SOFTMAX_SLAB];
+    for (int64_t i = from; i < to; i++) {
+        const struct slab slab = slab_of(step, i);
+        float *y = (float *)step->out[0]->data + slab.at;
+        slab_apply(step, &slab, BINARY_SUB, y, (const float *)step->in[0]->data + slab.at);
+        if (inner == 1) {
+            step->kernels->unary(UNARY_EXP, held, y, slab.rows, 0, 0);
+            step->kernels->reduce(REDUCE_SUM, slab.part, held, slab.rows, 1, 1);
+            continue;
+        }
+        memset(sums, 0, sizeof sums);
+        for (int64_t k = 0; k < slab.rows; k++) {
+            step->kernels->unary(UNARY_EXP, held, y + k * inner, slab.columns, 0, 0);
+            for (int64_t c = 0; c < slab.columns; c++)
+                sums[c] += (double)held[c];
+        }
+        for (int64_t c = 0; c < slab.columns; c++)
+            slab.part[c] = (float)sums[c];
+    }
+}
+
+/* y = exp(y) / sum, or y - log(sum): `whole` is the sum or its logarithm. */
+static void slab_ends(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const bool logarithm = ((const struct softmax *)step->priv)->kind == SOFTMAX_LOG;
+    const int64_t inner = ((const struct softmax_lines *)step->state)->inner;
+    for (int64_t i = from; i < to; i++) {
+        const struct slab slab = slab_of(step, i);
+        float *y = (float *)step->out[0]->data + slab.at;
+        for (int64_t k = 0; !logarithm && k < slab.rows; k += inner == 1 ? slab.rows : 1)
+            step->kernels->unary(UNARY_EXP, y + k * inner, y + k * inner, inner == 1 ? slab.rows : slab.columns, 0,
+                                 0);
+        slab_apply(step, &slab, logarithm ? BINARY_SUB : BINARY_DIV, y, y);
+    }
+}
+
+static void run_slabs(struct step *step, struct run_env *env)
+{
+    const struct softmax *softmax = step->priv;
+    const struct softmax_lines *plan = step->state;
+    const int64_t slabs = parts_of(plan->n), pieces = plan->outer * slabs * parts_of(plan->inner);
+    const struct sums most = {.op = REDUCE_MAX, .outer = plan->outer, .n = slabs, .inner = plan->inner};
+    struct sums sum = most;
+    float *parts = step->scratch, *whole = parts + plan->outer * slabs * plan->inner;
+    float *rest = whole + plan->outer * plan->inner;
+    sum.op = REDUCE_SUM;
+    sum.finish = softmax->kind == SOFTMAX_LOG ? SUMS_LOGARITHM : SUMS_AS_IT_IS;
+    team_split(env->team, pieces, 1, slab_maxima, step);
+    sums_run(&most, step->kernels, env->team, parts, whole, rest);
+    team_split(env->team, pieces, 1, slab_sums, step);
+    sums_run(&sum, step->kernels, env->team, parts, whole, rest);
+    team_split(env->team, pieces, 1, slab_ends, step);
+}
+
+static size_t slabs_scratch_bytes(const struct softmax_lines *plan)
+{
+    const int64_t slabs = parts_of(plan->n);
+    const struct sums join = {.op = REDUCE_SUM, .outer = plan->outer, .n = slabs, .inner = plan->inner};
+    return (size_t)(plan->outer * (slabs + 1) * plan->inner) * sizeof(float) + sums_scratch_bytes(&join);
+}
+
+static bool softmax_run(struct step *step, struct run_env *env, struct percept_err *err)
+{
+    (void)err;
+    const struct softmax_lines *plan = step->state;
+    if (plan->n == 0 || plan->inner == 0)
+        return true;
+    if (in_slabs(step)) {
+        run_slabs(step, env);
+        return true;
+    }
+    if (step->in[0]->dtype == PERCEPT_DOUBLE || ((const struct softmax *)step->priv)->kind == SOFTMAX_HARD) {
+        struct rows_watch watch = {.step = step, .watch = env->watch, .left = WATCH_STRIDE};
+        team_split(env->team, plan->outer, 4, plain_rows, &watch);
+        return true;
+    }
+    const int64_t most = piece_columns(plan), pieces = (plan->inner + most - 1) / most;
+    team_split(env->team, plan->outer * pieces, pieces > 1 ? 1 : 4, softmax_pieces, step);
+    return true;
+}
+
 static bool softmax_shape(struct step *step, struct percept_err *err)
 {
     const struct softmax *softmax = step->priv;
@@ -65,101 +325,9 @@ static bool softmax_shape(struct step *step, struct percept_err *err)
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->inplace = 1;
     step->state = plan;
+    if (in_slabs(step))
+        step->scratch_bytes = slabs_scratch_bytes(plan);
     step->flops = 4.0 * (double)tensor_elements(x);
-    return true;
-}
-
-/* 1 at the first maximum, else 0. */
-#define HARDMAX(name, T)                                                                           \
-    static void name(T *y, const T *x, int64_t n, int64_t inner)                                   \
-    {                                                                                              \
-        for (int64_t j = 0; j < inner; j++) {                                                      \
-            int64_t best = 0;                                                                      \
-            for (int64_t i = 1; i < n; i++)                                                        \
-                best = x[i * inner + j] > x[best * inner + j] ? i : best;                          \
-            for (int64_t i = 0; i < n; i++)                                                        \
-                y[i * inner + j] = i == best ? 1 : 0;                                              \
-        }                                                                                          \
-    }
-
-HARDMAX(hardmax, float)
-HARDMAX(hardmax_double, double)
-
-/* y may be x. */
-static void softmax_double(double *y, const double *x, int64_t n, int64_t inner, bool logarithm)
-{
-    for (int64_t j = 0; j < inner; j++) {
-        double most = x[j], sum = 0;
-        for (int64_t i = 1; i < n; i++)
-            most = x[i * inner + j] > most ? x[i * inner + j] : most;
-        for (int64_t i = 0; i < n; i++)
-            sum += exp(x[i * inner + j] - most);
-        for (int64_t i = 0; i < n; i++) {
-            const double at = x[i * inner + j] - most;
-            y[i * inner + j] = logarithm ? at - log(sum) : exp(at) / sum;
-        }
-    }
-}
-
-static void double_rows(const struct step *step, int64_t from, int64_t to)
-{
-    const struct softmax *softmax = step->priv;
-    const struct softmax_lines *plan = step->state;
-    const int64_t each = plan->n * plan->inner;
-    for (int64_t row = from; row < to; row++) {
-        const double *x = (const double *)step->in[0]->data + row * each;
-        double *y = (double *)step->out[0]->data + row * each;
-        if (softmax->kind == SOFTMAX_HARD)
-            hardmax_double(y, x, plan->n, plan->inner);
-        else
-            softmax_double(y, x, plan->n, plan->inner, softmax->kind == SOFTMAX_LOG);
-    }
-}
-
-/* Columns of one piece: a pure function of the shape. Hardmax and doubles take rows as a whole. */
-static int64_t piece_columns(const struct step *step)
-{
-    const struct softmax *softmax = step->priv;
-    const struct softmax_lines *plan = step->state;
-    const int64_t some = SOFTMAX_PIECE / plan->n / 64 * 64;
-    if (step->in[0]->dtype == PERCEPT_DOUBLE || softmax->kind == SOFTMAX_HARD || some >= plan->inner)
-        return plan->inner;
-    return some > 64 ? some : 64;
-}
-
-static void softmax_pieces(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct step *step = arg;
-    const struct softmax *softmax = step->priv;
-    const struct softmax_lines *plan = step->state;
-    const int64_t each = plan->n * plan->inner, most = piece_columns(step);
-    const int64_t pieces = (plan->inner + most - 1) / most;
-    if (step->in[0]->dtype == PERCEPT_DOUBLE) {
-        double_rows(step, from, to);
-        return;
-    }
-    for (int64_t i = from; i < to; i++) {
-        const int64_t column = i % pieces * most, left = plan->inner - column;
-        const int64_t at = i / pieces * each + column;
-        const float *x = (const float *)step->in[0]->data + at;
-        float *y = (float *)step->out[0]->data + at;
-        if (softmax->kind == SOFTMAX_HARD)
-            hardmax(y, x, plan->n, plan->inner);
-        else
-            step->kernels->softmax(y, x, plan->n, plan->inner, left < most ? left : most,
-                                   softmax->kind == SOFTMAX_LOG);
-    }
-}
-
-static bool softmax_run(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    (void)err;
-    const struct softmax_lines *plan = step->state;
-    if (plan->n == 0 || plan->inner == 0)
-        return true;
-    const int64_t most = piece_columns(step), pieces = (plan->inner + most - 1) / most;
-    team_split(env->team, plan->outer * pieces, pieces > 1 ? 1 : 4, softmax_pieces, step);
     return true;
 }
 

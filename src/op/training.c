@@ -75,37 +75,63 @@ static bool training_shape(struct step *step, struct percept_err *err)
     return axis < 0 || op_refuse_empty(step, "mean", axis, err);
 }
 
+struct training_work {
+    const struct step *step;
+    struct watch *watch;
+    int64_t left; /* watch_spend_own's */
+};
+
+/* for (CHANNEL_BLOCKS(...)): offsets [at, end) of all elements of channel c, a block of a plane at a time, in order. */
+#define CHANNEL_BLOCKS(work, p, c, at, end)                                                        \
+    int64_t item_ = 0, pixel_ = 0, at = 0, end = 0;                                                \
+    channel_block(work, p, c, &item_, &pixel_, &at, &end);
+
+/* The next block; false after the last or once the watch is over. */
+static bool channel_block(struct training_work *work, const struct training_plan *p, int64_t c, int64_t *item,
+                          int64_t *pixel, int64_t *at, int64_t *end)
+{
+    if (*pixel >= p->pixels) {
+        *pixel = 0;
+        ++*item;
+    }
+    if (*item >= p->items || p->pixels == 0)
+        return false;
+    const int64_t n = p->pixels - *pixel < OP_BLOCK ? p->pixels - *pixel : OP_BLOCK;
+    *at = (*item * p->channels + c) * p->pixels + *pixel;
+    *end = *at + n;
+    *pixel += n;
+    return watch_spend_own(work->watch, &work->left, n);
+}
+
 /* The channels [from, to) of a float or double tensor. */
 #define CHANNELS(dtype, T)                                                                         \
     static void channels_##T(void *arg, int64_t from, int64_t to, int member)                      \
     {                                                                                              \
         (void)member;                                                                              \
-        const struct step *step = arg;                                                             \
+        struct training_work work = *(const struct training_work *)arg;                            \
+        const struct step *step = work.step;                                                       \
         const struct training *t = step->priv;                                                     \
         const struct training_plan *p = step->state;                                               \
         const double n = (double)(p->items * p->pixels), keep = (double)t->momentum;               \
+        const T *x = step->in[0]->data;                                                            \
+        T *y = step->out[0]->data;                                                                 \
         for (int64_t c = from; c < to; c++) {                                                      \
             double mean = 0, variance = 0;                                                         \
-            for (int64_t i = 0; i < p->items; i++) {                                               \
-                const T *x = (const T *)step->in[0]->data + (i * p->channels + c) * p->pixels;     \
-                for (int64_t k = 0; k < p->pixels; k++)                                            \
+            for (CHANNEL_BLOCKS(&work, p, c, k, end)) {                                            \
+                for (; k < end; k++)                                                               \
                     mean += (double)x[k];                                                          \
             }                                                                                      \
             mean /= n;                                                                             \
-            for (int64_t i = 0; i < p->items; i++) {                                               \
-                const T *x = (const T *)step->in[0]->data + (i * p->channels + c) * p->pixels;     \
-                for (int64_t k = 0; k < p->pixels; k++)                                            \
+            for (CHANNEL_BLOCKS(&work, p, c, k, end)) {                                            \
+                for (; k < end; k++)                                                               \
                     variance += ((double)x[k] - mean) * ((double)x[k] - mean);                     \
             }                                                                                      \
             variance /= n;                                                                         \
             const double factor =                                                                  \
                 (double)((const T *)step->in[1]->data)[c] / sqrt(variance + (double)t->epsilon);   \
             const double shift = (double)((const T *)step->in[2]->data)[c];                        \
-            for (int64_t i = 0; i < p->items; i++) {                                               \
-                const int64_t at = (i * p->channels + c) * p->pixels;                              \
-                const T *x = (const T *)step->in[0]->data + at;                                    \
-                T *y = (T *)step->out[0]->data + at;                                               \
-                for (int64_t k = 0; k < p->pixels; k++)                                            \
+            for (CHANNEL_BLOCKS(&work, p, c, k, end)) {                                            \
+                for (; k < end; k++)                                                               \
                     y[k] = (T)(((double)x[k] - mean) * factor + shift);                            \
             }                                                                                      \
             const double told[] = {                                                                \
@@ -123,8 +149,9 @@ static bool training_run(struct step *step, struct run_env *env, struct percept_
 {
     (void)err;
     const struct training_plan *plan = step->state;
+    struct training_work work = {.step = step, .watch = env->watch, .left = WATCH_STRIDE};
     team_split(env->team, plan->channels, 1,
-               step->in[0]->dtype == PERCEPT_FLOAT ? channels_float : channels_double, step);
+               step->in[0]->dtype == PERCEPT_FLOAT ? channels_float : channels_double, &work);
     return true;
 }
 

@@ -13,6 +13,8 @@
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/op.h"
+#include "op/sums.h"
+#include "op/walk.h"
 
 #include <math.h>
 
@@ -142,6 +144,18 @@ static bool lp_check(struct node_ctx *ctx, struct percept_err *err)
            attr_int_in(ctx, "p", 2, 1, 2, &lp->p, err);
 }
 
+/* How the lengths of floats are summed. */
+static struct sums lp_sums(const struct step *step)
+{
+    const struct lp_plan *plan = step->state;
+    const bool absolute = ((const struct lp *)step->priv)->p == 1;
+    return (struct sums){.op = absolute ? REDUCE_L1 : REDUCE_SUM_SQUARE,
+                         .finish = absolute ? SUMS_AS_IT_IS : SUMS_ROOT,
+                         .outer = plan->rows,
+                         .n = plan->n,
+                         .inner = plan->inner};
+}
+
 static bool lp_shape(struct step *step, struct percept_err *err)
 {
     const struct lp *lp = step->priv;
@@ -156,63 +170,98 @@ static bool lp_shape(struct step *step, struct percept_err *err)
     *plan = (struct lp_plan){.rows = tensor_span(x, 0, axis),
                              .n = x->dims[axis],
                              .inner = tensor_span(x, axis + 1, x->rank)};
-    step->scratch_bytes = (size_t)plan->inner * tensor_dtype_bytes(x->dtype);
     step->state = plan;
+    step->scratch_bytes = (size_t)plan->inner * sizeof(double);
+    if (x->dtype == PERCEPT_FLOAT) {
+        const struct sums sums = lp_sums(step);
+        step->scratch_bytes =
+            (size_t)(plan->rows * plan->inner) * sizeof(float) + sums_scratch_bytes(&sums);
+    }
     step->inplace = 1;
     shape_like(step);
     return true;
 }
 
-static void lp_floats(const struct step *step)
+/* Pieces: positions of rows, each of them `inner` numbers with lengths of their own. */
+static void lp_divide_rows(void *arg, int64_t from, int64_t to, int member)
 {
-    const struct lp *lp = step->priv;
+    (void)member;
+    const struct step *step = arg;
     const struct lp_plan *plan = step->state;
-    const struct kernels *kernels = step->kernels;
-    const int64_t inner = plan->inner, n = plan->n;
-    float *length = step->scratch;
-    for (int64_t row = 0; row < plan->rows && n > 0; row++) {
-        const float *x = (const float *)step->in[0]->data + row * n * inner;
-        float *y = (float *)step->out[0]->data + row * n * inner;
-        kernels->reduce(lp->p == 1 ? REDUCE_L1 : REDUCE_SUM_SQUARE, length, x, n, inner, inner);
-        if (lp->p == 2)
-            kernels->unary(UNARY_SQRT, length, length, inner, 0, 0);
-        for (int64_t i = 0; i < inner; i++)
-            length[i] = length[i] == 0 ? 1 : length[i]; /* nothing but zeros stays so */
-        for (int64_t k = 0; k < n; k++)
-            kernels->binary(BINARY_DIV, y + k * inner, x + k * inner, length, inner);
+    for (int64_t i = from; i < to; i++)
+        step->kernels->binary(BINARY_DIV, (float *)step->out[0]->data + i * plan->inner,
+                              (const float *)step->in[0]->data + i * plan->inner,
+                              (const float *)step->scratch + i / plan->n * plan->inner, plan->inner);
+}
+
+/* Pieces: elements of rows of one length each. */
+static void lp_divide_runs(void *arg, int64_t from, int64_t to, int member)
+{
+    (void)member;
+    const struct step *step = arg;
+    const struct lp_plan *plan = step->state;
+    while (from < to) {
+        const int64_t row = from / plan->n, end = (row + 1) * plan->n < to ? (row + 1) * plan->n : to;
+        step->kernels->binary_scalar(BINARY_DIV, (float *)step->out[0]->data + from,
+                                     (const float *)step->in[0]->data + from,
+                                     ((const float *)step->scratch)[row], end - from);
+        from = end;
     }
 }
 
-static void lp_doubles(const struct step *step)
+/* Lengths of nothing but zeros are 1, so that these stay what they are. */
+static void lp_floats(struct step *step, struct run_env *env)
+{
+    const struct lp_plan *plan = step->state;
+    const struct sums sums = lp_sums(step);
+    float *length = step->scratch;
+    const int64_t lengths = plan->rows * plan->inner;
+    if (tensor_elements(step->in[0]) == 0)
+        return;
+    sums_run(&sums, step->kernels, env->team, step->in[0]->data, length, length + lengths);
+    for (op_blocks(env, lengths, from, to)) {
+        for (int64_t i = from; i < to; i++)
+            length[i] = length[i] == 0 ? 1 : length[i];
+    }
+    if (plan->inner == 1)
+        team_split(env->team, plan->rows * plan->n, WALK_GRAIN, lp_divide_runs, step);
+    else
+        team_split(env->team, plan->rows * plan->n, 1 + WALK_GRAIN / plan->inner, lp_divide_rows, step);
+}
+
+static void lp_doubles(const struct step *step, struct run_env *env)
 {
     const struct lp *lp = step->priv;
     const struct lp_plan *plan = step->state;
     const int64_t inner = plan->inner, n = plan->n * inner; /* of a row */
     double *length = step->scratch;
-    for (int64_t row = 0; row < plan->rows; row++) {
+    for (int64_t row = 0; row < plan->rows && op_spend(env, 1 + inner); row++) {
         const double *x = (const double *)step->in[0]->data + row * n;
         double *y = (double *)step->out[0]->data + row * n;
         for (int64_t i = 0; i < inner; i++)
             length[i] = 0;
-        for (int64_t i = 0; i < n; i++)
-            length[i % inner] += lp->p == 1 ? fabs(x[i]) : x[i] * x[i];
+        for (op_blocks(env, n, from, to)) {
+            for (int64_t i = from; i < to; i++)
+                length[i % inner] += lp->p == 1 ? fabs(x[i]) : x[i] * x[i];
+        }
         for (int64_t i = 0; i < inner; i++) {
             const double l = lp->p == 1 ? length[i] : sqrt(length[i]);
             length[i] = l == 0 ? 1 : l;
         }
-        for (int64_t i = 0; i < n; i++)
-            y[i] = x[i] / length[i % inner];
+        for (op_blocks(env, n, from, to)) {
+            for (int64_t i = from; i < to; i++)
+                y[i] = x[i] / length[i % inner];
+        }
     }
 }
 
 static bool lp_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     if (step->in[0]->dtype == PERCEPT_DOUBLE)
-        lp_doubles(step);
+        lp_doubles(step, env);
     else
-        lp_floats(step);
+        lp_floats(step, env);
     return true;
 }
 
@@ -288,7 +337,6 @@ static int64_t mvn_group(const struct mvn_plan *plan, const struct tensor *x, in
 
 static bool mvn_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct mvn_plan *plan = step->state;
     const struct tensor *t = step->in[0];
@@ -299,18 +347,26 @@ static bool mvn_run(struct step *step, struct run_env *env, struct percept_err *
     float *y = step->out[0]->data;
     double *mean = step->scratch, *variance = mean + plan->kept;
     const double each = (double)(n / plan->kept);
-    for (int64_t i = 0; i < plan->kept; i++)
-        mean[i] = variance[i] = 0;
-    for (int64_t i = 0; i < n; i++)
-        mean[mvn_group(plan, t, i)] += (double)x[i] / each;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t group = mvn_group(plan, t, i);
-        const double d = (double)x[i] - mean[group];
-        variance[group] += d * d / each;
+    for (op_blocks(env, plan->kept, from, to)) {
+        for (int64_t i = from; i < to; i++)
+            mean[i] = variance[i] = 0;
     }
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t group = mvn_group(plan, t, i);
-        y[i] = (float)(((double)x[i] - mean[group]) / (sqrt(variance[group]) + 1e-9));
+    for (op_blocks(env, n, from, to)) {
+        for (int64_t i = from; i < to; i++)
+            mean[mvn_group(plan, t, i)] += (double)x[i] / each;
+    }
+    for (op_blocks(env, n, from, to)) {
+        for (int64_t i = from; i < to; i++) {
+            const int64_t group = mvn_group(plan, t, i);
+            const double d = (double)x[i] - mean[group];
+            variance[group] += d * d / each;
+        }
+    }
+    for (op_blocks(env, n, from, to)) {
+        for (int64_t i = from; i < to; i++) {
+            const int64_t group = mvn_group(plan, t, i);
+            y[i] = (float)(((double)x[i] - mean[group]) / (sqrt(variance[group]) + 1e-9));
+        }
     }
     return true;
 }

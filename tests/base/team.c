@@ -160,6 +160,57 @@ START_TEST(closing_in_the_middle_of_a_run_loses_nothing)
 }
 END_TEST
 
+/* A range in whose first pieces leader and helper wait for each other, and the leader then sends it home. */
+struct recall {
+    struct percept_team *team;
+    atomic_int leader_in, helper_in, closed;
+    atomic_int helper_calls;
+    int done[PIECES];
+};
+
+static void count_and_recall(void *arg, int64_t from, int64_t to, int member)
+{
+    struct recall *recall = arg;
+    for (int64_t i = from; i < to; i++)
+        recall->done[i]++;
+    if (member > 0) {
+        atomic_fetch_add(&recall->helper_calls, 1);
+        atomic_store(&recall->helper_in, 1);
+        while (!atomic_load(&recall->closed))
+            ;
+    } else if (!atomic_exchange(&recall->leader_in, 1)) {
+        while (!atomic_load(&recall->helper_in))
+            ;
+        percept_team_close(recall->team);
+        atomic_store(&recall->closed, 1);
+        while (team_size(recall->team) > 1) /* gone while the range is still open */
+            ;
+    }
+}
+
+START_TEST(a_helper_that_is_sent_home_leaves_the_range_to_the_leader)
+{
+    struct percept_err err;
+    const int cancel = 0;
+    for (int watched = 0; watched < 2; watched++)
+        for (int64_t grain = 1; grain < 60; grain += 29) {
+            struct watch watch = {.cancel = &cancel};
+            struct recall recall = {.team = team_new(TEAM_MAX, &err)};
+            pthread_t thread;
+            team_watch(recall.team, watched ? &watch : NULL);
+            ck_assert_int_eq(pthread_create(&thread, NULL, help, recall.team), 0);
+            while (team_size(recall.team) < 2)
+                ;
+            team_split(recall.team, PIECES, grain, count_and_recall, &recall);
+            for (int i = 0; i < PIECES; i++)
+                ck_assert_int_eq(recall.done[i], 1);
+            ck_assert_int_eq(atomic_load(&recall.helper_calls), 1);
+            pthread_join(thread, NULL);
+            percept_team_free(recall.team);
+        }
+}
+END_TEST
+
 START_TEST(a_helper_after_closing_returns_at_once)
 {
     struct percept_err err;
@@ -280,6 +331,7 @@ Suite *base_team_suite(void)
     tcase_add_test(tests, many_runs_with_helpers_do_every_piece_once);
     tcase_add_test(tests, no_chunk_is_smaller_than_the_grain);
     tcase_add_test(tests, closing_in_the_middle_of_a_run_loses_nothing);
+    tcase_add_test(tests, a_helper_that_is_sent_home_leaves_the_range_to_the_leader);
     tcase_add_test(tests, a_helper_after_closing_returns_at_once);
     tcase_add_test(tests, a_helper_too_many_returns_at_once);
     tcase_add_test(tests, a_range_is_left_when_its_watch_is_over);

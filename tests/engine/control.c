@@ -43,6 +43,74 @@ START_TEST(a_loop_carries_and_collects)
 }
 END_TEST
 
+/* Appends to nodes that make "one": s becomes s + one. */
+static struct proto adding_body(struct proto body)
+{
+    proto_add(&body, GRAPH_INPUT, proto_value("j", PERCEPT_INT64, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, proto_value("going", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_INPUT, proto_value("s", PERCEPT_FLOAT, 1, DIMS(1)));
+    proto_add(&body, GRAPH_NODE, proto_node("Identity", "", "going", "still"));
+    proto_add(&body, GRAPH_NODE, proto_node("Add", "", "s,one", "t"));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("still", PERCEPT_BOOL, 0, NULL));
+    proto_add(&body, GRAPH_OUTPUT, proto_value("t", PERCEPT_FLOAT, 1, DIMS(1)));
+    return body;
+}
+
+/* 20,000 turns that look at one number of 8 MB around them: copied at each turn, these would be 160 GB. */
+START_TEST(what_a_loop_captures_is_not_copied_at_every_turn)
+{
+    const int64_t n = 2000000, trips = 20000, zero = 0;
+    struct proto body = {0};
+    proto_add(&body, GRAPH_INITIALIZER, proto_tensor("first", PERCEPT_INT64, 1, DIMS(1), &zero, 8));
+    proto_add(&body, GRAPH_NODE, proto_node("Gather", "", "large,first", "one"));
+    body = adding_body(body);
+    struct small s = small_xy(1, DIMS(1));
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("many", PERCEPT_INT64, 1, DIMS(1), &n, 8));
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("trips", PERCEPT_INT64, 0, NULL, &trips, 8));
+    small_node(&s, "Expand", "x,many", "large");
+    struct proto loop = proto_node("Loop", "", "trips,,x", "y");
+    proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, body);
+    proto_add(&s.graph, GRAPH_NODE, loop);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    ck_assert_float_eq(small_run(session, 1, DIMS(1), (float[]){1})[0], 20001);
+    ck_assert_float_eq(small_run(session, 1, DIMS(1), (float[]){2})[0], 40002); /* a run sees its own */
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* The inner loop's captured value is another one at each turn of the outer one. */
+START_TEST(a_loop_in_a_loop_captures_what_changes_around_it)
+{
+    const int64_t trips = 3;
+    struct proto inner = {0}, outer = {0};
+    proto_add(&inner, GRAPH_NODE, proto_node("Neg", "", "v", "minus"));
+    proto_add(&inner, GRAPH_NODE, proto_node("Neg", "", "minus", "one"));
+    inner = adding_body(inner);
+    proto_add(&outer, GRAPH_INPUT, proto_value("i", PERCEPT_INT64, 0, NULL));
+    proto_add(&outer, GRAPH_INPUT, proto_value("go", PERCEPT_BOOL, 0, NULL));
+    proto_add(&outer, GRAPH_INPUT, proto_value("v", PERCEPT_FLOAT, 1, DIMS(1)));
+    proto_add(&outer, GRAPH_NODE, proto_node("Identity", "", "go", "on"));
+    struct proto loop = proto_node("Loop", "", "trips,,v", "w");
+    proto_attr_message(&loop, "body", ATTR_GRAPH, ATTRIBUTE_G, inner);
+    proto_add(&outer, GRAPH_NODE, loop);
+    proto_add(&outer, GRAPH_OUTPUT, proto_value("on", PERCEPT_BOOL, 0, NULL));
+    proto_add(&outer, GRAPH_OUTPUT, proto_value("w", PERCEPT_FLOAT, 1, DIMS(1)));
+    struct small s = small_xy(1, DIMS(1));
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_tensor("trips", PERCEPT_INT64, 0, NULL, &trips, 8));
+    struct proto around = proto_node("Loop", "", "trips,,x", "y");
+    proto_attr_message(&around, "body", ATTR_GRAPH, ATTRIBUTE_G, outer);
+    proto_add(&s.graph, GRAPH_NODE, around);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    for (int x = 1; x < 4; x++) /* v + 3 v, three times */
+        ck_assert_float_eq(small_run(session, 1, DIMS(1), (float[]){(float)x})[0], (float)(64 * x));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 /* Scans over the last n_scan of its inputs. */
 static void add_scan(struct small *s, const char *inputs, const char *outputs, int64_t n_scan, struct proto body)
 {
@@ -612,6 +680,8 @@ Suite *engine_control_suite(void)
     Suite *suite = suite_create("engine_control");
     TCase *tests = tcase_create("control");
     tcase_add_test(tests, a_loop_carries_and_collects);
+    tcase_add_test(tests, what_a_loop_captures_is_not_copied_at_every_turn);
+    tcase_add_test(tests, a_loop_in_a_loop_captures_what_changes_around_it);
     tcase_add_test(tests, texts_outlive_the_iteration_that_made_them);
     tcase_add_test(tests, a_scan_of_opset_8_takes_items_one_by_one);
     tcase_add_test(tests, sequences_of_different_lengths_are_refused);

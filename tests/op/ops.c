@@ -1,7 +1,10 @@
 /* ops.c - the table is sorted, lookups find the right row, and the shared helpers judge as they say. */
 #include <check.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "harness.h"
+#include "op/cast.h"
 
 static struct bytes text(const char *s)
 {
@@ -267,6 +270,79 @@ START_TEST(blocks_cover_a_range_once)
 }
 END_TEST
 
+/* One row of `n`, one element of a product, one matrix. */
+static void give_long(struct harness *h, const char *op, enum percept_dtype dtype, int64_t n, const void *x)
+{
+    static const int64_t zero = 0;
+    harness_begin(h, op, 17);
+    if (!strcmp(op, "MatMul")) {
+        harness_input(h, dtype, 2, DIMS(1, n), x);
+        harness_input(h, dtype, 2, DIMS(n, 1), x);
+    } else if (!strcmp(op, "Det")) {
+        harness_input(h, dtype, 2, DIMS(512, 512), x);
+    } else if (!strcmp(op, "DFT")) {
+        harness_input(h, dtype, 3, DIMS(1, n, 1), x);
+    } else {
+        harness_input(h, dtype, 1, &n, x);
+    }
+    if (!strcmp(op, "CumSum"))
+        harness_int64s(h, 0, NULL, &zero);
+    if (!strcmp(op, "LpNormalization") || !strcmp(op, "Softmax") || !strcmp(op, "Hardmax") ||
+        !strcmp(op, "LayerNormalization"))
+        harness_int(h, "axis", 0);
+    if (!strcmp(op, "LayerNormalization"))
+        harness_input(h, dtype, 1, &n, x);
+    if (!strcmp(op, "MeanVarianceNormalization"))
+        harness_int_list(h, "axes", 1, &zero);
+}
+
+static int64_t past_later(void)
+{
+    return ++looks < 4 ? 0 : 2;
+}
+
+/* One row, one element of a product, one matrix: there is a look every WATCH_STRIDE or so within it. */
+START_TEST(one_long_row_is_left_in_the_middle)
+{
+    static const struct {
+        const char *op;
+        enum percept_dtype dtype;
+    } cases[] = {{"MatMul", PERCEPT_DOUBLE}, {"MatMul", PERCEPT_INT32},
+                 {"Det", PERCEPT_FLOAT},     {"Det", PERCEPT_DOUBLE},
+                 {"CumSum", PERCEPT_FLOAT},   {"CumSum", PERCEPT_INT64},
+                 {"LpNormalization", PERCEPT_FLOAT}, {"LpNormalization", PERCEPT_DOUBLE},
+                 {"Softmax", PERCEPT_FLOAT},  {"Softmax", PERCEPT_DOUBLE},
+                 {"Hardmax", PERCEPT_FLOAT},  {"LayerNormalization", PERCEPT_FLOAT},
+                 {"LayerNormalization", PERCEPT_DOUBLE}, {"MeanVarianceNormalization", PERCEPT_FLOAT},
+                 {"DFT", PERCEPT_FLOAT}};
+    const int64_t n = (int64_t)1 << 20;
+    void *x = calloc((size_t)n, 8);
+    ck_assert_ptr_nonnull(x);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct harness h;
+        struct watch watch = {.deadline_ns = 1, .now_ns = past_later};
+        if (!strcmp(cases[i].op, "Det"))
+            for (int64_t k = 0; k < n; k++) /* so that there is something to eliminate */
+                cast_numbers(cases[i].dtype, (char *)x + (size_t)k * tensor_dtype_bytes(cases[i].dtype),
+                             PERCEPT_INT64, &(int64_t){k * k % 7919}, 1);
+        else
+            memset(x, 0, (size_t)n * 8);
+        give_long(&h, cases[i].op, cases[i].dtype, n, x);
+        ck_assert_msg(harness_plan(&h), "%s: %s", cases[i].op, h.err.text);
+        h.env.watch = &watch;
+        h.env.team = team_new(1, NULL);
+        team_watch(h.env.team, &watch);
+        looks = 0;
+        ck_assert_msg(op_run(&h.step, &h.env, &h.err), "%s: %s", cases[i].op, h.err.text);
+        ck_assert_msg(watch_over(&watch) && looks == 4, "%s of %s looked %d times", cases[i].op,
+                      tensor_dtype_name(cases[i].dtype), looks);
+        percept_team_free(h.env.team);
+        harness_end(&h);
+    }
+    free(x);
+}
+END_TEST
+
 Suite *op_ops_suite(void)
 {
     Suite *suite = suite_create("op/ops");
@@ -283,6 +359,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);
     tcase_add_test(tcase, who_is_not_waited_for_stops);
     tcase_add_test(tcase, blocks_cover_a_range_once);
+    tcase_add_test(tcase, one_long_row_is_left_in_the_middle);
     suite_add_tcase(suite, tcase);
     return suite;
 }
