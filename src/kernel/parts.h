@@ -25,15 +25,18 @@ struct parts {
     bool any_wide;
 };
 
-/* The arrays are not worth zeroing. */
+/* The arrays are not worth zeroing; no code, but a compiler takes them for written. */
 INLINED void parts_begin(struct parts *parts)
 {
+    __asm__("" : "=m"(*parts));
     parts->n = 0;
     parts->any_wide = false;
 }
 
-static __attribute__((noinline)) void parts_widen(struct parts *parts, int n)
+/* Rolled up and in place: a call, however rare, would cost the loops around it the registers that it clobbers. */
+INLINED void parts_widen(struct parts *parts, int n)
 {
+    ROLLED
     for (int i = 0; i < n; i++) {
         const struct wide sum = wide_of(parts->sums[i]);
         parts->wide[i] = parts->any_wide ? wide_sum(parts->wide[i], sum) : sum;
@@ -42,8 +45,9 @@ static __attribute__((noinline)) void parts_widen(struct parts *parts, int n)
     parts->n = 0;
 }
 
-static __attribute__((noinline)) void parts_narrow(struct parts *parts, int n)
+INLINED void parts_narrow(struct parts *parts, int n)
 {
+    ROLLED
     for (int i = 0; i < n; i++) {
         if (parts->n)
             wide_add(&parts->wide[i], parts->sums[i]);

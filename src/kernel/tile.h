@@ -118,12 +118,14 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
     tile_finish(tile, rows, pixels, vectors, sums);
 }
 
-/* Blocks at stride 1 are worth a loop of their own: all addresses become constants. */
+/* Stride 1 is worth loops of its own, in blocks and in planes: the pixels' distances become constants. */
 INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors,
                         struct parts *parts)
 {
     if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
         tile_run(tile, rows, pixels, vectors, WIDTH, 1, parts);
+    else if (tile->pixel_step == 1)
+        tile_run(tile, rows, pixels, vectors, 1, tile->lane_step, parts);
     else
         tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step, parts);
 }

@@ -42,8 +42,10 @@ enum { GEMM_ROWS = 6, CONV_PIXELS = 6 };
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define ROLLED _Pragma("clang loop unroll(disable)")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
+#define ROLLED _Pragma("GCC unroll 1")
 #endif
 
 /* For bodies whose constant arguments must vanish: each use is compiled for its own constants. */

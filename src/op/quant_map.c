@@ -538,10 +538,10 @@ static void softmax_row(const struct softmax_plan *plan, const uint8_t *x, uint8
         const int32_t value = quant_value(x[i * stride], s->is_signed);
         most = value > most ? value : most;
     }
-    float sum = 0;
+    double total = 0;
     for (int64_t i = 0; i < plan->lines.n; i++)
-        sum += plan->exponentials[255 + quant_value(x[i * stride], s->is_signed) - most];
-    const float scale = floorf(1.0F / s->y);
+        total += (double)plan->exponentials[255 + quant_value(x[i * stride], s->is_signed) - most];
+    const float sum = (float)total, scale = floorf(1.0F / s->y);
     const int32_t low = s->is_signed ? -128 : 0;
     for (int64_t i = 0; i < plan->lines.n; i++) {
         const int32_t distance = most - quant_value(x[i * stride], s->is_signed);
@@ -710,16 +710,16 @@ static float window_sum(const struct pool_plan *plan, const struct map_view *vie
         from[i] = begin < 0 ? begin + (-begin + d - 1) / d * d : begin;
         to[i] = end < g->in[i] ? end : g->in[i];
     }
-    float sum = 0;
+    double sum = 0; /* of any number of pixels */
     *n = 0;
     for (int64_t i = from[0]; i < to[0]; i += g->dilation[0]) {
         for (int64_t j = from[1]; j < to[1]; j += g->dilation[1]) {
             const uint8_t *x = view->x + (i * g->in[1] + j) * g->in[2] * view->stride;
             for (int64_t k = from[2]; k < to[2]; k += g->dilation[2], ++*n)
-                sum += plan->values[x[k * view->stride]];
+                sum += (double)plan->values[x[k * view->stride]];
         }
     }
-    return sum;
+    return (float)sum;
 }
 
 static void pool_maps(void *arg, int64_t from, int64_t to, int member)

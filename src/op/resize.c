@@ -562,6 +562,25 @@ static void copy_rows(const struct resize_work *work, int64_t outer, int64_t fro
         memcpy(y + (size_t)o * row, x + (size_t)pass->index[o] * row, row);
 }
 
+enum { FEW_TAPS = 64, LONG_COLUMNS = 64 };
+
+/* One output row of so many taps (antialias) that a sum in floats would carry their roundings on. */
+static void weigh_long(const struct resize_pass *pass, int64_t o, const float *x, float *y)
+{
+    const int64_t inner = pass->inner, taps = pass->taps;
+    for (int64_t from = 0; from < inner; from += LONG_COLUMNS) {
+        const int64_t n = inner - from < LONG_COLUMNS ? inner - from : LONG_COLUMNS;
+        double sums[LONG_COLUMNS] = {0};
+        for (int64_t t = o * taps; t < (o + 1) * taps; t++) {
+            const float *row = x + pass->index[t] * inner + from;
+            for (int64_t j = 0; j < n; j++)
+                sums[j] += (double)pass->weight[t] * (double)row[j];
+        }
+        for (int64_t j = 0; j < n; j++)
+            y[from + j] = (float)sums[j];
+    }
+}
+
 static void weigh_rows(const struct resize_work *work, int64_t outer, int64_t from, int64_t to)
 {
     const struct resize_pass *pass = work->pass;
@@ -571,6 +590,10 @@ static void weigh_rows(const struct resize_work *work, int64_t outer, int64_t fr
     for (int64_t o = from; o < to; o++, y += inner) {
         const int64_t *index = pass->index + o * taps;
         const float *weight = pass->weight + o * taps;
+        if (taps > FEW_TAPS) {
+            weigh_long(pass, o, x, y);
+            continue;
+        }
         for (int64_t j = 0; j < inner; j++)
             y[j] = weight[0] * x[index[0] * inner + j];
         for (int64_t t = 1; t < taps; t++) {

@@ -110,10 +110,15 @@ static void copy_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct rows *rows = arg;
+    int64_t row = from / rows->parts, at = from % rows->parts * PART_BYTES;
     for (int64_t i = from; i < to; i++) {
-        int64_t row = i / rows->parts, at = i % rows->parts * PART_BYTES;
         int64_t n = rows->n_bytes - at < PART_BYTES ? rows->n_bytes - at : PART_BYTES;
         memcpy(rows->y + row * rows->y_step + at, rows->x + row * rows->x_step + at, (size_t)n);
+        at += n;
+        if (at == rows->n_bytes) {
+            at = 0;
+            row++;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <check.h>
+#include <string.h>
 
 static struct harness h;
 
@@ -129,6 +130,31 @@ START_TEST(windows_are_averaged)
         harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(1, 2, 3),
                        (uint8_t[]){101, 102, 104, 110, 125, 140});
     harness_end(&h);
+}
+END_TEST
+
+/* A chain of floats would be off by parts of a hundred. */
+START_TEST(sums_of_many_bytes_carry_no_roundings_on)
+{
+    enum { N = 1 << 22 };
+    static const char *const ops[] = {"QLinearSoftmax", "QLinearAveragePool", "QLinearGlobalAveragePool"};
+    static uint8_t x[N];
+    memset(x, 201, sizeof x);
+    for (int i = 0; i < 3; i++) {
+        begin(ops[i]);
+        if (i == 0) {
+            harness_int(&h, "opset", 13);
+            harness_int(&h, "axis", 2);
+        } else if (i == 1) {
+            harness_int_list(&h, "kernel_shape", 1, DIMS(N));
+        }
+        harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 1, N), x);
+        parameters(PERCEPT_UINT8, 0.1f, 0);
+        parameters(PERCEPT_UINT8, i == 0 ? 1.0f / (100.0f * N) : 0.1f, 0);
+        run();
+        ck_assert_int_eq(((const uint8_t *)harness_out(&h, 0)->data)[0], i == 0 ? 100 : 201);
+        harness_end(&h);
+    }
 }
 END_TEST
 
@@ -266,6 +292,7 @@ Suite *op_quant_map_suite(void)
     tcase_add_test(tests, parts_are_brought_to_one_scale);
     tcase_add_loop_test(tests, a_softmax_of_equals_is_even, 0, 2);
     tcase_add_loop_test(tests, windows_are_averaged, 0, 2);
+    tcase_add_test(tests, sums_of_many_bytes_carry_no_roundings_on);
     tcase_add_test(tests, whole_maps_are_averaged);
     tcase_add_test(tests, means_go_over_the_axes_asked_for);
     tcase_add_test(tests, a_mean_between_two_numbers_becomes_the_even_one);

@@ -113,6 +113,29 @@ START_TEST(antialiasing_widens_the_filter)
 }
 END_TEST
 
+/* A mean of equals is what they are, but for two roundings of each weight: 1e-6 of it. */
+START_TEST(antialiased_means_of_many_are_as_good_as_those_of_few)
+{
+    static float x[3 << 20];
+    const char *const modes[] = {"linear", "cubic"};
+    for (int i = 0; i < 3 << 20; i++)
+        x[i] = 0.1f;
+    for (int i = 0; i < 4; i++) { /* columns of one number and of three */
+        const int columns = i / 2 ? 3 : 1;
+        harness_begin(&h, "Resize", 18);
+        harness_text(&h, "mode", modes[i % 2]);
+        harness_int(&h, "antialias", 1);
+        harness_floats(&h, 2, DIMS(1 << 20, columns), x);
+        harness_left_out(&h);
+        harness_floats(&h, 1, DIMS(2), (float[]){1.0f / (1 << 20), 1});
+        harness_as_constant(&h);
+        ck_assert_msg(harness_run(&h), "%s", h.err.text);
+        harness_expect_floats(&h, 0, 2, DIMS(1, columns), (float[]){0.1f, 0.1f, 0.1f}, 1e-7f);
+        harness_end(&h);
+    }
+}
+END_TEST
+
 /* 1 and 4 at quarters: what follows the point goes, on both sides of zero. */
 START_TEST(interpolated_integers_are_cut)
 {
@@ -384,6 +407,7 @@ Suite *op_resize_suite(void)
     tcase_add_test(tests, nearest_of_tensorflow_looks_at_the_middle_of_a_pixel);
     tcase_add_test(tests, cubic_follows_its_coefficient_and_may_exclude_the_outside);
     tcase_add_test(tests, antialiasing_widens_the_filter);
+    tcase_add_test(tests, antialiased_means_of_many_are_as_good_as_those_of_few);
     tcase_add_test(tests, interpolated_integers_are_cut);
     tcase_add_test(tests, a_picture_of_one_colour_keeps_it);
     tcase_add_test(tests, integers_stay_within_their_type);
