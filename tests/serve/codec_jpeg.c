@@ -15,6 +15,7 @@ static struct percept_err err;
 static struct watch watch;
 static uint8_t pixels[64 * 64 * 4];
 static int64_t most_pixels = 100000;
+static unsigned need;
 
 static const struct {
     int channels;
@@ -27,12 +28,17 @@ static const struct {
 
 #define N_KINDS ((int)(sizeof kinds / sizeof *kinds))
 
-static void make(int i)
+static void make_sized(int i, int width, int height)
 {
     srand(11);
     for (size_t k = 0; k < sizeof pixels; k++)
         pixels[k] = (uint8_t)(k / 7 + (size_t)rand() % 40);
-    coded_jpeg(&file, pixels, 40, 24, kinds[i].channels, kinds[i].kind, kinds[i].turned);
+    coded_jpeg(&file, pixels, width, height, kinds[i].channels, kinds[i].kind, kinds[i].turned);
+}
+
+static void make(int i)
+{
+    make_sized(i, 40, 24);
 }
 
 /* The first n bytes of the file, in memory that ends there. */
@@ -43,6 +49,7 @@ static bool decode(size_t n, struct picture *picture)
     err = (struct percept_err){0};
     const struct codec_picture source = {.body = bytes_of(copy, n),
                                          .most_pixels = most_pixels,
+                                         .need = need,
                                          .watch = &watch,
                                          .arena = &arena,
                                          .err = &err};
@@ -123,6 +130,29 @@ START_TEST(what_follows_the_last_sample_is_not_read)
 }
 END_TEST
 
+/* A warning that costs no sample is none: bytes between segments, which some cameras leave there. */
+START_TEST(what_stands_between_segments_is_passed_over)
+{
+    static const char *const between[] = {"\0", "ab", "\0\0\0\0\0\0\0\0"};
+    static const size_t n_bytes[] = {1, 2, 8};
+    static struct coded gap;
+    struct picture whole, with;
+    watch = (struct watch){0};
+    for (int i = 0; i < 3; i++) {
+        make(_i);
+        ck_assert(decode(file.n, &whole));
+        const size_t at = 4 + (size_t)(file.at[4] << 8 | file.at[5]); /* behind the first segment */
+        gap.n = 0;
+        coded_append(&gap, file.at, at);
+        coded_append(&gap, between[i], n_bytes[i]);
+        coded_append(&gap, file.at + at, file.n - at);
+        file = gap;
+        ck_assert_msg(decode(file.n, &with), "%s", err.text);
+        ck_assert(same(&with, &whole));
+    }
+}
+END_TEST
+
 /* The file with its first or last scan n times. */
 static void repeat_scan(bool first, int n)
 {
@@ -178,6 +208,30 @@ START_TEST(endless_segments_are_refused)
 }
 END_TEST
 
+/* As small as the library can, never smaller than is needed along either side. */
+START_TEST(what_is_not_needed_is_not_decoded)
+{
+    static const struct {
+        unsigned need;
+        int longer, shorter;
+    } rows[] = {{0, 40, 24}, {1, 5, 3},    {3, 5, 3},    {4, 10, 6},   {6, 10, 6},
+                {7, 20, 12}, {12, 20, 12}, {13, 40, 24}, {24, 40, 24}, {25, 40, 24}};
+    struct picture picture;
+    watch = (struct watch){0};
+    for (int tall = 0; tall < 2; tall++) {
+        make_sized(_i, tall ? 24 : 40, tall ? 40 : 24);
+        const bool upright = tall != kinds[_i].turned; /* a quarter: width is height */
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            need = rows[i].need;
+            ck_assert_msg(decode(file.n, &picture), "%s", err.text);
+            ck_assert_int_eq(upright ? picture.height : picture.width, rows[i].longer);
+            ck_assert_int_eq(upright ? picture.width : picture.height, rows[i].shorter);
+        }
+    }
+    need = 0;
+}
+END_TEST
+
 /* A clock that passes the deadline at its k-th look. */
 static int looks, over_at;
 
@@ -218,7 +272,9 @@ Suite *serve_codec_jpeg_suite(void)
     tcase_add_loop_test(tests, a_cut_file_is_read_if_every_sample_is_there, 0, N_KINDS);
     tcase_add_loop_test(tests, a_file_that_ends_between_scans_is_refused, 0, N_KINDS);
     tcase_add_loop_test(tests, what_follows_the_last_sample_is_not_read, 0, N_KINDS);
+    tcase_add_loop_test(tests, what_stands_between_segments_is_passed_over, 0, N_KINDS);
     tcase_add_test(tests, scans_times_samples_are_bounded_before_they_are_decoded);
+    tcase_add_loop_test(tests, what_is_not_needed_is_not_decoded, 0, N_KINDS);
     tcase_add_test(tests, endless_segments_are_refused);
     tcase_add_loop_test(tests, a_deadline_ends_it_wherever_it_is, 0, N_KINDS);
     suite_add_tcase(suite, tests);
