@@ -26,6 +26,7 @@
 enum {
     PANEL = 2 * WIDTH,         /* columns */
     GEMM_PANELS = 4,           /* at most, in a tile of few rows */
+    GEMM_STRIDE = 4,           /* steps of k in one turn of a part's loop: so few turns are foreseen to end */
     GEMM_GROUP_BYTES = 1 << 19 /* of packed b, to be met again by the next rows */
 };
 
@@ -100,6 +101,23 @@ INLINED void gemm_finish(const struct gemm_call *call, int rows, int vectors, co
         activate(epilogue, call->c + (row + r) * call->ldc + column, length);
 }
 
+/* One of k: a column of the block times a row of the panels. */
+INLINED void gemm_products(int rows, int vectors, const float *a, int64_t lda, const float *b, int64_t panel_step,
+                           vec *sums)
+{
+    vec w[2 * GEMM_PANELS];
+    UNROLL
+    for (int v = 0; v < vectors; v++)
+        w[v] = load(b + v / 2 * panel_step + v % 2 * WIDTH);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        const vec x = splat(a[r * lda]);
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            sums[r * vectors + v] = x * w[v] + sums[r * vectors + v];
+    }
+}
+
 /* All of k for `rows` rows and `panels` panels: both are constants wherever this is inlined. */
 INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64_t row, int64_t column,
                        struct parts *parts)
@@ -113,25 +131,17 @@ INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64
     for (int i = 0; i < rows * vectors; i++)
         sums[i] = splat(0);
     parts_begin(parts);
-    for (int64_t left = k;; a += PART, left -= PART) {
-        const int64_t some = left > PART ? PART : left;
-        for (int64_t i = 0; i < some; i++, b += PANEL) {
-            vec w[2 * GEMM_PANELS];
+    int64_t left = k;
+    for (; left > PART; left -= PART, a += PART) {
+        for (int i = 0; i < PART; i += GEMM_STRIDE, b += GEMM_STRIDE * PANEL) {
             UNROLL
-            for (int v = 0; v < vectors; v++)
-                w[v] = load(b + v / 2 * panel_step + v % 2 * WIDTH);
-            UNROLL
-            for (int r = 0; r < rows; r++) {
-                const vec x = splat(a[r * lda + i]);
-                UNROLL
-                for (int v = 0; v < vectors; v++)
-                    sums[r * vectors + v] = x * w[v] + sums[r * vectors + v];
-            }
+            for (int j = 0; j < GEMM_STRIDE; j++)
+                gemm_products(rows, vectors, a + i + j, lda, b + j * PANEL, panel_step, sums);
         }
-        if (left <= PART)
-            break;
         parts_add(parts, rows * vectors, sums);
     }
+    for (int64_t i = 0; i < left; i++, b += PANEL)
+        gemm_products(rows, vectors, a + i, lda, b, panel_step, sums);
     parts_end(parts, rows * vectors, sums);
     gemm_finish(call, rows, vectors, sums, row, column);
 }
