@@ -56,10 +56,10 @@ static struct proto adding_body(struct proto body)
     return body;
 }
 
-/* 20,000 turns that look at one number of 8 MB around them: copied at each turn, these would be 160 GB. */
+/* 200,000 turns that look at one number of 8 MB around them: copied at each turn, these would be 1.6 TB. */
 START_TEST(what_a_loop_captures_is_not_copied_at_every_turn)
 {
-    const int64_t n = 2000000, trips = 20000, zero = 0;
+    const int64_t n = 2000000, trips = 200000, zero = 0;
     struct proto body = {0};
     proto_add(&body, GRAPH_INITIALIZER, proto_tensor("first", PERCEPT_INT64, 1, DIMS(1), &zero, 8));
     proto_add(&body, GRAPH_NODE, proto_node("Gather", "", "large,first", "one"));
@@ -73,8 +73,8 @@ START_TEST(what_a_loop_captures_is_not_copied_at_every_turn)
     proto_add(&s.graph, GRAPH_NODE, loop);
     struct percept_model *model = small_open(&s);
     struct percept_session *session = small_session(model);
-    ck_assert_float_eq(small_run(session, 1, DIMS(1), (float[]){1})[0], 20001);
-    ck_assert_float_eq(small_run(session, 1, DIMS(1), (float[]){2})[0], 40002); /* a run sees its own */
+    ck_assert_float_eq(small_run(session, 1, DIMS(1), (float[]){1})[0], 200001);
+    ck_assert_float_eq(small_run(session, 1, DIMS(1), (float[]){2})[0], 400002); /* a run sees its own */
     percept_session_free(session);
     percept_close(model);
 }

@@ -546,6 +546,40 @@ START_TEST(flat_rows_keep_their_digits)
 }
 END_TEST
 
+/* Rows of more than one slab, plain and with a skip; against sums in double. */
+START_TEST(long_rows_are_measured_in_slabs)
+{
+    static const char *const ops[] = {"LayerNormalization", "RMSNormalization", "SkipLayerNormalization"};
+    const int64_t n = ((int64_t)1 << 18) + 77;
+    float *x = heavy_numbers(5, 2 * n), *scale = heavy_numbers(6, n);
+    for (int k = 0; k < 3; k++) {
+        struct harness one;
+        harness_begin(&one, ops[k], k == 1 ? 23 : 17);
+        if (k == 2)
+            harness_domain(&one, "com.microsoft");
+        harness_floats(&one, 2, DIMS(2, n), x);
+        if (k == 2)
+            harness_floats(&one, 2, DIMS(2, n), x);
+        harness_floats(&one, 1, DIMS(n), scale);
+        ck_assert_msg(harness_run(&one), "%s", one.err.text);
+        const float *y = harness_out(&one, 0)->data;
+        for (int row = 0; row < 2; row++) {
+            const double times = k == 2 ? 2 : 1, epsilon = k == 2 ? 1e-12 : 1e-5;
+            double mean = 0, squares = 0;
+            for (int64_t i = 0; i < n; i++)
+                mean += k == 1 ? 0 : times * (double)x[row * n + i] / (double)n;
+            for (int64_t i = 0; i < n; i++)
+                squares += pow(times * (double)x[row * n + i] - mean, 2) / (double)n;
+            for (int64_t i = 0; i < n; i++) {
+                const double want = (times * (double)x[row * n + i] - mean) / sqrt(squares + epsilon) * (double)scale[i];
+                ck_assert_double_le(fabs((double)y[row * n + i] - want), 1e-6); /* a few roundings of at most 2 */
+            }
+        }
+        harness_end(&one);
+    }
+}
+END_TEST
+
 Suite *op_norm_suite(void);
 Suite *op_norm_suite(void)
 {
@@ -569,6 +603,7 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, flat_rows_keep_their_digits);
     tcase_add_test(tests, doubles_are_normalized_as_well);
     tcase_add_test(tests, doubles_take_every_fused_activation);
+    tcase_add_test(tests, long_rows_are_measured_in_slabs);
     suite_add_tcase(suite, tests);
     return suite;
 }

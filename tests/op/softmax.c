@@ -110,6 +110,35 @@ START_TEST(doubles_keep_their_digits)
 }
 END_TEST
 
+/* Longer than SOFTMAX_LONG: in slabs, of which the last is short; against sums in double. */
+START_TEST(a_long_line_is_done_in_slabs)
+{
+    const int64_t n = 70001;
+    for (int64_t inner = 1; inner < 4; inner += 2)
+        for (int log_too = 0; log_too < 2; log_too++) {
+            struct harness one;
+            float *x = heavy_numbers(3, 2 * n * inner);
+            harness_begin(&one, log_too ? "LogSoftmax" : "Softmax", 13);
+            harness_int(&one, "axis", 1);
+            harness_floats(&one, 3, DIMS(2, n, inner), x);
+            ck_assert_msg(harness_run(&one), "%s", one.err.text);
+            const float *y = harness_out(&one, 0)->data;
+            for (int64_t line = 0; line < 2 * inner; line++) {
+                const int64_t at = line / inner * n * inner + line % inner;
+                double sum = 0;
+                for (int64_t i = 0; i < n; i++)
+                    sum += exp((double)x[at + i * inner]);
+                for (int64_t i = 0; i < n; i++) {
+                    const double want = exp((double)x[at + i * inner]) / sum, got = (double)y[at + i * inner];
+                    /* exp of a difference rounded to float, and a sum of floats' exps */
+                    ck_assert_double_le(fabs(log_too ? got - log(want) : got / want - 1), 3e-6);
+                }
+            }
+            harness_end(&one);
+        }
+}
+END_TEST
+
 Suite *op_softmax_suite(void);
 Suite *op_softmax_suite(void)
 {
@@ -123,6 +152,7 @@ Suite *op_softmax_suite(void)
     tcase_add_test(tests, an_axis_outside_the_rank_is_refused);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     tcase_add_test(tests, doubles_keep_their_digits);
+    tcase_add_test(tests, a_long_line_is_done_in_slabs);
     suite_add_tcase(suite, tests);
     return suite;
 }
