@@ -261,6 +261,47 @@ START_TEST(an_input_without_elements_is_named_when_nothing_has_no_value)
 }
 END_TEST
 
+/* Did running n rows make a plan? */
+static bool replans(struct percept_session *session, int64_t n)
+{
+    static const float x[64 * 3] = {0};
+    const size_t calls = arena_calls();
+    small_run(session, 2, DIMS(n, 3), x);
+    return arena_calls() != calls;
+}
+
+/* There is room for 48 plans. A stream of rare shapes does not drive out what others use all the time. */
+START_TEST(the_plan_that_was_not_used_for_longest_goes)
+{
+    struct small s = small_xy(2, DIMS(-1, 3));
+    small_node(&s, "Exp", "x", "y");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    small_run(session, 2, DIMS(64, 3), (float[64 * 3]){0}); /* memory for all of them */
+    for (int64_t n = 1; n < 48; n++)
+        ck_assert(replans(session, n));
+    for (int64_t n = 1; n < 48; n++)
+        ck_assert(!replans(session, n));
+    ck_assert(!replans(session, 64)); /* all are there; now 1 is the oldest */
+    ck_assert(!replans(session, 1));
+    ck_assert(!replans(session, 3));
+    ck_assert(replans(session, 50)); /* takes the place of 2 */
+    ck_assert(!replans(session, 1));
+    ck_assert(!replans(session, 3));
+    ck_assert(!replans(session, 64));
+    ck_assert(!replans(session, 47));
+    ck_assert(replans(session, 2)); /* takes the place of 4 */
+    ck_assert(!replans(session, 5));
+    ck_assert(replans(session, 4));
+    for (int64_t n = 51; n < 64; n++) { /* each of them once; 1 between */
+        ck_assert(replans(session, n));
+        ck_assert(!replans(session, 1));
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_frame_suite(void);
 Suite *engine_frame_suite(void)
 {
@@ -275,6 +316,7 @@ Suite *engine_frame_suite(void)
     tcase_add_test(tests, a_step_that_was_left_unfinished_ends_the_run);
     tcase_add_test(tests, watched_runs_allocate_nothing);
     tcase_add_test(tests, an_input_without_elements_is_named_when_nothing_has_no_value);
+    tcase_add_test(tests, the_plan_that_was_not_used_for_longest_goes);
     suite_add_tcase(suite, tests);
     return suite;
 }

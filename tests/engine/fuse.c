@@ -81,6 +81,53 @@ static void conv_clip(struct small *s)
     small_node(s, "Clip", "a,low,high", "y");
 }
 
+/* x HardSigmoid(x); a network's own slope and offset where they are not those of HardSwish. */
+static void conv_gate(struct small *s, float alpha, float beta, const char *product)
+{
+    struct proto gate = proto_node("HardSigmoid", "", "a", "b");
+    picture(s);
+    proto_attr_float(&gate, "alpha", alpha);
+    proto_attr_float(&gate, "beta", beta);
+    small_node(s, "Conv", "x,w,bias", "a");
+    proto_add(&s->graph, GRAPH_NODE, gate);
+    small_node(s, "Mul", product, "y");
+}
+
+static void conv_hardswish(struct small *s)
+{
+    conv_gate(s, 1.0f / 6, 0.5f, "a,b");
+}
+
+static void conv_hardswish_turned(struct small *s)
+{
+    conv_gate(s, 1.0f / 6, 0.5f, "b,a");
+}
+
+static void conv_gate_of_low_beta(struct small *s)
+{
+    conv_gate(s, 1.0f / 6, 0.4f, "a,b");
+}
+
+static void conv_gate_of_high_beta(struct small *s)
+{
+    conv_gate(s, 1.0f / 6, 0.6f, "a,b");
+}
+
+static void conv_gate_of_low_alpha(struct small *s)
+{
+    conv_gate(s, 0.1f, 0.5f, "a,b");
+}
+
+static void conv_gate_of_high_alpha(struct small *s)
+{
+    conv_gate(s, 0.2f, 0.5f, "a,b");
+}
+
+static void conv_gate_squared(struct small *s)
+{
+    conv_gate(s, 1.0f / 6, 0.5f, "b,b");
+}
+
 static void matmul_bias_tanh(struct small *s)
 {
     small_input(s, "x", 2, DIMS(-1, 30));
@@ -97,6 +144,13 @@ static const struct sample samples[] = {
     {"conv residual relu", conv_residual, {"a", "r", "b"}, 2},
     {"conv silu", conv_silu, {"a", "b"}, 1},
     {"conv clip", conv_clip, {"a"}, 1},
+    {"conv hardswish", conv_hardswish, {"a", "b"}, 1},
+    {"conv hardswish, turned", conv_hardswish_turned, {"a", "b"}, 1},
+    {"conv gate, beta 0.4", conv_gate_of_low_beta, {"a", "b"}, 3},
+    {"conv gate, beta 0.6", conv_gate_of_high_beta, {"a", "b"}, 3},
+    {"conv gate, alpha 0.1", conv_gate_of_low_alpha, {"a", "b"}, 3},
+    {"conv gate, alpha 0.2", conv_gate_of_high_alpha, {"a", "b"}, 3},
+    {"conv gate, squared", conv_gate_squared, {"a", "b"}, 2},
     {"matmul bias tanh", matmul_bias_tanh, {"a", "b"}, 1},
 };
 

@@ -23,8 +23,9 @@ struct row {
     int opset;
     const char *attrs; /* "axis=1;perm=0,2,1;mode=constant" */
     const char *inputs[7];
-    int axis;       /* of output 0, or MIXES */
+    int axis;       /* of the output, or MIXES */
     int64_t before; /* 0: 1 */
+    int output;
 };
 
 static const struct row rows[] = {
@@ -93,6 +94,7 @@ static const struct row rows[] = {
     {"Concat", 13, "axis=1", {"n,4", "3,2"}, .axis = MIXES},
     {"Split", 13, "axis=1", {"n,4"}, .axis = 0},
     {"Split", 13, "axis=0", {"4,n"}, .axis = 1},
+    {"Split", 13, "axis=1", {"n,4"}, .axis = 0, .output = 1},
     {"Slice", 13, "", {"n,6", "#1", "#4", "#1"}, .axis = 0},
     {"Slice", 13, "", {"n,6", "#0,2", "#100,6"}, .axis = 0},
     {"Slice", 13, "", {"n,6", "#0", "#n", "#0"}, .axis = 0},
@@ -105,6 +107,12 @@ static const struct row rows[] = {
     {"Pad", 13, "", {"n,4", "#1,0,-1,0"}, .axis = MIXES},
     {"Pad", 18, "", {"n,4", "#1,1", "", "#1"}, .axis = 0},
     {"Pad", 18, "", {"n,4", "#1,1", "", "#0"}, .axis = MIXES},
+    {"Pad", 18, "", {"n,4", "#1,1", "", "#-1"}, .axis = 0},
+    {"Pad", 18, "", {"n,4", "#1,1", "", "#-2"}, .axis = MIXES},
+    {"Pad", 18, "mode=edge", {"3,n,4", "#1,2,1,0", "", "#2,0"}, .axis = 1},
+    {"Pad", 18, "mode=edge", {"3,n,4", "#1,2,1,0", "", "#2,1"}, .axis = MIXES},
+    {"Pad", 18, "", {"n,4", "#0,1,0,2", "", "#0,1"}, .axis = 0},
+    {"Pad", 18, "", {"n,4", "#0,1,0,2", "", "#1,0"}, .axis = MIXES},
     /* looks up */
     {"Gather", 13, "axis=0", {"9,3", "i:n"}, .axis = 0},
     {"Gather", 13, "axis=1", {"9,3", "i:4,n"}, .axis = 2},
@@ -143,6 +151,9 @@ static const struct row rows[] = {
     {"TopK", 13, "", {"n,6", "#2"}, .axis = 0},
     {"TopK", 13, "axis=0", {"4,n", "#2"}, .axis = 1},
     {"TopK", 13, "axis=-2", {"n,6", "#1"}, .axis = MIXES},
+    {"TopK", 13, "", {"n,6", "#2"}, .axis = 0, .output = 1}, /* these count along the axis alone */
+    {"TopK", 13, "axis=0", {"4,n", "#2"}, .axis = 1, .output = 1},
+    {"TopK", 13, "axis=-2", {"n,6", "#1"}, .axis = MIXES, .output = 1},
     {"Softmax", 13, "", {"n,6"}, .axis = 0},
     {"Softmax", 13, "axis=0", {"4,n,6"}, .axis = 1},
     {"Softmax", 13, "axis=0", {"n,6"}, .axis = MIXES},
@@ -162,6 +173,10 @@ static const struct row rows[] = {
     {"Conv", 13, "", {"2,2n,5", "3,6,2"}, .axis = MIXES},
     {"ConvTranspose", 13, "", {"n,2,5,5", "2,3,2,2"}, .axis = 0},
     {"MaxPool", 13, "kernel_shape=2,2", {"n,2,5,5"}, .axis = 0},
+    {"MaxPool", 13, "kernel_shape=2,2", {"n,2,5,5"}, .axis = MIXES, .output = 1}, /* count through all */
+    {"MaxPool", 13, "kernel_shape=2", {"n,2,6"}, .axis = MIXES, .output = 1},
+    {"MaxPool", 13, "kernel_shape=2;storage_order=1", {"n,2,6"}, .axis = MIXES, .output = 1},
+    {"MaxPool", 13, "kernel_shape=2", {"b2n,2,6"}, .axis = MIXES, .output = 1},
     {"AveragePool", 13, "kernel_shape=2", {"n,2,6"}, .axis = 0},
     {"AveragePool", 13, "kernel_shape=1", {"2,2,n"}, .axis = MIXES},
     {"GlobalAveragePool", 13, "", {"n,2,5,5"}, .axis = 0},
@@ -212,6 +227,8 @@ static const struct row rows[] = {
     /* recurrent */
     {"RNN", 14, "hidden_size=2", {"4,n,3", "1,2,3", "1,2,2"}, .axis = 2},
     {"GRU", 14, "hidden_size=2;layout=1", {"n,4,3", "1,6,3", "1,6,2"}, .axis = 0},
+    {"GRU", 14, "hidden_size=2;layout=1", {"n,4,3", "1,6,3", "1,6,2"}, .axis = 0, .output = 1},
+    {"LSTM", 14, "hidden_size=2", {"4,n,3", "1,8,3", "1,8,2"}, .axis = 1, .output = 1},
     {"LSTM", 14, "hidden_size=2", {"4,n,3", "1,8,3", "1,8,2", "", "", "1,n,2", "1,n,2"}, .axis = 2},
     {"LSTM", 14, "hidden_size=2", {"n,4,3", "1,8,3", "1,8,2"}, .axis = MIXES}, /* its time is the clients */
     {"LSTM", 14, "hidden_size=2", {"4,3,3", "1,8,3", "1,8,2", "", "", "1,n,2"}, .axis = MIXES},
@@ -381,7 +398,7 @@ static bool plan_row(struct harness *h, const struct row *row, int64_t n, char *
     static char own[1 << 14];
     harness_begin(h, row->op_type, row->opset);
     read_attrs(h, row->attrs);
-    if (strcmp(row->op_type, "Split") == 0 || strcmp(row->op_type, "TopK") == 0)
+    if (row->output || strcmp(row->op_type, "Split") == 0 || strcmp(row->op_type, "TopK") == 0)
         harness_outputs(h, 2);
     for (int i = 0; i < n_inputs(row); i++) {
         const struct input input = read_input(row->inputs[i], n);
@@ -417,7 +434,7 @@ static struct batch_place ask(struct harness *one, struct harness *many, const s
 {
     struct step steps[2];
     struct tensor tensors[2][HARNESS_MAX], *ins[2][HARNESS_MAX];
-    struct batch_place in[7], out[4] = {{.word = BATCH_MIXED}};
+    struct batch_place in[7], out[4] = {{.word = BATCH_MIXED}, {.word = BATCH_MIXED}};
     hide_data(one, &steps[0], tensors[0], ins[0]);
     hide_data(many, &steps[1], tensors[1], ins[1]);
     for (int i = 0; i < n_inputs(row); i++)
@@ -427,8 +444,9 @@ static struct batch_place ask(struct harness *one, struct harness *many, const s
     if (!rule->batch || rule->flags & OP_RANDOM)
         return (struct batch_place){.word = BATCH_MIXED};
     rule->batch(&view);
-    return out[0].word == BATCH_APART && !batch_axis_fits(out[0], one->step.out[0], many->step.out[0], ITEMS)
-               ? (struct batch_place){.word = BATCH_MIXED} : out[0];
+    const int o = row->output;
+    return out[o].word == BATCH_APART && !batch_axis_fits(out[o], one->step.out[o], many->step.out[o], ITEMS)
+               ? (struct batch_place){.word = BATCH_MIXED} : out[o];
 }
 
 /* Each item alone gives what it gave among the others. */
@@ -448,8 +466,8 @@ static void compare_items(struct harness *many, const struct row *row, struct ba
         }
         ck_assert(plan_row(&one, row, 1, given));
         ck_assert(harness_run(&one));
-        const struct tensor *alone = harness_out(&one, 0);
-        take_item(harness_out(many, 0), place, k, item);
+        const struct tensor *alone = harness_out(&one, row->output);
+        take_item(harness_out(many, row->output), place, k, item);
         ck_assert_msg(memcmp(item, alone->data, (size_t)tensor_elements(alone) * tensor_dtype_bytes(alone->dtype)) == 0,
                       "%s %s %s: item %d", row->op_type, row->attrs, row->inputs[0], (int)k);
         harness_end(&one);

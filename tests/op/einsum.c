@@ -108,6 +108,34 @@ START_TEST(axes_of_one_and_ellipses_broadcast)
 }
 END_TEST
 
+/* A label is as long as its longest axis, whichever input has that: after one of 1, before it, between. */
+START_TEST(an_axis_of_one_stretches_wherever_it_stands)
+{
+    static const float tens[] = {1, 10, 100};
+    begin("bi,bi->b");
+    harness_floats(&h, 2, DIMS(1, 3), tens);
+    harness_floats(&h, 2, DIMS(2, 3), abc);
+    expect(1, DIMS(2), (float[]){321, 654});
+    begin("ij,jk->ik"); /* the axis that is summed */
+    harness_floats(&h, 2, DIMS(2, 1), abc);
+    harness_floats(&h, 2, DIMS(3, 1), tens);
+    expect(2, DIMS(2, 1), (float[]){111, 222});
+    begin("ij,jk->ik");
+    harness_floats(&h, 2, DIMS(2, 3), abc);
+    harness_floats(&h, 2, DIMS(1, 1), (float[]){10});
+    expect(2, DIMS(2, 1), (float[]){60, 150});
+    begin("...i,...i->...i");
+    harness_floats(&h, 1, DIMS(1), (float[]){10});
+    harness_floats(&h, 2, DIMS(2, 3), abc);
+    expect(2, DIMS(2, 3), (float[]){10, 20, 30, 40, 50, 60});
+    begin("i,i,i->i");
+    harness_floats(&h, 1, DIMS(1), (float[]){2});
+    harness_floats(&h, 1, DIMS(3), tens);
+    harness_floats(&h, 1, DIMS(1), (float[]){3});
+    expect(1, DIMS(3), (float[]){6, 60, 600});
+}
+END_TEST
+
 START_TEST(other_types_take_loops)
 {
     begin("ij,jk->ik");
@@ -241,6 +269,7 @@ Suite *op_einsum_suite(void)
     tcase_add_test(tcase, two_inputs_are_multiplied);
     tcase_add_test(tcase, three_inputs_and_scalars_work);
     tcase_add_test(tcase, axes_of_one_and_ellipses_broadcast);
+    tcase_add_test(tcase, an_axis_of_one_stretches_wherever_it_stands);
     tcase_add_test(tcase, other_types_take_loops);
     tcase_add_test(tcase, sums_of_nothing_are_zero);
     tcase_add_test(tcase, large_products_agree_with_matmul);

@@ -106,6 +106,28 @@ START_TEST(a_softmax_of_equals_is_even)
 }
 END_TEST
 
+/* Shares are counted in whole steps of y's scale: 90 of 1/0.011 = 90.9, none rounded up; 64 of 1/0.0156. */
+START_TEST(a_softmax_has_whole_steps)
+{
+    static const struct {
+        float scale;
+        uint8_t one, half; /* of 1 and of 1/2, above the zero point of 5 */
+    } rows[] = {{0.011f, 90, 45}, {0.0156f, 64, 32}, {0.00999f, 100, 50}, {0.3f, 3, 2}, {0.6f, 1, 0}, {1.5f, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint8_t one = (uint8_t)(5 + rows[i].one), half = (uint8_t)(5 + rows[i].half);
+        begin("QLinearSoftmax");
+        harness_int(&h, "opset", 13);
+        harness_int(&h, "axis", 1);
+        harness_input(&h, PERCEPT_UINT8, 2, DIMS(2, 2), (uint8_t[]){200, 0, 200, 200});
+        parameters(PERCEPT_UINT8, 1, 3);
+        parameters(PERCEPT_UINT8, rows[i].scale, 5);
+        run();
+        harness_expect(&h, 0, PERCEPT_UINT8, 2, DIMS(2, 2), (uint8_t[]){one, 5, half, half});
+        harness_end(&h);
+    }
+}
+END_TEST
+
 START_TEST(windows_are_averaged)
 {
     const bool last = _i;
@@ -291,6 +313,7 @@ Suite *op_quant_map_suite(void)
     tcase_add_test(tests, tables_know_every_byte);
     tcase_add_test(tests, parts_are_brought_to_one_scale);
     tcase_add_loop_test(tests, a_softmax_of_equals_is_even, 0, 2);
+    tcase_add_test(tests, a_softmax_has_whole_steps);
     tcase_add_loop_test(tests, windows_are_averaged, 0, 2);
     tcase_add_test(tests, sums_of_many_bytes_carry_no_roundings_on);
     tcase_add_test(tests, whole_maps_are_averaged);

@@ -15,6 +15,7 @@ static struct percept_err err;
 static struct watch watch;
 static uint8_t pixels[64 * 64 * 4];
 static int64_t most_pixels = 100000;
+static unsigned need;
 
 static const struct {
     int channels;
@@ -43,6 +44,7 @@ static bool decode(size_t n, struct picture *picture)
     err = (struct percept_err){0};
     const struct codec_picture source = {.body = bytes_of(copy, n),
                                          .most_pixels = most_pixels,
+                                         .need = need,
                                          .watch = &watch,
                                          .arena = &arena,
                                          .err = &err};
@@ -178,6 +180,28 @@ START_TEST(endless_segments_are_refused)
 }
 END_TEST
 
+/* As small as the library can, never smaller than is needed along either side. */
+START_TEST(what_is_not_needed_is_not_decoded)
+{
+    static const struct {
+        unsigned need;
+        int width, height;
+    } rows[] = {{0, 40, 24}, {1, 5, 3},    {3, 5, 3},    {4, 10, 6},    {6, 10, 6},
+                {7, 20, 12}, {12, 20, 12}, {13, 40, 24}, {24, 40, 24}, {25, 40, 24}};
+    struct picture picture;
+    watch = (struct watch){0};
+    make(_i);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const bool turned = kinds[_i].turned; /* a quarter: width is height */
+        need = rows[i].need;
+        ck_assert_msg(decode(file.n, &picture), "%s", err.text);
+        ck_assert_int_eq(turned ? picture.height : picture.width, rows[i].width);
+        ck_assert_int_eq(turned ? picture.width : picture.height, rows[i].height);
+    }
+    need = 0;
+}
+END_TEST
+
 /* A clock that passes the deadline at its k-th look. */
 static int looks, over_at;
 
@@ -219,6 +243,7 @@ Suite *serve_codec_jpeg_suite(void)
     tcase_add_loop_test(tests, a_file_that_ends_between_scans_is_refused, 0, N_KINDS);
     tcase_add_loop_test(tests, what_follows_the_last_sample_is_not_read, 0, N_KINDS);
     tcase_add_test(tests, scans_times_samples_are_bounded_before_they_are_decoded);
+    tcase_add_loop_test(tests, what_is_not_needed_is_not_decoded, 0, N_KINDS);
     tcase_add_test(tests, endless_segments_are_refused);
     tcase_add_loop_test(tests, a_deadline_ends_it_wherever_it_is, 0, N_KINDS);
     suite_add_tcase(suite, tests);

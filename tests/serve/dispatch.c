@@ -1,6 +1,8 @@
 /* dispatch.c - who gets the next core, under a fake clock and on fake cores. */
 #include "base/err.h"
+#include "base/team.h"
 #include "fake.h"
+#include "serve/batch.h"
 
 #include <check.h>
 
@@ -200,6 +202,37 @@ START_TEST(an_idle_lane_saves_up_no_credit)
 }
 END_TEST
 
+/* Batches of one, many of both lanes; a task of a is taken to cost `a_ns`, one of b `b_ns`. */
+static void start_streams(struct fake *fake, int64_t a_ns, int64_t b_ns)
+{
+    for (int k = 0; k < 2; k++) {
+        fake->served[k].lane->max_batch_size = 1;
+        fake->served[k].lane->task_ns = k ? b_ns : a_ns;
+    }
+    for (int i = 0; i < 20; i++)
+        start(fake, i, i % 2);
+    fake_turn(fake);
+}
+
+/* What is under way counts as if it had been paid: the lane that was served first does not get every core. */
+START_TEST(tasks_that_are_out_count_as_used_time)
+{
+    static const struct {
+        int workers;
+        int64_t a_ns, b_ns;
+        int n_a, n_b;
+    } rows[] = {
+        {2, 1000, 1000, 1, 1}, {6, 1000, 1000, 3, 3}, {4, 3000, 1000, 1, 3}, {4, 1000, 3000, 3, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake *fake = fake_new(rows[i].workers);
+        start_streams(fake, rows[i].a_ns, rows[i].b_ns);
+        ck_assert_int_eq(fake->served[0].lane->n_out, rows[i].n_a);
+        ck_assert_int_eq(fake->served[1].lane->n_out, rows[i].n_b);
+        fake_free(fake);
+    }
+}
+END_TEST
+
 START_TEST(sessions_are_made_when_needed_and_the_last_used_is_used_first)
 {
     struct fake *fake = fake_new(4);
@@ -262,6 +295,95 @@ START_TEST(more_workers_than_cores_do_not_make_larger_teams)
     ck_assert_int_eq(fake->n_tasks, 2);
     fake_free(fake);
     fake_members = 16;
+}
+END_TEST
+
+START_TEST(a_team_has_no_more_members_than_fit)
+{
+    static const struct {
+        int workers, members, n_tasks;
+    } rows[] = {{2 * TEAM_MAX, 100, TEAM_MAX},
+                {TEAM_MAX + 1, TEAM_MAX + 1, TEAM_MAX},
+                {2 * TEAM_MAX, TEAM_MAX - 1, TEAM_MAX - 1},
+                {TEAM_MAX - 1, 100, TEAM_MAX - 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        fake_members = rows[i].members;
+        struct fake *fake = fake_new(rows[i].workers);
+        start_helped(fake);
+        ck_assert_int_eq(fake->n_tasks, rows[i].n_tasks);
+        fake_free(fake);
+    }
+    fake_members = 16;
+}
+END_TEST
+
+/* A large batch of each model, both known to be large, with helpers. */
+static void start_two_helped(struct fake *fake, struct batch *batches[2])
+{
+    fake->item_flops = 1e7;
+    fake->run_ns = 1000;
+    for (int k = 0; k < 2; k++) {
+        fake->served[k].lane->max_batch_size = 1;
+        start(fake, k, k);
+        fake_settle(fake);
+    }
+    for (int k = 0; k < 2; k++)
+        start(fake, 2 + k, k);
+    fake_turn(fake);
+    for (int i = 0; i < 2; i++)
+        batches[i] = (struct batch *)(void *)fake->tasks[i];
+    ck_assert_int_eq(batches[0]->n_helpers + batches[1]->n_helpers, fake->n_tasks - 2);
+}
+
+/* Helpers go where the fewest are, each is counted once wherever it is. */
+START_TEST(helpers_are_shared_evenly)
+{
+    static const struct {
+        int workers, more, less;
+    } rows[] = {{3, 1, 0}, {4, 1, 1}, {5, 2, 1}, {6, 2, 2}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake *fake = fake_new(rows[i].workers);
+        struct batch *batches[2];
+        start_two_helped(fake, batches);
+        const int a = batches[0]->n_helpers, b = batches[1]->n_helpers;
+        ck_assert_int_eq(a > b ? a : b, rows[i].more);
+        ck_assert_int_eq(a > b ? b : a, rows[i].less);
+        while (fake->n_tasks > 2) /* they return, and as many are lent again: the team is done */
+            ck_assert(fake_step_at(fake, 0));
+        fake_free(fake);
+    }
+}
+END_TEST
+
+/* One core is wanted, and the next turn wants the same one: a helper on its way is not called for twice. */
+START_TEST(as_many_helpers_are_called_back_as_there_is_work_for)
+{
+    struct batch *batches[2];
+    struct fake *fake = fake_new(4);
+    start_two_helped(fake, batches);
+    start(fake, 4, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_closed, 1);
+    for (int i = 5; i < 8; i++) { /* more of the same lane: it can do one thing next */
+        start(fake, i, 0);
+        fake_turn(fake);
+        ck_assert_int_eq(fake->n_closed, 1);
+    }
+    start(fake, 8, 1);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_closed, 2);
+    fake_free(fake);
+
+    fake = fake_new(6); /* two helpers each: one team's are enough for both lanes */
+    start_two_helped(fake, batches);
+    start(fake, 4, 0);
+    start(fake, 5, 1);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_closed, 1);
+    start(fake, 6, 0);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_closed, 1);
+    fake_free(fake);
 }
 END_TEST
 
@@ -400,9 +522,13 @@ Suite *serve_dispatch_suite(void)
     tcase_add_test(tests, a_timeout_of_the_headers_holds_before_the_body_is_decoded);
     tcase_add_test(tests, the_lane_that_used_less_time_goes_first);
     tcase_add_test(tests, an_idle_lane_saves_up_no_credit);
+    tcase_add_test(tests, tasks_that_are_out_count_as_used_time);
     tcase_add_test(tests, sessions_are_made_when_needed_and_the_last_used_is_used_first);
     tcase_add_test(tests, idle_cores_are_lent_to_a_large_batch);
     tcase_add_test(tests, more_workers_than_cores_do_not_make_larger_teams);
+    tcase_add_test(tests, a_team_has_no_more_members_than_fit);
+    tcase_add_test(tests, helpers_are_shared_evenly);
+    tcase_add_test(tests, as_many_helpers_are_called_back_as_there_is_work_for);
     tcase_add_test(tests, a_small_model_is_not_helped);
     tcase_add_test(tests, lent_cores_are_called_back_for_other_work);
     tcase_add_test(tests, a_batch_comes_home_after_its_last_helper);
