@@ -2,9 +2,11 @@
 #include "base/team.h"
 
 #include <check.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PIECES 1000
 #define RUNS 2000
@@ -50,6 +52,38 @@ static bool all_equal(const struct tally *tally)
             return false;
     return true;
 }
+
+/* How many processors there are; 0: the truth. */
+static long processors;
+
+/* In place of the library's: what this program, and what is linked into it, is told. */
+long sysconf(int name)
+{
+    long (*told)(int);
+    *(void **)(void *)&told = dlsym(RTLD_NEXT, "sysconf");
+    return name == _SC_NPROCESSORS_ONLN && processors ? processors : told(name);
+}
+
+/* As many as there are processors, within what one word can tell apart; no answer is one. */
+START_TEST(a_team_admits_as_many_as_there_are_processors)
+{
+    static const struct {
+        long processors;
+        int most;
+    } rows[] = {{-1, 1}, {1, 1}, {2, 2}, {TEAM_MAX - 1, TEAM_MAX - 1}, {TEAM_MAX, TEAM_MAX},
+                {TEAM_MAX + 1, TEAM_MAX}, {128, TEAM_MAX}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct percept_err err;
+        processors = rows[i].processors;
+        ck_assert_int_eq(team_most(), rows[i].most);
+        struct percept_team *team = percept_team_new(&err);
+        ck_assert_int_eq(team_limit(team), rows[i].most);
+        percept_team_free(team);
+    }
+    processors = 0;
+    ck_assert_int_eq(team_limit(NULL), 1);
+}
+END_TEST
 
 START_TEST(without_a_team_the_caller_does_all)
 {
@@ -224,19 +258,22 @@ END_TEST
 
 START_TEST(a_helper_too_many_returns_at_once)
 {
-    struct percept_err err;
-    struct percept_team *team = team_new(TEAM_MAX, &err);
-    pthread_t threads[TEAM_MAX - 1];
-    for (int i = 0; i < TEAM_MAX - 1; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, help, team), 0);
-    while (team_size(team) < TEAM_MAX)
-        ;
-    percept_team_help(team);
-    ck_assert_int_eq(team_size(team), TEAM_MAX);
-    percept_team_close(team);
-    for (int i = 0; i < TEAM_MAX - 1; i++)
-        pthread_join(threads[i], NULL);
-    percept_team_free(team);
+    static const int mosts[] = {1, 2, 3, TEAM_MAX};
+    for (size_t k = 0; k < sizeof mosts / sizeof *mosts; k++) {
+        struct percept_err err;
+        struct percept_team *team = team_new(mosts[k], &err);
+        pthread_t threads[TEAM_MAX - 1];
+        for (int i = 0; i < mosts[k] - 1; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, help, team), 0);
+        while (team_size(team) < mosts[k])
+            ;
+        percept_team_help(team);
+        ck_assert_int_eq(team_size(team), mosts[k]);
+        percept_team_close(team);
+        for (int i = 0; i < mosts[k] - 1; i++)
+            pthread_join(threads[i], NULL);
+        percept_team_free(team);
+    }
 }
 END_TEST
 
@@ -325,6 +362,7 @@ Suite *base_team_suite(void)
     Suite *suite = suite_create("base/team");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 120); /* sanitizers on few cores */
+    tcase_add_test(tests, a_team_admits_as_many_as_there_are_processors);
     tcase_add_test(tests, without_a_team_the_caller_does_all);
     tcase_add_test(tests, no_pieces_is_no_call);
     tcase_add_test(tests, a_leader_alone_waits_for_nobody);

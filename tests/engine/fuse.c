@@ -128,6 +128,17 @@ static void conv_gate_squared(struct small *s)
     conv_gate(s, 1.0f / 6, 0.5f, "b,b");
 }
 
+/* Both readers of `a` are what such a gate has, but the product is with something else. */
+static void conv_gate_beside_a_product(struct small *s)
+{
+    small_weights(s, "other", 3, DIMS(19, 1, 1), 6);
+    picture(s);
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Sigmoid", "a", "b");
+    small_node(s, "Mul", "a,other", "c");
+    small_node(s, "Sub", "c,b", "y");
+}
+
 static void matmul_bias_tanh(struct small *s)
 {
     small_input(s, "x", 2, DIMS(-1, 30));
@@ -151,6 +162,7 @@ static const struct sample samples[] = {
     {"conv gate, alpha 0.1", conv_gate_of_low_alpha, {"a", "b"}, 3},
     {"conv gate, alpha 0.2", conv_gate_of_high_alpha, {"a", "b"}, 3},
     {"conv gate, squared", conv_gate_squared, {"a", "b"}, 2},
+    {"conv gate beside a product", conv_gate_beside_a_product, {"a", "b", "c"}, 4},
     {"matmul bias tanh", matmul_bias_tanh, {"a", "b"}, 1},
 };
 

@@ -107,6 +107,110 @@ START_TEST(every_row_has_its_own_region)
 }
 END_TEST
 
+/* One item in the file, of which no proof says that it is apart; a constant holds its shape. */
+static void write_coupled(const char *op_type)
+{
+    struct small s = small_xy(2, DIMS(1, 4));
+    small_ints(&s, "shape", 2, DIMS(1, 4));
+    small_floats(&s, "one", 2, DIMS(1, 1), (float[]){1});
+    if (strcmp(op_type, "Reshape") == 0)
+        small_node(&s, "Reshape", "x,shape", "a");
+    else if (strcmp(op_type, "Expand") == 0)
+        small_node(&s, "Expand", "x,shape", "a");
+    else
+        small_node(&s, "Identity", "x", "a");
+    small_node(&s, "ReduceMax", "a", "most");
+    small_node(&s, "Sub", "a,most", "b");
+    small_node(&s, "Add", "b,one", "y");
+    struct proto file = small_end(&s);
+    struct percept_err err = {0};
+    ck_assert_msg(file_write(path, file.at, file.n, &err), "%s", err.text);
+    proto_free(&file);
+}
+
+static struct percept_model *open_coupled(bool vouched)
+{
+    const struct percept_options options = {.size = sizeof options, .region_prefix = prefix, .batch_independent = vouched};
+    struct percept_err err = {0};
+    struct percept_model *model = percept_open(path, &options, &err);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    ck_assert_int_eq(small_describe(model).batch_rewritten, vouched);
+    return model;
+}
+
+/* A batch that is freed changes constants: whoever does not free it must not read them, nor the other way round. */
+START_TEST(a_freed_batch_has_a_region_of_its_own)
+{
+    static const char *const op_types[] = {"Reshape", "Expand", "Identity"};
+    static const float x[12] = {1, 2, 3, 4};
+    write_coupled(op_types[_i / 2]);
+    struct percept_model *models[4];
+    for (int i = 0; i < 4; i++) {
+        models[i] = open_coupled((i + _i) % 2);
+        ck_assert_int_eq(small_describe(models[i]).region_adopted, i >= 2);
+    }
+    ck_assert_str_ne(small_describe(models[0]).region_name, small_describe(models[1]).region_name);
+    ck_assert_str_eq(small_describe(models[0]).region_name, small_describe(models[2]).region_name);
+    for (int i = 0; i < 4; i++) {
+        const bool freed = (i + _i) % 2;
+        struct percept_session *session = small_session(models[i]);
+        ck_assert_float_eq(small_run(session, 2, DIMS(freed ? 3 : 1, 4), x)[3], 1);
+        ck_assert_int_eq(percept_output(session, 0).dims[0], freed ? 3 : 1);
+        percept_session_free(session);
+    }
+    for (int i = 0; i < 4; i++)
+        percept_close(models[i]);
+}
+END_TEST
+
+/* A body `depth` deep in others, all of them but the innermost an If, reads constants of the outermost graph. */
+static struct proto nested_body(int depth, const char *op_type)
+{
+    struct proto body = {0};
+    char names[2][8];
+    snprintf(names[0], sizeof names[0], "out%d", depth);
+    snprintf(names[1], sizeof names[1], "in%d", depth);
+    if (depth == 1) {
+        proto_add(&body, GRAPH_NODE, proto_node(op_type, "", "x,c", names[1]));
+        proto_add(&body, GRAPH_NODE, proto_node("Add", "", strcmp(op_type, "Add") ? "in1,d" : "in1,c", names[0]));
+    } else {
+        struct proto choice = proto_node("If", "", "less", names[0]);
+        proto_attr_message(&choice, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, nested_body(depth - 1, op_type));
+        proto_attr_message(&choice, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, nested_body(depth - 1, op_type));
+        proto_add(&body, GRAPH_NODE, choice);
+    }
+    proto_add(&body, GRAPH_OUTPUT, proto_value(names[0], PERCEPT_FLOAT, -1, NULL));
+    return body;
+}
+
+START_TEST(constants_are_kept_for_bodies_however_deep)
+{
+    static const char *const op_types[] = {"Add", "MatMul"};
+    const int depth = 1 + _i / 2;
+    const bool product = _i % 2;
+    struct small s = small_xy(2, DIMS(-1, 2));
+    small_floats(&s, "c", 2, DIMS(2, 2), (float[]){10, 20, 30, 40});
+    small_floats(&s, "d", 1, DIMS(2), (float[]){5, 6});
+    small_floats(&s, "limit", 0, NULL, (float[]){0});
+    small_node(&s, "ReduceSum", "x", "sum");
+    small_node(&s, "Squeeze", "sum", "one");
+    small_node(&s, "Less", "one,limit", "less");
+    struct proto choice = proto_node("If", "", "less", "y");
+    proto_attr_message(&choice, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, nested_body(depth, op_types[product]));
+    proto_attr_message(&choice, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, nested_body(depth, op_types[product]));
+    proto_add(&s.graph, GRAPH_NODE, choice);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    for (float sign = -1; sign < 2; sign += 2) {
+        const float *y = small_run(session, 2, DIMS(2, 2), (float[]){sign, sign, sign, 0});
+        ck_assert_float_eq(y[0], product ? sign * 40 + 5 : 20 + sign);
+        ck_assert_float_eq(y[3], product ? sign * 20 + 6 : 80);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 START_TEST(a_killed_holder_leaves_a_region_that_the_next_open_adopts)
 {
     write_model((float[]){1, 2, 3, 4});
@@ -134,6 +238,8 @@ Suite *engine_pack_suite(void)
     tcase_add_test(tests, new_external_data_under_an_old_model_is_another_region);
     tcase_add_test(tests, every_row_has_its_own_region);
     tcase_add_test(tests, a_killed_holder_leaves_a_region_that_the_next_open_adopts);
+    tcase_add_loop_test(tests, a_freed_batch_has_a_region_of_its_own, 0, 6);
+    tcase_add_loop_test(tests, constants_are_kept_for_bodies_however_deep, 0, 8);
     suite_add_tcase(suite, tests);
     return suite;
 }

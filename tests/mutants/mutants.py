@@ -266,6 +266,7 @@ def main():
             print(f"{mutant.path}:{mutant.line}: {mutant.kind}: {mutant.before}  ->  {mutant.after}", flush=True)
 
     work = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
+    work.chmod(0o755)  # some tests give up root's rights and still read what they wrote
     try:
         copies = [Copy(work, i, build, goals, variables) for i in range(int(os.environ.get("JOBS", os.cpu_count())))]
         for copy in copies:

@@ -28,12 +28,17 @@ static const struct {
 
 #define N_KINDS ((int)(sizeof kinds / sizeof *kinds))
 
-static void make(int i)
+static void make_sized(int i, int width, int height)
 {
     srand(11);
     for (size_t k = 0; k < sizeof pixels; k++)
         pixels[k] = (uint8_t)(k / 7 + (size_t)rand() % 40);
-    coded_jpeg(&file, pixels, 40, 24, kinds[i].channels, kinds[i].kind, kinds[i].turned);
+    coded_jpeg(&file, pixels, width, height, kinds[i].channels, kinds[i].kind, kinds[i].turned);
+}
+
+static void make(int i)
+{
+    make_sized(i, 40, 24);
 }
 
 /* The first n bytes of the file, in memory that ends there. */
@@ -185,18 +190,20 @@ START_TEST(what_is_not_needed_is_not_decoded)
 {
     static const struct {
         unsigned need;
-        int width, height;
-    } rows[] = {{0, 40, 24}, {1, 5, 3},    {3, 5, 3},    {4, 10, 6},    {6, 10, 6},
+        int longer, shorter;
+    } rows[] = {{0, 40, 24}, {1, 5, 3},    {3, 5, 3},    {4, 10, 6},   {6, 10, 6},
                 {7, 20, 12}, {12, 20, 12}, {13, 40, 24}, {24, 40, 24}, {25, 40, 24}};
     struct picture picture;
     watch = (struct watch){0};
-    make(_i);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const bool turned = kinds[_i].turned; /* a quarter: width is height */
-        need = rows[i].need;
-        ck_assert_msg(decode(file.n, &picture), "%s", err.text);
-        ck_assert_int_eq(turned ? picture.height : picture.width, rows[i].width);
-        ck_assert_int_eq(turned ? picture.width : picture.height, rows[i].height);
+    for (int tall = 0; tall < 2; tall++) {
+        make_sized(_i, tall ? 24 : 40, tall ? 40 : 24);
+        const bool upright = tall != kinds[_i].turned; /* a quarter: width is height */
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            need = rows[i].need;
+            ck_assert_msg(decode(file.n, &picture), "%s", err.text);
+            ck_assert_int_eq(upright ? picture.height : picture.width, rows[i].longer);
+            ck_assert_int_eq(upright ? picture.width : picture.height, rows[i].shorter);
+        }
     }
     need = 0;
 }

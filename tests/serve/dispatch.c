@@ -372,6 +372,7 @@ START_TEST(as_many_helpers_are_called_back_as_there_is_work_for)
     start(fake, 8, 1);
     fake_turn(fake);
     ck_assert_int_eq(fake->n_closed, 2);
+    ck_assert(batches[0]->team_closed && batches[1]->team_closed); /* not one of them twice */
     fake_free(fake);
 
     fake = fake_new(6); /* two helpers each: one team's are enough for both lanes */
