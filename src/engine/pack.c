@@ -188,7 +188,7 @@ static void mark_outer(const struct percept_model *model, bool *const *needed)
             if (outer->graph != part->graph->parent)
                 continue;
             for (int v = 0; v < part->graph->n_values; v++)
-                if (part->graph->values[v].outer >= 0 && part->graph->values[v].constant)
+                if (part->graph->values[v].outer >= 0 && part->graph->values[v].constant && needed[i][v])
                     needed[p][part->graph->values[v].outer] = true;
         }
     }

@@ -1,5 +1,6 @@
 /* Packing: one region for equal models, another for every difference that matters. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -183,6 +184,37 @@ static struct proto nested_body(int depth, const char *op_type)
     return body;
 }
 
+/* What bodies read through packed bytes alone is not kept beside these, unless an output asks for it. */
+START_TEST(weights_that_bodies_packed_are_not_kept_twice)
+{
+    const int depth = 1 + _i;
+    size_t bytes[2];
+    for (int shown = 0; shown < 2; shown++) {
+        struct small s = small_xy(2, DIMS(-1, 64));
+        small_weights(&s, "c", 2, DIMS(64, 64), 1);
+        small_weights(&s, "d", 1, DIMS(64), 2);
+        small_floats(&s, "limit", 0, NULL, (float[]){0});
+        small_node(&s, "ReduceSum", "x", "sum");
+        small_node(&s, "Squeeze", "sum", "one");
+        small_node(&s, "Less", "one,limit", "less");
+        struct proto choice = proto_node("If", "", "less", "y");
+        proto_attr_message(&choice, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, nested_body(depth, "MatMul"));
+        proto_attr_message(&choice, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, nested_body(depth, "MatMul"));
+        proto_add(&s.graph, GRAPH_NODE, choice);
+        if (shown)
+            small_output(&s, "c", 2, DIMS(64, 64));
+        struct percept_model *model = small_open(&s);
+        bytes[shown] = small_describe(model).region_bytes;
+        struct percept_session *session = small_session(model);
+        static const float x[64] = {1};
+        ck_assert(isfinite(small_run(session, 2, DIMS(1, 64), x)[63]));
+        percept_session_free(session);
+        percept_close(model);
+    }
+    ck_assert_uint_ge(bytes[1], bytes[0] + 64 * 64 * sizeof(float));
+}
+END_TEST
+
 START_TEST(constants_are_kept_for_bodies_however_deep)
 {
     static const char *const op_types[] = {"Add", "MatMul"};
@@ -239,6 +271,7 @@ Suite *engine_pack_suite(void)
     tcase_add_test(tests, every_row_has_its_own_region);
     tcase_add_test(tests, a_killed_holder_leaves_a_region_that_the_next_open_adopts);
     tcase_add_loop_test(tests, a_freed_batch_has_a_region_of_its_own, 0, 6);
+    tcase_add_loop_test(tests, weights_that_bodies_packed_are_not_kept_twice, 0, 4);
     tcase_add_loop_test(tests, constants_are_kept_for_bodies_however_deep, 0, 8);
     suite_add_tcase(suite, tests);
     return suite;

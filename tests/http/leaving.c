@@ -206,6 +206,39 @@ START_TEST(an_end_behind_a_request_that_takes_work_gives_it_up)
 }
 END_TEST
 
+#define N_BEFORE 60
+
+static const char *const behind[] = {
+    HEAD "Content-Length: 71\r\n\r\n" RELU_BODY,
+    HEAD "Transfer-Encoding: chunked\r\n\r\n47\r\n" RELU_BODY "\r\n0\r\n\r\n",
+    "\r\n" HEAD "Content-Length: 71\r\n\r\n" RELU_BODY HEALTH,
+};
+
+/* Behind requests that take many turns to answer: the end is noticed before the last one is read, and nothing
+ * tells of it again while the job works. */
+START_TEST(an_end_that_was_noticed_before_the_work_gives_it_up)
+{
+    ck_assert_uint_eq(strlen(RELU_BODY), 71);
+    start(slow());
+    client_open(&client, &host);
+    client_send(&client, HEALTH); /* it is known and idle */
+    ck_assert_int_eq(client_reply(&client).status, 200);
+    ck_assert_int_eq(kill(host.pid, SIGSTOP), 0);
+    for (int i = 0; i < N_BEFORE; i++)
+        client_send(&client, HEALTH);
+    client_send(&client, behind[_i]);
+    ck_assert_int_eq(shutdown(client.fd, SHUT_WR), 0);
+    ck_assert_int_eq(kill(host.pid, SIGCONT), 0);
+    for (int i = 0; i < N_BEFORE; i++)
+        ck_assert_int_eq(client_reply(&client).status, 200);
+    ck_assert(client_closed(&client));
+    client_close(&client);
+    wait_for(CANCELED, 1);
+    wait_for("perceptd_requests_in_flight", 0);
+    end();
+}
+END_TEST
+
 /* Places. */
 
 static void fill(int n)
@@ -370,6 +403,7 @@ Suite *http_leaving_suite(void)
     tcase_add_test(bytes, who_leaves_within_a_reply_ends_it);
     tcase_add_test(bytes, an_end_behind_a_request_that_is_answered_at_once_is_waited_for);
     tcase_add_test(bytes, an_end_behind_a_request_that_takes_work_gives_it_up);
+    tcase_add_loop_test(bytes, an_end_that_was_noticed_before_the_work_gives_it_up, 0, N(behind));
     tcase_add_test(places, where_all_places_work_only_health_and_metrics_are_answered);
     tcase_add_test(places, silent_clients_do_not_shut_the_door);
     tcase_add_test(places, the_longest_silent_makes_way);
