@@ -99,6 +99,32 @@ START_TEST(jobs_are_not_joined_without_a_proof)
 }
 END_TEST
 
+/* What a client and the metrics are told of time: gathering is input, also for jobs that were run one by one. */
+START_TEST(gathering_and_running_are_counted_apart)
+{
+    for (int coupled = 0; coupled < 2; coupled++) {
+        struct fake *fake = fake_new(1);
+        fake->coupled = coupled;
+        fake->gather_ns = 300;
+        fake->run_ns = 5000;
+        all_wait(fake, (const int64_t[]){1, 2, 1}, 3, 4);
+        fake_settle(fake);
+        const struct stats *stats = &fake->served[0].stats;
+        const int n_runs = coupled ? 3 : 1;
+        uint64_t input_ns = 0, infer_ns = 0;
+        for (int i = 0; i < stats->n_sizes; i++) {
+            input_ns += stats->sizes[i].input_ns;
+            infer_ns += stats->sizes[i].infer_ns;
+        }
+        ck_assert_int_eq(fake->n_runs, n_runs);
+        ck_assert_uint_eq(infer_ns, 5000u * (unsigned)n_runs);
+        ck_assert_uint_eq(input_ns % 300, 0);
+        ck_assert_uint_ge(input_ns, 300u * (unsigned)n_runs);
+        fake_free(fake);
+    }
+}
+END_TEST
+
 START_TEST(a_single_job_with_bad_data_is_run_once)
 {
     struct fake *fake = fake_new(1);
@@ -257,6 +283,7 @@ Suite *serve_batch_suite(void)
     tcase_add_test(tests, a_job_with_bad_data_fails_alone);
     tcase_add_test(tests, jobs_whose_items_fit_only_together_are_not_joined);
     tcase_add_test(tests, jobs_are_not_joined_without_a_proof);
+    tcase_add_test(tests, gathering_and_running_are_counted_apart);
     tcase_add_test(tests, a_single_job_with_bad_data_is_run_once);
     tcase_add_test(tests, memory_short_for_all_may_suffice_for_each);
     tcase_add_test(tests, a_model_that_fails_only_in_company_is_run_job_by_job_from_then_on);

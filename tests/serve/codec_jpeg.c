@@ -130,6 +130,29 @@ START_TEST(what_follows_the_last_sample_is_not_read)
 }
 END_TEST
 
+/* A warning that costs no sample is none: bytes between segments, which some cameras leave there. */
+START_TEST(what_stands_between_segments_is_passed_over)
+{
+    static const char *const between[] = {"\0", "ab", "\0\0\0\0\0\0\0\0"};
+    static const size_t n_bytes[] = {1, 2, 8};
+    static struct coded gap;
+    struct picture whole, with;
+    watch = (struct watch){0};
+    for (int i = 0; i < 3; i++) {
+        make(_i);
+        ck_assert(decode(file.n, &whole));
+        const size_t at = 4 + (size_t)(file.at[4] << 8 | file.at[5]); /* behind the first segment */
+        gap.n = 0;
+        coded_append(&gap, file.at, at);
+        coded_append(&gap, between[i], n_bytes[i]);
+        coded_append(&gap, file.at + at, file.n - at);
+        file = gap;
+        ck_assert_msg(decode(file.n, &with), "%s", err.text);
+        ck_assert(same(&with, &whole));
+    }
+}
+END_TEST
+
 /* The file with its first or last scan n times. */
 static void repeat_scan(bool first, int n)
 {
@@ -249,6 +272,7 @@ Suite *serve_codec_jpeg_suite(void)
     tcase_add_loop_test(tests, a_cut_file_is_read_if_every_sample_is_there, 0, N_KINDS);
     tcase_add_loop_test(tests, a_file_that_ends_between_scans_is_refused, 0, N_KINDS);
     tcase_add_loop_test(tests, what_follows_the_last_sample_is_not_read, 0, N_KINDS);
+    tcase_add_loop_test(tests, what_stands_between_segments_is_passed_over, 0, N_KINDS);
     tcase_add_test(tests, scans_times_samples_are_bounded_before_they_are_decoded);
     tcase_add_loop_test(tests, what_is_not_needed_is_not_decoded, 0, N_KINDS);
     tcase_add_test(tests, endless_segments_are_refused);

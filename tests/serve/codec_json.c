@@ -183,6 +183,39 @@ START_TEST(what_is_not_served_is_refused_by_name)
 }
 END_TEST
 
+START_TEST(names_that_would_work_are_told)
+{
+    struct fake_model *fake = two();
+    const char *const stranger = "{\"name\":\"s\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}";
+    char body[600];
+    snprintf(body, sizeof body, IN(B ",%s"), stranger);
+    expect_refused(fake, body, ERR_INVALID, "input 's' for model 'two'; it has a, b");
+    expect_refused(fake, "{" AB ",\"outputs\":[{\"name\":\"s\"}]}", ERR_INVALID,
+                   "output 's' for model 'two'; it has y, z");
+    fake_model_free(fake);
+}
+END_TEST
+
+/* A file that was posted without a word about what it is: what would work depends on what the model takes. */
+START_TEST(a_posted_file_is_told_its_header)
+{
+    static const struct {
+        enum manifest_kind kind;
+        bool image, text;
+    } rows[] = {{MANIFEST_IMAGE, true, false}, {MANIFEST_TEXT, false, true}, {MANIFEST_TENSOR, false, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_model *fake = plain();
+        fake_model_describe(fake, rows[i].kind);
+        expect_refused(fake, "hello", ERR_INVALID, "failed to parse");
+        ck_assert(!strstr(fake->err.text, "image/png or image/jpeg") == !rows[i].image);
+        ck_assert(!strstr(fake->err.text, "text/plain") == !rows[i].text);
+        expect_refused(fake, " \n{hello", ERR_INVALID, "failed to parse"); /* meant as JSON */
+        ck_assert_ptr_null(strstr(fake->err.text, "Content-Type"));
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
 START_TEST(what_is_not_json_is_refused_with_its_place)
 {
     struct fake_model *fake = plain();
@@ -442,6 +475,8 @@ Suite *serve_codec_json_suite(void)
     tcase_add_test(tests, all_outputs_as_json_unless_asked_otherwise);
     tcase_add_test(tests, what_does_not_fit_the_model_is_refused_in_the_protocols_words);
     tcase_add_test(tests, what_is_not_served_is_refused_by_name);
+    tcase_add_test(tests, names_that_would_work_are_told);
+    tcase_add_test(tests, a_posted_file_is_told_its_header);
     tcase_add_test(tests, what_is_not_json_is_refused_with_its_place);
     tcase_add_test(tests, every_prefix_of_a_body_is_refused);
     tcase_add_test(tests, binary_inputs_follow_the_json);

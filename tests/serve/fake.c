@@ -60,6 +60,7 @@ static bool prepare(struct percept_session *session, struct percept_err *err)
 
 static void *input_of(struct percept_session *session, int input)
 {
+    now->now_ns += now->gather_ns;
     return input == 0 ? session->in : NULL;
 }
 
