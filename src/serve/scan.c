@@ -161,22 +161,32 @@ struct folder {
     bool has_model_file, has_programs;
 };
 
+/* NULL is noted as memory that is short: who asks takes it for a file that is not there. */
+static char *join(struct scan *scan, const char *folder, const char *name)
+{
+    char *path = file_join(&scan->arena, folder, name);
+    scan->memory_short |= !path;
+    return path;
+}
+
 static bool is_file(struct scan *scan, const char *folder, const char *name)
 {
-    const char *path = file_join(&scan->arena, folder, name);
+    const char *path = join(scan, folder, name);
     return path && file_exists(path) && !file_is_folder(path);
 }
 
 static bool is_broken(struct scan *scan, const char *folder, const char *name)
 {
-    const char *path = file_join(&scan->arena, folder, name);
+    const char *path = join(scan, folder, name);
     return path && !file_exists(path);
 }
 
 static bool list(struct scan *scan, char *path, struct folder *folder, struct percept_err *err)
 {
+    struct percept_err own = {0}, *why = err ? err : &own;
     *folder = (struct folder){.path = path};
-    folder->n = path ? file_list(&scan->arena, path, &folder->names, err) : -1;
+    folder->n = path ? file_list(&scan->arena, path, &folder->names, why) : -1;
+    scan->memory_short |= folder->n < 0 && why->code == ERR_MEMORY;
     for (int i = 0; i < folder->n; i++) {
         const char *name = folder->names[i];
         folder->has_programs |= is_program(name);
@@ -286,7 +296,7 @@ static bool scan_file(struct scan *scan, const char *path, struct percept_err *e
 static bool holds_model(struct scan *scan, const struct folder *model, const char *name)
 {
     struct folder inner;
-    char *path = file_join(&scan->arena, model->path, name);
+    char *path = join(scan, model->path, name);
     return path && file_is_folder(path) && list(scan, path, &inner, NULL) && inner.model;
 }
 
@@ -540,7 +550,10 @@ bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
     bool is_folder = file_is_folder(path);
     if (!is_folder && !ends_in_onnx(path))
         return refuse_file(scan, path, err);
-    if (!(is_folder ? scan_folder(scan, path, &why) : scan_file(scan, path, &why))) {
+    const bool good = is_folder ? scan_folder(scan, path, &why) : scan_file(scan, path, &why);
+    if (scan->memory_short)
+        return err_memory(err, "the list of models", strlen(path));
+    if (!good) {
         if (err)
             *err = why;
         return why.code != ERR_MEMORY &&

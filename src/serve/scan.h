@@ -34,6 +34,7 @@ struct scan {
     struct arena arena;
     struct found *first, *last;
     struct omitted *first_omitted, *last_omitted;
+    bool memory_short; /* noticed where a file was taken for one that is not there */
 };
 
 /* Is it a name that a model may have? */

@@ -155,7 +155,7 @@ START_TEST(windows_are_averaged)
 }
 END_TEST
 
-/* A chain of floats would be off by parts of a hundred. */
+/* A chain of floats would be off by some hundredths. */
 START_TEST(sums_of_many_bytes_carry_no_roundings_on)
 {
     enum { N = 1 << 22 };
