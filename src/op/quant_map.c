@@ -529,6 +529,8 @@ static bool softmax_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
+#define SOFTMAX_PART 1024 /* exponentials in a chain of floats */
+
 /* One row: n numbers at distance `stride`. */
 static void softmax_row(const struct softmax_plan *plan, const uint8_t *x, uint8_t *y, int64_t stride)
 {
@@ -538,9 +540,14 @@ static void softmax_row(const struct softmax_plan *plan, const uint8_t *x, uint8
         const int32_t value = quant_value(x[i * stride], s->is_signed);
         most = value > most ? value : most;
     }
-    double total = 0;
-    for (int64_t i = 0; i < plan->lines.n; i++)
-        total += (double)plan->exponentials[255 + quant_value(x[i * stride], s->is_signed) - most];
+    double total = 0; /* of parts in float, so that a usual line is added up as everybody does */
+    for (int64_t from = 0; from < plan->lines.n; from += SOFTMAX_PART) {
+        const int64_t to = from + SOFTMAX_PART < plan->lines.n ? from + SOFTMAX_PART : plan->lines.n;
+        float part = 0;
+        for (int64_t i = from; i < to; i++)
+            part += plan->exponentials[255 + quant_value(x[i * stride], s->is_signed) - most];
+        total += (double)part;
+    }
     const float sum = (float)total, scale = floorf(1.0F / s->y);
     const int32_t low = s->is_signed ? -128 : 0;
     for (int64_t i = 0; i < plan->lines.n; i++) {
