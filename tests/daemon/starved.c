@@ -42,7 +42,7 @@ static bool starve_is_there(void)
              slash ? binary : ".");
     if (!RIG_SANITIZED && realpath(relative, library))
         return true;
-    printf("skipped: %s\n", RIG_SANITIZED ? "a sanitizer has its own allocator" : "no starve.so");
+    puts(RIG_SANITIZED ? "not run: a sanitizer has its own allocator" : "skipped: no starve.so");
     return false;
 }
 

@@ -28,6 +28,8 @@ struct row {
     int output;
 };
 
+#define ROOM (1 << 18) /* bytes of an input or output, at the most */
+
 static const struct row rows[] = {
     /* element by element */
     {"Relu", 13, "", {"n,6"}, .axis = 0},
@@ -330,6 +332,7 @@ static int64_t count(const struct input *input)
     int64_t n = 1;
     for (int d = 0; d < input->rank; d++)
         n *= input->dims[d];
+    ck_assert_int_le(n * 8, ROOM);
     return n;
 }
 
@@ -395,7 +398,7 @@ static int n_inputs(const struct row *row)
 /* The node for so many items; data of input i, or of its own making. */
 static bool plan_row(struct harness *h, const struct row *row, int64_t n, char *const *data)
 {
-    static char own[1 << 14];
+    static char own[ROOM];
     harness_begin(h, row->op_type, row->opset);
     read_attrs(h, row->attrs);
     if (row->output || strcmp(row->op_type, "Split") == 0 || strcmp(row->op_type, "TopK") == 0)
@@ -452,7 +455,7 @@ static struct batch_place ask(struct harness *one, struct harness *many, const s
 /* Each item alone gives what it gave among the others. */
 static void compare_items(struct harness *many, const struct row *row, struct batch_place place)
 {
-    static char data[7][1 << 14], item[1 << 14];
+    static char data[7][ROOM], item[ROOM];
     ck_assert_msg(harness_run(many), "%s: %s", row->op_type, many->err.text);
     for (int64_t k = 0; k < ITEMS; k++) {
         char *given[7] = {NULL};
