@@ -371,3 +371,22 @@ bool reply_has_header(const struct reply *reply, const char *line)
     snprintf(whole, sizeof whole, "\r\n%s\r\n", line);
     return strcasestr(reply->head, whole) != NULL;
 }
+
+long daemon_metric(const struct daemon *daemon, const char *name)
+{
+    struct reply reply = daemon_get(daemon, "/metrics");
+    char line[200];
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = strstr(reply.body, line);
+    ck_assert_msg(at != NULL, "no %s", name);
+    return atol(at + strlen(line));
+}
+
+void daemon_wait_for(const struct daemon *daemon, const char *name, long value)
+{
+    long seen = -1;
+    for (int tries = 0; tries < 20000; tries++)
+        if ((seen = daemon_metric(daemon, name)) == value)
+            return;
+    ck_abort_msg("%s stays %ld and does not become %ld", name, seen, value);
+}

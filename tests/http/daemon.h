@@ -80,6 +80,10 @@ struct reply daemon_ask(const struct daemon *daemon, const char *method, const c
                         const char *more, const char *body);
 struct reply daemon_get(const struct daemon *daemon, const char *path);
 
+/* The value of the sample line of /metrics that begins with `name`; waits until it is `value`. */
+long daemon_metric(const struct daemon *daemon, const char *name);
+void daemon_wait_for(const struct daemon *daemon, const char *name, long value);
+
 /* The body of an inference request of one row, and one of "relu" with its head. */
 #define RELU_BODY                                                                                  \
     "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[-1,2]}]}"

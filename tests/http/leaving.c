@@ -54,32 +54,13 @@ static void leave(struct client *from, bool reset)
     client_close(from);
 }
 
-static long metric(const char *name)
-{
-    struct reply reply = daemon_get(&host, "/metrics");
-    char line[200];
-    snprintf(line, sizeof line, "\n%s ", name);
-    const char *at = strstr(reply.body, line);
-    ck_assert_msg(at != NULL, "no %s", name);
-    return atol(at + strlen(line));
-}
-
-static void wait_for(const char *name, long value)
-{
-    long seen = -1;
-    for (int tries = 0; tries < 20000; tries++)
-        if ((seen = metric(name)) == value)
-            return;
-    ck_abort_msg("%s stays %ld and does not become %ld", name, seen, value);
-}
-
 /* Nothing is left of whoever was there: the one connection asks. */
 static void expect_nobody(long descriptors)
 {
-    wait_for("perceptd_connections", 1);
-    wait_for("perceptd_body_bytes", 0);
-    wait_for("perceptd_requests_in_flight", 0);
-    wait_for("process_open_fds", descriptors);
+    daemon_wait_for(&host, "perceptd_connections", 1);
+    daemon_wait_for(&host, "perceptd_body_bytes", 0);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 0);
+    daemon_wait_for(&host, "process_open_fds", descriptors);
 }
 
 static const char *const requests[] = {
@@ -95,7 +76,7 @@ START_TEST(a_client_may_leave_after_every_byte)
 {
     const char *request = requests[_i / 2];
     start(patient());
-    long descriptors = metric("process_open_fds");
+    long descriptors = daemon_metric(&host, "process_open_fds");
     for (size_t n = 0; n <= strlen(request); n++) {
         client_open(&client, &host);
         ck_assert(client_send_bytes(&client, request, n));
@@ -111,7 +92,7 @@ START_TEST(a_client_may_leave_after_every_byte_that_was_read)
 {
     const char *request = HEAD "Content-Length: 40\r\n\r\nabcdefghijklmnopqrstuvwxyz";
     start(patient());
-    long descriptors = metric("process_open_fds");
+    long descriptors = daemon_metric(&host, "process_open_fds");
     for (size_t from = 0; from <= strlen(request); from += 80) {
         size_t n = 0;
         for (; n < 80 && from + n <= strlen(request); n++) {
@@ -130,15 +111,15 @@ END_TEST
 START_TEST(who_leaves_while_he_waits_is_cancelled)
 {
     start(slow());
-    long descriptors = metric("process_open_fds");
+    long descriptors = daemon_metric(&host, "process_open_fds");
     for (int i = 0; i < 4; i++) {
         client_open(&many[i], &host);
         client_send_infer(&many[i], "");
     }
-    wait_for("perceptd_requests_in_flight", 4);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 4);
     for (int i = 0; i < 4; i++)
         leave(&many[i], i % 2);
-    wait_for(CANCELED, 4);
+    daemon_wait_for(&host, CANCELED, 4);
     expect_nobody(descriptors);
     end();
 }
@@ -151,7 +132,7 @@ START_TEST(who_leaves_within_a_reply_ends_it)
         strcat(flood, "GET / HTTP/1.1\r\nAccept: text/html\r\n"
                       "Host: x\r\n\r\n");
     start(patient());
-    long descriptors = metric("process_open_fds");
+    long descriptors = daemon_metric(&host, "process_open_fds");
     for (int i = 0; i < 4; i++) {
         int small = 1;
         client_open(&many[i], &host);
@@ -177,7 +158,7 @@ START_TEST(an_end_behind_a_request_that_is_answered_at_once_is_waited_for)
     ck_assert_int_eq(client_reply(&client).status, 200);
     ck_assert_int_eq(client_reply(&client).status, 200);
     client_close(&client);
-    wait_for("perceptd_connections", 1);
+    daemon_wait_for(&host, "perceptd_connections", 1);
     client_open(&client, &host);
     client_send(&client, HEALTH "GET /v2/nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
     ck_assert_int_eq(shutdown(client.fd, SHUT_WR), 0);
@@ -196,11 +177,11 @@ START_TEST(an_end_behind_a_request_that_takes_work_gives_it_up)
         client_open(&client, &host);
         client_send_infer(&client, "");
         if (i)
-            wait_for("perceptd_requests_in_flight", 1);
+            daemon_wait_for(&host, "perceptd_requests_in_flight", 1);
         ck_assert_int_eq(shutdown(client.fd, SHUT_WR), 0);
         ck_assert(client_closed(&client));
         client_close(&client);
-        wait_for(CANCELED, i + 1);
+        daemon_wait_for(&host, CANCELED, i + 1);
     }
     end();
 }
@@ -233,8 +214,8 @@ START_TEST(an_end_that_was_noticed_before_the_work_gives_it_up)
         ck_assert_int_eq(client_reply(&client).status, 200);
     ck_assert(client_closed(&client));
     client_close(&client);
-    wait_for(CANCELED, 1);
-    wait_for("perceptd_requests_in_flight", 0);
+    daemon_wait_for(&host, CANCELED, 1);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 0);
     end();
 }
 END_TEST
@@ -268,7 +249,7 @@ START_TEST(where_all_places_work_only_health_and_metrics_are_answered)
     settings.max_connections = 4;
     start(settings);
     fill(4);
-    wait_for("perceptd_requests_in_flight", 4);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 4);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         client_open(&client, &host);
         client_send(&client, rows[i].request);
@@ -280,7 +261,7 @@ START_TEST(where_all_places_work_only_health_and_metrics_are_answered)
         client_close(&client);
     }
     leave(&many[0], false); /* and its place is free again */
-    wait_for("perceptd_requests_in_flight", 3);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 3);
     client_open(&client, &host);
     for (int i = 0; i < 2; i++) {
         client_send(&client, "GET /v2/models HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -300,14 +281,14 @@ START_TEST(silent_clients_do_not_shut_the_door)
     settings.max_connections = 2;
     start(settings);
     fill(2);
-    wait_for("perceptd_requests_in_flight", 2);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 2);
     for (int i = 2; i < 80; i++)
         client_open(&many[i], &host);
     ck_assert_int_eq(daemon_get(&host, "/v2/health/live").status, 200);
     ck_assert(client_closed(&many[2]));
     for (int i = 0; i < 80; i++)
         leave(&many[i], i % 2);
-    wait_for("perceptd_connections", 1);
+    daemon_wait_for(&host, "perceptd_connections", 1);
     end();
 }
 END_TEST
@@ -323,11 +304,11 @@ START_TEST(the_longest_silent_makes_way)
     ck_assert_int_eq(client_reply(idle).status, 200);
     client_open(head, &host);
     client_send(head, "GET /v2/health/live HTTP/1.1\r\nHo");
-    ck_assert_int_eq(metric("perceptd_connections"), 3); /* that of the question too */
-    wait_for("perceptd_connections", 3);
+    ck_assert_int_eq(daemon_metric(&host, "perceptd_connections"), 3); /* that of the question too */
+    daemon_wait_for(&host, "perceptd_connections", 3);
     client_open(body, &host);
     client_send(body, HEAD "Content-Length: 1000\r\n\r\nabc");
-    wait_for("perceptd_body_bytes", 3);
+    daemon_wait_for(&host, "perceptd_body_bytes", 3);
     client_open(works, &host);
     client_send_infer(works, "");
     struct client *const order[] = {idle, head, body};
@@ -336,7 +317,7 @@ START_TEST(the_longest_silent_makes_way)
         client_send_infer(&many[4 + i], "");
         ck_assert(client_closed(order[i]));
     }
-    wait_for("perceptd_requests_in_flight", 4);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 4);
     for (int i = 0; i < 7; i++)
         leave(&many[i], true);
     end();
@@ -376,7 +357,7 @@ START_TEST(who_is_gone_does_not_hold_up_a_drain)
         else
             client_send(&many[i], stalls[i % 5]);
     }
-    wait_for("perceptd_requests_in_flight", 6); /* fewer than a batch */
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 6); /* fewer than a batch */
     ck_assert_int_eq(kill(host.pid, SIGSTOP), 0);
     daemon_signal(&host, SIGTERM);
     for (int i = 0; i < 60; i++)

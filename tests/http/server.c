@@ -124,25 +124,6 @@ START_TEST(a_waiting_request_does_not_hold_up_others)
 }
 END_TEST
 
-/* The value of a sample line that begins with `name`. */
-static long metric(const char *name)
-{
-    struct reply reply = daemon_get(&host, "/metrics");
-    char line[200];
-    snprintf(line, sizeof line, "\n%s ", name);
-    const char *at = strstr(reply.body, line);
-    ck_assert_msg(at != NULL, "no %s", name);
-    return atol(at + strlen(line));
-}
-
-static void wait_for_metric(const char *name, long value)
-{
-    for (int tries = 0; tries < 20000; tries++)
-        if (metric(name) == value)
-            return;
-    ck_abort_msg("%s never became %ld", name, value);
-}
-
 #define CANCELED "nv_inference_request_failure{model=\"relu\",version=\"1\",reason=\"CANCELED\"}"
 
 START_TEST(a_request_whose_client_went_away_is_cancelled)
@@ -150,10 +131,10 @@ START_TEST(a_request_whose_client_went_away_is_cancelled)
     start_slow(10 * 1000 * 1000);
     client_open(&client, &host);
     client_send_infer(&client, "");
-    wait_for_metric("perceptd_requests_in_flight", 1);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 1);
     client_close(&client);
-    wait_for_metric(CANCELED, 1);
-    wait_for_metric("perceptd_connections", 1);
+    daemon_wait_for(&host, CANCELED, 1);
+    daemon_wait_for(&host, "perceptd_connections", 1);
     end();
 }
 END_TEST
@@ -163,12 +144,12 @@ START_TEST(a_request_whose_client_reset_is_cancelled)
     start_slow(10 * 1000 * 1000);
     client_open(&client, &host);
     client_send_infer(&client, "");
-    wait_for_metric("perceptd_requests_in_flight", 1);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 1);
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     client_close(&client);
-    wait_for_metric(CANCELED, 1);
-    wait_for_metric("perceptd_connections", 1);
+    daemon_wait_for(&host, CANCELED, 1);
+    daemon_wait_for(&host, "perceptd_connections", 1);
     end();
 }
 END_TEST
@@ -176,7 +157,7 @@ END_TEST
 START_TEST(descriptors_return_to_where_they_were)
 {
     start_plain();
-    long before = metric("process_open_fds");
+    long before = daemon_metric(&host, "process_open_fds");
     static struct client many[20];
     for (int i = 0; i < 20; i++) {
         client_open(&many[i], &host);
@@ -186,8 +167,8 @@ START_TEST(descriptors_return_to_where_they_were)
         ck_assert_int_eq(client_reply(&many[i]).status, 200);
         client_close(&many[i]);
     }
-    wait_for_metric("perceptd_connections", 1);
-    wait_for_metric("process_open_fds", before);
+    daemon_wait_for(&host, "perceptd_connections", 1);
+    daemon_wait_for(&host, "process_open_fds", before);
     end();
 }
 END_TEST
@@ -270,7 +251,7 @@ START_TEST(a_drain_answers_what_was_accepted)
     client_open(&other, &host);
     client_send_infer(&client, "");
     client_send_infer(&other, "");
-    wait_for_metric("perceptd_requests_in_flight", 2);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 2);
     daemon_signal(&host, SIGTERM);
     struct reply reply = client_reply(&client);
     ck_assert_int_eq(reply.status, 200);
@@ -327,7 +308,7 @@ START_TEST(a_request_that_outlasts_the_drain_is_answered_503)
     start(&settings);
     client_open(&client, &host);
     client_send_infer(&client, "");
-    wait_for_metric("perceptd_requests_in_flight", 1);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 1);
     daemon_signal(&host, SIGTERM);
     struct reply reply = client_reply(&client);
     ck_assert_int_eq(reply.status, 503);
@@ -347,7 +328,7 @@ START_TEST(a_stop_does_not_wait)
     start(&settings);
     client_open(&client, &host);
     client_send_infer(&client, "");
-    wait_for_metric("perceptd_requests_in_flight", 1);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 1);
     client_open(&other, &host);
     daemon_signal(&host, SIGINT);
     struct reply reply = client_reply(&client);
@@ -411,7 +392,7 @@ START_TEST(an_upload_under_way_is_served_by_a_drain)
              strlen(RELU_BODY));
     client_send(&client, head);
     client_send_bytes(&client, RELU_BODY, 10);
-    wait_for_metric("perceptd_body_bytes", 10);
+    daemon_wait_for(&host, "perceptd_body_bytes", 10);
     daemon_signal(&host, SIGTERM);
     client_send(&client, &RELU_BODY[10]);
     ck_assert_int_eq(client_reply(&client).status, 200);
