@@ -2,6 +2,7 @@
  * refused. */
 #include "base/err.h"
 #include "coded.h"
+#include "looks.h"
 #include "fake_model.h"
 
 #include <check.h>
@@ -295,13 +296,6 @@ START_TEST(other_formats_and_wrong_types_are_named)
 }
 END_TEST
 
-static int looks, over_at;
-
-static int64_t clock_of_looks(void)
-{
-    return ++looks > over_at ? 2 : 0;
-}
-
 /* Pictures of a million pixels on every way to a tensor: decoded, turned, grayed, inked, enlarged. */
 START_TEST(a_deadline_ends_a_picture_wherever_it_is)
 {
@@ -324,19 +318,15 @@ START_TEST(a_deadline_ends_a_picture_wherever_it_is)
             make_jpeg(page, 1200, 900, 3, kind == 1, true);
         else
             make_png(page, sizeof page, 1200, 900, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
-        over_at = INT32_MAX;
-        looks = 0;
-        post(fake)->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+        post(fake)->watch = looks_until(LOOKS_ENDLESS);
         ck_assert_msg(codec_image_decode(&fake->job, &fake->err), "%s", fake->err.text);
-        const int n = looks;
+        const int n = looks_seen();
         ck_assert_int_gt(n, 10);
         for (int over = 0; over < n; over += 1 + n / 12) {
-            over_at = over;
-            looks = 0;
-            post(fake)->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+            post(fake)->watch = looks_until(over);
             ck_assert(!codec_image_decode(&fake->job, &fake->err));
             ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
-            ck_assert_int_eq(looks, over + 1);
+            ck_assert_int_eq(looks_seen(), over + 1);
         }
         fake_model_free(fake);
     }

@@ -2,6 +2,7 @@
  * decoder that is not wanted any more. */
 #include "base/err.h"
 #include "coded.h"
+#include "looks.h"
 #include "serve/codec_parts.h"
 
 #include <check.h>
@@ -232,35 +233,16 @@ START_TEST(what_is_not_needed_is_not_decoded)
 }
 END_TEST
 
-/* A clock that passes the deadline at its k-th look. */
-static int looks, over_at;
-
-static int64_t clock_of_looks(void)
+static bool decode_it(void)
 {
-    return ++looks > over_at ? 2 : 0;
+    struct picture picture;
+    return decode(file.n, &picture);
 }
 
 START_TEST(a_deadline_ends_it_wherever_it_is)
 {
-    struct picture picture;
     make(_i);
-    over_at = INT32_MAX;
-    looks = 0;
-    watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
-    ck_assert(decode(file.n, &picture));
-    int n = looks;
-    ck_assert_int_ge(n, 1);
-    for (over_at = 0; over_at < n; over_at++) {
-        looks = 0;
-        watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
-        ck_assert(!decode(file.n, &picture));
-        ck_assert_str_eq(err_name(err.code), "TIMEOUT");
-        ck_assert_int_eq(looks, over_at + 1);
-    }
-    const int cancel = 1;
-    watch = (struct watch){.cancel = &cancel};
-    ck_assert(!decode(file.n, &picture));
-    ck_assert_str_eq(err_name(err.code), "CANCELLED");
+    looks_end_it(&watch, decode_it, &err.code);
 }
 END_TEST
 

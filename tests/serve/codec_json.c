@@ -1,6 +1,7 @@
 /* codec_json.c - a V2 body is read whole, in any order, or refused in the protocol's words. */
 #include "base/err.h"
 #include "fake_model.h"
+#include "looks.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -433,13 +434,6 @@ START_TEST(faults_in_data_are_called_by_their_names)
 }
 END_TEST
 
-static int looks, over_at;
-
-static int64_t clock_of_looks(void)
-{
-    return ++looks > over_at ? 2 : 0;
-}
-
 START_TEST(a_deadline_ends_the_reading_of_elements)
 {
     enum { N = 400000 };
@@ -451,15 +445,12 @@ START_TEST(a_deadline_ends_the_reading_of_elements)
     for (int i = 0; i < N; i++)
         used += sprintf(body + used, i ? ",7" : "7");
     strcpy(body + used, "]}]}");
-    over_at = 100;
     for (int over = 3; over >= 0; over--) {
         struct job *job = fake_model_post(fake, body);
-        looks = 0;
-        over_at = over;
-        job->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+        job->watch = looks_until(over);
         ck_assert(!codec_json_decode(job, &fake->err));
         ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
-        ck_assert_int_eq(looks, over + 1);
+        ck_assert_int_eq(looks_seen(), over + 1);
     }
     free(body);
     fake_model_free(fake);

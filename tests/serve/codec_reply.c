@@ -1,6 +1,7 @@
 /* codec_reply.c - replies byte by byte. */
 #include "base/err.h"
 #include "fake_model.h"
+#include "looks.h"
 
 #include <check.h>
 #include <math.h>
@@ -283,13 +284,6 @@ START_TEST(the_best_classes_are_the_sorted_ones)
 }
 END_TEST
 
-static int looks, over_at;
-
-static int64_t clock_of_looks(void)
-{
-    return ++looks > over_at ? 2 : 0;
-}
-
 /* As JSON, as bytes, as classes, with predictions. */
 START_TEST(nobody_writes_for_nobody)
 {
@@ -310,12 +304,10 @@ START_TEST(nobody_writes_for_nobody)
                 fake->manifest.task = TASK_CLASSIFY;
                 fake->manifest.top_k = 3;
             }
-            looks = 0;
-            over_at = over;
-            job->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+            job->watch = looks_until(over);
             ck_assert(!codec_json_encode(job, results, &fake->err));
             ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
-            ck_assert_int_eq(looks, over + 1);
+            ck_assert_int_eq(looks_seen(), over + 1);
             ck_assert(!bytes_size(job->reply));
             fake_model_free(fake);
         }

@@ -1,6 +1,7 @@
 /* codec_text.c - texts become ids as the network was taught them. */
 #include "base/err.h"
 #include "fake_model.h"
+#include "looks.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -168,13 +169,6 @@ START_TEST(a_byte_order_mark_is_no_part_of_a_text)
 }
 END_TEST
 
-static int looks, over_at;
-
-static int64_t clock_of_looks(void)
-{
-    return ++looks > over_at ? 2 : 0;
-}
-
 START_TEST(a_deadline_ends_the_cutting_of_a_text)
 {
     enum { N = 1000000 };
@@ -188,13 +182,11 @@ START_TEST(a_deadline_ends_the_cutting_of_a_text)
         int n = 1;
         for (int over = 0; over < n; over++) {
             struct job *job = fake_model_post(fake, body);
-            looks = 0;
-            over_at = over;
-            job->watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+            job->watch = looks_until(over);
             n = over ? n : 12; /* more than these: one for each 131072 bytes, more for tokens */
             ck_assert(!codec_text_decode(job, &fake->err));
             ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
-            ck_assert_int_eq(looks, over + 1);
+            ck_assert_int_eq(looks_seen(), over + 1);
         }
         fake_model_free(fake);
     }

@@ -2,6 +2,7 @@
 #include "serve/json.h"
 
 #include "base/err.h"
+#include "looks.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -238,13 +239,6 @@ START_TEST(members_that_are_null_are_as_left_out)
 }
 END_TEST
 
-static int looks, over_at;
-
-static int64_t clock_of_looks(void)
-{
-    return ++looks > over_at ? 2 : 0;
-}
-
 /* Numbers, strings, white space, brackets: each kind alone is long enough for several looks. */
 START_TEST(nobody_reads_on_for_nobody)
 {
@@ -258,19 +252,15 @@ START_TEST(nobody_reads_on_for_nobody)
         for (; used + n < N; used += n)
             memcpy(text + used, parts[i], n);
         strcpy(text + used, "0]");
-        looks = 0;
-        over_at = 3;
-        struct watch watch = {.deadline_ns = 1, .now_ns = clock_of_looks};
+        struct watch watch = looks_until(3);
         struct json json = cursor(text);
         json.watch = &watch;
         ck_assert_msg(!json_skip(&json), "%s", parts[i]);
         ck_assert_str_eq(err_name(err.code), "TIMEOUT");
-        ck_assert_int_eq(looks, 4);
+        ck_assert_int_eq(looks_seen(), 4);
         struct bytes span;
         json = cursor(text);
-        looks = 0;
-        over_at = 0;
-        watch = (struct watch){.deadline_ns = 1, .now_ns = clock_of_looks};
+        watch = looks_until(0);
         json.watch = &watch;
         ck_assert_msg(!json_skip_data(&json, &span), "%s", parts[i]);
         ck_assert_str_eq(err_name(err.code), "TIMEOUT");
