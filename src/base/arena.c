@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define SLACK 64
 #define FIRST_BLOCK 4096
@@ -166,6 +168,32 @@ void arena_free(struct arena *arena)
     }
     arena->blocks = NULL;
     arena->used_bytes = 0;
+}
+
+/* Pages at the end of a block go first: what is left of it is a smaller block. */
+static void drop_end(struct arena_block *block, size_t n_bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = (uintptr_t)block + block->size;
+    const uintptr_t from = (end - n_bytes + page - 1) & ~(page - 1), to = end & ~(page - 1);
+    if (from < to)
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
+    block->size -= n_bytes;
+}
+
+bool arena_free_part(struct arena *arena, size_t n_bytes)
+{
+    while (arena->blocks && arena->blocks->size <= n_bytes + sizeof *arena->blocks) {
+        struct arena_block *block = arena->blocks;
+        n_bytes -= block->size < n_bytes ? block->size : n_bytes;
+        arena->blocks = block->next;
+        free(block);
+    }
+    if (arena->blocks) {
+        drop_end(arena->blocks, n_bytes);
+        return false;
+    }
+    arena->used_bytes = 0;
+    return true;
 }
 
 void arena_reset(struct arena *arena)

@@ -39,6 +39,10 @@ void *arena_grow(struct arena *arena, void *old, size_t old_bytes, size_t new_by
 /* Frees everything; the arena may be used again. */
 void arena_free(struct arena *arena);
 
+/* Gives back about so many bytes (at least a page's), for a thread that has others to serve: hundreds of megabytes
+ * take tens of ms. Until it says that nothing is left, no more than this and arena_free may be done to the arena. */
+bool arena_free_part(struct arena *arena, size_t n_bytes);
+
 /* Forgets everything handed out but keeps the largest block, for reuse in steady state. */
 void arena_reset(struct arena *arena);
 

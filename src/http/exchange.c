@@ -10,7 +10,8 @@
  * Bodies are collected in an arena of their own: reserved once when the length is known (pages
  * nobody wrote cost nothing), doubled otherwise, and given up as soon as the request is refused.
  * All bodies together may take BODIES times the limit, so that many large uploads cannot eat the
- * machine.
+ * machine. Memory of large requests leaves in parts, one a turn of the loop, so that nobody waits while the kernel
+ * takes hundreds of megabytes back.
  *
  * Thread: the loop. This file and server.c are the only ones that know struct MHD_Connection.
  */
@@ -29,6 +30,7 @@
 #define BODIES 16
 #define SPARE_MAX 64
 #define KEEP_BYTES ((size_t)1 << 20) /* a spare exchange keeps no more memory than this */
+#define LARGE_BYTES ((size_t)16 << 20) /* freed in parts of this size, a few ms each */
 #define FIRST_CAPACITY ((size_t)4096)
 #define REFUSALS 10 /* lines in the log, in a second */
 #define SECOND_NS 1000000000
@@ -65,13 +67,30 @@ struct exchange *exchange_new(struct site *site, const char *target)
     return exchange;
 }
 
+/* A large one leaves in parts, where there is room to remember it. */
+static void release(struct site *site, struct arena *arena)
+{
+    if (arena->used_bytes > LARGE_BYTES && site->n_leaving < EXCHANGE_LEAVING) {
+        site->leaving[site->n_leaving++] = *arena;
+        arena->blocks = NULL;
+    }
+    arena_free(arena);
+}
+
+bool exchange_free_part(struct site *site)
+{
+    if (site->n_leaving && arena_free_part(&site->leaving[site->n_leaving - 1], LARGE_BYTES))
+        site->n_leaving--;
+    return site->n_leaving == 0;
+}
+
 static void drop_body(struct exchange *exchange)
 {
     exchange->site->body_bytes -= exchange->body_bytes;
     exchange->body = NULL;
     exchange->body_bytes = exchange->body_capacity = 0;
     if (exchange->body_arena.used_bytes > KEEP_BYTES)
-        arena_free(&exchange->body_arena);
+        release(exchange->site, &exchange->body_arena);
     else
         arena_reset(&exchange->body_arena);
 }
@@ -82,13 +101,13 @@ void exchange_free(struct exchange *exchange)
     site->turnover_bytes += exchange->arena.used_bytes + exchange->body_arena.used_bytes;
     drop_body(exchange);
     if (site->n_spare >= SPARE_MAX) {
-        arena_free(&exchange->arena);
+        release(site, &exchange->arena);
         arena_free(&exchange->body_arena);
         arena_buffer_free(exchange);
         return;
     }
     if (exchange->arena.used_bytes > KEEP_BYTES)
-        arena_free(&exchange->arena);
+        release(site, &exchange->arena);
     else
         arena_reset(&exchange->arena);
     exchange->next = site->spare;
@@ -106,6 +125,8 @@ void exchange_free_spare(struct site *site)
         arena_buffer_free(exchange);
     }
     site->n_spare = 0;
+    while (site->n_leaving)
+        arena_free(&site->leaving[--site->n_leaving]);
 }
 
 /* Replies. */

@@ -32,6 +32,8 @@ struct exchange;
 struct route;
 
 /* What all exchanges of a server share. */
+#define EXCHANGE_LEAVING 16
+
 struct site {
     struct catalog *catalog;
     const struct settings *settings;
@@ -49,6 +51,8 @@ struct site {
     int n_refusals, n_unlogged;
     struct exchange *spare;
     int n_spare;
+    struct arena leaving[EXCHANGE_LEAVING]; /* of requests that are over, freed in parts */
+    int n_leaving;
     struct MHD_Response *last_word; /* 507, for when there is no memory for any other reply */
     void (*resumed)(struct site *site); /* a reply is there: look at it in this turn */
 };
@@ -126,8 +130,11 @@ struct bytes exchange_written(struct exchange *exchange); /* the whole reply, fo
 bool exchange_send(struct exchange *exchange);            /* false: there is no way but to close */
 void exchange_free(struct exchange *exchange);
 
-/* Gives back what ended exchanges left for the next ones: at any time. */
+/* Gives back what ended exchanges left for the next ones, and all that is leaving: at any time. */
 void exchange_free_spare(struct site *site);
+
+/* Gives back a part of what is leaving, a few ms of work: once a turn until nothing is left (true). */
+bool exchange_free_part(struct site *site);
 
 /* The reply of a request for which memory is too short to make one: made at the start, and given
  * back at the end alone. */

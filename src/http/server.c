@@ -465,6 +465,8 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     connection->exchange = NULL;
     enter(server, connection, PHASE_IDLE);
     exchange_free(exchange);
+    if (server->site.n_leaving)
+        loop_wake(server->loop);
     *context = NULL;
 }
 
@@ -497,6 +499,8 @@ static void on_turn(void *user)
     struct server *server = user;
     if (server->dirty)
         pump(server);
+    if (!exchange_free_part(&server->site))
+        loop_wake(server->loop);
     if (server->site.draining)
         drain_check(server);
 }

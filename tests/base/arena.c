@@ -2,7 +2,9 @@
 #include "base/arena.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_zero(const void *at, size_t n)
 {
@@ -105,6 +107,74 @@ START_TEST(reset_reuses_memory_and_zeroes_it)
 }
 END_TEST
 
+/* What a sanitizer's allocator keeps of what it was given back, to notice who still uses it. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define ALLOCATOR_MB 1024
+#else
+#define ALLOCATOR_MB 1
+#endif
+
+/* MB that this process has in memory. */
+static long resident(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    ck_assert(file && fscanf(file, "%*d %ld", &pages) == 1);
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+/* One large block, several, small ones beside them, nothing at all; whatever the part. */
+START_TEST(what_is_large_is_freed_in_parts)
+{
+    static const struct {
+        size_t sizes[4], part;
+        int calls; /* at the most */
+    } rows[] = {
+        {{64 << 20}, 16 << 20, 5},         {{5 << 20, 64 << 20, 100, 9 << 20}, 16 << 20, 6},
+        {{64 << 20}, 1 << 20, 65},         {{64 << 20, 64 << 20}, 1 << 30, 1},
+        {{100, 4000, 5000}, 16 << 20, 1},  {{0}, 16 << 20, 1},
+        {{(64 << 20) + 4097}, 4096 * 100, 165}, {{64 << 20, 64 << 20, 64 << 20}, 64 << 20, 4},
+    };
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        struct arena arena = {0};
+        const long before = resident();
+        for (int i = 0; i < 4 && rows[r].sizes[i]; i++) {
+            char *at = arena_alloc(&arena, rows[r].sizes[i]);
+            ck_assert_ptr_nonnull(at);
+            memset(at, 1, rows[r].sizes[i]);
+        }
+        int calls = 0;
+        for (bool over = false; !over; calls++) {
+            over = arena_free_part(&arena, rows[r].part);
+            ck_assert_int_le(calls, rows[r].calls);
+        }
+        ck_assert_int_le(calls, rows[r].calls);
+        ck_assert_uint_eq(arena.used_bytes, 0);
+        ck_assert_ptr_null(arena.blocks);
+        ck_assert_int_le(resident(), before + ALLOCATOR_MB);
+        ck_assert_ptr_nonnull(arena_alloc(&arena, 100)); /* as new */
+        arena_free(&arena);
+    }
+}
+END_TEST
+
+/* A part leaves memory at once, and what is left is freed at any point of the way. */
+START_TEST(a_part_is_given_back_at_once)
+{
+    for (int parts = 0; parts < 5; parts++) {
+        struct arena arena = {0};
+        char *at = arena_alloc(&arena, 64 << 20);
+        memset(at, 1, 64 << 20);
+        const long before = resident();
+        for (int i = 0; i < parts; i++)
+            arena_free_part(&arena, 16 << 20);
+        ck_assert_int_le(resident(), before - 16 * (parts < 4 ? parts : 4) + 1 + ALLOCATOR_MB);
+        arena_free(&arena);
+    }
+}
+END_TEST
+
 START_TEST(the_nth_allocation_fails_on_demand)
 {
     struct arena arena = {0};
@@ -161,6 +231,8 @@ Suite *base_arena_suite(void)
     tcase_add_test(tests, text_is_copied_and_ended);
     tcase_add_test(tests, growing_keeps_what_was_there);
     tcase_add_test(tests, reset_reuses_memory_and_zeroes_it);
+    tcase_add_test(tests, what_is_large_is_freed_in_parts);
+    tcase_add_test(tests, a_part_is_given_back_at_once);
     tcase_add_test(tests, the_nth_allocation_fails_on_demand);
     tcase_add_test(tests, a_buffer_is_aligned_zeroed_and_freed_alone);
     tcase_add_test(tests, a_buffer_grows_and_shrinks_as_with_realloc);

@@ -277,6 +277,43 @@ START_TEST(the_last_word_stays_when_memory_is_given_back)
 }
 END_TEST
 
+/* Large bodies and replies leave in parts, one behind the other; small ones, and more than can be remembered, at
+ * once. */
+START_TEST(large_requests_leave_in_parts)
+{
+    enum { MB = 1 << 20 };
+    struct exchange *exchanges[EXCHANGE_LEAVING + 2];
+    start();
+    settings.max_body_bytes = 40 * MB;
+    ck_assert(exchange_free_part(&site)); /* nothing leaves */
+    exchanges[0] = born("POST", "/v2/models/a/infer", 40 * MB);
+    ck_assert(exchange_take(exchanges[0], "x", 1));
+    ck_assert_ptr_nonnull(arena_alloc(&exchanges[0]->arena, 20 * MB));
+    exchange_free(exchanges[0]);
+    ck_assert_int_eq(site.n_leaving, 2);
+    ck_assert_uint_eq(site.body_bytes, 0);
+    int parts = 1;
+    while (!exchange_free_part(&site))
+        parts++;
+    ck_assert_int_ge(parts, 4);
+    ck_assert_int_le(parts, 5);
+    for (int i = 0; i < EXCHANGE_LEAVING + 2; i++) {
+        exchanges[i] = born("POST", "/v2/models/a/infer", -1);
+        ck_assert_ptr_nonnull(arena_alloc(&exchanges[i]->arena, 17 * MB));
+    }
+    for (int i = 0; i < EXCHANGE_LEAVING + 2; i++)
+        exchange_free(exchanges[i]);
+    ck_assert_int_eq(site.n_leaving, EXCHANGE_LEAVING);
+    exchange_free_spare(&site); /* everybody has left */
+    ck_assert_int_eq(site.n_leaving, 0);
+    exchanges[0] = born("POST", "/v2/models/a/infer", -1);
+    ck_assert_ptr_nonnull(arena_alloc(&exchanges[0]->arena, 2 * MB));
+    exchange_free(exchanges[0]);
+    ck_assert_int_eq(site.n_leaving, 0);
+    end();
+}
+END_TEST
+
 START_TEST(short_memory_is_an_answer_or_a_close)
 {
     char piece[50] = {0};
@@ -311,6 +348,7 @@ Suite *http_exchange_suite(void)
     tcase_add_test(tcase, refusals_have_a_line_each_up_to_ten_a_second);
     tcase_add_test(tcase, exchanges_are_used_again_without_asking_for_memory);
     tcase_add_test(tcase, the_last_word_stays_when_memory_is_given_back);
+    tcase_add_test(tcase, large_requests_leave_in_parts);
     tcase_add_test(tcase, short_memory_is_an_answer_or_a_close);
     suite_add_tcase(suite, tcase);
     return suite;
