@@ -39,6 +39,17 @@ static inline bool bytes_is(struct bytes b, const char *text)
     return bytes_equal(b, bytes_of_text(text));
 }
 
+/* Do the bytes begin with these n, or with this text? */
+static inline bool bytes_begin(struct bytes b, const void *with, size_t n)
+{
+    return bytes_size(b) >= n && memcmp(b.at, with, n) == 0;
+}
+
+static inline bool bytes_begin_text(struct bytes b, const char *text)
+{
+    return bytes_begin(b, text, strlen(text));
+}
+
 /* For "%.*s": names in messages are cut at 200 bytes. */
 #define BYTES_FMT "%.*s"
 #define BYTES_ARG(b) (int)(bytes_size(b) > 200 ? 200 : bytes_size(b)), (const char *)(b).at

@@ -97,11 +97,6 @@ static const struct foreign npz = {"a ZIP archive of NumPy arrays (.npz)",
                                    "name the model's .onnx file"};
 static const struct foreign zip = {"a ZIP archive", "unpack it and name the .onnx file in it"};
 
-static bool begins(struct bytes file, const char *with, size_t n)
-{
-    return bytes_size(file) >= n && memcmp(file.at, with, n) == 0;
-}
-
 static bool holds(struct bytes file, const char *what)
 {
     return memmem(file.at, bytes_size(file), what, strlen(what)) != NULL;
@@ -116,13 +111,13 @@ const struct foreign *foreign_pointer(struct bytes file)
 {
     static const char magic[] = "version https://git-lfs.github.com/spec/";
     static const char older[] = "version https://hawser.github.com/spec/";
-    bool is = begins(file, magic, sizeof magic - 1) || begins(file, older, sizeof older - 1);
+    bool is = bytes_begin_text(file, magic) || bytes_begin_text(file, older);
     return is && bytes_size(file) <= FOREIGN_POINTER_MAX ? &git_lfs : NULL;
 }
 
 static const struct foreign *find_zip(struct bytes file)
 {
-    if (!begins(file, "PK\x03\x04", 4))
+    if (!bytes_begin(file, "PK\x03\x04", 4))
         return NULL;
     struct bytes head = first(file, LOOK_BYTES);
     if (holds(head, "data.pkl"))
@@ -140,11 +135,11 @@ static const struct foreign *find_pickle(struct bytes file)
                                         "csklearn"};
     size_t n = bytes_size(file);
     for (size_t i = 0; n && i < sizeof texts / sizeof *texts; i++)
-        if (begins(file, texts[i], strlen(texts[i])) && file.end[-1] == '.')
+        if (bytes_begin_text(file, texts[i]) && file.end[-1] == '.')
             return &pickle; /* of protocol 0 */
     if (n < 4 || file.at[0] != 0x80 || file.at[1] < 2 || file.at[1] > 5)
         return NULL;
-    if (begins(bytes_of(file.at + 2, n - 2), magic, sizeof magic - 1))
+    if (bytes_begin_text(bytes_of(file.at + 2, n - 2), magic))
         return &torch;
     return file.end[-1] == '.' ? &pickle : NULL;
 }
@@ -180,7 +175,7 @@ static bool is_utf16(struct bytes file)
     size_t n = bytes_size(file);
     if (n < 4 || n % 2)
         return false;
-    if (begins(file, "\xff\xfe", 2) || begins(file, "\xfe\xff", 2))
+    if (bytes_begin(file, "\xff\xfe", 2) || bytes_begin(file, "\xfe\xff", 2))
         return true;
     size_t odd = file.at[0] == 0; /* which of two bytes is the letter */
     for (size_t i = 0; i < n && i < 64; i += 2)
@@ -202,7 +197,7 @@ static const struct foreign *find_text(struct bytes file)
     if (!is_text(file))
         return NULL;
     struct bytes head = first(file, LOOK_BYTES);
-    if (begins(head, "\xef\xbb\xbf", 3))
+    if (bytes_begin(head, "\xef\xbb\xbf", 3))
         head.at += 3;
     while (head.at < head.end && strchr(" \t\r\n", *head.at))
         head.at++;
@@ -225,8 +220,7 @@ const struct foreign *foreign_find(struct bytes file)
     const struct foreign *kind = foreign_pointer(file);
     for (size_t i = 0; !kind && i < sizeof rows / sizeof *rows; i++)
         if (bytes_size(file) > rows[i].at &&
-            begins(bytes_of(file.at + rows[i].at, bytes_size(file) - rows[i].at), rows[i].magic,
-                   rows[i].n))
+            bytes_begin((struct bytes){file.at + rows[i].at, file.end}, rows[i].magic, rows[i].n))
             kind = &rows[i].kind;
     kind = kind ? kind : find_zip(file);
     kind = kind ? kind : find_pickle(file);

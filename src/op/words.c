@@ -52,12 +52,6 @@ static char *change_case(const struct words *words, enum letters letters, struct
     return to;
 }
 
-static bool begins(struct percept_string text, const char *with)
-{
-    const size_t n = strlen(with);
-    return text.n_bytes >= n && memcmp(text.at, with, n) == 0;
-}
-
 static bool read_locale(const struct node_ctx *ctx, struct words *words, struct percept_err *err)
 {
     struct percept_string locale;
@@ -65,7 +59,7 @@ static bool read_locale(const struct node_ctx *ctx, struct words *words, struct 
         return false;
     const struct bytes name = bytes_of(locale.at, locale.n_bytes);
     words->ascii = bytes_is(name, "C") || bytes_is(name, "POSIX");
-    if (!begins(locale, "tr_") && !begins(locale, "az_"))
+    if (!bytes_begin_text(name, "tr_") && !bytes_begin_text(name, "az_"))
         return true;
     return err_set(err, ERR_UNSUPPORTED,
                    OP_AT "attribute 'locale' is '" BYTES_FMT "', whose dotless i is a letter of "

@@ -32,16 +32,11 @@ struct source {
     struct percept_err *err;
 };
 
-static bool begins(struct bytes body, const char *magic, size_t n)
-{
-    return bytes_size(body) >= n && memcmp(body.at, magic, n) == 0;
-}
-
 static enum format format_of(struct bytes body)
 {
-    if (begins(body, "\x89PNG\r\n\x1a\n", 8))
+    if (bytes_begin(body, "\x89PNG\r\n\x1a\n", 8))
         return FORMAT_PNG;
-    return begins(body, "\xff\xd8\xff", 3) ? FORMAT_JPEG : FORMAT_UNKNOWN;
+    return bytes_begin(body, "\xff\xd8\xff", 3) ? FORMAT_JPEG : FORMAT_UNKNOWN;
 }
 
 /* A name for what we do not read, so that the message can say it. */
@@ -67,7 +62,8 @@ static const char *other_format(struct bytes body)
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (bytes_size(body) > others[i].at &&
-            begins((struct bytes){body.at + others[i].at, body.end}, others[i].magic, others[i].n))
+            bytes_begin((struct bytes){body.at + others[i].at, body.end}, others[i].magic,
+                        others[i].n))
             return others[i].name;
     return "no picture that is known here";
 }

@@ -213,11 +213,6 @@ struct jpeg {
     int orientation;
 };
 
-static bool begins(struct bytes bytes, const char *magic, size_t n)
-{
-    return bytes_size(bytes) >= n && memcmp(bytes.at, magic, n) == 0;
-}
-
 static void jpeg_escape(j_common_ptr common)
 {
     struct jpeg *jpeg = (struct jpeg *)common->err;
@@ -310,11 +305,11 @@ static uint32_t tiff_number(const struct tiff *tiff, size_t at, size_t n)
 /* EXIF's orientation, 1 when the segment has none. */
 static int exif_orientation(struct bytes segment)
 {
-    if (!begins(segment, "Exif\0", 6))
+    if (!bytes_begin(segment, "Exif\0", 6))
         return 1;
     segment.at += 6;
-    struct tiff tiff = {.all = segment, .big = begins(segment, "MM", 2)};
-    if (!tiff.big && !begins(segment, "II", 2))
+    struct tiff tiff = {.all = segment, .big = bytes_begin(segment, "MM", 2)};
+    if (!tiff.big && !bytes_begin(segment, "II", 2))
         return 1;
     size_t folder = tiff_number(&tiff, 4, 4);
     size_t n = tiff_number(&tiff, folder, 2);

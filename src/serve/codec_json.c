@@ -39,12 +39,6 @@ struct request {
     struct percept_err *err;
 };
 
-static bool starts_with(struct bytes key, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    return bytes_size(key) >= n && memcmp(key.at, prefix, n) == 0;
-}
-
 static bool refuse(struct request *request, enum err_code code, struct bytes key, const char *why)
 {
     request->json.failed = true;
@@ -110,7 +104,7 @@ static bool read_input_parameters(struct request *request, struct codec_input *i
     if (!json_open(json, '{'))
         return false;
     while (json_member(json, &keys, &key)) {
-        if (starts_with(key, "shared_memory_"))
+        if (bytes_begin_text(key, "shared_memory_"))
             return refuse(request, ERR_UNSUPPORTED, key,
                           "shared memory is not served; send 'data' or binary data");
         if (!bytes_is(key, "binary_data_size")) {
@@ -162,7 +156,7 @@ static bool read_output_parameters(struct request *request, struct output *outpu
     if (!json_open(json, '{'))
         return false;
     while (json_member(json, &keys, &key)) {
-        if (starts_with(key, "shared_memory_"))
+        if (bytes_begin_text(key, "shared_memory_"))
             return refuse(request, ERR_UNSUPPORTED, key,
                           "shared memory is not served; leave it out and the output comes with the "
                           "reply");
@@ -240,7 +234,7 @@ static bool read_parameter(struct request *request, struct bytes key)
 {
     struct json *json = &request->json;
     uint64_t timeout;
-    if (starts_with(key, "triton_"))
+    if (bytes_begin_text(key, "triton_"))
         return refuse(request, ERR_INVALID, key, "names that start with 'triton_' are reserved");
     if (bytes_is(key, "sequence_id") || bytes_is(key, "sequence_start") ||
         bytes_is(key, "sequence_end"))
