@@ -175,7 +175,7 @@ static bool is_utf16(struct bytes file)
     size_t n = bytes_size(file);
     if (n < 4 || n % 2)
         return false;
-    if (bytes_begin(file, "\xff\xfe", 2) || bytes_begin(file, "\xfe\xff", 2))
+    if (utf8_is_wide(file))
         return true;
     size_t odd = file.at[0] == 0; /* which of two bytes is the letter */
     for (size_t i = 0; i < n && i < 64; i += 2)
@@ -196,9 +196,7 @@ static const struct foreign *find_text(struct bytes file)
         return &utf16;
     if (!is_text(file))
         return NULL;
-    struct bytes head = first(file, LOOK_BYTES);
-    if (bytes_begin(head, "\xef\xbb\xbf", 3))
-        head.at += 3;
+    struct bytes head = utf8_past_mark(first(file, LOOK_BYTES));
     while (head.at < head.end && strchr(" \t\r\n", *head.at))
         head.at++;
     if (begins_tag(head, "<!doctype html") || begins_tag(head, "<html") ||

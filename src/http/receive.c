@@ -17,7 +17,6 @@
 #include "base/arena.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -36,12 +35,9 @@ static bool grow(int fd)
     int n = table.n ? table.n : FIRST_ENTRIES;
     while (n <= fd)
         n *= 2;
-    struct receiver **at = arena_buffer((size_t)n * sizeof *at); /* zeroed */
+    struct receiver **at = arena_buffer_grow(table.at, (size_t)n * sizeof *at); /* zeroed behind */
     if (!at)
         return false;
-    if (table.at)
-        memcpy(at, table.at, (size_t)table.n * sizeof *at);
-    arena_buffer_free(table.at);
     table.at = at;
     table.n = n;
     return true;
