@@ -32,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "base/utf8.h"
 
 #define LINE_MAX_BYTES PIPE_BUF
@@ -206,29 +207,13 @@ static void put_json_head(struct line *line, enum log_level level, const char *w
     put_quoted(line, what);
 }
 
-static size_t digits(const char *text)
-{
-    return strspn(text, "0123456789");
-}
-
-/* JSON's grammar of a number (RFC 8259, section 6). */
+/* JSON's grammar of a number; number_read_double takes NaN and Infinity as well. */
 static bool is_number(const char *text)
 {
-    text += *text == '-';
-    size_t n = digits(text);
-    if (!n || (n > 1 && *text == '0'))
-        return false;
-    text += n;
-    if (*text == '.') {
-        n = digits(++text);
-        text += n;
-    }
-    if (n && (*text == 'e' || *text == 'E')) {
-        text += 1 + (text[1] == '+' || text[1] == '-');
-        n = digits(text);
-        text += n;
-    }
-    return n && !*text;
+    struct bytes all = bytes_of_text(text);
+    double value;
+    char first = text[*text == '-'];
+    return first >= '0' && first <= '9' && number_read_double(all, &value) == all.end;
 }
 
 /* The whole pair, or nothing of it. */

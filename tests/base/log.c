@@ -105,7 +105,8 @@ END_TEST
 START_TEST(what_is_no_number_stays_quoted)
 {
     static const char *const not [] = {"",   "nan", "inf", "0x10", "01",  "1.",    ".5",  "+1",
-                                       "1e", "1e+", "-",   "1 ",   "1,2", "\"1\"", "--1", "1e5x"};
+                                       "1e", "1e+", "-",   "1 ",   "1,2", "\"1\"", "--1", "1e5x",
+                                       "NaN", "Infinity", "-Infinity"};
     log_setup(LOG_INFO_LEVEL, true);
     for (size_t i = 0; i < sizeof not / sizeof *not ; i++) {
         log_info("x", "#n", not [i], NULL);
