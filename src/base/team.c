@@ -32,7 +32,6 @@
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -139,13 +138,6 @@ static void await_change(struct percept_team *team, uint32_t seen)
 
 /* --- working -------------------------------------------------------------------------------------- */
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* How many blocks to take next when `n` of them took `ns`. */
 static int64_t grown(int64_t n, int64_t ns, int64_t most)
 {
@@ -170,7 +162,7 @@ static bool sent_home(struct percept_team *team)
 static void claim_chunks(struct percept_team *team, int member)
 {
     const bool timed = team->watch && !team->brief;
-    int64_t most = team->most_blocks, n = timed ? 1 : most, since = timed ? now_ns() : 0;
+    int64_t most = team->most_blocks, n = timed ? 1 : most, since = timed ? watch_now_ns() : 0;
     while (watch_look(team->watch) && !(member > 0 && sent_home(team))) {
         int64_t i = atomic_fetch_add_explicit(&team->next, n, memory_order_relaxed);
         if (i >= team->n_blocks)
@@ -179,7 +171,7 @@ static void claim_chunks(struct percept_team *team, int member)
         work_on(team, i, end, member);
         if (end == team->n_blocks || !timed)
             continue;
-        int64_t now = now_ns();
+        int64_t now = watch_now_ns();
         n = grown(n, now - since, most);
         since = now;
     }
@@ -188,13 +180,13 @@ static void claim_chunks(struct percept_team *team, int member)
 /* A team of one: no word, no waiting. */
 static void claim_alone(struct percept_team *team)
 {
-    int64_t n = 1, since = now_ns();
+    int64_t n = 1, since = watch_now_ns();
     for (int64_t i = 0, end; i < team->n_blocks && watch_look(team->watch); i = end) {
         end = i + n < team->n_blocks ? i + n : team->n_blocks;
         work_on(team, i, end, 0);
         if (end == team->n_blocks)
             return;
-        int64_t now = now_ns();
+        int64_t now = watch_now_ns();
         n = grown(n, now - since, team->n_blocks);
         since = now;
     }

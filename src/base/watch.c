@@ -13,13 +13,16 @@
 
 #define PIECE_BYTES ((size_t)1 << 20)
 
-static int64_t now_ns(const struct watch *watch)
+int64_t watch_now_ns(void)
 {
-    if (watch->now_ns)
-        return watch->now_ns();
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t now_ns(const struct watch *watch)
+{
+    return watch->now_ns ? watch->now_ns() : watch_now_ns();
 }
 
 bool watch_look(struct watch *watch)

@@ -29,6 +29,9 @@ struct watch {
     int over;            /* watch.c's: why it is over, an enum err_code */
 };
 
+/* CLOCK_MONOTONIC in ns: the clock of deadlines. */
+int64_t watch_now_ns(void);
+
 /* Looks at flag and clock now. False once it is over. */
 bool watch_look(struct watch *watch);
 

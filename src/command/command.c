@@ -14,10 +14,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/watch.h"
 #include "http/text.h"
 #include "serve/scan.h"
 
@@ -41,9 +41,7 @@ bool command_print(const struct text *text, struct percept_err *err)
 
 double command_now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+    return (double)watch_now_ns() / 1e6;
 }
 
 /* --- finding the model ----------------------------------------------------------------------- */

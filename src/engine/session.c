@@ -10,8 +10,7 @@
  *
  * Threads: one at a time, its holder. Helpers come in through the run's team only.
  */
-#include <time.h>
-
+#include "base/watch.h"
 #include "engine/frame.h"
 #include "engine/items.h"
 
@@ -224,17 +223,10 @@ void *percept_input(struct percept_session *session, int input)
 
 /* --- profiles ------------------------------------------------------------------------------------------ */
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void step_begins(void *user)
 {
     struct percept_session *session = user;
-    session->step_started_ns = now_ns();
+    session->step_started_ns = watch_now_ns();
 }
 
 static bool reserve_profile(struct percept_session *session)
@@ -256,7 +248,7 @@ static bool reserve_profile(struct percept_session *session)
 static void step_ended(void *user, const struct step *step)
 {
     struct percept_session *session = user;
-    int64_t ns = now_ns() - session->step_started_ns;
+    int64_t ns = watch_now_ns() - session->step_started_ns;
     if (!reserve_profile(session))
         return;
     const char *name = step->node ? (const char *)step->node->name.at : NULL;

@@ -36,6 +36,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/watch.h"
 
 #include <assert.h>
 #include <string.h>
@@ -99,9 +100,7 @@ bool loop_flag_raised(const int *flag)
 
 int64_t loop_now_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return watch_now_ns();
 }
 
 /* Turns */
