@@ -169,7 +169,9 @@ static void claim_chunks(struct percept_team *team, int member)
             return;
         int64_t end = i + n < team->n_blocks ? i + n : team->n_blocks;
         work_on(team, i, end, member);
-        if (end == team->n_blocks || !timed)
+        if (end == team->n_blocks)
+            return;
+        if (!timed)
             continue;
         int64_t now = watch_now_ns();
         n = grown(n, now - since, most);
@@ -177,24 +179,8 @@ static void claim_chunks(struct percept_team *team, int member)
     }
 }
 
-/* A team of one: no word, no waiting. */
-static void claim_alone(struct percept_team *team)
-{
-    int64_t n = 1, since = watch_now_ns();
-    for (int64_t i = 0, end; i < team->n_blocks && watch_look(team->watch); i = end) {
-        end = i + n < team->n_blocks ? i + n : team->n_blocks;
-        work_on(team, i, end, 0);
-        if (end == team->n_blocks)
-            return;
-        int64_t now = watch_now_ns();
-        n = grown(n, now - since, team->n_blocks);
-        since = now;
-    }
-}
-
 static void offer(struct percept_team *team)
 {
-    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
     uint32_t before = atomic_fetch_add(&team->word, (1u << EPOCH_SHIFT) + OPEN);
     assert(!(before & (OPEN | INSIDE)));
     (void)before;
@@ -223,10 +209,12 @@ void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *
     team->n = n;
     team->grain = grain;
     team->n_blocks = n / grain;
-    int64_t share = team->n_blocks / ((int64_t)team_size(team) * CHUNKS_EACH);
+    const bool alone = team->most == 1; /* no word, no waiting */
+    int64_t share = team->n_blocks / (alone ? 1 : (int64_t)team_size(team) * CHUNKS_EACH);
     team->most_blocks = share > 1 ? share : 1;
-    if (team->most == 1)
-        claim_alone(team);
+    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+    if (alone)
+        claim_chunks(team, 0);
     else
         offer(team);
 }
