@@ -159,6 +159,17 @@ const char *command_shape_text(int rank, const int64_t *dims, const char *const 
     return text;
 }
 
+const char *command_input_names(const struct percept_io *inputs, int n_inputs, char *text, size_t n)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < n_inputs && used < n; i++) {
+        int length = snprintf(text + used, n - used, "%s%s", i ? ", " : "", inputs[i].name);
+        used += length > 0 ? (size_t)length : 0;
+    }
+    return text;
+}
+
 /* --- cores ----------------------------------------------------------------------------------- */
 
 struct command_helper {

@@ -33,6 +33,9 @@ struct percept_model *command_open(const struct options *options, double *ms,
 const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text,
                                size_t n);
 
+/* "x, h": for messages about an input that there is not. */
+const char *command_input_names(const struct percept_io *inputs, int n_inputs, char *text, size_t n);
+
 /* Elements of an array; -1 when an axis is free or the number does not fit. */
 int64_t command_count(int rank, const int64_t *dims);
 

@@ -38,17 +38,6 @@ struct run {
 
 /* --- inputs ---------------------------------------------------------------------------------- */
 
-static const char *input_names(const struct run *run, char *names, size_t n)
-{
-    size_t used = 0;
-    names[0] = '\0';
-    for (int i = 0; i < run->n_inputs && used < n; i++) {
-        int length = snprintf(names + used, n - used, "%s%s", i ? ", " : "", run->inputs[i].name);
-        used += length > 0 ? (size_t)length : 0;
-    }
-    return names;
-}
-
 /* "NAME=FILE" or "FILE"; an input's name may itself hold '='. */
 static bool which_input(const struct run *run, const char *text, struct feed *feed,
                         struct percept_err *err)
@@ -66,10 +55,11 @@ static bool which_input(const struct run *run, const char *text, struct feed *fe
         return true;
     if (strchr(text, '='))
         return err_set(err, ERR_CONFIG, "--input '%s': the model has no such input; it has %s",
-                       text, input_names(run, names, sizeof names));
+                       text, command_input_names(run->inputs, run->n_inputs, names, sizeof names));
     return err_set(err, ERR_CONFIG,
                    "--input '%s': the model has %d inputs, so say which: NAME=%s with one of %s",
-                   text, run->n_inputs, text, input_names(run, names, sizeof names));
+                   text, run->n_inputs, text,
+                   command_input_names(run->inputs, run->n_inputs, names, sizeof names));
 }
 
 static bool add_feed(struct run *run, const char *text, struct percept_err *err)

@@ -25,6 +25,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/number.h"
+#include "command/command.h"
 
 #define FREE_AXIS 24
 #define FREE_SIDE 224 /* of a picture */
@@ -207,13 +208,8 @@ static int input_meant(const struct shapes_model *model, const char *given, cons
 static bool refuse_unknown(const struct shapes_model *model, const char *given,
                            struct percept_err *err)
 {
-    char names[256] = "";
-    size_t used = 0;
-    for (int i = 0; i < model->n_inputs && used < sizeof names; i++) {
-        int n = snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                         model->inputs[i].name);
-        used += n > 0 ? (size_t)n : 0;
-    }
+    char names[256];
+    command_input_names(model->inputs, model->n_inputs, names, sizeof names);
     if (!strchr(given, '='))
         return err_set(err, ERR_CONFIG, "--shape '%s': say which input: NAME=%s with one of %s",
                        given, given, names);
