@@ -146,10 +146,10 @@ static int64_t deadline_of(const struct group *group)
     int64_t latest_ns = 0;
     const struct job *job = group->first;
     for (int j = 0; j < group->n; j++, job = job->next) {
-        if (!job->deadline_ns)
+        if (!job->watch.deadline_ns)
             return 0;
-        if (job->deadline_ns > latest_ns)
-            latest_ns = job->deadline_ns;
+        if (job->watch.deadline_ns > latest_ns)
+            latest_ns = job->watch.deadline_ns;
     }
     return latest_ns;
 }

@@ -88,10 +88,9 @@ void job_set_deadline(struct job *job)
     int64_t timeout_ns = job->served->lane->default_timeout_ns;
     if (job->timeout_us > 0)
         timeout_ns = job->timeout_us < INT64_MAX / 1000 ? job->timeout_us * 1000 : INT64_MAX;
-    job->deadline_ns = timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns
-                           ? job->arrived_ns + timeout_ns
-                           : 0;
-    job->watch.deadline_ns = job->deadline_ns;
+    job->watch.deadline_ns = timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns
+                                 ? job->arrived_ns + timeout_ns
+                                 : 0;
     job->watch.cancel = &job->cancelled;
 }
 

@@ -81,9 +81,8 @@ struct job {
     struct batch *batch; /* while RUNNING */
     int cancelled;       /* loop_flag_raise; polled by the run */
     enum job_state state;
-    int64_t deadline_ns; /* 0: none */
-    struct watch watch;  /* deadline and flag, for whoever works on it: decoding, then encoding */
-    int64_t offset;      /* of its first item in the batch */
+    struct watch watch; /* deadline and flag, for whoever works on it: decoding, then encoding */
+    int64_t offset;     /* of its first item in the batch */
 };
 
 /* Takes the job. The catalog must have said READY in this turn. */

@@ -35,8 +35,8 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
 
 static void note_deadline(struct lane *lane, const struct job *job)
 {
-    if (job->deadline_ns && job->deadline_ns < lane->expiry_ns)
-        lane->expiry_ns = job->deadline_ns;
+    if (job->watch.deadline_ns && job->watch.deadline_ns < lane->expiry_ns)
+        lane->expiry_ns = job->watch.deadline_ns;
 }
 
 void lane_push(struct lane *lane, struct job *job)
@@ -55,7 +55,7 @@ void lane_push_undecoded(struct lane *lane, struct job *job)
 
 static bool expired(const struct job *job, int64_t now_ns)
 {
-    return job->deadline_ns && job->deadline_ns <= now_ns;
+    return job->watch.deadline_ns && job->watch.deadline_ns <= now_ns;
 }
 
 static void sift(struct lane *lane, struct job_list *list, int64_t now_ns, struct job_list *out)

@@ -227,7 +227,7 @@ START_TEST(a_timeout_too_large_to_add_is_none)
     fill(fake, 0, &fake_codec);
     jobs[0].timeout_us = INT64_MAX;
     fake_start(fake, &jobs[0]);
-    ck_assert_int_eq(jobs[0].job.deadline_ns, 0);
+    ck_assert_int_eq(jobs[0].job.watch.deadline_ns, 0);
     fake_settle(fake);
     ck_assert_int_eq(jobs[0].job.err.code, ERR_NONE);
     fake_free(fake);

@@ -39,7 +39,8 @@ static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
 
 static struct job *wait_undecoded_until(int i, int64_t at_ns, int64_t deadline_ns)
 {
-    jobs[i] = (struct job){.served = &served, .arrived_ns = at_ns, .deadline_ns = deadline_ns};
+    jobs[i] =
+        (struct job){.served = &served, .arrived_ns = at_ns, .watch.deadline_ns = deadline_ns};
     lane.n_pending++;
     lane_push_undecoded(&lane, &jobs[i]);
     return &jobs[i];
@@ -155,7 +156,8 @@ START_TEST(the_oldest_job_leads_and_those_passed_over_keep_their_order)
 }
 END_TEST
 
-/* Some are passed over and others not looked at any more, since the batch is full: all of them leave later. */
+/* Some are passed over and others not looked at any more, since the batch is full: all of them
+ * leave later. */
 START_TEST(what_a_full_batch_leaves_behind_is_not_lost)
 {
     open_lane(2, 0);
@@ -235,7 +237,7 @@ START_TEST(jobs_past_their_deadline_are_taken_out)
 {
     open_lane(8, 0);
     for (int i = 0; i < 4; i++) {
-        jobs[i].deadline_ns = 0;
+        jobs[i].watch.deadline_ns = 0;
         join(i, 1, 4, 0);
     }
     struct job_list all = lane.waiting;
@@ -243,7 +245,7 @@ START_TEST(jobs_past_their_deadline_are_taken_out)
     const int64_t deadlines[] = {300, 0, 100, 200};
     for (int i = 0; i < 4; i++) {
         struct job *job = job_list_pop(&all);
-        job->deadline_ns = deadlines[i];
+        job->watch.deadline_ns = deadlines[i];
         lane_push(&lane, job);
     }
     struct job_list expired = {0};
