@@ -25,6 +25,7 @@
 
 #define EXCHANGE_STATUSES 600
 #define EXCHANGE_HEADERS 4
+#define EXCHANGE_LEAVING 16 /* large requests that are over and leave in parts at a time */
 
 struct MHD_Connection;
 struct MHD_Response;
@@ -32,8 +33,6 @@ struct exchange;
 struct route;
 
 /* What all exchanges of a server share. */
-#define EXCHANGE_LEAVING 16
-
 struct site {
     struct catalog *catalog;
     const struct settings *settings;

@@ -134,8 +134,7 @@ static bool has_room(struct stream *stream)
            fault(stream, "the head is too long for its cookies or the parts of its query");
 }
 
-/* --- the first line ----------------------------------------------------------------------------
- */
+/* --- the first line --------------------------------------------------------------------------- */
 
 static bool at_method(struct stream *stream, uint8_t byte)
 {
@@ -193,8 +192,7 @@ static bool at_version(struct stream *stream, uint8_t byte)
                                             : fault(stream, "the target is too long");
 }
 
-/* --- headers and trailers ------------------------------------------------------------------------
- */
+/* --- headers and trailers --------------------------------------------------------------------- */
 
 static bool at_line(struct stream *stream, uint8_t byte)
 {
@@ -205,9 +203,8 @@ static bool at_line(struct stream *stream, uint8_t byte)
         return go(stream, STATE_NAME);
     }
     return end_line(stream, byte, STATE_END_LF,
-                    byte == ' ' || byte == '\t'
-                        ? "a header is folded over several lines"
-                        : "a header's name holds a character that names may not have");
+                    is_blank(byte) ? "a header is folded over several lines"
+                                   : "a header's name holds a character that names may not have");
 }
 
 static bool begin_value(struct stream *stream)
@@ -314,8 +311,7 @@ static bool at_end(struct stream *stream, uint8_t byte)
     return !stream->length || go(stream, STATE_BODY);
 }
 
-/* --- chunks -------------------------------------------------------------------------------------
- */
+/* --- chunks ----------------------------------------------------------------------------------- */
 
 static int hex(uint8_t byte)
 {
@@ -361,8 +357,7 @@ static bool at_chunk_end(struct stream *stream, uint8_t byte)
                         : fault(stream, "a chunk is longer than its size says");
 }
 
-/* --- the machine --------------------------------------------------------------------------------
- */
+/* --- the machine ------------------------------------------------------------------------------ */
 
 static bool step(struct stream *stream, uint8_t byte)
 {

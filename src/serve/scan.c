@@ -391,8 +391,7 @@ static bool scan_versions(struct scan *scan, struct folder *model, const char *n
     return true;
 }
 
-/* --- a folder within a folder of models ---------------------------------------------------------
- */
+/* --- a folder within a folder of models ------------------------------------------------------- */
 
 static const char *why_no_model(struct scan *scan, const struct folder *folder,
                                 const struct versions *versions)
@@ -460,8 +459,7 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
     return omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
 }
 
-/* --- a folder of models
- * --------------------------------------------------------------------------- */
+/* --- a folder of models ----------------------------------------------------------------------- */
 
 /* Is there an .onnx called like the file up to the ending's dot? */
 static bool has_original(const struct folder *folder, const char *name, const struct ending *ending)

@@ -5,8 +5,8 @@
  *     struct scan scan = {0};
  *     if (scan_path(&scan, "models", &err))
  *         for (const struct found *found = scan.first; found; found = found->next) ...
- *     for (const struct omitted *omitted = scan.first_omitted; omitted; omitted = omitted->next)
- * ... arena_free(&scan.arena);
+ *     for (const struct omitted *at = scan.first_omitted; at; at = at->next) ...
+ *     arena_free(&scan.arena);
  */
 #ifndef SERVE_SCAN_H
 #define SERVE_SCAN_H
