@@ -244,9 +244,9 @@ $(B)/real: $(B)/tests/real/real.o $(lib_obj) $(B)/parts
 real-models: $(B)/real ## trained models with stored cases: DIR=PATH
 	@$(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) tests/real/bounds
 
-$(B)/mates: $(B)/tests/real/mates.o $(B)/tests/mates.o $(lib_obj)
+$(B)/mates: $(B)/tests/real/mates.o $(B)/tests/mates.o $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
 .PHONY: mates
 mates: $(B)/mates ## an item's bits beside mates of NaN and infinity, in trained, whole and shipped models: DIR=PATH
