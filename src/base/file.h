@@ -15,9 +15,9 @@ struct file_stamp {
     int64_t mtime_ns, ctime_ns;
 };
 
-/* Reads a whole regular file of at most max_bytes (0: no limit) into an arena_buffer (64-byte
- * aligned): the caller frees bytes->at with arena_buffer_free. Links are followed. `stamp` may be
- * NULL. */
+/* Reads a whole regular file of at most max_bytes (0: no limit), no Git LFS pointer, into an
+ * arena_buffer (64-byte aligned): the caller frees bytes->at with arena_buffer_free. Links are
+ * followed. `stamp` may be NULL. */
 bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
                struct percept_err *err);
 

@@ -20,7 +20,7 @@ struct settings {
     int max_batch_size;         /* where a manifest says nothing */
     int max_queue_size;         /* jobs waiting per model */
     int64_t max_queue_delay_us; /* where a manifest says nothing; 0: never wait for more */
-    int64_t default_timeout_us; /* of a request in the queue; 0: none */
+    int64_t default_timeout_us; /* of a request, from its arrival; 0: none */
     size_t max_body_bytes;
     int64_t max_pixels;         /* of a posted picture, before resizing */
     int max_connections;

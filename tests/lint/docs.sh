@@ -18,6 +18,11 @@ described=$(sed -nE 's/^\| `([a-z0-9_]+)` \| (counter|gauge|histogram|summary) \
 [ -n "$defined" ] || echo "src/http/metrics.def: no row was found"
 comm -23 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md: the metric & has no row/'
 comm -13 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md describes & , which is no metric/; s/ ,/,/'
+tree=$(sed -n '/^## The tree/,/^## The core types/p' docs/design.md)
+for file in src/*.[ch] src/*/*.[ch]; do
+    name=${file##*/}
+    grep -qE "(^|[ /])${name%.*}\.(\[ch\]|${name##*.})( |$)" <<<"$tree" || echo "$file is not in the tree of docs/design.md"
+done
 for file in systemd/*; do
     make -n install B="$BUILD" | grep -qF "$file" || echo "$file is not installed by make install"
 done
