@@ -318,22 +318,20 @@ static int open_strictly(int folder_fd, const char *name)
     return (int)fd;
 }
 
-/* What of a path lies beneath the folder, or NULL. */
-static const char *rest_beneath(int folder, const char *path)
+/* What of a path lies beneath the folder's, or NULL; both without links. */
+static const char *rest_beneath(const char *folder, const char *path)
 {
-    char root[PATH_MAX];
-    if (folder < 0 || !path_of(folder, root))
-        return NULL;
-    size_t n = strlen(root);
+    size_t n = strlen(folder);
     if (n == 1)
         return path + 1; /* the root of all */
-    return strncmp(path, root, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+    return strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
 }
 
 /* Opens what `found` is open on from the folder, if it lies beneath. */
 static int open_found(int folder, int found, const char *path)
 {
-    const char *rest = rest_beneath(folder, path);
+    char root[PATH_MAX];
+    const char *rest = folder >= 0 && path_of(folder, root) ? rest_beneath(root, path) : NULL;
     int fd = rest ? open_strictly(folder, rest) : -1;
     struct stat wanted, st;
     if (fd < 0 || (fstat(found, &wanted) == 0 && fstat(fd, &st) == 0 && same_file(&wanted, &st)))
@@ -486,10 +484,8 @@ bool file_exists(const char *path)
 bool file_encloses(const char *folder, const char *path)
 {
     char outer[PATH_MAX], inner[PATH_MAX];
-    if (!realpath(folder, outer) || !realpath(path, inner))
-        return false;
-    size_t n = strlen(outer);
-    return strncmp(inner, outer, n) == 0 && (n == 1 || inner[n] == '/' || inner[n] == '\0');
+    return realpath(folder, outer) && realpath(path, inner) &&
+           (strcmp(inner, outer) == 0 || rest_beneath(outer, inner));
 }
 
 /* Bytes of the path without slashes at its end. */
