@@ -41,17 +41,11 @@ static bool det_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-struct det_work {
-    const struct step *step;
-    struct watch *watch;
-};
-
 /* a: [n][n], overwritten. Anything once the watch is over. */
-static double determinant(double *a, int64_t n, struct watch *watch)
+static double determinant(double *a, int64_t n, struct op_share *share)
 {
     double product = 1;
-    int64_t left = WATCH_STRIDE;
-    for (int64_t k = 0; k < n && watch_spend_own(watch, &left, n * DET_MISS_UNITS); k++) {
+    for (int64_t k = 0; k < n && op_share_spend(share, n * DET_MISS_UNITS); k++) {
         double *top = a + k * n, *best = top;
         for (double *row = top + n; row < a + n * n; row += n)
             best = fabs(row[k]) > fabs(best[k]) ? row : best;
@@ -61,8 +55,7 @@ static double determinant(double *a, int64_t n, struct watch *watch)
             best[j] = -held;
         }
         product *= top[k];
-        for (double *row = top + n; top[k] != 0 && row < a + n * n && watch_spend_own(watch, &left, n - k);
-             row += n) {
+        for (double *row = top + n; top[k] != 0 && row < a + n * n && op_share_spend(share, n - k); row += n) {
             const double factor = row[k] / top[k];
             for (int64_t j = k + 1; j < n; j++)
                 row[j] -= factor * top[j];
@@ -73,18 +66,17 @@ static double determinant(double *a, int64_t n, struct watch *watch)
 
 static void det_matrices(void *arg, int64_t from, int64_t to, int member)
 {
-    const struct det_work *work = arg;
-    const struct step *step = work->step;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const struct tensor *x = step->in[0], *out = step->out[0];
     const int64_t n = x->dims[x->rank - 1];
     const size_t size = tensor_dtype_bytes(x->dtype);
     double *copy = n > 0 ? (double *)step->scratch + member * n * n : NULL;
-    int64_t left = WATCH_STRIDE;
     for (int64_t i = from; i < to; i++) {
-        for (int64_t row = 0; row < n && watch_spend_own(work->watch, &left, n); row++)
+        for (int64_t row = 0; row < n && op_share_spend(&share, n); row++)
             cast_numbers(PERCEPT_DOUBLE, copy + row * n, x->dtype,
                          (const char *)x->data + (size_t)((i * n + row) * n) * size, n);
-        const double product = n > 0 ? determinant(copy, n, work->watch) : 1;
+        const double product = n > 0 ? determinant(copy, n, &share) : 1;
         cast_numbers(x->dtype, (char *)out->data + (size_t)i * size, PERCEPT_DOUBLE, &product, 1);
     }
 }
@@ -92,8 +84,8 @@ static void det_matrices(void *arg, int64_t from, int64_t to, int member)
 static bool det_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    struct det_work work = {.step = step, .watch = env->watch};
-    team_split(env->team, tensor_elements(step->out[0]), 1, det_matrices, &work);
+    struct op_share share = op_share(step, env);
+    team_split(env->team, tensor_elements(step->out[0]), 1, det_matrices, &share);
     return true;
 }
 

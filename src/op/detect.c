@@ -168,34 +168,27 @@ static void sink(const float *scores, int64_t *heap, int64_t n, int64_t at)
     }
 }
 
-/* What the members share; each counts by itself what it spends. */
-struct nms_work {
-    const struct step *step;
-    struct watch *watch;
-};
-
 #define SINK_UNITS 128 /* a sift in watch_spend's units, where the heap does not fit the caches */
 
-static int64_t make_heap(const struct nms_work *work, const float *scores, int64_t *heap, int64_t *left)
+static int64_t make_heap(struct op_share *share, const float *scores, int64_t *heap)
 {
-    const struct step *step = work->step;
+    const struct step *step = share->step;
     const struct nms_plan *plan = step->state;
     const struct tensor *threshold = optional(step, 4);
     int64_t n = 0;
-    for (int64_t i = 0; i < plan->boxes && watch_spend_own(work->watch, left, 1); i++) {
+    for (int64_t i = 0; i < plan->boxes && op_share_spend(share, 1); i++) {
         if (threshold ? scores[i] > *(const float *)threshold->data : !isnan(scores[i]))
             heap[n++] = i;
     }
-    for (int64_t i = n / 2; i-- > 0 && watch_spend_own(work->watch, left, SINK_UNITS);)
+    for (int64_t i = n / 2; i-- > 0 && op_share_spend(share, SINK_UNITS);)
         sink(scores, heap, n, i);
     return n;
 }
 
 /* One class of one item: rows (item, class, box) from `rows` on; how many. */
-static int64_t select_boxes(const struct nms_work *work, int64_t pair, int64_t most, int64_t *heap,
-                            int64_t *rows, int64_t *left)
+static int64_t select_boxes(struct op_share *share, int64_t pair, int64_t most, int64_t *heap, int64_t *rows)
 {
-    const struct step *step = work->step;
+    const struct step *step = share->step;
     const struct nms *nms = step->priv;
     const struct nms_plan *plan = step->state;
     const struct tensor *iou = optional(step, 3);
@@ -203,8 +196,8 @@ static int64_t select_boxes(const struct nms_work *work, int64_t pair, int64_t m
     const int64_t item = pair / plan->classes;
     const float *scores = (const float *)step->in[1]->data + pair * plan->boxes;
     const float *boxes = (const float *)step->in[0]->data + item * plan->boxes * 4;
-    int64_t n = make_heap(work, scores, heap, left), found = 0;
-    while (n > 0 && found < most && watch_spend_own(work->watch, left, SINK_UNITS + found)) {
+    int64_t n = make_heap(share, scores, heap), found = 0;
+    while (n > 0 && found < most && op_share_spend(share, SINK_UNITS + found)) {
         const int64_t candidate = heap[0];
         heap[0] = heap[--n];
         sink(scores, heap, n, 0);
@@ -225,18 +218,17 @@ static int64_t select_boxes(const struct nms_work *work, int64_t pair, int64_t m
 
 static void nms_pairs(void *arg, int64_t from, int64_t to, int member)
 {
-    const struct nms_work *work = arg;
-    const struct step *step = work->step;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const struct nms_plan *plan = step->state;
-    int64_t left = 0;
     const int64_t asked = nms_most(step, plan->boxes); /* known by now */
     const int64_t most = asked < plan->most ? asked : plan->most;
     char *heaps = (char *)step->scratch + plan->counts_bytes;
     int64_t *counts = step->scratch;
     int64_t *heap = (int64_t *)(void *)(heaps + plan->member_bytes * (size_t)member);
     for (int64_t pair = from; pair < to; pair++)
-        counts[pair] = select_boxes(work, pair, most, heap,
-                                    (int64_t *)step->out[0]->data + pair * plan->most * 3, &left);
+        counts[pair] = select_boxes(&share, pair, most, heap,
+                                    (int64_t *)step->out[0]->data + pair * plan->most * 3);
 }
 
 static bool nms_run(struct step *step, struct run_env *env, struct percept_err *err)
@@ -245,9 +237,9 @@ static bool nms_run(struct step *step, struct run_env *env, struct percept_err *
     const struct nms_plan *plan = step->state;
     int64_t *y = step->out[0]->data, found = 0;
     const bool any = plan->pairs > 0 && plan->most > 0;
+    struct op_share share = op_share(step, env);
     if (any)
-        team_split(env->team, plan->pairs, 1, nms_pairs,
-                   &(struct nms_work){.step = step, .watch = env->watch});
+        team_split(env->team, plan->pairs, 1, nms_pairs, &share);
     if (watch_over(env->watch)) /* not all counts are there */
         return true;
     for (int64_t pair = 0; any && pair < plan->pairs; pair++) {

@@ -49,17 +49,11 @@ static void swap_rows(double *a, double *b, int64_t n)
     }
 }
 
-struct inverse_work {
-    const struct step *step;
-    struct watch *watch;
-};
-
 /* a: [n][2 n], the right half the unit matrix: becomes the inverse there, or anything once the watch is over. */
-static void turn_round(double *a, int64_t n, struct watch *watch)
+static void turn_round(double *a, int64_t n, struct op_share *share)
 {
     const int64_t row_step = 2 * n;
-    int64_t left = WATCH_STRIDE;
-    for (int64_t k = 0; k < n && watch_spend_own(watch, &left, n * INVERSE_MISS_UNITS); k++) {
+    for (int64_t k = 0; k < n && op_share_spend(share, n * INVERSE_MISS_UNITS); k++) {
         double *top = a + k * row_step, *best = top;
         for (double *row = top; row < a + n * row_step; row += row_step)
             best = fabs(row[k]) > fabs(best[k]) ? row : best;
@@ -67,8 +61,7 @@ static void turn_round(double *a, int64_t n, struct watch *watch)
         const double pivot = top[k];
         for (int64_t j = k; j < row_step; j++)
             top[j] /= pivot;
-        for (double *row = a; row < a + n * row_step && watch_spend_own(watch, &left, row_step - k);
-             row += row_step) {
+        for (double *row = a; row < a + n * row_step && op_share_spend(share, row_step - k); row += row_step) {
             const double factor = row[k];
             for (int64_t j = k; row != top && j < row_step; j++)
                 row[j] -= factor * top[j];
@@ -78,22 +71,21 @@ static void turn_round(double *a, int64_t n, struct watch *watch)
 
 static void inverse_matrices(void *arg, int64_t from, int64_t to, int member)
 {
-    const struct inverse_work *work = arg;
-    const struct step *step = work->step;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const struct tensor *x = step->in[0];
     const int64_t n = x->dims[x->rank - 1];
-    int64_t left = WATCH_STRIDE;
     const size_t row_bytes = (size_t)n * tensor_dtype_bytes(x->dtype);
     double *a = (double *)step->scratch + member * n * 2 * n;
     for (int64_t i = from; i < to; i++) {
-        for (int64_t r = 0; r < n && watch_spend_own(work->watch, &left, 2 * n); r++) {
+        for (int64_t r = 0; r < n && op_share_spend(&share, 2 * n); r++) {
             memset(a + r * 2 * n, 0, (size_t)(2 * n) * sizeof *a);
             cast_numbers(PERCEPT_DOUBLE, a + r * 2 * n, x->dtype,
                          (const char *)x->data + (size_t)(i * n + r) * row_bytes, n);
             a[r * 2 * n + n + r] = 1;
         }
-        turn_round(a, n, work->watch);
-        for (int64_t r = 0; r < n && watch_spend_own(work->watch, &left, n); r++)
+        turn_round(a, n, &share);
+        for (int64_t r = 0; r < n && op_share_spend(&share, n); r++)
             cast_numbers(x->dtype, (char *)step->out[0]->data + (size_t)(i * n + r) * row_bytes, PERCEPT_DOUBLE,
                          a + r * 2 * n + n, n);
     }
@@ -103,8 +95,8 @@ static bool inverse_run(struct step *step, struct run_env *env, struct percept_e
 {
     (void)err;
     const struct tensor *x = step->in[0];
-    struct inverse_work work = {.step = step, .watch = env->watch};
-    team_split(env->team, tensor_span(x, 0, x->rank - 2), 1, inverse_matrices, &work);
+    struct op_share share = op_share(step, env);
+    team_split(env->team, tensor_span(x, 0, x->rank - 2), 1, inverse_matrices, &share);
     return true;
 }
 

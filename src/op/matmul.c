@@ -638,19 +638,14 @@ static void run_blas(struct step *step, const struct run_env *env)
 
 /* ---- run: every other type, and products of nothing ------------------------------------------ */
 
-struct loops_work {
-    const struct step *step;
-    struct watch *watch;
-};
-
 /* Pieces: elements of the output. Terms are summed one after another, a block of them between two looks at the
  * watch. SUM: the type that sums (unsigned, so that it wraps); FACTOR: of alpha and beta (they have a sign). */
 #define MATMUL_LOOPS(name, type, SUM, FACTOR)                                                      \
     static void name(void *arg, int64_t from, int64_t to, int member)                              \
     {                                                                                              \
         (void)member;                                                                              \
-        const struct loops_work *work = arg;                                                       \
-        const struct step *step = work->step;                                                      \
+        struct op_share share = *(const struct op_share *)arg;                                     \
+        const struct step *step = share.step;                                                      \
         const struct matmul *matmul = step->priv;                                                  \
         const struct matmul_plan *plan = step->state;                                              \
         const int64_t m = plan->m, n = plan->n, k = plan->k;                                       \
@@ -658,7 +653,6 @@ struct loops_work {
         const int64_t b_k = matmul->trans_b ? 1 : n, b_column = matmul->trans_b ? k : 1;           \
         const type *c = matmul->has_c ? step->in[2]->data : NULL;                                  \
         type *y = step->out[0]->data;                                                              \
-        int64_t left = WATCH_STRIDE;                                                               \
         for (int64_t at = from; at < to; at++) {                                                   \
             const int64_t item = at / (m * n), i = at / n % m, j = at % n;                         \
             const type *a =                                                                        \
@@ -666,8 +660,8 @@ struct loops_work {
             const type *b =                                                                        \
                 (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;      \
             SUM sum = 0;                                                                           \
-            for (int64_t l = 0, end = 0; l < k && watch_spend_own(work->watch, &left, least(k - l, OP_BLOCK));) {\
-                for (end = least(k, l + OP_BLOCK); l < end; l++)                                   \
+            for (op_share_blocks(&share, k, 1, first, end)) {                                      \
+                for (int64_t l = first; l < end; l++)                                              \
                     sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                      \
             }                                                                                      \
             sum *= (SUM)(FACTOR)matmul->alpha;                                                     \
@@ -686,12 +680,12 @@ static void run_loops(const struct step *step, const struct run_env *env)
 {
     const struct matmul_plan *plan = step->state;
     const enum percept_dtype dtype = step->in[0]->dtype;
-    struct loops_work work = {.step = step, .watch = env->watch};
+    struct op_share share = op_share(step, env);
     team_work *const loops = dtype == PERCEPT_FLOAT                             ? loops_float
                              : dtype == PERCEPT_DOUBLE                          ? loops_double
                              : dtype == PERCEPT_INT32 || dtype == PERCEPT_UINT32 ? loops_32
                                                                                 : loops_64;
-    team_split(env->team, plan->batch * plan->m * plan->n, grain_of(plan->k), loops, &work);
+    team_split(env->team, plan->batch * plan->m * plan->n, grain_of(plan->k), loops, &share);
 }
 
 static bool matmul_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -838,23 +838,10 @@ static int64_t double_at(const struct norm *norm, const struct norm_plan *plan, 
     return norm->per_channel ? group * (plan->channels / norm->groups) + i / plan->pixels : group;
 }
 
-struct doubles_work {
-    const struct step *step;
-    struct watch *watch;
-    int64_t left; /* watch_spend_own's */
-};
-
-/* for (double_blocks(work, n, from, to)): as op_blocks, by any member of the team. */
-#define double_blocks(work, n, from, to)                                                           \
-    int64_t from = 0, to;                                                                          \
-    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&                                 \
-    watch_spend_own((work)->watch, &(work)->left, DOUBLE_UNITS * (to - from));                     \
-    from = to
-
-static void measure_double(struct doubles_work *work, int64_t row, const double *x, int64_t n,
+static void measure_double(struct op_share *share, int64_t row, const double *x, int64_t n,
                            double *mean, double *inverse)
 {
-    const struct step *step = work->step;
+    const struct step *step = share->step;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     double variance = 0;
@@ -863,11 +850,11 @@ static void measure_double(struct doubles_work *work, int64_t row, const double 
         *mean = ((const double *)step->in[3]->data)[row % plan->channels];
         variance = ((const double *)step->in[4]->data)[row % plan->channels];
     } else {
-        for (double_blocks(work, norm->kind == NORM_RMS ? 0 : n, from, to)) {
+        for (op_share_blocks(share, norm->kind == NORM_RMS ? 0 : n, DOUBLE_UNITS, from, to)) {
             for (int64_t i = from; i < to; i++)
                 *mean += x[i] / (double)n;
         }
-        for (double_blocks(work, n, from, to)) {
+        for (op_share_blocks(share, n, DOUBLE_UNITS, from, to)) {
             for (int64_t i = from; i < to; i++)
                 variance += (x[i] - *mean) * (x[i] - *mean) / (double)n;
         }
@@ -878,8 +865,8 @@ static void measure_double(struct doubles_work *work, int64_t row, const double 
 static void double_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    struct doubles_work work = *(const struct doubles_work *)arg;
-    const struct step *step = work.step;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     const int64_t n = tensor_elements(step->in[0]) / plan->rows;
@@ -888,13 +875,13 @@ static void double_rows(void *arg, int64_t from, int64_t to, int member)
     for (int64_t row = from; row < to; row++) {
         const double *x = (const double *)step->in[0]->data + row * n;
         double *y = (double *)step->out[0]->data + row * n, mean, inverse;
-        measure_double(&work, row, x, n, &mean, &inverse);
+        measure_double(&share, row, x, n, &mean, &inverse);
         if (norm->kind == NORM_LAYER && step->n_out > 1)
             ((float *)step->out[1]->data)[row] = (float)mean;
         const int told = norm->kind == NORM_LAYER ? 2 : 1; /* as this output */
         if (norm->kind != NORM_BATCH && step->n_out > told)
             ((float *)step->out[told]->data)[row] = (float)inverse;
-        for (double_blocks(&work, n, at, end)) {
+        for (op_share_blocks(&share, n, DOUBLE_UNITS, at, end)) {
             for (int64_t i = at; i < end; i++) {
                 double value = (x[i] - mean) * inverse;
                 value *= scale[double_at(norm, plan, row, i, plan->scale_n)];
@@ -921,9 +908,9 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
             return run_rows(step, env, err);
         }
     }
-    struct doubles_work work = {.step = step, .watch = env->watch, .left = WATCH_STRIDE};
+    struct op_share share = op_share(step, env);
     if (tensor_elements(step->in[0]) > 0)
-        team_split(env->team, plan->rows, 1, double_rows, &work);
+        team_split(env->team, plan->rows, 1, double_rows, &share);
     return true;
 }
 

@@ -138,6 +138,31 @@ static inline bool op_spend(struct run_env *env, int64_t units)
     (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from && op_spend(env, to - from);       \
     from = to
 
+/* What a team's members are given where one piece may take long: they look at the watch themselves. Each works on a
+ * copy, because it counts by itself; team_split has just looked. */
+struct op_share {
+    const struct step *step;
+    struct watch *watch;
+    int64_t left; /* watch_spend_own's */
+};
+
+static inline struct op_share op_share(const struct step *step, const struct run_env *env)
+{
+    return (struct op_share){.step = step, .watch = env->watch, .left = WATCH_STRIDE};
+}
+
+static inline bool op_share_spend(struct op_share *share, int64_t units)
+{
+    return watch_spend_own(share->watch, &share->left, units);
+}
+
+/* As op_blocks; an element is `each` units. */
+#define op_share_blocks(share, n, each, from, to)                                                  \
+    int64_t from = 0, to;                                                                          \
+    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&                                 \
+    op_share_spend(share, (each) * (to - from));                                                   \
+    from = to
+
 /* memcpy and memset of any size; part of it once nobody waits. */
 void op_copy(struct run_env *env, void *to, const void *from, size_t n_bytes);
 void op_clear(struct run_env *env, void *to, size_t n_bytes);

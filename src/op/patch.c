@@ -179,25 +179,19 @@ static void add_cell(const struct columns_plan *plan, int64_t cell, const float 
     }
 }
 
-struct columns_work {
-    const struct step *step;
-    struct watch *watch;
-};
-
 static void columns_maps(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    const struct columns_work *work = arg;
-    const struct step *step = work->step;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const struct columns_plan *plan = step->state;
-    int64_t left = 0;
     for (int64_t map = from; map < to; map++) {
         const float *x =
             (const float *)step->in[0]->data + map * plan->cells * plan->n_windows;
         float *y = (float *)step->out[0]->data + map * plan->pixels;
         step->kernels->fill(y, 0, plan->pixels);
         for (int64_t cell = 0; cell < plan->cells; cell++, x += plan->n_windows) {
-            if (!watch_spend_own(work->watch, &left, plan->n_windows))
+            if (!op_share_spend(&share, plan->n_windows))
                 return;
             add_cell(plan, cell, x, y);
         }
@@ -208,8 +202,8 @@ static bool columns_run(struct step *step, struct run_env *env, struct percept_e
 {
     (void)err;
     const struct columns_plan *plan = step->state;
-    struct columns_work work = {.step = step, .watch = env->watch};
-    team_split(env->team, plan->maps, 1, columns_maps, &work);
+    struct op_share share = op_share(step, env);
+    team_split(env->team, plan->maps, 1, columns_maps, &share);
     return true;
 }
 

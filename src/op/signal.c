@@ -409,12 +409,7 @@ struct fourier_piece {
     int64_t in, out; /* first elements of its frame */
     int64_t bin, bin_end;
     double scale;
-    struct watch *watch;
-};
-
-struct fourier_work {
-    const struct step *step;
-    struct watch *watch;
+    struct op_share *share;
 };
 
 /* How often a sample counts: once, or for the other side of its spectrum as well. */
@@ -431,7 +426,7 @@ static double sides(const struct fourier_plan *plan, int64_t n)
             double real = 0, imaginary = 0;                                                        \
             int64_t at = 0;                                                                        \
             for (int64_t n = 0; n < plan->taken; n++, x += stride) {                               \
-                if (n % OP_BLOCK == 0 && !watch_spend_own(piece->watch, &left, units))             \
+                if (n % OP_BLOCK == 0 && !op_share_spend(piece->share, units))                     \
                     return;                                                                        \
                 const double factor = window ? (double)window[n] : sides(plan, n);                 \
                 const double a = factor * (double)x[0], b = two ? factor * (double)x[1] : 0;       \
@@ -454,7 +449,6 @@ static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
     const int64_t stride = plan->inner * plan->parts;
     const bool two = plan->parts == 2;
     const int64_t units = MISS_UNITS * (plan->taken < OP_BLOCK ? plan->taken : OP_BLOCK);
-    int64_t left = WATCH_STRIDE;
     switch (dtype) {
         TYPES_REAL(TRANSFORM)
     default:
@@ -466,12 +460,12 @@ static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
 static void fourier_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    const struct fourier_work *work = arg;
-    const struct step *step = work->step;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const struct fourier *fourier = step->priv;
     const struct fourier_plan *plan = step->state;
     struct fourier_piece piece = {
-        .watch = work->watch,
+        .share = &share,
         .x = step->in[0]->data,
         .window = plan->window >= 0 ? step->in[plan->window]->data : NULL,
         .y = step->out[0]->data,
@@ -496,12 +490,12 @@ static bool fourier_run(struct step *step, struct run_env *env, struct percept_e
 {
     (void)err;
     const struct fourier_plan *plan = step->state;
-    struct fourier_work work = {.step = step, .watch = env->watch};
+    struct op_share share = op_share(step, env);
     if (tensor_elements(step->out[0]) == 0)
         return true;
     fill_table(step, env);
     team_split(env->team, plan->lines * plan->frames * plan->inner * plan->bins,
-               1 + FOURIER_GRAIN / (plan->taken ? plan->taken : 1), fourier_pieces, &work);
+               1 + FOURIER_GRAIN / (plan->taken ? plan->taken : 1), fourier_pieces, &share);
     return true;
 }
 

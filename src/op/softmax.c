@@ -57,29 +57,16 @@ bool softmax_lines(const struct step *step, int64_t axis, bool flat, struct soft
     return true;
 }
 
-struct rows_watch {
-    const struct step *step;
-    struct watch *watch;
-    int64_t left; /* watch_spend_own's */
-};
-
-/* for (row_blocks(watch, n, from, to)): as op_blocks, by any member of the team. */
-#define row_blocks(rows, n, from, to)                                                              \
-    int64_t from = 0, to;                                                                          \
-    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&                                 \
-    watch_spend_own((rows)->watch, &(rows)->left, ROW_UNITS * (to - from));                        \
-    from = to
-
 /* 1 at the first maximum, else 0. */
 #define HARDMAX(name, T)                                                                           \
-    static void name(struct rows_watch *watch, T *y, const T *x, int64_t n, int64_t inner)         \
+    static void name(struct op_share *share, T *y, const T *x, int64_t n, int64_t inner)           \
     {                                                                                              \
         for (int64_t j = 0; j < inner; j++) {                                                      \
             int64_t best = 0;                                                                      \
-            for (row_blocks(watch, n, from, to))                                                   \
+            for (op_share_blocks(share, n, ROW_UNITS, from, to))                                   \
                 for (int64_t i = from; i < to; i++)                                                \
                     best = x[i * inner + j] > x[best * inner + j] ? i : best;                      \
-            for (row_blocks(watch, n, from, to))                                                   \
+            for (op_share_blocks(share, n, ROW_UNITS, from, to))                                   \
                 for (int64_t i = from; i < to; i++)                                                \
                     y[i * inner + j] = i == best ? 1 : 0;                                          \
         }                                                                                          \
@@ -89,20 +76,20 @@ HARDMAX(hardmax, float)
 HARDMAX(hardmax_double, double)
 
 /* y may be x. */
-static void softmax_double(struct rows_watch *watch, double *y, const double *x, int64_t n, int64_t inner,
+static void softmax_double(struct op_share *share, double *y, const double *x, int64_t n, int64_t inner,
                            bool logarithm)
 {
     for (int64_t j = 0; j < inner; j++) {
         double most = x[j], sum = 0;
-        for (row_blocks(watch, n, from, to)) {
+        for (op_share_blocks(share, n, ROW_UNITS, from, to)) {
             for (int64_t i = from; i < to; i++)
                 most = x[i * inner + j] > most ? x[i * inner + j] : most;
         }
-        for (row_blocks(watch, n, from, to)) {
+        for (op_share_blocks(share, n, ROW_UNITS, from, to)) {
             for (int64_t i = from; i < to; i++)
                 sum += exp(x[i * inner + j] - most);
         }
-        for (row_blocks(watch, n, from, to)) {
+        for (op_share_blocks(share, n, ROW_UNITS, from, to)) {
             for (int64_t i = from; i < to; i++) {
                 const double at = x[i * inner + j] - most;
                 y[i * inner + j] = logarithm ? at - log(sum) : exp(at) / sum;
@@ -115,23 +102,23 @@ static void softmax_double(struct rows_watch *watch, double *y, const double *x,
 static void plain_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    struct rows_watch watch = *(const struct rows_watch *)arg;
-    const struct step *step = watch.step;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const enum softmax_kind kind = ((const struct softmax *)step->priv)->kind;
     const struct softmax_lines *plan = step->state;
     const int64_t each = plan->n * plan->inner;
     for (int64_t row = from; row < to; row++) {
         if (step->in[0]->dtype == PERCEPT_FLOAT) {
-            hardmax(&watch, (float *)step->out[0]->data + row * each,
+            hardmax(&share, (float *)step->out[0]->data + row * each,
                     (const float *)step->in[0]->data + row * each, plan->n, plan->inner);
             continue;
         }
         const double *x = (const double *)step->in[0]->data + row * each;
         double *y = (double *)step->out[0]->data + row * each;
         if (kind == SOFTMAX_HARD)
-            hardmax_double(&watch, y, x, plan->n, plan->inner);
+            hardmax_double(&share, y, x, plan->n, plan->inner);
         else
-            softmax_double(&watch, y, x, plan->n, plan->inner, kind == SOFTMAX_LOG);
+            softmax_double(&share, y, x, plan->n, plan->inner, kind == SOFTMAX_LOG);
     }
 }
 
@@ -302,8 +289,8 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
         return true;
     }
     if (step->in[0]->dtype == PERCEPT_DOUBLE || ((const struct softmax *)step->priv)->kind == SOFTMAX_HARD) {
-        struct rows_watch watch = {.step = step, .watch = env->watch, .left = WATCH_STRIDE};
-        team_split(env->team, plan->outer, 4, plain_rows, &watch);
+        struct op_share share = op_share(step, env);
+        team_split(env->team, plan->outer, 4, plain_rows, &share);
         return true;
     }
     const int64_t most = piece_columns(plan), pieces = (plan->inner + most - 1) / most;

@@ -75,19 +75,13 @@ static bool training_shape(struct step *step, struct percept_err *err)
     return axis < 0 || op_refuse_empty(step, "mean", axis, err);
 }
 
-struct training_work {
-    const struct step *step;
-    struct watch *watch;
-    int64_t left; /* watch_spend_own's */
-};
-
 /* for (CHANNEL_BLOCKS(...)): offsets [at, end) of all elements of channel c, a block of a plane at a time, in order. */
-#define CHANNEL_BLOCKS(work, p, c, at, end)                                                        \
+#define CHANNEL_BLOCKS(share, p, c, at, end)                                                       \
     int64_t item_ = 0, pixel_ = 0, at = 0, end = 0;                                                \
-    channel_block(work, p, c, &item_, &pixel_, &at, &end);
+    channel_block(share, p, c, &item_, &pixel_, &at, &end);
 
 /* The next block; false after the last or once the watch is over. */
-static bool channel_block(struct training_work *work, const struct training_plan *p, int64_t c, int64_t *item,
+static bool channel_block(struct op_share *share, const struct training_plan *p, int64_t c, int64_t *item,
                           int64_t *pixel, int64_t *at, int64_t *end)
 {
     if (*pixel >= p->pixels) {
@@ -100,7 +94,7 @@ static bool channel_block(struct training_work *work, const struct training_plan
     *at = (*item * p->channels + c) * p->pixels + *pixel;
     *end = *at + n;
     *pixel += n;
-    return watch_spend_own(work->watch, &work->left, n);
+    return op_share_spend(share, n);
 }
 
 /* The channels [from, to) of a float or double tensor. */
@@ -108,8 +102,8 @@ static bool channel_block(struct training_work *work, const struct training_plan
     static void channels_##T(void *arg, int64_t from, int64_t to, int member)                      \
     {                                                                                              \
         (void)member;                                                                              \
-        struct training_work work = *(const struct training_work *)arg;                            \
-        const struct step *step = work.step;                                                       \
+        struct op_share share = *(const struct op_share *)arg;                                     \
+        const struct step *step = share.step;                                                      \
         const struct training *t = step->priv;                                                     \
         const struct training_plan *p = step->state;                                               \
         const double n = (double)(p->items * p->pixels), keep = (double)t->momentum;               \
@@ -117,12 +111,12 @@ static bool channel_block(struct training_work *work, const struct training_plan
         T *y = step->out[0]->data;                                                                 \
         for (int64_t c = from; c < to; c++) {                                                      \
             double mean = 0, variance = 0;                                                         \
-            for (CHANNEL_BLOCKS(&work, p, c, k, end)) {                                            \
+            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                           \
                 for (; k < end; k++)                                                               \
                     mean += (double)x[k];                                                          \
             }                                                                                      \
             mean /= n;                                                                             \
-            for (CHANNEL_BLOCKS(&work, p, c, k, end)) {                                            \
+            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                           \
                 for (; k < end; k++)                                                               \
                     variance += ((double)x[k] - mean) * ((double)x[k] - mean);                     \
             }                                                                                      \
@@ -130,7 +124,7 @@ static bool channel_block(struct training_work *work, const struct training_plan
             const double factor =                                                                  \
                 (double)((const T *)step->in[1]->data)[c] / sqrt(variance + (double)t->epsilon);   \
             const double shift = (double)((const T *)step->in[2]->data)[c];                        \
-            for (CHANNEL_BLOCKS(&work, p, c, k, end)) {                                            \
+            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                           \
                 for (; k < end; k++)                                                               \
                     y[k] = (T)(((double)x[k] - mean) * factor + shift);                            \
             }                                                                                      \
@@ -149,9 +143,9 @@ static bool training_run(struct step *step, struct run_env *env, struct percept_
 {
     (void)err;
     const struct training_plan *plan = step->state;
-    struct training_work work = {.step = step, .watch = env->watch, .left = WATCH_STRIDE};
+    struct op_share share = op_share(step, env);
     team_split(env->team, plan->channels, 1,
-               step->in[0]->dtype == PERCEPT_FLOAT ? channels_float : channels_double, &work);
+               step->in[0]->dtype == PERCEPT_FLOAT ? channels_float : channels_double, &share);
     return true;
 }
 
