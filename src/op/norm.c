@@ -527,23 +527,11 @@ static bool run_batch(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-/* What is measured of one row or slab. */
-struct measure {
-    double mean[NORM_WIDTH_MAX], squares[NORM_WIDTH_MAX]; /* [lanes] */
-};
+/* ---- run: pictures whose maps or groups are measured ------------------------------------------ */
 
-/* Positions [from, to) of a row. */
-static void measure(const struct step *step, int64_t row, int64_t from, int64_t to, double *mean,
-                    double *squares)
-{
-    const struct norm_plan *plan = step->state;
-    const float *x = (const float *)step->in[0]->data + (row * plan->n + from) * plan->lanes;
-    step->kernels->moments(x, to - from, plan->lanes, mean, squares);
-}
-
-/* y of positions [from, to) of a row, all of which have the same scale and shift. */
-static void rescale(const struct step *step, int64_t row, int64_t from, int64_t to,
-                    const struct measure *m, const float *scale, const float *shift, int64_t channels)
+/* y of positions [from, to) of a row, all of which have the same scale and shift. m: [means][squares] */
+static void rescale(const struct step *step, int64_t row, int64_t from, int64_t to, const double *m,
+                    const float *scale, const float *shift, int64_t channels)
 {
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
@@ -551,26 +539,29 @@ static void rescale(const struct step *step, int64_t row, int64_t from, int64_t 
     float *y = (float *)step->out[0]->data + at;
     float a[NORM_WIDTH_MAX] = {0}, b[NORM_WIDTH_MAX] = {0}; /* lanes past the last channel: anything */
     for (int64_t lane = 0; lane < plan->lanes && lane < channels; lane++) {
-        const double variance = m->squares[lane] / (double)plan->n;
+        const double variance = m[plan->lanes + lane] / (double)plan->n;
         a[lane] = (float)((double)scale[lane] / sqrt(variance + (double)norm->epsilon));
         b[lane] = shift[lane];
     }
-    step->kernels->normalize(y, (const float *)step->in[0]->data + at, to - from, plan->lanes, m->mean, a, b);
+    step->kernels->normalize(y, (const float *)step->in[0]->data + at, to - from, plan->lanes, m, a, b);
     activate(step, &norm->fused, y, n);
 }
 
-/* Positions [from, to) of a row: a channel, a block of channels, or a group of channels one by one. */
-static void normalize(const struct step *step, int64_t row, int64_t from, int64_t to,
-                      const struct measure *m)
+/* A channel, or a block of channels. */
+static void normalize_map(const struct step *step, int64_t row, int64_t from, int64_t to, const double *m)
+{
+    const struct norm_plan *plan = step->state;
+    const int64_t c = row % maps_per_item(step, plan) * plan->lanes;
+    rescale(step, row, from, to, m, (const float *)step->in[1]->data + c, (const float *)step->in[2]->data + c,
+            plan->channels - c);
+}
+
+/* A group of channels, one by one. */
+static void normalize_group(const struct step *step, int64_t row, int64_t from, int64_t to, const double *m)
 {
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     const float *scale = step->in[1]->data, *shift = step->in[2]->data;
-    if (norm->kind == NORM_INSTANCE) {
-        const int64_t c = row % maps_per_item(step, plan) * plan->lanes;
-        rescale(step, row, from, to, m, scale + c, shift + c, plan->channels - c);
-        return;
-    }
     const int64_t group = row % norm->groups, channels = plan->channels / norm->groups;
     while (from < to) {
         const int64_t c = from / plan->pixels, end = (c + 1) * plan->pixels < to ? (c + 1) * plan->pixels : to;
@@ -578,85 +569,6 @@ static void normalize(const struct step *step, int64_t row, int64_t from, int64_
         rescale(step, row, from, end, m, scale + at, shift + at, 1);
         from = end;
     }
-}
-
-/* Pieces: rows of one slab. */
-static void whole_rows(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct step *step = arg;
-    const struct norm_plan *plan = step->state;
-    for (int64_t row = from; row < to; row++) {
-        struct measure m;
-        measure(step, row, 0, plan->n, m.mean, m.squares);
-        normalize(step, row, 0, plan->n, &m);
-    }
-}
-
-/* Pieces: slabs. Scratch: [rows][slabs][mean, squares][lanes] */
-static double *slab_moments(const struct step *step, int64_t slab)
-{
-    const struct norm_plan *plan = step->state;
-    return (double *)step->scratch + slab * 2 * plan->lanes;
-}
-
-static void measure_slabs(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct step *step = arg;
-    const struct norm_plan *plan = step->state;
-    for (int64_t i = from; i < to; i++) {
-        const int64_t slab = i % plan->slabs;
-        double *m = slab_moments(step, i);
-        measure(step, i / plan->slabs, slab * plan->slab, slab_end(plan, slab), m, m + plan->lanes);
-    }
-}
-
-/* The moments of all slabs of a row, in its first one's place: Chan, Golub, LeVeque, "Algorithms for Computing
- * the Sample Variance" (1983). */
-static void join_slabs(const struct step *step, int64_t row)
-{
-    const struct norm_plan *plan = step->state;
-    double *all = slab_moments(step, row * plan->slabs);
-    for (int64_t slab = 1; slab < plan->slabs; slab++) {
-        const double *m = slab_moments(step, row * plan->slabs + slab);
-        const double before = (double)(slab * plan->slab), n = (double)slab_end(plan, slab) - before;
-        for (int64_t lane = 0; lane < plan->lanes; lane++) {
-            const double distance = m[lane] - all[lane], share = n / (before + n);
-            all[lane] += distance * share;
-            all[plan->lanes + lane] += m[plan->lanes + lane] + distance * distance * before * share;
-        }
-    }
-}
-
-static void normalize_slabs(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct step *step = arg;
-    const struct norm_plan *plan = step->state;
-    for (int64_t i = from; i < to; i++) {
-        const int64_t row = i / plan->slabs, slab = i % plan->slabs;
-        const double *all = slab_moments(step, row * plan->slabs);
-        struct measure m;
-        memcpy(m.mean, all, (size_t)plan->lanes * sizeof *all);
-        memcpy(m.squares, all + plan->lanes, (size_t)plan->lanes * sizeof *all);
-        normalize(step, row, slab * plan->slab, slab_end(plan, slab), &m);
-    }
-}
-
-static bool run_measured(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    (void)err;
-    const struct norm_plan *plan = step->state;
-    if (plan->slabs == 1) {
-        team_split(env->team, plan->rows, 1, whole_rows, step);
-        return true;
-    }
-    team_split(env->team, plan->rows * plan->slabs, 1, measure_slabs, step);
-    for (int64_t row = 0; row < plan->rows; row++)
-        join_slabs(step, row);
-    team_split(env->team, plan->rows * plan->slabs, 1, normalize_slabs, step);
-    return true;
 }
 
 /* ---- run: rows ------------------------------------------------------------------------------- */
@@ -676,7 +588,7 @@ static void by_row(const struct step *step, enum binary op, float *y, int i, int
 
 static bool takes_mean(const struct norm *norm)
 {
-    return norm->kind == NORM_LAYER || norm->kind == NORM_SKIP_LAYER;
+    return norm->kind != NORM_RMS && norm->kind != NORM_SKIP_RMS;
 }
 
 /* y := positions [at, at + n) of a row of the sum that the Skip forms normalize */
@@ -700,21 +612,7 @@ static const float *row_values(const struct step *step)
     return plan->skip_n > 0 ? step->out[0]->data : step->in[0]->data;
 }
 
-/* Mean (0 of RMS) and the sum of squared distances from it. */
-static void measure_part(const struct step *step, const float *x, int64_t n, double *mean, double *squares)
-{
-    float sum;
-    if (takes_mean(step->priv)) {
-        step->kernels->moments(x, n, 1, mean, squares);
-        return;
-    }
-    step->kernels->reduce(REDUCE_SUM_SQUARE, &sum, x, n, 1, 1);
-    *mean = 0;
-    *squares = (double)sum;
-}
-
-/* Positions [at, at + n) of a row whose mean and squares are known. */
-static void normalize_part(const struct step *step, int64_t row, int64_t at, int64_t n, double mean, double squares)
+static void normalize_row(const struct step *step, int64_t row, int64_t at, int64_t n, const double *m)
 {
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
@@ -722,9 +620,9 @@ static void normalize_part(const struct step *step, int64_t row, int64_t at, int
     const int64_t first = row * plan->n + at;
     const float *x = row_values(step) + first;
     float *y = (float *)step->out[0]->data + first;
-    const float inverse = (float)(1 / sqrt(squares / (double)plan->n + (double)norm->epsilon));
+    const float inverse = (float)(1 / sqrt(m[1] / (double)plan->n + (double)norm->epsilon));
     if (takes_mean(norm))
-        step->kernels->normalize(y, x, n, 1, &mean, &inverse, &(float){0});
+        step->kernels->normalize(y, x, n, 1, m, &inverse, &(float){0});
     else
         step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
     by_row(step, BINARY_MUL, y, scale, plan->scale_n, at, n);
@@ -734,68 +632,118 @@ static void normalize_part(const struct step *step, int64_t row, int64_t at, int
         return;
     const int told = takes_mean(norm) ? 2 : 1; /* as this output */
     if (takes_mean(norm) && step->n_out > 1)
-        ((float *)step->out[1]->data)[row] = (float)mean;
+        ((float *)step->out[1]->data)[row] = (float)m[0];
     if (step->n_out > told)
         ((float *)step->out[told]->data)[row] = inverse;
 }
 
+/* ---- run: what all that measure have in common ------------------------------------------------ */
+
+/* Positions [from, to) of a row: the mean (0 of RMS) and the sum of squared distances from it, [means][squares] of
+ * all lanes. */
+static void measure(const struct step *step, int64_t row, int64_t from, int64_t to, double *m)
+{
+    const struct norm_plan *plan = step->state;
+    float sum;
+    if (plan->skip_n > 0)
+        skip_part(step, row, from, to - from);
+    const float *x = row_values(step) + (row * plan->n + from) * plan->lanes;
+    if (takes_mean(step->priv)) {
+        step->kernels->moments(x, to - from, plan->lanes, m, m + plan->lanes);
+        return;
+    }
+    step->kernels->reduce(REDUCE_SUM_SQUARE, &sum, x, to - from, 1, 1);
+    m[0] = 0;
+    m[1] = (double)sum;
+}
+
+/* Positions [from, to) of a row of which all is measured. */
+static void normalize(const struct step *step, int64_t row, int64_t from, int64_t to, const double *m)
+{
+    const struct norm *norm = step->priv;
+    if (norm->kind == NORM_INSTANCE)
+        normalize_map(step, row, from, to, m);
+    else if (norm->kind == NORM_GROUP)
+        normalize_group(step, row, from, to, m);
+    else
+        normalize_row(step, row, from, to - from, m);
+}
+
 /* Pieces: rows of one slab. */
-static void row_pieces(void *arg, int64_t from, int64_t to, int member)
+static void whole_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct norm_plan *plan = step->state;
+    double m[2 * NORM_WIDTH_MAX];
     for (int64_t row = from; row < to; row++) {
-        double mean, squares;
-        if (plan->skip_n > 0)
-            skip_part(step, row, 0, plan->n);
-        measure_part(step, row_values(step) + row * plan->n, plan->n, &mean, &squares);
-        normalize_part(step, row, 0, plan->n, mean, squares);
+        measure(step, row, 0, plan->n, m);
+        normalize(step, row, 0, plan->n, m);
     }
 }
 
-/* Pieces: slabs of rows, as in measure_slabs and normalize_slabs. */
-static void measure_row_slabs(void *arg, int64_t from, int64_t to, int member)
+/* Pieces: slabs. Scratch: [rows][slabs][means, squares][lanes] */
+static double *slab_moments(const struct step *step, int64_t slab)
+{
+    const struct norm_plan *plan = step->state;
+    return (double *)step->scratch + slab * 2 * plan->lanes;
+}
+
+static void measure_slabs(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct norm_plan *plan = step->state;
     for (int64_t i = from; i < to; i++) {
-        const int64_t row = i / plan->slabs, at = i % plan->slabs * plan->slab;
-        const int64_t n = slab_end(plan, i % plan->slabs) - at;
-        double *m = slab_moments(step, i);
-        if (plan->skip_n > 0)
-            skip_part(step, row, at, n);
-        measure_part(step, row_values(step) + row * plan->n + at, n, m, m + 1);
+        const int64_t slab = i % plan->slabs;
+        measure(step, i / plan->slabs, slab * plan->slab, slab_end(plan, slab), slab_moments(step, i));
     }
 }
 
-static void normalize_row_slabs(void *arg, int64_t from, int64_t to, int member)
+/* The moments of all slabs of a row, in its first one's place: Chan, Golub, LeVeque, "Algorithms for Computing
+ * the Sample Variance" (1983). */
+static void join_slabs(const struct step *step, int64_t row)
+{
+    const struct norm_plan *plan = step->state;
+    double *all = slab_moments(step, row * plan->slabs);
+    for (int64_t slab = 1; slab < plan->slabs; slab++) {
+        const double *m = slab_moments(step, row * plan->slabs + slab);
+        const double before = (double)(slab * plan->slab), n = (double)slab_end(plan, slab) - before;
+        for (int64_t lane = 0; lane < plan->lanes; lane++) {
+            const double distance = m[lane] - all[lane], share = n / (before + n);
+            all[lane] += isfinite(all[lane]) ? distance * share : m[lane]; /* what is infinite stays */
+            all[plan->lanes + lane] += m[plan->lanes + lane] + distance * distance * before * share;
+        }
+    }
+}
+
+static void normalize_slabs(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
     const struct norm_plan *plan = step->state;
     for (int64_t i = from; i < to; i++) {
-        const int64_t row = i / plan->slabs, at = i % plan->slabs * plan->slab;
-        const double *all = slab_moments(step, row * plan->slabs);
-        normalize_part(step, row, at, slab_end(plan, i % plan->slabs) - at, all[0], all[1]);
+        const int64_t row = i / plan->slabs, slab = i % plan->slabs;
+        normalize(step, row, slab * plan->slab, slab_end(plan, slab), slab_moments(step, row * plan->slabs));
     }
 }
 
-static bool run_rows(struct step *step, struct run_env *env, struct percept_err *err)
+static bool run_measured(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
+    const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     if (plan->n == 0)
         return true;
     if (plan->slabs == 1) {
-        team_split(env->team, plan->rows, 4, row_pieces, step);
+        team_split(env->team, plan->rows, norm->kind == NORM_INSTANCE || norm->kind == NORM_GROUP ? 1 : 4, whole_rows,
+                   step);
         return true;
     }
-    team_split(env->team, plan->rows * plan->slabs, 1, measure_row_slabs, step);
+    team_split(env->team, plan->rows * plan->slabs, 1, measure_slabs, step);
     for (int64_t row = 0; row < plan->rows; row++)
         join_slabs(step, row);
-    team_split(env->team, plan->rows * plan->slabs, 1, normalize_row_slabs, step);
+    team_split(env->team, plan->rows * plan->slabs, 1, normalize_slabs, step);
     return true;
 }
 
@@ -897,17 +845,8 @@ static bool norm_run(struct step *step, struct run_env *env, struct percept_err 
 {
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
-    if (step->in[0]->dtype == PERCEPT_FLOAT) {
-        switch (norm->kind) {
-        case NORM_BATCH:
-            return run_batch(step, env, err);
-        case NORM_INSTANCE:
-        case NORM_GROUP:
-            return run_measured(step, env, err);
-        default:
-            return run_rows(step, env, err);
-        }
-    }
+    if (step->in[0]->dtype == PERCEPT_FLOAT)
+        return norm->kind == NORM_BATCH ? run_batch(step, env, err) : run_measured(step, env, err);
     struct op_share share = op_share(step, env);
     if (tensor_elements(step->in[0]) > 0)
         team_split(env->team, plan->rows, 1, double_rows, &share);

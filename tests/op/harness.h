@@ -52,7 +52,7 @@ struct harness {
 };
 
 /* One output, no inputs, no attributes. The row of kernels is the best one, or the environment's
- * PERCEPTD_ROW; h->ctx.kernels may be changed right after. */
+ * PERCEPTD_KERNELS; h->ctx.kernels may be changed right after. */
 void harness_begin(struct harness *h, const char *op_type, int opset);
 void harness_domain(struct harness *h, const char *domain);
 void harness_outputs(struct harness *h, int n);

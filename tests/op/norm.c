@@ -580,6 +580,27 @@ START_TEST(long_rows_are_measured_in_slabs)
 }
 END_TEST
 
+/* What is infinitely far away stays so, in whichever slab it lies. */
+START_TEST(an_infinite_mean_is_told_in_slabs_too)
+{
+    const int64_t n = ((int64_t)1 << 18) + 77, places[] = {0, n - 1};
+    float *x = heavy_numbers(5, n), *scale = heavy_numbers(6, n);
+    for (int k = 0; k < 2; k++) {
+        const float before = x[places[k]];
+        struct harness one;
+        x[places[k]] = INFINITY;
+        harness_begin(&one, "LayerNormalization", 17);
+        harness_floats(&one, 2, DIMS(1, n), x);
+        harness_floats(&one, 1, DIMS(n), scale);
+        harness_outputs(&one, 2);
+        ck_assert_msg(harness_run(&one), "%s", one.err.text);
+        ck_assert(*(const float *)harness_out(&one, 1)->data == INFINITY);
+        harness_end(&one);
+        x[places[k]] = before;
+    }
+}
+END_TEST
+
 Suite *op_norm_suite(void);
 Suite *op_norm_suite(void)
 {
@@ -604,6 +625,7 @@ Suite *op_norm_suite(void)
     tcase_add_test(tests, doubles_are_normalized_as_well);
     tcase_add_test(tests, doubles_take_every_fused_activation);
     tcase_add_test(tests, long_rows_are_measured_in_slabs);
+    tcase_add_test(tests, an_infinite_mean_is_told_in_slabs_too);
     suite_add_tcase(suite, tests);
     return suite;
 }
