@@ -189,6 +189,23 @@ void batch_axis_items(struct batch_view *view)
     batch_axis_lead(view, 1);
 }
 
+void batch_axis_matrices(struct batch_view *view)
+{
+    batch_axis_lead(view, view->many->in[0]->rank - 2);
+}
+
+void batch_axis_each(struct batch_view *view)
+{
+    batch_axis_lead(view, RANK_MAX);
+}
+
+void batch_axis_but(struct batch_view *view, int axis)
+{
+    bool together[RANK_MAX] = {false};
+    together[axis] = true;
+    batch_axis_keep(view, together);
+}
+
 bool batch_axis_same_order(const struct batch_view *view, int axis)
 {
     const struct tensor *one = view->one->in[0], *many = view->many->in[0];
@@ -197,14 +214,12 @@ bool batch_axis_same_order(const struct batch_view *view, int axis)
 
 void batch_axis_along(struct batch_view *view, int64_t axis)
 {
-    bool together[RANK_MAX] = {false};
     const int rank = view->many->in[0]->rank;
     axis += axis < 0 ? rank : 0;
     if (axis < 0 || axis >= rank)
         return;
-    together[axis] = true;
     if (batch_axis_same_order(view, (int)axis))
-        batch_axis_keep(view, together);
+        batch_axis_but(view, (int)axis);
     else
         batch_axis_mixes(view, BATCH_AXIS_ORDER);
 }

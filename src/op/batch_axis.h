@@ -92,10 +92,15 @@ void batch_axis_keep(struct batch_view *view, const bool *together);
 /* Along axes [0, first) of input 0 things are apart, from there on together: first is 1 for pictures
  * [N, C, ...]. Other inputs are SAME. */
 void batch_axis_lead(struct batch_view *view, int first);
-void batch_axis_items(struct batch_view *view); /* first 1 */
+void batch_axis_items(struct batch_view *view);    /* first 1 */
+void batch_axis_matrices(struct batch_view *view); /* but along the last two */
+void batch_axis_each(struct batch_view *view);     /* along all */
 
-/* As batch_axis_keep along one axis (negative: from the end), where the order of a sum depends on whether
- * anything lies behind the axis, as in kernel/accumulate.h. */
+/* Along all axes of input 0 but this one. */
+void batch_axis_but(struct batch_view *view, int axis);
+
+/* As batch_axis_but (negative: from the end), where the order of a sum depends on whether anything lies behind the
+ * axis, as in kernel/accumulate.h. */
 void batch_axis_along(struct batch_view *view, int64_t axis);
 
 /* Does something lie behind `axis` both alone and with others, or neither time? */

@@ -89,9 +89,5 @@ static bool det_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-static void det_batch(struct batch_view *view)
-{
-    batch_axis_lead(view, view->many->in[0]->rank - 2);
-}
-
-const struct op_rule op_det = {.check = det_check, .shape = det_shape, .run = det_run, .batch = det_batch};
+const struct op_rule op_det = {
+    .check = det_check, .shape = det_shape, .run = det_run, .batch = batch_axis_matrices};

@@ -368,9 +368,7 @@ static bool normalizer_run(struct step *step, struct run_env *env, struct percep
 
 static void normalizer_batch(struct batch_view *view)
 {
-    bool together[RANK_MAX] = {false};
-    together[view->many->in[0]->rank - 1] = true;
-    batch_axis_keep(view, together);
+    batch_axis_but(view, view->many->in[0]->rank - 1);
 }
 
 const struct op_rule op_normalizer = {.check = normalizer_check,

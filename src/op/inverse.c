@@ -100,10 +100,5 @@ static bool inverse_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-static void inverse_batch(struct batch_view *view)
-{
-    batch_axis_lead(view, view->many->in[0]->rank - 2);
-}
-
 const struct op_rule op_inverse = {
-    .check = inverse_check, .shape = inverse_shape, .run = inverse_run, .batch = inverse_batch};
+    .check = inverse_check, .shape = inverse_shape, .run = inverse_run, .batch = batch_axis_matrices};

@@ -373,12 +373,8 @@ static bool trilu_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-static void trilu_batch(struct batch_view *view)
-{
-    batch_axis_lead(view, view->many->in[0]->rank - 2);
-}
-
-const struct op_rule op_trilu = {.check = trilu_check, .shape = trilu_shape, .run = trilu_run, .batch = trilu_batch};
+const struct op_rule op_trilu = {
+    .check = trilu_check, .shape = trilu_shape, .run = trilu_run, .batch = batch_axis_matrices};
 
 /* --- ReverseSequence -------------------------------------------------------------------------------- */
 
@@ -441,14 +437,12 @@ static void reverse_batch(struct batch_view *view)
 {
     const struct reverse_priv *priv = view->many->priv;
     const struct batch_place place = view->in[0];
-    bool together[RANK_MAX] = {false};
     if (place.word == BATCH_APART && place.axis == priv->batch_axis) {
         if (view->in[1].word == BATCH_APART && view->in[1].before == place.before)
             batch_axis_all(view, place);
         return;
     }
-    together[priv->time_axis] = true;
-    batch_axis_keep(view, together);
+    batch_axis_but(view, (int)priv->time_axis);
 }
 
 const struct op_rule op_reverse_sequence = {

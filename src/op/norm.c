@@ -876,20 +876,14 @@ static void rows_batch(struct batch_view *view)
         batch_axis_lead(view, axis);
 }
 
-/* What is added lies as input 0 does, or is the same for every item. */
+/* A row at a time; input 1 is added before, element by element. */
 static void skip_batch(struct batch_view *view)
 {
-    const struct tensor *x = view->many->in[0], *skip = view->many->in[1];
     const struct batch_place place = view->in[0];
-    if (place.word != BATCH_APART || place.axis == x->rank - 1 || !batch_axis_others_same(view, 2))
+    if (place.word != BATCH_APART || place.axis == view->many->in[0]->rank - 1 || !batch_axis_others_same(view, 2))
         return;
-    const int own = place.axis - (x->rank - skip->rank);
-    if (view->in[1].word == BATCH_APART ? own != view->in[1].axis || place.before != view->in[1].before ||
-                                              skip->dims[own] != x->dims[place.axis]
-                                        : view->in[1].word != BATCH_SAME || (own >= 0 && skip->dims[own] != 1))
-        batch_axis_mixes(view, "adds what lies another way");
-    else
-        batch_axis_all(view, place);
+    batch_axis_all(view, place);
+    batch_axis_meets(view, 1);
 }
 
 #define NORM_RULE(name, kind_, shape_, batch_)                                                      \

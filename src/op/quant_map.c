@@ -217,16 +217,10 @@ static bool pair_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-/* Tensors among inputs that are one number each. */
-static void pair_batch(struct batch_view *view)
-{
-    batch_axis_elements(view);
-}
-
 const struct op_rule op_qlinear_add = {
-    .check = pair_check, .shape = pair_shape, .run = pair_run, .batch = pair_batch, .variant = 0};
+    .check = pair_check, .shape = pair_shape, .run = pair_run, .batch = batch_axis_elements, .variant = 0};
 const struct op_rule op_qlinear_mul = {
-    .check = pair_check, .shape = pair_shape, .run = pair_run, .batch = pair_batch, .variant = 1};
+    .check = pair_check, .shape = pair_shape, .run = pair_run, .batch = batch_axis_elements, .variant = 1};
 
 /* ---- tables: QLinearSigmoid, QLinearLeakyRelu ------------------------------------------------ */
 
@@ -287,15 +281,10 @@ static bool map_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-static void map_batch(struct batch_view *view)
-{
-    batch_axis_keep(view, (bool[RANK_MAX]){false});
-}
-
 const struct op_rule op_qlinear_sigmoid = {
-    .check = map_check, .shape = map_shape, .run = map_run, .batch = map_batch, .variant = 1};
+    .check = map_check, .shape = map_shape, .run = map_run, .batch = batch_axis_each, .variant = 1};
 const struct op_rule op_qlinear_leaky_relu = {
-    .check = map_check, .shape = map_shape, .run = map_run, .batch = map_batch, .variant = 0};
+    .check = map_check, .shape = map_shape, .run = map_run, .batch = batch_axis_each, .variant = 0};
 
 /* From one scale to another. */
 static void rescale(const struct step *step, const struct scales *s, uint8_t *table)
@@ -484,7 +473,7 @@ static bool choice_run(struct step *step, struct run_env *env, struct percept_er
 }
 
 const struct op_rule op_qlinear_where = {
-    .check = choice_check, .shape = choice_shape, .run = choice_run, .batch = pair_batch};
+    .check = choice_check, .shape = choice_shape, .run = choice_run, .batch = batch_axis_elements};
 
 /* ---- QLinearSoftmax -------------------------------------------------------------------------- */
 

@@ -699,14 +699,11 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
 
 static void cumsum_batch(struct batch_view *view)
 {
-    bool together[RANK_MAX] = {false};
     int axis;
-    if (!view->many->in[1]->data || !cumsum_axis(view->many, &axis, NULL)) {
+    if (view->many->in[1]->data && cumsum_axis(view->many, &axis, NULL))
+        batch_axis_but(view, axis);
+    else
         batch_axis_mixes(view, "adds along an axis that is not known");
-        return;
-    }
-    together[axis] = true;
-    batch_axis_keep(view, together);
 }
 
 const struct op_rule op_cum_sum = {.check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .batch = cumsum_batch};

@@ -268,12 +268,9 @@ static bool split_run(struct step *step, struct run_env *env, struct percept_err
 static void split_batch(struct batch_view *view)
 {
     const struct split_priv *priv = view->many->priv;
-    bool together[RANK_MAX] = {false};
     int axis;
-    if (!op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
-        return;
-    together[axis] = true;
-    batch_axis_keep(view, together);
+    if (op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
+        batch_axis_but(view, axis);
 }
 
 const struct op_rule op_split = {.check = split_check, .shape = split_shape, .run = split_run, .batch = split_batch};

@@ -16,7 +16,6 @@ bool softmax_lines(const struct step *step, int64_t axis, bool flat, struct soft
                    struct percept_err *err);
 
 /* The verb `batch` of what works on such lines. */
-struct batch_view;
 void softmax_apart(struct batch_view *view, int64_t axis, bool flat);
 
 #endif

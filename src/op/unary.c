@@ -638,12 +638,6 @@ bool unary_activation(struct node_ctx *ctx, struct fusion *fusion)
 
 /* --- rules -------------------------------------------------------------------------------------------- */
 
-/* Bounds are numbers of their own. */
-static void clip_batch(struct batch_view *view)
-{
-    batch_axis_keep(view, (bool[RANK_MAX]){false});
-}
-
 #define RULE(name, op)                                                                             \
     const struct op_rule op_##name = {                                                             \
         .check = unary_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = op};
@@ -696,7 +690,8 @@ SCALED_RULE(parametric_softplus, UNARY_SOFTPLUS)
 
 const struct op_rule op_gelu = {
     .check = gelu_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = UNARY_GELU};
-const struct op_rule op_clip = {.check = clip_check, .shape = clip_shape, .run = clip_run, .batch = clip_batch};
+const struct op_rule op_clip = {
+    .check = clip_check, .shape = clip_shape, .run = clip_run, .batch = batch_axis_each}; /* bounds are one number each */
 const struct op_rule op_is_nan = {
     .check = is_check, .shape = is_shape, .run = is_run, .batch = batch_axis_elements, .variant = 1};
 const struct op_rule op_is_inf = {.check = is_check, .shape = is_shape, .run = is_run, .batch = batch_axis_elements};
