@@ -44,33 +44,6 @@ static char *store_reserve(struct store *store, struct run_env *env, size_t n_by
     return fresh;
 }
 
-static size_t plain_bytes(const struct tensor *t)
-{
-    size_t n_bytes = 0;
-    tensor_bytes(t, 1, &n_bytes);
-    return n_bytes;
-}
-
-/* Strings are copied with their texts: a body's own go when it runs again. */
-static size_t text_bytes(const struct tensor *t)
-{
-    size_t n_bytes = 0;
-    for (int64_t i = 0, n = t->dtype == PERCEPT_STRING ? tensor_elements(t) : 0; i < n; i++)
-        n_bytes += ((const struct percept_string *)t->data)[i].n_bytes;
-    return n_bytes;
-}
-
-static void move_texts(void *strings, int64_t n, char *to)
-{
-    struct percept_string *string = strings;
-    for (int64_t i = 0; i < n; i++, string++) {
-        if (string->n_bytes)
-            memcpy(to, string->at, string->n_bytes);
-        string->at = to;
-        to += string->n_bytes;
-    }
-}
-
 /* --- If ------------------------------------------------------------------------------------------------ */
 
 struct if_priv {
@@ -125,7 +98,7 @@ struct collected {
 static bool collect(struct collected *c, const struct tensor *one, const struct step *step,
                     struct run_env *env, struct percept_err *err)
 {
-    size_t n_bytes = plain_bytes(one);
+    size_t n_bytes = op_plain_bytes(one);
     if (tensor_is_list(one->dtype))
         return err_set(err, ERR_MODEL, OP_AT "an output that is collected is a %s; a tensor would work, or the list as "
                        "a carried value", OP_NODE(step->node), tensor_dtype_name(one->dtype));
@@ -133,13 +106,13 @@ static bool collect(struct collected *c, const struct tensor *one, const struct 
         return err_set(err, ERR_DATA, OP_AT "an output that is collected changes its shape in iteration %lld",
                        OP_NODE(step->node), (long long)c->n);
     c->element = *one;
-    char *texts = one->dtype == PERCEPT_STRING ? env->memory(env, text_bytes(one) + 1) : NULL;
+    char *texts = one->dtype == PERCEPT_STRING ? env->memory(env, op_text_bytes(one) + 1) : NULL;
     if (!store_reserve(&c->store, env, c->used + n_bytes + 1, c->used) || (!texts && one->dtype == PERCEPT_STRING))
         return short_of_memory(step, err);
     if (n_bytes)
         op_copy(env, c->store.at + c->used, one->data, n_bytes);
     if (texts && !watch_over(env->watch)) /* all of them are there */
-        move_texts(c->store.at + c->used, tensor_elements(one), texts);
+        op_move_texts(c->store.at + c->used, tensor_elements(one), texts);
     c->used += n_bytes;
     c->n++;
     return true;
@@ -229,13 +202,14 @@ static bool carry(struct carried *c, const struct tensor *next, int64_t trip, co
 {
     struct store *store = &c->stores[trip & 1], *texts = &c->texts[trip & 1];
     const bool strings = next->dtype == PERCEPT_STRING;
-    size_t n_bytes = plain_bytes(next);
-    if (!store_reserve(store, env, n_bytes + 1, 0) || (strings && !store_reserve(texts, env, text_bytes(next) + 1, 0)))
+    size_t n_bytes = op_plain_bytes(next);
+    if (!store_reserve(store, env, n_bytes + 1, 0) ||
+        (strings && !store_reserve(texts, env, op_text_bytes(next) + 1, 0)))
         return short_of_memory(step, err);
     if (n_bytes)
         op_copy(env, store->at, next->data, n_bytes);
     if (strings && !watch_over(env->watch)) /* all of them are there */
-        move_texts(store->at, tensor_elements(next), texts->at);
+        op_move_texts(store->at, tensor_elements(next), texts->at);
     c->tensor = *next;
     c->tensor.data = store->at;
     return true;
@@ -445,7 +419,7 @@ static bool scan_output(struct scan_job *job, int i, struct tensor *out, struct 
         else if (d > axis)
             inner *= (size_t)out->dims[d];
     }
-    out->data = env->memory(env, plain_bytes(&front) + 1);
+    out->data = env->memory(env, op_plain_bytes(&front) + 1);
     if (!out->data)
         return short_of_memory(step, err);
     int64_t n = front.dims[0];
@@ -495,7 +469,7 @@ static struct tensor item_of(const struct tensor *batch, int64_t n)
 {
     struct tensor item = {.dtype = batch->dtype, .rank = batch->rank - 1};
     memcpy(item.dims, batch->dims + 1, (size_t)item.rank * sizeof *item.dims);
-    item.data = (char *)batch->data + (size_t)n * plain_bytes(&item);
+    item.data = (char *)batch->data + (size_t)n * op_plain_bytes(&item);
     return item;
 }
 
@@ -539,7 +513,7 @@ static bool collect_zeros(struct collected *c, const struct tensor *like, int64_
                           struct run_env *env, struct percept_err *err)
 {
     size_t n_bytes, whole;
-    if (__builtin_mul_overflow(plain_bytes(like), (size_t)n, &n_bytes) ||
+    if (__builtin_mul_overflow(op_plain_bytes(like), (size_t)n, &n_bytes) ||
         __builtin_add_overflow(c->used, n_bytes, &whole) || whole == SIZE_MAX ||
         !store_reserve(&c->store, env, whole + 1, c->used))
         return short_of_memory(step, err);

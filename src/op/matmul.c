@@ -501,10 +501,10 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* A rectangle of product `item`. */
-static void matmul_tile(const struct matmul_work *work, int64_t item, const struct tiles_part *part)
+static void matmul_tile(const struct matmul_work *work, const struct tiles_part *part)
 {
     const struct matmul_plan *plan = work->plan;
+    const int64_t item = part->item;
     const int64_t at = (item * plan->m + part->row) * plan->n;
     struct epilogue epilogue = work->epilogue;
     if (epilogue.residual)
@@ -519,13 +519,10 @@ static void matmul_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct matmul_work *work = arg;
-    const int64_t pieces = work->plan->tiles.pieces;
     while (from < to) {
-        const int64_t item = from / pieces, first = item * pieces;
-        const struct tiles_part part =
-            tiles_part(&work->plan->tiles, from - first, least(to - first, pieces));
-        matmul_tile(work, item, &part);
-        from = first + part.next;
+        const struct tiles_part part = tiles_part(&work->plan->tiles, from, to);
+        matmul_tile(work, &part);
+        from = part.next;
     }
 }
 

@@ -167,6 +167,14 @@ static inline bool op_share_spend(struct op_share *share, int64_t units)
 void op_copy(struct run_env *env, void *to, const void *from, size_t n_bytes);
 void op_clear(struct run_env *env, void *to, size_t n_bytes);
 
+/* Bytes of a tensor in plain layout, lists too. */
+size_t op_plain_bytes(const struct tensor *t);
+
+/* A tensor of strings that is copied takes its texts along where their owner may go first: how many bytes they have
+ * (0 of other types), and n strings' texts to memory of so many. */
+size_t op_text_bytes(const struct tensor *t);
+void op_move_texts(void *strings, int64_t n, char *to);
+
 enum op_flags {
     OP_SHAPE_ONLY = 1, /* output needs only the dims of the inputs (Shape, Size): known when planned */
     OP_RANDOM = 2,     /* never folded */

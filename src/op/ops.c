@@ -213,6 +213,32 @@ void op_clear(struct run_env *env, void *to, size_t n_bytes)
         memset((char *)to + from, 0, (size_t)(end - from));
 }
 
+size_t op_plain_bytes(const struct tensor *t)
+{
+    size_t n_bytes = 0;
+    tensor_bytes(t, 1, &n_bytes);
+    return n_bytes;
+}
+
+size_t op_text_bytes(const struct tensor *t)
+{
+    size_t n_bytes = 0;
+    for (int64_t i = 0, n = t->dtype == PERCEPT_STRING ? tensor_elements(t) : 0; i < n; i++)
+        n_bytes += ((const struct percept_string *)t->data)[i].n_bytes;
+    return n_bytes;
+}
+
+void op_move_texts(void *strings, int64_t n, char *to)
+{
+    struct percept_string *string = strings;
+    for (int64_t i = 0; i < n; i++, string++) {
+        if (string->n_bytes)
+            memcpy(to, string->at, string->n_bytes);
+        string->at = to;
+        to += string->n_bytes;
+    }
+}
+
 bool op_refuse_empty(const struct step *step, const char *what, int axis, struct percept_err *err)
 {
     return err_set(err, ERR_INVALID, OP_AT "axis %d has no elements, and the %s of nothing is not defined; one "

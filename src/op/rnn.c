@@ -845,18 +845,17 @@ static void project_pieces(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct rnn_work *work = arg;
     const struct rnn_plan *plan = work->plan;
-    const int64_t rows = plan->seq * plan->batch, pieces = plan->tiles.pieces;
+    const int64_t rows = plan->seq * plan->batch;
     while (from < to) {
-        const int64_t d = from / pieces, end = to < (d + 1) * pieces ? to : (d + 1) * pieces;
-        const struct tiles_part part = tiles_part(&plan->tiles, from - d * pieces, end - d * pieces);
-        const char *blob = work->blob + plan->blob.each * (size_t)d;
+        const struct tiles_part part = tiles_part(&plan->tiles, from, to); /* of direction part.item */
+        const char *blob = work->blob + plan->blob.each * (size_t)part.item;
         const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
         work->step->kernels->gemm(part.rows, plan->gates, plan->input,
                                   (const float *)work->step->in[0]->data + part.row * plan->input,
                                   plan->input, blob + plan->blob.w,
-                                  work->gates + (d * rows + part.row) * plan->gates, plan->gates,
+                                  work->gates + (part.item * rows + part.row) * plan->gates, plan->gates,
                                   &epilogue, part.column, part.column_end);
-        from = d * pieces + part.next;
+        from = part.next;
     }
 }
 

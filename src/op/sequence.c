@@ -48,13 +48,6 @@ static void *lasting(const struct step *step, struct run_env *env, size_t n, siz
     return at;
 }
 
-static size_t plain_bytes(const struct tensor *t)
-{
-    size_t n_bytes = 0;
-    tensor_bytes(t, 1, &n_bytes);
-    return n_bytes;
-}
-
 static const struct sequence *list_of(const struct step *step, int i)
 {
     return step->in[i]->data;
@@ -62,31 +55,11 @@ static const struct sequence *list_of(const struct step *step, int i)
 
 /* --- putting in ---------------------------------------------------------------------------------------- */
 
-/* The bytes of strings belong to whom they came from; here they get a home too. */
-static bool keep_strings(const struct step *step, struct run_env *env, struct tensor *t, struct percept_err *err)
-{
-    struct percept_string *strings = t->data;
-    const int64_t n = tensor_elements(t);
-    size_t total = 0;
-    for (int64_t i = 0; i < n; i++)
-        total += strings[i].n_bytes;
-    char *at = lasting(step, env, total, 1, err);
-    if (!at)
-        return false;
-    for (int64_t i = 0; i < n; i++) {
-        if (strings[i].n_bytes)
-            memcpy(at, strings[i].at, strings[i].n_bytes);
-        strings[i].at = at;
-        at += strings[i].n_bytes;
-    }
-    return true;
-}
-
 /* A copy that lasts; NULL, with a sentence, when memory is short. */
 static const struct tensor *keep(const struct step *step, struct run_env *env, const struct tensor *x,
                                  struct percept_err *err)
 {
-    const size_t n_bytes = plain_bytes(x);
+    const size_t n_bytes = op_plain_bytes(x);
     struct tensor *copy = lasting(step, env, 1, sizeof *copy, err);
     void *data = copy ? lasting(step, env, n_bytes, 1, err) : NULL;
     if (!data)
@@ -94,7 +67,13 @@ static const struct tensor *keep(const struct step *step, struct run_env *env, c
     op_copy(env, data, x->data, n_bytes);
     *copy = (struct tensor){.dtype = x->dtype, .data = data};
     tensor_set_dims(copy, x->rank, x->dims);
-    return x->dtype != PERCEPT_STRING || keep_strings(step, env, copy, err) ? copy : NULL;
+    if (x->dtype != PERCEPT_STRING)
+        return copy;
+    char *texts = lasting(step, env, op_text_bytes(copy), 1, err); /* of those that were copied in time: others are 0 */
+    if (!texts)
+        return NULL;
+    op_move_texts(data, tensor_elements(copy), texts);
+    return copy;
 }
 
 /* list := its first n items, in an array of its own with room for more. */
@@ -424,8 +403,8 @@ static bool split_part(const struct step *step, struct run_env *env, const struc
     const size_t row = (size_t)tensor_span(x, axis + 1, x->rank) * tensor_dtype_bytes(x->dtype);
     const size_t step_bytes = (size_t)x->dims[axis] * row, n_bytes = (size_t)part->dims[axis] * row;
     const char *at = (const char *)x->data + (size_t)from * row;
-    if (outer == 1 || plain_bytes(part) == 0) {
-        part->data = plain_bytes(part) ? (void *)(uintptr_t)at : x->data;
+    if (outer == 1 || op_plain_bytes(part) == 0) {
+        part->data = op_plain_bytes(part) ? (void *)(uintptr_t)at : x->data;
         return true;
     }
     char *to = lasting(step, env, (size_t)outer, n_bytes, err);
@@ -543,7 +522,7 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
     char *to = y.data;
     for (int64_t i = 0; n_bytes && i < list->n; i++) {
         const struct tensor *one = list->items->at[i];
-        const size_t own = plain_bytes(one) / (size_t)outer;
+        const size_t own = op_plain_bytes(one) / (size_t)outer;
         for (int64_t o = 0; own && o < outer && op_spend(env, 1); o++)
             op_copy(env, to + (size_t)o * row, (const char *)one->data + (size_t)o * own, own);
         to += own;

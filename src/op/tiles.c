@@ -37,16 +37,20 @@ struct tiles tiles_cut(const struct kernels *kernels, int64_t m, int64_t n, int6
 
 struct tiles_part tiles_part(const struct tiles *tiles, int64_t from, int64_t to)
 {
+    const int64_t item = from / tiles->pieces, before = item * tiles->pieces;
+    from -= before;
+    to = least(to - before, tiles->pieces);
     const int64_t first = from % tiles->row_pieces, column = from / tiles->row_pieces;
     const int64_t next = tiles->row_pieces == 1 ? to : least(to, (column + 1) * tiles->row_pieces);
     const int64_t last = tiles->row_pieces == 1 ? 1 : first + next - from;
     const int64_t columns = tiles->row_pieces == 1 ? next - from : 1;
     return (struct tiles_part){
+        .item = item,
         .row = first * tiles->rows,
         .rows = least(last * tiles->rows, tiles->m) - first * tiles->rows,
         .column = column * tiles->columns,
         .column_end = least((column + columns) * tiles->columns, tiles->n),
-        .next = next,
+        .next = before + next,
     };
 }
 

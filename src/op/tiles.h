@@ -19,9 +19,10 @@ struct tiles {
  * piece would take longer than some milliseconds. */
 struct tiles tiles_cut(const struct kernels *kernels, int64_t m, int64_t n, int64_t k);
 
-/* The outputs of pieces [from, next): a rectangle. */
+/* The outputs of pieces [from, next): a rectangle of product `item`, where pieces of several such products follow each
+ * other. */
 struct tiles_part {
-    int64_t row, rows, column, column_end, next;
+    int64_t item, row, rows, column, column_end, next;
 };
 
 /* The first rectangle of pieces [from, to), as large as it can be. */

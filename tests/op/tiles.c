@@ -5,24 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ITEMS = 3 }; /* products one after another */
+
 static void check_cover(int64_t m, int64_t n, int64_t k, int64_t chunk)
 {
     const struct kernels *kernels = pick_best();
     const struct tiles tiles = tiles_cut(kernels, m, n, k);
-    unsigned char *seen = calloc(1, (size_t)(m * n));
-    for (int64_t from = 0; from < tiles.pieces;) {
-        const int64_t to = from + chunk < tiles.pieces ? from + chunk : tiles.pieces;
+    const int64_t pieces = ITEMS * tiles.pieces;
+    unsigned char *seen = calloc(ITEMS, (size_t)(m * n));
+    for (int64_t from = 0; from < pieces;) {
+        const int64_t to = from + chunk < pieces ? from + chunk : pieces;
         const struct tiles_part part = tiles_part(&tiles, from, to);
         ck_assert_int_gt(part.next, from);
         ck_assert_int_le(part.next, to);
+        ck_assert_int_eq(part.item, from / tiles.pieces);
         ck_assert_int_eq(part.column % kernels->gemm_step, 0);
         ck_assert(part.column_end % kernels->gemm_step == 0 || part.column_end == n);
         for (int64_t i = part.row; i < part.row + part.rows; i++)
             for (int64_t j = part.column; j < part.column_end; j++)
-                ck_assert_msg(!seen[i * n + j]++, "%ld, %ld twice", (long)i, (long)j);
+                ck_assert_msg(!seen[(part.item * m + i) * n + j]++, "%ld, %ld twice", (long)i, (long)j);
         from = part.next;
     }
-    ck_assert_msg(!memchr(seen, 0, (size_t)(m * n)), "%ld x %ld x %ld has holes", (long)m, (long)n, (long)k);
+    ck_assert_msg(!memchr(seen, 0, (size_t)(ITEMS * m * n)), "%ld x %ld x %ld has holes", (long)m, (long)n, (long)k);
     free(seen);
 }
 
