@@ -18,22 +18,14 @@
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/cast.h"
+#include "op/types.h"
 #include "op/walk.h"
-
-/* What a table may hold. */
-#define TYPES_FEATURE(M)                                                                           \
-    M(PERCEPT_FLOAT, float)                                                                        \
-    M(PERCEPT_DOUBLE, double)                                                                      \
-    M(PERCEPT_INT32, int32_t)                                                                      \
-    M(PERCEPT_INT64, int64_t)
 
 static bool want_feature(const struct step *step, int i, struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[i]->dtype;
-    if (dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_INT32 ||
-        dtype == PERCEPT_INT64)
-        return true;
-    return err_set(err, ERR_UNSUPPORTED,
+    return types_feature(dtype) ||
+           err_set(err, ERR_UNSUPPORTED,
                    OP_AT "input %d is %s; float32, float64, int32 and int64 would work",
                    OP_NODE(step->node), i, tensor_dtype_name(dtype));
 }
@@ -179,7 +171,7 @@ static bool imputer_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0];
     if (!want_feature(step, 0, err))
         return false;
-    const bool real = x->dtype == PERCEPT_FLOAT || x->dtype == PERCEPT_DOUBLE;
+    const bool real = types_real(x->dtype);
     if (!fits_columns(step, real ? "imputed_value_floats" : "imputed_value_int64s",
                       real ? priv->n_floats : priv->n_ints, err))
         return false;
@@ -410,8 +402,7 @@ static bool vectorizer_shape(struct step *step, struct percept_err *err)
     for (int i = 0; i < step->n_in; i++) {
         if (!want_feature(step, i, err))
             return false;
-        if (step->in[i]->rank < 1 ||
-            (step->in[i]->rank == 1 ? 1 : step->in[i]->dims[0]) != rows_of(step->in[0]))
+        if (step->in[i]->rank < 1 || rows_of(step->in[i]) != rows_of(step->in[0]))
             return err_set(err, ERR_INVALID, OP_AT "input %d has not as many rows as input 0",
                            OP_NODE(step->node), i);
     }

@@ -20,6 +20,7 @@
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/cast.h"
+#include "op/types.h"
 #include "op/weights.h"
 
 #define LINEAR_ROWS 24 /* of one piece of work */
@@ -142,8 +143,7 @@ static bool linear_shape(struct step *step, struct percept_err *err)
     struct linear_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a linear model's plan", sizeof *plan);
-    if (dtype != PERCEPT_FLOAT && dtype != PERCEPT_DOUBLE && dtype != PERCEPT_INT32 &&
-        dtype != PERCEPT_INT64)
+    if (!types_feature(dtype))
         return err_set(err, ERR_UNSUPPORTED,
                        OP_AT "the input is %s; float32, float64, int32 and int64 would work",
                        OP_NODE(step->node), tensor_dtype_name(dtype));

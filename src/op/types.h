@@ -23,6 +23,11 @@
     M(PERCEPT_FLOAT, float)                                                                        \
     M(PERCEPT_DOUBLE, double)
 #define TYPES_NUMBER(M) TYPES_INTEGER(M) TYPES_REAL(M)
+/* What ai.onnx.ml's tables of features hold. */
+#define TYPES_FEATURE(M)                                                                           \
+    TYPES_REAL(M)                                                                                  \
+    M(PERCEPT_INT32, int32_t)                                                                      \
+    M(PERCEPT_INT64, int64_t)
 
 static inline bool types_unsigned(enum percept_dtype dtype)
 {
@@ -39,6 +44,11 @@ static inline bool types_integer(enum percept_dtype dtype)
 static inline bool types_real(enum percept_dtype dtype)
 {
     return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE;
+}
+
+static inline bool types_feature(enum percept_dtype dtype)
+{
+    return types_real(dtype) || dtype == PERCEPT_INT32 || dtype == PERCEPT_INT64;
 }
 
 static inline bool types_number(enum percept_dtype dtype)
