@@ -277,6 +277,8 @@ const struct op_rule op_binarizer = {.check = binarizer_check,
 
 /* --- Normalizer ------------------------------------------------------------------------------- */
 
+#define ROW_UNITS 2 /* an element of a row, in op_spend's units */
+
 enum norm { NORM_MAX, NORM_L1, NORM_L2 };
 
 struct normalizer {
@@ -305,16 +307,19 @@ static bool normalizer_shape(struct step *step, struct percept_err *err)
 #define MEASURE(type, T)                                                                           \
     case type: {                                                                                   \
         const T *x = (const T *)step->in[0]->data + at;                                            \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            const double v = (double)x[i];                                                         \
-            sum += norm == NORM_L2 ? v * v : fabs(v);                                              \
-            most = v > most ? v : most;                                                            \
+        for (op_share_blocks(share, n, ROW_UNITS, from, to)) {                                     \
+            for (int64_t i = from; i < to; i++) {                                                  \
+                const double v = (double)x[i];                                                     \
+                sum += norm == NORM_L2 ? v * v : fabs(v);                                          \
+                most = v > most ? v : most;                                                        \
+            }                                                                                      \
         }                                                                                          \
         break;                                                                                     \
     }
 
-static double measured(const struct step *step, enum norm norm, int64_t at, int64_t n)
+static double measured(struct op_share *share, enum norm norm, int64_t at, int64_t n)
 {
+    const struct step *step = share->step;
     double sum = 0, most = -INFINITY;
     switch (step->in[0]->dtype) {
         TYPES_FEATURE(MEASURE)
@@ -327,20 +332,23 @@ static double measured(const struct step *step, enum norm norm, int64_t at, int6
 #define DIVIDE(type, T)                                                                            \
     case type: {                                                                                   \
         const T *x = (const T *)step->in[0]->data + at;                                            \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i] = (float)((double)x[i] / by);                                                     \
+        for (op_share_blocks(&share, n, ROW_UNITS, first, end)) {                                  \
+            for (int64_t i = first; i < end; i++)                                                  \
+                y[i] = (float)((double)x[i] / by);                                                 \
+        }                                                                                          \
         break;                                                                                     \
     }
 
 static void normalizer_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    const struct step *step = arg;
+    struct op_share share = *(const struct op_share *)arg;
+    const struct step *step = share.step;
     const struct normalizer *priv = step->priv;
     const int64_t n = columns_of(step->in[0]);
     for (int64_t at = from * n; at < to * n; at += n) {
         float *y = (float *)step->out[0]->data + at;
-        double by = measured(step, (enum norm)priv->norm, at, n);
+        double by = measured(&share, (enum norm)priv->norm, at, n);
         by = by == 0 ? 1 : by;
         switch (step->in[0]->dtype) {
             TYPES_FEATURE(DIVIDE)
@@ -354,7 +362,8 @@ static bool normalizer_run(struct step *step, struct run_env *env, struct percep
 {
     (void)err;
     const struct tensor *x = step->in[0];
-    team_split(env->team, rows_of(x), row_grain(columns_of(x)), normalizer_rows, step);
+    struct op_share share = op_share(step, env);
+    team_split(env->team, rows_of(x), row_grain(columns_of(x)), normalizer_rows, &share);
     return true;
 }
 
@@ -500,10 +509,13 @@ static bool extractor_run(struct step *step, struct run_env *env, struct percept
     const struct tensor *x = step->in[0];
     const int64_t *indices = step->in[1]->data, n = tensor_elements(step->in[1]),
                   columns = x->dims[x->rank - 1];
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
+        if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
+            return true;
         if (indices[i] < 0 || indices[i] >= columns)
             return err_set(err, ERR_DATA, OP_AT "index %lld is outside [0, %lld]",
                            OP_NODE(step->node), (long long)indices[i], (long long)columns - 1);
+    }
     team_split(env->team, tensor_span(x, 0, x->rank - 1), row_grain(n), extractor_rows, step);
     return true;
 }

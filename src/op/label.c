@@ -28,6 +28,8 @@
 
 /* --- vocabularies ----------------------------------------------------------------------------- */
 
+#define KEY_UNITS 16 /* looking one up, in op_spend's units */
+
 enum key_kind { KEY_TEXT, KEY_WHOLE, KEY_REAL, KEY_NONE };
 
 struct key {
@@ -331,7 +333,7 @@ static void encoder_range(void *arg, int64_t from, int64_t to, int member)
 static bool encoder_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    team_split(env->team, tensor_elements(step->in[0]), WALK_GRAIN / 16, encoder_range, step);
+    team_split(env->team, tensor_elements(step->in[0]), WALK_GRAIN / KEY_UNITS, encoder_range, step);
     return true;
 }
 
@@ -410,12 +412,11 @@ static int category_of(const struct one_hot *priv, const struct tensor *x, int64
 
 static bool one_hot_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     const struct one_hot *priv = step->priv;
     const struct tensor *x = step->in[0];
     float *y = step->out[0]->data;
-    step->kernels->fill(y, 0, tensor_elements(step->out[0]));
-    for (int64_t i = 0, n = tensor_elements(x); i < n; i++, y += priv->categories.n) {
+    op_clear(env, y, (size_t)tensor_elements(step->out[0]) * sizeof *y);
+    for (int64_t i = 0, n = tensor_elements(x); i < n && op_spend(env, KEY_UNITS); i++, y += priv->categories.n) {
         const int found = category_of(priv, x, i);
         if (found >= 0)
             y[found] = 1;
@@ -473,11 +474,10 @@ static bool zip_shape(struct step *step, struct percept_err *err)
 
 static bool zip_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    (void)env;
     (void)err;
     const struct tensor *x = step->in[0];
     if (step->out[0]->data != x->data)
-        memcpy(step->out[0]->data, x->data, (size_t)tensor_elements(x) * sizeof(float));
+        op_copy(env, step->out[0]->data, x->data, (size_t)tensor_elements(x) * sizeof(float));
     return true;
 }
 

@@ -220,6 +220,12 @@ static void give(struct harness *h, const char *op)
         harness_input(h, PERCEPT_BOOL, 1, DIMS(200), truths);
     if (!strcmp(op, "ReverseSequence"))
         harness_int64s(h, 1, DIMS(16), places);
+    if (!strcmp(op, "OneHotEncoder") || !strcmp(op, "ArrayFeatureExtractor"))
+        harness_domain(h, "ai.onnx.ml");
+    if (!strcmp(op, "OneHotEncoder"))
+        harness_int_list(h, "cats_int64s", 2, DIMS(0, 1));
+    if (!strcmp(op, "ArrayFeatureExtractor"))
+        harness_int64s(h, 1, DIMS(256), places);
 }
 
 /* Loops of one thread look before their first stride, and leave the rest when it is over: no fault, no
@@ -230,7 +236,8 @@ START_TEST(who_is_not_waited_for_stops)
                                       "ScatterND", "TopK",         "NonZero",  "Compress",
                                       "Unique",  "Trilu",          "ReverseSequence", "EyeLike",
                                       "RandomUniformLike", "Not",  "IsNaN",    "DynamicQuantizeLinear",
-                                      "Cast",    "Exp",            "Transpose", "Bernoulli"};
+                                      "Cast",    "Exp",            "Transpose", "Bernoulli",
+                                      "OneHotEncoder", "ArrayFeatureExtractor"};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         struct harness h;
         struct watch watch = {.deadline_ns = 1, .now_ns = long_past};
@@ -285,6 +292,8 @@ static void give_long(struct harness *h, const char *op, enum percept_dtype dtyp
     } else {
         harness_input(h, dtype, 1, &n, x);
     }
+    if (!strcmp(op, "Normalizer"))
+        harness_domain(h, "ai.onnx.ml");
     if (!strcmp(op, "CumSum"))
         harness_int64s(h, 0, NULL, &zero);
     if (!strcmp(op, "LpNormalization") || !strcmp(op, "Softmax") || !strcmp(op, "Hardmax") ||
@@ -314,7 +323,7 @@ START_TEST(one_long_row_is_left_in_the_middle)
                  {"Softmax", PERCEPT_FLOAT},  {"Softmax", PERCEPT_DOUBLE},
                  {"Hardmax", PERCEPT_FLOAT},  {"LayerNormalization", PERCEPT_FLOAT},
                  {"LayerNormalization", PERCEPT_DOUBLE}, {"MeanVarianceNormalization", PERCEPT_FLOAT},
-                 {"DFT", PERCEPT_FLOAT}};
+                 {"DFT", PERCEPT_FLOAT},      {"Normalizer", PERCEPT_INT64}};
     const int64_t n = (int64_t)1 << 20;
     void *x = calloc((size_t)n, 8);
     ck_assert_ptr_nonnull(x);
