@@ -53,7 +53,6 @@ struct frame {
     struct plan *running; /* whose step is at work */
     uint64_t n_begun;     /* steps so far: which execution of one is at work */
     uint64_t captured;    /* of a body: n_begun of the frame around it when it copied values from there; 0: never */
-    struct watch *watch;  /* of the run at work, or NULL */
     char *scratch;
     size_t scratch_bytes;
     uint64_t clock;
@@ -299,7 +298,7 @@ static bool run_body(struct run_env *env, const struct graph *body, const struct
     for (int i = 0; i < body->n_inputs; i++)
         copy_feed(child, i, &inputs[i], env->watch);
     copy_captured(child, frame, env->watch);
-    if (!run_graph(child, frame->watch, env->team, NULL, err))
+    if (!run_graph(child, env->watch, env->team, NULL, err))
         return false;
     for (int i = 0; i < body->n_outputs; i++)
         outputs[i] = *frame_output(child, i);
@@ -367,7 +366,6 @@ static bool run_graph(struct frame *frame, struct watch *watch, struct percept_t
         return false;
     struct run_env env = {.team = team, .watch = watch, .body = run_body,
                           .memory = loose_memory, .lasting = lasting_memory, .go_on = go_on, .frame = frame};
-    frame->watch = watch;
     frame->last = NULL;
     if (frame->loose.blocks)
         arena_reset(&frame->loose);
@@ -410,7 +408,6 @@ bool frame_run(struct frame *frame, const struct percept_run_context *context,
     team_watch(team, &watch);
     bool ok = run_graph(frame, &watch, team, observer, err);
     team_watch(team, NULL);
-    frame->watch = NULL;
     return ok;
 }
 
