@@ -100,10 +100,10 @@ bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const
     struct graph *graph = model->onnx.graph;
     model->n_freed = 0;
     model->freed = arena_array(&model->arena, (size_t)graph->n_nodes + 1, sizeof *model->freed);
+    if (!model->freed)
+        return false;
     for (int i = 0; i < graph->n_nodes; i++) {
         struct node *node = &graph->nodes[i];
-        if (!model->freed)
-            return false;
         if (node->dead || !bytes_is(node->op_type, "Reshape") || node->n_in < 2 || node->in[1] < 0)
             continue;
         bool ok;

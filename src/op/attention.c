@@ -27,6 +27,7 @@
 #include <string.h>
 
 #define BLOCK_ROWS 64 /* of queries */
+#define SCORE_UNITS 2 /* softcap, mask and softmax of one, in op_spend's units */
 
 enum { Q, K, V, MASK, PAST_KEY, PAST_VALUE, NONPAD, N_INPUTS };
 enum score_mode { SCORES_RAW, SCORES_CAPPED, SCORES_MASKED, SCORES_SOFTMAX };
@@ -274,7 +275,7 @@ static void gather_heads(void *arg, int64_t from, int64_t to, int member)
 }
 
 struct attention_work {
-    struct step *step;
+    struct op_share share;
     const struct attention *a;
     const struct attention_plan *plan;
     const float *k, *v;
@@ -305,12 +306,12 @@ static int64_t keys_seen(const struct attention_work *w, int64_t item, int64_t i
 {
     const struct attention *a = w->a;
     const struct attention_plan *plan = w->plan;
-    const struct tensor *nonpad = input_of(w->step, NONPAD);
+    const struct tensor *nonpad = input_of(w->share.step, NONPAD);
     int64_t n = plan->mask_keys, offset = plan->past;
     if (nonpad) {
         const int64_t given = ((const int64_t *)nonpad->data)[item];
         n = op_clamp(given, 0, n);
-        if (!input_of(w->step, PAST_KEY))
+        if (!input_of(w->share.step, PAST_KEY))
             offset = op_clamp(given, 0, INT64_MAX / 2) - plan->rows;
     }
     const int64_t own = i + offset; /* the position of the query itself */
@@ -327,7 +328,7 @@ static bool add_mask(const struct attention_work *w, int64_t item, int64_t head,
                      int64_t seen)
 {
     const struct attention_plan *plan = w->plan;
-    const struct tensor *mask = input_of(w->step, MASK);
+    const struct tensor *mask = input_of(w->share.step, MASK);
     if (!mask)
         return seen > first;
     const int64_t at = item * plan->mask[0] + head * plan->mask[1] + i * plan->mask[2];
@@ -347,14 +348,14 @@ static bool add_mask(const struct attention_work *w, int64_t item, int64_t head,
 static void show(const struct attention_work *w, enum score_mode mode, int64_t row, const float *s)
 {
     const struct attention_plan *plan = w->plan;
-    if (w->step->n_out > 3 && w->a->mode == mode && plan->keys)
-        memcpy((float *)w->step->out[3]->data + row * plan->keys, s, (size_t)plan->keys * sizeof *s);
+    if (w->share.step->n_out > 3 && w->a->mode == mode && plan->keys)
+        memcpy((float *)w->share.step->out[3]->data + row * plan->keys, s, (size_t)plan->keys * sizeof *s);
 }
 
 /* One row's scores to weights: [0, n) are there, of which [0, seen) count. */
 static void weigh_row(const struct attention_work *w, int64_t item, int64_t head, int64_t i, float *s, int64_t n)
 {
-    const struct kernels *kernels = w->step->kernels;
+    const struct kernels *kernels = w->share.step->kernels;
     const float cap = w->a->softcap;
     const int64_t row = (item * w->plan->q_heads + head) * w->plan->rows + i;
     int64_t first;
@@ -377,43 +378,44 @@ static void weigh_row(const struct attention_work *w, int64_t item, int64_t head
     show(w, SCORES_SOFTMAX, row, s);
 }
 
-static void attend_block(const struct attention_work *w, int64_t piece, float *scores)
+static void attend_block(struct attention_work *w, int64_t piece, float *scores)
 {
     const struct attention_plan *plan = w->plan;
     const int64_t block = piece % plan->blocks, head = piece / plan->blocks % plan->q_heads;
     const int64_t item = piece / plan->blocks / plan->q_heads, first = block * BLOCK_ROWS;
     const int64_t m = plan->rows - first < BLOCK_ROWS ? plan->rows - first : BLOCK_ROWS;
     const int64_t kv_head = head / (plan->q_heads / plan->kv_heads);
-    const float *q = (const float *)w->step->in[Q]->data + item * plan->q.item + head * plan->q.head + first * plan->q.row;
+    const float *q =
+        (const float *)w->share.step->in[Q]->data + item * plan->q.item + head * plan->q.head + first * plan->q.row;
     const float *k = w->k + item * w->k_strides.item + kv_head * w->k_strides.head;
     const float *v = w->v + item * w->v_strides.item + kv_head * w->v_strides.head;
-    float *y = (float *)w->step->out[0]->data + item * plan->y.item + head * plan->y.head + first * plan->y.row;
+    float *y = (float *)w->share.step->out[0]->data + item * plan->y.item + head * plan->y.head + first * plan->y.row;
     int64_t unseen;
-    const int64_t n = w->step->n_out > 3 ? plan->keys : keys_seen(w, item, first + m - 1, &unseen);
+    const int64_t n = w->share.step->n_out > 3 ? plan->keys : keys_seen(w, item, first + m - 1, &unseen);
     if (n)
         blas_gemm(false, true, m, n, plan->size, plan->scale, q, plan->q.row, k, w->k_strides.row, 0, scores, n);
-    for (int64_t i = 0; i < m; i++)
+    for (int64_t i = 0; i < m && op_share_spend(&w->share, n * SCORE_UNITS); i++)
         weigh_row(w, item, head, first + i, scores + i * n, n);
     if (n)
         blas_gemm(false, false, m, plan->v_size, n, 1, scores, n, v, w->v_strides.row, 0, y, plan->y.row);
     for (int64_t i = 0; !n && i < m; i++)
-        w->step->kernels->fill(y + i * plan->y.row, 0, plan->v_size);
+        w->share.step->kernels->fill(y + i * plan->y.row, 0, plan->v_size);
 }
 
 static void attend(void *arg, int64_t from, int64_t to, int member)
 {
-    const struct attention_work *w = arg;
-    const struct attention_plan *plan = w->plan;
-    float *scores = (float *)(void *)((char *)w->step->scratch + plan->scores_at) + member * BLOCK_ROWS * plan->keys;
+    struct attention_work w = *(const struct attention_work *)arg;
+    float *scores =
+        (float *)(void *)((char *)w.share.step->scratch + w.plan->scores_at) + member * BLOCK_ROWS * w.plan->keys;
     for (int64_t piece = from; piece < to; piece++)
-        attend_block(w, piece, scores);
+        attend_block(&w, piece, scores);
 }
 
 static bool attention_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
     const struct attention_plan *plan = step->state;
-    struct attention_work work = {.step = step, .a = step->priv, .plan = plan};
+    struct attention_work work = {.share = op_share(step, env), .a = step->priv, .plan = plan};
     work.k = settle(step, env, K, &work.k_strides);
     work.v = settle(step, env, V, &work.v_strides);
     team_split(env->team, plan->items * plan->q_heads * plan->blocks, 1, attend, &work);

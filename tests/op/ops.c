@@ -277,12 +277,16 @@ START_TEST(blocks_cover_a_range_once)
 }
 END_TEST
 
-/* One row of `n`, one element of a product, one matrix. */
+/* One row of `n`, one element of a product, one matrix, one block of queries. */
 static void give_long(struct harness *h, const char *op, enum percept_dtype dtype, int64_t n, const void *x)
 {
     static const int64_t zero = 0;
-    harness_begin(h, op, 17);
-    if (!strcmp(op, "MatMul")) {
+    harness_begin(h, op, strcmp(op, "Attention") ? 17 : 23);
+    if (!strcmp(op, "Attention")) {
+        harness_input(h, dtype, 4, DIMS(1, 1, 64, 1), x);
+        harness_input(h, dtype, 4, DIMS(1, 1, n / 16, 1), x);
+        harness_input(h, dtype, 4, DIMS(1, 1, n / 16, 1), x);
+    } else if (!strcmp(op, "MatMul")) {
         harness_input(h, dtype, 2, DIMS(1, n), x);
         harness_input(h, dtype, 2, DIMS(n, 1), x);
     } else if (!strcmp(op, "Det")) {
@@ -323,7 +327,8 @@ START_TEST(one_long_row_is_left_in_the_middle)
                  {"Softmax", PERCEPT_FLOAT},  {"Softmax", PERCEPT_DOUBLE},
                  {"Hardmax", PERCEPT_FLOAT},  {"LayerNormalization", PERCEPT_FLOAT},
                  {"LayerNormalization", PERCEPT_DOUBLE}, {"MeanVarianceNormalization", PERCEPT_FLOAT},
-                 {"DFT", PERCEPT_FLOAT},      {"Normalizer", PERCEPT_INT64}};
+                 {"DFT", PERCEPT_FLOAT},      {"Normalizer", PERCEPT_INT64},
+                 {"Attention", PERCEPT_FLOAT}};
     const int64_t n = (int64_t)1 << 20;
     void *x = calloc((size_t)n, 8);
     ck_assert_ptr_nonnull(x);
