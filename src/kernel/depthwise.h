@@ -189,8 +189,6 @@ static void depthwise_row(const struct conv_shape *shape, const float *map, cons
         row.input += (j * phase.in_step + phase.offset + range.from * phase.tap_step) * line[axis];
         row.weights += (phase.taps.first + range.from * phase.taps.step) * tap_line[axis];
     }
-    if (row.n[0] <= 0 || row.n[1] <= 0)
-        row.n[0] = row.n[1] = 0;
     for (int64_t class = 0; class < classes_of(shape, 2); class++) {
         const struct phase phase = phase_of(shape, 2, class);
         struct depthwise_row part = row;

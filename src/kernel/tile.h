@@ -132,12 +132,12 @@ INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vecto
 
 #define TILE(ROWS, PIXELS)                                                                         \
     static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(                                  \
-        const struct tile *tile, int vectors, struct parts *parts)                               \
+        const struct tile *tile, int vectors, struct parts *parts)                                 \
     {                                                                                              \
         if (vectors == 2)                                                                          \
-            tile_sized(tile, ROWS, PIXELS, 2, parts);                                             \
+            tile_sized(tile, ROWS, PIXELS, 2, parts);                                              \
         else                                                                                       \
-            tile_sized(tile, ROWS, PIXELS, 1, parts);                                             \
+            tile_sized(tile, ROWS, PIXELS, 1, parts);                                              \
     }
 
 #if MANY_REGISTERS
@@ -158,7 +158,7 @@ static void tile_any(const struct tile *tile, int64_t rows, int64_t pixels, int 
     switch (rows * 16 + pixels) {
 #define CASE(ROWS, PIXELS)                                                                         \
     case ROWS * 16 + PIXELS:                                                                       \
-        tile_##ROWS##_##PIXELS(tile, vectors, &parts);                                            \
+        tile_##ROWS##_##PIXELS(tile, vectors, &parts);                                             \
         break;
         TILE_LIST(CASE)
 #undef CASE

@@ -20,7 +20,9 @@
  * as if the engine had asked; else it goes over the output afterwards.
  *
  * Work is split into rectangles of the output (tiles.c, blas_side), and so is laying down a right side; a
- * rectangle of OpenBLAS's with a k of more than 2^16 may take longer than tens of milliseconds. Thread: loader, then the session's holder with its team.
+ * rectangle of OpenBLAS's with a k of more than 2^16 may take longer than tens of milliseconds.
+ *
+ * Thread: loader, then the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
@@ -74,7 +76,8 @@ struct matmul_plan {
     int64_t c_row, c_column; /* C: elements from row to row, column to column */
     const float *columns;    /* as in struct matmul */
     struct tiles tiles;      /* of one product with a packed side */
-    int64_t blas_side;       /* else: rows and columns of a call */
+    int64_t blas_side;       /* else: rows and columns of a call, */
+    int64_t across, squares; /* calls from left to right, calls of a product */
     size_t a_at;    /* of the turned left side in scratch */
     bool turned[2]; /* FusedMatMul: this side is, at turned_at in scratch */
     size_t turned_at[2];
@@ -427,7 +430,9 @@ static void choose_way(struct step *step, struct matmul_plan *plan)
     else
         plan->way = plan->stacked ? WAY_BLAS : WAY_LAID;
     plan->tiles = tiles_cut(step->kernels, plan->m, plan->n, plan->k);
-    plan->blas_side = blas_side(plan->m, plan->n, plan->k);
+    const int64_t side = plan->blas_side = blas_side(plan->m, plan->n, plan->k);
+    plan->across = side ? (plan->n + side - 1) / side : 0;
+    plan->squares = side ? (plan->m + side - 1) / side * plan->across : 0;
     step->algorithm = names[plan->way];
 }
 
@@ -533,9 +538,9 @@ static void matmul_blas(void *arg, int64_t from, int64_t to, int member)
     const struct matmul_work *work = arg;
     const struct matmul_plan *plan = work->plan;
     const int64_t m = plan->m, n = plan->n, k = plan->k, side = plan->blas_side;
-    const int64_t across = (n + side - 1) / side, squares = (m + side - 1) / side * across;
     for (int64_t i = from; i < to; i++) {
-        const int64_t item = i / squares, row = i % squares / across * side, column = i % across * side;
+        const int64_t item = i / plan->squares, row = i % plan->squares / plan->across * side;
+        const int64_t column = i % plan->across * side;
         blas_gemm(false, false, least(side, m - row), least(side, n - column), k, work->alpha,
                   work->a + (a_index(plan, item) * m + row) * k, k,
                   work->b + b_index(plan, item) * k * n + column, n, 0,
@@ -628,9 +633,7 @@ static void run_blas(struct step *step, const struct run_env *env)
         .b = step->in[1]->data,
         .c = step->out[0]->data,
     };
-    const int64_t side = plan->blas_side;
-    team_split(env->team, plan->batch * ((plan->m + side - 1) / side) * ((plan->n + side - 1) / side), 1,
-               matmul_blas, &work);
+    team_split(env->team, plan->batch * plan->squares, 1, matmul_blas, &work);
 }
 
 /* ---- run: every other type, and products of nothing ------------------------------------------ */
