@@ -284,8 +284,7 @@ END_TEST
 /* x is 1 1 1, the weights 1 2; pads of -1: without an input */
 static void padded_by_input(int64_t first, int64_t last, bool bias)
 {
-    harness_begin(&h, "ConvTransposeWithDynamicPads", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "ConvTransposeWithDynamicPads", 1);
     harness_int_list(&h, "strides", 1, DIMS(2));
     harness_floats(&h, 3, DIMS(1, 1, 3), (float[]){1, 1, 1});
     harness_floats(&h, 3, DIMS(1, 1, 2), (float[]){1, 2});

@@ -258,8 +258,7 @@ static void crop(const char *mode, int64_t n, const float *regions, int32_t heig
     float ramp[16];
     for (int i = 0; i < 16; i++)
         ramp[i] = (float)i;
-    harness_begin(&h, "CropAndResize", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "CropAndResize", 1);
     harness_text(&h, "mode", mode);
     harness_float(&h, "extrapolation_value", -1);
     harness_floats(&h, 4, DIMS(1, 1, 4, 4), ramp);
@@ -299,8 +298,7 @@ END_TEST
 
 START_TEST(crops_of_doubles_choose_their_item)
 {
-    harness_begin(&h, "CropAndResize", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "CropAndResize", 1);
     harness_text(&h, "mode", "nearest");
     harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(2, 2, 1, 1), (double[]){1, 2, (double)INFINITY, 4 + 0x1p-40});
     harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(3, 4), (double[12]){0, 0, 1, 1, 0, 0, 1, 1, 1, -1, 2, 1});
@@ -346,8 +344,7 @@ START_TEST(crops_that_do_not_fit_are_refused)
     harness_expect_failure(&h, ERR_INVALID, "the size is negative or too large");
     harness_end(&h);
     for (int i = 0; i < 3; i++) {
-        harness_begin(&h, "CropAndResize", 1);
-        harness_domain(&h, "com.microsoft");
+        harness_begin_in(&h, "com.microsoft", "CropAndResize", 1);
         harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
         harness_floats(&h, 2, DIMS(1, 4), all);
         harness_input(&h, i == 0 ? PERCEPT_INT64 : PERCEPT_INT32, 1, DIMS(1), (int64_t[]){i == 2});

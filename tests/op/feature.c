@@ -8,13 +8,7 @@ static struct harness h;
 
 static void begin(const char *op_type)
 {
-    harness_begin(&h, op_type, 1);
-    harness_domain(&h, "ai.onnx.ml");
-}
-
-static void ran(void)
-{
-    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_begin_in(&h, "ai.onnx.ml", op_type, 1);
 }
 
 START_TEST(a_scaler_has_a_value_for_each_column_or_one_for_all)
@@ -23,13 +17,13 @@ START_TEST(a_scaler_has_a_value_for_each_column_or_one_for_all)
     harness_float_list(&h, "offset", 3, (float[]){1, 2, 3});
     harness_float_list(&h, "scale", 3, (float[]){1, 10, -1});
     harness_floats(&h, 2, DIMS(2, 3), (float[]){1, 2, 3, 4, 5, 6});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(2, 3), (float[]){0, 0, 0, 3, 30, -3}, 0);
     harness_end(&h);
     begin("Scaler"); /* left out: nothing is taken off */
     harness_float_list(&h, "scale", 1, (float[]){2});
     harness_int64s(&h, 3, DIMS(1, 2, 2), DIMS(1, 2, 3, -4));
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 3, DIMS(1, 2, 2), (float[]){2, 4, 6, -8}, 0);
     harness_end(&h);
     begin("Scaler");
@@ -46,7 +40,7 @@ START_TEST(whole_numbers_lose_nothing_before_they_are_scaled)
     begin("Scaler");
     harness_float_list(&h, "offset", 1, (float[]){0x1p40f});
     harness_int64s(&h, 2, DIMS(2, 1), DIMS((INT64_C(1) << 40) + 3, (INT64_C(1) << 40) - 5));
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(2, 1), (float[]){3, -5}, 0);
     harness_end(&h);
 }
@@ -58,14 +52,14 @@ START_TEST(an_imputer_fills_what_is_missing)
     harness_float_list(&h, "imputed_value_floats", 2, (float[]){7, 8});
     harness_float(&h, "replaced_value_float", NAN);
     harness_floats(&h, 2, DIMS(2, 2), (float[]){NAN, 1, 0, NAN});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(2, 2), (float[]){7, 1, 0, 8}, 0);
     harness_end(&h);
     begin("Imputer");
     harness_int_list(&h, "imputed_value_int64s", 1, DIMS(5));
     harness_int(&h, "replaced_value_int64", -1);
     harness_int64s(&h, 1, DIMS(3), DIMS(-1, 0, -1));
-    ran();
+    harness_ran(&h);
     harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(3), DIMS(5, 0, 5));
     harness_end(&h);
     begin("Imputer"); /* only the other list is there */
@@ -81,12 +75,12 @@ START_TEST(a_binarizer_keeps_the_type)
     begin("Binarizer");
     harness_float(&h, "threshold", 0.5f);
     harness_floats(&h, 1, DIMS(4), (float[]){0.5f, 0.6f, -1, NAN});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 1, DIMS(4), (float[]){0, 1, 0, 0}, 0);
     harness_end(&h);
     begin("Binarizer");
     harness_input(&h, PERCEPT_INT32, 2, DIMS(1, 2), (int32_t[]){0, 3});
-    ran();
+    harness_ran(&h);
     harness_expect(&h, 0, PERCEPT_INT32, 2, DIMS(1, 2), (int32_t[]){0, 1});
     harness_end(&h);
 }
@@ -104,14 +98,14 @@ START_TEST(rows_are_normalized_and_rows_of_nothing_stay)
         begin("Normalizer");
         harness_text(&h, "norm", rows[i].norm);
         harness_floats(&h, 2, DIMS(3, 2), (float[]){3, -2, 0, 0, 4, 4});
-        ran();
+        harness_ran(&h);
         harness_expect_floats(&h, 0, 2, DIMS(3, 2), rows[i].y, 1e-7f); /* one rounding */
         harness_end(&h);
     }
     begin("Normalizer"); /* squares of int32 overflow */
     harness_text(&h, "norm", "L2");
     harness_input(&h, PERCEPT_INT32, 1, DIMS(2), (int32_t[]){300000, -400000});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){0.6f, -0.8f}, 1e-7f);
     harness_end(&h);
     begin("Normalizer");
@@ -128,7 +122,7 @@ START_TEST(features_of_several_inputs_are_joined_cut_and_filled)
     harness_floats(&h, 2, DIMS(2, 2), (float[]){1, 2, 3, 4});
     harness_int64s(&h, 2, DIMS(2, 2), DIMS(5, 99, 6, 99));
     harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(2, 1), (double[]){7, 8});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(2, 5), (float[]){1, 2, 5, 7, 0, 3, 4, 6, 8, 0}, 0);
     harness_end(&h);
     begin("FeatureVectorizer");
@@ -152,13 +146,13 @@ START_TEST(columns_are_extracted_of_every_type)
     begin("ArrayFeatureExtractor");
     harness_texts(&h, 2, DIMS(2, 2), words);
     harness_int64s(&h, 1, DIMS(2), DIMS(1, 0));
-    ran();
+    harness_ran(&h);
     harness_expect_texts(&h, 0, 2, DIMS(2, 2), chosen);
     harness_end(&h);
     begin("ArrayFeatureExtractor"); /* a vector becomes a row, as labels are looked up */
     harness_input(&h, PERCEPT_INT32, 1, DIMS(3), (int32_t[]){7, 8, 9});
     harness_int64s(&h, 2, DIMS(2, 2), DIMS(2, 2, 0, 1));
-    ran();
+    harness_ran(&h);
     harness_expect(&h, 0, PERCEPT_INT32, 2, DIMS(1, 4), (int32_t[]){9, 9, 7, 8});
     harness_end(&h);
 }

@@ -41,6 +41,12 @@ void harness_domain(struct harness *h, const char *domain)
     h->node.domain = bytes_of_text(domain);
 }
 
+void harness_begin_in(struct harness *h, const char *domain, const char *op_type, int opset)
+{
+    harness_begin(h, op_type, opset);
+    harness_domain(h, domain);
+}
+
 void harness_outputs(struct harness *h, int n)
 {
     ck_assert_int_le(n, HARNESS_MAX);
@@ -389,6 +395,11 @@ bool harness_run(struct harness *h)
     }
     h->stage = HARNESS_RAN;
     return true;
+}
+
+void harness_ran(struct harness *h)
+{
+    ck_assert_msg(harness_run(h), "%s", h->err.text);
 }
 
 const struct tensor *harness_out(const struct harness *h, int i)

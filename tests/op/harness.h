@@ -55,6 +55,8 @@ struct harness {
  * PERCEPTD_KERNELS; h->ctx.kernels may be changed right after. */
 void harness_begin(struct harness *h, const char *op_type, int opset);
 void harness_domain(struct harness *h, const char *domain);
+/* Both of these; ONNX's own domain is "". */
+void harness_begin_in(struct harness *h, const char *domain, const char *op_type, int opset);
 void harness_outputs(struct harness *h, int n);
 void harness_end(struct harness *h);
 
@@ -89,6 +91,7 @@ bool harness_fuse(struct harness *h, const struct fusion *fusion);
 bool harness_load(struct harness *h); /* pack */
 bool harness_plan(struct harness *h); /* shape, buffers */
 bool harness_run(struct harness *h);
+void harness_ran(struct harness *h); /* fails the test unless it runs */
 
 /* Output i after a run, plain. */
 const struct tensor *harness_out(const struct harness *h, int i);

@@ -8,8 +8,7 @@ static struct harness h;
 
 static void begin(int rank, const int64_t *dims, const float *x)
 {
-    harness_begin(&h, "Inverse", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "Inverse", 1);
     harness_floats(&h, rank, dims, x);
 }
 
@@ -43,8 +42,7 @@ START_TEST(a_stack_times_its_inverses_is_one)
         seed = seed * 1664525U + 1013904223U;
         x[i] = (double)(seed >> 8) / 8388608 - 1 + (i % (N * N) % (N + 1) == 0 ? 4 : 0);
     }
-    harness_begin(&h, "Inverse", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "Inverse", 1);
     harness_input(&h, PERCEPT_DOUBLE, 4, DIMS(1, 2, N, N), x);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     const double *y = harness_out(&h, 0)->data;
@@ -80,8 +78,7 @@ START_TEST(what_is_not_square_is_refused)
     begin(1, DIMS(1), (float[]){1});
     harness_expect_failure(&h, ERR_INVALID, "shape [1] is no list");
     harness_end(&h);
-    harness_begin(&h, "Inverse", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "Inverse", 1);
     harness_int64s(&h, 2, DIMS(1, 1), DIMS(1));
     harness_expect_failure(&h, ERR_UNSUPPORTED, "float32 and float64 would work");
     harness_end(&h);

@@ -12,13 +12,7 @@ static const char *const cities[] = {"Paris", "", "K\xc3\xb6ln"};
 
 static void begin(const char *op_type, int version)
 {
-    harness_begin(&h, op_type, version);
-    harness_domain(&h, "ai.onnx.ml");
-}
-
-static void ran(void)
-{
-    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_begin_in(&h, "ai.onnx.ml", op_type, version);
 }
 
 START_TEST(the_first_version_goes_both_ways)
@@ -26,14 +20,14 @@ START_TEST(the_first_version_goes_both_ways)
     begin("LabelEncoder", 1);
     harness_text_list(&h, "classes_strings", 3, cities);
     harness_texts(&h, 2, DIMS(2, 2), (const char *const[]){"K\xc3\xb6ln", "Paris", "", "Rome"});
-    ran();
+    harness_ran(&h);
     harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(2, 2), DIMS(2, 0, 1, -1));
     harness_end(&h);
     begin("LabelEncoder", 1);
     harness_text_list(&h, "classes_strings", 3, cities);
     harness_text(&h, "default_string", "elsewhere");
     harness_int64s(&h, 1, DIMS(4), DIMS(2, 3, -1, 1));
-    ran();
+    harness_ran(&h);
     harness_expect_texts(&h, 0, 1, DIMS(4),
                          (const char *const[]){cities[2], "elsewhere", "elsewhere", ""});
     harness_end(&h);
@@ -41,7 +35,7 @@ START_TEST(the_first_version_goes_both_ways)
     harness_text_list(&h, "cats_strings", 3, cities);
     harness_int_list(&h, "cats_int64s", 3, DIMS(75, 0, 50));
     harness_int64s(&h, 1, DIMS(2), DIMS(50, 1));
-    ran();
+    harness_ran(&h);
     harness_expect_texts(&h, 0, 1, DIMS(2), (const char *const[]){cities[2], "_Unused"});
     harness_end(&h);
 }
@@ -53,7 +47,7 @@ START_TEST(lists_map_every_pair_of_types)
     harness_text_list(&h, "keys_strings", 3, cities);
     harness_float_list(&h, "values_floats", 3, (float[]){0.5f, 1, 2});
     harness_texts(&h, 1, DIMS(2), (const char *const[]){"Paris", "Rome"});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){0.5f, -0.0f}, 0);
     harness_end(&h);
     begin("LabelEncoder", 2);
@@ -61,7 +55,7 @@ START_TEST(lists_map_every_pair_of_types)
     harness_int_list(&h, "values_int64s", 3, DIMS(10, 11, 12));
     harness_int(&h, "default_int64", 99);
     harness_floats(&h, 1, DIMS(3), (float[]){-0.0f, 1.5f, NAN});
-    ran();
+    harness_ran(&h);
     harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(3),
                    DIMS(10, 11, 99)); /* of equal keys the first */
     harness_end(&h);
@@ -69,7 +63,7 @@ START_TEST(lists_map_every_pair_of_types)
     harness_int_list(&h, "keys_int64s", 2, DIMS(INT64_MIN, INT64_MAX));
     harness_text_list(&h, "values_strings", 2, cities);
     harness_int64s(&h, 1, DIMS(2), DIMS(INT64_MAX, INT64_MIN));
-    ran();
+    harness_ran(&h);
     harness_expect_texts(&h, 0, 1, DIMS(2), (const char *const[]){cities[1], cities[0]});
     harness_end(&h);
 }
@@ -83,7 +77,7 @@ START_TEST(nan_is_a_key_where_it_may_be)
         harness_float_list(&h, "keys_floats", 2, (float[]){NAN, 1});
         harness_int_list(&h, "values_int64s", 2, DIMS(10, 11));
         harness_floats(&h, 1, DIMS(2), (float[]){1, -NAN});
-        ran();
+        harness_ran(&h);
         harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(2), DIMS(11, version < 4 ? -1 : 10));
         harness_end(&h);
     }
@@ -106,7 +100,7 @@ START_TEST(tensors_map_as_lists_do)
         &(struct tensor){
             .dtype = PERCEPT_STRING, .rank = 1, .dims = {1}, .data = (void *)(uintptr_t)other});
     harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(3), (double[]){2, 1, 1.5});
-    ran();
+    harness_ran(&h);
     harness_expect_texts(&h, 0, 1, DIMS(3), (const char *const[]){"two", "one", "?"});
     harness_end(&h);
     begin("LabelEncoder", 4); /* default_tensor of another type */
@@ -155,14 +149,14 @@ START_TEST(categories_become_columns)
     begin("OneHotEncoder", 1);
     harness_text_list(&h, "cats_strings", 3, cities);
     harness_texts(&h, 2, DIMS(2, 1), (const char *const[]){"", "Rome"});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 3, DIMS(2, 1, 3), (float[]){0, 1, 0, 0, 0, 0}, 0);
     harness_end(&h);
     begin("OneHotEncoder",
           1); /* fractions are cut; what is no whole number is no category, 0 neither */
     harness_int_list(&h, "cats_int64s", 2, DIMS(0, 1));
     harness_floats(&h, 1, DIMS(5), (float[]){1.9f, NAN, INFINITY, -0.5f, -1e30f});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(5, 2), (float[]){0, 1, 0, 0, 0, 0, 1, 0, 0, 0}, 0);
     harness_end(&h);
     begin("OneHotEncoder", 1);
@@ -184,7 +178,7 @@ START_TEST(a_zip_map_is_its_table)
     begin("ZipMap", 1);
     harness_text_list(&h, "classlabels_strings", 3, cities);
     harness_floats(&h, 2, DIMS(1, 3), (float[]){0.1f, 0.2f, 0.7f});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(1, 3), (float[]){0.1f, 0.2f, 0.7f}, 0);
     ck_assert_int_eq(label_count(&h.node), 3);
     ck_assert_str_eq(label_text(&h.node, 2, &h.arena), cities[2]);

@@ -8,13 +8,7 @@ static struct harness h;
 
 static void begin(const char *op_type)
 {
-    harness_begin(&h, op_type, 1);
-    harness_domain(&h, "ai.onnx.ml");
-}
-
-static void ran(void)
-{
-    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_begin_in(&h, "ai.onnx.ml", op_type, 1);
 }
 
 /* Scores x, -x + 1, y. */
@@ -34,7 +28,7 @@ START_TEST(the_first_of_the_largest_scores_is_the_label)
     three_classes("NONE");
     harness_text_list(&h, "classlabels_strings", 3, names);
     harness_floats(&h, 2, DIMS(4, 2), (float[]){2, 0, -3, 0, 0, 5, 0.5f, 0.5f});
-    ran();
+    harness_ran(&h);
     harness_expect_texts(&h, 0, 1, DIMS(4),
                          (const char *const[]){names[0], names[1], names[2], names[0]});
     harness_expect_floats(&h, 1, 2, DIMS(4, 3),
@@ -45,7 +39,7 @@ START_TEST(the_first_of_the_largest_scores_is_the_label)
     harness_outputs(&h, 1);
     harness_int_list(&h, "classlabels_ints", 3, DIMS(7, 8, 9));
     harness_int64s(&h, 1, DIMS(2), DIMS(-4, 1));
-    ran();
+    harness_ran(&h);
     harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(1), DIMS(8));
     harness_end(&h);
 }
@@ -61,7 +55,7 @@ START_TEST(scores_are_transformed)
         three_classes(transforms[i]);
         harness_int_list(&h, "classlabels_ints", 3, DIMS(7, 8, 9));
         harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 0});
-        ran();
+        harness_ran(&h);
         harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(1), DIMS(7));
         harness_expect_floats(&h, 1, 2, DIMS(1, 3), want[i], 2e-7f); /* exp and two roundings */
         harness_end(&h);
@@ -75,7 +69,7 @@ START_TEST(probit_is_the_inverse_of_the_normal_distribution)
     harness_float_list(&h, "coefficients", 1, (float[]){1});
     harness_text(&h, "post_transform", "PROBIT");
     harness_floats(&h, 2, DIMS(6, 1), (float[]){0.5f, 0.975f, 0.001f, 0, 1, 2});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(6, 1),
                           (float[]){0, 1.9599640f, -3.0902323f, -INFINITY, INFINITY, NAN}, 1e-6f);
     harness_end(&h);
@@ -99,7 +93,7 @@ START_TEST(the_sign_of_one_score_decides_between_two_labels)
         harness_text(&h, "post_transform", rows[i].transform);
         harness_text_list(&h, "classlabels_strings", 2, (const char *const[]){"no", "yes"});
         harness_floats(&h, 2, DIMS(2, 1), (float[]){2, -1});
-        ran();
+        harness_ran(&h);
         harness_expect_texts(&h, 0, 1, DIMS(2), (const char *const[]){"yes", "no"});
         harness_expect_floats(&h, 1, 2, DIMS(2, 2), rows[i].want, 2e-7f);
         harness_end(&h);
@@ -114,7 +108,7 @@ START_TEST(a_regressor_has_targets)
     harness_float_list(&h, "coefficients", 4, (float[]){1, 2, 3, 4});
     harness_float_list(&h, "intercepts", 2, (float[]){10, 20});
     harness_input(&h, PERCEPT_DOUBLE, 2, DIMS(2, 2), (double[]){1, 1, 0, -1});
-    ran();
+    harness_ran(&h);
     harness_expect_floats(&h, 0, 2, DIMS(2, 2), (float[]){13, 27, 8, 16}, 0);
     harness_end(&h);
 }
@@ -134,14 +128,14 @@ START_TEST(many_rows_are_what_each_is_alone)
         harness_int(&h, "targets", ROWS);
         harness_float_list(&h, "coefficients", ROWS * K, w);
         harness_floats(&h, 2, DIMS(1, K), x + row * K);
-        ran();
+        harness_ran(&h);
         memcpy(alone, harness_out(&h, 0)->data, sizeof alone);
         harness_end(&h);
         begin("LinearRegressor");
         harness_int(&h, "targets", ROWS);
         harness_float_list(&h, "coefficients", ROWS * K, w);
         harness_floats(&h, 2, DIMS(N, K), x);
-        ran();
+        harness_ran(&h);
         ck_assert_mem_eq((const float *)harness_out(&h, 0)->data + row * ROWS, alone, sizeof alone);
         harness_end(&h);
     }

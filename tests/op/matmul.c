@@ -205,8 +205,7 @@ END_TEST
 
 static void begin_fused(const char *op_type)
 {
-    harness_begin(&h, op_type, 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", op_type, 1);
 }
 
 static void fused_side(int rank, const int64_t *dims, bool constant)

@@ -7,8 +7,7 @@ static struct harness h;
 
 static void begin(const char *op_type)
 {
-    harness_begin(&h, op_type, 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", op_type, 1);
 }
 
 /* One pixel, two channels, an output for each: 2 x and -3 x, plus 1 and 2. */

@@ -172,8 +172,7 @@ START_TEST(trilu_keeps_a_triangle)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct harness h;
-        harness_begin(&h, "Trilu", i % 2 ? 1 : 14);
-        harness_domain(&h, i % 2 ? "com.microsoft" : "");
+        harness_begin_in(&h, i % 2 ? "com.microsoft" : "", "Trilu", i % 2 ? 1 : 14);
         harness_int(&h, "upper", cases[i].upper);
         harness_floats(&h, 2, DIMS(2, 3), (float[]){1, 1, 1, 1, 1, 1});
         harness_int64s(&h, 0, NULL, &cases[i].k);

@@ -67,8 +67,7 @@ static void begin(const struct sizes *s)
     const int64_t blocks = (s->k + s->block - 1) / s->block, zero_bytes = (blocks * s->bits + 7) / 8;
     seed = 9;
     make_weights(s);
-    harness_begin(&h, "MatMulNBits", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "MatMulNBits", 1);
     harness_int(&h, "K", s->k);
     harness_int(&h, "N", s->n);
     harness_int(&h, "bits", s->bits);

@@ -322,8 +322,7 @@ START_TEST(skip_forms_normalize_a_sum)
     for (int simplified = 0; simplified < 2; simplified++) {
         const float layer[] = {-1, 3, -1, 3}, rms[] = {2 / sqrtf(10), 8 / sqrtf(10), 4 / sqrtf(40),
                                                        16 / sqrtf(40)};
-        harness_begin(&h, simplified ? "SkipSimplifiedLayerNormalization" : "SkipLayerNormalization", 1);
-        harness_domain(&h, "com.microsoft");
+        harness_begin_in(&h, "com.microsoft", simplified ? "SkipSimplifiedLayerNormalization" : "SkipLayerNormalization", 1);
         harness_floats(&h, 3, DIMS(2, 1, 2), x);
         harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 1});
         harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
@@ -338,16 +337,14 @@ START_TEST(skip_forms_normalize_a_sum)
         harness_expect_floats(&h, 3, 3, DIMS(2, 1, 2), (float[]){2, 4, 4, 8}, 0);
         harness_end(&h);
     }
-    harness_begin(&h, "SkipSimplifiedLayerNormalization", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "SkipSimplifiedLayerNormalization", 1);
     for (int i = 0; i < 3; i++)
         harness_floats(&h, 1, DIMS(2), x);
     harness_outputs(&h, 2);
     harness_expect_failure(&h, ERR_UNSUPPORTED, "output 1 is asked for; 0 and 3 work");
     harness_end(&h);
 
-    harness_begin(&h, "SkipLayerNormalization", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "SkipLayerNormalization", 1);
     harness_floats(&h, 2, DIMS(2, 2), x);
     harness_floats(&h, 2, DIMS(2, 1), x);
     harness_floats(&h, 1, DIMS(2), x);

@@ -211,16 +211,14 @@ START_TEST(bytes_have_maxima_where_channels_lie_together)
             bytes[i] = (uint8_t)(x[i] ^ (is_signed ? 0 : 0x80));
         for (int i = 0; i < 4; i++)
             y[i] ^= is_signed ? 0 : 0x80;
-        harness_begin(&h, "NhwcMaxPool", 1);
-        harness_domain(&h, "com.microsoft");
+        harness_begin_in(&h, "com.microsoft", "NhwcMaxPool", 1);
         harness_int_list(&h, "kernel_shape", 2, DIMS(2, 2));
         harness_input(&h, is_signed ? PERCEPT_INT8 : PERCEPT_UINT8, 4, DIMS(1, 2, 3, 2), bytes);
         ck_assert_msg(harness_run(&h), "%s", h.err.text);
         harness_expect(&h, 0, is_signed ? PERCEPT_INT8 : PERCEPT_UINT8, 4, DIMS(1, 1, 2, 2), y);
         harness_end(&h);
     }
-    harness_begin(&h, "NhwcMaxPool", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "NhwcMaxPool", 1);
     harness_int_list(&h, "kernel_shape", 1, DIMS(1));
     harness_floats(&h, 3, DIMS(1, 1, 1), (float[]){1});
     harness_expect_failure(&h, ERR_UNSUPPORTED, "a picture of float32; int8 and uint8 work");

@@ -124,8 +124,7 @@ END_TEST
 
 START_TEST(microsofts_names_mean_the_same)
 {
-    harness_begin(&h, "QuantizeLinear", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "QuantizeLinear", 1);
     harness_floats(&h, 1, DIMS(2), (float[]){0.5f, 3});
     scalar_float(1);
     harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), (uint8_t[]){10});

@@ -198,8 +198,7 @@ END_TEST
 START_TEST(channels_lie_together_in_the_answer)
 {
     for (int items = 0; items < 3; items++) {
-        harness_begin(&h, "QLinearConv", 1);
-        harness_domain(&h, "com.microsoft");
+        harness_begin_in(&h, "com.microsoft", "QLinearConv", 1);
         harness_int(&h, "channels_last", 1);
         harness_input(&h, PERCEPT_UINT8, 3, DIMS(items, 3, 2), (uint8_t[]){1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60});
         one_float(1);
@@ -281,8 +280,7 @@ START_TEST(what_does_not_fit_is_refused_in_a_sentence)
     harness_expect_failure(&h, ERR_INVALID, "a picture with 2 channels; the weights need 1");
     harness_end(&h);
 
-    harness_begin(&h, "QLinearConv", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "QLinearConv", 1);
     harness_int(&h, "channels_last", 1);
     harness_input(&h, PERCEPT_UINT8, 3, DIMS(1, 2, 3), (uint8_t[]){1, 2, 3, 4, 5, 6});
     one_float(1);
@@ -295,8 +293,7 @@ START_TEST(what_does_not_fit_is_refused_in_a_sentence)
     harness_expect_failure(&h, ERR_INVALID, "a picture with 3 channels; the weights need 2");
     harness_end(&h);
 
-    harness_begin(&h, "QLinearConv", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "QLinearConv", 1);
     harness_text(&h, "channels_last", "yes");
     for (int i = 0; i < 8; i++)
         one_byte(0);

@@ -126,8 +126,7 @@ END_TEST
 START_TEST(qgemm_adds_c_and_turns_its_sides)
 {
     const bool quantised = _i;
-    harness_begin(&h, "QGemm", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "QGemm", 1);
     harness_int(&h, "transA", 1);
     harness_int(&h, "transB", 1);
     harness_float(&h, "alpha", 2);
@@ -155,8 +154,7 @@ END_TEST
 
 START_TEST(c_may_be_a_column)
 {
-    harness_begin(&h, "QGemm", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "QGemm", 1);
     harness_input(&h, PERCEPT_UINT8, 2, DIMS(2, 1), (uint8_t[]){1, 2});
     one_float(1);
     one_byte(0);
@@ -172,8 +170,7 @@ END_TEST
 
 START_TEST(floats_are_quantised_on_the_way)
 {
-    harness_begin(&h, "DynamicQuantizeMatMul", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "DynamicQuantizeMatMul", 1);
     harness_floats(&h, 2, DIMS(2, 2), (float[]){0, 255, 1, 2});
     harness_input(&h, PERCEPT_INT8, 2, DIMS(2, 1), (int8_t[]){1, 2});
     harness_as_constant(&h);
@@ -188,8 +185,7 @@ END_TEST
 
 START_TEST(integers_become_floats)
 {
-    harness_begin(&h, "MatMulIntegerToFloat", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "MatMulIntegerToFloat", 1);
     harness_input(&h, PERCEPT_UINT8, 2, DIMS(1, 2), (uint8_t[]){10, 20});
     harness_input(&h, PERCEPT_UINT8, 2, DIMS(2, 2), (uint8_t[]){1, 2, 3, 4});
     one_float(0.5f);
@@ -223,8 +219,7 @@ START_TEST(what_does_not_fit_is_refused_in_a_sentence)
     harness_expect_failure(&h, ERR_INVALID, "input 3 has 2 elements; 1");
     harness_end(&h);
 
-    harness_begin(&h, "QGemm", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "QGemm", 1);
     harness_input(&h, PERCEPT_UINT8, 2, DIMS(1, 1), (uint8_t[]){1});
     one_float(1);
     one_byte(0);

@@ -420,8 +420,7 @@ static void quantised_input(const struct quantised *q, enum percept_dtype dtype,
 static void begin_quantised(const struct quantised *q, int64_t parameters)
 {
     const enum percept_dtype dtype = q->is_signed ? PERCEPT_INT8 : PERCEPT_UINT8;
-    harness_begin(&h, "DynamicQuantizeLSTM", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "DynamicQuantizeLSTM", 1);
     harness_text(&h, "direction", "bidirectional");
     harness_int(&h, "hidden_size", HIDDEN);
     harness_floats(&h, 3, DIMS(SEQ, BATCH, INPUT), heavy_numbers(1, SEQ * BATCH * INPUT));
@@ -471,8 +470,7 @@ START_TEST(parameters_of_another_size_are_refused)
     harness_expect_failure(&h, ERR_MODEL, "input 8 must be float32 [2] or [2,76]");
     harness_end(&h);
 
-    harness_begin(&h, "DynamicQuantizeLSTM", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "DynamicQuantizeLSTM", 1);
     harness_floats(&h, 3, DIMS(1, 1, 1), (float[]){1});
     harness_floats(&h, 3, DIMS(1, 1, 4), (float[]){1, 1, 1, 1});
     harness_floats(&h, 3, DIMS(1, 1, 4), (float[]){1, 1, 1, 1});

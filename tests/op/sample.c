@@ -171,8 +171,7 @@ END_TEST
 
 START_TEST(com_microsofts_has_the_old_names)
 {
-    harness_begin(&h, "GridSample", 1);
-    harness_domain(&h, "com.microsoft");
+    harness_begin_in(&h, "com.microsoft", "GridSample", 1);
     harness_text(&h, "mode", "nearest");
     harness_text(&h, "padding_mode", "border");
     harness_int(&h, "align_corners", 1);
