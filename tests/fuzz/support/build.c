@@ -2,14 +2,16 @@
  * build.c - a recipe says what an operator's inputs look like and which attributes it has.
  *
  * Inputs, a letter each, '?' after one that may be left out:
- *     X the data   Y the same shape or one that broadcasts to it   B bool   s scalar   S scalar
- * int64 C [channels]   W weights of a convolution   V of a transposed one   M a matrix for the last
- * axis I a shape (int64)   A axes   P pads, two an axis   G indices   F scales, a float an axis z a
- * zero point or scale, scalar or [channels]   Q quantized data (uint8 or int8) H the weights of a
- * recurrent layer, in the order W, R, B, lengths, h, c, peephole   Z pads of the spatial axes   j J
- * int32, one an item, two
- * e a sequence   E an optional   k keys or values for queries X   m their mask   c angles for X   i their
- * positions   n weights of 4 or 8 bits   N their scales
+ *     X the data   Y the same shape or one that broadcasts to it   B bool   s scalar   S the same in int64   p two
+ *     C [channels]   W weights of a convolution   V of a transposed one   M a matrix for the last axis
+ *     I a shape (int64)   A axes   P pads, two an axis   Z pads of the spatial axes   G indices   F scales, a float an axis
+ *     z a zero point or scale, scalar or [channels]   u a scale, v a zero point of all   Q quantized data (uint8 or int8)
+ *     H the weights of a recurrent layer, in the order W, R, B, lengths, h, c, peephole
+ *     j J int32, one an item, two   L l int64, one an item, one for each of the second axis
+ *     r boxes [n,4]   R the same with their item, [n,5]   x boxes of each item   o their scores   g points of a grid
+ *     a two rows of three for each item   e a sequence   E an optional
+ *     k keys or values for queries X   m their mask   c angles for X   i their positions
+ *     n weights of 4 or 8 bits   N their scales
  * Attributes are found by name in `attributes`, with what they may be, unless that follows behind a colon.
  */
 #include "build.h"
@@ -603,7 +605,7 @@ static void add_given(struct build *b, char *name, size_t size, enum percept_dty
               proto_value(name, (int64_t)dtype, draw_chance(b->draw, 4) ? -1 : rank, shown));
 }
 
-static void add_list(struct build *b, char *name, size_t size, char kind)
+static void add_list(struct build *b, char kind, char *name, size_t size)
 {
     struct draw *draw = b->draw;
     int64_t values[2 * RANK_MAX];
@@ -633,8 +635,9 @@ static void add_list(struct build *b, char *name, size_t size, char kind)
         proto_add(&b->graph, GRAPH_INPUT, proto_value(name, PERCEPT_INT64, 1, &dims));
 }
 
-static void add_weights(struct build *b, char *name, size_t size, bool transposed)
+static void add_weights(struct build *b, char kind, char *name, size_t size)
 {
+    const bool transposed = kind == 'V';
     int64_t dims[RANK_MAX], channels = b->rank > 1 ? b->dims[1] : 1,
                             group = b->group > 0 ? b->group : 1;
     int n = spatial_rank(b);
@@ -667,29 +670,37 @@ static void add_odd(struct build *b, char kind, char *name, size_t size)
 {
     int64_t n = (int64_t)draw_below(b->draw, 6), items = b->rank ? b->dims[0] : 1;
     int64_t height = any_dim(b->draw), width = any_dim(b->draw);
-    const int64_t rois[] = {n, kind == 'R' ? 5 : 4}, boxes[] = {items, n, 4}, scores[] = {items, 2, n};
-    const int64_t grid[] = {items, height, width, 2}, angles[] = {items, 2, 3};
+    int64_t dims[4] = {items, n, 4};
+    int rank = 3;
     switch (kind) {
     case 'r':
     case 'R':
-        add_given(b, name, size, b->dtype, 2, rois, 30);
-        return;
+        rank = 2;
+        dims[0] = n;
+        dims[1] = kind == 'R' ? 5 : 4;
+        break;
     case 'x':
-        add_given(b, name, size, b->dtype, 3, boxes, 30);
-        return;
+        break;
     case 'o':
-        add_given(b, name, size, b->dtype, 3, scores, 30);
-        return;
+        dims[1] = 2;
+        dims[2] = n;
+        break;
     case 'g':
-        add_given(b, name, size, b->dtype, 4, grid, 30);
-        return;
+        rank = 4;
+        dims[1] = height;
+        dims[2] = width;
+        dims[3] = 2;
+        break;
     case 'a':
-        add_given(b, name, size, b->dtype, 3, angles, 30);
-        return;
+        dims[1] = 2;
+        dims[2] = 3;
+        break;
     default: /* 'L' and 'j' along the first axis, 'l' the second; 'J' two */
-        items = kind == 'l' && b->rank > 1 ? b->dims[1] : kind == 'J' ? 2 : items;
-        add_given(b, name, size, strchr("jJ", kind) ? PERCEPT_INT32 : PERCEPT_INT64, 1, &items, 60);
+        dims[0] = kind == 'l' && b->rank > 1 ? b->dims[1] : kind == 'J' ? 2 : items;
+        add_given(b, name, size, strchr("jJ", kind) ? PERCEPT_INT32 : PERCEPT_INT64, 1, dims, 60);
+        return;
     }
+    add_given(b, name, size, b->dtype, rank, dims, 30);
 }
 
 /* What goes with queries X of three or four axes: keys and values, masks, tables of angles, positions. */
@@ -741,98 +752,80 @@ static void add_narrow(struct build *b, char kind, char *name, size_t size)
 
 static void add_input(struct build *b, char kind, char *name, size_t size)
 {
-    int64_t dims[RANK_MAX] = {0}, channels = b->rank > 1 ? b->dims[1] : 1;
+    static const struct {
+        const char *kinds;
+        void (*add)(struct build *b, char kind, char *name, size_t size);
+    } others[] = {{"rRxogaLljJ", add_odd}, {"kmci", add_kin},   {"eE", add_listed},
+                  {"nN", add_narrow},      {"WV", add_weights}, {"IAPZ", add_list}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strchr(others[i].kinds, kind)) {
+            others[i].add(b, kind, name, size);
+            return;
+        }
+    const int64_t channels = b->rank > 1 ? b->dims[1] : 1, last = b->rank ? b->dims[b->rank - 1] : 1;
+    int64_t dims[RANK_MAX] = {0};
+    enum percept_dtype dtype = b->dtype;
+    unsigned constant = 60;
     int rank = 0;
     switch (kind) {
-    case 'r':
-    case 'R':
-    case 'x':
-    case 'o':
-    case 'g':
-    case 'a':
-    case 'L':
-    case 'l':
-    case 'j':
-    case 'J':
-        add_odd(b, kind, name, size);
-        return;
-    case 'k':
-    case 'm':
-    case 'c':
-    case 'i':
-        add_kin(b, kind, name, size);
-        return;
-    case 'e':
-    case 'E':
-        add_listed(b, kind, name, size);
-        return;
-    case 'n':
-    case 'N':
-        add_narrow(b, kind, name, size);
-        return;
-    case 'W':
-    case 'V':
-        add_weights(b, name, size, kind == 'V');
-        return;
-    case 'I':
-    case 'A':
-    case 'P':
-    case 'Z':
-        add_list(b, name, size, kind);
-        return;
     case 'S':
-        rank = draw_chance(b->draw, 30);
+        dtype = PERCEPT_INT64;
         dims[0] = 1;
-        add_given(b, name, size, PERCEPT_INT64, rank, dims, 70);
-        return;
+        rank = draw_chance(b->draw, 30);
+        constant = 70;
+        break;
     case 'p':
         dims[0] = 2;
-        add_given(b, name, size, b->dtype, 1, dims, 60);
-        return;
+        rank = 1;
+        break;
     case 's':
-        add_given(b, name, size, b->dtype, 0, dims, 60);
-        return;
+        break;
     case 'C':
         dims[0] = draw_chance(b->draw, 60) ? channels : b->filters;
-        add_given(b, name, size, b->dtype, 1, dims, 80);
-        return;
+        rank = 1;
+        constant = 80;
+        break;
     case 'u':
-        add_given(b, name, size, PERCEPT_FLOAT, 0, dims, 90);
-        return;
+        dtype = PERCEPT_FLOAT;
+        constant = 90;
+        break;
     case 'v':
-        add_given(b, name, size, b->dtype == PERCEPT_FLOAT ? PERCEPT_UINT8 : b->dtype, 0, dims, 90);
-        return;
+        dtype = dtype == PERCEPT_FLOAT ? PERCEPT_UINT8 : dtype;
+        constant = 90;
+        break;
     case 'z':
         dims[0] = draw_chance(b->draw, 50) ? channels : b->filters;
-        add_given(b, name, size,
-                  draw_chance(b->draw, 50)   ? PERCEPT_FLOAT
-                  : draw_chance(b->draw, 60) ? PERCEPT_UINT8
-                                             : PERCEPT_INT8,
-                  draw_chance(b->draw, 30), dims, 80);
-        return;
+        dtype = draw_chance(b->draw, 50) ? PERCEPT_FLOAT : draw_chance(b->draw, 60) ? PERCEPT_UINT8 : PERCEPT_INT8;
+        rank = draw_chance(b->draw, 30);
+        constant = 80;
+        break;
     case 'F':
+        dtype = PERCEPT_FLOAT;
         dims[0] = b->rank;
-        add_given(b, name, size, PERCEPT_FLOAT, 1, dims, 80);
-        return;
+        rank = 1;
+        constant = 80;
+        break;
     case 'M':
-        dims[0] = b->rank ? b->dims[b->rank - 1] : 1;
+        dims[0] = last;
         dims[1] = any_dim(b->draw);
         rank = 2;
         if (draw_chance(b->draw, 25)) {
             broadcast_dims(b, &rank, dims);
             if (rank > 1)
-                dims[rank - 2] = b->rank ? b->dims[b->rank - 1] : 1;
+                dims[rank - 2] = last;
         }
-        add_given(b, name, size, b->dtype, rank, dims, 60);
-        return;
+        break;
     default:
         broadcast_dims(b, &rank, dims);
-        add_given(b, name, size,
-                  kind == 'B'   ? PERCEPT_BOOL
-                  : kind == 'G' ? (draw_chance(b->draw, 75) ? PERCEPT_INT64 : PERCEPT_INT32)
-                                : b->dtype,
-                  kind == 'B' && draw_chance(b->draw, 50) ? 0 : rank, dims, 40);
+        constant = 40;
+        if (kind == 'G')
+            dtype = draw_chance(b->draw, 75) ? PERCEPT_INT64 : PERCEPT_INT32;
+        if (kind == 'B') {
+            dtype = PERCEPT_BOOL;
+            rank = draw_chance(b->draw, 50) ? 0 : rank;
+        }
     }
+    add_given(b, name, size, dtype, rank, dims, constant);
 }
 
 /* --- nodes
