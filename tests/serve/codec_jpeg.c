@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "coded.h"
 #include "looks.h"
-#include "serve/codec_parts.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -42,27 +41,12 @@ static void make(int i)
     make_sized(i, 40, 24);
 }
 
-/* The first n bytes of the file, in memory that ends there. */
 static bool decode(size_t n, struct picture *picture)
 {
-    uint8_t *copy = malloc(n);
-    memcpy(copy, file.at, n);
     err = (struct percept_err){0};
-    const struct codec_picture source = {.body = bytes_of(copy, n),
-                                         .most_pixels = most_pixels,
-                                         .need = need,
-                                         .watch = &watch,
-                                         .arena = &arena,
-                                         .err = &err};
-    bool ok = codec_jpeg_decode(&source, picture);
-    free(copy);
-    return ok;
-}
-
-static bool same(const struct picture *a, const struct picture *b)
-{
-    return a->width == b->width && a->height == b->height && a->channels == b->channels &&
-           !memcmp(a->pixels, b->pixels, (size_t)(a->width * a->height * a->channels));
+    const struct codec_picture how = {
+        .most_pixels = most_pixels, .need = need, .watch = &watch, .arena = &arena, .err = &err};
+    return coded_decode(codec_jpeg_decode, &file, n, how, picture);
 }
 
 /* The end mark may be missing; no byte of a scan, and no scan of a progressive or a plane-wise
@@ -77,7 +61,7 @@ START_TEST(a_cut_file_is_read_if_every_sample_is_there)
         bool ok = decode(n, &cut);
         ck_assert_msg(ok == (n >= file.n - 2), "%zu of %zu bytes: %s", n, file.n,
                       ok ? "read" : err.text);
-        ck_assert(ok ? same(&cut, &whole) : err.code == ERR_INVALID);
+        ck_assert(ok ? coded_same(&cut, &whole) : err.code == ERR_INVALID);
     }
 }
 END_TEST
@@ -126,7 +110,7 @@ START_TEST(what_follows_the_last_sample_is_not_read)
         file.n -= 2;
         coded_append(&file, tails[i], i == 2 ? 14 : strlen(tails[i]));
         ck_assert_msg(decode(file.n, &with), "tail %zu: %s", i, err.text);
-        ck_assert(same(&with, &whole));
+        ck_assert(coded_same(&with, &whole));
     }
 }
 END_TEST
@@ -149,7 +133,7 @@ START_TEST(what_stands_between_segments_is_passed_over)
         coded_append(&gap, file.at + at, file.n - at);
         file = gap;
         ck_assert_msg(decode(file.n, &with), "%s", err.text);
-        ck_assert(same(&with, &whole));
+        ck_assert(coded_same(&with, &whole));
     }
 }
 END_TEST

@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "coded.h"
 #include "looks.h"
-#include "serve/codec_parts.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -43,26 +42,11 @@ static void make(int i)
               &header, NULL, NULL, kinds[i].level);
 }
 
-/* The first n bytes of the file, in memory that ends there. */
 static bool decode(size_t n, struct picture *picture)
 {
-    uint8_t *copy = malloc(n);
-    memcpy(copy, file.at, n);
     err = (struct percept_err){0};
-    const struct codec_picture source = {.body = bytes_of(copy, n),
-                                         .most_pixels = 10000,
-                                         .watch = &watch,
-                                         .arena = &arena,
-                                         .err = &err};
-    bool ok = codec_png_decode(&source, picture);
-    free(copy);
-    return ok;
-}
-
-static bool same(const struct picture *a, const struct picture *b)
-{
-    return a->width == b->width && a->height == b->height && a->channels == b->channels &&
-           !memcmp(a->pixels, b->pixels, (size_t)(a->width * a->height * a->channels));
+    const struct codec_picture how = {.most_pixels = 10000, .watch = &watch, .arena = &arena, .err = &err};
+    return coded_decode(codec_png_decode, &file, n, how, picture);
 }
 
 /* Where the type of the first or last IDAT stands. */
@@ -87,7 +71,7 @@ START_TEST(a_cut_file_is_read_if_every_row_is_there)
     size_t least = 0;
     for (size_t n = 8; n < file.n; n++) {
         bool ok = decode(n, &cut);
-        ck_assert_msg(!ok || same(&cut, &whole), "%zu bytes give other pixels", n);
+        ck_assert_msg(!ok || coded_same(&cut, &whole), "%zu bytes give other pixels", n);
         ck_assert_msg(ok || !least, "%zu bytes are refused, %zu were taken", n, least);
         ck_assert(ok || err.code == ERR_INVALID);
         least = ok && !least ? n : least;
@@ -121,9 +105,9 @@ START_TEST(what_is_no_pixel_is_stepped_over)
         coded_chunk(&file, i & 1 ? "tEXt" : "IDAT", "", 0);
     coded_append(&file, plain.at + pixels_at, plain.n - pixels_at);
     ck_assert_msg(decode(file.n, &with), "%s", err.text);
-    ck_assert(same(&with, &whole));
+    ck_assert(coded_same(&with, &whole));
     coded_chunk(&file, "tEXt", "behind", 6);
-    ck_assert(decode(file.n, &with) && same(&with, &whole));
+    ck_assert(decode(file.n, &with) && coded_same(&with, &whole));
 }
 END_TEST
 

@@ -98,3 +98,20 @@ void coded_chunk(struct coded *file, const char *type, const void *at, size_t n)
         number[i] = (uint8_t)(crc >> (24 - 8 * i));
     coded_append(file, number, 4);
 }
+
+bool coded_decode(bool (*decode)(const struct codec_picture *, struct picture *), const struct coded *file, size_t n,
+                  struct codec_picture how, struct picture *picture)
+{
+    uint8_t *copy = malloc(n);
+    memcpy(copy, file->at, n);
+    how.body = bytes_of(copy, n);
+    bool ok = decode(&how, picture);
+    free(copy);
+    return ok;
+}
+
+bool coded_same(const struct picture *a, const struct picture *b)
+{
+    return a->width == b->width && a->height == b->height && a->channels == b->channels &&
+           !memcmp(a->pixels, b->pixels, (size_t)(a->width * a->height * a->channels));
+}

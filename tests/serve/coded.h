@@ -12,6 +12,8 @@
 #include <jpeglib.h>
 #include <spng.h>
 
+#include "serve/codec_parts.h"
+
 struct coded {
     uint8_t at[200000];
     size_t n;
@@ -31,5 +33,12 @@ void coded_jpeg(struct coded *file, const uint8_t *pixels, int width, int height
 /* Appends bytes, or a chunk of a PNG with its CRC. */
 void coded_append(struct coded *file, const void *at, size_t n);
 void coded_chunk(struct coded *file, const char *type, const void *at, size_t n);
+
+/* Decodes the first n bytes of the file, in memory that ends there, otherwise as `how` says. */
+bool coded_decode(bool (*decode)(const struct codec_picture *, struct picture *), const struct coded *file, size_t n,
+                  struct codec_picture how, struct picture *picture);
+
+/* The same size and the same pixels. */
+bool coded_same(const struct picture *a, const struct picture *b);
 
 #endif
