@@ -132,6 +132,19 @@ START_TEST(softmax_of_long_rows)
 }
 END_TEST
 
+/* A row of a times a column of b, and the sum of the absolute terms. */
+static double product(const float *a, const float *b, int64_t stride, int64_t k, double *size)
+{
+    double sum = 0;
+    *size = 0;
+    for (int64_t p = 0; p < k; p++) {
+        const double term = (double)a[p] * (double)b[p * stride];
+        sum += term;
+        *size += fabs(term);
+    }
+    return sum;
+}
+
 static void check_gemm(const struct kernels *row, enum kind kind, int64_t m, int64_t k)
 {
     const int64_t n = row->gemm_step + 1;
@@ -142,11 +155,8 @@ static void check_gemm(const struct kernels *row, enum kind kind, int64_t m, int
     row->gemm(m, n, k, a, k, packed, c, n, &none, 0, n);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j += 5) {
-            double want = 0, size = 0;
-            for (int64_t p = 0; p < k; p++) {
-                want += (double)a[i * k + p] * (double)b[p * n + j];
-                size += fabs((double)a[i * k + p] * (double)b[p * n + j]);
-            }
+            double size;
+            const double want = product(a + i * k, b + j, n, k, &size);
             near("gemm", row, kind, (double)c[i * n + j], want, PRODUCTS * size);
         }
     free(a);
@@ -177,11 +187,8 @@ START_TEST(products_of_two_computed_sides)
             float *b = numbers(kind == SIGNS ? EQUAL : (enum kind)kind, k * N);
             blas_gemm(false, false, M, N, k, 1, a, k, b, N, 0, c, N);
             for (int at = 0; at < M * N; at++) {
-                double want = 0, size = 0;
-                for (int64_t p = 0; p < k; p++) {
-                    want += (double)a[at / N * k + p] * (double)b[p * N + at % N];
-                    size += fabs((double)a[at / N * k + p] * (double)b[p * N + at % N]);
-                }
+                double size;
+                const double want = product(a + at / N * k, b + at % N, N, k, &size);
                 near("blas", pick_best(), (enum kind)kind, (double)c[at], want, PRODUCTS * size);
             }
             free(a);
