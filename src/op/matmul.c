@@ -7,7 +7,7 @@
  * batch of strangers, are folded into rows only there. A right side known at run time only:
  *
  *   one matrix for all rows    packed into scratch, then as above
- *   a stack of matrices        OpenBLAS, one call per matrix and never more rows than the item has,
+ *   a stack of matrices        OpenBLAS, in squares of one matrix and never more rows than the item has,
  *                              because its last bits differ with m; so is a stack of one, which is what
  *                              a batch of one makes of it
  *
@@ -20,7 +20,7 @@
  * as if the engine had asked; else it goes over the output afterwards.
  *
  * Work is split into rectangles of the output (tiles.c, blas_side), and so is laying down a right side; a
- * rectangle of OpenBLAS's with a k of more than 2^16 may take longer than tens of milliseconds.
+ * square of OpenBLAS's with a k of more than 2^16 may take longer than tens of milliseconds.
  *
  * Thread: loader, then the session's holder with its team.
  */

@@ -14,6 +14,9 @@
  *     Mean     has no kernel there; its schema says: the numbers meant, their mean, quantized. The
  *              quotient is computed in double, where a half is one, and is rounded once
  *
+ * The sums of pools and of Softmax are doubles here, rounded to float once: there may be millions of terms, and a
+ * chain of floats would lose parts of a hundred.
+ *
  * A fused multiply-add is a double one here, rounded to float: the product of a byte and a float is exact
  * in double, so the two can differ only if double rounding does, and no row differs from another.
  *

@@ -10,6 +10,8 @@
  * With a single tap a pass copies elements of any size without looking at them. A blocked picture
  * is taken as it lies while neither N nor C changes: its lanes are one more inner axis.
  *
+ * Floats are weighed in float, but where one output has so many taps that their roundings would add
+ * up (antialias, shrinking a lot): there its sum is a double, and a float again between passes.
  * Doubles and integers are weighed in double, through all passes; what follows the point of an
  * integer is cut off once, at the end, or rounded with antialias (ONNX says neither; its reference
  * cuts, and so does ONNX Runtime but with antialias, where picture libraries round). What is a whole
