@@ -1,4 +1,4 @@
-/* perceptd regions: none, and one that this process holds. */
+/* perceptd regions: none, one that this process holds, and one that is kept and cleaned. */
 #include "program.h"
 
 #include <check.h>

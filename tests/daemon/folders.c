@@ -1,6 +1,7 @@
 /*
- * folders.c - a folder in which most models are broken, each in its own way: the good one is
- * served, readiness names the others with the reason of each in one sentence.
+ * folders.c - a folder in which most models are broken, each in its own way, or have odd names or
+ * lie behind links: the good ones are served, readiness names the others with the reason of each in
+ * one sentence.
  */
 #include "rig.h"
 #include "samples.h"

@@ -1,4 +1,5 @@
-/* Loop and Scan as networks: their bodies need an engine that runs them. */
+/* If, Loop, Scan and SequenceMap as networks, since their bodies need an engine that runs them; and the sequences and
+ * optionals that go through these. */
 #include <check.h>
 #include <string.h>
 
