@@ -9,8 +9,8 @@
  * constants were widened at load) is widened to float32 on the spot, and outputs of the model that are
  * declared half are rounded at the end. So operators that compute know float32 alone, and a chain of them
  * rounds once. An operator that puts out halves writes them to a tensor beside the value; the value is what
- * later steps see, and that is float. Bodies of If, Loop and Scan get float and give float: only the main
- * graph's outputs are rounded.
+ * later steps see, and that is float. Bodies get float and give float: only the main graph's outputs
+ * are rounded.
  *
  * Not here: the arithmetic (kernel/transpose.h, graph/tensor.c), when to ask (steps.c, plan.c).
  */

@@ -1,7 +1,7 @@
 /*
  * frame.h - a graph being run: the plans of the shapes it met last, and the memory they write to. A
- * session has one for the model's graph; a node with bodies (If, Loop, Scan) gets one for each body the
- * first time it runs.
+ * session has one for the model's graph; a node with bodies (If, Loop, Scan, SequenceMap) gets one for each
+ * body the first time it runs.
  *
  * One thread at a time. Running at shapes and data that were planned before allocates nothing.
  */

@@ -1,8 +1,8 @@
 /*
  * model.h - what an open model is, for the files of the engine. Immutable once percept_open returns.
  *
- * A model has one part per graph: the main graph, and the bodies of If, Loop and Scan. A part's arrays
- * run along its graph's nodes.
+ * A model has one part per graph: the main graph, and the bodies of If, Loop, Scan and SequenceMap. A part's
+ * arrays run along its graph's nodes.
  */
 #ifndef ENGINE_MODEL_H
 #define ENGINE_MODEL_H

@@ -109,8 +109,8 @@ struct step {
 struct run_env {
     struct percept_team *team; /* has the same watch */
     struct watch *watch; /* for loops that no team splits: watch_spend; a run may return true when it is over */
-    /* Runs a body of the node (If, Loop, Scan). inputs: one per input of the body; outputs: one per output,
-     * views that stay good until the same body runs again. Plain layout. */
+    /* Runs a body of the node (If, Loop, Scan, SequenceMap). inputs: one per input of the body; outputs: one per
+     * output, views that stay good until the same body runs again. Plain layout. */
     bool (*body)(struct run_env *env, const struct graph *body, const struct tensor *inputs,
                  struct tensor *outputs, struct percept_err *err);
     /* Memory for outputs of an OP_OWN_MEMORY node: good until the next run, NULL when it is short. */
