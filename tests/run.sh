@@ -32,7 +32,12 @@ run() { # program
     if [ "$before" = "$after" ]; then # it died before it could count
         echo "0 1" >> "$tally"
     fi
-    if [ $status != 0 ]; then cat "$log"; else grep -E '^(skipped: |not run: |measured: |[0-9]+%: )' "$log"; fi
+    if [ $status != 0 ]; then
+        cat "$log"
+        grep -E -A 1 ':[FE]:' "$log" >>"$tally.failures" || echo "$* ended with $status" >>"$tally.failures"
+    else
+        grep -E '^(skipped: |not run: |measured: |[0-9]+%: )' "$log"
+    fi
     grep -c '^skipped: ' "$log" >> "$tally.skipped"
 }
 
@@ -49,7 +54,9 @@ for folder in "$@"; do
     esac
 done
 skipped=$(awk '{n += $1} END {print n + 0}' "$tally.skipped" 2>/dev/null || echo 0)
-rm -f "$tally.skipped"
+# Once more at the end, where one looks.
+[ ! -f "$tally.failures" ] || sed 's/^/failed: /' "$tally.failures"
+rm -f "$tally.skipped" "$tally.failures"
 read -r passed failed < <(awk '{p += $1; f += $2} END {print p + 0, f + 0}' "$tally")
 if [ "${REQUIRE_SHARED:-0}" = 1 ] && [ "$skipped" != 0 ]; then failed=$((failed + skipped)); fi
 echo "$passed passed, $failed failed, $skipped skipped"
