@@ -47,7 +47,6 @@
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
 #define DESCRIPTORS 32      /* what starting takes, files in passing included, and a few clients */
-#define N_SIGNALS 3
 
 struct serving {
     const struct options *options;
@@ -55,7 +54,6 @@ struct serving {
     struct loop *loop;
     struct catalog *catalog;
     struct server *server;
-    uv_signal_t signals[N_SIGNALS];
     struct loop_timer *watchdog, *grace;
     int64_t watchdog_ns;
     const char *listen;
@@ -99,9 +97,9 @@ static void end(struct serving *serving)
         log_info("stopping at once", NULL);
         loop_timer_start(serving->grace, GRACE_NS);
         server_stop(serving->server);
-    } else {
+    } else if (server_connections(serving->server) > 0 || catalog_loading(serving->catalog)) {
         _exit(EXIT_FAILURE);
-    }
+    } /* else nothing is cut short, and it is over in a moment */
 }
 
 static bool has_terminal(void)
@@ -120,12 +118,43 @@ static void on_hangup(struct serving *serving)
         end(serving);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+/* Not libuv's uv_signal: that gives a signal its default back once nobody watches it, so that one which comes
+ * while the last things are freed would kill us. */
+static volatile sig_atomic_t asked_to_end, hung_up;
+static uv_async_t bell;
+
+static void on_signal(int number)
 {
     if (number == SIGHUP)
-        on_hangup(handle->data);
+        hung_up = true;
     else
+        asked_to_end = true;
+    uv_async_send(&bell);
+}
+
+static void on_bell(uv_async_t *handle)
+{
+    if (hung_up) {
+        hung_up = false;
+        on_hangup(handle->data);
+    }
+    if (asked_to_end) {
+        asked_to_end = false;
         end(handle->data);
+    }
+}
+
+static void catch_signals(void (*handler)(int number))
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    struct sigaction before;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        bool nohup = numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+                     before.sa_handler == SIG_IGN;
+        if (!nohup)
+            sigaction(numbers[i], &action, NULL);
+    }
 }
 
 /* --- loading --------------------------------------------------------------------------------- */
@@ -357,22 +386,18 @@ static bool open_door(struct serving *serving, struct percept_err *err)
 
 static bool watch_signals(struct serving *serving, struct percept_err *err)
 {
-    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
-    struct sigaction hangup;
     serving->attached = has_terminal();
-    bool nohup = sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
-    for (int i = 0; i < N_SIGNALS - nohup; i++) {
-        uv_signal_init(loop_uv(serving->loop), &serving->signals[i]);
-        serving->signals[i].data = serving;
-        uv_signal_start(&serving->signals[i], on_signal, numbers[i]);
+    if (uv_async_init(loop_uv(serving->loop), &bell, on_bell) == 0) {
+        bell.data = serving;
+        catch_signals(on_signal);
     }
     serving->watchdog_ns = sd_watchdog_us() * 1000 / 2;
     serving->watchdog = loop_timer_new(serving->loop, on_watchdog, serving);
     serving->grace = loop_timer_new(serving->loop, on_grace_over, serving);
     if (serving->watchdog && serving->watchdog_ns > 0)
         loop_timer_start(serving->watchdog, serving->watchdog_ns);
-    return (serving->watchdog && serving->grace) ||
-           err_set(err, ERR_SYSTEM, "cannot make a timer: memory or file descriptors are short");
+    return (bell.data && serving->watchdog && serving->grace) ||
+           err_set(err, ERR_SYSTEM, "cannot make timers: memory or file descriptors are short");
 }
 
 static void stop_loop(void *loop)
@@ -397,9 +422,10 @@ static void tear_down(struct serving *serving)
 {
     if (!serving->loop)
         return;
-    for (int i = 0; i < N_SIGNALS; i++)
-        if (serving->signals[i].data)
-            uv_close((uv_handle_t *)&serving->signals[i], NULL);
+    if (bell.data) {
+        catch_signals(SIG_IGN);
+        uv_close((uv_handle_t *)&bell, NULL);
+    }
     loop_off_turn(serving->loop, serving);
     loop_timer_free(serving->watchdog);
     loop_timer_free(serving->grace);

@@ -729,6 +729,11 @@ int server_port(const struct server *server)
     return server->site.port;
 }
 
+int server_connections(const struct server *server)
+{
+    return server->site.n_connections;
+}
+
 /* Death. */
 
 static void destroy(struct server *server)

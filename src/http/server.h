@@ -33,6 +33,9 @@ struct server *server_new(struct loop *loop, struct catalog *catalog,
 /* The port that is listened on; 0 for a socket without one (Unix). */
 int server_port(const struct server *server);
 
+/* Clients that are connected. */
+int server_connections(const struct server *server);
+
 /* Begins the orderly stop; `done` is called once, from the loop, when the last reply is out,
  * the door is closed and the catalog has drained. At once: /v2/health/ready says 503 and
  * replies say "Connection: close"; requests are still served. After settings->drain_delay_ms:

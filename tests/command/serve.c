@@ -115,14 +115,34 @@ START_TEST(a_second_signal_ends_the_wait)
 }
 END_TEST
 
-static void take_no_terminal(void)
+/* Its last steps are as deaf as the process that is gone: none of many signals ends it otherwise. */
+START_TEST(signals_on_its_last_steps_change_nothing)
+{
+    if (!program_there)
+        return;
+    siginfo_t info;
+    start(folder_at("relu.onnx"), NULL);
+    ck_assert(log_has("serving"));
+    kill(daemon_pid, SIGTERM);
+    ck_assert(log_has("stopping"));
+    for (info.si_pid = 0; !info.si_pid;) {
+        ck_assert_int_eq(kill(daemon_pid, _i ? SIGINT : SIGTERM), 0);
+        ck_assert_int_eq(waitid(P_PID, (id_t)daemon_pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+    }
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+/* As from a login, whoever runs the tests: under nohup they have inherited that it is ignored. */
+static void hear_hangup(void)
 {
     setsid();
+    signal(SIGHUP, SIG_DFL);
 }
 
 static void take_terminal(void)
 {
-    setsid();
+    hear_hangup();
     if (open(ptsname(terminal), O_RDWR) < 0)
         _exit(98);
     close(terminal);
@@ -146,7 +166,7 @@ START_TEST(a_hangup_that_somebody_sends_does_nothing)
 {
     if (!program_there)
         return;
-    prepare = _i ? take_terminal : take_no_terminal;
+    prepare = _i ? take_terminal : hear_hangup;
     if (_i)
         open_terminal();
     start(folder_at("relu.onnx"), NULL);
@@ -316,6 +336,7 @@ Suite *command_serve_suite(void)
     tcase_add_checked_fixture(tests, program_begin, teardown);
     tcase_add_test(tests, a_daemon_serves_and_ends_with_0);
     tcase_add_loop_test(tests, a_second_signal_ends_the_wait, 0, sizeof signals / sizeof *signals);
+    tcase_add_loop_test(tests, signals_on_its_last_steps_change_nothing, 0, 2);
     tcase_add_loop_test(tests, a_hangup_that_somebody_sends_does_nothing, 0, 2);
     tcase_add_test(tests, the_end_of_its_terminal_is_an_orderly_end);
     tcase_add_test(tests, under_nohup_a_hangup_is_not_even_heard);
