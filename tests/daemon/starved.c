@@ -26,7 +26,9 @@
 
 #define SITES_FIRST 70
 #define SITES_MAX 5000
-#define CONNECTION_SITES 4 /* libmicrohttpd's, before the request's first byte is read */
+/* Four of libmicrohttpd's and one of the server's, before the request's first byte is read. Without the last one
+ * a request is refused whose bytes have come by then; a connection that is still silent is closed. */
+#define CONNECTION_SITES 5
 
 static struct starve_order *order;
 static char library[PATH_MAX], order_path[128];
