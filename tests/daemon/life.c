@@ -86,7 +86,6 @@ struct busy {
     int port;
     struct blob body;
     char label[8];
-    int *n_answers; /* of all clients */
     int answered, refused, silent, late, lost, cut, wrong;
     char seen[400];
 };
@@ -104,8 +103,7 @@ static bool judge(struct busy *busy, const struct reply *reply)
     char label[64];
     if (reply->status == 200 &&
         strcmp(reply_label(reply, 0, label, sizeof label), busy->label) == 0) {
-        busy->answered++;
-        __atomic_add_fetch(busy->n_answers, 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&busy->answered, 1, __ATOMIC_RELAXED);
     } else if (reply->status == 503 && reply->close && strstr(reply->body, "\"error\"")) {
         busy->refused++;
     } else if (reply->status == 0) {
@@ -139,14 +137,35 @@ static void *be_busy(void *at)
     return NULL;
 }
 
-static void start_clients(const struct rig *rig, struct busy *clients, const struct digits *digits,
-                          int *n_answers)
+/* Of all; 0 while one of them has none. */
+static int n_answers(const struct busy *clients)
+{
+    int sum = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        int n = __atomic_load_n(&clients[i].answered, __ATOMIC_RELAXED);
+        if (!n)
+            return 0;
+        sum += n;
+    }
+    return sum;
+}
+
+static void await_answers(const struct busy *clients)
+{
+    int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
+    while (n_answers(clients) < BUSY_ANSWERS) {
+        ck_assert_msg(rig_now_us() < until_us, "only %d answers came before the signal",
+                      n_answers(clients));
+        rig_pause(1);
+    }
+}
+
+static void start_clients(const struct rig *rig, struct busy *clients, const struct digits *digits)
 {
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = (struct busy){
             .port = rig->port,
-            .body = samples_png(digits->pixels + i * SAMPLES_PIXELS, SAMPLES_SIDE, SAMPLES_SIDE),
-            .n_answers = n_answers};
+            .body = samples_png(digits->pixels + i * SAMPLES_PIXELS, SAMPLES_SIDE, SAMPLES_SIDE)};
         /* what it is taken for when nobody else asks: how well digits are read is accuracy.c's */
         struct reply reply =
             rig_ask(rig, "POST", "/v2/models/digits/infer", "Content-Type: image/png\r\n",
@@ -156,12 +175,7 @@ static void start_clients(const struct rig *rig, struct busy *clients, const str
         reply_free(&reply);
         ck_assert_int_eq(pthread_create(&clients[i].thread, NULL, be_busy, &clients[i]), 0);
     }
-    int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
-    while (__atomic_load_n(n_answers, __ATOMIC_RELAXED) < BUSY_ANSWERS) {
-        ck_assert_msg(rig_now_us() < until_us, "only %d answers came before the signal",
-                      __atomic_load_n(n_answers, __ATOMIC_RELAXED));
-        rig_pause(2);
-    }
+    await_answers(clients);
 }
 
 /* Adds up, and judges what may never happen. Returns how many connections ended in silence. */
@@ -211,12 +225,12 @@ START_TEST(sigterm_loses_no_request_and_tells_the_balancer)
     struct rig rig;
     struct digits digits;
     struct busy clients[CLIENTS];
-    int n_answers = 0, n_ready = 0, n_unready = 0;
+    int n_ready = 0, n_unready = 0;
     if (!rig_is_there() || !samples_digits(&digits, CLIENTS))
         return;
     rig_begin(&rig);
     rig_start(&rig, "models --drain-delay %s", RIG_SANITIZED ? "3s" : "500ms");
-    start_clients(&rig, clients, &digits, &n_answers);
+    start_clients(&rig, clients, &digits);
     kill(rig.pid, SIGTERM);
     watch_readiness(&rig, &n_ready, &n_unready);
     int silent = end_clients(clients, "with a drain delay");
@@ -233,12 +247,11 @@ START_TEST(sigterm_without_delay_loses_no_request)
     struct rig rig;
     struct digits digits;
     struct busy clients[CLIENTS];
-    int n_answers = 0;
     if (!rig_is_there() || !samples_digits(&digits, CLIENTS))
         return;
     rig_begin(&rig);
     rig_start(&rig, "models");
-    start_clients(&rig, clients, &digits, &n_answers);
+    start_clients(&rig, clients, &digits);
     ck_assert_int_eq(rig_stop(&rig), 0);
     int silent = end_clients(clients, "without delay");
     ck_assert_msg(silent == 0, "%d requests on connections that stayed got no answer", silent);
@@ -255,10 +268,9 @@ static void *knock(void *at)
         client_request(&client, "GET", "/v2/health/live", "Connection: close\r\n", NULL, 0);
         struct reply reply = client_reply(&client);
         if (reply.status == 200)
-            busy->answered++;
+            __atomic_add_fetch(&busy->answered, 1, __ATOMIC_RELAXED);
         else
             note(busy, &busy->lost, &reply);
-        __atomic_add_fetch(busy->n_answers, 1, __ATOMIC_RELAXED);
         reply_free(&reply);
         client_close(&client);
     }
@@ -270,18 +282,16 @@ START_TEST(no_connection_is_lost_while_the_door_closes)
 {
     struct rig rig;
     struct busy clients[CLIENTS];
-    int n_answers = 0;
     if (!rig_is_there())
         return;
     rig_begin(&rig);
     free(rig_shell(NULL, "mkdir %s/none", rig.folder));
     rig_start(&rig, "%s/none --ready-when-empty", rig.folder);
     for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = (struct busy){.port = rig.port, .n_answers = &n_answers};
+        clients[i] = (struct busy){.port = rig.port};
         ck_assert_int_eq(pthread_create(&clients[i].thread, NULL, knock, &clients[i]), 0);
     }
-    while (__atomic_load_n(&n_answers, __ATOMIC_RELAXED) < BUSY_ANSWERS)
-        rig_pause(1);
+    await_answers(clients);
     ck_assert_int_eq(rig_stop(&rig), 0);
     for (int i = 0; i < CLIENTS; i++) {
         pthread_join(clients[i].thread, NULL);
