@@ -283,6 +283,10 @@ $(B)/differential: $(differential_obj) $(lib_obj) $(B)/parts
 differential: $(B)/differential ## random models of every operator against ONNX Runtime: T=Conv SEED=7
 	@tests/differential/differential.sh $(B)
 
+.PHONY: format
+format: ## lay out C as .clang-format says (Debian's clang-format)
+	@clang-format -i $$(find src include tests -name '*.[ch]')
+
 .PHONY: lint
 lint: $(B)/perceptd $(B)/libpercept.a ## layers, doors, headers alone, symbols, bans, names, documents in step
 	@tests/lint/lint.sh $(B)

@@ -91,27 +91,27 @@ enum percept_region {
 /* How to open a model. Zeroed fields mean the default; set `size` to sizeof(struct percept_options). */
 struct percept_options {
     size_t size;
-    const char *row;              /* row of kernels: "base", "v3", "v4"; NULL: the best this CPU runs */
-    const char *precision;        /* "exact" (NULL) */
-    size_t memory_limit_bytes;    /* of one session's tensors; 0: 4 GiB */
-    enum percept_region region;   /* where packed weights live */
-    const char *region_prefix;    /* of names under /dev/shm; NULL: "perceptd" */
-    bool batch_independent;       /* the caller's word that items of a batch do not depend on each other, where no
+    const char *row;            /* row of kernels: "base", "v3", "v4"; NULL: the best this CPU runs */
+    const char *precision;      /* "exact" (NULL) */
+    size_t memory_limit_bytes;  /* of one session's tensors; 0: 4 GiB */
+    enum percept_region region; /* where packed weights live */
+    const char *region_prefix;  /* of names under /dev/shm; NULL: "perceptd" */
+    bool batch_independent;     /* the caller's word that items of a batch do not depend on each other, where no
                                    * proof is found: the model's batch is then free all the same */
 };
 
 /* What percept_describe tells; strings and arrays live as long as the model. */
 struct percept_description {
-    const char *row;          /* of kernels */
+    const char *row; /* of kernels */
     const char *precision;
-    const char *producer;     /* who exported the model, may be "" */
+    const char *producer; /* who exported the model, may be "" */
     int64_t ir_version;
-    int64_t opset;            /* of ONNX's default domain */
-    int n_nodes;              /* in the file */
-    int n_steps;              /* that are run, after folding and fusing */
-    int n_folded;             /* nodes computed at load */
-    int n_fused;              /* nodes that became part of another */
-    int64_t n_parameters;     /* elements of all initializers */
+    int64_t opset;        /* of ONNX's default domain */
+    int n_nodes;          /* in the file */
+    int n_steps;          /* that are run, after folding and fusing */
+    int n_folded;         /* nodes computed at load */
+    int n_fused;          /* nodes that became part of another */
+    int64_t n_parameters; /* elements of all initializers */
     size_t file_bytes;
     size_t region_bytes;      /* packed weights */
     const char *region_name;  /* under /dev/shm, "" when private */
@@ -125,7 +125,7 @@ struct percept_description {
     const struct percept_operator_count {
         const char *op_type;
         int count;
-    } *operators;             /* sorted by name, as in the file */
+    } * operators; /* sorted by name, as in the file */
     int n_notes;
     const char *const *notes; /* sentences for whoever loads it, such as a node in training form; log each once */
 };
@@ -145,9 +145,9 @@ struct percept_team;
 
 /* What a single run may use; zeroed fields mean "none". Owned by the caller, read during the run. */
 struct percept_run_context {
-    int64_t deadline_ns;        /* CLOCK_MONOTONIC; past it the run fails with TIMEOUT; 0: none */
-    const int *cancel;          /* another thread may set it to 1 (atomically); the run then fails with CANCELLED */
-    struct percept_team *team;  /* helpers granted to this run, or NULL */
+    int64_t deadline_ns;       /* CLOCK_MONOTONIC; past it the run fails with TIMEOUT; 0: none */
+    const int *cancel;         /* another thread may set it to 1 (atomically); the run then fails with CANCELLED */
+    struct percept_team *team; /* helpers granted to this run, or NULL */
 };
 
 struct percept_model;
@@ -156,12 +156,10 @@ struct percept_session;
 /* Opens the ONNX file at `path`; external data is looked for beneath its folder, and where the file
  * is a symbolic link beneath that of the file it leads to; links that lead elsewhere are refused.
  * `options` may be NULL. The caller owns the model. */
-struct percept_model *percept_open(const char *path, const struct percept_options *options,
-                                   struct percept_err *err);
+struct percept_model *percept_open(const char *path, const struct percept_options *options, struct percept_err *err);
 
 /* The same from memory; `data` is no longer needed afterwards. External data is refused. */
-struct percept_model *percept_open_memory(const void *data, size_t n_bytes,
-                                          const struct percept_options *options,
+struct percept_model *percept_open_memory(const void *data, size_t n_bytes, const struct percept_options *options,
                                           struct percept_err *err);
 
 /* Marks the model's packed weights as kept, now and when the model is closed: they stay in shared
@@ -180,13 +178,11 @@ const struct percept_io *percept_outputs(const struct percept_model *model, int 
 void percept_describe(const struct percept_model *model, struct percept_description *description);
 
 /* A session holds what a run writes to. As many as you like may exist for a model. */
-struct percept_session *percept_session_new(const struct percept_model *model,
-                                            struct percept_err *err);
+struct percept_session *percept_session_new(const struct percept_model *model, struct percept_err *err);
 void percept_session_free(struct percept_session *session);
 
 /* Sets the shape of an input. Shapes are judged together when they are next needed. */
-bool percept_resize(struct percept_session *session, int input, int rank, const int64_t *dims,
-                    struct percept_err *err);
+bool percept_resize(struct percept_session *session, int input, int rank, const int64_t *dims, struct percept_err *err);
 
 /* Makes everything ready for the shapes set: plans and reserves memory. percept_run does it by itself;
  * calling it beforehand moves the cost of a new shape out of the first run. */
@@ -197,8 +193,7 @@ bool percept_prepare(struct percept_session *session, struct percept_err *err);
 void *percept_input(struct percept_session *session, int input);
 
 /* Runs the network. Allocates nothing when these shapes have been run before. `context` may be NULL. */
-bool percept_run(struct percept_session *session, const struct percept_run_context *context,
-                 struct percept_err *err);
+bool percept_run(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err);
 
 /* Do the items of a batch at the shapes that are set depend on nothing but themselves, so that each has the bits
  * that it has alone? Proved from the operators when first asked at these shapes, or said by the caller
@@ -244,7 +239,7 @@ struct percept_region_info {
     char model[160]; /* path it was packed from */
     char row[16];
     int n_holders;
-    int holders[16]; /* the first holders' process ids */
+    int holders[16];    /* the first holders' process ids */
     int64_t kept_since; /* when it was last marked as kept, in seconds of Unix time; 0: it is not */
 };
 int percept_list_regions(const char *prefix, struct percept_region_info *infos, int n_max);

@@ -29,14 +29,13 @@ static void print_kernels(void)
 /* docs/operators.md, whole. */
 static void print_operators(void)
 {
-    puts(
-        "# The operators\n\n"
-        "The ONNX operators that are served, as `perceptd --operators` prints them, and the oldest "
-        "version of the\noperator set in which each is. Names that begin with `ai.onnx.ml.` are "
-        "those of "
-        "scikit-learn's converters,\nwith `com.microsoft.` ONNX Runtime's own.\n\n"
-        "| operator | since opset |\n"
-        "|---|---|");
+    puts("# The operators\n\n"
+         "The ONNX operators that are served, as `perceptd --operators` prints them, and the oldest "
+         "version of the\noperator set in which each is. Names that begin with `ai.onnx.ml.` are "
+         "those of "
+         "scikit-learn's converters,\nwith `com.microsoft.` ONNX Runtime's own.\n\n"
+         "| operator | since opset |\n"
+         "|---|---|");
     percept_list_operators(print_line, stdout);
 }
 
@@ -89,9 +88,8 @@ static int hint(void)
 static int act(const struct options *options)
 {
     static int (*const commands[OPTIONS_COMMANDS])(const struct options *) = {
-        [OPTIONS_SERVE] = serve_command,     [OPTIONS_RUN] = run_command,
-        [OPTIONS_INSPECT] = inspect_command, [OPTIONS_BENCH] = bench_command,
-        [OPTIONS_REGIONS] = regions_command,
+        [OPTIONS_SERVE] = serve_command, [OPTIONS_RUN] = run_command,         [OPTIONS_INSPECT] = inspect_command,
+        [OPTIONS_BENCH] = bench_command, [OPTIONS_REGIONS] = regions_command,
     };
     if (options->action == OPTIONS_HINT)
         return hint();

@@ -42,9 +42,17 @@ struct row {
 #define ANY ((1u << OPTIONS_COMMANDS) - 1)
 
 static const struct row rows[] = {
-#define OPTION(name, kind, field, fallback, least, most, commands, argument, sentence)             \
-    {name,     kind,  offsetof(struct options, field), sizeof((struct options *)0)->field,         \
-     fallback, least, most, commands, argument, sentence},
+#define OPTION(name, kind, field, fallback, least, most, commands, argument, sentence)                                 \
+    {name,                                                                                                             \
+     kind,                                                                                                             \
+     offsetof(struct options, field),                                                                                  \
+     sizeof((struct options *)0)->field,                                                                               \
+     fallback,                                                                                                         \
+     least,                                                                                                            \
+     most,                                                                                                             \
+     commands,                                                                                                         \
+     argument,                                                                                                         \
+     sentence},
 #include "options.def"
 };
 
@@ -57,7 +65,7 @@ static const struct {
 #include "options.def"
 };
 
-/* --- one value ------------------------------------------------------------------------------- */
+/* --- one value ---------------------------------------------------------------------------------------------------- */
 
 /* A value on its way, and where it stood. */
 struct given {
@@ -88,8 +96,7 @@ static bool set_number(const struct given *given, void *field, struct percept_er
     char expected[80];
     int64_t value;
     if (!read_whole(given->text, &value) || !in_range(row, value)) {
-        snprintf(expected, sizeof expected, "a whole number from %" PRId64 " to %" PRId64,
-                 row->least, row->most);
+        snprintf(expected, sizeof expected, "a whole number from %" PRId64 " to %" PRId64, row->least, row->most);
         return refuse(given, err, expected);
     }
     if (row->kind == INT)
@@ -113,16 +120,14 @@ static void size_text(char *text, size_t n, int64_t value)
 static bool set_size(const struct given *given, void *field, struct percept_err *err)
 {
     size_t value;
-    if (number_read_size(given->text, &value) && value <= INT64_MAX &&
-        in_range(given->row, (int64_t)value)) {
+    if (number_read_size(given->text, &value) && value <= INT64_MAX && in_range(given->row, (int64_t)value)) {
         *(size_t *)field = value;
         return true;
     }
     char least[24], most[24], expected[120];
     size_text(least, sizeof least, given->row->least);
     size_text(most, sizeof most, given->row->most);
-    snprintf(expected, sizeof expected, "bytes from %s to %s, such as 65536, 64K, 64M or 1.5G",
-             least, most);
+    snprintf(expected, sizeof expected, "bytes from %s to %s, such as 65536, 64K, 64M or 1.5G", least, most);
     return refuse(given, err, expected);
 }
 
@@ -150,8 +155,7 @@ static bool set_time(const struct given *given, void *field, struct percept_err 
 {
     double us;
     double unit = given->row->kind == MS ? 1e3 : 1;
-    if (read_us(given->text, &us) && us / unit >= (double)given->row->least &&
-        us / unit <= (double)given->row->most) {
+    if (read_us(given->text, &us) && us / unit >= (double)given->row->least && us / unit <= (double)given->row->most) {
         *(int64_t *)field = (int64_t)(us / unit + 0.5);
         return true;
     }
@@ -173,8 +177,7 @@ static bool set_text(const struct given *given, void *field, struct percept_err 
 {
     const struct row *row = given->row;
     char expected[80];
-    if (in_range(row, (int64_t)strlen(given->text)) &&
-        (row->kind == TEXT || is_word(given->text))) {
+    if (in_range(row, (int64_t)strlen(given->text)) && (row->kind == TEXT || is_word(given->text))) {
         *(const char **)field = given->text;
         return true;
     }
@@ -203,8 +206,7 @@ static bool set_choice(const struct given *given, void *field, struct percept_er
 
 static bool set_flag(const struct given *given, void *field, struct percept_err *err)
 {
-    static const char *const words[2][4] = {{"no", "false", "0", "off"},
-                                            {"yes", "true", "1", "on"}};
+    static const char *const words[2][4] = {{"no", "false", "0", "off"}, {"yes", "true", "1", "on"}};
     for (int value = 0; value < 2; value++) {
         for (int i = 0; i < 4; i++) {
             if (strcmp(given->text, words[value][i]) == 0) {
@@ -233,14 +235,12 @@ static bool set_numbers(const struct given *given, void *field, struct percept_e
         rest.at = end + 1;
     }
     char expected[120];
-    snprintf(expected, sizeof expected,
-             "up to %d whole numbers from %" PRId64 " to %" PRId64 " with commas between",
+    snprintf(expected, sizeof expected, "up to %d whole numbers from %" PRId64 " to %" PRId64 " with commas between",
              OPTIONS_NUMBERS_MAX, given->row->least, given->row->most);
     return refuse(given, err, expected);
 }
 
-static bool append(struct options_list *list, const char *text, struct arena *arena,
-                   struct percept_err *err)
+static bool append(struct options_list *list, const char *text, struct arena *arena, struct percept_err *err)
 {
     size_t n = (size_t)list->n * sizeof *list->at;
     const char **at = arena_grow(arena, list->at, n, n + sizeof *list->at);
@@ -251,8 +251,7 @@ static bool append(struct options_list *list, const char *text, struct arena *ar
     return true;
 }
 
-static bool set(struct options *options, const struct given *given, struct arena *arena,
-                struct percept_err *err)
+static bool set(struct options *options, const struct given *given, struct arena *arena, struct percept_err *err)
 {
     void *field = (char *)options + given->row->offset;
     switch (given->row->kind) {
@@ -282,7 +281,7 @@ static bool set(struct options *options, const struct given *given, struct arena
     return true;
 }
 
-/* --- finding rows ---------------------------------------------------------------------------- */
+/* --- finding rows ------------------------------------------------------------------------------------------------- */
 
 static const struct row *find(const char *name, size_t n)
 {
@@ -320,8 +319,8 @@ static int distance(const char *a, size_t n_a, const char *b, size_t n_b)
 
 /* `where` is what comes before the name; `dashes` "--" or, in a file, where actions have no place,
  * "". */
-static bool unknown(const char *where, const char *dashes, const char *name, size_t n,
-                    unsigned mask, struct percept_err *err)
+static bool unknown(const char *where, const char *dashes, const char *name, size_t n, unsigned mask,
+                    struct percept_err *err)
 {
     const struct row *nearest = NULL;
     int least = n < 6 ? 2 : 4;
@@ -335,11 +334,10 @@ static bool unknown(const char *where, const char *dashes, const char *name, siz
     }
     int shown = n > 60 ? 60 : (int)n;
     if (nearest)
-        return err_set(err, ERR_CONFIG, "%sunknown option '%s%.*s'; did you mean '%s%s'?", where,
-                       dashes, shown, name, dashes, nearest->name);
-    return err_set(err, ERR_CONFIG,
-                   "%sunknown option '%s%.*s'; perceptd --help lists those there are", where,
-                   dashes, shown, name);
+        return err_set(err, ERR_CONFIG, "%sunknown option '%s%.*s'; did you mean '%s%s'?", where, dashes, shown, name,
+                       dashes, nearest->name);
+    return err_set(err, ERR_CONFIG, "%sunknown option '%s%.*s'; perceptd --help lists those there are", where, dashes,
+                   shown, name);
 }
 
 static bool misplaced(const struct row *row, enum options_command command, struct percept_err *err)
@@ -348,21 +346,20 @@ static bool misplaced(const struct row *row, enum options_command command, struc
     size_t used = 0;
     for (int i = 0; i < OPTIONS_COMMANDS; i++)
         if (row->commands & 1u << i)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
-                                     commands[i].name);
-    return err_set(err, ERR_CONFIG, "--%s is no option of 'perceptd %s'; it belongs to: %s",
-                   row->name, commands[command].name, names);
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", commands[i].name);
+    return err_set(err, ERR_CONFIG, "--%s is no option of 'perceptd %s'; it belongs to: %s", row->name,
+                   commands[command].name, names);
 }
 
-/* --- the command line ------------------------------------------------------------------------ */
+/* --- the command line --------------------------------------------------------------------------------------------- */
 
 struct pairs {
     int n;
     struct given *at;
 };
 
-static bool add_pair(struct pairs *pairs, const struct row *row, const char *text,
-                     struct arena *arena, struct percept_err *err)
+static bool add_pair(struct pairs *pairs, const struct row *row, const char *text, struct arena *arena,
+                     struct percept_err *err)
 {
     size_t n = (size_t)pairs->n * sizeof *pairs->at;
     struct given *at = arena_grow(arena, pairs->at, n, n + sizeof *at);
@@ -375,13 +372,12 @@ static bool add_pair(struct pairs *pairs, const struct row *row, const char *tex
 }
 
 /* One option at argv[*i], which is left at its last word. */
-static bool read_option(int argc, char *const *argv, int *i, struct options *options,
-                        struct pairs *pairs, struct arena *arena, struct percept_err *err)
+static bool read_option(int argc, char *const *argv, int *i, struct options *options, struct pairs *pairs,
+                        struct arena *arena, struct percept_err *err)
 {
     const char *name = argv[*i][1] == '-' ? argv[*i] + 2 : argv[*i] + 1;
     if (argv[*i][1] != '-' && strcmp(name, "h") != 0)
-        return err_set(err, ERR_CONFIG,
-                       "unknown option '%s'; options have long names: perceptd --help", argv[*i]);
+        return err_set(err, ERR_CONFIG, "unknown option '%s'; options have long names: perceptd --help", argv[*i]);
     if (argv[*i][1] != '-')
         name = "help";
     size_t n = strcspn(name, "=");
@@ -403,8 +399,8 @@ static bool read_option(int argc, char *const *argv, int *i, struct options *opt
     return add_pair(pairs, row, text ? text : "", arena, err);
 }
 
-static bool read_arguments(int argc, char *const *argv, int from, struct options *options,
-                           struct pairs *pairs, struct arena *arena, struct percept_err *err)
+static bool read_arguments(int argc, char *const *argv, int from, struct options *options, struct pairs *pairs,
+                           struct arena *arena, struct percept_err *err)
 {
     bool only_paths = false;
     for (int i = from; i < argc; i++) {
@@ -421,8 +417,7 @@ static bool read_arguments(int argc, char *const *argv, int from, struct options
 }
 
 /* The subcommand is the first word, or serve. */
-static bool read_command(int argc, char *const *argv, struct options *options,
-                         struct percept_err *err)
+static bool read_command(int argc, char *const *argv, struct options *options, struct percept_err *err)
 {
     options->command = OPTIONS_SERVE;
     const char *first = argc > 1 ? argv[1] : "-";
@@ -440,13 +435,11 @@ static bool read_command(int argc, char *const *argv, struct options *options,
     char names[120] = "";
     size_t used = 0;
     for (int i = 0; i < OPTIONS_COMMANDS; i++)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
-                                 commands[i].name);
-    return err_set(err, ERR_CONFIG, "no such subcommand or file '%s'; subcommands are %s", first,
-                   names);
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", commands[i].name);
+    return err_set(err, ERR_CONFIG, "no such subcommand or file '%s'; subcommands are %s", first, names);
 }
 
-/* --- defaults, environment, file ------------------------------------------------------------- */
+/* --- defaults, environment, file ---------------------------------------------------------------------------------- */
 
 static bool set_defaults(struct options *options, struct arena *arena, struct percept_err *err)
 {
@@ -460,8 +453,7 @@ static bool set_defaults(struct options *options, struct arena *arena, struct pe
 
 static bool wanted(const struct row *row, const struct options *options)
 {
-    return row->kind != ACTION && row->commands & IN(SERVE) &&
-           row->commands & 1u << options->command;
+    return row->kind != ACTION && row->commands & IN(SERVE) && row->commands & 1u << options->command;
 }
 
 /* PERCEPTD_MAX_BODY for max-body. */
@@ -503,13 +495,12 @@ static struct bytes trim(struct bytes text)
     return text;
 }
 
-static bool read_line(struct bytes line, const char *where, struct options *options,
-                      struct arena *arena, struct percept_err *err)
+static bool read_line(struct bytes line, const char *where, struct options *options, struct arena *arena,
+                      struct percept_err *err)
 {
     const uint8_t *equals = memchr(line.at, '=', bytes_size(line));
     if (!equals)
-        return err_set(err, ERR_CONFIG, "%s: '" BYTES_FMT "': expected NAME = VALUE", where,
-                       BYTES_ARG(line));
+        return err_set(err, ERR_CONFIG, "%s: '" BYTES_FMT "': expected NAME = VALUE", where, BYTES_ARG(line));
     struct bytes name = trim((struct bytes){line.at, equals});
     struct bytes value = trim((struct bytes){equals + 1, line.end});
     const struct row *row = find((const char *)name.at, bytes_size(name));
@@ -525,12 +516,11 @@ static bool read_line(struct bytes line, const char *where, struct options *opti
                           .where = arena_printf(arena, "%s: %s", where, row->name)};
     if (!given.text || !given.where)
         return err_memory(err, "a configuration", bytes_size(value));
-    return !wanted(row, options) || row->offset == offsetof(struct options, config) ||
-           set(options, &given, arena, err);
+    return !wanted(row, options) || row->offset == offsetof(struct options, config) || set(options, &given, arena, err);
 }
 
-static bool read_lines(struct bytes rest, const char *path, struct options *options,
-                       struct arena *arena, struct percept_err *err)
+static bool read_lines(struct bytes rest, const char *path, struct options *options, struct arena *arena,
+                       struct percept_err *err)
 {
     for (int number = 1; rest.at < rest.end; number++) {
         const uint8_t *end = memchr(rest.at, '\n', bytes_size(rest));
@@ -563,7 +553,7 @@ static void find_file(struct options *options, const struct pairs *pairs, char *
             options->config = pairs->at[i].text;
 }
 
-/* --- all of it ------------------------------------------------------------------------------- */
+/* --- all of it ---------------------------------------------------------------------------------------------------- */
 
 /* Actions that only print need no settings, and must not fail for wrong ones. */
 static bool find_action(struct options *options, const struct pairs *pairs)
@@ -571,29 +561,27 @@ static bool find_action(struct options *options, const struct pairs *pairs)
     for (int i = 0; i < pairs->n; i++)
         if (pairs->at[i].row->kind == ACTION && options->action == OPTIONS_NONE)
             options->action = (int)pairs->at[i].row->least;
-    return options->action != OPTIONS_NONE && options->action != OPTIONS_CHECK &&
-           options->action != OPTIONS_HEALTH;
+    return options->action != OPTIONS_NONE && options->action != OPTIONS_CHECK && options->action != OPTIONS_HEALTH;
 }
 
 static bool count_is_right(const struct options *options, struct percept_err *err)
 {
     enum options_command command = options->command;
     if (command == OPTIONS_REGIONS && options->paths.n)
-        return err_set(err, ERR_CONFIG, "'perceptd regions' takes no argument, got '%s'",
-                       options->paths.at[0]);
+        return err_set(err, ERR_CONFIG, "'perceptd regions' takes no argument, got '%s'", options->paths.at[0]);
     if (command == OPTIONS_SERVE || command == OPTIONS_REGIONS)
         return true;
     if (!options->paths.n)
-        return err_set(err, ERR_CONFIG, "'perceptd %s' needs a model: perceptd %s %s",
-                       commands[command].name, commands[command].name, commands[command].arguments);
+        return err_set(err, ERR_CONFIG, "'perceptd %s' needs a model: perceptd %s %s", commands[command].name,
+                       commands[command].name, commands[command].arguments);
     if (options->paths.n > 1 && command != OPTIONS_RUN)
-        return err_set(err, ERR_CONFIG, "'perceptd %s' takes one model, got '%s' as well",
-                       commands[command].name, options->paths.at[1]);
+        return err_set(err, ERR_CONFIG, "'perceptd %s' takes one model, got '%s' as well", commands[command].name,
+                       options->paths.at[1]);
     return true;
 }
 
-bool options_read(int argc, char *const *argv, char *const *environment, struct arena *arena,
-                  struct options *options, struct percept_err *err)
+bool options_read(int argc, char *const *argv, char *const *environment, struct arena *arena, struct options *options,
+                  struct percept_err *err)
 {
     *options = (struct options){.action = OPTIONS_NONE};
     struct pairs pairs = {0};
@@ -654,8 +642,7 @@ static void print_row(FILE *out, const struct row *row)
 {
     char text[400];
     bool tell = row->fallback && row->kind != FLAG;
-    fprintf(out, "  --%s%s%s", row->name, row->argument ? " " : "",
-            row->argument ? row->argument : "");
+    fprintf(out, "  --%s%s%s", row->name, row->argument ? " " : "", row->argument ? row->argument : "");
     if (shown_width(row) >= HELP_COLUMN)
         fprintf(out, "\n%*s", HELP_COLUMN, "");
     else
@@ -673,8 +660,8 @@ static void print_rows(FILE *out, unsigned mask, bool actions)
 
 static void print_command_help(FILE *out, enum options_command command)
 {
-    fprintf(out, "perceptd %s %s\n  %s\n\noptions:\n", commands[command].name,
-            commands[command].arguments, commands[command].sentence);
+    fprintf(out, "perceptd %s %s\n  %s\n\noptions:\n", commands[command].name, commands[command].arguments,
+            commands[command].sentence);
     print_rows(out, 1u << command, false);
     if (command == OPTIONS_SERVE) {
         fputs("\ninstead of serving:\n", out);
@@ -703,7 +690,7 @@ void options_print_help(FILE *out, enum options_command command)
     fputs("\nperceptd SUBCOMMAND --help lists its options.\n", out);
 }
 
-/* --- the manual page ------------------------------------------------------------------------- */
+/* --- the manual page ---------------------------------------------------------------------------------------------- */
 
 /* Text for troff: a line that begins with a dot or quote, backslashes and hyphens mean something
  * there. */
@@ -775,15 +762,14 @@ void options_print_man(FILE *out)
     fprintf(out, ".TH PERCEPTD 1 \"\" \"perceptd %s\" \"User Commands\"\n", percept_version());
     fputs(".SH NAME\nperceptd \\- serve trained networks over HTTP\n.SH SYNOPSIS\n", out);
     man_commands(out);
-    fputs(
-        ".SH DESCRIPTION\n"
-        "perceptd opens networks in ONNX format and answers inference requests over HTTP with the\n"
-        "Open Inference Protocol (V2), from pictures and texts as well as from tensors.\n"
-        "A model is a .onnx file, a folder with model.onnx (or versions 1/model.onnx, "
-        "2/model.onnx, ...) and\n"
-        "perhaps manifest.json, or a folder of such folders.\n"
-        "Without a subcommand, arguments are models to serve.\n",
-        out);
+    fputs(".SH DESCRIPTION\n"
+          "perceptd opens networks in ONNX format and answers inference requests over HTTP with the\n"
+          "Open Inference Protocol (V2), from pictures and texts as well as from tensors.\n"
+          "A model is a .onnx file, a folder with model.onnx (or versions 1/model.onnx, "
+          "2/model.onnx, ...) and\n"
+          "perhaps manifest.json, or a folder of such folders.\n"
+          "Without a subcommand, arguments are models to serve.\n",
+          out);
     for (int i = 0; i < OPTIONS_COMMANDS; i++) {
         fprintf(out, ".SH OPTIONS OF %s\n", commands[i].name);
         man_rows(out, 1u << i, false);

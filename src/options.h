@@ -70,8 +70,8 @@ struct options {
     int64_t bench_ms;
 };
 
-bool options_read(int argc, char *const *argv, char *const *environment, struct arena *arena,
-                  struct options *options, struct percept_err *err);
+bool options_read(int argc, char *const *argv, char *const *environment, struct arena *arena, struct options *options,
+                  struct percept_err *err);
 
 /* OPTIONS_COMMANDS: of the program as a whole. */
 void options_print_help(FILE *out, enum options_command command);

@@ -46,8 +46,7 @@ bool sd_tell(const char *state)
     if (fd < 0)
         return false;
     size_t n = strlen(state);
-    bool sent = sendto(fd, state, n, MSG_NOSIGNAL, (const struct sockaddr *)&address, n_bytes) ==
-                (ssize_t)n;
+    bool sent = sendto(fd, state, n, MSG_NOSIGNAL, (const struct sockaddr *)&address, n_bytes) == (ssize_t)n;
     close(fd);
     return sent;
 }

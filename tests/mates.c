@@ -46,8 +46,8 @@ static bool shaped(const struct run *run, struct percept_session *session, int64
 static double number(int kind, unsigned random)
 {
     const double plain = (double)(int)(random >> 8) / 8388608.0 - 1.0;
-    static const double kinds[N_KINDS] = {[HUGE_ONES] = 1e30, [INFINITE] = INFINITY, [NEGATIVE] = -INFINITY,
-                                          [NOT_NUMBERS] = NAN};
+    static const double kinds[N_KINDS] = {
+        [HUGE_ONES] = 1e30, [INFINITE] = INFINITY, [NEGATIVE] = -INFINITY, [NOT_NUMBERS] = NAN};
     if (kind == PLAIN || kind == COPY)
         return plain;
     if (kind == LOUD)
@@ -142,8 +142,10 @@ static bool same(struct run *run, struct percept_session *together, struct perce
             const char *a = (const char *)one.data + k * size;
             const char *b = (const char *)all.data + ((size_t)at * n + k) * size;
             if (memcmp(a, b, size) != 0 && !both_nan(one.dtype, a, b)) {
-                snprintf(run->what, run->n_what, "output %d, element %zu of item %d of %d beside kind %d has other "
-                         "bits alone", o, k, (int)at, (int)items, beside);
+                snprintf(run->what, run->n_what,
+                         "output %d, element %zu of item %d of %d beside kind %d has other "
+                         "bits alone",
+                         o, k, (int)at, (int)items, beside);
                 return false;
             }
         }
@@ -166,8 +168,7 @@ static bool compare(struct run *run, struct percept_session *together, struct pe
         if (!shaped(run, alone, 1))
             return true;
         fill(run, alone, 0, kinds[k], which[k]);
-        if (percept_run(alone, NULL, NULL) &&
-            !same(run, together, alone, k, items, kinds[k ? 0 : 1]))
+        if (percept_run(alone, NULL, NULL) && !same(run, together, alone, k, items, kinds[k ? 0 : 1]))
             return false;
     }
     return true;

@@ -8,9 +8,9 @@
 #include "percept.h"
 
 enum mates_found {
-    MATES_SAME,    /* the same bits, or NaN in both */
-    MATES_OTHER,   /* other bits; `what` says where */
-    MATES_UNTOLD,  /* nothing was compared: not proved apart at such shapes, or no run of it worked */
+    MATES_SAME,   /* the same bits, or NaN in both */
+    MATES_OTHER,  /* other bits; `what` says where */
+    MATES_UNTOLD, /* nothing was compared: not proved apart at such shapes, or no run of it worked */
 };
 
 /* Runs items of made-up numbers in threes between mates of every kind, or, where `thrifty`, all kinds together

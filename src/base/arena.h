@@ -27,10 +27,9 @@ struct arena {
 };
 
 void *arena_alloc(struct arena *arena, size_t n_bytes);
-void *arena_array(struct arena *arena, size_t n, size_t size); /* overflow gives NULL */
+void *arena_array(struct arena *arena, size_t n, size_t size);   /* overflow gives NULL */
 char *arena_text(struct arena *arena, const void *at, size_t n); /* copy, NUL-ended */
-char *arena_printf(struct arena *arena, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Grows an array made by arena_alloc: in place if it was the last allocation, else a copy is made and
  * the old one is lost until the arena is freed. Doubling callers stay linear. */

@@ -30,8 +30,7 @@ static inline struct bytes bytes_of_text(const char *text)
 
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
-    return bytes_size(a) == bytes_size(b) &&
-           (bytes_size(a) == 0 || memcmp(a.at, b.at, bytes_size(a)) == 0);
+    return bytes_size(a) == bytes_size(b) && (bytes_size(a) == 0 || memcmp(a.at, b.at, bytes_size(a)) == 0);
 }
 
 static inline bool bytes_is(struct bytes b, const char *text)

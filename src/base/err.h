@@ -28,8 +28,7 @@ bool err_set(struct percept_err *err, enum err_code code, const char *format, ..
 #define err_null(...) (err_set(__VA_ARGS__), (void *)0)
 
 /* Puts "prefix" before the sentence that is there; returns false. */
-bool err_prefix(struct percept_err *err, const char *format, ...)
-    __attribute__((cold, format(printf, 2, 3)));
+bool err_prefix(struct percept_err *err, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 
 /* Whatever went wrong, short memory aside, is the configuration's fault: ERR_CONFIG; returns false. */
 bool err_config(struct percept_err *err) __attribute__((cold));
@@ -37,8 +36,8 @@ bool err_config(struct percept_err *err) __attribute__((cold));
 /* Out of memory while making `what`. */
 bool err_memory(struct percept_err *err, const char *what, size_t n_bytes) __attribute__((cold));
 
-const char *err_name(int code);   /* "NOT_FOUND" */
-int err_status(int code);         /* HTTP status */
+const char *err_name(int code); /* "NOT_FOUND" */
+int err_status(int code);       /* HTTP status */
 const char *err_meaning(int code);
 
 #endif

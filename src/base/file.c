@@ -86,8 +86,7 @@ static bool same_content(const struct file_stamp *a, const struct file_stamp *b)
     return a->size == b->size && a->mtime_ns == b->mtime_ns;
 }
 
-static bool judge_kind(int fd, const char *path, struct file_stamp *stamp, nlink_t *links,
-                       struct percept_err *err)
+static bool judge_kind(int fd, const char *path, struct file_stamp *stamp, nlink_t *links, struct percept_err *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -100,8 +99,7 @@ static bool judge_kind(int fd, const char *path, struct file_stamp *stamp, nlink
     return true;
 }
 
-static bool read_exactly(int fd, const char *path, uint8_t *to, size_t offset, size_t n,
-                         struct percept_err *err)
+static bool read_exactly(int fd, const char *path, uint8_t *to, size_t offset, size_t n, struct percept_err *err)
 {
     while (n) {
         ssize_t got = pread(fd, to, n < PIECE ? n : PIECE, (off_t)offset);
@@ -110,8 +108,7 @@ static bool read_exactly(int fd, const char *path, uint8_t *to, size_t offset, s
         if (got < 0)
             return refused(err, "read", path, errno);
         if (got == 0)
-            return err_set(err, ERR_SYSTEM,
-                           "'%s' shrank while it was read; replace files by renaming new ones", path);
+            return err_set(err, ERR_SYSTEM, "'%s' shrank while it was read; replace files by renaming new ones", path);
         to += got;
         offset += (size_t)got;
         n -= (size_t)got;
@@ -119,16 +116,14 @@ static bool read_exactly(int fd, const char *path, uint8_t *to, size_t offset, s
     return true;
 }
 
-static bool judge_unchanged(int fd, const char *path, const struct file_stamp *before,
-                            struct percept_err *err)
+static bool judge_unchanged(int fd, const char *path, const struct file_stamp *before, struct percept_err *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return refused(err, "look at", path, errno);
     struct file_stamp after = stamp_of(&st);
     return same_content(before, &after) ||
-           err_set(err, ERR_SYSTEM,
-                   "'%s' changed while it was read; replace files by renaming new ones", path);
+           err_set(err, ERR_SYSTEM, "'%s' changed while it was read; replace files by renaming new ones", path);
 }
 
 /* Is it a pointer that Git LFS left in the file's place? */
@@ -138,10 +133,10 @@ static bool judge_head(const char *path, struct bytes head, struct percept_err *
     return !pointer || err_set(err, ERR_INVALID, "'%s' is %s: %s", path, pointer->what, pointer->remedy);
 }
 
-/* --- whole files ---------------------------------------------------------------------------------- */
+/* --- whole files -------------------------------------------------------------------------------------------------- */
 
-static bool read_whole(int fd, const char *path, size_t max_bytes, struct bytes *bytes,
-                       struct file_stamp *stamp, struct percept_err *err)
+static bool read_whole(int fd, const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
+                       struct percept_err *err)
 {
     struct file_stamp state;
     nlink_t links;
@@ -175,7 +170,7 @@ bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct f
     return ok;
 }
 
-/* --- beneath a folder ----------------------------------------------------------------------------- */
+/* --- beneath a folder --------------------------------------------------------------------------------------------- */
 
 /* The path of what a descriptor is open on; false where /proc does not tell. */
 static bool path_of(int fd, char path[PATH_MAX])
@@ -206,8 +201,7 @@ static int real_folder(int fd)
     int folder = open_retrying(AT_FDCWD, *path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (folder < 0)
         return -1;
-    if (fstat(fd, &wanted) == 0 && fstatat(folder, last, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        same_file(&wanted, &st))
+    if (fstat(fd, &wanted) == 0 && fstatat(folder, last, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&wanted, &st))
         return folder;
     close(folder); /* it was moved meanwhile */
     return -1;
@@ -262,8 +256,7 @@ static bool judge_name(const char *name, struct percept_err *err)
     if (!*name || strlen(name) >= PATH_MAX)
         return err_set(err, ERR_INVALID, "a file's name is %s", *name ? "too long" : "empty");
     if (*name == '/')
-        return err_set(err, ERR_INVALID, "'%s' is an absolute path; files beside the model are read",
-                       name);
+        return err_set(err, ERR_INVALID, "'%s' is an absolute path; files beside the model are read", name);
     for (const char *part = name; part; part = strchr(part, '/')) {
         part += *part == '/';
         size_t n = strcspn(part, "/");
@@ -383,16 +376,15 @@ static int open_beneath(const struct file_place *place, const char *name, struct
 }
 
 /* The file has not what is asked for: is it something else? */
-static bool refuse_range(int fd, const char *name, size_t size, size_t offset, size_t n,
-                         struct percept_err *err)
+static bool refuse_range(int fd, const char *name, size_t size, size_t offset, size_t n, struct percept_err *err)
 {
     uint8_t head[512];
     size_t n_head = size < sizeof head ? size : sizeof head;
     const struct foreign *kind = NULL;
     if (read_exactly(fd, name, head, 0, n_head, NULL))
         kind = foreign_find(bytes_of(head, n_head));
-    return err_set(err, ERR_INVALID, "'%s' has %zu bytes; %zu at offset %zu are asked for%s%s", name,
-                   size, n == SIZE_MAX ? 0 : n, offset, kind ? "; it is " : "", kind ? kind->what : "");
+    return err_set(err, ERR_INVALID, "'%s' has %zu bytes; %zu at offset %zu are asked for%s%s", name, size,
+                   n == SIZE_MAX ? 0 : n, offset, kind ? "; it is " : "", kind ? kind->what : "");
 }
 
 /* A pointer is small; whatever part of it is asked for, it is not what is meant. */
@@ -403,16 +395,16 @@ static bool judge_pointer(int fd, const char *name, size_t size, struct percept_
            judge_head(name, bytes_of(head, size), err);
 }
 
-static bool read_part(int fd, const char *name, size_t offset, size_t n, struct arena *arena,
-                      struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err)
+static bool read_part(int fd, const char *name, size_t offset, size_t n, struct arena *arena, struct bytes *bytes,
+                      struct file_stamp *stamp, struct percept_err *err)
 {
     struct file_stamp state;
     nlink_t links;
     if (!judge_kind(fd, name, &state, &links, err))
         return false;
     if (links > 1)
-        return err_set(err, ERR_INVALID,
-                       "'%s' has several names (hard links) and may be another's file; copy it", name);
+        return err_set(err, ERR_INVALID, "'%s' has several names (hard links) and may be another's file; copy it",
+                       name);
     size_t size = (size_t)state.size;
     if (!judge_pointer(fd, name, size, err))
         return false;
@@ -431,9 +423,8 @@ static bool read_part(int fd, const char *name, size_t offset, size_t n, struct 
     return true;
 }
 
-bool file_read_beneath(const struct file_place *place, const char *name, size_t offset, size_t n,
-                       struct arena *arena, struct bytes *bytes, struct file_stamp *stamp,
-                       struct percept_err *err)
+bool file_read_beneath(const struct file_place *place, const char *name, size_t offset, size_t n, struct arena *arena,
+                       struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err)
 {
     int fd = judge_name(name, err) ? open_beneath(place, name, err) : -1;
     if (fd < 0)
@@ -443,7 +434,7 @@ bool file_read_beneath(const struct file_place *place, const char *name, size_t 
     return ok;
 }
 
-/* --- paths ---------------------------------------------------------------------------------------- */
+/* --- paths -------------------------------------------------------------------------------------------------------- */
 
 char *file_dirname(struct arena *arena, const char *path)
 {
@@ -515,7 +506,7 @@ char *file_absolute(struct arena *arena, const char *path)
     return realpath(folder, resolved) ? file_join(arena, resolved, last) : own;
 }
 
-/* --- folders -------------------------------------------------------------------------------------- */
+/* --- folders ------------------------------------------------------------------------------------------------------ */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -565,7 +556,7 @@ int file_list(struct arena *arena, const char *folder, char ***names, struct per
     return n;
 }
 
-/* --- writing -------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static bool write_all(int fd, const uint8_t *from, size_t n)
 {

@@ -37,9 +37,8 @@ void file_place_close(struct file_place *place);
  * the place's folder: no "..", no absolute path, no hard link (st_nlink > 1), no device or FIFO, no
  * Git LFS pointer. A symbolic link is followed where the file that it leads to lies beneath the
  * place, too; the descriptor that is read is judged, not the name. Into an arena, aligned. */
-bool file_read_beneath(const struct file_place *place, const char *name, size_t offset, size_t n,
-                       struct arena *arena, struct bytes *bytes, struct file_stamp *stamp,
-                       struct percept_err *err);
+bool file_read_beneath(const struct file_place *place, const char *name, size_t offset, size_t n, struct arena *arena,
+                       struct bytes *bytes, struct file_stamp *stamp, struct percept_err *err);
 
 /* Folder part of a path ("." when there is none), in the arena. */
 char *file_dirname(struct arena *arena, const char *path);

@@ -26,28 +26,24 @@ static const struct {
     size_t at, n;
     struct foreign kind;
 } rows[] = {
-#define ROW(at, magic, what, remedy)                                                               \
-    {                                                                                              \
-        magic, at, sizeof magic - 1,                                                               \
-        {                                                                                          \
-            what, remedy                                                                           \
-        }                                                                                          \
+#define ROW(at, magic, what, remedy)                                                                                   \
+    {                                                                                                                  \
+        magic, at, sizeof magic - 1,                                                                                   \
+        {                                                                                                              \
+            what, remedy                                                                                               \
+        }                                                                                                              \
     }
     ROW(0, "\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves weights and models", EXPORT_KERAS),
-    ROW(4, "TFL3", "a TFLite model",
-        "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"),
-    ROW(4, "ORTM", "a model in ONNX Runtime's own format (.ort)",
-        "name the .onnx file that it was made from"),
-    ROW(0, "/annex/objects/", "a git-annex pointer, not the file itself",
-        "run `git annex get` where it was cloned"),
+    ROW(4, "TFL3", "a TFLite model", "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"),
+    ROW(4, "ORTM", "a model in ONNX Runtime's own format (.ort)", "name the .onnx file that it was made from"),
+    ROW(0, "/annex/objects/", "a git-annex pointer, not the file itself", "run `git annex get` where it was cloned"),
     ROW(0, "GGUF", "a GGUF file, as llama.cpp reads", EXPORT_SOURCE),
     ROW(0, "tjgg", "a GGML file, as llama.cpp read", EXPORT_SOURCE),
     ROW(0, "ftrt", "a TensorRT engine", "name the .onnx file that it was built from"),
     ROW(0, "ptrt", "a TensorRT engine", "name the .onnx file that it was built from"),
     ROW(0, "RKNN", "an RKNN model", "name the .onnx file that it was built from"),
     ROW(0, "7767517\n", "an ncnn network", EXPORT_SOURCE),
-    ROW(0, "\x93NUMPY", "a NumPy array",
-        "name the .onnx file; `perceptd run` takes arrays as --input"),
+    ROW(0, "\x93NUMPY", "a NumPy array", "name the .onnx file; `perceptd run` takes arrays as --input"),
     ROW(0, "\x1f\x8b\x08", "gzip-compressed", "decompress it with gunzip"),
     ROW(0, "\x28\xb5\x2f\xfd", "zstd-compressed", "decompress it with zstd -d"),
     ROW(0,
@@ -77,8 +73,7 @@ static const struct {
 /* What rules find. */
 static const struct foreign git_lfs = {"a Git LFS pointer, not the file itself",
                                        "run `git lfs pull` where it was cloned"};
-static const struct foreign zeros = {"a file of zero bytes alone",
-                                     "a copy or download was cut off: fetch it again"};
+static const struct foreign zeros = {"a file of zero bytes alone", "a copy or download was cut off: fetch it again"};
 static const struct foreign html = {"an HTML page", DOWNLOAD};
 static const struct foreign openvino = {"an OpenVINO network (.xml and .bin)",
                                         "name the .onnx file that it was converted from"};
@@ -86,15 +81,13 @@ static const struct foreign xml = {"an XML text, perhaps a server's refusal", DO
 static const struct foreign json = {"a JSON text", "name the model's .onnx file"};
 static const struct foreign text = {"a text", "name the model's .onnx file"};
 static const struct foreign utf16 = {"a text or page in UTF-16", DOWNLOAD};
-static const struct foreign safetensors = {"a safetensors file, which has weights and no network",
-                                           EXPORT_SOURCE};
+static const struct foreign safetensors = {"a safetensors file, which has weights and no network", EXPORT_SOURCE};
 static const struct foreign pickle = {"a Python pickle (of scikit-learn, joblib or PyTorch)",
                                       "convert it with skl2onnx or torch.onnx.export"};
 static const struct foreign torch = {"a PyTorch file", EXPORT_TORCH};
 static const struct foreign torch_zip = {"a ZIP archive of PyTorch (.pt, .pth)", EXPORT_TORCH};
 static const struct foreign keras_zip = {"a ZIP archive of Keras (.keras)", EXPORT_KERAS};
-static const struct foreign npz = {"a ZIP archive of NumPy arrays (.npz)",
-                                   "name the model's .onnx file"};
+static const struct foreign npz = {"a ZIP archive of NumPy arrays (.npz)", "name the model's .onnx file"};
 static const struct foreign zip = {"a ZIP archive", "unpack it and name the .onnx file in it"};
 
 static bool holds(struct bytes file, const char *what)
@@ -131,8 +124,7 @@ static const struct foreign *find_zip(struct bytes file)
 static const struct foreign *find_pickle(struct bytes file)
 {
     static const char magic[] = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-    static const char *const texts[] = {"(dp",     "(lp", "(ip", "ccopy_reg\n", "c__builtin__\n",
-                                        "csklearn"};
+    static const char *const texts[] = {"(dp", "(lp", "(ip", "ccopy_reg\n", "c__builtin__\n", "csklearn"};
     size_t n = bytes_size(file);
     for (size_t i = 0; n && i < sizeof texts / sizeof *texts; i++)
         if (bytes_begin_text(file, texts[i]) && file.end[-1] == '.')
@@ -199,8 +191,7 @@ static const struct foreign *find_text(struct bytes file)
     struct bytes head = utf8_past_mark(first(file, LOOK_BYTES));
     while (head.at < head.end && strchr(" \t\r\n", *head.at))
         head.at++;
-    if (begins_tag(head, "<!doctype html") || begins_tag(head, "<html") ||
-        begins_tag(head, "<head"))
+    if (begins_tag(head, "<!doctype html") || begins_tag(head, "<html") || begins_tag(head, "<head"))
         return &html;
     if (begins_tag(head, "<?xml") || begins_tag(head, "<net "))
         return holds(head, "<html") ? &html : holds(head, "<net ") ? &openvino : &xml;

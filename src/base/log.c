@@ -65,8 +65,7 @@ static bool is_journal(const struct stat *st)
 {
     const char *stream = getenv("JOURNAL_STREAM");
     unsigned long long device, inode;
-    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && device == st->st_dev &&
-           inode == st->st_ino;
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && device == st->st_dev && inode == st->st_ino;
 }
 
 void log_setup(enum log_level level, bool json)
@@ -98,7 +97,7 @@ size_t log_dropped(void)
     return atomic_load_explicit(&n_dropped, memory_order_relaxed);
 }
 
-/* --- building a line ------------------------------------------------------------------------------ */
+/* --- building a line ---------------------------------------------------------------------------------------------- */
 
 struct line {
     char text[LINE_MAX_BYTES];
@@ -258,7 +257,7 @@ static void put_pairs(struct line *line, va_list args)
     }
 }
 
-/* --- writing it ----------------------------------------------------------------------------------- */
+/* --- writing it --------------------------------------------------------------------------------------------------- */
 
 static ssize_t write_line(const struct line *line)
 {

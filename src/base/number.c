@@ -63,9 +63,8 @@ static const uint64_t fives[FIVES] = {
     POWER_5(7450580596923828125),
 };
 
-static const double exact_tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const double exact_tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 /* A number as it was found: value = digits * 10^exponent, digits being the first n_kept significant
  * ones of n_digits. */
@@ -162,9 +161,8 @@ static struct binary binary_of(wide value, int exponent, bool rest)
     uint64_t high = (uint64_t)(value >> 64);
     int zeros = high ? __builtin_clzll(high) : 64 + __builtin_clzll((uint64_t)value);
     value <<= zeros;
-    return (struct binary){.bits = (uint64_t)(value >> 64),
-                           .exponent = exponent + 64 - zeros,
-                           .rest = rest || (uint64_t)value != 0};
+    return (struct binary){
+        .bits = (uint64_t)(value >> 64), .exponent = exponent + 64 - zeros, .rest = rest || (uint64_t)value != 0};
 }
 
 /* digits * 10^exponent, exact up to `rest`; digits is not 0 and |exponent| < FIVES. */
@@ -199,8 +197,7 @@ static uint64_t binary_round(struct binary b, int n_bits, int bias)
         kept++;
     if (biased < 1)
         return kept; /* may have become the smallest normal one, whose bits are these */
-    uint64_t bits =
-        ((uint64_t)(biased - 1) << (n_bits - 1)) + kept; /* a carry moves the exponent */
+    uint64_t bits = ((uint64_t)(biased - 1) << (n_bits - 1)) + kept; /* a carry moves the exponent */
     uint64_t infinity = (uint64_t)(2 * bias + 1) << (n_bits - 1);
     return bits < infinity ? bits : infinity;
 }
@@ -379,8 +376,8 @@ static bool whole(const struct decimal *d, uint64_t *value)
     if (exponent < 0 || exponent > 19)
         return false;
     for (const uint8_t *at = d->first; at < last; at++)
-        if (*at != '.' && (__builtin_mul_overflow(*value, 10, value) ||
-                           __builtin_add_overflow(*value, (uint64_t)(*at - '0'), value)))
+        if (*at != '.' &&
+            (__builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, (uint64_t)(*at - '0'), value)))
             return false;
     for (; exponent > 0; exponent--)
         if (__builtin_mul_overflow(*value, 10, value))
@@ -530,8 +527,7 @@ static bool fits(const struct precise *p, int k)
     if (k < 0)
         return shift >= 0 && p->n_bits + 3 + shift <= 127 && -k < 2 * FIVES - 1;
     /* 5^k < 2^(2.33 k) */
-    return k < 2 * FIVES - 1 && shift > -128 &&
-           p->n_bits + 3 + (k * 7 + 2) / 3 + (shift > 0 ? shift : 0) <= 127;
+    return k < 2 * FIVES - 1 && shift > -128 && p->n_bits + 3 + (k * 7 + 2) / 3 + (shift > 0 ? shift : 0) <= 127;
 }
 
 /* The shortest digits in the interval, the nearest of these; false when 128 bits do not do. */
@@ -539,8 +535,7 @@ static bool shortest(const struct precise *p, uint64_t *digits, int *exponent)
 {
     int top = p->e + 63 - __builtin_clzll(p->m);
     int log10 = (int)((top * 1262611LL) >> 22); /* floor, exact in a double's range */
-    int k =
-        p->n_digits - log10; /* one digit more than ever needed: the last one is always dropped */
+    int k = p->n_digits - log10;                /* one digit more than ever needed: the last one is always dropped */
     if (!fits(p, k))
         return false;
     bool even = !(p->m & 1), more;
@@ -667,10 +662,7 @@ bool number_read_size(const char *text, size_t *n_bytes)
     if (!end || !(value >= 0))
         return false;
     if (end < all.end) {
-        int shift = (*end | 0x20) == 'k'   ? 10
-                    : (*end | 0x20) == 'm' ? 20
-                    : (*end | 0x20) == 'g' ? 30
-                                           : 0;
+        int shift = (*end | 0x20) == 'k' ? 10 : (*end | 0x20) == 'm' ? 20 : (*end | 0x20) == 'g' ? 30 : 0;
         if (!shift || ++end < all.end)
             return false;
         value *= (double)((uint64_t)1 << shift);

@@ -78,8 +78,7 @@ struct region {
 
 static void make_name(char *name, size_t n, const struct region_key *key)
 {
-    int at = snprintf(name, n, "%s-%u-", key->prefix ? key->prefix : DEFAULT_PREFIX,
-                      (unsigned)geteuid());
+    int at = snprintf(name, n, "%s-%u-", key->prefix ? key->prefix : DEFAULT_PREFIX, (unsigned)geteuid());
     for (int i = 0; i < 16 && at > 0 && (size_t)at + 3 <= n; i++)
         at += snprintf(name + at, n - (size_t)at, "%02x", key->digest[i]);
 }
@@ -112,8 +111,7 @@ static bool is_kept(const struct stat *st, int64_t keep_seconds)
     return now.tv_sec - st->st_mtim.tv_sec < keep_seconds;
 }
 
-static struct region *region_new(const char *map, size_t map_bytes, int fd, const char *name,
-                                 const char *prefix)
+static struct region *region_new(const char *map, size_t map_bytes, int fd, const char *name, const char *prefix)
 {
     struct region *region = arena_buffer(sizeof *region);
     if (!region)
@@ -137,8 +135,7 @@ struct region *region_find(const struct region_key *key, size_t n_bytes)
     struct stat st;
     void *map = MAP_FAILED;
     size_t map_bytes = n_bytes + HEADER_BYTES;
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0 && fstat(fd, &st) == 0 && trusted(&st) &&
-        (uint64_t)st.st_size == map_bytes)
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0 && fstat(fd, &st) == 0 && trusted(&st) && (uint64_t)st.st_size == map_bytes)
         map = mmap(NULL, map_bytes, PROT_READ, MAP_SHARED, fd, 0);
     if (map != MAP_FAILED) {
         const struct header *header = map;
@@ -188,8 +185,7 @@ static bool remove_if_alone(int fd, const char *name, int64_t keep_seconds)
 static int for_each(const char *prefix, int (*each)(void *user, int fd, const char *name), void *user)
 {
     char start[64];
-    int n = snprintf(start, sizeof start, "%s-%u-", prefix ? prefix : DEFAULT_PREFIX,
-                     (unsigned)geteuid());
+    int n = snprintf(start, sizeof start, "%s-%u-", prefix ? prefix : DEFAULT_PREFIX, (unsigned)geteuid());
     DIR *folder = opendir(FOLDER);
     if (!folder)
         return 0;
@@ -209,7 +205,7 @@ static int for_each(const char *prefix, int (*each)(void *user, int fd, const ch
     return sum;
 }
 
-/* --- kept ones that make way ------------------------------------------------------------------------ */
+/* --- kept ones that make way -------------------------------------------------------------------------------------- */
 
 struct evicting {
     const struct region_key *key;
@@ -297,8 +293,7 @@ static bool begin_named(struct region_draft *draft, size_t map_bytes, const stru
     return false;
 }
 
-bool region_begin(struct region_draft *draft, size_t n_bytes, const struct region_key *key,
-                  struct percept_err *err)
+bool region_begin(struct region_draft *draft, size_t n_bytes, const struct region_key *key, struct percept_err *err)
 {
     size_t map_bytes = n_bytes + HEADER_BYTES;
     if (map_bytes < n_bytes || beyond_machine(map_bytes))
@@ -363,8 +358,7 @@ static struct region *publish_private(struct region_draft *draft, struct percept
     void *map = mmap(NULL, map_bytes, PROT_READ, MAP_PRIVATE, draft->fd, 0);
     region_abandon(draft);
     if (map == MAP_FAILED)
-        return err_null(err, ERR_SYSTEM, "cannot map %zu bytes of packed weights: %s", map_bytes,
-                        strerror(errno));
+        return err_null(err, ERR_SYSTEM, "cannot map %zu bytes of packed weights: %s", map_bytes, strerror(errno));
     struct region *region = region_new(map, map_bytes, -1, "", "");
     if (!region) {
         munmap(map, map_bytes);
@@ -382,8 +376,7 @@ static bool draft_copy_private(const struct region_draft *from, struct region_dr
     return true;
 }
 
-struct region *region_publish(struct region_draft *draft, const struct region_key *key,
-                              struct percept_err *err)
+struct region *region_publish(struct region_draft *draft, const struct region_key *key, struct percept_err *err)
 {
     fill_header(draft, key);
     if (!draft->named)
@@ -402,8 +395,7 @@ struct region *region_publish(struct region_draft *draft, const struct region_ke
     }
     region_abandon(&named);
     if (!region)
-        err_set(err, ERR_MEMORY, "packed weights (%zu bytes) fit neither " FOLDER
-                                 " nor private memory", named.n_bytes);
+        err_set(err, ERR_MEMORY, "packed weights (%zu bytes) fit neither " FOLDER " nor private memory", named.n_bytes);
     return region;
 }
 
@@ -436,8 +428,7 @@ static int remove_replaced(void *user, int fd, const char *name)
     const struct header *own = (const void *)region->map;
     struct header header;
     struct stat st;
-    if (strcmp(name, region->name) == 0 || fstat(fd, &st) != 0 || !is_kept(&st, -1) ||
-        !read_header(fd, &header))
+    if (strcmp(name, region->name) == 0 || fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
         return 0;
     bool same_file = strcmp(header.model, own->model) == 0 && strcmp(header.row, own->row) == 0;
     bool other_build = strcmp(header.build, own->build) != 0;

@@ -44,13 +44,11 @@ struct region *region_find(const struct region_key *key, size_t n_bytes);
 /* Space for a new one. With a key in /dev/shm; where that is too small kept regions that nobody
  * holds make way, and then, or without a key, private sealed memory is used and draft->named says
  * so. */
-bool region_begin(struct region_draft *draft, size_t n_bytes, const struct region_key *key,
-                  struct percept_err *err);
+bool region_begin(struct region_draft *draft, size_t n_bytes, const struct region_key *key, struct percept_err *err);
 
 /* Makes the draft read-only and, if named, visible to others (or adopts theirs, if they were faster).
  * The draft is gone afterwards, also on failure. */
-struct region *region_publish(struct region_draft *draft, const struct region_key *key,
-                              struct percept_err *err);
+struct region *region_publish(struct region_draft *draft, const struct region_key *key, struct percept_err *err);
 void region_abandon(struct region_draft *draft);
 
 const void *region_data(const struct region *region);

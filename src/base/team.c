@@ -106,7 +106,7 @@ int team_size(const struct percept_team *team)
     return team ? __builtin_popcount(atomic_load_explicit(&team->members, memory_order_relaxed)) : 1;
 }
 
-/* --- waiting -------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 static void relax(void)
 {
@@ -136,7 +136,7 @@ static void await_change(struct percept_team *team, uint32_t seen)
     atomic_fetch_sub(&team->sleepers, 1);
 }
 
-/* --- working -------------------------------------------------------------------------------------- */
+/* --- working ------------------------------------------------------------------------------------------------------ */
 
 /* How many blocks to take next when `n` of them took `ns`. */
 static int64_t grown(int64_t n, int64_t ns, int64_t most)
@@ -263,8 +263,7 @@ void percept_team_help(struct percept_team *team)
         if (!(word & OPEN) || word >> EPOCH_SHIFT == done) {
             await_change(team, word);
             word = atomic_load_explicit(&team->word, memory_order_acquire);
-        } else if (atomic_compare_exchange_weak_explicit(&team->word, &word, word + 1,
-                                                         memory_order_acquire,
+        } else if (atomic_compare_exchange_weak_explicit(&team->word, &word, word + 1, memory_order_acquire,
                                                          memory_order_acquire)) {
             done = word >> EPOCH_SHIFT;
             work_inside(team, member);

@@ -45,8 +45,8 @@ static inline struct bytes utf8_past_mark(struct bytes text)
 /* A text that begins with the byte order mark of UTF-16 (or of UTF-32, little-endian). */
 static inline bool utf8_is_wide(struct bytes text)
 {
-    return text.end - text.at >= 2 && ((text.at[0] == 0xfe && text.at[1] == 0xff) ||
-                                       (text.at[0] == 0xff && text.at[1] == 0xfe));
+    return text.end - text.at >= 2 &&
+           ((text.at[0] == 0xfe && text.at[1] == 0xff) || (text.at[0] == 0xff && text.at[1] == 0xfe));
 }
 
 /* Writes a valid code point; returns its bytes, at most UTF8_MAX. */

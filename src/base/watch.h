@@ -22,11 +22,11 @@
 #define WATCH_STRIDE ((int64_t)1 << 17) /* units between two looks: some milliseconds at most */
 
 struct watch {
-    int64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
-    const int *cancel;   /* another thread may set it to 1; NULL: none */
+    int64_t deadline_ns;     /* CLOCK_MONOTONIC; 0: none */
+    const int *cancel;       /* another thread may set it to 1; NULL: none */
     int64_t (*now_ns)(void); /* NULL: the system's clock */
-    int64_t left;        /* units until the next look */
-    int over;            /* watch.c's: why it is over, an enum err_code */
+    int64_t left;            /* units until the next look */
+    int over;                /* watch.c's: why it is over, an enum err_code */
 };
 
 /* CLOCK_MONOTONIC in ns: the clock of deadlines. */

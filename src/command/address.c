@@ -57,8 +57,7 @@ bool address_read(const char *listen, int port, struct address *address, struct 
     char host[40];
     int own_port;
     const char *colon = strrchr(listen, ':');
-    if (!read_port(colon ? colon + 1 : listen, &own_port) ||
-        !read_host(listen, colon, host, sizeof host))
+    if (!read_port(colon ? colon + 1 : listen, &own_port) || !read_host(listen, colon, host, sizeof host))
         return refuse(listen, err);
     for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
         if (strcmp(host, loopback[i]) == 0)
@@ -70,8 +69,7 @@ bool address_read(const char *listen, int port, struct address *address, struct 
     if (inet_pton(AF_INET, host, &made.socket.v4.sin_addr) == 1) {
         set_v4(&made, host, used);
     } else {
-        made.socket.v6 =
-            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)used)};
+        made.socket.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)used)};
         if (inet_pton(AF_INET6, host, &made.socket.v6.sin6_addr) != 1)
             return refuse(listen, err);
         made.n_bytes = sizeof made.socket.v6;

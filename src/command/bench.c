@@ -28,7 +28,7 @@ struct result {
     double median_ms, min_ms;
 };
 
-/* --- inputs ---------------------------------------------------------------------------------- */
+/* --- inputs ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t draw(uint64_t *state)
 {
@@ -79,15 +79,14 @@ struct filling {
     size_t *n_bytes;
 };
 
-static bool draw_inputs(struct filling *filling, const struct shapes_model *model,
-                        const struct shapes_wish *wish, struct percept_err *err)
+static bool draw_inputs(struct filling *filling, const struct shapes_model *model, const struct shapes_wish *wish,
+                        struct percept_err *err)
 {
     uint64_t state = SEED;
     const struct percept_io *inputs = model->inputs;
     filling->n = model->n_inputs;
     filling->data = arena_array(&filling->arena, (size_t)filling->n + 1, sizeof *filling->data);
-    filling->n_bytes =
-        arena_array(&filling->arena, (size_t)filling->n + 1, sizeof *filling->n_bytes);
+    filling->n_bytes = arena_array(&filling->arena, (size_t)filling->n + 1, sizeof *filling->n_bytes);
     if (!filling->data || !filling->n_bytes)
         return err_memory(err, "the inputs", (size_t)filling->n);
     for (int i = 0; i < filling->n; i++) {
@@ -108,8 +107,7 @@ static bool draw_inputs(struct filling *filling, const struct shapes_model *mode
     return true;
 }
 
-static bool place_inputs(const struct filling *filling, struct percept_session *session,
-                         struct percept_err *err)
+static bool place_inputs(const struct filling *filling, struct percept_session *session, struct percept_err *err)
 {
     for (int i = 0; i < filling->n; i++) {
         void *to = percept_input(session, i);
@@ -120,7 +118,7 @@ static bool place_inputs(const struct filling *filling, struct percept_session *
     return true;
 }
 
-/* --- timing ---------------------------------------------------------------------------------- */
+/* --- timing ------------------------------------------------------------------------------------------------------- */
 
 static bool run_once(const struct filling *filling, struct percept_session *session,
                      const struct percept_run_context *context, double *ms, struct percept_err *err)
@@ -148,17 +146,15 @@ static void sum_up(double *times, struct result *result)
 }
 
 static bool run_many(struct filling *filling, struct percept_session *session,
-                     const struct percept_run_context *context, int64_t bench_ms,
-                     struct result *result, struct percept_err *err)
+                     const struct percept_run_context *context, int64_t bench_ms, struct result *result,
+                     struct percept_err *err)
 {
     double *times = NULL;
     double until = command_now_ms() + (double)bench_ms;
-    while (result->n_calls < CALLS_LEAST ||
-           (command_now_ms() < until && result->n_calls < CALLS_MOST)) {
+    while (result->n_calls < CALLS_LEAST || (command_now_ms() < until && result->n_calls < CALLS_MOST)) {
         size_t n = (size_t)result->n_calls;
         if ((n & (n - 1)) == 0) /* 0, 1, 2, 4, ...: room for as many again */
-            times =
-                arena_grow(&filling->arena, times, n * sizeof *times, (2 * n + 1) * sizeof *times);
+            times = arena_grow(&filling->arena, times, n * sizeof *times, (2 * n + 1) * sizeof *times);
         if (!times)
             return err_memory(err, "the times", n * sizeof *times);
         if (!run_once(filling, session, context, &times[n], err))
@@ -174,16 +170,16 @@ static struct shapes_wish wish_of(const struct options *options, int batch)
     return (struct shapes_wish){.batch = batch, .dims = &options->dims, .given = &options->shapes};
 }
 
-static bool time_batch(const struct options *options, const struct percept_model *model,
-                       struct command_team *team, struct result *result, struct percept_err *err)
+static bool time_batch(const struct options *options, const struct percept_model *model, struct command_team *team,
+                       struct result *result, struct percept_err *err)
 {
     struct filling filling = {.n = 0};
     const struct percept_run_context context = {.team = team->team};
     const struct shapes_model shapes = shapes_of(model);
     const struct shapes_wish wish = wish_of(options, result->batch);
     struct percept_session *session = percept_session_new(model, err);
-    bool good = session && shapes_resize(session, &shapes, &wish, err) &&
-                percept_prepare(session, err) && draw_inputs(&filling, &shapes, &wish, err);
+    bool good = session && shapes_resize(session, &shapes, &wish, err) && percept_prepare(session, err) &&
+                draw_inputs(&filling, &shapes, &wish, err);
     result->n_items = good ? shapes_items(&shapes, &wish) : 0;
     double ms;
     for (int i = 0; good && i < WARM_UPS; i++)
@@ -194,7 +190,7 @@ static bool time_batch(const struct options *options, const struct percept_model
     return good || err_prefix(err, "batch %d: ", result->batch);
 }
 
-/* --- telling --------------------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------------------------------------------------ */
 
 static double items_per_s(const struct result *result)
 {
@@ -202,8 +198,7 @@ static double items_per_s(const struct result *result)
 }
 
 /* "  x [8,3] h [1,8,64]", or as members of an object. */
-static void add_shapes(struct text *text, const struct shapes_model *model,
-                       const struct shapes_wish *wish, bool json)
+static void add_shapes(struct text *text, const struct shapes_model *model, const struct shapes_wish *wish, bool json)
 {
     for (int i = 0; i < model->n_inputs; i++) {
         int64_t shape[PERCEPT_RANK_MAX];
@@ -219,28 +214,26 @@ static void add_shapes(struct text *text, const struct shapes_model *model,
     }
 }
 
-static void add_table(struct text *text, const struct options *options,
-                      const struct percept_model *model, const struct result *results)
+static void add_table(struct text *text, const struct options *options, const struct percept_model *model,
+                      const struct result *results)
 {
     const struct shapes_model shapes = shapes_of(model);
     struct percept_description description;
     percept_describe(model, &description);
-    text_printf(text, "%s, kernels %s, %d core%s\n", options->paths.at[0], description.row,
-                options->cores, options->cores == 1 ? "" : "s");
-    text_printf(text, "%8s %12s %12s %12s %8s  %s\n", "batch", "median ms", "min ms", "items/s",
-                "calls", "inputs");
+    text_printf(text, "%s, kernels %s, %d core%s\n", options->paths.at[0], description.row, options->cores,
+                options->cores == 1 ? "" : "s");
+    text_printf(text, "%8s %12s %12s %12s %8s  %s\n", "batch", "median ms", "min ms", "items/s", "calls", "inputs");
     for (int i = 0; i < options->batches.n; i++) {
         const struct shapes_wish wish = wish_of(options, results[i].batch);
-        text_printf(text, "%8" PRId64 " %12.4f %12.4f %12.1f %8d  ", results[i].n_items,
-                    results[i].median_ms, results[i].min_ms, items_per_s(&results[i]),
-                    results[i].n_calls);
+        text_printf(text, "%8" PRId64 " %12.4f %12.4f %12.1f %8d  ", results[i].n_items, results[i].median_ms,
+                    results[i].min_ms, items_per_s(&results[i]), results[i].n_calls);
         add_shapes(text, &shapes, &wish, false);
         text_add(text, "\n");
     }
 }
 
-static void add_json(struct text *text, const struct options *options,
-                     const struct percept_model *model, const struct result *results)
+static void add_json(struct text *text, const struct options *options, const struct percept_model *model,
+                     const struct result *results)
 {
     const struct shapes_model shapes = shapes_of(model);
     struct percept_description description;
@@ -261,8 +254,8 @@ static void add_json(struct text *text, const struct options *options,
     text_add(text, "]\n");
 }
 
-static bool time_all(const struct options *options, const struct percept_model *model,
-                     struct result *results, struct percept_err *err)
+static bool time_all(const struct options *options, const struct percept_model *model, struct result *results,
+                     struct percept_err *err)
 {
     struct command_team team;
     bool good = command_team_start(&team, options->cores, err);

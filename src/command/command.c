@@ -23,8 +23,7 @@
 
 int command_fail(const struct percept_err *err)
 {
-    char room[sizeof err->text *
-              6]; /* a control character becomes six; memory may be what is short */
+    char room[sizeof err->text * 6]; /* a control character becomes six; memory may be what is short */
     struct text text = {.at = room, .capacity = sizeof room};
     text_visible(&text, err->text);
     fprintf(stderr, "perceptd: %.*s\n", (int)text.n_bytes, text.at);
@@ -44,7 +43,7 @@ double command_now_ms(void)
     return (double)watch_now_ns() / 1e6;
 }
 
-/* --- finding the model ----------------------------------------------------------------------- */
+/* --- finding the model -------------------------------------------------------------------------------------------- */
 
 #define NAMES_SHOWN 8
 
@@ -85,8 +84,7 @@ static bool refuse_several(struct scan *scan, const char *folder, struct percept
     const char *first = suggestion(&scan->arena, folder, scan->first->name);
     if (names.failed || !first)
         return err_memory(err, "the list of models", (size_t)n);
-    return err_set(err, ERR_INVALID,
-                   "'%s' holds %d models, and one is needed: name it, as in '%s'; there are %.*s",
+    return err_set(err, ERR_INVALID, "'%s' holds %d models, and one is needed: name it, as in '%s'; there are %.*s",
                    folder, n, first, (int)names.n_bytes, names.at);
 }
 
@@ -105,8 +103,7 @@ static const char *model_file(struct scan *scan, const char *path, struct percep
     return several && !refuse_several(scan, path, err) ? NULL : found->path;
 }
 
-struct percept_model *command_open(const struct options *options, double *ms,
-                                   struct percept_err *err)
+struct percept_model *command_open(const struct options *options, double *ms, struct percept_err *err)
 {
     const struct settings *settings = &options->settings;
     const struct percept_options how = {
@@ -125,7 +122,7 @@ struct percept_model *command_open(const struct options *options, double *ms,
     return model;
 }
 
-/* --- shapes ---------------------------------------------------------------------------------- */
+/* --- shapes ------------------------------------------------------------------------------------------------------- */
 
 int64_t command_count(int rank, const int64_t *dims)
 {
@@ -136,8 +133,7 @@ int64_t command_count(int rank, const int64_t *dims)
     return count;
 }
 
-const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text,
-                               size_t n)
+const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text, size_t n)
 {
     size_t used = 0;
     if (rank < 0) {
@@ -150,8 +146,7 @@ const char *command_shape_text(int rank, const int64_t *dims, const char *const 
         if (dims[d] >= 0)
             length = snprintf(text + used, n - used, "%c%" PRId64, d ? ',' : '[', dims[d]);
         else
-            length = snprintf(text + used, n - used, "%s%s", d ? comma : "[",
-                              names && names[d] ? names[d] : "?");
+            length = snprintf(text + used, n - used, "%s%s", d ? comma : "[", names && names[d] ? names[d] : "?");
         used += length > 0 ? (size_t)length : 0;
     }
     if (used < n)
@@ -170,7 +165,7 @@ const char *command_input_names(const struct percept_io *inputs, int n_inputs, c
     return text;
 }
 
-/* --- cores ----------------------------------------------------------------------------------- */
+/* --- cores -------------------------------------------------------------------------------------------------------- */
 
 struct command_helper {
     pthread_t thread;

@@ -26,12 +26,10 @@ bool command_print(const struct text *text, struct percept_err *err);
 
 /* Opens the model (a file, or a folder with one model, the newest of its versions) as the options
  * say; ms: how long that took. */
-struct percept_model *command_open(const struct options *options, double *ms,
-                                   struct percept_err *err);
+struct percept_model *command_open(const struct options *options, double *ms, struct percept_err *err);
 
 /* "[N,3,224,224]"; names NULL or of free axes. */
-const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text,
-                               size_t n);
+const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text, size_t n);
 
 /* "x, h": for messages about an input that there is not. */
 const char *command_input_names(const struct percept_io *inputs, int n_inputs, char *text, size_t n);

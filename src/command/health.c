@@ -17,8 +17,7 @@
 #define PATIENCE_S 2
 #define ANSWER_BYTES 4096
 
-static const char request[] =
-    "GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+static const char request[] = "GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 static int connect_to(const struct address *address, struct percept_err *err)
 {
@@ -52,13 +51,11 @@ static size_t read_answer(int fd, char *answer, size_t n_bytes)
 static bool judge(const char *answer, const struct address *address, struct percept_err *err)
 {
     if (strncmp(answer, "HTTP/1.1 ", 9) != 0)
-        return err_set(err, ERR_UNAVAILABLE, "%s does not answer in HTTP within %d seconds",
-                       address->text, PATIENCE_S);
+        return err_set(err, ERR_UNAVAILABLE, "%s does not answer in HTTP within %d seconds", address->text, PATIENCE_S);
     if (strncmp(answer + 9, "200", 3) == 0)
         return true;
     const char *body = strstr(answer, "\r\n\r\n");
-    return err_set(err, ERR_UNAVAILABLE, "not ready: %.3s %.300s", answer + 9,
-                   body ? body + 4 : "");
+    return err_set(err, ERR_UNAVAILABLE, "not ready: %.3s %.300s", answer + 9, body ? body + 4 : "");
 }
 
 int health_command(const struct options *options)

@@ -38,18 +38,15 @@ static bool find_cost(const struct percept_model *model, const struct shapes_mod
                       const struct shapes_wish *wish, struct cost *cost, struct percept_err *err)
 {
     struct percept_session *session = percept_session_new(model, err);
-    bool good =
-        session && shapes_resize(session, shapes, wish, err) && percept_prepare(session, err);
+    bool good = session && shapes_resize(session, shapes, wish, err) && percept_prepare(session, err);
     if (good)
-        *cost = (struct cost){.batch = wish->batch,
-                              .flops = percept_session_flops(session),
-                              .n_bytes = percept_session_bytes(session)};
+        *cost = (struct cost){
+            .batch = wish->batch, .flops = percept_session_flops(session), .n_bytes = percept_session_bytes(session)};
     percept_session_free(session);
     return good;
 }
 
-static void gather(const struct percept_model *model, const struct options *options,
-                   struct facts *facts)
+static void gather(const struct percept_model *model, const struct options *options, struct facts *facts)
 {
     percept_describe(model, &facts->description);
     facts->inputs = percept_inputs(model, &facts->n_inputs);
@@ -57,14 +54,13 @@ static void gather(const struct percept_model *model, const struct options *opti
     const struct shapes_model shapes = shapes_of(model);
     int n = shapes_batch_is_free(&shapes) ? COSTS : 1;
     for (bool good = true; good && facts->n_costs < n; facts->n_costs += good) {
-        const struct shapes_wish wish = {.batch = cost_batches[facts->n_costs],
-                                         .dims = &options->dims,
-                                         .given = &options->shapes};
+        const struct shapes_wish wish = {
+            .batch = cost_batches[facts->n_costs], .dims = &options->dims, .given = &options->shapes};
         good = find_cost(model, &shapes, &wish, &facts->costs[facts->n_costs], &facts->cost_err);
     }
 }
 
-/* --- for people ------------------------------------------------------------------------------ */
+/* --- for people --------------------------------------------------------------------------------------------------- */
 
 static void print_ios(const char *title, const struct percept_io *ios, int n, struct arena *arena)
 {
@@ -83,8 +79,7 @@ static void print_operators(const struct percept_description *description, struc
     int column = 1;
     for (int i = 0; i < description->n_operators; i++) {
         char text[120];
-        int n = snprintf(text, sizeof text, " %s x%d",
-                         text_escaped(arena, description->operators[i].op_type),
+        int n = snprintf(text, sizeof text, " %s x%d", text_escaped(arena, description->operators[i].op_type),
                          description->operators[i].count);
         if (column + n > 96) {
             fputs("\n ", stdout);
@@ -99,8 +94,7 @@ static void print_operators(const struct percept_description *description, struc
 /* What may be joined, and by whose word. */
 static void print_batch(const struct percept_description *d, struct arena *arena)
 {
-    printf("  batch %s%s: ", d->batch_free ? "free" : "not joined",
-           d->batch_rewritten ? " (1 in the file)" : "");
+    printf("  batch %s%s: ", d->batch_free ? "free" : "not joined", d->batch_rewritten ? " (1 in the file)" : "");
     if (d->batch_asserted)
         printf("its owner says that items stay apart; not proved: ");
     puts(*d->batch_reason ? text_escaped(arena, d->batch_reason) : "items are proved apart");
@@ -110,16 +104,15 @@ static void print_facts(const struct facts *facts, struct arena *arena)
 {
     const struct percept_description *d = &facts->description;
     printf("%s\n", facts->path);
-    printf("  opset %" PRId64 ", IR %" PRId64 "%s%s, %zu bytes, %" PRId64 " parameters\n", d->opset,
-           d->ir_version, *d->producer ? ", by " : "", text_escaped(arena, d->producer),
-           d->file_bytes, d->n_parameters);
+    printf("  opset %" PRId64 ", IR %" PRId64 "%s%s, %zu bytes, %" PRId64 " parameters\n", d->opset, d->ir_version,
+           *d->producer ? ", by " : "", text_escaped(arena, d->producer), d->file_bytes, d->n_parameters);
     print_ios("inputs", facts->inputs, facts->n_inputs, arena);
     print_ios("outputs", facts->outputs, facts->n_outputs, arena);
     print_operators(d, arena);
-    printf("made of it\n  %d steps: %d nodes computed at load, %d fused into others\n", d->n_steps,
-           d->n_folded, d->n_fused);
-    printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->row, d->precision,
-           d->region_bytes, *d->region_name ? "in /dev/shm/" : "in private memory", d->region_name,
+    printf("made of it\n  %d steps: %d nodes computed at load, %d fused into others\n", d->n_steps, d->n_folded,
+           d->n_fused);
+    printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->row, d->precision, d->region_bytes,
+           *d->region_name ? "in /dev/shm/" : "in private memory", d->region_name,
            d->region_adopted ? " (adopted)" : "");
     printf("  loaded in %.1f ms\n", facts->load_ms);
     print_batch(d, arena);
@@ -127,13 +120,13 @@ static void print_facts(const struct facts *facts, struct arena *arena)
         printf("  note: %s\n", text_escaped(arena, d->notes[i]));
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
-        printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch,
-               facts->costs[i].flops / 1e6, facts->costs[i].n_bytes);
+        printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch, facts->costs[i].flops / 1e6,
+               facts->costs[i].n_bytes);
     if (!facts->n_costs)
         printf("  not known: %s\n", text_escaped(arena, facts->cost_err.text));
 }
 
-/* --- for programs ---------------------------------------------------------------------------- */
+/* --- for programs ------------------------------------------------------------------------------------------------- */
 
 static void add_io(struct text *text, const struct percept_io *io)
 {
@@ -179,9 +172,8 @@ static void add_costs(struct text *text, const struct facts *facts)
 {
     text_add(text, ",\n \"runs\": [");
     for (int i = 0; i < facts->n_costs; i++)
-        text_printf(text, "%s{\"batch\": %d, \"flops\": %.0f, \"memory_bytes\": %zu}",
-                    i ? ", " : "", facts->costs[i].batch, facts->costs[i].flops,
-                    facts->costs[i].n_bytes);
+        text_printf(text, "%s{\"batch\": %d, \"flops\": %.0f, \"memory_bytes\": %zu}", i ? ", " : "",
+                    facts->costs[i].batch, facts->costs[i].flops, facts->costs[i].n_bytes);
     text_add(text, "]");
 }
 
@@ -192,24 +184,20 @@ static void add_facts(struct text *text, const struct facts *facts)
     text_json(text, facts->path);
     text_add(text, ",\n \"producer\": ");
     text_json(text, d->producer);
-    text_printf(text, ",\n \"ir_version\": %" PRId64 ", \"opset\": %" PRId64, d->ir_version,
-                d->opset);
+    text_printf(text, ",\n \"ir_version\": %" PRId64 ", \"opset\": %" PRId64, d->ir_version, d->opset);
     add_ios(text, "inputs", facts->inputs, facts->n_inputs);
     add_ios(text, "outputs", facts->outputs, facts->n_outputs);
     add_operators(text, d);
-    text_printf(text, ",\n \"nodes\": %d, \"steps\": %d, \"folded\": %d, \"fused\": %d", d->n_nodes,
-                d->n_steps, d->n_folded, d->n_fused);
-    text_printf(text, ",\n \"parameters\": %" PRId64 ", \"file_bytes\": %zu", d->n_parameters,
-                d->file_bytes);
+    text_printf(text, ",\n \"nodes\": %d, \"steps\": %d, \"folded\": %d, \"fused\": %d", d->n_nodes, d->n_steps,
+                d->n_folded, d->n_fused);
+    text_printf(text, ",\n \"parameters\": %" PRId64 ", \"file_bytes\": %zu", d->n_parameters, d->file_bytes);
     text_printf(text, ",\n \"row\": \"%s\", \"precision\": \"%s\"", d->row, d->precision);
     text_printf(text, ",\n \"region_bytes\": %zu, \"region\": ", d->region_bytes);
     text_json(text, d->region_name);
     text_printf(text, ", \"region_adopted\": %s", d->region_adopted ? "true" : "false");
     text_printf(text, ",\n \"batch_free\": %s, \"batch_rewritten\": %s, \"load_ms\": %.3f",
-                d->batch_free ? "true" : "false", d->batch_rewritten ? "true" : "false",
-                facts->load_ms);
-    text_printf(text, ",\n \"batch_asserted\": %s, \"batch_reason\": ",
-                d->batch_asserted ? "true" : "false");
+                d->batch_free ? "true" : "false", d->batch_rewritten ? "true" : "false", facts->load_ms);
+    text_printf(text, ",\n \"batch_asserted\": %s, \"batch_reason\": ", d->batch_asserted ? "true" : "false");
     text_json(text, d->batch_reason);
     text_add(text, ",\n \"notes\": [");
     for (int i = 0; i < d->n_notes; i++) {

@@ -26,10 +26,8 @@ bool limits_stack(struct percept_err *err)
     stack.rlim_cur = stack.rlim_max < STACK_USUAL ? stack.rlim_max : STACK_USUAL;
     if (stack.rlim_cur >= STACK_LEAST && setrlimit(RLIMIT_STACK, &stack) == 0)
         return true;
-    return err_set(err, ERR_SYSTEM,
-                   "the stack is limited to %llu bytes, at least %llu are needed: ulimit -s %llu",
-                   (unsigned long long)had, (unsigned long long)STACK_LEAST,
-                   (unsigned long long)(STACK_USUAL >> 10));
+    return err_set(err, ERR_SYSTEM, "the stack is limited to %llu bytes, at least %llu are needed: ulimit -s %llu",
+                   (unsigned long long)had, (unsigned long long)STACK_LEAST, (unsigned long long)(STACK_USUAL >> 10));
 }
 
 bool limits_descriptors(int n, struct percept_err *err)

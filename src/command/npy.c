@@ -29,10 +29,9 @@ static const struct {
     size_t n_bytes;
     enum percept_dtype dtype;
 } types[] = {
-    {'f', 4, PERCEPT_FLOAT},    {'f', 8, PERCEPT_DOUBLE}, {'f', 2, PERCEPT_FLOAT16},
-    {'b', 1, PERCEPT_BOOL},     {'i', 1, PERCEPT_INT8},   {'i', 2, PERCEPT_INT16},
-    {'i', 4, PERCEPT_INT32},    {'i', 8, PERCEPT_INT64},  {'u', 1, PERCEPT_UINT8},
-    {'u', 2, PERCEPT_UINT16},   {'u', 4, PERCEPT_UINT32}, {'u', 8, PERCEPT_UINT64},
+    {'f', 4, PERCEPT_FLOAT},    {'f', 8, PERCEPT_DOUBLE}, {'f', 2, PERCEPT_FLOAT16}, {'b', 1, PERCEPT_BOOL},
+    {'i', 1, PERCEPT_INT8},     {'i', 2, PERCEPT_INT16},  {'i', 4, PERCEPT_INT32},   {'i', 8, PERCEPT_INT64},
+    {'u', 1, PERCEPT_UINT8},    {'u', 2, PERCEPT_UINT16}, {'u', 4, PERCEPT_UINT32},  {'u', 8, PERCEPT_UINT64},
     {'V', 2, PERCEPT_BFLOAT16},
 };
 
@@ -49,7 +48,7 @@ struct header {
     enum percept_dtype dtype;
 };
 
-/* --- the dictionary -------------------------------------------------------------------------- */
+/* --- the dictionary ----------------------------------------------------------------------------------------------- */
 
 static void skip_space(struct bytes *at)
 {
@@ -107,8 +106,7 @@ static bool take_shape(struct bytes *at, struct header *header, struct percept_e
         if (!end || dim < 0)
             return false;
         if (header->rank == PERCEPT_RANK_MAX)
-            return err_set(err, ERR_UNSUPPORTED, "the array has more than %d axes",
-                           PERCEPT_RANK_MAX);
+            return err_set(err, ERR_UNSUPPORTED, "the array has more than %d axes", PERCEPT_RANK_MAX);
         header->dims[header->rank++] = dim;
         at->at = end < at->end && *end == 'L' ? end + 1 : end; /* Python 2 wrote 3L */
         if (!take(at, ',')) {
@@ -143,8 +141,7 @@ static bool read_dictionary(struct bytes at, struct header *header, struct perce
     err->text[0] = '\0';
     bool good = take(&at, '{');
     while (good && !take(&at, '}'))
-        good =
-            take_entry(&at, header, err) && (take(&at, ',') || (skip_space(&at), at.at < at.end));
+        good = take_entry(&at, header, err) && (take(&at, ',') || (skip_space(&at), at.at < at.end));
     if (good && header->seen == 7)
         return true;
     if (!err->text[0])
@@ -158,12 +155,10 @@ static bool judge_descr(struct header *header, struct percept_err *err)
     struct bytes descr = header->descr;
     uint64_t n;
     if (bytes_size(descr) < 3 || !strchr("<>|=", (char)descr.at[0]))
-        return err_set(err, ERR_UNSUPPORTED, "elements of type '" BYTES_FMT "' cannot be read",
-                       BYTES_ARG(descr));
+        return err_set(err, ERR_UNSUPPORTED, "elements of type '" BYTES_FMT "' cannot be read", BYTES_ARG(descr));
     struct bytes digits = {descr.at + 2, descr.end};
     if (number_read_uint64(digits, &n) != digits.end || n > TEXT_BYTES_MAX)
-        return err_set(err, ERR_UNSUPPORTED, "elements of type '" BYTES_FMT "' cannot be read",
-                       BYTES_ARG(descr));
+        return err_set(err, ERR_UNSUPPORTED, "elements of type '" BYTES_FMT "' cannot be read", BYTES_ARG(descr));
     header->kind = (char)descr.at[1];
     bool is_text = header->kind == 'S' || header->kind == 'U';
     header->n_bytes = header->kind == 'U' ? (size_t)n * 4 : (size_t)n;
@@ -178,15 +173,13 @@ static bool judge_descr(struct header *header, struct percept_err *err)
             header->dtype = types[i].dtype;
     return header->dtype != PERCEPT_UNDEFINED ||
            err_set(err, ERR_UNSUPPORTED,
-                   "elements of type '" BYTES_FMT
-                   "' cannot be read; bool, int8 to int64, uint8 to uint64, "
+                   "elements of type '" BYTES_FMT "' cannot be read; bool, int8 to int64, uint8 to uint64, "
                    "float16 to float64, S and U can",
                    BYTES_ARG(descr));
 }
 
 /* The header's text, and what follows it. */
-static bool split(struct bytes file, struct bytes *dictionary, struct bytes *elements,
-                  struct percept_err *err)
+static bool split(struct bytes file, struct bytes *dictionary, struct bytes *elements, struct percept_err *err)
 {
     size_t n = bytes_size(file);
     if (n < MAGIC_BYTES + 4 || memcmp(file.at, MAGIC, MAGIC_BYTES) != 0)
@@ -206,7 +199,7 @@ static bool split(struct bytes file, struct bytes *dictionary, struct bytes *ele
     return true;
 }
 
-/* --- elements -------------------------------------------------------------------------------- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 
 /* One text: S as it is, U from UTF-32; the NULs that fill it are not part of it. */
 static bool read_text(const uint8_t *from, const struct header *header, struct arena *arena,
@@ -234,8 +227,7 @@ static bool read_text(const uint8_t *from, const struct header *header, struct a
     return to;
 }
 
-static bool read_element(const uint8_t *from, const struct header *header, struct arena *arena,
-                         void *to)
+static bool read_element(const uint8_t *from, const struct header *header, struct arena *arena, void *to)
 {
     if (header->dtype == PERCEPT_STRING)
         return read_text(from, header, arena, to);
@@ -260,8 +252,8 @@ static size_t column_place(const struct header *header, size_t i)
     return place;
 }
 
-static bool read_elements(struct bytes elements, const struct header *header, struct arena *arena,
-                          void **data, struct percept_err *err)
+static bool read_elements(struct bytes elements, const struct header *header, struct arena *arena, void **data,
+                          struct percept_err *err)
 {
     size_t count = 1, n_bytes, size = percept_dtype_bytes(header->dtype);
     bool fits = true;
@@ -271,10 +263,8 @@ static bool read_elements(struct bytes elements, const struct header *header, st
     if (!fits || n_bytes > bytes_size(elements))
         return err_set(err, ERR_DATA, "the file ends within its elements");
     if (n_bytes < bytes_size(elements))
-        return err_set(err, ERR_DATA, "the file has %zu bytes after its last element",
-                       bytes_size(elements) - n_bytes);
-    if (header->n_bytes == 0 &&
-        count > TEXT_BYTES_MAX) /* texts of no length take no room in the file */
+        return err_set(err, ERR_DATA, "the file has %zu bytes after its last element", bytes_size(elements) - n_bytes);
+    if (header->n_bytes == 0 && count > TEXT_BYTES_MAX) /* texts of no length take no room in the file */
         return err_set(err, ERR_DATA, "the array has too many empty texts");
     uint8_t *to = arena_array(arena, count ? count : 1, size);
     if (!to)
@@ -288,8 +278,7 @@ static bool read_elements(struct bytes elements, const struct header *header, st
     return true;
 }
 
-bool npy_decode(struct bytes file, struct arena *arena, struct percept_tensor *tensor,
-                struct percept_err *err)
+bool npy_decode(struct bytes file, struct arena *arena, struct percept_tensor *tensor, struct percept_err *err)
 {
     struct percept_err own;
     struct bytes dictionary = {0}, elements = {0};
@@ -307,8 +296,7 @@ bool npy_decode(struct bytes file, struct arena *arena, struct percept_tensor *t
     return true;
 }
 
-bool npy_read(const char *path, struct arena *arena, struct percept_tensor *tensor,
-              struct percept_err *err)
+bool npy_read(const char *path, struct arena *arena, struct percept_tensor *tensor, struct percept_err *err)
 {
     struct bytes file;
     if (!file_read(path, 0, &file, NULL, err))
@@ -318,7 +306,7 @@ bool npy_read(const char *path, struct arena *arena, struct percept_tensor *tens
     return good || err_prefix(err, "%s: ", path);
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------ */
 
 /* The code points of a text, written as UTF-32 to `to` if that is not NULL; SIZE_MAX if it is not
  * UTF-8. */
@@ -351,8 +339,8 @@ static size_t text_descr(const struct percept_tensor *tensor, size_t count, char
     return bytes ? most : 4 * most_points;
 }
 
-static void write_texts(const struct percept_tensor *tensor, size_t count, const char *descr,
-                        size_t element, uint8_t *to)
+static void write_texts(const struct percept_tensor *tensor, size_t count, const char *descr, size_t element,
+                        uint8_t *to)
 {
     const struct percept_string *strings = tensor->data;
     for (size_t i = 0; i < count; i++, to += element)
@@ -362,8 +350,7 @@ static void write_texts(const struct percept_tensor *tensor, size_t count, const
             memcpy(to, strings[i].at, strings[i].n_bytes);
 }
 
-static bool descr_of(const struct percept_tensor *tensor, size_t count, char *descr, size_t n,
-                     size_t *n_bytes)
+static bool descr_of(const struct percept_tensor *tensor, size_t count, char *descr, size_t n, size_t *n_bytes)
 {
     if (tensor->dtype == PERCEPT_STRING) {
         *n_bytes = text_descr(tensor, count, descr, n);
@@ -384,11 +371,10 @@ static bool descr_of(const struct percept_tensor *tensor, size_t count, char *de
 static size_t write_header(const struct percept_tensor *tensor, const char *descr, uint8_t *to)
 {
     char text[448];
-    int at =
-        snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
+    int at = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
     for (int d = 0; d < tensor->rank; d++)
-        at += snprintf(text + at, sizeof text - (size_t)at, "%s%" PRId64 "%s", d ? " " : "",
-                       tensor->dims[d], d + 1 < tensor->rank || tensor->rank == 1 ? "," : "");
+        at += snprintf(text + at, sizeof text - (size_t)at, "%s%" PRId64 "%s", d ? " " : "", tensor->dims[d],
+                       d + 1 < tensor->rank || tensor->rank == 1 ? "," : "");
     at += snprintf(text + at, sizeof text - (size_t)at, "), }");
     size_t n = (size_t)at;
     size_t before = MAGIC_BYTES + 4;
@@ -403,8 +389,7 @@ static size_t write_header(const struct percept_tensor *tensor, const char *desc
     return total;
 }
 
-bool npy_encode(const struct percept_tensor *tensor, struct arena *arena, struct bytes *file,
-                struct percept_err *err)
+bool npy_encode(const struct percept_tensor *tensor, struct arena *arena, struct bytes *file, struct percept_err *err)
 {
     uint8_t header[512];
     char descr[32];
@@ -417,8 +402,7 @@ bool npy_encode(const struct percept_tensor *tensor, struct arena *arena, struct
                        percept_dtype_name(tensor->dtype));
     size_t before = write_header(tensor, descr, header);
     uint8_t *to = NULL;
-    if (arena_multiply(count, element, &n_bytes) &&
-        !__builtin_add_overflow(before, n_bytes, &total))
+    if (arena_multiply(count, element, &n_bytes) && !__builtin_add_overflow(before, n_bytes, &total))
         to = arena_alloc(arena, total);
     if (!to)
         return err_memory(err, "a file", total);
@@ -435,8 +419,7 @@ bool npy_write(const char *path, const struct percept_tensor *tensor, struct per
 {
     struct arena arena = {0};
     struct bytes file;
-    bool good =
-        npy_encode(tensor, &arena, &file, err) && file_write(path, file.at, bytes_size(file), err);
+    bool good = npy_encode(tensor, &arena, &file, err) && file_write(path, file.at, bytes_size(file), err);
     arena_free(&arena);
     return good;
 }

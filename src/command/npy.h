@@ -14,14 +14,11 @@
 #include "percept.h"
 
 /* The tensor's elements are in the arena. */
-bool npy_read(const char *path, struct arena *arena, struct percept_tensor *tensor,
-              struct percept_err *err);
+bool npy_read(const char *path, struct arena *arena, struct percept_tensor *tensor, struct percept_err *err);
 bool npy_write(const char *path, const struct percept_tensor *tensor, struct percept_err *err);
 
 /* The same from and to memory. */
-bool npy_decode(struct bytes file, struct arena *arena, struct percept_tensor *tensor,
-                struct percept_err *err);
-bool npy_encode(const struct percept_tensor *tensor, struct arena *arena, struct bytes *file,
-                struct percept_err *err);
+bool npy_decode(struct bytes file, struct arena *arena, struct percept_tensor *tensor, struct percept_err *err);
+bool npy_encode(const struct percept_tensor *tensor, struct arena *arena, struct bytes *file, struct percept_err *err);
 
 #endif

@@ -62,8 +62,7 @@ static void add_region(struct text *text, const struct percept_region_info *info
     text_add(text, "}");
 }
 
-static bool print_json(const struct percept_region_info *infos, int n, struct arena *arena,
-                       struct percept_err *err)
+static bool print_json(const struct percept_region_info *infos, int n, struct arena *arena, struct percept_err *err)
 {
     struct text text = {.arena = arena};
     text_add(&text, "[");

@@ -36,11 +36,10 @@ struct run {
     int n_feeds;
 };
 
-/* --- inputs ---------------------------------------------------------------------------------- */
+/* --- inputs ------------------------------------------------------------------------------------------------------- */
 
 /* "NAME=FILE" or "FILE"; an input's name may itself hold '='. */
-static bool which_input(const struct run *run, const char *text, struct feed *feed,
-                        struct percept_err *err)
+static bool which_input(const struct run *run, const char *text, struct feed *feed, struct percept_err *err)
 {
     char names[256];
     for (int i = 0; i < run->n_inputs; i++) {
@@ -54,12 +53,10 @@ static bool which_input(const struct run *run, const char *text, struct feed *fe
     if (run->n_inputs == 1 && (!strchr(text, '=') || file_exists(text)))
         return true;
     if (strchr(text, '='))
-        return err_set(err, ERR_CONFIG, "--input '%s': the model has no such input; it has %s",
-                       text, command_input_names(run->inputs, run->n_inputs, names, sizeof names));
-    return err_set(err, ERR_CONFIG,
-                   "--input '%s': the model has %d inputs, so say which: NAME=%s with one of %s",
-                   text, run->n_inputs, text,
-                   command_input_names(run->inputs, run->n_inputs, names, sizeof names));
+        return err_set(err, ERR_CONFIG, "--input '%s': the model has no such input; it has %s", text,
+                       command_input_names(run->inputs, run->n_inputs, names, sizeof names));
+    return err_set(err, ERR_CONFIG, "--input '%s': the model has %d inputs, so say which: NAME=%s with one of %s", text,
+                   run->n_inputs, text, command_input_names(run->inputs, run->n_inputs, names, sizeof names));
 }
 
 static bool add_feed(struct run *run, const char *text, struct percept_err *err)
@@ -70,14 +67,13 @@ static bool add_feed(struct run *run, const char *text, struct percept_err *err)
     const struct percept_io *io = &run->inputs[feed.input];
     for (int i = 0; i < run->n_feeds; i++)
         if (run->feeds[i].input == feed.input)
-            return err_set(err, ERR_CONFIG, "input '%s' is given twice: '%s' and '%s'", io->name,
-                           run->feeds[i].path, feed.path);
+            return err_set(err, ERR_CONFIG, "input '%s' is given twice: '%s' and '%s'", io->name, run->feeds[i].path,
+                           feed.path);
     if (!npy_read(feed.path, &run->arena, &feed.tensor, err))
         return false;
     if (feed.tensor.dtype != io->dtype)
-        return err_set(err, ERR_INVALID, "%s: input '%s' takes %s, the file has %s%s", feed.path,
-                       io->name, percept_dtype_name(io->dtype),
-                       percept_dtype_name(feed.tensor.dtype),
+        return err_set(err, ERR_INVALID, "%s: input '%s' takes %s, the file has %s%s", feed.path, io->name,
+                       percept_dtype_name(io->dtype), percept_dtype_name(feed.tensor.dtype),
                        io->dtype == PERCEPT_STRING ? "" : "; convert it with numpy's astype");
     run->feeds[run->n_feeds++] = feed;
     return true;
@@ -92,11 +88,9 @@ static bool all_are_there(const struct run *run, struct percept_err *err)
         char shape[160];
         const struct percept_io *io = &run->inputs[i];
         if (!found)
-            return err_set(
-                err, ERR_CONFIG, "input '%s' (%s %s) is missing: --input %s=FILE.npy", io->name,
-                percept_dtype_name(io->dtype),
-                command_shape_text(io->rank, io->dims, io->dim_names, shape, sizeof shape),
-                io->name);
+            return err_set(err, ERR_CONFIG, "input '%s' (%s %s) is missing: --input %s=FILE.npy", io->name,
+                           percept_dtype_name(io->dtype),
+                           command_shape_text(io->rank, io->dims, io->dim_names, shape, sizeof shape), io->name);
     }
     return true;
 }
@@ -127,8 +121,7 @@ static bool place_inputs(struct run *run, struct percept_err *err)
     for (int i = 0; i < run->n_feeds; i++) {
         const struct percept_tensor *tensor = &run->feeds[i].tensor;
         void *to = percept_input(run->session, run->feeds[i].input);
-        size_t n =
-            (size_t)command_count(tensor->rank, tensor->dims) * percept_dtype_bytes(tensor->dtype);
+        size_t n = (size_t)command_count(tensor->rank, tensor->dims) * percept_dtype_bytes(tensor->dtype);
         if (!to)
             return err_memory(err, "an input", n);
         memcpy(to, tensor->data, n);
@@ -136,7 +129,7 @@ static bool place_inputs(struct run *run, struct percept_err *err)
     return true;
 }
 
-/* --- outputs --------------------------------------------------------------------------------- */
+/* --- outputs ------------------------------------------------------------------------------------------------------ */
 
 /* A file name for output i that no earlier output has. */
 static char *file_of(struct run *run, const struct percept_io *outputs, int i)
@@ -165,8 +158,7 @@ static bool write_output(struct run *run, const struct percept_io *outputs, char
     if (!npy_write(path, &tensor, err))
         return err_prefix(err, "output '%s': ", outputs[i].name);
     char shape[160];
-    printf("%s %s %s %s\n", text_escaped(&run->arena, outputs[i].name),
-           percept_dtype_name(tensor.dtype),
+    printf("%s %s %s %s\n", text_escaped(&run->arena, outputs[i].name), percept_dtype_name(tensor.dtype),
            command_shape_text(tensor.rank, tensor.dims, NULL, shape, sizeof shape), path);
     return true;
 }
@@ -196,18 +188,15 @@ static void print_profile(const struct percept_session *session, struct arena *a
         total_ms += steps[i].ms;
         total_flops += steps[i].flops;
     }
-    printf("\n%9s %6s %9s  %-22s %-24s %s\n", "ms", "%", "GFLOP/s", "operator", "algorithm",
-           "node");
+    printf("\n%9s %6s %9s  %-22s %-24s %s\n", "ms", "%", "GFLOP/s", "operator", "algorithm", "node");
     for (int i = 0; i < n; i++)
-        printf("%9.4f %6.2f %9.2f  %-22s %-24s %s\n", steps[i].ms,
-               total_ms > 0 ? 100 * steps[i].ms / total_ms : 0,
-               steps[i].ms > 0 ? steps[i].flops / steps[i].ms / 1e6 : 0, steps[i].op_type,
-               steps[i].algorithm, text_escaped(arena, steps[i].node));
-    printf("%9.4f %6.2f %9.2f  %d steps\n", total_ms, 100.0,
-           total_ms > 0 ? total_flops / total_ms / 1e6 : 0, n);
+        printf("%9.4f %6.2f %9.2f  %-22s %-24s %s\n", steps[i].ms, total_ms > 0 ? 100 * steps[i].ms / total_ms : 0,
+               steps[i].ms > 0 ? steps[i].flops / steps[i].ms / 1e6 : 0, steps[i].op_type, steps[i].algorithm,
+               text_escaped(arena, steps[i].node));
+    printf("%9.4f %6.2f %9.2f  %d steps\n", total_ms, 100.0, total_ms > 0 ? total_flops / total_ms / 1e6 : 0, n);
 }
 
-/* --- the run --------------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------------------------------------------------ */
 
 /* The first run warms caches and is not what the profile should tell. */
 static bool run_session(struct run *run, struct percept_err *err)
@@ -229,8 +218,8 @@ static bool run_whole(struct run *run, struct percept_err *err)
     double ms;
     run->model = command_open(run->options, &ms, err);
     run->session = run->model ? percept_session_new(run->model, err) : NULL;
-    if (!run->session || !read_inputs(run, err) || !place_inputs(run, err) ||
-        !run_session(run, err) || !write_outputs(run, err))
+    if (!run->session || !read_inputs(run, err) || !place_inputs(run, err) || !run_session(run, err) ||
+        !write_outputs(run, err))
         return false;
     if (run->options->profile)
         print_profile(run->session, &run->arena);

@@ -65,7 +65,7 @@ struct serving {
     int status;
 };
 
-/* --- ending ---------------------------------------------------------------------------------- */
+/* --- ending ------------------------------------------------------------------------------------------------------- */
 
 static void on_drained(void *user)
 {
@@ -78,8 +78,7 @@ static void on_drained(void *user)
 static void on_grace_over(void *user)
 {
     struct serving *serving = user;
-    log_warn(catalog_loading(serving->catalog) ? "a model was still being loaded"
-                                               : "requests were still running",
+    log_warn(catalog_loading(serving->catalog) ? "a model was still being loaded" : "requests were still running",
              NULL);
     _exit(EXIT_FAILURE);
 }
@@ -150,14 +149,13 @@ static void catch_signals(void (*handler)(int number))
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     struct sigaction before;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        bool nohup = numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
-                     before.sa_handler == SIG_IGN;
+        bool nohup = numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
         if (!nohup)
             sigaction(numbers[i], &action, NULL);
     }
 }
 
-/* --- loading --------------------------------------------------------------------------------- */
+/* --- loading ------------------------------------------------------------------------------------------------------ */
 
 struct tally {
     int n, ready, failed;
@@ -191,10 +189,8 @@ static void say_ready(struct serving *serving, struct tally tally)
     snprintf(ready, sizeof ready, "%d", tally.ready);
     snprintf(failed, sizeof failed, "%d", tally.failed);
     snprintf(left_out, sizeof left_out, "%d", tally.left_out);
-    sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n + tally.left_out,
-             serving->url);
-    log_info("serving", "at", serving->url, "#models", ready, "#failed", failed, "#left_out",
-             left_out, NULL);
+    sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n + tally.left_out, serving->url);
+    log_info("serving", "at", serving->url, "#models", ready, "#failed", failed, "#left_out", left_out, NULL);
     if (serving->terminal)
         greet(serving);
 }
@@ -204,8 +200,7 @@ static void say_nothing_served(struct serving *serving)
 {
     struct percept_err err = {0};
     catalog_ready(serving->catalog, &err);
-    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->url,
-              NULL);
+    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->url, NULL);
     sd_tell_status("READY=1", err.text);
 }
 
@@ -270,7 +265,7 @@ static void on_watchdog(void *user)
     loop_timer_start(serving->watchdog, serving->watchdog_ns);
 }
 
-/* --- starting -------------------------------------------------------------------------------- */
+/* --- starting ----------------------------------------------------------------------------------------------------- */
 
 static bool row_exists(const char *row, struct percept_err *err)
 {
@@ -279,20 +274,17 @@ static bool row_exists(const char *row, struct percept_err *err)
     for (const char *const *name = percept_kernels(); *name && used < sizeof names; name++) {
         if (!row || strcmp(*name, row) == 0)
             return true;
-        used +=
-            (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", *name);
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", *name);
     }
-    return err_set(err, ERR_CONFIG, "--kernels '%s': this processor has no such row; it has %s",
-                   row, names);
+    return err_set(err, ERR_CONFIG, "--kernels '%s': this processor has no such row; it has %s", row, names);
 }
 
 static bool paths_exist(const struct options *options, struct percept_err *err)
 {
     if (!options->paths.n && !options->settings.ready_when_empty)
-        return err_set(
-            err, ERR_CONFIG,
-            "nothing to serve: name a .onnx file or a folder of models, or start empty with "
-            "--ready-when-empty");
+        return err_set(err, ERR_CONFIG,
+                       "nothing to serve: name a .onnx file or a folder of models, or start empty with "
+                       "--ready-when-empty");
     for (int i = 0; i < options->paths.n; i++)
         if (!file_exists(options->paths.at[i]) && !sd_watched())
             return err_set(err, ERR_NOT_FOUND, "there is nothing at '%s'", options->paths.at[i]);
@@ -306,8 +298,7 @@ static bool set_workers(struct settings *settings, struct percept_err *err)
     if (!settings->workers)
         settings->workers = cores_available();
     snprintf(text, sizeof text, "%d", settings->workers);
-    return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 ||
-           err_memory(err, "the environment", sizeof text);
+    return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 || err_memory(err, "the environment", sizeof text);
 }
 
 static void set_log(const struct serving *serving)
@@ -325,11 +316,9 @@ static bool add_models(struct serving *serving, struct percept_err *err)
     const struct options_list *paths = &serving->options->paths;
     struct percept_err first = {0}, why = {0};
     for (int i = 0; i < paths->n && why.code != ERR_MEMORY; i++)
-        if (!catalog_add(serving->catalog, paths->at[i], &why) &&
-            (!first.code || why.code == ERR_MEMORY))
+        if (!catalog_add(serving->catalog, paths->at[i], &why) && (!first.code || why.code == ERR_MEMORY))
             first = why;
-    bool stays =
-        catalog_first(serving->catalog) || serving->settings.ready_when_empty || sd_watched();
+    bool stays = catalog_first(serving->catalog) || serving->settings.ready_when_empty || sd_watched();
     if (!first.code || (stays && first.code != ERR_MEMORY))
         return true;
     *err = first;
@@ -356,21 +345,16 @@ static void explain_address(struct percept_err *err, const char *listen)
                 "or 0 for a free one",
                 listen);
     else if (strstr(err->text, strerror(EADDRNOTAVAIL)))
-        err_set(err, ERR_SYSTEM,
-                "cannot listen on '%s': this host has no such address; :PORT is all of them",
-                listen);
+        err_set(err, ERR_SYSTEM, "cannot listen on '%s': this host has no such address; :PORT is all of them", listen);
     else if (strstr(err->text, strerror(EACCES)))
-        err_set(err, ERR_SYSTEM,
-                "cannot listen on '%s': ports below 1024 are for root; choose a higher one",
-                listen);
+        err_set(err, ERR_SYSTEM, "cannot listen on '%s': ports below 1024 are for root; choose a higher one", listen);
 }
 
 static bool open_door(struct serving *serving, struct percept_err *err)
 {
     struct address address;
     serving->listen = sd_sockets() > 0 ? "fd:3" : serving->options->listen;
-    serving->server =
-        server_new(serving->loop, serving->catalog, &serving->settings, serving->listen, err);
+    serving->server = server_new(serving->loop, serving->catalog, &serving->settings, serving->listen, err);
     if (!serving->server) {
         explain_address(err, serving->listen);
         return false;
@@ -435,8 +419,8 @@ static void tear_down(struct serving *serving)
 
 static bool start(struct serving *serving, struct percept_err *err)
 {
-    if (!row_exists(serving->settings.row, err) || !paths_exist(serving->options, err) ||
-        !set_up(serving, err) || !open_door(serving, err) || !watch_signals(serving, err))
+    if (!row_exists(serving->settings.row, err) || !paths_exist(serving->options, err) || !set_up(serving, err) ||
+        !open_door(serving, err) || !watch_signals(serving, err))
         return false;
     catalog_on_change(serving->catalog, on_change, serving);
     loop_on_turn(serving->loop, on_turn, serving);
@@ -463,7 +447,7 @@ int serve_command(const struct options *options)
     return serving.status;
 }
 
-/* --- perceptd --check-config ----------------------------------------------------------------- */
+/* --- perceptd --check-config -------------------------------------------------------------------------------------- */
 
 static bool check(struct serving *serving, struct percept_err *err)
 {

@@ -41,7 +41,7 @@ struct shapes_model shapes_of(const struct percept_model *model)
     return shapes;
 }
 
-/* --- the batch axis -------------------------------------------------------------------------- */
+/* --- the batch axis ----------------------------------------------------------------------------------------------- */
 
 /* "batch", "batch_size", "Batch", "n_batch", "N", "B", "BS". */
 static bool names_a_batch(const char *name)
@@ -173,7 +173,7 @@ bool shapes_batch_is_free(const struct shapes_model *model)
     return any;
 }
 
-/* --- --shape --------------------------------------------------------------------------------- */
+/* --- --shape ------------------------------------------------------------------------------------------------------ */
 
 /* "2x3x4", or "" for a scalar; the rank, -1 when it is neither. */
 static int read_shape(const char *text, int64_t *shape)
@@ -205,16 +205,13 @@ static int input_meant(const struct shapes_model *model, const char *given, cons
     return -1;
 }
 
-static bool refuse_unknown(const struct shapes_model *model, const char *given,
-                           struct percept_err *err)
+static bool refuse_unknown(const struct shapes_model *model, const char *given, struct percept_err *err)
 {
     char names[256];
     command_input_names(model->inputs, model->n_inputs, names, sizeof names);
     if (!strchr(given, '='))
-        return err_set(err, ERR_CONFIG, "--shape '%s': say which input: NAME=%s with one of %s",
-                       given, given, names);
-    return err_set(err, ERR_CONFIG, "--shape '%s': the model has no such input; it has %s", given,
-                   names);
+        return err_set(err, ERR_CONFIG, "--shape '%s': say which input: NAME=%s with one of %s", given, given, names);
+    return err_set(err, ERR_CONFIG, "--shape '%s': the model has no such input; it has %s", given, names);
 }
 
 /* Does the shape keep to what the file fixes? */
@@ -226,8 +223,7 @@ static bool fits(const struct percept_io *io, int rank, const int64_t *shape)
     return good;
 }
 
-static bool shapes_are_good(const struct shapes_model *model, const struct options_list *given,
-                            struct percept_err *err)
+static bool shapes_are_good(const struct shapes_model *model, const struct options_list *given, struct percept_err *err)
 {
     for (int k = 0; k < given->n; k++) {
         const char *text;
@@ -237,8 +233,8 @@ static bool shapes_are_good(const struct shapes_model *model, const struct optio
             return refuse_unknown(model, given->at[k], err);
         int rank = read_shape(text, shape);
         if (rank < 0)
-            return err_set(err, ERR_CONFIG, "--shape '%s': expected INPUT=NxNxN, as in %s=1x24x40",
-                           given->at[k], model->inputs[input].name);
+            return err_set(err, ERR_CONFIG, "--shape '%s': expected INPUT=NxNxN, as in %s=1x24x40", given->at[k],
+                           model->inputs[input].name);
         if (!fits(&model->inputs[input], rank, shape))
             return err_set(err, ERR_CONFIG,
                            "--shape '%s': the model fixes other dimensions of '%s'; 'perceptd "
@@ -249,8 +245,7 @@ static bool shapes_are_good(const struct shapes_model *model, const struct optio
 }
 
 /* The rank, -1 when the input's shape is not given. The last one counts, as with other options. */
-static int given_shape(const struct shapes_model *model, int input,
-                       const struct options_list *given, int64_t *shape)
+static int given_shape(const struct shapes_model *model, int input, const struct options_list *given, int64_t *shape)
 {
     int rank = -1;
     for (int k = 0; k < given->n; k++) {
@@ -261,7 +256,7 @@ static int given_shape(const struct shapes_model *model, int input,
     return rank;
 }
 
-/* --- --dim ----------------------------------------------------------------------------------- */
+/* --- --dim -------------------------------------------------------------------------------------------------------- */
 
 /* Does "NAME=N" mean this axis? */
 static bool means(const char *dim, const struct percept_io *io, int axis)
@@ -273,8 +268,7 @@ static bool means(const char *dim, const struct percept_io *io, int axis)
         return true;
     char place[200];
     int length = snprintf(place, sizeof place, "%s:%d", io->name, axis);
-    return length >= 0 && (size_t)length == n && (size_t)length < sizeof place &&
-           memcmp(place, dim, n) == 0;
+    return length >= 0 && (size_t)length == n && (size_t)length < sizeof place && memcmp(place, dim, n) == 0;
 }
 
 static bool read_dim(const char *dim, int64_t *value, struct percept_err *err)
@@ -287,8 +281,7 @@ static bool read_dim(const char *dim, int64_t *value, struct percept_err *err)
 }
 
 /* A --dim that means nothing is a typing error. */
-static bool dims_are_good(const struct shapes_model *model, const struct options_list *dims,
-                          struct percept_err *err)
+static bool dims_are_good(const struct shapes_model *model, const struct options_list *dims, struct percept_err *err)
 {
     for (int k = 0; k < dims->n; k++) {
         bool used = false;
@@ -297,11 +290,9 @@ static bool dims_are_good(const struct shapes_model *model, const struct options
             return false;
         for (int i = 0; i < model->n_inputs; i++)
             for (int d = 0; d < model->inputs[i].rank; d++)
-                used = used ||
-                       (model->inputs[i].dims[d] < 0 && means(dims->at[k], &model->inputs[i], d));
+                used = used || (model->inputs[i].dims[d] < 0 && means(dims->at[k], &model->inputs[i], d));
         if (!used)
-            return err_set(err, ERR_CONFIG, "--dim '%s' names no free axis of the model's inputs",
-                           dims->at[k]);
+            return err_set(err, ERR_CONFIG, "--dim '%s' names no free axis of the model's inputs", dims->at[k]);
     }
     return true;
 }
@@ -317,8 +308,8 @@ static bool is_side(const struct percept_io *io, int axis)
 }
 
 /* The last --dim that fits counts, as with other options. */
-static bool free_axis(const struct percept_io *io, int axis, const struct options_list *dims,
-                      int64_t *value, struct percept_err *err)
+static bool free_axis(const struct percept_io *io, int axis, const struct options_list *dims, int64_t *value,
+                      struct percept_err *err)
 {
     *value = is_side(io, axis) ? FREE_SIDE : FREE_AXIS;
     for (int i = 0; i < dims->n; i++) {
@@ -331,18 +322,17 @@ static bool free_axis(const struct percept_io *io, int axis, const struct option
     return true;
 }
 
-/* --- shapes ---------------------------------------------------------------------------------- */
+/* --- shapes ------------------------------------------------------------------------------------------------------- */
 
-int shapes_input(const struct shapes_model *model, int input, const struct shapes_wish *wish,
-                 int64_t *shape, struct percept_err *err)
+int shapes_input(const struct shapes_model *model, int input, const struct shapes_wish *wish, int64_t *shape,
+                 struct percept_err *err)
 {
     const struct percept_io *io = &model->inputs[input];
     int rank = given_shape(model, input, wish->given, shape);
     if (rank >= 0)
         return rank;
     if (io->rank < 0) {
-        err_set(err, ERR_UNSUPPORTED,
-                "the model does not say how many axes input '%s' has: --shape %s=NxNxN does",
+        err_set(err, ERR_UNSUPPORTED, "the model does not say how many axes input '%s' has: --shape %s=NxNxN does",
                 io->name, io->name);
         return -1;
     }
@@ -356,17 +346,16 @@ int shapes_input(const struct shapes_model *model, int input, const struct shape
     return io->rank;
 }
 
-bool shapes_resize(struct percept_session *session, const struct shapes_model *model,
-                   const struct shapes_wish *wish, struct percept_err *err)
+bool shapes_resize(struct percept_session *session, const struct shapes_model *model, const struct shapes_wish *wish,
+                   struct percept_err *err)
 {
     if (!dims_are_good(model, wish->dims, err) || !shapes_are_good(model, wish->given, err))
         return false;
     if (wish->batch != 1 && !shapes_batch_is_free(model))
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "the model has no batch axis that is free, or none that its names tell: %d items "
-            "cannot be run at a time",
-            wish->batch);
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the model has no batch axis that is free, or none that its names tell: %d items "
+                       "cannot be run at a time",
+                       wish->batch);
     for (int i = 0; i < model->n_inputs; i++) {
         int64_t shape[PERCEPT_RANK_MAX];
         int rank = shapes_input(model, i, wish, shape, err);

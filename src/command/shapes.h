@@ -28,12 +28,12 @@ int shapes_batch_axis(const struct shapes_model *model, int input);
 bool shapes_batch_is_free(const struct shapes_model *model);
 
 /* Writes PERCEPT_RANK_MAX dimensions at most; returns the rank, -1 on failure. */
-int shapes_input(const struct shapes_model *model, int input, const struct shapes_wish *wish,
-                 int64_t *shape, struct percept_err *err);
+int shapes_input(const struct shapes_model *model, int input, const struct shapes_wish *wish, int64_t *shape,
+                 struct percept_err *err);
 
 /* Gives every input of the session its shape. A --dim or --shape that means nothing is refused. */
-bool shapes_resize(struct percept_session *session, const struct shapes_model *model,
-                   const struct shapes_wish *wish, struct percept_err *err);
+bool shapes_resize(struct percept_session *session, const struct shapes_model *model, const struct shapes_wish *wish,
+                   struct percept_err *err);
 
 /* Items of a run at these shapes: the size of the first batch axis; wish->batch where none is known. */
 int64_t shapes_items(const struct shapes_model *model, const struct shapes_wish *wish);

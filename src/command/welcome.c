@@ -18,9 +18,8 @@
 #define FREE_AXIS 24
 
 /* A white "1" on black, one bit per pixel. */
-static const char picture[] =
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQAAAADsdIMmAAAAFElEQVR42mNgYJBgsABiELRhYAAA"
-    "BlwA1TWxzs8AAAAASUVORK5CYII=";
+static const char picture[] = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQAAAADsdIMmAAAAFElEQVR42mNgYJBgsABiELRhYAAA"
+                              "BlwA1TWxzs8AAAAASUVORK5CYII=";
 
 void welcome_progress(struct catalog *catalog)
 {
@@ -43,7 +42,7 @@ void welcome_progress_end(void)
     fputs("\033[K", stderr);
 }
 
-/* --- the list of models ---------------------------------------------------------------------- */
+/* --- the list of models ------------------------------------------------------------------------------------------- */
 
 static void add_model(struct text *text, const struct served *served)
 {
@@ -62,8 +61,7 @@ static void add_model(struct text *text, const struct served *served)
     const struct percept_io *inputs = percept_inputs(served->model, &n);
     for (int i = 0; i < n; i++) {
         char shape[200];
-        command_shape_text(inputs[i].rank, inputs[i].dims, inputs[i].dim_names, shape,
-                           sizeof shape);
+        command_shape_text(inputs[i].rank, inputs[i].dims, inputs[i].dim_names, shape, sizeof shape);
         text_printf(text, "%s %s %s%s", i ? "," : "", text_escaped(text->arena, inputs[i].name),
                     percept_dtype_name(inputs[i].dtype), text_escaped(text->arena, shape));
     }
@@ -75,7 +73,7 @@ static void add_model(struct text *text, const struct served *served)
                 served->load_ms);
 }
 
-/* --- things to try --------------------------------------------------------------------------- */
+/* --- things to try ------------------------------------------------------------------------------------------------ */
 
 /* Zeros for the input; what cannot be written in JSON gives NULL. */
 static const char *zero_of(enum percept_dtype dtype)
@@ -116,15 +114,15 @@ static bool can_be_shown(const struct served *served)
 static void add_input(struct text *text, const struct percept_io *io, bool first)
 {
     int64_t count = 1;
-    text_printf(text, "printf '%s{\"name\":\"%s\",\"datatype\":\"%s\",\"shape\":[",
-                first ? "{\"inputs\":[" : ",", io->name, codec_datatype(io->dtype));
+    text_printf(text, "printf '%s{\"name\":\"%s\",\"datatype\":\"%s\",\"shape\":[", first ? "{\"inputs\":[" : ",",
+                io->name, codec_datatype(io->dtype));
     for (int d = 0; d < io->rank; d++) {
         int64_t dim = io->dims[d] >= 0 ? io->dims[d] : d ? FREE_AXIS : 1;
         count *= dim;
         text_printf(text, "%s%" PRId64, d ? "," : "", dim);
     }
-    text_printf(text, "],\"data\":['; yes '%s' | head -n %" PRId64 " | paste -sd, -; printf ']}'; ",
-                zero_of(io->dtype), count);
+    text_printf(text, "],\"data\":['; yes '%s' | head -n %" PRId64 " | paste -sd, -; printf ']}'; ", zero_of(io->dtype),
+                count);
 }
 
 static void add_tensor_body(struct text *text, const struct served *served)
@@ -142,10 +140,8 @@ static void add_example(struct text *text, const struct served *served, enum man
 {
     text_add(text, "  ");
     if (kind == MANIFEST_IMAGE)
-        text_printf(
-            text,
-            "echo %s | base64 -d | curl -sw '\\n' --data-binary @- -H 'Content-Type: image/png'",
-            picture);
+        text_printf(text, "echo %s | base64 -d | curl -sw '\\n' --data-binary @- -H 'Content-Type: image/png'",
+                    picture);
     else if (kind == MANIFEST_TEXT)
         text_add(text, "curl -sw '\\n' --data-binary 'hello' -H 'Content-Type: text/plain'");
     else
@@ -155,8 +151,7 @@ static void add_example(struct text *text, const struct served *served, enum man
     text_printf(text, " %s/v2/models/%s/infer\n", url, served->name);
 }
 
-static void add_examples(struct text *text, struct catalog *catalog,
-                         const struct settings *settings, const char *url)
+static void add_examples(struct text *text, struct catalog *catalog, const struct settings *settings, const char *url)
 {
     unsigned seen = 0;
     for (struct served *served = catalog_first(catalog); served; served = served->next) {
@@ -171,11 +166,10 @@ static void add_examples(struct text *text, struct catalog *catalog,
     }
 }
 
-void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings,
-                 const char *url)
+void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings, const char *url)
 {
-    text_printf(text, "perceptd %s serves at %s  (%d worker%s, kernels %s)\n", percept_version(),
-                url, settings->workers, settings->workers == 1 ? "" : "s",
+    text_printf(text, "perceptd %s serves at %s  (%d worker%s, kernels %s)\n", percept_version(), url,
+                settings->workers, settings->workers == 1 ? "" : "s",
                 settings->row ? settings->row : percept_kernels()[0]);
     for (struct served *served = catalog_first(catalog); served; served = served->next)
         add_model(text, served);

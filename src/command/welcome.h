@@ -13,7 +13,6 @@ void welcome_progress(struct catalog *catalog);
 void welcome_progress_end(void);
 
 /* `url` without a slash at its end; `settings` tell whether a key is needed. */
-void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings,
-                 const char *url);
+void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings, const char *url);
 
 #endif

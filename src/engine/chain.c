@@ -80,8 +80,7 @@ static bool note_decisions(struct plan *plan, struct plan *next, int width)
 static bool build_next(struct plan *plan, const struct percept_model *model, struct percept_err *err)
 {
     struct plan *next = plan->next;
-    *next = (struct plan){
-        .empty_input = plan->empty_input, .part = plan->part, .first_node = plan->end_node};
+    *next = (struct plan){.empty_input = plan->empty_input, .part = plan->part, .first_node = plan->end_node};
     if (!note_decisions(plan, next, model->kernels->width))
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
     if (!plan_continue(next, model, plan, err))

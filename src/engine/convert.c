@@ -69,11 +69,11 @@ static const struct op widen_op = {.domain = "", .name = "(widen)", .since = 1, 
 static const struct op narrow_op = {.domain = "", .name = "(narrow)", .since = 1, .rule = &narrow_rule};
 
 /* A step from one tensor to another whose memory is there already. */
-static bool add_conversion(struct builder *b, const struct op *op, const struct node *node,
-                           struct tensor *from, struct tensor *to)
+static bool add_conversion(struct builder *b, const struct op *op, const struct node *node, struct tensor *from,
+                           struct tensor *to)
 {
-    struct step step = {.op = op, .node = node ? node : &nameless, .kernels = b->model->kernels,
-                        .n_in = 1, .n_out = 1, .members = 1};
+    struct step step = {
+        .op = op, .node = node ? node : &nameless, .kernels = b->model->kernels, .n_in = 1, .n_out = 1, .members = 1};
     step.in = arena_array(&b->plan->arena, 1, sizeof *step.in);
     step.out = arena_array(&b->plan->arena, 1, sizeof *step.out);
     if (!step.in || !step.out)
@@ -84,8 +84,7 @@ static bool add_conversion(struct builder *b, const struct op *op, const struct 
 }
 
 /* A tensor of the same dims that has no memory yet. */
-static struct tensor *like(struct builder *b, const struct tensor *tensor, enum percept_dtype dtype,
-                           enum layout layout)
+static struct tensor *like(struct builder *b, const struct tensor *tensor, enum percept_dtype dtype, enum layout layout)
 {
     struct tensor *fresh = arena_alloc(&b->plan->arena, sizeof *fresh);
     if (!fresh) {
@@ -99,7 +98,7 @@ static struct tensor *like(struct builder *b, const struct tensor *tensor, enum 
     return fresh;
 }
 
-/* --- layouts --------------------------------------------------------------------------------------- */
+/* --- layouts ------------------------------------------------------------------------------------------------------ */
 
 struct tensor *convert_layout(struct builder *b, const struct node *node, int value, struct tensor *tensor,
                               enum layout layout)
@@ -107,8 +106,10 @@ struct tensor *convert_layout(struct builder *b, const struct node *node, int va
     if (tensor->layout == layout)
         return tensor;
     if (layout == LAYOUT_BLOCKED && (tensor->rank < 3 || tensor->dtype != PERCEPT_FLOAT))
-        return err_null(b->err, ERR_INTERNAL, OP_AT "asks for blocks of channels in a tensor that is "
-                                                    "no picture", OP_NODE(node ? node : &nameless));
+        return err_null(b->err, ERR_INTERNAL,
+                        OP_AT "asks for blocks of channels in a tensor that is "
+                              "no picture",
+                        OP_NODE(node ? node : &nameless));
     if (b->converted[value]) {
         scratch_used(b, b->converted_buffer[value]);
         return b->converted[value];
@@ -126,7 +127,7 @@ struct tensor *convert_layout(struct builder *b, const struct node *node, int va
     return out;
 }
 
-/* --- half floats ------------------------------------------------------------------------------------ */
+/* --- half floats -------------------------------------------------------------------------------------------------- */
 
 bool convert_feed(struct builder *b, int i, struct tensor *value)
 {

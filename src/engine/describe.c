@@ -1,9 +1,10 @@
 /*
  * describe.c - what percept_inputs, percept_outputs and percept_describe will say.
  *
- * In three moments of opening a model, because what they tell is there no longer, or not before: names,
- * dims and operators as the file has them, before anything is folded or fused; types and ranks of outputs
- * that the file leaves open, from the trial; the labels of their columns, from checked nodes; the region and the number of steps, once the weights are packed.
+ * In three moments of opening a model, because what they tell is there no longer, or not before: names, dims and
+ * operators as the file has them, before anything is folded or fused; types and ranks of outputs that the file leaves
+ * open, from the trial; the labels of their columns, from checked nodes; the region and the number of steps, once the
+ * weights are packed.
  *
  * All texts are copied into the model's arena: the file's bytes go when the model is open.
  *
@@ -49,8 +50,7 @@ static bool count_operators(struct percept_model *model)
 {
     const struct graph *graph = model->onnx.graph;
     struct percept_description *description = &model->description;
-    struct percept_operator_count *counts =
-        arena_array(&model->arena, (size_t)graph->n_nodes + 1, sizeof *counts);
+    struct percept_operator_count *counts = arena_array(&model->arena, (size_t)graph->n_nodes + 1, sizeof *counts);
     if (!counts)
         return false;
     int n = 0;
@@ -85,8 +85,7 @@ bool describe_model(struct percept_model *model, size_t file_bytes)
     model->n_inputs = onnx->graph->n_inputs;
     model->n_outputs = onnx->graph->n_outputs;
     return description->producer && describe_io(model, onnx->graph->inputs, model->n_inputs, &model->inputs) &&
-           describe_io(model, onnx->graph->outputs, model->n_outputs, &model->outputs) &&
-           count_operators(model);
+           describe_io(model, onnx->graph->outputs, model->n_outputs, &model->outputs) && count_operators(model);
 }
 
 void describe_outputs(struct percept_model *model, const struct plan *trial)
@@ -174,8 +173,8 @@ static bool collect_notes(struct percept_model *model)
         char more[48] = "";
         if (counts[k] > 1)
             snprintf(more, sizeof more, " (%d more like it)", counts[k] - 1);
-        notes[k] = arena_printf(&model->arena, "node '" BYTES_FMT "' (" BYTES_FMT ") %s%s", OP_NODE(nodes[k]), texts[k],
-                                more);
+        notes[k] =
+            arena_printf(&model->arena, "node '" BYTES_FMT "' (" BYTES_FMT ") %s%s", OP_NODE(nodes[k]), texts[k], more);
         good = notes[k] != NULL;
     }
     model->description.notes = notes;

@@ -43,8 +43,7 @@ static void note_missing(struct missing *missing, const struct node *node)
     missing->no_net |= is_no_net(node);
     char name[96];
     const char *domain = bytes_size(node->domain) ? "." : "";
-    snprintf(name, sizeof name, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(node->domain), domain,
-             BYTES_ARG(node->op_type));
+    snprintf(name, sizeof name, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(node->domain), domain, BYTES_ARG(node->op_type));
     char quoted[100];
     snprintf(quoted, sizeof quoted, "'%s'", name);
     if (strstr(missing->text, quoted))
@@ -81,8 +80,14 @@ static bool all_constant(const struct graph *graph, const struct node *node)
 static bool make_step(struct node_ctx *ctx, struct arena *arena, struct step *step)
 {
     const struct node *node = ctx->node;
-    *step = (struct step){.op = node->op, .node = node, .priv = node->priv, .kernels = ctx->kernels,
-                          .n_in = node->n_in, .n_out = node->n_out, .arena = arena, .members = 1};
+    *step = (struct step){.op = node->op,
+                          .node = node,
+                          .priv = node->priv,
+                          .kernels = ctx->kernels,
+                          .n_in = node->n_in,
+                          .n_out = node->n_out,
+                          .arena = arena,
+                          .members = 1};
     step->in = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->in);
     step->out = arena_array(arena, (size_t)node->n_out + 1, sizeof *step->out);
     step->want = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->want);
@@ -127,8 +132,8 @@ static bool run_step(struct step *step, int width, struct percept_err *err)
     for (int i = 0; i < step->n_out; i++) {
         size_t n_bytes;
         tensor_bytes(step->out[i], width, &n_bytes);
-        step->out[i]->data = i == 0 && step->alias ? step->in[step->alias - 1]->data
-                                                   : arena_alloc(step->arena, n_bytes + 1);
+        step->out[i]->data =
+            i == 0 && step->alias ? step->in[step->alias - 1]->data : arena_alloc(step->arena, n_bytes + 1);
         if (!step->out[i]->data)
             return err_memory(err, "a constant of the network", n_bytes);
     }
@@ -269,8 +274,7 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
     struct missing missing = {.n = 0};
     find_operators(graph, &missing);
     if (missing.n)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the model needs %s that this version does not have: %s (%s)",
+        return err_set(err, ERR_UNSUPPORTED, "the model needs %s that this version does not have: %s (%s)",
                        missing.n == 1 ? "an operator" : "operators", missing.text,
                        missing.no_net     ? "trees and support vector machines are no neural networks; linear models "
                                             "and perceptrons would work"
@@ -287,8 +291,7 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
 
 static bool passes_through(const struct graph *graph, const struct node *node)
 {
-    bool named = bytes_is(node->op_type, "Identity") ||
-                 (bytes_is(node->op_type, "Dropout") && node->n_in == 1);
+    bool named = bytes_is(node->op_type, "Identity") || (bytes_is(node->op_type, "Dropout") && node->n_in == 1);
     if (node->dead || !named || bytes_size(node->domain) || node->n_in < 1 || node->out[0] < 0)
         return false;
     for (int o = 1; o < node->n_out; o++)

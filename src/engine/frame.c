@@ -110,7 +110,7 @@ void frame_changed(struct frame *frame)
     frame->current = NULL;
 }
 
-/* --- plans ------------------------------------------------------------------------------------------- */
+/* --- plans -------------------------------------------------------------------------------------------------------- */
 
 /* Was the model given an axis without elements? Asked by bodies: their own inputs do not tell. */
 static bool around_empty(const struct frame *frame)
@@ -124,8 +124,7 @@ static struct slot *planned(struct frame *frame)
         struct slot *slot = &frame->slots[i];
         bool same = slot->feeds && (frame == frame->root || slot->plan.empty_input == around_empty(frame));
         for (int k = 0; same && k < frame->part->n_feeds; k++)
-            same = slot->feeds[k].dtype == frame->feeds[k].dtype &&
-                   tensor_same_dims(&slot->feeds[k], &frame->feeds[k]);
+            same = slot->feeds[k].dtype == frame->feeds[k].dtype && tensor_same_dims(&slot->feeds[k], &frame->feeds[k]);
         if (same)
             return slot;
     }
@@ -167,9 +166,9 @@ static struct slot *slot_for_new(struct frame *frame)
 static struct slot *plan_new(struct frame *frame, struct percept_err *err)
 {
     struct slot *slot = slot_for_new(frame);
-    if (!(frame == frame->root ? plan_build(&slot->plan, frame->model, frame->part, frame->feeds, err)
-                               : plan_build_body(&slot->plan, frame->model, frame->part, frame->feeds,
-                                                 around_empty(frame), err)))
+    if (!(frame == frame->root
+              ? plan_build(&slot->plan, frame->model, frame->part, frame->feeds, err)
+              : plan_build_body(&slot->plan, frame->model, frame->part, frame->feeds, around_empty(frame), err)))
         return NULL;
     size_t n = (size_t)frame->part->n_feeds;
     struct tensor *feeds = arena_array(&slot->plan.arena, n + 1, sizeof *feeds);
@@ -219,7 +218,7 @@ void *frame_feed_data(struct frame *frame, int i)
     return frame->current->plan.feeds[i]->data;
 }
 
-/* --- what nodes with bodies ask for -------------------------------------------------------------------- */
+/* --- what nodes with bodies ask for ------------------------------------------------------------------------------- */
 
 static struct frame *frame_of_body(struct frame *frame, const struct graph *body, struct percept_err *err)
 {
@@ -241,9 +240,8 @@ static void set_feeds(struct frame *child, const struct frame *frame, const stru
     const struct part *part = child->part;
     bool same = child->current && child->current->plan.empty_input == around_empty(child);
     for (int i = 0; i < part->n_feeds; i++) {
-        const struct tensor *from = i < part->graph->n_inputs
-                                        ? &inputs[i]
-                                        : &frame->running->values[part->graph->values[part->feeds[i]].outer];
+        const struct tensor *from =
+            i < part->graph->n_inputs ? &inputs[i] : &frame->running->values[part->graph->values[part->feeds[i]].outer];
         struct tensor *to = &child->feeds[i];
         same = same && to->dtype == from->dtype && tensor_same_dims(to, from);
         *to = (struct tensor){.dtype = from->dtype};
@@ -268,8 +266,8 @@ static void copy_feed(struct frame *child, int i, const struct tensor *from, str
     int64_t channels = from->dims[1], pixels = tensor_span(from, 2, from->rank);
     int64_t blocked = (channels + kernels->width - 1) / kernels->width * kernels->width * pixels;
     for (int64_t n = 0; n < from->dims[0]; n++)
-        kernels->unblock((float *)to + n * channels * pixels, (const float *)from->data + n * blocked,
-                         channels, pixels);
+        kernels->unblock((float *)to + n * channels * pixels, (const float *)from->data + n * blocked, channels,
+                         pixels);
 }
 
 static void copy_captured(struct frame *child, const struct frame *frame, struct watch *watch)
@@ -285,8 +283,8 @@ static void copy_captured(struct frame *child, const struct frame *frame, struct
 static bool run_graph(struct frame *frame, struct watch *watch, struct percept_team *team,
                       const struct frame_observer *observer, struct percept_err *err);
 
-static bool run_body(struct run_env *env, const struct graph *body, const struct tensor *inputs,
-                     struct tensor *outputs, struct percept_err *err)
+static bool run_body(struct run_env *env, const struct graph *body, const struct tensor *inputs, struct tensor *outputs,
+                     struct percept_err *err)
 {
     struct frame *frame = env->frame;
     struct frame *child = frame_of_body(frame, body, err);
@@ -323,7 +321,7 @@ static bool go_on(struct run_env *env, struct percept_err *err)
     return watch_look(env->watch) || watch_refuse(env->watch, err);
 }
 
-/* --- running ------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 static bool run_steps(struct plan *plan, struct run_env *env, const struct frame_observer *observer,
                       struct percept_err *err)
@@ -364,8 +362,13 @@ static bool run_graph(struct frame *frame, struct watch *watch, struct percept_t
 {
     if (!frame_prepare(frame, err))
         return false;
-    struct run_env env = {.team = team, .watch = watch, .body = run_body,
-                          .memory = loose_memory, .lasting = lasting_memory, .go_on = go_on, .frame = frame};
+    struct run_env env = {.team = team,
+                          .watch = watch,
+                          .body = run_body,
+                          .memory = loose_memory,
+                          .lasting = lasting_memory,
+                          .go_on = go_on,
+                          .frame = frame};
     frame->last = NULL;
     if (frame->loose.blocks)
         arena_reset(&frame->loose);
@@ -398,8 +401,8 @@ static struct percept_team *team_of(struct frame *frame, const struct percept_ru
     return frame->alone;
 }
 
-bool frame_run(struct frame *frame, const struct percept_run_context *context,
-               const struct frame_observer *observer, struct percept_err *err)
+bool frame_run(struct frame *frame, const struct percept_run_context *context, const struct frame_observer *observer,
+               struct percept_err *err)
 {
     if (!context)
         return run_graph(frame, NULL, NULL, observer, err);

@@ -12,8 +12,7 @@
 
 struct frame;
 
-struct frame *frame_new(const struct percept_model *model, const struct part *part,
-                        struct percept_err *err);
+struct frame *frame_new(const struct percept_model *model, const struct part *part, struct percept_err *err);
 void frame_free(struct frame *frame);
 
 /* [n_feeds] what the next run is given: dims are set by the caller; then frame_changed. rank -1: not set */
@@ -34,8 +33,8 @@ struct frame_observer {
 };
 
 /* Runs the steps. `context` and `observer` may be NULL. */
-bool frame_run(struct frame *frame, const struct percept_run_context *context,
-               const struct frame_observer *observer, struct percept_err *err);
+bool frame_run(struct frame *frame, const struct percept_run_context *context, const struct frame_observer *observer,
+               struct percept_err *err);
 
 /* An output of the last run that went well; NULL if there was none since the shapes changed. */
 const struct tensor *frame_output(const struct frame *frame, int i);

@@ -67,7 +67,7 @@ static void absorb(struct fuser *f, int from, int to)
     f->model->description.n_fused++;
 }
 
-/* --- per-channel affine ----------------------------------------------------------------------------- */
+/* --- per-channel affine ------------------------------------------------------------------------------------------- */
 
 /* The axis of the channels in what an operator that accepts fusions writes; -1: not known. */
 static int channel_axis(const struct fuser *f, const struct node *node)
@@ -90,8 +90,7 @@ static bool per_channel(const struct tensor *constant, const struct tensor *full
     return true;
 }
 
-static const float *spread(struct fuser *f, const struct tensor *constant, int64_t channels,
-                           bool negate, bool invert)
+static const float *spread(struct fuser *f, const struct tensor *constant, int64_t channels, bool negate, bool invert)
 {
     float *vector = arena_array(&f->model->arena, (size_t)channels + 16, sizeof *vector);
     if (!vector)
@@ -109,8 +108,7 @@ static const float *spread(struct fuser *f, const struct tensor *constant, int64
 static bool arithmetic_affine(struct fuser *f, int first, int second, struct fusion *fusion)
 {
     struct node *node = &f->graph->nodes[second];
-    bool add = is_op(node, "Add"), sub = is_op(node, "Sub"), mul = is_op(node, "Mul"),
-         divide = is_op(node, "Div");
+    bool add = is_op(node, "Add"), sub = is_op(node, "Sub"), mul = is_op(node, "Mul"), divide = is_op(node, "Div");
     if (!f->dims || node->n_in != 2 || !(add || sub || mul || divide))
         return false;
     int between = f->graph->nodes[first].out[0];
@@ -118,8 +116,8 @@ static bool arithmetic_affine(struct fuser *f, int first, int second, struct fus
     const struct tensor *constant = op_constant(&f->part->ctx[second], side);
     const struct tensor *full = &f->dims[between];
     int axis = channel_axis(f, &f->graph->nodes[first]);
-    if (!constant || (side == 0 && (sub || divide)) || axis < 0 || axis >= full->rank ||
-        full->dtype != PERCEPT_FLOAT || !per_channel(constant, full, axis))
+    if (!constant || (side == 0 && (sub || divide)) || axis < 0 || axis >= full->rank || full->dtype != PERCEPT_FLOAT ||
+        !per_channel(constant, full, axis))
         return false;
     fusion->channels = full->dims[axis];
     const float *vector = spread(f, constant, fusion->channels, sub, divide);
@@ -138,7 +136,7 @@ static bool affine_of(struct fuser *f, int first, int second, struct fusion *fus
     return arithmetic_affine(f, first, second, fusion);
 }
 
-/* --- residual --------------------------------------------------------------------------------------- */
+/* --- residual ----------------------------------------------------------------------------------------------------- */
 
 static bool residual_of(struct fuser *f, int first, int second, struct fusion *fusion)
 {
@@ -148,8 +146,7 @@ static bool residual_of(struct fuser *f, int first, int second, struct fusion *f
     int between = f->graph->nodes[first].out[0];
     int other = node->in[0] == between ? node->in[1] : node->in[0];
     if (other < 0 || f->graph->values[other].constant || f->dims[other].dtype != PERCEPT_FLOAT ||
-        f->dims[between].dtype != PERCEPT_FLOAT ||
-        !tensor_same_dims(&f->dims[other], &f->dims[between]))
+        f->dims[between].dtype != PERCEPT_FLOAT || !tensor_same_dims(&f->dims[other], &f->dims[between]))
         return false;
     for (int i = 0; i < f->n_others; i++)
         if (!tensor_same_dims(&f->others[i].values[other], &f->others[i].values[between]))
@@ -158,7 +155,7 @@ static bool residual_of(struct fuser *f, int first, int second, struct fusion *f
     return true;
 }
 
-/* --- activations ------------------------------------------------------------------------------------- */
+/* --- activations -------------------------------------------------------------------------------------------------- */
 
 static bool activation_of(struct fuser *f, int index, struct fusion *fusion)
 {
@@ -175,13 +172,11 @@ static bool gated_of(struct fuser *f, int first, int *gate, int *product, struct
     for (int i = 0; i < 2; i++) {
         *gate = f->readers[2 * between + i];
         *product = f->readers[2 * between + 1 - i];
-        if (*gate < 0 || *product < 0 || !is_op(&f->graph->nodes[*product], "Mul") ||
-            !activation_of(f, *gate, fusion))
+        if (*gate < 0 || *product < 0 || !is_op(&f->graph->nodes[*product], "Mul") || !activation_of(f, *gate, fusion))
             continue;
         int gated = f->graph->nodes[*gate].out[0];
         const struct node *mul = &f->graph->nodes[*product];
-        bool both = (mul->in[0] == gated && mul->in[1] == between) ||
-                    (mul->in[1] == gated && mul->in[0] == between);
+        bool both = (mul->in[0] == gated && mul->in[1] == between) || (mul->in[1] == gated && mul->in[0] == between);
         if (!both || f->graph->values[gated].n_uses != 1)
             continue;
         if (fusion->act == ACT_SIGMOID) {
@@ -189,8 +184,7 @@ static bool gated_of(struct fuser *f, int first, int *gate, int *product, struct
             return true;
         }
         float sixth = fusion->alpha * 6.0f;
-        if (fusion->act == ACT_HARDSIGMOID && sixth > 0.999999f && sixth < 1.000001f &&
-            fusion->beta == 0.5f) {
+        if (fusion->act == ACT_HARDSIGMOID && sixth > 0.999999f && sixth < 1.000001f && fusion->beta == 0.5f) {
             fusion->act = ACT_HARDSWISH;
             return true;
         }
@@ -198,7 +192,7 @@ static bool gated_of(struct fuser *f, int first, int *gate, int *product, struct
     return false;
 }
 
-/* --- the walk ---------------------------------------------------------------------------------------- */
+/* --- the walk ----------------------------------------------------------------------------------------------------- */
 
 static bool ask(struct fuser *f, int node, const struct fusion *fusion)
 {
@@ -224,22 +218,21 @@ static void try_node(struct fuser *f, int i)
     }
     const struct value *between = &f->graph->values[node->out[0]];
     int next = f->readers[2 * node->out[0]];
-    if (between->n_uses != 1 || next < 0 || f->graph->nodes[next].dead ||
-        f->graph->nodes[next].n_out != 1 || f->graph->nodes[next].out[0] < 0)
+    if (between->n_uses != 1 || next < 0 || f->graph->nodes[next].dead || f->graph->nodes[next].n_out != 1 ||
+        f->graph->nodes[next].out[0] < 0)
         return;
     if ((affine_of(f, i, next, &fusion) && ask(f, i, &fusion)) ||
         (residual_of(f, i, next, &fusion) && ask(f, i, &fusion)) ||
-        (activation_of(f, next, &fusion) && f->graph->nodes[next].in[0] == node->out[0] &&
-         ask(f, i, &fusion)))
+        (activation_of(f, next, &fusion) && f->graph->nodes[next].in[0] == node->out[0] && ask(f, i, &fusion)))
         absorb(f, i, next);
 }
 
-bool fuse_part(struct percept_model *model, struct part *part, const struct tensor *dims,
-               const struct plan *others, int n_others, struct percept_err *err)
+bool fuse_part(struct percept_model *model, struct part *part, const struct tensor *dims, const struct plan *others,
+               int n_others, struct percept_err *err)
 {
     struct graph *graph = part->graph;
-    struct fuser f = {.model = model, .part = part, .graph = graph, .dims = dims,
-                      .others = others, .n_others = n_others};
+    struct fuser f = {
+        .model = model, .part = part, .graph = graph, .dims = dims, .others = others, .n_others = n_others};
     f.readers = arena_array(&model->load, 2 * (size_t)graph->n_values + 1, sizeof *f.readers);
     if (!f.readers)
         return err_set(err, ERR_MEMORY, "out of memory while fusing nodes");

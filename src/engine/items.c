@@ -82,7 +82,7 @@ static bool begin(struct items *items, const struct plan *one, const struct plan
     return true;
 }
 
-/* --- a node ------------------------------------------------------------------------------------------------ */
+/* --- a node ------------------------------------------------------------------------------------------------------- */
 
 static bool has_body(const struct node *node)
 {
@@ -101,8 +101,15 @@ static struct step *step_of(struct items *items, const struct node *node, struct
     struct tensor **out = arena_array(&items->arena, (size_t)node->n_out + 1, sizeof *out);
     if (!step || !unwanted || !in || !out)
         return NULL;
-    *step = (struct step){.op = node->op, .node = node, .priv = node->priv, .kernels = items->model->kernels,
-                          .n_in = node->n_in, .n_out = node->n_out, .in = in, .out = out, .arena = &items->arena};
+    *step = (struct step){.op = node->op,
+                          .node = node,
+                          .priv = node->priv,
+                          .kernels = items->model->kernels,
+                          .n_in = node->n_in,
+                          .n_out = node->n_out,
+                          .in = in,
+                          .out = out,
+                          .arena = &items->arena};
     for (int i = 0; i < node->n_in; i++)
         in[i] = node->in[i] >= 0 ? &values[node->in[i]] : NULL;
     for (int o = 0; o < node->n_out; o++)
@@ -202,13 +209,13 @@ static bool judge(struct items *items, int index)
         take_answer(items, index, value, view.out[o]);
     }
     items->reasons[index] = node->op->rule->flags & OP_RANDOM ? "draws random numbers"
-                            : view.why ? view.why
-                            : changes_layout(items, node) ? "lays one item in another order than many"
-                                                          : "its items do not lie along one axis";
+                            : view.why                        ? view.why
+                            : changes_layout(items, node)     ? "lays one item in another order than many"
+                                                              : "its items do not lie along one axis";
     return true;
 }
 
-/* --- the whole ----------------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
 
 /* The node behind which sizes are known to a run alone. */
 static struct items_proof unplanned(const struct plan *plan)

@@ -62,9 +62,12 @@ struct part *model_add_part(struct percept_model *model, struct graph *graph)
     if (!part->ctx || !part->packed)
         return NULL;
     for (int i = 0; i < graph->n_nodes; i++)
-        part->ctx[i] = (struct node_ctx){.graph = graph, .node = &graph->nodes[i],
-                                         .arena = &model->arena, .load = &model->load,
-                                         .kernels = model->kernels, .precision = model->precision};
+        part->ctx[i] = (struct node_ctx){.graph = graph,
+                                         .node = &graph->nodes[i],
+                                         .arena = &model->arena,
+                                         .load = &model->load,
+                                         .kernels = model->kernels,
+                                         .precision = model->precision};
     struct part **end = &model->parts;
     while (*end)
         end = &(*end)->next;
@@ -106,7 +109,7 @@ const struct part *model_part(const struct percept_model *model, const struct gr
     return part;
 }
 
-/* --- reading ----------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 struct source {
     const char *path; /* NULL: memory only */
@@ -119,8 +122,7 @@ static bool read_external(void *user, const char *name, size_t offset, size_t n,
                           struct bytes *bytes, struct percept_err *err)
 {
     struct source *source = user;
-    if (source->place.folder < 0 &&
-        !file_place_open(&source->place, source->path, source->stamp, err))
+    if (source->place.folder < 0 && !file_place_open(&source->place, source->path, source->stamp, err))
         return false;
     if (!file_read_beneath(&source->place, name, offset, n, arena, bytes, NULL, err))
         return false;
@@ -128,8 +130,7 @@ static bool read_external(void *user, const char *name, size_t offset, size_t n,
     return true;
 }
 
-static bool choose_row(struct percept_model *model, const struct percept_options *options,
-                       struct percept_err *err)
+static bool choose_row(struct percept_model *model, const struct percept_options *options, struct percept_err *err)
 {
     model->kernels = options->row ? pick_named(options->row) : pick_best();
     if (!model->kernels) {
@@ -139,24 +140,21 @@ static bool choose_row(struct percept_model *model, const struct percept_options
                 strncat(names, ", ", sizeof names - strlen(names) - 1);
             strncat(names, *name, sizeof names - strlen(names) - 1);
         }
-        return err_set(err, ERR_CONFIG, "this processor has no row of kernels '%s'; it has %s",
-                       options->row, names);
+        return err_set(err, ERR_CONFIG, "this processor has no row of kernels '%s'; it has %s", options->row, names);
     }
     if (options->precision && strcmp(options->precision, "exact") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact is",
-                       options->precision);
+        return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact is", options->precision);
     model->precision = PRECISION_EXACT;
     model->independent = options->batch_independent;
     model->description.batch_reason = "it works with one item alone, or at lengths that were not tried";
     model->description.precision = "exact";
     model->description.row = model->kernels->name;
     model->members = team_most();
-    model->memory_limit_bytes =
-        options->memory_limit_bytes ? options->memory_limit_bytes : DEFAULT_MEMORY_LIMIT;
+    model->memory_limit_bytes = options->memory_limit_bytes ? options->memory_limit_bytes : DEFAULT_MEMORY_LIMIT;
     return true;
 }
 
-/* --- opening --------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 /* Frees a batch of 1 where that works and items are proved apart, or said to be: then `two` is a trial of it. */
 static bool free_batch(struct percept_model *model, struct plan *two, struct percept_err *err)
@@ -246,10 +244,8 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
            pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err);
 }
 
-static struct percept_model *open_bytes(struct bytes file, const char *path,
-                                        const struct file_stamp *stamp,
-                                        const struct percept_options *given,
-                                        struct percept_err *err)
+static struct percept_model *open_bytes(struct bytes file, const char *path, const struct file_stamp *stamp,
+                                        const struct percept_options *given, struct percept_err *err)
 {
     struct percept_options options = {.size = sizeof options};
     if (given && given->size > sizeof options)
@@ -257,8 +253,7 @@ static struct percept_model *open_bytes(struct bytes file, const char *path,
     if (given)
         memcpy(&options, given, given->size ? given->size : sizeof options);
     struct percept_model *model = arena_buffer(sizeof *model);
-    struct source source = {
-        .path = path, .stamp = stamp, .place = {-1, -1}, .digest = pack_digest_new()};
+    struct source source = {.path = path, .stamp = stamp, .place = {-1, -1}, .digest = pack_digest_new()};
     bool good = model && source.digest ? open_graph(model, file, &source, &options, err)
                                        : err_memory(err, "a model", sizeof *model);
     pack_digest_free(source.digest);
@@ -271,8 +266,7 @@ static struct percept_model *open_bytes(struct bytes file, const char *path,
     return NULL;
 }
 
-struct percept_model *percept_open(const char *path, const struct percept_options *options,
-                                   struct percept_err *err)
+struct percept_model *percept_open(const char *path, const struct percept_options *options, struct percept_err *err)
 {
     struct bytes file;
     struct file_stamp stamp;
@@ -285,8 +279,7 @@ struct percept_model *percept_open(const char *path, const struct percept_option
     return model;
 }
 
-struct percept_model *percept_open_memory(const void *data, size_t n_bytes,
-                                          const struct percept_options *options,
+struct percept_model *percept_open_memory(const void *data, size_t n_bytes, const struct percept_options *options,
                                           struct percept_err *err)
 {
     return open_bytes(bytes_of(data, n_bytes), NULL, NULL, options, err);
@@ -330,8 +323,8 @@ void percept_list_operators(void (*line)(void *user, const char *text), void *us
     const struct op *rows = op_table(&n);
     for (int i = 0; i < n; i++) {
         char text[160];
-        snprintf(text, sizeof text, "| %s%s%s | %d |", rows[i].domain, *rows[i].domain ? "." : "",
-                 rows[i].name, rows[i].since);
+        snprintf(text, sizeof text, "| %s%s%s | %d |", rows[i].domain, *rows[i].domain ? "." : "", rows[i].name,
+                 rows[i].since);
         line(user, text);
     }
 }

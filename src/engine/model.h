@@ -14,17 +14,17 @@
 struct part {
     struct part *next;
     struct graph *graph;
-    struct node_ctx *ctx;  /* [n_nodes] */
-    const void **packed;   /* [n_nodes]: in the region, NULL where nothing is packed */
-    int n_feeds;           /* the graph's inputs, then what a body captures that is no constant */
-    int *feeds;            /* [n_feeds] value indices */
+    struct node_ctx *ctx; /* [n_nodes] */
+    const void **packed;  /* [n_nodes]: in the region, NULL where nothing is packed */
+    int n_feeds;          /* the graph's inputs, then what a body captures that is no constant */
+    int *feeds;           /* [n_feeds] value indices */
 };
 
 /* A constant of the file that says that the batch is 1 (rebatch.c). */
 struct freed {
-    int node, value;       /* whose input 1 is now this value */
-    int before;            /* and was that one */
-    struct tensor file;    /* as the file has it */
+    int node, value;    /* whose input 1 is now this value */
+    int before;         /* and was that one */
+    struct tensor file; /* as the file has it */
 };
 
 struct percept_model {
@@ -37,10 +37,10 @@ struct percept_model {
     int members;        /* most threads that work on one step */
     struct part *parts; /* the main graph's first */
     struct region *region;
-    bool independent;      /* options.batch_independent */
-    int n_freed;           /* shapes that have other constants than in the file, where the batch is not 1 */
+    bool independent; /* options.batch_independent */
+    int n_freed;      /* shapes that have other constants than in the file, where the batch is not 1 */
     struct freed *freed;
-    int64_t trial_length;  /* of free axes but the first, in trials; 0: the usual one (trial.c) */
+    int64_t trial_length; /* of free axes but the first, in trials; 0: the usual one (trial.c) */
     int n_inputs, n_outputs;
     struct percept_io *inputs, *outputs;
     struct percept_description description;

@@ -58,8 +58,7 @@ void pack_digest_free(struct pack_digest *digest)
     arena_buffer_free(digest);
 }
 
-static void finish_digest(struct pack_digest *digest, const struct percept_model *model,
-                          uint8_t result[16])
+static void finish_digest(struct pack_digest *digest, const struct percept_model *model, uint8_t result[16])
 {
     pack_digest_add(digest, bytes_of_text(model->kernels->name));
     pack_digest_add(digest, bytes_of_text(model->description.precision));
@@ -71,7 +70,7 @@ static void finish_digest(struct pack_digest *digest, const struct percept_model
     memcpy(result, canonical.digest, 16);
 }
 
-/* --- where everything lies -------------------------------------------------------------------------- */
+/* --- where everything lies ---------------------------------------------------------------------------------------- */
 
 struct layout_walk {
     struct percept_model *model;
@@ -269,10 +268,8 @@ bool pack_model(struct percept_model *model, struct pack_digest *digest, const c
     walk_model(&walk, needed);
     if (walk.overflow)
         return err_set(err, ERR_MEMORY, "the weights are larger than memory can be");
-    struct region_key key = {.prefix = options->region_prefix,
-                             .row = model->kernels->name,
-                             .model = path,
-                             .build = PERCEPT_BUILD};
+    struct region_key key = {
+        .prefix = options->region_prefix, .row = model->kernels->name, .model = path, .build = PERCEPT_BUILD};
     finish_digest(digest, model, key.digest);
     bool named = options->region == PERCEPT_REGION_SHARED;
     if (walk.used && named)

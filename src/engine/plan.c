@@ -21,7 +21,7 @@
 #include "engine/scratch.h"
 #include "engine/steps.h"
 
-/* --- where it begins --------------------------------------------------------------------------------- */
+/* --- where it begins ---------------------------------------------------------------------------------------------- */
 
 static bool start_feed(struct builder *b, int i, const struct tensor *input)
 {
@@ -92,7 +92,7 @@ static bool continue_values(struct builder *b, const struct plan *before)
     return true;
 }
 
-/* --- where it ends ----------------------------------------------------------------------------------- */
+/* --- where it ends ------------------------------------------------------------------------------------------------ */
 
 /* Outputs in plain layout, alive to the end. A constant one keeps its own memory. */
 static bool finish_outputs(struct builder *b)
@@ -105,8 +105,8 @@ static bool finish_outputs(struct builder *b)
     for (int i = 0; i < graph->n_outputs; i++) {
         int value = graph->outputs[i];
         if (!graph->parent && tensor_is_list(plan->values[value].dtype))
-            return err_set(b->err, ERR_UNSUPPORTED, "output '" BYTES_FMT "' is %s", BYTES_ARG(graph->values[value].name),
-                           tensor_list_advice(plan->values[value].dtype, true));
+            return err_set(b->err, ERR_UNSUPPORTED, "output '" BYTES_FMT "' is %s",
+                           BYTES_ARG(graph->values[value].name), tensor_list_advice(plan->values[value].dtype, true));
         plan->outputs[i] = convert_layout(b, NULL, value, &plan->values[value], LAYOUT_PLAIN);
         if (!plan->outputs[i])
             return false;
@@ -133,7 +133,7 @@ static void keep_to_end(struct builder *b)
     }
 }
 
-/* --- the whole --------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
 
 /* Plans nodes from plan->first_node on, as far as that goes. */
 static bool plan_nodes(struct builder *b)

@@ -38,10 +38,10 @@ struct plan {
     bool empty_input; /* of the model: it was given an axis without elements */
     struct arena arena;
     const struct part *part;
-    struct tensor *values;   /* [n_values]: as each is known when the plan is done */
-    bool *in_memory;         /* [n_values]: written by a run, known only then */
-    struct tensor **feeds;   /* [n_feeds] where the caller writes; NULL for a plan that is not the first */
-    struct tensor **outputs; /* [n_outputs], always LAYOUT_PLAIN; NULL while nodes are left */
+    struct tensor *values;    /* [n_values]: as each is known when the plan is done */
+    bool *in_memory;          /* [n_values]: written by a run, known only then */
+    struct tensor **feeds;    /* [n_feeds] where the caller writes; NULL for a plan that is not the first */
+    struct tensor **outputs;  /* [n_outputs], always LAYOUT_PLAIN; NULL while nodes are left */
     int first_node, end_node; /* planned here: [first, end) */
     int n_steps, cap_steps;
     struct step *steps;
@@ -49,7 +49,7 @@ struct plan {
     struct buffer *buffers;
     int n_placed, cap_placed;
     struct placed *placed;
-    int *step_buffer;        /* [cap_steps]: the step's scratch, or -1 */
+    int *step_buffer; /* [cap_steps]: the step's scratch, or -1 */
     size_t scratch_bytes;
     double flops;
     const char *base;        /* where the scratch lay when pointers were last set */
@@ -57,7 +57,7 @@ struct plan {
     int n_decided;           /* what the next plan was built from */
     struct decided *decided; /* in the next plan's arena */
     struct plan *next;
-    char *own_scratch;       /* of a plan that is not the first; NULL for the first */
+    char *own_scratch;             /* of a plan that is not the first; NULL for the first */
     bool items_asked, items_apart; /* was a proof looked for at these shapes, and found? (items.h) */
 };
 

@@ -110,8 +110,7 @@ bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const
         const struct tensor *shape = graph_constant(graph, node->in[1], &model->load, &ok);
         if (!ok)
             return false;
-        if (!shape || shape->dtype != PERCEPT_INT64 || tensor_elements(shape) < 1 ||
-            *(const int64_t *)shape->data != 1)
+        if (!shape || shape->dtype != PERCEPT_INT64 || tensor_elements(shape) < 1 || *(const int64_t *)shape->data != 1)
             continue;
         const int64_t first = first_of(shape, &dims[node->in[0]], longer ? &longer[node->in[0]] : NULL);
         if (first == 1)

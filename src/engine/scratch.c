@@ -32,8 +32,7 @@
 int scratch_buffer(struct builder *b, size_t n_bytes)
 {
     struct plan *plan = b->plan;
-    struct buffer *buffers =
-        builder_grown(b, plan->buffers, plan->n_buffers, &plan->cap_buffers, sizeof *buffers);
+    struct buffer *buffers = builder_grown(b, plan->buffers, plan->n_buffers, &plan->cap_buffers, sizeof *buffers);
     if (!buffers) {
         builder_short(b);
         return -1;
@@ -41,16 +40,14 @@ int scratch_buffer(struct builder *b, size_t n_bytes)
     plan->buffers = buffers;
     /* 64 bytes of slack after each buffer: kernels may read them */
     size_t padded = (n_bytes + ALIGN + ALIGN - 1) / ALIGN * ALIGN;
-    plan->buffers[plan->n_buffers] =
-        (struct buffer){.n_bytes = padded, .first = plan->n_steps, .last = plan->n_steps};
+    plan->buffers[plan->n_buffers] = (struct buffer){.n_bytes = padded, .first = plan->n_steps, .last = plan->n_steps};
     return plan->n_buffers++;
 }
 
 static bool add_placed(struct builder *b, const struct placed *row)
 {
     struct plan *plan = b->plan;
-    struct placed *placed =
-        builder_grown(b, plan->placed, plan->n_placed, &plan->cap_placed, sizeof *placed);
+    struct placed *placed = builder_grown(b, plan->placed, plan->n_placed, &plan->cap_placed, sizeof *placed);
     if (!placed)
         return builder_short(b);
     plan->placed = placed;
@@ -159,8 +156,7 @@ void scratch_place(struct plan *plan, char *base)
 {
     for (int i = 0; i < plan->n_placed; i++) {
         const struct placed *placed = &plan->placed[i];
-        placed->tensor->data =
-            placed->buffer >= 0 ? base + plan->buffers[placed->buffer].offset : placed->from->data;
+        placed->tensor->data = placed->buffer >= 0 ? base + plan->buffers[placed->buffer].offset : placed->from->data;
     }
     for (int i = 0; i < plan->n_steps; i++)
         if (plan->step_buffer[i] >= 0)

@@ -17,7 +17,7 @@
 struct percept_session {
     const struct percept_model *model;
     struct frame *frame;
-    int *ranks;         /* [n_inputs] as set, where the frame sees a scalar instead */
+    int *ranks;             /* [n_inputs] as set, where the frame sees a scalar instead */
     struct tensor *scalars; /* [n_inputs] shapes as set at which it had to; NULL before */
     bool profiling;
     int64_t step_started_ns;
@@ -66,8 +66,7 @@ void percept_session_free(struct percept_session *session)
     arena_buffer_free(session);
 }
 
-bool percept_resize(struct percept_session *session, int input, int rank, const int64_t *dims,
-                    struct percept_err *err)
+bool percept_resize(struct percept_session *session, int input, int rank, const int64_t *dims, struct percept_err *err)
 {
     const struct percept_model *model = session->model;
     if (input < 0 || input >= model->n_inputs)
@@ -119,7 +118,8 @@ static bool judge_freed(struct percept_session *session, struct percept_err *err
     if (!model->description.batch_rewritten || model->independent || proved_apart(session))
         return true;
     frame_changed(session->frame);
-    return err_set(err, ERR_INVALID, "the file says that the batch is 1, and at these shapes items of a larger one "
+    return err_set(err, ERR_INVALID,
+                   "the file says that the batch is 1, and at these shapes items of a larger one "
                    "might change each other's results; one at a time works");
 }
 
@@ -198,8 +198,8 @@ static bool name_empty(const struct percept_session *session, struct percept_err
         char text[128];
         for (int d = 0; d < feed->rank; d++)
             if (feed->dims[d] == 0)
-                return err_prefix(err, "input '%s' has shape %s, whose axis %d is empty: ",
-                                  session->model->inputs[i].name,
+                return err_prefix(err,
+                                  "input '%s' has shape %s, whose axis %d is empty: ", session->model->inputs[i].name,
                                   tensor_shape_text(feed->rank, feed->dims, text, sizeof text), d);
     }
     return false;
@@ -221,7 +221,7 @@ void *percept_input(struct percept_session *session, int input)
     return frame_feed_data(session->frame, input);
 }
 
-/* --- profiles ------------------------------------------------------------------------------------------ */
+/* --- profiles ----------------------------------------------------------------------------------------------------- */
 
 static void step_begins(void *user)
 {
@@ -252,12 +252,12 @@ static void step_ended(void *user, const struct step *step)
     if (!reserve_profile(session))
         return;
     const char *name = step->node ? (const char *)step->node->name.at : NULL;
-    session->profile[session->n_profile++] = (struct percept_step_profile){
-        .op_type = step->op->name,
-        .node = name ? name : "",
-        .algorithm = step->algorithm ? step->algorithm : "",
-        .ms = (double)ns / 1e6,
-        .flops = step->flops};
+    session->profile[session->n_profile++] =
+        (struct percept_step_profile){.op_type = step->op->name,
+                                      .node = name ? name : "",
+                                      .algorithm = step->algorithm ? step->algorithm : "",
+                                      .ms = (double)ns / 1e6,
+                                      .flops = step->flops};
 }
 
 void percept_set_profiling(struct percept_session *session, bool on)
@@ -272,16 +272,14 @@ const struct percept_step_profile *percept_profile(const struct percept_session 
     return session->profile;
 }
 
-/* --- running ------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
-bool percept_run(struct percept_session *session, const struct percept_run_context *context,
-                 struct percept_err *err)
+bool percept_run(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err)
 {
     struct frame_observer observer = {.before = step_begins, .after = step_ended, .user = session};
     session->n_profile = 0;
     return percept_prepare(session, err) &&
-           (frame_run(session->frame, context, session->profiling ? &observer : NULL, err) ||
-            name_empty(session, err));
+           (frame_run(session->frame, context, session->profiling ? &observer : NULL, err) || name_empty(session, err));
 }
 
 struct percept_tensor percept_output(const struct percept_session *session, int output)

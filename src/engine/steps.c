@@ -30,11 +30,17 @@ static bool make_step(struct builder *b, int index, struct step *step)
     const struct node *node = &b->graph->nodes[index];
     struct arena *arena = &b->plan->arena;
     const bool during_run = b->plan->first_node > 0 || b->plan->part != b->model->parts;
-    *step = (struct step){.op = node->op, .node = node, .priv = node->priv,
-                          .packed = b->plan->part->packed[index], .kernels = b->model->kernels,
-                          .n_in = node->n_in, .n_out = node->n_out, .arena = arena,
+    *step = (struct step){.op = node->op,
+                          .node = node,
+                          .priv = node->priv,
+                          .packed = b->plan->part->packed[index],
+                          .kernels = b->model->kernels,
+                          .n_in = node->n_in,
+                          .n_out = node->n_out,
+                          .arena = arena,
                           .from_data = during_run && !b->plan->empty_input,
-                          .demands = &b->plan->demands, .members = b->model->members};
+                          .demands = &b->plan->demands,
+                          .members = b->model->members};
     step->in = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->in);
     step->out = arena_array(arena, (size_t)node->n_out + 1, sizeof *step->out);
     step->want = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->want);
@@ -43,15 +49,14 @@ static bool make_step(struct builder *b, int index, struct step *step)
     for (int i = 0; i < node->n_in; i++)
         step->in[i] = node->in[i] >= 0 ? &b->plan->values[node->in[i]] : NULL;
     for (int i = 0; i < node->n_out; i++) {
-        step->out[i] = node->out[i] >= 0 ? &b->plan->values[node->out[i]]
-                                         : arena_alloc(arena, sizeof(struct tensor));
+        step->out[i] = node->out[i] >= 0 ? &b->plan->values[node->out[i]] : arena_alloc(arena, sizeof(struct tensor));
         if (!step->out[i])
             return builder_short(b);
     }
     return true;
 }
 
-/* --- known by now ---------------------------------------------------------------------------------- */
+/* --- known by now ------------------------------------------------------------------------------------------------- */
 
 static bool all_known(const struct step *step)
 {
@@ -77,8 +82,7 @@ static bool may_run_now(const struct builder *b, const struct step *step)
             return false;
     for (int i = 0; i < step->n_out; i++) {
         size_t n_bytes;
-        if (step->out[i]->layout != LAYOUT_PLAIN ||
-            !tensor_bytes(step->out[i], b->model->kernels->width, &n_bytes) ||
+        if (step->out[i]->layout != LAYOUT_PLAIN || !tensor_bytes(step->out[i], b->model->kernels->width, &n_bytes) ||
             __builtin_add_overflow(total, n_bytes, &total) || total > MOST_KNOWN_BYTES)
             return false;
     }
@@ -91,8 +95,7 @@ static bool run_now(struct builder *b, struct step *step)
     for (int i = 0; i < step->n_out; i++) {
         size_t n_bytes;
         tensor_bytes(step->out[i], b->model->kernels->width, &n_bytes);
-        void *data = i == 0 && step->alias ? step->in[step->alias - 1]->data
-                                           : arena_alloc(arena, n_bytes + 1);
+        void *data = i == 0 && step->alias ? step->in[step->alias - 1]->data : arena_alloc(arena, n_bytes + 1);
         if (!data)
             return builder_short(b);
         step->out[i]->data = data;
@@ -105,7 +108,7 @@ static bool run_now(struct builder *b, struct step *step)
     return op_run(step, &env, b->err);
 }
 
-/* --- views ----------------------------------------------------------------------------------------- */
+/* --- views -------------------------------------------------------------------------------------------------------- */
 
 /* Output 0 is input k under other dims; no step is needed. */
 static bool make_view(struct builder *b, struct step *step)
@@ -128,7 +131,7 @@ static bool make_view(struct builder *b, struct step *step)
     return !b->plan->in_memory[source] || scratch_follows(b, step->out[0], in);
 }
 
-/* --- steps ----------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 /* Bodies of the node read these while it runs. */
 static void use_captured(struct builder *b, const struct node *node)
@@ -171,9 +174,8 @@ static bool may_overwrite(const struct builder *b, const struct step *step, int 
         return false;
     size_t in_bytes, out_bytes;
     int width = b->model->kernels->width;
-    return tensor_bytes(step->in[k], width, &in_bytes) &&
-           tensor_bytes(step->out[0], width, &out_bytes) && in_bytes == out_bytes &&
-           b->plan->buffers[b->buffer_of[value]].last <= b->plan->n_steps;
+    return tensor_bytes(step->in[k], width, &in_bytes) && tensor_bytes(step->out[0], width, &out_bytes) &&
+           in_bytes == out_bytes && b->plan->buffers[b->buffer_of[value]].last <= b->plan->n_steps;
 }
 
 /* Memory for what the step writes: a dying input's, or its own. */
@@ -203,8 +205,8 @@ static bool add_steps(struct builder *b, struct step *step)
     for (int i = 0; i < step->n_out; i++)
         if (step->node->out[i] >= 0)
             b->plan->in_memory[step->node->out[i]] = true;
-    return convert_inputs(b, step) && convert_divert(b, step) && give_outputs(b, step) &&
-           builder_step(b, step) && convert_widen(b, step);
+    return convert_inputs(b, step) && convert_divert(b, step) && give_outputs(b, step) && builder_step(b, step) &&
+           convert_widen(b, step);
 }
 
 /* Most operators take tensors alone. What a body or a node before gives is known only here. */

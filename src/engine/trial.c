@@ -236,8 +236,8 @@ static bool follows(const struct tensor *two, const struct tensor *other, int64_
     return true;
 }
 
-static bool outputs_follow(const struct percept_model *model, const struct plan *two,
-                           const struct plan *other, int64_t n)
+static bool outputs_follow(const struct percept_model *model, const struct plan *two, const struct plan *other,
+                           int64_t n)
 {
     for (int i = 0; i < model->n_outputs; i++)
         if (!follows(two->outputs[i], other->outputs[i], n))

@@ -212,9 +212,8 @@ static bool read_strings(struct reader *r, const struct found *found, struct att
 static bool read_attr_tensor(struct reader *r, const struct found *found, struct attr *attr)
 {
     struct stored stored;
-    bool ok = found->type == ATTR_SPARSE
-                  ? stored_read_sparse(found->sparse, r->external, r->arena, &stored, r->err)
-                  : stored_read(found->t, r->external, r->arena, &stored, r->err);
+    bool ok = found->type == ATTR_SPARSE ? stored_read_sparse(found->sparse, r->external, r->arena, &stored, r->err)
+                                         : stored_read(found->t, r->external, r->arena, &stored, r->err);
     if (!ok)
         return false;
     if (stored.unsupported)
@@ -227,8 +226,7 @@ static bool read_attr_tensor(struct reader *r, const struct found *found, struct
     return true;
 }
 
-static bool read_subgraph(struct reader *r, struct scope *around, struct bytes message,
-                          struct graph **graph)
+static bool read_subgraph(struct reader *r, struct scope *around, struct bytes message, struct graph **graph)
 {
     struct graph *made = arena_alloc(r->arena, sizeof *made);
     if (!made)
@@ -242,8 +240,7 @@ static bool read_subgraph(struct reader *r, struct scope *around, struct bytes m
     return true;
 }
 
-static bool read_attr_value(struct reader *r, struct scope *scope, const struct found *found,
-                            struct attr *attr)
+static bool read_attr_value(struct reader *r, struct scope *scope, const struct found *found, struct attr *attr)
 {
     switch (attr->type) {
     case ATTR_FLOAT:
@@ -273,12 +270,11 @@ static bool read_attr_value(struct reader *r, struct scope *scope, const struct 
 
 /* An attribute that stands for one of the call's: *there is false when the call has none. A graph
  * is refused: what it captures belongs to the caller. */
-static bool bind_attr(struct reader *r, const struct scope *scope, const struct found *found,
-                      struct attr *attr, bool *there)
+static bool bind_attr(struct reader *r, const struct scope *scope, const struct found *found, struct attr *attr,
+                      bool *there)
 {
     if (!scope->call)
-        return err_set(r->err, ERR_MODEL,
-                       "it refers to attribute '" BYTES_FMT "' of a function, and is in none",
+        return err_set(r->err, ERR_MODEL, "it refers to attribute '" BYTES_FMT "' of a function, and is in none",
                        BYTES_ARG(found->ref));
     const struct call *call = scope->call;
     *there = false;
@@ -287,8 +283,7 @@ static bool bind_attr(struct reader *r, const struct scope *scope, const struct 
             struct bytes name = attr->name;
             if (found->type && found->type != (uint64_t)call->attrs[i].type)
                 return err_set(r->err, ERR_MODEL,
-                               "it is of another type than attribute '" BYTES_FMT
-                               "' of the function's call",
+                               "it is of another type than attribute '" BYTES_FMT "' of the function's call",
                                BYTES_ARG(found->ref));
             if (call->attrs[i].graph)
                 return err_set(r->err, ERR_UNSUPPORTED,
@@ -301,8 +296,7 @@ static bool bind_attr(struct reader *r, const struct scope *scope, const struct 
     return true;
 }
 
-bool attribute_read(struct reader *r, struct scope *scope, struct bytes message, struct attr *attr,
-                    bool *there)
+bool attribute_read(struct reader *r, struct scope *scope, struct bytes message, struct attr *attr, bool *there)
 {
     struct found found;
     if (!find_attr(r, message, &found))

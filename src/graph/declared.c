@@ -46,8 +46,7 @@ static void read_tensor_type(struct bytes message, struct declared *declared)
     declared->typed = true;
     while (wire_next(&wire, &field)) {
         if (field.tag == TENSOR_TYPE_ELEM)
-            declared->dtype =
-                field.value > INT_MAX ? PERCEPT_UNDEFINED : (enum percept_dtype)field.value;
+            declared->dtype = field.value > INT_MAX ? PERCEPT_UNDEFINED : (enum percept_dtype)field.value;
         else if (field.tag == TENSOR_TYPE_SHAPE)
             read_shape(field.bytes, declared);
     }
@@ -133,17 +132,13 @@ bool declared_judge(struct reader *r, const struct declared *declared, const cha
         return err_set(r->err, ERR_UNSUPPORTED, "%s '" BYTES_FMT "' is %s", what, BYTES_ARG(declared->name),
                        tensor_list_advice(declared->list, strcmp(what, "output") == 0));
     if (declared->other)
-        return err_set(r->err, ERR_UNSUPPORTED,
-                       "%s '" BYTES_FMT "' is %s; only tensors can go in and out of a model", what,
-                       BYTES_ARG(declared->name), declared->other);
+        return err_set(r->err, ERR_UNSUPPORTED, "%s '" BYTES_FMT "' is %s; only tensors can go in and out of a model",
+                       what, BYTES_ARG(declared->name), declared->other);
     if (declared->rank > RANK_MAX)
-        return err_set(r->err, ERR_UNSUPPORTED,
-                       "%s '" BYTES_FMT "' has %zu dimensions; at most %d are supported", what,
+        return err_set(r->err, ERR_UNSUPPORTED, "%s '" BYTES_FMT "' has %zu dimensions; at most %d are supported", what,
                        BYTES_ARG(declared->name), declared->rank, RANK_MAX);
     if (declared->dtype != PERCEPT_UNDEFINED && tensor_dtype_bytes(declared->dtype) == 0)
-        return err_set(r->err, ERR_UNSUPPORTED,
-                       "%s '" BYTES_FMT "' is of type %s (%d), which is not supported", what,
-                       BYTES_ARG(declared->name), tensor_dtype_name(declared->dtype),
-                       (int)declared->dtype);
+        return err_set(r->err, ERR_UNSUPPORTED, "%s '" BYTES_FMT "' is of type %s (%d), which is not supported", what,
+                       BYTES_ARG(declared->name), tensor_dtype_name(declared->dtype), (int)declared->dtype);
     return true;
 }

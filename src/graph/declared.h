@@ -9,7 +9,7 @@
 
 struct declared {
     struct bytes name;
-    const char *other; /* "a sequence", ...: no tensor */
+    const char *other;       /* "a sequence", ...: no tensor */
     enum percept_dtype list; /* DTYPE_SEQUENCE, DTYPE_OPTIONAL, or 0 */
     bool typed;
     enum percept_dtype dtype;

@@ -8,7 +8,8 @@
 
 #include "graph/wire.h"
 
-enum model_field { /* ModelProto */
+/* ModelProto */
+enum model_field {
     MODEL_IR_VERSION = WIRE_VARINT(1),
     MODEL_PRODUCER_NAME = WIRE_LEN(2),
     MODEL_PRODUCER_VERSION = WIRE_LEN(3),
@@ -17,12 +18,14 @@ enum model_field { /* ModelProto */
     MODEL_FUNCTIONS = WIRE_LEN(25),
 };
 
-enum opset_field { /* OperatorSetIdProto */
+/* OperatorSetIdProto */
+enum opset_field {
     OPSET_DOMAIN = WIRE_LEN(1),
     OPSET_VERSION = WIRE_VARINT(2),
 };
 
-enum graph_field { /* GraphProto */
+/* GraphProto */
+enum graph_field {
     GRAPH_NODE = WIRE_LEN(1),
     GRAPH_NAME = WIRE_LEN(2),
     GRAPH_INITIALIZER = WIRE_LEN(5),
@@ -32,7 +35,8 @@ enum graph_field { /* GraphProto */
     GRAPH_SPARSE_INITIALIZER = WIRE_LEN(15),
 };
 
-enum function_field { /* FunctionProto */
+/* FunctionProto */
+enum function_field {
     FUNCTION_NAME = WIRE_LEN(1),
     FUNCTION_INPUT = WIRE_LEN(4),
     FUNCTION_OUTPUT = WIRE_LEN(5),
@@ -44,7 +48,8 @@ enum function_field { /* FunctionProto */
     FUNCTION_OVERLOAD = WIRE_LEN(13),
 };
 
-enum node_field { /* NodeProto */
+/* NodeProto */
+enum node_field {
     NODE_INPUT = WIRE_LEN(1),
     NODE_OUTPUT = WIRE_LEN(2),
     NODE_NAME = WIRE_LEN(3),
@@ -54,7 +59,8 @@ enum node_field { /* NodeProto */
     NODE_OVERLOAD = WIRE_LEN(8),
 };
 
-enum attribute_field { /* AttributeProto */
+/* AttributeProto */
+enum attribute_field {
     ATTRIBUTE_NAME = WIRE_LEN(1),
     ATTRIBUTE_F = WIRE_FIXED32(2),
     ATTRIBUTE_I = WIRE_VARINT(3),
@@ -76,7 +82,8 @@ enum attribute_field { /* AttributeProto */
     ATTRIBUTE_SPARSE_TENSORS = WIRE_LEN(23),
 };
 
-enum tensor_field { /* TensorProto */
+/* TensorProto */
+enum tensor_field {
     TENSOR_DIMS = WIRE_LEN(1),
     TENSOR_DIMS_ONE = WIRE_VARINT(1),
     TENSOR_DATA_TYPE = WIRE_VARINT(2),
@@ -98,24 +105,28 @@ enum tensor_field { /* TensorProto */
     TENSOR_DATA_LOCATION = WIRE_VARINT(14),
 };
 
-enum entry_field { /* StringStringEntryProto */
+/* StringStringEntryProto */
+enum entry_field {
     ENTRY_KEY = WIRE_LEN(1),
     ENTRY_VALUE = WIRE_LEN(2),
 };
 
-enum sparse_field { /* SparseTensorProto */
+/* SparseTensorProto */
+enum sparse_field {
     SPARSE_VALUES = WIRE_LEN(1),
     SPARSE_INDICES = WIRE_LEN(2),
     SPARSE_DIMS = WIRE_LEN(3),
     SPARSE_DIMS_ONE = WIRE_VARINT(3),
 };
 
-enum value_info_field { /* ValueInfoProto */
+/* ValueInfoProto */
+enum value_info_field {
     VALUE_INFO_NAME = WIRE_LEN(1),
     VALUE_INFO_TYPE = WIRE_LEN(2),
 };
 
-enum type_field { /* TypeProto */
+/* TypeProto */
+enum type_field {
     TYPE_TENSOR = WIRE_LEN(1),
     TYPE_SEQUENCE = WIRE_LEN(4),
     TYPE_MAP = WIRE_LEN(5),
@@ -124,12 +135,14 @@ enum type_field { /* TypeProto */
     TYPE_OPTIONAL = WIRE_LEN(9),
 };
 
-enum tensor_type_field { /* TypeProto.Tensor */
+/* TypeProto.Tensor */
+enum tensor_type_field {
     TENSOR_TYPE_ELEM = WIRE_VARINT(1),
     TENSOR_TYPE_SHAPE = WIRE_LEN(2),
 };
 
-enum shape_field { /* TensorShapeProto and its Dimension */
+/* TensorShapeProto and its Dimension */
+enum shape_field {
     SHAPE_DIM = WIRE_LEN(1),
     DIM_VALUE = WIRE_VARINT(1),
     DIM_PARAM = WIRE_LEN(2),

@@ -45,8 +45,7 @@ static bool make_room(struct arena *arena, void **array, size_t size, int *cap, 
 static bool room_for_values(struct graph *graph, struct arena *arena, size_t n)
 {
     void *values = graph->values;
-    bool ok = make_room(arena, &values, sizeof *graph->values, &graph->cap_values,
-                        (size_t)graph->n_values + n);
+    bool ok = make_room(arena, &values, sizeof *graph->values, &graph->cap_values, (size_t)graph->n_values + n);
     graph->values = values;
     return ok;
 }
@@ -54,8 +53,7 @@ static bool room_for_values(struct graph *graph, struct arena *arena, size_t n)
 static bool room_for_nodes(struct graph *graph, struct arena *arena, size_t n)
 {
     void *nodes = graph->nodes;
-    bool ok = make_room(arena, &nodes, sizeof *graph->nodes, &graph->cap_nodes,
-                        (size_t)graph->n_nodes + n);
+    bool ok = make_room(arena, &nodes, sizeof *graph->nodes, &graph->cap_nodes, (size_t)graph->n_nodes + n);
     graph->nodes = nodes;
     return ok;
 }
@@ -75,11 +73,8 @@ static bool append_value(struct graph *graph, struct arena *arena, struct bytes 
     const char *copy = arena_text(arena, name.at, n);
     if (!copy)
         return false;
-    graph->values[graph->n_values++] = (struct value){.name = bytes_of(copy, n),
-                                                      .rank = -1,
-                                                      .dim_names = no_dim_names,
-                                                      .producer = -1,
-                                                      .outer = -1};
+    graph->values[graph->n_values++] =
+        (struct value){.name = bytes_of(copy, n), .rank = -1, .dim_names = no_dim_names, .producer = -1, .outer = -1};
     return true;
 }
 
@@ -90,8 +85,7 @@ int graph_intern(struct graph *graph, struct arena *arena, struct bytes name)
         return known; /* a full array need not grow for it */
     if (!room_for_values(graph, arena, 1))
         return -1;
-    int value = names_claim(&graph->names, arena, graph->values, sizeof *graph->values, name,
-                            graph->n_values);
+    int value = names_claim(&graph->names, arena, graph->values, sizeof *graph->values, name, graph->n_values);
     return value != graph->n_values || append_value(graph, arena, name) ? value : -1;
 }
 
@@ -100,8 +94,7 @@ int graph_add_value(struct graph *graph, struct arena *arena, struct bytes name)
     int value = graph->n_values;
     if (!room_for_values(graph, arena, 1))
         return -1;
-    if (name.at != name.end && names_claim(&graph->names, arena, graph->values,
-                                           sizeof *graph->values, name, value) < 0)
+    if (name.at != name.end && names_claim(&graph->names, arena, graph->values, sizeof *graph->values, name, value) < 0)
         return -1;
     return append_value(graph, arena, name) ? value : -1;
 }
@@ -176,13 +169,12 @@ void graph_count_uses(struct graph *graph)
     }
 }
 
-/* --- sorting -------------------------------------------------------------------------------------- */
+/* --- sorting ------------------------------------------------------------------------------------------------------ */
 
 #define NODE_AT "node '" BYTES_FMT "' (" BYTES_FMT "): "
 #define NODE_NAMES(node) BYTES_ARG((node)->name), BYTES_ARG((node)->op_type)
 
-static bool claim_output(struct graph *graph, int node, int value, const bool *given,
-                         struct percept_err *err)
+static bool claim_output(struct graph *graph, int node, int value, const bool *given, struct percept_err *err)
 {
     struct value *v = &graph->values[value];
     const struct node *n = &graph->nodes[node];
@@ -192,10 +184,8 @@ static bool claim_output(struct graph *graph, int node, int value, const bool *g
                                "'; a value has one producer",
                        NODE_NAMES(n), BYTES_ARG(v->name), BYTES_ARG(graph->nodes[v->producer].name));
     if (v->constant || given[value])
-        return err_set(err, ERR_MODEL,
-                       NODE_AT "output '" BYTES_FMT "' is also %s; a value has one producer",
-                       NODE_NAMES(n), BYTES_ARG(v->name),
-                       given[value] ? "an input of the graph" : "an initializer");
+        return err_set(err, ERR_MODEL, NODE_AT "output '" BYTES_FMT "' is also %s; a value has one producer",
+                       NODE_NAMES(n), BYTES_ARG(v->name), given[value] ? "an input of the graph" : "an initializer");
     v->producer = node;
     return true;
 }
@@ -277,8 +267,7 @@ static bool judge_needs(const struct graph *graph, const struct needs *needs, co
                 return err_set(err, ERR_MODEL,
                                NODE_AT "input '" BYTES_FMT "' is undefined: no node makes it and it is "
                                        "no initializer or input of the graph",
-                               NODE_NAMES(&graph->nodes[i]),
-                               BYTES_ARG(graph->values[needs->deps[k]].name));
+                               NODE_NAMES(&graph->nodes[i]), BYTES_ARG(graph->values[needs->deps[k]].name));
     for (int i = 0; i < graph->n_outputs; i++)
         if (!is_defined(graph, graph->outputs[i], given))
             return err_set(err, ERR_MODEL,
@@ -299,8 +288,7 @@ struct walk {
 };
 
 /* Places `root` after all that it needs. False at a cycle: *culprit is a node of it. */
-static bool place(const struct graph *graph, const struct needs *needs, struct walk *walk, int root,
-                  int *culprit)
+static bool place(const struct graph *graph, const struct needs *needs, struct walk *walk, int root, int *culprit)
 {
     int depth = 0;
     walk->stack[depth++] = root;
@@ -326,16 +314,14 @@ static bool place(const struct graph *graph, const struct needs *needs, struct w
     return true;
 }
 
-static bool find_order(const struct graph *graph, const struct needs *needs, struct walk *walk,
-                       struct percept_err *err)
+static bool find_order(const struct graph *graph, const struct needs *needs, struct walk *walk, struct percept_err *err)
 {
     for (int i = 0; i < graph->n_nodes; i++)
         walk->cursor[i] = needs->first[i];
     for (int i = 0; i < graph->n_nodes; i++) {
         int culprit;
         if (walk->mark[i] == MARK_NEW && !place(graph, needs, walk, i, &culprit))
-            return err_set(err, ERR_MODEL,
-                           NODE_AT "the graph has a cycle: this node needs its own output",
+            return err_set(err, ERR_MODEL, NODE_AT "the graph has a cycle: this node needs its own output",
                            NODE_NAMES(&graph->nodes[culprit]));
     }
     return true;

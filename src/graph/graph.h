@@ -13,10 +13,22 @@
 struct graph;
 struct op; /* op/op.h */
 
-enum attr_type { /* ONNX's AttributeProto.AttributeType */
-    ATTR_FLOAT = 1, ATTR_INT = 2, ATTR_STRING = 3, ATTR_TENSOR = 4, ATTR_GRAPH = 5, ATTR_FLOATS = 6,
-    ATTR_INTS = 7, ATTR_STRINGS = 8, ATTR_TENSORS = 9, ATTR_GRAPHS = 10, ATTR_SPARSE = 11,
-    ATTR_SPARSES = 12, ATTR_TYPE = 13, ATTR_TYPES = 14,
+/* ONNX's AttributeProto.AttributeType */
+enum attr_type {
+    ATTR_FLOAT = 1,
+    ATTR_INT = 2,
+    ATTR_STRING = 3,
+    ATTR_TENSOR = 4,
+    ATTR_GRAPH = 5,
+    ATTR_FLOATS = 6,
+    ATTR_INTS = 7,
+    ATTR_STRINGS = 8,
+    ATTR_TENSORS = 9,
+    ATTR_GRAPHS = 10,
+    ATTR_SPARSE = 11,
+    ATTR_SPARSES = 12,
+    ATTR_TYPE = 13,
+    ATTR_TYPES = 14,
 };
 
 /* A sparse tensor (ATTR_SPARSE) is made dense: `tensor`. Lists of tensors and graphs and ONNX types keep
@@ -41,17 +53,17 @@ struct attr {
  * into the file) unless `aligned`; graph_constant() gives an aligned one.
  */
 struct value {
-    struct bytes name; /* first: struct names wants it there */
-    enum percept_dtype dtype; /* as declared, or UNDEFINED */
-    int rank;                 /* as declared; -1 when not */
-    int64_t dims[RANK_MAX];   /* -1: free */
+    struct bytes name;             /* first: struct names wants it there */
+    enum percept_dtype dtype;      /* as declared, or UNDEFINED */
+    int rank;                      /* as declared; -1 when not */
+    int64_t dims[RANK_MAX];        /* -1: free */
     const struct bytes *dim_names; /* [RANK_MAX] ONNX's dim_param, or empty; never NULL */
     struct tensor *constant;
-    bool aligned;  /* constant->data is aligned for its type and in the model's arena or region */
-    int producer;  /* node index, or -1 */
-    int n_uses;    /* by nodes of this graph and its subgraphs, and 1 for being a graph output */
-    int outer;     /* index of the captured value in the enclosing graph, or -1 */
-    bool inlined;  /* of a function's body: the name is ours, not the file's */
+    bool aligned; /* constant->data is aligned for its type and in the model's arena or region */
+    int producer; /* node index, or -1 */
+    int n_uses;   /* by nodes of this graph and its subgraphs, and 1 for being a graph output */
+    int outer;    /* index of the captured value in the enclosing graph, or -1 */
+    bool inlined; /* of a function's body: the name is ours, not the file's */
 };
 
 struct node {

@@ -33,8 +33,7 @@ static bool keep_constant(struct reader *r, struct value *v, const struct stored
     return true;
 }
 
-static bool read_initializer(struct reader *r, struct graph *graph, struct bytes message,
-                             bool sparse)
+static bool read_initializer(struct reader *r, struct graph *graph, struct bytes message, bool sparse)
 {
     struct stored stored;
     int value;
@@ -45,10 +44,8 @@ static bool read_initializer(struct reader *r, struct graph *graph, struct bytes
     if (stored.name.at == stored.name.end || memchr(stored.name.at, 0, bytes_size(stored.name)))
         return err_set(r->err, ERR_MODEL, "an initializer has no name, or one with a NUL byte");
     if (graph_find(graph, stored.name) >= 0)
-        return err_set(r->err, ERR_MODEL, "initializer '" BYTES_FMT "' is there twice",
-                       BYTES_ARG(stored.name));
-    return scope_add_value(r, graph, stored.name, &value) &&
-           keep_constant(r, &graph->values[value], &stored);
+        return err_set(r->err, ERR_MODEL, "initializer '" BYTES_FMT "' is there twice", BYTES_ARG(stored.name));
+    return scope_add_value(r, graph, stored.name, &value) && keep_constant(r, &graph->values[value], &stored);
 }
 
 static bool read_initializers(struct reader *r, struct graph *graph, struct bytes message)
@@ -57,8 +54,7 @@ static bool read_initializers(struct reader *r, struct graph *graph, struct byte
     struct wire_field field;
     while (wire_next(&wire, &field)) {
         bool sparse = field.tag == GRAPH_SPARSE_INITIALIZER;
-        if ((sparse || field.tag == GRAPH_INITIALIZER) &&
-            !read_initializer(r, graph, field.bytes, sparse))
+        if ((sparse || field.tag == GRAPH_INITIALIZER) && !read_initializer(r, graph, field.bytes, sparse))
             return false;
     }
     return true;
@@ -71,18 +67,14 @@ static bool read_input(struct reader *r, struct graph *graph, struct bytes messa
     int value = graph_find(graph, declared.name);
     if (value >= 0 && graph->values[value].constant)
         return true;
-    if (declared.name.at == declared.name.end ||
-        memchr(declared.name.at, 0, bytes_size(declared.name)))
-        return err_set(r->err, ERR_MODEL,
-                       "an input of the graph has no name, or one with a NUL byte");
+    if (declared.name.at == declared.name.end || memchr(declared.name.at, 0, bytes_size(declared.name)))
+        return err_set(r->err, ERR_MODEL, "an input of the graph has no name, or one with a NUL byte");
     if (value >= 0)
-        return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' is there twice",
-                       BYTES_ARG(declared.name));
+        return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' is there twice", BYTES_ARG(declared.name));
     if (!graph->parent && !declared_judge(r, &declared, "input"))
         return false;
     if (!graph->parent && declared.dtype == PERCEPT_UNDEFINED)
-        return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' has no type",
-                       BYTES_ARG(declared.name));
+        return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' has no type", BYTES_ARG(declared.name));
     if (!scope_add_value(r, graph, declared.name, &value))
         return false;
     graph->inputs[graph->n_inputs++] = value;
@@ -105,8 +97,7 @@ static bool read_output(struct reader *r, struct scope *scope, struct bytes mess
     struct graph *graph = scope->graph;
     struct declared declared = declared_read(message);
     int value;
-    if (!graph->parent && !is_table(graph, graph_find(graph, declared.name)) &&
-        !declared_judge(r, &declared, "output"))
+    if (!graph->parent && !is_table(graph, graph_find(graph, declared.name)) && !declared_judge(r, &declared, "output"))
         return false;
     if (!scope_value(r, scope, declared.name, &value))
         return false;
@@ -178,8 +169,7 @@ static bool make_graph_room(struct reader *r, struct graph *graph, struct bytes 
 static bool is_loose(const struct graph *graph, int value)
 {
     const struct value *v = &graph->values[value];
-    bool input =
-        graph->n_inputs && value >= graph->inputs[0] && value <= graph->inputs[graph->n_inputs - 1];
+    bool input = graph->n_inputs && value >= graph->inputs[0] && value <= graph->inputs[graph->n_inputs - 1];
     return v->producer < 0 && !v->constant && v->outer < 0 && !input;
 }
 
@@ -193,13 +183,11 @@ static bool capture(struct reader *r, struct scope *scope)
             continue;
         struct bytes name = graph->values[i].name;
         if (graph->values[i].inlined)
-            return err_set(r->err, ERR_MODEL,
-                           "value '" BYTES_FMT "' is undefined: nothing makes it", BYTES_ARG(name));
+            return err_set(r->err, ERR_MODEL, "value '" BYTES_FMT "' is undefined: nothing makes it", BYTES_ARG(name));
         if (!scope_value(r, scope->around, name, &outer))
             return false;
         if (outer < 0)
-            return err_set(r->err, ERR_MODEL,
-                           "value '" BYTES_FMT "' is an input that the function's call leaves out",
+            return err_set(r->err, ERR_MODEL, "value '" BYTES_FMT "' is an input that the function's call leaves out",
                            BYTES_ARG(name));
         graph->values[i].outer = outer;
     }
@@ -211,10 +199,9 @@ bool graphs_read(struct reader *r, struct scope *scope, struct bytes message)
     struct graph *graph = scope->graph;
     return make_graph_room(r, graph, message) && read_fields(r, scope, message, GRAPH_NAME) &&
            read_initializers(r, graph, message) && read_fields(r, scope, message, GRAPH_INPUT) &&
-           read_fields(r, scope, message, GRAPH_NODE) &&
-           read_fields(r, scope, message, GRAPH_OUTPUT) &&
-           read_fields(r, scope, message, GRAPH_VALUE_INFO) &&
-           (!scope->around || capture(r, scope)) && graph_sort(graph, r->arena, r->err);
+           read_fields(r, scope, message, GRAPH_NODE) && read_fields(r, scope, message, GRAPH_OUTPUT) &&
+           read_fields(r, scope, message, GRAPH_VALUE_INFO) && (!scope->around || capture(r, scope)) &&
+           graph_sort(graph, r->arena, r->err);
 }
 
 /* Initializers of types that we know by name alone may be there as long as nobody asks for them;
@@ -226,15 +213,13 @@ static bool judge_constants(struct reader *r, struct graph *graph)
         if (!v->constant || v->constant->data)
             continue;
         if (v->n_uses)
-            return err_set(r->err, ERR_UNSUPPORTED,
-                           "initializer '" BYTES_FMT "' is of type %s, which is not supported",
+            return err_set(r->err, ERR_UNSUPPORTED, "initializer '" BYTES_FMT "' is of type %s, which is not supported",
                            BYTES_ARG(v->name), tensor_dtype_name(v->dtype));
         v->constant = NULL;
     }
     for (int i = 0; i < graph->n_nodes; i++)
         for (int k = 0; k < graph->nodes[i].n_attr; k++)
-            if (graph->nodes[i].attrs[k].graph &&
-                !judge_constants(r, graph->nodes[i].attrs[k].graph))
+            if (graph->nodes[i].attrs[k].graph && !judge_constants(r, graph->nodes[i].attrs[k].graph))
                 return false;
     return true;
 }
@@ -247,8 +232,7 @@ static bool judge_outputs(struct reader *r, const struct graph *graph)
     for (int i = 0; i < graph->n_outputs; i++) {
         struct bytes name = graph->values[graph->outputs[i]].name;
         if (names_find(&names, graph->values, sizeof *graph->values, name) >= 0)
-            return err_set(r->err, ERR_MODEL, "output '" BYTES_FMT "' is there twice",
-                           BYTES_ARG(name));
+            return err_set(r->err, ERR_MODEL, "output '" BYTES_FMT "' is there twice", BYTES_ARG(name));
         if (!names_add(&names, &r->scratch, name, graph->outputs[i]))
             return reader_short(r, "the outputs");
     }

@@ -22,8 +22,8 @@
 #define INLINED_BYTES_MAX ((size_t)256 << 20)
 
 /* "domain\0name\0overload": names have no NUL. */
-static bool function_key(struct reader *r, struct bytes domain, struct bytes name,
-                         struct bytes overload, struct bytes *key)
+static bool function_key(struct reader *r, struct bytes domain, struct bytes name, struct bytes overload,
+                         struct bytes *key)
 {
     const struct bytes parts[] = {domain, name, overload};
     size_t n = bytes_size(domain) + bytes_size(name) + bytes_size(overload) + 2;
@@ -40,8 +40,7 @@ static bool function_key(struct reader *r, struct bytes domain, struct bytes nam
 }
 
 /* All LEN fields of this tag, as views. */
-static bool list_texts(struct reader *r, struct bytes message, uint32_t tag, struct bytes **texts,
-                       int *n)
+static bool list_texts(struct reader *r, struct bytes message, uint32_t tag, struct bytes **texts, int *n)
 {
     *n = (int)reader_count(message, tag);
     *texts = arena_array(&r->scratch, (size_t)*n, sizeof **texts);
@@ -73,13 +72,11 @@ static bool read_function(struct reader *r, struct bytes message, struct functio
         }
     if (bytes_is(domain, "ai.onnx"))
         domain = (struct bytes){0};
-    bool ok = reader_whole(r, &wire, "function") &&
-              reader_name(r, function->name, &function->name) &&
+    bool ok = reader_whole(r, &wire, "function") && reader_name(r, function->name, &function->name) &&
               function_key(r, domain, function->name, overload, &function->key) &&
               list_texts(r, message, FUNCTION_INPUT, &function->inputs, &function->n_inputs) &&
               list_texts(r, message, FUNCTION_OUTPUT, &function->outputs, &function->n_outputs) &&
-              list_texts(r, message, FUNCTION_ATTRIBUTE, &function->attributes,
-                         &function->n_attributes) &&
+              list_texts(r, message, FUNCTION_ATTRIBUTE, &function->attributes, &function->n_attributes) &&
               reader_imports(r, message, FUNCTION_OPSET_IMPORT, &function->imports);
     return ok || reader_place(r, "function", function->name, (struct bytes){0});
 }
@@ -97,8 +94,7 @@ bool inline_read(struct reader *r, struct bytes file)
         if (!read_function(r, message, function))
             return false;
         if (names_find(&r->function_names, r->functions, sizeof *function, function->key) >= 0)
-            return err_set(r->err, ERR_MODEL, "function '" BYTES_FMT "' is there twice",
-                           BYTES_ARG(function->name));
+            return err_set(r->err, ERR_MODEL, "function '" BYTES_FMT "' is there twice", BYTES_ARG(function->name));
         if (!names_add(&r->function_names, &r->scratch, function->key, r->n_functions++))
             return reader_short(r, "the functions");
     }
@@ -129,8 +125,7 @@ static bool append_identity(struct reader *r, struct scope *scope, int from, int
         return reader_short(r, "a function");
     draft.in[0] = from;
     draft.out[0] = to;
-    return scope_inlined_name(r, scope->call, draft.op_type, &draft.name) &&
-           nodes_append(r, scope, &draft);
+    return scope_inlined_name(r, scope->call, draft.op_type, &draft.name) && nodes_append(r, scope, &draft);
 }
 
 static bool is_declared(const struct function *function, struct bytes name)
@@ -142,15 +137,13 @@ static bool is_declared(const struct function *function, struct bytes name)
 }
 
 /* The call's attributes and, for those it leaves out, the function's defaults. */
-static bool bind_attrs(struct reader *r, struct scope *scope, const struct draft *draft,
-                       struct call *call)
+static bool bind_attrs(struct reader *r, struct scope *scope, const struct draft *draft, struct call *call)
 {
     const struct function *function = call->function;
     size_t n_defaults = reader_count(function->message, FUNCTION_ATTRIBUTE_PROTO);
-    struct attr *attrs =
-        n_defaults > ATTRS_MAX || function->n_attributes > ATTRS_MAX
-            ? NULL
-            : arena_array(&r->scratch, (size_t)draft->n_attr + n_defaults, sizeof *attrs);
+    struct attr *attrs = n_defaults > ATTRS_MAX || function->n_attributes > ATTRS_MAX
+                             ? NULL
+                             : arena_array(&r->scratch, (size_t)draft->n_attr + n_defaults, sizeof *attrs);
     if (!attrs)
         return err_set(r->err, ERR_MODEL, "it has more than %d attributes", ATTRS_MAX);
     int n = draft->n_attr;
@@ -171,8 +164,7 @@ static bool bind_attrs(struct reader *r, struct scope *scope, const struct draft
     for (int i = 0; i < draft->n_attr; i++)
         n_known += is_declared(function, draft->attrs[i].name);
     if (n_known < draft->n_attr)
-        return err_set(r->err, ERR_MODEL,
-                       "the call has an attribute that the function does not declare");
+        return err_set(r->err, ERR_MODEL, "the call has an attribute that the function does not declare");
     call->attrs = attrs;
     call->n_attr = n;
     return true;
@@ -183,8 +175,7 @@ static bool bind_face(struct reader *r, struct scope *body, const struct draft *
     const struct function *function = body->call->function;
     for (int i = 0; i < function->n_inputs; i++) {
         if (scope_find(body, function->inputs[i]) >= 0)
-            return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' is there twice",
-                           BYTES_ARG(function->inputs[i]));
+            return err_set(r->err, ERR_MODEL, "input '" BYTES_FMT "' is there twice", BYTES_ARG(function->inputs[i]));
         if (!scope_bind(r, body, function->inputs[i], i < draft->n_in ? draft->in[i] : -1))
             return false;
     }
@@ -218,13 +209,11 @@ static bool judge_call(struct reader *r, const struct function *function, const 
     if (function->active)
         return err_set(r->err, ERR_MODEL, "the function calls itself");
     if (draft->n_in > function->n_inputs || draft->n_out > function->n_outputs)
-        return err_set(r->err, ERR_MODEL,
-                       "the call has %d inputs and %d outputs, the function %d and %d", draft->n_in,
+        return err_set(r->err, ERR_MODEL, "the call has %d inputs and %d outputs, the function %d and %d", draft->n_in,
                        draft->n_out, function->n_inputs, function->n_outputs);
     r->inlined_bytes += bytes_size(function->message);
     if (r->inlined_bytes > INLINED_BYTES_MAX)
-        return err_set(r->err, ERR_MODEL, "inlined functions have more than %zu MiB",
-                       INLINED_BYTES_MAX >> 20);
+        return err_set(r->err, ERR_MODEL, "inlined functions have more than %zu MiB", INLINED_BYTES_MAX >> 20);
     return true;
 }
 
@@ -234,21 +223,18 @@ static bool read_body(struct reader *r, struct scope *body, struct bytes message
     struct bytes node;
     while (wire_find(&wire, FUNCTION_NODE, &node)) {
         if (++r->inlined_nodes > INLINED_NODES_MAX)
-            return err_set(r->err, ERR_MODEL, "inlined functions have more than %d nodes",
-                           INLINED_NODES_MAX);
+            return err_set(r->err, ERR_MODEL, "inlined functions have more than %d nodes", INLINED_NODES_MAX);
         if (!nodes_read(r, body, node))
             return false;
     }
     return true;
 }
 
-bool inline_call(struct reader *r, struct scope *scope, struct function *function,
-                 const struct draft *draft)
+bool inline_call(struct reader *r, struct scope *scope, struct function *function, const struct draft *draft)
 {
     struct call call = {.function = function};
     struct scope body = {.graph = scope->graph, .call = &call, .is_function = true};
-    const char *label =
-        arena_printf(&r->scratch, BYTES_FMT "_%d", BYTES_ARG(function->name), ++r->n_calls);
+    const char *label = arena_printf(&r->scratch, BYTES_FMT "_%d", BYTES_ARG(function->name), ++r->n_calls);
     if (!label)
         return reader_short(r, "a function");
     call.label = bytes_of_text(label);

@@ -24,7 +24,6 @@ bool inline_read(struct reader *r, struct bytes file);
 /* The function that a node calls, or NULL: it is an operator. */
 bool inline_find(struct reader *r, const struct draft *draft, struct function **function);
 
-bool inline_call(struct reader *r, struct scope *scope, struct function *function,
-                 const struct draft *draft);
+bool inline_call(struct reader *r, struct scope *scope, struct function *function, const struct draft *draft);
 
 #endif

@@ -22,15 +22,13 @@ static const struct foreign tensor = {"an ONNX tensor (TensorProto), as test cas
 static const struct foreign graph = {"an ONNX graph without the model around it",
                                      "save it with onnx.helper.make_model and onnx.save"};
 static const struct foreign saved_model = {
-    "a TensorFlow SavedModel",
-    "convert its folder with tf2onnx (python -m tf2onnx.convert --saved-model FOLDER)"};
-static const struct foreign graph_def = {
-    "a TensorFlow graph (GraphDef)",
-    "convert it with tf2onnx (python -m tf2onnx.convert --graphdef)"};
-static const struct foreign core_ml = {
-    "a Core ML model", "export the network to ONNX from the framework that trained it"};
-static const struct foreign caffe = {
-    "a Caffe network", "export the network to ONNX from the framework that trained it"};
+    "a TensorFlow SavedModel", "convert its folder with tf2onnx (python -m tf2onnx.convert --saved-model FOLDER)"};
+static const struct foreign graph_def = {"a TensorFlow graph (GraphDef)",
+                                         "convert it with tf2onnx (python -m tf2onnx.convert --graphdef)"};
+static const struct foreign core_ml = {"a Core ML model",
+                                       "export the network to ONNX from the framework that trained it"};
+static const struct foreign caffe = {"a Caffe network",
+                                     "export the network to ONNX from the framework that trained it"};
 static const struct foreign paddle = {"a PaddlePaddle program", "convert it with paddle2onnx"};
 
 #define FIELDS_MAX 128
@@ -97,8 +95,8 @@ const struct foreign *message_find(struct bytes file)
     struct fields top;
     if (!collect(file, &top))
         return NULL;
-    if (top.varint[2] && (top.len[4] || top.len[5] || top.len[6] || top.len[7] || top.len[8] ||
-                          top.len[9] || top.len[10] || top.len[11] || top.len[13]))
+    if (top.varint[2] && (top.len[4] || top.len[5] || top.len[6] || top.len[7] || top.len[8] || top.len[9] ||
+                          top.len[10] || top.len[11] || top.len[13]))
         return &tensor;
     if (top.varint[1])
         return begins_with_varint(&top);

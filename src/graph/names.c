@@ -88,8 +88,8 @@ bool names_add(struct names *names, struct arena *arena, struct bytes name, int 
 }
 
 /* The slot of the name, or the free one where it would go. There is always a free one. */
-static struct names_slot *probe(const struct names *names, const void *elements, size_t stride,
-                                struct bytes name, uint32_t hash)
+static struct names_slot *probe(const struct names *names, const void *elements, size_t stride, struct bytes name,
+                                uint32_t hash)
 {
     size_t i = hash & (names->n_slots - 1);
     for (; names->slots[i].index; i = (i + 1) & (names->n_slots - 1)) {
@@ -103,8 +103,8 @@ static struct names_slot *probe(const struct names *names, const void *elements,
     return &names->slots[i];
 }
 
-int names_claim(struct names *names, struct arena *arena, const void *elements, size_t stride,
-                struct bytes name, int index)
+int names_claim(struct names *names, struct arena *arena, const void *elements, size_t stride, struct bytes name,
+                int index)
 {
     if (!names_reserve(names, arena, 1))
         return -1;

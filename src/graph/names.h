@@ -27,8 +27,8 @@ struct names {
 bool names_add(struct names *names, struct arena *arena, struct bytes name, int index);
 
 /* Adds unless the name is there: the index that the name has now, or -1 when memory is short. */
-int names_claim(struct names *names, struct arena *arena, const void *elements, size_t stride,
-                struct bytes name, int index);
+int names_claim(struct names *names, struct arena *arena, const void *elements, size_t stride, struct bytes name,
+                int index);
 
 /* Room for n more without growing. */
 bool names_reserve(struct names *names, struct arena *arena, size_t n);

@@ -48,8 +48,7 @@ bool nodes_append(struct reader *r, struct scope *scope, const struct draft *dra
         .attrs = draft->attrs,
     };
     if (node->opset == 0)
-        return err_set(r->err, ERR_MODEL,
-                       "the model imports no version of its domain '" BYTES_FMT "'",
+        return err_set(r->err, ERR_MODEL, "the model imports no version of its domain '" BYTES_FMT "'",
                        BYTES_ARG(node->domain));
     for (int k = 0; k < node->n_out; k++)
         if (node->out[k] >= 0)
@@ -100,22 +99,19 @@ static bool find_node(struct reader *r, struct bytes message, struct draft *draf
     return true;
 }
 
-static bool node_attr(struct reader *r, struct scope *scope, struct bytes message,
-                      struct draft *draft)
+static bool node_attr(struct reader *r, struct scope *scope, struct bytes message, struct draft *draft)
 {
     bool there;
     struct attr *attr = &draft->attrs[draft->n_attr];
     if (!attribute_read(r, scope, message, attr, &there))
         return false;
     if (attribute_among(draft->attrs, draft->n_attr, attr->name))
-        return err_set(r->err, ERR_MODEL, "attribute '" BYTES_FMT "' is there twice",
-                       BYTES_ARG(attr->name));
+        return err_set(r->err, ERR_MODEL, "attribute '" BYTES_FMT "' is there twice", BYTES_ARG(attr->name));
     draft->n_attr += there;
     return true;
 }
 
-static bool node_parts(struct reader *r, struct scope *scope, struct bytes message,
-                       struct draft *draft)
+static bool node_parts(struct reader *r, struct scope *scope, struct bytes message, struct draft *draft)
 {
     struct wire wire = wire_of(message);
     struct wire_field field;
@@ -140,8 +136,7 @@ static bool name_node(struct reader *r, const struct scope *scope, struct draft 
     const struct graph *graph = scope->graph;
     struct bytes own = draft->name;
     if (own.at == own.end) {
-        char *text =
-            arena_printf(r->arena, BYTES_FMT "_%d", BYTES_ARG(draft->op_type), graph->n_nodes);
+        char *text = arena_printf(r->arena, BYTES_FMT "_%d", BYTES_ARG(draft->op_type), graph->n_nodes);
         if (!text)
             return reader_short(r, "a name");
         own = bytes_of_text(text);
@@ -149,12 +144,10 @@ static bool name_node(struct reader *r, const struct scope *scope, struct draft 
         return false;
     }
     draft->name = own;
-    return !scope->call || !scope->is_function ||
-           scope_inlined_name(r, scope->call, own, &draft->name);
+    return !scope->call || !scope->is_function || scope_inlined_name(r, scope->call, own, &draft->name);
 }
 
-static bool place_node(struct reader *r, struct scope *scope, struct bytes message,
-                       struct draft *draft)
+static bool place_node(struct reader *r, struct scope *scope, struct bytes message, struct draft *draft)
 {
     struct function *function;
     if (!node_parts(r, scope, message, draft) || !inline_find(r, draft, &function))
@@ -168,12 +161,10 @@ bool nodes_read(struct reader *r, struct scope *scope, struct bytes message)
     if (!find_node(r, message, &draft))
         return reader_place(r, "node", draft.name, draft.op_type);
     if (draft.op_type.at == draft.op_type.end)
-        return err_set(r->err, ERR_MODEL, "node '" BYTES_FMT "' (number %d) has no op_type",
-                       BYTES_ARG(draft.name), scope->graph->n_nodes);
+        return err_set(r->err, ERR_MODEL, "node '" BYTES_FMT "' (number %d) has no op_type", BYTES_ARG(draft.name),
+                       scope->graph->n_nodes);
     if (!reader_name(r, draft.op_type, &draft.op_type) ||
-        (draft.domain.at && !reader_name(r, draft.domain, &draft.domain)) ||
-        !name_node(r, scope, &draft))
+        (draft.domain.at && !reader_name(r, draft.domain, &draft.domain)) || !name_node(r, scope, &draft))
         return false;
-    return place_node(r, scope, message, &draft) ||
-           reader_place(r, "node", draft.name, draft.op_type);
+    return place_node(r, scope, message, &draft) || reader_place(r, "node", draft.name, draft.op_type);
 }

@@ -51,15 +51,13 @@ static bool find_model(struct reader *r, struct bytes file, struct model_fields 
 static bool judge_model(struct reader *r, const struct model_fields *fields)
 {
     if (fields->n_graphs != 1)
-        return err_set(r->err, ERR_MODEL,
-                       "this is no ONNX model, or a damaged one: it has %s graph",
+        return err_set(r->err, ERR_MODEL, "this is no ONNX model, or a damaged one: it has %s graph",
                        fields->n_graphs ? "more than one" : "no");
     if (fields->ir_version < IR_OLDEST || fields->ir_version > IR_NEWEST)
-        return err_set(
-            r->err, ERR_UNSUPPORTED,
-            "its ir_version is %llu; %d to %d are supported: save it with another release "
-            "of ONNX",
-            (unsigned long long)fields->ir_version, IR_OLDEST, IR_NEWEST);
+        return err_set(r->err, ERR_UNSUPPORTED,
+                       "its ir_version is %llu; %d to %d are supported: save it with another release "
+                       "of ONNX",
+                       (unsigned long long)fields->ir_version, IR_OLDEST, IR_NEWEST);
     return true;
 }
 
@@ -71,21 +69,19 @@ static bool name_kind(struct reader *r, struct bytes file, const struct model_fi
     if (!kind)
         kind = message_find(file);
     if (kind)
-        return err_set(r->err, ERR_MODEL, "this is no ONNX model but %s: %s", kind->what,
-                       kind->remedy);
+        return err_set(r->err, ERR_MODEL, "this is no ONNX model but %s: %s", kind->what, kind->remedy);
     if (fields->ir_version || fields->n_graphs || fields->producer.at)
         return false;
     char text[sizeof r->err->text];
     memcpy(text, r->err->text, sizeof text);
-    return err_set(r->err, ERR_MODEL,
-                   "%s; if it holds a model's external data, name the .onnx file beside it", text);
+    return err_set(r->err, ERR_MODEL, "%s; if it holds a model's external data, name the .onnx file beside it", text);
 }
 
 static bool describe(struct reader *r, const struct model_fields *fields)
 {
     const char *gap = fields->version.at != fields->version.end ? " " : "";
-    char *producer = arena_printf(r->arena, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(fields->producer),
-                                  gap, BYTES_ARG(fields->version));
+    char *producer =
+        arena_printf(r->arena, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(fields->producer), gap, BYTES_ARG(fields->version));
     if (!producer)
         return reader_short(r, "the producer's name");
     const struct import *own = reader_find_import(&r->imports, (struct bytes){0});
@@ -102,8 +98,7 @@ static bool read_model(struct reader *r, struct bytes file)
         return err_set(r->err, ERR_MODEL, "the file is empty");
     if (!find_model(r, file, &fields) || !judge_model(r, &fields))
         return name_kind(r, file, &fields);
-    if (!reader_imports(r, file, MODEL_OPSET_IMPORT, &r->imports) || !describe(r, &fields) ||
-        !inline_read(r, file))
+    if (!reader_imports(r, file, MODEL_OPSET_IMPORT, &r->imports) || !describe(r, &fields) || !inline_read(r, file))
         return false;
     struct graph *graph = arena_alloc(r->arena, sizeof *graph);
     if (!graph)
@@ -116,13 +111,12 @@ static bool read_model(struct reader *r, struct bytes file)
     return graphs_judge(r, graph);
 }
 
-bool onnx_read(struct bytes file, const struct onnx_external *external, struct arena *arena,
-               struct onnx_model *model, struct percept_err *err)
+bool onnx_read(struct bytes file, const struct onnx_external *external, struct arena *arena, struct onnx_model *model,
+               struct percept_err *err)
 {
     struct onnx_model made = {0};
     struct percept_err unheard;
-    struct reader reader = {
-        .model = &made, .external = external, .arena = arena, .err = err ? err : &unheard};
+    struct reader reader = {.model = &made, .external = external, .arena = arena, .err = err ? err : &unheard};
     bool ok = read_model(&reader, file);
     arena_free(&reader.scratch);
     if (ok)

@@ -11,13 +11,13 @@
  * folder into `arena` (n = SIZE_MAX: to the end). The engine supplies it (base/file.h); NULL refuses
  * external data. */
 struct onnx_external {
-    bool (*read)(void *user, const char *name, size_t offset, size_t n, struct arena *arena,
-                 struct bytes *bytes, struct percept_err *err);
+    bool (*read)(void *user, const char *name, size_t offset, size_t n, struct arena *arena, struct bytes *bytes,
+                 struct percept_err *err);
     void *user;
 };
 
 /* Parses a ModelProto. Model-local functions are inlined, the graph is sorted. */
-bool onnx_read(struct bytes file, const struct onnx_external *external, struct arena *arena,
-               struct onnx_model *model, struct percept_err *err);
+bool onnx_read(struct bytes file, const struct onnx_external *external, struct arena *arena, struct onnx_model *model,
+               struct percept_err *err);
 
 #endif

@@ -35,8 +35,7 @@ bool reader_name(struct reader *r, struct bytes text, struct bytes *name)
 {
     size_t n = bytes_size(text);
     if (n && memchr(text.at, 0, n))
-        return err_set(r->err, ERR_MODEL, "name '" BYTES_FMT "...' has a NUL byte",
-                       BYTES_ARG(text));
+        return err_set(r->err, ERR_MODEL, "name '" BYTES_FMT "...' has a NUL byte", BYTES_ARG(text));
     const char *copy = arena_text(r->arena, text.at, n);
     if (!copy)
         return reader_short(r, "a name");
@@ -52,8 +51,7 @@ bool reader_place(struct reader *r, const char *kind, struct bytes name, struct 
         return false;
     if (op_type.at == op_type.end)
         return err_prefix(r->err, "%s '" BYTES_FMT "': ", kind, BYTES_ARG(name));
-    return err_prefix(r->err, "%s '" BYTES_FMT "' (" BYTES_FMT "): ", kind, BYTES_ARG(name),
-                      BYTES_ARG(op_type));
+    return err_prefix(r->err, "%s '" BYTES_FMT "' (" BYTES_FMT "): ", kind, BYTES_ARG(name), BYTES_ARG(op_type));
 }
 
 size_t reader_count(struct bytes message, uint32_t tag)
@@ -93,12 +91,11 @@ static bool read_import(struct reader *r, struct bytes message, struct imports *
     bool own = domain.at == domain.end;
     if (version < 1 || version > (own ? OPSET_NEWEST : INT_MAX))
         return err_set(r->err, ERR_UNSUPPORTED,
-                       "opset_import: version %lld of domain '" BYTES_FMT "'; 1 to %d are known",
-                       (long long)version, BYTES_ARG(domain), own ? OPSET_NEWEST : INT_MAX);
+                       "opset_import: version %lld of domain '" BYTES_FMT "'; 1 to %d are known", (long long)version,
+                       BYTES_ARG(domain), own ? OPSET_NEWEST : INT_MAX);
     for (int i = 0; i < imports->n; i++)
         if (bytes_equal(imports->at[i].domain, domain) && imports->at[i].version != version)
-            return err_set(r->err, ERR_MODEL,
-                           "opset_import: domain '" BYTES_FMT "' is imported in two versions",
+            return err_set(r->err, ERR_MODEL, "opset_import: domain '" BYTES_FMT "' is imported in two versions",
                            BYTES_ARG(domain));
     imports->at[imports->n++] = (struct import){domain, (int)version};
     return true;
@@ -108,8 +105,7 @@ bool reader_imports(struct reader *r, struct bytes message, uint32_t tag, struct
 {
     size_t n = reader_count(message, tag);
     if (n > IMPORTS_MAX)
-        return err_set(r->err, ERR_MODEL, "it imports %zu operator sets; at most %d make sense", n,
-                       IMPORTS_MAX);
+        return err_set(r->err, ERR_MODEL, "it imports %zu operator sets; at most %d make sense", n, IMPORTS_MAX);
     imports->at = arena_array(&r->scratch, n, sizeof *imports->at);
     if (!imports->at)
         return reader_short(r, "the imports");

@@ -27,8 +27,7 @@ static bool graph_value(struct reader *r, struct graph *graph, struct bytes name
     if (*value < 0)
         return reader_short(r, "the values");
     if (graph->values[*value].inlined)
-        return err_set(r->err, ERR_MODEL,
-                       "the name '" BYTES_FMT "' is one that inlining a function makes; rename it",
+        return err_set(r->err, ERR_MODEL, "the name '" BYTES_FMT "' is one that inlining a function makes; rename it",
                        BYTES_ARG(name));
     return true;
 }
@@ -37,9 +36,8 @@ bool scope_bind(struct reader *r, struct scope *scope, struct bytes name, int va
 {
     if (scope->n_locals == scope->cap_locals) {
         int cap = scope->cap_locals ? scope->cap_locals * 2 : 16;
-        struct local *grown =
-            arena_grow(&r->scratch, scope->locals, (size_t)scope->cap_locals * sizeof *grown,
-                       (size_t)cap * sizeof *grown);
+        struct local *grown = arena_grow(&r->scratch, scope->locals, (size_t)scope->cap_locals * sizeof *grown,
+                                         (size_t)cap * sizeof *grown);
         if (!grown)
             return reader_short(r, "a function");
         scope->locals = grown;
@@ -57,8 +55,7 @@ int scope_find(const struct scope *scope, struct bytes name)
 }
 
 /* "<label>/<name>", in the model's arena. */
-bool scope_inlined_name(struct reader *r, const struct call *call, struct bytes name,
-                        struct bytes *made)
+bool scope_inlined_name(struct reader *r, const struct call *call, struct bytes name, struct bytes *made)
 {
     size_t head = bytes_size(call->label), n = head + 1 + bytes_size(name);
     char *text = arena_alloc(r->arena, n + 1);
@@ -83,8 +80,7 @@ static bool local_value(struct reader *r, struct scope *scope, struct bytes name
     if (!scope_inlined_name(r, scope->call, name, &made))
         return false;
     if (graph_find(scope->graph, made) >= 0)
-        return err_set(r->err, ERR_MODEL,
-                       "the name '" BYTES_FMT "' is one that inlining a function makes; rename it",
+        return err_set(r->err, ERR_MODEL, "the name '" BYTES_FMT "' is one that inlining a function makes; rename it",
                        BYTES_ARG(made));
     if (!scope_add_value(r, scope->graph, made, value))
         return false;
@@ -99,8 +95,6 @@ bool scope_value(struct reader *r, struct scope *scope, struct bytes name, int *
     if (name.at == name.end)
         return true;
     if (memchr(name.at, 0, bytes_size(name)))
-        return err_set(r->err, ERR_MODEL, "value name '" BYTES_FMT "...' has a NUL byte",
-                       BYTES_ARG(name));
-    return scope->is_function ? local_value(r, scope, name, value)
-                              : graph_value(r, scope->graph, name, value);
+        return err_set(r->err, ERR_MODEL, "value name '" BYTES_FMT "...' has a NUL byte", BYTES_ARG(name));
+    return scope->is_function ? local_value(r, scope, name, value) : graph_value(r, scope->graph, name, value);
 }

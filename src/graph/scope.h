@@ -40,7 +40,6 @@ bool scope_bind(struct reader *r, struct scope *scope, struct bytes name, int va
 int scope_find(const struct scope *scope, struct bytes name);
 
 /* "<label>/<name>", in the model's arena. */
-bool scope_inlined_name(struct reader *r, const struct call *call, struct bytes name,
-                        struct bytes *made);
+bool scope_inlined_name(struct reader *r, const struct call *call, struct bytes name, struct bytes *made);
 
 #endif

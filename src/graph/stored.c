@@ -30,12 +30,9 @@ static const struct {
     uint32_t number; /* of the field */
     size_t fixed;    /* bytes of a number, or 0: varints */
 } kinds[NUMBERS_COUNT] = {
-    [FLOATS] = {"float_data", TENSOR_FLOAT_DATA >> 3, 4},
-    [INT32S] = {"int32_data", TENSOR_INT32_DATA >> 3, 0},
-    [INT64S] = {"int64_data", TENSOR_INT64_DATA >> 3, 0},
-    [DOUBLES] = {"double_data", TENSOR_DOUBLE_DATA >> 3, 8},
-    [UINT64S] = {"uint64_data", TENSOR_UINT64_DATA >> 3, 0},
-    [STRINGS] = {"string_data", TENSOR_STRING_DATA >> 3, 0},
+    [FLOATS] = {"float_data", TENSOR_FLOAT_DATA >> 3, 4},    [INT32S] = {"int32_data", TENSOR_INT32_DATA >> 3, 0},
+    [INT64S] = {"int64_data", TENSOR_INT64_DATA >> 3, 0},    [DOUBLES] = {"double_data", TENSOR_DOUBLE_DATA >> 3, 8},
+    [UINT64S] = {"uint64_data", TENSOR_UINT64_DATA >> 3, 0}, [STRINGS] = {"string_data", TENSOR_STRING_DATA >> 3, 0},
 };
 
 /* A TensorProto as the first walk finds it. */
@@ -70,7 +67,7 @@ static bool add_dims(const struct wire_field *field, int64_t *dims, size_t *rank
     return true;
 }
 
-/* --- first walk ----------------------------------------------------------------------------------- */
+/* --- first walk --------------------------------------------------------------------------------------------------- */
 
 static enum numbers kind_of_field(uint32_t tag)
 {
@@ -85,8 +82,7 @@ static void count_numbers(struct found *found, const struct wire_field *field)
     enum numbers kind = kind_of_field(field->tag);
     size_t n = 1;
     if ((field->tag & 7u) == 2 && kind != STRINGS)
-        n = kinds[kind].fixed ? bytes_size(field->bytes) / kinds[kind].fixed
-                              : wire_count(field->bytes);
+        n = kinds[kind].fixed ? bytes_size(field->bytes) / kinds[kind].fixed : wire_count(field->bytes);
     found->counts[kind] += n;
 }
 
@@ -167,7 +163,7 @@ static bool find(struct bytes message, struct found *found, struct percept_err *
     return true;
 }
 
-/* --- judging -------------------------------------------------------------------------------------- */
+/* --- judging ------------------------------------------------------------------------------------------------------ */
 
 static enum numbers kind_of_type(enum percept_dtype dtype)
 {
@@ -189,8 +185,7 @@ static enum numbers kind_of_type(enum percept_dtype dtype)
 }
 
 /* Type and shape into stored->tensor; the size of its data. */
-static bool judge_shape(const struct found *found, struct stored *stored, size_t *n_bytes,
-                        struct percept_err *err)
+static bool judge_shape(const struct found *found, struct stored *stored, size_t *n_bytes, struct percept_err *err)
 {
     struct tensor *t = &stored->tensor;
     int64_t n;
@@ -200,18 +195,15 @@ static bool judge_shape(const struct found *found, struct stored *stored, size_t
                        BYTES_ARG(found->name), found->rank, RANK_MAX);
     tensor_set_dims(t, (int)found->rank, found->dims);
     if (!tensor_count(t->rank, t->dims, &n))
-        return err_set(err, ERR_MODEL,
-                       AT "shape %s has a negative dimension or more elements than 2^63",
-                       BYTES_ARG(found->name),
-                       tensor_shape_text(t->rank, t->dims, text, sizeof text));
+        return err_set(err, ERR_MODEL, AT "shape %s has a negative dimension or more elements than 2^63",
+                       BYTES_ARG(found->name), tensor_shape_text(t->rank, t->dims, text, sizeof text));
     t->dtype = found->data_type > INT_MAX ? PERCEPT_UNDEFINED : (enum percept_dtype)found->data_type;
     if (strcmp(tensor_dtype_name(t->dtype), tensor_dtype_name(PERCEPT_UNDEFINED)) == 0)
-        return err_set(err, ERR_MODEL, AT "its data_type is %llu, which is no type of ONNX",
-                       BYTES_ARG(found->name), (unsigned long long)found->data_type);
+        return err_set(err, ERR_MODEL, AT "its data_type is %llu, which is no type of ONNX", BYTES_ARG(found->name),
+                       (unsigned long long)found->data_type);
     stored->unsupported = tensor_dtype_bytes(t->dtype) == 0;
     if (!stored->unsupported && !tensor_bytes(t, 1, n_bytes))
-        return err_set(err, ERR_MODEL, AT "shape %s has more bytes than 2^64",
-                       BYTES_ARG(found->name),
+        return err_set(err, ERR_MODEL, AT "shape %s has more bytes than 2^64", BYTES_ARG(found->name),
                        tensor_shape_text(t->rank, t->dims, text, sizeof text));
     return true;
 }
@@ -227,8 +219,7 @@ static bool judge_place(const struct found *found, enum percept_dtype dtype, str
         typed = true;
         if (kind != (int)expected)
             return err_set(err, ERR_MODEL, AT "it is %s and has %s; %s is the field for this type",
-                           BYTES_ARG(found->name), tensor_dtype_name(dtype), kinds[kind].name,
-                           kinds[expected].name);
+                           BYTES_ARG(found->name), tensor_dtype_name(dtype), kinds[kind].name, kinds[expected].name);
     }
     if (found->segmented)
         return err_set(err, ERR_UNSUPPORTED, AT "it is one segment of a tensor; whole ones are supported",
@@ -238,13 +229,12 @@ static bool judge_place(const struct found *found, enum percept_dtype dtype, str
                        BYTES_ARG(found->name), (unsigned long long)found->location);
     bool raw = found->raw.at != found->raw.end, external = found->location == EXTERNAL;
     if (raw + typed + external > 1)
-        return err_set(err, ERR_MODEL, AT "its data are in more than one place: %s",
-                       BYTES_ARG(found->name),
+        return err_set(err, ERR_MODEL, AT "its data are in more than one place: %s", BYTES_ARG(found->name),
                        external ? "an external file and the model" : "raw_data and a typed field");
     return true;
 }
 
-/* --- typed data ----------------------------------------------------------------------------------- */
+/* --- typed data --------------------------------------------------------------------------------------------------- */
 
 struct filler {
     enum percept_dtype dtype;
@@ -281,8 +271,7 @@ static bool in_range(enum percept_dtype dtype, int64_t value)
 static const char *fill_one(struct filler *filler, uint64_t bits)
 {
     size_t size = tensor_dtype_bytes(filler->dtype);
-    if (kind_of_type(filler->dtype) == INT32S && (uint64_t)(int64_t)(int32_t)bits != bits &&
-        bits > UINT32_MAX)
+    if (kind_of_type(filler->dtype) == INT32S && (uint64_t)(int64_t)(int32_t)bits != bits && bits > UINT32_MAX)
         return "a number in int32_data has more than 32 bits";
     int64_t value = kind_of_type(filler->dtype) == INT32S ? (int32_t)bits : (int64_t)bits;
     if (!in_range(filler->dtype, value))
@@ -348,15 +337,15 @@ static const char *fill(struct filler *filler, struct bytes message)
     return why;
 }
 
-static bool read_typed(const struct found *found, size_t n_bytes, struct arena *arena,
-                       struct stored *stored, struct percept_err *err)
+static bool read_typed(const struct found *found, size_t n_bytes, struct arena *arena, struct stored *stored,
+                       struct percept_err *err)
 {
     enum percept_dtype dtype = stored->tensor.dtype;
     enum numbers kind = kind_of_type(dtype);
     size_t n = n_bytes / tensor_dtype_bytes(dtype);
     if (found->counts[kind] != n)
-        return err_set(err, ERR_MODEL, AT "its shape has %zu elements and %s has %zu",
-                       BYTES_ARG(found->name), n, kinds[kind].name, found->counts[kind]);
+        return err_set(err, ERR_MODEL, AT "its shape has %zu elements and %s has %zu", BYTES_ARG(found->name), n,
+                       kinds[kind].name, found->counts[kind]);
     char *data = arena_alloc(arena, n_bytes);
     if (!data)
         return err_memory(err, "a tensor", n_bytes);
@@ -371,7 +360,7 @@ static bool read_typed(const struct found *found, size_t n_bytes, struct arena *
     return true;
 }
 
-/* --- external data -------------------------------------------------------------------------------- */
+/* --- external data ------------------------------------------------------------------------------------------------ */
 
 static bool read_decimal(struct bytes text, size_t *value)
 {
@@ -386,14 +375,13 @@ static bool read_decimal(struct bytes text, size_t *value)
     return true;
 }
 
-static bool judge_external(const struct found *found, size_t n_bytes, size_t *offset,
-                           struct percept_err *err)
+static bool judge_external(const struct found *found, size_t n_bytes, size_t *offset, struct percept_err *err)
 {
     size_t length = n_bytes;
     *offset = 0;
     if (found->twice)
-        return err_set(err, ERR_MODEL, AT "its external data have two entries '%s'",
-                       BYTES_ARG(found->name), found->twice);
+        return err_set(err, ERR_MODEL, AT "its external data have two entries '%s'", BYTES_ARG(found->name),
+                       found->twice);
     if (found->offset.at && !read_decimal(found->offset, offset))
         return err_set(err, ERR_MODEL, AT "the offset of its external data is no number of bytes",
                        BYTES_ARG(found->name));
@@ -403,16 +391,14 @@ static bool judge_external(const struct found *found, size_t n_bytes, size_t *of
     if (length != n_bytes)
         return err_set(err, ERR_MODEL, AT "its shape has %zu bytes and its external data have %zu",
                        BYTES_ARG(found->name), n_bytes, length);
-    if (found->file.at == found->file.end ||
-        memchr(found->file.at, 0, bytes_size(found->file)))
+    if (found->file.at == found->file.end || memchr(found->file.at, 0, bytes_size(found->file)))
         return err_set(err, ERR_MODEL, AT "its external data name no file; 'location' is missing",
                        BYTES_ARG(found->name));
     return true;
 }
 
-static bool read_external(const struct found *found, size_t n_bytes,
-                          const struct onnx_external *external, struct arena *arena,
-                          struct stored *stored, struct percept_err *err)
+static bool read_external(const struct found *found, size_t n_bytes, const struct onnx_external *external,
+                          struct arena *arena, struct stored *stored, struct percept_err *err)
 {
     size_t offset;
     if (!external)
@@ -431,21 +417,19 @@ static bool read_external(const struct found *found, size_t n_bytes,
     if (!external->read(external->user, file, offset, n_bytes, arena, &data, err))
         return err_prefix(err, AT, BYTES_ARG(found->name));
     if (bytes_size(data) != n_bytes)
-        return err_set(err, ERR_MODEL, AT "its shape has %zu bytes and '%s' gave %zu",
-                       BYTES_ARG(found->name), n_bytes, file, bytes_size(data));
+        return err_set(err, ERR_MODEL, AT "its shape has %zu bytes and '%s' gave %zu", BYTES_ARG(found->name), n_bytes,
+                       file, bytes_size(data));
     stored->tensor.data = (void *)(uintptr_t)data.at;
     stored->aligned = (uintptr_t)data.at % tensor_dtype_bytes(stored->tensor.dtype) == 0;
     return true;
 }
 
-/* --- one tensor ----------------------------------------------------------------------------------- */
+/* --- one tensor --------------------------------------------------------------------------------------------------- */
 
-static bool read_raw(const struct found *found, size_t n_bytes, struct stored *stored,
-                     struct percept_err *err)
+static bool read_raw(const struct found *found, size_t n_bytes, struct stored *stored, struct percept_err *err)
 {
     if (stored->tensor.dtype == PERCEPT_STRING)
-        return err_set(err, ERR_MODEL, AT "strings cannot be raw_data; string_data holds them",
-                       BYTES_ARG(found->name));
+        return err_set(err, ERR_MODEL, AT "strings cannot be raw_data; string_data holds them", BYTES_ARG(found->name));
     if (bytes_size(found->raw) != n_bytes) {
         char text[192];
         return err_set(err, ERR_MODEL, AT "its shape %s (%s) has %zu bytes and raw_data has %zu",
@@ -457,9 +441,8 @@ static bool read_raw(const struct found *found, size_t n_bytes, struct stored *s
     return true;
 }
 
-static bool read_data(const struct found *found, size_t n_bytes,
-                      const struct onnx_external *external, struct arena *arena,
-                      struct stored *stored, struct percept_err *err)
+static bool read_data(const struct found *found, size_t n_bytes, const struct onnx_external *external,
+                      struct arena *arena, struct stored *stored, struct percept_err *err)
 {
     if (n_bytes && found->location == EXTERNAL)
         return read_external(found, n_bytes, external, arena, stored, err);
@@ -468,27 +451,25 @@ static bool read_data(const struct found *found, size_t n_bytes,
     if (found->counts[kind_of_type(stored->tensor.dtype)])
         return read_typed(found, n_bytes, arena, stored, err);
     if (n_bytes)
-        return err_set(err, ERR_MODEL, AT "its shape has %zu bytes and it has no data",
-                       BYTES_ARG(found->name), n_bytes);
+        return err_set(err, ERR_MODEL, AT "its shape has %zu bytes and it has no data", BYTES_ARG(found->name),
+                       n_bytes);
     stored->tensor.data = arena_alloc(arena, 1); /* nothing, and yet not NULL, which is "unknown" */
     stored->aligned = true;
     return stored->tensor.data || err_memory(err, "a tensor", 1);
 }
 
 /* A bool of 2 would be true to one operator and false to another. */
-static bool judge_bools(const struct found *found, const struct stored *stored, size_t n_bytes,
-                        struct percept_err *err)
+static bool judge_bools(const struct found *found, const struct stored *stored, size_t n_bytes, struct percept_err *err)
 {
     const uint8_t *at = stored->tensor.data;
     for (size_t i = 0; stored->tensor.dtype == PERCEPT_BOOL && i < n_bytes; i++)
         if (at[i] > 1)
-            return err_set(err, ERR_MODEL, AT "element %zu is %d; a bool is 0 or 1",
-                           BYTES_ARG(found->name), i, at[i]);
+            return err_set(err, ERR_MODEL, AT "element %zu is %d; a bool is 0 or 1", BYTES_ARG(found->name), i, at[i]);
     return true;
 }
 
-bool stored_read(struct bytes message, const struct onnx_external *external, struct arena *arena,
-                 struct stored *stored, struct percept_err *err)
+bool stored_read(struct bytes message, const struct onnx_external *external, struct arena *arena, struct stored *stored,
+                 struct percept_err *err)
 {
     struct found found;
     struct stored made = {0};
@@ -497,15 +478,14 @@ bool stored_read(struct bytes message, const struct onnx_external *external, str
         return false;
     made.name = found.name;
     if (!made.unsupported &&
-        (!judge_place(&found, made.tensor.dtype, err) ||
-         !read_data(&found, n_bytes, external, arena, &made, err) ||
+        (!judge_place(&found, made.tensor.dtype, err) || !read_data(&found, n_bytes, external, arena, &made, err) ||
          !judge_bools(&found, &made, n_bytes, err)))
         return false;
     *stored = made;
     return true;
 }
 
-/* --- sparse --------------------------------------------------------------------------------------- */
+/* --- sparse ------------------------------------------------------------------------------------------------------- */
 
 struct sparse {
     struct stored values, indices;
@@ -543,15 +523,14 @@ static bool judge_sparse(const struct sparse *sparse, size_t *n_bytes, struct pe
     const struct tensor *values = &sparse->values.tensor, *indices = &sparse->indices.tensor;
     struct bytes name = sparse->values.name;
     if (sparse->values.unsupported || values->dtype == PERCEPT_STRING)
-        return err_set(err, ERR_UNSUPPORTED, AT "sparse tensors of type %s are not supported",
-                       BYTES_ARG(name), tensor_dtype_name(values->dtype));
+        return err_set(err, ERR_UNSUPPORTED, AT "sparse tensors of type %s are not supported", BYTES_ARG(name),
+                       tensor_dtype_name(values->dtype));
     if (sparse->rank < 1 || sparse->rank > RANK_MAX)
         return err_set(err, ERR_UNSUPPORTED, AT "it is sparse with %zu dimensions; 1 to %d are supported",
                        BYTES_ARG(name), sparse->rank, RANK_MAX);
     bool flat = indices->rank == 1;
-    if (values->rank != 1 || indices->dtype != PERCEPT_INT64 || indices->rank < 1 ||
-        indices->rank > 2 || indices->dims[0] != values->dims[0] ||
-        (!flat && indices->dims[1] != (int64_t)sparse->rank))
+    if (values->rank != 1 || indices->dtype != PERCEPT_INT64 || indices->rank < 1 || indices->rank > 2 ||
+        indices->dims[0] != values->dims[0] || (!flat && indices->dims[1] != (int64_t)sparse->rank))
         return err_set(err, ERR_MODEL,
                        AT "its values must have shape [n], its indices be int64 of shape [n] or "
                           "[n,%zu]",
@@ -559,8 +538,7 @@ static bool judge_sparse(const struct sparse *sparse, size_t *n_bytes, struct pe
     struct tensor dense = {.dtype = values->dtype};
     tensor_set_dims(&dense, (int)sparse->rank, sparse->dims);
     if (!tensor_bytes(&dense, 1, n_bytes) || *n_bytes > DENSE_MAX_BYTES)
-        return err_set(err, ERR_UNSUPPORTED,
-                       AT "it is sparse and made dense it would be larger than %zu MiB",
+        return err_set(err, ERR_UNSUPPORTED, AT "it is sparse and made dense it would be larger than %zu MiB",
                        BYTES_ARG(name), DENSE_MAX_BYTES >> 20);
     return true;
 }
@@ -597,18 +575,17 @@ static bool scatter(const struct sparse *sparse, const struct tensor *dense, str
     for (int64_t i = 0; i < sparse->values.tensor.dims[0]; i++) {
         int64_t at = position(sparse, dense, i);
         if (at <= last)
-            return err_set(err, ERR_MODEL,
-                           AT "sparse index %lld is outside of the tensor or not above the one before",
+            return err_set(err, ERR_MODEL, AT "sparse index %lld is outside of the tensor or not above the one before",
                            BYTES_ARG(sparse->values.name), (long long)i);
         last = at;
-        memcpy((char *)dense->data + (size_t)at * size,
-               (const char *)sparse->values.tensor.data + (size_t)i * size, size);
+        memcpy((char *)dense->data + (size_t)at * size, (const char *)sparse->values.tensor.data + (size_t)i * size,
+               size);
     }
     return true;
 }
 
-bool stored_read_sparse(struct bytes message, const struct onnx_external *external,
-                        struct arena *arena, struct stored *stored, struct percept_err *err)
+bool stored_read_sparse(struct bytes message, const struct onnx_external *external, struct arena *arena,
+                        struct stored *stored, struct percept_err *err)
 {
     struct sparse sparse = {0};
     size_t n_bytes;

@@ -16,11 +16,11 @@ struct stored {
 };
 
 /* `external` may be NULL: data in other files are then refused. */
-bool stored_read(struct bytes message, const struct onnx_external *external, struct arena *arena,
-                 struct stored *stored, struct percept_err *err);
+bool stored_read(struct bytes message, const struct onnx_external *external, struct arena *arena, struct stored *stored,
+                 struct percept_err *err);
 
 /* The same, made dense. */
-bool stored_read_sparse(struct bytes message, const struct onnx_external *external,
-                        struct arena *arena, struct stored *stored, struct percept_err *err);
+bool stored_read_sparse(struct bytes message, const struct onnx_external *external, struct arena *arena,
+                        struct stored *stored, struct percept_err *err);
 
 #endif

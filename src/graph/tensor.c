@@ -91,8 +91,7 @@ static int64_t padded_dim(const struct tensor *t, int axis, int rank)
     return own < 0 ? 1 : t->dims[own];
 }
 
-bool tensor_broadcast(const struct tensor *a, const struct tensor *b, int *rank, int64_t *dims,
-                      struct percept_err *err)
+bool tensor_broadcast(const struct tensor *a, const struct tensor *b, int *rank, int64_t *dims, struct percept_err *err)
 {
     int64_t joined[RANK_MAX];
     int longer = a->rank > b->rank ? a->rank : b->rank;
@@ -102,8 +101,7 @@ bool tensor_broadcast(const struct tensor *a, const struct tensor *b, int *rank,
             char one[128], other[128];
             return err_set(err, ERR_INVALID, "shapes %s and %s do not broadcast: %lld against %lld",
                            tensor_shape_text(a->rank, a->dims, one, sizeof one),
-                           tensor_shape_text(b->rank, b->dims, other, sizeof other),
-                           (long long)left, (long long)right);
+                           tensor_shape_text(b->rank, b->dims, other, sizeof other), (long long)left, (long long)right);
         }
         joined[i] = left == 1 ? right : left;
     }

@@ -80,8 +80,7 @@ bool wire_next(struct wire *wire, struct wire_field *field)
     field->tag = (uint32_t)tag;
     switch (tag & 7u) {
     case 0:
-        return wire_varint(&wire->rest, &field->value) ||
-               stop(wire, "a varint is cut short or has more than 10 bytes");
+        return wire_varint(&wire->rest, &field->value) || stop(wire, "a varint is cut short or has more than 10 bytes");
     case 1:
         return take_fixed(wire, 8, &field->value);
     case 2:

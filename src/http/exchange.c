@@ -29,7 +29,7 @@
 #define DRAIN 8
 #define BODIES 16
 #define SPARE_MAX 64
-#define KEEP_BYTES ((size_t)1 << 20) /* a spare exchange keeps no more memory than this */
+#define KEEP_BYTES ((size_t)1 << 20)   /* a spare exchange keeps no more memory than this */
 #define LARGE_BYTES ((size_t)16 << 20) /* freed in parts of this size, a few ms each */
 #define FIRST_CAPACITY ((size_t)4096)
 #define REFUSALS 10 /* lines in the log, in a second */
@@ -156,16 +156,15 @@ void exchange_reply_text(struct exchange *exchange, int status, const char *type
     if (text->n_bytes && text->at[text->n_bytes - 1] != '\n')
         text_add(text, "\n");
     if (text->failed)
-        exchange_reply(exchange, err_status(ERR_MEMORY), "application/json",
-                       bytes_of_text(short_of_memory));
+        exchange_reply(exchange, err_status(ERR_MEMORY), "application/json", bytes_of_text(short_of_memory));
     else
         exchange_reply(exchange, status, type, bytes_of(text->at, text->n_bytes));
 }
 
 static bool our_fault(const struct percept_err *err)
 {
-    return err_status(err->code) >= 500 && err->code != ERR_UNAVAILABLE &&
-           err->code != ERR_TIMEOUT && err->code != ERR_UNSUPPORTED;
+    return err_status(err->code) >= 500 && err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT &&
+           err->code != ERR_UNSUPPORTED;
 }
 
 /* The clock is the arrival of requests: good enough to tell a flood from a mistake. */
@@ -191,8 +190,8 @@ static void log_refusal(struct exchange *exchange, int status, const char *why)
     char code[16], unlogged[16];
     snprintf(code, sizeof code, "%d", status);
     snprintf(unlogged, sizeof unlogged, "%d", site->n_unlogged);
-    log_info("request refused", "#status", code, "method", exchange->method, "path", exchange->path,
-             "why", why, site->n_unlogged ? "#unlogged" : NULL, unlogged, NULL);
+    log_info("request refused", "#status", code, "method", exchange->method, "path", exchange->path, "why", why,
+             site->n_unlogged ? "#unlogged" : NULL, unlogged, NULL);
     site->n_unlogged = 0;
 }
 
@@ -223,8 +222,7 @@ void exchange_refuse(struct exchange *exchange, enum err_code code, const char *
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value)
 {
     if (value && exchange->n_headers < EXCHANGE_HEADERS)
-        exchange->reply_headers[exchange->n_headers++] =
-            (struct exchange_reply_header){.name = name, .value = value};
+        exchange->reply_headers[exchange->n_headers++] = (struct exchange_reply_header){.name = name, .value = value};
 }
 
 void exchange_wait(struct exchange *exchange)
@@ -240,8 +238,8 @@ void exchange_cancel(struct exchange *exchange)
 
 /* Judging. */
 
-static enum MHD_Result each_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                   size_t name_bytes, const char *value, size_t value_bytes)
+static enum MHD_Result each_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_bytes,
+                                   const char *value, size_t value_bytes)
 {
     struct framing *framing = cls;
     (void)kind;
@@ -278,15 +276,13 @@ static void refuse_size(struct exchange *exchange, size_t n_bytes)
     exchange_refuse(exchange, ERR_TOO_LARGE,
                     "%s size of %zu bytes exceeds the maximum allowed input size of %zu bytes. "
                     "Use --max-body to increase the limit.",
-                    kind_of_body(&exchange->headers), n_bytes,
-                    exchange->site->settings->max_body_bytes);
+                    kind_of_body(&exchange->headers), n_bytes, exchange->site->settings->max_body_bytes);
 }
 
 static size_t drain_limit(const struct exchange *exchange)
 {
     size_t limit;
-    return arena_multiply(exchange->site->settings->max_body_bytes, DRAIN, &limit) ? limit
-                                                                                   : SIZE_MAX;
+    return arena_multiply(exchange->site->settings->max_body_bytes, DRAIN, &limit) ? limit : SIZE_MAX;
 }
 
 static bool key_known(const struct exchange *exchange)
@@ -314,8 +310,7 @@ static bool refused_early(struct exchange *exchange, struct percept_err *err)
     else if (!(exchange->path = framing_path(exchange->target, &exchange->arena, err))) {
         exchange->path = "";
         exchange_error(exchange, err);
-    } else if (headers->content_length >= 0 &&
-               (uint64_t)headers->content_length > drain_limit(exchange))
+    } else if (headers->content_length >= 0 && (uint64_t)headers->content_length > drain_limit(exchange))
         refuse_size(exchange, (size_t)headers->content_length);
     exchange->early = exchange->state == EXCHANGE_ANSWERED;
     return exchange->early;
@@ -333,8 +328,7 @@ static void refuse_route(struct exchange *exchange, const struct routes_found *f
 {
     if (found->allow) {
         exchange_add_header(exchange, "Allow", found->allow);
-        exchange_refuse(exchange, ERR_METHOD, "Method Not Allowed: this path takes %s",
-                        found->allow);
+        exchange_refuse(exchange, ERR_METHOD, "Method Not Allowed: this path takes %s", found->allow);
     } else if (found->err.code)
         exchange_error(exchange, &found->err);
     else
@@ -346,16 +340,14 @@ static void refuse_route(struct exchange *exchange, const struct routes_found *f
 static void refuse_encoding(struct exchange *exchange)
 {
     exchange_add_header(exchange, "Accept-Encoding", "identity");
-    exchange_refuse(
-        exchange, ERR_MEDIA_TYPE,
-        "Unsupported compression type: send the body with Content-Encoding identity, or "
-        "without that header");
+    exchange_refuse(exchange, ERR_MEDIA_TYPE,
+                    "Unsupported compression type: send the body with Content-Encoding identity, or "
+                    "without that header");
 }
 
 static void refuse_crowd(struct exchange *exchange)
 {
-    exchange_refuse(exchange, ERR_UNAVAILABLE,
-                    "all connections are taken by requests under way; try again");
+    exchange_refuse(exchange, ERR_UNAVAILABLE, "all connections are taken by requests under way; try again");
     exchange->early = true;
 }
 
@@ -377,9 +369,8 @@ void exchange_judge(struct exchange *exchange, const char *method)
     else if (!found.route)
         refuse_route(exchange, &found);
     else if (found.route->flags & ROUTE_ADMIN && !exchange->site->settings->admin)
-        exchange_refuse(
-            exchange, ERR_FORBIDDEN,
-            "this endpoint changes the server; it is on when perceptd runs with --admin");
+        exchange_refuse(exchange, ERR_FORBIDDEN,
+                        "this endpoint changes the server; it is on when perceptd runs with --admin");
     else if (headers->content_encoding.at && !framing_same(headers->content_encoding, "identity"))
         refuse_encoding(exchange);
     else if (headers->content_length > 0 &&
@@ -406,8 +397,7 @@ static bool reserve(struct exchange *exchange, size_t n_bytes)
         capacity = n_bytes;
     if (exchange->headers.content_length > 0 && !exchange->body_capacity)
         capacity = (size_t)exchange->headers.content_length;
-    uint8_t *body =
-        arena_grow(&exchange->body_arena, exchange->body, exchange->body_capacity, capacity);
+    uint8_t *body = arena_grow(&exchange->body_arena, exchange->body, exchange->body_capacity, capacity);
     if (!body)
         return false;
     exchange->body = body;
@@ -423,12 +413,10 @@ static bool refused_piece(struct exchange *exchange, size_t n_bytes)
     if (exchange->received_bytes > limit)
         refuse_size(exchange, exchange->received_bytes);
     else if (site->body_bytes / BODIES > limit)
-        exchange_refuse(exchange, ERR_UNAVAILABLE,
-                        "the requests under way hold %zu bytes of bodies; try again",
+        exchange_refuse(exchange, ERR_UNAVAILABLE, "the requests under way hold %zu bytes of bodies; try again",
                         site->body_bytes);
     else if (!reserve(exchange, exchange->body_bytes + n_bytes))
-        exchange_refuse(exchange, ERR_MEMORY, "memory is short for a body of %zu bytes",
-                        exchange->received_bytes);
+        exchange_refuse(exchange, ERR_MEMORY, "memory is short for a body of %zu bytes", exchange->received_bytes);
     else
         return false;
     drop_body(exchange);
@@ -458,8 +446,7 @@ void exchange_handle(struct exchange *exchange)
 
 static struct MHD_Response *response_of(struct bytes body)
 {
-    return MHD_create_response_from_buffer(bytes_size(body), (void *)(uintptr_t)body.at,
-                                           MHD_RESPMEM_PERSISTENT);
+    return MHD_create_response_from_buffer(bytes_size(body), (void *)(uintptr_t)body.at, MHD_RESPMEM_PERSISTENT);
 }
 
 static bool add_headers(const struct exchange *exchange, struct MHD_Response *response)
@@ -476,8 +463,7 @@ static bool add_headers(const struct exchange *exchange, struct MHD_Response *re
 bool exchange_make_last_word(struct site *site, struct percept_err *err)
 {
     site->last_word = response_of(bytes_of_text(short_of_memory));
-    if (site->last_word &&
-        MHD_add_response_header(site->last_word, "Content-Type", "application/json") == MHD_YES &&
+    if (site->last_word && MHD_add_response_header(site->last_word, "Content-Type", "application/json") == MHD_YES &&
         MHD_add_response_header(site->last_word, "Connection", "close") == MHD_YES)
         return true;
     return err_memory(err, "a reply", sizeof short_of_memory);
@@ -493,8 +479,7 @@ void exchange_free_last_word(struct site *site)
 bool exchange_send_last_word(struct site *site, struct MHD_Connection *mhd)
 {
     int status = err_status(ERR_MEMORY);
-    bool sent =
-        site->last_word && MHD_queue_response(mhd, (unsigned)status, site->last_word) == MHD_YES;
+    bool sent = site->last_word && MHD_queue_response(mhd, (unsigned)status, site->last_word) == MHD_YES;
     site->statuses[status] += sent;
     return sent;
 }
@@ -520,8 +505,7 @@ bool exchange_send(struct exchange *exchange)
 {
     struct MHD_Response *response = response_of(exchange->reply);
     bool whole = response && add_headers(exchange, response);
-    bool sent =
-        whole && MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response) == MHD_YES;
+    bool sent = whole && MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response) == MHD_YES;
     if (response)
         MHD_destroy_response(response);
     if (sent)

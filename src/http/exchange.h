@@ -52,7 +52,7 @@ struct site {
     int n_spare;
     struct arena leaving[EXCHANGE_LEAVING]; /* of requests that are over, freed in parts */
     int n_leaving;
-    struct MHD_Response *last_word; /* 507, for when there is no memory for any other reply */
+    struct MHD_Response *last_word;     /* 507, for when there is no memory for any other reply */
     void (*resumed)(struct site *site); /* a reply is there: look at it in this turn */
 };
 
@@ -106,8 +106,7 @@ struct exchange {
  */
 void exchange_reply(struct exchange *exchange, int status, const char *type, struct bytes body);
 /* Ends the text with a newline, for terminals. */
-void exchange_reply_text(struct exchange *exchange, int status, const char *type,
-                         struct text *text);
+void exchange_reply_text(struct exchange *exchange, int status, const char *type, struct text *text);
 /* Our own faults have a line in the log each; refusals too, but at most ten a second. */
 void exchange_error(struct exchange *exchange, const struct percept_err *err);
 void exchange_refuse(struct exchange *exchange, enum err_code code, const char *format, ...)
@@ -120,11 +119,10 @@ void exchange_wait(struct exchange *exchange);
 /* For server.c and tests, in the order of a request's life. */
 struct exchange *exchange_new(struct site *site, const char *target);
 void exchange_read_headers(struct exchange *exchange, const char *version);
-void exchange_judge(struct exchange *exchange, const char *method); /* may answer, even early */
-bool exchange_take(struct exchange *exchange, const void *data,
-                   size_t n_bytes);              /* false: cut it off */
-void exchange_handle(struct exchange *exchange); /* the request is whole: reply or wait */
-void exchange_cancel(struct exchange *exchange); /* the client is gone, or waited long enough */
+void exchange_judge(struct exchange *exchange, const char *method);              /* may answer, even early */
+bool exchange_take(struct exchange *exchange, const void *data, size_t n_bytes); /* false: cut it off */
+void exchange_handle(struct exchange *exchange);          /* the request is whole: reply or wait */
+void exchange_cancel(struct exchange *exchange);          /* the client is gone, or waited long enough */
 struct bytes exchange_written(struct exchange *exchange); /* the whole reply, for no microhttpd */
 bool exchange_send(struct exchange *exchange);            /* false: there is no way but to close */
 void exchange_free(struct exchange *exchange);

@@ -216,10 +216,9 @@ const char *framing_path(const char *target, struct arena *arena, struct percept
     while (at < end) {
         int byte = decoded(&at);
         if (byte < 0 || at > end)
-            return err_null(
-                err, ERR_INVALID,
-                "malformed request: the path holds %%00, %%2F, a control character or a "
-                "broken escape");
+            return err_null(err, ERR_INVALID,
+                            "malformed request: the path holds %%00, %%2F, a control character or a "
+                            "broken escape");
         *to++ = (char)byte;
     }
     *to = '\0';

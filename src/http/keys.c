@@ -21,8 +21,7 @@ static struct bytes next_line(struct bytes *rest)
     rest->at = end ? end + 1 : rest->end;
     while (line.at < line.end && (*line.at == ' ' || *line.at == '\t'))
         line.at++;
-    while (line.at < line.end &&
-           (line.end[-1] == ' ' || line.end[-1] == '\t' || line.end[-1] == '\r'))
+    while (line.at < line.end && (line.end[-1] == ' ' || line.end[-1] == '\t' || line.end[-1] == '\r'))
         line.end--;
     return line;
 }
@@ -40,17 +39,15 @@ static bool printable(struct bytes line)
     return true;
 }
 
-static bool digest_lines(struct bytes rest, const char *path, struct keys *keys,
-                         struct percept_err *err)
+static bool digest_lines(struct bytes rest, const char *path, struct keys *keys, struct percept_err *err)
 {
     for (int line_number = 1; rest.at < rest.end; line_number++) {
         struct bytes line = next_line(&rest);
         if (!is_key(line))
             continue;
         if (!printable(line))
-            return err_set(err, ERR_CONFIG,
-                           "'%s', line %d: an API key is one word of printable ASCII characters",
-                           path, line_number);
+            return err_set(err, ERR_CONFIG, "'%s', line %d: an API key is one word of printable ASCII characters", path,
+                           line_number);
         sha256(line, keys->digests[keys->n++]);
     }
     if (keys->n == 0)
@@ -58,8 +55,7 @@ static bool digest_lines(struct bytes rest, const char *path, struct keys *keys,
     return true;
 }
 
-static bool read_text(struct bytes text, const char *path, struct keys *keys,
-                      struct percept_err *err)
+static bool read_text(struct bytes text, const char *path, struct keys *keys, struct percept_err *err)
 {
     size_t n = 0;
     for (struct bytes rest = text; rest.at < rest.end;)

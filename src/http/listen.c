@@ -54,8 +54,7 @@ static int passed(const char *where, struct percept_err *err)
         return refuse(where, err, "after 'fd:' comes a number");
     if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n_bytes) != 0 || !listening)
         return refuse(where, err, "that descriptor is no listening socket");
-    if (fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK) != 0 ||
-        fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+    if (fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK) != 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
         return failed((int)fd, where, err);
     return (int)fd;
 }

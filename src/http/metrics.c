@@ -197,24 +197,24 @@ static void print_statuses(struct scrape *scrape, const char *name)
 
 /* The table. */
 
-#define PER_MODEL(name, type, value, help)                                                         \
-    static void print_##name(struct scrape *scrape, const char *family)                            \
-    {                                                                                              \
-        for (const struct served *s = first(scrape); s; s = s->next) {                             \
-            add_labels(&scrape->text, family, s);                                                  \
-            text_add(&scrape->text, "}");                                                          \
-            add_value(&scrape->text, (double)(value));                                             \
-        }                                                                                          \
+#define PER_MODEL(name, type, value, help)                                                                             \
+    static void print_##name(struct scrape *scrape, const char *family)                                                \
+    {                                                                                                                  \
+        for (const struct served *s = first(scrape); s; s = s->next) {                                                 \
+            add_labels(&scrape->text, family, s);                                                                      \
+            text_add(&scrape->text, "}");                                                                              \
+            add_value(&scrape->text, (double)(value));                                                                 \
+        }                                                                                                              \
     }
-#define PER_SERVER(name, type, value, help)                                                        \
-    static void print_##name(struct scrape *scrape, const char *family)                            \
-    {                                                                                              \
-        const struct site *site = scrape->site;                                                    \
-        const struct process *process = &scrape->process;                                          \
-        (void)site;                                                                                \
-        (void)process;                                                                             \
-        text_add(&scrape->text, family);                                                           \
-        add_value(&scrape->text, (double)(value));                                                 \
+#define PER_SERVER(name, type, value, help)                                                                            \
+    static void print_##name(struct scrape *scrape, const char *family)                                                \
+    {                                                                                                                  \
+        const struct site *site = scrape->site;                                                                        \
+        const struct process *process = &scrape->process;                                                              \
+        (void)site;                                                                                                    \
+        (void)process;                                                                                                 \
+        text_add(&scrape->text, family);                                                                               \
+        add_value(&scrape->text, (double)(value));                                                                     \
     }
 #define FAMILY(name, type, print, help)
 #include "http/metrics.def"
@@ -245,8 +245,8 @@ void metrics_get(struct exchange *exchange)
     look_at_process(&scrape.process);
     for (size_t i = 0; i < N_FAMILIES; i++) {
         const struct family *family = &families[i];
-        text_printf(&scrape.text, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help,
-                    family->name, family->type);
+        text_printf(&scrape.text, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
+                    family->type);
         family->print(&scrape, family->name);
     }
     exchange_reply_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &scrape.text);
@@ -256,8 +256,7 @@ void metrics_print(void (*line)(void *user, const char *text), void *user)
 {
     for (size_t i = 0; i < N_FAMILIES; i++) {
         char text[256];
-        snprintf(text, sizeof text, "%s %s %s", families[i].name, families[i].type,
-                 families[i].help);
+        snprintf(text, sizeof text, "%s %s %s", families[i].name, families[i].type, families[i].help);
         line(user, text);
     }
 }

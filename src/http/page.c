@@ -29,14 +29,13 @@ static const char head[] =
 static bool host_is_plain(struct bytes host)
 {
     for (const uint8_t *at = host.at; at < host.end; at++)
-        if (!((*at >= '0' && *at <= '9') || ((*at | 32) >= 'a' && (*at | 32) <= 'z') ||
-              *at == '.' || *at == ':' || *at == '-' || *at == '[' || *at == ']'))
+        if (!((*at >= '0' && *at <= '9') || ((*at | 32) >= 'a' && (*at | 32) <= 'z') || *at == '.' || *at == ':' ||
+              *at == '-' || *at == '[' || *at == ']'))
             return false;
     return host.at < host.end && bytes_size(host) <= 200;
 }
 
-static void add_address(struct text *text, const struct exchange *exchange,
-                        const struct served *served)
+static void add_address(struct text *text, const struct exchange *exchange, const struct served *served)
 {
     struct bytes host = exchange->headers.host;
     text_add(text, "http://");
@@ -98,8 +97,7 @@ static void add_json_request(struct text *text, const struct served *served)
         text_html(text, quoted.at);
 }
 
-static void add_command(struct text *text, const struct exchange *exchange,
-                        const struct served *served)
+static void add_command(struct text *text, const struct exchange *exchange, const struct served *served)
 {
     enum manifest_kind kind = codec_kind(served);
     text_add(text, "<pre>curl ");
@@ -120,13 +118,10 @@ static void add_command(struct text *text, const struct exchange *exchange,
 static const char *medium_of(const struct served *served)
 {
     enum manifest_kind kind = codec_kind(served);
-    return kind == MANIFEST_IMAGE  ? ", or a picture: PNG or JPEG"
-           : kind == MANIFEST_TEXT ? ", or a text"
-                                   : "";
+    return kind == MANIFEST_IMAGE ? ", or a picture: PNG or JPEG" : kind == MANIFEST_TEXT ? ", or a text" : "";
 }
 
-static void add_ios(struct text *text, const char *title, const struct percept_io *ios, int n,
-                    const char *more)
+static void add_ios(struct text *text, const char *title, const struct percept_io *ios, int n, const char *more)
 {
     text_printf(text, "<li>%s:", title);
     for (int i = 0; i < n; i++) {
@@ -138,8 +133,7 @@ static void add_ios(struct text *text, const char *title, const struct percept_i
     text_printf(text, "%s</li>\n", more);
 }
 
-static void add_model(struct text *text, const struct exchange *exchange,
-                      const struct served *served)
+static void add_model(struct text *text, const struct exchange *exchange, const struct served *served)
 {
     text_add(text, "<h2>");
     text_html(text, served->name);

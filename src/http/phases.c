@@ -16,8 +16,7 @@ static void leave(struct phases *phases, struct connection *connection)
     list->n--;
 }
 
-static void append(struct phases *phases, struct connection *connection, enum phase phase,
-                   uint64_t now_ms)
+static void append(struct phases *phases, struct connection *connection, enum phase phase, uint64_t now_ms)
 {
     struct phase_list *list = &phases->lists[phase];
     connection->phase = phase;
@@ -45,8 +44,7 @@ void phases_remove(struct phases *phases, struct connection *connection)
     leave(phases, connection);
 }
 
-void phases_enter(struct phases *phases, struct connection *connection, enum phase phase,
-                  uint64_t now_ms)
+void phases_enter(struct phases *phases, struct connection *connection, enum phase phase, uint64_t now_ms)
 {
     if (connection->phase == PHASE_CUT)
         return;

@@ -62,8 +62,7 @@ struct phases {
 
 void phases_add(struct phases *phases, struct connection *connection, uint64_t now_ms);
 void phases_remove(struct phases *phases, struct connection *connection);
-void phases_enter(struct phases *phases, struct connection *connection, enum phase phase,
-                  uint64_t now_ms);
+void phases_enter(struct phases *phases, struct connection *connection, enum phase phase, uint64_t now_ms);
 
 /* Its client did something; the phase and the time since when it is in it stay. */
 void phases_moved(struct phases *phases, struct connection *connection, uint64_t now_ms);

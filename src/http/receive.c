@@ -27,8 +27,7 @@ static struct {
     int n;
 } table;
 
-ssize_t receive(int fd, void *to, size_t n_bytes, int flags) __asm__("recv")
-    __attribute__((visibility("default")));
+ssize_t receive(int fd, void *to, size_t n_bytes, int flags) __asm__("recv") __attribute__((visibility("default")));
 
 static bool grow(int fd)
 {

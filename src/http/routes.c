@@ -76,8 +76,7 @@ static bool fits(const char *pattern, const char *path, struct captured *capture
 
 static bool method_fits(const struct route *route, const char *method)
 {
-    return strcmp(route->method, method) == 0 ||
-           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+    return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
 /* Judges what was captured and copies it out. */
@@ -90,23 +89,20 @@ static bool take(const struct captured *captured, struct arena *arena, struct ro
     if (!name)
         return err_memory(err, "a model's name", bytes_size(captured->name));
     if (!scan_name(name))
-        return err_set(
-            err, ERR_INVALID,
-            "a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a "
-            "letter or digit");
+        return err_set(err, ERR_INVALID,
+                       "a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a "
+                       "letter or digit");
     found->name = name;
     struct bytes version = captured->version;
     if (version.at && (!framing_number(version, &found->version) || found->version == 0))
-        return err_set(err, ERR_NOT_FOUND,
-                       "Request for unknown model: '%s' version " BYTES_FMT " is not found", name,
+        return err_set(err, ERR_NOT_FOUND, "Request for unknown model: '%s' version " BYTES_FMT " is not found", name,
                        BYTES_ARG(version));
     return true;
 }
 
 static const char *const allowed[] = {"GET, HEAD", "POST", "GET, HEAD, POST"};
 
-void routes_find(const char *method, const char *path, struct arena *arena,
-                 struct routes_found *found)
+void routes_find(const char *method, const char *path, struct arena *arena, struct routes_found *found)
 {
     unsigned methods = 0;
     *found = (struct routes_found){.name = ""};

@@ -40,8 +40,7 @@ struct routes_found {
     struct percept_err err;
 };
 
-void routes_find(const char *method, const char *path, struct arena *arena,
-                 struct routes_found *found);
+void routes_find(const char *method, const char *path, struct arena *arena, struct routes_found *found);
 
 /* One line per route, for `perceptd --routes` and the check of api.md. */
 void routes_print(void (*line)(void *user, const char *text), void *user);

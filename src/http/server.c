@@ -75,8 +75,8 @@
 #define DISCARD_BYTES (1 << 20)
 #define TURNOVER_BYTES ((size_t)64 << 20) /* after so much an idle server tidies up */
 #define LOOKS 16                          /* at most so many are looked at for one place */
-#define SETTLE 2         /* pumps without a move, after which microhttpd holds nothing back */
-#define DOOR_QUIET_MS 50 /* for handshakes that have begun when the door closes */
+#define SETTLE 2                          /* pumps without a move, after which microhttpd holds nothing back */
+#define DOOR_QUIET_MS 50                  /* for handshakes that have begun when the door closes */
 #define DOOR_LOOK_MS 10
 #define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
 #define TCP_SYN 2
@@ -289,8 +289,7 @@ static void connection_stillborn(const union MHD_ConnectionInfo *info)
 
 static void connection_born(struct server *server, struct MHD_Connection *mhd, void **context)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct connection *connection = arena_buffer(sizeof *connection);
     if (!connection) {
         connection_stillborn(info);
@@ -345,8 +344,7 @@ static void refuse_malformed(struct server *server, const struct connection *con
     struct exchange *exchange = exchange_new(&server->site, "");
     if (!exchange)
         return;
-    exchange_refuse(exchange, ERR_INVALID, "malformed request: %s",
-                    connection->receiver.stream.fault);
+    exchange_refuse(exchange, ERR_INVALID, "malformed request: %s", connection->receiver.stream.fault);
     struct bytes reply = exchange_written(exchange);
     recv(connection->fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT);
     send(connection->fd, reply.at, bytes_size(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -378,11 +376,9 @@ static void *on_target(void *user, const char *target, struct MHD_Connection *mh
 {
     struct server *server = user;
     server->progress++;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct connection *connection = info ? info->socket_context : NULL;
-    struct exchange *exchange =
-        connection ? exchange_new(&server->site, target ? target : "") : NULL;
+    struct exchange *exchange = connection ? exchange_new(&server->site, target ? target : "") : NULL;
     if (!exchange)
         return NULL;
     exchange->mhd = mhd;
@@ -431,9 +427,8 @@ static enum MHD_Result on_whole(struct server *server, struct exchange *exchange
     return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const char *url,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *n_bytes, void **context)
+static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *n_bytes, void **context)
 {
     struct server *server = user;
     struct exchange *exchange = *context;
@@ -451,8 +446,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *mhd, const 
     return taken ? MHD_YES : MHD_NO;
 }
 
-static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
-                         enum MHD_RequestTerminationCode why)
+static void on_completed(void *user, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode why)
 {
     struct server *server = user;
     struct exchange *exchange = *context;
@@ -607,8 +601,7 @@ static unsigned connection_limit(int wanted)
     rlim_t left = fds.rlim_cur > 2 * kept ? fds.rlim_cur - kept : RESERVED_FDS;
     char allowed[24];
     snprintf(allowed, sizeof allowed, "%lu", (unsigned long)left);
-    log_warn("fewer connections than asked for, as descriptors are limited", "#connections",
-             allowed, NULL);
+    log_warn("fewer connections than asked for, as descriptors are limited", "#connections", allowed, NULL);
     return (unsigned)left;
 }
 
@@ -617,15 +610,15 @@ static bool start_daemon(struct server *server, struct percept_err *err)
     MHD_set_panic_func(on_panic, NULL);
     server->most_connections = connection_limit(server->site.settings->max_connections);
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-        server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET,
-        server->door, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
-        server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_STRICT_FOR_CLIENT, 0 /* a missing Host is ours: 1 answers it twice */,
-        MHD_OPTION_END);
-    return server->daemon || err_set(err, ERR_SYSTEM, "libmicrohttpd did not start: memory or file descriptors are short");
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET, server->door,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT, server->most_connections + SPARE_PLACES,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
+        0 /* a missing Host is ours: 1 answers it twice */, MHD_OPTION_END);
+    return server->daemon ||
+           err_set(err, ERR_SYSTEM, "libmicrohttpd did not start: memory or file descriptors are short");
 }
 
 static void add_handle(struct server *server, void *handle)
@@ -639,16 +632,14 @@ static bool add_poll(struct server *server, uv_poll_t *poll, int fd, struct perc
 {
     int status = uv_poll_init(server->uv, poll, fd);
     if (status != 0)
-        return err_set(err, ERR_SYSTEM, "the loop cannot watch a descriptor: %s",
-                       uv_strerror(status));
+        return err_set(err, ERR_SYSTEM, "the loop cannot watch a descriptor: %s", uv_strerror(status));
     add_handle(server, poll);
     return true;
 }
 
 static bool add_handles(struct server *server, struct percept_err *err)
 {
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (!add_poll(server, &server->daemon_poll, info->epoll_fd, err) ||
         !add_poll(server, &server->watch_poll, server->watch, err))
         return false;
@@ -697,9 +688,8 @@ static bool set_up(struct server *server, const char *listen, struct percept_err
     return start_daemon(server, err) && add_handles(server, err);
 }
 
-struct server *server_new(struct loop *loop, struct catalog *catalog,
-                          const struct settings *settings, const char *listen,
-                          struct percept_err *err)
+struct server *server_new(struct loop *loop, struct catalog *catalog, const struct settings *settings,
+                          const char *listen, struct percept_err *err)
 {
     struct server *server = arena_buffer(sizeof *server);
     struct timespec now;
@@ -791,20 +781,17 @@ static void on_catalog_drained(void *user)
 static void bolt(const struct server *server)
 {
     struct sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
-                                    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN, 0, 1),
-                                    BPF_STMT(BPF_RET | BPF_K, 0),
+                                    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
                                     BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
     const struct sock_fprog filter = {sizeof program / sizeof *program, program};
-    if (!server->door_passed &&
-        setsockopt(server->door, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+    if (!server->door_passed && setsockopt(server->door, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
         log_debug("the door closes without a filter", "why", strerror(errno), NULL);
 }
 
 /* While the door closes nobody has to make way: who has no place waits in the queue. */
 static bool has_room(const struct server *server)
 {
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
     return info && info->num_connections < server->most_connections;
 }
 
@@ -814,8 +801,7 @@ static bool take_queue(struct server *server)
     while (has_room(server)) {
         struct sockaddr_storage address;
         socklen_t n_bytes = sizeof address;
-        int fd = accept4(server->door, (struct sockaddr *)&address, &n_bytes,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(server->door, (struct sockaddr *)&address, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return errno == EAGAIN;
         server->door_quiet_ms = uv_now(server->uv);
@@ -888,8 +874,7 @@ static uint64_t quiet_ms(const struct server *server, const struct connection *c
     struct tcp_info info;
     socklen_t n_bytes = sizeof info;
     uint64_t ms = uv_now(server->uv) - connection->moved_ms;
-    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &n_bytes) == 0 &&
-        info.tcpi_last_data_recv < ms)
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &n_bytes) == 0 && info.tcpi_last_data_recv < ms)
         ms = info.tcpi_last_data_recv;
     return ms;
 }
@@ -945,8 +930,7 @@ void server_drain(struct server *server, void (*done)(void *user), void *user)
     catalog_leave(server->site.catalog);
     server->drained = done;
     server->drained_user = user;
-    uv_timer_start(&server->drain_timer, on_door_due,
-                   (uint64_t)server->site.settings->drain_delay_ms, 0);
+    uv_timer_start(&server->drain_timer, on_door_due, (uint64_t)server->site.settings->drain_delay_ms, 0);
 }
 
 void server_stop(struct server *server)

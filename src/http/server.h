@@ -26,9 +26,8 @@ struct server;
  * ADDRESS:PORT ("127.0.0.1:8000", "[::1]:8000", "localhost:8000"), "PORT" on 127.0.0.1, ":PORT"
  * for all addresses of this host, or "fd:N" for a listening socket that somebody passed
  * (systemd: fd:3). Port 0 takes a free one. NULL with a sentence when that is impossible. */
-struct server *server_new(struct loop *loop, struct catalog *catalog,
-                          const struct settings *settings, const char *listen,
-                          struct percept_err *err);
+struct server *server_new(struct loop *loop, struct catalog *catalog, const struct settings *settings,
+                          const char *listen, struct percept_err *err);
 
 /* The port that is listened on; 0 for a socket without one (Unix). */
 int server_port(const struct server *server);

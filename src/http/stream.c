@@ -105,8 +105,7 @@ static bool end_line(struct stream *stream, uint8_t byte, enum state then, const
 static void keep(struct stream *stream, uint8_t byte)
 {
     if (stream->n_word < STREAM_WORD - 1)
-        stream->word[stream->n_word++] =
-            (char)(byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte);
+        stream->word[stream->n_word++] = (char)(byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte);
 }
 
 static bool word_is(const struct stream *stream, const char *text)
@@ -116,8 +115,7 @@ static bool word_is(const struct stream *stream, const char *text)
 
 static bool line_feed(struct stream *stream, uint8_t byte, enum state then)
 {
-    return byte == '\n' ? go(stream, then)
-                        : fault(stream, "a carriage return stands without its line feed");
+    return byte == '\n' ? go(stream, then) : fault(stream, "a carriage return stands without its line feed");
 }
 
 static bool is_blank(uint8_t byte)
@@ -134,7 +132,7 @@ static bool has_room(struct stream *stream)
            fault(stream, "the head is too long for its cookies or the parts of its query");
 }
 
-/* --- the first line --------------------------------------------------------------------------- */
+/* --- the first line ----------------------------------------------------------------------------------------------- */
 
 static bool at_method(struct stream *stream, uint8_t byte)
 {
@@ -142,8 +140,7 @@ static bool at_method(struct stream *stream, uint8_t byte)
         return true;
     if (byte == ' ')
         return go(stream, STATE_TARGET);
-    return end_line(stream, byte, STATE_METHOD,
-                    "the method holds a character that it may not have") &&
+    return end_line(stream, byte, STATE_METHOD, "the method holds a character that it may not have") &&
            fault(stream, "the first line has no target");
 }
 
@@ -152,9 +149,7 @@ static bool at_start(struct stream *stream, uint8_t byte)
     if (byte == '\r')
         return go(stream, STATE_START_LF);
     *stream = (struct stream){.state = STATE_METHOD, .n_heads = stream->n_heads};
-    return is(byte, TOKEN)
-               ? true
-               : end_line(stream, byte, STATE_METHOD, "a request begins with its method");
+    return is(byte, TOKEN) ? true : end_line(stream, byte, STATE_METHOD, "a request begins with its method");
 }
 
 static bool at_target(struct stream *stream, uint8_t byte)
@@ -168,8 +163,7 @@ static bool at_target(struct stream *stream, uint8_t byte)
         stream->n_digits = 0;
         return go(stream, STATE_VERSION);
     }
-    return end_line(stream, byte, STATE_TARGET,
-                    "the target holds a character that it may not have") &&
+    return end_line(stream, byte, STATE_TARGET, "the target holds a character that it may not have") &&
            fault(stream, "the first line has no version");
 }
 
@@ -183,16 +177,15 @@ static bool at_version(struct stream *stream, uint8_t byte)
     if (!end_line(stream, byte, STATE_LINE_LF, "the first line has more than three parts"))
         return false;
     const char *word = stream->word;
-    bool good = stream->n_word == 8 && memcmp(word, "http/", 5) == 0 && word[6] == '.' &&
-                word[5] >= '0' && word[5] <= '9' && word[7] >= '0' && word[7] <= '9';
+    bool good = stream->n_word == 8 && memcmp(word, "http/", 5) == 0 && word[6] == '.' && word[5] >= '0' &&
+                word[5] <= '9' && word[7] >= '0' && word[7] <= '9';
     stream->http_1_0 = good && memcmp(word + 5, "1.0", 3) == 0;
     if (!good)
         return fault(stream, sentence);
-    return stream->head_bytes <= LINE_BYTES ? has_room(stream)
-                                            : fault(stream, "the target is too long");
+    return stream->head_bytes <= LINE_BYTES ? has_room(stream) : fault(stream, "the target is too long");
 }
 
-/* --- headers and trailers --------------------------------------------------------------------- */
+/* --- headers and trailers ----------------------------------------------------------------------------------------- */
 
 static bool at_line(struct stream *stream, uint8_t byte)
 {
@@ -234,8 +227,7 @@ static bool at_name(struct stream *stream, uint8_t byte)
     }
     if (byte == ':')
         return begin_value(stream);
-    return end_line(stream, byte, STATE_NAME,
-                    "a header's name holds a character that names may not have") &&
+    return end_line(stream, byte, STATE_NAME, "a header's name holds a character that names may not have") &&
            fault(stream, "a header has no colon");
 }
 
@@ -279,9 +271,7 @@ static bool end_value(struct stream *stream)
 static bool at_value(struct stream *stream, uint8_t byte)
 {
     if (!is(byte, TEXT))
-        return end_line(stream, byte, STATE_LINE_LF,
-                        "a header's value holds a control character") &&
-               end_value(stream);
+        return end_line(stream, byte, STATE_LINE_LF, "a header's value holds a control character") && end_value(stream);
     if (stream->header == HEADER_LENGTH)
         return take_digit(stream, byte);
     if (stream->header == HEADER_ENCODING && (stream->n_word || !is_blank(byte)))
@@ -311,7 +301,7 @@ static bool at_end(struct stream *stream, uint8_t byte)
     return !stream->length || go(stream, STATE_BODY);
 }
 
-/* --- chunks ----------------------------------------------------------------------------------- */
+/* --- chunks ------------------------------------------------------------------------------------------------------- */
 
 static int hex(uint8_t byte)
 {
@@ -340,8 +330,7 @@ static bool at_size(struct stream *stream, uint8_t byte)
 
 static bool at_extension(struct stream *stream, uint8_t byte)
 {
-    return is(byte, TEXT) ||
-           end_line(stream, byte, STATE_SIZE_LF, "a chunk's extension holds a control character");
+    return is(byte, TEXT) || end_line(stream, byte, STATE_SIZE_LF, "a chunk's extension holds a control character");
 }
 
 static bool at_size_end(struct stream *stream, uint8_t byte)
@@ -353,11 +342,10 @@ static bool at_size_end(struct stream *stream, uint8_t byte)
 
 static bool at_chunk_end(struct stream *stream, uint8_t byte)
 {
-    return byte == '\r' ? go(stream, STATE_CHUNK_LF)
-                        : fault(stream, "a chunk is longer than its size says");
+    return byte == '\r' ? go(stream, STATE_CHUNK_LF) : fault(stream, "a chunk is longer than its size says");
 }
 
-/* --- the machine ------------------------------------------------------------------------------ */
+/* --- the machine -------------------------------------------------------------------------------------------------- */
 
 static bool step(struct stream *stream, uint8_t byte)
 {

@@ -28,8 +28,8 @@ struct stream {
     char word[STREAM_WORD]; /* lower case: a header's name, the version, a transfer encoding */
     uint8_t n_word;
     uint8_t n_digits;
-    uint8_t header;  /* whose value is read */
-    uint64_t length; /* of the body, or of the chunk: what is left of it */
+    uint8_t header;                   /* whose value is read */
+    uint64_t length;                  /* of the body, or of the chunk: what is left of it */
     uint64_t head_bytes, extra_bytes; /* what microhttpd needs for the head; for parts of it again */
     uint64_t n_heads;
 };

@@ -1,10 +1,10 @@
 /*
  * text.c - text_* append; growth doubles, so that n appended bytes cost n moved ones.
  *
- * All quotings share one walk over the value: valid UTF-8 sequences are copied, everything else
- * becomes U+FFFD, and a callback decides about ASCII and the control characters above it
- * (U+0080 to U+009F: terminals obey them as well), which its syntax may treat specially. After memory was short nothing more is appended, so callers check `failed` once, at
- * the end.
+ * All quotings share one walk over the value: valid UTF-8 sequences are copied, everything else becomes U+FFFD, and a
+ * callback decides about ASCII and the control characters above it (U+0080 to U+009F: terminals obey them as well),
+ * which its syntax may treat specially. After memory was short nothing more is appended, so callers check `failed`
+ * once, at the end.
  */
 #include "http/text.h"
 
@@ -25,9 +25,7 @@ static bool text_reserve(struct text *text, size_t more)
     size_t capacity = text->capacity ? text->capacity : FIRST_CAPACITY;
     while (capacity - text->n_bytes < more && capacity <= SIZE_MAX / 4)
         capacity *= 2;
-    char *at = capacity - text->n_bytes < more
-                   ? NULL
-                   : arena_grow(text->arena, text->at, text->capacity, capacity);
+    char *at = capacity - text->n_bytes < more ? NULL : arena_grow(text->arena, text->at, text->capacity, capacity);
     if (!at) {
         text->failed = true;
         return false;

@@ -9,18 +9,16 @@
 
 void v2_admin_load(struct exchange *exchange)
 {
-    exchange_refuse(
-        exchange, ERR_UNSUPPORTED,
-        "failed to load '%s': this version loads models when it starts; restart perceptd with "
-        "the model among its arguments",
-        exchange->name);
+    exchange_refuse(exchange, ERR_UNSUPPORTED,
+                    "failed to load '%s': this version loads models when it starts; restart perceptd with "
+                    "the model among its arguments",
+                    exchange->name);
 }
 
 void v2_admin_unload(struct exchange *exchange)
 {
-    exchange_refuse(
-        exchange, ERR_UNSUPPORTED,
-        "failed to unload '%s': this version keeps its models until it ends; restart perceptd "
-        "without it",
-        exchange->name);
+    exchange_refuse(exchange, ERR_UNSUPPORTED,
+                    "failed to unload '%s': this version keeps its models until it ends; restart perceptd "
+                    "without it",
+                    exchange->name);
 }

@@ -26,11 +26,9 @@ static void add_timing(struct exchange *exchange, const struct job *job)
     double infer_ms = (double)(job->finished_ns - job->started_ns) / 1e6;
     exchange_add_header(
         exchange, "Server-Timing",
-        arena_printf(
-            &exchange->arena,
-            "decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, encode;dur=%.3f, batch;desc=\"%d\"",
-            (double)job->decode_ns / 1e6, queue_ms, infer_ms, (double)job->encode_ns / 1e6,
-            job->batch_size));
+        arena_printf(&exchange->arena,
+                     "decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, encode;dur=%.3f, batch;desc=\"%d\"",
+                     (double)job->decode_ns / 1e6, queue_ms, infer_ms, (double)job->encode_ns / 1e6, job->batch_size));
 }
 
 static void infer_failed(struct exchange *exchange, const struct percept_err *err)
@@ -53,8 +51,7 @@ static void infer_done(struct job *job)
     if (binary)
         exchange_add_header(exchange, "Inference-Header-Content-Length",
                             arena_printf(&exchange->arena, "%" PRId64, job->reply_json_bytes));
-    exchange_reply(exchange, 200, binary ? "application/octet-stream" : "application/json",
-                   job->reply);
+    exchange_reply(exchange, 200, binary ? "application/octet-stream" : "application/json", job->reply);
 }
 
 static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes, int64_t *json_bytes,
@@ -66,21 +63,18 @@ static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes, 
         return true;
     if (framing_number(header, json_bytes) && (uint64_t)*json_bytes <= body_bytes)
         return true;
-    return err_set(
-        err, ERR_INVALID,
-        "Inference-Header-Content-Length: inference header size should be in range (0, %zu), "
-        "got: " BYTES_FMT,
-        body_bytes, BYTES_ARG(header));
+    return err_set(err, ERR_INVALID,
+                   "Inference-Header-Content-Length: inference header size should be in range (0, %zu), "
+                   "got: " BYTES_FMT,
+                   body_bytes, BYTES_ARG(header));
 }
 
-static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us,
-                         struct percept_err *err)
+static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us, struct percept_err *err)
 {
     struct bytes header = exchange->headers.timeout_ms;
     int64_t ms = 0;
     if (header.at && (!framing_number(header, &ms) || ms < 1 || ms > TIMEOUT_MAX_MS))
-        return err_set(err, ERR_INVALID,
-                       "X-Request-Timeout-Ms: expected a whole number of milliseconds from 1 to %d",
+        return err_set(err, ERR_INVALID, "X-Request-Timeout-Ms: expected a whole number of milliseconds from 1 to %d",
                        TIMEOUT_MAX_MS);
     *timeout_us = ms * 1000;
     return true;
@@ -89,8 +83,7 @@ static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us,
 /* What the head decides: the model, the medium, the timeout. */
 static bool find(const struct exchange *exchange, struct job *job, struct percept_err *err)
 {
-    job->served =
-        catalog_find_ready(exchange->site->catalog, exchange->name, exchange->version, err);
+    job->served = catalog_find_ready(exchange->site->catalog, exchange->name, exchange->version, err);
     if (!job->served || !read_timeout(exchange, &job->timeout_us, err))
         return false;
     job->codec = codec_find(job->served, exchange->headers.content_type, err);
@@ -102,8 +95,7 @@ static bool json_fits(const struct exchange *exchange, struct percept_err *err)
 {
     const struct framing *headers = &exchange->headers;
     int64_t json_bytes;
-    return headers->content_length < 0 ||
-           read_json_bytes(exchange, (size_t)headers->content_length, &json_bytes, err);
+    return headers->content_length < 0 || read_json_bytes(exchange, (size_t)headers->content_length, &json_bytes, err);
 }
 
 void v2_infer_judge(struct exchange *exchange)
@@ -121,14 +113,12 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
     static const uint8_t nothing[1];
     if (exchange->site->abandoning || catalog_draining(catalog))
         return err_set(err, ERR_UNAVAILABLE, "Server exiting");
-    *job = (struct job){
-        .arena = &exchange->arena,
-        .body = bytes_of(exchange->body ? exchange->body : nothing, exchange->body_bytes),
-        .arrived_ns = exchange->arrived_ns,
-        .done = infer_done,
-        .user = exchange};
-    if (!find(exchange, job, err) ||
-        !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
+    *job = (struct job){.arena = &exchange->arena,
+                        .body = bytes_of(exchange->body ? exchange->body : nothing, exchange->body_bytes),
+                        .arrived_ns = exchange->arrived_ns,
+                        .done = infer_done,
+                        .user = exchange};
+    if (!find(exchange, job, err) || !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
         return false;
     exchange_wait(exchange);
     job_start(job);

@@ -45,8 +45,7 @@ void v2_meta_live(struct exchange *exchange)
 /* The best state that any version of this model is in; served is its first version. */
 static const struct served *best_version(const struct served *served)
 {
-    static const int rank[] = {
-        [SERVED_READY] = 3, [SERVED_LOADING] = 2, [SERVED_UNLOADING] = 1, [SERVED_FAILED] = 0};
+    static const int rank[] = {[SERVED_READY] = 3, [SERVED_LOADING] = 2, [SERVED_UNLOADING] = 1, [SERVED_FAILED] = 0};
     const struct served *best = served;
     for (const struct served *at = served; at && strcmp(at->name, served->name) == 0; at = at->next)
         if (rank[at->state] >= rank[best->state])
@@ -104,8 +103,7 @@ static void add_reasons(struct text *text, struct catalog *catalog)
         text_add(text, comma);
         text_json(text, model->name);
         text_add(text, ":");
-        text_json(text, arena_printf(text->arena, "version %" PRId64 ": %s", failed->version,
-                                     failed->reason));
+        text_json(text, arena_printf(text->arena, "version %" PRId64 ": %s", failed->version, failed->reason));
         comma = ",";
     }
     for (const struct omitted *at = catalog_omitted(catalog); at; at = at->next) {
@@ -154,8 +152,7 @@ void v2_meta_models(struct exchange *exchange)
     struct text text = {.arena = &exchange->arena};
     const char *comma = "";
     text_add(&text, "{\"models\":[");
-    for (const struct served *at = catalog_first(exchange->site->catalog); at;
-         at = next_model(at)) {
+    for (const struct served *at = catalog_first(exchange->site->catalog); at; at = next_model(at)) {
         text_add(&text, comma);
         text_json(&text, at->name);
         comma = ",";
@@ -165,14 +162,12 @@ void v2_meta_models(struct exchange *exchange)
 }
 
 /* READY versions of the model; only the one that was asked for when the path has a version. */
-static void add_versions(struct text *text, struct catalog *catalog, const struct served *served,
-                         bool only_this)
+static void add_versions(struct text *text, struct catalog *catalog, const struct served *served, bool only_this)
 {
     const char *comma = "";
     text_add(text, ",\"versions\":[");
     for (const struct served *at = catalog_first(catalog); at; at = at->next) {
-        if (only_this ? at != served
-                      : at->state != SERVED_READY || strcmp(at->name, served->name) != 0)
+        if (only_this ? at != served : at->state != SERVED_READY || strcmp(at->name, served->name) != 0)
             continue;
         text_printf(text, "%s\"%" PRId64 "\"", comma, at->version);
         comma = ",";
@@ -223,8 +218,7 @@ void v2_meta_model(struct exchange *exchange)
 {
     struct percept_err err = {0};
     struct catalog *catalog = exchange->site->catalog;
-    const struct served *served =
-        catalog_find_ready(catalog, exchange->name, exchange->version, &err);
+    const struct served *served = catalog_find_ready(catalog, exchange->name, exchange->version, &err);
     if (!served) {
         exchange_error(exchange, &err);
         return;

@@ -18,11 +18,11 @@
 #include "kernel/vec.h"
 
 enum {
-    FOLDED = 8,           /* terms of a tree */
+    FOLDED = 8,            /* terms of a tree */
     MOMENTS_PART = 1 << 12 /* numbers whose moments are taken while they are in the first cache */
 };
 
-/* --- reduce ---------------------------------------------------------------------------------------- */
+/* --- reduce ------------------------------------------------------------------------------------------------------- */
 
 INLINED vec term_of(enum reduce op, vec x)
 {
@@ -45,8 +45,8 @@ INLINED vec fold_terms(enum reduce op, const float *x, int64_t step)
     UNROLL
     for (int width = 1; width < FOLDED; width *= 2)
         UNROLL
-        for (int i = 0; i < FOLDED; i += 2 * width)
-            terms[i] = fold_partial(op, terms[i], terms[i + width]);
+    for (int i = 0; i < FOLDED; i += 2 * width)
+        terms[i] = fold_partial(op, terms[i], terms[i + width]);
     return terms[0];
 }
 
@@ -128,13 +128,11 @@ INLINED float reduce_run(enum reduce op, const float *x, int64_t n)
     const int64_t vectors = n / WIDTH, rest = n % WIDTH;
     struct folding so_far = fold_vectors(op, x, vectors, WIDTH);
     if (rest)
-        folding_add(op, &so_far,
-                    term_of(op, load_rest(x + vectors * WIDTH, rest, neutral_of(op))));
+        folding_add(op, &so_far, term_of(op, load_rest(x + vectors * WIDTH, rest, neutral_of(op))));
     return folded(op, so_far);
 }
 
-INLINED void reduce_by(enum reduce op, float *y, const float *x, int64_t n, int64_t inner,
-                       int64_t columns)
+INLINED void reduce_by(enum reduce op, float *y, const float *x, int64_t n, int64_t inner, int64_t columns)
 {
     if (inner == 1) {
         *y = reduce_run(op, x, n);
@@ -150,9 +148,9 @@ INLINED void reduce_by(enum reduce op, float *y, const float *x, int64_t n, int6
 static void reduce(enum reduce op, float *y, const float *x, int64_t n, int64_t inner, int64_t columns)
 {
     switch (op) {
-#define CASE(OP)                                                                                   \
-    case OP:                                                                                       \
-        reduce_by(OP, y, x, n, inner, columns);                                                    \
+#define CASE(OP)                                                                                                       \
+    case OP:                                                                                                           \
+        reduce_by(OP, y, x, n, inner, columns);                                                                        \
         break;
         CASE(REDUCE_SUM)
         CASE(REDUCE_MAX)
@@ -166,7 +164,7 @@ static void reduce(enum reduce op, float *y, const float *x, int64_t n, int64_t 
     }
 }
 
-/* --- softmax --------------------------------------------------------------------------------------- */
+/* --- softmax ------------------------------------------------------------------------------------------------------ */
 
 /* A sum of what comes one vector after another: chains of FOLDED, and these in double. */
 struct tally {
@@ -223,8 +221,7 @@ static void softmax_run(float *y, const float *x, int64_t n, bool logarithmic)
     }
 }
 
-static void softmax_columns(float *y, const float *x, int64_t n, int64_t inner, int64_t columns,
-                            bool logarithmic)
+static void softmax_columns(float *y, const float *x, int64_t n, int64_t inner, int64_t columns, bool logarithmic)
 {
     for (int64_t j = 0; j < columns; j += WIDTH) {
         vec most = splat(-INFINITY);
@@ -254,7 +251,7 @@ static void softmax(float *y, const float *x, int64_t n, int64_t inner, int64_t 
         softmax_columns(y, x, n, inner, columns, logarithmic);
 }
 
-/* --- moments --------------------------------------------------------------------------------------- */
+/* --- moments ------------------------------------------------------------------------------------------------------ */
 
 /* A double as two floats: x - high is exact for an x near it, so a large mean costs no digits. */
 struct split {
@@ -300,8 +297,8 @@ INLINED struct wide squares_around(const float *x, int64_t n, struct split mean)
             const vec d = away(mean, load(x + (i + k) * WIDTH));
             terms[k] = d * d;
         }
-        wide_add(&total, ((terms[0] + terms[1]) + (terms[2] + terms[3])) +
-                             ((terms[4] + terms[5]) + (terms[6] + terms[7])));
+        wide_add(&total,
+                 ((terms[0] + terms[1]) + (terms[2] + terms[3])) + ((terms[4] + terms[5]) + (terms[6] + terms[7])));
     }
     vec rest = splat(0);
     for (; i < n; i++) {
@@ -365,8 +362,7 @@ INLINED struct spread spread_run(const float *x, int64_t n)
     struct wide sum = wide_total(x, vectors);
     wide_add(&sum, last);
     const double middle = wide_lanes(sum) / (double)n;
-    struct spread part = {.n = (double)n,
-                          .mean = {middle - (double_vec){0}, middle - (double_vec){0}}};
+    struct spread part = {.n = (double)n, .mean = {middle - (double_vec){0}, middle - (double_vec){0}}};
     const struct split mean = split_of(part.mean);
     struct wide squares = squares_around(x, vectors, mean);
     float lanes[WIDTH];
@@ -393,8 +389,8 @@ static void moments(const float *x, int64_t n, int64_t inner, double *mean, doub
     }
 }
 
-static void normalize(float *y, const float *x, int64_t n, int64_t inner, const double *mean,
-                      const float *scale, const float *shift)
+static void normalize(float *y, const float *x, int64_t n, int64_t inner, const double *mean, const float *scale,
+                      const float *shift)
 {
     const bool one = inner == 1;
     double means[WIDTH];

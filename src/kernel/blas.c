@@ -52,8 +52,7 @@ static bool has_room(void)
     static _Thread_local bool found;
     const size_t n_bytes = (size_t)256 << 20;
     if (!found) {
-        void *room =
-            mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *room = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         found = room != MAP_FAILED && munmap(room, n_bytes) == 0;
     }
     return found;
@@ -116,21 +115,19 @@ static int distance(int64_t columns, int64_t ld)
 }
 
 /* Rows from i, columns from j, products [from, to): a part at a time. */
-static void multiply_parts(const struct sides *s, int64_t i, int64_t j, int64_t m, int64_t n, int64_t from,
-                           int64_t to, float beta, float *c, int64_t ldc)
+static void multiply_parts(const struct sides *s, int64_t i, int64_t j, int64_t m, int64_t n, int64_t from, int64_t to,
+                           float beta, float *c, int64_t ldc)
 {
     for (int64_t p = from; p < to; p += BLAS_PART) {
         const int64_t part = to - p < BLAS_PART ? to - p : BLAS_PART;
-        library_gemm(CblasRowMajor, s->trans_a ? CblasTrans : CblasNoTrans,
-                     s->trans_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)part, s->alpha,
-                     a_at(s, i, p), distance(s->trans_a ? m : part, s->lda), b_at(s, p, j),
-                     distance(s->trans_b ? part : n, s->ldb), p == from ? beta : 1, c, distance(n, ldc));
+        library_gemm(CblasRowMajor, s->trans_a ? CblasTrans : CblasNoTrans, s->trans_b ? CblasTrans : CblasNoTrans,
+                     (int)m, (int)n, (int)part, s->alpha, a_at(s, i, p), distance(s->trans_a ? m : part, s->lda),
+                     b_at(s, p, j), distance(s->trans_b ? part : n, s->ldb), p == from ? beta : 1, c, distance(n, ldc));
     }
 }
 
 /* A k of more than BLAS_PARTS parts, tile by tile. */
-static void multiply_long(const struct sides *s, int64_t m, int64_t n, int64_t k, float beta, float *c,
-                          int64_t ldc)
+static void multiply_long(const struct sides *s, int64_t m, int64_t n, int64_t k, float beta, float *c, int64_t ldc)
 {
     const int64_t most = BLAS_PART * BLAS_PARTS;
     for (int64_t i = 0; i < m; i += BLAS_TILE)
@@ -151,9 +148,8 @@ static void multiply_long(const struct sides *s, int64_t m, int64_t n, int64_t k
         }
 }
 
-void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-               const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-               int64_t ldc)
+void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+               const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, open_library);

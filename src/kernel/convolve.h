@@ -30,7 +30,7 @@ enum {
     CONV_ROWS = 4               /* rows of a piece below which halos cost too much */
 };
 
-/* --- packing --------------------------------------------------------------------------------------- */
+/* --- packing ------------------------------------------------------------------------------------------------------ */
 
 /* Channels that the inner loop takes as one block. */
 static int64_t block_of(const struct conv_shape *shape, bool planes)
@@ -41,42 +41,37 @@ static int64_t block_of(const struct conv_shape *shape, bool planes)
 static size_t direct_pack_bytes(const struct conv_shape *shape)
 {
     const int64_t in = shape->in_channels / shape->group, out = shape->out_channels / shape->group;
-    return (size_t)(all_taps(shape) * in * shape->group) *
-           (size_t)(vectors_of(out) * WIDTH) * sizeof(float);
+    return (size_t)(all_taps(shape) * in * shape->group) * (size_t)(vectors_of(out) * WIDTH) * sizeof(float);
 }
 
 /* One tap of one block, for one panel: [channel][lane]. */
-static float *pack_tap(float *to, const struct weights *weights, int64_t group, int64_t first_out,
-                       int lanes, int64_t first_in, int64_t last_in, int64_t tap)
+static float *pack_tap(float *to, const struct weights *weights, int64_t group, int64_t first_out, int lanes,
+                       int64_t first_in, int64_t last_in, int64_t tap)
 {
     for (int64_t i = first_in; i < last_in; i++)
         for (int lane = 0; lane < lanes; lane++, to++)
-            *to = first_out + lane < weights->out
-                      ? weight_at(weights, group, first_out + lane, i, tap)
-                      : 0;
+            *to = first_out + lane < weights->out ? weight_at(weights, group, first_out + lane, i, tap) : 0;
     return to;
 }
 
-static float *pack_panel(float *to, const struct weights *weights, const struct taps taps[3],
-                         int64_t group, int64_t first_out, int lanes, int64_t block)
+static float *pack_panel(float *to, const struct weights *weights, const struct taps taps[3], int64_t group,
+                         int64_t first_out, int lanes, int64_t block)
 {
     const int64_t *kernel = weights->shape->kernel;
     for (int64_t i = 0; i < weights->in; i += block)
         for (int64_t d = 0; d < taps[0].n; d++)
             for (int64_t h = 0; h < taps[1].n; h++)
                 for (int64_t w = 0; w < taps[2].n; w++) {
-                    const int64_t at = ((taps[0].first + d * taps[0].step) * kernel[1] +
-                                        taps[1].first + h * taps[1].step) *
-                                           kernel[2] +
-                                       taps[2].first + w * taps[2].step;
-                    to = pack_tap(to, weights, group, first_out, lanes, i,
-                                  least(i + block, weights->in), at);
+                    const int64_t at =
+                        ((taps[0].first + d * taps[0].step) * kernel[1] + taps[1].first + h * taps[1].step) *
+                            kernel[2] +
+                        taps[2].first + w * taps[2].step;
+                    to = pack_tap(to, weights, group, first_out, lanes, i, least(i + block, weights->in), at);
                 }
     return to;
 }
 
-static void pack_all(const struct conv_shape *shape, bool planes, float *to, const void *raw,
-                     const float *scale)
+static void pack_all(const struct conv_shape *shape, bool planes, float *to, const void *raw, const float *scale)
 {
     const struct weights weights = {.shape = shape,
                                     .raw = raw,
@@ -85,10 +80,9 @@ static void pack_all(const struct conv_shape *shape, bool planes, float *to, con
                                     .out = shape->out_channels / shape->group};
     const int64_t n_h = classes_of(shape, 1), n_w = classes_of(shape, 2);
     const int64_t classes = classes_of(shape, 0) * n_h * n_w;
-    for (int64_t class = 0; class < classes; class++) {
-        const struct taps taps[3] = {taps_of(shape, 0, class / n_w / n_h),
-                                     taps_of(shape, 1, class / n_w % n_h),
-                                     taps_of(shape, 2, class % n_w)};
+    for (int64_t residue = 0; residue < classes; residue++) {
+        const struct taps taps[3] = {taps_of(shape, 0, residue / n_w / n_h), taps_of(shape, 1, residue / n_w % n_h),
+                                     taps_of(shape, 2, residue % n_w)};
         for (int64_t group = 0; group < shape->group; group++)
             for (int64_t o = 0; o < weights.out; o += 2 * WIDTH) {
                 const int lanes = weights.out - o > WIDTH ? 2 * WIDTH : WIDTH;
@@ -102,28 +96,27 @@ static void direct_pack(const struct conv_shape *shape, void *packed, const void
     pack_all(shape, shape->in_plain, packed, raw, scale);
 }
 
-static void grouped_pack(const struct conv_shape *shape, void *packed, const void *raw,
-                         const float *scale)
+static void grouped_pack(const struct conv_shape *shape, void *packed, const void *raw, const float *scale)
 {
     pack_all(shape, true, packed, raw, scale);
 }
 
-/* --- direct: how an item is cut into units ---------------------------------------------------------- */
+/* --- direct: how an item is cut into units ------------------------------------------------------------------------ */
 
 /* Everything that follows from the shape alone, for the algorithms direct and grouped. */
 struct cut {
     const struct conv_shape *shape;
-    bool planes;  /* the tile reads planes, not blocks of WIDTH channels */
-    bool scatter; /* outputs of a group do not fill blocks (and inputs are always copied) */
-    bool flat;    /* one pixel's output sees that pixel alone: the map is one row */
-    bool panels_outside;      /* units count panels slowest: weights are read once */
-    int64_t in[3], out[3];    /* as the shape's, flattened if flat */
+    bool planes;           /* the tile reads planes, not blocks of WIDTH channels */
+    bool scatter;          /* outputs of a group do not fill blocks (and inputs are always copied) */
+    bool flat;             /* one pixel's output sees that pixel alone: the map is one row */
+    bool panels_outside;   /* units count panels slowest: weights are read once */
+    int64_t in[3], out[3]; /* as the shape's, flattened if flat */
     int64_t group_in, group_out, in_blocks, block, panels;
     int64_t classes[3];
-    int64_t most[3];          /* outputs of the largest phase */
-    int64_t rows, columns;    /* of a piece */
+    int64_t most[3];           /* outputs of the largest phase */
+    int64_t rows, columns;     /* of a piece */
     int64_t n_rows, n_columns; /* pieces along axes 1 and 2 of the largest phase */
-    int64_t copy_floats;      /* of a piece's padded input, 0 if no piece is ever copied */
+    int64_t copy_floats;       /* of a piece's padded input, 0 if no piece is ever copied */
 };
 
 static bool is_flat(const struct conv_shape *shape)
@@ -135,9 +128,9 @@ static bool is_flat(const struct conv_shape *shape)
     return flat;
 }
 
-static struct phase cut_phase(const struct cut *cut, int axis, int64_t class)
+static struct phase cut_phase(const struct cut *cut, int axis, int64_t residue)
 {
-    struct phase phase = phase_of(cut->shape, axis, class);
+    struct phase phase = phase_of(cut->shape, axis, residue);
     if (cut->flat)
         phase.n = cut->out[axis];
     return phase;
@@ -147,8 +140,8 @@ static struct phase cut_phase(const struct cut *cut, int axis, int64_t class)
 static bool sees_padding(const struct cut *cut)
 {
     for (int axis = 0; axis < 3; axis++)
-        for (int64_t class = 0; class < cut->classes[axis]; class++) {
-            const struct phase phase = cut_phase(cut, axis, class);
+        for (int64_t residue = 0; residue < cut->classes[axis]; residue++) {
+            const struct phase phase = cut_phase(cut, axis, residue);
             if (phase.n == 0 || phase.taps.n == 0)
                 continue;
             const struct extent extent = extent_of(&phase, 0, phase.n);
@@ -179,8 +172,8 @@ static struct lie lie_of(const struct phase *phase, int64_t n)
 static int64_t span_of(const struct cut *cut, int axis, int64_t n)
 {
     int64_t span = 1;
-    for (int64_t class = 0; class < cut->classes[axis]; class++) {
-        const struct phase phase = cut_phase(cut, axis, class);
+    for (int64_t residue = 0; residue < cut->classes[axis]; residue++) {
+        const struct phase phase = cut_phase(cut, axis, residue);
         if (phase.taps.n && lie_of(&phase, n).n > span)
             span = lie_of(&phase, n).n;
     }
@@ -204,8 +197,8 @@ static void cut_pieces(struct cut *cut, bool copied)
         cut->rows = ceil_div(cut->rows, 2);
     while (cut->columns > few_columns && copy_of(cut, cut->rows, cut->columns) > most_floats)
         cut->columns = ceil_div(ceil_div(cut->columns, 2), CONV_PIXELS) * CONV_PIXELS;
-    const int64_t others = cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] *
-                           cut->shape->group * cut->panels;
+    const int64_t others =
+        cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] * cut->shape->group * cut->panels;
     for (;;) {
         cut->n_rows = ceil_div(cut->most[1], cut->rows);
         cut->n_columns = ceil_div(cut->most[2], cut->columns);
@@ -244,23 +237,22 @@ static struct cut cut_item(const struct conv_shape *shape, bool scatter)
     /* read either the weights once per piece or the inputs once per panel, whichever is less */
     const double weights = (double)all_taps(shape) * (double)shape->out_channels * (double)cut.group_in;
     const double inputs = (double)(cut.in[0] * cut.in[1] * cut.in[2]) * (double)shape->in_channels;
-    cut.panels_outside = !copied && weights * (double)(cut.n_rows * cut.n_columns) >
-                                        inputs * (double)cut.panels;
+    cut.panels_outside = !copied && weights * (double)(cut.n_rows * cut.n_columns) > inputs * (double)cut.panels;
     return cut;
 }
 
 static int64_t cut_pieces_of(const struct cut *cut)
 {
-    return cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] * cut->n_rows *
-           cut->n_columns * cut->shape->group;
+    return cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] * cut->n_rows * cut->n_columns *
+           cut->shape->group;
 }
 
-/* --- direct: a piece ------------------------------------------------------------------------------- */
+/* --- direct: a piece ---------------------------------------------------------------------------------------------- */
 
 /* Part of one phase's outputs of one group, and where its inputs lie. */
 struct piece {
     struct phase phase[3];
-    int64_t class[3], group;
+    int64_t residue[3], group;
     int64_t from[3], to[3]; /* outputs of the phase; empty where from >= to */
     struct extent extent[3];
     bool taps;   /* there are any */
@@ -281,21 +273,20 @@ static struct piece piece_of(const struct cut *cut, int64_t index)
     index /= cut->n_rows;
     const int64_t depth = index % cut->most[0];
     index /= cut->most[0];
-    piece.class[2] = index % cut->classes[2];
+    piece.residue[2] = index % cut->classes[2];
     index /= cut->classes[2];
-    piece.class[1] = index % cut->classes[1];
-    piece.class[0] = index / cut->classes[1];
+    piece.residue[1] = index % cut->classes[1];
+    piece.residue[0] = index / cut->classes[1];
     const int64_t first[3] = {depth, row * cut->rows, column * cut->columns};
     const int64_t length[3] = {1, cut->rows, cut->columns};
     for (int axis = 0; axis < 3; axis++) {
-        const struct phase phase = cut_phase(cut, axis, piece.class[axis]);
+        const struct phase phase = cut_phase(cut, axis, piece.residue[axis]);
         piece.phase[axis] = phase;
         piece.from[axis] = first[axis];
         piece.to[axis] = least(first[axis] + length[axis], phase.n);
         piece.extent[axis] = extent_of(&phase, piece.from[axis], piece.to[axis]);
         piece.taps = piece.taps && phase.taps.n > 0;
-        piece.padded = piece.padded || piece.extent[axis].low < 0 ||
-                       piece.extent[axis].high >= cut->in[axis];
+        piece.padded = piece.padded || piece.extent[axis].low < 0 || piece.extent[axis].high >= cut->in[axis];
     }
     piece.padded = piece.padded && piece.taps;
     return piece;
@@ -328,16 +319,14 @@ static void piece_in_place(const struct cut *cut, struct piece *piece, const flo
 }
 
 /* One row of a copy: positions [low, low + n) of an input row of `in` pixels, zeros outside. */
-INLINED void copy_row(float *to, const float *row, int64_t in, int64_t low, int64_t n, int64_t pixel,
-                     int64_t from_step)
+INLINED void copy_row(float *to, const float *row, int64_t in, int64_t low, int64_t n, int64_t pixel, int64_t from_step)
 {
     const int64_t before = least(low < 0 ? -low : 0, n);
     const int64_t end = least(in - low, n) > before ? least(in - low, n) : before;
     memset(to, 0, (size_t)(before * pixel) * sizeof *to);
     memset(to + end * pixel, 0, (size_t)((n - end) * pixel) * sizeof *to);
     if (from_step == pixel)
-        memcpy(to + before * pixel, row + (low + before) * pixel,
-               (size_t)((end - before) * pixel) * sizeof *to);
+        memcpy(to + before * pixel, row + (low + before) * pixel, (size_t)((end - before) * pixel) * sizeof *to);
     else
         for (int64_t i = before; i < end; i++)
             to[i] = row[(low + i) * from_step];
@@ -388,8 +377,7 @@ static void piece_copy(const struct cut *cut, struct piece *piece, const float *
     for (int64_t i = 0; i < maps; i++) {
         const int64_t channel = piece->group * maps + i;
         if (gather)
-            to = copy_map(cut, piece, lies, to, input + channel / WIDTH * map * WIDTH + channel % WIDTH, 1,
-                          WIDTH);
+            to = copy_map(cut, piece, lies, to, input + channel / WIDTH * map * WIDTH + channel % WIDTH, 1, WIDTH);
         else
             to = copy_map(cut, piece, lies, to, input + channel * map * pixel, pixel, pixel);
     }
@@ -409,11 +397,11 @@ static void piece_copy(const struct cut *cut, struct piece *piece, const float *
     }
 }
 
-/* --- direct: tiles of a piece ----------------------------------------------------------------------- */
+/* --- direct: tiles of a piece ------------------------------------------------------------------------------------- */
 
 /* Outputs whose channels do not fill blocks: computed aside, then scattered lane by lane. */
-static void tile_scatter(const struct tile *tile, int64_t rows, int64_t pixels, int vectors,
-                         int64_t channel, int64_t map)
+static void tile_scatter(const struct tile *tile, int64_t rows, int64_t pixels, int vectors, int64_t channel,
+                         int64_t map)
 {
     enum { LANES = 2 * WIDTH };
     float sums[CONV_PIXELS * LANES], residual[CONV_PIXELS * LANES] = {0};
@@ -426,17 +414,16 @@ static void tile_scatter(const struct tile *tile, int64_t rows, int64_t pixels, 
     for (int64_t p = 0; tile->residual && p < rows * pixels; p++)
         for (int64_t lane = 0; lane < lanes; lane++) {
             const int64_t c = channel + lane;
-            residual[p * LANES + lane] = tile->residual[c / WIDTH * map + c % WIDTH +
-                                                        p / pixels * tile->out_row +
-                                                        p % pixels * tile->out_pixel];
+            residual[p * LANES + lane] =
+                tile->residual[c / WIDTH * map + c % WIDTH + p / pixels * tile->out_row + p % pixels * tile->out_pixel];
         }
     aside.residual = tile->residual ? residual : NULL;
     tile_any(&aside, rows, pixels, vectors);
     for (int64_t p = 0; p < rows * pixels; p++)
         for (int64_t lane = 0; lane < lanes; lane++) {
             const int64_t c = channel + lane;
-            tile->output[c / WIDTH * map + c % WIDTH + p / pixels * tile->out_row +
-                         p % pixels * tile->out_pixel] = sums[p * LANES + lane];
+            tile->output[c / WIDTH * map + c % WIDTH + p / pixels * tile->out_row + p % pixels * tile->out_pixel] =
+                sums[p * LANES + lane];
         }
 }
 
@@ -446,8 +433,8 @@ struct spot {
 };
 
 /* `tile` points at the piece's first output and is moved to the spot. */
-static void piece_tile(const struct cut *cut, const struct piece *piece, const struct tile *base,
-                       struct tile *tile, const struct spot *spot, int64_t channel)
+static void piece_tile(const struct cut *cut, const struct piece *piece, const struct tile *base, struct tile *tile,
+                       const struct spot *spot, int64_t channel)
 {
     const int64_t row = spot->row - piece->from[1], column = spot->column - piece->from[2];
     const int64_t at = row * tile->out_row + column * tile->out_pixel;
@@ -456,15 +443,13 @@ static void piece_tile(const struct cut *cut, const struct piece *piece, const s
     tile->residual = base->residual ? base->residual + at : NULL;
     const int vectors = tile->wanted > WIDTH ? 2 : 1;
     if (cut->scatter)
-        tile_scatter(tile, spot->rows, spot->pixels, vectors, channel,
-                     cut->out[0] * cut->out[1] * cut->out[2] * WIDTH);
+        tile_scatter(tile, spot->rows, spot->pixels, vectors, channel, cut->out[0] * cut->out[1] * cut->out[2] * WIDTH);
     else
         tile_any(tile, spot->rows, spot->pixels, vectors);
 }
 
 /* Cuts a piece into tiles of nearly equal width, and into several rows where it is narrow. */
-static void piece_tiles(const struct cut *cut, const struct piece *piece, const struct tile *base,
-                        int64_t channel)
+static void piece_tiles(const struct cut *cut, const struct piece *piece, const struct tile *base, int64_t channel)
 {
     const int64_t width = piece->to[2] - piece->from[2];
     const int64_t n = ceil_div(width, CONV_PIXELS);
@@ -483,8 +468,7 @@ static void piece_tiles(const struct cut *cut, const struct piece *piece, const 
 }
 
 /* Where the packed weights of a piece's panel begin. */
-static const float *piece_weights(const struct cut *cut, const struct piece *piece, const float *packed,
-                                  int64_t panel)
+static const float *piece_weights(const struct cut *cut, const struct piece *piece, const float *packed, int64_t panel)
 {
     const struct conv_shape *shape = cut->shape;
     const int64_t lanes = vectors_of(cut->group_out) * WIDTH * cut->group_in;
@@ -492,19 +476,19 @@ static const float *piece_weights(const struct cut *cut, const struct piece *pie
     int64_t taps[3];
     for (int axis = 0; axis < 3; axis++)
         taps[axis] = piece->phase[axis].taps.n;
-    for (int64_t class = 0; class < piece->class[0]; class++)
-        before += taps_of(shape, 0, class).n * shape->kernel[1] * shape->kernel[2];
-    for (int64_t class = 0; class < piece->class[1]; class++)
-        before += taps[0] * taps_of(shape, 1, class).n * shape->kernel[2];
-    for (int64_t class = 0; class < piece->class[2]; class++)
-        before += taps[0] * taps[1] * taps_of(shape, 2, class).n;
+    for (int64_t residue = 0; residue < piece->residue[0]; residue++)
+        before += taps_of(shape, 0, residue).n * shape->kernel[1] * shape->kernel[2];
+    for (int64_t residue = 0; residue < piece->residue[1]; residue++)
+        before += taps[0] * taps_of(shape, 1, residue).n * shape->kernel[2];
+    for (int64_t residue = 0; residue < piece->residue[2]; residue++)
+        before += taps[0] * taps[1] * taps_of(shape, 2, residue).n;
     const int64_t here = taps[0] * taps[1] * taps[2];
     return packed + before * lanes * shape->group + here * lanes * piece->group +
            here * cut->group_in * panel * 2 * WIDTH;
 }
 
-static void piece_panel(const struct cut *cut, const struct piece *piece, const float *packed,
-                        float *output, const struct epilogue *epilogue, int64_t panel)
+static void piece_panel(const struct cut *cut, const struct piece *piece, const float *packed, float *output,
+                        const struct epilogue *epilogue, int64_t panel)
 {
     const int64_t local = panel * 2 * WIDTH, channel = piece->group * cut->group_out + local;
     const struct phase *phase = piece->phase;
@@ -541,7 +525,7 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
     piece_tiles(cut, piece, &tile, channel);
 }
 
-/* --- direct and grouped: the algorithms' functions --------------------------------------------------- */
+/* --- direct and grouped: the algorithms' functions ---------------------------------------------------------------- */
 
 static int64_t cut_units(const struct cut *cut)
 {
@@ -591,9 +575,8 @@ static int64_t direct_units(const struct conv_shape *shape)
     return cut_units(&cut);
 }
 
-static void direct_run(const struct conv_shape *shape, const float *input, const float *packed,
-                       float *output, const struct epilogue *epilogue, float *scratch, int64_t from,
-                       int64_t to)
+static void direct_run(const struct conv_shape *shape, const float *input, const float *packed, float *output,
+                       const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
 {
     const struct cut cut = cut_item(shape, false);
     cut_run(&cut, input, packed, output, epilogue, scratch, from, to);
@@ -617,15 +600,14 @@ static int64_t grouped_units(const struct conv_shape *shape)
     return cut_units(&cut);
 }
 
-static void grouped_run(const struct conv_shape *shape, const float *input, const float *packed,
-                        float *output, const struct epilogue *epilogue, float *scratch, int64_t from,
-                        int64_t to)
+static void grouped_run(const struct conv_shape *shape, const float *input, const float *packed, float *output,
+                        const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
 {
     const struct cut cut = cut_item(shape, true);
     cut_run(&cut, input, packed, output, epilogue, scratch, from, to);
 }
 
-/* --- the table --------------------------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------------------------------------------------- */
 
 struct algorithm {
     const char *name;
@@ -638,10 +620,10 @@ struct algorithm {
                 const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to);
 };
 
-#define ALGORITHM(NAME, PACK_BYTES)                                                                \
-    {                                                                                              \
-        .name = #NAME, .suits = NAME##_suits, .pack_bytes = PACK_BYTES, .pack = NAME##_pack,       \
-        .scratch_bytes = NAME##_scratch_bytes, .units = NAME##_units, .run = NAME##_run            \
+#define ALGORITHM(NAME, PACK_BYTES)                                                                                    \
+    {                                                                                                                  \
+        .name = #NAME, .suits = NAME##_suits, .pack_bytes = PACK_BYTES, .pack = NAME##_pack,                           \
+        .scratch_bytes = NAME##_scratch_bytes, .units = NAME##_units, .run = NAME##_run                                \
     }
 
 static const struct algorithm algorithms[] = {
@@ -684,9 +666,8 @@ static int64_t conv_units(int algorithm, const struct conv_shape *shape)
     return algorithms[algorithm].units(shape);
 }
 
-static void conv_run(int algorithm, const struct conv_shape *shape, const float *input,
-                     const void *packed, float *output, const struct epilogue *epilogue, void *scratch,
-                     int64_t from, int64_t to)
+static void conv_run(int algorithm, const struct conv_shape *shape, const float *input, const void *packed,
+                     float *output, const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to)
 {
     algorithms[algorithm].run(shape, input, packed, output, epilogue, scratch, from, to);
 }

@@ -18,8 +18,8 @@ enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_ROWS = 8, DEPTHWISE_PRODUCTS = 1 << 22 };
 
 static bool depthwise_suits(const struct conv_shape *shape)
 {
-    return shape->group == shape->in_channels && shape->group == shape->out_channels &&
-           shape->group > 1 && !shape->in_plain;
+    return shape->group == shape->in_channels && shape->group == shape->out_channels && shape->group > 1 &&
+           !shape->in_plain;
 }
 
 static size_t depthwise_pack_bytes(const struct conv_shape *shape)
@@ -28,8 +28,7 @@ static size_t depthwise_pack_bytes(const struct conv_shape *shape)
 }
 
 /* [block][tap][lane]: all taps in their own order, phases pick theirs by steps. */
-static void depthwise_pack(const struct conv_shape *shape, void *packed, const void *raw,
-                           const float *scale)
+static void depthwise_pack(const struct conv_shape *shape, void *packed, const void *raw, const float *scale)
 {
     const struct weights weights = {.shape = shape, .raw = raw, .scale = scale, .in = 1, .out = 1};
     float *to = packed;
@@ -71,23 +70,22 @@ static struct tap_range taps_inside(const struct phase *phase, int64_t j, int64_
 {
     struct tap_range range = {.from = 0, .to = phase->taps.n};
     const int64_t at = j * phase->in_step + phase->offset;
-    while (range.from < range.to && (at + range.from * phase->tap_step < 0 ||
-                                     at + range.from * phase->tap_step >= in))
+    while (range.from < range.to && (at + range.from * phase->tap_step < 0 || at + range.from * phase->tap_step >= in))
         range.from++;
-    while (range.to > range.from && (at + (range.to - 1) * phase->tap_step < 0 ||
-                                     at + (range.to - 1) * phase->tap_step >= in))
+    while (range.to > range.from &&
+           (at + (range.to - 1) * phase->tap_step < 0 || at + (range.to - 1) * phase->tap_step >= in))
         range.to--;
     return range;
 }
 
 /* One output row: the taps of depth and height that it sees, and where things lie. */
 struct depthwise_row {
-    const float *input;   /* the block's map, advanced to the first visible tap's row */
-    const float *weights; /* of the same tap */
+    const float *input;                       /* the block's map, advanced to the first visible tap's row */
+    const float *weights;                     /* of the same tap */
     int64_t n[2], in_step[2], weight_step[3]; /* visible taps of axes 0 and 1 and their steps */
-    int64_t tap_step;     /* floats between taps along the row */
+    int64_t tap_step;                         /* floats between taps along the row */
     int64_t pixel_step;
-    struct tile tile;     /* what finishing needs */
+    struct tile tile; /* what finishing needs */
 };
 
 /* `parted`, a constant: the window has more taps than one part. */
@@ -105,8 +103,8 @@ INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, bool 
     for (int64_t d = 0; d < row->n[0]; d++)
         for (int64_t h = 0; h < row->n[1]; h++) {
             const float *x = x0 + d * row->in_step[0] + h * row->in_step[1] + range.from * row->tap_step;
-            const float *w = row->weights + d * row->weight_step[0] + h * row->weight_step[1] +
-                             range.from * row->weight_step[2];
+            const float *w =
+                row->weights + d * row->weight_step[0] + h * row->weight_step[1] + range.from * row->weight_step[2];
             for (int64_t t = range.from; t < range.to; t++, x += row->tap_step, w += row->weight_step[2]) {
                 if (parted && left-- == 0) {
                     parts_add(&parts, pixels, sums);
@@ -162,15 +160,15 @@ INLINED void depthwise_along(const struct depthwise_row *row, const struct phase
 /* The phase that computes output o along an axis, and its index there. */
 static struct phase phase_at(const struct conv_shape *shape, int axis, int64_t o, int64_t *j)
 {
-    const int64_t class = shape->transposed ? (o + shape->pad[axis]) % shape->stride[axis] : 0;
-    const struct phase phase = phase_of(shape, axis, class);
+    const int64_t residue = shape->transposed ? (o + shape->pad[axis]) % shape->stride[axis] : 0;
+    const struct phase phase = phase_of(shape, axis, residue);
     *j = (o - phase.first) / phase.step;
     return phase;
 }
 
-static void depthwise_row(const struct conv_shape *shape, const float *map, const float *weights,
-                          float *output, const struct epilogue *epilogue, const float *bias,
-                          const float *residual, int64_t depth, int64_t height)
+static void depthwise_row(const struct conv_shape *shape, const float *map, const float *weights, float *output,
+                          const struct epilogue *epilogue, const float *bias, const float *residual, int64_t depth,
+                          int64_t height)
 {
     const int64_t *in = shape->in, *kernel = shape->kernel;
     const int64_t line[2] = {in[1] * in[2] * WIDTH, in[2] * WIDTH};
@@ -189,8 +187,8 @@ static void depthwise_row(const struct conv_shape *shape, const float *map, cons
         row.input += (j * phase.in_step + phase.offset + range.from * phase.tap_step) * line[axis];
         row.weights += (phase.taps.first + range.from * phase.taps.step) * tap_line[axis];
     }
-    for (int64_t class = 0; class < classes_of(shape, 2); class++) {
-        const struct phase phase = phase_of(shape, 2, class);
+    for (int64_t residue = 0; residue < classes_of(shape, 2); residue++) {
+        const struct phase phase = phase_of(shape, 2, residue);
         struct depthwise_row part = row;
         part.weights += phase.taps.first * WIDTH;
         part.weight_step[2] = phase.taps.step * WIDTH;
@@ -209,9 +207,8 @@ static void depthwise_row(const struct conv_shape *shape, const float *map, cons
     }
 }
 
-static void depthwise_run(const struct conv_shape *shape, const float *input, const float *packed,
-                          float *output, const struct epilogue *epilogue, float *scratch, int64_t from,
-                          int64_t to)
+static void depthwise_run(const struct conv_shape *shape, const float *input, const float *packed, float *output,
+                          const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
 {
     (void)scratch;
     const int64_t slices = depthwise_slices(shape), rows = shape->out[0] * shape->out[1];
@@ -224,10 +221,9 @@ static void depthwise_run(const struct conv_shape *shape, const float *input, co
                    (size_t)least(WIDTH, shape->group - block * WIDTH) * sizeof *bias);
         for (int64_t r = rows * slice / slices; r < rows * (slice + 1) / slices; r++) {
             const int64_t at = (block * rows + r) * shape->out[2] * WIDTH;
-            depthwise_row(shape, input + block * map, packed + block * all_taps(shape) * WIDTH,
-                          output + at, epilogue, epilogue->bias ? bias : NULL,
-                          epilogue->residual ? epilogue->residual + at : NULL, r / shape->out[1],
-                          r % shape->out[1]);
+            depthwise_row(shape, input + block * map, packed + block * all_taps(shape) * WIDTH, output + at, epilogue,
+                          epilogue->bias ? bias : NULL, epilogue->residual ? epilogue->residual + at : NULL,
+                          r / shape->out[1], r % shape->out[1]);
         }
     }
 }

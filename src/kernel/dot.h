@@ -39,8 +39,8 @@ INLINED void dot_interleave(uint8_t *to, const uint8_t *even, const uint8_t *odd
     memcpy(to, &both, sizeof both);
 }
 
-static void dot_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
-                     int64_t stride_n, bool is_signed)
+static void dot_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
+                     bool is_signed)
 {
     const uint8_t flip = is_signed ? 0 : 0x80;
     const uint8_t *from = b;
@@ -134,9 +134,9 @@ INLINED void dot_rows(const struct dot_call *call, int rows, int64_t row, int64_
 static void dot_block(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to)
 {
     switch (rows) {
-#define CASE(ROWS)                                                                                 \
-    case ROWS:                                                                                     \
-        dot_rows(call, ROWS, row, from, to);                                                       \
+#define CASE(ROWS)                                                                                                     \
+    case ROWS:                                                                                                         \
+        dot_rows(call, ROWS, row, from, to);                                                                           \
         break;
         GEMM_HEIGHTS(CASE)
 #undef CASE
@@ -145,11 +145,10 @@ static void dot_block(const void *call, int64_t rows, int64_t row, int64_t from,
     }
 }
 
-static void dot(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const void *packed,
-                int32_t *c, int64_t ldc, int64_t n_from, int64_t n_to)
+static void dot(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const void *packed, int32_t *c,
+                int64_t ldc, int64_t n_from, int64_t n_to)
 {
-    const struct dot_call call = {
-        .a = a, .lda = lda, .packed = packed, .c = c, .ldc = ldc, .n = n, .k2 = (k + 1) / 2};
+    const struct dot_call call = {.a = a, .lda = lda, .packed = packed, .c = c, .ldc = ldc, .n = n, .k2 = (k + 1) / 2};
     const int64_t panel_bytes = 2 * (call.k2 > 0 ? call.k2 : 1) * PANEL;
     gemm_blocks(m, n_from, n_to, panel_bytes, dot_block, &call);
 }
@@ -157,8 +156,8 @@ static void dot(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, 
 typedef int16_t shorts __attribute__((vector_size(2 * WIDTH)));
 
 /* Lanes past n are computed at stride 1 (there are 64 readable bytes) and not stored. */
-static void dot_taps(int32_t *c, const int16_t *x, int64_t stride, const int64_t *offsets,
-                     const int16_t *w, int64_t taps, int64_t n)
+static void dot_taps(int32_t *c, const int16_t *x, int64_t stride, const int64_t *offsets, const int16_t *w,
+                     int64_t taps, int64_t n)
 {
     for (int64_t i = 0; i < n; i += WIDTH) {
         const int64_t some = n - i < WIDTH ? n - i : WIDTH;

@@ -43,8 +43,8 @@ INLINED float float_at(const char *raw, int64_t index)
     return x;
 }
 
-static void gemm_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
-                      int64_t stride_n, const float *scale)
+static void gemm_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
+                      const float *scale)
 {
     float *to = packed;
     for (int64_t j = 0; j < n; j += PANEL)
@@ -71,8 +71,8 @@ struct gemm_call {
 };
 
 /* Accumulators to memory: bias, residual, activation. */
-INLINED void gemm_finish(const struct gemm_call *call, int rows, int vectors, const vec *sums,
-                         int64_t row, int64_t column)
+INLINED void gemm_finish(const struct gemm_call *call, int rows, int vectors, const vec *sums, int64_t row,
+                         int64_t column)
 {
     const struct epilogue *epilogue = call->epilogue;
     const vec low = splat(call->bounds.low), high = splat(call->bounds.high);
@@ -172,11 +172,11 @@ INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int6
 #define GEMM_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #endif
 
-#define GEMM_HEIGHT(ROWS)                                                                          \
-    static __attribute__((noinline)) void gemm_rows_##ROWS(const struct gemm_call *call,           \
-                                                           int64_t row, int64_t from, int64_t to)  \
-    {                                                                                              \
-        gemm_rows(call, ROWS, row, from, to);                                                      \
+#define GEMM_HEIGHT(ROWS)                                                                                              \
+    static __attribute__((noinline)) void gemm_rows_##ROWS(const struct gemm_call *call, int64_t row, int64_t from,    \
+                                                           int64_t to)                                                 \
+    {                                                                                                                  \
+        gemm_rows(call, ROWS, row, from, to);                                                                          \
     }
 
 GEMM_HEIGHTS(GEMM_HEIGHT)
@@ -187,9 +187,9 @@ typedef void gemm_visit(const void *call, int64_t rows, int64_t row, int64_t fro
 static void gemm_block(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to)
 {
     switch (rows) {
-#define CASE(ROWS)                                                                                 \
-    case ROWS:                                                                                     \
-        gemm_rows_##ROWS(call, row, from, to);                                                     \
+#define CASE(ROWS)                                                                                                     \
+    case ROWS:                                                                                                         \
+        gemm_rows_##ROWS(call, row, from, to);                                                                         \
         break;
         GEMM_HEIGHTS(CASE)
 #undef CASE
@@ -215,8 +215,8 @@ INLINED void gemm_blocks(int64_t m, int64_t n_from, int64_t n_to, int64_t panel_
     }
 }
 
-static void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed,
-                 float *c, int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to)
+static void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c,
+                 int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to)
 {
     const struct gemm_call call = {.a = a,
                                    .lda = lda,

@@ -55,7 +55,7 @@ static int64_t classes_of(const struct conv_shape *shape, int axis)
 }
 
 /* Which taps belong to a class; depends on kernel, stride and dilation alone. */
-static struct taps taps_of(const struct conv_shape *shape, int axis, int64_t class)
+static struct taps taps_of(const struct conv_shape *shape, int axis, int64_t residue)
 {
     const int64_t kernel = shape->kernel[axis];
     if (!shape->transposed)
@@ -63,7 +63,7 @@ static struct taps taps_of(const struct conv_shape *shape, int axis, int64_t cla
     const int64_t stride = shape->stride[axis], dilation = shape->dilation[axis];
     const int64_t step = stride / greatest_divisor(stride, dilation);
     for (int64_t k = 0; k < least(step, kernel); k++)
-        if (k * dilation % stride == class)
+        if (k * dilation % stride == residue)
             return (struct taps){.first = k, .step = step, .n = (kernel - k - 1) / step + 1};
     return (struct taps){.first = 0, .step = 1, .n = 0};
 }
@@ -71,15 +71,15 @@ static struct taps taps_of(const struct conv_shape *shape, int axis, int64_t cla
 /* One phase along one axis. */
 struct phase {
     struct taps taps;
-    int64_t n;                 /* outputs */
-    int64_t first, step;       /* output positions */
-    int64_t in_step;           /* inputs per output */
-    int64_t offset, tap_step;  /* input position of tap t of output 0: offset + t * tap_step */
+    int64_t n;                /* outputs */
+    int64_t first, step;      /* output positions */
+    int64_t in_step;          /* inputs per output */
+    int64_t offset, tap_step; /* input position of tap t of output 0: offset + t * tap_step */
 };
 
-static struct phase phase_of(const struct conv_shape *shape, int axis, int64_t class)
+static struct phase phase_of(const struct conv_shape *shape, int axis, int64_t residue)
 {
-    struct phase phase = {.taps = taps_of(shape, axis, class)};
+    struct phase phase = {.taps = taps_of(shape, axis, residue)};
     const int64_t stride = shape->stride[axis], dilation = shape->dilation[axis];
     const int64_t out = shape->out[axis], pad = shape->pad[axis];
     if (!shape->transposed) {
@@ -91,7 +91,7 @@ static struct phase phase_of(const struct conv_shape *shape, int axis, int64_t c
         return phase;
     }
     /* outputs p with p + pad = class (mod stride); tap k of p reads input (p + pad - k dilation) / stride */
-    phase.first = ((class - pad) % stride + stride) % stride;
+    phase.first = ((residue - pad) % stride + stride) % stride;
     phase.n = out > phase.first ? (out - phase.first - 1) / stride + 1 : 0;
     phase.step = stride;
     phase.in_step = 1;
@@ -130,9 +130,8 @@ struct weights {
 static float weight_at(const struct weights *weights, int64_t group, int64_t o, int64_t i, int64_t tap)
 {
     const int64_t channel = group * weights->out + o;
-    const int64_t row = weights->shape->transposed
-                            ? (group * weights->in + i) * weights->out + o
-                            : channel * weights->in + i;
+    const int64_t row =
+        weights->shape->transposed ? (group * weights->in + i) * weights->out + o : channel * weights->in + i;
     float x;
     memcpy(&x, weights->raw + (row * all_taps(weights->shape) + tap) * (int64_t)sizeof x, sizeof x);
     return weights->scale ? x * weights->scale[channel] : x;

@@ -34,14 +34,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* --- epilogues: what happens to an accumulator before it is stored ------------------------------ */
+/* --- epilogues: what happens to an accumulator before it is stored ------------------------------------------------ */
 
 enum activation {
     ACT_NONE = 0,
-    ACT_RELU,        /* max(x, 0) */
-    ACT_CLIP,        /* min(max(x, alpha), beta) */
-    ACT_LEAKY,       /* x < 0 ? alpha x : x */
-    ACT_SIGMOID,     /* 1 / (1 + exp(-x)) */
+    ACT_RELU,    /* max(x, 0) */
+    ACT_CLIP,    /* min(max(x, alpha), beta) */
+    ACT_LEAKY,   /* x < 0 ? alpha x : x */
+    ACT_SIGMOID, /* 1 / (1 + exp(-x)) */
     ACT_TANH,
     ACT_HARDSIGMOID, /* max(0, min(1, alpha x + beta)) */
     ACT_HARDSWISH,   /* x max(0, min(1, x/6 + 1/2)) */
@@ -57,18 +57,53 @@ struct epilogue {
     float alpha, beta;
 };
 
-/* --- element by element -------------------------------------------------------------------------- */
+/* --- element by element ------------------------------------------------------------------------------------------- */
 
 /* alpha and beta of those that have any: LEAKY, ELU, CELU, THRESHOLDED_RELU alpha; CLIP alpha = low,
  * beta = high; SELU alpha, beta = gamma; HARDSIGMOID alpha, beta; SHRINK alpha = lambd, beta = bias.
  * RELU, CLIP, MIN and MAX keep a NaN. */
 enum unary {
-    UNARY_ABS, UNARY_NEG, UNARY_RELU, UNARY_LEAKY, UNARY_CLIP, UNARY_ELU, UNARY_SELU, UNARY_CELU,
-    UNARY_EXP, UNARY_LOG, UNARY_SQRT, UNARY_RECIPROCAL, UNARY_SIGMOID, UNARY_TANH, UNARY_HARDSIGMOID,
-    UNARY_HARDSWISH, UNARY_SILU, UNARY_SOFTPLUS, UNARY_SOFTSIGN, UNARY_MISH, UNARY_ERF, UNARY_GELU,
-    UNARY_GELU_TANH, UNARY_THRESHOLDED_RELU, UNARY_SHRINK, UNARY_FLOOR, UNARY_CEIL, UNARY_ROUND,
-    UNARY_SIGN, UNARY_SIN, UNARY_COS, UNARY_TAN, UNARY_ASIN, UNARY_ACOS, UNARY_ATAN, UNARY_SINH,
-    UNARY_COSH, UNARY_ASINH, UNARY_ACOSH, UNARY_ATANH, UNARY_COPY,
+    UNARY_ABS,
+    UNARY_NEG,
+    UNARY_RELU,
+    UNARY_LEAKY,
+    UNARY_CLIP,
+    UNARY_ELU,
+    UNARY_SELU,
+    UNARY_CELU,
+    UNARY_EXP,
+    UNARY_LOG,
+    UNARY_SQRT,
+    UNARY_RECIPROCAL,
+    UNARY_SIGMOID,
+    UNARY_TANH,
+    UNARY_HARDSIGMOID,
+    UNARY_HARDSWISH,
+    UNARY_SILU,
+    UNARY_SOFTPLUS,
+    UNARY_SOFTSIGN,
+    UNARY_MISH,
+    UNARY_ERF,
+    UNARY_GELU,
+    UNARY_GELU_TANH,
+    UNARY_THRESHOLDED_RELU,
+    UNARY_SHRINK,
+    UNARY_FLOOR,
+    UNARY_CEIL,
+    UNARY_ROUND,
+    UNARY_SIGN,
+    UNARY_SIN,
+    UNARY_COS,
+    UNARY_TAN,
+    UNARY_ASIN,
+    UNARY_ACOS,
+    UNARY_ATAN,
+    UNARY_SINH,
+    UNARY_COSH,
+    UNARY_ASINH,
+    UNARY_ACOSH,
+    UNARY_ATANH,
+    UNARY_COPY,
     UNARY_COUNT
 };
 
@@ -91,15 +126,20 @@ static inline enum unary unary_of(enum activation act)
 
 /* PRELU: a < 0 ? a b : a. FMOD has the sign of a (C), MOD that of b (Python). */
 enum binary {
-    BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV, BINARY_MIN, BINARY_MAX, BINARY_POW, BINARY_PRELU,
-    BINARY_FMOD, BINARY_MOD,
+    BINARY_ADD,
+    BINARY_SUB,
+    BINARY_MUL,
+    BINARY_DIV,
+    BINARY_MIN,
+    BINARY_MAX,
+    BINARY_POW,
+    BINARY_PRELU,
+    BINARY_FMOD,
+    BINARY_MOD,
     BINARY_COUNT
 };
 
-enum reduce {
-    REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM_SQUARE, REDUCE_L1,
-    REDUCE_COUNT
-};
+enum reduce { REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_SUM_SQUARE, REDUCE_L1, REDUCE_COUNT };
 
 /* What a reduction of nothing gives. */
 static inline float neutral_of(enum reduce op)
@@ -107,7 +147,7 @@ static inline float neutral_of(enum reduce op)
     return op == REDUCE_MAX ? -INFINITY : op == REDUCE_MIN ? INFINITY : op == REDUCE_PROD ? 1 : 0;
 }
 
-/* --- convolution ---------------------------------------------------------------------------------- */
+/* --- convolution -------------------------------------------------------------------------------------------------- */
 
 /*
  * Geometry of a convolution over up to three spatial axes; missing ones have in = out = kernel = 1.
@@ -116,13 +156,13 @@ static inline float neutral_of(enum reduce op)
  */
 struct conv_shape {
     int64_t group;
-    int64_t in_channels, out_channels; /* of all groups */
+    int64_t in_channels, out_channels;                                /* of all groups */
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3]; /* pad: at the beginning */
     bool transposed;
-    bool in_plain;  /* the input picture is LAYOUT_PLAIN, not LAYOUT_BLOCKED */
+    bool in_plain; /* the input picture is LAYOUT_PLAIN, not LAYOUT_BLOCKED */
 };
 
-/* --- pooling -------------------------------------------------------------------------------------- */
+/* --- pooling ------------------------------------------------------------------------------------------------------ */
 
 struct pool_shape {
     int64_t channels; /* maps, and the rows of each, are the caller's loop: see pool() */
@@ -141,25 +181,25 @@ struct kernels {
     /* b is raw bytes (no alignment): element (k, n) at b + 4 * (k * stride_k + n * stride_n).
      * scale: [n] or NULL, multiplied into column n. Columns from a multiple j of gemm_step on lie at byte
      * gemm_pack_bytes(k, j), so ranges of columns may be packed apart. */
-    void (*gemm_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
-                      int64_t stride_n, const float *scale);
+    void (*gemm_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
+                      const float *scale);
     /* Rows of c at distance ldc, of a at lda; the residual is laid out as c. Splits by rows of a and
      * by gemm_step columns: computes rows [0, m) and columns [n_from, n_to) of the n packed ones;
      * n_from is a multiple of gemm_step, n_to too or n. */
     int64_t gemm_step;
-    void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed,
-                 float *c, int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to);
+    void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c,
+                 int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to);
 
     /* Weights of 4 or 8 bits in blocks along k (a power of two, 16 at least) with a scale and a zero each,
      * (q - zero) scale, packed as narrow as they are. q: raw bytes, [n][blocks][block * bits / 8], low halves
      * first; scales: raw bytes, floats [n][blocks]; zeros [n][blocks]. */
     size_t (*narrow_pack_bytes)(int bits, int64_t block, int64_t k, int64_t n);
-    void (*narrow_pack)(void *packed, int bits, int64_t block, int64_t k, int64_t n, const void *q,
-                       const void *scales, const float *zeros);
+    void (*narrow_pack)(void *packed, int bits, int64_t block, int64_t k, int64_t n, const void *q, const void *scales,
+                        const float *zeros);
     /* Rows [k_from, k_to) and columns [n_from, n_to) of them, as gemm_pack would have packed just these. k_from
      * and k_to are multiples of block, or k_to is k; n_from and n_to as gemm's. */
     void (*narrow_widen)(float *to, const void *packed, int bits, int64_t block, int64_t k, int64_t k_from,
-                        int64_t k_to, int64_t n_from, int64_t n_to);
+                         int64_t k_to, int64_t n_from, int64_t n_to);
 
     /* --- pictures --------------------------------------------------------------------------------- */
 
@@ -170,17 +210,16 @@ struct kernels {
     size_t (*conv_pack_bytes)(int algorithm, const struct conv_shape *shape);
     /* weights: raw bytes, [out][in/group][kernel ...] (transposed: [in][out/group][kernel ...]);
      * scale: [out_channels] or NULL, multiplied into each output channel (a folded BatchNorm). */
-    void (*conv_pack)(int algorithm, const struct conv_shape *shape, void *packed,
-                      const void *weights, const float *scale);
+    void (*conv_pack)(int algorithm, const struct conv_shape *shape, void *packed, const void *weights,
+                      const float *scale);
     /* Scratch that one caller of conv_run needs. */
     size_t (*conv_scratch_bytes)(int algorithm, const struct conv_shape *shape);
     /* Number of independent units of work in one item; conv_run computes units [from, to) of one item.
      * input: one item, layout as shape->in_plain says; output and residual: one item, LAYOUT_BLOCKED.
      * epilogue->bias: [out_channels]. */
     int64_t (*conv_units)(int algorithm, const struct conv_shape *shape);
-    void (*conv_run)(int algorithm, const struct conv_shape *shape, const float *input,
-                     const void *packed, float *output, const struct epilogue *epilogue, void *scratch,
-                     int64_t from, int64_t to);
+    void (*conv_run)(int algorithm, const struct conv_shape *shape, const float *input, const void *packed,
+                     float *output, const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to);
 
     /* One item (or several as more channels): [channels][pixels] <-> blocks of width channels. */
     void (*block)(float *blocked, const float *plain, int64_t channels, int64_t pixels);
@@ -189,8 +228,8 @@ struct kernels {
     /* Pools rows [from, to) of the output, of which a map has out[0]*out[1]: a map is one channel block
      * (blocked: `lanes` = width) or one channel (plain: lanes = 1) of in[0]*in[1]*in[2] pixels. Maxima
      * propagate NaN; empty windows give -inf, or 0/0 for an average. */
-    void (*pool)(const struct pool_shape *shape, int lanes, const float *input, float *output,
-                 int64_t from, int64_t to);
+    void (*pool)(const struct pool_shape *shape, int lanes, const float *input, float *output, int64_t from,
+                 int64_t to);
 
     /* --- element by element: y may be x (and a or b) ---------------------------------------------- */
 
@@ -203,8 +242,7 @@ struct kernels {
     void (*binary_lanes)(enum binary op, float *y, const float *a, const float *b, int64_t pixels);
     /* y = x scale + shift */
     void (*affine)(float *y, const float *x, float scale, float shift, int64_t n);
-    void (*affine_lanes)(float *y, const float *x, const float *scale, const float *shift,
-                         int64_t pixels);
+    void (*affine_lanes)(float *y, const float *x, const float *scale, const float *shift, int64_t pixels);
     void (*fill)(float *y, float value, int64_t n);
 
     /* --- along an axis ---------------------------------------------------------------------------- */
@@ -219,8 +257,8 @@ struct kernels {
      * distances from it. Means are good to double, the squares to 5 roundings of float. */
     void (*moments)(const float *x, int64_t n, int64_t inner, double *mean, double *squares);
     /* y = (x - mean) scale + shift for each column of the same: no digit is lost to a large mean. y may be x. */
-    void (*normalize)(float *y, const float *x, int64_t n, int64_t inner, const double *mean,
-                      const float *scale, const float *shift);
+    void (*normalize)(float *y, const float *x, int64_t n, int64_t inner, const double *mean, const float *scale,
+                      const float *shift);
 
     /* --- recurrent steps: `rows` items of `hidden` units ------------------------------------------
      * gates: pre-activations, rows at distance ld: LSTM [i o f c][hidden], GRU [z r h][hidden],
@@ -229,8 +267,8 @@ struct kernels {
     void (*lstm_step)(int64_t rows, int64_t hidden, const float *gates, int64_t ld, float *h, float *c,
                       const float *peephole, float clip, bool input_forget);
     /* GRU, first half: z and r in place (sigmoid), and reset_h = r * h [rows][hidden] */
-    void (*gru_gates)(int64_t rows, int64_t hidden, float *gates, int64_t ld, const float *h,
-                      float *reset_h, float clip);
+    void (*gru_gates)(int64_t rows, int64_t hidden, float *gates, int64_t ld, const float *h, float *reset_h,
+                      float clip);
     /* GRU, second half: n = tanh(gates h part); h = (1 - z) n + z h */
     void (*gru_step)(int64_t rows, int64_t hidden, const float *gates, int64_t ld, float *h, float clip);
 
@@ -241,19 +279,19 @@ struct kernels {
      * a >= -512 and <= 511. Splits as gemm does, in units of dot_step columns. */
     size_t (*dot_pack_bytes)(int64_t k, int64_t n);
     /* element (k, n) of b at byte k * stride_k + n * stride_n */
-    void (*dot_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k,
-                     int64_t stride_n, bool is_signed);
+    void (*dot_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
+                     bool is_signed);
     int64_t dot_step;
-    void (*dot)(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const void *packed,
-                int32_t *c, int64_t ldc, int64_t n_from, int64_t n_to);
+    void (*dot)(int64_t m, int64_t n, int64_t k, const int16_t *a, int64_t lda, const void *packed, int32_t *c,
+                int64_t ldc, int64_t n_from, int64_t n_to);
     /* c[i] = sum over t of x[offsets[t] + i stride] w[t]: one channel's window, a row of pixels */
-    void (*dot_taps)(int32_t *c, const int16_t *x, int64_t stride, const int64_t *offsets,
-                     const int16_t *w, int64_t taps, int64_t n);
+    void (*dot_taps)(int32_t *c, const int16_t *x, int64_t stride, const int64_t *offsets, const int16_t *w,
+                     int64_t taps, int64_t n);
     /* y = x - zero; the sum of all y */
     int32_t (*widen)(int16_t *y, const void *x, bool is_signed, int32_t zero, int64_t n);
     /* y = saturate(round((x + bias) scale) + zero); bias and scale are [n] or, not per_element, one */
-    void (*requantize)(void *y, bool is_signed, const int32_t *x, const int32_t *bias,
-                       const float *scale, bool per_element, int32_t zero, int64_t n);
+    void (*requantize)(void *y, bool is_signed, const int32_t *x, const int32_t *bias, const float *scale,
+                       bool per_element, int32_t zero, int64_t n);
     /* y = (x + bias) scale */
     void (*rescale)(float *y, const int32_t *x, const int32_t *bias, const float *scale, int64_t n);
     /* y = saturate(round(x / scale) + zero) */
@@ -280,8 +318,7 @@ bool pick_runs(const struct kernels *row);
 
 /* blas.c: c[m][n] = alpha a b + beta c, both sides known only at run time, row-major; one call per
  * item, never with a batch folded into m (the library's bits differ with m). */
-void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-               const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-               int64_t ldc);
+void blas_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+               const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
 #endif

@@ -14,14 +14,14 @@
 #include "kernel/kernel.h"
 #include "kernel/vec.h"
 
-/* --- one operand: f(x, alpha, beta) ---------------------------------------------------------------- */
+/* --- one operand: f(x, alpha, beta) ------------------------------------------------------------------------------- */
 
-#define UNARY(NAME, EXPRESSION)                                                                    \
-    INLINED vec map_##NAME(vec x, vec alpha, vec beta)                                             \
-    {                                                                                              \
-        (void)alpha;                                                                               \
-        (void)beta;                                                                                \
-        return EXPRESSION;                                                                         \
+#define UNARY(NAME, EXPRESSION)                                                                                        \
+    INLINED vec map_##NAME(vec x, vec alpha, vec beta)                                                                 \
+    {                                                                                                                  \
+        (void)alpha;                                                                                                   \
+        (void)beta;                                                                                                    \
+        return EXPRESSION;                                                                                             \
     }
 
 /* x where it is positive (or NaN), else `other` */
@@ -81,7 +81,7 @@ INLINED vec sign_of(vec x)
 UNARY(ABS, absolute(x))
 UNARY(NEG, -x)
 UNARY(RELU, positive_or(x, splat(0)))
-UNARY(LEAKY, positive_or(x, x * alpha))
+UNARY(LEAKY, positive_or(x, x *alpha))
 UNARY(CLIP, clamp(x, alpha, beta))
 UNARY(ELU, positive_or(x, exp_minus_one(x) * alpha))
 UNARY(SELU, positive_or(x, exp_minus_one(x) * alpha) * beta)
@@ -93,11 +93,11 @@ UNARY(RECIPROCAL, 1.0f / x)
 UNARY(SIGMOID, sigmoid(x))
 UNARY(TANH, hyperbolic_tangent(x))
 UNARY(HARDSIGMOID, hard_sigmoid(x, alpha, beta))
-UNARY(HARDSWISH, x * hard_sigmoid(x, splat(1.0f / 6), splat(0.5f)))
-UNARY(SILU, x * sigmoid(x))
+UNARY(HARDSWISH, x *hard_sigmoid(x, splat(1.0f / 6), splat(0.5f)))
+UNARY(SILU, x *sigmoid(x))
 UNARY(SOFTPLUS, softplus(x))
 UNARY(SOFTSIGN, softsign(x))
-UNARY(MISH, x * hyperbolic_tangent(softplus(x)))
+UNARY(MISH, x *hyperbolic_tangent(softplus(x)))
 UNARY(ERF, error_function(x))
 UNARY(GELU, x * 0.5f * (error_function(x * 0.70710678118654752f) + 1.0f))
 UNARY(GELU_TANH, x *sigmoid(x *(x *x * 0.0713548162726f + 1.59576912160573f)))
@@ -120,12 +120,14 @@ UNARY(ACOSH, each_lane(acoshf, x))
 UNARY(ATANH, each_lane(atanhf, x))
 UNARY(COPY, x)
 
+/* clang-format off */
 #define UNARY_LIST(X)                                                                              \
     X(ABS) X(NEG) X(RELU) X(LEAKY) X(CLIP) X(ELU) X(SELU) X(CELU) X(EXP) X(LOG) X(SQRT)            \
     X(RECIPROCAL) X(SIGMOID) X(TANH) X(HARDSIGMOID) X(HARDSWISH) X(SILU) X(SOFTPLUS) X(SOFTSIGN)   \
     X(MISH) X(ERF) X(GELU) X(GELU_TANH) X(THRESHOLDED_RELU) X(SHRINK) X(FLOOR) X(CEIL) X(ROUND)    \
     X(SIGN) X(SIN) X(COS) X(TAN) X(ASIN) X(ACOS) X(ATAN) X(SINH) X(COSH) X(ASINH) X(ACOSH)         \
     X(ATANH) X(COPY)
+/* clang-format on */
 
 INLINED void map_one(vec (*f)(vec, vec, vec), float *y, const float *x, int64_t n, vec alpha, vec beta)
 {
@@ -134,13 +136,13 @@ INLINED void map_one(vec (*f)(vec, vec, vec), float *y, const float *x, int64_t 
 }
 
 /* Whole vectors. Never inlined: a second copy might fuse other multiply-adds than the first. */
-static __attribute__((noinline)) void unary_vectors(enum unary op, float *y, const float *x, int64_t n,
-                                                    float alpha, float beta)
+static __attribute__((noinline)) void unary_vectors(enum unary op, float *y, const float *x, int64_t n, float alpha,
+                                                    float beta)
 {
     switch (op) {
-#define CASE(NAME)                                                                                 \
-    case UNARY_##NAME:                                                                             \
-        map_one(map_##NAME, y, x, n, splat(alpha), splat(beta));                                   \
+#define CASE(NAME)                                                                                                     \
+    case UNARY_##NAME:                                                                                                 \
+        map_one(map_##NAME, y, x, n, splat(alpha), splat(beta));                                                       \
         break;
         UNARY_LIST(CASE)
 #undef CASE
@@ -161,7 +163,7 @@ static void unary(enum unary op, float *y, const float *x, int64_t n, float alph
     memcpy(y + whole, lanes, (size_t)rest * sizeof *y);
 }
 
-/* --- two operands ---------------------------------------------------------------------------------- */
+/* --- two operands ------------------------------------------------------------------------------------------------- */
 
 INLINED vec each_pair(float (*f)(float, float), vec a, vec b)
 {
@@ -188,23 +190,51 @@ static float power(float a, float b)
     return b == 2 ? a * a : powf(a, b);
 }
 
-INLINED vec map_ADD(vec a, vec b) { return a + b; }
-INLINED vec map_SUB(vec a, vec b) { return a - b; }
-INLINED vec map_MUL(vec a, vec b) { return a * b; }
-INLINED vec map_DIV(vec a, vec b) { return a / b; }
-INLINED vec map_MIN(vec a, vec b) { return minimum(a, b); }
-INLINED vec map_MAX(vec a, vec b) { return maximum(a, b); }
-INLINED vec map_POW(vec a, vec b) { return each_pair(power, a, b); }
-INLINED vec map_PRELU(vec a, vec b) { return positive_or(a, a * b); }
-INLINED vec map_FMOD(vec a, vec b) { return each_pair(fmodf, a, b); }
-INLINED vec map_MOD(vec a, vec b) { return each_pair(modulo, a, b); }
+INLINED vec map_ADD(vec a, vec b)
+{
+    return a + b;
+}
+INLINED vec map_SUB(vec a, vec b)
+{
+    return a - b;
+}
+INLINED vec map_MUL(vec a, vec b)
+{
+    return a * b;
+}
+INLINED vec map_DIV(vec a, vec b)
+{
+    return a / b;
+}
+INLINED vec map_MIN(vec a, vec b)
+{
+    return minimum(a, b);
+}
+INLINED vec map_MAX(vec a, vec b)
+{
+    return maximum(a, b);
+}
+INLINED vec map_POW(vec a, vec b)
+{
+    return each_pair(power, a, b);
+}
+INLINED vec map_PRELU(vec a, vec b)
+{
+    return positive_or(a, a * b);
+}
+INLINED vec map_FMOD(vec a, vec b)
+{
+    return each_pair(fmodf, a, b);
+}
+INLINED vec map_MOD(vec a, vec b)
+{
+    return each_pair(modulo, a, b);
+}
 
-#define BINARY_LIST(X)                                                                             \
-    X(ADD) X(SUB) X(MUL) X(DIV) X(MIN) X(MAX) X(POW) X(PRELU) X(FMOD) X(MOD)
+#define BINARY_LIST(X) X(ADD) X(SUB) X(MUL) X(DIV) X(MIN) X(MAX) X(POW) X(PRELU) X(FMOD) X(MOD)
 
 /* step_a and step_b are 1, or 0 for an operand that is one vector for all */
-INLINED void map_two(vec (*f)(vec, vec), float *y, const float *a, int step_a, const float *b,
-                     int step_b, int64_t n)
+INLINED void map_two(vec (*f)(vec, vec), float *y, const float *a, int step_a, const float *b, int step_b, int64_t n)
 {
     const vec first_a = step_a ? splat(0) : load(a);
     const vec first_b = step_b ? splat(0) : load(b);
@@ -213,19 +243,16 @@ INLINED void map_two(vec (*f)(vec, vec), float *y, const float *a, int step_a, c
         store(y + i, f(step_a ? load(a + i) : first_a, step_b ? load(b + i) : first_b));
     int64_t rest = n - i;
     if (rest > 0)
-        store_part(y + i,
-                   f(step_a ? load_part(a + i, rest) : first_a,
-                     step_b ? load_part(b + i, rest) : first_b),
+        store_part(y + i, f(step_a ? load_part(a + i, rest) : first_a, step_b ? load_part(b + i, rest) : first_b),
                    rest);
 }
 
-INLINED void map_pair(enum binary op, float *y, const float *a, int step_a, const float *b,
-                      int step_b, int64_t n)
+INLINED void map_pair(enum binary op, float *y, const float *a, int step_a, const float *b, int step_b, int64_t n)
 {
     switch (op) {
-#define CASE(NAME)                                                                                 \
-    case BINARY_##NAME:                                                                            \
-        map_two(map_##NAME, y, a, step_a, b, step_b, n);                                           \
+#define CASE(NAME)                                                                                                     \
+    case BINARY_##NAME:                                                                                                \
+        map_two(map_##NAME, y, a, step_a, b, step_b, n);                                                               \
         break;
         BINARY_LIST(CASE)
 #undef CASE
@@ -261,7 +288,7 @@ static void binary_lanes(enum binary op, float *y, const float *a, const float *
     map_pair(op, y, a, 1, b, 0, pixels * WIDTH);
 }
 
-/* --- scale and shift ------------------------------------------------------------------------------- */
+/* --- scale and shift ---------------------------------------------------------------------------------------------- */
 
 static void affine(float *y, const float *x, float scale, float shift, int64_t n)
 {
@@ -272,8 +299,7 @@ static void affine(float *y, const float *x, float scale, float shift, int64_t n
         store_part(y + i, load_part(x + i, n - i) * splat(scale) + splat(shift), n - i);
 }
 
-static void affine_lanes(float *y, const float *x, const float *scale, const float *shift,
-                         int64_t pixels)
+static void affine_lanes(float *y, const float *x, const float *scale, const float *shift, int64_t pixels)
 {
     const vec a = load(scale), b = load(shift);
     for (int64_t i = 0; i < pixels; i++)
@@ -289,7 +315,7 @@ static void fill(float *y, float value, int64_t n)
         store_part(y + i, splat(value), n - i);
 }
 
-/* --- what epilogues do to what was just stored ----------------------------------------------------- */
+/* --- what epilogues do to what was just stored -------------------------------------------------------------------- */
 
 /* The activations that are a clamp, as every tile can do on its accumulators. */
 struct bounds {

@@ -46,7 +46,7 @@ INLINED void narrow_lay(uint8_t *to, int bits, int64_t block, int64_t columns, c
 }
 
 static void narrow_pack(void *packed, int bits, int64_t block, int64_t k, int64_t n, const void *q, const void *scales,
-                       const float *zeros)
+                        const float *zeros)
 {
     const int64_t blocks = (k + block - 1) / block;
     const size_t block_bytes = (size_t)block * (size_t)bits / 8, column_bytes = (size_t)blocks * block_bytes;
@@ -61,7 +61,7 @@ static void narrow_pack(void *packed, int bits, int64_t block, int64_t k, int64_
                 zero[lane] = zeros[(j + lane) * blocks + b];
             }
             narrow_lay((uint8_t *)(scale + PANEL), bits, block, columns,
-                      (const uint8_t *)q + (size_t)j * column_bytes + (size_t)b * block_bytes, column_bytes);
+                       (const uint8_t *)q + (size_t)j * column_bytes + (size_t)b * block_bytes, column_bytes);
         }
 }
 
@@ -94,8 +94,8 @@ INLINED void narrow_rows(float *to, const char *from, int bits, int64_t rows)
     }
 }
 
-static void narrow_widen(float *to, const void *packed, int bits, int64_t block, int64_t k, int64_t k_from, int64_t k_to,
-                        int64_t n_from, int64_t n_to)
+static void narrow_widen(float *to, const void *packed, int bits, int64_t block, int64_t k, int64_t k_from,
+                         int64_t k_to, int64_t n_from, int64_t n_to)
 {
     const int64_t blocks = (k + block - 1) / block;
     for (int64_t j = n_from; j < n_to; j += PANEL) {

@@ -63,8 +63,8 @@ INLINED int32_t wrapped(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
-static void requantize(void *y, bool is_signed, const int32_t *x, const int32_t *bias,
-                       const float *scale, bool per_element, int32_t zero, int64_t n)
+static void requantize(void *y, bool is_signed, const int32_t *x, const int32_t *bias, const float *scale,
+                       bool per_element, int32_t zero, int64_t n)
 {
     const struct range8 range = range8_of(is_signed, zero);
     uint8_t *to = y;

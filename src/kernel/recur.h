@@ -42,8 +42,8 @@ static void lstm_step(int64_t rows, int64_t hidden, const float *gates, int64_t 
         }
 }
 
-static void gru_gates(int64_t rows, int64_t hidden, float *gates, int64_t ld, const float *h,
-                      float *reset_h, float clip)
+static void gru_gates(int64_t rows, int64_t hidden, float *gates, int64_t ld, const float *h, float *reset_h,
+                      float clip)
 {
     for (int64_t row = 0; row < rows; row++, gates += ld, h += hidden, reset_h += hidden)
         for (int64_t j = 0; j < hidden; j += WIDTH) {

@@ -21,7 +21,7 @@
 
 /* Where a tile reads and writes; strides in floats. */
 struct tile {
-    const float *input;   /* of the first pixel's first tap, channel 0 */
+    const float *input; /* of the first pixel's first tap, channel 0 */
     const float *weights;
     int64_t n_blocks, lanes, last_lanes; /* channels in a block, and in the last one */
     int64_t taps[3], tap_step[3];
@@ -57,8 +57,7 @@ INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vect
         const vec bias = tile->bias ? load_some(tile->bias + v * WIDTH, tile->wanted - v * WIDTH) : splat(0);
         UNROLL
         for (int p = 0; p < rows * pixels; p++) {
-            const int64_t at = p / pixels * tile->out_row + p % pixels * tile->out_pixel +
-                               v * tile->out_vector;
+            const int64_t at = p / pixels * tile->out_row + p % pixels * tile->out_pixel + v * tile->out_vector;
             vec y = tile->bias ? sums[p * vectors + v] + bias : sums[p * vectors + v];
             if (tile->residual)
                 y += load(tile->residual + at);
@@ -72,8 +71,8 @@ INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vect
 }
 
 /* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
-INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step,
-                      int64_t lane_step, struct parts *parts)
+INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step, int64_t lane_step,
+                      struct parts *parts)
 {
     const int64_t row_step = tile->row_step, part = tile->part;
     const int n_sums = rows * pixels * vectors;
@@ -119,8 +118,7 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
 }
 
 /* Stride 1 is worth loops of its own, in blocks and in planes: the pixels' distances become constants. */
-INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors,
-                        struct parts *parts)
+INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors, struct parts *parts)
 {
     if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
         tile_run(tile, rows, pixels, vectors, WIDTH, 1, parts);
@@ -130,16 +128,17 @@ INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vecto
         tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step, parts);
 }
 
-#define TILE(ROWS, PIXELS)                                                                         \
-    static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(                                  \
-        const struct tile *tile, int vectors, struct parts *parts)                                 \
-    {                                                                                              \
-        if (vectors == 2)                                                                          \
-            tile_sized(tile, ROWS, PIXELS, 2, parts);                                              \
-        else                                                                                       \
-            tile_sized(tile, ROWS, PIXELS, 1, parts);                                              \
+#define TILE(ROWS, PIXELS)                                                                                             \
+    static __attribute__((noinline)) void tile_##ROWS##_##PIXELS(const struct tile *tile, int vectors,                 \
+                                                                 struct parts *parts)                                  \
+    {                                                                                                                  \
+        if (vectors == 2)                                                                                              \
+            tile_sized(tile, ROWS, PIXELS, 2, parts);                                                                  \
+        else                                                                                                           \
+            tile_sized(tile, ROWS, PIXELS, 1, parts);                                                                  \
     }
 
+/* clang-format off */
 #if MANY_REGISTERS
 #define TILE_LIST(X)                                                                               \
     X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11)      \
@@ -148,6 +147,7 @@ INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vecto
 #define TILE_LIST(X)                                                                               \
     X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(2, 2) X(2, 3) X(4, 1)
 #endif
+/* clang-format on */
 
 TILE_LIST(TILE)
 
@@ -156,9 +156,9 @@ static void tile_any(const struct tile *tile, int64_t rows, int64_t pixels, int 
     struct parts parts;
     parts_begin(&parts);
     switch (rows * 16 + pixels) {
-#define CASE(ROWS, PIXELS)                                                                         \
-    case ROWS * 16 + PIXELS:                                                                       \
-        tile_##ROWS##_##PIXELS(tile, vectors, &parts);                                             \
+#define CASE(ROWS, PIXELS)                                                                                             \
+    case ROWS * 16 + PIXELS:                                                                                           \
+        tile_##ROWS##_##PIXELS(tile, vectors, &parts);                                                                 \
         break;
         TILE_LIST(CASE)
 #undef CASE

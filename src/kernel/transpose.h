@@ -28,8 +28,7 @@ INLINED void turn_square(float *to, int64_t to_step, const float *from, int64_t 
 }
 
 /* The ragged rest: `rows` of `from` and `columns` of it. */
-INLINED void turn_part(float *to, int64_t to_step, const float *from, int64_t from_step, int64_t rows,
-                       int64_t columns)
+INLINED void turn_part(float *to, int64_t to_step, const float *from, int64_t from_step, int64_t rows, int64_t columns)
 {
     for (int64_t j = 0; j < columns; j++)
         for (int64_t i = 0; i < rows; i++)

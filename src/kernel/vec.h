@@ -6,10 +6,10 @@
  * multiply-add where the target has it (-ffp-contract=fast). No -ffast-math: NaN and infinities behave,
  * and comparisons with NaN are false, which the selections below are written for.
  *
- * The elementary functions are range reduction and a polynomial. Errors against the exact value, over all
- * of float's range, are held by the tests to exp 2 ulp, log 2, tanh 3, sigmoid 3, erf 3; sin and cos to 2
- * plus 1e-7 max(1, |x|) (up to |x| = 8192; lanes beyond ask libm). All are right for infinities, NaN, denormals and -0. A lane's
- * result depends on that lane alone, so tails may run on a padded copy.
+ * The elementary functions are range reduction and a polynomial. Errors against the exact value, over all of float's
+ * range, are held by the tests to exp 2 ulp, log 2, tanh 3, sigmoid 3, erf 3; sin and cos to 2 plus 1e-7 max(1, |x|)
+ * (up to |x| = 8192; lanes beyond ask libm). All are right for infinities, NaN, denormals and -0. A lane's result
+ * depends on that lane alone, so tails may run on a padded copy.
  *
  * Everything is static: vector types never cross a function with external linkage.
  */
@@ -345,8 +345,7 @@ INLINED struct wide wide_of(vec x)
 
 INLINED vec narrowed(struct wide x)
 {
-    const half_vec halves[2] = {__builtin_convertvector(x.low, half_vec),
-                                __builtin_convertvector(x.high, half_vec)};
+    const half_vec halves[2] = {__builtin_convertvector(x.low, half_vec), __builtin_convertvector(x.high, half_vec)};
     vec y;
     memcpy(&y, halves, sizeof y);
     return y;

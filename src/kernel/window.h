@@ -21,8 +21,8 @@ struct sight {
 };
 
 /* Taps k of [0, kernel) with low <= at + k step < high: [*from, *to). */
-INLINED void taps_within(int64_t at, int64_t step, int64_t kernel, int64_t low, int64_t high,
-                         int64_t *from, int64_t *to)
+INLINED void taps_within(int64_t at, int64_t step, int64_t kernel, int64_t low, int64_t high, int64_t *from,
+                         int64_t *to)
 {
     int64_t a = at >= low ? 0 : (low - at + step - 1) / step;
     int64_t b = at >= high ? 0 : (high - at + step - 1) / step;
@@ -38,12 +38,10 @@ INLINED struct sight sight_of(const struct pool_shape *shape, int axis, int64_t 
     const int64_t in = shape->in[axis], kernel = shape->kernel[axis];
     int64_t from, to, counted_from, counted_to;
     taps_within(at, step, kernel, 0, in, &from, &to);
-    taps_within(at, step, kernel, -shape->pad[axis], in + shape->pad_end[axis], &counted_from,
-                &counted_to);
+    taps_within(at, step, kernel, -shape->pad[axis], in + shape->pad_end[axis], &counted_from, &counted_to);
     const bool padding = shape->count_include_pad;
-    return (struct sight){.first = at + from * step,
-                          .n = to - from,
-                          .counted = padding ? counted_to - counted_from : to - from};
+    return (struct sight){
+        .first = at + from * step, .n = to - from, .counted = padding ? counted_to - counted_from : to - from};
 }
 
 enum window_kind { WINDOW_MAX, WINDOW_AVERAGE, WINDOW_LONG /* an average of many */ };
@@ -102,17 +100,16 @@ INLINED void pool_rows(const struct pool_shape *shape, enum window_kind kind, in
     }
 }
 
-static void pool(const struct pool_shape *shape, int lanes, const float *input, float *output,
-                 int64_t from, int64_t to)
+static void pool(const struct pool_shape *shape, int lanes, const float *input, float *output, int64_t from, int64_t to)
 {
     const bool many = shape->kernel[0] * shape->kernel[1] * shape->kernel[2] > 2 * FOLDED;
     switch (!shape->average ? WINDOW_MAX : many ? WINDOW_LONG : WINDOW_AVERAGE) {
-#define CASE(KIND)                                                                                 \
-    case KIND:                                                                                     \
-        if (lanes == 1)                                                                            \
-            pool_rows(shape, KIND, 1, input, output, from, to);                                    \
-        else                                                                                       \
-            pool_rows(shape, KIND, WIDTH, input, output, from, to);                                \
+#define CASE(KIND)                                                                                                     \
+    case KIND:                                                                                                         \
+        if (lanes == 1)                                                                                                \
+            pool_rows(shape, KIND, 1, input, output, from, to);                                                        \
+        else                                                                                                           \
+            pool_rows(shape, KIND, WIDTH, input, output, from, to);                                                    \
         break;
         CASE(WINDOW_MAX)
         CASE(WINDOW_AVERAGE)

@@ -48,7 +48,7 @@ struct strides {
 struct attention_plan {
     int64_t items, q_heads, kv_heads, rows, keys, past, size, v_size; /* keys: past and new */
     struct strides q, k, v, y;
-    int64_t mask[4], mask_keys;                /* strides of item, head, row, key; keys it speaks of */
+    int64_t mask[4], mask_keys; /* strides of item, head, row, key; keys it speaks of */
     int64_t blocks;
     float scale;
     size_t k_at, v_at, scores_at; /* in scratch; k_at, v_at: copies that no output has */
@@ -65,8 +65,7 @@ static bool attention_check(struct node_ctx *ctx, struct percept_err *err)
     struct attention *a = op_priv(ctx, sizeof *a, err);
     const int most = ctx->node->opset >= 24 ? N_INPUTS : NONPAD;
     int64_t mode, precision;
-    if (!a || !op_arity(ctx, 3, most, 4, err) ||
-        !attr_int_in(ctx, "q_num_heads", 0, 0, INT32_MAX, &a->q_heads, err) ||
+    if (!a || !op_arity(ctx, 3, most, 4, err) || !attr_int_in(ctx, "q_num_heads", 0, 0, INT32_MAX, &a->q_heads, err) ||
         !attr_int_in(ctx, "kv_num_heads", 0, 0, INT32_MAX, &a->kv_heads, err) ||
         !attr_bool(ctx, "is_causal", false, &a->causal, err) || !attr_float(ctx, "scale", 0, &a->scale, err) ||
         !attr_float(ctx, "softcap", 0, &a->softcap, err) ||
@@ -81,7 +80,7 @@ static bool attention_check(struct node_ctx *ctx, struct percept_err *err)
            err_set(err, ERR_MODEL, OP_AT "past_key and past_value come together or not at all", OP_NODE(ctx->node));
 }
 
-/* --- shape ----------------------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
 static bool refuse_shapes(const struct step *step, int i, int k, struct percept_err *err)
 {
@@ -103,8 +102,10 @@ static bool take_side(const struct step *step, int i, int64_t heads, int64_t *n_
         return err_set(err, ERR_INVALID, OP_AT "input %d has rank %d; 3 or 4, as the others have, would work",
                        OP_NODE(step->node), i, x->rank);
     if (flat && (heads == 0 || x->dims[2] % heads))
-        return err_set(err, ERR_MODEL, OP_AT "%lld heads of input %d's %lld elements; q_num_heads and kv_num_heads "
-                       "that divide them would work", OP_NODE(step->node), (long long)heads, i, (long long)x->dims[2]);
+        return err_set(err, ERR_MODEL,
+                       OP_AT "%lld heads of input %d's %lld elements; q_num_heads and kv_num_heads "
+                             "that divide them would work",
+                       OP_NODE(step->node), (long long)heads, i, (long long)x->dims[2]);
     *n_heads = flat ? heads : x->dims[1];
     *rows = x->dims[flat ? 1 : 2];
     *size = flat ? x->dims[2] / heads : x->dims[3];
@@ -184,8 +185,9 @@ static bool take_scratch(struct step *step, struct attention_plan *plan, struct 
     size_t bytes[3];
     for (int i = 0; i < 3; i++) {
         struct tensor t = {.dtype = PERCEPT_FLOAT, .rank = 3};
-        tensor_set_dims(&t, 3, i < 2 ? (const int64_t[]){heads, plan->keys, each[i]}
-                                     : (const int64_t[]){step->members, BLOCK_ROWS, plan->keys});
+        tensor_set_dims(&t, 3,
+                        i < 2 ? (const int64_t[]){heads, plan->keys, each[i]}
+                              : (const int64_t[]){step->members, BLOCK_ROWS, plan->keys});
         if (!tensor_bytes(&t, 1, &bytes[i]))
             return err_set(err, ERR_MEMORY, OP_AT "more keys than memory could hold", OP_NODE(step->node));
     }
@@ -249,7 +251,7 @@ static bool attention_shape(struct step *step, struct percept_err *err)
     return set_outputs(step, plan, err) && take_scratch(step, plan, err);
 }
 
-/* --- run ------------------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 /* [past][new] of every head, one head behind the other. */
 struct gather {
@@ -293,8 +295,13 @@ static const float *settle(struct step *step, const struct run_env *env, int i, 
         return step->in[i]->data;
     struct gather g = {.to = step->n_out > i ? step->out[i]->data
                                              : (void *)((char *)step->scratch + (i == K ? plan->k_at : plan->v_at)),
-                       .past = past ? past->data : NULL, .fresh = step->in[i]->data, .from = *strides,
-                       .heads = plan->kv_heads, .n_past = plan->past, .n_new = plan->keys - plan->past, .size = size};
+                       .past = past ? past->data : NULL,
+                       .fresh = step->in[i]->data,
+                       .from = *strides,
+                       .heads = plan->kv_heads,
+                       .n_past = plan->past,
+                       .n_new = plan->keys - plan->past,
+                       .size = size};
     if (plan->keys)
         team_split(env->team, plan->items * plan->kv_heads, 1, gather_heads, &g);
     *strides = (struct strides){plan->kv_heads * plan->keys * size, plan->keys * size, size};
@@ -451,7 +458,7 @@ static void attention_batch(struct batch_view *view)
 const struct op_rule op_attention = {
     .check = attention_check, .shape = attention_shape, .run = attention_run, .batch = attention_batch};
 
-/* --- RotaryEmbedding ---------------------------------------------------------------------------------------- */
+/* --- RotaryEmbedding ---------------------------------------------------------------------------------------------- */
 
 struct rotary {
     bool interleaved;

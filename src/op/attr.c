@@ -12,23 +12,30 @@
 static const char *type_name(enum attr_type type)
 {
     static const char *const names[] = {
-        [ATTR_FLOAT] = "a float",       [ATTR_INT] = "an int",         [ATTR_STRING] = "a string",
-        [ATTR_TENSOR] = "a tensor",     [ATTR_GRAPH] = "a graph",      [ATTR_FLOATS] = "floats",
-        [ATTR_INTS] = "ints",           [ATTR_STRINGS] = "strings",    [ATTR_TENSORS] = "tensors",
-        [ATTR_GRAPHS] = "graphs",       [ATTR_SPARSE] = "a sparse tensor",
+        [ATTR_FLOAT] = "a float",
+        [ATTR_INT] = "an int",
+        [ATTR_STRING] = "a string",
+        [ATTR_TENSOR] = "a tensor",
+        [ATTR_GRAPH] = "a graph",
+        [ATTR_FLOATS] = "floats",
+        [ATTR_INTS] = "ints",
+        [ATTR_STRINGS] = "strings",
+        [ATTR_TENSORS] = "tensors",
+        [ATTR_GRAPHS] = "graphs",
+        [ATTR_SPARSE] = "a sparse tensor",
     };
     bool known = type >= ATTR_FLOAT && type <= ATTR_SPARSE;
     return known ? names[type] : "of an unknown type";
 }
 
 /* *found is NULL when absent; false when its type is another. */
-static bool find(const struct node_ctx *ctx, const char *name, enum attr_type type,
-                 const struct attr **found, struct percept_err *err)
+static bool find(const struct node_ctx *ctx, const char *name, enum attr_type type, const struct attr **found,
+                 struct percept_err *err)
 {
     const struct attr *attr = graph_attr(ctx->node, name);
     if (attr && attr->type != type)
-        return err_set(err, ERR_MODEL, OP_AT "attribute '%s' is %s; it must be %s",
-                       OP_NODE(ctx->node), name, type_name(attr->type), type_name(type));
+        return err_set(err, ERR_MODEL, OP_AT "attribute '%s' is %s; it must be %s", OP_NODE(ctx->node), name,
+                       type_name(attr->type), type_name(type));
     *found = attr;
     return true;
 }
@@ -38,8 +45,7 @@ bool attr_has(const struct node_ctx *ctx, const char *name)
     return graph_attr(ctx->node, name) != NULL;
 }
 
-bool attr_int(const struct node_ctx *ctx, const char *name, int64_t absent, int64_t *value,
-              struct percept_err *err)
+bool attr_int(const struct node_ctx *ctx, const char *name, int64_t absent, int64_t *value, struct percept_err *err)
 {
     const struct attr *attr;
     if (!find(ctx, name, ATTR_INT, &attr, err))
@@ -48,22 +54,20 @@ bool attr_int(const struct node_ctx *ctx, const char *name, int64_t absent, int6
     return true;
 }
 
-bool attr_int_in(const struct node_ctx *ctx, const char *name, int64_t absent, int64_t least,
-                 int64_t most, int64_t *value, struct percept_err *err)
+bool attr_int_in(const struct node_ctx *ctx, const char *name, int64_t absent, int64_t least, int64_t most,
+                 int64_t *value, struct percept_err *err)
 {
     int64_t found;
     if (!attr_int(ctx, name, absent, &found, err))
         return false;
     if (attr_has(ctx, name) && (found < least || found > most))
-        return err_set(err, ERR_MODEL, OP_AT "attribute '%s' is %lld; %lld to %lld would work",
-                       OP_NODE(ctx->node), name, (long long)found, (long long)least,
-                       (long long)most);
+        return err_set(err, ERR_MODEL, OP_AT "attribute '%s' is %lld; %lld to %lld would work", OP_NODE(ctx->node),
+                       name, (long long)found, (long long)least, (long long)most);
     *value = found;
     return true;
 }
 
-bool attr_bool(const struct node_ctx *ctx, const char *name, bool absent, bool *value,
-               struct percept_err *err)
+bool attr_bool(const struct node_ctx *ctx, const char *name, bool absent, bool *value, struct percept_err *err)
 {
     int64_t found;
     if (!attr_int(ctx, name, absent, &found, err))
@@ -72,8 +76,7 @@ bool attr_bool(const struct node_ctx *ctx, const char *name, bool absent, bool *
     return true;
 }
 
-bool attr_float(const struct node_ctx *ctx, const char *name, float absent, float *value,
-                struct percept_err *err)
+bool attr_float(const struct node_ctx *ctx, const char *name, float absent, float *value, struct percept_err *err)
 {
     const struct attr *attr;
     if (!find(ctx, name, ATTR_FLOAT, &attr, err))
@@ -82,17 +85,14 @@ bool attr_float(const struct node_ctx *ctx, const char *name, float absent, floa
     return true;
 }
 
-static bool count_fits(const struct node_ctx *ctx, const struct attr *attr, const char *name,
-                       struct percept_err *err)
+static bool count_fits(const struct node_ctx *ctx, const struct attr *attr, const char *name, struct percept_err *err)
 {
     if (!attr || attr->n <= INT32_MAX)
         return true;
-    return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %zu values", OP_NODE(ctx->node), name,
-                   attr->n);
+    return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %zu values", OP_NODE(ctx->node), name, attr->n);
 }
 
-bool attr_ints(const struct node_ctx *ctx, const char *name, const int64_t **values, int *n,
-               struct percept_err *err)
+bool attr_ints(const struct node_ctx *ctx, const char *name, const int64_t **values, int *n, struct percept_err *err)
 {
     const struct attr *attr;
     if (!find(ctx, name, ATTR_INTS, &attr, err) || !count_fits(ctx, attr, name, err))
@@ -102,8 +102,7 @@ bool attr_ints(const struct node_ctx *ctx, const char *name, const int64_t **val
     return true;
 }
 
-bool attr_floats(const struct node_ctx *ctx, const char *name, const float **values, int *n,
-                 struct percept_err *err)
+bool attr_floats(const struct node_ctx *ctx, const char *name, const float **values, int *n, struct percept_err *err)
 {
     const struct attr *attr;
     if (!find(ctx, name, ATTR_FLOATS, &attr, err) || !count_fits(ctx, attr, name, err))
@@ -126,8 +125,8 @@ static void list_choices(const char *const *choices, char *text, size_t n)
     }
 }
 
-bool attr_choice(const struct node_ctx *ctx, const char *name, int absent,
-                 const char *const *choices, int *value, struct percept_err *err)
+bool attr_choice(const struct node_ctx *ctx, const char *name, int absent, const char *const *choices, int *value,
+                 struct percept_err *err)
 {
     const struct attr *attr;
     if (!find(ctx, name, ATTR_STRING, &attr, err))
@@ -144,8 +143,8 @@ bool attr_choice(const struct node_ctx *ctx, const char *name, int absent,
     }
     char known[200];
     list_choices(choices, known, sizeof known);
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute '%s' is '" BYTES_FMT "'; known are %s",
-                   OP_NODE(ctx->node), name, BYTES_ARG(attr->s), known);
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute '%s' is '" BYTES_FMT "'; known are %s", OP_NODE(ctx->node),
+                   name, BYTES_ARG(attr->s), known);
 }
 
 static struct percept_string text_of(struct bytes text)
@@ -183,8 +182,7 @@ bool attr_texts(const struct node_ctx *ctx, const char *name, const struct perce
     return true;
 }
 
-bool attr_tensor(const struct node_ctx *ctx, const char *name, const struct tensor **value,
-                 struct percept_err *err)
+bool attr_tensor(const struct node_ctx *ctx, const char *name, const struct tensor **value, struct percept_err *err)
 {
     const struct attr *attr;
     if (!find(ctx, name, ATTR_TENSOR, &attr, err))
@@ -193,8 +191,7 @@ bool attr_tensor(const struct node_ctx *ctx, const char *name, const struct tens
     return true;
 }
 
-bool attr_graph(const struct node_ctx *ctx, const char *name, struct graph **value,
-                struct percept_err *err)
+bool attr_graph(const struct node_ctx *ctx, const char *name, struct graph **value, struct percept_err *err)
 {
     const struct attr *attr;
     if (!find(ctx, name, ATTR_GRAPH, &attr, err))

@@ -61,8 +61,8 @@ bool batch_axis_fits(struct batch_place place, const struct tensor *one, const s
     if (one->rank != many->rank || one->dtype != many->dtype || one->layout != many->layout)
         return false;
     const bool apart = place.word == BATCH_APART;
-    if (apart && (place.axis < 0 || place.axis >= one->rank || place.before < 1 ||
-                  one->dims[place.axis] % place.before != 0))
+    if (apart &&
+        (place.axis < 0 || place.axis >= one->rank || place.before < 1 || one->dims[place.axis] % place.before != 0))
         return false;
     for (int d = 0; d < one->rank; d++)
         if (many->dims[d] != one->dims[d] * (apart && d == place.axis ? n : 1))
@@ -102,10 +102,11 @@ struct batch_place batch_axis_known(const struct tensor *one, const struct tenso
     const struct batch_place apart = batch_axis_at(axis, 1);
     return batch_axis_fits(apart, one, many, n) &&
                    repeats(one, many, tensor_span(one, 0, axis), n, size * (size_t)tensor_span(one, axis, one->rank))
-               ? apart : shaped;
+               ? apart
+               : shaped;
 }
 
-/* --- element by element ------------------------------------------------------------------------------- */
+/* --- element by element ------------------------------------------------------------------------------------------- */
 
 /* An output that somebody wants: the others' dims are not known. */
 static const struct tensor *wanted(const struct batch_view *view)
@@ -122,8 +123,7 @@ static bool meets(const struct batch_view *view, int i, const struct tensor *see
     const struct tensor *y = view->many->out[0];
     const int own = place.axis - (y->rank - seen->rank);
     if (view->in[i].word == BATCH_APART)
-        return own == view->in[i].axis && view->in[i].before == place.before &&
-               seen->dims[own] == y->dims[place.axis];
+        return own == view->in[i].axis && view->in[i].before == place.before && seen->dims[own] == y->dims[place.axis];
     return view->in[i].word == BATCH_SAME && (own < 0 || seen->dims[own] == 1);
 }
 
@@ -137,8 +137,9 @@ void batch_axis_elements_of(struct batch_view *view, const struct tensor *const 
         if (!seen[i] || (place.word == BATCH_APART && meets(view, i, seen[i], place)))
             continue;
         batch_axis_mixes(view, view->in[i].word == BATCH_SHAPED ? "computes with the batch's size"
-                               : view->in[i].word == BATCH_SAME ? "what is fixed has an axis of its own where the batch is"
-                                                                : "combines items along different axes");
+                               : view->in[i].word == BATCH_SAME
+                                   ? "what is fixed has an axis of its own where the batch is"
+                                   : "combines items along different axes");
         return;
     }
     batch_axis_all(view, place);
@@ -155,7 +156,7 @@ void batch_axis_meets(struct batch_view *view, int slot)
         batch_axis_mixes(view, "what is added lies another way");
 }
 
-/* --- axis by axis --------------------------------------------------------------------------------------- */
+/* --- axis by axis ------------------------------------------------------------------------------------------------- */
 
 bool batch_axis_untouched(const struct batch_view *view, struct batch_place place)
 {
@@ -256,7 +257,7 @@ void batch_axis_joined(struct batch_view *view, int first, int stride, int64_t a
         batch_axis_all(view, place);
 }
 
-/* --- products ------------------------------------------------------------------------------------------- */
+/* --- products ----------------------------------------------------------------------------------------------------- */
 
 /* An axis of a side from the right: 0 and 1 are the matrix, those above the stack. A vector is a row on the
  * left, a column on the right. */
@@ -271,12 +272,10 @@ static bool stack_meets(const struct batch_side *side, int at, struct batch_plac
 {
     if (side->place.word == BATCH_APART)
         return from_right(side, left) == at && side->place.before == place.before;
-    return side->place.word == BATCH_SAME &&
-           (at >= side->seen.rank || side->seen.dims[side->seen.rank - 1 - at] == 1);
+    return side->place.word == BATCH_SAME && (at >= side->seen.rank || side->seen.dims[side->seen.rank - 1 - at] == 1);
 }
 
-void batch_axis_product(struct batch_view *view, const struct batch_side *a, const struct batch_side *b,
-                        bool any_size)
+void batch_axis_product(struct batch_view *view, const struct batch_side *a, const struct batch_side *b, bool any_size)
 {
     const int stacked = view->many->out[0]->rank - (a->seen.rank > 1) - (b->seen.rank > 1);
     const bool left = a->place.word == BATCH_APART;
@@ -294,11 +293,12 @@ void batch_axis_product(struct batch_view *view, const struct batch_side *a, con
     else if (matrix && !any_size)
         batch_axis_mixes(view, "its bits change with the number of rows");
     else
-        batch_axis_all(view, batch_axis_at(matrix ? left ? stacked : view->many->out[0]->rank - 1
-                                                  : stacked - 1 - (at - 2), side->place.before));
+        batch_axis_all(view,
+                       batch_axis_at(matrix ? left ? stacked : view->many->out[0]->rank - 1 : stacked - 1 - (at - 2),
+                                     side->place.before));
 }
 
-/* --- in order ------------------------------------------------------------------------------------------- */
+/* --- in order ----------------------------------------------------------------------------------------------------- */
 
 void batch_axis_in_order(struct batch_view *view)
 {

@@ -37,12 +37,12 @@ struct batch_place {
 };
 
 struct batch_view {
-    const struct step *one, *many;  /* priv, dims; data where known from shapes. What is left out is NULL. */
-    int64_t n;                      /* items of `many`, at least 2 */
-    const struct batch_place *in;   /* [n_in]; SAME where left out. None is MIXED, one is not SAME. */
-    struct batch_place *out;        /* [n_out]: MIXED before */
-    int added;                      /* an input that a fusion adds to output 0, or -1 (batch_axis_added) */
-    const char *why;                /* a few words on why it stays so: "sums over the batch" */
+    const struct step *one, *many; /* priv, dims; data where known from shapes. What is left out is NULL. */
+    int64_t n;                     /* items of `many`, at least 2 */
+    const struct batch_place *in;  /* [n_in]; SAME where left out. None is MIXED, one is not SAME. */
+    struct batch_place *out;       /* [n_out]: MIXED before */
+    int added;                     /* an input that a fusion adds to output 0, or -1 (batch_axis_added) */
+    const char *why;               /* a few words on why it stays so: "sums over the batch" */
 };
 
 #define BATCH_AXIS_ORDER "sums in another order where items lie side by side"
@@ -73,7 +73,7 @@ void batch_axis_added(struct batch_view *view, int slot);
 /* Input 0 is APART and the others are SAME: its place, else false. */
 bool batch_axis_first(struct batch_view *view, struct batch_place *place);
 
-/* --- answers of whole families: each is a verb, or the end of one ---------------------------------------- */
+/* --- answers of whole families: each is a verb, or the end of one ------------------------------------------------- */
 
 /* Element by element with numpy's broadcasting, of all inputs. */
 void batch_axis_elements(struct batch_view *view);
@@ -119,8 +119,7 @@ struct batch_side {
 };
 
 /* Stacks of products as in op/stack.h. any_size: bits depend neither on the number of rows nor of columns. */
-void batch_axis_product(struct batch_view *view, const struct batch_side *a, const struct batch_side *b,
-                        bool any_size);
+void batch_axis_product(struct batch_view *view, const struct batch_side *a, const struct batch_side *b, bool any_size);
 
 /* The elements in order under other dims. Inputs but the first are SAME or SHAPED. */
 void batch_axis_in_order(struct batch_view *view);
@@ -132,7 +131,7 @@ bool batch_axis_untouched(const struct batch_view *view, struct batch_place plac
 /* What is filled with one number: APART along the axis that grows, or SAME. */
 void batch_axis_filled(struct batch_view *view);
 
-/* --- for the engine ----------------------------------------------------------------------------------------- */
+/* --- for the engine ----------------------------------------------------------------------------------------------- */
 
 /* Do the dims of a tensor of both plans fit the place? Its layout must be the same too: sums follow it. */
 bool batch_axis_fits(struct batch_place place, const struct tensor *one, const struct tensor *many, int64_t n);

@@ -31,31 +31,64 @@ enum { AND = BINARY_COUNT, OR, XOR, LEFT, RIGHT, EQUAL, LESS, GREATER, LESS_EQUA
 
 /* Which operator a rule is: `variant`. */
 enum member {
-    IS_ADD, IS_SUB, IS_MUL, IS_DIV, IS_POW, IS_MOD, IS_PRELU,   /* numbers */
-    IS_MIN, IS_MAX, IS_SUM, IS_MEAN,                            /* any number of operands */
-    IS_AND, IS_OR, IS_XOR,                                      /* bool */
-    IS_BIT_AND, IS_BIT_OR, IS_BIT_XOR, IS_SHIFT,                /* integers */
-    IS_EQUAL, IS_LESS, IS_GREATER, IS_LESS_EQUAL, IS_GREATER_EQUAL,
+    IS_ADD,
+    IS_SUB,
+    IS_MUL,
+    IS_DIV,
+    IS_POW,
+    IS_MOD,
+    IS_PRELU, /* numbers */
+    IS_MIN,
+    IS_MAX,
+    IS_SUM,
+    IS_MEAN, /* any number of operands */
+    IS_AND,
+    IS_OR,
+    IS_XOR, /* bool */
+    IS_BIT_AND,
+    IS_BIT_OR,
+    IS_BIT_XOR,
+    IS_SHIFT, /* integers */
+    IS_EQUAL,
+    IS_LESS,
+    IS_GREATER,
+    IS_LESS_EQUAL,
+    IS_GREATER_EQUAL,
 };
 
 struct binary_priv {
     enum member member;
-    int op;             /* enum binary or one of the further members */
-    bool legacy;        /* opset 6 and before */
-    bool broadcast;     /* legacy */
+    int op;         /* enum binary or one of the further members */
+    bool legacy;    /* opset 6 and before */
+    bool broadcast; /* legacy */
     bool has_axis;
-    int64_t axis;       /* legacy */
+    int64_t axis; /* legacy */
 };
 
 static const int op_of[] = {
-    [IS_ADD] = BINARY_ADD,   [IS_SUB] = BINARY_SUB,   [IS_MUL] = BINARY_MUL,
-    [IS_DIV] = BINARY_DIV,   [IS_POW] = BINARY_POW,   [IS_MOD] = BINARY_MOD,
-    [IS_PRELU] = BINARY_PRELU, [IS_MIN] = BINARY_MIN, [IS_MAX] = BINARY_MAX,
-    [IS_SUM] = BINARY_ADD,   [IS_MEAN] = BINARY_ADD,  [IS_AND] = AND,
-    [IS_OR] = OR,            [IS_XOR] = XOR,          [IS_BIT_AND] = AND,
-    [IS_BIT_OR] = OR,        [IS_BIT_XOR] = XOR,      [IS_SHIFT] = LEFT,
-    [IS_EQUAL] = EQUAL,      [IS_LESS] = LESS,        [IS_GREATER] = GREATER,
-    [IS_LESS_EQUAL] = LESS_EQUAL, [IS_GREATER_EQUAL] = GREATER_EQUAL,
+    [IS_ADD] = BINARY_ADD,
+    [IS_SUB] = BINARY_SUB,
+    [IS_MUL] = BINARY_MUL,
+    [IS_DIV] = BINARY_DIV,
+    [IS_POW] = BINARY_POW,
+    [IS_MOD] = BINARY_MOD,
+    [IS_PRELU] = BINARY_PRELU,
+    [IS_MIN] = BINARY_MIN,
+    [IS_MAX] = BINARY_MAX,
+    [IS_SUM] = BINARY_ADD,
+    [IS_MEAN] = BINARY_ADD,
+    [IS_AND] = AND,
+    [IS_OR] = OR,
+    [IS_XOR] = XOR,
+    [IS_BIT_AND] = AND,
+    [IS_BIT_OR] = OR,
+    [IS_BIT_XOR] = XOR,
+    [IS_SHIFT] = LEFT,
+    [IS_EQUAL] = EQUAL,
+    [IS_LESS] = LESS,
+    [IS_GREATER] = GREATER,
+    [IS_LESS_EQUAL] = LESS_EQUAL,
+    [IS_GREATER_EQUAL] = GREATER_EQUAL,
 };
 
 static bool is_variadic(enum member member)
@@ -79,8 +112,7 @@ static bool read_legacy(struct node_ctx *ctx, struct binary_priv *priv, struct p
         return true;
     }
     priv->has_axis = attr_has(ctx, "axis");
-    return attr_bool(ctx, "broadcast", false, &priv->broadcast, err) &&
-           attr_int(ctx, "axis", 0, &priv->axis, err);
+    return attr_bool(ctx, "broadcast", false, &priv->broadcast, err) && attr_int(ctx, "axis", 0, &priv->axis, err);
 }
 
 static bool read_special(struct node_ctx *ctx, struct binary_priv *priv, struct percept_err *err)
@@ -91,8 +123,10 @@ static bool read_special(struct node_ctx *ctx, struct binary_priv *priv, struct 
         if (!attr_choice(ctx, "direction", 0, directions, &direction, err))
             return false;
         if (!attr_has(ctx, "direction"))
-            return err_set(err, ERR_MODEL, OP_AT "attribute 'direction' is missing; known are LEFT, "
-                           "RIGHT", OP_NODE(ctx->node));
+            return err_set(err, ERR_MODEL,
+                           OP_AT "attribute 'direction' is missing; known are LEFT, "
+                                 "RIGHT",
+                           OP_NODE(ctx->node));
         priv->op = direction ? RIGHT : LEFT;
     }
     if (priv->member == IS_MOD) {
@@ -121,10 +155,9 @@ static bool binary_check(struct node_ctx *ctx, struct percept_err *err)
     return read_legacy(ctx, priv, err) && read_special(ctx, priv, err);
 }
 
-/* --- shape ------------------------------------------------------------------------------------------ */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
-static bool judge_dtype(const struct step *step, const struct binary_priv *priv,
-                        struct percept_err *err)
+static bool judge_dtype(const struct step *step, const struct binary_priv *priv, struct percept_err *err)
 {
     enum percept_dtype dtype = step->in[0]->dtype;
     bool fits;
@@ -150,8 +183,8 @@ static bool judge_dtype(const struct step *step, const struct binary_priv *priv,
     }
     if (fits)
         return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; %s would work",
-                   OP_NODE(step->node), tensor_dtype_name(dtype), wanted);
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; %s would work", OP_NODE(step->node),
+                   tensor_dtype_name(dtype), wanted);
 }
 
 /* B of opset 6 as today's broadcasting wants it: 1s appended behind its place. */
@@ -160,14 +193,13 @@ static bool place_legacy(const struct step *step, const struct binary_priv *priv
 {
     const struct tensor *a = step->in[0];
     if (!priv->broadcast && !tensor_same_dims(a, b))
-        return err_set(err, ERR_MODEL, OP_AT "shapes differ and 'broadcast' is not set",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_MODEL, OP_AT "shapes differ and 'broadcast' is not set", OP_NODE(step->node));
     if (!priv->broadcast || !priv->has_axis || tensor_elements(b) == 1)
         return true;
     int64_t axis = priv->axis < 0 ? priv->axis + a->rank : priv->axis;
     if (axis < 0 || axis + b->rank > a->rank)
-        return err_set(err, ERR_MODEL, OP_AT "axis %lld does not fit shapes of rank %d and %d",
-                       OP_NODE(step->node), (long long)priv->axis, a->rank, b->rank);
+        return err_set(err, ERR_MODEL, OP_AT "axis %lld does not fit shapes of rank %d and %d", OP_NODE(step->node),
+                       (long long)priv->axis, a->rank, b->rank);
     int rank = a->rank - (int)axis;
     for (int i = b->rank; i < rank; i++)
         b->dims[i] = 1;
@@ -271,10 +303,8 @@ static bool binary_shape(struct step *step, struct percept_err *err)
         int64_t dims[RANK_MAX];
         if (!tensor_broadcast(&all, &t, &rank, dims, err))
             return err_prefix(err, OP_AT, OP_NODE(step->node));
-        if (priv->member == IS_PRELU && (rank != all.rank || memcmp(dims, all.dims,
-                                                      (size_t)rank * sizeof *dims)))
-            return err_set(err, ERR_MODEL, OP_AT "the slope does not broadcast to the input",
-                           OP_NODE(step->node));
+        if (priv->member == IS_PRELU && (rank != all.rank || memcmp(dims, all.dims, (size_t)rank * sizeof *dims)))
+            return err_set(err, ERR_MODEL, OP_AT "the slope does not broadcast to the input", OP_NODE(step->node));
         tensor_set_dims(&all, rank, dims);
     }
     op_set_out(step, 0, is_comparison(priv->member) ? PERCEPT_BOOL : all.dtype, all.rank, all.dims);
@@ -284,7 +314,7 @@ static bool binary_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* --- loops ------------------------------------------------------------------------------------------ */
+/* --- loops -------------------------------------------------------------------------------------------------------- */
 
 /* Powers of integers: exact, wrapping; negative exponents truncate as a quotient would. */
 static uint64_t integer_power(uint64_t base, int64_t exponent, bool exponent_negative)
@@ -304,75 +334,73 @@ static uint64_t integer_power(uint64_t base, int64_t exponent, bool exponent_neg
 }
 
 /* An operation on integers: y[i] = expression of p and q, at strides 0 or 1. */
-#define EACH(T, expression)                                                                        \
-    for (int64_t i = 0; i < n; i++) {                                                              \
-        T p = a[i * step_a], q = b[i * step_b];                                                    \
-        y[i] = (T)(expression);                                                                    \
-    }                                                                                              \
+#define EACH(T, expression)                                                                                            \
+    for (int64_t i = 0; i < n; i++) {                                                                                  \
+        T p = a[i * step_a], q = b[i * step_b];                                                                        \
+        y[i] = (T)(expression);                                                                                        \
+    }                                                                                                                  \
     break;
 #define WRAP(operator) ((uint64_t)p operator(uint64_t) q)
 #define MINUS_ONE(T) ((T)-1 < 1 && q == (T)-1) /* never true for unsigned types */
 
-#define INTEGER_LOOP(dtype, T)                                                                     \
-    static T floor_mod_##T(T p, T q)                                                               \
-    {                                                                                              \
-        if (MINUS_ONE(T))                                                                          \
-            return 0;                                                                              \
-        T r = (T)(p % q);                                                                          \
-        return r != 0 && (r < 1) != (q < 1) ? (T)(r + q) : r;                                      \
-    }                                                                                              \
-    static void loop_##T(int op, T *y, const T *a, const T *b, int64_t n, int64_t step_a,          \
-                         int64_t step_b)                                                           \
-    {                                                                                              \
-        switch (op) {                                                                              \
-        case BINARY_ADD:                                                                           \
-            EACH(T, WRAP(+))                                                                       \
-        case BINARY_SUB:                                                                           \
-            EACH(T, WRAP(-))                                                                       \
-        case BINARY_MUL:                                                                           \
-            EACH(T, WRAP(*))                                                                       \
-        case BINARY_DIV:                                                                           \
-            EACH(T, MINUS_ONE(T) ? (T)(0 - (uint64_t)p) : p / q)                                   \
-        case BINARY_FMOD:                                                                          \
-            EACH(T, MINUS_ONE(T) ? 0 : p % q)                                                      \
-        case BINARY_MOD:                                                                           \
-            EACH(T, floor_mod_##T(p, q))                                                           \
-        case BINARY_MIN:                                                                           \
-            EACH(T, p < q ? p : q)                                                                 \
-        case BINARY_MAX:                                                                           \
-            EACH(T, p > q ? p : q)                                                                 \
-        case BINARY_PRELU:                                                                         \
-            EACH(T, p < 1 && p != 0 ? (T)WRAP(*) : p)                                              \
-        case BINARY_POW:                                                                           \
-            EACH(T, integer_power((uint64_t)p, (int64_t)q, (T)-1 < 1 && q < 1 && q != 0))          \
-        case AND:                                                                                  \
-            EACH(T, p &q)                                                                          \
-        case OR:                                                                                   \
-            EACH(T, p | q)                                                                         \
-        case XOR:                                                                                  \
-            EACH(T, p ^ q)                                                                         \
-        case LEFT:                                                                                 \
-            EACH(T, (uint64_t)q >= 8 * sizeof(T) ? 0 : (uint64_t)p << q)                           \
-        case RIGHT:                                                                                \
-            EACH(T, (uint64_t)q >= 8 * sizeof(T) ? 0 : (uint64_t)p >> q)                           \
-        default:                                                                                   \
-            break;                                                                                 \
-        }                                                                                          \
+#define INTEGER_LOOP(dtype, T)                                                                                         \
+    static T floor_mod_##T(T p, T q)                                                                                   \
+    {                                                                                                                  \
+        if (MINUS_ONE(T))                                                                                              \
+            return 0;                                                                                                  \
+        T r = (T)(p % q);                                                                                              \
+        return r != 0 && (r < 1) != (q < 1) ? (T)(r + q) : r;                                                          \
+    }                                                                                                                  \
+    static void loop_##T(int op, T *y, const T *a, const T *b, int64_t n, int64_t step_a, int64_t step_b)              \
+    {                                                                                                                  \
+        switch (op) {                                                                                                  \
+        case BINARY_ADD:                                                                                               \
+            EACH(T, WRAP(+))                                                                                           \
+        case BINARY_SUB:                                                                                               \
+            EACH(T, WRAP(-))                                                                                           \
+        case BINARY_MUL:                                                                                               \
+            EACH(T, WRAP(*))                                                                                           \
+        case BINARY_DIV:                                                                                               \
+            EACH(T, MINUS_ONE(T) ? (T)(0 - (uint64_t)p) : p / q)                                                       \
+        case BINARY_FMOD:                                                                                              \
+            EACH(T, MINUS_ONE(T) ? 0 : p % q)                                                                          \
+        case BINARY_MOD:                                                                                               \
+            EACH(T, floor_mod_##T(p, q))                                                                               \
+        case BINARY_MIN:                                                                                               \
+            EACH(T, p < q ? p : q)                                                                                     \
+        case BINARY_MAX:                                                                                               \
+            EACH(T, p > q ? p : q)                                                                                     \
+        case BINARY_PRELU:                                                                                             \
+            EACH(T, p < 1 && p != 0 ? (T)WRAP(*) : p)                                                                  \
+        case BINARY_POW:                                                                                               \
+            EACH(T, integer_power((uint64_t)p, (int64_t)q, (T)-1 < 1 && q < 1 && q != 0))                              \
+        case AND:                                                                                                      \
+            EACH(T, p &q)                                                                                              \
+        case OR:                                                                                                       \
+            EACH(T, p | q)                                                                                             \
+        case XOR:                                                                                                      \
+            EACH(T, p ^ q)                                                                                             \
+        case LEFT:                                                                                                     \
+            EACH(T, (uint64_t)q >= 8 * sizeof(T) ? 0 : (uint64_t)p << q)                                               \
+        case RIGHT:                                                                                                    \
+            EACH(T, (uint64_t)q >= 8 * sizeof(T) ? 0 : (uint64_t)p >> q)                                               \
+        default:                                                                                                       \
+            break;                                                                                                     \
+        }                                                                                                              \
     }
 TYPES_INTEGER(INTEGER_LOOP)
 
-#define COMPARE_LOOP(dtype, T)                                                                     \
-    static void compare_##T(int op, uint8_t *y, const T *a, const T *b, int64_t n, int64_t step_a, \
-                            int64_t step_b)                                                        \
-    {                                                                                              \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            T p = a[i * step_a], q = b[i * step_b];                                                \
-            y[i] = op == EQUAL        ? p == q                                                     \
-                   : op == LESS       ? p < q                                                      \
-                   : op == GREATER    ? p > q                                                      \
-                   : op == LESS_EQUAL ? p <= q                                                     \
-                                      : p >= q;                                                    \
-        }                                                                                          \
+#define COMPARE_LOOP(dtype, T)                                                                                         \
+    static void compare_##T(int op, uint8_t *y, const T *a, const T *b, int64_t n, int64_t step_a, int64_t step_b)     \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            T p = a[i * step_a], q = b[i * step_b];                                                                    \
+            y[i] = op == EQUAL        ? p == q                                                                         \
+                   : op == LESS       ? p < q                                                                          \
+                   : op == GREATER    ? p > q                                                                          \
+                   : op == LESS_EQUAL ? p <= q                                                                         \
+                                      : p >= q;                                                                        \
+        }                                                                                                              \
     }
 TYPES_NUMBER(COMPARE_LOOP)
 
@@ -404,8 +432,8 @@ static double double_of(int op, double p, double q)
     }
 }
 
-static void loop_floats(const struct kernels *kernels, enum binary op, float *y, const float *a,
-                        const float *b, int64_t n, int64_t step_a, int64_t step_b)
+static void loop_floats(const struct kernels *kernels, enum binary op, float *y, const float *a, const float *b,
+                        int64_t n, int64_t step_a, int64_t step_b)
 {
     if (step_a && step_b) {
         kernels->binary(op, y, a, b, n);
@@ -419,8 +447,7 @@ static void loop_floats(const struct kernels *kernels, enum binary op, float *y,
     }
 }
 
-static void loop_doubles(int op, double *y, const double *a, const double *b, int64_t n,
-                         int64_t step_a, int64_t step_b)
+static void loop_doubles(int op, double *y, const double *a, const double *b, int64_t n, int64_t step_a, int64_t step_b)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = double_of(op, a[i * step_a], b[i * step_b]);
@@ -431,13 +458,13 @@ static bool same_text(const struct percept_string *a, const struct percept_strin
     return a->n_bytes == b->n_bytes && (!a->n_bytes || !memcmp(a->at, b->at, a->n_bytes));
 }
 
-static void loop_compare(int op, enum percept_dtype dtype, uint8_t *y, const void *a, const void *b,
-                         int64_t n, int64_t step_a, int64_t step_b)
+static void loop_compare(int op, enum percept_dtype dtype, uint8_t *y, const void *a, const void *b, int64_t n,
+                         int64_t step_a, int64_t step_b)
 {
     switch (dtype) {
-#define CASE(type, T)                                                                              \
-    case type:                                                                                     \
-        compare_##T(op, y, a, b, n, step_a, step_b);                                               \
+#define CASE(type, T)                                                                                                  \
+    case type:                                                                                                         \
+        compare_##T(op, y, a, b, n, step_a, step_b);                                                                   \
         break;
         TYPES_NUMBER(CASE)
 #undef CASE
@@ -446,16 +473,16 @@ static void loop_compare(int op, enum percept_dtype dtype, uint8_t *y, const voi
         break;
     case PERCEPT_STRING:
         for (int64_t i = 0; i < n; i++)
-            y[i] = same_text((const struct percept_string *)a + i * step_a,
-                             (const struct percept_string *)b + i * step_b);
+            y[i] =
+                same_text((const struct percept_string *)a + i * step_a, (const struct percept_string *)b + i * step_b);
         break;
     default:
         break;
     }
 }
 
-static void loop_any(const struct kernels *kernels, int op, enum percept_dtype dtype, void *y,
-                     const void *a, const void *b, int64_t n, int64_t step_a, int64_t step_b)
+static void loop_any(const struct kernels *kernels, int op, enum percept_dtype dtype, void *y, const void *a,
+                     const void *b, int64_t n, int64_t step_a, int64_t step_b)
 {
     if (op >= EQUAL) {
         loop_compare(op, dtype, y, a, b, n, step_a, step_b);
@@ -471,9 +498,9 @@ static void loop_any(const struct kernels *kernels, int op, enum percept_dtype d
     case PERCEPT_BOOL:
         loop_uint8_t(op, y, a, b, n, step_a, step_b);
         break;
-#define CASE(type, T)                                                                              \
-    case type:                                                                                     \
-        loop_##T(op, y, a, b, n, step_a, step_b);                                                  \
+#define CASE(type, T)                                                                                                  \
+    case type:                                                                                                         \
+        loop_##T(op, y, a, b, n, step_a, step_b);                                                                      \
         break;
         TYPES_INTEGER(CASE)
 #undef CASE
@@ -482,13 +509,13 @@ static void loop_any(const struct kernels *kernels, int op, enum percept_dtype d
     }
 }
 
-void binary_combine(const struct kernels *kernels, enum binary op, enum percept_dtype dtype, void *y,
-                    const void *a, const void *b, int64_t n)
+void binary_combine(const struct kernels *kernels, enum binary op, enum percept_dtype dtype, void *y, const void *a,
+                    const void *b, int64_t n)
 {
     loop_any(kernels, (int)op, dtype, y, a, b, n, 1, 1);
 }
 
-/* --- run -------------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 /* One pair of operands on its way to the output. */
 struct pair {
@@ -497,7 +524,7 @@ struct pair {
     struct tensor a, b;
     void *y;
     struct walk walk;
-    enum part part_a, part_b; /* blocked */
+    enum part part_a, part_b;     /* blocked */
     int64_t block_floats, blocks; /* blocked: in one block of one item; of one item */
 };
 
@@ -518,14 +545,11 @@ static void mixed_powers(const struct pair *pair, int64_t out, const int64_t *at
     uint64_t p[POW_CHUNK], q[POW_CHUNK], r[POW_CHUNK]; /* room for either of the two */
     for (int64_t from = 0; from < n; from += POW_CHUNK) {
         int64_t count = n - from < POW_CHUNK ? n - from : POW_CHUNK;
-        cast_numbers(common, p, base, element(&pair->a, at[0] + from * step_a),
-                     step_a ? count : 1);
-        cast_numbers(common, q, exponent, element(&pair->b, at[1] + from * step_b),
-                     step_b ? count : 1);
+        cast_numbers(common, p, base, element(&pair->a, at[0] + from * step_a), step_a ? count : 1);
+        cast_numbers(common, q, exponent, element(&pair->b, at[1] + from * step_b), step_b ? count : 1);
         loop_any(NULL, BINARY_POW, common, r, p, q, count, step_a, step_b);
         struct tensor y = {.dtype = base, .data = pair->y};
-        cast_numbers(base, (char *)pair->y + (element(&y, out + from) - (const char *)y.data), common,
-                     r, count);
+        cast_numbers(base, (char *)pair->y + (element(&y, out + from) - (const char *)y.data), common, r, count);
     }
 }
 
@@ -550,8 +574,8 @@ static void run_plain(void *arg, int64_t from, int64_t to, int member)
 }
 
 /* Where an operand's numbers for block `block` of item `item` begin. */
-static const float *block_of(const struct pair *pair, const struct tensor *t, enum part part,
-                             int64_t item, int64_t block)
+static const float *block_of(const struct pair *pair, const struct tensor *t, enum part part, int64_t item,
+                             int64_t block)
 {
     const float *data = t->data;
     int64_t width = pair->step->kernels->width;
@@ -596,8 +620,7 @@ static void run_blocked(void *arg, int64_t from, int64_t to, int member)
     const struct pair *pair = arg;
     for (int64_t i = from; i < to; i++) {
         int64_t item = i / pair->blocks, block = i % pair->blocks;
-        run_block(pair, (float *)pair->y + i * pair->block_floats,
-                  block_of(pair, &pair->a, pair->part_a, item, block),
+        run_block(pair, (float *)pair->y + i * pair->block_floats, block_of(pair, &pair->a, pair->part_a, item, block),
                   block_of(pair, &pair->b, pair->part_b, item, block));
     }
 }
@@ -612,8 +635,7 @@ static void run_pair(struct pair *pair, struct run_env *env)
         pair->blocks = (out->dims[1] + width - 1) / width;
         pair->block_floats = tensor_span(out, 2, out->rank) * width;
         if (pair->block_floats)
-            team_split(env->team, out->dims[0] * pair->blocks, 1 + WALK_GRAIN / pair->block_floats,
-                       run_blocked, pair);
+            team_split(env->team, out->dims[0] * pair->blocks, 1 + WALK_GRAIN / pair->block_floats, run_blocked, pair);
         return;
     }
     const struct tensor *operands[] = {&pair->a, &pair->b};
@@ -621,8 +643,8 @@ static void run_pair(struct pair *pair, struct run_env *env)
     team_split(env->team, pair->walk.elements, WALK_GRAIN, run_plain, pair);
 }
 
-static bool divisors_fit(const struct step *step, struct run_env *env, int op,
-                         const struct tensor *b, struct percept_err *err)
+static bool divisors_fit(const struct step *step, struct run_env *env, int op, const struct tensor *b,
+                         struct percept_err *err)
 {
     if ((op != BINARY_DIV && op != BINARY_MOD && op != BINARY_FMOD) || !types_integer(b->dtype) ||
         tensor_elements(step->out[0]) == 0)
@@ -633,8 +655,7 @@ static bool divisors_fit(const struct step *step, struct run_env *env, int op,
         if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
             return true;
         if (!memcmp(element(b, i), &zero, size))
-            return err_set(err, ERR_DATA, OP_AT "element %lld of the divisor is 0",
-                           OP_NODE(step->node), (long long)i);
+            return err_set(err, ERR_DATA, OP_AT "element %lld of the divisor is 0", OP_NODE(step->node), (long long)i);
     }
     return true;
 }
@@ -691,10 +712,9 @@ static void binary_batch(struct batch_view *view)
         batch_axis_elements_of(view, (const struct tensor *[]){view->many->in[0], &second});
 }
 
-#define RULE(name, member)                                                                         \
-    const struct op_rule op_##name = {                                                             \
-        .check = binary_check, .shape = binary_shape, .run = binary_run, .batch = binary_batch, \
-        .variant = member};
+#define RULE(name, member)                                                                                             \
+    const struct op_rule op_##name = {                                                                                 \
+        .check = binary_check, .shape = binary_shape, .run = binary_run, .batch = binary_batch, .variant = member};
 
 RULE(add, IS_ADD)
 RULE(sub, IS_SUB)

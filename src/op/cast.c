@@ -26,7 +26,7 @@
 #include "op/walk.h"
 
 /* Ends of the integer types as doubles: `most` is the first value that does not fit any more. */
-#define FITTED(T, x, least, beyond, largest)                                                       \
+#define FITTED(T, x, least, beyond, largest)                                                                           \
     ((x) >= (beyond) ? (T)(largest) : (x) < (least) ? (T)(least) : isnan(x) ? (T)0 : (T)(x))
 
 #define TO_float(x, real) (float)(x)
@@ -42,36 +42,36 @@
 #define OF_REAL(T, x, least, beyond, largest) FITTED(T, (double)(x), least, beyond, largest)
 #define OF_INTEGER(T, x, least, beyond, largest) (T)(x)
 
-#define PAIR(dtype, S, T, kind)                                                                    \
-    case dtype: {                                                                                  \
-        T *to = y;                                                                                 \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            to[i] = TO_##T(x[i], kind);                                                            \
-        break;                                                                                     \
+#define PAIR(dtype, S, T, kind)                                                                                        \
+    case dtype: {                                                                                                      \
+        T *to = y;                                                                                                     \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            to[i] = TO_##T(x[i], kind);                                                                                \
+        break;                                                                                                         \
     }
 
 /* From one type to all others. */
-#define FROM(S, kind)                                                                              \
-    static void from_##S(enum percept_dtype dtype, void *y, const S *x, int64_t n)                 \
-    {                                                                                              \
-        switch (dtype) {                                                                           \
-            PAIR(PERCEPT_FLOAT, S, float, kind)                                                    \
-            PAIR(PERCEPT_DOUBLE, S, double, kind)                                                  \
-            PAIR(PERCEPT_INT8, S, int8_t, kind)                                                    \
-            PAIR(PERCEPT_INT16, S, int16_t, kind)                                                  \
-            PAIR(PERCEPT_INT32, S, int32_t, kind)                                                  \
-            PAIR(PERCEPT_INT64, S, int64_t, kind)                                                  \
-            PAIR(PERCEPT_UINT8, S, uint8_t, kind)                                                  \
-            PAIR(PERCEPT_UINT16, S, uint16_t, kind)                                                \
-            PAIR(PERCEPT_UINT32, S, uint32_t, kind)                                                \
-            PAIR(PERCEPT_UINT64, S, uint64_t, kind)                                                \
-        case PERCEPT_BOOL:                                                                         \
-            for (int64_t i = 0; i < n; i++)                                                        \
-                ((uint8_t *)y)[i] = x[i] != 0;                                                     \
-            break;                                                                                 \
-        default:                                                                                   \
-            break;                                                                                 \
-        }                                                                                          \
+#define FROM(S, kind)                                                                                                  \
+    static void from_##S(enum percept_dtype dtype, void *y, const S *x, int64_t n)                                     \
+    {                                                                                                                  \
+        switch (dtype) {                                                                                               \
+            PAIR(PERCEPT_FLOAT, S, float, kind)                                                                        \
+            PAIR(PERCEPT_DOUBLE, S, double, kind)                                                                      \
+            PAIR(PERCEPT_INT8, S, int8_t, kind)                                                                        \
+            PAIR(PERCEPT_INT16, S, int16_t, kind)                                                                      \
+            PAIR(PERCEPT_INT32, S, int32_t, kind)                                                                      \
+            PAIR(PERCEPT_INT64, S, int64_t, kind)                                                                      \
+            PAIR(PERCEPT_UINT8, S, uint8_t, kind)                                                                      \
+            PAIR(PERCEPT_UINT16, S, uint16_t, kind)                                                                    \
+            PAIR(PERCEPT_UINT32, S, uint32_t, kind)                                                                    \
+            PAIR(PERCEPT_UINT64, S, uint64_t, kind)                                                                    \
+        case PERCEPT_BOOL:                                                                                             \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                ((uint8_t *)y)[i] = x[i] != 0;                                                                         \
+            break;                                                                                                     \
+        default:                                                                                                       \
+            break;                                                                                                     \
+        }                                                                                                              \
     }
 
 FROM(float, OF_REAL)
@@ -86,13 +86,12 @@ FROM(uint32_t, OF_INTEGER)
 FROM(uint64_t, OF_INTEGER)
 
 /* Neither side a half float. */
-static void cast_native(enum percept_dtype to, void *y, enum percept_dtype from, const void *x,
-                        int64_t n)
+static void cast_native(enum percept_dtype to, void *y, enum percept_dtype from, const void *x, int64_t n)
 {
     switch (from) {
-#define CASE(dtype, S)                                                                             \
-    case dtype:                                                                                    \
-        from_##S(to, y, x, n);                                                                     \
+#define CASE(dtype, S)                                                                                                 \
+    case dtype:                                                                                                        \
+        from_##S(to, y, x, n);                                                                                         \
         break;
         TYPES_NUMBER(CASE)
 #undef CASE
@@ -122,8 +121,7 @@ static float to_odd(double x)
 
 #define CHUNK 256
 
-static void cast_half(enum percept_dtype to, void *y, enum percept_dtype from, const void *x,
-                      int64_t n)
+static void cast_half(enum percept_dtype to, void *y, enum percept_dtype from, const void *x, int64_t n)
 {
     double wide[CHUNK];
     for (int64_t at = 0; at < n; at += CHUNK) {
@@ -133,16 +131,14 @@ static void cast_half(enum percept_dtype to, void *y, enum percept_dtype from, c
         if (tensor_is_half(from))
             for (int64_t i = 0; i < count; i++) {
                 uint16_t half = ((const uint16_t *)source)[i];
-                wide[i] = (double)(from == PERCEPT_FLOAT16 ? tensor_half_to_float(half)
-                                                           : tensor_bfloat_to_float(half));
+                wide[i] = (double)(from == PERCEPT_FLOAT16 ? tensor_half_to_float(half) : tensor_bfloat_to_float(half));
             }
         else
             cast_native(PERCEPT_DOUBLE, wide, from, source, count);
         if (tensor_is_half(to))
             for (int64_t i = 0; i < count; i++) {
                 float f = to_odd(wide[i]);
-                ((uint16_t *)target)[i] =
-                    to == PERCEPT_FLOAT16 ? tensor_float_to_half(f) : tensor_float_to_bfloat(f);
+                ((uint16_t *)target)[i] = to == PERCEPT_FLOAT16 ? tensor_float_to_half(f) : tensor_float_to_bfloat(f);
             }
         else
             cast_native(to, target, PERCEPT_DOUBLE, wide, count);
@@ -161,7 +157,7 @@ void cast_numbers(enum percept_dtype to, void *y, enum percept_dtype from, const
         cast_native(to, y, from, x, n);
 }
 
-/* --- text ------------------------------------------------------------------------------------------- */
+/* --- text --------------------------------------------------------------------------------------------------------- */
 
 /* "+1", "INF", "nan" and the like, which JSON does not know. */
 static bool odd_number(struct bytes text, double *value)
@@ -265,7 +261,7 @@ static size_t write_text(char *to, enum percept_dtype from, const void *x)
     return write_real(to, d, from != PERCEPT_DOUBLE);
 }
 
-/* --- the operators ---------------------------------------------------------------------------------- */
+/* --- the operators ------------------------------------------------------------------------------------------------ */
 
 /* A rule's variant. */
 enum { CAST, CAST_LIKE, BIT_CAST };
@@ -278,9 +274,8 @@ struct cast_priv {
 /* Opset 1 wrote the type's name. */
 static bool named_type(const struct node_ctx *ctx, int64_t *to, struct percept_err *err)
 {
-    static const char *const names[] = {"UNDEFINED", "FLOAT",  "UINT8",   "INT8",   "UINT16",
-                                        "INT16",     "INT32",  "INT64",   "STRING", "BOOL",
-                                        "FLOAT16",   "DOUBLE", "UINT32",  "UINT64", NULL};
+    static const char *const names[] = {"UNDEFINED", "FLOAT", "UINT8",   "INT8",   "UINT16", "INT16",  "INT32", "INT64",
+                                        "STRING",    "BOOL",  "FLOAT16", "DOUBLE", "UINT32", "UINT64", NULL};
     int choice;
     if (!attr_choice(ctx, "to", 0, names, &choice, err))
         return false;
@@ -302,12 +297,15 @@ static bool cast_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     priv->to = to > 0 && to <= PERCEPT_BFLOAT16 ? (enum percept_dtype)to : PERCEPT_UNDEFINED;
     if (tensor_dtype_bytes(priv->to) == 0)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'to' is type %lld; float, double, "
-                       "float16, bfloat16, integers, bool and string would work",
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "attribute 'to' is type %lld; float, double, "
+                             "float16, bfloat16, integers, bool and string would work",
                        OP_NODE(ctx->node), (long long)to);
     if (priv->bits && tensor_is_half(ctx->graph->values[ctx->node->in[0]].dtype))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the bits of a half float, which is widened on its way here; "
-                       "other types would work", OP_NODE(ctx->node));
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "the bits of a half float, which is widened on its way here; "
+                             "other types would work",
+                       OP_NODE(ctx->node));
     return true;
 }
 
@@ -342,9 +340,8 @@ static bool cast_strings(const struct step *step, struct run_env *env, struct pe
     size_t size = tensor_dtype_bytes(out->dtype);
     for (int64_t i = 0, n = tensor_elements(x); i < n && op_spend(env, 8); i++)
         if (!read_text(&strings[i], out->dtype, (char *)out->data + (size_t)i * size))
-            return err_set(err, ERR_DATA, OP_AT "element %lld, '" BYTES_FMT "', is no number",
-                           OP_NODE(step->node), (long long)i,
-                           BYTES_ARG(bytes_of(strings[i].at, strings[i].n_bytes)));
+            return err_set(err, ERR_DATA, OP_AT "element %lld, '" BYTES_FMT "', is no number", OP_NODE(step->node),
+                           (long long)i, BYTES_ARG(bytes_of(strings[i].at, strings[i].n_bytes)));
     return true;
 }
 
@@ -365,9 +362,8 @@ static void cast_range(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct step *step = arg;
     const struct tensor *x = step->in[0], *out = step->out[0];
-    cast_numbers(out->dtype, (char *)out->data + from * (int64_t)tensor_dtype_bytes(out->dtype),
-                 x->dtype, (const char *)x->data + from * (int64_t)tensor_dtype_bytes(x->dtype),
-                 to - from);
+    cast_numbers(out->dtype, (char *)out->data + from * (int64_t)tensor_dtype_bytes(out->dtype), x->dtype,
+                 (const char *)x->data + from * (int64_t)tensor_dtype_bytes(x->dtype), to - from);
 }
 
 static bool cast_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -16,7 +16,7 @@
 #include "op/types.h"
 #include "op/walk.h"
 
-/* --- Where ------------------------------------------------------------------------------------------ */
+/* --- Where -------------------------------------------------------------------------------------------------------- */
 
 static bool where_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -25,8 +25,7 @@ static bool where_check(struct node_ctx *ctx, struct percept_err *err)
 
 static bool where_shape(struct step *step, struct percept_err *err)
 {
-    if (!op_want_dtype(step, 0, PERCEPT_BOOL, err) ||
-        !op_want_dtype(step, 2, step->in[1]->dtype, err))
+    if (!op_want_dtype(step, 0, PERCEPT_BOOL, err) || !op_want_dtype(step, 2, step->in[1]->dtype, err))
         return false;
     struct tensor all = *step->in[0];
     for (int i = 1; i < 3; i++) {
@@ -59,14 +58,14 @@ static void where_visit(void *arg, int64_t out, const int64_t *at, int64_t n)
     const uint8_t *condition = (const uint8_t *)job->step->in[0]->data + at[0];
     int64_t step_c = walk_inner(&job->walk, 0), step_a = walk_inner(&job->walk, 1);
     int64_t step_b = walk_inner(&job->walk, 2);
-#define ROW(T)                                                                                     \
-    {                                                                                              \
-        const T *a = (const T *)job->step->in[1]->data + at[1];                                    \
-        const T *b = (const T *)job->step->in[2]->data + at[2];                                    \
-        T *y = (T *)job->step->out[0]->data + out;                                                 \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i] = condition[i * step_c] ? a[i * step_a] : b[i * step_b];                          \
-        break;                                                                                     \
+#define ROW(T)                                                                                                         \
+    {                                                                                                                  \
+        const T *a = (const T *)job->step->in[1]->data + at[1];                                                        \
+        const T *b = (const T *)job->step->in[2]->data + at[2];                                                        \
+        T *y = (T *)job->step->out[0]->data + out;                                                                     \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            y[i] = condition[i * step_c] ? a[i * step_a] : b[i * step_b];                                              \
+        break;                                                                                                         \
     }
     switch (job->size) {
     case 1:
@@ -101,9 +100,10 @@ static bool where_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-const struct op_rule op_where = {.check = where_check, .shape = where_shape, .run = where_run, .batch = batch_axis_elements};
+const struct op_rule op_where = {
+    .check = where_check, .shape = where_shape, .run = where_run, .batch = batch_axis_elements};
 
-/* --- TopK ------------------------------------------------------------------------------------------- */
+/* --- TopK --------------------------------------------------------------------------------------------------------- */
 
 struct topk_priv {
     int64_t axis, k; /* k: attribute form */
@@ -120,8 +120,8 @@ static bool topk_check(struct node_ctx *ctx, struct percept_err *err)
     priv->attribute = ctx->node->opset < 10;
     int inputs = priv->attribute ? 1 : 2;
     return op_arity(ctx, inputs, inputs, 2, err) && attr_int(ctx, "axis", -1, &priv->axis, err) &&
-           attr_bool(ctx, "largest", true, &priv->largest, err) &&
-           attr_bool(ctx, "sorted", true, &sorted, err) && attr_int(ctx, "k", -1, &priv->k, err);
+           attr_bool(ctx, "largest", true, &priv->largest, err) && attr_bool(ctx, "sorted", true, &sorted, err) &&
+           attr_int(ctx, "k", -1, &priv->k, err);
 }
 
 static bool topk_count(const struct step *step, int64_t *k, struct percept_err *err)
@@ -150,11 +150,13 @@ static bool topk_shape(struct step *step, struct percept_err *err)
     if (!op_axis(step, priv->axis, x->rank, &axis, err) || !topk_count(step, &k, err))
         return false;
     if (!types_number(x->dtype))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; float, double or an integer type "
-                       "would work", OP_NODE(step->node), tensor_dtype_name(x->dtype));
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "its input is %s; float, double or an integer type "
+                             "would work",
+                       OP_NODE(step->node), tensor_dtype_name(x->dtype));
     if (k < 0 || k > x->dims[axis])
-        return err_set(err, ERR_INVALID, OP_AT "k is %lld, axis %d has %lld elements",
-                       OP_NODE(step->node), (long long)k, axis, (long long)x->dims[axis]);
+        return err_set(err, ERR_INVALID, OP_AT "k is %lld, axis %d has %lld elements", OP_NODE(step->node),
+                       (long long)k, axis, (long long)x->dims[axis]);
     for (int i = 0; i < x->rank; i++)
         dims[i] = i == axis ? k : x->dims[i];
     op_set_out(step, 0, x->dtype, x->rank, dims);
@@ -167,52 +169,51 @@ static bool topk_shape(struct step *step, struct percept_err *err)
 #define SINK_UNITS 128 /* a sift in op_spend's units, where the heap does not fit the caches */
 
 /* One line of n elements at distance `inner`. heap[0] is the last in order of those kept. */
-#define TOP(dtype, T)                                                                              \
-    static bool before_##T(const T *x, int64_t inner, int64_t i, int64_t j, bool largest)          \
-    {                                                                                              \
-        T a = x[i * inner], b = x[j * inner];                                                      \
-        if (a == b || (a != a && b != b))                                                          \
-            return i < j;                                                                          \
-        bool greater = a > b || a != a;                                                            \
-        return b != b ? !largest : greater == largest;                                             \
-    }                                                                                              \
-    static void sink_##T(const T *x, int64_t inner, bool largest, int64_t *heap, int64_t n,        \
-                         int64_t at)                                                               \
-    {                                                                                              \
-        for (int64_t child = 2 * at + 1; child < n; child = 2 * at + 1) {                          \
-            if (child + 1 < n && before_##T(x, inner, heap[child], heap[child + 1], largest))      \
-                child++;                                                                           \
-            if (!before_##T(x, inner, heap[at], heap[child], largest))                             \
-                return;                                                                            \
-            int64_t moved = heap[at];                                                              \
-            heap[at] = heap[child];                                                                \
-            heap[child] = moved;                                                                   \
-            at = child;                                                                            \
-        }                                                                                          \
-    }                                                                                              \
-    static void top_##T(const T *x, int64_t n, int64_t inner, bool largest, int64_t k,             \
-                        int64_t *heap, T *y, int64_t *indices, struct run_env *env)                \
-    {                                                                                              \
-        for (int64_t i = 0; i < k; i++)                                                            \
-            heap[i] = i;                                                                           \
-        for (int64_t i = k / 2; i-- > 0 && op_spend(env, SINK_UNITS);)                             \
-            sink_##T(x, inner, largest, heap, k, i);                                               \
-        for (int64_t i = k; i < n && op_spend(env, 1); i++) {                                      \
-            if (!before_##T(x, inner, i, heap[0], largest))                                        \
-                continue;                                                                          \
-            heap[0] = i;                                                                           \
-            sink_##T(x, inner, largest, heap, k, 0);                                               \
-            if (!op_spend(env, SINK_UNITS))                                                        \
-                return;                                                                            \
-        }                                                                                          \
-        for (int64_t left = k; left-- > 0 && op_spend(env, SINK_UNITS);) {                         \
-            int64_t last = heap[0];                                                                \
-            heap[0] = heap[left];                                                                  \
-            sink_##T(x, inner, largest, heap, left, 0);                                            \
-            y[left * inner] = x[last * inner];                                                     \
-            if (indices)                                                                           \
-                indices[left * inner] = last;                                                      \
-        }                                                                                          \
+#define TOP(dtype, T)                                                                                                  \
+    static bool before_##T(const T *x, int64_t inner, int64_t i, int64_t j, bool largest)                              \
+    {                                                                                                                  \
+        T a = x[i * inner], b = x[j * inner];                                                                          \
+        if (a == b || (a != a && b != b))                                                                              \
+            return i < j;                                                                                              \
+        bool greater = a > b || a != a;                                                                                \
+        return b != b ? !largest : greater == largest;                                                                 \
+    }                                                                                                                  \
+    static void sink_##T(const T *x, int64_t inner, bool largest, int64_t *heap, int64_t n, int64_t at)                \
+    {                                                                                                                  \
+        for (int64_t child = 2 * at + 1; child < n; child = 2 * at + 1) {                                              \
+            if (child + 1 < n && before_##T(x, inner, heap[child], heap[child + 1], largest))                          \
+                child++;                                                                                               \
+            if (!before_##T(x, inner, heap[at], heap[child], largest))                                                 \
+                return;                                                                                                \
+            int64_t moved = heap[at];                                                                                  \
+            heap[at] = heap[child];                                                                                    \
+            heap[child] = moved;                                                                                       \
+            at = child;                                                                                                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void top_##T(const T *x, int64_t n, int64_t inner, bool largest, int64_t k, int64_t *heap, T *y,            \
+                        int64_t *indices, struct run_env *env)                                                         \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < k; i++)                                                                                \
+            heap[i] = i;                                                                                               \
+        for (int64_t i = k / 2; i-- > 0 && op_spend(env, SINK_UNITS);)                                                 \
+            sink_##T(x, inner, largest, heap, k, i);                                                                   \
+        for (int64_t i = k; i < n && op_spend(env, 1); i++) {                                                          \
+            if (!before_##T(x, inner, i, heap[0], largest))                                                            \
+                continue;                                                                                              \
+            heap[0] = i;                                                                                               \
+            sink_##T(x, inner, largest, heap, k, 0);                                                                   \
+            if (!op_spend(env, SINK_UNITS))                                                                            \
+                return;                                                                                                \
+        }                                                                                                              \
+        for (int64_t left = k; left-- > 0 && op_spend(env, SINK_UNITS);) {                                             \
+            int64_t last = heap[0];                                                                                    \
+            heap[0] = heap[left];                                                                                      \
+            sink_##T(x, inner, largest, heap, left, 0);                                                                \
+            y[left * inner] = x[last * inner];                                                                         \
+            if (indices)                                                                                               \
+                indices[left * inner] = last;                                                                          \
+        }                                                                                                              \
     }
 TYPES_NUMBER(TOP)
 
@@ -233,10 +234,10 @@ static bool topk_run(struct step *step, struct run_env *env, struct percept_err 
         int64_t from = line / inner * n * inner + line % inner;
         int64_t to = line / inner * k * inner + line % inner;
         switch (x->dtype) {
-#define CASE(dtype, T)                                                                             \
-    case dtype:                                                                                    \
-        top_##T((const T *)x->data + from, n, inner, priv->largest, k, step->scratch,              \
-                (T *)out->data + to, indices ? indices + to : NULL, env);                               \
+#define CASE(dtype, T)                                                                                                 \
+    case dtype:                                                                                                        \
+        top_##T((const T *)x->data + from, n, inner, priv->largest, k, step->scratch, (T *)out->data + to,             \
+                indices ? indices + to : NULL, env);                                                                   \
         break;
             TYPES_NUMBER(CASE)
 #undef CASE
@@ -263,7 +264,7 @@ static void topk_batch(struct batch_view *view)
 
 const struct op_rule op_top_k = {.check = topk_check, .shape = topk_shape, .run = topk_run, .batch = topk_batch};
 
-/* --- NonZero ---------------------------------------------------------------------------------------- */
+/* --- NonZero ------------------------------------------------------------------------------------------------------ */
 
 static bool nonzero_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -328,12 +329,10 @@ static bool nonzero_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_non_zero = {.check = nonzero_check,
-                                   .shape = nonzero_shape,
-                                   .run = nonzero_run,
-                                   .flags = OP_DATA_DIMS};
+const struct op_rule op_non_zero = {
+    .check = nonzero_check, .shape = nonzero_shape, .run = nonzero_run, .flags = OP_DATA_DIMS};
 
-/* --- Compress --------------------------------------------------------------------------------------- */
+/* --- Compress ----------------------------------------------------------------------------------------------------- */
 
 struct compress_priv {
     bool flat; /* no axis: the input as one line */
@@ -350,8 +349,8 @@ static bool compress_check(struct node_ctx *ctx, struct percept_err *err)
     return op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", 0, &priv->axis, err);
 }
 
-static bool compress_lines(const struct step *step, int *axis, int64_t *outer, int64_t *n,
-                           int64_t *inner, struct percept_err *err)
+static bool compress_lines(const struct step *step, int *axis, int64_t *outer, int64_t *n, int64_t *inner,
+                           struct percept_err *err)
 {
     const struct compress_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
@@ -374,12 +373,11 @@ static bool compress_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0], *condition = step->in[1];
     int axis;
     int64_t outer, n, inner;
-    if (!op_want_dtype(step, 1, PERCEPT_BOOL, err) ||
-        !compress_lines(step, &axis, &outer, &n, &inner, err))
+    if (!op_want_dtype(step, 1, PERCEPT_BOOL, err) || !compress_lines(step, &axis, &outer, &n, &inner, err))
         return false;
     if (condition->rank != 1 || condition->dims[0] > n)
-        return err_set(err, ERR_INVALID, OP_AT "the condition is no list of up to %lld elements",
-                       OP_NODE(step->node), (long long)n);
+        return err_set(err, ERR_INVALID, OP_AT "the condition is no list of up to %lld elements", OP_NODE(step->node),
+                       (long long)n);
     if (priv->flat)
         op_set_out(step, 0, x->dtype, 1, condition->dims);
     else
@@ -418,12 +416,10 @@ static bool compress_run(struct step *step, struct run_env *env, struct percept_
     return true;
 }
 
-const struct op_rule op_compress = {.check = compress_check,
-                                    .shape = compress_shape,
-                                    .run = compress_run,
-                                    .flags = OP_DATA_DIMS};
+const struct op_rule op_compress = {
+    .check = compress_check, .shape = compress_shape, .run = compress_run, .flags = OP_DATA_DIMS};
 
-/* --- OneHot ----------------------------------------------------------------------------------------- */
+/* --- OneHot ------------------------------------------------------------------------------------------------------- */
 
 struct onehot_priv {
     int64_t axis;
@@ -450,16 +446,16 @@ static bool onehot_shape(struct step *step, struct percept_err *err)
     if (!op_known(step, 1, err))
         return false;
     if (indices->rank + 1 > RANK_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %d axes; up to %d would work",
-                       OP_NODE(step->node), indices->rank + 1, RANK_MAX);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %d axes; up to %d would work", OP_NODE(step->node),
+                       indices->rank + 1, RANK_MAX);
     if (!op_axis(step, priv->axis, indices->rank + 1, &axis, err))
         return false;
     cast_numbers(PERCEPT_INT64, &dims[axis], depth->dtype, depth->data, 1);
     for (int i = 0; i < indices->rank; i++)
         dims[i < axis ? i : i + 1] = indices->dims[i];
     if (!tensor_count(indices->rank + 1, dims, &n))
-        return err_set(err, ERR_INVALID, OP_AT "a depth of %lld is negative or too large",
-                       OP_NODE(step->node), (long long)dims[axis]);
+        return err_set(err, ERR_INVALID, OP_AT "a depth of %lld is negative or too large", OP_NODE(step->node),
+                       (long long)dims[axis]);
     op_set_out(step, 0, values->dtype, indices->rank + 1, dims);
     return true;
 }
@@ -480,8 +476,7 @@ static bool onehot_run(struct step *step, struct run_env *env, struct percept_er
         if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
             return true;
         int64_t index;
-        cast_numbers(PERCEPT_INT64, &index, indices->dtype,
-                     (const char *)indices->data + (size_t)i * index_bytes, 1);
+        cast_numbers(PERCEPT_INT64, &index, indices->dtype, (const char *)indices->data + (size_t)i * index_bytes, 1);
         if (index < -depth || index >= depth)
             continue; /* all off, says ONNX */
         index += index < 0 ? depth : 0;
@@ -501,4 +496,5 @@ static void onehot_batch(struct batch_view *view)
         batch_axis_all(view, batch_axis_at(place.axis < axis ? place.axis : place.axis + 1, place.before));
 }
 
-const struct op_rule op_one_hot = {.check = onehot_check, .shape = onehot_shape, .run = onehot_run, .batch = onehot_batch};
+const struct op_rule op_one_hot = {
+    .check = onehot_check, .shape = onehot_shape, .run = onehot_run, .batch = onehot_batch};

@@ -44,7 +44,7 @@ static char *store_reserve(struct store *store, struct run_env *env, size_t n_by
     return fresh;
 }
 
-/* --- If ------------------------------------------------------------------------------------------------ */
+/* --- If ----------------------------------------------------------------------------------------------------------- */
 
 struct if_priv {
     struct graph *then_branch, *else_branch;
@@ -55,14 +55,13 @@ static bool if_check(struct node_ctx *ctx, struct percept_err *err)
     struct if_priv *p = op_priv(ctx, sizeof *p, err);
     if (!p)
         return false;
-    if (!op_arity(ctx, 1, 1, MOST_STREAMS, err) ||
-        !attr_graph(ctx, "then_branch", &p->then_branch, err) ||
+    if (!op_arity(ctx, 1, 1, MOST_STREAMS, err) || !attr_graph(ctx, "then_branch", &p->then_branch, err) ||
         !attr_graph(ctx, "else_branch", &p->else_branch, err))
         return false;
     if (!p->then_branch || !p->else_branch)
         return err_set(err, ERR_MODEL, OP_AT "needs both 'then_branch' and 'else_branch'", OP_NODE(ctx->node));
-    if (p->then_branch->n_inputs || p->else_branch->n_inputs ||
-        p->then_branch->n_outputs != ctx->node->n_out || p->else_branch->n_outputs != ctx->node->n_out)
+    if (p->then_branch->n_inputs || p->else_branch->n_inputs || p->then_branch->n_outputs != ctx->node->n_out ||
+        p->else_branch->n_outputs != ctx->node->n_out)
         return err_set(err, ERR_MODEL, OP_AT "its branches must have no inputs and %d outputs, as the node",
                        OP_NODE(ctx->node), ctx->node->n_out);
     return true;
@@ -74,8 +73,7 @@ static bool if_run(struct step *step, struct run_env *env, struct percept_err *e
     const struct tensor *condition = step->in[0];
     if (condition->dtype != PERCEPT_BOOL || tensor_elements(condition) != 1)
         return err_set(err, ERR_DATA, OP_AT "the condition must be one bool", OP_NODE(step->node));
-    const struct graph *branch =
-        *(const uint8_t *)condition->data ? p->then_branch : p->else_branch;
+    const struct graph *branch = *(const uint8_t *)condition->data ? p->then_branch : p->else_branch;
     struct tensor outputs[MOST_STREAMS];
     if (!env->body(env, branch, NULL, outputs, err))
         return false;
@@ -86,7 +84,7 @@ static bool if_run(struct step *step, struct run_env *env, struct percept_err *e
 
 const struct op_rule op_if = {.check = if_check, .run = if_run, .flags = OP_OWN_MEMORY | OP_LISTS};
 
-/* --- collecting what each iteration puts out ------------------------------------------------------------- */
+/* --- collecting what each iteration puts out ---------------------------------------------------------------------- */
 
 struct collected {
     struct tensor element; /* dims of one iteration */
@@ -95,13 +93,15 @@ struct collected {
     int64_t n;
 };
 
-static bool collect(struct collected *c, const struct tensor *one, const struct step *step,
-                    struct run_env *env, struct percept_err *err)
+static bool collect(struct collected *c, const struct tensor *one, const struct step *step, struct run_env *env,
+                    struct percept_err *err)
 {
     size_t n_bytes = op_plain_bytes(one);
     if (tensor_is_list(one->dtype))
-        return err_set(err, ERR_MODEL, OP_AT "an output that is collected is a %s; a tensor would work, or the list as "
-                       "a carried value", OP_NODE(step->node), tensor_dtype_name(one->dtype));
+        return err_set(err, ERR_MODEL,
+                       OP_AT "an output that is collected is a %s; a tensor would work, or the list as "
+                             "a carried value",
+                       OP_NODE(step->node), tensor_dtype_name(one->dtype));
     if (c->n && (c->element.dtype != one->dtype || !tensor_same_dims(&c->element, one)))
         return err_set(err, ERR_DATA, OP_AT "an output that is collected changes its shape in iteration %lld",
                        OP_NODE(step->node), (long long)c->n);
@@ -129,15 +129,14 @@ static void declared(const struct graph *body, int output, struct tensor *elemen
 }
 
 /* [n][element] with the new axis at the front. */
-static bool finish_collected(struct collected *c, const struct graph *body, int output,
-                             struct tensor *out, const struct step *step, struct run_env *env,
-                             struct percept_err *err)
+static bool finish_collected(struct collected *c, const struct graph *body, int output, struct tensor *out,
+                             const struct step *step, struct run_env *env, struct percept_err *err)
 {
     if (!c->n)
         declared(body, output, &c->element);
     if (c->element.rank >= RANK_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "an output would have more than %d dimensions",
-                       OP_NODE(step->node), RANK_MAX);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "an output would have more than %d dimensions", OP_NODE(step->node),
+                       RANK_MAX);
     if (!store_reserve(&c->store, env, 1, 0))
         return short_of_memory(step, err);
     *out = (struct tensor){.dtype = c->element.dtype, .rank = c->element.rank + 1, .data = c->store.at};
@@ -147,14 +146,13 @@ static bool finish_collected(struct collected *c, const struct graph *body, int 
 }
 
 /* Zeros for the iterations that are missing from n. */
-static bool pad_collected(struct collected *c, const struct graph *body, int output, int64_t n,
-                          const struct step *step, struct run_env *env, struct percept_err *err)
+static bool pad_collected(struct collected *c, const struct graph *body, int output, int64_t n, const struct step *step,
+                          struct run_env *env, struct percept_err *err)
 {
     if (!c->n)
         declared(body, output, &c->element);
     size_t each, missing, whole;
-    if (!tensor_bytes(&c->element, 1, &each) ||
-        __builtin_mul_overflow(each, (size_t)(n - c->n), &missing) ||
+    if (!tensor_bytes(&c->element, 1, &each) || __builtin_mul_overflow(each, (size_t)(n - c->n), &missing) ||
         __builtin_add_overflow(missing, c->used, &whole) || whole == SIZE_MAX ||
         !store_reserve(&c->store, env, whole + 1, c->used))
         return short_of_memory(step, err);
@@ -164,7 +162,7 @@ static bool pad_collected(struct collected *c, const struct graph *body, int out
     return true;
 }
 
-/* --- Loop ----------------------------------------------------------------------------------------------- */
+/* --- Loop --------------------------------------------------------------------------------------------------------- */
 
 struct loop_priv {
     struct graph *body;
@@ -183,8 +181,8 @@ static bool loop_check(struct node_ctx *ctx, struct percept_err *err)
         p->body->n_outputs > MOST_STREAMS)
         return err_set(err, ERR_MODEL,
                        OP_AT "its body must take the iteration, the condition and %d carried values and give "
-                             "the condition, those values and what is collected", OP_NODE(ctx->node),
-                       p->n_carried);
+                             "the condition, those values and what is collected",
+                       OP_NODE(ctx->node), p->n_carried);
     p->n_collected = p->body->n_outputs - 1 - p->n_carried;
     if (ctx->node->n_out > p->n_carried + p->n_collected)
         return err_set(err, ERR_MODEL, OP_AT "has more outputs than its body gives", OP_NODE(ctx->node));
@@ -228,8 +226,8 @@ static bool scalar_of(const struct step *step, int i, enum percept_dtype dtype, 
     return true;
 }
 
-static bool loop_once(struct step *step, struct run_env *env, int64_t trip, uint8_t *condition,
-                      struct carried *carried, struct collected *collected, struct percept_err *err)
+static bool loop_once(struct step *step, struct run_env *env, int64_t trip, uint8_t *condition, struct carried *carried,
+                      struct collected *collected, struct percept_err *err)
 {
     const struct loop_priv *p = step->priv;
     struct tensor in[MOST_STREAMS + 2], out[MOST_STREAMS];
@@ -284,7 +282,7 @@ static bool loop_run(struct step *step, struct run_env *env, struct percept_err 
 
 const struct op_rule op_loop = {.check = loop_check, .run = loop_run, .flags = OP_OWN_MEMORY | OP_LISTS};
 
-/* --- Scan ----------------------------------------------------------------------------------------------- */
+/* --- Scan --------------------------------------------------------------------------------------------------------- */
 
 struct scan_priv {
     struct graph *body;
@@ -293,15 +291,14 @@ struct scan_priv {
     const int64_t *in_axes, *in_directions, *out_axes, *out_directions; /* NULL: zeros */
 };
 
-static bool scan_list(struct node_ctx *ctx, const char *name, int n, const int64_t **values,
-                      struct percept_err *err)
+static bool scan_list(struct node_ctx *ctx, const char *name, int n, const int64_t **values, struct percept_err *err)
 {
     int count;
     if (!attr_ints(ctx, name, values, &count, err))
         return false;
     if (*values && count != n)
-        return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %d elements, expected %d", OP_NODE(ctx->node),
-                       name, count, n);
+        return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %d elements, expected %d", OP_NODE(ctx->node), name,
+                       count, n);
     return true;
 }
 
@@ -314,27 +311,28 @@ static bool scan_check(struct node_ctx *ctx, struct percept_err *err)
     ctx->node->priv = p;
     p->batched = ctx->node->opset < 9;
     int n_in = ctx->node->n_in - (p->batched ? 1 : 0);
-    if (!op_arity(ctx, p->batched ? 0 : 1, MOST_STREAMS, MOST_STREAMS, err) || !attr_graph(ctx, "body", &p->body, err) ||
+    if (!op_arity(ctx, p->batched ? 0 : 1, MOST_STREAMS, MOST_STREAMS, err) ||
+        !attr_graph(ctx, "body", &p->body, err) ||
         !attr_int_in(ctx, "num_scan_inputs", 0, 1, n_in < 1 ? 1 : n_in, &n_scanned, err))
         return false;
     p->n_scanned = (int)n_scanned;
     p->n_states = n_in - p->n_scanned;
     if (!p->body || p->body->n_inputs != n_in || p->body->n_outputs < p->n_states ||
         ctx->node->n_out > p->body->n_outputs || p->body->n_outputs > MOST_STREAMS)
-        return err_set(err, ERR_MODEL, OP_AT "its body must take %d states and %d slices and give those states "
-                                             "and what is collected", OP_NODE(ctx->node), p->n_states,
-                       p->n_scanned);
+        return err_set(err, ERR_MODEL,
+                       OP_AT "its body must take %d states and %d slices and give those states "
+                             "and what is collected",
+                       OP_NODE(ctx->node), p->n_states, p->n_scanned);
     p->n_collected = p->body->n_outputs - p->n_states;
     return scan_list(ctx, "scan_input_axes", p->n_scanned, &p->in_axes, err) &&
-           scan_list(ctx, p->batched ? "directions" : "scan_input_directions", p->n_scanned,
-                     &p->in_directions, err) &&
+           scan_list(ctx, p->batched ? "directions" : "scan_input_directions", p->n_scanned, &p->in_directions, err) &&
            scan_list(ctx, "scan_output_axes", p->n_collected, &p->out_axes, err) &&
            scan_list(ctx, "scan_output_directions", p->n_collected, &p->out_directions, err);
 }
 
 /* Copies between [outer][n][inner] at position t and [outer][inner]. */
-static void copy_slice(struct run_env *env, char *slice, char *whole, bool into_whole, int64_t outer,
-                       int64_t n, int64_t t, size_t inner)
+static void copy_slice(struct run_env *env, char *slice, char *whole, bool into_whole, int64_t outer, int64_t n,
+                       int64_t t, size_t inner)
 {
     for (int64_t o = 0; o < outer && op_spend(env, 1 + (int64_t)inner / 64); o++) {
         char *at = whole + (size_t)(o * n + t) * inner;
@@ -352,9 +350,8 @@ struct scan_job {
     int64_t length;
 };
 
-static bool scan_slice(struct scan_job *job, const struct scan_priv *p, int i, int64_t t,
-                       struct tensor *slice, const struct step *step, struct run_env *env,
-                       struct percept_err *err)
+static bool scan_slice(struct scan_job *job, const struct scan_priv *p, int i, int64_t t, struct tensor *slice,
+                       const struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct tensor *whole = &job->scanned[i];
     int axis = job->axes[i];
@@ -372,8 +369,7 @@ static bool scan_slice(struct scan_job *job, const struct scan_priv *p, int i, i
     return true;
 }
 
-static bool scan_once(struct scan_job *job, int64_t t, struct step *step, struct run_env *env,
-                      struct percept_err *err)
+static bool scan_once(struct scan_job *job, int64_t t, struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct scan_priv *p = step->priv;
     struct tensor in[MOST_STREAMS], out[MOST_STREAMS];
@@ -394,8 +390,8 @@ static bool scan_once(struct scan_job *job, int64_t t, struct step *step, struct
 }
 
 /* Puts the collected axis where scan_output_axes wants it, in the direction that is wanted. */
-static bool scan_output(struct scan_job *job, int i, struct tensor *out, struct step *step,
-                        struct run_env *env, struct percept_err *err)
+static bool scan_output(struct scan_job *job, int i, struct tensor *out, struct step *step, struct run_env *env,
+                        struct percept_err *err)
 {
     const struct scan_priv *p = step->priv;
     struct tensor front;
@@ -425,8 +421,8 @@ static bool scan_output(struct scan_job *job, int i, struct tensor *out, struct 
     int64_t n = front.dims[0];
     size_t element = (size_t)outer * inner;
     for (int64_t t = 0; t < n; t++)
-        copy_slice(env, (char *)front.data + (size_t)t * element, out->data, true, outer, n,
-                   reversed ? n - 1 - t : t, inner);
+        copy_slice(env, (char *)front.data + (size_t)t * element, out->data, true, outer, n, reversed ? n - 1 - t : t,
+                   inner);
     return true;
 }
 
@@ -473,8 +469,7 @@ static struct tensor item_of(const struct tensor *batch, int64_t n)
     return item;
 }
 
-static bool scan_item(struct scan_job *job, int64_t n, struct step *step, struct run_env *env,
-                      struct percept_err *err)
+static bool scan_item(struct scan_job *job, int64_t n, struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct scan_priv *p = step->priv;
     *job = (struct scan_job){.length = 0};
@@ -490,8 +485,8 @@ static bool scan_item(struct scan_job *job, int64_t n, struct step *step, struct
     if (step->in[0]) {
         int64_t given = ((const int64_t *)step->in[0]->data)[n];
         if (given < 0 || given > job->length)
-            return err_set(err, ERR_DATA, OP_AT "a sequence is %lld long, outside [0, %lld]",
-                           OP_NODE(step->node), (long long)given, (long long)job->length);
+            return err_set(err, ERR_DATA, OP_AT "a sequence is %lld long, outside [0, %lld]", OP_NODE(step->node),
+                           (long long)given, (long long)job->length);
         job->length = given;
     }
     if (!scan_all(job, step, env, err))
@@ -525,8 +520,8 @@ static bool collect_zeros(struct collected *c, const struct tensor *like, int64_
     return true;
 }
 
-static bool collect_item(struct scan_batch *batch, struct scan_job *job, int i, struct step *step,
-                         struct run_env *env, struct percept_err *err)
+static bool collect_item(struct scan_batch *batch, struct scan_job *job, int i, struct step *step, struct run_env *env,
+                         struct percept_err *err)
 {
     const struct scan_priv *p = step->priv;
     struct tensor one;
@@ -546,8 +541,8 @@ static bool collect_item(struct scan_batch *batch, struct scan_job *job, int i, 
 }
 
 /* After the last item. */
-static bool finish_batch(struct scan_batch *batch, int i, int64_t longest, struct step *step,
-                         struct run_env *env, struct percept_err *err)
+static bool finish_batch(struct scan_batch *batch, int i, int64_t longest, struct step *step, struct run_env *env,
+                         struct percept_err *err)
 {
     const struct scan_priv *p = step->priv;
     struct collected *all = &batch->all[i];

@@ -52,7 +52,7 @@ struct conv_plan {
     size_t blob_at;                          /* offset of weights in scratch */
 };
 
-/* ---- geometry -------------------------------------------------------------------------------- */
+/* --- geometry ----------------------------------------------------------------------------------------------------- */
 
 /* A stem (few channels) would waste most lanes of a block, and a group in general begins in the
  * middle of one. Blocks are for groups that fill them, and for depthwise, which is a group per
@@ -67,18 +67,16 @@ static bool input_plain(const struct conv_shape *shape, int width)
     return !depthwise && !whole;
 }
 
-static bool conv_channels(const struct conv *conv, const struct node *node,
-                          const struct tensor *weights, int width, struct conv_shape *shape,
-                          struct percept_err *err)
+static bool conv_channels(const struct conv *conv, const struct node *node, const struct tensor *weights, int width,
+                          struct conv_shape *shape, struct percept_err *err)
 {
     const int64_t first = weights->dims[0], second = weights->dims[1], group = conv->group;
     if (first < 1 || second < 1)
         return err_set(err, ERR_MODEL, OP_AT "weights without channels", OP_NODE(node));
     if (first % group != 0 || second > INT64_MAX / group)
         return err_set(err, ERR_MODEL,
-                       OP_AT
-                       "attribute 'group' is %lld and does not divide %lld channels; a divisor "
-                       "works",
+                       OP_AT "attribute 'group' is %lld and does not divide %lld channels; a divisor "
+                             "works",
                        OP_NODE(node), (long long)group, (long long)first);
     shape->group = group;
     shape->in_channels = conv->transposed ? first : second * group;
@@ -100,12 +98,11 @@ static void shape_geometry(struct conv_shape *shape, const struct geometry *g)
     }
 }
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
 /* A transposed convolution is one convolution for each residue of its strides (kernel/geometry.h), empty
  * ones too: few bytes of a file must not mean billions of them. */
-static bool strides_usable(const struct node_ctx *ctx, const struct conv *conv,
-                           struct percept_err *err)
+static bool strides_usable(const struct node_ctx *ctx, const struct conv *conv, struct percept_err *err)
 {
     int64_t product = 1;
     for (int i = 0; i < conv->spatial.n_stride; i++) {
@@ -122,38 +119,32 @@ static bool strides_usable(const struct node_ctx *ctx, const struct conv *conv,
 static bool transposed_attributes(struct node_ctx *ctx, struct conv *conv, struct percept_err *err)
 {
     if (!attr_ints(ctx, "output_padding", &conv->extra, &conv->n_extra, err) ||
-        !attr_ints(ctx, "output_shape", &conv->wanted, &conv->n_wanted, err) ||
-        !strides_usable(ctx, conv, err))
+        !attr_ints(ctx, "output_shape", &conv->wanted, &conv->n_wanted, err) || !strides_usable(ctx, conv, err))
         return false;
     for (int i = 0; i < conv->n_extra + conv->n_wanted; i++) {
         const bool extra = i < conv->n_extra;
         const int64_t value = extra ? conv->extra[i] : conv->wanted[i - conv->n_extra];
         if (value < 0 || value >= (int64_t)1 << 30)
-            return err_set(
-                err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; 0 to 2^30 work",
-                OP_NODE(ctx->node), extra ? "output_padding" : "output_shape", (long long)value);
+            return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; 0 to 2^30 work",
+                           OP_NODE(ctx->node), extra ? "output_padding" : "output_shape", (long long)value);
     }
     return true;
 }
 
-static bool weights_usable(const struct node *node, const struct tensor *weights,
-                           struct percept_err *err)
+static bool weights_usable(const struct node *node, const struct tensor *weights, struct percept_err *err)
 {
     if (weights->dtype != PERCEPT_FLOAT)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "weights are %s; float32 works", OP_NODE(node),
                        tensor_dtype_name(weights->dtype));
     if (weights->rank < 3 || weights->rank > 2 + SPATIAL_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "weights of rank %d; 3, 4 and 5 work",
-                       OP_NODE(node), weights->rank);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "weights of rank %d; 3, 4 and 5 work", OP_NODE(node), weights->rank);
     return true;
 }
 
-static bool bias_usable(const struct node *node, const struct tensor *bias, int64_t channels,
-                        struct percept_err *err)
+static bool bias_usable(const struct node *node, const struct tensor *bias, int64_t channels, struct percept_err *err)
 {
     if (bias->dtype != PERCEPT_FLOAT || bias->rank != 1 || bias->dims[0] != channels)
-        return err_set(err, ERR_MODEL, OP_AT "the bias must be float32 [%lld]", OP_NODE(node),
-                       (long long)channels);
+        return err_set(err, ERR_MODEL, OP_AT "the bias must be float32 [%lld]", OP_NODE(node), (long long)channels);
     return true;
 }
 
@@ -231,13 +222,12 @@ static bool conv_check_transposed(struct node_ctx *ctx, struct percept_err *err)
 bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 {
     struct conv *conv = ctx->node->priv;
-    if (fusion->kind == FUSE_AFFINE &&
-        (!conv->packed || fusion->channels != conv->shape.out_channels))
+    if (fusion->kind == FUSE_AFFINE && (!conv->packed || fusion->channels != conv->shape.out_channels))
         return false;
     return weights_fuse(ctx, &conv->fused, fusion);
 }
 
-/* ---- pack ------------------------------------------------------------------------------------ */
+/* --- pack --------------------------------------------------------------------------------------------------------- */
 
 static size_t bias_bytes(const struct conv *conv, const struct conv_shape *shape)
 {
@@ -248,8 +238,7 @@ static size_t bias_bytes(const struct conv *conv, const struct conv_shape *shape
 size_t conv_pack_bytes(const struct node_ctx *ctx)
 {
     const struct conv *conv = ctx->node->priv;
-    return conv->packed ? bias_bytes(conv, &conv->shape) +
-                              ctx->kernels->conv_pack_bytes(conv->algorithm, &conv->shape)
+    return conv->packed ? bias_bytes(conv, &conv->shape) + ctx->kernels->conv_pack_bytes(conv->algorithm, &conv->shape)
                         : 0;
 }
 
@@ -269,19 +258,17 @@ void conv_pack(const struct node_ctx *ctx, void *packed)
         return;
     const struct tensor *weights = weights_view(ctx, 1);
     const struct tensor *bias = conv->has_bias ? weights_view(ctx, 2) : NULL;
-    conv_lay(conv, &conv->shape, conv->algorithm, ctx->kernels, weights->data,
-             bias ? bias->data : NULL, packed);
+    conv_lay(conv, &conv->shape, conv->algorithm, ctx->kernels, weights->data, bias ? bias->data : NULL, packed);
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
-static bool list_fits(const struct node *node, const char *name, int n, int axes,
-                      struct percept_err *err)
+static bool list_fits(const struct node *node, const char *name, int n, int axes, struct percept_err *err)
 {
     if (n == 0 || n == axes || n == axes + 2)
         return true;
-    return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %d values; this picture needs %d",
-                   OP_NODE(node), name, n, axes);
+    return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %d values; this picture needs %d", OP_NODE(node), name, n,
+                   axes);
 }
 
 /* ONNX: total padding = stride (in - 1) + output_padding + reach - out. What is odd of it goes to
@@ -292,17 +279,15 @@ static int64_t transposed_pad(const struct conv *conv, int64_t full, int64_t out
     return conv->spatial.auto_pad == AUTO_PAD_SAME_UPPER ? total / 2 : total - total / 2;
 }
 
-static bool transposed_axis(const struct conv *conv, const struct node *node, struct geometry *g,
-                            int i, struct percept_err *err)
+static bool transposed_axis(const struct conv *conv, const struct node *node, struct geometry *g, int i,
+                            struct percept_err *err)
 {
     const int from = i - (SPATIAL_MAX - g->axes);
     const int64_t extra = conv->n_extra ? conv->extra[conv->n_extra - g->axes + from] : 0;
     const int auto_pad = conv->spatial.auto_pad;
     int64_t full;
-    if (g->in[i] < 1 || __builtin_mul_overflow(g->in[i] - 1, g->stride[i], &full) ||
-        full > INT64_MAX / 4)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "a picture with an axis of %lld pixels; 1 to 2^30 work", OP_NODE(node),
+    if (g->in[i] < 1 || __builtin_mul_overflow(g->in[i] - 1, g->stride[i], &full) || full > INT64_MAX / 4)
+        return err_set(err, ERR_INVALID, OP_AT "a picture with an axis of %lld pixels; 1 to 2^30 work", OP_NODE(node),
                        (long long)g->in[i]);
     full += extra + spatial_reach(g, i);
     if (conv->n_wanted) {
@@ -315,8 +300,7 @@ static bool transposed_axis(const struct conv *conv, const struct node *node, st
         g->out[i] = full - g->pad[i] - g->pad_end[i];
     }
     if (g->out[i] < 1)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "the output would have %lld pixels; less padding works", OP_NODE(node),
+        return err_set(err, ERR_INVALID, OP_AT "the output would have %lld pixels; less padding works", OP_NODE(node),
                        (long long)g->out[i]);
     return true;
 }
@@ -334,22 +318,21 @@ static bool transposed_size(const struct conv *conv, const struct node *node, st
     return true;
 }
 
-static bool shape_inputs(struct step *step, const struct conv *conv, struct conv_shape *shape,
-                         struct geometry *g, struct percept_err *err)
+static bool shape_inputs(struct step *step, const struct conv *conv, struct conv_shape *shape, struct geometry *g,
+                         struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *w = step->in[1];
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
-        !op_want_dtype(step, 1, PERCEPT_FLOAT, err) || !weights_usable(step->node, w, err))
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || !op_want_dtype(step, 1, PERCEPT_FLOAT, err) ||
+        !weights_usable(step->node, w, err))
         return false;
     if (x->rank != w->rank)
-        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; the weights need rank %d",
-                       OP_NODE(step->node), x->rank, w->rank);
+        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; the weights need rank %d", OP_NODE(step->node),
+                       x->rank, w->rank);
     if (!spatial_settle(&conv->spatial, step->node, w->rank - 2, w->dims + 2, g, err) ||
         !conv_channels(conv, step->node, w, step->kernels->width, shape, err))
         return false;
     if (x->dims[1] != shape->in_channels)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "a picture with %lld channels; the weights need %lld",
+        return err_set(err, ERR_INVALID, OP_AT "a picture with %lld channels; the weights need %lld",
                        OP_NODE(step->node), (long long)x->dims[1], (long long)shape->in_channels);
     return !conv->has_bias || bias_usable(step->node, step->in[2], shape->out_channels, err);
 }
@@ -363,22 +346,18 @@ static void shape_work(struct step *step, const struct conv *conv, struct conv_p
     plan->units = kernels->conv_units(plan->algorithm, shape);
     plan->items = step->in[0]->dims[0];
     plan->in_item = spatial_volume(shape->in) *
-                    (shape->in_plain ? shape->in_channels
-                                     : weights_blocked(shape->in_channels, kernels->width));
-    plan->out_item =
-        spatial_volume(shape->out) * weights_blocked(shape->out_channels, kernels->width);
+                    (shape->in_plain ? shape->in_channels : weights_blocked(shape->in_channels, kernels->width));
+    plan->out_item = spatial_volume(shape->out) * weights_blocked(shape->out_channels, kernels->width);
     plan->area_bytes = weights_round(kernels->conv_scratch_bytes(plan->algorithm, shape));
     plan->lay = !conv->packed || !step->packed;
     plan->blob_at = plan->area_bytes * (size_t)members;
     step->scratch_bytes = plan->blob_at;
     if (plan->lay)
-        step->scratch_bytes +=
-            bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->algorithm, shape);
+        step->scratch_bytes += bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->algorithm, shape);
     step->algorithm = kernels->conv_name(plan->algorithm);
     const int64_t pixels = spatial_volume(shape->transposed ? shape->in : shape->out);
-    step->flops = 2.0 * (double)plan->items * (double)pixels *
-                  (double)spatial_volume(shape->kernel) * (double)shape->in_channels *
-                  (double)(shape->out_channels / shape->group);
+    step->flops = 2.0 * (double)plan->items * (double)pixels * (double)spatial_volume(shape->kernel) *
+                  (double)shape->in_channels * (double)(shape->out_channels / shape->group);
 }
 
 bool conv_shape(struct step *step, struct percept_err *err)
@@ -412,7 +391,7 @@ bool conv_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 struct conv_work {
     const struct kernels *kernels;
@@ -435,9 +414,8 @@ static void conv_pieces(void *arg, int64_t from, int64_t to, int member)
         struct epilogue epilogue = work->epilogue;
         if (work->residual)
             epilogue.residual = work->residual + item * plan->out_item;
-        work->kernels->conv_run(plan->algorithm, &plan->shape, work->x + item * plan->in_item,
-                                work->weights, work->y + item * plan->out_item, &epilogue,
-                                area, unit, unit + n);
+        work->kernels->conv_run(plan->algorithm, &plan->shape, work->x + item * plan->in_item, work->weights,
+                                work->y + item * plan->out_item, &epilogue, area, unit, unit + n);
         from += n;
     }
 }
@@ -486,7 +464,8 @@ const struct op_rule op_conv = {
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run, .batch = conv_batch,
+    .run = conv_run,
+    .batch = conv_batch,
 };
 
 const struct op_rule op_conv_transpose = {
@@ -495,7 +474,8 @@ const struct op_rule op_conv_transpose = {
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run, .batch = conv_batch,
+    .run = conv_run,
+    .batch = conv_batch,
 };
 
 const struct op_rule op_conv_transpose_padded = {
@@ -504,6 +484,7 @@ const struct op_rule op_conv_transpose_padded = {
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run, .batch = conv_batch,
+    .run = conv_run,
+    .batch = conv_batch,
     .variant = 1,
 };

@@ -41,7 +41,7 @@ struct deform_plan {
     size_t member_bytes;
 };
 
-/* ---- check and shape ------------------------------------------------------------------------- */
+/* --- check and shape ---------------------------------------------------------------------------------------------- */
 
 static bool deform_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -54,8 +54,7 @@ static bool deform_check(struct node_ctx *ctx, struct percept_err *err)
            attr_int_in(ctx, "offset_group", 1, 1, most, &deform->offset_group, err);
 }
 
-static bool want_dims(const struct step *step, int i, int rank, const int64_t *dims,
-                      struct percept_err *err)
+static bool want_dims(const struct step *step, int i, int rank, const int64_t *dims, struct percept_err *err)
 {
     char wanted[128], found[128];
     const struct tensor *t = step->in[i];
@@ -63,8 +62,7 @@ static bool want_dims(const struct step *step, int i, int rank, const int64_t *d
     tensor_set_dims(&like, rank, dims);
     if (tensor_same_dims(t, &like))
         return true;
-    return err_set(err, ERR_INVALID, OP_AT "input %d has the shape %s; %s would work",
-                   OP_NODE(step->node), i,
+    return err_set(err, ERR_INVALID, OP_AT "input %d has the shape %s; %s would work", OP_NODE(step->node), i,
                    tensor_shape_text(t->rank, t->dims, found, sizeof found),
                    tensor_shape_text(rank, dims, wanted, sizeof wanted));
 }
@@ -74,27 +72,23 @@ static bool deform_channels(const struct step *step, struct percept_err *err)
     const struct deform *deform = step->priv;
     const struct tensor *x = step->in[0], *w = step->in[1];
     for (int i = 0; i < step->n_in; i++) {
-        if (step->in[i] && !(i == 0 ? op_want_real(step, i, err)
-                                    : op_want_dtype(step, i, x->dtype, err)))
+        if (step->in[i] && !(i == 0 ? op_want_real(step, i, err) : op_want_dtype(step, i, x->dtype, err)))
             return false;
     }
     if (x->rank != 4 || w->rank != 4)
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "a picture of rank %d and weights of rank %d; 4 and 4 work",
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of rank %d and weights of rank %d; 4 and 4 work",
                        OP_NODE(step->node), x->rank, w->rank);
-    if (x->dims[1] % deform->group || w->dims[0] % deform->group ||
-        x->dims[1] / deform->group != w->dims[1] || x->dims[1] % deform->offset_group)
+    if (x->dims[1] % deform->group || w->dims[0] % deform->group || x->dims[1] / deform->group != w->dims[1] ||
+        x->dims[1] % deform->offset_group)
         return err_set(err, ERR_INVALID,
                        OP_AT "%lld channels, weights for %lld of %lld, %lld groups and %lld offset "
                              "groups do not fit together",
-                       OP_NODE(step->node), (long long)x->dims[1], (long long)w->dims[1],
-                       (long long)w->dims[0], (long long)deform->group,
-                       (long long)deform->offset_group);
+                       OP_NODE(step->node), (long long)x->dims[1], (long long)w->dims[1], (long long)w->dims[0],
+                       (long long)deform->group, (long long)deform->offset_group);
     return true;
 }
 
-static bool deform_offsets(const struct step *step, const struct deform_plan *plan,
-                           struct percept_err *err)
+static bool deform_offsets(const struct step *step, const struct deform_plan *plan, struct percept_err *err)
 {
     const struct deform *deform = step->priv;
     const int64_t h = plan->g.out[1], w = plan->g.out[2];
@@ -116,8 +110,7 @@ static bool deform_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a deformable convolution's plan", sizeof *plan);
     *plan = (struct deform_plan){.items = x->dims[0]};
-    if (!deform_channels(step, err) ||
-        !spatial_settle(&deform->spatial, step->node, 2, w->dims + 2, &plan->g, err))
+    if (!deform_channels(step, err) || !spatial_settle(&deform->spatial, step->node, 2, w->dims + 2, &plan->g, err))
         return false;
     spatial_input(&plan->g, x);
     if (!spatial_slide(&plan->g, &deform->spatial, false, step->node, err))
@@ -128,12 +121,9 @@ static bool deform_shape(struct step *step, struct percept_err *err)
     plan->channels = x->dims[1];
     plan->out_channels = w->dims[0];
     plan->kernel = plan->g.kernel[1] * plan->g.kernel[2];
-    if (!tensor_count(4, dims, &count) ||
-        __builtin_mul_overflow(w->dims[1], plan->kernel, &plan->depth) ||
-        __builtin_mul_overflow(plan->depth, DEFORM_TILE * (int64_t)size, &cells) ||
-        cells > INT64_MAX / (2 * TEAM_MAX))
-        return err_set(err, ERR_INVALID, OP_AT "the output would be too large",
-                       OP_NODE(step->node));
+    if (!tensor_count(4, dims, &count) || __builtin_mul_overflow(w->dims[1], plan->kernel, &plan->depth) ||
+        __builtin_mul_overflow(plan->depth, DEFORM_TILE * (int64_t)size, &cells) || cells > INT64_MAX / (2 * TEAM_MAX))
+        return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
     if (!deform_offsets(step, plan, err))
         return false;
     plan->pixels = x->dims[2] * x->dims[3];
@@ -147,7 +137,7 @@ static bool deform_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 /* The four neighbours of a point in a map, those outside with no weight at offset 0. */
 struct neighbours {
@@ -155,8 +145,7 @@ struct neighbours {
     double weight[4];
 };
 
-static void find_neighbours(const struct geometry *g, double y, double x, double factor,
-                            struct neighbours *near)
+static void find_neighbours(const struct geometry *g, double y, double x, double factor, struct neighbours *near)
 {
     const double height = (double)g->in[1], width = (double)g->in[2];
     *near = (struct neighbours){0};
@@ -175,8 +164,7 @@ static void find_neighbours(const struct geometry *g, double y, double x, double
 
 static double number_at(const struct tensor *t, int64_t i)
 {
-    return t->dtype == PERCEPT_DOUBLE ? ((const double *)t->data)[i]
-                                      : (double)((const float *)t->data)[i];
+    return t->dtype == PERCEPT_DOUBLE ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i];
 }
 
 /* Where kernel element k of offset group `group` reads for output pixel `point`. */
@@ -190,30 +178,28 @@ static void locate(const struct step *step, int64_t item, int64_t group, int64_t
     const int64_t offset = 2 * at * plan->points + point;
     const bool masked = step->n_in > 4 && step->in[4];
     const double factor = masked ? number_at(step->in[4], at * plan->points + point) : 1;
-    const int64_t row = point / g->out[2] * g->stride[1] - g->pad[1] +
-                        k / g->kernel[2] * g->dilation[1];
-    const int64_t column = point % g->out[2] * g->stride[2] - g->pad[2] +
-                           k % g->kernel[2] * g->dilation[2];
+    const int64_t row = point / g->out[2] * g->stride[1] - g->pad[1] + k / g->kernel[2] * g->dilation[1];
+    const int64_t column = point % g->out[2] * g->stride[2] - g->pad[2] + k % g->kernel[2] * g->dilation[2];
     find_neighbours(g, (double)row + number_at(step->in[2], offset),
                     (double)column + number_at(step->in[2], offset + plan->points), factor, near);
 }
 
 /* One row of a column's channels [c, end) of an item. */
-#define GATHER(dtype, T)                                                                           \
-    case dtype: {                                                                                  \
-        const T *map = (const T *)step->in[0]->data + (item * plan->channels + c) * plan->pixels;  \
-        T *column = (T *)columns + at;                                                             \
-        for (; c < end; c++, map += plan->pixels, column += plan->kernel * n) {                    \
-            T sum = 0;                                                                             \
-            for (int t = 0; t < 4; t++)                                                            \
-                sum += (T)near->weight[t] == 0 ? 0 : (T)near->weight[t] * map[near->offset[t]];    \
-            *column = sum;                                                                         \
-        }                                                                                          \
-        break;                                                                                     \
+#define GATHER(dtype, T)                                                                                               \
+    case dtype: {                                                                                                      \
+        const T *map = (const T *)step->in[0]->data + (item * plan->channels + c) * plan->pixels;                      \
+        T *column = (T *)columns + at;                                                                                 \
+        for (; c < end; c++, map += plan->pixels, column += plan->kernel * n) {                                        \
+            T sum = 0;                                                                                                 \
+            for (int t = 0; t < 4; t++)                                                                                \
+                sum += (T)near->weight[t] == 0 ? 0 : (T)near->weight[t] * map[near->offset[t]];                        \
+            *column = sum;                                                                                             \
+        }                                                                                                              \
+        break;                                                                                                         \
     }
 
-static void gather(const struct step *step, const struct neighbours *near, int64_t item, int64_t c,
-                   int64_t end, int64_t n, int64_t at, void *columns)
+static void gather(const struct step *step, const struct neighbours *near, int64_t item, int64_t c, int64_t end,
+                   int64_t n, int64_t at, void *columns)
 {
     const struct deform_plan *plan = step->state;
     switch (step->in[0]->dtype) {
@@ -224,8 +210,8 @@ static void gather(const struct step *step, const struct neighbours *near, int64
 }
 
 /* Columns of channels [first, end) of an item for a tile of n pixels. */
-static void fill_columns(const struct step *step, int64_t item, int64_t first, int64_t end,
-                         int64_t point, int64_t n, void *columns)
+static void fill_columns(const struct step *step, int64_t item, int64_t first, int64_t end, int64_t point, int64_t n,
+                         void *columns)
 {
     const struct deform *deform = step->priv;
     const struct deform_plan *plan = step->state;
@@ -236,22 +222,20 @@ static void fill_columns(const struct step *step, int64_t item, int64_t first, i
             for (int64_t i = 0; i < n; i++) {
                 struct neighbours near;
                 locate(step, item, group, k, point + i, &near);
-                gather(step, &near, item, c, next, n, ((c - first) * plan->kernel + k) * n + i,
-                       columns);
+                gather(step, &near, item, c, next, n, ((c - first) * plan->kernel + k) * n + i, columns);
             }
         }
         c = next;
     }
 }
 
-#define ADD_BIAS(dtype, T)                                                                         \
-    case dtype:                                                                                    \
-        for (int64_t c = 0; c < plan->out_channels; c++) {                                         \
-            T *y = (T *)step->out[0]->data + (item * plan->out_channels + c) * plan->points +      \
-                   point;                                                                          \
-            for (int64_t i = 0; i < n; i++)                                                        \
-                y[i] += ((const T *)bias->data)[c];                                                \
-        }                                                                                          \
+#define ADD_BIAS(dtype, T)                                                                                             \
+    case dtype:                                                                                                        \
+        for (int64_t c = 0; c < plan->out_channels; c++) {                                                             \
+            T *y = (T *)step->out[0]->data + (item * plan->out_channels + c) * plan->points + point;                   \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                y[i] += ((const T *)bias->data)[c];                                                                    \
+        }                                                                                                              \
         break;
 
 static void add_bias(const struct step *step, int64_t item, int64_t point, int64_t n)
@@ -268,8 +252,8 @@ static void add_bias(const struct step *step, int64_t item, int64_t point, int64
 }
 
 /* y [rows][n] = w [rows][depth] columns [depth][n]; rows of y lie `points` apart. */
-static void multiply_doubles(int64_t rows, int64_t n, int64_t depth, const double *w,
-                             const double *columns, double *y, int64_t points)
+static void multiply_doubles(int64_t rows, int64_t n, int64_t depth, const double *w, const double *columns, double *y,
+                             int64_t points)
 {
     for (int64_t row = 0; row < rows; row++, w += depth, y += points) {
         for (int64_t i = 0; i < n; i++)
@@ -297,12 +281,11 @@ static void deform_tiles(void *arg, int64_t from, int64_t to, int member)
             const int64_t y = (item * plan->out_channels + g * out_each) * plan->points + point;
             fill_columns(step, item, g * in_each, (g + 1) * in_each, point, n, columns);
             if (step->in[0]->dtype == PERCEPT_DOUBLE)
-                multiply_doubles(out_each, n, plan->depth, (const double *)step->in[1]->data + w,
-                                 columns, (double *)step->out[0]->data + y, plan->points);
+                multiply_doubles(out_each, n, plan->depth, (const double *)step->in[1]->data + w, columns,
+                                 (double *)step->out[0]->data + y, plan->points);
             else
-                blas_gemm(false, false, out_each, n, plan->depth, 1,
-                          (const float *)step->in[1]->data + w, plan->depth, columns, n, 0,
-                          (float *)step->out[0]->data + y, plan->points);
+                blas_gemm(false, false, out_each, n, plan->depth, 1, (const float *)step->in[1]->data + w, plan->depth,
+                          columns, n, 0, (float *)step->out[0]->data + y, plan->points);
         }
         add_bias(step, item, point, n);
     }

@@ -29,12 +29,11 @@ static bool det_shape(struct step *step, struct percept_err *err)
     if (!op_want_real(step, 0, err))
         return false;
     if (x->rank < 2 || x->dims[x->rank - 2] != n)
-        return err_set(err, ERR_INVALID, OP_AT "shape %s is no list of square matrices",
-                       OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text));
+        return err_set(err, ERR_INVALID, OP_AT "shape %s is no list of square matrices", OP_NODE(step->node),
+                       tensor_shape_text(x->rank, x->dims, text, sizeof text));
     op_set_out(step, 0, x->dtype, x->rank - 2, x->dims);
-    if (tensor_elements(x) > 0 &&
-        (__builtin_mul_overflow(n * n, (int64_t)sizeof(double), &n_bytes) ||
-         __builtin_mul_overflow(n_bytes, step->members > 0 ? step->members : 1, &n_bytes)))
+    if (tensor_elements(x) > 0 && (__builtin_mul_overflow(n * n, (int64_t)sizeof(double), &n_bytes) ||
+                                   __builtin_mul_overflow(n_bytes, step->members > 0 ? step->members : 1, &n_bytes)))
         return err_set(err, ERR_INVALID, OP_AT "the matrices are too large", OP_NODE(step->node));
     step->scratch_bytes = (size_t)n_bytes;
     step->flops = (double)tensor_elements(x) * (double)n * 2 / 3;
@@ -89,5 +88,4 @@ static bool det_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-const struct op_rule op_det = {
-    .check = det_check, .shape = det_shape, .run = det_run, .batch = batch_axis_matrices};
+const struct op_rule op_det = {.check = det_check, .shape = det_shape, .run = det_run, .batch = batch_axis_matrices};

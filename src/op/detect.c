@@ -32,7 +32,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- NonMaxSuppression: check and shape ------------------------------------------------------ */
+/* --- NonMaxSuppression: check and shape --------------------------------------------------------------------------- */
 
 struct nms {
     bool center; /* boxes are x, y of the centre, width, height; else two corners y, x, y, x */
@@ -49,8 +49,7 @@ static bool nms_check(struct node_ctx *ctx, struct percept_err *err)
     struct nms *nms = op_priv(ctx, sizeof *nms, err);
     if (!nms)
         return false;
-    return op_arity(ctx, 2, 5, 1, err) &&
-           attr_bool(ctx, "center_point_box", false, &nms->center, err);
+    return op_arity(ctx, 2, 5, 1, err) && attr_bool(ctx, "center_point_box", false, &nms->center, err);
 }
 
 static const struct tensor *optional(const struct step *step, int i)
@@ -60,8 +59,8 @@ static const struct tensor *optional(const struct step *step, int i)
 
 static bool nms_inputs(const struct step *step, struct percept_err *err)
 {
-    static const enum percept_dtype dtypes[] = {PERCEPT_FLOAT, PERCEPT_FLOAT, PERCEPT_INT64,
-                                                PERCEPT_FLOAT, PERCEPT_FLOAT};
+    static const enum percept_dtype dtypes[] = {PERCEPT_FLOAT, PERCEPT_FLOAT, PERCEPT_INT64, PERCEPT_FLOAT,
+                                                PERCEPT_FLOAT};
     const struct tensor *boxes = step->in[0], *scores = step->in[1];
     for (int i = 0; i < step->n_in; i++) {
         if (!step->in[i])
@@ -69,14 +68,12 @@ static bool nms_inputs(const struct step *step, struct percept_err *err)
         if (!op_want_dtype(step, i, dtypes[i], err))
             return false;
         if (i > 1 && tensor_elements(step->in[i]) != 1)
-            return err_set(err, ERR_MODEL, OP_AT "input %d is not one number", OP_NODE(step->node),
-                           i);
+            return err_set(err, ERR_MODEL, OP_AT "input %d is not one number", OP_NODE(step->node), i);
     }
-    if (boxes->rank == 3 && scores->rank == 3 && boxes->dims[2] == 4 &&
-        boxes->dims[0] == scores->dims[0] && boxes->dims[1] == scores->dims[2])
+    if (boxes->rank == 3 && scores->rank == 3 && boxes->dims[2] == 4 && boxes->dims[0] == scores->dims[0] &&
+        boxes->dims[1] == scores->dims[2])
         return true;
-    return err_set(err, ERR_INVALID,
-                   OP_AT "boxes must be [items,boxes,4] and scores [items,classes,boxes]",
+    return err_set(err, ERR_INVALID, OP_AT "boxes must be [items,boxes,4] and scores [items,classes,boxes]",
                    OP_NODE(step->node));
 }
 
@@ -99,14 +96,13 @@ static bool nms_shape(struct step *step, struct percept_err *err)
         return false;
     const struct tensor *scores = step->in[1];
     const int64_t members = step->members > 0 ? step->members : 1;
-    *plan = (struct nms_plan){
-        .items = scores->dims[0], .classes = scores->dims[1], .boxes = scores->dims[2]};
+    *plan = (struct nms_plan){.items = scores->dims[0], .classes = scores->dims[1], .boxes = scores->dims[2]};
     plan->most = nms_most(step, plan->boxes);
     int64_t dims[] = {0, 3}, count, bytes;
     if (__builtin_mul_overflow(plan->items, plan->classes, &plan->pairs) ||
-        __builtin_mul_overflow(plan->pairs, plan->most, &dims[0]) ||
-        !tensor_count(2, dims, &count) || plan->pairs > INT64_MAX / 64 ||
-        __builtin_mul_overflow(plan->boxes, 8 * members, &bytes) || bytes > INT64_MAX / 64)
+        __builtin_mul_overflow(plan->pairs, plan->most, &dims[0]) || !tensor_count(2, dims, &count) ||
+        plan->pairs > INT64_MAX / 64 || __builtin_mul_overflow(plan->boxes, 8 * members, &bytes) ||
+        bytes > INT64_MAX / 64)
         return err_set(err, ERR_INVALID, OP_AT "too many boxes and classes", OP_NODE(step->node));
     plan->counts_bytes = weights_round((size_t)plan->pairs * sizeof(int64_t));
     plan->member_bytes = weights_round((size_t)plan->boxes * sizeof(int64_t));
@@ -117,7 +113,7 @@ static bool nms_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- NonMaxSuppression: run ------------------------------------------------------------------ */
+/* --- NonMaxSuppression: run --------------------------------------------------------------------------------------- */
 
 struct box {
     float top, left, bottom, right;
@@ -227,8 +223,7 @@ static void nms_pairs(void *arg, int64_t from, int64_t to, int member)
     int64_t *counts = step->scratch;
     int64_t *heap = (int64_t *)(void *)(heaps + plan->member_bytes * (size_t)member);
     for (int64_t pair = from; pair < to; pair++)
-        counts[pair] = select_boxes(&share, pair, most, heap,
-                                    (int64_t *)step->out[0]->data + pair * plan->most * 3);
+        counts[pair] = select_boxes(&share, pair, most, heap, (int64_t *)step->out[0]->data + pair * plan->most * 3);
 }
 
 static bool nms_run(struct step *step, struct run_env *env, struct percept_err *err)
@@ -254,7 +249,7 @@ static bool nms_run(struct step *step, struct run_env *env, struct percept_err *
 const struct op_rule op_non_max_suppression = {
     .check = nms_check, .shape = nms_shape, .run = nms_run, .flags = OP_DATA_DIMS};
 
-/* ---- RoiAlign: check and shape --------------------------------------------------------------- */
+/* --- RoiAlign: check and shape ------------------------------------------------------------------------------------ */
 
 struct roi {
     bool maximum, half_pixel;
@@ -283,8 +278,7 @@ static bool roi_check(struct node_ctx *ctx, struct percept_err *err)
     if (!roi)
         return false;
     if (!op_arity(ctx, 3, 3, 1, err) || !attr_choice(ctx, "mode", 0, modes, &mode, err) ||
-        !attr_choice(ctx, "coordinate_transformation_mode", ctx->node->opset >= 16, coordinates,
-                     &coordinate, err) ||
+        !attr_choice(ctx, "coordinate_transformation_mode", ctx->node->opset >= 16, coordinates, &coordinate, err) ||
         !attr_int_in(ctx, "output_height", 1, 1, most, &roi->out[0], err) ||
         !attr_int_in(ctx, "output_width", 1, 1, most, &roi->out[1], err) ||
         !attr_int_in(ctx, "sampling_ratio", 0, 0, 1024, &roi->ratio, err) ||
@@ -298,8 +292,7 @@ static bool roi_check(struct node_ctx *ctx, struct percept_err *err)
 static bool roi_inputs(const struct step *step, enum percept_dtype indices, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *regions = step->in[1], *items = step->in[2];
-    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err) ||
-        !op_want_dtype(step, 2, indices, err))
+    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err) || !op_want_dtype(step, 2, indices, err))
         return false;
     if (x->rank != 4 || regions->rank != 2 || regions->dims[1] != 4 || items->rank != 1 ||
         items->dims[0] != regions->dims[0])
@@ -322,21 +315,19 @@ static bool roi_shape(struct step *step, struct percept_err *err)
     const int64_t dims[] = {step->in[1]->dims[0], x->dims[1], roi->out[0], roi->out[1]};
     int64_t count;
     if (!tensor_count(4, dims, &count) || x->dims[2] > INT32_MAX || x->dims[3] > INT32_MAX)
-        return err_set(err, ERR_INVALID, OP_AT "the output or the picture is too large",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the output or the picture is too large", OP_NODE(step->node));
     if (count > 0 && x->dims[2] * x->dims[3] == 0)
         return err_set(err, ERR_INVALID, OP_AT "the picture is empty", OP_NODE(step->node));
     for (int i = 0; i < 2; i++) /* free ratio: samples lie more than half a pixel apart */
         plan->most[i] = roi->ratio ? roi->ratio : 2 * x->dims[2 + i] + 8;
-    plan->member_bytes =
-        weights_round((size_t)(plan->most[0] + plan->most[1]) * sizeof(struct roi_sample));
+    plan->member_bytes = weights_round((size_t)(plan->most[0] + plan->most[1]) * sizeof(struct roi_sample));
     op_set_out(step, 0, x->dtype, 4, dims);
     step->scratch_bytes = plan->member_bytes * (size_t)(step->members > 0 ? step->members : 1);
     step->state = plan;
     return true;
 }
 
-/* ---- RoiAlign: run --------------------------------------------------------------------------- */
+/* --- RoiAlign: run ------------------------------------------------------------------------------------------------ */
 
 /* One axis of a region, in pixels of the picture. */
 struct roi_axis {
@@ -352,8 +343,7 @@ static double kept(bool wide, double x)
     return wide ? x : (double)(float)x;
 }
 
-static struct roi_axis region_axis(const struct roi *roi, bool wide, double from, double to,
-                                   int64_t cells)
+static struct roi_axis region_axis(const struct roi *roi, bool wide, double from, double to, int64_t cells)
 {
     const double offset = roi->half_pixel ? 0.5 : 0, scale = (double)roi->scale;
     const double start = kept(wide, kept(wide, from * scale) - offset);
@@ -410,57 +400,56 @@ static int64_t cell_samples(const struct roi_axis *axis, int64_t cell, int64_t n
 
 /* The four weighted corners of sample (i, j), in the order low low, low high, high low, high high:
  * `max` compares them, `avg` adds them up. In `max`, samples outside count as zero. */
-#define ROI_CELL(T, name, infinity, larger)                                                        \
-    static T average_##name(const T *map, int64_t width, const struct roi_sample *y, int64_t n_y,  \
-                            const struct roi_sample *x, int64_t n_x, double samples)               \
-    {                                                                                              \
-        T sum = 0;                                                                                 \
-        for (int64_t i = 0; i < n_y; i++) {                                                        \
-            const T *low = map + y[i].low * width, *high = map + y[i].high * width;                \
-            const T above = (T)y[i].low_weight, below = (T)y[i].high_weight;                       \
-            for (int64_t j = 0; j < n_x; j++) {                                                    \
-                const T left = (T)x[j].low_weight, right = (T)x[j].high_weight;                    \
-                sum += above * (left * low[x[j].low] + right * low[x[j].high]) +                   \
-                       below * (left * high[x[j].low] + right * high[x[j].high]);                  \
-            }                                                                                      \
-        }                                                                                          \
-        return sum / (T)fmax(samples, 1);                                                          \
-    }                                                                                              \
-    static T maximum_##name(const T *map, int64_t width, const struct roi_sample *y, int64_t n_y,  \
-                            const struct roi_sample *x, int64_t n_x, double samples)               \
-    {                                                                                              \
-        T best = (double)n_y * (double)n_x < samples || samples <= 0 ? 0 : -infinity;              \
-        for (int64_t i = 0; i < n_y; i++) {                                                        \
-            const T *low = map + y[i].low * width, *high = map + y[i].high * width;                \
-            const T above = (T)y[i].low_weight, below = (T)y[i].high_weight;                       \
-            for (int64_t j = 0; j < n_x; j++) {                                                    \
-                const T left = (T)x[j].low_weight, right = (T)x[j].high_weight;                    \
-                best = larger(best, above * left * low[x[j].low]);                                 \
-                best = larger(best, above * right * low[x[j].high]);                               \
-                best = larger(best, below * left * high[x[j].low]);                                \
-                best = larger(best, below * right * high[x[j].high]);                              \
-            }                                                                                      \
-        }                                                                                          \
-        return best;                                                                               \
+#define ROI_CELL(T, name, infinity, larger)                                                                            \
+    static T average_##name(const T *map, int64_t width, const struct roi_sample *y, int64_t n_y,                      \
+                            const struct roi_sample *x, int64_t n_x, double samples)                                   \
+    {                                                                                                                  \
+        T sum = 0;                                                                                                     \
+        for (int64_t i = 0; i < n_y; i++) {                                                                            \
+            const T *low = map + y[i].low * width, *high = map + y[i].high * width;                                    \
+            const T above = (T)y[i].low_weight, below = (T)y[i].high_weight;                                           \
+            for (int64_t j = 0; j < n_x; j++) {                                                                        \
+                const T left = (T)x[j].low_weight, right = (T)x[j].high_weight;                                        \
+                sum += above * (left * low[x[j].low] + right * low[x[j].high]) +                                       \
+                       below * (left * high[x[j].low] + right * high[x[j].high]);                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        return sum / (T)fmax(samples, 1);                                                                              \
+    }                                                                                                                  \
+    static T maximum_##name(const T *map, int64_t width, const struct roi_sample *y, int64_t n_y,                      \
+                            const struct roi_sample *x, int64_t n_x, double samples)                                   \
+    {                                                                                                                  \
+        T best = (double)n_y * (double)n_x < samples || samples <= 0 ? 0 : -infinity;                                  \
+        for (int64_t i = 0; i < n_y; i++) {                                                                            \
+            const T *low = map + y[i].low * width, *high = map + y[i].high * width;                                    \
+            const T above = (T)y[i].low_weight, below = (T)y[i].high_weight;                                           \
+            for (int64_t j = 0; j < n_x; j++) {                                                                        \
+                const T left = (T)x[j].low_weight, right = (T)x[j].high_weight;                                        \
+                best = larger(best, above * left * low[x[j].low]);                                                     \
+                best = larger(best, above * right * low[x[j].high]);                                                   \
+                best = larger(best, below * left * high[x[j].low]);                                                    \
+                best = larger(best, below * right * high[x[j].high]);                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+        return best;                                                                                                   \
     }
 
 ROI_CELL(float, floats, HUGE_VALF, fmaxf)
 ROI_CELL(double, doubles, HUGE_VAL, fmax)
 
 /* One cell of a region in all channels. */
-#define ROI_MAPS(T, name)                                                                          \
-    {                                                                                              \
-        const T *map = (const T *)x->data + item * channels * height * width;                      \
-        T *y = (T *)out->data + region * channels * cells + cell;                                  \
-        for (int64_t c = 0; c < channels; c++, map += height * width, y += cells)                  \
-            *y = maximum ? maximum_##name(map, width, ys, n_y, xs, n_x, samples)                   \
-                         : average_##name(map, width, ys, n_y, xs, n_x, samples);                  \
+#define ROI_MAPS(T, name)                                                                                              \
+    {                                                                                                                  \
+        const T *map = (const T *)x->data + item * channels * height * width;                                          \
+        T *y = (T *)out->data + region * channels * cells + cell;                                                      \
+        for (int64_t c = 0; c < channels; c++, map += height * width, y += cells)                                      \
+            *y = maximum ? maximum_##name(map, width, ys, n_y, xs, n_x, samples)                                       \
+                         : average_##name(map, width, ys, n_y, xs, n_x, samples);                                      \
     }
 
 static int64_t item_at(const struct tensor *items, int64_t i)
 {
-    return items->dtype == PERCEPT_INT64 ? ((const int64_t *)items->data)[i]
-                                         : ((const int32_t *)items->data)[i];
+    return items->dtype == PERCEPT_INT64 ? ((const int64_t *)items->data)[i] : ((const int32_t *)items->data)[i];
 }
 
 static void cell_maps(const struct step *step, int64_t at, const struct roi_sample *ys, int64_t n_y,
@@ -490,8 +479,7 @@ static void roi_cells(void *arg, int64_t from, int64_t to, int member)
     const struct tensor *x = step->in[0];
     const int64_t height = x->dims[2], width = x->dims[3], cells = roi->out[0] * roi->out[1];
     const bool wide = x->dtype == PERCEPT_DOUBLE;
-    struct roi_sample *ys =
-        (struct roi_sample *)(void *)((char *)step->scratch + plan->member_bytes * (size_t)member);
+    struct roi_sample *ys = (struct roi_sample *)(void *)((char *)step->scratch + plan->member_bytes * (size_t)member);
     struct roi_sample *xs = ys + plan->most[0];
     for (int64_t at = from; at < to; at++) {
         const int64_t region = at / cells, cell = at % cells;
@@ -515,8 +503,7 @@ static bool run_cells(struct step *step, struct run_env *env, team_work *work, s
     for (int64_t i = 0; i < out->dims[0]; i++) {
         const int64_t item = item_at(step->in[2], i);
         if (item < 0 || item >= items)
-            return err_set(err, ERR_DATA,
-                           OP_AT "batch index %lld of region %lld is outside [0, %lld)",
+            return err_set(err, ERR_DATA, OP_AT "batch index %lld of region %lld is outside [0, %lld)",
                            OP_NODE(step->node), (long long)item, (long long)i, (long long)items);
     }
     if (tensor_elements(out) > 0)
@@ -531,7 +518,7 @@ static bool roi_run(struct step *step, struct run_env *env, struct percept_err *
 
 const struct op_rule op_roi_align = {.check = roi_check, .shape = roi_shape, .run = roi_run};
 
-/* ---- CropAndResize --------------------------------------------------------------------------- */
+/* --- CropAndResize ------------------------------------------------------------------------------------------------ */
 
 struct crop {
     int nearest;
@@ -542,8 +529,7 @@ static bool crop_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const char *const modes[] = {"bilinear", "nearest", NULL};
     struct crop *crop = op_priv(ctx, sizeof *crop, err);
-    return crop && op_arity(ctx, 4, 4, 1, err) &&
-           attr_choice(ctx, "mode", 0, modes, &crop->nearest, err) &&
+    return crop && op_arity(ctx, 4, 4, 1, err) && attr_choice(ctx, "mode", 0, modes, &crop->nearest, err) &&
            attr_float(ctx, "extrapolation_value", 0, &crop->beyond, err);
 }
 
@@ -559,16 +545,14 @@ static bool crop_shape(struct step *step, struct percept_err *err)
                        OP_NODE(step->node), n);
     const int64_t dims[] = {step->in[1]->dims[0], x->dims[1], size[0], size[1]};
     if (!tensor_count(4, dims, &count))
-        return err_set(err, ERR_INVALID, OP_AT "the size is negative or too large",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the size is negative or too large", OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, 4, dims);
     return true;
 }
 
 /* Where a cell looks along axis i of a picture, which is 1 long in the regions' eyes; a cell alone looks at
  * the region's middle. False: past the picture. */
-static bool crop_axis(const struct step *step, int64_t region, int i, int64_t cell,
-                      struct roi_sample *sample)
+static bool crop_axis(const struct step *step, int64_t region, int i, int64_t cell, struct roi_sample *sample)
 {
     const struct crop *crop = step->priv;
     const bool wide = step->in[0]->dtype == PERCEPT_DOUBLE;
@@ -622,10 +606,9 @@ static bool crop_run(struct step *step, struct run_env *env, struct percept_err 
     return run_cells(step, env, crop_cells, err);
 }
 
-const struct op_rule op_crop_and_resize = {
-    .check = crop_check, .shape = crop_shape, .run = crop_run};
+const struct op_rule op_crop_and_resize = {.check = crop_check, .shape = crop_shape, .run = crop_run};
 
-/* ---- MaxRoiPool ------------------------------------------------------------------------------ */
+/* --- MaxRoiPool --------------------------------------------------------------------------------------------------- */
 
 struct roi_pool {
     int64_t out[2];
@@ -641,12 +624,10 @@ static bool roi_pool_check(struct node_ctx *ctx, struct percept_err *err)
         !attr_float(ctx, "spatial_scale", 1, &pool->scale, err))
         return false;
     if (n != 2 || out[0] < 1 || out[1] < 1)
-        return err_set(err, ERR_MODEL,
-                       OP_AT "attribute 'pooled_shape' must be a height and a width of 1 or more",
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'pooled_shape' must be a height and a width of 1 or more",
                        OP_NODE(ctx->node));
     if (!(pool->scale > 0) || !isfinite(pool->scale))
-        return err_set(err, ERR_MODEL,
-                       OP_AT "attribute 'spatial_scale' is %g; a number above 0 works",
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'spatial_scale' is %g; a number above 0 works",
                        OP_NODE(ctx->node), (double)pool->scale);
     memcpy(pool->out, out, sizeof pool->out);
     return true;
@@ -660,20 +641,18 @@ static bool roi_pool_shape(struct step *step, struct percept_err *err)
     if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err))
         return false;
     if (x->rank != 4 || regions->rank != 2 || regions->dims[1] != 5)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "a picture [items,channels,height,width] and regions [n,5] would work",
+        return err_set(err, ERR_INVALID, OP_AT "a picture [items,channels,height,width] and regions [n,5] would work",
                        OP_NODE(step->node));
     const int64_t dims[] = {regions->dims[0], x->dims[1], pool->out[0], pool->out[1]};
     if (!tensor_count(4, dims, &count))
-        return err_set(err, ERR_INVALID, OP_AT "the output would be too large",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, 4, dims);
     return true;
 }
 
 /* Pixels [*from, *to) of one axis that a cell sees; none where a corner is not finite. */
-static void cell_pixels(const struct step *step, double first, double last, int axis, int64_t cell,
-                        int64_t *from, int64_t *to)
+static void cell_pixels(const struct step *step, double first, double last, int axis, int64_t cell, int64_t *from,
+                        int64_t *to)
 {
     const struct roi_pool *pool = step->priv;
     const bool wide = step->in[0]->dtype == PERCEPT_DOUBLE;
@@ -690,20 +669,20 @@ static void cell_pixels(const struct step *step, double first, double last, int 
 }
 
 /* One cell of a region in all channels: 0 where it sees nothing, NaN where it sees one. */
-#define ROI_POOL(T, infinity)                                                                      \
-    {                                                                                              \
-        const T *map = (const T *)x->data + (int64_t)edge[0] * x->dims[1] * pixels;                \
-        T *y = (T *)step->out[0]->data + region * x->dims[1] * cells + cell;                       \
-        for (int64_t c = 0; c < x->dims[1]; c++, map += pixels, y += cells) {                      \
-            T best = top < bottom && left < right ? -infinity : 0;                                 \
-            for (int64_t i = top; i < bottom; i++) {                                               \
-                for (int64_t j = left; j < right; j++) {                                           \
-                    const T seen = map[i * x->dims[3] + j];                                        \
-                    best = seen <= best || isnan(best) ? best : seen;                              \
-                }                                                                                  \
-            }                                                                                      \
-            *y = best;                                                                             \
-        }                                                                                          \
+#define ROI_POOL(T, infinity)                                                                                          \
+    {                                                                                                                  \
+        const T *map = (const T *)x->data + (int64_t)edge[0] * x->dims[1] * pixels;                                    \
+        T *y = (T *)step->out[0]->data + region * x->dims[1] * cells + cell;                                           \
+        for (int64_t c = 0; c < x->dims[1]; c++, map += pixels, y += cells) {                                          \
+            T best = top < bottom && left < right ? -infinity : 0;                                                     \
+            for (int64_t i = top; i < bottom; i++) {                                                                   \
+                for (int64_t j = left; j < right; j++) {                                                               \
+                    const T seen = map[i * x->dims[3] + j];                                                            \
+                    best = seen <= best || isnan(best) ? best : seen;                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+            *y = best;                                                                                                 \
+        }                                                                                                              \
     }
 
 static void roi_pool_cells(void *arg, int64_t from, int64_t to, int member)
@@ -743,5 +722,4 @@ static bool roi_pool_run(struct step *step, struct run_env *env, struct percept_
     return true;
 }
 
-const struct op_rule op_max_roi_pool = {
-    .check = roi_pool_check, .shape = roi_pool_shape, .run = roi_pool_run};
+const struct op_rule op_max_roi_pool = {.check = roi_pool_check, .shape = roi_pool_shape, .run = roi_pool_run};

@@ -34,7 +34,7 @@
 #define LABEL_NONE (-1)
 #define LABEL_ELLIPSIS 60 /* in a term: all the axes it does not name */
 #define TERM_MAX (RANK_MAX + 1)
-#define VIEW_MAX WALK_RANK /* axes of an operand or of what lies between */
+#define VIEW_MAX WALK_RANK              /* axes of an operand or of what lies between */
 #define EINSUM_ALONE ((int64_t)1 << 25) /* multiply-adds from which on a matrix of a stack is a product by itself */
 
 _Static_assert(52 + RANK_MAX <= LABELS, "an ellipsis has a label per axis");
@@ -83,7 +83,7 @@ struct einsum_plan {
     size_t pack_at, pack_bytes; /* a packed right side per member */
 };
 
-/* ---- check: the equation --------------------------------------------------------------------- */
+/* --- check: the equation ------------------------------------------------------------------------------------------ */
 
 static int label_of(uint8_t c)
 {
@@ -101,11 +101,9 @@ static bool has_label(const struct term *term, int label)
     return false;
 }
 
-static bool bad_equation(const struct node_ctx *ctx, struct bytes equation, const char *why,
-                         struct percept_err *err)
+static bool bad_equation(const struct node_ctx *ctx, struct bytes equation, const char *why, struct percept_err *err)
 {
-    return err_set(err, ERR_MODEL, OP_AT "equation '" BYTES_FMT "': %s", OP_NODE(ctx->node),
-                   BYTES_ARG(equation), why);
+    return err_set(err, ERR_MODEL, OP_AT "equation '" BYTES_FMT "': %s", OP_NODE(ctx->node), BYTES_ARG(equation), why);
 }
 
 /* The labels from *at up to a comma, an arrow or the end. */
@@ -203,8 +201,7 @@ static bool einsum_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     for (int i = 0; i < node->n_in; i++) {
         if (node->in[i] < 0)
-            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
-                           OP_NODE(node), i);
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed", OP_NODE(node), i);
     }
     einsum->n = node->n_in;
     einsum->terms = arena_array(ctx->arena, (size_t)einsum->n, sizeof *einsum->terms);
@@ -212,13 +209,12 @@ static bool einsum_check(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "an equation", (size_t)einsum->n * sizeof *einsum->terms);
     const struct attr *equation = graph_attr(node, "equation");
     if (!equation || equation->type != ATTR_STRING)
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'equation' is missing or no string",
-                       OP_NODE(node));
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'equation' is missing or no string", OP_NODE(node));
     const char *why = read_equation(einsum, equation->s);
     return !why || bad_equation(ctx, equation->s, why, err);
 }
 
-/* ---- shape: views ---------------------------------------------------------------------------- */
+/* --- shape: views ------------------------------------------------------------------------------------------------- */
 
 /* A term for a tensor of this rank: the ellipsis as the labels of the axes it stands for. */
 static bool spread_term(const struct term *term, int rank, int *labels)
@@ -240,8 +236,7 @@ static bool spread_term(const struct term *term, int rank, int *labels)
 }
 
 /* The size of every label, 0 for those that do not occur. */
-static bool measure_labels(const struct step *step, int64_t *sizes, bool *occurs,
-                           struct percept_err *err)
+static bool measure_labels(const struct step *step, int64_t *sizes, bool *occurs, struct percept_err *err)
 {
     const struct einsum *einsum = step->priv;
     for (int i = 0; i < einsum->n; i++) {
@@ -250,8 +245,10 @@ static bool measure_labels(const struct step *step, int64_t *sizes, bool *occurs
         if (!op_want_dtype(step, i, step->in[0]->dtype, err))
             return false;
         if (!spread_term(&einsum->terms[i], x->rank, labels))
-            return err_set(err, ERR_INVALID, OP_AT "input %d has %d axes; its term in the equation "
-                           "has another number of labels", OP_NODE(step->node), i, x->rank);
+            return err_set(err, ERR_INVALID,
+                           OP_AT "input %d has %d axes; its term in the equation "
+                                 "has another number of labels",
+                           OP_NODE(step->node), i, x->rank);
         for (int k = 0; k < x->rank; k++) {
             const int label = labels[k];
             const int64_t n = x->dims[k];
@@ -315,7 +312,7 @@ static bool lies_so(const struct view *view, const int *labels, int n)
     return true;
 }
 
-/* ---- shape: stages --------------------------------------------------------------------------- */
+/* --- shape: stages ------------------------------------------------------------------------------------------------ */
 
 struct planner {
     struct step *step;
@@ -338,8 +335,7 @@ static bool make_view(struct planner *p, const int *labels, int n, struct view *
 {
     int64_t bytes = (int64_t)tensor_dtype_bytes(p->step->in[0]->dtype);
     if (n > VIEW_MAX)
-        return err_set(p->err, ERR_UNSUPPORTED,
-                       OP_AT "a product between its inputs has %d axes; up to %d would work",
+        return err_set(p->err, ERR_UNSUPPORTED, OP_AT "a product between its inputs has %d axes; up to %d would work",
                        OP_NODE(p->step->node), n, VIEW_MAX);
     *view = (struct view){.buffer = AT_SCRATCH, .offset = p->scratch_bytes, .rank = n};
     int64_t stride = 1;
@@ -388,8 +384,7 @@ struct classes {
     int n_batch, n_m, n_n, n_k;
 };
 
-static void classify(const struct planner *p, const struct view *a, const struct view *b,
-                     struct classes *c)
+static void classify(const struct planner *p, const struct view *a, const struct view *b, struct classes *c)
 {
     *c = (struct classes){.n_batch = 0};
     for (int i = 0; i < a->rank; i++) {
@@ -462,8 +457,7 @@ static bool multiply(struct planner *p, struct view *a, struct view *b)
     const size_t packed = weights_round(p->step->kernels->gemm_pack_bytes(stage->k, stage->n));
     if (p->step->in[0]->dtype == PERCEPT_FLOAT && stage->k > 1 && packed > p->plan->pack_bytes)
         p->plan->pack_bytes = packed;
-    p->step->flops += 2.0 * (double)stage->batch * (double)stage->m * (double)stage->n *
-                      (double)stage->k;
+    p->step->flops += 2.0 * (double)stage->batch * (double)stage->m * (double)stage->n * (double)stage->k;
     *a = y;
     return true;
 }
@@ -507,8 +501,8 @@ static bool plan_stages(struct planner *p, const int *result, int rank)
 }
 
 /* Labels and dims of the result. An ellipsis is as long as the longest of the inputs'. */
-static bool shape_result(struct step *step, const int64_t *sizes, const bool *occurs,
-                         int *labels, int *rank, struct percept_err *err)
+static bool shape_result(struct step *step, const int64_t *sizes, const bool *occurs, int *labels, int *rank,
+                         struct percept_err *err)
 {
     const struct einsum *einsum = step->priv;
     int n = 0, hidden = 0;
@@ -519,8 +513,8 @@ static bool shape_result(struct step *step, const int64_t *sizes, const bool *oc
         const int first = label == LABEL_ELLIPSIS ? LABELS - hidden : label;
         const int count = label == LABEL_ELLIPSIS ? hidden : 1;
         if (n + count > RANK_MAX)
-            return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has more than %d axes",
-                           OP_NODE(step->node), RANK_MAX);
+            return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has more than %d axes", OP_NODE(step->node),
+                           RANK_MAX);
         for (int k = 0; k < count; k++)
             labels[n++] = first + k;
     }
@@ -544,8 +538,7 @@ static bool want_numbers(const struct step *step, struct percept_err *err)
     case PERCEPT_UINT64:
         return true;
     default:
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "its input is %s; float32, double and (u)int32/64 work",
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; float32, double and (u)int32/64 work",
                        OP_NODE(step->node), tensor_dtype_name(step->in[0]->dtype));
     }
 }
@@ -579,14 +572,13 @@ static bool einsum_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run: gathers ---------------------------------------------------------------------------- */
+/* --- run: gathers ------------------------------------------------------------------------------------------------- */
 
 static void *at_place(const struct step *step, struct place place)
 {
     if (place.buffer == AT_OUTPUT)
         return step->out[0]->data;
-    return place.buffer == AT_SCRATCH ? (char *)step->scratch + place.offset
-                                      : step->in[place.buffer]->data;
+    return place.buffer == AT_SCRATCH ? (char *)step->scratch + place.offset : step->in[place.buffer]->data;
 }
 
 /* The next element of a view, or back at the first; its offset. */
@@ -623,18 +615,18 @@ static int64_t seek(const struct walk_view *view, int64_t *index, int64_t i)
 }
 
 /* Elements [first, end) of what is kept. T: of the elements, SUM: of their sum (unsigned, so that it wraps). */
-#define GATHER(name, T, SUM)                                                                       \
-    static void name(const struct stage *stage, const T *x, T *y, int64_t first, int64_t end)      \
-    {                                                                                              \
-        const int64_t terms = view_elements(&stage->summed);                                       \
-        int64_t kept[WALK_RANK] = {0}, at = seek(&stage->kept, kept, first);                       \
-        for (int64_t i = first; i < end; i++, at = advance(&stage->kept, kept, at)) {              \
-            int64_t index[WALK_RANK] = {0}, from = at;                                             \
-            SUM sum = 0;                                                                           \
-            for (int64_t t = 0; t < terms; t++, from = advance(&stage->summed, index, from))       \
-                sum += (SUM)x[from];                                                               \
-            y[i] = (T)sum;                                                                         \
-        }                                                                                          \
+#define GATHER(name, T, SUM)                                                                                           \
+    static void name(const struct stage *stage, const T *x, T *y, int64_t first, int64_t end)                          \
+    {                                                                                                                  \
+        const int64_t terms = view_elements(&stage->summed);                                                           \
+        int64_t kept[WALK_RANK] = {0}, at = seek(&stage->kept, kept, first);                                           \
+        for (int64_t i = first; i < end; i++, at = advance(&stage->kept, kept, at)) {                                  \
+            int64_t index[WALK_RANK] = {0}, from = at;                                                                 \
+            SUM sum = 0;                                                                                               \
+            for (int64_t t = 0; t < terms; t++, from = advance(&stage->summed, index, from))                           \
+                sum += (SUM)x[from];                                                                                   \
+            y[i] = (T)sum;                                                                                             \
+        }                                                                                                              \
     }
 
 GATHER(gather_float, float, double)
@@ -671,31 +663,30 @@ static void run_gather(const struct step *step, const struct stage *stage, struc
 {
     struct stage_work work = {step, stage};
     if (stage->summed.rank == 0)
-        walk_copy(env->team, at_place(step, stage->y), at_place(step, stage->a),
-                  tensor_dtype_bytes(step->in[0]->dtype), &stage->kept);
+        walk_copy(env->team, at_place(step, stage->y), at_place(step, stage->a), tensor_dtype_bytes(step->in[0]->dtype),
+                  &stage->kept);
     else
         team_split(env->team, view_elements(&stage->kept), 1 + WALK_GRAIN / view_elements(&stage->summed),
                    gather_pieces, &work);
 }
 
-/* ---- run: products --------------------------------------------------------------------------- */
+/* --- run: products ------------------------------------------------------------------------------------------------ */
 
 /* Rows [first, end) of all matrices. */
-#define PRODUCT(name, T)                                                                           \
-    static void name(const struct stage *s, const T *a, const T *b, T *y, int64_t first,           \
-                     int64_t end)                                                                  \
-    {                                                                                              \
-        const int64_t b_k = s->turned ? 1 : s->n, b_n = s->turned ? s->k : 1;                      \
-        y += first * s->n;                                                                         \
-        for (int64_t row = first; row < end; row++) {                                              \
-            const T *left = a + row * s->k, *right = b + row / s->m * s->k * s->n;                 \
-            for (int64_t j = 0; j < s->n; j++) {                                                   \
-                T sum = 0;                                                                         \
-                for (int64_t l = 0; l < s->k; l++)                                                 \
-                    sum += left[l] * right[l * b_k + j * b_n];                                     \
-                *y++ = sum;                                                                        \
-            }                                                                                      \
-        }                                                                                          \
+#define PRODUCT(name, T)                                                                                               \
+    static void name(const struct stage *s, const T *a, const T *b, T *y, int64_t first, int64_t end)                  \
+    {                                                                                                                  \
+        const int64_t b_k = s->turned ? 1 : s->n, b_n = s->turned ? s->k : 1;                                          \
+        y += first * s->n;                                                                                             \
+        for (int64_t row = first; row < end; row++) {                                                                  \
+            const T *left = a + row * s->k, *right = b + row / s->m * s->k * s->n;                                     \
+            for (int64_t j = 0; j < s->n; j++) {                                                                       \
+                T sum = 0;                                                                                             \
+                for (int64_t l = 0; l < s->k; l++)                                                                     \
+                    sum += left[l] * right[l * b_k + j * b_n];                                                         \
+                *y++ = sum;                                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 
 PRODUCT(product_float, float)
@@ -713,12 +704,11 @@ struct einsum_work {
     struct tiles tiles; /* of a single matrix, packed already */
 };
 
-static void pack_right(const struct einsum_work *work, struct percept_team *team, int64_t item,
-                       void *packed)
+static void pack_right(const struct einsum_work *work, struct percept_team *team, int64_t item, void *packed)
 {
     const struct stage *s = work->stage;
-    tiles_pack(work->step->kernels, team, packed, work->b + item * s->k * s->n, s->k, s->n,
-               s->turned ? 1 : s->n, s->turned ? s->k : 1, NULL);
+    tiles_pack(work->step->kernels, team, packed, work->b + item * s->k * s->n, s->k, s->n, s->turned ? 1 : s->n,
+               s->turned ? s->k : 1, NULL);
 }
 
 static void gemm_matrices(void *arg, int64_t from, int64_t to, int member)
@@ -759,8 +749,7 @@ static void run_gemm(const struct step *step, const struct stage *stage, struct 
                                .packed = (char *)step->scratch + plan->pack_at,
                                .pack_bytes = plan->pack_bytes,
                                .tiles = tiles_cut(step->kernels, stage->m, stage->n, stage->k)};
-    if (stage->batch > 1 &&
-        (double)stage->m * (double)stage->n * (double)stage->k < (double)EINSUM_ALONE) {
+    if (stage->batch > 1 && (double)stage->m * (double)stage->n * (double)stage->k < (double)EINSUM_ALONE) {
         team_split(env->team, stage->batch, 1, gemm_matrices, &work);
         return;
     }
@@ -797,8 +786,7 @@ static void run_product(const struct step *step, const struct stage *stage, stru
     if (step->in[0]->dtype == PERCEPT_FLOAT && stage->k > 1)
         run_gemm(step, stage, env);
     else
-        team_split(env->team, stage->batch * stage->m, 1 + WALK_GRAIN / (stage->n * stage->k),
-                   product_pieces, &work);
+        team_split(env->team, stage->batch * stage->m, 1 + WALK_GRAIN / (stage->n * stage->k), product_pieces, &work);
 }
 
 static bool einsum_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -25,8 +25,7 @@ static bool want_feature(const struct step *step, int i, struct percept_err *err
 {
     const enum percept_dtype dtype = step->in[i]->dtype;
     return types_feature(dtype) ||
-           err_set(err, ERR_UNSUPPORTED,
-                   OP_AT "input %d is %s; float32, float64, int32 and int64 would work",
+           err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; float32, float64, int32 and int64 would work",
                    OP_NODE(step->node), i, tensor_dtype_name(dtype));
 }
 
@@ -43,11 +42,10 @@ static bool fits_columns(const struct step *step, const char *name, int n, struc
     char text[128];
     if (n == 1 || ((x->rank == 1 || x->rank == 2) && n == columns_of(x)))
         return true;
-    return err_set(
-        err, ERR_INVALID,
-        OP_AT "attribute '%s' has %d values for an input of shape %s; one for all, or one "
-              "for each column of [N,F] would work",
-        OP_NODE(step->node), name, n, tensor_shape_text(x->rank, x->dims, text, sizeof text));
+    return err_set(err, ERR_INVALID,
+                   OP_AT "attribute '%s' has %d values for an input of shape %s; one for all, or one "
+                         "for each column of [N,F] would work",
+                   OP_NODE(step->node), name, n, tensor_shape_text(x->rank, x->dims, text, sizeof text));
 }
 
 /* A table whose rows are looked at whole. */
@@ -57,8 +55,8 @@ static bool want_table(const struct step *step, int i, struct percept_err *err)
     if (x->rank == 1 || x->rank == 2)
         return true;
     char text[128];
-    return err_set(err, ERR_INVALID, OP_AT "input %d has shape %s; [N,F] and [F] would work",
-                   OP_NODE(step->node), i, tensor_shape_text(x->rank, x->dims, text, sizeof text));
+    return err_set(err, ERR_INVALID, OP_AT "input %d has shape %s; [N,F] and [F] would work", OP_NODE(step->node), i,
+                   tensor_shape_text(x->rank, x->dims, text, sizeof text));
 }
 
 static int64_t rows_of(const struct tensor *x)
@@ -72,7 +70,7 @@ static int64_t row_grain(int64_t columns)
     return columns > 0 && columns < WALK_GRAIN ? WALK_GRAIN / columns : 1;
 }
 
-/* --- Scaler ----------------------------------------------------------------------------------- */
+/* --- Scaler ------------------------------------------------------------------------------------------------------- */
 
 struct scaler {
     const float *offset, *scale;
@@ -83,8 +81,7 @@ static bool scaler_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const float zero = 0, one = 1;
     struct scaler *priv = op_priv(ctx, sizeof *priv, err);
-    if (!priv || !op_arity(ctx, 1, 1, 1, err) ||
-        !attr_floats(ctx, "offset", &priv->offset, &priv->n_offset, err) ||
+    if (!priv || !op_arity(ctx, 1, 1, 1, err) || !attr_floats(ctx, "offset", &priv->offset, &priv->n_offset, err) ||
         !attr_floats(ctx, "scale", &priv->scale, &priv->n_scale, err))
         return false;
     if (!priv->n_offset) {
@@ -110,13 +107,13 @@ static bool scaler_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-#define SCALE(type, T)                                                                             \
-    case type: {                                                                                   \
-        const T *x = step->in[0]->data;                                                            \
-        for (int64_t i = from; i < to; i++, c = c + 1 == columns ? 0 : c + 1)                      \
-            y[i] = (float)(((double)x[i] - (double)priv->offset[each_offset ? c : 0]) *            \
-                           (double)priv->scale[each_scale ? c : 0]);                               \
-        break;                                                                                     \
+#define SCALE(type, T)                                                                                                 \
+    case type: {                                                                                                       \
+        const T *x = step->in[0]->data;                                                                                \
+        for (int64_t i = from; i < to; i++, c = c + 1 == columns ? 0 : c + 1)                                          \
+            y[i] = (float)(((double)x[i] - (double)priv->offset[each_offset ? c : 0]) *                                \
+                           (double)priv->scale[each_scale ? c : 0]);                                                   \
+        break;                                                                                                         \
     }
 
 static void scaler_range(void *arg, int64_t from, int64_t to, int member)
@@ -145,7 +142,7 @@ static bool scaler_run(struct step *step, struct run_env *env, struct percept_er
 const struct op_rule op_scaler = {
     .check = scaler_check, .shape = scaler_shape, .run = scaler_run, .batch = batch_axis_elements};
 
-/* --- Imputer ---------------------------------------------------------------------------------- */
+/* --- Imputer ------------------------------------------------------------------------------------------------------ */
 
 struct imputer {
     const float *floats; /* what is put in: of floats and doubles, of integers */
@@ -180,13 +177,13 @@ static bool imputer_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-#define IMPUTE(type, T, is_missing, values, n)                                                     \
-    case type: {                                                                                   \
-        const T *x = step->in[0]->data;                                                            \
-        T *y = step->out[0]->data;                                                                 \
-        for (int64_t i = from; i < to; i++, c = c + 1 == columns ? 0 : c + 1)                      \
-            y[i] = is_missing ? (T)(values)[(n) > 1 ? c : 0] : x[i];                               \
-        break;                                                                                     \
+#define IMPUTE(type, T, is_missing, values, n)                                                                         \
+    case type: {                                                                                                       \
+        const T *x = step->in[0]->data;                                                                                \
+        T *y = step->out[0]->data;                                                                                     \
+        for (int64_t i = from; i < to; i++, c = c + 1 == columns ? 0 : c + 1)                                          \
+            y[i] = is_missing ? (T)(values)[(n) > 1 ? c : 0] : x[i];                                                   \
+        break;                                                                                                         \
     }
 
 static void imputer_range(void *arg, int64_t from, int64_t to, int member)
@@ -199,10 +196,8 @@ static void imputer_range(void *arg, int64_t from, int64_t to, int member)
     const bool nans = isnan(real);
     int64_t c = columns ? from % columns : 0;
     switch (step->in[0]->dtype) {
-        IMPUTE(PERCEPT_FLOAT, float, (x[i] == real || (nans && isnan(x[i]))), priv->floats,
-               priv->n_floats)
-        IMPUTE(PERCEPT_DOUBLE, double, (x[i] == (double)real || (nans && isnan(x[i]))),
-               priv->floats, priv->n_floats)
+        IMPUTE(PERCEPT_FLOAT, float, (x[i] == real || (nans && isnan(x[i]))), priv->floats, priv->n_floats)
+        IMPUTE(PERCEPT_DOUBLE, double, (x[i] == (double)real || (nans && isnan(x[i]))), priv->floats, priv->n_floats)
         IMPUTE(PERCEPT_INT32, int32_t, (x[i] == whole), priv->ints, priv->n_ints)
         IMPUTE(PERCEPT_INT64, int64_t, (x[i] == whole), priv->ints, priv->n_ints)
     default:
@@ -217,12 +212,10 @@ static bool imputer_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_imputer = {.check = imputer_check,
-                                   .shape = imputer_shape,
-                                   .run = imputer_run,
-                                   .batch = batch_axis_elements};
+const struct op_rule op_imputer = {
+    .check = imputer_check, .shape = imputer_shape, .run = imputer_run, .batch = batch_axis_elements};
 
-/* --- Binarizer -------------------------------------------------------------------------------- */
+/* --- Binarizer ---------------------------------------------------------------------------------------------------- */
 
 struct binarizer {
     float threshold;
@@ -231,8 +224,7 @@ struct binarizer {
 static bool binarizer_check(struct node_ctx *ctx, struct percept_err *err)
 {
     struct binarizer *priv = op_priv(ctx, sizeof *priv, err);
-    return priv && op_arity(ctx, 1, 1, 1, err) &&
-           attr_float(ctx, "threshold", 0, &priv->threshold, err);
+    return priv && op_arity(ctx, 1, 1, 1, err) && attr_float(ctx, "threshold", 0, &priv->threshold, err);
 }
 
 static bool binarizer_shape(struct step *step, struct percept_err *err)
@@ -245,10 +237,10 @@ static bool binarizer_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-#define BINARIZE(type, T)                                                                          \
-    case type:                                                                                     \
-        for (int64_t i = from; i < to; i++)                                                        \
-            ((T *)step->out[0]->data)[i] = (double)((const T *)step->in[0]->data)[i] > threshold;  \
+#define BINARIZE(type, T)                                                                                              \
+    case type:                                                                                                         \
+        for (int64_t i = from; i < to; i++)                                                                            \
+            ((T *)step->out[0]->data)[i] = (double)((const T *)step->in[0]->data)[i] > threshold;                      \
         break;
 
 static void binarizer_range(void *arg, int64_t from, int64_t to, int member)
@@ -270,12 +262,10 @@ static bool binarizer_run(struct step *step, struct run_env *env, struct percept
     return true;
 }
 
-const struct op_rule op_binarizer = {.check = binarizer_check,
-                                     .shape = binarizer_shape,
-                                     .run = binarizer_run,
-                                     .batch = batch_axis_elements};
+const struct op_rule op_binarizer = {
+    .check = binarizer_check, .shape = binarizer_shape, .run = binarizer_run, .batch = batch_axis_elements};
 
-/* --- Normalizer ------------------------------------------------------------------------------- */
+/* --- Normalizer --------------------------------------------------------------------------------------------------- */
 
 #define ROW_UNITS 2 /* an element of a row, in op_spend's units */
 
@@ -289,8 +279,7 @@ static bool normalizer_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const char *const norms[] = {"MAX", "L1", "L2", NULL};
     struct normalizer *priv = op_priv(ctx, sizeof *priv, err);
-    return priv && op_arity(ctx, 1, 1, 1, err) &&
-           attr_choice(ctx, "norm", NORM_MAX, norms, &priv->norm, err);
+    return priv && op_arity(ctx, 1, 1, 1, err) && attr_choice(ctx, "norm", NORM_MAX, norms, &priv->norm, err);
 }
 
 static bool normalizer_shape(struct step *step, struct percept_err *err)
@@ -304,17 +293,17 @@ static bool normalizer_shape(struct step *step, struct percept_err *err)
 }
 
 /* The divisor of a row. */
-#define MEASURE(type, T)                                                                           \
-    case type: {                                                                                   \
-        const T *x = (const T *)step->in[0]->data + at;                                            \
-        for (op_share_blocks(share, n, ROW_UNITS, from, to)) {                                     \
-            for (int64_t i = from; i < to; i++) {                                                  \
-                const double v = (double)x[i];                                                     \
-                sum += norm == NORM_L2 ? v * v : fabs(v);                                          \
-                most = v > most ? v : most;                                                        \
-            }                                                                                      \
-        }                                                                                          \
-        break;                                                                                     \
+#define MEASURE(type, T)                                                                                               \
+    case type: {                                                                                                       \
+        const T *x = (const T *)step->in[0]->data + at;                                                                \
+        for (op_share_blocks(share, n, ROW_UNITS, from, to)) {                                                         \
+            for (int64_t i = from; i < to; i++) {                                                                      \
+                const double v = (double)x[i];                                                                         \
+                sum += norm == NORM_L2 ? v * v : fabs(v);                                                              \
+                most = v > most ? v : most;                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
+        break;                                                                                                         \
     }
 
 static double measured(struct op_share *share, enum norm norm, int64_t at, int64_t n)
@@ -329,14 +318,14 @@ static double measured(struct op_share *share, enum norm norm, int64_t at, int64
     return norm == NORM_MAX ? most : norm == NORM_L2 ? sqrt(sum) : sum;
 }
 
-#define DIVIDE(type, T)                                                                            \
-    case type: {                                                                                   \
-        const T *x = (const T *)step->in[0]->data + at;                                            \
-        for (op_share_blocks(&share, n, ROW_UNITS, first, end)) {                                  \
-            for (int64_t i = first; i < end; i++)                                                  \
-                y[i] = (float)((double)x[i] / by);                                                 \
-        }                                                                                          \
-        break;                                                                                     \
+#define DIVIDE(type, T)                                                                                                \
+    case type: {                                                                                                       \
+        const T *x = (const T *)step->in[0]->data + at;                                                                \
+        for (op_share_blocks(&share, n, ROW_UNITS, first, end)) {                                                      \
+            for (int64_t i = first; i < end; i++)                                                                      \
+                y[i] = (float)((double)x[i] / by);                                                                     \
+        }                                                                                                              \
+        break;                                                                                                         \
     }
 
 static void normalizer_rows(void *arg, int64_t from, int64_t to, int member)
@@ -372,12 +361,10 @@ static void normalizer_batch(struct batch_view *view)
     batch_axis_but(view, view->many->in[0]->rank - 1);
 }
 
-const struct op_rule op_normalizer = {.check = normalizer_check,
-                                      .shape = normalizer_shape,
-                                      .run = normalizer_run,
-                                      .batch = normalizer_batch};
+const struct op_rule op_normalizer = {
+    .check = normalizer_check, .shape = normalizer_shape, .run = normalizer_run, .batch = normalizer_batch};
 
-/* --- FeatureVectorizer ------------------------------------------------------------------------ */
+/* --- FeatureVectorizer -------------------------------------------------------------------------------------------- */
 
 struct vectorizer {
     const int64_t *sizes; /* of each input's part of a row */
@@ -388,17 +375,14 @@ static bool vectorizer_check(struct node_ctx *ctx, struct percept_err *err)
 {
     int n;
     struct vectorizer *priv = op_priv(ctx, sizeof *priv, err);
-    if (!priv || !op_arity(ctx, 1, INT16_MAX, 1, err) ||
-        !attr_ints(ctx, "inputdimensions", &priv->sizes, &n, err))
+    if (!priv || !op_arity(ctx, 1, INT16_MAX, 1, err) || !attr_ints(ctx, "inputdimensions", &priv->sizes, &n, err))
         return false;
     if (n != ctx->node->n_in)
-        return err_set(err, ERR_MODEL,
-                       OP_AT "attribute 'inputdimensions' has %d values for %d inputs",
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'inputdimensions' has %d values for %d inputs",
                        OP_NODE(ctx->node), n, ctx->node->n_in);
     for (int i = 0; i < n; i++)
         if (ctx->node->in[i] < 0 || priv->sizes[i] < 0 || priv->sizes[i] > INT32_MAX)
-            return err_set(err, ERR_MODEL,
-                           OP_AT "input %d is left out, or its size in 'inputdimensions' is %lld",
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out, or its size in 'inputdimensions' is %lld",
                            OP_NODE(ctx->node), i, (long long)priv->sizes[i]);
         else
             priv->total += priv->sizes[i];
@@ -412,8 +396,7 @@ static bool vectorizer_shape(struct step *step, struct percept_err *err)
         if (!want_feature(step, i, err))
             return false;
         if (step->in[i]->rank < 1 || rows_of(step->in[i]) != rows_of(step->in[0]))
-            return err_set(err, ERR_INVALID, OP_AT "input %d has not as many rows as input 0",
-                           OP_NODE(step->node), i);
+            return err_set(err, ERR_INVALID, OP_AT "input %d has not as many rows as input 0", OP_NODE(step->node), i);
     }
     op_set_out(step, 0, PERCEPT_FLOAT, 2, (int64_t[]){rows_of(step->in[0]), priv->total});
     return true;
@@ -429,12 +412,10 @@ static void vectorizer_rows(void *arg, int64_t from, int64_t to, int member)
         float *y = (float *)step->out[0]->data + row * priv->total;
         for (int i = 0; i < step->n_in; i++) {
             const struct tensor *x = step->in[i];
-            const int64_t own = x->rank == 1 ? x->dims[0] : tensor_span(x, 1, x->rank),
-                          size = priv->sizes[i];
+            const int64_t own = x->rank == 1 ? x->dims[0] : tensor_span(x, 1, x->rank), size = priv->sizes[i];
             const int64_t n = own < size ? own : size;
             cast_numbers(PERCEPT_FLOAT, y, x->dtype,
-                         (const char *)x->data + row * own * (int64_t)tensor_dtype_bytes(x->dtype),
-                         n);
+                         (const char *)x->data + row * own * (int64_t)tensor_dtype_bytes(x->dtype), n);
             step->kernels->fill(y + n, 0, size - n);
             y += size;
         }
@@ -453,18 +434,16 @@ static bool vectorizer_run(struct step *step, struct run_env *env, struct percep
 static void vectorizer_batch(struct batch_view *view)
 {
     for (int i = 0; i < view->many->n_in; i++)
-        if (view->many->in[i]->rank < 2 || view->in[i].word != BATCH_APART ||
-            view->in[i].axis != 0 || !batch_axis_same_place(view->in[i], view->in[0]))
+        if (view->many->in[i]->rank < 2 || view->in[i].word != BATCH_APART || view->in[i].axis != 0 ||
+            !batch_axis_same_place(view->in[i], view->in[0]))
             return;
     batch_axis_all(view, view->in[0]);
 }
 
-const struct op_rule op_feature_vectorizer = {.check = vectorizer_check,
-                                              .shape = vectorizer_shape,
-                                              .run = vectorizer_run,
-                                              .batch = vectorizer_batch};
+const struct op_rule op_feature_vectorizer = {
+    .check = vectorizer_check, .shape = vectorizer_shape, .run = vectorizer_run, .batch = vectorizer_batch};
 
-/* --- ArrayFeatureExtractor -------------------------------------------------------------------- */
+/* --- ArrayFeatureExtractor ---------------------------------------------------------------------------------------- */
 
 static bool extractor_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -479,8 +458,7 @@ static bool extractor_shape(struct step *step, struct percept_err *err)
     if (!op_want_dtype(step, 1, PERCEPT_INT64, err))
         return false;
     if (x->rank < 1)
-        return err_set(err, ERR_INVALID, OP_AT "input 0 is a scalar; [F] and [N,F] would work",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "input 0 is a scalar; [F] and [N,F] would work", OP_NODE(step->node));
     const int rank = x->rank == 1 ? 2 : x->rank;
     if (x->rank > 1)
         memcpy(dims, x->dims, sizeof dims);
@@ -500,21 +478,19 @@ static void extractor_rows(void *arg, int64_t from, int64_t to, int member)
     char *y = (char *)step->out[0]->data + (size_t)(from * n) * size;
     for (int64_t row = from; row < to; row++)
         for (int64_t i = 0; i < n; i++, y += size)
-            memcpy(y, (const char *)x->data + (size_t)row * row_bytes + (size_t)indices[i] * size,
-                   size);
+            memcpy(y, (const char *)x->data + (size_t)row * row_bytes + (size_t)indices[i] * size, size);
 }
 
 static bool extractor_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
-    const int64_t *indices = step->in[1]->data, n = tensor_elements(step->in[1]),
-                  columns = x->dims[x->rank - 1];
+    const int64_t *indices = step->in[1]->data, n = tensor_elements(step->in[1]), columns = x->dims[x->rank - 1];
     for (int64_t i = 0; i < n; i++) {
         if (i % OP_BLOCK == 0 && !op_spend(env, OP_BLOCK))
             return true;
         if (indices[i] < 0 || indices[i] >= columns)
-            return err_set(err, ERR_DATA, OP_AT "index %lld is outside [0, %lld]",
-                           OP_NODE(step->node), (long long)indices[i], (long long)columns - 1);
+            return err_set(err, ERR_DATA, OP_AT "index %lld is outside [0, %lld]", OP_NODE(step->node),
+                           (long long)indices[i], (long long)columns - 1);
     }
     team_split(env->team, tensor_span(x, 0, x->rank - 1), row_grain(n), extractor_rows, step);
     return true;
@@ -534,7 +510,5 @@ static void extractor_batch(struct batch_view *view)
         batch_axis_mixes(view, "takes some of the batch");
 }
 
-const struct op_rule op_array_feature_extractor = {.check = extractor_check,
-                                                   .shape = extractor_shape,
-                                                   .run = extractor_run,
-                                                   .batch = extractor_batch};
+const struct op_rule op_array_feature_extractor = {
+    .check = extractor_check, .shape = extractor_shape, .run = extractor_run, .batch = extractor_batch};

@@ -36,8 +36,7 @@ static bool make_priv(struct node_ctx *ctx, struct gather_priv **priv, struct pe
 static bool gather_check(struct node_ctx *ctx, struct percept_err *err)
 {
     struct gather_priv *priv;
-    return make_priv(ctx, &priv, err) && op_arity(ctx, 2, 2, 1, err) &&
-           attr_int(ctx, "axis", 0, &priv->axis, err) &&
+    return make_priv(ctx, &priv, err) && op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", 0, &priv->axis, err) &&
            attr_int_in(ctx, "batch_dims", 0, 0, RANK_MAX, &priv->batch_dims, err);
 }
 
@@ -45,8 +44,7 @@ static bool scatter_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const char *const choices[] = {"none", "add", "mul", "min", "max", NULL};
     struct gather_priv *priv;
-    return make_priv(ctx, &priv, err) && op_arity(ctx, 3, 3, 1, err) &&
-           attr_int(ctx, "axis", 0, &priv->axis, err) &&
+    return make_priv(ctx, &priv, err) && op_arity(ctx, 3, 3, 1, err) && attr_int(ctx, "axis", 0, &priv->axis, err) &&
            attr_choice(ctx, "reduction", REDUCTION_NONE, choices, &priv->reduction, err);
 }
 
@@ -55,21 +53,19 @@ static bool want_indices(const struct step *step, struct percept_err *err)
     enum percept_dtype dtype = step->in[1]->dtype;
     if (dtype == PERCEPT_INT64 || dtype == PERCEPT_INT32)
         return true;
-    return err_set(err, ERR_MODEL, OP_AT "the indices are %s; int32 or int64 would work",
-                   OP_NODE(step->node), tensor_dtype_name(dtype));
+    return err_set(err, ERR_MODEL, OP_AT "the indices are %s; int32 or int64 would work", OP_NODE(step->node),
+                   tensor_dtype_name(dtype));
 }
 
 /* Index i in [0, dim), or -1 with a sentence. */
-static int64_t index_at(const struct step *step, int64_t i, int64_t dim, int axis,
-                        struct percept_err *err)
+static int64_t index_at(const struct step *step, int64_t i, int64_t dim, int axis, struct percept_err *err)
 {
     const struct tensor *t = step->in[1];
-    int64_t index = t->dtype == PERCEPT_INT64 ? ((const int64_t *)t->data)[i]
-                                              : ((const int32_t *)t->data)[i];
+    int64_t index = t->dtype == PERCEPT_INT64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
     if (index >= -dim && index < dim)
         return index < 0 ? index + dim : index;
-    err_set(err, ERR_DATA, OP_AT "index %lld is outside [%lld, %lld] of axis %d", OP_NODE(step->node),
-            (long long)index, -(long long)dim, (long long)dim - 1, axis);
+    err_set(err, ERR_DATA, OP_AT "index %lld is outside [%lld, %lld] of axis %d", OP_NODE(step->node), (long long)index,
+            -(long long)dim, (long long)dim - 1, axis);
     return -1;
 }
 
@@ -78,7 +74,7 @@ static size_t element_bytes(const struct step *step)
     return tensor_dtype_bytes(step->in[0]->dtype);
 }
 
-/* --- Gather ----------------------------------------------------------------------------------------- */
+/* --- Gather ------------------------------------------------------------------------------------------------------- */
 
 static bool gather_shape(struct step *step, struct percept_err *err)
 {
@@ -89,8 +85,8 @@ static bool gather_shape(struct step *step, struct percept_err *err)
     if (!want_indices(step, err) || !op_axis(step, priv->axis, x->rank, &axis, err))
         return false;
     if (x->rank - 1 + indices->rank > RANK_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %d axes; up to %d would work",
-                       OP_NODE(step->node), x->rank - 1 + indices->rank, RANK_MAX);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %d axes; up to %d would work", OP_NODE(step->node),
+                       x->rank - 1 + indices->rank, RANK_MAX);
     for (int i = 0; i < axis; i++)
         dims[rank++] = x->dims[i];
     for (int i = 0; i < indices->rank; i++)
@@ -98,8 +94,7 @@ static bool gather_shape(struct step *step, struct percept_err *err)
     for (int i = axis + 1; i < x->rank; i++)
         dims[rank++] = x->dims[i];
     if (!tensor_count(rank, dims, &n))
-        return err_set(err, ERR_INVALID, OP_AT "the result has too many elements",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the result has too many elements", OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, rank, dims);
     return true;
 }
@@ -122,8 +117,7 @@ static bool gather_run(struct step *step, struct run_env *env, struct percept_er
             return false;
         for (op_blocks(env, outer, from, to))
             for (int64_t o = from; o < to; o++)
-                op_copy(env, y + (o * n + i) * size,
-                        (const char *)x->data + (o * dim + index) * size, (size_t)size);
+                op_copy(env, y + (o * n + i) * size, (const char *)x->data + (o * dim + index) * size, (size_t)size);
         if (watch_over(env->watch))
             return true;
     }
@@ -145,13 +139,13 @@ static void gather_batch(struct batch_view *view)
     else if (x.axis == axis)
         batch_axis_mixes(view, "takes some of the batch");
     else
-        batch_axis_all(view, batch_axis_at(x.axis < axis ? x.axis : x.axis - 1 + view->many->in[1]->rank,
-                                           x.before));
+        batch_axis_all(view, batch_axis_at(x.axis < axis ? x.axis : x.axis - 1 + view->many->in[1]->rank, x.before));
 }
 
-const struct op_rule op_gather = {.check = gather_check, .shape = gather_shape, .run = gather_run, .batch = gather_batch};
+const struct op_rule op_gather = {
+    .check = gather_check, .shape = gather_shape, .run = gather_run, .batch = gather_batch};
 
-/* --- GatherElements and ScatterElements -------------------------------------------------------------- */
+/* --- GatherElements and ScatterElements --------------------------------------------------------------------------- */
 
 static bool judge_elements(const struct step *step, struct percept_err *err)
 {
@@ -166,8 +160,7 @@ static bool judge_elements(const struct step *step, struct percept_err *err)
     if (fits)
         return true;
     char a[128], b[128];
-    return err_set(err, ERR_INVALID, OP_AT "indices of shape %s do not lie within %s",
-                   OP_NODE(step->node),
+    return err_set(err, ERR_INVALID, OP_AT "indices of shape %s do not lie within %s", OP_NODE(step->node),
                    tensor_shape_text(indices->rank, indices->dims, a, sizeof a),
                    tensor_shape_text(x->rank, x->dims, b, sizeof b));
 }
@@ -269,8 +262,10 @@ static bool judge_reduction(const struct step *step, struct percept_err *err)
         return false;
     if (priv->reduction == REDUCTION_NONE || types_number(dtype))
         return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "a reduction of %s; float, double or an integer type "
-                   "would work", OP_NODE(step->node), tensor_dtype_name(dtype));
+    return err_set(err, ERR_UNSUPPORTED,
+                   OP_AT "a reduction of %s; float, double or an integer type "
+                         "would work",
+                   OP_NODE(step->node), tensor_dtype_name(dtype));
 }
 
 static bool scatter_elements_shape(struct step *step, struct percept_err *err)
@@ -279,8 +274,7 @@ static bool scatter_elements_shape(struct step *step, struct percept_err *err)
     if (!judge_elements(step, err) || !judge_reduction(step, err))
         return false;
     if (!tensor_same_dims(step->in[1], step->in[2]))
-        return err_set(err, ERR_INVALID, OP_AT "indices and updates differ in shape",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "indices and updates differ in shape", OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->inplace = x->data ? 0 : 1;
     return true;
@@ -338,10 +332,12 @@ static void scatter_elements_batch(struct batch_view *view)
         batch_axis_mixes(view, "writes to places along the batch");
 }
 
-const struct op_rule op_scatter_elements = {
-    .check = scatter_check, .shape = scatter_elements_shape, .run = scatter_elements_run, .batch = scatter_elements_batch};
+const struct op_rule op_scatter_elements = {.check = scatter_check,
+                                            .shape = scatter_elements_shape,
+                                            .run = scatter_elements_run,
+                                            .batch = scatter_elements_batch};
 
-/* --- GatherND and ScatterND -------------------------------------------------------------------------- */
+/* --- GatherND and ScatterND --------------------------------------------------------------------------------------- */
 
 /* Axes that one index tuple names: the indices' last dimension. */
 static bool tuple_axes(const struct step *step, int skip, int *n, struct percept_err *err)
@@ -350,8 +346,7 @@ static bool tuple_axes(const struct step *step, int skip, int *n, struct percept
     if (!want_indices(step, err))
         return false;
     int64_t last = indices->rank ? indices->dims[indices->rank - 1] : 0;
-    if (indices->rank < 1 || last > x->rank - skip || skip >= indices->rank + (skip == 0) ||
-        skip > x->rank)
+    if (indices->rank < 1 || last > x->rank - skip || skip >= indices->rank + (skip == 0) || skip > x->rank)
         return err_set(err, ERR_INVALID, OP_AT "index tuples of %lld do not fit an input of rank %d",
                        OP_NODE(step->node), (long long)last, x->rank);
     *n = (int)last;
@@ -359,8 +354,8 @@ static bool tuple_axes(const struct step *step, int skip, int *n, struct percept
 }
 
 /* Offset in elements that tuple t names, of a tensor whose first `skip` axes are left out; -1: error. */
-static int64_t tuple_offset(const struct step *step, int64_t t, int skip, int n,
-                            const int64_t *strides, struct percept_err *err)
+static int64_t tuple_offset(const struct step *step, int64_t t, int skip, int n, const int64_t *strides,
+                            struct percept_err *err)
 {
     int64_t at = 0;
     for (int k = 0; k < n; k++) {
@@ -385,15 +380,14 @@ static bool gather_nd_shape(struct step *step, struct percept_err *err)
             return err_set(err, ERR_INVALID, OP_AT "batch axis %d differs between input and indices",
                            OP_NODE(step->node), i);
     if (indices->rank - 1 + x->rank - skip - n > RANK_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %d axes; up to %d would work",
-                       OP_NODE(step->node), indices->rank - 1 + x->rank - skip - n, RANK_MAX);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %d axes; up to %d would work", OP_NODE(step->node),
+                       indices->rank - 1 + x->rank - skip - n, RANK_MAX);
     for (int i = 0; i < indices->rank - 1; i++)
         dims[rank++] = indices->dims[i];
     for (int i = skip + n; i < x->rank; i++)
         dims[rank++] = x->dims[i];
     if (!tensor_count(rank, dims, &count))
-        return err_set(err, ERR_INVALID, OP_AT "the result has too many elements",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the result has too many elements", OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, rank, dims);
     return true;
 }
@@ -420,8 +414,8 @@ static bool gather_nd_run(struct step *step, struct run_env *env, struct percept
             return false;
         if (!op_spend(env, MISS_UNITS + slice / 64))
             return true;
-        op_copy(env, (char *)step->out[0]->data + t * slice,
-                (const char *)x->data + t / of_batch * batch + at * size, (size_t)slice);
+        op_copy(env, (char *)step->out[0]->data + t * slice, (const char *)x->data + t / of_batch * batch + at * size,
+                (size_t)slice);
     }
     return true;
 }

@@ -26,7 +26,7 @@
 #include "op/types.h"
 #include "op/walk.h"
 
-/* --- vocabularies ----------------------------------------------------------------------------- */
+/* --- vocabularies ------------------------------------------------------------------------------------------------- */
 
 #define KEY_UNITS 16 /* looking one up, in op_spend's units */
 
@@ -83,9 +83,8 @@ static bool is_nan(const struct key *key, enum key_kind kind)
     return kind == KEY_REAL && isnan(value);
 }
 
-static bool vocabulary_make(struct node_ctx *ctx, struct vocabulary *vocabulary,
-                            enum percept_dtype dtype, const void *keys, int n,
-                            struct percept_err *err)
+static bool vocabulary_make(struct node_ctx *ctx, struct vocabulary *vocabulary, enum percept_dtype dtype,
+                            const void *keys, int n, struct percept_err *err)
 {
     const size_t size = tensor_dtype_bytes(dtype);
     *vocabulary = (struct vocabulary){.kind = kind_of(dtype), .n = n};
@@ -108,7 +107,7 @@ static int vocabulary_find(const struct vocabulary *vocabulary, const struct key
     return names_find(&vocabulary->names, vocabulary->keys, sizeof *vocabulary->keys, key->bytes);
 }
 
-/* --- LabelEncoder, CategoryMapper ------------------------------------------------------------- */
+/* --- LabelEncoder, CategoryMapper --------------------------------------------------------------------------------- */
 
 /* From keys to values of one type. */
 struct mapping {
@@ -131,8 +130,8 @@ struct list {
     int n;
 };
 
-static bool read_list(const struct node_ctx *ctx, const char *strings, const char *ints,
-                      const char *floats, struct list *list, struct percept_err *err)
+static bool read_list(const struct node_ctx *ctx, const char *strings, const char *ints, const char *floats,
+                      struct list *list, struct percept_err *err)
 {
     const struct percept_string *s;
     const int64_t *i;
@@ -142,8 +141,7 @@ static bool read_list(const struct node_ctx *ctx, const char *strings, const cha
         !attr_floats(ctx, floats, &f, &n_f, err))
         return false;
     if ((n_s > 0) + (n_i > 0) + (n_f > 0) > 1)
-        return err_set(err, ERR_MODEL,
-                       OP_AT "more than one of the attributes '%s', '%s' and '%s' is there",
+        return err_set(err, ERR_MODEL, OP_AT "more than one of the attributes '%s', '%s' and '%s' is there",
                        OP_NODE(ctx->node), strings, ints, floats);
     *list = n_s   ? (struct list){PERCEPT_STRING, s, n_s}
             : n_i ? (struct list){PERCEPT_INT64, i, n_i}
@@ -153,8 +151,7 @@ static bool read_list(const struct node_ctx *ctx, const char *strings, const cha
 }
 
 /* A tensor's elements, aligned and in the model's arena, texts too: the file's bytes go. */
-static bool keep_elements(struct node_ctx *ctx, const struct tensor *tensor, struct list *list,
-                          struct percept_err *err)
+static bool keep_elements(struct node_ctx *ctx, const struct tensor *tensor, struct list *list, struct percept_err *err)
 {
     const int64_t n = tensor_elements(tensor);
     const size_t size = tensor_dtype_bytes(tensor->dtype);
@@ -171,8 +168,7 @@ static bool keep_elements(struct node_ctx *ctx, const struct tensor *tensor, str
     return true;
 }
 
-static bool read_tensor(struct node_ctx *ctx, const char *name, struct list *list,
-                        struct percept_err *err)
+static bool read_tensor(struct node_ctx *ctx, const char *name, struct list *list, struct percept_err *err)
 {
     const struct tensor *tensor;
     if (!attr_tensor(ctx, name, &tensor, err))
@@ -181,8 +177,8 @@ static bool read_tensor(struct node_ctx *ctx, const char *name, struct list *lis
 }
 
 /* The default of a type: an attribute of its own, or one that is kept in `room`. */
-static bool read_default(struct node_ctx *ctx, enum percept_dtype dtype, const char *text,
-                         int64_t whole, const void **absent, struct percept_err *err)
+static bool read_default(struct node_ctx *ctx, enum percept_dtype dtype, const char *text, int64_t whole,
+                         const void **absent, struct percept_err *err)
 {
     struct percept_string *room = arena_alloc(ctx->arena, sizeof *room);
     if (!room)
@@ -220,23 +216,18 @@ static bool encoder_check(struct node_ctx *ctx, struct percept_err *err)
     if (!encoder || !op_arity(ctx, 1, 1, 1, err) ||
         !read_list(ctx, "keys_strings", "keys_int64s", "keys_floats", &keys, err) ||
         !read_list(ctx, "values_strings", "values_int64s", "values_floats", &values, err) ||
-        !read_tensor(ctx, "keys_tensor", &keys, err) ||
-        !read_tensor(ctx, "values_tensor", &values, err) ||
+        !read_tensor(ctx, "keys_tensor", &keys, err) || !read_tensor(ctx, "values_tensor", &values, err) ||
         !read_tensor(ctx, "default_tensor", &absent, err))
         return false;
-    if (keys.n == 0 || keys.n != values.n || kind_of(keys.dtype) == KEY_NONE ||
-        kind_of(values.dtype) == KEY_NONE)
+    if (keys.n == 0 || keys.n != values.n || kind_of(keys.dtype) == KEY_NONE || kind_of(values.dtype) == KEY_NONE)
         return err_set(err, ERR_MODEL,
                        OP_AT "it has %d keys of %s and %d values of %s; as many of each, strings, "
                              "integers, float32 or float64, would work",
                        OP_NODE(ctx->node), keys.n, tensor_dtype_name(keys.dtype), values.n,
                        tensor_dtype_name(values.dtype));
     if (absent.dtype && (absent.n != 1 || absent.dtype != values.dtype))
-        return err_set(err, ERR_MODEL,
-                       OP_AT
-                       "attribute 'default_tensor' has %d elements of %s; one of %s would work",
-                       OP_NODE(ctx->node), absent.n, tensor_dtype_name(absent.dtype),
-                       tensor_dtype_name(values.dtype));
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'default_tensor' has %d elements of %s; one of %s would work",
+                       OP_NODE(ctx->node), absent.n, tensor_dtype_name(absent.dtype), tensor_dtype_name(values.dtype));
     struct mapping *mapping = &encoder->mappings[0];
     mapping->absent = absent.data;
     return add_mapping(ctx, encoder, &keys, &values, err) &&
@@ -250,8 +241,7 @@ static bool both_ways(struct node_ctx *ctx, const struct list *texts, const stru
     struct encoder *encoder = ctx->node->priv;
     return read_default(ctx, PERCEPT_INT64, NULL, -1, &encoder->mappings[0].absent, err) &&
            read_default(ctx, PERCEPT_STRING, "_Unused", 0, &encoder->mappings[1].absent, err) &&
-           add_mapping(ctx, encoder, texts, numbers, err) &&
-           add_mapping(ctx, encoder, numbers, texts, err);
+           add_mapping(ctx, encoder, texts, numbers, err) && add_mapping(ctx, encoder, numbers, texts, err);
 }
 
 static bool classes_check(struct node_ctx *ctx, struct percept_err *err)
@@ -283,9 +273,8 @@ static bool mapper_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     if (texts.n != numbers.n)
         return err_set(err, ERR_MODEL,
-                       OP_AT
-                       "attribute 'cats_strings' has %d values, 'cats_int64s' has %d; as many "
-                       "would work",
+                       OP_AT "attribute 'cats_strings' has %d values, 'cats_int64s' has %d; as many "
+                             "would work",
                        OP_NODE(ctx->node), texts.n, numbers.n);
     texts.data = strings;
     numbers.data = ints;
@@ -307,8 +296,8 @@ static bool encoder_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0];
     const struct mapping *mapping = mapping_of(step);
     if (!mapping)
-        return err_set(err, ERR_MODEL, OP_AT "the input is %s; the type of its keys would work",
-                       OP_NODE(step->node), tensor_dtype_name(x->dtype));
+        return err_set(err, ERR_MODEL, OP_AT "the input is %s; the type of its keys would work", OP_NODE(step->node),
+                       tensor_dtype_name(x->dtype));
     op_set_out(step, 0, mapping->dtype, x->rank, x->dims);
     return true;
 }
@@ -325,8 +314,7 @@ static void encoder_range(void *arg, int64_t from, int64_t to, int member)
         key_set(&key, x->dtype, (const char *)x->data + (size_t)i * each);
         const int found = vocabulary_find(&mapping->keys, &key);
         memcpy((char *)step->out[0]->data + (size_t)i * size,
-               found < 0 ? mapping->absent : (const char *)mapping->values + (size_t)found * size,
-               size);
+               found < 0 ? mapping->absent : (const char *)mapping->values + (size_t)found * size, size);
     }
 }
 
@@ -337,20 +325,14 @@ static bool encoder_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_label_encoder = {.check = encoder_check,
-                                         .shape = encoder_shape,
-                                         .run = encoder_run,
-                                         .batch = batch_axis_elements};
-const struct op_rule op_label_classes = {.check = classes_check,
-                                         .shape = encoder_shape,
-                                         .run = encoder_run,
-                                         .batch = batch_axis_elements};
-const struct op_rule op_category_mapper = {.check = mapper_check,
-                                           .shape = encoder_shape,
-                                           .run = encoder_run,
-                                           .batch = batch_axis_elements};
+const struct op_rule op_label_encoder = {
+    .check = encoder_check, .shape = encoder_shape, .run = encoder_run, .batch = batch_axis_elements};
+const struct op_rule op_label_classes = {
+    .check = classes_check, .shape = encoder_shape, .run = encoder_run, .batch = batch_axis_elements};
+const struct op_rule op_category_mapper = {
+    .check = mapper_check, .shape = encoder_shape, .run = encoder_run, .batch = batch_axis_elements};
 
-/* --- OneHotEncoder ---------------------------------------------------------------------------- */
+/* --- OneHotEncoder ------------------------------------------------------------------------------------------------ */
 
 struct one_hot {
     struct vocabulary categories;
@@ -361,14 +343,12 @@ static bool one_hot_check(struct node_ctx *ctx, struct percept_err *err)
 {
     struct list list;
     struct one_hot *priv = op_priv(ctx, sizeof *priv, err);
-    if (!priv || !op_arity(ctx, 1, 1, 1, err) ||
-        !attr_bool(ctx, "zeros", true, &priv->zeros, err) ||
+    if (!priv || !op_arity(ctx, 1, 1, 1, err) || !attr_bool(ctx, "zeros", true, &priv->zeros, err) ||
         !read_list(ctx, "cats_strings", "cats_int64s", "", &list, err))
         return false;
     if (!list.n)
         return err_set(err, ERR_MODEL,
-                       OP_AT
-                       "it has no categories; attribute 'cats_strings' or 'cats_int64s' holds them",
+                       OP_AT "it has no categories; attribute 'cats_strings' or 'cats_int64s' holds them",
                        OP_NODE(ctx->node));
     return vocabulary_make(ctx, &priv->categories, list.dtype, list.data, list.n, err);
 }
@@ -380,12 +360,11 @@ static bool one_hot_shape(struct step *step, struct percept_err *err)
     const bool texts = priv->categories.kind == KEY_TEXT;
     int64_t dims[RANK_MAX + 1];
     if (kind_of(x->dtype) == KEY_NONE || texts != (x->dtype == PERCEPT_STRING))
-        return err_set(err, ERR_MODEL, OP_AT "the input is %s, its categories are %s",
-                       OP_NODE(step->node), tensor_dtype_name(x->dtype),
-                       texts ? "strings" : "integers");
+        return err_set(err, ERR_MODEL, OP_AT "the input is %s, its categories are %s", OP_NODE(step->node),
+                       tensor_dtype_name(x->dtype), texts ? "strings" : "integers");
     if (x->rank == RANK_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "an input of rank %d; up to %d would work",
-                       OP_NODE(step->node), x->rank, RANK_MAX - 1);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "an input of rank %d; up to %d would work", OP_NODE(step->node),
+                       x->rank, RANK_MAX - 1);
     memcpy(dims, x->dims, sizeof x->dims);
     dims[x->rank] = priv->categories.n;
     op_set_out(step, 0, PERCEPT_FLOAT, x->rank + 1, dims);
@@ -421,8 +400,8 @@ static bool one_hot_run(struct step *step, struct run_env *env, struct percept_e
         if (found >= 0)
             y[found] = 1;
         else if (!priv->zeros)
-            return err_set(err, ERR_DATA, OP_AT "element %lld is none of its %d categories",
-                           OP_NODE(step->node), (long long)i, priv->categories.n);
+            return err_set(err, ERR_DATA, OP_AT "element %lld is none of its %d categories", OP_NODE(step->node),
+                           (long long)i, priv->categories.n);
     }
     return true;
 }
@@ -438,7 +417,7 @@ static void one_hot_batch(struct batch_view *view)
 const struct op_rule op_one_hot_encoder = {
     .check = one_hot_check, .shape = one_hot_shape, .run = one_hot_run, .batch = one_hot_batch};
 
-/* --- ZipMap ----------------------------------------------------------------------------------- */
+/* --- ZipMap ------------------------------------------------------------------------------------------------------- */
 
 struct zip {
     struct list labels;
@@ -464,9 +443,8 @@ static bool zip_shape(struct step *step, struct percept_err *err)
         return false;
     char text[128];
     if (x->rank < 1 || x->rank > 2 || x->dims[x->rank - 1] != priv->labels.n)
-        return err_set(err, ERR_INVALID, OP_AT "scores of shape %s for %d labels",
-                       OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text),
-                       priv->labels.n);
+        return err_set(err, ERR_INVALID, OP_AT "scores of shape %s for %d labels", OP_NODE(step->node),
+                       tensor_shape_text(x->rank, x->dims, text, sizeof text), priv->labels.n);
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->alias = 1;
     return true;
@@ -486,8 +464,7 @@ const struct op_rule op_zip_map = {
 
 int label_count(const struct node *node)
 {
-    return node->op && node->op->rule == &op_zip_map ? ((const struct zip *)node->priv)->labels.n
-                                                     : 0;
+    return node->op && node->op->rule == &op_zip_map ? ((const struct zip *)node->priv)->labels.n : 0;
 }
 
 const char *label_text(const struct node *node, int i, struct arena *arena)

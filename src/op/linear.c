@@ -25,13 +25,7 @@
 
 #define LINEAR_ROWS 24 /* of one piece of work */
 
-enum transform {
-    TRANSFORM_NONE,
-    TRANSFORM_SOFTMAX,
-    TRANSFORM_LOGISTIC,
-    TRANSFORM_SOFTMAX_ZERO,
-    TRANSFORM_PROBIT
-};
+enum transform { TRANSFORM_NONE, TRANSFORM_SOFTMAX, TRANSFORM_LOGISTIC, TRANSFORM_SOFTMAX_ZERO, TRANSFORM_PROBIT };
 
 struct linear {
     const float *coefficients; /* [rows][features] */
@@ -44,13 +38,11 @@ struct linear {
     const void *labels; /* [rows], or two of one row */
 };
 
-/* --- check ------------------------------------------------------------------------------------ */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
-static bool read_weights(struct node_ctx *ctx, struct linear *linear, int64_t rows,
-                         struct percept_err *err)
+static bool read_weights(struct node_ctx *ctx, struct linear *linear, int64_t rows, struct percept_err *err)
 {
-    static const char *const transforms[] = {"NONE",         "SOFTMAX", "LOGISTIC",
-                                             "SOFTMAX_ZERO", "PROBIT",  NULL};
+    static const char *const transforms[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT", NULL};
     int n, n_intercepts;
     if (!op_arity(ctx, 1, 1, linear->classifies ? 2 : 1, err) ||
         !attr_floats(ctx, "coefficients", &linear->coefficients, &n, err) ||
@@ -60,13 +52,11 @@ static bool read_weights(struct node_ctx *ctx, struct linear *linear, int64_t ro
     linear->rows = linear->classifies && n_intercepts ? n_intercepts : rows;
     if (n == 0 || linear->rows < 1 || n % linear->rows != 0)
         return err_set(err, ERR_MODEL,
-                       OP_AT
-                       "attribute 'coefficients' has %d values for %lld rows of scores; as many "
-                       "for each would work",
+                       OP_AT "attribute 'coefficients' has %d values for %lld rows of scores; as many "
+                             "for each would work",
                        OP_NODE(ctx->node), n, (long long)linear->rows);
     if (n_intercepts && n_intercepts != linear->rows)
-        return err_set(err, ERR_MODEL,
-                       OP_AT "attribute 'intercepts' has %d values for %lld rows of scores",
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'intercepts' has %d values for %lld rows of scores",
                        OP_NODE(ctx->node), n_intercepts, (long long)linear->rows);
     linear->features = n / linear->rows;
     linear->intercepts = n_intercepts ? linear->intercepts : NULL;
@@ -101,12 +91,11 @@ static bool classifier_check(struct node_ctx *ctx, struct percept_err *err)
     if (linear->two || n == linear->rows)
         return true;
     return err_set(err, ERR_MODEL,
-                   OP_AT
-                   "it has %d labels for %lld rows of scores; as many, or two for one, would work",
+                   OP_AT "it has %d labels for %lld rows of scores; as many, or two for one, would work",
                    OP_NODE(ctx->node), n, (long long)linear->rows);
 }
 
-/* --- pack ------------------------------------------------------------------------------------- */
+/* --- pack --------------------------------------------------------------------------------------------------------- */
 
 static size_t intercept_bytes(const struct linear *linear)
 {
@@ -124,11 +113,11 @@ static void linear_pack(const struct node_ctx *ctx, void *packed)
     const struct linear *linear = ctx->node->priv;
     if (linear->intercepts)
         memcpy(packed, linear->intercepts, (size_t)linear->rows * sizeof(float));
-    ctx->kernels->gemm_pack((char *)packed + intercept_bytes(linear), linear->coefficients,
-                            linear->features, linear->rows, 1, linear->features, NULL);
+    ctx->kernels->gemm_pack((char *)packed + intercept_bytes(linear), linear->coefficients, linear->features,
+                            linear->rows, 1, linear->features, NULL);
 }
 
-/* --- shape ------------------------------------------------------------------------------------ */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
 struct linear_plan {
     int64_t samples, columns;
@@ -144,17 +133,14 @@ static bool linear_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a linear model's plan", sizeof *plan);
     if (!types_feature(dtype))
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "the input is %s; float32, float64, int32 and int64 would work",
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the input is %s; float32, float64, int32 and int64 would work",
                        OP_NODE(step->node), tensor_dtype_name(dtype));
     char text[128];
     if (x->rank < 1 || x->rank > 2 || x->dims[x->rank - 1] != linear->features)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "the input has shape %s; its coefficients take [N,%lld]",
+        return err_set(err, ERR_INVALID, OP_AT "the input has shape %s; its coefficients take [N,%lld]",
                        OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text),
                        (long long)linear->features);
-    *plan = (struct linear_plan){.samples = x->rank == 1 ? 1 : x->dims[0],
-                                 .columns = linear->two ? 2 : linear->rows};
+    *plan = (struct linear_plan){.samples = x->rank == 1 ? 1 : x->dims[0], .columns = linear->two ? 2 : linear->rows};
     step->state = plan;
     size_t floats = dtype == PERCEPT_FLOAT ? 0 : (size_t)tensor_elements(x);
     plan->scores_at = weights_round(floats * sizeof(float));
@@ -163,18 +149,16 @@ static bool linear_shape(struct step *step, struct percept_err *err)
     const int scores = linear->classifies ? 1 : 0;
     if (step->n_out > scores)
         op_set_out(step, scores, PERCEPT_FLOAT, 2, (int64_t[]){plan->samples, plan->columns});
-    struct tensor unwanted = {
-        .dtype = PERCEPT_FLOAT, .rank = 2, .dims = {plan->samples, plan->columns}};
+    struct tensor unwanted = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {plan->samples, plan->columns}};
     size_t n_bytes = 0;
     if (step->n_out <= scores && !tensor_bytes(&unwanted, 1, &n_bytes))
-        return err_set(err, ERR_INVALID, OP_AT "its scores are larger than memory can be",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "its scores are larger than memory can be", OP_NODE(step->node));
     step->scratch_bytes = plan->scores_at + n_bytes;
     step->flops = 2 * (double)plan->samples * (double)linear->features * (double)linear->rows;
     return true;
 }
 
-/* --- run -------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 static float logistic(float x)
 {
@@ -247,8 +231,7 @@ static float *scores_of(const struct step *step)
 {
     const struct linear_plan *plan = step->state;
     const int scores = ((const struct linear *)step->priv)->classifies ? 1 : 0;
-    return step->n_out > scores ? step->out[scores]->data
-                                : (float *)(void *)((char *)step->scratch + plan->scores_at);
+    return step->n_out > scores ? step->out[scores]->data : (float *)(void *)((char *)step->scratch + plan->scores_at);
 }
 
 static void linear_rows(void *arg, int64_t from, int64_t to, int member)
@@ -262,15 +245,14 @@ static void linear_rows(void *arg, int64_t from, int64_t to, int member)
     if (x->dtype != PERCEPT_FLOAT) {
         a = step->scratch;
         cast_numbers(PERCEPT_FLOAT, (float *)step->scratch + from * linear->features, x->dtype,
-                     (const char *)x->data +
-                         (size_t)(from * linear->features) * tensor_dtype_bytes(x->dtype),
+                     (const char *)x->data + (size_t)(from * linear->features) * tensor_dtype_bytes(x->dtype),
                      (to - from) * linear->features);
     }
     const struct epilogue epilogue = {.bias = linear->intercepts ? step->packed : NULL};
     float *row = scores_of(step) + from * plan->columns;
-    step->kernels->gemm(to - from, linear->rows, linear->features, a + from * linear->features,
-                        linear->features, (const char *)step->packed + intercept_bytes(linear),
-                        row + (linear->two ? 1 : 0), plan->columns, &epilogue, 0, linear->rows);
+    step->kernels->gemm(to - from, linear->rows, linear->features, a + from * linear->features, linear->features,
+                        (const char *)step->packed + intercept_bytes(linear), row + (linear->two ? 1 : 0),
+                        plan->columns, &epilogue, 0, linear->rows);
     for (int64_t i = from; i < to; i++, row += plan->columns) {
         float *scores = row + (linear->two ? 1 : 0);
         if (linear->classifies) {

@@ -16,7 +16,7 @@
 #include "op/types.h"
 #include "op/walk.h"
 
-/* --- Constant --------------------------------------------------------------------------------------- */
+/* --- Constant ----------------------------------------------------------------------------------------------------- */
 
 struct constant_priv {
     struct tensor tensor;
@@ -29,13 +29,11 @@ static bool of_numbers(struct tensor *t, enum percept_dtype dtype, int rank, siz
     return true;
 }
 
-static bool of_strings(struct node_ctx *ctx, struct tensor *t, int rank, size_t n,
-                       const struct bytes *strings)
+static bool of_strings(struct node_ctx *ctx, struct tensor *t, int rank, size_t n, const struct bytes *strings)
 {
     struct percept_string *data = arena_array(ctx->arena, n + 1, sizeof *data);
     for (size_t i = 0; data && i < n; i++)
-        data[i] = (struct percept_string){.at = (const char *)strings[i].at,
-                                          .n_bytes = bytes_size(strings[i])};
+        data[i] = (struct percept_string){.at = (const char *)strings[i].at, .n_bytes = bytes_size(strings[i])};
     return of_numbers(t, PERCEPT_STRING, rank, n, data) && data;
 }
 
@@ -71,8 +69,9 @@ static bool constant_check(struct node_ctx *ctx, struct percept_err *err)
     for (int i = 0; i < ctx->node->n_attr; i++)
         if (read_value(ctx, &ctx->node->attrs[i], &priv->tensor))
             return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "it has no value that is known; 'value' with a dense "
-                   "tensor, 'value_float(s)', 'value_int(s)' or 'value_string(s)' would work",
+    return err_set(err, ERR_UNSUPPORTED,
+                   OP_AT "it has no value that is known; 'value' with a dense "
+                         "tensor, 'value_float(s)', 'value_int(s)' or 'value_string(s)' would work",
                    OP_NODE(ctx->node));
 }
 
@@ -94,10 +93,9 @@ static bool constant_run(struct step *step, struct run_env *env, struct percept_
     return true;
 }
 
-const struct op_rule op_constant_value = {
-    .check = constant_check, .shape = constant_shape, .run = constant_run};
+const struct op_rule op_constant_value = {.check = constant_check, .shape = constant_shape, .run = constant_run};
 
-/* --- ConstantOfShape --------------------------------------------------------------------------------- */
+/* --- ConstantOfShape ---------------------------------------------------------------------------------------------- */
 
 static bool constantofshape_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -112,8 +110,8 @@ static bool constantofshape_check(struct node_ctx *ctx, struct percept_err *err)
     if (!value)
         return of_numbers(&priv->tensor, PERCEPT_FLOAT, 0, 1, &zero);
     if (tensor_elements(value) != 1)
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'value' has %lld elements; one would work",
-                       OP_NODE(ctx->node), (long long)tensor_elements(value));
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'value' has %lld elements; one would work", OP_NODE(ctx->node),
+                       (long long)tensor_elements(value));
     size_t size = tensor_dtype_bytes(value->dtype);
     void *element = arena_alloc(ctx->arena, size); /* the attribute's own lies in the file, which goes */
     if (!element)
@@ -132,8 +130,8 @@ static bool constantofshape_shape(struct step *step, struct percept_err *err)
     if (!op_want_dtype(step, 0, PERCEPT_INT64, err))
         return false;
     if (shape->rank > 1 || rank > RANK_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the shape is no list of up to %d dimensions",
-                       OP_NODE(step->node), RANK_MAX);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the shape is no list of up to %d dimensions", OP_NODE(step->node),
+                       RANK_MAX);
     if (rank && !op_known(step, 0, err))
         return false;
     if (!tensor_count((int)rank, shape->data, &n))
@@ -147,16 +145,17 @@ static bool constantofshape_run(struct step *step, struct run_env *env, struct p
 {
     (void)err;
     const struct constant_priv *priv = step->priv;
-    walk_fill_all(env->team, step->out[0]->data, priv->tensor.data,
-                  tensor_dtype_bytes(priv->tensor.dtype), tensor_elements(step->out[0]));
+    walk_fill_all(env->team, step->out[0]->data, priv->tensor.data, tensor_dtype_bytes(priv->tensor.dtype),
+                  tensor_elements(step->out[0]));
     return true;
 }
 
 const struct op_rule op_constant_of_shape = {.check = constantofshape_check,
-                                           .shape = constantofshape_shape,
-                                           .run = constantofshape_run, .batch = batch_axis_filled};
+                                             .shape = constantofshape_shape,
+                                             .run = constantofshape_run,
+                                             .batch = batch_axis_filled};
 
-/* --- Range ------------------------------------------------------------------------------------------ */
+/* --- Range -------------------------------------------------------------------------------------------------------- */
 
 static bool range_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -191,8 +190,10 @@ static bool range_shape(struct step *step, struct percept_err *err)
 {
     enum percept_dtype dtype = step->in[0]->dtype;
     if (!types_number(dtype))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; float, double or an integer type "
-                       "would work", OP_NODE(step->node), tensor_dtype_name(dtype));
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "its input is %s; float, double or an integer type "
+                             "would work",
+                       OP_NODE(step->node), tensor_dtype_name(dtype));
     for (int i = 0; i < 3; i++) {
         if (!op_want_dtype(step, i, dtype, err))
             return false;
@@ -206,8 +207,7 @@ static bool range_shape(struct step *step, struct percept_err *err)
         return false;
     int64_t n = range_length((const struct tensor *const *)step->in);
     if (n < 0)
-        return err_set(err, ERR_DATA, OP_AT "the distance between elements is 0 or not a number",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_DATA, OP_AT "the distance between elements is 0 or not a number", OP_NODE(step->node));
     op_set_out(step, 0, dtype, 1, &n);
     return true;
 }
@@ -219,16 +219,15 @@ static void range_part(void *arg, int64_t from, int64_t to, int member)
     const void *start = step->in[0]->data, *delta = step->in[2]->data;
     void *y = step->out[0]->data;
     switch (step->out[0]->dtype) {
-#define INTEGER(dtype, T)                                                                          \
-    case dtype:                                                                                    \
-        for (int64_t i = from; i < to; i++)                                                        \
-            ((T *)y)[i] = (T)((uint64_t) * (const T *)start +                                      \
-                              (uint64_t)i * (uint64_t) * (const T *)delta);                        \
+#define INTEGER(dtype, T)                                                                                              \
+    case dtype:                                                                                                        \
+        for (int64_t i = from; i < to; i++)                                                                            \
+            ((T *)y)[i] = (T)((uint64_t) * (const T *)start + (uint64_t)i * (uint64_t) * (const T *)delta);            \
         break;
-#define REAL(dtype, T)                                                                             \
-    case dtype:                                                                                    \
-        for (int64_t i = from; i < to; i++)                                                        \
-            ((T *)y)[i] = *(const T *)start + (T)i * *(const T *)delta;                            \
+#define REAL(dtype, T)                                                                                                 \
+    case dtype:                                                                                                        \
+        for (int64_t i = from; i < to; i++)                                                                            \
+            ((T *)y)[i] = *(const T *)start + (T)i * *(const T *)delta;                                                \
         break;
         TYPES_INTEGER(INTEGER)
         TYPES_REAL(REAL)
@@ -248,7 +247,7 @@ static bool range_run(struct step *step, struct run_env *env, struct percept_err
 
 const struct op_rule op_range = {.check = range_check, .shape = range_shape, .run = range_run};
 
-/* --- EyeLike ---------------------------------------------------------------------------------------- */
+/* --- EyeLike ------------------------------------------------------------------------------------------------------ */
 
 struct eye_priv {
     enum percept_dtype dtype; /* UNDEFINED: the input's */
@@ -283,8 +282,7 @@ static bool eye_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0];
     enum percept_dtype dtype = priv->dtype ? priv->dtype : x->dtype;
     if (x->rank != 2 || dtype == PERCEPT_STRING)
-        return err_set(err, ERR_INVALID, OP_AT "the input is no matrix of numbers",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the input is no matrix of numbers", OP_NODE(step->node));
     op_set_out(step, 0, dtype, 2, x->dims);
     return true;
 }
@@ -300,15 +298,15 @@ static bool eye_run(struct step *step, struct run_env *env, struct percept_err *
         int64_t j;
         double one = 1;
         if (!__builtin_add_overflow(i, priv->k, &j) && j >= 0 && j < out->dims[1])
-            cast_numbers(out->dtype, (char *)out->data + (size_t)(i * out->dims[1] + j) * size,
-                         PERCEPT_DOUBLE, &one, 1);
+            cast_numbers(out->dtype, (char *)out->data + (size_t)(i * out->dims[1] + j) * size, PERCEPT_DOUBLE, &one,
+                         1);
     }
     return true;
 }
 
 const struct op_rule op_eye_like = {.check = eye_check, .shape = eye_shape, .run = eye_run};
 
-/* --- Random ----------------------------------------------------------------------------------------- */
+/* --- Random ------------------------------------------------------------------------------------------------------- */
 
 enum member { NORMAL, NORMAL_LIKE, UNIFORM, UNIFORM_LIKE, BERNOULLI };
 
@@ -357,8 +355,8 @@ static bool random_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     int64_t n;
     if (!like && (priv->rank > RANK_MAX || !tensor_count(priv->rank, priv->shape, &n)))
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'shape' is no shape of up to %d axes",
-                       OP_NODE(ctx->node), RANK_MAX);
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'shape' is no shape of up to %d axes", OP_NODE(ctx->node),
+                       RANK_MAX);
     return attr_float(ctx, normal ? "mean" : "low", 0, &priv->low, err) &&
            attr_float(ctx, normal ? "scale" : "high", 1, &priv->high, err);
 }
@@ -379,8 +377,8 @@ static bool random_shape(struct step *step, struct percept_err *err)
     const struct tensor *like = step->n_in ? step->in[0] : NULL;
     enum percept_dtype dtype = priv->dtype ? priv->dtype : like->dtype;
     if (dtype == PERCEPT_STRING || (priv->member == BERNOULLI && !types_real(like->dtype)))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "its type is %s; float or double would work",
-                       OP_NODE(step->node), tensor_dtype_name(like->dtype));
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "its type is %s; float or double would work", OP_NODE(step->node),
+                       tensor_dtype_name(like->dtype));
     if (like)
         op_set_out(step, 0, dtype, like->rank, like->dims);
     else
@@ -404,8 +402,7 @@ static double random_normal(uint64_t *state)
     return radius * cos(2 * M_PI * random_unit(state));
 }
 
-static double random_one(const struct random_priv *priv, uint64_t *state, const struct tensor *x,
-                         int64_t i)
+static double random_one(const struct random_priv *priv, uint64_t *state, const struct tensor *x, int64_t i)
 {
     double low = (double)priv->low, high = (double)priv->high, chance;
     switch (priv->member) {
@@ -433,12 +430,9 @@ static bool random_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-#define RULE(name, member)                                                                         \
-    const struct op_rule op_##name = {.check = random_check,                                       \
-                                      .shape = random_shape,                                       \
-                                      .run = random_run,                                           \
-                                      .flags = OP_RANDOM,                                          \
-                                      .variant = member};
+#define RULE(name, member)                                                                                             \
+    const struct op_rule op_##name = {                                                                                 \
+        .check = random_check, .shape = random_shape, .run = random_run, .flags = OP_RANDOM, .variant = member};
 
 RULE(random_normal, NORMAL)
 RULE(random_normal_like, NORMAL_LIKE)
@@ -446,7 +440,7 @@ RULE(random_uniform, UNIFORM)
 RULE(random_uniform_like, UNIFORM_LIKE)
 RULE(bernoulli, BERNOULLI)
 
-/* --- Multinomial ------------------------------------------------------------------------------------ */
+/* --- Multinomial -------------------------------------------------------------------------------------------------- */
 
 struct multinomial_priv {
     enum percept_dtype dtype;
@@ -523,8 +517,7 @@ static bool multinomial_run(struct step *step, struct run_env *env, struct perce
     for (int64_t item = 0; item < x->dims[0]; item++) {
         if (!op_spend(env, classes))
             return true;
-        cast_numbers(PERCEPT_DOUBLE, sums, x->dtype, (const char *)x->data + (size_t)(item * classes) * size,
-                     classes);
+        cast_numbers(PERCEPT_DOUBLE, sums, x->dtype, (const char *)x->data + (size_t)(item * classes) * size, classes);
         const int64_t n = class_sums(sums, classes);
         if (n == 0)
             return err_set(err, ERR_DATA, OP_AT "item %lld has no class whose log probability is finite",
@@ -532,17 +525,15 @@ static bool multinomial_run(struct step *step, struct run_env *env, struct perce
         for (int64_t i = item * samples; i < (item + 1) * samples; i++) {
             if (!op_spend(env, 4))
                 return true;
-            const int64_t class = class_of(sums, n, random_unit(step->state) * sums[n - 1]);
+            const int64_t drawn = class_of(sums, n, random_unit(step->state) * sums[n - 1]);
             if (out->dtype == PERCEPT_INT32)
-                ((int32_t *)out->data)[i] = (int32_t)class;
+                ((int32_t *)out->data)[i] = (int32_t)drawn;
             else
-                ((int64_t *)out->data)[i] = class;
+                ((int64_t *)out->data)[i] = drawn;
         }
     }
     return true;
 }
 
-const struct op_rule op_multinomial = {.check = multinomial_check,
-                                       .shape = multinomial_shape,
-                                       .run = multinomial_run,
-                                       .flags = OP_RANDOM};
+const struct op_rule op_multinomial = {
+    .check = multinomial_check, .shape = multinomial_shape, .run = multinomial_run, .flags = OP_RANDOM};

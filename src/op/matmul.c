@@ -56,8 +56,8 @@ struct matmul {
     int rank;               /* of the constant right side */
     const float *columns;   /* [n] alpha over and over, or NULL when it is 1 */
     struct fused fused;
-    struct turn turns[2];   /* FusedMatMul: the sides */
-    bool activate;          /* FusedGemm: `after` goes over the output */
+    struct turn turns[2]; /* FusedMatMul: the sides */
+    bool activate;        /* FusedGemm: `after` goes over the output */
     enum unary after;
     float after_alpha, after_beta;
 };
@@ -78,12 +78,12 @@ struct matmul_plan {
     struct tiles tiles;      /* of one product with a packed side */
     int64_t blas_side;       /* else: rows and columns of a call, */
     int64_t across, squares; /* calls from left to right, calls of a product */
-    size_t a_at;    /* of the turned left side in scratch */
-    bool turned[2]; /* FusedMatMul: this side is, at turned_at in scratch */
+    size_t a_at;             /* of the turned left side in scratch */
+    bool turned[2];          /* FusedMatMul: this side is, at turned_at in scratch */
     size_t turned_at[2];
 };
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
 static bool row_like(const struct tensor *c, int64_t n)
 {
@@ -95,8 +95,7 @@ static bool row_like(const struct tensor *c, int64_t n)
 }
 
 /* alpha as gemm_pack wants it. */
-static bool alpha_columns(struct arena *arena, float alpha, int64_t n, const float **columns,
-                          struct percept_err *err)
+static bool alpha_columns(struct arena *arena, float alpha, int64_t n, const float **columns, struct percept_err *err)
 {
     *columns = NULL;
     if (alpha == 1)
@@ -110,8 +109,7 @@ static bool alpha_columns(struct arena *arena, float alpha, int64_t n, const flo
     return true;
 }
 
-static bool check_constant(struct node_ctx *ctx, struct matmul *matmul, const struct tensor *b,
-                           struct percept_err *err)
+static bool check_constant(struct node_ctx *ctx, struct matmul *matmul, const struct tensor *b, struct percept_err *err)
 {
     int64_t count;
     const bool fits = tensor_count(b->rank, b->dims, &count);
@@ -140,8 +138,7 @@ static bool check_gemm(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "a matrix product", sizeof *matmul);
     *matmul = (struct matmul){.gemm = true, .fused = {.residual = -1}};
     if (!op_arity(ctx, 2, 3, 1, err) || !attr_bool(ctx, "transA", false, &matmul->trans_a, err) ||
-        !attr_bool(ctx, "transB", false, &matmul->trans_b, err) ||
-        !attr_float(ctx, "alpha", 1, &matmul->alpha, err) ||
+        !attr_bool(ctx, "transB", false, &matmul->trans_b, err) || !attr_float(ctx, "alpha", 1, &matmul->alpha, err) ||
         !attr_float(ctx, "beta", 1, &matmul->beta, err))
         return false;
     matmul->has_c = op_has_input(ctx->node, 2);
@@ -169,8 +166,7 @@ static bool check_matmul(struct node_ctx *ctx, struct percept_err *err)
     if (!matmul)
         return err_memory(err, "a matrix product", sizeof *matmul);
     *matmul = (struct matmul){.alpha = 1, .beta = 1, .fused = {.residual = -1}};
-    if (!op_arity(ctx, 2, 2, 1, err) ||
-        (ctx->node->op->rule->variant == MATMUL_FUSED && !read_turns(ctx, matmul, err)))
+    if (!op_arity(ctx, 2, 2, 1, err) || (ctx->node->op->rule->variant == MATMUL_FUSED && !read_turns(ctx, matmul, err)))
         return false;
     ctx->node->priv = matmul;
     const struct tensor *b = weights_view(ctx, 1);
@@ -206,9 +202,8 @@ static bool fused_matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 
 static bool check_fused_gemm(struct node_ctx *ctx, struct percept_err *err)
 {
-    static const char *const known[] = {"Relu",     "Tanh",     "Sigmoid",  "LeakyRelu",
-                                        "HardSigmoid", "Elu",   "Selu",     "Celu",
-                                        "Softplus", "Softsign", "ThresholdedRelu", NULL};
+    static const char *const known[] = {"Relu", "Tanh", "Sigmoid",  "LeakyRelu", "HardSigmoid",     "Elu",
+                                        "Selu", "Celu", "Softplus", "Softsign",  "ThresholdedRelu", NULL};
     static const struct {
         enum activation act; /* ACT_NONE: products do not know it */
         enum unary unary;
@@ -236,19 +231,16 @@ static bool check_fused_gemm(struct node_ctx *ctx, struct percept_err *err)
         return false;
     const bool selu = functions[i].unary == UNARY_SELU;
     if (!attr_float(ctx, "activation_alpha", functions[i].alpha, &matmul->after_alpha, err) ||
-        !attr_float(ctx, selu ? "activation_gamma" : "activation_beta", functions[i].beta,
-                    &matmul->after_beta, err))
+        !attr_float(ctx, selu ? "activation_gamma" : "activation_beta", functions[i].beta, &matmul->after_beta, err))
         return false;
-    const struct fusion fusion = {.kind = FUSE_ACTIVATION,
-                                  .act = functions[i].act,
-                                  .alpha = matmul->after_alpha,
-                                  .beta = matmul->after_beta};
+    const struct fusion fusion = {
+        .kind = FUSE_ACTIVATION, .act = functions[i].act, .alpha = matmul->after_alpha, .beta = matmul->after_beta};
     matmul->activate = fusion.act == ACT_NONE || !matmul_fuse(ctx, &fusion);
     matmul->after = functions[i].unary;
     return true;
 }
 
-/* ---- pack ------------------------------------------------------------------------------------ */
+/* --- pack --------------------------------------------------------------------------------------------------------- */
 
 static size_t bias_bytes(const struct matmul *matmul, int64_t n)
 {
@@ -264,23 +256,20 @@ static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
 static size_t matmul_pack_bytes(const struct node_ctx *ctx)
 {
     const struct matmul *matmul = ctx->node->priv;
-    return matmul->packed
-               ? bias_bytes(matmul, matmul->n) +
-                     matrix_bytes(ctx->kernels, matmul->k, matmul->n) * (size_t)matmul->matrices
-               : 0;
+    return matmul->packed ? bias_bytes(matmul, matmul->n) +
+                                matrix_bytes(ctx->kernels, matmul->k, matmul->n) * (size_t)matmul->matrices
+                          : 0;
 }
 
 /* The matrices one after another. */
-static void lay_matrices(const struct matmul *matmul, const struct kernels *kernels,
-                         struct percept_team *team, const void *b, const float *columns, int64_t matrices,
-                         int64_t k, int64_t n, char *to)
+static void lay_matrices(const struct matmul *matmul, const struct kernels *kernels, struct percept_team *team,
+                         const void *b, const float *columns, int64_t matrices, int64_t k, int64_t n, char *to)
 {
     const int64_t stride_k = matmul->trans_b ? 1 : n, stride_n = matmul->trans_b ? k : 1;
     const size_t each = matrix_bytes(kernels, k, n);
     for (int64_t i = 0; i < matrices; i++)
-        tiles_pack(kernels, team, to + each * (size_t)i,
-                   (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n, stride_k, stride_n,
-                   columns ? columns : matmul->fused.scale);
+        tiles_pack(kernels, team, to + each * (size_t)i, (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n,
+                   stride_k, stride_n, columns ? columns : matmul->fused.scale);
 }
 
 /* C of one number is spread over the row. */
@@ -306,16 +295,16 @@ static void matmul_pack(const struct node_ctx *ctx, void *packed)
     const size_t n_bytes = bias_bytes(matmul, matmul->n);
     if (n_bytes)
         lay_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
-    lay_matrices(matmul, ctx->kernels, NULL, weights_view(ctx, 1)->data, matmul->columns,
-                 matmul->matrices, matmul->k, matmul->n, (char *)packed + n_bytes);
+    lay_matrices(matmul, ctx->kernels, NULL, weights_view(ctx, 1)->data, matmul->columns, matmul->matrices, matmul->k,
+                 matmul->n, (char *)packed + n_bytes);
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
 static bool dtype_works(enum percept_dtype dtype)
 {
-    return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_INT32 ||
-           dtype == PERCEPT_INT64 || dtype == PERCEPT_UINT32 || dtype == PERCEPT_UINT64;
+    return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_INT32 || dtype == PERCEPT_INT64 ||
+           dtype == PERCEPT_UINT32 || dtype == PERCEPT_UINT64;
 }
 
 static bool whole(float x)
@@ -329,12 +318,10 @@ static bool shape_dtypes(const struct step *step, struct percept_err *err)
     const enum percept_dtype dtype = step->in[0]->dtype;
     const bool fraction = dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE;
     if (!dtype_works(dtype))
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "matrices of %s; float32, double and (u)int32/64 work",
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "matrices of %s; float32, double and (u)int32/64 work",
                        OP_NODE(step->node), tensor_dtype_name(dtype));
     if (!fraction && (!whole(matmul->alpha) || !whole(matmul->beta)))
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "alpha and beta of an integer product must be whole numbers",
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "alpha and beta of an integer product must be whole numbers",
                        OP_NODE(step->node));
     for (int i = 1; i < step->n_in; i++) {
         if (step->in[i] && !op_want_dtype(step, i, dtype, err))
@@ -348,8 +335,8 @@ static bool shape_gemm(struct step *step, struct matmul_plan *plan, struct perce
     const struct matmul *matmul = step->priv;
     const struct tensor *a = step->in[0], *b = step->in[1];
     if (a->rank != 2 || b->rank != 2)
-        return err_set(err, ERR_INVALID, OP_AT "sides of rank %d and %d; 2 and 2 work",
-                       OP_NODE(step->node), a->rank, b->rank);
+        return err_set(err, ERR_INVALID, OP_AT "sides of rank %d and %d; 2 and 2 work", OP_NODE(step->node), a->rank,
+                       b->rank);
     plan->m = a->dims[matmul->trans_a ? 1 : 0];
     plan->k = a->dims[matmul->trans_a ? 0 : 1];
     plan->n = b->dims[matmul->trans_b ? 0 : 1];
@@ -358,8 +345,7 @@ static bool shape_gemm(struct step *step, struct matmul_plan *plan, struct perce
     if (!stack_inner(step, 0, 1, plan->k, b->dims[matmul->trans_b ? 1 : 0], err))
         return false;
     plan->spread = matmul->has_c && !matmul->bias;
-    return !plan->spread ||
-           stack_addend(step, step->in[2], plan->m, plan->n, &plan->c_row, &plan->c_column, err);
+    return !plan->spread || stack_addend(step, step->in[2], plan->m, plan->n, &plan->c_row, &plan->c_column, err);
 }
 
 /* Axis i of the turned side is axis axes[i] of the side. */
@@ -440,12 +426,12 @@ static void choose_way(struct step *step, struct matmul_plan *plan)
 static void shape_turned(struct step *step, const struct matmul *matmul, struct matmul_plan *plan)
 {
     for (int i = 0; i < 2; i++) {
-        plan->turned[i] = (matmul->turns[i].matrix || matmul->turns[i].first) &&
-                          step->in[i]->rank > 1 && !(i == 1 && matmul->packed);
+        plan->turned[i] =
+            (matmul->turns[i].matrix || matmul->turns[i].first) && step->in[i]->rank > 1 && !(i == 1 && matmul->packed);
         plan->turned_at[i] = step->scratch_bytes;
         if (plan->turned[i])
-            step->scratch_bytes += weights_round((size_t)tensor_elements(step->in[i]) *
-                                                 tensor_dtype_bytes(step->in[i]->dtype));
+            step->scratch_bytes +=
+                weights_round((size_t)tensor_elements(step->in[i]) * tensor_dtype_bytes(step->in[i]->dtype));
     }
 }
 
@@ -456,14 +442,13 @@ static bool matmul_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a matrix product's plan", sizeof *plan);
     *plan = (struct matmul_plan){0};
-    if (!shape_dtypes(step, err) ||
-        !(matmul->gemm ? shape_gemm(step, plan, err) : shape_matmul(step, plan, err)) ||
+    if (!shape_dtypes(step, err) || !(matmul->gemm ? shape_gemm(step, plan, err) : shape_matmul(step, plan, err)) ||
         !weights_residual(step, &matmul->fused, err))
         return false;
     choose_way(step, plan);
     if (plan->way == WAY_LAID) {
-        plan->a_at = bias_bytes(matmul, plan->n) +
-                     matrix_bytes(step->kernels, plan->k, plan->n) * (size_t)plan->matrices;
+        plan->a_at =
+            bias_bytes(matmul, plan->n) + matrix_bytes(step->kernels, plan->k, plan->n) * (size_t)plan->matrices;
         if (!alpha_columns(step->arena, matmul->alpha, plan->n, &plan->columns, err))
             return false;
     }
@@ -478,7 +463,7 @@ static bool matmul_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run: float ------------------------------------------------------------------------------ */
+/* --- run: float --------------------------------------------------------------------------------------------------- */
 
 struct matmul_work {
     const struct kernels *kernels;
@@ -514,10 +499,9 @@ static void matmul_tile(const struct matmul_work *work, const struct tiles_part 
     struct epilogue epilogue = work->epilogue;
     if (epilogue.residual)
         epilogue.residual += at;
-    work->kernels->gemm(part->rows, plan->n, plan->k,
-                        work->a + (a_index(plan, item) * plan->m + part->row) * plan->k, plan->k,
-                        work->packed + work->matrix_bytes * (size_t)b_index(plan, item),
-                        work->c + at, plan->n, &epilogue, part->column, part->column_end);
+    work->kernels->gemm(part->rows, plan->n, plan->k, work->a + (a_index(plan, item) * plan->m + part->row) * plan->k,
+                        plan->k, work->packed + work->matrix_bytes * (size_t)b_index(plan, item), work->c + at, plan->n,
+                        &epilogue, part->column, part->column_end);
 }
 
 static void matmul_pieces(void *arg, int64_t from, int64_t to, int member)
@@ -542,9 +526,8 @@ static void matmul_blas(void *arg, int64_t from, int64_t to, int member)
         const int64_t item = i / plan->squares, row = i % plan->squares / plan->across * side;
         const int64_t column = i % plan->across * side;
         blas_gemm(false, false, least(side, m - row), least(side, n - column), k, work->alpha,
-                  work->a + (a_index(plan, item) * m + row) * k, k,
-                  work->b + b_index(plan, item) * k * n + column, n, 0,
-                  work->c + (item * m + row) * n + column, n);
+                  work->a + (a_index(plan, item) * m + row) * k, k, work->b + b_index(plan, item) * k * n + column, n,
+                  0, work->c + (item * m + row) * n + column, n);
     }
 }
 
@@ -596,8 +579,8 @@ static void run_gemm(struct step *step, const struct run_env *env)
         blob = step->scratch;
         if (n_bias)
             lay_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
-        lay_matrices(matmul, step->kernels, env->team, step->in[1]->data, plan->columns, plan->matrices,
-                     plan->k, plan->n, (char *)step->scratch + n_bias);
+        lay_matrices(matmul, step->kernels, env->team, step->in[1]->data, plan->columns, plan->matrices, plan->k,
+                     plan->n, (char *)step->scratch + n_bias);
     }
     float *y = step->out[0]->data;
     const int residual = matmul->fused.residual;
@@ -636,39 +619,37 @@ static void run_blas(struct step *step, const struct run_env *env)
     team_split(env->team, plan->batch * plan->squares, 1, matmul_blas, &work);
 }
 
-/* ---- run: every other type, and products of nothing ------------------------------------------ */
+/* --- run: every other type, and products of nothing --------------------------------------------------------------- */
 
 /* Pieces: elements of the output. Terms are summed one after another, a block of them between two looks at the
  * watch. SUM: the type that sums (unsigned, so that it wraps); FACTOR: of alpha and beta (they have a sign). */
-#define MATMUL_LOOPS(name, type, SUM, FACTOR)                                                      \
-    static void name(void *arg, int64_t from, int64_t to, int member)                              \
-    {                                                                                              \
-        (void)member;                                                                              \
-        struct op_share share = *(const struct op_share *)arg;                                     \
-        const struct step *step = share.step;                                                      \
-        const struct matmul *matmul = step->priv;                                                  \
-        const struct matmul_plan *plan = step->state;                                              \
-        const int64_t m = plan->m, n = plan->n, k = plan->k;                                       \
-        const int64_t a_row = matmul->trans_a ? 1 : k, a_k = matmul->trans_a ? m : 1;              \
-        const int64_t b_k = matmul->trans_b ? 1 : n, b_column = matmul->trans_b ? k : 1;           \
-        const type *c = matmul->has_c ? step->in[2]->data : NULL;                                  \
-        type *y = step->out[0]->data;                                                              \
-        for (int64_t at = from; at < to; at++) {                                                   \
-            const int64_t item = at / (m * n), i = at / n % m, j = at % n;                         \
-            const type *a =                                                                        \
-                (const type *)step->in[0]->data + a_index(plan, item) * m * k + i * a_row;         \
-            const type *b =                                                                        \
-                (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;      \
-            SUM sum = 0;                                                                           \
-            for (op_share_blocks(&share, k, 1, first, end)) {                                      \
-                for (int64_t l = first; l < end; l++)                                              \
-                    sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                      \
-            }                                                                                      \
-            sum *= (SUM)(FACTOR)matmul->alpha;                                                     \
-            if (c)                                                                                 \
-                sum += (SUM)(FACTOR)matmul->beta * (SUM)c[i * plan->c_row + j * plan->c_column];   \
-            y[at] = (type)sum;                                                                     \
-        }                                                                                          \
+#define MATMUL_LOOPS(name, type, SUM, FACTOR)                                                                          \
+    static void name(void *arg, int64_t from, int64_t to, int member)                                                  \
+    {                                                                                                                  \
+        (void)member;                                                                                                  \
+        struct op_share share = *(const struct op_share *)arg;                                                         \
+        const struct step *step = share.step;                                                                          \
+        const struct matmul *matmul = step->priv;                                                                      \
+        const struct matmul_plan *plan = step->state;                                                                  \
+        const int64_t m = plan->m, n = plan->n, k = plan->k;                                                           \
+        const int64_t a_row = matmul->trans_a ? 1 : k, a_k = matmul->trans_a ? m : 1;                                  \
+        const int64_t b_k = matmul->trans_b ? 1 : n, b_column = matmul->trans_b ? k : 1;                               \
+        const type *c = matmul->has_c ? step->in[2]->data : NULL;                                                      \
+        type *y = step->out[0]->data;                                                                                  \
+        for (int64_t at = from; at < to; at++) {                                                                       \
+            const int64_t item = at / (m * n), i = at / n % m, j = at % n;                                             \
+            const type *a = (const type *)step->in[0]->data + a_index(plan, item) * m * k + i * a_row;                 \
+            const type *b = (const type *)step->in[1]->data + b_index(plan, item) * k * n + j * b_column;              \
+            SUM sum = 0;                                                                                               \
+            for (op_share_blocks(&share, k, 1, first, end)) {                                                          \
+                for (int64_t l = first; l < end; l++)                                                                  \
+                    sum += (SUM)a[l * a_k] * (SUM)b[l * b_k];                                                          \
+            }                                                                                                          \
+            sum *= (SUM)(FACTOR)matmul->alpha;                                                                         \
+            if (c)                                                                                                     \
+                sum += (SUM)(FACTOR)matmul->beta * (SUM)c[i * plan->c_row + j * plan->c_column];                       \
+            y[at] = (type)sum;                                                                                         \
+        }                                                                                                              \
     }
 
 MATMUL_LOOPS(loops_float, float, float, float)
@@ -681,10 +662,10 @@ static void run_loops(const struct step *step, const struct run_env *env)
     const struct matmul_plan *plan = step->state;
     const enum percept_dtype dtype = step->in[0]->dtype;
     struct op_share share = op_share(step, env);
-    team_work *const loops = dtype == PERCEPT_FLOAT                             ? loops_float
-                             : dtype == PERCEPT_DOUBLE                          ? loops_double
+    team_work *const loops = dtype == PERCEPT_FLOAT                              ? loops_float
+                             : dtype == PERCEPT_DOUBLE                           ? loops_double
                              : dtype == PERCEPT_INT32 || dtype == PERCEPT_UINT32 ? loops_32
-                                                                                : loops_64;
+                                                                                 : loops_64;
     team_split(env->team, plan->batch * plan->m * plan->n, grain_of(plan->k), loops, &share);
 }
 
@@ -701,10 +682,9 @@ static bool matmul_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-/* ---- run: the fused forms --------------------------------------------------------------------- */
+/* --- run: the fused forms ----------------------------------------------------------------------------------------- */
 
-static void turn_side(const struct turn *turn, const struct tensor *side, void *to,
-                      struct percept_team *team)
+static void turn_side(const struct turn *turn, const struct tensor *side, void *to, struct percept_team *team)
 {
     struct walk_view view = {0};
     int axes[RANK_MAX];
@@ -797,7 +777,8 @@ const struct op_rule op_gemm = {
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = matmul_shape,
-    .run = matmul_run, .batch = gemm_batch,
+    .run = matmul_run,
+    .batch = gemm_batch,
 };
 
 const struct op_rule op_matmul = {
@@ -806,7 +787,8 @@ const struct op_rule op_matmul = {
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = matmul_shape,
-    .run = matmul_run, .batch = matmul_batch,
+    .run = matmul_run,
+    .batch = matmul_batch,
 };
 
 const struct op_rule op_fused_gemm = {
@@ -815,7 +797,8 @@ const struct op_rule op_fused_gemm = {
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = fused_gemm_shape,
-    .run = fused_gemm_run, .batch = gemm_batch,
+    .run = fused_gemm_run,
+    .batch = gemm_batch,
 };
 
 const struct op_rule op_fused_matmul = {
@@ -824,6 +807,7 @@ const struct op_rule op_fused_matmul = {
     .pack_bytes = matmul_pack_bytes,
     .pack = matmul_pack,
     .shape = matmul_shape,
-    .run = fused_matmul_run, .batch = matmul_batch,
+    .run = fused_matmul_run,
+    .batch = matmul_batch,
     .variant = MATMUL_FUSED,
 };

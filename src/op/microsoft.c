@@ -16,26 +16,21 @@
 #include "op/conv.h"
 #include "op/walk.h"
 
-/* ---- FusedConv ------------------------------------------------------------------------------- */
+/* --- FusedConv ---------------------------------------------------------------------------------------------------- */
 
 static bool read_activation(struct node_ctx *ctx, struct fusion *fusion, struct percept_err *err)
 {
-    static const char *const known[] = {"Relu",    "Tanh", "Sigmoid",   "LeakyRelu",
-                                        "Clip",    "HardSigmoid", NULL};
-    static const enum activation acts[] = {ACT_RELU, ACT_TANH, ACT_SIGMOID,
-                                           ACT_LEAKY, ACT_CLIP, ACT_HARDSIGMOID};
+    static const char *const known[] = {"Relu", "Tanh", "Sigmoid", "LeakyRelu", "Clip", "HardSigmoid", NULL};
+    static const enum activation acts[] = {ACT_RELU, ACT_TANH, ACT_SIGMOID, ACT_LEAKY, ACT_CLIP, ACT_HARDSIGMOID};
     const float *values;
     int choice, n;
     if (!attr_choice(ctx, "activation", 0, known, &choice, err) ||
         !attr_floats(ctx, "activation_params", &values, &n, err))
         return false;
     fusion->act = acts[choice];
-    const int wanted = fusion->act == ACT_LEAKY ? 1
-                       : fusion->act == ACT_CLIP || fusion->act == ACT_HARDSIGMOID ? 2
-                                                                                   : 0;
+    const int wanted = fusion->act == ACT_LEAKY ? 1 : fusion->act == ACT_CLIP || fusion->act == ACT_HARDSIGMOID ? 2 : 0;
     if (n < wanted)
-        return err_set(err, ERR_MODEL,
-                       OP_AT "attribute 'activation_params' has %d values; %d would work for %s",
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'activation_params' has %d values; %d would work for %s",
                        OP_NODE(ctx->node), n, wanted, known[choice]);
     fusion->alpha = wanted > 0 ? values[0] : 0;
     fusion->beta = wanted > 1 ? values[1] : 0;
@@ -48,8 +43,7 @@ static bool fused_check(struct node_ctx *ctx, struct percept_err *err)
     struct fusion activation = {.kind = FUSE_ACTIVATION};
     if (!op_arity(ctx, 2, 4, 1, err))
         return false;
-    const struct fusion residual = {.kind = FUSE_RESIDUAL,
-                                    .value = op_has_input(node, 3) ? node->in[3] : -1};
+    const struct fusion residual = {.kind = FUSE_RESIDUAL, .value = op_has_input(node, 3) ? node->in[3] : -1};
     node->n_in = node->n_in > 3 ? 3 : node->n_in;
     if (!conv_check(ctx, err))
         return false;
@@ -68,10 +62,11 @@ const struct op_rule op_fused_conv = {
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,
     .shape = conv_shape,
-    .run = conv_run, .batch = conv_batch,
+    .run = conv_run,
+    .batch = conv_batch,
 };
 
-/* ---- BiasGelu, FastGelu, QuickGelu ----------------------------------------------------------- */
+/* --- BiasGelu, FastGelu, QuickGelu -------------------------------------------------------------------------------- */
 
 enum gelu_kind { GELU_BIAS, GELU_FAST, GELU_QUICK };
 
@@ -87,8 +82,7 @@ static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "a node", sizeof *gelu);
     *gelu = (struct gelu){.kind = (enum gelu_kind)ctx->node->op->rule->variant};
     ctx->node->priv = gelu;
-    return op_arity(ctx, gelu->kind == GELU_BIAS ? 2 : 1, gelu->kind == GELU_QUICK ? 1 : 2, 1,
-                    err) &&
+    return op_arity(ctx, gelu->kind == GELU_BIAS ? 2 : 1, gelu->kind == GELU_QUICK ? 1 : 2, 1, err) &&
            attr_float(ctx, "alpha", 1.702F, &gelu->alpha, err);
 }
 
@@ -96,13 +90,11 @@ static bool gelu_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     const struct tensor *bias = step->n_in > 1 ? step->in[1] : NULL;
-    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
-        (bias && !op_want_dtype(step, 1, PERCEPT_FLOAT, err)))
+    if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || (bias && !op_want_dtype(step, 1, PERCEPT_FLOAT, err)))
         return false;
     if (bias && (x->rank < 1 || bias->rank != 1 || bias->dims[0] != x->dims[x->rank - 1])) {
         char one[128], other[128];
-        return err_set(err, ERR_INVALID, OP_AT "a bias of shape %s does not fit rows of %s",
-                       OP_NODE(step->node),
+        return err_set(err, ERR_INVALID, OP_AT "a bias of shape %s does not fit rows of %s", OP_NODE(step->node),
                        tensor_shape_text(bias->rank, bias->dims, one, sizeof one),
                        tensor_shape_text(x->rank, x->dims, other, sizeof other));
     }
@@ -132,8 +124,7 @@ static void gelu_rows(void *arg, int64_t from, int64_t to, int member)
         }
         if (bias)
             kernels->binary(BINARY_ADD, y, in, bias->data, n);
-        kernels->unary(gelu->kind == GELU_FAST ? UNARY_GELU_TANH : UNARY_GELU, y, bias ? y : in, n,
-                       0, 0);
+        kernels->unary(gelu->kind == GELU_FAST ? UNARY_GELU_TANH : UNARY_GELU, y, bias ? y : in, n, 0, 0);
     }
 }
 
@@ -147,10 +138,9 @@ static bool gelu_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-#define GELU_RULE(name, kind_)                                                                     \
-    const struct op_rule op_##name = {                                                             \
-        .check = gelu_check, .shape = gelu_shape, .run = gelu_run, .batch = batch_axis_elements, \
-        .variant = kind_}
+#define GELU_RULE(name, kind_)                                                                                         \
+    const struct op_rule op_##name = {                                                                                 \
+        .check = gelu_check, .shape = gelu_shape, .run = gelu_run, .batch = batch_axis_elements, .variant = kind_}
 
 GELU_RULE(bias_gelu, GELU_BIAS);
 GELU_RULE(fast_gelu, GELU_FAST);

@@ -16,7 +16,7 @@
 #include "op/types.h"
 #include "op/walk.h"
 
-/* --- Transpose -------------------------------------------------------------------------------------- */
+/* --- Transpose ---------------------------------------------------------------------------------------------------- */
 
 struct transpose_priv {
     const int64_t *perm; /* NULL: reversed */
@@ -30,8 +30,7 @@ static bool transpose_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     unsigned seen = 0;
     for (int i = 0; i < priv->n; i++) {
-        if (priv->n > RANK_MAX || priv->perm[i] < 0 || priv->perm[i] >= priv->n ||
-            (seen >> priv->perm[i] & 1))
+        if (priv->n > RANK_MAX || priv->perm[i] < 0 || priv->perm[i] >= priv->n || (seen >> priv->perm[i] & 1))
             return err_set(err, ERR_MODEL, OP_AT "attribute 'perm' is no permutation of up to %d axes",
                            OP_NODE(ctx->node), RANK_MAX);
         seen |= 1U << priv->perm[i];
@@ -49,8 +48,7 @@ static bool transpose_shape(struct step *step, struct percept_err *err)
     const struct transpose_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
     if (priv->perm && priv->n != x->rank)
-        return err_set(err, ERR_MODEL, OP_AT "'perm' has %d axes, the input %d", OP_NODE(step->node),
-                       priv->n, x->rank);
+        return err_set(err, ERR_MODEL, OP_AT "'perm' has %d axes, the input %d", OP_NODE(step->node), priv->n, x->rank);
     int64_t dims[RANK_MAX];
     int kept = -1; /* axes longer than 1 that stand in order: then nothing moves */
     bool in_order = true;
@@ -99,7 +97,7 @@ static void transpose_batch(struct batch_view *view)
 const struct op_rule op_transpose = {
     .check = transpose_check, .shape = transpose_shape, .run = transpose_run, .batch = transpose_batch};
 
-/* --- Expand and Tile -------------------------------------------------------------------------------- */
+/* --- Expand and Tile ---------------------------------------------------------------------------------------------- */
 
 static bool two_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -157,8 +155,7 @@ static void expand_batch(struct batch_view *view)
     }
     batch_axis_filled(view);
     const int own = view->out[0].axis - (y->rank - x->rank);
-    if (view->in[0].word != BATCH_SAME ||
-        (view->out[0].word == BATCH_APART && own >= 0 && x->dims[own] != 1))
+    if (view->in[0].word != BATCH_SAME || (view->out[0].word == BATCH_APART && own >= 0 && x->dims[own] != 1))
         batch_axis_mixes(view, "its input depends on the batch's size");
 }
 
@@ -195,15 +192,14 @@ static bool tile_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0];
     int64_t repeats[RANK_MAX], dims[RANK_MAX];
     int n = x->rank;
-    if (!(step->node->opset < 6 ? tile_one_axis(step, repeats, err)
-                                : op_ints(step, 1, RANK_MAX, repeats, &n, err)))
+    if (!(step->node->opset < 6 ? tile_one_axis(step, repeats, err) : op_ints(step, 1, RANK_MAX, repeats, &n, err)))
         return false;
     if (n != x->rank)
         return err_set(err, ERR_MODEL, OP_AT "%d repeats for %d axes", OP_NODE(step->node), n, x->rank);
     for (int i = 0; i < n; i++)
         if (repeats[i] < 0 || __builtin_mul_overflow(repeats[i], x->dims[i], &dims[i]))
-            return err_set(err, ERR_INVALID, OP_AT "axis %d cannot be repeated %lld times",
-                           OP_NODE(step->node), i, (long long)repeats[i]);
+            return err_set(err, ERR_INVALID, OP_AT "axis %d cannot be repeated %lld times", OP_NODE(step->node), i,
+                           (long long)repeats[i]);
     op_set_out(step, 0, x->dtype, n, dims);
     return true;
 }
@@ -242,7 +238,7 @@ static void tile_batch(struct batch_view *view)
 
 const struct op_rule op_tile = {.check = tile_check, .shape = tile_shape, .run = tile_run, .batch = tile_batch};
 
-/* --- DepthToSpace and SpaceToDepth ------------------------------------------------------------------- */
+/* --- DepthToSpace and SpaceToDepth -------------------------------------------------------------------------------- */
 
 struct depth_priv {
     int64_t block;
@@ -278,14 +274,12 @@ static bool depth_shape(struct step *step, struct percept_err *err)
         fits = !__builtin_mul_overflow(x->dims[1], b * b, &dims[1]);
     } else if (fits) {
         dims[1] = x->dims[1] / (b * b);
-        fits = !__builtin_mul_overflow(x->dims[2], b, &dims[2]) &&
-               !__builtin_mul_overflow(x->dims[3], b, &dims[3]);
+        fits = !__builtin_mul_overflow(x->dims[2], b, &dims[2]) && !__builtin_mul_overflow(x->dims[3], b, &dims[3]);
     }
     if (!fits) {
         char text[128];
-        return err_set(err, ERR_INVALID, OP_AT "shape %s does not divide by blocks of %lld",
-                       OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text),
-                       (long long)b);
+        return err_set(err, ERR_INVALID, OP_AT "shape %s does not divide by blocks of %lld", OP_NODE(step->node),
+                       tensor_shape_text(x->rank, x->dims, text, sizeof text), (long long)b);
     }
     dims[0] = x->dims[0];
     op_set_out(step, 0, x->dtype, 4, dims);
@@ -323,7 +317,7 @@ const struct op_rule op_depth_to_space = {
 const struct op_rule op_space_to_depth = {
     .check = depth_check, .shape = depth_shape, .run = depth_run, .batch = batch_axis_items, .variant = 1};
 
-/* --- Trilu ------------------------------------------------------------------------------------------ */
+/* --- Trilu -------------------------------------------------------------------------------------------------------- */
 
 struct trilu_priv {
     bool upper;
@@ -339,8 +333,8 @@ static bool trilu_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     if (x->rank < 2)
-        return err_set(err, ERR_INVALID, OP_AT "the input has rank %d; at least 2 would work",
-                       OP_NODE(step->node), x->rank);
+        return err_set(err, ERR_INVALID, OP_AT "the input has rank %d; at least 2 would work", OP_NODE(step->node),
+                       x->rank);
     if (op_has_input(step->node, 1) &&
         (!op_want_dtype(step, 1, PERCEPT_INT64, err) || tensor_elements(step->in[1]) != 1))
         return err_set(err, ERR_MODEL, OP_AT "k is not one int64", OP_NODE(step->node));
@@ -376,7 +370,7 @@ static bool trilu_run(struct step *step, struct run_env *env, struct percept_err
 const struct op_rule op_trilu = {
     .check = trilu_check, .shape = trilu_shape, .run = trilu_run, .batch = batch_axis_matrices};
 
-/* --- ReverseSequence -------------------------------------------------------------------------------- */
+/* --- ReverseSequence ---------------------------------------------------------------------------------------------- */
 
 struct reverse_priv {
     int64_t batch_axis, time_axis;
@@ -385,13 +379,12 @@ struct reverse_priv {
 static bool reverse_check(struct node_ctx *ctx, struct percept_err *err)
 {
     struct reverse_priv *priv = op_priv(ctx, sizeof *priv, err);
-    if (!priv || !op_arity(ctx, 2, 2, 1, err) ||
-        !attr_int_in(ctx, "batch_axis", 1, 0, 1, &priv->batch_axis, err) ||
+    if (!priv || !op_arity(ctx, 2, 2, 1, err) || !attr_int_in(ctx, "batch_axis", 1, 0, 1, &priv->batch_axis, err) ||
         !attr_int_in(ctx, "time_axis", 0, 0, 1, &priv->time_axis, err))
         return false;
     if (priv->batch_axis == priv->time_axis)
-        return err_set(err, ERR_MODEL, OP_AT "batch_axis and time_axis are both %lld",
-                       OP_NODE(ctx->node), (long long)priv->time_axis);
+        return err_set(err, ERR_MODEL, OP_AT "batch_axis and time_axis are both %lld", OP_NODE(ctx->node),
+                       (long long)priv->time_axis);
     return true;
 }
 
@@ -419,14 +412,14 @@ static bool reverse_run(struct step *step, struct run_env *env, struct percept_e
     int64_t item_step = priv->time_axis == 0 ? n_bytes : times * n_bytes;
     for (int64_t b = 0; b < items; b++) {
         if (lengths[b] < 0 || lengths[b] > times)
-            return err_set(err, ERR_DATA, OP_AT "length %lld of item %lld is outside [0, %lld]",
-                           OP_NODE(step->node), (long long)lengths[b], (long long)b, (long long)times);
+            return err_set(err, ERR_DATA, OP_AT "length %lld of item %lld is outside [0, %lld]", OP_NODE(step->node),
+                           (long long)lengths[b], (long long)b, (long long)times);
         for (int64_t t = 0; n_bytes && t < times; t++) {
             if (!op_spend(env, 1 + n_bytes / 64))
                 return true;
             int64_t from = t < lengths[b] ? lengths[b] - 1 - t : t;
             op_copy(env, (char *)step->out[0]->data + b * item_step + t * time_step,
-                   (const char *)x->data + b * item_step + from * time_step, (size_t)n_bytes);
+                    (const char *)x->data + b * item_step + from * time_step, (size_t)n_bytes);
         }
     }
     return true;

@@ -42,7 +42,8 @@ static bool want_constant(const struct node_ctx *ctx, int i, enum percept_dtype 
 {
     const struct tensor *t = weights_view(ctx, i);
     if (!t)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is computed; a constant would work", OP_NODE(ctx->node), i);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is computed; a constant would work", OP_NODE(ctx->node),
+                       i);
     if (t->dtype != dtype)
         return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; %s would work", OP_NODE(ctx->node), i,
                        tensor_dtype_name(t->dtype), tensor_dtype_name(dtype));
@@ -69,8 +70,10 @@ static bool read_sizes(struct node_ctx *ctx, struct nbits *p, struct percept_err
         return err_set(err, ERR_MODEL, OP_AT "attribute 'block_size' is %lld; a power of 2 would work",
                        OP_NODE(ctx->node), (long long)p->block);
     if (prepacked)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "its weights were laid out for another machine; "
-                       "'weight_prepacked' 0 works", OP_NODE(ctx->node));
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "its weights were laid out for another machine; "
+                             "'weight_prepacked' 0 works",
+                       OP_NODE(ctx->node));
     p->blocks = (p->k + p->block - 1) / p->block;
     p->chunk = p->block > CHUNK ? p->block : CHUNK;
     return true;
@@ -113,8 +116,10 @@ static bool check_groups(struct node_ctx *ctx, const struct nbits *p, struct per
     const struct tensor *t = op_constant(ctx, GROUPS);
     for (int64_t i = 0; t && i < p->k; i++)
         if (((const int32_t *)t->data)[i] != i / p->block)
-            return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d puts rows in another order than that of the blocks; "
-                           "without it, or in their order, it works", OP_NODE(ctx->node), GROUPS);
+            return err_set(err, ERR_UNSUPPORTED,
+                           OP_AT "input %d puts rows in another order than that of the blocks; "
+                                 "without it, or in their order, it works",
+                           OP_NODE(ctx->node), GROUPS);
     return t || err_memory(err, "a node", 0);
 }
 
@@ -140,7 +145,7 @@ static void nbits_lay_weights(const struct node_ctx *ctx, void *packed)
 {
     const struct nbits *p = ctx->node->priv;
     ctx->kernels->narrow_pack(packed, (int)p->bits, p->block, p->k, p->n, weights_view(ctx, B)->data,
-                             weights_view(ctx, SCALES)->data, p->zeros);
+                              weights_view(ctx, SCALES)->data, p->zeros);
 }
 
 static bool nbits_shape(struct step *step, struct percept_err *err)
@@ -161,8 +166,7 @@ static bool nbits_shape(struct step *step, struct percept_err *err)
     memcpy(dims, a->dims, sizeof dims);
     dims[a->rank - 1] = p->n;
     op_set_out(step, 0, PERCEPT_FLOAT, a->rank, dims);
-    step->scratch_bytes =
-        (size_t)(step->members * PANELS * step->kernels->gemm_step * p->chunk) * sizeof(float);
+    step->scratch_bytes = (size_t)(step->members * PANELS * step->kernels->gemm_step * p->chunk) * sizeof(float);
     step->flops = 2.0 * (double)tensor_span(a, 0, a->rank - 1) * (double)p->k * (double)p->n;
     step->algorithm = p->bits == 4 ? "4 bits" : "8 bits";
     return true;

@@ -44,8 +44,8 @@ enum norm_kind {
     NORM_SCALER /* NORM_BATCH once it is checked */
 };
 
-#define NORM_WIDTH_MAX 64 /* floats in the widest vector a row may have */
-#define DOUBLE_UNITS 2 /* a double, in watch_spend's units */
+#define NORM_WIDTH_MAX 64            /* floats in the widest vector a row may have */
+#define DOUBLE_UNITS 2               /* a double, in watch_spend's units */
 #define NORM_SLAB ((int64_t)1 << 18) /* numbers measured, or normalized, in one piece */
 
 struct norm {
@@ -70,7 +70,7 @@ struct norm_plan {
     int64_t skip_n, bias_n;   /* and of those that the Skip forms add */
 };
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
 /* Since opset 14 an attribute says so; before, it is the form that has more outputs than one, unless is_test
  * (up to 6) says otherwise. */
@@ -149,8 +149,7 @@ static bool check_scaler(struct node_ctx *ctx, struct norm *norm, struct percept
         !attr_floats(ctx, "bias", &bias, &n, err))
         return false;
     if (n == 0)
-        return err_set(err, ERR_MODEL,
-                       OP_AT "attribute 'bias' is missing; a number for each channel works",
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'bias' is missing; a number for each channel works",
                        OP_NODE(ctx->node));
     const size_t padded = (size_t)n + NORM_WIDTH_MAX;
     float *vectors = arena_array(ctx->arena, padded, 2 * sizeof *vectors);
@@ -172,10 +171,8 @@ static bool check_group(struct node_ctx *ctx, struct norm *norm, struct percept_
 {
     norm->per_channel = ctx->node->opset >= 21;
     if (!attr_has(ctx, "num_groups"))
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'num_groups' is missing",
-                       OP_NODE(ctx->node));
-    return op_arity(ctx, 3, 3, 1, err) &&
-           attr_int_in(ctx, "num_groups", 1, 1, (int64_t)1 << 40, &norm->groups, err);
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'num_groups' is missing", OP_NODE(ctx->node));
+    return op_arity(ctx, 3, 3, 1, err) && attr_int_in(ctx, "num_groups", 1, 1, (int64_t)1 << 40, &norm->groups, err);
 }
 
 static bool check_skip(struct node_ctx *ctx, struct norm *norm, struct percept_err *err)
@@ -212,8 +209,7 @@ static bool norm_check(struct node_ctx *ctx, struct percept_err *err)
     struct norm *norm = arena_alloc(ctx->arena, sizeof *norm);
     if (!norm)
         return err_memory(err, "a normalization", sizeof *norm);
-    *norm = (struct norm){.kind = (enum norm_kind)ctx->node->op->rule->variant,
-                          .fused = {.residual = -1}};
+    *norm = (struct norm){.kind = (enum norm_kind)ctx->node->op->rule->variant, .fused = {.residual = -1}};
     ctx->node->priv = norm;
     return attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err) && check_kind(ctx, norm, err);
 }
@@ -224,7 +220,7 @@ static bool norm_fuse(struct node_ctx *ctx, const struct fusion *fusion)
     return fusion->kind == FUSE_ACTIVATION && op_fuse(&norm->fused, fusion, ctx->arena);
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
 static struct norm_plan *norm_plan(struct step *step, struct percept_err *err)
 {
@@ -251,19 +247,18 @@ static bool want_vectors(const struct step *step, int last, int64_t n, struct pe
 {
     for (int i = 1; i <= last; i++) {
         if (step->in[i] && (step->in[i]->rank != 1 || step->in[i]->dims[0] != n))
-            return err_set(err, ERR_INVALID, OP_AT "input %d must have the shape [%lld]",
-                           OP_NODE(step->node), i, (long long)n);
+            return err_set(err, ERR_INVALID, OP_AT "input %d must have the shape [%lld]", OP_NODE(step->node), i,
+                           (long long)n);
     }
     return true;
 }
 
-static bool norm_picture(struct step *step, struct norm_plan *plan, int least, bool blocks,
-                         struct percept_err *err)
+static bool norm_picture(struct step *step, struct norm_plan *plan, int least, bool blocks, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     if (x->rank < least)
-        return err_set(err, ERR_INVALID, OP_AT "an input of rank %d; %d to %d work",
-                       OP_NODE(step->node), x->rank, least, RANK_MAX);
+        return err_set(err, ERR_INVALID, OP_AT "an input of rank %d; %d to %d work", OP_NODE(step->node), x->rank,
+                       least, RANK_MAX);
     plan->items = x->rank > 1 ? x->dims[0] : 1;
     plan->channels = x->rank > 1 ? x->dims[1] : 1;
     plan->pixels = tensor_span(x, x->rank > 1 ? 2 : 0, x->rank);
@@ -283,8 +278,7 @@ static bool want_elements(const struct step *step, struct norm_plan *plan, struc
     for (int i = 1; i <= 4; i++)
         if (tensor_elements(step->in[i]) != plan->channels)
             return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; %lld, as an item has, work",
-                           OP_NODE(step->node), i, (long long)tensor_elements(step->in[i]),
-                           (long long)plan->channels);
+                           OP_NODE(step->node), i, (long long)tensor_elements(step->in[i]), (long long)plan->channels);
     return true;
 }
 
@@ -322,12 +316,11 @@ static bool shape_scaler(struct step *step, struct percept_err *err)
 {
     const struct norm *norm = step->priv;
     struct norm_plan *plan = norm_plan(step, err);
-    if (!plan || !op_want_dtype(step, 0, PERCEPT_FLOAT, err) ||
-        !norm_picture(step, plan, 3, true, err))
+    if (!plan || !op_want_dtype(step, 0, PERCEPT_FLOAT, err) || !norm_picture(step, plan, 3, true, err))
         return false;
     if (plan->channels != norm->channels)
-        return err_set(err, ERR_INVALID, OP_AT "a bias of %lld numbers for %lld channels",
-                       OP_NODE(step->node), (long long)norm->channels, (long long)plan->channels);
+        return err_set(err, ERR_INVALID, OP_AT "a bias of %lld numbers for %lld channels", OP_NODE(step->node),
+                       (long long)norm->channels, (long long)plan->channels);
     cut_slabs(step, plan, plan->pixels);
     step->inplace = 1;
     return true;
@@ -361,23 +354,20 @@ static bool shape_group(struct step *step, struct percept_err *err)
     if (!plan || !norm_picture(step, plan, 2, false, err))
         return false;
     if (plan->channels % norm->groups != 0)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "num_groups is %lld and does not divide %lld channels",
+        return err_set(err, ERR_INVALID, OP_AT "num_groups is %lld and does not divide %lld channels",
                        OP_NODE(step->node), (long long)norm->groups, (long long)plan->channels);
     shape_slabs(step, plan, plan->items * norm->groups, plan->channels / norm->groups * plan->pixels);
     return want_vectors(step, 2, norm->per_channel ? plan->channels : norm->groups, err);
 }
 
 /* Scale or bias of a row of n: as many elements, or one. */
-static bool want_row(const struct step *step, int i, int64_t n, int64_t *elements,
-                     struct percept_err *err)
+static bool want_row(const struct step *step, int i, int64_t n, int64_t *elements, struct percept_err *err)
 {
     *elements = i < step->n_in && step->in[i] ? tensor_elements(step->in[i]) : 0;
     if (*elements == n || *elements == 1 || i >= step->n_in || !step->in[i])
         return true;
-    return err_set(err, ERR_UNSUPPORTED,
-                   OP_AT "input %d has %lld elements; %lld (a row) and 1 work", OP_NODE(step->node),
-                   i, (long long)*elements, (long long)n);
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has %lld elements; %lld (a row) and 1 work",
+                   OP_NODE(step->node), i, (long long)*elements, (long long)n);
 }
 
 static bool shape_rows(struct step *step, struct percept_err *err)
@@ -400,8 +390,7 @@ static bool shape_rows(struct step *step, struct percept_err *err)
             if (x->dims[i] == 0)
                 return op_refuse_empty(step, "mean", i, err);
     shape_slabs(step, plan, plan->rows, plan->n);
-    return want_row(step, 1, plan->n, &plan->scale_n, err) &&
-           want_row(step, 2, plan->n, &plan->shift_n, err);
+    return want_row(step, 1, plan->n, &plan->scale_n, err) && want_row(step, 2, plan->n, &plan->shift_n, err);
 }
 
 /* The Skip forms' bias stands behind the shift that only one of them has. */
@@ -426,8 +415,7 @@ static bool shape_skip(struct step *step, struct percept_err *err)
         fits = skip->dims[i] == x->dims[x->rank - skip->rank + i];
     if (!fits) {
         char one[128], other[128];
-        return err_set(err, ERR_INVALID, OP_AT "what is added has shape %s; its input has %s",
-                       OP_NODE(step->node),
+        return err_set(err, ERR_INVALID, OP_AT "what is added has shape %s; its input has %s", OP_NODE(step->node),
                        tensor_shape_text(skip->rank, skip->dims, one, sizeof one),
                        tensor_shape_text(x->rank, x->dims, other, sizeof other));
     }
@@ -444,15 +432,14 @@ static bool shape_skip(struct step *step, struct percept_err *err)
     for (int i = 1; i < step->n_out && i < 3; i++) {
         op_set_out(step, i, PERCEPT_FLOAT, x->rank, dims);
         if (norm->kind == NORM_SKIP_RMS && step->node->out[i] >= 0)
-            return err_set(err, ERR_UNSUPPORTED, OP_AT "output %d is asked for; 0 and 3 work",
-                           OP_NODE(step->node), i);
+            return err_set(err, ERR_UNSUPPORTED, OP_AT "output %d is asked for; 0 and 3 work", OP_NODE(step->node), i);
     }
     return want_row(step, 2, plan->n, &plan->scale_n, err) &&
            (norm->kind == NORM_SKIP_RMS || want_row(step, 3, plan->n, &plan->shift_n, err)) &&
            want_row(step, bias_slot(norm), plan->n, &plan->bias_n, err);
 }
 
-/* ---- run: pictures --------------------------------------------------------------------------- */
+/* --- run: pictures ------------------------------------------------------------------------------------------------ */
 
 static void activate(const struct step *step, const struct fused *fused, float *y, int64_t n)
 {
@@ -514,11 +501,9 @@ static bool run_batch(struct step *step, struct run_env *env, struct percept_err
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
     if (!norm->constant) {
-        const float *const v[4] = {step->in[1]->data, step->in[2]->data, step->in[3]->data,
-                                   step->in[4]->data};
+        const float *const v[4] = {step->in[1]->data, step->in[2]->data, step->in[3]->data, step->in[4]->data};
         float *vectors = step->scratch;
-        affine_of(v, norm->epsilon, plan->channels, vectors,
-                  vectors + plan->channels + NORM_WIDTH_MAX);
+        affine_of(v, norm->epsilon, plan->channels, vectors, vectors + plan->channels + NORM_WIDTH_MAX);
     }
     if (plan->pixels == 1 && !plan->blocked)
         team_split(env->team, plan->items, 16, batch_rows, step);
@@ -527,11 +512,11 @@ static bool run_batch(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-/* ---- run: pictures whose maps or groups are measured ------------------------------------------ */
+/* --- run: pictures whose maps or groups are measured -------------------------------------------------------------- */
 
 /* y of positions [from, to) of a row, all of which have the same scale and shift. m: [means][squares] */
-static void rescale(const struct step *step, int64_t row, int64_t from, int64_t to, const double *m,
-                    const float *scale, const float *shift, int64_t channels)
+static void rescale(const struct step *step, int64_t row, int64_t from, int64_t to, const double *m, const float *scale,
+                    const float *shift, int64_t channels)
 {
     const struct norm *norm = step->priv;
     const struct norm_plan *plan = step->state;
@@ -571,11 +556,10 @@ static void normalize_group(const struct step *step, int64_t row, int64_t from, 
     }
 }
 
-/* ---- run: rows ------------------------------------------------------------------------------- */
+/* --- run: rows ---------------------------------------------------------------------------------------------------- */
 
 /* y = y op input i, which has `elements`: as many as a row, or one. y: positions from `at` on of a row. */
-static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements, int64_t at,
-                   int64_t n)
+static void by_row(const struct step *step, enum binary op, float *y, int i, int64_t elements, int64_t at, int64_t n)
 {
     if (elements == 0)
         return;
@@ -637,7 +621,7 @@ static void normalize_row(const struct step *step, int64_t row, int64_t at, int6
         ((float *)step->out[told]->data)[row] = inverse;
 }
 
-/* ---- run: what all that measure have in common ------------------------------------------------ */
+/* --- run: what all that measure have in common -------------------------------------------------------------------- */
 
 /* Positions [from, to) of a row: the mean (0 of RMS) and the sum of squared distances from it, [means][squares] of
  * all lanes. */
@@ -747,7 +731,7 @@ static bool run_measured(struct step *step, struct run_env *env, struct percept_
     return true;
 }
 
-/* ---- run: doubles ---------------------------------------------------------------------------- */
+/* --- run: doubles ------------------------------------------------------------------------------------------------- */
 
 static double activated(const struct fused *fused, double x)
 {
@@ -775,8 +759,8 @@ static double activated(const struct fused *fused, double x)
 }
 
 /* Which element of an input with so many scales element i of a row. */
-static int64_t double_at(const struct norm *norm, const struct norm_plan *plan, int64_t row,
-                         int64_t i, int64_t elements)
+static int64_t double_at(const struct norm *norm, const struct norm_plan *plan, int64_t row, int64_t i,
+                         int64_t elements)
 {
     if (norm->kind == NORM_LAYER || norm->kind == NORM_RMS)
         return elements == 1 ? 0 : i;
@@ -786,8 +770,8 @@ static int64_t double_at(const struct norm *norm, const struct norm_plan *plan, 
     return norm->per_channel ? group * (plan->channels / norm->groups) + i / plan->pixels : group;
 }
 
-static void measure_double(struct op_share *share, int64_t row, const double *x, int64_t n,
-                           double *mean, double *inverse)
+static void measure_double(struct op_share *share, int64_t row, const double *x, int64_t n, double *mean,
+                           double *inverse)
 {
     const struct step *step = share->step;
     const struct norm *norm = step->priv;
@@ -886,13 +870,9 @@ static void skip_batch(struct batch_view *view)
     batch_axis_meets(view, 1);
 }
 
-#define NORM_RULE(name, kind_, shape_, batch_)                                                      \
-    const struct op_rule op_##name = {.check = norm_check,                                         \
-                                      .fuse = norm_fuse,                                           \
-                                      .shape = shape_,                                             \
-                                      .run = norm_run,                                             \
-                                      .batch = batch_,                                             \
-                                      .variant = kind_}
+#define NORM_RULE(name, kind_, shape_, batch_)                                                                         \
+    const struct op_rule op_##name = {                                                                                 \
+        .check = norm_check, .fuse = norm_fuse, .shape = shape_, .run = norm_run, .batch = batch_, .variant = kind_}
 
 NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, norm_batch);
 NORM_RULE(image_scaler, NORM_SCALER, shape_scaler, norm_batch);

@@ -37,7 +37,7 @@ enum precision { PRECISION_EXACT = 0 };
 /* Where check, fuse and pack find things. One per node, alive while a model is opened. */
 struct node_ctx {
     struct graph *graph;
-    struct node *node; /* node->priv is the op's own, set by check */
+    struct node *node;   /* node->priv is the op's own, set by check */
     struct arena *arena; /* the model's */
     struct arena *load;  /* freed when the weights are packed: for large copies that only packing reads */
     const struct kernels *kernels;
@@ -108,11 +108,11 @@ struct step {
 /* What a run has besides its step. The functions are the engine's; a node folded at load has none. */
 struct run_env {
     struct percept_team *team; /* has the same watch */
-    struct watch *watch; /* for loops that no team splits: watch_spend; a run may return true when it is over */
+    struct watch *watch;       /* for loops that no team splits: watch_spend; a run may return true when it is over */
     /* Runs a body of the node (If, Loop, Scan, SequenceMap). inputs: one per input of the body; outputs: one per
      * output, views that stay good until the same body runs again. Plain layout. */
-    bool (*body)(struct run_env *env, const struct graph *body, const struct tensor *inputs,
-                 struct tensor *outputs, struct percept_err *err);
+    bool (*body)(struct run_env *env, const struct graph *body, const struct tensor *inputs, struct tensor *outputs,
+                 struct percept_err *err);
     /* Memory for outputs of an OP_OWN_MEMORY node: good until the next run, NULL when it is short. */
     void *(*memory)(struct run_env *env, size_t n_bytes);
     /* The same for what a body hands on from turn to turn, such as the tensors of a sequence: good until the
@@ -133,9 +133,9 @@ static inline bool op_spend(struct run_env *env, int64_t units)
 
 /* for (op_blocks(env, n, from, to)): all of [0, n) in ranges that op_spend was asked for; fewer once it said no. */
 #define OP_BLOCK 65536
-#define op_blocks(env, n, from, to)                                                                \
-    int64_t from = 0, to;                                                                          \
-    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from && op_spend(env, to - from);       \
+#define op_blocks(env, n, from, to)                                                                                    \
+    int64_t from = 0, to;                                                                                              \
+    (to = (n)-from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&op_spend(env, to - from);                              \
     from = to
 
 /* What a team's members are given where one piece may take long: they look at the watch themselves. Each works on a
@@ -157,10 +157,9 @@ static inline bool op_share_spend(struct op_share *share, int64_t units)
 }
 
 /* As op_blocks; an element is `each` units. */
-#define op_share_blocks(share, n, each, from, to)                                                  \
-    int64_t from = 0, to;                                                                          \
-    (to = (n) - from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&                                 \
-    op_share_spend(share, (each) * (to - from));                                                   \
+#define op_share_blocks(share, n, each, from, to)                                                                      \
+    int64_t from = 0, to;                                                                                              \
+    (to = (n)-from < OP_BLOCK ? (n) : from + OP_BLOCK) > from &&op_share_spend(share, (each) * (to - from));           \
     from = to
 
 /* memcpy and memset of any size; part of it once nobody waits. */

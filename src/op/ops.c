@@ -173,15 +173,14 @@ bool op_arity(const struct node_ctx *ctx, int least, int most, int outputs, stru
 {
     const struct node *node = ctx->node;
     if (node->n_in < least || node->n_in > most)
-        return err_set(err, ERR_MODEL, OP_AT "it has %d inputs; between %d and %d would work",
-                       OP_NODE(node), node->n_in, least, most);
+        return err_set(err, ERR_MODEL, OP_AT "it has %d inputs; between %d and %d would work", OP_NODE(node),
+                       node->n_in, least, most);
     for (int i = 0; i < least; i++)
         if (node->in[i] < 0)
-            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
-                           OP_NODE(node), i);
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed", OP_NODE(node), i);
     if (node->n_out < 1 || node->n_out > outputs)
-        return err_set(err, ERR_MODEL, OP_AT "it has %d outputs; between 1 and %d would work",
-                       OP_NODE(node), node->n_out, outputs);
+        return err_set(err, ERR_MODEL, OP_AT "it has %d outputs; between 1 and %d would work", OP_NODE(node),
+                       node->n_out, outputs);
     return true;
 }
 
@@ -241,8 +240,10 @@ void op_move_texts(void *strings, int64_t n, char *to)
 
 bool op_refuse_empty(const struct step *step, const char *what, int axis, struct percept_err *err)
 {
-    return err_set(err, ERR_INVALID, OP_AT "axis %d has no elements, and the %s of nothing is not defined; one "
-                   "element or more would work", OP_NODE(step->node), axis, what);
+    return err_set(err, ERR_INVALID,
+                   OP_AT "axis %d has no elements, and the %s of nothing is not defined; one "
+                         "element or more would work",
+                   OP_NODE(step->node), axis, what);
 }
 
 bool op_want_real(const struct step *step, int i, struct percept_err *err)
@@ -250,15 +251,15 @@ bool op_want_real(const struct step *step, int i, struct percept_err *err)
     const enum percept_dtype dtype = step->in[i]->dtype;
     if (dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE)
         return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; float32 and float64 would work",
-                   OP_NODE(step->node), i, tensor_dtype_name(dtype));
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; float32 and float64 would work", OP_NODE(step->node), i,
+                   tensor_dtype_name(dtype));
 }
 
 bool op_axis(const struct step *step, int64_t axis, int rank, int *out, struct percept_err *err)
 {
     if (axis < -rank || axis >= rank)
-        return err_set(err, ERR_MODEL, OP_AT "axis %lld is outside [%d, %d]", OP_NODE(step->node),
-                       (long long)axis, -rank, rank - 1);
+        return err_set(err, ERR_MODEL, OP_AT "axis %lld is outside [%d, %d]", OP_NODE(step->node), (long long)axis,
+                       -rank, rank - 1);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return true;
 }
@@ -276,17 +277,18 @@ bool op_ints(const struct step *step, int i, int most, int64_t *to, int *n, stru
 {
     const struct tensor *t = step->in[i];
     if (t->dtype != PERCEPT_INT64 && t->dtype != PERCEPT_INT32)
-        return err_set(err, ERR_MODEL, OP_AT "input %d is %s; int64 would work", OP_NODE(step->node),
-                       i, tensor_dtype_name(t->dtype));
+        return err_set(err, ERR_MODEL, OP_AT "input %d is %s; int64 would work", OP_NODE(step->node), i,
+                       tensor_dtype_name(t->dtype));
     int64_t count = tensor_elements(t);
     if (t->rank > 1 || count > most)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has rank %d and %lld elements; a list of "
-                       "up to %d would work", OP_NODE(step->node), i, t->rank, (long long)count, most);
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "input %d has rank %d and %lld elements; a list of "
+                             "up to %d would work",
+                       OP_NODE(step->node), i, t->rank, (long long)count, most);
     if (count && !op_known(step, i, err))
         return false;
     for (int64_t k = 0; k < count; k++)
-        to[k] = t->dtype == PERCEPT_INT64 ? ((const int64_t *)t->data)[k]
-                                          : ((const int32_t *)t->data)[k];
+        to[k] = t->dtype == PERCEPT_INT64 ? ((const int64_t *)t->data)[k] : ((const int32_t *)t->data)[k];
     *n = (int)count;
     return true;
 }

@@ -58,12 +58,11 @@ static bool take_pads(const struct step *step, struct pads *pads, struct percept
     const int64_t *from = priv->attributes ? priv->pads : list;
     int n = priv->n, n_axes;
     *pads = (struct pads){{0}, {0}};
-    if (!pad_axes(step, axes, &n_axes, err) ||
-        (!priv->attributes && !op_ints(step, 1, 2 * RANK_MAX, list, &n, err)))
+    if (!pad_axes(step, axes, &n_axes, err) || (!priv->attributes && !op_ints(step, 1, 2 * RANK_MAX, list, &n, err)))
         return false;
     if (n != 2 * n_axes)
-        return err_set(err, ERR_MODEL, OP_AT "%d pads for %d axes; two for each would work",
-                       OP_NODE(step->node), n, n_axes);
+        return err_set(err, ERR_MODEL, OP_AT "%d pads for %d axes; two for each would work", OP_NODE(step->node), n,
+                       n_axes);
     for (int i = 0; i < n_axes; i++) {
         int axis;
         if (!op_axis(step, axes[i], x->rank, &axis, err))
@@ -82,10 +81,8 @@ static bool pad_shape(struct step *step, struct percept_err *err)
     int64_t dims[RANK_MAX], maps = 0;
     if (!take_pads(step, &pads, err))
         return false;
-    if (op_has_input(step->node, 2) &&
-        (!op_want_dtype(step, 2, x->dtype, err) || tensor_elements(step->in[2]) != 1))
-        return err_set(err, ERR_MODEL, OP_AT "the value is not one element of the input's type",
-                       OP_NODE(step->node));
+    if (op_has_input(step->node, 2) && (!op_want_dtype(step, 2, x->dtype, err) || tensor_elements(step->in[2]) != 1))
+        return err_set(err, ERR_MODEL, OP_AT "the value is not one element of the input's type", OP_NODE(step->node));
     for (int i = 0; i < x->rank; i++) {
         int64_t dim = x->dims[i];
         bool fits = !__builtin_add_overflow(dim, pads.begin[i], &dim) &&
@@ -93,9 +90,11 @@ static bool pad_shape(struct step *step, struct percept_err *err)
         if (fits && priv->mode != PAD_CONSTANT && dim > 0)
             fits = x->dims[i] > 0;
         if (!fits)
-            return err_set(err, ERR_INVALID, OP_AT "axis %d of %lld elements cannot be padded by %lld "
-                           "and %lld", OP_NODE(step->node), i, (long long)x->dims[i],
-                           (long long)pads.begin[i], (long long)pads.end[i]);
+            return err_set(err, ERR_INVALID,
+                           OP_AT "axis %d of %lld elements cannot be padded by %lld "
+                                 "and %lld",
+                           OP_NODE(step->node), i, (long long)x->dims[i], (long long)pads.begin[i],
+                           (long long)pads.end[i]);
         dims[i] = dim;
         maps += dim;
     }
@@ -229,8 +228,8 @@ static void pad_batch(struct batch_view *view)
 {
     const struct batch_place place = view->in[0];
     struct pads one, many;
-    if (place.word != BATCH_APART || !batch_axis_others_known(view, 1, 1) ||
-        !take_pads(view->one, &one, NULL) || !take_pads(view->many, &many, NULL))
+    if (place.word != BATCH_APART || !batch_axis_others_known(view, 1, 1) || !take_pads(view->one, &one, NULL) ||
+        !take_pads(view->many, &many, NULL))
         return;
     for (int d = 0; d < view->many->in[0]->rank; d++) {
         if (d == place.axis ? one.begin[d] || one.end[d] || many.begin[d] || many.end[d]

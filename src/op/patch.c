@@ -21,20 +21,18 @@
 #define PATCH_LIMIT ((int64_t)1 << 30) /* of everything that is multiplied */
 
 /* The list of input i, which must be known; n: its length. */
-static bool known_list(const struct step *step, int i, const int64_t **list, int64_t *n,
-                       struct percept_err *err)
+static bool known_list(const struct step *step, int i, const int64_t **list, int64_t *n, struct percept_err *err)
 {
     if (!op_want_dtype(step, i, PERCEPT_INT64, err))
         return false;
     if (step->in[i]->rank != 1)
-        return err_set(err, ERR_INVALID, OP_AT "input %d is no list of numbers",
-                       OP_NODE(step->node), i);
+        return err_set(err, ERR_INVALID, OP_AT "input %d is no list of numbers", OP_NODE(step->node), i);
     *n = step->in[i]->dims[0];
     *list = step->in[i]->data;
     return *n == 0 || op_known(step, i, err);
 }
 
-/* ---- Col2Im ---------------------------------------------------------------------------------- */
+/* --- Col2Im ------------------------------------------------------------------------------------------------------- */
 
 struct columns {
     const int64_t *dilation, *pad, *stride; /* NULL: 1, 0, 1 */
@@ -48,13 +46,12 @@ struct columns_plan {
     int64_t maps, pixels, cells, n_windows; /* cells: elements of a block */
 };
 
-static bool values_within(const struct node_ctx *ctx, const char *name, const int64_t *values,
-                          int n, int64_t least, struct percept_err *err)
+static bool values_within(const struct node_ctx *ctx, const char *name, const int64_t *values, int n, int64_t least,
+                          struct percept_err *err)
 {
     for (int i = 0; i < n; i++) {
         if (values[i] < least || values[i] >= PATCH_LIMIT)
-            return err_set(err, ERR_MODEL,
-                           OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
+            return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
                            OP_NODE(ctx->node), name, (long long)values[i], (long long)least,
                            (long long)PATCH_LIMIT - 1);
     }
@@ -66,8 +63,7 @@ static bool columns_check(struct node_ctx *ctx, struct percept_err *err)
     struct columns *columns = op_priv(ctx, sizeof *columns, err);
     if (!columns)
         return false;
-    return op_arity(ctx, 3, 3, 1, err) &&
-           attr_ints(ctx, "dilations", &columns->dilation, &columns->n_dilation, err) &&
+    return op_arity(ctx, 3, 3, 1, err) && attr_ints(ctx, "dilations", &columns->dilation, &columns->n_dilation, err) &&
            attr_ints(ctx, "pads", &columns->pad, &columns->n_pad, err) &&
            attr_ints(ctx, "strides", &columns->stride, &columns->n_stride, err) &&
            values_within(ctx, "dilations", columns->dilation, columns->n_dilation, 1, err) &&
@@ -75,14 +71,11 @@ static bool columns_check(struct node_ctx *ctx, struct percept_err *err)
            values_within(ctx, "strides", columns->stride, columns->n_stride, 1, err);
 }
 
-static bool columns_counts(const struct step *step, int64_t axes, int64_t blocks,
-                           struct percept_err *err)
+static bool columns_counts(const struct step *step, int64_t axes, int64_t blocks, struct percept_err *err)
 {
     const struct columns *columns = step->priv;
-    if (axes < 1 || axes > PATCH_AXES || blocks != axes ||
-        (columns->n_dilation && columns->n_dilation != axes) ||
-        (columns->n_stride && columns->n_stride != axes) ||
-        (columns->n_pad && columns->n_pad != 2 * axes))
+    if (axes < 1 || axes > PATCH_AXES || blocks != axes || (columns->n_dilation && columns->n_dilation != axes) ||
+        (columns->n_stride && columns->n_stride != axes) || (columns->n_pad && columns->n_pad != 2 * axes))
         return err_set(err, ERR_INVALID,
                        OP_AT "image_shape, block_shape, dilations, strides and pads must agree "
                              "about 1 to %d axes",
@@ -90,14 +83,13 @@ static bool columns_counts(const struct step *step, int64_t axes, int64_t blocks
     return true;
 }
 
-static bool columns_axis(const struct step *step, struct columns_plan *plan, int i,
-                         struct percept_err *err)
+static bool columns_axis(const struct step *step, struct columns_plan *plan, int i, struct percept_err *err)
 {
     const struct columns *columns = step->priv;
     const int64_t image = plan->image[i], block = plan->block[i];
     if (image < 1 || block < 1 || image >= PATCH_LIMIT || block >= PATCH_LIMIT)
-        return err_set(err, ERR_INVALID, OP_AT "axis %d: an image of %lld and blocks of %lld",
-                       OP_NODE(step->node), i, (long long)image, (long long)block);
+        return err_set(err, ERR_INVALID, OP_AT "axis %d: an image of %lld and blocks of %lld", OP_NODE(step->node), i,
+                       (long long)image, (long long)block);
     plan->dilation[i] = columns->n_dilation ? columns->dilation[i] : 1;
     plan->stride[i] = columns->n_stride ? columns->stride[i] : 1;
     plan->pad[i] = columns->n_pad ? columns->pad[i] : 0;
@@ -128,14 +120,12 @@ static bool columns_shape(struct step *step, struct percept_err *err)
     }
     int64_t count;
     if (!tensor_count(plan->axes, plan->block, &plan->cells) ||
-        !tensor_count(plan->axes, plan->windows, &plan->n_windows) || x->rank != 3 ||
-        x->dims[1] % plan->cells || x->dims[2] != plan->n_windows)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "its input must be [items, channels x %lld, %lld] for these blocks",
+        !tensor_count(plan->axes, plan->windows, &plan->n_windows) || x->rank != 3 || x->dims[1] % plan->cells ||
+        x->dims[2] != plan->n_windows)
+        return err_set(err, ERR_INVALID, OP_AT "its input must be [items, channels x %lld, %lld] for these blocks",
                        OP_NODE(step->node), (long long)plan->cells, (long long)plan->n_windows);
     dims[1] = x->dims[1] / plan->cells;
-    if (!tensor_count(plan->axes + 2, dims, &count) ||
-        __builtin_mul_overflow(dims[0], dims[1], &plan->maps))
+    if (!tensor_count(plan->axes + 2, dims, &count) || __builtin_mul_overflow(dims[0], dims[1], &plan->maps))
         return err_set(err, ERR_INVALID, OP_AT "the image is too large", OP_NODE(step->node));
     plan->pixels = plan->maps ? count / plan->maps : 0;
     op_set_out(step, 0, PERCEPT_FLOAT, plan->axes + 2, dims);
@@ -164,8 +154,7 @@ static void add_cell(const struct columns_plan *plan, int64_t cell, const float 
         bool inside = true;
         digits_of(from, plan->axes, plan->windows, window);
         for (int i = 0; i < last; i++) {
-            const int64_t at =
-                window[i] * plan->stride[i] - plan->pad[i] + in_block[i] * plan->dilation[i];
+            const int64_t at = window[i] * plan->stride[i] - plan->pad[i] + in_block[i] * plan->dilation[i];
             inside = inside && at >= 0 && at < plan->image[i];
             offset = inside ? (offset + at) * plan->image[i + 1] : 0;
         }
@@ -186,8 +175,7 @@ static void columns_maps(void *arg, int64_t from, int64_t to, int member)
     const struct step *step = share.step;
     const struct columns_plan *plan = step->state;
     for (int64_t map = from; map < to; map++) {
-        const float *x =
-            (const float *)step->in[0]->data + map * plan->cells * plan->n_windows;
+        const float *x = (const float *)step->in[0]->data + map * plan->cells * plan->n_windows;
         float *y = (float *)step->out[0]->data + map * plan->pixels;
         step->kernels->fill(y, 0, plan->pixels);
         for (int64_t cell = 0; cell < plan->cells; cell++, x += plan->n_windows) {
@@ -210,7 +198,7 @@ static bool columns_run(struct step *step, struct run_env *env, struct percept_e
 const struct op_rule op_col2im = {
     .check = columns_check, .shape = columns_shape, .run = columns_run, .batch = batch_axis_items};
 
-/* ---- boxes in tensors: MaxUnpool and CenterCropPad ------------------------------------------- */
+/* --- boxes in tensors: MaxUnpool and CenterCropPad ---------------------------------------------------------------- */
 
 /* A box of `dims` inside two tensors: element strides, and where it begins in either. */
 struct box_copy {
@@ -219,8 +207,7 @@ struct box_copy {
     int64_t dims[RANK_MAX], from[RANK_MAX], to[RANK_MAX];
 };
 
-static void copy_box(const struct box_copy *box, int axis, const char *x, char *y,
-                     struct run_env *env)
+static void copy_box(const struct box_copy *box, int axis, const char *x, char *y, struct run_env *env)
 {
     if (axis >= box->rank - 1) {
         const int64_t n = box->rank ? box->dims[axis] : 1;
@@ -242,11 +229,10 @@ static void fill_zero(const struct tensor *t, struct run_env *env)
 static bool want_no_strings(const struct step *step, struct percept_err *err)
 {
     return step->in[0]->dtype != PERCEPT_STRING ||
-           err_set(err, ERR_UNSUPPORTED, OP_AT "its input is string; numbers or bool would work",
-                   OP_NODE(step->node));
+           err_set(err, ERR_UNSUPPORTED, OP_AT "its input is string; numbers or bool would work", OP_NODE(step->node));
 }
 
-/* ---- MaxUnpool ------------------------------------------------------------------------------- */
+/* --- MaxUnpool ---------------------------------------------------------------------------------------------------- */
 
 struct unpool_plan {
     int rank;
@@ -262,8 +248,7 @@ static bool unpool_check(struct node_ctx *ctx, struct percept_err *err)
     return op_arity(ctx, 2, 3, 1, err) && spatial_read(ctx, spatial, err);
 }
 
-static bool unpool_sizes(const struct step *step, struct unpool_plan *plan,
-                         struct percept_err *err)
+static bool unpool_sizes(const struct step *step, struct unpool_plan *plan, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     struct geometry g;
@@ -281,8 +266,8 @@ static bool unpool_sizes(const struct step *step, struct unpool_plan *plan,
         else
             size += g.kernel[at] - g.pad[at] - g.pad_end[at];
         if (size < 0)
-            return err_set(err, ERR_INVALID, OP_AT "axis %d of %lld elements cannot be unpooled",
-                           OP_NODE(step->node), i, (long long)x->dims[i]);
+            return err_set(err, ERR_INVALID, OP_AT "axis %d of %lld elements cannot be unpooled", OP_NODE(step->node),
+                           i, (long long)x->dims[i]);
         plan->dims[i] = size;
     }
     return tensor_count(plan->rank, plan->dims, &plan->count) ||
@@ -320,8 +305,7 @@ static bool unpool_shape(struct step *step, struct percept_err *err)
     if (!want_no_strings(step, err) || !op_want_dtype(step, 1, PERCEPT_INT64, err))
         return false;
     if (!tensor_same_dims(x, step->in[1]))
-        return err_set(err, ERR_INVALID, OP_AT "the indices must have the shape of the input",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the indices must have the shape of the input", OP_NODE(step->node));
     if (!unpool_sizes(step, plan, err) || !unpool_asked(step, plan, dims, err))
         return false;
     op_set_out(step, 0, x->dtype, x->rank, dims);
@@ -350,18 +334,17 @@ static bool unpool_run(struct step *step, struct run_env *env, struct percept_er
     fill_zero(out, env);
     for (int64_t i = 0, n = tensor_elements(x); i < n && op_spend(env, 2); i++) {
         if (indices[i] < 0 || indices[i] >= plan->count)
-            return err_set(err, ERR_DATA, OP_AT "index %lld is outside [0, %lld)",
-                           OP_NODE(step->node), (long long)indices[i], (long long)plan->count);
+            return err_set(err, ERR_DATA, OP_AT "index %lld is outside [0, %lld)", OP_NODE(step->node),
+                           (long long)indices[i], (long long)plan->count);
         memcpy((char *)out->data + (size_t)unpool_place(plan, out, indices[i]) * size,
                (const char *)x->data + (size_t)i * size, size);
     }
     return true;
 }
 
-const struct op_rule op_max_unpool = {
-    .check = unpool_check, .shape = unpool_shape, .run = unpool_run};
+const struct op_rule op_max_unpool = {.check = unpool_check, .shape = unpool_shape, .run = unpool_run};
 
-/* ---- CenterCropPad --------------------------------------------------------------------------- */
+/* --- CenterCropPad ------------------------------------------------------------------------------------------------ */
 
 struct crop {
     const int64_t *axes; /* NULL: all */
@@ -379,8 +362,7 @@ static bool crop_check(struct node_ctx *ctx, struct percept_err *err)
     struct crop *crop = op_priv(ctx, sizeof *crop, err);
     if (!crop)
         return false;
-    return op_arity(ctx, 2, 2, 1, err) &&
-           attr_ints(ctx, "axes", &crop->axes, &crop->n_axes, err);
+    return op_arity(ctx, 2, 2, 1, err) && attr_ints(ctx, "axes", &crop->axes, &crop->n_axes, err);
 }
 
 static bool crop_dims(const struct step *step, int64_t *dims, struct percept_err *err)
@@ -392,8 +374,8 @@ static bool crop_dims(const struct step *step, int64_t *dims, struct percept_err
     if (!known_list(step, 1, &sizes, &n, err))
         return false;
     if (n != (crop->axes ? crop->n_axes : x->rank))
-        return err_set(err, ERR_INVALID, OP_AT "%lld sizes for %d axes", OP_NODE(step->node),
-                       (long long)n, crop->axes ? crop->n_axes : x->rank);
+        return err_set(err, ERR_INVALID, OP_AT "%lld sizes for %d axes", OP_NODE(step->node), (long long)n,
+                       crop->axes ? crop->n_axes : x->rank);
     memcpy(dims, x->dims, sizeof x->dims);
     for (int i = 0; i < (int)n; i++) {
         int axis = i;

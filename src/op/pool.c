@@ -25,15 +25,7 @@
 
 #define POOL_GRAIN 4096 /* taps that are not worth sharing */
 
-enum pool_kind {
-    POOL_MAX,
-    POOL_AVERAGE,
-    POOL_LP,
-    POOL_NHWC_MAX,
-    POOL_GLOBAL_AVERAGE,
-    POOL_GLOBAL_MAX,
-    POOL_GLOBAL_LP
-};
+enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP, POOL_NHWC_MAX, POOL_GLOBAL_AVERAGE, POOL_GLOBAL_MAX, POOL_GLOBAL_LP };
 
 struct pool {
     enum pool_kind kind;
@@ -43,8 +35,8 @@ struct pool {
 };
 
 /* Output pixels [from, to) of all maps. */
-typedef void pool_loop(const struct pool *pool, const struct pool_shape *shape, int64_t from, int64_t to,
-                       const void *x, void *y, int64_t *indices);
+typedef void pool_loop(const struct pool *pool, const struct pool_shape *shape, int64_t from, int64_t to, const void *x,
+                       void *y, int64_t *indices);
 
 struct pool_plan {
     struct pool_shape shape;
@@ -53,7 +45,7 @@ struct pool_plan {
     pool_loop *loop; /* or NULL: the kernels' */
 };
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
 static bool read_p(const struct node_ctx *ctx, struct pool *pool, struct percept_err *err)
 {
@@ -67,8 +59,8 @@ static bool read_p(const struct node_ctx *ctx, struct pool *pool, struct percept
         pool->p = (float)p;
     }
     if (!(pool->p > 0))
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'p' is %g; 1 and more work",
-                       OP_NODE(ctx->node), (double)pool->p);
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'p' is %g; 1 and more work", OP_NODE(ctx->node),
+                       (double)pool->p);
     return true;
 }
 
@@ -85,18 +77,16 @@ static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     if (global)
         return true;
-    if (!spatial_read(ctx, &pool->spatial, err) ||
-        !attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) ||
+    if (!spatial_read(ctx, &pool->spatial, err) || !attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) ||
         !attr_bool(ctx, "count_include_pad", false, &pool->include_pad, err) ||
         !attr_bool(ctx, "storage_order", false, &pool->column_major, err))
         return false;
     if (pool->spatial.n_kernel == 0)
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'kernel_shape' is missing",
-                       OP_NODE(ctx->node));
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'kernel_shape' is missing", OP_NODE(ctx->node));
     return true;
 }
 
-/* ---- loops over the plain layout ------------------------------------------------------------- */
+/* --- loops over the plain layout ---------------------------------------------------------------------------------- */
 
 /* Pixels [*from, *to) of a window, step `dilation`, that lie in the input; *from is its first
  * one. */
@@ -119,34 +109,34 @@ static int64_t flat_index(const struct pool *pool, const struct pool_shape *s, i
 
 /* Position of the first maximum of the window of output pixel `at`, or -1 when the window is
  * empty. */
-#define POOL_MAX_LOOP(name, type, nothing)                                                         \
-    static int64_t name##_at(const struct pool_shape *s, const type *x, int64_t at)                \
-    {                                                                                              \
-        int64_t from[3], to[3], best = -1;                                                         \
-        window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);                                \
-        window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);                                \
-        window(s, 2, at % s->out[2], &from[2], &to[2]);                                            \
-        for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {                                \
-            for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {                            \
-                const int64_t row = (i * s->in[1] + j) * s->in[2];                                 \
-                for (int64_t k = from[2]; k < to[2]; k += s->dilation[2])                          \
-                    best = best < 0 || x[row + k] > x[best] ? row + k : best;                      \
-            }                                                                                      \
-        }                                                                                          \
-        return best;                                                                               \
-    }                                                                                              \
-                                                                                                   \
-    static void name(const struct pool *pool, const struct pool_shape *s, int64_t first,           \
-                     int64_t end, const void *x, void *y, int64_t *indices)                        \
-    {                                                                                              \
-        const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);                    \
-        for (int64_t i = first; i < end; i++) {                                                    \
-            const type *map = (const type *)x + i / out * in;                                      \
-            const int64_t best = name##_at(s, map, i % out);                                       \
-            ((type *)y)[i] = best < 0 ? nothing : map[best];                                       \
-            if (indices)                                                                           \
-                indices[i] = best < 0 ? -1 : i / out * in + flat_index(pool, s, best);             \
-        }                                                                                          \
+#define POOL_MAX_LOOP(name, type, nothing)                                                                             \
+    static int64_t name##_at(const struct pool_shape *s, const type *x, int64_t at)                                    \
+    {                                                                                                                  \
+        int64_t from[3], to[3], best = -1;                                                                             \
+        window(s, 0, at / s->out[2] / s->out[1], &from[0], &to[0]);                                                    \
+        window(s, 1, at / s->out[2] % s->out[1], &from[1], &to[1]);                                                    \
+        window(s, 2, at % s->out[2], &from[2], &to[2]);                                                                \
+        for (int64_t i = from[0]; i < to[0]; i += s->dilation[0]) {                                                    \
+            for (int64_t j = from[1]; j < to[1]; j += s->dilation[1]) {                                                \
+                const int64_t row = (i * s->in[1] + j) * s->in[2];                                                     \
+                for (int64_t k = from[2]; k < to[2]; k += s->dilation[2])                                              \
+                    best = best < 0 || x[row + k] > x[best] ? row + k : best;                                          \
+            }                                                                                                          \
+        }                                                                                                              \
+        return best;                                                                                                   \
+    }                                                                                                                  \
+                                                                                                                       \
+    static void name(const struct pool *pool, const struct pool_shape *s, int64_t first, int64_t end, const void *x,   \
+                     void *y, int64_t *indices)                                                                        \
+    {                                                                                                                  \
+        const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);                                        \
+        for (int64_t i = first; i < end; i++) {                                                                        \
+            const type *map = (const type *)x + i / out * in;                                                          \
+            const int64_t best = name##_at(s, map, i % out);                                                           \
+            ((type *)y)[i] = best < 0 ? nothing : map[best];                                                           \
+            if (indices)                                                                                               \
+                indices[i] = best < 0 ? -1 : i / out * in + flat_index(pool, s, best);                                 \
+        }                                                                                                              \
     }
 
 POOL_MAX_LOOP(max_float, float, -INFINITY)
@@ -180,8 +170,8 @@ static float lp_at(const struct pool_shape *s, const float *x, int64_t at, float
     return lp_root(sum, p);
 }
 
-static void lp(const struct pool *pool, const struct pool_shape *s, int64_t first, int64_t end, const void *x,
-               void *y, int64_t *indices)
+static void lp(const struct pool *pool, const struct pool_shape *s, int64_t first, int64_t end, const void *x, void *y,
+               int64_t *indices)
 {
     (void)indices;
     const int64_t in = spatial_volume(s->in), out = spatial_volume(s->out);
@@ -189,10 +179,9 @@ static void lp(const struct pool *pool, const struct pool_shape *s, int64_t firs
         ((float *)y)[i] = lp_at(s, (const float *)x + i / out * in, i % out, pool->p);
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
-static bool choose_loop(const struct step *step, const struct pool *pool, pool_loop **loop,
-                        struct percept_err *err)
+static bool choose_loop(const struct step *step, const struct pool *pool, pool_loop **loop, struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[0]->dtype;
     const bool max = pool->kind == POOL_MAX;
@@ -203,8 +192,7 @@ static bool choose_loop(const struct step *step, const struct pool *pool, pool_l
     *loop = dtype == PERCEPT_INT8 ? max_int8 : dtype == PERCEPT_UINT8 ? max_uint8 : max_double;
     if (max && (dtype == PERCEPT_INT8 || dtype == PERCEPT_UINT8 || dtype == PERCEPT_DOUBLE))
         return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of %s; %s", OP_NODE(step->node),
-                   tensor_dtype_name(dtype),
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of %s; %s", OP_NODE(step->node), tensor_dtype_name(dtype),
                    max ? "float32, double, int8 and uint8 work" : "float32 works");
 }
 
@@ -248,30 +236,26 @@ static bool settle_windows(const struct step *step, const struct pool *pool, con
     return true;
 }
 
-static bool shape_windows(struct step *step, const struct pool *pool, struct pool_plan *plan,
-                          struct percept_err *err)
+static bool shape_windows(struct step *step, const struct pool *pool, struct pool_plan *plan, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     int64_t dims[RANK_MAX];
-    if (!settle_windows(step, pool, x, plan, dims, err) ||
-        !choose_loop(step, pool, &plan->loop, err))
+    if (!settle_windows(step, pool, x, plan, dims, err) || !choose_loop(step, pool, &plan->loop, err))
         return false;
     op_set_out(step, 0, x->dtype, x->rank, dims);
     if (step->n_out > 1)
         op_set_out(step, 1, PERCEPT_INT64, x->rank, dims);
-    shape_maps(step, plan,
-               !plan->loop && (x->layout == LAYOUT_BLOCKED || x->dims[1] >= step->kernels->width));
+    shape_maps(step, plan, !plan->loop && (x->layout == LAYOUT_BLOCKED || x->dims[1] >= step->kernels->width));
     return true;
 }
 
-static bool shape_nhwc(struct step *step, const struct pool *pool, struct pool_plan *plan,
-                       struct percept_err *err)
+static bool shape_nhwc(struct step *step, const struct pool *pool, struct pool_plan *plan, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     int64_t dims[RANK_MAX];
     if (x->dtype != PERCEPT_INT8 && x->dtype != PERCEPT_UINT8)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of %s; int8 and uint8 work",
-                       OP_NODE(step->node), tensor_dtype_name(x->dtype));
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "a picture of %s; int8 and uint8 work", OP_NODE(step->node),
+                       tensor_dtype_name(x->dtype));
     const struct tensor seen = spatial_channels_second(x);
     if (!settle_windows(step, pool, &seen, plan, dims, err))
         return false;
@@ -293,12 +277,11 @@ static bool pool_shape(struct step *step, struct percept_err *err)
         return false;
     step->state = plan;
     step->algorithm = plan->loop || nhwc ? "loop" : plan->lanes > 1 ? "blocked" : "plain";
-    step->flops =
-        (double)tensor_elements(step->out[0]) * (double)spatial_volume(plan->shape.kernel);
+    step->flops = (double)tensor_elements(step->out[0]) * (double)spatial_volume(plan->shape.kernel);
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 /* Pieces: rows of the output. */
 static void pool_rows(void *arg, int64_t from, int64_t to, int member)
@@ -308,16 +291,14 @@ static void pool_rows(void *arg, int64_t from, int64_t to, int member)
     const struct pool_plan *plan = step->state;
     const int64_t width = plan->shape.out[2];
     if (!plan->loop)
-        step->kernels->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from,
-                            to);
+        step->kernels->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from, to);
     else
-        plan->loop(step->priv, &plan->shape, from * width, to * width, step->in[0]->data,
-                   step->out[0]->data, step->n_out > 1 ? step->out[1]->data : NULL);
+        plan->loop(step->priv, &plan->shape, from * width, to * width, step->in[0]->data, step->out[0]->data,
+                   step->n_out > 1 ? step->out[1]->data : NULL);
 }
 
 /* All channels of output pixel `at`; signed bytes are compared with their sign turned. */
-static void nhwc_pixel(const struct pool_shape *s, bool is_signed, const uint8_t *x, int64_t at,
-                       uint8_t *y)
+static void nhwc_pixel(const struct pool_shape *s, bool is_signed, const uint8_t *x, int64_t at, uint8_t *y)
 {
     const uint8_t flip = is_signed ? 0x80 : 0;
     int64_t from[3], to[3];
@@ -345,8 +326,7 @@ static void nhwc_pixels(void *arg, int64_t from, int64_t to, int member)
     const struct pool_shape *s = &((const struct pool_plan *)step->state)->shape;
     const int64_t in = spatial_volume(s->in) * s->channels, out = spatial_volume(s->out);
     for (int64_t at = from; at < to; at++)
-        nhwc_pixel(s, step->in[0]->dtype == PERCEPT_INT8,
-                   (const uint8_t *)step->in[0]->data + at / out * in, at % out,
+        nhwc_pixel(s, step->in[0]->dtype == PERCEPT_INT8, (const uint8_t *)step->in[0]->data + at / out * in, at % out,
                    (uint8_t *)step->out[0]->data + at * s->channels);
 }
 
@@ -362,8 +342,7 @@ static bool pool_run(struct step *step, struct run_env *env, struct percept_err 
     (void)err;
     const struct pool_plan *plan = step->state;
     const int64_t row = plan->shape.out[2] * spatial_volume(plan->shape.kernel); /* taps */
-    team_split(env->team, plan->maps * plan->shape.out[0] * plan->shape.out[1], 1 + POOL_GRAIN / row,
-               pool_rows, step);
+    team_split(env->team, plan->maps * plan->shape.out[0] * plan->shape.out[1], 1 + POOL_GRAIN / row, pool_rows, step);
     return true;
 }
 
@@ -426,8 +405,8 @@ static bool pool_shape_global(struct step *step, struct percept_err *err)
     if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
         return false;
     if (x->rank < 3)
-        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work",
-                       OP_NODE(step->node), x->rank, RANK_MAX);
+        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work", OP_NODE(step->node), x->rank,
+                       RANK_MAX);
     int64_t dims[RANK_MAX] = {x->dims[0], x->dims[1], 1, 1, 1, 1, 1, 1};
     *plan = (struct pool_plan){0};
     op_set_out(step, 0, PERCEPT_FLOAT, x->rank, dims);
@@ -451,8 +430,8 @@ static void pool_batch(struct batch_view *view)
         view->out[1].word = BATCH_MIXED;
 }
 
-#define POOL_RULE(name, kind_, shape_, run_)                                                       \
-    const struct op_rule op_##name = {                                                             \
+#define POOL_RULE(name, kind_, shape_, run_)                                                                           \
+    const struct op_rule op_##name = {                                                                                 \
         .check = pool_check, .shape = shape_, .run = run_, .batch = pool_batch, .variant = kind_}
 
 POOL_RULE(max_pool, POOL_MAX, pool_shape, pool_run);

@@ -24,7 +24,7 @@
 #include "op/batch_axis.h"
 #include "op/walk.h"
 
-/* ---- shared ---------------------------------------------------------------------------------- */
+/* --- shared ------------------------------------------------------------------------------------------------------- */
 
 float quant_scale(const struct tensor *scale, int64_t i)
 {
@@ -57,8 +57,8 @@ bool quant_want_8bit(const struct step *step, int i, struct percept_err *err)
 {
     if (quant_is_8bit(step->in[i]->dtype))
         return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; int8 and uint8 work",
-                   OP_NODE(step->node), i, tensor_dtype_name(step->in[i]->dtype));
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d is %s; int8 and uint8 work", OP_NODE(step->node), i,
+                   tensor_dtype_name(step->in[i]->dtype));
 }
 
 static bool want_count(const struct step *step, int i, int64_t channels, struct percept_err *err)
@@ -67,20 +67,19 @@ static bool want_count(const struct step *step, int i, int64_t channels, struct 
     if (n == 1 || (channels && n == channels))
         return true;
     if (!channels)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has %lld elements; one works",
-                       OP_NODE(step->node), i, (long long)n);
-    return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; one or %lld work",
-                   OP_NODE(step->node), i, (long long)n, (long long)channels);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has %lld elements; one works", OP_NODE(step->node), i,
+                       (long long)n);
+    return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; one or %lld work", OP_NODE(step->node), i,
+                   (long long)n, (long long)channels);
 }
 
-bool quant_want_parameters(const struct step *step, int scale, int zero, enum percept_dtype dtype,
-                           int64_t channels, struct percept_err *err)
+bool quant_want_parameters(const struct step *step, int scale, int zero, enum percept_dtype dtype, int64_t channels,
+                           struct percept_err *err)
 {
-    if (quant_in(step, scale) && (!op_want_dtype(step, scale, PERCEPT_FLOAT, err) ||
-                                  !want_count(step, scale, channels, err)))
+    if (quant_in(step, scale) &&
+        (!op_want_dtype(step, scale, PERCEPT_FLOAT, err) || !want_count(step, scale, channels, err)))
         return false;
-    return !quant_in(step, zero) || (op_want_dtype(step, zero, dtype, err) &&
-                                     want_count(step, zero, channels, err));
+    return !quant_in(step, zero) || (op_want_dtype(step, zero, dtype, err) && want_count(step, zero, channels, err));
 }
 
 void quant_fit(const struct kernels *kernels, struct watch *watch, const float *x, int64_t n, float *scale,
@@ -101,7 +100,7 @@ void quant_fit(const struct kernels *kernels, struct watch *watch, const float *
     *zero = quant_round(0 - low / *scale, false, 0);
 }
 
-/* ---- QuantizeLinear and DequantizeLinear ----------------------------------------------------- */
+/* --- QuantizeLinear and DequantizeLinear -------------------------------------------------------------------------- */
 
 struct quant {
     int64_t axis, block, dtype; /* dtype: attribute output_dtype, 0: none */
@@ -139,12 +138,12 @@ static bool quant_check(struct node_ctx *ctx, struct percept_err *err)
         !attr_int_in(ctx, "precision", 0, 0, 100, &precision, err))
         return false;
     if (precision != 0 && precision != PERCEPT_FLOAT)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'precision' is %s; float32 works",
-                       OP_NODE(ctx->node), tensor_dtype_name((enum percept_dtype)precision));
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'precision' is %s; float32 works", OP_NODE(ctx->node),
+                       tensor_dtype_name((enum percept_dtype)precision));
     const enum percept_dtype dtype = (enum percept_dtype)quant->dtype;
     if (dtype != 0 && !(back ? is_floating(dtype) : is_quantised(dtype)))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'output_dtype' is %s; %s work",
-                       OP_NODE(ctx->node), tensor_dtype_name(dtype),
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'output_dtype' is %s; %s work", OP_NODE(ctx->node),
+                       tensor_dtype_name(dtype),
                        back ? "float32, float16 and bfloat16" : "int8, uint8, int16 and uint16");
     return true;
 }
@@ -156,18 +155,17 @@ static bool refuse(const struct step *step, int i, const char *works, struct per
 }
 
 /* The scale's shape says which grain is meant. */
-static bool quant_grain(struct step *step, const struct quant *quant, struct quant_plan *plan,
-                        struct percept_err *err)
+static bool quant_grain(struct step *step, const struct quant *quant, struct quant_plan *plan, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *scale = step->in[1];
     const struct tensor *zero = quant_in(step, 2);
     int axis;
     char text[128], other[128];
     if (zero && tensor_elements(zero) != tensor_elements(scale))
-        return err_set(err, ERR_INVALID, OP_AT "scale has %lld elements and zero point %lld; as "
-                                               "many work",
-                       OP_NODE(step->node), (long long)tensor_elements(scale),
-                       (long long)tensor_elements(zero));
+        return err_set(err, ERR_INVALID,
+                       OP_AT "scale has %lld elements and zero point %lld; as "
+                             "many work",
+                       OP_NODE(step->node), (long long)tensor_elements(scale), (long long)tensor_elements(zero));
     if (quant->block == 0 && scale->rank <= 1 && tensor_elements(scale) == 1)
         return true;
     if (!op_axis(step, quant->axis, x->rank, &axis, err))
@@ -175,8 +173,7 @@ static bool quant_grain(struct step *step, const struct quant *quant, struct qua
     plan->axis = x->dims[axis];
     plan->inner = tensor_span(x, axis + 1, x->rank);
     plan->grain = quant->block ? GRAIN_BLOCK : GRAIN_AXIS;
-    bool fits = quant->block ? scale->rank == x->rank
-                             : scale->rank == 1 && scale->dims[0] == plan->axis;
+    bool fits = quant->block ? scale->rank == x->rank : scale->rank == 1 && scale->dims[0] == plan->axis;
     if (quant->block) {
         plan->block = quant->block;
         plan->blocks = plan->axis / quant->block + (plan->axis % quant->block != 0);
@@ -184,12 +181,9 @@ static bool quant_grain(struct step *step, const struct quant *quant, struct qua
             fits = scale->dims[i] == (i == axis ? plan->blocks : x->dims[i]);
     }
     if (!fits)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "a scale of shape %s does not fit %s at axis %d with block_size %lld",
-                       OP_NODE(step->node),
-                       tensor_shape_text(scale->rank, scale->dims, text, sizeof text),
-                       tensor_shape_text(x->rank, x->dims, other, sizeof other), axis,
-                       (long long)quant->block);
+        return err_set(err, ERR_INVALID, OP_AT "a scale of shape %s does not fit %s at axis %d with block_size %lld",
+                       OP_NODE(step->node), tensor_shape_text(scale->rank, scale->dims, text, sizeof text),
+                       tensor_shape_text(x->rank, x->dims, other, sizeof other), axis, (long long)quant->block);
     return true;
 }
 
@@ -220,9 +214,8 @@ static bool quantize_shape(struct step *step, struct percept_err *err)
     if (zero && !is_quantised(zero->dtype))
         return refuse(step, 2, "int8, uint8, int16 and uint16", err);
     if (zero && quant->dtype && zero->dtype != dtype)
-        return err_set(err, ERR_MODEL, OP_AT "output_dtype is %s and the zero point %s",
-                       OP_NODE(step->node), tensor_dtype_name(dtype),
-                       tensor_dtype_name(zero->dtype));
+        return err_set(err, ERR_MODEL, OP_AT "output_dtype is %s and the zero point %s", OP_NODE(step->node),
+                       tensor_dtype_name(dtype), tensor_dtype_name(zero->dtype));
     return quant_out(step, zero ? zero->dtype : dtype, err);
 }
 
@@ -239,7 +232,7 @@ static bool dequantize_shape(struct step *step, struct percept_err *err)
     return quant_out(step, quant->dtype ? (enum percept_dtype)quant->dtype : scale, err);
 }
 
-/* ---- runs of elements with one scale --------------------------------------------------------- */
+/* --- runs of elements with one scale ------------------------------------------------------------------------------ */
 
 struct quant_work {
     const struct step *step;
@@ -252,21 +245,20 @@ static float float_at(const struct tensor *x, int64_t i)
     return x->dtype == PERCEPT_INT32 ? (float)((const int32_t *)x->data)[i] : quant_scale(x, i);
 }
 
-#define QUANTIZE_LOOP(type, least, most)                                                           \
-    for (int64_t i = at; i < at + n; i++) {                                                        \
-        float value = float_at(x, i) / scale;                                                      \
-        value = value > (float)((least)-zero) ? value : (float)((least)-zero);                     \
-        value = value < (float)((most)-zero) ? value : (float)((most)-zero);                       \
-        ((type *)y->data)[i] = (type)((int32_t)nearbyintf(value) + zero);                          \
+#define QUANTIZE_LOOP(type, least, most)                                                                               \
+    for (int64_t i = at; i < at + n; i++) {                                                                            \
+        float value = float_at(x, i) / scale;                                                                          \
+        value = value > (float)((least)-zero) ? value : (float)((least)-zero);                                         \
+        value = value < (float)((most)-zero) ? value : (float)((most)-zero);                                           \
+        ((type *)y->data)[i] = (type)((int32_t)nearbyintf(value) + zero);                                              \
     }
 
-static void quantize_elements(const struct step *step, int64_t at, int64_t n, float scale,
-                              int32_t zero)
+static void quantize_elements(const struct step *step, int64_t at, int64_t n, float scale, int32_t zero)
 {
     const struct tensor *x = step->in[0], *y = step->out[0];
     if (x->dtype == PERCEPT_FLOAT && quant_is_8bit(y->dtype)) {
-        step->kernels->quantize((uint8_t *)y->data + at, y->dtype == PERCEPT_INT8,
-                                (const float *)x->data + at, scale, zero, n);
+        step->kernels->quantize((uint8_t *)y->data + at, y->dtype == PERCEPT_INT8, (const float *)x->data + at, scale,
+                                zero, n);
         return;
     }
     switch (y->dtype) {
@@ -295,13 +287,12 @@ static void put_float(const struct tensor *y, int64_t i, float value)
         ((float *)y->data)[i] = value;
 }
 
-static void dequantize_elements(const struct step *step, int64_t at, int64_t n, float scale,
-                                int32_t zero)
+static void dequantize_elements(const struct step *step, int64_t at, int64_t n, float scale, int32_t zero)
 {
     const struct tensor *x = step->in[0], *y = step->out[0];
     if (quant_is_8bit(x->dtype) && y->dtype == PERCEPT_FLOAT) {
-        step->kernels->dequantize((float *)y->data + at, (const uint8_t *)x->data + at,
-                                  x->dtype == PERCEPT_INT8, scale, zero, n);
+        step->kernels->dequantize((float *)y->data + at, (const uint8_t *)x->data + at, x->dtype == PERCEPT_INT8, scale,
+                                  zero, n);
         return;
     }
     for (int64_t i = at; i < at + n; i++)
@@ -322,14 +313,12 @@ static void quant_rows(void *arg, int64_t from, int64_t to, int member)
     for (int64_t row = from; row < to; row++) {
         const int64_t outer = row / plan->axis, index = row % plan->axis, at = row * plan->inner;
         if (plan->grain == GRAIN_AXIS) {
-            work->run(work->step, at, plan->inner, quant_scale(scale, index),
-                      quant_zero(zero, index));
+            work->run(work->step, at, plan->inner, quant_scale(scale, index), quant_zero(zero, index));
             continue;
         }
         const int64_t first = (outer * plan->blocks + index / plan->block) * plan->inner;
         for (int64_t i = 0; i < plan->inner; i++)
-            work->run(work->step, at + i, 1, quant_scale(scale, first + i),
-                      quant_zero(zero, first + i));
+            work->run(work->step, at + i, 1, quant_scale(scale, first + i), quant_zero(zero, first + i));
     }
 }
 
@@ -337,22 +326,19 @@ static bool quant_run(struct step *step, struct run_env *env, struct percept_err
 {
     (void)err;
     const struct quant_plan *plan = step->state;
-    struct quant_work work = {.step = step,
-                              .plan = plan,
-                              .run = step->op->rule->variant ? dequantize_elements
-                                                             : quantize_elements};
+    struct quant_work work = {
+        .step = step, .plan = plan, .run = step->op->rule->variant ? dequantize_elements : quantize_elements};
     const int64_t elements = tensor_elements(step->in[0]);
     if (elements == 0)
         return true;
     if (plan->grain == GRAIN_TENSOR)
         team_split(env->team, elements, WALK_GRAIN, quant_rows, &work);
     else
-        team_split(env->team, elements / plan->inner, WALK_GRAIN / plan->inner + 1, quant_rows,
-                   &work);
+        team_split(env->team, elements / plan->inner, WALK_GRAIN / plan->inner + 1, quant_rows, &work);
     return true;
 }
 
-/* ---- DynamicQuantizeLinear ------------------------------------------------------------------- */
+/* --- DynamicQuantizeLinear ---------------------------------------------------------------------------------------- */
 
 static bool dynamic_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -414,5 +400,4 @@ const struct op_rule op_quantize_linear = {
 const struct op_rule op_dequantize_linear = {
     .check = quant_check, .shape = dequantize_shape, .run = quant_run, .batch = quant_batch, .variant = 1};
 
-const struct op_rule op_dynamic_quantize_linear = {
-    .check = dynamic_check, .shape = dynamic_shape, .run = dynamic_run};
+const struct op_rule op_dynamic_quantize_linear = {.check = dynamic_check, .shape = dynamic_shape, .run = dynamic_run};

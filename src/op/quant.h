@@ -28,8 +28,8 @@ bool quant_want_8bit(const struct step *step, int i, struct percept_err *err);
 
 /* shape: input `scale` is float32 and input `zero`, if there, of this dtype; both have one element, or
  * `channels` of them where that is not 0. */
-bool quant_want_parameters(const struct step *step, int scale, int zero, enum percept_dtype dtype,
-                           int64_t channels, struct percept_err *err);
+bool quant_want_parameters(const struct step *step, int scale, int zero, enum percept_dtype dtype, int64_t channels,
+                           struct percept_err *err);
 
 /* Scale and zero point with which uint8 holds all of x and 0. */
 void quant_fit(const struct kernels *kernels, struct watch *watch, const float *x, int64_t n, float *scale,

@@ -70,25 +70,24 @@ struct qconv_plan {
     int64_t k, lda;                  /* taps of a group's channels; rounded up to even */
     int64_t tile, tiles;             /* pixels of a tile, tiles of an item */
     bool x_signed, direct, depthwise, lay;
-    int64_t padded[3];               /* depthwise: the plane */
-    const int64_t *offsets;          /* depthwise: of each tap in it */
+    int64_t padded[3];                            /* depthwise: the plane */
+    const int64_t *offsets;                       /* depthwise: of each tap in it */
     size_t blob_at, factor_at, bias_at, areas_at; /* in scratch */
     size_t gather_bytes, pack_bytes, area_bytes;  /* of one member */
     size_t x_at, y_at;                            /* channels_last: the planes */
 };
 
-/* ---- check and pack -------------------------------------------------------------------------- */
+/* --- check and pack ----------------------------------------------------------------------------------------------- */
 
-static bool weights_usable(const struct node *node, const struct qconv *conv,
-                           const struct tensor *w, struct percept_err *err)
+static bool weights_usable(const struct node *node, const struct qconv *conv, const struct tensor *w,
+                           struct percept_err *err)
 {
     int64_t count;
     if (!quant_is_8bit(w->dtype))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "weights are %s; int8 and uint8 work",
-                       OP_NODE(node), tensor_dtype_name(w->dtype));
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "weights are %s; int8 and uint8 work", OP_NODE(node),
+                       tensor_dtype_name(w->dtype));
     if (w->rank < 3 || w->rank > 2 + SPATIAL_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "weights of rank %d; 3, 4 and 5 work",
-                       OP_NODE(node), w->rank);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "weights of rank %d; 3, 4 and 5 work", OP_NODE(node), w->rank);
     if (!tensor_count(w->rank, w->dims, &count) || count == 0)
         return err_set(err, ERR_MODEL, OP_AT "weights without elements", OP_NODE(node));
     if (w->dims[0] % conv->group != 0 || w->dims[1] > INT64_MAX / conv->group)
@@ -105,9 +104,8 @@ static bool zero_usable(const struct node *node, const struct tensor *w, const s
     const int64_t n = zero ? tensor_elements(zero) : 1;
     if (!zero || (zero->dtype == w->dtype && (n == 1 || n == w->dims[0])))
         return true;
-    return err_set(err, ERR_MODEL,
-                   OP_AT "the weights' zero point must be %s and one or %lld numbers",
-                   OP_NODE(node), tensor_dtype_name(w->dtype), (long long)w->dims[0]);
+    return err_set(err, ERR_MODEL, OP_AT "the weights' zero point must be %s and one or %lld numbers", OP_NODE(node),
+                   tensor_dtype_name(w->dtype), (long long)w->dims[0]);
 }
 
 static bool qconv_check(struct node_ctx *ctx, struct percept_err *err)
@@ -143,8 +141,7 @@ static int64_t row_length(int64_t k)
 static size_t blob_bytes(const struct tensor *w)
 {
     const int64_t rows = w->dims[0], k = tensor_span(w, 1, w->rank);
-    return weights_round((size_t)rows * sizeof(int32_t)) +
-           (size_t)(rows * row_length(k)) * sizeof(int16_t);
+    return weights_round((size_t)rows * sizeof(int32_t)) + (size_t)(rows * row_length(k)) * sizeof(int16_t);
 }
 
 static size_t qconv_pack_bytes(const struct node_ctx *ctx)
@@ -153,17 +150,15 @@ static size_t qconv_pack_bytes(const struct node_ctx *ctx)
     return conv->packed ? blob_bytes(weights_view(ctx, conv->slots->w)) : 0;
 }
 
-static void qconv_lay(const struct kernels *kernels, const struct tensor *w,
-                      const struct tensor *zero, char *to)
+static void qconv_lay(const struct kernels *kernels, const struct tensor *w, const struct tensor *zero, char *to)
 {
     const int64_t rows = w->dims[0], k = tensor_span(w, 1, w->rank), lda = row_length(k);
     int32_t *sums = (int32_t *)(void *)to;
-    int16_t *laid =
-        (int16_t *)(void *)(to + weights_round((size_t)rows * sizeof(int32_t)));
+    int16_t *laid = (int16_t *)(void *)(to + weights_round((size_t)rows * sizeof(int32_t)));
     const bool each = zero && tensor_elements(zero) > 1;
     for (int64_t i = 0; i < rows; i++) {
-        sums[i] = kernels->widen(laid + i * lda, (const uint8_t *)w->data + i * k,
-                                 w->dtype == PERCEPT_INT8, quant_zero(zero, each ? i : 0), k);
+        sums[i] = kernels->widen(laid + i * lda, (const uint8_t *)w->data + i * k, w->dtype == PERCEPT_INT8,
+                                 quant_zero(zero, each ? i : 0), k);
         if (lda > k)
             laid[i * lda + k] = 0;
     }
@@ -173,15 +168,14 @@ static void qconv_pack(const struct node_ctx *ctx, void *packed)
 {
     const struct qconv *conv = ctx->node->priv;
     if (conv->packed)
-        qconv_lay(ctx->kernels, weights_view(ctx, conv->slots->w),
-                  weights_view(ctx, conv->slots->w_zero), packed);
+        qconv_lay(ctx->kernels, weights_view(ctx, conv->slots->w), weights_view(ctx, conv->slots->w_zero), packed);
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
 /* seen: the picture, its channels in second place. */
-static bool shape_inputs(struct step *step, const struct qconv *conv, struct tensor *seen,
-                         struct geometry *g, struct percept_err *err)
+static bool shape_inputs(struct step *step, const struct qconv *conv, struct tensor *seen, struct geometry *g,
+                         struct percept_err *err)
 {
     const struct slots *s = conv->slots;
     const struct tensor *x = step->in[0], *w = step->in[s->w], *bias = quant_in(step, s->bias);
@@ -190,22 +184,19 @@ static bool shape_inputs(struct step *step, const struct qconv *conv, struct ten
         !quant_want_parameters(step, s->x_scale, s->x_zero, x->dtype, 0, err) ||
         !quant_want_parameters(step, s->w_scale, -1, w->dtype, w->dims[0], err))
         return false;
-    if (s->y_zero >= 0 &&
-        (!quant_want_8bit(step, s->y_zero, err) ||
-         !quant_want_parameters(step, s->y_scale, s->y_zero, step->in[s->y_zero]->dtype, 0, err)))
+    if (s->y_zero >= 0 && (!quant_want_8bit(step, s->y_zero, err) ||
+                           !quant_want_parameters(step, s->y_scale, s->y_zero, step->in[s->y_zero]->dtype, 0, err)))
         return false;
     if (bias && (bias->dtype != PERCEPT_INT32 || bias->rank != 1 || bias->dims[0] != w->dims[0]))
         return err_set(err, ERR_MODEL, OP_AT "the bias must be int32 [%lld]", OP_NODE(step->node),
                        (long long)w->dims[0]);
     if (x->rank != w->rank)
-        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; the weights need rank %d",
-                       OP_NODE(step->node), x->rank, w->rank);
+        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; the weights need rank %d", OP_NODE(step->node),
+                       x->rank, w->rank);
     *seen = conv->channels_last ? spatial_channels_second(x) : *x;
     if (seen->dims[1] != w->dims[1] * conv->group)
-        return err_set(err, ERR_INVALID,
-                       OP_AT "a picture with %lld channels; the weights need %lld",
-                       OP_NODE(step->node), (long long)seen->dims[1],
-                       (long long)(w->dims[1] * conv->group));
+        return err_set(err, ERR_INVALID, OP_AT "a picture with %lld channels; the weights need %lld",
+                       OP_NODE(step->node), (long long)seen->dims[1], (long long)(w->dims[1] * conv->group));
     return spatial_settle(&conv->spatial, step->node, w->rank - 2, w->dims + 2, g, err);
 }
 
@@ -275,13 +266,11 @@ static void shape_scratch(struct step *step, const struct qconv *conv, struct qc
     plan->lay = !conv->packed || !step->packed;
     plan->gather_bytes = plan->direct ? 0 : weights_round((size_t)(plan->k * plan->tile));
     plan->pack_bytes = weights_round(step->kernels->dot_pack_bytes(plan->k, plan->tile));
-    plan->area_bytes = plan->gather_bytes + plan->pack_bytes +
-                       weights_round((size_t)(TILE_ROWS * plan->tile) * sizeof(int32_t));
+    plan->area_bytes =
+        plan->gather_bytes + plan->pack_bytes + weights_round((size_t)(TILE_ROWS * plan->tile) * sizeof(int32_t));
     if (plan->depthwise) {
-        plan->gather_bytes =
-            weights_round((size_t)spatial_volume(plan->padded) * sizeof(int16_t) + 64);
-        plan->area_bytes =
-            plan->gather_bytes + weights_round((size_t)plan->pixels * sizeof(int32_t));
+        plan->gather_bytes = weights_round((size_t)spatial_volume(plan->padded) * sizeof(int16_t) + 64);
+        plan->area_bytes = plan->gather_bytes + weights_round((size_t)plan->pixels * sizeof(int32_t));
     }
     plan->factor_at = plan->lay ? weights_round(blob_bytes(step->in[conv->slots->w])) : 0;
     plan->bias_at = plan->factor_at + channels;
@@ -294,8 +283,7 @@ static void shape_scratch(struct step *step, const struct qconv *conv, struct qc
     if (conv->channels_last)
         step->scratch_bytes += (size_t)tensor_elements(step->out[0]);
     step->algorithm = plan->depthwise ? "depthwise" : plan->direct ? "pixels" : "gathered";
-    step->flops = 2.0 * (double)plan->items * (double)plan->pixels * (double)plan->k *
-                  (double)plan->out_channels;
+    step->flops = 2.0 * (double)plan->items * (double)plan->pixels * (double)plan->k * (double)plan->out_channels;
 }
 
 static bool qconv_shape(struct step *step, struct percept_err *err)
@@ -329,7 +317,7 @@ static bool qconv_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 struct qconv_work {
     const struct step *step;
@@ -384,8 +372,7 @@ static void gather_tap(const struct qconv_work *work, const uint8_t *x, const in
         if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1])
             memset(gathered, zero, (size_t)length);
         else
-            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2], &seen, g->stride[2], from,
-                       from + length, zero);
+            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2], &seen, g->stride[2], from, from + length, zero);
         gathered += length;
         n -= length;
         if (++row == g->out[1]) {
@@ -396,8 +383,7 @@ static void gather_tap(const struct qconv_work *work, const uint8_t *x, const in
 }
 
 /* All taps of a group's channels, one below the other. */
-static void gather_tile(const struct qconv_work *work, const uint8_t *x, int64_t from, int64_t n,
-                        uint8_t *gathered)
+static void gather_tile(const struct qconv_work *work, const uint8_t *x, int64_t from, int64_t n, uint8_t *gathered)
 {
     const struct qconv_plan *plan = work->plan;
     const struct geometry *g = &plan->g;
@@ -412,17 +398,16 @@ static void gather_tile(const struct qconv_work *work, const uint8_t *x, int64_t
 }
 
 /* Sums of channels [row, row + rows) to the output. */
-static void finish_rows(const struct qconv_work *work, int64_t channel, int64_t rows, int64_t n,
-                        const int32_t *sums, int64_t at)
+static void finish_rows(const struct qconv_work *work, int64_t channel, int64_t rows, int64_t n, const int32_t *sums,
+                        int64_t at)
 {
     const struct qconv_plan *plan = work->plan;
     const bool is_signed = work->step->out[0]->dtype == PERCEPT_INT8;
     for (int64_t r = 0; r < rows; r++, at += plan->pixels, sums += plan->tile) {
         const uint32_t bias = (uint32_t)work->bias[channel + r];
         if (work->factor) {
-            work->step->kernels->requantize((uint8_t *)work->y + at, is_signed, sums,
-                                            &work->bias[channel + r], &work->factor[channel + r],
-                                            false, work->y_zero, n);
+            work->step->kernels->requantize((uint8_t *)work->y + at, is_signed, sums, &work->bias[channel + r],
+                                            &work->factor[channel + r], false, work->y_zero, n);
             continue;
         }
         int32_t *to = (int32_t *)work->y + at;
@@ -431,8 +416,7 @@ static void finish_rows(const struct qconv_work *work, int64_t channel, int64_t 
     }
 }
 
-static void qconv_tile(const struct qconv_work *work, int64_t item, int64_t group, int64_t tile,
-                       char *area)
+static void qconv_tile(const struct qconv_work *work, int64_t item, int64_t group, int64_t tile, char *area)
 {
     const struct qconv_plan *plan = work->plan;
     const struct kernels *kernels = work->step->kernels;
@@ -452,10 +436,8 @@ static void qconv_tile(const struct qconv_work *work, int64_t item, int64_t grou
     for (int64_t row = 0; row < out; row += TILE_ROWS) {
         const int64_t rows = out - row < TILE_ROWS ? out - row : TILE_ROWS;
         const int64_t channel = group * out + row;
-        kernels->dot(rows, n, plan->k, work->weights + channel * plan->lda, plan->lda, packed, sums,
-                     plan->tile, 0, n);
-        finish_rows(work, channel, rows, n, sums,
-                    (item * plan->out_channels + channel) * plan->pixels + from);
+        kernels->dot(rows, n, plan->k, work->weights + channel * plan->lda, plan->lda, packed, sums, plan->tile, 0, n);
+        finish_rows(work, channel, rows, n, sums, (item * plan->out_channels + channel) * plan->pixels + from);
     }
 }
 
@@ -482,8 +464,7 @@ static void widen_plane(const struct qconv_work *work, const uint8_t *x, int16_t
             continue;
         }
         fill(plane, zero, pad);
-        work->step->kernels->widen(plane + pad, x + (d * g->in[1] + h) * g->in[2], plan->x_signed,
-                                   shift, n);
+        work->step->kernels->widen(plane + pad, x + (d * g->in[1] + h) * g->in[2], plan->x_signed, shift, n);
         fill(plane + pad + n, zero, room - n);
     }
 }
@@ -500,14 +481,11 @@ static void qconv_plane(const struct qconv_work *work, int64_t item, int64_t gro
     for (int64_t channel = group * out; channel < (group + 1) * out; channel++) {
         for (int64_t row = 0; row < g->out[0] * g->out[1]; row++) {
             const int64_t d = row / g->out[1] * g->stride[0], h = row % g->out[1] * g->stride[1];
-            work->step->kernels->dot_taps(sums + row * g->out[2],
-                                          plane + (d * plan->padded[1] + h) * plan->padded[2],
-                                          g->stride[2], plan->offsets,
-                                          work->weights + channel * plan->lda, plan->taps,
+            work->step->kernels->dot_taps(sums + row * g->out[2], plane + (d * plan->padded[1] + h) * plan->padded[2],
+                                          g->stride[2], plan->offsets, work->weights + channel * plan->lda, plan->taps,
                                           g->out[2]);
         }
-        finish_rows(work, channel, 1, plan->pixels, sums,
-                    (item * plan->out_channels + channel) * plan->pixels);
+        finish_rows(work, channel, 1, plan->pixels, sums, (item * plan->out_channels + channel) * plan->pixels);
     }
 }
 
@@ -515,8 +493,7 @@ static void qconv_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     const struct qconv_work *work = arg;
     const struct qconv_plan *plan = work->plan;
-    char *area =
-        (char *)work->step->scratch + plan->areas_at + plan->area_bytes * (size_t)member;
+    char *area = (char *)work->step->scratch + plan->areas_at + plan->area_bytes * (size_t)member;
     for (int64_t i = from; i < to; i++) {
         const int64_t item = i / plan->tiles / plan->group, group = i / plan->tiles % plan->group;
         if (plan->depthwise)
@@ -527,8 +504,8 @@ static void qconv_pieces(void *arg, int64_t from, int64_t to, int member)
 }
 
 /* Factor and bias of each channel; the bias takes in the picture's zero point. */
-static void make_channels(const struct step *step, const struct qconv_plan *plan,
-                          const int32_t *sums, int32_t x_zero, float *factor, int32_t *bias)
+static void make_channels(const struct step *step, const struct qconv_plan *plan, const int32_t *sums, int32_t x_zero,
+                          float *factor, int32_t *bias)
 {
     const struct slots *s = ((const struct qconv *)step->priv)->slots;
     const struct tensor *given = quant_in(step, s->bias), *w_scale = quant_in(step, s->w_scale);
@@ -538,14 +515,13 @@ static void make_channels(const struct step *step, const struct qconv_plan *plan
         const uint32_t own = given ? (uint32_t)((const int32_t *)given->data)[i] : 0;
         bias[i] = (int32_t)(own - zero * (uint32_t)sums[i]);
         if (w_scale)
-            factor[i] = quant_scale(step->in[s->x_scale], 0) *
-                        quant_scale(w_scale, each ? i : 0) / quant_scale(step->in[s->y_scale], 0);
+            factor[i] = quant_scale(step->in[s->x_scale], 0) * quant_scale(w_scale, each ? i : 0) /
+                        quant_scale(step->in[s->y_scale], 0);
     }
 }
 
 /* Items of [columns][rows] bytes to items of [rows][columns]. */
-static void turn(struct percept_team *team, void *to, const void *from, int64_t items, int64_t rows,
-                 int64_t columns)
+static void turn(struct percept_team *team, void *to, const void *from, int64_t items, int64_t rows, int64_t columns)
 {
     struct walk_view view = {0};
     walk_axis(&view, items, rows * columns);
@@ -574,8 +550,7 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
         .plan = plan,
         .x = conv->channels_last ? scratch + plan->x_at : step->in[0]->data,
         .y = conv->channels_last ? scratch + plan->y_at : step->out[0]->data,
-        .weights = (const int16_t *)(const void *)(blob + weights_round((size_t)plan->out_channels *
-                                                                        sizeof(int32_t))),
+        .weights = (const int16_t *)(const void *)(blob + weights_round((size_t)plan->out_channels * sizeof(int32_t))),
         .factor = s->w_scale < 0 ? NULL : factor,
         .bias = bias,
         .x_zero = quant_zero(quant_in(step, s->x_zero), 0),
@@ -583,22 +558,20 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
     };
     make_channels(step, plan, sums, work.x_zero, factor, bias);
     if (conv->channels_last)
-        turn(env->team, scratch + plan->x_at, step->in[0]->data, plan->items, plan->in_channels,
-             plan->pixels_in);
+        turn(env->team, scratch + plan->x_at, step->in[0]->data, plan->items, plan->in_channels, plan->pixels_in);
     team_split(env->team, plan->items * plan->group * plan->tiles, 1, qconv_pieces, &work);
     if (conv->channels_last)
-        turn(env->team, step->out[0]->data, scratch + plan->y_at, plan->items, plan->pixels,
-             plan->out_channels);
+        turn(env->team, step->out[0]->data, scratch + plan->y_at, plan->items, plan->pixels, plan->out_channels);
     return true;
 }
 
-#define QCONV_RULE(name, variant_)                                                                 \
-    const struct op_rule op_##name = {.check = qconv_check,                                        \
-                                      .pack_bytes = qconv_pack_bytes,                              \
-                                      .pack = qconv_pack,                                          \
-                                      .shape = qconv_shape,                                        \
-                                      .run = qconv_run,                                            \
-                                      .batch = batch_axis_items,                                   \
+#define QCONV_RULE(name, variant_)                                                                                     \
+    const struct op_rule op_##name = {.check = qconv_check,                                                            \
+                                      .pack_bytes = qconv_pack_bytes,                                                  \
+                                      .pack = qconv_pack,                                                              \
+                                      .shape = qconv_shape,                                                            \
+                                      .run = qconv_run,                                                                \
+                                      .batch = batch_axis_items,                                                       \
                                       .variant = variant_}
 
 QCONV_RULE(conv_integer, 0);

@@ -57,15 +57,13 @@ static float dequantized(const struct scales *s, int byte)
 }
 
 /* check: op_arity, but zero points may be left out. needed: bit i for each input that may not. */
-static bool arity(const struct node_ctx *ctx, int least, int most, uint32_t needed,
-                  struct percept_err *err)
+static bool arity(const struct node_ctx *ctx, int least, int most, uint32_t needed, struct percept_err *err)
 {
     if (ctx->node->n_in < least)
         return op_arity(ctx, least, most, 1, err); /* says so */
     for (int i = 0; needed >> i; i++) {
         if (needed >> i & 1 && !op_has_input(ctx->node, i))
-            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
-                           OP_NODE(ctx->node), i);
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed", OP_NODE(ctx->node), i);
     }
     return op_arity(ctx, 0, most, 1, err);
 }
@@ -78,7 +76,7 @@ static bool shape_parameters(const struct step *step, struct percept_err *err)
            quant_want_parameters(step, 3, 4, dtype, 0, err);
 }
 
-/* ---- QLinearAdd, QLinearMul ------------------------------------------------------------------ */
+/* --- QLinearAdd, QLinearMul --------------------------------------------------------------------------------------- */
 
 enum { PAIR_CHUNK = 64 };
 
@@ -103,8 +101,7 @@ static bool pair_shape(struct step *step, struct percept_err *err)
     int64_t dims[RANK_MAX];
     int rank;
     if (!quant_want_8bit(step, 0, err) || !op_want_dtype(step, 3, dtype, err) ||
-        !quant_want_parameters(step, 1, 2, dtype, 0, err) ||
-        !quant_want_parameters(step, 4, 5, dtype, 0, err) ||
+        !quant_want_parameters(step, 1, 2, dtype, 0, err) || !quant_want_parameters(step, 4, 5, dtype, 0, err) ||
         !quant_want_parameters(step, 6, 7, dtype, 0, err))
         return false;
     if (!tensor_broadcast(step->in[0], step->in[3], &rank, dims, err))
@@ -113,8 +110,7 @@ static bool pair_shape(struct step *step, struct percept_err *err)
     struct pair *pair = arena_alloc(step->arena, sizeof *pair);
     if (!pair)
         return err_memory(err, "a plan", sizeof *pair);
-    *pair = (struct pair){.multiply = step->op->rule->variant,
-                          .is_signed = dtype == PERCEPT_INT8};
+    *pair = (struct pair){.multiply = step->op->rule->variant, .is_signed = dtype == PERCEPT_INT8};
     const struct tensor *const sides[] = {step->in[0], step->in[3]};
     walk_make(&pair->walk, rank, dims, 2, sides);
     step->state = pair;
@@ -158,7 +154,7 @@ static void chunk_multiply(const struct pair *pair, const float *a, const float 
     const float y_zero = (float)pair->y_zero;
     for (int i = 0; i < PAIR_CHUNK; i++) {
         const float product = (a[i] - a_zero) * (b[i] - b_zero); /* whole, exact */
-        const double scaled = (double)(product * ratio); /* two roundings on every machine */
+        const double scaled = (double)(product * ratio);         /* two roundings on every machine */
         y[i] = (float)(scaled + (double)y_zero);
     }
 }
@@ -212,8 +208,7 @@ static bool pair_run(struct step *step, struct run_env *env, struct percept_err 
     pair->y_zero = quant_zero(quant_in(step, 7), 0);
     pair->a_ratio = a / y;
     pair->b_ratio = b / y;
-    const float zeros =
-        pair->a_ratio * (float)pair->a_zero + pair->b_ratio * (float)pair->b_zero;
+    const float zeros = pair->a_ratio * (float)pair->a_zero + pair->b_ratio * (float)pair->b_zero;
     pair->fixed = (float)pair->y_zero - zeros;
     pair->ratio = a * b / y;
     team_split(env->team, pair->walk.elements, WALK_GRAIN, pair_range, pair);
@@ -225,7 +220,7 @@ const struct op_rule op_qlinear_add = {
 const struct op_rule op_qlinear_mul = {
     .check = pair_check, .shape = pair_shape, .run = pair_run, .batch = batch_axis_elements, .variant = 1};
 
-/* ---- tables: QLinearSigmoid, QLinearLeakyRelu ------------------------------------------------ */
+/* --- tables: QLinearSigmoid, QLinearLeakyRelu --------------------------------------------------------------------- */
 
 struct look_up {
     const uint8_t *x;
@@ -253,8 +248,7 @@ static bool map_check(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "a node", sizeof *map);
     *map = (struct map){.sigmoid = ctx->node->op->rule->variant};
     ctx->node->priv = map;
-    return arity(ctx, 4, 5, 0xb, err) &&
-           (map->sigmoid || attr_float(ctx, "alpha", 0.01F, &map->alpha, err));
+    return arity(ctx, 4, 5, 0xb, err) && (map->sigmoid || attr_float(ctx, "alpha", 0.01F, &map->alpha, err));
 }
 
 static bool map_shape(struct step *step, struct percept_err *err)
@@ -298,7 +292,7 @@ static void rescale(const struct step *step, const struct scales *s, uint8_t *ta
     step->kernels->quantize(table, s->is_signed, values, s->y, s->y_zero, 256);
 }
 
-/* ---- QLinearConcat: scale, zero point, then (tensor, scale, zero point) over and over -------- */
+/* --- QLinearConcat: scale, zero point, then (tensor, scale, zero point) over and over ----------------------------- */
 
 static bool concat_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -310,13 +304,11 @@ static bool concat_check(struct node_ctx *ctx, struct percept_err *err)
     if (!arity(ctx, 5, INT32_MAX, 0xd, err))
         return false;
     if ((n - 2) % 3 != 0)
-        return err_set(err, ERR_MODEL,
-                       OP_AT "it has %d inputs; 2 and 3 for each tensor would work",
-                       OP_NODE(ctx->node), n);
+        return err_set(err, ERR_MODEL, OP_AT "it has %d inputs; 2 and 3 for each tensor would work", OP_NODE(ctx->node),
+                       n);
     for (int i = 2; i < n; i++) {
         if (i % 3 != 1 && !op_has_input(ctx->node, i))
-            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
-                           OP_NODE(ctx->node), i);
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed", OP_NODE(ctx->node), i);
     }
     if (!attr_has(ctx, "axis"))
         return err_set(err, ERR_MODEL, OP_AT "attribute 'axis' is missing", OP_NODE(ctx->node));
@@ -328,8 +320,7 @@ static bool concat_shape(struct step *step, struct percept_err *err)
     const struct tensor *first = step->in[2];
     int64_t dims[RANK_MAX];
     int axis;
-    if (!quant_want_8bit(step, 2, err) ||
-        !quant_want_parameters(step, 0, 1, first->dtype, 0, err) ||
+    if (!quant_want_8bit(step, 2, err) || !quant_want_parameters(step, 0, 1, first->dtype, 0, err) ||
         !op_axis(step, *(const int64_t *)step->priv, first->rank, &axis, err))
         return false;
     memcpy(dims, first->dims, sizeof dims);
@@ -344,8 +335,7 @@ static bool concat_shape(struct step *step, struct percept_err *err)
             fits = i == axis || t->dims[i] == dims[i];
         if (!fits || __builtin_add_overflow(dims[axis], t->dims[axis], &dims[axis])) {
             char a[128], b[128];
-            return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s do not join on axis %d",
-                           OP_NODE(step->node),
+            return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s do not join on axis %d", OP_NODE(step->node),
                            tensor_shape_text(first->rank, first->dims, a, sizeof a),
                            tensor_shape_text(t->rank, t->dims, b, sizeof b), axis);
         }
@@ -392,8 +382,7 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
                             .y_row = y_row,
                             .same = s.x == s.y && s.x_zero == s.y_zero};
         rescale(step, &s, join.look_up.table);
-        team_split(env->team, join.x_row ? rows : 0, WALK_GRAIN / (join.x_row + 1) + 1, join_rows,
-                   &join);
+        team_split(env->team, join.x_row ? rows : 0, WALK_GRAIN / (join.x_row + 1) + 1, join_rows, &join);
         to += join.x_row;
     }
     return true;
@@ -407,7 +396,7 @@ static void concat_batch(struct batch_view *view)
 const struct op_rule op_qlinear_concat = {
     .check = concat_check, .shape = concat_shape, .run = concat_run, .batch = concat_batch};
 
-/* ---- QLinearWhere: condition, then (tensor, scale, zero point) twice, scale, zero point ------- */
+/* --- QLinearWhere: condition, then (tensor, scale, zero point) twice, scale, zero point --------------------------- */
 
 struct choice {
     const struct step *step;
@@ -424,10 +413,8 @@ static bool choice_shape(struct step *step, struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[1]->dtype;
     if (!op_want_dtype(step, 0, PERCEPT_BOOL, err) || !quant_want_8bit(step, 1, err) ||
-        !op_want_dtype(step, 4, dtype, err) ||
-        !quant_want_parameters(step, 2, 3, dtype, 0, err) ||
-        !quant_want_parameters(step, 5, 6, dtype, 0, err) ||
-        !quant_want_parameters(step, 7, 8, dtype, 0, err))
+        !op_want_dtype(step, 4, dtype, err) || !quant_want_parameters(step, 2, 3, dtype, 0, err) ||
+        !quant_want_parameters(step, 5, 6, dtype, 0, err) || !quant_want_parameters(step, 7, 8, dtype, 0, err))
         return false;
     struct tensor all = *step->in[0];
     for (int i = 1; i < 5; i += 3) {
@@ -478,7 +465,7 @@ static bool choice_run(struct step *step, struct run_env *env, struct percept_er
 const struct op_rule op_qlinear_where = {
     .check = choice_check, .shape = choice_shape, .run = choice_run, .batch = batch_axis_elements};
 
-/* ---- QLinearSoftmax -------------------------------------------------------------------------- */
+/* --- QLinearSoftmax ----------------------------------------------------------------------------------------------- */
 
 struct softmax {
     int64_t axis;
@@ -511,8 +498,7 @@ static bool softmax_shape(struct step *step, struct percept_err *err)
     struct softmax_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a softmax's plan", sizeof *plan);
-    if (!shape_parameters(step, err) ||
-        !softmax_lines(step, softmax->axis, softmax->flat, &plan->lines, err))
+    if (!shape_parameters(step, err) || !softmax_lines(step, softmax->axis, softmax->flat, &plan->lines, err))
         return false;
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     step->inplace = 1;
@@ -557,8 +543,7 @@ static void softmax_rows(void *arg, int64_t from, int64_t to, int member)
     const struct softmax_lines *lines = &plan->lines;
     for (int64_t row = from; row < to; row++) {
         const int64_t at = row / lines->inner * lines->n * lines->inner + row % lines->inner;
-        softmax_row(plan, (const uint8_t *)step->in[0]->data + at,
-                    (uint8_t *)step->out[0]->data + at, lines->inner);
+        softmax_row(plan, (const uint8_t *)step->in[0]->data + at, (uint8_t *)step->out[0]->data + at, lines->inner);
     }
 }
 
@@ -576,8 +561,7 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
     for (int i = 0; i < 256; i++)
         plan->exponentials[i] = (float)exp((i - 255 + shift) * scale);
     const struct softmax_lines *lines = &plan->lines;
-    team_split(env->team, lines->outer * lines->inner, WALK_GRAIN / (lines->n + 1) + 1, softmax_rows,
-               step);
+    team_split(env->team, lines->outer * lines->inner, WALK_GRAIN / (lines->n + 1) + 1, softmax_rows, step);
     return true;
 }
 
@@ -590,7 +574,7 @@ static void softmax_batch(struct batch_view *view)
 const struct op_rule op_qlinear_softmax = {
     .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .batch = softmax_batch};
 
-/* ---- QLinearAveragePool, QLinearGlobalAveragePool -------------------------------------------- */
+/* --- QLinearAveragePool, QLinearGlobalAveragePool ----------------------------------------------------------------- */
 
 struct pool {
     bool global, ceil, include_pad, channels_last;
@@ -611,15 +595,14 @@ static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "a pool", sizeof *pool);
     *pool = (struct pool){.global = ctx->node->op->rule->variant};
     ctx->node->priv = pool;
-    return arity(ctx, 4, 5, 0xb, err) &&
-           attr_bool(ctx, "channels_last", false, &pool->channels_last, err) &&
-           (pool->global || (spatial_read(ctx, &pool->spatial, err) &&
-                             attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) &&
-                             attr_bool(ctx, "count_include_pad", false, &pool->include_pad, err)));
+    return arity(ctx, 4, 5, 0xb, err) && attr_bool(ctx, "channels_last", false, &pool->channels_last, err) &&
+           (pool->global ||
+            (spatial_read(ctx, &pool->spatial, err) && attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) &&
+             attr_bool(ctx, "count_include_pad", false, &pool->include_pad, err)));
 }
 
-static bool pool_geometry(struct step *step, const struct pool *pool, const struct tensor *x,
-                          struct geometry *g, struct percept_err *err)
+static bool pool_geometry(struct step *step, const struct pool *pool, const struct tensor *x, struct geometry *g,
+                          struct percept_err *err)
 {
     if (pool->global) {
         *g = (struct geometry){.axes = x->rank - 2};
@@ -640,10 +623,9 @@ static bool pool_shape(struct step *step, struct percept_err *err)
     if (!shape_parameters(step, err))
         return false;
     if (step->in[0]->rank < 3)
-        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work",
-                       OP_NODE(step->node), step->in[0]->rank, RANK_MAX);
-    const struct tensor x =
-        pool->channels_last ? spatial_channels_second(step->in[0]) : *step->in[0];
+        return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work", OP_NODE(step->node),
+                       step->in[0]->rank, RANK_MAX);
+    const struct tensor x = pool->channels_last ? spatial_channels_second(step->in[0]) : *step->in[0];
     *plan = (struct pool_plan){0};
     if (!pool_geometry(step, pool, &x, &plan->g, err))
         return false;
@@ -677,8 +659,7 @@ static struct map_view view_of(const struct step *step, int64_t map)
     const struct pool_plan *plan = step->state;
     const int64_t item = map / plan->channels, channel = map % plan->channels;
     const bool last = pool->channels_last;
-    const int64_t from = last ? item * plan->channels * plan->pixels_in + channel
-                              : map * plan->pixels_in;
+    const int64_t from = last ? item * plan->channels * plan->pixels_in + channel : map * plan->pixels_in;
     const int64_t to = last ? item * plan->channels * plan->pixels + channel : map * plan->pixels;
     return (struct map_view){.x = (const uint8_t *)step->in[0]->data + from,
                              .y = (uint8_t *)step->out[0]->data + to,
@@ -697,8 +678,7 @@ static void pool_global(const struct step *step, const struct map_view *view)
 }
 
 /* Sum of a window; *n becomes how many pixels of the picture it sees. */
-static float window_sum(const struct pool_plan *plan, const struct map_view *view, int64_t at,
-                        int64_t *n)
+static float window_sum(const struct pool_plan *plan, const struct map_view *view, int64_t at, int64_t *n)
 {
     const struct geometry *g = &plan->g;
     const int64_t out[3] = {at / g->out[2] / g->out[1], at / g->out[2] % g->out[1], at % g->out[2]};
@@ -739,8 +719,7 @@ static void pool_maps(void *arg, int64_t from, int64_t to, int member)
             int64_t n;
             const float sum = window_sum(plan, &view, i, &n);
             const float mean = sum / (float)(pool->include_pad ? spatial_volume(plan->g.kernel) : n);
-            view.y[i * view.stride] =
-                saturated(whole(mean / s->y + (float)s->y_zero), low, low + 255);
+            view.y[i * view.stride] = saturated(whole(mean / s->y + (float)s->y_zero), low, low + 255);
         }
     }
 }
@@ -761,7 +740,7 @@ const struct op_rule op_qlinear_average_pool = {
 const struct op_rule op_qlinear_global_average_pool = {
     .check = pool_check, .shape = pool_shape, .run = pool_run, .batch = batch_axis_items, .variant = 1};
 
-/* ---- QLinearReduceMean ----------------------------------------------------------------------- */
+/* --- QLinearReduceMean -------------------------------------------------------------------------------------------- */
 
 struct mean {
     const int64_t *axes;
@@ -779,8 +758,7 @@ static bool mean_check(struct node_ctx *ctx, struct percept_err *err)
     struct mean *mean = op_priv(ctx, sizeof *mean, err);
     if (!mean)
         return false;
-    return arity(ctx, 4, 5, 0xb, err) &&
-           attr_ints(ctx, "axes", &mean->axes, &mean->n_axes, err) &&
+    return arity(ctx, 4, 5, 0xb, err) && attr_ints(ctx, "axes", &mean->axes, &mean->n_axes, err) &&
            attr_bool(ctx, "keepdims", true, &mean->keep, err);
 }
 

@@ -34,14 +34,7 @@ enum {
     PRODUCT_COLUMNS = 256   /* of one tile: a multiple of every row's dot_step */
 };
 
-enum product_kind {
-    PRODUCT_INTEGER,
-    PRODUCT_QLINEAR,
-    PRODUCT_QGEMM,
-    PRODUCT_DYNAMIC,
-    PRODUCT_TO_FLOAT,
-    PRODUCT_COUNT
-};
+enum product_kind { PRODUCT_INTEGER, PRODUCT_QLINEAR, PRODUCT_QGEMM, PRODUCT_DYNAMIC, PRODUCT_TO_FLOAT, PRODUCT_COUNT };
 
 /* Which input is what; -1: no such input. */
 struct slots {
@@ -74,11 +67,11 @@ struct product_plan {
     int64_t sets;            /* of parameters of columns: 1 or matrices */
     int64_t c_row, c_column; /* C: elements from row to row, column to column */
     bool a_signed, b_signed, lay, by_rows;
-    int64_t pieces; /* of one product */
+    int64_t pieces;                                                     /* of one product */
     size_t a8_at, sums_at, factor_at, zero_at, c_at, blob_at, tiles_at; /* in scratch */
 };
 
-/* ---- check and pack -------------------------------------------------------------------------- */
+/* --- check and pack ----------------------------------------------------------------------------------------------- */
 
 static bool product_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -105,8 +98,7 @@ static bool product_check(struct node_ctx *ctx, struct percept_err *err)
 }
 
 /* Rows, columns and number of the right side's matrices. */
-static void right_side(const struct product *product, const struct tensor *b, int64_t *k, int64_t *n,
-                       int64_t *matrices)
+static void right_side(const struct product *product, const struct tensor *b, int64_t *k, int64_t *n, int64_t *matrices)
 {
     const bool vector = b->rank == 1;
     *k = vector ? b->dims[0] : b->dims[b->rank - (product->trans_b ? 1 : 2)];
@@ -129,16 +121,14 @@ static size_t product_pack_bytes(const struct node_ctx *ctx)
     return matrix_bytes(ctx->kernels, k, n) * (size_t)matrices;
 }
 
-static void product_lay(const struct product *product, const struct kernels *kernels,
-                        const struct tensor *b, char *to)
+static void product_lay(const struct product *product, const struct kernels *kernels, const struct tensor *b, char *to)
 {
     int64_t k, n, matrices;
     right_side(product, b, &k, &n, &matrices);
     const size_t each = matrix_bytes(kernels, k, n);
     for (int64_t i = 0; i < matrices; i++)
-        kernels->dot_pack(to + each * (size_t)i, (const uint8_t *)b->data + i * k * n, k, n,
-                          product->trans_b ? 1 : n, product->trans_b ? k : 1,
-                          b->dtype == PERCEPT_INT8);
+        kernels->dot_pack(to + each * (size_t)i, (const uint8_t *)b->data + i * k * n, k, n, product->trans_b ? 1 : n,
+                          product->trans_b ? k : 1, b->dtype == PERCEPT_INT8);
 }
 
 static void product_pack(const struct node_ctx *ctx, void *packed)
@@ -148,7 +138,7 @@ static void product_pack(const struct node_ctx *ctx, void *packed)
         product_lay(product, ctx->kernels, weights_view(ctx, product->slots->b), packed);
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
 static bool shape_matmul(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
                          struct percept_err *err)
@@ -182,15 +172,14 @@ static bool shape_c(const struct step *step, struct product_plan *plan, struct p
     return stack_addend(step, c, plan->m, plan->n, &plan->c_row, &plan->c_column, err);
 }
 
-static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
-                       struct percept_err *err)
+static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, int64_t *dims, struct percept_err *err)
 {
     const struct product *product = step->priv;
     const struct tensor *a = step->in[product->slots->a], *b = step->in[product->slots->b];
     int64_t right_k;
     if (a->rank != 2 || b->rank != 2)
-        return err_set(err, ERR_INVALID, OP_AT "sides of rank %d and %d; 2 and 2 work",
-                       OP_NODE(step->node), a->rank, b->rank);
+        return err_set(err, ERR_INVALID, OP_AT "sides of rank %d and %d; 2 and 2 work", OP_NODE(step->node), a->rank,
+                       b->rank);
     right_side(product, b, &right_k, &plan->n, &plan->matrices);
     plan->m = plan->m_each = plan->rows = a->dims[product->trans_a ? 1 : 0];
     plan->k = a->dims[product->trans_a ? 0 : 1];
@@ -198,20 +187,18 @@ static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, 
     *rank = 2;
     dims[0] = plan->m;
     dims[1] = plan->n;
-    return stack_inner(step, product->slots->a, product->slots->b, plan->k, right_k, err) &&
-           shape_c(step, plan, err);
+    return stack_inner(step, product->slots->a, product->slots->b, plan->k, right_k, err) && shape_c(step, plan, err);
 }
 
 /* Elements of a parameter: one, one per row or column, or that for each matrix. */
-static bool count_fits(const struct step *step, int slot, int64_t each, int64_t all,
-                       struct percept_err *err)
+static bool count_fits(const struct step *step, int slot, int64_t each, int64_t all, struct percept_err *err)
 {
     const struct tensor *t = quant_in(step, slot);
     const int64_t n = t ? tensor_elements(t) : 1;
     if (n == 1 || n == each || n == all)
         return true;
-    return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; 1, %lld or %lld work",
-                   OP_NODE(step->node), slot, (long long)n, (long long)each, (long long)all);
+    return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; 1, %lld or %lld work", OP_NODE(step->node),
+                   slot, (long long)n, (long long)each, (long long)all);
 }
 
 static bool float_input(const struct step *step, int slot, struct percept_err *err)
@@ -219,29 +206,24 @@ static bool float_input(const struct step *step, int slot, struct percept_err *e
     return !quant_in(step, slot) || op_want_dtype(step, slot, PERCEPT_FLOAT, err);
 }
 
-static bool shape_parameters(const struct step *step, struct product_plan *plan,
-                             struct percept_err *err)
+static bool shape_parameters(const struct step *step, struct product_plan *plan, struct percept_err *err)
 {
     const struct slots *s = ((const struct product *)step->priv)->slots;
     const int64_t all = plan->n * plan->matrices;
     const struct tensor *bias = quant_in(step, s->bias);
     if (!float_input(step, s->a_scale, err) || !float_input(step, s->b_scale, err) ||
         !float_input(step, s->bias, err) ||
-        (quant_in(step, s->a_zero) &&
-         !op_want_dtype(step, s->a_zero, step->in[s->a]->dtype, err)) ||
-        (quant_in(step, s->b_zero) &&
-         !op_want_dtype(step, s->b_zero, step->in[s->b]->dtype, err)) ||
+        (quant_in(step, s->a_zero) && !op_want_dtype(step, s->a_zero, step->in[s->a]->dtype, err)) ||
+        (quant_in(step, s->b_zero) && !op_want_dtype(step, s->b_zero, step->in[s->b]->dtype, err)) ||
         !count_fits(step, s->a_scale, plan->m_each, plan->rows, err) ||
         !count_fits(step, s->a_zero, plan->m_each, plan->rows, err) ||
-        !count_fits(step, s->b_scale, plan->n, all, err) ||
-        !count_fits(step, s->b_zero, plan->n, all, err))
+        !count_fits(step, s->b_scale, plan->n, all, err) || !count_fits(step, s->b_zero, plan->n, all, err))
         return false;
     if (bias && (bias->rank != 1 || bias->dims[0] != plan->n))
-        return err_set(err, ERR_INVALID, OP_AT "the bias must be float32 [%lld]",
-                       OP_NODE(step->node), (long long)plan->n);
+        return err_set(err, ERR_INVALID, OP_AT "the bias must be float32 [%lld]", OP_NODE(step->node),
+                       (long long)plan->n);
     const struct tensor *scale = quant_in(step, s->b_scale), *zero = quant_in(step, s->b_zero);
-    const bool stacked = (scale && tensor_elements(scale) > plan->n) ||
-                         (zero && tensor_elements(zero) > plan->n);
+    const bool stacked = (scale && tensor_elements(scale) > plan->n) || (zero && tensor_elements(zero) > plan->n);
     plan->sets = stacked ? plan->matrices : 1;
     return true;
 }
@@ -296,9 +278,7 @@ static void shape_work(struct step *step, struct product_plan *plan)
     plan->factor_at = take(&at, columns);
     plan->zero_at = take(&at, columns);
     plan->c_at = take(&at, (size_t)plan->n * sizeof(int32_t));
-    plan->blob_at = take(&at, plan->lay ? matrix_bytes(step->kernels, plan->k, plan->n) *
-                                              (size_t)plan->matrices
-                                        : 0);
+    plan->blob_at = take(&at, plan->lay ? matrix_bytes(step->kernels, plan->k, plan->n) * (size_t)plan->matrices : 0);
     plan->tiles_at = take(&at, tile_bytes() * (size_t)(step->members > 0 ? step->members : 1));
     step->scratch_bytes = at;
     step->algorithm = plan->lay ? "laid" : "packed";
@@ -329,7 +309,7 @@ static bool product_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 struct product_work {
     const struct step *step;
@@ -337,13 +317,13 @@ struct product_work {
     const struct product_plan *plan;
     const uint8_t *a8;
     bool a_signed;
-    float a_scale;      /* of DynamicQuantizeMatMul */
-    int32_t a_zero;     /* the same */
-    int16_t *a;         /* [rows][lda] */
-    int32_t *sums;      /* [rows] of a */
-    float *factor;      /* [sets][n] */
-    int32_t *zero;      /* [sets][n] of the right side as it is packed */
-    int32_t *c;         /* [n] C where it is the same for all rows */
+    float a_scale;  /* of DynamicQuantizeMatMul */
+    int32_t a_zero; /* the same */
+    int16_t *a;     /* [rows][lda] */
+    int32_t *sums;  /* [rows] of a */
+    float *factor;  /* [sets][n] */
+    int32_t *zero;  /* [sets][n] of the right side as it is packed */
+    int32_t *c;     /* [n] C where it is the same for all rows */
     const char *packed;
     bool zeros, scaled_rows, c_rows; /* any zero is not 0; a_scale, C differ by row */
 };
@@ -380,8 +360,7 @@ static void widen_rows(void *arg, int64_t from, int64_t to, int member)
         if (plan->lda > plan->k)
             a[plan->k] = 0;
         if (!work->product->trans_a) {
-            work->sums[row] = work->step->kernels->widen(a, work->a8 + row * plan->k,
-                                                         work->a_signed, zero, plan->k);
+            work->sums[row] = work->step->kernels->widen(a, work->a8 + row * plan->k, work->a_signed, zero, plan->k);
             continue;
         }
         uint32_t sum = 0;
@@ -403,8 +382,7 @@ static float left_scale(const struct product_work *work, int64_t row)
 }
 
 /* Factors of columns [from, from + n) of all sets, for one row. */
-static void make_factors(const struct product_work *work, int64_t row, int64_t from, int64_t n,
-                         float *factor)
+static void make_factors(const struct product_work *work, int64_t row, int64_t from, int64_t n, float *factor)
 {
     const struct slots *slots = work->product->slots;
     const struct tensor *b_scale = quant_in(work->step, slots->b_scale);
@@ -439,8 +417,8 @@ static void make_columns(struct product_work *work)
 }
 
 /* What is added to a row's sums: C, and the zero points of the right side. */
-static const int32_t *row_addend(const struct product_work *work, int64_t row, int64_t set,
-                                 int64_t from, int64_t n, int32_t *buffer)
+static const int32_t *row_addend(const struct product_work *work, int64_t row, int64_t set, int64_t from, int64_t n,
+                                 int32_t *buffer)
 {
     const struct product_plan *plan = work->plan;
     if (!work->zeros && !work->c_rows)
@@ -452,8 +430,7 @@ static const int32_t *row_addend(const struct product_work *work, int64_t row, i
     if (work->c_rows) {
         const int32_t *c = quant_in(work->step, work->product->slots->c)->data;
         for (int64_t i = 0; i < n; i++)
-            buffer[i] = (int32_t)((uint32_t)buffer[i] +
-                                  (uint32_t)c[row * plan->c_row + (from + i) * plan->c_column]);
+            buffer[i] = (int32_t)((uint32_t)buffer[i] + (uint32_t)c[row * plan->c_row + (from + i) * plan->c_column]);
     }
     return buffer;
 }
@@ -463,8 +440,7 @@ struct place {
     int64_t a_row, y_row, set, from, n;
 };
 
-static void finish_row(const struct product_work *work, const struct place *at, const int32_t *sums,
-                       int32_t *buffer)
+static void finish_row(const struct product_work *work, const struct place *at, const int32_t *sums, int32_t *buffer)
 {
     const struct kernels *kernels = work->step->kernels;
     const struct slots *slots = work->product->slots;
@@ -488,14 +464,13 @@ static void finish_row(const struct product_work *work, const struct place *at, 
             kernels->binary(BINARY_ADD, to, to, (const float *)bias->data + at->from, n);
     } else {
         const int32_t zero = quant_zero(quant_in(work->step, slots->y_zero), 0);
-        kernels->requantize((uint8_t *)y->data + first, y->dtype == PERCEPT_INT8, sums, addend,
-                            factor, true, zero, n);
+        kernels->requantize((uint8_t *)y->data + first, y->dtype == PERCEPT_INT8, sums, addend, factor, true, zero, n);
     }
 }
 
 /* Rows [row, row + rows) and columns [from, to) of product `item`; at most PRODUCT_MANY_ROWS rows. */
-static void product_tile(const struct product_work *work, int64_t item, int64_t row, int64_t rows,
-                         int64_t from, int64_t to, int32_t *tile)
+static void product_tile(const struct product_work *work, int64_t item, int64_t row, int64_t rows, int64_t from,
+                         int64_t to, int32_t *tile)
 {
     const struct product_plan *plan = work->plan;
     const struct kernels *kernels = work->step->kernels;
@@ -513,8 +488,7 @@ static void product_tile(const struct product_work *work, int64_t item, int64_t 
                                         .set = plan->sets > 1 ? b : 0,
                                         .from = column,
                                         .n = n};
-            finish_row(work, &place, tile + r * PRODUCT_COLUMNS,
-                       tile + PRODUCT_MANY_ROWS * PRODUCT_COLUMNS);
+            finish_row(work, &place, tile + r * PRODUCT_COLUMNS, tile + PRODUCT_MANY_ROWS * PRODUCT_COLUMNS);
         }
     }
 }
@@ -535,11 +509,10 @@ static void product_pieces(void *arg, int64_t from, int64_t to, int member)
         const int64_t item = from / plan->pieces, piece = from % plan->pieces;
         const int64_t n = plan->by_rows ? 1 : least(to - from, plan->pieces - piece);
         if (plan->by_rows)
-            product_tile(work, item, piece * PRODUCT_ROWS,
-                         least(PRODUCT_ROWS, plan->m - piece * PRODUCT_ROWS), 0, plan->n, tile);
+            product_tile(work, item, piece * PRODUCT_ROWS, least(PRODUCT_ROWS, plan->m - piece * PRODUCT_ROWS), 0,
+                         plan->n, tile);
         else
-            product_tile(work, item, 0, plan->m, piece * step,
-                         least((piece + n) * step, plan->n), tile);
+            product_tile(work, item, 0, plan->m, piece * step, least((piece + n) * step, plan->n), tile);
         from += n;
     }
 }
@@ -571,8 +544,7 @@ static bool product_run(struct step *step, struct run_env *env, struct percept_e
     if (product->kind == PRODUCT_DYNAMIC) {
         uint8_t *a8 = (uint8_t *)scratch + plan->a8_at;
         quant_fit(step->kernels, env->watch, a->data, plan->rows * plan->k, &work.a_scale, &work.a_zero);
-        step->kernels->quantize(a8, false, a->data, work.a_scale, work.a_zero,
-                                plan->rows * plan->k);
+        step->kernels->quantize(a8, false, a->data, work.a_scale, work.a_zero, plan->rows * plan->k);
         work.a8 = a8;
     }
     make_columns(&work);
@@ -601,20 +573,20 @@ static void product_batch(struct batch_view *view)
             return;
         }
     }
-    if (gemm && (product->trans_a || (slots->c >= 0 && quant_in(view->many, slots->c) &&
-                                      quant_in(view->many, slots->c)->rank > 1 &&
-                                      quant_in(view->many, slots->c)->dims[0] != 1)))
+    if (gemm && (product->trans_a ||
+                 (slots->c >= 0 && quant_in(view->many, slots->c) && quant_in(view->many, slots->c)->rank > 1 &&
+                  quant_in(view->many, slots->c)->dims[0] != 1)))
         return;
     batch_axis_product(view, &a, &b, true);
 }
 
-#define PRODUCT_RULE(name, kind_)                                                                  \
-    const struct op_rule op_##name = {.check = product_check,                                      \
-                                      .pack_bytes = product_pack_bytes,                            \
-                                      .pack = product_pack,                                        \
-                                      .shape = product_shape,                                      \
-                                      .run = product_run,                                          \
-                                      .batch = product_batch,                                      \
+#define PRODUCT_RULE(name, kind_)                                                                                      \
+    const struct op_rule op_##name = {.check = product_check,                                                          \
+                                      .pack_bytes = product_pack_bytes,                                                \
+                                      .pack = product_pack,                                                            \
+                                      .shape = product_shape,                                                          \
+                                      .run = product_run,                                                              \
+                                      .batch = product_batch,                                                          \
                                       .variant = kind_}
 
 PRODUCT_RULE(matmul_integer, PRODUCT_INTEGER);

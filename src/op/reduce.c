@@ -44,8 +44,7 @@ static bool reduce_check(struct node_ctx *ctx, struct percept_err *err)
     priv->input_since = priv->member == SUM ? 13 : 18;
     ctx->node->priv = priv;
     bool input = ctx->node->opset >= priv->input_since;
-    return op_arity(ctx, 1, input ? 2 : 1, 1, err) &&
-           attr_bool(ctx, "keepdims", true, &priv->keepdims, err) &&
+    return op_arity(ctx, 1, input ? 2 : 1, 1, err) && attr_bool(ctx, "keepdims", true, &priv->keepdims, err) &&
            attr_bool(ctx, "noop_with_empty_axes", false, &priv->noop, err) &&
            (input || attr_ints(ctx, "axes", &priv->axes, &priv->n, err));
 }
@@ -158,9 +157,8 @@ static struct lines blocked_lines(const struct step *step)
 {
     const struct tensor *x = step->in[0];
     const int64_t width = step->kernels->width;
-    return (struct lines){.outer = x->dims[0] * ((x->dims[1] + width - 1) / width),
-                          .n = tensor_span(x, 2, x->rank),
-                          .inner = width};
+    return (struct lines){
+        .outer = x->dims[0] * ((x->dims[1] + width - 1) / width), .n = tensor_span(x, 2, x->rank), .inner = width};
 }
 
 static bool judge_dtype(const struct step *step, struct percept_err *err)
@@ -170,8 +168,10 @@ static bool judge_dtype(const struct step *step, struct percept_err *err)
     bool extreme = priv->member == MAX || priv->member == MIN;
     if (types_number(dtype) || (extreme && dtype == PERCEPT_BOOL))
         return true;
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; float, double or an integer type "
-                   "would work", OP_NODE(step->node), tensor_dtype_name(dtype));
+    return err_set(err, ERR_UNSUPPORTED,
+                   OP_AT "its input is %s; float, double or an integer type "
+                         "would work",
+                   OP_NODE(step->node), tensor_dtype_name(dtype));
 }
 
 /* Has the reduction of no elements a value? As the operators' texts say. */
@@ -193,8 +193,10 @@ static bool defined_empty(const struct step *step, enum member member)
 
 static bool judge_empty(const struct step *step, const bool *reduced, struct percept_err *err)
 {
-    static const char *const names[] = {[MEAN] = "mean",       [MAX] = "maximum",
-                                        [MIN] = "minimum",     [LOG_SUM] = "logarithm of the sum",
+    static const char *const names[] = {[MEAN] = "mean",
+                                        [MAX] = "maximum",
+                                        [MIN] = "minimum",
+                                        [LOG_SUM] = "logarithm of the sum",
                                         [LOG_SUM_EXP] = "logarithm of the sum"};
     const struct reduce_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
@@ -297,51 +299,51 @@ static void log_sum_exp_pieces(void *arg, int64_t from, int64_t to, int member)
     }
 }
 
-#define SATURATED(value, T, least, largest)                                                        \
+#define SATURATED(value, T, least, largest)                                                                            \
     (!((value) > (double)(least)) ? (least) : (value) >= (double)(largest) ? (largest) : (T)(value))
 
 /* One line of n elements at distance `inner`, for every type but float. */
-#define LINE_INTEGER(dtype, T, wide, least, largest)                                               \
-    static T line_##T(enum member member, const T *x, int64_t n, int64_t inner)                    \
-    {                                                                                              \
-        uint64_t sum = 0, squares = 0, product = 1, absolute = 0;                                  \
-        T low = largest, high = least;                                                             \
-        double exponents = 0;                                                                      \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            T v = x[i * inner];                                                                    \
-            uint64_t u = (uint64_t)v;                                                              \
-            sum += u;                                                                              \
-            squares += u * u;                                                                      \
-            product *= u;                                                                          \
-            absolute += v < 1 && v != 0 ? 0 - u : u;                                               \
-            low = v < low ? v : low;                                                               \
-            high = v > high ? v : high;                                                            \
-        }                                                                                          \
-        for (int64_t i = 0; member == LOG_SUM_EXP && i < n; i++)                                   \
-            exponents += exp((double)x[i * inner] - (double)high);                                 \
-        const wide mean = n ? (wide)sum / (wide)n : 0;                                             \
-        switch (member) {                                                                          \
-        case SUM:                                                                                  \
-            return (T)sum;                                                                         \
-        case MEAN:                                                                                 \
-            return (T)mean;                                                                        \
-        case MAX:                                                                                  \
-            return high;                                                                           \
-        case MIN:                                                                                  \
-            return low;                                                                            \
-        case PROD:                                                                                 \
-            return (T)product;                                                                     \
-        case L1:                                                                                   \
-            return (T)absolute;                                                                    \
-        case L2:                                                                                   \
-            return SATURATED(sqrt((double)squares), T, least, largest);                            \
-        case LOG_SUM:                                                                              \
-            return (wide)sum < 1 ? least : SATURATED(log((double)sum), T, least, largest);         \
-        case LOG_SUM_EXP:                                                                          \
-            return n ? SATURATED(log(exponents) + (double)high, T, least, largest) : least;        \
-        default:                                                                                   \
-            return (T)squares;                                                                     \
-        }                                                                                          \
+#define LINE_INTEGER(dtype, T, wide, least, largest)                                                                   \
+    static T line_##T(enum member member, const T *x, int64_t n, int64_t inner)                                        \
+    {                                                                                                                  \
+        uint64_t sum = 0, squares = 0, product = 1, absolute = 0;                                                      \
+        T low = largest, high = least;                                                                                 \
+        double exponents = 0;                                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            T v = x[i * inner];                                                                                        \
+            uint64_t u = (uint64_t)v;                                                                                  \
+            sum += u;                                                                                                  \
+            squares += u * u;                                                                                          \
+            product *= u;                                                                                              \
+            absolute += v < 1 && v != 0 ? 0 - u : u;                                                                   \
+            low = v < low ? v : low;                                                                                   \
+            high = v > high ? v : high;                                                                                \
+        }                                                                                                              \
+        for (int64_t i = 0; member == LOG_SUM_EXP && i < n; i++)                                                       \
+            exponents += exp((double)x[i * inner] - (double)high);                                                     \
+        const wide mean = n ? (wide)sum / (wide)n : 0;                                                                 \
+        switch (member) {                                                                                              \
+        case SUM:                                                                                                      \
+            return (T)sum;                                                                                             \
+        case MEAN:                                                                                                     \
+            return (T)mean;                                                                                            \
+        case MAX:                                                                                                      \
+            return high;                                                                                               \
+        case MIN:                                                                                                      \
+            return low;                                                                                                \
+        case PROD:                                                                                                     \
+            return (T)product;                                                                                         \
+        case L1:                                                                                                       \
+            return (T)absolute;                                                                                        \
+        case L2:                                                                                                       \
+            return SATURATED(sqrt((double)squares), T, least, largest);                                                \
+        case LOG_SUM:                                                                                                  \
+            return (wide)sum < 1 ? least : SATURATED(log((double)sum), T, least, largest);                             \
+        case LOG_SUM_EXP:                                                                                              \
+            return n ? SATURATED(log(exponents) + (double)high, T, least, largest) : least;                            \
+        default:                                                                                                       \
+            return (T)squares;                                                                                         \
+        }                                                                                                              \
     }
 LINE_INTEGER(PERCEPT_INT8, int8_t, int64_t, INT8_MIN, INT8_MAX)
 LINE_INTEGER(PERCEPT_INT16, int16_t, int64_t, INT16_MIN, INT16_MAX)
@@ -402,9 +404,9 @@ static void reduce_others(void *arg, int64_t from, int64_t to, int member)
             int64_t at = i * lines->n * lines->inner + k, to_at = i * lines->inner + k;
             void *y = r->step->out[0]->data;
             switch (r->step->in[0]->dtype) {
-#define CASE(dtype, T)                                                                             \
-    case dtype:                                                                                    \
-        ((T *)y)[to_at] = line_##T(r->member, (const T *)r->x + at, lines->n, lines->inner);       \
+#define CASE(dtype, T)                                                                                                 \
+    case dtype:                                                                                                        \
+        ((T *)y)[to_at] = line_##T(r->member, (const T *)r->x + at, lines->n, lines->inner);                           \
         break;
                 TYPES_INTEGER(CASE)
                 CASE(PERCEPT_DOUBLE, double)
@@ -481,10 +483,9 @@ static void reduce_batch(struct batch_view *view)
         batch_axis_reduced(view, reduced, priv->keepdims);
 }
 
-#define RULE(name, member)                                                                         \
-    const struct op_rule op_reduce_##name = {                                                       \
-        .check = reduce_check, .shape = reduce_shape, .run = reduce_run, .batch = reduce_batch, \
-        .variant = member};
+#define RULE(name, member)                                                                                             \
+    const struct op_rule op_reduce_##name = {                                                                          \
+        .check = reduce_check, .shape = reduce_shape, .run = reduce_run, .batch = reduce_batch, .variant = member};
 
 RULE(sum, SUM)
 RULE(mean, MEAN)
@@ -497,7 +498,7 @@ RULE(log_sum, LOG_SUM)
 RULE(log_sum_exp, LOG_SUM_EXP)
 RULE(sum_square, SUM_SQUARE)
 
-/* --- ArgMax and ArgMin ------------------------------------------------------------------------------ */
+/* --- ArgMax and ArgMin -------------------------------------------------------------------------------------------- */
 
 struct arg_priv {
     int64_t axis;
@@ -525,8 +526,10 @@ static bool arg_shape(struct step *step, struct percept_err *err)
     if (!op_axis(step, priv->axis, x->rank, &axis, err))
         return false;
     if (!types_number(x->dtype))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; float, double or an integer type "
-                       "would work", OP_NODE(step->node), tensor_dtype_name(x->dtype));
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "its input is %s; float, double or an integer type "
+                             "would work",
+                       OP_NODE(step->node), tensor_dtype_name(x->dtype));
     for (int i = 0; i < x->rank; i++)
         if (i != axis || priv->keepdims)
             dims[rank++] = i == axis ? 1 : x->dims[i];
@@ -537,17 +540,17 @@ static bool arg_shape(struct step *step, struct percept_err *err)
 }
 
 /* v != v is NaN, which wins over all numbers; comparing it with anything else is false. */
-#define EXTREME(dtype, T)                                                                          \
-    static int64_t extreme_##T(const T *x, int64_t n, int64_t inner, bool least, bool last)        \
-    {                                                                                              \
-        int64_t best = 0;                                                                          \
-        for (int64_t i = 1; i < n; i++) {                                                          \
-            T v = x[i * inner], champion = x[best * inner];                                        \
-            bool wins = (least ? v < champion : v > champion) || (v != v && champion == champion); \
-            bool ties = v == champion || (v != v && champion != champion);                         \
-            best = wins || (last && ties) ? i : best;                                              \
-        }                                                                                          \
-        return best;                                                                               \
+#define EXTREME(dtype, T)                                                                                              \
+    static int64_t extreme_##T(const T *x, int64_t n, int64_t inner, bool least, bool last)                            \
+    {                                                                                                                  \
+        int64_t best = 0;                                                                                              \
+        for (int64_t i = 1; i < n; i++) {                                                                              \
+            T v = x[i * inner], champion = x[best * inner];                                                            \
+            bool wins = (least ? v < champion : v > champion) || (v != v && champion == champion);                     \
+            bool ties = v == champion || (v != v && champion != champion);                                             \
+            best = wins || (last && ties) ? i : best;                                                                  \
+        }                                                                                                              \
+        return best;                                                                                                   \
     }
 TYPES_NUMBER(EXTREME)
 
@@ -566,9 +569,9 @@ static void arg_lines(void *arg, int64_t from, int64_t to, int member)
     for (int64_t i = from; i < to; i++) {
         int64_t at = i / job->inner * job->n * job->inner + i % job->inner;
         switch (job->step->in[0]->dtype) {
-#define CASE(dtype, T)                                                                             \
-    case dtype:                                                                                    \
-        y[i] = extreme_##T((const T *)x + at, job->n, job->inner, priv->least, priv->last);        \
+#define CASE(dtype, T)                                                                                                 \
+    case dtype:                                                                                                        \
+        y[i] = extreme_##T((const T *)x + at, job->n, job->inner, priv->least, priv->last);                            \
         break;
             TYPES_NUMBER(CASE)
 #undef CASE
@@ -585,11 +588,8 @@ static bool arg_run(struct step *step, struct run_env *env, struct percept_err *
     int axis;
     if (!op_axis(step, priv->axis, x->rank, &axis, err))
         return false;
-    struct arg_job job = {.step = step,
-                          .n = x->dims[axis],
-                          .inner = tensor_span(x, axis + 1, x->rank)};
-    team_split(env->team, tensor_elements(step->out[0]), 1 + WALK_GRAIN / (job.n ? job.n : 1),
-               arg_lines, &job);
+    struct arg_job job = {.step = step, .n = x->dims[axis], .inner = tensor_span(x, axis + 1, x->rank)};
+    team_split(env->team, tensor_elements(step->out[0]), 1 + WALK_GRAIN / (job.n ? job.n : 1), arg_lines, &job);
     return true;
 }
 
@@ -608,7 +608,7 @@ const struct op_rule op_arg_max = {.check = arg_check, .shape = arg_shape, .run 
 const struct op_rule op_arg_min = {
     .check = arg_check, .shape = arg_shape, .run = arg_run, .batch = arg_batch, .variant = 1};
 
-/* --- CumSum, CumProd -------------------------------------------------------------------------------- */
+/* --- CumSum, CumProd ---------------------------------------------------------------------------------------------- */
 
 struct cumsum_priv {
     bool exclusive, reverse, product;
@@ -627,8 +627,7 @@ static bool cumsum_check(struct node_ctx *ctx, struct percept_err *err)
 static bool cumsum_axis(const struct step *step, int *axis, struct percept_err *err)
 {
     const struct tensor *given = step->in[1];
-    return op_axis(step, given->dtype == PERCEPT_INT64 ? *(const int64_t *)given->data
-                                                       : *(const int32_t *)given->data,
+    return op_axis(step, given->dtype == PERCEPT_INT64 ? *(const int64_t *)given->data : *(const int32_t *)given->data,
                    step->in[0]->rank, axis, err);
 }
 
@@ -637,8 +636,10 @@ static bool cumsum_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0], *axis = step->in[1];
     int known;
     if (!types_number(x->dtype))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; float, double or an integer type "
-                       "would work", OP_NODE(step->node), tensor_dtype_name(x->dtype));
+        return err_set(err, ERR_UNSUPPORTED,
+                       OP_AT "its input is %s; float, double or an integer type "
+                             "would work",
+                       OP_NODE(step->node), tensor_dtype_name(x->dtype));
     bool fits = axis->dtype == PERCEPT_INT64 || axis->dtype == PERCEPT_INT32;
     if (!fits || tensor_elements(axis) != 1)
         return err_set(err, ERR_MODEL, OP_AT "the axis is not one int32 or int64", OP_NODE(step->node));
@@ -650,19 +651,19 @@ static bool cumsum_shape(struct step *step, struct percept_err *err)
 }
 
 /* Integers wrap: WIDE is uint64_t for them. */
-#define RUNNING(T, WIDE)                                                                           \
-    static void running_##T(struct run_env *env, T *y, const T *x, int64_t n, int64_t inner,       \
-                            const struct cumsum_priv *how)                                         \
-    {                                                                                              \
-        WIDE sum = how->product;                                                                   \
-        for (op_blocks(env, n, from, to)) {                                                        \
-            for (int64_t i = from; i < to; i++) {                                                  \
-                int64_t at = (how->reverse ? n - 1 - i : i) * inner;                               \
-                WIDE before = sum;                                                                 \
-                sum = how->product ? sum * (WIDE)x[at] : sum + (WIDE)x[at];                        \
-                y[at] = (T)(how->exclusive ? before : sum);                                        \
-            }                                                                                      \
-        }                                                                                          \
+#define RUNNING(T, WIDE)                                                                                               \
+    static void running_##T(struct run_env *env, T *y, const T *x, int64_t n, int64_t inner,                           \
+                            const struct cumsum_priv *how)                                                             \
+    {                                                                                                                  \
+        WIDE sum = how->product;                                                                                       \
+        for (op_blocks(env, n, from, to)) {                                                                            \
+            for (int64_t i = from; i < to; i++) {                                                                      \
+                int64_t at = (how->reverse ? n - 1 - i : i) * inner;                                                   \
+                WIDE before = sum;                                                                                     \
+                sum = how->product ? sum * (WIDE)x[at] : sum + (WIDE)x[at];                                            \
+                y[at] = (T)(how->exclusive ? before : sum);                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 #define RUNNING_INTEGER(dtype, T) RUNNING(T, uint64_t)
 TYPES_INTEGER(RUNNING_INTEGER)
@@ -684,9 +685,9 @@ static bool cumsum_run(struct step *step, struct run_env *env, struct percept_er
     for (int64_t i = 0; i < lines && op_spend(env, 1); i++) {
         int64_t at = i / inner * n * inner + i % inner;
         switch (x->dtype) {
-#define CASE(dtype, T)                                                                             \
-    case dtype:                                                                                    \
-        running_##T(env, (T *)step->out[0]->data + at, (const T *)x->data + at, n, inner, priv);   \
+#define CASE(dtype, T)                                                                                                 \
+    case dtype:                                                                                                        \
+        running_##T(env, (T *)step->out[0]->data + at, (const T *)x->data + at, n, inner, priv);                       \
         break;
             TYPES_NUMBER(CASE)
 #undef CASE
@@ -706,6 +707,7 @@ static void cumsum_batch(struct batch_view *view)
         batch_axis_mixes(view, "adds along an axis that is not known");
 }
 
-const struct op_rule op_cum_sum = {.check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .batch = cumsum_batch};
+const struct op_rule op_cum_sum = {
+    .check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .batch = cumsum_batch};
 const struct op_rule op_cum_prod = {
     .check = cumsum_check, .shape = cumsum_shape, .run = cumsum_run, .batch = cumsum_batch, .variant = 1};

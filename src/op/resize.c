@@ -85,30 +85,23 @@ struct resize_plan {
     size_t buffer_bytes;   /* of each of the two intermediate tensors */
 };
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
 static bool check_resize_11(struct node_ctx *ctx, struct resize *resize, struct percept_err *err)
 {
-    static const char *const coordinates[] = {"half_pixel",
-                                              "half_pixel_symmetric",
-                                              "pytorch_half_pixel",
-                                              "align_corners",
-                                              "asymmetric",
-                                              "tf_crop_and_resize",
-                                              "tf_half_pixel_for_nn",
-                                              NULL};
-    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
-                                          "ceil", NULL};
+    static const char *const coordinates[] = {
+        "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",   "align_corners",
+        "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn", NULL};
+    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
     static const char *const policies[] = {"stretch", "not_larger", "not_smaller", NULL};
     resize->roi_slot = 1;
     resize->scales_slot = 2;
     resize->sizes_slot = 3;
     return op_arity(ctx, 1, 4, 1, err) &&
-           attr_choice(ctx, "coordinate_transformation_mode", COORDINATES_HALF_PIXEL, coordinates,
-                       &resize->coordinates, err) &&
-           attr_choice(ctx, "nearest_mode", NEAREST_PREFER_FLOOR, nearest, &resize->nearest, err) &&
-           attr_choice(ctx, "keep_aspect_ratio_policy", POLICY_STRETCH, policies, &resize->policy,
+           attr_choice(ctx, "coordinate_transformation_mode", COORDINATES_HALF_PIXEL, coordinates, &resize->coordinates,
                        err) &&
+           attr_choice(ctx, "nearest_mode", NEAREST_PREFER_FLOOR, nearest, &resize->nearest, err) &&
+           attr_choice(ctx, "keep_aspect_ratio_policy", POLICY_STRETCH, policies, &resize->policy, err) &&
            attr_bool(ctx, "antialias", false, &resize->antialias, err) &&
            attr_bool(ctx, "exclude_outside", false, &resize->exclude_outside, err) &&
            attr_float(ctx, "cubic_coeff_a", -0.75f, &resize->cubic_a, err) &&
@@ -122,8 +115,7 @@ static bool check_simple(struct node_ctx *ctx, struct resize *resize, struct per
     resize->coordinates = COORDINATES_ASYMMETRIC;
     resize->nearest = NEAREST_FLOOR;
     if (graph_attr(ctx->node, "scales"))
-        return op_arity(ctx, 1, 1, 1, err) &&
-               attr_floats(ctx, "scales", &resize->scales, &resize->n_scales, err);
+        return op_arity(ctx, 1, 1, 1, err) && attr_floats(ctx, "scales", &resize->scales, &resize->n_scales, err);
     resize->scales_slot = 1;
     return op_arity(ctx, 2, 2, 1, err);
 }
@@ -140,12 +132,11 @@ static bool resize_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     if (resize->mode > MODE_CUBIC) /* an old name of linear */
         resize->mode = MODE_LINEAR;
-    return ctx->node->op->rule->variant || ctx->node->opset < 11
-               ? check_simple(ctx, resize, err)
-               : check_resize_11(ctx, resize, err);
+    return ctx->node->op->rule->variant || ctx->node->opset < 11 ? check_simple(ctx, resize, err)
+                                                                 : check_resize_11(ctx, resize, err);
 }
 
-/* ---- shape: sizes ---------------------------------------------------------------------------- */
+/* --- shape: sizes ------------------------------------------------------------------------------------------------- */
 
 /* The elements of an optional input that must be known; NULL and n = 0 when it is left out or
  * empty. */
@@ -159,8 +150,8 @@ static bool known_list(const struct step *step, int slot, const struct tensor **
     return !*list || op_known(step, slot, err);
 }
 
-static bool list_fits(const struct step *step, int slot, const struct tensor *list,
-                      enum percept_dtype dtype, int64_t n, struct percept_err *err)
+static bool list_fits(const struct step *step, int slot, const struct tensor *list, enum percept_dtype dtype, int64_t n,
+                      struct percept_err *err)
 {
     if (!list || (list->dtype == dtype && tensor_elements(list) == n))
         return true;
@@ -168,27 +159,24 @@ static bool list_fits(const struct step *step, int slot, const struct tensor *li
                    tensor_dtype_name(dtype), (long long)n);
 }
 
-static bool scaled_axis(const struct step *step, double scale, struct resize_axis *axis,
-                        struct percept_err *err)
+static bool scaled_axis(const struct step *step, double scale, struct resize_axis *axis, struct percept_err *err)
 {
     if (!(scale > 0) || scale > 1e6)
-        return err_set(err, ERR_INVALID, OP_AT "a scale of %g; numbers above 0 up to 1e6 work",
-                       OP_NODE(step->node), scale);
+        return err_set(err, ERR_INVALID, OP_AT "a scale of %g; numbers above 0 up to 1e6 work", OP_NODE(step->node),
+                       scale);
     axis->scale = scale;
     axis->width = (double)axis->in * scale;
     if (axis->width > 1e15)
-        return err_set(err, ERR_INVALID, OP_AT "an axis of %g elements", OP_NODE(step->node),
-                       axis->width);
+        return err_set(err, ERR_INVALID, OP_AT "an axis of %g elements", OP_NODE(step->node), axis->width);
     axis->out = (int64_t)floor(axis->width);
     return true;
 }
 
-static bool sized_axis(const struct step *step, int64_t size, struct resize_axis *axis,
-                       struct percept_err *err)
+static bool sized_axis(const struct step *step, int64_t size, struct resize_axis *axis, struct percept_err *err)
 {
     if (size < 1 || size > (int64_t)1 << 40 || axis->in < 1)
-        return err_set(err, ERR_INVALID, OP_AT "a size of %lld from %lld; 1 and more work",
-                       OP_NODE(step->node), (long long)size, (long long)axis->in);
+        return err_set(err, ERR_INVALID, OP_AT "a size of %lld from %lld; 1 and more work", OP_NODE(step->node),
+                       (long long)size, (long long)axis->in);
     axis->out = size;
     axis->width = (double)size;
     axis->scale = (double)size / (double)axis->in;
@@ -196,8 +184,7 @@ static bool sized_axis(const struct step *step, int64_t size, struct resize_axis
 }
 
 /* keep_aspect_ratio_policy: the smallest or largest scale is everybody's. */
-static void keep_aspect(const struct resize *resize, struct resize_axis *axes, const int *which,
-                        int n)
+static void keep_aspect(const struct resize *resize, struct resize_axis *axes, const int *which, int n)
 {
     double scale = axes[which[0]].scale;
     for (int i = 1; i < n; i++) {
@@ -218,8 +205,8 @@ static bool which_axes(const struct step *step, const struct resize *resize, int
     const int rank = step->in[0]->rank;
     *n = resize->n_axes ? resize->n_axes : rank;
     if (*n > rank)
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'axes' has %d values; at most %d work",
-                       OP_NODE(step->node), *n, rank);
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'axes' has %d values; at most %d work", OP_NODE(step->node), *n,
+                       rank);
     for (int i = 0; i < *n; i++) {
         which[i] = i;
         if (resize->n_axes && !op_axis(step, resize->axes[i], rank, &which[i], err))
@@ -239,8 +226,7 @@ static bool read_roi(const struct step *step, const struct resize *resize, const
         !list_fits(step, resize->roi_slot, roi, PERCEPT_FLOAT, 2 * (int64_t)n, err))
         return false;
     if (!roi)
-        return err_set(err, ERR_INVALID, OP_AT "tf_crop_and_resize needs the input 'roi'",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "tf_crop_and_resize needs the input 'roi'", OP_NODE(step->node));
     for (int i = 0; i < n; i++) {
         axes[which[i]].roi_begin = (double)((const float *)roi->data)[i];
         axes[which[i]].roi_end = (double)((const float *)roi->data)[n + i];
@@ -248,15 +234,14 @@ static bool read_roi(const struct step *step, const struct resize *resize, const
     return true;
 }
 
-static bool read_sizes(const struct step *step, const struct resize *resize,
-                       struct resize_axis *axes, struct percept_err *err)
+static bool read_sizes(const struct step *step, const struct resize *resize, struct resize_axis *axes,
+                       struct percept_err *err)
 {
     const struct tensor *scales, *sizes;
     int64_t n_scales, n_sizes;
     int which[RANK_MAX], n;
     if (!known_list(step, resize->scales_slot, &scales, &n_scales, err) ||
-        !known_list(step, resize->sizes_slot, &sizes, &n_sizes, err) ||
-        !which_axes(step, resize, which, &n, err) ||
+        !known_list(step, resize->sizes_slot, &sizes, &n_sizes, err) || !which_axes(step, resize, which, &n, err) ||
         !list_fits(step, resize->scales_slot, scales, PERCEPT_FLOAT, n, err) ||
         !list_fits(step, resize->sizes_slot, sizes, PERCEPT_INT64, n, err))
         return false;
@@ -275,7 +260,7 @@ static bool read_sizes(const struct step *step, const struct resize *resize,
     return read_roi(step, resize, which, n, axes, err);
 }
 
-/* ---- shape: tables --------------------------------------------------------------------------- */
+/* --- shape: tables ------------------------------------------------------------------------------------------------ */
 
 /* Where output position x lies in the input. */
 static double unbounded_origin(const struct resize *resize, const struct resize_axis *axis, double x)
@@ -293,8 +278,7 @@ static double unbounded_origin(const struct resize *resize, const struct resize_
     case COORDINATES_CROP:
         if (axis->width == 1)
             return (axis->roi_begin + axis->roi_end) * last / 2;
-        return axis->roi_begin * last +
-               x * (axis->roi_end - axis->roi_begin) * last / (axis->width - 1);
+        return axis->roi_begin * last + x * (axis->roi_end - axis->roi_begin) * last / (axis->width - 1);
     case COORDINATES_TF_NEAREST:
         return (x + 0.5) / axis->scale;
     default:
@@ -351,8 +335,8 @@ static int64_t clamped(int64_t i, int64_t n)
 }
 
 /* Taps of one output position; whole numbers land on one input exactly. */
-static void tap_position(const struct resize *resize, const struct resize_axis *axis, double x,
-                         int64_t taps, int64_t *index, double *weight)
+static void tap_position(const struct resize *resize, const struct resize_axis *axis, double x, int64_t taps,
+                         int64_t *index, double *weight)
 {
     const int64_t base = (int64_t)floor(x), first = first_tap(resize, axis);
     const double narrow = narrowing(resize, axis);
@@ -371,9 +355,8 @@ static void tap_position(const struct resize *resize, const struct resize_axis *
 }
 
 /* The weights of all output positions, in double or, by way of one row of them, in float. */
-static bool make_weights(struct step *step, const struct resize *resize,
-                         const struct resize_axis *axis, bool wide, int64_t *index,
-                         struct resize_pass *pass, struct percept_err *err)
+static bool make_weights(struct step *step, const struct resize *resize, const struct resize_axis *axis, bool wide,
+                         int64_t *index, struct resize_pass *pass, struct percept_err *err)
 {
     const size_t all = (size_t)axis->out * (size_t)pass->taps;
     double *exact = arena_array(step->arena, wide ? all : (size_t)pass->taps, sizeof *exact);
@@ -392,9 +375,8 @@ static bool make_weights(struct step *step, const struct resize *resize,
     return true;
 }
 
-static bool make_table(struct step *step, const struct resize *resize,
-                       const struct resize_axis *axis, bool wide, struct resize_pass *pass,
-                       struct percept_err *err)
+static bool make_table(struct step *step, const struct resize *resize, const struct resize_axis *axis, bool wide,
+                       struct resize_pass *pass, struct percept_err *err)
 {
     const size_t out = (size_t)axis->out;
     const bool copy = resize->mode == MODE_NEAREST, crop = resize->coordinates == COORDINATES_CROP;
@@ -417,14 +399,13 @@ static bool make_table(struct step *step, const struct resize *resize,
 static bool axis_moves(const struct resize *resize, const struct resize_axis *axis)
 {
     return axis->out != axis->in || axis->scale != 1 ||
-           (resize->coordinates == COORDINATES_CROP &&
-            (axis->roi_begin != 0 || axis->roi_end != 1));
+           (resize->coordinates == COORDINATES_CROP && (axis->roi_begin != 0 || axis->roi_end != 1));
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
-static bool add_pass(struct step *step, const struct resize *resize, const struct resize_axis *axes,
-                     int i, int64_t lanes, struct resize_plan *plan, struct percept_err *err)
+static bool add_pass(struct step *step, const struct resize *resize, const struct resize_axis *axes, int i,
+                     int64_t lanes, struct resize_plan *plan, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     struct resize_pass *pass = &plan->passes[plan->n_passes++];
@@ -435,8 +416,7 @@ static bool add_pass(struct step *step, const struct resize *resize, const struc
     }
     for (int k = i + 1; k < x->rank; k++)
         pass->inner *= x->dims[k];
-    const size_t n_bytes =
-        (size_t)(pass->outer * pass->out * pass->inner) * tensor_dtype_bytes(plan->to);
+    const size_t n_bytes = (size_t)(pass->outer * pass->out * pass->inner) * tensor_dtype_bytes(plan->to);
     if (n_bytes > plan->buffer_bytes)
         plan->buffer_bytes = weights_round(n_bytes);
     return make_table(step, resize, &axes[i], plan->wide, pass, err);
@@ -449,12 +429,10 @@ static bool shape_dims(struct step *step, struct resize_axis *axes, struct perce
     for (int i = 0; i < x->rank; i++) {
         dims[i] = axes[i].out;
         if (axes[i].out < 1 && axes[i].in > 0)
-            return err_set(err, ERR_INVALID, OP_AT "axis %d would shrink to nothing",
-                           OP_NODE(step->node), i);
+            return err_set(err, ERR_INVALID, OP_AT "axis %d would shrink to nothing", OP_NODE(step->node), i);
         const int64_t most = axes[i].in > axes[i].out ? axes[i].in : axes[i].out;
         if (__builtin_mul_overflow(middle, most, &middle) || middle > INT64_MAX / 64)
-            return err_set(err, ERR_INVALID, OP_AT "the output would be too large",
-                           OP_NODE(step->node));
+            return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
     }
     op_set_out(step, 0, x->dtype, x->rank, dims);
     return tensor_count(x->rank, dims, &count) ||
@@ -462,16 +440,15 @@ static bool shape_dims(struct step *step, struct resize_axis *axes, struct perce
 }
 
 /* Which elements can be resized so, and what they are weighed in. */
-static bool shape_types(const struct step *step, const struct resize *resize,
-                        struct resize_plan *plan, struct percept_err *err)
+static bool shape_types(const struct step *step, const struct resize *resize, struct resize_plan *plan,
+                        struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[0]->dtype;
     const bool weighs = resize->mode != MODE_NEAREST;
     plan->wide = weighs && dtype != PERCEPT_FLOAT;
     plan->to = plan->wide ? PERCEPT_DOUBLE : dtype;
     if ((weighs || resize->coordinates == COORDINATES_CROP) && !types_number(dtype))
-        return err_set(err, ERR_UNSUPPORTED,
-                       OP_AT "input 0 is %s; numbers can be interpolated or extrapolated",
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "input 0 is %s; numbers can be interpolated or extrapolated",
                        OP_NODE(step->node), tensor_dtype_name(dtype));
     return true;
 }
@@ -506,8 +483,7 @@ static bool resize_shape(struct step *step, struct percept_err *err)
     begin_axes(x, axes);
     if (!read_sizes(step, resize, axes, err) || !shape_dims(step, axes, err))
         return false;
-    const bool blocked = x->layout == LAYOUT_BLOCKED && !axis_moves(resize, &axes[0]) &&
-                         !axis_moves(resize, &axes[1]);
+    const bool blocked = x->layout == LAYOUT_BLOCKED && !axis_moves(resize, &axes[0]) && !axis_moves(resize, &axes[1]);
     step->want[0] = blocked ? LAYOUT_BLOCKED : LAYOUT_PLAIN;
     step->out[0]->layout = step->want[0];
     const bool empty = tensor_elements(step->out[0]) == 0;
@@ -525,7 +501,7 @@ static bool resize_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 struct resize_work {
     const struct resize_pass *pass;
@@ -533,7 +509,7 @@ struct resize_work {
     size_t element;          /* of y */
     const void *x;
     void *y;
-    int64_t part, parts; /* of a pass's outputs: so many are made at a time, in so many parts */
+    int64_t part, parts;          /* of a pass's outputs: so many are made at a time, in so many parts */
     char outside[sizeof(double)]; /* extrapolation_value, as an element of y */
 };
 
@@ -546,8 +522,7 @@ static void copy_row(const struct resize_work *work, const char *x, char *y, int
         return;
     }
     for (int64_t o = from; o < to; o++)
-        memcpy(y + work->element * (size_t)o, x + work->element * (size_t)pass->index[o],
-               work->element);
+        memcpy(y + work->element * (size_t)o, x + work->element * (size_t)pass->index[o], work->element);
 }
 
 static void copy_rows(const struct resize_work *work, int64_t outer, int64_t from, int64_t to)
@@ -612,16 +587,16 @@ static void weigh_wide(const struct resize_work *work, int64_t outer, int64_t fr
     const int64_t inner = pass->inner, taps = pass->taps;
     double *y = (double *)work->y + (outer * pass->out + from) * inner;
     switch (work->from) {
-#define WEIGH(dtype, T)                                                                            \
-    case dtype:                                                                                    \
-        for (int64_t o = from; o < to; o++, y += inner) {                                      \
-            const T *x = (const T *)work->x + outer * pass->in * inner;                            \
-            for (int64_t j = 0; j < inner; j++)                                                    \
-                y[j] = 0;                                                                          \
-            for (int64_t t = o * taps; t < (o + 1) * taps; t++)                                    \
-                for (int64_t j = 0; j < inner; j++)                                                \
-                    y[j] += pass->exact[t] * (double)x[pass->index[t] * inner + j];                \
-        }                                                                                          \
+#define WEIGH(dtype, T)                                                                                                \
+    case dtype:                                                                                                        \
+        for (int64_t o = from; o < to; o++, y += inner) {                                                              \
+            const T *x = (const T *)work->x + outer * pass->in * inner;                                                \
+            for (int64_t j = 0; j < inner; j++)                                                                        \
+                y[j] = 0;                                                                                              \
+            for (int64_t t = o * taps; t < (o + 1) * taps; t++)                                                        \
+                for (int64_t j = 0; j < inner; j++)                                                                    \
+                    y[j] += pass->exact[t] * (double)x[pass->index[t] * inner + j];                                    \
+        }                                                                                                              \
         break;
         TYPES_INTEGER(WEIGH)
         WEIGH(PERCEPT_DOUBLE, double)
@@ -703,9 +678,7 @@ static bool resize_run(struct step *step, struct run_env *env, struct percept_er
     const struct resize *resize = step->priv;
     const struct resize_plan *plan = step->state;
     const struct tensor *x = step->in[0], *y = step->out[0];
-    struct resize_work work = {.from = x->dtype,
-                               .element = tensor_dtype_bytes(plan->to),
-                               .x = x->data};
+    struct resize_work work = {.from = x->dtype, .element = tensor_dtype_bytes(plan->to), .x = x->data};
     if (tensor_elements(y) == 0)
         return true;
     if (resize->coordinates == COORDINATES_CROP)
@@ -754,6 +727,7 @@ static void resize_batch(struct batch_view *view)
     batch_axis_all(view, place);
 }
 
-const struct op_rule op_resize = {.check = resize_check, .shape = resize_shape, .run = resize_run, .batch = resize_batch};
+const struct op_rule op_resize = {
+    .check = resize_check, .shape = resize_shape, .run = resize_run, .batch = resize_batch};
 const struct op_rule op_upsample = {
     .check = resize_check, .shape = resize_shape, .run = resize_run, .batch = resize_batch, .variant = 1};

@@ -23,8 +23,9 @@
  * computed. Rows of our gemm do not know of each other, so an item's bits do not depend on its
  * batch mates. A backward direction walks t downwards and an item joins at its own last step.
  *
- * Work of the recurrence is split over (direction, group of items), as many groups as there are
- * cores, a stretch of time after another: between them the run looks whether it is to go on. Thread: loader, then the session's holder with its team.
+ * Work of the recurrence is split over (direction, group of items), as many groups as there are cores, a stretch of
+ * time after another: between them the run looks whether it is to go on. Thread: loader, then the session's holder
+ * with its team.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
@@ -93,10 +94,10 @@ struct rnn {
     float clip;                              /* 0: none */
     bool batch_first, linear_before_reset, input_forget;
     bool packed;
-    bool quantised;                /* W and R are of 8 bits, [directions][k][gates hidden] */
-    const float *wide_w, *wide_r;  /* these as LSTM's, until they are packed */
-    int64_t declared;      /* hidden_size, or 0 */
-    int64_t input, hidden; /* of the packed weights */
+    bool quantised;               /* W and R are of 8 bits, [directions][k][gates hidden] */
+    const float *wide_w, *wide_r; /* these as LSTM's, until they are packed */
+    int64_t declared;             /* hidden_size, or 0 */
+    int64_t input, hidden;        /* of the packed weights */
 };
 
 /* Where things lie in the bytes of one direction. */
@@ -106,14 +107,14 @@ struct rnn_blob {
 
 struct rnn_plan {
     int64_t seq, batch, input, hidden, gates; /* gates: floats of a row of gates */
-    struct tiles tiles;   /* of the input's product, one direction */
-    int64_t stretch;      /* time steps of one piece of the recurrence */
+    struct tiles tiles;                       /* of the input's product, one direction */
+    int64_t stretch;                          /* time steps of one piece of the recurrence */
     bool lay;
     struct rnn_blob blob;
     size_t gates_at, state_at, wide_at; /* offsets in scratch */
 };
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
 static bool find_function(struct bytes name, enum rnn_function *function)
 {
@@ -137,18 +138,17 @@ static bool read_functions(const struct node_ctx *ctx, struct rnn *rnn, struct p
     const struct attr *names = graph_attr(ctx->node, "activations");
     const int wanted = rnn->directions * rnn->n_functions;
     if (names && (names->type != ATTR_STRINGS || names->n != (size_t)wanted))
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'activations' must be a list of %d names",
-                       OP_NODE(ctx->node), wanted);
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'activations' must be a list of %d names", OP_NODE(ctx->node),
+                       wanted);
     for (int i = 0; i < wanted; i++) {
         const int d = i / rnn->n_functions, k = i % rnn->n_functions;
         enum rnn_function *function = &rnn->activations[d][k].function;
         *function = usual_function(rnn, k);
         if (names && !find_function(names->strings[i], function))
             return err_set(err, ERR_MODEL,
-                           OP_AT
-                           "activation '" BYTES_FMT "'; known are Relu, Tanh, Sigmoid, Affine, "
-                           "LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, "
-                           "Softplus",
+                           OP_AT "activation '" BYTES_FMT "'; known are Relu, Tanh, Sigmoid, Affine, "
+                                 "LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, "
+                                 "Softplus",
                            OP_NODE(ctx->node), BYTES_ARG(names->strings[i]));
     }
     return true;
@@ -184,15 +184,14 @@ static bool read_attributes(const struct node_ctx *ctx, struct rnn *rnn, struct 
     int direction;
     bool clipped = attr_has(ctx, "clip");
     if (!attr_choice(ctx, "direction", RNN_FORWARD, known, &direction, err) ||
-        !attr_float(ctx, "clip", 0, &rnn->clip, err) ||
-        !attr_bool(ctx, "layout", false, &rnn->batch_first, err) ||
+        !attr_float(ctx, "clip", 0, &rnn->clip, err) || !attr_bool(ctx, "layout", false, &rnn->batch_first, err) ||
         !attr_bool(ctx, "linear_before_reset", false, &rnn->linear_before_reset, err) ||
         !attr_bool(ctx, "input_forget", false, &rnn->input_forget, err) ||
         !attr_int_in(ctx, "hidden_size", 0, 1, (int64_t)1 << 30, &rnn->declared, err))
         return false;
     if (clipped && !(rnn->clip > 0))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'clip' is %g; numbers above 0 work",
-                       OP_NODE(ctx->node), (double)rnn->clip);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'clip' is %g; numbers above 0 work", OP_NODE(ctx->node),
+                       (double)rnn->clip);
     rnn->direction = (enum rnn_direction)direction;
     rnn->directions = direction == RNN_BIDIRECTIONAL ? 2 : 1;
     return read_functions(ctx, rnn, err) && read_numbers(ctx, rnn, err);
@@ -225,29 +224,26 @@ static bool refuse_weights(const struct rnn *rnn, const struct node *node, struc
 
 /* W [directions][gates hidden][input], R [directions][gates hidden][hidden], B [directions][2 gates
  * hidden] */
-static bool weights_fit(const struct rnn *rnn, const struct node *node,
-                        const struct tensor *const *given, struct percept_err *err)
+static bool weights_fit(const struct rnn *rnn, const struct node *node, const struct tensor *const *given,
+                        struct percept_err *err)
 {
     const struct tensor w = seen(rnn, given[1]), r = seen(rnn, given[2]), *b = given[3];
-    const bool sized = w.rank == 3 && r.rank == 3 && w.dims[2] > 0 && r.dims[2] > 0 &&
-                       r.dims[2] < (int64_t)1 << 30;
+    const bool sized = w.rank == 3 && r.rank == 3 && w.dims[2] > 0 && r.dims[2] > 0 && r.dims[2] < (int64_t)1 << 30;
     const int64_t rows = sized ? rnn->gates * r.dims[2] : 0;
-    if (!sized || w.dims[0] != rnn->directions || r.dims[0] != rnn->directions ||
-        w.dims[1] != rows || r.dims[1] != rows || w.dtype != PERCEPT_FLOAT ||
-        r.dtype != PERCEPT_FLOAT || (rnn->declared && rnn->declared != r.dims[2]))
+    if (!sized || w.dims[0] != rnn->directions || r.dims[0] != rnn->directions || w.dims[1] != rows ||
+        r.dims[1] != rows || w.dtype != PERCEPT_FLOAT || r.dtype != PERCEPT_FLOAT ||
+        (rnn->declared && rnn->declared != r.dims[2]))
         return refuse_weights(rnn, node, err);
-    if (b && (b->rank != 2 || b->dims[0] != rnn->directions || b->dims[1] != 2 * rows ||
-              b->dtype != PERCEPT_FLOAT))
-        return err_set(err, ERR_MODEL, OP_AT "B must be float32 [%d,%lld]", OP_NODE(node),
-                       rnn->directions, (long long)(2 * rows));
+    if (b && (b->rank != 2 || b->dims[0] != rnn->directions || b->dims[1] != 2 * rows || b->dtype != PERCEPT_FLOAT))
+        return err_set(err, ERR_MODEL, OP_AT "B must be float32 [%d,%lld]", OP_NODE(node), rnn->directions,
+                       (long long)(2 * rows));
     for (int i = 8; i < 12 && rnn->quantised; i++) {
         const struct tensor *t = given[i];
         const enum percept_dtype dtype = i % 2 == 0 ? PERCEPT_FLOAT : given[i / 10 + 1]->dtype;
         if (t->dtype != dtype || t->rank < 1 || t->rank > 2 || t->dims[0] != rnn->directions ||
             (t->rank == 2 && t->dims[1] != rows))
-            return err_set(err, ERR_MODEL, OP_AT "input %d must be %s [%d] or [%d,%lld]",
-                           OP_NODE(node), i, tensor_dtype_name(dtype), rnn->directions,
-                           rnn->directions, (long long)rows);
+            return err_set(err, ERR_MODEL, OP_AT "input %d must be %s [%d] or [%d,%lld]", OP_NODE(node), i,
+                           tensor_dtype_name(dtype), rnn->directions, rnn->directions, (long long)rows);
     }
     return true;
 }
@@ -260,8 +256,7 @@ static float float_at(const void *raw, int64_t i)
 }
 
 /* What W or R stand for, laid out as LSTM's; one scale and one zero point per direction or per row. */
-static void widen(const struct tensor *given, const struct tensor *scale, const struct tensor *zero,
-                  float *to)
+static void widen(const struct tensor *given, const struct tensor *scale, const struct tensor *zero, float *to)
 {
     const int64_t k = given->dims[1], rows = given->dims[2];
     const uint8_t *from = given->data;
@@ -270,13 +265,12 @@ static void widen(const struct tensor *given, const struct tensor *scale, const 
         const int32_t none = quant_zero(zero, zero->rank == 2 ? at : at / rows);
         const uint8_t *column = from + at / rows * k * rows + at % rows;
         for (int64_t i = 0; i < k; i++)
-            to[at * k + i] =
-                (float)(quant_value(column[i * rows], given->dtype == PERCEPT_INT8) - none) * factor;
+            to[at * k + i] = (float)(quant_value(column[i * rows], given->dtype == PERCEPT_INT8) - none) * factor;
     }
 }
 
-static bool widen_constants(struct node_ctx *ctx, struct rnn *rnn,
-                            const struct tensor *const *given, struct percept_err *err)
+static bool widen_constants(struct node_ctx *ctx, struct rnn *rnn, const struct tensor *const *given,
+                            struct percept_err *err)
 {
     const int64_t n_w = tensor_elements(given[1]), n_r = tensor_elements(given[2]);
     float *w = arena_array(ctx->load, (size_t)n_w, sizeof *w);
@@ -298,8 +292,7 @@ static bool check_arity(const struct node_ctx *ctx, const struct rnn *rnn, struc
         return false;
     for (int i = 8; i < most; i++) {
         if (!op_has_input(ctx->node, i))
-            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed",
-                           OP_NODE(ctx->node), i);
+            return err_set(err, ERR_MODEL, OP_AT "input %d is left out and is needed", OP_NODE(ctx->node), i);
     }
     return true;
 }
@@ -327,8 +320,7 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
         if (op_has_input(ctx->node, i) && !given[i])
             return true;
     }
-    if (!weights_fit(rnn, ctx->node, given, err) ||
-        (rnn->quantised && !widen_constants(ctx, rnn, given, err)))
+    if (!weights_fit(rnn, ctx->node, given, err) || (rnn->quantised && !widen_constants(ctx, rnn, given, err)))
         return false;
     rnn->packed = true;
     rnn->input = seen(rnn, given[1]).dims[2];
@@ -337,10 +329,9 @@ static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
     return true;
 }
 
-/* ---- pack ------------------------------------------------------------------------------------ */
+/* --- pack --------------------------------------------------------------------------------------------------------- */
 
-static struct rnn_blob blob_of(const struct rnn *rnn, const struct kernels *kernels, int64_t input,
-                               int64_t hidden)
+static struct rnn_blob blob_of(const struct rnn *rnn, const struct kernels *kernels, int64_t input, int64_t hidden)
 {
     const int64_t rows = rnn->gates * hidden, first = rnn->kind == RNN_GRU ? 2 * hidden : rows;
     struct rnn_blob blob;
@@ -357,14 +348,11 @@ static struct rnn_blob blob_of(const struct rnn *rnn, const struct kernels *kern
 static size_t rnn_pack_bytes(const struct node_ctx *ctx)
 {
     const struct rnn *rnn = ctx->node->priv;
-    return rnn->packed
-               ? blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden).each * (size_t)rnn->directions
-               : 0;
+    return rnn->packed ? blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden).each * (size_t)rnn->directions : 0;
 }
 
 /* b: [W's biases][R's biases], or NULL */
-static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float *bias,
-                     float *recurrent)
+static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float *bias, float *recurrent)
 {
     const int64_t rows = rnn->gates * hidden,
                   apart = rnn->linear_before_reset && rnn->kind == RNN_GRU ? 2 * hidden : rows;
@@ -375,21 +363,19 @@ static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float
 }
 
 /* The weights lie transposed in the file: [rows][k]. */
-static void rnn_lay(const struct rnn *rnn, const struct kernels *kernels,
-                    const struct rnn_blob *blob, int64_t input, int64_t hidden, const char *w,
-                    const char *r, const char *b, char *to)
+static void rnn_lay(const struct rnn *rnn, const struct kernels *kernels, const struct rnn_blob *blob, int64_t input,
+                    int64_t hidden, const char *w, const char *r, const char *b, char *to)
 {
     const int64_t rows = rnn->gates * hidden, first = rnn->kind == RNN_GRU ? 2 * hidden : rows;
     for (int64_t d = 0; d < rnn->directions; d++, to += blob->each) {
         const char *own_w = w + (size_t)(d * rows * input) * sizeof(float);
         const char *own_r = r + (size_t)(d * rows * hidden) * sizeof(float);
-        lay_bias(rnn, b ? b + (size_t)(d * 2 * rows) * sizeof(float) : NULL, hidden,
-                 (float *)(void *)to, (float *)(void *)(to + blob->recurrent_bias));
+        lay_bias(rnn, b ? b + (size_t)(d * 2 * rows) * sizeof(float) : NULL, hidden, (float *)(void *)to,
+                 (float *)(void *)(to + blob->recurrent_bias));
         kernels->gemm_pack(to + blob->w, own_w, input, rows, 1, input, NULL);
         kernels->gemm_pack(to + blob->r, own_r, hidden, first, 1, hidden, NULL);
         if (first < rows)
-            kernels->gemm_pack(to + blob->r_hidden,
-                               own_r + (size_t)(first * hidden) * sizeof(float), hidden, hidden, 1,
+            kernels->gemm_pack(to + blob->r_hidden, own_r + (size_t)(first * hidden) * sizeof(float), hidden, hidden, 1,
                                hidden, NULL);
     }
 }
@@ -406,44 +392,41 @@ static void rnn_pack(const struct node_ctx *ctx, void *packed)
     rnn_lay(rnn, ctx->kernels, &blob, rnn->input, rnn->hidden, w, r, b ? b->data : NULL, packed);
 }
 
-/* ---- shape ----------------------------------------------------------------------------------- */
+/* --- shape -------------------------------------------------------------------------------------------------------- */
 
 static const struct tensor *input_of(const struct step *step, int i)
 {
     return i < step->n_in ? step->in[i] : NULL;
 }
 
-static bool state_fits(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan,
-                       int i, struct percept_err *err)
+static bool state_fits(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan, int i,
+                       struct percept_err *err)
 {
     const struct tensor *t = input_of(step, i);
     const int64_t first = rnn->batch_first ? plan->batch : rnn->directions;
     const int64_t second = rnn->batch_first ? rnn->directions : plan->batch;
-    if (!t || (t->dtype == PERCEPT_FLOAT && t->rank == 3 && t->dims[0] == first &&
-               t->dims[1] == second && t->dims[2] == plan->hidden))
+    if (!t || (t->dtype == PERCEPT_FLOAT && t->rank == 3 && t->dims[0] == first && t->dims[1] == second &&
+               t->dims[2] == plan->hidden))
         return true;
-    return err_set(err, ERR_INVALID, OP_AT "input %d must be float32 [%lld,%lld,%lld]",
-                   OP_NODE(step->node), i, (long long)first, (long long)second,
-                   (long long)plan->hidden);
+    return err_set(err, ERR_INVALID, OP_AT "input %d must be float32 [%lld,%lld,%lld]", OP_NODE(step->node), i,
+                   (long long)first, (long long)second, (long long)plan->hidden);
 }
 
-static bool optional_fit(const struct step *step, const struct rnn *rnn,
-                         const struct rnn_plan *plan, struct percept_err *err)
+static bool optional_fit(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan,
+                         struct percept_err *err)
 {
     const struct tensor *lengths = input_of(step, 4), *peephole = input_of(step, 7);
-    if (lengths &&
-        (lengths->dtype != PERCEPT_INT32 || lengths->rank != 1 || lengths->dims[0] != plan->batch))
-        return err_set(err, ERR_INVALID, OP_AT "sequence_lens must be int32 [%lld]",
-                       OP_NODE(step->node), (long long)plan->batch);
-    if (peephole && (peephole->dtype != PERCEPT_FLOAT || peephole->rank != 2 ||
-                     peephole->dims[0] != rnn->directions || peephole->dims[1] != 3 * plan->hidden))
-        return err_set(err, ERR_INVALID, OP_AT "P must be float32 [%d,%lld]", OP_NODE(step->node),
-                       rnn->directions, (long long)(3 * plan->hidden));
+    if (lengths && (lengths->dtype != PERCEPT_INT32 || lengths->rank != 1 || lengths->dims[0] != plan->batch))
+        return err_set(err, ERR_INVALID, OP_AT "sequence_lens must be int32 [%lld]", OP_NODE(step->node),
+                       (long long)plan->batch);
+    if (peephole && (peephole->dtype != PERCEPT_FLOAT || peephole->rank != 2 || peephole->dims[0] != rnn->directions ||
+                     peephole->dims[1] != 3 * plan->hidden))
+        return err_set(err, ERR_INVALID, OP_AT "P must be float32 [%d,%lld]", OP_NODE(step->node), rnn->directions,
+                       (long long)(3 * plan->hidden));
     return state_fits(step, rnn, plan, 5, err) && state_fits(step, rnn, plan, 6, err);
 }
 
-static bool shape_inputs(const struct step *step, const struct rnn *rnn, struct rnn_plan *plan,
-                         struct percept_err *err)
+static bool shape_inputs(const struct step *step, const struct rnn *rnn, struct rnn_plan *plan, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *given[12];
     for (int i = 0; i < 12; i++)
@@ -453,9 +436,8 @@ static bool shape_inputs(const struct step *step, const struct rnn *rnn, struct 
     plan->input = seen(rnn, given[1]).dims[2];
     plan->hidden = seen(rnn, given[2]).dims[2];
     if (x->rank != 3 || x->dims[2] != plan->input)
-        return err_set(err, ERR_INVALID, OP_AT "X must have the shape [%s,%lld]",
-                       OP_NODE(step->node), rnn->batch_first ? "batch,seq" : "seq,batch",
-                       (long long)plan->input);
+        return err_set(err, ERR_INVALID, OP_AT "X must have the shape [%s,%lld]", OP_NODE(step->node),
+                       rnn->batch_first ? "batch,seq" : "seq,batch", (long long)plan->input);
     plan->seq = x->dims[rnn->batch_first ? 1 : 0];
     plan->batch = x->dims[rnn->batch_first ? 0 : 1];
     plan->gates = rnn->gates * plan->hidden;
@@ -471,27 +453,21 @@ static void shape_outputs(struct step *step, const struct rnn *rnn, const struct
     else
         op_set_out(step, 0, PERCEPT_FLOAT, 4, (const int64_t[]){s, d, b, h});
     for (int i = 1; i < step->n_out; i++)
-        op_set_out(step, i, PERCEPT_FLOAT, 3,
-                   first ? (const int64_t[]){b, d, h} : (const int64_t[]){d, b, h});
+        op_set_out(step, i, PERCEPT_FLOAT, 3, first ? (const int64_t[]){b, d, h} : (const int64_t[]){d, b, h});
 }
 
 /* Scratch: [weights, when they are laid at run time][gates of all steps][h, c and two more of a
  * state][those weights widened] */
-static bool shape_scratch(struct step *step, const struct rnn *rnn, struct rnn_plan *plan,
-                          struct percept_err *err)
+static bool shape_scratch(struct step *step, const struct rnn *rnn, struct rnn_plan *plan, struct percept_err *err)
 {
     int64_t gates, states, wide = 0;
     const bool widened = plan->lay && rnn->quantised;
-    if (!tensor_count(5, (const int64_t[]){rnn->directions, plan->seq, plan->batch, plan->gates, 4},
-                      &gates) ||
-        !tensor_count(5, (const int64_t[]){rnn->directions, 4, plan->batch, plan->hidden, 4},
-                      &states) ||
-        (widened && !tensor_count(4, (const int64_t[]){rnn->directions, plan->input + plan->hidden,
-                                                       plan->gates, 4},
-                                  &wide)) ||
+    if (!tensor_count(5, (const int64_t[]){rnn->directions, plan->seq, plan->batch, plan->gates, 4}, &gates) ||
+        !tensor_count(5, (const int64_t[]){rnn->directions, 4, plan->batch, plan->hidden, 4}, &states) ||
+        (widened &&
+         !tensor_count(4, (const int64_t[]){rnn->directions, plan->input + plan->hidden, plan->gates, 4}, &wide)) ||
         gates > INT64_MAX / 4 || states > INT64_MAX / 4 || wide > INT64_MAX / 4)
-        return err_set(err, ERR_INVALID, OP_AT "the sequences are too long to be held in memory",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the sequences are too long to be held in memory", OP_NODE(step->node));
     plan->blob = blob_of(rnn, step->kernels, plan->input, plan->hidden);
     plan->gates_at = plan->lay ? plan->blob.each * (size_t)rnn->directions : 0;
     plan->state_at = plan->gates_at + weights_round((size_t)gates) + 64;
@@ -516,12 +492,11 @@ static bool rnn_shape(struct step *step, struct percept_err *err)
     plan->stretch = each < RNN_PRODUCTS ? (int64_t)(RNN_PRODUCTS / (each > 1 ? each : 1)) + 1 : 1;
     step->state = plan;
     step->algorithm = rnn->usual[0] && rnn->usual[rnn->directions - 1] ? "fused" : "loops";
-    step->flops = 2.0 * rnn->directions * (double)rows * (double)plan->gates *
-                  (double)(plan->input + plan->hidden);
+    step->flops = 2.0 * rnn->directions * (double)rows * (double)plan->gates * (double)(plan->input + plan->hidden);
     return true;
 }
 
-/* ---- run: activations that are not the defaults ---------------------------------------------- */
+/* --- run: activations that are not the defaults ------------------------------------------------------------------- */
 
 static float apply(const struct rnn_activation *a, float x)
 {
@@ -564,16 +539,14 @@ static float gate(const struct rnn *rnn, const struct rnn_activation *a, float x
 }
 
 /* One item. gates: [i o f c][hidden]; p: [i o f][hidden] or NULL */
-static void lstm_item(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden,
-                      const float *gates, const float *p, float *h, float *c)
+static void lstm_item(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden, const float *gates,
+                      const float *p, float *h, float *c)
 {
     for (int64_t j = 0; j < hidden; j++) {
         const float old = c[j];
         const float in = gate(rnn, &a[0], gates[j] + (p ? p[j] * old : 0));
         const float forget =
-            rnn->input_forget
-                ? 1 - in
-                : gate(rnn, &a[0], gates[2 * hidden + j] + (p ? p[2 * hidden + j] * old : 0));
+            rnn->input_forget ? 1 - in : gate(rnn, &a[0], gates[2 * hidden + j] + (p ? p[2 * hidden + j] * old : 0));
         const float fresh = gate(rnn, &a[1], gates[3 * hidden + j]);
         c[j] = forget * old + in * fresh;
         const float out = gate(rnn, &a[0], gates[hidden + j] + (p ? p[hidden + j] * c[j] : 0));
@@ -581,8 +554,8 @@ static void lstm_item(const struct rnn *rnn, const struct rnn_activation *a, int
     }
 }
 
-static void gru_item_gates(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden,
-                           float *gates, const float *h, float *reset_h)
+static void gru_item_gates(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden, float *gates,
+                           const float *h, float *reset_h)
 {
     for (int64_t j = 0; j < hidden; j++) {
         gates[j] = gate(rnn, &a[0], gates[j]);
@@ -591,8 +564,8 @@ static void gru_item_gates(const struct rnn *rnn, const struct rnn_activation *a
     }
 }
 
-static void gru_item(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden,
-                     const float *gates, float *h)
+static void gru_item(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden, const float *gates,
+                     float *h)
 {
     for (int64_t j = 0; j < hidden; j++) {
         const float fresh = gate(rnn, &a[1], gates[2 * hidden + j]);
@@ -600,7 +573,7 @@ static void gru_item(const struct rnn *rnn, const struct rnn_activation *a, int6
     }
 }
 
-/* ---- run: one step of neighbouring items ----------------------------------------------------- */
+/* --- run: one step of neighbouring items -------------------------------------------------------------------------- */
 
 struct rnn_work {
     const struct step *step;
@@ -624,43 +597,38 @@ struct rnn_lane {
     int64_t ld; /* from an item's gates to the next one's, of the same time */
 };
 
-static void lane_times(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows,
-                       const float *state, size_t r_at, int64_t n, float *to,
-                       const struct epilogue *epilogue)
+static void lane_times(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, const float *state,
+                       size_t r_at, int64_t n, float *to, const struct epilogue *epilogue)
 {
-    work->step->kernels->gemm(rows, n, work->plan->hidden, state, work->plan->hidden,
-                              lane->blob + r_at, to, lane->ld, epilogue, 0, n);
+    work->step->kernels->gemm(rows, n, work->plan->hidden, state, work->plan->hidden, lane->blob + r_at, to, lane->ld,
+                              epilogue, 0, n);
 }
 
-static void step_lstm(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows,
-                      float *gates, int64_t at)
+static void step_lstm(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, float *gates, int64_t at)
 {
     const struct rnn *rnn = work->rnn;
     const int64_t hidden = work->plan->hidden;
     float *h = work->h + at, *c = work->c + at;
-    lane_times(work, lane, rows, h, work->plan->blob.r, 4 * hidden, gates,
-               &(struct epilogue){.residual = gates});
+    lane_times(work, lane, rows, h, work->plan->blob.r, 4 * hidden, gates, &(struct epilogue){.residual = gates});
     if (rnn->usual[lane->direction]) {
-        work->step->kernels->lstm_step(rows, hidden, gates, lane->ld, h, c, lane->peephole,
-                                       rnn->clip, rnn->input_forget);
+        work->step->kernels->lstm_step(rows, hidden, gates, lane->ld, h, c, lane->peephole, rnn->clip,
+                                       rnn->input_forget);
         return;
     }
     for (int64_t i = 0; i < rows; i++)
-        lstm_item(rnn, rnn->activations[lane->direction], hidden, gates + i * lane->ld,
-                  lane->peephole, h + i * hidden, c + i * hidden);
+        lstm_item(rnn, rnn->activations[lane->direction], hidden, gates + i * lane->ld, lane->peephole, h + i * hidden,
+                  c + i * hidden);
 }
 
 /* With linear_before_reset: gate h += r (h Rh + Rbh). */
-static void gru_linear(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows,
-                       float *gates, const float *h, float *product)
+static void gru_linear(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, float *gates,
+                       const float *h, float *product)
 {
     const struct kernels *kernels = work->step->kernels;
     const struct rnn_blob *blob = &work->plan->blob;
     const int64_t hidden = work->plan->hidden;
-    const struct epilogue epilogue = {
-        .bias = (const float *)(const void *)(lane->blob + blob->recurrent_bias)};
-    kernels->gemm(rows, hidden, hidden, h, hidden, lane->blob + blob->r_hidden, product, hidden,
-                  &epilogue, 0, hidden);
+    const struct epilogue epilogue = {.bias = (const float *)(const void *)(lane->blob + blob->recurrent_bias)};
+    kernels->gemm(rows, hidden, hidden, h, hidden, lane->blob + blob->r_hidden, product, hidden, &epilogue, 0, hidden);
     for (int64_t i = 0; i < rows; i++) {
         float *own = gates + i * lane->ld, *p = product + i * hidden;
         kernels->binary(BINARY_MUL, p, p, own + hidden, hidden);
@@ -668,8 +636,7 @@ static void gru_linear(const struct rnn_work *work, const struct rnn_lane *lane,
     }
 }
 
-static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows,
-                     float *gates, int64_t at)
+static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, float *gates, int64_t at)
 {
     const struct rnn *rnn = work->rnn;
     const struct kernels *kernels = work->step->kernels;
@@ -677,8 +644,7 @@ static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, i
     const int64_t hidden = work->plan->hidden, ld = lane->ld;
     const bool usual = rnn->usual[lane->direction];
     float *h = work->h + at, *reset_h = work->extra[0] + at;
-    lane_times(work, lane, rows, h, work->plan->blob.r, 2 * hidden, gates,
-               &(struct epilogue){.residual = gates});
+    lane_times(work, lane, rows, h, work->plan->blob.r, 2 * hidden, gates, &(struct epilogue){.residual = gates});
     if (usual)
         kernels->gru_gates(rows, hidden, gates, ld, h, reset_h, rnn->clip);
     for (int64_t i = 0; i < rows && !usual; i++)
@@ -694,14 +660,12 @@ static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, i
         gru_item(rnn, a, hidden, gates + i * ld, h + i * hidden);
 }
 
-static void step_plain(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows,
-                       float *gates, int64_t at)
+static void step_plain(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, float *gates, int64_t at)
 {
     const struct rnn *rnn = work->rnn;
     const int64_t hidden = work->plan->hidden;
     const struct rnn_activation *a = rnn->activations[lane->direction];
-    const bool fused =
-        !(rnn->clip > 0) && (a->function == FUNCTION_TANH || a->function == FUNCTION_RELU);
+    const bool fused = !(rnn->clip > 0) && (a->function == FUNCTION_TANH || a->function == FUNCTION_RELU);
     const struct epilogue epilogue = {.residual = gates,
                                       .act = !fused                         ? ACT_NONE
                                              : a->function == FUNCTION_TANH ? ACT_TANH
@@ -715,7 +679,7 @@ static void step_plain(const struct rnn_work *work, const struct rnn_lane *lane,
     }
 }
 
-/* ---- run: through time ----------------------------------------------------------------------- */
+/* --- run: through time -------------------------------------------------------------------------------------------- */
 
 /* Output Y of one item at one time. */
 static float *y_row(const struct rnn_work *work, int direction, int64_t t, int64_t item)
@@ -738,8 +702,7 @@ static bool alive(const struct rnn_work *work, int64_t item, int64_t t)
     return !work->lengths || t < work->lengths[item];
 }
 
-static void step_items(const struct rnn_work *work, const struct rnn_lane *lane, int64_t t,
-                       int64_t from, int64_t to)
+static void step_items(const struct rnn_work *work, const struct rnn_lane *lane, int64_t t, int64_t from, int64_t to)
 {
     const struct rnn_plan *plan = work->plan;
     const int64_t row = work->rnn->batch_first ? from * plan->seq + t : t * plan->batch + from;
@@ -757,8 +720,7 @@ static void step_items(const struct rnn_work *work, const struct rnn_lane *lane,
 }
 
 /* One direction's items [from, to), a stretch of time. */
-static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, int64_t from,
-                      int64_t to)
+static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, int64_t from, int64_t to)
 {
     const struct rnn_plan *plan = work->plan;
     const bool backward = lane->direction == 1 || work->rnn->direction == RNN_REVERSE;
@@ -781,30 +743,28 @@ static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, 
 
 /* Copies between a state [direction][batch] of ours and ONNX's, which is [batch][direction] with
  * layout 1. */
-static void move_states(const struct rnn_work *work, int direction, int64_t from, int64_t to,
-                        float *own, float *theirs, bool out)
+static void move_states(const struct rnn_work *work, int direction, int64_t from, int64_t to, float *own, float *theirs,
+                        bool out)
 {
     const struct rnn_plan *plan = work->plan;
     const size_t n_bytes = (size_t)plan->hidden * sizeof(float);
     for (int64_t i = from; i < to; i++) {
         float *a = own + (direction * plan->batch + i) * plan->hidden;
-        float *b = theirs + (work->rnn->batch_first ? i * work->rnn->directions + direction
-                                                    : direction * plan->batch + i) *
-                                plan->hidden;
+        float *b =
+            theirs + (work->rnn->batch_first ? i * work->rnn->directions + direction : direction * plan->batch + i) *
+                         plan->hidden;
         memcpy(out ? b : a, out ? a : b, n_bytes);
     }
 }
 
-static void begin_states(const struct rnn_work *work, int direction, int64_t from, int64_t to,
-                         int slot, float *own)
+static void begin_states(const struct rnn_work *work, int direction, int64_t from, int64_t to, int slot, float *own)
 {
     const struct tensor *t = input_of(work->step, slot);
     const int64_t hidden = work->plan->hidden;
     if (t)
         move_states(work, direction, from, to, own, t->data, false);
     else
-        work->step->kernels->fill(own + (direction * work->plan->batch + from) * hidden, 0,
-                                  (to - from) * hidden);
+        work->step->kernels->fill(own + (direction * work->plan->batch + from) * hidden, 0, (to - from) * hidden);
 }
 
 static void walk_pieces(void *arg, int64_t from, int64_t to, int member)
@@ -851,28 +811,25 @@ static void project_pieces(void *arg, int64_t from, int64_t to, int member)
         const char *blob = work->blob + plan->blob.each * (size_t)part.item;
         const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
         work->step->kernels->gemm(part.rows, plan->gates, plan->input,
-                                  (const float *)work->step->in[0]->data + part.row * plan->input,
-                                  plan->input, blob + plan->blob.w,
-                                  work->gates + (part.item * rows + part.row) * plan->gates, plan->gates,
-                                  &epilogue, part.column, part.column_end);
+                                  (const float *)work->step->in[0]->data + part.row * plan->input, plan->input,
+                                  blob + plan->blob.w, work->gates + (part.item * rows + part.row) * plan->gates,
+                                  plan->gates, &epilogue, part.column, part.column_end);
         from = part.next;
     }
 }
 
-static bool lengths_fit(const struct step *step, const struct rnn_plan *plan,
-                        const int32_t *lengths, struct percept_err *err)
+static bool lengths_fit(const struct step *step, const struct rnn_plan *plan, const int32_t *lengths,
+                        struct percept_err *err)
 {
     for (int64_t i = 0; lengths && i < plan->batch; i++) {
         if (lengths[i] < 0 || lengths[i] > plan->seq)
-            return err_set(
-                err, ERR_DATA, OP_AT "sequence_lens has %d for item %lld; 0 to %lld work",
-                OP_NODE(step->node), (int)lengths[i], (long long)i, (long long)plan->seq);
+            return err_set(err, ERR_DATA, OP_AT "sequence_lens has %d for item %lld; 0 to %lld work",
+                           OP_NODE(step->node), (int)lengths[i], (long long)i, (long long)plan->seq);
     }
     return true;
 }
 
-static const char *run_blob(const struct step *step, const struct rnn *rnn,
-                            const struct rnn_plan *plan)
+static const char *run_blob(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan)
 {
     if (!plan->lay)
         return step->packed;
@@ -886,8 +843,7 @@ static const char *run_blob(const struct step *step, const struct rnn *rnn,
         w = wide;
         r = behind;
     }
-    rnn_lay(rnn, step->kernels, &plan->blob, plan->input, plan->hidden, w, r, b ? b->data : NULL,
-            step->scratch);
+    rnn_lay(rnn, step->kernels, &plan->blob, plan->input, plan->hidden, w, r, b ? b->data : NULL, step->scratch);
     return step->scratch;
 }
 
@@ -948,13 +904,13 @@ static void rnn_batch(struct batch_view *view)
     view->out[0].axis = rnn->batch_first ? 0 : 2;
 }
 
-#define RNN_RULE(name, kind_)                                                                      \
-    const struct op_rule op_##name = {.check = rnn_check,                                          \
-                                      .pack_bytes = rnn_pack_bytes,                                \
-                                      .pack = rnn_pack,                                            \
-                                      .shape = rnn_shape,                                          \
-                                      .run = rnn_run,                                              \
-                                      .batch = rnn_batch,                                          \
+#define RNN_RULE(name, kind_)                                                                                          \
+    const struct op_rule op_##name = {.check = rnn_check,                                                              \
+                                      .pack_bytes = rnn_pack_bytes,                                                    \
+                                      .pack = rnn_pack,                                                                \
+                                      .shape = rnn_shape,                                                              \
+                                      .run = rnn_run,                                                                  \
+                                      .batch = rnn_batch,                                                              \
                                       .variant = kind_}
 
 RNN_RULE(rnn, RNN_PLAIN);

@@ -49,7 +49,7 @@ static double number_at(const void *numbers, bool wide, int64_t i)
     return wide ? ((const double *)numbers)[i] : (double)((const float *)numbers)[i];
 }
 
-/* ---- GridSample: check and shape ------------------------------------------------------------- */
+/* --- GridSample: check and shape ---------------------------------------------------------------------------------- */
 
 static bool sample_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -58,8 +58,7 @@ static bool sample_check(struct node_ctx *ctx, struct percept_err *err)
     struct sample *sample = op_priv(ctx, sizeof *sample, err);
     if (!sample)
         return false;
-    if (!op_arity(ctx, 2, 2, 1, err) ||
-        !attr_choice(ctx, "mode", MODE_LINEAR, modes, &sample->mode, err) ||
+    if (!op_arity(ctx, 2, 2, 1, err) || !attr_choice(ctx, "mode", MODE_LINEAR, modes, &sample->mode, err) ||
         !attr_choice(ctx, "padding_mode", PADDING_ZEROS, paddings, &sample->padding, err) ||
         !attr_bool(ctx, "align_corners", false, &sample->align_corners, err))
         return false;
@@ -73,10 +72,9 @@ static bool grid_fits(const struct step *step, const struct tensor *x, const str
 {
     char a[128], b[128];
     if (x->rank < 3 || x->rank > 2 + SAMPLE_AXES)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "pictures of rank %d; 3, 4 and 5 work",
-                       OP_NODE(step->node), x->rank);
-    if (grid->rank == x->rank && grid->dims[0] == x->dims[0] &&
-        grid->dims[grid->rank - 1] == x->rank - 2)
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "pictures of rank %d; 3, 4 and 5 work", OP_NODE(step->node),
+                       x->rank);
+    if (grid->rank == x->rank && grid->dims[0] == x->dims[0] && grid->dims[grid->rank - 1] == x->rank - 2)
         return true;
     return err_set(err, ERR_INVALID,
                    OP_AT "the grid %s does not fit the picture %s: as many axes and items, and %d "
@@ -93,22 +91,19 @@ static bool sample_shape(struct step *step, struct percept_err *err)
     struct sample_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a sampler's plan", sizeof *plan);
-    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err) ||
-        !grid_fits(step, x, grid, err))
+    if (!op_want_real(step, 0, err) || !op_want_dtype(step, 1, x->dtype, err) || !grid_fits(step, x, grid, err))
         return false;
     int64_t dims[RANK_MAX] = {x->dims[0], x->dims[1]}, count;
     for (int i = 2; i < x->rank; i++)
         dims[i] = grid->dims[i - 1];
     if (!tensor_count(x->rank, dims, &count))
-        return err_set(err, ERR_INVALID, OP_AT "the output would be too large",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
     *plan = (struct sample_plan){.axes = x->rank - 2,
                                  .channels = x->dims[1],
                                  .points = tensor_span(grid, 1, grid->rank - 1),
                                  .pixels = tensor_span(x, 2, x->rank)};
     if (plan->pixels == 0 && count > 0)
-        return err_set(err, ERR_INVALID, OP_AT "an empty picture cannot be sampled",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "an empty picture cannot be sampled", OP_NODE(step->node));
     for (int i = 0; i < plan->axes; i++) {
         plan->in[i] = x->dims[2 + i];
         plan->strides[i] = tensor_span(x, 3 + i, x->rank);
@@ -120,7 +115,7 @@ static bool sample_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- GridSample: run ------------------------------------------------------------------------- */
+/* --- GridSample: run ---------------------------------------------------------------------------------------------- */
 
 /* Up to four positions along one axis; -1: outside, and zero there. */
 struct axis_taps {
@@ -190,8 +185,7 @@ static void cubic_weights(double t, double *weight)
     weight[3] = ((a * past - 5 * a) * past + 8 * a) * past - 4 * a;
 }
 
-static void find_taps(const struct sample *sample, double coordinate, int64_t n,
-                      struct axis_taps *taps)
+static void find_taps(const struct sample *sample, double coordinate, int64_t n, struct axis_taps *taps)
 {
     double x = denormalized(sample, coordinate, (double)n);
     if (sample->mode == MODE_NEAREST)
@@ -216,8 +210,7 @@ static void find_taps(const struct sample *sample, double coordinate, int64_t n,
 }
 
 /* The products of the axes' taps. */
-static void multiply_taps(const struct axis_taps *taps, const struct sample_plan *plan,
-                          struct tap_list *list)
+static void multiply_taps(const struct axis_taps *taps, const struct sample_plan *plan, struct tap_list *list)
 {
     int total = 1;
     for (int i = 0; i < plan->axes; i++)
@@ -240,8 +233,7 @@ static void multiply_taps(const struct axis_taps *taps, const struct sample_plan
     }
 }
 
-static void sum_floats(const struct tap_list *list, const struct sample_plan *plan, const float *x,
-                       float *y)
+static void sum_floats(const struct tap_list *list, const struct sample_plan *plan, const float *x, float *y)
 {
     float weight[SAMPLE_LIST_MAX];
     for (int t = 0; t < list->n; t++)
@@ -254,8 +246,7 @@ static void sum_floats(const struct tap_list *list, const struct sample_plan *pl
     }
 }
 
-static void sum_doubles(const struct tap_list *list, const struct sample_plan *plan,
-                        const double *x, double *y)
+static void sum_doubles(const struct tap_list *list, const struct sample_plan *plan, const double *x, double *y)
 {
     for (int64_t c = 0; c < plan->channels; c++, x += plan->pixels, y += plan->points) {
         double sum = 0;
@@ -311,7 +302,7 @@ static void sample_batch(struct batch_view *view)
 const struct op_rule op_grid_sample = {
     .check = sample_check, .shape = sample_shape, .run = sample_run, .batch = sample_batch};
 
-/* ---- AffineGrid ------------------------------------------------------------------------------ */
+/* --- AffineGrid --------------------------------------------------------------------------------------------------- */
 
 struct affine {
     bool align_corners;
@@ -322,8 +313,7 @@ static bool affine_check(struct node_ctx *ctx, struct percept_err *err)
     struct affine *affine = op_priv(ctx, sizeof *affine, err);
     if (!affine)
         return false;
-    return op_arity(ctx, 2, 2, 1, err) &&
-           attr_bool(ctx, "align_corners", false, &affine->align_corners, err);
+    return op_arity(ctx, 2, 2, 1, err) && attr_bool(ctx, "align_corners", false, &affine->align_corners, err);
 }
 
 static bool affine_shape(struct step *step, struct percept_err *err)
@@ -333,22 +323,19 @@ static bool affine_shape(struct step *step, struct percept_err *err)
         return false;
     const int axes = size->rank == 1 && size->dims[0] == 5 ? 3 : 2;
     if (size->rank != 1 || size->dims[0] != axes + 2)
-        return err_set(err, ERR_INVALID, OP_AT "the size must be a list of 4 or 5 numbers",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the size must be a list of 4 or 5 numbers", OP_NODE(step->node));
     if (!op_known(step, 1, err))
         return false;
     const int64_t *sizes = size->data;
-    if (theta->rank != 3 || theta->dims[0] != sizes[0] || theta->dims[1] != axes ||
-        theta->dims[2] != axes + 1)
-        return err_set(err, ERR_INVALID, OP_AT "theta must have the shape [%lld,%d,%d]",
-                       OP_NODE(step->node), (long long)sizes[0], axes, axes + 1);
+    if (theta->rank != 3 || theta->dims[0] != sizes[0] || theta->dims[1] != axes || theta->dims[2] != axes + 1)
+        return err_set(err, ERR_INVALID, OP_AT "theta must have the shape [%lld,%d,%d]", OP_NODE(step->node),
+                       (long long)sizes[0], axes, axes + 1);
     int64_t dims[RANK_MAX] = {sizes[0]}, count;
     for (int i = 0; i < axes; i++)
         dims[1 + i] = sizes[2 + i];
     dims[1 + axes] = axes;
     if (!tensor_count(axes + 2, dims, &count))
-        return err_set(err, ERR_INVALID, OP_AT "the size is negative or too large",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the size is negative or too large", OP_NODE(step->node));
     op_set_out(step, 0, theta->dtype, axes + 2, dims);
     return true;
 }

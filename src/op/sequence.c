@@ -35,8 +35,10 @@ struct sequence_items {
 
 static bool short_of_memory(const struct step *step, struct percept_err *err)
 {
-    return err_set(err, ERR_MEMORY, OP_AT "its elements need more memory than a session may have; shorter or fewer "
-                   "ones, or a higher limit, would work", OP_NODE(step->node));
+    return err_set(err, ERR_MEMORY,
+                   OP_AT "its elements need more memory than a session may have; shorter or fewer "
+                         "ones, or a higher limit, would work",
+                   OP_NODE(step->node));
 }
 
 static void *lasting(const struct step *step, struct run_env *env, size_t n, size_t size, struct percept_err *err)
@@ -53,7 +55,7 @@ static const struct sequence *list_of(const struct step *step, int i)
     return step->in[i]->data;
 }
 
-/* --- putting in ---------------------------------------------------------------------------------------- */
+/* --- putting in --------------------------------------------------------------------------------------------------- */
 
 /* A copy that lasts; NULL, with a sentence, when memory is short. */
 static const struct tensor *keep(const struct step *step, struct run_env *env, const struct tensor *x,
@@ -82,8 +84,7 @@ static bool own_items(const struct step *step, struct run_env *env, struct seque
 {
     if (cap > INT64_MAX / 16)
         return short_of_memory(step, err);
-    struct sequence_items *items =
-        lasting(step, env, sizeof *items + (size_t)cap * sizeof *items->at, 1, err);
+    struct sequence_items *items = lasting(step, env, sizeof *items + (size_t)cap * sizeof *items->at, 1, err);
     if (!items)
         return false;
     if (list->n)
@@ -94,8 +95,7 @@ static bool own_items(const struct step *step, struct run_env *env, struct seque
     return true;
 }
 
-static bool same_type(const struct step *step, struct sequence *list, enum percept_dtype dtype,
-                      struct percept_err *err)
+static bool same_type(const struct step *step, struct sequence *list, enum percept_dtype dtype, struct percept_err *err)
 {
     if (list->dtype == PERCEPT_UNDEFINED)
         list->dtype = dtype;
@@ -126,7 +126,7 @@ static bool put(const struct step *step, struct run_env *env, struct sequence *l
     return one && append(step, env, list, one, err);
 }
 
-/* --- what check and shape have in common ----------------------------------------------------------------- */
+/* --- what check and shape have in common -------------------------------------------------------------------------- */
 
 struct sequence_priv {
     int64_t axis;
@@ -182,7 +182,7 @@ static bool gives_list(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* --- SequenceConstruct, SequenceEmpty ---------------------------------------------------------------------- */
+/* --- SequenceConstruct, SequenceEmpty ----------------------------------------------------------------------------- */
 
 static bool construct_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -235,7 +235,7 @@ const struct op_rule op_sequence_construct = {
 const struct op_rule op_sequence_empty = {
     .check = empty_check, .shape = gives_list, .run = empty_run, .flags = OP_LASTING};
 
-/* --- SequenceInsert, SequenceErase, SequenceAt, SequenceLength ------------------------------------------------ */
+/* --- SequenceInsert, SequenceErase, SequenceAt, SequenceLength ---------------------------------------------------- */
 
 static bool insert_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -254,8 +254,8 @@ static bool insert_run(struct step *step, struct run_env *env, struct percept_er
     int64_t at;
     if (!position(step, 2, list.n, list.n, list.n, &at, err))
         return false;
-    const struct tensor *one = same_type(step, &list, step->in[1]->dtype, err) ? keep(step, env, step->in[1], err)
-                                                                                : NULL;
+    const struct tensor *one =
+        same_type(step, &list, step->in[1]->dtype, err) ? keep(step, env, step->in[1], err) : NULL;
     if (!one)
         return false;
     if (at == list.n) {
@@ -345,7 +345,7 @@ const struct op_rule op_sequence_at = {
 const struct op_rule op_sequence_length = {
     .check = length_check, .shape = length_shape, .run = length_run, .flags = OP_LISTS};
 
-/* --- SplitToSequence ------------------------------------------------------------------------------------- */
+/* --- SplitToSequence ---------------------------------------------------------------------------------------------- */
 
 static bool split_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -456,7 +456,7 @@ static bool split_run(struct step *step, struct run_env *env, struct percept_err
 const struct op_rule op_split_to_sequence = {
     .check = split_check, .shape = split_shape, .run = split_run, .flags = OP_LASTING};
 
-/* --- ConcatFromSequence ------------------------------------------------------------------------------------ */
+/* --- ConcatFromSequence ------------------------------------------------------------------------------------------- */
 
 static bool concat_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -534,7 +534,7 @@ static bool concat_run(struct step *step, struct run_env *env, struct percept_er
 const struct op_rule op_concat_from_sequence = {
     .check = concat_check, .shape = concat_shape, .run = concat_run, .flags = OP_LISTS | OP_OWN_MEMORY};
 
-/* --- SequenceMap -------------------------------------------------------------------------------------------- */
+/* --- SequenceMap -------------------------------------------------------------------------------------------------- */
 
 static bool map_check(struct node_ctx *ctx, struct percept_err *err)
 {
@@ -611,7 +611,7 @@ static bool map_run(struct step *step, struct run_env *env, struct percept_err *
 const struct op_rule op_sequence_map = {
     .check = map_check, .shape = map_shape, .run = map_run, .flags = OP_LISTS | OP_LASTING};
 
-/* --- Optional, OptionalHasElement, OptionalGetElement --------------------------------------------------------- */
+/* --- Optional, OptionalHasElement, OptionalGetElement ------------------------------------------------------------- */
 
 static bool optional_check(struct node_ctx *ctx, struct percept_err *err)
 {

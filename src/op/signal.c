@@ -21,9 +21,9 @@
 
 #include <math.h>
 
-#define FOURIER_GRAIN 16384 /* multiply-adds that are not worth sharing */
-#define WINDOW_UNITS 8 /* two cosines, in watch_spend's units */
-#define MISS_UNITS 4 /* an entry from anywhere in the table, in watch_spend's units */
+#define FOURIER_GRAIN 16384             /* multiply-adds that are not worth sharing */
+#define WINDOW_UNITS 8                  /* two cosines, in watch_spend's units */
+#define MISS_UNITS 4                    /* an entry from anywhere in the table, in watch_spend's units */
 #define SIGNAL_LIMIT ((int64_t)1 << 24) /* of a transform's length, a window's size */
 
 /* One number of an integer type that must be known. */
@@ -43,21 +43,19 @@ static bool number_within(const struct step *step, const char *what, int64_t val
 {
     if (value >= least && value <= SIGNAL_LIMIT)
         return true;
-    return err_set(err, ERR_INVALID, OP_AT "%s is %lld; %lld to %lld work", OP_NODE(step->node),
-                   what, (long long)value, (long long)least, (long long)SIGNAL_LIMIT);
+    return err_set(err, ERR_INVALID, OP_AT "%s is %lld; %lld to %lld work", OP_NODE(step->node), what, (long long)value,
+                   (long long)least, (long long)SIGNAL_LIMIT);
 }
 
 static bool read_dtype(struct node_ctx *ctx, enum percept_dtype *dtype, struct percept_err *err)
 {
     int64_t value;
-    if (!attr_int_in(ctx, "output_datatype", PERCEPT_FLOAT, PERCEPT_FLOAT, PERCEPT_BFLOAT16, &value,
-                     err))
+    if (!attr_int_in(ctx, "output_datatype", PERCEPT_FLOAT, PERCEPT_FLOAT, PERCEPT_BFLOAT16, &value, err))
         return false;
     *dtype = (enum percept_dtype)value;
     if (tensor_dtype_bytes(*dtype) && *dtype != PERCEPT_STRING)
         return true;
-    return err_set(err, ERR_UNSUPPORTED,
-                   OP_AT "attribute 'output_datatype' is %lld, which is no type of numbers",
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "attribute 'output_datatype' is %lld, which is no type of numbers",
                    OP_NODE(ctx->node), (long long)value);
 }
 
@@ -67,7 +65,7 @@ static void put_number(const struct tensor *out, int64_t at, double value)
     cast_numbers(out->dtype, (char *)out->data + (size_t)at * size, PERCEPT_DOUBLE, &value, 1);
 }
 
-/* ---- windows --------------------------------------------------------------------------------- */
+/* --- windows ------------------------------------------------------------------------------------------------------ */
 
 enum window_kind { WINDOW_HANN, WINDOW_HAMMING, WINDOW_BLACKMAN };
 
@@ -84,8 +82,7 @@ static bool window_check(struct node_ctx *ctx, struct percept_err *err)
         return err_memory(err, "a node", sizeof *window);
     window->kind = (enum window_kind)ctx->node->op->rule->variant;
     ctx->node->priv = window;
-    return op_arity(ctx, 1, 1, 1, err) &&
-           attr_bool(ctx, "periodic", true, &window->periodic, err) &&
+    return op_arity(ctx, 1, 1, 1, err) && attr_bool(ctx, "periodic", true, &window->periodic, err) &&
            read_dtype(ctx, &window->dtype, err);
 }
 
@@ -102,8 +99,7 @@ static bool window_shape(struct step *step, struct percept_err *err)
 static bool window_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    static const double terms[][3] = {
-        {0.5, 0.5, 0}, {25.0 / 46, 21.0 / 46, 0}, {0.42, 0.5, 0.08}};
+    static const double terms[][3] = {{0.5, 0.5, 0}, {25.0 / 46, 21.0 / 46, 0}, {0.42, 0.5, 0.08}};
     const struct window *window = step->priv;
     const double *a = terms[window->kind];
     const int64_t n = step->out[0]->dims[0];
@@ -116,15 +112,14 @@ static bool window_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-#define WINDOW_RULE(name, kind_)                                                                   \
-    const struct op_rule op_##name = {                                                             \
-        .check = window_check, .shape = window_shape, .run = window_run, .variant = kind_}
+#define WINDOW_RULE(name, kind_)                                                                                       \
+    const struct op_rule op_##name = {.check = window_check, .shape = window_shape, .run = window_run, .variant = kind_}
 
 WINDOW_RULE(hann_window, WINDOW_HANN);
 WINDOW_RULE(hamming_window, WINDOW_HAMMING);
 WINDOW_RULE(blackman_window, WINDOW_BLACKMAN);
 
-/* ---- MelWeightMatrix ------------------------------------------------------------------------- */
+/* --- MelWeightMatrix ---------------------------------------------------------------------------------------------- */
 
 struct mel {
     enum percept_dtype dtype;
@@ -162,14 +157,13 @@ static bool mel_shape(struct step *step, struct percept_err *err)
         return err_memory(err, "a node's plan", sizeof *plan);
     if (!known_number(step, 0, &plan->bands, err) || !known_number(step, 1, &plan->length, err) ||
         !known_number(step, 2, &plan->rate, err) || !known_edge(step, 3, &plan->low, err) ||
-        !known_edge(step, 4, &plan->high, err) ||
-        !number_within(step, "num_mel_bins", plan->bands, 0, err) ||
+        !known_edge(step, 4, &plan->high, err) || !number_within(step, "num_mel_bins", plan->bands, 0, err) ||
         !number_within(step, "dft_length", plan->length, 1, err) ||
         !number_within(step, "sample_rate", plan->rate, 1, err))
         return false;
     if (!(plan->low >= 0 && plan->low <= plan->high && plan->high <= 1e9))
-        return err_set(err, ERR_INVALID, OP_AT "the band from %g to %g Hz is none",
-                       OP_NODE(step->node), plan->low, plan->high);
+        return err_set(err, ERR_INVALID, OP_AT "the band from %g to %g Hz is none", OP_NODE(step->node), plan->low,
+                       plan->high);
     op_set_out(step, 0, mel->dtype, 2, (const int64_t[]){plan->length / 2 + 1, plan->bands});
     step->state = plan;
     return true;
@@ -207,10 +201,9 @@ static bool mel_run(struct step *step, struct run_env *env, struct percept_err *
     return true;
 }
 
-const struct op_rule op_mel_weight_matrix = {
-    .check = mel_check, .shape = mel_shape, .run = mel_run};
+const struct op_rule op_mel_weight_matrix = {.check = mel_check, .shape = mel_shape, .run = mel_run};
 
-/* ---- transforms ------------------------------------------------------------------------------ */
+/* --- transforms --------------------------------------------------------------------------------------------------- */
 
 struct fourier {
     bool frames; /* STFT, else DFT */
@@ -224,10 +217,10 @@ struct fourier_plan {
     int64_t hop;           /* samples from frame to frame */
     int64_t samples;       /* of a line */
     int64_t inner, length, taken, bins;
-    int parts;           /* 1: real samples, 2: complex ones */
+    int parts; /* 1: real samples, 2: complex ones */
     int parts_out;
-    bool halved;         /* the samples are one side of a spectrum */
-    int window;          /* input, or -1 */
+    bool halved;   /* the samples are one side of a spectrum */
+    int window;    /* input, or -1 */
     double *table; /* [length] cosines, [length] sines */
     bool filled;   /* the table, by the first run */
 };
@@ -239,7 +232,11 @@ static bool fourier_check(struct node_ctx *ctx, struct percept_err *err)
         return false;
     fourier->frames = ctx->node->op->rule->variant == 1;
     const bool axis_input = !fourier->frames && ctx->node->opset >= 20;
-    if (!op_arity(ctx, fourier->frames ? 2 : 1, fourier->frames ? 4 : axis_input ? 3 : 2, 1, err) ||
+    if (!op_arity(ctx, fourier->frames ? 2 : 1,
+                  fourier->frames ? 4
+                  : axis_input    ? 3
+                                  : 2,
+                  1, err) ||
         !attr_bool(ctx, "onesided", fourier->frames, &fourier->one_sided, err) ||
         !attr_bool(ctx, "inverse", false, &fourier->inverse, err) ||
         !attr_int(ctx, "axis", axis_input ? -2 : 1, &fourier->axis, err))
@@ -306,8 +303,7 @@ static bool samples_usable(const struct step *step, int least, int *parts, struc
                        OP_NODE(step->node), least);
     *parts = (int)x->dims[x->rank - 1];
     if (fourier->one_sided && !fourier->inverse && *parts == 2)
-        return err_set(err, ERR_INVALID, OP_AT "one side of a transform of complex numbers",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "one side of a transform of complex numbers", OP_NODE(step->node));
     if (fourier->one_sided && fourier->inverse && *parts == 1)
         return err_set(err, ERR_INVALID, OP_AT "one side of a spectrum is made of complex numbers",
                        OP_NODE(step->node));
@@ -324,13 +320,11 @@ static bool dft_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a transform's plan", sizeof *plan);
     *plan = (struct fourier_plan){.frames = 1, .window = -1};
-    if (!samples_usable(step, 2, &plan->parts, err) ||
-        (has(step, 2) && !known_number(step, 2, &asked, err)) ||
+    if (!samples_usable(step, 2, &plan->parts, err) || (has(step, 2) && !known_number(step, 2, &asked, err)) ||
         !op_axis(step, asked, x->rank, &axis, err))
         return false;
     if (axis == x->rank - 1)
-        return err_set(err, ERR_MODEL, OP_AT "axis %d holds the parts of the numbers",
-                       OP_NODE(step->node), axis);
+        return err_set(err, ERR_MODEL, OP_AT "axis %d holds the parts of the numbers", OP_NODE(step->node), axis);
     plan->samples = plan->length = x->dims[axis];
     if (fourier->one_sided && fourier->inverse)
         plan->length = 2 * (plan->samples - 1);
@@ -349,8 +343,7 @@ static bool dft_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-static bool window_usable(const struct step *step, struct fourier_plan *plan,
-                          struct percept_err *err)
+static bool window_usable(const struct step *step, struct fourier_plan *plan, struct percept_err *err)
 {
     if (!has(step, 2))
         return true;
@@ -359,8 +352,7 @@ static bool window_usable(const struct step *step, struct fourier_plan *plan,
     if (!op_want_dtype(step, 2, step->in[0]->dtype, err))
         return false;
     if (window->rank != 1 || (has(step, 3) && window->dims[0] != plan->length))
-        return err_set(err, ERR_INVALID, OP_AT "the window is no list as long as a frame",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_INVALID, OP_AT "the window is no list as long as a frame", OP_NODE(step->node));
     plan->length = window->dims[0];
     return true;
 }
@@ -383,11 +375,9 @@ static bool stft_shape(struct step *step, struct percept_err *err)
         !number_within(step, "frame_step", plan->hop, 1, err))
         return false;
     if (x->rank > 3 || (!has(step, 2) && !has(step, 3)))
-        return err_set(err, ERR_INVALID,
-                       OP_AT "a signal [items,samples,1] and a window or a frame_length would work",
+        return err_set(err, ERR_INVALID, OP_AT "a signal [items,samples,1] and a window or a frame_length would work",
                        OP_NODE(step->node));
-    if ((has(step, 3) && !known_number(step, 3, &plan->length, err)) ||
-        !window_usable(step, plan, err) ||
+    if ((has(step, 3) && !known_number(step, 3, &plan->length, err)) || !window_usable(step, plan, err) ||
         !number_within(step, "frame_length", plan->length, 1, err))
         return false;
     plan->lines = x->dims[0];
@@ -397,8 +387,7 @@ static bool stft_shape(struct step *step, struct percept_err *err)
         plan->frames = (plan->samples - plan->length) / plan->hop + 1;
     if (!make_table(step, plan, err))
         return false;
-    op_set_out(step, 0, x->dtype, 4,
-               (const int64_t[]){plan->lines, plan->frames, plan->bins, 2});
+    op_set_out(step, 0, x->dtype, 4, (const int64_t[]){plan->lines, plan->frames, plan->bins, 2});
     return true;
 }
 
@@ -418,32 +407,31 @@ static double sides(const struct fourier_plan *plan, int64_t n)
     return plan->halved && n > 0 && 2 * n != plan->length ? 2 : 1;
 }
 
-#define TRANSFORM(dtype, T)                                                                        \
-    case dtype:                                                                                    \
-        for (int64_t bin = piece->bin; bin < piece->bin_end; bin++) {                              \
-            const T *x = (const T *)piece->x + piece->in, *window = piece->window;                 \
-            T *y = (T *)piece->y + piece->out + plan->parts_out * plan->inner * bin;               \
-            double real = 0, imaginary = 0;                                                        \
-            int64_t at = 0;                                                                        \
-            for (int64_t n = 0; n < plan->taken; n++, x += stride) {                               \
-                if (n % OP_BLOCK == 0 && !op_share_spend(piece->share, units))                     \
-                    return;                                                                        \
-                const double factor = window ? (double)window[n] : sides(plan, n);                 \
-                const double a = factor * (double)x[0], b = two ? factor * (double)x[1] : 0;       \
-                real += a * cosine[at] - b * sine[at];                                             \
-                imaginary += a * sine[at] + b * cosine[at];                                        \
-                at += bin;                                                                         \
-                at -= at >= plan->length ? plan->length : 0;                                       \
-            }                                                                                      \
-            y[0] = (T)(piece->scale * real);                                                       \
-            if (plan->parts_out == 2)                                                              \
-                y[1] = (T)(piece->scale * imaginary);                                              \
-        }                                                                                          \
+#define TRANSFORM(dtype, T)                                                                                            \
+    case dtype:                                                                                                        \
+        for (int64_t bin = piece->bin; bin < piece->bin_end; bin++) {                                                  \
+            const T *x = (const T *)piece->x + piece->in, *window = piece->window;                                     \
+            T *y = (T *)piece->y + piece->out + plan->parts_out * plan->inner * bin;                                   \
+            double real = 0, imaginary = 0;                                                                            \
+            int64_t at = 0;                                                                                            \
+            for (int64_t n = 0; n < plan->taken; n++, x += stride) {                                                   \
+                if (n % OP_BLOCK == 0 && !op_share_spend(piece->share, units))                                         \
+                    return;                                                                                            \
+                const double factor = window ? (double)window[n] : sides(plan, n);                                     \
+                const double a = factor * (double)x[0], b = two ? factor * (double)x[1] : 0;                           \
+                real += a * cosine[at] - b * sine[at];                                                                 \
+                imaginary += a * sine[at] + b * cosine[at];                                                            \
+                at += bin;                                                                                             \
+                at -= at >= plan->length ? plan->length : 0;                                                           \
+            }                                                                                                          \
+            y[0] = (T)(piece->scale * real);                                                                           \
+            if (plan->parts_out == 2)                                                                                  \
+                y[1] = (T)(piece->scale * imaginary);                                                                  \
+        }                                                                                                              \
         break;
 
 /* Some frequencies of one frame. */
-static void transform(const struct fourier_plan *plan, enum percept_dtype dtype,
-                      const struct fourier_piece *piece)
+static void transform(const struct fourier_plan *plan, enum percept_dtype dtype, const struct fourier_piece *piece)
 {
     const double *cosine = plan->table, *sine = plan->table + plan->length;
     const int64_t stride = plan->inner * plan->parts;
@@ -478,10 +466,8 @@ static void fourier_pieces(void *arg, int64_t from, int64_t to, int member)
         piece.bin_end = next - at * plan->bins;
         const int64_t inner = at % plan->inner, frame = at / plan->inner % plan->frames;
         const int64_t line = at / plan->inner / plan->frames;
-        piece.in =
-            ((line * plan->samples + frame * plan->hop) * plan->inner + inner) * plan->parts;
-        piece.out =
-            ((line * plan->frames + frame) * plan->bins * plan->inner + inner) * plan->parts_out;
+        piece.in = ((line * plan->samples + frame * plan->hop) * plan->inner + inner) * plan->parts;
+        piece.out = ((line * plan->frames + frame) * plan->bins * plan->inner + inner) * plan->parts_out;
         transform(plan, step->in[0]->dtype, &piece);
     }
 }

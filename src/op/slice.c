@@ -34,7 +34,7 @@ static int64_t product(const int64_t *dims, int from, int to)
     return n;
 }
 
-/* --- Concat ----------------------------------------------------------------------------------------- */
+/* --- Concat ------------------------------------------------------------------------------------------------------- */
 
 struct axis_priv {
     int64_t axis;
@@ -82,8 +82,8 @@ static bool concat_shape(struct step *step, struct percept_err *err)
             fits = i == axis || t->dims[i] == dims[i];
         if (!fits || __builtin_add_overflow(dims[axis], t->dims[axis], &dims[axis])) {
             char a[128], b[128];
-            return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s do not join on axis %d",
-                           OP_NODE(step->node), tensor_shape_text(first->rank, first->dims, a, sizeof a),
+            return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s do not join on axis %d", OP_NODE(step->node),
+                           tensor_shape_text(first->rank, first->dims, a, sizeof a),
                            tensor_shape_text(t->rank, t->dims, b, sizeof b), axis);
         }
     }
@@ -158,9 +158,10 @@ static void concat_batch(struct batch_view *view)
     batch_axis_joined(view, 0, 1, priv->axis);
 }
 
-const struct op_rule op_concat = {.check = concat_check, .shape = concat_shape, .run = concat_run, .batch = concat_batch};
+const struct op_rule op_concat = {
+    .check = concat_check, .shape = concat_shape, .run = concat_run, .batch = concat_batch};
 
-/* --- Split ------------------------------------------------------------------------------------------ */
+/* --- Split -------------------------------------------------------------------------------------------------------- */
 
 struct split_priv {
     int64_t axis;
@@ -204,8 +205,8 @@ static bool split_given(const struct step *step, const int64_t **lengths, struct
     if (!op_want_dtype(step, 1, PERCEPT_INT64, err))
         return false;
     if (tensor_elements(t) != step->n_out)
-        return err_set(err, ERR_MODEL, OP_AT "input 1 has %lld lengths, the node %d outputs",
-                       OP_NODE(step->node), (long long)tensor_elements(t), step->n_out);
+        return err_set(err, ERR_MODEL, OP_AT "input 1 has %lld lengths, the node %d outputs", OP_NODE(step->node),
+                       (long long)tensor_elements(t), step->n_out);
     if (!op_known(step, 1, err))
         return false;
     *lengths = t->data;
@@ -275,7 +276,7 @@ static void split_batch(struct batch_view *view)
 
 const struct op_rule op_split = {.check = split_check, .shape = split_shape, .run = split_run, .batch = split_batch};
 
-/* --- Slice ------------------------------------------------------------------------------------------ */
+/* --- Slice -------------------------------------------------------------------------------------------------------- */
 
 struct slice_priv {
     bool attributes;
@@ -301,14 +302,15 @@ static bool slice_check(struct node_ctx *ctx, struct percept_err *err)
         !attr_ints(ctx, "axes", &priv->axes, &priv->n_axes, err))
         return false;
     if (priv->n != priv->n_ends || priv->n > RANK_MAX || (priv->axes && priv->n_axes != priv->n))
-        return err_set(err, ERR_MODEL, OP_AT "attributes 'starts', 'ends' and 'axes' have %d, %d and %d "
-                       "values", OP_NODE(ctx->node), priv->n, priv->n_ends, priv->n_axes);
+        return err_set(err, ERR_MODEL,
+                       OP_AT "attributes 'starts', 'ends' and 'axes' have %d, %d and %d "
+                             "values",
+                       OP_NODE(ctx->node), priv->n, priv->n_ends, priv->n_axes);
     return true;
 }
 
 /* starts, ends, axes and steps, from wherever they come. */
-static bool slice_lists(const struct step *step, int64_t lists[4][RANK_MAX], int *n,
-                        struct percept_err *err)
+static bool slice_lists(const struct step *step, int64_t lists[4][RANK_MAX], int *n, struct percept_err *err)
 {
     const struct slice_priv *priv = step->priv;
     int counts[4] = {0};
@@ -331,8 +333,7 @@ static bool slice_lists(const struct step *step, int64_t lists[4][RANK_MAX], int
     bool fit = counts[0] == counts[1] && (!op_has_input(step->node, 3) || counts[2] == counts[0]) &&
                (!op_has_input(step->node, 4) || counts[3] == counts[0]);
     if (!fit)
-        return err_set(err, ERR_MODEL, OP_AT "starts, ends, axes and steps differ in length",
-                       OP_NODE(step->node));
+        return err_set(err, ERR_MODEL, OP_AT "starts, ends, axes and steps differ in length", OP_NODE(step->node));
     *n = counts[0];
     return true;
 }
@@ -443,8 +444,8 @@ static void slice_batch(struct batch_view *view)
     for (int d = 0; d < x->rank; d++) {
         const bool batch = place.word == BATCH_APART && d == place.axis;
         const bool whole = takes_all(&one, d, view->one->in[0]) && takes_all(&many, d, x);
-        const bool equal = many.start[d] == one.start[d] && many.step[d] == one.step[d] &&
-                           many.count[d] == one.count[d];
+        const bool equal =
+            many.start[d] == one.start[d] && many.step[d] == one.step[d] && many.count[d] == one.count[d];
         if (batch ? !whole : !equal) {
             batch_axis_mixes(view, batch ? "takes some of the batch" : "takes what depends on the batch's size");
             return;
@@ -455,10 +456,10 @@ static void slice_batch(struct batch_view *view)
 
 const struct op_rule op_slice = {.check = slice_check, .shape = slice_shape, .run = slice_run, .batch = slice_batch};
 
-/* --- Crop ------------------------------------------------------------------------------------------- */
+/* --- Crop --------------------------------------------------------------------------------------------------------- */
 
 struct crop_priv {
-    struct slice_priv slice; /* first: slice_shape and slice_run see nothing else */
+    struct slice_priv slice;              /* first: slice_shape and slice_run see nothing else */
     int64_t starts[2], ends[2], least[2]; /* of height and width; what a picture must have at least */
 };
 
@@ -477,16 +478,18 @@ static bool crop_check(struct node_ctx *ctx, struct percept_err *err)
         good = number >= 0 && number < (int64_t)1 << 30;
     }
     if (!good)
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'border' must be left, top, right, bottom and 'scale', "
-                       "if any, height, width, all from 0 to 2^30", OP_NODE(ctx->node));
+        return err_set(err, ERR_MODEL,
+                       OP_AT "attribute 'border' must be left, top, right, bottom and 'scale', "
+                             "if any, height, width, all from 0 to 2^30",
+                       OP_NODE(ctx->node));
     for (int i = 0; i < 2; i++) {
         int64_t behind = border[3 - i];
         priv->starts[i] = border[1 - i];
         priv->least[i] = border[1 - i] + (n_scale ? scale[i] : behind);
         priv->ends[i] = n_scale ? priv->least[i] : behind ? -behind : INT64_MAX;
     }
-    priv->slice = (struct slice_priv){.attributes = true, .starts = priv->starts, .ends = priv->ends,
-                                      .axes = axes, .n = 2, .n_ends = 2, .n_axes = 2};
+    priv->slice = (struct slice_priv){
+        .attributes = true, .starts = priv->starts, .ends = priv->ends, .axes = axes, .n = 2, .n_ends = 2, .n_axes = 2};
     return true;
 }
 
@@ -497,8 +500,10 @@ static bool crop_shape(struct step *step, struct percept_err *err)
     char text[128];
     if (x->rank == 4 && x->dims[2] >= priv->least[0] && x->dims[3] >= priv->least[1])
         return slice_shape(step, err);
-    return err_set(err, ERR_INVALID, OP_AT "a picture of shape %s; rank 4, %lld high and %lld wide at least "
-                   "would work", OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text),
+    return err_set(err, ERR_INVALID,
+                   OP_AT "a picture of shape %s; rank 4, %lld high and %lld wide at least "
+                         "would work",
+                   OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text),
                    (long long)priv->least[0], (long long)priv->least[1]);
 }
 

@@ -36,11 +36,9 @@ static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
     struct softmax *softmax = arena_alloc(ctx->arena, sizeof *softmax);
     if (!softmax)
         return err_memory(err, "a softmax", sizeof *softmax);
-    *softmax = (struct softmax){.kind = (enum softmax_kind)ctx->node->op->rule->variant,
-                                .flat = ctx->node->opset < 13};
+    *softmax = (struct softmax){.kind = (enum softmax_kind)ctx->node->op->rule->variant, .flat = ctx->node->opset < 13};
     ctx->node->priv = softmax;
-    return op_arity(ctx, 1, 1, 1, err) &&
-           attr_int(ctx, "axis", softmax->flat ? 1 : -1, &softmax->axis, err);
+    return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "axis", softmax->flat ? 1 : -1, &softmax->axis, err);
 }
 
 bool softmax_lines(const struct step *step, int64_t axis, bool flat, struct softmax_lines *lines,
@@ -51,33 +49,31 @@ bool softmax_lines(const struct step *step, int64_t axis, bool flat, struct soft
     if ((!flat || axis != x->rank) && !op_axis(step, axis, x->rank, &first, err)) /* else rows of one */
         return false;
     const int end = flat ? x->rank : first + 1;
-    *lines = (struct softmax_lines){.outer = tensor_span(x, 0, first),
-                                    .n = tensor_span(x, first, end),
-                                    .inner = tensor_span(x, end, x->rank)};
+    *lines = (struct softmax_lines){
+        .outer = tensor_span(x, 0, first), .n = tensor_span(x, first, end), .inner = tensor_span(x, end, x->rank)};
     return true;
 }
 
 /* 1 at the first maximum, else 0. */
-#define HARDMAX(name, T)                                                                           \
-    static void name(struct op_share *share, T *y, const T *x, int64_t n, int64_t inner)           \
-    {                                                                                              \
-        for (int64_t j = 0; j < inner; j++) {                                                      \
-            int64_t best = 0;                                                                      \
-            for (op_share_blocks(share, n, ROW_UNITS, from, to))                                   \
-                for (int64_t i = from; i < to; i++)                                                \
-                    best = x[i * inner + j] > x[best * inner + j] ? i : best;                      \
-            for (op_share_blocks(share, n, ROW_UNITS, from, to))                                   \
-                for (int64_t i = from; i < to; i++)                                                \
-                    y[i * inner + j] = i == best ? 1 : 0;                                          \
-        }                                                                                          \
+#define HARDMAX(name, T)                                                                                               \
+    static void name(struct op_share *share, T *y, const T *x, int64_t n, int64_t inner)                               \
+    {                                                                                                                  \
+        for (int64_t j = 0; j < inner; j++) {                                                                          \
+            int64_t best = 0;                                                                                          \
+            for (op_share_blocks(share, n, ROW_UNITS, from, to))                                                       \
+                for (int64_t i = from; i < to; i++)                                                                    \
+                    best = x[i * inner + j] > x[best * inner + j] ? i : best;                                          \
+            for (op_share_blocks(share, n, ROW_UNITS, from, to))                                                       \
+                for (int64_t i = from; i < to; i++)                                                                    \
+                    y[i * inner + j] = i == best ? 1 : 0;                                                              \
+        }                                                                                                              \
     }
 
 HARDMAX(hardmax, float)
 HARDMAX(hardmax_double, double)
 
 /* y may be x. */
-static void softmax_double(struct op_share *share, double *y, const double *x, int64_t n, int64_t inner,
-                           bool logarithm)
+static void softmax_double(struct op_share *share, double *y, const double *x, int64_t n, int64_t inner, bool logarithm)
 {
     for (int64_t j = 0; j < inner; j++) {
         double most = x[j], sum = 0;
@@ -109,8 +105,8 @@ static void plain_rows(void *arg, int64_t from, int64_t to, int member)
     const int64_t each = plan->n * plan->inner;
     for (int64_t row = from; row < to; row++) {
         if (step->in[0]->dtype == PERCEPT_FLOAT) {
-            hardmax(&share, (float *)step->out[0]->data + row * each,
-                    (const float *)step->in[0]->data + row * each, plan->n, plan->inner);
+            hardmax(&share, (float *)step->out[0]->data + row * each, (const float *)step->in[0]->data + row * each,
+                    plan->n, plan->inner);
             continue;
         }
         const double *x = (const double *)step->in[0]->data + row * each;
@@ -145,7 +141,7 @@ static void softmax_pieces(void *arg, int64_t from, int64_t to, int member)
     }
 }
 
-/* ---- long lines ------------------------------------------------------------------------------ */
+/* --- long lines --------------------------------------------------------------------------------------------------- */
 
 /*
  * Slabs of a long line have their maxima and sums in scratch, which are joined in turn. What a slab is depends on n
@@ -247,8 +243,7 @@ static void slab_ends(void *arg, int64_t from, int64_t to, int member)
         const struct slab slab = slab_of(step, i);
         float *y = (float *)step->out[0]->data + slab.at;
         for (int64_t k = 0; !logarithm && k < slab.rows; k += inner == 1 ? slab.rows : 1)
-            step->kernels->unary(UNARY_EXP, y + k * inner, y + k * inner, inner == 1 ? slab.rows : slab.columns, 0,
-                                 0);
+            step->kernels->unary(UNARY_EXP, y + k * inner, y + k * inner, inner == 1 ? slab.rows : slab.columns, 0, 0);
         slab_apply(step, &slab, logarithm ? BINARY_SUB : BINARY_DIV, y, y);
     }
 }
@@ -333,10 +328,9 @@ static void softmax_batch(struct batch_view *view)
     softmax_apart(view, softmax->axis, softmax->flat);
 }
 
-#define SOFTMAX_RULE(name, kind_)                                                                  \
-    const struct op_rule op_##name = {                                                             \
-        .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .batch = softmax_batch, \
-        .variant = kind_}
+#define SOFTMAX_RULE(name, kind_)                                                                                      \
+    const struct op_rule op_##name = {                                                                                 \
+        .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .batch = softmax_batch, .variant = kind_}
 
 SOFTMAX_RULE(softmax, SOFTMAX);
 SOFTMAX_RULE(log_softmax, SOFTMAX_LOG);

@@ -18,21 +18,20 @@
 
 #define SPATIAL_LIMIT ((int64_t)1 << 30)
 
-static bool judge(const struct node_ctx *ctx, const char *name, const int64_t *values, int n,
-                  int64_t least, struct percept_err *err)
+static bool judge(const struct node_ctx *ctx, const char *name, const int64_t *values, int n, int64_t least,
+                  struct percept_err *err)
 {
     for (int i = 0; i < n; i++) {
         if (values[i] < least || values[i] >= SPATIAL_LIMIT)
-            return err_set(err, ERR_MODEL,
-                           OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
+            return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has the value %lld; %lld to %lld work",
                            OP_NODE(ctx->node), name, (long long)values[i], (long long)least,
                            (long long)SPATIAL_LIMIT - 1);
     }
     return true;
 }
 
-static bool read_list(const struct node_ctx *ctx, const char *name, int64_t least,
-                      const int64_t **values, int *n, struct percept_err *err)
+static bool read_list(const struct node_ctx *ctx, const char *name, int64_t least, const int64_t **values, int *n,
+                      struct percept_err *err)
 {
     return attr_ints(ctx, name, values, n, err) && judge(ctx, name, *values, *n, least, err);
 }
@@ -47,27 +46,24 @@ bool spatial_read(const struct node_ctx *ctx, struct spatial *spatial, struct pe
            read_list(ctx, "pads", 0, &spatial->pad, &spatial->n_pad, err);
 }
 
-static bool fits(const struct node *node, const char *name, int n, int wanted,
-                 struct percept_err *err)
+static bool fits(const struct node *node, const char *name, int n, int wanted, struct percept_err *err)
 {
     if (n == 0 || n == wanted)
         return true;
-    return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %d values; this picture needs %d",
-                   OP_NODE(node), name, n, wanted);
+    return err_set(err, ERR_MODEL, OP_AT "attribute '%s' has %d values; this picture needs %d", OP_NODE(node), name, n,
+                   wanted);
 }
 
-bool spatial_settle(const struct spatial *spatial, const struct node *node, int axes,
-                    const int64_t *kernel, struct geometry *g, struct percept_err *err)
+bool spatial_settle(const struct spatial *spatial, const struct node *node, int axes, const int64_t *kernel,
+                    struct geometry *g, struct percept_err *err)
 {
     if (axes < 1 || axes > SPATIAL_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "pictures of rank %d; 3, 4 and 5 work",
-                       OP_NODE(node), axes + 2);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "pictures of rank %d; 3, 4 and 5 work", OP_NODE(node), axes + 2);
     if (!kernel && spatial->n_kernel == 0)
         return err_set(err, ERR_MODEL, OP_AT "attribute 'kernel_shape' is missing", OP_NODE(node));
     if (!fits(node, "kernel_shape", spatial->n_kernel, axes, err) ||
         !fits(node, "strides", spatial->n_stride, axes, err) ||
-        !fits(node, "dilations", spatial->n_dilation, axes, err) ||
-        !fits(node, "pads", spatial->n_pad, 2 * axes, err))
+        !fits(node, "dilations", spatial->n_dilation, axes, err) || !fits(node, "pads", spatial->n_pad, 2 * axes, err))
         return false;
     *g = (struct geometry){.axes = axes};
     for (int i = 0; i < SPATIAL_MAX; i++) {
@@ -81,13 +77,11 @@ bool spatial_settle(const struct spatial *spatial, const struct node *node, int 
         g->pad[i] = padded ? spatial->pad[from] : 0;
         g->pad_end[i] = padded ? spatial->pad[from + axes] : 0;
         if (there && spatial->n_kernel && g->kernel[i] != spatial->kernel[from])
-            return err_set(err, ERR_MODEL,
-                           OP_AT "attribute 'kernel_shape' says %lld where the weights say %lld",
-                           OP_NODE(node), (long long)spatial->kernel[from],
-                           (long long)g->kernel[i]);
+            return err_set(err, ERR_MODEL, OP_AT "attribute 'kernel_shape' says %lld where the weights say %lld",
+                           OP_NODE(node), (long long)spatial->kernel[from], (long long)g->kernel[i]);
         if (g->kernel[i] < 1 || g->kernel[i] >= SPATIAL_LIMIT)
-            return err_set(err, ERR_MODEL, OP_AT "a kernel of %lld pixels; 1 and more work",
-                           OP_NODE(node), (long long)g->kernel[i]);
+            return err_set(err, ERR_MODEL, OP_AT "a kernel of %lld pixels; 1 and more work", OP_NODE(node),
+                           (long long)g->kernel[i]);
     }
     return true;
 }
@@ -127,16 +121,15 @@ static void slide_same(struct geometry *g, int i, bool upper)
 
 static int64_t slide_free(const struct geometry *g, int i, bool ceil)
 {
-    const int64_t room = g->in[i] + g->pad[i] + g->pad_end[i] - spatial_reach(g, i) +
-                         (ceil ? g->stride[i] - 1 : 0);
+    const int64_t room = g->in[i] + g->pad[i] + g->pad_end[i] - spatial_reach(g, i) + (ceil ? g->stride[i] - 1 : 0);
     if (room < 0)
         return 0;
     const int64_t out = room / g->stride[i] + 1;
     return ceil && (out - 1) * g->stride[i] >= g->in[i] + g->pad[i] ? out - 1 : out;
 }
 
-bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil,
-                   const struct node *node, struct percept_err *err)
+bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil, const struct node *node,
+                   struct percept_err *err)
 {
     const int auto_pad = spatial->auto_pad;
     for (int i = SPATIAL_MAX - g->axes; i < SPATIAL_MAX; i++) {
@@ -154,8 +147,8 @@ bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil,
     return true;
 }
 
-bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil,
-                  const struct node *node, struct percept_err *err)
+bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil, const struct node *node,
+                  struct percept_err *err)
 {
     for (int i = SPATIAL_MAX - g->axes; i < SPATIAL_MAX; i++) {
         const int64_t most = g->pad[i] > g->pad_end[i] ? g->pad[i] : g->pad_end[i];
@@ -168,9 +161,10 @@ bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil,
         return false;
     for (int i = SPATIAL_MAX - g->axes; i < SPATIAL_MAX; i++)
         if (g->in[i] == 0 && g->out[i] > 0)
-            return err_set(err, ERR_INVALID, OP_AT "axis %d has no elements, and a window of padding alone has "
-                           "nothing to pool; one element or more would work", OP_NODE(node),
-                           i - SPATIAL_MAX + g->axes + 2);
+            return err_set(err, ERR_INVALID,
+                           OP_AT "axis %d has no elements, and a window of padding alone has "
+                                 "nothing to pool; one element or more would work",
+                           OP_NODE(node), i - SPATIAL_MAX + g->axes + 2);
     return true;
 }
 

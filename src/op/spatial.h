@@ -32,8 +32,8 @@ bool spatial_read(const struct node_ctx *ctx, struct spatial *spatial, struct pe
 
 /* Everything but in and out, for a picture with so many axes; kernel: [axes] or NULL, then the
  * attribute is needed. The counts of all attributes must fit. */
-bool spatial_settle(const struct spatial *spatial, const struct node *node, int axes,
-                    const int64_t *kernel, struct geometry *g, struct percept_err *err);
+bool spatial_settle(const struct spatial *spatial, const struct node *node, int axes, const int64_t *kernel,
+                    struct geometry *g, struct percept_err *err);
 
 /* in[] from dims [N][C][spatial ...]. */
 void spatial_input(struct geometry *g, const struct tensor *picture);
@@ -43,12 +43,12 @@ struct tensor spatial_channels_second(const struct tensor *picture);
 void spatial_channels_last(int rank, int64_t *dims);
 
 /* out, pad and pad_end of a sliding window. */
-bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil,
-                   const struct node *node, struct percept_err *err);
+bool spatial_slide(struct geometry *g, const struct spatial *spatial, bool ceil, const struct node *node,
+                   struct percept_err *err);
 
 /* The same for a pool, none of whose windows may lie in the padding alone: it would have nothing to pool. */
-bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil,
-                  const struct node *node, struct percept_err *err);
+bool spatial_pool(struct geometry *g, const struct spatial *spatial, bool ceil, const struct node *node,
+                  struct percept_err *err);
 
 /* dims := [n][c][out ...]; the rank. */
 int spatial_dims(const struct geometry *g, int64_t n, int64_t c, int64_t *dims);

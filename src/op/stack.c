@@ -10,26 +10,25 @@
  */
 #include "op/stack.h"
 
-bool stack_inner(const struct step *step, int a, int b, int64_t left, int64_t right,
-                 struct percept_err *err)
+bool stack_inner(const struct step *step, int a, int b, int64_t left, int64_t right, struct percept_err *err)
 {
     char one[128], other[128];
     const struct tensor *l = step->in[a], *r = step->in[b];
     if (left == right)
         return true;
-    return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s: the inner dimensions must be equal",
-                   OP_NODE(step->node), tensor_shape_text(l->rank, l->dims, one, sizeof one),
+    return err_set(err, ERR_INVALID, OP_AT "shapes %s and %s: the inner dimensions must be equal", OP_NODE(step->node),
+                   tensor_shape_text(l->rank, l->dims, one, sizeof one),
                    tensor_shape_text(r->rank, r->dims, other, sizeof other));
 }
 
-bool stack_addend(const struct step *step, const struct tensor *c, int64_t m, int64_t n, int64_t *row,
-                  int64_t *column, struct percept_err *err)
+bool stack_addend(const struct step *step, const struct tensor *c, int64_t m, int64_t n, int64_t *row, int64_t *column,
+                  struct percept_err *err)
 {
     const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
     const int64_t rows = c->rank > 1 ? c->dims[c->rank - 2] : 1;
     if (c->rank > 2 || (columns != n && columns != 1) || (rows != m && rows != 1))
-        return err_set(err, ERR_INVALID, OP_AT "C does not broadcast to [%lld,%lld]",
-                       OP_NODE(step->node), (long long)m, (long long)n);
+        return err_set(err, ERR_INVALID, OP_AT "C does not broadcast to [%lld,%lld]", OP_NODE(step->node), (long long)m,
+                       (long long)n);
     *column = columns == 1 ? 0 : 1;
     *row = rows == 1 ? 0 : columns;
     return true;
@@ -55,8 +54,8 @@ static int64_t matrix_at(const struct tensor *side, const struct tensor *lead, i
     return at;
 }
 
-static bool list_items(const struct step *step, struct stack *stack, const struct tensor *a,
-                       const struct tensor *b, const struct tensor *lead, struct percept_err *err)
+static bool list_items(const struct step *step, struct stack *stack, const struct tensor *a, const struct tensor *b,
+                       const struct tensor *lead, struct percept_err *err)
 {
     stack->batch = tensor_elements(lead);
     stack->items = arena_array(step->arena, (size_t)stack->batch + 1, 2 * sizeof *stack->items);
@@ -73,8 +72,7 @@ bool stack_shape(const struct step *step, int a, int b, struct stack *stack, str
 {
     const struct tensor *left = step->in[a], *right = step->in[b];
     if (left->rank < 1 || right->rank < 1)
-        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work", OP_NODE(step->node),
-                       RANK_MAX);
+        return err_set(err, ERR_INVALID, OP_AT "a side of rank 0; 1 to %d work", OP_NODE(step->node), RANK_MAX);
     const struct tensor a_lead = lead_of(left), b_lead = lead_of(right);
     struct tensor lead = {0};
     *stack = (struct stack){.m = left->rank > 1 ? left->dims[left->rank - 2] : 1,

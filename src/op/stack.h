@@ -23,11 +23,10 @@ struct stack {
 bool stack_shape(const struct step *step, int a, int b, struct stack *stack, struct percept_err *err);
 
 /* shape: the inner dimensions, k on the left and on the right, are equal. */
-bool stack_inner(const struct step *step, int a, int b, int64_t left, int64_t right,
-                 struct percept_err *err);
+bool stack_inner(const struct step *step, int a, int b, int64_t left, int64_t right, struct percept_err *err);
 
 /* shape: C broadcasts to [m, n]; from row to row and from column to column are so many elements of it. */
-bool stack_addend(const struct step *step, const struct tensor *c, int64_t m, int64_t n, int64_t *row,
-                  int64_t *column, struct percept_err *err);
+bool stack_addend(const struct step *step, const struct tensor *c, int64_t m, int64_t n, int64_t *row, int64_t *column,
+                  struct percept_err *err);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "op/walk.h"
 
-#define SUMS_PIECE ((int64_t)1 << 20)  /* numbers */
+#define SUMS_PIECE ((int64_t)1 << 20)   /* numbers */
 #define SUMS_COLUMNS ((int64_t)1 << 10) /* of which a piece of many rows has so many at least */
 
 struct cuts {
@@ -91,8 +91,8 @@ static void join_slabs(const struct work *work)
     const enum reduce op = sums->op == REDUCE_SUM_SQUARE || sums->op == REDUCE_L1 ? REDUCE_SUM : sums->op;
     for (int64_t i = 0; i < sums->outer; i++) {
         float *y = work->y + i * sums->inner;
-        work->kernels->reduce(op, y, work->parts + i * work->cuts.slabs * sums->inner, work->cuts.slabs,
-                              sums->inner, sums->inner);
+        work->kernels->reduce(op, y, work->parts + i * work->cuts.slabs * sums->inner, work->cuts.slabs, sums->inner,
+                              sums->inner);
         finish(work, y, sums->inner);
     }
 }
@@ -100,8 +100,7 @@ static void join_slabs(const struct work *work)
 void sums_run(const struct sums *sums, const struct kernels *kernels, struct percept_team *team, const float *x,
               float *y, float *scratch)
 {
-    struct work work = {
-        .sums = sums, .kernels = kernels, .cuts = cut(sums), .x = x, .y = y, .parts = scratch};
+    struct work work = {.sums = sums, .kernels = kernels, .cuts = cut(sums), .x = x, .y = y, .parts = scratch};
     const int64_t each = work.cuts.rows * work.cuts.columns;
     team_split(team, sums->outer * work.cuts.slabs * work.cuts.pieces, 1 + WALK_GRAIN / (each ? each : 1),
                reduce_pieces, &work);

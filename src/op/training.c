@@ -65,8 +65,7 @@ static bool training_shape(struct step *step, struct percept_err *err)
             return false;
         if (tensor_elements(step->in[i]) != plan->channels)
             return err_set(err, ERR_INVALID, OP_AT "input %d has %lld elements; %lld, as there are channels, work",
-                           OP_NODE(step->node), i, (long long)tensor_elements(step->in[i]),
-                           (long long)plan->channels);
+                           OP_NODE(step->node), i, (long long)tensor_elements(step->in[i]), (long long)plan->channels);
     }
     for (int i = 1; i < step->n_out; i++)
         op_set_out(step, i, x->dtype, step->in[3]->rank, step->in[3]->dims);
@@ -76,8 +75,8 @@ static bool training_shape(struct step *step, struct percept_err *err)
 }
 
 /* for (CHANNEL_BLOCKS(...)): offsets [at, end) of all elements of channel c, a block of a plane at a time, in order. */
-#define CHANNEL_BLOCKS(share, p, c, at, end)                                                       \
-    int64_t item_ = 0, pixel_ = 0, at = 0, end = 0;                                                \
+#define CHANNEL_BLOCKS(share, p, c, at, end)                                                                           \
+    int64_t item_ = 0, pixel_ = 0, at = 0, end = 0;                                                                    \
     channel_block(share, p, c, &item_, &pixel_, &at, &end);
 
 /* The next block; false after the last or once the watch is over. */
@@ -98,43 +97,41 @@ static bool channel_block(struct op_share *share, const struct training_plan *p,
 }
 
 /* The channels [from, to) of a float or double tensor. */
-#define CHANNELS(dtype, T)                                                                         \
-    static void channels_##T(void *arg, int64_t from, int64_t to, int member)                      \
-    {                                                                                              \
-        (void)member;                                                                              \
-        struct op_share share = *(const struct op_share *)arg;                                     \
-        const struct step *step = share.step;                                                      \
-        const struct training *t = step->priv;                                                     \
-        const struct training_plan *p = step->state;                                               \
-        const double n = (double)(p->items * p->pixels), keep = (double)t->momentum;               \
-        const T *x = step->in[0]->data;                                                            \
-        T *y = step->out[0]->data;                                                                 \
-        for (int64_t c = from; c < to; c++) {                                                      \
-            double mean = 0, variance = 0;                                                         \
-            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                           \
-                for (; k < end; k++)                                                               \
-                    mean += (double)x[k];                                                          \
-            }                                                                                      \
-            mean /= n;                                                                             \
-            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                           \
-                for (; k < end; k++)                                                               \
-                    variance += ((double)x[k] - mean) * ((double)x[k] - mean);                     \
-            }                                                                                      \
-            variance /= n;                                                                         \
-            const double factor =                                                                  \
-                (double)((const T *)step->in[1]->data)[c] / sqrt(variance + (double)t->epsilon);   \
-            const double shift = (double)((const T *)step->in[2]->data)[c];                        \
-            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                           \
-                for (; k < end; k++)                                                               \
-                    y[k] = (T)(((double)x[k] - mean) * factor + shift);                            \
-            }                                                                                      \
-            const double told[] = {                                                                \
-                (double)((const T *)step->in[3]->data)[c] * keep + mean * (1 - keep),              \
-                (double)((const T *)step->in[4]->data)[c] * keep + variance * (1 - keep), mean,    \
-                variance};                                                                         \
-            for (int o = 1; o < step->n_out; o++)                                                  \
-                ((T *)step->out[o]->data)[c] = (T)told[o - 1];                                     \
-        }                                                                                          \
+#define CHANNELS(dtype, T)                                                                                             \
+    static void channels_##T(void *arg, int64_t from, int64_t to, int member)                                          \
+    {                                                                                                                  \
+        (void)member;                                                                                                  \
+        struct op_share share = *(const struct op_share *)arg;                                                         \
+        const struct step *step = share.step;                                                                          \
+        const struct training *t = step->priv;                                                                         \
+        const struct training_plan *p = step->state;                                                                   \
+        const double n = (double)(p->items * p->pixels), keep = (double)t->momentum;                                   \
+        const T *x = step->in[0]->data;                                                                                \
+        T *y = step->out[0]->data;                                                                                     \
+        for (int64_t c = from; c < to; c++) {                                                                          \
+            double mean = 0, variance = 0;                                                                             \
+            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                                               \
+                for (; k < end; k++)                                                                                   \
+                    mean += (double)x[k];                                                                              \
+            }                                                                                                          \
+            mean /= n;                                                                                                 \
+            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                                               \
+                for (; k < end; k++)                                                                                   \
+                    variance += ((double)x[k] - mean) * ((double)x[k] - mean);                                         \
+            }                                                                                                          \
+            variance /= n;                                                                                             \
+            const double factor = (double)((const T *)step->in[1]->data)[c] / sqrt(variance + (double)t->epsilon);     \
+            const double shift = (double)((const T *)step->in[2]->data)[c];                                            \
+            for (CHANNEL_BLOCKS(&share, p, c, k, end)) {                                                               \
+                for (; k < end; k++)                                                                                   \
+                    y[k] = (T)(((double)x[k] - mean) * factor + shift);                                                \
+            }                                                                                                          \
+            const double told[] = {(double)((const T *)step->in[3]->data)[c] * keep + mean * (1 - keep),               \
+                                   (double)((const T *)step->in[4]->data)[c] * keep + variance * (1 - keep), mean,     \
+                                   variance};                                                                          \
+            for (int o = 1; o < step->n_out; o++)                                                                      \
+                ((T *)step->out[o]->data)[c] = (T)told[o - 1];                                                         \
+        }                                                                                                              \
     }
 
 TYPES_REAL(CHANNELS)
@@ -144,8 +141,8 @@ static bool training_run(struct step *step, struct run_env *env, struct percept_
     (void)err;
     const struct training_plan *plan = step->state;
     struct op_share share = op_share(step, env);
-    team_split(env->team, plan->channels, 1,
-               step->in[0]->dtype == PERCEPT_FLOAT ? channels_float : channels_double, &share);
+    team_split(env->team, plan->channels, 1, step->in[0]->dtype == PERCEPT_FLOAT ? channels_float : channels_double,
+               &share);
     return true;
 }
 

@@ -57,8 +57,7 @@ static bool unary_check(struct node_ctx *ctx, struct percept_err *err)
             continue;
         if (!attr_float(ctx, parameters[i].alpha, parameters[i].alpha_absent, &priv->alpha, err))
             return false;
-        if (*parameters[i].beta && !attr_float(ctx, parameters[i].beta, parameters[i].beta_absent,
-                                              &priv->beta, err))
+        if (*parameters[i].beta && !attr_float(ctx, parameters[i].beta, parameters[i].beta_absent, &priv->beta, err))
             return false;
     }
     return op_arity(ctx, 1, 1, 1, err);
@@ -77,14 +76,13 @@ static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
 
 static bool takes_integers(enum unary op)
 {
-    return op == UNARY_ABS || op == UNARY_NEG || op == UNARY_SIGN || op == UNARY_RELU ||
-           op == UNARY_SHRINK;
+    return op == UNARY_ABS || op == UNARY_NEG || op == UNARY_SIGN || op == UNARY_RELU || op == UNARY_SHRINK;
 }
 
 static bool refuse_dtype(const struct step *step, const char *wanted, struct percept_err *err)
 {
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; %s would work",
-                   OP_NODE(step->node), tensor_dtype_name(step->in[0]->dtype), wanted);
+    return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; %s would work", OP_NODE(step->node),
+                   tensor_dtype_name(step->in[0]->dtype), wanted);
 }
 
 /* The output is shaped, typed and laid out as input 0. */
@@ -102,11 +100,9 @@ static bool unary_shape(struct step *step, struct percept_err *err)
 {
     const struct unary_priv *priv = step->priv;
     enum percept_dtype dtype = step->in[0]->dtype;
-    bool fits = dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE ||
-                (types_integer(dtype) && takes_integers(priv->op));
+    bool fits = dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || (types_integer(dtype) && takes_integers(priv->op));
     if (!fits)
-        return refuse_dtype(step, takes_integers(priv->op) ? "float, double or an integer type"
-                                                           : "float or double",
+        return refuse_dtype(step, takes_integers(priv->op) ? "float, double or an integer type" : "float or double",
                             err);
     shape_like(step);
     if (priv->op == UNARY_SILU && priv->alpha != 1)
@@ -231,18 +227,16 @@ static double squash(enum unary op, double x, double alpha)
 
 /* Those that are a function of the C library. */
 static double (*const in_library[UNARY_COUNT])(double) = {
-    [UNARY_ABS] = fabs,   [UNARY_EXP] = exp,     [UNARY_LOG] = log,     [UNARY_SQRT] = sqrt,
-    [UNARY_TANH] = tanh,  [UNARY_FLOOR] = floor, [UNARY_CEIL] = ceil,   [UNARY_ROUND] = nearbyint,
-    [UNARY_SIN] = sin,    [UNARY_COS] = cos,     [UNARY_TAN] = tan,     [UNARY_ASIN] = asin,
-    [UNARY_ACOS] = acos,  [UNARY_ATAN] = atan,   [UNARY_SINH] = sinh,   [UNARY_COSH] = cosh,
-    [UNARY_ASINH] = asinh, [UNARY_ACOSH] = acosh, [UNARY_ATANH] = atanh,
+    [UNARY_ABS] = fabs,    [UNARY_EXP] = exp,     [UNARY_LOG] = log,         [UNARY_SQRT] = sqrt,   [UNARY_TANH] = tanh,
+    [UNARY_FLOOR] = floor, [UNARY_CEIL] = ceil,   [UNARY_ROUND] = nearbyint, [UNARY_SIN] = sin,     [UNARY_COS] = cos,
+    [UNARY_TAN] = tan,     [UNARY_ASIN] = asin,   [UNARY_ACOS] = acos,       [UNARY_ATAN] = atan,   [UNARY_SINH] = sinh,
+    [UNARY_COSH] = cosh,   [UNARY_ASINH] = asinh, [UNARY_ACOSH] = acosh,     [UNARY_ATANH] = atanh,
 };
 
 static bool is_rectifier(enum unary op)
 {
-    return op == UNARY_RELU || op == UNARY_LEAKY || op == UNARY_ELU || op == UNARY_SELU ||
-           op == UNARY_CELU || op == UNARY_THRESHOLDED_RELU || op == UNARY_SHRINK ||
-           op == UNARY_HARDSIGMOID || op == UNARY_HARDSWISH;
+    return op == UNARY_RELU || op == UNARY_LEAKY || op == UNARY_ELU || op == UNARY_SELU || op == UNARY_CELU ||
+           op == UNARY_THRESHOLDED_RELU || op == UNARY_SHRINK || op == UNARY_HARDSIGMOID || op == UNARY_HARDSWISH;
 }
 
 static void run_doubles(void *arg, int64_t from, int64_t to, int member)
@@ -308,16 +302,15 @@ static void run_integers(void *arg, int64_t from, int64_t to, int member)
         return;
     }
     switch (job->step->in[0]->dtype) {
-#define SIGNED(dtype, T)                                                                           \
-    case dtype:                                                                                    \
-        for (int64_t i = from; i < to; i++)                                                        \
-            ((T *)y)[i] = (T)of_integer(job->op, (uint64_t)((const T *)x)[i],                      \
-                                        ((const T *)x)[i] < 0);                                    \
+#define SIGNED(dtype, T)                                                                                               \
+    case dtype:                                                                                                        \
+        for (int64_t i = from; i < to; i++)                                                                            \
+            ((T *)y)[i] = (T)of_integer(job->op, (uint64_t)((const T *)x)[i], ((const T *)x)[i] < 0);                  \
         break;
-#define UNSIGNED(dtype, T)                                                                         \
-    case dtype:                                                                                    \
-        for (int64_t i = from; i < to; i++)                                                        \
-            ((T *)y)[i] = (T)of_integer(job->op, ((const T *)x)[i], false);                        \
+#define UNSIGNED(dtype, T)                                                                                             \
+    case dtype:                                                                                                        \
+        for (int64_t i = from; i < to; i++)                                                                            \
+            ((T *)y)[i] = (T)of_integer(job->op, ((const T *)x)[i], false);                                            \
         break;
         TYPES_SIGNED(SIGNED)
         TYPES_UNSIGNED(UNSIGNED)
@@ -334,14 +327,12 @@ static bool unary_run(struct step *step, struct run_env *env, struct percept_err
     const struct unary_priv *priv = step->priv;
     struct job job = {.step = step, .op = priv->op, .alpha = priv->alpha, .beta = priv->beta};
     enum percept_dtype dtype = step->in[0]->dtype;
-    team_work *work = dtype == PERCEPT_FLOAT    ? run_floats
-                      : dtype == PERCEPT_DOUBLE ? run_doubles
-                                                : run_integers;
+    team_work *work = dtype == PERCEPT_FLOAT ? run_floats : dtype == PERCEPT_DOUBLE ? run_doubles : run_integers;
     team_split(env->team, stored_elements(step), WALK_GRAIN, work, &job);
     return true;
 }
 
-/* --- Affine, ScaledTanh, ParametricSoftplus ---------------------------------------------------------- */
+/* --- Affine, ScaledTanh, ParametricSoftplus ----------------------------------------------------------------------- */
 
 /* alpha x + beta, or alpha f(beta x) with the variant for f */
 static bool scaled_check(struct node_ctx *ctx, struct percept_err *err)
@@ -358,7 +349,7 @@ static void scaled_doubles(const struct unary_priv *priv, double *y, const doubl
 {
     const double alpha = (double)priv->alpha, beta = (double)priv->beta;
     for (int64_t i = 0; i < n; i++)
-        y[i] = priv->op == UNARY_COPY ? alpha * x[i] + beta
+        y[i] = priv->op == UNARY_COPY   ? alpha * x[i] + beta
                : priv->op == UNARY_TANH ? alpha * tanh(beta * x[i])
                                         : alpha * softplus(beta * x[i]);
 }
@@ -370,8 +361,7 @@ static void scaled_range(void *arg, int64_t from, int64_t to, int member)
     const struct unary_priv *priv = step->priv;
     const struct kernels *kernels = step->kernels;
     if (step->in[0]->dtype == PERCEPT_DOUBLE) {
-        scaled_doubles(priv, (double *)step->out[0]->data + from,
-                       (const double *)step->in[0]->data + from, to - from);
+        scaled_doubles(priv, (double *)step->out[0]->data + from, (const double *)step->in[0]->data + from, to - from);
         return;
     }
     const float *x = (const float *)step->in[0]->data + from;
@@ -392,7 +382,7 @@ static bool scaled_run(struct step *step, struct run_env *env, struct percept_er
     return true;
 }
 
-/* --- Clip ------------------------------------------------------------------------------------------ */
+/* --- Clip --------------------------------------------------------------------------------------------------------- */
 
 /* A bound that is left out is the least or the largest number of the type, as the specification has it:
  * infinities do not stay. */
@@ -406,8 +396,7 @@ static bool clip_check(struct node_ctx *ctx, struct percept_err *err)
     if (!priv)
         return false;
     bool attributes = ctx->node->opset < 11;
-    return op_arity(ctx, 1, attributes ? 1 : 3, 1, err) &&
-           attr_float(ctx, "min", -FLT_MAX, &priv->low, err) &&
+    return op_arity(ctx, 1, attributes ? 1 : 3, 1, err) && attr_float(ctx, "min", -FLT_MAX, &priv->low, err) &&
            attr_float(ctx, "max", FLT_MAX, &priv->high, err);
 }
 
@@ -422,8 +411,8 @@ static bool clip_shape(struct step *step, struct percept_err *err)
         if (!op_want_dtype(step, i, x->dtype, err))
             return false;
         if (tensor_elements(step->in[i]) != 1)
-            return err_set(err, ERR_MODEL, OP_AT "bound %d has %lld elements; one would work",
-                           OP_NODE(step->node), i, (long long)tensor_elements(step->in[i]));
+            return err_set(err, ERR_MODEL, OP_AT "bound %d has %lld elements; one would work", OP_NODE(step->node), i,
+                           (long long)tensor_elements(step->in[i]));
     }
     shape_like(step);
     return true;
@@ -434,21 +423,20 @@ static const void *bound(const struct step *step, int i)
     return step->n_in > i && step->in[i] ? step->in[i]->data : NULL;
 }
 
-static void clip_numbers(const struct step *step, const struct clip_priv *priv, int64_t from,
-                         int64_t to)
+static void clip_numbers(const struct step *step, const struct clip_priv *priv, int64_t from, int64_t to)
 {
     bool attributes = step->node->opset < 11;
     const void *low = bound(step, 1), *high = bound(step, 2);
     const void *x = step->in[0]->data;
     void *y = step->out[0]->data;
     switch (step->in[0]->dtype) {
-#define CLIP(dtype, T)                                                                             \
-    case dtype:                                                                                    \
-        for (int64_t i = from; i < to; i++) {                                                      \
-            T v = ((const T *)x)[i];                                                               \
-            v = low && v < *(const T *)low ? *(const T *)low : v;                                  \
-            ((T *)y)[i] = high && v > *(const T *)high ? *(const T *)high : v;                     \
-        }                                                                                          \
+#define CLIP(dtype, T)                                                                                                 \
+    case dtype:                                                                                                        \
+        for (int64_t i = from; i < to; i++) {                                                                          \
+            T v = ((const T *)x)[i];                                                                                   \
+            v = low && v < *(const T *)low ? *(const T *)low : v;                                                      \
+            ((T *)y)[i] = high && v > *(const T *)high ? *(const T *)high : v;                                         \
+        }                                                                                                              \
         break;
         TYPES_SIGNED(CLIP)
         TYPES_UNSIGNED(CLIP)
@@ -485,14 +473,18 @@ static bool clip_run(struct step *step, struct run_env *env, struct percept_err 
     struct job job = {
         .step = step,
         .op = UNARY_CLIP,
-        .alpha = attributes ? priv->low : low ? *low : -FLT_MAX,
-        .beta = attributes ? priv->high : high ? *high : FLT_MAX,
+        .alpha = attributes ? priv->low
+                 : low      ? *low
+                            : -FLT_MAX,
+        .beta = attributes ? priv->high
+                : high     ? *high
+                           : FLT_MAX,
     };
     team_split(env->team, stored_elements(step), WALK_GRAIN, run_floats, &job);
     return true;
 }
 
-/* --- Not, BitwiseNot, IsNaN, IsInf ------------------------------------------------------------------ */
+/* --- Not, BitwiseNot, IsNaN, IsInf -------------------------------------------------------------------------------- */
 
 static bool not_shape(struct step *step, struct percept_err *err)
 {
@@ -545,8 +537,7 @@ static bool is_check(struct node_ctx *ctx, struct percept_err *err)
     priv->nan = ctx->node->op->rule->variant;
     if (priv->nan)
         return op_arity(ctx, 1, 1, 1, err);
-    return op_arity(ctx, 1, 1, 1, err) &&
-           attr_bool(ctx, "detect_positive", true, &priv->positive, err) &&
+    return op_arity(ctx, 1, 1, 1, err) && attr_bool(ctx, "detect_positive", true, &priv->positive, err) &&
            attr_bool(ctx, "detect_negative", true, &priv->negative, err);
 }
 
@@ -574,7 +565,7 @@ static bool is_run(struct step *step, struct run_env *env, struct percept_err *e
     return true;
 }
 
-/* --- fusing ------------------------------------------------------------------------------------------ */
+/* --- fusing ------------------------------------------------------------------------------------------------------- */
 
 static const struct {
     enum unary op;
@@ -636,10 +627,10 @@ bool unary_activation(struct node_ctx *ctx, struct fusion *fusion)
     return true;
 }
 
-/* --- rules -------------------------------------------------------------------------------------------- */
+/* --- rules -------------------------------------------------------------------------------------------------------- */
 
-#define RULE(name, op)                                                                             \
-    const struct op_rule op_##name = {                                                             \
+#define RULE(name, op)                                                                                                 \
+    const struct op_rule op_##name = {                                                                                 \
         .check = unary_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = op};
 
 RULE(abs, UNARY_ABS)
@@ -680,8 +671,8 @@ RULE(asinh, UNARY_ASINH)
 RULE(acosh, UNARY_ACOSH)
 RULE(atanh, UNARY_ATANH)
 
-#define SCALED_RULE(name, op)                                                                      \
-    const struct op_rule op_##name = {                                                             \
+#define SCALED_RULE(name, op)                                                                                          \
+    const struct op_rule op_##name = {                                                                                 \
         .check = scaled_check, .shape = unary_shape, .run = scaled_run, .batch = batch_axis_elements, .variant = op};
 
 SCALED_RULE(affine, UNARY_COPY)
@@ -690,8 +681,10 @@ SCALED_RULE(parametric_softplus, UNARY_SOFTPLUS)
 
 const struct op_rule op_gelu = {
     .check = gelu_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = UNARY_GELU};
-const struct op_rule op_clip = {
-    .check = clip_check, .shape = clip_shape, .run = clip_run, .batch = batch_axis_each}; /* bounds are one number each */
+const struct op_rule op_clip = {.check = clip_check,
+                                .shape = clip_shape,
+                                .run = clip_run,
+                                .batch = batch_axis_each}; /* bounds are one number each */
 const struct op_rule op_is_nan = {
     .check = is_check, .shape = is_shape, .run = is_run, .batch = batch_axis_elements, .variant = 1};
 const struct op_rule op_is_inf = {.check = is_check, .shape = is_shape, .run = is_run, .batch = batch_axis_elements};

@@ -62,7 +62,7 @@ static bool unique_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-/* ---- comparing ------------------------------------------------------------------------------- */
+/* --- comparing ---------------------------------------------------------------------------------------------------- */
 
 static int compare_strings(const struct percept_string *a, const struct percept_string *b)
 {
@@ -82,12 +82,12 @@ static int compare_floats(float a, float b)
 static int compare(const struct tensor *x, int64_t i, int64_t j)
 {
     switch (x->dtype) {
-#define CASE(dtype, T)                                                                             \
-    case dtype: {                                                                                  \
-        const T a = ((const T *)x->data)[i], b = ((const T *)x->data)[j];                          \
-        if (a != a || b != b)                                                                      \
-            return (a != a) - (b != b);                                                            \
-        return (a > b) - (a < b);                                                                  \
+#define CASE(dtype, T)                                                                                                 \
+    case dtype: {                                                                                                      \
+        const T a = ((const T *)x->data)[i], b = ((const T *)x->data)[j];                                              \
+        if (a != a || b != b)                                                                                          \
+            return (a != a) - (b != b);                                                                                \
+        return (a > b) - (a < b);                                                                                      \
     }
         TYPES_NUMBER(CASE)
         CASE(PERCEPT_BOOL, uint8_t)
@@ -99,8 +99,7 @@ static int compare(const struct tensor *x, int64_t i, int64_t j)
         return compare_floats(tensor_bfloat_to_float(((const uint16_t *)x->data)[i]),
                               tensor_bfloat_to_float(((const uint16_t *)x->data)[j]));
     default:
-        return compare_strings((const struct percept_string *)x->data + i,
-                               (const struct percept_string *)x->data + j);
+        return compare_strings((const struct percept_string *)x->data + i, (const struct percept_string *)x->data + j);
     }
 }
 
@@ -117,11 +116,11 @@ static int compare_items(const struct step *step, int64_t a, int64_t b)
     return order;
 }
 
-/* ---- run ------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------------------------------------- */
 
 /* Runs of `width` are in order in `from`; twice as long ones in `to`. */
-static bool merge(const struct step *step, struct run_env *env, const int64_t *from, int64_t *to,
-                  int64_t n, int64_t width)
+static bool merge(const struct step *step, struct run_env *env, const int64_t *from, int64_t *to, int64_t n,
+                  int64_t width)
 {
     const struct unique_plan *plan = step->state;
     const int64_t units = 8 + plan->outer * plan->inner; /* most that comparing two items takes */
@@ -132,8 +131,7 @@ static bool merge(const struct step *step, struct run_env *env, const int64_t *f
         for (int64_t i = start; i < end; i++) {
             if (!op_spend(env, units))
                 return false;
-            const bool left =
-                a < middle && (b == end || compare_items(step, from[a], from[b]) <= 0);
+            const bool left = a < middle && (b == end || compare_items(step, from[a], from[b]) <= 0);
             to[i] = left ? from[a++] : from[b++];
         }
     }
@@ -141,8 +139,7 @@ static bool merge(const struct step *step, struct run_env *env, const int64_t *f
 }
 
 /* Indices of all items in order, in one of the two arrays; NULL when nobody waits any more. */
-static int64_t *sort(const struct step *step, struct run_env *env, int64_t *order, int64_t *spare,
-                     int64_t n)
+static int64_t *sort(const struct step *step, struct run_env *env, int64_t *order, int64_t *spare, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         order[i] = i;
@@ -157,8 +154,7 @@ static int64_t *sort(const struct step *step, struct run_env *env, int64_t *orde
 }
 
 /* group[item], and first[group]: its lowest item, over the order's own memory. The groups. */
-static int64_t number_groups(const struct step *step, struct run_env *env, int64_t *order,
-                             int64_t n, int64_t *group)
+static int64_t number_groups(const struct step *step, struct run_env *env, int64_t *order, int64_t n, int64_t *group)
 {
     int64_t groups = 0, before = 0;
     for (int64_t i = 0; i < n && op_spend(env, 4); i++) {
@@ -172,8 +168,7 @@ static int64_t number_groups(const struct step *step, struct run_env *env, int64
 }
 
 /* The same with groups in the order of their first items; `renamed` is spare memory. */
-static bool rename_groups(struct run_env *env, int64_t *first, int64_t n, int64_t *group,
-                          int64_t *renamed)
+static bool rename_groups(struct run_env *env, int64_t *first, int64_t n, int64_t *group, int64_t *renamed)
 {
     int64_t next = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -195,8 +190,7 @@ static bool rename_groups(struct run_env *env, int64_t *first, int64_t n, int64_
     return true;
 }
 
-static void copy_items(const struct step *step, struct run_env *env, const int64_t *first,
-                       int64_t groups)
+static void copy_items(const struct step *step, struct run_env *env, const int64_t *first, int64_t groups)
 {
     const struct unique_plan *plan = step->state;
     const size_t n_bytes = (size_t)plan->inner * tensor_dtype_bytes(step->in[0]->dtype);

@@ -18,7 +18,7 @@
 
 #include <math.h>
 
-/* ---- LRN ------------------------------------------------------------------------------------- */
+/* --- LRN ---------------------------------------------------------------------------------------------------------- */
 
 struct lrn {
     float alpha, beta, bias;
@@ -39,8 +39,7 @@ static bool lrn_check(struct node_ctx *ctx, struct percept_err *err)
     if (!attr_has(ctx, "size"))
         return err_set(err, ERR_MODEL, OP_AT "attribute 'size' is missing", OP_NODE(ctx->node));
     return op_arity(ctx, 1, 1, 1, err) && attr_float(ctx, "alpha", 1e-4f, &lrn->alpha, err) &&
-           attr_float(ctx, "beta", 0.75f, &lrn->beta, err) &&
-           attr_float(ctx, "bias", 1, &lrn->bias, err) &&
+           attr_float(ctx, "beta", 0.75f, &lrn->beta, err) && attr_float(ctx, "bias", 1, &lrn->bias, err) &&
            attr_int_in(ctx, "size", 1, 1, (int64_t)1 << 30, &lrn->size, err);
 }
 
@@ -60,10 +59,9 @@ static bool lrn_shape(struct step *step, struct percept_err *err)
     if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err))
         return false;
     if (x->rank < 2)
-        return err_set(err, ERR_INVALID, OP_AT "an input of rank %d; 2 to %d work",
-                       OP_NODE(step->node), x->rank, RANK_MAX);
-    *plan = (struct lrn_plan){
-        .items = x->dims[0], .channels = x->dims[1], .pixels = tensor_span(x, 2, x->rank)};
+        return err_set(err, ERR_INVALID, OP_AT "an input of rank %d; 2 to %d work", OP_NODE(step->node), x->rank,
+                       RANK_MAX);
+    *plan = (struct lrn_plan){.items = x->dims[0], .channels = x->dims[1], .pixels = tensor_span(x, 2, x->rank)};
     plan->pieces = (plan->pixels + LRN_PIXELS - 1) / LRN_PIXELS;
     step->state = plan;
     shape_like(step);
@@ -125,7 +123,7 @@ static bool lrn_run(struct step *step, struct run_env *env, struct percept_err *
 
 const struct op_rule op_lrn = {.check = lrn_check, .shape = lrn_shape, .run = lrn_run, .batch = batch_axis_items};
 
-/* ---- LpNormalization ------------------------------------------------------------------------- */
+/* --- LpNormalization ---------------------------------------------------------------------------------------------- */
 
 struct lp {
     int64_t axis, p;
@@ -167,15 +165,13 @@ static bool lp_shape(struct step *step, struct percept_err *err)
     if ((x->dtype != PERCEPT_DOUBLE && !op_want_dtype(step, 0, PERCEPT_FLOAT, err)) ||
         !op_axis(step, lp->axis, x->rank, &axis, err))
         return false;
-    *plan = (struct lp_plan){.rows = tensor_span(x, 0, axis),
-                             .n = x->dims[axis],
-                             .inner = tensor_span(x, axis + 1, x->rank)};
+    *plan = (struct lp_plan){
+        .rows = tensor_span(x, 0, axis), .n = x->dims[axis], .inner = tensor_span(x, axis + 1, x->rank)};
     step->state = plan;
     step->scratch_bytes = (size_t)plan->inner * sizeof(double);
     if (x->dtype == PERCEPT_FLOAT) {
         const struct sums sums = lp_sums(step);
-        step->scratch_bytes =
-            (size_t)(plan->rows * plan->inner) * sizeof(float) + sums_scratch_bytes(&sums);
+        step->scratch_bytes = (size_t)(plan->rows * plan->inner) * sizeof(float) + sums_scratch_bytes(&sums);
     }
     step->inplace = 1;
     shape_like(step);
@@ -203,8 +199,8 @@ static void lp_divide_runs(void *arg, int64_t from, int64_t to, int member)
     while (from < to) {
         const int64_t row = from / plan->n, end = (row + 1) * plan->n < to ? (row + 1) * plan->n : to;
         step->kernels->binary_scalar(BINARY_DIV, (float *)step->out[0]->data + from,
-                                     (const float *)step->in[0]->data + from,
-                                     ((const float *)step->scratch)[row], end - from);
+                                     (const float *)step->in[0]->data + from, ((const float *)step->scratch)[row],
+                                     end - from);
         from = end;
     }
 }
@@ -272,7 +268,7 @@ static void lp_batch(struct batch_view *view)
 
 const struct op_rule op_lp_normalization = {.check = lp_check, .shape = lp_shape, .run = lp_run, .batch = lp_batch};
 
-/* ---- MeanVarianceNormalization --------------------------------------------------------------- */
+/* --- MeanVarianceNormalization ------------------------------------------------------------------------------------ */
 
 struct mvn {
     const int64_t *axes; /* measured together */

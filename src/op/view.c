@@ -40,8 +40,10 @@ static bool is_zero(const struct tensor *ratio)
 
 static bool refuse_random(const struct node *node, struct percept_err *err)
 {
-    return err_set(err, ERR_UNSUPPORTED, OP_AT "is in training form and drops elements at random; a ratio of 0, or an "
-                   "export in inference mode (training_mode false), would work", OP_NODE(node));
+    return err_set(err, ERR_UNSUPPORTED,
+                   OP_AT "is in training form and drops elements at random; a ratio of 0, or an "
+                         "export in inference mode (training_mode false), would work",
+                   OP_NODE(node));
 }
 
 /* Dropout's training form, where it is told when the model is opened: in constants since opset 12; by is_test,
@@ -89,13 +91,11 @@ static bool view_check(struct node_ctx *ctx, struct percept_err *err)
         return err_set(err, ERR_MODEL, OP_AT "attribute '%s' is missing", OP_NODE(ctx->node), name);
     if (priv->member == DROPOUT && !dropout_check(ctx, err))
         return false;
-    return attr_bool(ctx, "allowzero", false, &priv->allowzero, err) &&
-           attr_int(ctx, "axis", 1, &priv->axis, err);
+    return attr_bool(ctx, "allowzero", false, &priv->allowzero, err) && attr_int(ctx, "axis", 1, &priv->axis, err);
 }
 
 /* The list from attribute or input 1; *there is false when neither exists. */
-static bool take_list(const struct step *step, const int64_t **list, int64_t *n, bool *there,
-                      struct percept_err *err)
+static bool take_list(const struct step *step, const int64_t **list, int64_t *n, bool *there, struct percept_err *err)
 {
     const struct view_priv *priv = step->priv;
     *list = priv->list;
@@ -107,8 +107,7 @@ static bool take_list(const struct step *step, const int64_t **list, int64_t *n,
     if (!op_want_dtype(step, 1, PERCEPT_INT64, err))
         return false;
     if (t->rank > 1)
-        return err_set(err, ERR_MODEL, OP_AT "input 1 has rank %d; 1 would work",
-                       OP_NODE(step->node), t->rank);
+        return err_set(err, ERR_MODEL, OP_AT "input 1 has rank %d; 1 would work", OP_NODE(step->node), t->rank);
     *n = tensor_elements(t);
     if (*n && !op_known(step, 1, err))
         return false;
@@ -131,15 +130,19 @@ static bool reshape_dims(const struct step *step, const int64_t *list, int64_t n
         dims[i] = list[i];
         if (list[i] == 0 && !priv->allowzero) {
             if (i >= x->rank)
-                return err_set(err, ERR_MODEL, OP_AT "dimension %d is to be copied from an input of "
-                               "rank %d", OP_NODE(step->node), i, x->rank);
+                return err_set(err, ERR_MODEL,
+                               OP_AT "dimension %d is to be copied from an input of "
+                                     "rank %d",
+                               OP_NODE(step->node), i, x->rank);
             dims[i] = x->dims[i];
         } else if (list[i] == -1 && free_axis < 0) {
             free_axis = i;
             dims[i] = 1;
         } else if (list[i] < 0) {
-            return err_set(err, ERR_MODEL, OP_AT "dimension %d of the shape is %lld; one -1 at most "
-                           "would work", OP_NODE(step->node), i, (long long)list[i]);
+            return err_set(err, ERR_MODEL,
+                           OP_AT "dimension %d of the shape is %lld; one -1 at most "
+                                 "would work",
+                           OP_NODE(step->node), i, (long long)list[i]);
         }
     }
     bool fits = tensor_count((int)n, dims, &product);
@@ -186,8 +189,8 @@ static bool mark_axes(const struct step *step, const int64_t *list, int64_t n, i
     return true;
 }
 
-static bool squeeze_dims(const struct step *step, const int64_t *list, int64_t n, bool there,
-                         int *rank, int64_t *dims, struct percept_err *err)
+static bool squeeze_dims(const struct step *step, const int64_t *list, int64_t n, bool there, int *rank, int64_t *dims,
+                         struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     bool marked[RANK_MAX] = {false};
@@ -204,13 +207,13 @@ static bool squeeze_dims(const struct step *step, const int64_t *list, int64_t n
     return true;
 }
 
-static bool unsqueeze_dims(const struct step *step, const int64_t *list, int64_t n, int *rank,
-                           int64_t *dims, struct percept_err *err)
+static bool unsqueeze_dims(const struct step *step, const int64_t *list, int64_t n, int *rank, int64_t *dims,
+                           struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
     if (x->rank + n > RANK_MAX)
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %lld axes; up to %d would work",
-                       OP_NODE(step->node), (long long)(x->rank + n), RANK_MAX);
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "the result has %lld axes; up to %d would work", OP_NODE(step->node),
+                       (long long)(x->rank + n), RANK_MAX);
     bool marked[RANK_MAX] = {false};
     *rank = x->rank + (int)n;
     if (!mark_axes(step, list, n, *rank, marked, err))
@@ -248,8 +251,7 @@ static bool take_dims(const struct step *step, int *rank, int64_t *dims, struct 
 /* A blocked picture whose bytes are those of the plain one. */
 static bool lies_plain(const struct step *step, const struct tensor *x)
 {
-    return x->layout == LAYOUT_BLOCKED && tensor_span(x, 2, x->rank) == 1 &&
-           x->dims[1] % step->kernels->width == 0;
+    return x->layout == LAYOUT_BLOCKED && tensor_span(x, 2, x->rank) == 1 && x->dims[1] % step->kernels->width == 0;
 }
 
 /* The training mode would need a random mask; a ratio of 0 does not. */
@@ -258,13 +260,13 @@ static bool inference_only(const struct step *step, struct percept_err *err)
     const enum percept_dtype dtype = step->in[0]->dtype;
     const struct tensor *mode = step->n_in > 2 ? step->in[2] : NULL;
     if (!types_real(dtype) && !tensor_is_half(dtype))
-        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; a type of floats would work",
-                       OP_NODE(step->node), tensor_dtype_name(dtype));
+        return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; a type of floats would work", OP_NODE(step->node),
+                       tensor_dtype_name(dtype));
     if (!mode)
         return true;
     if (mode->dtype != PERCEPT_BOOL)
-        return err_set(err, ERR_INVALID, OP_AT "its training mode is %s; bool would work",
-                       OP_NODE(step->node), tensor_dtype_name(mode->dtype));
+        return err_set(err, ERR_INVALID, OP_AT "its training mode is %s; bool would work", OP_NODE(step->node),
+                       tensor_dtype_name(mode->dtype));
     if (!op_known(step, 1, err) || !op_known(step, 2, err))
         return false;
     const struct tensor *ratio = step->in[1];
@@ -278,8 +280,7 @@ static bool view_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0];
     int rank = 0;
     int64_t dims[RANK_MAX];
-    if ((priv->member == DROPOUT && !inference_only(step, err)) ||
-        !take_dims(step, &rank, dims, err))
+    if ((priv->member == DROPOUT && !inference_only(step, err)) || !take_dims(step, &rank, dims, err))
         return false;
     op_set_out(step, 0, x->dtype, rank, dims);
     step->alias = step->n_out > 1 && step->node->out[1] >= 0 ? 0 : 1; /* a mask has to be written */
@@ -315,8 +316,8 @@ static bool view_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-#define RULE(name, member, verb)                                                                    \
-    const struct op_rule op_##name = {                                                             \
+#define RULE(name, member, verb)                                                                                       \
+    const struct op_rule op_##name = {                                                                                 \
         .check = view_check, .shape = view_shape, .run = view_run, .batch = verb, .variant = member};
 
 RULE(reshape, RESHAPE, batch_axis_in_order)
@@ -331,7 +332,7 @@ const struct op_rule op_identity = {.check = view_check,
                                     .variant = IDENTITY};
 RULE(dropout, DROPOUT, batch_axis_elements)
 
-/* --- Shape and Size --------------------------------------------------------------------------------- */
+/* --- Shape and Size ----------------------------------------------------------------------------------------------- */
 
 struct extent_priv {
     bool size;
@@ -398,8 +399,5 @@ static bool extent_run(struct step *step, struct run_env *env, struct percept_er
 
 const struct op_rule op_shape = {
     .check = extent_check, .shape = extent_shape, .run = extent_run, .flags = OP_SHAPE_ONLY};
-const struct op_rule op_size = {.check = extent_check,
-                                .shape = extent_shape,
-                                .run = extent_run,
-                                .flags = OP_SHAPE_ONLY,
-                                .variant = 1};
+const struct op_rule op_size = {
+    .check = extent_check, .shape = extent_shape, .run = extent_run, .flags = OP_SHAPE_ONLY, .variant = 1};

@@ -13,8 +13,7 @@
 
 #define TILE 16
 
-void walk_make(struct walk *walk, int rank, const int64_t *dims, int n,
-               const struct tensor *const *operands)
+void walk_make(struct walk *walk, int rank, const int64_t *dims, int n, const struct tensor *const *operands)
 {
     int64_t natural[WALK_OPERANDS][RANK_MAX];
     *walk = (struct walk){.n = n, .elements = 1};
@@ -98,8 +97,8 @@ struct text16 {
 /* n elements at distances: the loops for each size. Pointers may be unaligned to nothing less than size. */
 static void copy_row(char *y, int64_t y_step, const char *x, int64_t x_step, size_t size, int64_t n)
 {
-#define ROW(T)                                                                                     \
-    for (int64_t i = 0; i < n; i++)                                                                \
+#define ROW(T)                                                                                                         \
+    for (int64_t i = 0; i < n; i++)                                                                                    \
         memcpy(y + i * y_step * (int64_t)sizeof(T), x + i * x_step * (int64_t)sizeof(T), sizeof(T));
     switch (size) {
     case 1:
@@ -161,7 +160,7 @@ struct copy {
     const char *x;
     size_t size;
     struct walk_view view;
-    int crossed; /* axis that is contiguous in the source while the last is not; -1: none */
+    int crossed;         /* axis that is contiguous in the source while the last is not; -1: none */
     int64_t length;      /* of the crossed axis, else of the last, */
     int64_t parts, part; /* which is copied in so many parts of so many elements */
     int64_t y_strides[WALK_RANK];
@@ -180,10 +179,9 @@ static void turn_bytes(char *y, int64_t y_row, const char *x, int64_t x_column)
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < TILE / 2; i++) {
             const line a = lines[i], b = lines[i + TILE / 2];
-            mixed[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21,
-                                                   6, 22, 7, 23);
-            mixed[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
-                                                       13, 29, 14, 30, 15, 31);
+            mixed[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            mixed[2 * i + 1] =
+                __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
         memcpy(lines, mixed, sizeof lines);
     }
@@ -207,8 +205,7 @@ static void copy_plane(const struct copy *c, char *y, const char *x, int64_t fro
                 continue;
             }
             for (int64_t i = r; i < r + n_rows; i++)
-                copy_row(y + (i * y_row + k) * size, 1, x + (i + k * x_column) * size, x_column,
-                         c->size, n_columns);
+                copy_row(y + (i * y_row + k) * size, 1, x + (i + k * x_column) * size, x_column, c->size, n_columns);
         }
     }
 }
@@ -249,8 +246,7 @@ static void copy_pieces(void *arg, int64_t from, int64_t to, int member)
     }
 }
 
-void walk_copy(struct percept_team *team, void *y, const void *x, size_t size,
-               const struct walk_view *view)
+void walk_copy(struct percept_team *team, void *y, const void *x, size_t size, const struct walk_view *view)
 {
     struct copy c = {.y = y, .x = x, .size = size, .view = *view, .crossed = -1};
     if (c.view.rank == 0) {

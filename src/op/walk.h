@@ -25,8 +25,7 @@ struct walk {
 };
 
 /* The operands' dims must broadcast to the given ones, which were checked. */
-void walk_make(struct walk *walk, int rank, const int64_t *dims, int n,
-               const struct tensor *const *operands);
+void walk_make(struct walk *walk, int rank, const int64_t *dims, int n, const struct tensor *const *operands);
 
 /* Calls visit for every row, cut at [from, to) elements of the output: output elements
  * [out, out + n), operand k from element at[k] on, at inner stride 0 or 1. */
@@ -49,8 +48,7 @@ struct walk_view {
 void walk_axis(struct walk_view *view, int64_t dim, int64_t stride);
 
 /* Writes the view's elements densely to y. `size` is an element's bytes: 1, 2, 4, 8 or 16. */
-void walk_copy(struct percept_team *team, void *y, const void *x, size_t size,
-               const struct walk_view *view);
+void walk_copy(struct percept_team *team, void *y, const void *x, size_t size, const struct walk_view *view);
 
 /* n elements of `size` bytes, all of them the one at x; the second for any number of them. */
 void walk_fill(void *y, const void *x, size_t size, int64_t n);

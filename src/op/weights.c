@@ -51,13 +51,12 @@ bool weights_residual(const struct step *step, const struct fused *fused, struct
     if (tensor_same_dims(given, y))
         return true;
     char one[128], other[128];
-    return err_set(err, ERR_INVALID, OP_AT "what is added has shape %s; its output has %s",
-                   OP_NODE(step->node), tensor_shape_text(given->rank, given->dims, one, sizeof one),
+    return err_set(err, ERR_INVALID, OP_AT "what is added has shape %s; its output has %s", OP_NODE(step->node),
+                   tensor_shape_text(given->rank, given->dims, one, sizeof one),
                    tensor_shape_text(y->rank, y->dims, other, sizeof other));
 }
 
-void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor,
-                  int64_t n)
+void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         float b = 0;

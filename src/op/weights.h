@@ -31,7 +31,6 @@ bool weights_fuse(struct node_ctx *ctx, struct fused *fused, const struct fusion
 bool weights_residual(const struct step *step, const struct fused *fused, struct percept_err *err);
 
 /* bias' = bias scale + shift; `bias` may be unaligned or NULL. Writes n floats. */
-void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor,
-                  int64_t n);
+void weights_bias(float *merged, const void *bias, const struct fused *fused, float factor, int64_t n);
 
 #endif

@@ -35,8 +35,7 @@ struct words {
 
 /* The text in another case at `to`, which has room for twice its bytes; its end, or NULL if it is
  * not UTF-8. */
-static char *change_case(const struct words *words, enum letters letters, struct bytes text,
-                         char *to)
+static char *change_case(const struct words *words, enum letters letters, struct bytes text, char *to)
 {
     while (text.at < text.end) {
         uint32_t code;
@@ -44,9 +43,7 @@ static char *change_case(const struct words *words, enum letters letters, struct
         if (!text.at)
             return NULL;
         if (!words->ascii || code < 0x80)
-            code = letters == LETTERS_LOWER   ? letter_lower(code)
-                   : letters == LETTERS_UPPER ? letter_upper(code)
-                                              : code;
+            code = letters == LETTERS_LOWER ? letter_lower(code) : letters == LETTERS_UPPER ? letter_upper(code) : code;
         to += utf8_write(to, code);
     }
     return to;
@@ -79,14 +76,11 @@ static bool read_stops(struct node_ctx *ctx, struct words *words, struct percept
         char *at = arena_array(ctx->arena, texts[i].n_bytes + 1, 2);
         if (!at)
             return err_memory(err, "a stop word", 2 * texts[i].n_bytes);
-        const char *end =
-            change_case(words, words->compared, bytes_of(texts[i].at, texts[i].n_bytes), at);
+        const char *end = change_case(words, words->compared, bytes_of(texts[i].at, texts[i].n_bytes), at);
         if (!end)
-            return err_set(err, ERR_MODEL, OP_AT "stop word %d is not UTF-8", OP_NODE(ctx->node),
-                           i);
+            return err_set(err, ERR_MODEL, OP_AT "stop word %d is not UTF-8", OP_NODE(ctx->node), i);
         words->stops[i] = bytes_of(at, (size_t)(end - at));
-        if (names_claim(&words->names, ctx->arena, words->stops, sizeof *words->stops,
-                        words->stops[i], i) < 0)
+        if (names_claim(&words->names, ctx->arena, words->stops, sizeof *words->stops, words->stops[i], i) < 0)
             return err_memory(err, "stop words", (size_t)words->n_stops * sizeof *words->stops);
     }
     return true;
@@ -99,12 +93,9 @@ static bool words_check(struct node_ctx *ctx, struct percept_err *err)
     struct words *words = op_priv(ctx, sizeof *words, err);
     if (!words || !op_arity(ctx, 1, 1, 1, err) ||
         !attr_choice(ctx, "case_change_action", LETTERS_KEPT, actions, &words->letters, err) ||
-        !attr_bool(ctx, "is_case_sensitive", false, &sensitive, err) ||
-        !read_locale(ctx, words, err))
+        !attr_bool(ctx, "is_case_sensitive", false, &sensitive, err) || !read_locale(ctx, words, err))
         return false;
-    words->compared = sensitive                         ? LETTERS_KEPT
-                      : words->letters == LETTERS_UPPER ? LETTERS_UPPER
-                                                        : LETTERS_LOWER;
+    words->compared = sensitive ? LETTERS_KEPT : words->letters == LETTERS_UPPER ? LETTERS_UPPER : LETTERS_LOWER;
     return read_stops(ctx, words, err);
 }
 
@@ -113,11 +104,9 @@ static bool words_shape(struct step *step, struct percept_err *err)
     const struct tensor *x = step->in[0];
     if (!op_want_dtype(step, 0, PERCEPT_STRING, err))
         return false;
-    if (x->rank < 1 || x->rank > 2 || x->dims[x->rank - 1] < 1 ||
-        (x->rank == 2 && x->dims[0] != 1)) {
+    if (x->rank < 1 || x->rank > 2 || x->dims[x->rank - 1] < 1 || (x->rank == 2 && x->dims[0] != 1)) {
         char text[128];
-        return err_set(err, ERR_INVALID,
-                       OP_AT "words of shape %s; [C] and [1,C] of at least one would work",
+        return err_set(err, ERR_INVALID, OP_AT "words of shape %s; [C] and [1,C] of at least one would work",
                        OP_NODE(step->node), tensor_shape_text(x->rank, x->dims, text, sizeof text));
     }
     op_set_out(step, 0, PERCEPT_STRING, x->rank, x->dims);
@@ -132,8 +121,8 @@ struct pass {
 };
 
 /* One word; *kept is false for a stop word. */
-static bool one_word(const struct step *step, struct pass *pass, int64_t i,
-                     struct percept_string *y, bool *kept, struct percept_err *err)
+static bool one_word(const struct step *step, struct pass *pass, int64_t i, struct percept_string *y, bool *kept,
+                     struct percept_err *err)
 {
     const struct words *words = step->priv;
     const struct percept_string *x = (const struct percept_string *)step->in[0]->data + i;
@@ -144,15 +133,13 @@ static bool one_word(const struct step *step, struct pass *pass, int64_t i,
     if (letters != LETTERS_KEPT || (words->n_stops && words->compared != LETTERS_KEPT)) {
         char *end = change_case(words, letters ? letters : words->compared, text, at);
         if (!end)
-            return err_set(err, ERR_DATA, OP_AT "element %lld is not UTF-8", OP_NODE(step->node),
-                           (long long)i);
+            return err_set(err, ERR_DATA, OP_AT "element %lld is not UTF-8", OP_NODE(step->node), (long long)i);
         changed = letters ? bytes_of(at, (size_t)(end - at)) : text;
         compared = words->compared ? bytes_of(at, (size_t)(end - at)) : text;
         pass->room = end;
     }
     pass->read += x->n_bytes;
-    *kept = !words->n_stops ||
-            names_find(&words->names, words->stops, sizeof *words->stops, compared) < 0;
+    *kept = !words->n_stops || names_find(&words->names, words->stops, sizeof *words->stops, compared) < 0;
     *y = (struct percept_string){.at = (const char *)changed.at, .n_bytes = bytes_size(changed)};
     if (!*kept || !letters)
         pass->room = at; /* nobody looks at it any more */
@@ -168,8 +155,7 @@ static bool words_run(struct step *step, struct run_env *env, struct percept_err
     size_t n_bytes = 1;
     for (int64_t i = 0; i < n; i++)
         n_bytes += 2 * ((const struct percept_string *)x->data)[i].n_bytes;
-    struct pass pass = {.room = env->memory ? env->memory(env, n_bytes)
-                                            : arena_alloc(step->arena, n_bytes)};
+    struct pass pass = {.room = env->memory ? env->memory(env, n_bytes) : arena_alloc(step->arena, n_bytes)};
     if (!pass.room)
         return err_memory(err, "words", n_bytes);
     int64_t n_kept = 0;
@@ -198,8 +184,5 @@ static void words_batch(struct batch_view *view)
         batch_axis_elements(view);
 }
 
-const struct op_rule op_string_normalizer = {.check = words_check,
-                                             .shape = words_shape,
-                                             .run = words_run,
-                                             .batch = words_batch,
-                                             .flags = OP_DATA_DIMS};
+const struct op_rule op_string_normalizer = {
+    .check = words_check, .shape = words_shape, .run = words_run, .batch = words_batch, .flags = OP_DATA_DIMS};

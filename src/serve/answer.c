@@ -54,8 +54,7 @@ static bool is_better(float a, float b)
 }
 
 int answer_classify(const float *scores, int64_t n, enum manifest_activation activation, int k,
-                    const char *const *labels, int n_labels, struct answer_prediction *best,
-                    struct watch *watch)
+                    const char *const *labels, int n_labels, struct answer_prediction *best, struct watch *watch)
 {
     int n_best = 0;
     for (int64_t i = 0; i < n && k > 0 && watch_spend(watch, 1); i++) {
@@ -66,8 +65,7 @@ int answer_classify(const float *scores, int64_t n, enum manifest_activation act
             break;
         for (; at > 0 && is_better(scores[i], best[at - 1].score); at--)
             best[at] = best[at - 1];
-        best[at] = (struct answer_prediction){
-            .label = i < n_labels ? labels[i] : NULL, .index = i, .score = scores[i]};
+        best[at] = (struct answer_prediction){.label = i < n_labels ? labels[i] : NULL, .index = i, .score = scores[i]};
     }
     struct total total = {0};
     if (activation == ACTIVATION_SOFTMAX)

@@ -119,16 +119,14 @@ static bool resize(struct batch *batch, const struct job *job, int64_t n_items, 
     return batch->engine->prepare(batch->session, err);
 }
 
-static bool gather(struct batch *batch, const struct group *group, struct watch *watch,
-                   struct percept_err *err)
+static bool gather(struct batch *batch, const struct group *group, struct watch *watch, struct percept_err *err)
 {
     if (!resize(batch, group->first, group->n > 1 ? group->n_items : 0, err))
         return false;
     for (int i = 0; i < batch->lane->n_inputs; i++) {
         char *to = batch->engine->input(batch->session, i);
         if (!to)
-            return err_set(err, ERR_MEMORY, "out of memory: input %d of %" PRId64 " items", i,
-                           group->n_items);
+            return err_set(err, ERR_MEMORY, "out of memory: input %d of %" PRId64 " items", i, group->n_items);
         const struct job *job = group->first;
         for (int j = 0; j < group->n; j++, job = job->next) {
             size_t n_bytes = bytes_from(&job->inputs[i], 0);
@@ -160,10 +158,8 @@ static bool run(struct batch *batch, const struct group *group, struct percept_e
     int64_t started_ns = engine->now_ns();
     const struct percept_run_context context = {
         .deadline_ns = deadline_of(group), .cancel = group->cancel, .team = batch->team};
-    struct watch watch = {.deadline_ns = context.deadline_ns,
-                          .cancel = context.cancel,
-                          .now_ns = engine->now_ns,
-                          .left = WATCH_STRIDE};
+    struct watch watch = {
+        .deadline_ns = context.deadline_ns, .cancel = context.cancel, .now_ns = engine->now_ns, .left = WATCH_STRIDE};
     bool ok = gather(batch, group, &watch, err);
     int64_t gathered_ns = engine->now_ns();
     if (ok) {
@@ -247,8 +243,7 @@ static bool run_apart(struct batch *batch)
     bool all = true;
     batch->apart = true;
     for (struct job *job = batch->jobs.first; job; job = job->next) {
-        const struct group alone = {
-            .first = job, .n = 1, .n_items = job->n_items, .cancel = &job->cancelled};
+        const struct group alone = {.first = job, .n = 1, .n_items = job->n_items, .cancel = &job->cancelled};
         struct percept_err err = {0};
         if (run(batch, &alone, &err)) {
             encode(batch, job, batch->outputs);
@@ -294,10 +289,8 @@ static bool may_join(struct batch *batch, const struct group *group)
 static void run_together(struct batch *batch)
 {
     struct percept_err err = {0};
-    const struct group group = {.first = batch->jobs.first,
-                                .n = batch->jobs.n,
-                                .n_items = batch->n_items,
-                                .cancel = &batch->cancel};
+    const struct group group = {
+        .first = batch->jobs.first, .n = batch->jobs.n, .n_items = batch->n_items, .cancel = &batch->cancel};
     if (group.n > 1 && !may_join(batch, &group)) {
         run_apart(batch);
         return;
@@ -334,9 +327,8 @@ void batch_work(struct batch *batch)
     batch->ended_ns = batch->engine->now_ns();
 }
 
-bool batch_warm(const struct batch_engine *engine, struct percept_session *session,
-                const struct percept_io *inputs, int n_inputs, int64_t n_items,
-                struct percept_err *err)
+bool batch_warm(const struct batch_engine *engine, struct percept_session *session, const struct percept_io *inputs,
+                int n_inputs, int64_t n_items, struct percept_err *err)
 {
     for (int i = 0; i < n_inputs; i++) {
         int64_t dims[PERCEPT_RANK_MAX] = {0};

@@ -13,16 +13,13 @@
 
 /* percept.h's functions of these names, and the codec's encoder; or a test's. */
 struct batch_engine {
-    struct percept_session *(*session_new)(const struct percept_model *model,
-                                           struct percept_err *err);
+    struct percept_session *(*session_new)(const struct percept_model *model, struct percept_err *err);
     void (*session_free)(struct percept_session *session);
-    bool (*resize)(struct percept_session *session, int input, int rank, const int64_t *dims,
-                   struct percept_err *err);
+    bool (*resize)(struct percept_session *session, int input, int rank, const int64_t *dims, struct percept_err *err);
     bool (*prepare)(struct percept_session *session, struct percept_err *err);
     bool (*items_apart)(struct percept_session *session);
     void *(*input)(struct percept_session *session, int input);
-    bool (*run)(struct percept_session *session, const struct percept_run_context *context,
-                struct percept_err *err);
+    bool (*run)(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err);
     struct percept_tensor (*output)(const struct percept_session *session, int output);
     double (*flops)(const struct percept_session *session);
     struct percept_team *(*team_new)(struct percept_err *err);
@@ -72,8 +69,7 @@ void batch_work(struct batch *batch);
 
 /* Makes a session ready for `n_items` (the first axis where the model batches) if the other
  * dimensions are known. Any thread. For warming at load. */
-bool batch_warm(const struct batch_engine *engine, struct percept_session *session,
-                const struct percept_io *inputs, int n_inputs, int64_t n_items,
-                struct percept_err *err);
+bool batch_warm(const struct batch_engine *engine, struct percept_session *session, const struct percept_io *inputs,
+                int n_inputs, int64_t n_items, struct percept_err *err);
 
 #endif

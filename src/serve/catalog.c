@@ -79,8 +79,7 @@ const char *catalog_state_name(enum served_state state)
     return "UNKNOWN";
 }
 
-struct catalog *catalog_new(struct loop *loop, const struct settings *settings,
-                            struct percept_err *err)
+struct catalog *catalog_new(struct loop *loop, const struct settings *settings, struct percept_err *err)
 {
     struct catalog *catalog = arena_buffer(sizeof *catalog);
     if (!catalog)
@@ -143,14 +142,14 @@ static bool open_model(struct entry *entry, struct percept_err *err)
     served->manifest = manifest_read(entry->folder, &served->arena, err);
     if (!served->manifest)
         return false;
-    const struct percept_options options = {
-        .size = sizeof options,
-        .row = settings->row,
-        .precision = served->manifest->precision,
-        .memory_limit_bytes = settings->memory_limit_bytes,
-        .region = settings->private_regions ? PERCEPT_REGION_PRIVATE : PERCEPT_REGION_SHARED,
-        .region_prefix = settings->region_prefix,
-        .batch_independent = served->manifest->independent};
+    const struct percept_options options = {.size = sizeof options,
+                                            .row = settings->row,
+                                            .precision = served->manifest->precision,
+                                            .memory_limit_bytes = settings->memory_limit_bytes,
+                                            .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
+                                                                                : PERCEPT_REGION_SHARED,
+                                            .region_prefix = settings->region_prefix,
+                                            .batch_independent = served->manifest->independent};
     served->model = percept_open(served->path, &options, err);
     return served->model && manifest_fits(served->manifest, served->model, err);
 }
@@ -181,8 +180,7 @@ static bool warm(struct entry *entry, struct percept_err *err)
         return batch_warm(&batch_percept, entry->session, inputs, n_inputs, -1, err);
     for (int i = 0; i < served->manifest->n_warmup; i++)
         if (served->manifest->warmup[i] <= served->max_batch_size &&
-            !batch_warm(&batch_percept, entry->session, inputs, n_inputs,
-                        served->manifest->warmup[i], err))
+            !batch_warm(&batch_percept, entry->session, inputs, n_inputs, served->manifest->warmup[i], err))
             return false;
     return batch_warm(&batch_percept, entry->session, inputs, n_inputs, 1, err);
 }
@@ -220,8 +218,8 @@ static bool open_lane(struct entry *entry, struct percept_err *err)
     percept_outputs(served->model, &n_outputs);
     if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
         return err_memory(err, "the statistics", (size_t)served->max_batch_size);
-    served->lane = dispatch_lane_new(entry->catalog->dispatch, served, n_inputs, n_outputs,
-                                     entry->catalog->settings, entry->session, err);
+    served->lane = dispatch_lane_new(entry->catalog->dispatch, served, n_inputs, n_outputs, entry->catalog->settings,
+                                     entry->session, err);
     if (!served->lane)
         return false;
     entry->session = NULL; /* the lane's now */
@@ -229,16 +227,14 @@ static bool open_lane(struct entry *entry, struct percept_err *err)
 }
 
 /* Shared was asked for: said once, and of each model in its line. */
-static void log_private(struct catalog *catalog, const struct served *served,
-                        const char *region_bytes)
+static void log_private(struct catalog *catalog, const struct served *served, const char *region_bytes)
 {
     if (catalog->private_told || catalog->settings->private_regions)
         return;
     catalog->private_told = true;
-    log_warn(
-        "packed weights do not fit into /dev/shm, or it is missing: each process has its own, and "
-        "every start packs them anew",
-        "model", served->name, "#region_bytes", region_bytes, "weights", "private", NULL);
+    log_warn("packed weights do not fit into /dev/shm, or it is missing: each process has its own, and "
+             "every start packs them anew",
+             "model", served->name, "#region_bytes", region_bytes, "weights", "private", NULL);
 }
 
 static void log_ready(struct catalog *catalog, const struct served *served)
@@ -260,8 +256,8 @@ static void log_ready(struct catalog *catalog, const struct served *served)
                                           : "packed",
              "#parameters", parameters, "#region_bytes", region_bytes, NULL);
     if (description.batch_asserted)
-        log_info("requests are joined on the owner's word that items are independent", "model",
-                 served->name, "#version", version, "not_proved", description.batch_reason, NULL);
+        log_info("requests are joined on the owner's word that items are independent", "model", served->name,
+                 "#version", version, "not_proved", description.batch_reason, NULL);
     for (int i = 0; i < description.n_notes; i++)
         log_warn("model note", "model", served->name, "#version", version, "note", description.notes[i], NULL);
 }
@@ -279,8 +275,8 @@ static size_t root_bytes(const struct served *served)
 {
     const char *path = served->path;
     size_t name_bytes = strlen(served->name), n = folder_bytes(path, strlen(path));
-    bool called_like_itself = strncmp(path + n, served->name, name_bytes) == 0 &&
-                              strcasecmp(path + n + name_bytes, ".onnx") == 0;
+    bool called_like_itself =
+        strncmp(path + n, served->name, name_bytes) == 0 && strcasecmp(path + n + name_bytes, ".onnx") == 0;
     if (called_like_itself && strcasecmp(served->name, "model") != 0)
         return n;
     for (int ups = 0; ups < 2 && n > 1; ups++) {
@@ -321,8 +317,8 @@ static void set_failed(struct entry *entry)
         return; /* skipped, not broken */
     char version[24];
     snprintf(version, sizeof version, "%" PRId64, served->version);
-    log_error("model failed to load", "model", served->name, "#version", version, "why",
-              entry->err.text, "path", served->path, NULL);
+    log_error("model failed to load", "model", served->name, "#version", version, "why", entry->err.text, "path",
+              served->path, NULL);
 }
 
 static void load_done(struct task *task)
@@ -365,9 +361,8 @@ static void append_omitted(struct catalog *catalog, struct omitted *omitted)
 static void count_more(struct catalog *catalog)
 {
     int n = catalog->n_omitted - OMITTED_MAX;
-    snprintf(catalog->more_why, sizeof catalog->more_why,
-             "%d more %s left out; the log names %s", n, n == 1 ? "is" : "are",
-             n == 1 ? "it" : "them");
+    snprintf(catalog->more_why, sizeof catalog->more_why, "%d more %s left out; the log names %s", n,
+             n == 1 ? "is" : "are", n == 1 ? "it" : "them");
     if (n > 1)
         return;
     catalog->more = (struct omitted){.name = "...", .path = "", .why = catalog->more_why};
@@ -399,8 +394,8 @@ static bool leave_out(struct catalog *catalog, const char *name, const char *pat
 }
 
 /* A name is another's: the one that came first is served. */
-static bool leave_out_twin(struct catalog *catalog, const struct found *found,
-                           const struct served *first, struct percept_err *err)
+static bool leave_out_twin(struct catalog *catalog, const struct found *found, const struct served *first,
+                           struct percept_err *err)
 {
     const struct served twin = {.name = found->name, .path = found->path};
     const char *name = found->path + root_bytes(&twin);
@@ -408,14 +403,12 @@ static bool leave_out_twin(struct catalog *catalog, const struct found *found,
         return leave_out(catalog, name, found->path, "it is named twice, and served once", err);
     return leave_out(catalog, name, found->path,
                      arena_printf(&catalog->arena,
-                                  "two models are called '%s' version %" PRId64
-                                  ": '%s' is served; rename one",
+                                  "two models are called '%s' version %" PRId64 ": '%s' is served; rename one",
                                   found->name, found->version, first->path + root_bytes(first)),
                      err);
 }
 
-static struct entry *entry_new(struct catalog *catalog, const struct found *found,
-                               struct percept_err *err)
+static struct entry *entry_new(struct catalog *catalog, const struct found *found, struct percept_err *err)
 {
     struct entry *entry = arena_buffer(sizeof *entry);
     if (!entry)
@@ -464,8 +457,7 @@ static bool begin_loads(struct catalog *catalog, const struct scan *scan, struct
     return true;
 }
 
-static bool leave_out_omitted(struct catalog *catalog, const struct scan *scan,
-                              struct percept_err *err)
+static bool leave_out_omitted(struct catalog *catalog, const struct scan *scan, struct percept_err *err)
 {
     for (const struct omitted *omitted = scan->first_omitted; omitted; omitted = omitted->next)
         if (!leave_out(catalog, omitted->name, omitted->path, omitted->why, err))
@@ -500,8 +492,7 @@ int catalog_n_omitted(const struct catalog *catalog)
     return catalog->n_omitted;
 }
 
-struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version,
-                            struct percept_err *err)
+struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version, struct percept_err *err)
 {
     struct served *best = NULL;
     bool known = false;
@@ -516,14 +507,12 @@ struct served *catalog_find(struct catalog *catalog, const char *name, int64_t v
     if (best)
         return best;
     if (known)
-        return err_null(err, ERR_NOT_FOUND,
-                        "Request for unknown model: '%s' version %" PRId64 " is not found", name,
+        return err_null(err, ERR_NOT_FOUND, "Request for unknown model: '%s' version %" PRId64 " is not found", name,
                         version);
     return err_null(err, ERR_NOT_FOUND, "Request for unknown model: '%s' is not found", name);
 }
 
-struct served *catalog_find_ready(struct catalog *catalog, const char *name, int64_t version,
-                                  struct percept_err *err)
+struct served *catalog_find_ready(struct catalog *catalog, const char *name, int64_t version, struct percept_err *err)
 {
     if (catalog_draining(catalog))
         return err_null(err, ERR_UNAVAILABLE, "Server exiting");
@@ -532,8 +521,8 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
         return served;
     const char *why = served->state == SERVED_FAILED ? served->reason : "it is loading";
     return err_null(err, ERR_UNAVAILABLE,
-                    "Request for unknown model: '%s' version %" PRId64 " is not at ready state: %s",
-                    name, served->version, why);
+                    "Request for unknown model: '%s' version %" PRId64 " is not at ready state: %s", name,
+                    served->version, why);
 }
 
 bool catalog_loading(const struct catalog *catalog)
@@ -562,11 +551,9 @@ static bool say_nothing_served(const struct catalog *catalog, struct percept_err
     const struct omitted *omitted = catalog->first_omitted;
     const struct served *served = catalog->first;
     if (served)
-        return err_set(err, ERR_UNAVAILABLE,
-                       "no model is served: '%s' version %" PRId64 " failed to load: %s",
+        return err_set(err, ERR_UNAVAILABLE, "no model is served: '%s' version %" PRId64 " failed to load: %s",
                        served->name, served->version, served->reason);
-    return err_set(err, ERR_UNAVAILABLE,
-                   omitted ? "no model is served: %s: %s" : "no model is served",
+    return err_set(err, ERR_UNAVAILABLE, omitted ? "no model is served: %s: %s" : "no model is served",
                    omitted ? omitted->name : "", omitted ? omitted->why : "");
 }
 
@@ -574,12 +561,10 @@ static bool say_not_whole(const struct catalog *catalog, struct percept_err *err
 {
     for (const struct served *served = catalog->first; served; served = served->next)
         if (served->state == SERVED_FAILED)
-            return err_set(err, ERR_UNAVAILABLE,
-                           "model '%s' version %" PRId64 " failed to load: %s", served->name,
+            return err_set(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " failed to load: %s", served->name,
                            served->version, served->reason);
     const struct omitted *omitted = catalog->first_omitted;
-    return !omitted ||
-           err_set(err, ERR_UNAVAILABLE, "'%s' is left out: %s", omitted->name, omitted->why);
+    return !omitted || err_set(err, ERR_UNAVAILABLE, "'%s' is left out: %s", omitted->name, omitted->why);
 }
 
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err)
@@ -596,8 +581,7 @@ bool catalog_ready(const struct catalog *catalog, struct percept_err *err)
     return !catalog->settings->strict_readiness || say_not_whole(catalog, err);
 }
 
-void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served),
-                       void *user)
+void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served), void *user)
 {
     catalog->changed = changed;
     catalog->changed_user = user;

@@ -51,8 +51,7 @@ const char *catalog_state_name(enum served_state state);
 struct catalog;
 
 /* `settings` must outlive it. */
-struct catalog *catalog_new(struct loop *loop, const struct settings *settings,
-                            struct percept_err *err);
+struct catalog *catalog_new(struct loop *loop, const struct settings *settings, struct percept_err *err);
 
 /* Nothing may be in flight or loading: after `drained`, or when nothing was added. Before
  * loop_free. */
@@ -66,12 +65,10 @@ bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *
 
 /* The version asked for (0: the highest READY one, else the highest). NULL with the contract's
  * sentence (protocol: "Request for unknown model: 'X' is not found"). */
-struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version,
-                            struct percept_err *err);
+struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version, struct percept_err *err);
 
 /* The same, but it must be READY: 503 with the reason otherwise. */
-struct served *catalog_find_ready(struct catalog *catalog, const char *name, int64_t version,
-                                  struct percept_err *err);
+struct served *catalog_find_ready(struct catalog *catalog, const char *name, int64_t version, struct percept_err *err);
 
 struct served *catalog_first(struct catalog *catalog);
 
@@ -86,8 +83,7 @@ int catalog_n_omitted(const struct catalog *catalog);
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err);
 bool catalog_loading(const struct catalog *catalog);
 
-void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served),
-                       void *user);
+void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served), void *user);
 
 /* From now on catalog_ready says no ("Server exiting"), while jobs are still accepted: load
  * balancers need a while to notice. */

@@ -12,8 +12,7 @@
 #include <strings.h>
 
 static const struct codec rows[] = {
-#define C(type, what, always, function)                                                            \
-    {.media_type = type, .kind = what, .worker_always = always, .decode = function},
+#define C(type, what, always, function) {.media_type = type, .kind = what, .worker_always = always, .decode = function},
 #include "serve/codecs.def"
 #undef C
 };
@@ -24,10 +23,9 @@ static const struct {
     enum percept_dtype dtype;
     const char *name;
 } datatypes[] = {
-    {PERCEPT_BOOL, "BOOL"},     {PERCEPT_UINT8, "UINT8"},   {PERCEPT_UINT16, "UINT16"},
-    {PERCEPT_UINT32, "UINT32"}, {PERCEPT_UINT64, "UINT64"}, {PERCEPT_INT8, "INT8"},
-    {PERCEPT_INT16, "INT16"},   {PERCEPT_INT32, "INT32"},   {PERCEPT_INT64, "INT64"},
-    {PERCEPT_FLOAT16, "FP16"},  {PERCEPT_FLOAT, "FP32"},    {PERCEPT_DOUBLE, "FP64"},
+    {PERCEPT_BOOL, "BOOL"},     {PERCEPT_UINT8, "UINT8"},   {PERCEPT_UINT16, "UINT16"}, {PERCEPT_UINT32, "UINT32"},
+    {PERCEPT_UINT64, "UINT64"}, {PERCEPT_INT8, "INT8"},     {PERCEPT_INT16, "INT16"},   {PERCEPT_INT32, "INT32"},
+    {PERCEPT_INT64, "INT64"},   {PERCEPT_FLOAT16, "FP16"},  {PERCEPT_FLOAT, "FP32"},    {PERCEPT_DOUBLE, "FP64"},
     {PERCEPT_STRING, "BYTES"},  {PERCEPT_BFLOAT16, "BF16"},
 };
 
@@ -67,8 +65,7 @@ static struct bytes bare_type(struct bytes type)
 
 static bool same_type(struct bytes type, const char *row)
 {
-    return bytes_size(type) == strlen(row) &&
-           strncasecmp((const char *)type.at, row, bytes_size(type)) == 0;
+    return bytes_size(type) == strlen(row) && strncasecmp((const char *)type.at, row, bytes_size(type)) == 0;
 }
 
 /* Other names that clients' libraries and systems have for a row's type. */
@@ -76,9 +73,8 @@ static struct bytes usual_name(struct bytes type)
 {
     static const struct {
         const char *other, *usual;
-    } names[] = {{"image/jpg", "image/jpeg"},        {"image/pjpeg", "image/jpeg"},
-                 {"image/x-jpeg", "image/jpeg"},     {"image/x-jpg", "image/jpeg"},
-                 {"image/x-png", "image/png"},       {"text/json", "application/json"},
+    } names[] = {{"image/jpg", "image/jpeg"},        {"image/pjpeg", "image/jpeg"}, {"image/x-jpeg", "image/jpeg"},
+                 {"image/x-jpg", "image/jpeg"},      {"image/x-png", "image/png"},  {"text/json", "application/json"},
                  {"text/x-json", "application/json"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (same_type(type, names[i].other))
@@ -107,8 +103,8 @@ enum manifest_kind codec_kind(const struct served *served)
     return input ? input->kind : MANIFEST_TENSOR;
 }
 
-static const struct codec *refuse(const struct served *served, struct bytes type,
-                                  enum manifest_kind kind, struct percept_err *err)
+static const struct codec *refuse(const struct served *served, struct bytes type, enum manifest_kind kind,
+                                  struct percept_err *err)
 {
     char list[256] = "";
     for (int i = 0; i < N_ROWS; i++)
@@ -116,9 +112,8 @@ static const struct codec *refuse(const struct served *served, struct bytes type
             size_t used = strlen(list);
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", rows[i].media_type);
         }
-    return err_null(err, ERR_MEDIA_TYPE, "model '%s' does not take '%.*s'; it takes %s",
-                    served->name, (int)(bytes_size(type) > 60 ? 60 : bytes_size(type)),
-                    (const char *)type.at, list);
+    return err_null(err, ERR_MEDIA_TYPE, "model '%s' does not take '%.*s'; it takes %s", served->name,
+                    (int)(bytes_size(type) > 60 ? 60 : bytes_size(type)), (const char *)type.at, list);
 }
 
 /* "text/plain; charset=latin1" is not what the text codec reads. */
@@ -129,8 +124,7 @@ static bool is_utf8(struct bytes parameters)
     for (; bytes_size(parameters) > strlen(name); parameters.at++) {
         if (strncasecmp((const char *)parameters.at, name, strlen(name)) != 0)
             continue;
-        struct bytes value =
-            bare_type((struct bytes){parameters.at + strlen(name), parameters.end});
+        struct bytes value = bare_type((struct bytes){parameters.at + strlen(name), parameters.end});
         for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++)
             if (same_type(value, accepted[i]))
                 return true;
@@ -139,8 +133,7 @@ static bool is_utf8(struct bytes parameters)
     return true;
 }
 
-const struct codec *codec_find(const struct served *served, struct bytes content_type,
-                               struct percept_err *err)
+const struct codec *codec_find(const struct served *served, struct bytes content_type, struct percept_err *err)
 {
     struct bytes bare = bare_type(content_type), type = usual_name(bare);
     if (!looks_like_media(type))
@@ -163,8 +156,7 @@ bool codec_begin(struct job *job, bool binary, struct percept_err *err)
     job->inputs = arena_array(job->arena, (size_t)n_inputs + 1, sizeof *job->inputs);
     job->outputs = arena_array(job->arena, (size_t)n_outputs + 1, sizeof *job->outputs);
     if (!job->inputs || !job->outputs)
-        return err_memory(err, "a request's list of tensors",
-                          (size_t)(n_inputs + n_outputs) * sizeof *job->inputs);
+        return err_memory(err, "a request's list of tensors", (size_t)(n_inputs + n_outputs) * sizeof *job->inputs);
     for (int i = 0; i < n_outputs; i++)
         job->outputs[i] = (struct job_output){.index = i, .binary = binary};
     job->n_outputs = n_outputs;
@@ -209,47 +201,41 @@ static bool shape_fits(const struct percept_io *io, const struct percept_tensor 
     return true;
 }
 
-static bool refuse_shape(const struct job *job, const struct percept_io *io,
-                         const struct percept_tensor *tensor, struct percept_err *err)
+static bool refuse_shape(const struct job *job, const struct percept_io *io, const struct percept_tensor *tensor,
+                         struct percept_err *err)
 {
     char want[128], got[192];
     print_dims(want, sizeof want, io->rank, io->dims);
     print_dims(got, sizeof got, tensor->rank, tensor->dims);
-    return err_set(
-        err, ERR_INVALID, "unexpected shape for input '%s' for model '%s'. Expected %s, got %s.%s",
-        io->name, job->served->name, want, got,
-        job->served->batching ? " NOTE: Setting a non-zero max_batch_size means that the "
-                                "first axis of every input is the batch"
-                              : "");
+    return err_set(err, ERR_INVALID, "unexpected shape for input '%s' for model '%s'. Expected %s, got %s.%s", io->name,
+                   job->served->name, want, got,
+                   job->served->batching ? " NOTE: Setting a non-zero max_batch_size means that the "
+                                           "first axis of every input is the batch"
+                                         : "");
 }
 
-static bool batch_fits(struct job *job, const struct percept_io *io, int64_t n,
-                       struct percept_err *err)
+static bool batch_fits(struct job *job, const struct percept_io *io, int64_t n, struct percept_err *err)
 {
     const struct served *served = job->served;
     if (n < 1)
-        return err_set(err, ERR_INVALID,
-                       "inference request batch-size must be >= 1 for '%s', input '%s' has 0",
+        return err_set(err, ERR_INVALID, "inference request batch-size must be >= 1 for '%s', input '%s' has 0",
                        served->name, io->name);
     if (served->max_batch_size > 0 && n > served->max_batch_size)
-        return err_set(err, ERR_INVALID, "inference request batch-size must be <= %d for '%s'",
-                       served->max_batch_size, served->name);
+        return err_set(err, ERR_INVALID, "inference request batch-size must be <= %d for '%s'", served->max_batch_size,
+                       served->name);
     if (job->n_items && job->n_items != n)
-        return err_set(err, ERR_INVALID,
-                       "input '%s' batch size does not match other inputs for '%s'", io->name,
+        return err_set(err, ERR_INVALID, "input '%s' batch size does not match other inputs for '%s'", io->name,
                        served->name);
     return true;
 }
 
-bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor,
-                  struct percept_err *err)
+bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor, struct percept_err *err)
 {
     int n_inputs;
     const struct percept_io *io = &percept_inputs(job->served->model, &n_inputs)[input];
     if (tensor->dtype != io->dtype) {
         const char *wanted = codec_datatype(io->dtype);
-        return err_set(err, ERR_INVALID,
-                       "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
+        return err_set(err, ERR_INVALID, "inference input '%s' data-type is '%s', but model '%s' expects '%s'",
                        io->name, codec_datatype(tensor->dtype), job->served->name,
                        wanted ? wanted : percept_dtype_name(io->dtype));
     }
@@ -266,12 +252,10 @@ bool codec_accept(struct job *job, int input, const struct percept_tensor *tenso
     return true;
 }
 
-bool codec_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
-                   struct percept_err *err)
+bool codec_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n, struct percept_err *err)
 {
     size_t n_bytes;
-    if (!arena_multiply((size_t)n, percept_dtype_bytes(tensor->dtype), &n_bytes) ||
-        n_bytes > INT64_MAX)
+    if (!arena_multiply((size_t)n, percept_dtype_bytes(tensor->dtype), &n_bytes) || n_bytes > INT64_MAX)
         return err_set(err, ERR_INVALID, "byte size overflow for input '%s'", name);
     tensor->data = arena_alloc(job->arena, n_bytes ? n_bytes : 1);
     if (!tensor->data)
@@ -283,15 +267,12 @@ bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint6
 {
     uint64_t most = (uint64_t)picture->most_pixels;
     if (width == 0 || height == 0)
-        return err_set(picture->err, ERR_INVALID,
-                       "the picture has %llux%llu pixels; both must be over 0",
+        return err_set(picture->err, ERR_INVALID, "the picture has %llux%llu pixels; both must be over 0",
                        (unsigned long long)width, (unsigned long long)height);
     if (width > CODEC_SIDE_MAX || height > CODEC_SIDE_MAX || width * height > most)
-        return err_set(
-            picture->err, ERR_TOO_LARGE,
-            "the picture has %llux%llu pixels; at most %llu are accepted, and %d along a "
-            "side",
-            (unsigned long long)width, (unsigned long long)height, (unsigned long long)most,
-            CODEC_SIDE_MAX);
+        return err_set(picture->err, ERR_TOO_LARGE,
+                       "the picture has %llux%llu pixels; at most %llu are accepted, and %d along a "
+                       "side",
+                       (unsigned long long)width, (unsigned long long)height, (unsigned long long)most, CODEC_SIDE_MAX);
     return true;
 }

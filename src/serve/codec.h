@@ -20,8 +20,7 @@ struct codec {
 /* The codec for a request's Content-Type (parameters after ';' and case are ignored). Unknown,
  * missing and form types are V2 JSON, as clients send those; "image/..." and others that look like
  * media which no codec reads give NULL with 415 and the list of those that this model takes. */
-const struct codec *codec_find(const struct served *served, struct bytes content_type,
-                               struct percept_err *err);
+const struct codec *codec_find(const struct served *served, struct bytes content_type, struct percept_err *err);
 
 /* What the model's only input is described as; with several, a body of one medium cannot feed it.
  */
@@ -37,8 +36,7 @@ enum manifest_kind codec_kind(const struct served *served);
 bool codec_json_decode(struct job *job, struct percept_err *err);
 
 /* The reply of every codec. `results` has one tensor per model output: the job's own rows. */
-bool codec_json_encode(struct job *job, const struct percept_tensor *results,
-                       struct percept_err *err);
+bool codec_json_encode(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 /* codec_image.c, codec_text.c */
 bool codec_image_decode(struct job *job, struct percept_err *err);
@@ -53,8 +51,7 @@ bool codec_begin(struct job *job, bool binary, struct percept_err *err);
 
 /* For decoders: dims of input i judged against the model and the other inputs; keeps the tensor and
  * sets job->n_items. The sentences are the protocol's. */
-bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor,
-                  struct percept_err *err);
+bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor, struct percept_err *err);
 
 /* The number of elements, or false when that is over 2^63-1 or a dimension is negative. */
 bool codec_count(int rank, const int64_t *dims, int64_t *n);

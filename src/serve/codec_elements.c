@@ -25,9 +25,9 @@ struct sink {
 static bool wrong(struct json *json, const struct sink *sink)
 {
     char text[24];
-    return json_fail(json, "input '%s': element %lld is not %s of %s: found %s", sink->name,
-                     (long long)sink->i, sink->dtype == PERCEPT_STRING ? "a string" : "a value",
-                     codec_datatype(sink->dtype), json_found(json, text));
+    return json_fail(json, "input '%s': element %lld is not %s of %s: found %s", sink->name, (long long)sink->i,
+                     sink->dtype == PERCEPT_STRING ? "a string" : "a value", codec_datatype(sink->dtype),
+                     json_found(json, text));
 }
 
 /* Digits that rounded to infinity, as opposed to the word. */
@@ -63,8 +63,7 @@ static inline bool signed_element(struct json *json, struct sink *sink)
     int64_t most = INT64_MAX >> (64 - 8 * sink->size);
     if (!end || value > most || value < -most - 1)
         return wrong(json, sink);
-    memcpy((char *)sink->data + (size_t)sink->i * sink->size, &value,
-           sink->size); /* little-endian */
+    memcpy((char *)sink->data + (size_t)sink->i * sink->size, &value, sink->size); /* little-endian */
     json->at = end;
     return true;
 }
@@ -113,11 +112,10 @@ static inline bool string_element(struct json *json, struct sink *sink)
 
 static bool too_many(struct json *json, const struct sink *sink)
 {
-    return json_fail(
-        json,
-        "Unable to parse 'data': Shape does not match true shape of 'data' field: input "
-        "'%s' has more than %lld elements",
-        sink->name, (long long)sink->n);
+    return json_fail(json,
+                     "Unable to parse 'data': Shape does not match true shape of 'data' field: input "
+                     "'%s' has more than %lld elements",
+                     sink->name, (long long)sink->n);
 }
 
 static bool broken(struct json *json, const char *what)
@@ -147,8 +145,8 @@ static inline bool more(struct json *json, int *depth)
     return false;
 }
 
-static inline __attribute__((always_inline)) bool
-walk(struct json *json, struct sink *sink, bool (*element)(struct json *json, struct sink *sink))
+static inline __attribute__((always_inline)) bool walk(struct json *json, struct sink *sink,
+                                                       bool (*element)(struct json *json, struct sink *sink))
 {
     int depth = 0;
     bool opened = false; /* a bracket is the last thing seen: it may be closed at once */
@@ -214,8 +212,8 @@ static bool too_few(const char *name, int64_t n_found, int64_t n, struct percept
                    name, (long long)n_found, (long long)n);
 }
 
-bool codec_elements_read(struct job *job, struct bytes data, const char *name,
-                         struct percept_tensor *tensor, int64_t n, struct percept_err *err)
+bool codec_elements_read(struct job *job, struct bytes data, const char *name, struct percept_tensor *tensor, int64_t n,
+                         struct percept_err *err)
 {
     /* An element takes two bytes at least, so a short body cannot ask for much memory. */
     if ((uint64_t)n > bytes_size(data) / 2)
@@ -225,11 +223,8 @@ bool codec_elements_read(struct job *job, struct bytes data, const char *name,
     struct json json = json_of(data, job->arena, err);
     json.begin = job->body.at;
     json.watch = &job->watch;
-    struct sink sink = {.data = tensor->data,
-                        .n = n,
-                        .size = percept_dtype_bytes(tensor->dtype),
-                        .name = name,
-                        .dtype = tensor->dtype};
+    struct sink sink = {
+        .data = tensor->data, .n = n, .size = percept_dtype_bytes(tensor->dtype), .name = name, .dtype = tensor->dtype};
     if (!walk_type(&json, &sink))
         return false;
     return sink.i == n || too_few(name, sink.i, n, err);

@@ -57,13 +57,11 @@ static const char *other_format(struct bytes body)
         {"<svg", 4, 0, "an SVG"},
         {"%PDF", 4, 0, "a PDF"},
         {"{", 1, 0, "JSON"},
-        {"\x89PNG", 4, 0,
-         "a PNG without its line ends (curl takes them out with -d, not with --data-binary)"},
+        {"\x89PNG", 4, 0, "a PNG without its line ends (curl takes them out with -d, not with --data-binary)"},
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (bytes_size(body) > others[i].at &&
-            bytes_begin((struct bytes){body.at + others[i].at, body.end}, others[i].magic,
-                        others[i].n))
+            bytes_begin((struct bytes){body.at + others[i].at, body.end}, others[i].magic, others[i].n))
             return others[i].name;
     return "no picture that is known here";
 }
@@ -73,14 +71,11 @@ static bool check_format(const struct job *job, enum format format, struct perce
     if (bytes_size(job->body) == 0)
         return err_set(err, ERR_INVALID, "the body is empty; it must be a PNG or JPEG picture");
     if (format == FORMAT_UNKNOWN)
-        return err_set(err, ERR_MEDIA_TYPE,
-                       "the body is %s; send a PNG as image/png or a JPEG as image/jpeg",
+        return err_set(err, ERR_MEDIA_TYPE, "the body is %s; send a PNG as image/png or a JPEG as image/jpeg",
                        other_format(job->body));
     const char *type = format == FORMAT_PNG ? "image/png" : "image/jpeg";
-    if (job->codec && job->codec->kind == MANIFEST_IMAGE &&
-        strcmp(job->codec->media_type, type) != 0)
-        return err_set(err, ERR_MEDIA_TYPE,
-                       "the body is %s but its Content-Type is %s; send it as %s",
+    if (job->codec && job->codec->kind == MANIFEST_IMAGE && strcmp(job->codec->media_type, type) != 0)
+        return err_set(err, ERR_MEDIA_TYPE, "the body is %s but its Content-Type is %s; send it as %s",
                        format == FORMAT_PNG ? "a PNG" : "a JPEG", job->codec->media_type, type);
     return true;
 }
@@ -103,11 +98,10 @@ static bool decode(const struct source *source, enum format format, struct pictu
                                          .watch = source->watch,
                                          .arena = source->arena,
                                          .err = source->err};
-    return format == FORMAT_PNG ? codec_png_decode(&posted, picture)
-                                : codec_jpeg_decode(&posted, picture);
+    return format == FORMAT_PNG ? codec_png_decode(&posted, picture) : codec_jpeg_decode(&posted, picture);
 }
 
-/* ---- to the network's size ---- */
+/* --- to the network's size ---------------------------------------------------------------------------------------- */
 
 /* The middle of a picture that has the shape of the target. */
 static struct picture_box middle(const struct picture *picture, int width, int height)
@@ -147,11 +141,11 @@ static bool frame(const struct source *source, const struct picture *from, struc
         framed->left = (width - w) / 2;
         framed->top = (height - h) / 2;
     }
-    return picture_resize(from, box, w, h, (enum picture_filter)image->filter, &framed->picture,
-                          source->watch, source->arena, source->err);
+    return picture_resize(from, box, w, h, (enum picture_filter)image->filter, &framed->picture, source->watch,
+                          source->arena, source->err);
 }
 
-/* ---- to a tensor ---- */
+/* --- to a tensor -------------------------------------------------------------------------------------------------- */
 
 static float normal(const struct manifest_image *image, int channel, float value)
 {
@@ -171,31 +165,31 @@ struct strides {
 };
 
 /* One channel of the input: the picture's levels through a table, the frame around them filled. */
-#define PUT_CHANNEL(name, element, of_level)                                                       \
-    static bool name(const struct framed *framed, const struct manifest_image *image, int channel, \
-                     int source_channel, struct strides strides, element *to, struct watch *watch) \
-    {                                                                                              \
-        const struct picture *p = &framed->picture;                                                \
-        const element fill = of_level(image, channel, image->fill);                                \
-        element table[256];                                                                        \
-        for (int i = 0; i < 256; i++)                                                              \
-            table[i] = of_level(image, channel, (float)i);                                         \
-        bool covered = p->width == framed->width && p->height == framed->height;                   \
-        for (int y = 0; !covered && y < framed->height; y++) {                                     \
-            if (!watch_spend(watch, framed->width))                                                \
-                return false;                                                                      \
-            for (int x = 0; x < framed->width; x++)                                                \
-                to[(size_t)y * strides.row + (size_t)x * strides.column] = fill;                   \
-        }                                                                                          \
-        to += (size_t)framed->top * strides.row + (size_t)framed->left * strides.column;           \
-        const uint8_t *from = p->pixels + source_channel;                                          \
-        for (int y = 0; y < p->height; y++) {                                                      \
-            if (!watch_spend(watch, p->width))                                                     \
-                return false;                                                                      \
-            for (int x = 0; x < p->width; x++, from += p->channels)                                \
-                to[(size_t)y * strides.row + (size_t)x * strides.column] = table[*from];           \
-        }                                                                                          \
-        return true;                                                                               \
+#define PUT_CHANNEL(name, element, of_level)                                                                           \
+    static bool name(const struct framed *framed, const struct manifest_image *image, int channel, int source_channel, \
+                     struct strides strides, element *to, struct watch *watch)                                         \
+    {                                                                                                                  \
+        const struct picture *p = &framed->picture;                                                                    \
+        const element fill = of_level(image, channel, image->fill);                                                    \
+        element table[256];                                                                                            \
+        for (int i = 0; i < 256; i++)                                                                                  \
+            table[i] = of_level(image, channel, (float)i);                                                             \
+        bool covered = p->width == framed->width && p->height == framed->height;                                       \
+        for (int y = 0; !covered && y < framed->height; y++) {                                                         \
+            if (!watch_spend(watch, framed->width))                                                                    \
+                return false;                                                                                          \
+            for (int x = 0; x < framed->width; x++)                                                                    \
+                to[(size_t)y * strides.row + (size_t)x * strides.column] = fill;                                       \
+        }                                                                                                              \
+        to += (size_t)framed->top * strides.row + (size_t)framed->left * strides.column;                               \
+        const uint8_t *from = p->pixels + source_channel;                                                              \
+        for (int y = 0; y < p->height; y++) {                                                                          \
+            if (!watch_spend(watch, p->width))                                                                         \
+                return false;                                                                                          \
+            for (int x = 0; x < p->width; x++, from += p->channels)                                                    \
+                to[(size_t)y * strides.row + (size_t)x * strides.column] = table[*from];                               \
+        }                                                                                                              \
+        return true;                                                                                                   \
     }
 PUT_CHANNEL(put_floats, float, normal)
 PUT_CHANNEL(put_bytes, uint8_t, level)
@@ -212,10 +206,9 @@ static bool put_channels(const struct framed *framed, const struct manifest_imag
     for (int c = 0; c < n; c++) {
         int from = framed->picture.channels == 1 ? 0 : bgr ? 2 - c : c;
         size_t at = (size_t)c * strides.channel;
-        bool ok =
-            tensor->dtype == PERCEPT_UINT8
-                ? put_bytes(framed, image, c, from, strides, (uint8_t *)tensor->data + at, watch)
-                : put_floats(framed, image, c, from, strides, (float *)tensor->data + at, watch);
+        bool ok = tensor->dtype == PERCEPT_UINT8
+                      ? put_bytes(framed, image, c, from, strides, (uint8_t *)tensor->data + at, watch)
+                      : put_floats(framed, image, c, from, strides, (float *)tensor->data + at, watch);
         if (!ok)
             return false;
     }
@@ -251,8 +244,7 @@ static bool to_tensor(const struct source *source, const struct framed *framed)
     if (!codec_accept(source->job, 0, &tensor, source->err) ||
         !codec_reserve(source->job, source->io->name, input, n, source->err))
         return false;
-    return put_channels(framed, source->image, input, source->watch) ||
-           watch_refuse(source->watch, source->err);
+    return put_channels(framed, source->image, input, source->watch) || watch_refuse(source->watch, source->err);
 }
 
 static bool convert(const struct source *source, enum format format)
@@ -273,22 +265,16 @@ bool codec_image_decode(struct job *job, struct percept_err *err)
 {
     int n_inputs;
     const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
-    const struct manifest_input *input =
-        n_inputs == 1 ? manifest_input(job->served->manifest, io[0].name) : NULL;
+    const struct manifest_input *input = n_inputs == 1 ? manifest_input(job->served->manifest, io[0].name) : NULL;
     if (!input || input->kind != MANIFEST_IMAGE)
-        return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a picture; send V2 JSON",
-                       job->served->name);
+        return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a picture; send V2 JSON", job->served->name);
     enum format format = format_of(job->body);
     if (!check_format(job, format, err) || !codec_begin(job, false, err))
         return false;
     job->predictions = true;
     struct arena arena = {0};
-    struct source source = {.job = job,
-                            .io = io,
-                            .image = &input->image,
-                            .watch = &job->watch,
-                            .arena = &arena,
-                            .err = err};
+    struct source source = {
+        .job = job, .io = io, .image = &input->image, .watch = &job->watch, .arena = &arena, .err = err};
     bool ok = convert(&source, format);
     arena_free(&arena);
     return ok;

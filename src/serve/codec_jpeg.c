@@ -25,14 +25,13 @@
 
 #include <jerror.h>
 
-#define SCANS_MAX 64      /* a progressive JPEG has about 10 */
-#define SEGMENTS_MAX 4096 /* a camera writes about 20 */
-#define SAMPLES_PER_PIXEL                                                                          \
-    16 /* of all scans together: a progressive JPEG without subsampling has 13 */
-#define PIECE_BYTES 131072 /* that the library gets at a time */
+#define SCANS_MAX 64         /* a progressive JPEG has about 10 */
+#define SEGMENTS_MAX 4096    /* a camera writes about 20 */
+#define SAMPLES_PER_PIXEL 16 /* of all scans together: a progressive JPEG without subsampling has 13 */
+#define PIECE_BYTES 131072   /* that the library gets at a time */
 #define COMPONENTS_MAX 4
 
-/* ---- the survey ---- */
+/* --- the survey --------------------------------------------------------------------------------------------------- */
 
 struct survey {
     const struct codec_picture *source;
@@ -157,29 +156,25 @@ static void survey_file(struct survey *s)
 static bool check_cost(const struct survey *s)
 {
     const struct codec_picture *source = s->source;
-    int64_t most = source->most_pixels < INT64_MAX / SAMPLES_PER_PIXEL
-                       ? source->most_pixels * SAMPLES_PER_PIXEL
-                       : INT64_MAX;
+    int64_t most =
+        source->most_pixels < INT64_MAX / SAMPLES_PER_PIXEL ? source->most_pixels * SAMPLES_PER_PIXEL : INT64_MAX;
     if (watch_over(source->watch))
         return watch_refuse(source->watch, source->err);
     if (s->n_scans > SCANS_MAX)
-        return err_set(
-            source->err, ERR_TOO_LARGE,
-            "the JPEG cannot be decoded: it has more than %d scans; save it with fewer, or "
-            "as a baseline JPEG",
-            SCANS_MAX);
+        return err_set(source->err, ERR_TOO_LARGE,
+                       "the JPEG cannot be decoded: it has more than %d scans; save it with fewer, or "
+                       "as a baseline JPEG",
+                       SCANS_MAX);
     if (s->n_segments > SEGMENTS_MAX)
         return err_set(source->err, ERR_TOO_LARGE,
                        "the JPEG cannot be decoded: it has more than %d segments; save it without "
                        "comments and metadata",
                        SEGMENTS_MAX);
     if (s->n_samples > most)
-        return err_set(
-            source->err, ERR_TOO_LARGE,
-            "the JPEG's %d scans over %lldx%lld pixels have %lld samples to decode; at most "
-            "%lld are accepted: save it with fewer scans, or as a baseline JPEG",
-            s->n_scans, (long long)s->width, (long long)s->height, (long long)s->n_samples,
-            (long long)most);
+        return err_set(source->err, ERR_TOO_LARGE,
+                       "the JPEG's %d scans over %lldx%lld pixels have %lld samples to decode; at most "
+                       "%lld are accepted: save it with fewer scans, or as a baseline JPEG",
+                       s->n_scans, (long long)s->width, (long long)s->height, (long long)s->n_samples, (long long)most);
     return true;
 }
 
@@ -193,13 +188,12 @@ static bool check_scans(const struct survey *s)
             whole &= s->missing[i][k] == 0;
     }
     return (any && (s->has_end || whole)) ||
-           err_set(
-               s->source->err, ERR_INVALID,
-               "the JPEG cannot be decoded: it ends before its last scan; is it complete? Any JPEG "
-               "that a viewer opens will do");
+           err_set(s->source->err, ERR_INVALID,
+                   "the JPEG cannot be decoded: it ends before its last scan; is it complete? Any JPEG "
+                   "that a viewer opens will do");
 }
 
-/* ---- decoding ---- */
+/* --- decoding ----------------------------------------------------------------------------------------------------- */
 
 struct jpeg {
     struct jpeg_error_mgr errors; /* first: the library hands this address back */
@@ -225,8 +219,7 @@ static void jpeg_escape(j_common_ptr common)
 static void jpeg_message(j_common_ptr common, int severity)
 {
     int code = common->err->msg_code;
-    if (severity < 0 &&
-        (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC))
+    if (severity < 0 && (code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE || code == JWRN_MUST_RESYNC))
         jpeg_escape(common);
 }
 
@@ -364,16 +357,15 @@ static bool jpeg_rows(struct jpeg *jpeg, struct jpeg_decompress_struct *info)
 {
     const struct codec_picture *source = jpeg->source;
     struct picture *picture = jpeg->picture;
-    if (!picture_new(picture, (int)info->output_width, (int)info->output_height,
-                     info->output_components, source->arena, source->err))
+    if (!picture_new(picture, (int)info->output_width, (int)info->output_height, info->output_components, source->arena,
+                     source->err))
         return false;
     size_t pitch = (size_t)info->output_width * (size_t)info->output_components;
     while (info->output_scanline < info->output_height) {
         JSAMPROW row = picture->pixels + info->output_scanline * pitch;
         jpeg_read_scanlines(info, &row, 1);
     }
-    return info->out_color_space != JCS_CMYK ||
-           uncmyk(picture, info->saw_Adobe_marker, source->watch) ||
+    return info->out_color_space != JCS_CMYK || uncmyk(picture, info->saw_Adobe_marker, source->watch) ||
            watch_refuse(source->watch, source->err);
 }
 
@@ -382,8 +374,7 @@ static bool jpeg_read(struct jpeg *jpeg, struct jpeg_decompress_struct *info)
     const struct codec_picture *source = jpeg->source;
     struct survey survey = {.source = source, .at = source->body.at, .end = source->body.end};
     survey_file(&survey);
-    if (survey.n_components &&
-        !codec_check_size(source, (uint64_t)survey.width, (uint64_t)survey.height))
+    if (survey.n_components && !codec_check_size(source, (uint64_t)survey.width, (uint64_t)survey.height))
         return false;
     if (!check_cost(&survey) || !check_scans(&survey))
         return false;
@@ -439,6 +430,5 @@ bool codec_jpeg_decode(const struct codec_picture *source, struct picture *pictu
     info.progress = &jpeg.progress;
     bool ok = jpeg_read(&jpeg, &info);
     jpeg_destroy_decompress(&info);
-    return ok && picture_turn(&decoded, jpeg.orientation, picture, source->watch, source->arena,
-                              source->err);
+    return ok && picture_turn(&decoded, jpeg.orientation, picture, source->watch, source->arena, source->err);
 }

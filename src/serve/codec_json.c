@@ -46,18 +46,16 @@ static bool refuse(struct request *request, enum err_code code, struct bytes key
 }
 
 /* Appends a zeroed entry to a list that may grow up to n_max. */
-static void *append(struct request *request, void **list, int *n, int *n_room, size_t size,
-                    int n_max)
+static void *append(struct request *request, void **list, int *n, int *n_room, size_t size, int n_max)
 {
     if (*n >= n_max) {
         request->json.failed = true;
-        return err_null(request->err, ERR_INVALID, "more than %d tensors are listed for model '%s'",
-                        n_max, request->job->served->name);
+        return err_null(request->err, ERR_INVALID, "more than %d tensors are listed for model '%s'", n_max,
+                        request->job->served->name);
     }
     if (*n == *n_room) {
         int room = *n_room ? *n_room * 2 : 4;
-        void *grown =
-            arena_grow(request->job->arena, *list, (size_t)*n_room * size, (size_t)room * size);
+        void *grown = arena_grow(request->job->arena, *list, (size_t)*n_room * size, (size_t)room * size);
         if (!grown) {
             request->json.failed = true;
             err_memory(request->err, "a request's list of tensors", (size_t)room * size);
@@ -69,7 +67,7 @@ static void *append(struct request *request, void **list, int *n, int *n_room, s
     return (char *)*list + (size_t)(*n)++ * size;
 }
 
-/* ---- first pass ---- */
+/* --- first pass --------------------------------------------------------------------------------------------------- */
 
 static bool read_shape(struct json *json, struct codec_input *input)
 {
@@ -87,8 +85,7 @@ static bool read_shape(struct json *json, struct codec_input *input)
         if (!json_uint(json, "a whole number in 'shape'", &dim))
             return false;
         if (dim > INT64_MAX)
-            return json_fail(json,
-                             "'shape' causes total element count to exceed maximum size of %lld",
+            return json_fail(json, "'shape' causes total element count to exceed maximum size of %lld",
                              (long long)INT64_MAX);
         input->dims[n - 1] = (int64_t)dim;
         input->rank = (int)n;
@@ -105,8 +102,7 @@ static bool read_input_parameters(struct request *request, struct codec_input *i
         return false;
     while (json_member(json, &keys, &key)) {
         if (bytes_begin_text(key, "shared_memory_"))
-            return refuse(request, ERR_UNSUPPORTED, key,
-                          "shared memory is not served; send 'data' or binary data");
+            return refuse(request, ERR_UNSUPPORTED, key, "shared memory is not served; send 'data' or binary data");
         if (!bytes_is(key, "binary_data_size")) {
             json_skip(json);
             continue;
@@ -121,9 +117,8 @@ static bool read_input(struct request *request)
     struct json *json = &request->json;
     int n_model;
     percept_inputs(request->job->served->model, &n_model);
-    struct codec_input *input =
-        append(request, (void **)&request->inputs, &request->n_inputs, &request->n_inputs_room,
-               sizeof *input, n_model * LISTED_MAX);
+    struct codec_input *input = append(request, (void **)&request->inputs, &request->n_inputs, &request->n_inputs_room,
+                                       sizeof *input, n_model * LISTED_MAX);
     if (!input || !json_open(json, '{'))
         return false;
     *input = (struct codec_input){.rank = -1, .index = -1};
@@ -175,8 +170,8 @@ static bool read_output(struct request *request)
     struct json *json = &request->json;
     int n_model;
     percept_outputs(request->job->served->model, &n_model);
-    struct output *output = append(request, (void **)&request->outputs, &request->n_outputs,
-                                   &request->n_outputs_room, sizeof *output, n_model * LISTED_MAX);
+    struct output *output = append(request, (void **)&request->outputs, &request->n_outputs, &request->n_outputs_room,
+                                   sizeof *output, n_model * LISTED_MAX);
     if (!output || !json_open(json, '{'))
         return false;
     *output = (struct output){0};
@@ -226,8 +221,7 @@ static bool read_sequence(struct request *request, struct bytes key)
             return false;
         set = id != 0;
     }
-    return !set || refuse(request, ERR_UNSUPPORTED, key,
-                          "sequences are not served by this version; leave it out");
+    return !set || refuse(request, ERR_UNSUPPORTED, key, "sequences are not served by this version; leave it out");
 }
 
 static bool read_parameter(struct request *request, struct bytes key)
@@ -236,12 +230,10 @@ static bool read_parameter(struct request *request, struct bytes key)
     uint64_t timeout;
     if (bytes_begin_text(key, "triton_"))
         return refuse(request, ERR_INVALID, key, "names that start with 'triton_' are reserved");
-    if (bytes_is(key, "sequence_id") || bytes_is(key, "sequence_start") ||
-        bytes_is(key, "sequence_end"))
+    if (bytes_is(key, "sequence_id") || bytes_is(key, "sequence_start") || bytes_is(key, "sequence_end"))
         return read_sequence(request, key);
     if (bytes_is(key, "binary_data_output"))
-        return json_bool(json, "true or false as 'binary_data_output'",
-                         &request->binary_data_output);
+        return json_bool(json, "true or false as 'binary_data_output'", &request->binary_data_output);
     if (bytes_is(key, "predictions"))
         return json_bool(json, "true or false as 'predictions'", &request->job->predictions);
     if (!bytes_is(key, "timeout"))
@@ -292,7 +284,7 @@ static bool read_body(struct request *request)
     return json_finish(json);
 }
 
-/* ---- second pass ---- */
+/* --- second pass -------------------------------------------------------------------------------------------------- */
 
 static int find_io(const struct percept_io *ios, int n, struct bytes name)
 {
@@ -312,8 +304,7 @@ static struct known known_names(const struct percept_io *io, int n)
     struct known known = {""};
     size_t used = 0;
     for (int i = 0; i < n && used < sizeof known.text; i++)
-        used += (size_t)snprintf(known.text + used, sizeof known.text - used, "%s%s", i ? ", " : "",
-                                 io[i].name);
+        used += (size_t)snprintf(known.text + used, sizeof known.text - used, "%s%s", i ? ", " : "", io[i].name);
     return known;
 }
 
@@ -332,8 +323,7 @@ static void list_names(const struct request *request, bool missing, char *to, si
         if (missing && listed)
             continue;
         struct bytes name = missing ? bytes_of_text(io[i].name) : request->inputs[i].name;
-        used += (size_t)snprintf(to + used, n_bytes - used, "%s'" BYTES_FMT "'", used ? "," : "",
-                                 BYTES_ARG(name));
+        used += (size_t)snprintf(to + used, n_bytes - used, "%s'" BYTES_FMT "'", used ? "," : "", BYTES_ARG(name));
     }
 }
 
@@ -352,19 +342,17 @@ static bool match_inputs(struct request *request)
             return false;
         for (int k = 0; k < i; k++)
             if (bytes_equal(request->inputs[k].name, input->name))
-                return err_set(request->err, ERR_INVALID,
-                               "input '" BYTES_FMT "' already exists in request",
+                return err_set(request->err, ERR_INVALID, "input '" BYTES_FMT "' already exists in request",
                                BYTES_ARG(input->name));
     }
     if (request->n_inputs < n_model) {
         char got[160], missing[160];
         list_names(request, false, got, sizeof got);
         list_names(request, true, missing, sizeof missing);
-        return err_set(
-            request->err, ERR_INVALID,
-            "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but "
-            "missing required input(s) [%s]. Please provide all required input(s).",
-            n_model, request->n_inputs, model, got, missing);
+        return err_set(request->err, ERR_INVALID,
+                       "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but "
+                       "missing required input(s) [%s]. Please provide all required input(s).",
+                       n_model, request->n_inputs, model, got, missing);
     }
     if (unexpected)
         return err_set(request->err, ERR_INVALID,
@@ -389,8 +377,7 @@ static bool check_source(struct request *request, struct codec_input *input, str
 
 /* The manifest's text of an input that was sent as strings, where the network takes ids; else NULL.
  */
-static const struct manifest_text *text_of(const struct request *request,
-                                           const struct codec_input *input)
+static const struct manifest_text *text_of(const struct request *request, const struct codec_input *input)
 {
     const struct served *served = request->job->served;
     int n_model;
@@ -418,22 +405,19 @@ static bool accept(struct request *request, const struct codec_input *input, int
     for (int i = 0; i < input->rank; i++)
         tensor.dims[i] = input->dims[i];
     if (!codec_count(tensor.rank, tensor.dims, n))
-        return err_set(
-            request->err, ERR_INVALID,
-            "shape of input '%s' causes total element count to exceed maximum size of %lld", name,
-            (long long)INT64_MAX);
+        return err_set(request->err, ERR_INVALID,
+                       "shape of input '%s' causes total element count to exceed maximum size of %lld", name,
+                       (long long)INT64_MAX);
     /* Texts are judged once they are ids. */
-    return text_of(request, input) ||
-           codec_accept(request->job, input->index, &tensor, request->err);
+    return text_of(request, input) || codec_accept(request->job, input->index, &tensor, request->err);
 }
 
-static bool fill_texts(struct request *request, const struct codec_input *input,
-                       const struct manifest_text *text, const char *name, int64_t n)
+static bool fill_texts(struct request *request, const struct codec_input *input, const struct manifest_text *text,
+                       const char *name, int64_t n)
 {
     struct percept_tensor texts = {.dtype = PERCEPT_STRING};
-    bool ok = input->has_binary
-                  ? codec_binary_read(request->job, input->binary, name, &texts, n, request->err)
-                  : codec_elements_read(request->job, input->data, name, &texts, n, request->err);
+    bool ok = input->has_binary ? codec_binary_read(request->job, input->binary, name, &texts, n, request->err)
+                                : codec_elements_read(request->job, input->data, name, &texts, n, request->err);
     if (!ok)
         return false;
     if (n == 0)
@@ -453,11 +437,10 @@ static bool fill(struct request *request, const struct codec_input *input, int64
     if (input->has_binary)
         return codec_binary_read(job, input->binary, name, tensor, n, request->err);
     if (tensor->dtype == PERCEPT_FLOAT16 || tensor->dtype == PERCEPT_BFLOAT16)
-        return err_set(
-            request->err, ERR_INVALID,
-            "receiving %s data via JSON is not supported. Please use the binary data format "
-            "for input %s",
-            codec_datatype(tensor->dtype), name);
+        return err_set(request->err, ERR_INVALID,
+                       "receiving %s data via JSON is not supported. Please use the binary data format "
+                       "for input %s",
+                       codec_datatype(tensor->dtype), name);
     return codec_elements_read(job, input->data, name, tensor, n, request->err);
 }
 
@@ -475,12 +458,10 @@ static bool take_outputs(struct request *request)
         if (index < 0)
             return err_set(request->err, ERR_INVALID,
                            "unexpected inference output '" BYTES_FMT "' for model '%s'; it has %s",
-                           BYTES_ARG(output->name), job->served->name,
-                           known_names(io, n_model).text);
+                           BYTES_ARG(output->name), job->served->name, known_names(io, n_model).text);
         for (int k = 0; k < job->n_outputs; k++)
             if (job->outputs[k].index == index)
-                return err_set(request->err, ERR_INVALID, "output '%s' already requested",
-                               io[index].name);
+                return err_set(request->err, ERR_INVALID, "output '%s' already requested", io[index].name);
         int most = output->classification > INT32_MAX ? INT32_MAX : (int)output->classification;
         job->outputs[job->n_outputs++] =
             (struct job_output){.index = index, .binary = output->binary, .classification = most};
@@ -490,13 +471,11 @@ static bool take_outputs(struct request *request)
 
 static bool judge(struct request *request, struct bytes tail)
 {
-    if (!codec_begin(request->job, request->binary_data_output, request->err) ||
-        !match_inputs(request))
+    if (!codec_begin(request->job, request->binary_data_output, request->err) || !match_inputs(request))
         return false;
     int64_t n;
     for (int i = 0; i < request->n_inputs; i++)
-        if (!check_source(request, &request->inputs[i], tail) ||
-            !accept(request, &request->inputs[i], &n))
+        if (!check_source(request, &request->inputs[i], tail) || !accept(request, &request->inputs[i], &n))
             return false;
     if (!take_outputs(request) ||
         !codec_binary_slice(request->job, request->inputs, request->n_inputs, tail, request->err))
@@ -534,16 +513,14 @@ bool codec_json_decode(struct job *job, struct percept_err *err)
         return codec_binary_raw(job, err);
     size_t size = bytes_size(job->body);
     if (job->json_bytes < -1 || job->json_bytes > (int64_t)size)
-        return err_set(err, ERR_INVALID,
-                       "inference header size should be in range (0, %zu), got: %lld", size,
+        return err_set(err, ERR_INVALID, "inference header size should be in range (0, %zu), got: %lld", size,
                        (long long)job->json_bytes);
     struct bytes body = job->body, tail = {body.end, body.end};
     if (job->json_bytes > 0)
         body.end = tail.at = body.at + job->json_bytes;
     if (utf8_is_wide(body) || (bytes_size(body) > 1 && (!body.at[0] || !body.at[1])))
-        return err_set(
-            err, ERR_INVALID,
-            "failed to parse the request JSON: it is UTF-16 or UTF-32; JSON is sent as UTF-8");
+        return err_set(err, ERR_INVALID,
+                       "failed to parse the request JSON: it is UTF-16 or UTF-32; JSON is sent as UTF-8");
     struct request request = {.job = job, .json = json_of(body, job->arena, err), .err = err};
     request.json.watch = &job->watch;
     if (!read_body(&request))
@@ -554,8 +531,7 @@ bool codec_json_decode(struct job *job, struct percept_err *err)
     return err_prefix(err, "[request id: " BYTES_FMT "] ", BYTES_ARG(id));
 }
 
-bool codec_json_encode(struct job *job, const struct percept_tensor *results,
-                       struct percept_err *err)
+bool codec_json_encode(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
     return codec_reply_write(job, results, err);
 }

@@ -42,16 +42,15 @@ bool codec_jpeg_decode(const struct codec_picture *source, struct picture *pictu
 bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height);
 
 /* codec_elements.c: gives a tensor its `n` elements from a JSON array. */
-bool codec_elements_read(struct job *job, struct bytes data, const char *name,
-                         struct percept_tensor *tensor, int64_t n, struct percept_err *err);
+bool codec_elements_read(struct job *job, struct bytes data, const char *name, struct percept_tensor *tensor, int64_t n,
+                         struct percept_err *err);
 
 /* codec_binary.c: gives every input with a binary_data_size its part of the tail. */
-bool codec_binary_slice(struct job *job, struct codec_input *inputs, int n, struct bytes tail,
-                        struct percept_err *err);
+bool codec_binary_slice(struct job *job, struct codec_input *inputs, int n, struct bytes tail, struct percept_err *err);
 
 /* Gives a tensor its `n` elements from raw bytes. */
-bool codec_binary_read(struct job *job, struct bytes raw, const char *name,
-                       struct percept_tensor *tensor, int64_t n, struct percept_err *err);
+bool codec_binary_read(struct job *job, struct bytes raw, const char *name, struct percept_tensor *tensor, int64_t n,
+                       struct percept_err *err);
 
 /* The whole body is the only input. */
 bool codec_binary_raw(struct job *job, struct percept_err *err);
@@ -61,12 +60,11 @@ bool codec_binary_size(const struct percept_tensor *tensor, size_t *n_bytes);
 bool codec_binary_write(uint8_t *to, const struct percept_tensor *tensor, struct watch *watch);
 
 /* codec_text.c: gives an input the ids of `n_texts` texts, which must come out equally long. */
-bool codec_text_fill(struct job *job, int input, const struct manifest_text *text,
-                     const struct percept_string *texts, int64_t n_texts, struct percept_err *err);
+bool codec_text_fill(struct job *job, int input, const struct manifest_text *text, const struct percept_string *texts,
+                     int64_t n_texts, struct percept_err *err);
 
 /* codec_reply.c: the reply's bytes. */
-bool codec_reply_write(struct job *job, const struct percept_tensor *results,
-                       struct percept_err *err);
+bool codec_reply_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 /* codec.c: memory for a tensor's elements, from the job's arena. */
 bool codec_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,

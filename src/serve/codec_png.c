@@ -150,10 +150,9 @@ static bool failed(const struct codec_picture *source, int code)
 {
     if (watch_over(source->watch))
         return watch_refuse(source->watch, source->err);
-    return err_set(
-        source->err, ERR_INVALID,
-        "the PNG cannot be decoded: %s; is it complete? Any PNG that a viewer opens will do",
-        spng_strerror(code));
+    return err_set(source->err, ERR_INVALID,
+                   "the PNG cannot be decoded: %s; is it complete? Any PNG that a viewer opens will do",
+                   spng_strerror(code));
 }
 
 /* Rows in the order of the file: with interlacing a row of the picture comes several times. */
@@ -183,8 +182,7 @@ static bool read_picture(const struct codec_picture *source, spng_ctx *ctx, stru
     if (!code)
         code = spng_get_ihdr(ctx, &header);
     if (code == SPNG_EUSER_WIDTH || code == SPNG_EUSER_HEIGHT)
-        return err_set(source->err, ERR_TOO_LARGE, "the picture has a side of more than %d pixels",
-                       CODEC_SIDE_MAX);
+        return err_set(source->err, ERR_TOO_LARGE, "the picture has a side of more than %d pixels", CODEC_SIDE_MAX);
     if (code)
         return failed(source, code);
     if (!codec_check_size(source, header.width, header.height))
@@ -193,15 +191,12 @@ static bool read_picture(const struct codec_picture *source, spng_ctx *ctx, stru
     if (code && code != SPNG_ECHUNKAVAIL)
         return failed(source, code);
     bool has_alpha = (header.color_type & 4) || code == 0;
-    bool gray =
-        header.color_type == SPNG_COLOR_TYPE_GRAYSCALE && header.bit_depth <= 8 && !has_alpha;
+    bool gray = header.color_type == SPNG_COLOR_TYPE_GRAYSCALE && header.bit_depth <= 8 && !has_alpha;
     int format = has_alpha ? SPNG_FMT_RGBA8 : gray ? SPNG_FMT_G8 : SPNG_FMT_RGB8;
     int channels = has_alpha ? 4 : gray ? 1 : 3;
-    if (!picture_new(picture, (int)header.width, (int)header.height, channels, source->arena,
-                     source->err))
+    if (!picture_new(picture, (int)header.width, (int)header.height, channels, source->arena, source->err))
         return false;
-    code = spng_decode_image(ctx, NULL, 0, format,
-                             SPNG_DECODE_PROGRESSIVE | (has_alpha ? SPNG_DECODE_TRNS : 0));
+    code = spng_decode_image(ctx, NULL, 0, format, SPNG_DECODE_PROGRESSIVE | (has_alpha ? SPNG_DECODE_TRNS : 0));
     if (!code)
         code = read_rows(source, ctx, picture);
     if (code)

@@ -120,7 +120,7 @@ static void put_string(struct writer *w, const char *text)
     put_text(w, bytes_of_text(text));
 }
 
-/* ---- elements ---- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 
 static int64_t int_element(const struct percept_tensor *tensor, int64_t i)
 {
@@ -144,8 +144,7 @@ static int64_t int_element(const struct percept_tensor *tensor, int64_t i)
 
 static bool is_int(enum percept_dtype dtype)
 {
-    return (dtype >= PERCEPT_UINT8 && dtype <= PERCEPT_INT64) || dtype == PERCEPT_UINT32 ||
-           dtype == PERCEPT_UINT64;
+    return (dtype >= PERCEPT_UINT8 && dtype <= PERCEPT_INT64) || dtype == PERCEPT_UINT32 || dtype == PERCEPT_UINT64;
 }
 
 /* One element of any type that is not a string; returns its length. */
@@ -199,7 +198,7 @@ static void put_elements(struct writer *w, const struct percept_tensor *tensor, 
     }
 }
 
-/* ---- V2's classification extension ---- */
+/* --- V2's classification extension -------------------------------------------------------------------------------- */
 
 static double rank_value(const struct percept_tensor *tensor, int64_t i)
 {
@@ -248,8 +247,8 @@ static void sift(struct ranked *heap, int64_t n, int64_t i)
 #define SIFT_UNITS 128 /* in watch_spend's units, where the heap does not fit the caches */
 
 /* The k > 0 best of n elements from `from` on, best first: through a heap of k. */
-static bool rank_best(const struct percept_tensor *tensor, int64_t from, int64_t n,
-                      struct ranked *heap, int64_t k, struct watch *watch)
+static bool rank_best(const struct percept_tensor *tensor, int64_t from, int64_t n, struct ranked *heap, int64_t k,
+                      struct watch *watch)
 {
     for (int64_t i = 0; i < k; i++)
         heap[i] = (struct ranked){rank_value(tensor, from + i), i};
@@ -280,8 +279,8 @@ static bool rank_best(const struct percept_tensor *tensor, int64_t from, int64_t
 }
 
 /* "0.900000:3:three" */
-static bool class_text(struct arena *arena, const struct percept_tensor *tensor, int64_t at,
-                       int64_t index, const char *label, struct percept_string *to)
+static bool class_text(struct arena *arena, const struct percept_tensor *tensor, int64_t at, int64_t index,
+                       const char *label, struct percept_string *to)
 {
     char value[400]; /* %f of the largest double has 317 */
     size_t n;
@@ -289,8 +288,8 @@ static bool class_text(struct arena *arena, const struct percept_tensor *tensor,
         n = element(value, tensor, at);
     else
         n = (size_t)snprintf(value, sizeof value, "%f", rank_value(tensor, at));
-    char *text = arena_printf(arena, "%.*s:%lld%s%s", (int)n, value, (long long)index,
-                              label ? ":" : "", label ? label : "");
+    char *text =
+        arena_printf(arena, "%.*s:%lld%s%s", (int)n, value, (long long)index, label ? ":" : "", label ? label : "");
     if (!text)
         return false;
     *to = (struct percept_string){.at = text, .n_bytes = strlen(text)};
@@ -319,20 +318,18 @@ static bool classified(struct job *job, const struct job_output *output, const c
 {
     int64_t n;
     if (!is_int(tensor->dtype) && tensor->dtype != PERCEPT_FLOAT && tensor->dtype != PERCEPT_DOUBLE)
-        return err_set(err, ERR_INVALID,
-                       "output '%s': classification needs whole numbers, FP32 or FP64, this is %s",
+        return err_set(err, ERR_INVALID, "output '%s': classification needs whole numbers, FP32 or FP64, this is %s",
                        name, codec_datatype(tensor->dtype));
     if (!codec_count(tensor->rank, tensor->dims, &n) || n > CLASSIFICATION_MAX)
-        return err_set(err, ERR_INVALID, "output '%s': classification takes at most %d elements",
-                       name, CLASSIFICATION_MAX);
+        return err_set(err, ERR_INVALID, "output '%s': classification takes at most %d elements", name,
+                       CLASSIFICATION_MAX);
     int64_t n_rows = job->served->batching && tensor->rank > 0 ? tensor->dims[0] : 1;
     int64_t each = n_rows ? n / n_rows : 0;
     int64_t k = output->classification < each ? output->classification : each;
     struct percept_tensor best = {.dtype = PERCEPT_STRING, .dims = {k}, .rank = 1};
     if (job->served->batching)
         best = (struct percept_tensor){.dtype = PERCEPT_STRING, .dims = {n_rows, k}, .rank = 2};
-    struct percept_string *strings =
-        arena_array(job->arena, (size_t)(n_rows * k) + 1, sizeof *strings);
+    struct percept_string *strings = arena_array(job->arena, (size_t)(n_rows * k) + 1, sizeof *strings);
     struct ranked *ranks = arena_array(job->arena, (size_t)k + 1, sizeof *ranks);
     bool room = strings && ranks;
     const struct labels labels = labels_of(job, output->index);
@@ -343,8 +340,7 @@ static bool classified(struct job *job, const struct job_output *output, const c
             if (!watch_spend(&job->watch, SIFT_UNITS))
                 return watch_refuse(&job->watch, err);
             room = class_text(job->arena, tensor, row * each + ranks[i].index, ranks[i].index,
-                              ranks[i].index < labels.n ? labels.texts[ranks[i].index] : NULL,
-                              &strings[row * k + i]);
+                              ranks[i].index < labels.n ? labels.texts[ranks[i].index] : NULL, &strings[row * k + i]);
         }
     }
     if (!room)
@@ -354,7 +350,7 @@ static bool classified(struct job *job, const struct job_output *output, const c
     return true;
 }
 
-/* ---- predictions ---- */
+/* --- predictions -------------------------------------------------------------------------------------------------- */
 
 static void put_prediction(struct writer *w, const struct answer_prediction *prediction)
 {
@@ -375,8 +371,7 @@ static void put_prediction(struct writer *w, const struct answer_prediction *pre
 
 /* The output that the task reads, if it is among those replied and its type has scores. A manifest
  * that names none is of a model with one (fit.c). */
-static const struct percept_tensor *task_scores(const struct job *job,
-                                                const struct percept_tensor *results)
+static const struct percept_tensor *task_scores(const struct job *job, const struct percept_tensor *results)
 {
     const struct manifest *manifest = job->served->manifest;
     if (!job->predictions || manifest->task != TASK_CLASSIFY)
@@ -386,18 +381,16 @@ static const struct percept_tensor *task_scores(const struct job *job,
     for (int i = 0; i < job->n_outputs; i++) {
         int index = job->outputs[i].index;
         if (!manifest->task_output || strcmp(io[index].name, manifest->task_output) == 0)
-            return results[index].dtype == PERCEPT_FLOAT || results[index].dtype == PERCEPT_DOUBLE
-                       ? &results[index]
-                       : NULL;
+            return results[index].dtype == PERCEPT_FLOAT || results[index].dtype == PERCEPT_DOUBLE ? &results[index]
+                                                                                                   : NULL;
     }
     return NULL;
 }
 
-static void put_item(struct writer *w, enum manifest_activation activation, struct labels labels,
-                     const float *scores, int64_t n, struct answer_prediction *best, int k)
+static void put_item(struct writer *w, enum manifest_activation activation, struct labels labels, const float *scores,
+                     int64_t n, struct answer_prediction *best, int k)
 {
-    int n_best =
-        answer_classify(scores, n, activation, k, labels.texts, labels.n, best, w->watch);
+    int n_best = answer_classify(scores, n, activation, k, labels.texts, labels.n, best, w->watch);
     put(w, "[");
     for (int i = 0; i < n_best; i++) {
         if (i)
@@ -408,8 +401,8 @@ static void put_item(struct writer *w, enum manifest_activation activation, stru
 }
 
 /* Scores of one item as floats: themselves, or narrowed into `room`. */
-static const float *item_scores(const struct percept_tensor *tensor, int64_t from, int64_t n,
-                                float *room, struct watch *watch)
+static const float *item_scores(const struct percept_tensor *tensor, int64_t from, int64_t n, float *room,
+                                struct watch *watch)
 {
     if (tensor->dtype == PERCEPT_FLOAT)
         return (const float *)tensor->data + from;
@@ -421,8 +414,7 @@ static const float *item_scores(const struct percept_tensor *tensor, int64_t fro
     return room;
 }
 
-static void put_predictions(struct writer *w, const struct job *job,
-                            const struct percept_tensor *scores, int output)
+static void put_predictions(struct writer *w, const struct job *job, const struct percept_tensor *scores, int output)
 {
     const struct manifest *manifest = job->served->manifest;
     int64_t n, n_items = job->n_items > 0 ? job->n_items : 1;
@@ -431,9 +423,7 @@ static void put_predictions(struct writer *w, const struct job *job,
     int64_t each = n / n_items;
     int k = each < manifest->top_k ? (int)each : manifest->top_k;
     struct answer_prediction *best = arena_array(w->arena, (size_t)(k > 0 ? k : 1), sizeof *best);
-    float *room = scores->dtype == PERCEPT_FLOAT
-                      ? NULL
-                      : arena_array(w->arena, (size_t)each + 1, sizeof *room);
+    float *room = scores->dtype == PERCEPT_FLOAT ? NULL : arena_array(w->arena, (size_t)each + 1, sizeof *room);
     if (!best || (!room && scores->dtype != PERCEPT_FLOAT)) {
         w->failed = true;
         return;
@@ -450,10 +440,10 @@ static void put_predictions(struct writer *w, const struct job *job,
     put(w, "]");
 }
 
-/* ---- the reply ---- */
+/* --- the reply ---------------------------------------------------------------------------------------------------- */
 
-static void put_output(struct writer *w, const char *name, const struct percept_tensor *tensor,
-                       bool binary, size_t n_bytes)
+static void put_output(struct writer *w, const char *name, const struct percept_tensor *tensor, bool binary,
+                       size_t n_bytes)
 {
     put(w, "{\"name\":");
     put_string(w, name);
@@ -486,24 +476,22 @@ struct shown {
     size_t n_bytes;
 };
 
-static bool show(struct job *job, const struct job_output *output,
-                 const struct percept_tensor *results, struct shown *shown, struct percept_err *err)
+static bool show(struct job *job, const struct job_output *output, const struct percept_tensor *results,
+                 struct shown *shown, struct percept_err *err)
 {
     int n;
     const char *name = percept_outputs(job->served->model, &n)[output->index].name;
-    *shown =
-        (struct shown){.name = name, .tensor = results[output->index], .binary = output->binary};
+    *shown = (struct shown){.name = name, .tensor = results[output->index], .binary = output->binary};
     if (output->classification > 0 && !classified(job, output, name, &shown->tensor, err))
         return false;
     enum percept_dtype dtype = shown->tensor.dtype;
     if (!codec_datatype(dtype))
         return err_set(err, ERR_UNSUPPORTED, "output '%s': V2 has no datatype for it", name);
     if (!output->binary && (dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16))
-        return err_set(
-            err, ERR_INVALID,
-            "sending %s data via JSON is not supported. Please use the binary data format "
-            "for output %s",
-            codec_datatype(dtype), name);
+        return err_set(err, ERR_INVALID,
+                       "sending %s data via JSON is not supported. Please use the binary data format "
+                       "for output %s",
+                       codec_datatype(dtype), name);
     if (!codec_binary_size(&shown->tensor, &shown->n_bytes))
         return err_set(err, ERR_INTERNAL, "output '%s' is too large for a reply", name);
     return true;
@@ -550,8 +538,7 @@ static void put_tail(struct writer *w, const struct shown *shown, int n)
     }
 }
 
-bool codec_reply_write(struct job *job, const struct percept_tensor *results,
-                       struct percept_err *err)
+bool codec_reply_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
     int n = job->n_outputs;
     struct shown *shown = arena_array(job->arena, (size_t)n + 1, sizeof *shown);

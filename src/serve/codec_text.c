@@ -66,19 +66,18 @@ static bool is_in(uint32_t c, const struct range *ranges, size_t n)
 
 static bool is_space(uint32_t c)
 {
-    static const struct range spaces[] = {
-        {9, 13},          {0x1c, 0x20},     {0x85, 0x85},     {0xa0, 0xa0},     {0x1680, 0x1680},
-        {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f}, {0x3000, 0x3000}};
+    static const struct range spaces[] = {{9, 13},          {0x1c, 0x20},     {0x85, 0x85},     {0xa0, 0xa0},
+                                          {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f},
+                                          {0x205f, 0x205f}, {0x3000, 0x3000}};
     return is_in(c, spaces, sizeof spaces / sizeof *spaces);
 }
 
 static bool is_letter(uint32_t c)
 {
     static const struct range signs[] = {
-        {0x80, 0xa9},     {0xab, 0xb1},      {0xb4, 0xb4},     {0xb6, 0xb8},     {0xbb, 0xbb},
-        {0xbf, 0xbf},     {0xd7, 0xd7},      {0xf7, 0xf7},     {0x2010, 0x206f}, {0x20a0, 0x20cf},
-        {0x2190, 0x245f}, {0x2500, 0x2bff},  {0x3001, 0x3004}, {0x3008, 0x3020}, {0xff01, 0xff0f},
-        {0xfffc, 0xfffd}, {0x1f000, 0x1faff}};
+        {0x80, 0xa9},     {0xab, 0xb1},     {0xb4, 0xb4},     {0xb6, 0xb8},     {0xbb, 0xbb},      {0xbf, 0xbf},
+        {0xd7, 0xd7},     {0xf7, 0xf7},     {0x2010, 0x206f}, {0x20a0, 0x20cf}, {0x2190, 0x245f},  {0x2500, 0x2bff},
+        {0x3001, 0x3004}, {0x3008, 0x3020}, {0xff01, 0xff0f}, {0xfffc, 0xfffd}, {0x1f000, 0x1faff}};
     if (c < 0x80)
         return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '\'';
     return !is_in(c, signs, sizeof signs / sizeof *signs);
@@ -115,8 +114,7 @@ static bool add(struct tokens *t, struct bytes token)
         id = t->text->unknown;
     if (id < 0)
         return err_set(t->err, ERR_INVALID,
-                       "the vocabulary does not have '" BYTES_FMT "', and no id for unknown tokens",
-                       BYTES_ARG(token));
+                       "the vocabulary does not have '" BYTES_FMT "', and no id for unknown tokens", BYTES_ARG(token));
     t->ids[t->n++] = id;
     return true;
 }
@@ -157,8 +155,8 @@ static bool cut_characters(struct tokens *t, struct bytes text)
 }
 
 /* Valid UTF-8, in small letters where these are wanted; the copy is never longer. */
-static bool prepare(const struct manifest_text *text, struct bytes raw, struct bytes *ready,
-                    struct job *job, struct percept_err *err)
+static bool prepare(const struct manifest_text *text, struct bytes raw, struct bytes *ready, struct job *job,
+                    struct percept_err *err)
 {
     if (utf8_is_wide(raw))
         return err_set(err, ERR_INVALID, "the text is UTF-16 or UTF-32; texts are sent as UTF-8");
@@ -173,8 +171,7 @@ static bool prepare(const struct manifest_text *text, struct bytes raw, struct b
         if (!watch_spend(&job->watch, 1))
             return watch_refuse(&job->watch, err);
         if (!next)
-            return err_set(err, ERR_INVALID,
-                           "the text is not UTF-8: byte %td (0x%02x) begins no character",
+            return err_set(err, ERR_INVALID, "the text is not UTF-8: byte %td (0x%02x) begins no character",
                            at - raw.at, *at);
         to += utf8_write(to, text->lowercase ? small(c) : c);
         at = next;
@@ -191,8 +188,8 @@ static struct bytes without_newline(struct bytes text)
 }
 
 /* The ids of one text, at most `most`, with those around it. */
-static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t most, int64_t *ids,
-                     int64_t *n, struct job *job, struct percept_err *err)
+static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t most, int64_t *ids, int64_t *n,
+                     struct job *job, struct percept_err *err)
 {
     struct bytes ready = {0};
     int64_t around = (text->start >= 0) + (text->end >= 0);
@@ -233,20 +230,19 @@ static void store(const struct percept_tensor *tensor, int64_t at, int64_t id)
         ((int64_t *)tensor->data)[at] = id;
 }
 
-static bool check_length(const struct percept_io *io, int64_t i, int64_t n, int64_t want,
-                         bool padded, struct percept_err *err)
+static bool check_length(const struct percept_io *io, int64_t i, int64_t n, int64_t want, bool padded,
+                         struct percept_err *err)
 {
     if (n == want || padded)
         return true;
-    return err_set(
-        err, ERR_INVALID,
-        "input '%s': text %lld has %lld tokens and %lld are wanted; the texts of one request "
-        "must have equal length, and be as long as a network of fixed length",
-        io->name, (long long)i, (long long)n, (long long)want);
+    return err_set(err, ERR_INVALID,
+                   "input '%s': text %lld has %lld tokens and %lld are wanted; the texts of one request "
+                   "must have equal length, and be as long as a network of fixed length",
+                   io->name, (long long)i, (long long)n, (long long)want);
 }
 
-bool codec_text_fill(struct job *job, int input, const struct manifest_text *text,
-                     const struct percept_string *texts, int64_t n_texts, struct percept_err *err)
+bool codec_text_fill(struct job *job, int input, const struct manifest_text *text, const struct percept_string *texts,
+                     int64_t n_texts, struct percept_err *err)
 {
     int n_inputs;
     const struct percept_io *io = &percept_inputs(job->served->model, &n_inputs)[input];
@@ -277,8 +273,7 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
             store(&tensor, i * width + k, k < n ? ids[k] : text->pad);
     }
     if (rank == 1 && n_texts != 1)
-        return err_set(err, ERR_INVALID, "input '%s' takes one text, not %lld", io->name,
-                       (long long)n_texts);
+        return err_set(err, ERR_INVALID, "input '%s' takes one text, not %lld", io->name, (long long)n_texts);
     tensor.dims[0] = n_texts;
     tensor.dims[rank - 1] = width;
     return codec_accept(job, input, &tensor, err);
@@ -288,15 +283,12 @@ bool codec_text_decode(struct job *job, struct percept_err *err)
 {
     int n_inputs;
     const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
-    const struct manifest_input *input =
-        n_inputs == 1 ? manifest_input(job->served->manifest, io[0].name) : NULL;
+    const struct manifest_input *input = n_inputs == 1 ? manifest_input(job->served->manifest, io[0].name) : NULL;
     if (!input || input->kind != MANIFEST_TEXT)
-        return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a text; send V2 JSON",
-                       job->served->name);
+        return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a text; send V2 JSON", job->served->name);
     if (!codec_begin(job, false, err))
         return false;
     job->predictions = true;
-    struct percept_string body = {.at = (const char *)job->body.at,
-                                  .n_bytes = bytes_size(job->body)};
+    struct percept_string body = {.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};
     return codec_text_fill(job, 0, &input->text, &body, 1, err);
 }

@@ -186,8 +186,8 @@ static void go_home(struct batch *batch)
 static void stop_joining(struct lane *lane)
 {
     lane->batching = false;
-    log_warn("requests are no longer joined: results cannot be told apart along the first axis",
-             "model", lane->served->name, NULL);
+    log_warn("requests are no longer joined: results cannot be told apart along the first axis", "model",
+             lane->served->name, NULL);
 }
 
 static void batch_task_work(struct task *task)
@@ -203,8 +203,8 @@ static void count(const struct batch *batch)
     for (const struct job *job = batch->jobs.first; job; job = job->next) {
         output_ns += job->encode_ns;
         if (batch->apart && job->err.code == ERR_NONE)
-            stats_execution(stats, job->n_items, job->gather_ns,
-                            job->finished_ns - job->started_ns - job->gather_ns, job->encode_ns);
+            stats_execution(stats, job->n_items, job->gather_ns, job->finished_ns - job->started_ns - job->gather_ns,
+                            job->encode_ns);
     }
     if (!batch->apart && batch->n_runs)
         stats_execution(stats, batch->n_items, batch->gathered_ns - batch->started_ns,
@@ -220,8 +220,7 @@ static void batch_task_done(struct task *task)
     charge(lane, batch->ended_ns - batch->started_ns);
     count(batch);
     if (batch->flops > 0 && batch->n_items > 0)
-        lane->item_flops =
-            batch->flops / (double)(batch->apart ? batch->jobs.last->n_items : batch->n_items);
+        lane->item_flops = batch->flops / (double)(batch->apart ? batch->jobs.last->n_items : batch->n_items);
     if (batch->inseparable && lane->batching)
         stop_joining(lane);
     struct job_list jobs = batch->jobs;
@@ -363,11 +362,10 @@ static int64_t expire(struct dispatch *dispatch, int64_t now_ns)
 
 /* A lane asked for a batch while the server drains shall not wait for company that will not
  * come. */
-static enum lane_action next_of(const struct dispatch *dispatch, const struct lane *lane,
-                                int64_t now_ns, int64_t *look_ns)
+static enum lane_action next_of(const struct dispatch *dispatch, const struct lane *lane, int64_t now_ns,
+                                int64_t *look_ns)
 {
-    return lane_next(lane, dispatch->hurrying ? LANE_NEVER : now_ns, may_run(dispatch, lane),
-                     look_ns);
+    return lane_next(lane, dispatch->hurrying ? LANE_NEVER : now_ns, may_run(dispatch, lane), look_ns);
 }
 
 static int64_t used(const struct lane *lane)
@@ -375,8 +373,8 @@ static int64_t used(const struct lane *lane)
     return lane->used_ns + lane->n_out * lane->task_ns;
 }
 
-static struct lane *choose(const struct dispatch *dispatch, int64_t now_ns, int64_t *look_ns,
-                           enum lane_action *action, int *n_willing)
+static struct lane *choose(const struct dispatch *dispatch, int64_t now_ns, int64_t *look_ns, enum lane_action *action,
+                           int *n_willing)
 {
     struct lane *best = NULL;
     *n_willing = 0;
@@ -461,9 +459,9 @@ void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void
 
 /* Birth and death */
 
-struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs,
-                               int n_outputs, const struct settings *settings,
-                               struct percept_session *session, struct percept_err *err)
+struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs, int n_outputs,
+                               const struct settings *settings, struct percept_session *session,
+                               struct percept_err *err)
 {
     struct lane *lane = arena_buffer(sizeof *lane);
     if (!lane)
@@ -569,8 +567,7 @@ static void on_turn(void *user)
     dispatch_turn(user);
 }
 
-struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *engine,
-                                 struct percept_err *err)
+struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *engine, struct percept_err *err)
 {
     struct dispatch_cores cores = {.workers = loop_workers(loop),
                                    .members = loop_cores(),

@@ -26,17 +26,16 @@ struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct b
                               struct percept_err *err);
 
 /* The same on a loop, whose turns it then sees to. */
-struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *engine,
-                                 struct percept_err *err);
+struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *engine, struct percept_err *err);
 
 /* Nothing may be in flight. Its lanes must have been removed. */
 void dispatch_free(struct dispatch *dispatch);
 
 /* Opens the queue of a served model whose fields are set; `session` (warm, or NULL) becomes its
  * first. */
-struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs,
-                               int n_outputs, const struct settings *settings,
-                               struct percept_session *session, struct percept_err *err);
+struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs, int n_outputs,
+                               const struct settings *settings, struct percept_session *session,
+                               struct percept_err *err);
 void dispatch_lane_free(struct lane *lane); /* no job of its may be left */
 
 /* For job.c. */

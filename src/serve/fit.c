@@ -30,16 +30,13 @@ static struct list list_of(const struct percept_io *ios, int n)
     struct list list = {""};
     size_t used = 0;
     for (int i = 0; i < n && used + strlen(ios[i].name) + 3 < sizeof list.text; i++)
-        used += (size_t)snprintf(list.text + used, sizeof list.text - used, "%s%s", i ? ", " : "",
-                                 ios[i].name);
+        used += (size_t)snprintf(list.text + used, sizeof list.text - used, "%s%s", i ? ", " : "", ios[i].name);
     return list;
 }
 
-static bool no_such(const char *what, const char *name, const struct percept_io *ios, int n,
-                    struct percept_err *err)
+static bool no_such(const char *what, const char *name, const struct percept_io *ios, int n, struct percept_err *err)
 {
-    return err_set(err, ERR_CONFIG, "the model has no %s '%s'; it has %s", what, name,
-                   list_of(ios, n).text);
+    return err_set(err, ERR_CONFIG, "the model has no %s '%s'; it has %s", what, name, list_of(ios, n).text);
 }
 
 static bool dim_is(int64_t dim, int64_t wanted)
@@ -68,34 +65,31 @@ static bool levels_fit(const struct manifest_input *input, struct percept_err *e
                            input->name, key);
 }
 
-static bool refuse_picture(const struct manifest_image *image, const struct percept_io *io,
-                           int64_t channels, struct percept_err *err)
+static bool refuse_picture(const struct manifest_image *image, const struct percept_io *io, int64_t channels,
+                           struct percept_err *err)
 {
     static const char *const layouts[] = {"NCHW", "NHWC", "flat"};
     char dims[200] = "", size[40] = "any size";
     for (int i = 0, used = 0; i < io->rank && used < (int)sizeof dims - 24; i++)
-        used += io->dims[i] < 0
-                    ? snprintf(dims + used, 24, "%s?", i ? "," : "")
-                    : snprintf(dims + used, 24, "%s%" PRId64, i ? "," : "", io->dims[i]);
+        used += io->dims[i] < 0 ? snprintf(dims + used, 24, "%s?", i ? "," : "")
+                                : snprintf(dims + used, 24, "%s%" PRId64, i ? "," : "", io->dims[i]);
     if (image->height > 0)
         snprintf(size, sizeof size, "%d x %d", image->height, image->width);
     return err_set(err, ERR_CONFIG,
                    "input '%s' has the dimensions [%s]; they do not fit a picture of %s with %d "
                    "channel%s in the layout %s",
-                   io->name, dims, size, (int)channels, channels > 1 ? "s" : "",
-                   layouts[image->layout]);
+                   io->name, dims, size, (int)channels, channels > 1 ? "s" : "", layouts[image->layout]);
 }
 
-static bool image_fits(const struct manifest_input *input, const struct percept_io *io,
-                       bool batching, struct percept_err *err)
+static bool image_fits(const struct manifest_input *input, const struct percept_io *io, bool batching,
+                       struct percept_err *err)
 {
     const struct manifest_image *image = &input->image;
     int64_t channels = image->channels == CHANNELS_GRAY ? 1 : 3;
     if (io->dtype != PERCEPT_FLOAT && io->dtype != PERCEPT_UINT8)
-        return err_set(
-            err, ERR_CONFIG,
-            "input '%s' is described as a picture but takes %s; float32 or uint8 can hold one",
-            io->name, percept_dtype_name(io->dtype));
+        return err_set(err, ERR_CONFIG,
+                       "input '%s' is described as a picture but takes %s; float32 or uint8 can hold one", io->name,
+                       percept_dtype_name(io->dtype));
     if (io->dtype == PERCEPT_UINT8 && !levels_fit(input, err))
         return false;
     if (io->rank < 0)
@@ -105,45 +99,37 @@ static bool image_fits(const struct manifest_input *input, const struct percept_
     if (image->layout == IMAGE_FLAT)
         fits = fits && dim_is(dims[0], channels * image->width * image->height);
     else if (image->layout == IMAGE_NCHW)
-        fits = fits && dim_is(dims[0], channels) && dim_is(dims[1], image->height) &&
-               dim_is(dims[2], image->width);
+        fits = fits && dim_is(dims[0], channels) && dim_is(dims[1], image->height) && dim_is(dims[2], image->width);
     else
-        fits = fits && dim_is(dims[2], channels) && dim_is(dims[0], image->height) &&
-               dim_is(dims[1], image->width);
+        fits = fits && dim_is(dims[2], channels) && dim_is(dims[0], image->height) && dim_is(dims[1], image->width);
     return fits || refuse_picture(image, io, channels, err);
 }
 
-static bool text_fits(const struct manifest_input *input, const struct percept_io *io,
-                      bool batching, struct percept_err *err)
+static bool text_fits(const struct manifest_input *input, const struct percept_io *io, bool batching,
+                      struct percept_err *err)
 {
     const struct manifest_text *text = &input->text;
     const int64_t *dims;
     if (io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32)
-        return err_set(
-            err, ERR_CONFIG,
-            "input '%s' is described as a text but takes %s; token ids are int64 or int32",
-            io->name, percept_dtype_name(io->dtype));
+        return err_set(err, ERR_CONFIG, "input '%s' is described as a text but takes %s; token ids are int64 or int32",
+                       io->name, percept_dtype_name(io->dtype));
     if (io->rank < 0)
         return true;
     if (!item_dims(io, 1, batching, &dims))
-        return err_set(
-            err, ERR_CONFIG,
-            "input '%s' is described as a text: it needs the dimensions [batch, length], "
-            "or [length] where the model has no batch; it has %d",
-            io->name, io->rank);
+        return err_set(err, ERR_CONFIG,
+                       "input '%s' is described as a text: it needs the dimensions [batch, length], "
+                       "or [length] where the model has no batch; it has %d",
+                       io->name, io->rank);
     if (dims[0] < 0)
         return true;
     if (dims[0] != text->max_length)
-        return err_set(err, ERR_CONFIG,
-                       "input '%s' takes %" PRId64 " tokens; max_length is %" PRId64, io->name,
+        return err_set(err, ERR_CONFIG, "input '%s' takes %" PRId64 " tokens; max_length is %" PRId64, io->name,
                        dims[0], text->max_length);
     return text->pad >= 0 ||
-           err_set(err, ERR_CONFIG, "input '%s' takes exactly %" PRId64 " tokens: 'pad' is needed",
-                   io->name, dims[0]);
+           err_set(err, ERR_CONFIG, "input '%s' takes exactly %" PRId64 " tokens: 'pad' is needed", io->name, dims[0]);
 }
 
-static bool inputs_fit(const struct manifest *manifest, const struct percept_model *model,
-                       struct percept_err *err)
+static bool inputs_fit(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     int n;
     const struct percept_io *ios = percept_inputs(model, &n);
@@ -172,36 +158,31 @@ static int64_t classes_of(const struct percept_io *io, bool batching)
     return n;
 }
 
-static bool task_fits(const struct manifest *manifest, const struct percept_model *model,
-                      struct percept_err *err)
+static bool task_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     int n;
     const struct percept_io *ios = percept_outputs(model, &n);
     if (manifest->task == TASK_NONE)
         return true;
     if (!manifest->task_output && n != 1)
-        return err_set(err, ERR_CONFIG, "task.output is missing: which of %s holds the classes?",
-                       list_of(ios, n).text);
-    const struct percept_io *io =
-        manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
+        return err_set(err, ERR_CONFIG, "task.output is missing: which of %s holds the classes?", list_of(ios, n).text);
+    const struct percept_io *io = manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
     if (!io)
         return no_such("output", manifest->task_output, ios, n, err);
     if (io->dtype != PERCEPT_FLOAT)
-        return err_set(err, ERR_CONFIG, "output '%s' is %s; a classification reads float32",
-                       io->name, percept_dtype_name(io->dtype));
+        return err_set(err, ERR_CONFIG, "output '%s' is %s; a classification reads float32", io->name,
+                       percept_dtype_name(io->dtype));
     struct percept_description description = {0};
     percept_describe(model, &description);
     int64_t classes = classes_of(io, description.batch_free);
     if (manifest->n_labels && classes >= 0 && classes != manifest->n_labels)
-        return err_set(err, ERR_CONFIG,
-                       "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,
+        return err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,
                        classes, manifest->n_labels);
     return true;
 }
 
 /* Somebody who vouches for his model wants its requests joined. */
-static bool batching_fits(const struct manifest *manifest, const struct percept_model *model,
-                          struct percept_err *err)
+static bool batching_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     struct percept_description description = {0};
     percept_describe(model, &description);
@@ -211,11 +192,9 @@ static bool batching_fits(const struct manifest *manifest, const struct percept_
                    description.batch_reason ? description.batch_reason : "");
 }
 
-bool fit_model(const struct manifest *manifest, const struct percept_model *model,
-               struct percept_err *err)
+bool fit_model(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
-    if (inputs_fit(manifest, model, err) && task_fits(manifest, model, err) &&
-        batching_fits(manifest, model, err))
+    if (inputs_fit(manifest, model, err) && task_fits(manifest, model, err) && batching_fits(manifest, model, err))
         return true;
     return err_prefix(err, "%s: ", manifest->path);
 }

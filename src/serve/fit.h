@@ -4,7 +4,6 @@
 
 #include "serve/manifest.h"
 
-bool fit_model(const struct manifest *manifest, const struct percept_model *model,
-               struct percept_err *err);
+bool fit_model(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err);
 
 #endif

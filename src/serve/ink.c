@@ -55,8 +55,8 @@ static int border_level(const struct picture *p)
     return level;
 }
 
-static bool invert(const struct picture *from, struct picture *to, struct watch *watch,
-                   struct arena *arena, struct percept_err *err)
+static bool invert(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
+                   struct percept_err *err)
 {
     struct picture result;
     if (!picture_new(&result, from->width, from->height, 1, arena, err))
@@ -73,7 +73,7 @@ static bool invert(const struct picture *from, struct picture *to, struct watch 
     return true;
 }
 
-/* ---- paper ---- */
+/* --- paper -------------------------------------------------------------------------------------------------------- */
 
 /* paper = at + x * across + y * down */
 struct plane {
@@ -144,8 +144,7 @@ static struct plane paper_of(const struct picture *p)
         if (!fit(tiles, n, &plane))
             return (struct plane){0};
         for (int i = 0; i < n; i++) {
-            double over =
-                tiles[i].level - (plane.at + plane.across * tiles[i].x + plane.down * tiles[i].y);
+            double over = tiles[i].level - (plane.at + plane.across * tiles[i].x + plane.down * tiles[i].y);
             double ink = over > 0 ? over / 8 : over / 24;
             tiles[i].weight = 1 / (1 + ink * ink);
         }
@@ -164,7 +163,7 @@ static void level_paper(struct picture *p)
         }
 }
 
-/* ---- ink ---- */
+/* --- ink ---------------------------------------------------------------------------------------------------------- */
 
 /* What divides the levels in two, and the two groups' means. */
 struct split {
@@ -229,8 +228,8 @@ static void flood(const struct picture *p, int threshold, int start, struct stro
     s->sizes[label] = size;
 }
 
-static bool find_strokes(const struct picture *p, int threshold, struct strokes *s,
-                         struct arena *arena, struct percept_err *err)
+static bool find_strokes(const struct picture *p, int threshold, struct strokes *s, struct arena *arena,
+                         struct percept_err *err)
 {
     int n = p->width * p->height;
     size_t room = (size_t)n + 1;
@@ -255,8 +254,8 @@ struct extent {
 static bool is_edge(const struct picture *p, const struct strokes *s, int at)
 {
     int x = at % p->width, y = at / p->width;
-    return x == 0 || y == 0 || x == p->width - 1 || y == p->height - 1 || !s->labels[at - 1] ||
-           !s->labels[at + 1] || !s->labels[at - p->width] || !s->labels[at + p->width];
+    return x == 0 || y == 0 || x == p->width - 1 || y == p->height - 1 || !s->labels[at - 1] || !s->labels[at + 1] ||
+           !s->labels[at - p->width] || !s->labels[at + p->width];
 }
 
 /* Wipes specks away and measures what stays. */
@@ -349,8 +348,8 @@ static int centred(double mass, int n, int room)
 }
 
 /* Pastes the fitted strokes on empty paper, centred by mass. */
-static bool paste(const struct picture *ink, int width, int height, struct picture *to,
-                  struct arena *arena, struct percept_err *err)
+static bool paste(const struct picture *ink, int width, int height, struct picture *to, struct arena *arena,
+                  struct percept_err *err)
 {
     struct picture page;
     if (!picture_new(&page, width, height, 1, arena, err))
@@ -373,30 +372,29 @@ static bool paste(const struct picture *ink, int width, int height, struct pictu
     return true;
 }
 
-static bool fit_box(const struct picture *p, const struct extent *e,
-                    const struct manifest_image *image, struct picture *to, struct watch *watch,
-                    struct arena *arena, struct percept_err *err)
+static bool fit_box(const struct picture *p, const struct extent *e, const struct manifest_image *image,
+                    struct picture *to, struct watch *watch, struct arena *arena, struct percept_err *err)
 {
     int width = e->right - e->left, height = e->bottom - e->top;
     double scale = (double)image->ink_box / (width > height ? width : height);
     int w = (int)floor(width * scale + 0.5), h = (int)floor(height * scale + 0.5);
     struct picture_box box = {e->left, e->top, e->right, e->bottom};
     struct picture ink;
-    return picture_resize(p, box, w < 1 ? 1 : w, h < 1 ? 1 : h,
-                          scale < 1 ? PICTURE_AREA : PICTURE_BILINEAR, &ink, watch, arena, err) &&
+    return picture_resize(p, box, w < 1 ? 1 : w, h < 1 ? 1 : h, scale < 1 ? PICTURE_AREA : PICTURE_BILINEAR, &ink,
+                          watch, arena, err) &&
            paste(&ink, image->width, image->height, to, arena, err);
 }
 
 /* A copy whose longer side is WORK_SIDE at most. */
-static bool shrink(const struct picture *from, struct picture *to, struct watch *watch,
-                   struct arena *arena, struct percept_err *err)
+static bool shrink(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
+                   struct percept_err *err)
 {
     int side = from->width > from->height ? from->width : from->height;
     double scale = side > WORK_SIDE ? (double)WORK_SIDE / side : 1;
     int width = (int)(from->width * scale + 0.5), height = (int)(from->height * scale + 0.5);
     struct picture small;
-    if (!picture_resize(from, picture_whole(from), width < 1 ? 1 : width, height < 1 ? 1 : height,
-                        PICTURE_AREA, &small, watch, arena, err) ||
+    if (!picture_resize(from, picture_whole(from), width < 1 ? 1 : width, height < 1 ? 1 : height, PICTURE_AREA, &small,
+                        watch, arena, err) ||
         !picture_new(to, small.width, small.height, 1, arena, err))
         return false;
     memcpy(to->pixels, small.pixels, (size_t)small.width * (size_t)small.height);
@@ -404,9 +402,8 @@ static bool shrink(const struct picture *from, struct picture *to, struct watch 
 }
 
 /* Light strokes cut out of a picture; *found tells whether there were any. */
-static bool cut_out(const struct picture *light, const struct manifest_image *image,
-                    struct picture *to, bool *found, struct watch *watch, struct arena *arena,
-                    struct percept_err *err)
+static bool cut_out(const struct picture *light, const struct manifest_image *image, struct picture *to, bool *found,
+                    struct watch *watch, struct arena *arena, struct percept_err *err)
 {
     struct picture work;
     struct strokes strokes;

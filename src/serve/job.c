@@ -88,9 +88,8 @@ void job_set_deadline(struct job *job)
     int64_t timeout_ns = job->served->lane->default_timeout_ns;
     if (job->timeout_us > 0)
         timeout_ns = job->timeout_us < INT64_MAX / 1000 ? job->timeout_us * 1000 : INT64_MAX;
-    job->watch.deadline_ns = timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns
-                                 ? job->arrived_ns + timeout_ns
-                                 : 0;
+    job->watch.deadline_ns =
+        timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns ? job->arrived_ns + timeout_ns : 0;
     job->watch.cancel = &job->cancelled;
 }
 
@@ -192,7 +191,7 @@ void job_end(struct job *job, int64_t now_ns)
         stats_failed(&served->stats, failure_of(job), total_ns);
     else
         stats_request(&served->stats, total_ns, job->started_ns - job->arrived_ns - job->decode_ns,
-                      job->decode_ns + job->gather_ns,
-                      job->finished_ns - job->started_ns - job->gather_ns, job->encode_ns);
+                      job->decode_ns + job->gather_ns, job->finished_ns - job->started_ns - job->gather_ns,
+                      job->encode_ns);
     job->done(job);
 }

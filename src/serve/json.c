@@ -18,11 +18,7 @@
 
 struct json json_of(struct bytes text, struct arena *arena, struct percept_err *err)
 {
-    return (struct json){.begin = text.at,
-                         .at = utf8_past_mark(text).at,
-                         .end = text.end,
-                         .arena = arena,
-                         .err = err};
+    return (struct json){.begin = text.at, .at = utf8_past_mark(text).at, .end = text.end, .arena = arena, .err = err};
 }
 
 bool json_fail(struct json *json, const char *format, ...)
@@ -35,8 +31,8 @@ bool json_fail(struct json *json, const char *format, ...)
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
     json->failed = true;
-    return err_set(json->err, ERR_INVALID, "failed to parse the request JSON: %s at byte %td",
-                   sentence, json->at - json->begin);
+    return err_set(json->err, ERR_INVALID, "failed to parse the request JSON: %s at byte %td", sentence,
+                   json->at - json->begin);
 }
 
 uint8_t json_peek(struct json *json)
@@ -50,8 +46,7 @@ uint8_t json_peek(struct json *json)
 void json_space_more(struct json *json)
 {
     const uint8_t *from = json->at;
-    while (json->at < json->end &&
-           (*json->at == ' ' || *json->at == '\n' || *json->at == '\r' || *json->at == '\t')) {
+    while (json->at < json->end && (*json->at == ' ' || *json->at == '\n' || *json->at == '\r' || *json->at == '\t')) {
         json->at++;
         if (json->at - from >= 4096) {
             if (!json_spend(json, json->at - from))
@@ -61,7 +56,7 @@ void json_space_more(struct json *json)
     }
 }
 
-/* ---- what people write that JSON does not have ---- */
+/* --- what people write that JSON does not have -------------------------------------------------------------------- */
 
 static bool begins(const struct json *json, const char *word)
 {
@@ -95,13 +90,10 @@ static const char *misspelt(const struct json *json)
     static const struct {
         const char *word, *says;
     } words[] = {
-        {"nan",
-         "a word for not a number; in tensors' data it is written NaN, elsewhere not at all"},
+        {"nan", "a word for not a number; in tensors' data it is written NaN, elsewhere not at all"},
         {"-nan", "a signed NaN; it is written NaN"},
-        {"inf",
-         "a word for infinity; in tensors' data it is written Infinity, elsewhere not at all"},
-        {"infinity",
-         "a word for infinity; in tensors' data it is written Infinity, elsewhere not at all"},
+        {"inf", "a word for infinity; in tensors' data it is written Infinity, elsewhere not at all"},
+        {"infinity", "a word for infinity; in tensors' data it is written Infinity, elsewhere not at all"},
         {"-inf", "a word for infinity; in tensors' data it is written -Infinity"},
         {"-infinity", "a word for infinity; in tensors' data it is written -Infinity"},
         {"none", "Python's None; JSON has null"},
@@ -243,8 +235,8 @@ static bool escape(const uint8_t **at, const uint8_t *end, uint32_t *code)
     if (*code < 0xd800 || *code > 0xdfff)
         return true;
     uint32_t low;
-    if (*code > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u' ||
-        !hex4(*at + 2, end, &low) || low < 0xdc00 || low > 0xdfff)
+    if (*code > 0xdbff || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u' || !hex4(*at + 2, end, &low) ||
+        low < 0xdc00 || low > 0xdfff)
         return false;
     *at += 6;
     *code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
@@ -341,8 +333,7 @@ static bool remember(struct json *json, struct json_keys *keys, struct bytes key
     if (keys->n == keys->n_room) {
         int room = keys->n_room ? keys->n_room * 2 : 8;
         struct bytes *seen =
-            arena_grow(json->arena, keys->seen, (size_t)keys->n_room * sizeof *seen,
-                       (size_t)room * sizeof *seen);
+            arena_grow(json->arena, keys->seen, (size_t)keys->n_room * sizeof *seen, (size_t)room * sizeof *seen);
         if (!seen) {
             json->failed = true;
             return err_memory(json->err, "keys", (size_t)room * sizeof *seen);

@@ -80,8 +80,7 @@ bool json_skip_data(struct json *json, struct bytes *span);
 bool json_finish(struct json *json);
 
 /* Fails with "sentence at byte N". Returns false. */
-bool json_fail(struct json *json, const char *format, ...)
-    __attribute__((cold, format(printf, 2, 3)));
+bool json_fail(struct json *json, const char *format, ...) __attribute__((cold, format(printf, 2, 3)));
 
 /* "'x'", "the end", "a trailing comma": what lies at the cursor, for messages. The array is for the
  * first kind. */
@@ -106,10 +105,8 @@ void json_space_more(struct json *json);
 /* White space: inline, for readers of large arrays. */
 static inline void json_space(struct json *json)
 {
-    const uint8_t *stop =
-        json->end - json->at > JSON_SPACE_MAX ? json->at + JSON_SPACE_MAX : json->end;
-    while (json->at < stop &&
-           (*json->at == ' ' || *json->at == '\n' || *json->at == '\r' || *json->at == '\t'))
+    const uint8_t *stop = json->end - json->at > JSON_SPACE_MAX ? json->at + JSON_SPACE_MAX : json->end;
+    while (json->at < stop && (*json->at == ' ' || *json->at == '\n' || *json->at == '\r' || *json->at == '\t'))
         json->at++;
     if (json->at == stop && stop < json->end)
         json_space_more(json);

@@ -26,8 +26,7 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
     lane->max_batch_size = served->batching ? served->max_batch_size : 1;
     int queue = manifest->max_queue_size >= 0 ? manifest->max_queue_size : settings->max_queue_size;
     lane->max_queue_size = queue > 0 ? queue : DEFAULT_QUEUE_SIZE;
-    int64_t delay_us = manifest->max_queue_delay_us >= 0 ? manifest->max_queue_delay_us
-                                                         : settings->max_queue_delay_us;
+    int64_t delay_us = manifest->max_queue_delay_us >= 0 ? manifest->max_queue_delay_us : settings->max_queue_delay_us;
     lane->max_queue_delay_ns = delay_us * 1000;
     lane->default_timeout_ns = settings->default_timeout_us * 1000;
     lane->expiry_ns = LANE_NEVER;
@@ -137,8 +136,7 @@ int64_t lane_form(struct lane *lane, struct job_list *jobs)
     struct job_list left = {0};
     while (lane->batching && n_items < lane->max_batch_size && lane->waiting.n) {
         struct job *job = job_list_pop(&lane->waiting);
-        if (job->n_items <= lane->max_batch_size - n_items &&
-            lane_fit_together(lane, leader, job)) {
+        if (job->n_items <= lane->max_batch_size - n_items && lane_fit_together(lane, leader, job)) {
             n_items += job->n_items;
             job_list_push(jobs, job);
         } else

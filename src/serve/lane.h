@@ -20,7 +20,7 @@ struct lane {
     struct lane *next; /* in the dispatcher */
     struct dispatch *dispatch;
     struct served *served;
-    bool batching;     /* jobs may be joined along the first axis */
+    bool batching; /* jobs may be joined along the first axis */
     int n_inputs, n_outputs;
     int max_batch_size; /* items */
     int max_queue_size; /* jobs */

@@ -37,16 +37,14 @@ static int count(struct bytes text)
     return n;
 }
 
-static bool split(struct bytes text, const char **list, const char *name, struct arena *arena,
-                  struct percept_err *err)
+static bool split(struct bytes text, const char **list, const char *name, struct arena *arena, struct percept_err *err)
 {
     const uint8_t *at = text.at;
     for (int i = 0; at < text.end; i++) {
         const uint8_t *end = memchr(at, '\n', (size_t)(text.end - at));
         end = end ? end : text.end;
         if (end > at && end[-1] == '\r')
-            return err_set(err, ERR_CONFIG,
-                           "'%s': line %d ends in a carriage return; lines end in \\n alone", name,
+            return err_set(err, ERR_CONFIG, "'%s': line %d ends in a carriage return; lines end in \\n alone", name,
                            i + 1);
         list[i] = arena_text(arena, at, (size_t)(end - at));
         if (!list[i])
@@ -56,8 +54,8 @@ static bool split(struct bytes text, const char **list, const char *name, struct
     return true;
 }
 
-int lines_read(const struct file_place *place, const char *name, struct arena *arena,
-               const char *const **list, struct percept_err *err)
+int lines_read(const struct file_place *place, const char *name, struct arena *arena, const char *const **list,
+               struct percept_err *err)
 {
     struct bytes text;
     if (!file_read_beneath(place, name, 0, SIZE_MAX, arena, &text, NULL, err))

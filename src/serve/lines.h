@@ -9,7 +9,7 @@
 #include "percept.h"
 
 /* Reads the file `name` beneath the place; strings lie in the arena. Returns how many, or -1. */
-int lines_read(const struct file_place *place, const char *name, struct arena *arena,
-               const char *const **list, struct percept_err *err);
+int lines_read(const struct file_place *place, const char *name, struct arena *arena, const char *const **list,
+               struct percept_err *err);
 
 #endif

@@ -378,11 +378,10 @@ static bool start_loader(struct loop *loop, struct percept_err *err)
         return true;
     uv_sem_destroy(&loop->load);
     uv_sem_destroy(&loop->loaded);
-    return err_set(
-        err, ERR_SYSTEM,
-        "cannot start the loading thread: %s; memory may be short, or threads limited (ulimit "
-        "-v, -u)",
-        uv_strerror(status));
+    return err_set(err, ERR_SYSTEM,
+                   "cannot start the loading thread: %s; memory may be short, or threads limited (ulimit "
+                   "-v, -u)",
+                   uv_strerror(status));
 }
 
 static void stop_loader(struct loop *loop)
@@ -427,8 +426,7 @@ struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), v
 
 static void timer_set(struct loop_timer *timer, int64_t after_ns)
 {
-    const struct itimerspec when = {
-        .it_value = {.tv_sec = after_ns / 1000000000, .tv_nsec = after_ns % 1000000000}};
+    const struct itimerspec when = {.it_value = {.tv_sec = after_ns / 1000000000, .tv_nsec = after_ns % 1000000000}};
     timerfd_settime(timer->fd, 0, &when, NULL);
 }
 

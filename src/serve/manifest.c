@@ -86,14 +86,8 @@ static const struct {
     const char *name;
     const struct key *keys;
 } sections[] = {
-    {"", top_keys},
-    {"image", image_keys},
-    {"text", text_keys},
-    {"audio", audio_keys},
-    {"tensor", tensor_keys},
-    {"task", task_keys},
-    {"batching", batching_keys},
-    {"accuracy", accuracy_keys},
+    {"", top_keys},          {"image", image_keys}, {"text", text_keys},         {"audio", audio_keys},
+    {"tensor", tensor_keys}, {"task", task_keys},   {"batching", batching_keys}, {"accuracy", accuracy_keys},
     {"warmup", warmup_keys},
 };
 
@@ -101,21 +95,18 @@ static const struct {
  * have, is before the first. */
 #define SCHEMA_TEXT(low, high, choices) "{\"type\":\"string\""
 #define SCHEMA_FLAG(low, high, choices) "{\"type\":\"boolean\""
-#define SCHEMA_WHOLE(low, high, choices)                                                           \
-    "{\"type\":\"integer\",\"minimum\":" #low ",\"maximum\":" #high
+#define SCHEMA_WHOLE(low, high, choices) "{\"type\":\"integer\",\"minimum\":" #low ",\"maximum\":" #high
 #define SCHEMA_LONG SCHEMA_WHOLE
-#define SCHEMA_FLOAT(low, high, choices)                                                           \
-    "{\"type\":\"number\",\"minimum\":" #low ",\"maximum\":" #high
+#define SCHEMA_FLOAT(low, high, choices) "{\"type\":\"number\",\"minimum\":" #low ",\"maximum\":" #high
 #define SCHEMA_REAL SCHEMA_FLOAT
-#define SCHEMA_THREE(low, high, choices)                                                           \
-    "{\"type\":\"array\",\"items\":{\"type\":\"number\",\"minimum\":" #low                         \
-    ",\"maximum\":" #high choices                                                                  \
+#define SCHEMA_THREE(low, high, choices)                                                                               \
+    "{\"type\":\"array\",\"items\":{\"type\":\"number\",\"minimum\":" #low ",\"maximum\":" #high choices               \
     "},\"oneOf\":[{\"minItems\":1,\"maxItems\":1},{\"minItems\":3,\"maxItems\":3}]"
 #define SCHEMA_CHOICE(low, high, choices) "{\"type\":\"string\",\"pattern\":\"^(" choices ")$\""
 #define SCHEMA_OWN(low, high, choices) choices
 #define SCHEMA_LATER(low, high, choices) choices
 
-#define ROW(key, type, at, low, high, choices, sentence)                                           \
+#define ROW(key, type, at, low, high, choices, sentence)                                                               \
     ",\n\"" #key "\":" SCHEMA_##type(low, high, choices) ",\"description\":\"" sentence "\"}"
 #define CLOSED "{\"type\":\"object\",\"additionalProperties\":false,"
 #define ANY "\"properties\":{\"$comment\":{\"type\":\"string\"}"
@@ -204,11 +195,10 @@ static void print_place(const struct place *place, char *text, size_t n_bytes)
         snprintf(text + used, n_bytes - used, "[%zu]", place->index);
 }
 
-static bool refuse(const struct reader *reader, const struct place *place, enum err_code code,
-                   const char *format, ...) __attribute__((cold, format(printf, 4, 5)));
+static bool refuse(const struct reader *reader, const struct place *place, enum err_code code, const char *format, ...)
+    __attribute__((cold, format(printf, 4, 5)));
 
-static bool refuse(const struct reader *reader, const struct place *place, enum err_code code,
-                   const char *format, ...)
+static bool refuse(const struct reader *reader, const struct place *place, enum err_code code, const char *format, ...)
 {
     char where[160], what[240];
     print_place(place, where, sizeof where);
@@ -223,8 +213,7 @@ static bool refuse(const struct reader *reader, const struct place *place, enum 
 
 static bool later(const struct reader *reader, const struct place *place, const char *what)
 {
-    return refuse(reader, place, ERR_UNSUPPORTED,
-                  "'%s' is known but not served by this version of perceptd", what);
+    return refuse(reader, place, ERR_UNSUPPORTED, "'%s' is known but not served by this version of perceptd", what);
 }
 
 static char *copy(const struct reader *reader, json_t *value)
@@ -235,8 +224,8 @@ static char *copy(const struct reader *reader, json_t *value)
     return text;
 }
 
-static bool whole(const struct reader *reader, const struct place *place, json_t *value, double low,
-                  double high, int64_t *number)
+static bool whole(const struct reader *reader, const struct place *place, json_t *value, double low, double high,
+                  int64_t *number)
 {
     if (!json_is_integer(value) || (double)json_integer_value(value) < low)
         return WRONG(reader, place, "expected a whole number of at least %.0f", low);
@@ -246,8 +235,8 @@ static bool whole(const struct reader *reader, const struct place *place, json_t
     return true;
 }
 
-static bool real(const struct reader *reader, const struct place *place, json_t *value, double low,
-                 double high, double *number)
+static bool real(const struct reader *reader, const struct place *place, json_t *value, double low, double high,
+                 double *number)
 {
     if (!json_is_number(value) || json_number_value(value) < low || json_number_value(value) > high)
         return WRONG(reader, place, "expected a number from %g to %g", low, high);
@@ -269,8 +258,8 @@ static int choice_of(const char *choices, const char *word)
     }
 }
 
-static bool choice(const struct reader *reader, const struct place *place, const struct key *key,
-                   json_t *value, int *index)
+static bool choice(const struct reader *reader, const struct place *place, const struct key *key, json_t *value,
+                   int *index)
 {
     int i = json_is_string(value) ? choice_of(key->choices, json_string_value(value)) : -1;
     if (i < 0)
@@ -281,8 +270,8 @@ static bool choice(const struct reader *reader, const struct place *place, const
     return true;
 }
 
-static bool three(const struct reader *reader, const struct place *place, const struct key *key,
-                  json_t *value, float numbers[3])
+static bool three(const struct reader *reader, const struct place *place, const struct key *key, json_t *value,
+                  float numbers[3])
 {
     size_t n = json_is_array(value) ? json_array_size(value) : 0;
     if (n != 1 && n != 3)
@@ -303,8 +292,8 @@ static void store(const struct key *key, void *target, const void *value, size_t
         memcpy((char *)target + key->at, value, n_bytes);
 }
 
-static bool read_number(const struct reader *reader, const struct place *place,
-                        const struct key *key, json_t *value, void *target)
+static bool read_number(const struct reader *reader, const struct place *place, const struct key *key, json_t *value,
+                        void *target)
 {
     if (key->type == WHOLE || key->type == LONG) {
         int64_t number;
@@ -328,8 +317,8 @@ static bool read_number(const struct reader *reader, const struct place *place,
     return true;
 }
 
-static bool read_value(const struct reader *reader, const struct place *place,
-                       const struct key *key, json_t *value, void *target)
+static bool read_value(const struct reader *reader, const struct place *place, const struct key *key, json_t *value,
+                       void *target)
 {
     switch (key->type) {
     case TEXT: {
@@ -367,22 +356,19 @@ static bool read_value(const struct reader *reader, const struct place *place,
     }
 }
 
-static bool unknown_key(const struct reader *reader, const struct place *place,
-                        const struct key *keys)
+static bool unknown_key(const struct reader *reader, const struct place *place, const struct key *keys)
 {
     char known[200] = "";
     for (size_t used = 0; keys->name && used + strlen(keys->name) + 3 < sizeof known; keys++)
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "",
-                                 keys->name);
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", keys->name);
     return WRONG(reader, place, "unknown key; known are %s", known);
 }
 
 /* Reads the value of a key whose row says OWN. */
-typedef bool read_own(struct reader *reader, const struct place *place, const char *key,
-                      json_t *value, void *target);
+typedef bool read_own(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target);
 
-static bool read_section(struct reader *reader, const struct place *outer, const struct key *keys,
-                         json_t *object, void *target, read_own *own)
+static bool read_section(struct reader *reader, const struct place *outer, const struct key *keys, json_t *object,
+                         void *target, read_own *own)
 {
     if (!json_is_object(object))
         return WRONG(reader, outer, "expected an object");
@@ -407,8 +393,7 @@ static bool read_section(struct reader *reader, const struct place *outer, const
 }
 
 /* The lines of a file beside the manifest; -1 on failure. */
-static int read_lines(struct reader *reader, const struct place *place, json_t *value,
-                      const char *const **list)
+static int read_lines(struct reader *reader, const struct place *place, json_t *value, const char *const **list)
 {
     int n = lines_read(&reader->place, json_string_value(value), reader->arena, list, reader->err);
     if (n < 0) {
@@ -429,8 +414,7 @@ static int by_token(const void *a, const void *b, void *tokens)
     return order ? order : (i > j) - (i < j);
 }
 
-static bool read_vocabulary(struct reader *reader, const struct place *place, json_t *value,
-                            struct manifest_text *text)
+static bool read_vocabulary(struct reader *reader, const struct place *place, json_t *value, struct manifest_text *text)
 {
     if (!json_is_string(value))
         return WRONG(reader, place, "expected the name of a file");
@@ -449,8 +433,7 @@ static bool read_vocabulary(struct reader *reader, const struct place *place, js
     return true;
 }
 
-static bool read_size(struct reader *reader, const struct place *place, json_t *value,
-                      struct manifest_image *image)
+static bool read_size(struct reader *reader, const struct place *place, json_t *value, struct manifest_image *image)
 {
     if (json_is_string(value) && strcmp(json_string_value(value), "picture") == 0) {
         image->width = image->height = 0;
@@ -469,8 +452,7 @@ static bool read_size(struct reader *reader, const struct place *place, json_t *
     return true;
 }
 
-static bool own_of_input(struct reader *reader, const struct place *place, const char *key,
-                         json_t *value, void *target)
+static bool own_of_input(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
 {
     struct manifest_input *input = target;
     if (strcmp(key, "size") == 0)
@@ -480,8 +462,7 @@ static bool own_of_input(struct reader *reader, const struct place *place, const
     return true; /* kind: it was read first */
 }
 
-static bool check_image(const struct reader *reader, const struct place *place,
-                        const struct manifest_image *image)
+static bool check_image(const struct reader *reader, const struct place *place, const struct manifest_image *image)
 {
     const struct place std = {.outer = place, .key = "std"};
     const struct place ink = {.outer = place, .key = "ink"};
@@ -497,26 +478,23 @@ static bool check_image(const struct reader *reader, const struct place *place,
     if (image->ink_box && image->channels != CHANNELS_GRAY)
         return WRONG(reader, &ink_box, "is for pictures whose 'channels' are gray");
     if (image->ink_box && image->ink == INK_AS_IS)
-        return WRONG(reader, &ink_box,
-                     "needs 'ink', the strokes that the network expects: light or dark");
+        return WRONG(reader, &ink_box, "needs 'ink', the strokes that the network expects: light or dark");
     return true;
 }
 
-static bool check_text(const struct reader *reader, const struct place *place,
-                       const struct manifest_text *text)
+static bool check_text(const struct reader *reader, const struct place *place, const struct manifest_text *text)
 {
     const int64_t ids[] = {text->pad, text->unknown, text->start, text->end};
     static const char *const names[] = {"pad", "unknown", "start", "end"};
-    int64_t n_ids =
-        text->tokenizer == TOKENIZER_BYTES && !text->n_tokens ? INT64_MAX : text->n_tokens;
+    int64_t n_ids = text->tokenizer == TOKENIZER_BYTES && !text->n_tokens ? INT64_MAX : text->n_tokens;
     if (!n_ids)
         return WRONG(reader, place, "this tokenizer needs a vocabulary");
     if (!text->max_length)
         return WRONG(reader, place, "max_length is missing");
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i] >= n_ids)
-            return WRONG(reader, place, "%s is %" PRId64 ", but the vocabulary has %d tokens",
-                         names[i], ids[i], text->n_tokens);
+            return WRONG(reader, place, "%s is %" PRId64 ", but the vocabulary has %d tokens", names[i], ids[i],
+                         text->n_tokens);
     if ((text->start >= 0) + (text->end >= 0) >= text->max_length)
         return WRONG(reader, place, "max_length leaves no room for the text");
     return true;
@@ -524,13 +502,11 @@ static bool check_text(const struct reader *reader, const struct place *place,
 
 static const struct key kind_key = {"kind", CHOICE, NOWHERE, 0, 4, "tensor|image|text|audio"};
 
-static bool read_input(struct reader *reader, const struct place *place, json_t *value,
-                       struct manifest_input *input)
+static bool read_input(struct reader *reader, const struct place *place, json_t *value, struct manifest_input *input)
 {
-    *input =
-        (struct manifest_input){.name = arena_text(reader->arena, place->key, strlen(place->key)),
-                                .image = {.scale = 1, .std = {1, 1, 1}},
-                                .text = {.unknown = -1, .pad = -1, .start = -1, .end = -1}};
+    *input = (struct manifest_input){.name = arena_text(reader->arena, place->key, strlen(place->key)),
+                                     .image = {.scale = 1, .std = {1, 1, 1}},
+                                     .text = {.unknown = -1, .pad = -1, .start = -1, .end = -1}};
     if (!input->name)
         return err_memory(reader->err, "a manifest", strlen(place->key));
     if (!json_is_object(value))
@@ -601,15 +577,14 @@ static bool read_labels(struct reader *reader, const struct place *place, json_t
     return true;
 }
 
-static bool own_of_warmup(struct reader *reader, const struct place *place, const char *key,
-                          json_t *value, void *target)
+static bool own_of_warmup(struct reader *reader, const struct place *place, const char *key, json_t *value,
+                          void *target)
 {
     (void)key;
     struct manifest *manifest = target;
     size_t n = json_is_array(value) ? json_array_size(value) : SIZE_MAX;
     if (n > MANIFEST_WARMUP_MAX)
-        return WRONG(reader, place, "expected an array of at most %d batch sizes",
-                     MANIFEST_WARMUP_MAX);
+        return WRONG(reader, place, "expected an array of at most %d batch sizes", MANIFEST_WARMUP_MAX);
     for (size_t i = 0; i < n; i++) {
         const struct place inner = {.outer = place, .index = i};
         int64_t size;
@@ -631,8 +606,7 @@ static bool read_task(struct reader *reader, const struct place *place, json_t *
     return read_section(reader, place, task_keys, value, reader->manifest, NULL);
 }
 
-static bool own_of_top(struct reader *reader, const struct place *place, const char *key,
-                       json_t *value, void *target)
+static bool own_of_top(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
 {
     if (strcmp(key, "inputs") == 0)
         return read_inputs(reader, place, value);
@@ -654,20 +628,15 @@ static struct manifest *manifest_default(struct arena *arena, struct percept_err
     struct manifest *manifest = arena_alloc(arena, sizeof *manifest);
     if (!manifest)
         return err_null(err, ERR_MEMORY, "out of memory: a manifest");
-    *manifest = (struct manifest){.path = "",
-                                  .description = "",
-                                  .license = "",
-                                  .top_k = 5,
-                                  .max_batch_size = -1,
-                                  .max_queue_delay_us = -1,
-                                  .max_queue_size = -1,
-                                  .accuracy = {.value = -1,
-                                               .low = -1,
-                                               .high = -1,
-                                               .macro = -1,
-                                               .precision = -1,
-                                               .recall = -1,
-                                               .n = -1}};
+    *manifest = (struct manifest){
+        .path = "",
+        .description = "",
+        .license = "",
+        .top_k = 5,
+        .max_batch_size = -1,
+        .max_queue_delay_us = -1,
+        .max_queue_size = -1,
+        .accuracy = {.value = -1, .low = -1, .high = -1, .macro = -1, .precision = -1, .recall = -1, .n = -1}};
     return manifest;
 }
 
@@ -690,21 +659,18 @@ static json_t *parse(const char *path, struct file_stamp *stamp, struct percept_
     struct bytes plain = utf8_past_mark(text);
     bool wide = utf8_is_wide(text);
     json_error_t where;
-    json_t *root =
-        json_loadb((const char *)plain.at, bytes_size(plain), JSON_REJECT_DUPLICATES, &where);
+    json_t *root = json_loadb((const char *)plain.at, bytes_size(plain), JSON_REJECT_DUPLICATES, &where);
     arena_buffer_free((void *)text.at);
     if (wide) {
         json_decref(root);
         return err_null(err, ERR_CONFIG, "%s: it is UTF-16 or UTF-32; store it as UTF-8", path);
     }
     if (!root)
-        err_set(err, ERR_CONFIG, "%s: line %d, column %d: %s", path, where.line, where.column,
-                where.text);
+        err_set(err, ERR_CONFIG, "%s: line %d, column %d: %s", path, where.line, where.column, where.text);
     return root;
 }
 
-static const struct manifest *read_folder(const char *folder, struct arena *arena,
-                                          struct percept_err *err)
+static const struct manifest *read_folder(const char *folder, struct arena *arena, struct percept_err *err)
 {
     struct manifest *manifest = manifest_default(arena, err);
     char *path = folder ? file_join(arena, folder, FILE_NAME) : NULL;
@@ -728,8 +694,7 @@ static const struct manifest *read_folder(const char *folder, struct arena *aren
 
 /* jansson tells a failed allocation as an odd token, if at all: it takes its memory from us while
  * it reads, so that we know. Its setting is the process's; one thread at a time reads manifests. */
-const struct manifest *manifest_read(const char *folder, struct arena *arena,
-                                     struct percept_err *err)
+const struct manifest *manifest_read(const char *folder, struct arena *arena, struct percept_err *err)
 {
     json_malloc_t take;
     json_free_t give;
@@ -739,8 +704,8 @@ const struct manifest *manifest_read(const char *folder, struct arena *arena,
     const struct manifest *manifest = read_folder(folder, arena, err);
     json_set_alloc_funcs(take, give);
     if (!manifest && arena_refusals() != refusals)
-        err_set(err, ERR_MEMORY, "out of memory while reading the manifest%s%s",
-                folder ? " in " : "", folder ? folder : "");
+        err_set(err, ERR_MEMORY, "out of memory while reading the manifest%s%s", folder ? " in " : "",
+                folder ? folder : "");
     return manifest;
 }
 
@@ -752,8 +717,7 @@ const struct manifest_input *manifest_input(const struct manifest *manifest, con
     return NULL;
 }
 
-bool manifest_fits(const struct manifest *manifest, const struct percept_model *model,
-                   struct percept_err *err)
+bool manifest_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     return fit_model(manifest, model, err);
 }

@@ -29,7 +29,7 @@ struct manifest_image {
     float scale; /* value = (v * scale - mean[c]) / std[c], v in 0..255 */
     float mean[3], std[3];
     enum manifest_ink ink; /* which strokes the network expects; the picture's border decides */
-    int ink_box; /* 0: off; else crop to the ink, fit a box of this size, centre by mass */
+    int ink_box;           /* 0: off; else crop to the ink, fit a box of this size, centre by mass */
 };
 
 struct manifest_text {
@@ -51,17 +51,12 @@ struct manifest_input {
 };
 
 enum manifest_task { TASK_NONE = 0, TASK_CLASSIFY };
-enum manifest_activation {
-    ACTIVATION_NONE,
-    ACTIVATION_SOFTMAX,
-    ACTIVATION_SIGMOID,
-    ACTIVATION_EXP
-};
+enum manifest_activation { ACTIVATION_NONE, ACTIVATION_SOFTMAX, ACTIVATION_SIGMOID, ACTIVATION_EXP };
 
 /* What its author measured; free information. Negative: not given. */
 struct manifest_accuracy {
     const char *metric, *data, *split; /* NULL: not given */
-    double value, low, high; /* the interval's ends */
+    double value, low, high;           /* the interval's ends */
     double macro, precision, recall;
     int64_t n;
 };
@@ -92,12 +87,10 @@ struct manifest {
 
 /* Reads FOLDER/manifest.json (NULL folder or no such file: a default manifest). Everything goes
  * into the arena. Files it names (labels, vocabulary) are read from beneath the folder only. */
-const struct manifest *manifest_read(const char *folder, struct arena *arena,
-                                     struct percept_err *err);
+const struct manifest *manifest_read(const char *folder, struct arena *arena, struct percept_err *err);
 
 /* Does it fit the model: inputs and outputs by name, shapes, types, label count? */
-bool manifest_fits(const struct manifest *manifest, const struct percept_model *model,
-                   struct percept_err *err);
+bool manifest_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err);
 
 /* The description of an input, or NULL. */
 const struct manifest_input *manifest_input(const struct manifest *manifest, const char *name);

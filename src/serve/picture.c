@@ -21,10 +21,8 @@ bool picture_new(struct picture *picture, int width, int height, int channels, s
                  struct percept_err *err)
 {
     size_t n_bytes = (size_t)width * (size_t)height * (size_t)channels;
-    *picture = (struct picture){.width = width,
-                                .height = height,
-                                .channels = channels,
-                                .pixels = arena_alloc(arena, n_bytes ? n_bytes : 1)};
+    *picture = (struct picture){
+        .width = width, .height = height, .channels = channels, .pixels = arena_alloc(arena, n_bytes ? n_bytes : 1)};
     return picture->pixels || err_memory(err, "a picture", n_bytes);
 }
 
@@ -33,8 +31,8 @@ struct picture_box picture_whole(const struct picture *picture)
     return (struct picture_box){.right = picture->width, .bottom = picture->height};
 }
 
-bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch,
-                  struct arena *arena, struct percept_err *err)
+bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
+                  struct percept_err *err)
 {
     if (from->channels == 1) {
         *to = *from;
@@ -81,16 +79,16 @@ static struct walk walk_of(const struct picture *p, int orientation)
     }
 }
 
-bool picture_turn(const struct picture *from, int orientation, struct picture *to,
-                  struct watch *watch, struct arena *arena, struct percept_err *err)
+bool picture_turn(const struct picture *from, int orientation, struct picture *to, struct watch *watch,
+                  struct arena *arena, struct percept_err *err)
 {
     if (orientation < 2 || orientation > 8) {
         *to = *from;
         return true;
     }
     bool aside = orientation >= 5;
-    if (!picture_new(to, aside ? from->height : from->width, aside ? from->width : from->height,
-                     from->channels, arena, err))
+    if (!picture_new(to, aside ? from->height : from->width, aside ? from->width : from->height, from->channels, arena,
+                     err))
         return false;
     struct walk walk = walk_of(from, orientation);
     size_t size = (size_t)from->channels;
@@ -106,7 +104,7 @@ bool picture_turn(const struct picture *from, int orientation, struct picture *t
     return true;
 }
 
-/* ---- resizing ---- */
+/* --- resizing ----------------------------------------------------------------------------------------------------- */
 
 /* For each output pixel of an axis: the first input pixel, how many, and their weights. */
 struct weights {
@@ -156,8 +154,8 @@ static int32_t fixed(double weight)
 }
 
 /* Weights of one output pixel, normalized to a sum of 1. `real` has room for all taps. */
-static void weigh(const struct weights *w, int i, const struct filter *filter, double centre,
-                  double stretch, double *real)
+static void weigh(const struct weights *w, int i, const struct filter *filter, double centre, double stretch,
+                  double *real)
 {
     double sum = 0;
     for (int k = 0; k < w->n[i]; k++) {
@@ -168,9 +166,8 @@ static void weigh(const struct weights *w, int i, const struct filter *filter, d
         w->taps[(size_t)i * (size_t)w->n_taps + (size_t)k] = fixed(sum != 0 ? real[k] / sum : 0);
 }
 
-static bool weights_make(struct weights *w, int from_size, double from, double to, int size,
-                         enum picture_filter kind, struct watch *watch, struct arena *arena,
-                         struct percept_err *err)
+static bool weights_make(struct weights *w, int from_size, double from, double to, int size, enum picture_filter kind,
+                         struct watch *watch, struct arena *arena, struct percept_err *err)
 {
     struct filter filter = filter_of(kind);
     double scale = (to - from) / size;
@@ -182,8 +179,7 @@ static bool weights_make(struct weights *w, int from_size, double from, double t
     w->taps = arena_array(arena, (size_t)size * (size_t)w->n_taps, sizeof *w->taps);
     double *real = arena_array(arena, (size_t)w->n_taps, sizeof *real);
     if (!w->first || !w->n || !w->taps || !real)
-        return err_memory(err, "a picture's filter",
-                          (size_t)size * (size_t)w->n_taps * sizeof *w->taps);
+        return err_memory(err, "a picture's filter", (size_t)size * (size_t)w->n_taps * sizeof *w->taps);
     for (int i = 0; i < size; i++) {
         double centre = from + (i + 0.5) * scale;
         if (!watch_spend(watch, w->n_taps))
@@ -217,8 +213,8 @@ static int64_t row_units(int64_t n_taps, const struct picture *to)
     return (n_taps + 10) * to->width * to->channels / 10;
 }
 
-static bool resize_rows(const struct picture *from, const struct weights *w, int first_row,
-                        struct picture *to, struct watch *watch)
+static bool resize_rows(const struct picture *from, const struct weights *w, int first_row, struct picture *to,
+                        struct watch *watch)
 {
     size_t c = (size_t)from->channels, pitch = (size_t)from->width * c;
     uint8_t *out = to->pixels;
@@ -238,8 +234,8 @@ static bool resize_rows(const struct picture *from, const struct weights *w, int
 
 /* Columns side by side, so that a row of the original is read in one go. `sums` has room for a row.
  */
-static bool resize_columns(const struct picture *from, const struct weights *w, int first_row,
-                           struct picture *to, int32_t *sums, struct watch *watch)
+static bool resize_columns(const struct picture *from, const struct weights *w, int first_row, struct picture *to,
+                           int32_t *sums, struct watch *watch)
 {
     size_t pitch = (size_t)to->width * (size_t)to->channels;
     for (int y = 0; y < to->height; y++) {
@@ -260,11 +256,9 @@ static bool resize_columns(const struct picture *from, const struct weights *w, 
     return true;
 }
 
-static bool resize_nearest(const struct picture *from, struct picture_box box, struct picture *to,
-                           struct watch *watch)
+static bool resize_nearest(const struct picture *from, struct picture_box box, struct picture *to, struct watch *watch)
 {
-    double x_scale = (box.right - box.left) / to->width,
-           y_scale = (box.bottom - box.top) / to->height;
+    double x_scale = (box.right - box.left) / to->width, y_scale = (box.bottom - box.top) / to->height;
     size_t c = (size_t)from->channels;
     uint8_t *out = to->pixels;
     for (int y = 0; y < to->height; y++) {
@@ -287,8 +281,8 @@ static bool is_same(double from, double to, int size, int from_size)
 }
 
 bool picture_resize(const struct picture *from, struct picture_box box, int width, int height,
-                    enum picture_filter filter, struct picture *to, struct watch *watch,
-                    struct arena *arena, struct percept_err *err)
+                    enum picture_filter filter, struct picture *to, struct watch *watch, struct arena *arena,
+                    struct percept_err *err)
 {
     bool same_columns = is_same(box.left, box.right, width, from->width);
     bool same_rows = is_same(box.top, box.bottom, height, from->height);
@@ -306,8 +300,7 @@ bool picture_resize(const struct picture *from, struct picture_box box, int widt
         *to = result;
         return true;
     }
-    if (!weights_make(&across, from->width, box.left, box.right, width, filter, watch, arena,
-                      err) ||
+    if (!weights_make(&across, from->width, box.left, box.right, width, filter, watch, arena, err) ||
         !weights_make(&down, from->height, box.top, box.bottom, height, filter, watch, arena, err))
         return false;
     int first_row = 0;

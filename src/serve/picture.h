@@ -37,18 +37,18 @@ bool picture_new(struct picture *picture, int width, int height, int channels, s
 struct picture_box picture_whole(const struct picture *picture);
 
 /* Luma of ITU-R 601, as 16-bit fixed point. A gray picture is passed on as it is. */
-bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch,
-                  struct arena *arena, struct percept_err *err);
+bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
+                  struct percept_err *err);
 
 /* Upright, from EXIF's orientation 1..8. Other values and 1 pass the picture on as it is. */
-bool picture_turn(const struct picture *from, int orientation, struct picture *to,
-                  struct watch *watch, struct arena *arena, struct percept_err *err);
+bool picture_turn(const struct picture *from, int orientation, struct picture *to, struct watch *watch,
+                  struct arena *arena, struct percept_err *err);
 
 /* The part `box` of a picture as width x height pixels. Filters widen when they shrink, so that
  * every pixel of the original counts. */
 bool picture_resize(const struct picture *from, struct picture_box box, int width, int height,
-                    enum picture_filter filter, struct picture *to, struct watch *watch,
-                    struct arena *arena, struct percept_err *err);
+                    enum picture_filter filter, struct picture *to, struct watch *watch, struct arena *arena,
+                    struct percept_err *err);
 
 /* ink.c: the picture's strokes as the network expects them: light or dark by the picture's border,
  * and where the manifest has an ink_box, cut out, cleaned, fitted to that box and centred by mass

@@ -43,7 +43,7 @@ bool scan_name(const char *name)
     return true;
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names -------------------------------------------------------------------------------------------------------- */
 
 /* "3", "v3", "003": the digits; NULL for what is no version's name. */
 static const char *version_digits(const char *name)
@@ -104,8 +104,7 @@ static const struct ending {
     {".pt", "a PyTorch file", "export the network with torch.onnx.export"},
     {".pth", "a PyTorch file", "export the network with torch.onnx.export"},
     {".ckpt", "a checkpoint", "export the network to ONNX from the framework that trained it"},
-    {".safetensors", "a safetensors file",
-     "export the network to ONNX from the framework that trained it"},
+    {".safetensors", "a safetensors file", "export the network to ONNX from the framework that trained it"},
     {".gguf", "a GGUF file", "export the network to ONNX from the framework that trained it"},
     {".h5", "a Keras or HDF5 file", "convert it with tf2onnx"},
     {".hdf5", "a Keras or HDF5 file", "convert it with tf2onnx"},
@@ -119,10 +118,8 @@ static const struct ending {
     {".engine", "a TensorRT engine", "use the .onnx file that it was built from"},
     {".trt", "a TensorRT engine", "use the .onnx file that it was built from"},
     {".plan", "a TensorRT engine", "use the .onnx file that it was built from"},
-    {".mlmodel", "a Core ML model",
-     "export the network to ONNX from the framework that trained it"},
-    {".caffemodel", "a Caffe network",
-     "export the network to ONNX from the framework that trained it"},
+    {".mlmodel", "a Core ML model", "export the network to ONNX from the framework that trained it"},
+    {".caffemodel", "a Caffe network", "export the network to ONNX from the framework that trained it"},
     {".pdmodel", "a PaddlePaddle program", "convert it with paddle2onnx"},
     {".onnx~", "a backup", "a model's name ends in .onnx: rename it"},
     {".onnx.bak", "a backup", "a model's name ends in .onnx: rename it"},
@@ -148,15 +145,15 @@ static const struct ending *ending_of(const char *name)
     return NULL;
 }
 
-/* --- folders ---------------------------------------------------------------------------------- */
+/* --- folders ------------------------------------------------------------------------------------------------------ */
 
 struct folder {
     char *path;
     char **names;
     int n;
-    int n_onnx;                 /* files */
-    const char *model;          /* MODEL_FILE, or the only .onnx; NULL */
-    const char *first, *second; /* of several .onnx */
+    int n_onnx;                   /* files */
+    const char *model;            /* MODEL_FILE, or the only .onnx; NULL */
+    const char *first, *second;   /* of several .onnx */
     const char *foreign, *broken; /* another kind of file; an .onnx that is a link to nothing */
     bool has_model_file, has_programs;
 };
@@ -211,10 +208,9 @@ static bool list(struct scan *scan, char *path, struct folder *folder, struct pe
     return folder->n >= 0 || (path == NULL && err_memory(err, "a path", 1));
 }
 
-/* --- results ---------------------------------------------------------------------------------- */
+/* --- results ------------------------------------------------------------------------------------------------------ */
 
-static bool omit(struct scan *scan, const char *name, const char *path, const char *why,
-                 struct percept_err *err)
+static bool omit(struct scan *scan, const char *name, const char *path, const char *why, struct percept_err *err)
 {
     struct omitted *omitted = arena_alloc(&scan->arena, sizeof *omitted);
     if (!omitted || !name || !path || !why)
@@ -234,17 +230,16 @@ static const char *shown_folder(struct scan *scan, const char *name)
     return arena_printf(&scan->arena, "%s/", name);
 }
 
-static bool note(struct scan *scan, const char *name, int64_t version, char *path, char *folder,
-                 const char *shown, struct percept_err *err)
+static bool note(struct scan *scan, const char *name, int64_t version, char *path, char *folder, const char *shown,
+                 struct percept_err *err)
 {
     if (name && path && shown && !scan_name(name))
-        return omit(
-            scan, shown, path,
-            arena_printf(&scan->arena,
-                         "'%.60s%s' cannot be a model's name: letters, digits, '.', '_' and '-' "
-                         "can, at most %d, the first a letter or digit; rename it",
-                         name, strlen(name) > 60 ? "..." : "", NAME_MAX_BYTES),
-            err);
+        return omit(scan, shown, path,
+                    arena_printf(&scan->arena,
+                                 "'%.60s%s' cannot be a model's name: letters, digits, '.', '_' and '-' "
+                                 "can, at most %d, the first a letter or digit; rename it",
+                                 name, strlen(name) > 60 ? "..." : "", NAME_MAX_BYTES),
+                    err);
     struct found *found = arena_alloc(&scan->arena, sizeof *found);
     char *own = name ? arena_text(&scan->arena, name, strlen(name)) : NULL;
     if (!found || !own || !path || !shown)
@@ -258,7 +253,7 @@ static bool note(struct scan *scan, const char *name, int64_t version, char *pat
     return true;
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* --- files -------------------------------------------------------------------------------------------------------- */
 
 /* The manifest's folder: the version's own, else the model's. */
 static char *manifest_folder(struct scan *scan, char *own, char *outer)
@@ -287,11 +282,11 @@ static bool scan_file(struct scan *scan, const char *path, struct percept_err *e
         return note(scan, inner, 1, file, folder, inner ? shown_folder(scan, inner) : NULL, err);
     char *outer = file_dirname(arena, folder);
     char *name = outer ? file_stem(arena, outer) : NULL;
-    return note(scan, name, version, file, manifest_folder(scan, folder, outer),
-                name ? shown_folder(scan, name) : NULL, err);
+    return note(scan, name, version, file, manifest_folder(scan, folder, outer), name ? shown_folder(scan, name) : NULL,
+                err);
 }
 
-/* --- versions --------------------------------------------------------------------------------- */
+/* --- versions ----------------------------------------------------------------------------------------------------- */
 
 static bool holds_model(struct scan *scan, const struct folder *model, const char *name)
 {
@@ -306,8 +301,7 @@ static const char *plainer_twin(struct scan *scan, const struct folder *model, c
     const char *first = NULL;
     for (int i = 0; i < model->n; i++) {
         const char *other = model->names[i];
-        if (version_of(other) != version_of(name) ||
-            (other != name && !holds_model(scan, model, other)))
+        if (version_of(other) != version_of(name) || (other != name && !holds_model(scan, model, other)))
             continue;
         if (is_plain_version(other))
             return other == name ? NULL : other;
@@ -328,19 +322,18 @@ static const char *why_no_version(struct scan *scan, const struct folder *model,
                                            : "versions count from 1; rename it";
     const char *twin = plainer_twin(scan, model, name);
     if (twin)
-        return arena_printf(&scan->arena, "'%s' is version %lld too, and is served; rename one",
-                            twin, (long long)version_of(name));
+        return arena_printf(&scan->arena, "'%s' is version %lld too, and is served; rename one", twin,
+                            (long long)version_of(name));
     if (!inner->model)
-        return inner->n_onnx
-                   ? "it holds several .onnx files and none is called model.onnx; rename the one "
-                     "that is meant"
-                   : "there is no .onnx file in it: a version's is called model.onnx";
+        return inner->n_onnx ? "it holds several .onnx files and none is called model.onnx; rename the one "
+                               "that is meant"
+                             : "there is no .onnx file in it: a version's is called model.onnx";
     return NULL;
 }
 
 /* A subfolder of a model's folder. */
-static bool scan_version(struct scan *scan, struct folder *model, const char *name,
-                         const char *version, struct percept_err *err)
+static bool scan_version(struct scan *scan, struct folder *model, const char *name, const char *version,
+                         struct percept_err *err)
 {
     struct arena *arena = &scan->arena;
     struct folder inner;
@@ -382,8 +375,7 @@ static bool count_versions(struct scan *scan, const struct folder *model, struct
     return versions->n_plain + versions->n_odd > 0;
 }
 
-static bool scan_versions(struct scan *scan, struct folder *model, const char *name,
-                          struct percept_err *err)
+static bool scan_versions(struct scan *scan, struct folder *model, const char *name, struct percept_err *err)
 {
     for (int i = 0; i < model->n; i++)
         if (!is_litter(model->names[i]) && !scan_version(scan, model, name, model->names[i], err))
@@ -391,35 +383,32 @@ static bool scan_versions(struct scan *scan, struct folder *model, const char *n
     return true;
 }
 
-/* --- a folder within a folder of models ------------------------------------------------------- */
+/* --- a folder within a folder of models --------------------------------------------------------------------------- */
 
-static const char *why_no_model(struct scan *scan, const struct folder *folder,
-                                const struct versions *versions)
+static const char *why_no_model(struct scan *scan, const struct folder *folder, const struct versions *versions)
 {
     struct arena *arena = &scan->arena;
     const struct ending *ending = folder->foreign ? ending_of(folder->foreign) : NULL;
     if (!folder->n)
         return "it is empty: put model.onnx in it, or remove it";
     if (folder->n_onnx > 1)
-        return arena_printf(
-            arena,
-            "it holds %d .onnx files ('%s', '%s'%s) and none is called model.onnx: rename "
-            "the one that is meant, or name the files on the command line",
-            folder->n_onnx, folder->first, folder->second, folder->n_onnx > 2 ? ", ..." : "");
+        return arena_printf(arena,
+                            "it holds %d .onnx files ('%s', '%s'%s) and none is called model.onnx: rename "
+                            "the one that is meant, or name the files on the command line",
+                            folder->n_onnx, folder->first, folder->second, folder->n_onnx > 2 ? ", ..." : "");
     if (versions->other)
-        return arena_printf(
-            arena,
-            "there is no model in it but further down, in '%s': move it up, or name the "
-            "folder around it on the command line",
-            versions->other);
+        return arena_printf(arena,
+                            "there is no model in it but further down, in '%s': move it up, or name the "
+                            "folder around it on the command line",
+                            versions->other);
     if (folder->broken)
         return arena_printf(arena,
                             "'%s' in it is a symbolic link that leads nowhere: fetch what it "
                             "leads to (`git annex get` in a clone of git-annex)",
                             folder->broken);
     if (ending)
-        return arena_printf(arena, "there is no .onnx file in it; '%s' is %s: %s", folder->foreign,
-                            ending->what, ending->remedy);
+        return arena_printf(arena, "there is no .onnx file in it; '%s' is %s: %s", folder->foreign, ending->what,
+                            ending->remedy);
     return "there is no model in it: expected model.onnx, one .onnx file, or versions such as "
            "1/model.onnx";
 }
@@ -428,12 +417,10 @@ static const char *why_no_model(struct scan *scan, const struct folder *folder,
 static const char *why_unreadable(struct scan *scan, const struct percept_err *why)
 {
     const char *cause = strrchr(why->text, ':');
-    return arena_printf(&scan->arena, "it cannot be read%s; let the daemon's user read it",
-                        cause ? cause : "");
+    return arena_printf(&scan->arena, "it cannot be read%s; let the daemon's user read it", cause ? cause : "");
 }
 
-static bool scan_inner(struct scan *scan, const char *root, char *path, const char *entry,
-                       struct percept_err *err)
+static bool scan_inner(struct scan *scan, const char *root, char *path, const char *entry, struct percept_err *err)
 {
     struct folder folder;
     struct versions versions;
@@ -459,29 +446,26 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
     return omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
 }
 
-/* --- a folder of models ----------------------------------------------------------------------- */
+/* --- a folder of models ------------------------------------------------------------------------------------------- */
 
 /* Is there an .onnx called like the file up to the ending's dot? */
 static bool has_original(const struct folder *folder, const char *name, const struct ending *ending)
 {
     size_t n = strlen(name) - strlen(ending->end);
     for (int i = 0; i < folder->n; i++)
-        if (strncmp(folder->names[i], name, n) == 0 &&
-            strcasecmp(folder->names[i] + n, ".onnx") == 0)
+        if (strncmp(folder->names[i], name, n) == 0 && strcasecmp(folder->names[i] + n, ".onnx") == 0)
             return true;
     return false;
 }
 
-static bool scan_entry(struct scan *scan, const struct folder *root, const char *name,
-                       struct percept_err *err)
+static bool scan_entry(struct scan *scan, const struct folder *root, const char *name, struct percept_err *err)
 {
     struct arena *arena = &scan->arena;
     char *path = file_join(arena, root->path, name);
     if (!path)
         return err_memory(err, "a path", strlen(name));
     if (!file_exists(path))
-        return omit(scan, name, path, "it is a symbolic link that leads nowhere: mend or remove it",
-                    err);
+        return omit(scan, name, path, "it is a symbolic link that leads nowhere: mend or remove it", err);
     if (file_is_folder(path))
         return scan_inner(scan, root->path, path, name, err);
     if (ends_in_onnx(name))
@@ -489,8 +473,7 @@ static bool scan_entry(struct scan *scan, const struct folder *root, const char 
     const struct ending *ending = ending_of(name);
     if (!ending || has_original(root, name, ending))
         return true;
-    return omit(scan, name, path,
-                arena_printf(arena, "it is %s, not ONNX: %s", ending->what, ending->remedy), err);
+    return omit(scan, name, path, arena_printf(arena, "it is %s, not ONNX: %s", ending->what, ending->remedy), err);
 }
 
 /* A folder that was named. */
@@ -505,10 +488,8 @@ static bool scan_folder(struct scan *scan, const char *path, struct percept_err 
     if (!list(scan, own, &folder, err))
         return false;
     if (folder.has_model_file)
-        return note(scan, name, 1, file_join(&scan->arena, own, MODEL_FILE), own,
-                    shown_folder(scan, name), err);
-    if (count_versions(scan, &folder, &versions) &&
-        (versions.n_plain || (!versions.n_others && !folder.n_onnx)))
+        return note(scan, name, 1, file_join(&scan->arena, own, MODEL_FILE), own, shown_folder(scan, name), err);
+    if (count_versions(scan, &folder, &versions) && (versions.n_plain || (!versions.n_others && !folder.n_onnx)))
         return scan_versions(scan, &folder, name, err);
     for (int i = 0; i < folder.n; i++)
         if (!is_litter(folder.names[i]) && !scan_entry(scan, &folder, folder.names[i], err))
@@ -517,8 +498,8 @@ static bool scan_folder(struct scan *scan, const char *path, struct percept_err 
 }
 
 /* A path on the command line that gives nothing: told to the caller, and kept beside the rest. */
-static bool refuse_path(struct scan *scan, const char *path, bool is_folder, const char *why,
-                        enum err_code code, struct percept_err *err)
+static bool refuse_path(struct scan *scan, const char *path, bool is_folder, const char *why, enum err_code code,
+                        struct percept_err *err)
 {
     char *own = file_absolute(&scan->arena, path);
     const char *slash = own ? strrchr(own, '/') : NULL, *name = slash ? slash + 1 : own;
@@ -533,8 +514,8 @@ static bool refuse_file(struct scan *scan, const char *path, struct percept_err 
     const struct ending *ending = ending_of(path);
     const char *why = "it is neither an .onnx file nor a folder";
     if (ending)
-        why = arena_printf(&scan->arena, "it is neither an .onnx file nor a folder but %s: %s",
-                           ending->what, ending->remedy);
+        why = arena_printf(&scan->arena, "it is neither an .onnx file nor a folder but %s: %s", ending->what,
+                           ending->remedy);
     return refuse_path(scan, path, false, why, ERR_INVALID, err);
 }
 
@@ -554,8 +535,7 @@ bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
     if (!good) {
         if (err)
             *err = why;
-        return why.code != ERR_MEMORY &&
-               refuse_path(scan, path, is_folder, why_unreadable(scan, &why), why.code, err);
+        return why.code != ERR_MEMORY && refuse_path(scan, path, is_folder, why_unreadable(scan, &why), why.code, err);
     }
     if (scan->last != last)
         return true;
@@ -563,11 +543,9 @@ bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
     if (omitted && !is_folder)
         return err_set(err, ERR_INVALID, "'%s': %s", path, omitted->why);
     if (omitted)
-        return err_set(err, ERR_NOT_FOUND, "there is no model in '%s': %s: %s", path, omitted->name,
-                       omitted->why);
-    return refuse_path(
-        scan, path, true,
-        "there is no model in it: expected model.onnx, versions such as 1/model.onnx, or "
-        "folders with these",
-        ERR_NOT_FOUND, err);
+        return err_set(err, ERR_NOT_FOUND, "there is no model in '%s': %s: %s", path, omitted->name, omitted->why);
+    return refuse_path(scan, path, true,
+                       "there is no model in it: expected model.onnx, versions such as 1/model.onnx, or "
+                       "folders with these",
+                       ERR_NOT_FOUND, err);
 }

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 struct settings {
-    int workers;                /* threads that compute, one a core */
-    const char *row;            /* kernel row, NULL: the best */
+    int workers;     /* threads that compute, one a core */
+    const char *row; /* kernel row, NULL: the best */
     const char *region_prefix;
     bool private_regions;
     bool keep_regions;          /* packed weights survive us */
@@ -22,16 +22,16 @@ struct settings {
     int64_t max_queue_delay_us; /* where a manifest says nothing; 0: never wait for more */
     int64_t default_timeout_us; /* of a request, from its arrival; 0: none */
     size_t max_body_bytes;
-    int64_t max_pixels;         /* of a posted picture, before resizing */
+    int64_t max_pixels; /* of a posted picture, before resizing */
     int max_connections;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
-    int64_t drain_delay_ms;     /* between "not ready" and closing the door */
-    int64_t drain_timeout_ms;   /* then requests still running are abandoned */
+    int64_t drain_delay_ms;   /* between "not ready" and closing the door */
+    int64_t drain_timeout_ms; /* then requests still running are abandoned */
     bool strict_readiness;
     bool ready_when_empty;
-    bool admin;                 /* endpoints that change the server are allowed */
-    const char *api_key_file;   /* NULL: no key needed */
-    const char *server_id;      /* "name" of GET /v2 */
+    bool admin;               /* endpoints that change the server are allowed */
+    const char *api_key_file; /* NULL: no key needed */
+    const char *server_id;    /* "name" of GET /v2 */
 };
 
 #endif

@@ -44,8 +44,8 @@ bool stats_sizes(struct stats *stats, int n_sizes, struct arena *arena)
     return stats->sizes != NULL;
 }
 
-void stats_request(struct stats *stats, int64_t total_ns, int64_t queue_ns, int64_t input_ns,
-                   int64_t infer_ns, int64_t output_ns)
+void stats_request(struct stats *stats, int64_t total_ns, int64_t queue_ns, int64_t input_ns, int64_t infer_ns,
+                   int64_t output_ns)
 {
     int bucket = 0;
     while (bucket < STATS_BUCKETS - 1 && (double)total_ns > stats_latency_bounds[bucket] * 1e9)
@@ -66,8 +66,7 @@ void stats_failed(struct stats *stats, enum stats_failure reason, int64_t total_
     stats->fail_ns += grown(total_ns);
 }
 
-void stats_execution(struct stats *stats, int64_t items, int64_t input_ns, int64_t infer_ns,
-                     int64_t output_ns)
+void stats_execution(struct stats *stats, int64_t items, int64_t input_ns, int64_t infer_ns, int64_t output_ns)
 {
     int bucket = 0;
     while (bucket < STATS_BATCH_BUCKETS - 1 && items > stats_batch_bounds[bucket])

@@ -65,8 +65,7 @@ static void lay_traps(void)
         {"hard", "to-hard"},
     };
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        ck_assert_int_eq(
-            symlink(links[i].to, folder_at(arena_printf(&arena, "model/%s", links[i].name))), 0);
+        ck_assert_int_eq(symlink(links[i].to, folder_at(arena_printf(&arena, "model/%s", links[i].name))), 0);
     ck_assert_int_eq(symlink(folder_at("model/weights"), folder_at("model/absolute-in")), 0);
     ck_assert_int_eq(mkfifo(folder_at("model/fifo"), 0644), 0);
 }
@@ -122,9 +121,8 @@ static void judge_all_names(void)
     }
     ck_assert_msg(reads("sublink/more", 0, SIZE_MAX), "%s", err.text);
     ck_assert(bytes_is(bytes, "more"));
-    static const char *const outside[] = {
-        "out",   "up/secret", "up/model-2/weights", "neighbour/weights",
-        "magic", "absolute",  "to-device"};
+    static const char *const outside[] = {"out",   "up/secret", "up/model-2/weights", "neighbour/weights",
+                                          "magic", "absolute",  "to-device"};
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
         refused(outside[i], 0, 1, "symbolic link that leads out of the folder");
     refused("dangling", 0, 1, "leads to nothing");
@@ -157,8 +155,7 @@ static bool forbid_openat2(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 START_TEST(the_same_holds_without_openat2)
@@ -190,9 +187,7 @@ START_TEST(a_linked_file_is_served_from_the_folder_it_really_lies_in)
                                     {"../../../../secret", "secret"}};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         ck_assert_int_eq(
-            symlink(links[i][0],
-                    folder_at(arena_printf(&arena, "hub/snapshots/rev/onnx/%s", links[i][1]))),
-            0);
+            symlink(links[i][0], folder_at(arena_printf(&arena, "hub/snapshots/rev/onnx/%s", links[i][1]))), 0);
     const char *model = "hub/snapshots/rev/onnx/model.onnx";
     ck_assert_msg(reads_of(model, "model.onnx_data", 0, SIZE_MAX), "%s", err.text);
     ck_assert(bytes_is(bytes, "data"));
@@ -224,8 +219,7 @@ END_TEST
 /* Somebody swaps a link between inside and outside all the while: the secret is never read. */
 START_TEST(links_that_are_swapped_meanwhile_give_nothing_away)
 {
-    const char *one = folder_at("model/swap-1"), *two = folder_at("model/swap-2"),
-               *name = folder_at("model/swapped");
+    const char *one = folder_at("model/swap-1"), *two = folder_at("model/swap-2"), *name = folder_at("model/swapped");
     ck_assert_int_eq(symlink("weights", name), 0);
     pid_t child = fork();
     for (unsigned i = 0; child == 0; i++) {
@@ -265,10 +259,9 @@ END_TEST
 
 START_TEST(a_pointer_of_git_lfs_is_never_the_file)
 {
-    static const char pointer[] =
-        "version https://git-lfs.github.com/spec/v1\n"
-        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
-        "size 12345\n";
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
+                                  "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+                                  "size 12345\n";
     folder_text("model/pointer", pointer);
     folder_text("model/page", "<!DOCTYPE html><p>Not Found</p>");
     refused("pointer", 0, SIZE_MAX, "git lfs pull");
@@ -344,10 +337,8 @@ START_TEST(paths_are_taken_apart_and_joined)
     ck_assert_str_eq(file_join(&arena, "", "b"), "b");
     ck_assert_str_eq(file_absolute(&arena, folder_at("model/sub/../weights")), folder_at("model/weights"));
     ck_assert_str_eq(file_absolute(&arena, "no/such"), "no/such");
-    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/")),
-                     folder_at("model/sublink"));
-    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/more")),
-                     folder_at("model/sub/more"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/")), folder_at("model/sublink"));
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/more")), folder_at("model/sub/more"));
     ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/.")), folder_at("model/sub"));
     ck_assert_str_eq(file_absolute(&arena, folder_at("model/sublink/..")), folder_at("model"));
     ck_assert_str_eq(file_absolute(&arena, "/"), "/");

@@ -44,14 +44,12 @@ START_TEST(other_frameworks_files_are_told)
     expect(OF("GGUF\x03\0\0\0"), "GGUF", "export");
     expect(OF("ftrt\0\0\0\0"), "TensorRT", ".onnx file");
     expect(OF("\x93NUMPY\x01\0v\0{'descr'"), "NumPy", "--input");
-    expect(OF("<?xml version=\"1.0\"?>\n<net name=\"m\" version=\"11\">"), "OpenVINO",
-           ".onnx file");
+    expect(OF("<?xml version=\"1.0\"?>\n<net name=\"m\" version=\"11\">"), "OpenVINO", ".onnx file");
     expect(OF("7767517\n75 83\n"), "ncnn", "export");
     expect(OF("\x80\x04\x95\x10\0\0\0\0\0\0\0}."), "pickle", "skl2onnx");
     expect(OF("(dp0\nVa\np1\nI1\ns."), "pickle", "skl2onnx");
     expect(OF("ccopy_reg\n_reconstructor\np0\n(csklearn.svm\n."), "pickle", "skl2onnx");
-    expect(OF("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80"), "PyTorch",
-           "torch.onnx");
+    expect(OF("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80"), "PyTorch", "torch.onnx");
     expect(OF("PK\x03\x04\0\0\0\0\0\0net/data.pkl"), "PyTorch", "torch.onnx.export");
     expect(OF("PK\x03\x04\0\0metadata.json\0\0PK\x03\x04 config.json"), "Keras", "tf2onnx");
     expect(OF("PK\x03\x04\0\0arr_0.npy"), "NumPy", ".onnx");

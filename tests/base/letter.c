@@ -32,8 +32,7 @@ START_TEST(odd_letters_are_as_unicode_has_them)
     ck_assert_uint_eq(letter_upper(0x1c5), 0x1c4);
     ck_assert_uint_eq(letter_upper(0xdf), 0xdf);
     ck_assert_uint_eq(letter_lower(0x1e9e), 0xdf);
-    static const uint32_t others[] = {0,    '0',  '@',    '[',     '`',      '{',
-                                      0xd7, 0xf7, 0x4e00, 0x1f600, 0x10ffff, UINT32_MAX};
+    static const uint32_t others[] = {0, '0', '@', '[', '`', '{', 0xd7, 0xf7, 0x4e00, 0x1f600, 0x10ffff, UINT32_MAX};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         ck_assert_uint_eq(letter_lower(others[i]), others[i]);
         ck_assert_uint_eq(letter_upper(others[i]), others[i]);
@@ -52,8 +51,7 @@ START_TEST(all_of_them_are_there_and_grow_by_a_byte_at_most)
         if (lower == code && upper == code)
             continue;
         const size_t n = utf8_write(text, code);
-        if (utf8_write(text, lower) > n + 1 || utf8_write(text, upper) > n + 1 ||
-            letter_lower(lower) != lower)
+        if (utf8_write(text, lower) > n + 1 || utf8_write(text, upper) > n + 1 || letter_lower(lower) != lower)
             ck_abort_msg("U+%04X", code);
     }
     ck_assert_int_eq(n_lower, 26 + 1407); /* Unicode 14 */

@@ -54,8 +54,8 @@ START_TEST(a_line_has_time_level_event_and_pairs)
     log_info("model ready", "model", "digits", "ms", "12", NULL);
     const char *line = logged();
     int year, month, day, hour, minute, second, ms, end = 0;
-    ck_assert_int_eq(sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &year, &month, &day, &hour, &minute,
-                            &second, &ms, &end), 7);
+    ck_assert_int_eq(
+        sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &year, &month, &day, &hour, &minute, &second, &ms, &end), 7);
     ck_assert_int_eq(end, 24);
     ck_assert_str_eq(line + end, " info  model ready  model=digits ms=12\n");
 }
@@ -70,8 +70,7 @@ END_TEST
 
 START_TEST(values_are_quoted_as_needed)
 {
-    log_warn("x", "a", "two words", "b", "", "c", "k=v", "d", "say \"hi\"\n", "e", "\x1b[2J\xc2\x9b",
-             NULL);
+    log_warn("x", "a", "two words", "b", "", "c", "k=v", "d", "say \"hi\"\n", "e", "\x1b[2J\xc2\x9b", NULL);
     ck_assert_str_eq(logged() + 24, " warn  x  a=\"two words\" b=\"\" c=\"k=v\" "
                                     "d=\"say \\\"hi\\\"\\n\" e=\"\\u001b[2J\\u009b\"\n");
 }
@@ -96,17 +95,15 @@ START_TEST(numbers_are_numbers_in_json_and_the_same_in_text)
     ck_assert_str_eq(logged() + 24, " info  x  n=12 ms=-0.5 big=1.5e+30 model=7\n");
     log_setup(LOG_INFO_LEVEL, true);
     log_info("x", "#n", "12", "#ms", "-0.5", "#big", "1.5e+30", "#zero", "0", "model", "7", NULL);
-    ck_assert_ptr_nonnull(
-        strstr(logged(), ",\"n\":12,\"ms\":-0.5,\"big\":1.5e+30,\"zero\":0,\"model\":\"7\"}\n"));
+    ck_assert_ptr_nonnull(strstr(logged(), ",\"n\":12,\"ms\":-0.5,\"big\":1.5e+30,\"zero\":0,\"model\":\"7\"}\n"));
 }
 END_TEST
 
 /* What JSON has no number for stays a string, so that a line is JSON whatever happens. */
 START_TEST(what_is_no_number_stays_quoted)
 {
-    static const char *const not [] = {"",   "nan", "inf", "0x10", "01",  "1.",    ".5",  "+1",
-                                       "1e", "1e+", "-",   "1 ",   "1,2", "\"1\"", "--1", "1e5x",
-                                       "NaN", "Infinity", "-Infinity"};
+    static const char *const not [] = {"",  "nan", "inf", "0x10",  "01",  "1.",   ".5",  "+1",       "1e",       "1e+",
+                                       "-", "1 ",  "1,2", "\"1\"", "--1", "1e5x", "NaN", "Infinity", "-Infinity"};
     log_setup(LOG_INFO_LEVEL, true);
     for (size_t i = 0; i < sizeof not / sizeof *not ; i++) {
         log_info("x", "#n", not [i], NULL);
@@ -172,8 +169,7 @@ START_TEST(the_journal_gets_priorities_and_no_time)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     take_stderr(ends[0], ends[1]);
     ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
-    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino);
+    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
     setenv("JOURNAL_STREAM", stream, 1);
     log_setup(LOG_INFO_LEVEL, false);
     log_warn("careful", "k", "v", NULL);

@@ -10,10 +10,10 @@
 Suite *base_number_suite(void);
 
 /* check notes every assertion that holds; millions of them take longer than what they test. */
-#define EXPECT(condition, ...)                                                                     \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg(__VA_ARGS__);                                                             \
+#define EXPECT(condition, ...)                                                                                         \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            ck_abort_msg(__VA_ARGS__);                                                                                 \
     } while (0)
 
 static uint64_t state = 88172645463325252;
@@ -49,8 +49,7 @@ static void expect_float_returns(float value)
     float mine;
     const uint8_t *end = number_read_float(bytes_of(text, n), &mine);
     EXPECT(end == (const uint8_t *)text + n, "%s is not read whole", text);
-    EXPECT(memcmp(&mine, &value, sizeof value) == 0, "%s is read as %a, not %a", text, (double)mine,
-           (double)value);
+    EXPECT(memcmp(&mine, &value, sizeof value) == 0, "%s is read as %a, not %a", text, (double)mine, (double)value);
     EXPECT(strtof(text, NULL) == value, "%s is not %a", text, (double)value);
 }
 
@@ -61,8 +60,7 @@ static void expect_double_returns(double value)
     EXPECT(n <= NUMBER_TEXT_MAX, "%zu bytes", n);
     text[n] = '\0';
     double mine;
-    EXPECT(number_read_double(bytes_of(text, n), &mine) == (const uint8_t *)text + n,
-           "%s is not read whole", text);
+    EXPECT(number_read_double(bytes_of(text, n), &mine) == (const uint8_t *)text + n, "%s is not read whole", text);
     EXPECT(memcmp(&mine, &value, sizeof value) == 0, "%s is read as %a, not %a", text, mine, value);
     EXPECT(strtod(text, NULL) == value, "%s is not %a", text, value);
 }
@@ -135,8 +133,7 @@ static void expect_same_reading(const char *text)
     EXPECT(number_read_double(bytes_of_text(text), &mine) != NULL, "%s is not read", text);
     EXPECT(mine == strtod(text, NULL), "%s is read as %a, not %a", text, mine, strtod(text, NULL));
     EXPECT(number_read_float(bytes_of_text(text), &narrow) != NULL, "%s is not read", text);
-    EXPECT(narrow == strtof(text, NULL), "%s is read as %a, not %a", text, (double)narrow,
-           (double)strtof(text, NULL));
+    EXPECT(narrow == strtof(text, NULL), "%s is read as %a, not %a", text, (double)narrow, (double)strtof(text, NULL));
 }
 
 START_TEST(any_number_of_digits_is_read_as_the_c_library_reads_it)
@@ -148,8 +145,7 @@ START_TEST(any_number_of_digits_is_read_as_the_c_library_reads_it)
             continue;
         snprintf(text, sizeof text, "%.*g", (int)(1 + random_bits() % 25), value);
         expect_same_reading(text);
-        snprintf(text, sizeof text, "%.*f", (int)(random_bits() % 20),
-                 (double)(random_bits() >> 30) / 1e6);
+        snprintf(text, sizeof text, "%.*f", (int)(random_bits() % 20), (double)(random_bits() >> 30) / 1e6);
         expect_same_reading(text);
     }
 }
@@ -163,8 +159,7 @@ START_TEST(texts_between_two_floats_are_rounded_once)
         float high = nextafterf(low, (float)INFINITY);
         if (!isfinite(low) || !isfinite(high))
             continue;
-        snprintf(text, sizeof text, "%.*g", (int)(12 + random_bits() % 40),
-                 ((double)low + (double)high) / 2);
+        snprintf(text, sizeof text, "%.*g", (int)(12 + random_bits() % 40), ((double)low + (double)high) / 2);
         expect_same_reading(text);
     }
     expect_same_reading("1.00000005960464477539062500000000000000000000000000001");
@@ -220,8 +215,7 @@ START_TEST(what_is_not_a_json_number_is_refused)
                                         "e5", "--1", "x",  "nan", "inf", "-NaN", "Infinit", "- 1"};
     double value = 7;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        ck_assert_msg(number_read_double(bytes_of_text(texts[i]), &value) == NULL, "'%s' was read",
-                      texts[i]);
+        ck_assert_msg(number_read_double(bytes_of_text(texts[i]), &value) == NULL, "'%s' was read", texts[i]);
     ck_assert(value == 7);
     const char *text = "012";
     ck_assert_ptr_eq(number_read_double(bytes_of_text(text), &value), (const uint8_t *)text + 1);

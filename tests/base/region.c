@@ -99,8 +99,7 @@ START_TEST(published_memory_cannot_be_written)
     region_release(mine);
     struct region *private_one = publish(3, 5000, false);
     ck_assert_str_eq(region_name(private_one), "");
-    ck_assert_int_eq(mprotect((void *)(uintptr_t)((const char *)region_data(private_one) - 4096), 4096,
-                              PROT_READ), 0);
+    ck_assert_int_eq(mprotect((void *)(uintptr_t)((const char *)region_data(private_one) - 4096), 4096, PROT_READ), 0);
     region_release(private_one);
 }
 END_TEST
@@ -331,8 +330,7 @@ static bool small_shm(int kilobytes)
     char options[40];
     snprintf(options, sizeof options, "size=%dk", kilobytes);
     bool forked = !getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0;
-    if (forked && unshare(CLONE_NEWNS) == 0 &&
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    if (forked && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
         mount("none", "/dev/shm", "tmpfs", 0, options) == 0)
         return true;
     printf("skipped: no file system of its own is allowed here\n");

@@ -63,8 +63,7 @@ Suite *base_sha256_suite(void)
 {
     Suite *suite = suite_create("base/sha256");
     TCase *tcase = tcase_create("sha256");
-    tcase_add_loop_test(tcase, the_examples_of_the_standard_come_out, 0,
-                        sizeof examples / sizeof examples[0]);
+    tcase_add_loop_test(tcase, the_examples_of_the_standard_come_out, 0, sizeof examples / sizeof examples[0]);
     tcase_add_test(tcase, a_million_letters_come_out);
     tcase_add_test(tcase, every_length_up_to_three_blocks_comes_out);
     suite_add_tcase(suite, tcase);

@@ -76,8 +76,9 @@ START_TEST(a_team_admits_as_many_as_there_are_processors)
     static const struct {
         long processors;
         int most;
-    } rows[] = {{-1, 1}, {1, 1}, {2, 2}, {TEAM_MAX - 1, TEAM_MAX - 1}, {TEAM_MAX, TEAM_MAX},
-                {TEAM_MAX + 1, TEAM_MAX}, {128, TEAM_MAX}};
+    } rows[] = {
+        {-1, 1},        {1, 1}, {2, 2}, {TEAM_MAX - 1, TEAM_MAX - 1}, {TEAM_MAX, TEAM_MAX}, {TEAM_MAX + 1, TEAM_MAX},
+        {128, TEAM_MAX}};
     for (size_t i = 0; TELLS_PROCESSORS && i < sizeof rows / sizeof *rows; i++) {
         struct percept_err err;
         processors = rows[i].processors;

@@ -36,16 +36,16 @@ struct layer {
 };
 
 /* The best of as many runs as fit into a fifth of a second. */
-#define BEST(SECONDS, CALL)                                                                        \
-    do {                                                                                           \
-        const double begin_ = now();                                                               \
-        SECONDS = 1e9;                                                                             \
-        for (int n_ = 0; n_ < 5 || now() - begin_ < 0.2; n_++) {                                   \
-            const double start_ = now();                                                           \
-            CALL;                                                                                  \
-            const double took_ = now() - start_;                                                   \
-            SECONDS = took_ < SECONDS ? took_ : SECONDS;                                           \
-        }                                                                                          \
+#define BEST(SECONDS, CALL)                                                                                            \
+    do {                                                                                                               \
+        const double begin_ = now();                                                                                   \
+        SECONDS = 1e9;                                                                                                 \
+        for (int n_ = 0; n_ < 5 || now() - begin_ < 0.2; n_++) {                                                       \
+            const double start_ = now();                                                                               \
+            CALL;                                                                                                      \
+            const double took_ = now() - start_;                                                                       \
+            SECONDS = took_ < SECONDS ? took_ : SECONDS;                                                               \
+        }                                                                                                              \
     } while (0)
 
 /* Peak: a gemm whose operands lie in the first cache. */
@@ -94,8 +94,8 @@ static void bench_conv(const struct kernels *row, const struct layer *layer)
     double seconds;
     BEST(seconds, row->conv_run(algorithm, &shape, input, packed, output, &epilogue, scratch, 0, units));
     const double flops = 2.0 * (double)(out * out * layer->out * depth * taps);
-    printf("  %-24s %-9s %8.1f us %7.1f GFLOP/s  %3lld units, scratch %lld\n", layer->name,
-           row->conv_name(algorithm), seconds * 1e6, flops / seconds * 1e-9, (long long)units,
+    printf("  %-24s %-9s %8.1f us %7.1f GFLOP/s  %3lld units, scratch %lld\n", layer->name, row->conv_name(algorithm),
+           seconds * 1e6, flops / seconds * 1e-9, (long long)units,
            (long long)row->conv_scratch_bytes(algorithm, &shape));
     free(weights);
     free(input);
@@ -113,8 +113,8 @@ static void bench_gemm(const struct kernels *row, int64_t m, int64_t n, int64_t 
     const struct epilogue none = {.act = ACT_NONE};
     double seconds;
     BEST(seconds, row->gemm(m, n, k, a, k, packed, c, n, &none, 0, n));
-    printf("  gemm %5lld x %5lld x %5lld %19.1f us %7.1f GFLOP/s  %5.1f GB/s of weights\n", (long long)m,
-           (long long)n, (long long)k, seconds * 1e6, 2.0 * (double)(m * n * k) / seconds * 1e-9,
+    printf("  gemm %5lld x %5lld x %5lld %19.1f us %7.1f GFLOP/s  %5.1f GB/s of weights\n", (long long)m, (long long)n,
+           (long long)k, seconds * 1e6, 2.0 * (double)(m * n * k) / seconds * 1e-9,
            4.0 * (double)(n * k) / seconds * 1e-9);
     free(a);
     free(b);
@@ -127,8 +127,9 @@ static void bench_maps(const struct kernels *row)
     static const struct {
         enum unary op;
         const char *name;
-    } maps[] = {{UNARY_COPY, "copy"}, {UNARY_RELU, "relu"}, {UNARY_EXP, "exp"}, {UNARY_LOG, "log"}, {UNARY_TANH, "tanh"},
-                {UNARY_SIGMOID, "sigmoid"}, {UNARY_ERF, "erf"}, {UNARY_SIN, "sin"}, {UNARY_SQRT, "sqrt"}};
+    } maps[] = {{UNARY_COPY, "copy"}, {UNARY_RELU, "relu"}, {UNARY_EXP, "exp"},
+                {UNARY_LOG, "log"},   {UNARY_TANH, "tanh"}, {UNARY_SIGMOID, "sigmoid"},
+                {UNARY_ERF, "erf"},   {UNARY_SIN, "sin"},   {UNARY_SQRT, "sqrt"}};
     enum { N = 4096 };
     float *x = numbers(N), *y = numbers(N);
     double seconds;
@@ -150,22 +151,14 @@ static void bench_maps(const struct kernels *row)
 }
 
 static const struct layer layers[] = {
-    {"7x7/2 3->64 @224", 3, 64, 224, 7, 2, 1, true},
-    {"3x3 64->64 @56", 64, 64, 56, 3, 1, 1, false},
-    {"3x3 128->128 @28", 128, 128, 28, 3, 1, 1, false},
-    {"3x3 256->256 @14", 256, 256, 14, 3, 1, 1, false},
-    {"3x3 512->512 @7", 512, 512, 7, 3, 1, 1, false},
-    {"3x3/2 128->128 @56", 128, 128, 56, 3, 2, 1, false},
-    {"1x1 64->256 @56", 64, 256, 56, 1, 1, 1, false},
-    {"1x1 512->128 @28", 512, 128, 28, 1, 1, 1, false},
-    {"1x1 256->1024 @14", 256, 1024, 14, 1, 1, 1, false},
-    {"1x1 2048->512 @7", 2048, 512, 7, 1, 1, 1, false},
-    {"1x1/2 256->512 @56", 256, 512, 56, 1, 2, 1, false},
-    {"1x1 16->96 @112", 16, 96, 112, 1, 1, 1, false},
-    {"depthwise 3x3 96 @56", 96, 96, 56, 3, 1, 96, false},
-    {"depthwise 3x3/2 96 @112", 96, 96, 112, 3, 2, 96, false},
-    {"depthwise 3x3 58 @28", 58, 58, 28, 3, 1, 58, false},
-    {"grouped 3x3 240 by 3 @28", 240, 240, 28, 3, 1, 3, false},
+    {"7x7/2 3->64 @224", 3, 64, 224, 7, 2, 1, true},       {"3x3 64->64 @56", 64, 64, 56, 3, 1, 1, false},
+    {"3x3 128->128 @28", 128, 128, 28, 3, 1, 1, false},    {"3x3 256->256 @14", 256, 256, 14, 3, 1, 1, false},
+    {"3x3 512->512 @7", 512, 512, 7, 3, 1, 1, false},      {"3x3/2 128->128 @56", 128, 128, 56, 3, 2, 1, false},
+    {"1x1 64->256 @56", 64, 256, 56, 1, 1, 1, false},      {"1x1 512->128 @28", 512, 128, 28, 1, 1, 1, false},
+    {"1x1 256->1024 @14", 256, 1024, 14, 1, 1, 1, false},  {"1x1 2048->512 @7", 2048, 512, 7, 1, 1, 1, false},
+    {"1x1/2 256->512 @56", 256, 512, 56, 1, 2, 1, false},  {"1x1 16->96 @112", 16, 96, 112, 1, 1, 1, false},
+    {"depthwise 3x3 96 @56", 96, 96, 56, 3, 1, 96, false}, {"depthwise 3x3/2 96 @112", 96, 96, 112, 3, 2, 96, false},
+    {"depthwise 3x3 58 @28", 58, 58, 28, 3, 1, 58, false}, {"grouped 3x3 240 by 3 @28", 240, 240, 28, 3, 1, 3, false},
 };
 
 int main(int argc, char **argv)

@@ -20,11 +20,10 @@ START_TEST(json_has_exactly_its_keys)
         const char *model, *precision;
         int batch, cores, rows, columns;
         double median_ms, min_ms, items_per_s;
-        int unpacked = json_unpack_ex(json_array_get(root, i), &error, 0,
-                                      "{s:s,s:i,s:{s:[i,i!]!},s:i,s:s,s:F,s:F,s:F!}", "model",
-                                      &model, "batch", &batch, "inputs", "x", &rows, &columns,
-                                      "cores", &cores, "precision", &precision, "median_ms",
-                                      &median_ms, "min_ms", &min_ms, "items_per_s", &items_per_s);
+        int unpacked =
+            json_unpack_ex(json_array_get(root, i), &error, 0, "{s:s,s:i,s:{s:[i,i!]!},s:i,s:s,s:F,s:F,s:F!}", "model",
+                           &model, "batch", &batch, "inputs", "x", &rows, &columns, "cores", &cores, "precision",
+                           &precision, "median_ms", &median_ms, "min_ms", &min_ms, "items_per_s", &items_per_s);
         ck_assert_msg(unpacked == 0, "%s", error.text);
         ck_assert_int_eq(batch, i ? 8 : 1);
         ck_assert_int_eq(rows, batch);
@@ -43,8 +42,7 @@ START_TEST(whole_numbers_are_valid_indices)
 {
     if (!program_there)
         return;
-    struct program_result result =
-        program_run("bench %s/pick.onnx --batch 4 --seconds 1ms --dim x:1=3", folder_root);
+    struct program_result result = program_run("bench %s/pick.onnx --batch 4 --seconds 1ms --dim x:1=3", folder_root);
     ck_assert_msg(result.status == 0, "%s", result.text);
     ck_assert_ptr_nonnull(strstr(result.text, "median ms"));
 }
@@ -66,12 +64,10 @@ START_TEST(a_shape_is_taken_and_told)
 {
     if (!program_there)
         return;
-    struct program_result result =
-        program_run("bench %s/pick.onnx --shape 3x5 --seconds 1ms", folder_root);
+    struct program_result result = program_run("bench %s/pick.onnx --shape 3x5 --seconds 1ms", folder_root);
     ck_assert_msg(result.status == 0, "%s", result.text);
     ck_assert_ptr_nonnull(strstr(result.text, "x [3,5]\n"));
-    result =
-        program_run("bench %s/add.onnx --shape a=7x3 --shape b=7x3 --seconds 1ms", folder_root);
+    result = program_run("bench %s/add.onnx --shape a=7x3 --shape b=7x3 --seconds 1ms", folder_root);
     ck_assert_ptr_nonnull(strstr(result.text, "a [7,3] b [7,3]\n"));
 }
 END_TEST
@@ -93,8 +89,7 @@ START_TEST(a_shape_that_means_nothing_is_told)
 {
     if (!program_there)
         return;
-    struct program_result result =
-        program_run("bench %s/%s --seconds 1ms", folder_root, wrong_shapes[_i].arguments);
+    struct program_result result = program_run("bench %s/%s --seconds 1ms", folder_root, wrong_shapes[_i].arguments);
     ck_assert_int_eq(result.status, 2);
     ck_assert_msg(strstr(result.text, wrong_shapes[_i].sentence) != NULL, "%s", result.text);
 }

@@ -25,10 +25,10 @@ START_TEST(json_has_the_facts)
     const char *name, *datatype, *row;
     int rows, columns, nodes, relus, batch_free, parameters;
     json_error_t error;
-    int unpacked = json_unpack_ex(
-        root, &error, 0, "{s:[{s:s,s:s,s:[i,i!]}!],s:{s:i!},s:i,s:b,s:i,s:s}", "inputs", "name",
-        &name, "datatype", &datatype, "shape", &rows, &columns, "operators", "Relu", &relus,
-        "nodes", &nodes, "batch_free", &batch_free, "parameters", &parameters, "row", &row);
+    int unpacked =
+        json_unpack_ex(root, &error, 0, "{s:[{s:s,s:s,s:[i,i!]}!],s:{s:i!},s:i,s:b,s:i,s:s}", "inputs", "name", &name,
+                       "datatype", &datatype, "shape", &rows, &columns, "operators", "Relu", &relus, "nodes", &nodes,
+                       "batch_free", &batch_free, "parameters", &parameters, "row", &row);
     ck_assert_msg(unpacked == 0, "%s", error.text);
     ck_assert_str_eq(name, "x");
     ck_assert_str_eq(datatype, "float32");
@@ -75,8 +75,8 @@ START_TEST(a_folder_with_a_model_will_do)
     if (!program_there)
         return;
     char command[300];
-    snprintf(command, sizeof command, "mkdir %s/m && cp %s/relu.onnx %s/m/model.onnx",
-             folder_root, folder_root, folder_root);
+    snprintf(command, sizeof command, "mkdir %s/m && cp %s/relu.onnx %s/m/model.onnx", folder_root, folder_root,
+             folder_root);
     ck_assert_int_eq(system(command), 0);
     ck_assert_int_eq(program_run("inspect %s/m", folder_root).status, 0);
 }
@@ -96,7 +96,8 @@ START_TEST(nodes_in_training_form_are_named)
     program_write_training();
     struct program_result result = program_run("inspect %s/training.onnx", folder_root);
     ck_assert_int_eq(result.status, 0);
-    ck_assert_msg(strstr(result.text, "note: node 'bn' (BatchNormalization) is in training form") != NULL, "%s", result.text);
+    ck_assert_msg(strstr(result.text, "note: node 'bn' (BatchNormalization) is in training form") != NULL, "%s",
+                  result.text);
     json_t *root = inspected("training.onnx"), *notes = json_object_get(root, "notes");
     ck_assert_uint_eq(json_array_size(notes), 1);
     ck_assert_ptr_nonnull(strstr(json_string_value(json_array_get(notes, 0)), "node 'bn'"));
@@ -143,13 +144,11 @@ START_TEST(a_folder_of_models_tells_which)
     static const char *const commands[] = {"inspect", "run", "bench"};
     char example[120];
     shell("cd %s && mkdir relu && mv relu.onnx relu/model.onnx");
-    snprintf(example, sizeof example, "as in '%s/add.onnx'; there are add, broken, pick, relu\n",
-             folder_root);
+    snprintf(example, sizeof example, "as in '%s/add.onnx'; there are add, broken, pick, relu\n", folder_root);
     for (int i = 0; i < 3; i++) {
         struct program_result result = program_run("%s %s", commands[i], folder_root);
         ck_assert_int_eq(result.status, 1);
-        ck_assert_msg(strstr(result.text, "' holds 4 models, and one is needed: ") != NULL, "%s",
-                      result.text);
+        ck_assert_msg(strstr(result.text, "' holds 4 models, and one is needed: ") != NULL, "%s", result.text);
         ck_assert_msg(strstr(result.text, example) != NULL, "%s", result.text);
     }
     shell("cd %s && mv relu a && rm add.onnx");

@@ -53,8 +53,7 @@ START_TEST(descriptors_are_tried_and_given_back)
     const bool enough = limits_descriptors(32, &err);
     limit(RLIMIT_NOFILE, before.rlim_cur, before.rlim_max); /* a sanitizer's last look opens files */
     ck_assert(!enough);
-    ck_assert_msg(strstr(err.text, "32 more file descriptors are needed, only 0 can be opened"),
-                  "%s", err.text);
+    ck_assert_msg(strstr(err.text, "32 more file descriptors are needed, only 0 can be opened"), "%s", err.text);
 }
 END_TEST
 

@@ -19,9 +19,8 @@ static void teardown(void)
 }
 
 static const enum percept_dtype dtypes[] = {
-    PERCEPT_FLOAT,  PERCEPT_UINT8,  PERCEPT_INT8,    PERCEPT_UINT16,  PERCEPT_INT16,
-    PERCEPT_INT32,  PERCEPT_INT64,  PERCEPT_BOOL,    PERCEPT_FLOAT16, PERCEPT_DOUBLE,
-    PERCEPT_UINT32, PERCEPT_UINT64, PERCEPT_BFLOAT16};
+    PERCEPT_FLOAT, PERCEPT_UINT8,   PERCEPT_INT8,   PERCEPT_UINT16, PERCEPT_INT16,  PERCEPT_INT32,   PERCEPT_INT64,
+    PERCEPT_BOOL,  PERCEPT_FLOAT16, PERCEPT_DOUBLE, PERCEPT_UINT32, PERCEPT_UINT64, PERCEPT_BFLOAT16};
 
 static struct percept_tensor there_and_back(const struct percept_tensor *tensor)
 {
@@ -61,10 +60,8 @@ END_TEST
 
 START_TEST(texts_come_back)
 {
-    struct percept_string strings[] = {
-        {"ab", 2}, {"", 0}, {"c\303\244d", 4}, {"a\0b", 3}, {"\360\237\230\200", 4}};
-    struct percept_tensor tensor = {
-        .dtype = PERCEPT_STRING, .rank = 1, .dims = {5}, .data = strings};
+    struct percept_string strings[] = {{"ab", 2}, {"", 0}, {"c\303\244d", 4}, {"a\0b", 3}, {"\360\237\230\200", 4}};
+    struct percept_tensor tensor = {.dtype = PERCEPT_STRING, .rank = 1, .dims = {5}, .data = strings};
     struct bytes file;
     ck_assert(npy_encode(&tensor, &arena, &file, &err));
     ck_assert_ptr_nonnull(memmem(file.at, bytes_size(file), "'descr': '<U3'", 14));
@@ -79,8 +76,7 @@ END_TEST
 START_TEST(texts_that_are_not_utf8_come_back_as_bytes)
 {
     struct percept_string strings[] = {{"c\303\244d", 4}, {"\377", 1}};
-    struct percept_tensor tensor = {
-        .dtype = PERCEPT_STRING, .rank = 1, .dims = {2}, .data = strings};
+    struct percept_tensor tensor = {.dtype = PERCEPT_STRING, .rank = 1, .dims = {2}, .data = strings};
     struct bytes file;
     ck_assert(npy_encode(&tensor, &arena, &file, &err));
     ck_assert_ptr_nonnull(memmem(file.at, bytes_size(file), "'descr': '|S4'", 14));
@@ -126,8 +122,7 @@ START_TEST(versions_one_to_three_are_read)
 {
     const int16_t data[] = {1, 2, 3, 4, 5, 6};
     struct percept_tensor tensor;
-    ck_assert_msg(npy_decode(make(_i, plain, data, sizeof data), &arena, &tensor, &err), "%s",
-                  err.text);
+    ck_assert_msg(npy_decode(make(_i, plain, data, sizeof data), &arena, &tensor, &err), "%s", err.text);
     ck_assert_int_eq(tensor.dtype, PERCEPT_INT16);
     ck_assert_mem_eq(tensor.data, data, sizeof data);
 }
@@ -159,8 +154,7 @@ START_TEST(unicode_texts_are_read)
     const uint32_t data[] = {'a', 0xe4, 0, 0x1f600, 0xd800, 'b'};
     const char *dictionary = "{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }\n";
     struct percept_tensor tensor;
-    ck_assert_msg(npy_decode(make(1, dictionary, data, sizeof data), &arena, &tensor, &err), "%s",
-                  err.text);
+    ck_assert_msg(npy_decode(make(1, dictionary, data, sizeof data), &arena, &tensor, &err), "%s", err.text);
     const struct percept_string *strings = tensor.data;
     ck_assert_uint_eq(strings[0].n_bytes, 3);
     ck_assert_mem_eq(strings[0].at, "a\303\244", 3);
@@ -184,27 +178,21 @@ static const struct {
     const char *why; /* a part of the sentence */
 } refused[] = {
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 7, "ends within its elements"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 9,
-     "1 bytes after its last element"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 9, "1 bytes after its last element"},
     {"{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", 8, "big-endian"},
     {"{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", 8, "'|O' cannot be read"},
     {"{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }", 16, "'<c8' cannot be read"},
     {"{'descr': '<f3', 'fortran_order': False, 'shape': (2,), }", 6, "'<f3' cannot be read"},
     {"{'descr': '<S99999999999', 'fortran_order': False, 'shape': (2,), }", 6, "cannot be read"},
-    {"{'descr': '|S0', 'fortran_order': False, 'shape': (99999999999,), }", 0,
-     "too many empty texts"},
+    {"{'descr': '|S0', 'fortran_order': False, 'shape': (99999999999,), }", 0, "too many empty texts"},
     {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", 8, "records"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }", 8,
-     "ends within"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }", 4,
-     "more than 8 axes"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }", 8, "ends within"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }", 4, "more than 8 axes"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 8, "not what numpy writes"},
     {"{'descr': '<f4', 'fortran_order': False, }", 8, "not what numpy writes"},
-    {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 8,
-     "not what numpy writes"},
+    {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 8, "not what numpy writes"},
     {"{'descr': '<f4', 'fortran_order': Perhaps, 'shape': (2,), }", 8, "not what numpy writes"},
-    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'more': 1}", 8,
-     "not what numpy writes"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'more': 1}", 8, "not what numpy writes"},
     {"{'descr': '<f4, 'fortran_order': False, 'shape': (2,), }", 8, "not what numpy writes"},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (2", 8, "not what numpy writes"},
     {"", 0, "not what numpy writes"},
@@ -214,10 +202,8 @@ START_TEST(what_is_wrong_is_refused)
 {
     const uint8_t data[16] = {0};
     struct percept_tensor tensor = {.rank = 77};
-    ck_assert(!npy_decode(make(1, refused[_i].dictionary, data, refused[_i].n_bytes), &arena,
-                          &tensor, &err));
-    ck_assert_msg(strstr(err.text, refused[_i].why) != NULL, "%s: %s", refused[_i].dictionary,
-                  err.text);
+    ck_assert(!npy_decode(make(1, refused[_i].dictionary, data, refused[_i].n_bytes), &arena, &tensor, &err));
+    ck_assert_msg(strstr(err.text, refused[_i].why) != NULL, "%s: %s", refused[_i].dictionary, err.text);
     ck_assert_int_eq(tensor.rank, 77);
 }
 END_TEST
@@ -231,8 +217,7 @@ START_TEST(every_beginning_of_a_file_is_refused)
         struct percept_tensor tensor;
         uint8_t *part = malloc(n + !n);
         memcpy(part, whole.at, n);
-        ck_assert_msg(!npy_decode(bytes_of(part, n), &arena, &tensor, &err),
-                      "%zu bytes were enough", n);
+        ck_assert_msg(!npy_decode(bytes_of(part, n), &arena, &tensor, &err), "%zu bytes were enough", n);
         free(part);
     }
 }
@@ -255,8 +240,7 @@ START_TEST(files_are_written_and_read)
     ck_assert_int_ge(fd, 0);
     close(fd);
     const float data[] = {1, -2, 3};
-    struct percept_tensor tensor = {
-        .dtype = PERCEPT_FLOAT, .rank = 1, .dims = {3}, .data = (void *)(uintptr_t)data};
+    struct percept_tensor tensor = {.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {3}, .data = (void *)(uintptr_t)data};
     struct percept_tensor back;
     ck_assert_msg(npy_write(path, &tensor, &err), "%s", err.text);
     ck_assert_msg(npy_read(path, &arena, &back, &err), "%s", err.text);
@@ -284,8 +268,7 @@ Suite *command_npy_suite(void)
     tcase_add_test(tests, columns_are_transposed);
     tcase_add_test(tests, unicode_texts_are_read);
     tcase_add_test(tests, any_byte_of_a_bool_is_true);
-    tcase_add_loop_test(tests, what_is_wrong_is_refused, 0,
-                        (int)(sizeof refused / sizeof *refused));
+    tcase_add_loop_test(tests, what_is_wrong_is_refused, 0, (int)(sizeof refused / sizeof *refused));
     tcase_add_loop_test(tests, every_beginning_of_a_file_is_refused, 1, 3);
     tcase_add_test(tests, other_files_and_versions_are_refused);
     tcase_add_test(tests, files_are_written_and_read);

@@ -92,9 +92,8 @@ END_TEST
 
 START_TEST(values_of_each_kind_are_read)
 {
-    expect_good(
-        "perceptd serve m --max-body=1.5K --drain-delay 1.5 --default-timeout 200us --admin "
-        "--log-level debug --log-format json --strict-readiness=no");
+    expect_good("perceptd serve m --max-body=1.5K --drain-delay 1.5 --default-timeout 200us --admin "
+                "--log-level debug --log-format json --strict-readiness=no");
     ck_assert_uint_eq(options.settings.max_body_bytes, 1536);
     ck_assert_int_eq(options.settings.drain_delay_ms, 1500);
     ck_assert_int_eq(options.settings.default_timeout_us, 200);
@@ -134,10 +133,8 @@ static const struct {
      "--idle-timeout '10days': expected a time from 0.001s to 86400s, such as 500ms, 10s or 2m"},
     {"perceptd serve m --idle-timeout nan",
      "--idle-timeout 'nan': expected a time from 0.001s to 86400s, such as 500ms, 10s or 2m"},
-    {"perceptd serve m --log-level loud",
-     "--log-level 'loud': expected one of error|warn|info|debug"},
-    {"perceptd serve m --log-level inf",
-     "--log-level 'inf': expected one of error|warn|info|debug"},
+    {"perceptd serve m --log-level loud", "--log-level 'loud': expected one of error|warn|info|debug"},
+    {"perceptd serve m --log-level inf", "--log-level 'inf': expected one of error|warn|info|debug"},
     {"perceptd serve m --admin=perhaps", "--admin 'perhaps': expected yes or no"},
     {"perceptd serve m --region-prefix a/b",
      "--region-prefix 'a/b': expected 1 to 24 of: letters, digits, '.', '_', '-'"},
@@ -145,19 +142,15 @@ static const struct {
      "--kernels 'a-very-long-row-name': expected 1 to 15 characters"},
     {"perceptd bench m --batch 1,,2",
      "--batch '1,,2': expected up to 16 whole numbers from 1 to 4096 with commas between"},
-    {"perceptd bench m --batch 1,",
-     "--batch '1,': expected up to 16 whole numbers from 1 to 4096 with commas between"},
+    {"perceptd bench m --batch 1,", "--batch '1,': expected up to 16 whole numbers from 1 to 4096 with commas between"},
     {"perceptd serve m --workers", "--workers needs a value: N"},
     {"perceptd serve --help=me", "--help takes no value"},
     {"perceptd serve m --worker 3", "unknown option '--worker'; did you mean '--workers'?"},
-    {"perceptd serve m --zzzzzzzzzz",
-     "unknown option '--zzzzzzzzzz'; perceptd --help lists those there are"},
+    {"perceptd serve m --zzzzzzzzzz", "unknown option '--zzzzzzzzzz'; perceptd --help lists those there are"},
     {"perceptd serve m -w 3", "unknown option '-w'; options have long names: perceptd --help"},
-    {"perceptd serve m --batch 3",
-     "--batch is no option of 'perceptd serve'; it belongs to: bench"},
-    {"perceptd run",
-     "'perceptd run' needs a model: perceptd run MODEL [--input [NAME=]FILE.npy]... "
-     "[--output-dir FOLDER]"},
+    {"perceptd serve m --batch 3", "--batch is no option of 'perceptd serve'; it belongs to: bench"},
+    {"perceptd run", "'perceptd run' needs a model: perceptd run MODEL [--input [NAME=]FILE.npy]... "
+                     "[--output-dir FOLDER]"},
     {"perceptd inspect a b", "'perceptd inspect' takes one model, got 'b' as well"},
     {"perceptd regions a", "'perceptd regions' takes no argument, got 'a'"},
     {"perceptd no-such.onnx", "there is nothing at 'no-such.onnx'"},
@@ -182,8 +175,7 @@ END_TEST
 
 START_TEST(the_environment_sets_what_the_line_does_not)
 {
-    ck_assert(
-        read_with("perceptd serve m --workers 2", "PERCEPTD_WORKERS=5 PERCEPTD_MAX_BATCH_SIZE=7"));
+    ck_assert(read_with("perceptd serve m --workers 2", "PERCEPTD_WORKERS=5 PERCEPTD_MAX_BATCH_SIZE=7"));
     ck_assert_int_eq(options.settings.workers, 2);
     ck_assert_int_eq(options.settings.max_batch_size, 7);
 }
@@ -198,8 +190,7 @@ END_TEST
 
 START_TEST(other_variables_are_nobodys_mistake)
 {
-    ck_assert(read_with("perceptd serve m",
-                        "PERCEPTD_PORT=tcp://10.0.0.1:80 PERCEPTD_WORKERS= PERCEPTD_BATCH=x"));
+    ck_assert(read_with("perceptd serve m", "PERCEPTD_PORT=tcp://10.0.0.1:80 PERCEPTD_WORKERS= PERCEPTD_BATCH=x"));
     ck_assert_int_eq(options.settings.workers, 0);
 }
 END_TEST
@@ -217,9 +208,8 @@ static const char *config(const char *text)
 
 START_TEST(line_before_environment_before_file_before_default)
 {
-    const char *path =
-        config("# a comment\n\n  max-batch-size =  3\nworkers=4\nmax-queue-size = 5\r\n"
-               "admin = yes\nserver-id = two words");
+    const char *path = config("# a comment\n\n  max-batch-size =  3\nworkers=4\nmax-queue-size = 5\r\n"
+                              "admin = yes\nserver-id = two words");
     ck_assert_msg(read_with(arena_printf(&arena, "perceptd serve m --config %s --workers 9", path),
                             "PERCEPTD_WORKERS=8 PERCEPTD_MAX_BATCH_SIZE=7"),
                   "%s", err.text);
@@ -321,16 +311,14 @@ Suite *command_options_suite(void)
     tcase_add_test(tests, no_argument_is_a_hint);
     tcase_add_test(tests, values_of_each_kind_are_read);
     tcase_add_test(tests, after_two_dashes_all_are_paths);
-    tcase_add_loop_test(tests, wrong_values_are_told_what_would_work, 0,
-                        (int)(sizeof refused / sizeof *refused));
+    tcase_add_loop_test(tests, wrong_values_are_told_what_would_work, 0, (int)(sizeof refused / sizeof *refused));
     tcase_add_test(tests, printing_needs_no_valid_settings);
     tcase_add_test(tests, the_environment_sets_what_the_line_does_not);
     tcase_add_test(tests, the_environment_is_judged_by_its_name);
     tcase_add_test(tests, other_variables_are_nobodys_mistake);
     tcase_add_test(tests, line_before_environment_before_file_before_default);
     tcase_add_test(tests, the_file_may_be_named_by_the_environment);
-    tcase_add_loop_test(tests, wrong_lines_of_a_file_are_named, 0,
-                        (int)(sizeof bad_files / sizeof *bad_files));
+    tcase_add_loop_test(tests, wrong_lines_of_a_file_are_named, 0, (int)(sizeof bad_files / sizeof *bad_files));
     tcase_add_test(tests, a_missing_file_is_an_error);
     tcase_add_test(tests, help_tells_options_and_defaults);
     tcase_add_test(tests, the_manual_names_each_option_and_variable);

@@ -58,8 +58,7 @@ static void write_pick(void)
     const float values[] = {1, 2, 3, 4, 5, 6};
     struct proto graph = {0};
     proto_add(&graph, GRAPH_NODE, proto_node("Gather", "the_gather", "table,x", "y"));
-    proto_add(&graph, GRAPH_INITIALIZER,
-              proto_tensor("table", PERCEPT_FLOAT, 2, table, values, sizeof values));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("table", PERCEPT_FLOAT, 2, table, values, sizeof values));
     proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_INT64, 2, dims));
     proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 3, out));
     write_model("pick.onnx", graph);
@@ -113,8 +112,7 @@ struct program_result program_run(const char *format, ...)
     va_start(args, format);
     vsnprintf(arguments, sizeof arguments, format, args);
     va_end(args);
-    snprintf(command, sizeof command,
-             "PERCEPTD_REGION_PREFIX=percept-test-%d %s 2>&1 </dev/null %s", getpid(),
+    snprintf(command, sizeof command, "PERCEPTD_REGION_PREFIX=percept-test-%d %s 2>&1 </dev/null %s", getpid(),
              getenv("PERCEPTD_BINARY"), arguments);
     FILE *out = popen(command, "r");
     ck_assert_ptr_nonnull(out);
@@ -128,8 +126,7 @@ struct program_result program_run(const char *format, ...)
 void program_write_floats(const char *name, int rank, const int64_t *dims, const float *values)
 {
     struct percept_err err;
-    struct percept_tensor tensor = {
-        .dtype = PERCEPT_FLOAT, .rank = rank, .data = (void *)(uintptr_t)values};
+    struct percept_tensor tensor = {.dtype = PERCEPT_FLOAT, .rank = rank, .data = (void *)(uintptr_t)values};
     for (int d = 0; d < rank; d++)
         tensor.dims[d] = dims[d];
     ck_assert_msg(npy_write(folder_at(name), &tensor, &err), "%s", err.text);

@@ -39,8 +39,8 @@ START_TEST(a_region_is_listed_with_its_holder)
     if (*expected) { /* nothing was packed, or /dev/shm is too small: then there is none */
         const char *name;
         int n_holders, holder;
-        ck_assert_int_eq(json_unpack(root, "[{s:s,s:i,s:[i!],s:n}!]", "name", &name, "n_holders",
-                                     &n_holders, "holders", &holder, "kept_since"),
+        ck_assert_int_eq(json_unpack(root, "[{s:s,s:i,s:[i!],s:n}!]", "name", &name, "n_holders", &n_holders, "holders",
+                                     &holder, "kept_since"),
                          0);
         ck_assert_str_eq(name, expected);
         ck_assert_int_eq(n_holders, 1);
@@ -73,8 +73,7 @@ START_TEST(a_kept_region_is_shown_with_its_time_and_cleaned)
     struct program_result result = program_run("regions");
     ck_assert_msg(strstr(result.text, "held by nobody  kept since 20") != NULL, "%s", result.text);
     ck_assert_msg(strstr(result.text, "Z\n") != NULL, "%s", result.text);
-    result =
-        program_run("inspect %s/pick.onnx", folder_root); /* its start and exit respect the mark */
+    result = program_run("inspect %s/pick.onnx", folder_root); /* its start and exit respect the mark */
     ck_assert_int_eq(result.status, 0);
     result = program_run("regions --json");
     ck_assert_msg(strstr(result.text, "\"kept_since\": \"20") != NULL, "%s", result.text);

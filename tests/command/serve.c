@@ -39,8 +39,7 @@ static void start(const char *path, const char *option)
         if (prepare)
             prepare();
         setenv("PERCEPTD_REGION_PREFIX", prefix, 1);
-        execl(getenv("PERCEPTD_BINARY"), "perceptd", "serve", path, "--listen", "127.0.0.1:0",
-              option, NULL);
+        execl(getenv("PERCEPTD_BINARY"), "perceptd", "serve", path, "--listen", "127.0.0.1:0", option, NULL);
         _exit(99);
     }
     close(ends[1]);
@@ -259,12 +258,10 @@ START_TEST(a_port_that_is_taken_is_told)
     start(folder_at("relu.onnx"), NULL);
     ck_assert(log_has("serving"));
     const char *where = address();
-    struct program_result result =
-        program_run("serve %s/relu.onnx --listen %s", folder_root, where);
+    struct program_result result = program_run("serve %s/relu.onnx --listen %s", folder_root, where);
     ck_assert_int_eq(result.status, 1);
-    ck_assert_msg(strstr(result.text, "another program does; stop it, or choose another port") !=
-                      NULL,
-                  "%s", result.text);
+    ck_assert_msg(strstr(result.text, "another program does; stop it, or choose another port") != NULL, "%s",
+                  result.text);
     kill(daemon_pid, SIGTERM);
     ck_assert_int_eq(end_of_daemon(), 0);
 }
@@ -283,8 +280,7 @@ START_TEST(what_cannot_be_served_is_told_before_anything_starts)
     result = program_run("serve %s/relu.onnx --listen nowhere:1", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nowhere:1"));
-    result = program_run("serve %s/relu.onnx --listen :0 --api-key-file %s/relu.onnx", folder_root,
-                         folder_root);
+    result = program_run("serve %s/relu.onnx --listen :0 --api-key-file %s/relu.onnx", folder_root, folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "an API key is one word"));
 }
@@ -300,8 +296,7 @@ START_TEST(a_configuration_is_judged_without_listening)
     result = program_run("%s --check-config", folder_root);
     ck_assert_int_eq(result.status, 1);
     ck_assert_ptr_nonnull(strstr(result.text, "broken"));
-    result =
-        program_run("%s/relu.onnx --check-config --api-key-file %s/none", folder_root, folder_root);
+    result = program_run("%s/relu.onnx --check-config --api-key-file %s/none", folder_root, folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "/none"));
     result = program_run("%s/relu.onnx --check-config --listen here", folder_root);

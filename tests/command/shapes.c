@@ -9,20 +9,19 @@ static const struct options_list nothing;
 static struct percept_err err;
 
 #define INPUTS(...) ((const struct percept_io[]){__VA_ARGS__})
-#define IO(rank_, dims_, ...)                                                                      \
-    {                                                                                              \
-        .name = "x", .rank = rank_, .dims = dims_, .dim_names = { __VA_ARGS__ }                    \
+#define IO(rank_, dims_, ...)                                                                                          \
+    {                                                                                                                  \
+        .name = "x", .rank = rank_, .dims = dims_, .dim_names = { __VA_ARGS__ }                                        \
     }
-#define D(...)                                                                                     \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
+#define D(...)                                                                                                         \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
     }
 
-static struct shapes_model model_of(const struct percept_io *inputs, int n_inputs,
-                                    const struct percept_io *outputs, int n_outputs)
+static struct shapes_model model_of(const struct percept_io *inputs, int n_inputs, const struct percept_io *outputs,
+                                    int n_outputs)
 {
-    return (struct shapes_model){
-        .inputs = inputs, .n_inputs = n_inputs, .outputs = outputs, .n_outputs = n_outputs};
+    return (struct shapes_model){.inputs = inputs, .n_inputs = n_inputs, .outputs = outputs, .n_outputs = n_outputs};
 }
 
 static const struct percept_io plain = {.name = "y", .rank = 2, .dims = {-1, 8}};
@@ -69,10 +68,8 @@ END_TEST
 /* Names that say nothing by themselves: the one that all have is the batch. */
 START_TEST(the_name_that_all_share_is_the_batch)
 {
-    const struct percept_io *inputs =
-        INPUTS(IO(3, D(-1, -1, 40), "s0", "s1"), IO(3, D(1, -1, 64), NULL, "s1"));
-    const struct percept_io *outputs =
-        INPUTS(IO(3, D(-1, -1, 9), "s0", "s1"), IO(3, D(1, -1, 64), NULL, "s1"));
+    const struct percept_io *inputs = INPUTS(IO(3, D(-1, -1, 40), "s0", "s1"), IO(3, D(1, -1, 64), NULL, "s1"));
+    const struct percept_io *outputs = INPUTS(IO(3, D(-1, -1, 9), "s0", "s1"), IO(3, D(1, -1, 64), NULL, "s1"));
     struct shapes_model model = model_of(inputs, 2, outputs, 2);
     ck_assert_int_eq(shapes_batch_axis(&model, 0), 1);
     ck_assert_int_eq(shapes_batch_axis(&model, 1), 1);
@@ -84,8 +81,8 @@ END_TEST
 
 START_TEST(a_state_follows_its_sequence)
 {
-    const struct percept_io *inputs = INPUTS(IO(3, D(24, -1, 40), NULL), IO(3, D(1, -1, 64), NULL),
-                                             IO(0, D(0), NULL), IO(1, D(4), NULL));
+    const struct percept_io *inputs =
+        INPUTS(IO(3, D(24, -1, 40), NULL), IO(3, D(1, -1, 64), NULL), IO(0, D(0), NULL), IO(1, D(4), NULL));
     const struct shapes_model model = model_of(inputs, 4, &plain, 1);
     const struct shapes_wish wish = {.batch = 8, .dims = &nothing, .given = &nothing};
     int64_t shape[PERCEPT_RANK_MAX];
@@ -101,8 +98,7 @@ END_TEST
 
 START_TEST(free_axes_get_the_batch_a_given_size_or_a_usual_one)
 {
-    const struct percept_io *inputs =
-        INPUTS(IO(5, D(-1, 3, -1, -1, -1), "N", NULL, "height", "width", NULL));
+    const struct percept_io *inputs = INPUTS(IO(5, D(-1, 3, -1, -1, -1), "N", NULL, "height", "width", NULL));
     const char *given[] = {"height=7", "x:4=9", "N=100"};
     const struct options_list dims = {.n = 3, .at = given};
     int64_t shape[PERCEPT_RANK_MAX];
@@ -124,8 +120,7 @@ END_TEST
 
 START_TEST(a_shape_that_is_given_is_taken_whole)
 {
-    const struct percept_io *inputs =
-        INPUTS(IO(3, D(-1, -1, 40), "T", "N"), {.name = "odd=name", .rank = -1});
+    const struct percept_io *inputs = INPUTS(IO(3, D(-1, -1, 40), "T", "N"), {.name = "odd=name", .rank = -1});
     const char *given[] = {"x=1x2x3", "x=24x5x40", "odd=name="};
     const struct options_list shapes = {.n = 3, .at = given};
     const struct shapes_model model = model_of(inputs, 2, &plain, 1);
@@ -148,8 +143,7 @@ Suite *command_shapes_suite(void)
 {
     Suite *suite = suite_create("command_shapes");
     TCase *tests = tcase_create("shapes");
-    tcase_add_loop_test(tests, names_and_places_tell_the_batch, 0,
-                        (int)(sizeof lone / sizeof *lone));
+    tcase_add_loop_test(tests, names_and_places_tell_the_batch, 0, (int)(sizeof lone / sizeof *lone));
     tcase_add_test(tests, what_is_proved_comes_before_names);
     tcase_add_test(tests, the_name_that_all_share_is_the_batch);
     tcase_add_test(tests, a_state_follows_its_sequence);

@@ -66,8 +66,7 @@ static const struct {
     {2, "serve %s/relu.onnx --config %s/none.conf", "none.conf"},
     {2, "serve %s/relu.onnx --config %s/relu.onnx", "relu.onnx:1"},
     {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --api-key-file %s/none", "none"},
-    {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --api-key-file %s/relu.onnx",
-     "an API key is one word"},
+    {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --api-key-file %s/relu.onnx", "an API key is one word"},
     {2, "serve %s/relu.onnx --listen nowhere:1", "nowhere:1"},
     {2, "%s/relu.onnx --check-config --listen here", "'here' is no address"},
     /* --health says 0 or 1, whatever is wrong */
@@ -98,10 +97,8 @@ START_TEST(the_status_follows_one_rule)
     }
     /* standard output may be a full disk: the sentence is looked for where it is written */
     struct program_result result = program_run("%s", arguments);
-    ck_assert_msg(result.status == cases[_i].status, "perceptd %s: %d\n%s", arguments,
-                  result.status, result.text);
-    ck_assert_msg(strstr(result.text, cases[_i].says) != NULL, "perceptd %s:\n%s", arguments,
-                  result.text);
+    ck_assert_msg(result.status == cases[_i].status, "perceptd %s: %d\n%s", arguments, result.status, result.text);
+    ck_assert_msg(strstr(result.text, cases[_i].says) != NULL, "perceptd %s:\n%s", arguments, result.text);
 }
 END_TEST
 

@@ -93,8 +93,7 @@ START_TEST(what_is_left_out_is_listed_and_cannot_speak_to_the_terminal)
     if (!program_there)
         return;
     static const char *const names[] = {"models"};
-    folder_files("models/a\x1b[2J.onnx", "models/two/a.onnx", "models/two/b.onnx",
-                 "models/good.onnx");
+    folder_files("models/a\x1b[2J.onnx", "models/two/a.onnx", "models/two/b.onnx", "models/good.onnx");
     char *text = welcome(names, 1, NULL);
     ck_assert_msg(strstr(text, "a\\u001b[2J.onnx") != NULL, "%s", text);
     ck_assert_ptr_nonnull(strstr(text, "LEFT OUT: 'a\\u001b[2J' cannot be a model's name"));
@@ -131,9 +130,7 @@ START_TEST(an_example_makes_the_body_it_promises)
     size_t n = fread(body, 1, sizeof body - 1, out);
     body[n] = '\0';
     ck_assert_int_eq(pclose(out), 0);
-    ck_assert_str_eq(
-        body,
-        "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[0,0\n]}]}");
+    ck_assert_str_eq(body, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[0,0\n]}]}");
     free(text);
 }
 END_TEST

@@ -47,18 +47,22 @@ static bool fail(struct verdict *v, const char *what, const char *why)
 static double element(const void *data, enum percept_dtype dtype, int64_t i)
 {
     switch (dtype) {
-    case PERCEPT_FLOAT: return ((const float *)data)[i];
-    case PERCEPT_DOUBLE: return ((const double *)data)[i];
-    case PERCEPT_FLOAT16: return tensor_half_to_float(((const uint16_t *)data)[i]);
-    case PERCEPT_BFLOAT16: return tensor_bfloat_to_float(((const uint16_t *)data)[i]);
-    default: return 0;
+    case PERCEPT_FLOAT:
+        return ((const float *)data)[i];
+    case PERCEPT_DOUBLE:
+        return ((const double *)data)[i];
+    case PERCEPT_FLOAT16:
+        return tensor_half_to_float(((const uint16_t *)data)[i]);
+    case PERCEPT_BFLOAT16:
+        return tensor_bfloat_to_float(((const uint16_t *)data)[i]);
+    default:
+        return 0;
     }
 }
 
 static bool is_floating(enum percept_dtype dtype)
 {
-    return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_FLOAT16 ||
-           dtype == PERCEPT_BFLOAT16;
+    return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16;
 }
 
 static bool same_strings(const struct percept_string *a, const struct percept_string *b, int64_t n)
@@ -69,8 +73,7 @@ static bool same_strings(const struct percept_string *a, const struct percept_st
     return true;
 }
 
-static bool compare(const struct percept_tensor *got, const struct tensor *want, const char *name,
-                    struct verdict *v)
+static bool compare(const struct percept_tensor *got, const struct tensor *want, const char *name, struct verdict *v)
 {
     char text[300], shape_got[128], shape_want[128];
     struct tensor view = {.dtype = got->dtype};
@@ -78,8 +81,8 @@ static bool compare(const struct percept_tensor *got, const struct tensor *want,
     tensor_shape_text(view.rank, view.dims, shape_got, sizeof shape_got);
     tensor_shape_text(want->rank, want->dims, shape_want, sizeof shape_want);
     if (got->dtype != want->dtype || !tensor_same_dims(&view, want)) {
-        snprintf(text, sizeof text, "got %s %s, expected %s %s", percept_dtype_name(got->dtype),
-                 shape_got, percept_dtype_name(want->dtype), shape_want);
+        snprintf(text, sizeof text, "got %s %s, expected %s %s", percept_dtype_name(got->dtype), shape_got,
+                 percept_dtype_name(want->dtype), shape_want);
         return fail(v, name, text);
     }
     int64_t n = tensor_elements(want);
@@ -87,8 +90,7 @@ static bool compare(const struct percept_tensor *got, const struct tensor *want,
         return same_strings(got->data, want->data, n) || fail(v, name, "strings differ");
     if (!is_floating(want->dtype)) {
         size_t n_bytes = (size_t)n * percept_dtype_bytes(want->dtype);
-        return n_bytes == 0 || memcmp(got->data, want->data, n_bytes) == 0 ||
-               fail(v, name, "integers differ");
+        return n_bytes == 0 || memcmp(got->data, want->data, n_bytes) == 0 || fail(v, name, "integers differ");
     }
     for (int64_t i = 0; i < n; i++) {
         double g = element(got->data, want->dtype, i), w = element(want->data, want->dtype, i);
@@ -206,8 +208,8 @@ static struct verdict run_test(const char *folder)
     struct verdict v = {.passed = true};
     struct percept_err err = {0};
     struct arena arena = {0};
-    struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
-                                      .region = PERCEPT_REGION_PRIVATE};
+    struct percept_options options = {
+        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     bool whole = !file_is_folder(folder);
     struct percept_model *model =
         percept_open(whole ? folder : arena_printf(&arena, "%s/model.onnx", folder), &options, &err);
@@ -259,13 +261,12 @@ static struct verdict run_apart(const char *folder)
     waitpid(child, &status, 0);
     close(ends[0]);
     if (!answered)
-        snprintf(v.why, sizeof v.why, "the process ended with %s %d",
-                 WIFSIGNALED(status) ? "signal" : "status",
+        snprintf(v.why, sizeof v.why, "the process ended with %s %d", WIFSIGNALED(status) ? "signal" : "status",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     return v;
 }
 
-/* --- the list of tests that pass ---------------------------------------------------------------------- */
+/* --- the list of tests that pass ---------------------------------------------------------------------------------- */
 
 struct list {
     char **names;
@@ -338,8 +339,8 @@ int main(int argc, char **argv)
                 printf("%s %s: %s\n", needed ? "LOST" : "failed", name, v.why);
         }
         if (suite_run)
-            printf("%s: %d of %d, worst relative error %.2g%s%s\n", suites[s], suite_passed, suite_run,
-                   worst, *worst_name ? " in " : "", worst_name);
+            printf("%s: %d of %d, worst relative error %.2g%s%s\n", suites[s], suite_passed, suite_run, worst,
+                   *worst_name ? " in " : "", worst_name);
         passed += suite_passed;
         failed += suite_run - suite_passed;
     }

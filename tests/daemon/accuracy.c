@@ -41,8 +41,7 @@ static struct rig_post *posts_of(const struct digits *digits, int n, const char 
     struct rig_post *posts = rig_keep(calloc((size_t)n, sizeof *posts));
     ck_assert_ptr_nonnull(posts);
     for (int i = 0; i < n; i++) {
-        struct blob png =
-            samples_png(digits->pixels + (size_t)i * SAMPLES_PIXELS, SAMPLES_SIDE, SAMPLES_SIDE);
+        struct blob png = samples_png(digits->pixels + (size_t)i * SAMPLES_PIXELS, SAMPLES_SIDE, SAMPLES_SIDE);
         posts[i] = (struct rig_post){path, "image/png", png.at, png.n, {0}};
     }
     return posts;
@@ -94,8 +93,8 @@ START_TEST(sixteen_clients_get_the_bits_of_a_run_alone)
     expect_own_bits(posts, run_alone(&rig, &digits, digits.n), digits.n);
     double items = rig_metric(&rig, "perceptd_batch_size_sum{model=\"digits\"");
     double runs = rig_metric(&rig, "perceptd_batch_size_count{model=\"digits\"");
-    printf("measured: %d digits, %d clients: the same bits; %.0f runs, mean batch %.2f\n", digits.n,
-           CLIENTS, runs, items / runs);
+    printf("measured: %d digits, %d clients: the same bits; %.0f runs, mean batch %.2f\n", digits.n, CLIENTS, runs,
+           items / runs);
     ck_assert_msg(items == digits.n, "the histogram has %g items, not %d", items, digits.n);
     ck_assert_msg(runs < items, "no batch formed: %g items in %g runs", items, runs);
     close_rig(&rig);
@@ -120,8 +119,8 @@ static void expect_accuracy(const char *name, double got, int n, double toleranc
     if (!whole) /* too few to be exact: four standard deviations */
         tolerance = 4 * sqrt(wanted * (1 - wanted) / n) + 0.01;
     double rounding = 0.5e-4 + 1e-9; /* the manifest has four digits */
-    ck_assert_msg(fabs(got - wanted) <= tolerance + rounding,
-                  "%s: accuracy of %d held-out items is %.5f, not %.4f", name, n, got, wanted);
+    ck_assert_msg(fabs(got - wanted) <= tolerance + rounding, "%s: accuracy of %d held-out items is %.5f, not %.4f",
+                  name, n, got, wanted);
 }
 
 static void measure_digits(const struct rig *rig, const struct digits *digits, const char *name)
@@ -151,8 +150,8 @@ START_TEST(both_networks_for_digits_are_as_good_as_their_manifests_say)
 }
 END_TEST
 
-static void measure(const struct rig *rig, const struct samples *samples, const char *name,
-                    const char *type, double tolerance)
+static void measure(const struct rig *rig, const struct samples *samples, const char *name, const char *type,
+                    double tolerance)
 {
     char path[64];
     snprintf(path, sizeof path, "/v2/models/%s/infer", name);

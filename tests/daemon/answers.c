@@ -23,19 +23,17 @@ static void expect_envelope(const struct reply *reply, const char *model, int n_
     ck_assert_msg(body != NULL, "not JSON: %s", reply->body);
     const char *name = json_string_value(json_object_get(body, "model_name"));
     const char *version = json_string_value(json_object_get(body, "model_version"));
-    ck_assert_msg(name && strcmp(name, model) == 0 && version && strcmp(version, "1") == 0,
-                  "other names: %s", reply->body);
+    ck_assert_msg(name && strcmp(name, model) == 0 && version && strcmp(version, "1") == 0, "other names: %s",
+                  reply->body);
     json_t *output = json_array_get(json_object_get(body, "outputs"), 0);
     json_t *shape = json_object_get(output, "shape"), *lists = json_object_get(body, "predictions");
     const char *type = json_string_value(json_object_get(output, "datatype"));
     ck_assert_msg(type && strcmp(type, "FP32") == 0 && json_array_size(shape) == 2 &&
                       json_integer_value(json_array_get(shape, 0)) == n_items &&
                       json_integer_value(json_array_get(shape, 1)) == classes &&
-                      json_array_size(json_object_get(output, "data")) ==
-                          (size_t)(n_items * classes),
+                      json_array_size(json_object_get(output, "data")) == (size_t)(n_items * classes),
                   "another output: %s", reply->body);
-    ck_assert_msg(json_array_size(lists) == (size_t)n_items, "not %d predictions: %s", n_items,
-                  reply->body);
+    ck_assert_msg(json_array_size(lists) == (size_t)n_items, "not %d predictions: %s", n_items, reply->body);
     json_decref(body);
 }
 
@@ -46,21 +44,20 @@ static void expect_label(const struct reply *reply, int item, const char *label)
                   "item %d is taken for '%s', not '%s': %s", item, got, label, reply->body);
 }
 
-static void expect_digit(const struct rig *rig, const char *path, const char *type,
-                         struct blob file, const char *label, const char *what)
+static void expect_digit(const struct rig *rig, const char *path, const char *type, struct blob file, const char *label,
+                         const char *what)
 {
     char more[64];
     snprintf(more, sizeof more, "Content-Type: %s\r\n", type);
     struct reply reply = rig_ask(rig, "POST", path, more, file.at, file.n);
     char got[64];
-    ck_assert_msg(strcmp(reply_label(&reply, 0, got, sizeof got), label) == 0,
-                  "%s: %s is taken for '%s', not '%s': %s", path, what, got, label, reply.body);
+    ck_assert_msg(strcmp(reply_label(&reply, 0, got, sizeof got), label) == 0, "%s: %s is taken for '%s', not '%s': %s",
+                  path, what, got, label, reply.body);
     expect_envelope(&reply, strstr(path, "digits") ? "digits" : "perceptron", 1, 10);
     reply_free(&reply);
 }
 
-static void expect_seven(const struct rig *rig, const uint8_t *page, int width, int height,
-                         const char *what)
+static void expect_seven(const struct rig *rig, const uint8_t *page, int width, int height, const char *what)
 {
     struct blob png = samples_png(page, width, height), jpeg = samples_jpeg(page, width, height);
     expect_digit(rig, DIGITS, "image/png", png, "7", what);
@@ -69,8 +66,7 @@ static void expect_seven(const struct rig *rig, const uint8_t *page, int width, 
     expect_digit(rig, PERCEPTRON, "image/jpeg", jpeg, "7", what);
 }
 
-static bool is_read(const struct rig *rig, const char *path, const uint8_t *pixels,
-                    const char *label)
+static bool is_read(const struct rig *rig, const char *path, const uint8_t *pixels, const char *label)
 {
     char got[64];
     struct blob png = samples_png(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
@@ -86,8 +82,7 @@ static const uint8_t *legible_seven(const struct rig *rig, const struct digits *
 {
     for (int i = 0; i < digits->n; i++) {
         const uint8_t *pixels = digits->pixels + (size_t)i * SAMPLES_PIXELS;
-        if (digits->labels[i] == 7 && is_read(rig, DIGITS, pixels, "7") &&
-            is_read(rig, PERCEPTRON, pixels, "7"))
+        if (digits->labels[i] == 7 && is_read(rig, DIGITS, pixels, "7") && is_read(rig, PERCEPTRON, pixels, "7"))
             return pixels;
     }
     ck_abort_msg("no seven is read");

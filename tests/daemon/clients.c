@@ -13,14 +13,14 @@
 #define TEXT "Content-Type: text/plain\r\n"
 #define N_PIPELINED 50
 
-static void expect(const struct rig *rig, const char *method, const char *path, const char *more,
-                   const char *body, int status)
+static void expect(const struct rig *rig, const char *method, const char *path, const char *more, const char *body,
+                   int status)
 {
     struct reply reply = rig_ask(rig, method, path, more, body, body ? strlen(body) : 0);
-    ck_assert_msg(reply.status == status, "%s %s with '%s': %d, not %d: %s", method, path, more,
-                  reply.status, status, reply.body);
-    ck_assert_msg(status != 401 || strstr(reply.head, "WWW-Authenticate: Bearer"),
-                  "401 does not say how: %s", reply.head);
+    ck_assert_msg(reply.status == status, "%s %s with '%s': %d, not %d: %s", method, path, more, reply.status, status,
+                  reply.body);
+    ck_assert_msg(status != 401 || strstr(reply.head, "WWW-Authenticate: Bearer"), "401 does not say how: %s",
+                  reply.head);
     ck_assert_msg(!strstr(reply.body, "opensesame"), "a key is told: %s", reply.body);
     reply_free(&reply);
 }
@@ -105,8 +105,7 @@ START_TEST(pipelined_requests_are_answered_in_their_order)
         snprintf(id, sizeof id, "\"id\":\"request %d\"", i);
         ck_assert_msg(reply.status == 200, "request %d got %d: %s", i, reply.status,
                       reply.body ? reply.body : "nothing");
-        ck_assert_msg(strstr(reply.body, id) != NULL, "answer %d is not that of %s: %s", i, id,
-                      reply.body);
+        ck_assert_msg(strstr(reply.body, id) != NULL, "answer %d is not that of %s: %s", i, id, reply.body);
         reply_free(&reply);
     }
     client_close(&client);
@@ -158,8 +157,7 @@ START_TEST(a_request_whose_client_left_is_not_computed)
     wait_for(&rig, "perceptd_requests_in_flight", LEAVERS + 1);
     for (int i = 0; i < LEAVERS; i++)
         client_close(&leavers[i]);
-    wait_for(&rig, "nv_inference_request_failure{model=\"names\",version=\"1\",reason=\"CANCELED\"",
-             LEAVERS);
+    wait_for(&rig, "nv_inference_request_failure{model=\"names\",version=\"1\",reason=\"CANCELED\"", LEAVERS);
     double items = rig_metric(&rig, "nv_inference_count{model=\"names\"");
     ck_assert_msg(items == 0, "%g items were computed before anybody had to be", items);
     struct reply reply = rig_ask(&rig, "POST", NAMES, "", many, write_many(many, BATCH - 1));
@@ -167,14 +165,12 @@ START_TEST(a_request_whose_client_left_is_not_computed)
     reply_free(&reply);
     reply = client_reply(&stays);
     char label[64];
-    ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0,
-                  "who stayed got %d: %s", reply.status, reply.body ? reply.body : "nothing");
+    ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0, "who stayed got %d: %s",
+                  reply.status, reply.body ? reply.body : "nothing");
     items = rig_metric(&rig, "nv_inference_count{model=\"names\"");
     double runs = rig_metric(&rig, "nv_inference_exec_count{model=\"names\"");
-    printf("measured: %d clients left; %g items in %g run for the %d who stayed\n", LEAVERS, items,
-           runs, BATCH);
-    ck_assert_msg(items == BATCH && runs == 1, "%g items in %g runs, not %d in 1", items, runs,
-                  BATCH);
+    printf("measured: %d clients left; %g items in %g run for the %d who stayed\n", LEAVERS, items, runs, BATCH);
+    ck_assert_msg(items == BATCH && runs == 1, "%g items in %g runs, not %d in 1", items, runs, BATCH);
     reply_free(&reply);
     client_close(&stays);
     ck_assert_int_eq(rig_stop(&rig), 0);

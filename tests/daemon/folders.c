@@ -42,21 +42,19 @@ static struct proto two_nodes(struct proto a, struct proto b)
 }
 
 /* A copy of a shipped model, its manifest changed by sed. */
-static void write_changed(const struct rig *rig, const char *name, const char *from,
-                          const char *script)
+static void write_changed(const struct rig *rig, const char *name, const char *from, const char *script)
 {
     make_folder(rig, name);
-    free(rig_shell(NULL, "cp -r models/%s/. %s/models/%s && sed -i '%s' %s/models/%s/manifest.json",
-                   from, rig->folder, name, script, rig->folder, name));
+    free(rig_shell(NULL, "cp -r models/%s/. %s/models/%s && sed -i '%s' %s/models/%s/manifest.json", from, rig->folder,
+                   name, script, rig->folder, name));
 }
 
 /* What a clone without Git LFS has instead of a model, its manifest, its vocabulary, its weights.
  */
 static void write_pointers(const struct rig *rig)
 {
-    static const char pointer[] =
-        "version https://git-lfs.github.com/spec/v1\n"
-        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daa\nsize 9\n";
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
+                                  "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daa\nsize 9\n";
     const int64_t dims[] = {-1, 2}, two[] = {2};
     write_changed(rig, "lfs-model", "spam", "");
     write_changed(rig, "lfs-manifest", "spam", "");
@@ -66,8 +64,7 @@ static void write_pointers(const struct rig *rig)
     rig_write(rig, "models/lfs-text/vocab.txt", pointer, sizeof pointer - 1);
     struct proto graph = {0};
     proto_add(&graph, GRAPH_NODE, proto_node("Add", "add", "x,w", "y"));
-    proto_add(&graph, GRAPH_INITIALIZER,
-              proto_external("w", PERCEPT_FLOAT, 1, two, "w.bin", "0", "8"));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_external("w", PERCEPT_FLOAT, 1, two, "w.bin", "0", "8"));
     proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
     proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
     write_model(rig, "lfs-data", graph);
@@ -78,15 +75,12 @@ static void write_models(const struct rig *rig)
 {
     const char *at = rig->folder;
     write_changed(rig, "good", "names", "");
-    write_model(rig, "cyclic",
-                two_nodes(proto_node("Add", "first", "x,back", "middle"),
-                          proto_node("Relu", "second", "middle", "back,y")));
     write_model(
-        rig, "loop",
-        two_nodes(proto_node("Add", "snake", "x,a", "a"), proto_node("Relu", "last", "a", "y")));
-    write_model(
-        rig, "unknown",
-        two_nodes(proto_node("Frobnicate", "odd", "x", "a"), proto_node("Relu", "last", "a", "y")));
+        rig, "cyclic",
+        two_nodes(proto_node("Add", "first", "x,back", "middle"), proto_node("Relu", "second", "middle", "back,y")));
+    write_model(rig, "loop", two_nodes(proto_node("Add", "snake", "x,a", "a"), proto_node("Relu", "last", "a", "y")));
+    write_model(rig, "unknown",
+                two_nodes(proto_node("Frobnicate", "odd", "x", "a"), proto_node("Relu", "last", "a", "y")));
     write_changed(rig, "sise", "digits", "s/\"size\"/\"sise\"/");
     write_changed(rig, "type", "digits", "s/\"max_batch_size\": 32/\"max_batch_size\": \"32\"/");
     write_changed(rig, "json", "digits", "s/\"labels\"/labels/");
@@ -129,16 +123,15 @@ static void expect_reasons(const struct reply *reply)
 {
     json_t *body = json_loadb(reply->body, reply->n_bytes, JSON_REJECT_DUPLICATES, NULL);
     json_t *states = json_object_get(body, "models"), *reasons = json_object_get(body, "reasons");
-    ck_assert_msg(json_object_size(states) == N_FAILURES && json_object_size(reasons) == N_FAILURES,
-                  "%zu failed: %s", N_FAILURES, reply->body);
+    ck_assert_msg(json_object_size(states) == N_FAILURES && json_object_size(reasons) == N_FAILURES, "%zu failed: %s",
+                  N_FAILURES, reply->body);
     for (size_t i = 0; i < N_FAILURES; i++) {
         const char *name = failures[i].name;
         const char *state = json_string_value(json_object_get(states, name));
         const char *why = json_string_value(json_object_get(reasons, name));
-        ck_assert_msg(state && strcmp(state, "UNAVAILABLE") == 0, "%s is %s", name,
-                      state ? state : "not named");
-        ck_assert_msg(why && strlen(why) > 10 && strlen(why) < 500 && !strchr(why, '\n'),
-                      "%s: no sentence: %s", name, why ? why : "nothing");
+        ck_assert_msg(state && strcmp(state, "UNAVAILABLE") == 0, "%s is %s", name, state ? state : "not named");
+        ck_assert_msg(why && strlen(why) > 10 && strlen(why) < 500 && !strchr(why, '\n'), "%s: no sentence: %s", name,
+                      why ? why : "nothing");
         ck_assert_msg(strstr(why, "/tmp/") == NULL, "%s: a path of this host: %s", name, why);
         for (size_t k = 0; k < sizeof failures[i].words / sizeof failures[i].words[0]; k++)
             ck_assert_msg(!failures[i].words[k] || strcasestr(why, failures[i].words[k]) != NULL,
@@ -219,9 +212,8 @@ END_TEST
 /* A model that is fine, under whatever name. */
 static void write_good(const struct rig *rig, const char *name)
 {
-    free(rig_shell(NULL,
-                   "d=%s/models/'%s'; mkdir -p \"${d%%/*}\" && cp models/names/model.onnx \"$d\"",
-                   rig->folder, name));
+    free(rig_shell(NULL, "d=%s/models/'%s'; mkdir -p \"${d%%/*}\" && cp models/names/model.onnx \"$d\"", rig->folder,
+                   name));
 }
 
 static const struct {
@@ -264,13 +256,10 @@ static void expect_odd_reasons(const struct rig *rig, int status, int n_starts)
     ck_assert_msg(json_object_size(reasons) == N_ODD + 1, "%s", reply.body); /* and the pipe */
     for (size_t i = 0; i < N_ODD; i++) {
         const char *why = json_string_value(json_object_get(reasons, odd[i].name));
-        ck_assert_msg(why && strstr(why, odd[i].words), "%s: %s", odd[i].name,
-                      why ? why : "not named");
+        ck_assert_msg(why && strstr(why, odd[i].words), "%s: %s", odd[i].name, why ? why : "not named");
         ck_assert_msg(!strstr(why, "/tmp/"), "%s: a path of this host: %s", odd[i].name, why);
-        char *lines =
-            rig_shell(NULL, "grep -cF 'left out  name=\"%s\"' %s || true", odd[i].name, rig->log);
-        char *plain =
-            rig_shell(NULL, "grep -cF 'left out  name=%s ' %s || true", odd[i].name, rig->log);
+        char *lines = rig_shell(NULL, "grep -cF 'left out  name=\"%s\"' %s || true", odd[i].name, rig->log);
+        char *plain = rig_shell(NULL, "grep -cF 'left out  name=%s ' %s || true", odd[i].name, rig->log);
         ck_assert_msg(atoi(lines) + atoi(plain) == n_starts, "%s: warned %d times", odd[i].name,
                       atoi(lines) + atoi(plain));
         free(lines);
@@ -284,8 +273,7 @@ static void expect_odd_reasons(const struct rig *rig, int status, int n_starts)
 
 START_TEST(odd_names_are_left_out_and_the_others_are_served)
 {
-    static const char *const served[] = {"names", "net", "UPPER", "ver/versions/1",
-                                         "ver/versions/2"};
+    static const char *const served[] = {"names", "net", "UPPER", "ver/versions/1", "ver/versions/2"};
     struct rig rig;
     char path[80];
     if (!rig_is_there())
@@ -301,8 +289,7 @@ START_TEST(odd_names_are_left_out_and_the_others_are_served)
         reply_free(&reply);
     }
     struct reply page = rig_ask(&rig, "GET", "/", "Accept: text/html\r\n", NULL, 0);
-    ck_assert_msg(strstr(page.body, "Left out") && strstr(page.body, "best (1).onnx: "), "%s",
-                  page.body);
+    ck_assert_msg(strstr(page.body, "Left out") && strstr(page.body, "best (1).onnx: "), "%s", page.body);
     reply_free(&page);
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_spawn(&rig, "%s/models --strict-readiness", rig.folder);
@@ -323,14 +310,12 @@ START_TEST(odd_names_on_the_command_line_leave_the_others)
     write_good(&rig, "a=b.onnx");
     free(rig_shell(NULL, "mkdir %s/empty", rig.folder));
     const char *at = rig.folder;
-    rig_start(&rig, "%s/models/a=b.onnx %s/empty %s/models/good.onnx %s/models/good.onnx", at, at,
-              at, at);
+    rig_start(&rig, "%s/models/a=b.onnx %s/empty %s/models/good.onnx %s/models/good.onnx", at, at, at, at);
     struct reply reply = rig_get(&rig, "/v2/models/good/ready");
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);
     reply = rig_get(&rig, "/v2/health/ready");
-    ck_assert_msg(strstr(reply.body, "\"a=b.onnx\":\"'a=b' cannot be") &&
-                      strstr(reply.body, "\"empty/\":") &&
+    ck_assert_msg(strstr(reply.body, "\"a=b.onnx\":\"'a=b' cannot be") && strstr(reply.body, "\"empty/\":") &&
                       strstr(reply.body, "\"good.onnx\":\"it is named twice"),
                   "%s", reply.body);
     reply_free(&reply);
@@ -366,8 +351,8 @@ START_TEST(models_behind_links_are_served_with_their_texts)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "/v2/models/%s/infer", names[i]);
         struct reply reply = rig_post_text(&rig, path, "Nguyen");
-        ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0,
-                      "%s: %s", names[i], reply.body);
+        ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0, "%s: %s", names[i],
+                      reply.body);
         reply_free(&reply);
     }
     struct reply reply = rig_get(&rig, "/v2/health/ready");
@@ -410,8 +395,7 @@ START_TEST(numbers_in_the_log_are_numbers)
         }
         json_decref(object);
     }
-    ck_assert_msg(seen == (1u << sizeof numbers / sizeof *numbers) - 1, "not all are there: %x",
-                  seen);
+    ck_assert_msg(seen == (1u << sizeof numbers / sizeof *numbers) - 1, "not all are there: %x", seen);
     free(log);
     rig_end(&rig);
 }

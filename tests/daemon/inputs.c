@@ -13,12 +13,11 @@
 #include "graph/proto.h"
 
 #define TASK "\"labels\":[\"left\",\"right\"],\"task\":{\"kind\":\"classify\"}}"
-#define PICTURE                                                                                    \
-    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[1,2],\"layout\":\"flat\"}}"   \
+#define PICTURE                                                                                                        \
+    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[1,2],\"layout\":\"flat\"}}"                       \
     "," TASK
 
-static void write_folder(const struct rig *rig, const char *name, const char *manifest,
-                         struct proto graph)
+static void write_folder(const struct rig *rig, const char *name, const char *manifest, struct proto graph)
 {
     char path[96];
     struct proto model = proto_model(graph, 13);
@@ -56,8 +55,8 @@ static struct proto largest_id(void)
     return graph;
 }
 
-static void expect_side(const struct rig *rig, const char *model, const uint8_t pixels[2],
-                        const char *side, const char *data)
+static void expect_side(const struct rig *rig, const char *model, const uint8_t pixels[2], const char *side,
+                        const char *data)
 {
     char path[64], label[16];
     struct blob png = samples_png(pixels, 2, 1);
@@ -85,8 +84,7 @@ START_TEST(pictures_feed_inputs_of_bytes_and_models_without_a_batch)
         return;
     rig_begin(&rig);
     for (int i = 0; i < N; i++)
-        write_folder(&rig, rows[i].name, PICTURE,
-                     levels(rows[i].dtype, rows[i].rank, rows[i].dims));
+        write_folder(&rig, rows[i].name, PICTURE, levels(rows[i].dtype, rows[i].rank, rows[i].dims));
     rig_start(&rig, "%s/models --strict-readiness", rig.folder);
     for (int i = 0; i < N; i++) {
         expect_side(&rig, rows[i].name, (const uint8_t[]){200, 7}, "left", "[200.0,7.0]");

@@ -73,7 +73,7 @@ static void write_table(const struct rig *rig, const char *name)
     write_model(rig, name, graph);
 }
 
-#define BODY_OF(type, data)                                                                                  \
+#define BODY_OF(type, data)                                                                                            \
     "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"" type "\",\"shape\":[1,3],\"data\":" data "}]}"
 #define BODY(data) BODY_OF("FP32", data)
 

@@ -47,14 +47,12 @@ START_TEST(it_is_soon_ready)
         rig_ready(&rig);
         us[i] = rig_now_us() - from_us;
         if (i == 0)
-            printf("measured: RSS with the shipped models: %ld kB\n",
-                   rig_kilobytes(rig.pid, "status", "VmRSS:"));
+            printf("measured: RSS with the shipped models: %ld kB\n", rig_kilobytes(rig.pid, "status", "VmRSS:"));
         ck_assert_int_eq(rig_stop(&rig), 0);
     }
     qsort(us, STARTS, sizeof us[0], compare);
     printf("measured: exec to ready with the shipped models: median %.1f ms (%.1f to %.1f) of %d\n",
-           (double)us[STARTS / 2] / 1000, (double)us[0] / 1000, (double)us[STARTS - 1] / 1000,
-           STARTS);
+           (double)us[STARTS / 2] / 1000, (double)us[0] / 1000, (double)us[STARTS - 1] / 1000, STARTS);
     rig_end(&rig);
 }
 END_TEST
@@ -79,7 +77,7 @@ START_TEST(it_is_small_when_it_has_nothing_to_serve)
 }
 END_TEST
 
-/* --- ending under load ----------------------------------------------------------------------- */
+/* --- ending under load -------------------------------------------------------------------------------------------- */
 
 struct busy {
     pthread_t thread;
@@ -93,16 +91,15 @@ struct busy {
 static void note(struct busy *busy, int *counter, const struct reply *reply)
 {
     ++*counter;
-    snprintf(busy->seen, sizeof busy->seen, "status %d: %s%s", reply->status,
-             reply->head ? reply->head : "", reply->body ? reply->body : "");
+    snprintf(busy->seen, sizeof busy->seen, "status %d: %s%s", reply->status, reply->head ? reply->head : "",
+             reply->body ? reply->body : "");
 }
 
 /* False when the client should not go on on this connection. */
 static bool judge(struct busy *busy, const struct reply *reply)
 {
     char label[64];
-    if (reply->status == 200 &&
-        strcmp(reply_label(reply, 0, label, sizeof label), busy->label) == 0) {
+    if (reply->status == 200 && strcmp(reply_label(reply, 0, label, sizeof label), busy->label) == 0) {
         __atomic_add_fetch(&busy->answered, 1, __ATOMIC_RELAXED);
     } else if (reply->status == 503 && reply->close && strstr(reply->body, "\"error\"")) {
         busy->refused++;
@@ -121,8 +118,8 @@ static void *be_busy(void *at)
     while (client_open(&client, busy->port)) {
         bool goes_on = true, first = true;
         while (goes_on) {
-            bool sent = client_request(&client, "POST", "/v2/models/digits/infer",
-                                       "Content-Type: image/png\r\n", busy->body.at, busy->body.n);
+            bool sent = client_request(&client, "POST", "/v2/models/digits/infer", "Content-Type: image/png\r\n",
+                                       busy->body.at, busy->body.n);
             struct reply reply = client_reply(&client);
             /* Neither the whole request nor a byte of answer: the goodbye was on its way. */
             bool unheard = reply.status == 0 && !first && !sent;
@@ -154,8 +151,7 @@ static void await_answers(const struct busy *clients)
 {
     int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
     while (n_answers(clients) < BUSY_ANSWERS) {
-        ck_assert_msg(rig_now_us() < until_us, "only %d answers came before the signal",
-                      n_answers(clients));
+        ck_assert_msg(rig_now_us() < until_us, "only %d answers came before the signal", n_answers(clients));
         rig_pause(1);
     }
 }
@@ -164,12 +160,10 @@ static void start_clients(const struct rig *rig, struct busy *clients, const str
 {
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = (struct busy){
-            .port = rig->port,
-            .body = samples_png(digits->pixels + i * SAMPLES_PIXELS, SAMPLES_SIDE, SAMPLES_SIDE)};
+            .port = rig->port, .body = samples_png(digits->pixels + i * SAMPLES_PIXELS, SAMPLES_SIDE, SAMPLES_SIDE)};
         /* what it is taken for when nobody else asks: how well digits are read is accuracy.c's */
-        struct reply reply =
-            rig_ask(rig, "POST", "/v2/models/digits/infer", "Content-Type: image/png\r\n",
-                    clients[i].body.at, clients[i].body.n);
+        struct reply reply = rig_ask(rig, "POST", "/v2/models/digits/infer", "Content-Type: image/png\r\n",
+                                     clients[i].body.at, clients[i].body.n);
         reply_label(&reply, 0, clients[i].label, sizeof clients[i].label);
         ck_assert_str_ne(clients[i].label, "");
         reply_free(&reply);
@@ -192,10 +186,8 @@ static int end_clients(struct busy *clients, const char *how)
         all.cut += busy->cut;
         all.wrong += busy->wrong;
         ck_assert_msg(busy->answered > 0, "client %d never got an answer", i);
-        ck_assert_msg(busy->late <= 1, "client %d: %d connections were opened for nothing", i,
-                      busy->late);
-        ck_assert_msg(!busy->lost, "client %d: %d connections were let in and not answered", i,
-                      busy->lost);
+        ck_assert_msg(busy->late <= 1, "client %d: %d connections were opened for nothing", i, busy->late);
+        ck_assert_msg(!busy->lost, "client %d: %d connections were let in and not answered", i, busy->lost);
         ck_assert_msg(!busy->cut, "client %d: an answer was cut: %s", i, busy->seen);
         ck_assert_msg(!busy->wrong, "client %d: %s", i, busy->seen);
     }
@@ -235,8 +227,7 @@ START_TEST(sigterm_loses_no_request_and_tells_the_balancer)
     watch_readiness(&rig, &n_ready, &n_unready);
     int silent = end_clients(clients, "with a drain delay");
     ck_assert_int_eq(rig_wait(&rig), 0);
-    ck_assert_msg(n_unready > 0, "readiness was 503 %d and 200 %d times while draining", n_unready,
-                  n_ready);
+    ck_assert_msg(n_unready > 0, "readiness was 503 %d and 200 %d times while draining", n_unready, n_ready);
     ck_assert_msg(silent == 0, "%d requests on connections that stayed got no answer", silent);
     rig_end(&rig);
 }
@@ -295,8 +286,8 @@ START_TEST(no_connection_is_lost_while_the_door_closes)
     ck_assert_int_eq(rig_stop(&rig), 0);
     for (int i = 0; i < CLIENTS; i++) {
         pthread_join(clients[i].thread, NULL);
-        ck_assert_msg(!clients[i].lost, "client %d: after %d answers a connection got %s", i,
-                      clients[i].answered, clients[i].seen);
+        ck_assert_msg(!clients[i].lost, "client %d: after %d answers a connection got %s", i, clients[i].answered,
+                      clients[i].seen);
     }
     rig_end(&rig);
 }
@@ -312,15 +303,14 @@ START_TEST(a_request_that_waits_in_the_queue_is_answered_at_the_end)
     rig_begin(&rig);
     rig_start(&rig, "models --max-queue-delay-us %d", QUEUE_DELAY_US);
     ck_assert(client_open(&client, rig.port));
-    ck_assert(client_request(&client, "POST", "/v2/models/names/infer",
-                             "Content-Type: text/plain\r\n", text, sizeof text - 1));
+    ck_assert(client_request(&client, "POST", "/v2/models/names/infer", "Content-Type: text/plain\r\n", text,
+                             sizeof text - 1));
     while (rig_metric(&rig, "perceptd_requests_in_flight") < 1)
         rig_pause(2);
     int64_t from_us = rig_now_us();
     ck_assert_int_eq(rig_stop(&rig), 0);
     int64_t us = rig_now_us() - from_us;
-    ck_assert_msg(us < QUEUE_DELAY_US, "it waited for company while it ended: %lld ms",
-                  (long long)us / 1000);
+    ck_assert_msg(us < QUEUE_DELAY_US, "it waited for company while it ended: %lld ms", (long long)us / 1000);
     struct reply reply = client_reply(&client);
     ck_assert_msg(reply.status == 200 && reply.close, "status %d, %s", reply.status,
                   reply.head ? reply.head : "no answer");

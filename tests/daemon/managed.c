@@ -56,8 +56,7 @@ static void end(struct manager *manager)
 static void start(struct manager *manager, bool pass_door, const char *arguments)
 {
     char command[400];
-    snprintf(command, sizeof command,
-             "%s exec %s serve --region-prefix perceptd-test --listen 127.0.0.1:0 %s",
+    snprintf(command, sizeof command, "%s exec %s serve --region-prefix perceptd-test --listen 127.0.0.1:0 %s",
              pass_door ? "LISTEN_FDS=1 LISTEN_PID=$$" : "", getenv("PERCEPTD_BINARY"), arguments);
     manager->rig.pid = fork();
     if (manager->rig.pid == 0) {
@@ -78,8 +77,7 @@ static void wait_for_ready(struct manager *manager)
     while (!manager->ready) {
         char text[700];
         struct pollfd ears = {.fd = manager->notify, .events = POLLIN};
-        ck_assert_msg(poll(&ears, 1, RIG_PATIENCE_MS) == 1, "not ready; the last status is '%s'",
-                      manager->status);
+        ck_assert_msg(poll(&ears, 1, RIG_PATIENCE_MS) == 1, "not ready; the last status is '%s'", manager->status);
         ssize_t n = recv(manager->notify, text, sizeof text - 1, 0);
         ck_assert_int_gt(n, 0);
         text[n] = '\0';
@@ -93,12 +91,10 @@ static void wait_for_ready(struct manager *manager)
 static void expect_says_why(struct manager *manager, const char *why)
 {
     wait_for_ready(manager);
-    ck_assert_msg(strstr(manager->status, "no model is served") && strstr(manager->status, why),
-                  "%s", manager->status);
+    ck_assert_msg(strstr(manager->status, "no model is served") && strstr(manager->status, why), "%s", manager->status);
     struct reply reply = rig_get(&manager->rig, "/v2/health/ready");
-    ck_assert_msg(reply.status == 503 && strstr(reply.body, "no model is served") &&
-                      strstr(reply.body, why),
-                  "%d: %s", reply.status, reply.body);
+    ck_assert_msg(reply.status == 503 && strstr(reply.body, "no model is served") && strstr(reply.body, why), "%d: %s",
+                  reply.status, reply.body);
     reply_free(&reply);
     reply = rig_get(&manager->rig, "/v2/health/live");
     ck_assert_int_eq(reply.status, 200);
@@ -114,10 +110,8 @@ START_TEST(without_a_model_it_stays_and_says_why)
         const char *make, *why;
     } folders[] = {
         {"mkdir -p %s/models", "there is no model in it"},
-        {"mkdir -p %s/models && echo x > %s/models/broken.onnx",
-         "broken.onnx: this is no ONNX model"},
-        {"mkdir -p %s/models && cp models/names/model.onnx '%s/models/best (1).onnx'",
-         "cannot be a model's name"},
+        {"mkdir -p %s/models && echo x > %s/models/broken.onnx", "broken.onnx: this is no ONNX model"},
+        {"mkdir -p %s/models && cp models/names/model.onnx '%s/models/best (1).onnx'", "cannot be a model's name"},
         {"true", "there is nothing at this path"},
     };
     if (!rig_is_there())
@@ -143,13 +137,12 @@ START_TEST(the_status_tells_what_is_served)
     if (!rig_is_there())
         return;
     begin(&manager);
-    free(rig_shell(NULL, "mkdir -p %s/models/empty && cp -r models/names models/spam %s/models",
-                   manager.rig.folder, manager.rig.folder));
+    free(rig_shell(NULL, "mkdir -p %s/models/empty && cp -r models/names models/spam %s/models", manager.rig.folder,
+                   manager.rig.folder));
     snprintf(path, sizeof path, "%s/models", manager.rig.folder);
     start(&manager, true, path);
     wait_for_ready(&manager);
-    ck_assert_msg(strncmp(manager.status, "serving 2 of 3 models at ", 25) == 0, "%s",
-                  manager.status);
+    ck_assert_msg(strncmp(manager.status, "serving 2 of 3 models at ", 25) == 0, "%s", manager.status);
     struct reply reply = rig_get(&manager.rig, "/v2/health/ready");
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);
@@ -166,8 +159,7 @@ START_TEST(a_manager_without_a_socket_is_told_the_same)
     begin(&manager);
     start(&manager, false, "/nowhere");
     wait_for_ready(&manager);
-    ck_assert_msg(strstr(manager.status, "no model is served: nowhere: there is nothing"), "%s",
-                  manager.status);
+    ck_assert_msg(strstr(manager.status, "no model is served: nowhere: there is nothing"), "%s", manager.status);
     ck_assert_int_eq(rig_stop(&manager.rig), 0);
     end(&manager);
 }

@@ -154,26 +154,12 @@ static const struct row rows[] = {
      404,
      {"Request for unknown model: 'spam' version 99 is not found"},
      0},
-    {"a path out of the models",
-     "POST",
-     "/v2/models/..%2f..%2fetc/infer",
-     JSON,
-     "{}",
-     400,
-     {""},
-     0},
+    {"a path out of the models", "POST", "/v2/models/..%2f..%2fetc/infer", JSON, "{}", 400, {""}, 0},
     {"text not UTF-8", "POST", SPAM, TEXT, "caf\xe9 \xff\xfe", 400, {"UTF-8"}, 0},
     {"empty text", "POST", SPAM, TEXT, "", 400, {"empty"}, 0},
     {"text of spaces alone", "POST", SPAM, TEXT, "   \n ", 400, {"space"}, 0},
     {"empty JSON", "POST", SPAM, JSON, "", 400, {"JSON", "end at byte 0"}, 0},
-    {"a picture without a type",
-     "POST",
-     DIGITS,
-     "",
-     "\x89PNG",
-     400,
-     {"Content-Type: image/png"},
-     0},
+    {"a picture without a type", "POST", DIGITS, "", "\x89PNG", 400, {"Content-Type: image/png"}, 0},
     {"a text without a type", "POST", SPAM, "", "hello", 400, {"Content-Type: text/plain"}, 0},
     {"empty picture", "POST", DIGITS, PNG, "", 400, {"empty"}, 0},
     {"a picture that is none", "POST", DIGITS, PNG, "hello, I am a picture", 415, {"PNG"}, 0},
@@ -181,22 +167,8 @@ static const struct row rows[] = {
     {"a JPEG that is none", "POST", DIGITS, JPEG, "hello, I am a picture", 415, {"JPEG"}, 0},
     {"a picture for a model of texts", "POST", SPAM, PNG, "GIF89a", 415, {"image", "spam"}, 0},
     {"a text for a model of pictures", "POST", DIGITS, TEXT, "seven", 415, {"text", "digits"}, 0},
-    {"unsupported media type",
-     "POST",
-     DIGITS,
-     "Content-Type: video/mp4\r\n",
-     "0000ftyp",
-     415,
-     {"video/mp4"},
-     0},
-    {"gzip",
-     "POST",
-     SPAM,
-     TEXT "Content-Encoding: gzip\r\n",
-     "\x1f\x8b\x08",
-     415,
-     {"Content-Encoding"},
-     0},
+    {"unsupported media type", "POST", DIGITS, "Content-Type: video/mp4\r\n", "0000ftyp", 415, {"video/mp4"}, 0},
+    {"gzip", "POST", SPAM, TEXT "Content-Encoding: gzip\r\n", "\x1f\x8b\x08", 415, {"Content-Encoding"}, 0},
     {"wrong method", "GET", DIGITS, "", NULL, 405, {"Method Not Allowed: this path takes POST"}, 0},
     {"wrong method", "DELETE", "/v2/models/digits", "", NULL, 405, {"Method Not Allowed"}, 0},
     {"unknown path", "GET", "/v2/nothing/here", "", NULL, 404, {"Not Found"}, 0},
@@ -212,17 +184,16 @@ static const struct row rows[] = {
 
 static void expect_sentence(const struct row *row, const struct reply *reply)
 {
-    ck_assert_msg(reply->status == row->status, "%s: status %d, not %d: %s", row->what,
-                  reply->status, row->status, reply->body);
+    ck_assert_msg(reply->status == row->status, "%s: status %d, not %d: %s", row->what, reply->status, row->status,
+                  reply->body);
     json_t *body = json_loadb(reply->body, reply->n_bytes, 0, NULL);
     const char *text = json_string_value(json_object_get(body, "error"));
-    ck_assert_msg(text && json_object_size(body) == 1, "%s: no \"error\" alone: %s", row->what,
-                  reply->body);
-    ck_assert_msg(strlen(text) > 5 && strlen(text) < 500 && !strchr(text, '\n'),
-                  "%s: not a sentence: %s", row->what, text);
+    ck_assert_msg(text && json_object_size(body) == 1, "%s: no \"error\" alone: %s", row->what, reply->body);
+    ck_assert_msg(strlen(text) > 5 && strlen(text) < 500 && !strchr(text, '\n'), "%s: not a sentence: %s", row->what,
+                  text);
     for (size_t i = 0; i < sizeof row->words / sizeof row->words[0] && row->words[i]; i++)
-        ck_assert_msg(strcasestr(text, row->words[i]) != NULL, "%s: no word of '%s': %s", row->what,
-                      row->words[i], text);
+        ck_assert_msg(strcasestr(text, row->words[i]) != NULL, "%s: no word of '%s': %s", row->what, row->words[i],
+                      text);
     if (getenv("PERCEPTD_TEST_SHOW"))
         printf("%3d  %-32s %s\n", reply->status, row->what, text);
     json_decref(body);
@@ -260,7 +231,7 @@ START_TEST(each_bad_request_gets_its_sentence)
 }
 END_TEST
 
-/* --- pictures ---- */
+/* --- pictures ----------------------------------------------------------------------------------------------------- */
 
 static uint32_t crc(const uint8_t *at, size_t n)
 {
@@ -276,8 +247,7 @@ static uint32_t crc(const uint8_t *at, size_t n)
 /* A PNG of this size, of which nothing but the head is there. */
 static void put_header(uint8_t file[33], uint32_t side)
 {
-    static const uint8_t start[16] = {0x89, 'P', 'N', 'G', 13,  10,  26,  10,
-                                      0,    0,   0,   13,  'I', 'H', 'D', 'R'};
+    static const uint8_t start[16] = {0x89, 'P', 'N', 'G', 13, 10, 26, 10, 0, 0, 0, 13, 'I', 'H', 'D', 'R'};
     memcpy(file, start, sizeof start);
     for (int i = 0; i < 4; i++)
         file[16 + i] = file[20 + i] = (uint8_t)(side >> (24 - 8 * i));
@@ -311,19 +281,15 @@ START_TEST(cut_and_enormous_pictures_are_refused)
         pixels[i] = (uint8_t)(i * 37);
     struct blob png = samples_png(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
     struct blob jpeg = samples_jpeg(pixels, SAMPLES_SIDE, SAMPLES_SIDE);
-    expect_refused(
-        &rig,
-        &(struct row){"cut PNG", "POST", DIGITS, PNG, png.at, 400, {"PNG", "end"}, png.n / 2});
-    expect_refused(&rig,
-                   &(struct row){"head of a PNG", "POST", DIGITS, PNG, png.at, 400, {"PNG"}, 20});
-    expect_refused(
-        &rig, &(struct row){"cut JPEG", "POST", DIGITS, JPEG, jpeg.at, 400, {"JPEG"}, jpeg.n / 2});
+    expect_refused(&rig, &(struct row){"cut PNG", "POST", DIGITS, PNG, png.at, 400, {"PNG", "end"}, png.n / 2});
+    expect_refused(&rig, &(struct row){"head of a PNG", "POST", DIGITS, PNG, png.at, 400, {"PNG"}, 20});
+    expect_refused(&rig, &(struct row){"cut JPEG", "POST", DIGITS, JPEG, jpeg.at, 400, {"JPEG"}, jpeg.n / 2});
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_end(&rig);
 }
 END_TEST
 
-/* --- bodies over the limit ---- */
+/* --- bodies over the limit ---------------------------------------------------------------------------------------- */
 
 START_TEST(bodies_over_the_limit_are_refused_in_both_framings)
 {
@@ -335,9 +301,7 @@ START_TEST(bodies_over_the_limit_are_refused_in_both_framings)
     rig_begin(&rig);
     rig_start(&rig, "models --max-body 2000");
     memset(body, 'a', N);
-    expect_refused(
-        &rig,
-        &(struct row){"long body", "POST", SPAM, TEXT, body, 413, {"5000", "2000", "max-body"}, 0});
+    expect_refused(&rig, &(struct row){"long body", "POST", SPAM, TEXT, body, 413, {"5000", "2000", "max-body"}, 0});
     int n = sprintf(chunked, "%x\r\n%s\r\n0\r\n\r\n", N, body);
     expect_refused(&rig, &(struct row){"long chunked body",
                                        "POST",
@@ -349,10 +313,8 @@ START_TEST(bodies_over_the_limit_are_refused_in_both_framings)
                                        (size_t)n});
     body[1999] = '\0';
     n = sprintf(chunked, "%zx\r\n%s\r\n0\r\n\r\n", strlen(body), body);
-    struct reply reply =
-        rig_ask(&rig, "POST", SPAM, TEXT "Transfer-Encoding: chunked\r\n", chunked, (size_t)n);
-    ck_assert_msg(reply.status == 200, "a chunked body within the limit gets %d: %s", reply.status,
-                  reply.body);
+    struct reply reply = rig_ask(&rig, "POST", SPAM, TEXT "Transfer-Encoding: chunked\r\n", chunked, (size_t)n);
+    ck_assert_msg(reply.status == 200, "a chunked body within the limit gets %d: %s", reply.status, reply.body);
     reply_free(&reply);
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_end(&rig);

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define LOOK_MS 3
-#define REGION_PREFIX                                                                              \
+#define REGION_PREFIX                                                                                                  \
     "perceptd-test" /* one for all tests: a later one removes what a crash left                    \
                      */
 #define CROWD_MAX 64
@@ -87,9 +87,8 @@ int64_t rig_now_us(void)
 
 static struct sockaddr_in local(int port)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 int rig_free_port(void)
@@ -103,14 +102,13 @@ int rig_free_port(void)
     return ntohs(address.sin_port);
 }
 
-/* --- the program ----------------------------------------------------------------------------- */
+/* --- the program -------------------------------------------------------------------------------------------------- */
 
 static void become(const struct rig *rig, char *arguments)
 {
     char *argv[64] = {getenv("PERCEPTD_BINARY"), "serve"};
     int n = 2;
-    for (char *rest, *word = strtok_r(arguments, " ", &rest); word && n < 61;
-         word = strtok_r(NULL, " ", &rest))
+    for (char *rest, *word = strtok_r(arguments, " ", &rest); word && n < 61; word = strtok_r(NULL, " ", &rest))
         argv[n++] = word;
     int log = open(rig->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     int nothing = open("/dev/null", O_RDWR);
@@ -188,8 +186,7 @@ void rig_listening(struct rig *rig)
     const char *at;
     while (!(at = strstr(read_log(rig), "at=http://127.0.0.1:"))) {
         expect_alive(rig);
-        ck_assert_msg(rig_now_us() < until_us, "perceptd does not listen; it says:\n%s",
-                      read_log(rig));
+        ck_assert_msg(rig_now_us() < until_us, "perceptd does not listen; it says:\n%s", read_log(rig));
         rig_pause(LOOK_MS);
     }
     rig->port = (int)strtol(at + strlen("at=http://127.0.0.1:"), NULL, 10);
@@ -215,8 +212,7 @@ void rig_ready(struct rig *rig)
     int status;
     while ((status = ready_status(rig->port)) != 200) {
         expect_alive(rig);
-        ck_assert_msg(rig_now_us() < until_us, "readiness stays %d; perceptd says:\n%s", status,
-                      read_log(rig));
+        ck_assert_msg(rig_now_us() < until_us, "readiness stays %d; perceptd says:\n%s", status, read_log(rig));
         rig_pause(LOOK_MS);
     }
 }
@@ -226,8 +222,7 @@ int rig_wait(struct rig *rig)
     int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
     int status;
     while (waitpid(rig->pid, &status, WNOHANG) == 0) {
-        ck_assert_msg(rig_now_us() < until_us, "perceptd does not end; it says:\n%s",
-                      read_log(rig));
+        ck_assert_msg(rig_now_us() < until_us, "perceptd does not end; it says:\n%s", read_log(rig));
         rig_pause(LOOK_MS);
     }
     rig->pid = 0;
@@ -293,7 +288,7 @@ void rig_write(const struct rig *rig, const char *name, const void *at, size_t n
     fclose(file);
 }
 
-/* --- a client -------------------------------------------------------------------------------- */
+/* --- a client ----------------------------------------------------------------------------------------------------- */
 
 bool client_open(struct client *client, int port)
 {
@@ -341,12 +336,11 @@ static bool has_line(const char *lines, const char *name)
     return false;
 }
 
-bool client_request(struct client *client, const char *method, const char *path, const char *more,
-                    const void *body, size_t n_bytes)
+bool client_request(struct client *client, const char *method, const char *path, const char *more, const void *body,
+                    size_t n_bytes)
 {
     char head[2048];
-    int n =
-        snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, more);
+    int n = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, more);
     if (body && !has_line(more, "Content-Length:") && !has_line(more, "Transfer-Encoding:"))
         n += snprintf(head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n", n_bytes);
     n += snprintf(head + n, sizeof head - (size_t)n, "\r\n");
@@ -372,8 +366,7 @@ static bool receive(struct client *client)
         client->bytes = bytes;
         client->capacity = capacity;
     }
-    ssize_t n = recv(client->fd, client->bytes + client->n_bytes,
-                     client->capacity - client->n_bytes - 1, 0);
+    ssize_t n = recv(client->fd, client->bytes + client->n_bytes, client->capacity - client->n_bytes - 1, 0);
     if (n <= 0)
         return false;
     client->n_bytes += (size_t)n;
@@ -425,19 +418,18 @@ void reply_free(struct reply *reply)
     reply->head = reply->body = NULL;
 }
 
-/* --- one request ----------------------------------------------------------------------------- */
+/* --- one request -------------------------------------------------------------------------------------------------- */
 
-struct reply rig_ask(const struct rig *rig, const char *method, const char *path, const char *more,
-                     const void *body, size_t n_bytes)
+struct reply rig_ask(const struct rig *rig, const char *method, const char *path, const char *more, const void *body,
+                     size_t n_bytes)
 {
     struct client client;
-    ck_assert_msg(client_open(&client, rig->port), "cannot connect to port %d: %s", rig->port,
-                  strerror(errno));
+    ck_assert_msg(client_open(&client, rig->port), "cannot connect to port %d: %s", rig->port, strerror(errno));
     client_request(&client, method, path, more, body, n_bytes);
     struct reply reply = client_reply(&client);
     client_close(&client);
-    ck_assert_msg(reply.status > 0, "%s %s: the connection ended %s an answer; perceptd says:\n%s",
-                  method, path, reply.status ? "within" : "without", read_log(rig));
+    ck_assert_msg(reply.status > 0, "%s %s: the connection ended %s an answer; perceptd says:\n%s", method, path,
+                  reply.status ? "within" : "without", read_log(rig));
     return reply;
 }
 
@@ -471,12 +463,11 @@ double rig_metric(const struct rig *rig, const char *begin)
     return sum;
 }
 
-/* --- what is in an answer -------------------------------------------------------------------- */
+/* --- what is in an answer ----------------------------------------------------------------------------------------- */
 
 static json_t *load(const struct reply *reply)
 {
-    return reply->body ? json_loadb(reply->body, reply->n_bytes, JSON_REJECT_DUPLICATES, NULL)
-                       : NULL;
+    return reply->body ? json_loadb(reply->body, reply->n_bytes, JSON_REJECT_DUPLICATES, NULL) : NULL;
 }
 
 int reply_floats(const struct reply *reply, float *to, int most)
@@ -500,7 +491,7 @@ const char *reply_label(const struct reply *reply, int item, char *label, size_t
     return label;
 }
 
-/* --- a crowd --------------------------------------------------------------------------------- */
+/* --- a crowd ------------------------------------------------------------------------------------------------------ */
 
 struct poster {
     int port, first, step, n_posts;
@@ -532,8 +523,8 @@ void rig_crowd(const struct rig *rig, int n_clients, struct rig_post *posts, int
     struct poster posters[CROWD_MAX];
     ck_assert_int_le(n_clients, CROWD_MAX);
     for (int i = 0; i < n_clients; i++) {
-        posters[i] = (struct poster){
-            .port = rig->port, .first = i, .step = n_clients, .n_posts = n_posts, .posts = posts};
+        posters[i] =
+            (struct poster){.port = rig->port, .first = i, .step = n_clients, .n_posts = n_posts, .posts = posts};
         ck_assert_int_eq(pthread_create(&posters[i].thread, NULL, post_all, &posters[i]), 0);
     }
     for (int i = 0; i < n_clients; i++)
@@ -543,6 +534,6 @@ void rig_crowd(const struct rig *rig, int n_clients, struct rig_post *posts, int
         rig_keep(posts[i].reply.body);
     }
     for (int i = 0; i < n_posts; i++)
-        ck_assert_msg(posts[i].reply.status == 200, "post %d of %d got %d: %s", i, n_posts,
-                      posts[i].reply.status, posts[i].reply.body ? posts[i].reply.body : "nothing");
+        ck_assert_msg(posts[i].reply.status == 200, "post %d of %d got %d: %s", i, n_posts, posts[i].reply.status,
+                      posts[i].reply.body ? posts[i].reply.body : "nothing");
 }

@@ -26,8 +26,8 @@
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
-    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||               \
+    __has_feature(thread_sanitizer)
 #define RIG_SANITIZED 1
 #else
 #define RIG_SANITIZED 0
@@ -84,8 +84,8 @@ char *rig_shell(size_t *n_bytes, const char *format, ...) __attribute__((format(
 void rig_write(const struct rig *rig, const char *name, const void *at, size_t n);
 
 /* One request on a connection of its own. `more`: header lines, each ended by \r\n, or "". */
-struct reply rig_ask(const struct rig *rig, const char *method, const char *path, const char *more,
-                     const void *body, size_t n_bytes);
+struct reply rig_ask(const struct rig *rig, const char *method, const char *path, const char *more, const void *body,
+                     size_t n_bytes);
 struct reply rig_get(const struct rig *rig, const char *path);
 struct reply rig_post_text(const struct rig *rig, const char *path, const char *text);
 /* The sum over all samples of /metrics whose line begins like this. */
@@ -94,8 +94,8 @@ double rig_metric(const struct rig *rig, const char *begin);
 bool client_open(struct client *client, int port);
 void client_close(struct client *client);
 bool client_send(struct client *client, const void *bytes, size_t n_bytes);
-bool client_request(struct client *client, const char *method, const char *path, const char *more,
-                    const void *body, size_t n_bytes);
+bool client_request(struct client *client, const char *method, const char *path, const char *more, const void *body,
+                    size_t n_bytes);
 struct reply client_reply(struct client *client);
 
 void reply_free(struct reply *reply);

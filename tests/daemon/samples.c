@@ -60,21 +60,18 @@ static int read_heldout(const char *name, long *indices, int most)
     return n;
 }
 
-/* --- pictures -------------------------------------------------------------------------------- */
+/* --- pictures ----------------------------------------------------------------------------------------------------- */
 
 struct blob samples_png(const uint8_t *pixels, int width, int height)
 {
-    struct spng_ihdr header = {.width = (uint32_t)width,
-                               .height = (uint32_t)height,
-                               .bit_depth = 8,
-                               .color_type = SPNG_COLOR_TYPE_GRAYSCALE};
+    struct spng_ihdr header = {
+        .width = (uint32_t)width, .height = (uint32_t)height, .bit_depth = 8, .color_type = SPNG_COLOR_TYPE_GRAYSCALE};
     struct blob blob = {0};
     int code = 0;
     spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
     spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1);
     ck_assert_int_eq(spng_set_ihdr(ctx, &header), 0);
-    ck_assert_int_eq(spng_encode_image(ctx, pixels, (size_t)width * (size_t)height, SPNG_FMT_PNG,
-                                       SPNG_ENCODE_FINALIZE),
+    ck_assert_int_eq(spng_encode_image(ctx, pixels, (size_t)width * (size_t)height, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE),
                      0);
     blob.at = spng_get_png_buffer(ctx, &blob.n, &code);
     ck_assert_ptr_nonnull(rig_keep(blob.at));
@@ -132,12 +129,11 @@ uint8_t *samples_enlarge(const uint8_t *pixels, int width, int height, int side)
     int left = (width - side) / 2, top = (height - side) / 2;
     for (int y = 0; y < side; y++)
         for (int x = 0; x < side; x++)
-            page[(top + y) * width + left + x] =
-                (uint8_t)(235 - level(pixels, x * step, y * step) * 0.8);
+            page[(top + y) * width + left + x] = (uint8_t)(235 - level(pixels, x * step, y * step) * 0.8);
     return page;
 }
 
-/* --- digits ---------------------------------------------------------------------------------- */
+/* --- digits ------------------------------------------------------------------------------------------------------- */
 
 static const uint8_t *read_idx(const char *name, size_t head, size_t n_bytes)
 {
@@ -152,8 +148,7 @@ static const uint8_t *read_idx(const char *name, size_t head, size_t n_bytes)
 
 bool samples_digits(struct digits *digits, int most)
 {
-    const uint8_t *images =
-        read_idx("mnist-t10k/images-idx3-ubyte.gz", 16, (size_t)9000 * SAMPLES_PIXELS);
+    const uint8_t *images = read_idx("mnist-t10k/images-idx3-ubyte.gz", 16, (size_t)9000 * SAMPLES_PIXELS);
     const uint8_t *labels = images ? read_idx("mnist-t10k/labels-idx1-ubyte.gz", 8, 9000) : NULL;
     if (!labels)
         return false;
@@ -162,8 +157,7 @@ bool samples_digits(struct digits *digits, int most)
     uint8_t *pixels = make((size_t)digits->n, SAMPLES_PIXELS), *wanted = make((size_t)digits->n, 1);
     for (int i = 0; i < digits->n; i++) {
         ck_assert(indices[i] >= 0 && indices[i] < 9000);
-        memcpy(pixels + (size_t)i * SAMPLES_PIXELS, images + indices[i] * SAMPLES_PIXELS,
-               SAMPLES_PIXELS);
+        memcpy(pixels + (size_t)i * SAMPLES_PIXELS, images + indices[i] * SAMPLES_PIXELS, SAMPLES_PIXELS);
         wanted[i] = labels[indices[i]];
     }
     digits->pixels = pixels;
@@ -190,7 +184,7 @@ float *samples_values(const struct digits *digits, int from, int n)
     return values;
 }
 
-/* --- the others ------------------------------------------------------------------------------ */
+/* --- the others --------------------------------------------------------------------------------------------------- */
 
 static struct samples some(void)
 {
@@ -268,8 +262,8 @@ static size_t trimmed(const char *line)
 }
 
 /* The lines of a language's file that are held out; `line` counts those of all files. */
-static void add_language(struct samples *samples, const char *path, const char *label,
-                         const long *indices, int n, long *number)
+static void add_language(struct samples *samples, const char *path, const char *label, const long *indices, int n,
+                         long *number)
 {
     size_t size;
     char *rest, *text = slurp(path, &size);
@@ -302,8 +296,7 @@ double samples_accuracy(const char *name, const char *member)
     char path[128];
     snprintf(path, sizeof path, "models/%s/manifest.json", name);
     json_t *manifest = json_load_file(path, 0, NULL);
-    double value =
-        json_number_value(json_object_get(json_object_get(manifest, "accuracy"), member));
+    double value = json_number_value(json_object_get(json_object_get(manifest, "accuracy"), member));
     json_decref(manifest);
     ck_assert(value > 0);
     return value;

@@ -33,8 +33,7 @@ static const char *prefix(void)
 static struct regions look(void)
 {
     struct regions regions = {.fewest = 1000};
-    char *text = rig_shell(NULL, "%s regions --region-prefix %s --json", getenv("PERCEPTD_BINARY"),
-                           prefix());
+    char *text = rig_shell(NULL, "%s regions --region-prefix %s --json", getenv("PERCEPTD_BINARY"), prefix());
     json_t *list = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     ck_assert_msg(json_is_array(list), "not a list: %s", text);
     regions.n = (int)json_array_size(list);
@@ -54,8 +53,8 @@ static void expect_regions(int n, int holders, const char *when)
 {
     struct regions seen = look();
     ck_assert_msg(seen.n == n, "%s: %d regions, not %d", when, seen.n, n);
-    ck_assert_msg(n == 0 || (seen.fewest == holders && seen.most == holders),
-                  "%s: %d to %d holders, not %d", when, seen.fewest, seen.most, holders);
+    ck_assert_msg(n == 0 || (seen.fewest == holders && seen.most == holders), "%s: %d to %d holders, not %d", when,
+                  seen.fewest, seen.most, holders);
 }
 
 static void die(struct rig *rig)
@@ -71,8 +70,7 @@ static void write_other_model(const struct rig *rig)
     static const float weights[1000] = {1, 2, 3};
     struct proto graph = {0};
     proto_add(&graph, GRAPH_NODE, proto_node("Add", "the_add", "x,w", "y"));
-    proto_add(&graph, GRAPH_INITIALIZER,
-              proto_tensor("w", PERCEPT_FLOAT, 1, one, weights, sizeof weights));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, one, weights, sizeof weights));
     proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, dims));
     proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, dims));
     struct proto model = proto_model(graph, 13);
@@ -91,8 +89,8 @@ static void expect_answer(const struct rig *rig)
 {
     struct reply reply = rig_post_text(rig, "/v2/models/names/infer", "Nguyen");
     char label[64];
-    ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0,
-                  "status %d: %s", reply.status, reply.body);
+    ck_assert_msg(strcmp(reply_label(&reply, 0, label, sizeof label), "Vietnamese") == 0, "status %d: %s", reply.status,
+                  reply.body);
     reply_free(&reply);
 }
 
@@ -115,8 +113,7 @@ START_TEST(two_daemons_share_one_set_that_survives_them)
     ck_assert_msg(n >= 5, "%d regions for five models", n);
     print_memory("one daemon alone", first.pid);
     start(&second);
-    ck_assert_msg(rig_log_has(&second, "weights=adopted") &&
-                      !rig_log_has(&second, "weights=packed"),
+    ck_assert_msg(rig_log_has(&second, "weights=adopted") && !rig_log_has(&second, "weights=packed"),
                   "the second start packs again");
     expect_regions(n, 2, "two daemons");
     expect_answer(&first);
@@ -139,8 +136,7 @@ START_TEST(two_daemons_share_one_set_that_survives_them)
     rig_start(&first, "%s/other.onnx --region-prefix %s", first.folder, prefix());
     struct regions left = look();
     ck_assert_msg(left.n <= 1 && (left.n == 0 || left.fewest == 1),
-                  "a start on other models leaves %d regions, the least held by %d", left.n,
-                  left.fewest);
+                  "a start on other models leaves %d regions, the least held by %d", left.n, left.fewest);
     ck_assert_int_eq(rig_stop(&first), 0);
     expect_regions(0, 0, "clean end");
     rig_end(&first);
@@ -170,8 +166,7 @@ END_TEST
 
 static void clean_up(void)
 {
-    free(rig_shell(NULL, "%s regions --clean --region-prefix %s", getenv("PERCEPTD_BINARY"),
-                   prefix()));
+    free(rig_shell(NULL, "%s regions --clean --region-prefix %s", getenv("PERCEPTD_BINARY"), prefix()));
 }
 
 START_TEST(kept_weights_are_found_by_the_next_start)
@@ -232,8 +227,7 @@ START_TEST(a_file_that_changed_leaves_nothing_kept_behind)
     rig_start(&rig, "%s/other.onnx --keep-regions --region-prefix %s", rig.folder, prefix());
     ck_assert_int_eq(rig_stop(&rig), 0);
     int n = look().n;
-    free(rig_shell(NULL, "printf '\\202\\001\\001x' >> %s/other.onnx",
-                   rig.folder)); /* an unknown field */
+    free(rig_shell(NULL, "printf '\\202\\001\\001x' >> %s/other.onnx", rig.folder)); /* an unknown field */
     rig_start(&rig, "%s/other.onnx --keep-regions --region-prefix %s", rig.folder, prefix());
     ck_assert_msg(!rig_log_has(&rig, "weights=adopted"), "another file's weights are adopted");
     expect_regions(n, 1, "the file changed");
@@ -247,8 +241,7 @@ END_TEST
 static bool no_room(void)
 {
     bool forked = !getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0;
-    if (forked && unshare(CLONE_NEWNS) == 0 &&
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    if (forked && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
         mount("none", "/dev/shm", "tmpfs", 0, "size=4k") == 0)
         return true;
     printf("skipped: no file system of its own is allowed here\n");

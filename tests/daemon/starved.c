@@ -40,8 +40,7 @@ static bool starve_is_there(void)
     if (!rig_is_there())
         return false;
     char relative[400];
-    snprintf(relative, sizeof relative, "%.*s/starve.so", slash ? (int)(slash - binary) : 1,
-             slash ? binary : ".");
+    snprintf(relative, sizeof relative, "%.*s/starve.so", slash ? (int)(slash - binary) : 1, slash ? binary : ".");
     if (!RIG_SANITIZED && realpath(relative, library))
         return true;
     puts(RIG_SANITIZED ? "not run: a sanitizer has its own allocator" : "skipped: no starve.so");
@@ -103,8 +102,7 @@ static bool settles(struct rig *rig, int *status)
     siginfo_t info;
     for (int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;; rig_pause(2)) {
         info.si_pid = 0;
-        bool ended =
-            waitid(P_PID, (id_t)rig->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+        bool ended = waitid(P_PID, (id_t)rig->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
         if (ended) {
             *status = rig_wait(rig);
             return false;
@@ -144,8 +142,7 @@ END_TEST
 static int run_command(const char *before, const char *arguments, char *line, size_t n)
 {
     char command[PATH_MAX + 2048], text[512] = "";
-    snprintf(command, sizeof command, "exec 2>&1 </dev/null; %s %s %s", before,
-             getenv("PERCEPTD_BINARY"), arguments);
+    snprintf(command, sizeof command, "exec 2>&1 </dev/null; %s %s %s", before, getenv("PERCEPTD_BINARY"), arguments);
     FILE *out = popen(command, "r");
     ck_assert_ptr_nonnull(out);
     line[0] = '\0';
@@ -193,20 +190,20 @@ START_TEST(a_command_ends_with_a_sentence_or_does_its_work)
                    "/dev/zero >> %s/x.npy",
                    rig.folder, rig.folder));
     snprintf(arguments, sizeof arguments, commands[_i % N_COMMANDS], rig.folder, rig.folder);
-    snprintf(before, sizeof before, "PERCEPTD_REGION_PREFIX=perceptd-test LD_PRELOAD=%s STARVE=%s",
-             library, order_path);
+    snprintf(before, sizeof before, "PERCEPTD_REGION_PREFIX=perceptd-test LD_PRELOAD=%s STARVE=%s", library,
+             order_path);
     for (long nth = 1, failed = 1; failed && nth < SITES_MAX; nth = next_site(nth)) {
         ask_for(nth, _i >= N_COMMANDS);
         int status = run_command(before, arguments, line, sizeof line);
         failed = n_failed();
-        ck_assert_msg(status == 0 || (status == 1 && is_told(line)), "%s, site %ld: %d, %s",
-                      arguments, nth, status, line);
+        ck_assert_msg(status == 0 || (status == 1 && is_told(line)), "%s, site %ld: %d, %s", arguments, nth, status,
+                      line);
     }
     end(&rig);
 }
 END_TEST
 
-/* --- requests -------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 struct medium {
     const char *path, *more;
@@ -214,10 +211,9 @@ struct medium {
     size_t n_bytes;
 };
 
-#define JSON                                                                                       \
-    "{\"inputs\":[{\"name\":\"tokens\",\"shape\":[1,3],\"datatype\":\"INT64\",\"data\":[2,3,4]}]}"
-#define HEAD                                                                                       \
-    "{\"inputs\":[{\"name\":\"tokens\",\"shape\":[1,1],\"datatype\":\"INT64\",\"parameters\":"     \
+#define JSON "{\"inputs\":[{\"name\":\"tokens\",\"shape\":[1,3],\"datatype\":\"INT64\",\"data\":[2,3,4]}]}"
+#define HEAD                                                                                                           \
+    "{\"inputs\":[{\"name\":\"tokens\",\"shape\":[1,1],\"datatype\":\"INT64\",\"parameters\":"                         \
     "{\"binary_data_size\":8}}]}"
 
 static int media(struct medium *all)
@@ -234,8 +230,8 @@ static int media(struct medium *all)
         {"/v2/models/names/infer", "Content-Type: text/plain\r\n", "Nguyen", 6},
         {"/v2/models/spam/infer", "Content-Type: text/plain\r\n", "WINNER!! Call", 13},
         {"/v2/models/spam/infer", "Content-Type: application/json\r\n", JSON, sizeof JSON - 1},
-        {"/v2/models/spam/infer", "Inference-Header-Content-Length: 99\r\n",
-         HEAD "\2\0\0\0\0\0\0\0", sizeof HEAD - 1 + 8},
+        {"/v2/models/spam/infer", "Inference-Header-Content-Length: 99\r\n", HEAD "\2\0\0\0\0\0\0\0",
+         sizeof HEAD - 1 + 8},
     };
     memcpy(all, made, sizeof made);
     return (int)(sizeof made / sizeof *made);
@@ -269,11 +265,10 @@ static void starve_medium(const struct rig *rig, const struct medium *medium, bo
         failed = n_failed();
         bool closed = status <= 0 && nth <= CONNECTION_SITES;
         bool told = (status == 507 || status == 503) && strstr(text, "memory");
-        ck_assert_msg(closed || told || status == 200, "%s%s, site %ld: %d %s", medium->more,
-                      medium->path, nth, status, text);
+        ck_assert_msg(closed || told || status == 200, "%s%s, site %ld: %d %s", medium->more, medium->path, nth, status,
+                      text);
         status = ask(rig, medium, text, sizeof text);
-        ck_assert_msg(status == 200, "%s%s, after site %ld: %d %s", medium->more, medium->path, nth,
-                      status, text);
+        ck_assert_msg(status == 200, "%s%s, after site %ld: %d %s", medium->more, medium->path, nth, status, text);
     }
 }
 
@@ -296,14 +291,13 @@ START_TEST(a_request_gets_507_and_the_next_one_its_answer)
 }
 END_TEST
 
-/* --- limits ---------------------------------------------------------------------------------- */
+/* --- limits ------------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *limit, *arguments, *says;
 } limits[] = {
     {"ulimit -v 20000;", "serve models --listen 127.0.0.1:0 --workers 2", "cannot start 3 threads"},
-    {"ulimit -v 200000;", "serve models --listen 127.0.0.1:0 --workers 200",
-     "cannot start 201 threads"},
+    {"ulimit -v 200000;", "serve models --listen 127.0.0.1:0 --workers 200", "cannot start 201 threads"},
     {"ulimit -v 60000;", "bench models/digits --cores 16", "cannot start a thread for core"},
     {"ulimit -n 8;", "serve models --listen 127.0.0.1:0", "file descriptors are needed"},
     {"ulimit -n 20;", "serve models --listen 127.0.0.1:0", "file descriptors are needed"},
@@ -318,8 +312,8 @@ START_TEST(a_limit_is_one_sentence)
         return;
     snprintf(before, sizeof before, "%s PERCEPTD_REGION_PREFIX=perceptd-test", limits[_i].limit);
     int status = run_command(before, limits[_i].arguments, line, sizeof line);
-    ck_assert_msg(status == 1 && is_sentence(line) && strstr(line, limits[_i].says), "%s %s: %d %s",
-                  limits[_i].limit, limits[_i].arguments, status, line);
+    ck_assert_msg(status == 1 && is_sentence(line) && strstr(line, limits[_i].says), "%s %s: %d %s", limits[_i].limit,
+                  limits[_i].arguments, status, line);
 }
 END_TEST
 

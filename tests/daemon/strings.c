@@ -80,14 +80,12 @@ static void end(struct rig *rig)
 static void expect(const struct rig *rig, const char *path, const char *body, const char *part)
 {
     struct reply reply = rig_ask(rig, "POST", path, "", body, strlen(body));
-    ck_assert_msg(reply.status == 200 && strstr(reply.body, part), "%s gives %d: %s", body,
-                  reply.status, reply.body);
+    ck_assert_msg(reply.status == 200 && strstr(reply.body, part), "%s gives %d: %s", body, reply.status, reply.body);
     reply_free(&reply);
 }
 
-#define ASKED(shape, data)                                                                         \
-    "{\"inputs\":[{\"name\":\"size\",\"shape\":[" shape "],\"datatype\":\"BYTES\",\"data\":" data  \
-    "}]}"
+#define ASKED(shape, data)                                                                                             \
+    "{\"inputs\":[{\"name\":\"size\",\"shape\":[" shape "],\"datatype\":\"BYTES\",\"data\":" data "}]}"
 
 START_TEST(texts_come_and_go_as_json)
 {
@@ -95,21 +93,17 @@ START_TEST(texts_come_and_go_as_json)
     if (!begin(&rig, ""))
         return;
     struct reply meta = rig_get(&rig, "/v2/models/ranks");
-    ck_assert_ptr_nonnull(strstr(
-        meta.body, "\"inputs\":[{\"name\":\"size\",\"datatype\":\"BYTES\",\"shape\":[-1]}]"));
-    ck_assert_ptr_nonnull(
-        strstr(meta.body, "{\"name\":\"name\",\"datatype\":\"BYTES\",\"shape\":[-1]}"));
+    ck_assert_ptr_nonnull(strstr(meta.body, "\"inputs\":[{\"name\":\"size\",\"datatype\":\"BYTES\",\"shape\":[-1]}]"));
+    ck_assert_ptr_nonnull(strstr(meta.body, "{\"name\":\"name\",\"datatype\":\"BYTES\",\"shape\":[-1]}"));
     reply_free(&meta);
-    expect(
-        &rig, RANKS, ASKED("3", "[\"M\",\"\",\"XXL\"]"),
-        "\"outputs\":[{\"name\":\"rank\",\"datatype\":\"INT64\",\"shape\":[3],\"data\":[1,3,-1]},"
-        "{\"name\":\"name\",\"datatype\":\"BYTES\",\"shape\":[3],\"data\":[\"medium\",\"none\",\"?"
-        "\"]}]");
+    expect(&rig, RANKS, ASKED("3", "[\"M\",\"\",\"XXL\"]"),
+           "\"outputs\":[{\"name\":\"rank\",\"datatype\":\"INT64\",\"shape\":[3],\"data\":[1,3,-1]},"
+           "{\"name\":\"name\",\"datatype\":\"BYTES\",\"shape\":[3],\"data\":[\"medium\",\"none\",\"?"
+           "\"]}]");
     expect(&rig, RANKS, ASKED("2", "[\"" OMEGA "\",\"\\u03a9\"]"),
            "[4,4]},{\"name\":\"name\",\"datatype\":\"BYTES\",\"shape\":[2],\"data\":"
            "[\"\\\"" OMEGA "\\\"\\n\",\"\\\"" OMEGA "\\\"\\n\"]}");
-    expect(&rig, RANKS, ASKED("1", "[\"S\\u0000\"]"),
-           "[-1]}"); /* a NUL is a character, not an end */
+    expect(&rig, RANKS, ASKED("1", "[\"S\\u0000\"]"), "[-1]}"); /* a NUL is a character, not an end */
     expect(&rig, ECHO,
            "{\"inputs\":[{\"name\":\"x\",\"shape\":[2,2],\"datatype\":\"BYTES\","
            "\"data\":[[\"a\\u0000b\",\"\\ud83d\\ude00\"],[\"yes\",\"\"]]}]}",
@@ -122,15 +116,14 @@ END_TEST
 /* The JSON of a request whose only input has so many bytes behind it. */
 static int binary_head(char *to, size_t room, const char *input, const char *shape, size_t n_bytes)
 {
-    return snprintf(
-        to, room,
-        "{\"inputs\":[{\"name\":\"%s\",\"shape\":[%s],\"datatype\":\"BYTES\",\"parameters\":"
-        "{\"binary_data_size\":%zu}}],\"parameters\":{\"binary_data_output\":true}}",
-        input, shape, n_bytes);
+    return snprintf(to, room,
+                    "{\"inputs\":[{\"name\":\"%s\",\"shape\":[%s],\"datatype\":\"BYTES\",\"parameters\":"
+                    "{\"binary_data_size\":%zu}}],\"parameters\":{\"binary_data_output\":true}}",
+                    input, shape, n_bytes);
 }
 
-static struct reply ask_binary(const struct rig *rig, const char *path, const char *input,
-                               const char *shape, const void *raw, size_t n_bytes)
+static struct reply ask_binary(const struct rig *rig, const char *path, const char *input, const char *shape,
+                               const void *raw, size_t n_bytes)
 {
     char body[1024], more[64];
     int n = binary_head(body, sizeof body - n_bytes, input, shape, n_bytes);
@@ -150,8 +143,7 @@ START_TEST(texts_come_and_go_as_bytes)
         return;
     struct reply reply = ask_binary(&rig, ECHO, "x", "2,2", raw, sizeof raw - 1);
     ck_assert_msg(reply.status == 200, "%s", reply.body);
-    ck_assert_msg(strstr(reply.body, "\"parameters\":{\"binary_data_size\":24}}") != NULL, "%s",
-                  reply.body);
+    ck_assert_msg(strstr(reply.body, "\"parameters\":{\"binary_data_size\":24}}") != NULL, "%s", reply.body);
     const char *tail = reply.body + reply.n_bytes - (sizeof raw - 1) - 4 * 8;
     ck_assert_mem_eq(tail, raw, sizeof raw - 1);
     const int64_t is[] = {-1, -1, 1, -1};
@@ -197,20 +189,18 @@ START_TEST(what_is_no_tensor_of_texts_is_told)
         return;
     for (size_t i = 0; i < sizeof json / sizeof *json; i++) {
         char body[256];
-        snprintf(
-            body, sizeof body,
-            "{\"inputs\":[{\"name\":\"size\",\"shape\":[%s],\"datatype\":\"BYTES\",\"data\":%s}]}",
-            json[i].shape, json[i].data);
+        snprintf(body, sizeof body,
+                 "{\"inputs\":[{\"name\":\"size\",\"shape\":[%s],\"datatype\":\"BYTES\",\"data\":%s}]}", json[i].shape,
+                 json[i].data);
         struct reply reply = rig_ask(&rig, "POST", RANKS, "", body, strlen(body));
-        ck_assert_msg(reply.status == 400 && strstr(reply.body, json[i].part), "%s gives %d: %s",
-                      body, reply.status, reply.body);
+        ck_assert_msg(reply.status == 400 && strstr(reply.body, json[i].part), "%s gives %d: %s", body, reply.status,
+                      reply.body);
         reply_free(&reply);
     }
     for (size_t i = 0; i < sizeof binary / sizeof *binary; i++) {
-        struct reply reply =
-            ask_binary(&rig, RANKS, "size", binary[i].shape, binary[i].raw, binary[i].n);
-        ck_assert_msg(reply.status == 400 && strstr(reply.body, binary[i].part),
-                      "row %zu gives %d: %s", i, reply.status, reply.body);
+        struct reply reply = ask_binary(&rig, RANKS, "size", binary[i].shape, binary[i].raw, binary[i].n);
+        ck_assert_msg(reply.status == 400 && strstr(reply.body, binary[i].part), "row %zu gives %d: %s", i,
+                      reply.status, reply.body);
         reply_free(&reply);
     }
     expect(&rig, RANKS, ASKED("1", "[\"L\"]"), "\"data\":[2]");
@@ -233,23 +223,18 @@ START_TEST(texts_of_many_clients_share_batches)
                  "{\"inputs\":[{\"name\":\"x\",\"shape\":[2,2],\"datatype\":\"BYTES\",\"data\":[\"%"
                  "d\",\"%.*s\",\"%s\","
                  "\"end of %d\"]}],\"outputs\":[{\"name\":\"y\"}]}",
-                 i, i % 60, "------------------------------------------------------------",
-                 i % 3 ? "yes" : "", i);
-        posts[i] = (struct rig_post){
-            .path = ECHO, .type = "application/json", .body = body, .n_bytes = strlen(body)};
+                 i, i % 60, "------------------------------------------------------------", i % 3 ? "yes" : "", i);
+        posts[i] = (struct rig_post){.path = ECHO, .type = "application/json", .body = body, .n_bytes = strlen(body)};
     }
     rig_crowd(&rig, CLIENTS, posts, POSTS);
     for (int i = 0; i < POSTS; i++) {
         char want[256];
-        snprintf(want, sizeof want,
-                 "\"shape\":[2,2],\"data\":[\"%d\",\"%.*s\",\"%s\",\"end of %d\"]", i, i % 60,
-                 "------------------------------------------------------------", i % 3 ? "yes" : "",
-                 i);
-        ck_assert_msg(posts[i].reply.status == 200 && strstr(posts[i].reply.body, want),
-                      "%d gives %d: %s", i, posts[i].reply.status, posts[i].reply.body);
+        snprintf(want, sizeof want, "\"shape\":[2,2],\"data\":[\"%d\",\"%.*s\",\"%s\",\"end of %d\"]", i, i % 60,
+                 "------------------------------------------------------------", i % 3 ? "yes" : "", i);
+        ck_assert_msg(posts[i].reply.status == 200 && strstr(posts[i].reply.body, want), "%d gives %d: %s", i,
+                      posts[i].reply.status, posts[i].reply.body);
     }
-    ck_assert_msg(rig_metric(&rig, "nv_inference_exec_count{model=\"echo\"") < POSTS,
-                  "no two were in one batch");
+    ck_assert_msg(rig_metric(&rig, "nv_inference_exec_count{model=\"echo\"") < POSTS, "no two were in one batch");
     end(&rig);
 }
 END_TEST

@@ -23,8 +23,7 @@ struct feed {
 };
 
 /* Runs the file. `arena` keeps the outputs. */
-void ours_run(struct bytes model, int n_feeds, const struct feed *feeds, struct arena *arena,
-              struct answer *answer);
+void ours_run(struct bytes model, int n_feeds, const struct feed *feeds, struct arena *arena, struct answer *answer);
 
 /* ONNX Runtime in a process of its own: ask once for many models, then read as many answers. False when
  * the process is not there (any more); theirs_start may then be called again. */

@@ -26,8 +26,7 @@ static double rounded_to(enum percept_dtype dtype, double value)
     return example_get(&t, 0);
 }
 
-static bool close_enough(double got, double want, enum percept_dtype dtype, bool doubles,
-                         struct tolerance tolerance)
+static bool close_enough(double got, double want, enum percept_dtype dtype, bool doubles, struct tolerance tolerance)
 {
     want = rounded_to(dtype, want);
     if ((isnan(got) && isnan(want)) || got == want)
@@ -52,8 +51,8 @@ static bool say(char *why, size_t n, const struct tensor *got, const struct tens
     if (got->dtype == PERCEPT_STRING)
         snprintf(why, n, "string %lld differs", (long long)i);
     else
-        snprintf(why, n, "element %lld of %lld is %.9g, expected %.9g", (long long)i,
-                 (long long)tensor_elements(got), example_get(got, i), example_get(want, i));
+        snprintf(why, n, "element %lld of %lld is %.9g, expected %.9g", (long long)i, (long long)tensor_elements(got),
+                 example_get(got, i), example_get(want, i));
     return false;
 }
 
@@ -64,8 +63,7 @@ bool compare_tensors(const struct tensor *got, const struct tensor *want, enum p
     bool same_type = got->dtype == want->dtype || (got->dtype == type && want->dtype == wide);
     if (!same_type || !tensor_same_dims(got, want)) {
         snprintf(why, n, "got %s%s, expected %s%s", percept_dtype_name(got->dtype),
-                 tensor_shape_text(got->rank, got->dims, shape_got, sizeof shape_got),
-                 percept_dtype_name(want->dtype),
+                 tensor_shape_text(got->rank, got->dims, shape_got, sizeof shape_got), percept_dtype_name(want->dtype),
                  tensor_shape_text(want->rank, want->dims, shape_want, sizeof shape_want));
         return false;
     }

@@ -30,7 +30,7 @@
 
 struct tally {
     int compared, by_oracle, disagree, both_refuse, not_comparable, explained;
-    int at; /* the case being worked on: read by the parent after a crash */
+    int at;            /* the case being worked on: read by the parent after a crash */
     char refusal[200]; /* an example of both refusing */
     char theirs[300];  /* an example of not comparable */
 };
@@ -39,7 +39,7 @@ struct trial {
     struct example example;
     int number;
     int n_feeds;
-    struct feed *feeds; /* as the model is */
+    struct feed *feeds;      /* as the model is */
     enum percept_dtype wide; /* of what ONNX Runtime was asked */
     struct answer ours, theirs;
     bool settled;
@@ -136,8 +136,7 @@ static void disagree(const struct trial *t, struct tally *tally, const char *fol
     if (tally->disagree > setting("SHOWN", SHOWN))
         return;
     dump(t, folder);
-    printf("%s case %d: %s\n    %s\n", t->example.op, t->number, why,
-           example_text(&t->example, text, sizeof text));
+    printf("%s case %d: %s\n    %s\n", t->example.op, t->number, why, example_text(&t->example, text, sizeof text));
 }
 
 /* The outputs that the model declares, one after the other. */
@@ -151,8 +150,7 @@ static bool same_outputs(const struct trial *t, const struct answer *want, char 
     struct tolerance tolerance = {e->absolute, e->relative, e->float_inside, e->shapes_only};
     for (int i = 0; i < want->n_out; i++) {
         char reason[300];
-        if (!compare_tensors(&t->ours.out[i], &want->out[i], e->type, t->wide, tolerance, reason,
-                             sizeof reason)) {
+        if (!compare_tensors(&t->ours.out[i], &want->out[i], e->type, t->wide, tolerance, reason, sizeof reason)) {
             snprintf(why, n, "output %d: %s", i, reason);
             return false;
         }
@@ -195,8 +193,7 @@ static void judge(struct trial *t, struct tally *tally, const char *folder)
 }
 
 /* One batch; false when ONNX Runtime's process ended over it. */
-static bool run_batch(const struct family *f, int first, int n, long seed, struct tally *tally,
-                      const char *folder)
+static bool run_batch(const struct family *f, int first, int n, long seed, struct tally *tally, const char *folder)
 {
     struct arena arena = {0};
     struct trial *trials = arena_array(&arena, BATCH, sizeof *trials);
@@ -217,8 +214,7 @@ static bool run_batch(const struct family *f, int first, int n, long seed, struc
     alive = alive && hear(trials, n, asked, &arena);
     /* what they refused and we ran is asked again, wider */
     for (int i = 0; i < n; i++)
-        trials[i].settled = trials[i].theirs.outcome == OUTCOME_RAN ||
-                            trials[i].ours.outcome != OUTCOME_RAN ||
+        trials[i].settled = trials[i].theirs.outcome == OUTCOME_RAN || trials[i].ours.outcome != OUTCOME_RAN ||
                             example_wide(&trials[i].example) == trials[i].wide;
     alive = alive && ask(trials, n, true, &asked) && hear(trials, n, asked, &arena);
     for (int i = 0; i < n && alive; i++)
@@ -229,8 +225,7 @@ static bool run_batch(const struct family *f, int first, int n, long seed, struc
     return alive;
 }
 
-static void run_family(const struct family *f, const char *script, const char *folder,
-                       struct tally *tally)
+static void run_family(const struct family *f, const char *script, const char *folder, struct tally *tally)
 {
     long seed = setting("SEED", 1), wanted = setting("CASES", 200), only = setting("CASE", -1);
     if (only >= 0) {

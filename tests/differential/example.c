@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* --- draws ---------------------------------------------------------------------------------------------- */
+/* --- draws -------------------------------------------------------------------------------------------------------- */
 
 uint64_t example_bits(struct example *e)
 {
@@ -78,21 +78,36 @@ void example_shuffle(struct example *e, int n, int64_t *order)
 enum percept_dtype example_dtype(struct example *e, const char *letters)
 {
     switch (letters[example_int(e, 0, (int64_t)strlen(letters) - 1)]) {
-    case 'f': return PERCEPT_FLOAT;
-    case 'h': return PERCEPT_FLOAT16;
-    case 'b': return PERCEPT_BFLOAT16;
-    case 'd': return PERCEPT_DOUBLE;
-    case 'c': return PERCEPT_INT8;
-    case 'C': return PERCEPT_UINT8;
-    case 's': return PERCEPT_INT16;
-    case 'S': return PERCEPT_UINT16;
-    case 'i': return PERCEPT_INT32;
-    case 'I': return PERCEPT_UINT32;
-    case 'l': return PERCEPT_INT64;
-    case 'L': return PERCEPT_UINT64;
-    case '?': return PERCEPT_BOOL;
-    case 't': return PERCEPT_STRING;
-    default: return PERCEPT_UNDEFINED;
+    case 'f':
+        return PERCEPT_FLOAT;
+    case 'h':
+        return PERCEPT_FLOAT16;
+    case 'b':
+        return PERCEPT_BFLOAT16;
+    case 'd':
+        return PERCEPT_DOUBLE;
+    case 'c':
+        return PERCEPT_INT8;
+    case 'C':
+        return PERCEPT_UINT8;
+    case 's':
+        return PERCEPT_INT16;
+    case 'S':
+        return PERCEPT_UINT16;
+    case 'i':
+        return PERCEPT_INT32;
+    case 'I':
+        return PERCEPT_UINT32;
+    case 'l':
+        return PERCEPT_INT64;
+    case 'L':
+        return PERCEPT_UINT64;
+    case '?':
+        return PERCEPT_BOOL;
+    case 't':
+        return PERCEPT_STRING;
+    default:
+        return PERCEPT_UNDEFINED;
     }
 }
 
@@ -101,65 +116,100 @@ enum percept_dtype example_type(struct example *e, const char *letters)
     return e->type = example_dtype(e, letters);
 }
 
-/* --- elements ------------------------------------------------------------------------------------------- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 
 bool example_is_floating(enum percept_dtype dtype)
 {
-    return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_FLOAT16 ||
-           dtype == PERCEPT_BFLOAT16;
+    return dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16;
 }
 
 int64_t example_get_int(const struct tensor *t, int64_t i)
 {
     switch (t->dtype) {
-    case PERCEPT_INT8: return ((const int8_t *)t->data)[i];
+    case PERCEPT_INT8:
+        return ((const int8_t *)t->data)[i];
     case PERCEPT_BOOL:
-    case PERCEPT_UINT8: return ((const uint8_t *)t->data)[i];
-    case PERCEPT_INT16: return ((const int16_t *)t->data)[i];
-    case PERCEPT_UINT16: return ((const uint16_t *)t->data)[i];
-    case PERCEPT_INT32: return ((const int32_t *)t->data)[i];
-    case PERCEPT_UINT32: return ((const uint32_t *)t->data)[i];
-    case PERCEPT_INT64: return ((const int64_t *)t->data)[i];
-    case PERCEPT_UINT64: return (int64_t)((const uint64_t *)t->data)[i];
-    default: return (int64_t)example_get(t, i);
+    case PERCEPT_UINT8:
+        return ((const uint8_t *)t->data)[i];
+    case PERCEPT_INT16:
+        return ((const int16_t *)t->data)[i];
+    case PERCEPT_UINT16:
+        return ((const uint16_t *)t->data)[i];
+    case PERCEPT_INT32:
+        return ((const int32_t *)t->data)[i];
+    case PERCEPT_UINT32:
+        return ((const uint32_t *)t->data)[i];
+    case PERCEPT_INT64:
+        return ((const int64_t *)t->data)[i];
+    case PERCEPT_UINT64:
+        return (int64_t)((const uint64_t *)t->data)[i];
+    default:
+        return (int64_t)example_get(t, i);
     }
 }
 
 double example_get(const struct tensor *t, int64_t i)
 {
     switch (t->dtype) {
-    case PERCEPT_FLOAT: return ((const float *)t->data)[i];
-    case PERCEPT_DOUBLE: return ((const double *)t->data)[i];
-    case PERCEPT_FLOAT16: return tensor_half_to_float(((const uint16_t *)t->data)[i]);
-    case PERCEPT_BFLOAT16: return tensor_bfloat_to_float(((const uint16_t *)t->data)[i]);
-    default: return (double)example_get_int(t, i);
+    case PERCEPT_FLOAT:
+        return ((const float *)t->data)[i];
+    case PERCEPT_DOUBLE:
+        return ((const double *)t->data)[i];
+    case PERCEPT_FLOAT16:
+        return tensor_half_to_float(((const uint16_t *)t->data)[i]);
+    case PERCEPT_BFLOAT16:
+        return tensor_bfloat_to_float(((const uint16_t *)t->data)[i]);
+    default:
+        return (double)example_get_int(t, i);
     }
 }
 
 void example_set_int(struct tensor *t, int64_t i, int64_t value)
 {
     switch (t->dtype) {
-    case PERCEPT_BOOL: ((uint8_t *)t->data)[i] = value != 0; break;
+    case PERCEPT_BOOL:
+        ((uint8_t *)t->data)[i] = value != 0;
+        break;
     case PERCEPT_INT8:
-    case PERCEPT_UINT8: ((uint8_t *)t->data)[i] = (uint8_t)value; break;
+    case PERCEPT_UINT8:
+        ((uint8_t *)t->data)[i] = (uint8_t)value;
+        break;
     case PERCEPT_INT16:
-    case PERCEPT_UINT16: ((uint16_t *)t->data)[i] = (uint16_t)value; break;
+    case PERCEPT_UINT16:
+        ((uint16_t *)t->data)[i] = (uint16_t)value;
+        break;
     case PERCEPT_INT32:
-    case PERCEPT_UINT32: ((uint32_t *)t->data)[i] = (uint32_t)value; break;
+    case PERCEPT_UINT32:
+        ((uint32_t *)t->data)[i] = (uint32_t)value;
+        break;
     case PERCEPT_INT64:
-    case PERCEPT_UINT64: ((uint64_t *)t->data)[i] = (uint64_t)value; break;
-    default: example_set(t, i, (double)value); break;
+    case PERCEPT_UINT64:
+        ((uint64_t *)t->data)[i] = (uint64_t)value;
+        break;
+    default:
+        example_set(t, i, (double)value);
+        break;
     }
 }
 
 void example_set(struct tensor *t, int64_t i, double value)
 {
     switch (t->dtype) {
-    case PERCEPT_FLOAT: ((float *)t->data)[i] = (float)value; break;
-    case PERCEPT_DOUBLE: ((double *)t->data)[i] = value; break;
-    case PERCEPT_FLOAT16: ((uint16_t *)t->data)[i] = tensor_float_to_half((float)value); break;
-    case PERCEPT_BFLOAT16: ((uint16_t *)t->data)[i] = tensor_float_to_bfloat((float)value); break;
-    default: example_set_int(t, i, (int64_t)value); break;
+    case PERCEPT_FLOAT:
+        ((float *)t->data)[i] = (float)value;
+        break;
+    case PERCEPT_DOUBLE:
+        ((double *)t->data)[i] = value;
+        break;
+    case PERCEPT_FLOAT16:
+        ((uint16_t *)t->data)[i] = tensor_float_to_half((float)value);
+        break;
+    case PERCEPT_BFLOAT16:
+        ((uint16_t *)t->data)[i] = tensor_float_to_bfloat((float)value);
+        break;
+    default:
+        example_set_int(t, i, (int64_t)value);
+        break;
     }
 }
 
@@ -192,22 +242,24 @@ enum percept_dtype example_wide(const struct example *e)
     switch (e->type) {
     case PERCEPT_FLOAT16:
     case PERCEPT_BFLOAT16:
-    case PERCEPT_DOUBLE: return PERCEPT_FLOAT;
+    case PERCEPT_DOUBLE:
+        return PERCEPT_FLOAT;
     case PERCEPT_INT8:
     case PERCEPT_UINT8:
     case PERCEPT_INT16:
     case PERCEPT_UINT16:
     case PERCEPT_INT32:
     case PERCEPT_UINT32:
-    case PERCEPT_UINT64: return PERCEPT_INT64;
-    default: return e->type;
+    case PERCEPT_UINT64:
+        return PERCEPT_INT64;
+    default:
+        return e->type;
     }
 }
 
-/* --- inputs --------------------------------------------------------------------------------------------- */
+/* --- inputs ------------------------------------------------------------------------------------------------------- */
 
-static struct tensor *add_input(struct example *e, enum percept_dtype dtype, int rank,
-                                const int64_t *dims)
+static struct tensor *add_input(struct example *e, enum percept_dtype dtype, int rank, const int64_t *dims)
 {
     struct example_input *in = &e->in[e->n_in++];
     *in = (struct example_input){.tensor = example_tensor(e->arena, dtype, rank, dims)};
@@ -217,13 +269,13 @@ static struct tensor *add_input(struct example *e, enum percept_dtype dtype, int
 
 static void clip_to_type(enum percept_dtype dtype, double *least, double *most)
 {
-    const double tops[] = {[PERCEPT_UINT8] = 255,     [PERCEPT_INT8] = 127,     [PERCEPT_UINT16] = 65535,
-                           [PERCEPT_INT16] = 32767,   [PERCEPT_BOOL] = 1,       [PERCEPT_UINT32] = 4e9,
-                           [PERCEPT_INT32] = 2e9,     [PERCEPT_INT64] = 1e15,   [PERCEPT_UINT64] = 1e15};
+    const double tops[] = {[PERCEPT_UINT8] = 255,   [PERCEPT_INT8] = 127,   [PERCEPT_UINT16] = 65535,
+                           [PERCEPT_INT16] = 32767, [PERCEPT_BOOL] = 1,     [PERCEPT_UINT32] = 4e9,
+                           [PERCEPT_INT32] = 2e9,   [PERCEPT_INT64] = 1e15, [PERCEPT_UINT64] = 1e15};
     if (example_is_floating(dtype))
         return;
-    bool is_signed = dtype == PERCEPT_INT8 || dtype == PERCEPT_INT16 || dtype == PERCEPT_INT32 ||
-                     dtype == PERCEPT_INT64;
+    bool is_signed =
+        dtype == PERCEPT_INT8 || dtype == PERCEPT_INT16 || dtype == PERCEPT_INT32 || dtype == PERCEPT_INT64;
     *most = fmin(*most, tops[dtype]);
     *least = fmax(*least, is_signed ? -tops[dtype] - 1 : 0);
 }
@@ -235,8 +287,8 @@ static void random_string(struct example *e, struct percept_string *s)
     s->n_bytes = strlen(s->at);
 }
 
-struct tensor *example_input(struct example *e, enum percept_dtype dtype, int rank, const int64_t *dims,
-                             double least, double most)
+struct tensor *example_input(struct example *e, enum percept_dtype dtype, int rank, const int64_t *dims, double least,
+                             double most)
 {
     struct tensor *t = add_input(e, dtype, rank, dims);
     clip_to_type(dtype, &least, &most);
@@ -250,8 +302,7 @@ struct tensor *example_input(struct example *e, enum percept_dtype dtype, int ra
     return t;
 }
 
-struct tensor *example_distinct(struct example *e, enum percept_dtype dtype, int rank,
-                                const int64_t *dims)
+struct tensor *example_distinct(struct example *e, enum percept_dtype dtype, int rank, const int64_t *dims)
 {
     struct tensor *t = add_input(e, dtype, rank, dims);
     int64_t n = tensor_elements(t), *order = arena_array(e->arena, (size_t)n + 1, sizeof *order);
@@ -303,7 +354,7 @@ void example_output(struct example *e, enum percept_dtype dtype)
     e->out[e->n_out++] = dtype;
 }
 
-/* --- attributes ----------------------------------------------------------------------------------------- */
+/* --- attributes --------------------------------------------------------------------------------------------------- */
 
 void example_note(struct example *e, const char *format, ...)
 {
@@ -340,13 +391,20 @@ void example_attr_list(struct example *e, const char *name, int n, const int64_t
         example_note(e, " %s=%s", name, tensor_shape_text(n, values, list, sizeof list));
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------ */
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
 
-void example_begin(struct example *e, struct arena *arena, const char *op, const char *domain, int first,
-                   int variant, uint64_t seed)
+void example_begin(struct example *e, struct arena *arena, const char *op, const char *domain, int first, int variant,
+                   uint64_t seed)
 {
-    *e = (struct example){.arena = arena, .op = op, .domain = domain, .domain_opset = 1, .variant = variant,
-                          .random = seed, .type = PERCEPT_FLOAT, .absolute = 1e-5, .relative = 1e-4};
+    *e = (struct example){.arena = arena,
+                          .op = op,
+                          .domain = domain,
+                          .domain_opset = 1,
+                          .variant = variant,
+                          .random = seed,
+                          .type = PERCEPT_FLOAT,
+                          .absolute = 1e-5,
+                          .relative = 1e-4};
     for (const char *c = op; *c; c++)
         e->random = e->random * 1099511628211u + (uint8_t)*c;
     example_bits(e);
@@ -365,8 +423,7 @@ void example_end(struct example *e)
     proto_free(&e->network);
 }
 
-static enum percept_dtype replaced(const struct example *e, enum percept_dtype dtype,
-                                   enum percept_dtype wide)
+static enum percept_dtype replaced(const struct example *e, enum percept_dtype dtype, enum percept_dtype wide)
 {
     return dtype == e->type ? wide : dtype;
 }
@@ -403,8 +460,7 @@ static void write_input(struct proto *graph, struct proto *node, const struct ex
                   proto_tensor(name, t.dtype, t.rank, t.dims, t.data,
                                (size_t)tensor_elements(&t) * tensor_dtype_bytes(t.dtype)));
     else
-        proto_add(graph, GRAPH_INPUT,
-                  proto_value(name, t.dtype, t.rank, in->free_dims ? free_dims : t.dims));
+        proto_add(graph, GRAPH_INPUT, proto_value(name, t.dtype, t.rank, in->free_dims ? free_dims : t.dims));
 }
 
 static struct proto written(const struct example *e, enum percept_dtype wide, const struct proto *instead)
@@ -461,10 +517,10 @@ const char *example_text(const struct example *e, char *buffer, size_t n)
         if (e->in[i].left_out)
             at += (size_t)snprintf(buffer + at, n - at, " -");
         else
-            at += (size_t)snprintf(buffer + at, n - at, " %s%s%s%s", e->in[i].constant ? "constant " : "",
-                                   e->in[i].free_dims && !e->in[i].constant ? "free " : "",
-                                   percept_dtype_name(t->dtype),
-                                   tensor_shape_text(t->rank, t->dims, shape, sizeof shape));
+            at +=
+                (size_t)snprintf(buffer + at, n - at, " %s%s%s%s", e->in[i].constant ? "constant " : "",
+                                 e->in[i].free_dims && !e->in[i].constant ? "free " : "", percept_dtype_name(t->dtype),
+                                 tensor_shape_text(t->rank, t->dims, shape, sizeof shape));
     }
     if (at < n)
         snprintf(buffer + at, n - at, "%s", e->notes);

@@ -38,25 +38,25 @@ struct example {
     enum percept_dtype out[EXAMPLE_OUTPUTS]; /* PERCEPT_UNDEFINED: left out */
     struct proto attributes;                 /* NODE_ATTRIBUTE fields of the node */
     char notes[300];                         /* the same for people */
-    struct proto after;    /* GRAPH_NODE fields that read "y0" and make "z" (fusions), or nothing */
-    struct proto constants; /* GRAPH_INITIALIZER fields for these */
-    struct proto network;   /* GRAPH_NODE fields that the node is one of, from x0 ... to y0 ..., or nothing */
-    struct proto instead;   /* GRAPH_NODE fields that ONNX Runtime is asked in place of the node, or nothing */
+    struct proto after;                      /* GRAPH_NODE fields that read "y0" and make "z" (fusions), or nothing */
+    struct proto constants;                  /* GRAPH_INITIALIZER fields for these */
+    struct proto network; /* GRAPH_NODE fields that the node is one of, from x0 ... to y0 ..., or nothing */
+    struct proto instead; /* GRAPH_NODE fields that ONNX Runtime is asked in place of the node, or nothing */
     double absolute, relative;
-    bool never_widen;      /* attributes or outputs depend on T */
-    bool float_inside;     /* ONNX Runtime computes this operator's doubles in float, in part at least */
-    bool shapes_only;      /* random numbers: elements are not compared */
+    bool never_widen;  /* attributes or outputs depend on T */
+    bool float_inside; /* ONNX Runtime computes this operator's doubles in float, in part at least */
+    bool shapes_only;  /* random numbers: elements are not compared */
     bool (*oracle)(const struct example *e, struct tensor *out); /* float64, out[i].data in e->arena */
-    void *user;            /* the generator's, for its oracle; in the arena */
+    void *user;                                                  /* the generator's, for its oracle; in the arena */
     const char *explained; /* why ONNX Runtime may differ here: a section of README.md; or NULL */
 };
 
 /* A fresh example for the operator. */
-void example_begin(struct example *e, struct arena *arena, const char *op, const char *domain, int first,
-                   int variant, uint64_t seed);
+void example_begin(struct example *e, struct arena *arena, const char *op, const char *domain, int first, int variant,
+                   uint64_t seed);
 void example_end(struct example *e);
 
-/* --- draws --- */
+/* --- draws -------------------------------------------------------------------------------------------------------- */
 uint64_t example_bits(struct example *e);
 int64_t example_int(struct example *e, int64_t least, int64_t most);
 double example_real(struct example *e, double least, double most);
@@ -74,13 +74,12 @@ void example_shuffle(struct example *e, int n, int64_t *order);
 enum percept_dtype example_type(struct example *e, const char *letters);
 enum percept_dtype example_dtype(struct example *e, const char *letters); /* the same, T is left alone */
 
-/* --- inputs, in order --- */
+/* --- inputs, in order --------------------------------------------------------------------------------------------- */
 /* Random elements in [least, most]; integers are clipped to what the type holds. */
-struct tensor *example_input(struct example *e, enum percept_dtype dtype, int rank, const int64_t *dims,
-                             double least, double most);
+struct tensor *example_input(struct example *e, enum percept_dtype dtype, int rank, const int64_t *dims, double least,
+                             double most);
 /* Elements that are all different. */
-struct tensor *example_distinct(struct example *e, enum percept_dtype dtype, int rank,
-                                const int64_t *dims);
+struct tensor *example_distinct(struct example *e, enum percept_dtype dtype, int rank, const int64_t *dims);
 struct tensor *example_int64s(struct example *e, int64_t n, const int64_t *values);
 struct tensor *example_scalar(struct example *e, enum percept_dtype dtype, double value);
 void example_left_out(struct example *e);
@@ -91,7 +90,7 @@ void example_special(struct example *e, struct tensor *tensor, int percent);
 
 void example_output(struct example *e, enum percept_dtype dtype);
 
-/* --- attributes --- */
+/* --- attributes --------------------------------------------------------------------------------------------------- */
 void example_attr(struct example *e, const char *name, int64_t value);
 void example_attr_real(struct example *e, const char *name, double value);
 void example_attr_text(struct example *e, const char *name, const char *value);
@@ -99,7 +98,7 @@ void example_attr_list(struct example *e, const char *name, int n, const int64_t
 /* For attributes of other kinds, which generators write into e->attributes: says so in messages. */
 void example_note(struct example *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- elements --- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 double example_get(const struct tensor *tensor, int64_t i);
 int64_t example_get_int(const struct tensor *tensor, int64_t i);
 void example_set(struct tensor *tensor, int64_t i, double value);

@@ -46,7 +46,8 @@ static double element(const struct tensor *t, int64_t heads, int64_t b, int64_t 
 }
 
 /* Of keys (1) or values (2), the past ones first. */
-static double cached(const struct example *e, const struct heads *s, int side, int64_t b, int64_t h, int64_t j, int64_t d)
+static double cached(const struct example *e, const struct heads *s, int side, int64_t b, int64_t h, int64_t j,
+                     int64_t d)
 {
     return j < s->past ? element(&e->in[3 + side].tensor, s->kv_heads, b, h, j, d)
                        : element(&e->in[side].tensor, s->kv_heads, b, h, j - s->past, d);
@@ -68,7 +69,8 @@ static double bias(const struct example *e, const struct heads *s, int64_t b, in
 }
 
 /* w: the scores of a row, then its weights; shown: what output 3 has of it. */
-static void weigh(const struct example *e, const struct heads *s, int64_t b, int64_t h, int64_t i, double *w, double *shown)
+static void weigh(const struct example *e, const struct heads *s, int64_t b, int64_t h, int64_t i, double *w,
+                  double *shown)
 {
     const int64_t all = s->keys + s->past;
     double top = -INFINITY, sum = 0;
@@ -118,8 +120,9 @@ static bool attention_oracle(const struct example *e, struct tensor *out)
         const int64_t size = side == 1 ? s->size : s->v_size;
         out[n] = example_tensor(e->arena, e->type, 4, (int64_t[]){s->items, s->kv_heads, all, size});
         for (int64_t k = 0; k < tensor_elements(&out[n]); k++)
-            example_set(&out[n], k, cached(e, s, side, k / size / all / s->kv_heads, k / size / all % s->kv_heads,
-                                           k / size % all, k % size));
+            example_set(&out[n], k,
+                        cached(e, s, side, k / size / all / s->kv_heads, k / size / all % s->kv_heads, k / size % all,
+                               k % size));
         n++;
     }
     if (e->n_out > 3)

@@ -50,9 +50,9 @@ void gen_if(struct example *e)
     struct tensor outer = example_tensor(e->arena, PERCEPT_FLOAT, rank, dims);
     for (int64_t i = 0; i < tensor_elements(&outer); i++)
         example_set(&outer, i, example_real(e, -2, 2));
-    proto_add(&e->constants, GRAPH_INITIALIZER,
-              proto_tensor("outer", PERCEPT_FLOAT, rank, dims, outer.data,
-                           (size_t)tensor_elements(&outer) * sizeof(float)));
+    proto_add(
+        &e->constants, GRAPH_INITIALIZER,
+        proto_tensor("outer", PERCEPT_FLOAT, rank, dims, outer.data, (size_t)tensor_elements(&outer) * sizeof(float)));
     example_output(e, PERCEPT_FLOAT);
 }
 
@@ -150,7 +150,7 @@ void gen_scan(struct example *e)
     example_output(e, PERCEPT_FLOAT);
 }
 
-/* --- random numbers --------------------------------------------------------------------------------------- */
+/* --- random numbers ----------------------------------------------------------------------------------------------- */
 
 void gen_random(struct example *e) /* RandomNormal, RandomUniform, their Like, Bernoulli */
 {
@@ -187,7 +187,10 @@ void gen_multinomial(struct example *e)
     struct tensor *x = example_input(e, PERCEPT_FLOAT, 2, dims, -3, 3);
     for (int64_t i = 0; sure && i < dims[0]; i++)
         for (int64_t k = 0, only = example_int(e, 0, dims[1] - 1); k < dims[1]; k++)
-            example_set(x, i * dims[1] + k, k == only ? example_real(e, -900, 900) : example_chance(e, 50) ? (double)-INFINITY : -3000);
+            example_set(x, i * dims[1] + k,
+                        k == only               ? example_real(e, -900, 900)
+                        : example_chance(e, 50) ? (double)-INFINITY
+                                                : -3000);
     if (n > 1 || example_chance(e, 50))
         example_attr(e, "sample_size", n);
     if (example_chance(e, 50))
@@ -199,7 +202,7 @@ void gen_multinomial(struct example *e)
     example_output(e, out);
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------ */
+/* --- signals ------------------------------------------------------------------------------------------------------ */
 
 void gen_window_function(struct example *e) /* HannWindow, HammingWindow, BlackmanWindow */
 {
@@ -229,8 +232,9 @@ void gen_dft(struct example *e)
     /* One side has as many bins as the length: README, where the texts leave room. */
     const bool side = inverse && onesided;
     if (example_chance(e, 40) || (side && dims[axis] < 2))
-        example_scalar(e, PERCEPT_INT64, (double)(side && dims[axis] > 1 ? 2 * dims[axis] - example_int(e, 1, 2)
-                                                                         : example_int(e, 1, side ? 1 : 20))),
+        example_scalar(e, PERCEPT_INT64,
+                       (double)(side && dims[axis] > 1 ? 2 * dims[axis] - example_int(e, 1, 2)
+                                                       : example_int(e, 1, side ? 1 : 20))),
             example_constant(e, 80);
     else if (as_input)
         example_left_out(e);

@@ -108,7 +108,7 @@ void gen_resize(struct example *e)
     example_input(e, e->type, rank, dims, -50, 50);
     bool by_size = e->opset >= 11 && example_chance(e, 50);
     for (int i = 2; i < rank; i++) {
-        scales[i] = !weighs_integers(e, mode) ? draw_scale(e)
+        scales[i] = !weighs_integers(e, mode)   ? draw_scale(e)
                     : antialias && i < rank - 1 ? 1 /* ONNX Runtime rounds after each axis */
                                                 : draw_exact_scale(e, dims[i]);
         sizes[i] = (int64_t)((float)dims[i] * scales[i]);
@@ -132,8 +132,8 @@ void gen_resize(struct example *e)
     example_attr_text(e, "mode", mode);
     if (e->opset >= 11) {
         bool nearest = mode[0] == 'n';
-        static const char *const coordinates[] = {"half_pixel", "asymmetric", "align_corners",
-                                                  "pytorch_half_pixel", "half_pixel_symmetric"};
+        static const char *const coordinates[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel",
+                                                  "half_pixel_symmetric"};
         const char *how = coordinates[example_int(e, 0, e->opset >= 19 ? 4 : 3)];
         if ((nearest || weighs_integers(e, mode)) && strcmp(how, "align_corners") == 0)
             how = "asymmetric"; /* ties of (n-1)/(m-1) are a matter of rounding */
@@ -145,9 +145,9 @@ void gen_resize(struct example *e)
         else
             how = "half_pixel";
         if (nearest && example_chance(e, 70))
-            example_attr_text(e, "nearest_mode",
-                              example_word(e, 4, (const char *const[]){"round_prefer_floor", "round_prefer_ceil",
-                                                                       "floor", "ceil"}));
+            example_attr_text(
+                e, "nearest_mode",
+                example_word(e, 4, (const char *const[]){"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}));
         if (mode[0] == 'c' && example_chance(e, 50))
             example_attr_real(e, "cubic_coeff_a", example_chance(e, 50) ? -0.5 : -0.75);
         if (mode[0] == 'c' && example_chance(e, 40))
@@ -334,8 +334,8 @@ void gen_non_max_suppression(struct example *e)
     struct tensor *b = example_input(e, PERCEPT_FLOAT, 3, (int64_t[]){batches, boxes, 4}, 0, 5);
     for (int64_t i = 0; i < batches * boxes; i++)
         for (int k = 2; k < 4; k++)
-            ((float *)b->data)[4 * i + k] = (float)example_real(e, 0.5, 4) +
-                                            (center ? 0 : ((float *)b->data)[4 * i + k - 2]);
+            ((float *)b->data)[4 * i + k] =
+                (float)example_real(e, 0.5, 4) + (center ? 0 : ((float *)b->data)[4 * i + k - 2]);
     example_distinct(e, PERCEPT_FLOAT, 3, (int64_t[]){batches, classes, boxes});
     bool limit = example_chance(e, 90), overlap = example_chance(e, 70), least = example_chance(e, 50);
     if (limit)
@@ -358,15 +358,24 @@ void gen_einsum(struct example *e)
     static const struct {
         const char *equation;
         const char *in[3]; /* the letters of each input */
-    } kinds[] = {{"ij,jk->ik", {"ij", "jk"}},       {"ij,jk", {"ij", "jk"}},
-                 {"bij,bjk->bik", {"bij", "bjk"}},  {"bij,bkj->bik", {"bij", "bkj"}},
-                 {"ij->ji", {"ij"}},                {"ij->", {"ij"}},
-                 {"ij->j", {"ij"}},                 {"ii->i", {"ii"}},
-                 {"i,j->ij", {"i", "j"}},           {"i,i->", {"i", "i"}},
-                 {"...ij,...jk->...ik", {"xyij", "xyjk"}}, {"bhid,bhjd->bhij", {"bhid", "bhjd"}},
-                 {"ij,jk,kl->il", {"ij", "jk", "kl"}}, {"bi,bj->bij", {"bi", "bj"}},
-                 {"abc,cd->abd", {"abc", "cd"}},    {"a b c -> c a b", {"abc"}},
-                 {"ij,ij->i", {"ij", "ij"}},        {"i...->...", {"ixy"}}};
+    } kinds[] = {{"ij,jk->ik", {"ij", "jk"}},
+                 {"ij,jk", {"ij", "jk"}},
+                 {"bij,bjk->bik", {"bij", "bjk"}},
+                 {"bij,bkj->bik", {"bij", "bkj"}},
+                 {"ij->ji", {"ij"}},
+                 {"ij->", {"ij"}},
+                 {"ij->j", {"ij"}},
+                 {"ii->i", {"ii"}},
+                 {"i,j->ij", {"i", "j"}},
+                 {"i,i->", {"i", "i"}},
+                 {"...ij,...jk->...ik", {"xyij", "xyjk"}},
+                 {"bhid,bhjd->bhij", {"bhid", "bhjd"}},
+                 {"ij,jk,kl->il", {"ij", "jk", "kl"}},
+                 {"bi,bj->bij", {"bi", "bj"}},
+                 {"abc,cd->abd", {"abc", "cd"}},
+                 {"a b c -> c a b", {"abc"}},
+                 {"ij,ij->i", {"ij", "ij"}},
+                 {"i...->...", {"ixy"}}};
     int64_t sizes[26];
     int k = (int)example_int(e, 0, 17);
     for (int i = 0; i < 26; i++)

@@ -11,7 +11,7 @@
 #define STEEP "fffffhhb" /* beside a pole a double is not what its float is, and that is all ONNX Runtime takes */
 #define ALL "ffffhbdcCsSiIlL"
 
-/* --- one input -------------------------------------------------------------------------------------------- */
+/* --- one input ---------------------------------------------------------------------------------------------------- */
 
 struct unary {
     const char *op, *types;
@@ -131,7 +131,7 @@ void gen_is(struct example *e) /* IsNaN, IsInf */
     example_output(e, PERCEPT_BOOL);
 }
 
-/* --- two inputs and more -------------------------------------------------------------------------------- */
+/* --- two inputs and more ------------------------------------------------------------------------------------------ */
 
 /* A shape that broadcasts into dims: leading ones dropped, some made 1. */
 static int narrowed(struct example *e, int rank, const int64_t *dims, int64_t *out)
@@ -245,15 +245,14 @@ void gen_mod(struct example *e)
     if (!floating)
         for (int64_t i = 0; i < tensor_elements(y); i++) {
             int64_t v = example_int(e, 1, 9);
-            bool is_signed = e->type == PERCEPT_INT8 || e->type == PERCEPT_INT16 ||
-                             e->type == PERCEPT_INT32 || e->type == PERCEPT_INT64;
+            bool is_signed = e->type == PERCEPT_INT8 || e->type == PERCEPT_INT16 || e->type == PERCEPT_INT32 ||
+                             e->type == PERCEPT_INT64;
             example_set_int(y, i, is_signed && example_chance(e, 50) ? -v : v);
         }
     else
         for (int side = 0; side < 2; side++) /* quarters: exact, so that no quotient lies beside a whole number */
             for (int64_t i = 0; i < tensor_elements(&e->in[side].tensor); i++)
-                example_set(&e->in[side].tensor, i,
-                            (double)example_int(e, side ? 1 : -200, side ? 40 : 200) * 0.25);
+                example_set(&e->in[side].tensor, i, (double)example_int(e, side ? 1 : -200, side ? 40 : 200) * 0.25);
     if (floating || example_chance(e, 40))
         example_attr(e, "fmod", 1);
     example_output(e, e->type);
@@ -324,7 +323,7 @@ void gen_clip(struct example *e)
     example_output(e, e->type);
 }
 
-/* --- types -------------------------------------------------------------------------------------------------- */
+/* --- types -------------------------------------------------------------------------------------------------------- */
 
 static double cast_bound(enum percept_dtype to)
 {
@@ -353,8 +352,9 @@ void gen_cast(struct example *e) /* Cast, CastLike */
     example_dims(e, rank, dims, 6);
     enum percept_dtype to = example_dtype(e, types);
     example_type(e, types);
-    bool is_unsigned = strchr((const char[]){PERCEPT_UINT8, PERCEPT_UINT16, PERCEPT_UINT32, PERCEPT_UINT64,
-                                             PERCEPT_BOOL, 0}, (int)to) != NULL;
+    bool is_unsigned =
+        strchr((const char[]){PERCEPT_UINT8, PERCEPT_UINT16, PERCEPT_UINT32, PERCEPT_UINT64, PERCEPT_BOOL, 0},
+               (int)to) != NULL;
     double bound = cast_bound(to);
     struct tensor *x = example_input(e, e->type, rank, dims, is_unsigned ? 0 : -bound, bound);
     if (example_is_floating(e->type) && example_is_floating(to) && example_chance(e, 30))

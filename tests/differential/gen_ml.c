@@ -14,7 +14,7 @@ static const char *const words[] = {
     "", "a", "b", "ab", "Ab", "\xc3\xa9t\xc3\xa9", "longer than that", "\xc3\x89T\xc3\x89"};
 #define WORDS ((int)(sizeof words / sizeof *words))
 
-/* --- attributes that are lists ------------------------------------------------------------------------ */
+/* --- attributes that are lists ------------------------------------------------------------------------------------ */
 
 static void texts_attr(struct example *e, const char *name, int n, const char *const *values)
 {
@@ -36,7 +36,7 @@ static void random_reals(struct example *e, const char *name, int n, double leas
     reals_attr(e, name, n, values);
 }
 
-/* --- tables ------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------- */
 
 /* [N,F] or, for every fifth, [F]. */
 static struct tensor *table(struct example *e, const char *types, double least, double most)
@@ -139,7 +139,7 @@ void gen_extractor(struct example *e)
     example_output(e, e->type);
 }
 
-/* --- categories --------------------------------------------------------------------------------------- */
+/* --- categories --------------------------------------------------------------------------------------------------- */
 
 /* Some of the words, each once. */
 static int some_words(struct example *e, const char **chosen, int least)
@@ -192,9 +192,7 @@ static void label_list(struct example *e, const char *what, enum percept_dtype d
     struct proto message = proto_tensor_head("t", dtype, 1, (int64_t[]){n});
     for (int i = 0; dtype == PERCEPT_STRING && i < n; i++)
         proto_text(&message, TENSOR_STRING_DATA, texts[i]);
-    const void *raw = dtype == PERCEPT_INT64   ? (const void *)order
-                      : dtype == PERCEPT_FLOAT ? (void *)reals
-                                               : doubles;
+    const void *raw = dtype == PERCEPT_INT64 ? (const void *)order : dtype == PERCEPT_FLOAT ? (void *)reals : doubles;
     if (dtype != PERCEPT_STRING)
         proto_bytes(&message, TENSOR_RAW_DATA, raw, (size_t)n * percept_dtype_bytes(dtype));
     proto_attr_message(&e->attributes, name, ATTR_TENSOR, ATTRIBUTE_T, message);
@@ -203,18 +201,15 @@ static void label_list(struct example *e, const char *what, enum percept_dtype d
 
 static void labels_of_version(struct example *e, int version)
 {
-    static const char *const pairs[] = {"tl", "lt", "tf", "ft", "lf", "fl",
-                                        "ll", "tt", "ff", "dd", "dt", "td"};
+    static const char *const pairs[] = {"tl", "lt", "tf", "ft", "lf", "fl", "ll", "tt", "ff", "dd", "dt", "td"};
     const char *pair = pairs[example_int(e, 0, version == 2 ? 5 : 11)];
     const bool tensor = version == 4 && (strchr(pair, 'd') || example_chance(e, 50));
     const int n = (int)example_int(e, 1, LABELS);
-    const enum percept_dtype from = example_type(e, (char[]){pair[0], 0}),
-                             to = example_dtype(e, (char[]){pair[1], 0});
+    const enum percept_dtype from = example_type(e, (char[]){pair[0], 0}), to = example_dtype(e, (char[]){pair[1], 0});
     struct tensor *x = any_shape(e, 0, 9);
     for (int64_t i = 0; from != PERCEPT_STRING && i < tensor_elements(x); i++)
-        example_set(x, i,
-                    example_is_floating(from) && example_chance(e, 10) ? (double)NAN
-                                                                       : (double)example_int(e, 0, 8) / 2);
+        example_set(
+            x, i, example_is_floating(from) && example_chance(e, 10) ? (double)NAN : (double)example_int(e, 0, 8) / 2);
     label_list(e, "keys", from, n, tensor);
     label_list(e, "values", to, n, tensor);
     if (tensor && example_chance(e, 60))
@@ -289,7 +284,7 @@ void gen_zip_map(struct example *e)
     example_output(e, PERCEPT_FLOAT);
 }
 
-/* --- linear models ------------------------------------------------------------------------------------ */
+/* --- linear models ------------------------------------------------------------------------------------------------ */
 
 /* Scores stay apart, so that rounding changes no label, and within (0, 1) for PROBIT. */
 static int linear(struct example *e, int rows, bool alone)
@@ -343,7 +338,7 @@ void gen_linear_regressor(struct example *e)
     example_output(e, PERCEPT_FLOAT);
 }
 
-/* --- StringNormalizer --------------------------------------------------------------------------------- */
+/* --- StringNormalizer --------------------------------------------------------------------------------------------- */
 
 void gen_words(struct example *e)
 {

@@ -339,7 +339,7 @@ void gen_expand(struct example *e)
     example_output(e, e->type);
 }
 
-/* --- by index --------------------------------------------------------------------------------------------- */
+/* --- by index ----------------------------------------------------------------------------------------------------- */
 
 static struct tensor *indices(struct example *e, int rank, const int64_t *dims, int64_t size, bool negative)
 {
@@ -440,9 +440,9 @@ static void draw_reduction(struct example *e, int since_add, int since_order, bo
     if (e->opset < since_add || !numbers || example_chance(e, 40))
         return;
     *repeats = true;
-    example_attr_text(e, "reduction",
-                      example_word(e, e->opset >= since_order ? 4 : 2,
-                                   (const char *const[]){"add", "mul", "max", "min"}));
+    example_attr_text(
+        e, "reduction",
+        example_word(e, e->opset >= since_order ? 4 : 2, (const char *const[]){"add", "mul", "max", "min"}));
 }
 
 void gen_scatter_elements(struct example *e) /* Scatter too */
@@ -584,7 +584,7 @@ void gen_reverse_sequence(struct example *e)
     example_output(e, e->type);
 }
 
-/* --- blocks, triangles, cuts -------------------------------------------------------------------------------- */
+/* --- blocks, triangles, cuts -------------------------------------------------------------------------------------- */
 
 void gen_depth_to_space(struct example *e) /* SpaceToDepth too */
 {
@@ -638,7 +638,7 @@ void gen_center_crop_pad(struct example *e)
     example_output(e, e->type);
 }
 
-/* --- from nothing ------------------------------------------------------------------------------------------- */
+/* --- from nothing ------------------------------------------------------------------------------------------------- */
 
 void gen_range(struct example *e)
 {
@@ -706,8 +706,7 @@ void gen_constant(struct example *e)
     example_type(e, "fhdcCsSiIlL?");
     enum percept_dtype out = kind == 0 ? e->type : kind == 3 ? PERCEPT_INT64 : PERCEPT_FLOAT;
     if (kind == 0)
-        proto_attr_message(&e->attributes, "value", ATTR_TENSOR, ATTRIBUTE_T,
-                           value_tensor(e, e->type, rank, dims));
+        proto_attr_message(&e->attributes, "value", ATTR_TENSOR, ATTRIBUTE_T, value_tensor(e, e->type, rank, dims));
     else if (kind == 1)
         example_attr_real(e, "value_float", example_real(e, -5, 5));
     else if (kind == 2)

@@ -24,7 +24,13 @@ static void scale(struct example *e, int64_t n, enum percept_dtype dtype)
 
 static void zero_point(struct example *e, int64_t n, enum percept_dtype dtype, bool zero)
 {
-    example_input(e, dtype, n ? 1 : 0, &n, zero ? 0 : dtype == PERCEPT_UINT8 ? 100 : -20, zero ? 0 : dtype == PERCEPT_UINT8 ? 150 : 20);
+    example_input(e, dtype, n ? 1 : 0, &n,
+                  zero                     ? 0
+                  : dtype == PERCEPT_UINT8 ? 100
+                                           : -20,
+                  zero                     ? 0
+                  : dtype == PERCEPT_UINT8 ? 150
+                                           : 20);
     example_constant(e, 85);
 }
 

@@ -76,8 +76,11 @@ static void draw_outputs(struct example *e, int n)
 void gen_recurrent(struct example *e) /* variant: gates */
 {
     struct recurrent *kept = arena_alloc(e->arena, sizeof *kept);
-    struct recurrent r = {.gates = e->variant, .steps = example_int(e, 1, 7), .batch = example_int(e, 1, 5),
-                          .in = example_int(e, 1, 9), .hidden = example_int(e, 1, 17)};
+    struct recurrent r = {.gates = e->variant,
+                          .steps = example_int(e, 1, 7),
+                          .batch = example_int(e, 1, 5),
+                          .in = example_int(e, 1, 9),
+                          .hidden = example_int(e, 1, 17)};
     const char *direction = example_word(e, 3, (const char *const[]){"forward", "reverse", "bidirectional"});
     r.directions = direction[0] == 'b' ? 2 : 1;
     r.reverse = direction[0] == 'r';
@@ -199,8 +202,10 @@ static void draw_parameters(struct example *e, const struct recurrent *r, bool i
  * miss by what it loses of X and of the states. */
 void gen_dynamic_lstm(struct example *e)
 {
-    struct recurrent r = {.steps = example_int(e, 1, 5), .batch = example_int(e, 1, 4),
-                          .in = example_int(e, 1, 9), .hidden = example_int(e, 1, 17)};
+    struct recurrent r = {.steps = example_int(e, 1, 5),
+                          .batch = example_int(e, 1, 4),
+                          .in = example_int(e, 1, 9),
+                          .hidden = example_int(e, 1, 17)};
     const char *direction = example_word(e, 3, (const char *const[]){"forward", "reverse", "bidirectional"});
     r.directions = direction[0] == 'b' ? 2 : 1;
     const bool is_signed = example_chance(e, 50), rows = example_chance(e, 40);
@@ -214,7 +219,8 @@ void gen_dynamic_lstm(struct example *e)
     example_input(e, dtype, 3, (int64_t[]){r.directions, r.hidden, 4 * r.hidden}, least, most);
     example_constant(e, constant);
     if (example_chance(e, 70))
-        example_input(e, PERCEPT_FLOAT, 2, (int64_t[]){r.directions, 8 * r.hidden}, -1, 1), example_constant(e, constant);
+        example_input(e, PERCEPT_FLOAT, 2, (int64_t[]){r.directions, 8 * r.hidden}, -1, 1),
+            example_constant(e, constant);
     else
         example_left_out(e);
     if (example_chance(e, 35))

@@ -69,8 +69,7 @@ void gen_reduce(struct example *e)
     bool logarithm = is(e, "ReduceLogSum");
     int rank = (int)example_int(e, 0, 5);
     example_dims(e, rank, dims, e->opset >= 18 && !order ? 6 : 0);
-    example_type(e, order ? (e->opset >= 12 ? "ffffhbdcCil" : "fffdil")
-                          : e->opset >= 13 ? "ffffhbdil" : "fffdil");
+    example_type(e, order ? (e->opset >= 12 ? "ffffhbdcCil" : "fffdil") : e->opset >= 13 ? "ffffhbdil" : "fffdil");
     bool whole = !example_is_floating(e->type);
     if (product)
         example_input(e, e->type, rank, dims, whole ? 1 : 0.8, whole ? 2 : 1.25);
@@ -196,7 +195,7 @@ void gen_softmax(struct example *e) /* Softmax, LogSoftmax, Hardmax */
     example_output(e, e->type);
 }
 
-/* --- normalizations --------------------------------------------------------------------------------------- */
+/* --- normalizations ----------------------------------------------------------------------------------------------- */
 
 static void per_channel(struct example *e, int64_t channels, double least, double most, int constant)
 {
@@ -230,13 +229,15 @@ static bool training_oracle(const struct example *e, struct tensor *out)
                 else if (turn == 1)
                     variance += (value - mean) * (value - mean) / (double)n;
                 else
-                    example_set(&out[0], at, (value - mean) / sqrt(variance + t->epsilon) * example_get(p, c) +
-                                                 example_get(&e->in[2].tensor, c));
+                    example_set(&out[0], at,
+                                (value - mean) / sqrt(variance + t->epsilon) * example_get(p, c) +
+                                    example_get(&e->in[2].tensor, c));
             }
         const double told[] = {mean, variance}, keep = t->momentum;
         for (int o = 1; o < e->n_out; o++)
-            example_set(&out[o], c, o > 2 ? told[(o - 1) % 2]
-                                          : example_get(&e->in[2 + o].tensor, c) * keep + told[o - 1] * (1 - keep));
+            example_set(&out[o], c,
+                        o > 2 ? told[(o - 1) % 2]
+                              : example_get(&e->in[2 + o].tensor, c) * keep + told[o - 1] * (1 - keep));
     }
     return true;
 }

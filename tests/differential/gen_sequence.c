@@ -102,7 +102,7 @@ static void loop(struct lists *l, int *rank, int64_t *dims)
     char name[16];
     const int64_t trips = example_int(e, 0, dims[0]);
     any_input(l, *rank, dims, name);
-    memmove(dims, dims + 1, (size_t)--*rank * sizeof *dims);
+    memmove(dims, dims + 1, (size_t)-- * rank * sizeof *dims);
     struct proto empty = next_list(l, "SequenceEmpty", "");
     proto_attr_int(&empty, "dtype", e->type);
     add_named(l, empty);

@@ -296,7 +296,7 @@ void gen_col2im(struct example *e)
     example_output(e, e->type);
 }
 
-/* --- products ----------------------------------------------------------------------------------------------- */
+/* --- products ----------------------------------------------------------------------------------------------------- */
 
 void gen_matmul(struct example *e)
 {
@@ -337,7 +337,7 @@ void gen_fused_matmul(struct example *e) /* ms FusedMatMul, TransposeMatMul */
     int rank = (int)example_int(e, 2, 4);
     const int64_t m = example_int(e, 1, 30), k = example_int(e, 1, 40), n = example_int(e, 1, 30);
     const char *const names[] = {"transA", "transB", "transBatchA", "transBatchB"};
-    const bool flat = rank > 2 && example_chance(e, 25); /* one matrix on the right */
+    const bool flat = rank > 2 && example_chance(e, 25);  /* one matrix on the right */
     const bool fused = strcmp(e->op, "FusedMatMul") == 0; /* else TransposeMatMul, which knows the first two */
     int64_t turn[4];
     for (int i = 0; i < 4; i++)
@@ -392,8 +392,8 @@ static bool gemm_oracle(const struct example *e, struct tensor *out)
 /* ms FusedGemm */
 static void activation(struct example *e)
 {
-    static const char *const names[] = {"Relu", "Tanh", "Sigmoid", "Softplus", "Softsign", "LeakyRelu", "Elu",
-                                        "ThresholdedRelu", "HardSigmoid", "Selu"};
+    static const char *const names[] = {"Relu",      "Tanh", "Sigmoid",         "Softplus",    "Softsign",
+                                        "LeakyRelu", "Elu",  "ThresholdedRelu", "HardSigmoid", "Selu"};
     const char *name = example_word(e, 10, names);
     const bool two = strcmp(name, "HardSigmoid") == 0, selu = strcmp(name, "Selu") == 0;
     example_attr_text(e, "activation", name);

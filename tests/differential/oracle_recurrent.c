@@ -10,11 +10,16 @@
 #define HIDDEN_MOST 64
 
 const struct oracle_function oracle_functions[FUNCTIONS] = {
-    [F_RELU] = {"Relu", 0, 0},           [F_TANH] = {"Tanh", 0, 0},
-    [F_SIGMOID] = {"Sigmoid", 0, 0},     [F_AFFINE] = {"Affine", 0.7, 0.1},
-    [F_LEAKY_RELU] = {"LeakyRelu", 0.1, 0}, [F_THRESHOLDED_RELU] = {"ThresholdedRelu", 0.3, 0},
-    [F_SCALED_TANH] = {"ScaledTanh", 0.8, 0.9}, [F_HARD_SIGMOID] = {"HardSigmoid", 0.3, 0.4},
-    [F_ELU] = {"Elu", 0.9, 0},           [F_SOFTSIGN] = {"Softsign", 0, 0},
+    [F_RELU] = {"Relu", 0, 0},
+    [F_TANH] = {"Tanh", 0, 0},
+    [F_SIGMOID] = {"Sigmoid", 0, 0},
+    [F_AFFINE] = {"Affine", 0.7, 0.1},
+    [F_LEAKY_RELU] = {"LeakyRelu", 0.1, 0},
+    [F_THRESHOLDED_RELU] = {"ThresholdedRelu", 0.3, 0},
+    [F_SCALED_TANH] = {"ScaledTanh", 0.8, 0.9},
+    [F_HARD_SIGMOID] = {"HardSigmoid", 0.3, 0.4},
+    [F_ELU] = {"Elu", 0.9, 0},
+    [F_SOFTSIGN] = {"Softsign", 0, 0},
     [F_SOFTPLUS] = {"Softplus", 0, 0},
 };
 
@@ -24,17 +29,28 @@ static double apply(const struct recurrent *r, enum function f, double x)
     if (r->clip > 0)
         x = fmax(-r->clip, fmin(r->clip, x));
     switch (f) {
-    case F_RELU: return fmax(x, 0);
-    case F_TANH: return tanh(x);
-    case F_SIGMOID: return 1 / (1 + exp(-x));
-    case F_AFFINE: return a * x + b;
-    case F_LEAKY_RELU: return x >= 0 ? x : a * x;
-    case F_THRESHOLDED_RELU: return x >= a ? x : 0;
-    case F_SCALED_TANH: return a * tanh(b * x);
-    case F_HARD_SIGMOID: return fmin(fmax(a * x + b, 0), 1);
-    case F_ELU: return x >= 0 ? x : a * (exp(x) - 1);
-    case F_SOFTSIGN: return x / (1 + fabs(x));
-    default: return fmax(x, 0) + log1p(exp(-fabs(x)));
+    case F_RELU:
+        return fmax(x, 0);
+    case F_TANH:
+        return tanh(x);
+    case F_SIGMOID:
+        return 1 / (1 + exp(-x));
+    case F_AFFINE:
+        return a * x + b;
+    case F_LEAKY_RELU:
+        return x >= 0 ? x : a * x;
+    case F_THRESHOLDED_RELU:
+        return x >= a ? x : 0;
+    case F_SCALED_TANH:
+        return a * tanh(b * x);
+    case F_HARD_SIGMOID:
+        return fmin(fmax(a * x + b, 0), 1);
+    case F_ELU:
+        return x >= 0 ? x : a * (exp(x) - 1);
+    case F_SOFTSIGN:
+        return x / (1 + fabs(x));
+    default:
+        return fmax(x, 0) + log1p(exp(-fabs(x)));
     }
 }
 
@@ -103,8 +119,7 @@ static void step_gru(struct item *s, int64_t t, double *next)
     }
     for (int64_t j = 0; j < s->r->hidden; j++) {
         double update = apply(s->r, f[0], from_input(s, 0, j, t) + from_state(s, 0, j, s->h));
-        double state = s->r->linear_before_reset ? reset[j] * from_state(s, 2, j, s->h)
-                                                 : from_state(s, 2, j, kept);
+        double state = s->r->linear_before_reset ? reset[j] * from_state(s, 2, j, s->h) : from_state(s, 2, j, kept);
         next[j] = (1 - update) * apply(s->r, f[1], from_input(s, 2, j, t) + state) + update * s->h[j];
     }
 }
@@ -158,10 +173,9 @@ static void run_item(struct item *s, struct tensor *y, struct tensor *h, struct 
 bool oracle_recurrent(const struct example *e, struct tensor *out)
 {
     const struct recurrent *r = e->user;
-    const int64_t layouts[2][2][4] = {{{r->steps, r->directions, r->batch, r->hidden},
-                                       {r->directions, r->batch, r->hidden}},
-                                      {{r->batch, r->steps, r->directions, r->hidden},
-                                       {r->batch, r->directions, r->hidden}}};
+    const int64_t layouts[2][2][4] = {
+        {{r->steps, r->directions, r->batch, r->hidden}, {r->directions, r->batch, r->hidden}},
+        {{r->batch, r->steps, r->directions, r->hidden}, {r->batch, r->directions, r->hidden}}};
     struct tensor all[3] = {example_tensor(e->arena, e->type, 4, layouts[r->batch_first][0]),
                             example_tensor(e->arena, e->type, 3, layouts[r->batch_first][1]),
                             example_tensor(e->arena, e->type, 3, layouts[r->batch_first][1])};

@@ -8,8 +8,18 @@
 #include "differential/example.h"
 
 enum function {
-    F_RELU, F_TANH, F_SIGMOID, F_AFFINE, F_LEAKY_RELU, F_THRESHOLDED_RELU, F_SCALED_TANH, F_HARD_SIGMOID,
-    F_ELU, F_SOFTSIGN, F_SOFTPLUS, FUNCTIONS
+    F_RELU,
+    F_TANH,
+    F_SIGMOID,
+    F_AFFINE,
+    F_LEAKY_RELU,
+    F_THRESHOLDED_RELU,
+    F_SCALED_TANH,
+    F_HARD_SIGMOID,
+    F_ELU,
+    F_SOFTSIGN,
+    F_SOFTPLUS,
+    FUNCTIONS
 };
 
 struct oracle_function {

@@ -45,8 +45,8 @@ static bool fill_inputs(struct percept_model *model, struct percept_session *ses
     return percept_run(session, NULL, &err) || refuse(answer, OUTCOME_FAILED, err.text);
 }
 
-static void copy_outputs(struct percept_model *model, struct percept_session *session,
-                         struct arena *arena, struct answer *answer)
+static void copy_outputs(struct percept_model *model, struct percept_session *session, struct arena *arena,
+                         struct answer *answer)
 {
     percept_outputs(model, &answer->n_out);
     if (answer->n_out > EXAMPLE_OUTPUTS)
@@ -66,12 +66,11 @@ static void copy_outputs(struct percept_model *model, struct percept_session *se
     }
 }
 
-void ours_run(struct bytes file, int n_feeds, const struct feed *feeds, struct arena *arena,
-              struct answer *answer)
+void ours_run(struct bytes file, int n_feeds, const struct feed *feeds, struct arena *arena, struct answer *answer)
 {
     struct percept_err err = {0};
-    struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
-                                      .region = PERCEPT_REGION_PRIVATE};
+    struct percept_options options = {
+        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     *answer = (struct answer){0};
     struct percept_model *model = percept_open_memory(file.at, bytes_size(file), &options, &err);
     if (!model) {

@@ -122,7 +122,7 @@ bool theirs_ask(const struct proto *request, uint32_t n_models)
     return theirs.child > 0 && write_all(head, sizeof head) && write_all(request->at, request->n);
 }
 
-/* --- replies: written by our own script, so trusted to be well formed ------------------------------------ */
+/* --- replies: written by our own script, so trusted to be well formed --------------------------------------------- */
 
 struct reply {
     const uint8_t *at;

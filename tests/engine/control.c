@@ -294,7 +294,7 @@ START_TEST(texts_outlive_the_iteration_that_made_them)
 }
 END_TEST
 
-/* --- sequences and optionals ---------------------------------------------------------------------------------- */
+/* --- sequences and optionals -------------------------------------------------------------------------------------- */
 
 /* An input or output of a graph that is no tensor: `type` is TYPE_SEQUENCE or TYPE_OPTIONAL. */
 static struct proto no_tensor(const char *name, uint32_t type)
@@ -439,7 +439,8 @@ START_TEST(optionals_go_through_branches)
 {
     for (int nested = 0; nested < 2; nested++) {
         struct proto full = {0}, none = {0}, get = {0}, other = {0};
-        proto_add(&full, GRAPH_NODE, nested ? proto_node("SequenceConstruct", "", "x,x", "v") : proto_node("Neg", "", "x", "v"));
+        proto_add(&full, GRAPH_NODE,
+                  nested ? proto_node("SequenceConstruct", "", "x,x", "v") : proto_node("Neg", "", "x", "v"));
         proto_add(&full, GRAPH_NODE, proto_node("Optional", "", "v", "f"));
         proto_add(&full, GRAPH_OUTPUT, no_tensor("f", TYPE_OPTIONAL));
         proto_add(&none, GRAPH_NODE, proto_node("Optional", "", "", "e"));
@@ -478,10 +479,11 @@ START_TEST(lists_go_neither_in_nor_out_of_a_model)
         uint32_t type;
         bool output;
         const char *words;
-    } cases[] = {{TYPE_SEQUENCE, false, "input 'l' is a sequence; only tensors can go in and out of a model: one that takes"},
-                 {TYPE_SEQUENCE, true, "output 'l' is a sequence; only tensors can go in and out of a model: one with Concat"},
-                 {TYPE_OPTIONAL, false, "input 'l' is an optional; only tensors"},
-                 {TYPE_OPTIONAL, true, "one with OptionalGetElement in front of its outputs"}};
+    } cases[] = {
+        {TYPE_SEQUENCE, false, "input 'l' is a sequence; only tensors can go in and out of a model: one that takes"},
+        {TYPE_SEQUENCE, true, "output 'l' is a sequence; only tensors can go in and out of a model: one with Concat"},
+        {TYPE_OPTIONAL, false, "input 'l' is an optional; only tensors"},
+        {TYPE_OPTIONAL, true, "one with OptionalGetElement in front of its outputs"}};
     for (int i = 0; i < 4; i++) {
         struct small s = small_xy(1, DIMS(1));
         s.opset = 18;
@@ -572,8 +574,8 @@ START_TEST(what_goes_wrong_with_a_list_at_run_is_a_sentence)
         const bool at = strcmp(cases[i].op, "SequenceAt") == 0;
         small_node_int(&s, cases[i].op, at ? "rows,two" : "rows", "y", at ? "" : "axis", 0);
         struct proto bytes = small_end(&s);
-        const struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE,
-                                                .memory_limit_bytes = cases[i].limit};
+        const struct percept_options options = {
+            .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .memory_limit_bytes = cases[i].limit};
         struct percept_err err = {0};
         struct percept_model *model = percept_open_memory(bytes.at, bytes.n, &options, &err);
         proto_free(&bytes);

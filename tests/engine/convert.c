@@ -31,8 +31,7 @@ START_TEST(a_value_is_converted_once_however_many_ask)
     ck_assert_int_eq(small_step(&plan, "Conv")->out[0]->layout, LAYOUT_BLOCKED);
     int of_c = 0;
     for (int i = 0; i < plan.n_steps; i++)
-        of_c += strcmp(plan.steps[i].op->name, "(layout)") == 0 &&
-                plan.steps[i].in[0]->layout == LAYOUT_BLOCKED;
+        of_c += strcmp(plan.steps[i].op->name, "(layout)") == 0 && plan.steps[i].in[0]->layout == LAYOUT_BLOCKED;
     ck_assert_int_eq(of_c, 1);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(plan.outputs[i]->layout, LAYOUT_PLAIN);

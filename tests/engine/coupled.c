@@ -25,24 +25,32 @@ static const struct net nets[] = {
     {"silent where all is quiet", "Abs x > a; ReduceMax a > m; Less m,small > s; Where s,zero,x > y", false},
     {"silent where an item is", "Abs x > a; ReduceMax a > m axes=1; Less m,small > s; Where s,zero,x > y", true},
     {"silenced by a factor", "Abs x > a; ReduceMax a > m; Greater m,small > s; Cast s > f to=1; Mul x,f > y", false},
-    {"guarded against NaN", "IsNaN x > n; Cast n > f to=1; ReduceSum f > s; Greater s,zero > b; Where b,zero,x > y", false},
+    {"guarded against NaN", "IsNaN x > n; Cast n > f to=1; ReduceSum f > s; Greater s,zero > b; Where b,zero,x > y",
+     false},
     {"guarded element by element", "IsNaN x > n; Where n,zero,x > y", true},
     {"guarded against infinity", "IsInf x > n; Cast n > f to=1; ReduceMax f > s; Sub one,s > k; Mul k,x > y", false},
     {"above the mean of the batch", "ReduceMean x > m axes=0; Greater m,four > b; Where b,zero,x > y", false},
     {"above its mean", "ReduceMean x > m axes=1; Greater m,four > b; Where b,zero,x > y", true},
-    {"a table looked up by a maximum", "ReduceMax x > m keepdims=0; Abs m > a; Floor a > f; Min f,one > g; Cast g > i to=7;"
-                                       "Gather table,i > r axis=0; Add x,r > y", false},
-    {"a table looked up by each item", "ReduceMax x > m axes=1 keepdims=0; Abs m > a; Floor a > f; Min f,one > g;"
-                                       "Cast g > i to=7; Gather table,i > r axis=0; Add x,r > y", true},
+    {"a table looked up by a maximum",
+     "ReduceMax x > m keepdims=0; Abs m > a; Floor a > f; Min f,one > g; Cast g > i to=7;"
+     "Gather table,i > r axis=0; Add x,r > y",
+     false},
+    {"a table looked up by each item",
+     "ReduceMax x > m axes=1 keepdims=0; Abs m > a; Floor a > f; Min f,one > g;"
+     "Cast g > i to=7; Gather table,i > r axis=0; Add x,r > y",
+     true},
     {"what is chosen by a sum", "ReduceSum x > m; Greater m,four > b; Neg x > n; Where b,n,x > y", false},
     {"sorted rows", "Unique x > y axis=0", false},
     {"rows that are chosen", "ReduceMax x > m axes=1 keepdims=0; Greater m,small > b; Compress x,b > y axis=0", false},
     {"where there is something", "NonZero x > i; Transpose i > y", false},
     {"softmax over the batch", "Softmax x > y axis=0", false},
     {"softmax over the batch, turned", "Transpose x > t; Softmax t > s axis=1; Transpose s > y", false},
-    {"as maxima of columns and of lines", "Transpose x > t; ReduceMax t > m axes=0; Sub t,m > e; Transpose e > y", false},
-    {"as maxima of columns", "Reshape x,halves > h; Transpose h > t perm=1,0,2; ReduceMax t > m axes=0; Sub t,m > e;"
-                             "Transpose e > u perm=1,0,2; Flatten u > y", true},
+    {"as maxima of columns and of lines", "Transpose x > t; ReduceMax t > m axes=0; Sub t,m > e; Transpose e > y",
+     false},
+    {"as maxima of columns",
+     "Reshape x,halves > h; Transpose h > t perm=1,0,2; ReduceMax t > m axes=0; Sub t,m > e;"
+     "Transpose e > u perm=1,0,2; Flatten u > y",
+     true},
     {"log-softmax over the batch", "LogSoftmax x > y axis=-2", false},
     {"hardmax over the batch", "Hardmax x > y axis=0", false},
     {"the batch's best, added", "ArgMax x > i axis=0; Cast i > f to=1; Add x,f > y", false},
@@ -51,36 +59,47 @@ static const struct net nets[] = {
     {"an item's top", "TopK x,ones > t,i axis=1; Add x,t > y", true},
     {"summed along the batch", "CumSum x,first > y", false},
     {"summed along an item", "CumSum x,second > y", true},
-    {"where the maxima are", "Unsqueeze x,second > p; MaxPool p > q,i kernel_shape=2; Cast i > f to=1;"
-                             "ReduceMax f > y axes=1,2 keepdims=1", false},
+    {"where the maxima are",
+     "Unsqueeze x,second > p; MaxPool p > q,i kernel_shape=2; Cast i > f to=1;"
+     "ReduceMax f > y axes=1,2 keepdims=1",
+     false},
     {"each by each", "Einsum x,x > g equation=bi,ci->bc; MatMul g,x > y", false},
     {"the batch's moments", "Einsum x,x > g equation=bi,bi->i; Add x,g > y", false},
     {"its moments", "Einsum x,x > g equation=bi,bi->b; Unsqueeze g,second > h; Add x,h > y", true},
     {"one scale for the batch", "DynamicQuantizeLinear x > q,s,z; DequantizeLinear q,s,z > y", false},
     {"a scale that is given", "QuantizeLinear x,small > q; DequantizeLinear q,small > y", true},
-    {"the batch as time", "Unsqueeze x,second > t; LSTM t,w_lstm,r_lstm > o hidden_size=2; Squeeze o,second > y", false},
+    {"the batch as time", "Unsqueeze x,second > t; LSTM t,w_lstm,r_lstm > o hidden_size=2; Squeeze o,second > y",
+     false},
     {"an item as time", "Unsqueeze x,third > t; LSTM t,w_one,r_lstm > o hidden_size=2 layout=1; Flatten o > y", true},
     {"divided by how many there are", "Shape x > s; Gather s,first > n axis=0; Cast n > f to=1; Div x,f > y", false},
     {"divided by how long it is", "Shape x > s; Gather s,second > n axis=0; Cast n > f to=1; Div x,f > y", true},
-    {"the mean by hand", "ReduceSum x,firsts > s; Shape x > k; Gather k,first > n axis=0; Cast n > f to=1; Div s,f > m;"
-                         "Sub x,m > y", false},
+    {"the mean by hand",
+     "ReduceSum x,firsts > s; Shape x > k; Gather k,first > n axis=0; Cast n > f to=1; Div s,f > m;"
+     "Sub x,m > y",
+     false},
     {"numbers of the batch's own", "Shape x > s; Expand ones_f,s > e; CumSum e,first > c; Add x,c > y", false},
     {"normalised by the batch", "MeanVarianceNormalization x > y axes=0", false},
     {"normalised by itself", "MeanVarianceNormalization x > y axes=1", true},
     {"a quarter beside another's", "Reshape x,quarters > q; Reshape q,back > y", false},
     {"turned by the batch", "Transpose x > t; Reshape t,rows_of_8 > y", false},
     {"turned and back", "Transpose x > t; Relu t > r; Transpose r > y", true},
-    {"time and batch merged", "Unsqueeze x,first > t; Concat t,t > u axis=0; Reshape u,rows_of_8 > m; MatMul m,square > p;"
-                              "Reshape p,two_first > q; ReduceMax q > y axes=0 keepdims=0", true},
-    {"merged the wrong way", "Unsqueeze x,first > t; Concat t,t > u axis=0; Reshape u,rows_of_8 > m; Reshape m,pairs > q;"
-                             "ReduceMax q > y axes=1 keepdims=0", false},
+    {"time and batch merged",
+     "Unsqueeze x,first > t; Concat t,t > u axis=0; Reshape u,rows_of_8 > m; MatMul m,square > p;"
+     "Reshape p,two_first > q; ReduceMax q > y axes=0 keepdims=0",
+     true},
+    {"merged the wrong way",
+     "Unsqueeze x,first > t; Concat t,t > u axis=0; Reshape u,rows_of_8 > m; Reshape m,pairs > q;"
+     "ReduceMax q > y axes=1 keepdims=0",
+     false},
     {"the first item's for all", "Gather x,first > f axis=0; Add x,f > y", false},
     {"items in reverse", "Slice x,last,far,first,back_one > y", false},
     {"items put back in order", "Slice x,last,far,second,back_one > y", true},
     {"with noise", "RandomNormalLike x > r; Add x,r > y", false},
     {"attention among items", "Transpose x > t; MatMul x,t > s; Softmax s > p axis=1; MatMul p,x > y", false},
-    {"attention within", "Reshape x,halves > h; Transpose h > t perm=0,2,1; MatMul h,t > s; Softmax s > p axis=2;"
-                         "MatMul p,h > o; Flatten o > y", true},
+    {"attention within",
+     "Reshape x,halves > h; Transpose h > t perm=0,2,1; MatMul h,t > s; Softmax s > p axis=2;"
+     "MatMul p,h > o; Flatten o > y",
+     true},
 };
 
 static void add_fixed(struct small *s)
@@ -151,8 +170,10 @@ static struct percept_model *open_net(const struct net *net, int64_t items, bool
     for (char *node = strtok_r(text, ";", &save); node; node = strtok_r(NULL, ";", &save))
         proto_add(&s.graph, GRAPH_NODE, read_node(node));
     struct proto file = small_end(&s);
-    const struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
-                                            .region = PERCEPT_REGION_PRIVATE, .batch_independent = vouched};
+    const struct percept_options options = {.size = sizeof options,
+                                            .row = getenv("PERCEPTD_KERNELS"),
+                                            .region = PERCEPT_REGION_PRIVATE,
+                                            .batch_independent = vouched};
     struct percept_err err = {0};
     struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
     proto_free(&file);

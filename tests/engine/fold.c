@@ -108,8 +108,10 @@ START_TEST(what_is_no_network_is_told_so)
         proto_add(&s.graph, GRAPH_NODE, proto_ml(kinds[i], "x", "y"));
         struct proto file = small_end(&s);
         proto_add(&file, MODEL_OPSET_IMPORT, proto_opset("ai.onnx.ml", 3));
-        snprintf(want, sizeof want, "'ai.onnx.ml.%s' (trees and support vector machines are no neural networks; linear "
-                 "models and perceptrons would work)", kinds[i]);
+        snprintf(want, sizeof want,
+                 "'ai.onnx.ml.%s' (trees and support vector machines are no neural networks; linear "
+                 "models and perceptrons would work)",
+                 kinds[i]);
         small_refused_bytes(file.at, file.n, NULL, want);
         proto_free(&file);
     }

@@ -241,8 +241,7 @@ START_TEST(an_input_without_elements_is_named_when_nothing_has_no_value)
         ck_assert(percept_resize(session, 0, 3, DIMS(1, 2, 0), &err));
         ck_assert(!percept_prepare(session, &err));
         ck_assert_int_eq(err.code, ERR_INVALID);
-        ck_assert_msg(strstr(err.text, "input 'x' has shape [1,2,0], whose axis 2 is empty: node"), "%s",
-                      err.text);
+        ck_assert_msg(strstr(err.text, "input 'x' has shape [1,2,0], whose axis 2 is empty: node"), "%s", err.text);
         ck_assert_msg(strstr(err.text, "one element or more would work"), "%s", err.text);
         ck_assert(percept_resize(session, 0, 3, DIMS(1, 2, 1), &err) && percept_prepare(session, &err));
         percept_session_free(session);

@@ -198,9 +198,8 @@ START_TEST(fused_nodes_answer_what_single_ones_do)
     for (int d2 = 0; d2 < y.rank; d2++)
         count *= y.dims[d2];
     for (int64_t i = 0; i < count; i++)
-        ck_assert_msg(fabsf(got[i] - want[i]) <= 1e-5f * (1 + fabsf(want[i])),
-                      "%s: element %d is %g, unfused %g", sample->name, (int)i, (double)got[i],
-                      (double)want[i]);
+        ck_assert_msg(fabsf(got[i] - want[i]) <= 1e-5f * (1 + fabsf(want[i])), "%s: element %d is %g, unfused %g",
+                      sample->name, (int)i, (double)got[i], (double)want[i]);
     percept_session_free(one);
     percept_session_free(other);
     percept_close(fused);
@@ -233,11 +232,13 @@ END_TEST
 static const struct {
     const char *first, *inputs; /* the node before, and the sides of the sum */
     int rank;
-    const char *names[2];       /* of the first axes of x and r */
+    const char *names[2]; /* of the first axes of x and r */
     int64_t x[4], r[4];
 } spread[] = {
-    {"MatMul", "a,r", 2, {"n", "m"}, {3, 19}, {1, 19}},     {"MatMul", "a,r", 2, {"n", "m"}, {1, 19}, {3, 19}},
-    {"MatMul", "r,a", 2, {"n", "m"}, {3, 19}, {1, 19}},     {"Gemm", "a,r", 2, {"n", "m"}, {1, 19}, {4, 19}},
+    {"MatMul", "a,r", 2, {"n", "m"}, {3, 19}, {1, 19}},
+    {"MatMul", "a,r", 2, {"n", "m"}, {1, 19}, {3, 19}},
+    {"MatMul", "r,a", 2, {"n", "m"}, {3, 19}, {1, 19}},
+    {"Gemm", "a,r", 2, {"n", "m"}, {1, 19}, {4, 19}},
     {"Conv", "a,r", 4, {"n", "m"}, {3, 19, 4, 4}, {1, 19, 4, 4}},
     {"Conv", "r,a", 4, {"n", "m"}, {2, 19, 4, 4}, {1, 19, 1, 1}},
     {"MatMul", "a,r", 2, {"n", "n"}, {3, 19}, {3, 19}},
@@ -250,8 +251,7 @@ START_TEST(what_may_be_spread_is_no_residual)
     const char *const inputs[] = {"x", "r"};
     for (int i = 0; i < 2; i++) {
         const int64_t dims[] = {-1, 19, -1, -1};
-        proto_add(&s.graph, GRAPH_INPUT,
-                  proto_value_named(inputs[i], PERCEPT_FLOAT, rank, dims, spread[_i].names[i]));
+        proto_add(&s.graph, GRAPH_INPUT, proto_value_named(inputs[i], PERCEPT_FLOAT, rank, dims, spread[_i].names[i]));
     }
     small_output(&s, "y", -1, NULL);
     small_weights(&s, "w", rank, rank == 2 ? DIMS(19, 19) : DIMS(19, 19, 1, 1), 1);
@@ -279,8 +279,7 @@ Suite *engine_fuse_suite(void)
 {
     Suite *suite = suite_create("engine_fuse");
     TCase *tests = tcase_create("fuse");
-    tcase_add_loop_test(tests, fused_nodes_answer_what_single_ones_do, 0,
-                        (int)(sizeof samples / sizeof *samples));
+    tcase_add_loop_test(tests, fused_nodes_answer_what_single_ones_do, 0, (int)(sizeof samples / sizeof *samples));
     tcase_add_test(tests, a_broadcast_addition_is_not_taken_for_a_residual);
     tcase_add_loop_test(tests, what_may_be_spread_is_no_residual, 0, (int)(sizeof spread / sizeof *spread));
     suite_add_tcase(suite, tests);

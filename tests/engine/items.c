@@ -460,8 +460,7 @@ Suite *engine_items_suite(void)
 {
     Suite *suite = suite_create("engine_items");
     TCase *tests = tcase_create("items");
-    tcase_add_loop_test(tests, an_operator_is_proved_apart_or_not, 0,
-                        (int)(sizeof samples / sizeof *samples));
+    tcase_add_loop_test(tests, an_operator_is_proved_apart_or_not, 0, (int)(sizeof samples / sizeof *samples));
     tcase_add_loop_test(tests, tables_are_proved_apart_row_by_row, 0, (int)(sizeof tables / sizeof *tables));
     tcase_add_test(tests, labels_that_items_name_are_apart);
     tcase_add_test(tests, words_that_may_be_dropped_are_not_apart);

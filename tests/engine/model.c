@@ -69,8 +69,7 @@ START_TEST(external_data_are_refused_from_memory)
     struct small s = small_begin();
     small_input(&s, "x", 1, DIMS(2));
     small_output(&s, "y", 1, DIMS(2));
-    proto_add(&s.graph, GRAPH_INITIALIZER,
-              proto_external("w", PERCEPT_FLOAT, 1, DIMS(2), "weights.bin", NULL, NULL));
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_external("w", PERCEPT_FLOAT, 1, DIMS(2), "weights.bin", NULL, NULL));
     small_node(&s, "Add", "x,w", "y");
     small_refused(&s, NULL, "");
 }

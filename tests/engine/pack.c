@@ -33,8 +33,7 @@ static void write_model(const float *w)
     struct small s = small_begin();
     small_input(&s, "x", 2, DIMS(-1, 4));
     small_output(&s, "y", 2, DIMS(-1, 4));
-    proto_add(&s.graph, GRAPH_INITIALIZER,
-              proto_external("w", PERCEPT_FLOAT, 1, DIMS(4), "weights.bin", NULL, NULL));
+    proto_add(&s.graph, GRAPH_INITIALIZER, proto_external("w", PERCEPT_FLOAT, 1, DIMS(4), "weights.bin", NULL, NULL));
     small_node(&s, "Add", "x,w", "y");
     struct proto file = small_end(&s);
     struct percept_err err = {0};
@@ -131,7 +130,8 @@ static void write_coupled(const char *op_type)
 
 static struct percept_model *open_coupled(bool vouched)
 {
-    const struct percept_options options = {.size = sizeof options, .region_prefix = prefix, .batch_independent = vouched};
+    const struct percept_options options = {
+        .size = sizeof options, .region_prefix = prefix, .batch_independent = vouched};
     struct percept_err err = {0};
     struct percept_model *model = percept_open(path, &options, &err);
     ck_assert_msg(model != NULL, "%s", err.text);

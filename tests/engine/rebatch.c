@@ -173,8 +173,8 @@ START_TEST(many_free_axes_are_made_up_small)
     small_ints(&s, "along", 1, DIMS(5));
     small_node(&s, "CumSum", "x,along", "y");
     struct proto file = small_end(&s);
-    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE,
-                                      .memory_limit_bytes = (size_t)4 << 20};
+    struct percept_options options = {
+        .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .memory_limit_bytes = (size_t)4 << 20};
     struct percept_err err = {0};
     struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
     proto_free(&file);

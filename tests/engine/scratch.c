@@ -36,8 +36,11 @@ static void lay_out(struct plan *plan, const struct life *lives, int n, size_t l
 START_TEST(the_largest_lie_lowest_and_memory_is_used_again)
 {
     enum { INPUT, CONV1, CONV2, POOL, DENSE };
-    const struct life lives[] = {[INPUT] = {64, 0, 4}, [CONV1] = {960, 0, 1}, [CONV2] = {960, 1, 2},
-                                 [POOL] = {448, 2, 3}, [DENSE] = {192, 3, 4}};
+    const struct life lives[] = {[INPUT] = {64, 0, 4},
+                                 [CONV1] = {960, 0, 1},
+                                 [CONV2] = {960, 1, 2},
+                                 [POOL] = {448, 2, 3},
+                                 [DENSE] = {192, 3, 4}};
     struct plan plan;
     struct percept_err err = {0};
     lay_out(&plan, lives, 5, SIZE_MAX, true, &err);

@@ -14,9 +14,8 @@
 
 #define MOST_OUT 32
 
-static size_t run_batch(struct percept_session *session, const struct percept_model *model,
-                        int64_t batch, int64_t length, const unsigned *seeds,
-                        struct percept_team *team, float *out)
+static size_t run_batch(struct percept_session *session, const struct percept_model *model, int64_t batch,
+                        int64_t length, const unsigned *seeds, struct percept_team *team, float *out)
 {
     int64_t dims[PERCEPT_RANK_MAX];
     struct percept_err err = {0};
@@ -76,7 +75,8 @@ static void same_bits(const char *name, bool helped)
                 seeds[i] = i == at ? 7 : 100 + (unsigned)i;
             run_batch(session, model, batches[b], 9, seeds, team, together);
             ck_assert_msg(memcmp(alone, together + (size_t)at * n, n * sizeof(float)) == 0,
-                          "%s, batch %d, position %d, %s: other bits than alone", name, (int)batches[b], (int)at, helped ? "helped" : "one core");
+                          "%s, batch %d, position %d, %s: other bits than alone", name, (int)batches[b], (int)at,
+                          helped ? "helped" : "one core");
         }
     if (helped) {
         percept_team_close(team);
@@ -144,8 +144,8 @@ END_TEST
 
 START_TEST(memory_beyond_the_limit_is_refused_and_the_session_lives_on)
 {
-    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE,
-                                      .memory_limit_bytes = 4 << 20};
+    struct percept_options options = {
+        .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .memory_limit_bytes = 4 << 20};
     struct percept_err err = {0};
     struct percept_model *model = percept_open("models/digits/model.onnx", &options, &err);
     ck_assert_msg(model != NULL, "%s", err.text);
@@ -224,20 +224,22 @@ static const struct {
     const char *op_type, *inputs; /* x, and constants */
     int rank;                     /* as given, of dims 1, or 3 where there is one */
     int64_t first;
-    int rank_out;                 /* -1: refused */
+    int rank_out; /* -1: refused */
     int64_t first_out;
 } scalars[] = {
-    {"CumSum", "x,zero", 1, 3, 1, 3}, {"CumSum", "x,zero", 1, 1, 1, 1}, {"CumSum", "x,zero", 0, 0, -1, 0},
-    {"Not", "x", 0, 0, 0, 0},         {"Not", "x", 1, 3, 1, 3},         {"Not", "x", 2, 1, 2, 1},
-    {"Neg", "x", 0, 0, 0, 0},         {"Neg", "x", 2, 3, 2, 3},         {"Concat", "u,ones", 0, 0, 1, 3},
-    {"Concat", "u,ones", 1, 1, 1, 3}, {"Concat", "u,ones", 3, 1, 1, 3}, {"Concat", "u,ones", 1, 3, -1, 0},
+    {"CumSum", "x,zero", 1, 3, 1, 3},  {"CumSum", "x,zero", 1, 1, 1, 1},  {"CumSum", "x,zero", 0, 0, -1, 0},
+    {"Not", "x", 0, 0, 0, 0},          {"Not", "x", 1, 3, 1, 3},          {"Not", "x", 2, 1, 2, 1},
+    {"Neg", "x", 0, 0, 0, 0},          {"Neg", "x", 2, 3, 2, 3},          {"Concat", "u,ones", 0, 0, 1, 3},
+    {"Concat", "u,ones", 1, 1, 1, 3},  {"Concat", "u,ones", 3, 1, 1, 3},  {"Concat", "u,ones", 1, 3, -1, 0},
     {"Gather", "table,x", 0, 0, 1, 4}, {"Gather", "table,x", 1, 3, 2, 3},
 };
 
 static struct percept_model *open_scalar(const char *op_type, const char *inputs)
 {
     struct small s = small_begin();
-    const enum percept_dtype dtype = op_type[0] == 'G' ? PERCEPT_INT64 : strcmp(op_type, "Not") ? PERCEPT_FLOAT : PERCEPT_BOOL;
+    const enum percept_dtype dtype = op_type[0] == 'G'        ? PERCEPT_INT64
+                                     : strcmp(op_type, "Not") ? PERCEPT_FLOAT
+                                                              : PERCEPT_BOOL;
     proto_add(&s.graph, GRAPH_INPUT, proto_value("x", dtype, 0, NULL));
     small_output(&s, "y", 0, NULL);
     small_ints(&s, "zero", 1, DIMS(0));

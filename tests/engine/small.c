@@ -56,8 +56,7 @@ void small_weights(struct small *s, const char *name, int rank, const int64_t *d
 
 void small_ints(struct small *s, const char *name, int64_t n, const int64_t *data)
 {
-    proto_add(&s->graph, GRAPH_INITIALIZER,
-              proto_tensor(name, PERCEPT_INT64, 1, &n, data, (size_t)n * sizeof *data));
+    proto_add(&s->graph, GRAPH_INITIALIZER, proto_tensor(name, PERCEPT_INT64, 1, &n, data, (size_t)n * sizeof *data));
 }
 
 void small_node(struct small *s, const char *op_type, const char *inputs, const char *outputs)
@@ -81,8 +80,8 @@ struct proto small_end(struct small *s)
 struct percept_model *small_open(struct small *s)
 {
     struct proto file = small_end(s);
-    struct percept_options options = {.size = sizeof options, .row = getenv("PERCEPTD_KERNELS"),
-                                      .region = PERCEPT_REGION_PRIVATE};
+    struct percept_options options = {
+        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     struct percept_err err = {0};
     struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
     proto_free(&file);

@@ -21,8 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (n == 0)
         return 0;
     int n_io = 1 + (data[0] & 3);
-    struct percept_model model = {
-        .n_inputs = n_io, .inputs = ios, .n_outputs = n_io, .outputs = ios};
+    struct percept_model model = {.n_inputs = n_io, .inputs = ios, .n_outputs = n_io, .outputs = ios};
     struct manifest manifest = {.path = "",
                                 .n_labels = 2,
                                 .labels = labels,
@@ -42,8 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     job.body = bytes_of(data + 1, n - 1);
     if (data[0] & 8)
         job.json_bytes = (int64_t)(n - 1) * (data[0] >> 4) / 16;
-    if (codec_json_decode(&job, &err) && codec_json_encode(&job, job.inputs, &err) &&
-        bytes_size(job.reply) == 0)
+    if (codec_json_decode(&job, &err) && codec_json_encode(&job, job.inputs, &err) && bytes_size(job.reply) == 0)
         abort();
     arena_free(&arena);
     return 0;

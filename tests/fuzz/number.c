@@ -19,8 +19,7 @@ static void check_double(const uint8_t *data, size_t n)
     text[end - data] = '\0';
     char made[NUMBER_TEXT_MAX];
     size_t size = number_write_double(made, value);
-    if (strtod(text, NULL) != value || !number_read_double(bytes_of(made, size), &again) ||
-        again != value)
+    if (strtod(text, NULL) != value || !number_read_double(bytes_of(made, size), &again) || again != value)
         abort();
     float narrow;
     if (!number_read_float(bytes_of(data, n), &narrow) || strtof(text, NULL) != narrow)

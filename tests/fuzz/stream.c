@@ -18,8 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     size_t first = stream_judge(&split, data, at);
     if (!split.fault)
         stream_judge(&split, data + at, n - at);
-    if (passed > n || first > at || whole.fault != split.fault ||
-        (!whole.fault && whole.state != split.state))
+    if (passed > n || first > at || whole.fault != split.fault || (!whole.fault && whole.state != split.state))
         abort();
     if (stream_judge(&again, data, passed) != passed || again.fault)
         abort();

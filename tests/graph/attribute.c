@@ -16,8 +16,7 @@ END_TEST
 
 START_TEST(packed_and_unpacked_lists_are_one_list)
 {
-    struct proto node = proto_node("Op", "n", "x", "y"), attr = proto_attr("v", ATTR_INTS),
-                 packed = {0};
+    struct proto node = proto_node("Op", "n", "x", "y"), attr = proto_attr("v", ATTR_INTS), packed = {0};
     proto_varint(&packed, 7);
     proto_varint(&packed, (uint64_t)-8);
     proto_int(&attr, ATTRIBUTE_INTS_ONE, 6);

@@ -26,8 +26,7 @@ START_TEST(inputs_that_are_no_tensors_are_refused_by_name)
     const struct {
         uint32_t tag;
         const char *what;
-    } kinds[] = {
-        {TYPE_SEQUENCE, "a sequence"}, {TYPE_MAP, "a map"}, {TYPE_OPTIONAL, "an optional"}};
+    } kinds[] = {{TYPE_SEQUENCE, "a sequence"}, {TYPE_MAP, "a map"}, {TYPE_OPTIONAL, "an optional"}};
     for (size_t i = 0; i < 3; i++) {
         struct proto type = {0}, input = {0}, graph = {0};
         proto_add(&type, kinds[i].tag, (struct proto){0});
@@ -47,8 +46,7 @@ START_TEST(wrong_hints_are_passed_over)
     struct proto graph = face("x", "y");
     proto_add(&graph, GRAPH_NODE, proto_node("Relu", "r", "x", "m"));
     proto_add(&graph, GRAPH_NODE, proto_node("Neg", "n", "m", "y"));
-    proto_add(&graph, GRAPH_VALUE_INFO,
-              proto_value("m", PERCEPT_FLOAT, 9, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1}));
+    proto_add(&graph, GRAPH_VALUE_INFO, proto_value("m", PERCEPT_FLOAT, 9, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1}));
     proto_add(&graph, GRAPH_VALUE_INFO, proto_value("gone", PERCEPT_FLOAT, 1, four));
     accepted(proto_model(graph, 13));
     ck_assert_int_eq(value_of(model.graph, "m")->rank, -1);

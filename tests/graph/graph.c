@@ -35,8 +35,12 @@ static void node(const char *name, const char *in, const char *out)
     int *ends = arena_array(&arena, 2, sizeof *ends);
     ends[0] = *in ? value(in) : -1;
     ends[1] = *out ? value(out) : -1;
-    graph.nodes[i] = (struct node){.name = bytes_of_text(name), .op_type = bytes_of_text("Op"),
-                                   .n_in = 1, .n_out = 1, .in = ends, .out = ends + 1};
+    graph.nodes[i] = (struct node){.name = bytes_of_text(name),
+                                   .op_type = bytes_of_text("Op"),
+                                   .n_in = 1,
+                                   .n_out = 1,
+                                   .in = ends,
+                                   .out = ends + 1};
 }
 
 static void face(const char *input, const char *output)

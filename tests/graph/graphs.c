@@ -5,8 +5,7 @@ START_TEST(an_input_with_an_initializer_is_no_input)
 {
     struct proto graph = face("x", "y");
     proto_add(&graph, GRAPH_INPUT, proto_value("w", PERCEPT_FLOAT, 1, four));
-    proto_add(&graph, GRAPH_INITIALIZER,
-              proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
     proto_add(&graph, GRAPH_NODE, proto_node("Add", "add", "x,w", "y"));
     accepted(proto_model(graph, 13));
     ck_assert_int_eq(model.graph->n_inputs, 1);
@@ -44,8 +43,7 @@ START_TEST(duplicates_are_refused)
     refused(proto_model(graph, 13), "output 'x' is there twice");
     graph = face("x", "x");
     for (int i = 0; i < 2; i++)
-        proto_add(&graph, GRAPH_INITIALIZER,
-                  proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+        proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
     refused(proto_model(graph, 13), "initializer 'w' is there twice");
     struct proto node = proto_node("Op", "n", "x", "y");
     proto_attr_int(&node, "axis", 1);

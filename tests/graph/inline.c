@@ -75,8 +75,7 @@ START_TEST(subgraphs_of_functions_capture_the_functions_names)
 {
     struct proto function = proto_function("fn", "a", "b");
     proto_add(&function, FUNCTION_NODE, proto_node("Neg", "neg", "a", "t"));
-    proto_add(&function, FUNCTION_NODE,
-              node_with_body("n", "b", body(proto_node("Add", "r", "t,a", "z"), "z")));
+    proto_add(&function, FUNCTION_NODE, node_with_body("n", "b", body(proto_node("Add", "r", "t,a", "z"), "z")));
     accepted(with_functions(proto_call("fn", "c", "x", "y"), 1, &function));
     const struct graph *inner = body_of(model.graph, 1);
     ck_assert_int_eq(value_of(inner, "a")->outer, model.graph->inputs[0]);
@@ -106,8 +105,7 @@ START_TEST(recursion_is_refused)
 {
     struct proto function = proto_function("fn", "a", "b");
     proto_add(&function, FUNCTION_NODE, proto_call("fn", "again", "a", "b"));
-    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function),
-            "the function calls itself");
+    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function), "the function calls itself");
 }
 END_TEST
 
@@ -122,16 +120,14 @@ START_TEST(calls_that_multiply_are_bounded)
         proto_add(&functions[i], FUNCTION_NODE, proto_call(i < 39 ? next : "Relu", "l", "a", "t"));
         proto_add(&functions[i], FUNCTION_NODE, proto_call(i < 39 ? next : "Relu", "r", "t", "b"));
     }
-    refused(with_functions(proto_call("f0", "c", "x", "y"), 40, functions),
-            "inlined functions have more");
+    refused(with_functions(proto_call("f0", "c", "x", "y"), 40, functions), "inlined functions have more");
 }
 END_TEST
 
 START_TEST(broken_functions_are_refused)
 {
     struct proto function = proto_function("fn", "a", "b");
-    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function),
-            "output 'b' is never computed");
+    refused(with_functions(proto_call("fn", "c", "x", "y"), 1, &function), "output 'b' is never computed");
     function = twice_function();
     refused(with_functions(proto_call("twice", "c", "x,x", "y"), 1, &function), "2 inputs");
     function = twice_function();
@@ -139,8 +135,7 @@ START_TEST(broken_functions_are_refused)
     proto_attr_int(&call, "axis", 1);
     refused(with_functions(call, 1, &function), "does not declare");
     struct proto functions[] = {twice_function(), twice_function()};
-    refused(with_functions(proto_call("twice", "c", "x", "y"), 2, functions),
-            "function 'twice' is there twice");
+    refused(with_functions(proto_call("twice", "c", "x", "y"), 2, functions), "function 'twice' is there twice");
     struct proto node = proto_node("Op", "n", "x", "y");
     proto_attr_ref(&node, "axis", ATTR_INT, "axis");
     refused(with_node(node), "refers to attribute 'axis' of a function, and is in none");

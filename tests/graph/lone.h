@@ -37,15 +37,15 @@ static inline bool lone_copy_data(struct arena *arena, struct stored *stored)
     return t->dtype != PERCEPT_STRING || lone_copy_texts(arena, t->data, tensor_elements(t));
 }
 
-static inline bool lone_read(struct bytes file, struct arena *arena, struct tensor *tensor,
-                             struct bytes *name, struct percept_err *err)
+static inline bool lone_read(struct bytes file, struct arena *arena, struct tensor *tensor, struct bytes *name,
+                             struct percept_err *err)
 {
     struct stored stored;
     if (!stored_read(file, NULL, arena, &stored, err))
         return false;
     if (stored.unsupported)
-        return err_set(err, ERR_UNSUPPORTED, "tensor '" BYTES_FMT "': type %s is not supported",
-                       BYTES_ARG(stored.name), tensor_dtype_name(stored.tensor.dtype));
+        return err_set(err, ERR_UNSUPPORTED, "tensor '" BYTES_FMT "': type %s is not supported", BYTES_ARG(stored.name),
+                       tensor_dtype_name(stored.tensor.dtype));
     const char *copy = arena_text(arena, stored.name.at, bytes_size(stored.name));
     if (!copy || !lone_copy_data(arena, &stored))
         return err_memory(err, "a tensor", bytes_size(file));

@@ -47,8 +47,7 @@ END_TEST
 
 START_TEST(other_frameworks_messages_are_told)
 {
-    struct proto saved = {0}, meta = {0}, frozen = {0}, mlmodel = {0}, caffe = {0}, paddle = {0},
-                 block = {0};
+    struct proto saved = {0}, meta = {0}, frozen = {0}, mlmodel = {0}, caffe = {0}, paddle = {0}, block = {0};
     proto_add(&meta, WIRE_LEN(1), two_texts("serve", "serve"));
     proto_int(&saved, WIRE_VARINT(1), 1);
     proto_add(&saved, WIRE_LEN(2), meta);

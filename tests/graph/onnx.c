@@ -12,8 +12,7 @@ static struct proto small_model(void)
     proto_attr_text(&node, "mode", "edge");
     proto_add(&graph, GRAPH_NODE, node);
     proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", "a", "y"));
-    proto_add(&graph, GRAPH_INITIALIZER,
-              proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){2}, (float[]){1, 2}, 8));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){2}, (float[]){1, 2}, 8));
     proto_add(&graph, GRAPH_VALUE_INFO, proto_value("a", PERCEPT_FLOAT, 2, (int64_t[]){-1, 3}));
     return proto_model(graph, 13);
 }
@@ -117,11 +116,9 @@ static struct proto raw(const void *at, size_t n)
 
 START_TEST(another_kind_of_file_is_called_by_its_name)
 {
-    static const char pointer[] =
-        "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n";
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n";
     static const char zeros[300];
-    refused(raw(pointer, sizeof pointer - 1),
-            "a Git LFS pointer, not the file itself: run `git lfs pull`");
+    refused(raw(pointer, sizeof pointer - 1), "a Git LFS pointer, not the file itself: run `git lfs pull`");
     refused(raw("<html>", 6), "this is no ONNX model but an HTML page");
     refused(raw("PK\3\4net/data.pkl", 16), "torch.onnx.export");
     refused(raw("\x1f\x8b\x08\0\0\0", 6), "gunzip");
@@ -139,13 +136,8 @@ END_TEST
 /* What begins or ends like another file and can be read is a model all the same. */
 START_TEST(a_model_is_a_model_however_it_begins)
 {
-    static const char *const marks[] = {"GIF8",
-                                        "ustar",
-                                        "TFL3",
-                                        "PK\3\4",
-                                        "data.pkl",
-                                        "<html>",
-                                        "version https://git-lfs.github.com/spec/v1"};
+    static const char *const marks[] = {
+        "GIF8", "ustar", "TFL3", "PK\3\4", "data.pkl", "<html>", "version https://git-lfs.github.com/spec/v1"};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         again();
         struct proto marked = {0}, whole = small_model();

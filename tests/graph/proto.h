@@ -99,8 +99,7 @@ static inline void proto_texts(struct proto *p, uint32_t tag, const char *list)
     }
 }
 
-static inline struct proto proto_node(const char *op_type, const char *name, const char *inputs,
-                                      const char *outputs)
+static inline struct proto proto_node(const char *op_type, const char *name, const char *inputs, const char *outputs)
 {
     struct proto node = {0};
     proto_texts(&node, NODE_INPUT, inputs);
@@ -140,8 +139,7 @@ static inline void proto_attr_text(struct proto *node, const char *name, const c
     proto_add(node, NODE_ATTRIBUTE, attr);
 }
 
-static inline void proto_attr_ints(struct proto *node, const char *name, size_t n,
-                                   const int64_t *values)
+static inline void proto_attr_ints(struct proto *node, const char *name, size_t n, const int64_t *values)
 {
     struct proto attr = proto_attr(name, ATTR_INTS);
     for (size_t i = 0; i < n; i++)
@@ -157,8 +155,7 @@ static inline void proto_attr_texts(struct proto *node, const char *name, size_t
     proto_add(node, NODE_ATTRIBUTE, attr);
 }
 
-static inline void proto_attr_floats(struct proto *node, const char *name, size_t n,
-                                     const float *values)
+static inline void proto_attr_floats(struct proto *node, const char *name, size_t n, const float *values)
 {
     struct proto attr = proto_attr(name, ATTR_FLOATS);
     proto_bytes(&attr, ATTRIBUTE_FLOATS, values, n * sizeof *values);
@@ -166,8 +163,8 @@ static inline void proto_attr_floats(struct proto *node, const char *name, size_
 }
 
 /* tag: ATTRIBUTE_T with ATTR_TENSOR, ATTRIBUTE_G with ATTR_GRAPH, ... */
-static inline void proto_attr_message(struct proto *node, const char *name, enum attr_type type,
-                                      uint32_t tag, struct proto message)
+static inline void proto_attr_message(struct proto *node, const char *name, enum attr_type type, uint32_t tag,
+                                      struct proto message)
 {
     struct proto attr = proto_attr(name, type);
     proto_add(&attr, tag, message);
@@ -175,8 +172,7 @@ static inline void proto_attr_message(struct proto *node, const char *name, enum
 }
 
 /* An attribute of a function's body that stands for the function's own. */
-static inline void proto_attr_ref(struct proto *node, const char *name, enum attr_type type,
-                                  const char *ref)
+static inline void proto_attr_ref(struct proto *node, const char *name, enum attr_type type, const char *ref)
 {
     struct proto attr = proto_attr(name, type);
     proto_text(&attr, ATTRIBUTE_REF_ATTR_NAME, ref);
@@ -184,8 +180,7 @@ static inline void proto_attr_ref(struct proto *node, const char *name, enum att
 }
 
 /* Type and dims alone: data are for the caller. */
-static inline struct proto proto_tensor_head(const char *name, int64_t dtype, int rank,
-                                             const int64_t *dims)
+static inline struct proto proto_tensor_head(const char *name, int64_t dtype, int rank, const int64_t *dims)
 {
     struct proto tensor = {0};
     for (int i = 0; i < rank; i++)
@@ -195,8 +190,8 @@ static inline struct proto proto_tensor_head(const char *name, int64_t dtype, in
     return tensor;
 }
 
-static inline struct proto proto_tensor(const char *name, int64_t dtype, int rank,
-                                        const int64_t *dims, const void *raw, size_t n_bytes)
+static inline struct proto proto_tensor(const char *name, int64_t dtype, int rank, const int64_t *dims, const void *raw,
+                                        size_t n_bytes)
 {
     struct proto tensor = proto_tensor_head(name, dtype, rank, dims);
     proto_bytes(&tensor, TENSOR_RAW_DATA, raw, n_bytes);
@@ -211,9 +206,8 @@ static inline void proto_entry(struct proto *tensor, const char *key, const char
     proto_add(tensor, TENSOR_EXTERNAL_DATA, entry);
 }
 
-static inline struct proto proto_external(const char *name, int64_t dtype, int rank,
-                                          const int64_t *dims, const char *file, const char *offset,
-                                          const char *length)
+static inline struct proto proto_external(const char *name, int64_t dtype, int rank, const int64_t *dims,
+                                          const char *file, const char *offset, const char *length)
 {
     struct proto tensor = proto_tensor_head(name, dtype, rank, dims);
     proto_entry(&tensor, "location", file);
@@ -303,8 +297,7 @@ static inline struct proto proto_function(const char *name, const char *inputs, 
 }
 
 /* A node that calls such a function. */
-static inline struct proto proto_call(const char *function, const char *name, const char *inputs,
-                                      const char *outputs)
+static inline struct proto proto_call(const char *function, const char *name, const char *inputs, const char *outputs)
 {
     struct proto node = proto_node(function, name, inputs, outputs);
     proto_text(&node, NODE_DOMAIN, "f");

@@ -14,8 +14,7 @@ START_TEST(a_domain_that_is_not_imported_is_refused)
 {
     struct proto node = proto_node("Gelu", "g", "x", "y");
     proto_text(&node, NODE_DOMAIN, "com.example");
-    refused(with_node(node),
-            "node 'g' (Gelu): the model imports no version of its domain 'com.example'");
+    refused(with_node(node), "node 'g' (Gelu): the model imports no version of its domain 'com.example'");
 }
 END_TEST
 

@@ -21,8 +21,7 @@ END_TEST
 START_TEST(a_subgraph_may_capture_what_comes_later)
 {
     struct proto graph = face("x", "y");
-    proto_add(&graph, GRAPH_NODE,
-              node_with_body("user", "y", body(proto_node("Relu", "r", "late", "z"), "z")));
+    proto_add(&graph, GRAPH_NODE, node_with_body("user", "y", body(proto_node("Relu", "r", "late", "z"), "z")));
     proto_add(&graph, GRAPH_NODE, proto_node("Relu", "maker", "x", "late"));
     accepted(proto_model(graph, 13));
     ck_assert(bytes_is(model.graph->nodes[0].name, "maker"));
@@ -32,8 +31,7 @@ END_TEST
 START_TEST(names_of_subgraphs_are_their_own)
 {
     struct proto graph = face("x", "y");
-    proto_add(&graph, GRAPH_NODE,
-              node_with_body("user", "a", body(proto_node("Relu", "r", "x", "y"), "y")));
+    proto_add(&graph, GRAPH_NODE, node_with_body("user", "a", body(proto_node("Relu", "r", "x", "y"), "y")));
     proto_add(&graph, GRAPH_NODE, proto_node("Relu", "s", "a", "y"));
     accepted(proto_model(graph, 13));
     ck_assert_int_eq(value_of(body_of(model.graph, 0), "y")->outer, -1);
@@ -42,9 +40,8 @@ END_TEST
 
 START_TEST(what_no_level_defines_is_refused)
 {
-    refused(
-        with_node(node_with_body("user", "y", body(proto_node("Relu", "r", "ghost", "z"), "z"))),
-        "node 'user' (Op): input 'ghost' is undefined");
+    refused(with_node(node_with_body("user", "y", body(proto_node("Relu", "r", "ghost", "z"), "z"))),
+            "node 'user' (Op): input 'ghost' is undefined");
     refused(with_node(node_with_body("user", "y", body(proto_node("Relu", "r", "y", "z"), "z"))),
             "node 'user' (Op): the graph has a cycle");
 }

@@ -7,8 +7,7 @@ START_TEST(tensor_sizes_must_be_exact)
     const float data[5] = {0};
     refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, four, data, 15)),
             "tensor 'w': its shape [4] (float32) has 16 bytes and raw_data has 15");
-    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, four, data, 20)),
-            "raw_data has 20");
+    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, four, data, 20)), "raw_data has 20");
     struct proto typed = proto_tensor_head("w", PERCEPT_FLOAT, 1, four);
     proto_bytes(&typed, TENSOR_FLOAT_DATA, data, 12);
     refused(with_initializer(typed), "has 4 elements and float_data has 3");
@@ -18,16 +17,13 @@ END_TEST
 
 START_TEST(tensor_shapes_must_make_sense)
 {
-    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){-4}, "", 0)),
-            "negative");
+    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){-4}, "", 0)), "negative");
     refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 1, (int64_t[]){INT64_MAX}, "", 0)),
             "more bytes than 2^64");
-    refused(with_initializer(
-                proto_tensor("w", PERCEPT_FLOAT, 2, (int64_t[]){INT64_MAX, INT64_MAX}, "", 0)),
-            "2^63");
-    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 9,
-                                          (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1}, (float[]){1}, 4)),
-            "9 dimensions");
+    refused(with_initializer(proto_tensor("w", PERCEPT_FLOAT, 2, (int64_t[]){INT64_MAX, INT64_MAX}, "", 0)), "2^63");
+    refused(
+        with_initializer(proto_tensor("w", PERCEPT_FLOAT, 9, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1}, (float[]){1}, 4)),
+        "9 dimensions");
 }
 END_TEST
 
@@ -97,8 +93,7 @@ END_TEST
 
 START_TEST(types_without_support_are_refused_when_needed)
 {
-    refused(with_initializer(proto_tensor("w", 17, 1, four, "abcd", 4)),
-            "initializer 'w' is of type float8e4m3fn");
+    refused(with_initializer(proto_tensor("w", 17, 1, four, "abcd", 4)), "initializer 'w' is of type float8e4m3fn");
     struct proto graph = face("x", "x");
     proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", 17, 1, four, "abcd", 4));
     accepted(proto_model(graph, 13));
@@ -114,8 +109,7 @@ static struct proto sparse(const int64_t *indices, int rank_of_indices)
     const int64_t n[] = {2, 2};
     proto_add(&made, SPARSE_VALUES, proto_tensor("w", PERCEPT_FLOAT, 1, n, (float[]){5, 6}, 8));
     proto_add(&made, SPARSE_INDICES,
-              proto_tensor("i", PERCEPT_INT64, rank_of_indices, n, indices,
-                           rank_of_indices == 2 ? 32 : 16));
+              proto_tensor("i", PERCEPT_INT64, rank_of_indices, n, indices, rank_of_indices == 2 ? 32 : 16));
     proto_int(&made, SPARSE_DIMS_ONE, 2);
     proto_int(&made, SPARSE_DIMS_ONE, 3);
     return made;
@@ -161,15 +155,12 @@ END_TEST
 START_TEST(tensors_of_attributes_are_judged_as_well)
 {
     struct proto node = proto_node("Constant", "k", "", "y");
-    proto_attr_message(&node, "value", ATTR_TENSOR, ATTRIBUTE_T,
-                       proto_tensor("", PERCEPT_FLOAT, 1, four, "abc", 3));
+    proto_attr_message(&node, "value", ATTR_TENSOR, ATTRIBUTE_T, proto_tensor("", PERCEPT_FLOAT, 1, four, "abc", 3));
     refused(with_node(node), "node 'k' (Constant): attribute 'value': tensor ''");
     node = proto_node("Constant", "k", "", "y");
-    proto_attr_message(&node, "sparse_value", ATTR_SPARSE, ATTRIBUTE_SPARSE_TENSOR,
-                       sparse((int64_t[]){1, 5}, 1));
+    proto_attr_message(&node, "sparse_value", ATTR_SPARSE, ATTRIBUTE_SPARSE_TENSOR, sparse((int64_t[]){1, 5}, 1));
     accepted(with_node(node));
-    ck_assert_float_eq(
-        ((float *)graph_attr(&model.graph->nodes[0], "sparse_value")->tensor->data)[5], 6);
+    ck_assert_float_eq(((float *)graph_attr(&model.graph->nodes[0], "sparse_value")->tensor->data)[5], 6);
 }
 END_TEST
 
@@ -178,8 +169,8 @@ struct asked {
     size_t offset, n;
 };
 
-static bool give(void *user, const char *name, size_t offset, size_t n, struct arena *to,
-                 struct bytes *bytes, struct percept_err *e)
+static bool give(void *user, const char *name, size_t offset, size_t n, struct arena *to, struct bytes *bytes,
+                 struct percept_err *e)
 {
     struct asked *asked = user;
     (void)e;
@@ -190,8 +181,8 @@ static bool give(void *user, const char *name, size_t offset, size_t n, struct a
     return true;
 }
 
-static bool deny(void *user, const char *name, size_t offset, size_t n, struct arena *to,
-                 struct bytes *bytes, struct percept_err *e)
+static bool deny(void *user, const char *name, size_t offset, size_t n, struct arena *to, struct bytes *bytes,
+                 struct percept_err *e)
 {
     (void)user, (void)offset, (void)n, (void)to, (void)bytes;
     return err_set(e, ERR_INVALID, "'%s' leads out", name);
@@ -201,9 +192,8 @@ START_TEST(external_data_are_asked_for)
 {
     struct asked asked = {0};
     struct onnx_external external = {give, &asked};
-    ck_assert(reads_with(
-        with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "w.bin", "64", "16")),
-        &external));
+    ck_assert(
+        reads_with(with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "w.bin", "64", "16")), &external));
     ck_assert_str_eq(asked.name, "w.bin");
     ck_assert_uint_eq(asked.offset, 64);
     ck_assert_uint_eq(asked.n, 16);
@@ -224,8 +214,7 @@ START_TEST(external_data_are_judged_before_they_are_asked_for)
 {
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "0", "12"), "have 12");
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "-1", "16"), "offset");
-    external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "99999999999999999999", NULL),
-                     "offset");
+    external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "99999999999999999999", NULL), "offset");
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "w", "0", "0x10"), "length");
     external_refused(proto_external("w", PERCEPT_FLOAT, 1, four, "", "0", "16"), "no file");
     external_refused(proto_external("w", PERCEPT_STRING, 1, four, "w", NULL, NULL), "strings");
@@ -243,9 +232,8 @@ START_TEST(external_data_need_somebody_who_reads)
     refused(with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "w", NULL, NULL)),
             "save the model with its data inside");
     struct onnx_external external = {deny, NULL};
-    ck_assert(!reads_with(
-        with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "../w", NULL, NULL)),
-        &external));
+    ck_assert(
+        !reads_with(with_initializer(proto_external("w", PERCEPT_FLOAT, 1, four, "../w", NULL, NULL)), &external));
     ck_assert_str_eq(err.text, "initializer: tensor 'w': '../w' leads out");
 }
 END_TEST
@@ -258,8 +246,7 @@ START_TEST(external_data_of_attributes_and_sparse_tensors_go_the_same_way)
                        proto_external("", PERCEPT_FLOAT, 1, four, "/etc/x", NULL, NULL));
     ck_assert(!reads_with(with_node(node), &external));
     ck_assert_ptr_nonnull(strstr(err.text, "'/etc/x' leads out"));
-    proto_add(&made, SPARSE_VALUES,
-              proto_external("w", PERCEPT_FLOAT, 1, four, "/etc/y", NULL, NULL));
+    proto_add(&made, SPARSE_VALUES, proto_external("w", PERCEPT_FLOAT, 1, four, "/etc/y", NULL, NULL));
     ck_assert(!reads_with(with_sparse(made), &external));
     ck_assert_ptr_nonnull(strstr(err.text, "'/etc/y' leads out"));
 }

@@ -134,7 +134,7 @@ START_TEST(types_have_names_and_sizes)
     ck_assert_str_eq(tensor_dtype_name(PERCEPT_FLOAT), "float32");
     ck_assert_str_eq(tensor_dtype_name((enum percept_dtype)22), "int4");
     ck_assert_str_eq(tensor_dtype_name((enum percept_dtype)99), "undefined");
-    ck_assert_str_eq(tensor_dtype_name((enum percept_dtype)-1), "undefined");
+    ck_assert_str_eq(tensor_dtype_name((enum percept_dtype) - 1), "undefined");
     ck_assert_uint_eq(tensor_dtype_bytes(PERCEPT_BFLOAT16), 2);
     ck_assert_uint_eq(tensor_dtype_bytes((enum percept_dtype)22), 0);
 }
@@ -145,7 +145,8 @@ START_TEST(every_half_survives_a_round_trip)
     for (unsigned i = 0; i <= 0xffff; i++) {
         float value = tensor_half_to_float((uint16_t)i);
         if (isnan(value))
-            ck_assert((i & 0x7c00) == 0x7c00 && (i & 0x3ff) && isnan(tensor_half_to_float(tensor_float_to_half(value))));
+            ck_assert((i & 0x7c00) == 0x7c00 && (i & 0x3ff) &&
+                      isnan(tensor_half_to_float(tensor_float_to_half(value))));
         else
             ck_assert_uint_eq(tensor_float_to_half(value), i);
         value = tensor_bfloat_to_float((uint16_t)i);
@@ -176,8 +177,8 @@ END_TEST
 
 START_TEST(bfloat_rounds_to_even)
 {
-    ck_assert_uint_eq(tensor_float_to_bfloat(1.00390625f), 0x3f80);   /* 1 + 2^-8: tie, even below */
-    ck_assert_uint_eq(tensor_float_to_bfloat(1.01171875f), 0x3f82);   /* 1 + 3 2^-8: tie, even above */
+    ck_assert_uint_eq(tensor_float_to_bfloat(1.00390625f), 0x3f80); /* 1 + 2^-8: tie, even below */
+    ck_assert_uint_eq(tensor_float_to_bfloat(1.01171875f), 0x3f82); /* 1 + 3 2^-8: tie, even above */
     ck_assert_uint_eq(tensor_float_to_bfloat(1.00390637f), 0x3f81);
     ck_assert_uint_eq(tensor_float_to_bfloat(3.4e38f), 0x7f80);
 }

@@ -75,9 +75,13 @@ END_TEST
 
 START_TEST(lengths_beyond_the_end_are_refused)
 {
-    ck_assert_ptr_nonnull(broken_by("\x0a\x03" "ab", 4));
+    ck_assert_ptr_nonnull(broken_by("\x0a\x03"
+                                    "ab",
+                                    4));
     ck_assert_ptr_nonnull(broken_by("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11));
-    ck_assert_ptr_null(broken_by("\x0a\x02" "ab", 4));
+    ck_assert_ptr_null(broken_by("\x0a\x02"
+                                 "ab",
+                                 4));
 }
 END_TEST
 

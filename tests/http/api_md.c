@@ -92,7 +92,7 @@ static void add_file(struct bytes_buffer *buffer, const char *path)
     fclose(file);
 }
 
-/* ---- the page ---- */
+/* --- the page ----------------------------------------------------------------------------------------------------- */
 
 static bool next_line(struct page *page, struct line *line)
 {
@@ -129,7 +129,7 @@ static bool next_block(struct page *page, const char *fence, const char *until, 
     return false;
 }
 
-/* ---- the request ---- */
+/* --- the request -------------------------------------------------------------------------------------------------- */
 
 static void add_body_line(struct bytes_buffer *body, const struct line *line, bool first)
 {
@@ -164,13 +164,12 @@ static void build_request(const struct block *block, struct bytes_buffer *reques
         }
     }
     char more[128];
-    snprintf(more, sizeof more, "Host: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n",
-             body.n);
+    snprintf(more, sizeof more, "Host: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", body.n);
     add_text(request, more);
     add(request, body.at, body.n);
 }
 
-/* ---- the daemon ---- */
+/* --- the daemon --------------------------------------------------------------------------------------------------- */
 
 /* size -> its place in a list, and what it is called */
 static void make_sizes(void)
@@ -196,8 +195,7 @@ static void make_sizes(void)
 
 static int open_door(struct sockaddr_in *address)
 {
-    *address = (struct sockaddr_in){.sin_family = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof *address;
     int door = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_ge(door, 0);
@@ -217,7 +215,8 @@ static void become_daemon(const char *binary, int door, int log)
     unsetenv("NOTIFY_SOCKET");
     if (dup2(log, STDERR_FILENO) < 0 || dup2(door, 3) < 0)
         _exit(126);
-    execl(binary, binary, "serve", "models", folder_at("sizes.onnx"), "--listen", "fd:3", "--workers", "2", (char *)NULL);
+    execl(binary, binary, "serve", "models", folder_at("sizes.onnx"), "--listen", "fd:3", "--workers", "2",
+          (char *)NULL);
     _exit(127);
 }
 
@@ -235,8 +234,8 @@ static void start(struct served *served, const char *binary)
     served->log = fdopen(ends[0], "r");
     char line[1024] = "";
     while (!strstr(line, "serving") || !strstr(line, "models="))
-        ck_assert_msg(fgets(line, sizeof line, served->log) != NULL,
-                      "%s did not come to serve models/; it said: %s", binary, line);
+        ck_assert_msg(fgets(line, sizeof line, served->log) != NULL, "%s did not come to serve models/; it said: %s",
+                      binary, line);
 }
 
 static int end(struct served *served)
@@ -248,15 +247,13 @@ static int end(struct served *served)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void ask(const struct served *served, const struct bytes_buffer *request,
-                struct bytes_buffer *reply)
+static void ask(const struct served *served, const struct bytes_buffer *request, struct bytes_buffer *reply)
 {
     const struct timeval limit = {.tv_sec = LIMIT_S};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_ge(fd, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    ck_assert_int_eq(
-        connect(fd, (const struct sockaddr *)&served->address, sizeof served->address), 0);
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&served->address, sizeof served->address), 0);
     for (size_t sent = 0; sent < request->n;) {
         ssize_t n = send(fd, request->at + sent, request->n - sent, MSG_NOSIGNAL);
         ck_assert_msg(n > 0, "the daemon took %zu bytes of %zu", sent, request->n);
@@ -270,7 +267,7 @@ static void ask(const struct served *served, const struct bytes_buffer *request,
     close(fd);
 }
 
-/* ---- comparing ---- */
+/* --- comparing ---------------------------------------------------------------------------------------------------- */
 
 /* "…" in the pattern is any run of bytes; everything else stands for itself. */
 static bool fits(const char *pattern, size_t n_pattern, const char *text, size_t n_text)
@@ -359,8 +356,7 @@ static bool reply_fits(const struct block *want, const struct bytes_buffer *repl
             return false;
     const char *body = head_end + 4;
     const struct block rest_block = {.at = rest.at, .end = rest.end};
-    return rest.at == rest.end ||
-           body_fits(&rest_block, body, reply->n - (size_t)(body - reply->at));
+    return rest.at == rest.end || body_fits(&rest_block, body, reply->n - (size_t)(body - reply->at));
 }
 
 static bool play(const struct served *served, const struct block *asked, const struct block *want)
@@ -370,10 +366,9 @@ static bool play(const struct served *served, const struct block *asked, const s
     ask(served, &request, &reply);
     if (reply_fits(want, &reply))
         return true;
-    fprintf(stderr, PAGE ":%d: the reply to this is not the one of line %d\n", asked->number,
-            want->number);
-    fprintf(stderr, "--- expected\n%.*s--- got\n%.*s\n---\n", (int)(want->end - want->at), want->at,
-            (int)reply.n, reply.at);
+    fprintf(stderr, PAGE ":%d: the reply to this is not the one of line %d\n", asked->number, want->number);
+    fprintf(stderr, "--- expected\n%.*s--- got\n%.*s\n---\n", (int)(want->end - want->at), want->at, (int)reply.n,
+            reply.at);
     return false;
 }
 
@@ -393,8 +388,8 @@ START_TEST(every_example_of_the_page_comes_out_as_it_says)
     start(&served, binary);
     int n = 0, n_failed = 0;
     for (struct block asked, want; next_block(&page, "```http", NULL, &asked); n++) {
-        ck_assert_msg(next_block(&page, "```reply", "```http", &want),
-                      PAGE ":%d: no reply follows this request", asked.number);
+        ck_assert_msg(next_block(&page, "```reply", "```http", &want), PAGE ":%d: no reply follows this request",
+                      asked.number);
         n_failed += !play(&served, &asked, &want);
     }
     ck_assert_int_eq(end(&served), 0);
@@ -410,15 +405,23 @@ START_TEST(what_stands_for_anything_matches_any_run_and_nothing_else)
         const char *pattern, *text;
         bool fits;
     } rows[] = {
-        {"", "", true},          {"a", "a", true},        {"a", "b", false},
-        {"a", "ab", false},      {ANY, "", true},         {ANY, "abc", true},
-        {"a" ANY, "abc", true},  {ANY "c", "abc", true},  {"a" ANY "c", "ac", true},
-        {"a" ANY "c", "acb", false},                      {ANY "b" ANY "b", "abab", true},
-        {ANY "bb", "ababb", true},                        {"ab", "a", false},
+        {"", "", true},
+        {"a", "a", true},
+        {"a", "b", false},
+        {"a", "ab", false},
+        {ANY, "", true},
+        {ANY, "abc", true},
+        {"a" ANY, "abc", true},
+        {ANY "c", "abc", true},
+        {"a" ANY "c", "ac", true},
+        {"a" ANY "c", "acb", false},
+        {ANY "b" ANY "b", "abab", true},
+        {ANY "bb", "ababb", true},
+        {"ab", "a", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        ck_assert_msg(fits(rows[i].pattern, strlen(rows[i].pattern), rows[i].text,
-                           strlen(rows[i].text)) == rows[i].fits,
+        ck_assert_msg(fits(rows[i].pattern, strlen(rows[i].pattern), rows[i].text, strlen(rows[i].text)) ==
+                          rows[i].fits,
                       "'%s' and '%s'", rows[i].pattern, rows[i].text);
 }
 END_TEST

@@ -36,11 +36,10 @@ char daemon_input = 'x';
 
 /* A ModelProto: Relu from x [N,2] to y [N,2], opset 13. */
 static const uint8_t relu_onnx[] = {
-    0x08, 0x08, 0x3a, 0x3d, 0x0a, 0x0c, 0x0a, 0x01, 0x78, 0x12, 0x01, 0x79, 0x22, 0x04,
-    0x52, 0x65, 0x6c, 0x75, 0x12, 0x01, 0x67, 0x5a, 0x14, 0x0a, 0x01, 0x78, 0x12, 0x0f,
-    0x0a, 0x0d, 0x08, 0x01, 0x12, 0x09, 0x0a, 0x03, 0x12, 0x01, 0x4e, 0x0a, 0x02, 0x08,
-    0x02, 0x62, 0x14, 0x0a, 0x01, 0x79, 0x12, 0x0f, 0x0a, 0x0d, 0x08, 0x01, 0x12, 0x09,
-    0x0a, 0x03, 0x12, 0x01, 0x4e, 0x0a, 0x02, 0x08, 0x02, 0x42, 0x02, 0x10, 0x0d,
+    0x08, 0x08, 0x3a, 0x3d, 0x0a, 0x0c, 0x0a, 0x01, 0x78, 0x12, 0x01, 0x79, 0x22, 0x04, 0x52, 0x65, 0x6c, 0x75,
+    0x12, 0x01, 0x67, 0x5a, 0x14, 0x0a, 0x01, 0x78, 0x12, 0x0f, 0x0a, 0x0d, 0x08, 0x01, 0x12, 0x09, 0x0a, 0x03,
+    0x12, 0x01, 0x4e, 0x0a, 0x02, 0x08, 0x02, 0x62, 0x14, 0x0a, 0x01, 0x79, 0x12, 0x0f, 0x0a, 0x0d, 0x08, 0x01,
+    0x12, 0x09, 0x0a, 0x03, 0x12, 0x01, 0x4e, 0x0a, 0x02, 0x08, 0x02, 0x42, 0x02, 0x10, 0x0d,
 };
 
 struct settings daemon_settings(void)
@@ -125,8 +124,7 @@ static void limit_fds(void)
 static int host_main(const char *folder, const struct settings *settings, int tell)
 {
     struct percept_err err = {0};
-    struct host host = {
-        .settings = settings, .tell = tell, .loop = loop_new(settings->workers, &err)};
+    struct host host = {.settings = settings, .tell = tell, .loop = loop_new(settings->workers, &err)};
     host.catalog = host.loop ? catalog_new(host.loop, settings, &err) : NULL;
     if (!host.catalog)
         return 9;
@@ -143,8 +141,7 @@ static int host_main(const char *folder, const struct settings *settings, int te
     return 0;
 }
 
-static void write_model(const struct daemon *daemon, const char *name, const void *bytes,
-                        size_t n_bytes)
+static void write_model(const struct daemon *daemon, const char *name, const void *bytes, size_t n_bytes)
 {
     char path[200];
     struct percept_err err = {0};
@@ -167,8 +164,7 @@ static void make_folder(struct daemon *daemon)
 
 static void remove_folder(const struct daemon *daemon)
 {
-    static const char *const names[] = {"relu/model.onnx", "relu", "broken/model.onnx",
-                                        "broken",          "keys", ""};
+    static const char *const names[] = {"relu/model.onnx", "relu", "broken/model.onnx", "broken", "keys", ""};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[200];
         snprintf(path, sizeof path, "%s/%s", daemon->folder, names[i]);
@@ -232,9 +228,8 @@ static void wait_for(const struct client *client, short events)
 
 void client_open(struct client *client, const struct daemon *daemon)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)daemon->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)daemon->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     client->n_bytes = 0;
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_ge(client->fd, 0);
@@ -331,14 +326,14 @@ int client_status_or_close(struct client *client)
     return client_reply(client).status;
 }
 
-struct reply daemon_ask(const struct daemon *daemon, const char *method, const char *path,
-                        const char *more, const char *body)
+struct reply daemon_ask(const struct daemon *daemon, const char *method, const char *path, const char *more,
+                        const char *body)
 {
     static struct client client;
     char head[8192];
     client_open(&client, daemon);
-    snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n",
-             method, path, more, strlen(body));
+    snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n", method, path, more,
+             strlen(body));
     client_send(&client, head);
     client_send(&client, body);
     struct reply reply = client_reply(&client);
@@ -354,8 +349,7 @@ struct reply daemon_get(const struct daemon *daemon, const char *path)
 void client_send_infer(struct client *client, const char *more)
 {
     char head[1024];
-    snprintf(head, sizeof head,
-             "POST " RELU_PATH " HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n" RELU_BODY,
+    snprintf(head, sizeof head, "POST " RELU_PATH " HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n" RELU_BODY,
              more, strlen(RELU_BODY));
     client_send(client, head);
 }

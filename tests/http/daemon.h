@@ -50,7 +50,7 @@ extern char daemon_input;
 void daemon_start(struct daemon *daemon, const struct settings *settings, const char *api_keys);
 int daemon_end(struct daemon *daemon);                       /* SIGTERM and wait */
 void daemon_signal(const struct daemon *daemon, int signal); /* SIGTERM: drain, SIGINT: stop */
-int daemon_wait(struct daemon *daemon); /* exit status, 128 + signal when killed */
+int daemon_wait(struct daemon *daemon);                      /* exit status, 128 + signal when killed */
 
 struct client {
     int fd;
@@ -72,12 +72,12 @@ void client_send(struct client *client, const char *text);
 bool client_send_bytes(struct client *client, const void *bytes, size_t n_bytes);
 struct reply client_reply(struct client *client);         /* the next one */
 struct reply client_reply_to_head(struct client *client); /* without a body, as after HEAD */
-bool client_closed(struct client *client); /* true at the end of the stream, false at a byte */
-int client_status_or_close(struct client *client); /* of the next reply, 0 when there is none */
+bool client_closed(struct client *client);                /* true at the end of the stream, false at a byte */
+int client_status_or_close(struct client *client);        /* of the next reply, 0 when there is none */
 
 /* One request on a connection of its own. `more` is header lines, each ended by \r\n, or "". */
-struct reply daemon_ask(const struct daemon *daemon, const char *method, const char *path,
-                        const char *more, const char *body);
+struct reply daemon_ask(const struct daemon *daemon, const char *method, const char *path, const char *more,
+                        const char *body);
 struct reply daemon_get(const struct daemon *daemon, const char *path);
 
 /* The value of the sample line of /metrics that begins with `name`; waits until it is `value`. */
@@ -85,8 +85,7 @@ long daemon_metric(const struct daemon *daemon, const char *name);
 void daemon_wait_for(const struct daemon *daemon, const char *name, long value);
 
 /* The body of an inference request of one row, and one of "relu" with its head. */
-#define RELU_BODY                                                                                  \
-    "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[-1,2]}]}"
+#define RELU_BODY "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[-1,2]}]}"
 #define RELU_PATH "/v2/models/relu/infer"
 void client_send_infer(struct client *client, const char *more);
 

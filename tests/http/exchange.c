@@ -83,8 +83,7 @@ static const struct {
 START_TEST(refusals_come_early_only_where_reading_on_is_worse)
 {
     start();
-    struct exchange *exchange =
-        born(judged[_i].method, judged[_i].target, judged[_i].content_length);
+    struct exchange *exchange = born(judged[_i].method, judged[_i].target, judged[_i].content_length);
     ck_assert_int_eq(exchange->state, EXCHANGE_ANSWERED);
     ck_assert_int_eq(exchange->status, judged[_i].status);
     ck_assert_int_eq(exchange->early, judged[_i].early);
@@ -208,9 +207,8 @@ START_TEST(refusals_have_a_line_each_up_to_ten_a_second)
     refuse_at("/v2/models/a/infer", second_ns);
     const char *text = lines_of(file);
     ck_assert_msg(n_lines(text) == 4, "%s", text);
-    ck_assert_ptr_nonnull(strstr(text,
-                                 " info  request refused  status=404 method=GET path=/nowhere "
-                                 "why=\"Not Found: there is no such path"));
+    ck_assert_ptr_nonnull(strstr(text, " info  request refused  status=404 method=GET path=/nowhere "
+                                       "why=\"Not Found: there is no such path"));
     ck_assert_ptr_nonnull(strstr(text, "status=400 method=GET path=\"\" why=\"malformed request"));
     ck_assert_ptr_nonnull(strstr(text, "status=400 method=GET path=\"/v2/models/a b\" why="));
     ck_assert_ptr_nonnull(strstr(text, "status=405 method=GET path=/v2/models/a/infer why="));
@@ -339,8 +337,7 @@ Suite *http_exchange_suite(void)
     Suite *suite = suite_create("http/exchange");
     TCase *tcase = tcase_create("exchange");
     tcase_add_test(tcase, a_known_route_waits_for_the_body);
-    tcase_add_loop_test(tcase, refusals_come_early_only_where_reading_on_is_worse, 0,
-                        sizeof judged / sizeof judged[0]);
+    tcase_add_loop_test(tcase, refusals_come_early_only_where_reading_on_is_worse, 0, sizeof judged / sizeof judged[0]);
     tcase_add_test(tcase, a_body_is_collected_in_pieces);
     tcase_add_test(tcase, a_body_over_the_limit_is_thrown_away_and_then_cut);
     tcase_add_test(tcase, all_bodies_together_have_a_limit);

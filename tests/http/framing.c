@@ -150,8 +150,7 @@ Suite *http_framing_suite(void)
     TCase *tcase = tcase_create("framing");
     tcase_add_test(tcase, a_plain_request_passes_and_is_kept);
     tcase_add_test(tcase, http_1_0_needs_no_host);
-    tcase_add_loop_test(tcase, ambiguous_requests_are_refused, 0,
-                        sizeof refused / sizeof refused[0]);
+    tcase_add_loop_test(tcase, ambiguous_requests_are_refused, 0, sizeof refused / sizeof refused[0]);
     tcase_add_loop_test(tcase, paths_are_decoded_or_refused, 0, sizeof paths / sizeof paths[0]);
     tcase_add_test(tcase, a_path_without_memory_is_an_error);
     suite_add_tcase(suite, tcase);

@@ -33,8 +33,7 @@ static bool matches(const char *key)
 
 START_TEST(each_line_is_a_key)
 {
-    ck_assert_msg(read_keys("# for tests\n\nfirst\r\n  second-key \t\n#third\nlast"), "%s",
-                  err.text);
+    ck_assert_msg(read_keys("# for tests\n\nfirst\r\n  second-key \t\n#third\nlast"), "%s", err.text);
     ck_assert_int_eq(keys.n, 3);
     ck_assert(matches("first"));
     ck_assert(matches("second-key"));

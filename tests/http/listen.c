@@ -28,9 +28,8 @@ START_TEST(addresses_are_listened_on)
     ck_assert_int_gt(listen_port(fd), 0);
     ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)listen_port(fd)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)listen_port(fd)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int client = socket(AF_INET, SOCK_STREAM, 0);
     if (good[_i][0] != '[')
         ck_assert_int_eq(connect(client, (struct sockaddr *)&to, sizeof to), 0);
@@ -106,8 +105,7 @@ Suite *http_listen_suite(void)
     Suite *suite = suite_create("http/listen");
     TCase *tcase = tcase_create("listen");
     tcase_add_loop_test(tcase, addresses_are_listened_on, 0, sizeof good / sizeof good[0]);
-    tcase_add_loop_test(tcase, what_is_no_address_is_refused_with_a_sentence, 0,
-                        sizeof bad / sizeof bad[0]);
+    tcase_add_loop_test(tcase, what_is_no_address_is_refused_with_a_sentence, 0, sizeof bad / sizeof bad[0]);
     tcase_add_test(tcase, a_port_alone_is_on_loopback);
     tcase_add_test(tcase, a_port_in_use_is_told);
     tcase_add_test(tcase, a_passed_socket_is_used_and_others_are_refused);

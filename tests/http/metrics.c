@@ -61,8 +61,7 @@ static void check_line(const char *line, char *family, size_t n)
         ck_assert(!strcmp(type, "counter") || !strcmp(type, "gauge") || !strcmp(type, "histogram"));
         return;
     }
-    ck_assert_msg(strncmp(line, family, strlen(family)) == 0, "%s is not of family %s", line,
-                  family);
+    ck_assert_msg(strncmp(line, family, strlen(family)) == 0, "%s is not of family %s", line, family);
     const char *value = strrchr(line, ' ');
     char *end;
     ck_assert_ptr_nonnull(value);
@@ -91,17 +90,16 @@ START_TEST(histograms_are_cumulative_and_end_with_the_count)
     struct reply reply = daemon_get(&host, "/metrics");
     double before = 0;
     int n = 0;
-    for (const char *at = reply.body;
-         (at = strstr(at, "\nperceptd_request_duration_seconds_bucket{model=\"relu\"")); n++) {
+    for (const char *at = reply.body; (at = strstr(at, "\nperceptd_request_duration_seconds_bucket{model=\"relu\""));
+         n++) {
         at = strchr(at + 1, ' ');
         ck_assert_double_ge(strtod(at, NULL), before);
         before = strtod(at, NULL);
     }
     ck_assert_int_gt(n, 5);
     ck_assert_double_eq(sample(&reply, "perceptd_request_duration_seconds_count" RELU), before);
-    ck_assert_double_eq(
-        sample(&reply, "perceptd_batch_size_bucket{model=\"relu\",version=\"1\",le=\"+Inf\"}"),
-        sample(&reply, "perceptd_batch_size_count" RELU));
+    ck_assert_double_eq(sample(&reply, "perceptd_batch_size_bucket{model=\"relu\",version=\"1\",le=\"+Inf\"}"),
+                        sample(&reply, "perceptd_batch_size_count" RELU));
     ck_assert_int_eq(daemon_end(&host), 0);
 }
 END_TEST

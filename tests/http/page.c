@@ -56,8 +56,7 @@ START_TEST(browsers_get_the_models)
         snprintf(open, sizeof open, "<%s>", tags[i]);
         snprintf(attributes, sizeof attributes, "<%s ", tags[i]);
         snprintf(close, sizeof close, "</%s>", tags[i]);
-        ck_assert_uint_eq(count(reply.body, open) + count(reply.body, attributes),
-                          count(reply.body, close));
+        ck_assert_uint_eq(count(reply.body, open) + count(reply.body, attributes), count(reply.body, close));
     }
     end();
 }

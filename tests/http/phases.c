@@ -88,8 +88,7 @@ START_TEST(who_works_or_is_answered_never_makes_way)
 {
     start();
     for (int i = 0; i < N; i++)
-        phases_enter(&phases, &all[i], i % 3 ? i % 3 > 1 ? PHASE_REPLY : PHASE_WORK : PHASE_CUT,
-                     100);
+        phases_enter(&phases, &all[i], i % 3 ? i % 3 > 1 ? PHASE_REPLY : PHASE_WORK : PHASE_CUT, 100);
     ck_assert_ptr_null(phases_longest(&phases, false));
     ck_assert_ptr_null(phases_longest(&phases, true));
 }

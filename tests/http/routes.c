@@ -110,8 +110,7 @@ START_TEST(bad_names_and_versions_have_sentences)
     ck_assert_int_eq(found.err.code, ERR_NOT_FOUND);
     ck_assert_str_eq(found.err.text, "Request for unknown model: 'a' version 0 is not found");
     find("POST", "/v2/models/a/versions/99999999999999999999/infer");
-    ck_assert_str_eq(found.err.text,
-                     "Request for unknown model: 'a' version 99999999999999999999 is not found");
+    ck_assert_str_eq(found.err.text, "Request for unknown model: 'a' version 99999999999999999999 is not found");
     arena_free(&arena);
 }
 END_TEST

@@ -44,9 +44,9 @@ struct rude {
     int status;
 };
 
-#define R(what, bytes, status)                                                                     \
-    {                                                                                              \
-        what, bytes, sizeof(bytes) - 1, status                                                     \
+#define R(what, bytes, status)                                                                                         \
+    {                                                                                                                  \
+        what, bytes, sizeof(bytes) - 1, status                                                                         \
     }
 #define LIVE "GET /v2/health/live HTTP/1.1"
 #define T5(text) text text text text text
@@ -56,8 +56,7 @@ struct rude {
 /* All of these are refused and the connection ends, so that what follows is never read as a
  * request. */
 static const struct rude malformed[] = {
-    R("both lengths",
-      POST HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
+    R("both lengths", POST HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
     R("both lengths, other order",
       POST HOST "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
     R("two lengths", POST HOST "Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd" SMUGGLED, 400),
@@ -66,12 +65,10 @@ static const struct rude malformed[] = {
     R("a tab before the colon", POST HOST "Content-Length\t: 44\r\n\r\n" SMUGGLED, 400),
     R("an unknown encoding", POST HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
     R("gzip and chunked", POST HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
-    R("two encodings",
-      POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    R("identity after chunked",
-      POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", 400),
-    R("chunked in HTTP/1.0",
-      "POST " RELU_PATH " HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    R("two encodings", POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    R("identity after chunked", POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+      400),
+    R("chunked in HTTP/1.0", "POST " RELU_PATH " HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     R("no host", "GET /v2/health/live HTTP/1.1\r\n\r\n", 400),
     R("two hosts", "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
     R("a name with brackets", "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nA[1]: b\r\n\r\n", 400),
@@ -116,27 +113,20 @@ static const struct rude malformed[] = {
     R("a chunk size that is no number", POST HOST "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
     R("a negative chunk size", POST HOST "Transfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
     R("a chunk size behind 0x", POST HOST "Transfer-Encoding: chunked\r\n\r\n0x1\r\na", 400),
-    R("a bare line feed behind a chunk size",
-      POST HOST "Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", 400),
-    R("a bare line feed behind a chunk",
-      POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\na\n0\r\n\r\n", 400),
-    R("a bare line feed in a chunk's extension",
-      POST HOST "Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n", 400),
-    R("a chunk that is longer than its size",
-      POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
-    R("a chunk size past 64 bits",
-      POST HOST "Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\na", 400),
+    R("a bare line feed behind a chunk size", POST HOST "Transfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n", 400),
+    R("a bare line feed behind a chunk", POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\na\n0\r\n\r\n", 400),
+    R("a bare line feed in a chunk's extension", POST HOST "Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n",
+      400),
+    R("a chunk that is longer than its size", POST HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
+    R("a chunk size past 64 bits", POST HOST "Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\na", 400),
     R("a blank behind a length", POST HOST "Content-Length: 4 \r\n\r\nabcd" SMUGGLED, 400),
     R("tabs behind a length", POST HOST "Content-Length: 4\t\t\r\n\r\nabcd" SMUGGLED, 400),
-    R("a blank behind chunked",
-      POST HOST "Transfer-Encoding: chunked \r\n\r\n0\r\n\r\n" SMUGGLED, 400),
-    R("a tab behind chunked",
-      POST HOST "Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
+    R("a blank behind chunked", POST HOST "Transfer-Encoding: chunked \r\n\r\n0\r\n\r\n" SMUGGLED, 400),
+    R("a tab behind chunked", POST HOST "Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n" SMUGGLED, 400),
     R("many cookies", LIVE "\r\nHost: x\r\nCookie: " T500("a=b; ") "\r\n\r\n", 400),
     R("a large cookie", LIVE "\r\nHost: x\r\nCookie: a=" T500(T40("b")) "\r\n\r\n", 400),
     R("many parts of a query", "GET /v2?" T500("a&") " HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-    R("a bare line feed in the trailer",
-      POST HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\r\n" SMUGGLED, 400),
+    R("a bare line feed in the trailer", POST HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\r\n" SMUGGLED, 400),
 };
 
 static bool send_rude(const struct rude *rude, size_t piece)
@@ -201,8 +191,7 @@ START_TEST(what_came_before_malformed_bytes_is_answered)
     daemon_start(&host, &settings, NULL);
     client_open(&client, &host);
     char many[2000];
-    snprintf(many, sizeof many,
-             SMUGGLED POST HOST "Content-Length: %zu\r\n\r\n" RELU_BODY SMUGGLED LIVE "\n\n",
+    snprintf(many, sizeof many, SMUGGLED POST HOST "Content-Length: %zu\r\n\r\n" RELU_BODY SMUGGLED LIVE "\n\n",
              strlen(RELU_BODY));
     client_send(&client, many);
     for (int i = 0; i < 3; i++)
@@ -324,8 +313,7 @@ START_TEST(a_reader_that_does_not_read_ends_at_its_deadline)
     do {
         struct pollfd waiting = {.fd = client.fd, .events = POLLOUT};
         if (poll(&waiting, 1, 100) == 1)
-            ended = send(client.fd, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 35,
-                         MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+            ended = send(client.fd, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 35, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
                     (waiting.revents & (POLLERR | POLLHUP));
         clock_gettime(CLOCK_MONOTONIC, &now);
     } while (!ended && now.tv_sec - begun.tv_sec < 20);
@@ -343,9 +331,8 @@ START_TEST(a_body_over_the_limit_is_read_and_answered_413)
     ck_assert(client_send_bytes(&client, body, sizeof body));
     struct reply reply = client_reply(&client);
     ck_assert_int_eq(reply.status, 413);
-    ck_assert(reply_has(&reply,
-                        "request JSON size of 100000 bytes exceeds the maximum allowed input "
-                        "size of 65536 bytes. Use --max-body"));
+    ck_assert(reply_has(&reply, "request JSON size of 100000 bytes exceeds the maximum allowed input "
+                                "size of 65536 bytes. Use --max-body"));
     client_send(&client, SMUGGLED); /* and the connection is still good */
     ck_assert_int_eq(client_reply(&client).status, 200);
     end();
@@ -369,8 +356,7 @@ START_TEST(a_body_over_the_limit_is_called_what_it_is)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char head[300], says[200];
         snprintf(head, sizeof head, POST HOST "%sContent-Length: 100000\r\n\r\n", rows[i].header);
-        snprintf(says, sizeof says,
-                 "{\"error\":\"%s size of 100000 bytes exceeds the maximum allowed input",
+        snprintf(says, sizeof says, "{\"error\":\"%s size of 100000 bytes exceeds the maximum allowed input",
                  rows[i].name);
         if (i)
             client_close(&client);
@@ -410,8 +396,7 @@ START_TEST(an_endless_chunked_body_is_cut)
     client_send(&client, POST HOST "Transfer-Encoding: chunked\r\n\r\n");
     bool sent = true;
     for (int i = 0; i < 10000 && sent; i++)
-        sent = client_send_bytes(&client, "2710\r\n", 6) &&
-               client_send_bytes(&client, chunk, sizeof chunk) &&
+        sent = client_send_bytes(&client, "2710\r\n", 6) && client_send_bytes(&client, chunk, sizeof chunk) &&
                client_send_bytes(&client, "\r\n", 2);
     ck_assert(!sent); /* hung up upon long before 100 MB */
     end();
@@ -481,8 +466,7 @@ START_TEST(expect_100_continue_is_answered_before_the_body)
     start();
     char head[300];
     client_open(&client, &host);
-    snprintf(head, sizeof head, POST HOST "Expect: 100-continue\r\nContent-Length: %zu\r\n\r\n",
-             strlen(RELU_BODY));
+    snprintf(head, sizeof head, POST HOST "Expect: 100-continue\r\nContent-Length: %zu\r\n\r\n", strlen(RELU_BODY));
     client_send(&client, head);
     struct pollfd waiting = {.fd = client.fd, .events = POLLIN};
     ck_assert_int_eq(poll(&waiting, 1, 20000), 1);
@@ -529,9 +513,8 @@ START_TEST(who_expects_100_is_told_what_the_head_decides)
     start();
     for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++) {
         snprintf(head, sizeof head,
-                 "POST %s HTTP/1.1\r\n" HOST
-                 "%sExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
-                 unwanted[i].path, unwanted[i].more);
+                 "POST %s HTTP/1.1\r\n" HOST "%sExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n", unwanted[i].path,
+                 unwanted[i].more);
         snprintf(line, sizeof line, "HTTP/1.1 %d ", unwanted[i].status);
         if (i)
             client_close(&client);
@@ -539,8 +522,8 @@ START_TEST(who_expects_100_is_told_what_the_head_decides)
         client_send(&client, head);
         client.bytes[0] = '\0';
         ck_assert(!client_closed(&client));
-        ck_assert_msg(strncmp(client.bytes, line, strlen(line)) == 0, "%s %s: %s", unwanted[i].path,
-                      unwanted[i].more, client.bytes);
+        ck_assert_msg(strncmp(client.bytes, line, strlen(line)) == 0, "%s %s: %s", unwanted[i].path, unwanted[i].more,
+                      client.bytes);
         ck_assert_int_eq(client_reply(&client).status, unwanted[i].status);
         ck_assert(client_closed(&client));
     }

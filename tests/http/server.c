@@ -303,8 +303,7 @@ START_TEST(a_request_that_outlasts_the_drain_is_answered_503)
 {
     struct settings settings = daemon_settings();
     settings.max_queue_delay_us = 60 * 1000 * 1000;
-    settings.drain_timeout_ms =
-        0; /* over before the lane, which need not wait any more, is looked at */
+    settings.drain_timeout_ms = 0; /* over before the lane, which need not wait any more, is looked at */
     start(&settings);
     client_open(&client, &host);
     client_send_infer(&client, "");
@@ -387,8 +386,7 @@ START_TEST(an_upload_under_way_is_served_by_a_drain)
     start(&settings);
     client_open(&client, &host);
     char head[200];
-    snprintf(head, sizeof head,
-             "POST " RELU_PATH " HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+    snprintf(head, sizeof head, "POST " RELU_PATH " HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
              strlen(RELU_BODY));
     client_send(&client, head);
     client_send_bytes(&client, RELU_BODY, 10);
@@ -444,8 +442,7 @@ START_TEST(a_server_that_nobody_used_can_be_freed)
     struct bare bare;
     struct percept_err err = {0};
     bare_start(&bare);
-    struct server *server =
-        server_new(bare.loop, bare.catalog, &bare.settings, "127.0.0.1:0", &err);
+    struct server *server = server_new(bare.loop, bare.catalog, &bare.settings, "127.0.0.1:0", &err);
     ck_assert_msg(server != NULL, "%s", err.text);
     ck_assert_int_gt(server_port(server), 0);
     server_free(server);
@@ -466,8 +463,7 @@ START_TEST(a_drained_server_can_be_freed_later)
     struct percept_err err = {0};
     bool done = false;
     bare_start(&bare);
-    struct server *server =
-        server_new(bare.loop, bare.catalog, &bare.settings, "127.0.0.1:0", &err);
+    struct server *server = server_new(bare.loop, bare.catalog, &bare.settings, "127.0.0.1:0", &err);
     server_drain(server, on_done, &done);
     server_drain(server, on_done, &done);
     ck_assert(!done);

@@ -35,8 +35,7 @@ static const struct {
     {S(CHUNKED "3\r\n\r\n\n\r\n0000A;x=\"y\";\tz\r\n0123456789\r\n00\r\nA: b\r\nContent-Length: "
                "x\r\n\r\n" GOOD),
      2},
-    {S(POST "\r\nTRANSFER-ENCODING: \tChunked\r\n\r\nf;\r\n012345678901234\r\n0;a\r\n\r\n" GOOD),
-     2},
+    {S(POST "\r\nTRANSFER-ENCODING: \tChunked\r\n\r\nf;\r\n012345678901234\r\n0;a\r\n\r\n" GOOD), 2},
     {S(POST "\r\nContent-Length-Of-Thing: abc\r\nTransfer-Encoding-X: y\r\n\r\n" GOOD), 2},
 };
 
@@ -95,8 +94,7 @@ static const struct {
     {S("GET / HTTP/11" HOST "\r\n\r\n"), "version"},
     {S("GET / HTTP/1.10" HOST "\r\n\r\n"), "version"},
     {S("GET / HTTP/1.1HTTP/1.1HTTP/1.1" HOST "\r\n\r\n"), "version"},
-    {S(POST "\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
-     "Content-Length is given twice"},
+    {S(POST "\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"), "Content-Length is given twice"},
     {S(POST "\r\nContent-Length:\r\n\r\n"), "decimal"},
     {S(POST "\r\nContent-Length: +3\r\n\r\nabc"), "decimal"},
     {S(POST "\r\nContent-Length: 3,3\r\n\r\nabc"), "decimal"},

@@ -81,8 +81,7 @@ START_TEST(control_characters_are_escaped_for_terminals)
 {
     ck_assert_str_eq(text_escaped(&arena, "a\x1b[2J\n\t\x7f\xc2\x80\xc2\x9f\xff"),
                      "a\\u001b[2J\\n\\u0009\\u007f\\u0080\\u009f\xef\xbf\xbd");
-    ck_assert_str_eq(text_escaped(&arena, "\"it's\" \\ \xc2\xa0\xc3\xa9"),
-                     "\"it's\" \\ \xc2\xa0\xc3\xa9");
+    ck_assert_str_eq(text_escaped(&arena, "\"it's\" \\ \xc2\xa0\xc3\xa9"), "\"it's\" \\ \xc2\xa0\xc3\xa9");
     ck_assert_str_eq(text_escaped(&arena, ""), "");
     struct arena none = {.limit_bytes = 1};
     ck_assert_str_eq(text_escaped(&none, "name"), "(out of memory)");
@@ -124,8 +123,7 @@ Suite *http_text_suite(void)
     TCase *tcase = tcase_create("text");
     tcase_add_test(tcase, pieces_are_joined_however_many);
     tcase_add_test(tcase, json_strings_read_back);
-    tcase_add_loop_test(tcase, bytes_that_are_not_utf8_are_replaced, 0,
-                        sizeof broken / sizeof broken[0]);
+    tcase_add_loop_test(tcase, bytes_that_are_not_utf8_are_replaced, 0, sizeof broken / sizeof broken[0]);
     tcase_add_test(tcase, control_characters_are_escaped_for_terminals);
     tcase_add_test(tcase, html_and_labels_are_quoted);
     tcase_add_test(tcase, short_memory_and_null_fail_and_stay_failed);

@@ -12,8 +12,7 @@ static void start(bool admin)
     daemon_start(&host, &settings, NULL);
 }
 
-static const char *const paths[] = {"/v2/repository/models/relu/load",
-                                    "/v2/repository/models/relu/unload"};
+static const char *const paths[] = {"/v2/repository/models/relu/load", "/v2/repository/models/relu/unload"};
 
 START_TEST(without_admin_they_are_403)
 {

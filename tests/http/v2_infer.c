@@ -68,10 +68,9 @@ END_TEST
 /* JSON of `text` bytes, then one row of two floats. */
 START_TEST(binary_requests_have_binary_replies)
 {
-    static const char text[] =
-        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\","
-        "\"parameters\":{\"binary_data_size\":8}}],"
-        "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":true}}]}";
+    static const char text[] = "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\","
+                               "\"parameters\":{\"binary_data_size\":8}}],"
+                               "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":true}}]}";
     static const float row[2] = {-3, 4};
     char head[400];
     start();
@@ -147,9 +146,7 @@ END_TEST
 START_TEST(form_types_are_json_and_pictures_are_415)
 {
     start();
-    ck_assert_int_eq(
-        infer(RELU_PATH, "Content-Type: application/x-www-form-urlencoded\r\n", RELU_BODY).status,
-        200);
+    ck_assert_int_eq(infer(RELU_PATH, "Content-Type: application/x-www-form-urlencoded\r\n", RELU_BODY).status, 200);
     ck_assert_int_eq(infer(RELU_PATH, "Content-Type: image/png\r\n", RELU_BODY).status, 415);
     end();
 }
@@ -171,8 +168,7 @@ Suite *http_v2_infer_suite(void)
     tcase_add_test(tcase, a_request_is_answered_with_its_outputs);
     tcase_add_test(tcase, server_timing_tells_where_the_time_went);
     tcase_add_test(tcase, binary_requests_have_binary_replies);
-    tcase_add_loop_test(tcase, headers_that_make_no_sense_are_400, 0,
-                        sizeof bad_headers / sizeof bad_headers[0]);
+    tcase_add_loop_test(tcase, headers_that_make_no_sense_are_400, 0, sizeof bad_headers / sizeof bad_headers[0]);
     tcase_add_test(tcase, a_timeout_of_the_client_is_taken);
     tcase_add_test(tcase, models_that_are_not_there_are_not_inferred);
     tcase_add_test(tcase, form_types_are_json_and_pictures_are_415);

@@ -59,8 +59,7 @@ START_TEST(readiness_names_failed_models_with_their_reason)
     json_t *models = json_object_get(ready, "models");
     ck_assert_uint_eq(json_object_size(models), 1);
     ck_assert_str_eq(text_of(models, "broken"), "UNAVAILABLE");
-    ck_assert(strncmp(text_of(json_object_get(ready, "reasons"), "broken"), "version 1: ", 11) ==
-              0);
+    ck_assert(strncmp(text_of(json_object_get(ready, "reasons"), "broken"), "version 1: ", 11) == 0);
     json_decref(ready);
     end();
 }
@@ -92,8 +91,8 @@ static void check_io(const json_t *model, const char *member, const char *name)
     ck_assert_int_eq(json_integer_value(json_array_get(shape, 1)), 2);
 }
 
-static const char *const model_paths[] = {"/v2/models/relu", "/v2/models/relu/",
-                                          "/v2/models/relu/versions/1", "/v2/models/relu?x=1"};
+static const char *const model_paths[] = {"/v2/models/relu", "/v2/models/relu/", "/v2/models/relu/versions/1",
+                                          "/v2/models/relu?x=1"};
 
 START_TEST(a_model_tells_its_inputs_and_outputs)
 {
@@ -118,8 +117,7 @@ START_TEST(unknown_models_and_versions_are_404)
     ck_assert_str_eq(text_of(error, "error"), "Request for unknown model: 'none' is not found");
     json_decref(error);
     error = get("/v2/models/relu/versions/99", 404);
-    ck_assert_str_eq(text_of(error, "error"),
-                     "Request for unknown model: 'relu' version 99 is not found");
+    ck_assert_str_eq(text_of(error, "error"), "Request for unknown model: 'relu' version 99 is not found");
     json_decref(error);
     json_decref(get("/v2/models/none/ready", 404));
     json_decref(get("/v2/models/none/versions/2/ready", 404));
@@ -164,8 +162,7 @@ Suite *http_v2_meta_suite(void)
     tcase_add_test(tcase, the_server_tells_its_name_and_extensions);
     tcase_add_test(tcase, readiness_names_failed_models_with_their_reason);
     tcase_add_test(tcase, models_are_listed_by_name);
-    tcase_add_loop_test(tcase, a_model_tells_its_inputs_and_outputs, 0,
-                        sizeof model_paths / sizeof model_paths[0]);
+    tcase_add_loop_test(tcase, a_model_tells_its_inputs_and_outputs, 0, sizeof model_paths / sizeof model_paths[0]);
     tcase_add_test(tcase, unknown_models_and_versions_are_404);
     tcase_add_test(tcase, models_say_whether_they_are_ready);
     tcase_add_test(tcase, every_datatype_has_its_name);

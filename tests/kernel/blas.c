@@ -24,8 +24,8 @@ static float *numbers(int64_t n, unsigned seed)
     return x;
 }
 
-static void check_product(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-                          float beta, int64_t spare)
+static void check_product(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, float beta,
+                          int64_t spare)
 {
     const int64_t lda = (trans_a ? m : k) + spare, ldb = (trans_b ? k : n) + spare, ldc = n + spare;
     float *a = numbers((trans_a ? k : m) * lda, 1), *b = numbers((trans_b ? n : k) * ldb, 2);
@@ -43,8 +43,8 @@ static void check_product(bool trans_a, bool trans_b, int64_t m, int64_t n, int6
                 size += fabs(term);
             }
             const double off = fabs((double)c[i * ldc + j] - want);
-            ck_assert_msg(off <= (double)(k + 4) * EPS * size, "%ld x %ld x %ld at %ld, %ld: off by %g",
-                          (long)m, (long)n, (long)k, (long)i, (long)j, off);
+            ck_assert_msg(off <= (double)(k + 4) * EPS * size, "%ld x %ld x %ld at %ld, %ld: off by %g", (long)m,
+                          (long)n, (long)k, (long)i, (long)j, off);
         }
     free(a);
     free(b);

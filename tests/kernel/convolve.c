@@ -91,9 +91,8 @@ static double long_sum_error(const struct conv_shape *shape)
 START_TEST(conv_sums_long_runs_accurately)
 {
     begin(_i);
-    struct conv_shape shapes[4] = {
-        shapes_square(512, 16, 8, 3, 1, 0), shapes_square(4096, 16, 6, 1, 1, 0),
-        shapes_square(600, 18, 8, 3, 1, 0), shapes_square(3, 16, 50, 45, 1, 0)};
+    struct conv_shape shapes[4] = {shapes_square(512, 16, 8, 3, 1, 0), shapes_square(4096, 16, 6, 1, 1, 0),
+                                   shapes_square(600, 18, 8, 3, 1, 0), shapes_square(3, 16, 50, 45, 1, 0)};
     shapes[2].group = 2; /* of planes: 300 and 9 channels fill no blocks */
     shapes[3].in_plain = true;
     for (int i = 0; i < 4; i++) {
@@ -121,8 +120,8 @@ START_TEST(conv_bits_do_not_depend_on_position)
         float *scratch = guarded((int64_t)(row->conv_scratch_bytes(algorithm, &shape) / sizeof(float)));
         float *output = to_blocks(NULL, 40, size * size);
         row->conv_pack(algorithm, &shape, packed, weights, NULL);
-        row->conv_run(algorithm, &shape, input, packed, output, &(struct epilogue){.act = ACT_NONE},
-                      scratch, 0, row->conv_units(algorithm, &shape));
+        row->conv_run(algorithm, &shape, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
+                      row->conv_units(algorithm, &shape));
         for (int64_t c = 0; c < 40; c++)
             for (int64_t y = 1; y + 1 < size; y++)
                 for (int64_t x = 1; x + 1 < size; x++) {
@@ -149,8 +148,8 @@ START_TEST(conv_packing_does_not_depend_on_height_and_width)
         ck_assert_int_eq(algorithm, row->conv_choose(&large));
         const size_t bytes = row->conv_pack_bytes(algorithm, &small);
         ck_assert_uint_eq(bytes, row->conv_pack_bytes(algorithm, &large));
-        const float *weights = guarded_numbers(small.out_channels * small.in_channels / small.group *
-                                               volume(small.kernel));
+        const float *weights =
+            guarded_numbers(small.out_channels * small.in_channels / small.group * volume(small.kernel));
         float *a = guarded((int64_t)(bytes / sizeof(float))), *b = guarded((int64_t)(bytes / sizeof(float)));
         row->conv_pack(algorithm, &small, a, weights, NULL);
         row->conv_pack(algorithm, &large, b, weights, NULL);
@@ -163,9 +162,9 @@ END_TEST
 START_TEST(conv_scratch_stays_below_a_megabyte)
 {
     begin(_i);
-    const struct conv_shape shapes[] = {shapes_square(64, 64, 56, 3, 1, 1), shapes_square(512, 512, 7, 3, 1, 1),
+    const struct conv_shape shapes[] = {shapes_square(64, 64, 56, 3, 1, 1),   shapes_square(512, 512, 7, 3, 1, 1),
                                         shapes_square(512, 512, 28, 3, 1, 1), shapes_square(64, 64, 224, 3, 1, 1),
-                                        shapes_square(3, 32, 640, 3, 2, 1), shapes_square(1280, 1280, 32, 3, 1, 1)};
+                                        shapes_square(3, 32, 640, 3, 2, 1),   shapes_square(1280, 1280, 32, 3, 1, 1)};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         ck_assert_uint_le(row->conv_scratch_bytes(row->conv_choose(&shapes[i]), &shapes[i]), 1 << 20);
 }
@@ -181,7 +180,8 @@ Suite *kernel_convolve_suite(void)
     fixture_add(suite, "conv_cuts_long_rows", conv_cuts_long_rows);
     fixture_add(suite, "conv_sums_long_runs_accurately", conv_sums_long_runs_accurately);
     fixture_add(suite, "conv_bits_do_not_depend_on_position", conv_bits_do_not_depend_on_position);
-    fixture_add(suite, "conv_packing_does_not_depend_on_height_and_width", conv_packing_does_not_depend_on_height_and_width);
+    fixture_add(suite, "conv_packing_does_not_depend_on_height_and_width",
+                conv_packing_does_not_depend_on_height_and_width);
     fixture_add(suite, "conv_scratch_stays_below_a_megabyte", conv_scratch_stays_below_a_megabyte);
     return suite;
 }

@@ -71,10 +71,11 @@ bool chance(int one_in)
 
 float any_float(void)
 {
-    static const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 1.5f, 2.5f, -2.5f, INFINITY,
-                                    -INFINITY, NAN, 1e-40f, -1e-40f, 1e-45f, 3.4e38f, -3.4e38f, 88.7f,
-                                    89.0f, -87.3f, -88.0f, -103.0f, -104.0f, -150.0f, 8388608.0f,
-                                    8388607.5f, -8388607.5f, 4194304.5f, 0.625f, 0.9999999f, 9000.0f};
+    static const float special[] = {0.0f,    -0.0f,      1.0f,     -1.0f,      0.5f,       -0.5f,       1.5f,
+                                    2.5f,    -2.5f,      INFINITY, -INFINITY,  NAN,        1e-40f,      -1e-40f,
+                                    1e-45f,  3.4e38f,    -3.4e38f, 88.7f,      89.0f,      -87.3f,      -88.0f,
+                                    -103.0f, -104.0f,    -150.0f,  8388608.0f, 8388607.5f, -8388607.5f, 4194304.5f,
+                                    0.625f,  0.9999999f, 9000.0f};
     if (chance(8))
         return special[between(0, (int64_t)(sizeof special / sizeof *special) - 1)];
     return number() * ldexpf(1, (int)between(-30, 14));
@@ -157,8 +158,7 @@ void release(void)
         const unsigned char *after = (const unsigned char *)guards[i].at + guards[i].bytes;
         for (int k = 0; k < SLACK; k++)
             FAIL_UNLESS(before[k] == 0xff && after[k] == 0xff,
-                        "wrote outside of %zu bytes, %d bytes after them or %d before", guards[i].bytes, k,
-                        SLACK - k);
+                        "wrote outside of %zu bytes, %d bytes after them or %d before", guards[i].bytes, k, SLACK - k);
     }
 }
 

@@ -30,7 +30,7 @@ extern uint64_t seed;
 void fixture_add(Suite *suite, const char *name, const TTest *test);
 void begin(int index);
 
-/* --- draws ----------------------------------------------------------------------------------------- */
+/* --- draws -------------------------------------------------------------------------------------------------------- */
 
 uint64_t draw(void);
 int64_t between(int64_t low, int64_t high);
@@ -39,7 +39,7 @@ bool chance(int one_in);
 float any_float(void); /* of every kind: zeros, infinities, NaN, denormals, huge ones, around edges */
 struct epilogue draw_epilogue(const float *bias, const float *residual);
 
-/* --- guarded buffers: release() gives them all back ---------------------------------------------------- */
+/* --- guarded buffers: release() gives them all back --------------------------------------------------------------- */
 
 /* n floats, NaN, with SLACK bytes of 0xff before and after. */
 float *guarded(int64_t n);
@@ -52,14 +52,13 @@ const float *guarded_copy(const float *x, int64_t n);
 /* What lies before and after each buffer must be as it was. */
 void release(void);
 
-/* --- comparisons ------------------------------------------------------------------------------------ */
+/* --- comparisons -------------------------------------------------------------------------------------------------- */
 
 /* Of check only what fails: an assertion that holds writes a message to its runner, and there are millions. */
-#define FAIL_UNLESS(CONDITION, FORMAT, ...)                                                        \
-    do {                                                                                           \
-        if (!(CONDITION))                                                                          \
-            ck_abort_msg("row %s, seed %llu: " FORMAT, row->name, (unsigned long long)seed,        \
-                         __VA_ARGS__);                                                             \
+#define FAIL_UNLESS(CONDITION, FORMAT, ...)                                                                            \
+    do {                                                                                                               \
+        if (!(CONDITION))                                                                                              \
+            ck_abort_msg("row %s, seed %llu: " FORMAT, row->name, (unsigned long long)seed, __VA_ARGS__);              \
     } while (0)
 
 bool near(double got, double want, double tolerance);
@@ -72,7 +71,7 @@ double activated(const struct epilogue *epilogue, double x);
 /* What activated(sum) may be off by: a sum of `terms`, whose absolute terms add up to `size`. */
 double activated_slack(double want, double terms, double size);
 
-/* --- pictures ---------------------------------------------------------------------------------------- */
+/* --- pictures ----------------------------------------------------------------------------------------------------- */
 
 int64_t volume(const int64_t dims[3]);
 int64_t blocked_floats(int64_t channels, int64_t pixels);

@@ -28,17 +28,17 @@ static void check_gemm(int64_t m, int64_t n, int64_t k, bool turned)
     row->gemm(m, n, k, a, lda, packed, c, ldc, &epilogue, 0, n);
 
     double *sum = calloc((size_t)(m * n + 1), sizeof *sum), *size = calloc((size_t)(m * n + 1), sizeof *size);
-    reference_gemm(m, n, k, a, lda, b, stride_k, stride_n, scale, epilogue.bias, epilogue.residual, ldc,
-                   sum, size);
+    reference_gemm(m, n, k, a, lda, b, stride_k, stride_n, scale, epilogue.bias, epilogue.residual, ldc, sum, size);
     for (int64_t i = 0; i < m * n; i++) {
         const double want = activated(&epilogue, sum[i]), got = (double)c[i / n * ldc + i % n];
-        FAIL_UNLESS(near(got, want, activated_slack(want, (double)k, size[i])), "gemm m %ld n %ld k %ld act %d at %ld: %.9g, want %.9g",
-                    (long)m, (long)n, (long)k, (int)epilogue.act, (long)i, got, want);
+        FAIL_UNLESS(near(got, want, activated_slack(want, (double)k, size[i])),
+                    "gemm m %ld n %ld k %ld act %d at %ld: %.9g, want %.9g", (long)m, (long)n, (long)k,
+                    (int)epilogue.act, (long)i, got, want);
     }
     for (int64_t i = 0; i + 1 < m; i++) /* between the rows */
         for (int64_t j = n; j < ldc; j++)
-            FAIL_UNLESS(isnan(c[i * ldc + j]), "gemm m %ld n %ld k %ld wrote beside row %ld", (long)m,
-                        (long)n, (long)k, (long)i);
+            FAIL_UNLESS(isnan(c[i * ldc + j]), "gemm m %ld n %ld k %ld wrote beside row %ld", (long)m, (long)n, (long)k,
+                        (long)i);
     free(sum);
     free(size);
     release();
@@ -93,10 +93,9 @@ START_TEST(gemm_bits_do_not_depend_on_rows_or_ranges)
             to = to < n ? to : n;
             row->gemm(m, n, k, a, k, packed, parts, n, &epilogue, from, to);
         }
-        FAIL_UNLESS(same_bits(whole, single, m * n), "gemm m %ld n %ld k %ld depends on m", (long)m,
-                    (long)n, (long)k);
-        FAIL_UNLESS(same_bits(whole, parts, m * n), "gemm m %ld n %ld k %ld depends on ranges", (long)m,
-                    (long)n, (long)k);
+        FAIL_UNLESS(same_bits(whole, single, m * n), "gemm m %ld n %ld k %ld depends on m", (long)m, (long)n, (long)k);
+        FAIL_UNLESS(same_bits(whole, parts, m * n), "gemm m %ld n %ld k %ld depends on ranges", (long)m, (long)n,
+                    (long)k);
         release();
     }
 }
@@ -164,7 +163,8 @@ static void check_narrow(int bits, int64_t block, int64_t k, int64_t n)
         float *got = guarded(floats), *want = guarded(floats);
         row->narrow_widen(got, narrow, bits, block, k, k_from, k_to, n_from, n_to);
         row->gemm_pack(want, wide + n_from * k + k_from, k_to - k_from, n_to - n_from, 1, k, NULL);
-        FAIL_UNLESS(same_bits(got, want, floats), "narrow %d block %ld k %ld n %ld", bits, (long)block, (long)k, (long)n);
+        FAIL_UNLESS(same_bits(got, want, floats), "narrow %d block %ld k %ld n %ld", bits, (long)block, (long)k,
+                    (long)n);
     }
     release();
 }

@@ -17,8 +17,7 @@ START_TEST(block_and_unblock_are_inverse)
             const int64_t w = row->width;
             for (int64_t k = 0; k < n; k++) {
                 const int64_t c = k / pixels, at = (c / w * pixels + k % pixels) * w + c % w;
-                FAIL_UNLESS(same_bits(blocked + at, want + at, 1), "block %ld x %ld", (long)channels[i],
-                            (long)pixels);
+                FAIL_UNLESS(same_bits(blocked + at, want + at, 1), "block %ld x %ld", (long)channels[i], (long)pixels);
             }
             row->unblock(again, want, channels[i], pixels);
             FAIL_UNLESS(same_bits(again, plain, n), "unblock %ld x %ld", (long)channels[i], (long)pixels);

@@ -68,10 +68,10 @@ static void check_unary_value(const struct unary_case *c, float x, float got)
     const double rounded = (double)(float)want;
     const double size = isinf(x) || fabs((double)x) < 1 ? 1 : fabs((double)x);
     const double tolerance = c->ulps * ulp(want) + c->absolute * size;
-    const bool right = isinf(rounded) || isnan(rounded) ? near((double)got, rounded, 0)
-                                                         : near((double)got, want, tolerance);
-    FAIL_UNLESS(right || (isinf(got) && fabs(want) > 3.4028e38), "unary %d of %.9g (%a) is %.9g, want %.9g",
-                (int)c->op, (double)x, (double)x, (double)got, want);
+    const bool right =
+        isinf(rounded) || isnan(rounded) ? near((double)got, rounded, 0) : near((double)got, want, tolerance);
+    FAIL_UNLESS(right || (isinf(got) && fabs(want) > 3.4028e38), "unary %d of %.9g (%a) is %.9g, want %.9g", (int)c->op,
+                (double)x, (double)x, (double)got, want);
 }
 
 START_TEST(unary_agrees_with_libm)
@@ -87,8 +87,8 @@ START_TEST(unary_agrees_with_libm)
             row->unary(c->op, in_place, in_place, n, c->alpha, c->beta);
             FAIL_UNLESS(same_bits(y, in_place, n), "unary %d in place differs, n %ld", (int)c->op, (long)n);
             for (int64_t k = 0; k < n; k++) {
-                if ((c->op == UNARY_HARDSWISH || c->op == UNARY_SILU || c->op == UNARY_MISH ||
-                     c->op == UNARY_GELU || c->op == UNARY_GELU_TANH) &&
+                if ((c->op == UNARY_HARDSWISH || c->op == UNARY_SILU || c->op == UNARY_MISH || c->op == UNARY_GELU ||
+                     c->op == UNARY_GELU_TANH) &&
                     (isinf(x[k]) || fabsf(x[k]) > 1e12f))
                     continue; /* -inf times 0, and what overflows on the way */
                 check_unary_value(c, x[k], y[k]);
@@ -105,8 +105,8 @@ END_TEST
 START_TEST(unary_keeps_the_sign_of_zero)
 {
     begin(_i);
-    const enum unary ops[] = {UNARY_TANH, UNARY_ERF, UNARY_SIN, UNARY_FLOOR, UNARY_CEIL, UNARY_ROUND,
-                              UNARY_SQRT, UNARY_SOFTSIGN, UNARY_COPY};
+    const enum unary ops[] = {UNARY_TANH,  UNARY_ERF,  UNARY_SIN,      UNARY_FLOOR, UNARY_CEIL,
+                              UNARY_ROUND, UNARY_SQRT, UNARY_SOFTSIGN, UNARY_COPY};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         float x = -0.0f, y;
         row->unary(ops[i], &y, &x, 1, 1, 1);
@@ -147,8 +147,8 @@ START_TEST(elementary_functions_are_within_their_ulps)
                 const double want = reference_unary(ops[i], (double)x[k], 0, 0);
                 const double rounded = (double)(float)want;
                 if (isnan(rounded) || isinf(rounded)) {
-                    FAIL_UNLESS(near((double)y[k], rounded, 0), "unary %d of %a is %g, want %g",
-                                (int)ops[i], (double)x[k], (double)y[k], want);
+                    FAIL_UNLESS(near((double)y[k], rounded, 0), "unary %d of %a is %g, want %g", (int)ops[i],
+                                (double)x[k], (double)y[k], want);
                     continue;
                 }
                 const double off = fabs((double)y[k] - want) / ulp(want);
@@ -158,8 +158,7 @@ START_TEST(elementary_functions_are_within_their_ulps)
                 }
             }
         }
-        FAIL_UNLESS(worst <= most[i], "unary %d is off by %.2f ulp at %a", (int)ops[i], worst,
-                    (double)worst_x);
+        FAIL_UNLESS(worst <= most[i], "unary %d is off by %.2f ulp at %a", (int)ops[i], worst, (double)worst_x);
         if (getenv("BENCH"))
             printf("row %s unary %d: %.2f ulp at %a\n", row->name, (int)ops[i], worst, (double)worst_x);
     }
@@ -170,8 +169,8 @@ static void check_binary(enum binary op, const char *form, float a, float b, flo
 {
     const float want = reference_binary(op, a, b);
     const double slack = op == BINARY_POW ? ulp((double)want) : 0;
-    FAIL_UNLESS(near((double)got, (double)want, slack), "binary %d (%s) of %.9g and %.9g is %.9g, want %.9g",
-                (int)op, form, (double)a, (double)b, (double)got, (double)want);
+    FAIL_UNLESS(near((double)got, (double)want, slack), "binary %d (%s) of %.9g and %.9g is %.9g, want %.9g", (int)op,
+                form, (double)a, (double)b, (double)got, (double)want);
 }
 
 START_TEST(binary_agrees_in_all_forms)
@@ -230,8 +229,7 @@ START_TEST(affine_and_fill_cover_all_lengths)
         float *scale = guarded_numbers(w), *shift = guarded_numbers(w);
         row->affine_lanes(out, block, scale, shift, n);
         for (int64_t k = 0; k < n * w; k++)
-            FAIL_UNLESS(near((double)out[k], (double)block[k] * (double)scale[k % w] + (double)shift[k % w],
-                             3 * EPS),
+            FAIL_UNLESS(near((double)out[k], (double)block[k] * (double)scale[k % w] + (double)shift[k % w], 3 * EPS),
                         "affine_lanes n %ld", (long)n);
         release();
     }

@@ -42,14 +42,14 @@ static float *numbers(enum kind kind, int64_t n)
     return x;
 }
 
-#define EACH_ROW(row)                                                                              \
-    for (const char *const *name_ = pick_names(); *name_; name_++)                                 \
+#define EACH_ROW(row)                                                                                                  \
+    for (const char *const *name_ = pick_names(); *name_; name_++)                                                     \
         for (const struct kernels *row = pick_named(*name_); row; row = NULL)
 
 static void near(const char *what, const struct kernels *row, enum kind kind, double got, double want, double most)
 {
-    ck_assert_msg(fabs(got - want) <= most, "%s, row %s, kind %d: %.9g, want %.9g, off by %g of %g", what,
-                  row->name, (int)kind, got, want, fabs(got - want), most);
+    ck_assert_msg(fabs(got - want) <= most, "%s, row %s, kind %d: %.9g, want %.9g, off by %g of %g", what, row->name,
+                  (int)kind, got, want, fabs(got - want), most);
 }
 
 static void check_reduce(const struct kernels *row, enum kind kind, int64_t n, int64_t inner)
@@ -70,11 +70,11 @@ static void check_reduce(const struct kernels *row, enum kind kind, int64_t n, i
 START_TEST(sums_along_any_axis)
 {
     EACH_ROW(row)
-        for (int kind = 0; kind < KINDS; kind++) {
-            check_reduce(row, (enum kind)kind, 4000003, 1);
-            check_reduce(row, (enum kind)kind, 100003, 3);
-            check_reduce(row, (enum kind)kind, 100001, row->width);
-        }
+    for (int kind = 0; kind < KINDS; kind++) {
+        check_reduce(row, (enum kind)kind, 4000003, 1);
+        check_reduce(row, (enum kind)kind, 100003, 3);
+        check_reduce(row, (enum kind)kind, 100001, row->width);
+    }
 }
 END_TEST
 
@@ -111,10 +111,10 @@ static void check_moments(const struct kernels *row, enum kind kind, int64_t n, 
 START_TEST(moments_of_flat_planes)
 {
     EACH_ROW(row)
-        for (int kind = 0; kind < KINDS; kind++) {
-            check_moments(row, (enum kind)kind, 640001, 1);
-            check_moments(row, (enum kind)kind, 40003, row->width);
-        }
+    for (int kind = 0; kind < KINDS; kind++) {
+        check_moments(row, (enum kind)kind, 640001, 1);
+        check_moments(row, (enum kind)kind, 40003, row->width);
+    }
 }
 END_TEST
 
@@ -122,13 +122,13 @@ END_TEST
 START_TEST(softmax_of_long_rows)
 {
     EACH_ROW(row)
-        for (int64_t lanes = 1; lanes <= 3; lanes += 2) {
-            const int64_t n = 200003;
-            float *x = numbers(EQUAL, n * lanes);
-            row->softmax(x, x, n, lanes, lanes, false);
-            near("softmax", row, EQUAL, (double)x[n - 1], 1 / (double)n, SUMS / (double)n);
-            free(x);
-        }
+    for (int64_t lanes = 1; lanes <= 3; lanes += 2) {
+        const int64_t n = 200003;
+        float *x = numbers(EQUAL, n * lanes);
+        row->softmax(x, x, n, lanes, lanes, false);
+        near("softmax", row, EQUAL, (double)x[n - 1], 1 / (double)n, SUMS / (double)n);
+        free(x);
+    }
 }
 END_TEST
 
@@ -168,11 +168,11 @@ static void check_gemm(const struct kernels *row, enum kind kind, int64_t m, int
 START_TEST(products_of_long_rows)
 {
     EACH_ROW(row)
-        for (int kind = 0; kind < KINDS; kind++) {
-            check_gemm(row, (enum kind)kind, 1, 150528);
-            check_gemm(row, (enum kind)kind, 2, 25088);
-            check_gemm(row, (enum kind)kind, 3, 4097);
-        }
+    for (int kind = 0; kind < KINDS; kind++) {
+        check_gemm(row, (enum kind)kind, 1, 150528);
+        check_gemm(row, (enum kind)kind, 2, 25088);
+        check_gemm(row, (enum kind)kind, 3, 4097);
+    }
 }
 END_TEST
 
@@ -204,9 +204,12 @@ static void check_conv(const struct kernels *row, enum kind kind, struct conv_sh
     const int64_t width = row->width, taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
     const int64_t in = shape.in[0] * shape.in[1] * shape.in[2], out = shape.out[0] * shape.out[1] * shape.out[2];
     const int64_t each = shape.in_channels / shape.group;
-    float *x = numbers(kind, shape.in_channels * in), *w = numbers(kind == SIGNS ? EQUAL : kind, shape.out_channels * each * taps);
-    float *blocks = numbers(EQUAL, (shape.in_channels + width) * in), *y = numbers(EQUAL, (shape.out_channels + width) * out);
-    double *sum = calloc((size_t)(shape.out_channels * out), sizeof *sum), *size = calloc((size_t)(shape.out_channels * out), sizeof *size);
+    float *x = numbers(kind, shape.in_channels * in),
+          *w = numbers(kind == SIGNS ? EQUAL : kind, shape.out_channels * each * taps);
+    float *blocks = numbers(EQUAL, (shape.in_channels + width) * in),
+          *y = numbers(EQUAL, (shape.out_channels + width) * out);
+    double *sum = calloc((size_t)(shape.out_channels * out), sizeof *sum),
+           *size = calloc((size_t)(shape.out_channels * out), sizeof *size);
     void *packed = calloc(1, row->conv_pack_bytes(algorithm, &shape) + 64);
     void *scratch = calloc(1, row->conv_scratch_bytes(algorithm, &shape) + 64);
     const struct epilogue none = {.act = ACT_NONE};
@@ -233,49 +236,79 @@ static void check_conv(const struct kernels *row, enum kind kind, struct conv_sh
 START_TEST(convolutions_of_many_taps_and_channels)
 {
     EACH_ROW(row)
-        for (int kind = 0; kind < KINDS; kind++) {
-            struct conv_shape s = {.group = 1, .in_channels = 512, .out_channels = 3, .in = {1, 9, 9}, .out = {1, 1, 1},
-                                   .kernel = {1, 9, 9}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
-            check_conv(row, (enum kind)kind, s); /* blocks: 41,472 products */
-            s = (struct conv_shape){.group = 1, .in_channels = 1, .out_channels = 2, .in = {1, 200, 200}, .out = {1, 1, 2},
-                                    .kernel = {1, 200, 199}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .in_plain = true};
-            check_conv(row, (enum kind)kind, s); /* a plane */
-            s = (struct conv_shape){.group = 4, .in_channels = 4, .out_channels = 4, .in = {1, 1, 30000}, .out = {1, 1, 9},
-                                    .kernel = {1, 1, 29992}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
-            check_conv(row, (enum kind)kind, s); /* depthwise, a full tile and a single pixel */
-            s.group = 2;
-            s.in_plain = true;
-            check_conv(row, (enum kind)kind, s); /* groups of two */
-        }
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct conv_shape s = {.group = 1,
+                               .in_channels = 512,
+                               .out_channels = 3,
+                               .in = {1, 9, 9},
+                               .out = {1, 1, 1},
+                               .kernel = {1, 9, 9},
+                               .stride = {1, 1, 1},
+                               .dilation = {1, 1, 1}};
+        check_conv(row, (enum kind)kind, s); /* blocks: 41,472 products */
+        s = (struct conv_shape){.group = 1,
+                                .in_channels = 1,
+                                .out_channels = 2,
+                                .in = {1, 200, 200},
+                                .out = {1, 1, 2},
+                                .kernel = {1, 200, 199},
+                                .stride = {1, 1, 1},
+                                .dilation = {1, 1, 1},
+                                .in_plain = true};
+        check_conv(row, (enum kind)kind, s); /* a plane */
+        s = (struct conv_shape){.group = 4,
+                                .in_channels = 4,
+                                .out_channels = 4,
+                                .in = {1, 1, 30000},
+                                .out = {1, 1, 9},
+                                .kernel = {1, 1, 29992},
+                                .stride = {1, 1, 1},
+                                .dilation = {1, 1, 1}};
+        check_conv(row, (enum kind)kind, s); /* depthwise, a full tile and a single pixel */
+        s.group = 2;
+        s.in_plain = true;
+        check_conv(row, (enum kind)kind, s); /* groups of two */
+    }
 }
 END_TEST
 
 START_TEST(averages_of_large_windows)
 {
     EACH_ROW(row)
-        for (int kind = 0; kind < KINDS; kind++)
-            for (int blocked = 0; blocked < 2; blocked++) {
-                const int64_t lanes = blocked ? row->width : 1, n = 300 * 301;
-                const struct pool_shape shape = {.in = {1, 300, 301}, .out = {1, 1, 1}, .kernel = {1, 300, 301},
-                                                 .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .average = true};
-                float *x = numbers((enum kind)kind, n * lanes), y[64];
-                row->pool(&shape, (int)lanes, x, y, 0, 1);
-                for (int64_t j = 0; j < lanes; j++) {
-                    double size;
-                    const double want = reference_reduce(REDUCE_SUM, x + j, n, lanes, &size) / (double)n;
-                    near("average", row, (enum kind)kind, (double)y[j], want, SUMS * size / (double)n);
-                }
-                free(x);
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int blocked = 0; blocked < 2; blocked++) {
+            const int64_t lanes = blocked ? row->width : 1, n = 300 * 301;
+            const struct pool_shape shape = {.in = {1, 300, 301},
+                                             .out = {1, 1, 1},
+                                             .kernel = {1, 300, 301},
+                                             .stride = {1, 1, 1},
+                                             .dilation = {1, 1, 1},
+                                             .average = true};
+            float *x = numbers((enum kind)kind, n * lanes), y[64];
+            row->pool(&shape, (int)lanes, x, y, 0, 1);
+            for (int64_t j = 0; j < lanes; j++) {
+                double size;
+                const double want = reference_reduce(REDUCE_SUM, x + j, n, lanes, &size) / (double)n;
+                near("average", row, (enum kind)kind, (double)y[j], want, SUMS * size / (double)n);
             }
+            free(x);
+        }
 }
 END_TEST
 
 /* Taps that lie far apart cost what near ones cost: all pieces together copy no more of a picture than each tap sees,
  * and their number does not explode. (Copied whole, what lies between the taps would be a thousand pictures.) */
-static void check_dilated(const struct kernels *row, int64_t channels, int64_t group, int axes, int64_t size, int64_t dilation)
+static void check_dilated(const struct kernels *row, int64_t channels, int64_t group, int axes, int64_t size,
+                          int64_t dilation)
 {
-    struct conv_shape shape = {.group = group, .in_channels = channels, .out_channels = channels, .in = {1, 1, 1},
-                               .out = {1, 1, 1}, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
+    struct conv_shape shape = {.group = group,
+                               .in_channels = channels,
+                               .out_channels = channels,
+                               .in = {1, 1, 1},
+                               .out = {1, 1, 1},
+                               .kernel = {1, 1, 1},
+                               .stride = {1, 1, 1},
+                               .dilation = {1, 1, 1},
                                .in_plain = channels < row->width || group > 1};
     double picture = 4.0 * (double)channels, taps = 1;
     for (int axis = 3 - axes; axis < 3; axis++) {
@@ -286,14 +319,17 @@ static void check_dilated(const struct kernels *row, int64_t channels, int64_t g
         taps *= 3;
     }
     const int algorithm = row->conv_choose(&shape);
-    const double copied = (double)row->conv_scratch_bytes(algorithm, &shape) * (double)row->conv_units(algorithm, &shape);
-    ck_assert_msg(copied <= 2 * taps * picture + (1 << 22), "row %s, %d axes, dilation %ld: %.0f MB of a picture of %.0f",
-                  row->name, axes, (long)dilation, copied / 1e6, picture / 1e6);
+    const double copied =
+        (double)row->conv_scratch_bytes(algorithm, &shape) * (double)row->conv_units(algorithm, &shape);
+    ck_assert_msg(copied <= 2 * taps * picture + (1 << 22),
+                  "row %s, %d axes, dilation %ld: %.0f MB of a picture of %.0f", row->name, axes, (long)dilation,
+                  copied / 1e6, picture / 1e6);
 }
 
 START_TEST(dilated_convolutions_copy_what_taps_see)
 {
-    EACH_ROW(row) {
+    EACH_ROW(row)
+    {
         check_dilated(row, 3, 1, 2, 512, 128);
         check_dilated(row, 3, 1, 2, 512, 250);
         check_dilated(row, 3, 1, 1, 1 << 20, 1 << 18);
@@ -306,23 +342,39 @@ END_TEST
 START_TEST(dilated_convolutions_are_right)
 {
     EACH_ROW(row)
-        for (int64_t dilation = 1; dilation < 70; dilation += 17)
-            for (int kind = 0; kind < 6; kind++) {
-                const int64_t channels = kind == 2 ? row->width : 4, d = dilation;
-                struct conv_shape s = {.group = kind == 1 ? channels : kind == 3 ? 2 : 1, .in_channels = channels,
-                                       .out_channels = kind == 1 ? channels : 4, .in = {1, 40, 37}, .out = {1, 40, 37}, .kernel = {1, 3, 3},
-                                       .stride = {1, 1, 1}, .dilation = {1, d, d}, .pad = {0, d, d},
-                                       .in_plain = kind != 1 && kind != 2};
-                if (kind == 4) /* three axes, uneven steps */
-                    s = (struct conv_shape){.group = 1, .in_channels = 2, .out_channels = 3, .in = {7, 8, 19}, .out = {7, 4, 10},
-                                            .kernel = {3, 2, 3}, .stride = {1, 2, 2}, .dilation = {d, 3, d}, .pad = {d, 1, d}, .in_plain = true};
-                if (kind == 5) { /* transposed: out = in - 1 - 2 pad + 2 d + 1 */
-                    s.transposed = true;
-                    s.out[1] = 40;
-                    s.out[2] = 37;
-                }
-                check_conv(row, SPREAD, s);
+    for (int64_t dilation = 1; dilation < 70; dilation += 17)
+        for (int kind = 0; kind < 6; kind++) {
+            const int64_t channels = kind == 2 ? row->width : 4, d = dilation;
+            struct conv_shape s = {.group = kind == 1   ? channels
+                                            : kind == 3 ? 2
+                                                        : 1,
+                                   .in_channels = channels,
+                                   .out_channels = kind == 1 ? channels : 4,
+                                   .in = {1, 40, 37},
+                                   .out = {1, 40, 37},
+                                   .kernel = {1, 3, 3},
+                                   .stride = {1, 1, 1},
+                                   .dilation = {1, d, d},
+                                   .pad = {0, d, d},
+                                   .in_plain = kind != 1 && kind != 2};
+            if (kind == 4) /* three axes, uneven steps */
+                s = (struct conv_shape){.group = 1,
+                                        .in_channels = 2,
+                                        .out_channels = 3,
+                                        .in = {7, 8, 19},
+                                        .out = {7, 4, 10},
+                                        .kernel = {3, 2, 3},
+                                        .stride = {1, 2, 2},
+                                        .dilation = {d, 3, d},
+                                        .pad = {d, 1, d},
+                                        .in_plain = true};
+            if (kind == 5) { /* transposed: out = in - 1 - 2 pad + 2 d + 1 */
+                s.transposed = true;
+                s.out[1] = 40;
+                s.out[2] = 37;
             }
+            check_conv(row, SPREAD, s);
+        }
 }
 END_TEST
 

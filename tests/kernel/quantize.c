@@ -35,7 +35,7 @@ static float hostile(float scale)
 
 static int32_t hostile_int(void)
 {
-    static const int32_t special[] = {0, 1, -1, INT32_MAX, INT32_MIN, INT32_MAX - 1, INT32_MIN + 1,
+    static const int32_t special[] = {0,        1,         -1,      INT32_MAX, INT32_MIN, INT32_MAX - 1, INT32_MIN + 1,
                                       16777217, -16777217, 1 << 24, 33554435};
     if (chance(4))
         return special[between(0, (int64_t)(sizeof special / sizeof *special) - 1)];
@@ -61,7 +61,7 @@ static int32_t saturated(float scaled, bool is_signed, int32_t zero)
     return (int32_t)(isnan(q) || q < low ? low : q > high ? high : q);
 }
 
-/* --- conversions -------------------------------------------------------------------------------------- */
+/* --- conversions -------------------------------------------------------------------------------------------------- */
 
 static void check_widen(int64_t n, bool is_signed, int32_t zero)
 {
@@ -165,8 +165,8 @@ static void check_requantize(int64_t n, bool is_signed, int32_t zero, bool per_e
         const int64_t s = per_element ? i : 0;
         const float scaled = (float)wrapped_sum(x[i], bias[s]) * scale[s];
         const int32_t got = as_number(y, i, is_signed), want = saturated(scaled, is_signed, zero);
-        FAIL_UNLESS(got == want, "requantize n %ld zero %d: (%d + %d) %g is %d, want %d", (long)n, zero, x[i],
-                    bias[s], (double)scale[s], got, want);
+        FAIL_UNLESS(got == want, "requantize n %ld zero %d: (%d + %d) %g is %d, want %d", (long)n, zero, x[i], bias[s],
+                    (double)scale[s], got, want);
     }
     release();
 }
@@ -196,15 +196,15 @@ START_TEST(rescale_wraps_and_scales)
         row->rescale(y, x, bias, scale, n);
         for (int64_t i = 0; i < n; i++) {
             const float want = (float)wrapped_sum(x[i], bias[i]) * scale[i];
-            FAIL_UNLESS(same_number(y[i], want), "rescale n %ld: (%d + %d) %g is %.9g, want %.9g", (long)n, x[i], bias[i],
-                        (double)scale[i], (double)y[i], (double)want);
+            FAIL_UNLESS(same_number(y[i], want), "rescale n %ld: (%d + %d) %g is %.9g, want %.9g", (long)n, x[i],
+                        bias[i], (double)scale[i], (double)y[i], (double)want);
         }
         release();
     }
 }
 END_TEST
 
-/* --- products --------------------------------------------------------------------------------------- */
+/* --- products ----------------------------------------------------------------------------------------------------- */
 
 /* How numbers are drawn: any, or all at one end, where sums grow fastest. */
 enum numbers { ANY, LEAST, MOST };
@@ -219,8 +219,10 @@ struct dot_case {
 
 static int16_t draw_a(enum numbers numbers)
 {
-    return (int16_t)(numbers == LEAST ? -512 : numbers == MOST ? 511 : chance(8) ? -512 + between(0, 1) * 1023
-                                                                             : between(-512, 511));
+    return (int16_t)(numbers == LEAST  ? -512
+                     : numbers == MOST ? 511
+                     : chance(8)       ? -512 + between(0, 1) * 1023
+                                       : between(-512, 511));
 }
 
 /* b apart from its neighbours where there is a gap: by rows of n and more, or by columns of k and more. */
@@ -237,8 +239,9 @@ static struct dot_case prepare(int64_t m, int64_t n, int64_t k, bool turned, boo
     const int64_t b_bytes = k && n ? (k - 1) * c.stride_k + (n - 1) * c.stride_n + 1 : 0;
     c.b = guarded_bytes(b_bytes);
     for (int64_t i = 0; i < b_bytes; i++)
-        c.b[i] = (uint8_t)(numbers == LEAST ? (is_signed ? 128 : 0) : numbers == MOST ? (is_signed ? 127 : 255)
-                                                                                        : between(0, 255));
+        c.b[i] = (uint8_t)(numbers == LEAST  ? (is_signed ? 128 : 0)
+                           : numbers == MOST ? (is_signed ? 127 : 255)
+                                             : between(0, 255));
     c.packed = guarded_bytes((int64_t)row->dot_pack_bytes(k, n));
     row->dot_pack(c.packed, c.b, k, n, c.stride_k, c.stride_n, is_signed);
     return c;
@@ -285,7 +288,8 @@ START_TEST(dot_multiplies_at_tile_edges)
     begin(_i);
     const int64_t step = row->dot_step;
     const int64_t ms[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 25};
-    const int64_t ns[] = {1, row->width - 1, row->width, row->width + 1, step - 1, step, step + 1, 4 * step, 5 * step + 3};
+    const int64_t ns[] = {1,    row->width - 1, row->width, row->width + 1, step - 1,
+                          step, step + 1,       4 * step,   5 * step + 3};
     const int64_t ks[] = {0, 1, 2, 3, 57, 58};
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
         for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
@@ -339,7 +343,8 @@ START_TEST(dot_pack_fills_up_with_zeros)
         for (int64_t i = 0; i < m; i++)
             d.a[i * d.lda + k] = 511;
         row->dot(m, n, k, d.a, d.lda, d.packed, got, n, 0, n);
-        FAIL_UNLESS(memcmp(want, got, (size_t)(m * n) * 4) == 0, "n %ld k %ld: b has a number past k", (long)n, (long)k);
+        FAIL_UNLESS(memcmp(want, got, (size_t)(m * n) * 4) == 0, "n %ld k %ld: b has a number past k", (long)n,
+                    (long)k);
         release();
     }
 }

@@ -21,8 +21,8 @@ START_TEST(lstm_step_follows_onnx)
             row->lstm_step(items, hidden, gates, ld, h, c, peephole, clip, kind & 4);
             double want_h[40], want_c[40];
             for (int64_t item = 0; item < items; item++) {
-                reference_lstm(hidden, gates + item * ld, old + item * hidden, want_h, want_c, peephole,
-                               (double)clip, kind & 4);
+                reference_lstm(hidden, gates + item * ld, old + item * hidden, want_h, want_c, peephole, (double)clip,
+                               kind & 4);
                 for (int64_t j = 0; j < hidden; j++) {
                     FAIL_UNLESS(near((double)c[item * hidden + j], want_c[j], 16 * EPS), "c, hidden %ld kind %d",
                                 (long)hidden, kind);

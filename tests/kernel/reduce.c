@@ -20,9 +20,10 @@ static void check_reduce(enum reduce op, int64_t n, int64_t inner)
         double size;
         const double want = reference_reduce(op, x + j, n, inner, &size);
         /* products: a factor is off by nothing, their product by doubles' roundings */
-        const double tolerance = op == REDUCE_MAX || op == REDUCE_MIN ? 0 : (isfinite(size) ? SUM_EPS * size : 0) + ulp(0);
-        FAIL_UNLESS(near((double)y[j], want, tolerance), "reduce %d n %ld inner %ld: %.9g, want %.9g",
-                    (int)op, (long)n, (long)inner, (double)y[j], want);
+        const double tolerance =
+            op == REDUCE_MAX || op == REDUCE_MIN ? 0 : (isfinite(size) ? SUM_EPS * size : 0) + ulp(0);
+        FAIL_UNLESS(near((double)y[j], want, tolerance), "reduce %d n %ld inner %ld: %.9g, want %.9g", (int)op, (long)n,
+                    (long)inner, (double)y[j], want);
     }
     release();
 }
@@ -69,8 +70,8 @@ static void check_softmax(int64_t n, int64_t inner, bool logarithm, bool in_plac
     for (int64_t k = 0; k < n * inner; k++) {
         /* x - max, rounded, is off by up to 40 eps, and so is its exponential */
         const double tolerance = logarithm ? 8 * EPS * (1 + fabs(want[k])) : 68 * EPS * fabs(want[k]) + 1e-45;
-        FAIL_UNLESS(near((double)y[k], want[k], tolerance), "softmax n %ld inner %ld log %d: %.9g, want %.9g",
-                    (long)n, (long)inner, logarithm, (double)y[k], want[k]);
+        FAIL_UNLESS(near((double)y[k], want[k], tolerance), "softmax n %ld inner %ld log %d: %.9g, want %.9g", (long)n,
+                    (long)inner, logarithm, (double)y[k], want[k]);
     }
     free(want);
     release();
@@ -157,8 +158,8 @@ START_TEST(normalize_shifts_and_scales_columns)
             for (int64_t k = 0; k < n * lanes; k++) {
                 const int64_t j = k % lanes;
                 const double want = ((double)from[k] - mean[j]) * (double)scale[j] + (double)shift[j];
-                FAIL_UNLESS(near((double)y[k], want, 8 * EPS), "normalize %ld: %.9g, want %.9g", (long)k,
-                            (double)y[k], want);
+                FAIL_UNLESS(near((double)y[k], want, 8 * EPS), "normalize %ld: %.9g, want %.9g", (long)k, (double)y[k],
+                            want);
             }
             release();
         }
@@ -177,14 +178,13 @@ static void check_pool(const struct pool_shape *s)
     const int64_t w = row->width;
     for (int64_t i = 0; i < channels * out; i++) {
         const int64_t c = i / out, p = i % out;
-        const double want = reference_pool(s, plain + c * in, p / s->out[2] / s->out[1],
-                                           p / s->out[2] % s->out[1], p % s->out[2]);
+        const double want =
+            reference_pool(s, plain + c * in, p / s->out[2] / s->out[1], p / s->out[2] % s->out[1], p % s->out[2]);
         const double tolerance = s->average ? (double)(volume(s->kernel) + 2) * EPS : 0; /* of numbers below 1 */
-        FAIL_UNLESS(near((double)output[i], want, tolerance), "pool plain: %.9g, want %.9g",
-                    (double)output[i], want);
+        FAIL_UNLESS(near((double)output[i], want, tolerance), "pool plain: %.9g, want %.9g", (double)output[i], want);
         const float *lane = blocked_out + (c / w * out + p) * w + c % w;
-        FAIL_UNLESS(same_bits(lane, output + i, 1) || isnan(*lane), "pool blocked: %.9g, want %.9g",
-                    (double)*lane, want);
+        FAIL_UNLESS(same_bits(lane, output + i, 1) || isnan(*lane), "pool blocked: %.9g, want %.9g", (double)*lane,
+                    want);
         FAIL_UNLESS(isnan(*lane) == isnan(want), "pool blocked: %.9g, want %.9g", (double)*lane, want);
     }
     release();
@@ -204,8 +204,8 @@ START_TEST(pool_sees_windows_like_the_definition)
             s.dilation[axis] = used && chance(3) ? between(1, 3) : 1;
             s.pad[axis] = used ? between(0, s.kernel[axis] - 1) : 0;
             s.pad_end[axis] = used ? between(0, s.kernel[axis] - 1) : 0;
-            const int64_t room = s.in[axis] + s.pad[axis] + s.pad_end[axis] -
-                                 (s.dilation[axis] * (s.kernel[axis] - 1) + 1);
+            const int64_t room =
+                s.in[axis] + s.pad[axis] + s.pad_end[axis] - (s.dilation[axis] * (s.kernel[axis] - 1) + 1);
             fits = fits && room >= 0;
             /* ceil mode, and sometimes one output more than that */
             s.out[axis] = room / s.stride[axis] + 1 + (used && chance(2));

@@ -201,17 +201,17 @@ static float raw_float(const char *raw, int64_t index)
     return u.value;
 }
 
-void reference_gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const char *b,
-                    int64_t stride_k, int64_t stride_n, const float *scale, const float *bias,
-                    const float *residual, int64_t ldc, double *sum, double *magnitude)
+void reference_gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const char *b, int64_t stride_k,
+                    int64_t stride_n, const float *scale, const float *bias, const float *residual, int64_t ldc,
+                    double *sum, double *magnitude)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double s = bias ? bias[j] : 0;
             double size = fabs(s);
             for (int64_t p = 0; p < k; p++) {
-                double term = (double)a[i * lda + p] * raw_float(b, p * stride_k + j * stride_n) *
-                              (scale ? scale[j] : 1);
+                double term =
+                    (double)a[i * lda + p] * raw_float(b, p * stride_k + j * stride_n) * (scale ? scale[j] : 1);
                 s += term;
                 size += fabs(term);
             }
@@ -239,8 +239,8 @@ static int64_t seen(const struct conv_shape *shape, int axis, int64_t o, int64_t
     return i >= 0 && i < shape->in[axis] ? i : -1;
 }
 
-static void conv_one(const struct conv_shape *shape, const float *input, const char *weights,
-                     int64_t oc, const int64_t o[3], double scale, double *sum, double *magnitude)
+static void conv_one(const struct conv_shape *shape, const float *input, const char *weights, int64_t oc,
+                     const int64_t o[3], double scale, double *sum, double *magnitude)
 {
     const int64_t in = shape->in_channels / shape->group, out = shape->out_channels / shape->group;
     const int64_t group = oc / out;
@@ -261,9 +261,8 @@ static void conv_one(const struct conv_shape *shape, const float *input, const c
         }
 }
 
-void reference_conv(const struct conv_shape *shape, const float *input, const char *weights,
-                    const float *scale, const float *bias, const float *residual, double *sum,
-                    double *magnitude)
+void reference_conv(const struct conv_shape *shape, const float *input, const char *weights, const float *scale,
+                    const float *bias, const float *residual, double *sum, double *magnitude)
 {
     int64_t o[3], at = 0;
     for (int64_t oc = 0; oc < shape->out_channels; oc++)
@@ -273,8 +272,7 @@ void reference_conv(const struct conv_shape *shape, const float *input, const ch
                     double extra[2] = {bias ? bias[oc] : 0, residual ? residual[at] : 0};
                     sum[at] = extra[0] + extra[1];
                     magnitude[at] = fabs(extra[0]) + fabs(extra[1]);
-                    conv_one(shape, input, weights, oc, o, scale ? scale[oc] : 1, &sum[at],
-                             &magnitude[at]);
+                    conv_one(shape, input, weights, oc, o, scale ? scale[oc] : 1, &sum[at], &magnitude[at]);
                 }
 }
 
@@ -326,8 +324,8 @@ double reference_reduce(enum reduce op, const float *x, int64_t n, int64_t step,
     return result;
 }
 
-void reference_lstm(int64_t hidden, const float *gates, const float *c_old, double *h, double *c,
-                    const float *peephole, double clip, bool input_forget)
+void reference_lstm(int64_t hidden, const float *gates, const float *c_old, double *h, double *c, const float *peephole,
+                    double clip, bool input_forget)
 {
     const double limit = clip > 0 ? clip : INFINITY;
     for (int64_t j = 0; j < hidden; j++) {

@@ -12,11 +12,10 @@ static void describe(const struct conv_shape *s, char *text, size_t size)
              "group %ld channels %ld -> %ld in %ldx%ldx%ld out %ldx%ldx%ld kernel %ldx%ldx%ld stride "
              "%ldx%ldx%ld dilation %ldx%ldx%ld pad %ldx%ldx%ld%s%s",
              (long)s->group, (long)s->in_channels, (long)s->out_channels, (long)s->in[0], (long)s->in[1],
-             (long)s->in[2], (long)s->out[0], (long)s->out[1], (long)s->out[2], (long)s->kernel[0],
-             (long)s->kernel[1], (long)s->kernel[2], (long)s->stride[0], (long)s->stride[1],
-             (long)s->stride[2], (long)s->dilation[0], (long)s->dilation[1], (long)s->dilation[2],
-             (long)s->pad[0], (long)s->pad[1], (long)s->pad[2], s->transposed ? " transposed" : "",
-             s->in_plain ? " plain" : "");
+             (long)s->in[2], (long)s->out[0], (long)s->out[1], (long)s->out[2], (long)s->kernel[0], (long)s->kernel[1],
+             (long)s->kernel[2], (long)s->stride[0], (long)s->stride[1], (long)s->stride[2], (long)s->dilation[0],
+             (long)s->dilation[1], (long)s->dilation[2], (long)s->pad[0], (long)s->pad[1], (long)s->pad[2],
+             s->transposed ? " transposed" : "", s->in_plain ? " plain" : "");
 }
 
 /* Output size of an axis, with an end padding that differs from the beginning's; false: none. */
@@ -114,8 +113,8 @@ void shapes_check(const struct conv_shape *shape)
     float *output = to_blocks(NULL, shape->out_channels, pixels);
     compute(&c, output, 0, row->conv_units(c.algorithm, shape));
     double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size);
-    reference_conv(shape, c.plain, c.weights, c.scale, c.epilogue.bias,
-                   c.epilogue.residual ? c.residual_plain : NULL, sum, size);
+    reference_conv(shape, c.plain, c.weights, c.scale, c.epilogue.bias, c.epilogue.residual ? c.residual_plain : NULL,
+                   sum, size);
     char text[400];
     describe(shape, text, sizeof text);
     const double terms = (double)(shape->in_channels / shape->group * volume(shape->kernel));
@@ -123,9 +122,9 @@ void shapes_check(const struct conv_shape *shape)
         const int64_t channel = i / pixels, p = i % pixels;
         const double got = (double)output[(channel / w * pixels + p) * w + channel % w];
         const double want = activated(&c.epilogue, sum[i]);
-        FAIL_UNLESS(near(got, want, activated_slack(want, terms, size[i])), "%s %s act %d: channel %ld pixel %ld is %.9g, want %.9g",
-                    row->conv_name(c.algorithm), text, (int)c.epilogue.act, (long)channel, (long)p, got,
-                    want);
+        FAIL_UNLESS(near(got, want, activated_slack(want, terms, size[i])),
+                    "%s %s act %d: channel %ld pixel %ld is %.9g, want %.9g", row->conv_name(c.algorithm), text,
+                    (int)c.epilogue.act, (long)channel, (long)p, got, want);
     }
     /* units in pieces and backwards */
     float *parts = to_blocks(NULL, shape->out_channels, pixels);
@@ -144,8 +143,7 @@ void shapes_check(const struct conv_shape *shape)
     release();
 }
 
-struct conv_shape shapes_square(int64_t in, int64_t out, int64_t size, int64_t kernel, int64_t stride,
-                                     int64_t pad)
+struct conv_shape shapes_square(int64_t in, int64_t out, int64_t size, int64_t kernel, int64_t stride, int64_t pad)
 {
     const int64_t out_size = (size + 2 * pad - kernel) / stride + 1;
     return (struct conv_shape){.group = 1,

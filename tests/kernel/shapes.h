@@ -1,4 +1,4 @@
-/* shapes.h - cases of convolutions, for the tests of all algorithms: drawn, known, and checked against the definition. */
+/* shapes.h - convolutions for the tests of all algorithms: drawn, known, and checked against the definition. */
 #ifndef SHAPES_H
 #define SHAPES_H
 

@@ -12,7 +12,8 @@ static struct harness h;
 struct setting {
     int64_t items, q_heads, kv_heads, rows, keys, past, size, v_size;
     bool flat, causal;
-    int mask; /* 0: none, 1: bool [rows, keys], 2: float [items, 1, rows, keys], 3: bool of fewer keys, [q_heads, 1, .] */
+    /* 0: none, 1: bool [rows, keys], 2: float [items, 1, rows, keys], 3: bool of fewer keys, [q_heads, 1, .] */
+    int mask;
     bool nonpad;
     int64_t left, right; /* -1: no window */
     float softcap, scale;
@@ -180,8 +181,8 @@ static void expect(const struct setting *s)
                     double want = 0;
                     for (int64_t j = 0; j < all; j++)
                         want += w[j] * (double)at(s, past_v, v, b, g / (s->q_heads / s->kv_heads), j, s->v_size)[d];
-                    const int64_t place = s->flat ? ((b * s->rows + i) * s->q_heads + g) * s->v_size + d
-                                                  : row * s->v_size + d;
+                    const int64_t place =
+                        s->flat ? ((b * s->rows + i) * s->q_heads + g) * s->v_size + d : row * s->v_size + d;
                     close_to((double)y[place], want, "y", place);
                 }
                 for (int64_t j = 0; s->mode >= 0 && j < all; j++)
@@ -197,12 +198,12 @@ static void expect(const struct setting *s)
 
 static const struct setting settings[] = {
     {2, 3, 3, 4, 6, 0, 8, 8, .left = -1, .right = -1, .mode = -1},
-    {2, 6, 2, 4, 6, 0, 8, 5, .left = -1, .right = -1, .mode = 0},                                       /* GQA */
-    {1, 4, 1, 70, 9, 0, 3, 2, .left = -1, .right = -1, .mode = -1},                                     /* MQA, two blocks */
+    {2, 6, 2, 4, 6, 0, 8, 5, .left = -1, .right = -1, .mode = 0},   /* GQA */
+    {1, 4, 1, 70, 9, 0, 3, 2, .left = -1, .right = -1, .mode = -1}, /* MQA, two blocks */
     {2, 4, 2, 3, 5, 0, 4, 3, .flat = true, .left = -1, .right = -1, .mode = 3},
     {2, 2, 2, 5, 5, 0, 4, 4, .causal = true, .left = -1, .right = -1, .mode = -1},
     {1, 2, 1, 70, 71, 0, 4, 4, .causal = true, .flat = true, .left = -1, .right = -1, .mode = -1},
-    {2, 4, 2, 3, 2, 4, 4, 3, .causal = true, .left = -1, .right = -1, .mode = -1},                      /* past */
+    {2, 4, 2, 3, 2, 4, 4, 3, .causal = true, .left = -1, .right = -1, .mode = -1}, /* past */
     {2, 2, 2, 3, 2, 4, 4, 3, .flat = true, .mask = 1, .left = -1, .right = -1, .mode = 2},
     {3, 2, 2, 4, 6, 0, 8, 8, .mask = 2, .softcap = 0.5F, .left = -1, .right = -1, .mode = 1},
     {2, 3, 1, 4, 6, 0, 8, 8, .mask = 3, .softcap = 2, .left = -1, .right = -1, .mode = 2},
@@ -211,7 +212,7 @@ static const struct setting settings[] = {
     {2, 2, 2, 5, 7, 0, 4, 4, .left = 2, .right = 1, .mode = -1},
     {2, 2, 2, 5, 3, 4, 4, 4, .left = 1, .causal = true, .right = -1, .mode = 3},
     {2, 2, 1, 3, 4, 0, 4, 4, .scale = 3, .left = -1, .right = -1, .mode = 0},
-    {2, 2, 1, 3, 0, 0, 4, 4, .left = -1, .right = -1, .mode = -1},                                      /* no keys: zeros */
+    {2, 2, 1, 3, 0, 0, 4, 4, .left = -1, .right = -1, .mode = -1}, /* no keys: zeros */
 };
 
 START_TEST(attention_is_what_its_text_says)
@@ -327,7 +328,7 @@ START_TEST(shapes_that_do_not_go_together_are_refused)
 }
 END_TEST
 
-/* --- RotaryEmbedding --------------------------------------------------------------------------------------- */
+/* --- RotaryEmbedding ---------------------------------------------------------------------------------------------- */
 
 static void begin_rotary(bool flat, bool interleaved, int64_t turning, const int64_t *positions)
 {

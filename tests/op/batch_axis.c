@@ -40,11 +40,11 @@ static const struct row rows[] = {
     {"Add", 13, "", {"n,6", "6"}, .axis = 0},
     {"Add", 13, "", {"n,6", "1,6"}, .axis = 0},
     {"Add", 13, "", {"6", "n,6"}, .axis = 0},
-    {"Mul", 13, "", {"n,6", "4,1,6"}, .axis = 1},          /* the batch is the second axis then */
+    {"Mul", 13, "", {"n,6", "4,1,6"}, .axis = 1}, /* the batch is the second axis then */
     {"Add", 13, "", {"n,3", "3"}, .axis = 0},
     {"Add", 13, "", {"n", "2,1"}, .axis = 1},
     {"Add", 13, "", {"n,1", "1,n"}, .axis = MIXES},
-    {"Add", 13, "", {"n,4", "3,1"}, .axis = MIXES},        /* as many as there are items, by chance */
+    {"Add", 13, "", {"n,4", "3,1"}, .axis = MIXES}, /* as many as there are items, by chance */
     {"Sub", 13, "", {"b2n,4", "b2n,4"}, .axis = 0, .before = 2},
     {"Div", 6, "broadcast=1;axis=1", {"n,2,6", "2"}, .axis = 0},
     {"Where", 13, "", {"t:n,6", "n,6", "6"}, .axis = 0},
@@ -56,21 +56,21 @@ static const struct row rows[] = {
     {"Reshape", 13, "", {"n,2,6", "#n,12"}, .axis = 0},
     {"Reshape", 13, "", {"n,2,6", "#-1,12"}, .axis = 0},
     {"Reshape", 13, "", {"n,2,6", "#0,3,4"}, .axis = 0},
-    {"Reshape", 13, "", {"n,2,6", "#-1,6"}, .axis = 0},      /* two rows each */
+    {"Reshape", 13, "", {"n,2,6", "#-1,6"}, .axis = 0}, /* two rows each */
     {"Reshape", 13, "", {"2n,6", "#-1,2,6"}, .axis = 0},
     {"Reshape", 13, "", {"n,4", "#4,-1"}, .axis = MIXES},
     {"Reshape", 13, "", {"n,4", "#-1"}, .axis = 0},
     {"Reshape", 13, "", {"n,2,6", "#2,-1,6"}, .axis = MIXES},
-    {"Reshape", 13, "", {"5,n,4", "#-1,4"}, .axis = 0, .before = 5},   /* time and batch merged ... */
-    {"Reshape", 13, "", {"b5n,4", "#5,n,4"}, .axis = 1},     /* ... and parted again */
-    {"Reshape", 13, "", {"b5n,4", "#n,5,4"}, .axis = MIXES}, /* in the wrong order */
+    {"Reshape", 13, "", {"5,n,4", "#-1,4"}, .axis = 0, .before = 5}, /* time and batch merged ... */
+    {"Reshape", 13, "", {"b5n,4", "#5,n,4"}, .axis = 1},             /* ... and parted again */
+    {"Reshape", 13, "", {"b5n,4", "#n,5,4"}, .axis = MIXES},         /* in the wrong order */
     {"Reshape", 13, "", {"n,6", "#1,n,6"}, .axis = 1},
     {"Flatten", 13, "axis=1", {"n,2,6"}, .axis = 0},
     {"Flatten", 13, "axis=2", {"n,2,6"}, .axis = 0},
     {"Flatten", 13, "axis=0", {"n,2,6"}, .axis = 1},
     {"Squeeze", 13, "", {"n,1,6", "#1"}, .axis = 0},
     {"Squeeze", 13, "", {"1,n,6", "#0"}, .axis = 0},
-    {"Squeeze", 13, "", {"n,1,6"}, .axis = MIXES},            /* one item's axis would go as well */
+    {"Squeeze", 13, "", {"n,1,6"}, .axis = MIXES}, /* one item's axis would go as well */
     {"Unsqueeze", 13, "", {"n,6", "#0"}, .axis = 1},
     {"Identity", 13, "", {"n,6"}, .axis = 0},
     /* moves */
@@ -78,7 +78,7 @@ static const struct row rows[] = {
     {"Transpose", 13, "perm=2,0,1", {"2,n,6"}, .axis = 2},
     {"Transpose", 13, "", {"n,2,6"}, .axis = 2},
     {"Expand", 13, "", {"n,1", "#1,5"}, .axis = 0},
-    {"Expand", 13, "", {"1,4", "#n,4"}, .axis = 0},           /* a state for each */
+    {"Expand", 13, "", {"1,4", "#n,4"}, .axis = 0}, /* a state for each */
     {"Expand", 13, "", {"4", "#n,4"}, .axis = 0},
     {"Expand", 13, "", {"n,4", "#2,1,1"}, .axis = 1},
     {"Tile", 13, "", {"n,4", "#1,2"}, .axis = 0},
@@ -100,7 +100,7 @@ static const struct row rows[] = {
     {"Slice", 13, "", {"n,6", "#1", "#4", "#1"}, .axis = 0},
     {"Slice", 13, "", {"n,6", "#0,2", "#100,6"}, .axis = 0},
     {"Slice", 13, "", {"n,6", "#0", "#n", "#0"}, .axis = 0},
-    {"Slice", 13, "", {"n,6", "#0", "#n", "#1"}, .axis = MIXES},   /* as many columns as items */
+    {"Slice", 13, "", {"n,6", "#0", "#n", "#1"}, .axis = MIXES}, /* as many columns as items */
     {"Slice", 13, "", {"n,6", "#-1", "#-100", "#0", "#-1"}, .axis = MIXES},
     {"Slice", 13, "", {"n,6", "#0", "#2", "#0"}, .axis = MIXES},
     {"Pad", 13, "", {"n,4", "#0,1,0,2"}, .axis = 0},
@@ -140,7 +140,7 @@ static const struct row rows[] = {
     {"ReduceSum", 13, "", {"2,n,6", "#0,2"}, .axis = 1},
     {"ReduceSum", 13, "", {"n,2,6", "#-3"}, .axis = MIXES},
     {"ReduceSum", 13, "", {"n,2,6"}, .axis = MIXES},
-    {"ReduceMean", 13, "axes=0", {"4,n"}, .axis = MIXES},      /* another order than of a line alone */
+    {"ReduceMean", 13, "axes=0", {"4,n"}, .axis = MIXES}, /* another order than of a line alone */
     {"ReduceMax", 13, "axes=1,2", {"n,2,6"}, .axis = 0},
     {"ReduceL2", 13, "axes=0;keepdims=0", {"2,n,6"}, .axis = 0},
     {"ReduceLogSumExp", 13, "axes=0", {"300,n,30"}, .axis = 1},
@@ -184,7 +184,7 @@ static const struct row rows[] = {
     {"GlobalAveragePool", 13, "", {"n,2,5,5"}, .axis = 0},
     {"BatchNormalization", 13, "", {"n,2,5", "2", "2", "2", "2"}, .axis = 0},
     {"BatchNormalization", 13, "", {"4,3n", "9", "9", "9", "9"}, .axis = MIXES},
-    {"BatchNormalization", 13, "", {"n", "1", "1", "1", "1"}, .axis = MIXES},    /* as one row of pixels */
+    {"BatchNormalization", 13, "", {"n", "1", "1", "1", "1"}, .axis = MIXES}, /* as one row of pixels */
     {"BatchNormalization", 13, "", {"4,2,n", "2", "2", "2", "2"}, .axis = MIXES},
     {"BatchNormalization", 13, "", {"4,2,n,3", "2", "2", "2", "2"}, .axis = 2},
     {"InstanceNormalization", 13, "", {"n,2,5", "2", "2"}, .axis = 0},
@@ -211,8 +211,8 @@ static const struct row rows[] = {
     {"MatMul", 13, "", {"4,6", "n,6,2"}, .axis = 0},
     {"MatMul", 13, "", {"n,6", "6,n"}, .axis = MIXES},
     {"MatMul", 13, "", {"4,n", "3,6"}, .axis = MIXES},
-    {"MatMul", 13, "", {"n,6", "2,6,4"}, .axis = MIXES},       /* a stack that is not packed: rows change OpenBLAS's bits */
-    {"MatMul", 13, "", {"n,2,6", "3,6,4"}, .axis = MIXES},     /* a matrix for each of three */
+    {"MatMul", 13, "", {"n,6", "2,6,4"}, .axis = MIXES},   /* a stack that is not packed: rows change OpenBLAS's bits */
+    {"MatMul", 13, "", {"n,2,6", "3,6,4"}, .axis = MIXES}, /* a matrix for each of three */
     {"Gemm", 13, "", {"n,6", "6,4", "4"}, .axis = 0},
     {"Gemm", 13, "", {"n,6", "6,4", "n,4"}, .axis = 0},
     {"Gemm", 13, "", {"n,6", "6,4", "3,4"}, .axis = MIXES},
@@ -283,7 +283,7 @@ static const struct row rows[] = {
     {"GRU", 14, "hidden_size=5", {"4,19n,7", "1,15,7", "1,15,5"}, .axis = 2},
 };
 
-/* --- an input as it is written ----------------------------------------------------------------------------- */
+/* --- an input as it is written ------------------------------------------------------------------------------------ */
 
 struct input {
     enum percept_dtype dtype;
@@ -310,8 +310,7 @@ static struct input read_input(const char *text, int64_t n)
         if (*text == '-' || (*text >= '0' && *text <= '9'))
             dim = strtoll(text, (char **)&text, 10);
         if (*text == 'n') {
-            input.place = input.known ? (struct batch_place){.word = BATCH_SHAPED}
-                                      : batch_axis_at(input.rank, before);
+            input.place = input.known ? (struct batch_place){.word = BATCH_SHAPED} : batch_axis_at(input.rank, before);
             dim *= before * n;
             text++;
         }
@@ -363,7 +362,7 @@ static void take_item(const struct tensor *all, struct batch_place place, int64_
             memcpy(item + (size_t)o * row, (const char *)all->data + (size_t)(o * ITEMS + at) * row, row);
 }
 
-/* --- a row --------------------------------------------------------------------------------------------------- */
+/* --- a row -------------------------------------------------------------------------------------------------------- */
 
 static void read_attrs(struct harness *h, const char *text)
 {
@@ -449,7 +448,8 @@ static struct batch_place ask(struct harness *one, struct harness *many, const s
     rule->batch(&view);
     const int o = row->output;
     return out[o].word == BATCH_APART && !batch_axis_fits(out[o], one->step.out[o], many->step.out[o], ITEMS)
-               ? (struct batch_place){.word = BATCH_MIXED} : out[o];
+               ? (struct batch_place){.word = BATCH_MIXED}
+               : out[o];
 }
 
 /* Each item alone gives what it gave among the others. */

@@ -7,8 +7,7 @@
 
 #include "harness.h"
 
-static void expect_int32(const char *op, const char *attr, int n, const int32_t *a, const int32_t *b,
-                         const int32_t *y)
+static void expect_int32(const char *op, const char *attr, int n, const int32_t *a, const int32_t *b, const int32_t *y)
 {
     struct harness h;
     harness_begin(&h, op, 18);
@@ -26,8 +25,7 @@ START_TEST(integers_have_no_traps)
 {
     expect_int32("Div", NULL, 4, (int32_t[]){INT32_MIN, -7, 7, 0}, (int32_t[]){-1, 2, -2, 5},
                  (int32_t[]){INT32_MIN, -3, -3, 0});
-    expect_int32("Mod", NULL, 4, (int32_t[]){INT32_MIN, -7, 7, 6}, (int32_t[]){-1, 2, -2, 3},
-                 (int32_t[]){0, 1, -1, 0});
+    expect_int32("Mod", NULL, 4, (int32_t[]){INT32_MIN, -7, 7, 6}, (int32_t[]){-1, 2, -2, 3}, (int32_t[]){0, 1, -1, 0});
     expect_int32("Mod", "fmod", 4, (int32_t[]){INT32_MIN, -7, 7, 6}, (int32_t[]){-1, 2, -2, 3},
                  (int32_t[]){0, -1, 1, 0});
     expect_int32("Add", NULL, 1, (int32_t[]){INT32_MAX}, (int32_t[]){1}, (int32_t[]){INT32_MIN});
@@ -80,8 +78,7 @@ START_TEST(both_sides_broadcast)
     harness_floats(&h, 2, DIMS(2, 1), (float[]){10, 20});
     harness_floats(&h, 3, DIMS(2, 1, 3), (float[]){1, 2, 3, 4, 5, 6});
     ck_assert(harness_run(&h));
-    harness_expect_floats(&h, 0, 3, DIMS(2, 2, 3),
-                          (float[]){9, 8, 7, 19, 18, 17, 6, 5, 4, 16, 15, 14}, 0);
+    harness_expect_floats(&h, 0, 3, DIMS(2, 2, 3), (float[]){9, 8, 7, 19, 18, 17, 6, 5, 4, 16, 15, 14}, 0);
     harness_end(&h);
     harness_begin(&h, "Add", 14);
     harness_floats(&h, 2, DIMS(2, 3), (float[6]){0});
@@ -208,8 +205,7 @@ START_TEST(strings_compare_by_their_bytes)
 END_TEST
 
 /* The same node on plain and on blocked input gives the same numbers. */
-static void same_in_blocks(const char *op, int rank_b, const int64_t *dims_b, bool swap,
-                           bool block_b)
+static void same_in_blocks(const char *op, int rank_b, const int64_t *dims_b, bool swap, bool block_b)
 {
     enum { N = 2, C = 21, P = 5 };
     float a[N * C * P], b[N * C * P];

@@ -8,9 +8,8 @@
 #include "harness.h"
 
 static const enum percept_dtype types[] = {
-    PERCEPT_FLOAT,  PERCEPT_UINT8, PERCEPT_INT8,    PERCEPT_UINT16, PERCEPT_INT16,
-    PERCEPT_INT32,  PERCEPT_INT64, PERCEPT_FLOAT16, PERCEPT_DOUBLE, PERCEPT_UINT32,
-    PERCEPT_UINT64, PERCEPT_BFLOAT16,
+    PERCEPT_FLOAT, PERCEPT_UINT8,   PERCEPT_INT8,   PERCEPT_UINT16, PERCEPT_INT16,  PERCEPT_INT32,
+    PERCEPT_INT64, PERCEPT_FLOAT16, PERCEPT_DOUBLE, PERCEPT_UINT32, PERCEPT_UINT64, PERCEPT_BFLOAT16,
 };
 enum { N_TYPES = sizeof types / sizeof *types };
 
@@ -75,8 +74,7 @@ START_TEST(halves_are_rounded_once)
 }
 END_TEST
 
-static bool cast_node(struct harness *h, enum percept_dtype to, enum percept_dtype from, int64_t n,
-                      const void *data)
+static bool cast_node(struct harness *h, enum percept_dtype to, enum percept_dtype from, int64_t n, const void *data)
 {
     harness_begin(h, "Cast", 13);
     harness_int(h, "to", (int64_t)to);
@@ -86,8 +84,7 @@ static bool cast_node(struct harness *h, enum percept_dtype to, enum percept_dty
 
 START_TEST(text_becomes_numbers)
 {
-    static const struct percept_string x[] = {{"3.25", 4}, {"-INF", 4}, {"nan", 3},
-                                              {"+1e2", 4}, {"007", 3},  {".5", 2}};
+    static const struct percept_string x[] = {{"3.25", 4}, {"-INF", 4}, {"nan", 3}, {"+1e2", 4}, {"007", 3}, {".5", 2}};
     struct harness h;
     ck_assert_msg(cast_node(&h, PERCEPT_FLOAT, PERCEPT_STRING, 6, x), "%s", h.err.text);
     harness_expect_floats(&h, 0, 1, DIMS(6), (float[]){3.25F, -INFINITY, NAN, 100, 7, 0.5F}, 0);
@@ -114,8 +111,7 @@ START_TEST(numbers_become_the_shortest_text)
     ck_assert(cast_node(&h, PERCEPT_STRING, PERCEPT_FLOAT, 4, (float[]){0.1F, 2, NAN, -INFINITY}));
     const struct percept_string *y = harness_out(&h, 0)->data;
     for (int i = 0; i < 4; i++)
-        ck_assert_msg(bytes_is(bytes_of(y[i].at, y[i].n_bytes), words[i]), "'%.*s'",
-                      (int)y[i].n_bytes, y[i].at);
+        ck_assert_msg(bytes_is(bytes_of(y[i].at, y[i].n_bytes), words[i]), "'%.*s'", (int)y[i].n_bytes, y[i].at);
     harness_end(&h);
 }
 END_TEST

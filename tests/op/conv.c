@@ -36,13 +36,10 @@ static int64_t seen(const struct scene *s, int i, int64_t out, int64_t k)
         return at >= 0 && at < s->in[i] ? at : -1;
     }
     const int64_t scaled = out + s->pad[i] - k * s->dilation[i];
-    return scaled >= 0 && scaled % s->stride[i] == 0 && scaled / s->stride[i] < s->in[i]
-               ? scaled / s->stride[i]
-               : -1;
+    return scaled >= 0 && scaled % s->stride[i] == 0 && scaled / s->stride[i] < s->in[i] ? scaled / s->stride[i] : -1;
 }
 
-static double sum_at(const struct scene *s, const float *x, const float *w, int64_t n, int64_t o,
-                     const int64_t out[3])
+static double sum_at(const struct scene *s, const float *x, const float *w, int64_t n, int64_t o, const int64_t out[3])
 {
     const int64_t in = s->in_channels / s->group, each = s->out_channels / s->group, g = o / each;
     double sum = 0;
@@ -55,9 +52,7 @@ static double sum_at(const struct scene *s, const float *x, const float *w, int6
                 continue;
             const int64_t row = s->transposed ? (g * in + c) * each + o % each : o * in + c;
             sum += (double)w[row * volume(s->kernel) + k] *
-                   (double)x[(((n * s->in_channels + g * in + c) * s->in[0] + a) * s->in[1] + b) *
-                                 s->in[2] +
-                             d];
+                   (double)x[(((n * s->in_channels + g * in + c) * s->in[0] + a) * s->in[1] + b) * s->in[2] + d];
         }
     }
     return sum;
@@ -71,14 +66,12 @@ static float *expected(const struct scene *s, const float *x, const float *w, co
     for (int64_t i = 0; i < s->n * s->out_channels * volume(out); i++) {
         const int64_t pixel = i % volume(out), o = i / volume(out) % s->out_channels;
         const int64_t at[3] = {pixel / out[2] / out[1], pixel / out[2] % out[1], pixel % out[2]};
-        y[i] = (float)(sum_at(s, x, w, i / volume(out) / s->out_channels, o, at) +
-                       (bias ? (double)bias[o] : 0));
+        y[i] = (float)(sum_at(s, x, w, i / volume(out) / s->out_channels, o, at) + (bias ? (double)bias[o] : 0));
     }
     return y;
 }
 
-static int scene_dims(const struct scene *s, int64_t n, int64_t c, const int64_t *last,
-                      int64_t *dims)
+static int scene_dims(const struct scene *s, int64_t n, int64_t c, const int64_t *last, int64_t *dims)
 {
     dims[0] = n;
     dims[1] = c;
@@ -100,8 +93,7 @@ static void scene_attributes(const struct scene *s)
     harness_int_list(&h, "pads", 2 * s->axes, pads);
 }
 
-static void scene_check(const struct scene *s, const struct kernels *row, bool constant,
-                        bool blocked)
+static void scene_check(const struct scene *s, const struct kernels *row, bool constant, bool blocked)
 {
     const int64_t out[3] = {output_size(s, 0), output_size(s, 1), output_size(s, 2)};
     const int64_t pairs = s->in_channels * s->out_channels / s->group;
@@ -124,8 +116,7 @@ static void scene_check(const struct scene *s, const struct kernels *row, bool c
     if (constant)
         harness_as_constant(&h);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect_floats(&h, 0, scene_dims(s, s->n, s->out_channels, out, dims), dims, want,
-                          1e-5f);
+    harness_expect_floats(&h, 0, scene_dims(s, s->n, s->out_channels, out, dims), dims, want, 1e-5f);
     ck_assert_int_eq(h.out_layout[0], LAYOUT_BLOCKED);
     harness_end(&h);
     free(want);
@@ -157,13 +148,12 @@ START_TEST(convolutions_agree_with_plain_loops)
 }
 END_TEST
 
-/* --- fusions: y = act(conv scale + shift + residual) ------------------------------------------ */
+/* --- fusions: y = act(conv scale + shift + residual) -------------------------------------------------------------- */
 
 static void fuse_all(int64_t channels, const float *scale, const float *shift, int residual)
 {
-    ck_assert(harness_fuse(
-        &h, &(struct fusion){
-                .kind = FUSE_AFFINE, .channels = channels, .scale = scale, .shift = shift}));
+    ck_assert(
+        harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = channels, .scale = scale, .shift = shift}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_RESIDUAL, .value = residual}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
     ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
@@ -171,11 +161,9 @@ static void fuse_all(int64_t channels, const float *scale, const float *shift, i
 
 START_TEST(scale_shift_residual_and_activation_are_absorbed)
 {
-    const struct scene s = {false,     2,         2,         17,        19,        1,
-                            {1, 4, 5}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}};
+    const struct scene s = {false, 2, 2, 17, 19, 1, {1, 4, 5}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}};
     float *x = heavy_numbers(1, 2 * 17 * 20), *w = heavy_numbers(2, 17 * 19 * 9);
-    float *bias = heavy_numbers(3, 19), *scale = heavy_numbers(4, 19),
-          *shift = heavy_numbers(5, 19);
+    float *bias = heavy_numbers(3, 19), *scale = heavy_numbers(4, 19), *shift = heavy_numbers(5, 19);
     float *more = heavy_numbers(6, 2 * 19 * 20);
     for (int with_bias = 0; with_bias < 2; with_bias++) {
         float *want = expected(&s, x, w, with_bias ? bias : NULL);
@@ -208,16 +196,14 @@ START_TEST(a_scale_is_not_absorbed_by_weights_of_run_time)
     harness_begin(&h, "Conv", 13);
     harness_floats(&h, 4, DIMS(1, 1, 2, 2), (float[]){1, 2, 3, 4});
     harness_floats(&h, 4, DIMS(1, 1, 1, 1), (float[]){1});
-    ck_assert(!harness_fuse(
-        &h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 1, .shift = (float[]){1}}));
+    ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 1, .shift = (float[]){1}}));
     harness_end(&h);
 }
 END_TEST
 
-/* --- padding rules ---------------------------------------------------------------------------- */
+/* --- padding rules ------------------------------------------------------------------------------------------------ */
 
-static void padded(const char *op_type, const char *auto_pad, int64_t in, int64_t kernel,
-                   int64_t stride)
+static void padded(const char *op_type, const char *auto_pad, int64_t in, int64_t kernel, int64_t stride)
 {
     float *ones = heavy_numbers(1, in * kernel);
     for (int64_t i = 0; i < in * kernel; i++)
@@ -328,7 +314,7 @@ START_TEST(pads_may_come_as_an_input)
 }
 END_TEST
 
-/* --- refusals --------------------------------------------------------------------------------- */
+/* --- refusals ----------------------------------------------------------------------------------------------------- */
 
 static void small_conv(int64_t channels)
 {
@@ -393,7 +379,7 @@ START_TEST(a_picture_that_does_not_fit_is_refused_when_planned)
 }
 END_TEST
 
-/* --- bits ------------------------------------------------------------------------------------- */
+/* --- bits --------------------------------------------------------------------------------------------------------- */
 
 static void rest_stem(struct harness *harness)
 {
@@ -432,8 +418,7 @@ Suite *op_conv_suite(void)
     Suite *suite = suite_create("op/conv");
     TCase *tests = tcase_create("conv");
     tcase_set_timeout(tests, 120);
-    tcase_add_loop_test(tests, convolutions_agree_with_plain_loops, 0,
-                        (int)(sizeof scenes / sizeof *scenes));
+    tcase_add_loop_test(tests, convolutions_agree_with_plain_loops, 0, (int)(sizeof scenes / sizeof *scenes));
     tcase_add_test(tests, scale_shift_residual_and_activation_are_absorbed);
     tcase_add_test(tests, a_scale_is_not_absorbed_by_weights_of_run_time);
     tcase_add_test(tests, odd_padding_goes_to_the_end_with_upper_and_to_the_beginning_with_lower);

@@ -31,8 +31,7 @@ START_TEST(an_offset_moves_a_pixel_and_a_mask_weighs_it)
     offset[9 + 5] = 0.5f; /* half of pixel 5 lies outside */
     one_pixel(offset, mask);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 3, 3),
-                          (float[]){7, 4, 1, 1, 1, 6, 13, 15, 9}, 1e-6f);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 1, 3, 3), (float[]){7, 4, 1, 1, 1, 6, 13, 15, 9}, 1e-6f);
     harness_end(&h);
 }
 END_TEST
@@ -48,9 +47,8 @@ START_TEST(doubles_are_convolved_as_doubles)
 {
     enum { SIDE = 13, OUT = 11, PIXELS = SIDE * SIDE, POINTS = OUT * OUT }; /* a whole tile is less */
     static double x[4 * PIXELS], w[6 * 2 * 9], offset[36 * POINTS], bias[6], mask[18 * POINTS];
-    const float *floats[] = {heavy_numbers(1, 4 * PIXELS), heavy_numbers(2, 6 * 2 * 9),
-                             heavy_numbers(3, 36 * POINTS), heavy_numbers(4, 6),
-                             heavy_numbers(5, 18 * POINTS)};
+    const float *floats[] = {heavy_numbers(1, 4 * PIXELS), heavy_numbers(2, 6 * 2 * 9), heavy_numbers(3, 36 * POINTS),
+                             heavy_numbers(4, 6), heavy_numbers(5, 18 * POINTS)};
     static float want[6 * POINTS];
     for (int wide = 0; wide < 2; wide++) {
         const enum percept_dtype t = wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT;
@@ -59,8 +57,7 @@ START_TEST(doubles_are_convolved_as_doubles)
         harness_int(&h, "offset_group", 2);
         harness_input(&h, t, 4, DIMS(1, 4, SIDE, SIDE),
                       wide ? (const void *)doubled(floats[0], 4 * PIXELS, x) : floats[0]);
-        harness_input(&h, t, 4, DIMS(6, 2, 3, 3),
-                      wide ? (const void *)doubled(floats[1], 6 * 2 * 9, w) : floats[1]);
+        harness_input(&h, t, 4, DIMS(6, 2, 3, 3), wide ? (const void *)doubled(floats[1], 6 * 2 * 9, w) : floats[1]);
         harness_input(&h, t, 4, DIMS(1, 36, OUT, OUT),
                       wide ? (const void *)doubled(floats[2], 36 * POINTS, offset) : floats[2]);
         harness_input(&h, t, 1, DIMS(6), wide ? (const void *)doubled(floats[3], 6, bias) : floats[3]);
@@ -135,8 +132,7 @@ START_TEST(shapes_that_do_not_fit_are_refused)
     harness_end(&h);
     one_pixel(zeros, NULL);
     harness_int_list(&h, "strides", 2, DIMS(2, 1));
-    harness_expect_failure(&h, ERR_INVALID,
-                           "input 2 has the shape [1,2,3,3]; [1,2,2,3] would work");
+    harness_expect_failure(&h, ERR_INVALID, "input 2 has the shape [1,2,3,3]; [1,2,2,3] would work");
     harness_end(&h);
     one_pixel(zeros, NULL);
     harness_int(&h, "group", 0);

@@ -20,7 +20,7 @@ START_TEST(pivots_and_their_signs_multiply)
     expect_one(0, NULL, 1);
     expect_one(1, (float[]){-3}, -3);
     expect_one(2, (float[]){1, 2, 3, 4}, -2);
-    expect_one(2, (float[]){0, 2, 3, 0}, -6); /* a zero on the diagonal */
+    expect_one(2, (float[]){0, 2, 3, 0}, -6);               /* a zero on the diagonal */
     expect_one(3, (float[]){0, 0, 1, 1, 0, 0, 0, 1, 0}, 1); /* two swaps */
     expect_one(3, (float[]){2, -1, 0, -1, 2, -1, 0, -1, 2}, 4);
     expect_one(3, (float[]){1, 2, 3, 2, 4, 6, 0, 0, 5}, 0); /* rows that depend on each other */

@@ -134,8 +134,7 @@ START_TEST(boxes_and_scores_must_fit)
 END_TEST
 
 /* One region of a 4 x 4 ramp 4 y + x. */
-static void align(const char *mode, const char *coordinates, int64_t ratio, int64_t out,
-                  const float *region)
+static void align(const char *mode, const char *coordinates, int64_t ratio, int64_t out, const float *region)
 {
     static float ramp[16];
     for (int i = 0; i < 16; i++)
@@ -191,14 +190,12 @@ END_TEST
 
 START_TEST(regions_of_any_size_end)
 {
-    static const float regions[][4] = {{-1e30f, -1e30f, 1e30f, 1e30f}, {0, 0, INFINITY, 1},
-                                       {NAN, 0, 1, 1},                 {3, 3, -3, -3},
-                                       {-1e6f, -1e6f, 1e6f, 1e6f},     {1e9f, 1e9f, 2e9f, 2e9f},
-                                       {-3e38f, 0, 3e38f, 3e38f}};
+    static const float regions[][4] = {
+        {-1e30f, -1e30f, 1e30f, 1e30f}, {0, 0, INFINITY, 1},      {NAN, 0, 1, 1},           {3, 3, -3, -3},
+        {-1e6f, -1e6f, 1e6f, 1e6f},     {1e9f, 1e9f, 2e9f, 2e9f}, {-3e38f, 0, 3e38f, 3e38f}};
     for (int mode = 0; mode < 2; mode++) {
         for (int i = 0; i < 14; i++) {
-            align(mode ? "max" : "avg", i & 1 ? "half_pixel" : "output_half_pixel", 0, 2,
-                  regions[i / 2]);
+            align(mode ? "max" : "avg", i & 1 ? "half_pixel" : "output_half_pixel", 0, 2, regions[i / 2]);
             ck_assert_msg(harness_run(&h), "%s", h.err.text);
             const float *y = harness_out(&h, 0)->data;
             for (int k = 0; k < 4; k++)
@@ -268,8 +265,7 @@ static void crop(const char *mode, int64_t n, const float *regions, int32_t heig
     harness_as_known(&h);
 }
 
-static void expect_crop(const char *mode, const float *region, int32_t height, int32_t width,
-                        const float *want)
+static void expect_crop(const char *mode, const float *region, int32_t height, int32_t width, const float *want)
 {
     crop(mode, 1, region, height, width);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
@@ -285,7 +281,7 @@ START_TEST(crops_reach_from_edge_to_edge)
     expect_crop("nearest", all, 1, 1, (float[]){10}); /* halves away from 0 */
     expect_crop("bilinear", (float[]){0.5f, 0, 0.5f, 0.5f}, 1, 4, (float[]){6, 6.5f, 7, 7.5f});
     expect_crop("bilinear", (float[]){0, 1, 0, 0}, 1, 3, (float[]){3, 1.5f, 0}); /* backwards */
-    expect_crop("bilinear", (float[]){0, 0, 0, 2}, 1, 3, (float[]){0, 3, -1}); /* past the picture */
+    expect_crop("bilinear", (float[]){0, 0, 0, 2}, 1, 3, (float[]){0, 3, -1});   /* past the picture */
     expect_crop("nearest", (float[]){-0.1f, 0, 1, 1}, 2, 2, (float[]){-1, -1, 12, 15});
     expect_crop("nearest", (float[]){NAN, 0, 1, INFINITY}, 2, 2, (float[]){-1, -1, -1, -1});
     expect_crop("nearest", all, 0, 2, NULL);
@@ -306,8 +302,7 @@ START_TEST(crops_of_doubles_choose_their_item)
     harness_input(&h, PERCEPT_INT32, 1, DIMS(2), (int32_t[]){1, 1});
     harness_as_known(&h);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(3, 2, 1, 1),
-                   (double[]){(double)INFINITY, 4 + 0x1p-40, 1, 2, 1, 2});
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(3, 2, 1, 1), (double[]){(double)INFINITY, 4 + 0x1p-40, 1, 2, 1, 2});
     harness_end(&h);
 }
 END_TEST
@@ -350,7 +345,10 @@ START_TEST(crops_that_do_not_fit_are_refused)
         harness_input(&h, i == 0 ? PERCEPT_INT64 : PERCEPT_INT32, 1, DIMS(1), (int64_t[]){i == 2});
         harness_input(&h, PERCEPT_INT32, 1, DIMS(i == 1 ? 1 : 2), (int32_t[]){1, 1});
         harness_as_known(&h);
-        harness_expect_failure(&h, i == 0 ? ERR_UNSUPPORTED : i == 1 ? ERR_MODEL : ERR_DATA,
+        harness_expect_failure(&h,
+                               i == 0   ? ERR_UNSUPPORTED
+                               : i == 1 ? ERR_MODEL
+                                        : ERR_DATA,
                                i == 0   ? "input 2 is int64; int32 would work"
                                : i == 1 ? "the size has 1 numbers"
                                         : "batch index 1 of region 0 is outside [0, 1)");

@@ -76,9 +76,7 @@ void harness_float(struct harness *h, const char *name, float value)
 
 void harness_text(struct harness *h, const char *name, const char *value)
 {
-    harness_attr(h, &(struct attr){.name = bytes_of_text(name),
-                                   .type = ATTR_STRING,
-                                   .s = bytes_of_text(value)});
+    harness_attr(h, &(struct attr){.name = bytes_of_text(name), .type = ATTR_STRING, .s = bytes_of_text(value)});
 }
 
 void harness_text_list(struct harness *h, const char *name, int n, const char *const *values)
@@ -87,10 +85,8 @@ void harness_text_list(struct harness *h, const char *name, int n, const char *c
     ck_assert_ptr_nonnull(texts);
     for (int i = 0; i < n; i++)
         texts[i] = bytes_of_text(values[i]);
-    harness_attr(h, &(struct attr){.name = bytes_of_text(name),
-                                   .type = ATTR_STRINGS,
-                                   .n = (size_t)n,
-                                   .strings = texts});
+    harness_attr(h,
+                 &(struct attr){.name = bytes_of_text(name), .type = ATTR_STRINGS, .n = (size_t)n, .strings = texts});
 }
 
 static void *take_copy(struct harness *h, const void *data, size_t n_bytes)
@@ -133,8 +129,7 @@ void harness_tensor(struct harness *h, const char *name, const struct tensor *te
     harness_attr(h, &(struct attr){.name = bytes_of_text(name), .type = ATTR_TENSOR, .tensor = copy});
 }
 
-int harness_value(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims,
-                  const void *data)
+int harness_value(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims, const void *data)
 {
     int i = h->n_values++;
     ck_assert_int_lt(i, HARNESS_MAX);
@@ -142,19 +137,14 @@ int harness_value(struct harness *h, enum percept_dtype dtype, int rank, const i
     t->dtype = dtype;
     tensor_set_dims(t, rank, rank ? dims : DIMS(0));
     t->data = take_copy(h, data, plain_bytes(t));
-    h->values[i] = (struct value){.name = bytes_of_text("value"),
-                                  .dtype = dtype,
-                                  .rank = rank,
-                                  .producer = -1,
-                                  .n_uses = 1,
-                                  .outer = -1};
+    h->values[i] = (struct value){
+        .name = bytes_of_text("value"), .dtype = dtype, .rank = rank, .producer = -1, .n_uses = 1, .outer = -1};
     for (int k = 0; k < rank; k++)
         h->values[i].dims[k] = dims[k];
     return i;
 }
 
-int harness_input(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims,
-                  const void *data)
+int harness_input(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims, const void *data)
 {
     int i = harness_value(h, dtype, rank, dims, data);
     h->in[h->node.n_in++] = i;
@@ -220,8 +210,7 @@ static void connect(struct harness *h)
 {
     for (int i = 0; i < h->node.n_out; i++) {
         int v = h->n_values++;
-        h->values[v] = (struct value){
-            .name = bytes_of_text("out"), .rank = -1, .n_uses = 1, .outer = -1};
+        h->values[v] = (struct value){.name = bytes_of_text("out"), .rank = -1, .n_uses = 1, .outer = -1};
         h->out[i] = v;
     }
     h->node.in = h->in;
@@ -247,8 +236,8 @@ bool harness_check(struct harness *h)
     connect(h);
     h->node.op = op_find(h->node.domain, h->node.op_type, h->node.opset);
     if (!h->node.op)
-        return err_set(&h->err, ERR_UNSUPPORTED, "no operator " BYTES_FMT " in opset %d",
-                       BYTES_ARG(h->node.op_type), h->node.opset);
+        return err_set(&h->err, ERR_UNSUPPORTED, "no operator " BYTES_FMT " in opset %d", BYTES_ARG(h->node.op_type),
+                       h->node.opset);
     h->stage = HARNESS_CHECKED;
     return !h->node.op->rule->check || h->node.op->rule->check(&h->ctx, &h->err);
 }
@@ -302,11 +291,9 @@ static void *turn(struct harness *h, const struct tensor *t, enum layout to)
     for (int64_t n = 0; n < t->dims[0]; n++) {
         const float *from = t->data;
         if (to == LAYOUT_BLOCKED)
-            h->ctx.kernels->block(data + n * padded * pixels, from + n * channels * pixels, channels,
-                                  pixels);
+            h->ctx.kernels->block(data + n * padded * pixels, from + n * channels * pixels, channels, pixels);
         else
-            h->ctx.kernels->unblock(data + n * channels * pixels, from + n * padded * pixels,
-                                    channels, pixels);
+            h->ctx.kernels->unblock(data + n * channels * pixels, from + n * padded * pixels, channels, pixels);
     }
     return data;
 }
@@ -408,8 +395,7 @@ const struct tensor *harness_out(const struct harness *h, int i)
     return &h->step_out[i];
 }
 
-static void expect_shape(const struct tensor *t, enum percept_dtype dtype, int rank,
-                         const int64_t *dims)
+static void expect_shape(const struct tensor *t, enum percept_dtype dtype, int rank, const int64_t *dims)
 {
     char got[128], want[128];
     ck_assert_str_eq(tensor_dtype_name(t->dtype), tensor_dtype_name(dtype));
@@ -426,16 +412,15 @@ static bool close_enough(float got, float want, float tolerance)
     return fabsf(got - want) <= tolerance * (1 + fabsf(want));
 }
 
-void harness_expect_floats(const struct harness *h, int i, int rank, const int64_t *dims,
-                           const float *want, float tolerance)
+void harness_expect_floats(const struct harness *h, int i, int rank, const int64_t *dims, const float *want,
+                           float tolerance)
 {
     const struct tensor *t = harness_out(h, i);
     expect_shape(t, PERCEPT_FLOAT, rank, dims);
     const float *got = t->data;
     for (int64_t k = 0; k < tensor_elements(t); k++)
         if (!close_enough(got[k], want[k], tolerance)) /* check writes a message even if it holds */
-            ck_abort_msg("element %lld is %.9g, not %.9g", (long long)k, (double)got[k],
-                         (double)want[k]);
+            ck_abort_msg("element %lld is %.9g, not %.9g", (long long)k, (double)got[k], (double)want[k]);
 }
 
 void harness_expect_texts(const struct harness *h, int i, int rank, const int64_t *dims, const char *const *want)
@@ -448,15 +433,14 @@ void harness_expect_texts(const struct harness *h, int i, int rank, const int64_
             ck_abort_msg("element %lld is '%.*s', not '%s'", (long long)k, (int)got[k].n_bytes, got[k].at, want[k]);
 }
 
-void harness_expect(const struct harness *h, int i, enum percept_dtype dtype, int rank,
-                    const int64_t *dims, const void *want)
+void harness_expect(const struct harness *h, int i, enum percept_dtype dtype, int rank, const int64_t *dims,
+                    const void *want)
 {
     const struct tensor *t = harness_out(h, i);
     expect_shape(t, dtype, rank, dims);
     size_t size = tensor_dtype_bytes(dtype);
     for (int64_t k = 0; k < tensor_elements(t); k++)
-        if (memcmp((const char *)t->data + (size_t)k * size, (const char *)want + (size_t)k * size,
-                   size) != 0)
+        if (memcmp((const char *)t->data + (size_t)k * size, (const char *)want + (size_t)k * size, size) != 0)
             ck_abort_msg("element %lld differs", (long long)k);
 }
 

@@ -70,8 +70,7 @@ void harness_tensor(struct harness *h, const char *name, const struct tensor *te
 void harness_attr(struct harness *h, const struct attr *attr);
 
 /* Each adds the node's next input; data are copied. The value's index. */
-int harness_input(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims,
-                  const void *data);
+int harness_input(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims, const void *data);
 int harness_floats(struct harness *h, int rank, const int64_t *dims, const float *data);
 int harness_int64s(struct harness *h, int rank, const int64_t *dims, const int64_t *data);
 int harness_texts(struct harness *h, int rank, const int64_t *dims, const char *const *texts); /* not copied */
@@ -83,8 +82,7 @@ void harness_as_known(struct harness *h);
 void harness_as_blocked(struct harness *h);
 
 /* A value that is no input of the node yet: what FUSE_RESIDUAL adds. */
-int harness_value(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims,
-                  const void *data);
+int harness_value(struct harness *h, enum percept_dtype dtype, int rank, const int64_t *dims, const void *data);
 
 bool harness_check(struct harness *h); /* finds the operator; check */
 bool harness_fuse(struct harness *h, const struct fusion *fusion);
@@ -97,10 +95,10 @@ void harness_ran(struct harness *h); /* fails the test unless it runs */
 const struct tensor *harness_out(const struct harness *h, int i);
 
 /* Fail the test unless output i is this. tolerance: |got - want| <= tolerance (1 + |want|). */
-void harness_expect_floats(const struct harness *h, int i, int rank, const int64_t *dims,
-                           const float *want, float tolerance);
-void harness_expect(const struct harness *h, int i, enum percept_dtype dtype, int rank,
-                    const int64_t *dims, const void *want);
+void harness_expect_floats(const struct harness *h, int i, int rank, const int64_t *dims, const float *want,
+                           float tolerance);
+void harness_expect(const struct harness *h, int i, enum percept_dtype dtype, int rank, const int64_t *dims,
+                    const void *want);
 void harness_expect_texts(const struct harness *h, int i, int rank, const int64_t *dims, const char *const *want);
 /* Fail the test unless the stage so far fails with this code and a sentence that contains `words`. */
 void harness_expect_failure(struct harness *h, enum err_code code, const char *words);

@@ -17,7 +17,7 @@
 static struct given {
     struct given *before;
     float numbers[];
-} *given;
+} * given;
 
 static void take_back(void)
 {
@@ -50,8 +50,8 @@ float *heavy_numbers(unsigned seed, int64_t n)
     return numbers;
 }
 
-void heavy_begin(struct harness *h, const struct kernels *row, const char *op_type, int opset,
-                 int rank, const int64_t *dims, const float *x, bool blocked, heavy_rest *rest)
+void heavy_begin(struct harness *h, const struct kernels *row, const char *op_type, int opset, int rank,
+                 const int64_t *dims, const float *x, bool blocked, heavy_rest *rest)
 {
     harness_begin(h, op_type, opset);
     h->ctx.kernels = row;
@@ -72,8 +72,7 @@ struct request {
     int64_t item;   /* elements of one */
 };
 
-static void run(struct harness *h, const struct request *request, int64_t first, int64_t n,
-                struct percept_team *team)
+static void run(struct harness *h, const struct request *request, int64_t first, int64_t n, struct percept_team *team)
 {
     int64_t dims[RANK_MAX];
     for (int i = 0; i < request->rank; i++)
@@ -86,8 +85,8 @@ static void run(struct harness *h, const struct request *request, int64_t first,
     ck_assert_msg(harness_run(h), "%s", h->err.text);
 }
 
-static void compare_item(const struct request *request, const struct harness *alone,
-                         const struct harness *together, int64_t item, int64_t n)
+static void compare_item(const struct request *request, const struct harness *alone, const struct harness *together,
+                         int64_t item, int64_t n)
 {
     for (int o = 0; o < request->outputs; o++) {
         const struct tensor *want = harness_out(alone, o), *got = harness_out(together, o);
@@ -96,9 +95,8 @@ static void compare_item(const struct request *request, const struct harness *al
         const float *a = want->data, *b = (const float *)got->data + item * each;
         for (int64_t i = 0; i < each; i++)
             if (memcmp(&a[i], &b[i], sizeof *a) != 0) /* check writes a message even if it holds */
-                ck_abort_msg("%s, row %s, output %d: item %d of %d, element %d is %.9g, alone %.9g",
-                             request->op_type, request->row->name, o, (int)item, (int)n, (int)i,
-                             (double)b[i], (double)a[i]);
+                ck_abort_msg("%s, row %s, output %d: item %d of %d, element %d is %.9g, alone %.9g", request->op_type,
+                             request->row->name, o, (int)item, (int)n, (int)i, (double)b[i], (double)a[i]);
     }
 }
 
@@ -125,8 +123,8 @@ static void compare_batches(const struct request *request, struct percept_team *
         harness_end(&alone[i]);
 }
 
-void heavy_expect_same_bits(const char *op_type, int opset, int outputs, int rank,
-                            const int64_t *dims, bool blocked, heavy_rest *rest)
+void heavy_expect_same_bits(const char *op_type, int opset, int outputs, int rank, const int64_t *dims, bool blocked,
+                            heavy_rest *rest)
 {
     int64_t item = 1;
     for (int i = 1; i < rank; i++)

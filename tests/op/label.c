@@ -28,8 +28,7 @@ START_TEST(the_first_version_goes_both_ways)
     harness_text(&h, "default_string", "elsewhere");
     harness_int64s(&h, 1, DIMS(4), DIMS(2, 3, -1, 1));
     harness_ran(&h);
-    harness_expect_texts(&h, 0, 1, DIMS(4),
-                         (const char *const[]){cities[2], "elsewhere", "elsewhere", ""});
+    harness_expect_texts(&h, 0, 1, DIMS(4), (const char *const[]){cities[2], "elsewhere", "elsewhere", ""});
     harness_end(&h);
     begin("CategoryMapper", 1);
     harness_text_list(&h, "cats_strings", 3, cities);
@@ -56,8 +55,7 @@ START_TEST(lists_map_every_pair_of_types)
     harness_int(&h, "default_int64", 99);
     harness_floats(&h, 1, DIMS(3), (float[]){-0.0f, 1.5f, NAN});
     harness_ran(&h);
-    harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(3),
-                   DIMS(10, 11, 99)); /* of equal keys the first */
+    harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(3), DIMS(10, 11, 99)); /* of equal keys the first */
     harness_end(&h);
     begin("LabelEncoder", 2);
     harness_int_list(&h, "keys_int64s", 2, DIMS(INT64_MIN, INT64_MAX));
@@ -89,16 +87,11 @@ START_TEST(tensors_map_as_lists_do)
     const struct percept_string names[] = {{"one", 3}, {"two", 3}}, other[] = {{"?", 1}};
     begin("LabelEncoder", 4);
     harness_tensor(&h, "keys_tensor",
-                   &(struct tensor){
-                       .dtype = PERCEPT_DOUBLE, .rank = 1, .dims = {2}, .data = (double[]){1, 2}});
-    harness_tensor(
-        &h, "values_tensor",
-        &(struct tensor){
-            .dtype = PERCEPT_STRING, .rank = 1, .dims = {2}, .data = (void *)(uintptr_t)names});
-    harness_tensor(
-        &h, "default_tensor",
-        &(struct tensor){
-            .dtype = PERCEPT_STRING, .rank = 1, .dims = {1}, .data = (void *)(uintptr_t)other});
+                   &(struct tensor){.dtype = PERCEPT_DOUBLE, .rank = 1, .dims = {2}, .data = (double[]){1, 2}});
+    harness_tensor(&h, "values_tensor",
+                   &(struct tensor){.dtype = PERCEPT_STRING, .rank = 1, .dims = {2}, .data = (void *)(uintptr_t)names});
+    harness_tensor(&h, "default_tensor",
+                   &(struct tensor){.dtype = PERCEPT_STRING, .rank = 1, .dims = {1}, .data = (void *)(uintptr_t)other});
     harness_input(&h, PERCEPT_DOUBLE, 1, DIMS(3), (double[]){2, 1, 1.5});
     harness_ran(&h);
     harness_expect_texts(&h, 0, 1, DIMS(3), (const char *const[]){"two", "one", "?"});
@@ -106,13 +99,10 @@ START_TEST(tensors_map_as_lists_do)
     begin("LabelEncoder", 4); /* default_tensor of another type */
     harness_int_list(&h, "keys_int64s", 1, DIMS(1));
     harness_int_list(&h, "values_int64s", 1, DIMS(1));
-    harness_tensor(
-        &h, "default_tensor",
-        &(struct tensor){
-            .dtype = PERCEPT_STRING, .rank = 1, .dims = {1}, .data = (void *)(uintptr_t)other});
+    harness_tensor(&h, "default_tensor",
+                   &(struct tensor){.dtype = PERCEPT_STRING, .rank = 1, .dims = {1}, .data = (void *)(uintptr_t)other});
     harness_int64s(&h, 1, DIMS(1), DIMS(1));
-    harness_expect_failure(&h, ERR_MODEL,
-                           "'default_tensor' has 1 elements of string; one of int64 would work");
+    harness_expect_failure(&h, ERR_MODEL, "'default_tensor' has 1 elements of string; one of int64 would work");
     harness_end(&h);
 }
 END_TEST
@@ -152,8 +142,7 @@ START_TEST(categories_become_columns)
     harness_ran(&h);
     harness_expect_floats(&h, 0, 3, DIMS(2, 1, 3), (float[]){0, 1, 0, 0, 0, 0}, 0);
     harness_end(&h);
-    begin("OneHotEncoder",
-          1); /* fractions are cut; what is no whole number is no category, 0 neither */
+    begin("OneHotEncoder", 1); /* fractions are cut; what is no whole number is no category, 0 neither */
     harness_int_list(&h, "cats_int64s", 2, DIMS(0, 1));
     harness_floats(&h, 1, DIMS(5), (float[]){1.9f, NAN, INFINITY, -0.5f, -1e30f});
     harness_ran(&h);

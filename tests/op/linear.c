@@ -29,13 +29,10 @@ START_TEST(the_first_of_the_largest_scores_is_the_label)
     harness_text_list(&h, "classlabels_strings", 3, names);
     harness_floats(&h, 2, DIMS(4, 2), (float[]){2, 0, -3, 0, 0, 5, 0.5f, 0.5f});
     harness_ran(&h);
-    harness_expect_texts(&h, 0, 1, DIMS(4),
-                         (const char *const[]){names[0], names[1], names[2], names[0]});
-    harness_expect_floats(&h, 1, 2, DIMS(4, 3),
-                          (float[]){2, -1, 0, -3, 4, 0, 0, 1, 5, 0.5f, 0.5f, 0.5f}, 0);
+    harness_expect_texts(&h, 0, 1, DIMS(4), (const char *const[]){names[0], names[1], names[2], names[0]});
+    harness_expect_floats(&h, 1, 2, DIMS(4, 3), (float[]){2, -1, 0, -3, 4, 0, 0, 1, 5, 0.5f, 0.5f, 0.5f}, 0);
     harness_end(&h);
-    three_classes(
-        "NONE"); /* a vector is one sample; other types become floats; scores that nobody wants */
+    three_classes("NONE"); /* a vector is one sample; other types become floats; scores that nobody wants */
     harness_outputs(&h, 1);
     harness_int_list(&h, "classlabels_ints", 3, DIMS(7, 8, 9));
     harness_int64s(&h, 1, DIMS(2), DIMS(-4, 1));
@@ -70,8 +67,7 @@ START_TEST(probit_is_the_inverse_of_the_normal_distribution)
     harness_text(&h, "post_transform", "PROBIT");
     harness_floats(&h, 2, DIMS(6, 1), (float[]){0.5f, 0.975f, 0.001f, 0, 1, 2});
     harness_ran(&h);
-    harness_expect_floats(&h, 0, 2, DIMS(6, 1),
-                          (float[]){0, 1.9599640f, -3.0902323f, -INFINITY, INFINITY, NAN}, 1e-6f);
+    harness_expect_floats(&h, 0, 2, DIMS(6, 1), (float[]){0, 1.9599640f, -3.0902323f, -INFINITY, INFINITY, NAN}, 1e-6f);
     harness_end(&h);
 }
 END_TEST

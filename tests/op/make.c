@@ -8,8 +8,8 @@ START_TEST(constants_come_in_many_forms)
 {
     struct harness h;
     harness_begin(&h, "Constant", 13);
-    harness_tensor(&h, "value", &(struct tensor){.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {2},
-                                                 .data = (float[]){1, 2}});
+    harness_tensor(&h, "value",
+                   &(struct tensor){.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {2}, .data = (float[]){1, 2}});
     ck_assert(harness_run(&h));
     harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){1, 2}, 0);
     harness_end(&h);
@@ -46,8 +46,8 @@ START_TEST(shapes_are_filled)
 {
     struct harness h;
     harness_begin(&h, "ConstantOfShape", 9);
-    harness_tensor(&h, "value", &(struct tensor){.dtype = PERCEPT_INT32, .rank = 1, .dims = {1},
-                                                 .data = (int32_t[]){7}});
+    harness_tensor(&h, "value",
+                   &(struct tensor){.dtype = PERCEPT_INT32, .rank = 1, .dims = {1}, .data = (int32_t[]){7}});
     harness_int64s(&h, 1, DIMS(2), DIMS(2, 2));
     harness_as_known(&h);
     ck_assert(harness_run(&h));
@@ -219,9 +219,9 @@ START_TEST(classes_are_drawn_by_their_weight)
     for (int item = 0; item < 2; item++) {
         int counts[3] = {0};
         for (int i = 0; i < 4000; i++) {
-            const int64_t class = ((const int64_t *)harness_out(&h, 0)->data)[4000 * item + i];
-            ck_assert(class >= 0 && class < 3);
-            counts[class]++;
+            const int64_t drawn = ((const int64_t *)harness_out(&h, 0)->data)[4000 * item + i];
+            ck_assert(drawn >= 0 && drawn < 3);
+            counts[drawn]++;
         }
         for (int k = 0; k < 3; k++)
             ck_assert_double_eq_tol(counts[k] / 4000.0, want[item][k], want[item][k] > 0 ? 0.03 : 1e-9);

@@ -22,11 +22,9 @@ static float *expected(const struct product *p, const float *a, const float *b, 
         const int64_t row = i / p->n, column = i % p->n;
         double sum = 0;
         for (int64_t l = 0; l < p->k; l++)
-            sum += (double)a[row * p->a_row + l * p->a_column] *
-                   (double)b[l * p->b_row + column * p->b_column];
-        y[i] =
-            (float)((double)p->alpha * sum +
-                    (c ? (double)p->beta * (double)c[row * p->c_row + column * p->c_column] : 0));
+            sum += (double)a[row * p->a_row + l * p->a_column] * (double)b[l * p->b_row + column * p->b_column];
+        y[i] = (float)((double)p->alpha * sum +
+                       (c ? (double)p->beta * (double)c[row * p->c_row + column * p->c_column] : 0));
     }
     return y;
 }
@@ -54,8 +52,7 @@ static void gemm_case(const struct kernels *row, int bits, int c)
                               .c_column = shapes_of_c[c].column,
                               .alpha = bits & 8 ? 0.5f : 1,
                               .beta = bits & 8 ? -2 : 1};
-    float *a = heavy_numbers(1, M * K), *b = heavy_numbers(2, K * N),
-          *third = heavy_numbers(3, M * N);
+    float *a = heavy_numbers(1, M * K), *b = heavy_numbers(2, K * N), *third = heavy_numbers(3, M * N);
     float *want = expected(&p, a, b, shapes_of_c[c].rank < 0 ? NULL : third);
     harness_begin(&h, "Gemm", 13);
     h.ctx.kernels = row;
@@ -101,8 +98,7 @@ START_TEST(gemm_absorbs_scale_shift_and_activation)
     harness_as_constant(&h);
     harness_floats(&h, 1, DIMS(N), c);
     harness_as_constant(&h);
-    ck_assert(harness_fuse(
-        &h, &(struct fusion){.kind = FUSE_AFFINE, .channels = N, .scale = scale, .shift = shift}));
+    ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = N, .scale = scale, .shift = shift}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 2, DIMS(M, N), want, 1e-5f);
@@ -118,10 +114,8 @@ START_TEST(matmul_absorbs_a_bias_but_no_scale)
     harness_floats(&h, 3, DIMS(2, 1, 2), (float[]){1, 2, 3, 4});
     harness_floats(&h, 2, DIMS(2, 2), (float[]){1, 0, 0, 1});
     harness_as_constant(&h);
-    ck_assert(
-        !harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .scale = one}));
-    ck_assert(
-        !harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 3, .shift = one}));
+    ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .scale = one}));
+    ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 3, .shift = one}));
     ck_assert(harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .shift = one}));
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     harness_expect_floats(&h, 0, 3, DIMS(2, 1, 2), (float[]){2, 3, 4, 5}, 0);
@@ -129,10 +123,10 @@ START_TEST(matmul_absorbs_a_bias_but_no_scale)
 }
 END_TEST
 
-/* --- shapes of MatMul ------------------------------------------------------------------------- */
+/* --- shapes of MatMul --------------------------------------------------------------------------------------------- */
 
-static void matmul_case(int a_rank, const int64_t *a_dims, int b_rank, const int64_t *b_dims,
-                        bool constant, int rank, const int64_t *dims, const float *want)
+static void matmul_case(int a_rank, const int64_t *a_dims, int b_rank, const int64_t *b_dims, bool constant, int rank,
+                        const int64_t *dims, const float *want)
 {
     static const float numbers[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     harness_begin(&h, "MatMul", 13);
@@ -154,8 +148,7 @@ START_TEST(matmul_follows_numpy)
     matmul_case(3, DIMS(2, 1, 2), 2, DIMS(2, 1), constant, 3, DIMS(2, 1, 1), (float[]){5, 11});
     matmul_case(3, DIMS(2, 1, 2), 3, DIMS(2, 2, 1), constant, 3, DIMS(2, 1, 1), (float[]){5, 25});
     matmul_case(2, DIMS(1, 2), 3, DIMS(2, 2, 1), constant, 3, DIMS(2, 1, 1), (float[]){5, 11});
-    matmul_case(4, DIMS(2, 1, 1, 2), 3, DIMS(2, 2, 1), constant, 4, DIMS(2, 2, 1, 1),
-                (float[]){5, 11, 11, 25});
+    matmul_case(4, DIMS(2, 1, 1, 2), 3, DIMS(2, 2, 1), constant, 4, DIMS(2, 2, 1, 1), (float[]){5, 11, 11, 25});
     matmul_case(1, DIMS(2), 3, DIMS(2, 2, 1), constant, 2, DIMS(2, 1), (float[]){5, 11});
 }
 END_TEST
@@ -201,7 +194,7 @@ START_TEST(inner_dimensions_that_differ_are_refused)
 }
 END_TEST
 
-/* --- com.microsoft -------------------------------------------------------------------------------- */
+/* --- com.microsoft ------------------------------------------------------------------------------------------------ */
 
 static void begin_fused(const char *op_type)
 {
@@ -343,14 +336,12 @@ START_TEST(fused_forms_refuse_what_they_do_not_know)
     begin_fused("FusedMatMul"); /* rows of the result are no channels */
     fused_side(2, DIMS(2, 2), false);
     fused_side(2, DIMS(2, 2), true);
-    ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE,
-                                                 .channels = 2,
-                                                 .shift = (float[]){1, 1}}));
+    ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .shift = (float[]){1, 1}}));
     harness_end(&h);
 }
 END_TEST
 
-/* --- bits ------------------------------------------------------------------------------------- */
+/* --- bits --------------------------------------------------------------------------------------------------------- */
 
 static void rest_constant(struct harness *harness)
 {
@@ -394,8 +385,7 @@ Suite *op_matmul_suite(void)
     Suite *suite = suite_create("op/matmul");
     TCase *tests = tcase_create("matmul");
     tcase_set_timeout(tests, 60);
-    tcase_add_loop_test(tests, gemm_agrees_with_plain_loops, 0,
-                        (int)(sizeof shapes_of_c / sizeof *shapes_of_c));
+    tcase_add_loop_test(tests, gemm_agrees_with_plain_loops, 0, (int)(sizeof shapes_of_c / sizeof *shapes_of_c));
     tcase_add_test(tests, gemm_absorbs_scale_shift_and_activation);
     tcase_add_test(tests, matmul_absorbs_a_bias_but_no_scale);
     tcase_add_loop_test(tests, matmul_follows_numpy, 0, 2);

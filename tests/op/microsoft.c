@@ -55,8 +55,7 @@ START_TEST(gelus_add_a_bias_to_rows)
     harness_floats(&h, 2, DIMS(2, 2), (float[]){0, 1, 2, -1});
     harness_floats(&h, 1, DIMS(2), (float[]){1, -1});
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect_floats(&h, 0, 2, DIMS(2, 2),
-                          (float[]){0.84134475f, 0, 2.99595031f, -0.04550026f}, 1e-6f);
+    harness_expect_floats(&h, 0, 2, DIMS(2, 2), (float[]){0.84134475f, 0, 2.99595031f, -0.04550026f}, 1e-6f);
     harness_end(&h);
 
     begin("FastGelu");

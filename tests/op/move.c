@@ -3,15 +3,13 @@
 
 #include "harness.h"
 
-#define EXPECT(h, i, want, ...)                                                                    \
-    do {                                                                                           \
-        const int64_t expected_dims[] = {__VA_ARGS__};                                             \
-        harness_expect_floats(h, i, (int)(sizeof expected_dims / sizeof *expected_dims),           \
-                              expected_dims, want, 0);                                             \
+#define EXPECT(h, i, want, ...)                                                                                        \
+    do {                                                                                                               \
+        const int64_t expected_dims[] = {__VA_ARGS__};                                                                 \
+        harness_expect_floats(h, i, (int)(sizeof expected_dims / sizeof *expected_dims), expected_dims, want, 0);      \
     } while (0)
 
-static const float counted[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-                                16, 17, 18, 19, 20, 21, 22, 23};
+static const float counted[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
 START_TEST(transpose_reverses_or_permutes)
 {
@@ -141,8 +139,7 @@ START_TEST(depth_and_space_are_inverse)
         harness_text(&h, "mode", modes[i]);
         harness_floats(&h, 4, DIMS(1, 8, 1, 1), counted);
         ck_assert(harness_run(&h));
-        EXPECT(&h, 0, (i ? (float[]){0, 1, 2, 3, 4, 5, 6, 7} : (float[]){0, 2, 4, 6, 1, 3, 5, 7}), 1, 2,
-               2, 2);
+        EXPECT(&h, 0, (i ? (float[]){0, 1, 2, 3, 4, 5, 6, 7} : (float[]){0, 2, 4, 6, 1, 3, 5, 7}), 1, 2, 2, 2);
         harness_end(&h);
     }
     struct harness h;
@@ -166,8 +163,8 @@ START_TEST(trilu_keeps_a_triangle)
         int64_t upper, k;
         float y[6];
     } cases[] = {
-        {1, 0, {1, 1, 1, 0, 1, 1}},  {0, 0, {1, 0, 0, 1, 1, 0}},         {1, 2, {0, 0, 1, 0, 0, 0}},
-        {0, -1, {0, 0, 0, 1, 0, 0}}, {1, INT64_MAX, {0, 0, 0, 0, 0, 0}}, {0, INT64_MAX, {1, 1, 1, 1, 1, 1}},
+        {1, 0, {1, 1, 1, 0, 1, 1}},         {0, 0, {1, 0, 0, 1, 1, 0}},         {1, 2, {0, 0, 1, 0, 0, 0}},
+        {0, -1, {0, 0, 0, 1, 0, 0}},        {1, INT64_MAX, {0, 0, 0, 0, 0, 0}}, {0, INT64_MAX, {1, 1, 1, 1, 1, 1}},
         {1, INT64_MIN, {1, 1, 1, 1, 1, 1}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

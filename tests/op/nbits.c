@@ -115,8 +115,8 @@ START_TEST(products_are_those_of_the_numbers_meant)
         double want = s->biased ? (double)bias[j] : 0, size = fabs(want);
         for (int64_t i = 0; i < s->k; i++) {
             const int64_t b = j * blocks + i / s->block;
-            const double term = ((double)q[j * s->k + i] - (double)zeros[b]) * (double)scales[b] *
-                                (double)a[row * s->k + i];
+            const double term =
+                ((double)q[j * s->k + i] - (double)zeros[b]) * (double)scales[b] * (double)a[row * s->k + i];
             want += term;
             size += fabs(term);
         }

@@ -29,7 +29,7 @@ static void vector(int64_t n, const float *data, bool constant)
         harness_as_constant(&h);
 }
 
-/* --- BatchNormalization ----------------------------------------------------------------------- */
+/* --- BatchNormalization ------------------------------------------------------------------------------------------- */
 
 struct parameters {
     float *scale, *b, *mean, *variance;
@@ -37,8 +37,7 @@ struct parameters {
 
 static struct parameters make_parameters(int64_t n)
 {
-    struct parameters p = {heavy_numbers(2, n), heavy_numbers(3, n), heavy_numbers(4, n),
-                           heavy_numbers(5, n)};
+    struct parameters p = {heavy_numbers(2, n), heavy_numbers(3, n), heavy_numbers(4, n), heavy_numbers(5, n)};
     for (int64_t i = 0; i < n; i++)
         p.variance[i] = fabsf(p.variance[i]) + 0.1f;
     return p;
@@ -87,8 +86,7 @@ END_TEST
 
 START_TEST(batch_normalization_takes_rows)
 {
-    const struct parameters p = {(float[]){2, 1}, (float[]){1, 0}, (float[]){1, 0},
-                                 (float[]){1, 4}};
+    const struct parameters p = {(float[]){2, 1}, (float[]){1, 0}, (float[]){1, 0}, (float[]){1, 4}};
     batch_begin(pick_best(), 2, DIMS(2, 2), (float[]){1, 2, 3, 4});
     batch_vectors(&p, 2, true);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
@@ -99,8 +97,7 @@ END_TEST
 
 START_TEST(the_affine_vectors_can_be_had_when_parameters_are_constant)
 {
-    const struct parameters p = {(float[]){2, 1}, (float[]){1, 0}, (float[]){1, 0},
-                                 (float[]){1, 4}};
+    const struct parameters p = {(float[]){2, 1}, (float[]){1, 0}, (float[]){1, 0}, (float[]){1, 4}};
     int64_t n;
     const float *scale, *shift;
     for (int constant = 0; constant < 2; constant++) {
@@ -110,8 +107,7 @@ START_TEST(the_affine_vectors_can_be_had_when_parameters_are_constant)
         ck_assert(harness_check(&h));
         ck_assert_int_eq(norm_affine(&h.ctx, &n, &scale, &shift), constant);
         if (constant)
-            ck_assert(n == 2 && scale[0] == 2 && scale[1] == 0.5f && shift[0] == -1 &&
-                      shift[1] == 0);
+            ck_assert(n == 2 && scale[0] == 2 && scale[1] == 0.5f && shift[0] == -1 && shift[1] == 0);
         harness_end(&h);
     }
 }
@@ -191,13 +187,12 @@ START_TEST(every_element_of_an_item_may_have_parameters_of_its_own)
 }
 END_TEST
 
-/* --- pictures --------------------------------------------------------------------------------- */
+/* --- pictures ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(instance_normalization_measures_each_channel_of_each_item)
 {
     enum { C = 19, PIXELS = 12 };
-    float *x = heavy_numbers(1, 2 * C * PIXELS), *scale = heavy_numbers(2, C),
-          *b = heavy_numbers(3, C);
+    float *x = heavy_numbers(1, 2 * C * PIXELS), *scale = heavy_numbers(2, C), *b = heavy_numbers(3, C);
     float want[2 * C * PIXELS];
     for (int i = 0; i < 2 * C; i++)
         x[i * PIXELS] += 100; /* means far from zero */
@@ -243,7 +238,7 @@ START_TEST(group_normalization_scales_groups_and_since_21_channels)
 }
 END_TEST
 
-/* --- rows ------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------------------------------------- */
 
 START_TEST(layer_normalization_tells_mean_and_inverse_deviation)
 {
@@ -290,10 +285,8 @@ START_TEST(optimisers_write_newer_normalizations_into_older_models)
         harness_float(&h, "epsilon", 0);
         harness_int(&h, "axis", 1);
         harness_outputs(&h, 2);
-        harness_input(&h, wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT, 3, DIMS(2, 1, 2),
-                      wide ? (const void *)x : xs);
-        harness_input(&h, wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT, 2, DIMS(1, 2),
-                      wide ? (const void *)scale : scales);
+        harness_input(&h, wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT, 3, DIMS(2, 1, 2), wide ? (const void *)x : xs);
+        harness_input(&h, wide ? PERCEPT_DOUBLE : PERCEPT_FLOAT, 2, DIMS(1, 2), wide ? (const void *)scale : scales);
         ck_assert_msg(harness_run(&h), "%s", h.err.text);
         harness_expect_floats(&h, 1, 3, DIMS(2, 1, 1), (float[]){1 / 3.0f, 0.25f}, 1e-6f);
         if (wide)
@@ -320,9 +313,9 @@ START_TEST(skip_forms_normalize_a_sum)
 {
     const float x[] = {1, 2, 3, 6}; /* the sums: 2 4, 4 8 */
     for (int simplified = 0; simplified < 2; simplified++) {
-        const float layer[] = {-1, 3, -1, 3}, rms[] = {2 / sqrtf(10), 8 / sqrtf(10), 4 / sqrtf(40),
-                                                       16 / sqrtf(40)};
-        harness_begin_in(&h, "com.microsoft", simplified ? "SkipSimplifiedLayerNormalization" : "SkipLayerNormalization", 1);
+        const float layer[] = {-1, 3, -1, 3}, rms[] = {2 / sqrtf(10), 8 / sqrtf(10), 4 / sqrtf(40), 16 / sqrtf(40)};
+        harness_begin_in(&h, "com.microsoft",
+                         simplified ? "SkipSimplifiedLayerNormalization" : "SkipLayerNormalization", 1);
         harness_floats(&h, 3, DIMS(2, 1, 2), x);
         harness_floats(&h, 2, DIMS(1, 2), (float[]){1, 1});
         harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
@@ -365,7 +358,7 @@ START_TEST(missing_attributes_are_refused)
 }
 END_TEST
 
-/* --- doubles ---------------------------------------------------------------------------------- */
+/* --- doubles ------------------------------------------------------------------------------------------------------ */
 
 static void expect_doubles(const double *want, int64_t n)
 {
@@ -376,8 +369,8 @@ static void expect_doubles(const double *want, int64_t n)
     harness_end(&h);
 }
 
-static void doubles(const char *op_type, int rank, const int64_t *dims, const double *x,
-                    int64_t parameters, int n_parameters)
+static void doubles(const char *op_type, int rank, const int64_t *dims, const double *x, int64_t parameters,
+                    int n_parameters)
 {
     static const double two[] = {2, 4, 1, 3};
     harness_begin(&h, op_type, 23);
@@ -412,10 +405,8 @@ START_TEST(doubles_take_every_fused_activation)
         static const float x[] = {-2, 1}, one[] = {1}, zero[] = {0};
         float want[2];
         harness_begin(&h, "BatchNormalization", 15);
-        const struct fusion fusion = {.kind = FUSE_ACTIVATION,
-                                      .act = (enum activation)act,
-                                      .alpha = 0.25f,
-                                      .beta = 0.5f};
+        const struct fusion fusion = {
+            .kind = FUSE_ACTIVATION, .act = (enum activation)act, .alpha = 0.25f, .beta = 0.5f};
         harness_floats(&h, 2, DIMS(2, 1), x);
         for (int i = 0; i < 4; i++)
             harness_floats(&h, 1, DIMS(1), i == 1 || i == 2 ? zero : one);
@@ -430,14 +421,13 @@ START_TEST(doubles_take_every_fused_activation)
         ck_assert(harness_fuse(&h, &fusion));
         ck_assert_msg(harness_run(&h), "%s", h.err.text);
         for (int i = 0; i < 2; i++) /* epsilon and floats */
-            ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[i], (double)want[i],
-                                    1e-4);
+            ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[i], (double)want[i], 1e-4);
         harness_end(&h);
     }
 }
 END_TEST
 
-/* --- bits ------------------------------------------------------------------------------------- */
+/* --- bits --------------------------------------------------------------------------------------------------------- */
 
 static void rest_two(struct harness *harness)
 {
@@ -472,8 +462,8 @@ START_TEST(an_items_bits_depend_on_nobody)
 END_TEST
 
 /* Planes of 1700 +- 1, small ones and such as are measured in slabs (2^18 numbers of a channel, or of a block): the
- * mean is a thousand deviations from zero. 1e-5 (1 + |y|) is what a distance rounded to float, a scale and their product
- * leave; a mean in float alone would cost 1e-4. */
+ * mean is a thousand deviations from zero. 1e-5 (1 + |y|) is what a distance rounded to float, a scale and their
+ * product leave; a mean in float alone would cost 1e-4. */
 static void check_flat(const char *op, int opset, int64_t groups, int64_t channels, int64_t pixels, bool blocked)
 {
     const int64_t n = channels * pixels, rows = groups ? groups : channels;
@@ -520,7 +510,8 @@ START_TEST(flat_rows_keep_their_digits)
     const int64_t lengths[] = {10, 768, 100003};
     for (int i = 0; i < 3; i++) {
         const int64_t n = lengths[i];
-        float *x = heavy_numbers(9, n), *want = calloc((size_t)n, sizeof *want), *ones = calloc((size_t)n, sizeof *ones);
+        float *x = heavy_numbers(9, n), *want = calloc((size_t)n, sizeof *want),
+              *ones = calloc((size_t)n, sizeof *ones);
         for (int64_t k = 0; k < n; k++) {
             x[k] += 1700;
             ones[k] = 1;
@@ -568,7 +559,8 @@ START_TEST(long_rows_are_measured_in_slabs)
             for (int64_t i = 0; i < n; i++)
                 squares += pow(times * (double)x[row * n + i] - mean, 2) / (double)n;
             for (int64_t i = 0; i < n; i++) {
-                const double want = (times * (double)x[row * n + i] - mean) / sqrt(squares + epsilon) * (double)scale[i];
+                const double want =
+                    (times * (double)x[row * n + i] - mean) / sqrt(squares + epsilon) * (double)scale[i];
                 ck_assert_double_le(fabs((double)y[row * n + i] - want), 1e-6); /* a few roundings of at most 2 */
             }
         }

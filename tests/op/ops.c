@@ -58,10 +58,7 @@ START_TEST(fusions_are_accepted_in_the_order_of_execution_only)
 {
     struct arena arena = {0};
     struct fused fused = {.residual = -1};
-    struct fusion affine = {.kind = FUSE_AFFINE,
-                            .channels = 2,
-                            .scale = (float[]){2, 3},
-                            .shift = (float[]){1, -1}};
+    struct fusion affine = {.kind = FUSE_AFFINE, .channels = 2, .scale = (float[]){2, 3}, .shift = (float[]){1, -1}};
     struct fusion residual = {.kind = FUSE_RESIDUAL, .value = 4};
     struct fusion relu = {.kind = FUSE_ACTIVATION, .act = ACT_CLIP, .alpha = 0, .beta = 6};
     ck_assert(op_fuse(&fused, &affine, &arena));
@@ -179,7 +176,7 @@ START_TEST(lists_of_integers_are_read_in_either_width)
 }
 END_TEST
 
-/* --- looking at the watch --------------------------------------------------------------------------- */
+/* --- looking at the watch ----------------------------------------------------------------------------------------- */
 
 static int looks;
 
@@ -232,12 +229,28 @@ static void give(struct harness *h, const char *op)
  * refusal of their own, nothing read that was not written. */
 START_TEST(who_is_not_waited_for_stops)
 {
-    static const char *const ops[] = {"Gather",  "GatherElements", "GatherND", "ScatterElements",
-                                      "ScatterND", "TopK",         "NonZero",  "Compress",
-                                      "Unique",  "Trilu",          "ReverseSequence", "EyeLike",
-                                      "RandomUniformLike", "Not",  "IsNaN",    "DynamicQuantizeLinear",
-                                      "Cast",    "Exp",            "Transpose", "Bernoulli",
-                                      "OneHotEncoder", "ArrayFeatureExtractor"};
+    static const char *const ops[] = {"Gather",
+                                      "GatherElements",
+                                      "GatherND",
+                                      "ScatterElements",
+                                      "ScatterND",
+                                      "TopK",
+                                      "NonZero",
+                                      "Compress",
+                                      "Unique",
+                                      "Trilu",
+                                      "ReverseSequence",
+                                      "EyeLike",
+                                      "RandomUniformLike",
+                                      "Not",
+                                      "IsNaN",
+                                      "DynamicQuantizeLinear",
+                                      "Cast",
+                                      "Exp",
+                                      "Transpose",
+                                      "Bernoulli",
+                                      "OneHotEncoder",
+                                      "ArrayFeatureExtractor"};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         struct harness h;
         struct watch watch = {.deadline_ns = 1, .now_ns = long_past};
@@ -320,14 +333,22 @@ START_TEST(one_long_row_is_left_in_the_middle)
     static const struct {
         const char *op;
         enum percept_dtype dtype;
-    } cases[] = {{"MatMul", PERCEPT_DOUBLE}, {"MatMul", PERCEPT_INT32},
-                 {"Det", PERCEPT_FLOAT},     {"Det", PERCEPT_DOUBLE},
-                 {"CumSum", PERCEPT_FLOAT},   {"CumSum", PERCEPT_INT64},
-                 {"LpNormalization", PERCEPT_FLOAT}, {"LpNormalization", PERCEPT_DOUBLE},
-                 {"Softmax", PERCEPT_FLOAT},  {"Softmax", PERCEPT_DOUBLE},
-                 {"Hardmax", PERCEPT_FLOAT},  {"LayerNormalization", PERCEPT_FLOAT},
-                 {"LayerNormalization", PERCEPT_DOUBLE}, {"MeanVarianceNormalization", PERCEPT_FLOAT},
-                 {"DFT", PERCEPT_FLOAT},      {"Normalizer", PERCEPT_INT64},
+    } cases[] = {{"MatMul", PERCEPT_DOUBLE},
+                 {"MatMul", PERCEPT_INT32},
+                 {"Det", PERCEPT_FLOAT},
+                 {"Det", PERCEPT_DOUBLE},
+                 {"CumSum", PERCEPT_FLOAT},
+                 {"CumSum", PERCEPT_INT64},
+                 {"LpNormalization", PERCEPT_FLOAT},
+                 {"LpNormalization", PERCEPT_DOUBLE},
+                 {"Softmax", PERCEPT_FLOAT},
+                 {"Softmax", PERCEPT_DOUBLE},
+                 {"Hardmax", PERCEPT_FLOAT},
+                 {"LayerNormalization", PERCEPT_FLOAT},
+                 {"LayerNormalization", PERCEPT_DOUBLE},
+                 {"MeanVarianceNormalization", PERCEPT_FLOAT},
+                 {"DFT", PERCEPT_FLOAT},
+                 {"Normalizer", PERCEPT_INT64},
                  {"Attention", PERCEPT_FLOAT}};
     const int64_t n = (int64_t)1 << 20;
     void *x = calloc((size_t)n, 8);
@@ -337,8 +358,8 @@ START_TEST(one_long_row_is_left_in_the_middle)
         struct watch watch = {.deadline_ns = 1, .now_ns = past_later};
         if (!strcmp(cases[i].op, "Det"))
             for (int64_t k = 0; k < n; k++) /* so that there is something to eliminate */
-                cast_numbers(cases[i].dtype, (char *)x + (size_t)k * tensor_dtype_bytes(cases[i].dtype),
-                             PERCEPT_INT64, &(int64_t){k * k % 7919}, 1);
+                cast_numbers(cases[i].dtype, (char *)x + (size_t)k * tensor_dtype_bytes(cases[i].dtype), PERCEPT_INT64,
+                             &(int64_t){k * k % 7919}, 1);
         else
             memset(x, 0, (size_t)n * 8);
         give_long(&h, cases[i].op, cases[i].dtype, n, x);

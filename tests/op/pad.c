@@ -3,15 +3,13 @@
 
 #include "harness.h"
 
-#define EXPECT(h, i, want, ...)                                                                    \
-    do {                                                                                           \
-        const int64_t expected_dims[] = {__VA_ARGS__};                                             \
-        harness_expect_floats(h, i, (int)(sizeof expected_dims / sizeof *expected_dims),           \
-                              expected_dims, want, 0);                                             \
+#define EXPECT(h, i, want, ...)                                                                                        \
+    do {                                                                                                               \
+        const int64_t expected_dims[] = {__VA_ARGS__};                                                                 \
+        harness_expect_floats(h, i, (int)(sizeof expected_dims / sizeof *expected_dims), expected_dims, want, 0);      \
     } while (0)
 
-static const float counted[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-                                16, 17, 18, 19, 20, 21, 22, 23};
+static const float counted[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
 START_TEST(pad_has_four_modes)
 {
@@ -21,10 +19,14 @@ START_TEST(pad_has_four_modes)
         int n;
         float y[12];
     } cases[] = {
-        {"constant", 1, 2, 6, {9, 0, 1, 2, 9, 9}},   {"reflect", 2, 2, 7, {2, 1, 0, 1, 2, 1, 0}},
-        {"edge", 1, 2, 6, {0, 0, 1, 2, 2, 2}},       {"wrap", 1, 2, 6, {2, 0, 1, 2, 0, 1}},
-        {"constant", -1, 1, 3, {1, 2, 9}},           {"reflect", 5, 0, 8, {1, 0, 1, 2, 1, 0, 1, 2}},
-        {"constant", -3, 2, 2, {9, 9}},              {"wrap", -1, -1, 1, {1}},
+        {"constant", 1, 2, 6, {9, 0, 1, 2, 9, 9}},
+        {"reflect", 2, 2, 7, {2, 1, 0, 1, 2, 1, 0}},
+        {"edge", 1, 2, 6, {0, 0, 1, 2, 2, 2}},
+        {"wrap", 1, 2, 6, {2, 0, 1, 2, 0, 1}},
+        {"constant", -1, 1, 3, {1, 2, 9}},
+        {"reflect", 5, 0, 8, {1, 0, 1, 2, 1, 0, 1, 2}},
+        {"constant", -3, 2, 2, {9, 9}},
+        {"wrap", -1, -1, 1, {1}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct harness h;

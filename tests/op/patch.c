@@ -5,8 +5,7 @@
 
 static struct harness h;
 
-static void columns(const int64_t *dims, const float *x, int n, const int64_t *image,
-                    const int64_t *block)
+static void columns(const int64_t *dims, const float *x, int n, const int64_t *image, const int64_t *block)
 {
     harness_begin(&h, "Col2Im", 18);
     harness_floats(&h, 3, dims, x);
@@ -137,8 +136,7 @@ START_TEST(the_middle_stays_and_what_is_odd_is_at_the_end)
     crop(1, DIMS(7));
     harness_int_list(&h, "axes", 1, DIMS(-1));
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(2, 7),
-                   DIMS(0, 1, 2, 3, 4, 5, 0, 0, 6, 7, 8, 9, 10, 0));
+    harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(2, 7), DIMS(0, 1, 2, 3, 4, 5, 0, 0, 6, 7, 8, 9, 10, 0));
     harness_end(&h);
     crop(2, DIMS(1, 0));
     ck_assert_msg(harness_run(&h), "%s", h.err.text);

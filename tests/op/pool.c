@@ -17,9 +17,7 @@ struct scene {
 
 static int64_t output_size(const struct scene *s, int i)
 {
-    return (s->in[i] + s->pad[i] + s->pad[2 + i] - s->dilation[i] * (s->kernel[i] - 1) - 1) /
-               s->stride[i] +
-           1;
+    return (s->in[i] + s->pad[i] + s->pad[2 + i] - s->dilation[i] * (s->kernel[i] - 1) - 1) / s->stride[i] + 1;
 }
 
 static float window(const struct scene *s, const float *x, int64_t row, int64_t column)
@@ -57,8 +55,7 @@ static const struct scene scenes[] = {
     {3, {7, 8}, {3, 2}, {1, 2}, {1, 1}, {1, 0, 1, 1}, 3, false},
 };
 
-static void scene_begin(const struct scene *s, const struct kernels *row, const float *x,
-                        bool blocked)
+static void scene_begin(const struct scene *s, const struct kernels *row, const float *x, bool blocked)
 {
     harness_begin(&h, s->p == 0 ? "MaxPool" : s->p < 0 ? "AveragePool" : "LpPool", 19);
     h.ctx.kernels = row;
@@ -142,8 +139,7 @@ START_TEST(bytes_have_maxima)
 }
 END_TEST
 
-static void ceiled(const char *op_type, int64_t in, int64_t stride, int64_t pad, int64_t outputs,
-                   const float *want)
+static void ceiled(const char *op_type, int64_t in, int64_t stride, int64_t pad, int64_t outputs, const float *want)
 {
     const float x[] = {1, 2, 3, 4, 5, 6};
     harness_begin(&h, op_type, 19);
@@ -262,8 +258,7 @@ Suite *op_pool_suite(void)
     Suite *suite = suite_create("op/pool");
     TCase *tests = tcase_create("pool");
     tcase_set_timeout(tests, 60);
-    tcase_add_loop_test(tests, windows_agree_with_plain_loops, 0,
-                        (int)(sizeof scenes / sizeof *scenes));
+    tcase_add_loop_test(tests, windows_agree_with_plain_loops, 0, (int)(sizeof scenes / sizeof *scenes));
     tcase_add_test(tests, a_blocked_picture_stays_blocked);
     tcase_add_test(tests, indices_count_over_the_whole_input_and_the_first_wins);
     tcase_add_test(tests, bytes_have_maxima);

@@ -15,13 +15,11 @@ static void scalar_float(float value)
 START_TEST(halves_round_to_even_and_everything_saturates)
 {
     harness_begin(&h, "QuantizeLinear", 13);
-    harness_floats(&h, 1, DIMS(10),
-                   (float[]){1, 3, 5, -1, -3, 1000, -1000, INFINITY, -INFINITY, NAN});
+    harness_floats(&h, 1, DIMS(10), (float[]){1, 3, 5, -1, -3, 1000, -1000, INFINITY, -INFINITY, NAN});
     scalar_float(2);
     harness_input(&h, PERCEPT_INT8, 0, DIMS(0), (int8_t[]){1});
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect(&h, 0, PERCEPT_INT8, 1, DIMS(10),
-                   (int8_t[]){1, 3, 3, 1, -1, 127, -128, 127, -128, -128});
+    harness_expect(&h, 0, PERCEPT_INT8, 1, DIMS(10), (int8_t[]){1, 3, 3, 1, -1, 127, -128, 127, -128, -128});
     harness_end(&h);
 }
 END_TEST
@@ -65,8 +63,7 @@ START_TEST(a_scale_per_axis_goes_with_its_index)
     harness_floats(&h, 1, DIMS(2), (float[]){1, 2});
     harness_input(&h, PERCEPT_UINT8, 1, DIMS(2), (uint8_t[]){0, 100});
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(2, 2, 3),
-                   (uint8_t[]){2, 4, 6, 101, 102, 103, 2, 4, 6, 101, 102, 103});
+    harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(2, 2, 3), (uint8_t[]){2, 4, 6, 101, 102, 103, 2, 4, 6, 101, 102, 103});
     harness_end(&h);
 
     harness_begin(&h, "DequantizeLinear", 13);

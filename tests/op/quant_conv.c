@@ -57,10 +57,8 @@ static int32_t sum_at(const struct scene *s, const uint8_t *x, const uint8_t *w,
         const int64_t column = at % ow * s->stride - s->pad + i % s->kernel * s->dilation;
         if (row < 0 || row >= s->height || column < 0 || column >= s->width)
             continue; /* padding is the zero point */
-        const uint8_t pixel =
-            x[((n * s->channels + first + c) * s->height + row) * s->width + column];
-        sum += (number(pixel, s->x_signed) - 3) *
-               (number(w[o * in * s->kernel * s->kernel + i], s->w_signed) - 5);
+        const uint8_t pixel = x[((n * s->channels + first + c) * s->height + row) * s->width + column];
+        sum += (number(pixel, s->x_signed) - 3) * (number(w[o * in * s->kernel * s->kernel + i], s->w_signed) - 5);
     }
     return sum;
 }
@@ -211,9 +209,9 @@ START_TEST(channels_lie_together_in_the_answer)
         one_float(1);
         one_byte(100);
         ck_assert_msg(harness_run(&h), "%s", h.err.text);
-        harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(items, 3, 3),
-                       (uint8_t[]){101, 110, 111, 102, 120, 122, 103, 130, 133, 104, 140, 144, 105, 150, 155, 106,
-                                   160, 166});
+        harness_expect(
+            &h, 0, PERCEPT_UINT8, 3, DIMS(items, 3, 3),
+            (uint8_t[]){101, 110, 111, 102, 120, 122, 103, 130, 133, 104, 140, 144, 105, 150, 155, 106, 160, 166});
         harness_end(&h);
     }
 }
@@ -315,8 +313,7 @@ Suite *op_quant_conv_suite(void)
 {
     Suite *suite = suite_create("op/quant_conv");
     TCase *tests = tcase_create("quant_conv");
-    tcase_add_loop_test(tests, sums_are_those_of_plain_loops, 0,
-                        (int)(sizeof scenes / sizeof *scenes));
+    tcase_add_loop_test(tests, sums_are_those_of_plain_loops, 0, (int)(sizeof scenes / sizeof *scenes));
     tcase_add_test(tests, channels_have_scales_and_biases);
     tcase_add_loop_test(tests, channels_may_come_last, 0, (int)(sizeof scenes / sizeof *scenes));
     tcase_add_test(tests, channels_lie_together_in_the_answer);

@@ -145,11 +145,9 @@ START_TEST(windows_are_averaged)
     parameters(PERCEPT_UINT8, 1, 100);
     run(); /* 1, 2.5, 4 and 10, 25, 40 */
     if (last)
-        harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(1, 3, 2),
-                       (uint8_t[]){101, 110, 102, 125, 104, 140});
+        harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(1, 3, 2), (uint8_t[]){101, 110, 102, 125, 104, 140});
     else
-        harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(1, 2, 3),
-                       (uint8_t[]){101, 102, 104, 110, 125, 140});
+        harness_expect(&h, 0, PERCEPT_UINT8, 3, DIMS(1, 2, 3), (uint8_t[]){101, 102, 104, 110, 125, 140});
     harness_end(&h);
 }
 END_TEST

@@ -28,7 +28,7 @@ static const struct {
     int64_t m, k, n;
     bool a_signed, b_signed, constant;
 } products[] = {
-    {1, 1, 1, false, false, true},   {1, 33, 70, true, true, true},   {5, 64, 33, false, true, true},
+    {1, 1, 1, false, false, true},    {1, 33, 70, true, true, true},   {5, 64, 33, false, true, true},
     {7, 300, 5, false, false, false}, {50, 17, 300, true, true, true}, {97, 40, 64, false, false, true},
     {49, 8, 600, false, true, false},
 };
@@ -237,8 +237,7 @@ Suite *op_quant_matmul_suite(void)
 {
     Suite *suite = suite_create("op/quant_matmul");
     TCase *tests = tcase_create("quant_matmul");
-    tcase_add_loop_test(tests, sums_are_those_of_three_loops, 0,
-                        (int)(sizeof products / sizeof *products));
+    tcase_add_loop_test(tests, sums_are_those_of_three_loops, 0, (int)(sizeof products / sizeof *products));
     tcase_add_test(tests, rows_may_have_zero_points_of_their_own);
     tcase_add_test(tests, stacks_broadcast_and_vectors_lose_their_axis);
     tcase_add_test(tests, qlinear_matmul_rounds_to_even_by_column);

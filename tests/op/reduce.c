@@ -20,8 +20,7 @@ static const struct {
     {"ReduceL1", {9, 12, 27, 30}, {18, 26, 34}},
     {"ReduceL2", {5.9160798F, 7.4833148F, 15.843F, 17.549929F}, {10.8627805F, 14.3527001F, 18.0554701F}},
     {"ReduceLogSum", {2.1972246F, 2.4849066F, 3.2958369F, 3.4011974F}, {2.8903718F, 3.2580965F, 3.5263605F}},
-    {"ReduceLogSumExp", {5.1429316F, 6.1429316F, 11.1429316F, 12.1429316F},
-     {8.3157377F, 10.3157377F, 12.3157377F}},
+    {"ReduceLogSumExp", {5.1429316F, 6.1429316F, 11.1429316F, 12.1429316F}, {8.3157377F, 10.3157377F, 12.3157377F}},
     {"ReduceSumSquare", {35, 56, 251, 308}, {118, 206, 326}},
 };
 
@@ -85,9 +84,14 @@ START_TEST(nothing_reduces_to_the_neutral_element)
     static const struct {
         const char *op;
         float y;
-    } cases[] = {{"ReduceSum", 0},        {"ReduceProd", 1},       {"ReduceMax", -INFINITY},
-                 {"ReduceMin", INFINITY}, {"ReduceLogSum", -INFINITY}, {"ReduceL1", 0},
-                 {"ReduceLogSumExp", -INFINITY}, {"ReduceL2", 0}};
+    } cases[] = {{"ReduceSum", 0},
+                 {"ReduceProd", 1},
+                 {"ReduceMax", -INFINITY},
+                 {"ReduceMin", INFINITY},
+                 {"ReduceLogSum", -INFINITY},
+                 {"ReduceL1", 0},
+                 {"ReduceLogSumExp", -INFINITY},
+                 {"ReduceL2", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct harness h;
         harness_begin(&h, cases[i].op, 18);
@@ -342,8 +346,8 @@ END_TEST
  * of running sums the last one, which is that of all. */
 START_TEST(long_lines_keep_their_digits)
 {
-    static const char *const ops[] = {"ReduceSum", "CumSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum",
-                                      "ReduceLogSumExp"};
+    static const char *const ops[] = {"ReduceSum", "CumSum",          "ReduceMean",   "ReduceL1",
+                                      "ReduceL2",  "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"};
     enum { N = 400003 };
     static float x[2 * N];
     for (int64_t i = 0; i < 2 * N; i++)

@@ -147,8 +147,7 @@ START_TEST(interpolated_integers_are_cut)
         {PERCEPT_INT8, (int8_t[]){-1, -4, 127, -128}, (int8_t[]){-1, -1, -3, 28, 94, 63, -64, -128}},
         {PERCEPT_INT32, (int32_t[]){-1000000001, 1000000000, 7, 0},
          (int32_t[]){-1000000001, -500000000, 499999999, 750000001, 250000005, 5, 1, 0}},
-        {PERCEPT_DOUBLE, (double[]){0, 1, 1, 1e300},
-         (double[]){0, 0.25, 0.75, 1, 1, 0.25e300, 0.75e300, 1e300}}};
+        {PERCEPT_DOUBLE, (double[]){0, 1, 1, 1e300}, (double[]){0, 0.25, 0.75, 1, 1, 0.25e300, 0.75e300, 1e300}}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         harness_begin(&h, "Resize", 13);
         harness_text(&h, "mode", "linear");

@@ -58,8 +58,8 @@ static double activation(const struct scene *s, int i, double x)
 }
 
 /* x W + h R + biases of gate `g`, unit j; parts: 1 input, 2 recurrent. */
-static double gate(const struct scene *s, const struct numbers *v, int d, int g, int j,
-                   const float *x, const double *hidden, int parts)
+static double gate(const struct scene *s, const struct numbers *v, int d, int g, int j, const float *x,
+                   const double *hidden, int parts)
 {
     const int rows = n_gates[s->cell] * HIDDEN, row = d * rows + g * HIDDEN + j;
     double sum = 0;
@@ -74,29 +74,25 @@ static double gate(const struct scene *s, const struct numbers *v, int d, int g,
     return sum;
 }
 
-static void lstm_cell(const struct scene *s, const struct numbers *v, int d, const float *x,
-                      double *hidden, double *c)
+static void lstm_cell(const struct scene *s, const struct numbers *v, int d, const float *x, double *hidden, double *c)
 {
     double next[HIDDEN];
     const float *p = v->p + d * 3 * HIDDEN;
     const double on = s->peepholes ? 1 : 0;
     for (int j = 0; j < HIDDEN; j++) {
-        const double i =
-            activation(s, 0, gate(s, v, d, 0, j, x, hidden, 3) + on * (double)p[j] * c[j]);
-        const double f = s->input_forget ? 1 - i
-                                         : activation(s, 0,
-                                                      gate(s, v, d, 2, j, x, hidden, 3) +
-                                                          on * (double)p[2 * HIDDEN + j] * c[j]);
+        const double i = activation(s, 0, gate(s, v, d, 0, j, x, hidden, 3) + on * (double)p[j] * c[j]);
+        const double f =
+            s->input_forget
+                ? 1 - i
+                : activation(s, 0, gate(s, v, d, 2, j, x, hidden, 3) + on * (double)p[2 * HIDDEN + j] * c[j]);
         c[j] = f * c[j] + i * activation(s, 1, gate(s, v, d, 3, j, x, hidden, 3));
-        const double o =
-            activation(s, 0, gate(s, v, d, 1, j, x, hidden, 3) + on * (double)p[HIDDEN + j] * c[j]);
+        const double o = activation(s, 0, gate(s, v, d, 1, j, x, hidden, 3) + on * (double)p[HIDDEN + j] * c[j]);
         next[j] = o * activation(s, 2, c[j]);
     }
     memcpy(hidden, next, sizeof next);
 }
 
-static void gru_cell(const struct scene *s, const struct numbers *v, int d, const float *x,
-                     double *hidden)
+static void gru_cell(const struct scene *s, const struct numbers *v, int d, const float *x, double *hidden)
 {
     double z[HIDDEN], r[HIDDEN], reset[HIDDEN], next[HIDDEN];
     for (int j = 0; j < HIDDEN; j++) {
@@ -106,15 +102,14 @@ static void gru_cell(const struct scene *s, const struct numbers *v, int d, cons
     }
     for (int j = 0; j < HIDDEN; j++) {
         const double own = gate(s, v, d, 2, j, x, hidden, 1);
-        const double old = s->linear_before_reset ? r[j] * gate(s, v, d, 2, j, x, hidden, 2)
-                                                  : gate(s, v, d, 2, j, x, reset, 2);
+        const double old =
+            s->linear_before_reset ? r[j] * gate(s, v, d, 2, j, x, hidden, 2) : gate(s, v, d, 2, j, x, reset, 2);
         next[j] = (1 - z[j]) * activation(s, 1, own + old) + z[j] * hidden[j];
     }
     memcpy(hidden, next, sizeof next);
 }
 
-static void rnn_cell(const struct scene *s, const struct numbers *v, int d, const float *x,
-                     double *hidden)
+static void rnn_cell(const struct scene *s, const struct numbers *v, int d, const float *x, double *hidden)
 {
     double next[HIDDEN];
     for (int j = 0; j < HIDDEN; j++)
@@ -130,8 +125,7 @@ static int x_row(const struct scene *s, int t, int item)
 
 static int y_row(const struct scene *s, int t, int d, int item)
 {
-    return s->batch_first ? (item * SEQ + t) * directions(s) + d
-                          : (t * directions(s) + d) * BATCH + item;
+    return s->batch_first ? (item * SEQ + t) * directions(s) + d : (t * directions(s) + d) * BATCH + item;
 }
 
 static int state_row(const struct scene *s, int d, int item)
@@ -139,8 +133,7 @@ static int state_row(const struct scene *s, int d, int item)
     return s->batch_first ? item * directions(s) + d : d * BATCH + item;
 }
 
-static void one_item(const struct scene *s, const struct numbers *v, int d, int item, float *y,
-                     float *y_h, float *y_c)
+static void one_item(const struct scene *s, const struct numbers *v, int d, int item, float *y, float *y_h, float *y_c)
 {
     const int n = s->lengths ? lengths[item] : SEQ, at = state_row(s, d, item) * HIDDEN;
     const bool backward = d == 1 || strcmp(s->direction, "reverse") == 0;
@@ -254,8 +247,7 @@ static void scene_check(const struct scene *s, const struct kernels *row)
     const int64_t d = directions(s);
     const struct numbers v = make_numbers();
     float *y = calloc(SEQ * 2 * BATCH * HIDDEN, sizeof *y);
-    float *y_h = calloc(2 * BATCH * HIDDEN, sizeof *y_h),
-          *y_c = calloc(2 * BATCH * HIDDEN, sizeof *y_c);
+    float *y_h = calloc(2 * BATCH * HIDDEN, sizeof *y_h), *y_c = calloc(2 * BATCH * HIDDEN, sizeof *y_c);
     ck_assert(y && y_h && y_c);
     for (int i = 0; i < d * BATCH; i++)
         one_item(s, &v, i / BATCH, i % BATCH, y, y_h, y_c);
@@ -266,9 +258,8 @@ static void scene_check(const struct scene *s, const struct kernels *row)
     harness_outputs(&h, s->cell == CELL_LSTM ? 3 : 2);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     const int64_t state[3] = {s->batch_first ? BATCH : d, s->batch_first ? d : BATCH, HIDDEN};
-    harness_expect_floats(
-        &h, 0, 4, s->batch_first ? DIMS(BATCH, SEQ, d, HIDDEN) : DIMS(SEQ, d, BATCH, HIDDEN), y,
-        1e-5f);
+    harness_expect_floats(&h, 0, 4, s->batch_first ? DIMS(BATCH, SEQ, d, HIDDEN) : DIMS(SEQ, d, BATCH, HIDDEN), y,
+                          1e-5f);
     harness_expect_floats(&h, 1, 3, state, y_h, 1e-5f);
     if (s->cell == CELL_LSTM)
         harness_expect_floats(&h, 2, 3, state, y_c, 1e-5f);
@@ -285,21 +276,13 @@ static const struct scene variants[] = {
     {.direction = "bidirectional", .bias = true, .constant = true},
     {.direction = "bidirectional", .bias = true, .states = true, .lengths = true, .constant = true},
     {.direction = "reverse", .lengths = true, .batch_first = true, .bias = true, .constant = true},
-    {.direction = "bidirectional",
-     .bias = true,
-     .states = true,
-     .lengths = true,
-     .batch_first = true},
+    {.direction = "bidirectional", .bias = true, .states = true, .lengths = true, .batch_first = true},
     {.direction = "forward", .bias = true, .linear_before_reset = true, .constant = true},
     {.direction = "bidirectional", .bias = true, .linear_before_reset = true, .batch_first = true},
     {.direction = "forward", .bias = true, .peepholes = true, .states = true, .constant = true},
     {.direction = "bidirectional", .peepholes = true, .input_forget = true, .constant = true},
     {.direction = "forward", .bias = true, .clip = 0.3f, .peepholes = true, .constant = true},
-    {.direction = "bidirectional",
-     .bias = true,
-     .own_activations = true,
-     .peepholes = true,
-     .constant = true},
+    {.direction = "bidirectional", .bias = true, .own_activations = true, .peepholes = true, .constant = true},
     {.direction = "forward",
      .own_activations = true,
      .clip = 0.5f,
@@ -322,7 +305,7 @@ START_TEST(cells_agree_with_onnx_equations)
 }
 END_TEST
 
-/* --- by hand ---------------------------------------------------------------------------------- */
+/* --- by hand ------------------------------------------------------------------------------------------------------ */
 
 static void tiny(int32_t length)
 {
@@ -369,7 +352,7 @@ START_TEST(outputs_that_nobody_wants_may_be_left_out)
 }
 END_TEST
 
-/* --- DynamicQuantizeLSTM ------------------------------------------------------------------------- */
+/* --- DynamicQuantizeLSTM ------------------------------------------------------------------------------------------ */
 
 enum { ROWS_OF_FOUR = 4 * HIDDEN };
 
@@ -402,15 +385,14 @@ static float *widened(const struct quantised *q, const int8_t *from, int k)
         const int zero = q->is_signed ? (int8_t)q->zero[own] : q->zero[own];
         for (int i = 0; i < k; i++) {
             const int8_t byte = from[(row / ROWS_OF_FOUR * k + i) * ROWS_OF_FOUR + row % ROWS_OF_FOUR];
-            to[row * k + i] =
-                (float)((q->is_signed ? byte : (uint8_t)byte) - zero) * q->scale[own];
+            to[row * k + i] = (float)((q->is_signed ? byte : (uint8_t)byte) - zero) * q->scale[own];
         }
     }
     return to;
 }
 
-static void quantised_input(const struct quantised *q, enum percept_dtype dtype, int rank,
-                            const int64_t *dims, const void *data)
+static void quantised_input(const struct quantised *q, enum percept_dtype dtype, int rank, const int64_t *dims,
+                            const void *data)
 {
     harness_input(&h, dtype, rank, dims, data);
     if (q->constant)
@@ -426,8 +408,7 @@ static void begin_quantised(const struct quantised *q, int64_t parameters)
     harness_floats(&h, 3, DIMS(SEQ, BATCH, INPUT), heavy_numbers(1, SEQ * BATCH * INPUT));
     quantised_input(q, dtype, 3, DIMS(2, INPUT, ROWS_OF_FOUR), q->w);
     quantised_input(q, dtype, 3, DIMS(2, HIDDEN, ROWS_OF_FOUR), q->r);
-    quantised_input(q, PERCEPT_FLOAT, 2, DIMS(2, 2 * ROWS_OF_FOUR),
-                    heavy_numbers(4, 4 * ROWS_OF_FOUR));
+    quantised_input(q, PERCEPT_FLOAT, 2, DIMS(2, 2 * ROWS_OF_FOUR), heavy_numbers(4, 4 * ROWS_OF_FOUR));
     for (int i = 4; i < 8; i++)
         harness_left_out(&h);
     for (int i = 0; i < 2; i++) {
@@ -483,10 +464,8 @@ START_TEST(an_unknown_activation_is_refused)
 {
     struct bytes name = bytes_of_text("Relu6");
     tiny(2);
-    harness_attr(&h, &(struct attr){.name = bytes_of_text("activations"),
-                                    .type = ATTR_STRINGS,
-                                    .n = 1,
-                                    .strings = &name});
+    harness_attr(&h,
+                 &(struct attr){.name = bytes_of_text("activations"), .type = ATTR_STRINGS, .n = 1, .strings = &name});
     ck_assert(!harness_check(&h));
     ck_assert_ptr_nonnull(strstr(h.err.text, "Softplus"));
     harness_end(&h);
@@ -503,17 +482,15 @@ START_TEST(weights_of_another_size_are_refused)
 }
 END_TEST
 
-/* --- bits ------------------------------------------------------------------------------------- */
+/* --- bits --------------------------------------------------------------------------------------------------------- */
 
 static void rest_of(struct harness *harness, int gates)
 {
     harness_text(harness, "direction", "bidirectional");
     harness_int(harness, "layout", 1);
-    harness_floats(harness, 3, DIMS(2, gates * HIDDEN, INPUT),
-                   heavy_numbers(2, 8 * HIDDEN * INPUT));
+    harness_floats(harness, 3, DIMS(2, gates * HIDDEN, INPUT), heavy_numbers(2, 8 * HIDDEN * INPUT));
     harness_as_constant(harness);
-    harness_floats(harness, 3, DIMS(2, gates * HIDDEN, HIDDEN),
-                   heavy_numbers(3, 8 * HIDDEN * HIDDEN));
+    harness_floats(harness, 3, DIMS(2, gates * HIDDEN, HIDDEN), heavy_numbers(3, 8 * HIDDEN * HIDDEN));
     harness_as_constant(harness);
 }
 
@@ -619,8 +596,7 @@ Suite *op_rnn_suite(void)
     Suite *suite = suite_create("op/rnn");
     TCase *tests = tcase_create("rnn");
     tcase_set_timeout(tests, 60);
-    tcase_add_loop_test(tests, cells_agree_with_onnx_equations, 0,
-                        (int)(sizeof variants / sizeof *variants));
+    tcase_add_loop_test(tests, cells_agree_with_onnx_equations, 0, (int)(sizeof variants / sizeof *variants));
     tcase_add_test(tests, outputs_past_the_length_are_zero_and_the_state_is_that_of_the_last_step);
     tcase_add_test(tests, a_length_beyond_the_sequence_is_refused_by_the_run);
     tcase_add_test(tests, outputs_that_nobody_wants_may_be_left_out);

@@ -7,8 +7,8 @@
 static struct harness h;
 
 /* A picture of 1 x n pixels, read at (x, 0). */
-static void line(const char *mode, const char *padding, int64_t align, int64_t n, const float *x,
-                 int64_t points, const float *grid)
+static void line(const char *mode, const char *padding, int64_t align, int64_t n, const float *x, int64_t points,
+                 const float *grid)
 {
     harness_begin(&h, "GridSample", 20);
     harness_text(&h, "mode", mode);
@@ -94,8 +94,7 @@ START_TEST(doubles_are_sampled_as_doubles)
     harness_int64s(&h, 1, DIMS(4), DIMS(1, 1, 2, 1));
     harness_as_known(&h);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(1, 2, 1, 2),
-                   (double[]){0x1p-40, -1 - 0x1p-40, 0x1p-40, 1 - 0x1p-40});
+    harness_expect(&h, 0, PERCEPT_DOUBLE, 4, DIMS(1, 2, 1, 2), (double[]){0x1p-40, -1 - 0x1p-40, 0x1p-40, 1 - 0x1p-40});
     harness_end(&h);
 }
 END_TEST
@@ -217,8 +216,7 @@ START_TEST(affine_grids_name_the_innermost_axis_first)
     static const float identity[] = {1, 0, 0, 0, 1, 0};
     affine(1, 4, DIMS(1, 9, 2, 3), identity);
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect_floats(&h, 0, 4, DIMS(1, 2, 3, 2),
-                          (float[]){-1, -1, 0, -1, 1, -1, -1, 1, 0, 1, 1, 1}, 1e-6f);
+    harness_expect_floats(&h, 0, 4, DIMS(1, 2, 3, 2), (float[]){-1, -1, 0, -1, 1, -1, -1, 1, 0, 1, 1, 1}, 1e-6f);
     harness_end(&h);
     affine(0, 4, DIMS(1, 9, 1, 2), (float[]){2, 0, 1, 0, 1, 3});
     ck_assert_msg(harness_run(&h), "%s", h.err.text);

@@ -56,9 +56,9 @@ START_TEST(tensors_go_in_anywhere)
     static const struct {
         int n, at; /* 99: left out */
         float want[4];
-    } cases[] = {{0, 99, {5}},           {0, 0, {5}},           {2, 99, {10, 11, 5}}, {2, 2, {10, 11, 5}},
-                 {2, 0, {5, 10, 11}},    {2, 1, {10, 5, 11}},   {2, -1, {10, 5, 11}}, {2, -2, {5, 10, 11}},
-                 {3, -1, {10, 11, 5, 12}}};
+    } cases[] = {{0, 99, {5}},         {0, 0, {5}},          {2, 99, {10, 11, 5}},
+                 {2, 2, {10, 11, 5}},  {2, 0, {5, 10, 11}},  {2, 1, {10, 5, 11}},
+                 {2, -1, {10, 5, 11}}, {2, -2, {5, 10, 11}}, {3, -1, {10, 11, 5, 12}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin_edit("SequenceInsert", cases[i].n);
         harness_floats(&h, 1, DIMS(1), (float[]){5});
@@ -200,7 +200,7 @@ START_TEST(lengths_are_counted)
 }
 END_TEST
 
-/* --- splitting and joining ---------------------------------------------------------------------------------- */
+/* --- splitting and joining ---------------------------------------------------------------------------------------- */
 
 static const float counted[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 
@@ -261,9 +261,9 @@ START_TEST(parts_that_do_not_fit_are_refused)
         int rank;
         int64_t n, split[2];
         const char *words;
-    } cases[] = {{0, 1, {0}, "parts of 0 elements"},          {0, 1, {-2}, "parts of -2 elements"},
-                 {1, 2, {1, 1}, "leave 1 of the axis' 3"},    {1, 2, {2, 2}, "part 1 of 2 elements does not fit"},
-                 {1, 2, {-1, 4}, "part 0 of -1 elements"},    {1, 0, {0}, "leave 3 of the axis' 3"}};
+    } cases[] = {{0, 1, {0}, "parts of 0 elements"},       {0, 1, {-2}, "parts of -2 elements"},
+                 {1, 2, {1, 1}, "leave 1 of the axis' 3"}, {1, 2, {2, 2}, "part 1 of 2 elements does not fit"},
+                 {1, 2, {-1, 4}, "part 0 of -1 elements"}, {1, 0, {0}, "leave 3 of the axis' 3"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin_split(0, 1, cases[i].rank, cases[i].n, cases[i].split);
         harness_expect_failure(&h, ERR_DATA, cases[i].words);
@@ -350,7 +350,7 @@ START_TEST(short_memory_is_a_sentence)
 }
 END_TEST
 
-/* --- optionals ------------------------------------------------------------------------------------------------ */
+/* --- optionals ---------------------------------------------------------------------------------------------------- */
 
 static void begin_optional(const char *op, bool full)
 {

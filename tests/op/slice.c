@@ -3,15 +3,13 @@
 
 #include "harness.h"
 
-#define EXPECT(h, i, want, ...)                                                                    \
-    do {                                                                                           \
-        const int64_t expected_dims[] = {__VA_ARGS__};                                             \
-        harness_expect_floats(h, i, (int)(sizeof expected_dims / sizeof *expected_dims),           \
-                              expected_dims, want, 0);                                             \
+#define EXPECT(h, i, want, ...)                                                                                        \
+    do {                                                                                                               \
+        const int64_t expected_dims[] = {__VA_ARGS__};                                                                 \
+        harness_expect_floats(h, i, (int)(sizeof expected_dims / sizeof *expected_dims), expected_dims, want, 0);      \
     } while (0)
 
-static const float counted[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-                                16, 17, 18, 19, 20, 21, 22, 23};
+static const float counted[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
 enum { PIXELS = 3, ITEMS = 2 };
 
@@ -164,9 +162,16 @@ START_TEST(slice_follows_numpy)
         int64_t start, end, step, n;
         float y[5];
     } cases[] = {
-        {1, 3, 1, 2, {1, 2}},       {-2, INT64_MAX, 1, 2, {3, 4}},  {4, -6, -2, 3, {4, 2, 0}},
-        {3, 1, 1, 0, {0}},          {0, 5, 2, 3, {0, 2, 4}},        {INT64_MAX, INT64_MIN, -1, 5, {4, 3, 2, 1, 0}},
-        {INT64_MIN, 2, 1, 2, {0, 1}}, {-9, INT64_MIN, -1, 1, {0}}, {-1, -3, -1, 2, {4, 3}},      {1, 5, INT64_MAX, 1, {1}},
+        {1, 3, 1, 2, {1, 2}},
+        {-2, INT64_MAX, 1, 2, {3, 4}},
+        {4, -6, -2, 3, {4, 2, 0}},
+        {3, 1, 1, 0, {0}},
+        {0, 5, 2, 3, {0, 2, 4}},
+        {INT64_MAX, INT64_MIN, -1, 5, {4, 3, 2, 1, 0}},
+        {INT64_MIN, 2, 1, 2, {0, 1}},
+        {-9, INT64_MIN, -1, 1, {0}},
+        {-1, -3, -1, 2, {4, 3}},
+        {1, 5, INT64_MAX, 1, {1}},
         {4, INT64_MIN, INT64_MIN, 1, {4}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

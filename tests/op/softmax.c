@@ -12,8 +12,7 @@ START_TEST(softmax_sums_to_one_along_the_last_axis)
     harness_floats(&h, 2, DIMS(2, 3), (float[]){0, 0, 0, 1, 2, 3});
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
     const float third = 1.0f / 3;
-    harness_expect_floats(&h, 0, 2, DIMS(2, 3),
-                          (float[]){third, third, third, 0.09003057f, 0.24472847f, 0.66524096f},
+    harness_expect_floats(&h, 0, 2, DIMS(2, 3), (float[]){third, third, third, 0.09003057f, 0.24472847f, 0.66524096f},
                           1e-6f);
     harness_end(&h);
 }

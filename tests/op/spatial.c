@@ -8,12 +8,11 @@ static const struct node node = {.name = {(const uint8_t *)"n", (const uint8_t *
                                  .op_type = {(const uint8_t *)"Conv", (const uint8_t *)"Conv" + 4}};
 
 /* One axis: the size of the output, or -1 when it is refused. */
-static int64_t outputs(int auto_pad, int64_t in, int64_t kernel, int64_t stride, int64_t pad,
-                       bool ceil, struct geometry *g)
+static int64_t outputs(int auto_pad, int64_t in, int64_t kernel, int64_t stride, int64_t pad, bool ceil,
+                       struct geometry *g)
 {
     const int64_t pads[2] = {pad, pad};
-    const struct spatial spatial = {
-        .auto_pad = auto_pad, .n_stride = 1, .stride = &stride, .n_pad = 2, .pad = pads};
+    const struct spatial spatial = {.auto_pad = auto_pad, .n_stride = 1, .stride = &stride, .n_pad = 2, .pad = pads};
     struct percept_err err;
     if (!spatial_settle(&spatial, &node, 1, &kernel, g, &err))
         return -1;
@@ -70,8 +69,13 @@ END_TEST
 
 START_TEST(a_pool_of_padding_alone_is_refused)
 {
-    struct geometry g = {.axes = 1, .in = {1, 1, 9}, .kernel = {1, 1, 3}, .stride = {1, 1, 1},
-                         .dilation = {1, 1, 2}, .pad = {0, 0, 4}, .pad_end = {0, 0, 1}};
+    struct geometry g = {.axes = 1,
+                         .in = {1, 1, 9},
+                         .kernel = {1, 1, 3},
+                         .stride = {1, 1, 1},
+                         .dilation = {1, 1, 2},
+                         .pad = {0, 0, 4},
+                         .pad_end = {0, 0, 1}};
     const struct spatial spatial = {0};
     struct percept_err err;
     ck_assert(spatial_pool(&g, &spatial, false, &node, &err));

@@ -104,9 +104,9 @@ START_TEST(an_addend_broadcasts_over_rows_and_columns)
         int64_t dims[3], row, column;
         bool fits;
     } cases[] = {
-        {0, {0}, 0, 0, true},    {1, {5}, 0, 1, true},    {1, {1}, 0, 0, true},    {2, {3, 5}, 5, 1, true},
-        {2, {3, 1}, 1, 0, true}, {2, {1, 5}, 0, 1, true}, {1, {3}, 0, 0, false},   {2, {5, 3}, 0, 0, false},
-        {3, {1, 3, 5}, 0, 0, false},
+        {0, {0}, 0, 0, true},    {1, {5}, 0, 1, true},     {1, {1}, 0, 0, true},
+        {2, {3, 5}, 5, 1, true}, {2, {3, 1}, 1, 0, true},  {2, {1, 5}, 0, 1, true},
+        {1, {3}, 0, 0, false},   {2, {5, 3}, 0, 0, false}, {3, {1, 3, 5}, 0, 0, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sides s;

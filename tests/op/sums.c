@@ -10,13 +10,14 @@ static float value(int64_t i)
     return 1700 + (float)(((uint32_t)i * 2654435761u) >> 8) / 8388608.0f - 1;
 }
 
-/* At most 1e-6 of the sum of the absolute terms, which here is the sum (kernel.h promises 4 roundings, and there are two
- * levels). */
+/* At most 1e-6 of the sum of the absolute terms, which here is the sum (kernel.h promises 4 roundings, and there are
+ * two levels). */
 static void check_sums(enum reduce op, enum sums_finish finish, int64_t outer, int64_t n, int64_t inner)
 {
     const struct kernels *kernels = pick_best();
     const struct sums sums = {op, finish, outer, n, inner};
-    float *x = calloc((size_t)(outer * n * inner) + 16, sizeof *x), *y = calloc((size_t)(outer * inner) + 16, sizeof *y);
+    float *x = calloc((size_t)(outer * n * inner) + 16, sizeof *x),
+          *y = calloc((size_t)(outer * inner) + 16, sizeof *y);
     float *scratch = calloc(1, sums_scratch_bytes(&sums) + 64);
     ck_assert(x && y && scratch);
     for (int64_t i = 0; i < outer * n * inner; i++)
@@ -29,9 +30,13 @@ static void check_sums(enum reduce op, enum sums_finish finish, int64_t outer, i
             const double v = (double)first[i * inner];
             want = op == REDUCE_MAX ? fmax(want, v) : want + (op == REDUCE_SUM_SQUARE ? v * v : v);
         }
-        want = finish == SUMS_MEAN ? want / (double)n : finish == SUMS_ROOT ? sqrt(want) : finish == SUMS_LOGARITHM ? log(want) : want;
-        ck_assert_msg(fabs((double)y[at] - want) <= (op == REDUCE_MAX ? 0 : 1e-6 * want), "%d of [%ld][%ld][%ld]: %.9g, want %.9g",
-                      (int)op, (long)outer, (long)n, (long)inner, (double)y[at], want);
+        want = finish == SUMS_MEAN        ? want / (double)n
+               : finish == SUMS_ROOT      ? sqrt(want)
+               : finish == SUMS_LOGARITHM ? log(want)
+                                          : want;
+        ck_assert_msg(fabs((double)y[at] - want) <= (op == REDUCE_MAX ? 0 : 1e-6 * want),
+                      "%d of [%ld][%ld][%ld]: %.9g, want %.9g", (int)op, (long)outer, (long)n, (long)inner,
+                      (double)y[at], want);
     }
     free(x);
     free(y);
@@ -42,8 +47,8 @@ START_TEST(long_and_wide_reductions)
 {
     check_sums(REDUCE_SUM, SUMS_MEAN, 1, 10000003, 1); /* one line in slabs */
     check_sums(REDUCE_SUM_SQUARE, SUMS_ROOT, 2, 3000001, 1);
-    check_sums(REDUCE_SUM, SUMS_MEAN, 1, 200001, 16); /* lanes of a block */
-    check_sums(REDUCE_L1, SUMS_AS_IT_IS, 1, 2500, 1999); /* slabs and columns */
+    check_sums(REDUCE_SUM, SUMS_MEAN, 1, 200001, 16);     /* lanes of a block */
+    check_sums(REDUCE_L1, SUMS_AS_IT_IS, 1, 2500, 1999);  /* slabs and columns */
     check_sums(REDUCE_SUM, SUMS_LOGARITHM, 3, 7, 400001); /* columns */
     check_sums(REDUCE_MAX, SUMS_AS_IT_IS, 2, 1500000, 2);
     check_sums(REDUCE_SUM, SUMS_AS_IT_IS, 5, 3, 1);

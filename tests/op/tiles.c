@@ -65,8 +65,8 @@ START_TEST(packing_in_pieces_is_packing)
         kernels->gemm_pack(whole, b, k, n, turned ? 1 : n, turned ? k : 1, scale);
         for (int64_t j = 0; j < n; j += kernels->gemm_step) { /* as tiles_pack cuts it */
             const int64_t left = n - j < kernels->gemm_step ? n - j : kernels->gemm_step;
-            kernels->gemm_pack(pieces + kernels->gemm_pack_bytes(k, j), b + j * (turned ? k : 1), k, left, turned ? 1 : n,
-                               turned ? k : 1, scale + j);
+            kernels->gemm_pack(pieces + kernels->gemm_pack_bytes(k, j), b + j * (turned ? k : 1), k, left,
+                               turned ? 1 : n, turned ? k : 1, scale + j);
         }
         ck_assert(memcmp(whole, pieces, size) == 0);
         memset(pieces, 0, size);

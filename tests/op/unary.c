@@ -12,19 +12,45 @@ static const struct {
     int opset;
     float x, y;
 } points[] = {
-    {"Abs", 13, -2, 2},          {"Neg", 13, 2, -2},          {"Relu", 13, -1, 0},
-    {"LeakyRelu", 6, -1, -0.01F}, {"Elu", 6, -1, -0.63212056F}, {"Selu", 6, 1, 1.0507010F},
-    {"Celu", 12, -1, -0.63212056F}, {"Exp", 13, 1, 2.7182818F}, {"Log", 13, 1, 0},
-    {"Sqrt", 13, 9, 3},          {"Reciprocal", 13, 4, 0.25F}, {"Sigmoid", 13, 0, 0.5F},
-    {"Tanh", 13, 1, 0.76159416F}, {"HardSigmoid", 6, 1, 0.7F}, {"HardSwish", 14, 1, 0.66666667F},
-    {"Swish", 24, 1, 0.73105858F}, {"Softplus", 1, 0, 0.69314718F}, {"Softsign", 1, 1, 0.5F},
-    {"Mish", 18, 1, 0.86509839F}, {"Erf", 13, 0.5F, 0.52049988F}, {"ThresholdedRelu", 10, 1, 0},
-    {"Shrink", 9, 1, 1},         {"Floor", 13, -1.5F, -2},    {"Ceil", 13, -1.5F, -1},
-    {"Round", 11, 2.5F, 2},      {"Sign", 13, -3, -1},        {"Sin", 7, 1, 0.84147098F},
-    {"Cos", 7, 1, 0.54030231F},  {"Tan", 7, 1, 1.5574077F},   {"Asin", 7, 0.5F, 0.52359878F},
-    {"Acos", 7, 0.5F, 1.0471976F}, {"Atan", 7, 1, 0.78539816F}, {"Sinh", 9, 1, 1.1752012F},
-    {"Cosh", 9, 1, 1.5430806F},  {"Asinh", 9, 1, 0.88137359F}, {"Acosh", 9, 2, 1.3169579F},
-    {"Atanh", 9, 0.5F, 0.54930614F}, {"Gelu", 20, 1, 0.84134475F}, {"Identity", 13, 3, 3},
+    {"Abs", 13, -2, 2},
+    {"Neg", 13, 2, -2},
+    {"Relu", 13, -1, 0},
+    {"LeakyRelu", 6, -1, -0.01F},
+    {"Elu", 6, -1, -0.63212056F},
+    {"Selu", 6, 1, 1.0507010F},
+    {"Celu", 12, -1, -0.63212056F},
+    {"Exp", 13, 1, 2.7182818F},
+    {"Log", 13, 1, 0},
+    {"Sqrt", 13, 9, 3},
+    {"Reciprocal", 13, 4, 0.25F},
+    {"Sigmoid", 13, 0, 0.5F},
+    {"Tanh", 13, 1, 0.76159416F},
+    {"HardSigmoid", 6, 1, 0.7F},
+    {"HardSwish", 14, 1, 0.66666667F},
+    {"Swish", 24, 1, 0.73105858F},
+    {"Softplus", 1, 0, 0.69314718F},
+    {"Softsign", 1, 1, 0.5F},
+    {"Mish", 18, 1, 0.86509839F},
+    {"Erf", 13, 0.5F, 0.52049988F},
+    {"ThresholdedRelu", 10, 1, 0},
+    {"Shrink", 9, 1, 1},
+    {"Floor", 13, -1.5F, -2},
+    {"Ceil", 13, -1.5F, -1},
+    {"Round", 11, 2.5F, 2},
+    {"Sign", 13, -3, -1},
+    {"Sin", 7, 1, 0.84147098F},
+    {"Cos", 7, 1, 0.54030231F},
+    {"Tan", 7, 1, 1.5574077F},
+    {"Asin", 7, 0.5F, 0.52359878F},
+    {"Acos", 7, 0.5F, 1.0471976F},
+    {"Atan", 7, 1, 0.78539816F},
+    {"Sinh", 9, 1, 1.1752012F},
+    {"Cosh", 9, 1, 1.5430806F},
+    {"Asinh", 9, 1, 0.88137359F},
+    {"Acosh", 9, 2, 1.3169579F},
+    {"Atanh", 9, 0.5F, 0.54930614F},
+    {"Gelu", 20, 1, 0.84134475F},
+    {"Identity", 13, 3, 3},
 };
 
 START_TEST(one_point_of_each_in_float_and_double)
@@ -51,11 +77,8 @@ START_TEST(attributes_become_parameters)
         const char *op, *attr;
         float value, x, y;
     } cases[] = {
-        {"LeakyRelu", "alpha", 0.5F, -4, -2},
-        {"ThresholdedRelu", "alpha", 3, 2, 0},
-        {"Shrink", "lambd", 2, 1.5F, 0},
-        {"HardSigmoid", "beta", 0.1F, 0, 0.1F},
-        {"Swish", "alpha", 2, 1, 0.88079708F},
+        {"LeakyRelu", "alpha", 0.5F, -4, -2},   {"ThresholdedRelu", "alpha", 3, 2, 0}, {"Shrink", "lambd", 2, 1.5F, 0},
+        {"HardSigmoid", "beta", 0.1F, 0, 0.1F}, {"Swish", "alpha", 2, 1, 0.88079708F},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct harness h;
@@ -93,8 +116,7 @@ START_TEST(early_forms_scale_before_and_behind)
         ck_assert(harness_check(&h) && !unary_activation(&h.ctx, &fusion)); /* no plain Tanh */
         ck_assert_msg(harness_run(&h), "%s", h.err.text);
         for (int k = 0; wide && k < 3; k++)
-            ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[k],
-                                    (double)cases[i / 2].y[k], 1e-6);
+            ck_assert_double_eq_tol(((const double *)harness_out(&h, 0)->data)[k], (double)cases[i / 2].y[k], 1e-6);
         if (!wide)
             harness_expect_floats(&h, 0, 1, DIMS(3), cases[i / 2].y, 1e-6F);
         harness_end(&h);
@@ -330,8 +352,7 @@ Suite *op_unary_suite(void)
 {
     Suite *suite = suite_create("op/unary");
     TCase *tcase = tcase_create("unary");
-    tcase_add_loop_test(tcase, one_point_of_each_in_float_and_double, 0,
-                        (int)(sizeof points / sizeof *points));
+    tcase_add_loop_test(tcase, one_point_of_each_in_float_and_double, 0, (int)(sizeof points / sizeof *points));
     tcase_add_test(tcase, attributes_become_parameters);
     tcase_add_test(tcase, early_forms_scale_before_and_behind);
     tcase_add_test(tcase, integers_keep_their_type_and_wrap);

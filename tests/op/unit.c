@@ -15,8 +15,7 @@ START_TEST(lrn_sums_squares_of_neighbouring_channels)
     harness_float(&h, "beta", 0.5f);
     harness_floats(&h, 3, DIMS(1, 4, 1), (float[]){1, 2, 3, 4});
     ck_assert_msg(harness_run(&h), "%s", h.err.text);
-    harness_expect_floats(&h, 0, 3, DIMS(1, 4, 1),
-                          (float[]){1 / sqrtf(6), 2 / sqrtf(15), 3 / sqrtf(30), 4 / sqrtf(26)},
+    harness_expect_floats(&h, 0, 3, DIMS(1, 4, 1), (float[]){1 / sqrtf(6), 2 / sqrtf(15), 3 / sqrtf(30), 4 / sqrtf(26)},
                           1e-6f);
     harness_end(&h);
 }

@@ -24,9 +24,8 @@ START_TEST(reshape_copies_zeros_and_infers_one)
         int rank, n;
         int64_t dims[3], list[3], y[3];
     } cases[] = {
-        {3, 2, {2, 3, 4}, {0, -1}, {2, 12}},   {3, 3, {2, 3, 4}, {4, -1, 2}, {4, 3, 2}},
-        {1, 0, {1}, {0}, {0}},                 {2, 2, {0, 3}, {3, 0}, {3, 3}},
-        {2, 2, {0, 3}, {-1, 3}, {0, 3}},
+        {3, 2, {2, 3, 4}, {0, -1}, {2, 12}}, {3, 3, {2, 3, 4}, {4, -1, 2}, {4, 3, 2}}, {1, 0, {1}, {0}, {0}},
+        {2, 2, {0, 3}, {3, 0}, {3, 3}},      {2, 2, {0, 3}, {-1, 3}, {0, 3}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct harness h;
@@ -196,8 +195,8 @@ END_TEST
 
 START_TEST(dropout_in_training_form_works_with_a_ratio_of_0_alone)
 {
-    for (int told = 0; told < 2; told++)        /* are both known when the model is opened? */
-        for (int half = 0; half < 3; half++) {  /* a ratio of 0, 0.5 and none at all, which is 0.5 */
+    for (int told = 0; told < 2; told++)       /* are both known when the model is opened? */
+        for (int half = 0; half < 3; half++) { /* a ratio of 0, 0.5 and none at all, which is 0.5 */
             struct harness h;
             harness_begin(&h, "Dropout", 12 + told);
             harness_outputs(&h, 2);

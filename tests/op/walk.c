@@ -17,8 +17,7 @@ static void add(void *arg, int64_t out, const int64_t *at, int64_t n)
 {
     struct trace *t = arg;
     for (int64_t i = 0; i < n; i++)
-        t->y[out + i] = t->a[at[0] + i * walk_inner(t->walk, 0)] +
-                        t->b[at[1] + i * walk_inner(t->walk, 1)];
+        t->y[out + i] = t->a[at[0] + i * walk_inner(t->walk, 0)] + t->b[at[1] + i * walk_inner(t->walk, 1)];
 }
 
 START_TEST(ranges_may_be_cut_anywhere)

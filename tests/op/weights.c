@@ -56,8 +56,7 @@ START_TEST(a_residual_becomes_an_input_and_comes_after_the_affine_step)
     ck_assert_int_eq(fused.residual, 1);
     ck_assert_int_eq(node.n_in, 2);
     ck_assert_int_eq(node.in[1], 9);
-    ck_assert(!weights_fuse(&ctx, &fused,
-                            &(struct fusion){.kind = FUSE_AFFINE, .channels = 1, .shift = shift}));
+    ck_assert(!weights_fuse(&ctx, &fused, &(struct fusion){.kind = FUSE_AFFINE, .channels = 1, .shift = shift}));
     ck_assert(!weights_fuse(&ctx, &fused, &(struct fusion){.kind = FUSE_RESIDUAL, .value = 9}));
     ck_assert_int_eq(node.n_in, 2);
     arena_free(&arena);

@@ -17,11 +17,9 @@ static void begin(const char *action, int sensitive)
 START_TEST(case_is_changed_in_every_script)
 {
     begin("LOWER", 1);
-    harness_texts(&h, 1, DIMS(4),
-                  WORDS("\xc3\x84RGER", "", "\xd0\x9c\xd0\x98\xd0\xa0", "\xc8\xba")); /* Ⱥ grows */
+    harness_texts(&h, 1, DIMS(4), WORDS("\xc3\x84RGER", "", "\xd0\x9c\xd0\x98\xd0\xa0", "\xc8\xba")); /* Ⱥ grows */
     harness_ran(&h);
-    harness_expect_texts(&h, 0, 1, DIMS(4),
-                         WORDS("\xc3\xa4rger", "", "\xd0\xbc\xd0\xb8\xd1\x80", "\xe2\xb1\xa5"));
+    harness_expect_texts(&h, 0, 1, DIMS(4), WORDS("\xc3\xa4rger", "", "\xd0\xbc\xd0\xb8\xd1\x80", "\xe2\xb1\xa5"));
     harness_end(&h);
     begin("UPPER", 0);
     harness_texts(&h, 2, DIMS(1, 2),

@@ -24,8 +24,7 @@
 #define ALL_UP_TO 65536
 #define PREFIX_STEP 509
 #define BATCH 2000
-#define SECONDS_A_CASE                                                                             \
-    60 /* sanitizers are slow, and a kernel ends before its deadline is looked at */
+#define SECONDS_A_CASE 60 /* sanitizers are slow, and a kernel ends before its deadline is looked at */
 
 struct victim {
     char *path;
@@ -40,8 +39,7 @@ struct progress {
 
 static int by_size(const void *a, const void *b)
 {
-    size_t x = bytes_size(((const struct victim *)a)->file),
-           y = bytes_size(((const struct victim *)b)->file);
+    size_t x = bytes_size(((const struct victim *)a)->file), y = bytes_size(((const struct victim *)b)->file);
     return (x > y) - (x < y);
 }
 
@@ -54,8 +52,7 @@ static int find_victims(struct arena *arena, const char *folder, struct victim *
         return 0;
     *victims = arena_array(arena, (size_t)n_names + 1, sizeof **victims);
     for (int i = 0; *victims && i < n_names; i++) {
-        struct victim victim = {
-            .path = file_join(arena, file_join(arena, folder, names[i]), "model.onnx")};
+        struct victim victim = {.path = file_join(arena, file_join(arena, folder, names[i]), "model.onnx")};
         if (file_exists(victim.path) && file_read(victim.path, 0, &victim.file, NULL, &err))
             (*victims)[n++] = victim;
     }
@@ -67,14 +64,12 @@ static int find_victims(struct arena *arena, const char *folder, struct victim *
 
 static long count_prefixes(size_t n_bytes)
 {
-    return n_bytes <= ALL_UP_TO ? (long)n_bytes
-                                : ALL_UP_TO + (long)(n_bytes - ALL_UP_TO) / PREFIX_STEP;
+    return n_bytes <= ALL_UP_TO ? (long)n_bytes : ALL_UP_TO + (long)(n_bytes - ALL_UP_TO) / PREFIX_STEP;
 }
 
 static size_t prefix_bytes(long number)
 {
-    return number < ALL_UP_TO ? (size_t)number
-                              : ALL_UP_TO + (size_t)(number - ALL_UP_TO + 1) * PREFIX_STEP;
+    return number < ALL_UP_TO ? (size_t)number : ALL_UP_TO + (size_t)(number - ALL_UP_TO + 1) * PREFIX_STEP;
 }
 
 /* Copies are exactly as large as they say, so that a sanitizer sees the end. */
@@ -95,8 +90,7 @@ static enum drive_end run_case(struct bytes file, long number, long n_prefixes)
 }
 
 /* Cases [from, to); where the child got to. */
-static long run_batch(struct bytes file, long from, long to, long n_prefixes,
-                      struct progress *progress)
+static long run_batch(struct bytes file, long from, long to, long n_prefixes, struct progress *progress)
 {
     fflush(stdout);
     pid_t child = fork();
@@ -123,8 +117,7 @@ static long share_of(const struct victim *victims, int n, int i, long flips)
     return (long)((double)flips / ((double)bytes_size(victims[i].file) * all) + 0.999);
 }
 
-static long run_victim(const struct victim *victim, long n_flips, struct progress *progress,
-                       long *failed)
+static long run_victim(const struct victim *victim, long n_flips, struct progress *progress, long *failed)
 {
     long n_prefixes = count_prefixes(bytes_size(victim->file)), n = n_prefixes + n_flips, from = 0;
     while (from < n) {
@@ -133,8 +126,7 @@ static long run_victim(const struct victim *victim, long n_flips, struct progres
         if (at < 0)
             return from;
         if (at < to) {
-            printf("failed %s: case %ld (%s)\n", victim->path, at,
-                   at < n_prefixes ? "a prefix" : "flipped bytes");
+            printf("failed %s: case %ld (%s)\n", victim->path, at, at < n_prefixes ? "a prefix" : "flipped bytes");
             ++*failed;
             at++;
         }
@@ -149,12 +141,10 @@ int main(int argc, char **argv)
     struct victim *victims;
     int n = argc > 1 ? find_victims(&arena, argv[1], &victims) : 0;
     if (n == 0) {
-        printf("skipped: no models in %s\n0 passed, 0 failed, 1 skipped\n",
-               argc > 1 ? argv[1] : "(no folder)");
+        printf("skipped: no models in %s\n0 passed, 0 failed, 1 skipped\n", argc > 1 ? argv[1] : "(no folder)");
         return 0;
     }
-    struct progress *progress =
-        mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED)
         return 2;
     long flips = getenv("N") ? atol(getenv("N")) : 10000, passed = 0, failed = 0;
@@ -162,9 +152,8 @@ int main(int argc, char **argv)
         long bad = 0;
         *progress = (struct progress){0};
         long ran = run_victim(&victims[i], share_of(victims, n, i, flips), progress, &bad);
-        printf("%s: %ld cases, %ld refused, %ld opened, %ld run\n", victims[i].path, ran,
-               progress->ends[DRIVE_REFUSED], progress->ends[DRIVE_OPENED],
-               progress->ends[DRIVE_RAN]);
+        printf("%s: %ld cases, %ld refused, %ld opened, %ld run\n", victims[i].path, ran, progress->ends[DRIVE_REFUSED],
+               progress->ends[DRIVE_OPENED], progress->ends[DRIVE_RAN]);
         passed += ran - bad;
         failed += bad;
     }

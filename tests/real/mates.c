@@ -61,8 +61,11 @@ static void one_model(const char *path)
     passed += found == MATES_SAME;
     failed += found == MATES_OTHER || (d.batch_free && found == MATES_UNTOLD);
     skipped += !d.batch_free;
-    printf("%s: %s\n", path, found == MATES_SAME ? "same bits" : found == MATES_OTHER ? what
-                             : d.batch_free ? "FAILED: nothing was compared" : d.batch_reason);
+    printf("%s: %s\n", path,
+           found == MATES_SAME    ? "same bits"
+           : found == MATES_OTHER ? what
+           : d.batch_free         ? "FAILED: nothing was compared"
+                                  : d.batch_reason);
     fflush(stdout);
     percept_close(model);
 }

@@ -71,8 +71,7 @@ static void time_case(struct percept_session *session, const char *folder)
     if (in_stretch == n)
         least = (ms_of(CLOCK_PROCESS_CPUTIME_ID) - cpu_from) / n;
     qsort(times, (size_t)n, sizeof *times, by_time);
-    printf("bench %s median_ms %.4f min_ms %.4f cpu_ms %.5f runs %d\n", folder, times[n / 2],
-           times[0], least, n);
+    printf("bench %s median_ms %.4f min_ms %.4f cpu_ms %.5f runs %d\n", folder, times[n / 2], times[0], least, n);
 }
 
 /* A case's bound, how close it came, and what went wrong. */
@@ -102,8 +101,7 @@ static const char *text(json_t *object, const char *key)
 }
 
 /* name, dtype, shape; data from `file`, else from `value`, else zeros. */
-static bool read_stored(struct arena *arena, const char *folder, json_t *json,
-                        struct stored *stored, char *why)
+static bool read_stored(struct arena *arena, const char *folder, json_t *json, struct stored *stored, char *why)
 {
     json_t *shape = json_object_get(json, "shape"), *dim;
     size_t i, count = 1;
@@ -133,8 +131,7 @@ static bool read_stored(struct arena *arena, const char *folder, json_t *json,
     for (i = 0; value && i < count; i++) {
         json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
         const double number = json_is_boolean(one) ? json_is_true(one) : json_number_value(one);
-        cast_numbers(stored->tensor.dtype,
-                     (char *)stored->tensor.data + i * percept_dtype_bytes(stored->tensor.dtype),
+        cast_numbers(stored->tensor.dtype, (char *)stored->tensor.data + i * percept_dtype_bytes(stored->tensor.dtype),
                      PERCEPT_DOUBLE, &number, 1);
     }
     return true;
@@ -148,8 +145,8 @@ static int find(const struct percept_io *io, int n, const char *name)
     return -1;
 }
 
-static bool set_input(struct percept_session *session, const struct percept_model *model,
-                      const char *name, int rank, const int64_t *dims, char *why)
+static bool set_input(struct percept_session *session, const struct percept_model *model, const char *name, int rank,
+                      const int64_t *dims, char *why)
 {
     int n;
     struct percept_err err = {0};
@@ -161,8 +158,8 @@ static bool set_input(struct percept_session *session, const struct percept_mode
     return false;
 }
 
-static void write_input(struct percept_session *session, const struct percept_model *model,
-                        const char *name, const void *data, size_t n_bytes)
+static void write_input(struct percept_session *session, const struct percept_model *model, const char *name,
+                        const void *data, size_t n_bytes)
 {
     int n;
     const struct percept_io *inputs = percept_inputs(model, &n);
@@ -174,15 +171,13 @@ static void write_input(struct percept_session *session, const struct percept_mo
 static double number_of(enum percept_dtype dtype, const void *data, size_t i)
 {
     double number;
-    cast_numbers(PERCEPT_DOUBLE, &number, dtype,
-                 (const char *)data + i * percept_dtype_bytes(dtype), 1);
+    cast_numbers(PERCEPT_DOUBLE, &number, dtype, (const char *)data + i * percept_dtype_bytes(dtype), 1);
     return number;
 }
 
 /* rank and dims of what is wanted are given apart: a stream's step is a slice */
-static bool judge(const struct percept_session *session, const struct percept_model *model,
-                  const char *name, enum percept_dtype dtype, int rank, const int64_t *dims,
-                  const void *want, struct verdict *verdict)
+static bool judge(const struct percept_session *session, const struct percept_model *model, const char *name,
+                  enum percept_dtype dtype, int rank, const int64_t *dims, const void *want, struct verdict *verdict)
 {
     int n;
     char *why = verdict->why;
@@ -199,8 +194,7 @@ static bool judge(const struct percept_session *session, const struct percept_mo
         snprintf(why, 200, "output %.60s has another type or shape", name);
         return false;
     }
-    if (dtype != PERCEPT_FLOAT && dtype != PERCEPT_DOUBLE && dtype != PERCEPT_FLOAT16 &&
-        dtype != PERCEPT_BFLOAT16) {
+    if (dtype != PERCEPT_FLOAT && dtype != PERCEPT_DOUBLE && dtype != PERCEPT_FLOAT16 && dtype != PERCEPT_BFLOAT16) {
         if (memcmp(got.data, want, count * percept_dtype_bytes(dtype)) == 0)
             return true;
         snprintf(why, 200, "output %.60s: other integers", name);
@@ -226,9 +220,8 @@ static bool judge(const struct percept_session *session, const struct percept_mo
     return worst <= bound;
 }
 
-static bool run_case(struct arena *arena, struct percept_model *model,
-                     struct percept_session *session, const char *folder, json_t *meta,
-                     struct verdict *verdict)
+static bool run_case(struct arena *arena, struct percept_model *model, struct percept_session *session,
+                     const char *folder, json_t *meta, struct verdict *verdict)
 {
     char *why = verdict->why;
     json_t *list = json_object_get(meta, "inputs"), *one;
@@ -238,8 +231,7 @@ static bool run_case(struct arena *arena, struct percept_model *model,
     json_array_foreach(list, i, one)
     {
         if (!inputs || !read_stored(arena, folder, one, &inputs[i], why) ||
-            !set_input(session, model, inputs[i].name, inputs[i].tensor.rank, inputs[i].tensor.dims,
-                       why))
+            !set_input(session, model, inputs[i].name, inputs[i].tensor.rank, inputs[i].tensor.dims, why))
             return false;
     }
     bool good = percept_prepare(session, &err);
@@ -254,8 +246,8 @@ static bool run_case(struct arena *arena, struct percept_model *model,
     json_array_foreach(json_object_get(meta, "outputs"), i, one)
     {
         if (!read_stored(arena, folder, one, &output, why) ||
-            !judge(session, model, output.name, output.tensor.dtype, output.tensor.rank,
-                   output.tensor.dims, output.tensor.data, verdict))
+            !judge(session, model, output.name, output.tensor.dtype, output.tensor.rank, output.tensor.dims,
+                   output.tensor.data, verdict))
             return false;
     }
     return true;
@@ -266,8 +258,7 @@ struct state {
     struct stored value;
 };
 
-static bool feed_back(const struct percept_session *session, const struct percept_model *model,
-                      struct state *state)
+static bool feed_back(const struct percept_session *session, const struct percept_model *model, struct state *state)
 {
     int n;
     const struct percept_io *outputs = percept_outputs(model, &n);
@@ -278,9 +269,8 @@ static bool feed_back(const struct percept_session *session, const struct percep
     return true;
 }
 
-static bool run_stream(struct arena *arena, struct percept_model *model,
-                       struct percept_session *session, const char *folder, json_t *meta,
-                       struct verdict *verdict)
+static bool run_stream(struct arena *arena, struct percept_model *model, struct percept_session *session,
+                       const char *folder, json_t *meta, struct verdict *verdict)
 {
     char *why = verdict->why;
     json_t *fed_back = json_object_get(meta, "state"), *fixed = json_object_get(meta, "const"), *one;
@@ -298,8 +288,7 @@ static bool run_stream(struct arena *arena, struct percept_model *model,
         state->in = text(one, "in");
         state->out = text(one, "out");
         if (!read_stored(arena, folder, one, &state->value, why) ||
-            !set_input(session, model, state->in, state->value.tensor.rank,
-                       state->value.tensor.dims, why))
+            !set_input(session, model, state->in, state->value.tensor.rank, state->value.tensor.dims, why))
             return false;
     }
     json_array_foreach(fixed, i, one)
@@ -313,21 +302,17 @@ static bool run_stream(struct arena *arena, struct percept_model *model,
     size_t in_step = input.n_bytes / (size_t)steps, out_step = output.n_bytes / (size_t)steps;
     for (int64_t t = 0; t < steps; t++) {
         struct percept_err err = {0};
-        write_input(session, model, input.name, (char *)input.tensor.data + (size_t)t * in_step,
-                    in_step);
+        write_input(session, model, input.name, (char *)input.tensor.data + (size_t)t * in_step, in_step);
         for (i = 0; i < n_states; i++)
-            write_input(session, model, states[i].in, states[i].value.tensor.data,
-                        states[i].value.n_bytes);
+            write_input(session, model, states[i].in, states[i].value.tensor.data, states[i].value.n_bytes);
         for (i = 0; i < n_const; i++)
-            write_input(session, model, constant[i].name, constant[i].tensor.data,
-                        constant[i].n_bytes);
+            write_input(session, model, constant[i].name, constant[i].tensor.data, constant[i].n_bytes);
         if (!percept_run(session, NULL, &err)) {
             snprintf(why, 200, "step %d: %.170s", (int)t, err.text);
             return false;
         }
-        if (!judge(session, model, output.name, output.tensor.dtype, output.tensor.rank - 1,
-                   output.tensor.dims + 1, (char *)output.tensor.data + (size_t)t * out_step,
-                   verdict)) {
+        if (!judge(session, model, output.name, output.tensor.dtype, output.tensor.rank - 1, output.tensor.dims + 1,
+                   (char *)output.tensor.data + (size_t)t * out_step, verdict)) {
             char reason[200];
             snprintf(reason, sizeof reason, "step %d: %.170s", (int)t, why);
             memcpy(why, reason, sizeof reason);
@@ -342,18 +327,14 @@ static bool run_stream(struct arena *arena, struct percept_model *model,
     return true;
 }
 
-static bool run_folder(const char *folder, const char *model_folder, bool stream,
-                       struct verdict *verdict)
+static bool run_folder(const char *folder, const char *model_folder, bool stream, struct verdict *verdict)
 {
     struct arena arena = {0};
     struct percept_err err = {0};
-    struct percept_options options = {.size = sizeof options,
-                                      .row = getenv("PERCEPTD_KERNELS"),
-                                      .region = PERCEPT_REGION_PRIVATE};
-    json_t *meta = json_load_file(
-        arena_printf(&arena, "%s/%s", folder, stream ? "stream.json" : "meta.json"), 0, NULL);
-    struct percept_model *model =
-        percept_open(arena_printf(&arena, "%s/model.onnx", model_folder), &options, &err);
+    struct percept_options options = {
+        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
+    json_t *meta = json_load_file(arena_printf(&arena, "%s/%s", folder, stream ? "stream.json" : "meta.json"), 0, NULL);
+    struct percept_model *model = percept_open(arena_printf(&arena, "%s/model.onnx", model_folder), &options, &err);
     struct percept_session *session = model && meta ? percept_session_new(model, &err) : NULL;
     bool good = false;
     if (!session)
@@ -375,8 +356,7 @@ static double bound_of(const char *path, const char *label)
     double found = TOLERANCE, bound;
     FILE *file = path ? fopen(path, "r") : NULL;
     while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "%199s %lf %299[^\n]", name, &bound, reason) == 3 &&
-            strcmp(name, label) == 0) {
+        if (sscanf(line, "%199s %lf %299[^\n]", name, &bound, reason) == 3 && strcmp(name, label) == 0) {
             printf("%s: up to %.1e: %s\n", label, bound, reason);
             found = bound;
         }
@@ -407,11 +387,9 @@ int main(int argc, char **argv)
         for (int c = 0; c < n_cases; c++) {
             char *path = file_join(&arena, folder, cases[c]);
             bool stream = file_exists(file_join(&arena, path, "stream.json"));
-            if ((only && !strstr(path, only)) ||
-                (!stream && !file_exists(file_join(&arena, path, "meta.json"))))
+            if ((only && !strstr(path, only)) || (!stream && !file_exists(file_join(&arena, path, "meta.json"))))
                 continue;
-            struct verdict verdict = {
-                .bound = bound_of(bounds, arena_printf(&arena, "%s/%s", models[m], cases[c]))};
+            struct verdict verdict = {.bound = bound_of(bounds, arena_printf(&arena, "%s/%s", models[m], cases[c]))};
             bool ok = run_folder(path, folder, stream, &verdict);
             run++;
             good += ok;

@@ -42,8 +42,7 @@ START_TEST(nan_ranks_last)
 {
     const float scores[] = {(float)NAN, -5, (float)NAN, 3};
     for (int activation = ACTIVATION_NONE; activation <= ACTIVATION_EXP; activation++) {
-        ck_assert_int_eq(
-            answer_classify(scores, 4, (enum manifest_activation)activation, 4, NULL, 0, best, NULL), 4);
+        ck_assert_int_eq(answer_classify(scores, 4, (enum manifest_activation)activation, 4, NULL, 0, best, NULL), 4);
         ck_assert_int_eq(best[0].index, 3);
         ck_assert_int_eq(best[1].index, 1);
         ck_assert_int_eq(best[2].index, 0);

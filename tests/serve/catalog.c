@@ -109,8 +109,7 @@ START_TEST(a_path_without_a_model_adds_nothing)
 }
 END_TEST
 
-static const struct omitted *expect_omitted(const struct omitted *omitted, const char *name,
-                                            const char *says)
+static const struct omitted *expect_omitted(const struct omitted *omitted, const char *name, const char *says)
 {
     ck_assert_ptr_nonnull(omitted);
     ck_assert_str_eq(omitted->name, name);
@@ -121,9 +120,8 @@ static const struct omitted *expect_omitted(const struct omitted *omitted, const
 
 START_TEST(of_two_models_of_one_name_the_first_is_served_and_so_are_the_others)
 {
-    folder_files("here/x/model.onnx", "there/x/model.onnx", "there/y/model.onnx",
-                 "both/z/model.onnx", "both/z.onnx", "both/Z.onnx", "both/v/1/model.onnx",
-                 "both/v.onnx");
+    folder_files("here/x/model.onnx", "there/x/model.onnx", "there/y/model.onnx", "both/z/model.onnx", "both/z.onnx",
+                 "both/Z.onnx", "both/v/1/model.onnx", "both/v.onnx");
     add("here");
     add("there");
     add("both");
@@ -140,8 +138,7 @@ START_TEST(of_two_models_of_one_name_the_first_is_served_and_so_are_the_others)
     ck_assert_ptr_nonnull(strstr(served->path, "both/z/model.onnx"));
     ck_assert_ptr_null(served->next);
     const struct omitted *omitted = catalog_omitted(catalog);
-    omitted = expect_omitted(omitted, "x/model.onnx",
-                             "two models are called 'x' version 1: 'x/model.onnx' is served");
+    omitted = expect_omitted(omitted, "x/model.onnx", "two models are called 'x' version 1: 'x/model.onnx' is served");
     omitted = expect_omitted(omitted, "v.onnx", "'v/1/model.onnx' is served; rename one");
     omitted = expect_omitted(omitted, "z.onnx", "'z/model.onnx' is served; rename one");
     omitted = expect_omitted(omitted, "x/model.onnx", "named twice, and served once");
@@ -193,10 +190,9 @@ START_TEST(what_is_left_out_is_told_one_by_one_up_to_a_hundred)
     for (; omitted; n++, omitted = omitted->next)
         last = omitted;
     ck_assert_int_eq(n, rows[_i].more ? 101 : rows[_i].n);
-    ck_assert_str_eq(last->why, rows[_i].more
-                                    ? rows[_i].more
-                                    : "it is a PyTorch file, not ONNX: export the network with "
-                                      "torch.onnx.export");
+    ck_assert_str_eq(last->why, rows[_i].more ? rows[_i].more
+                                              : "it is a PyTorch file, not ONNX: export the network with "
+                                                "torch.onnx.export");
 }
 END_TEST
 
@@ -212,8 +208,7 @@ START_TEST(a_server_that_has_nothing_to_serve_says_why)
     add("broken.onnx");
     loop_run(loop);
     ck_assert(!catalog_ready(catalog, &err));
-    ck_assert_ptr_nonnull(
-        strstr(err.text, "no model is served: 'broken' version 1 failed to load: "));
+    ck_assert_ptr_nonnull(strstr(err.text, "no model is served: 'broken' version 1 failed to load: "));
     ck_assert_int_eq(err_status(err.code), 503);
     settings.ready_when_empty = true;
     ck_assert(catalog_ready(catalog, &err));
@@ -473,8 +468,7 @@ START_TEST(whatever_memory_is_short_the_model_is_ready_or_failed)
         const struct served *served = catalog_first(own);
         ck_assert_int_eq(added, served != NULL);
         if (served)
-            ck_assert(served->state == SERVED_READY ||
-                      (served->state == SERVED_FAILED && *served->reason));
+            ck_assert(served->state == SERVED_READY || (served->state == SERVED_FAILED && *served->reason));
         n_ready += served && served->state == SERVED_READY;
         catalog_free(own);
         loop_run(loop);

@@ -36,8 +36,7 @@ START_TEST(everything_that_is_not_media_is_json)
     struct fake_model *fake = model(MANIFEST_IMAGE);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         ck_assert_str_eq(found(fake, types[i]), "application/json");
-    ck_assert_str_eq(codec_find(&fake->served, (struct bytes){0}, &fake->err)->media_type,
-                     "application/json");
+    ck_assert_str_eq(codec_find(&fake->served, (struct bytes){0}, &fake->err)->media_type, "application/json");
     fake_model_free(fake);
 }
 END_TEST
@@ -49,9 +48,8 @@ START_TEST(media_go_to_models_that_take_them)
     ck_assert_str_eq(found(fake, " Image/JPEG ; q=1"), "image/jpeg");
     ck_assert_str_eq(found(fake, "image/webp"), "none");
     ck_assert_int_eq(fake->err.code, ERR_MEDIA_TYPE);
-    ck_assert_str_eq(fake->err.text,
-                     "model 'm' does not take 'image/webp'; it takes application/json, "
-                     "application/octet-stream, image/png, image/jpeg");
+    ck_assert_str_eq(fake->err.text, "model 'm' does not take 'image/webp'; it takes application/json, "
+                                     "application/octet-stream, image/png, image/jpeg");
     ck_assert_str_eq(found(fake, "text/plain"), "none");
     fake_model_input(fake, "second", PERCEPT_FLOAT, 1, DIMS(1));
     ck_assert_str_eq(found(fake, "image/png"), "none");
@@ -99,8 +97,7 @@ START_TEST(a_model_that_does_not_batch_judges_shapes_whole)
     ck_assert_int_eq(job->n_items, 1);
     tensor.dims[1] = 2;
     ck_assert(!codec_accept(job, 0, &tensor, &fake->err));
-    ck_assert_str_eq(fake->err.text,
-                     "unexpected shape for input 'x' for model 'm'. Expected [-1,1], got [500,2].");
+    ck_assert_str_eq(fake->err.text, "unexpected shape for input 'x' for model 'm'. Expected [-1,1], got [500,2].");
     for (fake->inputs[0].rank = -1; fake->inputs[0].rank < 1; fake->inputs[0].rank++)
         ck_assert(codec_accept(job, 0, &tensor, &fake->err)); /* not said; a scalar that is declared */
     fake_model_free(fake);
@@ -111,10 +108,14 @@ START_TEST(other_names_of_a_media_type_are_the_type)
 {
     static const struct {
         const char *sent, *row;
-    } cases[] = {{"image/jpg", "image/jpeg"},          {"IMAGE/PJPEG", "image/jpeg"},
-                 {"image/x-png", "image/png"},         {" image/JPG ; q=0.9", "image/jpeg"},
-                 {"image/Png;name=\"a.png\"", "image/png"}, {"image/jpeg; charset=binary", "image/jpeg"},
-                 {"text/json; charset=utf-8", "application/json"}, {"image/gif", "none"},
+    } cases[] = {{"image/jpg", "image/jpeg"},
+                 {"IMAGE/PJPEG", "image/jpeg"},
+                 {"image/x-png", "image/png"},
+                 {" image/JPG ; q=0.9", "image/jpeg"},
+                 {"image/Png;name=\"a.png\"", "image/png"},
+                 {"image/jpeg; charset=binary", "image/jpeg"},
+                 {"text/json; charset=utf-8", "application/json"},
+                 {"image/gif", "none"},
                  {"image/jpgx", "none"}};
     struct fake_model *fake = model(MANIFEST_IMAGE);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -16,8 +16,7 @@ START_TEST(strings_are_lengths_and_bytes)
     static const char raw[] = "\3\0\0\0abc\0\0\0\0\1\0\0\0\0";
     struct job *job = fake_model_post_bytes(fake, raw, sizeof raw - 1);
     struct percept_tensor tensor = {.dtype = PERCEPT_STRING};
-    ck_assert_msg(codec_binary_read(job, job->body, "s", &tensor, 3, &fake->err), "%s",
-                  fake->err.text);
+    ck_assert_msg(codec_binary_read(job, job->body, "s", &tensor, 3, &fake->err), "%s", fake->err.text);
     const struct percept_string *strings = tensor.data;
     ck_assert_uint_eq(strings[0].n_bytes, 3);
     ck_assert(memcmp(strings[0].at, "abc", 3) == 0);
@@ -58,8 +57,7 @@ START_TEST(sizes_are_compared_before_memory_is_taken)
     struct percept_tensor tensor = {.dtype = PERCEPT_FLOAT};
     ck_assert(!codec_binary_read(job, job->body, "x", &tensor, INT64_MAX / 4, &fake->err));
     ck_assert(!codec_binary_read(job, job->body, "x", &tensor, 2, &fake->err));
-    ck_assert_str_eq(fake->err.text,
-                     "input byte size mismatch for input 'x' for model 'm'. Expected 8, got 9");
+    ck_assert_str_eq(fake->err.text, "input byte size mismatch for input 'x' for model 'm'. Expected 8, got 9");
     tensor.dtype = PERCEPT_STRING;
     ck_assert(!codec_binary_read(job, job->body, "x", &tensor, (int64_t)1 << 40, &fake->err));
     ck_assert_uint_eq(fake->arena.used_bytes, 0);
@@ -88,12 +86,10 @@ START_TEST(a_raw_body_is_the_only_input)
     ck_assert_msg(strstr(fake->err.text, "input byte size mismatch"), "%s", fake->err.text);
     fake->served.batching = false;
     ck_assert(!codec_json_decode(job, &fake->err));
-    ck_assert_msg(strstr(fake->err.text, "more than one variable-sized dimension"), "%s",
-                  fake->err.text);
+    ck_assert_msg(strstr(fake->err.text, "more than one variable-sized dimension"), "%s", fake->err.text);
     fake_model_input(fake, "z", PERCEPT_FLOAT, 1, DIMS(1));
     ck_assert(!codec_json_decode(job, &fake->err));
-    ck_assert_msg(strstr(fake->err.text, "got 2 inputs in 'm' model configuration"), "%s",
-                  fake->err.text);
+    ck_assert_msg(strstr(fake->err.text, "got 2 inputs in 'm' model configuration"), "%s", fake->err.text);
     fake_model_free(fake);
 }
 END_TEST
@@ -125,8 +121,7 @@ START_TEST(a_raw_body_may_be_one_string)
     ck_assert_uint_eq(((struct percept_string *)job->inputs[0].data)->n_bytes, 7);
     fake->inputs[0].dims[0] = 2;
     ck_assert(!codec_json_decode(job, &fake->err));
-    ck_assert_msg(strstr(fake->err.text, "the model must have input shape [1]"), "%s",
-                  fake->err.text);
+    ck_assert_msg(strstr(fake->err.text, "the model must have input shape [1]"), "%s", fake->err.text);
     fake_model_free(fake);
 }
 END_TEST

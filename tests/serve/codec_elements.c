@@ -40,8 +40,7 @@ START_TEST(integers_keep_to_the_range_of_their_type)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ck_assert_msg(read_as(fake, cases[i].fits, cases[i].dtype, 2), "%s", fake->err.text);
         ck_assert(!read_as(fake, cases[i].below, cases[i].dtype, 1));
-        ck_assert_msg(strstr(fake->err.text, "input 'x': element 0 is not a value of"), "%s",
-                      fake->err.text);
+        ck_assert_msg(strstr(fake->err.text, "input 'x': element 0 is not a value of"), "%s", fake->err.text);
         ck_assert(!read_as(fake, cases[i].above, cases[i].dtype, 1));
     }
     ck_assert(read_as(fake, "[-128,127]", PERCEPT_INT8, 2));
@@ -74,9 +73,8 @@ END_TEST
 START_TEST(strings_are_unescaped)
 {
     struct fake_model *fake = fake_model_new("m");
-    ck_assert(read_as(fake,
-                      "[\"plain\", [\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00]\", \"\"]]",
-                      PERCEPT_STRING, 3));
+    ck_assert(
+        read_as(fake, "[\"plain\", [\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00]\", \"\"]]", PERCEPT_STRING, 3));
     const struct percept_string *strings = tensor.data;
     static const char decoded[] = "\"\\/\b\f\n\r\t\xc3\xa9\xf0\x9f\x98\x80]";
     ck_assert_uint_eq(strings[0].n_bytes, 5);
@@ -95,11 +93,9 @@ START_TEST(only_the_number_of_elements_matters_not_their_nesting)
     static const char *const right[] = {"[1,2,3,4]", "[[1,2],[3,4]]", "[[[1],[2]],[],[3,[4]]]",
                                         " [ [ ] , 1 , 2 , 3 , 4 ] "};
     for (size_t i = 0; i < sizeof right / sizeof *right; i++)
-        ck_assert_msg(read_as(fake, right[i], PERCEPT_FLOAT, 4), "%s: %s", right[i],
-                      fake->err.text);
-    static const char *const wrong[] = {"[1,2,3]",    "[1,2,3,4,5]",   "[1,2,3,4,]",
-                                        "[,1,2,3,4]", "[1,2,[3,4]",    "[1,,2,3,4]",
-                                        "[1,2 3,4]",  "[[1,2],[3,4],]"};
+        ck_assert_msg(read_as(fake, right[i], PERCEPT_FLOAT, 4), "%s: %s", right[i], fake->err.text);
+    static const char *const wrong[] = {"[1,2,3]",    "[1,2,3,4,5]", "[1,2,3,4,]", "[,1,2,3,4]",
+                                        "[1,2,[3,4]", "[1,,2,3,4]",  "[1,2 3,4]",  "[[1,2],[3,4],]"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         ck_assert_msg(!read_as(fake, wrong[i], PERCEPT_FLOAT, 4), "%s was read", wrong[i]);
     char deep[260];

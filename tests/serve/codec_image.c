@@ -29,23 +29,21 @@ static struct fake_model *rgb_model(int width, int height)
     return fake;
 }
 
-/* ---- making pictures ---- */
+/* --- making pictures ---------------------------------------------------------------------------------------------- */
 
 static struct coded file;
 
-static void make_png(const void *pixels, size_t n_bytes, uint32_t width, uint32_t height, int type,
-                     int depth, const struct spng_plte *palette, const struct spng_trns *trns)
+static void make_png(const void *pixels, size_t n_bytes, uint32_t width, uint32_t height, int type, int depth,
+                     const struct spng_plte *palette, const struct spng_trns *trns)
 {
     struct spng_ihdr header = {
         .width = width, .height = height, .bit_depth = (uint8_t)depth, .color_type = (uint8_t)type};
     coded_png(&file, pixels, n_bytes, &header, palette, trns, 6);
 }
 
-static void make_jpeg(const uint8_t *pixels, int width, int height, int channels, bool progressive,
-                      bool turned)
+static void make_jpeg(const uint8_t *pixels, int width, int height, int channels, bool progressive, bool turned)
 {
-    coded_jpeg(&file, pixels, width, height, channels,
-               progressive ? CODED_PROGRESSIVE : CODED_BASELINE, turned);
+    coded_jpeg(&file, pixels, width, height, channels, progressive ? CODED_PROGRESSIVE : CODED_BASELINE, turned);
 }
 
 static struct job *post(struct fake_model *fake)
@@ -65,16 +63,15 @@ static void expect_refused(struct fake_model *fake, enum err_code code, const ch
     ck_assert_str_eq(err_name(fake->err.code), err_name((int)code));
 }
 
-static void expect_values(const struct fake_model *fake, int n, const float *values,
-                          float tolerance)
+static void expect_values(const struct fake_model *fake, int n, const float *values, float tolerance)
 {
     const float *data = fake->job.inputs[0].data;
     for (int i = 0; i < n; i++)
-        ck_assert_msg(fabsf(data[i] - values[i]) <= tolerance, "element %d is %g, not %g", i,
-                      (double)data[i], (double)values[i]);
+        ck_assert_msg(fabsf(data[i] - values[i]) <= tolerance, "element %d is %g, not %g", i, (double)data[i],
+                      (double)values[i]);
 }
 
-/* ---- tests ---- */
+/* --- tests -------------------------------------------------------------------------------------------------------- */
 
 static const uint8_t two_rgb[] = {10, 20, 30, 40, 50, 60};
 
@@ -148,8 +145,7 @@ START_TEST(models_without_a_batch_take_one_picture)
 {
     struct fake_model *fake = rgb_model(2, 1);
     fake->served.batching = false;
-    fake->inputs[0] =
-        (struct percept_io){.name = "image", .dtype = PERCEPT_FLOAT, .rank = 3, .dims = {3, 1, 2}};
+    fake->inputs[0] = (struct percept_io){.name = "image", .dtype = PERCEPT_FLOAT, .rank = 3, .dims = {3, 1, 2}};
     make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
     expect_read(fake);
     ck_assert_int_eq(fake->job.inputs[0].rank, 3);
@@ -285,9 +281,8 @@ START_TEST(other_formats_and_wrong_types_are_named)
     struct job *job = post(fake);
     job->codec = codec_find(&fake->served, bytes_of_text("image/jpeg"), &fake->err);
     ck_assert(job->codec && !codec_image_decode(job, &fake->err));
-    ck_assert_str_eq(fake->err.text,
-                     "the body is a PNG but its Content-Type is image/jpeg; send it "
-                     "as image/png");
+    ck_assert_str_eq(fake->err.text, "the body is a PNG but its Content-Type is image/jpeg; send it "
+                                     "as image/png");
     fake->inputs[0].dims[1] = 1;
     expect_refused(fake, ERR_INVALID, "unexpected shape for input 'image'");
     fake->described[0].kind = MANIFEST_TENSOR;

@@ -59,8 +59,7 @@ START_TEST(a_cut_file_is_read_if_every_sample_is_there)
     ck_assert_msg(decode(file.n, &whole), "%s", err.text);
     for (size_t n = 3; n < file.n; n++) {
         bool ok = decode(n, &cut);
-        ck_assert_msg(ok == (n >= file.n - 2), "%zu of %zu bytes: %s", n, file.n,
-                      ok ? "read" : err.text);
+        ck_assert_msg(ok == (n >= file.n - 2), "%zu of %zu bytes: %s", n, file.n, ok ? "read" : err.text);
         ck_assert(ok ? coded_same(&cut, &whole) : err.code == ERR_INVALID);
     }
 }
@@ -99,8 +98,7 @@ END_TEST
 /* What follows the samples is nobody's: a cut segment, one byte of a marker. */
 START_TEST(what_follows_the_last_sample_is_not_read)
 {
-    static const char *const tails[] = {"\xff", "\xff\xfe\x40", "\xff\xed\x01\x00 cut short",
-                                        "\xff\xc4"};
+    static const char *const tails[] = {"\xff", "\xff\xfe\x40", "\xff\xed\x01\x00 cut short", "\xff\xc4"};
     struct picture whole, with;
     watch = (struct watch){0};
     make(_i);

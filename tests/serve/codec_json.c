@@ -44,33 +44,27 @@ static void expect_floats(const struct fake_model *fake, int input, int n, const
 
 static void expect_read(struct fake_model *fake, const char *body)
 {
-    ck_assert_msg(codec_json_decode(fake_model_post(fake, body), &fake->err), "%s: %s", body,
-                  fake->err.text);
+    ck_assert_msg(codec_json_decode(fake_model_post(fake, body), &fake->err), "%s: %s", body, fake->err.text);
 }
 
-static void expect_refused(struct fake_model *fake, const char *body, enum err_code code,
-                           const char *part)
+static void expect_refused(struct fake_model *fake, const char *body, enum err_code code, const char *part)
 {
-    ck_assert_msg(!codec_json_decode(fake_model_post(fake, body), &fake->err), "accepted: %s",
-                  body);
-    ck_assert_msg(strstr(fake->err.text, part), "%s\nsays: %s\nnot: %s", body, fake->err.text,
-                  part);
+    ck_assert_msg(!codec_json_decode(fake_model_post(fake, body), &fake->err), "accepted: %s", body);
+    ck_assert_msg(strstr(fake->err.text, part), "%s\nsays: %s\nnot: %s", body, fake->err.text, part);
     ck_assert_str_eq(err_name(fake->err.code), err_name((int)code));
 }
 
 START_TEST(members_may_come_in_any_order)
 {
     struct fake_model *fake = plain();
-    expect_read(fake,
-                "{\"id\":\"7\",\"inputs\":[{\"name\":\"x\",\"shape\":[2,3],\"datatype\":\"FP32\","
-                "\"data\":[1,2.5,-3e2,4,5,6]}]}");
+    expect_read(fake, "{\"id\":\"7\",\"inputs\":[{\"name\":\"x\",\"shape\":[2,3],\"datatype\":\"FP32\","
+                      "\"data\":[1,2.5,-3e2,4,5,6]}]}");
     ck_assert_int_eq(fake->job.n_items, 2);
     ck_assert(bytes_is(fake->job.id, "7"));
     expect_floats(fake, 0, 6, (float[]){1, 2.5f, -300, 4, 5, 6});
-    expect_read(fake,
-                " { \"extra\" : {\"a\":[1,{\"b\":null}]}, \"inputs\" : [ { \"data\" : [ [ 1 , 2 ,"
-                "3 ] , [4,5,6] ] , \"datatype\":\"FP32\" , \"shape\" : [ 2 , 3 ] , "
-                "\"name\" : \"x\" } ] , \"id\":\"later\" } \n");
+    expect_read(fake, " { \"extra\" : {\"a\":[1,{\"b\":null}]}, \"inputs\" : [ { \"data\" : [ [ 1 , 2 ,"
+                      "3 ] , [4,5,6] ] , \"datatype\":\"FP32\" , \"shape\" : [ 2 , 3 ] , "
+                      "\"name\" : \"x\" } ] , \"id\":\"later\" } \n");
     expect_floats(fake, 0, 6, (float[]){1, 2, 3, 4, 5, 6});
     ck_assert(fake->job.has_id && bytes_is(fake->job.id, "later"));
     fake_model_free(fake);
@@ -80,8 +74,8 @@ END_TEST
 START_TEST(all_outputs_as_json_unless_asked_otherwise)
 {
     struct fake_model *fake = two();
-#define AB                                                                                         \
-    "\"inputs\":[{\"name\":\"b\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]},"           \
+#define AB                                                                                                             \
+    "\"inputs\":[{\"name\":\"b\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]},"                               \
     "{\"name\":\"a\",\"shape\":[1,2],\"datatype\":\"INT32\",\"data\":[3,4]}]"
     expect_read(fake, "{" AB "}");
     ck_assert_int_eq(fake->job.n_outputs, 2);
@@ -113,17 +107,14 @@ START_TEST(what_does_not_fit_the_model_is_refused_in_the_protocols_words)
     static const struct {
         const char *body, *part;
     } cases[] = {
-        {IN(B),
-         "[request id: i] expected 2 inputs but got 1 inputs for model 'two'. Got input(s) "
-         "['b'], but missing required input(s) ['a']. Please provide all required input(s)."},
+        {IN(B), "[request id: i] expected 2 inputs but got 1 inputs for model 'two'. Got input(s) "
+                "['b'], but missing required input(s) ['a']. Please provide all required input(s)."},
         {"{\"inputs\":[]}", "[request id: <id_unknown>] expected 2 inputs but got 0"},
-        {IN(B "," INTS("[1,2]", "[1,2]") ",{\"name\":\"c\"}"),
-         "unexpected inference input 'c' for model 'two'"},
+        {IN(B "," INTS("[1,2]", "[1,2]") ",{\"name\":\"c\"}"), "unexpected inference input 'c' for model 'two'"},
         {IN(B "," B "," INTS("[1,2]", "[1,2]")), "input 'b' already exists in request"},
         {IN(B "," A("\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]")),
          "inference input 'a' data-type is 'FP32', but model 'two' expects 'INT32'"},
-        {IN(B "," A("\"shape\":[1,2],\"datatype\":\"float\",\"data\":[1,2]")),
-         "datatype 'float' is not one of V2's"},
+        {IN(B "," A("\"shape\":[1,2],\"datatype\":\"float\",\"data\":[1,2]")), "datatype 'float' is not one of V2's"},
         {IN(B "," A("\"shape\":[1,2],\"data\":[1,2]")), "input 'a': no 'datatype'"},
         {IN(B "," A("\"datatype\":\"INT32\",\"data\":[1,2]")), "input 'a': no 'shape'"},
         {IN(B "," INTS("[1,3]", "[1,2,3]")), "unexpected shape for input 'a' for model 'two'. "
@@ -132,12 +123,10 @@ START_TEST(what_does_not_fit_the_model_is_refused_in_the_protocols_words)
         {IN(B "," INTS("[2]", "[1,2]")), "Expected [-1,2], got [2]"},
         {IN(B "," INTS("[9,2]", "[1,2]")), "inference request batch-size must be <= 8 for 'two'"},
         {IN(B "," INTS("[0,2]", "[]")), "batch-size must be >= 1"},
-        {IN(B "," INTS("[2,2]", "[1,2,3,4]")),
-         "input 'a' batch size does not match other inputs for 'two'"},
+        {IN(B "," INTS("[2,2]", "[1,2,3,4]")), "input 'a' batch size does not match other inputs for 'two'"},
         {IN(B "," INTS("[1,2]", "[1]")),
          "Failed to parse 'data' field: shape does not match true shape of 'data' field"},
-        {IN(B "," INTS("[1,2]", "[1,2,3]")),
-         "Unable to parse 'data': Shape does not match true shape of 'data' field"},
+        {IN(B "," INTS("[1,2]", "[1,2,3]")), "Unable to parse 'data': Shape does not match true shape of 'data' field"},
         {IN(B "," INTS("[1,2]", "[1,3000000000]")), "input 'a': element 1 is not a value of INT32"},
         {IN(B "," INTS("[-1,2]", "[1,2]")), "Unable to parse 'shape': attempt to access JSON "
                                             "non-unsigned-integer as unsigned-integer"},
@@ -254,13 +243,12 @@ START_TEST(every_prefix_of_a_body_is_refused)
 {
     struct fake_model *fake = two();
     static const char body[] =
-        "{\"id\":\"\\u00e9\\ud83d\\ude00\",\"outputs\":[{\"name\":\"y\"}]," AB
-        ",\"parameters\":{\"timeout\":1}}";
+        "{\"id\":\"\\u00e9\\ud83d\\ude00\",\"outputs\":[{\"name\":\"y\"}]," AB ",\"parameters\":{\"timeout\":1}}";
     expect_read(fake, body);
     ck_assert(bytes_is(fake->job.id, "\xc3\xa9\xf0\x9f\x98\x80"));
     for (size_t n = 0; n < sizeof body - 1; n++)
-        ck_assert_msg(!codec_json_decode(fake_model_post_bytes(fake, body, n), &fake->err),
-                      "%zu bytes were accepted", n);
+        ck_assert_msg(!codec_json_decode(fake_model_post_bytes(fake, body, n), &fake->err), "%zu bytes were accepted",
+                      n);
     fake_model_free(fake);
 }
 END_TEST
@@ -268,10 +256,9 @@ END_TEST
 START_TEST(binary_inputs_follow_the_json)
 {
     struct fake_model *fake = two();
-    static const char json[] =
-        "{\"inputs\":[{\"name\":\"b\",\"shape\":[2,2],\"datatype\":\"FP32\",\"parameters\":{"
-        "\"binary_data_size\":16}},{\"name\":\"a\",\"shape\":[2,2],\"datatype\":\"INT32\","
-        "\"data\":[1,2,3,4]}]}";
+    static const char json[] = "{\"inputs\":[{\"name\":\"b\",\"shape\":[2,2],\"datatype\":\"FP32\",\"parameters\":{"
+                               "\"binary_data_size\":16}},{\"name\":\"a\",\"shape\":[2,2],\"datatype\":\"INT32\","
+                               "\"data\":[1,2,3,4]}]}";
     const float floats[] = {0.5f, 1.5f, (float)NAN, 3};
     char body[sizeof json - 1 + sizeof floats + 1];
     memcpy(body, json, sizeof json - 1);
@@ -283,9 +270,8 @@ START_TEST(binary_inputs_follow_the_json)
     static const struct {
         int more;
         const char *part;
-    } cases[] = {
-        {-2, "unexpected size for input 'b', expecting 1 additional bytes for model 'two'"},
-        {0, "unexpected additional input data for model 'two'"}};
+    } cases[] = {{-2, "unexpected size for input 'b', expecting 1 additional bytes for model 'two'"},
+                 {0, "unexpected additional input data for model 'two'"}};
     for (int i = 0; i < 2; i++) {
         job = fake_model_post_bytes(fake, body, sizeof body + (size_t)cases[i].more);
         job->json_bytes = sizeof json - 1;
@@ -309,8 +295,7 @@ START_TEST(a_huge_shape_takes_no_memory)
                    "\"datatype\":\"FP64\",\"data\":[1]}]}",
                    ERR_INVALID, "shape does not match true shape");
     ck_assert_uint_lt(fake->arena.used_bytes, 4096);
-    expect_read(
-        fake, "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,0],\"datatype\":\"FP64\",\"data\":[]}]}");
+    expect_read(fake, "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,0],\"datatype\":\"FP64\",\"data\":[]}]}");
     ck_assert_int_eq(fake->job.n_items, 1);
     fake_model_free(fake);
 }
@@ -364,9 +349,9 @@ START_TEST(members_that_are_null_are_as_if_left_out)
         "{\"inputs\":[" X(",\"parameters\":{\"binary_data_size\":null,\"shared_memory_region\":null}") "]}",
         "{\"inputs\":[" X("") "],\"outputs\":[{\"name\":\"y\",\"parameters\":null}]}",
         "{\"inputs\":[" X("") "],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":null,"
-        "\"binary_data\":null}}]}",
+                              "\"binary_data\":null}}]}",
         "{\"inputs\":[" X("") "],\"parameters\":{\"timeout\":null,\"sequence_id\":null,\"predictions\":null,"
-        "\"binary_data_output\":null,\"triton_x\":null}}",
+                              "\"binary_data_output\":null,\"triton_x\":null}}",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         expect_read(fake, bodies[i]);
@@ -379,8 +364,10 @@ START_TEST(members_that_are_null_are_as_if_left_out)
                    ERR_INVALID, "input 'x': no 'shape'");
     expect_refused(fake, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":null}]}",
                    ERR_INVALID, "no field is set");
-    expect_refused(fake, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],"
-                   "\"data\":[1,null,3]}]}", ERR_INVALID, "element 1 is not a value of FP32: found null");
+    expect_refused(fake,
+                   "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],"
+                   "\"data\":[1,null,3]}]}",
+                   ERR_INVALID, "element 1 is not a value of FP32: found null");
     fake_model_free(fake);
 }
 END_TEST
@@ -389,8 +376,7 @@ START_TEST(a_byte_order_mark_is_no_part_of_a_body)
 {
     struct fake_model *fake = plain();
     expect_read(fake, "\xef\xbb\xbf{\"inputs\":[" X("") "]}");
-    static const char *const wide[] = {"\xff\xfe{\0\"\0", "\xfe\xff\0{\0\"", "{\0\"\0}\0", "\0{\0\"\0}",
-                                       "\0\0\0{\0\0"};
+    static const char *const wide[] = {"\xff\xfe{\0\"\0", "\xfe\xff\0{\0\"", "{\0\"\0}\0", "\0{\0\"\0}", "\0\0\0{\0\0"};
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
         ck_assert(!codec_json_decode(fake_model_post_bytes(fake, wide[i], 6), &fake->err));
         ck_assert_msg(strstr(fake->err.text, "UTF-16 or UTF-32; JSON is sent as UTF-8"), "%s", fake->err.text);
@@ -424,8 +410,7 @@ START_TEST(faults_in_data_are_called_by_their_names)
     struct fake_model *fake = plain();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char body[256];
-        snprintf(body, sizeof body,
-                 "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":%s}]}",
+        snprintf(body, sizeof body, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":%s}]}",
                  cases[i].data);
         expect_refused(fake, body, ERR_INVALID, cases[i].part);
         ck_assert_msg(!strstr(fake->err.text, "hape") && strstr(fake->err.text, "at byte"), "%s", fake->err.text);

@@ -20,12 +20,9 @@ static const struct {
     uint32_t width, height;
     int interlaced, level;
 } kinds[] = {
-    {SPNG_COLOR_TYPE_GRAYSCALE, 8, 1, 13, 9, 0, 0},
-    {SPNG_COLOR_TYPE_TRUECOLOR, 8, 3, 13, 9, 0, 6},
-    {SPNG_COLOR_TYPE_TRUECOLOR, 16, 6, 7, 5, 0, 0},
-    {SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, 4, 9, 9, 1, 0},
-    {SPNG_COLOR_TYPE_GRAYSCALE, 8, 1, 17, 11, 1, 6},
-    {SPNG_COLOR_TYPE_TRUECOLOR, 16, 6, 8, 8, 1, 6},
+    {SPNG_COLOR_TYPE_GRAYSCALE, 8, 1, 13, 9, 0, 0},  {SPNG_COLOR_TYPE_TRUECOLOR, 8, 3, 13, 9, 0, 6},
+    {SPNG_COLOR_TYPE_TRUECOLOR, 16, 6, 7, 5, 0, 0},  {SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, 4, 9, 9, 1, 0},
+    {SPNG_COLOR_TYPE_GRAYSCALE, 8, 1, 17, 11, 1, 6}, {SPNG_COLOR_TYPE_TRUECOLOR, 16, 6, 8, 8, 1, 6},
 };
 
 static void make(int i)
@@ -38,8 +35,8 @@ static void make(int i)
                                      .bit_depth = (uint8_t)kinds[i].depth,
                                      .color_type = (uint8_t)kinds[i].type,
                                      .interlace_method = (uint8_t)kinds[i].interlaced};
-    coded_png(&file, pixels, (size_t)kinds[i].width * kinds[i].height * (size_t)kinds[i].channels,
-              &header, NULL, NULL, kinds[i].level);
+    coded_png(&file, pixels, (size_t)kinds[i].width * kinds[i].height * (size_t)kinds[i].channels, &header, NULL, NULL,
+              kinds[i].level);
 }
 
 static bool decode(size_t n, struct picture *picture)

@@ -32,15 +32,13 @@ static struct job *begin(struct fake_model *fake, int n_outputs, int64_t n_items
 }
 
 /* The text, and a newline behind it. */
-static void expect_reply(struct fake_model *fake, const struct percept_tensor *results,
-                         const char *text)
+static void expect_reply(struct fake_model *fake, const struct percept_tensor *results, const char *text)
 {
     ck_assert_msg(codec_json_encode(&fake->job, results, &fake->err), "%s", fake->err.text);
     struct bytes reply = fake->job.reply;
     ck_assert_uint_gt(bytes_size(reply), 0);
     ck_assert_int_eq(*--reply.end, '\n');
-    ck_assert_msg(bytes_is(reply, text), "got  %.*s\nnot  %s", (int)bytes_size(reply),
-                  (const char *)reply.at, text);
+    ck_assert_msg(bytes_is(reply, text), "got  %.*s\nnot  %s", (int)bytes_size(reply), (const char *)reply.at, text);
     ck_assert_int_eq(fake->job.reply_json_bytes, -1);
 }
 
@@ -49,18 +47,16 @@ START_TEST(a_reply_is_compact_json)
     struct fake_model *fake = model(PERCEPT_FLOAT);
     float y[] = {0.1f, -2, (float)NAN, (float)INFINITY, 1e-7f, 3};
     int8_t n[] = {-128, 127};
-    struct percept_tensor results[] = {
-        {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {2, 3}, .data = y},
-        {.dtype = PERCEPT_INT8, .rank = 1, .dims = {2}, .data = n}};
+    struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {2, 3}, .data = y},
+                                       {.dtype = PERCEPT_INT8, .rank = 1, .dims = {2}, .data = n}};
     struct job *job = begin(fake, 2, 2);
     job->has_id = true;
     job->id = bytes_of_text("a\"b\n\x01");
-    expect_reply(
-        fake, results,
-        "{\"id\":\"a\\\"b\\n\\u0001\",\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":["
-        "{\"name\":\"y\",\"datatype\":\"FP32\",\"shape\":[2,3],\"data\":"
-        "[0.1,-2.0,NaN,Infinity,1e-7,3.0]},"
-        "{\"name\":\"n\",\"datatype\":\"INT8\",\"shape\":[2],\"data\":[-128,127]}]}");
+    expect_reply(fake, results,
+                 "{\"id\":\"a\\\"b\\n\\u0001\",\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":["
+                 "{\"name\":\"y\",\"datatype\":\"FP32\",\"shape\":[2,3],\"data\":"
+                 "[0.1,-2.0,NaN,Infinity,1e-7,3.0]},"
+                 "{\"name\":\"n\",\"datatype\":\"INT8\",\"shape\":[2],\"data\":[-128,127]}]}");
     fake_model_free(fake);
 }
 END_TEST
@@ -73,15 +69,13 @@ START_TEST(strings_are_escaped_and_always_utf8)
                                   "a\xc3",
                                   3},
                                  {"\0", 1}};
-    struct percept_tensor results[] = {
-        {.dtype = PERCEPT_STRING, .rank = 2, .dims = {1, 3}, .data = y}};
+    struct percept_tensor results[] = {{.dtype = PERCEPT_STRING, .rank = 2, .dims = {1, 3}, .data = y}};
     begin(fake, 1, 1);
-    expect_reply(
-        fake, results,
-        "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\",\"datatype\":"
-        "\"BYTES\",\"shape\":[1,3],\"data\":[\"\xc3\xa9/\\\\\",\"\xef\xbf\xbd"
-        "a\xef\xbf\xbd\","
-        "\"\\u0000\"]}]}");
+    expect_reply(fake, results,
+                 "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\",\"datatype\":"
+                 "\"BYTES\",\"shape\":[1,3],\"data\":[\"\xc3\xa9/\\\\\",\"\xef\xbf\xbd"
+                 "a\xef\xbf\xbd\","
+                 "\"\\u0000\"]}]}");
     fake_model_free(fake);
 }
 END_TEST
@@ -91,9 +85,8 @@ START_TEST(binary_outputs_follow_the_json)
     struct fake_model *fake = model(PERCEPT_FLOAT16);
     uint16_t y[] = {1, 2, 3};
     int8_t n[] = {5};
-    struct percept_tensor results[] = {
-        {.dtype = PERCEPT_FLOAT16, .rank = 2, .dims = {1, 3}, .data = y},
-        {.dtype = PERCEPT_INT8, .rank = 1, .dims = {1}, .data = n}};
+    struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT16, .rank = 2, .dims = {1, 3}, .data = y},
+                                       {.dtype = PERCEPT_INT8, .rank = 1, .dims = {1}, .data = n}};
     struct job *job = begin(fake, 2, 1);
     ck_assert(!codec_json_encode(job, results, &fake->err));
     ck_assert_str_eq(fake->err.text, "sending FP16 data via JSON is not supported. Please use the "
@@ -101,11 +94,10 @@ START_TEST(binary_outputs_follow_the_json)
     job->outputs[0].binary = true;
     ck_assert(codec_json_encode(job, results, &fake->err));
     struct bytes json = {job->reply.at, job->reply.at + job->reply_json_bytes};
-    ck_assert(bytes_is(json,
-                       "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\","
-                       "\"datatype\":\"FP16\",\"shape\":[1,3],\"parameters\":{"
-                       "\"binary_data_size\":6}},{\"name\":\"n\",\"datatype\":\"INT8\",\"shape\":"
-                       "[1],\"data\":[5]}]}"));
+    ck_assert(bytes_is(json, "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\","
+                             "\"datatype\":\"FP16\",\"shape\":[1,3],\"parameters\":{"
+                             "\"binary_data_size\":6}},{\"name\":\"n\",\"datatype\":\"INT8\",\"shape\":"
+                             "[1],\"data\":[5]}]}"));
     ck_assert_int_eq(job->reply.end - json.end, 6);
     ck_assert(memcmp(json.end, y, 6) == 0);
     fake_model_free(fake);
@@ -121,18 +113,16 @@ START_TEST(classification_replaces_an_output_by_its_best_classes)
     fake->manifest.labels = labels;
     float y[] = {0.25f, 0.5f, 0.75f, (float)NAN, 1, 1};
     int8_t n[] = {3, 4};
-    struct percept_tensor results[] = {
-        {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {2, 3}, .data = y},
-        {.dtype = PERCEPT_INT8, .rank = 1, .dims = {2}, .data = n}};
+    struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {2, 3}, .data = y},
+                                       {.dtype = PERCEPT_INT8, .rank = 1, .dims = {2}, .data = n}};
     struct job *job = begin(fake, 2, 2);
     job->outputs[0].classification = 2;
     job->outputs[1].classification = 9;
-    expect_reply(
-        fake, results,
-        "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\",\"datatype\":"
-        "\"BYTES\",\"shape\":[2,2],\"data\":[\"0.750000:2\",\"0.500000:1:dog\","
-        "\"1.000000:1:dog\",\"1.000000:2\"]},{\"name\":\"n\",\"datatype\":\"BYTES\",\"shape\":"
-        "[2,1],\"data\":[\"3:0:cat\",\"4:0:cat\"]}]}");
+    expect_reply(fake, results,
+                 "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\",\"datatype\":"
+                 "\"BYTES\",\"shape\":[2,2],\"data\":[\"0.750000:2\",\"0.500000:1:dog\","
+                 "\"1.000000:1:dog\",\"1.000000:2\"]},{\"name\":\"n\",\"datatype\":\"BYTES\",\"shape\":"
+                 "[2,1],\"data\":[\"3:0:cat\",\"4:0:cat\"]}]}");
     fake_model_free(fake);
 }
 END_TEST
@@ -155,8 +145,7 @@ START_TEST(a_models_own_labels_name_classes)
         fake->manifest.labels = labels;
         fake->manifest.task_output = rows[i].task_output;
         float y[] = {0.25f, 0.5f, 0.75f};
-        struct percept_tensor results[] = {
-            {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 3}, .data = y}};
+        struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 3}, .data = y}};
         begin(fake, 1, 1)->outputs[0].classification = 2;
         char want[256];
         snprintf(want, sizeof want,
@@ -178,17 +167,16 @@ START_TEST(a_classifying_task_adds_predictions)
     fake->manifest.task_output = "y";
     fake->manifest.top_k = 2;
     float y[] = {0.5f, 3, 1, 7, 6, 5};
-    struct percept_tensor results[] = {
-        {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {2, 3}, .data = y}, {.dtype = PERCEPT_INT8}};
-#define OUTPUTS                                                                                    \
-    "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\",\"datatype\":"     \
+    struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {2, 3}, .data = y},
+                                       {.dtype = PERCEPT_INT8}};
+#define OUTPUTS                                                                                                        \
+    "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\",\"datatype\":"                         \
     "\"FP32\",\"shape\":[2,3],\"data\":[0.5,3.0,1.0,7.0,6.0,5.0]}]"
     begin(fake, 1, 2)->predictions = true;
     expect_reply(fake, results,
-                 OUTPUTS
-                 ",\"predictions\":[[{\"label\":\"dog\",\"index\":1,\"score\":3.0},"
-                 "{\"index\":2,\"score\":1.0}],[{\"label\":\"cat\",\"index\":0,\"score\":7.0},"
-                 "{\"label\":\"dog\",\"index\":1,\"score\":6.0}]]}");
+                 OUTPUTS ",\"predictions\":[[{\"label\":\"dog\",\"index\":1,\"score\":3.0},"
+                         "{\"index\":2,\"score\":1.0}],[{\"label\":\"cat\",\"index\":0,\"score\":7.0},"
+                         "{\"label\":\"dog\",\"index\":1,\"score\":6.0}]]}");
     begin(fake, 1, 2)->predictions = false;
     expect_reply(fake, results, OUTPUTS "}");
     begin(fake, 1, 2)->predictions = true;
@@ -207,8 +195,7 @@ START_TEST(a_task_without_an_output_reads_the_only_one)
     fake->manifest.task = TASK_CLASSIFY;
     fake->manifest.top_k = 1;
     float y[] = {1, 2};
-    struct percept_tensor results[] = {
-        {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 2}, .data = y}};
+    struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 2}, .data = y}};
     begin(fake, 1, 1)->predictions = true;
     expect_reply(fake, results,
                  "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\","
@@ -225,8 +212,7 @@ START_TEST(large_replies_are_whole)
     static double y[N];
     for (int i = 0; i < N; i++)
         y[i] = i / 7.0e9;
-    struct percept_tensor results[] = {
-        {.dtype = PERCEPT_DOUBLE, .rank = 2, .dims = {1, N}, .data = y}};
+    struct percept_tensor results[] = {{.dtype = PERCEPT_DOUBLE, .rank = 2, .dims = {1, N}, .data = y}};
     struct job *job = begin(fake, 1, 1);
     ck_assert(codec_json_encode(job, results, &fake->err));
     int commas = 0;
@@ -294,8 +280,7 @@ START_TEST(nobody_writes_for_nobody)
             struct fake_model *fake = fake_model_new("m");
             fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
             fake_model_output(fake, "y", PERCEPT_FLOAT, 1, DIMS(N));
-            struct percept_tensor results[] = {
-                {.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {N}, .data = y}};
+            struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {N}, .data = y}};
             struct job *job = begin(fake, 1, 1);
             job->outputs[0].binary = kind == 1 || kind == 3;
             job->outputs[0].classification = kind == 2 ? 100000 : 0;

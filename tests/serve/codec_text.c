@@ -12,9 +12,8 @@ Suite *serve_codec_text_suite(void);
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
 #define IDS(...) ((const int64_t[]){__VA_ARGS__}), (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8)
 
-static const char *const tokens[] = {
-    "<pad>",    "<unk>",    "!",   "don't", "hi", "\xc3\xa9t\xc3\xa9",
-    "\xc3\xa9", "\xc2\xa3", "100", "h",     "i"};
+static const char *const tokens[] = {"<pad>",    "<unk>",    "!",   "don't", "hi", "\xc3\xa9t\xc3\xa9",
+                                     "\xc3\xa9", "\xc2\xa3", "100", "h",     "i"};
 static const int sorted[] = {2, 8, 0, 1, 3, 9, 4, 10, 7, 6, 5};
 
 static struct manifest_text *text;
@@ -40,8 +39,7 @@ static struct fake_model *model(enum manifest_tokenizer tokenizer)
 
 static void expect_ids(struct fake_model *fake, const char *body, const int64_t *ids, int n)
 {
-    ck_assert_msg(codec_text_decode(fake_model_post(fake, body), &fake->err), "%s: %s", body,
-                  fake->err.text);
+    ck_assert_msg(codec_text_decode(fake_model_post(fake, body), &fake->err), "%s: %s", body, fake->err.text);
     const struct percept_tensor *tensor = &fake->job.inputs[0];
     ck_assert_int_eq(tensor->dims[tensor->rank - 1], n);
     for (int i = 0; i < n; i++)
@@ -124,8 +122,7 @@ START_TEST(ids_take_the_models_type_and_rank)
 {
     struct fake_model *fake = model(TOKENIZER_CHARACTERS);
     fake->served.batching = false;
-    fake->inputs[0] =
-        (struct percept_io){.name = "ids", .dtype = PERCEPT_INT32, .rank = 1, .dims = {-1}};
+    fake->inputs[0] = (struct percept_io){.name = "ids", .dtype = PERCEPT_INT32, .rank = 1, .dims = {-1}};
     ck_assert(codec_text_decode(fake_model_post(fake, "hi"), &fake->err));
     ck_assert_int_eq(fake->job.inputs[0].rank, 1);
     ck_assert_int_eq(((int32_t *)fake->job.inputs[0].data)[1], 10);

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void coded_png(struct coded *file, const void *pixels, size_t n_bytes,
-               const struct spng_ihdr *header, const struct spng_plte *palette,
-               const struct spng_trns *trns, int level)
+void coded_png(struct coded *file, const void *pixels, size_t n_bytes, const struct spng_ihdr *header,
+               const struct spng_plte *palette, const struct spng_trns *trns, int level)
 {
     struct spng_ihdr own = *header;
     spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
@@ -18,8 +17,7 @@ void coded_png(struct coded *file, const void *pixels, size_t n_bytes,
         ck_assert_int_eq(spng_set_plte(ctx, (struct spng_plte *)(uintptr_t)palette), 0);
     if (trns)
         ck_assert_int_eq(spng_set_trns(ctx, (struct spng_trns *)(uintptr_t)trns), 0);
-    ck_assert_int_eq(spng_encode_image(ctx, pixels, n_bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE),
-                     0);
+    ck_assert_int_eq(spng_encode_image(ctx, pixels, n_bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE), 0);
     int code;
     void *made = spng_get_png_buffer(ctx, &file->n, &code);
     ck_assert(made && file->n <= sizeof file->at);
@@ -32,8 +30,8 @@ void coded_png(struct coded *file, const void *pixels, size_t n_bytes,
 static const uint8_t exif[] = {'E',  'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
                                0x12, 1,   3,   0,   1, 0, 0,   0,   6,  0, 0, 0, 0, 0, 0, 0};
 
-void coded_jpeg(struct coded *file, const uint8_t *pixels, int width, int height, int channels,
-                enum coded_jpeg kind, bool turned)
+void coded_jpeg(struct coded *file, const uint8_t *pixels, int width, int height, int channels, enum coded_jpeg kind,
+                bool turned)
 {
     static const jpeg_scan_info apart[] = {{.comps_in_scan = 1, .component_index = {0}, .Se = 63},
                                            {.comps_in_scan = 1, .component_index = {1}, .Se = 63},
@@ -60,8 +58,7 @@ void coded_jpeg(struct coded *file, const uint8_t *pixels, int width, int height
     if (turned)
         jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
     while (info.next_scanline < info.image_height) {
-        JSAMPROW row =
-            (JSAMPROW)(uintptr_t)pixels + info.next_scanline * (unsigned)width * (unsigned)channels;
+        JSAMPROW row = (JSAMPROW)(uintptr_t)pixels + info.next_scanline * (unsigned)width * (unsigned)channels;
         jpeg_write_scanlines(&info, &row, 1);
     }
     jpeg_finish_compress(&info);

@@ -20,15 +20,14 @@ struct coded {
 };
 
 /* Pixels as the header says. `palette` and `trns` may be NULL. `level` is zlib's: 0 stores. */
-void coded_png(struct coded *file, const void *pixels, size_t n_bytes,
-               const struct spng_ihdr *header, const struct spng_plte *palette,
-               const struct spng_trns *trns, int level);
+void coded_png(struct coded *file, const void *pixels, size_t n_bytes, const struct spng_ihdr *header,
+               const struct spng_plte *palette, const struct spng_trns *trns, int level);
 
 enum coded_jpeg { CODED_BASELINE, CODED_PROGRESSIVE, CODED_APART /* a scan for each component */ };
 
 /* 8-bit pixels of 1, 3 or 4 channels; `turned` adds an EXIF segment with orientation 6. */
-void coded_jpeg(struct coded *file, const uint8_t *pixels, int width, int height, int channels,
-                enum coded_jpeg kind, bool turned);
+void coded_jpeg(struct coded *file, const uint8_t *pixels, int width, int height, int channels, enum coded_jpeg kind,
+                bool turned);
 
 /* Appends bytes, or a chunk of a PNG with its CRC. */
 void coded_append(struct coded *file, const void *at, size_t n);

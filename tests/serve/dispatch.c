@@ -221,8 +221,7 @@ START_TEST(tasks_that_are_out_count_as_used_time)
         int workers;
         int64_t a_ns, b_ns;
         int n_a, n_b;
-    } rows[] = {
-        {2, 1000, 1000, 1, 1}, {6, 1000, 1000, 3, 3}, {4, 3000, 1000, 1, 3}, {4, 1000, 3000, 3, 1}};
+    } rows[] = {{2, 1000, 1000, 1, 1}, {6, 1000, 1000, 3, 3}, {4, 3000, 1000, 1, 3}, {4, 1000, 3000, 3, 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fake *fake = fake_new(rows[i].workers);
         start_streams(fake, rows[i].a_ns, rows[i].b_ns);

@@ -19,8 +19,7 @@ struct percept_session {
     float out[FAKE_MAX * FAKE_WIDTH];
 };
 
-static struct percept_session *session_new(const struct percept_model *model,
-                                           struct percept_err *err)
+static struct percept_session *session_new(const struct percept_model *model, struct percept_err *err)
 {
     (void)model;
     if (now->no_session)
@@ -35,11 +34,9 @@ static void session_free(struct percept_session *session)
     arena_buffer_free(session);
 }
 
-static bool resize(struct percept_session *session, int input, int rank, const int64_t *dims,
-                   struct percept_err *err)
+static bool resize(struct percept_session *session, int input, int rank, const int64_t *dims, struct percept_err *err)
 {
-    if (input != 0 || rank != 2 || dims[0] * dims[1] > FAKE_MAX * FAKE_WIDTH ||
-        (now->no_single && dims[0] == 1))
+    if (input != 0 || rank != 2 || dims[0] * dims[1] > FAKE_MAX * FAKE_WIDTH || (now->no_single && dims[0] == 1))
         return err_set(err, ERR_INVALID, "such a shape");
     session->dims[0] = dims[0];
     session->dims[1] = dims[1];
@@ -64,8 +61,7 @@ static void *input_of(struct percept_session *session, int input)
     return input == 0 ? session->in : NULL;
 }
 
-static bool run(struct percept_session *session, const struct percept_run_context *context,
-                struct percept_err *err)
+static bool run(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err)
 {
     now->runs[now->n_runs++ % FAKE_MAX] = session->dims[0];
     now->deadline_ns = context->deadline_ns;
@@ -88,10 +84,8 @@ static bool run(struct percept_session *session, const struct percept_run_contex
 static struct percept_tensor output(const struct percept_session *session, int index)
 {
     ck_assert_int_eq(index, 0);
-    struct percept_tensor tensor = {.dtype = PERCEPT_FLOAT,
-                                    .rank = 2,
-                                    .dims = {session->dims[0], session->dims[1]},
-                                    .data = (void *)session->out};
+    struct percept_tensor tensor = {
+        .dtype = PERCEPT_FLOAT, .rank = 2, .dims = {session->dims[0], session->dims[1]}, .data = (void *)session->out};
     if (now->whole_output) {
         tensor.dims[0] = 1;
         tensor.dims[1] = session->dims[0] * session->dims[1];
@@ -209,8 +203,7 @@ static bool decode(struct job *job, struct percept_err *err)
 }
 
 const struct codec fake_codec = {.media_type = "test/loop", .decode = decode};
-const struct codec fake_worker_codec = {
-    .media_type = "test/worker", .worker_always = true, .decode = decode};
+const struct codec fake_worker_codec = {.media_type = "test/worker", .worker_always = true, .decode = decode};
 
 static void done(struct job *job)
 {
@@ -240,8 +233,7 @@ struct fake *fake_new(int workers)
     fake->alarm_ns = LANE_NEVER;
     fake->workers = workers;
     fake->settings = (struct settings){.max_queue_size = 32};
-    fake->manifest =
-        (struct manifest){.max_batch_size = -1, .max_queue_delay_us = -1, .max_queue_size = -1};
+    fake->manifest = (struct manifest){.max_batch_size = -1, .max_queue_delay_us = -1, .max_queue_size = -1};
     const struct dispatch_cores cores = {.user = fake,
                                          .workers = workers,
                                          .members = fake_members,
@@ -277,9 +269,8 @@ void fake_free(struct fake *fake)
 void fake_job_fill(struct fake *fake, struct fake_job *job, int64_t n, int64_t width, float first)
 {
     ck_assert_int_le(n * width, FAKE_WIDTH);
-    *job = (struct fake_job){
-        .job = {.served = &fake->served[0], .codec = &fake_codec, .done = done, .user = job},
-        .input = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, width}, .data = job->x}};
+    *job = (struct fake_job){.job = {.served = &fake->served[0], .codec = &fake_codec, .done = done, .user = job},
+                             .input = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, width}, .data = job->x}};
     for (int64_t i = 0; i < n * width; i++)
         job->x[i] = first + (float)i;
 }

@@ -26,11 +26,11 @@ struct fake {
 
     /* the engine's behaviour */
     int64_t run_ns, gather_ns; /* time that a run takes, and each gathering before it */
-    int fail_joint;    /* code that a run of several items fails with; 0: none */
-    bool whole_output; /* the output's first dimension is not the batch */
-    bool no_session;   /* sessions cannot be made */
-    bool no_single;    /* one item alone does not fit the network */
-    bool coupled;      /* there is no proof that items are apart */
+    int fail_joint;            /* code that a run of several items fails with; 0: none */
+    bool whole_output;         /* the output's first dimension is not the batch */
+    bool no_session;           /* sessions cannot be made */
+    bool no_single;            /* one item alone does not fit the network */
+    bool coupled;              /* there is no proof that items are apart */
     double item_flops;
 
     /* what it saw */

@@ -27,8 +27,7 @@ void fake_model_free(struct fake_model *fake)
     free(fake);
 }
 
-static void io_fill(struct percept_io *io, const char *name, enum percept_dtype dtype, int rank,
-                    const int64_t *dims)
+static void io_fill(struct percept_io *io, const char *name, enum percept_dtype dtype, int rank, const int64_t *dims)
 {
     *io = (struct percept_io){.name = name, .dtype = dtype, .rank = rank};
     for (int i = 0; i < rank; i++)
@@ -41,8 +40,8 @@ void fake_model_input(struct fake_model *fake, const char *name, enum percept_dt
     io_fill(&fake->inputs[fake->model.n_inputs++], name, dtype, rank, dims);
 }
 
-void fake_model_output(struct fake_model *fake, const char *name, enum percept_dtype dtype,
-                       int rank, const int64_t *dims)
+void fake_model_output(struct fake_model *fake, const char *name, enum percept_dtype dtype, int rank,
+                       const int64_t *dims)
 {
     io_fill(&fake->outputs[fake->model.n_outputs++], name, dtype, rank, dims);
 }

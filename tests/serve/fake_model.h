@@ -32,8 +32,8 @@ void fake_model_free(struct fake_model *fake);
 
 void fake_model_input(struct fake_model *fake, const char *name, enum percept_dtype dtype, int rank,
                       const int64_t *dims);
-void fake_model_output(struct fake_model *fake, const char *name, enum percept_dtype dtype,
-                       int rank, const int64_t *dims);
+void fake_model_output(struct fake_model *fake, const char *name, enum percept_dtype dtype, int rank,
+                       const int64_t *dims);
 
 /* The first axis is the batch. */
 void fake_model_batching(struct fake_model *fake, int max_batch_size);

@@ -39,8 +39,7 @@ static struct percept_model *open_shipped(const char *name)
         printf("skipped: %s is absent\n", path);
         return NULL;
     }
-    const struct percept_options options = {.size = sizeof options,
-                                            .region = PERCEPT_REGION_PRIVATE};
+    const struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE};
     struct percept_model *model = percept_open(path, &options, &err);
     ck_assert_msg(model != NULL, "%s", err.text);
     return model;
@@ -53,8 +52,7 @@ START_TEST(the_shipped_manifests_fit_their_models)
         struct percept_model *model = open_shipped(names[i]);
         if (!model)
             continue;
-        const struct manifest *manifest =
-            manifest_read(file_join(&arena, "models", names[i]), &arena, &err);
+        const struct manifest *manifest = manifest_read(file_join(&arena, "models", names[i]), &arena, &err);
         ck_assert_msg(manifest != NULL, "%s", err.text);
         ck_assert_msg(manifest_fits(manifest, model, &err), "%s", err.text);
         ck_assert_int_gt(manifest->n_labels, 1);
@@ -66,8 +64,7 @@ END_TEST
 static const struct {
     const char *text, *says;
 } unfit[] = {
-    {"{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"tensor\"}}}",
-     "the model has no input 'x'; it has image"},
+    {"{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"tensor\"}}}", "the model has no input 'x'; it has image"},
     {"{\"manifest\":1,\"inputs\":{\"image\":{\"kind\":\"image\",\"size\":[28,30]}}}",
      "do not fit a picture of 28 x 30"},
     {"{\"manifest\":1,\"inputs\":{\"image\":{\"kind\":\"image\",\"size\":[28,28],\"channels\":"
@@ -99,11 +96,11 @@ START_TEST(what_does_not_fit_the_model_is_found_out)
 END_TEST
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
-#define PICTURE(fields)                                                                            \
-    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[2,4],\"channels\":"           \
+#define PICTURE(fields)                                                                                                \
+    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[2,4],\"channels\":"                               \
     "\"rgb\"" fields "}}}"
-#define BYTES(fields)                                                                              \
-    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\",\"tokenizer\":\"bytes\",\"max_length\":" \
+#define BYTES(fields)                                                                                                  \
+    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\",\"tokenizer\":\"bytes\",\"max_length\":"                     \
     "4" fields "}}}"
 
 /* Inputs that may be fed with one picture or text, and why others may not. */
@@ -123,21 +120,11 @@ static const struct {
     {PICTURE(",\"layout\":\"flat\""), PERCEPT_FLOAT, 1, {24}, false, NULL},
     {PICTURE(",\"layout\":\"flat\""), PERCEPT_FLOAT, 2, {-1, 24}, true, NULL},
     {PICTURE(""), PERCEPT_FLOAT, -1, {0}, false, NULL},
-    {PICTURE(""),
-     PERCEPT_FLOAT,
-     3,
-     {-1, 2, 4},
-     true,
-     "has the dimensions [?,2,4]; they do not fit"},
+    {PICTURE(""), PERCEPT_FLOAT, 3, {-1, 2, 4}, true, "has the dimensions [?,2,4]; they do not fit"},
     {PICTURE(""), PERCEPT_FLOAT, 4, {2, 3, 2, 4}, false, "do not fit a picture"},
     {PICTURE(""), PERCEPT_FLOAT, 3, {3, 4, 2}, false, "do not fit a picture of 2 x 4"},
     {PICTURE(",\"layout\":\"flat\""), PERCEPT_FLOAT, 1, {8}, false, "do not fit"},
-    {PICTURE(",\"scale\":0.5"),
-     PERCEPT_UINT8,
-     4,
-     {-1, 3, 2, 4},
-     true,
-     "inputs.x.scale: the input takes uint8"},
+    {PICTURE(",\"scale\":0.5"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.scale: the input takes uint8"},
     {PICTURE(",\"mean\":[0,0,1]"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.mean: "},
     {PICTURE(",\"std\":[2]"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.std: "},
     {PICTURE(""), PERCEPT_INT32, 4, {-1, 3, 2, 4}, true, "takes int32; float32 or uint8"},
@@ -188,9 +175,7 @@ START_TEST(a_task_names_its_output_where_there_are_several)
     ck_assert(manifest_fits(read_good(text), &fake->model, &err));
     fake_model_output(fake, "features", PERCEPT_FLOAT, 2, DIMS(-1, 9));
     ck_assert(!manifest_fits(read_good(text), &fake->model, &err));
-    ck_assert_msg(strstr(err.text, "task.output is missing: which of scores, features holds") !=
-                      NULL,
-                  "%s", err.text);
+    ck_assert_msg(strstr(err.text, "task.output is missing: which of scores, features holds") != NULL, "%s", err.text);
     fake_model_free(fake);
 }
 END_TEST
@@ -209,8 +194,7 @@ static const struct {
 
 START_TEST(an_item_has_as_many_classes_as_there_are_labels)
 {
-    static const char text[] =
-        "{\"manifest\":1,\"labels\":[\"a\",\"b\",\"c\"],\"task\":{\"kind\":\"classify\"}}";
+    static const char text[] = "{\"manifest\":1,\"labels\":[\"a\",\"b\",\"c\"],\"task\":{\"kind\":\"classify\"}}";
     struct fake_model *fake = fake_model_new("m");
     fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
     fake_model_output(fake, "scores", PERCEPT_FLOAT, outputs[_i].rank, outputs[_i].dims);
@@ -228,14 +212,11 @@ Suite *serve_fit_suite(void)
     TCase *tests = tcase_create("fit");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, the_shipped_manifests_fit_their_models);
-    tcase_add_loop_test(tests, what_does_not_fit_the_model_is_found_out, 0,
-                        (int)(sizeof unfit / sizeof *unfit));
-    tcase_add_loop_test(tests, inputs_that_cannot_take_one_item_are_refused, 0,
-                        sizeof shapes / sizeof *shapes);
+    tcase_add_loop_test(tests, what_does_not_fit_the_model_is_found_out, 0, (int)(sizeof unfit / sizeof *unfit));
+    tcase_add_loop_test(tests, inputs_that_cannot_take_one_item_are_refused, 0, sizeof shapes / sizeof *shapes);
     tcase_add_test(tests, the_owners_word_is_for_a_model_with_a_batch);
     tcase_add_test(tests, a_task_names_its_output_where_there_are_several);
-    tcase_add_loop_test(tests, an_item_has_as_many_classes_as_there_are_labels, 0,
-                        sizeof outputs / sizeof *outputs);
+    tcase_add_loop_test(tests, an_item_has_as_many_classes_as_there_are_labels, 0, sizeof outputs / sizeof *outputs);
     suite_add_tcase(suite, tests);
     return suite;
 }

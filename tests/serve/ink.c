@@ -64,8 +64,8 @@ static void expect_seven(const struct picture *p)
             y_mass += (y + 0.5) * p->pixels[y * 28 + x];
         }
     ck_assert_msg(all > 40 * 255 && all < 250 * 255, "the ink is %g pixels", all / 255);
-    ck_assert_msg(fabs(x_mass / all - 14) < 1 && fabs(y_mass / all - 14) < 1, "mass at %g, %g",
-                  x_mass / all, y_mass / all);
+    ck_assert_msg(fabs(x_mass / all - 14) < 1 && fabs(y_mass / all - 14) < 1, "mass at %g, %g", x_mass / all,
+                  y_mass / all);
     ck_assert_msg(sum(p, 0, 0, 28, 3) + sum(p, 0, 0, 3, 28) + sum(p, 25, 0, 28, 28) < all / 100,
                   "there is ink in the margin");
     /* The bar at the top, the stroke below, nothing at the left of it. */

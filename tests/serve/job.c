@@ -215,8 +215,7 @@ START_TEST(times_of_a_request_add_up)
     const struct stats *stats = &fake->served[0].stats;
     ck_assert_uint_eq(stats->queue_ns, 10000);
     ck_assert_uint_eq(stats->infer_ns, 7000);
-    ck_assert_uint_eq(stats->success_ns,
-                      stats->queue_ns + stats->input_ns + stats->infer_ns + stats->output_ns);
+    ck_assert_uint_eq(stats->success_ns, stats->queue_ns + stats->input_ns + stats->infer_ns + stats->output_ns);
     fake_free(fake);
 }
 END_TEST

@@ -107,8 +107,7 @@ START_TEST(data_is_found_by_its_brackets)
     ck_assert_int_eq(span.end[-1], ']');
     ck_assert_int_eq(span.at[0], '[');
     ck_assert_int_eq(json_peek(&json), ',');
-    static const char *const open[] = {"[", "[1,2,3,4,5,6,7,8", "[1,2,3,4,5,6,7,", "[\"", "[[1]",
-                                       "1"};
+    static const char *const open[] = {"[", "[1,2,3,4,5,6,7,8", "[1,2,3,4,5,6,7,", "[\"", "[[1]", "1"};
     for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
         json = cursor(open[i]);
         ck_assert_msg(!json_skip_data(&json, &span), "%s was read", open[i]);
@@ -146,8 +145,7 @@ START_TEST(keys_and_items_are_walked_and_a_key_may_come_once)
     int64_t items = 0;
     ck_assert(json_open(&json, '{'));
     ck_assert(json_key(&json, &keys, &key) && bytes_is(key, "n") && json_uint(&json, "n", &n));
-    ck_assert(json_key(&json, &keys, &key) && json_text(&json, "t", &text) &&
-              bytes_is(text, "x\ny"));
+    ck_assert(json_key(&json, &keys, &key) && json_text(&json, "t", &text) && bytes_is(text, "x\ny"));
     ck_assert(json_key(&json, &keys, &key) && json_bool(&json, "b", &b) && b);
     ck_assert(json_key(&json, &keys, &key) && json_open(&json, '['));
     while (json_item(&json, &items))
@@ -208,8 +206,7 @@ START_TEST(faults_are_called_by_their_names)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json json = cursor(cases[i].text);
         ck_assert_msg(!(json_skip(&json) && json_finish(&json)), "%s was read", cases[i].text);
-        ck_assert_msg(strstr(err.text, cases[i].part), "%s\nsays: %s\nnot: %s", cases[i].text, err.text,
-                      cases[i].part);
+        ck_assert_msg(strstr(err.text, cases[i].part), "%s\nsays: %s\nnot: %s", cases[i].text, err.text, cases[i].part);
     }
 }
 END_TEST

@@ -15,23 +15,17 @@ static struct percept_tensor inputs[12];
 
 static void open_lane(int max_batch_size, int64_t delay_us)
 {
-    manifest = (struct manifest){
-        .max_batch_size = -1, .max_queue_delay_us = delay_us, .max_queue_size = -1};
-    served = (struct served){
-        .manifest = &manifest, .batching = max_batch_size > 1, .max_batch_size = max_batch_size};
+    manifest = (struct manifest){.max_batch_size = -1, .max_queue_delay_us = delay_us, .max_queue_size = -1};
+    served = (struct served){.manifest = &manifest, .batching = max_batch_size > 1, .max_batch_size = max_batch_size};
     lane = (struct lane){.served = &served, .n_inputs = 1};
     lane_limits(&lane, &served, &(struct settings){.max_queue_size = 9});
 }
 
 static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
 {
-    inputs[i] =
-        (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n_items, width}};
-    jobs[i] = (struct job){.served = &served,
-                           .inputs = &inputs[i],
-                           .n_items = n_items,
-                           .arrived_ns = at_ns,
-                           .queued_ns = at_ns};
+    inputs[i] = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n_items, width}};
+    jobs[i] = (struct job){
+        .served = &served, .inputs = &inputs[i], .n_items = n_items, .arrived_ns = at_ns, .queued_ns = at_ns};
     lane.n_pending++;
     lane_push(&lane, &jobs[i]);
     return &jobs[i];
@@ -39,8 +33,7 @@ static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
 
 static struct job *wait_undecoded_until(int i, int64_t at_ns, int64_t deadline_ns)
 {
-    jobs[i] =
-        (struct job){.served = &served, .arrived_ns = at_ns, .watch.deadline_ns = deadline_ns};
+    jobs[i] = (struct job){.served = &served, .arrived_ns = at_ns, .watch.deadline_ns = deadline_ns};
     lane.n_pending++;
     lane_push_undecoded(&lane, &jobs[i]);
     return &jobs[i];
@@ -285,8 +278,7 @@ START_TEST(a_manifests_limits_come_before_the_settings)
     ck_assert_int_eq(lane.max_queue_size, 9);
     manifest.max_queue_size = 3;
     manifest.max_queue_delay_us = -1;
-    lane_limits(&lane, &served,
-                &(struct settings){.max_queue_delay_us = 7, .default_timeout_us = 50});
+    lane_limits(&lane, &served, &(struct settings){.max_queue_delay_us = 7, .default_timeout_us = 50});
     ck_assert_int_eq(lane.max_queue_size, 3);
     ck_assert_int_eq(lane.max_queue_delay_ns, 7 * US);
     ck_assert_int_eq(lane.default_timeout_ns, 50 * US);

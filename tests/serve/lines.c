@@ -88,9 +88,15 @@ END_TEST
 
 START_TEST(a_byte_order_mark_is_no_part_of_a_line)
 {
-    ck_assert_int_eq(read_text("\xef\xbb\xbf" "a\nb\n", 7), 2);
+    ck_assert_int_eq(read_text("\xef\xbb\xbf"
+                               "a\nb\n",
+                               7),
+                     2);
     ck_assert_str_eq(list[0], "a");
-    ck_assert_int_eq(read_text("\xff\xfe" "a\0\n\0", 6), -1);
+    ck_assert_int_eq(read_text("\xff\xfe"
+                               "a\0\n\0",
+                               6),
+                     -1);
     ck_assert_ptr_nonnull(strstr(err.text, "is UTF-16 or UTF-32; store it as UTF-8"));
     ck_assert_int_eq(read_text("\xfe\xff\0a", 4), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "store it as UTF-8"));

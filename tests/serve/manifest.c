@@ -62,16 +62,16 @@ END_TEST
 
 START_TEST(a_picture_is_read_whole)
 {
-    const struct manifest *manifest = read_good(
-        "{\"manifest\":1,\"description\":\"d\",\"license\":\"l\",\"inputs\":{\"x\":{\"kind\":"
-        "\"image\","
-        "\"size\":[20,30],\"channels\":\"bgr\",\"layout\":\"NHWC\",\"resize\":\"letterbox\","
-        "\"filter\":\"nearest\",\"fill\":114,\"scale\":0.5,\"mean\":[1,2,3],\"std\":[4],"
-        "\"ink\":\"as_is\"},\"g\":{\"kind\":\"image\",\"size\":[28,28],\"ink\":\"dark\","
-        "\"ink_box\":20}},\"labels\":[\"a\",\"b\"],\"task\":{\"kind\":\"classify\","
-        "\"output\":\"y\",\"activation\":\"sigmoid\",\"top_k\":2},\"precision\":\"exact\","
-        "\"batching\":{\"max_batch_size\":4,\"max_queue_delay_microseconds\":250,"
-        "\"max_queue_size\":10,\"independent\":true},\"warmup\":{\"batch_sizes\":[2,4]}}");
+    const struct manifest *manifest =
+        read_good("{\"manifest\":1,\"description\":\"d\",\"license\":\"l\",\"inputs\":{\"x\":{\"kind\":"
+                  "\"image\","
+                  "\"size\":[20,30],\"channels\":\"bgr\",\"layout\":\"NHWC\",\"resize\":\"letterbox\","
+                  "\"filter\":\"nearest\",\"fill\":114,\"scale\":0.5,\"mean\":[1,2,3],\"std\":[4],"
+                  "\"ink\":\"as_is\"},\"g\":{\"kind\":\"image\",\"size\":[28,28],\"ink\":\"dark\","
+                  "\"ink_box\":20}},\"labels\":[\"a\",\"b\"],\"task\":{\"kind\":\"classify\","
+                  "\"output\":\"y\",\"activation\":\"sigmoid\",\"top_k\":2},\"precision\":\"exact\","
+                  "\"batching\":{\"max_batch_size\":4,\"max_queue_delay_microseconds\":250,"
+                  "\"max_queue_size\":10,\"independent\":true},\"warmup\":{\"batch_sizes\":[2,4]}}");
     const struct manifest_input *input = manifest_input(manifest, "x");
     ck_assert_ptr_nonnull(input);
     ck_assert_ptr_null(manifest_input(manifest, "y"));
@@ -131,8 +131,7 @@ START_TEST(a_vocabularys_line_numbers_are_its_ids)
     ck_assert_str_eq(text->tokens[2], " ");
     ck_assert_str_eq(text->tokens[5], "zebra");
     for (int i = 1; i < 6; i++)
-        ck_assert_int_lt(strcmp(text->tokens[text->sorted[i - 1]], text->tokens[text->sorted[i]]),
-                         0);
+        ck_assert_int_lt(strcmp(text->tokens[text->sorted[i - 1]], text->tokens[text->sorted[i]]), 0);
     ck_assert(text->lowercase);
     ck_assert_int_eq(text->max_length, 9);
     ck_assert_int_eq(text->pad, 0);
@@ -155,10 +154,9 @@ END_TEST
 
 START_TEST(bytes_need_no_vocabulary)
 {
-    const struct manifest *manifest =
-        read_good("{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\","
-                  "\"tokenizer\":\"bytes\",\"max_length\":9,"
-                  "\"pad\":256}}}");
+    const struct manifest *manifest = read_good("{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\","
+                                                "\"tokenizer\":\"bytes\",\"max_length\":9,"
+                                                "\"pad\":256}}}");
     ck_assert_int_eq(manifest->inputs[0].text.n_tokens, 0);
 }
 END_TEST
@@ -180,16 +178,14 @@ END_TEST
 
 START_TEST(a_comment_may_stand_anywhere)
 {
-    read_good(
-        "{\"manifest\":1,\"$comment\":\"hello\",\"task\":{\"$comment\":\"x\",\"kind\":\"none\"}}");
+    read_good("{\"manifest\":1,\"$comment\":\"hello\",\"task\":{\"$comment\":\"x\",\"kind\":\"none\"}}");
     ck_assert_ptr_null(read_text("{\"manifest\":1,\"$comment\":7}"));
 }
 END_TEST
 
 #define INPUT(fields) "{\"manifest\":1,\"inputs\":{\"x\":{" fields "}}}"
 #define IMAGE(fields) INPUT("\"kind\":\"image\"," fields)
-#define WORDS(fields)                                                                              \
-    INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"vocabulary\":\"vocab.txt\"," fields)
+#define WORDS(fields) INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"vocabulary\":\"vocab.txt\"," fields)
 
 static const struct {
     const char *text, *says;
@@ -203,31 +199,23 @@ static const struct {
     {"{\"manifest\":2}", "manifest: expected 1", ERR_CONFIG},
     {"{\"manifest\":1,\"lables\":[]}", "lables: unknown key; known are manifest", ERR_CONFIG},
     {"{\"manifest\":1,\"description\":7}", "description: expected a string", ERR_CONFIG},
-    {"{\"manifest\":1,\"precision\":\"fast\"}", "precision: 'fast' is known but not served",
-     ERR_UNSUPPORTED},
-    {"{\"manifest\":1,\"precision\":\"fp8\"}", "precision: expected one of exact|fast|bf16",
-     ERR_CONFIG},
+    {"{\"manifest\":1,\"precision\":\"fast\"}", "precision: 'fast' is known but not served", ERR_UNSUPPORTED},
+    {"{\"manifest\":1,\"precision\":\"fp8\"}", "precision: expected one of exact|fast|bf16", ERR_CONFIG},
     {"{\"manifest\":1,\"stages\":[]}", "'stages' is known but not served", ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"sequence\":{}}", "'sequence' is known but not served", ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"inputs\":[]}", "inputs: expected an object", ERR_CONFIG},
     {INPUT("\"kind\":\"video\""), "inputs.x.kind: expected one of", ERR_CONFIG},
     {INPUT("\"size\":[1,1]"), "inputs.x.kind: expected one of", ERR_CONFIG},
-    {INPUT("\"kind\":\"tensor\",\"size\":[1,1]"), "inputs.x.size: unknown key; known are kind",
-     ERR_CONFIG},
-    {INPUT("\"kind\":\"audio\",\"rate\":16000"), "'audio' is known but not served",
-     ERR_UNSUPPORTED},
-    {INPUT("\"kind\":\"audio\",\"rate\":0"), "inputs.x.rate: expected a whole number of at least 1",
-     ERR_CONFIG},
-    {IMAGE("\"size\":[28,0]"), "inputs.x.size[1]: expected a whole number of at least 1",
-     ERR_CONFIG},
+    {INPUT("\"kind\":\"tensor\",\"size\":[1,1]"), "inputs.x.size: unknown key; known are kind", ERR_CONFIG},
+    {INPUT("\"kind\":\"audio\",\"rate\":16000"), "'audio' is known but not served", ERR_UNSUPPORTED},
+    {INPUT("\"kind\":\"audio\",\"rate\":0"), "inputs.x.rate: expected a whole number of at least 1", ERR_CONFIG},
+    {IMAGE("\"size\":[28,0]"), "inputs.x.size[1]: expected a whole number of at least 1", ERR_CONFIG},
     {IMAGE("\"size\":[28,1.5]"), "inputs.x.size[1]: expected a whole number", ERR_CONFIG},
-    {IMAGE("\"size\":[99999,28]"), "inputs.x.size[0]: expected a whole number of at most 16384",
-     ERR_CONFIG},
+    {IMAGE("\"size\":[99999,28]"), "inputs.x.size[0]: expected a whole number of at most 16384", ERR_CONFIG},
     {IMAGE("\"size\":[28]"), "inputs.x.size: expected [height, width]", ERR_CONFIG},
     {IMAGE("\"channels\":\"cmyk\""), "inputs.x.channels: expected one of gray|rgb|bgr", ERR_CONFIG},
     {IMAGE("\"channels\":\"gra\""), "inputs.x.channels: expected one of gray|rgb|bgr", ERR_CONFIG},
-    {IMAGE("\"mean\":[1,2]"), "inputs.x.mean: expected an array of one number or three",
-     ERR_CONFIG},
+    {IMAGE("\"mean\":[1,2]"), "inputs.x.mean: expected an array of one number or three", ERR_CONFIG},
     {IMAGE("\"mean\":[\"a\"]"), "inputs.x.mean[0]: expected a number", ERR_CONFIG},
     {IMAGE("\"std\":[0]"), "inputs.x.std: it divides, so it must not be 0", ERR_CONFIG},
     {IMAGE("\"fill\":300"), "inputs.x.fill: expected a number from 0 to 255", ERR_CONFIG},
@@ -235,36 +223,31 @@ static const struct {
     {IMAGE("\"ink\":\"dark\",\"ink_box\":20"), "inputs.x.ink_box: it must fit", ERR_CONFIG},
     {IMAGE("\"ink_box\":20,\"size\":[28,28],\"channels\":\"rgb\""),
      "inputs.x.ink_box: is for pictures whose 'channels' are gray", ERR_CONFIG},
-    {IMAGE("\"ink\":\"light\",\"channels\":\"rgb\""),
-     "inputs.x.ink: is for pictures whose 'channels' are gray", ERR_CONFIG},
+    {IMAGE("\"ink\":\"light\",\"channels\":\"rgb\""), "inputs.x.ink: is for pictures whose 'channels' are gray",
+     ERR_CONFIG},
     {IMAGE("\"ink_box\":20,\"size\":[28,28]"), "inputs.x.ink_box: needs 'ink'", ERR_CONFIG},
-    {IMAGE("\"ink_box\":20,\"size\":[28,28],\"ink\":\"as_is\""), "inputs.x.ink_box: needs 'ink'",
-     ERR_CONFIG},
-    {INPUT("\"kind\":\"text\",\"tokenizer\":\"bpe\""), "'bpe' is known but not served",
-     ERR_UNSUPPORTED},
-    {INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"max_length\":4"), "needs a vocabulary",
-     ERR_CONFIG},
+    {IMAGE("\"ink_box\":20,\"size\":[28,28],\"ink\":\"as_is\""), "inputs.x.ink_box: needs 'ink'", ERR_CONFIG},
+    {INPUT("\"kind\":\"text\",\"tokenizer\":\"bpe\""), "'bpe' is known but not served", ERR_UNSUPPORTED},
+    {INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"max_length\":4"), "needs a vocabulary", ERR_CONFIG},
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"none.txt\""), "inputs.x.vocabulary", 0},
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"../vocab.txt\""), "inputs.x.vocabulary", 0},
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"/etc/passwd\""), "inputs.x.vocabulary", 0},
     {INPUT("\"kind\":\"text\",\"vocabulary\":3"), "expected the name of a file", ERR_CONFIG},
     {WORDS("\"pad\":0"), "max_length is missing", ERR_CONFIG},
-    {WORDS("\"max_length\":0"), "inputs.x.max_length: expected a whole number of at least 1",
-     ERR_CONFIG},
+    {WORDS("\"max_length\":0"), "inputs.x.max_length: expected a whole number of at least 1", ERR_CONFIG},
     {WORDS("\"max_length\":4,\"pad\":6"), "pad is 6, but the vocabulary has 6 tokens", ERR_CONFIG},
     {WORDS("\"max_length\":4,\"unknown\":-1"), "at least 0", ERR_CONFIG},
     {WORDS("\"max_length\":2,\"start\":1,\"end\":1"), "leaves no room", ERR_CONFIG},
     {WORDS("\"max_length\":4,\"lowercase\":1"), "expected true or false", ERR_CONFIG},
     {"{\"manifest\":1,\"labels\":[\"a\",1]}", "labels[1]: expected a string", ERR_CONFIG},
     {"{\"manifest\":1,\"labels\":7}", "labels: expected an array of names", ERR_CONFIG},
-    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"threshold\":0.5}}",
-     "task.kind: 'detect' is known but not served", ERR_UNSUPPORTED},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"threshold\":0.5}}", "task.kind: 'detect' is known but not served",
+     ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"task\":{}}", "task.kind: expected one of", ERR_CONFIG},
     {"{\"manifest\":1,\"task\":[]}", "task: expected an object", ERR_CONFIG},
     {"{\"manifest\":1,\"task\":{\"kind\":\"classify\",\"top_k\":0}}", "task.top_k", ERR_CONFIG},
     {"{\"manifest\":1,\"batching\":{\"max_batch_size\":0}}", "batching.max_batch_size", ERR_CONFIG},
-    {"{\"manifest\":1,\"batching\":{\"max_batch_size\":\"8\"}}", "batching.max_batch_size",
-     ERR_CONFIG},
+    {"{\"manifest\":1,\"batching\":{\"max_batch_size\":\"8\"}}", "batching.max_batch_size", ERR_CONFIG},
     {"{\"manifest\":1,\"warmup\":{\"batch_sizes\":[1,0]}}", "warmup.batch_sizes[1]", ERR_CONFIG},
     {"{\"manifest\":1,\"warmup\":{\"batch_sizes\":7}}", "warmup.batch_sizes", ERR_CONFIG},
 };
@@ -272,8 +255,8 @@ static const struct {
 START_TEST(what_is_wrong_is_refused_with_its_place)
 {
     ck_assert_ptr_null(read_text(wrong[_i].text));
-    ck_assert_msg(strstr(err.text, wrong[_i].says) != NULL, "%s\n  says: %s\n  not:  %s",
-                  wrong[_i].text, err.text, wrong[_i].says);
+    ck_assert_msg(strstr(err.text, wrong[_i].says) != NULL, "%s\n  says: %s\n  not:  %s", wrong[_i].text, err.text,
+                  wrong[_i].says);
     if (wrong[_i].code)
         ck_assert_int_eq(err.code, wrong[_i].code);
 }
@@ -302,8 +285,7 @@ END_TEST
 
 START_TEST(every_allocation_may_fail)
 {
-    folder_text("manifest.json",
-                WORDS("\"max_length\":4")); /* the longest way: lines, sorting, sections */
+    folder_text("manifest.json", WORDS("\"max_length\":4")); /* the longest way: lines, sorting, sections */
     for (size_t nth = 1; nth <= 8; nth++) {
         struct arena own = {0};
         err = (struct percept_err){0};
@@ -349,10 +331,8 @@ END_TEST
 /* As much of JSON Schema as an array of numbers needs. */
 static bool length_fits(json_t *schema, size_t n)
 {
-    json_t *least = json_object_get(schema, "minItems"),
-           *most = json_object_get(schema, "maxItems");
-    if ((least && n < (size_t)json_integer_value(least)) ||
-        (most && n > (size_t)json_integer_value(most)))
+    json_t *least = json_object_get(schema, "minItems"), *most = json_object_get(schema, "maxItems");
+    if ((least && n < (size_t)json_integer_value(least)) || (most && n > (size_t)json_integer_value(most)))
         return false;
     json_t *choices = json_object_get(schema, "oneOf"), *choice;
     size_t i, n_fit = 0;
@@ -413,8 +393,7 @@ Suite *serve_manifest_suite(void)
     tcase_add_test(tests, bytes_need_no_vocabulary);
     tcase_add_test(tests, accuracy_is_free_information);
     tcase_add_test(tests, a_comment_may_stand_anywhere);
-    tcase_add_loop_test(tests, what_is_wrong_is_refused_with_its_place, 0,
-                        (int)(sizeof wrong / sizeof *wrong));
+    tcase_add_loop_test(tests, what_is_wrong_is_refused_with_its_place, 0, (int)(sizeof wrong / sizeof *wrong));
     tcase_add_test(tests, a_manifest_over_a_mebibyte_is_refused);
     tcase_add_test(tests, ten_thousand_brackets_are_no_danger);
     tcase_add_test(tests, every_allocation_may_fail);

@@ -53,8 +53,8 @@ static const struct {
 START_TEST(resizing_gives_the_levels_networks_are_trained_on)
 {
     struct picture p = drawn(resized[_i].width, resized[_i].height, resized[_i].channels), to;
-    ck_assert(picture_resize(&p, resized[_i].box, resized[_i].to_width, resized[_i].to_height,
-                             resized[_i].filter, &to, NULL, &arena, &err));
+    ck_assert(picture_resize(&p, resized[_i].box, resized[_i].to_width, resized[_i].to_height, resized[_i].filter, &to,
+                             NULL, &arena, &err));
     ck_assert_int_eq(to.width, resized[_i].to_width);
     ck_assert_int_eq(to.height, resized[_i].to_height);
     ck_assert_uint_eq(digest(&to), resized[_i].digest);
@@ -106,8 +106,7 @@ START_TEST(short_memory_is_told)
     struct picture p = drawn(40, 40, 1), to;
     for (size_t i = 1; i < 4; i++) {
         struct arena small = {.limit_bytes = 600 * i};
-        ck_assert(
-            !picture_resize(&p, picture_whole(&p), 39, 60, PICTURE_BICUBIC, &to, NULL, &small, &err));
+        ck_assert(!picture_resize(&p, picture_whole(&p), 39, 60, PICTURE_BICUBIC, &to, NULL, &small, &err));
         arena_free(&small);
     }
     arena_free(&arena);

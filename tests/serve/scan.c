@@ -92,8 +92,7 @@ static void expect_no_more_omitted(void)
     for (const struct omitted *at = scan.first_omitted; at; at = at->next)
         n++;
     ck_assert_msg(n == n_expected, "%d, not %d, are left out: the last is %s: %s", n, n_expected,
-                  scan.last_omitted ? scan.last_omitted->name : "",
-                  scan.last_omitted ? scan.last_omitted->why : "");
+                  scan.last_omitted ? scan.last_omitted->name : "", scan.last_omitted ? scan.last_omitted->why : "");
 }
 
 START_TEST(a_file_is_called_like_itself)
@@ -118,8 +117,8 @@ END_TEST
 
 START_TEST(a_models_folder_holds_a_model_or_versions)
 {
-    folder_files("many/1/model.onnx", "many/12/model.onnx", "many/3/model.onnx",
-                 "many/4/other.onnx", "many/05/model.onnx", "many/x6/model.onnx");
+    folder_files("many/1/model.onnx", "many/12/model.onnx", "many/3/model.onnx", "many/4/other.onnx",
+                 "many/05/model.onnx", "many/x6/model.onnx");
     add("many");
     folder_files("plain/model.onnx");
     add("plain");
@@ -136,9 +135,8 @@ END_TEST
 
 START_TEST(a_name_that_cannot_be_leaves_the_others)
 {
-    folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/caf\xc3\xa9.onnx",
-                 "repo/_x/model.onnx", "repo/a=b/1/model.onnx", "repo/bad\xff.onnx",
-                 "repo/new\nline.onnx");
+    folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/caf\xc3\xa9.onnx", "repo/_x/model.onnx",
+                 "repo/a=b/1/model.onnx", "repo/bad\xff.onnx", "repo/new\nline.onnx");
     char name[160] = "repo/";
     memset(name + 5, 'l', 130);
     strcpy(name + 135, ".onnx");
@@ -158,16 +156,14 @@ END_TEST
 
 START_TEST(what_has_one_meaning_is_served)
 {
-    folder_files("repo/UPPER.ONNX", "repo/net/resnet.onnx", "repo/loud/MODEL.ONNX",
-                 "repo/ver/v1/model.onnx", "repo/ver/V2/net.onnx", "repo/zeros/007/model.onnx",
-                 "repo/Case.onnx", "repo/case.onnx");
+    folder_files("repo/UPPER.ONNX", "repo/net/resnet.onnx", "repo/loud/MODEL.ONNX", "repo/ver/v1/model.onnx",
+                 "repo/ver/V2/net.onnx", "repo/zeros/007/model.onnx", "repo/Case.onnx", "repo/case.onnx");
     folder_text("repo/net/manifest.json", "{}");
     add("repo");
     static const struct {
         const char *name;
         int64_t version;
-    } want[] = {{"Case", 1}, {"UPPER", 1}, {"case", 1}, {"loud", 1},
-                {"net", 1},  {"ver", 2},   {"ver", 1},  {"zeros", 7}};
+    } want[] = {{"Case", 1}, {"UPPER", 1}, {"case", 1}, {"loud", 1}, {"net", 1}, {"ver", 2}, {"ver", 1}, {"zeros", 7}};
     const struct found *found = scan.first;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++, found = found->next) {
         expect(found, want[i].name, want[i].version);
@@ -196,10 +192,9 @@ END_TEST
 
 START_TEST(what_has_no_meaning_or_several_is_left_out_with_what_would_work)
 {
-    folder_files("repo/good.onnx", "repo/two/a.onnx", "repo/two/b.onnx", "repo/notes/readme.txt",
-                 "repo/torch/net.pt", "repo/keras/net.h5", "repo/lite.tflite",
-                 "repo/deep/er/model.onnx", "repo/part/net.onnx.part", "repo/dvc/model.onnx.dvc",
-                 "repo/annex/x.txt", "repo/old.onnx~", "repo/gz.onnx.gz");
+    folder_files("repo/good.onnx", "repo/two/a.onnx", "repo/two/b.onnx", "repo/notes/readme.txt", "repo/torch/net.pt",
+                 "repo/keras/net.h5", "repo/lite.tflite", "repo/deep/er/model.onnx", "repo/part/net.onnx.part",
+                 "repo/dvc/model.onnx.dvc", "repo/annex/x.txt", "repo/old.onnx~", "repo/gz.onnx.gz");
     mkdir(folder_at("repo/empty"), 0700);
     mkdir(folder_at("repo/folder"), 0700);
     mkdir(folder_at("repo/folder/model.onnx"), 0700);
@@ -208,11 +203,9 @@ START_TEST(what_has_no_meaning_or_several_is_left_out_with_what_would_work)
     expect_only("good", 1);
     expect_omitted("dvc/", "dvc pull");
     expect_omitted("annex/", "'model.onnx' in it is a symbolic link that leads nowhere");
-    expect_omitted("two/",
-                   "2 .onnx files ('a.onnx', 'b.onnx') and none is called model.onnx: rename");
+    expect_omitted("two/", "2 .onnx files ('a.onnx', 'b.onnx') and none is called model.onnx: rename");
     expect_omitted("notes/", "expected model.onnx");
-    expect_omitted("torch/",
-                   "'net.pt' is a PyTorch file: export the network with torch.onnx.export");
+    expect_omitted("torch/", "'net.pt' is a PyTorch file: export the network with torch.onnx.export");
     expect_omitted("keras/", "tf2onnx");
     expect_omitted("lite.tflite", "a TFLite model, not ONNX");
     expect_omitted("deep/", "further down, in 'er'");
@@ -227,11 +220,11 @@ END_TEST
 
 START_TEST(versions_that_are_none_are_left_out)
 {
-    folder_files("repo/m/2/model.onnx", "repo/m/v2/model.onnx", "repo/m/002/model.onnx",
-                 "repo/m/0/model.onnx", "repo/m/v0/model.onnx",
-                 "repo/m/1234567890123456789/model.onnx", "repo/m/999999999999999999/model.onnx",
-                 "repo/m/latest/model.onnx", "repo/m/3/net.pt", "repo/w/5/net.pt", "repo/w/v5/model.onnx", "repo/m/4/a.onnx",
-                 "repo/m/4/b.onnx", "repo/m/assets/labels.txt");
+    folder_files("repo/m/2/model.onnx", "repo/m/v2/model.onnx", "repo/m/002/model.onnx", "repo/m/0/model.onnx",
+                 "repo/m/v0/model.onnx", "repo/m/1234567890123456789/model.onnx",
+                 "repo/m/999999999999999999/model.onnx", "repo/m/latest/model.onnx", "repo/m/3/net.pt",
+                 "repo/w/5/net.pt", "repo/w/v5/model.onnx", "repo/m/4/a.onnx", "repo/m/4/b.onnx",
+                 "repo/m/assets/labels.txt");
     add("repo");
     expect(scan.first, "m", 2);
     expect(scan.first->next, "m", 999999999999999999);
@@ -252,11 +245,10 @@ END_TEST
 
 START_TEST(litter_is_passed_over_in_silence)
 {
-    folder_files("repo/good.onnx", "repo/good.onnx~", "repo/good.onnx.bak", "repo/.good.onnx.swp",
-                 "repo/._good.onnx", "repo/.git/model.onnx", "repo/__pycache__/x.pyc",
-                 "repo/good.pt", "repo/__MACOSX/._model.onnx", "repo/lost+found/x",
-                 "repo/train/train.py", "repo/README.md", "repo/m/model.onnx", "repo/m/model.onnx~",
-                 "repo/m/.model.onnx.swp", "repo/m/other.onnx");
+    folder_files("repo/good.onnx", "repo/good.onnx~", "repo/good.onnx.bak", "repo/.good.onnx.swp", "repo/._good.onnx",
+                 "repo/.git/model.onnx", "repo/__pycache__/x.pyc", "repo/good.pt", "repo/__MACOSX/._model.onnx",
+                 "repo/lost+found/x", "repo/train/train.py", "repo/README.md", "repo/m/model.onnx",
+                 "repo/m/model.onnx~", "repo/m/.model.onnx.swp", "repo/m/other.onnx");
     add("repo");
     expect(scan.first, "good", 1);
     expect(scan.last, "m", 1);
@@ -272,8 +264,7 @@ START_TEST(links_are_named_as_they_are_called_and_circles_do_no_harm)
         {"../store/abc", "linked"}, {"../store/def", "file.onnx"}, {".", "loop"},      {"..", "up"},
         {"nowhere", "gone.onnx"},   {"itself", "itself"},          {"linked", "alias"}};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        ck_assert_int_eq(
-            symlink(links[i][0], folder_at(arena_printf(&arena, "repo/%s", links[i][1]))), 0);
+        ck_assert_int_eq(symlink(links[i][0], folder_at(arena_printf(&arena, "repo/%s", links[i][1]))), 0);
     add("repo");
     const struct found *found = scan.first;
     expect(found, "alias", 1);
@@ -294,8 +285,7 @@ END_TEST
 
 START_TEST(volumes_and_caches_of_links_are_found)
 {
-    folder_files("volume/..2026_01/digits/model.onnx", "volume/..2026_01/names.onnx",
-                 "hub/blobs/aa", "hub/blobs/bb");
+    folder_files("volume/..2026_01/digits/model.onnx", "volume/..2026_01/names.onnx", "hub/blobs/aa", "hub/blobs/bb");
     ck_assert_int_eq(symlink("..2026_01", folder_at("volume/..data")), 0);
     ck_assert_int_eq(symlink("..data/digits", folder_at("volume/digits")), 0);
     ck_assert_int_eq(symlink("..data/names.onnx", folder_at("volume/names.onnx")), 0);
@@ -319,12 +309,11 @@ START_TEST(a_folder_that_cannot_be_read_leaves_the_others)
 {
     if (getenv("CK_FORK") && strcmp(getenv("CK_FORK"), "no") == 0)
         return;
-    folder_files("repo/good.onnx", "repo/closed/model.onnx", "repo/m/1/model.onnx",
-                 "repo/m/2/model.onnx");
+    folder_files("repo/good.onnx", "repo/closed/model.onnx", "repo/m/1/model.onnx", "repo/m/2/model.onnx");
     ck_assert_int_eq(chmod(folder_at("repo/closed"), 0), 0);
     ck_assert_int_eq(chmod(folder_at("repo/m/2"), 0), 0);
-    ck_assert_int_eq(chmod(folder_root, 0755) + chmod(folder_at("repo"), 0755) +
-                         chmod(folder_at("repo/m"), 0755) + chmod(folder_at("repo/m/1"), 0755),
+    ck_assert_int_eq(chmod(folder_root, 0755) + chmod(folder_at("repo"), 0755) + chmod(folder_at("repo/m"), 0755) +
+                         chmod(folder_at("repo/m/1"), 0755),
                      0);
     bool root = geteuid() == 0;
     if (root)
@@ -344,8 +333,8 @@ END_TEST
 
 START_TEST(a_folder_of_models_adds_them_all)
 {
-    folder_files("repo/b/model.onnx", "repo/a/2/model.onnx", "repo/c.onnx",
-                 "repo/.hidden/model.onnx", "repo/README.md", "repo/train/train.py");
+    folder_files("repo/b/model.onnx", "repo/a/2/model.onnx", "repo/c.onnx", "repo/.hidden/model.onnx", "repo/README.md",
+                 "repo/train/train.py");
     add("repo");
     const struct found *found = scan.first;
     expect(found, "a", 2);
@@ -430,8 +419,7 @@ START_TEST(names_are_of_the_allowed_characters)
     longest[128] = 'a';
     longest[129] = '\0';
     ck_assert(!scan_name(longest));
-    static const char *const bad[] = {"",    ".",   "..",        "-a",  "_a",
-                                      "a b", "a/b", "a\xc3\xa9", "a:b", "a\n"};
+    static const char *const bad[] = {"", ".", "..", "-a", "_a", "a b", "a/b", "a\xc3\xa9", "a:b", "a\n"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!scan_name(bad[i]), "%s", bad[i]);
 }

@@ -4,8 +4,10 @@
  * Inputs, a letter each, '?' after one that may be left out:
  *     X the data   Y the same shape or one that broadcasts to it   B bool   s scalar   S the same in int64   p two
  *     C [channels]   W weights of a convolution   V of a transposed one   M a matrix for the last axis
- *     I a shape (int64)   A axes   P pads, two an axis   Z pads of the spatial axes   G indices   F scales, a float an axis
- *     z a zero point or scale, scalar or [channels]   u a scale, v a zero point of all   Q quantized data (uint8 or int8)
+ *     I a shape (int64)   A axes   P pads, two an axis   Z pads of the spatial axes   G indices
+ *     F scales, a float an axis
+ *     z a zero point or scale, scalar or [channels]   u a scale, v a zero point of all
+ *     Q quantized data (uint8 or int8)
  *     H the weights of a recurrent layer, in the order W, R, B, lengths, h, c, peephole
  *     j J int32, one an item, two   L l int64, one an item, one for each of the second axis
  *     r boxes [n,4]   R the same with their item, [n,5]   x boxes of each item   o their scores   g points of a grid
@@ -34,8 +36,7 @@ static const struct recipe recipes[] = {
     {"AffineGrid", "aI", "align_corners", 1},
     {"Attention", "Xkkm?k?k?L?",
      "is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap left_window_size", 4},
-    {"AveragePool", "X", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides",
-     1},
+    {"AveragePool", "X", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides", 1},
     {"BatchNormalization", "XCCCC", "epsilon momentum spatial training_mode", 5},
     {"ConcatFromSequence", "e", "axis new_axis", 1},
     {"SequenceAt", "eS", "", 1},
@@ -63,10 +64,8 @@ static const struct recipe recipes[] = {
     {"ConstantOfShape", "I", "value", 1},
     {"Conv", "XWC?", "auto_pad dilations group kernel_shape pads strides", 1},
     {"ConvInteger", "QWz?z?", "auto_pad dilations group kernel_shape pads strides", 1},
-    {"ConvTranspose", "XVC?",
-     "auto_pad dilations group kernel_shape output_padding output_shape pads strides", 1},
-    {"ConvTransposeWithDynamicPads", "XVZ?C?", "auto_pad dilations group kernel_shape output_padding strides",
-     1},
+    {"ConvTranspose", "XVC?", "auto_pad dilations group kernel_shape output_padding output_shape pads strides", 1},
+    {"ConvTransposeWithDynamicPads", "XVZ?C?", "auto_pad dilations group kernel_shape output_padding strides", 1},
     {"CropAndResize", "XrjJ", "extrapolation_value mode", 1},
     {"Crop", "X", "border:c scale:e", 1},
     {"CumProd", "XS", "exclusive reverse", 1},
@@ -98,9 +97,7 @@ static const struct recipe recipes[] = {
     {"InstanceNormalization", "XCC", "epsilon", 1},
     {"IsInf", "X", "detect_negative detect_positive", 1},
     {"LRN", "X", "alpha beta bias size", 1},
-    {"LSTM", "XH",
-     "activation_alpha activation_beta activations clip direction hidden_size input_forget layout",
-     3},
+    {"LSTM", "XH", "activation_alpha activation_beta activations clip direction hidden_size input_forget layout", 3},
     {"LayerNormalization", "XYY?", "axis epsilon", 1},
     {"LogSoftmax", "X", "axis", 1},
     {"Loop", "SB?X", "loop", 2},
@@ -118,13 +115,11 @@ static const struct recipe recipes[] = {
     {"OneHot", "XSp", "axis", 1},
     {"PRelu", "XY", "", 1},
     {"Pad", "XPs?A?", "mode pads value", 1},
-    {"QLinearConv", "QuvWuvuvC?",
-     "auto_pad dilations group kernel_shape pads strides channels_last", 1},
+    {"QLinearConv", "QuvWuvuvC?", "auto_pad dilations group kernel_shape pads strides channels_last", 1},
     {"QLinearMatMul", "QuvMuvuv", "", 1},
     {"QuantizeLinear", "Xuv?", "axis saturate", 1},
     {"RMSNormalization", "XY", "axis epsilon", 1},
-    {"RNN", "XH", "activation_alpha activation_beta activations clip direction hidden_size layout",
-     2},
+    {"RNN", "XH", "activation_alpha activation_beta activations clip direction hidden_size layout", 2},
     {"RandomNormal", "", "dtype mean scale seed shape", 1},
     {"RandomUniform", "", "dtype high low seed shape", 1},
     {"RandomNormalLike", "X", "dtype mean scale seed", 1},
@@ -136,8 +131,7 @@ static const struct recipe recipes[] = {
      "extrapolation_value keep_aspect_ratio_policy mode nearest_mode",
      1},
     {"ReverseSequence", "Xl", "batch_axis time_axis", 1},
-    {"RoiAlign", "XrL",
-     "coordinate_transformation_mode mode output_height output_width sampling_ratio spatial_scale",
+    {"RoiAlign", "XrL", "coordinate_transformation_mode mode output_height output_width sampling_ratio spatial_scale",
      1},
     {"Scan", "XY", "scan", 1},
     {"Scatter", "XGY", "axis", 1},
@@ -172,8 +166,7 @@ static const struct recipe recipes[] = {
     {"QLinearSoftmax", "Quvuv", "axis opset", 1},
     {"QLinearReduceMean", "Quvuv", "axes keepdims", 1},
     {"QLinearGlobalAveragePool", "Quvuv", "channels_last", 1},
-    {"QLinearAveragePool", "Quvuv",
-     "auto_pad ceil_mode count_include_pad kernel_shape pads strides channels_last", 1},
+    {"QLinearAveragePool", "Quvuv", "auto_pad ceil_mode count_include_pad kernel_shape pads strides channels_last", 1},
     {"QGemm", "QuvMuvC?uv", "alpha transA transB", 1},
     {"MatMulIntegerToFloat", "QMuuv?v?", "", 1},
     {"DynamicQuantizeMatMul", "XMuv?", "", 1},
@@ -187,8 +180,7 @@ static const struct recipe recipes[] = {
     {"Binarizer", "X", "threshold:f", 1},
     {"CategoryMapper", "X", "mapping", 1},
     {"FeatureVectorizer", "XY", "inputdimensions:e", 1},
-    {"Imputer", "X",
-     "imputed_value_floats:m imputed_value_int64s:n replaced_value_float:f replaced_value_int64:i", 1},
+    {"Imputer", "X", "imputed_value_floats:m imputed_value_int64s:n replaced_value_float:f replaced_value_int64:i", 1},
     {"LabelEncoder", "X", "labels default_int64:i", 1},
     {"LinearClassifier", "X", "linear post_transform:NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT", 2},
     {"LinearRegressor", "X", "linear post_transform:NONE|SOFTMAX|LOGISTIC|SOFTMAX_ZERO|PROBIT", 1},
@@ -196,8 +188,7 @@ static const struct recipe recipes[] = {
     {"OneHotEncoder", "X", "categories zeros:b", 1},
     {"Scaler", "X", "offset:m scale:m", 1},
     {"StringNormalizer", "X",
-     "case_change_action:NONE|LOWER|UPPER is_case_sensitive:b stopwords:=word|Word|other locale:C|en_US|tr_TR",
-     1},
+     "case_change_action:NONE|LOWER|UPPER is_case_sensitive:b stopwords:=word|Word|other locale:C|en_US|tr_TR", 1},
     {"ZipMap", "X", "classlabels_int64s:n", 1},
     {"FusedConv", "XWC?Y?", "activation auto_pad dilations group kernel_shape pads strides", 1},
 };
@@ -358,10 +349,10 @@ const char *build_op_type(struct draw *draw)
 
 static enum percept_dtype any_dtype(struct draw *draw)
 {
-    static const enum percept_dtype dtypes[] = {
-        PERCEPT_FLOAT,  PERCEPT_INT64,  PERCEPT_INT32,  PERCEPT_BOOL,    PERCEPT_UINT8,
-        PERCEPT_INT8,   PERCEPT_DOUBLE, PERCEPT_UINT16, PERCEPT_INT16,   PERCEPT_FLOAT16,
-        PERCEPT_UINT32, PERCEPT_UINT64, PERCEPT_STRING, PERCEPT_BFLOAT16};
+    static const enum percept_dtype dtypes[] = {PERCEPT_FLOAT,  PERCEPT_INT64,   PERCEPT_INT32,  PERCEPT_BOOL,
+                                                PERCEPT_UINT8,  PERCEPT_INT8,    PERCEPT_DOUBLE, PERCEPT_UINT16,
+                                                PERCEPT_INT16,  PERCEPT_FLOAT16, PERCEPT_UINT32, PERCEPT_UINT64,
+                                                PERCEPT_STRING, PERCEPT_BFLOAT16};
     return dtypes[draw_below(draw, sizeof dtypes / sizeof *dtypes)];
 }
 
@@ -389,9 +380,7 @@ static struct proto ints_attribute(struct build *b, const char *name, char kind)
 {
     struct draw *draw = b->draw;
     struct proto attr = proto_attr(name, ATTR_INTS);
-    int n = kind == 'L' || kind == 'k' ? spatial_rank(b)
-            : kind == 'Z'              ? 2 * spatial_rank(b)
-                                       : b->rank;
+    int n = kind == 'L' || kind == 'k' ? spatial_rank(b) : kind == 'Z' ? 2 * spatial_rank(b) : b->rank;
     if (kind == 'A')
         n = 1 + (int)draw_below(draw, (uint64_t)b->rank + 1);
     if (kind == 'c' || kind == 'e')
@@ -418,8 +407,8 @@ static struct proto ints_attribute(struct build *b, const char *name, char kind)
     return attr;
 }
 
-static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype,
-                               int rank, const int64_t *dims);
+static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype, int rank,
+                               const int64_t *dims);
 
 static struct proto word_attribute(struct draw *draw, const char *name, const char *words)
 {
@@ -499,13 +488,7 @@ static void start(struct build *b, struct draw *draw)
     *b = (struct build){.draw = draw, .prefix = ""};
     b->dtype = draw_chance(draw, 75) ? PERCEPT_FLOAT : any_dtype(draw);
     uint8_t byte = draw_byte(draw);
-    b->rank = byte < 8     ? 0
-              : byte < 40  ? 1
-              : byte < 80  ? 2
-              : byte < 130 ? 3
-              : byte < 235 ? 4
-              : byte < 248 ? 5
-                           : 6;
+    b->rank = byte < 8 ? 0 : byte < 40 ? 1 : byte < 80 ? 2 : byte < 130 ? 3 : byte < 235 ? 4 : byte < 248 ? 5 : 6;
     for (int i = 0; i < b->rank; i++)
         b->dims[i] = any_dim(draw);
     for (int i = 0; i < 3; i++)
@@ -568,8 +551,8 @@ static size_t count_of(int rank, const int64_t *dims)
 
 /* The first elements are drawn; the others repeat them, so that large tensors do not eat the bytes.
  */
-static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype,
-                               int rank, const int64_t *dims)
+static struct proto raw_tensor(struct build *b, const char *name, enum percept_dtype dtype, int rank,
+                               const int64_t *dims)
 {
     struct proto tensor = proto_tensor_head(name, (int64_t)dtype, rank, dims), raw = {0};
     size_t n = count_of(rank, dims), size;
@@ -590,8 +573,8 @@ static struct proto raw_tensor(struct build *b, const char *name, enum percept_d
 }
 
 /* A value that the graph is given, or a constant; free dims now and then. */
-static void add_given(struct build *b, char *name, size_t size, enum percept_dtype dtype, int rank,
-                      const int64_t *dims, unsigned constant)
+static void add_given(struct build *b, char *name, size_t size, enum percept_dtype dtype, int rank, const int64_t *dims,
+                      unsigned constant)
 {
     new_name(b, name, size);
     if (draw_chance(b->draw, constant)) {
@@ -601,8 +584,7 @@ static void add_given(struct build *b, char *name, size_t size, enum percept_dty
     int64_t shown[RANK_MAX];
     for (int i = 0; i < rank; i++)
         shown[i] = draw_chance(b->draw, 12) ? -1 : dims[i];
-    proto_add(&b->graph, GRAPH_INPUT,
-              proto_value(name, (int64_t)dtype, draw_chance(b->draw, 4) ? -1 : rank, shown));
+    proto_add(&b->graph, GRAPH_INPUT, proto_value(name, (int64_t)dtype, draw_chance(b->draw, 4) ? -1 : rank, shown));
 }
 
 static void add_list(struct build *b, char kind, char *name, size_t size)
@@ -619,8 +601,7 @@ static void add_list(struct build *b, char kind, char *name, size_t size)
     if (draw_chance(draw, 6))
         n = (int)draw_below(draw, 2 * RANK_MAX);
     for (int i = 0; i < n; i++) {
-        values[i] =
-            kind == 'I' ? draw_number(draw, -1, MOST_DIM) : draw_number(draw, -b->rank, b->rank);
+        values[i] = kind == 'I' ? draw_number(draw, -1, MOST_DIM) : draw_number(draw, -b->rank, b->rank);
         if (kind == 'P' || kind == 'Z')
             values[i] = draw_number(draw, -1, 2);
         if (kind == 'I' && draw_chance(draw, 40) && i < b->rank)
@@ -638,8 +619,7 @@ static void add_list(struct build *b, char kind, char *name, size_t size)
 static void add_weights(struct build *b, char kind, char *name, size_t size)
 {
     const bool transposed = kind == 'V';
-    int64_t dims[RANK_MAX], channels = b->rank > 1 ? b->dims[1] : 1,
-                            group = b->group > 0 ? b->group : 1;
+    int64_t dims[RANK_MAX], channels = b->rank > 1 ? b->dims[1] : 1, group = b->group > 0 ? b->group : 1;
     int n = spatial_rank(b);
     if ((b->dtype == PERCEPT_UINT8 || b->dtype == PERCEPT_INT8) && draw_chance(b->draw, 25))
         channels = b->rank > 0 ? b->dims[b->rank - 1] : 1; /* for channels_last */
@@ -658,9 +638,7 @@ static void broadcast_dims(struct build *b, int *rank, int64_t *dims)
     int drop = draw_chance(draw, 30) ? (int)draw_below(draw, (uint64_t)b->rank + 1) : 0;
     *rank = b->rank - drop;
     for (int i = 0; i < *rank; i++)
-        dims[i] = draw_chance(draw, 20)  ? 1
-                  : draw_chance(draw, 4) ? any_dim(draw)
-                                         : b->dims[drop + i];
+        dims[i] = draw_chance(draw, 20) ? 1 : draw_chance(draw, 4) ? any_dim(draw) : b->dims[drop + i];
     if (draw_chance(draw, 4))
         *rank = (int)draw_below(draw, 4);
 }
@@ -745,7 +723,8 @@ static void add_narrow(struct build *b, char kind, char *name, size_t size)
 {
     const int64_t blocks = ((b->rank ? b->dims[b->rank - 1] : 1) + 15) / 16;
     if (kind == 'n')
-        add_given(b, name, size, PERCEPT_UINT8, 3, (int64_t[]){b->group, blocks, draw_chance(b->draw, 80) ? 8 : 16}, 97);
+        add_given(b, name, size, PERCEPT_UINT8, 3, (int64_t[]){b->group, blocks, draw_chance(b->draw, 80) ? 8 : 16},
+                  97);
     else
         add_given(b, name, size, PERCEPT_FLOAT, 1, (int64_t[]){b->group * blocks}, 97);
 }
@@ -842,9 +821,8 @@ static void add_recurrent(struct build *b, struct proto *node, const char *op_ty
     int64_t gates = strcmp(op_type, "LSTM") == 0 ? 4 : strcmp(op_type, "GRU") == 0 ? 3 : 1;
     int64_t ways = b->both_ways ? 2 : 1, h = b->hidden;
     int64_t seq = b->dims[0], batch = b->dims[1], in = b->dims[2];
-    const int64_t shapes[7][3] = {
-        {ways, gates * h, in}, {ways, gates * h, h}, {ways, 2 * gates * h}, {batch},
-        {ways, batch, h},      {ways, batch, h},     {ways, 3 * h}};
+    const int64_t shapes[7][3] = {{ways, gates * h, in}, {ways, gates * h, h}, {ways, 2 * gates * h}, {batch},
+                                  {ways, batch, h},      {ways, batch, h},     {ways, 3 * h}};
     const int ranks[] = {3, 3, 2, 1, 3, 3, 2};
     (void)seq;
     int n = 2 + (int)draw_below(draw, gates == 4 ? 6 : 4);
@@ -858,15 +836,13 @@ static void add_recurrent(struct build *b, struct proto *node, const char *op_ty
         memcpy(dims, shapes[i], sizeof dims);
         if (draw_chance(draw, 3))
             dims[draw_below(draw, (uint64_t)ranks[i])] = any_dim(draw);
-        add_given(b, name, sizeof name, i == 3 ? PERCEPT_INT32 : PERCEPT_FLOAT, ranks[i], dims,
-                  i < 3 ? 85 : 30);
+        add_given(b, name, sizeof name, i == 3 ? PERCEPT_INT32 : PERCEPT_FLOAT, ranks[i], dims, i < 3 ? 85 : 30);
         link_input(node, name);
     }
 }
 
 /* The graph of a node: reads what is around it and its own inputs. */
-static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, const char *around,
-                               bool loop)
+static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, const char *around, bool loop)
 {
     struct proto graph = {0};
     char name[64], in[64] = "", out[160];
@@ -882,9 +858,9 @@ static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, con
             snprintf(in, sizeof in, "in%d", i);
     }
     for (int i = 0; i < n_outputs; i++) {
-        static const char *const ops[] = {"Identity", "Relu",           "Add",      "Mul",
-                                          "Concat",   "Shape",          "Sum",      "Neg",
-                                          "Squeeze",  "NonZero",        "Optional", "SequenceConstruct",
+        static const char *const ops[] = {"Identity",        "Relu",          "Add",      "Mul",
+                                          "Concat",          "Shape",         "Sum",      "Neg",
+                                          "Squeeze",         "NonZero",       "Optional", "SequenceConstruct",
                                           "SplitToSequence", "SequenceInsert"};
         const char *op = ops[draw_below(b->draw, b->listed ? 14 : 12)];
         if (b->listed && draw_chance(b->draw, 40))
@@ -892,14 +868,15 @@ static struct proto body_graph(struct build *b, int n_inputs, int n_outputs, con
         const char *from = *in && draw_chance(b->draw, 75) ? in : around;
         snprintf(name, sizeof name, "out%d", i);
         snprintf(out, sizeof out, "%s%s%s", from, strchr("AMCS", *op) ? "," : "",
-                 !strchr("AMCS", *op) ? "" : strncmp(op, "SequenceI", 9) == 0 ? b->given : from);
+                 !strchr("AMCS", *op)               ? ""
+                 : strncmp(op, "SequenceI", 9) == 0 ? b->given
+                                                    : from);
         if (loop && i == 0) {
             op = "Identity";
             snprintf(out, sizeof out, "in1");
         }
         proto_add(&graph, GRAPH_NODE, proto_node(op, "", out, name));
-        proto_add(&graph, GRAPH_OUTPUT,
-                  proto_value(name, loop && i == 0 ? PERCEPT_BOOL : (int64_t)b->dtype, -1, NULL));
+        proto_add(&graph, GRAPH_OUTPUT, proto_value(name, loop && i == 0 ? PERCEPT_BOOL : (int64_t)b->dtype, -1, NULL));
     }
     return graph;
 }
@@ -986,8 +963,7 @@ static bool add_together(struct build *b, struct proto *node, const char *name)
     return true;
 }
 
-static void add_attributes(struct build *b, struct proto *node, const char *names,
-                           const char *around)
+static void add_attributes(struct build *b, struct proto *node, const char *names, const char *around)
 {
     while (*names) {
         size_t n = strcspn(names, " ");
@@ -1001,13 +977,10 @@ static void add_attributes(struct build *b, struct proto *node, const char *name
         if (add_together(b, node, name))
             continue;
         if (strcmp(name, "branches") == 0) {
-            proto_attr_message(node, "then_branch", ATTR_GRAPH, ATTRIBUTE_G,
-                               body_graph(b, 0, 1, around, false));
-            proto_attr_message(node, "else_branch", ATTR_GRAPH, ATTRIBUTE_G,
-                               body_graph(b, 0, 1, around, false));
+            proto_attr_message(node, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, body_graph(b, 0, 1, around, false));
+            proto_attr_message(node, "else_branch", ATTR_GRAPH, ATTRIBUTE_G, body_graph(b, 0, 1, around, false));
         } else if (strcmp(name, "loop") == 0) {
-            proto_attr_message(node, "body", ATTR_GRAPH, ATTRIBUTE_G,
-                               body_graph(b, 3, 3, around, true));
+            proto_attr_message(node, "body", ATTR_GRAPH, ATTRIBUTE_G, body_graph(b, 3, 3, around, true));
         } else if (strcmp(name, "scan") == 0) {
             int64_t scanned = 1 + draw_chance(b->draw, 50);
             proto_attr_int(node, "num_scan_inputs", scanned);
@@ -1032,16 +1005,14 @@ static const struct recipe *recipe_of(const char *op_type)
             return &recipes[i];
     if (strncmp(op_type, "Reduce", 6) == 0)
         return &reduce;
-    static const char binary[] =
-        " Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less "
-        "LessOrEqual Max Mean Min Mul Or Pow Sub Sum Xor ";
+    static const char binary[] = " Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less "
+                                 "LessOrEqual Max Mean Min Mul Or Pow Sub Sum Xor ";
     char word[64];
     snprintf(word, sizeof word, " %s ", op_type);
     return strstr(binary, word) ? &other : &one;
 }
 
-static void recipe_inputs(struct build *b, struct proto *node, const struct recipe *recipe,
-                          const char *data)
+static void recipe_inputs(struct build *b, struct proto *node, const struct recipe *recipe, const char *data)
 {
     char name[64];
     bool used = false;
@@ -1064,8 +1035,7 @@ static void recipe_inputs(struct build *b, struct proto *node, const struct reci
         link_input(node, data);
 }
 
-static void add_node(struct build *b, const struct op *op, const char *data, char *result,
-                     size_t size, bool last)
+static void add_node(struct build *b, const struct op *op, const char *data, char *result, size_t size, bool last)
 {
     const struct recipe *recipe = recipe_of(op->name);
     struct proto node = {0};
@@ -1089,19 +1059,38 @@ static void add_node(struct build *b, const struct op *op, const char *data, cha
     const bool keeps = strstr(" Identity Loop If ", op->name) != NULL;
     b->listed = keeps ? b->listed
                       : strstr(" SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceMap "
-                               "SplitToSequence ", op->name) != NULL;
+                               "SplitToSequence ",
+                               op->name) != NULL;
 }
 
 struct proto build_graph(struct draw *draw, const char *prefix)
 {
-    static const char *const after[] = {
-        "Relu",    "Add",    "BatchNormalization", "Conv",    "MaxPool", "Mul",
-        "Sigmoid", "Concat", "Transpose",          "Reshape", "Clip",    "LeakyRelu",
-        "Shape",   "Cast",   "GlobalAveragePool",  "Flatten", "NonZero", "Slice",
-        "Pad",     "Resize", "SequenceConstruct", "SplitToSequence", "Loop"};
-    static const char *const after_list[] = {"SequenceAt",  "ConcatFromSequence", "SequenceInsert", "SequenceErase",
-                                             "Loop",        "SequenceLength",     "If",             "SequenceMap",
-                                             "Identity",    "Optional"};
+    static const char *const after[] = {"Relu",
+                                        "Add",
+                                        "BatchNormalization",
+                                        "Conv",
+                                        "MaxPool",
+                                        "Mul",
+                                        "Sigmoid",
+                                        "Concat",
+                                        "Transpose",
+                                        "Reshape",
+                                        "Clip",
+                                        "LeakyRelu",
+                                        "Shape",
+                                        "Cast",
+                                        "GlobalAveragePool",
+                                        "Flatten",
+                                        "NonZero",
+                                        "Slice",
+                                        "Pad",
+                                        "Resize",
+                                        "SequenceConstruct",
+                                        "SplitToSequence",
+                                        "Loop"};
+    static const char *const after_list[] = {
+        "SequenceAt", "ConcatFromSequence", "SequenceInsert", "SequenceErase", "Loop", "SequenceLength",
+        "If",         "SequenceMap",        "Identity",       "Optional"};
     struct build b;
     int n_ops;
     const struct op *rows = op_table(&n_ops), *op = &rows[draw_below(draw, (uint64_t)n_ops)];

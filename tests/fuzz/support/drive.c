@@ -34,8 +34,8 @@ static int64_t free_dim(struct draw *draw)
 }
 
 /* The number of elements of each input goes to `counts`. */
-static bool set_shapes(struct percept_session *session, const struct percept_model *model,
-                       struct draw *draw, size_t *counts)
+static bool set_shapes(struct percept_session *session, const struct percept_model *model, struct draw *draw,
+                       size_t *counts)
 {
     int n;
     const struct percept_io *inputs = percept_inputs(model, &n);
@@ -88,8 +88,7 @@ static void fill_element(struct draw *draw, enum percept_dtype dtype, char *to, 
     memcpy(to, &bits, size);
 }
 
-void drive_fill(struct percept_session *session, int input, const struct percept_io *io, size_t n,
-                struct draw *draw)
+void drive_fill(struct percept_session *session, int input, const struct percept_io *io, size_t n, struct draw *draw)
 {
     enum { PATTERN = 61 };
     char pattern[PATTERN * sizeof(struct percept_string)];
@@ -139,8 +138,7 @@ static void read_outputs(const struct percept_session *session, const struct per
     (void)kept;
 }
 
-static bool run(struct percept_session *session, const struct percept_model *model,
-                struct draw *draw)
+static bool run(struct percept_session *session, const struct percept_model *model, struct draw *draw)
 {
     struct percept_err err = {0};
     size_t counts[MOST_FILLED] = {0};
@@ -156,8 +154,7 @@ static bool run(struct percept_session *session, const struct percept_model *mod
         drive_fill(session, i, &inputs[i], counts[i], draw);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    struct percept_run_context context = {.deadline_ns = (int64_t)now.tv_sec * 1000000000 +
-                                                         now.tv_nsec + DEADLINE_NS};
+    struct percept_run_context context = {.deadline_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + DEADLINE_NS};
     if (!percept_run(session, &context, &err)) {
         told(&err, "a run");
         return false;

@@ -19,7 +19,6 @@ enum drive_end { DRIVE_REFUSED, DRIVE_OPENED, DRIVE_RAN };
 enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, size_t memory_bytes, int runs);
 
 /* The n elements of a resized input: a short pattern out of `draw`, repeated. */
-void drive_fill(struct percept_session *session, int input, const struct percept_io *io, size_t n,
-                struct draw *draw);
+void drive_fill(struct percept_session *session, int input, const struct percept_io *io, size_t n, struct draw *draw);
 
 #endif

@@ -12,7 +12,8 @@
  *           captured y
  *       output y float32[N,2]
  *
- * What is not printable is shown as \xNN: a dump may be looked at. Long lists are cut after a few elements. Dead nodes are left out.
+ * What is not printable is shown as \xNN: a dump may be looked at. Long lists are cut after a few elements. Dead
+ * nodes are left out.
  */
 #include "dump.h"
 

@@ -27,9 +27,9 @@ struct grow {
     struct proto more;  /* what is tried */
     struct grown values[MOST_VALUES];
     int n_values, n_inputs, n_names, n_new;
-    int64_t item;                          /* the first axis of inputs in the file: -1 or 1 */
-    int64_t lengths[2][PERCEPT_RANK_MAX];  /* the others, in the file */
-    char fresh[3][8];                      /* what the new node gives */
+    int64_t item;                         /* the first axis of inputs in the file: -1 or 1 */
+    int64_t lengths[2][PERCEPT_RANK_MAX]; /* the others, in the file */
+    char fresh[3][8];                     /* what the new node gives */
 };
 
 static int64_t below(struct grow *g, int64_t n)
@@ -43,7 +43,7 @@ static const char *fresh_name(struct grow *g, char *name)
     return name;
 }
 
-/* --- constants ------------------------------------------------------------------------------------------- */
+/* --- constants ---------------------------------------------------------------------------------------------------- */
 
 static const char *floats(struct grow *g, int rank, const int64_t *dims, char *name)
 {
@@ -73,7 +73,7 @@ static const char *number(struct grow *g, int64_t value, char *name)
     return name;
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------ */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 static const struct grown *any_value(struct grow *g, enum percept_dtype dtype)
 {
@@ -129,8 +129,9 @@ static void elementwise(struct grow *g)
     const struct grown *v = any_value(g, PERCEPT_FLOAT);
     switch (below(g, 4)) {
     case 0:
-        add(g, node(g, word(g, "Relu|Abs|Sigmoid|Tanh|Exp|Neg|Sqrt|Floor|Sign|Erf|HardSigmoid|Softplus|Reciprocal|Log",
-                            w), v->name, 1));
+        add(g,
+            node(g, word(g, "Relu|Abs|Sigmoid|Tanh|Exp|Neg|Sqrt|Floor|Sign|Erf|HardSigmoid|Softplus|Reciprocal|Log", w),
+                 v->name, 1));
         return;
     case 1:
         snprintf(list, sizeof list, "%s,%s", v->name, like(g, v, c));
@@ -190,8 +191,10 @@ static void along(struct grow *g)
     const struct grown *v = any_value(g, PERCEPT_FLOAT);
     const int64_t axis = any_axis(g, v), last[] = {v->rank ? v->dims[v->rank - 1] : 1};
     struct proto made;
-    word(g, "Softmax|LogSoftmax|Hardmax|LpNormalization|ArgMax|ArgMin|CumSum|TopK|LayerNormalization|"
-            "MeanVarianceNormalization", w);
+    word(g,
+         "Softmax|LogSoftmax|Hardmax|LpNormalization|ArgMax|ArgMin|CumSum|TopK|LayerNormalization|"
+         "MeanVarianceNormalization",
+         w);
     if (strcmp(w, "CumSum") == 0) {
         snprintf(list, sizeof list, "%s,%s", v->name, number(g, axis, c));
         made = node(g, w, list, 1);
@@ -392,8 +395,11 @@ static void product(struct grow *g)
     case 4:
         snprintf(list, sizeof list, "%s,%s", v->name, u->name);
         made = node(g, "Einsum", list, 1);
-        proto_attr_text(&made, "equation", word(g, "bi,bi->b|bi,bj->bij|ij,kj->ik|bij,bjk->bik|bi,ci->bc|bij,bij->bj|"
-                                                   "bij,bkj->bik|ij,ij->ij|ji,jk->ik|bij,cij->bc", w));
+        proto_attr_text(&made, "equation",
+                        word(g,
+                             "bi,bi->b|bi,bj->bij|ij,kj->ik|bij,bjk->bik|bi,ci->bc|bij,bij->bj|"
+                             "bij,bkj->bik|ij,ij->ij|ji,jk->ik|bij,cij->bc",
+                             w));
         break;
     default:
         snprintf(list, sizeof list, "%s,%s", v->name, floats(g, 2, wide, c[0]));
@@ -410,8 +416,10 @@ static void picture(struct grow *g)
     const int64_t channels[] = {v->rank > 1 ? v->dims[1] : 1};
     int64_t kernel[PERCEPT_RANK_MAX] = {1 + below(g, 4), channels[0], 1 + below(g, 2), 1 + below(g, 2), 1};
     struct proto made;
-    word(g, "Conv|Conv|MaxPool|AveragePool|GlobalAveragePool|GlobalMaxPool|InstanceNormalization|LRN|DepthToSpace|"
-            "DynamicQuantizeLinear|BatchNormalization|Resize", w);
+    word(g,
+         "Conv|Conv|MaxPool|AveragePool|GlobalAveragePool|GlobalMaxPool|InstanceNormalization|LRN|DepthToSpace|"
+         "DynamicQuantizeLinear|BatchNormalization|Resize",
+         w);
     if (strcmp(w, "Conv") == 0) {
         snprintf(list, sizeof list, "%s,%s", v->name, floats(g, v->rank, kernel, c[0]));
         made = node(g, w, list, 1);
@@ -434,7 +442,8 @@ static void picture(struct grow *g)
     } else {
         made = node(g, w, v->name, w[0] == 'M' && below(g, 2) ? 2 : w[0] == 'D' && w[1] == 'y' ? 3 : 1);
         if (strcmp(w, "MaxPool") == 0 || w[0] == 'A')
-            proto_attr_ints(&made, "kernel_shape", (size_t)(v->rank > 2 ? v->rank - 2 : 1), (int64_t[]){2, 1, 1, 1, 1, 1});
+            proto_attr_ints(&made, "kernel_shape", (size_t)(v->rank > 2 ? v->rank - 2 : 1),
+                            (int64_t[]){2, 1, 1, 1, 1, 1});
         if (w[0] == 'L')
             proto_attr_int(&made, "size", 3);
         if (strcmp(w, "DepthToSpace") == 0)
@@ -514,7 +523,7 @@ static void sizes(struct grow *g)
     }
 }
 
-/* --- the whole ----------------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
 
 static struct proto with_outputs(const struct grow *g, int n, const char names[][8])
 {
@@ -572,8 +581,9 @@ static bool runs(struct grow *g, const struct percept_model *model)
 
 static void try_node(struct grow *g)
 {
-    static void (*const kinds[])(struct grow *g) = {elementwise, elementwise, choose, reduce, along, turn, turn, reshape,
-                                                    reshape, cut, look_up, product, picture, recur, sizes, sizes};
+    static void (*const kinds[])(struct grow * g) = {elementwise, elementwise, choose,  reduce, along,   turn,
+                                                     turn,        reshape,     reshape, cut,    look_up, product,
+                                                     picture,     recur,       sizes,   sizes};
     kinds[below(g, sizeof kinds / sizeof *kinds)](g);
     struct proto file = with_outputs(g, g->n_new, (const char(*)[8])g->fresh);
     struct percept_model *model = opens(&file);
@@ -612,9 +622,9 @@ static struct proto finish(struct grow *g)
     char names[2][8];
     int n = 0;
     for (int tries = 0; tries < 24 && n < 2; tries++) {
-        const struct grown *v = &g->values[g->n_values - 1 - (tries < 12 ? below(g, 4) : below(g, g->n_values)) % g->n_values];
-        if (v->rank < 1 || v->dims[0] != ITEMS || v->name[0] == 'x' ||
-            (n && strcmp(names[0], v->name) == 0))
+        const struct grown *v =
+            &g->values[g->n_values - 1 - (tries < 12 ? below(g, 4) : below(g, g->n_values)) % g->n_values];
+        if (v->rank < 1 || v->dims[0] != ITEMS || v->name[0] == 'x' || (n && strcmp(names[0], v->name) == 0))
             continue;
         memcpy(names[n++], v->name, sizeof names[0]);
         if (below(g, 3))

@@ -112,11 +112,9 @@ static struct field *insert(struct message *message, int at)
 {
     if (message->n == message->cap) {
         message->cap = 2 * message->cap + 8;
-        message->fields =
-            must(realloc(message->fields, (size_t)message->cap * sizeof *message->fields));
+        message->fields = must(realloc(message->fields, (size_t)message->cap * sizeof *message->fields));
     }
-    memmove(message->fields + at + 1, message->fields + at,
-            (size_t)(message->n - at) * sizeof *message->fields);
+    memmove(message->fields + at + 1, message->fields + at, (size_t)(message->n - at) * sizeof *message->fields);
     message->n++;
     message->fields[at] = (struct field){0};
     return &message->fields[at];
@@ -295,8 +293,7 @@ static void rewire(struct message *model, struct draw *draw)
     static const struct {
         enum kind kind;
         uint32_t tag;
-    } names[] = {
-        {NODE, NODE_OUTPUT}, {NODE, NODE_INPUT}, {VALUE, VALUE_INFO_NAME}, {TENSOR, TENSOR_NAME}};
+    } names[] = {{NODE, NODE_OUTPUT}, {NODE, NODE_INPUT}, {VALUE, VALUE_INFO_NAME}, {TENSOR, TENSOR_NAME}};
     size_t to = draw_chance(draw, 80) ? 1 : draw_below(draw, 4), from = draw_below(draw, 4);
     struct spot target = pick(model, names[to].kind, names[to].tag, draw);
     struct spot source = pick(model, names[from].kind, names[from].tag, draw);
