@@ -606,9 +606,7 @@ bool options_read(int argc, char *const *argv, char *const *environment, struct 
     return options->action != OPTIONS_NONE || count_is_right(options, err);
 }
 
-/* --- help
- * ------------------------------------------------------------------------------------------------
- */
+/* --- help --------------------------------------------------------------------------------------------------------- */
 
 #define HELP_COLUMN 30
 #define HELP_WIDTH 96

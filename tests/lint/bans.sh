@@ -11,7 +11,7 @@ ban '\b(exit|abort|_exit)\(' 'src/main.c|src/command/.*|src/http/server.c' 'retu
 ban '\b(printf|puts|putchar)\(' 'src/main.c|src/options.c|src/command/.*' 'the library and the server do not print'
 ban '\btypedef (struct|enum|union)' "$none" 'name the struct'
 ban '\b(TODO|FIXME|XXX)\b' "$none" 'finish it'
-ban '\bvolatile\b' 'src/base/team.c' 'not for synchronisation'
+ban '\bvolatile\b' 'src/base/team.c|src/command/serve.c' 'for signal handlers, not for synchronisation'
 ban '\b(pthread_mutex|uv_mutex|pthread_cond)' 'src/serve/loop.c' 'hand over instead of locking'
 ban '__atomic_|_Atomic|\batomic_' 'src/base/team.c|src/base/arena.c|src/base/log.c|src/serve/.*|src/base/watch.c' 'only the team, counters and the cancel flag'
 ban '__builtin_cpu_supports' 'src/kernel/pick.c' 'pick.c chooses the row'

@@ -7,4 +7,4 @@ fi
 files=$(find src include tests -name '*.[ch]')
 clang-format --dry-run $files 2>&1 | grep -E 'warning:|error:' | sed 's/: warning.*/: not as make format leaves it/' | sort -u
 awk 'length($0) > 120 {print FILENAME ":" FNR ": " length($0) " columns; 120 are the limit"}
-     /^\/\* --/ && !/^\/\* --- [^-].* -+ \*\/$/ {print FILENAME ":" FNR ": a banner is /* --- title ---...--- */"}' $files
+     /^\/\* --/ && !/^\/\* --- [^ ].* -+( \*\/)?$/ {print FILENAME ":" FNR ": a banner is /* --- title ---...--- */"}' $files

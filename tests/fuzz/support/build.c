@@ -367,8 +367,7 @@ static int spatial_rank(const struct build *b)
     return b->rank > 2 && b->rank < 6 ? b->rank - 2 : 1;
 }
 
-/* --- attributes
- * ------------------------------------------------------------------------------------ */
+/* --- attributes --------------------------------------------------------------------------------------------------- */
 
 /* Elements of the last axis, or one. */
 static int n_columns(struct build *b)
@@ -510,8 +509,7 @@ struct proto build_attribute(struct draw *draw)
     return one_attribute(&b, attributes[i].name, attributes[i].kind);
 }
 
-/* --- inputs
- * ---------------------------------------------------------------------------------------- */
+/* --- inputs ------------------------------------------------------------------------------------------------------- */
 
 static void new_name(struct build *b, char *name, size_t size)
 {
@@ -807,8 +805,7 @@ static void add_input(struct build *b, char kind, char *name, size_t size)
     add_given(b, name, size, dtype, rank, dims, constant);
 }
 
-/* --- nodes
- * ----------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 static void link_input(struct proto *node, const char *name)
 {

@@ -90,8 +90,7 @@ struct spots {
     size_t n, cap;
 };
 
-/* --- apart and together
- * ------------------------------------------------------------------------------ */
+/* --- apart and together ------------------------------------------------------------------------------------------- */
 
 static void *must(void *at)
 {
@@ -178,8 +177,7 @@ static struct proto together(const struct message *message)
     return made;
 }
 
-/* --- places
- * -------------------------------------------------------------------------------------------- */
+/* --- places ------------------------------------------------------------------------------------------------------- */
 
 static void collect(struct message *message, enum kind kind, uint32_t tag, struct spots *spots)
 {
@@ -223,8 +221,7 @@ static void set_text(struct field *field, const void *at, size_t n)
     field->bytes = text;
 }
 
-/* --- changes
- * ------------------------------------------------------------------------------------------- */
+/* --- changes ------------------------------------------------------------------------------------------------------ */
 
 static void change_number(struct field *field, struct draw *draw)
 {
