@@ -205,13 +205,21 @@ static bool name_empty(const struct percept_session *session, struct percept_err
     return false;
 }
 
+/* The model was judged when it was opened: what it cannot compute for these shapes and this data is the caller's. */
+static bool of_request(struct percept_err *err)
+{
+    if (err && err->code == ERR_MODEL)
+        err->code = ERR_INVALID;
+    return false;
+}
+
 bool percept_prepare(struct percept_session *session, struct percept_err *err)
 {
     for (int i = 0; i < session->model->n_inputs; i++)
         if (frame_feeds(session->frame)[i].rank < 0)
             return err_set(err, ERR_INVALID, "the shape of input '%s' has free dimensions and is not set",
                            session->model->inputs[i].name);
-    return (prepare_ranks(session, err) || name_empty(session, err)) && judge_freed(session, err);
+    return (prepare_ranks(session, err) || of_request(err) || name_empty(session, err)) && judge_freed(session, err);
 }
 
 void *percept_input(struct percept_session *session, int input)
@@ -279,7 +287,8 @@ bool percept_run(struct percept_session *session, const struct percept_run_conte
     struct frame_observer observer = {.before = step_begins, .after = step_ended, .user = session};
     session->n_profile = 0;
     return percept_prepare(session, err) &&
-           (frame_run(session->frame, context, session->profiling ? &observer : NULL, err) || name_empty(session, err));
+           (frame_run(session->frame, context, session->profiling ? &observer : NULL, err) || of_request(err) ||
+            name_empty(session, err));
 }
 
 struct percept_tensor percept_output(const struct percept_session *session, int output)

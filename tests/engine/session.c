@@ -318,6 +318,26 @@ START_TEST(what_came_before_does_not_make_scalars)
 }
 END_TEST
 
+/* Dimensions that an operator refuses with the model's fault in mind where they are in the file: here they come
+ * from the caller, and no server has failed. */
+START_TEST(what_a_callers_numbers_make_impossible_is_the_callers)
+{
+    static const int64_t refused[][2] = {{-1, -1}, {-2, 3}, {4, 4}};
+    struct percept_model *model = small_open_reshaped();
+    struct percept_session *session = small_session(model);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct percept_err err = {0};
+        ck_assert(percept_resize(session, 0, 1, DIMS(2), &err));
+        ck_assert_msg(percept_prepare(session, &err), "%s", err.text);
+        memcpy(percept_input(session, 0), refused[i], sizeof refused[i]);
+        ck_assert(!percept_run(session, NULL, &err));
+        ck_assert_msg(err.code == ERR_INVALID, "%d: %s", err.code, err.text);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_session_suite(void);
 Suite *engine_session_suite(void)
 {
@@ -325,6 +345,7 @@ Suite *engine_session_suite(void)
     TCase *tests = tcase_create("session");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, an_item_has_the_same_bits_in_every_batch_and_position, 0, SHIPPED_COUNT);
+    tcase_add_test(tests, what_a_callers_numbers_make_impossible_is_the_callers);
     tcase_add_loop_test(tests, an_item_has_the_same_bits_on_two_cores, 0, SHIPPED_COUNT);
     tcase_add_loop_test(tests, a_run_at_known_shapes_allocates_nothing, 0, SHIPPED_COUNT);
     tcase_add_test(tests, shapes_that_do_not_fit_are_refused_by_name);
