@@ -3,7 +3,7 @@
 #   B=build/asan SANITIZE=-fsanitize=address make check     another flavour beside the release build
 #   make check-one T=graph/wire                             one suite
 #
-# Objects lie under $(B). Kernels are compiled once per row (KERNEL_ROWS), everything else once. What was made
+# Objects lie under $(B). Kernels are compiled once per level (KERNEL_LEVELS), everything else once. What was made
 # with other flags, or linked from other files, is made again: see stamps below.
 
 VERSION := 0.1.0
@@ -45,15 +45,15 @@ DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
 
 STRIPPED := $(if $(SANITIZE)$(filter -O0 -Og,$(CFLAGS)),,yes)
 
-KERNEL_ROWS := base $(if $(filter x86_64,$(ARCH)),v3 v4)
-ROW_base :=
-ROW_v3   := -march=x86-64-v3
-ROW_v4   := -march=x86-64-v4 -mprefer-vector-width=512
+KERNEL_LEVELS := base $(if $(filter x86_64,$(ARCH)),v3 v4)
+LEVEL_base :=
+LEVEL_v3   := -march=x86-64-v3
+LEVEL_v4   := -march=x86-64-v4 -mprefer-vector-width=512
 
 lib_src    := $(sort $(wildcard src/base/*.c src/graph/*.c src/op/*.c src/engine/*.c)) \
               src/kernel/pick.c src/kernel/blas.c
 daemon_src := $(sort $(wildcard src/serve/*.c src/http/*.c src/command/*.c src/*.c))
-lib_obj    := $(lib_src:%.c=$(B)/%.o) $(KERNEL_ROWS:%=$(B)/src/kernel/kernels.%.o)
+lib_obj    := $(lib_src:%.c=$(B)/%.o) $(KERNEL_LEVELS:%=$(B)/src/kernel/kernels.%.o)
 daemon_obj := $(daemon_src:%.c=$(B)/%.o)
 
 .PHONY: all
@@ -94,8 +94,8 @@ run: ## install what is missing, build, serve models/
 # $(B)/flags is what objects are compiled with, $(B)/parts what is linked, and with which flags.
 
 flags := $(CC) $(shell $(CC) -dumpfullversion) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) / $(KERNEL_CFLAGS) \
-         / $(ROW_base) / $(ROW_v3) / $(ROW_v4) / $(VERSION)
-parts := $(KERNEL_ROWS) / $(LDFLAGS) $(DAEMON_LIBS) $(LIB_LIBS) / $(STRIPPED) \
+         / $(LEVEL_base) / $(LEVEL_v3) / $(LEVEL_v4) / $(VERSION)
+parts := $(KERNEL_LEVELS) / $(LDFLAGS) $(DAEMON_LIBS) $(LIB_LIBS) / $(STRIPPED) \
          / $(sort $(wildcard src/*.c src/*/*.c src/kernel/* tests/*.c tests/*/*.c))
 
 .PHONY: new
@@ -121,13 +121,13 @@ $(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/engine/* src/graph/
 # What opens models and speaks HTTP is done once; what runs for every element is in kernel/ and op/.
 $(B)/src/graph/%.o $(B)/src/engine/%.o $(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
 $(B)/src/kernel/pick.o: $(B)/parts
-$(B)/src/kernel/pick.o: CPPFLAGS += $(if $(filter-out base,$(KERNEL_ROWS)),,-DKERNELS_BASE_ALONE)
+$(B)/src/kernel/pick.o: CPPFLAGS += $(if $(filter-out base,$(KERNEL_LEVELS)),,-DKERNELS_BASE_ALONE)
 # As old as its beginning: a header that was edited during the half minute this takes is newer.
 $(B)/src/kernel/kernels.%.o: src/kernel/kernels.c $(B)/flags
 	@mkdir -p $(@D)
 	@touch $@.begun
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(KERNEL_CFLAGS) $(ROW_$*) -DKERNELS_ROW=$* -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(KERNEL_CFLAGS) $(LEVEL_$*) -DKERNELS_LEVEL=$* -MMD -MP -c $< -o $@
 	@touch -r $@.begun $@ && rm $@.begun
 
 $(B)/tests/%.o: tests/%.c $(B)/flags
@@ -188,7 +188,7 @@ $(B)/starve.so: tests/starve/starve.c tests/starve/starve.h $(B)/flags
 $(B)/test-daemon: $(B)/starve.so
 
 .PHONY: test
-test: ## install what is missing, build, run all tests on every row; ends with N passed, N failed
+test: ## install what is missing, build, run all tests on every level; ends with N passed, N failed
 	@$(MAKE) deps
 	@$(MAKE) $(jobs) check
 
@@ -204,8 +204,8 @@ check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd ## 
 
 # Sanitizers: other flavours beside $(B). Their warnings are the release build's and, but for ubsan's, false ones of
 # their own.
-# Kernels are optimised little and, under AddressSanitizer, call its checks instead of carrying them: a row
-# with inlined checks takes three times as long to compile. Races are not in the rows: ThreadSanitizer
+# Kernels are optimised little and, under AddressSanitizer, call its checks instead of carrying them: a level
+# with inlined checks takes three times as long to compile. Races are not in the levels: ThreadSanitizer
 # looks at one.
 
 flavours := $(patsubst %/,%,$(dir $(B)))
@@ -226,7 +226,7 @@ ubsan: ## all tests under UndefinedBehaviorSanitizer alone
 
 .PHONY: tsan
 tsan: ## the concurrent tests under ThreadSanitizer
-	@$(MAKE) $(call flavour,tsan,-fsanitize=thread) KERNEL_ROWS=base TEST_DIRS="base engine serve http daemon" check
+	@$(MAKE) $(call flavour,tsan,-fsanitize=thread) KERNEL_LEVELS=base TEST_DIRS="base engine serve http daemon" check
 
 $(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
@@ -292,12 +292,12 @@ lint: $(B)/perceptd $(B)/libpercept.a ## layers, doors, headers alone, symbols, 
 	@tests/lint/lint.sh $(B)
 
 # --- fuzzing: T=model S=60; targets are tests/fuzz/T.c, what they share is in tests/fuzz/support ---------
-# One row of kernels, little optimised, checked for addresses and not instrumented for coverage: the other
-# rows are compiled from the same source and run under `make asan`, and a row with all of it takes minutes.
+# One level, little optimised, checked for addresses and not instrumented for coverage: the other
+# levels are compiled from the same source and run under `make asan`, and a level with all of it takes minutes.
 # Every run begins with the files of tests/fuzz/corpus/T: seeds, and what crashed once.
 
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/*.c)))
-fuzz_flags    = B=$(flavours)/fuzz CC=clang-14 CFLAGS="-O1 -g1" WARN= KERNEL_ROWS=base \
+fuzz_flags    = B=$(flavours)/fuzz CC=clang-14 CFLAGS="-O1 -g1" WARN= KERNEL_LEVELS=base \
                 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined $(checks)" \
                 KERNEL_CFLAGS="-std=gnu11 -g1 -O1 -fno-math-errno -fno-trapping-math -fPIE -fsanitize=address \
                   $(checks) -mllvm -asan-instrumentation-with-call-threshold=0"
@@ -330,15 +330,15 @@ abuse: ## damaged copies of the smallest trained models, under sanitizers: DIR=P
 	@$(flavours)/asan/abuse $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
 
 # Kernels are damaged as level base alone: its source is every level's.
-mutant_rows  = $(if $(filter kernel,$(T)),KERNEL_ROWS=base)
-mutant_build = $(flavours)/mutants$(if $(filter kernel,$(T)),-base)
-mutant_goals = test-$(T) $(if $(filter op engine,$(T)),conformance) $(if $(filter http serve command,$(T)),perceptd)
+mutant_levels = $(if $(filter kernel,$(T)),KERNEL_LEVELS=base)
+mutant_build  = $(flavours)/mutants$(if $(filter kernel,$(T)),-base)
+mutant_goals  = test-$(T) $(if $(filter op engine,$(T)),conformance) $(if $(filter http serve command,$(T)),perceptd)
 
 .PHONY: mutants
 mutants: ## damage src/$(T) in N places, one at a time: which does no test notice? T=serve N=50 SEED=1 (python3)
 	@[ -n "$(T)" ] || { echo "name a folder of src: make mutants T=serve" >&2; exit 1; }
-	@$(MAKE) $(jobs) -s B=$(mutant_build) WERROR= $(mutant_rows) $(mutant_goals:%=$(mutant_build)/%)
-	@python3 tests/mutants/mutants.py $(mutant_build) "$(mutant_goals)" "$(mutant_rows)" $(or $(N),50) $(or $(SEED),1)
+	@$(MAKE) $(jobs) -s B=$(mutant_build) WERROR= $(mutant_levels) $(mutant_goals:%=$(mutant_build)/%)
+	@python3 tests/mutants/mutants.py $(mutant_build) "$(mutant_goals)" "$(mutant_levels)" $(or $(N),50) $(or $(SEED),1)
 
 .PHONY: arm64
 arm64: ## tests of base, graph, kernel and op on an emulated arm64 (qemu-user, gcc-aarch64-linux-gnu)

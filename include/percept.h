@@ -91,7 +91,7 @@ enum percept_region {
 /* How to open a model. Zeroed fields mean the default; set `size` to sizeof(struct percept_options). */
 struct percept_options {
     size_t size;
-    const char *row;            /* row of kernels: "base", "v3", "v4"; NULL: the best this CPU runs */
+    const char *level;          /* of kernels: "base", "v3", "v4"; NULL: the best this CPU runs */
     const char *precision;      /* "exact" (NULL) */
     size_t memory_limit_bytes;  /* of one session's tensors; 0: 4 GiB */
     enum percept_region region; /* where packed weights live */
@@ -102,7 +102,7 @@ struct percept_options {
 
 /* What percept_describe tells; strings and arrays live as long as the model. */
 struct percept_description {
-    const char *row; /* of kernels */
+    const char *level; /* of kernels */
     const char *precision;
     const char *producer; /* who exported the model, may be "" */
     int64_t ir_version;
@@ -222,7 +222,7 @@ void percept_team_help(struct percept_team *team);
 /* Sends the helpers home. Any thread; helpers that come later return at once. */
 void percept_team_close(struct percept_team *team);
 
-/* Names of the rows this CPU runs, best first, NULL-ended. */
+/* Names of the levels this CPU runs, best first, NULL-ended. */
 const char *const *percept_kernels(void);
 
 /* Size of an element in bytes (PERCEPT_STRING: of struct percept_string); 0 if unknown. */
@@ -237,7 +237,7 @@ struct percept_region_info {
     char name[80];
     size_t n_bytes;
     char model[160]; /* path it was packed from */
-    char row[16];
+    char level[16];
     int n_holders;
     int holders[16];    /* the first holders' process ids */
     int64_t kept_since; /* when it was last marked as kept, in seconds of Unix time; 0: it is not */

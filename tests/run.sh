@@ -1,8 +1,8 @@
 #!/bin/bash
 # run.sh BUILD FOLDER... - runs the test programs of these folders and closes with
-# "N passed, N failed, N skipped". Programs whose results depend on the row of kernels run once per row
-# that this processor has; rows that it lacks are named. A test that is skipped prints "skipped: why";
-# with REQUIRE_SHARED=1 a skip is a failure, and so is a row of REQUIRE_ROWS ("v4 v3 base") that did not run.
+# "N passed, N failed, N skipped". Programs whose results depend on the kernels run once per level
+# that this processor has; levels that it lacks are named. A test that is skipped prints "skipped: why";
+# with REQUIRE_SHARED=1 a skip is a failure, and so is a level of REQUIRE_LEVELS ("v4 v3 base") that did not run.
 set -u
 build=$1
 shift
@@ -12,15 +12,15 @@ trap 'rm -f "$tally" "$log"' EXIT
 export TEST_TALLY=$tally PERCEPTD_BINARY=$build/perceptd
 export PERCEPTD_SHARED=${PERCEPTD_SHARED:-../shared}
 export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
-rows=$("$build/perceptd" --kernels-list | tr '\n' ' ')
-if [ -z "$rows" ]; then
-    echo "$build/perceptd --kernels-list names no row"
+levels=$("$build/perceptd" --kernels-list | tr '\n' ' ')
+if [ -z "$levels" ]; then
+    echo "$build/perceptd --kernels-list names no level"
     echo "0 1" >>"$tally"
 fi
-for row in v4 v3 base; do
-    case " $rows " in *" $row "*) continue ;; esac
-    echo "not run: row $row (this processor lacks it)"
-    case " ${REQUIRE_ROWS:-} " in *" $row "*) echo "but it is required" && echo "0 1" >>"$tally" ;; esac
+for level in v4 v3 base; do
+    case " $levels " in *" $level "*) continue ;; esac
+    echo "not run: level $level (this processor lacks it)"
+    case " ${REQUIRE_LEVELS:-} " in *" $level "*) echo "but it is required" && echo "0 1" >>"$tally" ;; esac
 done
 
 run() { # program
@@ -44,9 +44,9 @@ run() { # program
 for folder in "$@"; do
     case $folder in
     op | engine)
-        for row in $rows; do
-            echo "== tests/$folder, row $row"
-            PERCEPTD_KERNELS=$row run "$build/test-$folder"
+        for level in $levels; do
+            echo "== tests/$folder, level $level"
+            PERCEPTD_KERNELS=$level run "$build/test-$folder"
         done ;;
     *)
         echo "== tests/$folder"

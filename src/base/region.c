@@ -2,7 +2,7 @@
  * region.c - packed weights in POSIX shared memory, one named object per model that is served.
  *
  *     /dev/shm/PREFIX-UID-DIGEST
- *     | header (one page): magic, sizes, digest, row, model, build | packed bytes, 64-byte aligned ... |
+ *     | header (one page): magic, sizes, digest, level, model, build | packed bytes, 64-byte aligned ... |
  *
  * Publishing. The object is made with O_TMPFILE, so it has no name while it is written and nothing is
  * left if the writer dies. posix_fallocate takes the pages beforehand: a tmpfs that is full then says
@@ -62,7 +62,7 @@ struct header {
     char magic[8];
     uint64_t n_bytes; /* of the packed part */
     uint8_t digest[16];
-    char row[16];
+    char level[16];
     char model[160];
     char build[16];
 };
@@ -224,7 +224,7 @@ static bool read_header(int fd, struct header *header)
     if (pread(fd, header, sizeof *header, 0) != (ssize_t)sizeof *header ||
         memcmp(header->magic, MAGIC, sizeof header->magic) != 0)
         return false;
-    header->row[sizeof header->row - 1] = '\0';
+    header->level[sizeof header->level - 1] = '\0';
     header->model[sizeof header->model - 1] = '\0';
     header->build[sizeof header->build - 1] = '\0';
     return true;
@@ -326,7 +326,7 @@ static void fill_header(struct region_draft *draft, const struct region_key *key
     memcpy(header->magic, MAGIC, sizeof header->magic);
     header->n_bytes = draft->n_bytes;
     memcpy(header->digest, key->digest, sizeof header->digest);
-    snprintf(header->row, sizeof header->row, "%s", key->row);
+    snprintf(header->level, sizeof header->level, "%s", key->level);
     copy_tail(header->model, sizeof header->model, key->model);
     snprintf(header->build, sizeof header->build, "%s", key->build ? key->build : "");
 }
@@ -430,7 +430,7 @@ static int remove_replaced(void *user, int fd, const char *name)
     struct stat st;
     if (strcmp(name, region->name) == 0 || fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
         return 0;
-    bool same_file = strcmp(header.model, own->model) == 0 && strcmp(header.row, own->row) == 0;
+    bool same_file = strcmp(header.model, own->model) == 0 && strcmp(header.level, own->level) == 0;
     bool other_build = strcmp(header.build, own->build) != 0;
     return (same_file || other_build) && remove_if_alone(fd, name, 0);
 }
@@ -506,7 +506,7 @@ static int list_one(void *user, int fd, const char *name)
     *info = (struct percept_region_info){.n_bytes = (size_t)header.n_bytes};
     info->kept_since = is_kept(&st, -1) ? st.st_mtim.tv_sec : 0;
     snprintf(info->name, sizeof info->name, "%s", name);
-    snprintf(info->row, sizeof info->row, "%s", header.row);
+    snprintf(info->level, sizeof info->level, "%s", header.level);
     snprintf(info->model, sizeof info->model, "%s", header.model);
     find_holders(&st, info);
     return 1;

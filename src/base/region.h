@@ -24,7 +24,7 @@ struct region;
 struct region_key {
     uint8_t digest[16]; /* of everything the packed bytes depend on */
     const char *prefix; /* of the name under /dev/shm */
-    const char *row;    /* for people: shown by `perceptd regions` */
+    const char *level;  /* for people: shown by `perceptd regions` */
     const char *model;
     const char *build; /* another one's regions cannot be adopted; NULL: "" */
 };

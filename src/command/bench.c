@@ -220,7 +220,7 @@ static void add_table(struct text *text, const struct options *options, const st
     const struct shapes_model shapes = shapes_of(model);
     struct percept_description description;
     percept_describe(model, &description);
-    text_printf(text, "%s, kernels %s, %d core%s\n", options->paths.at[0], description.row, options->cores,
+    text_printf(text, "%s, kernels %s, %d core%s\n", options->paths.at[0], description.level, options->cores,
                 options->cores == 1 ? "" : "s");
     text_printf(text, "%8s %12s %12s %12s %8s  %s\n", "batch", "median ms", "min ms", "items/s", "calls", "inputs");
     for (int i = 0; i < options->batches.n; i++) {

@@ -108,7 +108,7 @@ struct percept_model *command_open(const struct options *options, double *ms, st
     const struct settings *settings = &options->settings;
     const struct percept_options how = {
         .size = sizeof how,
-        .row = settings->row,
+        .level = settings->level,
         .memory_limit_bytes = settings->memory_limit_bytes,
         .region = settings->private_regions ? PERCEPT_REGION_PRIVATE : PERCEPT_REGION_SHARED,
         .region_prefix = settings->region_prefix,

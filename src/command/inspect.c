@@ -111,7 +111,7 @@ static void print_facts(const struct facts *facts, struct arena *arena)
     print_operators(d, arena);
     printf("made of it\n  %d steps: %d nodes computed at load, %d fused into others\n", d->n_steps, d->n_folded,
            d->n_fused);
-    printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->row, d->precision, d->region_bytes,
+    printf("  kernels %s, precision %s, %zu bytes of packed weights %s%s%s\n", d->level, d->precision, d->region_bytes,
            *d->region_name ? "in /dev/shm/" : "in private memory", d->region_name,
            d->region_adopted ? " (adopted)" : "");
     printf("  loaded in %.1f ms\n", facts->load_ms);
@@ -191,7 +191,7 @@ static void add_facts(struct text *text, const struct facts *facts)
     text_printf(text, ",\n \"nodes\": %d, \"steps\": %d, \"folded\": %d, \"fused\": %d", d->n_nodes, d->n_steps,
                 d->n_folded, d->n_fused);
     text_printf(text, ",\n \"parameters\": %" PRId64 ", \"file_bytes\": %zu", d->n_parameters, d->file_bytes);
-    text_printf(text, ",\n \"row\": \"%s\", \"precision\": \"%s\"", d->row, d->precision);
+    text_printf(text, ",\n \"level\": \"%s\", \"precision\": \"%s\"", d->level, d->precision);
     text_printf(text, ",\n \"region_bytes\": %zu, \"region\": ", d->region_bytes);
     text_json(text, d->region_name);
     text_printf(text, ", \"region_adopted\": %s", d->region_adopted ? "true" : "false");

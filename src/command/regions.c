@@ -28,7 +28,7 @@ static void print_table(const struct percept_region_info *infos, int n, struct a
     if (!n)
         puts("none");
     for (int i = 0; i < n; i++) {
-        printf("%s  %zu bytes  row %s  %s  held by", infos[i].name, infos[i].n_bytes, infos[i].row,
+        printf("%s  %zu bytes  level %s  %s  held by", infos[i].name, infos[i].n_bytes, infos[i].level,
                text_escaped(arena, infos[i].model));
         int shown = infos[i].n_holders > 16 ? 16 : infos[i].n_holders;
         for (int k = 0; k < shown; k++)
@@ -49,8 +49,8 @@ static void add_region(struct text *text, const struct percept_region_info *info
     text_json(text, info->name);
     text_printf(text, ", \"bytes\": %zu, \"model\": ", info->n_bytes);
     text_json(text, info->model);
-    text_add(text, ", \"row\": ");
-    text_json(text, info->row);
+    text_add(text, ", \"level\": ");
+    text_json(text, info->level);
     text_printf(text, ", \"n_holders\": %d, \"holders\": [", info->n_holders);
     for (int k = 0; k < info->n_holders && k < 16; k++)
         text_printf(text, "%s%d", k ? ", " : "", info->holders[k]);

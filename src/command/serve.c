@@ -267,16 +267,16 @@ static void on_watchdog(void *user)
 
 /* --- starting ----------------------------------------------------------------------------------------------------- */
 
-static bool row_exists(const char *row, struct percept_err *err)
+static bool level_exists(const char *level, struct percept_err *err)
 {
     char names[80] = "";
     size_t used = 0;
     for (const char *const *name = percept_kernels(); *name && used < sizeof names; name++) {
-        if (!row || strcmp(*name, row) == 0)
+        if (!level || strcmp(*name, level) == 0)
             return true;
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", *name);
     }
-    return err_set(err, ERR_CONFIG, "--kernels '%s': this processor has no such row; it has %s", row, names);
+    return err_set(err, ERR_CONFIG, "--kernels '%s': this processor has no such level; it has %s", level, names);
 }
 
 static bool paths_exist(const struct options *options, struct percept_err *err)
@@ -419,7 +419,7 @@ static void tear_down(struct serving *serving)
 
 static bool start(struct serving *serving, struct percept_err *err)
 {
-    if (!row_exists(serving->settings.row, err) || !paths_exist(serving->options, err) || !set_up(serving, err) ||
+    if (!level_exists(serving->settings.level, err) || !paths_exist(serving->options, err) || !set_up(serving, err) ||
         !open_door(serving, err) || !watch_signals(serving, err))
         return false;
     catalog_on_change(serving->catalog, on_change, serving);
@@ -453,7 +453,7 @@ static bool check(struct serving *serving, struct percept_err *err)
 {
     struct keys keys = {0};
     struct address address;
-    if (!row_exists(serving->settings.row, err) ||
+    if (!level_exists(serving->settings.level, err) ||
         (strncmp(serving->options->listen, "fd:", 3) != 0 &&
          !address_read(serving->options->listen, 0, &address, err)) ||
         !keys_read(serving->settings.api_key_file, &keys, err))

@@ -170,7 +170,7 @@ void welcome_add(struct text *text, struct catalog *catalog, const struct settin
 {
     text_printf(text, "perceptd %s serves at %s  (%d worker%s, kernels %s)\n", percept_version(), url,
                 settings->workers, settings->workers == 1 ? "" : "s",
-                settings->row ? settings->row : percept_kernels()[0]);
+                settings->level ? settings->level : percept_kernels()[0]);
     for (struct served *served = catalog_first(catalog); served; served = served->next)
         add_model(text, served);
     for (const struct omitted *at = catalog_omitted(catalog); at; at = at->next)

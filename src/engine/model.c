@@ -130,9 +130,9 @@ static bool read_external(void *user, const char *name, size_t offset, size_t n,
     return true;
 }
 
-static bool choose_row(struct percept_model *model, const struct percept_options *options, struct percept_err *err)
+static bool choose_level(struct percept_model *model, const struct percept_options *options, struct percept_err *err)
 {
-    model->kernels = options->row ? pick_named(options->row) : pick_best();
+    model->kernels = options->level ? pick_named(options->level) : pick_best();
     if (!model->kernels) {
         char names[64] = "";
         for (const char *const *name = pick_names(); *name; name++) {
@@ -140,7 +140,8 @@ static bool choose_row(struct percept_model *model, const struct percept_options
                 strncat(names, ", ", sizeof names - strlen(names) - 1);
             strncat(names, *name, sizeof names - strlen(names) - 1);
         }
-        return err_set(err, ERR_CONFIG, "this processor has no row of kernels '%s'; it has %s", options->row, names);
+        return err_set(err, ERR_CONFIG, "this processor has no level of kernels '%s'; it has %s", options->level,
+                       names);
     }
     if (options->precision && strcmp(options->precision, "exact") != 0)
         return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact is", options->precision);
@@ -148,7 +149,7 @@ static bool choose_row(struct percept_model *model, const struct percept_options
     model->independent = options->batch_independent;
     model->description.batch_reason = "it works with one item alone, or at lengths that were not tried";
     model->description.precision = "exact";
-    model->description.row = model->kernels->name;
+    model->description.level = model->kernels->name;
     model->members = team_most();
     model->memory_limit_bytes = options->memory_limit_bytes ? options->memory_limit_bytes : DEFAULT_MEMORY_LIMIT;
     return true;
@@ -235,7 +236,7 @@ static bool open_graph(struct percept_model *model, struct bytes file, struct so
 {
     struct onnx_external external = {.read = read_external, .user = source};
     pack_digest_add(source->digest, file);
-    return choose_row(model, options, err) &&
+    return choose_level(model, options, err) &&
            onnx_read(file, source->path ? &external : NULL, &model->arena, &model->onnx, err) &&
            fold_graph(model, model->onnx.graph, err) &&
            ((describe_model(model, bytes_size(file)) && describe_labels(model)) ||

@@ -4,10 +4,10 @@
  *     | node 0's packed bytes | node 3's ... | constant 17 | constant 21 | ...      each 64-byte aligned
  *
  * The order is that of the nodes, then of the values, so the layout is a pure function of the graph, the
- * row and the precision: an adopted region is used by laying the same offsets over it without packing.
+ * level and the precision: an adopted region is used by laying the same offsets over it without packing.
  *
  * The digest covers every byte that weights come from (the file, external data as they are read), the
- * row, the precision, and the build: another build may pack otherwise. XXH3 runs at memory speed.
+ * level, the precision, and the build: another build may pack otherwise. XXH3 runs at memory speed.
  *
  * Small constants that operators read while shapes are planned lie in the region like all others.
  * Strings hold pointers and stay in the model's arena.
@@ -269,7 +269,7 @@ bool pack_model(struct percept_model *model, struct pack_digest *digest, const c
     if (walk.overflow)
         return err_set(err, ERR_MEMORY, "the weights are larger than memory can be");
     struct region_key key = {
-        .prefix = options->region_prefix, .row = model->kernels->name, .model = path, .build = PERCEPT_BUILD};
+        .prefix = options->region_prefix, .level = model->kernels->name, .model = path, .build = PERCEPT_BUILD};
     finish_digest(digest, model, key.digest);
     bool named = options->region == PERCEPT_REGION_SHARED;
     if (walk.used && named)

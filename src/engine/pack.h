@@ -13,7 +13,7 @@ struct pack_digest *pack_digest_new(void);
 void pack_digest_add(struct pack_digest *digest, struct bytes bytes);
 void pack_digest_free(struct pack_digest *digest);
 
-/* Finds a region that holds this model packed for this row already, or packs one. Afterwards nothing of
+/* Finds a region that holds this model packed for this level already, or packs one. Afterwards nothing of
  * the graph points into the file or into model->load. `path` is for people. */
 bool pack_model(struct percept_model *model, struct pack_digest *digest, const char *path,
                 const struct percept_options *options, struct percept_err *err);

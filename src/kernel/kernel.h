@@ -1,21 +1,21 @@
 /*
- * kernel.h - arithmetic on pointers: one struct of functions per instruction set, a "row".
+ * kernel.h - arithmetic on pointers: one struct of functions per instruction set, a "level".
  *
- * A row is one compilation of kernels.c: base (whatever the compiler targets by default), v3 (AVX2 +
- * FMA), v4 (AVX-512). pick.c names the best one the CPU runs. All rows have the same functions and the
+ * A level is one compilation of kernels.c: base (whatever the compiler targets by default), v3 (AVX2 +
+ * FMA), v4 (AVX-512). pick.c names the best one the CPU runs. All levels have the same functions and the
  * same contracts; only `width`, the number of floats in a vector, and the private layouts of packed
- * weights differ. Who packs, runs: pack_bytes, pack and run of a kind come from the same row.
+ * weights differ. Who packs, runs: pack_bytes, pack and run of a kind come from the same level.
  *
  * Contracts, for all functions here:
  *   - Kernels cannot fail, allocate or block: the caller has checked everything.
  *   - Buffers have 64 readable bytes after their end (arenas and regions see to it). No kernel writes
  *     past the end. Pointers to floats are 4-byte aligned unless a parameter is said to be raw bytes.
  *   - Outputs may be the same buffer as an input only where it is said.
- *   - The bits of an output element depend on its own inputs, the weights and the row alone: never on
+ *   - The bits of an output element depend on its own inputs, the weights and the level alone: never on
  *     how many rows, pixels or items are computed together or where a range [from, to) was cut. So
  *     every element has one order of summation, wherever in a tile it lies.
  *   - Long sums are made of parts, so that their error does not grow with their length. Products of
- *     matrices, convolutions: one fused multiply-add per product (where the row has one) in chains of at
+ *     matrices, convolutions: one fused multiply-add per product (where the level has one) in chains of at
  *     most 64, at most 64 of these in a chain, and what they give in double (parts.h). Sums, means,
  *     denominators, large windows: eight terms in float, and these in double (accumulate.h).
  *
@@ -203,7 +203,7 @@ struct kernels {
 
     /* --- pictures --------------------------------------------------------------------------------- */
 
-    /* Which algorithm runs this shape: an index into this row's table, a pure function of the shape
+    /* Which algorithm runs this shape: an index into this level's table, a pure function of the shape
      * (not of batch, height and width). conv_name tells it, for profiles. */
     int (*conv_choose)(const struct conv_shape *shape);
     const char *(*conv_name)(int algorithm);
@@ -299,22 +299,22 @@ struct kernels {
     void (*dequantize)(float *y, const void *x, bool is_signed, float scale, int32_t zero, int64_t n);
 };
 
-/* The rows compiled in; NULL-ended in pick.c. On a processor other than x86-64 only base exists. */
+/* The levels compiled in; NULL-ended in pick.c. On a processor other than x86-64 only base exists. */
 extern const struct kernels kernels_base;
 #ifdef __x86_64__
 extern const struct kernels kernels_v3;
 extern const struct kernels kernels_v4;
 #endif
 
-/* The best row this CPU and system run. */
+/* The best level this CPU and system run. */
 const struct kernels *pick_best(void);
-/* The row of this name if it exists and this CPU runs it, else NULL. */
+/* The level of this name if it exists and this CPU runs it, else NULL. */
 const struct kernels *pick_named(const char *name);
-/* Names of the rows this CPU runs, best first, NULL-ended. */
+/* Names of the levels this CPU runs, best first, NULL-ended. */
 const char *const *pick_names(void);
-/* All rows that were compiled in, best first, NULL-ended. */
+/* All levels that were compiled in, best first, NULL-ended. */
 const struct kernels *const *pick_all(void);
-bool pick_runs(const struct kernels *row);
+bool pick_runs(const struct kernels *level);
 
 /* blas.c: c[m][n] = alpha a b + beta c, both sides known only at run time, row-major; one call per
  * item, never with a batch folded into m (the library's bits differ with m). */

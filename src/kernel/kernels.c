@@ -1,10 +1,10 @@
 /*
- * kernels.c - one row: all kernels, compiled for one instruction set.
+ * kernels.c - one level: all kernels, compiled for one instruction set.
  *
- * The build compiles this file once per row with -DKERNELS_ROW=base (no -march), v3 (x86-64-v3) or v4
+ * The build compiles this file once per level with -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3) or v4
  * (x86-64-v4, 512-bit vectors), and with -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
- * -fno-lto. All functions are static; the object exports the one symbol kernels_<row>. The same
- * arithmetic everywhere, so a row differs from another in rounding only: by the number of partial sums
+ * -fno-lto. All functions are static; the object exports the one symbol kernels_<level>. The same
+ * arithmetic everywhere, so a level differs from another in rounding only: by the number of partial sums
  * and by whether multiply and add are one operation.
  *
  * Stateless: any thread may call any function at any time on buffers it owns.
@@ -22,17 +22,17 @@
 #include "kernel/transpose.h"
 #include "kernel/window.h"
 
-#ifndef KERNELS_ROW
-#define KERNELS_ROW base
+#ifndef KERNELS_LEVEL
+#define KERNELS_LEVEL base
 #endif
 
 #define PASTE(A, B) A##B
-#define ROW_SYMBOL(ROW) PASTE(kernels_, ROW)
+#define LEVEL_SYMBOL(LEVEL) PASTE(kernels_, LEVEL)
 #define TEXT(A) #A
-#define ROW_NAME(ROW) TEXT(ROW)
+#define LEVEL_NAME(LEVEL) TEXT(LEVEL)
 
-const struct kernels ROW_SYMBOL(KERNELS_ROW) = {
-    .name = ROW_NAME(KERNELS_ROW),
+const struct kernels LEVEL_SYMBOL(KERNELS_LEVEL) = {
+    .name = LEVEL_NAME(KERNELS_LEVEL),
     .width = WIDTH,
     .gemm_pack_bytes = gemm_pack_bytes,
     .gemm_pack = gemm_pack,

@@ -1,7 +1,7 @@
 /*
- * pick.c - which row runs here.
+ * pick.c - which level runs here.
  *
- * The rows stand best first, each with the CPU features that its compilation may use; the first one all
+ * The levels stand best first, each with the CPU features that its compilation may use; the first one all
  * of whose features are there is the best. Features are asked singly: compilers disagree about names
  * such as "x86-64-v3". The builtin looks at what the operating system saves as well as at the CPU.
  * Pure functions of the machine: any thread, no state.
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #if defined __x86_64__ && !defined KERNELS_BASE_ALONE /* as the fuzzers' builds say */
-#define MANY_ROWS
+#define MANY_LEVELS
 #endif
 
 static bool runs_base(void)
@@ -19,7 +19,7 @@ static bool runs_base(void)
     return true;
 }
 
-#ifdef MANY_ROWS
+#ifdef MANY_LEVELS
 /* x86-64-v3 also has f16c, lzcnt and movbe, which clang 14 cannot ask for; no processor with AVX2 and
  * BMI2 lacks them. */
 static bool runs_v3(void)
@@ -36,8 +36,8 @@ static bool runs_v4(void)
 }
 #endif
 
-static const struct kernels *const rows[] = {
-#ifdef MANY_ROWS
+static const struct kernels *const levels[] = {
+#ifdef MANY_LEVELS
     &kernels_v4,
     &kernels_v3,
 #endif
@@ -46,24 +46,24 @@ static const struct kernels *const rows[] = {
 };
 
 static bool (*const predicates[])(void) = {
-#ifdef MANY_ROWS
+#ifdef MANY_LEVELS
     runs_v4,
     runs_v3,
 #endif
     runs_base,
 };
 
-enum { N_ROWS = sizeof predicates / sizeof *predicates };
+enum { N_LEVELS = sizeof predicates / sizeof *predicates };
 
 const struct kernels *const *pick_all(void)
 {
-    return rows;
+    return levels;
 }
 
-bool pick_runs(const struct kernels *row)
+bool pick_runs(const struct kernels *level)
 {
-    for (int i = 0; i < N_ROWS; i++)
-        if (rows[i] == row)
+    for (int i = 0; i < N_LEVELS; i++)
+        if (levels[i] == level)
             return predicates[i]();
     return false;
 }
@@ -73,22 +73,22 @@ const struct kernels *pick_best(void)
     int i = 0;
     while (!predicates[i]())
         i++;
-    return rows[i];
+    return levels[i];
 }
 
 const struct kernels *pick_named(const char *name)
 {
-    for (int i = 0; i < N_ROWS; i++)
-        if (strcmp(rows[i]->name, name) == 0)
-            return predicates[i]() ? rows[i] : NULL;
+    for (int i = 0; i < N_LEVELS; i++)
+        if (strcmp(levels[i]->name, name) == 0)
+            return predicates[i]() ? levels[i] : NULL;
     return NULL;
 }
 
-/* What runs is a tail of the table: each row's features include those of the rows below it. */
+/* What runs is a tail of the table: each level's features include those of the levels below it. */
 const char *const *pick_names(void)
 {
     static const char *const names[] = {
-#ifdef MANY_ROWS
+#ifdef MANY_LEVELS
         "v4",
         "v3",
 #endif

@@ -7,7 +7,7 @@
  *
  * Plain loops: there is nothing here that the compiler does not turn into vectors by itself. Rounding
  * adds 1.5 2^23 and reads the low bits; between a product and that sum there is always a clamp, so
- * that no row fuses the two. Bytes are stored as unsigned ones: the low 8 bits are the same.
+ * that no level fuses the two. Bytes are stored as unsigned ones: the low 8 bits are the same.
  */
 #ifndef KERNEL_QUANTIZE_H
 #define KERNEL_QUANTIZE_H

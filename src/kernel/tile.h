@@ -9,7 +9,7 @@
  *
  * A long sum is made of parts (parts.h), of a number of taps that depends on the shape alone.
  *
- * Each size of a tile has its own code, as large as the row's registers allow (TILE_LIST). Depthwise
+ * Each size of a tile has its own code, as large as the level's registers allow (TILE_LIST). Depthwise
  * convolutions have a loop of their own and share the end, tile_finish.
  */
 #ifndef KERNEL_TILE_H

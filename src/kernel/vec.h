@@ -1,5 +1,5 @@
 /*
- * vec.h - the one vector type, and the only file of a row that knows instruction sets.
+ * vec.h - the one vector type, and the only file of a level that knows instruction sets.
  *
  * The compiler's flags choose the width: 16 floats with AVX-512, 8 with AVX, else 4. Everything is
  * GCC's vector extension, so gcc and clang make the instructions; a * b + c becomes one fused

@@ -2,7 +2,7 @@
  * matmul.c - Gemm and MatMul, and of com.microsoft FusedGemm and FusedMatMul (once called TransposeMatMul).
  *
  * A right side that is a constant is packed once ([bias][matrix 0][matrix 1]...; Gemm's alpha and a
- * fused scale are multiplied into it) and multiplied by the row's own gemm, whose rows do not
+ * fused scale are multiplied into it) and multiplied by the level's own gemm, whose rows do not
  * depend on how many there are. So the leading axes of the left side, of which the first may be a
  * batch of strangers, are folded into rows only there. A right side known at run time only:
  *

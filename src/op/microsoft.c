@@ -6,7 +6,7 @@
  * fourth input, which then comes back as a residual, then with its activation as if the engine had
  * asked. The node's priv is Conv's from then on, and so are the other verbs.
  *
- * The gelus are the row's kernels behind an addition along the last axis. FastGelu is the form with
+ * The gelus are the level's kernels behind an addition along the last axis. FastGelu is the form with
  * tanh; QuickGelu is x sigmoid(alpha x). They take plain float32 and go row by row.
  *
  * Thread: loader, then the session's holder with its team.

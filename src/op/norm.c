@@ -64,7 +64,7 @@ struct norm {
 struct norm_plan {
     int64_t items, channels, pixels; /* pictures */
     int64_t rows, n;                 /* rows of n; of `lanes` numbers each in a block of channels */
-    int64_t lanes, slab, slabs;      /* 1 or the row's width; positions of a slab, slabs of a row */
+    int64_t lanes, slab, slabs;      /* 1 or the level's width; positions of a slab, slabs of a row */
     bool blocked;
     int64_t scale_n, shift_n; /* elements of these inputs */
     int64_t skip_n, bias_n;   /* and of those that the Skip forms add */

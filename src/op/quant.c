@@ -8,7 +8,7 @@
  *
  * The arithmetic is float32 whatever the types, as in ONNX Runtime: y = saturate(round(x / scale) + zero),
  * half to even, and (x - zero) scale. Half floats are widened, and rounded at the end. NaN, about which
- * ONNX says nothing, becomes the least number. 8 bits to and from float32 are the row's kernels; every
+ * ONNX says nothing, becomes the least number. 8 bits to and from float32 are the level's kernels; every
  * other pair of types is a plain loop.
  *
  * DynamicQuantizeLinear looks at the whole tensor, a batch of strangers included: that is its meaning.

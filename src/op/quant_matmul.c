@@ -31,7 +31,7 @@
 enum {
     PRODUCT_MANY_ROWS = 48, /* from which on work is split by rows */
     PRODUCT_ROWS = 24,      /* of one piece */
-    PRODUCT_COLUMNS = 256   /* of one tile: a multiple of every row's dot_step */
+    PRODUCT_COLUMNS = 256   /* of one tile: a multiple of every level's dot_step */
 };
 
 enum product_kind { PRODUCT_INTEGER, PRODUCT_QLINEAR, PRODUCT_QGEMM, PRODUCT_DYNAMIC, PRODUCT_TO_FLOAT, PRODUCT_COUNT };

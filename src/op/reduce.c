@@ -4,7 +4,7 @@
  *
  * A reduction sees its input as [outer][n][inner]. Where the reduced axes are neighbours that is how it
  * lies; where they are not, it is first copied with the reduced axes last (inner = 1). Floats go to the
- * row's reduce kernel in units of work (sums.c); doubles and integers through one loop macro, integers
+ * level's reduce kernel in units of work (sums.c); doubles and integers through one loop macro, integers
  * accumulated in 64 bits and cut to the type, their means truncated. Running sums of floats are kept in double.
  *
  * Means over the whole of each map, the usual pooling at the end of a network, take a blocked picture as

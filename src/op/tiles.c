@@ -1,7 +1,7 @@
 /*
  * tiles.c - how products of matrices are cut into units of work: matmul.c's, einsum.c's and rnn.c's.
  *
- * A piece of rows is a multiple of every row's register tile. It takes all columns while that is less than
+ * A piece of rows is a multiple of every level's register tile. It takes all columns while that is less than
  * TILES_PRODUCTS multiply-adds, else as many as that allows, but no fewer than the gemm kernel keeps in the second
  * cache for the next rows anyway.
  *

@@ -1,7 +1,7 @@
 /*
  * unary.c - operators that turn each element into one element of the same shape.
  *
- * Forty of them are one rule with another variant: floats go through the row's unary kernel, doubles and
+ * Forty of them are one rule with another variant: floats go through the level's unary kernel, doubles and
  * integers through one loop each over a small function, because they are rare and mostly met in the
  * arithmetic of shapes. Not, BitwiseNot, IsNaN and IsInf have loops of their own; Clip has, because
  * its bounds may be tensors of the input's type. Affine, ScaledTanh and ParametricSoftplus, which early

@@ -143,7 +143,7 @@ static bool open_model(struct entry *entry, struct percept_err *err)
     if (!served->manifest)
         return false;
     const struct percept_options options = {.size = sizeof options,
-                                            .row = settings->row,
+                                            .level = settings->level,
                                             .precision = served->manifest->precision,
                                             .memory_limit_bytes = settings->memory_limit_bytes,
                                             .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
@@ -249,8 +249,8 @@ static void log_ready(struct catalog *catalog, const struct served *served)
     bool private = description.region_bytes && !*description.region_name;
     if (private)
         log_private(catalog, served, region_bytes);
-    log_info("model ready", "model", served->name, "#version", version, "#ms", ms, "row",
-             description.row ? description.row : "", "weights",
+    log_info("model ready", "model", served->name, "#version", version, "#ms", ms, "kernels",
+             description.level ? description.level : "", "weights",
              private                      ? "private"
              : description.region_adopted ? "adopted"
                                           : "packed",

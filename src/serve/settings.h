@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 struct settings {
-    int workers;     /* threads that compute, one a core */
-    const char *row; /* kernel row, NULL: the best */
+    int workers;       /* threads that compute, one a core */
+    const char *level; /* of kernels; NULL: the best */
     const char *region_prefix;
     bool private_regions;
     bool keep_regions;          /* packed weights survive us */

@@ -29,7 +29,7 @@ static void teardown(void)
 
 static struct region_key key_of(uint8_t id)
 {
-    struct region_key key = {.prefix = prefix, .row = "base", .model = "some/model.onnx"};
+    struct region_key key = {.prefix = prefix, .level = "base", .model = "some/model.onnx"};
     memset(key.digest, id, sizeof key.digest);
     return key;
 }
@@ -131,7 +131,7 @@ START_TEST(a_crash_leaves_an_orphan_that_the_same_model_adopts)
     ck_assert_int_eq(info.n_holders, 1);
     ck_assert_int_eq(info.holders[0], (int)getpid());
     ck_assert_str_eq(info.model, "some/model.onnx");
-    ck_assert_str_eq(info.row, "base");
+    ck_assert_str_eq(info.level, "base");
     region_release(adopted);
     ck_assert_int_eq(count(), 0);
 }

@@ -1,9 +1,9 @@
 /*
- * kernel.c - how fast the kernels are: GFLOP/s of typical layers, for every row that this CPU runs, one
+ * kernel.c - how fast the kernels are: GFLOP/s of typical layers, for every level that this CPU runs, one
  * thread, beside the peak that a loop of independent multiply-adds reaches at the same minute.
  *
  * Prints the best of several calls; the machine is rarely quiet, and noise only ever adds. Arguments:
- * names of rows to run (default: all).
+ * names of levels to run (default: all).
  */
 #include "kernel/kernel.h"
 
@@ -49,16 +49,16 @@ struct layer {
     } while (0)
 
 /* Peak: a gemm whose operands lie in the first cache. */
-static double peak(const struct kernels *row)
+static double peak(const struct kernels *level)
 {
     enum { M = 12 * 4, K = 64 };
-    const int64_t n = row->gemm_step;
+    const int64_t n = level->gemm_step;
     float *a = numbers(M * K), *b = numbers((size_t)(K * n)), *c = numbers((size_t)(M * n));
-    void *packed = numbers(row->gemm_pack_bytes(K, n) / sizeof(float));
-    row->gemm_pack(packed, b, K, n, n, 1, NULL);
+    void *packed = numbers(level->gemm_pack_bytes(K, n) / sizeof(float));
+    level->gemm_pack(packed, b, K, n, n, 1, NULL);
     const struct epilogue none = {.act = ACT_NONE};
     double seconds;
-    BEST(seconds, for (int i = 0; i < 200; i++) row->gemm(M, n, K, a, K, packed, c, n, &none, 0, n));
+    BEST(seconds, for (int i = 0; i < 200; i++) level->gemm(M, n, K, a, K, packed, c, n, &none, 0, n));
     free(a);
     free(b);
     free(c);
@@ -66,7 +66,7 @@ static double peak(const struct kernels *row)
     return 200 * 2.0 * M * (double)n * K / seconds * 1e-9;
 }
 
-static void bench_conv(const struct kernels *row, const struct layer *layer)
+static void bench_conv(const struct kernels *level, const struct layer *layer)
 {
     const int64_t pad = layer->kernel / 2, size = layer->size;
     const int64_t out = (size + 2 * pad - layer->kernel) / layer->stride + 1;
@@ -80,23 +80,23 @@ static void bench_conv(const struct kernels *row, const struct layer *layer)
                                      .dilation = {1, 1, 1},
                                      .pad = {0, pad, pad},
                                      .in_plain = layer->plain};
-    const int algorithm = row->conv_choose(&shape);
+    const int algorithm = level->conv_choose(&shape);
     const int64_t taps = layer->kernel * layer->kernel, depth = layer->in / layer->group;
     float *weights = numbers((size_t)(layer->out * depth * taps));
     float *input = numbers((size_t)((layer->in + 16) * size * size));
     float *output = numbers((size_t)((layer->out + 16) * out * out));
     float *bias = numbers((size_t)layer->out);
-    void *packed = numbers(row->conv_pack_bytes(algorithm, &shape) / sizeof(float));
-    void *scratch = numbers(row->conv_scratch_bytes(algorithm, &shape) / sizeof(float) + 1);
-    row->conv_pack(algorithm, &shape, packed, weights, NULL);
+    void *packed = numbers(level->conv_pack_bytes(algorithm, &shape) / sizeof(float));
+    void *scratch = numbers(level->conv_scratch_bytes(algorithm, &shape) / sizeof(float) + 1);
+    level->conv_pack(algorithm, &shape, packed, weights, NULL);
     const struct epilogue epilogue = {.bias = bias, .act = ACT_RELU};
-    const int64_t units = row->conv_units(algorithm, &shape);
+    const int64_t units = level->conv_units(algorithm, &shape);
     double seconds;
-    BEST(seconds, row->conv_run(algorithm, &shape, input, packed, output, &epilogue, scratch, 0, units));
+    BEST(seconds, level->conv_run(algorithm, &shape, input, packed, output, &epilogue, scratch, 0, units));
     const double flops = 2.0 * (double)(out * out * layer->out * depth * taps);
-    printf("  %-24s %-9s %8.1f us %7.1f GFLOP/s  %3lld units, scratch %lld\n", layer->name, row->conv_name(algorithm),
+    printf("  %-24s %-9s %8.1f us %7.1f GFLOP/s  %3lld units, scratch %lld\n", layer->name, level->conv_name(algorithm),
            seconds * 1e6, flops / seconds * 1e-9, (long long)units,
-           (long long)row->conv_scratch_bytes(algorithm, &shape));
+           (long long)level->conv_scratch_bytes(algorithm, &shape));
     free(weights);
     free(input);
     free(output);
@@ -105,14 +105,14 @@ static void bench_conv(const struct kernels *row, const struct layer *layer)
     free(scratch);
 }
 
-static void bench_gemm(const struct kernels *row, int64_t m, int64_t n, int64_t k)
+static void bench_gemm(const struct kernels *level, int64_t m, int64_t n, int64_t k)
 {
     float *a = numbers((size_t)(m * k)), *b = numbers((size_t)(k * n)), *c = numbers((size_t)(m * n));
-    void *packed = numbers(row->gemm_pack_bytes(k, n) / sizeof(float));
-    row->gemm_pack(packed, b, k, n, n, 1, NULL);
+    void *packed = numbers(level->gemm_pack_bytes(k, n) / sizeof(float));
+    level->gemm_pack(packed, b, k, n, n, 1, NULL);
     const struct epilogue none = {.act = ACT_NONE};
     double seconds;
-    BEST(seconds, row->gemm(m, n, k, a, k, packed, c, n, &none, 0, n));
+    BEST(seconds, level->gemm(m, n, k, a, k, packed, c, n, &none, 0, n));
     printf("  gemm %5lld x %5lld x %5lld %19.1f us %7.1f GFLOP/s  %5.1f GB/s of weights\n", (long long)m, (long long)n,
            (long long)k, seconds * 1e6, 2.0 * (double)(m * n * k) / seconds * 1e-9,
            4.0 * (double)(n * k) / seconds * 1e-9);
@@ -122,7 +122,7 @@ static void bench_gemm(const struct kernels *row, int64_t m, int64_t n, int64_t 
     free(packed);
 }
 
-static void bench_maps(const struct kernels *row)
+static void bench_maps(const struct kernels *level)
 {
     static const struct {
         enum unary op;
@@ -135,16 +135,16 @@ static void bench_maps(const struct kernels *row)
     double seconds;
     printf("  ns per element:");
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
-        BEST(seconds, row->unary(maps[i].op, y, x, N, 1, 1));
+        BEST(seconds, level->unary(maps[i].op, y, x, N, 1, 1));
         printf(" %s %.3f", maps[i].name, seconds * 1e9 / N);
     }
-    BEST(seconds, row->softmax(y, x, N, 1, 1, false));
+    BEST(seconds, level->softmax(y, x, N, 1, 1, false));
     printf(" softmax %.3f", seconds * 1e9 / N);
-    BEST(seconds, row->reduce(REDUCE_SUM, y, x, N, 1, 1));
+    BEST(seconds, level->reduce(REDUCE_SUM, y, x, N, 1, 1));
     printf(" sum %.3f", seconds * 1e9 / N);
-    BEST(seconds, row->block(y, x, 64, 64));
+    BEST(seconds, level->block(y, x, 64, 64));
     printf(" block %.3f", seconds * 1e9 / N);
-    BEST(seconds, row->unblock(y, x, 64, 64));
+    BEST(seconds, level->unblock(y, x, 64, 64));
     printf(" unblock %.3f\n", seconds * 1e9 / N);
     free(x);
     free(y);
@@ -165,21 +165,21 @@ int main(int argc, char **argv)
 {
     const char *const *names = argc > 1 ? (const char *const *)argv + 1 : pick_names();
     for (; *names; names++) {
-        const struct kernels *row = pick_named(*names);
-        if (!row) {
-            printf("not run: row %s\n", *names);
+        const struct kernels *level = pick_named(*names);
+        if (!level) {
+            printf("not run: level %s\n", *names);
             continue;
         }
-        printf("row %s, peak %.1f GFLOP/s\n", row->name, peak(row));
+        printf("level %s, peak %.1f GFLOP/s\n", level->name, peak(level));
         for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
-            bench_conv(row, &layers[i]);
-        bench_gemm(row, 1, 1000, 2048);
-        bench_gemm(row, 1, 1024, 256);
-        bench_gemm(row, 4, 1024, 256);
-        bench_gemm(row, 32, 1024, 256);
-        bench_gemm(row, 100, 1024, 1024);
-        bench_gemm(row, 512, 512, 512);
-        bench_maps(row);
+            bench_conv(level, &layers[i]);
+        bench_gemm(level, 1, 1000, 2048);
+        bench_gemm(level, 1, 1024, 256);
+        bench_gemm(level, 4, 1024, 256);
+        bench_gemm(level, 32, 1024, 256);
+        bench_gemm(level, 100, 1024, 1024);
+        bench_gemm(level, 512, 512, 512);
+        bench_maps(level);
     }
     return 0;
 }

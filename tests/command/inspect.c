@@ -22,13 +22,13 @@ START_TEST(json_has_the_facts)
     if (!program_there)
         return;
     json_t *root = inspected("relu.onnx");
-    const char *name, *datatype, *row;
+    const char *name, *datatype, *level;
     int rows, columns, nodes, relus, batch_free, parameters;
     json_error_t error;
     int unpacked =
         json_unpack_ex(root, &error, 0, "{s:[{s:s,s:s,s:[i,i!]}!],s:{s:i!},s:i,s:b,s:i,s:s}", "inputs", "name", &name,
                        "datatype", &datatype, "shape", &rows, &columns, "operators", "Relu", &relus, "nodes", &nodes,
-                       "batch_free", &batch_free, "parameters", &parameters, "row", &row);
+                       "batch_free", &batch_free, "parameters", &parameters, "level", &level);
     ck_assert_msg(unpacked == 0, "%s", error.text);
     ck_assert_str_eq(name, "x");
     ck_assert_str_eq(datatype, "float32");
@@ -38,7 +38,7 @@ START_TEST(json_has_the_facts)
     ck_assert_int_eq(relus, 1);
     ck_assert_int_eq(parameters, 0);
     ck_assert(batch_free);
-    ck_assert_str_eq(row, percept_kernels()[0]);
+    ck_assert_str_eq(level, percept_kernels()[0]);
     ck_assert_uint_eq(json_array_size(json_object_get(root, "runs")), 3);
     json_decref(root);
 }

@@ -58,7 +58,7 @@ START_TEST(defaults_are_there)
     ck_assert_int_eq(options.command, OPTIONS_SERVE);
     ck_assert_str_eq(options.listen, "127.0.0.1:8080");
     ck_assert_int_eq(options.settings.workers, 0);
-    ck_assert_ptr_null(options.settings.row);
+    ck_assert_ptr_null(options.settings.level);
     ck_assert_int_eq(options.settings.max_batch_size, 32);
     ck_assert_uint_eq(options.settings.max_body_bytes, 64u << 20);
     ck_assert_uint_eq(options.settings.memory_limit_bytes, (size_t)4 << 30);
@@ -138,8 +138,8 @@ static const struct {
     {"perceptd serve m --admin=perhaps", "--admin 'perhaps': expected yes or no"},
     {"perceptd serve m --region-prefix a/b",
      "--region-prefix 'a/b': expected 1 to 24 of: letters, digits, '.', '_', '-'"},
-    {"perceptd serve m --kernels a-very-long-row-name",
-     "--kernels 'a-very-long-row-name': expected 1 to 15 characters"},
+    {"perceptd serve m --kernels a-very-long-level-name",
+     "--kernels 'a-very-long-level-name': expected 1 to 15 characters"},
     {"perceptd bench m --batch 1,,2",
      "--batch '1,,2': expected up to 16 whole numbers from 1 to 4096 with commas between"},
     {"perceptd bench m --batch 1,", "--batch '1,': expected up to 16 whole numbers from 1 to 4096 with commas between"},

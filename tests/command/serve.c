@@ -276,7 +276,7 @@ START_TEST(what_cannot_be_served_is_told_before_anything_starts)
     ck_assert_ptr_nonnull(strstr(result.text, "there is nothing at"));
     result = program_run("serve %s/relu.onnx --kernels v99", folder_root);
     ck_assert_int_eq(result.status, 2);
-    ck_assert_ptr_nonnull(strstr(result.text, "no such row; it has "));
+    ck_assert_ptr_nonnull(strstr(result.text, "no such level; it has "));
     result = program_run("serve %s/relu.onnx --listen nowhere:1", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nowhere:1"));

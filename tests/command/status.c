@@ -57,7 +57,7 @@ static const struct {
     {2, "run %s/relu.onnx --input %s/x.npy --input x=%s/x.npy", "given twice"},
     {2, "bench %s/relu.onnx --dim height=3", "names no free axis"},
     {2, "bench %s/relu.onnx --shape c=3", "no such input"},
-    /* a row of kernels that is not there */
+    /* a level of kernels that is not there */
     {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --kernels v99", "v99"},
     {2, "run %s/relu.onnx --kernels v99", "v99"},
     {2, "inspect %s/relu.onnx --kernels v99", "v99"},

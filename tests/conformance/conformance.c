@@ -209,7 +209,7 @@ static struct verdict run_test(const char *folder)
     struct percept_err err = {0};
     struct arena arena = {0};
     struct percept_options options = {
-        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
+        .size = sizeof options, .level = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     bool whole = !file_is_folder(folder);
     struct percept_model *model =
         percept_open(whole ? folder : arena_printf(&arena, "%s/model.onnx", folder), &options, &err);

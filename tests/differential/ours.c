@@ -70,7 +70,7 @@ void ours_run(struct bytes file, int n_feeds, const struct feed *feeds, struct a
 {
     struct percept_err err = {0};
     struct percept_options options = {
-        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
+        .size = sizeof options, .level = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     *answer = (struct answer){0};
     struct percept_model *model = percept_open_memory(file.at, bytes_size(file), &options, &err);
     if (!model) {

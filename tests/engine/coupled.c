@@ -171,7 +171,7 @@ static struct percept_model *open_net(const struct net *net, int64_t items, bool
         proto_add(&s.graph, GRAPH_NODE, read_node(node));
     struct proto file = small_end(&s);
     const struct percept_options options = {.size = sizeof options,
-                                            .row = getenv("PERCEPTD_KERNELS"),
+                                            .level = getenv("PERCEPTD_KERNELS"),
                                             .region = PERCEPT_REGION_PRIVATE,
                                             .batch_independent = vouched};
     struct percept_err err = {0};

@@ -77,7 +77,7 @@ END_TEST
 
 START_TEST(unknown_rows_and_precisions_are_refused)
 {
-    struct percept_options options = {.size = sizeof options, .row = "v9"};
+    struct percept_options options = {.size = sizeof options, .level = "v9"};
     struct percept_err err = {0};
     ck_assert_ptr_null(percept_open("models/digits/model.onnx", &options, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "it has "));

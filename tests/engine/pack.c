@@ -42,9 +42,9 @@ static void write_model(const float *w)
     proto_free(&file);
 }
 
-static struct percept_model *open_shared(const char *row)
+static struct percept_model *open_shared(const char *level)
 {
-    struct percept_options options = {.size = sizeof options, .region_prefix = prefix, .row = row};
+    struct percept_options options = {.size = sizeof options, .region_prefix = prefix, .level = level};
     struct percept_err err = {0};
     struct percept_model *model = percept_open(path, &options, &err);
     ck_assert_msg(model != NULL, "%s", err.text);
@@ -91,13 +91,13 @@ START_TEST(new_external_data_under_an_old_model_is_another_region)
 }
 END_TEST
 
-START_TEST(every_row_has_its_own_region)
+START_TEST(every_level_has_its_own_region)
 {
     write_model((float[]){1, 2, 3, 4});
     struct percept_model *models[8];
     int n = 0;
-    for (const char *const *row = percept_kernels(); *row && n < 8; row++)
-        models[n++] = open_shared(*row);
+    for (const char *const *level = percept_kernels(); *level && n < 8; level++)
+        models[n++] = open_shared(*level);
     for (int i = 0; i < n; i++) {
         ck_assert(!small_describe(models[i]).region_adopted);
         ck_assert_float_eq(answer(models[i]), 2);
@@ -268,7 +268,7 @@ Suite *engine_pack_suite(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, equal_models_share_one_region);
     tcase_add_test(tests, new_external_data_under_an_old_model_is_another_region);
-    tcase_add_test(tests, every_row_has_its_own_region);
+    tcase_add_test(tests, every_level_has_its_own_region);
     tcase_add_test(tests, a_killed_holder_leaves_a_region_that_the_next_open_adopts);
     tcase_add_loop_test(tests, a_freed_batch_has_a_region_of_its_own, 0, 6);
     tcase_add_loop_test(tests, weights_that_bodies_packed_are_not_kept_twice, 0, 4);

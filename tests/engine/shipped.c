@@ -11,7 +11,7 @@ struct percept_model *shipped_open(const char *name)
     char path[160];
     snprintf(path, sizeof path, "models/%s/model.onnx", name);
     struct percept_options options = {
-        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
+        .size = sizeof options, .level = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     struct percept_err err = {0};
     struct percept_model *model = percept_open(path, &options, &err);
     ck_assert_msg(model != NULL, "%s", err.text);

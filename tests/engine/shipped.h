@@ -10,7 +10,7 @@
 
 extern const char *const shipped_names[SHIPPED_COUNT];
 
-/* Opens models/NAME/model.onnx in the row that PERCEPTD_KERNELS names; fails the test when that fails. */
+/* Opens models/NAME/model.onnx on the level that PERCEPTD_KERNELS names; fails the test when that fails. */
 struct percept_model *shipped_open(const char *name);
 
 /* Free dims of the model's sole input: the batch, then `length`. */

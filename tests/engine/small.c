@@ -81,7 +81,7 @@ struct percept_model *small_open(struct small *s)
 {
     struct proto file = small_end(s);
     struct percept_options options = {
-        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
+        .size = sizeof options, .level = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     struct percept_err err = {0};
     struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
     proto_free(&file);

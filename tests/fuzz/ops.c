@@ -1,6 +1,6 @@
 /*
  * ops.c - models of one to three operators, drawn from the bytes: each operator of the table, with
- * attributes, types and shapes that are mostly right, on every row of kernels. Where items of a batch are
+ * attributes, types and shapes that are mostly right, on every level of kernels. Where items of a batch are
  * said to keep apart they are compared with themselves alone.
  */
 #include "support/apart.h"

@@ -1,5 +1,5 @@
 /*
- * convolve.c - convolutions of every geometry against the definition, on every row that this CPU runs.
+ * convolve.c - convolutions of every geometry against the definition, on every level that this CPU runs.
  */
 #include "shapes.h"
 
@@ -52,29 +52,29 @@ START_TEST(conv_cuts_long_rows)
     shapes_check(&audio);
     audio.in_plain = true;
     shapes_check(&audio);
-    ck_assert_uint_le(row->conv_scratch_bytes(row->conv_choose(&audio), &audio), 1 << 20);
+    ck_assert_uint_le(level->conv_scratch_bytes(level->conv_choose(&audio), &audio), 1 << 20);
 }
 END_TEST
 
 /* The largest error of a convolution of numbers in [0, 1), relative to the sum, in EPS. */
 static double long_sum_error(const struct conv_shape *shape)
 {
-    const int64_t in = volume(shape->in), pixels = volume(shape->out), w = row->width;
+    const int64_t in = volume(shape->in), pixels = volume(shape->out), w = level->width;
     const int64_t n = shape->out_channels * pixels;
     const int64_t n_weights = shape->out_channels * (shape->in_channels / shape->group) * volume(shape->kernel);
-    const int algorithm = row->conv_choose(shape);
+    const int algorithm = level->conv_choose(shape);
     float *plain = guarded_numbers(shape->in_channels * in), *weights = guarded_numbers(n_weights);
     for (int64_t i = 0; i < shape->in_channels * in; i++)
         plain[i] = fabsf(plain[i]);
     for (int64_t i = 0; i < n_weights; i++)
         weights[i] = fabsf(weights[i]);
     const float *input = shape->in_plain ? plain : to_blocks(plain, shape->in_channels, in);
-    float *packed = guarded((int64_t)(row->conv_pack_bytes(algorithm, shape) / sizeof(float)));
-    float *scratch = guarded((int64_t)(row->conv_scratch_bytes(algorithm, shape) / sizeof(float)));
+    float *packed = guarded((int64_t)(level->conv_pack_bytes(algorithm, shape) / sizeof(float)));
+    float *scratch = guarded((int64_t)(level->conv_scratch_bytes(algorithm, shape) / sizeof(float)));
     float *output = to_blocks(NULL, shape->out_channels, pixels);
     const struct epilogue none = {.act = ACT_NONE};
-    row->conv_pack(algorithm, shape, packed, weights, NULL);
-    row->conv_run(algorithm, shape, input, packed, output, &none, scratch, 0, row->conv_units(algorithm, shape));
+    level->conv_pack(algorithm, shape, packed, weights, NULL);
+    level->conv_run(algorithm, shape, input, packed, output, &none, scratch, 0, level->conv_units(algorithm, shape));
     double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size), most = 0;
     reference_conv(shape, plain, (const char *)weights, NULL, NULL, NULL, sum, size);
     for (int64_t i = 0; i < n; i++) {
@@ -106,7 +106,7 @@ END_TEST
 START_TEST(conv_bits_do_not_depend_on_position)
 {
     begin(_i);
-    const int64_t channels = 20, w = row->width;
+    const int64_t channels = 20, w = level->width;
     for (int64_t size = 5; size < 40; size += 3) {
         struct conv_shape shape = shapes_square(channels, 40, size, 3, 1, 1);
         float *pattern = guarded_numbers(channels);
@@ -115,13 +115,13 @@ START_TEST(conv_bits_do_not_depend_on_position)
             plain[i] = pattern[i / (size * size)];
         float *input = to_blocks(plain, channels, size * size);
         float *weights = guarded_numbers(40 * channels * 9);
-        const int algorithm = row->conv_choose(&shape);
-        float *packed = guarded((int64_t)(row->conv_pack_bytes(algorithm, &shape) / sizeof(float)));
-        float *scratch = guarded((int64_t)(row->conv_scratch_bytes(algorithm, &shape) / sizeof(float)));
+        const int algorithm = level->conv_choose(&shape);
+        float *packed = guarded((int64_t)(level->conv_pack_bytes(algorithm, &shape) / sizeof(float)));
+        float *scratch = guarded((int64_t)(level->conv_scratch_bytes(algorithm, &shape) / sizeof(float)));
         float *output = to_blocks(NULL, 40, size * size);
-        row->conv_pack(algorithm, &shape, packed, weights, NULL);
-        row->conv_run(algorithm, &shape, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
-                      row->conv_units(algorithm, &shape));
+        level->conv_pack(algorithm, &shape, packed, weights, NULL);
+        level->conv_run(algorithm, &shape, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
+                        level->conv_units(algorithm, &shape));
         for (int64_t c = 0; c < 40; c++)
             for (int64_t y = 1; y + 1 < size; y++)
                 for (int64_t x = 1; x + 1 < size; x++) {
@@ -144,15 +144,15 @@ START_TEST(conv_packing_does_not_depend_on_height_and_width)
             large.out[axis] += 5 * small.stride[axis];
             large.pad[axis] = 0;
         }
-        const int algorithm = row->conv_choose(&small);
-        ck_assert_int_eq(algorithm, row->conv_choose(&large));
-        const size_t bytes = row->conv_pack_bytes(algorithm, &small);
-        ck_assert_uint_eq(bytes, row->conv_pack_bytes(algorithm, &large));
+        const int algorithm = level->conv_choose(&small);
+        ck_assert_int_eq(algorithm, level->conv_choose(&large));
+        const size_t bytes = level->conv_pack_bytes(algorithm, &small);
+        ck_assert_uint_eq(bytes, level->conv_pack_bytes(algorithm, &large));
         const float *weights =
             guarded_numbers(small.out_channels * small.in_channels / small.group * volume(small.kernel));
         float *a = guarded((int64_t)(bytes / sizeof(float))), *b = guarded((int64_t)(bytes / sizeof(float)));
-        row->conv_pack(algorithm, &small, a, weights, NULL);
-        row->conv_pack(algorithm, &large, b, weights, NULL);
+        level->conv_pack(algorithm, &small, a, weights, NULL);
+        level->conv_pack(algorithm, &large, b, weights, NULL);
         FAIL_UNLESS(same_bits(a, b, (int64_t)(bytes / sizeof(float))), "round %d", round);
         release();
     }
@@ -166,7 +166,7 @@ START_TEST(conv_scratch_stays_below_a_megabyte)
                                         shapes_square(512, 512, 28, 3, 1, 1), shapes_square(64, 64, 224, 3, 1, 1),
                                         shapes_square(3, 32, 640, 3, 2, 1),   shapes_square(1280, 1280, 32, 3, 1, 1)};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        ck_assert_uint_le(row->conv_scratch_bytes(row->conv_choose(&shapes[i]), &shapes[i]), 1 << 20);
+        ck_assert_uint_le(level->conv_scratch_bytes(level->conv_choose(&shapes[i]), &shapes[i]), 1 << 20);
 }
 END_TEST
 

@@ -1,5 +1,5 @@
 /*
- * depthwise.c - convolutions of one channel per group against the definition, on every row that this CPU runs.
+ * depthwise.c - convolutions of one channel per group against the definition, on every level that this CPU runs.
  */
 #include "shapes.h"
 
@@ -28,10 +28,10 @@ START_TEST(depthwise_computes_layers_of_known_models)
     begin(_i);
     struct conv_shape shuffle = square(58, 28, 3, 1, 1);
     shapes_check(&shuffle);
-    struct conv_shape shrink = square(row->width + 1, 29, 3, 2, 1);
+    struct conv_shape shrink = square(level->width + 1, 29, 3, 2, 1);
     shapes_check(&shrink);
     for (int64_t size = 1; size <= 20; size++) { /* all tile widths */
-        struct conv_shape five = square(row->width, size, 5, 1, 2);
+        struct conv_shape five = square(level->width, size, 5, 1, 2);
         shapes_check(&five);
     }
 }
@@ -42,7 +42,7 @@ START_TEST(depthwise_sums_large_windows_in_parts)
 {
     begin(_i);
     for (int64_t stride = 1; stride <= 3; stride++) {
-        struct conv_shape large = square(row->width + 3, 20, 9, stride, 4);
+        struct conv_shape large = square(level->width + 3, 20, 9, stride, 4);
         shapes_check(&large);
         large = square(5, 23, 13, stride, 0);
         shapes_check(&large);
@@ -55,7 +55,7 @@ START_TEST(depthwise_sees_through_wide_dilations)
 {
     begin(_i);
     for (int64_t dilation = 1; dilation <= 20; dilation += 1 + dilation / 3) {
-        struct conv_shape wide = square(row->width + 1, 12, 3, 1, 0);
+        struct conv_shape wide = square(level->width + 1, 12, 3, 1, 0);
         for (int axis = 1; axis < 3; axis++) {
             wide.dilation[axis] = dilation;
             wide.pad[axis] = dilation;

@@ -8,25 +8,25 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_ROWS = 8 };
+enum { MAX_LEVELS = 8 };
 
-const struct kernels *row;
+const struct kernels *level;
 uint64_t seed;
 
-static const struct kernels *rows[MAX_ROWS];
-static int n_rows;
+static const struct kernels *levels[MAX_LEVELS];
+static int n_levels;
 static uint64_t state;
 
-/* Which rows there are, once per program. */
+/* Which levels there are, once per program. */
 static void find_rows(void)
 {
-    if (n_rows)
+    if (n_levels)
         return;
-    for (const struct kernels *const *any = pick_all(); *any && n_rows < MAX_ROWS; any++)
+    for (const struct kernels *const *any = pick_all(); *any && n_levels < MAX_LEVELS; any++)
         if (pick_runs(*any))
-            rows[n_rows++] = *any;
+            levels[n_levels++] = *any;
         else
-            printf("not run: row %s\n", (*any)->name);
+            printf("not run: level %s\n", (*any)->name);
 }
 
 void fixture_add(Suite *suite, const char *name, const TTest *test)
@@ -34,13 +34,13 @@ void fixture_add(Suite *suite, const char *name, const TTest *test)
     find_rows();
     TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, 300);
-    tcase_add_loop_test(tcase, test, 0, n_rows);
+    tcase_add_loop_test(tcase, test, 0, n_levels);
     suite_add_tcase(suite, tcase);
 }
 
 void begin(int index)
 {
-    row = rows[index];
+    level = levels[index];
     const char *text = getenv("SEED");
     seed = text ? strtoull(text, NULL, 10) : 20240229;
     state = seed * 2654435769u + 88172645463325252u;
@@ -216,12 +216,12 @@ int64_t volume(const int64_t dims[3])
 
 int64_t blocked_floats(int64_t channels, int64_t pixels)
 {
-    return (channels + row->width - 1) / row->width * row->width * pixels;
+    return (channels + level->width - 1) / level->width * level->width * pixels;
 }
 
 float *to_blocks(const float *plain, int64_t channels, int64_t pixels)
 {
-    const int64_t w = row->width;
+    const int64_t w = level->width;
     float *blocked = guarded(blocked_floats(channels, pixels));
     for (int64_t c = 0; plain && c < channels; c++)
         for (int64_t p = 0; p < pixels; p++)

@@ -1,7 +1,7 @@
 /*
- * fixture.h - what the tests of kernels share: the row under test, draws, guarded buffers, comparisons.
+ * fixture.h - what the tests of kernels share: the level under test, draws, guarded buffers, comparisons.
  *
- * Every test runs once per row that this CPU runs (fixture_add) and opens with begin(_i). Sizes lie around the
+ * Every test runs once per level that this CPU runs (fixture_add) and opens with begin(_i). Sizes lie around the
  * edges of tiles (0, 1, a tile and one more or less, odd channels such as 58); geometry is drawn at random from a
  * seed that a failure prints (SEED=n repeats it). Buffers end 64 bytes before an unreadable page: a kernel that
  * reads further faults, one that writes into the 64 bytes is found when the buffer is released. Padding lanes of
@@ -23,10 +23,10 @@
 
 enum { SLACK = 64 };
 
-extern const struct kernels *row; /* under test */
+extern const struct kernels *level; /* under test */
 extern uint64_t seed;
 
-/* A case of the suite that runs `test` once for each row. */
+/* A case of the suite that runs `test` once for each level. */
 void fixture_add(Suite *suite, const char *name, const TTest *test);
 void begin(int index);
 
@@ -58,7 +58,7 @@ void release(void);
 #define FAIL_UNLESS(CONDITION, FORMAT, ...)                                                                            \
     do {                                                                                                               \
         if (!(CONDITION))                                                                                              \
-            ck_abort_msg("row %s, seed %llu: " FORMAT, row->name, (unsigned long long)seed, __VA_ARGS__);              \
+            ck_abort_msg("level %s, seed %llu: " FORMAT, level->name, (unsigned long long)seed, __VA_ARGS__);          \
     } while (0)
 
 bool near(double got, double want, double tolerance);

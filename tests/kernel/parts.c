@@ -1,5 +1,5 @@
 /*
- * parts.c - long sums of every kind, on every row that this CPU runs: errors do not grow with the length.
+ * parts.c - long sums of every kind, on every level that this CPU runs: errors do not grow with the length.
  *
  * Numbers are those that hurt: all equal (each rounding goes the same way), signs by turns, 1700 +- 1 as in a flat
  * picture, and a spread of magnitudes. Bounds are 1e-6 of the sum of the absolute terms for sums and means (some
@@ -42,26 +42,26 @@ static float *numbers(enum kind kind, int64_t n)
     return x;
 }
 
-#define EACH_ROW(row)                                                                                                  \
+#define EACH_LEVEL(level)                                                                                              \
     for (const char *const *name_ = pick_names(); *name_; name_++)                                                     \
-        for (const struct kernels *row = pick_named(*name_); row; row = NULL)
+        for (const struct kernels *level = pick_named(*name_); level; level = NULL)
 
-static void near(const char *what, const struct kernels *row, enum kind kind, double got, double want, double most)
+static void near(const char *what, const struct kernels *level, enum kind kind, double got, double want, double most)
 {
-    ck_assert_msg(fabs(got - want) <= most, "%s, row %s, kind %d: %.9g, want %.9g, off by %g of %g", what, row->name,
-                  (int)kind, got, want, fabs(got - want), most);
+    ck_assert_msg(fabs(got - want) <= most, "%s, level %s, kind %d: %.9g, want %.9g, off by %g of %g", what,
+                  level->name, (int)kind, got, want, fabs(got - want), most);
 }
 
-static void check_reduce(const struct kernels *row, enum kind kind, int64_t n, int64_t inner)
+static void check_reduce(const struct kernels *level, enum kind kind, int64_t n, int64_t inner)
 {
     static const enum reduce ops[] = {REDUCE_SUM, REDUCE_SUM_SQUARE, REDUCE_L1};
     float *x = numbers(kind, n * inner), y[64 + 16];
     for (int op = 0; op < 3; op++) {
-        row->reduce(ops[op], y, x, n, inner, inner);
+        level->reduce(ops[op], y, x, n, inner, inner);
         for (int64_t j = 0; j < inner; j++) {
             double size;
             const double want = reference_reduce(ops[op], x + j, n, inner, &size);
-            near("reduce", row, kind, (double)y[j], want, SUMS * size);
+            near("reduce", level, kind, (double)y[j], want, SUMS * size);
         }
     }
     free(x);
@@ -69,20 +69,20 @@ static void check_reduce(const struct kernels *row, enum kind kind, int64_t n, i
 
 START_TEST(sums_along_any_axis)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     for (int kind = 0; kind < KINDS; kind++) {
-        check_reduce(row, (enum kind)kind, 4000003, 1);
-        check_reduce(row, (enum kind)kind, 100003, 3);
-        check_reduce(row, (enum kind)kind, 100001, row->width);
+        check_reduce(level, (enum kind)kind, 4000003, 1);
+        check_reduce(level, (enum kind)kind, 100003, 3);
+        check_reduce(level, (enum kind)kind, 100001, level->width);
     }
 }
 END_TEST
 
-static void check_moments(const struct kernels *row, enum kind kind, int64_t n, int64_t lanes)
+static void check_moments(const struct kernels *level, enum kind kind, int64_t n, int64_t lanes)
 {
     float *x = numbers(kind, n * lanes), *y = numbers(EQUAL, n * lanes), scale[64], shift[64];
     double mean[64], squares[64];
-    row->moments(x, n, lanes, mean, squares);
+    level->moments(x, n, lanes, mean, squares);
     for (int64_t j = 0; j < lanes; j++) {
         double sum = 0, around = 0, size = 0;
         for (int64_t i = 0; i < n; i++) {
@@ -92,17 +92,17 @@ static void check_moments(const struct kernels *row, enum kind kind, int64_t n, 
         sum /= (double)n;
         for (int64_t i = 0; i < n; i++)
             around += ((double)x[i * lanes + j] - sum) * ((double)x[i * lanes + j] - sum);
-        near("mean", row, kind, mean[j], sum, 1e-12 * size / (double)n); /* in double throughout */
+        near("mean", level, kind, mean[j], sum, 1e-12 * size / (double)n); /* in double throughout */
         scale[j] = (float)(1 / sqrt(squares[j] / (double)n + 1e-5));
         shift[j] = 0.5f;
         /* what two roundings of x - mean lose is small beside the distances, but where these are nothing */
-        near("squares", row, kind, squares[j], around, SUMS * around + 1e-9 * (double)n);
+        near("squares", level, kind, squares[j], around, SUMS * around + 1e-9 * (double)n);
     }
-    row->normalize(y, x, n, lanes, mean, scale, shift);
+    level->normalize(y, x, n, lanes, mean, scale, shift);
     for (int64_t i = 0; i < n * lanes; i += 97) {
         const int64_t j = i % lanes;
         const double want = ((double)x[i] - mean[j]) * (double)scale[j] + 0.5;
-        near("normalized", row, kind, (double)y[i], want, 1e-5 * (1 + fabs(want)));
+        near("normalized", level, kind, (double)y[i], want, 1e-5 * (1 + fabs(want)));
     }
     free(x);
     free(y);
@@ -110,10 +110,10 @@ static void check_moments(const struct kernels *row, enum kind kind, int64_t n, 
 
 START_TEST(moments_of_flat_planes)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     for (int kind = 0; kind < KINDS; kind++) {
-        check_moments(row, (enum kind)kind, 640001, 1);
-        check_moments(row, (enum kind)kind, 40003, row->width);
+        check_moments(level, (enum kind)kind, 640001, 1);
+        check_moments(level, (enum kind)kind, 40003, level->width);
     }
 }
 END_TEST
@@ -121,12 +121,12 @@ END_TEST
 /* All equal: the answer is 1 / n. */
 START_TEST(softmax_of_long_rows)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     for (int64_t lanes = 1; lanes <= 3; lanes += 2) {
         const int64_t n = 200003;
         float *x = numbers(EQUAL, n * lanes);
-        row->softmax(x, x, n, lanes, lanes, false);
-        near("softmax", row, EQUAL, (double)x[n - 1], 1 / (double)n, SUMS / (double)n);
+        level->softmax(x, x, n, lanes, lanes, false);
+        near("softmax", level, EQUAL, (double)x[n - 1], 1 / (double)n, SUMS / (double)n);
         free(x);
     }
 }
@@ -145,19 +145,19 @@ static double product(const float *a, const float *b, int64_t stride, int64_t k,
     return sum;
 }
 
-static void check_gemm(const struct kernels *row, enum kind kind, int64_t m, int64_t k)
+static void check_gemm(const struct kernels *level, enum kind kind, int64_t m, int64_t k)
 {
-    const int64_t n = row->gemm_step + 1;
+    const int64_t n = level->gemm_step + 1;
     float *a = numbers(kind, m * k), *b = numbers(kind == SIGNS ? EQUAL : kind, k * n), *c = numbers(EQUAL, m * n);
-    void *packed = calloc(1, row->gemm_pack_bytes(k, n) + 64);
+    void *packed = calloc(1, level->gemm_pack_bytes(k, n) + 64);
     const struct epilogue none = {.act = ACT_NONE};
-    row->gemm_pack(packed, b, k, n, n, 1, NULL);
-    row->gemm(m, n, k, a, k, packed, c, n, &none, 0, n);
+    level->gemm_pack(packed, b, k, n, n, 1, NULL);
+    level->gemm(m, n, k, a, k, packed, c, n, &none, 0, n);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j += 5) {
             double size;
             const double want = product(a + i * k, b + j, n, k, &size);
-            near("gemm", row, kind, (double)c[i * n + j], want, PRODUCTS * size);
+            near("gemm", level, kind, (double)c[i * n + j], want, PRODUCTS * size);
         }
     free(a);
     free(b);
@@ -167,11 +167,11 @@ static void check_gemm(const struct kernels *row, enum kind kind, int64_t m, int
 
 START_TEST(products_of_long_rows)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     for (int kind = 0; kind < KINDS; kind++) {
-        check_gemm(row, (enum kind)kind, 1, 150528);
-        check_gemm(row, (enum kind)kind, 2, 25088);
-        check_gemm(row, (enum kind)kind, 3, 4097);
+        check_gemm(level, (enum kind)kind, 1, 150528);
+        check_gemm(level, (enum kind)kind, 2, 25088);
+        check_gemm(level, (enum kind)kind, 3, 4097);
     }
 }
 END_TEST
@@ -198,10 +198,10 @@ START_TEST(products_of_two_computed_sides)
 END_TEST
 
 /* `channels` in blocks, one of the outputs; the weights are the picture's kind as well. */
-static void check_conv(const struct kernels *row, enum kind kind, struct conv_shape shape)
+static void check_conv(const struct kernels *level, enum kind kind, struct conv_shape shape)
 {
-    const int algorithm = row->conv_choose(&shape);
-    const int64_t width = row->width, taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
+    const int algorithm = level->conv_choose(&shape);
+    const int64_t width = level->width, taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
     const int64_t in = shape.in[0] * shape.in[1] * shape.in[2], out = shape.out[0] * shape.out[1] * shape.out[2];
     const int64_t each = shape.in_channels / shape.group;
     float *x = numbers(kind, shape.in_channels * in),
@@ -210,18 +210,18 @@ static void check_conv(const struct kernels *row, enum kind kind, struct conv_sh
           *y = numbers(EQUAL, (shape.out_channels + width) * out);
     double *sum = calloc((size_t)(shape.out_channels * out), sizeof *sum),
            *size = calloc((size_t)(shape.out_channels * out), sizeof *size);
-    void *packed = calloc(1, row->conv_pack_bytes(algorithm, &shape) + 64);
-    void *scratch = calloc(1, row->conv_scratch_bytes(algorithm, &shape) + 64);
+    void *packed = calloc(1, level->conv_pack_bytes(algorithm, &shape) + 64);
+    void *scratch = calloc(1, level->conv_scratch_bytes(algorithm, &shape) + 64);
     const struct epilogue none = {.act = ACT_NONE};
-    row->conv_pack(algorithm, &shape, packed, w, NULL);
+    level->conv_pack(algorithm, &shape, packed, w, NULL);
     if (!shape.in_plain)
-        row->block(blocks, x, shape.in_channels, in);
-    row->conv_run(algorithm, &shape, shape.in_plain ? x : blocks, packed, y, &none, scratch, 0,
-                  row->conv_units(algorithm, &shape));
+        level->block(blocks, x, shape.in_channels, in);
+    level->conv_run(algorithm, &shape, shape.in_plain ? x : blocks, packed, y, &none, scratch, 0,
+                    level->conv_units(algorithm, &shape));
     reference_conv(&shape, x, (const char *)w, NULL, NULL, NULL, sum, size);
     for (int64_t c = 0; c < shape.out_channels; c++)
         for (int64_t p = 0; p < out; p++)
-            near(row->conv_name(algorithm), row, kind, (double)y[(c / width * out + p) * width + c % width],
+            near(level->conv_name(algorithm), level, kind, (double)y[(c / width * out + p) * width + c % width],
                  sum[c * out + p], PRODUCTS * size[c * out + p]);
     free(x);
     free(w);
@@ -235,7 +235,7 @@ static void check_conv(const struct kernels *row, enum kind kind, struct conv_sh
 
 START_TEST(convolutions_of_many_taps_and_channels)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     for (int kind = 0; kind < KINDS; kind++) {
         struct conv_shape s = {.group = 1,
                                .in_channels = 512,
@@ -245,7 +245,7 @@ START_TEST(convolutions_of_many_taps_and_channels)
                                .kernel = {1, 9, 9},
                                .stride = {1, 1, 1},
                                .dilation = {1, 1, 1}};
-        check_conv(row, (enum kind)kind, s); /* blocks: 41,472 products */
+        check_conv(level, (enum kind)kind, s); /* blocks: 41,472 products */
         s = (struct conv_shape){.group = 1,
                                 .in_channels = 1,
                                 .out_channels = 2,
@@ -255,7 +255,7 @@ START_TEST(convolutions_of_many_taps_and_channels)
                                 .stride = {1, 1, 1},
                                 .dilation = {1, 1, 1},
                                 .in_plain = true};
-        check_conv(row, (enum kind)kind, s); /* a plane */
+        check_conv(level, (enum kind)kind, s); /* a plane */
         s = (struct conv_shape){.group = 4,
                                 .in_channels = 4,
                                 .out_channels = 4,
@@ -264,20 +264,20 @@ START_TEST(convolutions_of_many_taps_and_channels)
                                 .kernel = {1, 1, 29992},
                                 .stride = {1, 1, 1},
                                 .dilation = {1, 1, 1}};
-        check_conv(row, (enum kind)kind, s); /* depthwise, a full tile and a single pixel */
+        check_conv(level, (enum kind)kind, s); /* depthwise, a full tile and a single pixel */
         s.group = 2;
         s.in_plain = true;
-        check_conv(row, (enum kind)kind, s); /* groups of two */
+        check_conv(level, (enum kind)kind, s); /* groups of two */
     }
 }
 END_TEST
 
 START_TEST(averages_of_large_windows)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     for (int kind = 0; kind < KINDS; kind++)
         for (int blocked = 0; blocked < 2; blocked++) {
-            const int64_t lanes = blocked ? row->width : 1, n = 300 * 301;
+            const int64_t lanes = blocked ? level->width : 1, n = 300 * 301;
             const struct pool_shape shape = {.in = {1, 300, 301},
                                              .out = {1, 1, 1},
                                              .kernel = {1, 300, 301},
@@ -285,11 +285,11 @@ START_TEST(averages_of_large_windows)
                                              .dilation = {1, 1, 1},
                                              .average = true};
             float *x = numbers((enum kind)kind, n * lanes), y[64];
-            row->pool(&shape, (int)lanes, x, y, 0, 1);
+            level->pool(&shape, (int)lanes, x, y, 0, 1);
             for (int64_t j = 0; j < lanes; j++) {
                 double size;
                 const double want = reference_reduce(REDUCE_SUM, x + j, n, lanes, &size) / (double)n;
-                near("average", row, (enum kind)kind, (double)y[j], want, SUMS * size / (double)n);
+                near("average", level, (enum kind)kind, (double)y[j], want, SUMS * size / (double)n);
             }
             free(x);
         }
@@ -298,7 +298,7 @@ END_TEST
 
 /* Taps that lie far apart cost what near ones cost: all pieces together copy no more of a picture than each tap sees,
  * and their number does not explode. (Copied whole, what lies between the taps would be a thousand pictures.) */
-static void check_dilated(const struct kernels *row, int64_t channels, int64_t group, int axes, int64_t size,
+static void check_dilated(const struct kernels *level, int64_t channels, int64_t group, int axes, int64_t size,
                           int64_t dilation)
 {
     struct conv_shape shape = {.group = group,
@@ -309,7 +309,7 @@ static void check_dilated(const struct kernels *row, int64_t channels, int64_t g
                                .kernel = {1, 1, 1},
                                .stride = {1, 1, 1},
                                .dilation = {1, 1, 1},
-                               .in_plain = channels < row->width || group > 1};
+                               .in_plain = channels < level->width || group > 1};
     double picture = 4.0 * (double)channels, taps = 1;
     for (int axis = 3 - axes; axis < 3; axis++) {
         shape.in[axis] = shape.out[axis] = size;
@@ -318,33 +318,33 @@ static void check_dilated(const struct kernels *row, int64_t channels, int64_t g
         picture *= (double)size;
         taps *= 3;
     }
-    const int algorithm = row->conv_choose(&shape);
+    const int algorithm = level->conv_choose(&shape);
     const double copied =
-        (double)row->conv_scratch_bytes(algorithm, &shape) * (double)row->conv_units(algorithm, &shape);
+        (double)level->conv_scratch_bytes(algorithm, &shape) * (double)level->conv_units(algorithm, &shape);
     ck_assert_msg(copied <= 2 * taps * picture + (1 << 22),
-                  "row %s, %d axes, dilation %ld: %.0f MB of a picture of %.0f", row->name, axes, (long)dilation,
+                  "level %s, %d axes, dilation %ld: %.0f MB of a picture of %.0f", level->name, axes, (long)dilation,
                   copied / 1e6, picture / 1e6);
 }
 
 START_TEST(dilated_convolutions_copy_what_taps_see)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     {
-        check_dilated(row, 3, 1, 2, 512, 128);
-        check_dilated(row, 3, 1, 2, 512, 250);
-        check_dilated(row, 3, 1, 1, 1 << 20, 1 << 18);
-        check_dilated(row, 3, 1, 3, 96, 32);
-        check_dilated(row, 6, 3, 2, 512, 128);
+        check_dilated(level, 3, 1, 2, 512, 128);
+        check_dilated(level, 3, 1, 2, 512, 250);
+        check_dilated(level, 3, 1, 1, 1 << 20, 1 << 18);
+        check_dilated(level, 3, 1, 3, 96, 32);
+        check_dilated(level, 6, 3, 2, 512, 128);
     }
 }
 END_TEST
 
 START_TEST(dilated_convolutions_are_right)
 {
-    EACH_ROW(row)
+    EACH_LEVEL(level)
     for (int64_t dilation = 1; dilation < 70; dilation += 17)
         for (int kind = 0; kind < 6; kind++) {
-            const int64_t channels = kind == 2 ? row->width : 4, d = dilation;
+            const int64_t channels = kind == 2 ? level->width : 4, d = dilation;
             struct conv_shape s = {.group = kind == 1   ? channels
                                             : kind == 3 ? 2
                                                         : 1,
@@ -373,7 +373,7 @@ START_TEST(dilated_convolutions_are_right)
                 s.out[1] = 40;
                 s.out[2] = 37;
             }
-            check_conv(row, SPREAD, s);
+            check_conv(level, SPREAD, s);
         }
 }
 END_TEST

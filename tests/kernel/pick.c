@@ -1,5 +1,5 @@
 /*
- * pick.c - the table of rows is consistent, whatever this machine runs.
+ * pick.c - the table of levels is consistent, whatever this machine runs.
  */
 #include "kernel/kernel.h"
 
@@ -8,19 +8,19 @@
 
 START_TEST(best_row_is_the_first_that_runs)
 {
-    const struct kernels *const *row = pick_all();
-    while (*row && !pick_runs(*row))
-        row++;
-    ck_assert_ptr_nonnull(*row);
-    ck_assert_ptr_eq(pick_best(), *row);
+    const struct kernels *const *level = pick_all();
+    while (*level && !pick_runs(*level))
+        level++;
+    ck_assert_ptr_nonnull(*level);
+    ck_assert_ptr_eq(pick_best(), *level);
 }
 END_TEST
 
 START_TEST(base_runs_everywhere_and_stands_last)
 {
     const struct kernels *last = NULL;
-    for (const struct kernels *const *row = pick_all(); *row; row++)
-        last = *row;
+    for (const struct kernels *const *level = pick_all(); *level; level++)
+        last = *level;
     ck_assert_ptr_eq(last, &kernels_base);
     ck_assert(pick_runs(&kernels_base));
     ck_assert_ptr_eq(pick_named("base"), &kernels_base);
@@ -30,14 +30,14 @@ END_TEST
 START_TEST(names_are_those_of_the_rows_that_run)
 {
     const char *const *name = pick_names();
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        if (!pick_runs(*row)) {
-            ck_assert_ptr_null(pick_named((*row)->name));
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        if (!pick_runs(*level)) {
+            ck_assert_ptr_null(pick_named((*level)->name));
             continue;
         }
         ck_assert_ptr_nonnull(*name);
-        ck_assert_str_eq(*name++, (*row)->name);
-        ck_assert_ptr_eq(pick_named((*row)->name), *row);
+        ck_assert_str_eq(*name++, (*level)->name);
+        ck_assert_ptr_eq(pick_named((*level)->name), *level);
     }
     ck_assert_ptr_null(*name);
 }
@@ -53,8 +53,8 @@ END_TEST
 
 START_TEST(rows_are_complete)
 {
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        const struct kernels *k = *row;
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        const struct kernels *k = *level;
         ck_assert(k->width == 4 || k->width == 8 || k->width == 16);
         ck_assert_int_eq(k->gemm_step % k->width, 0);
         ck_assert(k->gemm_pack_bytes && k->gemm_pack && k->gemm && k->conv_choose && k->conv_name);

@@ -1,5 +1,5 @@
 /*
- * reduce.c - what runs along an axis or through a window, on every row that this CPU runs.
+ * reduce.c - what runs along an axis or through a window, on every level that this CPU runs.
  *
  * Long sums have tests of their own: parts.c.
  */
@@ -15,7 +15,7 @@ static void check_reduce(enum reduce op, int64_t n, int64_t inner)
     float *x = guarded_hostile(n * inner, hostile), *y = guarded(inner);
     for (int64_t k = 0; op == REDUCE_PROD && k < n * inner; k++)
         x[k] = 1 + 0.1f * x[k];
-    row->reduce(op, y, x, n, inner, inner);
+    level->reduce(op, y, x, n, inner, inner);
     for (int64_t j = 0; j < inner; j++) {
         double size;
         const double want = reference_reduce(op, x + j, n, inner, &size);
@@ -31,7 +31,7 @@ static void check_reduce(enum reduce op, int64_t n, int64_t inner)
 START_TEST(reduce_folds_runs_and_columns)
 {
     begin(_i);
-    const int64_t inners[] = {1, 2, row->width - 1, row->width, row->width + 1, 50};
+    const int64_t inners[] = {1, 2, level->width - 1, level->width, level->width + 1, 50};
     for (int op = 0; op < REDUCE_COUNT; op++)
         for (int64_t n = 0; n < 150; n += 1 + n / 8)
             for (size_t i = 0; i < sizeof inners / sizeof *inners; i++)
@@ -66,7 +66,7 @@ static void check_softmax(int64_t n, int64_t inner, bool logarithm, bool in_plac
         }
     }
     float *y = in_place ? x : guarded(n * inner);
-    row->softmax(y, x, n, inner, inner, logarithm);
+    level->softmax(y, x, n, inner, inner, logarithm);
     for (int64_t k = 0; k < n * inner; k++) {
         /* x - max, rounded, is off by up to 40 eps, and so is its exponential */
         const double tolerance = logarithm ? 8 * EPS * (1 + fabs(want[k])) : 68 * EPS * fabs(want[k]) + 1e-45;
@@ -80,7 +80,7 @@ static void check_softmax(int64_t n, int64_t inner, bool logarithm, bool in_plac
 START_TEST(softmax_sums_to_one)
 {
     begin(_i);
-    const int64_t inners[] = {1, 3, row->width, row->width + 1};
+    const int64_t inners[] = {1, 3, level->width, level->width + 1};
     for (int64_t n = 1; n < 120; n += 1 + n / 8)
         for (size_t i = 0; i < sizeof inners / sizeof *inners; i++)
             for (int kind = 0; kind < 4; kind++)
@@ -95,7 +95,7 @@ START_TEST(softmax_of_huge_numbers_does_not_overflow)
     x[0] = 3e38f;
     x[1] = 3e38f;
     x[2] = -3e38f;
-    row->softmax(y, x, 3, 1, 1, false);
+    level->softmax(y, x, 3, 1, 1, false);
     ck_assert(y[0] == 0.5f && y[1] == 0.5f && y[2] == 0);
     release();
 }
@@ -109,7 +109,7 @@ static void check_moments(int64_t n, int64_t lanes)
         x[k] += 100;
     if (chance(3))
         x[between(0, n * lanes - 1)] = chance(3) ? NAN : chance(2) ? INFINITY : -INFINITY;
-    row->moments(x, n, lanes, mean, squares);
+    level->moments(x, n, lanes, mean, squares);
     for (int64_t j = 0; j < lanes; j++) {
         double sum = 0, want = 0;
         for (int64_t k = 0; k < n; k++)
@@ -132,11 +132,11 @@ START_TEST(moments_of_runs_and_lanes)
 {
     begin(_i);
     for (int64_t n = 1; n < 300; n += 1 + n / 8)
-        for (int lanes = 1; lanes <= row->width; lanes += row->width - 1)
+        for (int lanes = 1; lanes <= level->width; lanes += level->width - 1)
             check_moments(n, lanes);
     for (int round = 0; round < 10; round++) {
         check_moments(between(4095, 9000), 1);
-        check_moments(between(250, 3000), row->width);
+        check_moments(between(250, 3000), level->width);
     }
 }
 END_TEST
@@ -145,7 +145,7 @@ START_TEST(normalize_shifts_and_scales_columns)
 {
     begin(_i);
     for (int64_t n = 1; n < 100; n += 1 + n / 4)
-        for (int lanes = 1; lanes <= row->width; lanes += row->width - 1) {
+        for (int lanes = 1; lanes <= level->width; lanes += level->width - 1) {
             float *x = guarded_numbers(n * lanes), *scale = guarded_numbers(lanes), *shift = guarded_numbers(lanes);
             double mean[64];
             for (int64_t k = 0; k < n * lanes; k++)
@@ -154,7 +154,7 @@ START_TEST(normalize_shifts_and_scales_columns)
                 mean[j] = 1700 + (double)number() / 3;
             float *y = chance(2) ? x : guarded(n * lanes);
             const float *from = guarded_copy(x, n * lanes);
-            row->normalize(y, x, n, lanes, mean, scale, shift);
+            level->normalize(y, x, n, lanes, mean, scale, shift);
             for (int64_t k = 0; k < n * lanes; k++) {
                 const int64_t j = k % lanes;
                 const double want = ((double)from[k] - mean[j]) * (double)scale[j] + (double)shift[j];
@@ -168,14 +168,14 @@ END_TEST
 
 static void check_pool(const struct pool_shape *s)
 {
-    const int64_t in = volume(s->in), out = volume(s->out), channels = row->width + 3;
+    const int64_t in = volume(s->in), out = volume(s->out), channels = level->width + 3;
     float *plain = guarded_hostile(channels * in, chance(3) ? 20 : INT_MAX);
     float *output = guarded(channels * out), *blocked_out = guarded(blocked_floats(channels, out));
     const int64_t lines = s->out[0] * s->out[1];
-    row->pool(s, 1, plain, output, 0, channels * lines);
-    row->pool(s, row->width, to_blocks(plain, channels, in), blocked_out, 0, lines);
-    row->pool(s, row->width, to_blocks(plain, channels, in), blocked_out, lines, 2 * lines);
-    const int64_t w = row->width;
+    level->pool(s, 1, plain, output, 0, channels * lines);
+    level->pool(s, level->width, to_blocks(plain, channels, in), blocked_out, 0, lines);
+    level->pool(s, level->width, to_blocks(plain, channels, in), blocked_out, lines, 2 * lines);
+    const int64_t w = level->width;
     for (int64_t i = 0; i < channels * out; i++) {
         const int64_t c = i / out, p = i % out;
         const double want =

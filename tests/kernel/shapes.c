@@ -51,8 +51,8 @@ struct conv_shape shapes_draw(bool depthwise)
             s.out_channels = in * (!depthwise && chance(3) ? between(2, 3) : 1);
         } else if (chance(4)) {
             s.group = between(2, 4);
-            s.in_channels = s.group * (chance(2) ? row->width : between(1, 20));
-            s.out_channels = s.group * (chance(2) ? row->width : between(1, 20));
+            s.in_channels = s.group * (chance(2) ? level->width : between(1, 20));
+            s.out_channels = s.group * (chance(2) ? level->width : between(1, 20));
         }
         const int axes = (int)between(1, 3);
         bool fits = true;
@@ -79,7 +79,7 @@ struct conv_case {
 
 static struct conv_case prepare(const struct conv_shape *shape)
 {
-    struct conv_case c = {.shape = *shape, .algorithm = row->conv_choose(shape)};
+    struct conv_case c = {.shape = *shape, .algorithm = level->conv_choose(shape)};
     const int64_t in = volume(shape->in), out = volume(shape->out);
     const int64_t terms = shape->in_channels / shape->group * volume(shape->kernel);
     const int64_t n_weights = shape->out_channels * terms;
@@ -95,23 +95,23 @@ static struct conv_case prepare(const struct conv_shape *shape)
     c.residual_plain = guarded_hostile(shape->out_channels * out, hostile);
     c.residual = to_blocks(c.residual_plain, shape->out_channels, out);
     c.epilogue = draw_epilogue(c.bias, c.residual);
-    c.packed = guarded((int64_t)(row->conv_pack_bytes(c.algorithm, shape) / sizeof(float)));
-    c.scratch = guarded((int64_t)(row->conv_scratch_bytes(c.algorithm, shape) / sizeof(float)));
-    row->conv_pack(c.algorithm, shape, c.packed, c.weights, c.scale);
+    c.packed = guarded((int64_t)(level->conv_pack_bytes(c.algorithm, shape) / sizeof(float)));
+    c.scratch = guarded((int64_t)(level->conv_scratch_bytes(c.algorithm, shape) / sizeof(float)));
+    level->conv_pack(c.algorithm, shape, c.packed, c.weights, c.scale);
     return c;
 }
 
 static void compute(const struct conv_case *c, float *output, int64_t from, int64_t to)
 {
-    row->conv_run(c->algorithm, &c->shape, c->input, c->packed, output, &c->epilogue, c->scratch, from, to);
+    level->conv_run(c->algorithm, &c->shape, c->input, c->packed, output, &c->epilogue, c->scratch, from, to);
 }
 
 void shapes_check(const struct conv_shape *shape)
 {
     const struct conv_case c = prepare(shape);
-    const int64_t pixels = volume(shape->out), n = shape->out_channels * pixels, w = row->width;
+    const int64_t pixels = volume(shape->out), n = shape->out_channels * pixels, w = level->width;
     float *output = to_blocks(NULL, shape->out_channels, pixels);
-    compute(&c, output, 0, row->conv_units(c.algorithm, shape));
+    compute(&c, output, 0, level->conv_units(c.algorithm, shape));
     double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size);
     reference_conv(shape, c.plain, c.weights, c.scale, c.epilogue.bias, c.epilogue.residual ? c.residual_plain : NULL,
                    sum, size);
@@ -123,12 +123,12 @@ void shapes_check(const struct conv_shape *shape)
         const double got = (double)output[(channel / w * pixels + p) * w + channel % w];
         const double want = activated(&c.epilogue, sum[i]);
         FAIL_UNLESS(near(got, want, activated_slack(want, terms, size[i])),
-                    "%s %s act %d: channel %ld pixel %ld is %.9g, want %.9g", row->conv_name(c.algorithm), text,
+                    "%s %s act %d: channel %ld pixel %ld is %.9g, want %.9g", level->conv_name(c.algorithm), text,
                     (int)c.epilogue.act, (long)channel, (long)p, got, want);
     }
     /* units in pieces and backwards */
     float *parts = to_blocks(NULL, shape->out_channels, pixels);
-    for (int64_t to = row->conv_units(c.algorithm, shape), from; to > 0; to = from) {
+    for (int64_t to = level->conv_units(c.algorithm, shape), from; to > 0; to = from) {
         from = to - between(1, 3);
         from = from > 0 ? from : 0;
         compute(&c, parts, from, to);

@@ -8,8 +8,8 @@ wants() { # object, variable=value...
     make -n V=1 B="$BUILD" "$@" "$BUILD/perceptd" 2>/dev/null | grep -qE -- "-o $BUILD/$object( |$)" ||
         echo "Makefile: $* leaves a stale $object"
 }
-wants src/kernel/pick.o KERNEL_ROWS=base
-wants perceptd KERNEL_ROWS=base
+wants src/kernel/pick.o KERNEL_LEVELS=base
+wants perceptd KERNEL_LEVELS=base
 wants src/base/arena.o CFLAGS=-O3
 wants src/base/arena.o CPPFLAGS=-DX
 wants src/base/arena.o WARN=

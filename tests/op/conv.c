@@ -93,7 +93,7 @@ static void scene_attributes(const struct scene *s)
     harness_int_list(&h, "pads", 2 * s->axes, pads);
 }
 
-static void scene_check(const struct scene *s, const struct kernels *row, bool constant, bool blocked)
+static void scene_check(const struct scene *s, const struct kernels *level, bool constant, bool blocked)
 {
     const int64_t out[3] = {output_size(s, 0), output_size(s, 1), output_size(s, 2)};
     const int64_t pairs = s->in_channels * s->out_channels / s->group;
@@ -103,7 +103,7 @@ static void scene_check(const struct scene *s, const struct kernels *row, bool c
     float *want = expected(s, x, w, bias);
     int64_t dims[RANK_MAX];
     harness_begin(&h, s->transposed ? "ConvTranspose" : "Conv", 11);
-    h.ctx.kernels = row;
+    h.ctx.kernels = level;
     scene_attributes(s);
     harness_floats(&h, scene_dims(s, s->n, s->in_channels, s->in, dims), dims, x);
     if (blocked)
@@ -141,9 +141,9 @@ static const struct scene scenes[] = {
 
 START_TEST(convolutions_agree_with_plain_loops)
 {
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        for (int how = 0; pick_runs(*row) && how < 3; how++)
-            scene_check(&scenes[_i], *row, how != 1, how == 2);
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        for (int how = 0; pick_runs(*level) && how < 3; how++)
+            scene_check(&scenes[_i], *level, how != 1, how == 2);
     }
 }
 END_TEST

@@ -29,8 +29,8 @@ void harness_begin(struct harness *h, const char *op_type, int opset)
         .opset = opset,
         .n_out = 1,
     };
-    const char *row = getenv("PERCEPTD_KERNELS");
-    h->ctx.kernels = row ? pick_named(row) : pick_best();
+    const char *level = getenv("PERCEPTD_KERNELS");
+    h->ctx.kernels = level ? pick_named(level) : pick_best();
     ck_assert_ptr_nonnull(h->ctx.kernels);
     h->ctx.arena = &h->arena;
     h->ctx.load = &h->arena;

@@ -51,7 +51,7 @@ struct harness {
     enum layout out_layout[HARNESS_MAX];
 };
 
-/* One output, no inputs, no attributes. The row of kernels is the best one, or the environment's
+/* One output, no inputs, no attributes. The level of kernels is the best one, or the environment's
  * PERCEPTD_KERNELS; h->ctx.kernels may be changed right after. */
 void harness_begin(struct harness *h, const char *op_type, int opset);
 void harness_domain(struct harness *h, const char *domain);

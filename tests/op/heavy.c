@@ -50,11 +50,11 @@ float *heavy_numbers(unsigned seed, int64_t n)
     return numbers;
 }
 
-void heavy_begin(struct harness *h, const struct kernels *row, const char *op_type, int opset, int rank,
+void heavy_begin(struct harness *h, const struct kernels *level, const char *op_type, int opset, int rank,
                  const int64_t *dims, const float *x, bool blocked, heavy_rest *rest)
 {
     harness_begin(h, op_type, opset);
-    h->ctx.kernels = row;
+    h->ctx.kernels = level;
     harness_floats(h, rank, dims, x);
     if (blocked)
         harness_as_blocked(h);
@@ -62,7 +62,7 @@ void heavy_begin(struct harness *h, const struct kernels *row, const char *op_ty
 }
 
 struct request {
-    const struct kernels *row;
+    const struct kernels *level;
     const char *op_type;
     int opset, outputs, rank;
     const int64_t *dims;
@@ -77,7 +77,7 @@ static void run(struct harness *h, const struct request *request, int64_t first,
     int64_t dims[RANK_MAX];
     for (int i = 0; i < request->rank; i++)
         dims[i] = i ? request->dims[i] : n;
-    heavy_begin(h, request->row, request->op_type, request->opset, request->rank, dims,
+    heavy_begin(h, request->level, request->op_type, request->opset, request->rank, dims,
                 request->x + first * request->item, request->blocked, request->rest);
     harness_outputs(h, request->outputs);
     h->env.team = team;
@@ -96,7 +96,7 @@ static void compare_item(const struct request *request, const struct harness *al
         for (int64_t i = 0; i < each; i++)
             if (memcmp(&a[i], &b[i], sizeof *a) != 0) /* check writes a message even if it holds */
                 ck_abort_msg("%s, row %s, output %d: item %d of %d, element %d is %.9g, alone %.9g", request->op_type,
-                             request->row->name, o, (int)item, (int)n, (int)i, (double)b[i], (double)a[i]);
+                             request->level->name, o, (int)item, (int)n, (int)i, (double)b[i], (double)a[i]);
     }
 }
 
@@ -144,9 +144,9 @@ void heavy_expect_same_bits(const char *op_type, int opset, int outputs, int ran
     ck_assert_ptr_nonnull(team);
     ck_assert_int_eq(pthread_create(&helper, NULL, help, team), 0);
     const char *only = getenv("PERCEPTD_KERNELS");
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        request.row = *row;
-        if (pick_runs(*row) && (!only || strcmp(only, (*row)->name) == 0))
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        request.level = *level;
+        if (pick_runs(*level) && (!only || strcmp(only, (*level)->name) == 0))
             compare_batches(&request, team);
     }
     percept_team_close(team);

@@ -14,12 +14,12 @@ float *heavy_numbers(unsigned seed, int64_t n);
 typedef void heavy_rest(struct harness *h);
 
 /* A begun harness with these kernels: X (which may lie blocked) and the rest. */
-void heavy_begin(struct harness *h, const struct kernels *row, const char *op_type, int opset, int rank,
+void heavy_begin(struct harness *h, const struct kernels *level, const char *op_type, int opset, int rank,
                  const int64_t *dims, const float *x, bool blocked, heavy_rest *rest);
 
 /*
  * Runs the operator on 1, 2, 7, 8 and 32 items (dims[0] is replaced by that), alone and with a
- * team, in every row of kernels this CPU runs, or in PERCEPTD_KERNELS alone; every output's item i must
+ * team, on every level of kernels this CPU runs, or in PERCEPTD_KERNELS alone; every output's item i must
  * have the bits it has in a batch of its own. Every output's first axis must be the batch.
  */
 void heavy_expect_same_bits(const char *op_type, int opset, int outputs, int rank, const int64_t *dims, bool blocked,

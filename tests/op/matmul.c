@@ -38,7 +38,7 @@ static const struct {
 } shapes_of_c[] = {{-1, {0, 0}, 0, 0}, {0, {0, 0}, 0, 0}, {1, {1, 0}, 0, 0}, {1, {N, 0}, 0, 1},
                    {2, {1, N}, 0, 1},  {2, {M, 1}, 1, 0}, {2, {M, N}, N, 1}};
 
-static void gemm_case(const struct kernels *row, int bits, int c)
+static void gemm_case(const struct kernels *level, int bits, int c)
 {
     const bool trans_a = bits & 1, trans_b = bits & 2, constant = bits & 4;
     const struct product p = {.m = M,
@@ -55,7 +55,7 @@ static void gemm_case(const struct kernels *row, int bits, int c)
     float *a = heavy_numbers(1, M * K), *b = heavy_numbers(2, K * N), *third = heavy_numbers(3, M * N);
     float *want = expected(&p, a, b, shapes_of_c[c].rank < 0 ? NULL : third);
     harness_begin(&h, "Gemm", 13);
-    h.ctx.kernels = row;
+    h.ctx.kernels = level;
     harness_int(&h, "transA", trans_a);
     harness_int(&h, "transB", trans_b);
     harness_float(&h, "alpha", p.alpha);
@@ -77,9 +77,9 @@ static void gemm_case(const struct kernels *row, int bits, int c)
 
 START_TEST(gemm_agrees_with_plain_loops)
 {
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        for (int bits = 0; pick_runs(*row) && bits < 16; bits++)
-            gemm_case(*row, bits, _i);
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        for (int bits = 0; pick_runs(*level) && bits < 16; bits++)
+            gemm_case(*level, bits, _i);
     }
 }
 END_TEST

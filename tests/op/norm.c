@@ -43,10 +43,10 @@ static struct parameters make_parameters(int64_t n)
     return p;
 }
 
-static void batch_begin(const struct kernels *row, int rank, const int64_t *dims, const float *x)
+static void batch_begin(const struct kernels *level, int rank, const int64_t *dims, const float *x)
 {
     harness_begin(&h, "BatchNormalization", 15);
-    h.ctx.kernels = row;
+    h.ctx.kernels = level;
     harness_floats(&h, rank, dims, x);
 }
 
@@ -67,9 +67,9 @@ START_TEST(batch_normalization_is_an_affine_map_per_channel)
         const int c = i / PIXELS % C;
         want[i] = fmaxf(0, (x[i] - p.mean[c]) / sqrtf(p.variance[c] + 1e-5f) * p.scale[c] + p.b[c]);
     }
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        for (int how = 0; pick_runs(*row) && how < 4; how++) {
-            batch_begin(*row, 4, DIMS(2, C, 2, 3), x);
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        for (int how = 0; pick_runs(*level) && how < 4; how++) {
+            batch_begin(*level, 4, DIMS(2, C, 2, 3), x);
             if (how & 2)
                 harness_as_blocked(&h);
             batch_vectors(&p, C, how & 1);
@@ -200,10 +200,10 @@ START_TEST(instance_normalization_measures_each_channel_of_each_item)
         normalize(x + i * PIXELS, PIXELS, 1e-5, want + i * PIXELS);
     for (int i = 0; i < 2 * C * PIXELS; i++)
         want[i] = want[i] * scale[i / PIXELS % C] + b[i / PIXELS % C];
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        for (int blocked = 0; pick_runs(*row) && blocked < 2; blocked++) {
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        for (int blocked = 0; pick_runs(*level) && blocked < 2; blocked++) {
             harness_begin(&h, "InstanceNormalization", 6);
-            h.ctx.kernels = *row;
+            h.ctx.kernels = *level;
             harness_floats(&h, 4, DIMS(2, C, 3, 4), x);
             if (blocked)
                 harness_as_blocked(&h);
@@ -474,11 +474,11 @@ static void check_flat(const char *op, int opset, int64_t groups, int64_t channe
         normalize(x + row * (n / rows), (int)(n / rows), 1e-5, want + row * (n / rows));
     for (int64_t i = 0; i < n; i++)
         want[i] = want[i] * scale[i / pixels] + scale[i / pixels];
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        if (!pick_runs(*row))
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        if (!pick_runs(*level))
             continue;
         harness_begin(&h, op, opset);
-        h.ctx.kernels = *row;
+        h.ctx.kernels = *level;
         if (groups)
             harness_int(&h, "num_groups", groups);
         harness_floats(&h, 3, DIMS(1, channels, pixels), x);
@@ -517,11 +517,11 @@ START_TEST(flat_rows_keep_their_digits)
             ones[k] = 1;
         }
         normalize(x, (int)n, 1e-5, want);
-        for (const struct kernels *const *row = pick_all(); *row; row++) {
-            if (!pick_runs(*row))
+        for (const struct kernels *const *level = pick_all(); *level; level++) {
+            if (!pick_runs(*level))
                 continue;
             harness_begin(&h, "LayerNormalization", 17);
-            h.ctx.kernels = *row;
+            h.ctx.kernels = *level;
             harness_floats(&h, 2, DIMS(1, n), x);
             vector(n, ones, true);
             ck_assert_msg(harness_run(&h), "%s", h.err.text);

@@ -55,10 +55,10 @@ static const struct scene scenes[] = {
     {3, {7, 8}, {3, 2}, {1, 2}, {1, 1}, {1, 0, 1, 1}, 3, false},
 };
 
-static void scene_begin(const struct scene *s, const struct kernels *row, const float *x, bool blocked)
+static void scene_begin(const struct scene *s, const struct kernels *level, const float *x, bool blocked)
 {
     harness_begin(&h, s->p == 0 ? "MaxPool" : s->p < 0 ? "AveragePool" : "LpPool", 19);
-    h.ctx.kernels = row;
+    h.ctx.kernels = level;
     if (s->p > 0)
         harness_int(&h, "p", s->p);
     harness_int_list(&h, "kernel_shape", 2, s->kernel);
@@ -81,9 +81,9 @@ START_TEST(windows_agree_with_plain_loops)
     ck_assert_ptr_nonnull(want);
     for (int64_t i = 0; i < 2 * s->channels * out[0] * out[1]; i++)
         want[i] = window(s, x + i / out[1] / out[0] * map, i / out[1] % out[0], i % out[1]);
-    for (const struct kernels *const *row = pick_all(); *row; row++) {
-        for (int blocked = 0; pick_runs(*row) && blocked < 2; blocked++) {
-            scene_begin(s, *row, x, blocked);
+    for (const struct kernels *const *level = pick_all(); *level; level++) {
+        for (int blocked = 0; pick_runs(*level) && blocked < 2; blocked++) {
+            scene_begin(s, *level, x, blocked);
             ck_assert_msg(harness_run(&h), "%s", h.err.text);
             harness_expect_floats(&h, 0, 4, DIMS(2, s->channels, out[0], out[1]), want, 1e-5f);
             harness_end(&h);

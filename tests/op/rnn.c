@@ -242,7 +242,7 @@ static void add_attributes(const struct scene *s)
         own_activations(s);
 }
 
-static void scene_check(const struct scene *s, const struct kernels *row)
+static void scene_check(const struct scene *s, const struct kernels *level)
 {
     const int64_t d = directions(s);
     const struct numbers v = make_numbers();
@@ -252,7 +252,7 @@ static void scene_check(const struct scene *s, const struct kernels *row)
     for (int i = 0; i < d * BATCH; i++)
         one_item(s, &v, i / BATCH, i % BATCH, y, y_h, y_c);
     harness_begin(&h, names[s->cell], 14);
-    h.ctx.kernels = row;
+    h.ctx.kernels = level;
     add_attributes(s);
     add_inputs(s, &v);
     harness_outputs(&h, s->cell == CELL_LSTM ? 3 : 2);
@@ -297,9 +297,9 @@ START_TEST(cells_agree_with_onnx_equations)
     for (int cell = 0; cell < 3; cell++) {
         struct scene scene = variants[_i];
         scene.cell = (enum cell)cell;
-        for (const struct kernels *const *row = pick_all(); *row; row++) {
-            if (pick_runs(*row))
-                scene_check(&scene, *row);
+        for (const struct kernels *const *level = pick_all(); *level; level++) {
+            if (pick_runs(*level))
+                scene_check(&scene, *level);
         }
     }
 }

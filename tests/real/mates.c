@@ -42,7 +42,7 @@ static void one_model(const char *path)
 {
     static const int64_t lengths[] = {24, 64, 512, 16000, 8, 5, 1280};
     const struct percept_options options = {
-        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
+        .size = sizeof options, .level = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     struct percept_err err = {0};
     struct percept_description d;
     char what[200] = "";

@@ -332,7 +332,7 @@ static bool run_folder(const char *folder, const char *model_folder, bool stream
     struct arena arena = {0};
     struct percept_err err = {0};
     struct percept_options options = {
-        .size = sizeof options, .row = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
+        .size = sizeof options, .level = getenv("PERCEPTD_KERNELS"), .region = PERCEPT_REGION_PRIVATE};
     json_t *meta = json_load_file(arena_printf(&arena, "%s/%s", folder, stream ? "stream.json" : "meta.json"), 0, NULL);
     struct percept_model *model = percept_open(arena_printf(&arena, "%s/model.onnx", model_folder), &options, &err);
     struct percept_session *session = model && meta ? percept_session_new(model, &err) : NULL;

@@ -30,7 +30,7 @@ static int64_t length_for(const struct percept_model *model, struct draw *draw)
 void apart_check(const uint8_t *file, size_t n, struct draw *draw)
 {
     struct percept_options options = {.size = sizeof options,
-                                      .row = getenv("PERCEPTD_KERNELS"),
+                                      .level = getenv("PERCEPTD_KERNELS"),
                                       .memory_limit_bytes = DRIVE_LITTLE_BYTES,
                                       .region = PERCEPT_REGION_PRIVATE};
     struct percept_model *model = percept_open_memory(file, n, &options, NULL);

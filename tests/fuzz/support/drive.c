@@ -165,12 +165,12 @@ static bool run(struct percept_session *session, const struct percept_model *mod
 
 enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, size_t memory_bytes, int runs)
 {
-    const char *const *rows = percept_kernels();
-    uint64_t n_rows = 0;
-    while (rows[n_rows])
-        n_rows++;
+    const char *const *levels = percept_kernels();
+    uint64_t n_levels = 0;
+    while (levels[n_levels])
+        n_levels++;
     struct percept_options options = {.size = sizeof options,
-                                      .row = rows[draw_below(draw, n_rows)],
+                                      .level = levels[draw_below(draw, n_levels)],
                                       .memory_limit_bytes = memory_bytes,
                                       .region = PERCEPT_REGION_PRIVATE};
     struct percept_err err = {0};

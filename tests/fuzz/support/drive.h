@@ -15,7 +15,7 @@
 
 enum drive_end { DRIVE_REFUSED, DRIVE_OPENED, DRIVE_RAN };
 
-/* The row of kernels, shapes and data of each of the runs come from `draw`. */
+/* The level of kernels, shapes and data of each of the runs come from `draw`. */
 enum drive_end drive_model(const uint8_t *file, size_t n, struct draw *draw, size_t memory_bytes, int runs);
 
 /* The n elements of a resized input: a short pattern out of `draw`, repeated. */
