@@ -1,113 +1,99 @@
-/* Opening: what is refused and how it is said, and every allocation failing in turn. */
+/* An open model: its parts and what they are fed, and what the library says of itself. */
+#include "engine/model.h"
+
 #include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "engine/shipped.h"
 #include "engine/small.h"
 
-START_TEST(files_that_are_no_models_are_refused_with_a_sentence)
+/* If whose branches read x from around them, and a constant. */
+static struct percept_model *open_with_branches(void)
 {
-    struct percept_err err = {0};
-    small_refused_bytes("", 0, NULL, "");
-    small_refused_bytes("\x89PNG\r\n\x1a\nand so on", 17, NULL, "");
-    small_refused_bytes("{\"json\": true}", 14, NULL, "");
-    ck_assert_ptr_null(percept_open("no/such/model.onnx", NULL, &err));
-    ck_assert_ptr_nonnull(strstr(err.text, "no/such/model.onnx"));
-    ck_assert_ptr_null(percept_open("models", NULL, &err));
-}
-END_TEST
-
-START_TEST(every_prefix_of_a_model_is_refused_or_opened)
-{
-    struct small s = small_xy(4, DIMS(-1, 2, 5, 5));
-    small_weights(&s, "w", 4, DIMS(3, 2, 3, 3), 1);
-    small_node(&s, "Conv", "x,w", "a");
-    small_node(&s, "Relu", "a", "y");
-    struct proto file = small_end(&s);
-    for (size_t n = 0; n < file.n; n++) {
-        struct percept_err err = {0};
-        struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE};
-        void *copy = malloc(n + 1); /* its own block, so that a sanitizer sees every step past the end */
-        memcpy(copy, file.at, n);
-        struct percept_model *model = percept_open_memory(copy, n, &options, &err);
-        ck_assert(model || err.text[0]);
-        percept_close(model);
-        free(copy);
+    struct small s = small_begin();
+    small_input(&s, "x", 1, DIMS(-1));
+    small_output(&s, "y", -1, NULL);
+    small_floats(&s, "one", 1, DIMS(1), (float[]){1});
+    small_floats(&s, "limit", 0, NULL, (float[]){0});
+    small_node(&s, "ReduceSum", "x", "sum");
+    small_node(&s, "Less", "sum,limit", "less");
+    small_node(&s, "Squeeze", "less", "condition");
+    struct proto node = proto_node("If", "", "condition", "y");
+    for (int i = 0; i < 2; i++) {
+        struct proto body = {0};
+        const char *name = i == 0 ? "negative" : "shifted";
+        proto_add(&body, GRAPH_NODE, i == 0 ? proto_node("Neg", "", "x", name) : proto_node("Add", "", "x,one", name));
+        proto_add(&body, GRAPH_OUTPUT, proto_value(name, PERCEPT_FLOAT, -1, NULL));
+        proto_attr_message(&node, i == 0 ? "then_branch" : "else_branch", ATTR_GRAPH, ATTRIBUTE_G, body);
     }
-    proto_free(&file);
+    proto_add(&s.graph, GRAPH_NODE, node);
+    return small_open(&s);
 }
-END_TEST
 
-START_TEST(a_cycle_is_refused)
+START_TEST(every_graph_is_a_part_and_the_main_one_is_first)
 {
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 2));
-    small_output(&s, "y", 2, DIMS(-1, 2));
-    small_node(&s, "Add", "x,b", "a");
-    small_node(&s, "Relu", "a", "b");
-    small_node(&s, "Relu", "b", "y");
-    small_refused(&s, NULL, "ycl");
-}
-END_TEST
-
-START_TEST(shapes_that_can_never_work_are_refused_at_load)
-{
-    struct small s = small_begin();
-    small_input(&s, "x", 2, DIMS(-1, 5));
-    small_output(&s, "y", 2, DIMS(-1, 2));
-    small_weights(&s, "w", 2, DIMS(4, 2), 1);
-    small_node(&s, "MatMul", "x,w", "y");
-    small_refused(&s, NULL, "MatMul");
-}
-END_TEST
-
-START_TEST(external_data_are_refused_from_memory)
-{
-    struct small s = small_begin();
-    small_input(&s, "x", 1, DIMS(2));
-    small_output(&s, "y", 1, DIMS(2));
-    proto_add(&s.graph, GRAPH_INITIALIZER, proto_external("w", PERCEPT_FLOAT, 1, DIMS(2), "weights.bin", NULL, NULL));
-    small_node(&s, "Add", "x,w", "y");
-    small_refused(&s, NULL, "");
-}
-END_TEST
-
-START_TEST(unknown_rows_and_precisions_are_refused)
-{
-    struct percept_options options = {.size = sizeof options, .level = "v9"};
-    struct percept_err err = {0};
-    ck_assert_ptr_null(percept_open("models/digits/model.onnx", &options, &err));
-    ck_assert_ptr_nonnull(strstr(err.text, "it has "));
-    options = (struct percept_options){.size = sizeof options, .precision = "bf16"};
-    ck_assert_ptr_null(percept_open("models/digits/model.onnx", &options, &err));
-    ck_assert_ptr_nonnull(strstr(err.text, "exact"));
-}
-END_TEST
-
-/* The n-th allocation fails, for every n: a sentence each time, and no leak (the sanitizer's word). */
-START_TEST(an_open_survives_any_allocation_that_fails)
-{
-    struct percept_options options = {.size = sizeof options, .region = PERCEPT_REGION_PRIVATE};
-    size_t n = 1;
-    for (;; n++) {
-        struct percept_err err = {0};
-        arena_fail_at(n, _i);
-        struct percept_model *model = percept_open("models/spam/model.onnx", &options, &err);
-        struct percept_session *session = model ? percept_session_new(model, &err) : NULL;
-        int64_t dims[2] = {2, 5};
-        bool good = session && percept_resize(session, 0, 2, dims, &err) && percept_prepare(session, &err);
-        arena_fail_at(0, false);
-        percept_session_free(session);
-        percept_close(model);
-        if (good)
-            break;
-        ck_assert_msg(err.text[0] != '\0', "allocation %zu failed without a sentence", n);
-        ck_assert_uint_lt(n, 5000);
+    struct percept_model *model = open_with_branches();
+    int n = 0;
+    for (const struct part *part = model->parts; part; part = part->next, n++) {
+        ck_assert_ptr_eq(model_part(model, part->graph), part);
+        ck_assert_int_eq(part->graph->parent != NULL, n > 0);
+        for (int i = 0; i < part->graph->n_nodes; i++)
+            ck_assert_ptr_eq(part->ctx[i].node, &part->graph->nodes[i]);
     }
-    ck_assert_uint_gt(n, 5);
+    ck_assert_int_eq(n, 3);
+    ck_assert_ptr_eq(model->parts->graph, model->onnx.graph);
+    const struct graph other = {0};
+    ck_assert_ptr_null(model_part(model, &other));
+    percept_close(model);
+}
+END_TEST
+
+/* A captured constant is no feed: the body has it as the graph around it does. */
+START_TEST(a_body_is_fed_what_it_captures_but_constants)
+{
+    struct percept_model *model = open_with_branches();
+    for (const struct part *part = model->parts->next; part; part = part->next) {
+        ck_assert_int_eq(part->n_feeds, 1);
+        const struct value *feed = &part->graph->values[part->feeds[0]];
+        ck_assert_int_eq(feed->outer, model->parts->feeds[0]);
+        ck_assert_ptr_null(feed->constant);
+    }
+    ck_assert_int_eq(model->parts->n_feeds, 1);
+    ck_assert_int_eq(model->parts->feeds[0], model->onnx.graph->inputs[0]);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(a_model_tells_its_inputs_and_outputs)
+{
+    struct percept_model *model = open_with_branches();
+    int n;
+    const struct percept_io *io = percept_inputs(model, &n);
+    ck_assert_int_eq(n, 1);
+    ck_assert_str_eq(io[0].name, "x");
+    io = percept_outputs(model, &n);
+    ck_assert_int_eq(n, 1);
+    ck_assert_str_eq(io[0].name, "y");
+    percept_close(model);
+    percept_close(NULL);
+}
+END_TEST
+
+static void note_line(void *user, const char *text)
+{
+    int *found = user;
+    *found += strcmp(text, "| Relu | 1 |") == 0;
+    *found += strcmp(text, "| com.microsoft.FusedConv | 1 |") == 0;
+}
+
+START_TEST(the_library_lists_its_operators_and_rows)
+{
+    int found = 0;
+    percept_list_operators(note_line, &found);
+    ck_assert_int_eq(found, 2);
+    ck_assert_str_eq(percept_kernels()[0], pick_best()->name);
+    ck_assert_uint_eq(percept_dtype_bytes(PERCEPT_DOUBLE), 8);
+    ck_assert_str_eq(percept_dtype_name(PERCEPT_FLOAT), "float32");
+    ck_assert_int_ge((int)strlen(percept_version()), 5);
 }
 END_TEST
 
@@ -116,13 +102,10 @@ Suite *engine_model_suite(void)
 {
     Suite *suite = suite_create("engine_model");
     TCase *tests = tcase_create("model");
-    tcase_add_test(tests, files_that_are_no_models_are_refused_with_a_sentence);
-    tcase_add_test(tests, every_prefix_of_a_model_is_refused_or_opened);
-    tcase_add_test(tests, a_cycle_is_refused);
-    tcase_add_test(tests, shapes_that_can_never_work_are_refused_at_load);
-    tcase_add_test(tests, external_data_are_refused_from_memory);
-    tcase_add_test(tests, unknown_rows_and_precisions_are_refused);
-    tcase_add_loop_test(tests, an_open_survives_any_allocation_that_fails, 0, 2);
+    tcase_add_test(tests, every_graph_is_a_part_and_the_main_one_is_first);
+    tcase_add_test(tests, a_body_is_fed_what_it_captures_but_constants);
+    tcase_add_test(tests, a_model_tells_its_inputs_and_outputs);
+    tcase_add_test(tests, the_library_lists_its_operators_and_rows);
     suite_add_tcase(suite, tests);
     return suite;
 }

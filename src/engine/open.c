@@ -1,0 +1,201 @@
+/*
+ * open.c - percept_open is the story of loading, top to bottom:
+ *
+ *     read the file -> ONNX to graph -> check every node, fold constants -> free a batch of 1
+ *     -> trial plan -> fuse -> pack into a region (or adopt one) -> let go of the file -> describe
+ *
+ * What can be refused is refused here, with a sentence; afterwards the model is immutable and runs trust
+ * it. Each word of the story is a file: graph/onnx.c, fold.c, rebatch.c, trial.c, fuse.c, pack.c, describe.c;
+ * here are their order and the file's bytes. What an open model is, says model.h.
+ *
+ * Threads: percept_open runs wherever it is called; nothing is shared between two opens.
+ */
+#include <string.h>
+
+#include "base/file.h"
+#include "engine/describe.h"
+#include "engine/fold.h"
+#include "engine/fuse.h"
+#include "engine/pack.h"
+#include "engine/rebatch.h"
+#include "engine/trial.h"
+#include "graph/onnx.h"
+
+#define DEFAULT_MEMORY_LIMIT ((size_t)4 << 30)
+
+/* --- reading ------------------------------------------------------------------------------------------------------ */
+
+struct source {
+    const char *path; /* NULL: memory only */
+    const struct file_stamp *stamp;
+    struct file_place place; /* opened when external data are first asked for */
+    struct pack_digest *digest;
+};
+
+static bool read_external(void *user, const char *name, size_t offset, size_t n, struct arena *arena,
+                          struct bytes *bytes, struct percept_err *err)
+{
+    struct source *source = user;
+    if (source->place.folder < 0 && !file_place_open(&source->place, source->path, source->stamp, err))
+        return false;
+    if (!file_read_beneath(&source->place, name, offset, n, arena, bytes, NULL, err))
+        return false;
+    pack_digest_add(source->digest, *bytes);
+    return true;
+}
+
+static bool choose_level(struct percept_model *model, const struct percept_options *options, struct percept_err *err)
+{
+    model->kernels = options->level ? pick_named(options->level) : pick_best();
+    if (!model->kernels) {
+        char names[64] = "";
+        for (const char *const *name = pick_names(); *name; name++) {
+            if (*names)
+                strncat(names, ", ", sizeof names - strlen(names) - 1);
+            strncat(names, *name, sizeof names - strlen(names) - 1);
+        }
+        return err_set(err, ERR_CONFIG, "this processor has no level of kernels '%s'; it has %s", options->level,
+                       names);
+    }
+    if (options->precision && strcmp(options->precision, "exact") != 0)
+        return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact is", options->precision);
+    model->precision = PRECISION_EXACT;
+    model->independent = options->batch_independent;
+    model->description.batch_reason = "it works with one item alone, or at lengths that were not tried";
+    model->description.precision = "exact";
+    model->description.level = model->kernels->name;
+    model->members = team_most();
+    model->memory_limit_bytes = options->memory_limit_bytes ? options->memory_limit_bytes : DEFAULT_MEMORY_LIMIT;
+    return true;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
+/* Frees a batch of 1 where that works and items are proved apart, or said to be: then `two` is a trial of it. */
+static bool free_batch(struct percept_model *model, struct plan *two, struct percept_err *err)
+{
+    struct plan one, longer = {0};
+    int64_t batch;
+    if (!trial_first(model, &one, &batch, err))
+        return false;
+    const bool fits = one.outputs && trial_longer(model, &longer);
+    const bool good = !fits || rebatch_graph(model, one.values, longer.values) ||
+                      err_set(err, ERR_MEMORY, "out of memory while freeing the batch");
+    plan_free(&one);
+    plan_free(&longer);
+    if (!good || !fits)
+        return good;
+    const int64_t length = model->trial_length;
+    struct percept_err why = {0};
+    describe_batch(model, &(struct items_proof){.why = "with a batch of 2 it does not work"}, false);
+    if (trial_first(model, two, &batch, &why) && batch == 2 && two->values)
+        model->description.batch_rewritten = trial_batch_free(model, two);
+    if (model->description.batch_rewritten)
+        return true;
+    plan_free(two);
+    model->trial_length = length;
+    rebatch_undo(model);
+    return why.code != ERR_MEMORY || err_set(err, why.code, "%s", why.text);
+}
+
+/* Is there an operator that by its meaning joins the items of a batch, so that nobody's word can part them? */
+static bool mixes(const struct percept_model *model)
+{
+    for (const struct part *part = model->parts; part; part = part->next)
+        for (int i = 0; i < part->graph->n_nodes; i++)
+            if (!part->graph->nodes[i].dead && (part->graph->nodes[i].op->rule->flags & OP_MIXES))
+                return true;
+    return false;
+}
+
+static bool fuse(struct percept_model *model, const struct plan *trial, int64_t batch, struct percept_err *err)
+{
+    struct plan ones[TRIAL_ONES];
+    const int n = trial->values ? trial_ones(model, batch, ones) : 0;
+    bool good = fuse_part(model, model->parts, trial->values, ones, n, err);
+    for (struct part *part = model->parts->next; good && part; part = part->next)
+        good = fuse_part(model, part, NULL, NULL, 0, err);
+    for (int i = 0; i < n; i++)
+        plan_free(&ones[i]);
+    return good;
+}
+
+/* After the graph is checked: trial, fuse. */
+static bool improve(struct percept_model *model, struct percept_err *err)
+{
+    struct plan trial = {0};
+    int64_t batch = 2;
+    if (!fold_identities(model->onnx.graph, &model->load, err))
+        return false;
+    fold_unused(model->onnx.graph);
+    model->independent = model->independent && !mixes(model);
+    if (!model_find_feeds(model))
+        return err_set(err, ERR_MEMORY, "out of memory while planning the network");
+    const bool one = rebatch_fits(model->onnx.graph);
+    if (one && !free_batch(model, &trial, err))
+        return false;
+    if (!trial.values && !trial_first(model, &trial, &batch, err))
+        return false;
+    describe_outputs(model, &trial);
+    if (!one && batch == 2)
+        trial_batch_free(model, &trial);
+    const bool good = fuse(model, &trial, batch, err);
+    plan_free(&trial);
+    fold_unused(model->onnx.graph);
+    return good && (model_find_feeds(model) || err_set(err, ERR_MEMORY, "out of memory"));
+}
+
+static bool open_graph(struct percept_model *model, struct bytes file, struct source *source,
+                       const struct percept_options *options, struct percept_err *err)
+{
+    struct onnx_external external = {.read = read_external, .user = source};
+    pack_digest_add(source->digest, file);
+    return choose_level(model, options, err) &&
+           onnx_read(file, source->path ? &external : NULL, &model->arena, &model->onnx, err) &&
+           fold_graph(model, model->onnx.graph, err) &&
+           ((describe_model(model, bytes_size(file)) && describe_labels(model)) ||
+            err_set(err, ERR_MEMORY, "out of memory")) &&
+           improve(model, err) &&
+           pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err);
+}
+
+static struct percept_model *open_bytes(struct bytes file, const char *path, const struct file_stamp *stamp,
+                                        const struct percept_options *given, struct percept_err *err)
+{
+    struct percept_options options = {.size = sizeof options};
+    if (given && given->size > sizeof options)
+        return err_null(err, ERR_CONFIG, "struct percept_options is newer than this library");
+    if (given)
+        memcpy(&options, given, given->size ? given->size : sizeof options);
+    struct percept_model *model = arena_buffer(sizeof *model);
+    struct source source = {.path = path, .stamp = stamp, .place = {-1, -1}, .digest = pack_digest_new()};
+    bool good = model && source.digest ? open_graph(model, file, &source, &options, err)
+                                       : err_memory(err, "a model", sizeof *model);
+    pack_digest_free(source.digest);
+    file_place_close(&source.place);
+    if (good && (describe_packed(model) || err_set(err, ERR_MEMORY, "out of memory"))) {
+        arena_free(&model->load);
+        return model;
+    }
+    percept_close(model);
+    return NULL;
+}
+
+struct percept_model *percept_open(const char *path, const struct percept_options *options, struct percept_err *err)
+{
+    struct bytes file;
+    struct file_stamp stamp;
+    if (!file_read(path, 0, &file, &stamp, err))
+        return NULL;
+    struct percept_model *model = open_bytes(file, path, &stamp, options, err);
+    arena_buffer_free((void *)(uintptr_t)file.at);
+    if (!model)
+        err_prefix(err, "%s: ", path);
+    return model;
+}
+
+struct percept_model *percept_open_memory(const void *data, size_t n_bytes, const struct percept_options *options,
+                                          struct percept_err *err)
+{
+    return open_bytes(bytes_of(data, n_bytes), NULL, NULL, options, err);
+}
