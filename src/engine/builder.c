@@ -14,7 +14,7 @@
  */
 #include "engine/builder.h"
 
-#include "engine/scratch.h"
+#define ALIGN 64
 
 bool builder_begin(struct builder *b)
 {
@@ -59,6 +59,21 @@ void *builder_grown(struct builder *b, void *old, int n, int *cap, size_t size)
     return fresh;
 }
 
+int builder_buffer(struct builder *b, size_t n_bytes)
+{
+    struct plan *plan = b->plan;
+    struct buffer *buffers = builder_grown(b, plan->buffers, plan->n_buffers, &plan->cap_buffers, sizeof *buffers);
+    if (!buffers) {
+        builder_short(b);
+        return -1;
+    }
+    plan->buffers = buffers;
+    /* 64 bytes of slack after each buffer: kernels may read them */
+    size_t padded = (n_bytes + ALIGN + ALIGN - 1) / ALIGN * ALIGN;
+    plan->buffers[plan->n_buffers] = (struct buffer){.n_bytes = padded, .first = plan->n_steps, .last = plan->n_steps};
+    return plan->n_buffers++;
+}
+
 bool builder_step(struct builder *b, const struct step *step)
 {
     struct plan *plan = b->plan;
@@ -71,7 +86,7 @@ bool builder_step(struct builder *b, const struct step *step)
     plan->step_buffer = scratch;
     plan->cap_steps = cap;
     int buffer = -1;
-    if (step->scratch_bytes && (buffer = scratch_buffer(b, step->scratch_bytes)) < 0)
+    if (step->scratch_bytes && (buffer = builder_buffer(b, step->scratch_bytes)) < 0)
         return false;
     plan->step_buffer[plan->n_steps] = buffer;
     plan->steps[plan->n_steps++] = *step;

@@ -1,8 +1,8 @@
 /*
- * builder.h - a plan while it is being built: what the files that build it (plan.c, steps.c, convert.c,
+ * builder.h - a plan while it is being built: what the files that build it (planner.c, steps.c, convert.c,
  * scratch.c) hand around, and what nobody needs once it is done.
  *
- * Lives on the stack of plan.c for one build; its arrays run along the graph's values.
+ * Lives on the stack of planner.c for one build; its arrays run along the graph's values.
  */
 #ifndef ENGINE_BUILDER_H
 #define ENGINE_BUILDER_H
@@ -33,6 +33,10 @@ bool builder_short(struct builder *b);
 /* `old`, an array of `*cap` elements of which n are in use, with room for one more; NULL when memory is
  * short. */
 void *builder_grown(struct builder *b, void *old, int n, int *cap, size_t size);
+
+/* A new buffer that is first, and so far last, used by the step that is appended next; -1, with a sentence, when memory
+ * is short. */
+int builder_buffer(struct builder *b, size_t n_bytes);
 
 /* Appends a finished step. Its scratch gets a buffer that lives for this step alone. */
 bool builder_step(struct builder *b, const struct step *step);

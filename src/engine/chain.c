@@ -12,12 +12,13 @@
  * stay where it is. Each link is owned by the one before it (plan_free frees them all). The notes are copies
  * and lie in the next plan's arena, since they die with it.
  *
- * Not here: how the rest is planned (plan.c), when to go on (frame.c).
+ * Not here: how the rest is planned (planner.c), when to go on (frame.c).
  */
 #include "engine/chain.h"
 
 #include <string.h>
 
+#include "engine/planner.h"
 #include "engine/scratch.h"
 
 static bool same_decision(const struct plan *plan, const struct decided *decided, int width)
@@ -83,7 +84,7 @@ static bool build_next(struct plan *plan, const struct percept_model *model, str
     *next = (struct plan){.empty_input = plan->empty_input, .part = plan->part, .first_node = plan->end_node};
     if (!note_decisions(plan, next, model->kernels->width))
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
-    if (!plan_continue(next, model, plan, err))
+    if (!planner_continue(next, model, plan, err))
         return false;
     next->own_scratch = arena_buffer(next->scratch_bytes);
     return next->own_scratch || err_memory(err, "the network's tensors", next->scratch_bytes);

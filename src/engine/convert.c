@@ -12,7 +12,7 @@
  * later steps see, and that is float. Bodies get float and give float: only the main graph's outputs
  * are rounded.
  *
- * Not here: the arithmetic (kernel/transpose.h, graph/tensor.c), when to ask (steps.c, plan.c).
+ * Not here: the arithmetic (kernel/transpose.h, graph/tensor.c), when to ask (steps.c, planner.c).
  */
 #include "engine/convert.h"
 

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "engine/chain.h"
+#include "engine/planner.h"
 #include "engine/scratch.h"
 
 #define BRIEF_FLOPS 1e6 /* steps of fewer are over within milliseconds, whatever they do */
@@ -167,8 +168,8 @@ static struct slot *plan_new(struct frame *frame, struct percept_err *err)
 {
     struct slot *slot = slot_for_new(frame);
     if (!(frame == frame->root
-              ? plan_build(&slot->plan, frame->model, frame->part, frame->feeds, err)
-              : plan_build_body(&slot->plan, frame->model, frame->part, frame->feeds, around_empty(frame), err)))
+              ? planner_build(&slot->plan, frame->model, frame->part, frame->feeds, err)
+              : planner_build_body(&slot->plan, frame->model, frame->part, frame->feeds, around_empty(frame), err)))
         return NULL;
     size_t n = (size_t)frame->part->n_feeds;
     struct tensor *feeds = arena_array(&slot->plan.arena, n + 1, sizeof *feeds);

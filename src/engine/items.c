@@ -25,6 +25,7 @@
  */
 #include "engine/items.h"
 
+#include "engine/planner.h"
 #include "op/batch_axis.h"
 
 struct items {
@@ -279,7 +280,7 @@ struct items_proof items_prove_plan(const struct percept_model *model, const str
     }
     if (good && n == 1)
         proof = (struct items_proof){.apart = true};
-    else if (good && plan_build(&one, model, part, inputs, NULL))
+    else if (good && planner_build(&one, model, part, inputs, NULL))
         proof = items_prove(model, &one, many, n);
     plan_free(&one);
     arena_free(&arena);

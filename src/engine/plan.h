@@ -3,7 +3,7 @@
  * every tensor's dims, and where in scratch memory each lies.
  *
  * A plan that ends before the graph does is completed during the run by a plan for the rest: plans form a
- * chain (chain.h).
+ * chain (chain.h). planner.h makes them.
  *
  * Owned by a frame, used by its holder. Building allocates from the plan's arena; running what is built
  * does not.
@@ -60,19 +60,6 @@ struct plan {
     char *own_scratch;             /* of a plan that is not the first; NULL for the first */
     bool items_asked, items_apart; /* was a proof looked for at these shapes, and found? (items.h) */
 };
-
-/* Of the main graph. inputs: [part's feeds] dtype and dims, data NULL. On failure the plan is empty again. */
-bool plan_build(struct plan *plan, const struct percept_model *model, const struct part *part,
-                const struct tensor *inputs, struct percept_err *err);
-
-/* The same of a body, whose inputs may be empty because of data; the model's own are told by the plan around it. */
-bool plan_build_body(struct plan *plan, const struct percept_model *model, const struct part *part,
-                     const struct tensor *inputs, bool empty_input, struct percept_err *err);
-
-/* Builds the plan for what is left behind `before`, which has run: `plan` has its part and first node, and
- * before->decided says what is known. On failure the caller frees it. */
-bool plan_continue(struct plan *plan, const struct percept_model *model, const struct plan *before,
-                   struct percept_err *err);
 
 /* Is there nothing left to plan? */
 bool plan_complete(const struct plan *plan);

@@ -8,7 +8,7 @@
  * windows of as many samples as the first trial had are one alone by chance). Then trial.c tells whether shapes
  * follow and items are proved apart, as of any model. Where they do not, all is put back.
  *
- * At a batch of 1 the constants of the file are those that count (plan.c), so that a freed network is the file's
+ * At a batch of 1 the constants of the file are those that count (planner.c), so that a freed network is the file's
  * there, at all lengths. At others nothing is believed of it that is not proved at the very shapes (session.c).
  *
  * Sequences whose batch is another axis and states with fixed initial values stay as they are.

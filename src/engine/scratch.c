@@ -27,23 +27,6 @@
 
 #include <limits.h>
 
-#define ALIGN 64
-
-int scratch_buffer(struct builder *b, size_t n_bytes)
-{
-    struct plan *plan = b->plan;
-    struct buffer *buffers = builder_grown(b, plan->buffers, plan->n_buffers, &plan->cap_buffers, sizeof *buffers);
-    if (!buffers) {
-        builder_short(b);
-        return -1;
-    }
-    plan->buffers = buffers;
-    /* 64 bytes of slack after each buffer: kernels may read them */
-    size_t padded = (n_bytes + ALIGN + ALIGN - 1) / ALIGN * ALIGN;
-    plan->buffers[plan->n_buffers] = (struct buffer){.n_bytes = padded, .first = plan->n_steps, .last = plan->n_steps};
-    return plan->n_buffers++;
-}
-
 static bool add_placed(struct builder *b, const struct placed *row)
 {
     struct plan *plan = b->plan;
@@ -70,7 +53,7 @@ bool scratch_give(struct builder *b, struct tensor *tensor, int *buffer)
     size_t n_bytes;
     if (!tensor_bytes(tensor, b->model->kernels->width, &n_bytes))
         return err_set(b->err, ERR_MEMORY, "a tensor of the network is larger than memory can be");
-    *buffer = scratch_buffer(b, n_bytes);
+    *buffer = builder_buffer(b, n_bytes);
     return *buffer >= 0 && scratch_lies(b, tensor, *buffer);
 }
 

@@ -9,9 +9,6 @@
 
 #include "engine/builder.h"
 
-/* A new buffer that is first, and so far last, used now; -1, with a sentence, when memory is short. */
-int scratch_buffer(struct builder *b, size_t n_bytes);
-
 /* The tensor's data lie in this buffer. */
 bool scratch_lies(struct builder *b, struct tensor *tensor, int buffer);
 

@@ -15,7 +15,7 @@
  * A known result that is very large is not computed here: it would live in the plan's arena for as long as
  * the plan, where a step's result shares scratch with others.
  *
- * Not here: conversions (convert.c), memory (scratch.c), the order of nodes (plan.c).
+ * Not here: conversions (convert.c), memory (scratch.c), the order of nodes (planner.c).
  */
 #include "engine/steps.h"
 

@@ -26,6 +26,7 @@
 
 #include "engine/describe.h"
 #include "engine/items.h"
+#include "engine/planner.h"
 
 #define MOST_ELEMENTS 1e5 /* of an item of an input whose axes are guessed */
 
@@ -113,7 +114,7 @@ static bool attempt(struct percept_model *model, int64_t batch, int one, struct 
     if (!inputs)
         return err_set(why, ERR_MEMORY, "out of memory while planning the network");
     if (trial_inputs(model, batch, one, inputs, guessed))
-        return plan_build(plan, model, model->parts, inputs, why);
+        return planner_build(plan, model, model->parts, inputs, why);
     *guessed = true; /* how many axes there are is not even said */
     return false;
 }

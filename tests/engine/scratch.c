@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/planner.h"
 #include "engine/shipped.h"
 
 struct life {
@@ -24,7 +25,7 @@ static void lay_out(struct plan *plan, const struct life *lives, int n, size_t l
     ck_assert(builder_begin(&b));
     for (int i = 0; i < n; i++) {
         plan->n_steps = lives[i].first;
-        ck_assert_int_eq(scratch_buffer(&b, lives[i].n_bytes), i);
+        ck_assert_int_eq(builder_buffer(&b, lives[i].n_bytes), i);
         plan->n_steps = lives[i].last;
         scratch_used(&b, i);
     }
@@ -90,10 +91,10 @@ START_TEST(what_is_kept_shares_with_nobody)
     struct percept_err err = {0};
     struct builder b = {.plan = &plan, .model = &model, .graph = &graph, .err = &err};
     ck_assert(builder_begin(&b));
-    int kept = scratch_buffer(&b, 64);
+    int kept = builder_buffer(&b, 64);
     scratch_keep(&b, kept);
     plan.n_steps = 100;
-    int late = scratch_buffer(&b, 64);
+    int late = builder_buffer(&b, 64);
     scratch_keep(&b, -1);
     scratch_used(&b, -1);
     ck_assert(scratch_lay_out(&b));
@@ -112,7 +113,7 @@ START_TEST(buffers_that_live_together_lie_apart)
     tensor_set_dims(&input, model->inputs[0].rank, dims);
     struct plan plan;
     struct percept_err err = {0};
-    ck_assert_msg(plan_build(&plan, model, model->parts, &input, &err), "%s", err.text);
+    ck_assert_msg(planner_build(&plan, model, model->parts, &input, &err), "%s", err.text);
     ck_assert_int_gt(plan.n_buffers, 1);
     size_t sum = 0;
     for (int i = 0; i < plan.n_buffers; i++) {
@@ -143,7 +144,7 @@ START_TEST(placing_moves_every_pointer)
     tensor_set_dims(&input, model->inputs[0].rank, dims);
     struct plan plan;
     struct percept_err err = {0};
-    ck_assert(plan_build(&plan, model, model->parts, &input, &err));
+    ck_assert(planner_build(&plan, model, model->parts, &input, &err));
     char *first = arena_buffer(plan.scratch_bytes), *second = arena_buffer(plan.scratch_bytes);
     scratch_place(&plan, first);
     const char *before = plan.outputs[0]->data;

@@ -2,7 +2,7 @@
 
 #include <check.h>
 
-#include "engine/plan.h"
+#include "engine/planner.h"
 
 struct small small_begin(void)
 {
@@ -148,7 +148,7 @@ void small_plan(struct plan *plan, const struct percept_model *model, int rank, 
     struct tensor input = {.dtype = model->inputs[0].dtype};
     tensor_set_dims(&input, rank, dims);
     struct percept_err err = {0};
-    ck_assert_msg(plan_build(plan, model, model->parts, &input, &err), "%s", err.text);
+    ck_assert_msg(planner_build(plan, model, model->parts, &input, &err), "%s", err.text);
 }
 
 const struct step *small_step(const struct plan *plan, const char *op_type)
