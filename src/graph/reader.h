@@ -7,9 +7,10 @@
 #define GRAPH_READER_H
 
 #include "graph/fields.h"
-#include "graph/onnx.h"
+#include "graph/graph.h"
 
-struct function; /* graph/inline.h */
+struct function;      /* graph/inline.h */
+struct onnx_external; /* graph/stored.h */
 
 struct imports {
     struct import {

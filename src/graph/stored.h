@@ -6,7 +6,16 @@
 #define GRAPH_STORED_H
 
 #include "base/arena.h"
-#include "graph/onnx.h"
+#include "graph/graph.h"
+
+/* Where external data come from: reads `n` bytes at `offset` of the file `name` beneath the model's
+ * folder into `arena` (n = SIZE_MAX: to the end). The engine supplies it (base/file.h); NULL refuses
+ * external data. */
+struct onnx_external {
+    bool (*read)(void *user, const char *name, size_t offset, size_t n, struct arena *arena, struct bytes *bytes,
+                 struct percept_err *err);
+    void *user;
+};
 
 struct stored {
     struct bytes name; /* a view of the message */
