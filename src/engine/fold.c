@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/known.h"
+
 #define MOST_FOLDED_BYTES ((size_t)16 << 20) /* of outputs, beyond the size of the inputs */
 
 struct missing {
@@ -76,73 +78,29 @@ static bool all_constant(const struct graph *graph, const struct node *node)
     return true;
 }
 
-/* A step over constants in `arena`; false when memory is short. */
-static bool make_step(struct node_ctx *ctx, struct arena *arena, struct step *step)
+/* The tensors of a step over constants; false when memory is short. */
+static bool point(const struct node_ctx *ctx, struct step *step)
 {
     const struct node *node = ctx->node;
-    *step = (struct step){.op = node->op,
-                          .node = node,
-                          .priv = node->priv,
-                          .kernels = ctx->kernels,
-                          .n_in = node->n_in,
-                          .n_out = node->n_out,
-                          .arena = arena,
-                          .members = 1};
-    step->in = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->in);
-    step->out = arena_array(arena, (size_t)node->n_out + 1, sizeof *step->out);
-    step->want = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->want);
-    if (!step->in || !step->out || !step->want)
-        return false;
     for (int i = 0; i < node->n_in; i++) {
         bool ok = true;
         if (node->in[i] >= 0)
-            step->in[i] = graph_constant(ctx->graph, node->in[i], arena, &ok);
+            step->in[i] = graph_constant(ctx->graph, node->in[i], step->arena, &ok);
         if (!ok)
             return false;
     }
     for (int i = 0; i < node->n_out; i++)
-        if (!(step->out[i] = arena_alloc(arena, sizeof(struct tensor))))
+        if (!(step->out[i] = arena_alloc(step->arena, sizeof(struct tensor))))
             return false;
     return true;
 }
 
-/* Are the outputs plain and not much larger than the inputs, and is there room for the scratch? */
+/* Are the outputs not much larger than the inputs, and is there room for the scratch? */
 static bool worth_folding(const struct percept_model *model, const struct step *step)
 {
-    const int width = model->kernels->width;
-    size_t in_bytes = 0, out_bytes = 0, n;
-    if (step->scratch_bytes > model->memory_limit_bytes)
-        return false;
-    for (int i = 0; i < step->n_in; i++) {
-        if (step->want[i] != LAYOUT_PLAIN)
-            return false;
-        if (step->in[i] && tensor_bytes(step->in[i], width, &n))
-            in_bytes += n;
-    }
-    for (int i = 0; i < step->n_out; i++) {
-        if (step->out[i]->layout != LAYOUT_PLAIN || !tensor_bytes(step->out[i], width, &n) ||
-            __builtin_add_overflow(out_bytes, n, &out_bytes))
-            return false;
-    }
-    return out_bytes <= in_bytes || out_bytes - in_bytes <= MOST_FOLDED_BYTES;
-}
-
-static bool run_step(struct step *step, int width, struct percept_err *err)
-{
-    for (int i = 0; i < step->n_out; i++) {
-        size_t n_bytes;
-        tensor_bytes(step->out[i], width, &n_bytes);
-        step->out[i]->data =
-            i == 0 && step->alias ? step->in[step->alias - 1]->data : arena_alloc(step->arena, n_bytes + 1);
-        if (!step->out[i]->data)
-            return err_memory(err, "a constant of the network", n_bytes);
-    }
-    if (step->alias)
-        return true;
-    if (step->scratch_bytes && !(step->scratch = arena_alloc(step->arena, step->scratch_bytes + 64)))
-        return err_memory(err, "scratch", step->scratch_bytes);
-    struct run_env env = {0};
-    return op_run(step, &env, err);
+    size_t in_bytes, out_bytes;
+    return step->scratch_bytes <= model->memory_limit_bytes && known_bytes(step, &in_bytes, &out_bytes) &&
+           (out_bytes <= in_bytes || out_bytes - in_bytes <= MOST_FOLDED_BYTES);
 }
 
 /* float16 and bfloat16 are computed in float32: what is constant is widened once. */
@@ -178,17 +136,16 @@ static bool shape_step(struct percept_model *model, struct step *step, struct pe
 static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct percept_err *err)
 {
     struct node *node = ctx->node;
-    const struct op_rule *rule = node->op->rule;
-    if (rule->pack_bytes || (rule->flags & (OP_RANDOM | OP_OWN_MEMORY | OP_LASTING)) || !all_constant(ctx->graph, node))
-        return true;
     struct step step;
-    if (!make_step(ctx, &model->load, &step))
+    if (!known_lets(node->op) || !all_constant(ctx->graph, node))
+        return true;
+    if (!known_step(&step, node, ctx->kernels, &model->load) || !point(ctx, &step))
         return err_set(err, ERR_MEMORY, OP_AT "out of memory", OP_NODE(node));
     if (!shape_step(model, &step, err))
         return false;
-    if (!worth_folding(model, &step))
+    if (!known_ready(&step) || !worth_folding(model, &step))
         return true;
-    if (!run_step(&step, model->kernels->width, err))
+    if (!known_run(&step, err))
         return false;
     for (int i = 0; i < node->n_out; i++) {
         if (node->out[i] < 0)

@@ -15,14 +15,14 @@
  * A known result that is very large is not computed here: it would live in the plan's arena for as long as
  * the plan, where a step's result shares scratch with others.
  *
- * Not here: conversions (convert.c), memory (scratch.c), the order of nodes (planner.c).
+ * Not here: running on the spot (known.c), conversions (convert.c), memory (scratch.c), the order of nodes (planner.c).
  */
 #include "engine/steps.h"
 
 #include "engine/convert.h"
+#include "engine/known.h"
 #include "engine/scratch.h"
 
-#define ALIGN 64
 #define MOST_KNOWN_BYTES ((size_t)16 << 20) /* larger results are computed at run time, in scratch */
 
 static bool make_step(struct builder *b, int index, struct step *step)
@@ -30,22 +30,12 @@ static bool make_step(struct builder *b, int index, struct step *step)
     const struct node *node = &b->graph->nodes[index];
     struct arena *arena = &b->plan->arena;
     const bool during_run = b->plan->first_node > 0 || b->plan->part != b->model->parts;
-    *step = (struct step){.op = node->op,
-                          .node = node,
-                          .priv = node->priv,
-                          .packed = b->plan->part->packed[index],
-                          .kernels = b->model->kernels,
-                          .n_in = node->n_in,
-                          .n_out = node->n_out,
-                          .arena = arena,
-                          .from_data = during_run && !b->plan->empty_input,
-                          .demands = &b->plan->demands,
-                          .members = b->model->members};
-    step->in = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->in);
-    step->out = arena_array(arena, (size_t)node->n_out + 1, sizeof *step->out);
-    step->want = arena_array(arena, (size_t)node->n_in + 1, sizeof *step->want);
-    if (!step->in || !step->out || !step->want)
+    if (!known_step(step, node, b->model->kernels, arena))
         return builder_short(b);
+    step->packed = b->plan->part->packed[index];
+    step->from_data = during_run && !b->plan->empty_input;
+    step->demands = &b->plan->demands;
+    step->members = b->model->members;
     for (int i = 0; i < node->n_in; i++)
         step->in[i] = node->in[i] >= 0 ? &b->plan->values[node->in[i]] : NULL;
     for (int i = 0; i < node->n_out; i++) {
@@ -56,56 +46,11 @@ static bool make_step(struct builder *b, int index, struct step *step)
     return true;
 }
 
-/* --- known by now ------------------------------------------------------------------------------------------------- */
-
-static bool all_known(const struct step *step)
+/* Known inputs, no great size: may be run while planning. */
+static bool may_run_now(const struct step *step)
 {
-    if (step->op->rule->flags & (OP_RANDOM | OP_LASTING))
-        return false;
-    if (step->op->rule->flags & OP_SHAPE_ONLY)
-        return true;
-    for (int i = 0; i < step->n_in; i++)
-        if (step->in[i] && !step->in[i]->data)
-            return false;
-    return true;
-}
-
-/* Known inputs, plain layouts, no great size: may be run while planning. */
-static bool may_run_now(const struct builder *b, const struct step *step)
-{
-    const struct op_rule *rule = step->op->rule;
-    if ((rule->flags & OP_OWN_MEMORY) || !all_known(step) || step->packed || rule->pack_bytes)
-        return false;
-    size_t total = 0;
-    for (int i = 0; i < step->n_in; i++)
-        if (step->in[i] && step->want[i] != step->in[i]->layout)
-            return false;
-    for (int i = 0; i < step->n_out; i++) {
-        size_t n_bytes;
-        if (step->out[i]->layout != LAYOUT_PLAIN || !tensor_bytes(step->out[i], b->model->kernels->width, &n_bytes) ||
-            __builtin_add_overflow(total, n_bytes, &total) || total > MOST_KNOWN_BYTES)
-            return false;
-    }
-    return true;
-}
-
-static bool run_now(struct builder *b, struct step *step)
-{
-    struct arena *arena = &b->plan->arena;
-    for (int i = 0; i < step->n_out; i++) {
-        size_t n_bytes;
-        tensor_bytes(step->out[i], b->model->kernels->width, &n_bytes);
-        void *data = i == 0 && step->alias ? step->in[step->alias - 1]->data : arena_alloc(arena, n_bytes + 1);
-        if (!data)
-            return builder_short(b);
-        step->out[i]->data = data;
-    }
-    if (step->alias)
-        return true;
-    if (step->scratch_bytes && !(step->scratch = arena_alloc(arena, step->scratch_bytes + ALIGN)))
-        return builder_short(b);
-    struct run_env env = {0};
-    return op_run(step, &env, b->err);
+    size_t in_bytes, out_bytes;
+    return known_ready(step) && known_bytes(step, &in_bytes, &out_bytes) && out_bytes <= MOST_KNOWN_BYTES;
 }
 
 /* --- views -------------------------------------------------------------------------------------------------------- */
@@ -238,8 +183,8 @@ enum steps_outcome steps_of_node(struct builder *b, int index)
     for (int i = 0; i < node->n_in; i++)
         if (node->in[i] >= 0)
             b->reads_left[node->in[i]]--;
-    if (may_run_now(b, &step))
-        return outcome_of(run_now(b, &step) && convert_known(b, &step), STEPS_WENT_ON);
+    if (may_run_now(&step))
+        return outcome_of(known_run(&step, b->err) && convert_known(b, &step), STEPS_WENT_ON);
     if (step.alias)
         return outcome_of(make_view(b, &step), STEPS_WENT_ON);
     bool run_tells = rule->flags & (OP_DATA_DIMS | OP_OWN_MEMORY);
