@@ -13,6 +13,7 @@
  */
 #include "engine/fuse.h"
 
+#include "op/activation.h"
 #include "op/norm.h"
 #include "op/unary.h"
 
@@ -179,15 +180,8 @@ static bool gated_of(struct fuser *f, int first, int *gate, int *product, struct
         bool both = (mul->in[0] == gated && mul->in[1] == between) || (mul->in[1] == gated && mul->in[0] == between);
         if (!both || f->graph->values[gated].n_uses != 1)
             continue;
-        if (fusion->act == ACT_SIGMOID) {
-            fusion->act = ACT_SILU;
+        if (activation_gated(fusion))
             return true;
-        }
-        float sixth = fusion->alpha * 6.0f;
-        if (fusion->act == ACT_HARDSIGMOID && sixth > 0.999999f && sixth < 1.000001f && fusion->beta == 0.5f) {
-            fusion->act = ACT_HARDSWISH;
-            return true;
-        }
     }
     return false;
 }

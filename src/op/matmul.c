@@ -24,6 +24,7 @@
  *
  * Thread: loader, then the session's holder with its team.
  */
+#include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/stack.h"
@@ -58,8 +59,7 @@ struct matmul {
     struct fused fused;
     struct turn turns[2]; /* FusedMatMul: the sides */
     bool activate;        /* FusedGemm: `after` goes over the output */
-    enum unary after;
-    float after_alpha, after_beta;
+    struct activation_of after;
 };
 
 enum matmul_way { WAY_PACKED, WAY_LAID, WAY_BLAS, WAY_LOOPS, WAY_COUNT };
@@ -204,23 +204,6 @@ static bool check_fused_gemm(struct node_ctx *ctx, struct percept_err *err)
 {
     static const char *const known[] = {"Relu", "Tanh", "Sigmoid",  "LeakyRelu", "HardSigmoid",     "Elu",
                                         "Selu", "Celu", "Softplus", "Softsign",  "ThresholdedRelu", NULL};
-    static const struct {
-        enum activation act; /* ACT_NONE: products do not know it */
-        enum unary unary;
-        float alpha, beta;
-    } functions[] = {
-        {ACT_RELU, UNARY_RELU, 0, 0},
-        {ACT_TANH, UNARY_TANH, 0, 0},
-        {ACT_SIGMOID, UNARY_SIGMOID, 0, 0},
-        {ACT_LEAKY, UNARY_LEAKY, 0.01F, 0},
-        {ACT_HARDSIGMOID, UNARY_HARDSIGMOID, 0.2F, 0.5F},
-        {ACT_NONE, UNARY_ELU, 1, 0},
-        {ACT_NONE, UNARY_SELU, 1.67326319F, 1.05070102F},
-        {ACT_NONE, UNARY_CELU, 1, 0},
-        {ACT_NONE, UNARY_SOFTPLUS, 0, 0},
-        {ACT_NONE, UNARY_SOFTSIGN, 0, 0},
-        {ACT_NONE, UNARY_THRESHOLDED_RELU, 1, 0},
-    };
     int i;
     if (!check_gemm(ctx, err))
         return false;
@@ -229,14 +212,14 @@ static bool check_fused_gemm(struct node_ctx *ctx, struct percept_err *err)
     struct matmul *matmul = ctx->node->priv;
     if (!attr_choice(ctx, "activation", 0, known, &i, err))
         return false;
-    const bool selu = functions[i].unary == UNARY_SELU;
-    if (!attr_float(ctx, "activation_alpha", functions[i].alpha, &matmul->after_alpha, err) ||
-        !attr_float(ctx, selu ? "activation_gamma" : "activation_beta", functions[i].beta, &matmul->after_beta, err))
+    const struct activation_row *row = activation_named(bytes_of_text(known[i]), false);
+    const bool gamma = strcmp(row->second, "gamma") == 0;
+    matmul->after.row = row;
+    if (!attr_float(ctx, "activation_alpha", row->alpha, &matmul->after.alpha, err) ||
+        !attr_float(ctx, gamma ? "activation_gamma" : "activation_beta", row->beta, &matmul->after.beta, err))
         return false;
-    const struct fusion fusion = {
-        .kind = FUSE_ACTIVATION, .act = functions[i].act, .alpha = matmul->after_alpha, .beta = matmul->after_beta};
-    matmul->activate = fusion.act == ACT_NONE || !matmul_fuse(ctx, &fusion);
-    matmul->after = functions[i].unary;
+    struct fusion fusion;
+    matmul->activate = !activation_fusion(&matmul->after, &fusion) || !matmul_fuse(ctx, &fusion);
     return true;
 }
 
@@ -722,7 +705,7 @@ static void activate_range(void *arg, int64_t from, int64_t to, int member)
     const struct step *step = arg;
     const struct matmul *matmul = step->priv;
     float *y = (float *)step->out[0]->data + from;
-    step->kernels->unary(matmul->after, y, y, to - from, matmul->after_alpha, matmul->after_beta);
+    activation_floats(&matmul->after, step->kernels, y, y, to - from);
 }
 
 static bool fused_gemm_run(struct step *step, struct run_env *env, struct percept_err *err)

@@ -11,6 +11,7 @@
  *
  * Thread: loader, then the session's holder with its team.
  */
+#include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/conv.h"
@@ -21,20 +22,19 @@
 static bool read_activation(struct node_ctx *ctx, struct fusion *fusion, struct percept_err *err)
 {
     static const char *const known[] = {"Relu", "Tanh", "Sigmoid", "LeakyRelu", "Clip", "HardSigmoid", NULL};
-    static const enum activation acts[] = {ACT_RELU, ACT_TANH, ACT_SIGMOID, ACT_LEAKY, ACT_CLIP, ACT_HARDSIGMOID};
     const float *values;
     int choice, n;
     if (!attr_choice(ctx, "activation", 0, known, &choice, err) ||
         !attr_floats(ctx, "activation_params", &values, &n, err))
         return false;
-    fusion->act = acts[choice];
-    const int wanted = fusion->act == ACT_LEAKY ? 1 : fusion->act == ACT_CLIP || fusion->act == ACT_HARDSIGMOID ? 2 : 0;
+    struct activation_of of = {.row = activation_named(bytes_of_text(known[choice]), false)};
+    const int wanted = activation_numbers(of.row);
     if (n < wanted)
         return err_set(err, ERR_MODEL, OP_AT "attribute 'activation_params' has %d values; %d would work for %s",
                        OP_NODE(ctx->node), n, wanted, known[choice]);
-    fusion->alpha = wanted > 0 ? values[0] : 0;
-    fusion->beta = wanted > 1 ? values[1] : 0;
-    return true;
+    of.alpha = wanted > 0 ? values[0] : 0;
+    of.beta = wanted > 1 ? values[1] : 0;
+    return activation_fusion(&of, fusion);
 }
 
 static bool fused_check(struct node_ctx *ctx, struct percept_err *err)
@@ -68,22 +68,19 @@ const struct op_rule op_fused_conv = {
 
 /* --- BiasGelu, FastGelu, QuickGelu -------------------------------------------------------------------------------- */
 
+/* A rule's variant. */
 enum gelu_kind { GELU_BIAS, GELU_FAST, GELU_QUICK };
-
-struct gelu {
-    enum gelu_kind kind;
-    float alpha;
-};
 
 static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct gelu *gelu = arena_alloc(ctx->arena, sizeof *gelu);
-    if (!gelu)
-        return err_memory(err, "a node", sizeof *gelu);
-    *gelu = (struct gelu){.kind = (enum gelu_kind)ctx->node->op->rule->variant};
-    ctx->node->priv = gelu;
-    return op_arity(ctx, gelu->kind == GELU_BIAS ? 2 : 1, gelu->kind == GELU_QUICK ? 1 : 2, 1, err) &&
-           attr_float(ctx, "alpha", 1.702F, &gelu->alpha, err);
+    static const enum unary functions[] = {[GELU_BIAS] = UNARY_GELU, [GELU_FAST] = UNARY_GELU_TANH, UNARY_SILU};
+    const enum gelu_kind kind = (enum gelu_kind)ctx->node->op->rule->variant;
+    struct activation_of *of = op_priv(ctx, sizeof *of, err);
+    if (!of)
+        return false;
+    of->row = activation_row(functions[kind]);
+    return op_arity(ctx, kind == GELU_BIAS ? 2 : 1, kind == GELU_QUICK ? 1 : 2, 1, err) &&
+           (kind != GELU_QUICK || attr_float(ctx, "alpha", 1.702F, &of->alpha, err));
 }
 
 static bool gelu_shape(struct step *step, struct percept_err *err)
@@ -108,7 +105,7 @@ static void gelu_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
-    const struct gelu *gelu = step->priv;
+    const struct activation_of *of = step->priv;
     const struct kernels *kernels = step->kernels;
     const struct tensor *x = step->in[0];
     const struct tensor *bias = step->n_in > 1 ? step->in[1] : NULL;
@@ -116,15 +113,9 @@ static void gelu_rows(void *arg, int64_t from, int64_t to, int member)
     for (int64_t row = from; row < to; row++) {
         const float *in = (const float *)x->data + row * n;
         float *y = (float *)step->out[0]->data + row * n;
-        if (gelu->kind == GELU_QUICK) {
-            kernels->binary_scalar(BINARY_MUL, y, in, gelu->alpha, n);
-            kernels->unary(UNARY_SIGMOID, y, y, n, 0, 0);
-            kernels->binary(BINARY_MUL, y, y, in, n);
-            continue;
-        }
         if (bias)
             kernels->binary(BINARY_ADD, y, in, bias->data, n);
-        kernels->unary(gelu->kind == GELU_FAST ? UNARY_GELU_TANH : UNARY_GELU, y, bias ? y : in, n, 0, 0);
+        activation_floats(of, kernels, y, bias ? y : in, n);
     }
 }
 

@@ -25,6 +25,7 @@
  */
 #include "op/norm.h"
 
+#include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/training.h"
@@ -733,31 +734,6 @@ static bool run_measured(struct step *step, struct run_env *env, struct percept_
 
 /* --- run: doubles ------------------------------------------------------------------------------------------------- */
 
-static double activated(const struct fused *fused, double x)
-{
-    const double alpha = (double)fused->alpha, beta = (double)fused->beta;
-    switch (fused->act) {
-    case ACT_RELU:
-        return x < 0 ? 0 : x;
-    case ACT_CLIP:
-        return x < alpha ? alpha : x > beta ? beta : x;
-    case ACT_LEAKY:
-        return x < 0 ? alpha * x : x;
-    case ACT_SIGMOID:
-        return 1 / (1 + exp(-x));
-    case ACT_TANH:
-        return tanh(x);
-    case ACT_HARDSIGMOID:
-        return fmax(0, fmin(1, alpha * x + beta));
-    case ACT_HARDSWISH:
-        return x * fmax(0, fmin(1, x / 6 + 0.5));
-    case ACT_SILU:
-        return x / (1 + exp(-x));
-    default:
-        return x;
-    }
-}
-
 /* Which element of an input with so many scales element i of a row. */
 static int64_t double_at(const struct norm *norm, const struct norm_plan *plan, int64_t row, int64_t i,
                          int64_t elements)
@@ -800,6 +776,7 @@ static void double_rows(void *arg, int64_t from, int64_t to, int member)
     struct op_share share = *(const struct op_share *)arg;
     const struct step *step = share.step;
     const struct norm *norm = step->priv;
+    const struct activation_of act = activation_fused(&norm->fused);
     const struct norm_plan *plan = step->state;
     const int64_t n = tensor_elements(step->in[0]) / plan->rows;
     const double *scale = step->in[1]->data;
@@ -819,7 +796,7 @@ static void double_rows(void *arg, int64_t from, int64_t to, int member)
                 value *= scale[double_at(norm, plan, row, i, plan->scale_n)];
                 if (shift)
                     value += shift[double_at(norm, plan, row, i, plan->shift_n)];
-                y[i] = activated(&norm->fused, value);
+                y[i] = act.row ? act.row->exact(value, (double)act.alpha, (double)act.beta) : value;
             }
         }
     }

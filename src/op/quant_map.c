@@ -26,6 +26,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/quant.h"
@@ -236,19 +237,12 @@ static void look_up_range(void *arg, int64_t from, int64_t to, int member)
         look_up->y[i] = look_up->table[look_up->x[i]];
 }
 
-struct map {
-    bool sigmoid;
-    float alpha; /* of LeakyRelu */
-};
-
+/* The rule's variant is the kernel. */
 static bool map_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct map *map = arena_alloc(ctx->arena, sizeof *map);
-    if (!map)
-        return err_memory(err, "a node", sizeof *map);
-    *map = (struct map){.sigmoid = ctx->node->op->rule->variant};
-    ctx->node->priv = map;
-    return arity(ctx, 4, 5, 0xb, err) && (map->sigmoid || attr_float(ctx, "alpha", 0.01F, &map->alpha, err));
+    struct activation_of *of = op_priv(ctx, sizeof *of, err);
+    const struct activation_row *row = activation_row((enum unary)ctx->node->op->rule->variant);
+    return of && arity(ctx, 4, 5, 0xb, err) && activation_read(ctx, row, of, err);
 }
 
 static bool map_shape(struct step *step, struct percept_err *err)
@@ -263,25 +257,21 @@ static bool map_shape(struct step *step, struct percept_err *err)
 static bool map_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    const struct map *map = step->priv;
     const struct scales s = scales_of(step, 1, 3);
     struct look_up look_up = {.x = step->in[0]->data, .y = step->out[0]->data};
     float values[256];
     for (int i = 0; i < 256; i++)
         values[i] = dequantized(&s, i);
-    if (map->sigmoid)
-        step->kernels->unary(UNARY_SIGMOID, values, values, 256, 0, 0);
-    for (int i = 0; i < 256 && !map->sigmoid; i++)
-        values[i] = values[i] >= 0 ? values[i] : map->alpha * values[i];
+    activation_floats(step->priv, step->kernels, values, values, 256);
     step->kernels->quantize(look_up.table, s.is_signed, values, s.y, s.y_zero, 256);
     team_split(env->team, tensor_elements(step->in[0]), WALK_GRAIN, look_up_range, &look_up);
     return true;
 }
 
 const struct op_rule op_qlinear_sigmoid = {
-    .check = map_check, .shape = map_shape, .run = map_run, .batch = batch_axis_each, .variant = 1};
+    .check = map_check, .shape = map_shape, .run = map_run, .batch = batch_axis_each, .variant = UNARY_SIGMOID};
 const struct op_rule op_qlinear_leaky_relu = {
-    .check = map_check, .shape = map_shape, .run = map_run, .batch = batch_axis_each, .variant = 0};
+    .check = map_check, .shape = map_shape, .run = map_run, .batch = batch_axis_each, .variant = UNARY_LEAKY};
 
 /* From one scale to another. */
 static void rescale(const struct step *step, const struct scales *s, uint8_t *table)

@@ -27,15 +27,15 @@
  * time after another: between them the run looks whether it is to go on. Thread: loader, then the session's holder
  * with its team.
  */
+#include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/quant.h"
 #include "op/tiles.h"
 #include "op/weights.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define RNN_PRODUCTS 3e7 /* multiply-adds of a stretch of time, or so */
 #define RNN_UNIT 32      /* multiply-adds that the functions of one gate are worth */
@@ -45,53 +45,14 @@ enum rnn_kind { RNN_PLAIN, RNN_GRU, RNN_LSTM };
 enum { RNN_QUANTISED = RNN_LSTM + 1 };
 enum rnn_direction { RNN_FORWARD, RNN_REVERSE, RNN_BIDIRECTIONAL };
 
-enum rnn_function {
-    FUNCTION_RELU,
-    FUNCTION_TANH,
-    FUNCTION_SIGMOID,
-    FUNCTION_AFFINE,
-    FUNCTION_LEAKY,
-    FUNCTION_THRESHOLDED,
-    FUNCTION_SCALED_TANH,
-    FUNCTION_HARD_SIGMOID,
-    FUNCTION_ELU,
-    FUNCTION_SOFTSIGN,
-    FUNCTION_SOFTPLUS,
-    FUNCTION_COUNT
-};
-
-/* Names, defaults, and which numbers a function takes from activation_alpha and activation_beta. */
-static const struct {
-    const char *name;
-    bool takes_alpha, takes_beta;
-    float alpha, beta;
-} functions[FUNCTION_COUNT] = {
-    [FUNCTION_RELU] = {.name = "Relu"},
-    [FUNCTION_TANH] = {.name = "Tanh"},
-    [FUNCTION_SIGMOID] = {.name = "Sigmoid"},
-    [FUNCTION_AFFINE] = {"Affine", true, true, 1, 0},
-    [FUNCTION_LEAKY] = {"LeakyRelu", true, false, 0.01f, 0},
-    [FUNCTION_THRESHOLDED] = {"ThresholdedRelu", true, false, 1, 0},
-    [FUNCTION_SCALED_TANH] = {"ScaledTanh", true, true, 1, 1},
-    [FUNCTION_HARD_SIGMOID] = {"HardSigmoid", true, true, 0.2f, 0.5f},
-    [FUNCTION_ELU] = {"Elu", true, false, 1, 0},
-    [FUNCTION_SOFTSIGN] = {.name = "Softsign"},
-    [FUNCTION_SOFTPLUS] = {.name = "Softplus"},
-};
-
-struct rnn_activation {
-    enum rnn_function function;
-    float alpha, beta;
-};
-
 struct rnn {
     enum rnn_kind kind;
     int gates, n_functions; /* of one direction */
     int directions;
     enum rnn_direction direction;
-    struct rnn_activation activations[2][3]; /* f g h */
-    bool usual[2];                           /* activations are the defaults */
-    float clip;                              /* 0: none */
+    struct activation_of activations[2][3]; /* f g h */
+    bool usual[2];                          /* activations are the defaults */
+    float clip;                             /* 0: none */
     bool batch_first, linear_before_reset, input_forget;
     bool packed;
     bool quantised;               /* W and R are of 8 bits, [directions][k][gates hidden] */
@@ -116,21 +77,22 @@ struct rnn_plan {
 
 /* --- check -------------------------------------------------------------------------------------------------------- */
 
-static bool find_function(struct bytes name, enum rnn_function *function)
+static const struct activation_row *usual_function(const struct rnn *rnn, int i)
 {
-    for (int i = 0; i < FUNCTION_COUNT; i++) {
-        if (strlen(functions[i].name) == bytes_size(name) &&
-            strncasecmp(functions[i].name, (const char *)name.at, bytes_size(name)) == 0) {
-            *function = (enum rnn_function)i;
-            return true;
-        }
-    }
-    return false;
+    return activation_row(i == 0 && rnn->kind != RNN_PLAIN ? UNARY_SIGMOID : UNARY_TANH);
 }
 
-static enum rnn_function usual_function(const struct rnn *rnn, int i)
+static bool refuse_function(const struct node_ctx *ctx, struct bytes name, struct percept_err *err)
 {
-    return i == 0 && rnn->kind != RNN_PLAIN ? FUNCTION_SIGMOID : FUNCTION_TANH;
+    char known[256] = "";
+    int n;
+    const struct activation_row *rows = activation_table(&n);
+    for (int i = 0; i < n && rows[i].gate; i++) {
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", rows[i].name);
+    }
+    return err_set(err, ERR_MODEL, OP_AT "activation '" BYTES_FMT "'; known are %s", OP_NODE(ctx->node),
+                   BYTES_ARG(name), known);
 }
 
 static bool read_functions(const struct node_ctx *ctx, struct rnn *rnn, struct percept_err *err)
@@ -142,14 +104,10 @@ static bool read_functions(const struct node_ctx *ctx, struct rnn *rnn, struct p
                        wanted);
     for (int i = 0; i < wanted; i++) {
         const int d = i / rnn->n_functions, k = i % rnn->n_functions;
-        enum rnn_function *function = &rnn->activations[d][k].function;
-        *function = usual_function(rnn, k);
-        if (names && !find_function(names->strings[i], function))
-            return err_set(err, ERR_MODEL,
-                           OP_AT "activation '" BYTES_FMT "'; known are Relu, Tanh, Sigmoid, Affine, "
-                                 "LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, "
-                                 "Softplus",
-                           OP_NODE(ctx->node), BYTES_ARG(names->strings[i]));
+        const struct activation_row *row = names ? activation_named(names->strings[i], true) : usual_function(rnn, k);
+        if (!row || !row->gate)
+            return refuse_function(ctx, names->strings[i], err);
+        rnn->activations[d][k] = (struct activation_of){.row = row, .alpha = row->alpha, .beta = row->beta};
     }
     return true;
 }
@@ -165,14 +123,12 @@ static bool read_numbers(const struct node_ctx *ctx, struct rnn *rnn, struct per
     for (int d = 0; d < rnn->directions; d++) {
         rnn->usual[d] = true;
         for (int k = 0; k < rnn->n_functions; k++) {
-            struct rnn_activation *a = &rnn->activations[d][k];
-            a->alpha = functions[a->function].alpha;
-            a->beta = functions[a->function].beta;
-            if (functions[a->function].takes_alpha && alpha < n_alphas)
+            struct activation_of *a = &rnn->activations[d][k];
+            if (*a->row->first && alpha < n_alphas)
                 a->alpha = alphas[alpha++];
-            if (functions[a->function].takes_beta && beta < n_betas)
+            if (*a->row->second && beta < n_betas)
                 a->beta = betas[beta++];
-            rnn->usual[d] = rnn->usual[d] && a->function == usual_function(rnn, k);
+            rnn->usual[d] = rnn->usual[d] && a->row == usual_function(rnn, k);
         }
     }
     return true;
@@ -498,34 +454,6 @@ static bool rnn_shape(struct step *step, struct percept_err *err)
 
 /* --- run: activations that are not the defaults ------------------------------------------------------------------- */
 
-static float apply(const struct rnn_activation *a, float x)
-{
-    switch (a->function) {
-    case FUNCTION_RELU:
-        return x > 0 ? x : 0;
-    case FUNCTION_TANH:
-        return tanhf(x);
-    case FUNCTION_SIGMOID:
-        return 1 / (1 + expf(-x));
-    case FUNCTION_AFFINE:
-        return a->alpha * x + a->beta;
-    case FUNCTION_LEAKY:
-        return x < 0 ? a->alpha * x : x;
-    case FUNCTION_THRESHOLDED:
-        return x > a->alpha ? x : 0;
-    case FUNCTION_SCALED_TANH:
-        return a->alpha * tanhf(a->beta * x);
-    case FUNCTION_HARD_SIGMOID:
-        return fminf(1, fmaxf(0, a->alpha * x + a->beta));
-    case FUNCTION_ELU:
-        return x < 0 ? a->alpha * expm1f(x) : x;
-    case FUNCTION_SOFTSIGN:
-        return x / (1 + fabsf(x));
-    default:
-        return x > 20 ? x : log1pf(expf(x)); /* Softplus */
-    }
-}
-
 static float bounded(const struct rnn *rnn, float x)
 {
     if (!(rnn->clip > 0))
@@ -533,13 +461,13 @@ static float bounded(const struct rnn *rnn, float x)
     return x > rnn->clip ? rnn->clip : x < -rnn->clip ? -rnn->clip : x;
 }
 
-static float gate(const struct rnn *rnn, const struct rnn_activation *a, float x)
+static float gate(const struct rnn *rnn, const struct activation_of *a, float x)
 {
-    return apply(a, bounded(rnn, x));
+    return a->row->gate(bounded(rnn, x), a->alpha, a->beta);
 }
 
 /* One item. gates: [i o f c][hidden]; p: [i o f][hidden] or NULL */
-static void lstm_item(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden, const float *gates,
+static void lstm_item(const struct rnn *rnn, const struct activation_of *a, int64_t hidden, const float *gates,
                       const float *p, float *h, float *c)
 {
     for (int64_t j = 0; j < hidden; j++) {
@@ -554,7 +482,7 @@ static void lstm_item(const struct rnn *rnn, const struct rnn_activation *a, int
     }
 }
 
-static void gru_item_gates(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden, float *gates,
+static void gru_item_gates(const struct rnn *rnn, const struct activation_of *a, int64_t hidden, float *gates,
                            const float *h, float *reset_h)
 {
     for (int64_t j = 0; j < hidden; j++) {
@@ -564,8 +492,7 @@ static void gru_item_gates(const struct rnn *rnn, const struct rnn_activation *a
     }
 }
 
-static void gru_item(const struct rnn *rnn, const struct rnn_activation *a, int64_t hidden, const float *gates,
-                     float *h)
+static void gru_item(const struct rnn *rnn, const struct activation_of *a, int64_t hidden, const float *gates, float *h)
 {
     for (int64_t j = 0; j < hidden; j++) {
         const float fresh = gate(rnn, &a[1], gates[2 * hidden + j]);
@@ -640,7 +567,7 @@ static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, i
 {
     const struct rnn *rnn = work->rnn;
     const struct kernels *kernels = work->step->kernels;
-    const struct rnn_activation *a = rnn->activations[lane->direction];
+    const struct activation_of *a = rnn->activations[lane->direction];
     const int64_t hidden = work->plan->hidden, ld = lane->ld;
     const bool usual = rnn->usual[lane->direction];
     float *h = work->h + at, *reset_h = work->extra[0] + at;
@@ -664,12 +591,11 @@ static void step_plain(const struct rnn_work *work, const struct rnn_lane *lane,
 {
     const struct rnn *rnn = work->rnn;
     const int64_t hidden = work->plan->hidden;
-    const struct rnn_activation *a = rnn->activations[lane->direction];
-    const bool fused = !(rnn->clip > 0) && (a->function == FUNCTION_TANH || a->function == FUNCTION_RELU);
-    const struct epilogue epilogue = {.residual = gates,
-                                      .act = !fused                         ? ACT_NONE
-                                             : a->function == FUNCTION_TANH ? ACT_TANH
-                                                                            : ACT_RELU};
+    const struct activation_of *a = rnn->activations[lane->direction];
+    struct fusion fusion = {.act = ACT_NONE};
+    const bool fused =
+        !(rnn->clip > 0) && activation_fusion(a, &fusion) && (fusion.act == ACT_TANH || fusion.act == ACT_RELU);
+    const struct epilogue epilogue = {.residual = gates, .act = fused ? fusion.act : ACT_NONE};
     lane_times(work, lane, rows, work->h + at, work->plan->blob.r, hidden, gates, &epilogue);
     for (int64_t i = 0; i < rows; i++) {
         const float *own = gates + i * lane->ld;

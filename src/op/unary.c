@@ -1,11 +1,9 @@
 /*
  * unary.c - operators that turn each element into one element of the same shape.
  *
- * Forty of them are one rule with another variant: floats go through the level's unary kernel, doubles and
- * integers through one loop each over a small function, because they are rare and mostly met in the
- * arithmetic of shapes. Not, BitwiseNot, IsNaN and IsInf have loops of their own; Clip has, because
- * its bounds may be tensors of the input's type. Affine, ScaledTanh and ParametricSoftplus, which early
- * exporters wrote, are kernels with a product before and behind.
+ * Forty of them are one rule: the table of activation.c says which function a name is. Floats go through the kernels,
+ * doubles and integers through one loop each, because they are rare and mostly met in the arithmetic of shapes. Not,
+ * BitwiseNot, IsNaN and IsInf have loops of their own; Clip has, because its bounds may be tensors of the input's type.
  *
  * Floats in LAYOUT_BLOCKED stay blocked: padding lanes are computed like the others, which is harmless
  * and keeps the range in one piece. Half floats never come: the planner has widened them.
@@ -17,50 +15,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/cast.h"
 #include "op/types.h"
 #include "op/walk.h"
 
-struct unary_priv {
-    enum unary op;
-    float alpha, beta;
-};
-
-/* Attributes that become alpha and beta; no pointers, which the loader would have to relocate. */
-static const struct {
-    enum unary op;
-    char alpha[6];
-    float alpha_absent;
-    char beta[6]; /* or "" */
-    float beta_absent;
-} parameters[] = {
-    {UNARY_LEAKY, "alpha", 0.01F, "", 0},
-    {UNARY_ELU, "alpha", 1, "", 0},
-    {UNARY_SELU, "alpha", 1.67326319217681884765625F, "gamma", 1.05070102214813232421875F},
-    {UNARY_CELU, "alpha", 1, "", 0},
-    {UNARY_HARDSIGMOID, "alpha", 0.2F, "beta", 0.5F},
-    {UNARY_THRESHOLDED_RELU, "alpha", 1, "", 0},
-    {UNARY_SHRINK, "lambd", 0.5F, "bias", 0},
-    {UNARY_SILU, "alpha", 1, "", 0},
-};
-
 static bool unary_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct unary_priv *priv = op_priv(ctx, sizeof *priv, err);
-    if (!priv)
-        return false;
-    priv->op = (enum unary)ctx->node->op->rule->variant;
-    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
-        if (parameters[i].op != priv->op)
-            continue;
-        if (!attr_float(ctx, parameters[i].alpha, parameters[i].alpha_absent, &priv->alpha, err))
-            return false;
-        if (*parameters[i].beta && !attr_float(ctx, parameters[i].beta, parameters[i].beta_absent, &priv->beta, err))
-            return false;
-    }
-    return op_arity(ctx, 1, 1, 1, err);
+    struct activation_of *of = op_priv(ctx, sizeof *of, err);
+    const struct activation_row *row = activation_named(bytes_of_text(ctx->node->op->name), false);
+    return of && activation_read(ctx, row, of, err) && op_arity(ctx, 1, 1, 1, err);
 }
 
 static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
@@ -69,9 +35,17 @@ static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
     int choice;
     if (!unary_check(ctx, err) || !attr_choice(ctx, "approximate", 0, choices, &choice, err))
         return false;
-    struct unary_priv *priv = ctx->node->priv;
-    priv->op = choice ? UNARY_GELU_TANH : UNARY_GELU;
+    struct activation_of *of = ctx->node->priv;
+    of->row = activation_row(choice ? UNARY_GELU_TANH : UNARY_GELU);
     return true;
+}
+
+/* Two numbers of early exporters have no defaults. */
+static bool scaled_check(struct node_ctx *ctx, struct percept_err *err)
+{
+    if (!attr_has(ctx, "alpha") || !attr_has(ctx, "beta"))
+        return err_set(err, ERR_MODEL, OP_AT "attribute 'alpha' or 'beta' is missing", OP_NODE(ctx->node));
+    return unary_check(ctx, err);
 }
 
 static bool takes_integers(enum unary op)
@@ -98,14 +72,13 @@ static void shape_like(struct step *step)
 
 static bool unary_shape(struct step *step, struct percept_err *err)
 {
-    const struct unary_priv *priv = step->priv;
-    enum percept_dtype dtype = step->in[0]->dtype;
-    bool fits = dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE || (types_integer(dtype) && takes_integers(priv->op));
-    if (!fits)
-        return refuse_dtype(step, takes_integers(priv->op) ? "float, double or an integer type" : "float or double",
-                            err);
+    const struct activation_of *of = step->priv;
+    const enum percept_dtype dtype = step->in[0]->dtype;
+    const bool integers = takes_integers(of->row->unary);
+    if (!types_real(dtype) && !(types_integer(dtype) && integers))
+        return refuse_dtype(step, integers ? "float, double or an integer type" : "float or double", err);
     shape_like(step);
-    if (priv->op == UNARY_SILU && priv->alpha != 1)
+    if (!activation_in_place(of))
         step->inplace = 0;
     return true;
 }
@@ -120,139 +93,23 @@ static int64_t stored_elements(const struct step *step)
 
 struct job {
     const struct step *step;
-    enum unary op;
-    float alpha, beta;
-    double low, high; /* Clip of doubles */
+    struct activation_of of;
 };
-
-/* x sigmoid(alpha x); y is not x */
-static void run_swish(const struct kernels *kernels, float *y, const float *x, int64_t n, float alpha)
-{
-    kernels->binary_scalar(BINARY_MUL, y, x, alpha, n);
-    kernels->unary(UNARY_SIGMOID, y, y, n, 0, 0);
-    kernels->binary(BINARY_MUL, y, y, x, n);
-}
 
 static void run_floats(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct job *job = arg;
-    const struct kernels *kernels = job->step->kernels;
-    const float *x = (const float *)job->step->in[0]->data + from;
-    float *y = (float *)job->step->out[0]->data + from;
-    if (job->op == UNARY_SILU && job->alpha != 1)
-        run_swish(kernels, y, x, to - from, job->alpha);
-    else
-        kernels->unary(job->op, y, x, to - from, job->alpha, job->beta);
-}
-
-static double sigmoid(double x)
-{
-    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
-}
-
-static double softplus(double x)
-{
-    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
-}
-
-static double shrink(double x, double lambda, double bias)
-{
-    if (x < -lambda)
-        return x + bias;
-    return x > lambda ? x - bias : 0;
-}
-
-static double clip(double x, double low, double high)
-{
-    double y = x < low ? low : x;
-    return y > high ? high : y;
-}
-
-static double rectify(enum unary op, double x, double alpha, double beta)
-{
-    switch (op) {
-    case UNARY_RELU:
-        return x < 0 ? 0 : x;
-    case UNARY_LEAKY:
-        return x < 0 ? alpha * x : x;
-    case UNARY_ELU:
-        return x < 0 ? alpha * expm1(x) : x;
-    case UNARY_SELU:
-        return x < 0 ? beta * (alpha * expm1(x)) : beta * x;
-    case UNARY_CELU:
-        return x < 0 ? alpha * expm1(x / alpha) : x;
-    case UNARY_THRESHOLDED_RELU:
-        return x > alpha || isnan(x) ? x : 0;
-    case UNARY_SHRINK:
-        return shrink(x, alpha, beta);
-    case UNARY_HARDSIGMOID:
-        return clip(alpha * x + beta, 0, 1);
-    case UNARY_HARDSWISH:
-        return x * clip(x / 6 + 0.5, 0, 1);
-    default:
-        return x;
-    }
-}
-
-static double squash(enum unary op, double x, double alpha)
-{
-    switch (op) {
-    case UNARY_SIGMOID:
-        return sigmoid(x);
-    case UNARY_SILU:
-        return x * sigmoid(alpha * x);
-    case UNARY_SOFTPLUS:
-        return softplus(x);
-    case UNARY_SOFTSIGN:
-        return x / (1 + fabs(x));
-    case UNARY_MISH:
-        return x * tanh(softplus(x));
-    case UNARY_ERF:
-        return erf(x);
-    case UNARY_GELU:
-        return 0.5 * x * (1 + erf(x * M_SQRT1_2));
-    case UNARY_GELU_TANH:
-        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case UNARY_SIGN:
-        return isnan(x) ? x : (double)((x > 0) - (x < 0));
-    case UNARY_RECIPROCAL:
-        return 1 / x;
-    case UNARY_NEG:
-        return -x;
-    default:
-        return x;
-    }
-}
-
-/* Those that are a function of the C library. */
-static double (*const in_library[UNARY_COUNT])(double) = {
-    [UNARY_ABS] = fabs,    [UNARY_EXP] = exp,     [UNARY_LOG] = log,         [UNARY_SQRT] = sqrt,   [UNARY_TANH] = tanh,
-    [UNARY_FLOOR] = floor, [UNARY_CEIL] = ceil,   [UNARY_ROUND] = nearbyint, [UNARY_SIN] = sin,     [UNARY_COS] = cos,
-    [UNARY_TAN] = tan,     [UNARY_ASIN] = asin,   [UNARY_ACOS] = acos,       [UNARY_ATAN] = atan,   [UNARY_SINH] = sinh,
-    [UNARY_COSH] = cosh,   [UNARY_ASINH] = asinh, [UNARY_ACOSH] = acosh,     [UNARY_ATANH] = atanh,
-};
-
-static bool is_rectifier(enum unary op)
-{
-    return op == UNARY_RELU || op == UNARY_LEAKY || op == UNARY_ELU || op == UNARY_SELU || op == UNARY_CELU ||
-           op == UNARY_THRESHOLDED_RELU || op == UNARY_SHRINK || op == UNARY_HARDSIGMOID || op == UNARY_HARDSWISH;
+    activation_floats(&job->of, job->step->kernels, (float *)job->step->out[0]->data + from,
+                      (const float *)job->step->in[0]->data + from, to - from);
 }
 
 static void run_doubles(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct job *job = arg;
-    const double *x = job->step->in[0]->data;
-    double *y = job->step->out[0]->data;
-    for (int64_t i = from; i < to; i++) {
-        if (in_library[job->op])
-            y[i] = in_library[job->op](x[i]);
-        else if (is_rectifier(job->op))
-            y[i] = rectify(job->op, x[i], (double)job->alpha, (double)job->beta);
-        else
-            y[i] = squash(job->op, x[i], (double)job->alpha);
-    }
+    activation_doubles(&job->of, (double *)job->step->out[0]->data + from,
+                       (const double *)job->step->in[0]->data + from, to - from);
 }
 
 /* Wrapping is done in unsigned arithmetic of 64 bits and cut to the type. */
@@ -285,8 +142,7 @@ static void shrink_integers(const struct job *job, int64_t from, int64_t to)
     for (int64_t at = from; at < to; at += CHUNK) {
         const int64_t n = to - at < CHUNK ? to - at : CHUNK;
         cast_numbers(PERCEPT_DOUBLE, numbers, dtype, x + (size_t)at * size, n);
-        for (int64_t i = 0; i < n; i++)
-            numbers[i] = shrink(numbers[i], (double)job->alpha, (double)job->beta);
+        activation_doubles(&job->of, numbers, numbers, n);
         cast_numbers(dtype, y + (size_t)at * size, PERCEPT_DOUBLE, numbers, n);
     }
 }
@@ -297,7 +153,8 @@ static void run_integers(void *arg, int64_t from, int64_t to, int member)
     const struct job *job = arg;
     const void *x = job->step->in[0]->data;
     void *y = job->step->out[0]->data;
-    if (job->op == UNARY_SHRINK) {
+    const enum unary op = job->of.row->unary;
+    if (op == UNARY_SHRINK) {
         shrink_integers(job, from, to);
         return;
     }
@@ -305,12 +162,12 @@ static void run_integers(void *arg, int64_t from, int64_t to, int member)
 #define SIGNED(dtype, T)                                                                                               \
     case dtype:                                                                                                        \
         for (int64_t i = from; i < to; i++)                                                                            \
-            ((T *)y)[i] = (T)of_integer(job->op, (uint64_t)((const T *)x)[i], ((const T *)x)[i] < 0);                  \
+            ((T *)y)[i] = (T)of_integer(op, (uint64_t)((const T *)x)[i], ((const T *)x)[i] < 0);                       \
         break;
 #define UNSIGNED(dtype, T)                                                                                             \
     case dtype:                                                                                                        \
         for (int64_t i = from; i < to; i++)                                                                            \
-            ((T *)y)[i] = (T)of_integer(job->op, ((const T *)x)[i], false);                                            \
+            ((T *)y)[i] = (T)of_integer(op, ((const T *)x)[i], false);                                                 \
         break;
         TYPES_SIGNED(SIGNED)
         TYPES_UNSIGNED(UNSIGNED)
@@ -324,80 +181,23 @@ static void run_integers(void *arg, int64_t from, int64_t to, int member)
 static bool unary_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    const struct unary_priv *priv = step->priv;
-    struct job job = {.step = step, .op = priv->op, .alpha = priv->alpha, .beta = priv->beta};
+    struct job job = {.step = step, .of = *(const struct activation_of *)step->priv};
     enum percept_dtype dtype = step->in[0]->dtype;
     team_work *work = dtype == PERCEPT_FLOAT ? run_floats : dtype == PERCEPT_DOUBLE ? run_doubles : run_integers;
     team_split(env->team, stored_elements(step), WALK_GRAIN, work, &job);
     return true;
 }
 
-/* --- Affine, ScaledTanh, ParametricSoftplus ----------------------------------------------------------------------- */
-
-/* alpha x + beta, or alpha f(beta x) with the variant for f */
-static bool scaled_check(struct node_ctx *ctx, struct percept_err *err)
-{
-    if (!unary_check(ctx, err))
-        return false;
-    struct unary_priv *priv = ctx->node->priv;
-    if (priv->op != UNARY_COPY && !(attr_has(ctx, "alpha") && attr_has(ctx, "beta")))
-        return err_set(err, ERR_MODEL, OP_AT "attribute 'alpha' or 'beta' is missing", OP_NODE(ctx->node));
-    return attr_float(ctx, "alpha", 1, &priv->alpha, err) && attr_float(ctx, "beta", 0, &priv->beta, err);
-}
-
-static void scaled_doubles(const struct unary_priv *priv, double *y, const double *x, int64_t n)
-{
-    const double alpha = (double)priv->alpha, beta = (double)priv->beta;
-    for (int64_t i = 0; i < n; i++)
-        y[i] = priv->op == UNARY_COPY   ? alpha * x[i] + beta
-               : priv->op == UNARY_TANH ? alpha * tanh(beta * x[i])
-                                        : alpha * softplus(beta * x[i]);
-}
-
-static void scaled_range(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct step *step = arg;
-    const struct unary_priv *priv = step->priv;
-    const struct kernels *kernels = step->kernels;
-    if (step->in[0]->dtype == PERCEPT_DOUBLE) {
-        scaled_doubles(priv, (double *)step->out[0]->data + from, (const double *)step->in[0]->data + from, to - from);
-        return;
-    }
-    const float *x = (const float *)step->in[0]->data + from;
-    float *y = (float *)step->out[0]->data + from;
-    if (priv->op == UNARY_COPY) {
-        kernels->affine(y, x, priv->alpha, priv->beta, to - from);
-        return;
-    }
-    kernels->binary_scalar(BINARY_MUL, y, x, priv->beta, to - from);
-    kernels->unary(priv->op, y, y, to - from, 0, 0);
-    kernels->binary_scalar(BINARY_MUL, y, y, priv->alpha, to - from);
-}
-
-static bool scaled_run(struct step *step, struct run_env *env, struct percept_err *err)
-{
-    (void)err;
-    team_split(env->team, stored_elements(step), WALK_GRAIN, scaled_range, step);
-    return true;
-}
-
 /* --- Clip --------------------------------------------------------------------------------------------------------- */
 
 /* A bound that is left out is the least or the largest number of the type, as the specification has it:
- * infinities do not stay. */
-struct clip_priv {
-    float low, high; /* of the attribute form */
-};
-
+ * infinities do not stay. What is kept are those of the attribute form. */
 static bool clip_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct clip_priv *priv = op_priv(ctx, sizeof *priv, err);
-    if (!priv)
-        return false;
-    bool attributes = ctx->node->opset < 11;
-    return op_arity(ctx, 1, attributes ? 1 : 3, 1, err) && attr_float(ctx, "min", -FLT_MAX, &priv->low, err) &&
-           attr_float(ctx, "max", FLT_MAX, &priv->high, err);
+    struct activation_of *of = op_priv(ctx, sizeof *of, err);
+    const bool attributes = ctx->node->opset < 11;
+    return of && op_arity(ctx, 1, attributes ? 1 : 3, 1, err) &&
+           activation_read(ctx, activation_row(UNARY_CLIP), of, err);
 }
 
 static bool clip_shape(struct step *step, struct percept_err *err)
@@ -423,7 +223,7 @@ static const void *bound(const struct step *step, int i)
     return step->n_in > i && step->in[i] ? step->in[i]->data : NULL;
 }
 
-static void clip_numbers(const struct step *step, const struct clip_priv *priv, int64_t from, int64_t to)
+static void clip_numbers(const struct step *step, const struct activation_of *of, int64_t from, int64_t to)
 {
     bool attributes = step->node->opset < 11;
     const void *low = bound(step, 1), *high = bound(step, 2);
@@ -443,9 +243,11 @@ static void clip_numbers(const struct step *step, const struct clip_priv *priv, 
 #undef CLIP
     case PERCEPT_DOUBLE:
         for (int64_t i = from; i < to; i++) {
-            double least = attributes ? (double)priv->low : low ? *(const double *)low : -DBL_MAX;
-            double most = attributes ? (double)priv->high : high ? *(const double *)high : DBL_MAX;
-            ((double *)y)[i] = clip(((const double *)x)[i], least, most);
+            double least = attributes ? (double)of->alpha : low ? *(const double *)low : -DBL_MAX;
+            double most = attributes ? (double)of->beta : high ? *(const double *)high : DBL_MAX;
+            double v = ((const double *)x)[i];
+            v = v < least ? least : v;
+            ((double *)y)[i] = v > most ? most : v;
         }
         break;
     default:
@@ -463,23 +265,18 @@ static void clip_range(void *arg, int64_t from, int64_t to, int member)
 static bool clip_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    const struct clip_priv *priv = step->priv;
+    const struct activation_of *of = step->priv;
     if (step->in[0]->dtype != PERCEPT_FLOAT) {
         team_split(env->team, stored_elements(step), WALK_GRAIN, clip_range, step);
         return true;
     }
     bool attributes = step->node->opset < 11;
     const float *low = bound(step, 1), *high = bound(step, 2);
-    struct job job = {
-        .step = step,
-        .op = UNARY_CLIP,
-        .alpha = attributes ? priv->low
-                 : low      ? *low
-                            : -FLT_MAX,
-        .beta = attributes ? priv->high
-                : high     ? *high
-                           : FLT_MAX,
-    };
+    struct job job = {.step = step, .of = *of};
+    if (!attributes && low)
+        job.of.alpha = *low;
+    if (!attributes && high)
+        job.of.beta = *high;
     team_split(env->team, stored_elements(step), WALK_GRAIN, run_floats, &job);
     return true;
 }
@@ -567,18 +364,6 @@ static bool is_run(struct step *step, struct run_env *env, struct percept_err *e
 
 /* --- fusing ------------------------------------------------------------------------------------------------------- */
 
-static const struct {
-    enum unary op;
-    enum activation act;
-} as_activation[] = {
-    {UNARY_RELU, ACT_RELU},
-    {UNARY_LEAKY, ACT_LEAKY},
-    {UNARY_SIGMOID, ACT_SIGMOID},
-    {UNARY_TANH, ACT_TANH},
-    {UNARY_HARDSIGMOID, ACT_HARDSIGMOID},
-    {UNARY_HARDSWISH, ACT_HARDSWISH},
-};
-
 static bool clip_bound(struct node_ctx *ctx, int i, float *value)
 {
     if (!op_has_input(ctx->node, i))
@@ -592,16 +377,8 @@ static bool clip_bound(struct node_ctx *ctx, int i, float *value)
 
 static bool clip_activation(struct node_ctx *ctx, struct fusion *fusion)
 {
-    const struct clip_priv *priv = ctx->node->priv;
-    bool attributes = ctx->node->opset < 11;
-    float low = attributes ? priv->low : -FLT_MAX, high = attributes ? priv->high : FLT_MAX;
-    if (!clip_bound(ctx, 1, &low) || !clip_bound(ctx, 2, &high))
-        return false;
-    fusion->kind = FUSE_ACTIVATION;
-    fusion->act = ACT_CLIP;
-    fusion->alpha = low;
-    fusion->beta = high;
-    return true;
+    struct activation_of of = *(const struct activation_of *)ctx->node->priv;
+    return clip_bound(ctx, 1, &of.alpha) && clip_bound(ctx, 2, &of.beta) && activation_fusion(&of, fusion);
 }
 
 bool unary_activation(struct node_ctx *ctx, struct fusion *fusion)
@@ -609,78 +386,17 @@ bool unary_activation(struct node_ctx *ctx, struct fusion *fusion)
     const struct op_rule *rule = ctx->node->op->rule;
     if (rule->run == clip_run)
         return clip_activation(ctx, fusion);
-    if (rule->run != unary_run)
-        return false;
-    const struct unary_priv *priv = ctx->node->priv;
-    enum activation act = ACT_NONE;
-    for (size_t i = 0; i < sizeof as_activation / sizeof *as_activation; i++)
-        if (as_activation[i].op == priv->op)
-            act = as_activation[i].act;
-    if (priv->op == UNARY_SILU && priv->alpha == 1)
-        act = ACT_SILU;
-    if (act == ACT_NONE)
-        return false;
-    fusion->kind = FUSE_ACTIVATION;
-    fusion->act = act;
-    fusion->alpha = priv->alpha;
-    fusion->beta = priv->beta;
-    return true;
+    return rule->run == unary_run && activation_fusion(ctx->node->priv, fusion);
 }
 
 /* --- rules -------------------------------------------------------------------------------------------------------- */
 
-#define RULE(name, op)                                                                                                 \
-    const struct op_rule op_##name = {                                                                                 \
-        .check = unary_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = op};
-
-RULE(abs, UNARY_ABS)
-RULE(neg, UNARY_NEG)
-RULE(relu, UNARY_RELU)
-RULE(leaky_relu, UNARY_LEAKY)
-RULE(elu, UNARY_ELU)
-RULE(selu, UNARY_SELU)
-RULE(celu, UNARY_CELU)
-RULE(exp, UNARY_EXP)
-RULE(log, UNARY_LOG)
-RULE(sqrt, UNARY_SQRT)
-RULE(reciprocal, UNARY_RECIPROCAL)
-RULE(sigmoid, UNARY_SIGMOID)
-RULE(tanh, UNARY_TANH)
-RULE(hard_sigmoid, UNARY_HARDSIGMOID)
-RULE(hard_swish, UNARY_HARDSWISH)
-RULE(swish, UNARY_SILU)
-RULE(softplus, UNARY_SOFTPLUS)
-RULE(softsign, UNARY_SOFTSIGN)
-RULE(mish, UNARY_MISH)
-RULE(erf, UNARY_ERF)
-RULE(thresholded_relu, UNARY_THRESHOLDED_RELU)
-RULE(shrink, UNARY_SHRINK)
-RULE(floor, UNARY_FLOOR)
-RULE(ceil, UNARY_CEIL)
-RULE(round, UNARY_ROUND)
-RULE(sign, UNARY_SIGN)
-RULE(sin, UNARY_SIN)
-RULE(cos, UNARY_COS)
-RULE(tan, UNARY_TAN)
-RULE(asin, UNARY_ASIN)
-RULE(acos, UNARY_ACOS)
-RULE(atan, UNARY_ATAN)
-RULE(sinh, UNARY_SINH)
-RULE(cosh, UNARY_COSH)
-RULE(asinh, UNARY_ASINH)
-RULE(acosh, UNARY_ACOSH)
-RULE(atanh, UNARY_ATANH)
-
-#define SCALED_RULE(name, op)                                                                                          \
-    const struct op_rule op_##name = {                                                                                 \
-        .check = scaled_check, .shape = unary_shape, .run = scaled_run, .batch = batch_axis_elements, .variant = op};
-
-SCALED_RULE(affine, UNARY_COPY)
-SCALED_RULE(scaled_tanh, UNARY_TANH)
-SCALED_RULE(parametric_softplus, UNARY_SOFTPLUS)
-
+const struct op_rule op_unary = {
+    .check = unary_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements};
+const struct op_rule op_unary_scaled = {
+    .check = scaled_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements};
 const struct op_rule op_gelu = {
-    .check = gelu_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .variant = UNARY_GELU};
+    .check = gelu_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements};
 const struct op_rule op_clip = {.check = clip_check,
                                 .shape = clip_shape,
                                 .run = clip_run,
