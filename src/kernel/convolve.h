@@ -15,6 +15,9 @@
  *     [phase][group][panel][block][tap d][tap h][tap w][channel][1 or 2 vectors]
  *
  * A block is WIDTH channels; of planes, as many as one part of a sum may have.
+ *
+ * What follows from the shape alone (how an item is cut into pieces, the phases of each axis, where the taps
+ * of a phase begin among the weights) is found once and kept in a struct cut; a run only reads it.
  */
 #ifndef KERNEL_CONVOLVE_H
 #define KERNEL_CONVOLVE_H
@@ -103,9 +106,10 @@ static void grouped_pack(const struct conv_shape *shape, void *packed, const voi
 
 /* --- direct: how an item is cut into units ------------------------------------------------------------------------ */
 
-/* Everything that follows from the shape alone, for the algorithms direct and grouped. */
+/* A prepared convolution of the algorithms direct and grouped. */
 struct cut {
-    const struct conv_shape *shape;
+    struct conv_prepared head;
+    struct conv_shape shape;
     bool planes;           /* the tile reads planes, not blocks of WIDTH channels */
     bool scatter;          /* outputs of a group do not fill blocks (and inputs are always copied) */
     bool flat;             /* one pixel's output sees that pixel alone: the map is one row */
@@ -116,7 +120,9 @@ struct cut {
     int64_t most[3];           /* outputs of the largest phase */
     int64_t rows, columns;     /* of a piece */
     int64_t n_rows, n_columns; /* pieces along axes 1 and 2 of the largest phase */
-    int64_t copy_floats;       /* of a piece's padded input, 0 if no piece is ever copied */
+    int64_t pieces;
+    int64_t first[3]; /* where the phases of each axis begin */
+    struct phase phases[];
 };
 
 static bool is_flat(const struct conv_shape *shape)
@@ -128,12 +134,9 @@ static bool is_flat(const struct conv_shape *shape)
     return flat;
 }
 
-static struct phase cut_phase(const struct cut *cut, int axis, int64_t residue)
+static const struct phase *cut_phase(const struct cut *cut, int axis, int64_t residue)
 {
-    struct phase phase = phase_of(cut->shape, axis, residue);
-    if (cut->flat)
-        phase.n = cut->out[axis];
-    return phase;
+    return cut->phases + cut->first[axis] + residue;
 }
 
 /* Does any output see padding? */
@@ -141,10 +144,10 @@ static bool sees_padding(const struct cut *cut)
 {
     for (int axis = 0; axis < 3; axis++)
         for (int64_t residue = 0; residue < cut->classes[axis]; residue++) {
-            const struct phase phase = cut_phase(cut, axis, residue);
-            if (phase.n == 0 || phase.taps.n == 0)
+            const struct phase *phase = cut_phase(cut, axis, residue);
+            if (phase->n == 0 || phase->taps.n == 0)
                 continue;
-            const struct extent extent = extent_of(&phase, 0, phase.n);
+            const struct extent extent = extent_of(phase, 0, phase->n);
             if (extent.low < 0 || extent.high >= cut->in[axis])
                 return true;
         }
@@ -173,9 +176,9 @@ static int64_t span_of(const struct cut *cut, int axis, int64_t n)
 {
     int64_t span = 1;
     for (int64_t residue = 0; residue < cut->classes[axis]; residue++) {
-        const struct phase phase = cut_phase(cut, axis, residue);
-        if (phase.taps.n && lie_of(&phase, n).n > span)
-            span = lie_of(&phase, n).n;
+        const struct phase *phase = cut_phase(cut, axis, residue);
+        if (phase->taps.n && lie_of(phase, n).n > span)
+            span = lie_of(phase, n).n;
     }
     return span;
 }
@@ -198,7 +201,7 @@ static void cut_pieces(struct cut *cut, bool copied)
     while (cut->columns > few_columns && copy_of(cut, cut->rows, cut->columns) > most_floats)
         cut->columns = ceil_div(ceil_div(cut->columns, 2), CONV_PIXELS) * CONV_PIXELS;
     const int64_t others =
-        cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] * cut->shape->group * cut->panels;
+        cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] * cut->shape.group * cut->panels;
     for (;;) {
         cut->n_rows = ceil_div(cut->most[1], cut->rows);
         cut->n_columns = ceil_div(cut->most[2], cut->columns);
@@ -211,48 +214,60 @@ static void cut_pieces(struct cut *cut, bool copied)
         else
             break;
     }
-    cut->copy_floats = copied ? copy_of(cut, cut->rows, cut->columns) : 0;
+    cut->pieces = cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] * cut->n_rows * cut->n_columns *
+                  cut->shape.group;
+    cut->head.units = cut->pieces * cut->panels;
+    cut->head.scratch_bytes = copied ? (size_t)copy_of(cut, cut->rows, cut->columns) * sizeof(float) : 0;
 }
 
-static struct cut cut_item(const struct conv_shape *shape, bool scatter)
+/* Maps and phases; one row of pixels where the map is flat. */
+static void cut_axes(struct cut *cut, const struct conv_shape *shape)
 {
-    struct cut cut = {.shape = shape, .scatter = scatter, .planes = scatter || shape->in_plain};
-    cut.flat = is_flat(shape) && !scatter;
+    phases_lay(shape, cut->phases);
     for (int axis = 0; axis < 3; axis++) {
-        cut.in[axis] = cut.flat ? 1 : shape->in[axis];
-        cut.out[axis] = cut.flat ? 1 : shape->out[axis];
-        cut.classes[axis] = classes_of(shape, axis);
+        cut->in[axis] = cut->flat ? 1 : shape->in[axis];
+        cut->out[axis] = cut->flat ? 1 : shape->out[axis];
+        cut->classes[axis] = classes_of(shape, axis);
+        cut->first[axis] = phases_before(shape, axis);
     }
-    if (cut.flat)
-        cut.in[2] = cut.out[2] = shape->out[0] * shape->out[1] * shape->out[2];
-    for (int axis = 0; axis < 3; axis++)
-        cut.most[axis] = ceil_div(cut.out[axis], cut.classes[axis]);
-    cut.group_in = shape->in_channels / shape->group;
-    cut.group_out = shape->out_channels / shape->group;
-    cut.block = block_of(shape, cut.planes);
-    cut.in_blocks = ceil_div(cut.group_in, cut.block);
-    cut.panels = ceil_div(cut.group_out, 2 * WIDTH);
-    const bool copied = scatter || sees_padding(&cut);
-    cut_pieces(&cut, copied);
-    /* read either the weights once per piece or the inputs once per panel, whichever is less */
-    const double weights = (double)all_taps(shape) * (double)shape->out_channels * (double)cut.group_in;
-    const double inputs = (double)(cut.in[0] * cut.in[1] * cut.in[2]) * (double)shape->in_channels;
-    cut.panels_outside = !copied && weights * (double)(cut.n_rows * cut.n_columns) > inputs * (double)cut.panels;
-    return cut;
+    if (cut->flat)
+        cut->in[2] = cut->out[2] = shape->out[0] * shape->out[1] * shape->out[2];
+    for (int axis = 0; axis < 3; axis++) {
+        cut->most[axis] = ceil_div(cut->out[axis], cut->classes[axis]);
+        if (cut->flat)
+            cut->phases[cut->first[axis]].n = cut->out[axis];
+    }
 }
 
-static int64_t cut_pieces_of(const struct cut *cut)
+static size_t cut_bytes(const struct conv_shape *shape)
 {
-    return cut->classes[0] * cut->classes[1] * cut->classes[2] * cut->most[0] * cut->n_rows * cut->n_columns *
-           cut->shape->group;
+    return sizeof(struct cut) + (size_t)phases_before(shape, 3) * sizeof(struct phase);
+}
+
+static void cut_prepare(struct cut *cut, const struct conv_shape *shape, bool scatter)
+{
+    *cut = (struct cut){.shape = *shape, .scatter = scatter, .planes = scatter || shape->in_plain};
+    cut->flat = is_flat(shape) && !scatter;
+    cut_axes(cut, shape);
+    cut->group_in = shape->in_channels / shape->group;
+    cut->group_out = shape->out_channels / shape->group;
+    cut->block = block_of(shape, cut->planes);
+    cut->in_blocks = ceil_div(cut->group_in, cut->block);
+    cut->panels = ceil_div(cut->group_out, 2 * WIDTH);
+    const bool copied = scatter || sees_padding(cut);
+    cut_pieces(cut, copied);
+    /* read either the weights once per piece or the inputs once per panel, whichever is less */
+    const double weights = (double)all_taps(shape) * (double)shape->out_channels * (double)cut->group_in;
+    const double inputs = (double)(cut->in[0] * cut->in[1] * cut->in[2]) * (double)shape->in_channels;
+    cut->panels_outside = !copied && weights * (double)(cut->n_rows * cut->n_columns) > inputs * (double)cut->panels;
 }
 
 /* --- direct: a piece ---------------------------------------------------------------------------------------------- */
 
 /* Part of one phase's outputs of one group, and where its inputs lie. */
 struct piece {
-    struct phase phase[3];
-    int64_t residue[3], group;
+    const struct phase *phase[3];
+    int64_t group;
     int64_t from[3], to[3]; /* outputs of the phase; empty where from >= to */
     struct extent extent[3];
     bool taps;   /* there are any */
@@ -262,30 +277,33 @@ struct piece {
     int64_t step[3], tap_step[3], block_step, lane_step;
 };
 
+/* Takes the last digit, of `base` values, off an index. */
+INLINED int64_t digit_of(int64_t *index, int64_t base)
+{
+    if (base == 1) /* the most frequent one; a division is slow */
+        return 0;
+    const int64_t digit = *index % base;
+    *index /= base;
+    return digit;
+}
+
 static struct piece piece_of(const struct cut *cut, int64_t index)
 {
     struct piece piece = {.taps = true};
-    piece.group = index % cut->shape->group;
-    index /= cut->shape->group;
-    const int64_t column = index % cut->n_columns;
-    index /= cut->n_columns;
-    const int64_t row = index % cut->n_rows;
-    index /= cut->n_rows;
-    const int64_t depth = index % cut->most[0];
-    index /= cut->most[0];
-    piece.residue[2] = index % cut->classes[2];
-    index /= cut->classes[2];
-    piece.residue[1] = index % cut->classes[1];
-    piece.residue[0] = index / cut->classes[1];
-    const int64_t first[3] = {depth, row * cut->rows, column * cut->columns};
+    int64_t residue[3];
+    piece.group = digit_of(&index, cut->shape.group);
+    const int64_t column = digit_of(&index, cut->n_columns), row = digit_of(&index, cut->n_rows);
+    const int64_t first[3] = {digit_of(&index, cut->most[0]), row * cut->rows, column * cut->columns};
     const int64_t length[3] = {1, cut->rows, cut->columns};
+    for (int axis = 2; axis >= 0; axis--)
+        residue[axis] = digit_of(&index, cut->classes[axis]);
     for (int axis = 0; axis < 3; axis++) {
-        const struct phase phase = cut_phase(cut, axis, piece.residue[axis]);
+        const struct phase *phase = cut_phase(cut, axis, residue[axis]);
         piece.phase[axis] = phase;
         piece.from[axis] = first[axis];
-        piece.to[axis] = least(first[axis] + length[axis], phase.n);
-        piece.extent[axis] = extent_of(&phase, piece.from[axis], piece.to[axis]);
-        piece.taps = piece.taps && phase.taps.n > 0;
+        piece.to[axis] = least(first[axis] + length[axis], phase->n);
+        piece.extent[axis] = extent_of(phase, piece.from[axis], piece.to[axis]);
+        piece.taps = piece.taps && phase->taps.n > 0;
         piece.padded = piece.padded || piece.extent[axis].low < 0 || piece.extent[axis].high >= cut->in[axis];
     }
     piece.padded = piece.padded && piece.taps;
@@ -312,7 +330,7 @@ static void piece_in_place(const struct cut *cut, struct piece *piece, const flo
     piece->lane_step = cut->planes ? map : 1;
     piece->at = input + piece->group * (cut->planes ? cut->group_in : cut->in_blocks) * map;
     for (int axis = 0; axis < 3 && piece->taps; axis++) {
-        const struct phase *phase = &piece->phase[axis];
+        const struct phase *phase = piece->phase[axis];
         piece->tap_step[axis] = phase->tap_step * piece->step[axis];
         piece->at += (piece->from[axis] * phase->in_step + phase->offset) * piece->step[axis];
     }
@@ -335,7 +353,7 @@ INLINED void copy_row(float *to, const float *row, int64_t in, int64_t low, int6
 /* The position of the map at position i of a copy. */
 INLINED int64_t position_of(const struct piece *piece, int axis, const struct lie *lie, int64_t i)
 {
-    const struct phase *phase = &piece->phase[axis];
+    const struct phase *phase = piece->phase[axis];
     if (!lie->apart)
         return piece->extent[axis].low + i;
     return piece->from[axis] * phase->in_step + phase->offset + i / lie->own * phase->tap_step + i % lie->own;
@@ -368,12 +386,12 @@ static void piece_copy(const struct cut *cut, struct piece *piece, const float *
 {
     const int64_t pixel = cut->planes ? 1 : WIDTH;
     const int64_t map = cut->in[0] * cut->in[1] * cut->in[2];
-    const bool gather = cut->planes && !cut->shape->in_plain; /* channels out of blocks */
+    const bool gather = cut->planes && !cut->shape.in_plain; /* channels out of blocks */
     const int64_t maps = cut->planes ? cut->group_in : cut->in_blocks;
     struct lie lies[3];
     float *to = scratch;
     for (int axis = 0; axis < 3; axis++)
-        lies[axis] = lie_of(&piece->phase[axis], piece->to[axis] - piece->from[axis]);
+        lies[axis] = lie_of(piece->phase[axis], piece->to[axis] - piece->from[axis]);
     for (int64_t i = 0; i < maps; i++) {
         const int64_t channel = piece->group * maps + i;
         if (gather)
@@ -389,7 +407,7 @@ static void piece_copy(const struct cut *cut, struct piece *piece, const float *
     piece->lane_step = cut->planes ? copied : 1;
     piece->at = scratch;
     for (int axis = 0; axis < 3; axis++) {
-        const struct phase *phase = &piece->phase[axis];
+        const struct phase *phase = piece->phase[axis];
         const int64_t reach = (phase->taps.n - 1) * phase->tap_step; /* negative: tap 0 is the last */
         piece->tap_step[axis] = (lies[axis].apart ? lies[axis].own : phase->tap_step) * piece->step[axis];
         if (!lies[axis].apart && reach < 0)
@@ -470,20 +488,15 @@ static void piece_tiles(const struct cut *cut, const struct piece *piece, const 
 /* Where the packed weights of a piece's panel begin. */
 static const float *piece_weights(const struct cut *cut, const struct piece *piece, const float *packed, int64_t panel)
 {
-    const struct conv_shape *shape = cut->shape;
+    const struct phase *const *phase = piece->phase;
+    const int64_t *kernel = cut->shape.kernel;
     const int64_t lanes = vectors_of(cut->group_out) * WIDTH * cut->group_in;
-    int64_t before = 0; /* taps of earlier phases: whole slabs, rows of one slab, one row */
-    int64_t taps[3];
-    for (int axis = 0; axis < 3; axis++)
-        taps[axis] = piece->phase[axis].taps.n;
-    for (int64_t residue = 0; residue < piece->residue[0]; residue++)
-        before += taps_of(shape, 0, residue).n * shape->kernel[1] * shape->kernel[2];
-    for (int64_t residue = 0; residue < piece->residue[1]; residue++)
-        before += taps[0] * taps_of(shape, 1, residue).n * shape->kernel[2];
-    for (int64_t residue = 0; residue < piece->residue[2]; residue++)
-        before += taps[0] * taps[1] * taps_of(shape, 2, residue).n;
-    const int64_t here = taps[0] * taps[1] * taps[2];
-    return packed + before * lanes * shape->group + here * lanes * piece->group +
+    /* taps of earlier phases: whole slabs, rows of one slab, one row */
+    const int64_t before =
+        phase[0]->taps_before * kernel[1] * kernel[2] +
+        phase[0]->taps.n * (phase[1]->taps_before * kernel[2] + phase[1]->taps.n * phase[2]->taps_before);
+    const int64_t here = phase[0]->taps.n * phase[1]->taps.n * phase[2]->taps.n;
+    return packed + before * lanes * cut->shape.group + here * lanes * piece->group +
            here * cut->group_in * panel * 2 * WIDTH;
 }
 
@@ -491,11 +504,11 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
                         const struct epilogue *epilogue, int64_t panel)
 {
     const int64_t local = panel * 2 * WIDTH, channel = piece->group * cut->group_out + local;
-    const struct phase *phase = piece->phase;
+    const struct phase *const *phase = piece->phase;
     const int64_t map = cut->out[0] * cut->out[1] * cut->out[2] * WIDTH;
     int64_t at = 0; /* of the piece's first output */
     for (int axis = 0; axis < 3; axis++)
-        at = at * cut->out[axis] + phase[axis].first + piece->from[axis] * phase[axis].step;
+        at = at * cut->out[axis] + phase[axis]->first + piece->from[axis] * phase[axis]->step;
     at = at * WIDTH + (cut->scatter ? 0 : channel / WIDTH * map);
     struct tile tile = {
         .input = piece->at,
@@ -506,20 +519,20 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
         .part = PART / cut->block,
         .block_step = piece->block_step,
         .lane_step = piece->lane_step,
-        .pixel_step = phase[2].in_step * piece->step[2],
-        .row_step = phase[1].in_step * piece->step[1],
+        .pixel_step = phase[2]->in_step * piece->step[2],
+        .row_step = phase[1]->in_step * piece->step[1],
         .output = output + at,
         .residual = epilogue->residual ? epilogue->residual + at : NULL,
         .bias = epilogue->bias ? epilogue->bias + channel : NULL,
-        .out_pixel = phase[2].step * WIDTH,
-        .out_row = phase[1].step * cut->out[2] * WIDTH,
+        .out_pixel = phase[2]->step * WIDTH,
+        .out_row = phase[1]->step * cut->out[2] * WIDTH,
         .out_vector = map,
         .wanted = cut->group_out - local,
         .epilogue = epilogue,
         .bounds = bounds_of(epilogue),
     };
     for (int axis = 0; axis < 3; axis++) {
-        tile.taps[axis] = piece->taps ? phase[axis].taps.n : 0;
+        tile.taps[axis] = piece->taps ? phase[axis]->taps.n : 0;
         tile.tap_step[axis] = piece->tap_step[axis];
     }
     piece_tiles(cut, piece, &tile, channel);
@@ -527,15 +540,11 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
 
 /* --- direct and grouped: the algorithms' functions ---------------------------------------------------------------- */
 
-static int64_t cut_units(const struct cut *cut)
-{
-    return cut_pieces_of(cut) * cut->panels;
-}
-
-static void cut_run(const struct cut *cut, const float *input, const float *packed, float *output,
+static void cut_run(const struct conv_prepared *prepared, const float *input, const float *packed, float *output,
                     const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
 {
-    const int64_t pieces = cut_pieces_of(cut);
+    const struct cut *cut = (const struct cut *)prepared;
+    const int64_t pieces = cut->pieces;
     int64_t ready = -1;
     struct piece piece = {.group = 0};
     for (int64_t unit = from; unit < to; unit++) {
@@ -563,23 +572,9 @@ static bool direct_suits(const struct conv_shape *shape)
            (shape->in_plain && out % WIDTH == 0);
 }
 
-static size_t direct_scratch_bytes(const struct conv_shape *shape)
+static void direct_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
 {
-    const struct cut cut = cut_item(shape, false);
-    return (size_t)cut.copy_floats * sizeof(float);
-}
-
-static int64_t direct_units(const struct conv_shape *shape)
-{
-    const struct cut cut = cut_item(shape, false);
-    return cut_units(&cut);
-}
-
-static void direct_run(const struct conv_shape *shape, const float *input, const float *packed, float *output,
-                       const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
-{
-    const struct cut cut = cut_item(shape, false);
-    cut_run(&cut, input, packed, output, epilogue, scratch, from, to);
+    cut_prepare((struct cut *)prepared, shape, false);
 }
 
 static bool grouped_suits(const struct conv_shape *shape)
@@ -588,23 +583,9 @@ static bool grouped_suits(const struct conv_shape *shape)
     return true;
 }
 
-static size_t grouped_scratch_bytes(const struct conv_shape *shape)
+static void grouped_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
 {
-    const struct cut cut = cut_item(shape, true);
-    return (size_t)cut.copy_floats * sizeof(float);
-}
-
-static int64_t grouped_units(const struct conv_shape *shape)
-{
-    const struct cut cut = cut_item(shape, true);
-    return cut_units(&cut);
-}
-
-static void grouped_run(const struct conv_shape *shape, const float *input, const float *packed, float *output,
-                        const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
-{
-    const struct cut cut = cut_item(shape, true);
-    cut_run(&cut, input, packed, output, epilogue, scratch, from, to);
+    cut_prepare((struct cut *)prepared, shape, true);
 }
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
@@ -614,26 +595,28 @@ struct algorithm {
     bool (*suits)(const struct conv_shape *shape); /* first that does is chosen */
     size_t (*pack_bytes)(const struct conv_shape *shape);
     void (*pack)(const struct conv_shape *shape, void *packed, const void *raw, const float *scale);
-    size_t (*scratch_bytes)(const struct conv_shape *shape);
-    int64_t (*units)(const struct conv_shape *shape);
-    void (*run)(const struct conv_shape *shape, const float *input, const float *packed, float *output,
+    size_t (*prepared_bytes)(const struct conv_shape *shape);
+    void (*prepare)(struct conv_prepared *prepared, const struct conv_shape *shape); /* all but the algorithm */
+    void (*run)(const struct conv_prepared *prepared, const float *input, const float *packed, float *output,
                 const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to);
 };
 
-#define ALGORITHM(NAME, PACK_BYTES)                                                                                    \
+#define ALGORITHM(NAME, PACK_BYTES, PREPARED_BYTES, RUN)                                                               \
     {                                                                                                                  \
         .name = #NAME, .suits = NAME##_suits, .pack_bytes = PACK_BYTES, .pack = NAME##_pack,                           \
-        .scratch_bytes = NAME##_scratch_bytes, .units = NAME##_units, .run = NAME##_run                                \
+        .prepared_bytes = PREPARED_BYTES, .prepare = NAME##_prepare, .run = RUN                                        \
     }
 
 static const struct algorithm algorithms[] = {
-    ALGORITHM(depthwise, depthwise_pack_bytes),
-    ALGORITHM(direct, direct_pack_bytes),
-    ALGORITHM(grouped, direct_pack_bytes),
+    ALGORITHM(depthwise, depthwise_pack_bytes, depthwise_bytes, depthwise_run),
+    ALGORITHM(direct, direct_pack_bytes, cut_bytes, cut_run),
+    ALGORITHM(grouped, direct_pack_bytes, cut_bytes, cut_run),
 };
 
-static int conv_choose(const struct conv_shape *shape)
+/* All of them are exact. */
+static int conv_choose(const struct conv_shape *shape, enum precision precision)
 {
+    (void)precision;
     int chosen = 0;
     while (!algorithms[chosen].suits(shape))
         chosen++;
@@ -656,20 +639,31 @@ static void conv_pack(int algorithm, const struct conv_shape *shape, void *packe
     algorithms[algorithm].pack(shape, packed, weights, scale);
 }
 
-static size_t conv_scratch_bytes(int algorithm, const struct conv_shape *shape)
+static size_t conv_prepared_bytes(int algorithm, const struct conv_shape *shape)
 {
-    return algorithms[algorithm].scratch_bytes(shape);
+    return algorithms[algorithm].prepared_bytes(shape);
 }
 
-static int64_t conv_units(int algorithm, const struct conv_shape *shape)
+static void conv_prepare(struct conv_prepared *prepared, int algorithm, const struct conv_shape *shape)
 {
-    return algorithms[algorithm].units(shape);
+    algorithms[algorithm].prepare(prepared, shape);
+    prepared->algorithm = algorithm;
 }
 
-static void conv_run(int algorithm, const struct conv_shape *shape, const float *input, const void *packed,
-                     float *output, const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to)
+static size_t conv_scratch_bytes(const struct conv_prepared *prepared)
 {
-    algorithms[algorithm].run(shape, input, packed, output, epilogue, scratch, from, to);
+    return prepared->scratch_bytes;
+}
+
+static int64_t conv_units(const struct conv_prepared *prepared)
+{
+    return prepared->units;
+}
+
+static void conv_run(const struct conv_prepared *prepared, const float *input, const void *packed, float *output,
+                     const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to)
+{
+    algorithms[prepared->algorithm].run(prepared, input, packed, output, epilogue, scratch, from, to);
 }
 
 #endif

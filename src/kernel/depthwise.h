@@ -6,6 +6,9 @@
  * see, and where eight neighbours see the same taps (all of them, or in a wide dilation the same side of them),
  * they share each load of a weight. An element's order of summation is that of the taps it sees, in either
  * case; where the window has more than one part of parts.h, parts are counted along these.
+ *
+ * Which outputs see which taps is found once, when a shape is prepared: along each axis and phase the outputs
+ * fall into spans that see the same ones, a few at either edge and all those between. A run walks spans.
  */
 #ifndef KERNEL_DEPTHWISE_H
 #define KERNEL_DEPTHWISE_H
@@ -38,10 +41,90 @@ static void depthwise_pack(const struct conv_shape *shape, void *packed, const v
                 *to = c + lane < shape->group ? weight_at(&weights, c + lane, 0, 0, tap) : 0;
 }
 
-static size_t depthwise_scratch_bytes(const struct conv_shape *shape)
+/* Outputs [from, to) of a phase, all of which see its taps [first, end) and no others. */
+struct span {
+    int64_t from, to, first, end;
+};
+
+/* A phase and which of all spans are its own. */
+struct spans {
+    struct phase phase;
+    int64_t first, n;
+};
+
+/* A prepared convolution of this algorithm. */
+struct depthwise {
+    struct conv_prepared head;
+    struct conv_shape shape;
+    int64_t rows, slices, taps;
+    int64_t map, line[2]; /* floats of a block's map, and from position to position along axes 0 and 1 */
+    int64_t tap_line[2];  /* the same among weights */
+    int64_t first[3];     /* where the phases of each axis begin */
+    int64_t n_phases;
+    struct spans phases[]; /* behind them all spans */
+};
+
+static const struct span *depthwise_spans(const struct depthwise *depthwise)
 {
-    (void)shape;
-    return 0;
+    return (const struct span *)(depthwise->phases + depthwise->n_phases);
+}
+
+/* --- preparing ---------------------------------------------------------------------------------------------------- */
+
+static int64_t tap_least(int64_t a, int64_t n)
+{
+    return a < 0 ? 0 : least(a, n);
+}
+
+/* The span of output j, as if it were alone: taps t with 0 <= at + t step < in. From one output to the next both
+ * ends move in the same direction, or not at all. */
+static struct span span_at(const struct phase *phase, int64_t j, int64_t in)
+{
+    const int64_t n = phase->taps.n, step = phase->tap_step, at = j * phase->in_step + phase->offset;
+    struct span span = {.from = j, .to = j + 1};
+    if (n == 0)
+        return span;
+    if (step > 0) {
+        span.first = at < 0 ? tap_least(ceil_div(-at, step), n) : 0;
+        span.end = at < in ? tap_least((in - 1 - at) / step + 1, n) : 0;
+    } else {
+        span.first = at >= in ? tap_least(ceil_div(at - in + 1, -step), n) : 0;
+        span.end = at >= 0 ? tap_least(at / -step + 1, n) : 0;
+    }
+    if (span.end < span.first)
+        span.end = span.first;
+    return span;
+}
+
+/* Most spans that a phase can have. */
+static int64_t spans_most(const struct phase *phase)
+{
+    return least(phase->n, 2 * phase->taps.n + 1);
+}
+
+static int64_t spans_lay(struct span *spans, const struct phase *phase, int64_t in)
+{
+    int64_t n = 0;
+    for (int64_t j = 0; j < phase->n; j++) {
+        const struct span span = span_at(phase, j, in);
+        if (n && spans[n - 1].first == span.first && spans[n - 1].end == span.end)
+            spans[n - 1].to = span.to;
+        else
+            spans[n++] = span;
+    }
+    return n;
+}
+
+static size_t depthwise_bytes(const struct conv_shape *shape)
+{
+    size_t n_spans = 0;
+    for (int axis = 0; axis < 3; axis++)
+        for (int64_t residue = 0; residue < classes_of(shape, axis); residue++) {
+            const struct phase phase = phase_of(shape, axis, residue);
+            n_spans += (size_t)spans_most(&phase);
+        }
+    return sizeof(struct depthwise) + (size_t)phases_before(shape, 3) * sizeof(struct spans) +
+           n_spans * sizeof(struct span);
 }
 
 /* Units are (block of channels, slice of output rows), enough for many threads and none of more than
@@ -56,27 +139,36 @@ static int64_t depthwise_slices(const struct conv_shape *shape)
     return slices < most ? slices : most > 0 ? most : 1;
 }
 
-static int64_t depthwise_units(const struct conv_shape *shape)
+static void depthwise_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
 {
-    return vectors_of(shape->group) * depthwise_slices(shape);
+    struct depthwise *depthwise = (struct depthwise *)prepared;
+    const int64_t *in = shape->in, *kernel = shape->kernel;
+    *depthwise = (struct depthwise){
+        .shape = *shape,
+        .rows = shape->out[0] * shape->out[1],
+        .slices = depthwise_slices(shape),
+        .taps = all_taps(shape),
+        .map = in[0] * in[1] * in[2] * WIDTH,
+        .line = {in[1] * in[2] * WIDTH, in[2] * WIDTH},
+        .tap_line = {kernel[1] * kernel[2] * WIDTH, kernel[2] * WIDTH},
+        .n_phases = phases_before(shape, 3),
+    };
+    depthwise->head.units = vectors_of(shape->group) * depthwise->slices;
+    struct spans *phase = depthwise->phases;
+    struct span *all = (struct span *)(phase + depthwise->n_phases);
+    int64_t n = 0;
+    for (int axis = 0; axis < 3; axis++) {
+        depthwise->first[axis] = phases_before(shape, axis);
+        for (int64_t residue = 0; residue < classes_of(shape, axis); residue++, phase++) {
+            phase->phase = phase_of(shape, axis, residue);
+            phase->first = n;
+            phase->n = spans_lay(all + n, &phase->phase, in[axis]);
+            n += phase->n;
+        }
+    }
 }
 
-/* Taps [from, to) of output j that lie within `in` inputs. */
-struct tap_range {
-    int64_t from, to;
-};
-
-static struct tap_range taps_inside(const struct phase *phase, int64_t j, int64_t in)
-{
-    struct tap_range range = {.from = 0, .to = phase->taps.n};
-    const int64_t at = j * phase->in_step + phase->offset;
-    while (range.from < range.to && (at + range.from * phase->tap_step < 0 || at + range.from * phase->tap_step >= in))
-        range.from++;
-    while (range.to > range.from &&
-           (at + (range.to - 1) * phase->tap_step < 0 || at + (range.to - 1) * phase->tap_step >= in))
-        range.to--;
-    return range;
-}
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 /* One output row: the taps of depth and height that it sees, and where things lie. */
 struct depthwise_row {
@@ -88,9 +180,9 @@ struct depthwise_row {
     struct tile tile; /* what finishing needs */
 };
 
-/* `parted`, a constant: the window has more taps than one part. */
-INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, bool parted, const float *x0,
-                              struct tap_range range, float *output, const float *residual)
+/* Pixels that see the same n taps along the row; `parted`, a constant: the window has more taps than one part. */
+INLINED void depthwise_pixels(struct depthwise_row *row, int pixels, bool parted, const float *x0, const float *w0,
+                              int64_t n)
 {
     vec sums[DEPTHWISE_PIXELS];
     UNROLL
@@ -102,10 +194,9 @@ INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, bool 
     parts_begin(&parts);
     for (int64_t d = 0; d < row->n[0]; d++)
         for (int64_t h = 0; h < row->n[1]; h++) {
-            const float *x = x0 + d * row->in_step[0] + h * row->in_step[1] + range.from * row->tap_step;
-            const float *w =
-                row->weights + d * row->weight_step[0] + h * row->weight_step[1] + range.from * row->weight_step[2];
-            for (int64_t t = range.from; t < range.to; t++, x += row->tap_step, w += row->weight_step[2]) {
+            const float *x = x0 + d * row->in_step[0] + h * row->in_step[1];
+            const float *w = w0 + d * row->weight_step[0] + h * row->weight_step[1];
+            for (int64_t t = 0; t < n; t++, x += row->tap_step, w += row->weight_step[2]) {
                 if (parted && left-- == 0) {
                     parts_add(&parts, pixels, sums);
                     left = PART - 1;
@@ -118,112 +209,107 @@ INLINED void depthwise_pixels(const struct depthwise_row *row, int pixels, bool 
         }
     if (parted)
         parts_end(&parts, pixels, sums);
-    struct tile tile = row->tile;
-    tile.output = output;
-    tile.residual = residual;
-    tile_finish(&tile, 1, pixels, 1, sums);
+    tile_finish(&row->tile, 1, pixels, 1, sums);
 }
 
-/* Do all outputs from j to last see the taps of this range, and no others? A tap that both see leaves no room
- * for one that only those between them see. */
-static bool same_taps(const struct phase *phase, int64_t last, int64_t in, struct tap_range range)
-{
-    if (last >= phase->n || range.from == range.to)
-        return false;
-    const struct tap_range other = taps_inside(phase, last, in);
-    return range.from == other.from && range.to == other.to;
-}
-
-/* Outputs of one phase along one row: full tiles where all pixels see the same taps, single ones elsewhere. */
-INLINED void depthwise_along(const struct depthwise_row *row, const struct phase *phase, bool parted, int64_t in,
+/* Outputs of one phase along one row: full tiles of what sees the same taps, single ones of what is left. */
+INLINED void depthwise_along(struct depthwise_row *row, const struct spans *spans, const struct span *span, bool parted,
                              float *output, const float *residual)
 {
-    int64_t j = 0;
-    while (j < phase->n) {
-        const struct tap_range range = taps_inside(phase, j, in);
-        const int64_t last = j + DEPTHWISE_PIXELS - 1;
-        const float *x = row->input + j * row->pixel_step + phase->offset * WIDTH;
-        const int64_t at = j * row->tile.out_pixel;
-        const float *plus = residual ? residual + at : NULL;
-        const struct extent extent = extent_of(phase, j, last + 1);
-        const bool inside = last < phase->n && extent.low >= 0 && extent.high < in;
-        if (inside || same_taps(phase, last, in, range)) {
-            depthwise_pixels(row, DEPTHWISE_PIXELS, parted, x, range, output + at, plus);
-            j += DEPTHWISE_PIXELS;
-        } else {
-            depthwise_pixels(row, 1, parted, x, range, output + at, plus);
-            j++;
+    const struct phase *phase = &spans->phase;
+    for (int64_t i = 0; i < spans->n; i++, span++) {
+        const int64_t n = span->end - span->first;
+        const float *w = row->weights + span->first * row->weight_step[2];
+        const float *x = row->input + phase->offset * WIDTH + span->first * row->tap_step;
+        for (int64_t j = span->from, pixels; j < span->to; j += pixels) {
+            row->tile.output = output + j * row->tile.out_pixel;
+            row->tile.residual = residual ? residual + j * row->tile.out_pixel : NULL;
+            pixels = span->to - j >= DEPTHWISE_PIXELS ? DEPTHWISE_PIXELS : 1;
+            if (pixels > 1)
+                depthwise_pixels(row, DEPTHWISE_PIXELS, parted, x + j * row->pixel_step, w, n);
+            else
+                depthwise_pixels(row, 1, parted, x + j * row->pixel_step, w, n);
         }
     }
 }
 
 /* The phase that computes output o along an axis, and its index there. */
-static struct phase phase_at(const struct conv_shape *shape, int axis, int64_t o, int64_t *j)
+static const struct spans *spans_of(const struct depthwise *depthwise, int axis, int64_t o, int64_t *j)
 {
-    const int64_t residue = shape->transposed ? (o + shape->pad[axis]) % shape->stride[axis] : 0;
-    const struct phase phase = phase_of(shape, axis, residue);
-    *j = (o - phase.first) / phase.step;
-    return phase;
+    const struct spans *phases = depthwise->phases + depthwise->first[axis];
+    *j = o;
+    if (depthwise->shape.transposed) {
+        phases += (o + depthwise->shape.pad[axis]) % depthwise->shape.stride[axis];
+        *j = (o - phases->phase.first) / phases->phase.step;
+    }
+    return phases;
 }
 
-static void depthwise_row(const struct conv_shape *shape, const float *map, const float *weights, float *output,
-                          const struct epilogue *epilogue, const float *bias, const float *residual, int64_t depth,
-                          int64_t height)
+/* Along axes 0 and 1: what the row sees. */
+static void depthwise_see(const struct depthwise *depthwise, struct depthwise_row *row, int axis, int64_t o)
 {
-    const int64_t *in = shape->in, *kernel = shape->kernel;
-    const int64_t line[2] = {in[1] * in[2] * WIDTH, in[2] * WIDTH};
-    const int64_t tap_line[2] = {kernel[1] * kernel[2] * WIDTH, kernel[2] * WIDTH};
-    const int64_t o[2] = {depth, height};
-    struct depthwise_row row = {.input = map, .weights = weights};
-    for (int axis = 0; axis < 2; axis++) {
-        int64_t j;
-        const struct phase phase = phase_at(shape, axis, o[axis], &j);
-        const struct tap_range range = taps_inside(&phase, j, in[axis]);
-        row.n[axis] = range.to - range.from;
-        row.in_step[axis] = phase.tap_step * line[axis];
-        row.weight_step[axis] = phase.taps.step * tap_line[axis];
-        if (row.n[axis] <= 0)
-            continue;
-        row.input += (j * phase.in_step + phase.offset + range.from * phase.tap_step) * line[axis];
-        row.weights += (phase.taps.first + range.from * phase.taps.step) * tap_line[axis];
-    }
-    for (int64_t residue = 0; residue < classes_of(shape, 2); residue++) {
-        const struct phase phase = phase_of(shape, 2, residue);
-        struct depthwise_row part = row;
-        part.weights += phase.taps.first * WIDTH;
-        part.weight_step[2] = phase.taps.step * WIDTH;
-        part.tap_step = phase.tap_step * WIDTH;
-        part.pixel_step = phase.in_step * WIDTH;
-        part.tile = (struct tile){.bias = bias,
-                                  .out_pixel = phase.step * WIDTH,
-                                  .wanted = WIDTH,
-                                  .epilogue = epilogue,
-                                  .bounds = bounds_of(epilogue)};
-        const float *plus = residual ? residual + phase.first * WIDTH : NULL;
-        if (all_taps(shape) > PART)
-            depthwise_along(&part, &phase, true, in[2], output + phase.first * WIDTH, plus);
+    int64_t j;
+    const struct spans *spans = spans_of(depthwise, axis, o, &j);
+    const struct phase *phase = &spans->phase;
+    const struct span *span = depthwise_spans(depthwise) + spans->first;
+    while (j >= span->to)
+        span++;
+    row->n[axis] = span->end - span->first;
+    row->in_step[axis] = phase->tap_step * depthwise->line[axis];
+    row->weight_step[axis] = phase->taps.step * depthwise->tap_line[axis];
+    if (row->n[axis] <= 0)
+        return;
+    row->input += (j * phase->in_step + phase->offset + span->first * phase->tap_step) * depthwise->line[axis];
+    row->weights += (phase->taps.first + span->first * phase->taps.step) * depthwise->tap_line[axis];
+}
+
+/* `row` knows its map, weights and what finishing needs. */
+static void depthwise_row(const struct depthwise *depthwise, struct depthwise_row row, float *output,
+                          const float *residual, int64_t depth, int64_t height)
+{
+    depthwise_see(depthwise, &row, 0, depth);
+    depthwise_see(depthwise, &row, 1, height);
+    const float *weights = row.weights;
+    for (int64_t i = depthwise->first[2]; i < depthwise->n_phases; i++) {
+        const struct spans *spans = depthwise->phases + i;
+        const struct span *span = depthwise_spans(depthwise) + spans->first;
+        const struct phase *phase = &spans->phase;
+        const float *plus = residual ? residual + phase->first * WIDTH : NULL;
+        row.weights = weights + phase->taps.first * WIDTH;
+        row.weight_step[2] = phase->taps.step * WIDTH;
+        row.tap_step = phase->tap_step * WIDTH;
+        row.pixel_step = phase->in_step * WIDTH;
+        row.tile.out_pixel = phase->step * WIDTH;
+        if (depthwise->taps > PART)
+            depthwise_along(&row, spans, span, true, output + phase->first * WIDTH, plus);
         else
-            depthwise_along(&part, &phase, false, in[2], output + phase.first * WIDTH, plus);
+            depthwise_along(&row, spans, span, false, output + phase->first * WIDTH, plus);
     }
 }
 
-static void depthwise_run(const struct conv_shape *shape, const float *input, const float *packed, float *output,
+static void depthwise_run(const struct conv_prepared *prepared, const float *input, const float *packed, float *output,
                           const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
 {
     (void)scratch;
-    const int64_t slices = depthwise_slices(shape), rows = shape->out[0] * shape->out[1];
-    const int64_t map = shape->in[0] * shape->in[1] * shape->in[2] * WIDTH;
+    const struct depthwise *depthwise = (const struct depthwise *)prepared;
+    const int64_t slices = depthwise->slices, rows = depthwise->rows;
+    const int64_t height = depthwise->shape.out[1], width = depthwise->shape.out[2] * WIDTH;
     for (int64_t unit = from; unit < to; unit++) {
         const int64_t block = unit / slices, slice = unit % slices;
         float bias[WIDTH] = {0};
         if (epilogue->bias)
             memcpy(bias, epilogue->bias + block * WIDTH,
-                   (size_t)least(WIDTH, shape->group - block * WIDTH) * sizeof *bias);
+                   (size_t)least(WIDTH, depthwise->shape.group - block * WIDTH) * sizeof *bias);
+        const struct depthwise_row row = {.input = input + block * depthwise->map,
+                                          .weights = packed + block * depthwise->taps * WIDTH,
+                                          .tile = {.bias = epilogue->bias ? bias : NULL,
+                                                   .wanted = WIDTH,
+                                                   .epilogue = epilogue,
+                                                   .bounds = bounds_of(epilogue)}};
         for (int64_t r = rows * slice / slices; r < rows * (slice + 1) / slices; r++) {
-            const int64_t at = (block * rows + r) * shape->out[2] * WIDTH;
-            depthwise_row(shape, input + block * map, packed + block * all_taps(shape) * WIDTH, output + at, epilogue,
-                          epilogue->bias ? bias : NULL, epilogue->residual ? epilogue->residual + at : NULL,
-                          r / shape->out[1], r % shape->out[1]);
+            const int64_t at = (block * rows + r) * width;
+            depthwise_row(depthwise, row, output + at, epilogue->residual ? epilogue->residual + at : NULL, r / height,
+                          r % height);
         }
     }
 }

@@ -10,6 +10,8 @@
  *
  * So whoever convolves (convolve.h, depthwise.h) knows nothing of transposing. Where a weight lies in
  * ONNX's order does depend on it, and is said here too.
+ *
+ * Phases are found when a shape is prepared (phases_lay) and kept in what was prepared; no run asks again.
  */
 #ifndef KERNEL_GEOMETRY_H
 #define KERNEL_GEOMETRY_H
@@ -71,6 +73,7 @@ static struct taps taps_of(const struct conv_shape *shape, int axis, int64_t res
 /* One phase along one axis. */
 struct phase {
     struct taps taps;
+    int64_t taps_before;      /* of the axis' earlier phases */
     int64_t n;                /* outputs */
     int64_t first, step;      /* output positions */
     int64_t in_step;          /* inputs per output */
@@ -100,6 +103,27 @@ static struct phase phase_of(const struct conv_shape *shape, int axis, int64_t r
     return phase;
 }
 
+/* All phases, axis by axis: those of `axis` are phases_before(shape, axis) ... */
+static int64_t phases_before(const struct conv_shape *shape, int axis)
+{
+    int64_t n = 0;
+    for (int i = 0; i < axis; i++)
+        n += classes_of(shape, i);
+    return n;
+}
+
+static void phases_lay(const struct conv_shape *shape, struct phase *phases)
+{
+    for (int axis = 0; axis < 3; axis++) {
+        int64_t taps_before = 0;
+        for (int64_t residue = 0; residue < classes_of(shape, axis); residue++, phases++) {
+            *phases = phase_of(shape, axis, residue);
+            phases->taps_before = taps_before;
+            taps_before += phases->taps.n;
+        }
+    }
+}
+
 /* The input positions that outputs [from, to) of a phase see: low and high, inclusive. */
 struct extent {
     int64_t low, high;
@@ -118,6 +142,13 @@ static int64_t all_taps(const struct conv_shape *shape)
 {
     return shape->kernel[0] * shape->kernel[1] * shape->kernel[2];
 }
+
+/* What every prepared convolution begins with (kernel.h); the algorithm's own follows it. */
+struct conv_prepared {
+    int algorithm;
+    int64_t units;
+    size_t scratch_bytes;
+};
 
 /* Weight (o, i, tap) of a group, scaled. */
 struct weights {

@@ -149,6 +149,9 @@ static inline float neutral_of(enum reduce op)
 
 /* --- convolution -------------------------------------------------------------------------------------------------- */
 
+/* What a result may cost in accuracy: part of every choice of an algorithm. */
+enum precision { PRECISION_EXACT = 0 };
+
 /*
  * Geometry of a convolution over up to three spatial axes; missing ones have in = out = kernel = 1.
  * Axis 2 is the innermost (width). With `transposed`, weights run from input to output pixels
@@ -161,6 +164,15 @@ struct conv_shape {
     bool transposed;
     bool in_plain; /* the input picture is LAYOUT_PLAIN, not LAYOUT_BLOCKED */
 };
+
+/*
+ * A prepared convolution: all that follows from an algorithm and a shape with its heights and widths, found
+ * once (conv_prepare) and shared by whoever runs it. Opaque, and of the level that made it. Nothing in it
+ * changes afterwards, so any number of threads may use one at a time; nothing in it points anywhere, so its
+ * bytes may be copied and moved. Small: a few kB, at most some dozens of bytes for each tap along an axis
+ * and, transposed, for each pixel of a stride.
+ */
+struct conv_prepared;
 
 /* --- pooling ------------------------------------------------------------------------------------------------------ */
 
@@ -203,23 +215,27 @@ struct kernels {
 
     /* --- pictures --------------------------------------------------------------------------------- */
 
-    /* Which algorithm runs this shape: an index into this level's table, a pure function of the shape
-     * (not of batch, height and width). conv_name tells it, for profiles. */
-    int (*conv_choose)(const struct conv_shape *shape);
+    /* Which algorithm runs this shape: an index into this level's table, a pure function of the shape's
+     * channels, window and layout (not of batch, height and width). It is asked once, when weights are known;
+     * all below are told. conv_name tells it, for profiles. */
+    int (*conv_choose)(const struct conv_shape *shape, enum precision precision);
     const char *(*conv_name)(int algorithm);
     size_t (*conv_pack_bytes)(int algorithm, const struct conv_shape *shape);
     /* weights: raw bytes, [out][in/group][kernel ...] (transposed: [in][out/group][kernel ...]);
      * scale: [out_channels] or NULL, multiplied into each output channel (a folded BatchNorm). */
     void (*conv_pack)(int algorithm, const struct conv_shape *shape, void *packed, const void *weights,
                       const float *scale);
+    /* Memory for a prepared convolution, 8-byte aligned, and what is written there. */
+    size_t (*conv_prepared_bytes)(int algorithm, const struct conv_shape *shape);
+    void (*conv_prepare)(struct conv_prepared *prepared, int algorithm, const struct conv_shape *shape);
     /* Scratch that one caller of conv_run needs. */
-    size_t (*conv_scratch_bytes)(int algorithm, const struct conv_shape *shape);
+    size_t (*conv_scratch_bytes)(const struct conv_prepared *prepared);
     /* Number of independent units of work in one item; conv_run computes units [from, to) of one item.
      * input: one item, layout as shape->in_plain says; output and residual: one item, LAYOUT_BLOCKED.
      * epilogue->bias: [out_channels]. */
-    int64_t (*conv_units)(int algorithm, const struct conv_shape *shape);
-    void (*conv_run)(int algorithm, const struct conv_shape *shape, const float *input, const void *packed,
-                     float *output, const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to);
+    int64_t (*conv_units)(const struct conv_prepared *prepared);
+    void (*conv_run)(const struct conv_prepared *prepared, const float *input, const void *packed, float *output,
+                     const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to);
 
     /* One item (or several as more channels): [channels][pixels] <-> blocks of width channels. */
     void (*block)(float *blocked, const float *plain, int64_t channels, int64_t pixels);

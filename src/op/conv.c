@@ -11,7 +11,9 @@
  * correct. The same path serves a node that is folded at load, before there are packed bytes.
  *
  * Which layout the input should have is decided here by a rule that looks at channels and groups
- * only (input_plain), so what was packed for one picture size serves all of them.
+ * only (input_plain), so what was packed for one picture size serves all of them. With constant weights all
+ * that is not the picture's is settled by check: layout, algorithm, window. A plan adds the picture to it and
+ * has the kernels prepare that once (conv_prepare); its runs, and their threads, share what was prepared.
  *
  * Work is split over (item, unit) pairs; a unit is what the kernel says can be computed alone.
  * Outputs are LAYOUT_BLOCKED. Thread: check, fuse and pack on the loader, shape and run on the
@@ -29,8 +31,16 @@
 
 #define MOST_RESIDUES 4096
 
+/* All but the picture. */
+struct settled {
+    struct geometry g;
+    struct conv_shape shape;
+    int algorithm;
+};
+
 struct conv {
     bool transposed;
+    bool constant; /* weights are known at load, and with them `settled` */
     bool packed;   /* weights live in the packed bytes */
     bool has_bias; /* input 2 of the file; a residual may come to lie in its slot otherwise */
     int64_t group;
@@ -38,14 +48,14 @@ struct conv {
     int n_extra, n_wanted; /* of ConvTranspose's output_padding and output_shape */
     const int64_t *extra, *wanted;
     int64_t pads[2 * SPATIAL_MAX]; /* of ConvTransposeWithDynamicPads: the constant may not outlive the load */
+    enum precision precision;
     struct fused fused;
-    struct conv_shape shape; /* what is known at load; only when packed */
-    int algorithm;
+    struct settled settled;
 };
 
 struct conv_plan {
-    struct conv_shape shape;
-    int algorithm;
+    struct settled settled; /* and the picture */
+    struct conv_prepared *prepared;
     bool lay;                                /* weights are laid down at run time */
     int64_t items, units, in_item, out_item; /* items: floats of one */
     size_t area_bytes;                       /* scratch of one member */
@@ -96,6 +106,17 @@ static void shape_geometry(struct conv_shape *shape, const struct geometry *g)
         shape->dilation[i] = g->dilation[i];
         shape->pad[i] = g->pad[i];
     }
+}
+
+static bool settle(const struct conv *conv, const struct node *node, const struct tensor *weights,
+                   const struct kernels *kernels, struct settled *settled, struct percept_err *err)
+{
+    if (!spatial_settle(&conv->spatial, node, weights->rank - 2, weights->dims + 2, &settled->g, err) ||
+        !conv_channels(conv, node, weights, kernels->width, &settled->shape, err))
+        return false;
+    shape_geometry(&settled->shape, &settled->g);
+    settled->algorithm = kernels->conv_choose(&settled->shape, conv->precision);
+    return true;
 }
 
 /* --- check -------------------------------------------------------------------------------------------------------- */
@@ -152,14 +173,11 @@ static bool bias_usable(const struct node *node, const struct tensor *bias, int6
 static bool check_constant(struct node_ctx *ctx, struct conv *conv, const struct tensor *weights,
                            const struct tensor *bias, struct percept_err *err)
 {
-    struct geometry g;
-    if (!weights_usable(ctx->node, weights, err) ||
-        !spatial_settle(&conv->spatial, ctx->node, weights->rank - 2, weights->dims + 2, &g, err) ||
-        !conv_channels(conv, ctx->node, weights, ctx->kernels->width, &conv->shape, err) ||
-        (bias && !bias_usable(ctx->node, bias, conv->shape.out_channels, err)))
+    struct settled *settled = &conv->settled;
+    if (!weights_usable(ctx->node, weights, err) || !settle(conv, ctx->node, weights, ctx->kernels, settled, err) ||
+        (bias && !bias_usable(ctx->node, bias, settled->shape.out_channels, err)))
         return false;
-    shape_geometry(&conv->shape, &g);
-    conv->algorithm = ctx->kernels->conv_choose(&conv->shape);
+    conv->constant = true;
     conv->packed = !conv->has_bias || bias;
     if (conv->packed)
         ctx->packed_inputs |= conv->has_bias ? 6u : 2u;
@@ -196,7 +214,7 @@ static bool conv_check_any(struct node_ctx *ctx, bool transposed, struct percept
     struct conv *conv = arena_alloc(ctx->arena, sizeof *conv);
     if (!conv)
         return err_memory(err, "a convolution", sizeof *conv);
-    *conv = (struct conv){.transposed = transposed, .fused = {.residual = -1}};
+    *conv = (struct conv){.transposed = transposed, .precision = ctx->precision, .fused = {.residual = -1}};
     const bool padded = transposed && ctx->node->op->rule->variant;
     if (!op_arity(ctx, 2, padded ? 4 : 3, 1, err) || !spatial_read(ctx, &conv->spatial, err) ||
         (padded && !take_pads(ctx, conv, err)) ||
@@ -222,7 +240,7 @@ static bool conv_check_transposed(struct node_ctx *ctx, struct percept_err *err)
 bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 {
     struct conv *conv = ctx->node->priv;
-    if (fusion->kind == FUSE_AFFINE && (!conv->packed || fusion->channels != conv->shape.out_channels))
+    if (fusion->kind == FUSE_AFFINE && (!conv->packed || fusion->channels != conv->settled.shape.out_channels))
         return false;
     return weights_fuse(ctx, &conv->fused, fusion);
 }
@@ -238,17 +256,20 @@ static size_t bias_bytes(const struct conv *conv, const struct conv_shape *shape
 size_t conv_pack_bytes(const struct node_ctx *ctx)
 {
     const struct conv *conv = ctx->node->priv;
-    return conv->packed ? bias_bytes(conv, &conv->shape) + ctx->kernels->conv_pack_bytes(conv->algorithm, &conv->shape)
-                        : 0;
+    const struct settled *settled = &conv->settled;
+    if (!conv->packed)
+        return 0;
+    return bias_bytes(conv, &settled->shape) + ctx->kernels->conv_pack_bytes(settled->algorithm, &settled->shape);
 }
 
-static void conv_lay(const struct conv *conv, const struct conv_shape *shape, int algorithm,
-                     const struct kernels *kernels, const void *weights, const void *bias, char *to)
+static void conv_lay(const struct conv *conv, const struct settled *settled, const struct kernels *kernels,
+                     const void *weights, const void *bias, char *to)
 {
+    const struct conv_shape *shape = &settled->shape;
     const size_t n_bytes = bias_bytes(conv, shape);
     if (n_bytes)
         weights_bias((float *)(void *)to, bias, &conv->fused, 1, shape->out_channels);
-    kernels->conv_pack(algorithm, shape, to + n_bytes, weights, conv->fused.scale);
+    kernels->conv_pack(settled->algorithm, shape, to + n_bytes, weights, conv->fused.scale);
 }
 
 void conv_pack(const struct node_ctx *ctx, void *packed)
@@ -258,7 +279,7 @@ void conv_pack(const struct node_ctx *ctx, void *packed)
         return;
     const struct tensor *weights = weights_view(ctx, 1);
     const struct tensor *bias = conv->has_bias ? weights_view(ctx, 2) : NULL;
-    conv_lay(conv, &conv->shape, conv->algorithm, ctx->kernels, weights->data, bias ? bias->data : NULL, packed);
+    conv_lay(conv, &conv->settled, ctx->kernels, weights->data, bias ? bias->data : NULL, packed);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -318,8 +339,8 @@ static bool transposed_size(const struct conv *conv, const struct node *node, st
     return true;
 }
 
-static bool shape_inputs(struct step *step, const struct conv *conv, struct conv_shape *shape, struct geometry *g,
-                         struct percept_err *err)
+/* Inputs fit; all but the picture is known. */
+static bool shape_inputs(struct step *step, const struct conv *conv, struct settled *settled, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *w = step->in[1];
     if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || !op_want_dtype(step, 1, PERCEPT_FLOAT, err) ||
@@ -328,33 +349,44 @@ static bool shape_inputs(struct step *step, const struct conv *conv, struct conv
     if (x->rank != w->rank)
         return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; the weights need rank %d", OP_NODE(step->node),
                        x->rank, w->rank);
-    if (!spatial_settle(&conv->spatial, step->node, w->rank - 2, w->dims + 2, g, err) ||
-        !conv_channels(conv, step->node, w, step->kernels->width, shape, err))
+    if (conv->constant)
+        *settled = conv->settled;
+    else if (!settle(conv, step->node, w, step->kernels, settled, err))
         return false;
-    if (x->dims[1] != shape->in_channels)
+    if (x->dims[1] != settled->shape.in_channels)
         return err_set(err, ERR_INVALID, OP_AT "a picture with %lld channels; the weights need %lld",
-                       OP_NODE(step->node), (long long)x->dims[1], (long long)shape->in_channels);
-    return !conv->has_bias || bias_usable(step->node, step->in[2], shape->out_channels, err);
+                       OP_NODE(step->node), (long long)x->dims[1], (long long)settled->shape.in_channels);
+    return !conv->has_bias || bias_usable(step->node, step->in[2], settled->shape.out_channels, err);
+}
+
+static bool shape_prepare(struct step *step, struct conv_plan *plan, struct percept_err *err)
+{
+    const struct settled *settled = &plan->settled;
+    const size_t n_bytes = step->kernels->conv_prepared_bytes(settled->algorithm, &settled->shape);
+    plan->prepared = arena_alloc(step->arena, n_bytes);
+    if (!plan->prepared)
+        return err_memory(err, "a prepared convolution", n_bytes);
+    step->kernels->conv_prepare(plan->prepared, settled->algorithm, &settled->shape);
+    return true;
 }
 
 static void shape_work(struct step *step, const struct conv *conv, struct conv_plan *plan)
 {
-    const struct conv_shape *shape = &plan->shape;
+    const struct conv_shape *shape = &plan->settled.shape;
     const struct kernels *kernels = step->kernels;
     const int64_t members = step->members > 0 ? step->members : 1;
-    plan->algorithm = kernels->conv_choose(shape);
-    plan->units = kernels->conv_units(plan->algorithm, shape);
+    plan->units = kernels->conv_units(plan->prepared);
     plan->items = step->in[0]->dims[0];
     plan->in_item = spatial_volume(shape->in) *
                     (shape->in_plain ? shape->in_channels : weights_blocked(shape->in_channels, kernels->width));
     plan->out_item = spatial_volume(shape->out) * weights_blocked(shape->out_channels, kernels->width);
-    plan->area_bytes = weights_round(kernels->conv_scratch_bytes(plan->algorithm, shape));
+    plan->area_bytes = weights_round(kernels->conv_scratch_bytes(plan->prepared));
     plan->lay = !conv->packed || !step->packed;
     plan->blob_at = plan->area_bytes * (size_t)members;
     step->scratch_bytes = plan->blob_at;
     if (plan->lay)
-        step->scratch_bytes += bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->algorithm, shape);
-    step->algorithm = kernels->conv_name(plan->algorithm);
+        step->scratch_bytes += bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->settled.algorithm, shape);
+    step->algorithm = kernels->conv_name(plan->settled.algorithm);
     const int64_t pixels = spatial_volume(shape->transposed ? shape->in : shape->out);
     step->flops = 2.0 * (double)plan->items * (double)pixels * (double)spatial_volume(shape->kernel) *
                   (double)shape->in_channels * (double)(shape->out_channels / shape->group);
@@ -367,26 +399,29 @@ bool conv_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a convolution's plan", sizeof *plan);
     *plan = (struct conv_plan){0};
-    struct geometry g;
-    if (!shape_inputs(step, conv, &plan->shape, &g, err))
+    struct geometry *g = &plan->settled.g;
+    struct conv_shape *shape = &plan->settled.shape;
+    if (!shape_inputs(step, conv, &plan->settled, err))
         return false;
-    spatial_input(&g, step->in[0]);
-    if (conv->transposed ? !transposed_size(conv, step->node, &g, err)
-                         : !spatial_slide(&g, &conv->spatial, false, step->node, err))
+    spatial_input(g, step->in[0]);
+    if (conv->transposed ? !transposed_size(conv, step->node, g, err)
+                         : !spatial_slide(g, &conv->spatial, false, step->node, err))
         return false;
-    shape_geometry(&plan->shape, &g);
+    shape_geometry(shape, g);
     int64_t dims[RANK_MAX];
-    const int rank = spatial_dims(&g, step->in[0]->dims[0], plan->shape.out_channels, dims);
+    const int rank = spatial_dims(g, step->in[0]->dims[0], shape->out_channels, dims);
     op_set_out(step, 0, PERCEPT_FLOAT, rank, dims);
     if (!weights_residual(step, &conv->fused, err))
         return false;
     step->out[0]->layout = LAYOUT_BLOCKED;
-    step->want[0] = plan->shape.in_plain ? LAYOUT_PLAIN : LAYOUT_BLOCKED;
+    step->want[0] = shape->in_plain ? LAYOUT_PLAIN : LAYOUT_BLOCKED;
     if (conv->fused.residual >= 0) {
         step->want[conv->fused.residual] = LAYOUT_BLOCKED;
         step->inplace = conv->fused.residual + 1;
     }
     step->state = plan;
+    if (!shape_prepare(step, plan, err))
+        return false;
     shape_work(step, conv, plan);
     return true;
 }
@@ -414,7 +449,7 @@ static void conv_pieces(void *arg, int64_t from, int64_t to, int member)
         struct epilogue epilogue = work->epilogue;
         if (work->residual)
             epilogue.residual = work->residual + item * plan->out_item;
-        work->kernels->conv_run(plan->algorithm, &plan->shape, work->x + item * plan->in_item, work->weights,
+        work->kernels->conv_run(plan->prepared, work->x + item * plan->in_item, work->weights,
                                 work->y + item * plan->out_item, &epilogue, area, unit, unit + n);
         from += n;
     }
@@ -428,11 +463,11 @@ bool conv_run(struct step *step, struct run_env *env, struct percept_err *err)
     const char *blob = step->packed;
     if (plan->lay) {
         char *laid = (char *)step->scratch + plan->blob_at;
-        conv_lay(conv, &plan->shape, plan->algorithm, step->kernels, step->in[1]->data,
-                 conv->has_bias ? step->in[2]->data : NULL, laid);
+        conv_lay(conv, &plan->settled, step->kernels, step->in[1]->data, conv->has_bias ? step->in[2]->data : NULL,
+                 laid);
         blob = laid;
     }
-    const size_t n_bias = bias_bytes(conv, &plan->shape);
+    const size_t n_bias = bias_bytes(conv, &plan->settled.shape);
     struct conv_work work = {
         .kernels = step->kernels,
         .plan = plan,

@@ -32,8 +32,6 @@
 #include "graph/graph.h"
 #include "kernel/kernel.h"
 
-enum precision { PRECISION_EXACT = 0 };
-
 /* Where check, fuse and pack find things. One per node, alive while a model is opened. */
 struct node_ctx {
     struct graph *graph;

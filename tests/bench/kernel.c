@@ -80,28 +80,30 @@ static void bench_conv(const struct kernels *level, const struct layer *layer)
                                      .dilation = {1, 1, 1},
                                      .pad = {0, pad, pad},
                                      .in_plain = layer->plain};
-    const int algorithm = level->conv_choose(&shape);
+    const int algorithm = level->conv_choose(&shape, PRECISION_EXACT);
     const int64_t taps = layer->kernel * layer->kernel, depth = layer->in / layer->group;
     float *weights = numbers((size_t)(layer->out * depth * taps));
     float *input = numbers((size_t)((layer->in + 16) * size * size));
     float *output = numbers((size_t)((layer->out + 16) * out * out));
     float *bias = numbers((size_t)layer->out);
     void *packed = numbers(level->conv_pack_bytes(algorithm, &shape) / sizeof(float));
-    void *scratch = numbers(level->conv_scratch_bytes(algorithm, &shape) / sizeof(float) + 1);
+    struct conv_prepared *prepared = malloc(level->conv_prepared_bytes(algorithm, &shape));
+    level->conv_prepare(prepared, algorithm, &shape);
+    void *scratch = numbers(level->conv_scratch_bytes(prepared) / sizeof(float) + 1);
     level->conv_pack(algorithm, &shape, packed, weights, NULL);
     const struct epilogue epilogue = {.bias = bias, .act = ACT_RELU};
-    const int64_t units = level->conv_units(algorithm, &shape);
+    const int64_t units = level->conv_units(prepared);
     double seconds;
-    BEST(seconds, level->conv_run(algorithm, &shape, input, packed, output, &epilogue, scratch, 0, units));
+    BEST(seconds, level->conv_run(prepared, input, packed, output, &epilogue, scratch, 0, units));
     const double flops = 2.0 * (double)(out * out * layer->out * depth * taps);
     printf("  %-24s %-9s %8.1f us %7.1f GFLOP/s  %3lld units, scratch %lld\n", layer->name, level->conv_name(algorithm),
-           seconds * 1e6, flops / seconds * 1e-9, (long long)units,
-           (long long)level->conv_scratch_bytes(algorithm, &shape));
+           seconds * 1e6, flops / seconds * 1e-9, (long long)units, (long long)level->conv_scratch_bytes(prepared));
     free(weights);
     free(input);
     free(output);
     free(bias);
     free(packed);
+    free(prepared);
     free(scratch);
 }
 

@@ -1,6 +1,7 @@
 /*
  * convolve.c - convolutions of every geometry against the definition, on every level that this CPU runs.
  */
+#include "prepared.h"
 #include "shapes.h"
 
 #include <math.h>
@@ -36,6 +37,14 @@ START_TEST(conv_computes_layers_of_known_models)
 }
 END_TEST
 
+static size_t scratch_bytes(const struct conv_shape *shape)
+{
+    struct conv_prepared *prepared = prepared_for(level, shape);
+    const size_t n_bytes = level->conv_scratch_bytes(prepared);
+    free(prepared);
+    return n_bytes;
+}
+
 /* A long signal is cut along its only axis. */
 START_TEST(conv_cuts_long_rows)
 {
@@ -52,7 +61,7 @@ START_TEST(conv_cuts_long_rows)
     shapes_check(&audio);
     audio.in_plain = true;
     shapes_check(&audio);
-    ck_assert_uint_le(level->conv_scratch_bytes(level->conv_choose(&audio), &audio), 1 << 20);
+    ck_assert_uint_le(scratch_bytes(&audio), 1 << 20);
 }
 END_TEST
 
@@ -62,7 +71,7 @@ static double long_sum_error(const struct conv_shape *shape)
     const int64_t in = volume(shape->in), pixels = volume(shape->out), w = level->width;
     const int64_t n = shape->out_channels * pixels;
     const int64_t n_weights = shape->out_channels * (shape->in_channels / shape->group) * volume(shape->kernel);
-    const int algorithm = level->conv_choose(shape);
+    const int algorithm = level->conv_choose(shape, PRECISION_EXACT);
     float *plain = guarded_numbers(shape->in_channels * in), *weights = guarded_numbers(n_weights);
     for (int64_t i = 0; i < shape->in_channels * in; i++)
         plain[i] = fabsf(plain[i]);
@@ -70,11 +79,13 @@ static double long_sum_error(const struct conv_shape *shape)
         weights[i] = fabsf(weights[i]);
     const float *input = shape->in_plain ? plain : to_blocks(plain, shape->in_channels, in);
     float *packed = guarded((int64_t)(level->conv_pack_bytes(algorithm, shape) / sizeof(float)));
-    float *scratch = guarded((int64_t)(level->conv_scratch_bytes(algorithm, shape) / sizeof(float)));
+    struct conv_prepared *prepared = prepared_for(level, shape);
+    float *scratch = guarded((int64_t)(level->conv_scratch_bytes(prepared) / sizeof(float)));
     float *output = to_blocks(NULL, shape->out_channels, pixels);
     const struct epilogue none = {.act = ACT_NONE};
     level->conv_pack(algorithm, shape, packed, weights, NULL);
-    level->conv_run(algorithm, shape, input, packed, output, &none, scratch, 0, level->conv_units(algorithm, shape));
+    level->conv_run(prepared, input, packed, output, &none, scratch, 0, level->conv_units(prepared));
+    free(prepared);
     double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size), most = 0;
     reference_conv(shape, plain, (const char *)weights, NULL, NULL, NULL, sum, size);
     for (int64_t i = 0; i < n; i++) {
@@ -115,13 +126,15 @@ START_TEST(conv_bits_do_not_depend_on_position)
             plain[i] = pattern[i / (size * size)];
         float *input = to_blocks(plain, channels, size * size);
         float *weights = guarded_numbers(40 * channels * 9);
-        const int algorithm = level->conv_choose(&shape);
+        const int algorithm = level->conv_choose(&shape, PRECISION_EXACT);
         float *packed = guarded((int64_t)(level->conv_pack_bytes(algorithm, &shape) / sizeof(float)));
-        float *scratch = guarded((int64_t)(level->conv_scratch_bytes(algorithm, &shape) / sizeof(float)));
+        struct conv_prepared *prepared = prepared_for(level, &shape);
+        float *scratch = guarded((int64_t)(level->conv_scratch_bytes(prepared) / sizeof(float)));
         float *output = to_blocks(NULL, 40, size * size);
         level->conv_pack(algorithm, &shape, packed, weights, NULL);
-        level->conv_run(algorithm, &shape, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
-                        level->conv_units(algorithm, &shape));
+        level->conv_run(prepared, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
+                        level->conv_units(prepared));
+        free(prepared);
         for (int64_t c = 0; c < 40; c++)
             for (int64_t y = 1; y + 1 < size; y++)
                 for (int64_t x = 1; x + 1 < size; x++) {
@@ -144,8 +157,8 @@ START_TEST(conv_packing_does_not_depend_on_height_and_width)
             large.out[axis] += 5 * small.stride[axis];
             large.pad[axis] = 0;
         }
-        const int algorithm = level->conv_choose(&small);
-        ck_assert_int_eq(algorithm, level->conv_choose(&large));
+        const int algorithm = level->conv_choose(&small, PRECISION_EXACT);
+        ck_assert_int_eq(algorithm, level->conv_choose(&large, PRECISION_EXACT));
         const size_t bytes = level->conv_pack_bytes(algorithm, &small);
         ck_assert_uint_eq(bytes, level->conv_pack_bytes(algorithm, &large));
         const float *weights =
@@ -166,7 +179,59 @@ START_TEST(conv_scratch_stays_below_a_megabyte)
                                         shapes_square(512, 512, 28, 3, 1, 1), shapes_square(64, 64, 224, 3, 1, 1),
                                         shapes_square(3, 32, 640, 3, 2, 1),   shapes_square(1280, 1280, 32, 3, 1, 1)};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        ck_assert_uint_le(level->conv_scratch_bytes(level->conv_choose(&shapes[i]), &shapes[i]), 1 << 20);
+        ck_assert_uint_le(scratch_bytes(&shapes[i]), 1 << 20);
+}
+END_TEST
+
+START_TEST(conv_prepared_may_be_moved)
+{
+    begin(_i);
+    for (int i = 0; i < 60; i++) {
+        const struct conv_shape shape = shapes_draw(i % 3 == 0);
+        shapes_check_moved(&shape);
+    }
+}
+END_TEST
+
+START_TEST(conv_prepared_serves_two_threads_at_once)
+{
+    begin(_i);
+    for (int i = 0; i < 40; i++) {
+        const struct conv_shape shape = shapes_draw(i % 3 == 0);
+        shapes_check_shared(&shape);
+    }
+}
+END_TEST
+
+static size_t prepared_bytes(const struct conv_shape *shape)
+{
+    return level->conv_prepared_bytes(level->conv_choose(shape, PRECISION_EXACT), shape);
+}
+
+/* Neither heights and widths nor channels count, but taps and strides do. */
+START_TEST(conv_prepared_stays_small)
+{
+    begin(_i);
+    struct conv_shape shapes[] = {shapes_square(64, 64, 56, 3, 1, 1), shapes_square(1280, 1280, 4096, 3, 1, 1),
+                                  shapes_square(96, 96, 112, 7, 2, 3), shapes_square(32, 32, 28, 4, 1, 0)};
+    shapes[2].group = 96;
+    shapes[3].transposed = true;
+    shapes[3].stride[1] = shapes[3].stride[2] = 4;
+    shapes[3].out[1] = shapes[3].out[2] = 112;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        ck_assert_uint_le(prepared_bytes(&shapes[i]), 4096);
+    struct conv_shape audio = shapes_square(8, 8, 1, 1, 1, 0);
+    audio.group = 8;
+    audio.kernel[2] = 2000;
+    audio.in[2] = 1000000;
+    audio.out[2] = 1000000 - 1999;
+    ck_assert_uint_le(prepared_bytes(&audio), 2000 * 96);
+    struct conv_shape wide = shapes_square(4, 4, 1, 1, 1, 0);
+    wide.transposed = true;
+    wide.stride[2] = 4096;
+    wide.in[2] = 1000;
+    wide.out[2] = 4096 * 999 + 1;
+    ck_assert_uint_le(prepared_bytes(&wide), 4096 * 128);
 }
 END_TEST
 
@@ -183,5 +248,8 @@ Suite *kernel_convolve_suite(void)
     fixture_add(suite, "conv_packing_does_not_depend_on_height_and_width",
                 conv_packing_does_not_depend_on_height_and_width);
     fixture_add(suite, "conv_scratch_stays_below_a_megabyte", conv_scratch_stays_below_a_megabyte);
+    fixture_add(suite, "conv_prepared_may_be_moved", conv_prepared_may_be_moved);
+    fixture_add(suite, "conv_prepared_serves_two_threads_at_once", conv_prepared_serves_two_threads_at_once);
+    fixture_add(suite, "conv_prepared_stays_small", conv_prepared_stays_small);
     return suite;
 }

@@ -6,6 +6,7 @@
  * fifteen roundings of 2^-24; kernel.h promises four), 3e-6 for products (chains of 64, of which equal terms lose
  * up to 16 roundings each; kernel.h).
  */
+#include "prepared.h"
 #include "reference.h"
 
 #include <check.h>
@@ -200,7 +201,7 @@ END_TEST
 /* `channels` in blocks, one of the outputs; the weights are the picture's kind as well. */
 static void check_conv(const struct kernels *level, enum kind kind, struct conv_shape shape)
 {
-    const int algorithm = level->conv_choose(&shape);
+    const int algorithm = level->conv_choose(&shape, PRECISION_EXACT);
     const int64_t width = level->width, taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
     const int64_t in = shape.in[0] * shape.in[1] * shape.in[2], out = shape.out[0] * shape.out[1] * shape.out[2];
     const int64_t each = shape.in_channels / shape.group;
@@ -211,13 +212,13 @@ static void check_conv(const struct kernels *level, enum kind kind, struct conv_
     double *sum = calloc((size_t)(shape.out_channels * out), sizeof *sum),
            *size = calloc((size_t)(shape.out_channels * out), sizeof *size);
     void *packed = calloc(1, level->conv_pack_bytes(algorithm, &shape) + 64);
-    void *scratch = calloc(1, level->conv_scratch_bytes(algorithm, &shape) + 64);
+    struct conv_prepared *prepared = prepared_for(level, &shape);
+    void *scratch = calloc(1, level->conv_scratch_bytes(prepared) + 64);
     const struct epilogue none = {.act = ACT_NONE};
     level->conv_pack(algorithm, &shape, packed, w, NULL);
     if (!shape.in_plain)
         level->block(blocks, x, shape.in_channels, in);
-    level->conv_run(algorithm, &shape, shape.in_plain ? x : blocks, packed, y, &none, scratch, 0,
-                    level->conv_units(algorithm, &shape));
+    level->conv_run(prepared, shape.in_plain ? x : blocks, packed, y, &none, scratch, 0, level->conv_units(prepared));
     reference_conv(&shape, x, (const char *)w, NULL, NULL, NULL, sum, size);
     for (int64_t c = 0; c < shape.out_channels; c++)
         for (int64_t p = 0; p < out; p++)
@@ -230,6 +231,7 @@ static void check_conv(const struct kernels *level, enum kind kind, struct conv_
     free(sum);
     free(size);
     free(packed);
+    free(prepared);
     free(scratch);
 }
 
@@ -318,9 +320,9 @@ static void check_dilated(const struct kernels *level, int64_t channels, int64_t
         picture *= (double)size;
         taps *= 3;
     }
-    const int algorithm = level->conv_choose(&shape);
-    const double copied =
-        (double)level->conv_scratch_bytes(algorithm, &shape) * (double)level->conv_units(algorithm, &shape);
+    struct conv_prepared *prepared = prepared_for(level, &shape);
+    const double copied = (double)level->conv_scratch_bytes(prepared) * (double)level->conv_units(prepared);
+    free(prepared);
     ck_assert_msg(copied <= 2 * taps * picture + (1 << 22),
                   "level %s, %d axes, dilation %ld: %.0f MB of a picture of %.0f", level->name, axes, (long)dilation,
                   copied / 1e6, picture / 1e6);

@@ -59,6 +59,7 @@ START_TEST(rows_are_complete)
         ck_assert_int_eq(k->gemm_step % k->width, 0);
         ck_assert(k->gemm_pack_bytes && k->gemm_pack && k->gemm && k->conv_choose && k->conv_name);
         ck_assert(k->conv_pack_bytes && k->conv_pack && k->conv_scratch_bytes && k->conv_units);
+        ck_assert(k->conv_prepared_bytes && k->conv_prepare);
         ck_assert(k->conv_run && k->block && k->unblock && k->pool && k->unary && k->binary);
         ck_assert(k->binary_scalar && k->scalar_binary && k->binary_lanes && k->affine);
         ck_assert(k->affine_lanes && k->fill && k->reduce && k->softmax && k->moments);

@@ -2,6 +2,7 @@
 #include "shapes.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ struct conv_shape shapes_draw(bool depthwise)
 struct conv_case {
     struct conv_shape shape;
     int algorithm;
+    struct conv_prepared *prepared; /* between guards */
     float *plain, *input, *bias, *scale, *residual_plain, *residual;
     char *weights;
     float *packed, *scratch;
@@ -79,7 +81,7 @@ struct conv_case {
 
 static struct conv_case prepare(const struct conv_shape *shape)
 {
-    struct conv_case c = {.shape = *shape, .algorithm = level->conv_choose(shape)};
+    struct conv_case c = {.shape = *shape, .algorithm = level->conv_choose(shape, PRECISION_EXACT)};
     const int64_t in = volume(shape->in), out = volume(shape->out);
     const int64_t terms = shape->in_channels / shape->group * volume(shape->kernel);
     const int64_t n_weights = shape->out_channels * terms;
@@ -95,15 +97,17 @@ static struct conv_case prepare(const struct conv_shape *shape)
     c.residual_plain = guarded_hostile(shape->out_channels * out, hostile);
     c.residual = to_blocks(c.residual_plain, shape->out_channels, out);
     c.epilogue = draw_epilogue(c.bias, c.residual);
+    c.prepared = guarded_bytes((int64_t)level->conv_prepared_bytes(c.algorithm, shape));
+    level->conv_prepare(c.prepared, c.algorithm, shape);
     c.packed = guarded((int64_t)(level->conv_pack_bytes(c.algorithm, shape) / sizeof(float)));
-    c.scratch = guarded((int64_t)(level->conv_scratch_bytes(c.algorithm, shape) / sizeof(float)));
+    c.scratch = guarded((int64_t)(level->conv_scratch_bytes(c.prepared) / sizeof(float)));
     level->conv_pack(c.algorithm, shape, c.packed, c.weights, c.scale);
     return c;
 }
 
 static void compute(const struct conv_case *c, float *output, int64_t from, int64_t to)
 {
-    level->conv_run(c->algorithm, &c->shape, c->input, c->packed, output, &c->epilogue, c->scratch, from, to);
+    level->conv_run(c->prepared, c->input, c->packed, output, &c->epilogue, c->scratch, from, to);
 }
 
 void shapes_check(const struct conv_shape *shape)
@@ -111,7 +115,7 @@ void shapes_check(const struct conv_shape *shape)
     const struct conv_case c = prepare(shape);
     const int64_t pixels = volume(shape->out), n = shape->out_channels * pixels, w = level->width;
     float *output = to_blocks(NULL, shape->out_channels, pixels);
-    compute(&c, output, 0, level->conv_units(c.algorithm, shape));
+    compute(&c, output, 0, level->conv_units(c.prepared));
     double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size);
     reference_conv(shape, c.plain, c.weights, c.scale, c.epilogue.bias, c.epilogue.residual ? c.residual_plain : NULL,
                    sum, size);
@@ -128,7 +132,7 @@ void shapes_check(const struct conv_shape *shape)
     }
     /* units in pieces and backwards */
     float *parts = to_blocks(NULL, shape->out_channels, pixels);
-    for (int64_t to = level->conv_units(c.algorithm, shape), from; to > 0; to = from) {
+    for (int64_t to = level->conv_units(c.prepared), from; to > 0; to = from) {
         from = to - between(1, 3);
         from = from > 0 ? from : 0;
         compute(&c, parts, from, to);
@@ -140,6 +144,71 @@ void shapes_check(const struct conv_shape *shape)
         }
     free(sum);
     free(size);
+    release();
+}
+
+/* Lanes beyond the channels hold anything. */
+static void expect_same(const struct conv_shape *shape, const float *a, const float *b, const char *what)
+{
+    const int64_t pixels = volume(shape->out), w = level->width;
+    char text[400];
+    describe(shape, text, sizeof text);
+    for (int64_t i = 0; i < shape->out_channels * pixels; i++) {
+        const int64_t channel = i / pixels, at = (channel / w * pixels + i % pixels) * w + channel % w;
+        FAIL_UNLESS(same_number(a[at], b[at]), "%s %s", text, what);
+    }
+}
+
+void shapes_check_moved(const struct conv_shape *shape)
+{
+    struct conv_case c = prepare(shape);
+    const size_t n_bytes = level->conv_prepared_bytes(c.algorithm, shape);
+    const int64_t pixels = volume(shape->out), units = level->conv_units(c.prepared);
+    float *before = to_blocks(NULL, shape->out_channels, pixels), *after = to_blocks(NULL, shape->out_channels, pixels);
+    struct conv_prepared *moved = guarded_bytes((int64_t)n_bytes), *kept = guarded_bytes((int64_t)n_bytes);
+    memcpy(moved, c.prepared, n_bytes);
+    memcpy(kept, c.prepared, n_bytes);
+    compute(&c, before, 0, units);
+    FAIL_UNLESS(memcmp(c.prepared, kept, n_bytes) == 0, "%s", "a run wrote to what was prepared");
+    memset(c.prepared, 0xa5, n_bytes);
+    c.prepared = moved;
+    ck_assert_int_eq(level->conv_units(moved), units);
+    compute(&c, after, 0, units);
+    expect_same(shape, before, after, "depends on where it was prepared");
+    release();
+}
+
+struct half {
+    const struct conv_case *c;
+    float *output, *scratch;
+    int64_t from, to;
+};
+
+/* Unit by unit, so that the two meet in all of it. */
+static void *compute_half(void *arg)
+{
+    const struct half *half = arg;
+    struct conv_case own = *half->c;
+    own.scratch = half->scratch;
+    for (int64_t unit = half->from; unit < half->to; unit++)
+        compute(&own, half->output, unit, unit + 1);
+    return NULL;
+}
+
+void shapes_check_shared(const struct conv_shape *shape)
+{
+    const struct conv_case c = prepare(shape);
+    const int64_t pixels = volume(shape->out), units = level->conv_units(c.prepared);
+    float *alone = to_blocks(NULL, shape->out_channels, pixels), *both = to_blocks(NULL, shape->out_channels, pixels);
+    float *scratch = guarded((int64_t)(level->conv_scratch_bytes(c.prepared) / sizeof(float)));
+    compute(&c, alone, 0, units);
+    struct half first = {.c = &c, .output = both, .scratch = c.scratch, .to = units / 2};
+    struct half second = {.c = &c, .output = both, .scratch = scratch, .from = units / 2, .to = units};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, compute_half, &second), 0);
+    compute_half(&first);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    expect_same(shape, alone, both, "depends on who computes it");
     release();
 }
 

@@ -148,6 +148,67 @@ START_TEST(convolutions_agree_with_plain_loops)
 }
 END_TEST
 
+/* --- what is asked once ------------------------------------------------------------------------------------------- */
+
+static const struct kernels *asked;
+static int n_chosen, n_prepared;
+
+static int count_choose(const struct conv_shape *shape, enum precision precision)
+{
+    n_chosen++;
+    return asked->conv_choose(shape, precision);
+}
+
+static void count_prepare(struct conv_prepared *prepared, int algorithm, const struct conv_shape *shape)
+{
+    n_prepared++;
+    asked->conv_prepare(prepared, algorithm, shape);
+}
+
+/* Two plans of one node, each run three times. */
+static void count_questions(const char *op, bool constant)
+{
+    struct kernels counting;
+    harness_begin(&h, op, 13);
+    asked = h.ctx.kernels;
+    counting = *asked;
+    counting.conv_choose = count_choose;
+    counting.conv_prepare = count_prepare;
+    h.ctx.kernels = &counting;
+    n_chosen = n_prepared = 0;
+    harness_int_list(&h, "strides", 2, DIMS(2, 2));
+    harness_floats(&h, 4, DIMS(2, 3, 8, 8), heavy_numbers(1, 384));
+    harness_floats(&h, 4, DIMS(3, 3, 3, 3), heavy_numbers(2, 81));
+    if (constant)
+        harness_as_constant(&h);
+    ck_assert_msg(harness_load(&h), "%s", h.err.text);
+    ck_assert_int_eq(n_chosen, constant);
+    ck_assert_int_eq(n_prepared, 0);
+    for (int plan = 1; plan <= 2; plan++) {
+        h.stage = HARNESS_LOADED;
+        ck_assert_msg(harness_plan(&h), "%s", h.err.text);
+        for (int run = 0; run < 3; run++)
+            ck_assert_msg(op_run(&h.step, &h.env, &h.err), "%s", h.err.text);
+        ck_assert_int_eq(n_chosen, constant ? 1 : plan);
+        ck_assert_int_eq(n_prepared, plan);
+    }
+    harness_end(&h);
+}
+
+START_TEST(an_algorithm_is_chosen_once_per_node_and_prepared_once_per_plan)
+{
+    count_questions("Conv", true);
+    count_questions("ConvTranspose", true);
+}
+END_TEST
+
+START_TEST(weights_of_run_time_are_chosen_for_once_per_plan)
+{
+    count_questions("Conv", false);
+    count_questions("ConvTranspose", false);
+}
+END_TEST
+
 /* --- fusions: y = act(conv scale + shift + residual) -------------------------------------------------------------- */
 
 static void fuse_all(int64_t channels, const float *scale, const float *shift, int residual)
@@ -419,6 +480,8 @@ Suite *op_conv_suite(void)
     TCase *tests = tcase_create("conv");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, convolutions_agree_with_plain_loops, 0, (int)(sizeof scenes / sizeof *scenes));
+    tcase_add_test(tests, an_algorithm_is_chosen_once_per_node_and_prepared_once_per_plan);
+    tcase_add_test(tests, weights_of_run_time_are_chosen_for_once_per_plan);
     tcase_add_test(tests, scale_shift_residual_and_activation_are_absorbed);
     tcase_add_test(tests, a_scale_is_not_absorbed_by_weights_of_run_time);
     tcase_add_test(tests, odd_padding_goes_to_the_end_with_upper_and_to_the_beginning_with_lower);
