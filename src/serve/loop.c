@@ -19,11 +19,11 @@
  * it before it runs the turns. A turn that wakes again thus gets another turn before the loop
  * sleeps.
  *
- * Loader. A priority that was lowered cannot be raised again without privileges, so it is lowered
+ * Loaders. A priority that was lowered cannot be raised again without privileges, so it is lowered
  * when loop_load_gently was said and not before: until then nobody is served whom loading could
- * disturb. The queue of loads stays on the loop; one task at a time is handed to the thread through
- * a semaphore and comes back through a second one, with an async handle as the bell. No lock is
- * needed.
+ * disturb. The queue of loads stays on the loop; each loader is handed one task at a time through a
+ * semaphore and gives it back through a second one, with an async handle as the bell of all. No lock
+ * is needed.
  *
  * Timers are timerfds: libuv's own count in whole milliseconds, a queue delay may be 200
  * microseconds.
@@ -47,7 +47,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define TURNS_MAX 4
+#define TURNS_MAX 8
 #define LOADER_NICE 10
 
 struct loop_slot {
@@ -62,6 +62,14 @@ struct loop_turn {
     void *user;
 };
 
+/* A loading thread. */
+struct loader {
+    const struct loop *loop;
+    uv_thread_t thread;
+    uv_sem_t load, loaded; /* posted: a task is here; it has been worked on */
+    struct task *task;     /* the thread's between the two posts; NULL then tells it to end */
+};
+
 struct loop {
     uv_loop_t uv;
     int workers, idle;
@@ -73,10 +81,9 @@ struct loop {
     struct loop_turn turns[TURNS_MAX];
     int n_turns;
 
-    uv_thread_t loader;
+    struct loader loaders[LOOP_LOADERS_MAX];
+    int n_loaders, n_loading;
     uv_async_t loaded_bell;
-    uv_sem_t load, loaded;          /* posted: loading is set; loading has been worked on */
-    struct task *loading;           /* the loader's between the two posts; NULL tells it to end */
     int gently;                     /* a flag */
     struct task *loads, *last_load; /* waiting, linked by slot */
 };
@@ -293,7 +300,7 @@ static void warm_pool(struct loop *loop)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 
-/* The loader */
+/* The loaders */
 
 /* Relative to the process's own. Best effort: where it is refused, loads merely compete with
  * inference. */
@@ -305,43 +312,57 @@ static void lower_priority(void)
 
 static void loader_main(void *user)
 {
-    struct loop *loop = user;
+    struct loader *loader = user;
     bool niced = false;
     for (;;) {
-        uv_sem_wait(&loop->load);
-        if (!loop->loading)
+        uv_sem_wait(&loader->load);
+        if (!loader->task)
             return;
-        if (!niced && loop_flag_raised(&loop->gently)) {
+        if (!niced && loop_flag_raised(&loader->loop->gently)) {
             lower_priority();
             niced = true;
         }
-        loop->loading->work(loop->loading);
-        uv_sem_post(&loop->loaded);
-        uv_async_send(&loop->loaded_bell);
+        loader->task->work(loader->task);
+        uv_sem_post(&loader->loaded);
+        uv_async_send((uv_async_t *)&loader->loop->loaded_bell);
     }
+}
+
+/* The bell keeps the loop alive while a loader works. */
+static void hand_over(struct loop *loop, struct loader *loader)
+{
+    struct task *task = loop->loads;
+    loop->loads = task->slot;
+    loader->task = task;
+    if (loop->n_loading++ == 0)
+        uv_ref((uv_handle_t *)&loop->loaded_bell);
+    uv_sem_post(&loader->load);
 }
 
 static void load_next(struct loop *loop)
 {
-    struct task *task = loop->loads;
-    if (!task || loop->loading)
-        return;
-    loop->loads = task->slot;
-    loop->loading = task;
-    uv_ref((uv_handle_t *)&loop->loaded_bell);
-    uv_sem_post(&loop->load);
+    for (int i = 0; i < loop->n_loaders && loop->loads; i++)
+        if (!loop->loaders[i].task)
+            hand_over(loop, &loop->loaders[i]);
 }
 
+static void take_back(struct loop *loop, struct loader *loader)
+{
+    struct task *task = loader->task;
+    loader->task = NULL;
+    if (--loop->n_loading == 0)
+        uv_unref((uv_handle_t *)&loop->loaded_bell);
+    loop_wake(loop);
+    task->done(task);
+}
+
+/* One ring may stand for several. */
 static void on_loaded(uv_async_t *bell)
 {
     struct loop *loop = bell->data;
-    if (uv_sem_trywait(&loop->loaded) != 0)
-        return;
-    struct task *task = loop->loading;
-    loop->loading = NULL;
-    uv_unref((uv_handle_t *)bell);
-    loop_wake(loop);
-    task->done(task);
+    for (int i = 0; i < loop->n_loaders; i++)
+        if (loop->loaders[i].task && uv_sem_trywait(&loop->loaders[i].loaded) == 0)
+            take_back(loop, &loop->loaders[i]);
     load_next(loop);
 }
 
@@ -364,33 +385,52 @@ void loop_load_gently(struct loop *loop)
 
 static bool start_loader(struct loop *loop, struct percept_err *err)
 {
-    uv_async_init(&loop->uv, &loop->loaded_bell, on_loaded);
-    loop->loaded_bell.data = loop;
-    uv_unref((uv_handle_t *)&loop->loaded_bell);
-    if (uv_sem_init(&loop->load, 0) != 0)
+    struct loader *loader = &loop->loaders[loop->n_loaders];
+    loader->loop = loop;
+    if (uv_sem_init(&loader->load, 0) != 0)
         return err_set(err, ERR_SYSTEM, "cannot make a semaphore for the loading thread");
-    if (uv_sem_init(&loop->loaded, 0) != 0) {
-        uv_sem_destroy(&loop->load);
+    if (uv_sem_init(&loader->loaded, 0) != 0) {
+        uv_sem_destroy(&loader->load);
         return err_set(err, ERR_SYSTEM, "cannot make a semaphore for the loading thread");
     }
-    int status = uv_thread_create(&loop->loader, loader_main, loop);
-    if (status == 0)
+    int status = uv_thread_create(&loader->thread, loader_main, loader);
+    if (status == 0) {
+        loop->n_loaders++;
         return true;
-    uv_sem_destroy(&loop->load);
-    uv_sem_destroy(&loop->loaded);
+    }
+    uv_sem_destroy(&loader->load);
+    uv_sem_destroy(&loader->loaded);
     return err_set(err, ERR_SYSTEM,
                    "cannot start the loading thread: %s; memory may be short, or threads limited (ulimit "
                    "-v, -u)",
                    uv_strerror(status));
 }
 
-static void stop_loader(struct loop *loop)
+bool loop_loaders(struct loop *loop, int n, struct percept_err *err)
 {
-    assert(!loop->loading);
-    uv_sem_post(&loop->load);
-    uv_thread_join(&loop->loader);
-    uv_sem_destroy(&loop->load);
-    uv_sem_destroy(&loop->loaded);
+    while (loop->n_loaders < n && loop->n_loaders < LOOP_LOADERS_MAX)
+        if (!start_loader(loop, err))
+            return false;
+    return true;
+}
+
+static void stop_loaders(struct loop *loop)
+{
+    assert(!loop->n_loading);
+    while (loop->n_loaders > 0) {
+        struct loader *loader = &loop->loaders[--loop->n_loaders];
+        uv_sem_post(&loader->load);
+        uv_thread_join(&loader->thread);
+        uv_sem_destroy(&loader->load);
+        uv_sem_destroy(&loader->loaded);
+    }
+}
+
+static void init_bell(struct loop *loop)
+{
+    uv_async_init(&loop->uv, &loop->loaded_bell, on_loaded);
+    loop->loaded_bell.data = loop;
+    uv_unref((uv_handle_t *)&loop->loaded_bell);
 }
 
 /* Timers */
@@ -481,6 +521,7 @@ struct loop *loop_new(int workers, struct percept_err *err)
     uv_unref((uv_handle_t *)&loop->prepare);
     uv_idle_init(&loop->uv, &loop->woken);
     warm_pool(loop);
+    init_bell(loop);
     if (start_loader(loop, err))
         return loop;
     uv_close((uv_handle_t *)&loop->prepare, NULL);
@@ -498,7 +539,7 @@ void loop_free(struct loop *loop)
     if (!loop)
         return;
     assert(loop->idle == loop->workers);
-    stop_loader(loop);
+    stop_loaders(loop);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->woken, NULL);
     uv_close((uv_handle_t *)&loop->loaded_bell, NULL);

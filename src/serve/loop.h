@@ -4,7 +4,7 @@
  *
  * The loop is the arbiter of cores: there are as many pool threads as workers, and loop_submit may
  * be called only while loop_idle() > 0, so that nothing ever waits in libuv's queue where nobody
- * could reorder it. Loading has a thread of its own, which lets requests pass
+ * could reorder it. Loading has threads of its own, which let requests pass
  * once there may be some (loop_load_gently). Done-callbacks run on the
  * loop's thread. Threads: everything here belongs to the loop's thread, except that `work` runs on
  * a pool thread.
@@ -34,8 +34,12 @@ int loop_workers(const struct loop *loop);
 int loop_idle(const struct loop *loop); /* pool threads with nothing to do */
 void loop_submit(struct loop *loop, struct task *task);
 
-/* Queues for the loading thread; any number may wait there. */
+/* Queues for the loading threads, which take the oldest first; any number may wait there. */
 void loop_load(struct loop *loop, struct task *task);
+
+/* As many loading threads as that, at most LOOP_LOADERS_MAX; there is one from the start. */
+#define LOOP_LOADERS_MAX 16
+bool loop_loaders(struct loop *loop, int n, struct percept_err *err);
 
 /* From the next load on, loads leave the cores to others: low priority, as soon as there are
  * requests to answer. Once said it holds. */
@@ -50,7 +54,7 @@ void loop_timer_start(struct loop_timer *timer, int64_t after_ns); /* once; rest
 void loop_timer_free(struct loop_timer *timer);
 
 /* Called once at the end of a turn in which loop_wake was called: where queues are looked at. A
- * wake from within a turn brings another turn before the loop sleeps. Up to four may be set;
+ * wake from within a turn brings another turn before the loop sleeps. Up to eight may be set;
  * loop_off_turn removes those with this user. */
 void loop_on_turn(struct loop *loop, void (*turn)(void *user), void *user);
 void loop_off_turn(struct loop *loop, const void *user);

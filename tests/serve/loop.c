@@ -119,6 +119,37 @@ START_TEST(loads_run_one_by_one_in_order_on_one_thread)
 }
 END_TEST
 
+static pthread_barrier_t together;
+
+static void meet(struct task *task)
+{
+    work(task);
+    pthread_barrier_wait(&together);
+}
+
+/* Of six loads three meet, and three more: with fewer threads nobody would come out. */
+START_TEST(as_many_loads_run_at_a_time_as_there_are_loaders)
+{
+    struct loop *loop = open_loop(1);
+    struct probe loads[6];
+    ck_assert(loop_loaders(loop, 3, NULL));
+    ck_assert(loop_loaders(loop, 2, NULL)); /* there are as many */
+    pthread_barrier_init(&together, NULL, 3);
+    for (int i = 0; i < 6; i++) {
+        loads[i] = probe(loop);
+        loads[i].task.work = meet;
+        loop_load(loop, &loads[i].task);
+    }
+    loop_run(loop);
+    for (int i = 0; i < 6; i++)
+        ck_assert(loads[i].n_worked == 1 && loads[i].n_done == 1);
+    for (int i = 1; i < 3; i++)
+        ck_assert(!pthread_equal(loads[i].ran_on, loads[0].ran_on));
+    pthread_barrier_destroy(&together);
+    loop_free(loop);
+}
+END_TEST
+
 static void note_nice(struct task *task)
 {
     probe_of(task)->nice = getpriority(PRIO_PROCESS, 0); /* of this thread */
@@ -314,6 +345,7 @@ Suite *serve_loop_suite(void)
     tcase_add_test(tests, work_runs_elsewhere_and_comes_back);
     tcase_add_test(tests, a_task_may_be_submitted_again_from_its_done);
     tcase_add_test(tests, loads_run_one_by_one_in_order_on_one_thread);
+    tcase_add_test(tests, as_many_loads_run_at_a_time_as_there_are_loaders);
     tcase_add_test(tests, loads_have_low_priority_from_when_it_is_said);
     tcase_add_test(tests, a_load_may_begin_another_from_its_done);
     tcase_add_test(tests, many_wakes_make_one_turn);
