@@ -17,42 +17,20 @@
 #include "serve/catalog.h"
 
 #include "base/err.h"
-#include "base/log.h"
-#include "serve/dispatch.h"
-#include "serve/scan.h"
+#include "serve/entry.h"
+#include "serve/omissions.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_BATCH_SIZE 32
-#define OMITTED_MAX 100 /* told one by one in every answer about readiness */
-
-/* A served model with what its loading needs. */
-struct entry {
-    struct served served; /* first: a served model is its entry */
-    struct catalog *catalog;
-    struct task task;
-    const char *folder; /* of the manifest, or NULL */
-
-    /* the loader's */
-    bool loaded;
-    struct percept_err err;
-    struct percept_session *session;
-    int64_t load_ns;
-};
-
 struct catalog {
     struct loop *loop;
     const struct settings *settings;
     struct dispatch *dispatch;
     struct served *first;
-    struct arena arena; /* of what is left out */
-    struct omitted *first_omitted, *last_omitted;
-    struct omitted more; /* stands for all beyond OMITTED_MAX */
-    char more_why[64];
-    int n_omitted;
+    struct omissions omissions;
     int n_loading;
     int stop_loading; /* a flag */
     bool leaving;
@@ -79,6 +57,8 @@ const char *catalog_state_name(enum served_state state)
     return "UNKNOWN";
 }
 
+/* Birth and death */
+
 struct catalog *catalog_new(struct loop *loop, const struct settings *settings, struct percept_err *err)
 {
     struct catalog *catalog = arena_buffer(sizeof *catalog);
@@ -93,16 +73,6 @@ struct catalog *catalog_new(struct loop *loop, const struct settings *settings, 
     return NULL;
 }
 
-static void entry_free(struct entry *entry)
-{
-    dispatch_lane_free(entry->served.lane);
-    if (entry->session)
-        percept_session_free(entry->session);
-    percept_close(entry->served.model);
-    arena_free(&entry->served.arena);
-    arena_buffer_free(entry);
-}
-
 void catalog_free(struct catalog *catalog)
 {
     if (!catalog)
@@ -114,7 +84,7 @@ void catalog_free(struct catalog *catalog)
         served = next;
     }
     dispatch_free(catalog->dispatch);
-    arena_free(&catalog->arena);
+    omissions_free(&catalog->omissions);
     arena_buffer_free(catalog);
 }
 
@@ -133,208 +103,32 @@ static void maybe_drained(struct catalog *catalog)
     drained(catalog->drained_user);
 }
 
-/* Loading: on the loader's thread */
-
-static bool open_model(struct entry *entry, struct percept_err *err)
-{
-    const struct settings *settings = entry->catalog->settings;
-    struct served *served = &entry->served;
-    served->manifest = manifest_read(entry->folder, &served->arena, err);
-    if (!served->manifest)
-        return false;
-    const struct percept_options options = {.size = sizeof options,
-                                            .level = settings->level,
-                                            .precision = served->manifest->precision,
-                                            .memory_limit_bytes = settings->memory_limit_bytes,
-                                            .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
-                                                                                : PERCEPT_REGION_SHARED,
-                                            .region_prefix = settings->region_prefix,
-                                            .batch_independent = served->manifest->independent};
-    served->model = percept_open(served->path, &options, err);
-    return served->model && manifest_fits(served->manifest, served->model, err);
-}
-
-static void set_batching(struct entry *entry)
-{
-    struct served *served = &entry->served;
-    struct percept_description description = {0};
-    percept_describe(served->model, &description);
-    int limit = served->manifest->max_batch_size > 0 ? served->manifest->max_batch_size
-                                                     : entry->catalog->settings->max_batch_size;
-    if (limit <= 0)
-        limit = DEFAULT_BATCH_SIZE;
-    served->batching = description.batch_free;
-    served->max_batch_size = served->batching ? limit : 1;
-}
-
-/* The first session: made and warmed here, so that the first request does not pay for it. */
-static bool warm(struct entry *entry, struct percept_err *err)
-{
-    const struct served *served = &entry->served;
-    int n_inputs;
-    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
-    entry->session = percept_session_new(served->model, err);
-    if (!entry->session)
-        return false;
-    if (!served->batching)
-        return batch_warm(&batch_percept, entry->session, inputs, n_inputs, -1, err);
-    for (int i = 0; i < served->manifest->n_warmup; i++)
-        if (served->manifest->warmup[i] <= served->max_batch_size &&
-            !batch_warm(&batch_percept, entry->session, inputs, n_inputs, served->manifest->warmup[i], err))
-            return false;
-    return batch_warm(&batch_percept, entry->session, inputs, n_inputs, 1, err);
-}
-
-static struct entry *entry_of(struct task *task)
-{
-    return (struct entry *)(void *)((char *)task - offsetof(struct entry, task));
-}
+/* Loading */
 
 static void load_work(struct task *task)
 {
     struct entry *entry = entry_of(task);
-    if (loop_flag_raised(&entry->catalog->stop_loading)) {
-        err_set(&entry->err, ERR_UNAVAILABLE, "Server exiting");
-        return;
-    }
-    int64_t from_ns = loop_now_ns();
-    entry->loaded = open_model(entry, &entry->err);
-    if (entry->loaded) {
-        set_batching(entry);
-        entry->loaded = warm(entry, &entry->err);
-    }
-    if (entry->loaded && entry->catalog->settings->keep_regions)
-        percept_keep_region(entry->served.model);
-    entry->load_ns = loop_now_ns() - from_ns;
-}
-
-/* Loading: back on the loop */
-
-static bool open_lane(struct entry *entry, struct percept_err *err)
-{
-    struct served *served = &entry->served;
-    int n_inputs, n_outputs;
-    percept_inputs(served->model, &n_inputs);
-    percept_outputs(served->model, &n_outputs);
-    if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
-        return err_memory(err, "the statistics", (size_t)served->max_batch_size);
-    served->lane = dispatch_lane_new(entry->catalog->dispatch, served, n_inputs, n_outputs, entry->catalog->settings,
-                                     entry->session, err);
-    if (!served->lane)
-        return false;
-    entry->session = NULL; /* the lane's now */
-    return true;
-}
-
-/* Shared was asked for: said once, and of each model in its line. */
-static void log_private(struct catalog *catalog, const struct served *served, const char *region_bytes)
-{
-    if (catalog->private_told || catalog->settings->private_regions)
-        return;
-    catalog->private_told = true;
-    log_warn("packed weights do not fit into /dev/shm, or it is missing: each process has its own, and "
-             "every start packs them anew",
-             "model", served->name, "#region_bytes", region_bytes, "weights", "private", NULL);
-}
-
-static void log_ready(struct catalog *catalog, const struct served *served)
-{
-    struct percept_description description = {0};
-    percept_describe(served->model, &description);
-    char version[24], ms[32], parameters[24], region_bytes[24];
-    snprintf(version, sizeof version, "%" PRId64, served->version);
-    snprintf(ms, sizeof ms, "%.1f", served->load_ms);
-    snprintf(parameters, sizeof parameters, "%" PRId64, description.n_parameters);
-    snprintf(region_bytes, sizeof region_bytes, "%zu", description.region_bytes);
-    bool private = description.region_bytes && !*description.region_name;
-    if (private)
-        log_private(catalog, served, region_bytes);
-    log_info("model ready", "model", served->name, "#version", version, "#ms", ms, "kernels",
-             description.level ? description.level : "", "weights",
-             private                      ? "private"
-             : description.region_adopted ? "adopted"
-                                          : "packed",
-             "#parameters", parameters, "#region_bytes", region_bytes, NULL);
-    if (description.batch_asserted)
-        log_info("requests are joined on the owner's word that items are independent", "model", served->name,
-                 "#version", version, "not_proved", description.batch_reason, NULL);
-    for (int i = 0; i < description.n_notes; i++)
-        log_warn("model note", "model", served->name, "#version", version, "note", description.notes[i], NULL);
-}
-
-static size_t folder_bytes(const char *path, size_t n)
-{
-    while (n && path[n - 1] != '/')
-        n--;
-    return n;
-}
-
-/* Bytes of a model's path that are the folder of models, with its slash: what is before the name.
- */
-static size_t root_bytes(const struct served *served)
-{
-    const char *path = served->path;
-    size_t name_bytes = strlen(served->name), n = folder_bytes(path, strlen(path));
-    bool called_like_itself =
-        strncmp(path + n, served->name, name_bytes) == 0 && strcasecmp(path + n + name_bytes, ".onnx") == 0;
-    if (called_like_itself && strcasecmp(served->name, "model") != 0)
-        return n;
-    for (int ups = 0; ups < 2 && n > 1; ups++) {
-        size_t outer = folder_bytes(path, n - 1);
-        if (n - 1 - outer == name_bytes && memcmp(path + outer, served->name, name_bytes) == 0)
-            return outer;
-        n = outer;
-    }
-    return n;
-}
-
-/* Clients see the reason: files are named as they lie in the folder of models, which is nobody
- * else's business. */
-static void set_reason(struct served *served, const char *text)
-{
-    size_t root = root_bytes(served), used = 0;
-    while (*text && used + 1 < sizeof served->reason) {
-        if (root > 1 && strncmp(text, served->path, root) == 0)
-            text += root;
-        else
-            served->reason[used++] = *text++;
-    }
-    served->reason[used] = '\0';
-}
-
-/* A failed model holds no memory but its name and reason. */
-static void set_failed(struct entry *entry)
-{
-    struct served *served = &entry->served;
-    served->state = SERVED_FAILED;
-    set_reason(served, entry->err.text);
-    if (entry->session)
-        percept_session_free(entry->session);
-    percept_close(served->model);
-    entry->session = NULL;
-    served->model = NULL;
     if (loop_flag_raised(&entry->catalog->stop_loading))
-        return; /* skipped, not broken */
-    char version[24];
-    snprintf(version, sizeof version, "%" PRId64, served->version);
-    log_error("model failed to load", "model", served->name, "#version", version, "why", entry->err.text, "path",
-              served->path, NULL);
+        err_set(&entry->err, ERR_UNAVAILABLE, "Server exiting");
+    else
+        entry_load(entry);
 }
 
 static void load_done(struct task *task)
 {
     struct entry *entry = entry_of(task);
     struct catalog *catalog = entry->catalog;
-    struct served *served = &entry->served;
     catalog->n_loading--;
-    served->load_ms = (double)entry->load_ns / 1e6;
-    if (entry->loaded && open_lane(entry, &entry->err)) {
-        served->state = SERVED_READY;
+    entry->served.load_ms = (double)entry->load_ns / 1e6;
+    if (entry->loaded && entry_open(entry, catalog->dispatch, &entry->err)) {
         loop_load_gently(catalog->loop);
-        log_ready(catalog, served);
-    } else
-        set_failed(entry);
-    report(catalog, served);
+        entry_log_ready(entry, &catalog->private_told);
+    } else {
+        entry_fail(entry);
+        if (!loop_flag_raised(&catalog->stop_loading)) /* else it was skipped and is not broken */
+            entry_log_failed(entry);
+    }
+    report(catalog, &entry->served);
     maybe_drained(catalog);
 }
 
@@ -348,84 +142,19 @@ static struct served *exact(const struct catalog *catalog, const char *name, int
     return NULL;
 }
 
-static void append_omitted(struct catalog *catalog, struct omitted *omitted)
-{
-    if (catalog->first_omitted)
-        catalog->last_omitted->next = omitted;
-    else
-        catalog->first_omitted = omitted;
-    catalog->last_omitted = omitted;
-}
-
-/* Somebody's whole disk may be full of what is no model. */
-static void count_more(struct catalog *catalog)
-{
-    int n = catalog->n_omitted - OMITTED_MAX;
-    snprintf(catalog->more_why, sizeof catalog->more_why, "%d more %s left out; the log names %s", n,
-             n == 1 ? "is" : "are", n == 1 ? "it" : "them");
-    if (n > 1)
-        return;
-    catalog->more = (struct omitted){.name = "...", .path = "", .why = catalog->more_why};
-    append_omitted(catalog, &catalog->more);
-}
-
-/* Leaves something out: the others are served, the log and readiness name it. */
-static bool leave_out(struct catalog *catalog, const char *name, const char *path, const char *why,
-                      struct percept_err *err)
-{
-    struct arena *arena = &catalog->arena;
-    if (name && why && catalog->n_omitted >= OMITTED_MAX) {
-        catalog->n_omitted++;
-        count_more(catalog);
-        log_warn("left out", "name", name, "why", why, "path", path, NULL);
-        return true;
-    }
-    struct omitted *omitted = arena_alloc(arena, sizeof *omitted);
-    const char *own_name = name ? arena_text(arena, name, strlen(name)) : NULL;
-    const char *own_path = arena_text(arena, path, strlen(path));
-    const char *own_why = why ? arena_text(arena, why, strlen(why)) : NULL;
-    if (!omitted || !own_name || !own_path || !own_why)
-        return err_memory(err, "the list of what is left out", sizeof *omitted);
-    *omitted = (struct omitted){.name = own_name, .path = own_path, .why = own_why};
-    append_omitted(catalog, omitted);
-    catalog->n_omitted++;
-    log_warn("left out", "name", own_name, "why", own_why, "path", own_path, NULL);
-    return true;
-}
-
 /* A name is another's: the one that came first is served. */
 static bool leave_out_twin(struct catalog *catalog, const struct found *found, const struct served *first,
                            struct percept_err *err)
 {
-    const struct served twin = {.name = found->name, .path = found->path};
-    const char *name = found->path + root_bytes(&twin);
+    struct omissions *omissions = &catalog->omissions;
+    const char *name = found->path + entry_root_bytes(found->name, found->path);
     if (strcmp(found->path, first->path) == 0)
-        return leave_out(catalog, name, found->path, "it is named twice, and served once", err);
-    return leave_out(catalog, name, found->path,
-                     arena_printf(&catalog->arena,
-                                  "two models are called '%s' version %" PRId64 ": '%s' is served; rename one",
-                                  found->name, found->version, first->path + root_bytes(first)),
-                     err);
-}
-
-static struct entry *entry_new(struct catalog *catalog, const struct found *found, struct percept_err *err)
-{
-    struct entry *entry = arena_buffer(sizeof *entry);
-    if (!entry)
-        return err_null(err, ERR_MEMORY, "out of memory: model '%s'", found->name);
-    struct arena *arena = &entry->served.arena;
-    entry->catalog = catalog;
-    entry->served.name = arena_text(arena, found->name, strlen(found->name));
-    entry->served.path = arena_text(arena, found->path, strlen(found->path));
-    entry->served.version = found->version;
-    entry->served.max_pixels = catalog->settings->max_pixels;
-    entry->task = (struct task){.work = load_work, .done = load_done};
-    if (found->folder)
-        entry->folder = arena_text(arena, found->folder, strlen(found->folder));
-    if (entry->served.name && entry->served.path && (!found->folder || entry->folder))
-        return entry;
-    entry_free(entry);
-    return err_null(err, ERR_MEMORY, "out of memory: model '%s'", found->name);
+        return omissions_add(omissions, name, found->path, "it is named twice, and served once", err);
+    return omissions_add(
+        omissions, name, found->path,
+        arena_printf(&omissions->arena, "two models are called '%s' version %" PRId64 ": '%s' is served; rename one",
+                     found->name, found->version, first->path + entry_root_bytes(first->name, first->path)),
+        err);
 }
 
 static void insert(struct catalog *catalog, struct served *served)
@@ -444,11 +173,13 @@ static bool begin_loads(struct catalog *catalog, const struct scan *scan, struct
 {
     for (const struct found *found = scan->first; found; found = found->next) {
         const struct served *first = exact(catalog, found->name, found->version);
-        struct entry *entry = first ? NULL : entry_new(catalog, found, err);
+        struct entry *entry = first ? NULL : entry_new(found, catalog->settings, err);
         if (first ? !leave_out_twin(catalog, found, first, err) : !entry)
             return false;
         if (!entry)
             continue;
+        entry->catalog = catalog;
+        entry->task = (struct task){.work = load_work, .done = load_done};
         insert(catalog, &entry->served);
         catalog->n_loading++;
         report(catalog, &entry->served);
@@ -460,7 +191,7 @@ static bool begin_loads(struct catalog *catalog, const struct scan *scan, struct
 static bool leave_out_omitted(struct catalog *catalog, const struct scan *scan, struct percept_err *err)
 {
     for (const struct omitted *omitted = scan->first_omitted; omitted; omitted = omitted->next)
-        if (!leave_out(catalog, omitted->name, omitted->path, omitted->why, err))
+        if (!omissions_add(&catalog->omissions, omitted->name, omitted->path, omitted->why, err))
             return false;
     return true;
 }
@@ -484,12 +215,12 @@ struct served *catalog_first(struct catalog *catalog)
 
 const struct omitted *catalog_omitted(const struct catalog *catalog)
 {
-    return catalog->first_omitted;
+    return catalog->omissions.first;
 }
 
 int catalog_n_omitted(const struct catalog *catalog)
 {
-    return catalog->n_omitted;
+    return catalog->omissions.n;
 }
 
 struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version, struct percept_err *err)
@@ -548,7 +279,7 @@ static bool say_loading(const struct catalog *catalog, struct percept_err *err)
 /* Nothing is ready: why, by what is left out or failed first. */
 static bool say_nothing_served(const struct catalog *catalog, struct percept_err *err)
 {
-    const struct omitted *omitted = catalog->first_omitted;
+    const struct omitted *omitted = catalog->omissions.first;
     const struct served *served = catalog->first;
     if (served)
         return err_set(err, ERR_UNAVAILABLE, "no model is served: '%s' version %" PRId64 " failed to load: %s",
@@ -563,7 +294,7 @@ static bool say_not_whole(const struct catalog *catalog, struct percept_err *err
         if (served->state == SERVED_FAILED)
             return err_set(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " failed to load: %s", served->name,
                            served->version, served->reason);
-    const struct omitted *omitted = catalog->first_omitted;
+    const struct omitted *omitted = catalog->omissions.first;
     return !omitted || err_set(err, ERR_UNAVAILABLE, "'%s' is left out: %s", omitted->name, omitted->why);
 }
 

@@ -1,0 +1,234 @@
+/*
+ * entry.c - what happens to one model while it is loaded.
+ *
+ * On a loader's thread: its manifest, its file, a first session, made and warmed there so that the
+ * first request does not pay for it. Back on the loop: a lane, or the reason why not, which clients
+ * see. A reason names files as they lie in the folder of models, which is nobody else's business.
+ */
+#include "serve/entry.h"
+
+#include "base/err.h"
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_BATCH_SIZE 32
+
+/* --- birth and death ---------------------------------------------------------------------------------------------- */
+
+struct entry *entry_of(struct task *task)
+{
+    return (struct entry *)(void *)((char *)task - offsetof(struct entry, task));
+}
+
+struct entry *entry_new(const struct found *found, const struct settings *settings, struct percept_err *err)
+{
+    struct entry *entry = arena_buffer(sizeof *entry);
+    if (!entry)
+        return err_null(err, ERR_MEMORY, "out of memory: model '%s'", found->name);
+    struct arena *arena = &entry->served.arena;
+    entry->settings = settings;
+    entry->served.name = arena_text(arena, found->name, strlen(found->name));
+    entry->served.path = arena_text(arena, found->path, strlen(found->path));
+    entry->served.version = found->version;
+    entry->served.max_pixels = settings->max_pixels;
+    if (found->folder)
+        entry->folder = arena_text(arena, found->folder, strlen(found->folder));
+    if (entry->served.name && entry->served.path && (!found->folder || entry->folder))
+        return entry;
+    entry_free(entry);
+    return err_null(err, ERR_MEMORY, "out of memory: model '%s'", found->name);
+}
+
+static void close_model(struct entry *entry)
+{
+    if (entry->session)
+        percept_session_free(entry->session);
+    percept_close(entry->served.model);
+    entry->session = NULL;
+    entry->served.model = NULL;
+}
+
+void entry_free(struct entry *entry)
+{
+    dispatch_lane_free(entry->served.lane);
+    close_model(entry);
+    arena_free(&entry->served.arena);
+    arena_buffer_free(entry);
+}
+
+/* --- on a loader's thread ----------------------------------------------------------------------------------------- */
+
+static bool open_model(struct entry *entry, struct percept_err *err)
+{
+    const struct settings *settings = entry->settings;
+    struct served *served = &entry->served;
+    served->manifest = manifest_read(entry->folder, &served->arena, err);
+    if (!served->manifest)
+        return false;
+    const struct percept_options options = {.size = sizeof options,
+                                            .level = settings->level,
+                                            .precision = served->manifest->precision,
+                                            .memory_limit_bytes = settings->memory_limit_bytes,
+                                            .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
+                                                                                : PERCEPT_REGION_SHARED,
+                                            .region_prefix = settings->region_prefix,
+                                            .batch_independent = served->manifest->independent};
+    served->model = percept_open(served->path, &options, err);
+    return served->model && manifest_fits(served->manifest, served->model, err);
+}
+
+static void set_batching(struct entry *entry)
+{
+    struct served *served = &entry->served;
+    struct percept_description description = {0};
+    percept_describe(served->model, &description);
+    int limit =
+        served->manifest->max_batch_size > 0 ? served->manifest->max_batch_size : entry->settings->max_batch_size;
+    if (limit <= 0)
+        limit = DEFAULT_BATCH_SIZE;
+    served->batching = description.batch_free;
+    served->max_batch_size = served->batching ? limit : 1;
+}
+
+/* The first session: made and warmed here, so that the first request does not pay for it. */
+static bool warm(struct entry *entry, struct percept_err *err)
+{
+    const struct served *served = &entry->served;
+    int n_inputs;
+    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
+    entry->session = percept_session_new(served->model, err);
+    if (!entry->session)
+        return false;
+    if (!served->batching)
+        return batch_warm(&batch_percept, entry->session, inputs, n_inputs, -1, err);
+    for (int i = 0; i < served->manifest->n_warmup; i++)
+        if (served->manifest->warmup[i] <= served->max_batch_size &&
+            !batch_warm(&batch_percept, entry->session, inputs, n_inputs, served->manifest->warmup[i], err))
+            return false;
+    return batch_warm(&batch_percept, entry->session, inputs, n_inputs, 1, err);
+}
+
+void entry_load(struct entry *entry)
+{
+    int64_t from_ns = loop_now_ns();
+    entry->loaded = open_model(entry, &entry->err);
+    if (entry->loaded) {
+        set_batching(entry);
+        entry->loaded = warm(entry, &entry->err);
+    }
+    if (entry->loaded && entry->settings->keep_regions)
+        percept_keep_region(entry->served.model);
+    entry->load_ns = loop_now_ns() - from_ns;
+}
+
+/* --- back on the loop --------------------------------------------------------------------------------------------- */
+
+bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_err *err)
+{
+    struct served *served = &entry->served;
+    int n_inputs, n_outputs;
+    percept_inputs(served->model, &n_inputs);
+    percept_outputs(served->model, &n_outputs);
+    if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
+        return err_memory(err, "the statistics", (size_t)served->max_batch_size);
+    served->lane = dispatch_lane_new(dispatch, served, n_inputs, n_outputs, entry->settings, entry->session, err);
+    if (!served->lane)
+        return false;
+    entry->session = NULL; /* the lane's now */
+    served->state = SERVED_READY;
+    return true;
+}
+
+static size_t folder_bytes(const char *path, size_t n)
+{
+    while (n && path[n - 1] != '/')
+        n--;
+    return n;
+}
+
+size_t entry_root_bytes(const char *name, const char *path)
+{
+    size_t name_bytes = strlen(name), n = folder_bytes(path, strlen(path));
+    bool called_like_itself =
+        strncmp(path + n, name, name_bytes) == 0 && strcasecmp(path + n + name_bytes, ".onnx") == 0;
+    if (called_like_itself && strcasecmp(name, "model") != 0)
+        return n;
+    for (int ups = 0; ups < 2 && n > 1; ups++) {
+        size_t outer = folder_bytes(path, n - 1);
+        if (n - 1 - outer == name_bytes && memcmp(path + outer, name, name_bytes) == 0)
+            return outer;
+        n = outer;
+    }
+    return n;
+}
+
+static void set_reason(struct served *served, const char *text)
+{
+    size_t root = entry_root_bytes(served->name, served->path), used = 0;
+    while (*text && used + 1 < sizeof served->reason) {
+        if (root > 1 && strncmp(text, served->path, root) == 0)
+            text += root;
+        else
+            served->reason[used++] = *text++;
+    }
+    served->reason[used] = '\0';
+}
+
+void entry_fail(struct entry *entry)
+{
+    entry->served.state = SERVED_FAILED;
+    set_reason(&entry->served, entry->err.text);
+    close_model(entry);
+}
+
+/* --- the log ------------------------------------------------------------------------------------------------------ */
+
+/* Shared was asked for: said once, and of each model in its line. */
+static void log_private(const struct entry *entry, const char *region_bytes, bool *told)
+{
+    if (*told || entry->settings->private_regions)
+        return;
+    *told = true;
+    log_warn("packed weights do not fit into /dev/shm, or it is missing: each process has its own, and "
+             "every start packs them anew",
+             "model", entry->served.name, "#region_bytes", region_bytes, "weights", "private", NULL);
+}
+
+void entry_log_ready(const struct entry *entry, bool *private_told)
+{
+    const struct served *served = &entry->served;
+    struct percept_description description = {0};
+    percept_describe(served->model, &description);
+    char version[24], ms[32], parameters[24], region_bytes[24];
+    snprintf(version, sizeof version, "%" PRId64, served->version);
+    snprintf(ms, sizeof ms, "%.1f", served->load_ms);
+    snprintf(parameters, sizeof parameters, "%" PRId64, description.n_parameters);
+    snprintf(region_bytes, sizeof region_bytes, "%zu", description.region_bytes);
+    bool private = description.region_bytes && !*description.region_name;
+    if (private)
+        log_private(entry, region_bytes, private_told);
+    log_info("model ready", "model", served->name, "#version", version, "#ms", ms, "kernels",
+             description.level ? description.level : "", "weights",
+             private                      ? "private"
+             : description.region_adopted ? "adopted"
+                                          : "packed",
+             "#parameters", parameters, "#region_bytes", region_bytes, NULL);
+    if (description.batch_asserted)
+        log_info("requests are joined on the owner's word that items are independent", "model", served->name,
+                 "#version", version, "not_proved", description.batch_reason, NULL);
+    for (int i = 0; i < description.n_notes; i++)
+        log_warn("model note", "model", served->name, "#version", version, "note", description.notes[i], NULL);
+}
+
+void entry_log_failed(const struct entry *entry)
+{
+    const struct served *served = &entry->served;
+    char version[24];
+    snprintf(version, sizeof version, "%" PRId64, served->version);
+    log_error("model failed to load", "model", served->name, "#version", version, "why", entry->err.text, "path",
+              served->path, NULL);
+}

@@ -1,0 +1,57 @@
+/*
+ * entry.h - one instance of a model: a served model (catalog.h) with what its loading needs. The
+ * catalog alone uses it.
+ *
+ *     entry_new -> loop_load -> entry_load, on a loader's thread -> back on the loop:
+ *     entry_open -> READY, or entry_fail -> FAILED ... entry_free
+ *
+ * An entry belongs to the loop, except that a loader has its arena, model and session between
+ * loop_load and the task's done.
+ */
+#ifndef SERVE_ENTRY_H
+#define SERVE_ENTRY_H
+
+#include "serve/catalog.h"
+#include "serve/dispatch.h"
+#include "serve/scan.h"
+
+struct entry {
+    struct served served; /* first: a served model is its entry */
+    struct catalog *catalog;
+    const struct settings *settings;
+    const char *folder; /* of the manifest, or NULL */
+    struct task task;
+
+    /* what the loader found */
+    bool loaded;
+    struct percept_err err;
+    struct percept_session *session; /* warm; the lane's once there is one */
+    int64_t load_ns;
+};
+
+/* LOADING; texts are copied. NULL when memory is short. */
+struct entry *entry_new(const struct found *found, const struct settings *settings, struct percept_err *err);
+
+/* No job of its may be left, and no loader may have it. */
+void entry_free(struct entry *entry);
+
+struct entry *entry_of(struct task *task);
+
+/* Reads the manifest, opens the model, warms a session; any thread. Sets `loaded`, or `err`. */
+void entry_load(struct entry *entry);
+
+/* What was loaded gets its queue and is READY. False, and nothing is changed, for want of memory. */
+bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_err *err);
+
+/* FAILED, with the reason that is in `err`. A failed model holds no memory but its name and reason. */
+void entry_fail(struct entry *entry);
+
+/* The log's lines. `private_told`: that weights are private though shared ones were asked for is
+ * said once. */
+void entry_log_ready(const struct entry *entry, bool *private_told);
+void entry_log_failed(const struct entry *entry);
+
+/* Bytes of a model's path that are the folder of models, with its slash: what is before the name. */
+size_t entry_root_bytes(const char *name, const char *path);
+
+#endif

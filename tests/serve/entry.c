@@ -1,0 +1,133 @@
+/* entry.c - one model's way from a file to READY, or to a reason why not. */
+#include "serve/entry.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "folder.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+Suite *serve_entry_suite(void);
+
+static const struct settings settings = {.private_regions = true, .max_batch_size = 16, .max_pixels = 7};
+
+static void begin(void)
+{
+    folder_begin("entry");
+}
+
+static void end(void)
+{
+    folder_end();
+}
+
+static struct entry *entry_at(const char *path, const char *folder)
+{
+    const struct found found = {.name = "m", .version = 3, .path = folder_at(path), .folder = folder_at(folder)};
+    struct entry *entry = entry_new(&found, &settings, NULL);
+    ck_assert_ptr_nonnull(entry);
+    return entry;
+}
+
+START_TEST(the_folder_of_models_ends_before_the_name)
+{
+    static const struct {
+        const char *name, *path, *rest;
+    } rows[] = {{"a", "/srv/models/a.onnx", "a.onnx"},
+                {"a", "/srv/models/a/model.onnx", "a/model.onnx"},
+                {"a", "/srv/models/a/2/model.onnx", "a/2/model.onnx"},
+                {"a", "/srv/models/a/net.onnx", "a/net.onnx"},
+                {"model", "/srv/model/model.onnx", "model/model.onnx"},
+                {"b", "/a.onnx", "a.onnx"}};
+    const char *path = rows[_i].path;
+    ck_assert_str_eq(path + entry_root_bytes(rows[_i].name, path), rows[_i].rest);
+}
+END_TEST
+
+START_TEST(a_new_entry_is_loading_and_owns_its_texts)
+{
+    struct entry *entry = entry_at("m/model.onnx", "m");
+    ck_assert_int_eq(entry->served.state, SERVED_LOADING);
+    ck_assert_str_eq(entry->served.name, "m");
+    ck_assert_int_eq(entry->served.version, 3);
+    ck_assert_int_eq(entry->served.max_pixels, 7);
+    ck_assert_ptr_eq(entry_of(&entry->task), entry);
+    entry_free(entry);
+}
+END_TEST
+
+START_TEST(what_fails_holds_its_reason_and_no_model)
+{
+    folder_text("m/model.onnx", "this is no model");
+    struct entry *entry = entry_at("m/model.onnx", "m");
+    entry_load(entry);
+    ck_assert(!entry->loaded);
+    entry_fail(entry);
+    ck_assert_int_eq(entry->served.state, SERVED_FAILED);
+    ck_assert_ptr_null(entry->served.model);
+    ck_assert_msg(strncmp(entry->served.reason, "m/model.onnx: ", 14) == 0, "%s", entry->served.reason);
+    entry_free(entry);
+}
+END_TEST
+
+START_TEST(what_loads_is_opened_whole_or_not_at_all)
+{
+    struct bytes model = {0};
+    if (!file_read("models/perceptron/model.onnx", 0, &model, NULL, NULL)) {
+        printf("skipped: models/perceptron/model.onnx is absent\n");
+        return;
+    }
+    folder_put("m/model.onnx", model.at, bytes_size(model));
+    struct loop *loop = loop_new(1, NULL);
+    struct dispatch *dispatch = dispatch_new_on(loop, &batch_percept, NULL);
+    int n_failed = 0, n_opened = 0;
+    for (size_t nth = 1; !n_opened; nth++) {
+        struct entry *entry = entry_at("m/model.onnx", "m");
+        entry_load(entry);
+        ck_assert_msg(entry->loaded, "%s", entry->err.text);
+        ck_assert_ptr_nonnull(entry->session);
+        arena_fail_at(nth, false);
+        bool opened = entry_open(entry, dispatch, &entry->err);
+        arena_fail_at(0, false);
+        ck_assert_int_eq(entry->served.state, opened ? SERVED_READY : SERVED_LOADING);
+        ck_assert_int_eq(entry->served.lane != NULL, opened);
+        ck_assert_int_eq(entry->session == NULL, opened);
+        n_opened += opened;
+        n_failed += !opened;
+        entry_free(entry);
+    }
+    ck_assert_int_gt(n_failed, 0);
+    dispatch_free(dispatch);
+    loop_free(loop);
+    arena_buffer_free((void *)model.at);
+}
+END_TEST
+
+START_TEST(without_memory_there_is_no_entry)
+{
+    const struct found found = {.name = "m", .version = 1, .path = folder_at("m.onnx"), .folder = folder_root};
+    struct percept_err err = {0};
+    arena_fail_at(1, false);
+    ck_assert_ptr_null(entry_new(&found, &settings, &err));
+    ck_assert_int_eq(err.code, ERR_MEMORY);
+    arena_fail_at(2, true);
+    ck_assert_ptr_null(entry_new(&found, &settings, &err));
+    arena_fail_at(0, false);
+}
+END_TEST
+
+Suite *serve_entry_suite(void)
+{
+    Suite *suite = suite_create("serve/entry");
+    TCase *tests = tcase_create("entry");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_loop_test(tests, the_folder_of_models_ends_before_the_name, 0, 6);
+    tcase_add_test(tests, a_new_entry_is_loading_and_owns_its_texts);
+    tcase_add_test(tests, what_fails_holds_its_reason_and_no_model);
+    tcase_add_test(tests, what_loads_is_opened_whole_or_not_at_all);
+    tcase_add_test(tests, without_memory_there_is_no_entry);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
