@@ -1,18 +1,23 @@
 /*
- * catalog.c - loading models one by one, and telling the world how it stands.
+ * catalog.c - the list of what is served, as it changes, and telling the world how it stands.
  *
  *     catalog_add -> scan.c -> an entry each, LOADING
- *                  -> loader's thread: manifest, open, first session
+ *                  -> a loader's thread: manifest, open, first session (entry.c)
  *                  -> back on the loop: a lane, READY; or FAILED with the reason, which is kept
+ *     catalog_remove -> UNLOADING: no new jobs -> the last holder has left -> gone
  *
- * An entry belongs to the loop, except that the loader has its arena and its `load` between
- * loop_load and done. A failed model is no reason to stop: the others serve, /ready names it.
- * Whoever wants the opposite has strict readiness.
+ * A failed model is no reason to stop: the others serve, /ready names it. Whoever wants the opposite
+ * has strict readiness.
  *
  * Which version is meant by "none in particular": the highest that is ready, so that a broken new
  * version does not take the model away. All versions in a folder are loaded.
  *
- * Draining: jobs end, queued loads are skipped by a flag, the load under way is waited for.
+ * Leaving needs no lock and no count that others keep. Holders are a loader, jobs (served.n_holders)
+ * and workers, helpers among them (its lane says whether it rests). Each of them lets go on the loop
+ * and wakes it, and the turn behind that looks whether what is leaving is left. So nothing that a
+ * caller has just been given goes away before the turn is over.
+ *
+ * Draining: jobs end, queued loads are skipped by a flag, loads under way are waited for.
  */
 #include "serve/catalog.h"
 
@@ -29,9 +34,11 @@ struct catalog {
     struct loop *loop;
     const struct settings *settings;
     struct dispatch *dispatch;
-    struct served *first;
+    struct served *first;  /* what is listed */
+    struct entry *entries; /* all */
     struct omissions omissions;
     int n_loading;
+    int n_leaving;    /* UNLOADING */
     int stop_loading; /* a flag */
     bool leaving;
     bool private_told;
@@ -57,6 +64,86 @@ const char *catalog_state_name(enum served_state state)
     return "UNKNOWN";
 }
 
+/* The list of what is served */
+
+static struct entry *entry_at(struct served *served)
+{
+    return (struct entry *)(void *)served;
+}
+
+static void list(struct catalog *catalog, struct served *served)
+{
+    struct served **at = &catalog->first;
+    for (; *at; at = &(*at)->next) {
+        int order = strcmp((*at)->name, served->name);
+        if (order > 0 || (order == 0 && (*at)->version > served->version))
+            break;
+    }
+    served->next = *at;
+    *at = served;
+    entry_at(served)->listed = true;
+}
+
+static void unlist(struct catalog *catalog, struct served *served)
+{
+    struct served **at = &catalog->first;
+    while (*at != served)
+        at = &(*at)->next;
+    *at = served->next;
+    entry_at(served)->listed = false;
+}
+
+static void report(struct catalog *catalog, struct served *served)
+{
+    if (catalog->changed)
+        catalog->changed(catalog->changed_user, served);
+}
+
+/* Leaving, of one */
+
+/* Nobody has anything of it: it goes, and whoever looks on may look once more. */
+static void let_go(struct catalog *catalog, struct entry *entry)
+{
+    catalog->n_leaving--;
+    if (entry->listed) {
+        unlist(catalog, &entry->served);
+        report(catalog, &entry->served);
+    }
+    entry_log_unloaded(entry);
+    entry_free(entry);
+}
+
+static void on_turn(void *user)
+{
+    struct catalog *catalog = user;
+    for (struct entry **at = &catalog->entries; catalog->n_leaving && *at;) {
+        struct entry *entry = *at;
+        if (!entry_is_left(entry)) {
+            at = &entry->next;
+            continue;
+        }
+        *at = entry->next;
+        let_go(catalog, entry);
+    }
+}
+
+/* It takes no more; the loop's turns see when it is left. */
+static void leave(struct catalog *catalog, struct entry *entry)
+{
+    entry->served.state = SERVED_UNLOADING;
+    loop_flag_raise(&entry->given_up);
+    catalog->n_leaving++;
+    loop_wake(catalog->loop);
+}
+
+void catalog_remove(struct catalog *catalog, struct served *served)
+{
+    if (served->state == SERVED_UNLOADING)
+        return;
+    leave(catalog, entry_at(served));
+    report(catalog, served);
+}
+
 /* Birth and death */
 
 struct catalog *catalog_new(struct loop *loop, const struct settings *settings, struct percept_err *err)
@@ -67,10 +154,12 @@ struct catalog *catalog_new(struct loop *loop, const struct settings *settings, 
     catalog->loop = loop;
     catalog->settings = settings;
     catalog->dispatch = dispatch_new_on(loop, &batch_percept, err);
-    if (catalog->dispatch)
-        return catalog;
-    arena_buffer_free(catalog);
-    return NULL;
+    if (!catalog->dispatch) {
+        arena_buffer_free(catalog);
+        return NULL;
+    }
+    loop_on_turn(loop, on_turn, catalog); /* behind the dispatcher's, which ends jobs */
+    return catalog;
 }
 
 void catalog_free(struct catalog *catalog)
@@ -78,20 +167,15 @@ void catalog_free(struct catalog *catalog)
     if (!catalog)
         return;
     assert(!catalog->n_loading);
-    for (struct served *served = catalog->first; served;) {
-        struct served *next = served->next;
-        entry_free((struct entry *)served);
-        served = next;
+    loop_off_turn(catalog->loop, catalog);
+    for (struct entry *entry = catalog->entries; entry;) {
+        struct entry *next = entry->next;
+        entry_free(entry);
+        entry = next;
     }
     dispatch_free(catalog->dispatch);
     omissions_free(&catalog->omissions);
     arena_buffer_free(catalog);
-}
-
-static void report(struct catalog *catalog, struct served *served)
-{
-    if (catalog->changed)
-        catalog->changed(catalog->changed_user, served);
 }
 
 static void maybe_drained(struct catalog *catalog)
@@ -110,16 +194,12 @@ static void load_work(struct task *task)
     struct entry *entry = entry_of(task);
     if (loop_flag_raised(&entry->catalog->stop_loading))
         err_set(&entry->err, ERR_UNAVAILABLE, "Server exiting");
-    else
+    else if (!loop_flag_raised(&entry->given_up))
         entry_load(entry);
 }
 
-static void load_done(struct task *task)
+static void load_ended(struct catalog *catalog, struct entry *entry)
 {
-    struct entry *entry = entry_of(task);
-    struct catalog *catalog = entry->catalog;
-    catalog->n_loading--;
-    entry->served.load_ms = (double)entry->load_ns / 1e6;
     if (entry->loaded && entry_open(entry, catalog->dispatch, &entry->err)) {
         loop_load_gently(catalog->loop);
         entry_log_ready(entry, &catalog->private_told);
@@ -129,15 +209,39 @@ static void load_done(struct task *task)
             entry_log_failed(entry);
     }
     report(catalog, &entry->served);
+}
+
+static void load_done(struct task *task)
+{
+    struct entry *entry = entry_of(task);
+    struct catalog *catalog = entry->catalog;
+    catalog->n_loading--;
+    entry->loading = false;
+    entry->served.load_ms = (double)entry->load_ns / 1e6;
+    if (entry->served.state == SERVED_LOADING)
+        load_ended(catalog, entry);
     maybe_drained(catalog);
+}
+
+static void load(struct catalog *catalog, struct entry *entry)
+{
+    entry->catalog = catalog;
+    entry->next = catalog->entries;
+    catalog->entries = entry;
+    entry->task = (struct task){.work = load_work, .done = load_done};
+    entry->loading = true;
+    catalog->n_loading++;
+    report(catalog, &entry->served);
+    loop_load(catalog->loop, &entry->task);
 }
 
 /* Adding */
 
+/* Who has this name and version; one that is leaving no longer does. */
 static struct served *exact(const struct catalog *catalog, const char *name, int64_t version)
 {
     for (struct served *served = catalog->first; served; served = served->next)
-        if (served->version == version && strcmp(served->name, name) == 0)
+        if (served->version == version && served->state != SERVED_UNLOADING && strcmp(served->name, name) == 0)
             return served;
     return NULL;
 }
@@ -157,16 +261,14 @@ static bool leave_out_twin(struct catalog *catalog, const struct found *found, c
         err);
 }
 
-static void insert(struct catalog *catalog, struct served *served)
+/* Names are listed once: one that is leaving makes way. */
+static void make_way(struct catalog *catalog, const struct served *newcomer)
 {
-    struct served **at = &catalog->first;
-    for (; *at; at = &(*at)->next) {
-        int order = strcmp((*at)->name, served->name);
-        if (order > 0 || (order == 0 && (*at)->version > served->version))
-            break;
+    for (struct served *served = catalog->first, *next; served; served = next) {
+        next = served->next;
+        if (served->version == newcomer->version && strcmp(served->name, newcomer->name) == 0)
+            unlist(catalog, served);
     }
-    served->next = *at;
-    *at = served;
 }
 
 static bool begin_loads(struct catalog *catalog, const struct scan *scan, struct percept_err *err)
@@ -178,12 +280,9 @@ static bool begin_loads(struct catalog *catalog, const struct scan *scan, struct
             return false;
         if (!entry)
             continue;
-        entry->catalog = catalog;
-        entry->task = (struct task){.work = load_work, .done = load_done};
-        insert(catalog, &entry->served);
-        catalog->n_loading++;
-        report(catalog, &entry->served);
-        loop_load(catalog->loop, &entry->task);
+        make_way(catalog, &entry->served);
+        list(catalog, &entry->served);
+        load(catalog, entry);
     }
     return true;
 }
@@ -223,6 +322,12 @@ int catalog_n_omitted(const struct catalog *catalog)
     return catalog->omissions.n;
 }
 
+/* Of several versions: one that is ready, else one that may become so. */
+static int rank(const struct served *served)
+{
+    return served->state == SERVED_READY ? 2 : served->state != SERVED_UNLOADING;
+}
+
 struct served *catalog_find(struct catalog *catalog, const char *name, int64_t version, struct percept_err *err)
 {
     struct served *best = NULL;
@@ -231,8 +336,7 @@ struct served *catalog_find(struct catalog *catalog, const char *name, int64_t v
         if (strcmp(served->name, name) != 0)
             continue;
         known = true;
-        if (version ? served->version == version
-                    : !best || served->state == SERVED_READY || best->state != SERVED_READY)
+        if (version ? served->version == version : !best || rank(served) >= rank(best))
             best = served;
     }
     if (best)
@@ -250,7 +354,9 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
     struct served *served = catalog_find(catalog, name, version, err);
     if (!served || served->state == SERVED_READY)
         return served;
-    const char *why = served->state == SERVED_FAILED ? served->reason : "it is loading";
+    const char *why = served->state == SERVED_FAILED      ? served->reason
+                      : served->state == SERVED_UNLOADING ? "it is unloading"
+                                                          : "it is loading";
     return err_null(err, ERR_UNAVAILABLE,
                     "Request for unknown model: '%s' version %" PRId64 " is not at ready state: %s", name,
                     served->version, why);
@@ -276,11 +382,19 @@ static bool say_loading(const struct catalog *catalog, struct percept_err *err)
     return err_set(err, ERR_UNAVAILABLE, "loading: %s", names);
 }
 
+static const struct served *first_in(const struct catalog *catalog, enum served_state state)
+{
+    const struct served *served = catalog->first;
+    while (served && served->state != state)
+        served = served->next;
+    return served;
+}
+
 /* Nothing is ready: why, by what is left out or failed first. */
 static bool say_nothing_served(const struct catalog *catalog, struct percept_err *err)
 {
     const struct omitted *omitted = catalog->omissions.first;
-    const struct served *served = catalog->first;
+    const struct served *served = first_in(catalog, SERVED_FAILED);
     if (served)
         return err_set(err, ERR_UNAVAILABLE, "no model is served: '%s' version %" PRId64 " failed to load: %s",
                        served->name, served->version, served->reason);
@@ -290,10 +404,10 @@ static bool say_nothing_served(const struct catalog *catalog, struct percept_err
 
 static bool say_not_whole(const struct catalog *catalog, struct percept_err *err)
 {
-    for (const struct served *served = catalog->first; served; served = served->next)
-        if (served->state == SERVED_FAILED)
-            return err_set(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " failed to load: %s", served->name,
-                           served->version, served->reason);
+    const struct served *served = first_in(catalog, SERVED_FAILED);
+    if (served)
+        return err_set(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " failed to load: %s", served->name,
+                       served->version, served->reason);
     const struct omitted *omitted = catalog->omissions.first;
     return !omitted || err_set(err, ERR_UNAVAILABLE, "'%s' is left out: %s", omitted->name, omitted->why);
 }
@@ -302,12 +416,9 @@ bool catalog_ready(const struct catalog *catalog, struct percept_err *err)
 {
     if (catalog->leaving)
         return err_set(err, ERR_UNAVAILABLE, "Server exiting");
-    if (catalog->n_loading)
+    if (first_in(catalog, SERVED_LOADING))
         return say_loading(catalog, err);
-    bool any = catalog->settings->ready_when_empty;
-    for (const struct served *served = catalog->first; served && !any; served = served->next)
-        any = served->state == SERVED_READY;
-    if (!any)
+    if (!first_in(catalog, SERVED_READY) && !catalog->settings->ready_when_empty)
         return say_nothing_served(catalog, err);
     return !catalog->settings->strict_readiness || say_not_whole(catalog, err);
 }

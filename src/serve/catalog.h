@@ -72,6 +72,11 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
 
 struct served *catalog_first(struct catalog *catalog);
 
+/* From now on it takes no request. Those that it has are answered, queued ones too, and a load under
+ * way ends first; then, in a turn of the loop, it leaves the list and its memory is freed. Until then
+ * it is listed as UNLOADING. Its name and version may be added again at once. */
+void catalog_remove(struct catalog *catalog, struct served *served);
+
 struct omitted; /* serve/scan.h */
 
 /* What was found and cannot be served as it lies there, in the order of finding; where it is more
@@ -83,6 +88,8 @@ int catalog_n_omitted(const struct catalog *catalog);
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err);
 bool catalog_loading(const struct catalog *catalog);
 
+/* `changed` is called when something is listed, when its state has changed, and once more, UNLOADING,
+ * when it has left the list. */
 void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served), void *user);
 
 /* From now on catalog_ready says no ("Server exiting"), while jobs are still accepted: load

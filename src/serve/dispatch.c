@@ -486,11 +486,19 @@ struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served,
     return lane;
 }
 
+bool dispatch_lane_rests(const struct lane *lane)
+{
+    int n_home = 0;
+    for (const struct batch *batch = lane->idle; batch; batch = batch->next)
+        n_home++;
+    return !lane->n_pending && !lane->n_out && n_home == lane->n_batches;
+}
+
 void dispatch_lane_free(struct lane *lane)
 {
     if (!lane)
         return;
-    assert(!lane->n_pending && !lane->n_out);
+    assert(dispatch_lane_rests(lane));
     struct lane **at = &lane->dispatch->lanes;
     while (*at != lane)
         at = &(*at)->next;

@@ -36,7 +36,10 @@ void dispatch_free(struct dispatch *dispatch);
 struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs, int n_outputs,
                                const struct settings *settings, struct percept_session *session,
                                struct percept_err *err);
-void dispatch_lane_free(struct lane *lane); /* no job of its may be left */
+void dispatch_lane_free(struct lane *lane); /* it must rest */
+
+/* No job of its is left that is not over, and all its sessions are at home. */
+bool dispatch_lane_rests(const struct lane *lane);
 
 /* For job.c. */
 void dispatch_accept(struct job *job);

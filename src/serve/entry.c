@@ -185,6 +185,13 @@ void entry_fail(struct entry *entry)
     close_model(entry);
 }
 
+bool entry_is_left(const struct entry *entry)
+{
+    const struct served *served = &entry->served;
+    return served->state == SERVED_UNLOADING && !entry->loading && !served->n_holders &&
+           (!served->lane || dispatch_lane_rests(served->lane));
+}
+
 /* --- the log ------------------------------------------------------------------------------------------------------ */
 
 /* Shared was asked for: said once, and of each model in its line. */
@@ -231,4 +238,11 @@ void entry_log_failed(const struct entry *entry)
     snprintf(version, sizeof version, "%" PRId64, served->version);
     log_error("model failed to load", "model", served->name, "#version", version, "why", entry->err.text, "path",
               served->path, NULL);
+}
+
+void entry_log_unloaded(const struct entry *entry)
+{
+    char version[24];
+    snprintf(version, sizeof version, "%" PRId64, entry->served.version);
+    log_info("model unloaded", "model", entry->served.name, "#version", version, NULL);
 }

@@ -20,7 +20,11 @@ struct entry {
     struct catalog *catalog;
     const struct settings *settings;
     const char *folder; /* of the manifest, or NULL */
+    struct entry *next; /* among all of the catalog, listed or not */
+    bool listed;
     struct task task;
+    bool loading; /* it waits for a loader, or one has it */
+    int given_up; /* a flag: nobody waits for it any more */
 
     /* what the loader found */
     bool loaded;
@@ -46,10 +50,14 @@ bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_e
 /* FAILED, with the reason that is in `err`. A failed model holds no memory but its name and reason. */
 void entry_fail(struct entry *entry);
 
+/* It takes no more jobs, and nobody has anything of it any more: it may be freed. */
+bool entry_is_left(const struct entry *entry);
+
 /* The log's lines. `private_told`: that weights are private though shared ones were asked for is
  * said once. */
 void entry_log_ready(const struct entry *entry, bool *private_told);
 void entry_log_failed(const struct entry *entry);
+void entry_log_unloaded(const struct entry *entry);
 
 /* Bytes of a model's path that are the folder of models, with its slash: what is before the name. */
 size_t entry_root_bytes(const char *name, const char *path);

@@ -1,0 +1,367 @@
+/*
+ * instances.c - models that come and go while they are asked: what was accepted is answered, by the instance that
+ * accepted it, and what nobody has any more is gone. The models are x + C, so that an answer tells whose it is.
+ */
+#include "serve/catalog.h"
+
+#include "base/err.h"
+#include "folder.h"
+#include "graph/proto.h"
+#include "serve/codec.h"
+#include "serve/lane.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+Suite *serve_instances_suite(void);
+
+#define ASKED 8
+
+struct asked {
+    struct job job;
+    struct arena arena;
+    int n_done;
+};
+
+static struct percept_err err;
+static struct settings settings;
+static struct loop *loop;
+static struct catalog *catalog;
+static struct asked asked[ASKED];
+static int n_asked, n_drained;
+static char seen[400]; /* "a1:LOADING a1:READY ", as catalog_on_change told it */
+static void (*when_done)(void);
+
+static void note_change(void *user, struct served *served)
+{
+    (void)user;
+    size_t n = strlen(seen);
+    snprintf(seen + n, sizeof seen - n, "%s%d:%s ", served->name, (int)served->version,
+             catalog_state_name(served->state));
+}
+
+static void open_catalog(void)
+{
+    catalog = catalog_new(loop, &settings, &err);
+    ck_assert_ptr_nonnull(catalog);
+    catalog_on_change(catalog, note_change, NULL);
+}
+
+static void begin(void)
+{
+    folder_begin("instances");
+    settings = (struct settings){.workers = 2, .private_regions = true, .max_batch_size = 16, .max_queue_size = 32};
+    n_asked = n_drained = 0;
+    when_done = NULL;
+    seen[0] = '\0';
+    loop = loop_new(2, &err);
+    ck_assert_ptr_nonnull(loop);
+    open_catalog();
+}
+
+static void count_drained(void *user)
+{
+    (void)user;
+    n_drained++;
+}
+
+/* Whatever was asked has one answer. */
+static void close_catalog(void)
+{
+    catalog_drain(catalog, count_drained, NULL);
+    loop_run(loop);
+    ck_assert_int_eq(n_drained, 1);
+    n_drained = 0;
+    for (int i = 0; i < n_asked; i++) {
+        ck_assert_int_eq(asked[i].n_done, 1);
+        arena_free(&asked[i].arena);
+    }
+    n_asked = 0;
+    catalog_free(catalog);
+    loop_run(loop);
+}
+
+static void end(void)
+{
+    close_catalog();
+    loop_free(loop);
+    folder_end();
+}
+
+/* A model of x + c. */
+static void put(const char *path, float c)
+{
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, (int64_t[]){-1, 1}));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 2, (int64_t[]){-1, 1}));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("c", PERCEPT_FLOAT, 0, NULL, &c, sizeof c));
+    proto_add(&graph, GRAPH_NODE, proto_node("Add", "", "x,c", "y"));
+    struct proto model = proto_model(graph, 13);
+    folder_put(path, model.at, model.n);
+    proto_free(&model);
+}
+
+static void add(const char *path)
+{
+    ck_assert_msg(catalog_add(catalog, folder_at(path), &err), "%s", err.text);
+}
+
+static struct served *find(const char *name, int64_t version)
+{
+    struct served *served = catalog_find(catalog, name, version, &err);
+    ck_assert_msg(served != NULL, "%s", err.text);
+    return served;
+}
+
+static void on_done(struct job *job)
+{
+    ((struct asked *)job->user)->n_done++;
+    if (when_done)
+        when_done();
+}
+
+/* Asks for 1 + c; the answer comes when the loop runs. */
+static struct asked *ask(const char *name)
+{
+    struct served *served = catalog_find_ready(catalog, name, 0, &err);
+    ck_assert_msg(served != NULL, "%s", err.text);
+    ck_assert_int_lt(n_asked, ASKED);
+    struct asked *one = &asked[n_asked++];
+    *one = (struct asked){.n_done = 0};
+    one->job = (struct job){
+        .arena = &one->arena,
+        .served = served,
+        .body = bytes_of_text("{\"inputs\":[{\"name\":\"x\",\"shape\":[1,1],\"datatype\":\"FP32\",\"data\":[1]}]}"),
+        .json_bytes = -1,
+        .arrived_ns = loop_now_ns(),
+        .done = on_done,
+        .user = one};
+    one->job.codec = codec_find(served, bytes_of_text("application/json"), &err);
+    ck_assert_ptr_nonnull(one->job.codec);
+    job_start(&one->job);
+    return one;
+}
+
+static void expect_answer(const struct asked *one, int y)
+{
+    char data[24];
+    ck_assert_int_eq(one->n_done, 1);
+    ck_assert_msg(one->job.err.code == 0, "%s", one->job.err.text);
+    int n = snprintf(data, sizeof data, "\"data\":[%d.0]", y);
+    ck_assert_msg(memmem(one->job.reply.at, bytes_size(one->job.reply), data, (size_t)n) != NULL, "not %d: %.*s", y,
+                  (int)bytes_size(one->job.reply), (const char *)one->job.reply.at);
+}
+
+static void expect_unknown(const char *name)
+{
+    ck_assert_ptr_null(catalog_find(catalog, name, 0, &err));
+    ck_assert_int_eq(err_status(err.code), 404);
+}
+
+static void serve_a(float c)
+{
+    put("a/model.onnx", c);
+    add("a");
+    loop_run(loop);
+    ck_assert_str_eq(seen, "a1:LOADING a1:READY ");
+    seen[0] = '\0';
+}
+
+/* --- removal ------------------------------------------------------------------------------------------------------ */
+
+START_TEST(an_idle_model_is_gone_in_the_next_turn)
+{
+    serve_a(10);
+    catalog_remove(catalog, find("a", 1));
+    catalog_remove(catalog, find("a", 1));
+    ck_assert_int_eq(find("a", 1)->state, SERVED_UNLOADING);
+    ck_assert_ptr_null(catalog_find_ready(catalog, "a", 0, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "is not at ready state: it is unloading"));
+    ck_assert_int_eq(err_status(err.code), 503);
+    loop_run(loop);
+    expect_unknown("a");
+    ck_assert_ptr_null(catalog_first(catalog));
+    ck_assert_str_eq(seen, "a1:UNLOADING a1:UNLOADING ");
+    ck_assert(!catalog_ready(catalog, &err));
+    ck_assert_str_eq(err.text, "no model is served");
+}
+END_TEST
+
+START_TEST(requests_that_wait_are_answered_first)
+{
+    serve_a(10);
+    for (int i = 0; i < 5; i++)
+        ask("a");
+    catalog_remove(catalog, find("a", 1));
+    ck_assert_int_eq(catalog_in_flight(catalog), 5);
+    loop_run(loop);
+    for (int i = 0; i < 5; i++)
+        expect_answer(&asked[i], 11);
+    expect_unknown("a");
+}
+END_TEST
+
+static void remove_a(void)
+{
+    if (seen[0] == '\0')
+        catalog_remove(catalog, find("a", 1));
+    ck_assert_int_eq(find("a", 1)->state, SERVED_UNLOADING); /* it is there while anybody is answered */
+}
+
+START_TEST(requests_that_run_are_answered_first)
+{
+    folder_text("a/manifest.json", "{\"manifest\":1,\"batching\":{\"max_batch_size\":1}}");
+    serve_a(10);
+    for (int i = 0; i < 6; i++)
+        ask("a");
+    when_done = remove_a; /* with the first answer: the next is running, and others wait */
+    loop_run(loop);
+    for (int i = 0; i < 6; i++)
+        expect_answer(&asked[i], 11);
+    expect_unknown("a");
+}
+END_TEST
+
+START_TEST(requests_that_are_given_up_hold_nothing_back)
+{
+    serve_a(10);
+    struct asked *one = ask("a"), *other = ask("a");
+    catalog_remove(catalog, find("a", 1));
+    job_cancel(&one->job);
+    loop_run(loop);
+    ck_assert_int_eq(one->job.err.code, ERR_CANCELLED);
+    expect_answer(other, 11);
+    expect_unknown("a");
+}
+END_TEST
+
+START_TEST(what_is_removed_while_it_loads_never_serves)
+{
+    put("a/1/model.onnx", 10);
+    put("a/2/model.onnx", 20);
+    put("b/model.onnx", 30);
+    add("a");
+    add("b");
+    catalog_remove(catalog, find("a", 2)); /* its load may have begun, or not */
+    catalog_remove(catalog, find("b", 1));
+    loop_run(loop);
+    ck_assert_ptr_null(strstr(seen, "a2:READY"));
+    ck_assert_ptr_null(strstr(seen, "b1:READY"));
+    ck_assert_ptr_null(catalog_find(catalog, "a", 2, &err));
+    expect_unknown("b");
+    ask("a");
+    loop_run(loop);
+    expect_answer(&asked[0], 11);
+    ck_assert(catalog_ready(catalog, &err));
+}
+END_TEST
+
+START_TEST(a_failed_model_can_be_removed)
+{
+    folder_text("a/model.onnx", "broken");
+    settings.strict_readiness = settings.ready_when_empty = true;
+    add("a");
+    loop_run(loop);
+    ck_assert(!catalog_ready(catalog, &err));
+    catalog_remove(catalog, find("a", 1));
+    loop_run(loop);
+    expect_unknown("a");
+    ck_assert(catalog_ready(catalog, &err));
+}
+END_TEST
+
+START_TEST(a_version_that_leaves_is_not_the_default)
+{
+    put("a/1/model.onnx", 10);
+    put("a/2/model.onnx", 20);
+    add("a");
+    loop_run(loop);
+    struct asked *one = ask("a");
+    catalog_remove(catalog, find("a", 2));
+    ck_assert_int_eq(find("a", 0)->version, 1);
+    struct asked *other = ask("a");
+    loop_run(loop);
+    expect_answer(one, 21);
+    expect_answer(other, 11);
+}
+END_TEST
+
+START_TEST(a_name_may_be_added_again_while_its_last_holder_is_still_there)
+{
+    serve_a(10);
+    struct asked *one = ask("a");
+    catalog_remove(catalog, find("a", 1));
+    put("a/model.onnx", 20);
+    add("a");
+    ck_assert_int_eq(find("a", 1)->state, SERVED_LOADING);
+    ck_assert_ptr_null(find("a", 1)->next); /* one name and version is listed once */
+    ck_assert_ptr_null(catalog_omitted(catalog));
+    loop_run(loop);
+    struct asked *other = ask("a");
+    loop_run(loop);
+    expect_answer(one, 11);
+    expect_answer(other, 21);
+}
+END_TEST
+
+START_TEST(draining_takes_along_what_is_leaving)
+{
+    serve_a(10);
+    ask("a");
+    catalog_remove(catalog, find("a", 1));
+    catalog_drain(catalog, count_drained, NULL);
+    loop_run(loop);
+    ck_assert_int_eq(n_drained, 1);
+    n_drained = 0;
+    expect_answer(&asked[0], 11);
+}
+END_TEST
+
+/* Every answer comes once, right or with a reason, and everything is given back (a sanitizer looks). */
+START_TEST(whatever_memory_is_short_nobody_is_left_without_an_answer)
+{
+    int n_right = 0, n_wrong = 0;
+    put("a/model.onnx", 10);
+    const char *path = folder_at("a");
+    for (size_t nth = 1; nth <= 40; nth++) {
+        close_catalog();
+        open_catalog();
+        ck_assert(catalog_add(catalog, path, &err));
+        loop_run(loop);
+        arena_fail_at(nth, false);
+        for (int i = 0; i < 3; i++)
+            ask("a");
+        catalog_remove(catalog, find("a", 1));
+        loop_run(loop);
+        arena_fail_at(0, false);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(asked[i].n_done, 1);
+            n_right += asked[i].job.err.code == 0;
+            n_wrong += asked[i].job.err.code != 0;
+        }
+        expect_unknown("a");
+    }
+    ck_assert_int_gt(n_right, 0);
+    ck_assert_int_gt(n_wrong, 0);
+}
+END_TEST
+
+Suite *serve_instances_suite(void)
+{
+    Suite *suite = suite_create("serve/instances");
+    TCase *tests = tcase_create("instances");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, an_idle_model_is_gone_in_the_next_turn);
+    tcase_add_test(tests, requests_that_wait_are_answered_first);
+    tcase_add_test(tests, requests_that_run_are_answered_first);
+    tcase_add_test(tests, requests_that_are_given_up_hold_nothing_back);
+    tcase_add_test(tests, what_is_removed_while_it_loads_never_serves);
+    tcase_add_test(tests, a_failed_model_can_be_removed);
+    tcase_add_test(tests, a_version_that_leaves_is_not_the_default);
+    tcase_add_test(tests, a_name_may_be_added_again_while_its_last_holder_is_still_there);
+    tcase_add_test(tests, draining_takes_along_what_is_leaving);
+    tcase_add_test(tests, whatever_memory_is_short_nobody_is_left_without_an_answer);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
