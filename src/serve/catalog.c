@@ -5,6 +5,9 @@
  *                  -> a loader's thread: manifest, open, first session (entry.c)
  *                  -> back on the loop: a lane, READY; or FAILED with the reason, which is kept
  *     catalog_remove -> UNLOADING: no new jobs -> the last holder has left -> gone
+ *     catalog_replace -> another entry, not listed, loads beside the one that stands
+ *                  -> it is READY: they swap in the list, and the old one leaves; or it FAILED:
+ *                     it leaves, and the old one stays
  *
  * A failed model is no reason to stop: the others serve, /ready names it. Whoever wants the opposite
  * has strict readiness.
@@ -130,6 +133,12 @@ static void on_turn(void *user)
 /* It takes no more; the loop's turns see when it is left. */
 static void leave(struct catalog *catalog, struct entry *entry)
 {
+    assert(entry->served.state != SERVED_UNLOADING);
+    if (entry->successor)
+        leave(catalog, entry->successor);
+    if (entry->stands)
+        entry->stands->successor = NULL;
+    entry->stands = NULL;
     entry->served.state = SERVED_UNLOADING;
     loop_flag_raise(&entry->given_up);
     catalog->n_leaving++;
@@ -142,6 +151,29 @@ void catalog_remove(struct catalog *catalog, struct served *served)
         return;
     leave(catalog, entry_at(served));
     report(catalog, served);
+}
+
+/* Replacing */
+
+/* In the list it takes the other's place; what the other has accepted is the other's to answer. */
+static void swap(struct catalog *catalog, struct entry *entry)
+{
+    struct entry *old = entry->stands;
+    unlist(catalog, &old->served);
+    list(catalog, &entry->served);
+    entry->stands = old->successor = NULL;
+    leave(catalog, old);
+}
+
+/* What stands stays, and says why it was not replaced. */
+static void stay(struct catalog *catalog, struct entry *entry)
+{
+    struct served *old = &entry->stands->served;
+    memcpy(old->reason, entry->served.reason, sizeof old->reason);
+    if (old->state == SERVED_READY && !loop_flag_raised(&catalog->stop_loading))
+        entry_log_stands(entry->stands);
+    leave(catalog, entry);
+    report(catalog, old);
 }
 
 /* Birth and death */
@@ -200,7 +232,8 @@ static void load_work(struct task *task)
 
 static void load_ended(struct catalog *catalog, struct entry *entry)
 {
-    if (entry->loaded && entry_open(entry, catalog->dispatch, &entry->err)) {
+    bool ready = entry->loaded && entry_open(entry, catalog->dispatch, &entry->err);
+    if (ready) {
         loop_load_gently(catalog->loop);
         entry_log_ready(entry, &catalog->private_told);
     } else {
@@ -208,7 +241,14 @@ static void load_ended(struct catalog *catalog, struct entry *entry)
         if (!loop_flag_raised(&catalog->stop_loading)) /* else it was skipped and is not broken */
             entry_log_failed(entry);
     }
-    report(catalog, &entry->served);
+    if (!entry->stands) {
+        report(catalog, &entry->served);
+    } else if (ready) {
+        swap(catalog, entry);
+        report(catalog, &entry->served);
+    } else {
+        stay(catalog, entry);
+    }
 }
 
 static void load_done(struct task *task)
@@ -231,8 +271,26 @@ static void load(struct catalog *catalog, struct entry *entry)
     entry->task = (struct task){.work = load_work, .done = load_done};
     entry->loading = true;
     catalog->n_loading++;
-    report(catalog, &entry->served);
+    if (entry->listed)
+        report(catalog, &entry->served);
     loop_load(catalog->loop, &entry->task);
+}
+
+struct served *catalog_replace(struct catalog *catalog, struct served *served, struct percept_err *err)
+{
+    if (catalog_draining(catalog))
+        return err_null(err, ERR_UNAVAILABLE, "Server exiting");
+    if (served->state == SERVED_UNLOADING)
+        return err_null(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " is unloading", served->name,
+                        served->version);
+    struct entry *stands = entry_at(served), *entry = entry_new_beside(stands, err);
+    if (!entry)
+        return NULL;
+    if (stands->successor)
+        leave(catalog, stands->successor); /* the files have changed once more */
+    stands->successor = entry;
+    load(catalog, entry);
+    return &entry->served;
 }
 
 /* Adding */

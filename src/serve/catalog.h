@@ -31,7 +31,7 @@ struct served {
     int64_t version;
     const char *path; /* of the .onnx */
     enum served_state state;
-    char reason[512];            /* why it failed; without paths of this host */
+    char reason[512];            /* why it failed, or could not be replaced; without paths of this host */
     struct percept_model *model; /* when READY */
     const struct manifest *manifest;
     struct lane *lane;
@@ -76,6 +76,12 @@ struct served *catalog_first(struct catalog *catalog);
  * way ends first; then, in a turn of the loop, it leaves the list and its memory is freed. Until then
  * it is listed as UNLOADING. Its name and version may be added again at once. */
 void catalog_remove(struct catalog *catalog, struct served *served);
+
+/* Loads it again from where it lies, beside itself: it serves until the new instance is ready and
+ * takes its place, counts from zero, and is then removed as catalog_remove does it. When the load
+ * fails it stays, with the reason. One that is being loaded already gives way to this one. The new
+ * instance, not listed yet, or NULL: draining, it is UNLOADING, or memory is short. */
+struct served *catalog_replace(struct catalog *catalog, struct served *served, struct percept_err *err);
 
 struct omitted; /* serve/scan.h */
 

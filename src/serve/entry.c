@@ -43,6 +43,17 @@ struct entry *entry_new(const struct found *found, const struct settings *settin
     return err_null(err, ERR_MEMORY, "out of memory: model '%s'", found->name);
 }
 
+struct entry *entry_new_beside(struct entry *stands, struct percept_err *err)
+{
+    const struct served *served = &stands->served;
+    const struct found found = {
+        .name = served->name, .version = served->version, .path = served->path, .folder = stands->folder};
+    struct entry *entry = entry_new(&found, stands->settings, err);
+    if (entry)
+        entry->stands = stands;
+    return entry;
+}
+
 static void close_model(struct entry *entry)
 {
     if (entry->session)
@@ -238,6 +249,13 @@ void entry_log_failed(const struct entry *entry)
     snprintf(version, sizeof version, "%" PRId64, served->version);
     log_error("model failed to load", "model", served->name, "#version", version, "why", entry->err.text, "path",
               served->path, NULL);
+}
+
+void entry_log_stands(const struct entry *entry)
+{
+    char version[24];
+    snprintf(version, sizeof version, "%" PRId64, entry->served.version);
+    log_warn("the model that was to be replaced stays", "model", entry->served.name, "#version", version, NULL);
 }
 
 void entry_log_unloaded(const struct entry *entry)

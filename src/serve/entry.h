@@ -22,6 +22,8 @@ struct entry {
     const char *folder; /* of the manifest, or NULL */
     struct entry *next; /* among all of the catalog, listed or not */
     bool listed;
+    struct entry *stands;    /* whose place it takes when it has loaded, or NULL */
+    struct entry *successor; /* that loads beside it, or NULL */
     struct task task;
     bool loading; /* it waits for a loader, or one has it */
     int given_up; /* a flag: nobody waits for it any more */
@@ -35,6 +37,9 @@ struct entry {
 
 /* LOADING; texts are copied. NULL when memory is short. */
 struct entry *entry_new(const struct found *found, const struct settings *settings, struct percept_err *err);
+
+/* Another of the same name and version, from the same place. */
+struct entry *entry_new_beside(struct entry *stands, struct percept_err *err);
 
 /* No job of its may be left, and no loader may have it. */
 void entry_free(struct entry *entry);
@@ -57,6 +62,7 @@ bool entry_is_left(const struct entry *entry);
  * said once. */
 void entry_log_ready(const struct entry *entry, bool *private_told);
 void entry_log_failed(const struct entry *entry);
+void entry_log_stands(const struct entry *entry);
 void entry_log_unloaded(const struct entry *entry);
 
 /* Bytes of a model's path that are the folder of models, with its slash: what is before the name. */

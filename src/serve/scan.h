@@ -16,10 +16,10 @@
 
 struct found {
     struct found *next;
-    char *name;
-    int64_t version; /* 1 where there are none */
-    char *path;      /* of the .onnx, absolute; its last part may be a link */
-    char *folder;    /* of the manifest, or NULL: it has none */
+    const char *name;
+    int64_t version;    /* 1 where there are none */
+    const char *path;   /* of the .onnx, absolute; its last part may be a link */
+    const char *folder; /* of the manifest, or NULL: it has none */
 };
 
 /* Something that cannot be served as it lies there. */

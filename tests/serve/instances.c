@@ -347,6 +347,193 @@ START_TEST(whatever_memory_is_short_nobody_is_left_without_an_answer)
 }
 END_TEST
 
+/* --- replacement -------------------------------------------------------------------------------------------------- */
+
+static struct served *replace(const char *name)
+{
+    struct served *fresh = catalog_replace(catalog, find(name, 0), &err);
+    ck_assert_msg(fresh != NULL, "%s", err.text);
+    return fresh;
+}
+
+START_TEST(a_replacement_loads_beside_what_serves_and_takes_its_place)
+{
+    serve_a(10);
+    put("a/model.onnx", 20);
+    struct asked *before = ask("a");
+    struct served *old = find("a", 1), *fresh = replace("a");
+    ck_assert_ptr_eq(find("a", 1), old);
+    ck_assert(catalog_loading(catalog));
+    ck_assert(catalog_ready(catalog, &err)); /* nobody has to wait for it */
+    struct asked *meanwhile = ask("a");
+    loop_run(loop);
+    ck_assert_ptr_eq(find("a", 1), fresh);
+    ck_assert_ptr_null(catalog_first(catalog)->next);
+    struct asked *after = ask("a");
+    loop_run(loop);
+    expect_answer(before, 11);
+    expect_answer(meanwhile, 11);
+    expect_answer(after, 21);
+    ck_assert_str_eq(seen, "a1:READY ");
+    ck_assert_uint_eq(fresh->stats.success, 1);
+}
+END_TEST
+
+static void ask_on(void)
+{
+    if (n_asked < ASKED)
+        ask("a");
+}
+
+/* Each answer brings the next request, the whole time long. */
+START_TEST(a_stream_of_requests_has_no_gap)
+{
+    serve_a(10);
+    put("a/model.onnx", 20);
+    struct served *old = find("a", 1);
+    replace("a");
+    when_done = ask_on;
+    ask("a");
+    loop_run(loop);
+    ck_assert_int_eq(n_asked, ASKED);
+    for (int i = 0; i < ASKED; i++)
+        expect_answer(&asked[i], asked[i].job.served == old ? 11 : 21);
+    when_done = NULL;
+}
+END_TEST
+
+START_TEST(a_failed_replacement_leaves_what_stands)
+{
+    serve_a(10);
+    settings.strict_readiness = true;
+    folder_text("a/model.onnx", "broken");
+    replace("a");
+    ask("a");
+    loop_run(loop);
+    ask("a");
+    loop_run(loop);
+    expect_answer(&asked[0], 11);
+    expect_answer(&asked[1], 11);
+    ck_assert_int_eq(find("a", 1)->state, SERVED_READY);
+    ck_assert_ptr_nonnull(strstr(find("a", 1)->reason, "a/model.onnx: "));
+    ck_assert(catalog_ready(catalog, &err));
+    ck_assert_str_eq(seen, "a1:READY ");
+    put("a/model.onnx", 20);
+    replace("a");
+    loop_run(loop);
+    ck_assert_str_eq(find("a", 1)->reason, "");
+}
+END_TEST
+
+START_TEST(of_two_replacements_the_later_one_counts)
+{
+    serve_a(10);
+    put("a/model.onnx", 20);
+    replace("a");
+    put("a/model.onnx", 30);
+    struct served *last = replace("a");
+    loop_run(loop);
+    ck_assert_ptr_eq(find("a", 1), last);
+    ck_assert_str_eq(seen, "a1:READY ");
+    ask("a");
+    loop_run(loop);
+    expect_answer(&asked[0], 31);
+}
+END_TEST
+
+START_TEST(what_is_still_loading_can_be_replaced)
+{
+    ck_assert(loop_loaders(loop, 2, &err)); /* either may be the first */
+    put("a/model.onnx", 10);
+    add("a");
+    struct served *fresh = replace("a");
+    loop_run(loop);
+    ck_assert_ptr_eq(find("a", 1), fresh);
+    ck_assert_int_eq(fresh->state, SERVED_READY);
+    ck_assert_ptr_null(catalog_first(catalog)->next);
+}
+END_TEST
+
+START_TEST(a_failed_model_can_be_replaced)
+{
+    folder_text("a/model.onnx", "broken");
+    add("a");
+    loop_run(loop);
+    ck_assert_int_eq(find("a", 1)->state, SERVED_FAILED);
+    replace("a");
+    loop_run(loop);
+    ck_assert_int_eq(find("a", 1)->state, SERVED_FAILED);
+    put("a/model.onnx", 10);
+    replace("a");
+    loop_run(loop);
+    ask("a");
+    loop_run(loop);
+    expect_answer(&asked[0], 11);
+}
+END_TEST
+
+START_TEST(removal_takes_along_what_loads_beside)
+{
+    serve_a(10);
+    put("a/model.onnx", 20);
+    replace("a");
+    ask("a");
+    catalog_remove(catalog, find("a", 1));
+    ck_assert_ptr_null(catalog_replace(catalog, find("a", 1), &err));
+    ck_assert_str_eq(err.text, "model 'a' version 1 is unloading");
+    loop_run(loop);
+    expect_answer(&asked[0], 11);
+    expect_unknown("a");
+    ck_assert_ptr_null(strstr(seen, "READY"));
+}
+END_TEST
+
+START_TEST(draining_waits_for_what_loads_beside)
+{
+    serve_a(10);
+    replace("a");
+    ask("a");
+    catalog_drain(catalog, count_drained, NULL);
+    ck_assert_ptr_null(catalog_replace(catalog, find("a", 1), &err));
+    ck_assert_str_eq(err.text, "Server exiting");
+    loop_run(loop);
+    ck_assert_int_eq(n_drained, 1);
+    n_drained = 0;
+    ck_assert_int_eq(find("a", 1)->state, SERVED_READY);
+    expect_answer(&asked[0], 11);
+}
+END_TEST
+
+START_TEST(whatever_memory_is_short_one_of_the_two_serves)
+{
+    int n_old = 0, n_new = 0;
+    const char *path = folder_at("a");
+    for (size_t nth = 1; nth <= 60; nth++) {
+        close_catalog();
+        open_catalog();
+        put("a/model.onnx", 10);
+        ck_assert(catalog_add(catalog, path, &err));
+        loop_run(loop);
+        put("a/model.onnx", 20);
+        struct served *old = find("a", 1);
+        arena_fail_at(nth, false);
+        struct served *fresh = catalog_replace(catalog, old, &err);
+        loop_run(loop);
+        arena_fail_at(0, false);
+        struct served *served = find("a", 1);
+        ck_assert_int_eq(served->state, SERVED_READY);
+        ck_assert(served == old || served == fresh);
+        n_old += served == old;
+        n_new += served == fresh;
+        struct asked *one = ask("a");
+        loop_run(loop);
+        expect_answer(one, served == old ? 11 : 21);
+    }
+    ck_assert_int_gt(n_old, 0);
+    ck_assert_int_gt(n_new, 0);
+}
+END_TEST
+
 Suite *serve_instances_suite(void)
 {
     Suite *suite = suite_create("serve/instances");
@@ -362,6 +549,15 @@ Suite *serve_instances_suite(void)
     tcase_add_test(tests, a_name_may_be_added_again_while_its_last_holder_is_still_there);
     tcase_add_test(tests, draining_takes_along_what_is_leaving);
     tcase_add_test(tests, whatever_memory_is_short_nobody_is_left_without_an_answer);
+    tcase_add_test(tests, a_replacement_loads_beside_what_serves_and_takes_its_place);
+    tcase_add_test(tests, a_stream_of_requests_has_no_gap);
+    tcase_add_test(tests, a_failed_replacement_leaves_what_stands);
+    tcase_add_test(tests, of_two_replacements_the_later_one_counts);
+    tcase_add_test(tests, what_is_still_loading_can_be_replaced);
+    tcase_add_test(tests, a_failed_model_can_be_replaced);
+    tcase_add_test(tests, removal_takes_along_what_loads_beside);
+    tcase_add_test(tests, draining_waits_for_what_loads_beside);
+    tcase_add_test(tests, whatever_memory_is_short_one_of_the_two_serves);
     suite_add_tcase(suite, tests);
     return suite;
 }
