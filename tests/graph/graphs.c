@@ -80,6 +80,117 @@ START_TEST(the_maps_of_a_zip_map_are_a_table)
 }
 END_TEST
 
+START_TEST(inputs_of_a_subgraph_are_its_own_and_need_no_type)
+{
+    struct proto graph = body(proto_node("Add", "r", "i,j", "z"), "z"), input = {0};
+    proto_text(&input, VALUE_INFO_NAME, "i");
+    proto_add(&graph, GRAPH_INPUT, input);
+    proto_add(&graph, GRAPH_INPUT, proto_value("j", PERCEPT_FLOAT, 1, four));
+    accepted(with_node(node_with_body("n", "y", graph)));
+    const struct graph *inner = body_of(model.graph, 0);
+    ck_assert_int_eq(inner->n_inputs, 2);
+    ck_assert_int_eq(value_of(inner, "i")->outer, -1);
+    ck_assert_int_eq(value_of(inner, "j")->outer, -1);
+    ck_assert_int_eq(graph_find(model.graph, bytes_of_text("i")), -1);
+}
+END_TEST
+
+START_TEST(a_subgraph_captures_neither_what_it_makes_nor_its_constants)
+{
+    struct proto graph = body(proto_node("Add", "r", "w,x", "z"), "z");
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    accepted(with_node(node_with_body("n", "y", graph)));
+    const struct graph *inner = body_of(model.graph, 0);
+    ck_assert_int_eq(value_of(inner, "w")->outer, -1);
+    ck_assert_int_eq(value_of(inner, "z")->outer, -1);
+    ck_assert_int_eq(value_of(inner, "x")->outer, model.graph->inputs[0]);
+    ck_assert_int_eq(graph_find(model.graph, bytes_of_text("w")), -1);
+}
+END_TEST
+
+START_TEST(parameters_are_counted_in_all_graphs)
+{
+    struct proto inner = body(proto_node("Add", "r", "x,v", "z"), "z"), graph = face("x", "y");
+    proto_add(&inner, GRAPH_INITIALIZER, proto_tensor("v", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("s", PERCEPT_FLOAT, 0, NULL, (float[1]){0}, 4));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("u", 17, 1, four, "abcd", 4)); /* of no size that we know */
+    proto_add(&graph, GRAPH_NODE, node_with_body("n", "y", inner));
+    accepted(proto_model(graph, 13));
+    ck_assert_int_eq(model.n_parameters, 9);
+    const struct value *w = value_of(model.graph, "w");
+    ck_assert_int_eq((int)w->dtype, PERCEPT_FLOAT);
+    ck_assert_int_eq(w->rank, 1);
+    ck_assert_int_eq(w->dims[0], 4);
+}
+END_TEST
+
+START_TEST(types_without_support_are_refused_in_subgraphs_too)
+{
+    struct proto inner = body(proto_node("Add", "r", "x,v", "z"), "z");
+    proto_add(&inner, GRAPH_INITIALIZER, proto_tensor("v", 17, 1, four, "abcd", 4));
+    refused(with_node(node_with_body("n", "y", inner)), "initializer 'v' is of type float8e4m3fn");
+    ck_assert_int_eq(err.code, ERR_UNSUPPORTED);
+}
+END_TEST
+
+START_TEST(what_has_no_name_is_refused)
+{
+    struct proto graph = face("x", "x"), nul = {0};
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    refused(proto_model(graph, 13), "an initializer has no name");
+    graph = face("x", "x");
+    nul = proto_tensor("", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16);
+    proto_bytes(&nul, TENSOR_NAME, "a\0b", 3);
+    proto_add(&graph, GRAPH_INITIALIZER, nul);
+    refused(proto_model(graph, 13), "an initializer has no name, or one with a NUL byte");
+    refused(proto_model(face("", "x"), 13), "an input of the graph has no name");
+    graph = face("x", "x");
+    nul = proto_value("", PERCEPT_FLOAT, 1, four);
+    proto_bytes(&nul, VALUE_INFO_NAME, "a\0b", 3);
+    proto_add(&graph, GRAPH_INPUT, nul);
+    refused(proto_model(graph, 13), "an input of the graph has no name, or one with a NUL byte");
+    refused(proto_model(face("x", ""), 13), "an output of the graph has no name");
+}
+END_TEST
+
+/* Readers count before they read: what is there has its room at once, and no more. */
+START_TEST(a_graph_is_given_the_room_that_it_needs)
+{
+    struct proto graph = face("i0", "o0");
+    char from[8], to[8];
+    for (int i = 1; i < 20; i++) {
+        snprintf(from, sizeof from, "i%d", i);
+        proto_add(&graph, GRAPH_INPUT, proto_value(from, PERCEPT_FLOAT, 1, four));
+        snprintf(from, sizeof from, "w%d", i);
+        proto_add(&graph, GRAPH_INITIALIZER, proto_tensor(from, PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    }
+    for (int i = 0; i < 30; i++) {
+        snprintf(from, sizeof from, "i%d", i % 20);
+        snprintf(to, sizeof to, "o%d", i);
+        proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", from, to));
+        if (i > 0 && i < 5)
+            proto_add(&graph, GRAPH_OUTPUT, proto_value(to, PERCEPT_FLOAT, 1, four));
+    }
+    accepted(proto_model(graph, 13));
+    ck_assert_int_eq(model.graph->n_inputs, 20);
+    ck_assert_int_eq(model.graph->n_outputs, 5);
+    ck_assert_int_eq(model.graph->cap_nodes, 30);
+    ck_assert_int_eq(model.graph->n_values, 20 + 19 + 30);
+    ck_assert_int_eq(model.graph->cap_values, 20 + 19 + 30);
+    for (int i = 1; i < 20; i++)
+        ck_assert_int_eq(model.graph->inputs[i], model.graph->inputs[0] + i);
+}
+END_TEST
+
+START_TEST(a_broken_graph_is_told)
+{
+    struct proto graph = face("x", "x");
+    proto_raw(&graph, "\x0b", 1);
+    refused(proto_model(graph, 13), "graph: there is a protobuf group");
+}
+END_TEST
+
 Suite *graph_graphs_suite(void)
 {
     TCase *tests;
@@ -89,5 +200,12 @@ Suite *graph_graphs_suite(void)
     tcase_add_test(tests, broken_graphs_are_refused_by_name);
     tcase_add_test(tests, duplicates_are_refused);
     tcase_add_test(tests, the_maps_of_a_zip_map_are_a_table);
+    tcase_add_test(tests, inputs_of_a_subgraph_are_its_own_and_need_no_type);
+    tcase_add_test(tests, a_subgraph_captures_neither_what_it_makes_nor_its_constants);
+    tcase_add_test(tests, parameters_are_counted_in_all_graphs);
+    tcase_add_test(tests, types_without_support_are_refused_in_subgraphs_too);
+    tcase_add_test(tests, what_has_no_name_is_refused);
+    tcase_add_test(tests, a_graph_is_given_the_room_that_it_needs);
+    tcase_add_test(tests, a_broken_graph_is_told);
     return suite;
 }

@@ -90,6 +90,146 @@ START_TEST(models_and_unreadable_bytes_are_nothing_else)
 }
 END_TEST
 
+/* What each field says, alone: a message of these fields, of which 1 and 2 are varints, is a tensor. */
+START_TEST(a_tensor_is_told_by_any_place_of_its_data)
+{
+    for (uint32_t number = 3; number < 20; number++) {
+        struct proto tensor = {0};
+        proto_int(&tensor, WIRE_VARINT(1), 3);
+        proto_int(&tensor, WIRE_VARINT(2), PERCEPT_FLOAT);
+        proto_text(&tensor, WIRE_LEN(number), "");
+        bool data = (number >= 4 && number <= 11) || number == 13;
+        expect(tensor, data ? "TensorProto" : NULL);
+    }
+}
+END_TEST
+
+/* Fields one by one, of which the first two are given as messages. */
+static struct proto two(struct proto first, struct proto second, uint32_t also)
+{
+    struct proto message = {0};
+    proto_add(&message, WIRE_LEN(1), first);
+    proto_add(&message, WIRE_LEN(2), second);
+    if (also)
+        proto_text(&message, WIRE_LEN(also), "");
+    return message;
+}
+
+START_TEST(graphs_and_programs_are_told_by_their_first_field)
+{
+    struct proto block = {0}, other = {0};
+    proto_add(&other, WIRE_LEN(1), proto_node("Relu", "r", "x", "y"));
+    proto_text(&other, WIRE_LEN(11), "");
+    expect(other, "ONNX graph without the model");
+    other = (struct proto){0};
+    proto_add(&other, WIRE_LEN(1), proto_node("Relu", "r", "x", "y"));
+    proto_text(&other, WIRE_LEN(12), "");
+    expect(other, "ONNX graph without the model");
+    expect(two(two_texts("input", "Placeholder"), (struct proto){0}, 0), "GraphDef");
+    proto_text(&block, WIRE_LEN(1), "one text alone is nothing");
+    expect(two(block, (struct proto){0}, 0), NULL);
+    block = (struct proto){0};
+    proto_text(&block, WIRE_LEN(2), "nor is the other");
+    expect(two(block, (struct proto){0}, 0), NULL);
+    for (uint32_t number = 1; number <= 2; number++) { /* a block begins with both varints */
+        block = (struct proto){0};
+        proto_int(&block, WIRE_VARINT(number), 1);
+        expect(two(block, (struct proto){0}, 0), NULL);
+    }
+    block = (struct proto){0};
+    proto_text(&block, WIRE_LEN(1), "\x0b no message");
+    expect(block, NULL);
+    struct proto first = {0}; /* the first of many counts */
+    proto_add(&first, WIRE_LEN(1), two_texts("input", "Placeholder"));
+    proto_text(&first, WIRE_LEN(1), "no node");
+    expect(first, "GraphDef");
+}
+END_TEST
+
+START_TEST(caffe_has_layers_in_either_form)
+{
+    struct proto old = {0};
+    proto_text(&old, WIRE_LEN(1), "name");
+    proto_text(&old, WIRE_LEN(2), "layer");
+    proto_text(&old, WIRE_LEN(3), "input");
+    expect(old, "Caffe");
+    old = (struct proto){0};
+    proto_text(&old, WIRE_LEN(1), "name");
+    proto_text(&old, WIRE_LEN(3), "input");
+    expect(old, NULL);
+    old = (struct proto){0}; /* without a name nothing is told */
+    proto_text(&old, WIRE_LEN(100), "layer");
+    expect(old, NULL);
+}
+END_TEST
+
+static struct proto versioned(int64_t version, uint32_t network, bool described)
+{
+    struct proto message = {0};
+    proto_int(&message, WIRE_VARINT(1), version);
+    if (described)
+        proto_text(&message, WIRE_LEN(2), "");
+    proto_text(&message, WIRE_LEN(network), "");
+    return message;
+}
+
+START_TEST(core_ml_has_its_network_among_many_numbers)
+{
+    expect(versioned(5, 200, true), "Core ML");
+    expect(versioned(5, 3000, true), "Core ML");
+    expect(versioned(5, 199, true), NULL);
+    expect(versioned(5, 3001, true), NULL);
+    expect(versioned(5, 500, false), NULL);
+    struct proto varint = {0};
+    proto_int(&varint, WIRE_VARINT(1), 5);
+    proto_text(&varint, WIRE_LEN(2), "");
+    proto_int(&varint, WIRE_VARINT(500), 1);
+    expect(varint, NULL);
+}
+END_TEST
+
+/* 1: version, 2: a MetaGraphDef that has field `number` */
+static struct proto saved_model(int64_t version, uint32_t number, const char *text, uint32_t also)
+{
+    struct proto message = {0}, meta = {0};
+    proto_text(&meta, WIRE_LEN(number), text);
+    proto_int(&message, WIRE_VARINT(1), version);
+    proto_add(&message, WIRE_LEN(2), meta);
+    if (also)
+        proto_text(&message, WIRE_LEN(also), "");
+    return message;
+}
+
+START_TEST(a_saved_model_is_of_version_1_and_has_a_meta_graph)
+{
+    expect(saved_model(1, 1, "", 0), "SavedModel");
+    expect(saved_model(1, 2, "", 0), "SavedModel");
+    expect(saved_model(1, 3, "", 0), NULL);
+    expect(saved_model(2, 1, "", 0), NULL);
+    expect(saved_model(1, 1, "", 7), NULL); /* a model of ONNX has its graph there */
+    struct proto text = {0};
+    proto_int(&text, WIRE_VARINT(1), 1);
+    proto_text(&text, WIRE_LEN(2), "pytorch");
+    expect(text, NULL);
+    text = (struct proto){0};
+    proto_int(&text, WIRE_VARINT(1), 1);
+    proto_text(&text, WIRE_LEN(2), "");
+    expect(text, NULL);
+    struct proto twice = saved_model(1, 1, "", 0); /* of several meta graphs the first counts */
+    proto_text(&twice, WIRE_LEN(2), "other");
+    expect(twice, "SavedModel");
+}
+END_TEST
+
+START_TEST(fields_of_high_numbers_do_no_harm)
+{
+    for (uint32_t number = 120; number < 140; number++) {
+        struct proto message = two(two_texts("input", "Placeholder"), (struct proto){0}, number);
+        expect(message, "GraphDef");
+    }
+}
+END_TEST
+
 Suite *graph_message_suite(void)
 {
     Suite *suite = suite_create("graph/message");
@@ -97,6 +237,12 @@ Suite *graph_message_suite(void)
     tcase_add_test(tests, onnx_messages_beside_the_model_are_told);
     tcase_add_test(tests, other_frameworks_messages_are_told);
     tcase_add_test(tests, models_and_unreadable_bytes_are_nothing_else);
+    tcase_add_test(tests, a_tensor_is_told_by_any_place_of_its_data);
+    tcase_add_test(tests, graphs_and_programs_are_told_by_their_first_field);
+    tcase_add_test(tests, caffe_has_layers_in_either_form);
+    tcase_add_test(tests, core_ml_has_its_network_among_many_numbers);
+    tcase_add_test(tests, a_saved_model_is_of_version_1_and_has_a_meta_graph);
+    tcase_add_test(tests, fields_of_high_numbers_do_no_harm);
     suite_add_tcase(suite, tests);
     return suite;
 }

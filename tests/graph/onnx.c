@@ -200,6 +200,93 @@ START_TEST(a_lone_tensor_elsewhere_is_refused)
 }
 END_TEST
 
+/* x -> x of this ir_version, with so many graphs; opset 13 where `domain` is not NULL. */
+static struct proto versioned(int64_t ir_version, int n_graphs, const char *domain, int64_t opset)
+{
+    struct proto made = {0};
+    proto_int(&made, MODEL_IR_VERSION, ir_version);
+    for (int i = 0; i < n_graphs; i++)
+        proto_add(&made, MODEL_GRAPH, face("x", "x"));
+    if (domain)
+        proto_add(&made, MODEL_OPSET_IMPORT, proto_opset(domain, opset));
+    return made;
+}
+
+START_TEST(known_versions_are_read)
+{
+    accepted(versioned(3, 1, "", 13));
+    ck_assert_int_eq(model.ir_version, 3);
+    ck_assert(bytes_is(model.producer, ""));
+    again();
+    accepted(versioned(14, 1, "", 28));
+    ck_assert_int_eq(model.opset, 28);
+    again();
+    refused(versioned(15, 1, "", 13), "its ir_version is 15; 3 to 14 are supported");
+    ck_assert_int_eq(err.code, ERR_UNSUPPORTED);
+    refused(versioned(8, 1, "", 29), "opset_import: version 29 of domain ''; 1 to 28 are known");
+    again();
+    accepted(versioned(8, 1, "other", INT32_MAX)); /* of others we know nothing */
+    ck_assert_int_eq(model.opset, 0);
+    again();
+    refused(versioned(8, 1, "other", (int64_t)INT32_MAX + 1), "version 2147483648 of domain 'other'; 1 to 2147483647");
+    refused(versioned(8, 1, "other", 0), "version 0 of domain 'other'");
+    again();
+    accepted(versioned(8, 1, NULL, 0)); /* without nodes nothing need be imported */
+    ck_assert_int_eq(model.opset, 0);
+}
+END_TEST
+
+START_TEST(a_model_has_one_graph)
+{
+    refused(versioned(8, 0, "", 13), "it has no graph");
+    refused(versioned(8, 2, "", 13), "it has more than one graph");
+}
+END_TEST
+
+START_TEST(the_producer_is_told_with_its_version)
+{
+    struct proto made = versioned(8, 1, "", 13);
+    proto_text(&made, MODEL_PRODUCER_NAME, "pytorch");
+    proto_text(&made, MODEL_PRODUCER_VERSION, "2.1");
+    accepted(made);
+    ck_assert(bytes_is(model.producer, "pytorch 2.1"));
+    again();
+    made = versioned(8, 1, "", 13);
+    proto_text(&made, MODEL_PRODUCER_NAME, "tf2onnx");
+    proto_text(&made, MODEL_PRODUCER_VERSION, "");
+    accepted(made);
+    ck_assert(bytes_is(model.producer, "tf2onnx"));
+}
+END_TEST
+
+/* A file that has a model's fields and then breaks is a damaged model, not some other file. */
+START_TEST(a_damaged_model_is_not_taken_for_external_data)
+{
+    for (int i = 0; i < 3; i++) {
+        struct proto made = {0};
+        if (i == 0)
+            proto_int(&made, MODEL_IR_VERSION, 8);
+        if (i == 1)
+            proto_text(&made, MODEL_PRODUCER_NAME, "pytorch");
+        if (i == 2)
+            proto_add(&made, MODEL_GRAPH, face("x", "x"));
+        proto_raw(&made, "\x0b", 1);
+        refused(made, "this is no ONNX model, or a damaged one: there is a protobuf group");
+        ck_assert_ptr_null(strstr(err.text, "external data"));
+    }
+}
+END_TEST
+
+START_TEST(an_error_that_nobody_hears_leaves_the_result_alone)
+{
+    struct proto broken = proto_model(face("x", "ghost"), 13);
+    struct onnx_model untouched = {.ir_version = -9};
+    ck_assert(!onnx_read(proto_view(&broken), NULL, &arena, &untouched, NULL));
+    ck_assert_int_eq(untouched.ir_version, -9);
+    proto_free(&broken);
+}
+END_TEST
+
 Suite *graph_onnx_suite(void)
 {
     TCase *tests;
@@ -215,5 +302,10 @@ Suite *graph_onnx_suite(void)
     tcase_add_test(tests, a_lone_tensor_is_copied);
     tcase_add_test(tests, a_lone_tensor_of_strings_is_copied);
     tcase_add_test(tests, a_lone_tensor_elsewhere_is_refused);
+    tcase_add_test(tests, known_versions_are_read);
+    tcase_add_test(tests, a_model_has_one_graph);
+    tcase_add_test(tests, the_producer_is_told_with_its_version);
+    tcase_add_test(tests, a_damaged_model_is_not_taken_for_external_data);
+    tcase_add_test(tests, an_error_that_nobody_hears_leaves_the_result_alone);
     return suite;
 }

@@ -146,6 +146,44 @@ START_TEST(find_passes_over_other_fields)
 }
 END_TEST
 
+START_TEST(varints_of_every_length_are_read)
+{
+    for (int shift = 0; shift < 64; shift++)
+        for (int less = 0; less < 2; less++) {
+            struct proto p = {0};
+            uint64_t value = ((uint64_t)1 << shift) - (uint64_t)less, read = 77;
+            proto_varint(&p, value);
+            ck_assert_uint_eq(wire_count(proto_view(&p)), 1);
+            proto_raw(&p, "\5", 1);
+            struct bytes rest = proto_view(&p);
+            ck_assert(wire_varint(&rest, &read));
+            ck_assert_uint_eq(read, value);
+            ck_assert_uint_eq(bytes_size(rest), 1);
+            proto_free(&p);
+        }
+}
+END_TEST
+
+START_TEST(each_break_is_told)
+{
+    static const struct {
+        const char *at;
+        size_t n;
+        const char *why;
+    } breaks[] = {{"\x0d\1\2\3", 4, "a number is cut short"},  {"\x09\1\2\3\4\5\6\7", 8, "a number is cut short"},
+                  {"\x08\x80", 2, "a varint is cut short"},    {"\x80", 1, "a tag is cut short"},
+                  {"\x0a", 1, "a length is cut short"},        {"\x0a\2a", 3, "a field is longer than what remains"},
+                  {"\2\0", 2, "a field number is outside of"}, {"\7\0", 2, "a field number is outside of"}};
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        const char *why = broken_by(breaks[i].at, breaks[i].n);
+        ck_assert_msg(why && strstr(why, breaks[i].why), "'%s' is not in '%s'", breaks[i].why, why ? why : "nothing");
+    }
+    ck_assert_ptr_null(broken_by("\x0d\1\2\3\4", 5));
+    ck_assert_ptr_null(broken_by("\x09\1\2\3\4\5\6\7\x8", 9));
+    ck_assert_ptr_null(broken_by("\x0a\0", 2));
+}
+END_TEST
+
 Suite *graph_wire_suite(void)
 {
     Suite *suite = suite_create("graph_wire");
@@ -160,6 +198,8 @@ Suite *graph_wire_suite(void)
     tcase_add_test(tests, numbers_cut_short_are_refused);
     tcase_add_test(tests, packed_varints_are_counted);
     tcase_add_test(tests, find_passes_over_other_fields);
+    tcase_add_test(tests, varints_of_every_length_are_read);
+    tcase_add_test(tests, each_break_is_told);
     suite_add_tcase(suite, tests);
     return suite;
 }
