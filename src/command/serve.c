@@ -2,7 +2,7 @@
  * serve.c - the life of the daemon, top to bottom.
  *
  *     options -> settings -> loop, catalog, server: the door is open, readiness says 503
- *     -> models load, one by one -> ready: tell systemd, or the person at the terminal
+ *     -> models load, some at a time -> ready: tell systemd, or the person at the terminal
  *     -> SIGTERM or SIGINT: not ready, serve on for a while, answer what was accepted -> exit 0
  *
  * The door opens before models load, so that a port that is taken is told at once and probes get
@@ -46,6 +46,7 @@
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
+#define LOADS_MAX 4         /* at a time, where nobody says how many: each has memory of its own */
 #define DESCRIPTORS 32      /* what starting takes, files in passing included, and a few clients */
 
 struct serving {
@@ -292,11 +293,14 @@ static bool paths_exist(const struct options *options, struct percept_err *err)
 }
 
 /* libuv reads the size of its pool once, when the first work is queued. */
-static bool set_workers(struct settings *settings, struct percept_err *err)
+static bool set_threads(struct settings *settings, struct percept_err *err)
 {
     char text[16];
+    const int cores = cores_available();
     if (!settings->workers)
-        settings->workers = cores_available();
+        settings->workers = cores;
+    if (!settings->load_threads)
+        settings->load_threads = cores < LOADS_MAX ? cores : LOADS_MAX;
     snprintf(text, sizeof text, "%d", settings->workers);
     return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 || err_memory(err, "the environment", sizeof text);
 }
@@ -327,10 +331,10 @@ static bool add_models(struct serving *serving, struct percept_err *err)
 
 static bool set_up(struct serving *serving, struct percept_err *err)
 {
-    if (!set_workers(&serving->settings, err) || !limits_descriptors(DESCRIPTORS, err))
+    if (!set_threads(&serving->settings, err) || !limits_descriptors(DESCRIPTORS, err))
         return false;
     serving->loop = loop_new(serving->settings.workers, err);
-    if (!serving->loop)
+    if (!serving->loop || !loop_loaders(serving->loop, serving->settings.load_threads, err))
         return false;
     serving->catalog = catalog_new(serving->loop, &serving->settings, err);
     return serving->catalog != NULL;

@@ -692,17 +692,18 @@ static const struct manifest *read_folder(const char *folder, struct arena *aren
     return ok ? manifest : NULL;
 }
 
-/* jansson tells a failed allocation as an odd token, if at all: it takes its memory from us while
- * it reads, so that we know. Its setting is the process's; one thread at a time reads manifests. */
+/* jansson tells a failed allocation as an odd token, if at all: it takes its memory from us, so that
+ * we know. Its setting is the process's and several threads read manifests, and what was made under
+ * one setting cannot be freed under another: hence before anything else. */
+__attribute__((constructor)) static void take_over_memory(void)
+{
+    json_set_alloc_funcs(arena_buffer, arena_buffer_free);
+}
+
 const struct manifest *manifest_read(const char *folder, struct arena *arena, struct percept_err *err)
 {
-    json_malloc_t take;
-    json_free_t give;
-    json_get_alloc_funcs(&take, &give);
-    json_set_alloc_funcs(arena_buffer, arena_buffer_free);
     size_t refusals = arena_refusals();
     const struct manifest *manifest = read_folder(folder, arena, err);
-    json_set_alloc_funcs(take, give);
     if (!manifest && arena_refusals() != refusals)
         err_set(err, ERR_MEMORY, "out of memory while reading the manifest%s%s", folder ? " in " : "",
                 folder ? folder : "");

@@ -11,6 +11,7 @@
 
 struct settings {
     int workers;       /* threads that compute, one a core */
+    int load_threads;  /* models loaded at a time */
     const char *level; /* of kernels; NULL: the best */
     const char *region_prefix;
     bool private_regions;

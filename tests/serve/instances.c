@@ -347,6 +347,36 @@ START_TEST(whatever_memory_is_short_nobody_is_left_without_an_answer)
 }
 END_TEST
 
+/* --- several loads at a time -------------------------------------------------------------------------------------- */
+
+/* Manifests, a broken file and one file under several names among them: loaders share a process. */
+START_TEST(loads_at_a_time_do_not_meet)
+{
+    char path[40];
+    ck_assert(loop_loaders(loop, 4, &err));
+    for (int i = 0; i < 40; i++) {
+        snprintf(path, sizeof path, "repo/m%02d/model.onnx", i);
+        if (i % 10 == 9)
+            folder_text(path, "broken");
+        else
+            put(path, (float)(i / 3));
+        snprintf(path, sizeof path, "repo/m%02d/manifest.json", i);
+        folder_text(path, "{\"manifest\":1,\"description\":\"x + c\",\"license\":\"MIT\","
+                          "\"batching\":{\"max_batch_size\":4}}");
+    }
+    add("repo");
+    loop_run(loop);
+    int n = 0;
+    for (const struct served *served = catalog_first(catalog); served; served = served->next, n++) {
+        snprintf(path, sizeof path, "m%02d", n); /* however they came in, they are listed by name */
+        ck_assert_str_eq(served->name, path);
+        ck_assert_int_eq(served->state, n % 10 == 9 ? SERVED_FAILED : SERVED_READY);
+        ck_assert_str_eq(served->manifest->description, "x + c");
+    }
+    ck_assert_int_eq(n, 40);
+}
+END_TEST
+
 /* --- replacement -------------------------------------------------------------------------------------------------- */
 
 static struct served *replace(const char *name)
@@ -549,6 +579,7 @@ Suite *serve_instances_suite(void)
     tcase_add_test(tests, a_name_may_be_added_again_while_its_last_holder_is_still_there);
     tcase_add_test(tests, draining_takes_along_what_is_leaving);
     tcase_add_test(tests, whatever_memory_is_short_nobody_is_left_without_an_answer);
+    tcase_add_test(tests, loads_at_a_time_do_not_meet);
     tcase_add_test(tests, a_replacement_loads_beside_what_serves_and_takes_its_place);
     tcase_add_test(tests, a_stream_of_requests_has_no_gap);
     tcase_add_test(tests, a_failed_replacement_leaves_what_stands);
