@@ -2,6 +2,7 @@
  * catalog.c - the list of what is served, as it changes, and telling the world how it stands.
  *
  *     catalog_add -> scan.c -> an entry each, LOADING
+ *                  -> a turn of the loop in which all that it needs is READY
  *                  -> a loader's thread: manifest, open, first session (entry.c)
  *                  -> back on the loop: a lane, READY; or FAILED with the reason, which is kept
  *     catalog_remove -> UNLOADING: no new jobs -> the last holder has left -> gone
@@ -26,6 +27,8 @@
 
 #include "base/err.h"
 #include "serve/entry.h"
+#include "serve/labels.h"
+#include "serve/needs.h"
 #include "serve/omissions.h"
 
 #include <assert.h>
@@ -39,8 +42,12 @@ struct catalog {
     struct dispatch *dispatch;
     struct served *first;  /* what is listed */
     struct entry *entries; /* all */
+    struct root *roots;
+    struct arena arena; /* of the roots */
+    struct labels labels;
     struct omissions omissions;
-    int n_loading;
+    int n_waiting;    /* to be loaded */
+    int n_loading;    /* those among them, and those that a loader has */
     int n_leaving;    /* UNLOADING */
     int stop_loading; /* a flag */
     bool leaving;
@@ -116,9 +123,9 @@ static void let_go(struct catalog *catalog, struct entry *entry)
     entry_free(entry);
 }
 
-static void on_turn(void *user)
+/* In the turn behind whoever let go of it. */
+static void let_go_all(struct catalog *catalog)
 {
-    struct catalog *catalog = user;
     for (struct entry **at = &catalog->entries; catalog->n_leaving && *at;) {
         struct entry *entry = *at;
         if (!entry_is_left(entry)) {
@@ -145,12 +152,18 @@ static void leave(struct catalog *catalog, struct entry *entry)
     loop_wake(catalog->loop);
 }
 
-void catalog_remove(struct catalog *catalog, struct served *served)
+bool catalog_remove(struct catalog *catalog, struct served *served, struct percept_err *err)
 {
     if (served->state == SERVED_UNLOADING)
-        return;
+        return true;
+    const struct entry *holder = needs_holder(catalog->entries, catalog->first, served);
+    if (holder)
+        return err_set(err, ERR_INVALID,
+                       "model '%s' version %" PRId64 " is needed by '%s' version %" PRId64 ": remove that before",
+                       served->name, served->version, holder->served.name, holder->served.version);
     leave(catalog, entry_at(served));
     report(catalog, served);
+    return true;
 }
 
 /* Replacing */
@@ -174,40 +187,6 @@ static void stay(struct catalog *catalog, struct entry *entry)
         entry_log_stands(entry->stands);
     leave(catalog, entry);
     report(catalog, old);
-}
-
-/* Birth and death */
-
-struct catalog *catalog_new(struct loop *loop, const struct settings *settings, struct percept_err *err)
-{
-    struct catalog *catalog = arena_buffer(sizeof *catalog);
-    if (!catalog)
-        return err_null(err, ERR_MEMORY, "out of memory: the catalog");
-    catalog->loop = loop;
-    catalog->settings = settings;
-    catalog->dispatch = dispatch_new_on(loop, &batch_percept, err);
-    if (!catalog->dispatch) {
-        arena_buffer_free(catalog);
-        return NULL;
-    }
-    loop_on_turn(loop, on_turn, catalog); /* behind the dispatcher's, which ends jobs */
-    return catalog;
-}
-
-void catalog_free(struct catalog *catalog)
-{
-    if (!catalog)
-        return;
-    assert(!catalog->n_loading);
-    loop_off_turn(catalog->loop, catalog);
-    for (struct entry *entry = catalog->entries; entry;) {
-        struct entry *next = entry->next;
-        entry_free(entry);
-        entry = next;
-    }
-    dispatch_free(catalog->dispatch);
-    omissions_free(&catalog->omissions);
-    arena_buffer_free(catalog);
 }
 
 static void maybe_drained(struct catalog *catalog)
@@ -251,29 +230,59 @@ static void load_ended(struct catalog *catalog, struct entry *entry)
     }
 }
 
-static void load_done(struct task *task)
+static void end_load(struct catalog *catalog, struct entry *entry)
 {
-    struct entry *entry = entry_of(task);
-    struct catalog *catalog = entry->catalog;
     catalog->n_loading--;
     entry->loading = false;
     entry->served.load_ms = (double)entry->load_ns / 1e6;
     if (entry->served.state == SERVED_LOADING)
         load_ended(catalog, entry);
-    maybe_drained(catalog);
+    loop_wake(catalog->loop); /* others may have waited for it */
 }
 
+static void load_done(struct task *task)
+{
+    struct entry *entry = entry_of(task);
+    end_load(entry->catalog, entry);
+}
+
+/* To be loaded in a turn: until then it can be said what it needs. */
 static void load(struct catalog *catalog, struct entry *entry)
 {
+    struct entry **at = &catalog->entries;
+    while (*at)
+        at = &(*at)->next;
+    *at = entry;
     entry->catalog = catalog;
-    entry->next = catalog->entries;
-    catalog->entries = entry;
     entry->task = (struct task){.work = load_work, .done = load_done};
-    entry->loading = true;
+    entry->waiting = entry->loading = true;
+    catalog->n_waiting++;
     catalog->n_loading++;
     if (entry->listed)
         report(catalog, &entry->served);
-    loop_load(catalog->loop, &entry->task);
+    loop_wake(catalog->loop);
+}
+
+/* What nobody waits for goes to a loader all the same, who passes it over. */
+static void begin_load(struct catalog *catalog, struct entry *entry)
+{
+    bool skipped = loop_flag_raised(&catalog->stop_loading) || entry->served.state != SERVED_LOADING;
+    enum needs_state needs = skipped ? NEEDS_MET : needs_look(entry, catalog->first, &entry->err);
+    if (needs == NEEDS_WAITING)
+        return;
+    entry->waiting = false;
+    catalog->n_waiting--;
+    if (needs == NEEDS_MET)
+        loop_load(catalog->loop, &entry->task);
+    else
+        end_load(catalog, entry);
+}
+
+static void begin_loads(struct catalog *catalog)
+{
+    for (struct entry *entry = catalog->entries; entry && catalog->n_waiting; entry = entry->next)
+        if (entry->waiting)
+            begin_load(catalog, entry);
 }
 
 struct served *catalog_replace(struct catalog *catalog, struct served *served, struct percept_err *err)
@@ -291,6 +300,58 @@ struct served *catalog_replace(struct catalog *catalog, struct served *served, s
     stands->successor = entry;
     load(catalog, entry);
     return &entry->served;
+}
+
+/* The loop's turns: what may be loaded is, and what nobody has is freed. */
+static void on_turn(void *user)
+{
+    struct catalog *catalog = user;
+    begin_loads(catalog);
+    let_go_all(catalog);
+    maybe_drained(catalog);
+}
+
+/* Birth and death */
+
+struct catalog *catalog_new(struct loop *loop, const struct settings *settings, struct percept_err *err)
+{
+    struct catalog *catalog = arena_buffer(sizeof *catalog);
+    if (!catalog)
+        return err_null(err, ERR_MEMORY, "out of memory: the catalog");
+    catalog->loop = loop;
+    catalog->settings = settings;
+    catalog->dispatch = dispatch_new_on(loop, &batch_percept, err);
+    if (!catalog->dispatch) {
+        arena_buffer_free(catalog);
+        return NULL;
+    }
+    loop_on_turn(loop, on_turn, catalog); /* behind the dispatcher's, which ends jobs */
+    return catalog;
+}
+
+void catalog_free(struct catalog *catalog)
+{
+    if (!catalog)
+        return;
+    assert(!catalog->n_loading);
+    loop_off_turn(catalog->loop, catalog);
+    for (struct entry *entry = catalog->entries; entry;) {
+        struct entry *next = entry->next;
+        entry_free(entry);
+        entry = next;
+    }
+    dispatch_free(catalog->dispatch);
+    labels_free(&catalog->labels);
+    arena_free(&catalog->arena);
+    omissions_free(&catalog->omissions);
+    arena_buffer_free(catalog);
+}
+
+bool catalog_need(struct catalog *catalog, struct served *served, const char *name, int64_t version,
+                  struct percept_err *err)
+{
+    assert(entry_at(served)->waiting);
+    return needs_add(entry_at(served), name, version, catalog->entries, err);
 }
 
 /* Adding */
@@ -329,11 +390,12 @@ static void make_way(struct catalog *catalog, const struct served *newcomer)
     }
 }
 
-static bool begin_loads(struct catalog *catalog, const struct scan *scan, struct percept_err *err)
+static bool add_found(struct catalog *catalog, const struct scan *scan, const struct root *root,
+                      struct percept_err *err)
 {
     for (const struct found *found = scan->first; found; found = found->next) {
         const struct served *first = exact(catalog, found->name, found->version);
-        struct entry *entry = first ? NULL : entry_new(found, catalog->settings, err);
+        struct entry *entry = first ? NULL : entry_new(found, root, catalog->settings, err);
         if (first ? !leave_out_twin(catalog, found, first, err) : !entry)
             return false;
         if (!entry)
@@ -353,14 +415,52 @@ static bool leave_out_omitted(struct catalog *catalog, const struct scan *scan, 
     return true;
 }
 
+static const struct root *root_of(struct catalog *catalog, const char *path, struct percept_err *err)
+{
+    struct root **at = &catalog->roots;
+    for (; *at; at = &(*at)->next)
+        if (strcmp((*at)->path, path) == 0)
+            return *at;
+    struct root *root = arena_alloc(&catalog->arena, sizeof *root);
+    const char *own = arena_text(&catalog->arena, path, strlen(path));
+    if (!root || !own)
+        return err_null(err, ERR_MEMORY, "out of memory: the list of folders");
+    *root = (struct root){.path = own};
+    return *at = root;
+}
+
 bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *err)
 {
     struct scan scan = {0};
-    bool found = scan_path(&scan, path, err);
+    const struct root *root = root_of(catalog, path, err);
+    bool found = root && scan_path(&scan, path, err);
     bool told = leave_out_omitted(catalog, &scan, found ? err : NULL);
-    bool ok = found && told && begin_loads(catalog, &scan, err);
+    bool ok = found && told && add_found(catalog, &scan, root, err);
     arena_free(&scan.arena);
     return ok;
+}
+
+const struct root *catalog_roots(const struct catalog *catalog)
+{
+    return catalog->roots;
+}
+
+/* Labels */
+
+bool catalog_label(struct catalog *catalog, const char *name, const char *label, int64_t version,
+                   struct percept_err *err)
+{
+    if (version && !catalog_find(catalog, name, version, err))
+        return false;
+    return labels_set(&catalog->labels, name, label, version, err);
+}
+
+struct served *catalog_find_label(struct catalog *catalog, const char *name, const char *label, struct percept_err *err)
+{
+    int64_t version = labels_find(&catalog->labels, name, label);
+    if (version || !catalog_find(catalog, name, 0, err))
+        return catalog_find(catalog, name, version, err);
+    return err_null(err, ERR_NOT_FOUND, "Request for unknown model: '%s' label '%s' is not found", name, label);
 }
 
 /* Asking */

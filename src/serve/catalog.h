@@ -24,12 +24,19 @@ enum served_state { SERVED_LOADING, SERVED_READY, SERVED_FAILED, SERVED_UNLOADIN
 
 struct lane; /* serve/lane.h: the queue of one served model */
 
+/* Where models come from: a path that was added. */
+struct root {
+    struct root *next; /* in the order of adding */
+    const char *path;  /* as it was given */
+};
+
 /* One version of one model. */
 struct served {
     struct served *next; /* in the catalog, sorted by name, then version */
     const char *name;
     int64_t version;
     const char *path; /* of the .onnx */
+    const struct root *root;
     enum served_state state;
     char reason[512];            /* why it failed, or could not be replaced; without paths of this host */
     struct percept_model *model; /* when READY */
@@ -72,10 +79,31 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
 
 struct served *catalog_first(struct catalog *catalog);
 
+/* Every path that was added, once. */
+const struct root *catalog_roots(const struct catalog *catalog);
+
 /* From now on it takes no request. Those that it has are answered, queued ones too, and a load under
  * way ends first; then, in a turn of the loop, it leaves the list and its memory is freed. Until then
- * it is listed as UNLOADING. Its name and version may be added again at once. */
-void catalog_remove(struct catalog *catalog, struct served *served);
+ * it is listed as UNLOADING. Its name and version may be added again at once. False with a sentence
+ * (INVALID) when another model needs it, which would have to be removed before. */
+bool catalog_remove(struct catalog *catalog, struct served *served, struct percept_err *err);
+
+/* `served` cannot serve without a model of that name (version 0: any): it is loaded once that is
+ * READY, fails when that will not be, and keeps it from being removed. Said in the turn in which
+ * `served` came from catalog_add or catalog_replace. False with a sentence when it would make a
+ * circle (INVALID), or memory is short. */
+bool catalog_need(struct catalog *catalog, struct served *served, const char *name, int64_t version,
+                  struct percept_err *err);
+
+/* Calls a version of a model that is listed by a label ("stable"), which was another's before or
+ * nobody's; version 0 takes the label away. It stays when the version goes. False with a sentence
+ * when there is no such version (NOT_FOUND), the label is no name (INVALID), or memory is short. */
+bool catalog_label(struct catalog *catalog, const char *name, const char *label, int64_t version,
+                   struct percept_err *err);
+
+/* As catalog_find. */
+struct served *catalog_find_label(struct catalog *catalog, const char *name, const char *label,
+                                  struct percept_err *err);
 
 /* Loads it again from where it lies, beside itself: it serves until the new instance is ready and
  * takes its place, counts from zero, and is then removed as catalog_remove does it. When the load

@@ -24,13 +24,15 @@ struct entry *entry_of(struct task *task)
     return (struct entry *)(void *)((char *)task - offsetof(struct entry, task));
 }
 
-struct entry *entry_new(const struct found *found, const struct settings *settings, struct percept_err *err)
+struct entry *entry_new(const struct found *found, const struct root *root, const struct settings *settings,
+                        struct percept_err *err)
 {
     struct entry *entry = arena_buffer(sizeof *entry);
     if (!entry)
         return err_null(err, ERR_MEMORY, "out of memory: model '%s'", found->name);
     struct arena *arena = &entry->served.arena;
     entry->settings = settings;
+    entry->served.root = root;
     entry->served.name = arena_text(arena, found->name, strlen(found->name));
     entry->served.path = arena_text(arena, found->path, strlen(found->path));
     entry->served.version = found->version;
@@ -48,7 +50,7 @@ struct entry *entry_new_beside(struct entry *stands, struct percept_err *err)
     const struct served *served = &stands->served;
     const struct found found = {
         .name = served->name, .version = served->version, .path = served->path, .folder = stands->folder};
-    struct entry *entry = entry_new(&found, stands->settings, err);
+    struct entry *entry = entry_new(&found, served->root, stands->settings, err);
     if (entry)
         entry->stands = stands;
     return entry;

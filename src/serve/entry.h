@@ -15,16 +15,20 @@
 #include "serve/dispatch.h"
 #include "serve/scan.h"
 
+struct need;
+
 struct entry {
     struct served served; /* first: a served model is its entry */
     struct catalog *catalog;
     const struct settings *settings;
     const char *folder; /* of the manifest, or NULL */
-    struct entry *next; /* among all of the catalog, listed or not */
+    struct entry *next; /* among all of the catalog, listed or not, in the order of coming */
     bool listed;
     struct entry *stands;    /* whose place it takes when it has loaded, or NULL */
     struct entry *successor; /* that loads beside it, or NULL */
+    struct need *needs;      /* needs.c's */
     struct task task;
+    bool waiting; /* to be loaded, for a turn of the loop and for what it needs */
     bool loading; /* it waits for a loader, or one has it */
     int given_up; /* a flag: nobody waits for it any more */
 
@@ -36,7 +40,8 @@ struct entry {
 };
 
 /* LOADING; texts are copied. NULL when memory is short. */
-struct entry *entry_new(const struct found *found, const struct settings *settings, struct percept_err *err);
+struct entry *entry_new(const struct found *found, const struct root *root, const struct settings *settings,
+                        struct percept_err *err);
 
 /* Another of the same name and version, from the same place. */
 struct entry *entry_new_beside(struct entry *stands, struct percept_err *err);

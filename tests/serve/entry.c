@@ -13,6 +13,8 @@ Suite *serve_entry_suite(void);
 
 static const struct settings settings = {.private_regions = true, .max_batch_size = 16, .max_pixels = 7};
 
+static const struct root root = {.path = "models"};
+
 static void begin(void)
 {
     folder_begin("entry");
@@ -26,7 +28,7 @@ static void end(void)
 static struct entry *entry_at(const char *path, const char *folder)
 {
     const struct found found = {.name = "m", .version = 3, .path = folder_at(path), .folder = folder_at(folder)};
-    struct entry *entry = entry_new(&found, &settings, NULL);
+    struct entry *entry = entry_new(&found, &root, &settings, NULL);
     ck_assert_ptr_nonnull(entry);
     return entry;
 }
@@ -52,6 +54,7 @@ START_TEST(a_new_entry_is_loading_and_owns_its_texts)
     ck_assert_int_eq(entry->served.state, SERVED_LOADING);
     ck_assert_str_eq(entry->served.name, "m");
     ck_assert_int_eq(entry->served.version, 3);
+    ck_assert_ptr_eq(entry->served.root, &root);
     ck_assert_int_eq(entry->served.max_pixels, 7);
     ck_assert_ptr_eq(entry_of(&entry->task), entry);
     entry_free(entry);
@@ -110,10 +113,10 @@ START_TEST(without_memory_there_is_no_entry)
     const struct found found = {.name = "m", .version = 1, .path = folder_at("m.onnx"), .folder = folder_root};
     struct percept_err err = {0};
     arena_fail_at(1, false);
-    ck_assert_ptr_null(entry_new(&found, &settings, &err));
+    ck_assert_ptr_null(entry_new(&found, &root, &settings, &err));
     ck_assert_int_eq(err.code, ERR_MEMORY);
     arena_fail_at(2, true);
-    ck_assert_ptr_null(entry_new(&found, &settings, &err));
+    ck_assert_ptr_null(entry_new(&found, &root, &settings, &err));
     arena_fail_at(0, false);
 }
 END_TEST

@@ -114,6 +114,11 @@ static struct served *find(const char *name, int64_t version)
     return served;
 }
 
+static void unload(struct served *served)
+{
+    ck_assert_msg(catalog_remove(catalog, served, &err), "%s", err.text);
+}
+
 static void on_done(struct job *job)
 {
     ((struct asked *)job->user)->n_done++;
@@ -173,8 +178,8 @@ static void serve_a(float c)
 START_TEST(an_idle_model_is_gone_in_the_next_turn)
 {
     serve_a(10);
-    catalog_remove(catalog, find("a", 1));
-    catalog_remove(catalog, find("a", 1));
+    unload(find("a", 1));
+    unload(find("a", 1));
     ck_assert_int_eq(find("a", 1)->state, SERVED_UNLOADING);
     ck_assert_ptr_null(catalog_find_ready(catalog, "a", 0, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "is not at ready state: it is unloading"));
@@ -193,7 +198,7 @@ START_TEST(requests_that_wait_are_answered_first)
     serve_a(10);
     for (int i = 0; i < 5; i++)
         ask("a");
-    catalog_remove(catalog, find("a", 1));
+    unload(find("a", 1));
     ck_assert_int_eq(catalog_in_flight(catalog), 5);
     loop_run(loop);
     for (int i = 0; i < 5; i++)
@@ -205,7 +210,7 @@ END_TEST
 static void remove_a(void)
 {
     if (seen[0] == '\0')
-        catalog_remove(catalog, find("a", 1));
+        unload(find("a", 1));
     ck_assert_int_eq(find("a", 1)->state, SERVED_UNLOADING); /* it is there while anybody is answered */
 }
 
@@ -227,7 +232,7 @@ START_TEST(requests_that_are_given_up_hold_nothing_back)
 {
     serve_a(10);
     struct asked *one = ask("a"), *other = ask("a");
-    catalog_remove(catalog, find("a", 1));
+    unload(find("a", 1));
     job_cancel(&one->job);
     loop_run(loop);
     ck_assert_int_eq(one->job.err.code, ERR_CANCELLED);
@@ -243,8 +248,8 @@ START_TEST(what_is_removed_while_it_loads_never_serves)
     put("b/model.onnx", 30);
     add("a");
     add("b");
-    catalog_remove(catalog, find("a", 2)); /* its load may have begun, or not */
-    catalog_remove(catalog, find("b", 1));
+    unload(find("a", 2)); /* its load may have begun, or not */
+    unload(find("b", 1));
     loop_run(loop);
     ck_assert_ptr_null(strstr(seen, "a2:READY"));
     ck_assert_ptr_null(strstr(seen, "b1:READY"));
@@ -264,7 +269,7 @@ START_TEST(a_failed_model_can_be_removed)
     add("a");
     loop_run(loop);
     ck_assert(!catalog_ready(catalog, &err));
-    catalog_remove(catalog, find("a", 1));
+    unload(find("a", 1));
     loop_run(loop);
     expect_unknown("a");
     ck_assert(catalog_ready(catalog, &err));
@@ -278,7 +283,7 @@ START_TEST(a_version_that_leaves_is_not_the_default)
     add("a");
     loop_run(loop);
     struct asked *one = ask("a");
-    catalog_remove(catalog, find("a", 2));
+    unload(find("a", 2));
     ck_assert_int_eq(find("a", 0)->version, 1);
     struct asked *other = ask("a");
     loop_run(loop);
@@ -291,7 +296,7 @@ START_TEST(a_name_may_be_added_again_while_its_last_holder_is_still_there)
 {
     serve_a(10);
     struct asked *one = ask("a");
-    catalog_remove(catalog, find("a", 1));
+    unload(find("a", 1));
     put("a/model.onnx", 20);
     add("a");
     ck_assert_int_eq(find("a", 1)->state, SERVED_LOADING);
@@ -309,7 +314,7 @@ START_TEST(draining_takes_along_what_is_leaving)
 {
     serve_a(10);
     ask("a");
-    catalog_remove(catalog, find("a", 1));
+    unload(find("a", 1));
     catalog_drain(catalog, count_drained, NULL);
     loop_run(loop);
     ck_assert_int_eq(n_drained, 1);
@@ -332,7 +337,7 @@ START_TEST(whatever_memory_is_short_nobody_is_left_without_an_answer)
         arena_fail_at(nth, false);
         for (int i = 0; i < 3; i++)
             ask("a");
-        catalog_remove(catalog, find("a", 1));
+        unload(find("a", 1));
         loop_run(loop);
         arena_fail_at(0, false);
         for (int i = 0; i < 3; i++) {
@@ -508,7 +513,7 @@ START_TEST(removal_takes_along_what_loads_beside)
     put("a/model.onnx", 20);
     replace("a");
     ask("a");
-    catalog_remove(catalog, find("a", 1));
+    unload(find("a", 1));
     ck_assert_ptr_null(catalog_replace(catalog, find("a", 1), &err));
     ck_assert_str_eq(err.text, "model 'a' version 1 is unloading");
     loop_run(loop);
@@ -564,6 +569,134 @@ START_TEST(whatever_memory_is_short_one_of_the_two_serves)
 }
 END_TEST
 
+/* --- roots, labels, needs ----------------------------------------------------------------------------------------- */
+
+START_TEST(a_model_knows_the_path_that_it_came_from)
+{
+    put("repo/a/model.onnx", 10);
+    put("other/b.onnx", 20);
+    add("repo");
+    ck_assert(!catalog_add(catalog, folder_at("nowhere"), &err));
+    add("other/b.onnx");
+    add("repo"); /* what is there is served already */
+    const struct root *root = catalog_roots(catalog);
+    ck_assert_str_eq(root->path, folder_at("repo"));
+    ck_assert_ptr_eq(find("a", 1)->root, root);
+    root = root->next;
+    ck_assert_str_eq(root->path, folder_at("nowhere")); /* something may come there */
+    ck_assert_str_eq(root->next->path, folder_at("other/b.onnx"));
+    ck_assert_ptr_eq(find("b", 1)->root, root->next);
+    ck_assert_ptr_null(root->next->next);
+    loop_run(loop);
+    ck_assert_ptr_eq(replace("a")->root, catalog_roots(catalog));
+}
+END_TEST
+
+START_TEST(a_label_finds_its_version)
+{
+    put("a/1/model.onnx", 10);
+    put("a/2/model.onnx", 20);
+    add("a");
+    ck_assert(catalog_label(catalog, "a", "stable", 1, &err)); /* before it is loaded */
+    ck_assert_int_eq(catalog_find_label(catalog, "a", "stable", &err)->version, 1);
+    ck_assert(catalog_label(catalog, "a", "stable", 2, &err));
+    ck_assert_int_eq(catalog_find_label(catalog, "a", "stable", &err)->version, 2);
+    ck_assert(!catalog_label(catalog, "a", "stable", 3, &err));
+    ck_assert_str_eq(err.text, "Request for unknown model: 'a' version 3 is not found");
+    ck_assert_ptr_null(catalog_find_label(catalog, "a", "next", &err));
+    ck_assert_str_eq(err.text, "Request for unknown model: 'a' label 'next' is not found");
+    ck_assert_ptr_null(catalog_find_label(catalog, "b", "next", &err));
+    ck_assert_str_eq(err.text, "Request for unknown model: 'b' is not found");
+    unload(find("a", 2));
+    loop_run(loop);
+    ck_assert_ptr_null(catalog_find_label(catalog, "a", "stable", &err));
+    ck_assert_str_eq(err.text, "Request for unknown model: 'a' version 2 is not found");
+    ck_assert(catalog_label(catalog, "a", "stable", 0, &err));
+    ck_assert_ptr_null(catalog_find_label(catalog, "a", "stable", &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "label 'stable' is not found"));
+}
+END_TEST
+
+static void need(const char *name, const char *other)
+{
+    ck_assert_msg(catalog_need(catalog, find(name, 0), other, 0, &err), "%s", err.text);
+}
+
+START_TEST(what_is_needed_is_loaded_first)
+{
+    put("repo/a/model.onnx", 10);
+    put("repo/b/model.onnx", 20);
+    put("repo/c/model.onnx", 30);
+    add("repo");
+    need("a", "b");
+    need("b", "c");
+    ck_assert(!catalog_need(catalog, find("c", 0), "a", 0, &err));
+    ck_assert_str_eq(err.text, "model 'c' cannot need 'a', which needs 'c': a circle");
+    loop_run(loop);
+    ck_assert_str_eq(seen, "a1:LOADING b1:LOADING c1:LOADING c1:READY b1:READY a1:READY ");
+    ck_assert(!catalog_remove(catalog, find("c", 0), &err));
+    ck_assert_str_eq(err.text, "model 'c' version 1 is needed by 'b' version 1: remove that before");
+    ck_assert_int_eq(find("c", 0)->state, SERVED_READY);
+    unload(find("a", 0));
+    unload(find("b", 0)); /* nobody asks 'a' any more */
+    unload(find("c", 0));
+    loop_run(loop);
+    ck_assert_ptr_null(catalog_first(catalog));
+}
+END_TEST
+
+START_TEST(what_is_needed_stays_while_requests_may_ask_for_it)
+{
+    put("repo/a/model.onnx", 10);
+    put("repo/b/model.onnx", 20);
+    add("repo");
+    need("a", "b");
+    loop_run(loop);
+    ask("a");
+    unload(find("a", 0));
+    ck_assert(!catalog_remove(catalog, find("b", 0), &err));
+    loop_run(loop);
+    expect_answer(&asked[0], 11);
+    unload(find("b", 0));
+}
+END_TEST
+
+START_TEST(without_what_it_needs_a_model_fails)
+{
+    put("repo/a/model.onnx", 10);
+    put("repo/d/model.onnx", 10);
+    folder_text("repo/b/model.onnx", "broken");
+    add("repo");
+    need("a", "b");
+    need("d", "nobody");
+    loop_run(loop);
+    ck_assert_int_eq(find("a", 0)->state, SERVED_FAILED);
+    ck_assert_ptr_nonnull(strstr(find("a", 0)->reason, "it needs model 'b', which failed to load: b/model.onnx: "));
+    ck_assert_str_eq(find("d", 0)->reason, "it needs model 'nobody', which is not served");
+    put("repo/b/model.onnx", 20);
+    catalog_replace(catalog, find("b", 0), &err);
+    struct served *fresh = replace("a"); /* it waits for the one that loads again */
+    ck_assert(catalog_need(catalog, fresh, "b", 0, &err));
+    loop_run(loop);
+    ck_assert_ptr_eq(find("a", 0), fresh);
+    ck_assert_int_eq(fresh->state, SERVED_READY);
+}
+END_TEST
+
+START_TEST(what_waits_for_another_does_not_hold_up_the_end)
+{
+    put("repo/a/model.onnx", 10);
+    put("repo/b/model.onnx", 20);
+    add("repo");
+    need("a", "b");
+    catalog_drain(catalog, count_drained, NULL);
+    loop_run(loop);
+    ck_assert_int_eq(n_drained, 1);
+    n_drained = 0;
+    ck_assert_str_eq(find("a", 0)->reason, "Server exiting");
+}
+END_TEST
+
 Suite *serve_instances_suite(void)
 {
     Suite *suite = suite_create("serve/instances");
@@ -589,6 +722,12 @@ Suite *serve_instances_suite(void)
     tcase_add_test(tests, removal_takes_along_what_loads_beside);
     tcase_add_test(tests, draining_waits_for_what_loads_beside);
     tcase_add_test(tests, whatever_memory_is_short_one_of_the_two_serves);
+    tcase_add_test(tests, a_model_knows_the_path_that_it_came_from);
+    tcase_add_test(tests, a_label_finds_its_version);
+    tcase_add_test(tests, what_is_needed_is_loaded_first);
+    tcase_add_test(tests, what_is_needed_stays_while_requests_may_ask_for_it);
+    tcase_add_test(tests, without_what_it_needs_a_model_fails);
+    tcase_add_test(tests, what_waits_for_another_does_not_hold_up_the_end);
     suite_add_tcase(suite, tests);
     return suite;
 }
