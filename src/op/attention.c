@@ -55,11 +55,6 @@ struct attention_plan {
     bool copy_k, copy_v;
 };
 
-static const struct tensor *input_of(const struct step *step, int i)
-{
-    return i < step->n_in ? step->in[i] : NULL;
-}
-
 static bool attention_check(struct node_ctx *ctx, struct percept_err *err)
 {
     struct attention *a = op_priv(ctx, sizeof *a, err);
@@ -121,7 +116,7 @@ static bool take_side(const struct step *step, int i, int64_t heads, int64_t *n_
 
 static bool take_past(const struct step *step, struct attention_plan *plan, struct percept_err *err)
 {
-    const struct tensor *key = input_of(step, PAST_KEY), *value = input_of(step, PAST_VALUE);
+    const struct tensor *key = op_in(step, PAST_KEY), *value = op_in(step, PAST_VALUE);
     if (!key)
         return true;
     if (!op_want_dtype(step, PAST_KEY, PERCEPT_FLOAT, err) || !op_want_dtype(step, PAST_VALUE, PERCEPT_FLOAT, err))
@@ -142,7 +137,7 @@ static bool take_past(const struct step *step, struct attention_plan *plan, stru
 /* Since opset 24 a mask may speak of fewer keys, and the others are masked; before, one stands for all. */
 static bool take_mask(const struct step *step, struct attention_plan *plan, struct percept_err *err)
 {
-    const struct tensor *mask = input_of(step, MASK);
+    const struct tensor *mask = op_in(step, MASK);
     const int64_t full[] = {plan->items, plan->q_heads, plan->rows, plan->keys};
     plan->mask_keys = plan->keys;
     if (!mask)
@@ -170,7 +165,7 @@ static bool take_mask(const struct step *step, struct attention_plan *plan, stru
 
 static bool take_nonpad(const struct step *step, const struct attention_plan *plan, struct percept_err *err)
 {
-    const struct tensor *n = input_of(step, NONPAD);
+    const struct tensor *n = op_in(step, NONPAD);
     return !n || (n->dtype == PERCEPT_INT64 && n->rank == 1 && n->dims[0] == plan->items) ||
            err_set(err, ERR_INVALID, OP_AT "nonpad_kv_seqlen must be an int64 for each of %lld items",
                    OP_NODE(step->node), (long long)plan->items);
@@ -242,8 +237,8 @@ static bool attention_shape(struct step *step, struct percept_err *err)
                        OP_NODE(step->node), (long long)plan->q_heads, (long long)plan->kv_heads);
     if (!take_past(step, plan, err) || !take_mask(step, plan, err) || !take_nonpad(step, plan, err))
         return false;
-    plan->copy_k = input_of(step, PAST_KEY) || step->n_out > 1;
-    plan->copy_v = input_of(step, PAST_VALUE) || step->n_out > 2;
+    plan->copy_k = op_in(step, PAST_KEY) || step->n_out > 1;
+    plan->copy_v = op_in(step, PAST_VALUE) || step->n_out > 2;
     plan->scale = a->scaled ? a->scale : (float)(1 / sqrt((double)plan->size));
     plan->blocks = (plan->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
     step->flops = 2.0 * (double)(plan->items * plan->q_heads) * (double)plan->rows * (double)plan->keys *
@@ -288,7 +283,7 @@ struct attention_work {
 static const float *settle(struct step *step, const struct run_env *env, int i, struct strides *strides)
 {
     const struct attention_plan *plan = step->state;
-    const struct tensor *past = input_of(step, i == K ? PAST_KEY : PAST_VALUE);
+    const struct tensor *past = op_in(step, i == K ? PAST_KEY : PAST_VALUE);
     const int64_t size = i == K ? plan->size : plan->v_size;
     *strides = i == K ? plan->k : plan->v;
     if (!(i == K ? plan->copy_k : plan->copy_v))
@@ -313,12 +308,12 @@ static int64_t keys_seen(const struct attention_work *w, int64_t item, int64_t i
 {
     const struct attention *a = w->a;
     const struct attention_plan *plan = w->plan;
-    const struct tensor *nonpad = input_of(w->share.step, NONPAD);
+    const struct tensor *nonpad = op_in(w->share.step, NONPAD);
     int64_t n = plan->mask_keys, offset = plan->past;
     if (nonpad) {
         const int64_t given = ((const int64_t *)nonpad->data)[item];
         n = op_clamp(given, 0, n);
-        if (!input_of(w->share.step, PAST_KEY))
+        if (!op_in(w->share.step, PAST_KEY))
             offset = op_clamp(given, 0, INT64_MAX / 2) - plan->rows;
     }
     const int64_t own = i + offset; /* the position of the query itself */
@@ -335,7 +330,7 @@ static bool add_mask(const struct attention_work *w, int64_t item, int64_t head,
                      int64_t seen)
 {
     const struct attention_plan *plan = w->plan;
-    const struct tensor *mask = input_of(w->share.step, MASK);
+    const struct tensor *mask = op_in(w->share.step, MASK);
     if (!mask)
         return seen > first;
     const int64_t at = item * plan->mask[0] + head * plan->mask[1] + i * plan->mask[2];
@@ -446,7 +441,7 @@ static bool items_first(struct batch_view *view, int n_whole)
 
 static void attention_batch(struct batch_view *view)
 {
-    const struct tensor *mask = input_of(view->many, MASK);
+    const struct tensor *mask = op_in(view->many, MASK);
     if (!items_first(view, MASK))
         return;
     if (mask && view->in[MASK].word == BATCH_APART && mask->rank != 4)
@@ -485,7 +480,7 @@ static bool rotary_check(struct node_ctx *ctx, struct percept_err *err)
 /* cos and sin: [positions][columns], or a row for each row of x. */
 static bool take_tables(const struct step *step, struct rotary_plan *plan, struct percept_err *err)
 {
-    const struct tensor *c = step->in[COS], *positions = input_of(step, POSITIONS);
+    const struct tensor *c = step->in[COS], *positions = op_in(step, POSITIONS);
     if (!op_want_dtype(step, COS, PERCEPT_FLOAT, err) || !op_want_dtype(step, SIN, PERCEPT_FLOAT, err))
         return false;
     if (!tensor_same_dims(c, step->in[SIN]))
@@ -542,7 +537,7 @@ static void turn_rows(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct step *step = arg;
     const struct rotary_plan *plan = step->state;
-    const struct tensor *positions = input_of(step, POSITIONS);
+    const struct tensor *positions = op_in(step, POSITIONS);
     for (int64_t row = from; row < to; row++) {
         const int64_t line = positions ? ((const int64_t *)positions->data)[row] : row;
         const float *c = (const float *)step->in[COS]->data + line * plan->columns;
@@ -557,7 +552,7 @@ static void turn_rows(void *arg, int64_t from, int64_t to, int member)
 static bool rotary_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct rotary_plan *plan = step->state;
-    const struct tensor *positions = input_of(step, POSITIONS);
+    const struct tensor *positions = op_in(step, POSITIONS);
     const int64_t rows = plan->items * plan->rows;
     for (int64_t i = 0; positions && i < rows; i++) {
         if (!op_spend(env, 1))
@@ -576,7 +571,7 @@ static void rotary_batch(struct batch_view *view)
 {
     if (!items_first(view, COS))
         return;
-    if (input_of(view->many, POSITIONS) && (view->in[COS].word == BATCH_APART || view->in[SIN].word == BATCH_APART))
+    if (op_in(view->many, POSITIONS) && (view->in[COS].word == BATCH_APART || view->in[SIN].word == BATCH_APART))
         batch_axis_mixes(view, "looks positions up in a table that grows with the batch");
     else
         batch_axis_all(view, batch_axis_at(0, 1));

@@ -140,12 +140,11 @@ static bool read_special(struct node_ctx *ctx, struct binary_priv *priv, struct 
 
 static bool binary_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct binary_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct binary_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
+        return false;
     priv->member = (enum member)ctx->node->op->rule->variant;
     priv->op = op_of[priv->member];
-    ctx->node->priv = priv;
     bool variadic = is_variadic(priv->member);
     if (!op_arity(ctx, variadic ? 1 : 2, variadic ? INT32_MAX : 2, 1, err))
         return false;

@@ -112,11 +112,10 @@ struct topk_priv {
 
 static bool topk_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct topk_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct topk_priv *priv = op_priv(ctx, sizeof *priv, err);
     bool sorted;
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     priv->attribute = ctx->node->opset < 10;
     int inputs = priv->attribute ? 1 : 2;
     return op_arity(ctx, inputs, inputs, 2, err) && attr_int(ctx, "axis", -1, &priv->axis, err) &&
@@ -341,11 +340,10 @@ struct compress_priv {
 
 static bool compress_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct compress_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct compress_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
+        return false;
     priv->flat = !attr_has(ctx, "axis");
-    ctx->node->priv = priv;
     return op_arity(ctx, 2, 2, 1, err) && attr_int(ctx, "axis", 0, &priv->axis, err);
 }
 

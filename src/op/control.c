@@ -304,11 +304,10 @@ static bool scan_list(struct node_ctx *ctx, const char *name, int n, const int64
 
 static bool scan_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct scan_priv *p = arena_alloc(ctx->arena, sizeof *p);
+    struct scan_priv *p = op_priv(ctx, sizeof *p, err);
     int64_t n_scanned;
     if (!p)
-        return err_memory(err, "a node", sizeof *p);
-    ctx->node->priv = p;
+        return false;
     p->batched = ctx->node->opset < 9;
     int n_in = ctx->node->n_in - (p->batched ? 1 : 0);
     if (!op_arity(ctx, p->batched ? 0 : 1, MOST_STREAMS, MOST_STREAMS, err) ||

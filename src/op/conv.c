@@ -211,9 +211,9 @@ static bool take_pads(struct node_ctx *ctx, struct conv *conv, struct percept_er
 
 static bool conv_check_any(struct node_ctx *ctx, bool transposed, struct percept_err *err)
 {
-    struct conv *conv = arena_alloc(ctx->arena, sizeof *conv);
+    struct conv *conv = op_priv(ctx, sizeof *conv, err);
     if (!conv)
-        return err_memory(err, "a convolution", sizeof *conv);
+        return false;
     *conv = (struct conv){.transposed = transposed, .precision = ctx->precision, .fused = {.residual = -1}};
     const bool padded = transposed && ctx->node->op->rule->variant;
     if (!op_arity(ctx, 2, padded ? 4 : 3, 1, err) || !spatial_read(ctx, &conv->spatial, err) ||
@@ -222,7 +222,6 @@ static bool conv_check_any(struct node_ctx *ctx, bool transposed, struct percept
         (transposed && !transposed_attributes(ctx, conv, err)))
         return false;
     conv->has_bias = op_has_input(ctx->node, 2);
-    ctx->node->priv = conv;
     const struct tensor *weights = weights_view(ctx, 1);
     return !weights || check_constant(ctx, conv, weights, weights_view(ctx, 2), err);
 }

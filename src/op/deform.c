@@ -96,7 +96,7 @@ static bool deform_offsets(const struct step *step, const struct deform_plan *pl
     if (__builtin_mul_overflow(deform->offset_group, plan->kernel, &masks) ||
         __builtin_mul_overflow(masks, 2, &offsets))
         return err_set(err, ERR_INVALID, OP_AT "too many offsets", OP_NODE(step->node));
-    const bool has_bias = step->n_in > 3 && step->in[3], has_mask = step->n_in > 4 && step->in[4];
+    const bool has_bias = op_in(step, 3), has_mask = op_in(step, 4);
     return want_dims(step, 2, 4, (const int64_t[]){plan->items, offsets, h, w}, err) &&
            (!has_bias || want_dims(step, 3, 1, &plan->out_channels, err)) &&
            (!has_mask || want_dims(step, 4, 4, (const int64_t[]){plan->items, masks, h, w}, err));
@@ -176,7 +176,7 @@ static void locate(const struct step *step, int64_t item, int64_t group, int64_t
     const struct geometry *g = &plan->g;
     const int64_t at = (item * deform->offset_group + group) * plan->kernel + k;
     const int64_t offset = 2 * at * plan->points + point;
-    const bool masked = step->n_in > 4 && step->in[4];
+    const bool masked = op_in(step, 4);
     const double factor = masked ? number_at(step->in[4], at * plan->points + point) : 1;
     const int64_t row = point / g->out[2] * g->stride[1] - g->pad[1] + k / g->kernel[2] * g->dilation[1];
     const int64_t column = point % g->out[2] * g->stride[2] - g->pad[2] + k % g->kernel[2] * g->dilation[2];
@@ -241,7 +241,7 @@ static void fill_columns(const struct step *step, int64_t item, int64_t first, i
 static void add_bias(const struct step *step, int64_t item, int64_t point, int64_t n)
 {
     const struct deform_plan *plan = step->state;
-    const struct tensor *bias = step->n_in > 3 ? step->in[3] : NULL;
+    const struct tensor *bias = op_in(step, 3);
     if (!bias)
         return;
     switch (bias->dtype) {
@@ -318,7 +318,7 @@ static bool deform_run(struct step *step, struct run_env *env, struct percept_er
 static void deform_batch(struct batch_view *view)
 {
     for (int i = 0; i < view->many->n_in; i++) {
-        const bool own = i == 0 || i == 2 || (i == 4 && op_has_input(view->many->node, i));
+        const bool own = i == 0 || i == 2 || (i == 4 && op_in(view->many, i));
         if (own ? !batch_axis_same_place(view->in[i], batch_axis_at(0, 1)) : view->in[i].word != BATCH_SAME)
             return;
     }

@@ -52,11 +52,6 @@ static bool nms_check(struct node_ctx *ctx, struct percept_err *err)
     return op_arity(ctx, 2, 5, 1, err) && attr_bool(ctx, "center_point_box", false, &nms->center, err);
 }
 
-static const struct tensor *optional(const struct step *step, int i)
-{
-    return i < step->n_in ? step->in[i] : NULL;
-}
-
 static bool nms_inputs(const struct step *step, struct percept_err *err)
 {
     static const enum percept_dtype dtypes[] = {PERCEPT_FLOAT, PERCEPT_FLOAT, PERCEPT_INT64, PERCEPT_FLOAT,
@@ -80,7 +75,7 @@ static bool nms_inputs(const struct step *step, struct percept_err *err)
 /* max_output_boxes_per_class, or as many as there are boxes while that is not known. */
 static int64_t nms_most(const struct step *step, int64_t boxes)
 {
-    const struct tensor *most = optional(step, 2);
+    const struct tensor *most = op_in(step, 2);
     if (!most)
         return 0;
     const int64_t given = most->data ? *(const int64_t *)most->data : boxes;
@@ -170,7 +165,7 @@ static int64_t make_heap(struct op_share *share, const float *scores, int64_t *h
 {
     const struct step *step = share->step;
     const struct nms_plan *plan = step->state;
-    const struct tensor *threshold = optional(step, 4);
+    const struct tensor *threshold = op_in(step, 4);
     int64_t n = 0;
     for (int64_t i = 0; i < plan->boxes && op_share_spend(share, 1); i++) {
         if (threshold ? scores[i] > *(const float *)threshold->data : !isnan(scores[i]))
@@ -187,7 +182,7 @@ static int64_t select_boxes(struct op_share *share, int64_t pair, int64_t most, 
     const struct step *step = share->step;
     const struct nms *nms = step->priv;
     const struct nms_plan *plan = step->state;
-    const struct tensor *iou = optional(step, 3);
+    const struct tensor *iou = op_in(step, 3);
     const float threshold = iou ? *(const float *)iou->data : 0;
     const int64_t item = pair / plan->classes;
     const float *scores = (const float *)step->in[1]->data + pair * plan->boxes;

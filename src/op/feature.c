@@ -247,7 +247,8 @@ static void binarizer_range(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
-    const double threshold = (double)((const struct binarizer *)step->priv)->threshold;
+    const struct binarizer *binarizer = step->priv;
+    const double threshold = (double)binarizer->threshold;
     switch (step->in[0]->dtype) {
         TYPES_FEATURE(BINARIZE)
     default:

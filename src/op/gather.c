@@ -28,9 +28,8 @@ struct gather_priv {
 
 static bool make_priv(struct node_ctx *ctx, struct gather_priv **priv, struct percept_err *err)
 {
-    *priv = arena_alloc(ctx->arena, sizeof **priv);
-    ctx->node->priv = *priv;
-    return *priv || err_memory(err, "a node", sizeof **priv);
+    *priv = op_priv(ctx, sizeof **priv, err);
+    return *priv != NULL;
 }
 
 static bool gather_check(struct node_ctx *ctx, struct percept_err *err)

@@ -464,12 +464,14 @@ const struct op_rule op_zip_map = {
 
 int label_count(const struct node *node)
 {
-    return node->op && node->op->rule == &op_zip_map ? ((const struct zip *)node->priv)->labels.n : 0;
+    const struct zip *zip = node->priv;
+    return node->op && node->op->rule == &op_zip_map ? zip->labels.n : 0;
 }
 
 const char *label_text(const struct node *node, int i, struct arena *arena)
 {
-    const struct list *labels = &((const struct zip *)node->priv)->labels;
+    const struct zip *zip = node->priv;
+    const struct list *labels = &zip->labels;
     if (labels->dtype == PERCEPT_STRING) {
         const struct percept_string *text = (const struct percept_string *)labels->data + i;
         return arena_text(arena, text->at, text->n_bytes);

@@ -230,7 +230,8 @@ static int64_t label_index(const struct linear *linear, const float *scores)
 static float *scores_of(const struct step *step)
 {
     const struct linear_plan *plan = step->state;
-    const int scores = ((const struct linear *)step->priv)->classifies ? 1 : 0;
+    const struct linear *linear = step->priv;
+    const int scores = linear->classifies ? 1 : 0;
     return step->n_out > scores ? step->out[scores]->data : (float *)(void *)((char *)step->scratch + plan->scores_at);
 }
 

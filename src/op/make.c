@@ -99,12 +99,11 @@ const struct op_rule op_constant_value = {.check = constant_check, .shape = cons
 
 static bool constantofshape_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct constant_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct constant_priv *priv = op_priv(ctx, sizeof *priv, err);
     const struct tensor *value;
     static float zero;
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
-    ctx->node->priv = priv;
+        return false;
     if (!op_arity(ctx, 1, 1, 1, err) || !attr_tensor(ctx, "value", &value, err))
         return false;
     if (!value)
@@ -341,11 +340,10 @@ static bool read_seed(struct node_ctx *ctx, uint64_t *value, struct percept_err 
 
 static bool random_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct random_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct random_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
+        return false;
     priv->member = (enum member)ctx->node->op->rule->variant;
-    ctx->node->priv = priv;
     bool like = priv->member == NORMAL_LIKE || priv->member == UNIFORM_LIKE || priv->member == BERNOULLI;
     bool normal = priv->member == NORMAL || priv->member == NORMAL_LIKE;
     if (!op_arity(ctx, like, like, 1, err) || !read_seed(ctx, &priv->seed, err) ||
@@ -374,7 +372,7 @@ static bool random_state(struct step *step, uint64_t seed, struct percept_err *e
 static bool random_shape(struct step *step, struct percept_err *err)
 {
     const struct random_priv *priv = step->priv;
-    const struct tensor *like = step->n_in ? step->in[0] : NULL;
+    const struct tensor *like = op_in(step, 0);
     enum percept_dtype dtype = priv->dtype ? priv->dtype : like->dtype;
     if (dtype == PERCEPT_STRING || (priv->member == BERNOULLI && !types_real(like->dtype)))
         return err_set(err, ERR_UNSUPPORTED, OP_AT "its type is %s; float or double would work", OP_NODE(step->node),
@@ -421,7 +419,7 @@ static double random_one(const struct random_priv *priv, uint64_t *state, const 
 static bool random_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    const struct tensor *x = step->n_in ? step->in[0] : NULL, *out = step->out[0];
+    const struct tensor *x = op_in(step, 0), *out = step->out[0];
     int64_t size = (int64_t)tensor_dtype_bytes(out->dtype);
     for (int64_t i = 0, n = tensor_elements(out); i < n && op_spend(env, 4); i++) {
         double value = random_one(step->priv, step->state, x, i);

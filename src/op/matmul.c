@@ -133,16 +133,15 @@ static bool check_constant(struct node_ctx *ctx, struct matmul *matmul, const st
 
 static bool check_gemm(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct matmul *matmul = arena_alloc(ctx->arena, sizeof *matmul);
+    struct matmul *matmul = op_priv(ctx, sizeof *matmul, err);
     if (!matmul)
-        return err_memory(err, "a matrix product", sizeof *matmul);
+        return false;
     *matmul = (struct matmul){.gemm = true, .fused = {.residual = -1}};
     if (!op_arity(ctx, 2, 3, 1, err) || !attr_bool(ctx, "transA", false, &matmul->trans_a, err) ||
         !attr_bool(ctx, "transB", false, &matmul->trans_b, err) || !attr_float(ctx, "alpha", 1, &matmul->alpha, err) ||
         !attr_float(ctx, "beta", 1, &matmul->beta, err))
         return false;
     matmul->has_c = op_has_input(ctx->node, 2);
-    ctx->node->priv = matmul;
     const struct tensor *b = weights_view(ctx, 1);
     if (!b)
         return true;
@@ -162,13 +161,12 @@ static bool read_turns(const struct node_ctx *ctx, struct matmul *matmul, struct
 
 static bool check_matmul(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct matmul *matmul = arena_alloc(ctx->arena, sizeof *matmul);
+    struct matmul *matmul = op_priv(ctx, sizeof *matmul, err);
     if (!matmul)
-        return err_memory(err, "a matrix product", sizeof *matmul);
+        return false;
     *matmul = (struct matmul){.alpha = 1, .beta = 1, .fused = {.residual = -1}};
     if (!op_arity(ctx, 2, 2, 1, err) || (ctx->node->op->rule->variant == MATMUL_FUSED && !read_turns(ctx, matmul, err)))
         return false;
-    ctx->node->priv = matmul;
     const struct tensor *b = weights_view(ctx, 1);
     if (!b || (matmul->turns[1].first && b->rank > 2))
         return true;
@@ -520,7 +518,8 @@ static void spread_rows(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct step *step = arg;
     const struct matmul_plan *plan = step->state;
-    const float beta = ((const struct matmul *)step->priv)->beta, *c = step->in[2]->data;
+    const struct matmul *matmul = step->priv;
+    const float beta = matmul->beta, *c = step->in[2]->data;
     float *y = step->out[0]->data;
     for (int64_t i = from; i < to; i++) {
         for (int64_t j = 0; j < plan->n; j++)
@@ -591,10 +590,11 @@ static void run_gemm(struct step *step, const struct run_env *env)
 
 static void run_blas(struct step *step, const struct run_env *env)
 {
+    const struct matmul *matmul = step->priv;
     const struct matmul_plan *plan = step->state;
     struct matmul_work work = {
         .plan = plan,
-        .alpha = ((const struct matmul *)step->priv)->alpha,
+        .alpha = matmul->alpha,
         .a = step->in[0]->data,
         .b = step->in[1]->data,
         .c = step->out[0]->data,
@@ -710,9 +710,10 @@ static void activate_range(void *arg, int64_t from, int64_t to, int member)
 
 static bool fused_gemm_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
+    const struct matmul *matmul = step->priv;
     if (!matmul_run(step, env, err))
         return false;
-    if (((const struct matmul *)step->priv)->activate)
+    if (matmul->activate)
         team_split(env->team, tensor_elements(step->out[0]), WALK_GRAIN, activate_range, step);
     return true;
 }

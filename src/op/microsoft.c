@@ -86,7 +86,7 @@ static bool gelu_check(struct node_ctx *ctx, struct percept_err *err)
 static bool gelu_shape(struct step *step, struct percept_err *err)
 {
     const struct tensor *x = step->in[0];
-    const struct tensor *bias = step->n_in > 1 ? step->in[1] : NULL;
+    const struct tensor *bias = op_in(step, 1);
     if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || (bias && !op_want_dtype(step, 1, PERCEPT_FLOAT, err)))
         return false;
     if (bias && (x->rank < 1 || bias->rank != 1 || bias->dims[0] != x->dims[x->rank - 1])) {
@@ -108,7 +108,7 @@ static void gelu_rows(void *arg, int64_t from, int64_t to, int member)
     const struct activation_of *of = step->priv;
     const struct kernels *kernels = step->kernels;
     const struct tensor *x = step->in[0];
-    const struct tensor *bias = step->n_in > 1 ? step->in[1] : NULL;
+    const struct tensor *bias = op_in(step, 1);
     const int64_t n = x->rank ? x->dims[x->rank - 1] : 1;
     for (int64_t row = from; row < to; row++) {
         const float *in = (const float *)x->data + row * n;

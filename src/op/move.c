@@ -335,8 +335,7 @@ static bool trilu_shape(struct step *step, struct percept_err *err)
     if (x->rank < 2)
         return err_set(err, ERR_INVALID, OP_AT "the input has rank %d; at least 2 would work", OP_NODE(step->node),
                        x->rank);
-    if (op_has_input(step->node, 1) &&
-        (!op_want_dtype(step, 1, PERCEPT_INT64, err) || tensor_elements(step->in[1]) != 1))
+    if (op_in(step, 1) && (!op_want_dtype(step, 1, PERCEPT_INT64, err) || tensor_elements(step->in[1]) != 1))
         return err_set(err, ERR_MODEL, OP_AT "k is not one int64", OP_NODE(step->node));
     op_set_out(step, 0, x->dtype, x->rank, x->dims);
     return true;
@@ -348,7 +347,7 @@ static bool trilu_run(struct step *step, struct run_env *env, struct percept_err
     const struct trilu_priv *priv = step->priv;
     const struct tensor *x = step->in[0];
     int64_t rows = x->dims[x->rank - 2], columns = x->dims[x->rank - 1];
-    int64_t k = op_has_input(step->node, 1) ? *(const int64_t *)step->in[1]->data : 0;
+    int64_t k = op_in(step, 1) ? *(const int64_t *)step->in[1]->data : 0;
     k = op_clamp(k, -rows, columns);
     int64_t size = (int64_t)tensor_dtype_bytes(x->dtype), row_bytes = columns * size;
     for (int64_t i = 0, n = tensor_span(x, 0, x->rank - 1); row_bytes && i < n; i++) {

@@ -151,7 +151,7 @@ static void nbits_lay_weights(const struct node_ctx *ctx, void *packed)
 static bool nbits_shape(struct step *step, struct percept_err *err)
 {
     const struct nbits *p = step->priv;
-    const struct tensor *a = step->in[A], *bias = step->n_in > BIAS ? step->in[BIAS] : NULL;
+    const struct tensor *a = step->in[A], *bias = op_in(step, BIAS);
     if (!op_want_dtype(step, A, PERCEPT_FLOAT, err))
         return false;
     if (a->rank < 1 || a->dims[a->rank - 1] != p->k) {
@@ -177,7 +177,7 @@ static void nbits_columns(void *arg, int64_t from, int64_t to, int member)
     const struct step *step = arg;
     const struct nbits *p = step->priv;
     const struct kernels *kernels = step->kernels;
-    const struct tensor *a = step->in[A], *bias = step->n_in > BIAS ? step->in[BIAS] : NULL;
+    const struct tensor *a = step->in[A], *bias = op_in(step, BIAS);
     const int64_t m = tensor_span(a, 0, a->rank - 1), each = PANELS * kernels->gemm_step;
     float *wide = (float *)step->scratch + member * each * p->chunk;
     for (int64_t piece = from; piece < to; piece++) {

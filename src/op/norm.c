@@ -207,11 +207,10 @@ static bool check_kind(struct node_ctx *ctx, struct norm *norm, struct percept_e
 
 static bool norm_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct norm *norm = arena_alloc(ctx->arena, sizeof *norm);
+    struct norm *norm = op_priv(ctx, sizeof *norm, err);
     if (!norm)
-        return err_memory(err, "a normalization", sizeof *norm);
+        return false;
     *norm = (struct norm){.kind = (enum norm_kind)ctx->node->op->rule->variant, .fused = {.residual = -1}};
-    ctx->node->priv = norm;
     return attr_float(ctx, "epsilon", 1e-5f, &norm->epsilon, err) && check_kind(ctx, norm, err);
 }
 
@@ -364,7 +363,7 @@ static bool shape_group(struct step *step, struct percept_err *err)
 /* Scale or bias of a row of n: as many elements, or one. */
 static bool want_row(const struct step *step, int i, int64_t n, int64_t *elements, struct percept_err *err)
 {
-    *elements = i < step->n_in && step->in[i] ? tensor_elements(step->in[i]) : 0;
+    *elements = op_in(step, i) ? tensor_elements(step->in[i]) : 0;
     if (*elements == n || *elements == 1 || i >= step->n_in || !step->in[i])
         return true;
     return err_set(err, ERR_UNSUPPORTED, OP_AT "input %d has %lld elements; %lld (a row) and 1 work",
@@ -780,7 +779,7 @@ static void double_rows(void *arg, int64_t from, int64_t to, int member)
     const struct norm_plan *plan = step->state;
     const int64_t n = tensor_elements(step->in[0]) / plan->rows;
     const double *scale = step->in[1]->data;
-    const double *shift = step->n_in > 2 && step->in[2] ? step->in[2]->data : NULL;
+    const double *shift = op_in(step, 2) ? step->in[2]->data : NULL;
     for (int64_t row = from; row < to; row++) {
         const double *x = (const double *)step->in[0]->data + row * n;
         double *y = (double *)step->out[0]->data + row * n, mean, inverse;

@@ -223,8 +223,14 @@ const struct tensor *op_constant(struct node_ctx *ctx, int i);
 /* True if input i is there. */
 bool op_has_input(const struct node *node, int i);
 
-/* check: zeroed memory of the model for what the op keeps, as the node's priv; NULL, with a sentence, when
- * memory is short. */
+/* shape, run: input i, or NULL where it is left out; -1 is one that the operator does not have. */
+static inline struct tensor *op_in(const struct step *step, int i)
+{
+    return i >= 0 && i < step->n_in ? step->in[i] : NULL;
+}
+
+/* check: zeroed memory of the model for what the op keeps, as the node's priv and later its steps'; NULL, with a
+ * sentence, when memory is short. Readers point a variable of its type at priv. */
 void *op_priv(struct node_ctx *ctx, size_t n_bytes, struct percept_err *err);
 
 /* check: n_in within [least, most], n_out <= outputs. */

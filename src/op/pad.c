@@ -47,7 +47,7 @@ static bool pad_axes(const struct step *step, int64_t *axes, int *n, struct perc
     *n = step->in[0]->rank;
     for (int i = 0; i < *n; i++)
         axes[i] = i;
-    return !op_has_input(step->node, 3) || op_ints(step, 3, RANK_MAX, axes, n, err);
+    return !op_in(step, 3) || op_ints(step, 3, RANK_MAX, axes, n, err);
 }
 
 static bool take_pads(const struct step *step, struct pads *pads, struct percept_err *err)
@@ -81,7 +81,7 @@ static bool pad_shape(struct step *step, struct percept_err *err)
     int64_t dims[RANK_MAX], maps = 0;
     if (!take_pads(step, &pads, err))
         return false;
-    if (op_has_input(step->node, 2) && (!op_want_dtype(step, 2, x->dtype, err) || tensor_elements(step->in[2]) != 1))
+    if (op_in(step, 2) && (!op_want_dtype(step, 2, x->dtype, err) || tensor_elements(step->in[2]) != 1))
         return err_set(err, ERR_MODEL, OP_AT "the value is not one element of the input's type", OP_NODE(step->node));
     for (int i = 0; i < x->rank; i++) {
         int64_t dim = x->dims[i];
@@ -185,7 +185,7 @@ static void pad_value(const struct step *step, struct padding *p)
 {
     const struct pad_priv *priv = step->priv;
     double wide = (double)priv->value;
-    if (op_has_input(step->node, 2))
+    if (op_in(step, 2))
         memcpy(p->value, step->in[2]->data, p->size);
     else if (p->x->dtype == PERCEPT_DOUBLE)
         memcpy(p->value, &wide, sizeof wide);

@@ -280,7 +280,7 @@ static bool unpool_asked(const struct step *step, const struct unpool_plan *plan
     const int64_t *asked;
     int64_t n;
     memcpy(dims, plan->dims, sizeof plan->dims);
-    if (step->n_in < 3 || !step->in[2])
+    if (!op_in(step, 2))
         return true;
     if (!known_list(step, 2, &asked, &n, err))
         return false;

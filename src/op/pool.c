@@ -66,11 +66,10 @@ static bool read_p(const struct node_ctx *ctx, struct pool *pool, struct percept
 
 static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct pool *pool = arena_alloc(ctx->arena, sizeof *pool);
+    struct pool *pool = op_priv(ctx, sizeof *pool, err);
     if (!pool)
-        return err_memory(err, "a pool", sizeof *pool);
+        return false;
     *pool = (struct pool){.kind = (enum pool_kind)ctx->node->op->rule->variant};
-    ctx->node->priv = pool;
     const bool global = pool->kind >= POOL_GLOBAL_AVERAGE;
     if (!op_arity(ctx, 1, 1, pool->kind == POOL_MAX ? 2 : 1, err) ||
         ((pool->kind == POOL_LP || pool->kind == POOL_GLOBAL_LP) && !read_p(ctx, pool, err)))

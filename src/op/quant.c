@@ -76,10 +76,10 @@ static bool want_count(const struct step *step, int i, int64_t channels, struct 
 bool quant_want_parameters(const struct step *step, int scale, int zero, enum percept_dtype dtype, int64_t channels,
                            struct percept_err *err)
 {
-    if (quant_in(step, scale) &&
+    if (op_in(step, scale) &&
         (!op_want_dtype(step, scale, PERCEPT_FLOAT, err) || !want_count(step, scale, channels, err)))
         return false;
-    return !quant_in(step, zero) || (op_want_dtype(step, zero, dtype, err) && want_count(step, zero, channels, err));
+    return !op_in(step, zero) || (op_want_dtype(step, zero, dtype, err) && want_count(step, zero, channels, err));
 }
 
 void quant_fit(const struct kernels *kernels, struct watch *watch, const float *x, int64_t n, float *scale,
@@ -127,11 +127,10 @@ static bool is_quantised(enum percept_dtype dtype)
 static bool quant_check(struct node_ctx *ctx, struct percept_err *err)
 {
     const bool back = ctx->node->op->rule->variant;
-    struct quant *quant = arena_alloc(ctx->arena, sizeof *quant);
+    struct quant *quant = op_priv(ctx, sizeof *quant, err);
     int64_t precision;
     if (!quant)
-        return err_memory(err, "a node", sizeof *quant);
-    ctx->node->priv = quant;
+        return false;
     if (!op_arity(ctx, 2, 3, 1, err) || !attr_int(ctx, "axis", 1, &quant->axis, err) ||
         !attr_int_in(ctx, "block_size", 0, 0, INT64_MAX, &quant->block, err) ||
         !attr_int_in(ctx, "output_dtype", 0, 0, 100, &quant->dtype, err) ||
@@ -158,7 +157,7 @@ static bool refuse(const struct step *step, int i, const char *works, struct per
 static bool quant_grain(struct step *step, const struct quant *quant, struct quant_plan *plan, struct percept_err *err)
 {
     const struct tensor *x = step->in[0], *scale = step->in[1];
-    const struct tensor *zero = quant_in(step, 2);
+    const struct tensor *zero = op_in(step, 2);
     int axis;
     char text[128], other[128];
     if (zero && tensor_elements(zero) != tensor_elements(scale))
@@ -204,7 +203,7 @@ static bool quant_out(struct step *step, enum percept_dtype dtype, struct percep
 static bool quantize_shape(struct step *step, struct percept_err *err)
 {
     const struct quant *quant = step->priv;
-    const struct tensor *zero = quant_in(step, 2);
+    const struct tensor *zero = op_in(step, 2);
     const enum percept_dtype x = step->in[0]->dtype;
     enum percept_dtype dtype = quant->dtype ? (enum percept_dtype)quant->dtype : PERCEPT_UINT8;
     if (!is_floating(x) && x != PERCEPT_INT32)
@@ -227,7 +226,7 @@ static bool dequantize_shape(struct step *step, struct percept_err *err)
         return refuse(step, 0, "int8, uint8, int16, uint16 and int32", err);
     if (!is_floating(scale))
         return refuse(step, 1, "float32, float16 and bfloat16", err);
-    if (quant_in(step, 2) && !op_want_dtype(step, 2, x, err))
+    if (op_in(step, 2) && !op_want_dtype(step, 2, x, err))
         return false;
     return quant_out(step, quant->dtype ? (enum percept_dtype)quant->dtype : scale, err);
 }
@@ -305,7 +304,7 @@ static void quant_rows(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct quant_work *work = arg;
     const struct quant_plan *plan = work->plan;
-    const struct tensor *scale = work->step->in[1], *zero = quant_in(work->step, 2);
+    const struct tensor *scale = work->step->in[1], *zero = op_in(work->step, 2);
     if (plan->grain == GRAIN_TENSOR) {
         work->run(work->step, from, to - from, quant_scale(scale, 0), quant_zero(zero, 0));
         return;
@@ -385,7 +384,7 @@ static void quant_batch(struct batch_view *view)
     bool together[RANK_MAX] = {false};
     if (scale->rank > 1 && place.word == BATCH_APART && place.axis != axis &&
         batch_axis_same_place(view->in[1], place) &&
-        (!quant_in(view->many, 2) || batch_axis_same_place(view->in[2], place))) {
+        (!op_in(view->many, 2) || batch_axis_same_place(view->in[2], place))) {
         batch_axis_all(view, place);
         return;
     }

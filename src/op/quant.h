@@ -8,12 +8,6 @@
 
 #include "op/op.h"
 
-/* Input i, or NULL when it is left out or i is negative. */
-static inline const struct tensor *quant_in(const struct step *step, int i)
-{
-    return i >= 0 && i < step->n_in ? step->in[i] : NULL;
-}
-
 static inline bool quant_is_8bit(enum percept_dtype dtype)
 {
     return dtype == PERCEPT_INT8 || dtype == PERCEPT_UINT8;

@@ -110,12 +110,11 @@ static bool zero_usable(const struct node *node, const struct tensor *w, const s
 
 static bool qconv_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct qconv *conv = arena_alloc(ctx->arena, sizeof *conv);
+    struct qconv *conv = op_priv(ctx, sizeof *conv, err);
     if (!conv)
-        return err_memory(err, "a convolution", sizeof *conv);
+        return false;
     *conv = (struct qconv){.slots = &slots_of[ctx->node->op->rule->variant]};
     const struct slots *s = conv->slots;
-    ctx->node->priv = conv;
     if (!op_arity(ctx, s->least, s->most, 1, err) || !spatial_read(ctx, &conv->spatial, err) ||
         !attr_int_in(ctx, "group", 1, 1, (int64_t)1 << 30, &conv->group, err) ||
         (s->y_zero >= 0 && !attr_bool(ctx, "channels_last", false, &conv->channels_last, err)))
@@ -178,9 +177,9 @@ static bool shape_inputs(struct step *step, const struct qconv *conv, struct ten
                          struct percept_err *err)
 {
     const struct slots *s = conv->slots;
-    const struct tensor *x = step->in[0], *w = step->in[s->w], *bias = quant_in(step, s->bias);
+    const struct tensor *x = step->in[0], *w = step->in[s->w], *bias = op_in(step, s->bias);
     if (!quant_want_8bit(step, 0, err) || !weights_usable(step->node, conv, w, err) ||
-        !zero_usable(step->node, w, quant_in(step, s->w_zero), err) ||
+        !zero_usable(step->node, w, op_in(step, s->w_zero), err) ||
         !quant_want_parameters(step, s->x_scale, s->x_zero, x->dtype, 0, err) ||
         !quant_want_parameters(step, s->w_scale, -1, w->dtype, w->dims[0], err))
         return false;
@@ -507,8 +506,9 @@ static void qconv_pieces(void *arg, int64_t from, int64_t to, int member)
 static void make_channels(const struct step *step, const struct qconv_plan *plan, const int32_t *sums, int32_t x_zero,
                           float *factor, int32_t *bias)
 {
-    const struct slots *s = ((const struct qconv *)step->priv)->slots;
-    const struct tensor *given = quant_in(step, s->bias), *w_scale = quant_in(step, s->w_scale);
+    const struct qconv *conv = step->priv;
+    const struct slots *s = conv->slots;
+    const struct tensor *given = op_in(step, s->bias), *w_scale = op_in(step, s->w_scale);
     const uint32_t zero = (uint32_t)(x_zero - (plan->x_signed ? 0 : 128));
     const bool each = w_scale && tensor_elements(w_scale) > 1;
     for (int64_t i = 0; i < plan->out_channels; i++) {
@@ -539,7 +539,7 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
     char *scratch = step->scratch;
     const char *blob = step->packed;
     if (plan->lay) {
-        qconv_lay(step->kernels, step->in[s->w], quant_in(step, s->w_zero), scratch);
+        qconv_lay(step->kernels, step->in[s->w], op_in(step, s->w_zero), scratch);
         blob = scratch;
     }
     float *factor = (float *)(void *)(scratch + plan->factor_at);
@@ -553,8 +553,8 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
         .weights = (const int16_t *)(const void *)(blob + weights_round((size_t)plan->out_channels * sizeof(int32_t))),
         .factor = s->w_scale < 0 ? NULL : factor,
         .bias = bias,
-        .x_zero = quant_zero(quant_in(step, s->x_zero), 0),
-        .y_zero = quant_zero(quant_in(step, s->y_zero), 0),
+        .x_zero = quant_zero(op_in(step, s->x_zero), 0),
+        .y_zero = quant_zero(op_in(step, s->y_zero), 0),
     };
     make_channels(step, plan, sums, work.x_zero, factor, bias);
     if (conv->channels_last)

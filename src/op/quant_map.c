@@ -47,8 +47,8 @@ static struct scales scales_of(const struct step *step, int x, int y)
         .is_signed = step->out[0]->dtype == PERCEPT_INT8,
         .x = quant_scale(step->in[x], 0),
         .y = quant_scale(step->in[y], 0),
-        .x_zero = quant_zero(quant_in(step, x + 1), 0),
-        .y_zero = quant_zero(quant_in(step, y + 1), 0),
+        .x_zero = quant_zero(op_in(step, x + 1), 0),
+        .y_zero = quant_zero(op_in(step, y + 1), 0),
     };
 }
 
@@ -204,9 +204,9 @@ static bool pair_run(struct step *step, struct run_env *env, struct percept_err 
     pair->step = step; /* the plan's own only now */
     const float a = quant_scale(step->in[1], 0), b = quant_scale(step->in[4], 0);
     const float y = quant_scale(step->in[6], 0);
-    pair->a_zero = quant_zero(quant_in(step, 2), 0);
-    pair->b_zero = quant_zero(quant_in(step, 5), 0);
-    pair->y_zero = quant_zero(quant_in(step, 7), 0);
+    pair->a_zero = quant_zero(op_in(step, 2), 0);
+    pair->b_zero = quant_zero(op_in(step, 5), 0);
+    pair->y_zero = quant_zero(op_in(step, 7), 0);
     pair->a_ratio = a / y;
     pair->b_ratio = b / y;
     const float zeros = pair->a_ratio * (float)pair->a_zero + pair->b_ratio * (float)pair->b_zero;
@@ -286,11 +286,10 @@ static void rescale(const struct step *step, const struct scales *s, uint8_t *ta
 
 static bool concat_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    int64_t *axis = arena_alloc(ctx->arena, sizeof *axis);
+    int64_t *axis = op_priv(ctx, sizeof *axis, err);
     const int n = ctx->node->n_in;
     if (!axis)
-        return err_memory(err, "a node", sizeof *axis);
-    ctx->node->priv = axis;
+        return false;
     if (!arity(ctx, 5, INT32_MAX, 0xd, err))
         return false;
     if ((n - 2) % 3 != 0)
@@ -470,11 +469,10 @@ struct softmax_plan {
 
 static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct softmax *softmax = arena_alloc(ctx->arena, sizeof *softmax);
+    struct softmax *softmax = op_priv(ctx, sizeof *softmax, err);
     int64_t opset;
     if (!softmax)
-        return err_memory(err, "a softmax", sizeof *softmax);
-    ctx->node->priv = softmax;
+        return false;
     if (!arity(ctx, 4, 5, 0xb, err) || !attr_int(ctx, "opset", 13, &opset, err))
         return false;
     softmax->flat = opset < 13;
@@ -580,11 +578,10 @@ struct pool_plan {
 
 static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct pool *pool = arena_alloc(ctx->arena, sizeof *pool);
+    struct pool *pool = op_priv(ctx, sizeof *pool, err);
     if (!pool)
-        return err_memory(err, "a pool", sizeof *pool);
+        return false;
     *pool = (struct pool){.global = ctx->node->op->rule->variant};
-    ctx->node->priv = pool;
     return arity(ctx, 4, 5, 0xb, err) && attr_bool(ctx, "channels_last", false, &pool->channels_last, err) &&
            (pool->global ||
             (spatial_read(ctx, &pool->spatial, err) && attr_bool(ctx, "ceil_mode", false, &pool->ceil, err) &&

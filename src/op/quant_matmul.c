@@ -75,12 +75,11 @@ struct product_plan {
 
 static bool product_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct product *product = arena_alloc(ctx->arena, sizeof *product);
+    struct product *product = op_priv(ctx, sizeof *product, err);
     if (!product)
-        return err_memory(err, "a matrix product", sizeof *product);
+        return false;
     const enum product_kind kind = (enum product_kind)ctx->node->op->rule->variant;
     *product = (struct product){.kind = kind, .slots = &slots_of[kind], .alpha = 1};
-    ctx->node->priv = product;
     if (!op_arity(ctx, product->slots->least, product->slots->most, 1, err))
         return false;
     if (kind == PRODUCT_QGEMM && (!attr_bool(ctx, "transA", false, &product->trans_a, err) ||
@@ -143,7 +142,8 @@ static void product_pack(const struct node_ctx *ctx, void *packed)
 static bool shape_matmul(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
                          struct percept_err *err)
 {
-    const struct slots *slots = ((const struct product *)step->priv)->slots;
+    const struct product *product = step->priv;
+    const struct slots *slots = product->slots;
     struct stack stack;
     if (!stack_shape(step, slots->a, slots->b, &stack, err))
         return false;
@@ -163,7 +163,8 @@ static bool shape_matmul(struct step *step, struct product_plan *plan, int *rank
 
 static bool shape_c(const struct step *step, struct product_plan *plan, struct percept_err *err)
 {
-    const struct tensor *c = quant_in(step, ((const struct product *)step->priv)->slots->c);
+    const struct product *product = step->priv;
+    const struct tensor *c = op_in(step, product->slots->c);
     if (!c)
         return true;
     if (c->dtype != PERCEPT_INT32)
@@ -193,7 +194,7 @@ static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, 
 /* Elements of a parameter: one, one per row or column, or that for each matrix. */
 static bool count_fits(const struct step *step, int slot, int64_t each, int64_t all, struct percept_err *err)
 {
-    const struct tensor *t = quant_in(step, slot);
+    const struct tensor *t = op_in(step, slot);
     const int64_t n = t ? tensor_elements(t) : 1;
     if (n == 1 || n == each || n == all)
         return true;
@@ -203,18 +204,19 @@ static bool count_fits(const struct step *step, int slot, int64_t each, int64_t 
 
 static bool float_input(const struct step *step, int slot, struct percept_err *err)
 {
-    return !quant_in(step, slot) || op_want_dtype(step, slot, PERCEPT_FLOAT, err);
+    return !op_in(step, slot) || op_want_dtype(step, slot, PERCEPT_FLOAT, err);
 }
 
 static bool shape_parameters(const struct step *step, struct product_plan *plan, struct percept_err *err)
 {
-    const struct slots *s = ((const struct product *)step->priv)->slots;
+    const struct product *product = step->priv;
+    const struct slots *s = product->slots;
     const int64_t all = plan->n * plan->matrices;
-    const struct tensor *bias = quant_in(step, s->bias);
+    const struct tensor *bias = op_in(step, s->bias);
     if (!float_input(step, s->a_scale, err) || !float_input(step, s->b_scale, err) ||
         !float_input(step, s->bias, err) ||
-        (quant_in(step, s->a_zero) && !op_want_dtype(step, s->a_zero, step->in[s->a]->dtype, err)) ||
-        (quant_in(step, s->b_zero) && !op_want_dtype(step, s->b_zero, step->in[s->b]->dtype, err)) ||
+        (op_in(step, s->a_zero) && !op_want_dtype(step, s->a_zero, step->in[s->a]->dtype, err)) ||
+        (op_in(step, s->b_zero) && !op_want_dtype(step, s->b_zero, step->in[s->b]->dtype, err)) ||
         !count_fits(step, s->a_scale, plan->m_each, plan->rows, err) ||
         !count_fits(step, s->a_zero, plan->m_each, plan->rows, err) ||
         !count_fits(step, s->b_scale, plan->n, all, err) || !count_fits(step, s->b_zero, plan->n, all, err))
@@ -222,7 +224,7 @@ static bool shape_parameters(const struct step *step, struct product_plan *plan,
     if (bias && (bias->rank != 1 || bias->dims[0] != plan->n))
         return err_set(err, ERR_INVALID, OP_AT "the bias must be float32 [%lld]", OP_NODE(step->node),
                        (long long)plan->n);
-    const struct tensor *scale = quant_in(step, s->b_scale), *zero = quant_in(step, s->b_zero);
+    const struct tensor *scale = op_in(step, s->b_scale), *zero = op_in(step, s->b_zero);
     const bool stacked = (scale && tensor_elements(scale) > plan->n) || (zero && tensor_elements(zero) > plan->n);
     plan->sets = stacked ? plan->matrices : 1;
     return true;
@@ -232,14 +234,14 @@ static bool shape_dtypes(const struct step *step, enum percept_dtype *out, struc
 {
     const struct product *product = step->priv;
     const struct slots *s = product->slots;
-    const struct tensor *zero = quant_in(step, s->y_zero);
+    const struct tensor *zero = op_in(step, s->y_zero);
     if (product->kind == PRODUCT_DYNAMIC ? !op_want_dtype(step, s->a, PERCEPT_FLOAT, err)
                                          : !quant_want_8bit(step, s->a, err))
         return false;
     if (!quant_want_8bit(step, s->b, err))
         return false;
     *out = product->kind == PRODUCT_INTEGER ? PERCEPT_INT32 : PERCEPT_FLOAT;
-    if (!quant_in(step, s->y_scale))
+    if (!op_in(step, s->y_scale))
         return true;
     if (zero && !quant_want_8bit(step, s->y_zero, err))
         return false;
@@ -343,7 +345,7 @@ static int64_t column_index(const struct product_plan *plan, const struct tensor
 
 static int32_t row_zero(const struct product_work *work, int64_t row)
 {
-    const struct tensor *zero = quant_in(work->step, work->product->slots->a_zero);
+    const struct tensor *zero = op_in(work->step, work->product->slots->a_zero);
     if (work->product->kind == PRODUCT_DYNAMIC)
         return work->a_zero;
     return zero ? quant_zero(zero, row_index(work->plan, zero, row)) : 0;
@@ -375,7 +377,7 @@ static void widen_rows(void *arg, int64_t from, int64_t to, int member)
 
 static float left_scale(const struct product_work *work, int64_t row)
 {
-    const struct tensor *scale = quant_in(work->step, work->product->slots->a_scale);
+    const struct tensor *scale = op_in(work->step, work->product->slots->a_scale);
     if (work->product->kind == PRODUCT_DYNAMIC)
         return work->a_scale;
     return scale ? quant_scale(scale, row_index(work->plan, scale, row)) : 1;
@@ -385,8 +387,8 @@ static float left_scale(const struct product_work *work, int64_t row)
 static void make_factors(const struct product_work *work, int64_t row, int64_t from, int64_t n, float *factor)
 {
     const struct slots *slots = work->product->slots;
-    const struct tensor *b_scale = quant_in(work->step, slots->b_scale);
-    const struct tensor *y_scale = quant_in(work->step, slots->y_scale);
+    const struct tensor *b_scale = op_in(work->step, slots->b_scale);
+    const struct tensor *y_scale = op_in(work->step, slots->y_scale);
     const float left = work->product->alpha * left_scale(work, row);
     for (int64_t i = 0; i < n; i++) {
         float value = left;
@@ -400,9 +402,9 @@ static void make_columns(struct product_work *work)
 {
     const struct product_plan *plan = work->plan;
     const struct slots *slots = work->product->slots;
-    const struct tensor *a_scale = quant_in(work->step, slots->a_scale);
-    const struct tensor *zero = quant_in(work->step, slots->b_zero);
-    const struct tensor *c = quant_in(work->step, slots->c);
+    const struct tensor *a_scale = op_in(work->step, slots->a_scale);
+    const struct tensor *zero = op_in(work->step, slots->b_zero);
+    const struct tensor *c = op_in(work->step, slots->c);
     for (int64_t i = 0; i < plan->sets * plan->n; i++) {
         const int32_t own = zero ? quant_zero(zero, column_index(plan, zero, i)) : 0;
         work->zero[i] = own - (plan->b_signed ? 0 : 128);
@@ -428,7 +430,7 @@ static const int32_t *row_addend(const struct product_work *work, int64_t row, i
     for (int64_t i = 0; i < n; i++)
         buffer[i] = (int32_t)((uint32_t)work->c[from + i] - sum * (uint32_t)zero[i]);
     if (work->c_rows) {
-        const int32_t *c = quant_in(work->step, work->product->slots->c)->data;
+        const int32_t *c = op_in(work->step, work->product->slots->c)->data;
         for (int64_t i = 0; i < n; i++)
             buffer[i] = (int32_t)((uint32_t)buffer[i] + (uint32_t)c[row * plan->c_row + (from + i) * plan->c_column]);
     }
@@ -444,7 +446,7 @@ static void finish_row(const struct product_work *work, const struct place *at, 
 {
     const struct kernels *kernels = work->step->kernels;
     const struct slots *slots = work->product->slots;
-    const struct tensor *y = work->step->out[0], *bias = quant_in(work->step, slots->bias);
+    const struct tensor *y = work->step->out[0], *bias = op_in(work->step, slots->bias);
     const int64_t n = at->n, first = at->y_row * work->plan->n + at->from;
     const int32_t *addend = row_addend(work, at->a_row, at->set, at->from, n, buffer);
     const float *factor = work->factor + at->set * work->plan->n + at->from;
@@ -463,7 +465,7 @@ static void finish_row(const struct product_work *work, const struct place *at, 
         if (bias)
             kernels->binary(BINARY_ADD, to, to, (const float *)bias->data + at->from, n);
     } else {
-        const int32_t zero = quant_zero(quant_in(work->step, slots->y_zero), 0);
+        const int32_t zero = quant_zero(op_in(work->step, slots->y_zero), 0);
         kernels->requantize((uint8_t *)y->data + first, y->dtype == PERCEPT_INT8, sums, addend, factor, true, zero, n);
     }
 }
@@ -573,9 +575,9 @@ static void product_batch(struct batch_view *view)
             return;
         }
     }
-    if (gemm && (product->trans_a ||
-                 (slots->c >= 0 && quant_in(view->many, slots->c) && quant_in(view->many, slots->c)->rank > 1 &&
-                  quant_in(view->many, slots->c)->dims[0] != 1)))
+    if (gemm &&
+        (product->trans_a || (slots->c >= 0 && op_in(view->many, slots->c) && op_in(view->many, slots->c)->rank > 1 &&
+                              op_in(view->many, slots->c)->dims[0] != 1)))
         return;
     batch_axis_product(view, &a, &b, true);
 }

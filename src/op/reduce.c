@@ -37,12 +37,11 @@ struct reduce_priv {
 
 static bool reduce_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct reduce_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct reduce_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
+        return false;
     priv->member = (enum member)ctx->node->op->rule->variant;
     priv->input_since = priv->member == SUM ? 13 : 18;
-    ctx->node->priv = priv;
     bool input = ctx->node->opset >= priv->input_since;
     return op_arity(ctx, 1, input ? 2 : 1, 1, err) && attr_bool(ctx, "keepdims", true, &priv->keepdims, err) &&
            attr_bool(ctx, "noop_with_empty_axes", false, &priv->noop, err) &&
@@ -56,7 +55,7 @@ static bool take_axes(const struct step *step, bool *reduced, struct percept_err
     const int64_t *axes = priv->axes;
     int64_t n = priv->n;
     int rank = step->in[0]->rank;
-    if (step->n_in > 1 && step->in[1]) {
+    if (op_in(step, 1)) {
         if (!op_want_dtype(step, 1, PERCEPT_INT64, err))
             return false;
         n = tensor_elements(step->in[1]);
@@ -507,11 +506,10 @@ struct arg_priv {
 
 static bool arg_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct arg_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct arg_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
+        return false;
     priv->least = ctx->node->op->rule->variant;
-    ctx->node->priv = priv;
     return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "axis", 0, &priv->axis, err) &&
            attr_bool(ctx, "keepdims", true, &priv->keepdims, err) &&
            attr_bool(ctx, "select_last_index", false, &priv->last, err);

@@ -123,11 +123,10 @@ static bool check_simple(struct node_ctx *ctx, struct resize *resize, struct per
 static bool resize_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const char *const modes[] = {"nearest", "linear", "cubic", "bilinear", NULL};
-    struct resize *resize = arena_alloc(ctx->arena, sizeof *resize);
+    struct resize *resize = op_priv(ctx, sizeof *resize, err);
     if (!resize)
-        return err_memory(err, "a resize", sizeof *resize);
+        return false;
     *resize = (struct resize){.scales_slot = -1, .sizes_slot = -1, .roi_slot = -1};
-    ctx->node->priv = resize;
     if (!attr_choice(ctx, "mode", MODE_NEAREST, modes, &resize->mode, err))
         return false;
     if (resize->mode > MODE_CUBIC) /* an old name of linear */
@@ -143,7 +142,7 @@ static bool resize_check(struct node_ctx *ctx, struct percept_err *err)
 static bool known_list(const struct step *step, int slot, const struct tensor **list, int64_t *n,
                        struct percept_err *err)
 {
-    *list = slot >= 0 && slot < step->n_in ? step->in[slot] : NULL;
+    *list = op_in(step, slot);
     *n = *list ? tensor_elements(*list) : 0;
     if (*n == 0)
         *list = NULL;

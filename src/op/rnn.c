@@ -256,16 +256,15 @@ static bool check_arity(const struct node_ctx *ctx, const struct rnn *rnn, struc
 static bool rnn_check(struct node_ctx *ctx, struct percept_err *err)
 {
     static const int gates[] = {1, 3, 4}, n_functions[] = {1, 2, 3};
-    struct rnn *rnn = arena_alloc(ctx->arena, sizeof *rnn);
+    struct rnn *rnn = op_priv(ctx, sizeof *rnn, err);
     if (!rnn)
-        return err_memory(err, "a recurrent layer", sizeof *rnn);
+        return false;
     const int variant = ctx->node->op->rule->variant;
     const int kind = variant == RNN_QUANTISED ? RNN_LSTM : variant;
     *rnn = (struct rnn){.kind = (enum rnn_kind)kind,
                         .gates = gates[kind],
                         .n_functions = n_functions[kind],
                         .quantised = variant == RNN_QUANTISED};
-    ctx->node->priv = rnn;
     if (!check_arity(ctx, rnn, err) || !read_attributes(ctx, rnn, err))
         return false;
     const struct tensor *given[12] = {NULL};
@@ -350,15 +349,10 @@ static void rnn_pack(const struct node_ctx *ctx, void *packed)
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
 
-static const struct tensor *input_of(const struct step *step, int i)
-{
-    return i < step->n_in ? step->in[i] : NULL;
-}
-
 static bool state_fits(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan, int i,
                        struct percept_err *err)
 {
-    const struct tensor *t = input_of(step, i);
+    const struct tensor *t = op_in(step, i);
     const int64_t first = rnn->batch_first ? plan->batch : rnn->directions;
     const int64_t second = rnn->batch_first ? rnn->directions : plan->batch;
     if (!t || (t->dtype == PERCEPT_FLOAT && t->rank == 3 && t->dims[0] == first && t->dims[1] == second &&
@@ -371,7 +365,7 @@ static bool state_fits(const struct step *step, const struct rnn *rnn, const str
 static bool optional_fit(const struct step *step, const struct rnn *rnn, const struct rnn_plan *plan,
                          struct percept_err *err)
 {
-    const struct tensor *lengths = input_of(step, 4), *peephole = input_of(step, 7);
+    const struct tensor *lengths = op_in(step, 4), *peephole = op_in(step, 7);
     if (lengths && (lengths->dtype != PERCEPT_INT32 || lengths->rank != 1 || lengths->dims[0] != plan->batch))
         return err_set(err, ERR_INVALID, OP_AT "sequence_lens must be int32 [%lld]", OP_NODE(step->node),
                        (long long)plan->batch);
@@ -386,7 +380,7 @@ static bool shape_inputs(const struct step *step, const struct rnn *rnn, struct 
 {
     const struct tensor *x = step->in[0], *given[12];
     for (int i = 0; i < 12; i++)
-        given[i] = input_of(step, i);
+        given[i] = op_in(step, i);
     if (!op_want_dtype(step, 0, PERCEPT_FLOAT, err) || !weights_fit(rnn, step->node, given, err))
         return false;
     plan->input = seen(rnn, given[1]).dims[2];
@@ -685,7 +679,7 @@ static void move_states(const struct rnn_work *work, int direction, int64_t from
 
 static void begin_states(const struct rnn_work *work, int direction, int64_t from, int64_t to, int slot, float *own)
 {
-    const struct tensor *t = input_of(work->step, slot);
+    const struct tensor *t = op_in(work->step, slot);
     const int64_t hidden = work->plan->hidden;
     if (t)
         move_states(work, direction, from, to, own, t->data, false);
@@ -698,7 +692,7 @@ static void walk_pieces(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     const struct rnn_work *work = arg;
     const struct rnn_plan *plan = work->plan;
-    const struct tensor *peephole = input_of(work->step, 7);
+    const struct tensor *peephole = op_in(work->step, 7);
     for (int64_t piece = from; piece < to; piece++) {
         const int d = (int)(piece / work->groups);
         const int64_t group = piece % work->groups;
@@ -759,7 +753,7 @@ static const char *run_blob(const struct step *step, const struct rnn *rnn, cons
 {
     if (!plan->lay)
         return step->packed;
-    const struct tensor *b = input_of(step, 3);
+    const struct tensor *b = op_in(step, 3);
     const void *w = step->in[1]->data, *r = step->in[2]->data;
     if (rnn->quantised) {
         float *wide = (float *)(void *)((char *)step->scratch + plan->wide_at);
@@ -777,7 +771,7 @@ static bool rnn_run(struct step *step, struct run_env *env, struct percept_err *
 {
     const struct rnn *rnn = step->priv;
     const struct rnn_plan *plan = step->state;
-    const struct tensor *lengths = input_of(step, 4);
+    const struct tensor *lengths = op_in(step, 4);
     if (!lengths_fit(step, plan, lengths ? lengths->data : NULL, err))
         return false;
     const int64_t states = rnn->directions * plan->batch * plan->hidden;

@@ -164,7 +164,7 @@ static bool position(const struct step *step, int i, int64_t n, int64_t last, in
                      struct percept_err *err)
 {
     *at = absent;
-    if (i < step->n_in && step->in[i]) {
+    if (op_in(step, i)) {
         const void *data = step->in[i]->data;
         *at = step->in[i]->dtype == PERCEPT_INT64 ? *(const int64_t *)data : *(const int32_t *)data;
     }
@@ -357,7 +357,7 @@ static bool split_check(struct node_ctx *ctx, struct percept_err *err)
 static bool split_shape(struct step *step, struct percept_err *err)
 {
     const struct sequence_priv *priv = step->priv;
-    const struct tensor *split = step->n_in > 1 ? step->in[1] : NULL;
+    const struct tensor *split = op_in(step, 1);
     int axis;
     if (split && ((split->dtype != PERCEPT_INT64 && split->dtype != PERCEPT_INT32) || split->rank > 1))
         return err_set(err, ERR_MODEL, OP_AT "input 1 must be an int64 or int32, or a list of them",
@@ -373,7 +373,7 @@ static int64_t number_at(const struct tensor *t, int64_t i)
 /* How many parts; *each: their length, or 0 when a list says so. */
 static bool split_parts(const struct step *step, int64_t whole, int64_t *n, int64_t *each, struct percept_err *err)
 {
-    const struct tensor *split = step->n_in > 1 ? step->in[1] : NULL;
+    const struct tensor *split = op_in(step, 1);
     *each = split && split->rank == 1 ? 0 : split ? number_at(split, 0) : 1;
     if (*each < 0 || (*each == 0 && split->rank == 0))
         return err_set(err, ERR_DATA, OP_AT "parts of %lld elements; 1 and more would work", OP_NODE(step->node),
@@ -426,7 +426,7 @@ static void drop_axis(struct tensor *t, int axis)
 static bool split_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     const struct sequence_priv *priv = step->priv;
-    const struct tensor *split = step->n_in > 1 ? step->in[1] : NULL;
+    const struct tensor *split = op_in(step, 1);
     int axis;
     int64_t n = 0, each = 0;
     struct sequence list = {.dtype = step->in[0]->dtype};
@@ -648,7 +648,7 @@ static bool has_run(struct step *step, struct run_env *env, struct percept_err *
 {
     (void)env;
     (void)err;
-    const struct tensor *x = step->n_in ? step->in[0] : NULL;
+    const struct tensor *x = op_in(step, 0);
     *(uint8_t *)step->out[0]->data = x && (x->dtype != DTYPE_OPTIONAL || list_of(step, 0)->n > 0);
     return true;
 }

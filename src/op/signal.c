@@ -77,11 +77,10 @@ struct window {
 
 static bool window_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct window *window = arena_alloc(ctx->arena, sizeof *window);
+    struct window *window = op_priv(ctx, sizeof *window, err);
     if (!window)
-        return err_memory(err, "a node", sizeof *window);
+        return false;
     window->kind = (enum window_kind)ctx->node->op->rule->variant;
-    ctx->node->priv = window;
     return op_arity(ctx, 1, 1, 1, err) && attr_bool(ctx, "periodic", true, &window->periodic, err) &&
            read_dtype(ctx, &window->dtype, err);
 }
@@ -285,11 +284,6 @@ static void fill_table(struct step *step, struct run_env *env)
     plan->filled = !watch_over(env->watch);
 }
 
-static bool has(const struct step *step, int i)
-{
-    return i < step->n_in && step->in[i];
-}
-
 static bool samples_usable(const struct step *step, int least, int *parts, struct percept_err *err)
 {
     const struct fourier *fourier = step->priv;
@@ -320,7 +314,7 @@ static bool dft_shape(struct step *step, struct percept_err *err)
     if (!plan)
         return err_memory(err, "a transform's plan", sizeof *plan);
     *plan = (struct fourier_plan){.frames = 1, .window = -1};
-    if (!samples_usable(step, 2, &plan->parts, err) || (has(step, 2) && !known_number(step, 2, &asked, err)) ||
+    if (!samples_usable(step, 2, &plan->parts, err) || (op_in(step, 2) && !known_number(step, 2, &asked, err)) ||
         !op_axis(step, asked, x->rank, &axis, err))
         return false;
     if (axis == x->rank - 1)
@@ -328,7 +322,7 @@ static bool dft_shape(struct step *step, struct percept_err *err)
     plan->samples = plan->length = x->dims[axis];
     if (fourier->one_sided && fourier->inverse)
         plan->length = 2 * (plan->samples - 1);
-    if ((has(step, 1) && !known_number(step, 1, &plan->length, err)) ||
+    if ((op_in(step, 1) && !known_number(step, 1, &plan->length, err)) ||
         !number_within(step, "dft_length", plan->length, 1, err) || !make_table(step, plan, err))
         return false;
     const int64_t most = plan->halved ? plan->length / 2 + 1 : plan->length;
@@ -345,13 +339,13 @@ static bool dft_shape(struct step *step, struct percept_err *err)
 
 static bool window_usable(const struct step *step, struct fourier_plan *plan, struct percept_err *err)
 {
-    if (!has(step, 2))
+    if (!op_in(step, 2))
         return true;
     const struct tensor *window = step->in[2];
     plan->window = 2;
     if (!op_want_dtype(step, 2, step->in[0]->dtype, err))
         return false;
-    if (window->rank != 1 || (has(step, 3) && window->dims[0] != plan->length))
+    if (window->rank != 1 || (op_in(step, 3) && window->dims[0] != plan->length))
         return err_set(err, ERR_INVALID, OP_AT "the window is no list as long as a frame", OP_NODE(step->node));
     plan->length = window->dims[0];
     return true;
@@ -374,10 +368,10 @@ static bool stft_shape(struct step *step, struct percept_err *err)
     if (!signal_usable(step, &plan->parts, err) || !known_number(step, 1, &plan->hop, err) ||
         !number_within(step, "frame_step", plan->hop, 1, err))
         return false;
-    if (x->rank > 3 || (!has(step, 2) && !has(step, 3)))
+    if (x->rank > 3 || (!op_in(step, 2) && !op_in(step, 3)))
         return err_set(err, ERR_INVALID, OP_AT "a signal [items,samples,1] and a window or a frame_length would work",
                        OP_NODE(step->node));
-    if ((has(step, 3) && !known_number(step, 3, &plan->length, err)) || !window_usable(step, plan, err) ||
+    if ((op_in(step, 3) && !known_number(step, 3, &plan->length, err)) || !window_usable(step, plan, err) ||
         !number_within(step, "frame_length", plan->length, 1, err))
         return false;
     plan->lines = x->dims[0];
@@ -492,7 +486,7 @@ static void dft_batch(struct batch_view *view)
     bool together[RANK_MAX] = {false};
     int64_t asked = fourier->axis;
     int axis;
-    if ((has(view->many, 2) && !known_number(view->many, 2, &asked, NULL)) ||
+    if ((op_in(view->many, 2) && !known_number(view->many, 2, &asked, NULL)) ||
         !op_axis(view->many, asked, x->rank, &axis, NULL))
         return;
     together[axis] = together[x->rank - 1] = true;

@@ -199,7 +199,7 @@ static bool split_given(const struct step *step, const int64_t **lengths, struct
 {
     const struct split_priv *priv = step->priv;
     *lengths = priv->lengths;
-    if (!op_has_input(step->node, 1))
+    if (!op_in(step, 1))
         return true;
     const struct tensor *t = step->in[1];
     if (!op_want_dtype(step, 1, PERCEPT_INT64, err))
@@ -330,8 +330,8 @@ static bool slice_lists(const struct step *step, int64_t lists[4][RANK_MAX], int
     for (int i = 1; i < step->n_in; i++)
         if (step->in[i] && !op_ints(step, i, RANK_MAX, lists[i - 1], &counts[i - 1], err))
             return false;
-    bool fit = counts[0] == counts[1] && (!op_has_input(step->node, 3) || counts[2] == counts[0]) &&
-               (!op_has_input(step->node, 4) || counts[3] == counts[0]);
+    bool fit = counts[0] == counts[1] && (!op_in(step, 3) || counts[2] == counts[0]) &&
+               (!op_in(step, 4) || counts[3] == counts[0]);
     if (!fit)
         return err_set(err, ERR_MODEL, OP_AT "starts, ends, axes and steps differ in length", OP_NODE(step->node));
     *n = counts[0];

@@ -33,11 +33,10 @@ struct softmax {
 
 static bool softmax_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct softmax *softmax = arena_alloc(ctx->arena, sizeof *softmax);
+    struct softmax *softmax = op_priv(ctx, sizeof *softmax, err);
     if (!softmax)
-        return err_memory(err, "a softmax", sizeof *softmax);
+        return false;
     *softmax = (struct softmax){.kind = (enum softmax_kind)ctx->node->op->rule->variant, .flat = ctx->node->opset < 13};
-    ctx->node->priv = softmax;
     return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "axis", softmax->flat ? 1 : -1, &softmax->axis, err);
 }
 
@@ -100,7 +99,8 @@ static void plain_rows(void *arg, int64_t from, int64_t to, int member)
     (void)member;
     struct op_share share = *(const struct op_share *)arg;
     const struct step *step = share.step;
-    const enum softmax_kind kind = ((const struct softmax *)step->priv)->kind;
+    const struct softmax *softmax = step->priv;
+    const enum softmax_kind kind = softmax->kind;
     const struct softmax_lines *plan = step->state;
     const int64_t each = plan->n * plan->inner;
     for (int64_t row = from; row < to; row++) {
@@ -237,7 +237,8 @@ static void slab_ends(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct step *step = arg;
-    const bool logarithm = ((const struct softmax *)step->priv)->kind == SOFTMAX_LOG;
+    const struct softmax *softmax = step->priv;
+    const bool logarithm = softmax->kind == SOFTMAX_LOG;
     const int64_t inner = ((const struct softmax_lines *)step->state)->inner;
     for (int64_t i = from; i < to; i++) {
         const struct slab slab = slab_of(step, i);
@@ -276,6 +277,7 @@ static size_t slabs_scratch_bytes(const struct softmax_lines *plan)
 static bool softmax_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
+    const struct softmax *softmax = step->priv;
     const struct softmax_lines *plan = step->state;
     if (plan->n == 0 || plan->inner == 0)
         return true;
@@ -283,7 +285,7 @@ static bool softmax_run(struct step *step, struct run_env *env, struct percept_e
         run_slabs(step, env);
         return true;
     }
-    if (step->in[0]->dtype == PERCEPT_DOUBLE || ((const struct softmax *)step->priv)->kind == SOFTMAX_HARD) {
+    if (step->in[0]->dtype == PERCEPT_DOUBLE || softmax->kind == SOFTMAX_HARD) {
         struct op_share share = op_share(step, env);
         team_split(env->team, plan->outer, 4, plain_rows, &share);
         return true;

@@ -220,7 +220,7 @@ static bool clip_shape(struct step *step, struct percept_err *err)
 
 static const void *bound(const struct step *step, int i)
 {
-    return step->n_in > i && step->in[i] ? step->in[i]->data : NULL;
+    return op_in(step, i) ? step->in[i]->data : NULL;
 }
 
 static void clip_numbers(const struct step *step, const struct activation_of *of, int64_t from, int64_t to)

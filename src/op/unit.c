@@ -146,7 +146,8 @@ static bool lp_check(struct node_ctx *ctx, struct percept_err *err)
 static struct sums lp_sums(const struct step *step)
 {
     const struct lp_plan *plan = step->state;
-    const bool absolute = ((const struct lp *)step->priv)->p == 1;
+    const struct lp *lp = step->priv;
+    const bool absolute = lp->p == 1;
     return (struct sums){.op = absolute ? REDUCE_L1 : REDUCE_SUM_SQUARE,
                          .finish = absolute ? SUMS_AS_IT_IS : SUMS_ROOT,
                          .outer = plan->rows,
@@ -263,7 +264,8 @@ static bool lp_run(struct step *step, struct run_env *env, struct percept_err *e
 
 static void lp_batch(struct batch_view *view)
 {
-    batch_axis_along(view, ((const struct lp *)view->many->priv)->axis);
+    const struct lp *lp = view->many->priv;
+    batch_axis_along(view, lp->axis);
 }
 
 const struct op_rule op_lp_normalization = {.check = lp_check, .shape = lp_shape, .run = lp_run, .batch = lp_batch};

@@ -70,11 +70,10 @@ static bool dropout_check(struct node_ctx *ctx, struct percept_err *err)
 
 static bool view_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct view_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct view_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
+        return false;
     priv->member = (enum member)ctx->node->op->rule->variant;
-    ctx->node->priv = priv;
     bool inputs = priv->member == RESHAPE   ? ctx->node->opset >= 5
                   : priv->member == DROPOUT ? ctx->node->opset >= 12
                                             : ctx->node->opset >= 13;
@@ -101,7 +100,7 @@ static bool take_list(const struct step *step, const int64_t **list, int64_t *n,
     *list = priv->list;
     *n = priv->n;
     *there = priv->listed;
-    if (step->n_in < 2 || !step->in[1])
+    if (!op_in(step, 1))
         return true;
     const struct tensor *t = step->in[1];
     if (!op_want_dtype(step, 1, PERCEPT_INT64, err))
@@ -258,7 +257,7 @@ static bool lies_plain(const struct step *step, const struct tensor *x)
 static bool inference_only(const struct step *step, struct percept_err *err)
 {
     const enum percept_dtype dtype = step->in[0]->dtype;
-    const struct tensor *mode = step->n_in > 2 ? step->in[2] : NULL;
+    const struct tensor *mode = op_in(step, 2);
     if (!types_real(dtype) && !tensor_is_half(dtype))
         return err_set(err, ERR_UNSUPPORTED, OP_AT "its input is %s; a type of floats would work", OP_NODE(step->node),
                        tensor_dtype_name(dtype));
@@ -342,12 +341,11 @@ struct extent_priv {
 
 static bool extent_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct extent_priv *priv = arena_alloc(ctx->arena, sizeof *priv);
+    struct extent_priv *priv = op_priv(ctx, sizeof *priv, err);
     if (!priv)
-        return err_memory(err, "a node", sizeof *priv);
+        return false;
     priv->size = ctx->node->op->rule->variant;
     priv->to_the_end = !attr_has(ctx, "end");
-    ctx->node->priv = priv;
     return op_arity(ctx, 1, 1, 1, err) && attr_int(ctx, "start", 0, &priv->start, err) &&
            attr_int(ctx, "end", 0, &priv->end, err);
 }

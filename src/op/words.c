@@ -178,7 +178,8 @@ static bool words_run(struct step *step, struct run_env *env, struct percept_err
 
 static void words_batch(struct batch_view *view)
 {
-    if (((const struct words *)view->many->priv)->n_stops)
+    const struct words *words = view->many->priv;
+    if (words->n_stops)
         batch_axis_mixes(view, "drops words of the batch");
     else
         batch_axis_elements(view);

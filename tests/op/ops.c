@@ -378,6 +378,18 @@ START_TEST(one_long_row_is_left_in_the_middle)
 }
 END_TEST
 
+START_TEST(an_input_that_is_left_out_is_null)
+{
+    struct tensor x;
+    struct tensor *in[] = {&x, NULL};
+    const struct step step = {.n_in = 2, .in = in};
+    ck_assert_ptr_eq(op_in(&step, 0), &x);
+    ck_assert_ptr_null(op_in(&step, 1));
+    ck_assert_ptr_null(op_in(&step, 2));
+    ck_assert_ptr_null(op_in(&step, -1));
+}
+END_TEST
+
 Suite *op_ops_suite(void)
 {
     Suite *suite = suite_create("op/ops");
@@ -388,6 +400,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, fusions_are_accepted_in_the_order_of_execution_only);
     tcase_add_test(tcase, a_shift_alone_needs_no_scale);
     tcase_add_test(tcase, inputs_can_be_appended);
+    tcase_add_test(tcase, an_input_that_is_left_out_is_null);
     tcase_add_test(tcase, what_gives_nothing_takes_no_time);
     tcase_add_test(tcase, arity_names_what_would_work);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
