@@ -2,8 +2,8 @@
  * window.h - pooling: each output pixel looks through a window at one map.
  *
  * A map is a channel block (a vector per pixel) or, in plain layout, one channel (a float per pixel);
- * the walk over windows is the same code on either type. A window is cut to the map once per axis, so
- * the inner loops ask nothing. Averages: the taps in ascending order, of a large window in tallies
+ * the walk over windows is the same code on either type. A window is cut to the map once per axis, if it
+ * leaves it at all, so the inner loops ask nothing. Averages: the taps in ascending order, of a large window in tallies
  * (accumulate.h), divided by their number, which with count_include_pad counts the padding but not what a
  * ceil-mode window sees beyond it. Maxima keep NaN; an empty window gives -inf, or 0/0 for averages.
  */
@@ -36,6 +36,8 @@ INLINED struct sight sight_of(const struct pool_shape *shape, int axis, int64_t 
 {
     const int64_t at = o * shape->stride[axis] - shape->pad[axis], step = shape->dilation[axis];
     const int64_t in = shape->in[axis], kernel = shape->kernel[axis];
+    if (at >= 0 && at + (kernel - 1) * step < in) /* nearly all of them, and divisions are slow */
+        return (struct sight){.first = at, .n = kernel, .counted = kernel};
     int64_t from, to, counted_from, counted_to;
     taps_within(at, step, kernel, 0, in, &from, &to);
     taps_within(at, step, kernel, -shape->pad[axis], in + shape->pad_end[axis], &counted_from, &counted_to);
