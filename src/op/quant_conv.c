@@ -63,6 +63,11 @@ struct qconv {
     bool channels_last;
 };
 
+/* Output pixels [first, last) of a row for which a tap sees a pixel of the picture; at pixel 0 it sees `begin`. */
+struct seen {
+    int64_t begin, first, last;
+};
+
 struct qconv_plan {
     struct geometry g;
     int64_t items, in_channels, out_channels, group;
@@ -72,6 +77,7 @@ struct qconv_plan {
     bool x_signed, direct, depthwise, lay;
     int64_t padded[3];                            /* depthwise: the plane */
     const int64_t *offsets;                       /* depthwise: of each tap in it */
+    const struct seen *seen;                      /* gathered: by the taps of a row */
     size_t blob_at, factor_at, bias_at, areas_at; /* in scratch */
     size_t gather_bytes, pack_bytes, area_bytes;  /* of one member */
     size_t x_at, y_at;                            /* channels_last: the planes */
@@ -234,6 +240,24 @@ static void shape_sizes(const struct step *step, const struct qconv *conv, const
     plan->tiles = (plan->pixels + plan->tile - 1) / plan->tile;
 }
 
+static struct seen seen_by(int64_t begin, int64_t stride, int64_t in)
+{
+    return (struct seen){begin, begin < 0 ? (-begin + stride - 1) / stride : 0,
+                         begin < in ? (in - begin - 1) / stride + 1 : 0};
+}
+
+static bool shape_gathered(struct step *step, struct qconv_plan *plan, struct percept_err *err)
+{
+    const struct geometry *g = &plan->g;
+    struct seen *seen = arena_array(step->arena, (size_t)g->kernel[2], sizeof *seen);
+    if (!seen)
+        return err_memory(err, "a convolution's taps", (size_t)g->kernel[2] * sizeof *seen);
+    for (int64_t t = 0; t < g->kernel[2]; t++)
+        seen[t] = seen_by(t * g->dilation[2] - g->pad[2], g->stride[2], g->in[2]);
+    plan->seen = seen;
+    return true;
+}
+
 static bool shape_depthwise(struct step *step, struct qconv_plan *plan, struct percept_err *err)
 {
     const struct geometry *g = &plan->g;
@@ -309,7 +333,7 @@ static bool qconv_shape(struct step *step, struct percept_err *err)
     if (!tensor_bytes(step->out[0], 1, &n_bytes)) /* no product of the plan's overflows then */
         return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
     shape_sizes(step, conv, &x, &g, plan);
-    if (plan->depthwise && !shape_depthwise(step, plan, err))
+    if (!(plan->depthwise ? shape_depthwise(step, plan, err) : shape_gathered(step, plan, err)))
         return false;
     shape_scratch(step, conv, plan);
     step->state = plan;
@@ -329,30 +353,17 @@ struct qconv_work {
     int32_t x_zero, y_zero;
 };
 
-/* Output pixels [first, last) of a row for which a tap sees a pixel of the picture; at pixel 0 it sees `begin`. */
-struct seen {
-    int64_t begin, first, last;
-};
-
-static struct seen seen_by(int64_t begin, int64_t stride, int64_t in)
-{
-    if (stride == 1) /* divisions cost more than the copies they prepare */
-        return (struct seen){begin, begin < 0 ? -begin : 0, in - begin};
-    return (struct seen){begin, begin < 0 ? (-begin + stride - 1) / stride : 0,
-                         begin < in ? (in - begin - 1) / stride + 1 : 0};
-}
-
 /* One output row's part [from, end). */
-static void gather_row(uint8_t *to, const uint8_t *row, const struct seen *seen, int64_t stride, int64_t from,
-                       int64_t end, uint8_t zero)
+static void gather_row(uint8_t *to, const uint8_t *row, struct seen seen, int64_t stride, int64_t from, int64_t end,
+                       uint8_t zero)
 {
-    const int64_t first = op_clamp(seen->first, from, end), last = op_clamp(seen->last, first, end);
+    const int64_t first = op_clamp(seen.first, from, end), last = op_clamp(seen.last, first, end);
     memset(to, zero, (size_t)(first - from));
     if (stride == 1 && last > first)
-        memcpy(to + (first - from), row + seen->begin + first, (size_t)(last - first));
+        memcpy(to + (first - from), row + seen.begin + first, (size_t)(last - first));
     else
         for (int64_t i = first; i < last; i++)
-            to[i - from] = row[seen->begin + i * stride];
+            to[i - from] = row[seen.begin + i * stride];
     memset(to + (last - from), zero, (size_t)(end - last));
 }
 
@@ -362,7 +373,7 @@ static void gather_tap(const struct qconv_work *work, const uint8_t *x, const in
 {
     const struct geometry *g = &work->plan->g;
     const uint8_t zero = (uint8_t)work->x_zero;
-    const struct seen seen = seen_by(at[2] * g->dilation[2] - g->pad[2], g->stride[2], g->in[2]);
+    const struct seen seen = work->plan->seen[at[2]];
     int64_t line = start[0], row = start[1], from = start[2];
     for (; n > 0; from = 0) {
         const int64_t left = g->out[2] - from, length = n < left ? n : left;
@@ -371,7 +382,7 @@ static void gather_tap(const struct qconv_work *work, const uint8_t *x, const in
         if (d < 0 || d >= g->in[0] || h < 0 || h >= g->in[1])
             memset(gathered, zero, (size_t)length);
         else
-            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2], &seen, g->stride[2], from, from + length, zero);
+            gather_row(gathered, x + (d * g->in[1] + h) * g->in[2], seen, g->stride[2], from, from + length, zero);
         gathered += length;
         n -= length;
         if (++row == g->out[1]) {
