@@ -3,8 +3,8 @@
 #   B=build/asan SANITIZE=-fsanitize=address make check     another flavour beside the release build
 #   make check-one T=graph/wire                             one suite
 #
-# Objects lie under $(B). Kernels are compiled once per level (KERNEL_LEVELS), everything else once. What was made
-# with other flags, or linked from other files, is made again: see stamps below.
+# Objects lie under $(B). Kernels are compiled once per level (KERNEL_LEVELS) and family, everything else once. What was
+# made with other flags, or linked from other files, is made again: see stamps below.
 
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
@@ -18,6 +18,7 @@ say = @$(if $(V),:,printf '  %-4s %s\n' $(1) $(2))
 
 MAKEFLAGS += -rR --no-print-directory
 jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+comma := ,
 .DELETE_ON_ERROR:
 .SECONDARY:
 SHELL := /bin/bash
@@ -45,15 +46,21 @@ DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
 
 STRIPPED := $(if $(SANITIZE)$(filter -O0 -Og,$(CFLAGS)),,yes)
 
+# A level compiles the families in which it is better than the level below, from which it borrows the others (pick.c).
+FAMILIES := gemm convolve map reduce recur quantize layout
 KERNEL_LEVELS := base $(if $(filter x86_64,$(ARCH)),v3 v4)
-LEVEL_base :=
-LEVEL_v3   := -march=x86-64-v3
-LEVEL_v4   := -march=x86-64-v4 -mprefer-vector-width=512
+LEVEL_base    :=
+LEVEL_v3      := -march=x86-64-v3
+LEVEL_v4      := -march=x86-64-v4 -mprefer-vector-width=512
+FAMILIES_base := $(FAMILIES)
+FAMILIES_v3   := $(FAMILIES)
+FAMILIES_v4   := $(FAMILIES)
+kernels       := $(foreach l,$(KERNEL_LEVELS),$(FAMILIES_$l:%=%.$l))
 
 lib_src    := $(sort $(wildcard src/base/*.c src/graph/*.c src/op/*.c src/engine/*.c)) \
               src/kernel/pick.c src/kernel/blas.c
 daemon_src := $(sort $(wildcard src/serve/*.c src/http/*.c src/command/*.c src/*.c))
-lib_obj    := $(lib_src:%.c=$(B)/%.o) $(KERNEL_LEVELS:%=$(B)/src/kernel/kernels.%.o)
+lib_obj    := $(lib_src:%.c=$(B)/%.o) $(kernels:%=$(B)/src/kernel/kernels.%.o)
 daemon_obj := $(daemon_src:%.c=$(B)/%.o)
 
 .PHONY: all
@@ -95,7 +102,7 @@ run: ## install what is missing, build, serve models/
 
 flags := $(CC) $(shell $(CC) -dumpfullversion) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) / $(KERNEL_CFLAGS) \
          / $(LEVEL_base) / $(LEVEL_v3) / $(LEVEL_v4) / $(VERSION)
-parts := $(KERNEL_LEVELS) / $(LDFLAGS) $(DAEMON_LIBS) $(LIB_LIBS) / $(STRIPPED) \
+parts := $(kernels) / $(LDFLAGS) $(DAEMON_LIBS) $(LIB_LIBS) / $(STRIPPED) \
          / $(sort $(wildcard src/*.c src/*/*.c src/kernel/* tests/*.c tests/*/*.c))
 
 .PHONY: new
@@ -121,13 +128,14 @@ $(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/engine/* src/graph/
 # What opens models and speaks HTTP is done once; what runs for every element is in kernel/ and op/.
 $(B)/src/graph/%.o $(B)/src/engine/%.o $(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
 $(B)/src/kernel/pick.o: $(B)/parts
-$(B)/src/kernel/pick.o: CPPFLAGS += $(if $(filter-out base,$(KERNEL_LEVELS)),,-DKERNELS_BASE_ALONE)
+$(B)/src/kernel/pick.o: CPPFLAGS += -D'KERNELS_HAVE(HAS)=$(foreach k,$(kernels),HAS($(subst .,$(comma),$k)))'
 # As old as its beginning: a header that was edited during the half minute this takes is newer.
 $(B)/src/kernel/kernels.%.o: src/kernel/kernels.c $(B)/flags
 	@mkdir -p $(@D)
 	@touch $@.begun
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(KERNEL_CFLAGS) $(LEVEL_$*) -DKERNELS_LEVEL=$* -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(KERNEL_CFLAGS) $(LEVEL_$(subst .,,$(suffix $*))) \
+	  -DKERNELS_FAMILY_$(basename $*) -DKERNELS_LEVEL=$(subst .,,$(suffix $*)) -MMD -MP -c $< -o $@
 	@touch -r $@.begun $@ && rm $@.begun
 
 $(B)/tests/%.o: tests/%.c $(B)/flags
@@ -209,7 +217,6 @@ check-one: $(if $(T),$(B)/test-$(firstword $(subst /, ,$(T)))) $(B)/perceptd ## 
 # looks at one.
 
 flavours := $(patsubst %/,%,$(dir $(B)))
-comma    := ,
 checks   := -fno-sanitize-recover=all -fno-omit-frame-pointer
 flavour   = B=$(flavours)/$(1) CFLAGS="-O1 -g1" WARN="$(4)" SANITIZE="$(2) $(checks)" \
             KERNEL_CFLAGS="-std=gnu11 -g1 -O1 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fPIE \

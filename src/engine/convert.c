@@ -34,9 +34,9 @@ static bool run_layout(struct step *step, struct run_env *env, struct percept_er
         const float *from = in->data;
         float *to = out->data;
         if (out->layout == LAYOUT_BLOCKED)
-            step->kernels->block(to + n * blocked_item, from + n * channels * pixels, channels, pixels);
+            step->kernels->layout->block(to + n * blocked_item, from + n * channels * pixels, channels, pixels);
         else
-            step->kernels->unblock(to + n * channels * pixels, from + n * blocked_item, channels, pixels);
+            step->kernels->layout->unblock(to + n * channels * pixels, from + n * blocked_item, channels, pixels);
     }
     return true;
 }

@@ -267,8 +267,8 @@ static void copy_feed(struct frame *child, int i, const struct tensor *from, str
     int64_t channels = from->dims[1], pixels = tensor_span(from, 2, from->rank);
     int64_t blocked = (channels + kernels->width - 1) / kernels->width * kernels->width * pixels;
     for (int64_t n = 0; n < from->dims[0]; n++)
-        kernels->unblock((float *)to + n * channels * pixels, (const float *)from->data + n * blocked, channels,
-                         pixels);
+        kernels->layout->unblock((float *)to + n * channels * pixels, (const float *)from->data + n * blocked, channels,
+                                 pixels);
 }
 
 static void copy_captured(struct frame *child, const struct frame *frame, struct watch *watch)

@@ -10,13 +10,13 @@
  *
  * An odd k is filled up with a zero. Unsigned b is stored as b - 128 ("flip"); whoever packs takes that
  * into account in b's zero point. Sums wrap at 32 bits, as everybody's do. Integers have no rounding,
- * so tiles may be cut as one likes; they are cut as in gemm.h.
+ * so tiles may be cut as one likes; they are cut as in panels.h.
  */
 #ifndef KERNEL_DOT_H
 #define KERNEL_DOT_H
 
-#include "kernel/gemm.h"
 #include "kernel/kernel.h"
+#include "kernel/panels.h"
 #include "kernel/vec.h"
 
 typedef int8_t quarter __attribute__((vector_size(2 * WIDTH))); /* 2 WIDTH numbers */

@@ -11,23 +11,18 @@
  * matrix is the common case of serving) a tile takes more panels instead, so that there are always
  * about as many independent chains as hide the latency of a multiply-add. Whatever the tile, an element
  * is summed over k ascending, in the parts of parts.h: bits depend neither on m nor on how columns were split.
- *
- * Loops: panels in groups that stay in the second cache, within a group all rows, within those the
- * panels.
  */
 #ifndef KERNEL_GEMM_H
 #define KERNEL_GEMM_H
 
+#include "kernel/epilogue.h"
 #include "kernel/kernel.h"
-#include "kernel/map.h"
+#include "kernel/panels.h"
 #include "kernel/parts.h"
 #include "kernel/vec.h"
 
 enum {
-    PANEL = 2 * WIDTH,         /* columns */
-    GEMM_PANELS = 4,           /* at most, in a tile of few rows */
-    GEMM_STRIDE = 4,           /* steps of k in one turn of a part's loop: so few turns are foreseen to end */
-    GEMM_GROUP_BYTES = 1 << 19 /* of packed b, to be met again by the next rows */
+    GEMM_STRIDE = 4 /* steps of k in one turn of a part's loop: so few turns are foreseen to end */
 };
 
 static size_t gemm_pack_bytes(int64_t k, int64_t n)
@@ -146,14 +141,6 @@ INLINED void gemm_tile(const struct gemm_call *call, int rows, int panels, int64
     gemm_finish(call, rows, vectors, sums, row, column);
 }
 
-/* Panels that a tile of few rows takes at once: what fits beside the weights and a broadcast. */
-INLINED int gemm_panels(int rows)
-{
-    const int registers = MANY_REGISTERS ? 32 : 16;
-    const int fit = rows == 1 ? GEMM_PANELS : (registers - 1) / (2 * (rows + 1));
-    return fit > GEMM_PANELS ? GEMM_PANELS : fit > 1 ? fit : 1;
-}
-
 INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int64_t from, int64_t to)
 {
     const int panels = gemm_panels(rows);
@@ -165,13 +152,6 @@ INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int6
         gemm_tile(call, rows, 1, row, column, &parts);
 }
 
-/* Every height of a block has its own code, unrolled. */
-#if MANY_REGISTERS
-#define GEMM_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
-#else
-#define GEMM_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
-#endif
-
 #define GEMM_HEIGHT(ROWS)                                                                                              \
     static __attribute__((noinline)) void gemm_rows_##ROWS(const struct gemm_call *call, int64_t row, int64_t from,    \
                                                            int64_t to)                                                 \
@@ -180,9 +160,6 @@ INLINED void gemm_rows(const struct gemm_call *call, int rows, int64_t row, int6
     }
 
 GEMM_HEIGHTS(GEMM_HEIGHT)
-
-/* One block of rows over columns [from, to). */
-typedef void gemm_visit(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to);
 
 static void gemm_block(const void *call, int64_t rows, int64_t row, int64_t from, int64_t to)
 {
@@ -195,23 +172,6 @@ static void gemm_block(const void *call, int64_t rows, int64_t row, int64_t from
 #undef CASE
     default:
         break;
-    }
-}
-
-/* Panels in groups that stay in the second cache, within a group all rows. */
-INLINED void gemm_blocks(int64_t m, int64_t n_from, int64_t n_to, int64_t panel_bytes, gemm_visit *block,
-                         const void *call)
-{
-    const int64_t panels = GEMM_GROUP_BYTES / panel_bytes;
-    const int64_t group = m <= GEMM_ROWS ? n_to - n_from : PANEL * (panels > 4 ? panels : 4);
-    const int64_t blocks = (m + GEMM_ROWS - 1) / GEMM_ROWS;
-    for (int64_t from = n_from; from < n_to; from += group) {
-        const int64_t to = n_to - from < group ? n_to : from + group;
-        /* blocks of nearly equal height: 13 rows are 7 and 6, not 12 and a lonely one */
-        for (int64_t i = 0; i < blocks; i++) {
-            const int64_t row = m * i / blocks;
-            block(call, m * (i + 1) / blocks - row, row, from, to);
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 /*
- * kernel.h - arithmetic on pointers: one struct of functions per instruction set, a "level".
+ * kernel.h - arithmetic on pointers: tables of functions, by family and by instruction set.
  *
- * A level is one compilation of kernels.c: base (whatever the compiler targets by default), v3 (AVX2 +
- * FMA), v4 (AVX-512). pick.c names the best one the CPU runs. All levels have the same functions and the
- * same contracts; only `width`, the number of floats in a vector, and the private layouts of packed
- * weights differ. Who packs, runs: pack_bytes, pack and run of a kind come from the same level.
+ * A "level" is an instruction set: base (whatever the compiler targets by default), v3 (AVX2 + FMA), v4 (AVX-512). A
+ * "family" is what belongs together in it: products, convolutions, maps. kernels.c is compiled once per family and
+ * level; pick.c composes levels of families and names the best one the CPU runs. All levels have the same functions
+ * and the same contracts; only `width`, the number of floats in a vector, and the private layouts of packed weights
+ * differ. Who packs, runs: pack_bytes, pack and run of a kind come from the same table.
  *
  * Contracts, for all functions here:
  *   - Kernels cannot fail, allocate or block: the caller has checked everything.
@@ -167,7 +168,7 @@ struct conv_shape {
 
 /*
  * A prepared convolution: all that follows from an algorithm and a shape with its heights and widths, found
- * once (conv_prepare) and shared by whoever runs it. Opaque, and of the level that made it. Nothing in it
+ * once (convolve->prepare) and shared by whoever runs it. Opaque, and of the level that made it. Nothing in it
  * changes afterwards, so any number of threads may use one at a time; nothing in it points anywhere, so its
  * bytes may be copied and moved. Small: a few kB, at most some dozens of bytes for each tap along an axis
  * and, transposed, for each pixel of a stride.
@@ -183,24 +184,26 @@ struct pool_shape {
     bool count_include_pad; /* average: the divisor counts padding */
 };
 
-struct kernels {
-    const char *name; /* "base", "v3", "v4" */
-    int width;        /* floats in a vector; channels in a block */
+/* --- the families ------------------------------------------------------------------------------------------------- */
 
-    /* --- matrices: c[m][n] = epilogue(a[m][k] b[k][n]), b constant and packed ------------------- */
+/* A family is a table of functions that are compiled together. `width`, of each: the floats of the vector by which it
+ * packs weights or reads blocks of channels, or 0 where nothing that it reads or writes depends on any. */
 
-    size_t (*gemm_pack_bytes)(int64_t k, int64_t n);
+/* Matrices: c[m][n] = epilogue(a[m][k] b[k][n]), b constant and packed. */
+struct gemm_kernels {
+    int width;
+    size_t (*pack_bytes)(int64_t k, int64_t n);
     /* b is raw bytes (no alignment): element (k, n) at b + 4 * (k * stride_k + n * stride_n).
-     * scale: [n] or NULL, multiplied into column n. Columns from a multiple j of gemm_step on lie at byte
-     * gemm_pack_bytes(k, j), so ranges of columns may be packed apart. */
-    void (*gemm_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
-                      const float *scale);
+     * scale: [n] or NULL, multiplied into column n. Columns from a multiple j of step on lie at byte
+     * pack_bytes(k, j), so ranges of columns may be packed apart. */
+    void (*pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
+                 const float *scale);
     /* Rows of c at distance ldc, of a at lda; the residual is laid out as c. Splits by rows of a and
-     * by gemm_step columns: computes rows [0, m) and columns [n_from, n_to) of the n packed ones;
-     * n_from is a multiple of gemm_step, n_to too or n. */
-    int64_t gemm_step;
-    void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c,
-                 int64_t ldc, const struct epilogue *epilogue, int64_t n_from, int64_t n_to);
+     * by step columns: computes rows [0, m) and columns [n_from, n_to) of the n packed ones;
+     * n_from is a multiple of step, n_to too or n. */
+    int64_t step;
+    void (*run)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c, int64_t ldc,
+                const struct epilogue *epilogue, int64_t n_from, int64_t n_to);
 
     /* Weights of 4 or 8 bits in blocks along k (a power of two, 16 at least) with a scale and a zero each,
      * (q - zero) scale, packed as narrow as they are. q: raw bytes, [n][blocks][block * bits / 8], low halves
@@ -208,47 +211,40 @@ struct kernels {
     size_t (*narrow_pack_bytes)(int bits, int64_t block, int64_t k, int64_t n);
     void (*narrow_pack)(void *packed, int bits, int64_t block, int64_t k, int64_t n, const void *q, const void *scales,
                         const float *zeros);
-    /* Rows [k_from, k_to) and columns [n_from, n_to) of them, as gemm_pack would have packed just these. k_from
-     * and k_to are multiples of block, or k_to is k; n_from and n_to as gemm's. */
+    /* Rows [k_from, k_to) and columns [n_from, n_to) of them, as pack would have packed just these. k_from
+     * and k_to are multiples of block, or k_to is k; n_from and n_to as run's. */
     void (*narrow_widen)(float *to, const void *packed, int bits, int64_t block, int64_t k, int64_t k_from,
                          int64_t k_to, int64_t n_from, int64_t n_to);
+};
 
-    /* --- pictures --------------------------------------------------------------------------------- */
-
+/* Pictures. */
+struct convolve_kernels {
+    int width;
     /* Which algorithm runs this shape: an index into this level's table, a pure function of the shape's
      * channels, window and layout (not of batch, height and width). It is asked once, when weights are known;
-     * all below are told. conv_name tells it, for profiles. */
-    int (*conv_choose)(const struct conv_shape *shape, enum precision precision);
-    const char *(*conv_name)(int algorithm);
-    size_t (*conv_pack_bytes)(int algorithm, const struct conv_shape *shape);
+     * all below are told. name tells it, for profiles. */
+    int (*choose)(const struct conv_shape *shape, enum precision precision);
+    const char *(*name)(int algorithm);
+    size_t (*pack_bytes)(int algorithm, const struct conv_shape *shape);
     /* weights: raw bytes, [out][in/group][kernel ...] (transposed: [in][out/group][kernel ...]);
      * scale: [out_channels] or NULL, multiplied into each output channel (a folded BatchNorm). */
-    void (*conv_pack)(int algorithm, const struct conv_shape *shape, void *packed, const void *weights,
-                      const float *scale);
+    void (*pack)(int algorithm, const struct conv_shape *shape, void *packed, const void *weights, const float *scale);
     /* Memory for a prepared convolution, 8-byte aligned, and what is written there. */
-    size_t (*conv_prepared_bytes)(int algorithm, const struct conv_shape *shape);
-    void (*conv_prepare)(struct conv_prepared *prepared, int algorithm, const struct conv_shape *shape);
-    /* Scratch that one caller of conv_run needs. */
-    size_t (*conv_scratch_bytes)(const struct conv_prepared *prepared);
-    /* Number of independent units of work in one item; conv_run computes units [from, to) of one item.
+    size_t (*prepared_bytes)(int algorithm, const struct conv_shape *shape);
+    void (*prepare)(struct conv_prepared *prepared, int algorithm, const struct conv_shape *shape);
+    /* Scratch that one caller of run needs. */
+    size_t (*scratch_bytes)(const struct conv_prepared *prepared);
+    /* Number of independent units of work in one item; run computes units [from, to) of one item.
      * input: one item, layout as shape->in_plain says; output and residual: one item, LAYOUT_BLOCKED.
      * epilogue->bias: [out_channels]. */
-    int64_t (*conv_units)(const struct conv_prepared *prepared);
-    void (*conv_run)(const struct conv_prepared *prepared, const float *input, const void *packed, float *output,
-                     const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to);
+    int64_t (*units)(const struct conv_prepared *prepared);
+    void (*run)(const struct conv_prepared *prepared, const float *input, const void *packed, float *output,
+                const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to);
+};
 
-    /* One item (or several as more channels): [channels][pixels] <-> blocks of width channels. */
-    void (*block)(float *blocked, const float *plain, int64_t channels, int64_t pixels);
-    void (*unblock)(float *plain, const float *blocked, int64_t channels, int64_t pixels);
-
-    /* Pools rows [from, to) of the output, of which a map has out[0]*out[1]: a map is one channel block
-     * (blocked: `lanes` = width) or one channel (plain: lanes = 1) of in[0]*in[1]*in[2] pixels. Maxima
-     * propagate NaN; empty windows give -inf, or 0/0 for an average. */
-    void (*pool)(const struct pool_shape *shape, int lanes, const float *input, float *output, int64_t from,
-                 int64_t to);
-
-    /* --- element by element: y may be x (and a or b) ---------------------------------------------- */
-
+/* Element by element: y may be x (and a or b). */
+struct map_kernels {
+    int width;
     void (*unary)(enum unary op, float *y, const float *x, int64_t n, float alpha, float beta);
     void (*binary)(enum binary op, float *y, const float *a, const float *b, int64_t n);
     /* one side is a single number */
@@ -260,13 +256,15 @@ struct kernels {
     void (*affine)(float *y, const float *x, float scale, float shift, int64_t n);
     void (*affine_lanes)(float *y, const float *x, const float *scale, const float *shift, int64_t pixels);
     void (*fill)(float *y, float value, int64_t n);
+};
 
-    /* --- along an axis ---------------------------------------------------------------------------- */
-
+/* Along an axis, and through a window. */
+struct reduce_kernels {
+    int width;
     /* x is [n][inner], y[i] = reduction over n of column i of the first `columns`; inner = 1 is the contiguous
      * case. The order of summation is fixed by n, and by whether inner is 1, alone. A sum is off by no more than
      * 4 roundings (2^-24) of the sum of its absolute terms, whatever n. */
-    void (*reduce)(enum reduce op, float *y, const float *x, int64_t n, int64_t inner, int64_t columns);
+    void (*run)(enum reduce op, float *y, const float *x, int64_t n, int64_t inner, int64_t columns);
     /* Softmax or its logarithm of the first `columns` of [n][inner] over n; y, of the same strides, may be x. */
     void (*softmax)(float *y, const float *x, int64_t n, int64_t inner, int64_t columns, bool logarithm);
     /* Of [n][inner], where inner is 1 or `width`: the mean of each column and the sum of the squares of the
@@ -276,9 +274,17 @@ struct kernels {
     void (*normalize)(float *y, const float *x, int64_t n, int64_t inner, const double *mean, const float *scale,
                       const float *shift);
 
-    /* --- recurrent steps: `rows` items of `hidden` units ------------------------------------------
-     * gates: pre-activations, rows at distance ld: LSTM [i o f c][hidden], GRU [z r h][hidden],
-     * ONNX's order, biases already added. Only the default activations; others are the op's loop. */
+    /* Pools rows [from, to) of the output, of which a map has out[0]*out[1]: a map is one channel block
+     * (blocked: `lanes` = width) or one channel (plain: lanes = 1) of in[0]*in[1]*in[2] pixels. Maxima
+     * propagate NaN; empty windows give -inf, or 0/0 for an average. */
+    void (*pool)(const struct pool_shape *shape, int lanes, const float *input, float *output, int64_t from,
+                 int64_t to);
+};
+
+/* Recurrent steps: `rows` items of `hidden` units. gates: pre-activations, rows at distance ld: LSTM [i o f c][hidden],
+ * GRU [z r h][hidden], ONNX's order, biases already added. Only the default activations; others are the op's loop. */
+struct recur_kernels {
+    int width;
     /* c and h are [rows][hidden], updated in place; peephole [i o f][hidden] or NULL; clip <= 0: none */
     void (*lstm_step)(int64_t rows, int64_t hidden, const float *gates, int64_t ld, float *h, float *c,
                       const float *peephole, float clip, bool input_forget);
@@ -287,12 +293,14 @@ struct kernels {
                       float clip);
     /* GRU, second half: n = tanh(gates h part); h = (1 - z) n + z h */
     void (*gru_step)(int64_t rows, int64_t hidden, const float *gates, int64_t ld, float *h, float clip);
+};
 
-    /* --- 8-bit numbers: is_signed says int8, else uint8. A number q stands for (q - zero) scale. --- */
-
+/* 8-bit numbers: is_signed says int8, else uint8. A number q stands for (q - zero) scale. */
+struct quantize_kernels {
+    int width;
     /* c[m][n] = sum of a[m][k] b[k][n], wrapping at 32 bits; b constant and packed as signed numbers:
      * an unsigned b becomes b - 128. a is int16, rows at distance lda, an odd k followed by a zero;
-     * a >= -512 and <= 511. Splits as gemm does, in units of dot_step columns. */
+     * a >= -512 and <= 511. Splits as gemm->run does, in units of dot_step columns. */
     size_t (*dot_pack_bytes)(int64_t k, int64_t n);
     /* element (k, n) of b at byte k * stride_k + n * stride_n */
     void (*dot_pack)(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
@@ -315,13 +323,37 @@ struct kernels {
     void (*dequantize)(float *y, const void *x, bool is_signed, float scale, int32_t zero, int64_t n);
 };
 
-/* The levels compiled in; NULL-ended in pick.c. On a processor other than x86-64 only base exists. */
-extern const struct kernels kernels_base;
-#ifdef __x86_64__
-extern const struct kernels kernels_v3;
-extern const struct kernels kernels_v4;
-#endif
+/* Plain <-> blocked. */
+struct layout_kernels {
+    int width;
+    /* One item (or several as more channels): [channels][pixels] <-> blocks of width channels. */
+    void (*block)(float *blocked, const float *plain, int64_t channels, int64_t pixels);
+    void (*unblock)(float *plain, const float *blocked, int64_t channels, int64_t pixels);
+};
 
+/* Each family's name: X(gemm) ... */
+#define KERNELS_FAMILIES(X) X(gemm) X(convolve) X(map) X(reduce) X(recur) X(quantize) X(layout)
+
+/* The table of a family that a level compiled for itself. */
+#define KERNELS_TABLE(FAMILY, LEVEL) kernels_##FAMILY##_##LEVEL
+
+/* A level: a set of families, its own and those that it borrows from the level below. */
+struct kernels {
+    char name[16]; /* "base", "v3", "v4": a level, and behind each '+' a feature */
+    int width;     /* floats in a vector; channels in a block */
+    const struct gemm_kernels *gemm;
+    const struct convolve_kernels *convolve;
+    const struct map_kernels *map;
+    const struct reduce_kernels *reduce;
+    const struct recur_kernels *recur;
+    const struct quantize_kernels *quantize;
+    const struct layout_kernels *layout;
+};
+
+/* Makes a level of its name and its own families. What it lacks is borrowed from `below` (or NULL), and a name that
+ * begins with '+' is put behind that one's. False where the set is illegal: a family is missing everywhere, packs or
+ * reads blocks by another width than the level's blocks have, or the name is too long. */
+bool pick_compose(struct kernels *level, const struct kernels *below);
 /* The best level this CPU and system run. */
 const struct kernels *pick_best(void);
 /* The level of this name if it exists and this CPU runs it, else NULL. */

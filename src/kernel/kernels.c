@@ -1,9 +1,10 @@
 /*
- * kernels.c - one level: all kernels, compiled for one instruction set.
+ * kernels.c - one family of one level: the tables, and what is compiled for them.
  *
- * The build compiles this file once per level with -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3) or v4
- * (x86-64-v4, 512-bit vectors), and with -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
- * -fno-lto. All functions are static; the object exports the one symbol kernels_<level>. The same
+ * The build compiles this file once per family and level: with -DKERNELS_FAMILY_gemm (convolve, ...) and
+ * -DKERNELS_LEVEL=base (no -march), v3 (x86-64-v3) or v4 (x86-64-v4, 512-bit vectors), and with -O3 -ffp-contract=fast
+ * -fno-math-errno -fno-trapping-math -fno-lto. The Makefile says which families a level compiles for itself; the others
+ * it borrows (pick.c). All functions are static; the object exports the one symbol kernels_<family>_<level>. The same
  * arithmetic everywhere, so a level differs from another in rounding only: by the number of partial sums
  * and by whether multiply and add are one operation.
  *
@@ -11,48 +12,46 @@
  */
 #include "kernel/kernel.h"
 
-#include "kernel/accumulate.h"
-#include "kernel/convolve.h"
-#include "kernel/dot.h"
+#include "kernel/vec.h"
+
+#ifdef KERNELS_FAMILY_gemm
 #include "kernel/gemm.h"
-#include "kernel/map.h"
 #include "kernel/narrow.h"
-#include "kernel/quantize.h"
-#include "kernel/recur.h"
-#include "kernel/transpose.h"
-#include "kernel/window.h"
 
-#ifndef KERNELS_LEVEL
-#define KERNELS_LEVEL base
-#endif
-
-#define PASTE(A, B) A##B
-#define LEVEL_SYMBOL(LEVEL) PASTE(kernels_, LEVEL)
-#define TEXT(A) #A
-#define LEVEL_NAME(LEVEL) TEXT(LEVEL)
-
-const struct kernels LEVEL_SYMBOL(KERNELS_LEVEL) = {
-    .name = LEVEL_NAME(KERNELS_LEVEL),
+const struct gemm_kernels TABLE(gemm) = {
     .width = WIDTH,
-    .gemm_pack_bytes = gemm_pack_bytes,
-    .gemm_pack = gemm_pack,
-    .gemm_step = PANEL,
-    .gemm = gemm,
+    .pack_bytes = gemm_pack_bytes,
+    .pack = gemm_pack,
+    .step = PANEL,
+    .run = gemm,
     .narrow_pack_bytes = narrow_pack_bytes,
     .narrow_pack = narrow_pack,
     .narrow_widen = narrow_widen,
-    .conv_choose = conv_choose,
-    .conv_name = conv_name,
-    .conv_pack_bytes = conv_pack_bytes,
-    .conv_pack = conv_pack,
-    .conv_prepared_bytes = conv_prepared_bytes,
-    .conv_prepare = conv_prepare,
-    .conv_scratch_bytes = conv_scratch_bytes,
-    .conv_units = conv_units,
-    .conv_run = conv_run,
-    .block = block,
-    .unblock = unblock,
-    .pool = pool,
+};
+#endif
+
+#ifdef KERNELS_FAMILY_convolve
+#include "kernel/convolve.h"
+
+const struct convolve_kernels TABLE(convolve) = {
+    .width = WIDTH,
+    .choose = conv_choose,
+    .name = conv_name,
+    .pack_bytes = conv_pack_bytes,
+    .pack = conv_pack,
+    .prepared_bytes = conv_prepared_bytes,
+    .prepare = conv_prepare,
+    .scratch_bytes = conv_scratch_bytes,
+    .units = conv_units,
+    .run = conv_run,
+};
+#endif
+
+#ifdef KERNELS_FAMILY_map
+#include "kernel/map.h"
+
+const struct map_kernels TABLE(map) = {
+    .width = WIDTH,
     .unary = unary,
     .binary = binary,
     .binary_scalar = binary_scalar,
@@ -61,13 +60,40 @@ const struct kernels LEVEL_SYMBOL(KERNELS_LEVEL) = {
     .affine = affine,
     .affine_lanes = affine_lanes,
     .fill = fill,
-    .reduce = reduce,
+};
+#endif
+
+#ifdef KERNELS_FAMILY_reduce
+#include "kernel/accumulate.h"
+#include "kernel/window.h"
+
+const struct reduce_kernels TABLE(reduce) = {
+    .width = WIDTH,
+    .run = reduce,
     .softmax = softmax,
     .moments = moments,
     .normalize = normalize,
+    .pool = pool,
+};
+#endif
+
+#ifdef KERNELS_FAMILY_recur
+#include "kernel/recur.h"
+
+const struct recur_kernels TABLE(recur) = {
+    .width = 0,
     .lstm_step = lstm_step,
     .gru_gates = gru_gates,
     .gru_step = gru_step,
+};
+#endif
+
+#ifdef KERNELS_FAMILY_quantize
+#include "kernel/dot.h"
+#include "kernel/quantize.h"
+
+const struct quantize_kernels TABLE(quantize) = {
+    .width = WIDTH,
     .dot_pack_bytes = dot_pack_bytes,
     .dot_pack = dot_pack,
     .dot_step = PANEL,
@@ -79,3 +105,14 @@ const struct kernels LEVEL_SYMBOL(KERNELS_LEVEL) = {
     .quantize = quantize,
     .dequantize = dequantize,
 };
+#endif
+
+#ifdef KERNELS_FAMILY_layout
+#include "kernel/transpose.h"
+
+const struct layout_kernels TABLE(layout) = {
+    .width = WIDTH,
+    .block = block,
+    .unblock = unblock,
+};
+#endif

@@ -315,33 +315,4 @@ static void fill(float *y, float value, int64_t n)
         store_part(y + i, splat(value), n - i);
 }
 
-/* --- what epilogues do to what was just stored -------------------------------------------------------------------- */
-
-/* The activations that are a clamp, as every tile can do on its accumulators. */
-struct bounds {
-    float low, high;
-    bool used;  /* clamp the accumulators */
-    bool later; /* the activation is none of the clamps: activate() the stored tile */
-};
-
-INLINED struct bounds bounds_of(const struct epilogue *epilogue)
-{
-    switch (epilogue->act) {
-    case ACT_NONE:
-        return (struct bounds){.used = false};
-    case ACT_RELU:
-        return (struct bounds){.low = 0, .high = INFINITY, .used = true};
-    case ACT_CLIP:
-        return (struct bounds){.low = epilogue->alpha, .high = epilogue->beta, .used = true};
-    default:
-        return (struct bounds){.later = true};
-    }
-}
-
-/* Applies an activation in place: called on a tile that still lies in the first cache. */
-static __attribute__((noinline)) void activate(const struct epilogue *epilogue, float *y, int64_t n)
-{
-    unary(unary_of(epilogue->act), y, y, n, epilogue->alpha, epilogue->beta);
-}
-
 #endif

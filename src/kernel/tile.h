@@ -15,7 +15,7 @@
 #ifndef KERNEL_TILE_H
 #define KERNEL_TILE_H
 
-#include "kernel/map.h"
+#include "kernel/epilogue.h"
 #include "kernel/parts.h"
 #include "kernel/vec.h"
 

@@ -22,6 +22,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifndef KERNELS_LEVEL
+#define KERNELS_LEVEL base
+#endif
+/* The table of one of this level's families. */
+#define TABLE_OF(FAMILY, LEVEL) KERNELS_TABLE(FAMILY, LEVEL)
+#define TABLE(FAMILY) TABLE_OF(FAMILY, KERNELS_LEVEL)
+
 #if defined(__AVX512F__)
 enum { WIDTH = 16 };
 #elif defined(__AVX__)

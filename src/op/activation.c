@@ -227,17 +227,17 @@ void activation_floats(const struct activation_of *of, const struct kernels *ker
 {
     const enum unary unary = of->row->unary;
     if (is_swish(of)) {
-        kernels->binary_scalar(BINARY_MUL, y, x, of->alpha, n);
-        kernels->unary(UNARY_SIGMOID, y, y, n, 0, 0);
-        kernels->binary(BINARY_MUL, y, y, x, n);
+        kernels->map->binary_scalar(BINARY_MUL, y, x, of->alpha, n);
+        kernels->map->unary(UNARY_SIGMOID, y, y, n, 0, 0);
+        kernels->map->binary(BINARY_MUL, y, y, x, n);
     } else if (!of->row->scaled) {
-        kernels->unary(unary, y, x, n, of->alpha, of->beta);
+        kernels->map->unary(unary, y, x, n, of->alpha, of->beta);
     } else if (unary == UNARY_COPY) {
-        kernels->affine(y, x, of->alpha, of->beta, n);
+        kernels->map->affine(y, x, of->alpha, of->beta, n);
     } else {
-        kernels->binary_scalar(BINARY_MUL, y, x, of->beta, n);
-        kernels->unary(unary, y, y, n, 0, 0);
-        kernels->binary_scalar(BINARY_MUL, y, y, of->alpha, n);
+        kernels->map->binary_scalar(BINARY_MUL, y, x, of->beta, n);
+        kernels->map->unary(unary, y, y, n, 0, 0);
+        kernels->map->binary_scalar(BINARY_MUL, y, y, of->alpha, n);
     }
 }
 

@@ -364,19 +364,19 @@ static void weigh_row(const struct attention_work *w, int64_t item, int64_t head
     const int64_t seen = keys_seen(w, item, i, &first);
     show(w, SCORES_RAW, row, s);
     if (cap > 0) {
-        kernels->binary_scalar(BINARY_DIV, s, s, cap, n);
-        kernels->unary(UNARY_TANH, s, s, n, 0, 0);
-        kernels->binary_scalar(BINARY_MUL, s, s, cap, n);
+        kernels->map->binary_scalar(BINARY_DIV, s, s, cap, n);
+        kernels->map->unary(UNARY_TANH, s, s, n, 0, 0);
+        kernels->map->binary_scalar(BINARY_MUL, s, s, cap, n);
     }
     show(w, SCORES_CAPPED, row, s);
     const bool any = add_mask(w, item, head, i, s, first, seen);
-    kernels->fill(s, -INFINITY, first < seen ? first : seen);
-    kernels->fill(s + seen, -INFINITY, n - seen);
+    kernels->map->fill(s, -INFINITY, first < seen ? first : seen);
+    kernels->map->fill(s + seen, -INFINITY, n - seen);
     show(w, SCORES_MASKED, row, s);
     if (any)
-        kernels->softmax(s, s, n, 1, 1, false);
+        kernels->reduce->softmax(s, s, n, 1, 1, false);
     else if (n)
-        kernels->fill(s, 0, n);
+        kernels->map->fill(s, 0, n);
     show(w, SCORES_SOFTMAX, row, s);
 }
 
@@ -401,7 +401,7 @@ static void attend_block(struct attention_work *w, int64_t piece, float *scores)
     if (n)
         blas_gemm(false, false, m, plan->v_size, n, 1, scores, n, v, w->v_strides.row, 0, y, plan->y.row);
     for (int64_t i = 0; !n && i < m; i++)
-        w->share.step->kernels->fill(y + i * plan->y.row, 0, plan->v_size);
+        w->share.step->kernels->map->fill(y + i * plan->y.row, 0, plan->v_size);
 }
 
 static void attend(void *arg, int64_t from, int64_t to, int member)

@@ -435,14 +435,14 @@ static void loop_floats(const struct kernels *kernels, enum binary op, float *y,
                         int64_t n, int64_t step_a, int64_t step_b)
 {
     if (step_a && step_b) {
-        kernels->binary(op, y, a, b, n);
+        kernels->map->binary(op, y, a, b, n);
     } else if (step_a) {
-        kernels->binary_scalar(op, y, a, *b, n);
+        kernels->map->binary_scalar(op, y, a, *b, n);
     } else if (step_b) {
-        kernels->scalar_binary(op, y, *a, b, n);
+        kernels->map->scalar_binary(op, y, *a, b, n);
     } else if (n > 0) { /* both repeat: a further operand is wider */
-        kernels->binary(op, y, a, b, 1);
-        kernels->fill(y, y[0], n);
+        kernels->map->binary(op, y, a, b, 1);
+        kernels->map->fill(y, y[0], n);
     }
 }
 
@@ -602,12 +602,12 @@ static void run_block(const struct pair *pair, float *y, const float *a, const f
     enum binary op = (enum binary)pair->op;
     int64_t width = kernels->width, pixels = pair->block_floats / width;
     if (pair->part_b == PART_CHANNEL) {
-        kernels->binary_lanes(op, y, a, b, pixels);
+        kernels->map->binary_lanes(op, y, a, b, pixels);
     } else if (pair->part_a == PART_CHANNEL && commutes(op)) {
-        kernels->binary_lanes(op, y, b, a, pixels);
+        kernels->map->binary_lanes(op, y, b, a, pixels);
     } else if (pair->part_a == PART_CHANNEL) {
         for (int64_t i = 0; i < pixels; i++)
-            kernels->binary(op, y + i * width, a, b + i * width, width);
+            kernels->map->binary(op, y + i * width, a, b + i * width, width);
     } else {
         loop_floats(kernels, op, y, a, b, pair->block_floats, is_whole(pair->part_a), is_whole(pair->part_b));
     }
@@ -667,7 +667,7 @@ static void divide(const struct step *step, struct run_env *env, int n)
     if (out->dtype == PERCEPT_FLOAT) {
         float *y = out->data;
         for (op_blocks(env, (int64_t)(n_bytes / sizeof *y), from, to))
-            step->kernels->binary_scalar(BINARY_DIV, y + from, y + from, (float)n, to - from);
+            step->kernels->map->binary_scalar(BINARY_DIV, y + from, y + from, (float)n, to - from);
         return;
     }
     double *y = out->data;

@@ -1,6 +1,6 @@
 /*
  * conv.c - Conv, ConvTranspose and com.microsoft's ConvTransposeWithDynamicPads: what the attributes mean, which
- * layout the input has, how the work is split. The arithmetic is kernels->conv_*.
+ * layout the input has, how the work is split. The arithmetic is kernels->convolve.
  *
  * The packed bytes of a node, when its weights are constants (the usual case):
  *
@@ -115,7 +115,7 @@ static bool settle(const struct conv *conv, const struct node *node, const struc
         !conv_channels(conv, node, weights, kernels->width, &settled->shape, err))
         return false;
     shape_geometry(&settled->shape, &settled->g);
-    settled->algorithm = kernels->conv_choose(&settled->shape, conv->precision);
+    settled->algorithm = kernels->convolve->choose(&settled->shape, conv->precision);
     return true;
 }
 
@@ -258,7 +258,7 @@ size_t conv_pack_bytes(const struct node_ctx *ctx)
     const struct settled *settled = &conv->settled;
     if (!conv->packed)
         return 0;
-    return bias_bytes(conv, &settled->shape) + ctx->kernels->conv_pack_bytes(settled->algorithm, &settled->shape);
+    return bias_bytes(conv, &settled->shape) + ctx->kernels->convolve->pack_bytes(settled->algorithm, &settled->shape);
 }
 
 static void conv_lay(const struct conv *conv, const struct settled *settled, const struct kernels *kernels,
@@ -268,7 +268,7 @@ static void conv_lay(const struct conv *conv, const struct settled *settled, con
     const size_t n_bytes = bias_bytes(conv, shape);
     if (n_bytes)
         weights_bias((float *)(void *)to, bias, &conv->fused, 1, shape->out_channels);
-    kernels->conv_pack(settled->algorithm, shape, to + n_bytes, weights, conv->fused.scale);
+    kernels->convolve->pack(settled->algorithm, shape, to + n_bytes, weights, conv->fused.scale);
 }
 
 void conv_pack(const struct node_ctx *ctx, void *packed)
@@ -361,11 +361,11 @@ static bool shape_inputs(struct step *step, const struct conv *conv, struct sett
 static bool shape_prepare(struct step *step, struct conv_plan *plan, struct percept_err *err)
 {
     const struct settled *settled = &plan->settled;
-    const size_t n_bytes = step->kernels->conv_prepared_bytes(settled->algorithm, &settled->shape);
+    const size_t n_bytes = step->kernels->convolve->prepared_bytes(settled->algorithm, &settled->shape);
     plan->prepared = arena_alloc(step->arena, n_bytes);
     if (!plan->prepared)
         return err_memory(err, "a prepared convolution", n_bytes);
-    step->kernels->conv_prepare(plan->prepared, settled->algorithm, &settled->shape);
+    step->kernels->convolve->prepare(plan->prepared, settled->algorithm, &settled->shape);
     return true;
 }
 
@@ -374,18 +374,18 @@ static void shape_work(struct step *step, const struct conv *conv, struct conv_p
     const struct conv_shape *shape = &plan->settled.shape;
     const struct kernels *kernels = step->kernels;
     const int64_t members = step->members > 0 ? step->members : 1;
-    plan->units = kernels->conv_units(plan->prepared);
+    plan->units = kernels->convolve->units(plan->prepared);
     plan->items = step->in[0]->dims[0];
     plan->in_item = spatial_volume(shape->in) *
                     (shape->in_plain ? shape->in_channels : weights_blocked(shape->in_channels, kernels->width));
     plan->out_item = spatial_volume(shape->out) * weights_blocked(shape->out_channels, kernels->width);
-    plan->area_bytes = weights_round(kernels->conv_scratch_bytes(plan->prepared));
+    plan->area_bytes = weights_round(kernels->convolve->scratch_bytes(plan->prepared));
     plan->lay = !conv->packed || !step->packed;
     plan->blob_at = plan->area_bytes * (size_t)members;
     step->scratch_bytes = plan->blob_at;
     if (plan->lay)
-        step->scratch_bytes += bias_bytes(conv, shape) + kernels->conv_pack_bytes(plan->settled.algorithm, shape);
-    step->algorithm = kernels->conv_name(plan->settled.algorithm);
+        step->scratch_bytes += bias_bytes(conv, shape) + kernels->convolve->pack_bytes(plan->settled.algorithm, shape);
+    step->algorithm = kernels->convolve->name(plan->settled.algorithm);
     const int64_t pixels = spatial_volume(shape->transposed ? shape->in : shape->out);
     step->flops = 2.0 * (double)plan->items * (double)pixels * (double)spatial_volume(shape->kernel) *
                   (double)shape->in_channels * (double)(shape->out_channels / shape->group);
@@ -448,8 +448,8 @@ static void conv_pieces(void *arg, int64_t from, int64_t to, int member)
         struct epilogue epilogue = work->epilogue;
         if (work->residual)
             epilogue.residual = work->residual + item * plan->out_item;
-        work->kernels->conv_run(plan->prepared, work->x + item * plan->in_item, work->weights,
-                                work->y + item * plan->out_item, &epilogue, area, unit, unit + n);
+        work->kernels->convolve->run(plan->prepared, work->x + item * plan->in_item, work->weights,
+                                     work->y + item * plan->out_item, &epilogue, area, unit, unit + n);
         from += n;
     }
 }

@@ -454,7 +454,7 @@ static bool multiply(struct planner *p, struct view *a, struct view *b)
                             .n = volume(p, c.n, c.n_n),
                             .k = volume(p, c.k, c.n_k),
                             .turned = turned};
-    const size_t packed = weights_round(p->step->kernels->gemm_pack_bytes(stage->k, stage->n));
+    const size_t packed = weights_round(p->step->kernels->gemm->pack_bytes(stage->k, stage->n));
     if (p->step->in[0]->dtype == PERCEPT_FLOAT && stage->k > 1 && packed > p->plan->pack_bytes)
         p->plan->pack_bytes = packed;
     p->step->flops += 2.0 * (double)stage->batch * (double)stage->m * (double)stage->n * (double)stage->k;
@@ -719,8 +719,8 @@ static void gemm_matrices(void *arg, int64_t from, int64_t to, int member)
     char *packed = work->packed + work->pack_bytes * (size_t)member;
     for (int64_t item = from; item < to; item++) {
         pack_right(work, NULL, item, packed);
-        work->step->kernels->gemm(s->m, s->n, s->k, work->a + item * s->m * s->k, s->k, packed,
-                                  work->y + item * s->m * s->n, s->n, &none, 0, s->n);
+        work->step->kernels->gemm->run(s->m, s->n, s->k, work->a + item * s->m * s->k, s->k, packed,
+                                       work->y + item * s->m * s->n, s->n, &none, 0, s->n);
     }
 }
 
@@ -732,8 +732,8 @@ static void gemm_pieces(void *arg, int64_t from, int64_t to, int member)
     const struct epilogue none = {.bias = NULL};
     while (from < to) {
         const struct tiles_part part = tiles_part(&work->tiles, from, to);
-        work->step->kernels->gemm(part.rows, s->n, s->k, work->a + part.row * s->k, s->k, work->packed,
-                                  work->y + part.row * s->n, s->n, &none, part.column, part.column_end);
+        work->step->kernels->gemm->run(part.rows, s->n, s->k, work->a + part.row * s->k, s->k, work->packed,
+                                       work->y + part.row * s->n, s->n, &none, part.column, part.column_end);
         from = part.next;
     }
 }

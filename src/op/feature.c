@@ -417,7 +417,7 @@ static void vectorizer_rows(void *arg, int64_t from, int64_t to, int member)
             const int64_t n = own < size ? own : size;
             cast_numbers(PERCEPT_FLOAT, y, x->dtype,
                          (const char *)x->data + row * own * (int64_t)tensor_dtype_bytes(x->dtype), n);
-            step->kernels->fill(y + n, 0, size - n);
+            step->kernels->map->fill(y + n, 0, size - n);
             y += size;
         }
     }

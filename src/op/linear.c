@@ -105,7 +105,7 @@ static size_t intercept_bytes(const struct linear *linear)
 static size_t linear_pack_bytes(const struct node_ctx *ctx)
 {
     const struct linear *linear = ctx->node->priv;
-    return intercept_bytes(linear) + ctx->kernels->gemm_pack_bytes(linear->features, linear->rows);
+    return intercept_bytes(linear) + ctx->kernels->gemm->pack_bytes(linear->features, linear->rows);
 }
 
 static void linear_pack(const struct node_ctx *ctx, void *packed)
@@ -113,8 +113,8 @@ static void linear_pack(const struct node_ctx *ctx, void *packed)
     const struct linear *linear = ctx->node->priv;
     if (linear->intercepts)
         memcpy(packed, linear->intercepts, (size_t)linear->rows * sizeof(float));
-    ctx->kernels->gemm_pack((char *)packed + intercept_bytes(linear), linear->coefficients, linear->features,
-                            linear->rows, 1, linear->features, NULL);
+    ctx->kernels->gemm->pack((char *)packed + intercept_bytes(linear), linear->coefficients, linear->features,
+                             linear->rows, 1, linear->features, NULL);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -251,9 +251,9 @@ static void linear_rows(void *arg, int64_t from, int64_t to, int member)
     }
     const struct epilogue epilogue = {.bias = linear->intercepts ? step->packed : NULL};
     float *row = scores_of(step) + from * plan->columns;
-    step->kernels->gemm(to - from, linear->rows, linear->features, a + from * linear->features, linear->features,
-                        (const char *)step->packed + intercept_bytes(linear), row + (linear->two ? 1 : 0),
-                        plan->columns, &epilogue, 0, linear->rows);
+    step->kernels->gemm->run(to - from, linear->rows, linear->features, a + from * linear->features, linear->features,
+                             (const char *)step->packed + intercept_bytes(linear), row + (linear->two ? 1 : 0),
+                             plan->columns, &epilogue, 0, linear->rows);
     for (int64_t i = from; i < to; i++, row += plan->columns) {
         float *scores = row + (linear->two ? 1 : 0);
         if (linear->classifies) {

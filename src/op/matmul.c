@@ -231,7 +231,7 @@ static size_t bias_bytes(const struct matmul *matmul, int64_t n)
 
 static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
 {
-    return weights_round(kernels->gemm_pack_bytes(k, n));
+    return weights_round(kernels->gemm->pack_bytes(k, n));
 }
 
 static size_t matmul_pack_bytes(const struct node_ctx *ctx)
@@ -480,9 +480,10 @@ static void matmul_tile(const struct matmul_work *work, const struct tiles_part 
     struct epilogue epilogue = work->epilogue;
     if (epilogue.residual)
         epilogue.residual += at;
-    work->kernels->gemm(part->rows, plan->n, plan->k, work->a + (a_index(plan, item) * plan->m + part->row) * plan->k,
-                        plan->k, work->packed + work->matrix_bytes * (size_t)b_index(plan, item), work->c + at, plan->n,
-                        &epilogue, part->column, part->column_end);
+    work->kernels->gemm->run(part->rows, plan->n, plan->k,
+                             work->a + (a_index(plan, item) * plan->m + part->row) * plan->k, plan->k,
+                             work->packed + work->matrix_bytes * (size_t)b_index(plan, item), work->c + at, plan->n,
+                             &epilogue, part->column, part->column_end);
 }
 
 static void matmul_pieces(void *arg, int64_t from, int64_t to, int member)

@@ -114,7 +114,7 @@ static void gelu_rows(void *arg, int64_t from, int64_t to, int member)
         const float *in = (const float *)x->data + row * n;
         float *y = (float *)step->out[0]->data + row * n;
         if (bias)
-            kernels->binary(BINARY_ADD, y, in, bias->data, n);
+            kernels->map->binary(BINARY_ADD, y, in, bias->data, n);
         activation_floats(of, kernels, y, bias ? y : in, n);
     }
 }

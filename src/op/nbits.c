@@ -138,14 +138,14 @@ static bool nbits_check(struct node_ctx *ctx, struct percept_err *err)
 static size_t nbits_bytes(const struct node_ctx *ctx)
 {
     const struct nbits *p = ctx->node->priv;
-    return ctx->kernels->narrow_pack_bytes((int)p->bits, p->block, p->k, p->n);
+    return ctx->kernels->gemm->narrow_pack_bytes((int)p->bits, p->block, p->k, p->n);
 }
 
 static void nbits_lay_weights(const struct node_ctx *ctx, void *packed)
 {
     const struct nbits *p = ctx->node->priv;
-    ctx->kernels->narrow_pack(packed, (int)p->bits, p->block, p->k, p->n, weights_view(ctx, B)->data,
-                              weights_view(ctx, SCALES)->data, p->zeros);
+    ctx->kernels->gemm->narrow_pack(packed, (int)p->bits, p->block, p->k, p->n, weights_view(ctx, B)->data,
+                                    weights_view(ctx, SCALES)->data, p->zeros);
 }
 
 static bool nbits_shape(struct step *step, struct percept_err *err)
@@ -166,7 +166,7 @@ static bool nbits_shape(struct step *step, struct percept_err *err)
     memcpy(dims, a->dims, sizeof dims);
     dims[a->rank - 1] = p->n;
     op_set_out(step, 0, PERCEPT_FLOAT, a->rank, dims);
-    step->scratch_bytes = (size_t)(step->members * PANELS * step->kernels->gemm_step * p->chunk) * sizeof(float);
+    step->scratch_bytes = (size_t)(step->members * PANELS * step->kernels->gemm->step * p->chunk) * sizeof(float);
     step->flops = 2.0 * (double)tensor_span(a, 0, a->rank - 1) * (double)p->k * (double)p->n;
     step->algorithm = p->bits == 4 ? "4 bits" : "8 bits";
     return true;
@@ -178,7 +178,7 @@ static void nbits_columns(void *arg, int64_t from, int64_t to, int member)
     const struct nbits *p = step->priv;
     const struct kernels *kernels = step->kernels;
     const struct tensor *a = step->in[A], *bias = op_in(step, BIAS);
-    const int64_t m = tensor_span(a, 0, a->rank - 1), each = PANELS * kernels->gemm_step;
+    const int64_t m = tensor_span(a, 0, a->rank - 1), each = PANELS * kernels->gemm->step;
     float *wide = (float *)step->scratch + member * each * p->chunk;
     for (int64_t piece = from; piece < to; piece++) {
         const int64_t column = piece * each, n = p->n - column < each ? p->n - column : each;
@@ -187,8 +187,8 @@ static void nbits_columns(void *arg, int64_t from, int64_t to, int member)
             const int64_t end = p->k - k < p->chunk ? p->k : k + p->chunk;
             const struct epilogue epilogue = {.bias = k == 0 && bias ? (const float *)bias->data + column : NULL,
                                               .residual = k ? y : NULL};
-            kernels->narrow_widen(wide, step->packed, (int)p->bits, p->block, p->k, k, end, column, column + n);
-            kernels->gemm(m, n, end - k, (const float *)a->data + k, p->k, wide, y, p->n, &epilogue, 0, n);
+            kernels->gemm->narrow_widen(wide, step->packed, (int)p->bits, p->block, p->k, k, end, column, column + n);
+            kernels->gemm->run(m, n, end - k, (const float *)a->data + k, p->k, wide, y, p->n, &epilogue, 0, n);
         }
     }
 }
@@ -197,7 +197,7 @@ static bool nbits_run(struct step *step, struct run_env *env, struct percept_err
 {
     (void)err;
     const struct nbits *p = step->priv;
-    const int64_t each = PANELS * step->kernels->gemm_step;
+    const int64_t each = PANELS * step->kernels->gemm->step;
     team_split(env->team, (p->n + each - 1) / each, 1, nbits_columns, step);
     return true;
 }

@@ -8,7 +8,7 @@
  * never runs: the engine asks norm_affine for the vectors and has the node before absorb them.
  * ImageScaler, which early exporters put behind a picture, runs as one whose vectors are attributes.
  *
- * The others measure first. Mean and variance are doubles (kernels->moments), and the mean is subtracted before
+ * The others measure first. Mean and variance are doubles (kernels->reduce->moments), and the mean is subtracted before
  * anything is scaled, so a large mean costs no digits. InstanceNormalization takes a blocked picture as it
  * lies (a block of channels at a time); the rest asks for plain ones. What is measured together may be large:
  * it is measured in slabs, which are joined in turn.
@@ -444,7 +444,7 @@ static bool shape_skip(struct step *step, struct percept_err *err)
 static void activate(const struct step *step, const struct fused *fused, float *y, int64_t n)
 {
     if (fused->act != ACT_NONE)
-        step->kernels->unary(unary_of(fused->act), y, y, n, fused->alpha, fused->beta);
+        step->kernels->map->unary(unary_of(fused->act), y, y, n, fused->alpha, fused->beta);
 }
 
 static int64_t maps_per_item(const struct step *step, const struct norm_plan *plan)
@@ -470,9 +470,9 @@ static void batch_slabs(void *arg, int64_t from, int64_t to, int member)
         const float *x = (const float *)step->in[0]->data + at;
         float *y = (float *)step->out[0]->data + at;
         if (plan->blocked)
-            step->kernels->affine_lanes(y, x, scale + c, shift + c, pixels);
+            step->kernels->map->affine_lanes(y, x, scale + c, shift + c, pixels);
         else
-            step->kernels->affine(y, x, scale[c], shift[c], pixels);
+            step->kernels->map->affine(y, x, scale[c], shift[c], pixels);
         activate(step, &norm->fused, y, pixels * plan->lanes);
     }
 }
@@ -489,8 +489,8 @@ static void batch_rows(void *arg, int64_t from, int64_t to, int member)
     const float *shift = norm->constant ? norm->shift : scale + n + NORM_WIDTH_MAX;
     for (int64_t row = from; row < to; row++) {
         float *y = (float *)step->out[0]->data + row * n;
-        step->kernels->binary(BINARY_MUL, y, (const float *)step->in[0]->data + row * n, scale, n);
-        step->kernels->binary(BINARY_ADD, y, y, shift, n);
+        step->kernels->map->binary(BINARY_MUL, y, (const float *)step->in[0]->data + row * n, scale, n);
+        step->kernels->map->binary(BINARY_ADD, y, y, shift, n);
         activate(step, &norm->fused, y, n);
     }
 }
@@ -528,7 +528,7 @@ static void rescale(const struct step *step, int64_t row, int64_t from, int64_t 
         a[lane] = (float)((double)scale[lane] / sqrt(variance + (double)norm->epsilon));
         b[lane] = shift[lane];
     }
-    step->kernels->normalize(y, (const float *)step->in[0]->data + at, to - from, plan->lanes, m, a, b);
+    step->kernels->reduce->normalize(y, (const float *)step->in[0]->data + at, to - from, plan->lanes, m, a, b);
     activate(step, &norm->fused, y, n);
 }
 
@@ -565,9 +565,9 @@ static void by_row(const struct step *step, enum binary op, float *y, int i, int
         return;
     const float *v = step->in[i]->data;
     if (elements == 1)
-        step->kernels->binary_scalar(op, y, y, *v, n);
+        step->kernels->map->binary_scalar(op, y, y, *v, n);
     else
-        step->kernels->binary(op, y, y, v + at, n);
+        step->kernels->map->binary(op, y, y, v + at, n);
 }
 
 static bool takes_mean(const struct norm *norm)
@@ -582,8 +582,8 @@ static void skip_part(const struct step *step, int64_t row, int64_t at, int64_t 
     const struct norm_plan *plan = step->state;
     const int64_t first = row * plan->n;
     float *y = (float *)step->out[0]->data + first + at;
-    step->kernels->binary(BINARY_ADD, y, (const float *)step->in[0]->data + first + at,
-                          (const float *)step->in[1]->data + first % plan->skip_n + at, n);
+    step->kernels->map->binary(BINARY_ADD, y, (const float *)step->in[0]->data + first + at,
+                               (const float *)step->in[1]->data + first % plan->skip_n + at, n);
     by_row(step, BINARY_ADD, y, bias_slot(norm), plan->bias_n, at, n);
     if (step->n_out > 3)
         memcpy((float *)step->out[3]->data + first + at, y, (size_t)n * sizeof *y);
@@ -606,9 +606,9 @@ static void normalize_row(const struct step *step, int64_t row, int64_t at, int6
     float *y = (float *)step->out[0]->data + first;
     const float inverse = (float)(1 / sqrt(m[1] / (double)plan->n + (double)norm->epsilon));
     if (takes_mean(norm))
-        step->kernels->normalize(y, x, n, 1, m, &inverse, &(float){0});
+        step->kernels->reduce->normalize(y, x, n, 1, m, &inverse, &(float){0});
     else
-        step->kernels->binary_scalar(BINARY_MUL, y, x, inverse, n);
+        step->kernels->map->binary_scalar(BINARY_MUL, y, x, inverse, n);
     by_row(step, BINARY_MUL, y, scale, plan->scale_n, at, n);
     by_row(step, BINARY_ADD, y, scale + 1, plan->shift_n, at, n);
     activate(step, &norm->fused, y, n);
@@ -633,10 +633,10 @@ static void measure(const struct step *step, int64_t row, int64_t from, int64_t 
         skip_part(step, row, from, to - from);
     const float *x = row_values(step) + (row * plan->n + from) * plan->lanes;
     if (takes_mean(step->priv)) {
-        step->kernels->moments(x, to - from, plan->lanes, m, m + plan->lanes);
+        step->kernels->reduce->moments(x, to - from, plan->lanes, m, m + plan->lanes);
         return;
     }
-    step->kernels->reduce(REDUCE_SUM_SQUARE, &sum, x, to - from, 1, 1);
+    step->kernels->reduce->run(REDUCE_SUM_SQUARE, &sum, x, to - from, 1, 1);
     m[0] = 0;
     m[1] = (double)sum;
 }

@@ -177,7 +177,7 @@ static void columns_maps(void *arg, int64_t from, int64_t to, int member)
     for (int64_t map = from; map < to; map++) {
         const float *x = (const float *)step->in[0]->data + map * plan->cells * plan->n_windows;
         float *y = (float *)step->out[0]->data + map * plan->pixels;
-        step->kernels->fill(y, 0, plan->pixels);
+        step->kernels->map->fill(y, 0, plan->pixels);
         for (int64_t cell = 0; cell < plan->cells; cell++, x += plan->n_windows) {
             if (!op_share_spend(&share, plan->n_windows))
                 return;

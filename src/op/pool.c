@@ -1,7 +1,7 @@
 /*
  * pool.c - MaxPool, AveragePool, LpPool and their Global forms; com.microsoft's NhwcMaxPool.
  *
- * Maxima and averages of floats are the kernels' (kernels->pool), on maps of one channel or of a
+ * Maxima and averages of floats are the kernels' (kernels->reduce->pool), on maps of one channel or of a
  * block of channels: a blocked picture stays blocked. What is rare has plain loops over the plain
  * layout here: maxima with Indices, maxima of bytes, LpPool, whose sums are in double. The Global forms are
  * reductions over a whole map (sums.c).
@@ -290,7 +290,7 @@ static void pool_rows(void *arg, int64_t from, int64_t to, int member)
     const struct pool_plan *plan = step->state;
     const int64_t width = plan->shape.out[2];
     if (!plan->loop)
-        step->kernels->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from, to);
+        step->kernels->reduce->pool(&plan->shape, plan->lanes, step->in[0]->data, step->out[0]->data, from, to);
     else
         plan->loop(step->priv, &plan->shape, from * width, to * width, step->in[0]->data, step->out[0]->data,
                    step->n_out > 1 ? step->out[1]->data : NULL);

@@ -89,8 +89,8 @@ void quant_fit(const struct kernels *kernels, struct watch *watch, const float *
     for (int64_t at = 0; at < n && watch_spend(watch, OP_BLOCK); at += OP_BLOCK) {
         const int64_t part = n - at < OP_BLOCK ? n - at : OP_BLOCK;
         float least = 0, most = 0;
-        kernels->reduce(REDUCE_MIN, &least, x + at, part, 1, 1);
-        kernels->reduce(REDUCE_MAX, &most, x + at, part, 1, 1);
+        kernels->reduce->run(REDUCE_MIN, &least, x + at, part, 1, 1);
+        kernels->reduce->run(REDUCE_MAX, &most, x + at, part, 1, 1);
         low = least < low || isnan(least) ? least : low; /* a NaN stays */
         high = most > high || isnan(most) ? most : high;
     }
@@ -256,8 +256,8 @@ static void quantize_elements(const struct step *step, int64_t at, int64_t n, fl
 {
     const struct tensor *x = step->in[0], *y = step->out[0];
     if (x->dtype == PERCEPT_FLOAT && quant_is_8bit(y->dtype)) {
-        step->kernels->quantize((uint8_t *)y->data + at, y->dtype == PERCEPT_INT8, (const float *)x->data + at, scale,
-                                zero, n);
+        step->kernels->quantize->quantize((uint8_t *)y->data + at, y->dtype == PERCEPT_INT8,
+                                          (const float *)x->data + at, scale, zero, n);
         return;
     }
     switch (y->dtype) {
@@ -290,8 +290,8 @@ static void dequantize_elements(const struct step *step, int64_t at, int64_t n, 
 {
     const struct tensor *x = step->in[0], *y = step->out[0];
     if (quant_is_8bit(x->dtype) && y->dtype == PERCEPT_FLOAT) {
-        step->kernels->dequantize((float *)y->data + at, (const uint8_t *)x->data + at, x->dtype == PERCEPT_INT8, scale,
-                                  zero, n);
+        step->kernels->quantize->dequantize((float *)y->data + at, (const uint8_t *)x->data + at,
+                                            x->dtype == PERCEPT_INT8, scale, zero, n);
         return;
     }
     for (int64_t i = at; i < at + n; i++)
@@ -366,7 +366,8 @@ static bool dynamic_run(struct step *step, struct run_env *env, struct percept_e
     int32_t zero;
     quant_fit(step->kernels, env->watch, x, n, &scale, &zero);
     for (op_blocks(env, n, from, to))
-        step->kernels->quantize((uint8_t *)step->out[0]->data + from, false, x + from, scale, zero, to - from);
+        step->kernels->quantize->quantize((uint8_t *)step->out[0]->data + from, false, x + from, scale, zero,
+                                          to - from);
     if (step->n_out > 1)
         *(float *)step->out[1]->data = scale;
     if (step->n_out > 2)

@@ -162,8 +162,8 @@ static void qconv_lay(const struct kernels *kernels, const struct tensor *w, con
     int16_t *laid = (int16_t *)(void *)(to + weights_round((size_t)rows * sizeof(int32_t)));
     const bool each = zero && tensor_elements(zero) > 1;
     for (int64_t i = 0; i < rows; i++) {
-        sums[i] = kernels->widen(laid + i * lda, (const uint8_t *)w->data + i * k, w->dtype == PERCEPT_INT8,
-                                 quant_zero(zero, each ? i : 0), k);
+        sums[i] = kernels->quantize->widen(laid + i * lda, (const uint8_t *)w->data + i * k, w->dtype == PERCEPT_INT8,
+                                           quant_zero(zero, each ? i : 0), k);
         if (lda > k)
             laid[i * lda + k] = 0;
     }
@@ -219,7 +219,7 @@ static void shape_sizes(const struct step *step, const struct qconv *conv, const
                         const struct geometry *g, struct qconv_plan *plan)
 {
     const struct tensor *w = step->in[conv->slots->w];
-    const int64_t panel = step->kernels->dot_step;
+    const int64_t panel = step->kernels->quantize->dot_step;
     plan->g = *g;
     plan->items = x->dims[0];
     plan->in_channels = x->dims[1];
@@ -288,7 +288,7 @@ static void shape_scratch(struct step *step, const struct qconv *conv, struct qc
     const size_t channels = weights_round((size_t)plan->out_channels * sizeof(float));
     plan->lay = !conv->packed || !step->packed;
     plan->gather_bytes = plan->direct ? 0 : weights_round((size_t)(plan->k * plan->tile));
-    plan->pack_bytes = weights_round(step->kernels->dot_pack_bytes(plan->k, plan->tile));
+    plan->pack_bytes = weights_round(step->kernels->quantize->dot_pack_bytes(plan->k, plan->tile));
     plan->area_bytes =
         plan->gather_bytes + plan->pack_bytes + weights_round((size_t)(TILE_ROWS * plan->tile) * sizeof(int32_t));
     if (plan->depthwise) {
@@ -416,8 +416,9 @@ static void finish_rows(const struct qconv_work *work, int64_t channel, int64_t 
     for (int64_t r = 0; r < rows; r++, at += plan->pixels, sums += plan->tile) {
         const uint32_t bias = (uint32_t)work->bias[channel + r];
         if (work->factor) {
-            work->step->kernels->requantize((uint8_t *)work->y + at, is_signed, sums, &work->bias[channel + r],
-                                            &work->factor[channel + r], false, work->y_zero, n);
+            work->step->kernels->quantize->requantize((uint8_t *)work->y + at, is_signed, sums,
+                                                      &work->bias[channel + r], &work->factor[channel + r], false,
+                                                      work->y_zero, n);
             continue;
         }
         int32_t *to = (int32_t *)work->y + at;
@@ -438,15 +439,16 @@ static void qconv_tile(const struct qconv_work *work, int64_t item, int64_t grou
     void *packed = area + plan->gather_bytes;
     int32_t *sums = (int32_t *)(void *)(area + plan->gather_bytes + plan->pack_bytes);
     if (plan->direct) {
-        kernels->dot_pack(packed, x + from, plan->k, n, plan->pixels, 1, plan->x_signed);
+        kernels->quantize->dot_pack(packed, x + from, plan->k, n, plan->pixels, 1, plan->x_signed);
     } else {
         gather_tile(work, x, from, n, gathered);
-        kernels->dot_pack(packed, gathered, plan->k, n, plan->tile, 1, plan->x_signed);
+        kernels->quantize->dot_pack(packed, gathered, plan->k, n, plan->tile, 1, plan->x_signed);
     }
     for (int64_t row = 0; row < out; row += TILE_ROWS) {
         const int64_t rows = out - row < TILE_ROWS ? out - row : TILE_ROWS;
         const int64_t channel = group * out + row;
-        kernels->dot(rows, n, plan->k, work->weights + channel * plan->lda, plan->lda, packed, sums, plan->tile, 0, n);
+        kernels->quantize->dot(rows, n, plan->k, work->weights + channel * plan->lda, plan->lda, packed, sums,
+                               plan->tile, 0, n);
         finish_rows(work, channel, rows, n, sums, (item * plan->out_channels + channel) * plan->pixels + from);
     }
 }
@@ -474,7 +476,7 @@ static void widen_plane(const struct qconv_work *work, const uint8_t *x, int16_t
             continue;
         }
         fill(plane, zero, pad);
-        work->step->kernels->widen(plane + pad, x + (d * g->in[1] + h) * g->in[2], plan->x_signed, shift, n);
+        work->step->kernels->quantize->widen(plane + pad, x + (d * g->in[1] + h) * g->in[2], plan->x_signed, shift, n);
         fill(plane + pad + n, zero, room - n);
     }
 }
@@ -491,9 +493,9 @@ static void qconv_plane(const struct qconv_work *work, int64_t item, int64_t gro
     for (int64_t channel = group * out; channel < (group + 1) * out; channel++) {
         for (int64_t row = 0; row < g->out[0] * g->out[1]; row++) {
             const int64_t d = row / g->out[1] * g->stride[0], h = row % g->out[1] * g->stride[1];
-            work->step->kernels->dot_taps(sums + row * g->out[2], plane + (d * plan->padded[1] + h) * plan->padded[2],
-                                          g->stride[2], plan->offsets, work->weights + channel * plan->lda, plan->taps,
-                                          g->out[2]);
+            work->step->kernels->quantize->dot_taps(
+                sums + row * g->out[2], plane + (d * plan->padded[1] + h) * plan->padded[2], g->stride[2],
+                plan->offsets, work->weights + channel * plan->lda, plan->taps, g->out[2]);
         }
         finish_rows(work, channel, 1, plan->pixels, sums, (item * plan->out_channels + channel) * plan->pixels);
     }

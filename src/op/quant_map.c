@@ -18,7 +18,7 @@
  * chain of floats would lose parts of a hundred.
  *
  * A fused multiply-add is a double one here, rounded to float: the product of a byte and a float is exact
- * in double, so the two can differ only if double rounding does, and no row differs from another.
+ * in double, so the two can differ only if double rounding does, and no level differs from another.
  *
  * Everything is plain layout. Work is split over elements, rows or maps. Thread: loader, then the
  * session's holder with its team.
@@ -263,7 +263,7 @@ static bool map_run(struct step *step, struct run_env *env, struct percept_err *
     for (int i = 0; i < 256; i++)
         values[i] = dequantized(&s, i);
     activation_floats(step->priv, step->kernels, values, values, 256);
-    step->kernels->quantize(look_up.table, s.is_signed, values, s.y, s.y_zero, 256);
+    step->kernels->quantize->quantize(look_up.table, s.is_signed, values, s.y, s.y_zero, 256);
     team_split(env->team, tensor_elements(step->in[0]), WALK_GRAIN, look_up_range, &look_up);
     return true;
 }
@@ -279,7 +279,7 @@ static void rescale(const struct step *step, const struct scales *s, uint8_t *ta
     float values[256];
     for (int i = 0; i < 256; i++)
         values[i] = dequantized(s, i);
-    step->kernels->quantize(table, s->is_signed, values, s->y, s->y_zero, 256);
+    step->kernels->quantize->quantize(table, s->is_signed, values, s->y, s->y_zero, 256);
 }
 
 /* --- QLinearConcat: scale, zero point, then (tensor, scale, zero point) over and over ----------------------------- */

@@ -107,7 +107,7 @@ static void right_side(const struct product *product, const struct tensor *b, in
 
 static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
 {
-    return weights_round(kernels->dot_pack_bytes(k, n));
+    return weights_round(kernels->quantize->dot_pack_bytes(k, n));
 }
 
 static size_t product_pack_bytes(const struct node_ctx *ctx)
@@ -126,8 +126,8 @@ static void product_lay(const struct product *product, const struct kernels *ker
     right_side(product, b, &k, &n, &matrices);
     const size_t each = matrix_bytes(kernels, k, n);
     for (int64_t i = 0; i < matrices; i++)
-        kernels->dot_pack(to + each * (size_t)i, (const uint8_t *)b->data + i * k * n, k, n, product->trans_b ? 1 : n,
-                          product->trans_b ? k : 1, b->dtype == PERCEPT_INT8);
+        kernels->quantize->dot_pack(to + each * (size_t)i, (const uint8_t *)b->data + i * k * n, k, n,
+                                    product->trans_b ? 1 : n, product->trans_b ? k : 1, b->dtype == PERCEPT_INT8);
 }
 
 static void product_pack(const struct node_ctx *ctx, void *packed)
@@ -272,7 +272,7 @@ static void shape_work(struct step *step, struct product_plan *plan)
     plan->b_signed = step->in[product->slots->b]->dtype == PERCEPT_INT8;
     plan->lay = !product->packed || !step->packed;
     plan->by_rows = plan->m >= PRODUCT_MANY_ROWS;
-    const int64_t each = plan->by_rows ? PRODUCT_ROWS : step->kernels->dot_step;
+    const int64_t each = plan->by_rows ? PRODUCT_ROWS : step->kernels->quantize->dot_step;
     plan->pieces = ((plan->by_rows ? plan->m : plan->n) + each - 1) / each;
     take(&at, (size_t)(plan->rows * plan->lda) * sizeof(int16_t));
     plan->a8_at = take(&at, product->kind == PRODUCT_DYNAMIC ? (size_t)(plan->rows * plan->k) : 0);
@@ -362,7 +362,8 @@ static void widen_rows(void *arg, int64_t from, int64_t to, int member)
         if (plan->lda > plan->k)
             a[plan->k] = 0;
         if (!work->product->trans_a) {
-            work->sums[row] = work->step->kernels->widen(a, work->a8 + row * plan->k, work->a_signed, zero, plan->k);
+            work->sums[row] =
+                work->step->kernels->quantize->widen(a, work->a8 + row * plan->k, work->a_signed, zero, plan->k);
             continue;
         }
         uint32_t sum = 0;
@@ -461,12 +462,13 @@ static void finish_row(const struct product_work *work, const struct place *at, 
             to[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)addend[i]);
     } else if (y->dtype == PERCEPT_FLOAT) {
         float *to = (float *)y->data + first;
-        kernels->rescale(to, sums, addend, factor, n);
+        kernels->quantize->rescale(to, sums, addend, factor, n);
         if (bias)
-            kernels->binary(BINARY_ADD, to, to, (const float *)bias->data + at->from, n);
+            kernels->map->binary(BINARY_ADD, to, to, (const float *)bias->data + at->from, n);
     } else {
         const int32_t zero = quant_zero(op_in(work->step, slots->y_zero), 0);
-        kernels->requantize((uint8_t *)y->data + first, y->dtype == PERCEPT_INT8, sums, addend, factor, true, zero, n);
+        kernels->quantize->requantize((uint8_t *)y->data + first, y->dtype == PERCEPT_INT8, sums, addend, factor, true,
+                                      zero, n);
     }
 }
 
@@ -482,8 +484,8 @@ static void product_tile(const struct product_work *work, int64_t item, int64_t 
     for (int64_t column = from; column < to; column += PRODUCT_COLUMNS) {
         const int64_t n = to - column < PRODUCT_COLUMNS ? to - column : PRODUCT_COLUMNS;
         /* the kernel writes column j at c[j]; the tile begins with `column` */
-        kernels->dot(rows, n, plan->k, work->a + a_row * plan->lda, plan->lda,
-                     packed + (size_t)column * (size_t)plan->lda, tile, PRODUCT_COLUMNS, 0, n);
+        kernels->quantize->dot(rows, n, plan->k, work->a + a_row * plan->lda, plan->lda,
+                               packed + (size_t)column * (size_t)plan->lda, tile, PRODUCT_COLUMNS, 0, n);
         for (int64_t r = 0; r < rows; r++) {
             const struct place place = {.a_row = a_row + r,
                                         .y_row = item * plan->m + row + r,
@@ -506,7 +508,7 @@ static void product_pieces(void *arg, int64_t from, int64_t to, int member)
     const struct product_plan *plan = work->plan;
     char *scratch = (char *)work->step->scratch + plan->tiles_at + tile_bytes() * (size_t)member;
     int32_t *tile = (int32_t *)(void *)scratch;
-    const int64_t step = work->step->kernels->dot_step;
+    const int64_t step = work->step->kernels->quantize->dot_step;
     while (from < to) {
         const int64_t item = from / plan->pieces, piece = from % plan->pieces;
         const int64_t n = plan->by_rows ? 1 : least(to - from, plan->pieces - piece);
@@ -546,7 +548,7 @@ static bool product_run(struct step *step, struct run_env *env, struct percept_e
     if (product->kind == PRODUCT_DYNAMIC) {
         uint8_t *a8 = (uint8_t *)scratch + plan->a8_at;
         quant_fit(step->kernels, env->watch, a->data, plan->rows * plan->k, &work.a_scale, &work.a_zero);
-        step->kernels->quantize(a8, false, a->data, work.a_scale, work.a_zero, plan->rows * plan->k);
+        step->kernels->quantize->quantize(a8, false, a->data, work.a_scale, work.a_zero, plan->rows * plan->k);
         work.a8 = a8;
     }
     make_columns(&work);

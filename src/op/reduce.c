@@ -260,17 +260,17 @@ static void log_sum_exp(const struct kernels *kernels, const struct lines *lines
     float powers[EXPONENTS + NEIGHBOURS], part[EXPONENT_COLUMNS], largest[EXPONENT_COLUMNS + NEIGHBOURS];
     double sums[EXPONENT_COLUMNS] = {0};
     const int64_t inner = lines->inner, most = inner == 1 ? EXPONENTS : EXPONENTS / EXPONENT_COLUMNS;
-    kernels->reduce(REDUCE_MAX, largest, x, lines->n, inner, columns);
+    kernels->reduce->run(REDUCE_MAX, largest, x, lines->n, inner, columns);
     for (int64_t k = 0; k < columns; k++)
         largest[k] = isinf(largest[k]) ? 0 : largest[k];
     for (int64_t i = 0; i < lines->n; i += most) {
         const int64_t rows = lines->n - i < most ? lines->n - i : most;
         if (inner == 1)
-            kernels->binary_scalar(BINARY_SUB, powers, x + i, largest[0], rows);
+            kernels->map->binary_scalar(BINARY_SUB, powers, x + i, largest[0], rows);
         for (int64_t k = 0; k < rows && inner > 1; k++)
-            kernels->binary(BINARY_SUB, powers + k * columns, x + (i + k) * inner, largest, columns);
-        kernels->unary(UNARY_EXP, powers, powers, rows * columns, 0, 0);
-        kernels->reduce(REDUCE_SUM, part, powers, rows, inner == 1 ? 1 : columns, columns);
+            kernels->map->binary(BINARY_SUB, powers + k * columns, x + (i + k) * inner, largest, columns);
+        kernels->map->unary(UNARY_EXP, powers, powers, rows * columns, 0, 0);
+        kernels->reduce->run(REDUCE_SUM, part, powers, rows, inner == 1 ? 1 : columns, columns);
         for (int64_t k = 0; k < columns; k++)
             sums[k] += (double)part[k];
     }
@@ -294,7 +294,7 @@ static void log_sum_exp_pieces(void *arg, int64_t from, int64_t to, int member)
         if (lines->n)
             log_sum_exp(kernels, lines, x, y, columns);
         else
-            kernels->fill(y, -INFINITY, columns);
+            kernels->map->fill(y, -INFINITY, columns);
     }
 }
 

@@ -292,11 +292,11 @@ static struct rnn_blob blob_of(const struct rnn *rnn, const struct kernels *kern
     struct rnn_blob blob;
     blob.recurrent_bias = weights_round((size_t)rows * sizeof(float));
     blob.w = blob.recurrent_bias + weights_round((size_t)hidden * sizeof(float));
-    blob.r = blob.w + weights_round(kernels->gemm_pack_bytes(input, rows));
-    blob.r_hidden = blob.r + weights_round(kernels->gemm_pack_bytes(hidden, first));
+    blob.r = blob.w + weights_round(kernels->gemm->pack_bytes(input, rows));
+    blob.r_hidden = blob.r + weights_round(kernels->gemm->pack_bytes(hidden, first));
     blob.each = blob.r_hidden;
     if (rnn->kind == RNN_GRU)
-        blob.each += weights_round(kernels->gemm_pack_bytes(hidden, hidden));
+        blob.each += weights_round(kernels->gemm->pack_bytes(hidden, hidden));
     return blob;
 }
 
@@ -327,11 +327,11 @@ static void rnn_lay(const struct rnn *rnn, const struct kernels *kernels, const 
         const char *own_r = r + (size_t)(d * rows * hidden) * sizeof(float);
         lay_bias(rnn, b ? b + (size_t)(d * 2 * rows) * sizeof(float) : NULL, hidden, (float *)(void *)to,
                  (float *)(void *)(to + blob->recurrent_bias));
-        kernels->gemm_pack(to + blob->w, own_w, input, rows, 1, input, NULL);
-        kernels->gemm_pack(to + blob->r, own_r, hidden, first, 1, hidden, NULL);
+        kernels->gemm->pack(to + blob->w, own_w, input, rows, 1, input, NULL);
+        kernels->gemm->pack(to + blob->r, own_r, hidden, first, 1, hidden, NULL);
         if (first < rows)
-            kernels->gemm_pack(to + blob->r_hidden, own_r + (size_t)(first * hidden) * sizeof(float), hidden, hidden, 1,
-                               hidden, NULL);
+            kernels->gemm->pack(to + blob->r_hidden, own_r + (size_t)(first * hidden) * sizeof(float), hidden, hidden,
+                                1, hidden, NULL);
     }
 }
 
@@ -521,8 +521,8 @@ struct rnn_lane {
 static void lane_times(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, const float *state,
                        size_t r_at, int64_t n, float *to, const struct epilogue *epilogue)
 {
-    work->step->kernels->gemm(rows, n, work->plan->hidden, state, work->plan->hidden, lane->blob + r_at, to, lane->ld,
-                              epilogue, 0, n);
+    work->step->kernels->gemm->run(rows, n, work->plan->hidden, state, work->plan->hidden, lane->blob + r_at, to,
+                                   lane->ld, epilogue, 0, n);
 }
 
 static void step_lstm(const struct rnn_work *work, const struct rnn_lane *lane, int64_t rows, float *gates, int64_t at)
@@ -532,8 +532,8 @@ static void step_lstm(const struct rnn_work *work, const struct rnn_lane *lane, 
     float *h = work->h + at, *c = work->c + at;
     lane_times(work, lane, rows, h, work->plan->blob.r, 4 * hidden, gates, &(struct epilogue){.residual = gates});
     if (rnn->usual[lane->direction]) {
-        work->step->kernels->lstm_step(rows, hidden, gates, lane->ld, h, c, lane->peephole, rnn->clip,
-                                       rnn->input_forget);
+        work->step->kernels->recur->lstm_step(rows, hidden, gates, lane->ld, h, c, lane->peephole, rnn->clip,
+                                              rnn->input_forget);
         return;
     }
     for (int64_t i = 0; i < rows; i++)
@@ -549,11 +549,12 @@ static void gru_linear(const struct rnn_work *work, const struct rnn_lane *lane,
     const struct rnn_blob *blob = &work->plan->blob;
     const int64_t hidden = work->plan->hidden;
     const struct epilogue epilogue = {.bias = (const float *)(const void *)(lane->blob + blob->recurrent_bias)};
-    kernels->gemm(rows, hidden, hidden, h, hidden, lane->blob + blob->r_hidden, product, hidden, &epilogue, 0, hidden);
+    kernels->gemm->run(rows, hidden, hidden, h, hidden, lane->blob + blob->r_hidden, product, hidden, &epilogue, 0,
+                       hidden);
     for (int64_t i = 0; i < rows; i++) {
         float *own = gates + i * lane->ld, *p = product + i * hidden;
-        kernels->binary(BINARY_MUL, p, p, own + hidden, hidden);
-        kernels->binary(BINARY_ADD, own + 2 * hidden, own + 2 * hidden, p, hidden);
+        kernels->map->binary(BINARY_MUL, p, p, own + hidden, hidden);
+        kernels->map->binary(BINARY_ADD, own + 2 * hidden, own + 2 * hidden, p, hidden);
     }
 }
 
@@ -567,7 +568,7 @@ static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, i
     float *h = work->h + at, *reset_h = work->extra[0] + at;
     lane_times(work, lane, rows, h, work->plan->blob.r, 2 * hidden, gates, &(struct epilogue){.residual = gates});
     if (usual)
-        kernels->gru_gates(rows, hidden, gates, ld, h, reset_h, rnn->clip);
+        kernels->recur->gru_gates(rows, hidden, gates, ld, h, reset_h, rnn->clip);
     for (int64_t i = 0; i < rows && !usual; i++)
         gru_item_gates(rnn, a, hidden, gates + i * ld, h + i * hidden, reset_h + i * hidden);
     if (rnn->linear_before_reset)
@@ -576,7 +577,7 @@ static void step_gru(const struct rnn_work *work, const struct rnn_lane *lane, i
         lane_times(work, lane, rows, reset_h, work->plan->blob.r_hidden, hidden, gates + 2 * hidden,
                    &(struct epilogue){.residual = gates + 2 * hidden});
     if (usual)
-        kernels->gru_step(rows, hidden, gates, ld, h, rnn->clip);
+        kernels->recur->gru_step(rows, hidden, gates, ld, h, rnn->clip);
     for (int64_t i = 0; i < rows && !usual; i++)
         gru_item(rnn, a, hidden, gates + i * ld, h + i * hidden);
 }
@@ -655,7 +656,7 @@ static void walk_time(const struct rnn_work *work, const struct rnn_lane *lane, 
             if (run)
                 step_items(work, lane, t, i, end);
             for (int64_t k = i; k < end && !run && wanted(work->step, 0); k++)
-                work->step->kernels->fill(y_row(work, lane->direction, t, k), 0, plan->hidden);
+                work->step->kernels->map->fill(y_row(work, lane->direction, t, k), 0, plan->hidden);
             i = end;
         }
     }
@@ -684,7 +685,7 @@ static void begin_states(const struct rnn_work *work, int direction, int64_t fro
     if (t)
         move_states(work, direction, from, to, own, t->data, false);
     else
-        work->step->kernels->fill(own + (direction * work->plan->batch + from) * hidden, 0, (to - from) * hidden);
+        work->step->kernels->map->fill(own + (direction * work->plan->batch + from) * hidden, 0, (to - from) * hidden);
 }
 
 static void walk_pieces(void *arg, int64_t from, int64_t to, int member)
@@ -730,10 +731,10 @@ static void project_pieces(void *arg, int64_t from, int64_t to, int member)
         const struct tiles_part part = tiles_part(&plan->tiles, from, to); /* of direction part.item */
         const char *blob = work->blob + plan->blob.each * (size_t)part.item;
         const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
-        work->step->kernels->gemm(part.rows, plan->gates, plan->input,
-                                  (const float *)work->step->in[0]->data + part.row * plan->input, plan->input,
-                                  blob + plan->blob.w, work->gates + (part.item * rows + part.row) * plan->gates,
-                                  plan->gates, &epilogue, part.column, part.column_end);
+        work->step->kernels->gemm->run(part.rows, plan->gates, plan->input,
+                                       (const float *)work->step->in[0]->data + part.row * plan->input, plan->input,
+                                       blob + plan->blob.w, work->gates + (part.item * rows + part.row) * plan->gates,
+                                       plan->gates, &epilogue, part.column, part.column_end);
         from = part.next;
     }
 }

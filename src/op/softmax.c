@@ -136,8 +136,8 @@ static void softmax_pieces(void *arg, int64_t from, int64_t to, int member)
     for (int64_t i = from; i < to; i++) {
         const int64_t column = i % pieces * most, left = plan->inner - column;
         const int64_t at = i / pieces * each + column;
-        step->kernels->softmax((float *)step->out[0]->data + at, (const float *)step->in[0]->data + at, plan->n,
-                               plan->inner, left < most ? left : most, softmax->kind == SOFTMAX_LOG);
+        step->kernels->reduce->softmax((float *)step->out[0]->data + at, (const float *)step->in[0]->data + at, plan->n,
+                                       plan->inner, left < most ? left : most, softmax->kind == SOFTMAX_LOG);
     }
 }
 
@@ -185,11 +185,11 @@ static void slab_apply(const struct step *step, const struct slab *slab, enum bi
 {
     const int64_t inner = ((const struct softmax_lines *)step->state)->inner;
     if (inner == 1) {
-        step->kernels->binary_scalar(op, y, x, slab->whole[0], slab->rows);
+        step->kernels->map->binary_scalar(op, y, x, slab->whole[0], slab->rows);
         return;
     }
     for (int64_t i = 0; i < slab->rows; i++)
-        step->kernels->binary(op, y + i * inner, x + i * inner, slab->whole, slab->columns);
+        step->kernels->map->binary(op, y + i * inner, x + i * inner, slab->whole, slab->columns);
 }
 
 static void slab_maxima(void *arg, int64_t from, int64_t to, int member)
@@ -199,8 +199,8 @@ static void slab_maxima(void *arg, int64_t from, int64_t to, int member)
     const int64_t inner = ((const struct softmax_lines *)step->state)->inner;
     for (int64_t i = from; i < to; i++) {
         const struct slab slab = slab_of(step, i);
-        step->kernels->reduce(REDUCE_MAX, slab.part, (const float *)step->in[0]->data + slab.at, slab.rows, inner,
-                              slab.columns);
+        step->kernels->reduce->run(REDUCE_MAX, slab.part, (const float *)step->in[0]->data + slab.at, slab.rows, inner,
+                                   slab.columns);
     }
 }
 
@@ -217,13 +217,13 @@ static void slab_sums(void *arg, int64_t from, int64_t to, int member)
         float *y = (float *)step->out[0]->data + slab.at;
         slab_apply(step, &slab, BINARY_SUB, y, (const float *)step->in[0]->data + slab.at);
         if (inner == 1) {
-            step->kernels->unary(UNARY_EXP, held, y, slab.rows, 0, 0);
-            step->kernels->reduce(REDUCE_SUM, slab.part, held, slab.rows, 1, 1);
+            step->kernels->map->unary(UNARY_EXP, held, y, slab.rows, 0, 0);
+            step->kernels->reduce->run(REDUCE_SUM, slab.part, held, slab.rows, 1, 1);
             continue;
         }
         memset(sums, 0, sizeof sums);
         for (int64_t k = 0; k < slab.rows; k++) {
-            step->kernels->unary(UNARY_EXP, held, y + k * inner, slab.columns, 0, 0);
+            step->kernels->map->unary(UNARY_EXP, held, y + k * inner, slab.columns, 0, 0);
             for (int64_t c = 0; c < slab.columns; c++)
                 sums[c] += (double)held[c];
         }
@@ -244,7 +244,8 @@ static void slab_ends(void *arg, int64_t from, int64_t to, int member)
         const struct slab slab = slab_of(step, i);
         float *y = (float *)step->out[0]->data + slab.at;
         for (int64_t k = 0; !logarithm && k < slab.rows; k += inner == 1 ? slab.rows : 1)
-            step->kernels->unary(UNARY_EXP, y + k * inner, y + k * inner, inner == 1 ? slab.rows : slab.columns, 0, 0);
+            step->kernels->map->unary(UNARY_EXP, y + k * inner, y + k * inner, inner == 1 ? slab.rows : slab.columns, 0,
+                                      0);
         slab_apply(step, &slab, logarithm ? BINARY_SUB : BINARY_DIV, y, y);
     }
 }

@@ -53,11 +53,11 @@ static void finish(const struct work *work, float *y, int64_t count)
 {
     const struct sums *sums = work->sums;
     if (sums->finish == SUMS_MEAN)
-        work->kernels->binary_scalar(BINARY_DIV, y, y, (float)sums->n, count);
+        work->kernels->map->binary_scalar(BINARY_DIV, y, y, (float)sums->n, count);
     else if (sums->finish == SUMS_ROOT)
-        work->kernels->unary(UNARY_SQRT, y, y, count, 0, 0);
+        work->kernels->map->unary(UNARY_SQRT, y, y, count, 0, 0);
     else if (sums->finish == SUMS_LOGARITHM)
-        work->kernels->unary(UNARY_LOG, y, y, count, 0, 0);
+        work->kernels->map->unary(UNARY_LOG, y, y, count, 0, 0);
 }
 
 /* Pieces: (outer, slab, some columns). */
@@ -76,9 +76,9 @@ static void reduce_pieces(void *arg, int64_t from, int64_t to, int member)
         const float *x = work->x + (line / cuts->slabs * sums->n + row) * inner + column;
         float *y = (cuts->slabs > 1 ? work->parts : work->y) + line * inner + column;
         if (sums->n)
-            work->kernels->reduce(sums->op, y, x, rows, inner, columns);
+            work->kernels->reduce->run(sums->op, y, x, rows, inner, columns);
         else
-            work->kernels->fill(y, neutral_of(sums->op), columns);
+            work->kernels->map->fill(y, neutral_of(sums->op), columns);
         if (cuts->slabs == 1)
             finish(work, y, columns);
     }
@@ -91,8 +91,8 @@ static void join_slabs(const struct work *work)
     const enum reduce op = sums->op == REDUCE_SUM_SQUARE || sums->op == REDUCE_L1 ? REDUCE_SUM : sums->op;
     for (int64_t i = 0; i < sums->outer; i++) {
         float *y = work->y + i * sums->inner;
-        work->kernels->reduce(op, y, work->parts + i * work->cuts.slabs * sums->inner, work->cuts.slabs, sums->inner,
-                              sums->inner);
+        work->kernels->reduce->run(op, y, work->parts + i * work->cuts.slabs * sums->inner, work->cuts.slabs,
+                                   sums->inner, sums->inner);
         finish(work, y, sums->inner);
     }
 }

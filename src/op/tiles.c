@@ -23,7 +23,7 @@ static int64_t least(int64_t a, int64_t b)
 
 struct tiles tiles_cut(const struct kernels *kernels, int64_t m, int64_t n, int64_t k)
 {
-    const int64_t step = kernels->gemm_step;
+    const int64_t step = kernels->gemm->step;
     struct tiles tiles = {.m = m, .n = n, .rows = m, .columns = step, .row_pieces = 1};
     if (m >= TILES_MANY_ROWS) {
         const int64_t fit = TILES_PRODUCTS / TILES_ROWS / (k > 0 ? k : 1) / step;
@@ -67,16 +67,16 @@ static void pack_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct packing *p = arg;
-    const int64_t column = from * p->kernels->gemm_step, end = least(to * p->kernels->gemm_step, p->n);
-    p->kernels->gemm_pack(p->packed + p->kernels->gemm_pack_bytes(p->k, column),
-                          p->b + column * p->stride_n * (int64_t)sizeof(float), p->k, end - column, p->stride_k,
-                          p->stride_n, p->scale ? p->scale + column : NULL);
+    const int64_t column = from * p->kernels->gemm->step, end = least(to * p->kernels->gemm->step, p->n);
+    p->kernels->gemm->pack(p->packed + p->kernels->gemm->pack_bytes(p->k, column),
+                           p->b + column * p->stride_n * (int64_t)sizeof(float), p->k, end - column, p->stride_k,
+                           p->stride_n, p->scale ? p->scale + column : NULL);
 }
 
 void tiles_pack(const struct kernels *kernels, struct percept_team *team, void *packed, const void *b, int64_t k,
                 int64_t n, int64_t stride_k, int64_t stride_n, const float *scale)
 {
     struct packing packing = {kernels, packed, b, k, n, stride_k, stride_n, scale};
-    const int64_t step = kernels->gemm_step, each = k * step;
+    const int64_t step = kernels->gemm->step, each = k * step;
     team_split(team, (n + step - 1) / step, 1 + WALK_GRAIN / (each ? each : 1), pack_pieces, &packing);
 }

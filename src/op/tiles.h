@@ -1,7 +1,7 @@
 /*
  * tiles.h - products with a packed right side, cut into rectangles of the output, and packing in pieces.
  *
- * Neither changes a bit: elements of kernels->gemm are independent.
+ * Neither changes a bit: elements of kernels->gemm->run are independent.
  */
 #ifndef OP_TILES_H
 #define OP_TILES_H
@@ -28,7 +28,7 @@ struct tiles_part {
 /* The first rectangle of pieces [from, to), as large as it can be. */
 struct tiles_part tiles_part(const struct tiles *tiles, int64_t from, int64_t to);
 
-/* kernels->gemm_pack, shared among the team. Thread: the session's holder. */
+/* kernels->gemm->pack, shared among the team. Thread: the session's holder. */
 void tiles_pack(const struct kernels *kernels, struct percept_team *team, void *packed, const void *b, int64_t k,
                 int64_t n, int64_t stride_k, int64_t stride_n, const float *scale);
 

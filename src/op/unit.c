@@ -107,9 +107,9 @@ static void lrn_pieces(void *arg, int64_t from, int64_t to, int member)
         lrn_squares(x, plan->pixels, first, last, n, sums);
         for (int64_t i = 0; i < n; i++)
             y[i] = (float)sums[i];
-        kernels->affine(y, y, lrn->alpha / (float)lrn->size, lrn->bias, n);
-        kernels->binary_scalar(BINARY_POW, y, y, lrn->beta, n);
-        kernels->binary(BINARY_DIV, y, x + c * plan->pixels, y, n);
+        kernels->map->affine(y, y, lrn->alpha / (float)lrn->size, lrn->bias, n);
+        kernels->map->binary_scalar(BINARY_POW, y, y, lrn->beta, n);
+        kernels->map->binary(BINARY_DIV, y, x + c * plan->pixels, y, n);
     }
 }
 
@@ -186,9 +186,9 @@ static void lp_divide_rows(void *arg, int64_t from, int64_t to, int member)
     const struct step *step = arg;
     const struct lp_plan *plan = step->state;
     for (int64_t i = from; i < to; i++)
-        step->kernels->binary(BINARY_DIV, (float *)step->out[0]->data + i * plan->inner,
-                              (const float *)step->in[0]->data + i * plan->inner,
-                              (const float *)step->scratch + i / plan->n * plan->inner, plan->inner);
+        step->kernels->map->binary(BINARY_DIV, (float *)step->out[0]->data + i * plan->inner,
+                                   (const float *)step->in[0]->data + i * plan->inner,
+                                   (const float *)step->scratch + i / plan->n * plan->inner, plan->inner);
 }
 
 /* Pieces: elements of rows of one length each. */
@@ -199,9 +199,9 @@ static void lp_divide_runs(void *arg, int64_t from, int64_t to, int member)
     const struct lp_plan *plan = step->state;
     while (from < to) {
         const int64_t row = from / plan->n, end = (row + 1) * plan->n < to ? (row + 1) * plan->n : to;
-        step->kernels->binary_scalar(BINARY_DIV, (float *)step->out[0]->data + from,
-                                     (const float *)step->in[0]->data + from, ((const float *)step->scratch)[row],
-                                     end - from);
+        step->kernels->map->binary_scalar(BINARY_DIV, (float *)step->out[0]->data + from,
+                                          (const float *)step->in[0]->data + from, ((const float *)step->scratch)[row],
+                                          end - from);
         from = end;
     }
 }

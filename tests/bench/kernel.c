@@ -52,13 +52,13 @@ struct layer {
 static double peak(const struct kernels *level)
 {
     enum { M = 12 * 4, K = 64 };
-    const int64_t n = level->gemm_step;
+    const int64_t n = level->gemm->step;
     float *a = numbers(M * K), *b = numbers((size_t)(K * n)), *c = numbers((size_t)(M * n));
-    void *packed = numbers(level->gemm_pack_bytes(K, n) / sizeof(float));
-    level->gemm_pack(packed, b, K, n, n, 1, NULL);
+    void *packed = numbers(level->gemm->pack_bytes(K, n) / sizeof(float));
+    level->gemm->pack(packed, b, K, n, n, 1, NULL);
     const struct epilogue none = {.act = ACT_NONE};
     double seconds;
-    BEST(seconds, for (int i = 0; i < 200; i++) level->gemm(M, n, K, a, K, packed, c, n, &none, 0, n));
+    BEST(seconds, for (int i = 0; i < 200; i++) level->gemm->run(M, n, K, a, K, packed, c, n, &none, 0, n));
     free(a);
     free(b);
     free(c);
@@ -80,24 +80,25 @@ static void bench_conv(const struct kernels *level, const struct layer *layer)
                                      .dilation = {1, 1, 1},
                                      .pad = {0, pad, pad},
                                      .in_plain = layer->plain};
-    const int algorithm = level->conv_choose(&shape, PRECISION_EXACT);
+    const int algorithm = level->convolve->choose(&shape, PRECISION_EXACT);
     const int64_t taps = layer->kernel * layer->kernel, depth = layer->in / layer->group;
     float *weights = numbers((size_t)(layer->out * depth * taps));
     float *input = numbers((size_t)((layer->in + 16) * size * size));
     float *output = numbers((size_t)((layer->out + 16) * out * out));
     float *bias = numbers((size_t)layer->out);
-    void *packed = numbers(level->conv_pack_bytes(algorithm, &shape) / sizeof(float));
-    struct conv_prepared *prepared = malloc(level->conv_prepared_bytes(algorithm, &shape));
-    level->conv_prepare(prepared, algorithm, &shape);
-    void *scratch = numbers(level->conv_scratch_bytes(prepared) / sizeof(float) + 1);
-    level->conv_pack(algorithm, &shape, packed, weights, NULL);
+    void *packed = numbers(level->convolve->pack_bytes(algorithm, &shape) / sizeof(float));
+    struct conv_prepared *prepared = malloc(level->convolve->prepared_bytes(algorithm, &shape));
+    level->convolve->prepare(prepared, algorithm, &shape);
+    void *scratch = numbers(level->convolve->scratch_bytes(prepared) / sizeof(float) + 1);
+    level->convolve->pack(algorithm, &shape, packed, weights, NULL);
     const struct epilogue epilogue = {.bias = bias, .act = ACT_RELU};
-    const int64_t units = level->conv_units(prepared);
+    const int64_t units = level->convolve->units(prepared);
     double seconds;
-    BEST(seconds, level->conv_run(prepared, input, packed, output, &epilogue, scratch, 0, units));
+    BEST(seconds, level->convolve->run(prepared, input, packed, output, &epilogue, scratch, 0, units));
     const double flops = 2.0 * (double)(out * out * layer->out * depth * taps);
-    printf("  %-24s %-9s %8.1f us %7.1f GFLOP/s  %3lld units, scratch %lld\n", layer->name, level->conv_name(algorithm),
-           seconds * 1e6, flops / seconds * 1e-9, (long long)units, (long long)level->conv_scratch_bytes(prepared));
+    printf("  %-24s %-9s %8.1f us %7.1f GFLOP/s  %3lld units, scratch %lld\n", layer->name,
+           level->convolve->name(algorithm), seconds * 1e6, flops / seconds * 1e-9, (long long)units,
+           (long long)level->convolve->scratch_bytes(prepared));
     free(weights);
     free(input);
     free(output);
@@ -110,11 +111,11 @@ static void bench_conv(const struct kernels *level, const struct layer *layer)
 static void bench_gemm(const struct kernels *level, int64_t m, int64_t n, int64_t k)
 {
     float *a = numbers((size_t)(m * k)), *b = numbers((size_t)(k * n)), *c = numbers((size_t)(m * n));
-    void *packed = numbers(level->gemm_pack_bytes(k, n) / sizeof(float));
-    level->gemm_pack(packed, b, k, n, n, 1, NULL);
+    void *packed = numbers(level->gemm->pack_bytes(k, n) / sizeof(float));
+    level->gemm->pack(packed, b, k, n, n, 1, NULL);
     const struct epilogue none = {.act = ACT_NONE};
     double seconds;
-    BEST(seconds, level->gemm(m, n, k, a, k, packed, c, n, &none, 0, n));
+    BEST(seconds, level->gemm->run(m, n, k, a, k, packed, c, n, &none, 0, n));
     printf("  gemm %5lld x %5lld x %5lld %19.1f us %7.1f GFLOP/s  %5.1f GB/s of weights\n", (long long)m, (long long)n,
            (long long)k, seconds * 1e6, 2.0 * (double)(m * n * k) / seconds * 1e-9,
            4.0 * (double)(n * k) / seconds * 1e-9);
@@ -137,16 +138,16 @@ static void bench_maps(const struct kernels *level)
     double seconds;
     printf("  ns per element:");
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
-        BEST(seconds, level->unary(maps[i].op, y, x, N, 1, 1));
+        BEST(seconds, level->map->unary(maps[i].op, y, x, N, 1, 1));
         printf(" %s %.3f", maps[i].name, seconds * 1e9 / N);
     }
-    BEST(seconds, level->softmax(y, x, N, 1, 1, false));
+    BEST(seconds, level->reduce->softmax(y, x, N, 1, 1, false));
     printf(" softmax %.3f", seconds * 1e9 / N);
-    BEST(seconds, level->reduce(REDUCE_SUM, y, x, N, 1, 1));
+    BEST(seconds, level->reduce->run(REDUCE_SUM, y, x, N, 1, 1));
     printf(" sum %.3f", seconds * 1e9 / N);
-    BEST(seconds, level->block(y, x, 64, 64));
+    BEST(seconds, level->layout->block(y, x, 64, 64));
     printf(" block %.3f", seconds * 1e9 / N);
-    BEST(seconds, level->unblock(y, x, 64, 64));
+    BEST(seconds, level->layout->unblock(y, x, 64, 64));
     printf(" unblock %.3f\n", seconds * 1e9 / N);
     free(x);
     free(y);

@@ -40,7 +40,7 @@ END_TEST
 static size_t scratch_bytes(const struct conv_shape *shape)
 {
     struct conv_prepared *prepared = prepared_for(level, shape);
-    const size_t n_bytes = level->conv_scratch_bytes(prepared);
+    const size_t n_bytes = level->convolve->scratch_bytes(prepared);
     free(prepared);
     return n_bytes;
 }
@@ -71,20 +71,20 @@ static double long_sum_error(const struct conv_shape *shape)
     const int64_t in = volume(shape->in), pixels = volume(shape->out), w = level->width;
     const int64_t n = shape->out_channels * pixels;
     const int64_t n_weights = shape->out_channels * (shape->in_channels / shape->group) * volume(shape->kernel);
-    const int algorithm = level->conv_choose(shape, PRECISION_EXACT);
+    const int algorithm = level->convolve->choose(shape, PRECISION_EXACT);
     float *plain = guarded_numbers(shape->in_channels * in), *weights = guarded_numbers(n_weights);
     for (int64_t i = 0; i < shape->in_channels * in; i++)
         plain[i] = fabsf(plain[i]);
     for (int64_t i = 0; i < n_weights; i++)
         weights[i] = fabsf(weights[i]);
     const float *input = shape->in_plain ? plain : to_blocks(plain, shape->in_channels, in);
-    float *packed = guarded((int64_t)(level->conv_pack_bytes(algorithm, shape) / sizeof(float)));
+    float *packed = guarded((int64_t)(level->convolve->pack_bytes(algorithm, shape) / sizeof(float)));
     struct conv_prepared *prepared = prepared_for(level, shape);
-    float *scratch = guarded((int64_t)(level->conv_scratch_bytes(prepared) / sizeof(float)));
+    float *scratch = guarded((int64_t)(level->convolve->scratch_bytes(prepared) / sizeof(float)));
     float *output = to_blocks(NULL, shape->out_channels, pixels);
     const struct epilogue none = {.act = ACT_NONE};
-    level->conv_pack(algorithm, shape, packed, weights, NULL);
-    level->conv_run(prepared, input, packed, output, &none, scratch, 0, level->conv_units(prepared));
+    level->convolve->pack(algorithm, shape, packed, weights, NULL);
+    level->convolve->run(prepared, input, packed, output, &none, scratch, 0, level->convolve->units(prepared));
     free(prepared);
     double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size), most = 0;
     reference_conv(shape, plain, (const char *)weights, NULL, NULL, NULL, sum, size);
@@ -126,14 +126,14 @@ START_TEST(conv_bits_do_not_depend_on_position)
             plain[i] = pattern[i / (size * size)];
         float *input = to_blocks(plain, channels, size * size);
         float *weights = guarded_numbers(40 * channels * 9);
-        const int algorithm = level->conv_choose(&shape, PRECISION_EXACT);
-        float *packed = guarded((int64_t)(level->conv_pack_bytes(algorithm, &shape) / sizeof(float)));
+        const int algorithm = level->convolve->choose(&shape, PRECISION_EXACT);
+        float *packed = guarded((int64_t)(level->convolve->pack_bytes(algorithm, &shape) / sizeof(float)));
         struct conv_prepared *prepared = prepared_for(level, &shape);
-        float *scratch = guarded((int64_t)(level->conv_scratch_bytes(prepared) / sizeof(float)));
+        float *scratch = guarded((int64_t)(level->convolve->scratch_bytes(prepared) / sizeof(float)));
         float *output = to_blocks(NULL, 40, size * size);
-        level->conv_pack(algorithm, &shape, packed, weights, NULL);
-        level->conv_run(prepared, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
-                        level->conv_units(prepared));
+        level->convolve->pack(algorithm, &shape, packed, weights, NULL);
+        level->convolve->run(prepared, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
+                             level->convolve->units(prepared));
         free(prepared);
         for (int64_t c = 0; c < 40; c++)
             for (int64_t y = 1; y + 1 < size; y++)
@@ -157,15 +157,15 @@ START_TEST(conv_packing_does_not_depend_on_height_and_width)
             large.out[axis] += 5 * small.stride[axis];
             large.pad[axis] = 0;
         }
-        const int algorithm = level->conv_choose(&small, PRECISION_EXACT);
-        ck_assert_int_eq(algorithm, level->conv_choose(&large, PRECISION_EXACT));
-        const size_t bytes = level->conv_pack_bytes(algorithm, &small);
-        ck_assert_uint_eq(bytes, level->conv_pack_bytes(algorithm, &large));
+        const int algorithm = level->convolve->choose(&small, PRECISION_EXACT);
+        ck_assert_int_eq(algorithm, level->convolve->choose(&large, PRECISION_EXACT));
+        const size_t bytes = level->convolve->pack_bytes(algorithm, &small);
+        ck_assert_uint_eq(bytes, level->convolve->pack_bytes(algorithm, &large));
         const float *weights =
             guarded_numbers(small.out_channels * small.in_channels / small.group * volume(small.kernel));
         float *a = guarded((int64_t)(bytes / sizeof(float))), *b = guarded((int64_t)(bytes / sizeof(float)));
-        level->conv_pack(algorithm, &small, a, weights, NULL);
-        level->conv_pack(algorithm, &large, b, weights, NULL);
+        level->convolve->pack(algorithm, &small, a, weights, NULL);
+        level->convolve->pack(algorithm, &large, b, weights, NULL);
         FAIL_UNLESS(same_bits(a, b, (int64_t)(bytes / sizeof(float))), "round %d", round);
         release();
     }
@@ -205,7 +205,7 @@ END_TEST
 
 static size_t prepared_bytes(const struct conv_shape *shape)
 {
-    return level->conv_prepared_bytes(level->conv_choose(shape, PRECISION_EXACT), shape);
+    return level->convolve->prepared_bytes(level->convolve->choose(shape, PRECISION_EXACT), shape);
 }
 
 /* Neither heights and widths nor channels count, but taps and strides do. */

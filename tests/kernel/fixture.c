@@ -18,7 +18,7 @@ static int n_levels;
 static uint64_t state;
 
 /* Which levels there are, once per program. */
-static void find_rows(void)
+static void find_levels(void)
 {
     if (n_levels)
         return;
@@ -31,7 +31,7 @@ static void find_rows(void)
 
 void fixture_add(Suite *suite, const char *name, const TTest *test)
 {
-    find_rows();
+    find_levels();
     TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, test, 0, n_levels);

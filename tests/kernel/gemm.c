@@ -23,9 +23,9 @@ static void check_gemm(int64_t m, int64_t n, int64_t k, bool turned)
     const int64_t c_size = m ? (m - 1) * ldc + n : 0;
     float *c = guarded(c_size), *residual = guarded_hostile(c_size, hostile);
     const struct epilogue epilogue = draw_epilogue(bias, residual);
-    float *packed = guarded((int64_t)(level->gemm_pack_bytes(k, n) / sizeof(float)));
-    level->gemm_pack(packed, b, k, n, stride_k, stride_n, scale);
-    level->gemm(m, n, k, a, lda, packed, c, ldc, &epilogue, 0, n);
+    float *packed = guarded((int64_t)(level->gemm->pack_bytes(k, n) / sizeof(float)));
+    level->gemm->pack(packed, b, k, n, stride_k, stride_n, scale);
+    level->gemm->run(m, n, k, a, lda, packed, c, ldc, &epilogue, 0, n);
 
     double *sum = calloc((size_t)(m * n + 1), sizeof *sum), *size = calloc((size_t)(m * n + 1), sizeof *size);
     reference_gemm(m, n, k, a, lda, b, stride_k, stride_n, scale, epilogue.bias, epilogue.residual, ldc, sum, size);
@@ -47,7 +47,7 @@ static void check_gemm(int64_t m, int64_t n, int64_t k, bool turned)
 START_TEST(gemm_multiplies_at_tile_edges)
 {
     begin(_i);
-    const int64_t step = level->gemm_step;
+    const int64_t step = level->gemm->step;
     const int64_t ms[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 25};
     const int64_t ns[] = {1, level->width - 1, level->width, step - 1, step, step + 1, 4 * step, 5 * step + 3};
     const int64_t ks[] = {0, 1, 2, 58};
@@ -72,26 +72,26 @@ END_TEST
 START_TEST(gemm_bits_do_not_depend_on_rows_or_ranges)
 {
     begin(_i);
-    const int64_t step = level->gemm_step;
+    const int64_t step = level->gemm->step;
     for (int round = 0; round < 20; round++) {
         const int64_t m = between(1, 30), n = between(1, 6 * step), k = between(1, 1200);
         const float *a = guarded_numbers(m * k), *b = guarded_numbers(k * n), *bias = guarded_numbers(n);
         const float *residual = guarded_numbers(m * n);
-        float *packed = guarded((int64_t)(level->gemm_pack_bytes(k, n) / sizeof(float)));
+        float *packed = guarded((int64_t)(level->gemm->pack_bytes(k, n) / sizeof(float)));
         float *whole = guarded(m * n), *single = guarded(m * n), *parts = guarded(m * n);
         const struct epilogue epilogue = draw_epilogue(bias, residual);
-        level->gemm_pack(packed, b, k, n, n, 1, NULL);
-        level->gemm(m, n, k, a, k, packed, whole, n, &epilogue, 0, n);
+        level->gemm->pack(packed, b, k, n, n, 1, NULL);
+        level->gemm->run(m, n, k, a, k, packed, whole, n, &epilogue, 0, n);
         for (int64_t i = 0; i < m; i++) {
             struct epilogue one = epilogue;
             if (one.residual)
                 one.residual += i * n;
-            level->gemm(1, n, k, a + i * k, k, packed, single + i * n, n, &one, 0, n);
+            level->gemm->run(1, n, k, a + i * k, k, packed, single + i * n, n, &one, 0, n);
         }
         for (int64_t from = 0, to; from < n; from = to) {
             to = from + step * between(1, 3);
             to = to < n ? to : n;
-            level->gemm(m, n, k, a, k, packed, parts, n, &epilogue, from, to);
+            level->gemm->run(m, n, k, a, k, packed, parts, n, &epilogue, from, to);
         }
         FAIL_UNLESS(same_bits(whole, single, m * n), "gemm m %ld n %ld k %ld depends on m", (long)m, (long)n, (long)k);
         FAIL_UNLESS(same_bits(whole, parts, m * n), "gemm m %ld n %ld k %ld depends on ranges", (long)m, (long)n,
@@ -108,10 +108,10 @@ START_TEST(gemm_residual_may_be_the_output)
     const float *a = guarded_numbers(m * k), *b = guarded_numbers(k * n);
     float *c = guarded_numbers(m * n), *residual = guarded(m * n), *want = guarded(m * n);
     memcpy(residual, c, (size_t)(m * n) * sizeof *c);
-    float *packed = guarded((int64_t)(level->gemm_pack_bytes(k, n) / sizeof(float)));
-    level->gemm_pack(packed, b, k, n, n, 1, NULL);
-    level->gemm(m, n, k, a, k, packed, want, n, &(struct epilogue){.residual = residual}, 0, n);
-    level->gemm(m, n, k, a, k, packed, c, n, &(struct epilogue){.residual = c}, 0, n);
+    float *packed = guarded((int64_t)(level->gemm->pack_bytes(k, n) / sizeof(float)));
+    level->gemm->pack(packed, b, k, n, n, 1, NULL);
+    level->gemm->run(m, n, k, a, k, packed, want, n, &(struct epilogue){.residual = residual}, 0, n);
+    level->gemm->run(m, n, k, a, k, packed, c, n, &(struct epilogue){.residual = c}, 0, n);
     FAIL_UNLESS(same_bits(c, want, m * n), "in place %d", 0);
     release();
 }
@@ -122,14 +122,14 @@ START_TEST(gemm_pack_of_ranges_is_that_of_the_whole)
 {
     begin(_i);
     for (int round = 0; round < 40; round++) {
-        const int64_t n = between(1, 4 * level->gemm_step), k = between(1, 40);
+        const int64_t n = between(1, 4 * level->gemm->step), k = between(1, 40);
         const float *b = guarded_numbers(k * n), *scale = chance(2) ? guarded_numbers(n) : NULL;
-        const size_t bytes = level->gemm_pack_bytes(k, n);
+        const size_t bytes = level->gemm->pack_bytes(k, n);
         char *whole = guarded_bytes((int64_t)bytes), *apart = guarded_bytes((int64_t)bytes);
-        level->gemm_pack(whole, b, k, n, n, 1, scale);
-        for (int64_t j = 0; j < n; j += level->gemm_step) {
-            const int64_t some = n - j < level->gemm_step ? n - j : level->gemm_step;
-            level->gemm_pack(apart + level->gemm_pack_bytes(k, j), b + j, k, some, n, 1, scale ? scale + j : NULL);
+        level->gemm->pack(whole, b, k, n, n, 1, scale);
+        for (int64_t j = 0; j < n; j += level->gemm->step) {
+            const int64_t some = n - j < level->gemm->step ? n - j : level->gemm->step;
+            level->gemm->pack(apart + level->gemm->pack_bytes(k, j), b + j, k, some, n, 1, scale ? scale + j : NULL);
         }
         FAIL_UNLESS(memcmp(whole, apart, bytes) == 0, "n %ld k %ld", (long)n, (long)k);
         release();
@@ -140,10 +140,10 @@ END_TEST
 /* Any part of narrow weights widens to what the same part of the floats packs to. */
 static void check_narrow(int bits, int64_t block, int64_t k, int64_t n)
 {
-    const int64_t blocks = (k + block - 1) / block, padded = blocks * block, step = level->gemm_step;
+    const int64_t blocks = (k + block - 1) / block, padded = blocks * block, step = level->gemm->step;
     uint8_t *q = (uint8_t *)guarded(n * padded * bits / 32 + 1);
     float *scales = guarded_numbers(n * blocks), *zeros = guarded(n * blocks), *wide = guarded(n * k);
-    float *narrow = guarded((int64_t)(level->narrow_pack_bytes(bits, block, k, n) / sizeof(float)));
+    float *narrow = guarded((int64_t)(level->gemm->narrow_pack_bytes(bits, block, k, n) / sizeof(float)));
     memset(q, 0, (size_t)(n * padded * bits / 8));
     for (int64_t i = 0; i < n * blocks; i++)
         zeros[i] = (float)between(0, (1 << bits) - 1);
@@ -154,15 +154,15 @@ static void check_narrow(int bits, int64_t block, int64_t k, int64_t n)
             if (i < k)
                 wide[j * k + i] = ((float)value - zeros[b]) * scales[b];
         }
-    level->narrow_pack(narrow, bits, block, k, n, q, scales, zeros);
+    level->gemm->narrow_pack(narrow, bits, block, k, n, q, scales, zeros);
     for (int part = 0; part < 4; part++) {
         const int64_t k_from = between(0, blocks - 1) * block, n_from = between(0, (n - 1) / step) * step;
         const int64_t k_to = part ? k : k_from + block < k ? k_from + block : k;
         const int64_t n_to = part ? n : n_from + step < n ? n_from + step : n;
-        const int64_t floats = (int64_t)(level->gemm_pack_bytes(k_to - k_from, n_to - n_from) / sizeof(float));
+        const int64_t floats = (int64_t)(level->gemm->pack_bytes(k_to - k_from, n_to - n_from) / sizeof(float));
         float *got = guarded(floats), *want = guarded(floats);
-        level->narrow_widen(got, narrow, bits, block, k, k_from, k_to, n_from, n_to);
-        level->gemm_pack(want, wide + n_from * k + k_from, k_to - k_from, n_to - n_from, 1, k, NULL);
+        level->gemm->narrow_widen(got, narrow, bits, block, k, k_from, k_to, n_from, n_to);
+        level->gemm->pack(want, wide + n_from * k + k_from, k_to - k_from, n_to - n_from, 1, k, NULL);
         FAIL_UNLESS(same_bits(got, want, floats), "narrow %d block %ld k %ld n %ld", bits, (long)block, (long)k,
                     (long)n);
     }
@@ -173,7 +173,7 @@ START_TEST(narrow_weights_widen_to_what_gemm_packs)
 {
     begin(_i);
     for (int i = 0; i < 20; i++)
-        check_narrow(chance(2) ? 4 : 8, chance(2) ? 16 : 64, between(1, 200), between(1, 3 * level->gemm_step));
+        check_narrow(chance(2) ? 4 : 8, chance(2) ? 16 : 64, between(1, 200), between(1, 3 * level->gemm->step));
 }
 END_TEST
 

@@ -13,13 +13,13 @@ START_TEST(block_and_unblock_are_inverse)
             const float *plain = guarded_hostile(n, 9);
             float *blocked = guarded(blocked_floats(channels[i], pixels)), *again = guarded(n);
             const float *want = to_blocks(plain, channels[i], pixels);
-            level->block(blocked, plain, channels[i], pixels);
+            level->layout->block(blocked, plain, channels[i], pixels);
             const int64_t w = level->width;
             for (int64_t k = 0; k < n; k++) {
                 const int64_t c = k / pixels, at = (c / w * pixels + k % pixels) * w + c % w;
                 FAIL_UNLESS(same_bits(blocked + at, want + at, 1), "block %ld x %ld", (long)channels[i], (long)pixels);
             }
-            level->unblock(again, want, channels[i], pixels);
+            level->layout->unblock(again, want, channels[i], pixels);
             FAIL_UNLESS(same_bits(again, plain, n), "unblock %ld x %ld", (long)channels[i], (long)pixels);
             release();
         }

@@ -83,8 +83,8 @@ START_TEST(unary_agrees_with_libm)
             float *x = guarded(n), *y = guarded(n), *in_place = guarded(n);
             for (int64_t k = 0; k < n; k++)
                 in_place[k] = x[k] = any_float();
-            level->unary(c->op, y, x, n, c->alpha, c->beta);
-            level->unary(c->op, in_place, in_place, n, c->alpha, c->beta);
+            level->map->unary(c->op, y, x, n, c->alpha, c->beta);
+            level->map->unary(c->op, in_place, in_place, n, c->alpha, c->beta);
             FAIL_UNLESS(same_bits(y, in_place, n), "unary %d in place differs, n %ld", (int)c->op, (long)n);
             for (int64_t k = 0; k < n; k++) {
                 if ((c->op == UNARY_HARDSWISH || c->op == UNARY_SILU || c->op == UNARY_MISH || c->op == UNARY_GELU ||
@@ -93,7 +93,7 @@ START_TEST(unary_agrees_with_libm)
                     continue; /* -inf times 0, and what overflows on the way */
                 check_unary_value(c, x[k], y[k]);
                 float alone;
-                level->unary(c->op, &alone, x + k, 1, c->alpha, c->beta);
+                level->map->unary(c->op, &alone, x + k, 1, c->alpha, c->beta);
                 FAIL_UNLESS(same_bits(&alone, y + k, 1), "unary %d depends on position", (int)c->op);
             }
             release();
@@ -109,11 +109,11 @@ START_TEST(unary_keeps_the_sign_of_zero)
                               UNARY_ROUND, UNARY_SQRT, UNARY_SOFTSIGN, UNARY_COPY};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         float x = -0.0f, y;
-        level->unary(ops[i], &y, &x, 1, 1, 1);
+        level->map->unary(ops[i], &y, &x, 1, 1, 1);
         FAIL_UNLESS(y == 0 && signbit(y), "unary %d of -0 is %g", (int)ops[i], (double)y);
     }
     float x = -0.25f, y;
-    level->unary(UNARY_CEIL, &y, &x, 1, 0, 0);
+    level->map->unary(UNARY_CEIL, &y, &x, 1, 0, 0);
     ck_assert(y == 0 && signbit(y));
 }
 END_TEST
@@ -142,7 +142,7 @@ START_TEST(elementary_functions_are_within_their_ulps)
                 const uint32_t low = (uint32_t)bits;
                 memcpy(&x[k], &low, sizeof low);
             }
-            level->unary(ops[i], y, x, N, 0, 0);
+            level->map->unary(ops[i], y, x, N, 0, 0);
             for (int k = 0; k < N; k++) {
                 const double want = reference_unary(ops[i], (double)x[k], 0, 0);
                 const double rounded = (double)(float)want;
@@ -185,27 +185,27 @@ START_TEST(binary_agrees_in_all_forms)
                 b[k] = any_float();
             }
             const float scalar = n % 5 == 0 ? 2.0f : any_float();
-            level->binary((enum binary)op, y, a, b, n);
+            level->map->binary((enum binary)op, y, a, b, n);
             for (int64_t k = 0; k < n; k++)
                 check_binary((enum binary)op, "both", a[k], b[k], y[k]);
-            level->binary_scalar((enum binary)op, y, a, scalar, n);
+            level->map->binary_scalar((enum binary)op, y, a, scalar, n);
             for (int64_t k = 0; k < n; k++)
                 check_binary((enum binary)op, "scalar right", a[k], scalar, y[k]);
-            level->scalar_binary((enum binary)op, y, scalar, b, n);
+            level->map->scalar_binary((enum binary)op, y, scalar, b, n);
             for (int64_t k = 0; k < n; k++)
                 check_binary((enum binary)op, "scalar left", scalar, b[k], y[k]);
             float *lanes = guarded_numbers(w), *block = guarded_numbers(n * w), *out = guarded(n * w);
-            level->binary_lanes((enum binary)op, out, block, lanes, n);
+            level->map->binary_lanes((enum binary)op, out, block, lanes, n);
             for (int64_t k = 0; k < n * w; k++)
                 check_binary((enum binary)op, "lanes", block[k], lanes[k % w], out[k]);
-            level->binary((enum binary)op, y, a, b, n);
+            level->map->binary((enum binary)op, y, a, b, n);
             float *left = guarded(n), *right = guarded(n); /* in place of either */
             for (int64_t k = 0; k < n; k++) {
                 left[k] = a[k];
                 right[k] = b[k];
             }
-            level->binary((enum binary)op, left, left, b, n);
-            level->binary((enum binary)op, right, a, right, n);
+            level->map->binary((enum binary)op, left, left, b, n);
+            level->map->binary((enum binary)op, right, a, right, n);
             for (int64_t k = 0; k < n; k++)
                 FAIL_UNLESS(same_number(left[k], y[k]) && same_number(right[k], y[k]), "binary %d in place", op);
             release();
@@ -219,15 +219,15 @@ START_TEST(affine_and_fill_cover_all_lengths)
     const int64_t w = level->width;
     for (int64_t n = 0; n < 70; n++) {
         float *x = guarded_hostile(n, 9), *y = guarded(n);
-        level->affine(y, x, 1.5f, -0.25f, n);
+        level->map->affine(y, x, 1.5f, -0.25f, n);
         for (int64_t k = 0; k < n; k++)
             FAIL_UNLESS(near((double)y[k], 1.5 * (double)x[k] - 0.25, 2 * EPS), "affine n %ld", (long)n);
-        level->fill(y, 7, n);
+        level->map->fill(y, 7, n);
         for (int64_t k = 0; k < n; k++)
             FAIL_UNLESS(y[k] == 7, "fill n %ld", (long)n);
         float *block = guarded_hostile(n * w, 9), *out = guarded(n * w);
         float *scale = guarded_numbers(w), *shift = guarded_numbers(w);
-        level->affine_lanes(out, block, scale, shift, n);
+        level->map->affine_lanes(out, block, scale, shift, n);
         for (int64_t k = 0; k < n * w; k++)
             FAIL_UNLESS(near((double)out[k], (double)block[k] * (double)scale[k % w] + (double)shift[k % w], 3 * EPS),
                         "affine_lanes n %ld", (long)n);

@@ -58,7 +58,7 @@ static void check_reduce(const struct kernels *level, enum kind kind, int64_t n,
     static const enum reduce ops[] = {REDUCE_SUM, REDUCE_SUM_SQUARE, REDUCE_L1};
     float *x = numbers(kind, n * inner), y[64 + 16];
     for (int op = 0; op < 3; op++) {
-        level->reduce(ops[op], y, x, n, inner, inner);
+        level->reduce->run(ops[op], y, x, n, inner, inner);
         for (int64_t j = 0; j < inner; j++) {
             double size;
             const double want = reference_reduce(ops[op], x + j, n, inner, &size);
@@ -83,7 +83,7 @@ static void check_moments(const struct kernels *level, enum kind kind, int64_t n
 {
     float *x = numbers(kind, n * lanes), *y = numbers(EQUAL, n * lanes), scale[64], shift[64];
     double mean[64], squares[64];
-    level->moments(x, n, lanes, mean, squares);
+    level->reduce->moments(x, n, lanes, mean, squares);
     for (int64_t j = 0; j < lanes; j++) {
         double sum = 0, around = 0, size = 0;
         for (int64_t i = 0; i < n; i++) {
@@ -99,7 +99,7 @@ static void check_moments(const struct kernels *level, enum kind kind, int64_t n
         /* what two roundings of x - mean lose is small beside the distances, but where these are nothing */
         near("squares", level, kind, squares[j], around, SUMS * around + 1e-9 * (double)n);
     }
-    level->normalize(y, x, n, lanes, mean, scale, shift);
+    level->reduce->normalize(y, x, n, lanes, mean, scale, shift);
     for (int64_t i = 0; i < n * lanes; i += 97) {
         const int64_t j = i % lanes;
         const double want = ((double)x[i] - mean[j]) * (double)scale[j] + 0.5;
@@ -126,7 +126,7 @@ START_TEST(softmax_of_long_rows)
     for (int64_t lanes = 1; lanes <= 3; lanes += 2) {
         const int64_t n = 200003;
         float *x = numbers(EQUAL, n * lanes);
-        level->softmax(x, x, n, lanes, lanes, false);
+        level->reduce->softmax(x, x, n, lanes, lanes, false);
         near("softmax", level, EQUAL, (double)x[n - 1], 1 / (double)n, SUMS / (double)n);
         free(x);
     }
@@ -148,12 +148,12 @@ static double product(const float *a, const float *b, int64_t stride, int64_t k,
 
 static void check_gemm(const struct kernels *level, enum kind kind, int64_t m, int64_t k)
 {
-    const int64_t n = level->gemm_step + 1;
+    const int64_t n = level->gemm->step + 1;
     float *a = numbers(kind, m * k), *b = numbers(kind == SIGNS ? EQUAL : kind, k * n), *c = numbers(EQUAL, m * n);
-    void *packed = calloc(1, level->gemm_pack_bytes(k, n) + 64);
+    void *packed = calloc(1, level->gemm->pack_bytes(k, n) + 64);
     const struct epilogue none = {.act = ACT_NONE};
-    level->gemm_pack(packed, b, k, n, n, 1, NULL);
-    level->gemm(m, n, k, a, k, packed, c, n, &none, 0, n);
+    level->gemm->pack(packed, b, k, n, n, 1, NULL);
+    level->gemm->run(m, n, k, a, k, packed, c, n, &none, 0, n);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j += 5) {
             double size;
@@ -201,7 +201,7 @@ END_TEST
 /* `channels` in blocks, one of the outputs; the weights are the picture's kind as well. */
 static void check_conv(const struct kernels *level, enum kind kind, struct conv_shape shape)
 {
-    const int algorithm = level->conv_choose(&shape, PRECISION_EXACT);
+    const int algorithm = level->convolve->choose(&shape, PRECISION_EXACT);
     const int64_t width = level->width, taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
     const int64_t in = shape.in[0] * shape.in[1] * shape.in[2], out = shape.out[0] * shape.out[1] * shape.out[2];
     const int64_t each = shape.in_channels / shape.group;
@@ -211,18 +211,19 @@ static void check_conv(const struct kernels *level, enum kind kind, struct conv_
           *y = numbers(EQUAL, (shape.out_channels + width) * out);
     double *sum = calloc((size_t)(shape.out_channels * out), sizeof *sum),
            *size = calloc((size_t)(shape.out_channels * out), sizeof *size);
-    void *packed = calloc(1, level->conv_pack_bytes(algorithm, &shape) + 64);
+    void *packed = calloc(1, level->convolve->pack_bytes(algorithm, &shape) + 64);
     struct conv_prepared *prepared = prepared_for(level, &shape);
-    void *scratch = calloc(1, level->conv_scratch_bytes(prepared) + 64);
+    void *scratch = calloc(1, level->convolve->scratch_bytes(prepared) + 64);
     const struct epilogue none = {.act = ACT_NONE};
-    level->conv_pack(algorithm, &shape, packed, w, NULL);
+    level->convolve->pack(algorithm, &shape, packed, w, NULL);
     if (!shape.in_plain)
-        level->block(blocks, x, shape.in_channels, in);
-    level->conv_run(prepared, shape.in_plain ? x : blocks, packed, y, &none, scratch, 0, level->conv_units(prepared));
+        level->layout->block(blocks, x, shape.in_channels, in);
+    level->convolve->run(prepared, shape.in_plain ? x : blocks, packed, y, &none, scratch, 0,
+                         level->convolve->units(prepared));
     reference_conv(&shape, x, (const char *)w, NULL, NULL, NULL, sum, size);
     for (int64_t c = 0; c < shape.out_channels; c++)
         for (int64_t p = 0; p < out; p++)
-            near(level->conv_name(algorithm), level, kind, (double)y[(c / width * out + p) * width + c % width],
+            near(level->convolve->name(algorithm), level, kind, (double)y[(c / width * out + p) * width + c % width],
                  sum[c * out + p], PRODUCTS * size[c * out + p]);
     free(x);
     free(w);
@@ -287,7 +288,7 @@ START_TEST(averages_of_large_windows)
                                              .dilation = {1, 1, 1},
                                              .average = true};
             float *x = numbers((enum kind)kind, n * lanes), y[64];
-            level->pool(&shape, (int)lanes, x, y, 0, 1);
+            level->reduce->pool(&shape, (int)lanes, x, y, 0, 1);
             for (int64_t j = 0; j < lanes; j++) {
                 double size;
                 const double want = reference_reduce(REDUCE_SUM, x + j, n, lanes, &size) / (double)n;
@@ -321,7 +322,7 @@ static void check_dilated(const struct kernels *level, int64_t channels, int64_t
         taps *= 3;
     }
     struct conv_prepared *prepared = prepared_for(level, &shape);
-    const double copied = (double)level->conv_scratch_bytes(prepared) * (double)level->conv_units(prepared);
+    const double copied = (double)level->convolve->scratch_bytes(prepared) * (double)level->convolve->units(prepared);
     free(prepared);
     ck_assert_msg(copied <= 2 * taps * picture + (1 << 22),
                   "level %s, %d axes, dilation %ld: %.0f MB of a picture of %.0f", level->name, axes, (long)dilation,

@@ -6,7 +6,7 @@
 #include <check.h>
 #include <string.h>
 
-START_TEST(best_row_is_the_first_that_runs)
+START_TEST(best_level_is_the_first_that_runs)
 {
     const struct kernels *const *level = pick_all();
     while (*level && !pick_runs(*level))
@@ -21,13 +21,13 @@ START_TEST(base_runs_everywhere_and_stands_last)
     const struct kernels *last = NULL;
     for (const struct kernels *const *level = pick_all(); *level; level++)
         last = *level;
-    ck_assert_ptr_eq(last, &kernels_base);
-    ck_assert(pick_runs(&kernels_base));
-    ck_assert_ptr_eq(pick_named("base"), &kernels_base);
+    ck_assert_str_eq(last->name, "base");
+    ck_assert(pick_runs(last));
+    ck_assert_ptr_eq(pick_named("base"), last);
 }
 END_TEST
 
-START_TEST(names_are_those_of_the_rows_that_run)
+START_TEST(names_are_those_of_the_levels_that_run)
 {
     const char *const *name = pick_names();
     for (const struct kernels *const *level = pick_all(); *level; level++) {
@@ -51,21 +51,141 @@ START_TEST(unknown_names_give_nothing)
 }
 END_TEST
 
-START_TEST(rows_are_complete)
+/* A family's members are pointers and a number or two: none is zero, but for a width of nothing. */
+static bool is_complete(const void *family, size_t bytes)
+{
+    uintptr_t members[32];
+    ck_assert_uint_le(bytes, sizeof members);
+    memcpy(members, family, bytes);
+    for (size_t i = 1; i < bytes / sizeof *members; i++)
+        if (!members[i])
+            return false;
+    return true;
+}
+
+START_TEST(levels_are_complete)
 {
     for (const struct kernels *const *level = pick_all(); *level; level++) {
         const struct kernels *k = *level;
         ck_assert(k->width == 4 || k->width == 8 || k->width == 16);
-        ck_assert_int_eq(k->gemm_step % k->width, 0);
-        ck_assert(k->gemm_pack_bytes && k->gemm_pack && k->gemm && k->conv_choose && k->conv_name);
-        ck_assert(k->conv_pack_bytes && k->conv_pack && k->conv_scratch_bytes && k->conv_units);
-        ck_assert(k->conv_prepared_bytes && k->conv_prepare);
-        ck_assert(k->conv_run && k->block && k->unblock && k->pool && k->unary && k->binary);
-        ck_assert(k->binary_scalar && k->scalar_binary && k->binary_lanes && k->affine);
-        ck_assert(k->affine_lanes && k->fill && k->reduce && k->softmax && k->moments);
-        ck_assert(k->normalize != NULL);
-        ck_assert(k->lstm_step && k->gru_gates && k->gru_step);
+        ck_assert_int_eq(k->gemm->step % k->width, 0);
+#define COMPLETE(FAMILY) ck_assert(is_complete(k->FAMILY, sizeof *k->FAMILY));
+        KERNELS_FAMILIES(COMPLETE)
+#undef COMPLETE
     }
+}
+END_TEST
+
+enum { MOST_LEVELS = 8, N_FAMILIES = 7 };
+
+/* A family of every level that runs here, by its number; what it lays out by. */
+static const void **member(struct kernels *level, int family)
+{
+    const void *at[] = {
+#define AT(FAMILY) &level->FAMILY,
+        KERNELS_FAMILIES(AT)
+#undef AT
+    };
+    ck_assert_uint_eq(sizeof at / sizeof *at, N_FAMILIES);
+    return (const void **)(uintptr_t)at[family];
+}
+
+static int width_of(const void *family)
+{
+    int width;
+    memcpy(&width, family, sizeof width);
+    return width;
+}
+
+static int running(struct kernels *levels)
+{
+    int n = 0;
+    for (const struct kernels *const *level = pick_all(); *level; level++)
+        if (pick_runs(*level) && n < MOST_LEVELS)
+            levels[n++] = **level;
+    return n;
+}
+
+/* One step of an LSTM by this level, against that of the level whose family it has. */
+static void check_step(const struct kernels *level, const struct kernels *from)
+{
+    enum { HIDDEN = 5, LOOSE = 32 };
+    float gates[4 * HIDDEN + LOOSE], h[2][HIDDEN + LOOSE] = {{0}}, c[2][HIDDEN + LOOSE] = {{0}};
+    for (int i = 0; i < 4 * HIDDEN + LOOSE; i++)
+        gates[i] = (float)(i % 7 - 3);
+    level->recur->lstm_step(1, HIDDEN, gates, 4 * HIDDEN, h[0], c[0], NULL, 0, false);
+    from->recur->lstm_step(1, HIDDEN, gates, 4 * HIDDEN, h[1], c[1], NULL, 0, false);
+    ck_assert_mem_eq(h[0], h[1], HIDDEN * sizeof(float));
+    ck_assert_mem_eq(c[0], c[1], HIDDEN * sizeof(float));
+}
+
+/* Every choice of a level for each family. Legal is what lays everything out by one width. */
+START_TEST(sets_of_one_width_are_levels_and_no_others)
+{
+    struct kernels levels[MOST_LEVELS];
+    const int n = running(levels);
+    int sets = 1, legal = 0;
+    for (int i = 0; i < N_FAMILIES; i++)
+        sets *= n;
+    for (int set = 0; set < sets; set++) {
+        struct kernels own = {.name = "set"};
+        bool fit = true;
+        int width = 0, rest = set, from = 0;
+        for (int i = 0; i < N_FAMILIES; i++, rest /= n) {
+            const void *family = *member(&levels[rest % n], i);
+            const int its = width_of(family);
+            *member(&own, i) = family;
+            fit = fit && (width == 0 || its == 0 || its == width);
+            width = its ? its : width;
+            from = family == (const void *)levels[rest % n].recur ? rest % n : from;
+        }
+        struct kernels made = own;
+        ck_assert_int_eq(pick_compose(&made, NULL), fit);
+        if (!fit)
+            continue;
+        legal++;
+        ck_assert_int_eq(made.width, width);
+        for (int i = 0; i < N_FAMILIES; i++)
+            ck_assert_ptr_eq(*member(&made, i), *member(&own, i));
+        check_step(&made, &levels[from]);
+    }
+    ck_assert_int_eq(legal, n * n); /* of n widths each, gates from anywhere */
+}
+END_TEST
+
+/* Of each pair of levels: any families of the one, the others from the one below. */
+START_TEST(what_a_level_lacks_is_borrowed_where_it_fits)
+{
+    struct kernels levels[MOST_LEVELS];
+    const int n = running(levels);
+    for (int pair = 0; pair < n * n; pair++)
+        for (int set = 0; set < 1 << N_FAMILIES; set++) {
+            struct kernels *above = &levels[pair / n], *below = &levels[pair % n], made = {.name = "set"};
+            bool mixed[2] = {false, false};
+            for (int i = 0; i < N_FAMILIES; i++) {
+                const bool has = set >> i & 1;
+                *member(&made, i) = has ? *member(above, i) : NULL;
+                if (width_of(*member(has ? above : below, i)))
+                    mixed[has] = true;
+            }
+            struct kernels alone = made;
+            ck_assert_int_eq(pick_compose(&alone, NULL), set == (1 << N_FAMILIES) - 1);
+            ck_assert_int_eq(pick_compose(&made, below), above == below || !mixed[0] || !mixed[1]);
+            for (int i = 0; i < N_FAMILIES && made.width; i++)
+                ck_assert_ptr_eq(*member(&made, i), *member(set >> i & 1 ? above : below, i));
+        }
+}
+END_TEST
+
+START_TEST(a_feature_is_named_behind_its_level)
+{
+    const struct kernels *best = pick_best();
+    struct kernels made = {.name = "+more", .quantize = best->quantize}, longer = {.name = "+and_even_more"};
+    ck_assert(pick_compose(&made, best));
+    ck_assert_str_eq(made.name + strlen(best->name), "+more");
+    ck_assert(strncmp(made.name, best->name, strlen(best->name)) == 0);
+    ck_assert(!pick_compose(&longer, &made));
+    ck_assert(!pick_runs(&made)); /* not of the table */
 }
 END_TEST
 
@@ -75,11 +195,14 @@ Suite *kernel_pick_suite(void)
 {
     Suite *suite = suite_create("kernel/pick");
     TCase *tcase = tcase_create("pick");
-    tcase_add_test(tcase, best_row_is_the_first_that_runs);
+    tcase_add_test(tcase, best_level_is_the_first_that_runs);
     tcase_add_test(tcase, base_runs_everywhere_and_stands_last);
-    tcase_add_test(tcase, names_are_those_of_the_rows_that_run);
+    tcase_add_test(tcase, names_are_those_of_the_levels_that_run);
     tcase_add_test(tcase, unknown_names_give_nothing);
-    tcase_add_test(tcase, rows_are_complete);
+    tcase_add_test(tcase, levels_are_complete);
+    tcase_add_test(tcase, sets_of_one_width_are_levels_and_no_others);
+    tcase_add_test(tcase, what_a_level_lacks_is_borrowed_where_it_fits);
+    tcase_add_test(tcase, a_feature_is_named_behind_its_level);
     suite_add_tcase(suite, tcase);
     return suite;
 }

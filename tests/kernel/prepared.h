@@ -8,11 +8,11 @@
 
 static inline struct conv_prepared *prepared_for(const struct kernels *level, const struct conv_shape *shape)
 {
-    const int algorithm = level->conv_choose(shape, PRECISION_EXACT);
-    struct conv_prepared *prepared = malloc(level->conv_prepared_bytes(algorithm, shape));
+    const int algorithm = level->convolve->choose(shape, PRECISION_EXACT);
+    struct conv_prepared *prepared = malloc(level->convolve->prepared_bytes(algorithm, shape));
     if (!prepared)
         abort();
-    level->conv_prepare(prepared, algorithm, shape);
+    level->convolve->prepare(prepared, algorithm, shape);
     return prepared;
 }
 

@@ -70,7 +70,7 @@ static void check_widen(int64_t n, bool is_signed, int32_t zero)
     uint32_t sum = 0;
     for (int64_t i = 0; i < n; i++)
         x[i] = (uint8_t)(chance(4) ? between(0, 1) * 255 : n >= 256 ? i : between(0, 255));
-    const int32_t got = level->widen(y, x, is_signed, zero, n);
+    const int32_t got = level->quantize->widen(y, x, is_signed, zero, n);
     for (int64_t i = 0; i < n; i++) {
         const int32_t want = as_number(x, i, is_signed) - zero;
         sum += (uint32_t)want;
@@ -99,7 +99,7 @@ static void check_dequantize(int64_t n, bool is_signed, int32_t zero, float scal
     float *y = guarded(n);
     for (int64_t i = 0; i < n; i++)
         x[i] = (uint8_t)(n >= 256 ? i : between(0, 255));
-    level->dequantize(y, x, is_signed, scale, zero, n);
+    level->quantize->dequantize(y, x, is_signed, scale, zero, n);
     for (int64_t i = 0; i < n; i++) {
         const float want = (float)(as_number(x, i, is_signed) - zero) * scale;
         FAIL_UNLESS(same_number(y[i], want), "dequantize n %ld scale %g zero %d: %d is %.9g, want %.9g", (long)n,
@@ -127,7 +127,7 @@ static void check_quantize(int64_t n, bool is_signed, int32_t zero, float scale)
     uint8_t *y = guarded_bytes(n);
     for (int64_t i = 0; i < n; i++)
         x[i] = hostile(scale);
-    level->quantize(y, is_signed, x, scale, zero, n);
+    level->quantize->quantize(y, is_signed, x, scale, zero, n);
     for (int64_t i = 0; i < n; i++) {
         const float scaled = x[i] / scale;
         const int32_t got = as_number(y, i, is_signed), want = saturated(scaled, is_signed, zero);
@@ -160,7 +160,7 @@ static void check_requantize(int64_t n, bool is_signed, int32_t zero, bool per_e
         bias[i] = tame ? (int32_t)between(-50, 50) : hostile_int();
         scale[i] = tame ? chance(2) ? 0.5f : number() : hostile_scale();
     }
-    level->requantize(y, is_signed, x, bias, scale, per_element, zero, n);
+    level->quantize->requantize(y, is_signed, x, bias, scale, per_element, zero, n);
     for (int64_t i = 0; i < n; i++) {
         const int64_t s = per_element ? i : 0;
         const float scaled = (float)wrapped_sum(x[i], bias[s]) * scale[s];
@@ -193,7 +193,7 @@ START_TEST(rescale_wraps_and_scales)
             bias[i] = hostile_int();
             scale[i] = hostile_scale();
         }
-        level->rescale(y, x, bias, scale, n);
+        level->quantize->rescale(y, x, bias, scale, n);
         for (int64_t i = 0; i < n; i++) {
             const float want = (float)wrapped_sum(x[i], bias[i]) * scale[i];
             FAIL_UNLESS(same_number(y[i], want), "rescale n %ld: (%d + %d) %g is %.9g, want %.9g", (long)n, x[i],
@@ -242,8 +242,8 @@ static struct dot_case prepare(int64_t m, int64_t n, int64_t k, bool turned, boo
         c.b[i] = (uint8_t)(numbers == LEAST  ? (is_signed ? 128 : 0)
                            : numbers == MOST ? (is_signed ? 127 : 255)
                                              : between(0, 255));
-    c.packed = guarded_bytes((int64_t)level->dot_pack_bytes(k, n));
-    level->dot_pack(c.packed, c.b, k, n, c.stride_k, c.stride_n, is_signed);
+    c.packed = guarded_bytes((int64_t)level->quantize->dot_pack_bytes(k, n));
+    level->quantize->dot_pack(c.packed, c.b, k, n, c.stride_k, c.stride_n, is_signed);
     return c;
 }
 
@@ -262,7 +262,7 @@ static void check_dot(int64_t m, int64_t n, int64_t k, bool turned, bool is_sign
     const struct dot_case d = prepare(m, n, k, turned, is_signed, numbers);
     const int64_t ldc = n + between(0, 3), c_bytes = m ? ((m - 1) * ldc + n) * 4 : 0;
     int32_t *c = guarded_bytes(c_bytes), *parts = guarded_bytes(c_bytes);
-    level->dot(m, n, k, d.a, d.lda, d.packed, c, ldc, 0, n);
+    level->quantize->dot(m, n, k, d.a, d.lda, d.packed, c, ldc, 0, n);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             const int32_t got = c[i * ldc + j], want = dot_wanted(&d, i, j);
@@ -274,9 +274,9 @@ static void check_dot(int64_t m, int64_t n, int64_t k, bool turned, bool is_sign
             FAIL_UNLESS(c[i * ldc + j] == -1, "dot m %ld n %ld k %ld wrote beside row %ld", (long)m, (long)n, (long)k,
                         (long)i);
     for (int64_t from = 0, to; from < n; from = to) {
-        to = from + level->dot_step * between(1, 3);
+        to = from + level->quantize->dot_step * between(1, 3);
         to = to < n ? to : n;
-        level->dot(m, n, k, d.a, d.lda, d.packed, parts, ldc, from, to);
+        level->quantize->dot(m, n, k, d.a, d.lda, d.packed, parts, ldc, from, to);
     }
     FAIL_UNLESS(memcmp(c, parts, (size_t)c_bytes) == 0, "dot m %ld n %ld k %ld depends on ranges", (long)m, (long)n,
                 (long)k);
@@ -286,7 +286,7 @@ static void check_dot(int64_t m, int64_t n, int64_t k, bool turned, bool is_sign
 START_TEST(dot_multiplies_at_tile_edges)
 {
     begin(_i);
-    const int64_t step = level->dot_step;
+    const int64_t step = level->quantize->dot_step;
     const int64_t ms[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 25};
     const int64_t ns[] = {1,    level->width - 1, level->width, level->width + 1, step - 1,
                           step, step + 1,         4 * step,     5 * step + 3};
@@ -303,7 +303,7 @@ START_TEST(dot_multiplies_random_sizes)
     begin(_i);
     for (int i = 0; i < 60; i++)
         check_dot(between(1, 40), between(1, 300), between(0, 200), chance(2), chance(2), ANY);
-    check_dot(30, 4 * level->dot_step + 3, 9000, false, true, ANY); /* columns in more than one group */
+    check_dot(30, 4 * level->quantize->dot_step + 3, 9000, false, true, ANY); /* columns in more than one group */
 }
 END_TEST
 
@@ -315,7 +315,7 @@ START_TEST(dot_wraps_at_32_bits)
         for (int numbers = LEAST; numbers <= MOST; numbers++) {
             check_dot(2, 3, 70000, false, is_signed, (enum numbers)numbers);
             check_dot(1, 1, 32769, true, is_signed, (enum numbers)numbers);
-            check_dot(7, level->dot_step + 1, 33, false, is_signed, (enum numbers)numbers);
+            check_dot(7, level->quantize->dot_step + 1, 33, false, is_signed, (enum numbers)numbers);
         }
 }
 END_TEST
@@ -326,23 +326,23 @@ START_TEST(dot_pack_fills_up_with_zeros)
 {
     begin(_i);
     for (int round = 0; round < 100; round++) {
-        const int64_t n = between(1, 3 * level->dot_step), k = 2 * between(0, 20) + 1, m = between(1, 3);
+        const int64_t n = between(1, 3 * level->quantize->dot_step), k = 2 * between(0, 20) + 1, m = between(1, 3);
         const bool turned = round % 2, is_signed = chance(2);
         const struct dot_case d = prepare(m, n, k, turned, is_signed, ANY);
         const int64_t last = (k - 1) * d.stride_k + (n - 1) * d.stride_n + 1;
-        const int64_t more = last + d.stride_k + d.stride_n * level->dot_step;
+        const int64_t more = last + d.stride_k + d.stride_n * level->quantize->dot_step;
         uint8_t *b = guarded_bytes(more);
         for (int64_t i = 0; i < more; i++)
             b[i] = i < last ? d.b[i] : (uint8_t)between(0, 254);
-        const size_t bytes = level->dot_pack_bytes(k, n);
+        const size_t bytes = level->quantize->dot_pack_bytes(k, n);
         void *again = guarded_bytes((int64_t)bytes);
-        level->dot_pack(again, b, k, n, d.stride_k, d.stride_n, is_signed);
+        level->quantize->dot_pack(again, b, k, n, d.stride_k, d.stride_n, is_signed);
         FAIL_UNLESS(memcmp(d.packed, again, bytes) == 0, "n %ld k %ld: what follows b is packed", (long)n, (long)k);
         int32_t *want = guarded_bytes(m * n * 4), *got = guarded_bytes(m * n * 4);
-        level->dot(m, n, k, d.a, d.lda, d.packed, want, n, 0, n);
+        level->quantize->dot(m, n, k, d.a, d.lda, d.packed, want, n, 0, n);
         for (int64_t i = 0; i < m; i++)
             d.a[i * d.lda + k] = 511;
-        level->dot(m, n, k, d.a, d.lda, d.packed, got, n, 0, n);
+        level->quantize->dot(m, n, k, d.a, d.lda, d.packed, got, n, 0, n);
         FAIL_UNLESS(memcmp(want, got, (size_t)(m * n) * 4) == 0, "n %ld k %ld: b has a number past k", (long)n,
                     (long)k);
         release();
@@ -355,14 +355,14 @@ START_TEST(dot_pack_of_ranges_is_that_of_the_whole)
 {
     begin(_i);
     for (int round = 0; round < 40; round++) {
-        const int64_t n = between(1, 4 * level->dot_step), k = between(1, 40);
+        const int64_t n = between(1, 4 * level->quantize->dot_step), k = between(1, 40);
         const struct dot_case d = prepare(0, n, k, chance(2), chance(2), ANY);
-        const size_t bytes = level->dot_pack_bytes(k, n);
+        const size_t bytes = level->quantize->dot_pack_bytes(k, n);
         char *apart = guarded_bytes((int64_t)bytes);
-        for (int64_t j = 0; j < n; j += level->dot_step) {
-            const int64_t some = n - j < level->dot_step ? n - j : level->dot_step;
-            level->dot_pack(apart + level->dot_pack_bytes(k, j), d.b + j * d.stride_n, k, some, d.stride_k, d.stride_n,
-                            d.is_signed);
+        for (int64_t j = 0; j < n; j += level->quantize->dot_step) {
+            const int64_t some = n - j < level->quantize->dot_step ? n - j : level->quantize->dot_step;
+            level->quantize->dot_pack(apart + level->quantize->dot_pack_bytes(k, j), d.b + j * d.stride_n, k, some,
+                                      d.stride_k, d.stride_n, d.is_signed);
         }
         FAIL_UNLESS(memcmp(d.packed, apart, bytes) == 0, "n %ld k %ld", (long)n, (long)k);
         release();
@@ -386,7 +386,7 @@ static void check_taps(int64_t n, int64_t stride, int64_t taps, bool extreme)
     for (int64_t i = 0; i < length; i++)
         x[low + i] = (int16_t)(extreme ? -255 : between(-255, 255));
     int32_t *c = guarded_bytes(n * 4);
-    level->dot_taps(c, x, stride, offsets, w, taps, n);
+    level->quantize->dot_taps(c, x, stride, offsets, w, taps, n);
     for (int64_t i = 0; i < n; i++) {
         int32_t want = 0;
         for (int64_t t = 0; t < taps; t++)

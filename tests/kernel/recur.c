@@ -18,7 +18,7 @@ START_TEST(lstm_step_follows_onnx)
             float *h = guarded(items * hidden), *c = guarded_hostile(items * hidden, hostile);
             const float *old = guarded_copy(c, items * hidden);
             const float clip = kind & 2 ? 0.4f : 0;
-            level->lstm_step(items, hidden, gates, ld, h, c, peephole, clip, kind & 4);
+            level->recur->lstm_step(items, hidden, gates, ld, h, c, peephole, clip, kind & 4);
             double want_h[40], want_c[40];
             for (int64_t item = 0; item < items; item++) {
                 reference_lstm(hidden, gates + item * ld, old + item * hidden, want_h, want_c, peephole, (double)clip,
@@ -47,8 +47,8 @@ START_TEST(gru_halves_follow_onnx)
             float *h = guarded_hostile(items * hidden, hostile), *reset_h = guarded(items * hidden);
             const float *old = guarded_copy(h, items * hidden);
             const float clip = kind ? 0.3f : 0;
-            level->gru_gates(items, hidden, gates, ld, h, reset_h, clip);
-            level->gru_step(items, hidden, gates, ld, h, clip);
+            level->recur->gru_gates(items, hidden, gates, ld, h, reset_h, clip);
+            level->recur->gru_step(items, hidden, gates, ld, h, clip);
             for (int64_t k = 0; k < items * hidden; k++) {
                 const float *gate = before + k / hidden * ld + k % hidden;
                 double v[3];

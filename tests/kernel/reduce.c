@@ -15,7 +15,7 @@ static void check_reduce(enum reduce op, int64_t n, int64_t inner)
     float *x = guarded_hostile(n * inner, hostile), *y = guarded(inner);
     for (int64_t k = 0; op == REDUCE_PROD && k < n * inner; k++)
         x[k] = 1 + 0.1f * x[k];
-    level->reduce(op, y, x, n, inner, inner);
+    level->reduce->run(op, y, x, n, inner, inner);
     for (int64_t j = 0; j < inner; j++) {
         double size;
         const double want = reference_reduce(op, x + j, n, inner, &size);
@@ -66,7 +66,7 @@ static void check_softmax(int64_t n, int64_t inner, bool logarithm, bool in_plac
         }
     }
     float *y = in_place ? x : guarded(n * inner);
-    level->softmax(y, x, n, inner, inner, logarithm);
+    level->reduce->softmax(y, x, n, inner, inner, logarithm);
     for (int64_t k = 0; k < n * inner; k++) {
         /* x - max, rounded, is off by up to 40 eps, and so is its exponential */
         const double tolerance = logarithm ? 8 * EPS * (1 + fabs(want[k])) : 68 * EPS * fabs(want[k]) + 1e-45;
@@ -95,7 +95,7 @@ START_TEST(softmax_of_huge_numbers_does_not_overflow)
     x[0] = 3e38f;
     x[1] = 3e38f;
     x[2] = -3e38f;
-    level->softmax(y, x, 3, 1, 1, false);
+    level->reduce->softmax(y, x, 3, 1, 1, false);
     ck_assert(y[0] == 0.5f && y[1] == 0.5f && y[2] == 0);
     release();
 }
@@ -109,7 +109,7 @@ static void check_moments(int64_t n, int64_t lanes)
         x[k] += 100;
     if (chance(3))
         x[between(0, n * lanes - 1)] = chance(3) ? NAN : chance(2) ? INFINITY : -INFINITY;
-    level->moments(x, n, lanes, mean, squares);
+    level->reduce->moments(x, n, lanes, mean, squares);
     for (int64_t j = 0; j < lanes; j++) {
         double sum = 0, want = 0;
         for (int64_t k = 0; k < n; k++)
@@ -154,7 +154,7 @@ START_TEST(normalize_shifts_and_scales_columns)
                 mean[j] = 1700 + (double)number() / 3;
             float *y = chance(2) ? x : guarded(n * lanes);
             const float *from = guarded_copy(x, n * lanes);
-            level->normalize(y, x, n, lanes, mean, scale, shift);
+            level->reduce->normalize(y, x, n, lanes, mean, scale, shift);
             for (int64_t k = 0; k < n * lanes; k++) {
                 const int64_t j = k % lanes;
                 const double want = ((double)from[k] - mean[j]) * (double)scale[j] + (double)shift[j];
@@ -172,9 +172,9 @@ static void check_pool(const struct pool_shape *s)
     float *plain = guarded_hostile(channels * in, chance(3) ? 20 : INT_MAX);
     float *output = guarded(channels * out), *blocked_out = guarded(blocked_floats(channels, out));
     const int64_t lines = s->out[0] * s->out[1];
-    level->pool(s, 1, plain, output, 0, channels * lines);
-    level->pool(s, level->width, to_blocks(plain, channels, in), blocked_out, 0, lines);
-    level->pool(s, level->width, to_blocks(plain, channels, in), blocked_out, lines, 2 * lines);
+    level->reduce->pool(s, 1, plain, output, 0, channels * lines);
+    level->reduce->pool(s, level->width, to_blocks(plain, channels, in), blocked_out, 0, lines);
+    level->reduce->pool(s, level->width, to_blocks(plain, channels, in), blocked_out, lines, 2 * lines);
     const int64_t w = level->width;
     for (int64_t i = 0; i < channels * out; i++) {
         const int64_t c = i / out, p = i % out;

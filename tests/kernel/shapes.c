@@ -81,7 +81,7 @@ struct conv_case {
 
 static struct conv_case prepare(const struct conv_shape *shape)
 {
-    struct conv_case c = {.shape = *shape, .algorithm = level->conv_choose(shape, PRECISION_EXACT)};
+    struct conv_case c = {.shape = *shape, .algorithm = level->convolve->choose(shape, PRECISION_EXACT)};
     const int64_t in = volume(shape->in), out = volume(shape->out);
     const int64_t terms = shape->in_channels / shape->group * volume(shape->kernel);
     const int64_t n_weights = shape->out_channels * terms;
@@ -97,17 +97,17 @@ static struct conv_case prepare(const struct conv_shape *shape)
     c.residual_plain = guarded_hostile(shape->out_channels * out, hostile);
     c.residual = to_blocks(c.residual_plain, shape->out_channels, out);
     c.epilogue = draw_epilogue(c.bias, c.residual);
-    c.prepared = guarded_bytes((int64_t)level->conv_prepared_bytes(c.algorithm, shape));
-    level->conv_prepare(c.prepared, c.algorithm, shape);
-    c.packed = guarded((int64_t)(level->conv_pack_bytes(c.algorithm, shape) / sizeof(float)));
-    c.scratch = guarded((int64_t)(level->conv_scratch_bytes(c.prepared) / sizeof(float)));
-    level->conv_pack(c.algorithm, shape, c.packed, c.weights, c.scale);
+    c.prepared = guarded_bytes((int64_t)level->convolve->prepared_bytes(c.algorithm, shape));
+    level->convolve->prepare(c.prepared, c.algorithm, shape);
+    c.packed = guarded((int64_t)(level->convolve->pack_bytes(c.algorithm, shape) / sizeof(float)));
+    c.scratch = guarded((int64_t)(level->convolve->scratch_bytes(c.prepared) / sizeof(float)));
+    level->convolve->pack(c.algorithm, shape, c.packed, c.weights, c.scale);
     return c;
 }
 
 static void compute(const struct conv_case *c, float *output, int64_t from, int64_t to)
 {
-    level->conv_run(c->prepared, c->input, c->packed, output, &c->epilogue, c->scratch, from, to);
+    level->convolve->run(c->prepared, c->input, c->packed, output, &c->epilogue, c->scratch, from, to);
 }
 
 void shapes_check(const struct conv_shape *shape)
@@ -115,7 +115,7 @@ void shapes_check(const struct conv_shape *shape)
     const struct conv_case c = prepare(shape);
     const int64_t pixels = volume(shape->out), n = shape->out_channels * pixels, w = level->width;
     float *output = to_blocks(NULL, shape->out_channels, pixels);
-    compute(&c, output, 0, level->conv_units(c.prepared));
+    compute(&c, output, 0, level->convolve->units(c.prepared));
     double *sum = calloc((size_t)n, sizeof *sum), *size = calloc((size_t)n, sizeof *size);
     reference_conv(shape, c.plain, c.weights, c.scale, c.epilogue.bias, c.epilogue.residual ? c.residual_plain : NULL,
                    sum, size);
@@ -127,12 +127,12 @@ void shapes_check(const struct conv_shape *shape)
         const double got = (double)output[(channel / w * pixels + p) * w + channel % w];
         const double want = activated(&c.epilogue, sum[i]);
         FAIL_UNLESS(near(got, want, activated_slack(want, terms, size[i])),
-                    "%s %s act %d: channel %ld pixel %ld is %.9g, want %.9g", level->conv_name(c.algorithm), text,
+                    "%s %s act %d: channel %ld pixel %ld is %.9g, want %.9g", level->convolve->name(c.algorithm), text,
                     (int)c.epilogue.act, (long)channel, (long)p, got, want);
     }
     /* units in pieces and backwards */
     float *parts = to_blocks(NULL, shape->out_channels, pixels);
-    for (int64_t to = level->conv_units(c.prepared), from; to > 0; to = from) {
+    for (int64_t to = level->convolve->units(c.prepared), from; to > 0; to = from) {
         from = to - between(1, 3);
         from = from > 0 ? from : 0;
         compute(&c, parts, from, to);
@@ -162,8 +162,8 @@ static void expect_same(const struct conv_shape *shape, const float *a, const fl
 void shapes_check_moved(const struct conv_shape *shape)
 {
     struct conv_case c = prepare(shape);
-    const size_t n_bytes = level->conv_prepared_bytes(c.algorithm, shape);
-    const int64_t pixels = volume(shape->out), units = level->conv_units(c.prepared);
+    const size_t n_bytes = level->convolve->prepared_bytes(c.algorithm, shape);
+    const int64_t pixels = volume(shape->out), units = level->convolve->units(c.prepared);
     float *before = to_blocks(NULL, shape->out_channels, pixels), *after = to_blocks(NULL, shape->out_channels, pixels);
     struct conv_prepared *moved = guarded_bytes((int64_t)n_bytes), *kept = guarded_bytes((int64_t)n_bytes);
     memcpy(moved, c.prepared, n_bytes);
@@ -172,7 +172,7 @@ void shapes_check_moved(const struct conv_shape *shape)
     FAIL_UNLESS(memcmp(c.prepared, kept, n_bytes) == 0, "%s", "a run wrote to what was prepared");
     memset(c.prepared, 0xa5, n_bytes);
     c.prepared = moved;
-    ck_assert_int_eq(level->conv_units(moved), units);
+    ck_assert_int_eq(level->convolve->units(moved), units);
     compute(&c, after, 0, units);
     expect_same(shape, before, after, "depends on where it was prepared");
     release();
@@ -198,9 +198,9 @@ static void *compute_half(void *arg)
 void shapes_check_shared(const struct conv_shape *shape)
 {
     const struct conv_case c = prepare(shape);
-    const int64_t pixels = volume(shape->out), units = level->conv_units(c.prepared);
+    const int64_t pixels = volume(shape->out), units = level->convolve->units(c.prepared);
     float *alone = to_blocks(NULL, shape->out_channels, pixels), *both = to_blocks(NULL, shape->out_channels, pixels);
-    float *scratch = guarded((int64_t)(level->conv_scratch_bytes(c.prepared) / sizeof(float)));
+    float *scratch = guarded((int64_t)(level->convolve->scratch_bytes(c.prepared) / sizeof(float)));
     compute(&c, alone, 0, units);
     struct half first = {.c = &c, .output = both, .scratch = c.scratch, .to = units / 2};
     struct half second = {.c = &c, .output = both, .scratch = scratch, .from = units / 2, .to = units};

@@ -10,12 +10,13 @@ wants() { # object, variable=value...
 }
 wants src/kernel/pick.o KERNEL_LEVELS=base
 wants perceptd KERNEL_LEVELS=base
+wants src/kernel/pick.o FAMILIES_v3=recur
 wants src/base/arena.o CFLAGS=-O3
 wants src/base/arena.o CPPFLAGS=-DX
 wants src/base/arena.o WARN=
-wants src/kernel/kernels.base.o KERNEL_CFLAGS=-O1
+wants src/kernel/kernels.gemm.base.o KERNEL_CFLAGS=-O1
 wants src/base/arena.o SANITIZE=-fsanitize=undefined
-wants src/kernel/kernels.base.o SANITIZE=-fsanitize=undefined
+wants src/kernel/kernels.gemm.base.o SANITIZE=-fsanitize=undefined
 wants src/base/arena.o CC=cc
 wants src/engine/model.o VERSION=9.9.9
 wants perceptd LDFLAGS=-static-libgcc

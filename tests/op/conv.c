@@ -156,24 +156,27 @@ static int n_chosen, n_prepared;
 static int count_choose(const struct conv_shape *shape, enum precision precision)
 {
     n_chosen++;
-    return asked->conv_choose(shape, precision);
+    return asked->convolve->choose(shape, precision);
 }
 
 static void count_prepare(struct conv_prepared *prepared, int algorithm, const struct conv_shape *shape)
 {
     n_prepared++;
-    asked->conv_prepare(prepared, algorithm, shape);
+    asked->convolve->prepare(prepared, algorithm, shape);
 }
 
 /* Two plans of one node, each run three times. */
 static void count_questions(const char *op, bool constant)
 {
     struct kernels counting;
+    struct convolve_kernels convolve;
     harness_begin(&h, op, 13);
     asked = h.ctx.kernels;
     counting = *asked;
-    counting.conv_choose = count_choose;
-    counting.conv_prepare = count_prepare;
+    convolve = *asked->convolve;
+    convolve.choose = count_choose;
+    convolve.prepare = count_prepare;
+    counting.convolve = &convolve;
     h.ctx.kernels = &counting;
     n_chosen = n_prepared = 0;
     harness_int_list(&h, "strides", 2, DIMS(2, 2));

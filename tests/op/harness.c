@@ -291,9 +291,9 @@ static void *turn(struct harness *h, const struct tensor *t, enum layout to)
     for (int64_t n = 0; n < t->dims[0]; n++) {
         const float *from = t->data;
         if (to == LAYOUT_BLOCKED)
-            h->ctx.kernels->block(data + n * padded * pixels, from + n * channels * pixels, channels, pixels);
+            h->ctx.kernels->layout->block(data + n * padded * pixels, from + n * channels * pixels, channels, pixels);
         else
-            h->ctx.kernels->unblock(data + n * channels * pixels, from + n * padded * pixels, channels, pixels);
+            h->ctx.kernels->layout->unblock(data + n * channels * pixels, from + n * padded * pixels, channels, pixels);
     }
     return data;
 }

@@ -19,8 +19,8 @@ static void check_cover(int64_t m, int64_t n, int64_t k, int64_t chunk)
         ck_assert_int_gt(part.next, from);
         ck_assert_int_le(part.next, to);
         ck_assert_int_eq(part.item, from / tiles.pieces);
-        ck_assert_int_eq(part.column % kernels->gemm_step, 0);
-        ck_assert(part.column_end % kernels->gemm_step == 0 || part.column_end == n);
+        ck_assert_int_eq(part.column % kernels->gemm->step, 0);
+        ck_assert(part.column_end % kernels->gemm->step == 0 || part.column_end == n);
         for (int64_t i = part.row; i < part.row + part.rows; i++)
             for (int64_t j = part.column; j < part.column_end; j++)
                 ck_assert_msg(!seen[(part.item * m + i) * n + j]++, "%ld, %ld twice", (long)i, (long)j);
@@ -53,8 +53,8 @@ END_TEST
 START_TEST(packing_in_pieces_is_packing)
 {
     const struct kernels *kernels = pick_best();
-    const int64_t k = 70, n = 5 * kernels->gemm_step + 3;
-    const size_t size = kernels->gemm_pack_bytes(k, n);
+    const int64_t k = 70, n = 5 * kernels->gemm->step + 3;
+    const size_t size = kernels->gemm->pack_bytes(k, n);
     float *b = malloc((size_t)(k * n) * sizeof *b), *scale = malloc((size_t)n * sizeof *scale);
     char *whole = calloc(1, size), *pieces = calloc(1, size);
     for (int64_t i = 0; i < k * n; i++)
@@ -62,11 +62,11 @@ START_TEST(packing_in_pieces_is_packing)
     for (int64_t i = 0; i < n; i++)
         scale[i] = (float)(i % 5);
     for (int turned = 0; turned < 2; turned++) {
-        kernels->gemm_pack(whole, b, k, n, turned ? 1 : n, turned ? k : 1, scale);
-        for (int64_t j = 0; j < n; j += kernels->gemm_step) { /* as tiles_pack cuts it */
-            const int64_t left = n - j < kernels->gemm_step ? n - j : kernels->gemm_step;
-            kernels->gemm_pack(pieces + kernels->gemm_pack_bytes(k, j), b + j * (turned ? k : 1), k, left,
-                               turned ? 1 : n, turned ? k : 1, scale + j);
+        kernels->gemm->pack(whole, b, k, n, turned ? 1 : n, turned ? k : 1, scale);
+        for (int64_t j = 0; j < n; j += kernels->gemm->step) { /* as tiles_pack cuts it */
+            const int64_t left = n - j < kernels->gemm->step ? n - j : kernels->gemm->step;
+            kernels->gemm->pack(pieces + kernels->gemm->pack_bytes(k, j), b + j * (turned ? k : 1), k, left,
+                                turned ? 1 : n, turned ? k : 1, scale + j);
         }
         ck_assert(memcmp(whole, pieces, size) == 0);
         memset(pieces, 0, size);
