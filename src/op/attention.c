@@ -21,6 +21,7 @@
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/product.h"
 #include "op/weights.h"
 
 #include <math.h>
@@ -49,7 +50,6 @@ struct attention_plan {
     int64_t items, q_heads, kv_heads, rows, keys, past, size, v_size; /* keys: past and new */
     struct strides q, k, v, y;
     int64_t mask[4], mask_keys; /* strides of item, head, row, key; keys it speaks of */
-    int64_t blocks;
     float scale;
     size_t k_at, v_at, scores_at; /* in scratch; k_at, v_at: copies that no output has */
     bool copy_k, copy_v;
@@ -240,7 +240,6 @@ static bool attention_shape(struct step *step, struct percept_err *err)
     plan->copy_k = op_in(step, PAST_KEY) || step->n_out > 1;
     plan->copy_v = op_in(step, PAST_VALUE) || step->n_out > 2;
     plan->scale = a->scaled ? a->scale : (float)(1 / sqrt((double)plan->size));
-    plan->blocks = (plan->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
     step->flops = 2.0 * (double)(plan->items * plan->q_heads) * (double)plan->rows * (double)plan->keys *
                   (double)(plan->size + plan->v_size);
     return set_outputs(step, plan, err) && take_scratch(step, plan, err);
@@ -380,12 +379,11 @@ static void weigh_row(const struct attention_work *w, int64_t item, int64_t head
     show(w, SCORES_SOFTMAX, row, s);
 }
 
-static void attend_block(struct attention_work *w, int64_t piece, float *scores)
+static void attend_block(struct attention_work *w, const struct product_part *part, float *scores)
 {
     const struct attention_plan *plan = w->plan;
-    const int64_t block = piece % plan->blocks, head = piece / plan->blocks % plan->q_heads;
-    const int64_t item = piece / plan->blocks / plan->q_heads, first = block * BLOCK_ROWS;
-    const int64_t m = plan->rows - first < BLOCK_ROWS ? plan->rows - first : BLOCK_ROWS;
+    const int64_t item = part->item / plan->q_heads, head = part->item % plan->q_heads;
+    const int64_t first = part->row, m = part->rows;
     const int64_t kv_head = head / (plan->q_heads / plan->kv_heads);
     const float *q =
         (const float *)w->share.step->in[Q]->data + item * plan->q.item + head * plan->q.head + first * plan->q.row;
@@ -404,13 +402,12 @@ static void attend_block(struct attention_work *w, int64_t piece, float *scores)
         w->share.step->kernels->map->fill(y + i * plan->y.row, 0, plan->v_size);
 }
 
-static void attend(void *arg, int64_t from, int64_t to, int member)
+static void attend(void *arg, const struct product_part *part, int member)
 {
     struct attention_work w = *(const struct attention_work *)arg;
-    float *scores =
-        (float *)(void *)((char *)w.share.step->scratch + w.plan->scores_at) + member * BLOCK_ROWS * w.plan->keys;
-    for (int64_t piece = from; piece < to; piece++)
-        attend_block(&w, piece, scores);
+    attend_block(&w, part,
+                 (float *)(void *)((char *)w.share.step->scratch + w.plan->scores_at) +
+                     member * BLOCK_ROWS * w.plan->keys);
 }
 
 static bool attention_run(struct step *step, struct run_env *env, struct percept_err *err)
@@ -420,7 +417,9 @@ static bool attention_run(struct step *step, struct run_env *env, struct percept
     struct attention_work work = {.share = op_share(step, env), .a = step->priv, .plan = plan};
     work.k = settle(step, env, K, &work.k_strides);
     work.v = settle(step, env, V, &work.v_strides);
-    team_split(env->team, plan->items * plan->q_heads * plan->blocks, 1, attend, &work);
+    const struct product rows =
+        product_bands(plan->items * plan->q_heads, plan->rows, 1, BLOCK_ROWS, 1); /* whole ones */
+    product_run(&rows, env->team, attend, &work);
     return true;
 }
 

@@ -16,6 +16,7 @@
  * holder with its team.
  */
 #include "op/batch_axis.h"
+#include "op/product.h"
 #include "op/spatial.h"
 
 #include "op/attr.h"
@@ -37,7 +38,6 @@ struct deform_plan {
     int64_t items, channels, out_channels;
     int64_t pixels, points, kernel; /* of an input map, an output map, a kernel */
     int64_t depth;                  /* rows of columns: channels of a group x kernel */
-    int64_t tiles;                  /* of an item */
     size_t member_bytes;
 };
 
@@ -128,7 +128,6 @@ static bool deform_shape(struct step *step, struct percept_err *err)
         return false;
     plan->pixels = x->dims[2] * x->dims[3];
     plan->points = dims[2] * dims[3];
-    plan->tiles = (plan->points + DEFORM_TILE - 1) / DEFORM_TILE;
     plan->member_bytes = weights_round((size_t)cells);
     op_set_out(step, 0, x->dtype, 4, dims);
     step->scratch_bytes = plan->member_bytes * (size_t)(step->members > 0 ? step->members : 1);
@@ -265,30 +264,27 @@ static void multiply_doubles(int64_t rows, int64_t n, int64_t depth, const doubl
     }
 }
 
-static void deform_tiles(void *arg, int64_t from, int64_t to, int member)
+static void deform_tile(void *arg, const struct product_part *part, int member)
 {
     const struct step *step = arg;
     const struct deform *deform = step->priv;
     const struct deform_plan *plan = step->state;
     const int64_t in_each = plan->channels / deform->group;
     const int64_t out_each = plan->out_channels / deform->group;
+    const int64_t item = part->item, point = part->column, n = part->column_end - point;
     void *columns = (char *)step->scratch + plan->member_bytes * (size_t)member;
-    for (int64_t tile = from; tile < to; tile++) {
-        const int64_t item = tile / plan->tiles, point = tile % plan->tiles * DEFORM_TILE;
-        const int64_t left = plan->points - point, n = left < DEFORM_TILE ? left : DEFORM_TILE;
-        for (int64_t g = 0; g < deform->group; g++) {
-            const int64_t w = g * out_each * plan->depth;
-            const int64_t y = (item * plan->out_channels + g * out_each) * plan->points + point;
-            fill_columns(step, item, g * in_each, (g + 1) * in_each, point, n, columns);
-            if (step->in[0]->dtype == PERCEPT_DOUBLE)
-                multiply_doubles(out_each, n, plan->depth, (const double *)step->in[1]->data + w, columns,
-                                 (double *)step->out[0]->data + y, plan->points);
-            else
-                blas_gemm(false, false, out_each, n, plan->depth, 1, (const float *)step->in[1]->data + w, plan->depth,
-                          columns, n, 0, (float *)step->out[0]->data + y, plan->points);
-        }
-        add_bias(step, item, point, n);
+    for (int64_t g = 0; g < deform->group; g++) {
+        const int64_t w = g * out_each * plan->depth;
+        const int64_t y = (item * plan->out_channels + g * out_each) * plan->points + point;
+        fill_columns(step, item, g * in_each, (g + 1) * in_each, point, n, columns);
+        if (step->in[0]->dtype == PERCEPT_DOUBLE)
+            multiply_doubles(out_each, n, plan->depth, (const double *)step->in[1]->data + w, columns,
+                             (double *)step->out[0]->data + y, plan->points);
+        else
+            blas_gemm(false, false, out_each, n, plan->depth, 1, (const float *)step->in[1]->data + w, plan->depth,
+                      columns, n, 0, (float *)step->out[0]->data + y, plan->points);
     }
+    add_bias(step, item, point, n);
 }
 
 /* A picture without channels: the bias alone. */
@@ -307,10 +303,13 @@ static bool deform_run(struct step *step, struct run_env *env, struct percept_er
     const struct deform_plan *plan = step->state;
     if (tensor_elements(step->out[0]) == 0)
         return true;
-    if (plan->depth == 0)
+    if (plan->depth == 0) {
         run_empty(step, env);
-    else
-        team_split(env->team, plan->items * plan->tiles, 1, deform_tiles, step);
+        return true;
+    }
+    const int64_t rows = plan->out_channels;
+    const struct product cut = product_bands(plan->items, rows, plan->points, rows, DEFORM_TILE);
+    product_run(&cut, env->team, deform_tile, step);
     return true;
 }
 

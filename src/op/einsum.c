@@ -19,12 +19,12 @@
  * over k > 1 go through the row's own gemm, the right side packed per matrix, because its bits
  * depend on no size but k. Doubles and integers (which wrap) take plain loops.
  *
- * Work is split over matrices, over rectangles of large ones (tiles.c), over elements. Thread: loader, then the
+ * Work is split over matrices, over rectangles of large ones (product.c), over elements. Thread: loader, then the
  * session's holder with its team. Does not look for the cheapest order of operands.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
-#include "op/tiles.h"
+#include "op/product.h"
 #include "op/walk.h"
 #include "op/weights.h"
 
@@ -701,41 +701,38 @@ struct einsum_work {
     float *y;
     char *packed;
     size_t pack_bytes;
-    struct tiles tiles; /* of a single matrix, packed already */
 };
 
 static void pack_right(const struct einsum_work *work, struct percept_team *team, int64_t item, void *packed)
 {
     const struct stage *s = work->stage;
-    tiles_pack(work->step->kernels, team, packed, work->b + item * s->k * s->n, s->k, s->n, s->turned ? 1 : s->n,
-               s->turned ? s->k : 1, NULL);
+    product_pack(work->step->kernels, team, packed, work->b + item * s->k * s->n, s->k, s->n, s->turned ? 1 : s->n,
+                 s->turned ? s->k : 1, NULL);
 }
 
-static void gemm_matrices(void *arg, int64_t from, int64_t to, int member)
+static void multiply_part(const struct einsum_work *work, const struct product_part *part, const char *packed)
 {
-    const struct einsum_work *work = arg;
     const struct stage *s = work->stage;
     const struct epilogue none = {.bias = NULL};
-    char *packed = work->packed + work->pack_bytes * (size_t)member;
-    for (int64_t item = from; item < to; item++) {
-        pack_right(work, NULL, item, packed);
-        work->step->kernels->gemm->run(s->m, s->n, s->k, work->a + item * s->m * s->k, s->k, packed,
-                                       work->y + item * s->m * s->n, s->n, &none, 0, s->n);
-    }
+    const int64_t row = part->item * s->m + part->row;
+    work->step->kernels->gemm->run(part->rows, s->n, s->k, work->a + row * s->k, s->k, packed, work->y + row * s->n,
+                                   s->n, &none, part->column, part->column_end);
 }
 
-static void gemm_pieces(void *arg, int64_t from, int64_t to, int member)
+/* A whole product, and its right side before it. */
+static void pack_and_multiply(void *arg, const struct product_part *part, int member)
+{
+    const struct einsum_work *work = arg;
+    char *packed = work->packed + work->pack_bytes * (size_t)member;
+    pack_right(work, NULL, part->item, packed);
+    multiply_part(work, part, packed);
+}
+
+static void multiply_packed(void *arg, const struct product_part *part, int member)
 {
     (void)member;
     const struct einsum_work *work = arg;
-    const struct stage *s = work->stage;
-    const struct epilogue none = {.bias = NULL};
-    while (from < to) {
-        const struct tiles_part part = tiles_part(&work->tiles, from, to);
-        work->step->kernels->gemm->run(part.rows, s->n, s->k, work->a + part.row * s->k, s->k, work->packed,
-                                       work->y + part.row * s->n, s->n, &none, part.column, part.column_end);
-        from = part.next;
-    }
+    multiply_part(work, part, work->packed);
 }
 
 static void run_gemm(const struct step *step, const struct stage *stage, struct run_env *env)
@@ -747,22 +744,23 @@ static void run_gemm(const struct step *step, const struct stage *stage, struct 
                                .b = at_place(step, stage->b),
                                .y = at_place(step, stage->y),
                                .packed = (char *)step->scratch + plan->pack_at,
-                               .pack_bytes = plan->pack_bytes,
-                               .tiles = tiles_cut(step->kernels, stage->m, stage->n, stage->k)};
+                               .pack_bytes = plan->pack_bytes};
     if (stage->batch > 1 && (double)stage->m * (double)stage->n * (double)stage->k < (double)EINSUM_ALONE) {
-        team_split(env->team, stage->batch, 1, gemm_matrices, &work);
+        const struct product whole = product_bands(stage->batch, stage->m, stage->n, stage->m, stage->n);
+        product_run(&whole, env->team, pack_and_multiply, &work);
         return;
     }
+    const struct product one = product_packed(step->kernels, 1, stage->m, stage->n, stage->k);
     for (int64_t item = 0; item < stage->batch; item++) {
         pack_right(&work, env->team, item, work.packed);
-        team_split(env->team, work.tiles.pieces, 1, gemm_pieces, &work);
+        product_run(&one, env->team, multiply_packed, &work);
         work.a += stage->m * stage->k;
         work.y += stage->m * stage->n;
     }
 }
 
 /* Pieces: rows of all matrices. */
-static void product_pieces(void *arg, int64_t from, int64_t to, int member)
+static void loop_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct stage_work *work = arg;
@@ -786,7 +784,7 @@ static void run_product(const struct step *step, const struct stage *stage, stru
     if (step->in[0]->dtype == PERCEPT_FLOAT && stage->k > 1)
         run_gemm(step, stage, env);
     else
-        team_split(env->team, stage->batch * stage->m, 1 + WALK_GRAIN / (stage->n * stage->k), product_pieces, &work);
+        team_split(env->team, stage->batch * stage->m, 1 + WALK_GRAIN / (stage->n * stage->k), loop_pieces, &work);
 }
 
 static bool einsum_run(struct step *step, struct run_env *env, struct percept_err *err)

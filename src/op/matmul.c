@@ -19,7 +19,7 @@
  * are turned into scratch first. FusedGemm's activation is fused at once where the right side is packed,
  * as if the engine had asked; else it goes over the output afterwards.
  *
- * Work is split into rectangles of the output (tiles.c, blas_side), and so is laying down a right side; a
+ * Work is split into rectangles of the output (product.c), and so is laying down a right side; a
  * square of OpenBLAS's with a k of more than 2^16 may take longer than tens of milliseconds.
  *
  * Thread: loader, then the session's holder with its team.
@@ -27,15 +27,12 @@
 #include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/product.h"
 #include "op/stack.h"
-#include "op/tiles.h"
 #include "op/walk.h"
 #include "op/weights.h"
 
 #include <string.h>
-
-/* Multiply-adds of one call of OpenBLAS, or so. */
-#define MATMUL_PRODUCTS ((int64_t)1 << 28)
 
 /* A rule's variant. */
 enum { MATMUL_PLAIN, MATMUL_FUSED };
@@ -75,11 +72,9 @@ struct matmul_plan {
     bool spread;             /* C is spread over the output */
     int64_t c_row, c_column; /* C: elements from row to row, column to column */
     const float *columns;    /* as in struct matmul */
-    struct tiles tiles;      /* of one product with a packed side */
-    int64_t blas_side;       /* else: rows and columns of a call, */
-    int64_t across, squares; /* calls from left to right, calls of a product */
-    size_t a_at;             /* of the turned left side in scratch */
-    bool turned[2];          /* FusedMatMul: this side is, at turned_at in scratch */
+    struct product cut;
+    size_t a_at;    /* of the turned left side in scratch */
+    bool turned[2]; /* FusedMatMul: this side is, at turned_at in scratch */
     size_t turned_at[2];
 };
 
@@ -249,8 +244,8 @@ static void lay_matrices(const struct matmul *matmul, const struct kernels *kern
     const int64_t stride_k = matmul->trans_b ? 1 : n, stride_n = matmul->trans_b ? k : 1;
     const size_t each = matrix_bytes(kernels, k, n);
     for (int64_t i = 0; i < matrices; i++)
-        tiles_pack(kernels, team, to + each * (size_t)i, (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n,
-                   stride_k, stride_n, columns ? columns : matmul->fused.scale);
+        product_pack(kernels, team, to + each * (size_t)i, (const char *)b + (size_t)(i * k * n) * sizeof(float), k, n,
+                     stride_k, stride_n, columns ? columns : matmul->fused.scale);
 }
 
 /* C of one number is spread over the row. */
@@ -374,18 +369,6 @@ static bool shape_matmul(struct step *step, struct matmul_plan *plan, struct per
     return true;
 }
 
-/* A product is one call of OpenBLAS where that does not take long, else squares: their bits depend on the sizes of
- * one product, as those of the whole would. */
-static int64_t blas_side(int64_t m, int64_t n, int64_t k)
-{
-    int64_t side = 512;
-    if ((double)m * (double)n * (double)k <= (double)MATMUL_PRODUCTS)
-        return m > n ? m : n;
-    while (side > 64 && side * side > MATMUL_PRODUCTS / k)
-        side /= 2;
-    return side;
-}
-
 static void choose_way(struct step *step, struct matmul_plan *plan)
 {
     static const char *const names[WAY_COUNT] = {"packed", "laid", "blas", "loops"};
@@ -396,10 +379,8 @@ static void choose_way(struct step *step, struct matmul_plan *plan)
         plan->way = WAY_PACKED;
     else
         plan->way = plan->stacked ? WAY_BLAS : WAY_LAID;
-    plan->tiles = tiles_cut(step->kernels, plan->m, plan->n, plan->k);
-    const int64_t side = plan->blas_side = blas_side(plan->m, plan->n, plan->k);
-    plan->across = side ? (plan->n + side - 1) / side : 0;
-    plan->squares = side ? (plan->m + side - 1) / side * plan->across : 0;
+    plan->cut = plan->way == WAY_BLAS ? product_squares(plan->batch, plan->m, plan->n, plan->k)
+                                      : product_packed(step->kernels, plan->batch, plan->m, plan->n, plan->k);
     step->algorithm = names[plan->way];
 }
 
@@ -467,16 +448,12 @@ static int64_t b_index(const struct matmul_plan *plan, int64_t item)
     return plan->items ? plan->items[2 * item + 1] : 0;
 }
 
-static int64_t least(int64_t a, int64_t b)
+static void multiply_packed(void *arg, const struct product_part *part, int member)
 {
-    return a < b ? a : b;
-}
-
-static void matmul_tile(const struct matmul_work *work, const struct tiles_part *part)
-{
+    (void)member;
+    const struct matmul_work *work = arg;
     const struct matmul_plan *plan = work->plan;
-    const int64_t item = part->item;
-    const int64_t at = (item * plan->m + part->row) * plan->n;
+    const int64_t item = part->item, at = (item * plan->m + part->row) * plan->n;
     struct epilogue epilogue = work->epilogue;
     if (epilogue.residual)
         epilogue.residual += at;
@@ -486,31 +463,16 @@ static void matmul_tile(const struct matmul_work *work, const struct tiles_part 
                              &epilogue, part->column, part->column_end);
 }
 
-static void matmul_pieces(void *arg, int64_t from, int64_t to, int member)
-{
-    (void)member;
-    const struct matmul_work *work = arg;
-    while (from < to) {
-        const struct tiles_part part = tiles_part(&work->plan->tiles, from, to);
-        matmul_tile(work, &part);
-        from = part.next;
-    }
-}
-
-/* Pieces: squares of the output of each product. */
-static void matmul_blas(void *arg, int64_t from, int64_t to, int member)
+static void multiply_blas(void *arg, const struct product_part *part, int member)
 {
     (void)member;
     const struct matmul_work *work = arg;
     const struct matmul_plan *plan = work->plan;
-    const int64_t m = plan->m, n = plan->n, k = plan->k, side = plan->blas_side;
-    for (int64_t i = from; i < to; i++) {
-        const int64_t item = i / plan->squares, row = i % plan->squares / plan->across * side;
-        const int64_t column = i % plan->across * side;
-        blas_gemm(false, false, least(side, m - row), least(side, n - column), k, work->alpha,
-                  work->a + (a_index(plan, item) * m + row) * k, k, work->b + b_index(plan, item) * k * n + column, n,
-                  0, work->c + (item * m + row) * n + column, n);
-    }
+    const int64_t m = plan->m, n = plan->n, k = plan->k, item = part->item;
+    blas_gemm(false, false, part->rows, part->column_end - part->column, k, work->alpha,
+              work->a + (a_index(plan, item) * m + part->row) * k, k,
+              work->b + b_index(plan, item) * k * n + part->column, n, 0,
+              work->c + (item * m + part->row) * n + part->column, n);
 }
 
 /* Pieces: rows of C. */
@@ -586,7 +548,7 @@ static void run_gemm(struct step *step, const struct run_env *env)
                      .beta = matmul->fused.beta},
         .matrix_bytes = matrix_bytes(step->kernels, plan->k, plan->n),
     };
-    team_split(env->team, plan->batch * plan->tiles.pieces, 1, matmul_pieces, &work);
+    product_run(&plan->cut, env->team, multiply_packed, &work);
 }
 
 static void run_blas(struct step *step, const struct run_env *env)
@@ -600,7 +562,7 @@ static void run_blas(struct step *step, const struct run_env *env)
         .b = step->in[1]->data,
         .c = step->out[0]->data,
     };
-    team_split(env->team, plan->batch * plan->squares, 1, matmul_blas, &work);
+    product_run(&plan->cut, env->team, multiply_blas, &work);
 }
 
 /* --- run: every other type, and products of nothing --------------------------------------------------------------- */

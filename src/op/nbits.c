@@ -16,6 +16,7 @@
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/product.h"
 #include "op/weights.h"
 
 #include <string.h>
@@ -172,33 +173,32 @@ static bool nbits_shape(struct step *step, struct percept_err *err)
     return true;
 }
 
-static void nbits_columns(void *arg, int64_t from, int64_t to, int member)
+static void multiply_columns(void *arg, const struct product_part *part, int member)
 {
     const struct step *step = arg;
     const struct nbits *p = step->priv;
     const struct kernels *kernels = step->kernels;
     const struct tensor *a = step->in[A], *bias = op_in(step, BIAS);
-    const int64_t m = tensor_span(a, 0, a->rank - 1), each = PANELS * kernels->gemm->step;
-    float *wide = (float *)step->scratch + member * each * p->chunk;
-    for (int64_t piece = from; piece < to; piece++) {
-        const int64_t column = piece * each, n = p->n - column < each ? p->n - column : each;
-        float *y = (float *)step->out[0]->data + column;
-        for (int64_t k = 0; k < p->k; k += p->chunk) {
-            const int64_t end = p->k - k < p->chunk ? p->k : k + p->chunk;
-            const struct epilogue epilogue = {.bias = k == 0 && bias ? (const float *)bias->data + column : NULL,
-                                              .residual = k ? y : NULL};
-            kernels->gemm->narrow_widen(wide, step->packed, (int)p->bits, p->block, p->k, k, end, column, column + n);
-            kernels->gemm->run(m, n, end - k, (const float *)a->data + k, p->k, wide, y, p->n, &epilogue, 0, n);
-        }
+    const int64_t column = part->column, n = part->column_end - column;
+    float *wide = (float *)step->scratch + member * PANELS * kernels->gemm->step * p->chunk;
+    float *y = (float *)step->out[0]->data + column;
+    for (int64_t k = 0; k < p->k; k += p->chunk) {
+        const int64_t end = p->k - k < p->chunk ? p->k : k + p->chunk;
+        const struct epilogue epilogue = {.bias = k == 0 && bias ? (const float *)bias->data + column : NULL,
+                                          .residual = k ? y : NULL};
+        kernels->gemm->narrow_widen(wide, step->packed, (int)p->bits, p->block, p->k, k, end, column, column + n);
+        kernels->gemm->run(part->rows, n, end - k, (const float *)a->data + k, p->k, wide, y, p->n, &epilogue, 0, n);
     }
 }
 
+/* All rows at once: a widened panel is read by each. */
 static bool nbits_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
     const struct nbits *p = step->priv;
-    const int64_t each = PANELS * step->kernels->gemm->step;
-    team_split(env->team, (p->n + each - 1) / each, 1, nbits_columns, step);
+    const int64_t m = tensor_span(step->in[A], 0, step->in[A]->rank - 1);
+    const struct product cut = product_bands(1, m, p->n, m, PANELS * step->kernels->gemm->step);
+    product_run(&cut, env->team, multiply_columns, step);
     return true;
 }
 

@@ -18,23 +18,27 @@
  * both for each matrix of a stack.
  *
  * DynamicQuantizeMatMul fits one scale to the whole left side, a batch of strangers included: that is
- * its meaning. Work is split as in matmul.c: by columns when there are few rows. Thread: loader, then
+ * its meaning. Work is split by columns when there are few rows (product.c). Thread: loader, then
  * the session's holder with its team.
  */
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/product.h"
 #include "op/quant.h"
 #include "op/stack.h"
 #include "op/walk.h"
 #include "op/weights.h"
 
-enum {
-    PRODUCT_MANY_ROWS = 48, /* from which on work is split by rows */
-    PRODUCT_ROWS = 24,      /* of one piece */
-    PRODUCT_COLUMNS = 256   /* of one tile: a multiple of every level's dot_step */
-};
+enum { TILE_COLUMNS = 256 }; /* a multiple of every level's dot_step */
 
-enum product_kind { PRODUCT_INTEGER, PRODUCT_QLINEAR, PRODUCT_QGEMM, PRODUCT_DYNAMIC, PRODUCT_TO_FLOAT, PRODUCT_COUNT };
+enum qproduct_kind {
+    PRODUCT_INTEGER,
+    PRODUCT_QLINEAR,
+    PRODUCT_QGEMM,
+    PRODUCT_DYNAMIC,
+    PRODUCT_TO_FLOAT,
+    PRODUCT_COUNT
+};
 
 /* Which input is what; -1: no such input. */
 struct slots {
@@ -50,15 +54,15 @@ static const struct slots slots_of[PRODUCT_COUNT] = {
     [PRODUCT_TO_FLOAT] = {4, 7, 0, 2, 4, 1, 3, 5, -1, 6, -1, -1},
 };
 
-struct product {
-    enum product_kind kind;
+struct qproduct {
+    enum qproduct_kind kind;
     const struct slots *slots;
     bool trans_a, trans_b;
     float alpha;
     bool packed; /* the right side lives in the packed bytes */
 };
 
-struct product_plan {
+struct qproduct_plan {
     int64_t m, n, k, lda;
     int64_t m_each;          /* rows of one matrix of the left side */
     int64_t batch, matrices; /* products; matrices of the right side */
@@ -66,20 +70,20 @@ struct product_plan {
     int64_t rows;            /* of the whole left side */
     int64_t sets;            /* of parameters of columns: 1 or matrices */
     int64_t c_row, c_column; /* C: elements from row to row, column to column */
-    bool a_signed, b_signed, lay, by_rows;
-    int64_t pieces;                                                     /* of one product */
+    bool a_signed, b_signed, lay;
+    struct product cut;
     size_t a8_at, sums_at, factor_at, zero_at, c_at, blob_at, tiles_at; /* in scratch */
 };
 
 /* --- check and pack ----------------------------------------------------------------------------------------------- */
 
-static bool product_check(struct node_ctx *ctx, struct percept_err *err)
+static bool qproduct_check(struct node_ctx *ctx, struct percept_err *err)
 {
-    struct product *product = op_priv(ctx, sizeof *product, err);
+    struct qproduct *product = op_priv(ctx, sizeof *product, err);
     if (!product)
         return false;
-    const enum product_kind kind = (enum product_kind)ctx->node->op->rule->variant;
-    *product = (struct product){.kind = kind, .slots = &slots_of[kind], .alpha = 1};
+    const enum qproduct_kind kind = (enum qproduct_kind)ctx->node->op->rule->variant;
+    *product = (struct qproduct){.kind = kind, .slots = &slots_of[kind], .alpha = 1};
     if (!op_arity(ctx, product->slots->least, product->slots->most, 1, err))
         return false;
     if (kind == PRODUCT_QGEMM && (!attr_bool(ctx, "transA", false, &product->trans_a, err) ||
@@ -97,7 +101,8 @@ static bool product_check(struct node_ctx *ctx, struct percept_err *err)
 }
 
 /* Rows, columns and number of the right side's matrices. */
-static void right_side(const struct product *product, const struct tensor *b, int64_t *k, int64_t *n, int64_t *matrices)
+static void right_side(const struct qproduct *product, const struct tensor *b, int64_t *k, int64_t *n,
+                       int64_t *matrices)
 {
     const bool vector = b->rank == 1;
     *k = vector ? b->dims[0] : b->dims[b->rank - (product->trans_b ? 1 : 2)];
@@ -110,9 +115,9 @@ static size_t matrix_bytes(const struct kernels *kernels, int64_t k, int64_t n)
     return weights_round(kernels->quantize->dot_pack_bytes(k, n));
 }
 
-static size_t product_pack_bytes(const struct node_ctx *ctx)
+static size_t qproduct_pack_bytes(const struct node_ctx *ctx)
 {
-    const struct product *product = ctx->node->priv;
+    const struct qproduct *product = ctx->node->priv;
     int64_t k, n, matrices;
     if (!product->packed)
         return 0;
@@ -120,7 +125,8 @@ static size_t product_pack_bytes(const struct node_ctx *ctx)
     return matrix_bytes(ctx->kernels, k, n) * (size_t)matrices;
 }
 
-static void product_lay(const struct product *product, const struct kernels *kernels, const struct tensor *b, char *to)
+static void qproduct_lay(const struct qproduct *product, const struct kernels *kernels, const struct tensor *b,
+                         char *to)
 {
     int64_t k, n, matrices;
     right_side(product, b, &k, &n, &matrices);
@@ -130,19 +136,19 @@ static void product_lay(const struct product *product, const struct kernels *ker
                                     product->trans_b ? 1 : n, product->trans_b ? k : 1, b->dtype == PERCEPT_INT8);
 }
 
-static void product_pack(const struct node_ctx *ctx, void *packed)
+static void qproduct_pack(const struct node_ctx *ctx, void *packed)
 {
-    const struct product *product = ctx->node->priv;
+    const struct qproduct *product = ctx->node->priv;
     if (product->packed)
-        product_lay(product, ctx->kernels, weights_view(ctx, product->slots->b), packed);
+        qproduct_lay(product, ctx->kernels, weights_view(ctx, product->slots->b), packed);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
 
-static bool shape_matmul(struct step *step, struct product_plan *plan, int *rank, int64_t *dims,
+static bool shape_matmul(struct step *step, struct qproduct_plan *plan, int *rank, int64_t *dims,
                          struct percept_err *err)
 {
-    const struct product *product = step->priv;
+    const struct qproduct *product = step->priv;
     const struct slots *slots = product->slots;
     struct stack stack;
     if (!stack_shape(step, slots->a, slots->b, &stack, err))
@@ -161,9 +167,9 @@ static bool shape_matmul(struct step *step, struct product_plan *plan, int *rank
     return true;
 }
 
-static bool shape_c(const struct step *step, struct product_plan *plan, struct percept_err *err)
+static bool shape_c(const struct step *step, struct qproduct_plan *plan, struct percept_err *err)
 {
-    const struct product *product = step->priv;
+    const struct qproduct *product = step->priv;
     const struct tensor *c = op_in(step, product->slots->c);
     if (!c)
         return true;
@@ -173,9 +179,9 @@ static bool shape_c(const struct step *step, struct product_plan *plan, struct p
     return stack_addend(step, c, plan->m, plan->n, &plan->c_row, &plan->c_column, err);
 }
 
-static bool shape_gemm(struct step *step, struct product_plan *plan, int *rank, int64_t *dims, struct percept_err *err)
+static bool shape_gemm(struct step *step, struct qproduct_plan *plan, int *rank, int64_t *dims, struct percept_err *err)
 {
-    const struct product *product = step->priv;
+    const struct qproduct *product = step->priv;
     const struct tensor *a = step->in[product->slots->a], *b = step->in[product->slots->b];
     int64_t right_k;
     if (a->rank != 2 || b->rank != 2)
@@ -207,9 +213,9 @@ static bool float_input(const struct step *step, int slot, struct percept_err *e
     return !op_in(step, slot) || op_want_dtype(step, slot, PERCEPT_FLOAT, err);
 }
 
-static bool shape_parameters(const struct step *step, struct product_plan *plan, struct percept_err *err)
+static bool shape_parameters(const struct step *step, struct qproduct_plan *plan, struct percept_err *err)
 {
-    const struct product *product = step->priv;
+    const struct qproduct *product = step->priv;
     const struct slots *s = product->slots;
     const int64_t all = plan->n * plan->matrices;
     const struct tensor *bias = op_in(step, s->bias);
@@ -232,7 +238,7 @@ static bool shape_parameters(const struct step *step, struct product_plan *plan,
 
 static bool shape_dtypes(const struct step *step, enum percept_dtype *out, struct percept_err *err)
 {
-    const struct product *product = step->priv;
+    const struct qproduct *product = step->priv;
     const struct slots *s = product->slots;
     const struct tensor *zero = op_in(step, s->y_zero);
     if (product->kind == PRODUCT_DYNAMIC ? !op_want_dtype(step, s->a, PERCEPT_FLOAT, err)
@@ -259,21 +265,19 @@ static size_t take(size_t *at, size_t n_bytes)
 /* Floats, int32 sums and bias of a tile. */
 static size_t tile_bytes(void)
 {
-    return (PRODUCT_MANY_ROWS + 2) * PRODUCT_COLUMNS * sizeof(int32_t);
+    return (PRODUCT_BAND + 2) * TILE_COLUMNS * sizeof(int32_t);
 }
 
-static void shape_work(struct step *step, struct product_plan *plan)
+static void shape_work(struct step *step, struct qproduct_plan *plan)
 {
-    const struct product *product = step->priv;
+    const struct qproduct *product = step->priv;
     const size_t columns = (size_t)(plan->sets * plan->n) * sizeof(float);
     size_t at = 0;
     plan->lda = (plan->k + 1) / 2 * 2;
     plan->a_signed = step->in[product->slots->a]->dtype == PERCEPT_INT8;
     plan->b_signed = step->in[product->slots->b]->dtype == PERCEPT_INT8;
     plan->lay = !product->packed || !step->packed;
-    plan->by_rows = plan->m >= PRODUCT_MANY_ROWS;
-    const int64_t each = plan->by_rows ? PRODUCT_ROWS : step->kernels->quantize->dot_step;
-    plan->pieces = ((plan->by_rows ? plan->m : plan->n) + each - 1) / each;
+    plan->cut = product_dots(step->kernels, plan->batch, plan->m, plan->n);
     take(&at, (size_t)(plan->rows * plan->lda) * sizeof(int16_t));
     plan->a8_at = take(&at, product->kind == PRODUCT_DYNAMIC ? (size_t)(plan->rows * plan->k) : 0);
     plan->sums_at = take(&at, (size_t)plan->rows * sizeof(int32_t));
@@ -287,13 +291,13 @@ static void shape_work(struct step *step, struct product_plan *plan)
     step->flops = 2.0 * (double)plan->batch * (double)plan->m * (double)plan->n * (double)plan->k;
 }
 
-static bool product_shape(struct step *step, struct percept_err *err)
+static bool qproduct_shape(struct step *step, struct percept_err *err)
 {
-    const struct product *product = step->priv;
-    struct product_plan *plan = arena_alloc(step->arena, sizeof *plan);
+    const struct qproduct *product = step->priv;
+    struct qproduct_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a matrix product's plan", sizeof *plan);
-    *plan = (struct product_plan){0};
+    *plan = (struct qproduct_plan){0};
     enum percept_dtype out;
     int rank = 0;
     int64_t dims[RANK_MAX], count;
@@ -313,10 +317,10 @@ static bool product_shape(struct step *step, struct percept_err *err)
 
 /* --- run ---------------------------------------------------------------------------------------------------------- */
 
-struct product_work {
+struct qproduct_work {
     const struct step *step;
-    const struct product *product;
-    const struct product_plan *plan;
+    const struct qproduct *product;
+    const struct qproduct_plan *plan;
     const uint8_t *a8;
     bool a_signed;
     float a_scale;  /* of DynamicQuantizeMatMul */
@@ -331,19 +335,19 @@ struct product_work {
 };
 
 /* A parameter of the left side for row `row` of all. */
-static int64_t row_index(const struct product_plan *plan, const struct tensor *t, int64_t row)
+static int64_t row_index(const struct qproduct_plan *plan, const struct tensor *t, int64_t row)
 {
     const int64_t n = tensor_elements(t);
     return n == 1 ? 0 : n == plan->m_each ? row % plan->m_each : row;
 }
 
-static int64_t column_index(const struct product_plan *plan, const struct tensor *t, int64_t column)
+static int64_t column_index(const struct qproduct_plan *plan, const struct tensor *t, int64_t column)
 {
     const int64_t n = tensor_elements(t);
     return n == 1 ? 0 : n == plan->n ? column % plan->n : column;
 }
 
-static int32_t row_zero(const struct product_work *work, int64_t row)
+static int32_t row_zero(const struct qproduct_work *work, int64_t row)
 {
     const struct tensor *zero = op_in(work->step, work->product->slots->a_zero);
     if (work->product->kind == PRODUCT_DYNAMIC)
@@ -354,8 +358,8 @@ static int32_t row_zero(const struct product_work *work, int64_t row)
 static void widen_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
-    const struct product_work *work = arg;
-    const struct product_plan *plan = work->plan;
+    const struct qproduct_work *work = arg;
+    const struct qproduct_plan *plan = work->plan;
     for (int64_t row = from; row < to; row++) {
         const int32_t zero = row_zero(work, row);
         int16_t *a = work->a + row * plan->lda;
@@ -376,7 +380,7 @@ static void widen_rows(void *arg, int64_t from, int64_t to, int member)
     }
 }
 
-static float left_scale(const struct product_work *work, int64_t row)
+static float left_scale(const struct qproduct_work *work, int64_t row)
 {
     const struct tensor *scale = op_in(work->step, work->product->slots->a_scale);
     if (work->product->kind == PRODUCT_DYNAMIC)
@@ -385,7 +389,7 @@ static float left_scale(const struct product_work *work, int64_t row)
 }
 
 /* Factors of columns [from, from + n) of all sets, for one row. */
-static void make_factors(const struct product_work *work, int64_t row, int64_t from, int64_t n, float *factor)
+static void make_factors(const struct qproduct_work *work, int64_t row, int64_t from, int64_t n, float *factor)
 {
     const struct slots *slots = work->product->slots;
     const struct tensor *b_scale = op_in(work->step, slots->b_scale);
@@ -399,9 +403,9 @@ static void make_factors(const struct product_work *work, int64_t row, int64_t f
     }
 }
 
-static void make_columns(struct product_work *work)
+static void make_columns(struct qproduct_work *work)
 {
-    const struct product_plan *plan = work->plan;
+    const struct qproduct_plan *plan = work->plan;
     const struct slots *slots = work->product->slots;
     const struct tensor *a_scale = op_in(work->step, slots->a_scale);
     const struct tensor *zero = op_in(work->step, slots->b_zero);
@@ -420,10 +424,10 @@ static void make_columns(struct product_work *work)
 }
 
 /* What is added to a row's sums: C, and the zero points of the right side. */
-static const int32_t *row_addend(const struct product_work *work, int64_t row, int64_t set, int64_t from, int64_t n,
+static const int32_t *row_addend(const struct qproduct_work *work, int64_t row, int64_t set, int64_t from, int64_t n,
                                  int32_t *buffer)
 {
-    const struct product_plan *plan = work->plan;
+    const struct qproduct_plan *plan = work->plan;
     if (!work->zeros && !work->c_rows)
         return work->c + from;
     const uint32_t sum = (uint32_t)work->sums[row];
@@ -443,7 +447,7 @@ struct place {
     int64_t a_row, y_row, set, from, n;
 };
 
-static void finish_row(const struct product_work *work, const struct place *at, const int32_t *sums, int32_t *buffer)
+static void finish_row(const struct qproduct_work *work, const struct place *at, const int32_t *sums, int32_t *buffer)
 {
     const struct kernels *kernels = work->step->kernels;
     const struct slots *slots = work->product->slots;
@@ -452,7 +456,7 @@ static void finish_row(const struct product_work *work, const struct place *at, 
     const int32_t *addend = row_addend(work, at->a_row, at->set, at->from, n, buffer);
     const float *factor = work->factor + at->set * work->plan->n + at->from;
     if (work->scaled_rows) {
-        float *own = (float *)(void *)(buffer + PRODUCT_COLUMNS);
+        float *own = (float *)(void *)(buffer + TILE_COLUMNS);
         make_factors(work, at->a_row, at->set * work->plan->n + at->from, n, own);
         factor = own;
     }
@@ -472,65 +476,43 @@ static void finish_row(const struct product_work *work, const struct place *at, 
     }
 }
 
-/* Rows [row, row + rows) and columns [from, to) of product `item`; at most PRODUCT_MANY_ROWS rows. */
-static void product_tile(const struct product_work *work, int64_t item, int64_t row, int64_t rows, int64_t from,
-                         int64_t to, int32_t *tile)
+/* Tile by tile; at most PRODUCT_BAND rows. */
+static void multiply_part(void *arg, const struct product_part *part, int member)
 {
-    const struct product_plan *plan = work->plan;
+    const struct qproduct_work *work = arg;
+    const struct qproduct_plan *plan = work->plan;
     const struct kernels *kernels = work->step->kernels;
-    const int64_t a_row = (plan->items ? plan->items[2 * item] : 0) * plan->m_each + row;
-    const int64_t b = plan->items ? plan->items[2 * item + 1] : 0;
+    char *scratch = (char *)work->step->scratch + plan->tiles_at + tile_bytes() * (size_t)member;
+    int32_t *tile = (int32_t *)(void *)scratch;
+    const int64_t a_row = (plan->items ? plan->items[2 * part->item] : 0) * plan->m_each + part->row;
+    const int64_t b = plan->items ? plan->items[2 * part->item + 1] : 0;
     const char *packed = work->packed + matrix_bytes(kernels, plan->k, plan->n) * (size_t)b;
-    for (int64_t column = from; column < to; column += PRODUCT_COLUMNS) {
-        const int64_t n = to - column < PRODUCT_COLUMNS ? to - column : PRODUCT_COLUMNS;
+    for (int64_t column = part->column; column < part->column_end; column += TILE_COLUMNS) {
+        const int64_t left = part->column_end - column, n = left < TILE_COLUMNS ? left : TILE_COLUMNS;
         /* the kernel writes column j at c[j]; the tile begins with `column` */
-        kernels->quantize->dot(rows, n, plan->k, work->a + a_row * plan->lda, plan->lda,
-                               packed + (size_t)column * (size_t)plan->lda, tile, PRODUCT_COLUMNS, 0, n);
-        for (int64_t r = 0; r < rows; r++) {
+        kernels->quantize->dot(part->rows, n, plan->k, work->a + a_row * plan->lda, plan->lda,
+                               packed + (size_t)column * (size_t)plan->lda, tile, TILE_COLUMNS, 0, n);
+        for (int64_t r = 0; r < part->rows; r++) {
             const struct place place = {.a_row = a_row + r,
-                                        .y_row = item * plan->m + row + r,
+                                        .y_row = part->item * plan->m + part->row + r,
                                         .set = plan->sets > 1 ? b : 0,
                                         .from = column,
                                         .n = n};
-            finish_row(work, &place, tile + r * PRODUCT_COLUMNS, tile + PRODUCT_MANY_ROWS * PRODUCT_COLUMNS);
+            finish_row(work, &place, tile + r * TILE_COLUMNS, tile + PRODUCT_BAND * TILE_COLUMNS);
         }
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static void product_pieces(void *arg, int64_t from, int64_t to, int member)
-{
-    const struct product_work *work = arg;
-    const struct product_plan *plan = work->plan;
-    char *scratch = (char *)work->step->scratch + plan->tiles_at + tile_bytes() * (size_t)member;
-    int32_t *tile = (int32_t *)(void *)scratch;
-    const int64_t step = work->step->kernels->quantize->dot_step;
-    while (from < to) {
-        const int64_t item = from / plan->pieces, piece = from % plan->pieces;
-        const int64_t n = plan->by_rows ? 1 : least(to - from, plan->pieces - piece);
-        if (plan->by_rows)
-            product_tile(work, item, piece * PRODUCT_ROWS, least(PRODUCT_ROWS, plan->m - piece * PRODUCT_ROWS), 0,
-                         plan->n, tile);
-        else
-            product_tile(work, item, 0, plan->m, piece * step, least((piece + n) * step, plan->n), tile);
-        from += n;
-    }
-}
-
-static bool product_run(struct step *step, struct run_env *env, struct percept_err *err)
+static bool qproduct_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
     (void)err;
-    const struct product *product = step->priv;
-    const struct product_plan *plan = step->state;
+    const struct qproduct *product = step->priv;
+    const struct qproduct_plan *plan = step->state;
     const struct tensor *a = step->in[product->slots->a];
     char *scratch = step->scratch;
     if (plan->rows == 0 || plan->n == 0 || plan->batch == 0)
         return true;
-    struct product_work work = {
+    struct qproduct_work work = {
         .step = step,
         .product = product,
         .plan = plan,
@@ -544,7 +526,7 @@ static bool product_run(struct step *step, struct run_env *env, struct percept_e
         .packed = plan->lay ? scratch + plan->blob_at : step->packed,
     };
     if (plan->lay)
-        product_lay(product, step->kernels, step->in[product->slots->b], scratch + plan->blob_at);
+        qproduct_lay(product, step->kernels, step->in[product->slots->b], scratch + plan->blob_at);
     if (product->kind == PRODUCT_DYNAMIC) {
         uint8_t *a8 = (uint8_t *)scratch + plan->a8_at;
         quant_fit(step->kernels, env->watch, a->data, plan->rows * plan->k, &work.a_scale, &work.a_zero);
@@ -553,14 +535,14 @@ static bool product_run(struct step *step, struct run_env *env, struct percept_e
     }
     make_columns(&work);
     team_split(env->team, plan->rows, 1 + WALK_GRAIN / (plan->k + 1), widen_rows, &work);
-    team_split(env->team, plan->batch * plan->pieces, 1, product_pieces, &work);
+    product_run(&plan->cut, env->team, multiply_part, &work);
     return true;
 }
 
 /* Sums are exact, in whatever order. Scales and zero points belong to columns, or to everything. */
-static void product_batch(struct batch_view *view)
+static void qproduct_batch(struct batch_view *view)
 {
-    const struct product *product = view->many->priv;
+    const struct qproduct *product = view->many->priv;
     const struct slots *slots = product->slots;
     const bool gemm = product->kind == PRODUCT_QGEMM;
     struct batch_side a = {view->in[slots->a], *view->many->in[slots->a]};
@@ -585,12 +567,12 @@ static void product_batch(struct batch_view *view)
 }
 
 #define PRODUCT_RULE(name, kind_)                                                                                      \
-    const struct op_rule op_##name = {.check = product_check,                                                          \
-                                      .pack_bytes = product_pack_bytes,                                                \
-                                      .pack = product_pack,                                                            \
-                                      .shape = product_shape,                                                          \
-                                      .run = product_run,                                                              \
-                                      .batch = product_batch,                                                          \
+    const struct op_rule op_##name = {.check = qproduct_check,                                                         \
+                                      .pack_bytes = qproduct_pack_bytes,                                               \
+                                      .pack = qproduct_pack,                                                           \
+                                      .shape = qproduct_shape,                                                         \
+                                      .run = qproduct_run,                                                             \
+                                      .batch = qproduct_batch,                                                         \
                                       .variant = kind_}
 
 PRODUCT_RULE(matmul_integer, PRODUCT_INTEGER);

@@ -30,8 +30,8 @@
 #include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
+#include "op/product.h"
 #include "op/quant.h"
-#include "op/tiles.h"
 #include "op/weights.h"
 
 #include <stdio.h>
@@ -68,7 +68,7 @@ struct rnn_blob {
 
 struct rnn_plan {
     int64_t seq, batch, input, hidden, gates; /* gates: floats of a row of gates */
-    struct tiles tiles;                       /* of the input's product, one direction */
+    struct product project;                   /* the input's, an item a direction */
     int64_t stretch;                          /* time steps of one piece of the recurrence */
     bool lay;
     struct rnn_blob blob;
@@ -437,7 +437,7 @@ static bool rnn_shape(struct step *step, struct percept_err *err)
         return false;
     shape_outputs(step, rnn, plan);
     const int64_t rows = plan->seq * plan->batch;
-    plan->tiles = tiles_cut(step->kernels, rows, plan->gates, plan->input);
+    plan->project = product_packed(step->kernels, rnn->directions, rows, plan->gates, plan->input);
     const double each = (double)plan->batch * (double)plan->gates * (double)(plan->hidden + RNN_UNIT);
     plan->stretch = each < RNN_PRODUCTS ? (int64_t)(RNN_PRODUCTS / (each > 1 ? each : 1)) + 1 : 1;
     step->state = plan;
@@ -721,22 +721,18 @@ static void walk_pieces(void *arg, int64_t from, int64_t to, int member)
 }
 
 /* The input's product: gates = X W + bias. */
-static void project_pieces(void *arg, int64_t from, int64_t to, int member)
+static void project_part(void *arg, const struct product_part *part, int member)
 {
     (void)member;
     const struct rnn_work *work = arg;
     const struct rnn_plan *plan = work->plan;
     const int64_t rows = plan->seq * plan->batch;
-    while (from < to) {
-        const struct tiles_part part = tiles_part(&plan->tiles, from, to); /* of direction part.item */
-        const char *blob = work->blob + plan->blob.each * (size_t)part.item;
-        const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
-        work->step->kernels->gemm->run(part.rows, plan->gates, plan->input,
-                                       (const float *)work->step->in[0]->data + part.row * plan->input, plan->input,
-                                       blob + plan->blob.w, work->gates + (part.item * rows + part.row) * plan->gates,
-                                       plan->gates, &epilogue, part.column, part.column_end);
-        from = part.next;
-    }
+    const char *blob = work->blob + plan->blob.each * (size_t)part->item;
+    const struct epilogue epilogue = {.bias = (const float *)(const void *)blob};
+    work->step->kernels->gemm->run(part->rows, plan->gates, plan->input,
+                                   (const float *)work->step->in[0]->data + part->row * plan->input, plan->input,
+                                   blob + plan->blob.w, work->gates + (part->item * rows + part->row) * plan->gates,
+                                   plan->gates, &epilogue, part->column, part->column_end);
 }
 
 static bool lengths_fit(const struct step *step, const struct rnn_plan *plan, const int32_t *lengths,
@@ -791,7 +787,7 @@ static bool rnn_run(struct step *step, struct run_env *env, struct percept_err *
         .groups = cores < plan->batch ? cores : plan->batch,
     };
     if (plan->seq > 0 && plan->batch > 0)
-        team_split(env->team, rnn->directions * plan->tiles.pieces, 1, project_pieces, &work);
+        product_run(&plan->project, env->team, project_part, &work);
     do {
         const int64_t left = plan->seq - work.begin;
         work.end = work.begin + (left < plan->stretch ? left : plan->stretch);
