@@ -358,12 +358,12 @@ static bool open_door(struct serving *serving, struct percept_err *err)
 {
     struct address address;
     serving->listen = sd_sockets() > 0 ? "fd:3" : serving->options->listen;
-    serving->server = server_new(serving->loop, serving->catalog, &serving->settings, serving->listen, err);
+    serving->server = server_new(serving->loop, serving->catalog, &serving->settings, &serving->listen, 1, err);
     if (!serving->server) {
         explain_address(err, serving->listen);
         return false;
     }
-    int port = server_port(serving->server);
+    int port = server_port(serving->server, 0);
     const char *where = strncmp(serving->listen, "fd:", 3) == 0 ? "127.0.0.1:0" : serving->listen;
     if (port && address_read(where, port, &address, NULL))
         snprintf(serving->url, sizeof serving->url, "http://%s", address.text);

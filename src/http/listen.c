@@ -1,25 +1,42 @@
 /*
- * listen.c - opens the listening socket (listen.h).
+ * listen.c - opens listening sockets, and closes them so that nobody is lost (listen.h).
  *
  * "All addresses" is one IPv6 socket that takes IPv4 as well; where the host has no IPv6 it is
  * IPv4's. SO_REUSEADDR lets a restart listen while old connections are in TIME_WAIT; SO_REUSEPORT
- * is not set, as two daemons that share a port by mistake should be told. Thread: the loop's, at
- * start.
+ * is not set, as two daemons that share a port by mistake should be told.
+ *
+ * A socket file outlives whoever made it. Whether somebody still listens there is told by
+ * connecting: a file that refuses is left over, and is replaced. It never is open to more than it
+ * shall be: before bind() the mode is the socket's own, which the umask can only narrow, and chmod()
+ * afterwards makes it what it should be.
+ *
+ * Closing a listening socket resets every connection in its queue, also one that joined after we
+ * looked. Hence the bolt: nobody new is let in. Segments with SYN are dropped, so that their senders
+ * believe in no connection, knock again a second later, and are refused then. A socket file goes,
+ * and with it the way to the socket. Thread: the loop's.
  */
 #include "http/listen.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "http/framing.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#define UNIX "unix:"
+#define UNIX_MODE 0660
+#define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
+#define TCP_SYN 2
 #define BACKLOG 4096 /* as the kernel allows: who finds it full knocks again a second later */
 
 union address {
@@ -28,25 +45,22 @@ union address {
     struct sockaddr_in6 v6;
 };
 
-static int refuse(const char *where, struct percept_err *err, const char *why)
+static bool refuse(const char *where, struct percept_err *err, const char *why)
 {
-    err_set(err, ERR_CONFIG,
-            "cannot listen on '%s': %s; expected ADDRESS:PORT with a numeric address, [IPv6]:PORT, "
-            ":PORT for all addresses, PORT on 127.0.0.1, or fd:N",
-            where, why);
-    return -1;
+    return err_set(err, ERR_CONFIG,
+                   "cannot listen on '%s': %s; expected ADDRESS:PORT with a numeric address, [IPv6]:PORT, "
+                   ":PORT for all addresses, PORT on 127.0.0.1, unix:/PATH, or fd:N",
+                   where, why);
 }
 
-static int failed(int fd, const char *where, struct percept_err *err)
+static bool failed(const char *where, struct percept_err *err)
 {
-    err_set(err, ERR_SYSTEM, "cannot listen on '%s': %s", where, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
+    return err_set(err, ERR_SYSTEM, "cannot listen on '%s': %s", where, strerror(errno));
 }
 
-static int passed(const char *where, struct percept_err *err)
+static bool open_passed(struct listener *listener, struct percept_err *err)
 {
+    const char *where = listener->where;
     int64_t fd;
     int listening = 0;
     socklen_t n_bytes = sizeof listening;
@@ -54,9 +68,11 @@ static int passed(const char *where, struct percept_err *err)
         return refuse(where, err, "after 'fd:' comes a number");
     if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n_bytes) != 0 || !listening)
         return refuse(where, err, "that descriptor is no listening socket");
-    if (fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK) != 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
-        return failed((int)fd, where, err);
-    return (int)fd;
+    listener->passed = true;
+    listener->fd = (int)fd;
+    return (fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK) == 0 &&
+            fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0) ||
+           failed(where, err);
 }
 
 /* Splits "HOST:PORT" at the last colon; host is empty for all addresses. A port alone is on
@@ -111,31 +127,67 @@ static int open_socket(const union address *address, bool all)
     return fd;
 }
 
-bool listen_passed(const char *where)
+/* --- socket files ------------------------------------------------------------------------------------------------- */
+
+/* A file that nobody listens at any more. Whatever else is there is not ours to take away. */
+static bool is_left_over(const struct sockaddr_un *address)
 {
-    return strncmp(where, "fd:", 3) == 0;
+    struct stat file;
+    if (lstat(address->sun_path, &file) != 0 || !S_ISSOCK(file.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused =
+        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return refused;
 }
 
-int listen_open(const char *where, struct percept_err *err)
+static bool bind_file(int fd, const struct sockaddr_un *address)
 {
-    union address address;
-    bool all;
-    if (listen_passed(where))
-        return passed(where, err);
-    if (!parse(where, &address, &all))
-        return refuse(where, err, "that is no address");
-    int fd = open_socket(&address, all);
-    if (fd < 0 && all && errno == EAFNOSUPPORT) {
-        address = (union address){.v4 = {.sin_family = AF_INET, .sin_port = address.v6.sin6_port}};
-        fd = open_socket(&address, all);
+    if (bind(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+        return true;
+    if (errno != EADDRINUSE)
+        return false;
+    if (is_left_over(address) && unlink(address->sun_path) == 0)
+        return bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    errno = EADDRINUSE;
+    return false;
+}
+
+static bool open_file(struct listener *listener, struct percept_err *err)
+{
+    const char *where = listener->where, *path = where + strlen(UNIX);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat file;
+    if (path[0] != '/' || strlen(path) >= sizeof address.sun_path)
+        return refuse(where, err, "after 'unix:' comes an absolute path of at most 107 bytes");
+    memcpy(address.sun_path, path, strlen(path));
+    listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener->fd < 0 || fchmod(listener->fd, UNIX_MODE) != 0 || !bind_file(listener->fd, &address))
+        return errno != EADDRINUSE
+                   ? failed(where, err)
+                   : err_set(err, ERR_SYSTEM, "cannot listen on '%s': another program does, or it is no socket", where);
+    listener->path = path;
+    if (lstat(path, &file) == 0) {
+        listener->device = file.st_dev;
+        listener->inode = file.st_ino;
     }
-    socklen_t n_bytes = address.any.sa_family == AF_INET ? sizeof address.v4 : sizeof address.v6;
-    if (fd < 0 || bind(fd, &address.any, n_bytes) != 0 || listen(fd, BACKLOG) != 0)
-        return failed(fd, where, err);
-    return fd;
+    return (chmod(path, UNIX_MODE) == 0 && listen(listener->fd, BACKLOG) == 0) || failed(where, err);
 }
 
-int listen_port(int fd)
+static void remove_file(struct listener *listener)
+{
+    struct stat file;
+    if (listener->path && lstat(listener->path, &file) == 0 && file.st_dev == listener->device &&
+        file.st_ino == listener->inode)
+        unlink(listener->path);
+    listener->path = NULL;
+}
+
+/* --- one socket --------------------------------------------------------------------------------------------------- */
+
+static int port_of(int fd)
 {
     union address address = {.any = {.sa_family = AF_UNSPEC}};
     socklen_t n_bytes = sizeof address;
@@ -144,4 +196,61 @@ int listen_port(int fd)
     if (address.any.sa_family == AF_INET)
         return ntohs(address.v4.sin_port);
     return address.any.sa_family == AF_INET6 ? ntohs(address.v6.sin6_port) : 0;
+}
+
+static bool open_address(struct listener *listener, struct percept_err *err)
+{
+    union address address;
+    bool all;
+    if (!parse(listener->where, &address, &all))
+        return refuse(listener->where, err, "that is no address");
+    listener->fd = open_socket(&address, all);
+    if (listener->fd < 0 && all && errno == EAFNOSUPPORT) {
+        address = (union address){.v4 = {.sin_family = AF_INET, .sin_port = address.v6.sin6_port}};
+        listener->fd = open_socket(&address, all);
+    }
+    socklen_t n_bytes = address.any.sa_family == AF_INET ? sizeof address.v4 : sizeof address.v6;
+    return (listener->fd >= 0 && bind(listener->fd, &address.any, n_bytes) == 0 &&
+            listen(listener->fd, BACKLOG) == 0) ||
+           failed(listener->where, err);
+}
+
+bool listen_passed(const char *where)
+{
+    return strncmp(where, "fd:", 3) == 0;
+}
+
+bool listen_open(const char *where, struct listener *listener, struct percept_err *err)
+{
+    *listener = (struct listener){.where = where, .fd = -1};
+    bool opened = listen_passed(where)                      ? open_passed(listener, err)
+                  : strncmp(where, UNIX, strlen(UNIX)) == 0 ? open_file(listener, err)
+                                                            : open_address(listener, err);
+    if (opened)
+        listener->port = port_of(listener->fd);
+    else
+        listen_close(listener);
+    return opened;
+}
+
+void listen_bolt(struct listener *listener)
+{
+    struct sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
+                                    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+                                    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const struct sock_fprog filter = {sizeof program / sizeof *program, program};
+    if (listener->passed)
+        return;
+    if (listener->path)
+        remove_file(listener);
+    else if (setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+        log_debug("the door closes without a filter", "why", strerror(errno), NULL);
+}
+
+void listen_close(struct listener *listener)
+{
+    remove_file(listener);
+    if (listener->fd >= 0)
+        close(listener->fd);
+    listener->fd = -1;
 }

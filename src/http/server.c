@@ -9,6 +9,9 @@
  * connection is not looked at by itself, so a reply makes the server dirty and wakes the loop, and
  * its turn callback pumps: once per turn, however many replies there are.
  *
+ * Doors. microhttpd has no listening socket: there may be several, so each is a uv_poll of ours, and
+ * what comes in is accepted here and handed over (MHD_add_connection). Connections know their listener.
+ *
  * Deadlines. microhttpd's timeout is one of inactivity, which a byte a second defeats. Each
  * connection is in one phase (phases.h) with one limit. Past it a socket is shut down, never
  * closed: microhttpd then notices and closes it itself.
@@ -35,7 +38,7 @@
  * see server_drain in server.h and the section at the end. Handler calls never nest, and MHD_run is
  * not re-entrant: `pumping` guards it. Connections are suspended in the final handler call only.
  *
- * Thread: the loop's. Owns the daemon, the door until it closes, and one struct connection per
+ * Thread: the loop's. Owns the daemon, the doors until they close, and one struct connection per
  * socket.
  */
 #include "http/server.h"
@@ -46,7 +49,7 @@
 #include "http/phases.h"
 
 #include <errno.h>
-#include <linux/filter.h>
+#include <limits.h>
 #include <malloc.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -78,26 +81,33 @@
 #define SETTLE 2                          /* pumps without a move, after which microhttpd holds nothing back */
 #define DOOR_QUIET_MS 50                  /* for handshakes that have begun when the door closes */
 #define DOOR_LOOK_MS 10
-#define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
-#define TCP_SYN 2
-#define N_HANDLES 6
+#define DOOR_PAUSE_MS 5 /* where a connection cannot be had, or not yet */
+#define ACCEPTS 16      /* from one door, before others have their turn */
+#define N_HANDLES 6     /* beside the doors' */
+
+struct door {
+    struct listener listener;
+    uv_poll_t poll;
+    uint64_t quiet_ms; /* since when nobody waits at it, while it closes */
+};
 
 struct server {
     struct site site;
     struct loop *loop;
     uv_loop_t *uv;
     struct MHD_Daemon *daemon;
-    int door, watch;  /* descriptors, -1: none */
-    bool door_passed; /* others may hold it as well, and go on with it */
+    struct door *doors;
+    int n_doors;
+    const struct listener *entrance; /* of who is coming in just now */
+    int watch;                       /* a descriptor, -1: none */
     unsigned most_connections;
-    uint64_t door_quiet_ms; /* since when nobody waits at it, while it closes */
     struct phases phases;
     uint64_t limits_ms[N_PHASES]; /* 0: none */
     uint64_t tick_ms, n_pumps;
 
     uv_poll_t daemon_poll, watch_poll;
     uv_timer_t daemon_timer, tick_timer, drain_timer, door_timer;
-    uv_handle_t *handles[N_HANDLES];
+    uv_handle_t **handles;
     int n_handles, n_open_handles;
 
     uint64_t progress; /* anything that a client or a handler did */
@@ -105,7 +115,7 @@ struct server {
     int stuck;
     bool pumping, dirty, polled, paused, unjudged;
 
-    bool door_closing, finishing, telling, freed;
+    bool doors_closing, finishing, telling, freed;
     void (*drained)(void *user);
     void *drained_user;
 };
@@ -296,6 +306,7 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
         return;
     }
     connection->fd = info->connect_fd;
+    connection->listener = server->entrance;
     connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
     if (!receive_watch(connection->fd, &connection->receiver)) {
         arena_buffer_free(connection);
@@ -323,7 +334,7 @@ static void connection_dead(struct server *server, struct connection *connection
     arena_buffer_free(connection);
     *context = NULL;
     server->site.n_connections--;
-    pump_soon(server); /* at its limit microhttpd takes the door back one run after somebody left */
+    pump_soon(server);
 }
 
 static void on_connection(void *user, struct MHD_Connection *mhd, void **context,
@@ -504,9 +515,8 @@ static void on_resumed(struct site *site)
     pump_soon((struct server *)(void *)site); /* its first member */
 }
 
-/* Nothing moves: look again in a while. If it is microhttpd's descriptor that wakes us in vain
- * (an accept that fails as descriptors are out), that is not listened to meanwhile; other
- * sockets' events may come. */
+/* Nothing moves: look again in a while. If it is microhttpd's descriptor that wakes us in vain, that
+ * is not listened to meanwhile; other sockets' events may come. */
 static void back_off(struct server *server)
 {
     if (server->polled && !server->paused) {
@@ -566,6 +576,67 @@ static void pump(struct server *server)
         loop_wake(server->loop); /* to look whether that was the last one */
 }
 
+/* Doors. */
+
+enum accepted { ACCEPTED, NOBODY_WAITS, NO_ROOM };
+
+static int n_held(const struct server *server)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? (int)info->num_connections : INT_MAX;
+}
+
+/* Takes in one of those whom the kernel has accepted. */
+static enum accepted take_in(struct server *server, struct door *door, unsigned most)
+{
+    struct sockaddr_storage address;
+    socklen_t n_bytes = sizeof address;
+    if ((unsigned)n_held(server) >= most)
+        return NO_ROOM;
+    int fd = accept4(door->listener.fd, (struct sockaddr *)&address, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return errno == EAGAIN ? NOBODY_WAITS : errno == ECONNABORTED || errno == EINTR ? ACCEPTED : NO_ROOM;
+    server->entrance = &door->listener;
+    MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, n_bytes); /* or closes it */
+    server->entrance = NULL;
+    return ACCEPTED;
+}
+
+static void on_door_poll(uv_poll_t *poll, int status, int events);
+
+static void watch_doors(struct server *server)
+{
+    for (int i = 0; i < server->n_doors; i++)
+        uv_poll_start(&server->doors[i].poll, UV_READABLE, on_door_poll);
+}
+
+static void ignore_doors(struct server *server)
+{
+    for (int i = 0; i < server->n_doors; i++)
+        uv_poll_stop(&server->doors[i].poll);
+}
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    watch_doors(timer->data);
+}
+
+/* Descriptors or memory are out, or microhttpd is full: whoever knocks waits a moment in the kernel's queue. */
+static void on_door_poll(uv_poll_t *poll, int status, int events)
+{
+    struct server *server = poll->data;
+    struct door *door = (struct door *)(void *)((char *)poll - offsetof(struct door, poll));
+    enum accepted accepted = ACCEPTED;
+    (void)status, (void)events;
+    for (int i = 0; i < ACCEPTS && accepted == ACCEPTED; i++)
+        accepted = take_in(server, door, server->most_connections + SPARE_PLACES);
+    if (accepted == NO_ROOM) {
+        ignore_doors(server);
+        uv_timer_start(&server->door_timer, on_pause_over, DOOR_PAUSE_MS, 0);
+    }
+    pump(server);
+}
+
 /* Birth. */
 
 static void on_panic(void *user, const char *file, unsigned line, const char *why)
@@ -610,12 +681,11 @@ static bool start_daemon(struct server *server, struct percept_err *err)
     MHD_set_panic_func(on_panic, NULL);
     server->most_connections = connection_limit(server->site.settings->max_connections);
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_LISTEN_SOCKET, server->door,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT, server->most_connections + SPARE_PLACES,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+        on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL, MHD_OPTION_CONNECTION_LIMIT,
+        server->most_connections + SPARE_PLACES, MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT,
         0 /* a missing Host is ours: 1 answers it twice */, MHD_OPTION_END);
     return server->daemon ||
            err_set(err, ERR_SYSTEM, "libmicrohttpd did not start: memory or file descriptors are short");
@@ -643,6 +713,9 @@ static bool add_handles(struct server *server, struct percept_err *err)
     if (!add_poll(server, &server->daemon_poll, info->epoll_fd, err) ||
         !add_poll(server, &server->watch_poll, server->watch, err))
         return false;
+    for (int i = 0; i < server->n_doors; i++)
+        if (!add_poll(server, &server->doors[i].poll, server->doors[i].listener.fd, err))
+            return false;
     uv_timer_init(server->uv, &server->daemon_timer);
     uv_timer_init(server->uv, &server->tick_timer);
     uv_timer_init(server->uv, &server->drain_timer);
@@ -653,6 +726,7 @@ static bool add_handles(struct server *server, struct percept_err *err)
     add_handle(server, &server->door_timer);
     uv_poll_start(&server->daemon_poll, UV_READABLE, on_daemon_poll);
     uv_poll_start(&server->watch_poll, UV_READABLE, on_watch);
+    watch_doors(server);
     loop_on_turn(server->loop, on_turn, server);
     return true;
 }
@@ -673,15 +747,27 @@ static void set_limits(struct server *server)
     }
 }
 
-static bool set_up(struct server *server, const char *listen, struct percept_err *err)
+static bool open_doors(struct server *server, const char *const *places, int n_places, struct percept_err *err)
 {
-    if (!keys_read(server->site.settings->api_key_file, &server->site.keys, err))
+    server->doors = arena_buffer((size_t)n_places * sizeof *server->doors);
+    server->handles = arena_buffer((size_t)(n_places + N_HANDLES) * sizeof(uv_handle_t *));
+    if (!server->doors || !server->handles)
+        return err_memory(err, "the server's doors", (size_t)n_places * sizeof *server->doors);
+    for (int i = 0; i < n_places; i++) {
+        if (!listen_open(places[i], &server->doors[i].listener, err))
+            return false;
+        server->n_doors++;
+        if (!server->site.port)
+            server->site.port = server->doors[i].listener.port;
+    }
+    return true;
+}
+
+static bool set_up(struct server *server, const char *const *places, int n_places, struct percept_err *err)
+{
+    if (!keys_read(server->site.settings->api_key_file, &server->site.keys, err) ||
+        !open_doors(server, places, n_places, err))
         return false;
-    server->door = listen_open(listen, err);
-    if (server->door < 0)
-        return false;
-    server->door_passed = listen_passed(listen);
-    server->site.port = listen_port(server->door);
     server->watch = epoll_create1(EPOLL_CLOEXEC);
     if (server->watch < 0)
         return err_set(err, ERR_SYSTEM, "epoll_create1: %s", strerror(errno));
@@ -689,7 +775,7 @@ static bool set_up(struct server *server, const char *listen, struct percept_err
 }
 
 struct server *server_new(struct loop *loop, struct catalog *catalog, const struct settings *settings,
-                          const char *listen, struct percept_err *err)
+                          const char *const *places, int n_places, struct percept_err *err)
 {
     struct server *server = arena_buffer(sizeof *server);
     struct timespec now;
@@ -704,9 +790,9 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, const stru
                                  .resumed = on_resumed};
     server->loop = loop;
     server->uv = loop_uv(loop);
-    server->door = server->watch = -1;
+    server->watch = -1;
     set_limits(server);
-    if (!exchange_make_last_word(&server->site, err) || !set_up(server, listen, err)) {
+    if (!exchange_make_last_word(&server->site, err) || !set_up(server, places, n_places, err)) {
         server_free(server);
         return NULL;
     }
@@ -714,9 +800,9 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, const stru
     return server;
 }
 
-int server_port(const struct server *server)
+int server_port(const struct server *server, int place)
 {
-    return server->site.port;
+    return server->doors[place].listener.port;
 }
 
 int server_connections(const struct server *server)
@@ -734,6 +820,8 @@ static void destroy(struct server *server)
     exchange_free_last_word(&server->site);
     receive_end();
     keys_free(&server->site.keys);
+    arena_buffer_free(server->handles);
+    arena_buffer_free(server->doors);
     arena_buffer_free(server);
 }
 
@@ -760,11 +848,10 @@ static void close_all(struct server *server)
         uv_close(server->handles[i], on_handle_closed);
     server->n_handles = 0;
     if (server->daemon)
-        MHD_stop_daemon(server->daemon); /* closes the door too, unless it was taken back */
-    if (server->door >= 0 && (!server->daemon || server->door_closing))
-        close(server->door);
+        MHD_stop_daemon(server->daemon);
     server->daemon = NULL;
-    server->door = -1;
+    for (int i = 0; i < server->n_doors; i++)
+        listen_close(&server->doors[i].listener);
 }
 
 static void on_catalog_drained(void *user)
@@ -773,78 +860,83 @@ static void on_catalog_drained(void *user)
     close_all(server);
 }
 
-/* Closing a listening socket resets every connection in its queue, also one that joined after we
- * looked. Hence first nobody new is let in: segments with SYN are dropped, so that their senders
- * believe in no connection, knock again a second later, and are refused then. A handshake that had
- * begun can end, within DOOR_QUIET_MS. A door that somebody passed stays theirs: what comes later
- * waits for whoever serves there next. */
-static void bolt(const struct server *server)
+/* While the doors close nobody has to make way: who has no place waits in the queue. True when nobody is left. */
+static bool take_queue(struct server *server, struct door *door)
 {
-    struct sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
-                                    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, TCP_SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
-                                    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
-    const struct sock_fprog filter = {sizeof program / sizeof *program, program};
-    if (!server->door_passed && setsockopt(server->door, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
-        log_debug("the door closes without a filter", "why", strerror(errno), NULL);
+    enum accepted accepted;
+    while ((accepted = take_in(server, door, server->most_connections)) == ACCEPTED)
+        door->quiet_ms = uv_now(server->uv);
+    return accepted == NOBODY_WAITS;
 }
 
-/* While the door closes nobody has to make way: who has no place waits in the queue. */
-static bool has_room(const struct server *server)
+/* How many are open. */
+static int n_open(const struct server *server)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-    return info && info->num_connections < server->most_connections;
+    int n = 0;
+    for (int i = 0; i < server->n_doors; i++)
+        n += server->doors[i].listener.fd >= 0;
+    return n;
 }
 
-/* Takes in whom the kernel has accepted. True when nobody is left. */
-static bool take_queue(struct server *server)
+/* libuv lets go of a descriptor before it is closed: its number may soon be another's. */
+static void shut(struct server *server, struct door *door)
 {
-    while (has_room(server)) {
-        struct sockaddr_storage address;
-        socklen_t n_bytes = sizeof address;
-        int fd = accept4(server->door, (struct sockaddr *)&address, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
-            return errno == EAGAIN;
-        server->door_quiet_ms = uv_now(server->uv);
-        MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, n_bytes);
-    }
-    return false;
+    int i = 0;
+    while (server->handles[i] != (uv_handle_t *)&door->poll)
+        i++;
+    server->handles[i] = server->handles[--server->n_handles];
+    uv_close((uv_handle_t *)&door->poll, on_handle_closed);
+    listen_close(&door->listener);
 }
 
-static void shut_door(struct server *server)
+/* A handshake that had begun when the bolt fell can end, within DOOR_QUIET_MS. A door that somebody
+ * passed stays theirs: what comes later waits for whoever serves there next. */
+static void shut_when_quiet(struct server *server, struct door *door)
 {
-    uv_timer_stop(&server->door_timer);
-    close(server->door);
-    server->door = -1;
+    uint64_t now = uv_now(server->uv);
+    if (!take_queue(server, door))
+        door->quiet_ms = now;
+    else if (door->listener.passed || now - door->quiet_ms >= DOOR_QUIET_MS)
+        shut(server, door);
 }
 
-static void on_door_timer(uv_timer_t *timer)
+static void on_doors_timer(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    uint64_t now = uv_now(server->uv);
-    if (!take_queue(server))
-        server->door_quiet_ms = now;
-    else if (server->door_passed || now - server->door_quiet_ms >= DOOR_QUIET_MS)
-        shut_door(server);
+    for (int i = 0; i < server->n_doors; i++)
+        if (server->doors[i].listener.fd >= 0)
+            shut_when_quiet(server, &server->doors[i]);
+    if (!n_open(server))
+        uv_timer_stop(timer);
     pump(server);
 }
 
-static void close_door(struct server *server)
+static void close_doors(struct server *server)
 {
-    server->door_closing = true;
-    server->door_quiet_ms = uv_now(server->uv);
+    server->doors_closing = true;
+    ignore_doors(server);
     pump(server);
-    MHD_quiesce_daemon(server->daemon);
-    bolt(server);
+    for (int i = 0; i < server->n_doors; i++) {
+        server->doors[i].quiet_ms = uv_now(server->uv);
+        listen_bolt(&server->doors[i].listener);
+    }
     catalog_hurry(server->site.catalog);
-    uv_timer_start(&server->door_timer, on_door_timer, DOOR_LOOK_MS, DOOR_LOOK_MS);
-    on_door_timer(&server->door_timer);
+    uv_timer_start(&server->door_timer, on_doors_timer, DOOR_LOOK_MS, DOOR_LOOK_MS);
+    on_doors_timer(&server->door_timer);
+}
+
+static void shut_doors(struct server *server)
+{
+    uv_timer_stop(&server->door_timer);
+    for (int i = 0; i < server->n_doors; i++)
+        if (server->doors[i].listener.fd >= 0)
+            shut(server, &server->doors[i]);
 }
 
 /* Requests that run are told to stop and answered 503; everything else is cut. */
 static void abandon(struct server *server)
 {
-    if (server->door >= 0)
-        shut_door(server);
+    shut_doors(server);
     server->site.abandoning = true;
     for (int phase = 0; phase < PHASE_CUT; phase++)
         while (phase != PHASE_WORK && server->phases.lists[phase].first)
@@ -860,10 +952,10 @@ static void on_abandon(uv_timer_t *timer)
     abandon(timer->data);
 }
 
-static void on_door_due(uv_timer_t *timer)
+static void on_doors_due(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    close_door(server);
+    close_doors(server);
     uv_timer_start(timer, on_abandon, (uint64_t)server->site.settings->drain_timeout_ms, 0);
 }
 
@@ -912,10 +1004,10 @@ static void cut_silent(struct server *server)
 /* Each turn while draining: silent connections end, and with the last one everything. */
 static void drain_check(struct server *server)
 {
-    if (!server->door_closing || server->finishing || !server->daemon)
+    if (!server->doors_closing || server->finishing || !server->daemon)
         return;
     cut_silent(server);
-    if (server->site.n_connections > 0 || server->door >= 0)
+    if (server->site.n_connections > 0 || n_open(server))
         return;
     server->finishing = true;
     uv_timer_stop(&server->drain_timer);
@@ -930,15 +1022,15 @@ void server_drain(struct server *server, void (*done)(void *user), void *user)
     catalog_leave(server->site.catalog);
     server->drained = done;
     server->drained_user = user;
-    uv_timer_start(&server->drain_timer, on_door_due, (uint64_t)server->site.settings->drain_delay_ms, 0);
+    uv_timer_start(&server->drain_timer, on_doors_due, (uint64_t)server->site.settings->drain_delay_ms, 0);
 }
 
 void server_stop(struct server *server)
 {
     if (!server->site.draining || server->finishing || !server->daemon)
         return;
-    if (!server->door_closing)
-        close_door(server);
+    if (!server->doors_closing)
+        close_doors(server);
     uv_timer_stop(&server->drain_timer);
     abandon(server);
 }

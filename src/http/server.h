@@ -1,8 +1,9 @@
 /*
- * server.h - HTTP/1.1 on the loop: one listening socket, its connections, their deadlines, and a
+ * server.h - HTTP/1.1 on the loop: listening sockets, their connections, their deadlines, and a
  * stop that answers everything it accepted.
  *
- *     struct server *server = server_new(loop, catalog, settings, "127.0.0.1:8000", &err);
+ *     const char *const places[] = {"127.0.0.1:8000", "unix:/run/perceptd.sock"};
+ *     struct server *server = server_new(loop, catalog, settings, places, 2, &err);
  *     loop_run(loop);                        ... a signal arrives:
  *     server_drain(server, drained, user);   the first time
  *     server_stop(server);                   the second time: requests that still run are given up
@@ -22,23 +23,24 @@
 
 struct server;
 
-/* Reads the API keys, opens the door and answers from the next turn of the loop on. `listen` is
+/* Reads the API keys, opens the doors and answers from the next turn of the loop on. A place is
  * ADDRESS:PORT ("127.0.0.1:8000", "[::1]:8000", "localhost:8000"), "PORT" on 127.0.0.1, ":PORT"
- * for all addresses of this host, or "fd:N" for a listening socket that somebody passed
- * (systemd: fd:3). Port 0 takes a free one. NULL with a sentence when that is impossible. */
+ * for all addresses of this host, "unix:/PATH", or "fd:N" for a listening socket that somebody passed
+ * (systemd: fd:3). Port 0 takes a free one. What can be asked is the same at all of them. The texts
+ * outlive the server. NULL with a sentence, which names the place, when that is impossible. */
 struct server *server_new(struct loop *loop, struct catalog *catalog, const struct settings *settings,
-                          const char *listen, struct percept_err *err);
+                          const char *const *places, int n_places, struct percept_err *err);
 
-/* The port that is listened on; 0 for a socket without one (Unix). */
-int server_port(const struct server *server);
+/* The port that is listened on at that place; 0 for a socket without one (Unix). */
+int server_port(const struct server *server, int place);
 
 /* Clients that are connected. */
 int server_connections(const struct server *server);
 
 /* Begins the orderly stop; `done` is called once, from the loop, when the last reply is out,
- * the door is closed and the catalog has drained. At once: /v2/health/ready says 503 and
+ * the doors are closed and the catalog has drained. At once: /v2/health/ready says 503 and
  * replies say "Connection: close"; requests are still served. After settings->drain_delay_ms:
- * the door closes, idle connections end, requests that were accepted are still served. After
+ * the doors close, idle connections end, requests that were accepted are still served. After
  * settings->drain_timeout_ms more: what still runs is abandoned with 503 "Server exiting". The
  * server calls catalog_drain itself, at the end. */
 void server_drain(struct server *server, void (*done)(void *user), void *user);

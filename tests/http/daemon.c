@@ -97,8 +97,8 @@ static void host_watch(struct host *host, uv_signal_t *handle, int signal)
 static void host_listen(struct host *host)
 {
     struct percept_err err = {0};
-    host->server = server_new(host->loop, host->catalog, host->settings, "127.0.0.1:0", &err);
-    int port = host->server ? server_port(host->server) : 0;
+    host->server = server_new(host->loop, host->catalog, host->settings, &(const char *){"127.0.0.1:0"}, 1, &err);
+    int port = host->server ? server_port(host->server, 0) : 0;
     if (!host->server)
         fprintf(stderr, "%s\n", err.text);
     if (write(host->tell, &port, sizeof port) != (ssize_t)sizeof port || !host->server)

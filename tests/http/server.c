@@ -429,10 +429,10 @@ START_TEST(a_server_that_cannot_be_is_refused)
     struct bare bare;
     struct percept_err err = {0};
     bare_start(&bare);
-    ck_assert_ptr_null(server_new(bare.loop, bare.catalog, &bare.settings, "nowhere", &err));
+    ck_assert_ptr_null(server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"nowhere"}, 1, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "cannot listen on 'nowhere'"));
     bare.settings.api_key_file = "/nonexistent/keys";
-    ck_assert_ptr_null(server_new(bare.loop, bare.catalog, &bare.settings, "127.0.0.1:0", &err));
+    ck_assert_ptr_null(server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err));
     bare_end(&bare);
 }
 END_TEST
@@ -442,9 +442,10 @@ START_TEST(a_server_that_nobody_used_can_be_freed)
     struct bare bare;
     struct percept_err err = {0};
     bare_start(&bare);
-    struct server *server = server_new(bare.loop, bare.catalog, &bare.settings, "127.0.0.1:0", &err);
+    struct server *server =
+        server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err);
     ck_assert_msg(server != NULL, "%s", err.text);
-    ck_assert_int_gt(server_port(server), 0);
+    ck_assert_int_gt(server_port(server, 0), 0);
     server_free(server);
     server_free(NULL);
     bare_end(&bare);
@@ -463,7 +464,8 @@ START_TEST(a_drained_server_can_be_freed_later)
     struct percept_err err = {0};
     bool done = false;
     bare_start(&bare);
-    struct server *server = server_new(bare.loop, bare.catalog, &bare.settings, "127.0.0.1:0", &err);
+    struct server *server =
+        server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err);
     server_drain(server, on_done, &done);
     server_drain(server, on_done, &done);
     ck_assert(!done);
