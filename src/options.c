@@ -25,7 +25,7 @@
 #include "base/file.h"
 #include "base/number.h"
 
-enum kind { FLAG, INT, LONG, SIZE, MS, US, TEXT, WORD, CHOICE, NUMBERS, LIST, ACTION };
+enum kind { FLAG, INT, LONG, SIZE, MS, US, TEXT, WORD, CHOICE, NUMBERS, LIST, TEXTS, ACTION };
 
 struct row {
     const char *name;
@@ -251,6 +251,40 @@ static bool append(struct options_list *list, const char *text, struct arena *ar
     return true;
 }
 
+/* Texts with commas between. What an earlier source said gives way to the first of a later one, whose
+ * own add up. */
+static bool add_texts(const struct given *given, struct options_list *list, struct arena *arena,
+                      struct percept_err *err)
+{
+    const struct row *row = given->row;
+    if (list->earlier)
+        *list = (struct options_list){.n = 0};
+    for (const char *at = given->text;; at++) {
+        size_t n = strcspn(at, ",");
+        char expected[80];
+        snprintf(expected, sizeof expected, "%" PRId64 " to %" PRId64 " characters, or several with commas between",
+                 row->least, row->most);
+        if (!in_range(row, (int64_t)n))
+            return refuse(given, err, expected);
+        const char *text = arena_text(arena, at, n);
+        if (!text)
+            return err_memory(err, "the arguments", n);
+        if (!append(list, text, arena, err))
+            return false;
+        at += n;
+        if (!*at)
+            return true;
+    }
+}
+
+/* What was set so far comes from an earlier source. */
+static void next_source(struct options *options)
+{
+    for (const struct row *row = rows; row < rows + N_ROWS; row++)
+        if (row->kind == TEXTS)
+            ((struct options_list *)(void *)((char *)options + row->offset))->earlier = true;
+}
+
 static bool set(struct options *options, const struct given *given, struct arena *arena, struct percept_err *err)
 {
     void *field = (char *)options + given->row->offset;
@@ -274,6 +308,8 @@ static bool set(struct options *options, const struct given *given, struct arena
         return set_numbers(given, field, err);
     case LIST:
         return append(field, given->text, arena, err);
+    case TEXTS:
+        return add_texts(given, field, arena, err);
     case ACTION:
         break;
     }
@@ -596,9 +632,15 @@ bool options_read(int argc, char *const *argv, char *const *environment, struct 
         return true;
     find_file(options, &pairs, environment);
     const char *config = options->config;
-    if (!set_defaults(options, arena, err) || (config && !read_file(options, arena, err)) ||
-        !read_environment(environment, options, arena, err))
+    if (!set_defaults(options, arena, err))
         return false;
+    next_source(options);
+    if (config && !read_file(options, arena, err))
+        return false;
+    next_source(options);
+    if (!read_environment(environment, options, arena, err))
+        return false;
+    next_source(options);
     for (int i = 0; i < pairs.n; i++)
         if (!set(options, &pairs.at[i], arena, err))
             return false;

@@ -41,6 +41,7 @@ enum options_action {
 struct options_list {
     int n;
     const char **at;
+    bool earlier; /* options.c's: the next source has not said anything yet */
 };
 
 #define OPTIONS_NUMBERS_MAX 16
@@ -56,8 +57,8 @@ struct options {
     int action;                /* enum options_action */
     struct options_list paths; /* arguments that are not options */
 
-    struct settings settings; /* workers 0: not given */
-    const char *listen;
+    struct settings settings;   /* workers 0: not given */
+    struct options_list listen; /* one at least */
     const char *config;
     int log_format; /* 0 text, 1 JSON */
     int log_level;  /* enum log_level */

@@ -12,11 +12,13 @@
 #include "base/err.h"
 #include "base/number.h"
 
+#define UNIX "unix:"
+
 static bool refuse(const char *listen, struct percept_err *err)
 {
     return err_set(err, ERR_CONFIG,
                    "'%s' is no address: expected ADDRESS:PORT with a numeric address, [IPv6]:PORT, "
-                   ":PORT or PORT",
+                   ":PORT, PORT or unix:/PATH",
                    listen);
 }
 
@@ -51,11 +53,26 @@ static void set_v4(struct address *address, const char *host, int port)
     snprintf(address->text, sizeof address->text, "%s:%d", host, port);
 }
 
+static bool read_file_name(const char *listen, struct address *address, struct percept_err *err)
+{
+    const char *path = listen + strlen(UNIX);
+    size_t n = strlen(path);
+    struct address made = {.socket.file = {.sun_family = AF_UNIX}, .n_bytes = sizeof made.socket.file};
+    if (path[0] != '/' || n >= sizeof made.socket.file.sun_path)
+        return refuse(listen, err);
+    memcpy(made.socket.file.sun_path, path, n);
+    snprintf(made.text, sizeof made.text, "%s", listen);
+    *address = made;
+    return true;
+}
+
 bool address_read(const char *listen, int port, struct address *address, struct percept_err *err)
 {
     static const char *const loopback[] = {"", "*", "0.0.0.0", "localhost"};
     char host[40];
     int own_port;
+    if (strncmp(listen, UNIX, strlen(UNIX)) == 0)
+        return read_file_name(listen, address, err);
     const char *colon = strrchr(listen, ':');
     if (!read_port(colon ? colon + 1 : listen, &own_port) || !read_host(listen, colon, host, sizeof host))
         return refuse(listen, err);

@@ -1,5 +1,5 @@
 /*
- * health.c - `perceptd --health`: asks the daemon at --listen whether it is ready, and exits with 0
+ * health.c - `perceptd --health`: asks the daemon at the first --listen whether it is ready, and exits with 0
  * if so. For container health checks, where no other HTTP client is at hand. One request, two
  * seconds at most, the answer's sentence on standard error when it is not 200.
  */
@@ -63,7 +63,7 @@ int health_command(const struct options *options)
     struct percept_err err;
     struct address address;
     char answer[ANSWER_BYTES];
-    if (!address_read(options->listen, 0, &address, &err))
+    if (!address_read(options->listen.at[0], 0, &address, &err))
         return command_fail(&err);
     int fd = connect_to(&address, &err);
     if (fd < 0)

@@ -1,11 +1,11 @@
 /*
  * serve.c - the life of the daemon, top to bottom.
  *
- *     options -> settings -> loop, catalog, server: the door is open, readiness says 503
+ *     options -> settings -> loop, catalog, server: the doors are open, readiness says 503
  *     -> models load, some at a time -> ready: tell systemd, or the person at the terminal
  *     -> SIGTERM or SIGINT: not ready, serve on for a while, answer what was accepted -> exit 0
  *
- * The door opens before models load, so that a port that is taken is told at once and probes get
+ * The doors open before models load, so that a port that is taken is told at once and probes get
  * answers. A second signal gives requests that still run a second to notice, a third does not wait
  * at all. SIGHUP is the same as SIGTERM where the terminal that we were started from is gone; where
  * somebody sends it to have files read again it is logged and does nothing. Under nohup nobody
@@ -42,6 +42,7 @@
 #include "command/limits.h"
 #include "command/welcome.h"
 #include "http/keys.h"
+#include "http/listen.h"
 #include "http/server.h"
 #include "sd.h"
 
@@ -57,10 +58,13 @@ struct serving {
     struct server *server;
     struct loop_timer *watchdog, *grace;
     int64_t watchdog_ns;
-    const char *listen;
-    char url[80];
-    bool terminal; /* somebody looks on */
-    bool attached; /* to a terminal when it started */
+    struct arena arena;
+    const char *const *places; /* where it listens */
+    int n_places;
+    const char *where; /* the same, for people */
+    const char *url;   /* one of them, as curl takes it */
+    bool terminal;     /* somebody looks on */
+    bool attached;     /* to a terminal when it started */
     bool loaded;
     int n_asked; /* to end */
     int status;
@@ -179,7 +183,7 @@ static void greet(struct serving *serving)
 {
     struct arena arena = {0};
     struct text text = {.arena = &arena};
-    welcome_add(&text, serving->catalog, &serving->settings, serving->url);
+    welcome_add(&text, serving->catalog, &serving->settings, serving->where, serving->url);
     fwrite(text.at, 1, text.n_bytes, stderr);
     arena_free(&arena);
 }
@@ -190,8 +194,8 @@ static void say_ready(struct serving *serving, struct tally tally)
     snprintf(ready, sizeof ready, "%d", tally.ready);
     snprintf(failed, sizeof failed, "%d", tally.failed);
     snprintf(left_out, sizeof left_out, "%d", tally.left_out);
-    sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n + tally.left_out, serving->url);
-    log_info("serving", "at", serving->url, "#models", ready, "#failed", failed, "#left_out", left_out, NULL);
+    sd_tellf("READY=1\nSTATUS=serving %d of %d models at %s", tally.ready, tally.n + tally.left_out, serving->where);
+    log_info("serving", "at", serving->where, "#models", ready, "#failed", failed, "#left_out", left_out, NULL);
     if (serving->terminal)
         greet(serving);
 }
@@ -201,7 +205,7 @@ static void say_nothing_served(struct serving *serving)
 {
     struct percept_err err = {0};
     catalog_ready(serving->catalog, &err);
-    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->url, NULL);
+    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->where, NULL);
     sd_tell_status("READY=1", err.text);
 }
 
@@ -243,7 +247,7 @@ static void on_change(void *user, struct served *served)
         return;
     struct tally tally = count(serving->catalog);
     if (serving->loaded) {
-        sd_tellf("STATUS=serving %d of %d models at %s", tally.ready, tally.n, serving->url);
+        sd_tellf("STATUS=serving %d of %d models at %s", tally.ready, tally.n, serving->where);
         return;
     }
     sd_tellf("STATUS=loading %d/%d", tally.ready + tally.failed, tally.n);
@@ -340,36 +344,80 @@ static bool set_up(struct serving *serving, struct percept_err *err)
     return serving->catalog != NULL;
 }
 
-static void explain_address(struct percept_err *err, const char *listen)
+/* "cannot listen on 'PLACE': " stands before what the system says, and stays. */
+static void explain_address(struct percept_err *err)
 {
-    if (strstr(err->text, strerror(EADDRINUSE)))
-        err_set(err, ERR_SYSTEM,
-                "cannot listen on '%s': another program does; stop it, or choose another port with "
-                "--listen, "
-                "or 0 for a free one",
-                listen);
-    else if (strstr(err->text, strerror(EADDRNOTAVAIL)))
-        err_set(err, ERR_SYSTEM, "cannot listen on '%s': this host has no such address; :PORT is all of them", listen);
-    else if (strstr(err->text, strerror(EACCES)))
-        err_set(err, ERR_SYSTEM, "cannot listen on '%s': ports below 1024 are for root; choose a higher one", listen);
+    static const struct {
+        int number;
+        const char *says;
+    } rows[] = {
+        {EADDRINUSE, "another program does; stop it, or choose another port with --listen, or 0 for a free one"},
+        {EADDRNOTAVAIL, "this host has no such address; :PORT is all of them"},
+        {EACCES, "ports below 1024 are for root; choose a higher one"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && !strstr(err->text, "'unix:"); i++) {
+        char *at = strstr(err->text, strerror(rows[i].number));
+        if (at)
+            snprintf(at, sizeof err->text - (size_t)(at - err->text), "%s", rows[i].says);
+    }
 }
 
-static bool open_door(struct serving *serving, struct percept_err *err)
+/* What systemd has passed, else what was asked for. */
+static bool choose_places(struct serving *serving, struct percept_err *err)
 {
-    struct address address;
-    serving->listen = sd_sockets() > 0 ? "fd:3" : serving->options->listen;
-    serving->server = server_new(serving->loop, serving->catalog, &serving->settings, &serving->listen, 1, err);
-    if (!serving->server) {
-        explain_address(err, serving->listen);
-        return false;
+    const struct options_list *asked = &serving->options->listen;
+    const int n_passed = sd_sockets();
+    serving->places = asked->at;
+    serving->n_places = asked->n;
+    if (!n_passed)
+        return true;
+    const char **places = arena_array(&serving->arena, (size_t)n_passed, sizeof *places);
+    if (!places)
+        return err_memory(err, "the listening sockets", (size_t)n_passed * sizeof *places);
+    for (int i = 0; i < n_passed; i++) {
+        places[i] = arena_printf(&serving->arena, "fd:%d", SD_FIRST_FD + i);
+        if (!places[i])
+            return err_memory(err, "the listening sockets", sizeof *places);
     }
-    int port = server_port(serving->server, 0);
-    const char *where = strncmp(serving->listen, "fd:", 3) == 0 ? "127.0.0.1:0" : serving->listen;
-    if (port && address_read(where, port, &address, NULL))
-        snprintf(serving->url, sizeof serving->url, "http://%s", address.text);
-    else
-        snprintf(serving->url, sizeof serving->url, "%s", serving->listen);
+    serving->places = places;
+    serving->n_places = n_passed;
     return true;
+}
+
+/* Where clients find this place; `url`: as curl takes it. */
+static const char *shown(struct serving *serving, int i, bool url)
+{
+    struct arena *arena = &serving->arena;
+    struct address address;
+    const char *place = serving->places[i];
+    int port = server_port(serving->server, i);
+    if (port && address_read(listen_passed(place) ? "127.0.0.1:0" : place, port, &address, NULL))
+        return arena_printf(arena, "http://%s", address.text);
+    if (url && strncmp(place, "unix:", 5) == 0)
+        return arena_printf(arena, "--unix-socket '%s' http://localhost", place + 5);
+    return place;
+}
+
+static bool name_places(struct serving *serving, struct percept_err *err)
+{
+    serving->where = shown(serving, 0, false);
+    serving->url = shown(serving, 0, true);
+    for (int i = 1; i < serving->n_places && serving->where; i++) {
+        const char *place = shown(serving, i, false);
+        serving->where = place ? arena_printf(&serving->arena, "%s, %s", serving->where, place) : NULL;
+    }
+    return (serving->where && serving->url) || err_memory(err, "the names of places", 1);
+}
+
+static bool open_doors(struct serving *serving, struct percept_err *err)
+{
+    if (!choose_places(serving, err))
+        return false;
+    serving->server =
+        server_new(serving->loop, serving->catalog, &serving->settings, serving->places, serving->n_places, err);
+    if (serving->server)
+        return name_places(serving, err);
+    explain_address(err);
+    return false;
 }
 
 static bool watch_signals(struct serving *serving, struct percept_err *err)
@@ -419,12 +467,13 @@ static void tear_down(struct serving *serving)
     loop_timer_free(serving->grace);
     catalog_free(serving->catalog);
     loop_free(serving->loop);
+    arena_free(&serving->arena);
 }
 
 static bool start(struct serving *serving, struct percept_err *err)
 {
     if (!level_exists(serving->settings.level, err) || !paths_exist(serving->options, err) || !set_up(serving, err) ||
-        !open_door(serving, err) || !watch_signals(serving, err))
+        !open_doors(serving, err) || !watch_signals(serving, err))
         return false;
     catalog_on_change(serving->catalog, on_change, serving);
     loop_on_turn(serving->loop, on_turn, serving);
@@ -453,13 +502,19 @@ int serve_command(const struct options *options)
 
 /* --- perceptd --check-config -------------------------------------------------------------------------------------- */
 
+static bool places_are_places(const struct options_list *listen, struct percept_err *err)
+{
+    struct address address;
+    for (int i = 0; i < listen->n; i++)
+        if (!listen_passed(listen->at[i]) && !address_read(listen->at[i], 0, &address, err))
+            return false;
+    return true;
+}
+
 static bool check(struct serving *serving, struct percept_err *err)
 {
     struct keys keys = {0};
-    struct address address;
-    if (!level_exists(serving->settings.level, err) ||
-        (strncmp(serving->options->listen, "fd:", 3) != 0 &&
-         !address_read(serving->options->listen, 0, &address, err)) ||
+    if (!level_exists(serving->settings.level, err) || !places_are_places(&serving->options->listen, err) ||
         !keys_read(serving->settings.api_key_file, &keys, err))
         return false;
     keys_free(&keys);

@@ -166,9 +166,10 @@ static void add_examples(struct text *text, struct catalog *catalog, const struc
     }
 }
 
-void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings, const char *url)
+void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings, const char *places,
+                 const char *url)
 {
-    text_printf(text, "perceptd %s serves at %s  (%d worker%s, kernels %s)\n", percept_version(), url,
+    text_printf(text, "perceptd %s serves at %s  (%d worker%s, kernels %s)\n", percept_version(), places,
                 settings->workers, settings->workers == 1 ? "" : "s",
                 settings->level ? settings->level : percept_kernels()[0]);
     for (struct served *served = catalog_first(catalog); served; served = served->next)

@@ -12,7 +12,9 @@
 void welcome_progress(struct catalog *catalog);
 void welcome_progress_end(void);
 
-/* `url` without a slash at its end; `settings` tell whether a key is needed. */
-void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings, const char *url);
+/* Where it listens, for people; and one of these places as curl takes it, without a slash at its end.
+ * `settings` tell whether a key is needed. */
+void welcome_add(struct text *text, struct catalog *catalog, const struct settings *settings, const char *places,
+                 const char *url);
 
 #endif

@@ -38,7 +38,7 @@ static int ask(const char *reply)
     char where[64];
     int status;
     pid_t pid = serve_once(reply, where, sizeof where);
-    const struct options options = {.listen = where};
+    const struct options options = {.listen = {.n = 2, .at = (const char *[]){where, "127.0.0.1:1"}}};
     int health = health_command(&options);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
@@ -62,9 +62,14 @@ END_TEST
 
 START_TEST(nobody_there_is_1_and_no_address_is_2)
 {
-    const struct options nobody = {.listen = "127.0.0.1:1"}, nowhere = {.listen = "fd:3x"};
-    ck_assert_int_eq(health_command(&nobody), 1);
-    ck_assert_int_eq(health_command(&nowhere), 2); /* 1 to the caller: main.c */
+    static const struct {
+        const char *listen;
+        int status;
+    } rows[] = {{"127.0.0.1:1", 1}, {"unix:/nowhere/s", 1}, {"fd:3x", 2}}; /* 1 to the caller: main.c */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct options options = {.listen = {.n = 1, .at = (const char *[]){rows[i].listen}}};
+        ck_assert_int_eq(health_command(&options), rows[i].status);
+    }
 }
 END_TEST
 

@@ -56,7 +56,8 @@ START_TEST(defaults_are_there)
 {
     expect_good("perceptd serve models");
     ck_assert_int_eq(options.command, OPTIONS_SERVE);
-    ck_assert_str_eq(options.listen, "127.0.0.1:8080");
+    ck_assert_int_eq(options.listen.n, 1);
+    ck_assert_str_eq(options.listen.at[0], "127.0.0.1:8080");
     ck_assert_int_eq(options.settings.workers, 0);
     ck_assert_ptr_null(options.settings.level);
     ck_assert_int_eq(options.settings.max_batch_size, 32);
@@ -71,6 +72,29 @@ START_TEST(defaults_are_there)
     ck_assert_int_eq(options.log_level, LOG_INFO_LEVEL);
     ck_assert_int_eq(options.log_format, 0);
     ck_assert_int_eq(options.paths.n, 1);
+}
+END_TEST
+
+static void expect_places(int n, const char *first, const char *last)
+{
+    ck_assert_int_eq(options.listen.n, n);
+    ck_assert_str_eq(options.listen.at[0], first);
+    ck_assert_str_eq(options.listen.at[n - 1], last);
+}
+
+START_TEST(places_add_up_within_a_source_and_not_across)
+{
+    expect_good("perceptd serve m --listen 1 --listen=2,unix:/s --listen 4");
+    expect_places(4, "1", "4");
+    ck_assert_str_eq(options.listen.at[2], "unix:/s");
+    ck_assert_msg(read_with("perceptd serve m", "PERCEPTD_LISTEN=5,6,7"), "%s", err.text);
+    expect_places(3, "5", "7");
+    ck_assert_msg(read_with("perceptd serve m --listen 8", "PERCEPTD_LISTEN=5,6,7"), "%s", err.text);
+    expect_places(1, "8", "8");
+    expect_refused("perceptd serve m --listen 1,,2",
+                   "--listen '1,,2': expected 1 to 120 characters, or several with commas between");
+    expect_refused("perceptd serve m --listen ,",
+                   "--listen ',': expected 1 to 120 characters, or several with commas between");
 }
 END_TEST
 
@@ -307,6 +331,7 @@ Suite *command_options_suite(void)
     TCase *tests = tcase_create("options");
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, defaults_are_there);
+    tcase_add_test(tests, places_add_up_within_a_source_and_not_across);
     tcase_add_test(tests, a_file_alone_is_served);
     tcase_add_test(tests, no_argument_is_a_hint);
     tcase_add_test(tests, values_of_each_kind_are_read);

@@ -52,7 +52,7 @@ static char *welcome(const char *const *names, int n, const char *api_key_file)
     loop_run(stage.loop);
     struct arena arena = {0};
     struct text text = {.arena = &arena};
-    welcome_add(&text, stage.catalog, &stage.settings, "http://127.0.0.1:1");
+    welcome_add(&text, stage.catalog, &stage.settings, "http://127.0.0.1:1", "http://127.0.0.1:1");
     char *copy = strndup(text.at, text.n_bytes);
     arena_free(&arena);
     loop_off_turn(stage.loop, &stage);

@@ -183,13 +183,14 @@ static void expect_alive(struct rig *rig)
 void rig_listening(struct rig *rig)
 {
     int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
+    static const char first[] = "http://127.0.0.1:"; /* of several places too */
     const char *at;
-    while (!(at = strstr(read_log(rig), "at=http://127.0.0.1:"))) {
+    while (!(at = strstr(read_log(rig), first))) {
         expect_alive(rig);
         ck_assert_msg(rig_now_us() < until_us, "perceptd does not listen; it says:\n%s", read_log(rig));
         rig_pause(LOOK_MS);
     }
-    rig->port = (int)strtol(at + strlen("at=http://127.0.0.1:"), NULL, 10);
+    rig->port = (int)strtol(at + strlen(first), NULL, 10);
 }
 
 /* Status of GET /v2/health/ready, 0 while nobody answers. */
