@@ -179,6 +179,19 @@ START_TEST(a_part_is_given_back_at_once)
 }
 END_TEST
 
+/* Freeing takes as long as what is freed at a time: a part takes no more blocks than it has bytes for. */
+START_TEST(a_part_is_no_more_than_was_asked_for)
+{
+    struct arena arena = {0};
+    for (int i = 0; i < 8; i++)
+        ck_assert_ptr_nonnull(arena_alloc(&arena, 4 << 20));
+    int calls = 1;
+    while (!arena_free_part(&arena, 6 << 20))
+        calls++;
+    ck_assert_int_eq(calls, 6);
+}
+END_TEST
+
 START_TEST(the_nth_allocation_fails_on_demand)
 {
     struct arena arena = {0};
@@ -225,6 +238,189 @@ START_TEST(a_buffer_grows_and_shrinks_as_with_realloc)
 }
 END_TEST
 
+START_TEST(blocks_double_up_to_a_megabyte)
+{
+    struct arena arena = {0};
+    const size_t calls = arena_calls();
+    for (int i = 0; i < 250; i++)
+        ck_assert_ptr_nonnull(arena_alloc(&arena, 16));
+    ck_assert_uint_eq(arena_calls(), calls + 1); /* 4 KiB */
+    for (int i = 250; i < 750; i++)
+        ck_assert_ptr_nonnull(arena_alloc(&arena, 16));
+    ck_assert_uint_eq(arena_calls(), calls + 2); /* and 8 */
+    for (int i = 750; i < 65000; i++)            /* 4 + 8 + ... + 512 KiB are not enough for 1 MiB */
+        ck_assert_ptr_nonnull(arena_alloc(&arena, 16));
+    ck_assert_uint_eq(arena_calls(), calls + 8);
+    for (int i = 65000; i < 65000 + 4 * 65000; i++) /* from here on 1 MiB each */
+        ck_assert_ptr_nonnull(arena_alloc(&arena, 16));
+    ck_assert_uint_eq(arena_calls(), calls + 12);
+    ck_assert_uint_eq(arena.used_bytes, 16 * 5 * 65000);
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(small_pieces_lie_close_together)
+{
+    struct arena arena = {0};
+    char *one = arena_alloc(&arena, 1), *two = arena_alloc(&arena, 63), *three = arena_alloc(&arena, 64);
+    ck_assert_int_eq(two - one, 16);
+    ck_assert_int_le(three - two, 64 + 63);
+    char *four = arena_alloc(&arena, 16);
+    ck_assert_int_eq(four - three, 64);
+    ck_assert_uint_eq(arena.used_bytes, 1 + 63 + 64 + 16);
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(growing_happens_in_place_where_it_can)
+{
+    struct arena arena = {.limit_bytes = 300};
+    char *at = arena_alloc(&arena, 100);
+    memset(at, 1, 100);
+    ck_assert_ptr_eq(arena_grow(&arena, at, 100, 100), at);
+    ck_assert_ptr_eq(arena_grow(&arena, at, 100, 50), at);
+    ck_assert_uint_eq(arena.used_bytes, 100);
+    ck_assert_ptr_eq(arena_grow(&arena, at, 100, 300), at); /* to the limit */
+    ck_assert_uint_eq(arena.used_bytes, 300);
+    ck_assert(is_zero(at + 100, 200));
+    ck_assert_ptr_null(arena_grow(&arena, at, 300, 301));
+    ck_assert_uint_eq(arena.used_bytes, 300);
+    arena_free(&arena);
+    arena = (struct arena){0};
+    at = arena_alloc(&arena, 64);
+    memset(at, 2, 64);
+    char *between = arena_alloc(&arena, 16);
+    char *moved = arena_grow(&arena, at, 64, 128); /* something lies behind it */
+    ck_assert_ptr_ne(moved, at);
+    ck_assert_int_eq(memcmp(moved, at, 64), 0);
+    ck_assert(is_zero(moved + 64, 64) && is_zero(between, 16));
+    char *large = arena_grow(&arena, moved, 128, 100000); /* beyond the block */
+    ck_assert_ptr_ne(large, moved);
+    ck_assert(large[127] == 0 && large[63] == 2);
+    ck_assert_ptr_nonnull(arena_grow(&arena, NULL, 0, 10));
+    arena_free(&arena);
+    arena = (struct arena){0};
+    ck_assert_ptr_nonnull(arena_grow(&arena, NULL, 0, 10)); /* the first of all */
+    arena_free(&arena);
+}
+END_TEST
+
+/* To the last byte of a block in place, and not a byte further. */
+START_TEST(growing_ends_where_the_block_ends)
+{
+    struct arena arena = {0};
+    char *at = arena_alloc(&arena, 64);
+    const size_t calls = arena_calls();
+    size_t n = 64;
+    while (arena_grow(&arena, at, n, n + 1) == at)
+        ck_assert_uint_lt(++n, 5000);
+    ck_assert_uint_eq(arena_calls(), calls + 1);
+    ck_assert_uint_gt(n, 4096 - 64 - 64);
+    ck_assert_uint_le(n, 4096);
+    memset(at, 3, n + 64); /* the slack is there as well, says a sanitizer */
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(reset_keeps_the_largest_block)
+{
+    struct arena arena = {0};
+    arena_alloc(&arena, 5000);
+    memset(arena_alloc(&arena, 300000), 1, 300000);
+    arena_alloc(&arena, 2000000);
+    arena_alloc(&arena, 1500000);
+    ck_assert_uint_eq(arena.used_bytes, 5000 + 300000 + 2000000 + 1500000);
+    arena_reset(&arena);
+    ck_assert_uint_eq(arena.used_bytes, 0);
+    const size_t calls = arena_calls();
+    char *at = arena_alloc(&arena, 2000000);
+    ck_assert(at && is_zero(at, 2000000));
+    ck_assert_uint_eq(arena_calls(), calls);
+    memset(at, 0x77, 2000000);
+    arena_reset(&arena);
+    at = arena_alloc(&arena, 2000000);
+    ck_assert(is_zero(at, 2000000));
+    ck_assert_uint_eq(arena_calls(), calls);
+    arena_free(&arena);
+    ck_assert_ptr_null(arena.blocks);
+}
+END_TEST
+
+START_TEST(failures_are_counted_down_and_may_last)
+{
+    struct arena arena = {0};
+    const size_t refusals = arena_refusals();
+    arena_fail_at(3, false);
+    for (int i = 1; i <= 5; i++) {
+        void *at = arena_buffer(10);
+        ck_assert_int_eq(at != NULL, i != 3);
+        arena_buffer_free(at);
+    }
+    arena_fail_at(2, true);
+    for (int i = 1; i <= 4; i++) {
+        void *at = arena_buffer(10);
+        ck_assert_int_eq(at != NULL, i < 2);
+        arena_buffer_free(at);
+    }
+    arena_fail_at(0, false);
+    ck_assert_uint_eq(arena_refusals(), refusals + 4);
+    arena_free(&arena);
+}
+END_TEST
+
+/* What alignment may have taken goes along with what was asked for. */
+START_TEST(the_last_part_frees_the_block_as_well)
+{
+    for (size_t n = 5000; n < 5003; n++) {
+        size_t least = 1;
+        for (bool over = false; !over; least++) {
+            struct arena arena = {0};
+            ck_assert_ptr_nonnull(arena_alloc(&arena, n));
+            over = arena_free_part(&arena, least);
+            ck_assert(over == (arena.blocks == NULL));
+            arena_free(&arena);
+        }
+        ck_assert_uint_eq(least - 1, n + 64);
+    }
+}
+END_TEST
+
+START_TEST(a_buffer_remembers_what_was_asked_for)
+{
+    for (size_t n = 0; n < 200; n++) {
+        char *buffer = arena_buffer(n);
+        ck_assert_uint_eq((uintptr_t)buffer % 64, 0);
+        ck_assert_uint_eq(arena_buffer_bytes(buffer), n);
+        ck_assert(is_zero(buffer, n + 64));
+        memset(buffer, 0x55, n + 64);
+        ck_assert_uint_eq(arena_buffer_bytes(buffer), n);
+        buffer = arena_buffer_grow(buffer, n + 1);
+        ck_assert_uint_eq(arena_buffer_bytes(buffer), n + 1);
+        for (size_t i = 0; i <= n; i++)
+            ck_assert_int_eq(buffer[i], i < n ? 0x55 : 0);
+        arena_buffer_free(buffer);
+    }
+}
+END_TEST
+
+START_TEST(texts_of_any_length_are_printed)
+{
+    struct arena arena = {0};
+    char expected[300];
+    memset(expected, 'x', sizeof expected);
+    for (int n = 0; n < 299; n++) {
+        char *text = arena_printf(&arena, "%.*s", n, expected);
+        ck_assert_uint_eq(strlen(text), (size_t)n);
+        ck_assert_int_eq(memcmp(text, expected, (size_t)n), 0);
+    }
+    arena_free(&arena);
+    struct arena none = {.limit_bytes = 3};
+    ck_assert_str_eq(arena_printf(&none, "%s", "ab"), "ab");
+    ck_assert_ptr_null(arena_printf(&none, "%s", "c"));
+    arena_free(&none);
+}
+END_TEST
+
 Suite *base_arena_suite(void)
 {
     Suite *suite = suite_create("base/arena");
@@ -237,9 +433,19 @@ Suite *base_arena_suite(void)
     tcase_add_test(tests, reset_reuses_memory_and_zeroes_it);
     tcase_add_test(tests, what_is_large_is_freed_in_parts);
     tcase_add_test(tests, a_part_is_given_back_at_once);
+    tcase_add_test(tests, a_part_is_no_more_than_was_asked_for);
     tcase_add_test(tests, the_nth_allocation_fails_on_demand);
     tcase_add_test(tests, a_buffer_is_aligned_zeroed_and_freed_alone);
     tcase_add_test(tests, a_buffer_grows_and_shrinks_as_with_realloc);
+    tcase_add_test(tests, blocks_double_up_to_a_megabyte);
+    tcase_add_test(tests, small_pieces_lie_close_together);
+    tcase_add_test(tests, growing_happens_in_place_where_it_can);
+    tcase_add_test(tests, growing_ends_where_the_block_ends);
+    tcase_add_test(tests, reset_keeps_the_largest_block);
+    tcase_add_test(tests, failures_are_counted_down_and_may_last);
+    tcase_add_test(tests, the_last_part_frees_the_block_as_well);
+    tcase_add_test(tests, a_buffer_remembers_what_was_asked_for);
+    tcase_add_test(tests, texts_of_any_length_are_printed);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -83,6 +83,49 @@ START_TEST(a_fault_of_the_configuration_is_one_unless_memory_was_short)
 }
 END_TEST
 
+START_TEST(each_code_has_the_row_of_its_own)
+{
+    static const struct {
+        const char *name;
+        int status;
+        const char *meaning;
+    } rows[ERR_COUNT] = {
+#define E(name, status, sentence) [ERR_##name] = {#name, status, sentence},
+#include "base/errors.def"
+#undef E
+    };
+    for (int code = ERR_NONE + 1; code < ERR_COUNT; code++) {
+        ck_assert_str_eq(err_name(code), rows[code].name);
+        ck_assert_int_eq(err_status(code), rows[code].status);
+        ck_assert_str_eq(err_meaning(code), rows[code].meaning);
+    }
+    ck_assert_str_eq(err_name(ERR_NONE), "INTERNAL"); /* whoever asks has an error */
+    ck_assert_str_eq(err_name(ERR_COUNT), "INTERNAL");
+    ck_assert_str_eq(err_meaning(-1), rows[ERR_INTERNAL].meaning);
+}
+END_TEST
+
+START_TEST(a_prefix_fills_the_sentence_to_its_end)
+{
+    struct percept_err err;
+    char text[sizeof err.text], prefix[sizeof err.text + 10];
+    for (size_t n = sizeof text - 20; n < sizeof text + 5; n++) {
+        memset(prefix, 'p', n);
+        prefix[n] = '\0';
+        err_set(&err, ERR_MODEL, "0123456789");
+        ck_assert(!err_prefix(&err, "%s", prefix));
+        memcpy(text, prefix, n < sizeof text ? n : sizeof text - 1);
+        for (size_t i = n; i < sizeof text - 1; i++)
+            text[i] = i < n + 10 ? (char)('0' + i - n) : '\0';
+        text[sizeof text - 1] = '\0';
+        ck_assert_str_eq(err.text, text);
+    }
+    ck_assert(!err_memory(&err, "a thing", 12));
+    ck_assert_str_eq(err.text, "out of memory: a thing needs 12 bytes");
+    ck_assert_int_eq(err.code, ERR_MEMORY);
+}
+END_TEST
+
 Suite *base_err_suite(void)
 {
     Suite *suite = suite_create("base/err");
@@ -94,6 +137,8 @@ Suite *base_err_suite(void)
     tcase_add_test(tests, every_row_has_a_name_a_status_and_a_meaning);
     tcase_add_test(tests, an_unknown_code_is_our_fault);
     tcase_add_test(tests, a_fault_of_the_configuration_is_one_unless_memory_was_short);
+    tcase_add_test(tests, each_code_has_the_row_of_its_own);
+    tcase_add_test(tests, a_prefix_fills_the_sentence_to_its_end);
     suite_add_tcase(suite, tests);
     return suite;
 }

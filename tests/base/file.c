@@ -373,6 +373,332 @@ START_TEST(writing_replaces_and_tells_failure)
 }
 END_TEST
 
+/* Descriptors that are open. */
+static int descriptors(void)
+{
+    char **names;
+    struct percept_err none;
+    return file_list(&arena, "/proc/self/fd", &names, &none);
+}
+
+START_TEST(every_descriptor_is_closed_again)
+{
+    const int before = descriptors();
+    struct file_place place;
+    ck_assert_int_gt(before, 0);
+    judge_all_names();
+    ck_assert(file_place_open(&place, folder_at("model/link"), NULL, &err)); /* whose file lies somewhere */
+    ck_assert(place.folder >= 0 && place.real >= 0);
+    file_place_close(&place);
+    ck_assert(place.folder == -1 && place.real == -1);
+    ck_assert(!file_place_open(&place, folder_at("model/nothing"), NULL, &err));
+    ck_assert(place.folder == -1 && place.real == -1);
+    file_place_close(&place);
+    ck_assert(!file_read(folder_at("model"), 0, &bytes, NULL, &err));
+    ck_assert(!file_write("/dev/full", "x", 1, &err));
+    ck_assert_int_eq(file_list(&arena, folder_at("nothing"), &(char **){NULL}, &err), -1);
+    ck_assert_int_eq(descriptors(), before);
+}
+END_TEST
+
+/* Where standard input is closed the first descriptor is 0, which is one like any other. */
+START_TEST(a_descriptor_of_zero_is_one)
+{
+    const int kept = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    const int before = descriptors();
+    judge_all_names();
+    ck_assert(file_read(folder_at("model/weights"), 0, &bytes, NULL, &err));
+    ck_assert(bytes_is(bytes, "0123456789"));
+    arena_buffer_free((void *)(uintptr_t)bytes.at);
+    ck_assert(file_write(folder_at("written"), "x", 1, &err));
+    ck_assert_int_eq(descriptors(), before);
+    ck_assert(reads_of("model/absolute", "link", 0, 4)); /* the place's folder; what is linked lies elsewhere */
+    ck_assert(bytes_is(bytes, "0123"));
+    ck_assert_int_eq(descriptors(), before);
+    if (kept >= 0)
+        dup2(kept, STDIN_FILENO);
+}
+END_TEST
+
+/* A link into /proc may lead to a file that has no name any more, and another may have what /proc calls it. */
+START_TEST(a_file_that_only_has_the_name_is_another)
+{
+    folder_text("model/gone", "gone");
+    folder_text("model/gone (deleted)", "decoy");
+    const int fd = open(folder_at("model/gone"), O_RDONLY);
+    ck_assert_int_eq(unlink(folder_at("model/gone")), 0);
+    ck_assert_int_eq(symlink(arena_printf(&arena, "/proc/self/fd/%d", fd), folder_at("model/of-proc")), 0);
+    refused("of-proc", 0, 1, "leads out of the folder");
+    close(fd);
+}
+END_TEST
+
+START_TEST(names_have_a_length)
+{
+    char name[5000];
+    memset(name, 'a', sizeof name);
+    for (size_t i = 200; i < sizeof name; i += 200)
+        name[i] = '/';
+    name[4096] = '\0';
+    refused(name, 0, 1, "a file's name is too long");
+    name[4095] = '\0';
+    refused(name, 0, 1, "cannot open 'aaa");
+    ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+    memset(name, 'a', 300);
+    name[256] = '\0'; /* one more than a part may have */
+    refused(name, 0, 1, "File name too long");
+    name[255] = '\0';
+    refused(name, 0, 1, "No such file");
+    folder_text(arena_printf(&arena, "model/%s", name), "longest");
+    ck_assert(reads(name, 0, SIZE_MAX) && bytes_is(bytes, "longest"));
+    struct file_place place;
+    memset(name, 'a', sizeof name);
+    for (size_t i = 0; i < sizeof name; i += 2)
+        name[i] = '/';
+    name[4999] = '\0';
+    ck_assert(!file_place_open(&place, name, NULL, &err));
+    ck_assert_int_eq(err.code, ERR_SYSTEM); /* ENAMETOOLONG */
+    refused("..a/x", 0, 1, "No such file"); /* which leads nowhere */
+    refused(".../x", 0, 1, "No such file");
+}
+END_TEST
+
+START_TEST(names_have_a_length_without_openat2_too)
+{
+    if (!getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0) {
+        if (!forbid_openat2()) {
+            printf("skipped: seccomp is not allowed here\n");
+            return;
+        }
+        char name[300];
+        const int before = descriptors();
+        memset(name, 'a', sizeof name);
+        name[256] = '\0';
+        refused(name, 0, 1, "File name too long");
+        refused(arena_printf(&arena, "sub/%s", name), 0, 1, "File name too long");
+        name[255] = '\0';
+        folder_text(arena_printf(&arena, "model/%s/%s", name, name), "longest");
+        ck_assert(reads(arena_printf(&arena, "%s///%s", name, name), 0, SIZE_MAX) && bytes_is(bytes, "longest"));
+        judge_all_names();
+        ck_assert_int_eq(descriptors(), before);
+    }
+}
+END_TEST
+
+START_TEST(a_place_may_be_the_working_folder_or_the_root)
+{
+    struct file_place place;
+    ck_assert_int_eq(chdir(folder_at("model")), 0);
+    ck_assert(file_place_open(&place, "weights", NULL, &err));
+    ck_assert(file_read_beneath(&place, "sub/more", 0, SIZE_MAX, &arena, &bytes, NULL, &err));
+    ck_assert(bytes_is(bytes, "more"));
+    file_place_close(&place);
+    ck_assert(file_place_open(&place, "/tmp", NULL, &err)); /* beneath the root lies everything */
+    ck_assert(file_read_beneath(&place, folder_at("model/link") + 1, 0, SIZE_MAX, &arena, &bytes, NULL, &err));
+    ck_assert(bytes_is(bytes, "0123456789"));
+    file_place_close(&place);
+    ck_assert_int_eq(chdir("/"), 0);
+}
+END_TEST
+
+START_TEST(a_stamp_tells_what_stat_tells)
+{
+    struct stat st;
+    struct file_stamp stamp, beneath;
+    struct file_place place;
+    ck_assert_int_eq(stat(folder_at("model/weights"), &st), 0);
+    ck_assert(file_read(folder_at("model/weights"), 10, &bytes, &stamp, &err)); /* just within the limit */
+    arena_buffer_free((void *)(uintptr_t)bytes.at);
+    ck_assert_uint_eq(stamp.device, st.st_dev);
+    ck_assert_uint_eq(stamp.inode, st.st_ino);
+    ck_assert_uint_eq(stamp.size, 10);
+    ck_assert_int_eq(stamp.mtime_ns, st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
+    ck_assert_int_eq(stamp.ctime_ns, st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec);
+    ck_assert(file_place_open(&place, folder_at("model/weights"), NULL, &err));
+    ck_assert(file_read_beneath(&place, "weights", 2, 3, &arena, &bytes, &beneath, &err));
+    ck_assert_int_eq(memcmp(&stamp, &beneath, sizeof stamp), 0);
+    file_place_close(&place);
+    stamp.device++;
+    ck_assert(!file_place_open(&place, folder_at("model/weights"), &stamp, &err));
+    stamp.device--;
+    stamp.inode++;
+    ck_assert(!file_place_open(&place, folder_at("model/weights"), &stamp, &err));
+}
+END_TEST
+
+/* What happens beside the next reads: every `every`th is interrupted, none gives more than `most` bytes, and the file
+ * of this path, if one is named, gets so many bytes then. */
+static struct {
+    int every, calls;
+    size_t most;
+    const char *path;
+    off_t n_bytes;
+} beside;
+
+#if !defined __SANITIZE_THREAD__ && !defined __SANITIZE_ADDRESS__
+#define READS_DIFFERENTLY 1
+/* In place of the library's. */
+ssize_t pread(int fd, void *to, size_t n, off_t offset)
+{
+    if (beside.every && ++beside.calls % beside.every == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    if (beside.path && truncate(beside.path, beside.n_bytes) == 0)
+        beside.path = NULL;
+    return (ssize_t)syscall(SYS_pread64, fd, to, beside.most && beside.most < n ? beside.most : n, offset);
+}
+#else
+#define READS_DIFFERENTLY 0
+#endif
+
+/* What the links lead to is asked through /proc: how often, and the link that then leads to the weights at last. */
+static struct {
+    int asked, mends_at;
+    const char *link;
+} proc;
+
+#if READS_DIFFERENTLY
+ssize_t readlink(const char *path, char *to, size_t n)
+{
+    if (++proc.asked == proc.mends_at && (unlink(proc.link) != 0 || symlink("weights", proc.link) != 0))
+        return -1;
+    return (ssize_t)syscall(SYS_readlinkat, AT_FDCWD, path, to, n);
+}
+#endif
+
+/* A link that leads out may be one that is being swapped: it is asked again, and not for ever. Three questions each:
+ * where it leads, and where the two folders lie. */
+START_TEST(a_link_that_leads_out_is_looked_at_again)
+{
+    for (int attempt = 1; READS_DIFFERENTLY && attempt <= 11; attempt++) {
+        struct file_place place;
+        unlink(folder_at("model/changing"));
+        ck_assert_int_eq(symlink("../secret", folder_at("model/changing")), 0);
+        ck_assert(file_place_open(&place, folder_at("model/weights"), NULL, &err));
+        proc.asked = 0;
+        proc.link = folder_at("model/changing");
+        proc.mends_at = 3 * attempt - 1; /* too late for this one */
+        bool ok = file_read_beneath(&place, "changing", 0, SIZE_MAX, &arena, &bytes, NULL, &err);
+        ck_assert_int_eq(ok, attempt < 10);
+        ck_assert_int_eq(proc.asked, attempt < 10 ? 3 * attempt + 2 : 30);
+        ck_assert(!ok || bytes_is(bytes, "0123456789"));
+        file_place_close(&place);
+    }
+}
+END_TEST
+
+START_TEST(reading_goes_on_after_an_interruption_and_in_pieces)
+{
+    beside.every = 2;
+    beside.most = 3;
+    ck_assert(file_read(folder_at("model/weights"), 0, &bytes, NULL, &err));
+    ck_assert(bytes_is(bytes, "0123456789"));
+    arena_buffer_free((void *)(uintptr_t)bytes.at);
+    ck_assert(reads("weights", 1, 8) && bytes_is(bytes, "12345678"));
+    ck_assert(!READS_DIFFERENTLY || beside.calls >= 8);
+}
+END_TEST
+
+START_TEST(a_file_that_changes_while_it_is_read_is_refused)
+{
+    for (int beneath = 0; READS_DIFFERENTLY && beneath < 2; beneath++)
+        for (int longer = 0; longer < 2; longer++) {
+            folder_text("model/changing", "0123456789");
+            beside.path = folder_at("model/changing");
+            beside.n_bytes = longer ? 11 : 5;
+            bytes = (struct bytes){0};
+            ck_assert(
+                !(beneath ? reads("changing", 0, 10) : file_read(folder_at("model/changing"), 0, &bytes, NULL, &err)));
+            ck_assert_int_eq(err.code, ERR_SYSTEM);
+            ck_assert_ptr_nonnull(strstr(err.text, longer ? "changed while it was read" : "shrank while it was read"));
+        }
+}
+END_TEST
+
+START_TEST(names_in_a_path_end_where_they_end)
+{
+    ck_assert_str_eq(file_stem(&arena, "a.b/c.ONNX"), "c");
+    ck_assert_str_eq(file_stem(&arena, "x.onnx"), "x");
+    ck_assert_str_eq(file_stem(&arena, "xonnx"), "xonnx");
+    ck_assert_str_eq(file_stem(&arena, ".onnx"), ".onnx");
+    ck_assert_str_eq(file_stem(&arena, "a/"), "");
+    ck_assert_str_eq(file_dirname(&arena, "/a/b"), "/a");
+    ck_assert_str_eq(file_dirname(&arena, "a/"), "a");
+    ck_assert_str_eq(file_join(&arena, "/", "b"), "/b");
+    ck_assert_str_eq(file_absolute(&arena, folder_at("model/sub//")), folder_at("model/sub"));
+    ck_assert_int_eq(chdir(folder_at("model/sub")), 0);
+    ck_assert_str_eq(file_absolute(&arena, "more"), folder_at("model/sub/more"));
+    ck_assert_str_eq(file_absolute(&arena, "."), folder_at("model/sub"));
+    ck_assert_str_eq(file_absolute(&arena, "../.."), folder_root);
+    ck_assert_str_eq(file_absolute(&arena, "../weights"), folder_at("model/weights"));
+    ck_assert_str_eq(file_absolute(&arena, "no/.."), "no/..");
+    ck_assert_int_eq(chdir("/"), 0);
+}
+END_TEST
+
+START_TEST(a_folder_encloses_itself_and_what_lies_beneath)
+{
+    const char *model = folder_at("model");
+    ck_assert(file_encloses(model, model));
+    ck_assert(file_encloses(model, folder_at("model/sub/more")));
+    ck_assert(file_encloses(model, folder_at("model/sub/..")));
+    ck_assert(file_encloses(folder_at("model/up"), folder_at("secret"))); /* links are followed */
+    ck_assert(file_encloses("/", model));
+    ck_assert(!file_encloses(model, folder_root));
+    ck_assert(!file_encloses(model, folder_at("model-2/weights"))); /* which begins alike */
+    ck_assert(!file_encloses(model, folder_at("model/out")));
+    ck_assert(!file_encloses(model, folder_at("model/nothing")));
+    ck_assert(!file_encloses(folder_at("nothing"), model));
+}
+END_TEST
+
+START_TEST(a_folder_of_many_lists_them_all_in_order)
+{
+    char **names;
+    char name[16];
+    for (int i = 49; i >= 0; i--) {
+        snprintf(name, sizeof name, "many/%02d", i);
+        folder_text(name, "");
+    }
+    folder_text("many/.hidden", "");
+    ck_assert_int_eq(file_list(&arena, folder_at("many"), &names, &err), 51);
+    ck_assert_str_eq(names[0], ".hidden");
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof name, "%02d", i);
+        ck_assert_str_eq(names[1 + i], name);
+    }
+    ck_assert_int_eq(mkdir(folder_at("bare"), 0755), 0);
+    ck_assert_int_eq(file_list(&arena, folder_at("bare"), &names, &err), 0);
+    ck_assert_int_eq(file_list(&arena, folder_at("secret"), &names, &err), -1);
+    ck_assert_int_eq(err.code, ERR_NOT_FOUND); /* ENOTDIR */
+    arena_fail_at(1, true);
+    struct arena none = {0};
+    ck_assert_int_eq(file_list(&none, folder_at("many"), &names, &err), -1);
+    arena_fail_at(0, false);
+    ck_assert_int_eq(err.code, ERR_MEMORY);
+}
+END_TEST
+
+START_TEST(what_is_written_has_the_mode_of_a_document)
+{
+    struct stat st;
+    umask(022);
+    static char large[300000];
+    memset(large, 'x', sizeof large);
+    ck_assert(file_write(folder_at("written"), large, sizeof large, &err));
+    ck_assert_int_eq(stat(folder_at("written"), &st), 0);
+    ck_assert_int_eq(st.st_mode & 0777, 0644);
+    ck_assert_int_eq(st.st_size, sizeof large);
+    ck_assert(file_write(folder_at("written"), "", 0, &err));
+    ck_assert_int_eq(stat(folder_at("written"), &st), 0);
+    ck_assert_int_eq(st.st_size, 0);
+    ck_assert(!file_write(folder_at("model"), "x", 1, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "cannot write"));
+}
+END_TEST
+
 Suite *base_file_suite(void)
 {
     Suite *suite = suite_create("base/file");
@@ -392,6 +718,20 @@ Suite *base_file_suite(void)
     tcase_add_test(tests, paths_are_taken_apart_and_joined);
     tcase_add_test(tests, a_folder_lists_sorted);
     tcase_add_test(tests, writing_replaces_and_tells_failure);
+    tcase_add_test(tests, every_descriptor_is_closed_again);
+    tcase_add_test(tests, a_descriptor_of_zero_is_one);
+    tcase_add_test(tests, a_file_that_only_has_the_name_is_another);
+    tcase_add_test(tests, names_have_a_length);
+    tcase_add_test(tests, names_have_a_length_without_openat2_too);
+    tcase_add_test(tests, a_place_may_be_the_working_folder_or_the_root);
+    tcase_add_test(tests, a_stamp_tells_what_stat_tells);
+    tcase_add_test(tests, a_link_that_leads_out_is_looked_at_again);
+    tcase_add_test(tests, reading_goes_on_after_an_interruption_and_in_pieces);
+    tcase_add_test(tests, a_file_that_changes_while_it_is_read_is_refused);
+    tcase_add_test(tests, names_in_a_path_end_where_they_end);
+    tcase_add_test(tests, a_folder_encloses_itself_and_what_lies_beneath);
+    tcase_add_test(tests, a_folder_of_many_lists_them_all_in_order);
+    tcase_add_test(tests, what_is_written_has_the_mode_of_a_document);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -341,6 +341,212 @@ START_TEST(sizes_may_have_a_unit)
 }
 END_TEST
 
+/* DIGITS e EXPONENT as the C library reads it. */
+static double value_of_digits(uint64_t digits, int exponent, bool narrow)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%llue%d", (unsigned long long)digits, exponent);
+    return narrow ? (double)strtof(text, NULL) : strtod(text, NULL);
+}
+
+static long double distance(uint64_t digits, int exponent, double value)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%llue%d", (unsigned long long)digits, exponent);
+    return fabsl(strtold(text, NULL) - (long double)value);
+}
+
+/* No number with a digit less reads back, and of those with as many none that is nearer does. */
+static void expect_shortest_and_nearest(double value, bool narrow)
+{
+    char text[NUMBER_TEXT_MAX + 1];
+    text[narrow ? number_write_float(text, (float)value) : number_write_double(text, value)] = '\0';
+    uint64_t digits = 0;
+    int exponent = 0;
+    const char *at = text;
+    for (bool fraction = false; *at && *at != 'e'; at++) {
+        fraction |= *at == '.';
+        if (*at == '.')
+            continue;
+        digits = digits * 10 + (uint64_t)(*at - '0');
+        exponent -= fraction;
+    }
+    exponent += *at ? atoi(at + 1) : 0;
+    for (; digits % 10 == 0; digits /= 10)
+        exponent++;
+    EXPECT(value_of_digits(digits, exponent, narrow) == value, "%s is not %a", text, value);
+    for (uint64_t up = 0; up < 2 && digits >= 10; up++)
+        EXPECT(value_of_digits(digits / 10 + up, exponent + 1, narrow) != value, "%s is too long", text);
+    for (int step = -1; step <= 1; step += 2) {
+        uint64_t other = digits + (uint64_t)(int64_t)step;
+        EXPECT(value_of_digits(other, exponent, narrow) != value ||
+                   distance(other, exponent, value) >= distance(digits, exponent, value),
+               "%s is not the nearest", text);
+    }
+}
+
+/* Below a power of two the next number is half as far as above it: what the C library prints is not the shortest. */
+START_TEST(texts_are_the_shortest_and_of_these_the_nearest)
+{
+    for (int exponent = -105; exponent <= 95; exponent++) {
+        expect_shortest_and_nearest(ldexp(1, exponent), true);
+        if (exponent >= -38)
+            expect_shortest_and_nearest(ldexp(1, exponent), false);
+    }
+    for (int i = 0; i < 60000; i++) {
+        float narrow = fabsf(float_from((uint32_t)random_bits()));
+        if (narrow > 1e-31f && narrow < 1e28f)
+            expect_shortest_and_nearest((double)narrow, true);
+        double wide = ldexp((double)(1 + (random_bits() >> 11)), (int)(random_bits() % 140) - 90);
+        expect_shortest_and_nearest(wide, false);
+    }
+    char text[NUMBER_TEXT_MAX + 1];
+    text[number_write_float(text, 0x1p-96f)] = '\0';
+    ck_assert_str_eq(text, "1.2621775e-29");
+    text[number_write_double(text, 0x1p-24)] = '\0';
+    ck_assert_str_eq(text, "5.960464477539063e-8");
+}
+END_TEST
+
+START_TEST(doubles_are_printed_as_people_write_them)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{999999999, "999999999.0"},
+                 {1e9, "1000000000.0"},
+                 {1000000000.5, "1000000000.5"},
+                 {-4294967296.0, "-4294967296.0"},
+                 {9007199254740993.0, "9007199254740992.0"},
+                 {0.001, "0.001"},
+                 {0.00012345, "0.00012345"},
+                 {0.000099, "9.9e-5"},
+                 {12345678901234567.0, "1.2345678901234568e16"},
+                 {1.5e300, "1.5e300"},
+                 {-5e-324, "-5e-324"},
+                 {1e22, "1e22"},
+                 {0.5, "0.5"},
+                 {-0.0, "-0.0"}};
+    char text[NUMBER_TEXT_MAX + 1];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text[number_write_double(text, cases[i].value)] = '\0';
+        ck_assert_str_eq(text, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(a_number_ends_where_its_grammar_ends)
+{
+    static const struct {
+        const char *text;
+        double value;
+        size_t n;
+    } cases[] = {{"1,2", 1, 1},     {"0x10", 0, 1},     {"00", 0, 1},         {"-0.5]", -0.5, 4}, {"1e5e5", 1e5, 3},
+                 {"1.5.5", 1.5, 3}, {"12E-1 ", 1.2, 5}, {"0.0001x", 1e-4, 6}, {"7}", 7, 1},       {"1e+3", 1e3, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double value;
+        float narrow;
+        const uint8_t *start = (const uint8_t *)cases[i].text;
+        ck_assert_ptr_eq(number_read_double(bytes_of_text(cases[i].text), &value), start + cases[i].n);
+        ck_assert(value == cases[i].value);
+        ck_assert_ptr_eq(number_read_float(bytes_of_text(cases[i].text), &narrow), start + cases[i].n);
+        ck_assert(narrow == (float)cases[i].value);
+    }
+    int64_t whole = 0;
+    uint64_t positive = 0;
+    const char *text = "-12,";
+    ck_assert_ptr_eq(number_read_int64(bytes_of_text(text), &whole), (const uint8_t *)text + 3);
+    ck_assert_int_eq(whole, -12);
+    ck_assert_ptr_null(number_read_uint64(bytes_of_text(text), &positive));
+    ck_assert_ptr_null(number_read_int64(bytes_of_text(""), &whole));
+}
+END_TEST
+
+/* Bytes behind the end of a text are nobody's: they are neither read nor counted. */
+START_TEST(a_text_ends_where_its_bytes_end)
+{
+    const char *text = "123456789012345678901234567890.5e10";
+    for (size_t n = 1; n < strlen(text); n++) {
+        char cut[40] = {0};
+        double value = -1;
+        memcpy(cut, text, n);
+        const bool whole = text[n - 1] != '.' && text[n - 1] != 'e';
+        const uint8_t *end = number_read_double(bytes_of(text, n), &value);
+        ck_assert_ptr_eq(end, whole ? (const uint8_t *)text + n : NULL);
+        ck_assert(value == (whole ? strtod(cut, NULL) : -1));
+    }
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t n = 0; n <= strlen(words[i]); n++) {
+            double value;
+            float narrow;
+            const uint8_t *end = n == strlen(words[i]) ? (const uint8_t *)words[i] + n : NULL;
+            ck_assert_ptr_eq(number_read_double(bytes_of(words[i], n), &value), end);
+            ck_assert_ptr_eq(number_read_float(bytes_of(words[i], n), &narrow), end);
+            ck_assert(!end || (i ? value == (i == 1 ? 1 : -1) * (double)INFINITY && (double)narrow == value
+                                 : isnan(value) && isnan(narrow)));
+        }
+}
+END_TEST
+
+START_TEST(whole_numbers_may_be_written_with_zeros_behind_them)
+{
+    static const struct {
+        const char *text;
+        bool fits;
+        uint64_t value;
+    } cases[] = {{"1000000000000000000000e-2", true, UINT64_C(10000000000000000000)},
+                 {"18446744073709551615.000", true, UINT64_MAX},
+                 {"1844674407370955161.5e1", true, UINT64_MAX},
+                 {"18446744073709551616.0", false, 0},
+                 {"1.8446744073709551615e19", true, UINT64_MAX},
+                 {"1.8446744073709551616e19", false, 0},
+                 {"1e19", true, UINT64_C(10000000000000000000)},
+                 {"2e19", false, 0},
+                 {"1e20", false, 0},
+                 {"100e17", true, UINT64_C(10000000000000000000)},
+                 {"10.0e-1", true, 1},
+                 {"10.5e-1", false, 0},
+                 {"0.0", true, 0},
+                 {"0.5e1", true, 5},
+                 {"0.05e1", false, 0},
+                 {"123456789012345678901e-1", false, 0},
+                 {"0.00010e4", true, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t value = 77;
+        bool fits = number_read_uint64(bytes_of_text(cases[i].text), &value) != NULL;
+        ck_assert_msg(fits == cases[i].fits, "%s", cases[i].text);
+        ck_assert_uint_eq(value, fits ? cases[i].value : 77);
+    }
+}
+END_TEST
+
+START_TEST(sizes_are_whole_bytes_up_to_the_largest)
+{
+    static const struct {
+        const char *text;
+        bool fits;
+        size_t n_bytes;
+    } cases[] = {{"0", true, 0},
+                 {"0.5k", true, 512},
+                 {"1K", true, 1024},
+                 {"1m", true, 1 << 20},
+                 {"3g", true, (size_t)3 << 30},
+                 {"1.9", true, 1},
+                 {"9e18", true, (size_t)9000000000000000000},
+                 {"9.2e18", false, 0},
+                 {"9e9G", false, 0},
+                 {"-0.1", false, 0},
+                 {"1k ", false, 0},
+                 {"Infinity", false, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = 77;
+        ck_assert_msg(number_read_size(cases[i].text, &n) == cases[i].fits, "%s", cases[i].text);
+        ck_assert_uint_eq(n, cases[i].fits ? cases[i].n_bytes : 77);
+    }
+}
+END_TEST
+
 Suite *base_number_suite(void)
 {
     Suite *suite = suite_create("base_number");
@@ -357,6 +563,12 @@ Suite *base_number_suite(void)
     tcase_add_test(tests, integers_are_read_when_whole_and_in_range);
     tcase_add_test(tests, integers_are_printed_up_to_their_limits);
     tcase_add_test(tests, sizes_may_have_a_unit);
+    tcase_add_test(tests, texts_are_the_shortest_and_of_these_the_nearest);
+    tcase_add_test(tests, doubles_are_printed_as_people_write_them);
+    tcase_add_test(tests, a_number_ends_where_its_grammar_ends);
+    tcase_add_test(tests, a_text_ends_where_its_bytes_end);
+    tcase_add_test(tests, whole_numbers_may_be_written_with_zeros_behind_them);
+    tcase_add_test(tests, sizes_are_whole_bytes_up_to_the_largest);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -252,6 +252,111 @@ START_TEST(a_helper_that_is_sent_home_leaves_the_range_to_the_leader)
 }
 END_TEST
 
+/* A range in which each of two members waits for the other: it ends only if both take part. */
+struct meeting {
+    atomic_int seen; /* bit: member */
+    int done[PIECES];
+};
+
+static void count_and_meet(void *arg, int64_t from, int64_t to, int member)
+{
+    struct meeting *meeting = arg;
+    for (int64_t i = from; i < to; i++)
+        meeting->done[i]++;
+    atomic_fetch_or(&meeting->seen, 1 << member);
+    while (atomic_load(&meeting->seen) != 3)
+        ;
+}
+
+START_TEST(a_helper_works_for_one_range_after_the_other)
+{
+    struct percept_err err;
+    struct percept_team *team = team_new(TEAM_MAX, &err);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, help, team), 0);
+    while (team_size(team) < 2)
+        ;
+    for (int range = 0; range < 20; range++) {
+        struct meeting meeting = {.seen = 0};
+        team_split(team, PIECES, 1, count_and_meet, &meeting);
+        for (int i = 0; i < PIECES; i++)
+            ck_assert_int_eq(meeting.done[i], 1);
+    }
+    percept_team_close(team);
+    pthread_join(thread, NULL);
+    percept_team_free(team);
+}
+END_TEST
+
+/* How a range is cut among so many members. */
+struct cuts {
+    int64_t shortest, longest;
+    int calls;
+    bool ends_last;
+};
+
+static void note_cut(void *arg, int64_t from, int64_t to, int member)
+{
+    struct cuts *cuts = arg;
+    (void)member;
+    cuts->calls++;
+    cuts->shortest = cuts->calls == 1 || to - from < cuts->shortest ? to - from : cuts->shortest;
+    cuts->longest = to - from > cuts->longest ? to - from : cuts->longest;
+    cuts->ends_last = to == PIECES;
+}
+
+/* Four chunks a member, of whole blocks; the last block has the rest. Alone nothing need be cut. */
+START_TEST(a_range_is_cut_into_a_few_chunks_of_whole_blocks)
+{
+    static const struct {
+        int most;
+        int64_t grain;
+        int calls;
+        int64_t shortest, longest;
+    } rows[] = {
+        {1, 1, 1, 1000, 1000},   {2, 1, 4, 250, 250},   {2, 300, 3, 300, 400},
+        {2, 600, 1, 1000, 1000}, {2, 500, 2, 500, 500}, {2, 501, 1, 1000, 1000},
+        {2, 0, 4, 250, 250},     {2, -5, 4, 250, 250},  {2, 7, 5, 20, 245},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct percept_err err;
+        struct percept_team *team = team_new(rows[i].most, &err);
+        struct cuts cuts = {.calls = 0};
+        team_split(team, PIECES, rows[i].grain, note_cut, &cuts); /* nobody helps: one member */
+        ck_assert_int_eq(cuts.calls, rows[i].calls);
+        ck_assert_int_eq(cuts.shortest, rows[i].shortest);
+        ck_assert_int_eq(cuts.longest, rows[i].longest);
+        ck_assert(cuts.ends_last);
+        percept_team_free(team);
+    }
+}
+END_TEST
+
+START_TEST(what_is_brief_is_not_watched)
+{
+    struct percept_err err;
+    int cancel = 1;
+    for (int most = 1; most <= 2; most++) {
+        struct watch watch = {.cancel = &cancel};
+        struct percept_team *team = team_new(most, &err);
+        team_watch(team, &watch);
+        for (int brief = 0; brief < 2; brief++)
+            for (int64_t grain = 1; grain <= PIECES; grain += PIECES - 1) {
+                struct cuts cuts = {.calls = 0};
+                team_brief(team, brief);
+                watch.over = 0;
+                team_split(team, PIECES, grain, note_cut, &cuts);
+                ck_assert_msg((cuts.calls > 0) == (brief && (grain == PIECES || most == 1)),
+                              "%d members, %sbrief, grain %d: %d calls", most, brief ? "" : "not ", (int)grain,
+                              cuts.calls);
+            }
+        percept_team_free(team);
+    }
+    team_brief(NULL, true);
+    team_watch(NULL, NULL);
+}
+END_TEST
+
 START_TEST(a_helper_after_closing_returns_at_once)
 {
     struct percept_err err;
@@ -377,6 +482,9 @@ Suite *base_team_suite(void)
     tcase_add_test(tests, no_chunk_is_smaller_than_the_grain);
     tcase_add_test(tests, closing_in_the_middle_of_a_run_loses_nothing);
     tcase_add_test(tests, a_helper_that_is_sent_home_leaves_the_range_to_the_leader);
+    tcase_add_test(tests, a_helper_works_for_one_range_after_the_other);
+    tcase_add_test(tests, a_range_is_cut_into_a_few_chunks_of_whole_blocks);
+    tcase_add_test(tests, what_is_brief_is_not_watched);
     tcase_add_test(tests, a_helper_after_closing_returns_at_once);
     tcase_add_test(tests, a_helper_too_many_returns_at_once);
     tcase_add_test(tests, a_range_is_left_when_its_watch_is_over);
