@@ -57,6 +57,8 @@
 #define HEADER_BYTES 4096
 #define MAGIC "percept1"
 #define KEPT ((mode_t)S_ISVTX)
+/* The folder is everybody's: neither a link nor a pipe that waits for a writer may hold us. */
+#define LOOK_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
 
 struct header {
     char magic[8];
@@ -129,7 +131,7 @@ struct region *region_find(const struct region_key *key, size_t n_bytes)
     char name[80], path[128];
     make_name(name, sizeof name, key);
     make_path(path, sizeof path, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, LOOK_FLAGS);
     if (fd < 0)
         return NULL;
     struct stat st;
@@ -193,7 +195,7 @@ static int for_each(const char *prefix, int (*each)(void *user, int fd, const ch
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         if (strncmp(entry->d_name, start, (size_t)n) != 0 || strlen(entry->d_name) >= 80)
             continue;
-        int fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = openat(dirfd(folder), entry->d_name, LOOK_FLAGS);
         struct stat st;
         if (fd < 0)
             continue;
@@ -258,7 +260,7 @@ static bool evict_one(const struct region_key *key)
             if (!evicting.name[0])
                 break;
             make_path(path, sizeof path, evicting.name);
-            int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+            int fd = open(path, LOOK_FLAGS);
             bool removed = fd >= 0 && remove_if_alone(fd, evicting.name, 0);
             if (fd >= 0)
                 close(fd);

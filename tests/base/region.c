@@ -2,6 +2,7 @@
 #include "base/region.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -398,6 +399,394 @@ START_TEST(a_region_too_large_for_memory_is_refused_with_a_sentence)
 }
 END_TEST
 
+static int descriptors(void)
+{
+    int n = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    ck_assert_ptr_nonnull(folder);
+    while (readdir(folder))
+        n++;
+    closedir(folder);
+    return n;
+}
+
+/* Mappings of this process whose line has this text. */
+static int mappings(const char *part)
+{
+    static char line[512];
+    int n = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    ck_assert_ptr_nonnull(maps);
+    while (fgets(line, sizeof line, maps))
+        n += strstr(line, part) != NULL;
+    fclose(maps);
+    return n;
+}
+
+START_TEST(nothing_is_left_open_or_mapped)
+{
+    const int before = descriptors();
+    struct region_key key = key_of(40);
+    for (int named = 0; named < 2; named++) {
+        struct region *region = publish(40, 5000, named);
+        ck_assert_int_eq(descriptors(), before + named); /* a private one needs none */
+        ck_assert_int_eq(mappings(named ? prefix : "percept-weights"), 1);
+        if (named) {
+            struct region *other = region_find(&key, 5000);
+            ck_assert_ptr_null(region_find(&key, 5001));
+            region_release(publish(40, 5000, true)); /* another was faster */
+            ck_assert_int_eq(mappings(prefix), 2);
+            region_keep(region);
+            ck_assert_int_eq(count(), 1);
+            ck_assert_int_eq(percept_clean_regions(prefix, 0), 0);
+            region_release(other);
+        }
+        region_release(region);
+        ck_assert_int_eq(descriptors(), before);
+        ck_assert_int_eq(mappings(prefix) + mappings("percept-weights"), 0);
+    }
+    region_release(NULL);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+}
+END_TEST
+
+START_TEST(a_draft_that_is_given_up_leaves_nothing)
+{
+    const int before = descriptors();
+    struct region_key key = key_of(41);
+    for (int named = 0; named < 2; named++) {
+        struct region_draft draft;
+        struct percept_err err = {0};
+        ck_assert(region_begin(&draft, 100000, named ? &key : NULL, &err));
+        ck_assert(draft.named == (named == 1));
+        ck_assert_uint_eq(draft.n_bytes, 100000);
+        memset(draft.data, 1, draft.n_bytes);
+        region_abandon(&draft);
+        ck_assert_ptr_null(draft.map);
+        ck_assert_int_eq(draft.fd, -1);
+        region_abandon(&draft); /* is empty now */
+        ck_assert_int_eq(descriptors(), before);
+        ck_assert_int_eq(mappings("percept-weights") + mappings("/dev/shm/#"), 0);
+    }
+    ck_assert_int_eq(count(), 0);
+}
+END_TEST
+
+START_TEST(a_region_has_a_name_that_tells_whose_it_is)
+{
+    char name[80];
+    struct region *region = publish(0xa5, 5000, true);
+    snprintf(name, sizeof name, "%s-%u-a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5", prefix, (unsigned)geteuid());
+    ck_assert_str_eq(region_name(region), name);
+    ck_assert_uint_eq(region_bytes(region), 5000);
+    struct percept_region_info info;
+    ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
+    ck_assert_str_eq(info.name, name);
+    ck_assert_uint_eq(info.n_bytes, 5000);
+    ck_assert_int_eq(info.kept_since, 0);
+    ck_assert_int_eq(info.n_holders, 1);
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "/dev/shm/%s", name);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_mode & 07777, 0400);
+    region_keep(region);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_mode & 07777, 01400);
+    region_release(region);
+    struct region_key key = key_of(0xa6);
+    key.prefix = NULL; /* the program's own */
+    region = publish_as(key, 5000, true);
+    snprintf(name, sizeof name, "perceptd-%u-", (unsigned)geteuid());
+    ck_assert_int_eq(strncmp(region_name(region), name, strlen(name)), 0);
+    ck_assert_int_eq(count(), 1);
+    region_release(region);
+}
+END_TEST
+
+START_TEST(a_name_has_all_of_the_digest_behind_a_long_prefix)
+{
+    char longest[48];
+    memset(longest, 'p', sizeof longest);
+    const int room = 47 - snprintf(NULL, 0, "-%u-", (unsigned)geteuid());
+    memcpy(longest, prefix, strlen(prefix));
+    longest[room] = '\0';
+    struct region_key key = key_of(0xa7);
+    key.prefix = longest;
+    struct region *region = publish_as(key, 5000, true);
+    ck_assert_uint_eq(strlen(region_name(region)), 47 + 32);
+    ck_assert_int_eq(percept_list_regions(longest, &(struct percept_region_info){0}, 1), 1);
+    region_keep(region); /* it is found among those of its prefix */
+    region_release(region);
+    ck_assert_int_eq(percept_clean_regions(longest, 0), 1);
+}
+END_TEST
+
+START_TEST(regions_of_other_prefixes_are_let_be)
+{
+    char longer[48], path[128];
+    snprintf(longer, sizeof longer, "%s-x", prefix);
+    publish_kept(key_of(42));
+    struct region_key key = key_of(43);
+    key.prefix = longer;
+    publish_kept(key);
+    ck_assert_int_eq(count(), 1);
+    ck_assert_int_eq(percept_list_regions(longer, &(struct percept_region_info){0}, 1), 1);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+    ck_assert_int_eq(percept_list_regions(longer, &(struct percept_region_info){0}, 1), 1);
+    ck_assert_int_eq(percept_clean_regions(longer, 0), 1);
+    snprintf(path, sizeof path, "/dev/shm/%s-%u-link", prefix, (unsigned)geteuid());
+    ck_assert_int_eq(symlink("/etc/passwd", path), 0); /* nor is what only has such a name */
+    ck_assert_int_eq(percept_clean_regions(prefix, 0) + count(), 0);
+    ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
+/* The end of a path says more than its beginning. */
+START_TEST(long_names_of_models_are_cut_in_front)
+{
+    char model[300];
+    struct percept_region_info info;
+    for (size_t n = 158; n < 162; n++) {
+        for (size_t i = 0; i < n; i++)
+            model[i] = (char)('a' + i % 26);
+        model[n] = '\0';
+        struct region_key key = key_of(44);
+        key.model = model;
+        struct region *region = publish_as(key, 5000, true);
+        ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
+        const size_t room = 159 < sizeof info.model - 1 ? 159 : sizeof info.model - 1;
+        ck_assert_str_eq(info.model, n <= room ? model : model + n - room);
+        region_release(region);
+    }
+}
+END_TEST
+
+/* Writes into the header of an object that nobody holds, as only its owner could. */
+static void forge(uint8_t id, off_t offset, const void *bytes, size_t n)
+{
+    struct region_key key = key_of(id);
+    struct region *region = region_find(&key, 4096);
+    char path[160];
+    ck_assert_ptr_nonnull(region);
+    snprintf(path, sizeof path, "/dev/shm/%s", region_name(region));
+    ck_assert_int_eq(chmod(path, 01600), 0);
+    int fd = open(path, O_RDWR);
+    ck_assert_int_eq(pwrite(fd, bytes, n, offset), (ssize_t)n);
+    close(fd);
+    ck_assert_int_eq(chmod(path, 01400), 0);
+    region_release(region);
+}
+
+START_TEST(each_part_of_a_header_is_judged)
+{
+    static const off_t offsets[] = {7, 8, 31}; /* magic, size, digest */
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+        const int before = descriptors();
+        publish_kept(key_of(45));
+        ck_assert(is_there(key_of(45)));
+        forge(45, offsets[i], "?", 1);
+        ck_assert(!is_there(key_of(45)));
+        ck_assert_int_eq(count(), i ? 1 : 0); /* what has no magic is none of ours */
+        ck_assert_int_eq(descriptors(), before);
+        ck_assert_int_eq(mappings(prefix), 0);
+        ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+    }
+}
+END_TEST
+
+/* Path of an object of 8192 bytes with our name that some test makes in its own way. */
+static const char *own_path(uint8_t id)
+{
+    static char path[160];
+    int at = snprintf(path, sizeof path, "/dev/shm/%s-%u-", prefix, (unsigned)geteuid());
+    for (int i = 0; i < 16; i++)
+        at += snprintf(path + at, sizeof path - (size_t)at, "%02x", id);
+    return path;
+}
+
+START_TEST(only_regular_files_of_ours_are_believed)
+{
+    static const struct {
+        mode_t mode;
+        off_t size;
+        bool believed;
+    } files[] = {{0400, 8192, true},  {01400, 8192, true}, {0600, 8192, false},
+                 {0440, 8192, false}, {0404, 8192, false}, {02400, 8192, false},
+                 {0, 8192, false},    {0400, 4096, false}, {0400, 4097, true}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const int fd = open(own_path(46), O_CREAT | O_EXCL | O_RDWR, 0400);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(pwrite(fd, "percept1", 8, 0), 8);
+        ck_assert_int_eq(ftruncate(fd, files[i].size), 0);
+        ck_assert_int_eq(fchmod(fd, files[i].mode), 0);
+        close(fd);
+        ck_assert_int_eq(count(), files[i].believed);
+        ck_assert_int_eq(percept_clean_regions(prefix, 0), files[i].believed);
+        ck_assert_int_eq(access(own_path(46), F_OK), files[i].believed ? -1 : 0);
+        unlink(own_path(46));
+    }
+    ck_assert_int_eq(mkdir(own_path(46), 0400), 0);
+    ck_assert_int_eq(count() + percept_clean_regions(prefix, 0), 0);
+    ck_assert_int_eq(rmdir(own_path(46)), 0);
+}
+END_TEST
+
+/* /dev/shm is everybody's: a pipe under our name, which opening would wait at for ever, keeps nobody. */
+START_TEST(a_pipe_under_our_name_is_not_waited_at)
+{
+    struct region_key key = key_of(61);
+    ck_assert_int_eq(mkfifo(own_path(61), 0444), 0);
+    ck_assert_int_eq(count(), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 0);
+    ck_assert_ptr_null(region_find(&key, 4096));
+    struct region *region = publish(61, 4096, true);
+    ck_assert_str_eq(region_name(region), "");
+    region_release(region);
+    ck_assert_int_eq(unlink(own_path(61)), 0);
+}
+END_TEST
+
+START_TEST(texts_of_a_header_are_ended_when_they_are_listed)
+{
+    char xs[160];
+    struct percept_region_info info;
+    memset(xs, 'x', sizeof xs);
+    publish_kept(key_of(47));
+    forge(47, 32, xs, 16);
+    forge(47, 48, xs, 160);
+    forge(47, 208, xs, 16);
+    ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
+    ck_assert_uint_eq(strlen(info.level), 15);
+    ck_assert_uint_eq(strlen(info.model), sizeof info.model - 1 < 159 ? sizeof info.model - 1 : 159);
+}
+END_TEST
+
+START_TEST(no_more_are_listed_than_there_is_room_for)
+{
+    struct region *held[4];
+    struct percept_region_info infos[4];
+    for (uint8_t i = 0; i < 4; i++)
+        held[i] = publish((uint8_t)(48 + i), 4096, true);
+    memset(infos, 0x77, sizeof infos);
+    ck_assert_int_eq(percept_list_regions(prefix, infos, 0), 0);
+    ck_assert_int_eq(percept_list_regions(prefix, infos, 3), 3);
+    ck_assert_int_eq(infos[3].name[0], 0x77);
+    ck_assert_int_eq(percept_list_regions(prefix, infos, 4), 4);
+    for (int i = 0; i < 4; i++)
+        region_release(held[i]);
+}
+END_TEST
+
+START_TEST(all_holders_are_counted)
+{
+    struct percept_region_info info;
+    const int room = (int)(sizeof info.holders / sizeof *info.holders);
+    struct region *first = publish(52, 4096, true);
+    struct region_key key = key_of(52);
+    struct region *others[40];
+    ck_assert_int_le(room, 38);
+    for (int n = 1; n <= room + 2; n++) {
+        ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
+        ck_assert_int_eq(info.n_holders, n);
+        ck_assert_int_eq(info.holders[(n < room ? n : room) - 1], (int)getpid());
+        others[n] = region_find(&key, 4096);
+    }
+    for (int n = 1; n <= room + 2; n++)
+        region_release(others[n]);
+    ck_assert_int_eq(count(), 1);
+    region_release(first);
+}
+END_TEST
+
+START_TEST(ages_count_in_seconds_and_end_when_they_are_reached)
+{
+    publish_kept(key_of(53));
+    set_back(key_of(53), 100);
+    ck_assert_int_eq(percept_clean_regions(prefix, 105), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 0);
+    ck_assert_int_eq(percept_clean_regions(prefix, 100), 1); /* a hundred and whatever has passed since */
+    publish_kept(key_of(53));
+    set_back(key_of(53), 100);
+    ck_assert_int_eq(percept_clean_regions(prefix, 1), 1);
+    publish_kept(key_of(53));
+    ck_assert_int_eq(percept_clean_regions(prefix, 60), 0);
+}
+END_TEST
+
+START_TEST(a_private_region_cannot_change_and_dies_with_us)
+{
+    struct region *region = publish(54, 5000, false);
+    ck_assert_uint_eq(region_bytes(region), 5000);
+    for (size_t i = 0; i < 5000; i++)
+        ck_assert_uint_eq(((const uint8_t *)region_data(region))[i], 54);
+    pid_t child = fork();
+    if (child == 0) {
+        *(volatile char *)(uintptr_t)region_data(region) = 1;
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    ck_assert(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
+    ck_assert_int_eq(count(), 0);
+    region_release(region);
+}
+END_TEST
+
+START_TEST(where_there_is_no_room_memory_is_private_and_the_same)
+{
+    if (!small_shm(40))
+        return;
+    const int before = descriptors();
+    struct region_key key = key_of(55);
+    struct region_draft draft;
+    struct percept_err err = {0};
+    ck_assert(region_begin(&draft, 100000, &key, &err));
+    ck_assert(!draft.named);
+    memset(draft.data, 55, 100000);
+    struct region *region = region_publish(&draft, &key, &err);
+    ck_assert_str_eq(region_name(region), "");
+    ck_assert_uint_eq(((const uint8_t *)region_data(region))[99999], 55);
+    region_release(region);
+    ck_assert_int_eq(descriptors(), before);
+    region = publish(55, 30000, true); /* what fits has a name */
+    ck_assert_str_ne(region_name(region), "");
+    region_release(region);
+}
+END_TEST
+
+/* Of one second the earlier nanosecond goes first; what somebody holds is passed by. */
+START_TEST(the_oldest_that_nobody_holds_makes_way)
+{
+    if (!small_shm(40))
+        return;
+    static const long ns[] = {500, 300, 400};
+    const time_t then = time(NULL) - 100;
+    struct region *held = NULL;
+    for (uint8_t i = 0; i < 3; i++) {
+        char model[8];
+        snprintf(model, sizeof model, "%d", i);
+        struct region *region = publish_as(key_of_file((uint8_t)(56 + i), model, "this"), 4096, true);
+        region_keep(region);
+        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = then, .tv_nsec = ns[i]}};
+        char path[160];
+        snprintf(path, sizeof path, "/dev/shm/%s", region_name(region));
+        if (i == 1)
+            held = region;
+        else
+            region_release(region);
+        ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+    struct region *big = publish_as(key_of_file(60, "big", "this"), 4096 * 4, true); /* 3 x 8 KiB are taken */
+    ck_assert_str_ne(region_name(big), "");
+    ck_assert(is_there(key_of(56)));
+    ck_assert(is_there(key_of(57)));
+    ck_assert(!is_there(key_of(58))); /* the oldest but the one that is held */
+    region_release(big);
+    region_release(held);
+}
+END_TEST
+
 Suite *base_region_suite(void);
 Suite *base_region_suite(void)
 {
@@ -418,6 +807,22 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, a_kept_region_replaces_those_of_its_file_and_of_other_builds);
     tcase_add_test(tests, kept_regions_make_way_other_builds_first);
     tcase_add_test(tests, a_region_too_large_for_memory_is_refused_with_a_sentence);
+    tcase_add_test(tests, nothing_is_left_open_or_mapped);
+    tcase_add_test(tests, a_draft_that_is_given_up_leaves_nothing);
+    tcase_add_test(tests, a_region_has_a_name_that_tells_whose_it_is);
+    tcase_add_test(tests, a_name_has_all_of_the_digest_behind_a_long_prefix);
+    tcase_add_test(tests, regions_of_other_prefixes_are_let_be);
+    tcase_add_test(tests, long_names_of_models_are_cut_in_front);
+    tcase_add_test(tests, each_part_of_a_header_is_judged);
+    tcase_add_test(tests, only_regular_files_of_ours_are_believed);
+    tcase_add_test(tests, a_pipe_under_our_name_is_not_waited_at);
+    tcase_add_test(tests, texts_of_a_header_are_ended_when_they_are_listed);
+    tcase_add_test(tests, no_more_are_listed_than_there_is_room_for);
+    tcase_add_test(tests, all_holders_are_counted);
+    tcase_add_test(tests, ages_count_in_seconds_and_end_when_they_are_reached);
+    tcase_add_test(tests, a_private_region_cannot_change_and_dies_with_us);
+    tcase_add_test(tests, where_there_is_no_room_memory_is_private_and_the_same);
+    tcase_add_test(tests, the_oldest_that_nobody_holds_makes_way);
     suite_add_tcase(suite, tests);
     return suite;
 }
