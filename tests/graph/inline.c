@@ -183,6 +183,20 @@ START_TEST(functions_are_told_apart_by_domain_name_and_overload)
 }
 END_TEST
 
+START_TEST(a_function_may_take_nothing)
+{
+    struct proto function = proto_function("fn", "", "b"), graph = {0};
+    proto_add(&function, FUNCTION_NODE, proto_node("Constant", "k", "", "b"));
+    proto_add(&graph, GRAPH_NODE, proto_call("fn", "c", "", "y"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 1, four));
+    struct proto made = proto_model(graph, 13);
+    proto_add(&made, MODEL_FUNCTIONS, function);
+    accepted(made);
+    ck_assert_int_eq(model.graph->n_nodes, 1); /* which makes y itself, the first value of all */
+    ck_assert_int_eq(model.graph->nodes[0].out[0], 0);
+}
+END_TEST
+
 START_TEST(an_operator_beside_functions_is_no_call)
 {
     struct proto function = twice_function();
@@ -444,6 +458,7 @@ Suite *graph_inline_suite(void)
     tcase_add_test(tests, broken_functions_are_refused);
     tcase_add_test(tests, inlined_names_cannot_be_taken);
     tcase_add_test(tests, functions_are_told_apart_by_domain_name_and_overload);
+    tcase_add_test(tests, a_function_may_take_nothing);
     tcase_add_test(tests, an_operator_beside_functions_is_no_call);
     tcase_add_test(tests, a_function_has_opsets_of_its_own);
     tcase_add_test(tests, a_call_overrides_defaults_one_by_one);

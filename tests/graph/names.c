@@ -72,6 +72,8 @@ START_TEST(without_memory_the_table_stays_as_it_was)
     struct names names = {0};
     struct thing one = {.name = bytes_of_text("a")};
     ck_assert(!names_add(&names, &none, one.name, 0));
+    ck_assert_int_eq(names_claim(&names, &none, &one, sizeof one, one.name, 0), -1);
+    ck_assert_uint_eq(names.n, 0);
     ck_assert_int_eq(names_find(&names, &one, sizeof one, one.name), -1);
     ck_assert(names_add(&names, &arena, one.name, 0));
     ck_assert(!names_reserve(&names, &none, 1000));

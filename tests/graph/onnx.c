@@ -98,6 +98,63 @@ START_TEST(every_failing_allocation_is_told)
 }
 END_TEST
 
+/* A model with all kinds of messages: functions, subgraphs, attributes of every size, typed and sparse tensors. */
+static struct proto rich_model(void)
+{
+    struct proto graph = face("x", "y"), function = proto_function("fn", "a", "b"),
+                 node = proto_node("Op", "", "a,t", "b");
+    struct proto inner = body(proto_node("Add", "", "m,w", "an output of a body with a long name"), "x"), typed, made;
+    proto_attr_ref(&node, "v", ATTR_INT, "v");
+    proto_attr_floats(&node, "f", 3, (float[]){1, 2, 3});
+    proto_attr_ints(&node, "i", 3, (int64_t[]){1, 2, 3});
+    proto_attr_texts(&node, "s", 2, (const char *const[]){"one", "two"});
+    proto_attr_text(&node, "t", "text");
+    proto_attr_message(&node, "k", ATTR_TENSOR, ATTRIBUTE_T,
+                       proto_tensor("", PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+    proto_add(&function, FUNCTION_NODE, proto_node("Neg", "", "a", "t"));
+    proto_add(&function, FUNCTION_NODE, node);
+    struct proto fallback = proto_attr("v", ATTR_INT);
+    proto_int(&fallback, ATTRIBUTE_I, 7);
+    proto_add(&function, FUNCTION_ATTRIBUTE_PROTO, fallback);
+    typed = proto_tensor_head("w", PERCEPT_INT8, 1, (int64_t[]){3});
+    proto_bytes(&typed, TENSOR_INT32_DATA, "\1\2\3", 3);
+    proto_add(&graph, GRAPH_INITIALIZER, typed);
+    proto_add(&graph, GRAPH_NODE, proto_call("fn", "", "x", "m"));
+    proto_add(&graph, GRAPH_NODE, node_with_body("", "a rather long name of a value within", inner));
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", "m", "y"));
+    proto_add(&graph, GRAPH_VALUE_INFO, proto_value_named("m", PERCEPT_FLOAT, 2, (int64_t[]){-1, 3}, "batch"));
+    made = proto_model(graph, 13);
+    proto_add(&made, MODEL_FUNCTIONS, function);
+    return made;
+}
+
+/* To the byte: whichever allocation is the one too many, it is told and nothing is read in its place. */
+START_TEST(a_model_is_read_whole_or_memory_was_short)
+{
+    struct proto whole = rich_model();
+    struct onnx_model read;
+    bool ok = false;
+    for (size_t limit = 1; !ok; limit++) {
+        struct arena small = {.limit_bytes = limit};
+        ck_assert_uint_lt(limit, 100000);
+        err = (struct percept_err){0};
+        ok = onnx_read(proto_view(&whole), NULL, &small, &read, &err);
+        ck_assert_msg(ok || err.code == ERR_MEMORY, "%zu bytes: %s", limit, err.text);
+        ck_assert(!ok || read.graph->n_nodes == 4);
+        arena_free(&small);
+    }
+    ok = false;
+    for (size_t nth = 1; !ok; nth++) {
+        arena_fail_at(nth, true);
+        ok = onnx_read(proto_view(&whole), NULL, &arena, &read, &err);
+        arena_fail_at(0, false);
+        ck_assert_msg(ok || err.code == ERR_MEMORY, "allocation %zu: %s", nth, err.text);
+        arena_free(&arena);
+    }
+    proto_free(&whole);
+}
+END_TEST
+
 START_TEST(what_is_no_model_is_refused)
 {
     struct proto text = {0};
@@ -295,6 +352,7 @@ Suite *graph_onnx_suite(void)
     tcase_add_test(tests, every_truncation_is_refused_or_whole);
     tcase_add_test(tests, every_flipped_bit_is_survived);
     tcase_add_test(tests, every_failing_allocation_is_told);
+    tcase_add_test(tests, a_model_is_read_whole_or_memory_was_short);
     tcase_add_test(tests, what_is_no_model_is_refused);
     tcase_add_test(tests, another_kind_of_file_is_called_by_its_name);
     tcase_add_test(tests, a_model_is_a_model_however_it_begins);
