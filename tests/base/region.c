@@ -450,6 +450,33 @@ START_TEST(nothing_is_left_open_or_mapped)
 }
 END_TEST
 
+/* Where standard input is closed the first descriptor is 0, which is one like any other. */
+START_TEST(a_descriptor_of_zero_is_one)
+{
+    const int kept = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    const int before = descriptors();
+    struct region *region = publish(63, 4096, true);
+    ck_assert_str_ne(region_name(region), "");
+    ck_assert_int_eq(count(), 1);
+    region_keep(region);
+    region_release(region);
+    ck_assert(is_there(key_of(63)));
+    ck_assert_int_eq(descriptors(), before);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+    region = publish(63, 4096, false);
+    ck_assert_uint_eq(((const uint8_t *)region_data(region))[4095], 63);
+    region_release(region);
+    struct region_draft draft;
+    ck_assert(region_begin(&draft, 4096, NULL, NULL));
+    ck_assert_int_eq(draft.fd, 0);
+    region_abandon(&draft);
+    ck_assert_int_eq(descriptors(), before);
+    if (kept >= 0)
+        dup2(kept, STDIN_FILENO);
+}
+END_TEST
+
 START_TEST(a_draft_that_is_given_up_leaves_nothing)
 {
     const int before = descriptors();
@@ -659,6 +686,12 @@ START_TEST(texts_of_a_header_are_ended_when_they_are_listed)
     ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
     ck_assert_uint_eq(strlen(info.level), 15);
     ck_assert_uint_eq(strlen(info.model), sizeof info.model - 1 < 159 ? sizeof info.model - 1 : 159);
+    char model[200] = {0};
+    memset(model, 'x', sizeof model - 1);
+    struct region_key key = key_of_file(62, model, "xxxxxxxxxxxxxxx");
+    key.level = "xxxxxxxxxxxxxxx";
+    publish_kept(key); /* and when they are compared: it is of the same file */
+    ck_assert(!is_there(key_of(47)));
 }
 END_TEST
 
@@ -808,6 +841,7 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, kept_regions_make_way_other_builds_first);
     tcase_add_test(tests, a_region_too_large_for_memory_is_refused_with_a_sentence);
     tcase_add_test(tests, nothing_is_left_open_or_mapped);
+    tcase_add_test(tests, a_descriptor_of_zero_is_one);
     tcase_add_test(tests, a_draft_that_is_given_up_leaves_nothing);
     tcase_add_test(tests, a_region_has_a_name_that_tells_whose_it_is);
     tcase_add_test(tests, a_name_has_all_of_the_digest_behind_a_long_prefix);
