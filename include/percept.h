@@ -79,7 +79,8 @@ struct percept_io {
     int rank; /* -1: the model does not say */
     int64_t dims[PERCEPT_RANK_MAX];
     const char *dim_names[PERCEPT_RANK_MAX];
-    int n_labels; /* of an output whose last axis the file names (ZipMap), else 0 */
+    int batch_axis; /* along which the items of a batch lie, free; -1 where the model has no batch */
+    int n_labels;   /* of an output whose last axis the file names (ZipMap), else 0 */
     const char *const *labels;
 };
 
@@ -96,8 +97,8 @@ struct percept_options {
     size_t memory_limit_bytes;  /* of one session's tensors; 0: 4 GiB */
     enum percept_region region; /* where packed weights live */
     const char *region_prefix;  /* of names under /dev/shm; NULL: "perceptd" */
-    bool batch_independent;     /* the caller's word that items of a batch do not depend on each other, where no
-                                   * proof is found: the model's batch is then free all the same */
+    bool batch_independent;     /* the caller's word that items along the first axes do not depend on each other, where
+                                 * no proof is found: the model's batch is then free all the same */
 };
 
 /* What percept_describe tells; strings and arrays live as long as the model. */
@@ -116,10 +117,10 @@ struct percept_description {
     size_t region_bytes;      /* packed weights */
     const char *region_name;  /* under /dev/shm, "" when private */
     bool region_adopted;      /* packed by another process or an earlier run */
-    bool batch_free;          /* the first axis of every input and output is free, and is a batch of items that
-                               * do not depend on each other */
+    bool batch_free;          /* every input and output has a batch_axis: along these lie items that do not depend on
+                               * each other */
     bool batch_rewritten;     /* it was 1 in the file; freed at load */
-    bool batch_asserted;      /* by options.batch_independent alone: no proof was found */
+    bool batch_asserted;      /* by options.batch_independent alone: no proof was found; all axes are 0 */
     const char *batch_reason; /* why no proof was found, with the node; "" where one was */
     int n_operators;
     const struct percept_operator_count {
@@ -197,7 +198,7 @@ bool percept_run(struct percept_session *session, const struct percept_run_conte
 
 /* Do the items of a batch at the shapes that are set depend on nothing but themselves, so that each has the bits
  * that it has alone? Proved from the operators when first asked at these shapes, or said by the caller
- * (options.batch_independent). False as well where shapes are not set or do not work. */
+ * (options.batch_independent). False as well where the model has no batch, or shapes are not set or do not work. */
 bool percept_items_apart(struct percept_session *session);
 
 /* An output of the last run: a view, valid until the session's next resize or run. */

@@ -10,7 +10,7 @@ enum { PLAIN, COPY, ZEROS, HUGE_ONES, INFINITE, NEGATIVE, NOT_NUMBERS, LOUD, N_K
 
 struct run {
     const struct percept_model *model;
-    const struct percept_io *inputs;
+    const struct percept_io *inputs, *outputs;
     int n_inputs, n_outputs;
     int64_t length;
     unsigned seed;
@@ -22,20 +22,29 @@ struct run {
 static int64_t item_elements(const struct run *run, int input, int64_t *dims)
 {
     const struct percept_io *io = &run->inputs[input];
-    int64_t n = dims[0] = 1;
-    for (int d = 1; d < io->rank; d++)
-        n *= dims[d] = io->dims[d] < 0 ? run->length : io->dims[d];
+    int64_t n = 1;
+    for (int d = 0; d < io->rank; d++)
+        n *= dims[d] = d == io->batch_axis ? 1 : io->dims[d] < 0 ? run->length : io->dims[d];
     return n;
+}
+
+/* Where element k of an item lies among `items` of them. */
+static size_t among(size_t k, const int64_t *dims, int rank, int axis, int64_t at, int64_t items)
+{
+    size_t inner = 1;
+    for (int d = axis + 1; d < rank; d++)
+        inner *= (size_t)dims[d];
+    return (k / inner * (size_t)items + (size_t)at) * inner + k % inner;
 }
 
 static bool shaped(const struct run *run, struct percept_session *session, int64_t items)
 {
     for (int i = 0; i < run->n_inputs; i++) {
         int64_t dims[PERCEPT_RANK_MAX];
-        if (run->inputs[i].rank < 1 || run->inputs[i].dtype == PERCEPT_STRING)
+        if (run->inputs[i].batch_axis < 0 || run->inputs[i].dtype == PERCEPT_STRING)
             return false;
         item_elements(run, i, dims);
-        dims[0] = items;
+        dims[run->inputs[i].batch_axis] = items;
         if (!percept_resize(session, i, run->inputs[i].rank, dims, NULL))
             return false;
     }
@@ -76,17 +85,18 @@ static void put(enum percept_dtype dtype, void *at, int kind, unsigned random)
     }
 }
 
-static void fill(const struct run *run, struct percept_session *session, int64_t at, int kind, int which)
+static void fill(const struct run *run, struct percept_session *session, int64_t at, int64_t items, int kind, int which)
 {
     for (int i = 0; i < run->n_inputs; i++) {
         int64_t dims[PERCEPT_RANK_MAX];
         const int64_t n = item_elements(run, i, dims);
         const size_t size = percept_dtype_bytes(run->inputs[i].dtype);
         unsigned random = run->seed * 2654435761u + (unsigned)which * 40503u + (unsigned)i;
-        char *to = (char *)percept_input(session, i) + (size_t)(at * n) * size;
-        for (int64_t k = 0; k < n; k++, to += size) {
+        char *to = percept_input(session, i);
+        const struct percept_io *io = &run->inputs[i];
+        for (int64_t k = 0; k < n; k++) {
             random = random * 1664525u + 1013904223u;
-            put(run->inputs[i].dtype, to, kind, random);
+            put(io->dtype, to + among((size_t)k, dims, io->rank, io->batch_axis, at, items) * size, kind, random);
         }
     }
 }
@@ -131,16 +141,17 @@ static bool same(struct run *run, struct percept_session *together, struct perce
     for (int o = 0; o < run->n_outputs; o++) {
         const struct percept_tensor all = percept_output(together, o), one = percept_output(alone, o);
         const size_t n = elements(&one), size = percept_dtype_bytes(one.dtype);
+        const int axis = run->outputs[o].batch_axis;
         if (one.dtype == PERCEPT_STRING)
             continue;
-        if (all.rank < 1 || all.dims[0] != items || one.rank != all.rank || one.dims[0] != 1 ||
+        if (axis < 0 || all.rank <= axis || all.dims[axis] != items || one.rank != all.rank || one.dims[axis] != 1 ||
             elements(&all) != n * (size_t)items) {
             snprintf(run->what, run->n_what, "output %d does not follow the batch", o);
             return false;
         }
         for (size_t k = 0; k < n; k++) {
             const char *a = (const char *)one.data + k * size;
-            const char *b = (const char *)all.data + ((size_t)at * n + k) * size;
+            const char *b = (const char *)all.data + among(k, one.dims, one.rank, axis, at, items) * size;
             if (memcmp(a, b, size) != 0 && !both_nan(one.dtype, a, b)) {
                 snprintf(run->what, run->n_what,
                          "output %d, element %zu of item %d of %d beside kind %d has other "
@@ -161,13 +172,13 @@ static bool compare(struct run *run, struct percept_session *together, struct pe
     if (!shaped(run, together, items) || !percept_items_apart(together))
         return true;
     for (int k = 0; k < items; k++)
-        fill(run, together, k, kinds[k], which[k]);
+        fill(run, together, k, items, kinds[k], which[k]);
     if (!percept_run(together, NULL, NULL))
         return true; /* the server asks again, of each by itself */
     for (int k = 0; k < items; k++) {
         if (!shaped(run, alone, 1))
             return true;
-        fill(run, alone, 0, kinds[k], which[k]);
+        fill(run, alone, 0, 1, kinds[k], which[k]);
         if (percept_run(alone, NULL, NULL) && !same(run, together, alone, k, items, kinds[k ? 0 : 1]))
             return false;
     }
@@ -193,7 +204,7 @@ enum mates_found mates_compare(const struct percept_model *model, int64_t length
     struct run run = {.model = model, .length = length, .seed = seed, .what = what, .n_what = n_what};
     struct percept_session *together = percept_session_new(model, NULL), *alone = percept_session_new(model, NULL);
     run.inputs = percept_inputs(model, &run.n_inputs);
-    percept_outputs(model, &run.n_outputs);
+    run.outputs = percept_outputs(model, &run.n_outputs);
     const bool good = !together || !alone || compare_all(&run, together, alone, thrifty);
     percept_session_free(together);
     percept_session_free(alone);

@@ -14,7 +14,7 @@ enum mates_found {
 };
 
 /* Runs items of made-up numbers in threes between mates of every kind, or, where `thrifty`, all kinds together
- * once, and each alone. Free axes but the first are `length` long. The model's first axes are free. */
+ * once, and each alone. Free axes but the batch's are `length` long. */
 enum mates_found mates_compare(const struct percept_model *model, int64_t length, unsigned seed, bool thrifty,
                                char *what, size_t n_what);
 

@@ -68,8 +68,11 @@ static void print_ios(const char *title, const struct percept_io *ios, int n, st
     for (int i = 0; i < n; i++) {
         char shape[300];
         command_shape_text(ios[i].rank, ios[i].dims, ios[i].dim_names, shape, sizeof shape);
-        printf("  %-24s %s%s\n", text_escaped(arena, ios[i].name), percept_dtype_name(ios[i].dtype),
+        printf("  %-24s %s%s", text_escaped(arena, ios[i].name), percept_dtype_name(ios[i].dtype),
                text_escaped(arena, shape));
+        if (ios[i].batch_axis > 0)
+            printf(", batch along axis %d", ios[i].batch_axis);
+        putchar('\n');
     }
 }
 
@@ -144,7 +147,11 @@ static void add_io(struct text *text, const struct percept_io *io)
         else
             text_add(text, "null");
     }
-    text_add(text, "]}");
+    text_add(text, "], \"batch_axis\": ");
+    if (io->batch_axis >= 0)
+        text_printf(text, "%d}", io->batch_axis);
+    else
+        text_add(text, "null}");
 }
 
 static void add_ios(struct text *text, const char *key, const struct percept_io *ios, int n)

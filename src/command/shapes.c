@@ -1,8 +1,7 @@
 /*
  * shapes.c - shapes for inputs that nobody gives arrays for.
  *
- * The batch axis. Where the library has proved that the first axis of everything is a batch, that
- * is it. Otherwise, as in recurrent networks whose first axis is time or direction, names tell:
+ * The batch axis. Where the library has proved along which axes items lie, these are it. Otherwise names tell:
  *
  *     an axis that is called as people call a batch ("batch_size", "N")      [length,batch,40]
  *     else the one name that every input and output with named axes has      [s0,s1,40] -> [s1,8]
@@ -32,12 +31,9 @@
 
 struct shapes_model shapes_of(const struct percept_model *model)
 {
-    struct percept_description description;
     struct shapes_model shapes;
-    percept_describe(model, &description);
     shapes.inputs = percept_inputs(model, &shapes.n_inputs);
     shapes.outputs = percept_outputs(model, &shapes.n_outputs);
-    shapes.first_is_batch = description.batch_free;
     return shapes;
 }
 
@@ -147,8 +143,8 @@ int shapes_batch_axis(const struct shapes_model *model, int input)
     const struct percept_io *io = &model->inputs[input];
     if (io->rank <= 0)
         return -1;
-    if (model->first_is_batch)
-        return io->dims[0] < 0 ? 0 : -1;
+    if (io->batch_axis >= 0)
+        return io->batch_axis;
     int axis = by_name(model, input);
     return axis >= 0 ? axis : by_place(model, input);
 }

@@ -10,7 +10,6 @@
 struct shapes_model {
     const struct percept_io *inputs, *outputs;
     int n_inputs, n_outputs;
-    bool first_is_batch; /* percept_description.batch_free */
 };
 
 struct shapes_model shapes_of(const struct percept_model *model);

@@ -28,6 +28,7 @@ static bool describe_io(struct percept_model *model, const int *values, int n, s
         io->name = arena_text(&model->arena, value->name.at, bytes_size(value->name));
         io->dtype = value->dtype;
         io->rank = value->rank;
+        io->batch_axis = list == &model->inputs ? 0 : -1;
         if (!io->name)
             return false;
         for (int d = 0; d < value->rank; d++) {
@@ -88,6 +89,18 @@ bool describe_model(struct percept_model *model, size_t file_bytes)
            describe_io(model, onnx->graph->outputs, model->n_outputs, &model->outputs) && count_operators(model);
 }
 
+static void describe_output(struct percept_io *io, const struct tensor *got, bool scalars)
+{
+    io->dtype = got->dtype;
+    if ((io->rank >= 0 && io->rank == got->rank) || (scalars && got->rank == 0))
+        return;
+    io->rank = got->rank;
+    for (int d = 0; d < got->rank; d++) {
+        io->dims[d] = -1;
+        io->dim_names[d] = NULL;
+    }
+}
+
 void describe_outputs(struct percept_model *model, const struct plan *trial)
 {
     bool scalars = !trial->outputs; /* no promise: with others in, others come out */
@@ -96,21 +109,14 @@ void describe_outputs(struct percept_model *model, const struct plan *trial)
     for (int i = 0; i < model->n_outputs; i++) {
         struct percept_io *io = &model->outputs[i];
         io->rank = scalars && io->rank == 0 ? -1 : io->rank;
-        if (!trial->outputs)
-            continue;
-        const struct tensor *got = trial->outputs[i];
-        io->dtype = got->dtype;
-        if ((io->rank >= 0 && io->rank == got->rank) || (scalars && got->rank == 0))
-            continue;
-        io->rank = got->rank;
-        for (int d = 0; d < got->rank; d++) {
-            io->dims[d] = -1;
-            io->dim_names[d] = NULL;
-        }
+        if (trial->outputs)
+            describe_output(io, trial->outputs[i], scalars);
+        if (io->batch_axis >= 0 && io->batch_axis < io->rank)
+            io->dims[io->batch_axis] = -1;
     }
 }
 
-bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool follows)
+bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool word)
 {
     struct percept_description *description = &model->description;
     char text[320];
@@ -120,7 +126,7 @@ bool describe_batch(struct percept_model *model, const struct items_proof *proof
         snprintf(text, sizeof text, "%s", proof->apart ? "" : proof->why);
     const char *reason = arena_text(&model->arena, text, strlen(text));
     description->batch_reason = reason ? reason : "";
-    description->batch_free = follows && (proof->apart || model->independent);
+    description->batch_free = proof->apart || word;
     description->batch_asserted = description->batch_free && !proof->apart;
     return description->batch_free;
 }
@@ -185,6 +191,8 @@ static bool collect_notes(struct percept_model *model)
 bool describe_packed(struct percept_model *model)
 {
     struct percept_description *description = &model->description;
+    for (int i = 0; i < model->n_inputs && !description->batch_free; i++)
+        model->inputs[i].batch_axis = -1;
     description->region_bytes = model->region ? region_bytes(model->region) : 0;
     description->region_name = model->region ? region_name(model->region) : "";
     for (int i = 0; i < model->onnx.graph->n_nodes; i++)

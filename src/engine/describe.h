@@ -10,12 +10,12 @@
 bool describe_model(struct percept_model *model, size_t file_bytes);
 
 /* Types of outputs, and ranks that the file leaves open, from a trial plan; one without outputs tells
- * nothing. */
+ * nothing. Their batch axes are free, whatever the file says. */
 void describe_outputs(struct percept_model *model, const struct plan *trial);
 
-/* Whether the first axis is a batch that may be joined, and why (not): `follows`, outputs follow inputs from one
- * item to many. Gives what it finds. */
-bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool follows);
+/* Whether there is a batch that may be joined, by proof or else by the owner's word, and why not. Gives what it
+ * finds. */
+bool describe_batch(struct percept_model *model, const struct items_proof *proof, bool word);
 
 /* What the file calls the columns of outputs. False when memory is short. */
 bool describe_labels(struct percept_model *model);

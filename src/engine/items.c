@@ -3,9 +3,9 @@
  *
  * A walk over the nodes in order, with two plans: of one item, and of n. Each value gets a place (op/batch_axis.h):
  * it is the same in both, or known from shapes, or like the one but for an axis along which the items lie, or
- * nothing is known of it. Constants are the same, inputs hold the items along their first axes; where they lie in
- * what a node computes says its rule's verb `batch`. The network keeps items apart if they lie along the first
- * axes of all outputs.
+ * nothing is known of it. Constants are the same, inputs hold the items along their batch axes; where they lie in
+ * what a node computes says its rule's verb `batch`. The network keeps items apart if each output has them along one
+ * axis, and nothing else there.
  *
  * What a verb does not have to be asked:
  *
@@ -17,7 +17,7 @@
  *
  * The proof is of these two plans: it says that a run of n items at these shapes gives each of them the bits that
  * it has alone. So it is made twice. When a model is opened, for two items and for many, at lengths that were made
- * up: that tells whether its first axis is taken for a batch at all. And at each set of shapes at which requests
+ * up: that tells which axes are taken for a batch at all (axes.c). And at each set of shapes at which requests
  * are joined, once, before they are: hence nothing rests on a length or a number of items that was tried.
  *
  * It never runs anything. A network that couples items shows it only to some data (a peak above a limit, a NaN),
@@ -74,11 +74,10 @@ static bool begin(struct items *items, const struct plan *one, const struct plan
             items->places[v] = batch_axis_known(&items->one[v], &items->many[v], items->n);
     }
     for (int i = 0; i < graph->n_inputs; i++) {
-        const int v = graph->inputs[i];
-        const struct batch_place first = batch_axis_at(0, 1);
-        if (items->one[v].rank > 0 && items->one[v].dims[0] == 1 &&
-            batch_axis_fits(first, &items->one[v], &items->many[v], items->n))
-            items->places[v] = first;
+        const int v = graph->inputs[i], axis = items->model->inputs[i].batch_axis;
+        const struct batch_place place = batch_axis_at(axis, 1);
+        if (batch_axis_fits(place, &items->one[v], &items->many[v], items->n) && items->one[v].dims[axis] == 1)
+            items->places[v] = place;
     }
     return true;
 }
@@ -228,24 +227,27 @@ static struct items_proof unplanned(const struct plan *plan)
                                                      : "gives as much as a run tells"};
 }
 
-static struct items_proof conclude(const struct items *items)
+static struct items_proof conclude(const struct items *items, int *axes)
 {
     const struct graph *graph = items->graph;
     for (int i = 0; i < graph->n_outputs; i++) {
-        const int v = graph->outputs[i], culprit = items->culprits[v];
+        const int v = graph->outputs[i], culprit = items->culprits[v], axis = items->model->outputs[i].batch_axis;
         const struct batch_place place = items->places[v];
         if (place.word == BATCH_MIXED)
             return (struct items_proof){.node = culprit >= 0 ? &graph->nodes[culprit] : NULL,
                                         .why = culprit >= 0 ? items->reasons[culprit]
-                                                            : "an input does not hold the batch along its first axis"};
-        if (place.word != BATCH_APART || place.axis != 0 || place.before != 1 || items->one[v].dims[0] != 1)
-            return (struct items_proof){.why = "an output does not hold the batch along its first axis"};
+                                                            : "an input does not hold the batch along one axis"};
+        if (place.word != BATCH_APART || (axis >= 0 && place.axis != axis) || place.before != 1 ||
+            items->one[v].dims[place.axis] != 1)
+            return (struct items_proof){.why = "an output does not hold the batch along one axis"};
+        if (axes)
+            axes[i] = place.axis;
     }
     return (struct items_proof){.apart = true};
 }
 
 struct items_proof items_prove(const struct percept_model *model, const struct plan *one, const struct plan *many,
-                               int64_t n)
+                               int64_t n, int *axes)
 {
     struct items items = {.model = model, .graph = model->onnx.graph, .n = n};
     struct items_proof proof = {.why = "memory is short"};
@@ -255,7 +257,7 @@ struct items_proof items_prove(const struct percept_model *model, const struct p
     for (int i = 0; good && i < items.graph->n_nodes; i++)
         good = items.graph->nodes[i].dead || judge(&items, i);
     if (good)
-        proof = conclude(&items);
+        proof = conclude(&items, axes);
     arena_free(&items.arena);
     return proof;
 }
@@ -274,14 +276,16 @@ struct items_proof items_prove_plan(const struct percept_model *model, const str
         inputs[i] = many->values[graph->inputs[i]];
         inputs[i].data = NULL;
         inputs[i].dtype = model->inputs[i].dtype;
-        n = i == 0 && inputs[i].rank > 0 ? inputs[i].dims[0] : n;
-        good = inputs[i].rank > 0 && inputs[i].dims[0] == n && n > 0;
-        inputs[i].dims[0] = 1;
+        const int axis = model->inputs[i].batch_axis;
+        good = axis >= 0 && axis < inputs[i].rank;
+        n = good && i == 0 ? inputs[i].dims[axis] : n;
+        good = good && inputs[i].dims[axis] == n && n > 0;
+        inputs[i].dims[good ? axis : 0] = 1;
     }
     if (good && n == 1)
         proof = (struct items_proof){.apart = true};
     else if (good && planner_build(&one, model, part, inputs, NULL))
-        proof = items_prove(model, &one, many, n);
+        proof = items_prove(model, &one, many, n, NULL);
     plan_free(&one);
     arena_free(&arena);
     return proof;

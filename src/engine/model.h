@@ -40,9 +40,9 @@ struct percept_model {
     bool independent; /* options.batch_independent */
     int n_freed;      /* shapes that have other constants than in the file, where the batch is not 1 */
     struct freed *freed;
-    int64_t trial_length; /* of free axes but the first, in trials; 0: the usual one (trial.c) */
+    int64_t trial_length; /* of free axes but the batch, in trials; 0: the usual one (trial.c) */
     int n_inputs, n_outputs;
-    struct percept_io *inputs, *outputs;
+    struct percept_io *inputs, *outputs; /* until it is open an input's batch_axis is the one that is tried */
     struct percept_description description;
 };
 

@@ -2,10 +2,11 @@
  * open.c - percept_open is the story of loading, top to bottom:
  *
  *     read the file -> ONNX to graph -> check every node, fold constants -> free a batch of 1
- *     -> trial plan -> fuse -> pack into a region (or adopt one) -> let go of the file -> describe
+ *     -> trial plan -> which axes are the batch -> fuse -> pack into a region (or adopt one)
+ *     -> let go of the file -> describe
  *
  * What can be refused is refused here, with a sentence; afterwards the model is immutable and runs trust
- * it. Each word of the story is a file: graph/onnx.c, fold.c, rebatch.c, trial.c, fuse.c, pack.c, describe.c;
+ * it. Each word of the story is a file: graph/onnx.c, fold.c, rebatch.c, trial.c, axes.c, fuse.c, pack.c, describe.c;
  * here are their order and the file's bytes. What an open model is, says model.h.
  *
  * Threads: percept_open runs wherever it is called; nothing is shared between two opens.
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "engine/axes.h"
 #include "engine/describe.h"
 #include "engine/fold.h"
 #include "engine/fuse.h"
@@ -89,7 +91,7 @@ static bool free_batch(struct percept_model *model, struct plan *two, struct per
     struct percept_err why = {0};
     describe_batch(model, &(struct items_proof){.why = "with a batch of 2 it does not work"}, false);
     if (trial_first(model, two, &batch, &why) && batch == 2 && two->values)
-        model->description.batch_rewritten = trial_batch_free(model, two);
+        model->description.batch_rewritten = axes_first(model, two);
     if (model->description.batch_rewritten)
         return true;
     plan_free(two);
@@ -136,9 +138,9 @@ static bool improve(struct percept_model *model, struct percept_err *err)
         return false;
     if (!trial.values && !trial_first(model, &trial, &batch, err))
         return false;
+    if (!model->description.batch_rewritten)
+        axes_find(model, &trial, &batch, one);
     describe_outputs(model, &trial);
-    if (!one && batch == 2)
-        trial_batch_free(model, &trial);
     const bool good = fuse(model, &trial, batch, err);
     plan_free(&trial);
     fold_unused(model->onnx.graph);

@@ -3,15 +3,15 @@
  *
  * Many exporters write the batch they traced with, 1, into every shape. Most graphs do not mean it:
  * nothing in them mixes items, and the only place that knows the number is a Reshape with a constant
- * shape [1, ...]. So: the first axis of inputs, outputs and of such constants is freed (-1; or 0, "copy",
+ * shape [1, ...]. So: the first axis of inputs and of such constants is freed (-1; or 0, "copy",
  * where a -1 is there already and what is reshaped begins with 1 too, at two lengths if other axes are free:
- * windows of as many samples as the first trial had are one alone by chance). Then trial.c tells whether shapes
- * follow and items are proved apart, as of any model. Where they do not, all is put back.
+ * windows of as many samples as the first trial had are one alone by chance). Then axes.c tells whether items are
+ * proved apart, as of any model. Where they do not, all is put back.
  *
  * At a batch of 1 the constants of the file are those that count (planner.c), so that a freed network is the file's
  * there, at all lengths. At others nothing is believed of it that is not proved at the very shapes (session.c).
  *
- * Sequences whose batch is another axis and states with fixed initial values stay as they are.
+ * Where the batch is fixed at 1 along another axis it stays as it is, and so do states with fixed initial values.
  */
 #include "engine/rebatch.h"
 
@@ -88,11 +88,6 @@ static void first_axes(struct percept_model *model, int64_t batch)
     const struct graph *graph = model->onnx.graph;
     for (int i = 0; i < graph->n_inputs; i++)
         graph->values[graph->inputs[i]].dims[0] = model->inputs[i].dims[0] = batch;
-    for (int i = 0; i < graph->n_outputs; i++) {
-        struct percept_io *output = &model->outputs[i];
-        if (output->rank > 0)
-            graph->values[graph->outputs[i]].dims[0] = output->dims[0] = batch;
-    }
 }
 
 bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const struct tensor *longer)

@@ -2,9 +2,10 @@
  * trial.c - plans the network at made-up shapes, while it is opened.
  *
  * A trial tells what the file does not: shapes that fusing wants to know, types and ranks of outputs, nodes
- * whose types or shapes cannot work. Its batch is what the caller says (two, so that an axis of the batch
- * is not taken for one that is fixed at 1), other free axes get a guess, which is smaller where many axes
- * are free: what is computed from shapes alone (a ConstantOfShape) is as large as they are.
+ * whose types or shapes cannot work. Its batch, along the axes that are being tried (the inputs' batch_axis; first the
+ * first ones), is what the caller says (two, so that an axis of the batch is not taken for one that is fixed at 1),
+ * other free axes get a guess, which is smaller where many axes are free: what is computed from shapes alone (a
+ * ConstantOfShape) is as large as they are.
  *
  * What free axes mean is not said anywhere. The first may be time, of which a network wants more than two
  * steps, or a batch that a Reshape behind it has fixed at 1; another may be a recording, of which windows need
@@ -12,32 +13,22 @@
  * refused if none will do. Where a guess may be to blame even then it is not held against the model: it is
  * opened, and the real shapes will tell.
  *
- * The first axis is the batch where all inputs have it free, under one name as far as they have names, and
- * all outputs follow it from two to many, and to one: a Squeeze that names no axes takes an axis away there. What
- * the file says about its outputs is not asked: the plan knows.
- *
- * Of what follows the batch items.c has to prove that it keeps items apart.
- *
  * Plans of trials are never run: data of inputs are not known, and none are made up.
  */
 #include "engine/trial.h"
 
 #include <string.h>
 
-#include "engine/describe.h"
-#include "engine/items.h"
 #include "engine/planner.h"
 
 #define MOST_ELEMENTS 1e5 /* of an item of an input whose axes are guessed */
-
-enum { MANY = 131, FEW = 3 }; /* items; a Slice of the first so many is seen when there are more */
 
 /* Elements of an item when free axes are so long. */
 static double item_elements(const struct percept_io *io, int64_t length)
 {
     double n = 1;
-    for (int d = 1; d < io->rank; d++)
-        n *= (double)(io->dims[d] < 0 ? length : io->dims[d]);
+    for (int d = 0; d < io->rank; d++)
+        n *= d == io->batch_axis ? 1 : (double)(io->dims[d] < 0 ? length : io->dims[d]);
     return n;
 }
 
@@ -74,32 +65,33 @@ static bool follows_axis(const struct percept_model *model, int k, int input, in
     return false;
 }
 
-/* Dims for a trial: what the model says, `batch` for a free first axis, a length for other free ones, and 1 for those
+/* Dims for a trial: what the model says, `batch` for a free batch axis, a length for other free ones, and 1 for those
  * that follow axis `one` of all inputs' in order (-1: none). */
 static bool trial_inputs(const struct percept_model *model, int64_t batch, int one, struct tensor *inputs,
                          bool *guessed)
 {
     const struct graph *graph = model->onnx.graph;
     const int64_t length = trial_length(model);
-    bool free_first = false, fixed_first = false;
+    bool any_free = false, any_fixed = false; /* batch axes */
     *guessed = false;
     for (int i = 0; i < graph->n_inputs; i++) {
         const struct value *value = &graph->values[graph->inputs[i]];
         if (value->rank < 0)
             return false;
         *guessed |= value->rank == 0; /* exporters write it where they know nothing of the shape */
-        free_first |= value->rank > 0 && value->dims[0] < 0;
-        fixed_first |= value->rank > 0 && value->dims[0] >= 0;
+        const int axis = model->inputs[i].batch_axis;
+        any_free |= axis < value->rank && value->dims[axis] < 0;
+        any_fixed |= axis < value->rank && value->dims[axis] >= 0;
         inputs[i] = (struct tensor){.dtype = value->dtype, .rank = value->rank};
         for (int d = 0; d < value->rank; d++) {
             bool fixed = value->dims[d] >= 0;
-            inputs[i].dims[d] = fixed ? value->dims[d] : d == 0 ? batch : length;
+            inputs[i].dims[d] = fixed ? value->dims[d] : d == axis ? batch : length;
             if (!fixed && one >= 0 && follows_axis(model, one, i, d))
                 inputs[i].dims[d] = 1;
-            *guessed |= !fixed && (d > 0 || value->rank == 1); /* a vector's length is no batch */
+            *guessed |= !fixed && (d != axis || value->rank == 1); /* a vector's length is no batch */
         }
     }
-    *guessed |= free_first && fixed_first; /* what is free in one input alone is no batch either */
+    *guessed |= any_free && any_fixed; /* what is free in one input alone is no batch either */
     return true;
 }
 
@@ -130,18 +122,19 @@ bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, s
     return false;
 }
 
-static bool has_free_axis(const struct percept_model *model, bool first)
+/* A batch axis, or another. */
+static bool has_free_axis(const struct percept_model *model, bool batch)
 {
     for (int i = 0; i < model->n_inputs; i++)
-        for (int d = first ? 0 : 1; d < (first ? 1 : model->inputs[i].rank); d++)
-            if (d < model->inputs[i].rank && model->inputs[i].dims[d] < 0)
+        for (int d = 0; d < model->inputs[i].rank; d++)
+            if (batch == (d == model->inputs[i].batch_axis) && model->inputs[i].dims[d] < 0)
                 return true;
     return false;
 }
 
 bool trial_first(struct percept_model *model, struct plan *plan, int64_t *batch, struct percept_err *err)
 {
-    /* the first axis' length, and that of others; 0: the usual one. 131 is a prime, 240 divisible by much. */
+    /* the batch, and the length of other axes; 0: the usual one. 131 is a prime, 240 divisible by much. */
     static const struct {
         int64_t batch, length;
     } tries[] = {{2, 0}, {2, 96}, {2, 512}, {2, 16000}, {131, 0}, {24, 0}, {240, 0}, {1, 0}};
@@ -183,16 +176,16 @@ bool trial_longer(struct percept_model *model, struct plan *plan)
     return good;
 }
 
-/* Is axis k of all inputs' free by itself, and the first that has its name? First axes are one where they are the
- * batch, and others that have no name most often are what they look like. */
+/* Is axis k of all inputs' free by itself, and the first that has its name? Those of the batch are
+ * one, and others that have no name most often are what they look like. */
 static bool leads(const struct percept_model *model, int k)
 {
     for (int i = 0, at = 0; i < model->n_inputs; i++)
         for (int d = 0; d < model->inputs[i].rank; d++, at++) {
             const struct percept_io *io = &model->inputs[i];
             if (at == k || follows_axis(model, k, i, d))
-                return at == k && io->dims[d] < 0 &&
-                       (d == 0 ? !model->description.batch_free : io->dim_names[d] != NULL);
+                return at == k && io->dims[d] < 0 && (d == 0 || io->dim_names[d]) &&
+                       !(model->description.batch_free && d == io->batch_axis);
         }
     return false;
 }
@@ -209,72 +202,4 @@ int trial_ones(struct percept_model *model, int64_t batch, struct plan *plans)
     for (int a = 0; a < n_axes && n_axes > 1; a++)
         n += attempt(model, batch, axes[a], &plans[n], &guessed, NULL) && plans[n].values;
     return n;
-}
-
-/* First axes that are free everywhere, under one name as far as they have names. */
-static bool names_agree(const struct percept_io *io, int n, const char **name)
-{
-    for (int i = 0; i < n; i++) {
-        if (io[i].rank < 1 || io[i].dims[0] != -1)
-            return false;
-        const char *mine = io[i].dim_names[0];
-        if (mine && *name && strcmp(mine, *name) != 0)
-            return false;
-        if (mine)
-            *name = mine;
-    }
-    return n > 0;
-}
-
-/* Is an output at `n` items what it is at two, but for its first axis? */
-static bool follows(const struct tensor *two, const struct tensor *other, int64_t n)
-{
-    if (two->rank < 1 || two->dims[0] != 2 || other->rank != two->rank || other->dims[0] != n)
-        return false;
-    for (int d = 1; d < two->rank; d++)
-        if (other->dims[d] != two->dims[d])
-            return false;
-    return true;
-}
-
-static bool outputs_follow(const struct percept_model *model, const struct plan *two, const struct plan *other,
-                           int64_t n)
-{
-    for (int i = 0; i < model->n_outputs; i++)
-        if (!follows(two->outputs[i], other->outputs[i], n))
-            return false;
-    return true;
-}
-
-/* Do outputs follow inputs from two items to one and to many, and do the items stay apart? */
-static struct items_proof prove(struct percept_model *model, const struct plan *two, const struct plan *one,
-                                const struct plan *many, int64_t n_many, bool *follow)
-{
-    const struct items_proof none = {.why = "outputs do not follow the first axis of the inputs"};
-    const bool complete = two->outputs && one->outputs && many->outputs;
-    *follow = complete && outputs_follow(model, two, one, 1) && outputs_follow(model, two, many, n_many);
-    const struct items_proof proof = items_prove(model, one, two, 2);
-    if (complete && !*follow && (proof.apart || !proof.node))
-        return none;
-    return proof.apart ? items_prove(model, one, many, n_many) : proof;
-}
-
-bool trial_batch_free(struct percept_model *model, const struct plan *two)
-{
-    const char *name = NULL;
-    struct plan one = {0}, many = {0};
-    struct items_proof proof = {.why = "the first axes of inputs and outputs are not free, under one name"};
-    bool follow = false;
-    int64_t n_many = MANY;
-    if (!names_agree(model->inputs, model->n_inputs, &name))
-        return describe_batch(model, &proof, false);
-    if (two->outputs && trial_plan(model, n_many, &many, NULL) && !many.outputs)
-        trial_plan(model, n_many = FEW, &many, NULL); /* the larger batch may be to blame */
-    if (two->part && trial_plan(model, 1, &one, NULL) && one.part)
-        proof = prove(model, two, &one, many.part ? &many : two, n_many, &follow);
-    else
-        proof.why = "no shapes were found at which it works for one item and for more";
-    plan_free(&one);
-    plan_free(&many);
-    return describe_batch(model, &proof, follow);
 }

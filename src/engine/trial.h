@@ -1,16 +1,16 @@
 /*
- * trial.h - a plan at made-up shapes, and what it tells about the batch.
+ * trial.h - plans at made-up shapes, while a model is opened.
  */
 #ifndef ENGINE_TRIAL_H
 #define ENGINE_TRIAL_H
 
 #include "engine/plan.h"
 
-/* The length that made-up inputs give to free axes other than the first. */
+/* The length that made-up inputs give to free axes other than the batch's. */
 int64_t trial_length(const struct percept_model *model);
 
-/* Plans the main graph with `batch` for a free first axis. False when the model cannot work; true without a
- * plan (values and outputs NULL) when guesses did not. */
+/* Plans the main graph with `batch` for free batch axes (those that are tried). False when the model cannot work;
+ * true without a plan (values and outputs NULL) when guesses did not. */
 bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err);
 
 /* The first trial, at two or what else works: later ones take the lengths of free axes from it. As trial_plan;
@@ -27,9 +27,5 @@ bool trial_longer(struct percept_model *model, struct plan *plan);
  * them is not spread there. Of models with several inputs, whose axes have the same length in a trial by chance; what
  * the batch is must be known. plans: [TRIAL_ONES]; how many could be made, none where there is one axis alone. */
 int trial_ones(struct percept_model *model, int64_t batch, struct plan *plans);
-
-/* Is the first axis of all inputs and outputs a batch of items that are proved apart, or said to be by the model's
- * owner? `two` is the trial at two. The model is described by then, and learns what was found. */
-bool trial_batch_free(struct percept_model *model, const struct plan *two);
 
 #endif

@@ -173,13 +173,14 @@ size_t op_text_bytes(const struct tensor *t);
 void op_move_texts(void *strings, int64_t n, char *to);
 
 enum op_flags {
-    OP_SHAPE_ONLY = 1, /* output needs only the dims of the inputs (Shape, Size): known when planned */
-    OP_RANDOM = 2,     /* never folded */
-    OP_DATA_DIMS = 4,  /* output dims depend on data: shape gives the upper bound, run sets out[i]->dims */
-    OP_OWN_MEMORY = 8, /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
-    OP_LISTS = 16,     /* takes sequences and optionals; the planner refuses them for all others */
-    OP_LASTING = 32,   /* run asks for lasting memory: never folded */
-    OP_MIXES = 64,     /* items of a batch reach each other: a model that has it is not batched */
+    OP_SHAPE_ONLY = 1,   /* output needs only the dims of the inputs (Shape, Size): known when planned */
+    OP_RANDOM = 2,       /* never folded */
+    OP_DATA_DIMS = 4,    /* output dims depend on data: shape gives the upper bound, run sets out[i]->dims */
+    OP_OWN_MEMORY = 8,   /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
+    OP_LISTS = 16,       /* takes sequences and optionals; the planner refuses them for all others */
+    OP_LASTING = 32,     /* run asks for lasting memory: never folded */
+    OP_MIXES = 64,       /* items of a batch reach each other: a model that has it is not batched */
+    OP_TIME_FIRST = 128, /* what it reads is [time, batch, features], unless an attribute says otherwise */
 };
 
 struct batch_view; /* op/batch_axis.h */

@@ -828,6 +828,7 @@ static void rnn_batch(struct batch_view *view)
                                       .shape = rnn_shape,                                                              \
                                       .run = rnn_run,                                                                  \
                                       .batch = rnn_batch,                                                              \
+                                      .flags = OP_TIME_FIRST,                                                          \
                                       .variant = kind_}
 
 RNN_RULE(rnn, RNN_PLAIN);

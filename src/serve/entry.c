@@ -94,6 +94,19 @@ static bool open_model(struct entry *entry, struct percept_err *err)
     return served->model && manifest_fits(served->manifest, served->model, err);
 }
 
+/* Jobs are joined along first axes. */
+static bool along_first_axes(const struct percept_model *model)
+{
+    int n_in, n_out;
+    const struct percept_io *in = percept_inputs(model, &n_in), *out = percept_outputs(model, &n_out);
+    bool all = true;
+    for (int i = 0; i < n_in; i++)
+        all &= in[i].batch_axis == 0;
+    for (int i = 0; i < n_out; i++)
+        all &= out[i].batch_axis == 0;
+    return all;
+}
+
 static void set_batching(struct entry *entry)
 {
     struct served *served = &entry->served;
@@ -103,7 +116,7 @@ static void set_batching(struct entry *entry)
         served->manifest->max_batch_size > 0 ? served->manifest->max_batch_size : entry->settings->max_batch_size;
     if (limit <= 0)
         limit = DEFAULT_BATCH_SIZE;
-    served->batching = description.batch_free;
+    served->batching = description.batch_free && along_first_axes(served->model);
     served->max_batch_size = served->batching ? limit : 1;
 }
 

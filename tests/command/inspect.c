@@ -38,6 +38,9 @@ START_TEST(json_has_the_facts)
     ck_assert_int_eq(relus, 1);
     ck_assert_int_eq(parameters, 0);
     ck_assert(batch_free);
+    const json_t *input = json_array_get(json_object_get(root, "inputs"), 0);
+    ck_assert(json_is_integer(json_object_get(input, "batch_axis")));
+    ck_assert_int_eq(json_integer_value(json_object_get(input, "batch_axis")), 0);
     ck_assert_str_eq(level, percept_kernels()[0]);
     ck_assert_uint_eq(json_array_size(json_object_get(root, "runs")), 3);
     json_decref(root);

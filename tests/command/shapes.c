@@ -11,7 +11,7 @@ static struct percept_err err;
 #define INPUTS(...) ((const struct percept_io[]){__VA_ARGS__})
 #define IO(rank_, dims_, ...)                                                                                          \
     {                                                                                                                  \
-        .name = "x", .rank = rank_, .dims = dims_, .dim_names = { __VA_ARGS__ }                                        \
+        .name = "x", .rank = rank_, .dims = dims_, .batch_axis = -1, .dim_names = { __VA_ARGS__ }                      \
     }
 #define D(...)                                                                                                         \
     {                                                                                                                  \
@@ -24,7 +24,7 @@ static struct shapes_model model_of(const struct percept_io *inputs, int n_input
     return (struct shapes_model){.inputs = inputs, .n_inputs = n_inputs, .outputs = outputs, .n_outputs = n_outputs};
 }
 
-static const struct percept_io plain = {.name = "y", .rank = 2, .dims = {-1, 8}};
+static const struct percept_io plain = {.name = "y", .rank = 2, .dims = {-1, 8}, .batch_axis = -1};
 
 /* One input and its batch axis: what the names and places of one input tell. */
 static const struct {
@@ -58,9 +58,10 @@ END_TEST
 
 START_TEST(what_is_proved_comes_before_names)
 {
-    const struct percept_io *inputs = INPUTS(IO(2, D(-1, -1), "rows", "n"));
-    struct shapes_model model = model_of(inputs, 1, &plain, 1);
-    model.first_is_batch = true;
+    struct percept_io input = IO(2, D(-1, -1), "rows", "n");
+    const struct shapes_model model = model_of(&input, 1, &plain, 1);
+    ck_assert_int_eq(shapes_batch_axis(&model, 0), 1);
+    input.batch_axis = 0;
     ck_assert_int_eq(shapes_batch_axis(&model, 0), 0);
 }
 END_TEST
@@ -109,10 +110,9 @@ START_TEST(free_axes_get_the_batch_a_given_size_or_a_usual_one)
     given[0] = "height=-7";
     ck_assert_int_eq(shapes_input(&model, 0, &wish, shape, &err), -1);
     ck_assert_str_eq(err.text, "--dim 'height=-7': expected NAME=N or INPUT:AXIS=N");
-    const struct percept_io photo = {.name = "x", .rank = 4, .dims = {-1, 3, -1, -1}};
-    struct shapes_model pictures = model_of(&photo, 1, &plain, 1);
+    const struct percept_io photo = {.name = "x", .rank = 4, .dims = {-1, 3, -1, -1}, .batch_axis = 0};
+    const struct shapes_model pictures = model_of(&photo, 1, &plain, 1);
     const struct shapes_wish one = {.batch = 1, .dims = &nothing, .given = &nothing};
-    pictures.first_is_batch = true;
     ck_assert_int_eq(shapes_input(&pictures, 0, &one, shape, &err), 4);
     ck_assert_mem_eq(shape, ((int64_t[]){1, 3, 224, 224}), 4 * sizeof *shape);
 }

@@ -11,7 +11,7 @@
 #include "engine/small.h"
 #include "mates.h"
 
-/* x [batch, 8] to y. "Op in,in > out attr=1 attr=1,2 attr=text; ..." */
+/* x [batch, 8] to y. */
 struct net {
     const char *what, *nodes;
     bool apart;
@@ -130,45 +130,12 @@ static void add_fixed(struct small *s)
     small_ints(s, "halves", 3, DIMS(0, 2, 4));
 }
 
-static void add_attr(struct proto *node, const char *name, char *value)
-{
-    int64_t list[4];
-    size_t n = 0;
-    char *at = value;
-    for (; n < 4 && (*at == '-' || (*at >= '0' && *at <= '9')); at += *at == ',')
-        list[n++] = strtoll(at, &at, 10);
-    const bool several = strcmp(name, "axes") == 0 || strcmp(name, "perm") == 0 || strcmp(name, "kernel_shape") == 0;
-    if (n == 0 || *at)
-        proto_attr_text(node, name, value);
-    else if (several)
-        proto_attr_ints(node, name, n, list);
-    else
-        proto_attr_int(node, name, list[0]);
-}
-
-static struct proto read_node(char *text)
-{
-    char *save, *op_type = strtok_r(text, " ", &save), *inputs = strtok_r(NULL, " ", &save);
-    strtok_r(NULL, " ", &save); /* > */
-    struct proto node = proto_node(op_type, "", inputs, strtok_r(NULL, " ", &save));
-    for (char *attr = strtok_r(NULL, " ", &save); attr; attr = strtok_r(NULL, " ", &save)) {
-        char *value = strchr(attr, '=');
-        *value++ = 0;
-        add_attr(&node, attr, value);
-    }
-    return node;
-}
-
 /* The file says that there are so many items (-1: any). */
 static struct percept_model *open_net(const struct net *net, int64_t items, bool vouched)
 {
-    char text[512], *save;
     struct small s = small_xy(2, DIMS(items, 8));
-    ck_assert(strlen(net->nodes) < sizeof text);
-    strcpy(text, net->nodes);
     add_fixed(&s);
-    for (char *node = strtok_r(text, ";", &save); node; node = strtok_r(NULL, ";", &save))
-        proto_add(&s.graph, GRAPH_NODE, read_node(node));
+    small_nodes(&s, net->nodes);
     struct proto file = small_end(&s);
     const struct percept_options options = {.size = sizeof options,
                                             .level = getenv("PERCEPTD_KERNELS"),

@@ -22,6 +22,11 @@ void small_input(struct small *s, const char *name, int rank, const int64_t *dim
     proto_add(&s->graph, GRAPH_INPUT, proto_value(name, PERCEPT_FLOAT, rank, dims));
 }
 
+void small_input_named(struct small *s, const char *name, int rank, const int64_t *dims, const char *names)
+{
+    proto_add(&s->graph, GRAPH_INPUT, proto_value_named(name, PERCEPT_FLOAT, rank, dims, names));
+}
+
 void small_output(struct small *s, const char *name, int rank, const int64_t *dims)
 {
     proto_add(&s->graph, GRAPH_OUTPUT, proto_value(name, PERCEPT_FLOAT, rank, dims));
@@ -70,6 +75,44 @@ void small_node_int(struct small *s, const char *op_type, const char *inputs, co
     struct proto node = proto_node(op_type, "", inputs, outputs);
     proto_attr_int(&node, name, value);
     proto_add(&s->graph, GRAPH_NODE, node);
+}
+
+static void add_attr(struct proto *node, const char *name, char *value)
+{
+    int64_t list[4];
+    size_t n = 0;
+    char *at = value;
+    for (; n < 4 && (*at == '-' || (*at >= '0' && *at <= '9')); at += *at == ',')
+        list[n++] = strtoll(at, &at, 10);
+    const bool several = strcmp(name, "axes") == 0 || strcmp(name, "perm") == 0 || strcmp(name, "kernel_shape") == 0;
+    if (n == 0 || *at)
+        proto_attr_text(node, name, value);
+    else if (several)
+        proto_attr_ints(node, name, n, list);
+    else
+        proto_attr_int(node, name, list[0]);
+}
+
+static struct proto read_node(char *text)
+{
+    char *save, *op_type = strtok_r(text, " ", &save), *inputs = strtok_r(NULL, " ", &save);
+    strtok_r(NULL, " ", &save); /* > */
+    struct proto node = proto_node(op_type, "", inputs, strtok_r(NULL, " ", &save));
+    for (char *attr = strtok_r(NULL, " ", &save); attr; attr = strtok_r(NULL, " ", &save)) {
+        char *value = strchr(attr, '=');
+        *value++ = 0;
+        add_attr(&node, attr, value);
+    }
+    return node;
+}
+
+void small_nodes(struct small *s, const char *text)
+{
+    char copy[640], *save;
+    ck_assert(strlen(text) < sizeof copy);
+    strcpy(copy, text);
+    for (char *node = strtok_r(copy, ";", &save); node; node = strtok_r(NULL, ";", &save))
+        proto_add(&s->graph, GRAPH_NODE, read_node(node));
 }
 
 struct proto small_end(struct small *s)

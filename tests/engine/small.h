@@ -19,6 +19,8 @@ struct small small_begin(void); /* opset 13 */
 /* Begins with an input "x" of these dims and an output "y" of whatever comes out. */
 struct small small_xy(int rank, const int64_t *dims);
 void small_input(struct small *s, const char *name, int rank, const int64_t *dims);
+/* The same with names of the axes that are free: "time,batch". */
+void small_input_named(struct small *s, const char *name, int rank, const int64_t *dims, const char *names);
 void small_output(struct small *s, const char *name, int rank, const int64_t *dims);
 void small_floats(struct small *s, const char *name, int rank, const int64_t *dims, const float *data);
 /* The same with a repeatable pattern in [-1, 1). */
@@ -28,6 +30,9 @@ void small_node(struct small *s, const char *op_type, const char *inputs, const 
 /* With one attribute that is an integer. */
 void small_node_int(struct small *s, const char *op_type, const char *inputs, const char *outputs, const char *name,
                     int64_t value);
+
+/* Nodes as a text: "Op in,in > out attr=1 attr=1,2 attr=text; ..." */
+void small_nodes(struct small *s, const char *text);
 
 /* The finished model's bytes; the caller frees them. */
 struct proto small_end(struct small *s);

@@ -219,17 +219,19 @@ static inline struct proto proto_external(const char *name, int64_t dtype, int r
     return tensor;
 }
 
-/* rank -1: no shape; a dimension of -1 is free, the first under this name if it is not NULL. */
+/* rank -1: no shape; a dimension of -1 is free, under its name in the list "time,batch" if that is not NULL. */
 static inline struct proto proto_value_named(const char *name, int64_t dtype, int rank, const int64_t *dims,
-                                             const char *first)
+                                             const char *names)
 {
     struct proto shape = {0}, tensor = {0}, type = {0}, value = {0};
     for (int i = 0; i < rank; i++) {
         struct proto dim = {0};
+        const size_t n = names ? strcspn(names, ",") : 0;
         if (dims[i] >= 0)
             proto_int(&dim, DIM_VALUE, dims[i]);
-        else if (i == 0 && first)
-            proto_text(&dim, DIM_PARAM, first);
+        else if (n)
+            proto_bytes(&dim, DIM_PARAM, names, n);
+        names = names ? names + n + (names[n] == ',') : NULL;
         proto_add(&shape, SHAPE_DIM, dim);
     }
     proto_int(&tensor, TENSOR_TYPE_ELEM, dtype);

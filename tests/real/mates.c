@@ -30,7 +30,7 @@ static double flops_at(const struct percept_model *model, int64_t length)
     for (int i = 0; good && i < n; i++) {
         int64_t dims[PERCEPT_RANK_MAX];
         for (int d = 0; d < inputs[i].rank; d++)
-            dims[d] = d == 0 ? 1 : inputs[i].dims[d] < 0 ? length : inputs[i].dims[d];
+            dims[d] = d == inputs[i].batch_axis ? 1 : inputs[i].dims[d] < 0 ? length : inputs[i].dims[d];
         good = percept_resize(session, i, inputs[i].rank, dims, NULL);
     }
     const double flops = good && percept_prepare(session, NULL) ? percept_session_flops(session) + 1 : 0;

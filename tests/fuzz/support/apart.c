@@ -18,8 +18,8 @@ static int64_t length_for(const struct percept_model *model, struct draw *draw)
     const struct percept_io *inputs = percept_inputs(model, &n);
     for (int i = 0; i < n; i++) {
         int64_t elements = 1;
-        for (int d = 1; d < inputs[i].rank; d++) {
-            const int64_t dim = inputs[i].dims[d] < 0 ? guess : inputs[i].dims[d];
+        for (int d = 0; d < inputs[i].rank; d++) {
+            const int64_t dim = d == inputs[i].batch_axis ? 1 : inputs[i].dims[d] < 0 ? guess : inputs[i].dims[d];
             if (dim > MOST_ELEMENTS || (elements *= dim) > MOST_ELEMENTS)
                 return 0;
         }
