@@ -2,9 +2,9 @@
  * fuse.c - small nodes become part of the large one before them: BatchNormalization and other
  * per-channel affine nodes, residual additions, activations.
  *
- * This file recognises patterns and asks; the operator that would do more decides (its fuse verb) and
- * keeps what it accepted. Absorbing moves the large node to the place of the small one, so that a
- * residual that is computed in between is there in time:
+ * This file recognises patterns and asks: the small node's rule what it is (its affine verb, its flags), the operator
+ * that would do more whether it does (its fuse verb); that one keeps what it accepted. Absorbing moves the large node
+ * to the place of the small one, so that a residual that is computed in between is there in time:
  *
  *     Conv -> t -> Add(t, r) -> y        becomes        Conv(.., r) -> y   where Add stood
  *
@@ -14,7 +14,6 @@
 #include "engine/fuse.h"
 
 #include "op/activation.h"
-#include "op/norm.h"
 #include "op/unary.h"
 
 struct fuser {
@@ -27,9 +26,9 @@ struct fuser {
     int *readers; /* [n_values][2]: the first two nodes that read it, or -1 */
 };
 
-static bool is_op(const struct node *node, const char *op_type)
+static bool has(const struct node *node, enum op_flags flag)
 {
-    return bytes_size(node->domain) == 0 && bytes_is(node->op_type, op_type);
+    return node->op->rule->flags & (int)flag;
 }
 
 static void note_reader(struct fuser *f, int value, int node)
@@ -73,68 +72,21 @@ static void absorb(struct fuser *f, int from, int to)
 /* The axis of the channels in what an operator that accepts fusions writes; -1: not known. */
 static int channel_axis(const struct fuser *f, const struct node *node)
 {
-    if (is_op(node, "MatMul") || is_op(node, "Gemm"))
-        return f->dims ? f->dims[node->out[0]].rank - 1 : is_op(node, "Gemm") ? 1 : -1;
+    if (has(node, OP_CHANNELS_LAST))
+        return f->dims ? f->dims[node->out[0]].rank - 1 : -1;
     return 1;
 }
 
-/* A constant whose only axis longer than 1 lies on `axis` of a tensor of this rank. */
-static bool per_channel(const struct tensor *constant, const struct tensor *full, int axis)
-{
-    if (constant->dtype != PERCEPT_FLOAT || constant->rank > full->rank)
-        return false;
-    for (int i = 0; i < constant->rank; i++) {
-        int at = i + full->rank - constant->rank;
-        if (constant->dims[i] != 1 && (at != axis || constant->dims[i] != full->dims[axis]))
-            return false;
-    }
-    return true;
-}
-
-static const float *spread(struct fuser *f, const struct tensor *constant, int64_t channels, bool negate, bool invert)
-{
-    float *vector = arena_array(&f->model->arena, (size_t)channels + 16, sizeof *vector);
-    if (!vector)
-        return NULL;
-    const float *from = constant->data;
-    bool scalar = tensor_elements(constant) == 1;
-    for (int64_t c = 0; c < channels; c++) {
-        float x = from[scalar ? 0 : c];
-        vector[c] = negate ? -x : invert ? 1.0f / x : x;
-    }
-    return vector;
-}
-
-/* y = x op constant, x the value between. */
-static bool arithmetic_affine(struct fuser *f, int first, int second, struct fusion *fusion)
-{
-    struct node *node = &f->graph->nodes[second];
-    bool add = is_op(node, "Add"), sub = is_op(node, "Sub"), mul = is_op(node, "Mul"), divide = is_op(node, "Div");
-    if (!f->dims || node->n_in != 2 || !(add || sub || mul || divide))
-        return false;
-    int between = f->graph->nodes[first].out[0];
-    int side = node->in[0] == between ? 1 : 0;
-    const struct tensor *constant = op_constant(&f->part->ctx[second], side);
-    const struct tensor *full = &f->dims[between];
-    int axis = channel_axis(f, &f->graph->nodes[first]);
-    if (!constant || (side == 0 && (sub || divide)) || axis < 0 || axis >= full->rank || full->dtype != PERCEPT_FLOAT ||
-        !per_channel(constant, full, axis))
-        return false;
-    fusion->channels = full->dims[axis];
-    const float *vector = spread(f, constant, fusion->channels, sub, divide);
-    fusion->scale = mul || divide ? vector : NULL;
-    fusion->shift = add || sub ? vector : NULL;
-    return vector != NULL;
-}
-
+/* y = x scale + shift, x the value between. */
 static bool affine_of(struct fuser *f, int first, int second, struct fusion *fusion)
 {
-    const struct node *node = &f->graph->nodes[second];
+    const struct node *before = &f->graph->nodes[first], *node = &f->graph->nodes[second];
+    const int between = before->out[0];
+    const struct affine_view view = {.input = node->in[0] == between ? 0 : 1,
+                                     .axis = channel_axis(f, before),
+                                     .x = f->dims ? &f->dims[between] : NULL};
     *fusion = (struct fusion){.kind = FUSE_AFFINE};
-    if (is_op(node, "BatchNormalization"))
-        return channel_axis(f, &f->graph->nodes[first]) == 1 &&
-               norm_affine(&f->part->ctx[second], &fusion->channels, &fusion->scale, &fusion->shift);
-    return arithmetic_affine(f, first, second, fusion);
+    return node->op->rule->affine && node->op->rule->affine(&f->part->ctx[second], &view, fusion);
 }
 
 /* --- residual ----------------------------------------------------------------------------------------------------- */
@@ -142,7 +94,7 @@ static bool affine_of(struct fuser *f, int first, int second, struct fusion *fus
 static bool residual_of(struct fuser *f, int first, int second, struct fusion *fusion)
 {
     const struct node *node = &f->graph->nodes[second];
-    if (!f->dims || !is_op(node, "Add") || node->n_in != 2 || node->in[0] == node->in[1])
+    if (!f->dims || !has(node, OP_ADDS) || node->n_in != 2 || node->in[0] == node->in[1])
         return false;
     int between = f->graph->nodes[first].out[0];
     int other = node->in[0] == between ? node->in[1] : node->in[0];
@@ -173,7 +125,8 @@ static bool gated_of(struct fuser *f, int first, int *gate, int *product, struct
     for (int i = 0; i < 2; i++) {
         *gate = f->readers[2 * between + i];
         *product = f->readers[2 * between + 1 - i];
-        if (*gate < 0 || *product < 0 || !is_op(&f->graph->nodes[*product], "Mul") || !activation_of(f, *gate, fusion))
+        if (*gate < 0 || *product < 0 || !has(&f->graph->nodes[*product], OP_MULTIPLIES) ||
+            !activation_of(f, *gate, fusion))
             continue;
         int gated = f->graph->nodes[*gate].out[0];
         const struct node *mul = &f->graph->nodes[*product];

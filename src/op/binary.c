@@ -711,14 +711,69 @@ static void binary_batch(struct batch_view *view)
         batch_axis_elements_of(view, (const struct tensor *[]){view->many->in[0], &second});
 }
 
-#define RULE(name, member)                                                                                             \
-    const struct op_rule op_##name = {                                                                                 \
-        .check = binary_check, .shape = binary_shape, .run = binary_run, .batch = binary_batch, .variant = member};
+/* --- per channel -------------------------------------------------------------------------------------------------- */
 
-RULE(add, IS_ADD)
-RULE(sub, IS_SUB)
-RULE(mul, IS_MUL)
-RULE(div, IS_DIV)
+/* Does only axis `axis` of x meet more than one number of it? No, too, where opset 6 has placed it elsewhere than numpy
+ * would. */
+static bool per_channel(const struct binary_priv *priv, const struct tensor *constant, const struct tensor *x, int axis)
+{
+    const bool scalar = tensor_elements(constant) == 1;
+    if (constant->dtype != PERCEPT_FLOAT || constant->rank > x->rank)
+        return false;
+    if (priv->legacy && priv->has_axis && !scalar && priv->axis != x->rank - constant->rank &&
+        priv->axis != -constant->rank)
+        return false;
+    for (int i = 0; i < constant->rank; i++) {
+        const int at = i + x->rank - constant->rank;
+        if (constant->dims[i] != 1 && (at != axis || constant->dims[i] != x->dims[axis]))
+            return false;
+    }
+    return true;
+}
+
+/* One number for each channel. */
+static const float *spread(struct node_ctx *ctx, const struct tensor *constant, int64_t channels)
+{
+    const enum member member = (enum member)ctx->node->op->rule->variant;
+    float *vector = arena_array(ctx->arena, (size_t)channels + 16, sizeof *vector);
+    const float *from = constant->data;
+    const bool scalar = tensor_elements(constant) == 1;
+    for (int64_t c = 0; vector && c < channels; c++) {
+        const float x = from[scalar ? 0 : c];
+        vector[c] = member == IS_SUB ? -x : member == IS_DIV ? 1.0f / x : x;
+    }
+    return vector;
+}
+
+static bool binary_affine(struct node_ctx *ctx, const struct affine_view *view, struct fusion *fusion)
+{
+    const struct binary_priv *priv = ctx->node->priv;
+    const enum member member = priv->member;
+    if (!view->x || ctx->node->n_in != 2 || view->axis < 0 || view->axis >= view->x->rank ||
+        view->x->dtype != PERCEPT_FLOAT || (view->input == 1 && (member == IS_SUB || member == IS_DIV)))
+        return false;
+    const struct tensor *constant = op_constant(ctx, 1 - view->input);
+    if (!constant || !per_channel(priv, constant, view->x, view->axis))
+        return false;
+    fusion->channels = view->x->dims[view->axis];
+    const float *vector = spread(ctx, constant, fusion->channels);
+    fusion->scale = member == IS_MUL || member == IS_DIV ? vector : NULL;
+    fusion->shift = member == IS_ADD || member == IS_SUB ? vector : NULL;
+    return vector != NULL;
+}
+
+#define RULE(name, member, ...)                                                                                        \
+    const struct op_rule op_##name = {.check = binary_check,                                                           \
+                                      .shape = binary_shape,                                                           \
+                                      .run = binary_run,                                                               \
+                                      .batch = binary_batch,                                                           \
+                                      .variant = member,                                                               \
+                                      __VA_ARGS__};
+
+RULE(add, IS_ADD, .affine = binary_affine, .flags = OP_ADDS)
+RULE(sub, IS_SUB, .affine = binary_affine)
+RULE(mul, IS_MUL, .affine = binary_affine, .flags = OP_MULTIPLIES)
+RULE(div, IS_DIV, .affine = binary_affine)
 RULE(pow, IS_POW)
 RULE(mod, IS_MOD)
 RULE(prelu, IS_PRELU)

@@ -187,7 +187,7 @@ static bool matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
     return weights_fuse(ctx, &matmul->fused, fusion);
 }
 
-/* The engine takes axis 1 for the channels of an operator that it does not know. */
+/* It does not say where its channels lie (OP_CHANNELS_LAST). */
 static bool fused_matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 {
     return fusion->kind != FUSE_AFFINE && matmul_fuse(ctx, fusion);
@@ -736,6 +736,7 @@ const struct op_rule op_matmul = {
     .shape = matmul_shape,
     .run = matmul_run,
     .batch = matmul_batch,
+    .flags = OP_CHANNELS_LAST,
 };
 
 const struct op_rule op_fused_gemm = {

@@ -5,7 +5,7 @@
  *
  * BatchNormalization is y = x scale' + shift' per channel; both vectors are computed once, in
  * double, when its parameters are constants, and at every run into scratch when not. Mostly it
- * never runs: the engine asks norm_affine for the vectors and has the node before absorb them.
+ * never runs: its verb `affine` tells the vectors and the node before absorbs them.
  * ImageScaler, which early exporters put behind a picture, runs as one whose vectors are attributes.
  *
  * The others measure first. Mean and variance are doubles (kernels->reduce->moments), and the mean is subtracted before
@@ -23,8 +23,6 @@
  *
  * Thread: loader, then the session's holder with its team. Not here: the training form (training.c).
  */
-#include "op/norm.h"
-
 #include "op/activation.h"
 #include "op/attr.h"
 #include "op/batch_axis.h"
@@ -100,7 +98,9 @@ static void affine_of(const float *const v[4], float epsilon, int64_t n, float *
     }
 }
 
-bool norm_affine(struct node_ctx *ctx, int64_t *channels, const float **scale, const float **shift)
+/* The node as y = x scale[c] + shift[c], two vectors of *channels floats in ctx->arena. False, and nothing touched,
+ * where its parameters are not all constants (or memory is short). */
+static bool vectors_of(struct node_ctx *ctx, int64_t *channels, const float **scale, const float **shift)
 {
     const struct norm *norm = ctx->node->priv;
     const float *v[4];
@@ -135,7 +135,7 @@ static bool check_batch(struct node_ctx *ctx, struct norm *norm, struct percept_
     if (!attr_bool(ctx, "spatial", true, &spatial, err))
         return false;
     norm->per_element = !spatial;
-    norm->constant = norm_affine(ctx, &norm->channels, &norm->scale, &norm->shift);
+    norm->constant = vectors_of(ctx, &norm->channels, &norm->scale, &norm->shift);
     if (norm->constant)
         ctx->packed_inputs |= 0x1eu;
     return true;
@@ -846,12 +846,28 @@ static void skip_batch(struct batch_view *view)
     batch_axis_meets(view, 1);
 }
 
-#define NORM_RULE(name, kind_, shape_, batch_)                                                                         \
-    const struct op_rule op_##name = {                                                                                 \
-        .check = norm_check, .fuse = norm_fuse, .shape = shape_, .run = norm_run, .batch = batch_, .variant = kind_}
+static bool norm_affine(struct node_ctx *ctx, const struct affine_view *view, struct fusion *fusion)
+{
+    const struct norm *norm = ctx->node->priv;
+    if (!norm->constant || view->input != 0 || view->axis != 1)
+        return false;
+    fusion->channels = norm->channels;
+    fusion->scale = norm->scale;
+    fusion->shift = norm->shift;
+    return true;
+}
 
-NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, norm_batch);
-NORM_RULE(image_scaler, NORM_SCALER, shape_scaler, norm_batch);
+#define NORM_RULE(name, kind_, shape_, batch_, ...)                                                                    \
+    const struct op_rule op_##name = {.check = norm_check,                                                             \
+                                      .fuse = norm_fuse,                                                               \
+                                      .shape = shape_,                                                                 \
+                                      .run = norm_run,                                                                 \
+                                      .batch = batch_,                                                                 \
+                                      .variant = kind_,                                                                \
+                                      __VA_ARGS__}
+
+NORM_RULE(batch_normalization, NORM_BATCH, shape_batch, norm_batch, .affine = norm_affine);
+NORM_RULE(image_scaler, NORM_SCALER, shape_scaler, norm_batch, .affine = norm_affine);
 NORM_RULE(instance_normalization, NORM_INSTANCE, shape_instance, batch_axis_items);
 NORM_RULE(group_normalization, NORM_GROUP, shape_group, batch_axis_items);
 NORM_RULE(layer_normalization, NORM_LAYER, shape_rows, rows_batch);

@@ -3,6 +3,7 @@
  *
  *   verb    when                          thread            may fail          may allocate
  *   check   a model is opened             loader            with a sentence   ctx->arena (the model's)
+ *   affine  after all checks              loader            says no           ctx->arena
  *   fuse    after all checks              loader            says no           ctx->arena
  *   pack    after fusing                  loader            no                no: size is asked first
  *   shape   a set of shapes is new        session's holder  with a sentence   step->arena (the plan's)
@@ -11,6 +12,9 @@
  *
  * Loading judges, running trusts: what check and shape accepted, run does without asking again; it
  * only judges elements, such as an index out of range.
+ *
+ * affine says what a node is to the one before it: a scale and a shift for each channel. fuse takes such into a node
+ * that came before. Between them is engine/fuse.c, which knows no operator by its name.
  *
  * batch says where the items of a batch lie in what the node computes (batch_axis.h). A rule without it says
  * nothing of the kind: behind such a node items are not joined, unless all that it reads is the same for all.
@@ -57,6 +61,13 @@ struct fusion {
     int value;
     enum activation act;
     float alpha, beta;
+};
+
+/* What affine is asked: the node reads x, which is its input `input` and what an operator before it gives. */
+struct affine_view {
+    int input;
+    int axis;               /* along which the channels of x lie; -1: not known */
+    const struct tensor *x; /* dims as in a trial; NULL: not known */
 };
 
 /* What a node that accepts fusions keeps (in its priv): the result of all accepted requests. */
@@ -173,20 +184,27 @@ size_t op_text_bytes(const struct tensor *t);
 void op_move_texts(void *strings, int64_t n, char *to);
 
 enum op_flags {
-    OP_SHAPE_ONLY = 1,   /* output needs only the dims of the inputs (Shape, Size): known when planned */
-    OP_RANDOM = 2,       /* never folded */
-    OP_DATA_DIMS = 4,    /* output dims depend on data: shape gives the upper bound, run sets out[i]->dims */
-    OP_OWN_MEMORY = 8,   /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
-    OP_LISTS = 16,       /* takes sequences and optionals; the planner refuses them for all others */
-    OP_LASTING = 32,     /* run asks for lasting memory: never folded */
-    OP_MIXES = 64,       /* items of a batch reach each other: a model that has it is not batched */
-    OP_TIME_FIRST = 128, /* what it reads is [time, batch, features], unless an attribute says otherwise */
+    OP_SHAPE_ONLY = 1,      /* output needs only the dims of the inputs (Shape, Size): known when planned */
+    OP_RANDOM = 2,          /* never folded */
+    OP_DATA_DIMS = 4,       /* output dims depend on data: shape gives the upper bound, run sets out[i]->dims */
+    OP_OWN_MEMORY = 8,      /* run sets out[i]'s dtype, dims and data as well; shape says nothing */
+    OP_LISTS = 16,          /* takes sequences and optionals; the planner refuses them for all others */
+    OP_LASTING = 32,        /* run asks for lasting memory: never folded */
+    OP_MIXES = 64,          /* items of a batch reach each other: a model that has it is not batched */
+    OP_TIME_FIRST = 128,    /* what it reads is [time, batch, features], unless an attribute says otherwise */
+    OP_CHANNELS_LAST = 256, /* the channels of what it gives lie along the last axis, not the second */
+    OP_ADDS = 512,          /* gives the sum of its inputs, element by element */
+    OP_MULTIPLIES = 1024,   /* their product */
+    OP_RESHAPES = 2048,     /* gives input 0 under the dims that input 1 lists */
+    OP_PASSES = 4096,       /* with one input and one output that is wanted: gives that input */
 };
 
 struct batch_view; /* op/batch_axis.h */
 
 struct op_rule {
     bool (*check)(struct node_ctx *ctx, struct percept_err *err);
+    /* True: output 0 is x scale[c] + shift[c]; tells channels, scale and shift. NULL: never. */
+    bool (*affine)(struct node_ctx *ctx, const struct affine_view *view, struct fusion *fusion);
     bool (*fuse)(struct node_ctx *ctx, const struct fusion *fusion); /* NULL: never */
     size_t (*pack_bytes)(const struct node_ctx *ctx);                /* NULL: nothing to pack */
     void (*pack)(const struct node_ctx *ctx, void *packed);
@@ -220,6 +238,9 @@ bool op_run(struct step *step, struct run_env *env, struct percept_err *err);
 
 /* The constant tensor behind input i, aligned, or NULL when it is left out or not constant. */
 const struct tensor *op_constant(struct node_ctx *ctx, int i);
+
+/* Why there is no row for operators of this kind, and never will be: advice for whoever brings one; NULL otherwise. */
+const char *op_absent(struct bytes domain, struct bytes name);
 
 /* True if input i is there. */
 bool op_has_input(const struct node *node, int i);

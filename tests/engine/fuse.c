@@ -149,7 +149,66 @@ static void matmul_bias_tanh(struct small *s)
     small_node(s, "Tanh", "b", "y");
 }
 
+/* A number for each channel, and one for all. */
+static void conv_arithmetic(struct small *s)
+{
+    picture(s);
+    small_weights(s, "column", 3, DIMS(19, 1, 1), 6);
+    small_weights(s, "plane", 4, DIMS(1, 19, 1, 1), 7);
+    small_floats(s, "four", 0, NULL, (float[]){4});
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Mul", "column,a", "b");
+    small_node(s, "Sub", "b,plane", "c");
+    small_node(s, "Div", "c,four", "y");
+}
+
+/* What is taken from a constant is no scale and shift that is known here. */
+static void conv_turned_sub(struct small *s)
+{
+    picture(s);
+    small_weights(s, "column", 3, DIMS(19, 1, 1), 6);
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Sub", "column,a", "y");
+}
+
+static void conv_along_the_width(struct small *s)
+{
+    picture(s);
+    small_weights(s, "line", 1, DIMS(5), 6);
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node(s, "Add", "a,line", "y");
+}
+
+static void conv_scaler(struct small *s)
+{
+    float bias[19];
+    struct proto node = proto_node("ImageScaler", "", "a", "y");
+    for (int i = 0; i < 19; i++)
+        bias[i] = (float)i / 8 - 1;
+    proto_attr_float(&node, "scale", 0.25f);
+    proto_attr_floats(&node, "bias", 19, bias);
+    picture(s);
+    small_node(s, "Conv", "x,w,bias", "a");
+    proto_add(&s->graph, GRAPH_NODE, node);
+}
+
+/* Its mean and variance are the batch's, whatever the file has as constants. */
+static void conv_norm_in_training_form(struct small *s)
+{
+    s->opset = 15;
+    picture(s);
+    small_weights(s, "p", 1, DIMS(19), 3);
+    small_floats(s, "v", 1, DIMS(19), (float[19]){1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1});
+    small_node(s, "Conv", "x,w,bias", "a");
+    small_node_int(s, "BatchNormalization", "a,p,p,p,v", "y", "training_mode", 1);
+}
+
 static const struct sample samples[] = {
+    {"conv arithmetic", conv_arithmetic, {"a", "b", "c"}, 1},
+    {"conv turned sub", conv_turned_sub, {"a"}, 2},
+    {"conv along the width", conv_along_the_width, {"a"}, 2},
+    {"conv scaler", conv_scaler, {"a"}, 1},
+    {"conv norm in training form", conv_norm_in_training_form, {"a"}, 2},
     {"conv relu", conv_relu, {"a"}, 1},
     {"conv norm relu", conv_norm_relu, {"a", "b"}, 1},
     {"conv residual relu", conv_residual, {"a", "r", "b"}, 2},
@@ -274,6 +333,33 @@ START_TEST(what_may_be_spread_is_no_residual)
 }
 END_TEST
 
+/* Before opset 7 an axis says where the second operand lies: here along the rows. */
+START_TEST(a_vector_along_another_axis_is_no_bias)
+{
+    for (int64_t axis = 0; axis < 2; axis++) {
+        struct small s = small_begin();
+        s.opset = 6;
+        small_input(&s, "x", 2, DIMS(3, 3));
+        small_output(&s, "y", -1, NULL);
+        small_floats(&s, "w", 2, DIMS(3, 3), (float[]){1, 0, 0, 0, 1, 0, 0, 0, 1});
+        small_floats(&s, "v", 1, DIMS(3), (float[]){1, 2, 3});
+        small_node(&s, "MatMul", "x,w", "a");
+        struct proto add = proto_node("Add", "", "a,v", "y");
+        proto_attr_int(&add, "broadcast", 1);
+        proto_attr_int(&add, "axis", axis);
+        proto_add(&s.graph, GRAPH_NODE, add);
+        struct percept_model *model = small_open(&s);
+        struct percept_session *session = small_session(model);
+        const float *y = small_run(session, 2, DIMS(3, 3), (float[9]){0});
+        ck_assert_int_eq(small_describe(model).n_steps, axis ? 1 : 2);
+        for (int i = 0; i < 9; i++)
+            ck_assert_float_eq(y[i], (float)(axis ? i % 3 : i / 3) + 1);
+        percept_session_free(session);
+        percept_close(model);
+    }
+}
+END_TEST
+
 Suite *engine_fuse_suite(void);
 Suite *engine_fuse_suite(void)
 {
@@ -281,6 +367,7 @@ Suite *engine_fuse_suite(void)
     TCase *tests = tcase_create("fuse");
     tcase_add_loop_test(tests, fused_nodes_answer_what_single_ones_do, 0, (int)(sizeof samples / sizeof *samples));
     tcase_add_test(tests, a_broadcast_addition_is_not_taken_for_a_residual);
+    tcase_add_test(tests, a_vector_along_another_axis_is_no_bias);
     tcase_add_loop_test(tests, what_may_be_spread_is_no_residual, 0, (int)(sizeof spread / sizeof *spread));
     suite_add_tcase(suite, tests);
     return suite;

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "op/norm.h"
-
 static struct harness h;
 
 /* (x - mean) / sqrt(variance + epsilon) of n numbers, in double */
@@ -98,16 +96,18 @@ END_TEST
 START_TEST(the_affine_vectors_can_be_had_when_parameters_are_constant)
 {
     const struct parameters p = {(float[]){2, 1}, (float[]){1, 0}, (float[]){1, 0}, (float[]){1, 4}};
-    int64_t n;
-    const float *scale, *shift;
     for (int constant = 0; constant < 2; constant++) {
+        struct fusion f = {.kind = FUSE_AFFINE};
         batch_begin(pick_best(), 2, DIMS(1, 2), (float[]){1, 2});
         harness_float(&h, "epsilon", 0);
         batch_vectors(&p, 2, constant);
         ck_assert(harness_check(&h));
-        ck_assert_int_eq(norm_affine(&h.ctx, &n, &scale, &shift), constant);
+        const struct op_rule *rule = h.node.op->rule;
+        ck_assert_int_eq(rule->affine(&h.ctx, &(struct affine_view){.input = 0, .axis = 1}, &f), constant);
         if (constant)
-            ck_assert(n == 2 && scale[0] == 2 && scale[1] == 0.5f && shift[0] == -1 && shift[1] == 0);
+            ck_assert(f.channels == 2 && f.scale[0] == 2 && f.scale[1] == 0.5f && f.shift[0] == -1 && f.shift[1] == 0);
+        ck_assert(!rule->affine(&h.ctx, &(struct affine_view){.input = 0, .axis = 2}, &f));
+        ck_assert(!rule->affine(&h.ctx, &(struct affine_view){.input = 1, .axis = 1}, &f));
         harness_end(&h);
     }
 }
