@@ -22,27 +22,12 @@ struct missing {
     char text[320];
     size_t used;
     int n;
-    bool laid_out; /* for one kind of processor, by ONNX Runtime */
-    bool no_net;   /* of a machine that learns otherwise */
+    const char *advice; /* op_absent's */
 };
-
-/* Models of scikit-learn and its kin that are no networks, by the beginnings of their names. */
-static bool is_no_net(const struct node *node)
-{
-    static const char *const kinds[] = {"TreeEnsemble", "SVM"};
-    for (size_t i = 0; bytes_is(node->domain, "ai.onnx.ml") && i < sizeof kinds / sizeof *kinds; i++) {
-        const size_t n = strlen(kinds[i]);
-        if (bytes_size(node->op_type) >= n && memcmp(node->op_type.at, kinds[i], n) == 0)
-            return true;
-    }
-    return false;
-}
 
 static void note_missing(struct missing *missing, const struct node *node)
 {
-    if (bytes_is(node->domain, "com.microsoft.nchwc"))
-        missing->laid_out = true;
-    missing->no_net |= is_no_net(node);
+    missing->advice = missing->advice ? missing->advice : op_absent(node->domain, node->op_type);
     char name[96];
     const char *domain = bytes_size(node->domain) ? "." : "";
     snprintf(name, sizeof name, BYTES_FMT "%s" BYTES_FMT, BYTES_ARG(node->domain), domain, BYTES_ARG(node->op_type));
@@ -157,7 +142,7 @@ static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct 
             return err_set(err, ERR_MEMORY, OP_AT "out of memory", OP_NODE(node));
     }
     node->dead = true;
-    model->description.n_folded += bytes_is(node->op_type, "Constant") ? 0 : 1;
+    model->description.n_folded += node->n_in > 0; /* a Constant is nothing that was to compute */
     return true;
 }
 
@@ -233,11 +218,7 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
     if (missing.n)
         return err_set(err, ERR_UNSUPPORTED, "the model needs %s that this version does not have: %s (%s)",
                        missing.n == 1 ? "an operator" : "operators", missing.text,
-                       missing.no_net     ? "trees and support vector machines are no neural networks; linear models "
-                                            "and perceptrons would work"
-                       : missing.laid_out ? "ONNX Runtime laid it out for one kind of processor: save it "
-                                            "with the optimization level 'extended'"
-                                          : "see `perceptd --operators` for those it has");
+                       missing.advice ? missing.advice : "see `perceptd --operators` for those it has");
     if (!fold_part(model, graph, err))
         return false;
     for (const struct part *part = model->parts; part; part = part->next)
@@ -248,8 +229,7 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
 
 static bool passes_through(const struct graph *graph, const struct node *node)
 {
-    bool named = bytes_is(node->op_type, "Identity") || (bytes_is(node->op_type, "Dropout") && node->n_in == 1);
-    if (node->dead || !named || bytes_size(node->domain) || node->n_in < 1 || node->out[0] < 0)
+    if (node->dead || !(node->op->rule->flags & OP_PASSES) || node->n_in != 1 || node->out[0] < 0)
         return false;
     for (int o = 1; o < node->n_out; o++)
         if (node->out[o] >= 0)

@@ -1,7 +1,8 @@
 /*
  * ops.c - the table of operators and the few things that most of them ask of a node or a step.
  *
- * ops.def is included twice: to declare the rules that the family files define, and to fill the table.
+ * ops.def is included three times: to declare the rules that the family files define, and to fill the tables of what is
+ * there and of what is not.
  * Its rows stand sorted by domain, name and opset (a test checks it), so that finding one is a binary
  * search and nothing has to be built at start.
  *
@@ -15,19 +16,40 @@
 #define OP(name, since, rule) extern const struct op_rule op_##rule;
 #define OP_ML(name, since, rule) extern const struct op_rule op_##rule;
 #define OP_MS(name, since, rule) extern const struct op_rule op_##rule;
+#define OP_ABSENT(domain, begin, advice)
 #include "op/ops.def"
 #undef OP
 #undef OP_ML
 #undef OP_MS
+#undef OP_ABSENT
 
 static const struct op table[] = {
 #define OP(name, since, rule) {"", #name, since, &op_##rule},
 #define OP_ML(name, since, rule) {"ai.onnx.ml", #name, since, &op_##rule},
 #define OP_MS(name, since, rule) {"com.microsoft", #name, since, &op_##rule},
+#define OP_ABSENT(domain, begin, advice)
 #include "op/ops.def"
 #undef OP
 #undef OP_ML
 #undef OP_MS
+#undef OP_ABSENT
+};
+
+#define NO_NET "trees and support vector machines are no neural networks; linear models and perceptrons would work"
+#define LAID_OUT "ONNX Runtime laid it out for one kind of processor: save it with the optimization level 'extended'"
+
+static const struct {
+    const char *domain, *begin, *advice;
+} absent[] = {
+#define OP(name, since, rule)
+#define OP_ML(name, since, rule)
+#define OP_MS(name, since, rule)
+#define OP_ABSENT(domain, begin, advice) {domain, begin, advice},
+#include "op/ops.def"
+#undef OP
+#undef OP_ML
+#undef OP_MS
+#undef OP_ABSENT
 };
 
 #define N_OPS ((int)(sizeof table / sizeof *table))
@@ -36,6 +58,16 @@ const struct op *op_table(int *n)
 {
     *n = N_OPS;
     return table;
+}
+
+const char *op_absent(struct bytes domain, struct bytes name)
+{
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        const size_t n = strlen(absent[i].begin);
+        if (bytes_is(domain, absent[i].domain) && bytes_size(name) >= n && !memcmp(name.at, absent[i].begin, n))
+            return absent[i].advice;
+    }
+    return NULL;
 }
 
 static bool gives_nothing(const struct step *step)

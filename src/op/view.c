@@ -315,21 +315,16 @@ static bool view_run(struct step *step, struct run_env *env, struct percept_err 
     return true;
 }
 
-#define RULE(name, member, verb)                                                                                       \
+#define RULE(name, member, verb, flags_)                                                                               \
     const struct op_rule op_##name = {                                                                                 \
-        .check = view_check, .shape = view_shape, .run = view_run, .batch = verb, .variant = member};
+        .check = view_check, .shape = view_shape, .run = view_run, .batch = verb, .flags = flags_, .variant = member};
 
-RULE(reshape, RESHAPE, batch_axis_in_order)
-RULE(flatten, FLATTEN, batch_axis_in_order)
-RULE(squeeze, SQUEEZE, batch_axis_in_order)
-RULE(unsqueeze, UNSQUEEZE, batch_axis_in_order)
-const struct op_rule op_identity = {.check = view_check,
-                                    .shape = view_shape,
-                                    .run = view_run,
-                                    .batch = batch_axis_elements,
-                                    .flags = OP_LISTS,
-                                    .variant = IDENTITY};
-RULE(dropout, DROPOUT, batch_axis_elements)
+RULE(reshape, RESHAPE, batch_axis_in_order, OP_RESHAPES)
+RULE(flatten, FLATTEN, batch_axis_in_order, 0)
+RULE(squeeze, SQUEEZE, batch_axis_in_order, 0)
+RULE(unsqueeze, UNSQUEEZE, batch_axis_in_order, 0)
+RULE(identity, IDENTITY, batch_axis_elements, OP_LISTS | OP_PASSES)
+RULE(dropout, DROPOUT, batch_axis_elements, OP_PASSES)
 
 /* --- Shape and Size ----------------------------------------------------------------------------------------------- */
 

@@ -54,6 +54,20 @@ START_TEST(unknown_names_domains_and_early_opsets_find_nothing)
 }
 END_TEST
 
+START_TEST(what_will_not_be_there_has_advice)
+{
+    int n;
+    const struct op *table = op_table(&n);
+    ck_assert_ptr_nonnull(strstr(op_absent(text("ai.onnx.ml"), text("SVMRegressor")), "no neural networks"));
+    ck_assert_ptr_nonnull(strstr(op_absent(text("com.microsoft.nchwc"), text("Conv")), "laid it out"));
+    ck_assert_ptr_null(op_absent(text(""), text("SVMRegressor")));
+    ck_assert_ptr_null(op_absent(text("ai.onnx.ml"), text("SV")));
+    ck_assert_ptr_null(op_absent(text("com.microsoft"), text("Conv")));
+    for (int i = 0; i < n; i++)
+        ck_assert_ptr_null(op_absent(text(table[i].domain), text(table[i].name)));
+}
+END_TEST
+
 START_TEST(fusions_are_accepted_in_the_order_of_execution_only)
 {
     struct arena arena = {0};
@@ -397,6 +411,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, table_is_sorted_by_domain_name_and_opset);
     tcase_add_test(tcase, every_row_can_be_found_and_has_the_verbs);
     tcase_add_test(tcase, unknown_names_domains_and_early_opsets_find_nothing);
+    tcase_add_test(tcase, what_will_not_be_there_has_advice);
     tcase_add_test(tcase, fusions_are_accepted_in_the_order_of_execution_only);
     tcase_add_test(tcase, a_shift_alone_needs_no_scale);
     tcase_add_test(tcase, inputs_can_be_appended);
