@@ -20,6 +20,7 @@
 #include "http/framing.h"
 #include "http/keys.h"
 #include "http/text.h"
+#include "serve/catalog.h"
 #include "serve/job.h"
 #include "serve/settings.h"
 

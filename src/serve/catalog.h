@@ -16,40 +16,8 @@
 #define SERVE_CATALOG_H
 
 #include "serve/loop.h"
-#include "serve/manifest.h"
+#include "serve/served.h"
 #include "serve/settings.h"
-#include "serve/stats.h"
-
-enum served_state { SERVED_LOADING, SERVED_READY, SERVED_FAILED, SERVED_UNLOADING };
-
-struct lane; /* serve/lane.h: the queue of one served model */
-
-/* Where models come from: a path that was added. */
-struct root {
-    struct root *next; /* in the order of adding */
-    const char *path;  /* as it was given */
-};
-
-/* One version of one model. */
-struct served {
-    struct served *next; /* in the catalog, sorted by name, then version */
-    const char *name;
-    int64_t version;
-    const char *path; /* of the .onnx */
-    const struct root *root;
-    enum served_state state;
-    char reason[512];            /* why it failed, or could not be replaced; without paths of this host */
-    struct percept_model *model; /* when READY */
-    const struct manifest *manifest;
-    struct lane *lane;
-    struct stats stats;
-    bool batching; /* first axis is the batch */
-    int max_batch_size;
-    int64_t max_pixels; /* of a posted picture before resizing; 0: the codec's own limit */
-    double load_ms;
-    int n_holders; /* jobs */
-    struct arena arena;
-};
 
 /* SERVED_READY -> "READY"; the repository extension's words: "LOADING", "READY", "UNAVAILABLE",
  * "UNLOADING". */

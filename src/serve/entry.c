@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "serve/fit.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -91,7 +92,7 @@ static bool open_model(struct entry *entry, struct percept_err *err)
                                             .region_prefix = settings->region_prefix,
                                             .batch_independent = served->manifest->independent};
     served->model = percept_open(served->path, &options, err);
-    return served->model && manifest_fits(served->manifest, served->model, err);
+    return served->model && fit_model(served->manifest, served->model, err);
 }
 
 /* Jobs are joined along first axes. */

@@ -1,5 +1,5 @@
 /*
- * entry.h - one instance of a model: a served model (catalog.h) with what its loading needs. The
+ * entry.h - one instance of a model: a served model (served.h) with what its loading needs. The
  * catalog alone uses it.
  *
  *     entry_new -> loop_load -> entry_load, on a loader's thread -> back on the loop:
@@ -11,10 +11,11 @@
 #ifndef SERVE_ENTRY_H
 #define SERVE_ENTRY_H
 
-#include "serve/catalog.h"
 #include "serve/dispatch.h"
 #include "serve/scan.h"
+#include "serve/served.h"
 
+struct catalog;
 struct need;
 
 struct entry {

@@ -15,7 +15,8 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/watch.h"
-#include "serve/catalog.h"
+#include "serve/loop.h"
+#include "serve/served.h"
 
 struct batch;
 struct codec;

@@ -9,6 +9,7 @@
 #define SERVE_LANE_H
 
 #include "serve/job.h"
+#include "serve/settings.h"
 
 struct dispatch;
 

@@ -20,7 +20,6 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/utf8.h"
-#include "serve/fit.h"
 #include "serve/lines.h"
 
 #include <inttypes.h>
@@ -716,9 +715,4 @@ const struct manifest_input *manifest_input(const struct manifest *manifest, con
         if (strcmp(manifest->inputs[i].name, name) == 0)
             return &manifest->inputs[i];
     return NULL;
-}
-
-bool manifest_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
-{
-    return fit_model(manifest, model, err);
 }

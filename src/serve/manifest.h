@@ -89,9 +89,6 @@ struct manifest {
  * into the arena. Files it names (labels, vocabulary) are read from beneath the folder only. */
 const struct manifest *manifest_read(const char *folder, struct arena *arena, struct percept_err *err);
 
-/* Does it fit the model: inputs and outputs by name, shapes, types, label count? */
-bool manifest_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err);
-
 /* The description of an input, or NULL. */
 const struct manifest_input *manifest_input(const struct manifest *manifest, const char *name);
 

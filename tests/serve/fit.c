@@ -54,7 +54,7 @@ START_TEST(the_shipped_manifests_fit_their_models)
             continue;
         const struct manifest *manifest = manifest_read(file_join(&arena, "models", names[i]), &arena, &err);
         ck_assert_msg(manifest != NULL, "%s", err.text);
-        ck_assert_msg(manifest_fits(manifest, model, &err), "%s", err.text);
+        ck_assert_msg(fit_model(manifest, model, &err), "%s", err.text);
         ck_assert_int_gt(manifest->n_labels, 1);
         percept_close(model);
     }
@@ -88,7 +88,7 @@ START_TEST(what_does_not_fit_the_model_is_found_out)
     if (!model)
         return;
     const struct manifest *manifest = read_good(unfit[_i].text);
-    ck_assert(!manifest_fits(manifest, model, &err));
+    ck_assert(!fit_model(manifest, model, &err));
     ck_assert_msg(strstr(err.text, unfit[_i].says) != NULL, "%s", err.text);
     ck_assert_int_eq(err.code, ERR_CONFIG);
     percept_close(model);
@@ -142,7 +142,7 @@ START_TEST(inputs_that_cannot_take_one_item_are_refused)
     struct fake_model *fake = fake_model_new("m");
     fake_model_input(fake, "x", shapes[_i].dtype, shapes[_i].rank, shapes[_i].dims);
     fake->model.description.batch_free = shapes[_i].batching;
-    bool fits = manifest_fits(read_good(shapes[_i].text), &fake->model, &err);
+    bool fits = fit_model(read_good(shapes[_i].text), &fake->model, &err);
     ck_assert_msg(fits == !shapes[_i].says, "%d: %s", _i, err.text);
     ck_assert_msg(fits || strstr(err.text, shapes[_i].says), "%s", err.text);
     fake_model_free(fake);
@@ -156,10 +156,10 @@ START_TEST(the_owners_word_is_for_a_model_with_a_batch)
     fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 3));
     fake_model_output(fake, "y", PERCEPT_FLOAT, 2, DIMS(-1, 3));
     fake->model.description.batch_free = true;
-    ck_assert(manifest_fits(read_good(text), &fake->model, &err));
+    ck_assert(fit_model(read_good(text), &fake->model, &err));
     fake->model.description.batch_free = false;
     fake->model.description.batch_reason = "outputs do not follow";
-    ck_assert(!manifest_fits(read_good(text), &fake->model, &err));
+    ck_assert(!fit_model(read_good(text), &fake->model, &err));
     ck_assert_msg(strstr(err.text, "batching.independent is true, but this model has no batch to join: outputs"), "%s",
                   err.text);
     fake_model_free(fake);
@@ -172,9 +172,9 @@ START_TEST(a_task_names_its_output_where_there_are_several)
     struct fake_model *fake = fake_model_new("m");
     fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
     fake_model_output(fake, "scores", PERCEPT_FLOAT, 2, DIMS(-1, 3));
-    ck_assert(manifest_fits(read_good(text), &fake->model, &err));
+    ck_assert(fit_model(read_good(text), &fake->model, &err));
     fake_model_output(fake, "features", PERCEPT_FLOAT, 2, DIMS(-1, 9));
-    ck_assert(!manifest_fits(read_good(text), &fake->model, &err));
+    ck_assert(!fit_model(read_good(text), &fake->model, &err));
     ck_assert_msg(strstr(err.text, "task.output is missing: which of scores, features holds") != NULL, "%s", err.text);
     fake_model_free(fake);
 }
@@ -199,7 +199,7 @@ START_TEST(an_item_has_as_many_classes_as_there_are_labels)
     fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, 1));
     fake_model_output(fake, "scores", PERCEPT_FLOAT, outputs[_i].rank, outputs[_i].dims);
     fake->model.description.batch_free = outputs[_i].batching;
-    bool fits = manifest_fits(read_good(text), &fake->model, &err);
+    bool fits = fit_model(read_good(text), &fake->model, &err);
     ck_assert_msg(fits == outputs[_i].fits, "%d: %s", _i, err.text);
     ck_assert(fits || strstr(err.text, " classes, but there are 3 labels"));
     fake_model_free(fake);
