@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "http/routes.h"
+#include "serve/lifecycle.h"
 #include "serve/loop.h"
 
 #include <microhttpd.h>
@@ -233,7 +234,7 @@ void exchange_wait(struct exchange *exchange)
 void exchange_cancel(struct exchange *exchange)
 {
     if (exchange->state == EXCHANGE_WAITING)
-        job_cancel(&exchange->job);
+        lifecycle_cancel(&exchange->job);
 }
 
 /* Judging. */

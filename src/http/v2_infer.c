@@ -14,6 +14,7 @@
 #include "http/exchange.h"
 #include "http/routes.h"
 #include "serve/codec.h"
+#include "serve/lifecycle.h"
 
 #include <inttypes.h>
 
@@ -121,7 +122,7 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
     if (!find(exchange, job, err) || !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
         return false;
     exchange_wait(exchange);
-    job_start(job);
+    lifecycle_start(job);
     return true;
 }
 

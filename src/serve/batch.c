@@ -88,6 +88,15 @@ void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_item
     }
 }
 
+void batch_cancel(struct batch *batch, struct job *job)
+{
+    if (loop_flag_raised(&job->cancelled))
+        return;
+    loop_flag_raise(&job->cancelled);
+    if (++batch->n_cancelled == batch->jobs.n)
+        loop_flag_raise(&batch->cancel);
+}
+
 /* Bytes of a tensor from `axis` on: one row of it for axis 1. Its data is in memory, so this
  * fits. */
 static size_t bytes_from(const struct percept_tensor *tensor, int axis)

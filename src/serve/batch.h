@@ -64,6 +64,9 @@ void batch_free(struct batch *batch);
 /* Takes over the jobs; on the loop. */
 void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_items);
 
+/* One of its jobs was cancelled: when all were, its run stops; on the loop. */
+void batch_cancel(struct batch *batch, struct job *job);
+
 /* Runs and encodes; on a worker. Each job then has a reply or an error. Closes the team. */
 void batch_work(struct batch *batch);
 

@@ -9,9 +9,8 @@
  *     none idle and work waiting: call lent cores back
  *
  * Fairness is by core time, not by turns: a lane is charged for what its tasks took, and the one
- * with the least goes first, so a large model's stream cannot crowd out a small one's trickle. A
- * lane that was idle starts level with the others instead of with a credit. Between its own decodes
- * and batches the lane decides (lane_next).
+ * with the least goes first, so a large model's stream cannot crowd out a small one's trickle.
+ * Between its own decodes and batches the lane decides (lane_next).
  *
  * The session used last is used first: its plans are in the cache. Sessions are made when there is
  * more to run than sessions at home, up to one per core, and kept.
@@ -48,13 +47,10 @@ struct dispatch {
     const struct batch_engine *engine;
     struct lane *lanes;
     struct batch *running; /* their leaders are out */
-    struct job_list ended; /* done is still to be called */
-    int n_in_flight;       /* jobs */
-    int n_helpers;         /* out */
-    int64_t level_ns;      /* core time used by the lane that was served last */
-    int64_t armed_ns;      /* when we shall be called in any case */
-    bool hurrying;         /* no batch waits for company */
-    bool draining;
+    struct lifecycle jobs;
+    int n_helpers;    /* out */
+    int64_t armed_ns; /* when we shall be called in any case */
+    bool hurrying;    /* no batch waits for company */
     void (*drained)(void *user);
     void *drained_user;
     struct helper *helpers, *free_helpers;
@@ -65,22 +61,32 @@ struct dispatch {
 
 bool dispatch_draining(const struct dispatch *dispatch)
 {
-    return dispatch->draining;
+    return dispatch->jobs.draining;
 }
 
 int dispatch_in_flight(const struct dispatch *dispatch)
 {
-    return dispatch->n_in_flight;
+    return dispatch->jobs.n_in_flight;
 }
 
-int64_t dispatch_now_ns(const struct dispatch *dispatch)
+static int64_t now_of(const struct dispatch *dispatch)
 {
     return dispatch->cores.now_ns(dispatch->cores.user);
 }
 
-void dispatch_wake(struct dispatch *dispatch)
+static void wake(struct dispatch *dispatch)
 {
     dispatch->cores.wake(dispatch->cores.user);
+}
+
+static int64_t jobs_now_ns(void *user)
+{
+    return now_of(user);
+}
+
+static void jobs_wake(void *user)
+{
+    wake(user);
 }
 
 static int idle_cores(const struct dispatch *dispatch)
@@ -91,35 +97,6 @@ static int idle_cores(const struct dispatch *dispatch)
 static void submit(struct dispatch *dispatch, struct task *task)
 {
     dispatch->cores.submit(dispatch->cores.user, task);
-}
-
-/* Jobs in and out */
-
-void dispatch_accept(struct job *job)
-{
-    struct lane *lane = job->served->lane;
-    struct dispatch *dispatch = lane->dispatch;
-    dispatch->n_in_flight++;
-    job->served->n_holders++;
-    if (!lane->n_pending && !lane->n_out && lane->used_ns < dispatch->level_ns)
-        lane->used_ns = dispatch->level_ns;
-}
-
-void dispatch_end_soon(struct job *job)
-{
-    struct dispatch *dispatch = job->served->lane->dispatch;
-    job->state = JOB_ENDED;
-    job_list_push(&dispatch->ended, job);
-    dispatch_wake(dispatch);
-}
-
-static void end_all(struct dispatch *dispatch, struct job_list *jobs)
-{
-    int64_t now_ns = dispatch_now_ns(dispatch);
-    for (struct job *job; (job = job_list_pop(jobs));) {
-        dispatch->n_in_flight--;
-        job_end(job, now_ns);
-    }
 }
 
 /* A task is back: what it cost. */
@@ -139,7 +116,7 @@ static struct job *job_of(struct task *task)
 
 static void decode_work(struct task *task)
 {
-    job_decode(job_of(task));
+    lifecycle_decode(job_of(task));
 }
 
 static void decode_done(struct task *task)
@@ -147,8 +124,8 @@ static void decode_done(struct task *task)
     struct job *job = job_of(task);
     struct lane *lane = job->served->lane;
     charge(lane, job->decode_ns);
-    job_decoded(job);
-    dispatch_wake(lane->dispatch);
+    lifecycle_decoded(job);
+    wake(lane->dispatch);
 }
 
 static void start_decode(struct dispatch *dispatch, struct lane *lane)
@@ -231,8 +208,8 @@ static void batch_task_done(struct task *task)
     }
     batch->leader_home = true;
     go_home(batch);
-    end_all(dispatch, &jobs);
-    dispatch_wake(dispatch);
+    lifecycle_end_all(&dispatch->jobs, &jobs);
+    wake(dispatch);
 }
 
 static bool may_run(const struct dispatch *dispatch, const struct lane *lane)
@@ -261,7 +238,7 @@ static void start_batch(struct dispatch *dispatch, struct lane *lane)
     if (!batch) {
         for (struct job *job; (job = job_list_pop(&jobs));) {
             err_memory(&job->err, "a batch", sizeof *batch);
-            dispatch_end_soon(job);
+            lifecycle_end_soon(job);
         }
         return;
     }
@@ -294,7 +271,7 @@ static void helper_done(struct task *task)
     go_home(helper->batch);
     helper->next = dispatch->free_helpers;
     dispatch->free_helpers = helper;
-    dispatch_wake(dispatch);
+    wake(dispatch);
 }
 
 /* The running batch that may be helped and has the fewest helpers. */
@@ -352,7 +329,7 @@ static int64_t expire(struct dispatch *dispatch, int64_t now_ns)
         int64_t next_ns = lane_expire(lane, now_ns, &expired);
         for (struct job *job; (job = job_list_pop(&expired));) {
             job_expire(job);
-            dispatch_end_soon(job);
+            lifecycle_end_soon(job);
         }
         if (next_ns < look_ns)
             look_ns = next_ns;
@@ -407,8 +384,8 @@ static int64_t give(struct dispatch *dispatch, int64_t now_ns)
             recall(dispatch, n_willing);
             return look_ns;
         }
-        if (lane->used_ns > dispatch->level_ns)
-            dispatch->level_ns = lane->used_ns;
+        if (lane->used_ns > dispatch->jobs.level_ns)
+            dispatch->jobs.level_ns = lane->used_ns;
         if (action == LANE_DECODE)
             start_decode(dispatch, lane);
         else
@@ -428,15 +405,15 @@ static void arm(struct dispatch *dispatch, int64_t now_ns, int64_t look_ns)
 
 void dispatch_turn(struct dispatch *dispatch)
 {
-    int64_t now_ns = dispatch_now_ns(dispatch);
+    int64_t now_ns = now_of(dispatch);
     int64_t expiry_ns = expire(dispatch, now_ns);
     int64_t look_ns = give(dispatch, now_ns);
     arm(dispatch, now_ns, expiry_ns < look_ns ? expiry_ns : look_ns);
-    if (dispatch->ended.n) {
-        end_all(dispatch, &dispatch->ended);
-        dispatch_wake(dispatch);
+    if (dispatch->jobs.ended.n) {
+        lifecycle_end_all(&dispatch->jobs, &dispatch->jobs.ended);
+        wake(dispatch);
     }
-    if (dispatch->drained && !dispatch->n_in_flight && !dispatch->n_helpers) {
+    if (dispatch->drained && !dispatch->jobs.n_in_flight && !dispatch->n_helpers) {
         void (*drained)(void *user) = dispatch->drained;
         dispatch->drained = NULL;
         drained(dispatch->drained_user);
@@ -446,15 +423,15 @@ void dispatch_turn(struct dispatch *dispatch)
 void dispatch_hurry(struct dispatch *dispatch)
 {
     dispatch->hurrying = true;
-    dispatch_wake(dispatch);
+    wake(dispatch);
 }
 
 void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void *user)
 {
-    dispatch->draining = dispatch->hurrying = true;
+    dispatch->jobs.draining = dispatch->hurrying = true;
     dispatch->drained = drained;
     dispatch->drained_user = user;
-    dispatch_wake(dispatch);
+    wake(dispatch);
 }
 
 /* Birth and death */
@@ -467,6 +444,7 @@ struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served,
     if (!lane)
         return err_null(err, ERR_MEMORY, "out of memory: a queue needs %zu bytes", sizeof *lane);
     lane->dispatch = dispatch;
+    lane->lifecycle = &dispatch->jobs;
     lane->served = served;
     lane->n_inputs = n_inputs;
     lane->n_outputs = n_outputs;
@@ -519,6 +497,7 @@ struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct b
     if (!dispatch)
         return err_null(err, ERR_MEMORY, "out of memory: the dispatcher");
     dispatch->cores = *cores;
+    dispatch->jobs = (struct lifecycle){.user = dispatch, .now_ns = jobs_now_ns, .wake = jobs_wake};
     dispatch->engine = engine;
     dispatch->armed_ns = LANE_NEVER;
     dispatch->helpers = (struct helper *)(dispatch + 1);
@@ -535,7 +514,7 @@ void dispatch_free(struct dispatch *dispatch)
 {
     if (!dispatch)
         return;
-    assert(!dispatch->lanes && !dispatch->n_in_flight && !dispatch->n_helpers);
+    assert(!dispatch->lanes && !dispatch->jobs.n_in_flight && !dispatch->n_helpers);
     if (dispatch->loop)
         loop_off_turn(dispatch->loop, dispatch);
     loop_timer_free(dispatch->timer);

@@ -6,6 +6,7 @@
 #define SERVE_DISPATCH_H
 
 #include "serve/batch.h"
+#include "serve/lifecycle.h"
 
 /* The cores and the clock: loop.h's functions, or a test's. */
 struct dispatch_cores {
@@ -40,12 +41,6 @@ void dispatch_lane_free(struct lane *lane); /* it must rest */
 
 /* No job of its is left that is not over, and all its sessions are at home. */
 bool dispatch_lane_rests(const struct lane *lane);
-
-/* For job.c. */
-void dispatch_accept(struct job *job);
-void dispatch_end_soon(struct job *job); /* done is called in the next turn */
-void dispatch_wake(struct dispatch *dispatch);
-int64_t dispatch_now_ns(const struct dispatch *dispatch);
 
 /* Looks at everything once: ends what is over, gives cores to what waits. */
 void dispatch_turn(struct dispatch *dispatch);

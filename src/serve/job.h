@@ -1,13 +1,13 @@
 /*
  * job.h - one inference request, from its body to its reply's bytes.
  *
- *     http fills in what was asked -> job_start -> decode (worker, or loop when small) -> lane ->
+ *     http fills in what was asked -> lifecycle_start -> decode (worker, or loop when small) -> lane ->
  *     a batch runs it -> encode (worker) -> job->done on the loop
  *
  * The job and everything it points to lie in the exchange's arena; http zeroes it and fills in the
  * part "asked". It is touched by the loop, or by the worker that has it, never by both. `done` is
- * called exactly once for each job_start, always from the loop, never from within job_start. After
- * job_cancel `done` still comes, as soon as no worker has it.
+ * called exactly once for each lifecycle_start, always from the loop, never from within it. After
+ * lifecycle_cancel `done` still comes, as soon as no worker has it.
  */
 #ifndef SERVE_JOB_H
 #define SERVE_JOB_H
@@ -43,7 +43,7 @@ struct job_output {
 };
 
 struct job {
-    /* asked: set by http before job_start */
+    /* asked: set by http before lifecycle_start */
     struct arena *arena;
     struct served *served;
     const struct codec *codec; /* of the request's media type */
@@ -79,33 +79,16 @@ struct job {
     /* the serve layer's own */
     struct job *next;
     struct task task;
-    struct batch *batch; /* while RUNNING */
-    int cancelled;       /* loop_flag_raise; polled by the run */
+    struct batch *batch;        /* while RUNNING */
+    int cancelled;              /* loop_flag_raise; polled by the run */
+    int64_t default_timeout_ns; /* its model's; 0: none */
     enum job_state state;
     struct watch watch; /* deadline and flag, for whoever works on it: decoding, then encoding */
     int64_t offset;     /* of its first item in the batch */
 };
 
-/* Takes the job. The catalog must have said READY in this turn. */
-void job_start(struct job *job);
-
-/* The client is gone or the server gives up: not computed if still queued, abandoned within
- * milliseconds if it is being decoded, run or written. */
-void job_cancel(struct job *job);
-
-/* For dispatch.c and lane.c. */
-
 /* By its own timeout, else by its model's; for decoders once the body said one. */
 void job_set_deadline(struct job *job);
-
-/* Runs the codec; any thread. False leaves the reason in job->err. */
-bool job_decode(struct job *job);
-
-/* What becomes of it after decoding, on the loop: it joins its lane, or fails. */
-void job_decoded(struct job *job);
-
-/* Counts it and calls done. The job may be gone afterwards. */
-void job_end(struct job *job, int64_t now_ns);
 
 /* The failures that are ours to name; the codes' sentences are the protocol's. */
 void job_expire(struct job *job);

@@ -12,6 +12,7 @@
 #include "serve/settings.h"
 
 struct dispatch;
+struct lifecycle;
 
 #define LANE_NEVER INT64_MAX
 
@@ -20,6 +21,7 @@ enum lane_action { LANE_NOTHING, LANE_DECODE, LANE_BATCH };
 struct lane {
     struct lane *next; /* in the dispatcher */
     struct dispatch *dispatch;
+    struct lifecycle *lifecycle;
     struct served *served;
     bool batching; /* jobs may be joined along the first axis */
     int n_inputs, n_outputs;

@@ -6,6 +6,7 @@
 #include "folder.h"
 #include "serve/codec.h"
 #include "serve/lane.h"
+#include "serve/lifecycle.h"
 #include "serve/scan.h"
 
 #include <check.h>
@@ -518,7 +519,7 @@ START_TEST(a_ready_model_answers_a_request)
                             .user = &asked[i]};
         job->codec = codec_find(served, bytes_of_text("application/json"), &err);
         ck_assert_ptr_nonnull(job->codec);
-        job_start(job);
+        lifecycle_start(job);
     }
     ck_assert_int_eq(catalog_in_flight(catalog), 5);
     loop_run(loop);

@@ -22,7 +22,7 @@ START_TEST(an_idle_core_takes_a_single_job_at_once)
 {
     struct fake *fake = fake_new(2);
     start(fake, 0, 0);
-    ck_assert_int_eq(fake->n_tasks, 0); /* not within job_start, but in the same turn */
+    ck_assert_int_eq(fake->n_tasks, 0); /* not within lifecycle_start, but in the same turn */
     fake_turn(fake);
     ck_assert_int_eq(fake->n_tasks, 1);
     fake_step(fake);

@@ -278,8 +278,8 @@ void fake_job_fill(struct fake *fake, struct fake_job *job, int64_t n, int64_t w
 void fake_start(struct fake *fake, struct fake_job *job)
 {
     job->job.arrived_ns = fake->now_ns;
-    job_start(&job->job);
-    ck_assert_msg(job->n_done == 0, "done was called from job_start");
+    lifecycle_start(&job->job);
+    ck_assert_msg(job->n_done == 0, "done was called from lifecycle_start");
 }
 
 void fake_turn(struct fake *fake)

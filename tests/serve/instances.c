@@ -9,6 +9,7 @@
 #include "graph/proto.h"
 #include "serve/codec.h"
 #include "serve/lane.h"
+#include "serve/lifecycle.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -144,7 +145,7 @@ static struct asked *ask(const char *name)
         .user = one};
     one->job.codec = codec_find(served, bytes_of_text("application/json"), &err);
     ck_assert_ptr_nonnull(one->job.codec);
-    job_start(&one->job);
+    lifecycle_start(&one->job);
     return one;
 }
 
@@ -233,7 +234,7 @@ START_TEST(requests_that_are_given_up_hold_nothing_back)
     serve_a(10);
     struct asked *one = ask("a"), *other = ask("a");
     unload(find("a", 1));
-    job_cancel(&one->job);
+    lifecycle_cancel(&one->job);
     loop_run(loop);
     ck_assert_int_eq(one->job.err.code, ERR_CANCELLED);
     expect_answer(other, 11);

@@ -1,0 +1,42 @@
+/*
+ * lifecycle.h - from a job's start to its end. See lifecycle.c for the ways that it may go. Threads: the loop's, but
+ * for lifecycle_decode.
+ */
+#ifndef SERVE_LIFECYCLE_H
+#define SERVE_LIFECYCLE_H
+
+#include "serve/lane.h"
+
+/* What all jobs of a server share; dispatch.c's, which has the cores. */
+struct lifecycle {
+    void *user;
+    int64_t (*now_ns)(void *user);
+    void (*wake)(void *user); /* a turn is wanted soon */
+    struct job_list ended;    /* done is still to be called */
+    int n_in_flight;          /* jobs */
+    int64_t level_ns;         /* core time used by the lane that was served last */
+    bool draining;            /* jobs are refused */
+};
+
+/* Takes the job. The catalog must have said READY in this turn. */
+void lifecycle_start(struct job *job);
+
+/* The client is gone or the server gives up: not computed if still queued, abandoned within
+ * milliseconds if it is being decoded, run or written. */
+void lifecycle_cancel(struct job *job);
+
+/* For dispatch.c. */
+
+/* Runs the codec; any thread. False leaves the reason in job->err. */
+bool lifecycle_decode(struct job *job);
+
+/* What becomes of it after decoding: it joins its lane, or fails. */
+void lifecycle_decoded(struct job *job);
+
+/* It ends in this turn or the next, with its err. */
+void lifecycle_end_soon(struct job *job);
+
+/* Counts it and calls done, for each. Jobs may be gone afterwards. */
+void lifecycle_end_all(struct lifecycle *lifecycle, struct job_list *jobs);
+
+#endif

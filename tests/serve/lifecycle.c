@@ -1,0 +1,240 @@
+/* lifecycle.c - a job's life: done exactly once, never from within lifecycle_start, cancelled wherever it
+ * is. */
+#include "base/err.h"
+#include "fake.h"
+
+#include <check.h>
+
+Suite *serve_lifecycle_suite(void);
+
+static struct fake_job busy[4];
+static struct fake_job jobs[40];
+
+static void fill(struct fake *fake, int i, const struct codec *codec)
+{
+    fake_job_fill(fake, &jobs[i], 1, 4, (float)i);
+    jobs[i].job.codec = codec;
+}
+
+static void start_all(struct fake *fake, int n, const struct codec *codec)
+{
+    for (int i = 0; i < n; i++) {
+        fill(fake, i, codec);
+        fake_start(fake, &jobs[i]);
+    }
+}
+
+static void expect_cancelled(const struct fake_job *job)
+{
+    ck_assert_int_eq(job->n_done, 1);
+    ck_assert_int_eq(job->job.err.code, ERR_CANCELLED);
+    ck_assert(!job->encoded);
+}
+
+START_TEST(a_small_body_is_decoded_on_the_loop_and_a_large_one_on_a_worker)
+{
+    static const uint8_t body[CODEC_LOOP_BYTES];
+    struct fake *fake = fake_new(2);
+    fill(fake, 0, &fake_codec);
+    jobs[0].job.body = bytes_of(body, sizeof body - 1);
+    fake_start(fake, &jobs[0]);
+    ck_assert_int_eq(jobs[0].job.state, JOB_WAITING);
+    fill(fake, 1, &fake_codec);
+    jobs[1].job.body = bytes_of(body, sizeof body);
+    fake_start(fake, &jobs[1]);
+    ck_assert_int_eq(jobs[1].job.state, JOB_UNDECODED);
+    fill(fake, 2, &fake_worker_codec);
+    fake_start(fake, &jobs[2]);
+    ck_assert_int_eq(jobs[2].job.state, JOB_UNDECODED);
+    fake_settle(fake);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(jobs[i].n_done, 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(pictures_that_wait_together_run_together)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 6, &fake_worker_codec);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 1);
+    ck_assert_int_eq(fake->runs[0], 6);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(what_cannot_be_decoded_is_not_run)
+{
+    struct fake *fake = fake_new(1);
+    for (int i = 0; i < 2; i++) {
+        fill(fake, i, i ? &fake_worker_codec : &fake_codec);
+        jobs[i].decode_fails = true;
+        fake_start(fake, &jobs[i]);
+    }
+    fake_settle(fake);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(jobs[i].n_done, 1);
+        ck_assert_str_eq(jobs[i].job.err.text, "no body like this");
+    }
+    ck_assert_int_eq(fake->n_runs, 0);
+    ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_OTHER], 2);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses_at_once)
+{
+    struct fake *fake = fake_new(1);
+    fake_occupy(fake, busy);
+    for (int i = 0; i < 33; i++) {
+        fill(fake, i, i % 2 ? &fake_worker_codec : &fake_codec);
+        fake_start(fake, &jobs[i]);
+    }
+    fake_turn(fake);
+    ck_assert_int_eq(jobs[31].n_done, 0);
+    ck_assert_int_eq(jobs[32].n_done, 1);
+    ck_assert_int_eq(err_status(jobs[32].job.err.code), 503);
+    ck_assert_str_eq(jobs[32].job.err.text, "Exceeds maximum queue size");
+    ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_REJECTED], 1);
+    fake_settle(fake);
+    ck_assert_uint_eq(fake->served[0].stats.success, 32);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_queued_job_that_is_cancelled_is_not_computed)
+{
+    struct fake *fake = fake_new(1);
+    fake_occupy(fake, busy);
+    fill(fake, 0, &fake_codec);
+    fill(fake, 1, &fake_worker_codec);
+    fill(fake, 2, &fake_codec);
+    for (int i = 0; i < 3; i++)
+        fake_start(fake, &jobs[i]);
+    fake_turn(fake);
+    lifecycle_cancel(&jobs[0].job);
+    lifecycle_cancel(&jobs[1].job);
+    ck_assert_int_eq(jobs[0].n_done, 0); /* not from within lifecycle_cancel either */
+    fake_turn(fake);
+    expect_cancelled(&jobs[0]);
+    expect_cancelled(&jobs[1]);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->runs[1], 1);
+    ck_assert_int_eq(jobs[2].job.err.code, ERR_NONE);
+    ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_CANCELED], 2);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_lifecycle_cancelled_while_it_is_decoded_ends_there)
+{
+    struct fake *fake = fake_new(1);
+    fill(fake, 0, &fake_worker_codec);
+    fake_start(fake, &jobs[0]);
+    fake_turn(fake);
+    ck_assert_int_eq(jobs[0].job.state, JOB_DECODING);
+    lifecycle_cancel(&jobs[0].job);
+    fake_settle(fake);
+    expect_cancelled(&jobs[0]);
+    ck_assert_int_eq(fake->n_runs, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_running_batch_stops_when_all_of_its_jobs_are_cancelled)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 2, &fake_codec);
+    fake_turn(fake);
+    lifecycle_cancel(&jobs[0].job);
+    lifecycle_cancel(&jobs[0].job); /* twice is once */
+    lifecycle_cancel(&jobs[1].job);
+    fake_settle(fake);
+    ck_assert(fake->cancel_seen);
+    expect_cancelled(&jobs[0]);
+    expect_cancelled(&jobs[1]);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_batch_goes_on_for_those_who_still_want_it)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 2, &fake_codec);
+    fake_turn(fake);
+    lifecycle_cancel(&jobs[0].job);
+    lifecycle_cancel(&jobs[0].job);
+    fake_settle(fake);
+    ck_assert(!fake->cancel_seen);
+    expect_cancelled(&jobs[0]);
+    ck_assert_int_eq(jobs[1].job.err.code, ERR_NONE);
+    ck_assert(jobs[1].encoded);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(cancelling_what_has_ended_changes_nothing)
+{
+    struct fake *fake = fake_new(1);
+    fill(fake, 0, &fake_codec);
+    lifecycle_cancel(&jobs[0].job); /* nor what has not begun */
+    fake_start(fake, &jobs[0]);
+    fake_settle(fake);
+    lifecycle_cancel(&jobs[0].job);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].n_done, 1);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_NONE);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(holders_are_counted_while_jobs_live)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 3, &fake_codec);
+    ck_assert_int_eq(fake->served[0].n_holders, 3);
+    ck_assert_int_eq(dispatch_in_flight(fake->dispatch), 3);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->served[0].n_holders, 0);
+    ck_assert_int_eq(dispatch_in_flight(fake->dispatch), 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(times_of_a_request_add_up)
+{
+    struct fake *fake = fake_new(1);
+    fake->run_ns = 7000;
+    fake_occupy(fake, busy);
+    fill(fake, 0, &fake_codec);
+    fake_start(fake, &jobs[0]);
+    fake_turn(fake);
+    fake_pass(fake, 3000);
+    fake_settle(fake); /* the busy one's run comes first */
+    const struct stats *stats = &fake->served[0].stats;
+    ck_assert_uint_eq(stats->queue_ns, 10000);
+    ck_assert_uint_eq(stats->infer_ns, 7000);
+    ck_assert_uint_eq(stats->success_ns, stats->queue_ns + stats->input_ns + stats->infer_ns + stats->output_ns);
+    fake_free(fake);
+}
+END_TEST
+
+Suite *serve_lifecycle_suite(void)
+{
+    Suite *suite = suite_create("serve/lifecycle");
+    TCase *tests = tcase_create("lifecycle");
+    tcase_add_test(tests, a_small_body_is_decoded_on_the_loop_and_a_large_one_on_a_worker);
+    tcase_add_test(tests, pictures_that_wait_together_run_together);
+    tcase_add_test(tests, what_cannot_be_decoded_is_not_run);
+    tcase_add_test(tests, a_full_queue_refuses_at_once);
+    tcase_add_test(tests, a_queued_job_that_is_cancelled_is_not_computed);
+    tcase_add_test(tests, a_lifecycle_cancelled_while_it_is_decoded_ends_there);
+    tcase_add_test(tests, a_running_batch_stops_when_all_of_its_jobs_are_cancelled);
+    tcase_add_test(tests, a_batch_goes_on_for_those_who_still_want_it);
+    tcase_add_test(tests, cancelling_what_has_ended_changes_nothing);
+    tcase_add_test(tests, holders_are_counted_while_jobs_live);
+    tcase_add_test(tests, times_of_a_request_add_up);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
