@@ -77,7 +77,7 @@ bool codec_binary_read(struct job *job, struct bytes raw, const char *name, stru
         return err_set(err, ERR_INVALID,
                        "input byte size mismatch for input '%s' for model '%s'. Expected %s%zu, got %zu", name,
                        job->served->name, strings ? "at least " : "", n_bytes, bytes_size(raw));
-    if (!codec_reserve(job, name, tensor, n, err))
+    if (!codec_parts_reserve(job, name, tensor, n, err))
         return false;
     if (strings)
         return read_strings(raw, name, tensor->data, n, &job->watch, err);
@@ -149,7 +149,7 @@ bool codec_binary_raw(struct job *job, struct percept_err *err)
         if (!codec_binary_read(job, job->body, io->name, &tensor, n, err))
             return false;
     } else {
-        if (!codec_reserve(job, io->name, &tensor, n, err))
+        if (!codec_parts_reserve(job, io->name, &tensor, n, err))
             return false;
         *(struct percept_string *)tensor.data =
             (struct percept_string){.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};

@@ -218,7 +218,7 @@ bool codec_elements_read(struct job *job, struct bytes data, const char *name, s
     /* An element takes two bytes at least, so a short body cannot ask for much memory. */
     if ((uint64_t)n > bytes_size(data) / 2)
         return too_few(name, (int64_t)bytes_size(data) / 2, n, err);
-    if (!codec_reserve(job, name, tensor, n, err))
+    if (!codec_parts_reserve(job, name, tensor, n, err))
         return false;
     struct json json = json_of(data, job->arena, err);
     json.begin = job->body.at;

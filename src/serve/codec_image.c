@@ -242,7 +242,7 @@ static bool to_tensor(const struct source *source, const struct framed *framed)
         return err_set(source->err, ERR_TOO_LARGE, "the picture has too many pixels");
     struct percept_tensor *input = &source->job->inputs[0];
     if (!codec_accept(source->job, 0, &tensor, source->err) ||
-        !codec_reserve(source->job, source->io->name, input, n, source->err))
+        !codec_parts_reserve(source->job, source->io->name, input, n, source->err))
         return false;
     return put_channels(framed, source->image, input, source->watch) || watch_refuse(source->watch, source->err);
 }

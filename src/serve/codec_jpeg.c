@@ -374,7 +374,7 @@ static bool jpeg_read(struct jpeg *jpeg, struct jpeg_decompress_struct *info)
     const struct codec_picture *source = jpeg->source;
     struct survey survey = {.source = source, .at = source->body.at, .end = source->body.end};
     survey_file(&survey);
-    if (survey.n_components && !codec_check_size(source, (uint64_t)survey.width, (uint64_t)survey.height))
+    if (survey.n_components && !codec_parts_check_size(source, (uint64_t)survey.width, (uint64_t)survey.height))
         return false;
     if (!check_cost(&survey) || !check_scans(&survey))
         return false;
@@ -382,7 +382,7 @@ static bool jpeg_read(struct jpeg *jpeg, struct jpeg_decompress_struct *info)
     jpeg->end = survey.has_end ? source->body.end : survey.end;
     jpeg_save_markers(info, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(info, TRUE);
-    if (!codec_check_size(source, info->image_width, info->image_height))
+    if (!codec_parts_check_size(source, info->image_width, info->image_height))
         return false;
     jpeg->orientation = jpeg_orientation(info);
     bool gray = info->jpeg_color_space == JCS_GRAYSCALE;

@@ -38,8 +38,8 @@ struct codec_picture {
 bool codec_png_decode(const struct codec_picture *source, struct picture *picture);
 bool codec_jpeg_decode(const struct codec_picture *source, struct picture *picture);
 
-/* codec.c: are so many pixels accepted? */
-bool codec_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height);
+/* Are so many pixels accepted? */
+bool codec_parts_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height);
 
 /* codec_elements.c: gives a tensor its `n` elements from a JSON array. */
 bool codec_elements_read(struct job *job, struct bytes data, const char *name, struct percept_tensor *tensor, int64_t n,
@@ -66,8 +66,8 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
 /* codec_reply.c: the reply's bytes. */
 bool codec_reply_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
-/* codec.c: memory for a tensor's elements, from the job's arena. */
-bool codec_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
-                   struct percept_err *err);
+/* Memory for a tensor's elements, from the job's arena. */
+bool codec_parts_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
+                         struct percept_err *err);
 
 #endif

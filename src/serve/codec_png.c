@@ -185,7 +185,7 @@ static bool read_picture(const struct codec_picture *source, spng_ctx *ctx, stru
         return err_set(source->err, ERR_TOO_LARGE, "the picture has a side of more than %d pixels", CODEC_SIDE_MAX);
     if (code)
         return failed(source, code);
-    if (!codec_check_size(source, header.width, header.height))
+    if (!codec_parts_check_size(source, header.width, header.height))
         return false;
     code = spng_get_trns(ctx, &transparent); /* reads on to the pixels: a cut file ends here */
     if (code && code != SPNG_ECHUNKAVAIL)

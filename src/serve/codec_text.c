@@ -265,7 +265,7 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
         width = width < 0 ? n : width;
         if (!check_length(io, i, n, width, text->pad >= 0 && fixed >= 0, err))
             return false;
-        if (!tensor.data && !codec_reserve(job, io->name, &tensor, n_texts * width, err))
+        if (!tensor.data && !codec_parts_reserve(job, io->name, &tensor, n_texts * width, err))
             return false;
         if (!watch_spend(&job->watch, width))
             return watch_refuse(&job->watch, err);
