@@ -14,6 +14,7 @@
 #include "http/exchange.h"
 #include "http/routes.h"
 #include "serve/codec.h"
+#include "serve/encoder.h"
 #include "serve/lifecycle.h"
 
 #include <inttypes.h>
@@ -48,11 +49,10 @@ static void infer_done(struct job *job)
         return;
     }
     add_timing(exchange, job);
-    bool binary = job->reply_json_bytes >= 0;
-    if (binary)
+    if (job->reply_json_bytes >= 0)
         exchange_add_header(exchange, "Inference-Header-Content-Length",
                             arena_printf(&exchange->arena, "%" PRId64, job->reply_json_bytes));
-    exchange_reply(exchange, 200, binary ? "application/octet-stream" : "application/json", job->reply);
+    exchange_reply(exchange, 200, job->encoder->media_type, job->reply);
 }
 
 static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes, int64_t *json_bytes,
@@ -88,6 +88,7 @@ static bool find(const struct exchange *exchange, struct job *job, struct percep
     if (!job->served || !read_timeout(exchange, &job->timeout_us, err))
         return false;
     job->codec = codec_find(job->served, exchange->headers.content_type, err);
+    job->encoder = encoder_find(exchange->headers.accept);
     return job->codec != NULL;
 }
 

@@ -23,7 +23,7 @@
 #include "serve/batch.h"
 
 #include "base/err.h"
-#include "serve/codec.h"
+#include "serve/encoder.h"
 
 #include <inttypes.h>
 
@@ -41,7 +41,6 @@ const struct batch_engine batch_percept = {
     .team_free = percept_team_free,
     .team_help = percept_team_help,
     .team_close = percept_team_close,
-    .encode = codec_json_encode,
     .now_ns = loop_now_ns,
 };
 
@@ -217,17 +216,7 @@ static const struct percept_tensor *rows_of(struct batch *batch, const struct jo
 
 static void encode(struct batch *batch, struct job *job, const struct percept_tensor *results)
 {
-    if (loop_flag_raised(&job->cancelled)) {
-        job_give_up(job);
-        return;
-    }
-    int64_t from_ns = batch->engine->now_ns();
-    job->watch.left = WATCH_STRIDE; /* a small answer that is there is given, if late */
-    if (!batch->engine->encode(job, results, &job->err) && job->err.code == ERR_NONE)
-        err_set(&job->err, ERR_INTERNAL, "the reply could not be written");
-    if (job->err.code != ERR_NONE && watch_over(&job->watch))
-        watch_refuse(&job->watch, &job->err);
-    job->encode_ns = batch->engine->now_ns() - from_ns;
+    encoder_write(job, results, batch->engine->now_ns);
 }
 
 static void fail(struct job *job, const struct percept_err *err)

@@ -11,7 +11,7 @@
 
 #include "serve/lane.h"
 
-/* percept.h's functions of these names, and the codec's encoder; or a test's. */
+/* percept.h's functions of these names; or a test's. */
 struct batch_engine {
     struct percept_session *(*session_new)(const struct percept_model *model, struct percept_err *err);
     void (*session_free)(struct percept_session *session);
@@ -26,7 +26,6 @@ struct batch_engine {
     void (*team_free)(struct percept_team *team);
     void (*team_help)(struct percept_team *team);
     void (*team_close)(struct percept_team *team);
-    bool (*encode)(struct job *job, const struct percept_tensor *results, struct percept_err *err);
     int64_t (*now_ns)(void);
 };
 

@@ -1,7 +1,7 @@
 /*
- * codec.h - media types -> tensors -> reply bytes. One row per media type in codecs.def.
+ * codec.h - media types -> tensors. One row per media type in codecs.def.
  *
- * decode and encode run on any thread, touch the job they are given and read its served model; what
+ * decode runs on any thread, touches the job it is given and reads its served model; what
  * outlives the call is allocated from the job's arena only. Errors name the input or the place in
  * the body.
  */
@@ -34,9 +34,6 @@ enum manifest_kind codec_kind(const struct served *served);
 
 /* codec_json.c: the V2 body, with binary tails or without. */
 bool codec_json_decode(struct job *job, struct percept_err *err);
-
-/* The reply of every codec. `results` has one tensor per model output: the job's own rows. */
-bool codec_json_encode(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 /* codec_image.c, codec_text.c */
 bool codec_image_decode(struct job *job, struct percept_err *err);

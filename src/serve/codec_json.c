@@ -530,8 +530,3 @@ bool codec_json_decode(struct job *job, struct percept_err *err)
     struct bytes id = job->has_id ? job->id : bytes_of_text("<id_unknown>");
     return err_prefix(err, "[request id: " BYTES_FMT "] ", BYTES_ARG(id));
 }
-
-bool codec_json_encode(struct job *job, const struct percept_tensor *results, struct percept_err *err)
-{
-    return codec_reply_write(job, results, err);
-}

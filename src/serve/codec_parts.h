@@ -63,9 +63,6 @@ bool codec_binary_write(uint8_t *to, const struct percept_tensor *tensor, struct
 bool codec_text_fill(struct job *job, int input, const struct manifest_text *text, const struct percept_string *texts,
                      int64_t n_texts, struct percept_err *err);
 
-/* codec_reply.c: the reply's bytes. */
-bool codec_reply_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
-
 /* Memory for a tensor's elements, from the job's arena. */
 bool codec_parts_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
                          struct percept_err *err);

@@ -20,6 +20,7 @@
 
 struct batch;
 struct codec;
+struct encoder;
 
 enum job_state {
     JOB_NEW = 0,
@@ -46,9 +47,10 @@ struct job {
     /* asked: set by http before lifecycle_start */
     struct arena *arena;
     struct served *served;
-    const struct codec *codec; /* of the request's media type */
-    struct bytes body;         /* owned by the exchange; alive until done */
-    int64_t json_bytes;        /* Inference-Header-Content-Length, or -1 */
+    const struct codec *codec;     /* of the request's media type */
+    const struct encoder *encoder; /* that Accept names, or NULL; then the one that wrote the reply */
+    struct bytes body;             /* owned by the exchange; alive until done */
+    int64_t json_bytes;            /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
     int64_t timeout_us; /* of the headers, then of the body: parameters.timeout; 0: none */
     void (*done)(struct job *job);

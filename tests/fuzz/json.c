@@ -2,6 +2,7 @@
  * request that is read is answered as well, with its inputs as outputs. */
 #include "engine/model.h"
 #include "serve/codec.h"
+#include "serve/encoder.h"
 
 #include <stdlib.h>
 
@@ -41,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     job.body = bytes_of(data + 1, n - 1);
     if (data[0] & 8)
         job.json_bytes = (int64_t)(n - 1) * (data[0] >> 4) / 16;
-    if (codec_json_decode(&job, &err) && codec_json_encode(&job, job.inputs, &err) && bytes_size(job.reply) == 0)
+    if (codec_json_decode(&job, &err) && encoder_v2_write(&job, job.inputs, &err) && bytes_size(job.reply) == 0)
         abort();
     arena_free(&arena);
     return 0;

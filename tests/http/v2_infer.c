@@ -45,6 +45,24 @@ START_TEST(a_request_is_answered_with_its_outputs)
 }
 END_TEST
 
+/* A wish that nobody serves changes nothing: the body said what is wanted. */
+START_TEST(accept_of_other_types_gives_the_same_reply)
+{
+    static const char *const accepts[] = {"Accept: */*\r\n", "Accept: image/png;q=1, text/html\r\n",
+                                          "Accept: application/json\r\n", "Accept: application/octet-stream\r\n",
+                                          "Accept: ,;q=\r\n"};
+    start();
+    struct reply plain = infer(RELU_PATH, "", RELU_BODY);
+    for (size_t i = 0; i < sizeof accepts / sizeof *accepts; i++) {
+        struct reply reply = infer(RELU_PATH, accepts[i], RELU_BODY);
+        ck_assert_int_eq(reply.status, 200);
+        ck_assert(reply_has_header(&reply, "Content-Type: application/json"));
+        ck_assert_str_eq(reply.body, plain.body);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(server_timing_tells_where_the_time_went)
 {
     start();
@@ -166,6 +184,7 @@ Suite *http_v2_infer_suite(void)
     TCase *tcase = tcase_create("v2_infer");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_request_is_answered_with_its_outputs);
+    tcase_add_test(tcase, accept_of_other_types_gives_the_same_reply);
     tcase_add_test(tcase, server_timing_tells_where_the_time_went);
     tcase_add_test(tcase, binary_requests_have_binary_replies);
     tcase_add_loop_test(tcase, headers_that_make_no_sense_are_400, 0, sizeof bad_headers / sizeof bad_headers[0]);

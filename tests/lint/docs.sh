@@ -18,6 +18,14 @@ described=$(sed -nE 's/^\| `([a-z0-9_]+)` \| (counter|gauge|histogram|summary) \
 [ -n "$defined" ] || echo "src/http/metrics.def: no row was found"
 comm -23 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md: the metric & has no row/'
 comm -13 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md describes & , which is no metric/; s/ ,/,/'
+# Media types that a reply may have.
+sed -nE 's/^E\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | sort -u | while read -r type; do
+    grep -qF "$type" api.md || echo "api.md: no reply of the type $type is described"
+done
+# Every table is told of.
+for table in src/*.def src/*/*.def; do
+    grep -qF "\`${table#src/}\`" docs/design.md || echo "$table is not among the tables of docs/design.md"
+done
 tree=$(sed -n '/^## The tree/,/^## The core types/p' docs/design.md)
 for file in src/*.[ch] src/*/*.[ch]; do
     name=${file##*/}

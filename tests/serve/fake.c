@@ -126,7 +126,7 @@ static void team_close(struct percept_team *team)
     now->n_closed++;
 }
 
-static bool encode(struct job *job, const struct percept_tensor *results, struct percept_err *err)
+static bool write(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
     (void)err;
     struct fake_job *fake_job = job->user;
@@ -157,7 +157,6 @@ static const struct batch_engine engine = {
     .team_free = team_free,
     .team_help = team_help,
     .team_close = team_close,
-    .encode = encode,
     .now_ns = clock_ns,
 };
 
@@ -201,6 +200,14 @@ static bool decode(struct job *job, struct percept_err *err)
     job->timeout_us = fake_job->timeout_us;
     return true;
 }
+
+static bool fits(const struct job *job)
+{
+    (void)job;
+    return true;
+}
+
+static const struct encoder encoder = {.name = "fake", .media_type = "test/reply", .fits = fits, .write = write};
 
 const struct codec fake_codec = {.media_type = "test/loop", .decode = decode};
 const struct codec fake_worker_codec = {.media_type = "test/worker", .worker_always = true, .decode = decode};
@@ -269,8 +276,9 @@ void fake_free(struct fake *fake)
 void fake_job_fill(struct fake *fake, struct fake_job *job, int64_t n, int64_t width, float first)
 {
     ck_assert_int_le(n * width, FAKE_WIDTH);
-    *job = (struct fake_job){.job = {.served = &fake->served[0], .codec = &fake_codec, .done = done, .user = job},
-                             .input = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, width}, .data = job->x}};
+    *job = (struct fake_job){
+        .job = {.served = &fake->served[0], .codec = &fake_codec, .encoder = &encoder, .done = done, .user = job},
+        .input = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, width}, .data = job->x}};
     for (int64_t i = 0; i < n * width; i++)
         job->x[i] = first + (float)i;
 }

@@ -12,6 +12,7 @@
 
 #include "serve/codec.h"
 #include "serve/dispatch.h"
+#include "serve/encoder.h"
 
 #define FAKE_MAX 64   /* tasks, runs, jobs */
 #define FAKE_WIDTH 16 /* floats in a job's input */

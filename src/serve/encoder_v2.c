@@ -1,5 +1,5 @@
 /*
- * codec_reply.c - a job's rows of the outputs -> the bytes of its reply: compact JSON, then the
+ * encoder_v2.c - a job's rows of the outputs -> the bytes of its reply: compact JSON, then the
  * outputs that were asked for as bytes. Every codec's reply is made here.
  *
  * Numbers, texts and bytes are written as long as somebody waits for them (the job's watch).
@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "serve/answer.h"
 #include "serve/codec_parts.h"
+#include "serve/encoder.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -538,7 +539,20 @@ static void put_tail(struct writer *w, const struct shown *shown, int n)
     }
 }
 
-bool codec_reply_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)
+bool encoder_v2_some_binary(const struct job *job)
+{
+    for (int i = 0; i < job->n_outputs; i++)
+        if (job->outputs[i].binary)
+            return true;
+    return false;
+}
+
+bool encoder_v2_all_json(const struct job *job)
+{
+    return !encoder_v2_some_binary(job);
+}
+
+bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
     int n = job->n_outputs;
     struct shown *shown = arena_array(job->arena, (size_t)n + 1, sizeof *shown);

@@ -1,14 +1,15 @@
-/* codec_reply.c - replies byte by byte. */
+/* encoder_v2.c - replies byte by byte. */
 #include "base/err.h"
 #include "fake_model.h"
 #include "looks.h"
+#include "serve/encoder.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-Suite *serve_codec_reply_suite(void);
+Suite *serve_encoder_v2_suite(void);
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
 
@@ -34,7 +35,7 @@ static struct job *begin(struct fake_model *fake, int n_outputs, int64_t n_items
 /* The text, and a newline behind it. */
 static void expect_reply(struct fake_model *fake, const struct percept_tensor *results, const char *text)
 {
-    ck_assert_msg(codec_json_encode(&fake->job, results, &fake->err), "%s", fake->err.text);
+    ck_assert_msg(encoder_v2_write(&fake->job, results, &fake->err), "%s", fake->err.text);
     struct bytes reply = fake->job.reply;
     ck_assert_uint_gt(bytes_size(reply), 0);
     ck_assert_int_eq(*--reply.end, '\n');
@@ -88,11 +89,11 @@ START_TEST(binary_outputs_follow_the_json)
     struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT16, .rank = 2, .dims = {1, 3}, .data = y},
                                        {.dtype = PERCEPT_INT8, .rank = 1, .dims = {1}, .data = n}};
     struct job *job = begin(fake, 2, 1);
-    ck_assert(!codec_json_encode(job, results, &fake->err));
+    ck_assert(!encoder_v2_write(job, results, &fake->err));
     ck_assert_str_eq(fake->err.text, "sending FP16 data via JSON is not supported. Please use the "
                                      "binary data format for output y");
     job->outputs[0].binary = true;
-    ck_assert(codec_json_encode(job, results, &fake->err));
+    ck_assert(encoder_v2_write(job, results, &fake->err));
     struct bytes json = {job->reply.at, job->reply.at + job->reply_json_bytes};
     ck_assert(bytes_is(json, "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\","
                              "\"datatype\":\"FP16\",\"shape\":[1,3],\"parameters\":{"
@@ -214,7 +215,7 @@ START_TEST(large_replies_are_whole)
         y[i] = i / 7.0e9;
     struct percept_tensor results[] = {{.dtype = PERCEPT_DOUBLE, .rank = 2, .dims = {1, N}, .data = y}};
     struct job *job = begin(fake, 1, 1);
-    ck_assert(codec_json_encode(job, results, &fake->err));
+    ck_assert(encoder_v2_write(job, results, &fake->err));
     int commas = 0;
     for (const uint8_t *at = job->reply.at; at < job->reply.end; at++)
         commas += *at == ',';
@@ -222,7 +223,7 @@ START_TEST(large_replies_are_whole)
     for (size_t i = 1; i < 3; i++) {
         job = begin(fake, 1, 1);
         fake->arena.limit_bytes = fake->arena.used_bytes + 1000 * i;
-        ck_assert(!codec_json_encode(job, results, &fake->err));
+        ck_assert(!encoder_v2_write(job, results, &fake->err));
         ck_assert_int_eq(fake->err.code, ERR_MEMORY);
         fake->arena.limit_bytes = 0;
     }
@@ -257,7 +258,7 @@ START_TEST(the_best_classes_are_the_sorted_ones)
         struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {N}, .data = y}};
         struct job *job = begin(fake, 1, 1);
         job->outputs[0].classification = k;
-        ck_assert_msg(codec_json_encode(job, results, &fake->err), "%s", fake->err.text);
+        ck_assert_msg(encoder_v2_write(job, results, &fake->err), "%s", fake->err.text);
         const char *at = strstr((const char *)job->reply.at, "\"data\":[");
         for (int i = 0; i < k; i++) {
             at = strchr(at, ':') + 1;
@@ -290,7 +291,7 @@ START_TEST(nobody_writes_for_nobody)
                 fake->manifest.top_k = 3;
             }
             job->watch = looks_until(over);
-            ck_assert(!codec_json_encode(job, results, &fake->err));
+            ck_assert(!encoder_v2_write(job, results, &fake->err));
             ck_assert_str_eq(err_name(fake->err.code), "TIMEOUT");
             ck_assert_int_eq(looks_seen(), over + 1);
             ck_assert(!bytes_size(job->reply));
@@ -300,10 +301,10 @@ START_TEST(nobody_writes_for_nobody)
 }
 END_TEST
 
-Suite *serve_codec_reply_suite(void)
+Suite *serve_encoder_v2_suite(void)
 {
-    Suite *suite = suite_create("serve_codec_reply");
-    TCase *tests = tcase_create("codec_reply");
+    Suite *suite = suite_create("serve_encoder_v2");
+    TCase *tests = tcase_create("encoder_v2");
     tcase_set_timeout(tests, 60); /* megabytes, also under sanitizers */
     tcase_add_test(tests, a_reply_is_compact_json);
     tcase_add_test(tests, strings_are_escaped_and_always_utf8);

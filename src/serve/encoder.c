@@ -1,0 +1,117 @@
+/*
+ * encoder.c - which form a reply has.
+ *
+ * Accept is a wish, never a refusal: clients send what their libraries put there ("application/json, text/plain,
+ * anything"), and V2 says in the body what it wants. So a row has to be named to be taken, and to fit what was asked.
+ */
+#include "serve/encoder.h"
+
+#include "base/err.h"
+
+#include <strings.h>
+
+static const struct encoder rows[] = {
+#define E(id, type, test, function) {.name = #id, .media_type = type, .fits = test, .write = function},
+#include "serve/encoders.def"
+#undef E
+};
+
+#define N_ROWS ((int)(sizeof rows / sizeof *rows))
+
+const struct encoder *encoder_row(int i)
+{
+    return i >= 0 && i < N_ROWS ? &rows[i] : NULL;
+}
+
+/* --- Accept ------------------------------------------------------------------------------------------------------- */
+
+/* Cuts off and returns what is before `mark`, without blanks around it. */
+static struct bytes next_part(struct bytes *text, char mark)
+{
+    const uint8_t *at = bytes_size(*text) ? memchr(text->at, mark, bytes_size(*text)) : NULL;
+    struct bytes part = {text->at, at ? at : text->end};
+    text->at = at ? at + 1 : text->end;
+    while (part.at < part.end && (*part.at == ' ' || *part.at == '\t'))
+        part.at++;
+    while (part.at < part.end && (part.end[-1] == ' ' || part.end[-1] == '\t'))
+        part.end--;
+    return part;
+}
+
+/* "0.25" -> 250; anything else is 1000. */
+static int weight_of(struct bytes text)
+{
+    int weight = 0, unit = 1000;
+    for (const uint8_t *at = text.at; at < text.end; at++) {
+        if (*at == '.' && at == text.at + 1)
+            continue;
+        if (*at < '0' || *at > '9')
+            return 1000;
+        weight += unit * (*at - '0');
+        unit /= 10;
+    }
+    return weight > 1000 ? 1000 : weight;
+}
+
+static const struct encoder *row_of(struct bytes type)
+{
+    for (int i = 0; i < N_ROWS; i++)
+        if (bytes_size(type) == strlen(rows[i].media_type) &&
+            strncasecmp((const char *)type.at, rows[i].media_type, bytes_size(type)) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+const struct encoder *encoder_find(struct bytes accept)
+{
+    const struct encoder *best = NULL;
+    int best_weight = 0; /* q=0 is a refusal */
+    while (bytes_size(accept)) {
+        struct bytes range = next_part(&accept, ',');
+        const struct encoder *row = row_of(next_part(&range, ';'));
+        int weight = 1000;
+        while (bytes_size(range)) {
+            struct bytes parameter = next_part(&range, ';');
+            if (bytes_size(parameter) > 2 && (*parameter.at | 0x20) == 'q' && parameter.at[1] == '=')
+                weight = weight_of((struct bytes){parameter.at + 2, parameter.end});
+        }
+        if (row && weight > best_weight) {
+            best = row;
+            best_weight = weight;
+        }
+    }
+    return best;
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------ */
+
+static bool fits(const struct encoder *encoder, const struct job *job)
+{
+    return !encoder->fits || encoder->fits(job);
+}
+
+static const struct encoder *choose(const struct job *job)
+{
+    if (job->encoder && fits(job->encoder, job))
+        return job->encoder;
+    int i = 0;
+    while (i < N_ROWS - 1 && !fits(&rows[i], job))
+        i++;
+    return &rows[i];
+}
+
+void encoder_write(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void))
+{
+    if (loop_flag_raised(&job->cancelled)) {
+        job_give_up(job);
+        return;
+    }
+    int64_t from_ns = now_ns();
+    job->watch.left = WATCH_STRIDE; /* a small answer that is there is given, if late */
+    job->encoder = choose(job);
+    if (!job->encoder->write(job, results, &job->err) && job->err.code == ERR_NONE)
+        err_set(&job->err, ERR_INTERNAL, "the reply could not be written");
+    if (job->err.code != ERR_NONE && watch_over(&job->watch))
+        watch_refuse(&job->watch, &job->err);
+    job->encode_ns += now_ns() - from_ns;
+}

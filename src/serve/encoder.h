@@ -1,0 +1,36 @@
+/*
+ * encoder.h - a job's outputs -> its reply's bytes. One row per form of replies in encoders.def.
+ *
+ * Writers run on a worker (any thread), touch the job they are given and read its served model; what outlives the
+ * call lies in the job's arena. `results` has one tensor per output of the model: the job's own rows, which may be
+ * views of a session's memory and hold until the writer returns.
+ */
+#ifndef SERVE_ENCODER_H
+#define SERVE_ENCODER_H
+
+#include "serve/job.h"
+
+struct encoder {
+    const char *name;
+    const char *media_type;              /* of the reply */
+    bool (*fits)(const struct job *job); /* may it answer this job? Asked once it is decoded */
+    bool (*write)(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+};
+
+/* The row that an Accept header prefers, for job->encoder. NULL where it names none of them, is missing or takes
+ * anything. Weights (q) count, wildcards do not: who takes anything gets what was asked for in the body. */
+const struct encoder *encoder_find(struct bytes accept);
+
+/* The rows, for tests and documents; NULL at the end. */
+const struct encoder *encoder_row(int i);
+
+/* Writes them by job->encoder where it fits, else by the first row that does, which job->encoder then is; or says in
+ * job->err why not. `now_ns` is the clock of job->encode_ns. */
+void encoder_write(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void));
+
+/* encoder_v2.c: V2's replies. JSON, and bytes behind it where an output was asked for as bytes. */
+bool encoder_v2_all_json(const struct job *job);
+bool encoder_v2_some_binary(const struct job *job);
+bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+
+#endif

@@ -1,0 +1,166 @@
+/* encoder.c - which form a reply has: what Accept names where it fits, else what was asked for in the body. */
+#include "serve/encoder.h"
+
+#include "base/err.h"
+#include "fake_model.h"
+
+#include <check.h>
+
+Suite *serve_encoder_suite(void);
+
+static const struct {
+    const char *accept, *name; /* NULL: none */
+} accepts[] = {
+    {"", NULL},
+    {"*/*", NULL},
+    {"application/*", NULL},
+    {"text/html", NULL},
+    {"application/json2", NULL},
+    {"gzip, ,;;q=,", NULL},
+    {"application/json;q=0", NULL},
+    {"application/json", "v2_json"},
+    {" Application/JSON ;charset=utf-8", "v2_json"},
+    {"application/octet-stream", "v2_binary"},
+    {"text/html, application/json;q=0.9, */*;q=0.8", "v2_json"},
+    {"application/json;q=0.2, application/octet-stream ; q=0.3", "v2_binary"},
+    {"application/json;q=0.25,application/octet-stream;q=0.249", "v2_json"},
+    {"application/json, application/octet-stream", "v2_json"}, /* the first of equals */
+    {"application/octet-stream;Q=0.1, application/json;q=nonsense", "v2_json"},
+};
+
+START_TEST(accept_prefers_a_row_by_name_and_weight)
+{
+    const struct encoder *found = encoder_find(bytes_of_text(accepts[_i].accept));
+    if (accepts[_i].name) {
+        ck_assert_ptr_nonnull(found);
+        ck_assert_str_eq(found->name, accepts[_i].name);
+    } else {
+        ck_assert_ptr_null(found);
+    }
+}
+END_TEST
+
+START_TEST(no_accept_at_all_prefers_nothing)
+{
+    ck_assert_ptr_null(encoder_find((struct bytes){0}));
+}
+END_TEST
+
+static int64_t ticks;
+
+static int64_t tick(void)
+{
+    return ticks += 5;
+}
+
+static struct percept_tensor result;
+
+/* A job with one output of two numbers, decoded. */
+static struct job *decoded(struct fake_model *fake, bool binary)
+{
+    static float y[] = {1, 2};
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, (int64_t[]){-1, 2});
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, (int64_t[]){-1, 2});
+    struct job *job = fake_model_post(fake, "");
+    ck_assert(codec_begin(job, binary, &fake->err));
+    job->n_items = 1;
+    result = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 2}, .data = y};
+    return job;
+}
+
+/* The reply is the one that was asked for in the body, whatever of V2's Accept names: V2's clients depend on it. */
+static const struct {
+    const char *accept;
+    bool binary;
+    const char *name;
+} replies[] = {
+    {"", false, "v2_json"},
+    {"", true, "v2_binary"},
+    {"*/*", true, "v2_binary"},
+    {"image/unknown", false, "v2_json"},
+    {"image/unknown", true, "v2_binary"},
+    {"application/json", true, "v2_binary"},
+    {"application/json", false, "v2_json"},
+    {"application/octet-stream", false, "v2_json"},
+    {"application/octet-stream", true, "v2_binary"},
+};
+
+START_TEST(each_row_answers_what_fits_it)
+{
+    struct fake_model *fake = fake_model_new("m");
+    struct job *job = decoded(fake, replies[_i].binary);
+    job->encoder = encoder_find(bytes_of_text(replies[_i].accept));
+    encoder_write(job, &result, tick);
+    ck_assert_msg(job->err.code == ERR_NONE, "%s", job->err.text);
+    ck_assert_str_eq(job->encoder->name, replies[_i].name);
+    ck_assert_int_eq(job->reply_json_bytes >= 0, replies[_i].binary);
+    ck_assert_int_eq(bytes_begin_text(job->reply, "{\"model_name\":\"m\""), 1);
+    ck_assert_int_eq(job->encode_ns, 5);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(nothing_is_written_for_who_has_gone)
+{
+    struct fake_model *fake = fake_model_new("m");
+    struct job *job = decoded(fake, false);
+    loop_flag_raise(&job->cancelled);
+    encoder_write(job, &result, tick);
+    ck_assert_int_eq(job->err.code, ERR_CANCELLED);
+    ck_assert_uint_eq(bytes_size(job->reply), 0);
+    fake_model_free(fake);
+}
+END_TEST
+
+static bool fail_silently(struct job *job, const struct percept_tensor *results, struct percept_err *err)
+{
+    (void)job, (void)results, (void)err;
+    return false;
+}
+
+static bool always(const struct job *job)
+{
+    (void)job;
+    return true;
+}
+
+START_TEST(a_writer_that_fails_without_a_word_is_our_fault)
+{
+    static const struct encoder silent = {.name = "silent", .fits = always, .write = fail_silently};
+    struct fake_model *fake = fake_model_new("m");
+    struct job *job = decoded(fake, false);
+    job->encoder = &silent;
+    encoder_write(job, &result, tick);
+    ck_assert_ptr_eq(job->encoder, &silent);
+    ck_assert_int_eq(job->err.code, ERR_INTERNAL);
+    fake_model_free(fake);
+}
+END_TEST
+
+/* A job that no row fits would have no reply. */
+START_TEST(of_the_first_two_rows_one_always_fits)
+{
+    struct fake_model *fake = fake_model_new("m");
+    for (int binary = 0; binary < 2; binary++) {
+        struct job *job = decoded(fake, binary);
+        ck_assert_int_ne(encoder_row(0)->fits(job), encoder_row(1)->fits(job));
+    }
+    ck_assert_str_eq(encoder_row(0)->media_type, "application/json");
+    ck_assert_str_eq(encoder_row(1)->media_type, "application/octet-stream");
+    fake_model_free(fake);
+}
+END_TEST
+
+Suite *serve_encoder_suite(void)
+{
+    Suite *suite = suite_create("serve/encoder");
+    TCase *tests = tcase_create("encoder");
+    tcase_add_loop_test(tests, accept_prefers_a_row_by_name_and_weight, 0, sizeof accepts / sizeof *accepts);
+    tcase_add_test(tests, no_accept_at_all_prefers_nothing);
+    tcase_add_loop_test(tests, each_row_answers_what_fits_it, 0, sizeof replies / sizeof *replies);
+    tcase_add_test(tests, nothing_is_written_for_who_has_gone);
+    tcase_add_test(tests, a_writer_that_fails_without_a_word_is_our_fault);
+    tcase_add_test(tests, of_the_first_two_rows_one_always_fits);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
