@@ -252,3 +252,34 @@ bool codec_accept(struct job *job, int input, const struct percept_tensor *tenso
     job->inputs[input] = *tensor;
     return true;
 }
+
+bool codec_is_body(const struct job *job, int input)
+{
+    return !job->sources || !job->sources[input];
+}
+
+int codec_body_input(const struct job *job)
+{
+    int n, found = -1;
+    percept_inputs(job->served->model, &n);
+    for (int i = 0; i < n; i++) {
+        if (!codec_is_body(job, i))
+            continue;
+        if (found >= 0)
+            return -1;
+        found = i;
+    }
+    return found;
+}
+
+bool codec_take_sources(struct job *job, struct percept_err *err)
+{
+    int n;
+    if (!job->sources)
+        return true;
+    percept_inputs(job->served->model, &n);
+    for (int i = 0; i < n; i++)
+        if (!codec_is_body(job, i) && !codec_accept(job, i, job->sources[i], err))
+            return false;
+    return true;
+}

@@ -50,6 +50,15 @@ bool codec_begin(struct job *job, bool binary, struct percept_err *err);
  * sets job->n_items. The sentences are the protocol's. */
 bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor, struct percept_err *err);
 
+/* Does the body feed this input of the job's? */
+bool codec_is_body(const struct job *job, int input);
+
+/* The only input that the body feeds; -1: there are none or several. */
+int codec_body_input(const struct job *job);
+
+/* Takes over the inputs that the body does not feed, without copying; each is judged as one of a body is. */
+bool codec_take_sources(struct job *job, struct percept_err *err);
+
 /* The number of elements, or false when that is over 2^63-1 or a dimension is negative. */
 bool codec_count(int rank, const int64_t *dims, int64_t *n);
 

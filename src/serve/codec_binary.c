@@ -131,13 +131,14 @@ static bool deduce(const struct job *job, const struct percept_io *io, struct pe
 
 bool codec_binary_raw(struct job *job, struct percept_err *err)
 {
-    int n_inputs;
+    int n_inputs, at = codec_body_input(job);
     const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
-    if (n_inputs != 1)
+    if (at < 0)
         return err_set(err, ERR_INVALID,
                        "Raw request must only have 1 input (found 1) to be deduced but got %d inputs "
                        "in '%s' model configuration",
                        n_inputs, job->served->name);
+    io += at;
     struct percept_tensor tensor;
     int64_t n;
     if (!codec_begin(job, true, err) || !deduce(job, io, &tensor, &n, err))
@@ -154,7 +155,7 @@ bool codec_binary_raw(struct job *job, struct percept_err *err)
         *(struct percept_string *)tensor.data =
             (struct percept_string){.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};
     }
-    return codec_accept(job, 0, &tensor, err);
+    return codec_accept(job, at, &tensor, err);
 }
 
 bool codec_binary_size(const struct percept_tensor *tensor, size_t *n_bytes)

@@ -25,6 +25,7 @@ enum format { FORMAT_UNKNOWN, FORMAT_PNG, FORMAT_JPEG };
 /* One decoding. */
 struct source {
     struct job *job;
+    int index; /* of the model's inputs */
     const struct percept_io *io;
     const struct manifest_image *image;
     struct watch *watch; /* the job's */
@@ -240,8 +241,8 @@ static bool to_tensor(const struct source *source, const struct framed *framed)
     int64_t n;
     if (!codec_count(tensor.rank, tensor.dims, &n))
         return err_set(source->err, ERR_TOO_LARGE, "the picture has too many pixels");
-    struct percept_tensor *input = &source->job->inputs[0];
-    if (!codec_accept(source->job, 0, &tensor, source->err) ||
+    struct percept_tensor *input = &source->job->inputs[source->index];
+    if (!codec_accept(source->job, source->index, &tensor, source->err) ||
         !codec_parts_reserve(source->job, source->io->name, input, n, source->err))
         return false;
     return put_channels(framed, source->image, input, source->watch) || watch_refuse(source->watch, source->err);
@@ -263,9 +264,9 @@ static bool convert(const struct source *source, enum format format)
 
 bool codec_image_decode(struct job *job, struct percept_err *err)
 {
-    int n_inputs;
+    int n_inputs, at = codec_body_input(job);
     const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
-    const struct manifest_input *input = n_inputs == 1 ? manifest_input(job->served->manifest, io[0].name) : NULL;
+    const struct manifest_input *input = at >= 0 ? manifest_input(job->served->manifest, io[at].name) : NULL;
     if (!input || input->kind != MANIFEST_IMAGE)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a picture; send V2 JSON", job->served->name);
     enum format format = format_of(job->body);
@@ -273,8 +274,13 @@ bool codec_image_decode(struct job *job, struct percept_err *err)
         return false;
     job->predictions = true;
     struct arena arena = {0};
-    struct source source = {
-        .job = job, .io = io, .image = &input->image, .watch = &job->watch, .arena = &arena, .err = err};
+    struct source source = {.job = job,
+                            .index = at,
+                            .io = &io[at],
+                            .image = &input->image,
+                            .watch = &job->watch,
+                            .arena = &arena,
+                            .err = err};
     bool ok = convert(&source, format);
     arena_free(&arena);
     return ok;

@@ -320,7 +320,7 @@ static void list_names(const struct request *request, bool missing, char *to, si
         bool listed = false;
         for (int k = 0; k < request->n_inputs; k++)
             listed |= request->inputs[k].index == i;
-        if (missing && listed)
+        if (missing && (listed || !codec_is_body(request->job, i)))
             continue;
         struct bytes name = missing ? bytes_of_text(io[i].name) : request->inputs[i].name;
         used += (size_t)snprintf(to + used, n_bytes - used, "%s'" BYTES_FMT "'", used ? "," : "", BYTES_ARG(name));
@@ -330,13 +330,15 @@ static void list_names(const struct request *request, bool missing, char *to, si
 static bool match_inputs(struct request *request)
 {
     const char *model = request->job->served->name;
-    int n_model;
+    int n_model, n_body = 0;
     const struct percept_io *io = percept_inputs(request->job->served->model, &n_model);
     const struct codec_input *unexpected = NULL;
+    for (int i = 0; i < n_model; i++)
+        n_body += codec_is_body(request->job, i);
     for (int i = 0; i < request->n_inputs; i++) {
         struct codec_input *input = &request->inputs[i];
         input->index = find_io(io, n_model, input->name);
-        if (input->index < 0 && !unexpected)
+        if (!unexpected && (input->index < 0 || !codec_is_body(request->job, input->index)))
             unexpected = input;
         if (!json_spend(&request->json, i + n_model))
             return false;
@@ -345,14 +347,14 @@ static bool match_inputs(struct request *request)
                 return err_set(request->err, ERR_INVALID, "input '" BYTES_FMT "' already exists in request",
                                BYTES_ARG(input->name));
     }
-    if (request->n_inputs < n_model) {
+    if (request->n_inputs < n_body) {
         char got[160], missing[160];
         list_names(request, false, got, sizeof got);
         list_names(request, true, missing, sizeof missing);
         return err_set(request->err, ERR_INVALID,
                        "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but "
                        "missing required input(s) [%s]. Please provide all required input(s).",
-                       n_model, request->n_inputs, model, got, missing);
+                       n_body, request->n_inputs, model, got, missing);
     }
     if (unexpected)
         return err_set(request->err, ERR_INVALID,

@@ -281,14 +281,14 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
 
 bool codec_text_decode(struct job *job, struct percept_err *err)
 {
-    int n_inputs;
+    int n_inputs, at = codec_body_input(job);
     const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
-    const struct manifest_input *input = n_inputs == 1 ? manifest_input(job->served->manifest, io[0].name) : NULL;
+    const struct manifest_input *input = at >= 0 ? manifest_input(job->served->manifest, io[at].name) : NULL;
     if (!input || input->kind != MANIFEST_TEXT)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a text; send V2 JSON", job->served->name);
     if (!codec_begin(job, false, err))
         return false;
     job->predictions = true;
     struct percept_string body = {.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};
-    return codec_text_fill(job, 0, &input->text, &body, 1, err);
+    return codec_text_fill(job, at, &input->text, &body, 1, err);
 }

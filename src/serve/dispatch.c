@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/team.h"
+#include "serve/encoder.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -137,6 +138,31 @@ static void start_decode(struct dispatch *dispatch, struct lane *lane)
     submit(dispatch, &job->task);
 }
 
+/* Writing */
+
+static void write_work(struct task *task)
+{
+    struct job *job = job_of(task);
+    const struct dispatch *dispatch = job->served->lane->dispatch;
+    encoder_write(job, job->results, dispatch->engine->now_ns);
+}
+
+static void write_done(struct task *task)
+{
+    struct job *job = job_of(task);
+    charge(job->served->lane, job->encode_ns);
+    lifecycle_end_soon(job);
+}
+
+static void start_write(struct dispatch *dispatch, struct lane *lane)
+{
+    struct job *job = job_list_pop(&lane->unwritten);
+    job->state = JOB_WRITING;
+    job->task = (struct task){.work = write_work, .done = write_done};
+    lane->n_out++;
+    submit(dispatch, &job->task);
+}
+
 /* Batches */
 
 static void unlink_running(struct dispatch *dispatch, const struct batch *batch)
@@ -243,7 +269,6 @@ static void start_batch(struct dispatch *dispatch, struct lane *lane)
         return;
     }
     batch_fill(batch, &jobs, n_items);
-    lane->served->stats.pending = lane->n_pending;
     if (dispatch->cores.workers > 1 && lane->item_flops * (double)n_items >= HELP_MIN_FLOPS)
         batch->team = dispatch->engine->team_new(NULL);
     batch->task.work = batch_task_work;
@@ -386,7 +411,9 @@ static int64_t give(struct dispatch *dispatch, int64_t now_ns)
         }
         if (lane->used_ns > dispatch->jobs.level_ns)
             dispatch->jobs.level_ns = lane->used_ns;
-        if (action == LANE_DECODE)
+        if (action == LANE_WRITE)
+            start_write(dispatch, lane);
+        else if (action == LANE_DECODE)
             start_decode(dispatch, lane);
         else
             start_batch(dispatch, lane);
@@ -469,7 +496,7 @@ bool dispatch_lane_rests(const struct lane *lane)
     int n_home = 0;
     for (const struct batch *batch = lane->idle; batch; batch = batch->next)
         n_home++;
-    return !lane->n_pending && !lane->n_out && n_home == lane->n_batches;
+    return !lane->n_pending && !lane->unwritten.n && !lane->n_out && n_home == lane->n_batches;
 }
 
 void dispatch_lane_free(struct lane *lane)

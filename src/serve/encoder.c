@@ -1,12 +1,16 @@
 /*
- * encoder.c - which form a reply has.
+ * encoder.c - which form a reply has, and outputs that stay in the house.
  *
  * Accept is a wish, never a refusal: clients send what their libraries put there ("application/json, text/plain,
  * anything"), and V2 says in the body what it wants. So a row has to be named to be taken, and to fit what was asked.
+ *
+ * encoder_keep is no row: it is how a job is asked by another one. It copies, because a session's outputs are gone
+ * with its next run, and may be views of its inputs; the texts of outputs may lie in the body of whoever asked.
  */
 #include "serve/encoder.h"
 
 #include "base/err.h"
+#include "serve/codec.h"
 
 #include <strings.h>
 
@@ -115,3 +119,67 @@ void encoder_write(struct job *job, const struct percept_tensor *results, int64_
         watch_refuse(&job->watch, &job->err);
     job->encode_ns += now_ns() - from_ns;
 }
+
+/* --- keeping ------------------------------------------------------------------------------------------------------ */
+
+static bool copy_bytes(struct job *job, const void *from, size_t n_bytes, void **to, struct percept_err *err)
+{
+    *to = arena_alloc(job->arena, n_bytes ? n_bytes : 1);
+    if (!*to)
+        return err_memory(err, "an output", n_bytes);
+    return !n_bytes || watch_copy(&job->watch, *to, from, n_bytes) || watch_refuse(&job->watch, err);
+}
+
+/* The texts behind each other in a copy of their own. */
+static bool copy_texts(struct job *job, struct percept_string *strings, int64_t n, struct percept_err *err)
+{
+    size_t n_bytes = 0;
+    for (int64_t i = 0; i < n; i++)
+        n_bytes += strings[i].n_bytes;
+    char *to = arena_alloc(job->arena, n_bytes ? n_bytes : 1);
+    if (!to)
+        return err_memory(err, "an output's texts", n_bytes);
+    for (int64_t i = 0; i < n; i++) {
+        if (!watch_spend(&job->watch, 1) || !watch_copy(&job->watch, to, strings[i].at, strings[i].n_bytes))
+            return watch_refuse(&job->watch, err);
+        strings[i].at = to;
+        to += strings[i].n_bytes;
+    }
+    return true;
+}
+
+static bool copy(struct job *job, const struct percept_tensor *from, struct percept_tensor *to, struct percept_err *err)
+{
+    int64_t n;
+    size_t n_bytes;
+    if (!codec_count(from->rank, from->dims, &n) ||
+        !arena_multiply((size_t)n, percept_dtype_bytes(from->dtype), &n_bytes))
+        return err_set(err, ERR_INTERNAL, "an output is too large to be kept");
+    *to = *from;
+    return copy_bytes(job, from->data, n_bytes, &to->data, err) &&
+           (from->dtype != PERCEPT_STRING || copy_texts(job, to->data, n, err));
+}
+
+static bool keep(struct job *job, const struct percept_tensor *results, struct percept_err *err)
+{
+    int n;
+    percept_outputs(job->served->model, &n);
+    struct percept_tensor *kept = arena_array(job->arena, (size_t)n + 1, sizeof *kept);
+    if (!kept)
+        return err_memory(err, "a list of outputs", (size_t)n * sizeof *kept);
+    for (int i = 0; i < job->n_outputs; i++) {
+        int index = job->outputs[i].index;
+        if (!copy(job, &results[index], &kept[index], err))
+            return false;
+    }
+    job->results = kept;
+    return true;
+}
+
+static bool fits_all(const struct job *job)
+{
+    (void)job;
+    return true;
+}
+
+const struct encoder encoder_keep = {.name = "keep", .fits = fits_all, .write = keep};

@@ -1,5 +1,5 @@
 /*
- * encoder.h - a job's outputs -> its reply's bytes. One row per form of replies in encoders.def.
+ * encoder.h - where a job's outputs go: into a reply's bytes, one row per form in encoders.def, or to whoever asked.
  *
  * Writers run on a worker (any thread), touch the job they are given and read its served model; what outlives the
  * call lies in the job's arena. `results` has one tensor per output of the model: the job's own rows, which may be
@@ -16,6 +16,9 @@ struct encoder {
     bool (*fits)(const struct job *job); /* may it answer this job? Asked once it is decoded */
     bool (*write)(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 };
+
+/* Copies the outputs that were asked for, texts and all, into job->results: for a job that another one asked for. */
+extern const struct encoder encoder_keep;
 
 /* The row that an Accept header prefers, for job->encoder. NULL where it names none of them, is missing or takes
  * anything. Weights (q) count, wildcards do not: who takes anything gets what was asked for in the body. */

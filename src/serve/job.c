@@ -61,10 +61,14 @@ void job_give_up(struct job *job)
 
 void job_set_deadline(struct job *job)
 {
+    job->watch.cancel = &job->cancelled;
+    if (job->parent) {
+        job->watch.deadline_ns = job->parent->watch.deadline_ns;
+        return;
+    }
     int64_t timeout_ns = job->default_timeout_ns;
     if (job->timeout_us > 0)
         timeout_ns = job->timeout_us < INT64_MAX / 1000 ? job->timeout_us * 1000 : INT64_MAX;
     job->watch.deadline_ns =
         timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns ? job->arrived_ns + timeout_ns : 0;
-    job->watch.cancel = &job->cancelled;
 }

@@ -1,5 +1,5 @@
 /*
- * job.h - one inference request, from its body to its reply's bytes.
+ * job.h - one run of a model that somebody asked for, from its inputs to its outputs.
  *
  *     http fills in what was asked -> lifecycle_start -> decode (worker, or loop when small) -> lane ->
  *     a batch runs it -> encode (worker) -> job->done on the loop
@@ -8,6 +8,12 @@
  * part "asked". It is touched by the loop, or by the worker that has it, never by both. `done` is
  * called exactly once for each lifecycle_start, always from the loop, never from within it. After
  * lifecycle_cancel `done` still comes, as soon as no worker has it.
+ *
+ * A job may be asked for by another one, its parent, instead of by a client: a chain of models, a loop over one. Then
+ * the parent's maker zeroes the child and fills in that part, with an arena of its own (a worker writes to it while
+ * another one works for its siblings), and frees both when `done` has told him that it ended, or later: what it kept
+ * may be the input of the next. Its inputs are then tensors that somebody keeps, and its encoder is encoder_keep
+ * (encoder.h). A parent itself is not run: it has a `begin`, and its children are what is.
  */
 #ifndef SERVE_JOB_H
 #define SERVE_JOB_H
@@ -28,6 +34,9 @@ enum job_state {
     JOB_DECODING,  /* a worker has it */
     JOB_WAITING,   /* in its lane, waiting for a batch */
     JOB_RUNNING,   /* in a batch */
+    JOB_PARENT,    /* begun; its children are run */
+    JOB_UNWRITTEN, /* in its lane, waiting for a core to write its reply */
+    JOB_WRITING,   /* a worker has it */
     JOB_ENDED,     /* done is about to be called or was */
 };
 
@@ -44,15 +53,19 @@ struct job_output {
 };
 
 struct job {
-    /* asked: set by http before lifecycle_start */
+    /* asked: set by http before lifecycle_start, or by a parent before lifecycle_child */
     struct arena *arena;
     struct served *served;
-    const struct codec *codec;     /* of the request's media type */
+    const struct codec *codec;     /* of the request's media type; NULL: there is no body */
     const struct encoder *encoder; /* that Accept names, or NULL; then the one that wrote the reply */
     struct bytes body;             /* owned by the exchange; alive until done */
     int64_t json_bytes;            /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
     int64_t timeout_us; /* of the headers, then of the body: parameters.timeout; 0: none */
+    /* [model's inputs]: tensors that are there already and stay as they are until done, such as a constant, a state
+     * that is kept between requests, an output that another job kept; NULL: the body has it. NULL: the body has all. */
+    const struct percept_tensor *const *sources;
+    void (*begin)(struct job *job); /* of a parent, on the loop, once it is decoded: starts children; NULL: no parent */
     void (*done)(struct job *job);
     void *user;
 
@@ -66,17 +79,19 @@ struct job {
     bool predictions;           /* add what the manifest's task makes of the output */
 
     /* answered */
-    struct percept_err err;   /* code 0: the reply is the answer */
-    struct bytes reply;       /* JSON, then raw tensors if reply_json_bytes >= 0 */
-    int64_t reply_json_bytes; /* Inference-Header-Content-Length of the reply, or -1 */
+    struct percept_err err;               /* code 0: the reply is the answer */
+    struct bytes reply;                   /* JSON, then raw tensors if reply_json_bytes >= 0 */
+    int64_t reply_json_bytes;             /* Inference-Header-Content-Length of the reply, or -1 */
+    const struct percept_tensor *results; /* [model's outputs] what it kept; what a parent answers with */
 
     /* times, CLOCK_MONOTONIC ns; differences go to the statistics */
-    int64_t decode_ns;               /* spent */
-    int64_t queued_ns;               /* when it joined the lane */
-    int64_t started_ns, finished_ns; /* of its batch: gathering, and the run's end */
-    int64_t gather_ns;               /* spent by its batch between started_ns and the run */
-    int64_t encode_ns;               /* spent */
-    int batch_size;                  /* items of the batch it ran in */
+    int64_t decode_ns; /* spent */
+    int64_t queued_ns; /* when it joined the lane */
+    int64_t started_ns,
+        finished_ns;   /* of its batch: gathering, and the run's end; of a parent: its beginning and end */
+    int64_t gather_ns; /* spent by its batch between started_ns and the run */
+    int64_t encode_ns; /* spent */
+    int batch_size;    /* items of the batch it ran in */
 
     /* the serve layer's own */
     struct job *next;
@@ -85,11 +100,17 @@ struct job {
     int cancelled;              /* loop_flag_raise; polled by the run */
     int64_t default_timeout_ns; /* its model's; 0: none */
     enum job_state state;
-    struct watch watch; /* deadline and flag, for whoever works on it: decoding, then encoding */
-    int64_t offset;     /* of its first item in the batch */
+    bool pending;         /* counted by its lane */
+    bool leaving;         /* a parent that ends when its last child has */
+    struct job *parent;   /* NULL: a client's */
+    struct job *children; /* under way */
+    int n_children;
+    struct job *sibling; /* the next of the parent's children */
+    struct watch watch;  /* deadline and flag, for whoever works on it: decoding, then encoding */
+    int64_t offset;      /* of its first item in the batch */
 };
 
-/* By its own timeout, else by its model's; for decoders once the body said one. */
+/* By its own timeout, else by its model's; a child's is its parent's. For decoders once the body said one. */
 void job_set_deadline(struct job *job);
 
 /* The failures that are ours to name; the codes' sentences are the protocol's. */

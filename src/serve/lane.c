@@ -13,7 +13,10 @@
  *
  * Decoding comes before a run in one case: bodies that already waited when the leader became ready
  * are decoded first, so that they can join it. Those that came later wait, so the leader's wait is
- * bounded by what was there before it.
+ * bounded by what was there before it. A reply that is to be written comes before both: it is all that is missing.
+ *
+ * Parents lie here for their deadline and their place in the queue, which they keep until they end: the children that
+ * they have in other lanes have no other.
  */
 #include "serve/lane.h"
 
@@ -32,24 +35,61 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
     lane->expiry_ns = LANE_NEVER;
 }
 
-static void note_deadline(struct lane *lane, const struct job *job)
+void lane_note(struct lane *lane, const struct job *job)
 {
     if (job->watch.deadline_ns && job->watch.deadline_ns < lane->expiry_ns)
         lane->expiry_ns = job->watch.deadline_ns;
+}
+
+void lane_enter(struct lane *lane, struct job *job)
+{
+    job->pending = true;
+    lane->n_pending++;
+    lane->n_children += job->parent != NULL;
+    lane->served->stats.pending = lane->n_pending;
+}
+
+void lane_leave(struct lane *lane, struct job *job)
+{
+    if (!job->pending)
+        return;
+    job->pending = false;
+    lane->n_pending--;
+    lane->n_children -= job->parent != NULL;
+    lane->served->stats.pending = lane->n_pending;
+}
+
+bool lane_is_full(const struct lane *lane)
+{
+    return lane->n_pending - lane->n_children >= lane->max_queue_size;
 }
 
 void lane_push(struct lane *lane, struct job *job)
 {
     job->state = JOB_WAITING;
     job_list_push(&lane->waiting, job);
-    note_deadline(lane, job);
+    lane_note(lane, job);
 }
 
 void lane_push_undecoded(struct lane *lane, struct job *job)
 {
     job->state = JOB_UNDECODED;
     job_list_push(&lane->undecoded, job);
-    note_deadline(lane, job);
+    lane_note(lane, job);
+}
+
+void lane_push_unwritten(struct lane *lane, struct job *job)
+{
+    job->state = JOB_UNWRITTEN;
+    job_list_push(&lane->unwritten, job);
+    lane_note(lane, job);
+}
+
+void lane_push_parent(struct lane *lane, struct job *job)
+{
+    job->state = JOB_PARENT;
+    job_list_push(&lane->parents, job);
+    lane_note(lane, job);
 }
 
 static bool expired(const struct job *job, int64_t now_ns)
@@ -61,12 +101,15 @@ static void sift(struct lane *lane, struct job_list *list, int64_t now_ns, struc
 {
     struct job_list kept = {0};
     for (struct job *job; (job = job_list_pop(list));) {
-        if (expired(job, now_ns)) {
+        bool over = expired(job, now_ns);
+        if (over && !job->n_children) {
+            lane_leave(lane, job);
             job_list_push(out, job);
             continue;
         }
         job_list_push(&kept, job);
-        note_deadline(lane, job);
+        if (!over)
+            lane_note(lane, job);
     }
     *list = kept;
 }
@@ -75,11 +118,11 @@ int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *out)
 {
     if (lane->expiry_ns > now_ns)
         return lane->expiry_ns;
-    int before = out->n;
     lane->expiry_ns = LANE_NEVER;
     sift(lane, &lane->waiting, now_ns, out);
     sift(lane, &lane->undecoded, now_ns, out);
-    lane->n_pending -= out->n - before;
+    sift(lane, &lane->unwritten, now_ns, out);
+    sift(lane, &lane->parents, now_ns, out);
     return lane->expiry_ns;
 }
 
@@ -110,6 +153,8 @@ static bool full(const struct lane *lane)
 enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run, int64_t *look_ns)
 {
     const struct job *leader = lane->waiting.first, *body = lane->undecoded.first;
+    if (lane->unwritten.first)
+        return LANE_WRITE;
     if (!leader || !may_run)
         return body ? LANE_DECODE : LANE_NOTHING;
     if (body && lane->batching && body->arrived_ns <= leader->queued_ns && !full(lane))
@@ -148,14 +193,16 @@ int64_t lane_form(struct lane *lane, struct job_list *jobs)
         left.n += lane->waiting.n;
         lane->waiting = left;
     }
-    lane->n_pending -= jobs->n;
+    for (struct job *job = jobs->first; job; job = job->next)
+        lane_leave(lane, job);
     return n_items;
 }
 
 bool lane_remove(struct lane *lane, struct job *job)
 {
-    if (!job_list_remove(&lane->waiting, job) && !job_list_remove(&lane->undecoded, job))
+    if (!job_list_remove(&lane->waiting, job) && !job_list_remove(&lane->undecoded, job) &&
+        !job_list_remove(&lane->unwritten, job) && !job_list_remove(&lane->parents, job))
         return false;
-    lane->n_pending--;
+    lane_leave(lane, job);
     return true;
 }

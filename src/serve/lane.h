@@ -16,7 +16,7 @@ struct lifecycle;
 
 #define LANE_NEVER INT64_MAX
 
-enum lane_action { LANE_NOTHING, LANE_DECODE, LANE_BATCH };
+enum lane_action { LANE_NOTHING, LANE_DECODE, LANE_BATCH, LANE_WRITE };
 
 struct lane {
     struct lane *next; /* in the dispatcher */
@@ -30,9 +30,11 @@ struct lane {
     int64_t max_queue_delay_ns;
     int64_t default_timeout_ns; /* 0: none */
 
-    struct job_list undecoded, waiting; /* oldest first */
-    int n_pending;                      /* accepted, not yet in a batch; one may be DECODING */
-    int64_t expiry_ns;                  /* no deadline of its jobs is earlier */
+    struct job_list undecoded, waiting, unwritten; /* oldest first */
+    struct job_list parents;                       /* whose children are elsewhere */
+    int n_pending;                                 /* accepted, not yet in a batch; one may be DECODING */
+    int n_children;                                /* of these: not counted again against max_queue_size */
+    int64_t expiry_ns;                             /* no deadline of its jobs is earlier */
 
     struct batch *idle; /* sessions at home, the one used last first */
     int n_batches;      /* at home or away */
@@ -45,11 +47,24 @@ struct lane {
 /* Limits come from the manifest where it says something, else from the settings. */
 void lane_limits(struct lane *lane, const struct served *served, const struct settings *settings);
 
-/* A job joins: decoded, or still to be. */
+/* It counts as pending from now on; and no more, if it did. */
+void lane_enter(struct lane *lane, struct job *job);
+void lane_leave(struct lane *lane, struct job *job);
+
+/* Is there no room for one more of a client's? */
+bool lane_is_full(const struct lane *lane);
+
+/* A job joins: decoded, or still to be, or with results to be written; or to wait for its children. */
 void lane_push(struct lane *lane, struct job *job);
 void lane_push_undecoded(struct lane *lane, struct job *job);
+void lane_push_unwritten(struct lane *lane, struct job *job);
+void lane_push_parent(struct lane *lane, struct job *job);
 
-/* Moves the jobs whose deadline has passed into `expired`; returns when to look again. */
+/* Looks at the deadline of a parent again: its last child has ended. */
+void lane_note(struct lane *lane, const struct job *job);
+
+/* Moves the jobs whose deadline has passed into `expired`; returns when to look again. A parent is not moved before
+ * its children have ended: they have the same deadline. */
 int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *expired);
 
 /* What this lane would do with a core now; *look_ns becomes earlier if there is something to do

@@ -4,6 +4,10 @@
  *     lifecycle_start --refused----------------------------------------------> end -> done
  *         | small body: decoded at once         | else UNDECODED -> DECODING --failed-^
  *         +--> lifecycle_decoded --> WAITING (lane.c) --> RUNNING (batch.c) ----------^
+ *                     |                                                               |
+ *                     | a parent: PARENT, begin -> children ... lifecycle_finish --failed
+ *                     |                                                |              |
+ *                     |                                                +-> UNWRITTEN -> WRITING
  *
  * A job is refused when the server drains or when its model's queue is full: a bounded queue
  * answers at once what it could not answer in time. Deadlines count from arrival; a job whose
@@ -11,6 +15,14 @@
  * has gets a flag raised, which decoder, run and encoder look at every few milliseconds together
  * with the deadline (base/watch.h), and ends when the worker gives it back. done is never called
  * from lifecycle_start or lifecycle_cancel, so callers need not guard against being called back.
+ *
+ * A parent's work is done by its children. Each is a job in its own model's lane, so that it shares batches with
+ * anybody's; it has its parent's deadline, and it does not count against limits of queues, because its parent did:
+ * what was begun is not refused half-way. Its end is told to its parent by its `done`, a failure as well, and what
+ * comes of it is the parent's to say: another child, or lifecycle_finish, which calls back whoever is still under way.
+ * A parent that is cancelled finishes at once, one whose deadline passes when no child is under way: children that
+ * are have the same deadline. It ends after its last child, so that memory which they read outlives them. Who leaves
+ * can start nobody any more: such a child ends as cancelled. That is all there is to a chain of models, and to a loop.
  *
  * Nothing here knows of cores: what a queue holds is given one by dispatch.c, which also brings back what
  * workers had.
@@ -51,37 +63,47 @@ static bool admitted(struct job *job)
     const struct lane *lane = job->served->lane;
     if (lane->lifecycle->draining)
         return err_set(&job->err, ERR_UNAVAILABLE, "Server exiting");
-    if (lane->n_pending >= lane->max_queue_size)
+    if (lane_is_full(lane))
         return err_set(&job->err, ERR_UNAVAILABLE, "Exceeds maximum queue size");
     return true;
 }
 
-void lifecycle_start(struct job *job)
+static void enter(struct job *job)
 {
     struct lane *lane = job->served->lane;
-    job->default_timeout_ns = lane->default_timeout_ns;
-    accept(job);
-    if (!admitted(job)) {
-        lifecycle_end_soon(job);
-        return;
-    }
-    lane->n_pending++;
-    if (job->codec->worker_always || bytes_size(job->body) >= CODEC_LOOP_BYTES) {
+    lane_enter(lane, job);
+    if (job->codec && (job->codec->worker_always || bytes_size(job->body) >= CODEC_LOOP_BYTES)) {
         job_set_deadline(job);
         lane_push_undecoded(lane, job);
     } else {
         lifecycle_decode(job);
         lifecycle_decoded(job);
     }
-    job->served->stats.pending = lane->n_pending;
     lane->lifecycle->wake(lane->lifecycle->user);
+}
+
+void lifecycle_start(struct job *job)
+{
+    job->default_timeout_ns = job->served->lane->default_timeout_ns;
+    accept(job);
+    if (admitted(job))
+        enter(job);
+    else
+        lifecycle_end_soon(job);
+}
+
+/* What the body has, by its codec; and what is there already, judged as if it had come with it. */
+static bool decode(struct job *job)
+{
+    return (job->codec ? job->codec->decode(job, &job->err) : codec_begin(job, false, &job->err)) &&
+           codec_take_sources(job, &job->err);
 }
 
 bool lifecycle_decode(struct job *job)
 {
     struct lane *lane = job->served->lane;
     int64_t from_ns = now_ns(lane->lifecycle);
-    bool decoded = job->codec->decode(job, &job->err);
+    bool decoded = decode(job);
     if (!decoded && watch_over(&job->watch))
         watch_refuse(&job->watch, &job->err); /* whatever the decoder called it */
     job->decode_ns = now_ns(lane->lifecycle) - from_ns;
@@ -94,14 +116,87 @@ void lifecycle_decoded(struct job *job)
     if (loop_flag_raised(&job->cancelled))
         job_give_up(job);
     if (job->err.code != ERR_NONE) {
-        lane->n_pending--;
+        lane_leave(lane, job);
         lifecycle_end_soon(job);
         return;
     }
     job_set_deadline(job); /* the body may say more than the headers did */
     job->queued_ns = now_ns(lane->lifecycle);
-    lane_push(lane, job);
+    if (!job->begin) {
+        lane_push(lane, job);
+        return;
+    }
+    job->started_ns = job->queued_ns;
+    lane_push_parent(lane, job);
+    job->begin(job);
 }
+
+/* --- parents and children ----------------------------------------------------------------------------------------- */
+
+void lifecycle_child(struct job *parent, struct job *child)
+{
+    child->parent = parent;
+    child->sibling = parent->children;
+    parent->children = child;
+    parent->n_children++;
+    child->arrived_ns = now_ns(child->served->lane->lifecycle);
+    accept(child);
+    if (!parent->leaving) {
+        enter(child);
+        return;
+    }
+    job_give_up(child);
+    lifecycle_end_soon(child);
+}
+
+/* Nobody works for a parent that leaves any more: it is answered, or ends. */
+static void leave(struct job *parent)
+{
+    struct lane *lane = parent->served->lane;
+    lane_remove(lane, parent);
+    if (loop_flag_raised(&parent->cancelled))
+        job_give_up(parent);
+    if (parent->err.code != ERR_NONE || !parent->results) {
+        lifecycle_end_soon(parent);
+        return;
+    }
+    lane_push_unwritten(lane, parent);
+    lane->lifecycle->wake(lane->lifecycle->user);
+}
+
+void lifecycle_finish(struct job *parent)
+{
+    if (parent->leaving || parent->state != JOB_PARENT)
+        return;
+    parent->leaving = true;
+    parent->finished_ns = now_ns(parent->served->lane->lifecycle);
+    for (struct job *child = parent->children; child; child = child->sibling)
+        lifecycle_cancel(child);
+    if (!parent->n_children)
+        leave(parent);
+}
+
+static void unlink_child(struct job *parent, const struct job *child)
+{
+    struct job **at = &parent->children;
+    while (*at != child)
+        at = &(*at)->sibling;
+    *at = child->sibling;
+    parent->n_children--;
+}
+
+/* One of its children has ended, and it was told. */
+static void go_on(struct job *parent)
+{
+    if (parent->n_children || parent->state != JOB_PARENT)
+        return;
+    if (parent->leaving)
+        leave(parent);
+    else
+        lane_note(parent->served->lane, parent);
+}
+
+/* --- ends --------------------------------------------------------------------------------------------------------- */
 
 void lifecycle_cancel(struct job *job)
 {
@@ -112,13 +207,19 @@ void lifecycle_cancel(struct job *job)
         return;
     case JOB_UNDECODED:
     case JOB_WAITING:
+    case JOB_UNWRITTEN:
         if (!lane_remove(lane, job))
             return;
         job_give_up(job);
         lifecycle_end_soon(job);
         return;
     case JOB_DECODING:
+    case JOB_WRITING:
         loop_flag_raise(&job->cancelled);
+        return;
+    case JOB_PARENT:
+        loop_flag_raise(&job->cancelled);
+        lifecycle_finish(job);
         return;
     case JOB_RUNNING:
         batch_cancel(job->batch, job);
@@ -142,10 +243,13 @@ static enum stats_failure failure_of(const struct job *job)
 static void end(struct job *job, int64_t at_ns)
 {
     struct served *served = job->served;
+    struct job *parent = job->parent;
     int64_t total_ns = at_ns - job->arrived_ns;
     assert(served->n_holders > 0);
     served->n_holders--;
-    served->stats.pending = served->lane->n_pending;
+    lane_leave(served->lane, job);
+    if (parent)
+        unlink_child(parent, job);
     if (job->err.code != ERR_NONE)
         stats_failed(&served->stats, failure_of(job), total_ns);
     else
@@ -153,6 +257,8 @@ static void end(struct job *job, int64_t at_ns)
                       job->decode_ns + job->gather_ns, job->finished_ns - job->started_ns - job->gather_ns,
                       job->encode_ns);
     job->done(job);
+    if (parent)
+        go_on(parent);
 }
 
 void lifecycle_end_all(struct lifecycle *lifecycle, struct job_list *jobs)

@@ -25,6 +25,14 @@ void lifecycle_start(struct job *job);
  * milliseconds if it is being decoded, run or written. */
 void lifecycle_cancel(struct job *job);
 
+/* Starts a child of a parent that has begun: admitted with it. Its `done` tells how it ended, in a later turn or later
+ * in this one, never from within. See job.h for whose memory is whose. */
+void lifecycle_child(struct job *parent, struct job *child);
+
+/* The parent ends: with its err; or else its results are written by its encoder, on a worker; or with neither, the
+ * reply is there. Children that are under way are cancelled, and end first. Twice is once. */
+void lifecycle_finish(struct job *parent);
+
 /* For dispatch.c. */
 
 /* Runs the codec; any thread. False leaves the reason in job->err. */

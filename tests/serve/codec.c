@@ -124,6 +124,95 @@ START_TEST(other_names_of_a_media_type_are_the_type)
 }
 END_TEST
 
+static float state_data[4] = {1, 2, 3, 4};
+
+/* A state of [n,2], which the body does not feed, and x. */
+static const struct percept_tensor *const *state_of(int64_t n)
+{
+    static struct percept_tensor state;
+    static const struct percept_tensor *sources[2];
+    state = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, 2}, .data = state_data};
+    sources[0] = &state;
+    return sources;
+}
+
+static struct fake_model *stateful(enum percept_dtype dtype)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "h", PERCEPT_FLOAT, 2, DIMS(-1, 2));
+    fake_model_input(fake, "x", dtype, 2, DIMS(-1, 3));
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, DIMS(-1, 2));
+    fake_model_batching(fake, 8);
+    return fake;
+}
+
+static void expect_state_and_x(const struct job *job)
+{
+    ck_assert_ptr_eq(job->inputs[0].data, state_data); /* not copied */
+    ck_assert_int_eq(job->inputs[0].dims[0], 1);
+    ck_assert(((const float *)job->inputs[1].data)[2] == 7);
+    ck_assert_int_eq(job->n_items, 1);
+}
+
+START_TEST(a_body_feeds_the_inputs_that_are_not_there_already)
+{
+    static const float x[3] = {5, 6, 7};
+    struct fake_model *fake = stateful(PERCEPT_FLOAT);
+    struct job *job =
+        fake_model_post(fake, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":[5,6,7]}]}");
+    job->sources = state_of(1);
+    ck_assert_int_eq(codec_body_input(job), 1);
+    ck_assert_msg(codec_json_decode(job, &fake->err) && codec_take_sources(job, &fake->err), "%s", fake->err.text);
+    expect_state_and_x(job);
+    job = fake_model_post_bytes(fake, x, sizeof x);
+    job->json_bytes = 0;
+    job->sources = state_of(1);
+    ck_assert_msg(codec_json_decode(job, &fake->err) && codec_take_sources(job, &fake->err), "%s", fake->err.text);
+    expect_state_and_x(job);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(inputs_that_are_there_are_judged_and_not_the_clients)
+{
+    struct fake_model *fake = stateful(PERCEPT_FLOAT);
+    static const char *const two = "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],"
+                                   "\"data\":[5,6,7]},{\"name\":\"h\",\"datatype\":\"FP32\",\"shape\":[1,2],"
+                                   "\"data\":[0,0]}]}";
+    struct job *job = fake_model_post(fake, two);
+    ck_assert_int_eq(codec_body_input(job), -1);
+    job->sources = state_of(1);
+    ck_assert(!codec_json_decode(job, &fake->err));
+    ck_assert_ptr_nonnull(strstr(fake->err.text, "unexpected inference input 'h'"));
+    job = fake_model_post(fake, "{\"inputs\":[]}");
+    job->sources = state_of(1);
+    ck_assert(!codec_json_decode(job, &fake->err));
+    ck_assert_ptr_nonnull(strstr(fake->err.text, "expected 1 inputs but got 0 inputs"));
+    ck_assert_ptr_nonnull(strstr(fake->err.text, "missing required input(s) ['x']"));
+    job =
+        fake_model_post(fake, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1,3],\"data\":[5,6,7]}]}");
+    job->sources = state_of(2);
+    ck_assert(codec_json_decode(job, &fake->err) && !codec_take_sources(job, &fake->err));
+    ck_assert_str_eq(fake->err.text, "input 'h' batch size does not match other inputs for 'm'");
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_text_feeds_the_only_input_that_is_left)
+{
+    struct fake_model *fake = stateful(PERCEPT_INT64);
+    struct manifest_input *input = fake_model_describe(fake, MANIFEST_TEXT);
+    input->text.tokenizer = TOKENIZER_BYTES;
+    input->text.max_length = 3;
+    struct job *job = fake_model_post(fake, "abc");
+    job->sources = state_of(1);
+    ck_assert_msg(codec_text_decode(job, &fake->err) && codec_take_sources(job, &fake->err), "%s", fake->err.text);
+    ck_assert_int_eq(((const int64_t *)job->inputs[1].data)[2], 'c');
+    ck_assert_ptr_eq(job->inputs[0].data, state_data);
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_codec_suite(void)
 {
     Suite *suite = suite_create("serve_codec");
@@ -134,6 +223,9 @@ Suite *serve_codec_suite(void)
     tcase_add_test(tests, counts_do_not_overflow);
     tcase_add_test(tests, a_model_that_does_not_batch_judges_shapes_whole);
     tcase_add_test(tests, other_names_of_a_media_type_are_the_type);
+    tcase_add_test(tests, a_body_feeds_the_inputs_that_are_not_there_already);
+    tcase_add_test(tests, inputs_that_are_there_are_judged_and_not_the_clients);
+    tcase_add_test(tests, a_text_feeds_the_only_input_that_is_left);
     suite_add_tcase(suite, tests);
     return suite;
 }

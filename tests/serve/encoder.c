@@ -151,6 +151,64 @@ START_TEST(of_the_first_two_rows_one_always_fits)
 }
 END_TEST
 
+static void model_of_numbers_and_texts(struct fake_model *fake)
+{
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, (int64_t[]){-1, 2});
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, (int64_t[]){-1, 2});
+    fake_model_output(fake, "t", PERCEPT_STRING, 1, (int64_t[]){-1});
+    fake_model_output(fake, "unasked", PERCEPT_FLOAT, 1, (int64_t[]){-1});
+}
+
+/* The session's memory, the body and what texts point to may change afterwards. */
+START_TEST(what_is_kept_depends_on_nothing)
+{
+    struct fake_model *fake = fake_model_new("m");
+    model_of_numbers_and_texts(fake);
+    struct job *job = fake_model_post(fake, "");
+    ck_assert(codec_begin(job, false, &fake->err));
+    job->n_outputs = 2;
+    job->encoder = &encoder_keep;
+    float y[2] = {1, 2};
+    char text[] = "onetwo";
+    struct percept_string texts[3] = {{text, 3}, {NULL, 0}, {text + 3, 3}};
+    const struct percept_tensor results[3] = {{.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 2}, .data = y},
+                                              {.dtype = PERCEPT_STRING, .rank = 1, .dims = {3}, .data = texts},
+                                              {.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {1LL << 40}, .data = y}};
+    encoder_write(job, results, tick);
+    ck_assert_msg(job->err.code == ERR_NONE, "%s", job->err.text);
+    memset(y, 0, sizeof y);
+    memset(text, 'x', sizeof text);
+    memset(texts, 0, sizeof texts);
+    ck_assert_int_eq(job->results[0].dims[1], 2);
+    ck_assert(((const float *)job->results[0].data)[1] == 2);
+    const struct percept_string *kept = job->results[1].data;
+    ck_assert(bytes_is(bytes_of(kept[0].at, kept[0].n_bytes), "one"));
+    ck_assert_uint_eq(kept[1].n_bytes, 0);
+    ck_assert(bytes_is(bytes_of(kept[2].at, kept[2].n_bytes), "two"));
+    ck_assert_ptr_null(job->results[2].data); /* nobody asked */
+    ck_assert_uint_eq(bytes_size(job->reply), 0);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(what_cannot_be_kept_is_an_error)
+{
+    struct fake_model *fake = fake_model_new("m");
+    model_of_numbers_and_texts(fake);
+    struct job *job = fake_model_post(fake, "");
+    ck_assert(codec_begin(job, false, &fake->err));
+    job->n_outputs = 1;
+    job->encoder = &encoder_keep;
+    fake->arena.limit_bytes = fake->arena.used_bytes + 4096;
+    float y[1] = {0};
+    const struct percept_tensor results[1] = {{.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {4096}, .data = y}};
+    encoder_write(job, results, tick);
+    ck_assert_int_eq(job->err.code, ERR_MEMORY);
+    ck_assert_ptr_null(job->results);
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_encoder_suite(void)
 {
     Suite *suite = suite_create("serve/encoder");
@@ -161,6 +219,8 @@ Suite *serve_encoder_suite(void)
     tcase_add_test(tests, nothing_is_written_for_who_has_gone);
     tcase_add_test(tests, a_writer_that_fails_without_a_word_is_our_fault);
     tcase_add_test(tests, of_the_first_two_rows_one_always_fits);
+    tcase_add_test(tests, what_is_kept_depends_on_nothing);
+    tcase_add_test(tests, what_cannot_be_kept_is_an_error);
     suite_add_tcase(suite, tests);
     return suite;
 }

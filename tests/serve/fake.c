@@ -5,6 +5,7 @@
 #include "fake.h"
 
 #include "base/err.h"
+#include "engine/model.h"
 
 #include <check.h>
 #include <math.h>
@@ -102,25 +103,25 @@ struct percept_team {
     bool closed;
 };
 
-static struct percept_team *team_new(struct percept_err *err)
+static struct percept_team *fakes_team_new(struct percept_err *err)
 {
     (void)err;
     now->n_teams++;
     return arena_buffer(sizeof(struct percept_team));
 }
 
-static void team_free(struct percept_team *team)
+static void fakes_team_free(struct percept_team *team)
 {
     now->n_teams--;
     arena_buffer_free(team);
 }
 
-static void team_help(struct percept_team *team)
+static void fakes_team_help(struct percept_team *team)
 {
     now->n_helped += !team->closed;
 }
 
-static void team_close(struct percept_team *team)
+static void fakes_team_close(struct percept_team *team)
 {
     team->closed = true;
     now->n_closed++;
@@ -153,10 +154,10 @@ static const struct batch_engine engine = {
     .run = run,
     .output = output,
     .flops = flops,
-    .team_new = team_new,
-    .team_free = team_free,
-    .team_help = team_help,
-    .team_close = team_close,
+    .team_new = fakes_team_new,
+    .team_free = fakes_team_free,
+    .team_help = fakes_team_help,
+    .team_close = fakes_team_close,
     .now_ns = clock_ns,
 };
 
@@ -219,12 +220,17 @@ static void done(struct job *job)
     fake_job->order = ++now->n_ended;
 }
 
+/* One input and one output of rows of any width. */
+static struct percept_io rows = {.name = "x", .dtype = PERCEPT_FLOAT, .rank = 2, .dims = {-1, -1}};
+static struct percept_model network = {.n_inputs = 1, .inputs = &rows, .n_outputs = 1, .outputs = &rows};
+
 static void open_lane(struct fake *fake, struct served *served, const char *name)
 {
     *served = (struct served){.name = name,
                               .version = 1,
                               .state = SERVED_READY,
                               .manifest = &fake->manifest,
+                              .model = &network,
                               .batching = true,
                               .max_batch_size = 8};
     ck_assert(stats_sizes(&served->stats, 8, &served->arena));

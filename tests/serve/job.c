@@ -54,6 +54,16 @@ START_TEST(a_deadline_counts_from_arrival_by_the_jobs_own_timeout_or_its_models)
 }
 END_TEST
 
+START_TEST(a_childs_deadline_is_its_parents)
+{
+    struct job parent = {.watch.deadline_ns = 77};
+    struct job job = {.arrived_ns = 5000, .default_timeout_ns = 700, .timeout_us = 3, .parent = &parent};
+    job_set_deadline(&job);
+    ck_assert_int_eq(job.watch.deadline_ns, 77);
+    ck_assert_ptr_eq(job.watch.cancel, &job.cancelled);
+}
+END_TEST
+
 START_TEST(a_timeout_too_large_to_add_is_none)
 {
     struct job job = {.arrived_ns = 5000, .timeout_us = INT64_MAX};
@@ -69,6 +79,7 @@ Suite *serve_job_suite(void)
     tcase_add_test(tests, a_list_gives_its_jobs_in_their_order);
     tcase_add_loop_test(tests, a_job_leaves_a_list_from_anywhere, 0, 3);
     tcase_add_test(tests, a_deadline_counts_from_arrival_by_the_jobs_own_timeout_or_its_models);
+    tcase_add_test(tests, a_childs_deadline_is_its_parents);
     tcase_add_test(tests, a_timeout_too_large_to_add_is_none);
     suite_add_tcase(suite, tests);
     return suite;

@@ -26,7 +26,7 @@ static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
     inputs[i] = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n_items, width}};
     jobs[i] = (struct job){
         .served = &served, .inputs = &inputs[i], .n_items = n_items, .arrived_ns = at_ns, .queued_ns = at_ns};
-    lane.n_pending++;
+    lane_enter(&lane, &jobs[i]);
     lane_push(&lane, &jobs[i]);
     return &jobs[i];
 }
@@ -34,7 +34,7 @@ static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
 static struct job *wait_undecoded_until(int i, int64_t at_ns, int64_t deadline_ns)
 {
     jobs[i] = (struct job){.served = &served, .arrived_ns = at_ns, .watch.deadline_ns = deadline_ns};
-    lane.n_pending++;
+    lane_enter(&lane, &jobs[i]);
     lane_push_undecoded(&lane, &jobs[i]);
     return &jobs[i];
 }
@@ -302,6 +302,64 @@ START_TEST(a_job_can_be_taken_out_from_anywhere)
 }
 END_TEST
 
+START_TEST(a_reply_is_written_before_anything_else)
+{
+    open_lane(8, 100);
+    join(0, 1, 4, 0);
+    wait_undecoded(1, 0);
+    jobs[2] = (struct job){.served = &served};
+    lane_push_unwritten(&lane, &jobs[2]);
+    ck_assert_int_eq(jobs[2].state, JOB_UNWRITTEN);
+    ck_assert_int_eq(next_of(1, false), LANE_WRITE);
+    ck_assert(lane_remove(&lane, &jobs[2]));
+    ck_assert_int_eq(next_of(1, false), LANE_DECODE);
+    ck_assert_int_eq(lane.n_pending, 2); /* of which it was not one */
+}
+END_TEST
+
+START_TEST(replies_and_parents_expire_too)
+{
+    open_lane(8, 0);
+    for (int i = 0; i < 3; i++)
+        jobs[i] = (struct job){.served = &served, .watch.deadline_ns = 100 + i};
+    lane_push_unwritten(&lane, &jobs[0]);
+    lane_push_parent(&lane, &jobs[1]);
+    lane_push_parent(&lane, &jobs[2]);
+    jobs[2].n_children = 1;
+    struct job_list out = {0};
+    ck_assert_int_eq(lane_expire(&lane, 100, &out), 101);
+    ck_assert_ptr_eq(job_list_pop(&out), &jobs[0]);
+    ck_assert_int_eq(lane_expire(&lane, 102, &out), LANE_NEVER); /* the last one's child has its deadline */
+    ck_assert_ptr_eq(job_list_pop(&out), &jobs[1]);
+    ck_assert_int_eq(out.n, 0);
+    jobs[2].n_children = 0;
+    lane_note(&lane, &jobs[2]);
+    lane_expire(&lane, 103, &out);
+    ck_assert_ptr_eq(job_list_pop(&out), &jobs[2]);
+}
+END_TEST
+
+START_TEST(children_take_no_place_in_the_queue)
+{
+    struct job parent = {.served = &served};
+    open_lane(8, 0);
+    lane.max_queue_size = 2;
+    join(0, 1, 4, 0);
+    jobs[1] = (struct job){.served = &served, .parent = &parent};
+    lane_enter(&lane, &jobs[1]);
+    ck_assert_int_eq(lane.n_pending, 2);
+    ck_assert(!lane_is_full(&lane));
+    join(2, 1, 4, 0);
+    ck_assert(lane_is_full(&lane));
+    lane_leave(&lane, &jobs[1]);
+    lane_leave(&lane, &jobs[1]); /* twice is once */
+    ck_assert_int_eq(lane.n_pending, 2);
+    ck_assert_int_eq(lane.n_children, 0);
+    ck_assert(lane_is_full(&lane));
+    ck_assert_int_eq(served.stats.pending, 2);
+}
+END_TEST
+
 Suite *serve_lane_suite(void)
 {
     Suite *suite = suite_create("serve/lane");
@@ -323,6 +381,9 @@ Suite *serve_lane_suite(void)
     tcase_add_test(tests, jobs_expire_before_they_are_decoded_too);
     tcase_add_test(tests, a_manifests_limits_come_before_the_settings);
     tcase_add_test(tests, a_job_can_be_taken_out_from_anywhere);
+    tcase_add_test(tests, a_reply_is_written_before_anything_else);
+    tcase_add_test(tests, replies_and_parents_expire_too);
+    tcase_add_test(tests, children_take_no_place_in_the_queue);
     suite_add_tcase(suite, tests);
     return suite;
 }
