@@ -14,8 +14,10 @@
  * the owner's word: a network that cuts 24 samples from whatever comes finds them in two items of 12 as well, and
  * would mix them. It looks for the proof once at each set of shapes.
  *
- * The rows that a job gets are views of the session's outputs; its reply is written from them
- * before the session runs again. A job that was cancelled on the way is not encoded.
+ * The rows that a job gets are views of the session's outputs, which may be views of its inputs; they hold until the
+ * session runs again. So what is written quickly is written at once, and where that would take long the rows are copied
+ * (job->late): the session goes home, and the reply is written by a trip of its own, several by several cores. A job
+ * that was cancelled on the way is not encoded.
  *
  * The engine computes an item's result with the same bits whatever the batch: that is its promise,
  * and the reason why joining and separating jobs is nobody's business but ours.
@@ -216,7 +218,11 @@ static const struct percept_tensor *rows_of(struct batch *batch, const struct jo
 
 static void encode(struct batch *batch, struct job *job, const struct percept_tensor *results)
 {
-    encoder_write(job, results, batch->engine->now_ns);
+    job->late = encoder_is_long(job, results);
+    if (job->late)
+        encoder_put_off(job, results, batch->engine->now_ns);
+    else
+        encoder_write(job, results, batch->engine->now_ns);
 }
 
 static void fail(struct job *job, const struct percept_err *err)

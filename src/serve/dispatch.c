@@ -150,7 +150,9 @@ static void write_work(struct task *task)
 static void write_done(struct task *task)
 {
     struct job *job = job_of(task);
-    charge(job->served->lane, job->encode_ns);
+    int64_t spent_ns = job->encode_ns - job->kept_ns;
+    charge(job->served->lane, spent_ns);
+    stats_written(&job->served->stats, job->batch_size, spent_ns);
     lifecycle_end_soon(job);
 }
 
@@ -158,6 +160,7 @@ static void start_write(struct dispatch *dispatch, struct lane *lane)
 {
     struct job *job = job_list_pop(&lane->unwritten);
     job->state = JOB_WRITING;
+    job->kept_ns = job->encode_ns;
     job->task = (struct task){.work = write_work, .done = write_done};
     lane->n_out++;
     submit(dispatch, &job->task);
@@ -226,15 +229,18 @@ static void batch_task_done(struct task *task)
         lane->item_flops = batch->flops / (double)(batch->apart ? batch->jobs.last->n_items : batch->n_items);
     if (batch->inseparable && lane->batching)
         stop_joining(lane);
-    struct job_list jobs = batch->jobs;
-    batch->jobs = (struct job_list){0};
-    for (struct job *job = jobs.first; job; job = job->next) {
-        job->state = JOB_ENDED;
+    struct job_list ended = {0};
+    for (struct job *job; (job = job_list_pop(&batch->jobs));) {
         job->batch = NULL;
+        job->state = JOB_ENDED;
+        if (job->late && job->err.code == ERR_NONE)
+            lane_push_unwritten(lane, job);
+        else
+            job_list_push(&ended, job);
     }
     batch->leader_home = true;
     go_home(batch);
-    lifecycle_end_all(&dispatch->jobs, &jobs);
+    lifecycle_end_all(&dispatch->jobs, &ended);
     wake(dispatch);
 }
 

@@ -15,7 +15,8 @@
 #include <strings.h>
 
 static const struct encoder rows[] = {
-#define E(id, type, test, function) {.name = #id, .media_type = type, .fits = test, .write = function},
+#define E(id, type, test, long_test, function)                                                                         \
+    {.name = #id, .media_type = type, .fits = test, .is_long = long_test, .write = function},
 #include "serve/encoders.def"
 #undef E
 };
@@ -87,7 +88,7 @@ const struct encoder *encoder_find(struct bytes accept)
     return best;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------ */
+/* --- the choice --------------------------------------------------------------------------------------------------- */
 
 static bool fits(const struct encoder *encoder, const struct job *job)
 {
@@ -102,22 +103,6 @@ static const struct encoder *choose(const struct job *job)
     while (i < N_ROWS - 1 && !fits(&rows[i], job))
         i++;
     return &rows[i];
-}
-
-void encoder_write(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void))
-{
-    if (loop_flag_raised(&job->cancelled)) {
-        job_give_up(job);
-        return;
-    }
-    int64_t from_ns = now_ns();
-    job->watch.left = WATCH_STRIDE; /* a small answer that is there is given, if late */
-    job->encoder = choose(job);
-    if (!job->encoder->write(job, results, &job->err) && job->err.code == ERR_NONE)
-        err_set(&job->err, ERR_INTERNAL, "the reply could not be written");
-    if (job->err.code != ERR_NONE && watch_over(&job->watch))
-        watch_refuse(&job->watch, &job->err);
-    job->encode_ns += now_ns() - from_ns;
 }
 
 /* --- keeping ------------------------------------------------------------------------------------------------------ */
@@ -183,3 +168,38 @@ static bool fits_all(const struct job *job)
 }
 
 const struct encoder encoder_keep = {.name = "keep", .fits = fits_all, .write = keep};
+
+/* --- writing ------------------------------------------------------------------------------------------------------ */
+
+static void write_by(const struct encoder *encoder, struct job *job, const struct percept_tensor *results,
+                     int64_t (*now_ns)(void))
+{
+    if (loop_flag_raised(&job->cancelled)) {
+        job_give_up(job);
+        return;
+    }
+    int64_t from_ns = now_ns();
+    job->watch.left = WATCH_STRIDE; /* a small answer that is there is given, if late */
+    if (!encoder->write(job, results, &job->err) && job->err.code == ERR_NONE)
+        err_set(&job->err, ERR_INTERNAL, "the reply could not be written");
+    if (job->err.code != ERR_NONE && watch_over(&job->watch))
+        watch_refuse(&job->watch, &job->err);
+    job->encode_ns += now_ns() - from_ns;
+}
+
+bool encoder_is_long(const struct job *job, const struct percept_tensor *results)
+{
+    const struct encoder *encoder = choose(job);
+    return encoder->is_long && encoder->is_long(job, results);
+}
+
+void encoder_put_off(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void))
+{
+    write_by(&encoder_keep, job, results, now_ns);
+}
+
+void encoder_write(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void))
+{
+    job->encoder = choose(job);
+    write_by(job->encoder, job, results, now_ns);
+}

@@ -14,6 +14,7 @@ struct encoder {
     const char *name;
     const char *media_type;              /* of the reply */
     bool (*fits)(const struct job *job); /* may it answer this job? Asked once it is decoded */
+    bool (*is_long)(const struct job *job, const struct percept_tensor *results); /* NULL: never */
     bool (*write)(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 };
 
@@ -27,6 +28,13 @@ const struct encoder *encoder_find(struct bytes accept);
 /* The rows, for tests and documents; NULL at the end. */
 const struct encoder *encoder_row(int i);
 
+/* Would writing take longer than a trip to the pool and a copy? Then the session that holds the results should not wait
+ * for it. */
+bool encoder_is_long(const struct job *job, const struct percept_tensor *results);
+
+/* Copies them into job->results, from which encoder_write can make the reply when the session is at home. */
+void encoder_put_off(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void));
+
 /* Writes them by job->encoder where it fits, else by the first row that does, which job->encoder then is; or says in
  * job->err why not. `now_ns` is the clock of job->encode_ns. */
 void encoder_write(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void));
@@ -34,6 +42,7 @@ void encoder_write(struct job *job, const struct percept_tensor *results, int64_
 /* encoder_v2.c: V2's replies. JSON, and bytes behind it where an output was asked for as bytes. */
 bool encoder_v2_all_json(const struct job *job);
 bool encoder_v2_some_binary(const struct job *job);
+bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *results);
 bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 #endif

@@ -22,6 +22,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#define LONG_BYTES 65536           /* of elements that become digits: half a millisecond of them */
 #define CLASSIFICATION_MAX 1000000 /* elements of an output to be classified */
 
 struct writer {
@@ -550,6 +551,21 @@ bool encoder_v2_some_binary(const struct job *job)
 bool encoder_v2_all_json(const struct job *job)
 {
     return !encoder_v2_some_binary(job);
+}
+
+bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *results)
+{
+    size_t n_bytes = 0;
+    for (int i = 0; i < job->n_outputs; i++) {
+        const struct percept_tensor *tensor = &results[job->outputs[i].index];
+        int64_t n;
+        if (job->outputs[i].binary || job->outputs[i].classification > 0)
+            continue;
+        if (!codec_count(tensor->rank, tensor->dims, &n))
+            return false; /* it will be refused */
+        n_bytes += (size_t)n * percept_dtype_bytes(tensor->dtype);
+    }
+    return n_bytes > LONG_BYTES;
 }
 
 bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)

@@ -91,6 +91,7 @@ struct job {
         finished_ns;   /* of its batch: gathering, and the run's end; of a parent: its beginning and end */
     int64_t gather_ns; /* spent by its batch between started_ns and the run */
     int64_t encode_ns; /* spent */
+    int64_t kept_ns;   /* of that before it was written on a trip of its own */
     int batch_size;    /* items of the batch it ran in */
 
     /* the serve layer's own */
@@ -101,6 +102,7 @@ struct job {
     int64_t default_timeout_ns; /* its model's; 0: none */
     enum job_state state;
     bool pending;         /* counted by its lane */
+    bool late;            /* run, and its reply is still to be written from results */
     bool leaving;         /* a parent that ends when its last child has */
     struct job *parent;   /* NULL: a client's */
     struct job *children; /* under way */

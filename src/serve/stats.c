@@ -82,3 +82,9 @@ void stats_execution(struct stats *stats, int64_t items, int64_t input_ns, int64
     size->infer_ns += grown(infer_ns);
     size->output_ns += grown(output_ns);
 }
+
+void stats_written(struct stats *stats, int64_t items, int64_t output_ns)
+{
+    if (items >= 1 && items <= stats->n_sizes)
+        stats->sizes[items - 1].output_ns += grown(output_ns);
+}

@@ -46,6 +46,9 @@ void stats_failed(struct stats *stats, enum stats_failure reason, int64_t total_
 /* One run of the model with so many items, and what its parts took. */
 void stats_execution(struct stats *stats, int64_t items, int64_t input_ns, int64_t infer_ns, int64_t output_ns);
 
+/* One reply of a run with so many items was written after it. */
+void stats_written(struct stats *stats, int64_t items, int64_t output_ns);
+
 /* Makes the table by batch size; without it runs are counted in the histogram only. */
 bool stats_sizes(struct stats *stats, int n_sizes, struct arena *arena);
 

@@ -275,6 +275,86 @@ START_TEST(runs_are_counted_by_their_size_and_their_parts)
 }
 END_TEST
 
+/* The session computes another job's rows while the first ones' replies are written from what was copied. */
+START_TEST(a_session_is_at_home_while_long_replies_are_written)
+{
+    struct fake *fake = fake_new(2);
+    fake->long_replies = true;
+    fake->run_ns = 7;
+    fake->encode_ns = 1000;
+    struct lane *lane = fake->served[0].lane;
+    all_wait(fake, (const int64_t[]){1, 2}, 2, 4);
+    fake_turn(fake);
+    ck_assert_int_eq(fake->n_tasks, 1);
+    fake_step(fake);
+    ck_assert_ptr_nonnull(lane->idle);
+    ck_assert_int_eq(jobs[0].n_done, 0);
+    ck_assert_int_eq(fake->n_tasks, 2); /* each reply on a core of its own */
+    ck_assert_int_eq(jobs[0].job.state, JOB_WRITING);
+    ck_assert_int_eq(jobs[1].job.state, JOB_WRITING);
+    fake_job_fill(fake, &jobs[2], 1, 4, 77);
+    fake_start(fake, &jobs[2]);
+    fake_step(fake); /* the first reply */
+    ck_assert_int_eq(jobs[0].n_done, 1);
+    fake_step_at(fake, 1); /* the third job's run, in the same session */
+    ck_assert_int_eq(fake->n_runs, 2);
+    ck_assert_int_eq(fake->n_sessions, 1);
+    ck_assert_int_eq(jobs[1].n_done, 0);
+    fake_settle(fake);
+    for (int i = 0; i < 3; i++)
+        expect_own_rows(i);
+    ck_assert_int_eq(jobs[0].job.encode_ns, 1000);
+    ck_assert_int_eq(jobs[0].job.finished_ns - jobs[0].job.started_ns, 7);
+    ck_assert_uint_eq(fake->served[0].stats.sizes[2].output_ns, 2000);
+    ck_assert_uint_eq(fake->served[0].stats.sizes[0].output_ns, 1000);
+    ck_assert_uint_eq(fake->served[0].stats.output_ns, 3000);
+    ck_assert_int_eq(lane->used_ns, 7 + 1000 + 1000 + 7 + 1000);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(replies_that_are_quickly_written_take_no_trip)
+{
+    struct fake *fake = fake_new(1);
+    all_wait(fake, (const int64_t[]){1, 2}, 2, 4);
+    fake_turn(fake);
+    fake_step(fake);
+    ck_assert_int_eq(fake->n_tasks, 0);
+    ck_assert_int_eq(jobs[0].n_done, 1);
+    ck_assert_ptr_null(jobs[0].job.results);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_long_reply_is_not_written_for_who_has_gone_or_whose_time_is_up)
+{
+    struct fake *fake = fake_new(1);
+    fake->long_replies = true;
+    for (int i = 0; i < 3; i++) {
+        fake_job_fill(fake, &jobs[i], 1, 4, (float)i);
+        jobs[i].timeout_us = i == 2 ? 300 : 0;
+        fake_start(fake, &jobs[i]);
+    }
+    fake_turn(fake);
+    fake_step(fake);
+    ck_assert_int_eq(jobs[0].job.state, JOB_WRITING);
+    ck_assert_int_eq(jobs[1].job.state, JOB_UNWRITTEN);
+    lifecycle_cancel(&jobs[0].job);
+    lifecycle_cancel(&jobs[1].job);
+    fake_pass(fake, 300000);
+    ck_assert_int_eq(jobs[1].n_done, 1); /* no core had it */
+    ck_assert_int_eq(jobs[2].n_done, 1);
+    ck_assert_int_eq(jobs[0].n_done, 0);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_CANCELLED);
+    ck_assert_int_eq(jobs[1].job.err.code, ERR_CANCELLED);
+    ck_assert_int_eq(jobs[2].job.err.code, ERR_TIMEOUT);
+    for (int i = 0; i < 3; i++)
+        ck_assert(!jobs[i].encoded);
+    fake_free(fake);
+}
+END_TEST
+
 Suite *serve_batch_suite(void)
 {
     Suite *suite = suite_create("serve/batch");
@@ -294,6 +374,9 @@ Suite *serve_batch_suite(void)
     tcase_add_test(tests, a_run_may_last_until_the_last_deadline_of_its_jobs);
     tcase_add_test(tests, a_run_past_its_deadline_says_so_in_the_protocols_words);
     tcase_add_test(tests, runs_are_counted_by_their_size_and_their_parts);
+    tcase_add_test(tests, a_session_is_at_home_while_long_replies_are_written);
+    tcase_add_test(tests, replies_that_are_quickly_written_take_no_trip);
+    tcase_add_test(tests, a_long_reply_is_not_written_for_who_has_gone_or_whose_time_is_up);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -100,6 +100,40 @@ START_TEST(each_row_answers_what_fits_it)
 }
 END_TEST
 
+/* Digits are long, bytes are a copy anyway. */
+START_TEST(many_elements_as_text_are_long)
+{
+    struct fake_model *fake = fake_model_new("m");
+    struct job *job = decoded(fake, _i == 2);
+    struct percept_tensor large = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, _i ? 20000 : 16384}};
+    ck_assert_int_eq(encoder_is_long(job, &large), _i == 1);
+    job->outputs[0].classification = 5;
+    ck_assert(!encoder_is_long(job, &large));
+    job->encoder = &encoder_keep;
+    job->outputs[0].classification = 0;
+    ck_assert(!encoder_is_long(job, &large));
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(what_was_put_off_is_written_from_the_copy)
+{
+    struct fake_model *fake = fake_model_new("m");
+    struct job *job = decoded(fake, false);
+    float y[2] = {3, 4};
+    result.data = y;
+    encoder_put_off(job, &result, tick);
+    ck_assert_ptr_nonnull(job->results);
+    y[0] = y[1] = -1;
+    encoder_write(job, job->results, tick);
+    ck_assert_msg(job->err.code == ERR_NONE, "%s", job->err.text);
+    ck_assert_str_eq(job->encoder->name, "v2_json");
+    ck_assert_ptr_nonnull(memmem(job->reply.at, bytes_size(job->reply), "[3.0,4.0]", 9));
+    ck_assert_int_eq(job->encode_ns, 10);
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(nothing_is_written_for_who_has_gone)
 {
     struct fake_model *fake = fake_model_new("m");
@@ -216,6 +250,8 @@ Suite *serve_encoder_suite(void)
     tcase_add_loop_test(tests, accept_prefers_a_row_by_name_and_weight, 0, sizeof accepts / sizeof *accepts);
     tcase_add_test(tests, no_accept_at_all_prefers_nothing);
     tcase_add_loop_test(tests, each_row_answers_what_fits_it, 0, sizeof replies / sizeof *replies);
+    tcase_add_loop_test(tests, many_elements_as_text_are_long, 0, 3);
+    tcase_add_test(tests, what_was_put_off_is_written_from_the_copy);
     tcase_add_test(tests, nothing_is_written_for_who_has_gone);
     tcase_add_test(tests, a_writer_that_fails_without_a_word_is_our_fault);
     tcase_add_test(tests, of_the_first_two_rows_one_always_fits);

@@ -132,6 +132,7 @@ static bool write(struct job *job, const struct percept_tensor *results, struct 
     (void)err;
     struct fake_job *fake_job = job->user;
     fake_job->encoded = true;
+    now->now_ns += now->encode_ns;
     fake_job->n_y = (int)(results->dims[0] * results->dims[1]);
     ck_assert_int_le(fake_job->n_y, FAKE_WIDTH);
     if (fake_job->n_y)
@@ -191,6 +192,8 @@ static void cores_look(void *user, int64_t after_ns)
     fake->alarm_ns = fake->now_ns + after_ns;
 }
 
+static struct job_output whole; /* the model's first */
+
 static bool decode(struct job *job, struct percept_err *err)
 {
     struct fake_job *fake_job = job->user;
@@ -198,6 +201,8 @@ static bool decode(struct job *job, struct percept_err *err)
         return err_set(err, ERR_INVALID, "no body like this");
     job->inputs = &fake_job->input;
     job->n_items = fake_job->input.dims[0];
+    job->outputs = &whole;
+    job->n_outputs = 1;
     job->timeout_us = fake_job->timeout_us;
     return true;
 }
@@ -208,7 +213,14 @@ static bool fits(const struct job *job)
     return true;
 }
 
-static const struct encoder encoder = {.name = "fake", .media_type = "test/reply", .fits = fits, .write = write};
+static bool is_long(const struct job *job, const struct percept_tensor *results)
+{
+    (void)job, (void)results;
+    return now->long_replies;
+}
+
+static const struct encoder encoder = {
+    .name = "fake", .media_type = "test/reply", .fits = fits, .is_long = is_long, .write = write};
 
 const struct codec fake_codec = {.media_type = "test/loop", .decode = decode};
 const struct codec fake_worker_codec = {.media_type = "test/worker", .worker_always = true, .decode = decode};
@@ -218,6 +230,7 @@ static void done(struct job *job)
     struct fake_job *fake_job = job->user;
     fake_job->n_done++;
     fake_job->order = ++now->n_ended;
+    arena_free(&fake_job->arena);
 }
 
 /* One input and one output of rows of any width. */
@@ -282,9 +295,13 @@ void fake_free(struct fake *fake)
 void fake_job_fill(struct fake *fake, struct fake_job *job, int64_t n, int64_t width, float first)
 {
     ck_assert_int_le(n * width, FAKE_WIDTH);
-    *job = (struct fake_job){
-        .job = {.served = &fake->served[0], .codec = &fake_codec, .encoder = &encoder, .done = done, .user = job},
-        .input = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, width}, .data = job->x}};
+    *job = (struct fake_job){.job = {.arena = &job->arena,
+                                     .served = &fake->served[0],
+                                     .codec = &fake_codec,
+                                     .encoder = &encoder,
+                                     .done = done,
+                                     .user = job},
+                             .input = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, width}, .data = job->x}};
     for (int64_t i = 0; i < n * width; i++)
         job->x[i] = first + (float)i;
 }

@@ -31,6 +31,8 @@ struct fake {
     bool whole_output;         /* the output's first dimension is not the batch */
     bool no_session;           /* sessions cannot be made */
     bool no_single;            /* one item alone does not fit the network */
+    bool long_replies;         /* are written by a trip of their own */
+    int64_t encode_ns;         /* time that writing one takes */
     bool coupled;              /* there is no proof that items are apart */
     double item_flops;
 
@@ -50,6 +52,7 @@ struct fake {
 
 struct fake_job {
     struct job job;
+    struct arena arena; /* until done */
     struct percept_tensor input;
     float x[FAKE_WIDTH];
     float y[FAKE_WIDTH];

@@ -73,6 +73,11 @@ START_TEST(runs_are_counted_by_size)
     ck_assert_uint_eq(stats.sizes[2].input_ns, 2);
     ck_assert_uint_eq(stats.sizes[2].infer_ns, 4);
     ck_assert_uint_eq(stats.sizes[2].output_ns, 6);
+    stats_written(&stats, 3, 4); /* a reply of one of them */
+    stats_written(&stats, 500, 4);
+    stats_written(&stats, 0, 4); /* a parent's, which is not run */
+    ck_assert_uint_eq(stats.sizes[2].output_ns, 10);
+    ck_assert_uint_eq(stats.sizes[2].count, 2);
     arena_free(&arena);
 }
 END_TEST
