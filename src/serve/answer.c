@@ -1,5 +1,8 @@
 /*
- * answer.c - the best of an output's scores, after the activation that the manifest asks for.
+ * answer.c - the tasks: what is made of outputs, and how that is written.
+ *
+ * A classification is for every item a list of the best scores of one output, after the activation that the manifest
+ * asks for: label, index, score.
  *
  * Ranking looks at the scores as they are: every activation keeps their order, and rounding cannot
  * make two of them equal that were not. The softmax's sum is taken in double, from the largest
@@ -7,6 +10,9 @@
  * NaN.
  */
 #include "serve/answer.h"
+
+#include "base/err.h"
+#include "serve/codec.h"
 
 #include <math.h>
 
@@ -73,4 +79,134 @@ int answer_classify(const float *scores, int64_t n, enum manifest_activation act
     for (int i = 0; i < n_best; i++)
         best[i].score = activated(best[i].score, activation, &total);
     return n_best;
+}
+
+struct answer_labels answer_labels(const struct job *job, int output)
+{
+    int n;
+    const struct manifest *manifest = job->served->manifest;
+    const struct percept_io *io = &percept_outputs(job->served->model, &n)[output];
+    bool meant = !manifest->task_output || strcmp(manifest->task_output, io->name) == 0;
+    return meant && manifest->n_labels ? (struct answer_labels){manifest->n_labels, manifest->labels}
+                                       : (struct answer_labels){io->n_labels, io->labels};
+}
+
+/* --- classify ----------------------------------------------------------------------------------------------------- */
+
+struct classes {
+    int64_t n_items;
+    int k;                          /* of each */
+    struct answer_prediction *best; /* [n_items][k] */
+};
+
+/* The output that the task reads, if it is among those replied and its type has scores; -1. A manifest that names none
+ * is of a model with one (fit.c). */
+static int scores_of(const struct job *job, const struct percept_tensor *results)
+{
+    const struct manifest *manifest = job->served->manifest;
+    int n;
+    const struct percept_io *io = percept_outputs(job->served->model, &n);
+    for (int i = 0; i < job->n_outputs; i++) {
+        int index = job->outputs[i].index;
+        if (!manifest->task_output || strcmp(io[index].name, manifest->task_output) == 0)
+            return results[index].dtype == PERCEPT_FLOAT || results[index].dtype == PERCEPT_DOUBLE ? index : -1;
+    }
+    return -1;
+}
+
+/* Scores of one item as floats: themselves, or narrowed into `room`. */
+static const float *item_scores(const struct percept_tensor *tensor, int64_t from, int64_t n, float *room,
+                                struct watch *watch)
+{
+    if (tensor->dtype == PERCEPT_FLOAT)
+        return (const float *)tensor->data + from;
+    for (int64_t i = 0; i < n && watch_spend(watch, 1); i++)
+        room[i] = (float)((const double *)tensor->data)[from + i];
+    return room;
+}
+
+static bool answer_classes(struct job *job, const struct percept_tensor *results, const void **made,
+                           struct percept_err *err)
+{
+    const struct manifest *manifest = job->served->manifest;
+    int output = scores_of(job, results);
+    const struct percept_tensor *scores = output < 0 ? NULL : &results[output];
+    int64_t n, n_items = job->n_items > 0 ? job->n_items : 1;
+    if (!scores || !codec_count(scores->rank, scores->dims, &n) || n % n_items != 0)
+        return true;
+    int64_t each = n / n_items;
+    int k = each < manifest->top_k ? (int)each : manifest->top_k;
+    struct classes *classes = arena_alloc(job->arena, sizeof *classes);
+    struct answer_prediction *best = arena_array(job->arena, (size_t)n_items * (size_t)k + 1, sizeof *best);
+    float *room = scores->dtype == PERCEPT_FLOAT ? NULL : arena_array(job->arena, (size_t)each + 1, sizeof *room);
+    if (!classes || !best || (!room && scores->dtype != PERCEPT_FLOAT))
+        return err_memory(err, "predictions", (size_t)n_items * (size_t)k * sizeof *best);
+    const struct answer_labels labels = answer_labels(job, output);
+    for (int64_t i = 0; i < n_items && watch_spend(&job->watch, 1); i++)
+        answer_classify(item_scores(scores, i * each, each, room, &job->watch), each, manifest->task_activation, k,
+                        labels.texts, labels.n, best + i * k, &job->watch);
+    *classes = (struct classes){.n_items = n_items, .k = k, .best = best};
+    *made = classes;
+    return !watch_over(&job->watch) || watch_refuse(&job->watch, err);
+}
+
+static void write_prediction(struct writer *w, const struct answer_prediction *prediction)
+{
+    writer_put(w, "{");
+    if (prediction->label) {
+        writer_put(w, "\"label\":");
+        writer_string(w, prediction->label);
+        writer_put(w, ",");
+    }
+    writer_put(w, "\"index\":");
+    writer_int(w, prediction->index);
+    writer_put(w, ",\"score\":");
+    writer_float(w, prediction->score);
+    writer_put(w, "}");
+}
+
+static void answer_write_classes(struct writer *w, const void *made)
+{
+    const struct classes *classes = made;
+    writer_put(w, ",\"predictions\":[");
+    for (int64_t i = 0; i < classes->n_items && writer_spend(w, 1); i++) {
+        writer_put(w, i ? ",[" : "[");
+        for (int p = 0; p < classes->k; p++) {
+            if (p)
+                writer_put(w, ",");
+            write_prediction(w, &classes->best[i * classes->k + p]);
+        }
+        writer_put(w, "]");
+    }
+    writer_put(w, "]");
+}
+
+/* --- the table ---------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    bool (*make)(struct job *job, const struct percept_tensor *results, const void **made, struct percept_err *err);
+    void (*write)(struct writer *w, const void *made);
+} tasks[] = {
+#define T(id, word, fit, make, write) [TASK_##id] = {make, write},
+#include "serve/tasks.def"
+#undef T
+};
+
+bool answer_make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err)
+{
+    const enum manifest_task task = job->served->manifest->task;
+    *answer = (struct answer){.task = TASK_NONE};
+    if (!job->predictions || !tasks[task].make)
+        return true;
+    if (!tasks[task].make(job, results, &answer->made, err))
+        return false;
+    if (answer->made)
+        answer->task = task;
+    return true;
+}
+
+void answer_write(struct writer *w, const struct answer *answer)
+{
+    if (tasks[answer->task].write)
+        tasks[answer->task].write(w, answer->made);
 }

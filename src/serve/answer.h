@@ -1,10 +1,33 @@
 /*
- * answer.h - what a manifest's task makes of an output: scores -> labels.
+ * answer.h - what a manifest's task makes of a job's outputs. One row per task in tasks.def.
+ *
+ * Threads: any, for the job it has. What is made lies in the job's arena.
  */
 #ifndef SERVE_ANSWER_H
 #define SERVE_ANSWER_H
 
 #include "serve/job.h"
+#include "serve/writer.h"
+
+/* What was made of one job's outputs; `made` is the task's own. */
+struct answer {
+    enum manifest_task task; /* TASK_NONE: nothing was made, or nothing was wanted */
+    const void *made;
+};
+
+/* By the manifest's task, where job->predictions says that it is wanted and the outputs that are replied allow it.
+ * False only when memory is short or nobody waits any more. */
+bool answer_make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err);
+
+/* As members of the reply's object, behind others: ',"predictions":[...]'; or nothing. */
+void answer_write(struct writer *w, const struct answer *answer);
+
+/* The manifest's labels of an output, or else those that the model itself has for it. */
+struct answer_labels {
+    int n;
+    const char *const *texts;
+};
+struct answer_labels answer_labels(const struct job *job, int output);
 
 struct answer_prediction {
     const char *label; /* NULL when the manifest has none for it */

@@ -4,123 +4,24 @@
  *
  * Numbers, texts and bytes are written as long as somebody waits for them (the job's watch).
  *
- * The size is estimated once from the numbers of elements and the buffer, in the job's arena, grows
- * by doubling where that was too little. Floats are written with the fewest digits that read back
- * the same. NaN and Infinity are written as such, as V2's servers do: JSON has no word for them.
+ * The size is estimated once from the numbers of elements; the writer's buffer grows where that was too little. Floats
+ * are written with the fewest digits that read back the same. NaN and Infinity are written as such, as V2's servers do:
+ * JSON has no word for them.
  *
- * A model whose manifest says that an output is a classification gets "predictions" behind
- * "outputs": for every item a list of label, index and score. V2's classification extension is here
- * as well.
+ * What the manifest's task makes of the outputs (answer.h) follows "outputs". V2's classification extension is here.
  */
 #include "base/err.h"
 #include "base/number.h"
-#include "base/utf8.h"
 #include "serve/answer.h"
 #include "serve/codec_parts.h"
 #include "serve/encoder.h"
+#include "serve/writer.h"
 
 #include <math.h>
 #include <stdio.h>
 
 #define LONG_BYTES 65536           /* of elements that become digits: half a millisecond of them */
 #define CLASSIFICATION_MAX 1000000 /* elements of an output to be classified */
-
-struct writer {
-    struct arena *arena;
-    char *at; /* the buffer's start */
-    size_t used, room;
-    struct watch *watch; /* the job's */
-    bool failed;
-};
-
-/* Makes room for n more bytes; where they go, or NULL. */
-static char *reserve(struct writer *w, size_t n)
-{
-    if (w->failed)
-        return NULL;
-    if (n > w->room - w->used) {
-        size_t room = w->room * 2 > w->used + n ? w->room * 2 : w->used + n;
-        char *grown = room > w->used ? arena_alloc(w->arena, room) : NULL;
-        if (!grown || !watch_copy(w->watch, grown, w->at, w->used)) {
-            w->failed = true;
-            return NULL;
-        }
-        w->at = grown;
-        w->room = room;
-    }
-    return w->at + w->used;
-}
-
-/* So much is written next; false when nobody waits for it any more. */
-static bool spend(struct writer *w, int64_t units)
-{
-    w->failed |= !watch_spend(w->watch, units);
-    return !w->failed;
-}
-
-static void put(struct writer *w, const char *text)
-{
-    size_t n = strlen(text);
-    char *to = reserve(w, n);
-    if (!to)
-        return;
-    memcpy(to, text, n);
-    w->used += n;
-}
-
-static void put_int(struct writer *w, int64_t value)
-{
-    char *to = reserve(w, NUMBER_TEXT_MAX);
-    if (to)
-        w->used += number_write_int64(to, value);
-}
-
-/* One character as JSON has it, at most 6 bytes. */
-static size_t escape(char *to, uint32_t code)
-{
-    static const char hex[] = "0123456789abcdef";
-    const char *place = NULL;
-    static const char from[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
-    if (code && code < 0x80)
-        place = strchr(from, (int)code);
-    if (place) {
-        to[0] = '\\';
-        to[1] = names[place - from];
-        return 2;
-    }
-    if (code >= 0x20)
-        return utf8_write(to, code);
-    memcpy(to, "\\u00", 4);
-    to[4] = hex[code >> 4];
-    to[5] = hex[code & 15];
-    return 6;
-}
-
-/* In quotes. What is not UTF-8 becomes U+FFFD: a reply is always valid JSON. */
-static void put_text(struct writer *w, struct bytes text)
-{
-    put(w, "\"");
-    while (text.at < text.end) {
-        size_t n = bytes_size(text) < 256 ? bytes_size(text) : 256;
-        char *from = spend(w, (int64_t)n) ? reserve(w, n * 6 + 6) : NULL, *to = from;
-        if (!to)
-            return;
-        const uint8_t *stop = text.at + n;
-        while (text.at < stop) {
-            uint32_t code;
-            const uint8_t *next = utf8_read(text.at, text.end, &code);
-            to += escape(to, next ? code : 0xfffd);
-            text.at = next ? next : text.at + 1;
-        }
-        w->used += (size_t)(to - from);
-    }
-    put(w, "\"");
-}
-
-static void put_string(struct writer *w, const char *text)
-{
-    put_text(w, bytes_of_text(text));
-}
 
 /* --- elements ----------------------------------------------------------------------------------------------------- */
 
@@ -171,10 +72,10 @@ static size_t element(char *to, const struct percept_tensor *tensor, int64_t i)
 
 static void put_strings(struct writer *w, const struct percept_string *strings, int64_t n)
 {
-    for (int64_t i = 0; i < n && spend(w, 1); i++) {
+    for (int64_t i = 0; i < n && writer_spend(w, 1); i++) {
         if (i)
-            put(w, ",");
-        put_text(w, bytes_of(strings[i].at, strings[i].n_bytes));
+            writer_put(w, ",");
+        writer_text(w, bytes_of(strings[i].at, strings[i].n_bytes));
     }
 }
 
@@ -187,7 +88,7 @@ static void put_elements(struct writer *w, const struct percept_tensor *tensor, 
     const int64_t step = 64; /* elements between two looks at the room left */
     for (int64_t i = 0; i < n; i += step) {
         int64_t end = n - i < step ? n : i + step;
-        char *from = spend(w, 4 * step) ? reserve(w, (size_t)step * (NUMBER_TEXT_MAX + 1)) : NULL;
+        char *from = writer_spend(w, 4 * step) ? writer_reserve(w, (size_t)step * (NUMBER_TEXT_MAX + 1)) : NULL;
         char *to = from;
         if (!to)
             return;
@@ -298,22 +199,6 @@ static bool class_text(struct arena *arena, const struct percept_tensor *tensor,
     return true;
 }
 
-struct labels {
-    int n;
-    const char *const *texts;
-};
-
-/* The manifest's labels, or else those that the model itself has for this output. */
-static struct labels labels_of(const struct job *job, int output)
-{
-    int n;
-    const struct manifest *manifest = job->served->manifest;
-    const struct percept_io *io = &percept_outputs(job->served->model, &n)[output];
-    bool meant = !manifest->task_output || strcmp(manifest->task_output, io->name) == 0;
-    return meant && manifest->n_labels ? (struct labels){manifest->n_labels, manifest->labels}
-                                       : (struct labels){io->n_labels, io->labels};
-}
-
 /* The output's best classes as a tensor of BYTES, instead of the output. */
 static bool classified(struct job *job, const struct job_output *output, const char *name,
                        struct percept_tensor *tensor, struct percept_err *err)
@@ -334,7 +219,7 @@ static bool classified(struct job *job, const struct job_output *output, const c
     struct percept_string *strings = arena_array(job->arena, (size_t)(n_rows * k) + 1, sizeof *strings);
     struct ranked *ranks = arena_array(job->arena, (size_t)k + 1, sizeof *ranks);
     bool room = strings && ranks;
-    const struct labels labels = labels_of(job, output->index);
+    const struct answer_labels labels = answer_labels(job, output->index);
     for (int64_t row = 0; room && k && row < n_rows; row++) {
         if (!rank_best(tensor, row * each, each, ranks, k, &job->watch))
             return watch_refuse(&job->watch, err);
@@ -352,122 +237,32 @@ static bool classified(struct job *job, const struct job_output *output, const c
     return true;
 }
 
-/* --- predictions -------------------------------------------------------------------------------------------------- */
-
-static void put_prediction(struct writer *w, const struct answer_prediction *prediction)
-{
-    put(w, "{");
-    if (prediction->label) {
-        put(w, "\"label\":");
-        put_string(w, prediction->label);
-        put(w, ",");
-    }
-    put(w, "\"index\":");
-    put_int(w, prediction->index);
-    put(w, ",\"score\":");
-    char *to = reserve(w, NUMBER_TEXT_MAX);
-    if (to)
-        w->used += number_write_float(to, prediction->score);
-    put(w, "}");
-}
-
-/* The output that the task reads, if it is among those replied and its type has scores. A manifest
- * that names none is of a model with one (fit.c). */
-static const struct percept_tensor *task_scores(const struct job *job, const struct percept_tensor *results)
-{
-    const struct manifest *manifest = job->served->manifest;
-    if (!job->predictions || manifest->task != TASK_CLASSIFY)
-        return NULL;
-    int n;
-    const struct percept_io *io = percept_outputs(job->served->model, &n);
-    for (int i = 0; i < job->n_outputs; i++) {
-        int index = job->outputs[i].index;
-        if (!manifest->task_output || strcmp(io[index].name, manifest->task_output) == 0)
-            return results[index].dtype == PERCEPT_FLOAT || results[index].dtype == PERCEPT_DOUBLE ? &results[index]
-                                                                                                   : NULL;
-    }
-    return NULL;
-}
-
-static void put_item(struct writer *w, enum manifest_activation activation, struct labels labels, const float *scores,
-                     int64_t n, struct answer_prediction *best, int k)
-{
-    int n_best = answer_classify(scores, n, activation, k, labels.texts, labels.n, best, w->watch);
-    put(w, "[");
-    for (int i = 0; i < n_best; i++) {
-        if (i)
-            put(w, ",");
-        put_prediction(w, &best[i]);
-    }
-    put(w, "]");
-}
-
-/* Scores of one item as floats: themselves, or narrowed into `room`. */
-static const float *item_scores(const struct percept_tensor *tensor, int64_t from, int64_t n, float *room,
-                                struct watch *watch)
-{
-    if (tensor->dtype == PERCEPT_FLOAT)
-        return (const float *)tensor->data + from;
-    for (int64_t i = 0; i < n; i++) {
-        if (!watch_spend(watch, 1))
-            return NULL;
-        room[i] = (float)((const double *)tensor->data)[from + i];
-    }
-    return room;
-}
-
-static void put_predictions(struct writer *w, const struct job *job, const struct percept_tensor *scores, int output)
-{
-    const struct manifest *manifest = job->served->manifest;
-    int64_t n, n_items = job->n_items > 0 ? job->n_items : 1;
-    if (!codec_count(scores->rank, scores->dims, &n) || n % n_items != 0)
-        return;
-    int64_t each = n / n_items;
-    int k = each < manifest->top_k ? (int)each : manifest->top_k;
-    struct answer_prediction *best = arena_array(w->arena, (size_t)(k > 0 ? k : 1), sizeof *best);
-    float *room = scores->dtype == PERCEPT_FLOAT ? NULL : arena_array(w->arena, (size_t)each + 1, sizeof *room);
-    if (!best || (!room && scores->dtype != PERCEPT_FLOAT)) {
-        w->failed = true;
-        return;
-    }
-    const struct labels labels = labels_of(job, output);
-    put(w, ",\"predictions\":[");
-    for (int64_t i = 0; i < n_items && spend(w, 1); i++) {
-        if (i)
-            put(w, ",");
-        const float *of_item = item_scores(scores, i * each, each, room, w->watch);
-        if (of_item)
-            put_item(w, manifest->task_activation, labels, of_item, each, best, k);
-    }
-    put(w, "]");
-}
-
 /* --- the reply ---------------------------------------------------------------------------------------------------- */
 
 static void put_output(struct writer *w, const char *name, const struct percept_tensor *tensor, bool binary,
                        size_t n_bytes)
 {
-    put(w, "{\"name\":");
-    put_string(w, name);
-    put(w, ",\"datatype\":\"");
-    put(w, codec_datatype(tensor->dtype));
-    put(w, "\",\"shape\":[");
+    writer_put(w, "{\"name\":");
+    writer_string(w, name);
+    writer_put(w, ",\"datatype\":\"");
+    writer_put(w, codec_datatype(tensor->dtype));
+    writer_put(w, "\",\"shape\":[");
     for (int i = 0; i < tensor->rank; i++) {
         if (i)
-            put(w, ",");
-        put_int(w, tensor->dims[i]);
+            writer_put(w, ",");
+        writer_int(w, tensor->dims[i]);
     }
     if (binary) {
-        put(w, "],\"parameters\":{\"binary_data_size\":");
-        put_int(w, (int64_t)n_bytes);
-        put(w, "}}");
+        writer_put(w, "],\"parameters\":{\"binary_data_size\":");
+        writer_int(w, (int64_t)n_bytes);
+        writer_put(w, "}}");
         return;
     }
     int64_t n = 0;
     codec_count(tensor->rank, tensor->dims, &n);
-    put(w, "],\"data\":[");
+    writer_put(w, "],\"data\":[");
     put_elements(w, tensor, n);
-    put(w, "]}");
+    writer_put(w, "]}");
 }
 
 /* The outputs asked for, classified where that was asked for, and their sizes as bytes. */
@@ -516,23 +311,23 @@ static size_t estimate(const struct shown *shown, int n)
 
 static void put_head(struct writer *w, const struct job *job)
 {
-    put(w, "{");
+    writer_put(w, "{");
     if (job->has_id) {
-        put(w, "\"id\":");
-        put_text(w, job->id);
-        put(w, ",");
+        writer_put(w, "\"id\":");
+        writer_text(w, job->id);
+        writer_put(w, ",");
     }
-    put(w, "\"model_name\":");
-    put_string(w, job->served->name);
-    put(w, ",\"model_version\":\"");
-    put_int(w, job->served->version);
-    put(w, "\",\"outputs\":[");
+    writer_put(w, "\"model_name\":");
+    writer_string(w, job->served->name);
+    writer_put(w, ",\"model_version\":\"");
+    writer_int(w, job->served->version);
+    writer_put(w, "\",\"outputs\":[");
 }
 
 static void put_tail(struct writer *w, const struct shown *shown, int n)
 {
     for (int i = 0; i < n; i++) {
-        char *to = shown[i].binary ? reserve(w, shown[i].n_bytes) : NULL;
+        char *to = shown[i].binary ? writer_reserve(w, shown[i].n_bytes) : NULL;
         if (!to)
             continue;
         w->failed |= !codec_binary_write((uint8_t *)to, &shown[i].tensor, w->watch);
@@ -580,20 +375,21 @@ bool encoder_v2_write(struct job *job, const struct percept_tensor *results, str
             return false;
         binary |= shown[i].binary;
     }
+    struct answer answer;
+    if (!answer_make(job, results, &answer, err))
+        return false;
     struct writer w = {.arena = job->arena, .room = estimate(shown, n), .watch = &job->watch};
     w.at = arena_alloc(w.arena, w.room);
     w.failed = !w.at;
     put_head(&w, job);
     for (int i = 0; i < n; i++) {
         if (i)
-            put(&w, ",");
+            writer_put(&w, ",");
         put_output(&w, shown[i].name, &shown[i].tensor, shown[i].binary, shown[i].n_bytes);
     }
-    put(&w, "]");
-    const struct percept_tensor *scores = task_scores(job, results);
-    if (scores)
-        put_predictions(&w, job, scores, (int)(scores - results));
-    put(&w, binary ? "}" : "}\n"); /* for terminals */
+    writer_put(&w, "]");
+    answer_write(&w, &answer);
+    writer_put(&w, binary ? "}" : "}\n"); /* for terminals */
     size_t json_bytes = w.used;
     put_tail(&w, shown, n);
     if (w.failed && watch_over(w.watch))

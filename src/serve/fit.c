@@ -158,12 +158,10 @@ static int64_t classes_of(const struct percept_io *io, bool batching)
     return n;
 }
 
-static bool task_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+static bool fit_classes(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     int n;
     const struct percept_io *ios = percept_outputs(model, &n);
-    if (manifest->task == TASK_NONE)
-        return true;
     if (!manifest->task_output && n != 1)
         return err_set(err, ERR_CONFIG, "task.output is missing: which of %s holds the classes?", list_of(ios, n).text);
     const struct percept_io *io = manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
@@ -179,6 +177,16 @@ static bool task_fits(const struct manifest *manifest, const struct percept_mode
         return err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,
                        classes, manifest->n_labels);
     return true;
+}
+
+static bool task_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    static bool (*const fits[])(const struct manifest *, const struct percept_model *, struct percept_err *) = {
+#define T(id, word, fit, make, write) [TASK_##id] = (fit),
+#include "serve/tasks.def"
+#undef T
+    };
+    return !fits[manifest->task] || fits[manifest->task](manifest, model, err);
 }
 
 /* Somebody who vouches for his model wants its requests joined. */

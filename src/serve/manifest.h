@@ -50,7 +50,12 @@ struct manifest_input {
     struct manifest_text text;
 };
 
-enum manifest_task { TASK_NONE = 0, TASK_CLASSIFY };
+enum manifest_task {
+#define T(id, word, fit, make, write) TASK_##id,
+#include "serve/tasks.def"
+#undef T
+    MANIFEST_TASKS /* how many there are */
+};
 enum manifest_activation { ACTIVATION_NONE, ACTIVATION_SOFTMAX, ACTIVATION_SIGMOID, ACTIVATION_EXP };
 
 /* What its author measured; free information. Negative: not given. */

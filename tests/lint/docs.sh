@@ -22,6 +22,10 @@ comm -13 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md describes & 
 sed -nE 's/^E\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | sort -u | while read -r type; do
     grep -qF "$type" api.md || echo "api.md: no reply of the type $type is described"
 done
+# What may be made of outputs.
+sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | while read -r word; do
+    grep -qF "\"$word\"" api.md || grep -qF "\`$word\`" api.md || echo "api.md: the task $word is not described"
+done
 # Every table is told of.
 for table in src/*.def src/*/*.def; do
     grep -qF "\`${table#src/}\`" docs/design.md || echo "$table is not among the tables of docs/design.md"

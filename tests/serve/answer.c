@@ -1,6 +1,9 @@
 /* answer.c - the best scores, after softmax and its kin. */
 #include "serve/answer.h"
 
+#include "base/err.h"
+#include "fake_model.h"
+
 #include <check.h>
 #include <math.h>
 
@@ -61,6 +64,53 @@ START_TEST(sigmoid_and_exp_are_taken_one_by_one)
 }
 END_TEST
 
+/* Scores of two items, of one output of three; `wanted`: the reply shall say what the task makes of it. */
+static const struct {
+    enum manifest_task task;
+    bool wanted;
+    enum percept_dtype dtype;
+    int index; /* of the only output that is replied */
+    const char *written;
+} answers[] = {
+    {TASK_NONE, true, PERCEPT_FLOAT, 0, ""},
+    {TASK_CLASSIFY, false, PERCEPT_FLOAT, 0, ""},
+    {TASK_CLASSIFY, true, PERCEPT_INT64, 0, ""},
+    {TASK_CLASSIFY, true, PERCEPT_FLOAT, 1, ""}, /* it reads another */
+    {TASK_CLASSIFY, true, PERCEPT_FLOAT, 0,
+     ",\"predictions\":[[{\"label\":\"yes\",\"index\":1,\"score\":2.0},{\"index\":2,\"score\":1.0}],"
+     "[{\"label\":\"no\",\"index\":0,\"score\":9.0},{\"index\":2,\"score\":8.0}]]"},
+};
+
+START_TEST(each_task_makes_its_own_of_the_outputs)
+{
+    static const char *const labels[] = {"no", "yes"};
+    float scores[] = {0, 2, 1, 9, 7, 8};
+    const struct percept_tensor results[2] = {{.dtype = answers[_i].dtype, .rank = 2, .dims = {2, 3}, .data = scores},
+                                              {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {2, 3}, .data = scores}};
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, (int64_t[]){-1, 3});
+    fake_model_output(fake, "z", PERCEPT_FLOAT, 2, (int64_t[]){-1, 3});
+    fake->manifest.task = answers[_i].task;
+    fake->manifest.task_output = "y";
+    fake->manifest.top_k = 2;
+    fake->manifest.labels = labels;
+    fake->manifest.n_labels = 2;
+    struct job *job = fake_model_post(fake, "");
+    struct job_output replied = {.index = answers[_i].index};
+    job->outputs = &replied;
+    job->n_outputs = 1;
+    job->n_items = 2;
+    job->predictions = answers[_i].wanted;
+    struct answer answer;
+    ck_assert(answer_make(job, results, &answer, &fake->err));
+    struct writer w = {.arena = job->arena};
+    answer_write(&w, &answer);
+    ck_assert(!w.failed);
+    ck_assert_msg(bytes_is(bytes_of(w.at, w.used), answers[_i].written), "%.*s", (int)w.used, w.at);
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_answer_suite(void)
 {
     Suite *suite = suite_create("serve_answer");
@@ -69,6 +119,7 @@ Suite *serve_answer_suite(void)
     tcase_add_test(tests, softmax_sums_to_one_and_never_overflows);
     tcase_add_test(tests, nan_ranks_last);
     tcase_add_test(tests, sigmoid_and_exp_are_taken_one_by_one);
+    tcase_add_loop_test(tests, each_task_makes_its_own_of_the_outputs, 0, sizeof answers / sizeof *answers);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -380,6 +380,21 @@ START_TEST(no_key_of_the_schema_is_unknown_to_the_reader)
 }
 END_TEST
 
+/* tasks.def and the words of manifest.def are in one order, and each task has its word. */
+START_TEST(each_task_is_read_by_its_word)
+{
+    static const char *const words[] = {
+#define T(id, word, fit, make, write) [TASK_##id] = (word),
+#include "serve/tasks.def"
+#undef T
+    };
+    char text[100];
+    snprintf(text, sizeof text, "{\"manifest\":1,\"task\":{\"kind\":\"%s\"}}", words[_i]);
+    ck_assert_int_eq(fake_model_manifest(text, &arena)->task, (enum manifest_task)_i);
+    arena_free(&arena);
+}
+END_TEST
+
 Suite *serve_manifest_suite(void)
 {
     Suite *suite = suite_create("serve/manifest");
@@ -400,6 +415,7 @@ Suite *serve_manifest_suite(void)
     tcase_add_test(tests, the_schema_and_the_reader_know_the_same_keys);
     tcase_add_loop_test(tests, the_schema_and_the_reader_take_one_number_or_three, 0, 2);
     tcase_add_test(tests, no_key_of_the_schema_is_unknown_to_the_reader);
+    tcase_add_loop_test(tests, each_task_is_read_by_its_word, 0, MANIFEST_TASKS);
     suite_add_tcase(suite, tests);
     return suite;
 }
