@@ -69,16 +69,29 @@ static bool same_type(struct bytes type, const char *row)
     return bytes_size(type) == strlen(row) && strncasecmp((const char *)type.at, row, bytes_size(type)) == 0;
 }
 
+static bool is_one_of(struct bytes type, const char *names)
+{
+    for (size_t n; *names; names += n + (names[n] == ' ')) {
+        n = strcspn(names, " ");
+        if (n == bytes_size(type) && strncasecmp((const char *)type.at, names, n) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Other names that clients' libraries and systems have for a row's type. */
 static struct bytes usual_name(struct bytes type)
 {
     static const struct {
-        const char *other, *usual;
-    } names[] = {{"image/jpg", "image/jpeg"},        {"image/pjpeg", "image/jpeg"}, {"image/x-jpeg", "image/jpeg"},
-                 {"image/x-jpg", "image/jpeg"},      {"image/x-png", "image/png"},  {"text/json", "application/json"},
-                 {"text/x-json", "application/json"}};
+        const char *others, *usual;
+    } names[] = {
+#define F(name, magic, type, others, decoder) {others, type},
+#include "serve/formats.def"
+#undef F
+        {"text/json text/x-json", "application/json"},
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (same_type(type, names[i].other))
+        if (is_one_of(type, names[i].others))
             return bytes_of_text(names[i].usual);
     return type;
 }

@@ -1,16 +1,17 @@
 /*
- * codec_image.c - a posted PNG or JPEG -> the network's input, as the manifest describes it.
+ * codec_image.c - a posted picture -> the network's input, as the manifest describes it.
  *
- *     sniff -> dimensions judged -> decode -> upright -> gray? -> ink? -> resize -> normalize
+ *     sniff -> dimensions judged -> decode -> upright -> prepare (gray? ink?) -> resize -> normalize
  *
- * Decoding is codec_png.c's and codec_jpeg.c's. Both decode for strangers, so: what a picture will
- * cost is read from the file's own words and judged before any memory is taken; every loop over
- * pixels looks at the request's watch; whatever the decoder calls corrupt or cut short is an error,
- * not a guess. A picture whose coded samples are all there is served, with or without its format's
- * end mark. A JPEG much larger than the network needs is shrunk while its blocks are decoded.
+ * Formats are rows of formats.def, what is prepared of preparations.def. Decoders decode for strangers, so: what a
+ * picture will cost is read from the file's own words and judged before any memory is taken; every loop over pixels
+ * looks at the request's watch; whatever the decoder calls corrupt or cut short is an error, not a guess. A picture
+ * whose coded samples are all there is served, with or without its format's end mark. A JPEG much larger than the
+ * network needs is shrunk while its blocks are decoded.
  *
  * Runs on a worker. What is only needed on the way lies in an arena of its own, freed at the end:
- * the job keeps the tensor and nothing else.
+ * the job keeps the tensor, and where its pixels lie in what was posted (job->view), so that what a network finds in
+ * its input can be told in the client's pixels.
  */
 #include "base/err.h"
 #include "serve/codec_parts.h"
@@ -20,7 +21,20 @@
 
 #define INK_SIDE_MIN 512 /* strokes are looked for in at least this many pixels */
 
-enum format { FORMAT_UNKNOWN, FORMAT_PNG, FORMAT_JPEG };
+static const struct format {
+    const char *name; /* "a PNG" */
+    const char *magic;
+    size_t n_magic;
+    const char *media_type;
+    bool (*decode)(const struct codec_picture *source, struct picture *picture);
+} formats[] = {
+#define F(what, begins, type, others, decoder)                                                                         \
+    {.name = what, .magic = begins, .n_magic = sizeof begins - 1, .media_type = type, .decode = decoder},
+#include "serve/formats.def"
+#undef F
+};
+
+#define N_FORMATS (sizeof formats / sizeof *formats)
 
 /* One decoding. */
 struct source {
@@ -33,11 +47,12 @@ struct source {
     struct percept_err *err;
 };
 
-static enum format format_of(struct bytes body)
+static const struct format *format_of(struct bytes body)
 {
-    if (bytes_begin(body, "\x89PNG\r\n\x1a\n", 8))
-        return FORMAT_PNG;
-    return bytes_begin(body, "\xff\xd8\xff", 3) ? FORMAT_JPEG : FORMAT_UNKNOWN;
+    for (size_t i = 0; i < N_FORMATS; i++)
+        if (bytes_begin(body, formats[i].magic, formats[i].n_magic))
+            return &formats[i];
+    return NULL;
 }
 
 /* A name for what we do not read, so that the message can say it. */
@@ -67,17 +82,38 @@ static const char *other_format(struct bytes body)
     return "no picture that is known here";
 }
 
-static bool check_format(const struct job *job, enum format format, struct percept_err *err)
+/* What a sentence says of all formats: "a PNG or JPEG", "a PNG as image/png or a JPEG as image/jpeg". */
+struct list {
+    char text[256];
+};
+
+static struct list list_formats(bool with_types)
+{
+    struct list list = {""};
+    size_t used = 0;
+    for (size_t i = 0; i < N_FORMATS && used < sizeof list.text; i++) {
+        const char *between = i == 0 ? "" : i + 1 < N_FORMATS ? ", " : " or ";
+        const char *name = formats[i].name;
+        if (with_types)
+            used += (size_t)snprintf(list.text + used, sizeof list.text - used, "%s%s as %s", between, name,
+                                     formats[i].media_type);
+        else
+            used += (size_t)snprintf(list.text + used, sizeof list.text - used, "%s%s", between,
+                                     i == 0 ? name : strchr(name, ' ') + 1);
+    }
+    return list;
+}
+
+static bool check_format(const struct job *job, const struct format *format, struct percept_err *err)
 {
     if (bytes_size(job->body) == 0)
-        return err_set(err, ERR_INVALID, "the body is empty; it must be a PNG or JPEG picture");
-    if (format == FORMAT_UNKNOWN)
-        return err_set(err, ERR_MEDIA_TYPE, "the body is %s; send a PNG as image/png or a JPEG as image/jpeg",
-                       other_format(job->body));
-    const char *type = format == FORMAT_PNG ? "image/png" : "image/jpeg";
-    if (job->codec && job->codec->kind == MANIFEST_IMAGE && strcmp(job->codec->media_type, type) != 0)
-        return err_set(err, ERR_MEDIA_TYPE, "the body is %s but its Content-Type is %s; send it as %s",
-                       format == FORMAT_PNG ? "a PNG" : "a JPEG", job->codec->media_type, type);
+        return err_set(err, ERR_INVALID, "the body is empty; it must be %s picture", list_formats(false).text);
+    if (!format)
+        return err_set(err, ERR_MEDIA_TYPE, "the body is %s; send %s", other_format(job->body),
+                       list_formats(true).text);
+    if (job->codec && job->codec->kind == MANIFEST_IMAGE && strcmp(job->codec->media_type, format->media_type) != 0)
+        return err_set(err, ERR_MEDIA_TYPE, "the body is %s but its Content-Type is %s; send it as %s", format->name,
+                       job->codec->media_type, format->media_type);
     return true;
 }
 
@@ -90,7 +126,7 @@ static unsigned enough(const struct manifest_image *image)
     return image->ink_box > 0 && need < INK_SIDE_MIN ? INK_SIDE_MIN : need;
 }
 
-static bool decode(const struct source *source, enum format format, struct picture *picture)
+static bool decode(const struct source *source, const struct format *format, struct picture *picture)
 {
     int64_t limit = source->job->served->max_pixels;
     const struct codec_picture posted = {.body = source->job->body,
@@ -99,7 +135,7 @@ static bool decode(const struct source *source, enum format format, struct pictu
                                          .watch = source->watch,
                                          .arena = source->arena,
                                          .err = source->err};
-    return format == FORMAT_PNG ? codec_png_decode(&posted, picture) : codec_jpeg_decode(&posted, picture);
+    return format->decode(&posted, picture);
 }
 
 /* --- to the network's size ---------------------------------------------------------------------------------------- */
@@ -248,18 +284,68 @@ static bool to_tensor(const struct source *source, const struct framed *framed)
     return put_channels(framed, source->image, input, source->watch) || watch_refuse(source->watch, source->err);
 }
 
-static bool convert(const struct source *source, enum format format)
+/* --- the way ------------------------------------------------------------------------------------------------------ */
+
+static bool wants_gray(const struct manifest_image *image)
 {
-    struct picture decoded, toned;
+    return image->channels == CHANNELS_GRAY;
+}
+
+static bool make_gray(const struct picture *from, const struct manifest_image *image, struct picture *to,
+                      struct watch *watch, struct arena *arena, struct percept_err *err)
+{
+    (void)image;
+    return picture_gray(from, to, watch, arena, err);
+}
+
+static bool wants_ink(const struct manifest_image *image)
+{
+    return wants_gray(image) && image->ink != INK_AS_IS;
+}
+
+static bool prepare(const struct source *source, struct picture *picture)
+{
+    static const struct {
+        bool (*wanted)(const struct manifest_image *image);
+        bool (*prepare)(const struct picture *from, const struct manifest_image *image, struct picture *to,
+                        struct watch *watch, struct arena *arena, struct percept_err *err);
+    } rows[] = {
+#define P(name, wants, function) {wants, function},
+#include "serve/preparations.def"
+#undef P
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct picture before = *picture;
+        if (rows[i].wanted(source->image) &&
+            !rows[i].prepare(&before, source->image, picture, source->watch, source->arena, source->err))
+            return false;
+    }
+    return true;
+}
+
+/* What the input shows of the picture that was posted. */
+static void keep_view(struct job *job, const struct picture *posted, const struct framed *framed)
+{
+    const struct picture_box all = {-framed->left, -framed->top, framed->width - framed->left,
+                                    framed->height - framed->top};
+    job->view = (struct picture_view){.width = (int)posted->shows.right,
+                                      .height = (int)posted->shows.bottom,
+                                      .input_width = framed->width,
+                                      .input_height = framed->height,
+                                      .shown = picture_part(&framed->picture, all)};
+}
+
+static bool convert(const struct source *source, const struct format *format)
+{
+    struct picture posted, picture;
     struct framed framed;
-    if (!decode(source, format, &decoded))
+    if (!decode(source, format, &posted))
         return false;
-    toned = decoded;
-    if (source->image->channels == CHANNELS_GRAY &&
-        (!picture_gray(&decoded, &toned, source->watch, source->arena, source->err) ||
-         !ink_prepare(&toned, source->image, &toned, source->watch, source->arena, source->err)))
+    picture = posted;
+    if (!prepare(source, &picture) || !frame(source, &picture, &framed) || !to_tensor(source, &framed))
         return false;
-    return frame(source, &toned, &framed) && to_tensor(source, &framed);
+    keep_view(source->job, &posted, &framed);
+    return true;
 }
 
 bool codec_image_decode(struct job *job, struct percept_err *err)
@@ -269,7 +355,7 @@ bool codec_image_decode(struct job *job, struct percept_err *err)
     const struct manifest_input *input = at >= 0 ? manifest_input(job->served->manifest, io[at].name) : NULL;
     if (!input || input->kind != MANIFEST_IMAGE)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a picture; send V2 JSON", job->served->name);
-    enum format format = format_of(job->body);
+    const struct format *format = format_of(job->body);
     if (!check_format(job, format, err) || !codec_begin(job, false, err))
         return false;
     job->predictions = true;

@@ -360,6 +360,7 @@ static bool jpeg_rows(struct jpeg *jpeg, struct jpeg_decompress_struct *info)
     if (!picture_new(picture, (int)info->output_width, (int)info->output_height, info->output_components, source->arena,
                      source->err))
         return false;
+    picture->shows = (struct picture_box){.right = info->image_width, .bottom = info->image_height};
     size_t pitch = (size_t)info->output_width * (size_t)info->output_components;
     while (info->output_scanline < info->output_height) {
         JSAMPROW row = picture->pixels + info->output_scanline * pitch;

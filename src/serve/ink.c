@@ -61,6 +61,7 @@ static bool invert(const struct picture *from, struct picture *to, struct watch 
     struct picture result;
     if (!picture_new(&result, from->width, from->height, 1, arena, err))
         return false;
+    result.shows = from->shows;
     const uint8_t *at = from->pixels;
     uint8_t *out = result.pixels;
     for (int y = 0; y < from->height; y++) {
@@ -364,6 +365,7 @@ static bool paste(const struct picture *ink, int width, int height, struct pictu
         }
     int left = centred(mass > 0 ? x_mass / mass : ink->width / 2.0, ink->width, width);
     int top = centred(mass > 0 ? y_mass / mass : ink->height / 2.0, ink->height, height);
+    page.shows = picture_part(ink, (struct picture_box){-left, -top, width - left, height - top});
     for (int y = 0; y < ink->height; y++)
         for (int x = 0; x < ink->width; x++)
             if (left + x >= 0 && left + x < width && top + y >= 0 && top + y < height)
@@ -397,6 +399,7 @@ static bool shrink(const struct picture *from, struct picture *to, struct watch 
                         watch, arena, err) ||
         !picture_new(to, small.width, small.height, 1, arena, err))
         return false;
+    to->shows = small.shows;
     memcpy(to->pixels, small.pixels, (size_t)small.width * (size_t)small.height);
     return true;
 }

@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/watch.h"
 #include "serve/loop.h"
+#include "serve/picture.h"
 #include "serve/served.h"
 
 struct batch;
@@ -74,6 +75,7 @@ struct job {
     bool has_id;
     int64_t n_items;               /* along the batch axis; 1 where the model has none */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
+    struct picture_view view;      /* of a posted picture */
     int n_outputs;
     struct job_output *outputs; /* in the order of the reply */
     bool predictions;           /* add what the manifest's task makes of the output */

@@ -21,14 +21,25 @@ bool picture_new(struct picture *picture, int width, int height, int channels, s
                  struct percept_err *err)
 {
     size_t n_bytes = (size_t)width * (size_t)height * (size_t)channels;
-    *picture = (struct picture){
-        .width = width, .height = height, .channels = channels, .pixels = arena_alloc(arena, n_bytes ? n_bytes : 1)};
+    *picture = (struct picture){.width = width,
+                                .height = height,
+                                .channels = channels,
+                                .pixels = arena_alloc(arena, n_bytes ? n_bytes : 1),
+                                .shows = {.right = width, .bottom = height}};
     return picture->pixels || err_memory(err, "a picture", n_bytes);
 }
 
 struct picture_box picture_whole(const struct picture *picture)
 {
     return (struct picture_box){.right = picture->width, .bottom = picture->height};
+}
+
+struct picture_box picture_part(const struct picture *picture, struct picture_box box)
+{
+    const struct picture_box all = picture->shows;
+    double x = (all.right - all.left) / picture->width, y = (all.bottom - all.top) / picture->height;
+    return (struct picture_box){all.left + box.left * x, all.top + box.top * y, all.left + box.right * x,
+                                all.top + box.bottom * y};
 }
 
 bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
@@ -40,6 +51,7 @@ bool picture_gray(const struct picture *from, struct picture *to, struct watch *
     }
     if (!picture_new(to, from->width, from->height, 1, arena, err))
         return false;
+    to->shows = from->shows;
     const uint8_t *rgb = from->pixels;
     uint8_t *at = to->pixels;
     for (int y = 0; y < from->height; y++) {
@@ -90,6 +102,8 @@ bool picture_turn(const struct picture *from, int orientation, struct picture *t
     if (!picture_new(to, aside ? from->height : from->width, aside ? from->width : from->height, from->channels, arena,
                      err))
         return false;
+    const struct picture_box shows = from->shows; /* all of it: nothing was cut yet */
+    to->shows = aside ? (struct picture_box){shows.top, shows.left, shows.bottom, shows.right} : shows;
     struct walk walk = walk_of(from, orientation);
     size_t size = (size_t)from->channels;
     uint8_t *at = to->pixels;
@@ -294,6 +308,7 @@ bool picture_resize(const struct picture *from, struct picture_box box, int widt
     struct picture narrow = *from, result;
     if (!picture_new(&result, width, height, from->channels, arena, err))
         return false;
+    result.shows = picture_part(from, box);
     if (filter == PICTURE_NEAREST) {
         if (!resize_nearest(from, box, &result, watch))
             return watch_refuse(watch, err);
@@ -314,6 +329,7 @@ bool picture_resize(const struct picture *from, struct picture_box box, int widt
     }
     if (same_rows) {
         *to = narrow;
+        to->shows = result.shows;
         return true;
     }
     int32_t *sums = arena_array(arena, (size_t)width * (size_t)from->channels, sizeof *sums);

@@ -13,15 +13,24 @@
 #include "base/watch.h"
 #include "serve/manifest.h"
 
+/* A part of a picture; edges may lie between pixels, and beyond it. */
+struct picture_box {
+    double left, top, right, bottom;
+};
+
 struct picture {
     int width, height;
     int channels; /* 1: gray, 3: red, green, blue */
     uint8_t *pixels;
+    struct picture_box shows; /* of the picture that was posted, upright, in its own pixels */
 };
 
-/* A part of a picture; edges may lie between pixels. */
-struct picture_box {
-    double left, top, right, bottom;
+/* How a network's input lies in the picture that was posted. x of the input is at
+ * shown.left + x * (shown.right - shown.left) / input_width of that, and so for y. */
+struct picture_view {
+    int width, height; /* of the posted picture, upright; 0: none was posted */
+    int input_width, input_height;
+    struct picture_box shown; /* beyond its edges where a letterbox is filled */
 };
 
 enum picture_filter {
@@ -31,10 +40,14 @@ enum picture_filter {
     PICTURE_AREA, /* every pixel counts by how much of it is covered */
 };
 
+/* It shows all there is, until its maker says otherwise. */
 bool picture_new(struct picture *picture, int width, int height, int channels, struct arena *arena,
                  struct percept_err *err);
 
 struct picture_box picture_whole(const struct picture *picture);
+
+/* What a part of it, in its pixels, shows of the picture that was posted. */
+struct picture_box picture_part(const struct picture *picture, struct picture_box box);
 
 /* Luma of ITU-R 601, as 16-bit fixed point. A gray picture is passed on as it is. */
 bool picture_gray(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,

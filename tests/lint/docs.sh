@@ -22,6 +22,9 @@ comm -13 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md describes & 
 sed -nE 's/^E\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | sort -u | while read -r type; do
     grep -qF "$type" api.md || echo "api.md: no reply of the type $type is described"
 done
+sed -nE 's/^F\("[^"]+", ".*", "(image[^"]+)", "[^"]*", [a-z_]+\)$/\1/p' src/serve/formats.def | while read -r type; do
+    grep -qF "$type" api.md || echo "api.md: pictures of the type $type are not described"
+done
 # What may be made of outputs.
 sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | while read -r word; do
     grep -qF "\"$word\"" api.md || grep -qF "\`$word\`" api.md || echo "api.md: the task $word is not described"

@@ -242,6 +242,72 @@ START_TEST(shapes_are_stretched_cropped_or_letterboxed)
 }
 END_TEST
 
+static void expect_view(const struct fake_model *fake, int width, int height, struct picture_box shown)
+{
+    const struct picture_view *view = &fake->job.view;
+    ck_assert_int_eq(view->width, width);
+    ck_assert_int_eq(view->height, height);
+    ck_assert_int_eq(view->input_width, image->width);
+    ck_assert_int_eq(view->input_height, image->height);
+    ck_assert_double_eq_tol(view->shown.left, shown.left, 1e-9);
+    ck_assert_double_eq_tol(view->shown.top, shown.top, 1e-9);
+    ck_assert_double_eq_tol(view->shown.right, shown.right, 1e-9);
+    ck_assert_double_eq_tol(view->shown.bottom, shown.bottom, 1e-9);
+}
+
+START_TEST(the_job_knows_where_its_pixels_lie_in_what_was_posted)
+{
+    struct fake_model *fake = rgb_model(4, 4);
+    paint(8 * 4, 100, 100, 100);
+    make_png(canvas, 8 * 4 * 3, 8, 4, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    ck_assert_int_eq(post(fake)->view.width, 0);
+    expect_read(fake);
+    expect_view(fake, 8, 4, (struct picture_box){0, 0, 8, 4});
+    image->resize = RESIZE_CROP;
+    expect_read(fake);
+    expect_view(fake, 8, 4, (struct picture_box){2, 0, 6, 4});
+    image->resize = RESIZE_LETTERBOX;
+    expect_read(fake);
+    expect_view(fake, 8, 4, (struct picture_box){0, -2, 8, 6});
+    fake_model_free(fake);
+}
+END_TEST
+
+/* A JPEG that is decoded smaller than it is, and turned: pixels are those that a viewer shows. */
+START_TEST(shrinking_and_turning_do_not_shift_what_is_shown)
+{
+    struct fake_model *fake = rgb_model(20, 20);
+    paint(400 * 300, 200, 100, 50);
+    image->resize = RESIZE_LETTERBOX;
+    make_jpeg(canvas, 400, 300, 3, false, false);
+    expect_read(fake);
+    expect_view(fake, 400, 300, (struct picture_box){0, -40, 400, 360});
+    make_jpeg(canvas, 400, 300, 3, false, true);
+    expect_read(fake);
+    expect_view(fake, 300, 400, (struct picture_box){-40, 0, 360, 400});
+    image->resize = RESIZE_CROP;
+    expect_read(fake);
+    expect_view(fake, 300, 400, (struct picture_box){0, 50, 300, 350});
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(gray_pictures_show_the_same)
+{
+    struct fake_model *fake = rgb_model(4, 2);
+    image->channels = CHANNELS_GRAY;
+    fake->inputs[0].dims[1] = 1;
+    for (int ink = INK_AS_IS; ink <= INK_DARK; ink++) {
+        image->ink = (enum manifest_ink)ink;
+        paint(8 * 4, 250, 250, 250);
+        make_png(canvas, 8 * 4 * 3, 8, 4, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+        expect_read(fake);
+        expect_view(fake, 8, 4, (struct picture_box){0, 0, 8, 4});
+    }
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(huge_pictures_are_refused_by_their_header)
 {
     struct fake_model *fake = rgb_model(2, 1);
@@ -265,7 +331,7 @@ START_TEST(other_formats_and_wrong_types_are_named)
     struct fake_model *fake = rgb_model(2, 1);
     static const struct {
         const char *body, *part;
-    } cases[] = {{"GIF89a......", "the body is a GIF; send a PNG as image/png"},
+    } cases[] = {{"GIF89a......", "the body is a GIF; send a PNG as image/png or a JPEG as image/jpeg"},
                  {"RIFF....WEBPVP8 ", "a WebP"},
                  {"{\"inputs\":[]}", "the body is JSON"},
                  {"hello", "no picture"},
@@ -287,6 +353,9 @@ START_TEST(other_formats_and_wrong_types_are_named)
     expect_refused(fake, ERR_INVALID, "unexpected shape for input 'image'");
     fake->described[0].kind = MANIFEST_TENSOR;
     expect_refused(fake, ERR_MEDIA_TYPE, "model 'pictures' does not take a picture");
+    file.n = 0;
+    fake->described[0].kind = MANIFEST_IMAGE;
+    expect_refused(fake, ERR_INVALID, "the body is empty; it must be a PNG or JPEG picture");
     fake_model_free(fake);
 }
 END_TEST
@@ -340,6 +409,9 @@ Suite *serve_codec_image_suite(void)
     tcase_add_test(tests, palettes_16_bits_and_transparency_are_read);
     tcase_add_test(tests, jpegs_are_read_turned_and_shrunk);
     tcase_add_test(tests, shapes_are_stretched_cropped_or_letterboxed);
+    tcase_add_test(tests, the_job_knows_where_its_pixels_lie_in_what_was_posted);
+    tcase_add_test(tests, shrinking_and_turning_do_not_shift_what_is_shown);
+    tcase_add_test(tests, gray_pictures_show_the_same);
     tcase_add_test(tests, huge_pictures_are_refused_by_their_header);
     tcase_add_test(tests, other_formats_and_wrong_types_are_named);
     tcase_add_test(tests, a_deadline_ends_a_picture_wherever_it_is);

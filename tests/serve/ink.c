@@ -86,6 +86,36 @@ START_TEST(a_dark_seven_on_shadowed_paper_is_cut_out)
 }
 END_TEST
 
+/* The middle of the light pixels of a page, or of the dark ones, in its pixels. */
+static void middle_of(const struct picture *p, bool dark, double *x_middle, double *y_middle)
+{
+    double all = 0, x_mass = 0, y_mass = 0;
+    for (int y = 0; y < p->height; y++)
+        for (int x = 0; x < p->width; x++) {
+            double ink = p->pixels[y * p->width + x];
+            ink = dark ? (ink < 150 ? 255 : 0) : ink;
+            all += ink;
+            x_mass += (x + 0.5) * ink;
+            y_mass += (y + 0.5) * ink;
+        }
+    *x_middle = x_mass / all;
+    *y_middle = y_mass / all;
+}
+
+START_TEST(strokes_that_were_cut_out_tell_where_they_were)
+{
+    struct picture p = seven(900, 1200, 40, 0, 0), to;
+    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+    double x, y, x_posted, y_posted;
+    middle_of(&p, true, &x_posted, &y_posted);
+    middle_of(&to, false, &x, &y);
+    const struct picture_box at = picture_part(&to, (struct picture_box){x, y, x, y});
+    ck_assert_msg(fabs(at.left - x_posted) < 12 && fabs(at.top - y_posted) < 12, "%g, %g is not %g, %g", at.left,
+                  at.top, x_posted, y_posted);
+    arena_free(&arena);
+}
+END_TEST
+
 START_TEST(thin_strokes_do_not_vanish)
 {
     struct picture p = seven(300, 400, 1.5, 0, 6), to;
@@ -147,6 +177,7 @@ Suite *serve_ink_suite(void)
     Suite *suite = suite_create("serve_ink");
     TCase *tests = tcase_create("ink");
     tcase_add_test(tests, a_dark_seven_on_shadowed_paper_is_cut_out);
+    tcase_add_test(tests, strokes_that_were_cut_out_tell_where_they_were);
     tcase_add_test(tests, thin_strokes_do_not_vanish);
     tcase_add_test(tests, large_and_light_pictures_come_out_alike);
     tcase_add_test(tests, a_picture_of_the_networks_size_is_only_turned_round);

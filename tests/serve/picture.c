@@ -92,11 +92,36 @@ static const struct {
 
 START_TEST(every_orientation_is_turned_upright)
 {
-    struct picture p = {3, 2, 1, (uint8_t *)(uintptr_t) "012345"}, to;
+    struct picture p = {.width = 3, .height = 2, .channels = 1, .pixels = (uint8_t *)(uintptr_t) "012345"}, to;
     ck_assert(picture_turn(&p, _i + 1, &to, NULL, &arena, &err));
     ck_assert_int_eq(to.width, turned[_i].width);
     ck_assert_int_eq(to.width * to.height, 6);
     ck_assert(memcmp(to.pixels, turned[_i].pixels, 6) == 0);
+    arena_free(&arena);
+}
+END_TEST
+
+START_TEST(a_part_of_a_part_is_told_in_the_first_pixels)
+{
+    struct picture p = drawn(40, 20, 1), half, to;
+    ck_assert(
+        picture_resize(&p, (struct picture_box){20, 0, 40, 20}, 10, 40, PICTURE_BILINEAR, &half, NULL, &arena, &err));
+    const struct picture_box shown = picture_part(&half, (struct picture_box){5, -10, 10, 20});
+    ck_assert_double_eq(shown.left, 30);
+    ck_assert_double_eq(shown.top, -5);
+    ck_assert_double_eq(shown.right, 40);
+    ck_assert_double_eq(shown.bottom, 10);
+    for (int filter = PICTURE_BILINEAR; filter <= PICTURE_AREA; filter++) {
+        /* rows alone, columns alone, both */
+        const int sizes[][2] = {{5, 40}, {10, 20}, {5, 20}};
+        for (int i = 0; i < 3; i++) {
+            ck_assert(picture_resize(&half, picture_whole(&half), sizes[i][0], sizes[i][1], (enum picture_filter)filter,
+                                     &to, NULL, &arena, &err));
+            ck_assert_double_eq(to.shows.left, 20);
+            ck_assert_double_eq(to.shows.right, 40);
+            ck_assert_double_eq(to.shows.bottom, 20);
+        }
+    }
     arena_free(&arena);
 }
 END_TEST
@@ -122,6 +147,7 @@ Suite *serve_picture_suite(void)
     tcase_add_test(tests, a_small_picture_shrinks_to_known_levels);
     tcase_add_test(tests, gray_is_luma);
     tcase_add_loop_test(tests, every_orientation_is_turned_upright, 0, 8);
+    tcase_add_test(tests, a_part_of_a_part_is_told_in_the_first_pixels);
     tcase_add_test(tests, short_memory_is_told);
     suite_add_tcase(suite, tests);
     return suite;
