@@ -2,7 +2,12 @@
  * region.c - packed weights in POSIX shared memory, one named object per model that is served.
  *
  *     /dev/shm/PREFIX-UID-DIGEST
- *     | header (one page): magic, sizes, digest, level, model, build | packed bytes, 64-byte aligned ... |
+ *     | header (one page): magic, sizes, digest, level, model, build, form | packed bytes, 64-byte aligned ... |
+ *
+ * The header's form has a number. What follows it is room, zero by now, for what a later form may say: the precision,
+ * which algorithm each layer has, until when the object is kept and for whom, further names of the same bytes. Who
+ * finds another form, or anything in that room, does not adopt the object; the fields before the number stay where they
+ * are in every form, so that any object can be listed and make way.
  *
  * Publishing. The object is made with O_TMPFILE, so it has no name while it is written and nothing is
  * left if the writer dies. posix_fallocate takes the pages beforehand: a tmpfs that is full then says
@@ -56,6 +61,7 @@
 #define DEFAULT_PREFIX "perceptd"
 #define HEADER_BYTES 4096
 #define MAGIC "percept1"
+#define FORM 2
 #define KEPT ((mode_t)S_ISVTX)
 /* The folder is everybody's: neither a link nor a pipe that waits for a writer may hold us. */
 #define LOOK_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
@@ -67,7 +73,10 @@ struct header {
     char level[16];
     char model[160];
     char build[16];
+    uint32_t form; /* of this page; 0 before it had a number */
+    uint8_t room[HEADER_BYTES - 228];
 };
+_Static_assert(sizeof(struct header) == HEADER_BYTES, "the header is a page");
 
 struct region {
     const char *map;
@@ -126,6 +135,14 @@ static struct region *region_new(const char *map, size_t map_bytes, int fd, cons
     return region;
 }
 
+/* Of our form, and nothing said in it that we would not understand. */
+static bool is_understood(const struct header *header)
+{
+    static const uint8_t nothing[sizeof header->room];
+    return memcmp(header->magic, MAGIC, sizeof header->magic) == 0 && header->form == FORM &&
+           memcmp(header->room, nothing, sizeof nothing) == 0;
+}
+
 struct region *region_find(const struct region_key *key, size_t n_bytes)
 {
     char name[80], path[128];
@@ -142,7 +159,7 @@ struct region *region_find(const struct region_key *key, size_t n_bytes)
     if (map != MAP_FAILED) {
         const struct header *header = map;
         struct region *region = NULL;
-        if (memcmp(header->magic, MAGIC, sizeof header->magic) == 0 && header->n_bytes == n_bytes &&
+        if (is_understood(header) && header->n_bytes == n_bytes &&
             memcmp(header->digest, key->digest, sizeof key->digest) == 0)
             region = region_new(map, map_bytes, fd, name, key->prefix);
         if (region)
@@ -239,7 +256,7 @@ static int pick_oldest(void *user, int fd, const char *name)
     struct stat st;
     if (fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
         return 0;
-    bool other = strcmp(header.build, evicting->key->build ? evicting->key->build : "") != 0;
+    bool other = header.form != FORM || strcmp(header.build, evicting->key->build ? evicting->key->build : "") != 0;
     if (other != evicting->other_builds || !earlier(evicting->after, st.st_mtim) ||
         (evicting->name[0] && !earlier(st.st_mtim, evicting->marked)))
         return 0;
@@ -326,6 +343,7 @@ static void fill_header(struct region_draft *draft, const struct region_key *key
 {
     struct header *header = draft->map;
     memcpy(header->magic, MAGIC, sizeof header->magic);
+    header->form = FORM;
     header->n_bytes = draft->n_bytes;
     memcpy(header->digest, key->digest, sizeof header->digest);
     snprintf(header->level, sizeof header->level, "%s", key->level);
@@ -433,7 +451,7 @@ static int remove_replaced(void *user, int fd, const char *name)
     if (strcmp(name, region->name) == 0 || fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
         return 0;
     bool same_file = strcmp(header.model, own->model) == 0 && strcmp(header.level, own->level) == 0;
-    bool other_build = strcmp(header.build, own->build) != 0;
+    bool other_build = header.form != FORM || strcmp(header.build, own->build) != 0;
     return (same_file || other_build) && remove_if_alone(fd, name, 0);
 }
 

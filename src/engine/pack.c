@@ -21,7 +21,7 @@
 #define PERCEPT_BUILD "unversioned"
 #endif
 
-#define LAYOUT_VERSION "regions 1"
+#define LAYOUT_VERSION "regions 2"
 #define SLACK 64
 
 struct pack_digest {

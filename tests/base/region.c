@@ -86,6 +86,59 @@ START_TEST(another_size_or_digest_is_not_found)
 }
 END_TEST
 
+/* What the file of this region has at `at` becomes `value`; what it was. */
+static uint8_t forge(const struct region *region, off_t at, uint8_t value)
+{
+    char path[128];
+    uint8_t before;
+    snprintf(path, sizeof path, "/dev/shm/%s", region_name(region));
+    ck_assert_int_eq(chmod(path, 0600), 0);
+    int fd = open(path, O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pread(fd, &before, 1, at), 1);
+    ck_assert_int_eq(pwrite(fd, &value, 1, at), 1);
+    ck_assert_int_eq(fchmod(fd, 0400), 0);
+    close(fd);
+    return before;
+}
+
+enum { FORM_AT = 224, ROOM_AT = 228, HEADER_END = 4096 };
+
+START_TEST(another_form_or_a_word_in_its_room_is_not_adopted)
+{
+    struct region *mine = publish(1, 5000, true);
+    const struct region_key key = key_of(1);
+    const off_t places[] = {0, FORM_AT, FORM_AT + 3, ROOM_AT, HEADER_END - 1};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const uint8_t before = forge(mine, places[i], 77);
+        ck_assert_msg(!region_find(&key, 5000), "adopted with a 77 at %d", (int)places[i]);
+        forge(mine, places[i], before);
+        struct region *same = region_find(&key, 5000);
+        ck_assert_ptr_nonnull(same);
+        region_release(same);
+    }
+    region_release(mine);
+}
+END_TEST
+
+START_TEST(a_kept_one_of_another_form_makes_way)
+{
+    struct region_key key = key_of(1);
+    key.model = "another/model.onnx";
+    struct region *old = publish_as(key, 5000, true);
+    forge(old, FORM_AT, 0);
+    ck_assert_int_eq(count(), 1);
+    region_keep(old);
+    region_release(old);
+    ck_assert_int_eq(count(), 1);
+    struct region *mine = publish(2, 5000, true);
+    region_keep(mine);
+    ck_assert_int_eq(count(), 1);
+    region_release(mine);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+}
+END_TEST
+
 START_TEST(published_memory_cannot_be_written)
 {
     struct region *mine = publish(3, 5000, true);
@@ -828,6 +881,8 @@ Suite *base_region_suite(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, what_is_published_is_found_and_shared);
     tcase_add_test(tests, another_size_or_digest_is_not_found);
+    tcase_add_test(tests, another_form_or_a_word_in_its_room_is_not_adopted);
+    tcase_add_test(tests, a_kept_one_of_another_form_makes_way);
     tcase_add_test(tests, published_memory_cannot_be_written);
     tcase_add_test(tests, a_crash_leaves_an_orphan_that_the_same_model_adopts);
     tcase_add_test(tests, cleaning_removes_orphans_and_spares_what_is_held);
