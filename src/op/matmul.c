@@ -89,7 +89,7 @@ static bool row_like(const struct tensor *c, int64_t n)
     return rows == 1 && (columns == n || columns == 1);
 }
 
-/* alpha as gemm_pack wants it. */
+/* alpha as gemm->pack wants it. */
 static bool alpha_columns(struct arena *arena, float alpha, int64_t n, const float **columns, struct percept_err *err)
 {
     *columns = NULL;

@@ -19,7 +19,7 @@
 
 #define PACKED_ROWS 24                     /* of a piece */
 #define PACKED_PRODUCTS ((int64_t)1 << 25) /* of a piece, or so */
-#define PACKED_PANELS 4                    /* at least, of a piece of rows: gemm_step columns each */
+#define PACKED_PANELS 4                    /* at least, of a piece of rows: gemm->step columns each */
 #define SQUARE_PRODUCTS ((int64_t)1 << 28) /* of a call of OpenBLAS, or so */
 
 static int64_t least(int64_t a, int64_t b)
@@ -131,7 +131,7 @@ struct packing {
     const float *scale;
 };
 
-/* Pieces: gemm_step columns. */
+/* Pieces: gemm->step columns. */
 static void pack_pieces(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
