@@ -628,6 +628,8 @@ static void on_door_poll(uv_poll_t *poll, int status, int events)
     struct door *door = (struct door *)(void *)((char *)poll - offsetof(struct door, poll));
     enum accepted accepted = ACCEPTED;
     (void)status, (void)events;
+    if (server->site.n_connections > 0)
+        pump(server); /* who has left goes before others come */
     for (int i = 0; i < ACCEPTS && accepted == ACCEPTED; i++)
         accepted = take_in(server, door, server->most_connections + SPARE_PLACES);
     if (accepted == NO_ROOM) {
