@@ -434,6 +434,25 @@ START_TEST(a_file_that_only_has_the_name_is_another)
 }
 END_TEST
 
+START_TEST(an_error_of_before_is_none)
+{
+    static const int before[] = {ENOSYS, EPERM, ELOOP, EXDEV, EINTR, EAGAIN, ENOENT};
+    const int open_before = descriptors();
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        errno = before[i];
+        ck_assert(reads("weights", 0, 4) && bytes_is(bytes, "0123"));
+        errno = before[i];
+        ck_assert(reads("link", 0, 4) && bytes_is(bytes, "0123"));
+        errno = before[i];
+        ck_assert(file_write(folder_at("written"), "x", 1, &err));
+        errno = before[i];
+        char **names;
+        ck_assert_int_eq(file_list(&arena, folder_at("model/sub"), &names, &err), 1);
+    }
+    ck_assert_int_eq(descriptors(), open_before);
+}
+END_TEST
+
 START_TEST(names_have_a_length)
 {
     char name[5000];
@@ -721,6 +740,7 @@ Suite *base_file_suite(void)
     tcase_add_test(tests, every_descriptor_is_closed_again);
     tcase_add_test(tests, a_descriptor_of_zero_is_one);
     tcase_add_test(tests, a_file_that_only_has_the_name_is_another);
+    tcase_add_test(tests, an_error_of_before_is_none);
     tcase_add_test(tests, names_have_a_length);
     tcase_add_test(tests, names_have_a_length_without_openat2_too);
     tcase_add_test(tests, a_place_may_be_the_working_folder_or_the_root);

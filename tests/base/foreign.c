@@ -3,6 +3,8 @@
 
 #include <check.h>
 
+#include "edge.h"
+
 Suite *base_foreign_suite(void);
 
 #define POINTER "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -90,8 +92,33 @@ START_TEST(what_is_no_other_kind_is_not_named)
     ck_assert_ptr_null(foreign_find(bytes_of("", 0)));
     for (size_t n = 0; n < sizeof model; n++)
         ck_assert_ptr_null(foreign_find(bytes_of(model, n))); /* cut anywhere */
-    for (size_t n = 0; n < sizeof POINTER - 1; n++)
-        (void)foreign_find(bytes_of(POINTER, n));
+}
+END_TEST
+
+/* Whatever a file begins with, it may end within it. */
+START_TEST(nothing_behind_the_end_is_read)
+{
+    static const char tar[262] = "model.onnx", ml[] = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+    const struct bytes files[] = {OF(POINTER),
+                                  OF("<!DOCTYPE html>"),
+                                  OF("\xef\xbb\xbf<?xml <net "),
+                                  OF("PK\x03\x04 metadata.json config.json data.pkl"),
+                                  OF("\x2a\0\0\0\0\0\0\0{\"w\":"),
+                                  OF("<\0h\0t\0m\0l\0>\0"),
+                                  OF("\xfe\xff\0<\0h"),
+                                  OF("(dp0\nVa\np1\nI1\ns."),
+                                  OF("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+                                  OF("\xf0\x9f\x98\x80 \xe2\x82\xac"),
+                                  OF(" \t\r\n{"),
+                                  OF(ml),
+                                  OF(tar)};
+    struct edge edge = edge_new();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (size_t n = 0; n <= bytes_size(files[i]); n++) {
+            const struct foreign *kind = foreign_find(edge_bytes(&edge, files[i].at, n));
+            ck_assert_ptr_eq(kind, foreign_find(bytes_of(files[i].at, n)));
+        }
+    edge_free(&edge);
 }
 END_TEST
 
@@ -277,6 +304,7 @@ Suite *base_foreign_suite(void)
     tcase_add_test(tests, other_frameworks_files_are_told);
     tcase_add_test(tests, archives_and_other_files_are_told);
     tcase_add_test(tests, what_is_no_other_kind_is_not_named);
+    tcase_add_test(tests, nothing_behind_the_end_is_read);
     tcase_add_test(tests, a_long_text_is_no_pointer);
     tcase_add_test(tests, pickles_have_a_protocol_and_an_end);
     tcase_add_test(tests, safetensors_have_a_length_and_an_object);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "edge.h"
+
 Suite *base_number_suite(void);
 
 /* check notes every assertion that holds; millions of them take longer than what they test. */
@@ -466,13 +468,15 @@ END_TEST
 START_TEST(a_text_ends_where_its_bytes_end)
 {
     const char *text = "123456789012345678901234567890.5e10";
+    struct edge edge = edge_new();
     for (size_t n = 1; n < strlen(text); n++) {
         char cut[40] = {0};
         double value = -1;
         memcpy(cut, text, n);
         const bool whole = text[n - 1] != '.' && text[n - 1] != 'e';
-        const uint8_t *end = number_read_double(bytes_of(text, n), &value);
-        ck_assert_ptr_eq(end, whole ? (const uint8_t *)text + n : NULL);
+        const struct bytes bytes = edge_bytes(&edge, text, n);
+        const uint8_t *end = number_read_double(bytes, &value);
+        ck_assert_ptr_eq(end, whole ? bytes.end : NULL);
         ck_assert(value == (whole ? strtod(cut, NULL) : -1));
     }
     static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
@@ -480,12 +484,22 @@ START_TEST(a_text_ends_where_its_bytes_end)
         for (size_t n = 0; n <= strlen(words[i]); n++) {
             double value;
             float narrow;
-            const uint8_t *end = n == strlen(words[i]) ? (const uint8_t *)words[i] + n : NULL;
-            ck_assert_ptr_eq(number_read_double(bytes_of(words[i], n), &value), end);
-            ck_assert_ptr_eq(number_read_float(bytes_of(words[i], n), &narrow), end);
+            const struct bytes bytes = edge_bytes(&edge, words[i], n);
+            const uint8_t *end = n == strlen(words[i]) ? bytes.end : NULL;
+            ck_assert_ptr_eq(number_read_double(bytes, &value), end);
+            ck_assert_ptr_eq(number_read_float(bytes, &narrow), end);
             ck_assert(!end || (i ? value == (i == 1 ? 1 : -1) * (double)INFINITY && (double)narrow == value
                                  : isnan(value) && isnan(narrow)));
         }
+    static const char *const wholes[] = {"-12", "1.50e1", "120e-1", "18446744073709551615.0", "-", "1.",
+                                         "1e",  "1e-",    "0"};
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+        int64_t whole;
+        const struct bytes bytes = edge_bytes(&edge, wholes[i], strlen(wholes[i]));
+        const uint8_t *end = number_read_int64(bytes, &whole);
+        ck_assert(!end || end == bytes.end);
+    }
+    edge_free(&edge);
 }
 END_TEST
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "edge.h"
+
 static const char *hex(struct bytes data)
 {
     static char text[2 * SHA256_BYTES + 1];
@@ -59,6 +61,19 @@ START_TEST(every_length_up_to_three_blocks_comes_out)
 }
 END_TEST
 
+START_TEST(nothing_behind_the_end_is_read)
+{
+    uint8_t zeros[200] = {0}, digest[SHA256_BYTES], same[SHA256_BYTES];
+    struct edge edge = edge_new();
+    for (size_t n = 0; n <= sizeof zeros; n++) {
+        sha256(edge_bytes(&edge, zeros, n), digest);
+        sha256(bytes_of(zeros, n), same);
+        ck_assert_int_eq(memcmp(digest, same, sizeof same), 0);
+    }
+    edge_free(&edge);
+}
+END_TEST
+
 Suite *base_sha256_suite(void)
 {
     Suite *suite = suite_create("base/sha256");
@@ -66,6 +81,7 @@ Suite *base_sha256_suite(void)
     tcase_add_loop_test(tcase, the_examples_of_the_standard_come_out, 0, sizeof examples / sizeof examples[0]);
     tcase_add_test(tcase, a_million_letters_come_out);
     tcase_add_test(tcase, every_length_up_to_three_blocks_comes_out);
+    tcase_add_test(tcase, nothing_behind_the_end_is_read);
     suite_add_tcase(suite, tcase);
     return suite;
 }

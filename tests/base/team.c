@@ -4,8 +4,14 @@
 #include <check.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PIECES 1000
@@ -288,6 +294,80 @@ START_TEST(a_helper_works_for_one_range_after_the_other)
 }
 END_TEST
 
+/* Wake-up calls so far. */
+static atomic_int wakes;
+
+#if TELLS_PROCESSORS
+/* In place of the library's. */
+long syscall(long number, ...)
+{
+    long (*made)(long, ...);
+    long a[6];
+    va_list args;
+    va_start(args, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(args, long);
+    va_end(args);
+    if (number == SYS_futex && (int)a[1] == FUTEX_WAKE_PRIVATE)
+        atomic_fetch_add(&wakes, 1);
+    *(void **)(void *)&made = dlsym(RTLD_NEXT, "syscall");
+    return made(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+#endif
+
+struct sleeper {
+    struct percept_team *team;
+    atomic_int id; /* of the thread */
+};
+
+static void *help_by_id(void *arg)
+{
+    struct sleeper *sleeper = arg;
+    atomic_store(&sleeper->id, gettid());
+    percept_team_help(sleeper->team);
+    return NULL;
+}
+
+/* The state letter of one of our threads. */
+static char state_of(int id)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    FILE *stat = fopen(path, "re");
+    ck_assert(stat && fgets(line, sizeof line, stat));
+    fclose(stat);
+    return strrchr(line, ')')[2];
+}
+
+/* A helper with nothing to do costs nothing, and whoever wakes it makes one call for it. */
+START_TEST(a_helper_sleeps_until_there_is_work)
+{
+    struct percept_err err;
+    struct sleeper sleeper = {.team = team_new(TEAM_MAX, &err)};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, help_by_id, &sleeper), 0);
+    while (team_size(sleeper.team) < 2)
+        sched_yield();
+    for (int range = 0; range < 5; range++) {
+        struct meeting meeting = {.seen = 0};
+        while (state_of(atomic_load(&sleeper.id)) != 'S')
+            sched_yield();
+        atomic_store(&wakes, 0);
+        team_split(sleeper.team, PIECES, 1, count_and_meet, &meeting);
+        ck_assert(!TELLS_PROCESSORS || atomic_load(&wakes) >= 1);
+    }
+    while (state_of(atomic_load(&sleeper.id)) != 'S')
+        sched_yield();
+    percept_team_close(sleeper.team);
+    pthread_join(thread, NULL);
+    struct tally tally = {0};
+    atomic_store(&wakes, 0);
+    team_split(sleeper.team, PIECES, 1, count, &tally); /* nobody sleeps any more, and none is woken */
+    ck_assert_int_eq(atomic_load(&wakes), 0);
+    percept_team_free(sleeper.team);
+}
+END_TEST
+
 /* How a range is cut among so many members. */
 struct cuts {
     int64_t shortest, longest;
@@ -483,6 +563,7 @@ Suite *base_team_suite(void)
     tcase_add_test(tests, closing_in_the_middle_of_a_run_loses_nothing);
     tcase_add_test(tests, a_helper_that_is_sent_home_leaves_the_range_to_the_leader);
     tcase_add_test(tests, a_helper_works_for_one_range_after_the_other);
+    tcase_add_test(tests, a_helper_sleeps_until_there_is_work);
     tcase_add_test(tests, a_range_is_cut_into_a_few_chunks_of_whole_blocks);
     tcase_add_test(tests, what_is_brief_is_not_watched);
     tcase_add_test(tests, a_helper_after_closing_returns_at_once);

@@ -3,6 +3,8 @@
 
 #include <check.h>
 
+#include "edge.h"
+
 Suite *base_utf8_suite(void);
 
 static bool is_code_point(uint32_t code)
@@ -35,13 +37,19 @@ END_TEST
 START_TEST(what_is_cut_is_refused)
 {
     static const char *const texts[] = {"\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    struct edge edge = edge_new();
     for (size_t i = 0; i < 3; i++) {
         uint32_t code = 7;
         for (size_t n = 1; n < i + 2; n++)
-            ck_assert_uint_eq(read_of(texts[i], n, &code), 0);
+            ck_assert_uint_eq(read_of(edge_bytes(&edge, texts[i], n).at, n, &code), 0);
         ck_assert_uint_eq(code, 7);
-        ck_assert_uint_eq(read_of(texts[i], i + 2, &code), i + 2);
+        ck_assert_uint_eq(read_of(edge_bytes(&edge, texts[i], i + 2).at, i + 2, &code), i + 2);
     }
+    for (size_t n = 0; n <= 3; n++)
+        ck_assert_uint_eq(bytes_size(utf8_past_mark(edge_bytes(&edge, "\xef\xbb\xbf", n))), n % 3);
+    for (size_t n = 0; n <= 2; n++)
+        ck_assert(utf8_is_wide(edge_bytes(&edge, "\xfe\xff", n)) == (n == 2));
+    edge_free(&edge);
 }
 END_TEST
 

@@ -103,7 +103,8 @@ static struct proto rich_model(void)
 {
     struct proto graph = face("x", "y"), function = proto_function("fn", "a", "b"),
                  node = proto_node("Op", "", "a,t", "b");
-    struct proto inner = body(proto_node("Add", "", "m,w", "an output of a body with a long name"), "x"), typed, made;
+    struct proto inner = body(proto_node("Add", "", "m,w", "an output of a body with a long name"), "x"), typed,
+                 sparse = {0}, made;
     proto_attr_ref(&node, "v", ATTR_INT, "v");
     proto_attr_floats(&node, "f", 3, (float[]){1, 2, 3});
     proto_attr_ints(&node, "i", 3, (int64_t[]){1, 2, 3});
@@ -119,6 +120,10 @@ static struct proto rich_model(void)
     typed = proto_tensor_head("w", PERCEPT_INT8, 1, (int64_t[]){3});
     proto_bytes(&typed, TENSOR_INT32_DATA, "\1\2\3", 3);
     proto_add(&graph, GRAPH_INITIALIZER, typed);
+    proto_add(&sparse, SPARSE_VALUES, proto_tensor("s", PERCEPT_FLOAT, 1, (int64_t[]){1}, (float[]){1}, 4));
+    proto_add(&sparse, SPARSE_INDICES, proto_tensor("", PERCEPT_INT64, 1, (int64_t[]){1}, (int64_t[]){2}, 8));
+    proto_int(&sparse, SPARSE_DIMS_ONE, 300);
+    proto_add(&graph, GRAPH_SPARSE_INITIALIZER, sparse);
     proto_add(&graph, GRAPH_NODE, proto_call("fn", "", "x", "m"));
     proto_add(&graph, GRAPH_NODE, node_with_body("", "a rather long name of a value within", inner));
     proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", "m", "y"));
