@@ -180,10 +180,11 @@ static void add_shape(struct text *text, const struct percept_io *io)
     text_add(text, ",\"shape\":[");
     for (int i = 0; i < io->rank; i++)
         text_printf(text, "%s%" PRId64, i ? "," : "", io->dims[i]);
-    text_add(text, "]}");
+    text_add(text, "]");
 }
 
-static void add_ios(struct text *text, const char *member, const struct percept_io *ios, int n)
+/* Where the batch lies is told where clients would not think so. */
+static void add_ios(struct text *text, const char *member, const struct percept_io *ios, int n, bool batching)
 {
     text_printf(text, ",\"%s\":[", member);
     for (int i = 0; i < n; i++) {
@@ -191,6 +192,9 @@ static void add_ios(struct text *text, const char *member, const struct percept_
         text_json(text, ios[i].name);
         text_printf(text, ",\"datatype\":\"%s\"", v2_meta_datatype(ios[i].dtype));
         add_shape(text, &ios[i]);
+        if (batching && ios[i].batch_axis > 0)
+            text_printf(text, ",\"parameters\":{\"batch_axis\":%d}", ios[i].batch_axis);
+        text_add(text, "}");
     }
     text_add(text, "]");
 }
@@ -231,8 +235,8 @@ void v2_meta_model(struct exchange *exchange)
     text_json(&text, served->name);
     add_versions(&text, catalog, served, exchange->version != 0);
     text_add(&text, ",\"platform\":\"onnx_onnxv1\"");
-    add_ios(&text, "inputs", inputs, n_inputs);
-    add_ios(&text, "outputs", outputs, n_outputs);
+    add_ios(&text, "inputs", inputs, n_inputs, served->batching);
+    add_ios(&text, "outputs", outputs, n_outputs, served->batching);
     add_parameters(&text, served->manifest);
     text_add(&text, "}");
     exchange_reply_text(exchange, 200, JSON, &text);

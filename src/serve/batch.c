@@ -5,19 +5,23 @@
  *     job b: 1 item   -> input rows 0..3 -> run ->  -  row  2   -> b's reply
  *     job c: 1 item   /                              \ row  3   -> c's reply
  *
+ * Rows lie along the batch axis of each input and output (percept_io.batch_axis). Where that is not the first of what
+ * is longer than 1, a job's are strips: as many pieces as there is before the axis, and so far apart as all rows are
+ * long.
+ *
  * Nobody pays for a neighbour. If a joint run fails for any reason but a deadline or a cancel, each
  * job is run alone and gets its own answer or its own error. If the results cannot be told apart by
- * their first axis, or if the failure was the model's and everybody succeeds alone, the batch says
+ * their batch axis, or if the failure was the model's and everybody succeeds alone, the batch says
  * "inseparable" and its lane stops joining jobs.
  *
  * Jobs are joined only at shapes at which the engine has a proof that items depend on nothing but themselves, or
  * the owner's word: a network that cuts 24 samples from whatever comes finds them in two items of 12 as well, and
  * would mix them. It looks for the proof once at each set of shapes.
  *
- * The rows that a job gets are views of the session's outputs, which may be views of its inputs; they hold until the
- * session runs again. So what is written quickly is written at once, and where that would take long the rows are copied
- * (job->late): the session goes home, and the reply is written by a trip of its own, several by several cores. A job
- * that was cancelled on the way is not encoded.
+ * The rows that a job gets, unless they are strips, are views of the session's outputs, which may be views of its
+ * inputs; they hold until the session runs again. So what is written quickly is written at once, and where that would
+ * take long the rows are copied (job->late): the session goes home, and the reply is written by a trip of its own,
+ * several by several cores. A job that was cancelled on the way is not encoded.
  *
  * The engine computes an item's result with the same bits whatever the batch: that is its promise,
  * and the reason why joining and separating jobs is nobody's business but ours.
@@ -48,7 +52,7 @@ const struct batch_engine batch_percept = {
 
 struct batch *batch_new(struct lane *lane, const struct batch_engine *engine)
 {
-    size_t n = (size_t)lane->n_outputs;
+    size_t n = (size_t)lane->ios.n_outputs;
     size_t n_bytes;
     if (!arena_multiply(n, 2 * sizeof(struct percept_tensor), &n_bytes))
         return NULL;
@@ -119,31 +123,63 @@ struct group {
 /* The shapes of a job, with so many items; 0: as they are. */
 static bool resize(struct batch *batch, const struct job *job, int64_t n_items, struct percept_err *err)
 {
-    for (int i = 0; i < batch->lane->n_inputs; i++) {
+    for (int i = 0; i < batch->lane->ios.n_inputs; i++) {
         struct percept_tensor shape = job->inputs[i];
         if (n_items)
-            shape.dims[0] = n_items;
+            shape.dims[batch->lane->ios.inputs[i].batch_axis] = n_items;
         if (!batch->engine->resize(batch->session, i, shape.rank, shape.dims, err))
             return false;
     }
     return batch->engine->prepare(batch->session, err);
 }
 
+static size_t pieces_before(const struct percept_tensor *tensor, int axis)
+{
+    size_t n = 1;
+    for (int d = 0; d < axis; d++)
+        n *= (size_t)tensor->dims[d];
+    return n;
+}
+
+/* n pieces, each so far from the next on either side. */
+static bool copy_pieces(struct watch *watch, char *to, size_t to_step, const char *from, size_t from_step, size_t n,
+                        size_t n_bytes)
+{
+    for (size_t i = 0; i < n && n_bytes; i++, to += to_step, from += from_step)
+        if (!watch_copy(watch, to, from, n_bytes))
+            return false;
+    return true;
+}
+
+/* All rows of an input, side by side. */
+static bool gather_input(const struct batch *batch, const struct group *group, int i, char *to, struct watch *watch)
+{
+    const struct job *job = group->first;
+    const int axis = group->n > 1 ? batch->lane->ios.inputs[i].batch_axis : 0;
+    const size_t n = pieces_before(&job->inputs[i], axis);
+    size_t step = 0;
+    for (int j = 0; j < group->n; j++, job = job->next)
+        step += bytes_from(&job->inputs[i], axis);
+    job = group->first;
+    for (int j = 0; j < group->n; j++, job = job->next) {
+        const size_t n_bytes = bytes_from(&job->inputs[i], axis);
+        if (!copy_pieces(watch, to, step, job->inputs[i].data, n_bytes, n, n_bytes))
+            return false;
+        to += n_bytes;
+    }
+    return true;
+}
+
 static bool gather(struct batch *batch, const struct group *group, struct watch *watch, struct percept_err *err)
 {
     if (!resize(batch, group->first, group->n > 1 ? group->n_items : 0, err))
         return false;
-    for (int i = 0; i < batch->lane->n_inputs; i++) {
+    for (int i = 0; i < batch->lane->ios.n_inputs; i++) {
         char *to = batch->engine->input(batch->session, i);
         if (!to)
             return err_set(err, ERR_MEMORY, "out of memory: input %d of %" PRId64 " items", i, group->n_items);
-        const struct job *job = group->first;
-        for (int j = 0; j < group->n; j++, job = job->next) {
-            size_t n_bytes = bytes_from(&job->inputs[i], 0);
-            if (n_bytes && !watch_copy(watch, to, job->inputs[i].data, n_bytes))
-                return watch_refuse(watch, err);
-            to += n_bytes;
-        }
+        if (!gather_input(batch, group, i, to, watch))
+            return watch_refuse(watch, err);
     }
     return true;
 }
@@ -189,30 +225,45 @@ static bool run(struct batch *batch, const struct group *group, struct percept_e
     if (!ok)
         return false;
     batch->flops = engine->flops(batch->session);
-    for (int o = 0; o < batch->lane->n_outputs; o++)
+    for (int o = 0; o < batch->lane->ios.n_outputs; o++)
         batch->outputs[o] = engine->output(batch->session, o);
     return true;
 }
 
 static bool separable(const struct batch *batch)
 {
-    for (int o = 0; o < batch->lane->n_outputs; o++)
-        if (batch->outputs[o].rank < 1 || batch->outputs[o].dims[0] != batch->n_items)
+    for (int o = 0; o < batch->lane->ios.n_outputs; o++) {
+        const int axis = batch->lane->ios.outputs[o].batch_axis;
+        if (batch->outputs[o].rank <= axis || batch->outputs[o].dims[axis] != batch->n_items)
             return false;
+    }
     return true;
 }
 
-/* The job's rows, without copying. */
-static const struct percept_tensor *rows_of(struct batch *batch, const struct job *job)
+/* The job's rows of an output: a view where they lie together, else a copy. */
+static bool rows_of_output(const struct batch *batch, struct job *job, int o, struct percept_tensor *view,
+                           struct percept_err *err)
 {
-    for (int o = 0; o < batch->lane->n_outputs; o++) {
-        struct percept_tensor view = batch->outputs[o];
-        size_t skip = bytes_from(&view, 1) * (size_t)job->offset;
-        view.dims[0] = job->n_items;
-        if (skip)
-            view.data = (char *)view.data + skip;
-        batch->views[o] = view;
-    }
+    *view = batch->outputs[o];
+    const int axis = batch->lane->ios.outputs[o].batch_axis;
+    const size_t row = bytes_from(view, axis + 1), n = pieces_before(view, axis);
+    const size_t step = row * (size_t)batch->n_items, n_bytes = row * (size_t)job->n_items;
+    const char *from = (const char *)view->data + (row && n ? row * (size_t)job->offset : 0);
+    view->dims[axis] = job->n_items;
+    view->data = n == 1 ? (void *)(uintptr_t)from : arena_alloc(job->arena, n * n_bytes + 1);
+    if (!view->data)
+        return err_memory(err, "a request's results", n * n_bytes);
+    return n == 1 || copy_pieces(&job->watch, view->data, n_bytes, from, step, n, n_bytes) ||
+           watch_refuse(&job->watch, err);
+}
+
+/* NULL where they had to be copied and were not. */
+static const struct percept_tensor *rows_of(struct batch *batch, struct job *job, struct percept_err *err)
+{
+    job->watch.left = WATCH_STRIDE; /* few that are there are given, if late */
+    for (int o = 0; o < batch->lane->ios.n_outputs; o++)
+        if (!rows_of_output(batch, job, o, &batch->views[o], err))
+            return NULL;
     return batch->views;
 }
 
@@ -312,8 +363,14 @@ static void run_together(struct batch *batch)
         batch->inseparable = true;
         return;
     }
-    for (struct job *job = batch->jobs.first; job; job = job->next)
-        encode(batch, job, rows_of(batch, job));
+    for (struct job *job = batch->jobs.first; job; job = job->next) {
+        struct percept_err why = {0};
+        const struct percept_tensor *rows = rows_of(batch, job, &why);
+        if (rows)
+            encode(batch, job, rows);
+        else
+            fail(job, &why);
+    }
 }
 
 void batch_work(struct batch *batch)
@@ -339,7 +396,7 @@ bool batch_warm(const struct batch_engine *engine, struct percept_session *sessi
         if (inputs[i].rank <= 0) /* a scalar that is declared may be anything (engine/session.c) */
             return true;
         for (int axis = 0; axis < inputs[i].rank; axis++) {
-            dims[axis] = axis == 0 && inputs[i].dims[0] < 0 ? n_items : inputs[i].dims[axis];
+            dims[axis] = axis == inputs[i].batch_axis ? n_items : inputs[i].dims[axis];
             if (dims[axis] < 0)
                 return true;
         }

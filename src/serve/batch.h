@@ -50,7 +50,7 @@ struct batch {
 
     /* what the worker found out */
     bool apart;       /* the jobs were run one by one */
-    bool inseparable; /* because results, or the model itself, cannot be joined along the first axis
+    bool inseparable; /* because results, or the model itself, cannot be joined along the batch axis
                        */
     int n_runs;
     double flops; /* of the last run */
@@ -69,7 +69,7 @@ void batch_cancel(struct batch *batch, struct job *job);
 /* Runs and encodes; on a worker. Each job then has a reply or an error. Closes the team. */
 void batch_work(struct batch *batch);
 
-/* Makes a session ready for `n_items` (the first axis where the model batches) if the other
+/* Makes a session ready for `n_items` (along the batch axes, where the model batches) if the other
  * dimensions are known. Any thread. For warming at load. */
 bool batch_warm(const struct batch_engine *engine, struct percept_session *session, const struct percept_io *inputs,
                 int n_inputs, int64_t n_items, struct percept_err *err);

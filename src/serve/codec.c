@@ -221,11 +221,14 @@ static bool refuse_shape(const struct job *job, const struct percept_io *io, con
     char want[128], got[192];
     print_dims(want, sizeof want, io->rank, io->dims);
     print_dims(got, sizeof got, tensor->rank, tensor->dims);
+    char note[96] = "";
+    if (job->served->batching && io->batch_axis == 0)
+        snprintf(note, sizeof note,
+                 " NOTE: Setting a non-zero max_batch_size means that the first axis of every input is the batch");
+    else if (job->served->batching)
+        snprintf(note, sizeof note, " NOTE: axis %d of this input is the batch", io->batch_axis);
     return err_set(err, ERR_INVALID, "unexpected shape for input '%s' for model '%s'. Expected %s, got %s.%s", io->name,
-                   job->served->name, want, got,
-                   job->served->batching ? " NOTE: Setting a non-zero max_batch_size means that the "
-                                           "first axis of every input is the batch"
-                                         : "");
+                   job->served->name, want, got, note);
 }
 
 static bool batch_fits(struct job *job, const struct percept_io *io, int64_t n, struct percept_err *err)
@@ -256,8 +259,8 @@ bool codec_accept(struct job *job, int input, const struct percept_tensor *tenso
     if (!shape_fits(io, tensor))
         return refuse_shape(job, io, tensor, err);
     int64_t n_items = 1;
-    if (job->served->batching && tensor->rank > 0) {
-        n_items = tensor->dims[0];
+    if (job->served->batching && io->batch_axis < tensor->rank) {
+        n_items = tensor->dims[io->batch_axis];
         if (!batch_fits(job, io, n_items, err))
             return false;
     }

@@ -192,7 +192,7 @@ static void go_home(struct batch *batch)
 static void stop_joining(struct lane *lane)
 {
     lane->batching = false;
-    log_warn("requests are no longer joined: results cannot be told apart along the first axis", "model",
+    log_warn("requests are no longer joined: results cannot be told apart along the batch axis", "model",
              lane->served->name, NULL);
 }
 
@@ -469,7 +469,7 @@ void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void
 
 /* Birth and death */
 
-struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs, int n_outputs,
+struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, const struct lane_ios *ios,
                                const struct settings *settings, struct percept_session *session,
                                struct percept_err *err)
 {
@@ -479,8 +479,7 @@ struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served,
     lane->dispatch = dispatch;
     lane->lifecycle = &dispatch->jobs;
     lane->served = served;
-    lane->n_inputs = n_inputs;
-    lane->n_outputs = n_outputs;
+    lane->ios = *ios;
     lane_limits(lane, served, settings);
     if (session) {
         struct batch *batch = take_batch(dispatch, lane);

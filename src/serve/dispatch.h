@@ -34,7 +34,7 @@ void dispatch_free(struct dispatch *dispatch);
 
 /* Opens the queue of a served model whose fields are set; `session` (warm, or NULL) becomes its
  * first. */
-struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, int n_inputs, int n_outputs,
+struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, const struct lane_ios *ios,
                                const struct settings *settings, struct percept_session *session,
                                struct percept_err *err);
 void dispatch_lane_free(struct lane *lane); /* it must rest */

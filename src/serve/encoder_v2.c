@@ -199,6 +199,31 @@ static bool class_text(struct arena *arena, const struct percept_tensor *tensor,
     return true;
 }
 
+/* -1: the job's model has none. */
+static int batch_axis_of(const struct job *job, int output)
+{
+    int n;
+    return job->served->batching ? percept_outputs(job->served->model, &n)[output].batch_axis : -1;
+}
+
+/* Where the batch is not in front: a copy with what is each item's together, [n, ...]. False when memory is short or
+ * nobody waits any more. */
+static bool items_first(struct job *job, struct percept_tensor *tensor, int axis)
+{
+    size_t outer = 1, inner = percept_dtype_bytes(tensor->dtype);
+    for (int d = 0; d < tensor->rank; d++)
+        *(d < axis ? &outer : &inner) *= d == axis ? 1 : (size_t)tensor->dims[d];
+    const size_t n = (size_t)tensor->dims[axis];
+    const char *from = tensor->data;
+    char *to = arena_alloc(job->arena, outer * n * inner + 1);
+    for (size_t o = 0; to && o < outer; o++)
+        for (size_t i = 0; i < n; i++, from += inner)
+            if (!watch_copy(&job->watch, to + (i * outer + o) * inner, from, inner))
+                return false;
+    tensor->data = to;
+    return to != NULL;
+}
+
 /* The output's best classes as a tensor of BYTES, instead of the output. */
 static bool classified(struct job *job, const struct job_output *output, const char *name,
                        struct percept_tensor *tensor, struct percept_err *err)
@@ -210,7 +235,10 @@ static bool classified(struct job *job, const struct job_output *output, const c
     if (!codec_count(tensor->rank, tensor->dims, &n) || n > CLASSIFICATION_MAX)
         return err_set(err, ERR_INVALID, "output '%s': classification takes at most %d elements", name,
                        CLASSIFICATION_MAX);
-    int64_t n_rows = job->served->batching && tensor->rank > 0 ? tensor->dims[0] : 1;
+    const int axis = batch_axis_of(job, output->index);
+    int64_t n_rows = axis >= 0 && axis < tensor->rank ? tensor->dims[axis] : 1;
+    if (n_rows > 1 && axis > 0 && !items_first(job, tensor, axis))
+        return watch_over(&job->watch) ? watch_refuse(&job->watch, err) : err_memory(err, name, (size_t)n);
     int64_t each = n_rows ? n / n_rows : 0;
     int64_t k = output->classification < each ? output->classification : each;
     struct percept_tensor best = {.dtype = PERCEPT_STRING, .dims = {k}, .rank = 1};

@@ -95,17 +95,23 @@ static bool open_model(struct entry *entry, struct percept_err *err)
     return served->model && fit_model(served->manifest, served->model, err);
 }
 
-/* Jobs are joined along first axes. */
-static bool along_first_axes(const struct percept_model *model)
+static int batch_axis_of(const struct percept_io *ios, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!name || strcmp(ios[i].name, name) == 0)
+            return ios[i].batch_axis;
+    return 0;
+}
+
+/* Pictures and texts are made with the batch in front, and tasks read it there. */
+static bool described_in_front(const struct manifest *manifest, const struct percept_model *model)
 {
     int n_in, n_out;
     const struct percept_io *in = percept_inputs(model, &n_in), *out = percept_outputs(model, &n_out);
-    bool all = true;
-    for (int i = 0; i < n_in; i++)
-        all &= in[i].batch_axis == 0;
-    for (int i = 0; i < n_out; i++)
-        all &= out[i].batch_axis == 0;
-    return all;
+    for (int i = 0; i < manifest->n_inputs; i++)
+        if (manifest->inputs[i].kind != MANIFEST_TENSOR && batch_axis_of(in, n_in, manifest->inputs[i].name) != 0)
+            return false;
+    return manifest->task == TASK_NONE || batch_axis_of(out, n_out, manifest->task_output) == 0;
 }
 
 static void set_batching(struct entry *entry)
@@ -117,7 +123,7 @@ static void set_batching(struct entry *entry)
         served->manifest->max_batch_size > 0 ? served->manifest->max_batch_size : entry->settings->max_batch_size;
     if (limit <= 0)
         limit = DEFAULT_BATCH_SIZE;
-    served->batching = description.batch_free && along_first_axes(served->model);
+    served->batching = description.batch_free && described_in_front(served->manifest, served->model);
     served->max_batch_size = served->batching ? limit : 1;
 }
 
@@ -157,12 +163,12 @@ void entry_load(struct entry *entry)
 bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_err *err)
 {
     struct served *served = &entry->served;
-    int n_inputs, n_outputs;
-    percept_inputs(served->model, &n_inputs);
-    percept_outputs(served->model, &n_outputs);
+    struct lane_ios ios;
+    ios.inputs = percept_inputs(served->model, &ios.n_inputs);
+    ios.outputs = percept_outputs(served->model, &ios.n_outputs);
     if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
         return err_memory(err, "the statistics", (size_t)served->max_batch_size);
-    served->lane = dispatch_lane_new(dispatch, served, n_inputs, n_outputs, entry->settings, entry->session, err);
+    served->lane = dispatch_lane_new(dispatch, served, &ios, entry->settings, entry->session, err);
     if (!served->lane)
         return false;
     entry->session = NULL; /* the lane's now */

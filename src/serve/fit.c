@@ -140,9 +140,9 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
         const struct percept_io *io = find_io(ios, n, input->name);
         if (!io)
             return no_such("input", input->name, ios, n, err);
-        if (input->kind == MANIFEST_IMAGE && !image_fits(input, io, description.batch_free, err))
+        if (input->kind == MANIFEST_IMAGE && !image_fits(input, io, description.batch_free && io->batch_axis == 0, err))
             return false;
-        if (input->kind == MANIFEST_TEXT && !text_fits(input, io, description.batch_free, err))
+        if (input->kind == MANIFEST_TEXT && !text_fits(input, io, description.batch_free && io->batch_axis == 0, err))
             return false;
     }
     return true;
@@ -172,7 +172,7 @@ static bool fit_classes(const struct manifest *manifest, const struct percept_mo
                        percept_dtype_name(io->dtype));
     struct percept_description description = {0};
     percept_describe(model, &description);
-    int64_t classes = classes_of(io, description.batch_free);
+    int64_t classes = classes_of(io, description.batch_free && io->batch_axis == 0);
     if (manifest->n_labels && classes >= 0 && classes != manifest->n_labels)
         return err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,
                        classes, manifest->n_labels);

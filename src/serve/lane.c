@@ -7,7 +7,7 @@
  * delay has passed since the *arrival* of its oldest job, whichever is first.
  *
  * The oldest job leads every batch. Jobs behind it join if their inputs have its types and
- * dimensions (the first axis aside) and there is room; others are passed over and lead a later
+ * dimensions (the batch axis aside) and there is room; others are passed over and lead a later
  * batch, so nobody starves. For models over sequences this batches texts of equal length only:
  * padding could change the result.
  *
@@ -128,12 +128,12 @@ int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *out)
 
 bool lane_fit_together(const struct lane *lane, const struct job *a, const struct job *b)
 {
-    for (int i = 0; i < lane->n_inputs; i++) {
+    for (int i = 0; i < lane->ios.n_inputs; i++) {
         const struct percept_tensor *s = &a->inputs[i], *t = &b->inputs[i];
         if (s->dtype != t->dtype || s->rank != t->rank)
             return false;
-        for (int axis = 1; axis < s->rank; axis++)
-            if (s->dims[axis] != t->dims[axis])
+        for (int axis = 0; axis < s->rank; axis++)
+            if (axis != lane->ios.inputs[i].batch_axis && s->dims[axis] != t->dims[axis])
                 return false;
     }
     return true;

@@ -18,13 +18,19 @@ struct lifecycle;
 
 enum lane_action { LANE_NOTHING, LANE_DECODE, LANE_BATCH, LANE_WRITE };
 
+/* What the model takes and gives; its own, as long as it is open. */
+struct lane_ios {
+    const struct percept_io *inputs, *outputs;
+    int n_inputs, n_outputs;
+};
+
 struct lane {
     struct lane *next; /* in the dispatcher */
     struct dispatch *dispatch;
     struct lifecycle *lifecycle;
     struct served *served;
-    bool batching; /* jobs may be joined along the first axis */
-    int n_inputs, n_outputs;
+    bool batching; /* jobs may be joined along the batch axis of each input and output */
+    struct lane_ios ios;
     int max_batch_size; /* items */
     int max_queue_size; /* jobs */
     int64_t max_queue_delay_ns;
@@ -75,7 +81,7 @@ enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run
  * number. Returns its items. */
 int64_t lane_form(struct lane *lane, struct job_list *jobs);
 
-/* May these two run in one batch: same types and same dimensions but the first? */
+/* May these two run in one batch: same types and same dimensions but for the batch axis? */
 bool lane_fit_together(const struct lane *lane, const struct job *a, const struct job *b);
 
 /* Takes a job out, wherever in the lane it is. */

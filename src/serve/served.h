@@ -31,7 +31,7 @@ struct served {
     const struct manifest *manifest;
     struct lane *lane;
     struct stats stats;
-    bool batching; /* first axis is the batch */
+    bool batching; /* jobs may be joined along the inputs' and outputs' batch_axis */
     int max_batch_size;
     int64_t max_pixels; /* of a posted picture before resizing; 0: the codec's own limit */
     double load_ms;

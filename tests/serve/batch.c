@@ -43,6 +43,45 @@ START_TEST(each_job_gets_its_own_rows)
 }
 END_TEST
 
+/* [width, n]: a job's numbers lie in strips among the others'. */
+START_TEST(items_may_lie_along_another_axis)
+{
+    struct fake *fake = fake_new(1);
+    fake_lie_along(fake, 1);
+    all_wait(fake, (const int64_t[]){1, 3, 2, 2}, 4, 4);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 1);
+    ck_assert_int_eq(fake->runs[0], 8);
+    for (int i = 0; i < 4; i++) {
+        expect_own_rows(i);
+        ck_assert_int_eq(jobs[i].job.batch_size, 8);
+    }
+    all_wait(fake, (const int64_t[]){1, 2}, 2, 1); /* with nothing before it they are in one piece */
+    fake_settle(fake);
+    expect_own_rows(0);
+    expect_own_rows(1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(bad_data_in_a_strip_are_their_senders)
+{
+    struct fake *fake = fake_new(1);
+    fake_lie_along(fake, 1);
+    for (int i = 0; i < 3; i++) {
+        fake_job_fill(fake, &jobs[i], 2, 3, (float)i);
+        if (i == 1)
+            jobs[i].x[2] = NAN;
+        fake_start(fake, &jobs[i]);
+    }
+    fake_settle(fake);
+    expect_own_rows(0);
+    expect_own_rows(2);
+    ck_assert_int_eq(jobs[1].job.err.code, ERR_DATA);
+    fake_free(fake);
+}
+END_TEST
+
 START_TEST(a_job_with_bad_data_fails_alone)
 {
     struct fake *fake = fake_new(1);
@@ -360,6 +399,8 @@ Suite *serve_batch_suite(void)
     Suite *suite = suite_create("serve/batch");
     TCase *tests = tcase_create("batch");
     tcase_add_test(tests, each_job_gets_its_own_rows);
+    tcase_add_test(tests, items_may_lie_along_another_axis);
+    tcase_add_test(tests, bad_data_in_a_strip_are_their_senders);
     tcase_add_test(tests, a_job_with_bad_data_fails_alone);
     tcase_add_test(tests, jobs_whose_items_fit_only_together_are_not_joined);
     tcase_add_test(tests, jobs_are_not_joined_without_a_proof);

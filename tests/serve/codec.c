@@ -3,6 +3,7 @@
 #include "fake_model.h"
 
 #include <check.h>
+#include <string.h>
 #include <stdio.h>
 
 Suite *serve_codec_suite(void);
@@ -100,6 +101,33 @@ START_TEST(a_model_that_does_not_batch_judges_shapes_whole)
     ck_assert_str_eq(fake->err.text, "unexpected shape for input 'x' for model 'm'. Expected [-1,1], got [500,2].");
     for (fake->inputs[0].rank = -1; fake->inputs[0].rank < 1; fake->inputs[0].rank++)
         ck_assert(codec_accept(job, 0, &tensor, &fake->err)); /* not said; a scalar that is declared */
+    fake_model_free(fake);
+}
+END_TEST
+
+/* [length, batch] and [batch, 4]: items are counted where each input has them. */
+START_TEST(items_are_counted_along_each_inputs_own_axis)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 2, DIMS(-1, -1));
+    fake_model_input(fake, "y", PERCEPT_FLOAT, 2, DIMS(-1, 4));
+    fake_model_batching(fake, 8);
+    fake->inputs[0].batch_axis = 1;
+    struct job *job = fake_model_post(fake, "");
+    struct percept_tensor x = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {500, 3}};
+    struct percept_tensor y = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {3, 4}};
+    ck_assert(codec_begin(job, true, &fake->err));
+    ck_assert_msg(codec_accept(job, 0, &x, &fake->err) && codec_accept(job, 1, &y, &fake->err), "%s", fake->err.text);
+    ck_assert_int_eq(job->n_items, 3);
+    y.dims[0] = 2;
+    ck_assert(!codec_accept(job, 1, &y, &fake->err));
+    ck_assert_str_eq(fake->err.text, "input 'y' batch size does not match other inputs for 'm'");
+    x.dims[1] = 9;
+    ck_assert(!codec_accept(job, 0, &x, &fake->err));
+    ck_assert_str_eq(fake->err.text, "inference request batch-size must be <= 8 for 'm'");
+    x.rank = 1;
+    ck_assert(!codec_accept(job, 0, &x, &fake->err));
+    ck_assert_ptr_nonnull(strstr(fake->err.text, "got [500]. NOTE: axis 1 of this input is the batch"));
     fake_model_free(fake);
 }
 END_TEST
@@ -222,6 +250,7 @@ Suite *serve_codec_suite(void)
     tcase_add_test(tests, datatypes_go_both_ways);
     tcase_add_test(tests, counts_do_not_overflow);
     tcase_add_test(tests, a_model_that_does_not_batch_judges_shapes_whole);
+    tcase_add_test(tests, items_are_counted_along_each_inputs_own_axis);
     tcase_add_test(tests, other_names_of_a_media_type_are_the_type);
     tcase_add_test(tests, a_body_feeds_the_inputs_that_are_not_there_already);
     tcase_add_test(tests, inputs_that_are_there_are_judged_and_not_the_clients);

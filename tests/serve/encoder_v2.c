@@ -128,6 +128,21 @@ START_TEST(classification_replaces_an_output_by_its_best_classes)
 }
 END_TEST
 
+/* [3, 2]: three classes of each of two items. */
+START_TEST(classes_are_each_items_wherever_the_batch_lies)
+{
+    struct fake_model *fake = model(PERCEPT_FLOAT);
+    fake->outputs[0].batch_axis = 1;
+    float y[] = {0.25f, 1, 0.5f, 2, 0.75f, 0.125f};
+    struct percept_tensor results[] = {{.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {3, 2}, .data = y}};
+    begin(fake, 1, 2)->outputs[0].classification = 2;
+    expect_reply(fake, results,
+                 "{\"model_name\":\"m\",\"model_version\":\"1\",\"outputs\":[{\"name\":\"y\",\"datatype\":"
+                 "\"BYTES\",\"shape\":[2,2],\"data\":[\"0.750000:2\",\"0.500000:1\",\"2.000000:1\",\"1.000000:0\"]}]}");
+    fake_model_free(fake);
+}
+END_TEST
+
 /* The file's own names of columns, where the manifest has none, or none for this output. */
 START_TEST(a_models_own_labels_name_classes)
 {
@@ -309,6 +324,7 @@ Suite *serve_encoder_v2_suite(void)
     tcase_add_test(tests, a_reply_is_compact_json);
     tcase_add_test(tests, strings_are_escaped_and_always_utf8);
     tcase_add_test(tests, binary_outputs_follow_the_json);
+    tcase_add_test(tests, classes_are_each_items_wherever_the_batch_lies);
     tcase_add_test(tests, a_models_own_labels_name_classes);
     tcase_add_test(tests, classification_replaces_an_output_by_its_best_classes);
     tcase_add_test(tests, a_classifying_task_adds_predictions);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "folder.h"
+#include "graph/proto.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -108,6 +109,38 @@ START_TEST(what_loads_is_opened_whole_or_not_at_all)
 }
 END_TEST
 
+/* x [rows, batch] -> y = Relu(x). */
+static bool joined_with(const char *manifest)
+{
+    struct proto graph = {0};
+    const int64_t dims[] = {-1, -1};
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("x", PERCEPT_FLOAT, 2, dims, "rows,batch"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value_named("y", PERCEPT_FLOAT, 2, dims, "rows,batch"));
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", "x", "y"));
+    struct proto model = proto_model(graph, 13);
+    folder_put("m/model.onnx", model.at, model.n);
+    folder_text("m/manifest.json", manifest);
+    proto_free(&model);
+    struct entry *entry = entry_at("m/model.onnx", "m");
+    entry_load(entry);
+    ck_assert_msg(entry->loaded, "%s", entry->err.text);
+    const bool joined = entry->served.batching;
+    ck_assert_int_eq(entry->served.max_batch_size, joined ? 16 : 1);
+    entry_free(entry);
+    return joined;
+}
+
+START_TEST(what_is_described_has_the_batch_in_front)
+{
+    ck_assert(joined_with("{\"manifest\":1}"));
+    ck_assert(joined_with("{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"tensor\"}}}"));
+    ck_assert(!joined_with("{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[2,2],"
+                           "\"channels\":\"gray\",\"layout\":\"flat\"}}}"));
+    ck_assert(!joined_with("{\"manifest\":1,\"task\":{\"kind\":\"classify\"}}"));
+    ck_assert(!joined_with("{\"manifest\":1,\"task\":{\"kind\":\"classify\",\"output\":\"y\"}}"));
+}
+END_TEST
+
 START_TEST(without_memory_there_is_no_entry)
 {
     const struct found found = {.name = "m", .version = 1, .path = folder_at("m.onnx"), .folder = folder_root};
@@ -130,6 +163,7 @@ Suite *serve_entry_suite(void)
     tcase_add_test(tests, a_new_entry_is_loading_and_owns_its_texts);
     tcase_add_test(tests, what_fails_holds_its_reason_and_no_model);
     tcase_add_test(tests, what_loads_is_opened_whole_or_not_at_all);
+    tcase_add_test(tests, what_is_described_has_the_batch_in_front);
     tcase_add_test(tests, without_memory_there_is_no_entry);
     suite_add_tcase(suite, tests);
     return suite;

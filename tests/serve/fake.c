@@ -37,7 +37,8 @@ static void session_free(struct percept_session *session)
 
 static bool resize(struct percept_session *session, int input, int rank, const int64_t *dims, struct percept_err *err)
 {
-    if (input != 0 || rank != 2 || dims[0] * dims[1] > FAKE_MAX * FAKE_WIDTH || (now->no_single && dims[0] == 1))
+    if (input != 0 || rank != 2 || dims[0] * dims[1] > FAKE_MAX * FAKE_WIDTH ||
+        (now->no_single && dims[now->io.batch_axis] == 1))
         return err_set(err, ERR_INVALID, "such a shape");
     session->dims[0] = dims[0];
     session->dims[1] = dims[1];
@@ -64,7 +65,8 @@ static void *input_of(struct percept_session *session, int input)
 
 static bool run(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err)
 {
-    now->runs[now->n_runs++ % FAKE_MAX] = session->dims[0];
+    const int64_t n_items = session->dims[now->io.batch_axis];
+    now->runs[now->n_runs++ % FAKE_MAX] = n_items;
     now->deadline_ns = context->deadline_ns;
     now->cancel_seen = loop_flag_raised(context->cancel);
     now->now_ns += now->run_ns;
@@ -72,7 +74,7 @@ static bool run(struct percept_session *session, const struct percept_run_contex
         return err_set(err, ERR_CANCELLED, "cancelled");
     if (context->deadline_ns && context->deadline_ns <= now->now_ns)
         return err_set(err, ERR_TIMEOUT, "too late");
-    if (now->fail_joint && session->dims[0] > 1)
+    if (now->fail_joint && n_items > 1)
         return err_set(err, (enum err_code)now->fail_joint, "not together");
     for (int64_t i = 0; i < session->dims[0] * session->dims[1]; i++) {
         if (isnan(session->in[i]))
@@ -96,7 +98,7 @@ static struct percept_tensor output(const struct percept_session *session, int i
 
 static double flops(const struct percept_session *session)
 {
-    return now->item_flops * (double)session->dims[0];
+    return now->item_flops * (double)session->dims[now->io.batch_axis];
 }
 
 struct percept_team {
@@ -200,7 +202,7 @@ static bool decode(struct job *job, struct percept_err *err)
     if (fake_job->decode_fails)
         return err_set(err, ERR_INVALID, "no body like this");
     job->inputs = &fake_job->input;
-    job->n_items = fake_job->input.dims[0];
+    job->n_items = fake_job->input.dims[now->io.batch_axis];
     job->outputs = &whole;
     job->n_outputs = 1;
     job->timeout_us = fake_job->timeout_us;
@@ -247,7 +249,8 @@ static void open_lane(struct fake *fake, struct served *served, const char *name
                               .batching = true,
                               .max_batch_size = 8};
     ck_assert(stats_sizes(&served->stats, 8, &served->arena));
-    served->lane = dispatch_lane_new(fake->dispatch, served, 1, 1, &fake->settings, NULL, NULL);
+    const struct lane_ios ios = {.inputs = &fake->io, .outputs = &fake->io, .n_inputs = 1, .n_outputs = 1};
+    served->lane = dispatch_lane_new(fake->dispatch, served, &ios, &fake->settings, NULL, NULL);
     ck_assert_ptr_nonnull(served->lane);
 }
 
@@ -292,6 +295,11 @@ void fake_free(struct fake *fake)
     now = NULL;
 }
 
+void fake_lie_along(struct fake *fake, int axis)
+{
+    fake->io.batch_axis = axis;
+}
+
 void fake_job_fill(struct fake *fake, struct fake_job *job, int64_t n, int64_t width, float first)
 {
     ck_assert_int_le(n * width, FAKE_WIDTH);
@@ -302,6 +310,10 @@ void fake_job_fill(struct fake *fake, struct fake_job *job, int64_t n, int64_t w
                                      .done = done,
                                      .user = job},
                              .input = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {n, width}, .data = job->x}};
+    if (fake->io.batch_axis == 1) {
+        job->input.dims[0] = width;
+        job->input.dims[1] = n;
+    }
     for (int64_t i = 0; i < n * width; i++)
         job->x[i] = first + (float)i;
 }

@@ -34,6 +34,7 @@ struct fake {
     bool long_replies;         /* are written by a trip of their own */
     int64_t encode_ns;         /* time that writing one takes */
     bool coupled;              /* there is no proof that items are apart */
+    struct percept_io io;      /* of the input and the output */
     double item_flops;
 
     /* what it saw */
@@ -76,6 +77,9 @@ void fake_free(struct fake *fake);
 /* A job of n rows of `width` floats that count up from `first`. */
 void fake_job_fill(struct fake *fake, struct fake_job *job, int64_t n, int64_t width, float first);
 void fake_start(struct fake *fake, struct fake_job *job);
+
+/* From here on items lie along this axis of inputs and outputs, 0 or 1, also in jobs that are filled. */
+void fake_lie_along(struct fake *fake, int axis);
 
 void fake_turn(struct fake *fake); /* turns until nobody wakes us */
 bool fake_step(struct fake *fake); /* runs the oldest task and then turns */

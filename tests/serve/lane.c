@@ -12,12 +12,14 @@ static struct served served;
 static struct lane lane;
 static struct job jobs[12];
 static struct percept_tensor inputs[12];
+static struct percept_io io;
 
 static void open_lane(int max_batch_size, int64_t delay_us)
 {
     manifest = (struct manifest){.max_batch_size = -1, .max_queue_delay_us = delay_us, .max_queue_size = -1};
     served = (struct served){.manifest = &manifest, .batching = max_batch_size > 1, .max_batch_size = max_batch_size};
-    lane = (struct lane){.served = &served, .n_inputs = 1};
+    lane = (struct lane){.served = &served, .ios = {.inputs = &io, .n_inputs = 1}};
+    io.batch_axis = 0;
     lane_limits(&lane, &served, &(struct settings){.max_queue_size = 9});
 }
 
@@ -124,6 +126,24 @@ START_TEST(a_batch_is_at_most_max_batch_size_items)
     ck_assert_ptr_eq(list.last, &jobs[3]);
     ck_assert_ptr_eq(lane.waiting.first, &jobs[1]);
     ck_assert_int_eq(lane.n_pending, 1);
+}
+END_TEST
+
+/* [width, n]: along the second axis jobs may differ, along the first they may not. */
+START_TEST(jobs_may_differ_along_the_batch_axis_alone)
+{
+    open_lane(8, 0);
+    io.batch_axis = 1;
+    for (int i = 0; i < 3; i++) {
+        join(i, 1, 1, 0);
+        inputs[i].dims[0] = i == 1 ? 5 : 4;
+        inputs[i].dims[1] = jobs[i].n_items = i + 1;
+    }
+    struct job_list leaving = {0};
+    ck_assert_int_eq(lane_form(&lane, &leaving), 4);
+    ck_assert(leaving.n == 2 && leaving.first == &jobs[0] && leaving.last == &jobs[2]);
+    io.batch_axis = 0;
+    ck_assert(!lane_fit_together(&lane, &jobs[0], &jobs[2]));
 }
 END_TEST
 
@@ -370,6 +390,7 @@ Suite *serve_lane_suite(void)
     tcase_add_test(tests, a_full_batch_does_not_wait);
     tcase_add_test(tests, jobs_of_another_shape_do_not_fill_a_batch);
     tcase_add_test(tests, a_batch_is_at_most_max_batch_size_items);
+    tcase_add_test(tests, jobs_may_differ_along_the_batch_axis_alone);
     tcase_add_test(tests, the_oldest_job_leads_and_those_passed_over_keep_their_order);
     tcase_add_test(tests, what_a_full_batch_leaves_behind_is_not_lost);
     tcase_add_test(tests, types_and_ranks_must_agree_as_well);
