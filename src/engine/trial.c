@@ -80,8 +80,9 @@ static bool trial_inputs(const struct percept_model *model, int64_t batch, int o
             return false;
         *guessed |= value->rank == 0; /* exporters write it where they know nothing of the shape */
         const int axis = model->inputs[i].batch_axis;
-        any_free |= axis < value->rank && value->dims[axis] < 0;
-        any_fixed |= axis < value->rank && value->dims[axis] >= 0;
+        const bool has = axis >= 0 && axis < value->rank;
+        any_free |= has && value->dims[axis] < 0;
+        any_fixed |= has && value->dims[axis] >= 0;
         inputs[i] = (struct tensor){.dtype = value->dtype, .rank = value->rank};
         for (int d = 0; d < value->rank; d++) {
             bool fixed = value->dims[d] >= 0;
