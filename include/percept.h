@@ -199,7 +199,7 @@ bool percept_run(struct percept_session *session, const struct percept_run_conte
 /* Do the items of a batch at the shapes that are set depend on nothing but themselves, so that each has the bits
  * that it has alone? Proved from the operators when first asked at these shapes, or said by the caller
  * (options.batch_independent). False as well where the model has no batch, or shapes are not set or do not work. */
-bool percept_items_apart(struct percept_session *session);
+bool percept_items_independent(struct percept_session *session);
 
 /* An output of the last run: a view, valid until the session's next resize or run. */
 struct percept_tensor percept_output(const struct percept_session *session, int output);

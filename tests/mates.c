@@ -169,7 +169,7 @@ static bool same(struct run *run, struct percept_session *together, struct perce
 static bool compare(struct run *run, struct percept_session *together, struct percept_session *alone, int items,
                     const int *kinds, const int *which)
 {
-    if (!shaped(run, together, items) || !percept_items_apart(together))
+    if (!shaped(run, together, items) || !percept_items_independent(together))
         return true;
     for (int k = 0; k < items; k++)
         fill(run, together, k, items, kinds[k], which[k]);

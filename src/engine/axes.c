@@ -105,7 +105,7 @@ static bool takes_time_first(const struct percept_model *model)
 {
     const struct graph *graph = model->onnx.graph;
     for (int i = 0; i < graph->n_nodes; i++)
-        if (!graph->nodes[i].dead && (graph->nodes[i].op->rule->flags & OP_TIME_FIRST))
+        if (!graph->nodes[i].removed && (graph->nodes[i].op->rule->flags & OP_TIME_FIRST))
             return true;
     return false;
 }
@@ -210,7 +210,7 @@ static void prove(struct percept_model *model, const struct plan *two, const str
     }
     finding->follow = complete && outputs_follow(model, two, one, 1) && outputs_follow(model, two, many, n_many);
     finding->proof = items_prove(model, one, two, 2, axes);
-    if (!finding->proof.apart)
+    if (!finding->proof.independent)
         return;
     set_outputs(model, axes);
     finding->proof = items_prove(model, one, many, n_many, NULL);
@@ -244,9 +244,9 @@ static struct finding try_others(struct percept_model *model, enum way way, stru
         model->inputs[i].batch_axis = chosen(model, way, i);
     if (trial_first(model, &two, &items, NULL) && items == 2)
         finding = judge(model, &two);
-    struct plan *old = finding.proof.apart ? trial : &two;
+    struct plan *old = finding.proof.independent ? trial : &two;
     plan_free(old);
-    if (finding.proof.apart) {
+    if (finding.proof.independent) {
         *trial = two;
         *batch = items;
         model->independent = false; /* that word was about first axes */
@@ -269,12 +269,12 @@ static bool all_first(const struct percept_model *model, enum way way)
 /* By proof, else by the owner's word, which is about first axes. */
 static bool describe(struct percept_model *model, const struct finding *finding, bool told)
 {
-    const bool word = !finding->proof.apart && finding->follow && model->independent;
-    if (!finding->proof.apart)
+    const bool word = !finding->proof.independent && finding->follow && model->independent;
+    if (!finding->proof.independent)
         set_outputs(model, NULL);
     for (int i = 0; word && i < model->n_outputs; i++)
         model->outputs[i].batch_axis = 0;
-    return finding->proof.apart || word || !told ? describe_batch(model, &finding->proof, word) : false;
+    return finding->proof.independent || word || !told ? describe_batch(model, &finding->proof, word) : false;
 }
 
 bool axes_first(struct percept_model *model, const struct plan *two)
@@ -296,7 +296,7 @@ bool axes_find(struct percept_model *model, struct plan *trial, int64_t *batch, 
             finding = try_others(model, way, trial, batch);
         else if (*batch == 2)
             finding = judge(model, trial);
-        if (finding.proof.apart)
+        if (finding.proof.independent)
             return describe(model, &finding, told);
         follow |= all_first(model, way) && finding.follow;
         first = any ? first : finding;

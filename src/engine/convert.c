@@ -116,7 +116,7 @@ struct tensor *convert_layout(struct builder *b, const struct node *node, int va
     }
     int buffer;
     struct tensor *out = like(b, tensor, tensor->dtype, layout);
-    if (!out || !scratch_give(b, out, &buffer))
+    if (!out || !scratch_reserve(b, out, &buffer))
         return NULL;
     scratch_used(b, b->buffer_of[value]);
     b->converted[value] = out;
@@ -134,11 +134,11 @@ bool convert_feed(struct builder *b, int i, struct tensor *value)
     int half_buffer, *buffer = &b->buffer_of[b->plan->part->feeds[i]];
     struct tensor *half = like(b, value, value->dtype, value->layout);
     b->plan->feeds[i] = half;
-    if (!half || !scratch_give(b, half, &half_buffer))
+    if (!half || !scratch_reserve(b, half, &half_buffer))
         return false;
     scratch_keep(b, half_buffer); /* like all inputs */
     value->dtype = PERCEPT_FLOAT;
-    return scratch_give(b, value, buffer) && add_conversion(b, &widen_op, NULL, half, value);
+    return scratch_reserve(b, value, buffer) && add_conversion(b, &widen_op, NULL, half, value);
 }
 
 bool convert_divert(struct builder *b, struct step *step)
@@ -166,7 +166,7 @@ bool convert_widen(struct builder *b, const struct step *step)
         if (!is_diverted(b, step, i))
             continue;
         int value = step->node->out[i], buffer;
-        if (!scratch_give(b, &b->plan->values[value], &buffer))
+        if (!scratch_reserve(b, &b->plan->values[value], &buffer))
             return false;
         scratch_used(b, b->buffer_of[value]); /* the half's, so far */
         b->buffer_of[value] = buffer;
@@ -202,7 +202,7 @@ bool convert_output(struct builder *b, int i)
         return true;
     int buffer;
     plan->outputs[i] = like(b, wide, declared, wide->layout);
-    if (!plan->outputs[i] || !scratch_give(b, plan->outputs[i], &buffer))
+    if (!plan->outputs[i] || !scratch_reserve(b, plan->outputs[i], &buffer))
         return false;
     scratch_keep(b, buffer);
     return add_conversion(b, &narrow_op, NULL, wide, plan->outputs[i]);

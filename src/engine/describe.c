@@ -123,11 +123,11 @@ bool describe_batch(struct percept_model *model, const struct items_proof *proof
     if (proof->node)
         snprintf(text, sizeof text, OP_AT "%s", OP_NODE(proof->node), proof->why);
     else
-        snprintf(text, sizeof text, "%s", proof->apart ? "" : proof->why);
+        snprintf(text, sizeof text, "%s", proof->independent ? "" : proof->why);
     const char *reason = arena_text(&model->arena, text, strlen(text));
     description->batch_reason = reason ? reason : "";
-    description->batch_free = proof->apart || word;
-    description->batch_asserted = description->batch_free && !proof->apart;
+    description->batch_free = proof->independent || word;
+    description->batch_asserted = description->batch_free && !proof->independent;
     return description->batch_free;
 }
 
@@ -160,7 +160,7 @@ static bool collect_notes(struct percept_model *model)
         for (int i = 0; i < part->graph->n_nodes; i++) {
             const struct node *node = &part->graph->nodes[i];
             int k = 0;
-            if (node->dead || !node->note)
+            if (node->removed || !node->note)
                 continue;
             while (k < n && strcmp(texts[k], node->note) != 0)
                 k++;
@@ -196,6 +196,6 @@ bool describe_packed(struct percept_model *model)
     description->region_bytes = model->region ? region_bytes(model->region) : 0;
     description->region_name = model->region ? region_name(model->region) : "";
     for (int i = 0; i < model->onnx.graph->n_nodes; i++)
-        description->n_steps += !model->onnx.graph->nodes[i].dead;
+        description->n_steps += !model->onnx.graph->nodes[i].removed;
     return collect_notes(model);
 }

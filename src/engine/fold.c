@@ -141,7 +141,7 @@ static bool fold_node(struct percept_model *model, struct node_ctx *ctx, struct 
         if (!widen(model, value))
             return err_set(err, ERR_MEMORY, OP_AT "out of memory", OP_NODE(node));
     }
-    node->dead = true;
+    node->removed = true;
     model->description.n_folded += node->n_in > 0; /* a Constant is nothing that was to compute */
     return true;
 }
@@ -200,7 +200,7 @@ static bool align_inputs(struct percept_model *model, const struct part *part, s
 {
     for (int i = 0; i < part->graph->n_nodes; i++) {
         const struct node_ctx *ctx = &part->ctx[i];
-        for (int k = 0; !ctx->node->dead && k < ctx->node->n_in; k++) {
+        for (int k = 0; !ctx->node->removed && k < ctx->node->n_in; k++) {
             bool packed = k < 32 && ctx->packed_inputs >> k & 1, ok = true;
             if (ctx->node->in[k] >= 0 && !packed)
                 graph_constant(part->graph, ctx->node->in[k], &model->load, &ok);
@@ -229,7 +229,7 @@ bool fold_graph(struct percept_model *model, struct graph *graph, struct percept
 
 static bool passes_through(const struct graph *graph, const struct node *node)
 {
-    if (node->dead || !(node->op->rule->flags & OP_PASSES) || node->n_in != 1 || node->out[0] < 0)
+    if (node->removed || !(node->op->rule->flags & OP_PASSES) || node->n_in != 1 || node->out[0] < 0)
         return false;
     for (int o = 1; o < node->n_out; o++)
         if (node->out[o] >= 0)
@@ -268,7 +268,7 @@ bool fold_identities(struct graph *graph, struct arena *arena, struct percept_er
                 node->in[k] = source[node->in[k]];
         if (passes_through(graph, node) && !captured[node->out[0]]) {
             source[node->out[0]] = node->in[0];
-            node->dead = true;
+            node->removed = true;
         }
     }
     return true;
@@ -279,12 +279,12 @@ void fold_unused(struct graph *graph)
     graph_count_uses(graph);
     for (int i = graph->n_nodes - 1; i >= 0; i--) {
         struct node *node = &graph->nodes[i];
-        bool read = node->dead;
+        bool read = node->removed;
         for (int o = 0; o < node->n_out && !read; o++)
             read = node->out[o] >= 0 && graph->values[node->out[o]].n_uses > 0;
         if (read)
             continue;
-        node->dead = true;
+        node->removed = true;
         for (int k = 0; k < node->n_in; k++)
             if (node->in[k] >= 0)
                 graph->values[node->in[k]].n_uses--;

@@ -60,7 +60,7 @@ static void absorb(struct fuser *f, int from, int to)
     f->graph->values[moved->out[0]].n_uses = 0;
     place->out[0] = output;
     f->graph->values[output].producer = to;
-    moved->dead = true;
+    moved->removed = true;
     for (int i = 0; i < place->n_in; i++)
         if (place->in[i] >= 0)
             replace_reader(f, place->in[i], from, to);
@@ -150,7 +150,7 @@ static bool ask(struct fuser *f, int node, const struct fusion *fusion)
 static void try_node(struct fuser *f, int i)
 {
     struct node *node = &f->graph->nodes[i];
-    if (node->dead || !node->op->rule->fuse || node->n_out < 1 || node->out[0] < 0)
+    if (node->removed || !node->op->rule->fuse || node->n_out < 1 || node->out[0] < 0)
         return;
     for (int o = 1; o < node->n_out; o++)
         if (node->out[o] >= 0)
@@ -158,14 +158,14 @@ static void try_node(struct fuser *f, int i)
     struct fusion fusion;
     int gate, product;
     if (gated_of(f, i, &gate, &product, &fusion) && ask(f, i, &fusion)) {
-        f->graph->nodes[gate].dead = true;
+        f->graph->nodes[gate].removed = true;
         f->model->description.n_fused++;
         absorb(f, i, product);
         return;
     }
     const struct value *between = &f->graph->values[node->out[0]];
     int next = f->readers[2 * node->out[0]];
-    if (between->n_uses != 1 || next < 0 || f->graph->nodes[next].dead || f->graph->nodes[next].n_out != 1 ||
+    if (between->n_uses != 1 || next < 0 || f->graph->nodes[next].removed || f->graph->nodes[next].n_out != 1 ||
         f->graph->nodes[next].out[0] < 0)
         return;
     if ((affine_of(f, i, next, &fusion) && ask(f, i, &fusion)) ||
@@ -187,7 +187,7 @@ bool fuse_part(struct percept_model *model, struct part *part, const struct tens
         f.readers[i] = -1;
     graph_count_uses(graph);
     for (int i = 0; i < graph->n_nodes; i++)
-        for (int k = 0; k < graph->nodes[i].n_in && !graph->nodes[i].dead; k++)
+        for (int k = 0; k < graph->nodes[i].n_in && !graph->nodes[i].removed; k++)
             if (graph->nodes[i].in[k] >= 0)
                 note_reader(&f, graph->nodes[i].in[k], i);
     for (int i = 0; i < graph->n_nodes; i++)

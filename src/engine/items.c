@@ -172,7 +172,7 @@ static bool plain_output(struct items *items, const struct node *node, int value
 static void take_answer(struct items *items, int index, int value, struct batch_place place)
 {
     const struct tensor *one = &items->one[value], *many = &items->many[value];
-    const bool says = place.word == BATCH_APART || place.word == BATCH_SAME;
+    const bool says = place.word == BATCH_INDEPENDENT || place.word == BATCH_SAME;
     if (says && !one->dynamic && !many->dynamic && batch_axis_fits(place, one, many, items->n))
         items->places[value] = place;
     else
@@ -237,13 +237,13 @@ static struct items_proof conclude(const struct items *items, int *axes)
             return (struct items_proof){.node = culprit >= 0 ? &graph->nodes[culprit] : NULL,
                                         .why = culprit >= 0 ? items->reasons[culprit]
                                                             : "an input does not hold the batch along one axis"};
-        if (place.word != BATCH_APART || (axis >= 0 && place.axis != axis) || place.before != 1 ||
+        if (place.word != BATCH_INDEPENDENT || (axis >= 0 && place.axis != axis) || place.before != 1 ||
             items->one[v].dims[place.axis] != 1)
             return (struct items_proof){.why = "an output does not hold the batch along one axis"};
         if (axes)
             axes[i] = place.axis;
     }
-    return (struct items_proof){.apart = true};
+    return (struct items_proof){.independent = true};
 }
 
 struct items_proof items_prove(const struct percept_model *model, const struct plan *one, const struct plan *many,
@@ -255,7 +255,7 @@ struct items_proof items_prove(const struct percept_model *model, const struct p
         return unplanned(one->outputs ? many : one);
     bool good = begin(&items, one, many);
     for (int i = 0; good && i < items.graph->n_nodes; i++)
-        good = items.graph->nodes[i].dead || judge(&items, i);
+        good = items.graph->nodes[i].removed || judge(&items, i);
     if (good)
         proof = conclude(&items, axes);
     arena_free(&items.arena);
@@ -283,7 +283,7 @@ struct items_proof items_prove_plan(const struct percept_model *model, const str
         inputs[i].dims[good ? axis : 0] = 1;
     }
     if (good && n == 1)
-        proof = (struct items_proof){.apart = true};
+        proof = (struct items_proof){.independent = true};
     else if (good && planner_build(&one, model, part, inputs, NULL))
         proof = items_prove(model, &one, many, n, NULL);
     plan_free(&one);

@@ -7,7 +7,7 @@
 #include "engine/plan.h"
 
 struct items_proof {
-    bool apart;
+    bool independent;
     const struct node *node; /* where it ends, or NULL: not at a node */
     const char *why;         /* a few words: "sums over the batch" */
 };

@@ -105,7 +105,7 @@ static bool mixes(const struct percept_model *model)
 {
     for (const struct part *part = model->parts; part; part = part->next)
         for (int i = 0; i < part->graph->n_nodes; i++)
-            if (!part->graph->nodes[i].dead && (part->graph->nodes[i].op->rule->flags & OP_MIXES))
+            if (!part->graph->nodes[i].removed && (part->graph->nodes[i].op->rule->flags & OP_MIXES))
                 return true;
     return false;
 }

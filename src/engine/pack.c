@@ -94,7 +94,7 @@ static void walk_nodes(struct layout_walk *walk, struct part *part)
 {
     for (int i = 0; i < part->graph->n_nodes; i++) {
         const struct node *node = &part->graph->nodes[i];
-        if (node->dead || !node->op->rule->pack_bytes)
+        if (node->removed || !node->op->rule->pack_bytes)
             continue;
         size_t n_bytes = node->op->rule->pack_bytes(&part->ctx[i]);
         if (!n_bytes)
@@ -113,7 +113,7 @@ static void mark_needed(const struct part *part, bool *needed)
     const struct graph *graph = part->graph;
     for (int i = 0; i < graph->n_nodes; i++) {
         const struct node *node = &graph->nodes[i];
-        for (int k = 0; k < node->n_in && !node->dead; k++)
+        for (int k = 0; k < node->n_in && !node->removed; k++)
             if (node->in[k] >= 0 && !(k < 32 && (part->ctx[i].packed_inputs >> k & 1)))
                 needed[node->in[k]] = true;
     }

@@ -57,8 +57,8 @@ struct plan {
     int n_decided;           /* what the next plan was built from */
     struct decided *decided; /* in the next plan's arena */
     struct plan *next;
-    char *own_scratch;             /* of a plan that is not the first; NULL for the first */
-    bool items_asked, items_apart; /* was a proof looked for at these shapes, and found? (items.h) */
+    char *own_scratch;                   /* of a plan that is not the first; NULL for the first */
+    bool items_asked, items_independent; /* was a proof looked for at these shapes, and found? (items.h) */
 };
 
 /* Is there nothing left to plan? */

@@ -36,7 +36,7 @@ static bool start_feed(struct builder *b, int i, const struct tensor *input)
     if (tensor_is_half(value->dtype))
         return convert_feed(b, i, value);
     plan->feeds[i] = value;
-    return scratch_give(b, value, &b->buffer_of[index]);
+    return scratch_reserve(b, value, &b->buffer_of[index]);
 }
 
 /* A network whose batch of 1 was freed is the file's own at 1. */
@@ -142,7 +142,7 @@ static bool plan_nodes(struct builder *b)
     enum steps_outcome outcome = STEPS_WENT_ON;
     int i = plan->first_node;
     for (; i < b->graph->n_nodes && outcome == STEPS_WENT_ON; i++)
-        if (!b->graph->nodes[i].dead)
+        if (!b->graph->nodes[i].removed)
             outcome = steps_of_node(b, i);
     plan->end_node = outcome == STEPS_STOPPED_BEFORE ? i - 1 : i;
     if (outcome == STEPS_STOPPED_BEFORE && b->err)
@@ -163,7 +163,7 @@ static bool build(struct plan *plan, const struct percept_model *model, const st
                 (before ? continue_values(&b, before) : start_values(&b, inputs)) && plan_nodes(&b);
     if (good)
         keep_to_end(&b);
-    good = good && scratch_lay_out(&b);
+    good = good && scratch_place_all(&b);
     builder_end(&b);
     return good;
 }

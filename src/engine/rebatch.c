@@ -99,7 +99,7 @@ bool rebatch_graph(struct percept_model *model, const struct tensor *dims, const
         return false;
     for (int i = 0; i < graph->n_nodes; i++) {
         struct node *node = &graph->nodes[i];
-        if (node->dead || !(node->op->rule->flags & OP_RESHAPES) || node->n_in < 2 || node->in[1] < 0)
+        if (node->removed || !(node->op->rule->flags & OP_RESHAPES) || node->n_in < 2 || node->in[1] < 0)
             continue;
         bool ok;
         const struct tensor *shape = graph_constant(graph, node->in[1], &model->load, &ok);

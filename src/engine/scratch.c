@@ -48,7 +48,7 @@ bool scratch_follows(struct builder *b, struct tensor *tensor, const struct tens
     return add_placed(b, &(struct placed){.tensor = tensor, .buffer = -1, .from = from});
 }
 
-bool scratch_give(struct builder *b, struct tensor *tensor, int *buffer)
+bool scratch_reserve(struct builder *b, struct tensor *tensor, int *buffer)
 {
     size_t n_bytes;
     if (!tensor_bytes(tensor, b->model->kernels->width, &n_bytes))
@@ -106,7 +106,7 @@ static void sort_by_size(const struct plan *plan, int *order, int n)
         }
 }
 
-bool scratch_lay_out(struct builder *b)
+bool scratch_place_all(struct builder *b)
 {
     struct plan *plan = b->plan;
     size_t n = (size_t)plan->n_buffers;

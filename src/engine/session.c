@@ -96,26 +96,26 @@ bool percept_resize(struct percept_session *session, int input, int rank, const 
 }
 
 /* Found once per plan. */
-static bool proved_apart(struct percept_session *session)
+static bool proved_independent(struct percept_session *session)
 {
     struct plan *plan = frame_plan(session->frame);
     if (!plan->items_asked) {
-        plan->items_apart = items_prove_plan(session->model, plan).apart;
+        plan->items_independent = items_prove_plan(session->model, plan).independent;
         plan->items_asked = true;
     }
-    return plan->items_apart;
+    return plan->items_independent;
 }
 
-bool percept_items_apart(struct percept_session *session)
+bool percept_items_independent(struct percept_session *session)
 {
-    return percept_prepare(session, NULL) && (session->model->independent || proved_apart(session));
+    return percept_prepare(session, NULL) && (session->model->independent || proved_independent(session));
 }
 
 /* A network whose file says 1 means nothing else by what it does with more, unless items are apart there. */
 static bool judge_freed(struct percept_session *session, struct percept_err *err)
 {
     const struct percept_model *model = session->model;
-    if (!model->description.batch_rewritten || model->independent || proved_apart(session))
+    if (!model->description.batch_rewritten || model->independent || proved_independent(session))
         return true;
     frame_changed(session->frame);
     return err_set(err, ERR_INVALID,

@@ -124,7 +124,7 @@ static bool may_overwrite(const struct builder *b, const struct step *step, int 
 }
 
 /* Memory for what the step writes: a dying input's, or its own. */
-static bool give_outputs(struct builder *b, struct step *step)
+static bool reserve_outputs(struct builder *b, struct step *step)
 {
     const struct node *node = step->node;
     if (step->op->rule->flags & OP_OWN_MEMORY)
@@ -135,7 +135,7 @@ static bool give_outputs(struct builder *b, struct step *step)
             buffer = b->buffer_of[node->in[step->inplace - 1]];
             if (!scratch_lies(b, step->out[0], buffer))
                 return false;
-        } else if (!scratch_give(b, step->out[i], &buffer)) {
+        } else if (!scratch_reserve(b, step->out[i], &buffer)) {
             return false;
         }
         scratch_used(b, buffer);
@@ -150,7 +150,7 @@ static bool add_steps(struct builder *b, struct step *step)
     for (int i = 0; i < step->n_out; i++)
         if (step->node->out[i] >= 0)
             b->plan->in_memory[step->node->out[i]] = true;
-    return convert_inputs(b, step) && convert_divert(b, step) && give_outputs(b, step) && builder_step(b, step) &&
+    return convert_inputs(b, step) && convert_divert(b, step) && reserve_outputs(b, step) && builder_step(b, step) &&
            convert_widen(b, step);
 }
 

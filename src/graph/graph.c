@@ -152,7 +152,7 @@ void graph_count_uses(struct graph *graph)
         graph->values[graph->outputs[i]].n_uses++;
     for (int i = 0; i < graph->n_nodes; i++) {
         const struct node *node = &graph->nodes[i];
-        if (node->dead)
+        if (node->removed)
             continue;
         for (int k = 0; k < node->n_in; k++)
             if (node->in[k] >= 0)
@@ -196,7 +196,7 @@ static bool set_producers(struct graph *graph, const bool *given, struct percept
         graph->values[i].producer = -1;
     for (int i = 0; i < graph->n_nodes; i++) {
         const struct node *node = &graph->nodes[i];
-        for (int k = 0; k < node->n_out && !node->dead; k++)
+        for (int k = 0; k < node->n_out && !node->removed; k++)
             if (node->out[k] >= 0 && !claim_output(graph, i, node->out[k], given, err))
                 return false;
     }
@@ -238,7 +238,7 @@ static bool collect_needs(const struct graph *graph, struct arena *arena, struct
         return false;
     int64_t n = 0;
     for (int i = 0; i < graph->n_nodes; i++) {
-        n += graph->nodes[i].dead ? 0 : list_needs(&graph->nodes[i], NULL);
+        n += graph->nodes[i].removed ? 0 : list_needs(&graph->nodes[i], NULL);
         if (n > INT_MAX)
             return false;
         needs->first[i + 1] = (int)n;
@@ -247,7 +247,7 @@ static bool collect_needs(const struct graph *graph, struct arena *arena, struct
     if (!needs->deps)
         return false;
     for (int i = 0; i < graph->n_nodes; i++)
-        if (!graph->nodes[i].dead)
+        if (!graph->nodes[i].removed)
             list_needs(&graph->nodes[i], needs->deps + needs->first[i]);
     return true;
 }
@@ -341,7 +341,7 @@ static bool reorder(struct graph *graph, const struct walk *walk, struct arena *
         sorted[i] = graph->nodes[walk->order[i]];
     memcpy(graph->nodes, sorted, (size_t)graph->n_nodes * sizeof *sorted);
     for (int i = 0; i < graph->n_nodes; i++)
-        for (int k = 0; k < graph->nodes[i].n_out && !graph->nodes[i].dead; k++)
+        for (int k = 0; k < graph->nodes[i].n_out && !graph->nodes[i].removed; k++)
             if (graph->nodes[i].out[k] >= 0)
                 graph->values[graph->nodes[i].out[k]].producer = i;
     return true;

@@ -78,7 +78,7 @@ struct node {
     const struct op *op; /* set when the operator was found */
     void *priv;          /* op's own, made by its check verb */
     const char *note;    /* what whoever loads the model should know, "is ...": set by check, or NULL */
-    bool dead;           /* folded or fused away; skipped everywhere */
+    bool removed;        /* folded or fused away; skipped everywhere */
 };
 
 struct graph {

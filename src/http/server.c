@@ -231,7 +231,7 @@ static void cut_overdue(struct server *server, enum phase phase)
 
 /* When everybody has left, and it was much: the allocator keeps what is freed between what is not.
  */
-static void give_memory_back(struct server *server)
+static void trim_memory(struct server *server)
 {
     if (server->site.turnover_bytes < TURNOVER_BYTES)
         return;
@@ -247,7 +247,7 @@ static void on_tick(uv_timer_t *timer)
         cut_overdue(server, (enum phase)phase);
     if (server->site.n_connections == 0) {
         uv_timer_stop(timer);
-        give_memory_back(server);
+        trim_memory(server);
     }
     if (server->site.draining)
         loop_wake(server->loop);
@@ -261,7 +261,7 @@ static bool is_crowded(const struct server *server)
 }
 
 /* Hangs up on the one whose client has been quiet longest. */
-static bool spare_one(struct server *server, bool over)
+static bool evict_connection(struct server *server, bool over)
 {
     struct connection *longest;
     for (int i = 0; i < LOOKS && (longest = phases_longest(&server->phases, over)); i++) {
@@ -282,27 +282,27 @@ static void make_room(struct server *server, struct connection *newcomer)
         read_watch(server); /* who is known to have left comes first */
     newcomer->over = is_crowded(server);
     if (newcomer->over)
-        newcomer->over = !spare_one(server, false);
+        newcomer->over = !evict_connection(server, false);
     if (newcomer->over && (unsigned)server->site.n_connections > server->most_connections + CROWD) {
         newcomer->over = false; /* it is not the one */
-        spare_one(server, true);
+        evict_connection(server, true);
         newcomer->over = true;
     }
 }
 
 /* What has come is refused (on_request), and nothing else waited for: of a connection that has no
  * phase nobody would notice that it is silent. */
-static void connection_stillborn(const union MHD_ConnectionInfo *info)
+static void connection_refused(const union MHD_ConnectionInfo *info)
 {
     shutdown(info->connect_fd, SHUT_RD);
 }
 
-static void connection_born(struct server *server, struct MHD_Connection *mhd, void **context)
+static void connection_opened(struct server *server, struct MHD_Connection *mhd, void **context)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct connection *connection = arena_buffer(sizeof *connection);
     if (!connection) {
-        connection_stillborn(info);
+        connection_refused(info);
         return;
     }
     connection->fd = info->connect_fd;
@@ -310,7 +310,7 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
     connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
     if (!receive_watch(connection->fd, &connection->receiver)) {
         arena_buffer_free(connection);
-        connection_stillborn(info);
+        connection_refused(info);
         return;
     }
     phases_add(&server->phases, connection, uv_now(server->uv));
@@ -326,7 +326,7 @@ static void connection_born(struct server *server, struct MHD_Connection *mhd, v
     *context = connection;
 }
 
-static void connection_dead(struct server *server, struct connection *connection, void **context)
+static void connection_closed(struct server *server, struct connection *connection, void **context)
 {
     epoll_ctl(server->watch, EPOLL_CTL_DEL, connection->fd, NULL);
     phases_remove(&server->phases, connection);
@@ -343,9 +343,9 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
     struct server *server = user;
     server->progress++;
     if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        connection_born(server, mhd, context);
+        connection_opened(server, mhd, context);
     else if (*context)
-        connection_dead(server, *context, context);
+        connection_closed(server, *context, context);
 }
 
 /* microhttpd knows nothing of this request. What is behind it is thrown away, as unread bytes would
@@ -922,7 +922,7 @@ static void close_doors(struct server *server)
         server->doors[i].quiet_ms = uv_now(server->uv);
         listen_bolt(&server->doors[i].listener);
     }
-    catalog_hurry(server->site.catalog);
+    catalog_end_queue_delay(server->site.catalog);
     uv_timer_start(&server->door_timer, on_doors_timer, DOOR_LOOK_MS, DOOR_LOOK_MS);
     on_doors_timer(&server->door_timer);
 }

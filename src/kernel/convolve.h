@@ -156,9 +156,9 @@ static bool sees_padding(const struct cut *cut)
 
 /* How the inputs of n neighbouring outputs lie along an axis of a copy. */
 struct lie {
-    int64_t n;   /* positions */
-    int64_t own; /* of them those that one tap sees */
-    bool apart;  /* tap after tap; else as in the map, from the first that is seen to the last */
+    int64_t n;        /* positions */
+    int64_t own;      /* of them those that one tap sees */
+    bool independent; /* tap after tap; else as in the map, from the first that is seen to the last */
 };
 
 static struct lie lie_of(const struct phase *phase, int64_t n)
@@ -166,8 +166,8 @@ static struct lie lie_of(const struct phase *phase, int64_t n)
     const struct extent extent = extent_of(phase, 0, n);
     const int64_t span = extent.high - extent.low + 1;
     struct lie lie = {.own = (n - 1) * phase->in_step + 1};
-    lie.apart = phase->taps.n * lie.own < span;
-    lie.n = lie.apart ? phase->taps.n * lie.own : span;
+    lie.independent = phase->taps.n * lie.own < span;
+    lie.n = lie.independent ? phase->taps.n * lie.own : span;
     return lie;
 }
 
@@ -223,7 +223,7 @@ static void cut_pieces(struct cut *cut, bool copied)
 /* Maps and phases; one row of pixels where the map is flat. */
 static void cut_axes(struct cut *cut, const struct conv_shape *shape)
 {
-    phases_lay(shape, cut->phases);
+    phases_find(shape, cut->phases);
     for (int axis = 0; axis < 3; axis++) {
         cut->in[axis] = cut->flat ? 1 : shape->in[axis];
         cut->out[axis] = cut->flat ? 1 : shape->out[axis];
@@ -354,7 +354,7 @@ INLINED void copy_row(float *to, const float *row, int64_t in, int64_t low, int6
 INLINED int64_t position_of(const struct piece *piece, int axis, const struct lie *lie, int64_t i)
 {
     const struct phase *phase = piece->phase[axis];
-    if (!lie->apart)
+    if (!lie->independent)
         return piece->extent[axis].low + i;
     return piece->from[axis] * phase->in_step + phase->offset + i / lie->own * phase->tap_step + i % lie->own;
 }
@@ -363,7 +363,7 @@ INLINED int64_t position_of(const struct piece *piece, int axis, const struct li
 static float *copy_map(const struct cut *cut, const struct piece *piece, const struct lie lies[3], float *to,
                        const float *map, int64_t pixel, int64_t from_step)
 {
-    const int64_t stretch = lies[2].apart ? lies[2].own : lies[2].n;
+    const int64_t stretch = lies[2].independent ? lies[2].own : lies[2].n;
     for (int64_t i = 0; i < lies[0].n; i++) {
         const int64_t d = position_of(piece, 0, &lies[0], i);
         const float *slice = map + d * cut->in[1] * cut->in[2] * from_step;
@@ -409,8 +409,8 @@ static void piece_copy(const struct cut *cut, struct piece *piece, const float *
     for (int axis = 0; axis < 3; axis++) {
         const struct phase *phase = piece->phase[axis];
         const int64_t reach = (phase->taps.n - 1) * phase->tap_step; /* negative: tap 0 is the last */
-        piece->tap_step[axis] = (lies[axis].apart ? lies[axis].own : phase->tap_step) * piece->step[axis];
-        if (!lies[axis].apart && reach < 0)
+        piece->tap_step[axis] = (lies[axis].independent ? lies[axis].own : phase->tap_step) * piece->step[axis];
+        if (!lies[axis].independent && reach < 0)
             piece->at -= reach * piece->step[axis];
     }
 }

@@ -102,7 +102,7 @@ static int64_t spans_most(const struct phase *phase)
     return least(phase->n, 2 * phase->taps.n + 1);
 }
 
-static int64_t spans_lay(struct span *spans, const struct phase *phase, int64_t in)
+static int64_t spans_find(struct span *spans, const struct phase *phase, int64_t in)
 {
     int64_t n = 0;
     for (int64_t j = 0; j < phase->n; j++) {
@@ -162,7 +162,7 @@ static void depthwise_prepare(struct conv_prepared *prepared, const struct conv_
         for (int64_t residue = 0; residue < classes_of(shape, axis); residue++, phase++) {
             phase->phase = phase_of(shape, axis, residue);
             phase->first = n;
-            phase->n = spans_lay(all + n, &phase->phase, in[axis]);
+            phase->n = spans_find(all + n, &phase->phase, in[axis]);
             n += phase->n;
         }
     }

@@ -11,7 +11,7 @@
  * So whoever convolves (convolve.h, depthwise.h) knows nothing of transposing. Where a weight lies in
  * ONNX's order does depend on it, and is said here too.
  *
- * Phases are found when a shape is prepared (phases_lay) and kept in what was prepared; no run asks again.
+ * Phases are found when a shape is prepared (phases_find) and kept in what was prepared; no run asks again.
  */
 #ifndef KERNEL_GEOMETRY_H
 #define KERNEL_GEOMETRY_H
@@ -112,7 +112,7 @@ static int64_t phases_before(const struct conv_shape *shape, int axis)
     return n;
 }
 
-static void phases_lay(const struct conv_shape *shape, struct phase *phases)
+static void phases_find(const struct conv_shape *shape, struct phase *phases)
 {
     for (int axis = 0; axis < 3; axis++) {
         int64_t taps_before = 0;

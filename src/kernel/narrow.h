@@ -31,7 +31,8 @@ static size_t narrow_pack_bytes(int bits, int64_t block, int64_t k, int64_t n)
 }
 
 /* The numbers of one panel's block; the last columns of the last panel are zero times anything: 0. */
-INLINED void narrow_lay(uint8_t *to, int bits, int64_t block, int64_t columns, const uint8_t *q, size_t column_bytes)
+INLINED void narrow_pack_lane(uint8_t *to, int bits, int64_t block, int64_t columns, const uint8_t *q,
+                              size_t column_bytes)
 {
     for (int64_t i = 0; i < block; i++, to += narrow_row(bits))
         for (int64_t lane = 0; lane < columns; lane++) {
@@ -60,8 +61,8 @@ static void narrow_pack(void *packed, int bits, int64_t block, int64_t k, int64_
                 scale[lane] = float_at(scales, (j + lane) * blocks + b);
                 zero[lane] = zeros[(j + lane) * blocks + b];
             }
-            narrow_lay((uint8_t *)(scale + PANEL), bits, block, columns,
-                       (const uint8_t *)q + (size_t)j * column_bytes + (size_t)b * block_bytes, column_bytes);
+            narrow_pack_lane((uint8_t *)(scale + PANEL), bits, block, columns,
+                             (const uint8_t *)q + (size_t)j * column_bytes + (size_t)b * block_bytes, column_bytes);
         }
 }
 

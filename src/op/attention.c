@@ -443,7 +443,7 @@ static void attention_batch(struct batch_view *view)
     const struct tensor *mask = op_in(view->many, MASK);
     if (!items_first(view, MASK))
         return;
-    if (mask && view->in[MASK].word == BATCH_APART && mask->rank != 4)
+    if (mask && view->in[MASK].word == BATCH_INDEPENDENT && mask->rank != 4)
         batch_axis_mixes(view, "has a mask whose first axis is not that of the items");
     else
         batch_axis_all(view, batch_axis_at(0, 1));
@@ -570,7 +570,8 @@ static void rotary_batch(struct batch_view *view)
 {
     if (!items_first(view, COS))
         return;
-    if (op_in(view->many, POSITIONS) && (view->in[COS].word == BATCH_APART || view->in[SIN].word == BATCH_APART))
+    if (op_in(view->many, POSITIONS) &&
+        (view->in[COS].word == BATCH_INDEPENDENT || view->in[SIN].word == BATCH_INDEPENDENT))
         batch_axis_mixes(view, "looks positions up in a table that grows with the batch");
     else
         batch_axis_all(view, batch_axis_at(0, 1));

@@ -5,7 +5,7 @@
 
 bool batch_axis_same_place(struct batch_place a, struct batch_place b)
 {
-    return a.word == BATCH_APART && b.word == BATCH_APART && a.axis == b.axis && a.before == b.before;
+    return a.word == BATCH_INDEPENDENT && b.word == BATCH_INDEPENDENT && a.axis == b.axis && a.before == b.before;
 }
 
 void batch_axis_mixes(struct batch_view *view, const char *why)
@@ -34,8 +34,8 @@ bool batch_axis_others_known(struct batch_view *view, int from, int list)
 {
     for (int i = from; i < view->many->n_in; i++)
         if (i != view->added && view->in[i].word != BATCH_SAME && !(i == list && view->in[i].word == BATCH_SHAPED)) {
-            view->why = view->in[i].word == BATCH_APART ? "takes its parameters from the batch"
-                                                        : "its parameters depend on the batch's size";
+            view->why = view->in[i].word == BATCH_INDEPENDENT ? "takes its parameters from the batch"
+                                                              : "its parameters depend on the batch's size";
             return false;
         }
     return true;
@@ -51,21 +51,21 @@ bool batch_axis_first(struct batch_view *view, struct batch_place *place)
     *place = view->in[0];
     if (!batch_axis_others_same(view, 1))
         return false;
-    if (place->word != BATCH_APART)
+    if (place->word != BATCH_INDEPENDENT)
         view->why = "its input depends on the batch's size";
-    return place->word == BATCH_APART;
+    return place->word == BATCH_INDEPENDENT;
 }
 
 bool batch_axis_fits(struct batch_place place, const struct tensor *one, const struct tensor *many, int64_t n)
 {
     if (one->rank != many->rank || one->dtype != many->dtype || one->layout != many->layout)
         return false;
-    const bool apart = place.word == BATCH_APART;
-    if (apart &&
+    const bool independent = place.word == BATCH_INDEPENDENT;
+    if (independent &&
         (place.axis < 0 || place.axis >= one->rank || place.before < 1 || one->dims[place.axis] % place.before != 0))
         return false;
     for (int d = 0; d < one->rank; d++)
-        if (many->dims[d] != one->dims[d] * (apart && d == place.axis ? n : 1))
+        if (many->dims[d] != one->dims[d] * (independent && d == place.axis ? n : 1))
             return false;
     return true;
 }
@@ -99,10 +99,10 @@ struct batch_place batch_axis_known(const struct tensor *one, const struct tenso
     const size_t size = tensor_dtype_bytes(one->dtype);
     if (axis < 0)
         return repeats(one, many, 1, 1, size * (size_t)tensor_elements(one)) ? same : shaped;
-    const struct batch_place apart = batch_axis_at(axis, 1);
-    return batch_axis_fits(apart, one, many, n) &&
+    const struct batch_place independent = batch_axis_at(axis, 1);
+    return batch_axis_fits(independent, one, many, n) &&
                    repeats(one, many, tensor_span(one, 0, axis), n, size * (size_t)tensor_span(one, axis, one->rank))
-               ? apart
+               ? independent
                : shaped;
 }
 
@@ -122,7 +122,7 @@ static bool meets(const struct batch_view *view, int i, const struct tensor *see
 {
     const struct tensor *y = view->many->out[0];
     const int own = place.axis - (y->rank - seen->rank);
-    if (view->in[i].word == BATCH_APART)
+    if (view->in[i].word == BATCH_INDEPENDENT)
         return own == view->in[i].axis && view->in[i].before == place.before && seen->dims[own] == y->dims[place.axis];
     return view->in[i].word == BATCH_SAME && (own < 0 || seen->dims[own] == 1);
 }
@@ -131,10 +131,10 @@ void batch_axis_elements_of(struct batch_view *view, const struct tensor *const 
 {
     struct batch_place place = {.word = BATCH_MIXED};
     for (int i = 0; i < view->many->n_in && place.word == BATCH_MIXED; i++)
-        if (view->in[i].word == BATCH_APART)
+        if (view->in[i].word == BATCH_INDEPENDENT)
             place = batch_axis_at(view->in[i].axis + view->many->out[0]->rank - seen[i]->rank, view->in[i].before);
     for (int i = 0; i < view->many->n_in; i++) {
-        if (!seen[i] || (place.word == BATCH_APART && meets(view, i, seen[i], place)))
+        if (!seen[i] || (place.word == BATCH_INDEPENDENT && meets(view, i, seen[i], place)))
             continue;
         batch_axis_mixes(view, view->in[i].word == BATCH_SHAPED ? "computes with the batch's size"
                                : view->in[i].word == BATCH_SAME
@@ -152,7 +152,7 @@ void batch_axis_elements(struct batch_view *view)
 
 void batch_axis_meets(struct batch_view *view, int slot)
 {
-    if (view->out[0].word == BATCH_APART && !meets(view, slot, view->many->in[slot], view->out[0]))
+    if (view->out[0].word == BATCH_INDEPENDENT && !meets(view, slot, view->many->in[slot], view->out[0]))
         batch_axis_mixes(view, "what is added lies another way");
 }
 
@@ -270,7 +270,7 @@ static int from_right(const struct batch_side *side, bool left)
 /* Is axis `at` of the stack the same for every product of this side, or its items'? */
 static bool stack_meets(const struct batch_side *side, int at, struct batch_place place, bool left)
 {
-    if (side->place.word == BATCH_APART)
+    if (side->place.word == BATCH_INDEPENDENT)
         return from_right(side, left) == at && side->place.before == place.before;
     return side->place.word == BATCH_SAME && (at >= side->seen.rank || side->seen.dims[side->seen.rank - 1 - at] == 1);
 }
@@ -278,9 +278,9 @@ static bool stack_meets(const struct batch_side *side, int at, struct batch_plac
 void batch_axis_product(struct batch_view *view, const struct batch_side *a, const struct batch_side *b, bool any_size)
 {
     const int stacked = view->many->out[0]->rank - (a->seen.rank > 1) - (b->seen.rank > 1);
-    const bool left = a->place.word == BATCH_APART;
+    const bool left = a->place.word == BATCH_INDEPENDENT;
     const struct batch_side *side = left ? a : b, *other = left ? b : a;
-    if (side->place.word != BATCH_APART) {
+    if (side->place.word != BATCH_INDEPENDENT) {
         batch_axis_mixes(view, "its sides depend on the batch's size");
         return;
     }
@@ -305,11 +305,11 @@ void batch_axis_in_order(struct batch_view *view)
     const struct tensor *x = view->many->in[0], *y = view->many->out[0];
     const struct batch_place from = view->in[0];
     for (int i = 1; i < view->many->n_in; i++)
-        if (view->in[i].word == BATCH_APART) {
+        if (view->in[i].word == BATCH_INDEPENDENT) {
             batch_axis_mixes(view, "takes its parameters from the batch");
             return;
         }
-    if (from.word != BATCH_APART) {
+    if (from.word != BATCH_INDEPENDENT) {
         batch_axis_mixes(view, "its input depends on the batch's size");
         return;
     }

@@ -28,7 +28,7 @@
 
 #include "op/op.h"
 
-enum batch_word { BATCH_MIXED = 0, BATCH_SAME, BATCH_SHAPED, BATCH_APART };
+enum batch_word { BATCH_MIXED = 0, BATCH_SAME, BATCH_SHAPED, BATCH_INDEPENDENT };
 
 struct batch_place {
     enum batch_word word;
@@ -49,7 +49,7 @@ struct batch_view {
 
 static inline struct batch_place batch_axis_at(int axis, int64_t before)
 {
-    return (struct batch_place){BATCH_APART, axis, before};
+    return (struct batch_place){BATCH_INDEPENDENT, axis, before};
 }
 
 /* APART both, and alike. */

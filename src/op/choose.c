@@ -252,7 +252,7 @@ static void topk_batch(struct batch_view *view)
 {
     const struct topk_priv *priv = view->many->priv;
     int axis;
-    if (view->in[0].word != BATCH_APART || !batch_axis_others_known(view, 1, 1) ||
+    if (view->in[0].word != BATCH_INDEPENDENT || !batch_axis_others_known(view, 1, 1) ||
         !op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
         return;
     if (view->in[0].axis == axis)
@@ -489,7 +489,7 @@ static void onehot_batch(struct batch_view *view)
     const struct onehot_priv *priv = view->many->priv;
     const struct batch_place place = view->in[0];
     int axis;
-    if (place.word == BATCH_APART && batch_axis_others_known(view, 1, 1) &&
+    if (place.word == BATCH_INDEPENDENT && batch_axis_others_known(view, 1, 1) &&
         op_axis(view->many, priv->axis, view->many->in[0]->rank + 1, &axis, NULL))
         batch_axis_all(view, batch_axis_at(place.axis < axis ? place.axis : place.axis + 1, place.before));
 }

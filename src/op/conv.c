@@ -261,8 +261,8 @@ size_t conv_pack_bytes(const struct node_ctx *ctx)
     return bias_bytes(conv, &settled->shape) + ctx->kernels->convolve->pack_bytes(settled->algorithm, &settled->shape);
 }
 
-static void conv_lay(const struct conv *conv, const struct settled *settled, const struct kernels *kernels,
-                     const void *weights, const void *bias, char *to)
+static void conv_pack_into(const struct conv *conv, const struct settled *settled, const struct kernels *kernels,
+                           const void *weights, const void *bias, char *to)
 {
     const struct conv_shape *shape = &settled->shape;
     const size_t n_bytes = bias_bytes(conv, shape);
@@ -278,7 +278,7 @@ void conv_pack(const struct node_ctx *ctx, void *packed)
         return;
     const struct tensor *weights = weights_view(ctx, 1);
     const struct tensor *bias = conv->has_bias ? weights_view(ctx, 2) : NULL;
-    conv_lay(conv, &conv->settled, ctx->kernels, weights->data, bias ? bias->data : NULL, packed);
+    conv_pack_into(conv, &conv->settled, ctx->kernels, weights->data, bias ? bias->data : NULL, packed);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -462,8 +462,8 @@ bool conv_run(struct step *step, struct run_env *env, struct percept_err *err)
     const char *blob = step->packed;
     if (plan->lay) {
         char *laid = (char *)step->scratch + plan->blob_at;
-        conv_lay(conv, &plan->settled, step->kernels, step->in[1]->data, conv->has_bias ? step->in[2]->data : NULL,
-                 laid);
+        conv_pack_into(conv, &plan->settled, step->kernels, step->in[1]->data,
+                       conv->has_bias ? step->in[2]->data : NULL, laid);
         blob = laid;
     }
     const size_t n_bias = bias_bytes(conv, &plan->settled.shape);

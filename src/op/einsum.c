@@ -812,7 +812,7 @@ static void einsum_batch(struct batch_view *view)
     int label = LABEL_NONE, labels[TERM_MAX + RANK_MAX];
     int64_t before = 1;
     for (int i = 0; i < einsum->n; i++) {
-        if (view->in[i].word != BATCH_APART || !spread_term(&einsum->terms[i], view->many->in[i]->rank, labels))
+        if (view->in[i].word != BATCH_INDEPENDENT || !spread_term(&einsum->terms[i], view->many->in[i]->rank, labels))
             continue;
         const int mine = labels[view->in[i].axis];
         if (label != LABEL_NONE && (mine != label || before != view->in[i].before)) {

@@ -435,7 +435,7 @@ static bool vectorizer_run(struct step *step, struct run_env *env, struct percep
 static void vectorizer_batch(struct batch_view *view)
 {
     for (int i = 0; i < view->many->n_in; i++)
-        if (view->many->in[i]->rank < 2 || view->in[i].word != BATCH_APART || view->in[i].axis != 0 ||
+        if (view->many->in[i]->rank < 2 || view->in[i].word != BATCH_INDEPENDENT || view->in[i].axis != 0 ||
             !batch_axis_same_place(view->in[i], view->in[0]))
             return;
     batch_axis_all(view, view->in[0]);
@@ -502,10 +502,10 @@ static void extractor_batch(struct batch_view *view)
 {
     const struct tensor *x = view->many->in[0], *indices = view->many->in[1];
     const struct batch_place table = view->in[0], columns = view->in[1];
-    if (table.word == BATCH_SAME && columns.word == BATCH_APART)
+    if (table.word == BATCH_SAME && columns.word == BATCH_INDEPENDENT)
         batch_axis_all(view, batch_axis_at(x->rank == 1 ? 1 : x->rank - 1,
                                            columns.before * tensor_span(indices, 0, columns.axis)));
-    else if (table.word == BATCH_APART && columns.word == BATCH_SAME && table.axis < x->rank - 1)
+    else if (table.word == BATCH_INDEPENDENT && columns.word == BATCH_SAME && table.axis < x->rank - 1)
         batch_axis_all(view, table);
     else
         batch_axis_mixes(view, "takes some of the batch");

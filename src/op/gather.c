@@ -131,9 +131,9 @@ static void gather_batch(struct batch_view *view)
     int axis;
     if (!op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
         return;
-    if (x.word == BATCH_SAME && indices.word == BATCH_APART)
+    if (x.word == BATCH_SAME && indices.word == BATCH_INDEPENDENT)
         batch_axis_all(view, batch_axis_at(axis + indices.axis, indices.before));
-    else if (x.word != BATCH_APART || indices.word != BATCH_SAME)
+    else if (x.word != BATCH_INDEPENDENT || indices.word != BATCH_SAME)
         batch_axis_mixes(view, "looks up places of the batch that depend on it");
     else if (x.axis == axis)
         batch_axis_mixes(view, "takes some of the batch");
@@ -232,7 +232,7 @@ static bool rows_meet(struct batch_view *view)
     const struct tensor *x = view->many->in[0], *indices = view->many->in[1];
     const struct batch_place place = view->in[0];
     int axis;
-    return op_axis(view->many, priv->axis, x->rank, &axis, NULL) && place.word == BATCH_APART &&
+    return op_axis(view->many, priv->axis, x->rank, &axis, NULL) && place.word == BATCH_INDEPENDENT &&
            batch_axis_same_place(place, view->in[1]) && place.axis != axis &&
            x->dims[place.axis] == indices->dims[place.axis];
 }
@@ -243,7 +243,8 @@ static void gather_elements_batch(struct batch_view *view)
     int axis;
     if (!op_axis(view->many, priv->axis, view->many->in[0]->rank, &axis, NULL))
         return;
-    const bool table = view->in[0].word == BATCH_SAME && view->in[1].word == BATCH_APART && view->in[1].axis == axis;
+    const bool table =
+        view->in[0].word == BATCH_SAME && view->in[1].word == BATCH_INDEPENDENT && view->in[1].axis == axis;
     if (table || rows_meet(view))
         batch_axis_all(view, view->in[1]);
     else
@@ -427,11 +428,11 @@ static void gather_nd_batch(struct batch_view *view)
     int n;
     if (!tuple_axes(view->many, skip, &n, NULL))
         return;
-    if (x.word == BATCH_SAME && indices.word == BATCH_APART && indices.axis < tuples && indices.axis >= skip)
+    if (x.word == BATCH_SAME && indices.word == BATCH_INDEPENDENT && indices.axis < tuples && indices.axis >= skip)
         batch_axis_all(view, indices);
-    else if (x.word == BATCH_APART && batch_axis_same_place(x, indices) && x.axis < skip)
+    else if (x.word == BATCH_INDEPENDENT && batch_axis_same_place(x, indices) && x.axis < skip)
         batch_axis_all(view, x);
-    else if (x.word == BATCH_APART && indices.word == BATCH_SAME && x.axis >= skip + n)
+    else if (x.word == BATCH_INDEPENDENT && indices.word == BATCH_SAME && x.axis >= skip + n)
         batch_axis_all(view, batch_axis_at(tuples + x.axis - skip - n, x.before));
     else
         batch_axis_mixes(view, "looks up places along the batch");
@@ -490,7 +491,7 @@ static void scatter_nd_batch(struct batch_view *view)
     if (!tuple_axes(view->many, 0, &n, NULL))
         return;
     const struct batch_place updates = batch_axis_at(x.axis - n + view->many->in[1]->rank - 1, x.before);
-    if (x.word == BATCH_APART && x.axis >= n && view->in[1].word == BATCH_SAME &&
+    if (x.word == BATCH_INDEPENDENT && x.axis >= n && view->in[1].word == BATCH_SAME &&
         batch_axis_same_place(view->in[2], updates))
         batch_axis_all(view, x);
     else

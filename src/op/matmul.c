@@ -238,8 +238,8 @@ static size_t matmul_pack_bytes(const struct node_ctx *ctx)
 }
 
 /* The matrices one after another. */
-static void lay_matrices(const struct matmul *matmul, const struct kernels *kernels, struct percept_team *team,
-                         const void *b, const float *columns, int64_t matrices, int64_t k, int64_t n, char *to)
+static void pack_matrices(const struct matmul *matmul, const struct kernels *kernels, struct percept_team *team,
+                          const void *b, const float *columns, int64_t matrices, int64_t k, int64_t n, char *to)
 {
     const int64_t stride_k = matmul->trans_b ? 1 : n, stride_n = matmul->trans_b ? k : 1;
     const size_t each = matrix_bytes(kernels, k, n);
@@ -249,7 +249,7 @@ static void lay_matrices(const struct matmul *matmul, const struct kernels *kern
 }
 
 /* C of one number is spread over the row. */
-static void lay_bias(const struct matmul *matmul, const struct tensor *c, int64_t n, char *to)
+static void pack_bias(const struct matmul *matmul, const struct tensor *c, int64_t n, char *to)
 {
     float *bias = (float *)(void *)to;
     if (!c || tensor_elements(c) == n) {
@@ -270,9 +270,9 @@ static void matmul_pack(const struct node_ctx *ctx, void *packed)
         return;
     const size_t n_bytes = bias_bytes(matmul, matmul->n);
     if (n_bytes)
-        lay_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
-    lay_matrices(matmul, ctx->kernels, NULL, weights_view(ctx, 1)->data, matmul->columns, matmul->matrices, matmul->k,
-                 matmul->n, (char *)packed + n_bytes);
+        pack_bias(matmul, matmul->bias ? weights_view(ctx, 2) : NULL, matmul->n, packed);
+    pack_matrices(matmul, ctx->kernels, NULL, weights_view(ctx, 1)->data, matmul->columns, matmul->matrices, matmul->k,
+                  matmul->n, (char *)packed + n_bytes);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -523,9 +523,9 @@ static void run_gemm(struct step *step, const struct run_env *env)
     if (plan->way == WAY_LAID) {
         blob = step->scratch;
         if (n_bias)
-            lay_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
-        lay_matrices(matmul, step->kernels, env->team, step->in[1]->data, plan->columns, plan->matrices, plan->k,
-                     plan->n, (char *)step->scratch + n_bias);
+            pack_bias(matmul, matmul->bias ? step->in[2] : NULL, plan->n, step->scratch);
+        pack_matrices(matmul, step->kernels, env->team, step->in[1]->data, plan->columns, plan->matrices, plan->k,
+                      plan->n, (char *)step->scratch + n_bias);
     }
     float *y = step->out[0]->data;
     const int residual = matmul->fused.residual;

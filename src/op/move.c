@@ -145,7 +145,7 @@ static void expand_batch(struct batch_view *view)
     const struct tensor *x = view->many->in[0], *y = view->many->out[0];
     if (!batch_axis_others_known(view, 1, 1))
         return;
-    if (view->in[0].word == BATCH_APART) {
+    if (view->in[0].word == BATCH_INDEPENDENT) {
         const int axis = view->in[0].axis + y->rank - x->rank;
         if (y->dims[axis] == x->dims[view->in[0].axis])
             batch_axis_all(view, batch_axis_at(axis, view->in[0].before));
@@ -155,7 +155,7 @@ static void expand_batch(struct batch_view *view)
     }
     batch_axis_filled(view);
     const int own = view->out[0].axis - (y->rank - x->rank);
-    if (view->in[0].word != BATCH_SAME || (view->out[0].word == BATCH_APART && own >= 0 && x->dims[own] != 1))
+    if (view->in[0].word != BATCH_SAME || (view->out[0].word == BATCH_INDEPENDENT && own >= 0 && x->dims[own] != 1))
         batch_axis_mixes(view, "its input depends on the batch's size");
 }
 
@@ -230,7 +230,7 @@ static void tile_batch(struct batch_view *view)
         return;
     if (place.word == BATCH_SAME) {
         batch_axis_filled(view);
-    } else if (place.word == BATCH_APART && x->dims[place.axis] > 0) {
+    } else if (place.word == BATCH_INDEPENDENT && x->dims[place.axis] > 0) {
         place.before *= y->dims[place.axis] / x->dims[place.axis];
         batch_axis_all(view, place);
     }
@@ -429,8 +429,8 @@ static void reverse_batch(struct batch_view *view)
 {
     const struct reverse_priv *priv = view->many->priv;
     const struct batch_place place = view->in[0];
-    if (place.word == BATCH_APART && place.axis == priv->batch_axis) {
-        if (view->in[1].word == BATCH_APART && view->in[1].before == place.before)
+    if (place.word == BATCH_INDEPENDENT && place.axis == priv->batch_axis) {
+        if (view->in[1].word == BATCH_INDEPENDENT && view->in[1].before == place.before)
             batch_axis_all(view, place);
         return;
     }

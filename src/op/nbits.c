@@ -142,7 +142,7 @@ static size_t nbits_bytes(const struct node_ctx *ctx)
     return ctx->kernels->gemm->narrow_pack_bytes((int)p->bits, p->block, p->k, p->n);
 }
 
-static void nbits_lay_weights(const struct node_ctx *ctx, void *packed)
+static void nbits_pack_weights(const struct node_ctx *ctx, void *packed)
 {
     const struct nbits *p = ctx->node->priv;
     ctx->kernels->gemm->narrow_pack(packed, (int)p->bits, p->block, p->k, p->n, weights_view(ctx, B)->data,
@@ -210,7 +210,7 @@ static void nbits_batch(struct batch_view *view)
 
 const struct op_rule op_matmul_nbits = {.check = nbits_check,
                                         .pack_bytes = nbits_bytes,
-                                        .pack = nbits_lay_weights,
+                                        .pack = nbits_pack_weights,
                                         .shape = nbits_shape,
                                         .run = nbits_run,
                                         .batch = nbits_batch};

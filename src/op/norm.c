@@ -840,7 +840,8 @@ static void rows_batch(struct batch_view *view)
 static void skip_batch(struct batch_view *view)
 {
     const struct batch_place place = view->in[0];
-    if (place.word != BATCH_APART || place.axis == view->many->in[0]->rank - 1 || !batch_axis_others_same(view, 2))
+    if (place.word != BATCH_INDEPENDENT || place.axis == view->many->in[0]->rank - 1 ||
+        !batch_axis_others_same(view, 2))
         return;
     batch_axis_all(view, place);
     batch_axis_meets(view, 1);

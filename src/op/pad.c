@@ -228,7 +228,7 @@ static void pad_batch(struct batch_view *view)
 {
     const struct batch_place place = view->in[0];
     struct pads one, many;
-    if (place.word != BATCH_APART || !batch_axis_others_known(view, 1, 1) || !take_pads(view->one, &one, NULL) ||
+    if (place.word != BATCH_INDEPENDENT || !batch_axis_others_known(view, 1, 1) || !take_pads(view->one, &one, NULL) ||
         !take_pads(view->many, &many, NULL))
         return;
     for (int d = 0; d < view->many->in[0]->rank; d++) {

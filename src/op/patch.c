@@ -433,7 +433,7 @@ static bool crop_run(struct step *step, struct run_env *env, struct percept_err 
 /* How much goes away follows from dims alone, at either side half of it. */
 static void crop_batch(struct batch_view *view)
 {
-    if (view->in[0].word != BATCH_APART || !batch_axis_others_known(view, 1, 1))
+    if (view->in[0].word != BATCH_INDEPENDENT || !batch_axis_others_known(view, 1, 1))
         return;
     if (batch_axis_untouched(view, view->in[0]))
         batch_axis_all(view, view->in[0]);

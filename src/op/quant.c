@@ -383,7 +383,7 @@ static void quant_batch(struct batch_view *view)
     const struct batch_place place = view->in[0];
     const int64_t axis = quant->axis < 0 ? quant->axis + x->rank : quant->axis;
     bool together[RANK_MAX] = {false};
-    if (scale->rank > 1 && place.word == BATCH_APART && place.axis != axis &&
+    if (scale->rank > 1 && place.word == BATCH_INDEPENDENT && place.axis != axis &&
         batch_axis_same_place(view->in[1], place) &&
         (!op_in(view->many, 2) || batch_axis_same_place(view->in[2], place))) {
         batch_axis_all(view, place);

@@ -155,7 +155,7 @@ static size_t qconv_pack_bytes(const struct node_ctx *ctx)
     return conv->packed ? blob_bytes(weights_view(ctx, conv->slots->w)) : 0;
 }
 
-static void qconv_lay(const struct kernels *kernels, const struct tensor *w, const struct tensor *zero, char *to)
+static void qconv_pack_into(const struct kernels *kernels, const struct tensor *w, const struct tensor *zero, char *to)
 {
     const int64_t rows = w->dims[0], k = tensor_span(w, 1, w->rank), lda = row_length(k);
     int32_t *sums = (int32_t *)(void *)to;
@@ -173,7 +173,8 @@ static void qconv_pack(const struct node_ctx *ctx, void *packed)
 {
     const struct qconv *conv = ctx->node->priv;
     if (conv->packed)
-        qconv_lay(ctx->kernels, weights_view(ctx, conv->slots->w), weights_view(ctx, conv->slots->w_zero), packed);
+        qconv_pack_into(ctx->kernels, weights_view(ctx, conv->slots->w), weights_view(ctx, conv->slots->w_zero),
+                        packed);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -552,7 +553,7 @@ static bool qconv_run(struct step *step, struct run_env *env, struct percept_err
     char *scratch = step->scratch;
     const char *blob = step->packed;
     if (plan->lay) {
-        qconv_lay(step->kernels, step->in[s->w], op_in(step, s->w_zero), scratch);
+        qconv_pack_into(step->kernels, step->in[s->w], op_in(step, s->w_zero), scratch);
         blob = scratch;
     }
     float *factor = (float *)(void *)(scratch + plan->factor_at);

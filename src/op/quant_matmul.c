@@ -125,8 +125,8 @@ static size_t qproduct_pack_bytes(const struct node_ctx *ctx)
     return matrix_bytes(ctx->kernels, k, n) * (size_t)matrices;
 }
 
-static void qproduct_lay(const struct qproduct *product, const struct kernels *kernels, const struct tensor *b,
-                         char *to)
+static void qproduct_pack_into(const struct qproduct *product, const struct kernels *kernels, const struct tensor *b,
+                               char *to)
 {
     int64_t k, n, matrices;
     right_side(product, b, &k, &n, &matrices);
@@ -140,7 +140,7 @@ static void qproduct_pack(const struct node_ctx *ctx, void *packed)
 {
     const struct qproduct *product = ctx->node->priv;
     if (product->packed)
-        qproduct_lay(product, ctx->kernels, weights_view(ctx, product->slots->b), packed);
+        qproduct_pack_into(product, ctx->kernels, weights_view(ctx, product->slots->b), packed);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -526,7 +526,7 @@ static bool qproduct_run(struct step *step, struct run_env *env, struct percept_
         .packed = plan->lay ? scratch + plan->blob_at : step->packed,
     };
     if (plan->lay)
-        qproduct_lay(product, step->kernels, step->in[product->slots->b], scratch + plan->blob_at);
+        qproduct_pack_into(product, step->kernels, step->in[product->slots->b], scratch + plan->blob_at);
     if (product->kind == PRODUCT_DYNAMIC) {
         uint8_t *a8 = (uint8_t *)scratch + plan->a8_at;
         quant_fit(step->kernels, env->watch, a->data, plan->rows * plan->k, &work.a_scale, &work.a_zero);

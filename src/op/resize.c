@@ -709,11 +709,11 @@ static void resize_batch(struct batch_view *view)
     const struct batch_place place = view->in[0];
     struct resize_axis one[RANK_MAX], many[RANK_MAX];
     for (int i = 1; i < view->many->n_in; i++)
-        if (view->in[i].word == BATCH_APART)
+        if (view->in[i].word == BATCH_INDEPENDENT)
             return;
     begin_axes(view->one->in[0], one);
     begin_axes(view->many->in[0], many);
-    if (place.word != BATCH_APART || !read_sizes(view->one, resize, one, NULL) ||
+    if (place.word != BATCH_INDEPENDENT || !read_sizes(view->one, resize, one, NULL) ||
         !read_sizes(view->many, resize, many, NULL))
         return;
     for (int d = 0; d < view->many->in[0]->rank; d++) {

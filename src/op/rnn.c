@@ -307,26 +307,26 @@ static size_t rnn_pack_bytes(const struct node_ctx *ctx)
 }
 
 /* b: [W's biases][R's biases], or NULL */
-static void lay_bias(const struct rnn *rnn, const char *b, int64_t hidden, float *bias, float *recurrent)
+static void pack_bias(const struct rnn *rnn, const char *b, int64_t hidden, float *bias, float *recurrent)
 {
     const int64_t rows = rnn->gates * hidden,
-                  apart = rnn->linear_before_reset && rnn->kind == RNN_GRU ? 2 * hidden : rows;
+                  folded = rnn->linear_before_reset && rnn->kind == RNN_GRU ? 2 * hidden : rows;
     for (int64_t i = 0; i < rows; i++)
-        bias[i] = b ? float_at(b, i) + (i < apart ? float_at(b, rows + i) : 0) : 0;
+        bias[i] = b ? float_at(b, i) + (i < folded ? float_at(b, rows + i) : 0) : 0;
     for (int64_t i = 0; i < hidden; i++)
-        recurrent[i] = b && apart < rows ? float_at(b, rows + apart + i) : 0;
+        recurrent[i] = b && folded < rows ? float_at(b, rows + folded + i) : 0;
 }
 
 /* The weights lie transposed in the file: [rows][k]. */
-static void rnn_lay(const struct rnn *rnn, const struct kernels *kernels, const struct rnn_blob *blob, int64_t input,
-                    int64_t hidden, const char *w, const char *r, const char *b, char *to)
+static void rnn_pack_into(const struct rnn *rnn, const struct kernels *kernels, const struct rnn_blob *blob,
+                          int64_t input, int64_t hidden, const char *w, const char *r, const char *b, char *to)
 {
     const int64_t rows = rnn->gates * hidden, first = rnn->kind == RNN_GRU ? 2 * hidden : rows;
     for (int64_t d = 0; d < rnn->directions; d++, to += blob->each) {
         const char *own_w = w + (size_t)(d * rows * input) * sizeof(float);
         const char *own_r = r + (size_t)(d * rows * hidden) * sizeof(float);
-        lay_bias(rnn, b ? b + (size_t)(d * 2 * rows) * sizeof(float) : NULL, hidden, (float *)(void *)to,
-                 (float *)(void *)(to + blob->recurrent_bias));
+        pack_bias(rnn, b ? b + (size_t)(d * 2 * rows) * sizeof(float) : NULL, hidden, (float *)(void *)to,
+                  (float *)(void *)(to + blob->recurrent_bias));
         kernels->gemm->pack(to + blob->w, own_w, input, rows, 1, input, NULL);
         kernels->gemm->pack(to + blob->r, own_r, hidden, first, 1, hidden, NULL);
         if (first < rows)
@@ -344,7 +344,7 @@ static void rnn_pack(const struct node_ctx *ctx, void *packed)
     const struct rnn_blob blob = blob_of(rnn, ctx->kernels, rnn->input, rnn->hidden);
     const void *w = rnn->quantised ? rnn->wide_w : weights_view(ctx, 1)->data;
     const void *r = rnn->quantised ? rnn->wide_r : weights_view(ctx, 2)->data;
-    rnn_lay(rnn, ctx->kernels, &blob, rnn->input, rnn->hidden, w, r, b ? b->data : NULL, packed);
+    rnn_pack_into(rnn, ctx->kernels, &blob, rnn->input, rnn->hidden, w, r, b ? b->data : NULL, packed);
 }
 
 /* --- shape -------------------------------------------------------------------------------------------------------- */
@@ -760,7 +760,7 @@ static const char *run_blob(const struct step *step, const struct rnn *rnn, cons
         w = wide;
         r = behind;
     }
-    rnn_lay(rnn, step->kernels, &plan->blob, plan->input, plan->hidden, w, r, b ? b->data : NULL, step->scratch);
+    rnn_pack_into(rnn, step->kernels, &plan->blob, plan->input, plan->hidden, w, r, b ? b->data : NULL, step->scratch);
     return step->scratch;
 }
 
@@ -805,7 +805,7 @@ static void rnn_batch(struct batch_view *view)
     const struct rnn *rnn = view->many->priv;
     const int states = rnn->batch_first ? 0 : 1;
     const struct batch_place place = view->in[0];
-    if (place.word != BATCH_APART || place.axis != states) {
+    if (place.word != BATCH_INDEPENDENT || place.axis != states) {
         batch_axis_mixes(view, "runs along the batch as time");
         return;
     }

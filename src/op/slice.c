@@ -437,12 +437,12 @@ static void slice_batch(struct batch_view *view)
     const struct tensor *x = view->many->in[0];
     struct cut one, many;
     for (int i = 1; i < view->many->n_in; i++)
-        if (view->in[i].word == BATCH_APART)
+        if (view->in[i].word == BATCH_INDEPENDENT)
             return;
     if (place.word == BATCH_SHAPED || !slice_cut(view->one, &one, NULL) || !slice_cut(view->many, &many, NULL))
         return;
     for (int d = 0; d < x->rank; d++) {
-        const bool batch = place.word == BATCH_APART && d == place.axis;
+        const bool batch = place.word == BATCH_INDEPENDENT && d == place.axis;
         const bool whole = takes_all(&one, d, view->one->in[0]) && takes_all(&many, d, x);
         const bool equal =
             many.start[d] == one.start[d] && many.step[d] == one.step[d] && many.count[d] == one.count[d];

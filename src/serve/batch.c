@@ -38,7 +38,7 @@ const struct batch_engine batch_percept = {
     .session_free = percept_session_free,
     .resize = percept_resize,
     .prepare = percept_prepare,
-    .items_apart = percept_items_apart,
+    .items_independent = percept_items_independent,
     .input = percept_input,
     .run = percept_run,
     .output = percept_output,
@@ -81,7 +81,7 @@ void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_item
     batch->n_items = n_items;
     batch->n_cancelled = 0;
     batch->cancel = 0;
-    batch->apart = batch->inseparable = false;
+    batch->one_by_one = batch->inseparable = false;
     batch->leader_home = batch->team_closed = false;
     batch->n_runs = 0;
     int64_t offset = 0;
@@ -293,10 +293,10 @@ static void fail_all(struct batch *batch, const struct percept_err *err)
 }
 
 /* Returns whether every job succeeded alone. */
-static bool run_apart(struct batch *batch)
+static bool run_one_by_one(struct batch *batch)
 {
     bool all = true;
-    batch->apart = true;
+    batch->one_by_one = true;
     for (struct job *job = batch->jobs.first; job; job = job->next) {
         const struct group alone = {.first = job, .n = 1, .n_items = job->n_items, .cancel = &job->cancelled};
         struct percept_err err = {0};
@@ -319,7 +319,7 @@ static void recover(struct batch *batch, const struct percept_err *err)
         return;
     }
     bool theirs = err->code == ERR_DATA || err->code == ERR_MEMORY;
-    bool all = run_apart(batch);
+    bool all = run_one_by_one(batch);
     batch->inseparable = all && !theirs;
 }
 
@@ -329,13 +329,13 @@ static bool may_join(struct batch *batch, const struct group *group)
 {
     const struct batch_engine *engine = batch->engine;
     int64_t asked = group->n_items;
-    if (!resize(batch, group->first, asked, NULL) || !engine->items_apart(batch->session))
+    if (!resize(batch, group->first, asked, NULL) || !engine->items_independent(batch->session))
         return false;
     for (const struct job *job = group->first; job; job = job->next) {
         if (job->n_items == 1 || job->n_items == asked)
             continue;
         asked = job->n_items;
-        if (!resize(batch, job, 0, NULL) || !engine->items_apart(batch->session))
+        if (!resize(batch, job, 0, NULL) || !engine->items_independent(batch->session))
             return false;
     }
     return true;
@@ -347,7 +347,7 @@ static void run_together(struct batch *batch)
     const struct group group = {
         .first = batch->jobs.first, .n = batch->jobs.n, .n_items = batch->n_items, .cancel = &batch->cancel};
     if (group.n > 1 && !may_join(batch, &group)) {
-        run_apart(batch);
+        run_one_by_one(batch);
         return;
     }
     if (!run(batch, &group, &err)) {
@@ -359,7 +359,7 @@ static void run_together(struct batch *batch)
         return;
     }
     if (!separable(batch)) {
-        run_apart(batch);
+        run_one_by_one(batch);
         batch->inseparable = true;
         return;
     }

@@ -17,7 +17,7 @@ struct batch_engine {
     void (*session_free)(struct percept_session *session);
     bool (*resize)(struct percept_session *session, int input, int rank, const int64_t *dims, struct percept_err *err);
     bool (*prepare)(struct percept_session *session, struct percept_err *err);
-    bool (*items_apart)(struct percept_session *session);
+    bool (*items_independent)(struct percept_session *session);
     void *(*input)(struct percept_session *session, int input);
     bool (*run)(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err);
     struct percept_tensor (*output)(const struct percept_session *session, int output);
@@ -49,7 +49,7 @@ struct batch {
     int cancel; /* a flag: every one of its jobs was cancelled */
 
     /* what the worker found out */
-    bool apart;       /* the jobs were run one by one */
+    bool one_by_one;  /* the jobs were run one by one */
     bool inseparable; /* because results, or the model itself, cannot be joined along the batch axis
                        */
     int n_runs;

@@ -601,9 +601,9 @@ void catalog_leave(struct catalog *catalog)
     catalog->leaving = true;
 }
 
-void catalog_hurry(struct catalog *catalog)
+void catalog_end_queue_delay(struct catalog *catalog)
 {
-    dispatch_hurry(catalog->dispatch);
+    dispatch_end_queue_delay(catalog->dispatch);
 }
 
 void catalog_drain(struct catalog *catalog, void (*drained)(void *user), void *user)

@@ -99,7 +99,7 @@ void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, stru
 void catalog_leave(struct catalog *catalog);
 
 /* The door is closed: jobs that wait for company in a batch go without. */
-void catalog_hurry(struct catalog *catalog);
+void catalog_end_queue_delay(struct catalog *catalog);
 
 /* After this no job is accepted ("Server exiting") and no load is begun; `drained` is called,
  * later, when the last job has ended and the loader is at rest. */

@@ -298,7 +298,7 @@ static bool make_gray(const struct picture *from, const struct manifest_image *i
     return picture_gray(from, to, watch, arena, err);
 }
 
-static bool wants_ink(const struct manifest_image *image)
+static bool wants_foreground(const struct manifest_image *image)
 {
     return wants_gray(image) && image->ink != INK_AS_IS;
 }

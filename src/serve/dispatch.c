@@ -177,7 +177,7 @@ static void unlink_running(struct dispatch *dispatch, const struct batch *batch)
 }
 
 /* The batch is at home when nobody is left inside: then its session may be used again. */
-static void go_home(struct batch *batch)
+static void return_session(struct batch *batch)
 {
     struct lane *lane = batch->lane;
     if (!batch->leader_home || batch->n_helpers)
@@ -208,11 +208,11 @@ static void count(const struct batch *batch)
     int64_t output_ns = 0;
     for (const struct job *job = batch->jobs.first; job; job = job->next) {
         output_ns += job->encode_ns;
-        if (batch->apart && job->err.code == ERR_NONE)
+        if (batch->one_by_one && job->err.code == ERR_NONE)
             stats_execution(stats, job->n_items, job->gather_ns, job->finished_ns - job->started_ns - job->gather_ns,
                             job->encode_ns);
     }
-    if (!batch->apart && batch->n_runs)
+    if (!batch->one_by_one && batch->n_runs)
         stats_execution(stats, batch->n_items, batch->gathered_ns - batch->started_ns,
                         batch->finished_ns - batch->gathered_ns, output_ns);
 }
@@ -226,7 +226,7 @@ static void batch_task_done(struct task *task)
     charge(lane, batch->ended_ns - batch->started_ns);
     count(batch);
     if (batch->flops > 0 && batch->n_items > 0)
-        lane->item_flops = batch->flops / (double)(batch->apart ? batch->jobs.last->n_items : batch->n_items);
+        lane->item_flops = batch->flops / (double)(batch->one_by_one ? batch->jobs.last->n_items : batch->n_items);
     if (batch->inseparable && lane->batching)
         stop_joining(lane);
     struct job_list ended = {0};
@@ -239,7 +239,7 @@ static void batch_task_done(struct task *task)
             job_list_push(&ended, job);
     }
     batch->leader_home = true;
-    go_home(batch);
+    return_session(batch);
     lifecycle_end_all(&dispatch->jobs, &ended);
     wake(dispatch);
 }
@@ -299,14 +299,14 @@ static void helper_done(struct task *task)
     struct dispatch *dispatch = helper->dispatch;
     helper->batch->n_helpers--;
     dispatch->n_helpers--;
-    go_home(helper->batch);
+    return_session(helper->batch);
     helper->next = dispatch->free_helpers;
     dispatch->free_helpers = helper;
     wake(dispatch);
 }
 
 /* The running batch that may be helped and has the fewest helpers. */
-static struct batch *needy(const struct dispatch *dispatch)
+static struct batch *batch_to_help(const struct dispatch *dispatch)
 {
     const int members = dispatch->cores.members, most = members < TEAM_MAX ? members : TEAM_MAX;
     struct batch *best = NULL;
@@ -317,10 +317,10 @@ static struct batch *needy(const struct dispatch *dispatch)
     return best;
 }
 
-static void lend(struct dispatch *dispatch)
+static void assign_helpers(struct dispatch *dispatch)
 {
     while (idle_cores(dispatch) > 0 && dispatch->free_helpers) {
-        struct batch *batch = needy(dispatch);
+        struct batch *batch = batch_to_help(dispatch);
         if (!batch)
             return;
         struct helper *helper = dispatch->free_helpers;
@@ -400,7 +400,7 @@ static struct lane *choose(const struct dispatch *dispatch, int64_t now_ns, int6
 }
 
 /* Gives cores to lanes while there are both; returns when a lane wants to be asked again. */
-static int64_t give(struct dispatch *dispatch, int64_t now_ns)
+static int64_t assign_workers(struct dispatch *dispatch, int64_t now_ns)
 {
     int64_t look_ns = LANE_NEVER;
     for (;;) {
@@ -408,7 +408,7 @@ static int64_t give(struct dispatch *dispatch, int64_t now_ns)
         int n_willing;
         struct lane *lane = choose(dispatch, now_ns, &look_ns, &action, &n_willing);
         if (!lane) {
-            lend(dispatch);
+            assign_helpers(dispatch);
             return look_ns;
         }
         if (idle_cores(dispatch) <= 0) {
@@ -440,7 +440,7 @@ void dispatch_turn(struct dispatch *dispatch)
 {
     int64_t now_ns = now_of(dispatch);
     int64_t expiry_ns = expire(dispatch, now_ns);
-    int64_t look_ns = give(dispatch, now_ns);
+    int64_t look_ns = assign_workers(dispatch, now_ns);
     arm(dispatch, now_ns, expiry_ns < look_ns ? expiry_ns : look_ns);
     if (dispatch->jobs.ended.n) {
         lifecycle_end_all(&dispatch->jobs, &dispatch->jobs.ended);
@@ -453,7 +453,7 @@ void dispatch_turn(struct dispatch *dispatch)
     }
 }
 
-void dispatch_hurry(struct dispatch *dispatch)
+void dispatch_end_queue_delay(struct dispatch *dispatch)
 {
     dispatch->hurrying = true;
     wake(dispatch);

@@ -46,7 +46,7 @@ bool dispatch_lane_rests(const struct lane *lane);
 void dispatch_turn(struct dispatch *dispatch);
 
 /* From now on no job waits for others to share its batch: hardly any will come. */
-void dispatch_hurry(struct dispatch *dispatch);
+void dispatch_end_queue_delay(struct dispatch *dispatch);
 
 /* From now on jobs are refused ("Server exiting"); `drained` comes, from a turn, when the last
  * has ended. */

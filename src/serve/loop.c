@@ -155,7 +155,7 @@ void loop_wake(struct loop *loop)
 static void *reserve; /* a buffer; lives as long as the process */
 static bool reserve_is_lent;
 
-static void uv_give(void *buffer)
+static void uv_release(void *buffer)
 {
     if (buffer && buffer == reserve)
         reserve_is_lent = false;
@@ -175,7 +175,7 @@ static void *uv_grow(void *old, size_t n_bytes)
     if (fresh && old) {
         size_t old_bytes = arena_buffer_bytes(old);
         memcpy(fresh, old, old_bytes < n_bytes ? old_bytes : n_bytes);
-        uv_give(old);
+        uv_release(old);
     }
     return fresh;
 }
@@ -187,7 +187,7 @@ static bool take_over_memory(struct percept_err *err)
     reserve = arena_buffer(RESERVE_BYTES); /* pages that nobody touches cost nothing */
     if (!reserve)
         return err_memory(err, "the event loop's reserve", RESERVE_BYTES);
-    uv_replace_allocator(arena_buffer, uv_grow, arena_buffer_array, uv_give);
+    uv_replace_allocator(arena_buffer, uv_grow, arena_buffer_array, uv_release);
     return true;
 }
 

@@ -63,10 +63,10 @@ bool picture_resize(const struct picture *from, struct picture_box box, int widt
                     enum picture_filter filter, struct picture *to, struct watch *watch, struct arena *arena,
                     struct percept_err *err);
 
-/* ink.c: the picture's strokes as the network expects them: light or dark by the picture's border,
+/* foreground.c: the picture's strokes as the network expects them: light or dark by the picture's border,
  * and where the manifest has an ink_box, cut out, cleaned, fitted to that box and centred by mass
  * in the network's size. Takes and makes gray. */
-bool ink_prepare(const struct picture *gray, const struct manifest_image *image, struct picture *to,
-                 struct watch *watch, struct arena *arena, struct percept_err *err);
+bool foreground_prepare(const struct picture *gray, const struct manifest_image *image, struct picture *to,
+                        struct watch *watch, struct arena *arena, struct percept_err *err);
 
 #endif

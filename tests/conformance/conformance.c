@@ -239,7 +239,7 @@ static struct verdict run_test(const char *folder)
 }
 
 /* In a child of its own: what it writes into the pipe is the verdict. */
-static struct verdict run_apart(const char *folder)
+static struct verdict run_one_by_one(const char *folder)
 {
     struct verdict v = {.passed = false};
     int ends[2];
@@ -324,7 +324,7 @@ int main(int argc, char **argv)
             char *name = file_join(&arena, suites[s], tests[t]);
             if ((only && !strstr(name, only)) || !is_test(&arena, file_join(&arena, root, tests[t])))
                 continue;
-            struct verdict v = run_apart(file_join(&arena, root, tests[t]));
+            struct verdict v = run_one_by_one(file_join(&arena, root, tests[t]));
             suite_run++;
             suite_passed += v.passed;
             if (v.passed && v.worst > worst) {

@@ -251,7 +251,7 @@ static void run_family(const struct family *f, const char *script, const char *f
 }
 
 /* In a child: true when the operator agrees. */
-static bool run_apart(const struct family *f, const char *script, const char *folder)
+static bool run_one_by_one(const struct family *f, const char *script, const char *folder)
 {
     struct tally *tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (tally == MAP_FAILED)
@@ -323,7 +323,7 @@ int main(int argc, char **argv)
         const struct family *f = find_family(&ops[i]);
         if (!f)
             printf("%s: no generator\n", ops[i].name);
-        bool good = f && run_apart(f, argv[1], argv[2]);
+        bool good = f && run_one_by_one(f, argv[1], argv[2]);
         passed += good;
         failed += !good;
         fflush(stdout);

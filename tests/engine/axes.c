@@ -220,9 +220,9 @@ START_TEST(a_proof_is_looked_for_at_the_shapes_that_are_run)
         ck_assert_msg(model != NULL, "%s", err.text);
         ck_assert(small_describe(model).batch_free && !small_describe(model).batch_asserted);
         struct percept_session *session = small_session(model);
-        ck_assert(percept_resize(session, 0, 3, DIMS(24, 3, 4), NULL) && percept_items_apart(session));
-        ck_assert(percept_resize(session, 0, 3, DIMS(36, 2, 4), NULL) && !percept_items_apart(session));
-        ck_assert(percept_resize(session, 0, 3, DIMS(48, 1, 4), NULL) && percept_items_apart(session));
+        ck_assert(percept_resize(session, 0, 3, DIMS(24, 3, 4), NULL) && percept_items_independent(session));
+        ck_assert(percept_resize(session, 0, 3, DIMS(36, 2, 4), NULL) && !percept_items_independent(session));
+        ck_assert(percept_resize(session, 0, 3, DIMS(48, 1, 4), NULL) && percept_items_independent(session));
         percept_session_free(session);
         percept_close(model);
     }

@@ -14,7 +14,7 @@
 /* x [batch, 8] to y. */
 struct net {
     const char *what, *nodes;
-    bool apart;
+    bool independent;
 };
 
 static const struct net nets[] = {
@@ -154,11 +154,11 @@ START_TEST(items_are_joined_only_where_they_are_apart)
     struct percept_model *model = open_net(net, _i % 2 ? 1 : -1, false);
     const struct percept_description d = small_describe(model);
     char what[160] = "";
-    ck_assert_msg(d.batch_free == net->apart, "%s: %s", net->what, d.batch_reason);
-    ck_assert_int_eq(d.batch_rewritten, net->apart && _i % 2);
-    ck_assert_msg(net->apart == !*d.batch_reason, "%s: %s", net->what, d.batch_reason);
+    ck_assert_msg(d.batch_free == net->independent, "%s: %s", net->what, d.batch_reason);
+    ck_assert_int_eq(d.batch_rewritten, net->independent && _i % 2);
+    ck_assert_msg(net->independent == !*d.batch_reason, "%s: %s", net->what, d.batch_reason);
     const enum mates_found found = mates_compare(model, 1, 3, false, what, sizeof what);
-    ck_assert_msg(found == (net->apart ? MATES_SAME : MATES_UNTOLD), "%s: %s", net->what, what);
+    ck_assert_msg(found == (net->independent ? MATES_SAME : MATES_UNTOLD), "%s: %s", net->what, what);
     percept_close(model);
 }
 END_TEST
@@ -175,7 +175,7 @@ START_TEST(what_cannot_be_proved_may_be_said)
         struct percept_session *session = small_session(model);
         static const float x[24] = {1};
         ck_assert_ptr_nonnull(small_run(session, 2, DIMS(3, 8), x));
-        ck_assert(percept_items_apart(session));
+        ck_assert(percept_items_independent(session));
         percept_session_free(session);
         percept_close(model);
     }
@@ -209,12 +209,12 @@ START_TEST(a_proof_is_looked_for_at_the_shapes_that_are_run)
         ck_assert(small_describe(model).batch_free);
         struct percept_session *session = small_session(model);
         struct percept_err err = {0};
-        ck_assert(percept_resize(session, 0, 2, DIMS(3, 24), NULL) && percept_items_apart(session));
-        ck_assert(percept_resize(session, 0, 2, DIMS(3, 48), NULL) && !percept_items_apart(session));
+        ck_assert(percept_resize(session, 0, 2, DIMS(3, 24), NULL) && percept_items_independent(session));
+        ck_assert(percept_resize(session, 0, 2, DIMS(3, 48), NULL) && !percept_items_independent(session));
         ck_assert_int_eq(percept_prepare(session, &err), !k); /* what the file says is 1 is nothing else then */
         ck_assert_msg(!k || (err.code == ERR_INVALID && strstr(err.text, "the batch is 1")), "%s", err.text);
-        ck_assert(percept_resize(session, 0, 2, DIMS(3, 24), NULL) && percept_items_apart(session));
-        ck_assert(percept_resize(session, 0, 2, DIMS(1, 48), NULL) && percept_items_apart(session));
+        ck_assert(percept_resize(session, 0, 2, DIMS(3, 24), NULL) && percept_items_independent(session));
+        ck_assert(percept_resize(session, 0, 2, DIMS(1, 48), NULL) && percept_items_independent(session));
         percept_session_free(session);
         percept_close(model);
     }

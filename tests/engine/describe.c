@@ -133,7 +133,7 @@ START_TEST(nodes_in_training_form_are_noted_and_never_joined)
         ck_assert_ptr_nonnull(strstr(d.notes[1], "(Dropout) is in training form"));
         struct percept_session *session = small_session(model);
         ck_assert(percept_resize(session, 0, 2, DIMS(4, 2), &err));
-        ck_assert(!percept_items_apart(session));
+        ck_assert(!percept_items_independent(session));
         percept_session_free(session);
         percept_close(model);
     }

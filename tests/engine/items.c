@@ -12,60 +12,60 @@ struct sample {
     const char *op_type, *inputs;
     int rank;
     int64_t dims[4]; /* of x */
-    bool apart;
+    bool independent;
     const char *attr;
     int64_t value[4];
     int n_values; /* of a list; 0: an integer */
 };
 
 static const struct sample samples[] = {
-    {"Relu", "x", 2, {-1, 6}, .apart = true},
-    {"Affine", "x", 2, {-1, 6}, .apart = true},
-    {"Add", "x,x", 2, {-1, 6}, .apart = true},
-    {"Mul", "x,row", 2, {-1, 6}, .apart = true},
-    {"Mul", "x,line", 2, {-1, 6}, .apart = true},
-    {"Add", "x,cube", 2, {-1, 6}, .apart = true}, /* rank 3: what was first is second */
-    {"Conv", "x,kernel", 3, {-1, 2, 6}, .apart = true},
-    {"MaxPool", "x", 3, {-1, 2, 6}, .apart = true, "kernel_shape", {2}, 1},
-    {"Softmax", "x", 2, {-1, 6}, .apart = true, "axis", {1}},
-    {"Softmax", "x", 2, {-1, 6}, .apart = true, "axis", {-1}},
-    {"Softmax", "x", 2, {-1, 6}, .apart = false, "axis", {0}},
-    {"Softmax", "x", 2, {-1, 6}, .apart = false, "axis", {-2}},
-    {"CumSum", "x,zero", 2, {-1, 6}, .apart = false},
-    {"Transpose", "x", 3, {-1, 2, 6}, .apart = true, "perm", {0, 2, 1}, 3},
-    {"Transpose", "x", 3, {-1, 2, 6}, .apart = true, "perm", {1, 0, 2}, 3}, /* likewise */
-    {"Concat", "x,x", 2, {-1, 6}, .apart = true, "axis", {1}},
-    {"Concat", "x,x", 2, {-1, 6}, .apart = false, "axis", {0}},
-    {"Concat", "x,x", 2, {-1, 6}, .apart = false, "axis", {-2}},
-    {"ReduceMean", "x", 3, {-1, 2, 6}, .apart = true, "axes", {1, -1}, 2},
-    {"ReduceMean", "x", 3, {-1, 2, 6}, .apart = false, "axes", {1, -3}, 2},
-    {"ReduceMean", "x", 3, {-1, 2, 6}, .apart = false, NULL, {0}},
-    {"Reshape", "x,halves", 3, {-1, 2, 6}, .apart = true},
-    {"Reshape", "x,two_rows", 3, {-1, 2, 6}, .apart = false},
-    {"Gather", "table,x", 2, {-1, 6}, .apart = true},
-    {"Gather", "x,turned", 2, {-1, 6}, .apart = true, "axis", {1}},
-    {"Slice", "x,zero,end", 2, {-1, 6}, .apart = true},
-    {"Slice", "x,last,far,zero,back", 2, {-1, 6}, .apart = false}, /* items in reverse */
-    {"ArgMax", "x", 2, {-1, 6}, .apart = true, "axis", {1}},
-    {"ArgMax", "x", 2, {-1, 6}, .apart = false, NULL, {0}},
-    {"TopK", "x,three", 2, {-1, 6}, .apart = true},
-    {"TopK", "x,three", 2, {-1, 6}, .apart = false, "axis", {0}},
-    {"QuantizeLinear", "x,half", 2, {-1, 6}, .apart = true},
-    {"QuantizeLinear", "x,row", 2, {-1, 6}, .apart = true, "axis", {1}},
-    {"ArgMin", "x", 2, {-1, 6}, .apart = true, "axis", {-1}},
-    {"LayerNormalization", "x,row", 2, {-1, 6}, .apart = true},
-    {"LayerNormalization", "x,row", 2, {-1, 6}, .apart = false, "axis", {-2}},
-    {"TopK", "x,three", 2, {-1, 6}, .apart = false, "axis", {-2}},
-    {"Resize", "x,,,sizes", 3, {-1, 2, 6}, .apart = false}, /* of 4 items */
-    {"Pad", "x,widened", 2, {-1, 6}, .apart = true},
-    {"Pad", "x,shifted", 2, {-1, 6}, .apart = false},
-    {"MatMul", "x,square", 2, {-1, 6}, .apart = true},
-    {"MatMul", "x,x", 4, {-1, 2, 6, 6}, .apart = true},
-    {"MatMul", "x,x", 3, {-1, 6, 6}, .apart = true},
-    {"Gemm", "x,square", 2, {-1, 6}, .apart = true},
-    {"Gemm", "x,square", 2, {-1, 6}, .apart = true, "transB", {1}},
-    {"Resize", "x,,twice", 3, {-1, 2, 6}, .apart = true},
-    {"Expand", "x,wide", 3, {-1, 2, 1}, .apart = true},
+    {"Relu", "x", 2, {-1, 6}, .independent = true},
+    {"Affine", "x", 2, {-1, 6}, .independent = true},
+    {"Add", "x,x", 2, {-1, 6}, .independent = true},
+    {"Mul", "x,row", 2, {-1, 6}, .independent = true},
+    {"Mul", "x,line", 2, {-1, 6}, .independent = true},
+    {"Add", "x,cube", 2, {-1, 6}, .independent = true}, /* rank 3: what was first is second */
+    {"Conv", "x,kernel", 3, {-1, 2, 6}, .independent = true},
+    {"MaxPool", "x", 3, {-1, 2, 6}, .independent = true, "kernel_shape", {2}, 1},
+    {"Softmax", "x", 2, {-1, 6}, .independent = true, "axis", {1}},
+    {"Softmax", "x", 2, {-1, 6}, .independent = true, "axis", {-1}},
+    {"Softmax", "x", 2, {-1, 6}, .independent = false, "axis", {0}},
+    {"Softmax", "x", 2, {-1, 6}, .independent = false, "axis", {-2}},
+    {"CumSum", "x,zero", 2, {-1, 6}, .independent = false},
+    {"Transpose", "x", 3, {-1, 2, 6}, .independent = true, "perm", {0, 2, 1}, 3},
+    {"Transpose", "x", 3, {-1, 2, 6}, .independent = true, "perm", {1, 0, 2}, 3}, /* likewise */
+    {"Concat", "x,x", 2, {-1, 6}, .independent = true, "axis", {1}},
+    {"Concat", "x,x", 2, {-1, 6}, .independent = false, "axis", {0}},
+    {"Concat", "x,x", 2, {-1, 6}, .independent = false, "axis", {-2}},
+    {"ReduceMean", "x", 3, {-1, 2, 6}, .independent = true, "axes", {1, -1}, 2},
+    {"ReduceMean", "x", 3, {-1, 2, 6}, .independent = false, "axes", {1, -3}, 2},
+    {"ReduceMean", "x", 3, {-1, 2, 6}, .independent = false, NULL, {0}},
+    {"Reshape", "x,halves", 3, {-1, 2, 6}, .independent = true},
+    {"Reshape", "x,two_rows", 3, {-1, 2, 6}, .independent = false},
+    {"Gather", "table,x", 2, {-1, 6}, .independent = true},
+    {"Gather", "x,turned", 2, {-1, 6}, .independent = true, "axis", {1}},
+    {"Slice", "x,zero,end", 2, {-1, 6}, .independent = true},
+    {"Slice", "x,last,far,zero,back", 2, {-1, 6}, .independent = false}, /* items in reverse */
+    {"ArgMax", "x", 2, {-1, 6}, .independent = true, "axis", {1}},
+    {"ArgMax", "x", 2, {-1, 6}, .independent = false, NULL, {0}},
+    {"TopK", "x,three", 2, {-1, 6}, .independent = true},
+    {"TopK", "x,three", 2, {-1, 6}, .independent = false, "axis", {0}},
+    {"QuantizeLinear", "x,half", 2, {-1, 6}, .independent = true},
+    {"QuantizeLinear", "x,row", 2, {-1, 6}, .independent = true, "axis", {1}},
+    {"ArgMin", "x", 2, {-1, 6}, .independent = true, "axis", {-1}},
+    {"LayerNormalization", "x,row", 2, {-1, 6}, .independent = true},
+    {"LayerNormalization", "x,row", 2, {-1, 6}, .independent = false, "axis", {-2}},
+    {"TopK", "x,three", 2, {-1, 6}, .independent = false, "axis", {-2}},
+    {"Resize", "x,,,sizes", 3, {-1, 2, 6}, .independent = false}, /* of 4 items */
+    {"Pad", "x,widened", 2, {-1, 6}, .independent = true},
+    {"Pad", "x,shifted", 2, {-1, 6}, .independent = false},
+    {"MatMul", "x,square", 2, {-1, 6}, .independent = true},
+    {"MatMul", "x,x", 4, {-1, 2, 6, 6}, .independent = true},
+    {"MatMul", "x,x", 3, {-1, 6, 6}, .independent = true},
+    {"Gemm", "x,square", 2, {-1, 6}, .independent = true},
+    {"Gemm", "x,square", 2, {-1, 6}, .independent = true, "transB", {1}},
+    {"Resize", "x,,twice", 3, {-1, 2, 6}, .independent = true},
+    {"Expand", "x,wide", 3, {-1, 2, 1}, .independent = true},
 };
 
 static void add_fixed(struct small *s)
@@ -116,11 +116,11 @@ START_TEST(an_operator_is_proved_apart_or_not)
     const struct sample *sample = &samples[_i];
     struct percept_model *model = open_sample(sample);
     char what[160] = "";
-    ck_assert_msg(small_describe(model).batch_free == sample->apart, "%s of %s: %s", sample->op_type, sample->inputs,
-                  small_describe(model).batch_reason);
+    ck_assert_msg(small_describe(model).batch_free == sample->independent, "%s of %s: %s", sample->op_type,
+                  sample->inputs, small_describe(model).batch_reason);
     const enum mates_found found = mates_compare(model, 5, 1, false, what, sizeof what);
     ck_assert_msg(found != MATES_OTHER, "%s of %s: %s", sample->op_type, sample->inputs, what);
-    ck_assert_int_eq(found == MATES_SAME, sample->apart);
+    ck_assert_int_eq(found == MATES_SAME, sample->independent);
     percept_close(model);
 }
 END_TEST
@@ -206,7 +206,7 @@ static struct proto classifier(void)
 static const struct {
     struct proto (*node)(void);
     int rank;
-    bool apart;
+    bool independent;
 } tables[] = {{scaler, 2, true},
               {imputer, 2, true},
               {imputer, 1, true},
@@ -241,9 +241,9 @@ START_TEST(tables_are_proved_apart_row_by_row)
     small_node(&s, "Identity", "out", "y");
     struct percept_model *model = open_ml(&s);
     char what[160] = "";
-    ck_assert_msg(small_describe(model).batch_free == tables[_i].apart, "%d: %s", _i,
+    ck_assert_msg(small_describe(model).batch_free == tables[_i].independent, "%d: %s", _i,
                   small_describe(model).batch_reason);
-    if (tables[_i].apart)
+    if (tables[_i].independent)
         ck_assert_msg(mates_compare(model, 5, 1, false, what, sizeof what) == MATES_SAME, "%d: %s", _i, what);
     percept_close(model);
 }

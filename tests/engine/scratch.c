@@ -29,7 +29,7 @@ static void lay_out(struct plan *plan, const struct life *lives, int n, size_t l
         plan->n_steps = lives[i].last;
         scratch_used(&b, i);
     }
-    ck_assert_int_eq(scratch_lay_out(&b), expected);
+    ck_assert_int_eq(scratch_place_all(&b), expected);
     builder_end(&b);
 }
 
@@ -97,7 +97,7 @@ START_TEST(what_is_kept_shares_with_nobody)
     int late = builder_buffer(&b, 64);
     scratch_keep(&b, -1);
     scratch_used(&b, -1);
-    ck_assert(scratch_lay_out(&b));
+    ck_assert(scratch_place_all(&b));
     ck_assert_uint_ne(plan.buffers[kept].offset, plan.buffers[late].offset);
     builder_end(&b);
     plan_free(&plan);

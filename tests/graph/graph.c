@@ -169,7 +169,7 @@ START_TEST(dead_nodes_neither_make_nor_need)
     face("x", "a");
     node("dead", "ghost", "a");
     node("alive", "x", "a");
-    graph.nodes[0].dead = true;
+    graph.nodes[0].removed = true;
     ck_assert(graph_sort(&graph, &arena, &err));
     ck_assert_int_eq(graph.values[value("a")].producer, 1);
     ck_assert_int_eq(graph.values[value("ghost")].n_uses, 0);
@@ -193,7 +193,7 @@ START_TEST(uses_count_inputs_outputs_and_captures)
     ck_assert_int_eq(graph.values[value("x")].n_uses, 3);
     ck_assert_int_eq(graph.values[value("a")].n_uses, 1);
     ck_assert_int_eq(graph.values[value("b")].n_uses, 0);
-    graph.nodes[1].dead = true;
+    graph.nodes[1].removed = true;
     graph_count_uses(&graph);
     ck_assert_int_eq(graph.values[value("x")].n_uses, 1);
 }
@@ -346,12 +346,12 @@ START_TEST(dead_nodes_move_with_the_others_and_make_nothing)
     node("second", "a", "b");
     node("dead", "x", "b");
     node("first", "x", "a");
-    graph.nodes[1].dead = true;
+    graph.nodes[1].removed = true;
     ck_assert(graph_sort(&graph, &arena, &err));
     ck_assert(bytes_is(graph.nodes[1].name, "second"));
     ck_assert_int_eq(graph.values[value("b")].producer, 1);
     ck_assert_int_eq(graph.values[value("x")].n_uses, 1);
-    ck_assert(graph.nodes[2].dead);
+    ck_assert(graph.nodes[2].removed);
 }
 END_TEST
 

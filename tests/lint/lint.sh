@@ -6,7 +6,7 @@ export BUILD=$1 LC_ALL=C
 cd "$(dirname "$0")/../.."
 findings=$(mktemp)
 trap 'rm -f "$findings"' EXIT
-for check in layers circles doors headers symbols bans mirror kernels names format length docs size stale; do
+for check in layers circles doors headers symbols bans mirror kernels names words format length docs size stale; do
     "tests/lint/$check.sh" | sed "s/^/$check: /" >> "$findings"
 done
 cat "$findings"

@@ -447,7 +447,7 @@ static struct batch_place ask(struct harness *one, struct harness *many, const s
         return (struct batch_place){.word = BATCH_MIXED};
     rule->batch(&view);
     const int o = row->output;
-    return out[o].word == BATCH_APART && !batch_axis_fits(out[o], one->step.out[o], many->step.out[o], ITEMS)
+    return out[o].word == BATCH_INDEPENDENT && !batch_axis_fits(out[o], one->step.out[o], many->step.out[o], ITEMS)
                ? (struct batch_place){.word = BATCH_MIXED}
                : out[o];
 }
@@ -462,7 +462,7 @@ static void compare_items(struct harness *many, const struct row *row, struct ba
         struct harness one;
         for (int i = 0; i < n_inputs(row); i++) {
             const struct batch_place from = read_input(row->inputs[i], ITEMS).place;
-            if (from.word != BATCH_APART)
+            if (from.word != BATCH_INDEPENDENT)
                 continue;
             given[i] = data[i];
             take_item(&many->tensors[many->in[i]], from, k, data[i]);
@@ -483,7 +483,7 @@ START_TEST(a_verb_says_where_the_items_lie)
     struct harness one, many;
     const bool plans = plan_row(&one, row, 1, NULL) & plan_row(&many, row, ITEMS, NULL);
     const struct batch_place place = plans ? ask(&one, &many, row) : (struct batch_place){.word = BATCH_MIXED};
-    const int axis = place.word == BATCH_APART ? place.axis : MIXES;
+    const int axis = place.word == BATCH_INDEPENDENT ? place.axis : MIXES;
     ck_assert_msg(axis == row->axis, "%s %s %s: axis %d", row->op_type, row->attrs, row->inputs[0], axis);
     if (axis != MIXES) {
         ck_assert_int_eq(place.before, row->before ? row->before : 1);
@@ -499,7 +499,7 @@ START_TEST(what_is_known_is_compared)
     int64_t a[] = {1, 3}, b[] = {1, 3, 1, 3, 1, 3}, c[] = {3, 3};
     const struct tensor one = {.dtype = PERCEPT_INT64, .rank = 1, .dims = {2}, .data = a};
     struct tensor many = {.dtype = PERCEPT_INT64, .rank = 1, .dims = {6}, .data = b};
-    ck_assert_int_eq(batch_axis_known(&one, &many, 3).word, BATCH_APART);
+    ck_assert_int_eq(batch_axis_known(&one, &many, 3).word, BATCH_INDEPENDENT);
     ck_assert_int_eq(batch_axis_known(&one, &many, 2).word, BATCH_SHAPED);
     b[5] = 4;
     ck_assert_int_eq(batch_axis_known(&one, &many, 3).word, BATCH_SHAPED);

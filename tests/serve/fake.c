@@ -45,7 +45,7 @@ static bool resize(struct percept_session *session, int input, int rank, const i
     return true;
 }
 
-static bool items_apart(struct percept_session *session)
+static bool items_independent(struct percept_session *session)
 {
     (void)session;
     return !now->no_single && !now->coupled;
@@ -152,7 +152,7 @@ static const struct batch_engine engine = {
     .session_free = session_free,
     .resize = resize,
     .prepare = prepare,
-    .items_apart = items_apart,
+    .items_independent = items_independent,
     .input = input_of,
     .run = run,
     .output = output,

@@ -265,7 +265,7 @@ static void put_graph(struct dump *dump, const struct graph *graph, int depth)
             put_value_line(dump, "captured", &graph->values[i], depth + 1);
     }
     for (int i = 0; i < graph->n_nodes; i++)
-        if (!graph->nodes[i].dead)
+        if (!graph->nodes[i].removed)
             put_node(dump, graph, &graph->nodes[i], depth + 1);
     for (int i = 0; i < graph->n_outputs; i++) {
         struct value output = graph->values[graph->outputs[i]];

@@ -1,4 +1,4 @@
-/* ink.c - a drawn seven, photographed badly, becomes one as networks know it. */
+/* foreground.c - a drawn seven, photographed badly, becomes one as networks know it. */
 #include "serve/picture.h"
 
 #include <check.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-Suite *serve_ink_suite(void);
+Suite *serve_foreground_suite(void);
 
 static struct arena arena;
 static struct percept_err err;
@@ -80,7 +80,7 @@ static void expect_seven(const struct picture *p)
 START_TEST(a_dark_seven_on_shadowed_paper_is_cut_out)
 {
     struct picture p = seven(300, 400, 14, 90, 20), to;
-    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+    ck_assert(foreground_prepare(&p, &mnist, &to, NULL, &arena, &err));
     expect_seven(&to);
     arena_free(&arena);
 }
@@ -105,7 +105,7 @@ static void middle_of(const struct picture *p, bool dark, double *x_middle, doub
 START_TEST(strokes_that_were_cut_out_tell_where_they_were)
 {
     struct picture p = seven(900, 1200, 40, 0, 0), to;
-    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+    ck_assert(foreground_prepare(&p, &mnist, &to, NULL, &arena, &err));
     double x, y, x_posted, y_posted;
     middle_of(&p, true, &x_posted, &y_posted);
     middle_of(&to, false, &x, &y);
@@ -119,7 +119,7 @@ END_TEST
 START_TEST(thin_strokes_do_not_vanish)
 {
     struct picture p = seven(300, 400, 1.5, 0, 6), to;
-    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+    ck_assert(foreground_prepare(&p, &mnist, &to, NULL, &arena, &err));
     expect_seven(&to);
     arena_free(&arena);
 }
@@ -130,11 +130,11 @@ START_TEST(large_and_light_pictures_come_out_alike)
     struct picture p = seven(1500, 2000, 60, 60, 20), to;
     for (int i = 0; i < 1500 * 2000; i++)
         p.pixels[i] = (uint8_t)(255 - p.pixels[i]);
-    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+    ck_assert(foreground_prepare(&p, &mnist, &to, NULL, &arena, &err));
     expect_seven(&to);
     struct manifest_image dark = mnist;
     dark.ink = INK_DARK;
-    ck_assert(ink_prepare(&p, &dark, &to, NULL, &arena, &err));
+    ck_assert(foreground_prepare(&p, &dark, &to, NULL, &arena, &err));
     for (int i = 0; i < 784; i++)
         to.pixels[i] = (uint8_t)(255 - to.pixels[i]);
     expect_seven(&to);
@@ -145,11 +145,11 @@ END_TEST
 START_TEST(a_picture_of_the_networks_size_is_only_turned_round)
 {
     struct picture p = seven(28, 28, 1.5, 0, 0), to;
-    ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+    ck_assert(foreground_prepare(&p, &mnist, &to, NULL, &arena, &err));
     for (int i = 0; i < 784; i++)
         ck_assert_int_eq(to.pixels[i], 255 - p.pixels[i]);
     struct picture again;
-    ck_assert(ink_prepare(&to, &mnist, &again, NULL, &arena, &err));
+    ck_assert(foreground_prepare(&to, &mnist, &again, NULL, &arena, &err));
     ck_assert(memcmp(again.pixels, to.pixels, 784) == 0);
     arena_free(&arena);
 }
@@ -162,19 +162,19 @@ START_TEST(empty_paper_and_odd_sizes_are_handed_on)
         struct picture p, to;
         ck_assert(picture_new(&p, sizes[i][0], sizes[i][1], 1, &arena, &err));
         memset(p.pixels, 200, (size_t)p.width * (size_t)p.height);
-        ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+        ck_assert(foreground_prepare(&p, &mnist, &to, NULL, &arena, &err));
         ck_assert_int_eq(to.width, p.width);
         ck_assert_int_eq(to.pixels[0], 55);
         p.pixels[0] = 0;
-        ck_assert(ink_prepare(&p, &mnist, &to, NULL, &arena, &err));
+        ck_assert(foreground_prepare(&p, &mnist, &to, NULL, &arena, &err));
     }
     arena_free(&arena);
 }
 END_TEST
 
-Suite *serve_ink_suite(void)
+Suite *serve_foreground_suite(void)
 {
-    Suite *suite = suite_create("serve_ink");
+    Suite *suite = suite_create("serve_foreground");
     TCase *tests = tcase_create("ink");
     tcase_add_test(tests, a_dark_seven_on_shadowed_paper_is_cut_out);
     tcase_add_test(tests, strokes_that_were_cut_out_tell_where_they_were);

@@ -1,5 +1,5 @@
 /*
- * ink.c - a photo or drawing of something written -> strokes as a network trained on scans knows
+ * foreground.c - a photo or drawing of something written -> strokes as a network trained on scans knows
  * them.
  *
  * A picture that has the network's size already is taken as a scan: at most its tones are turned
@@ -431,8 +431,8 @@ static bool cut_out(const struct picture *light, const struct manifest_image *im
     return fit_box(&work, &extent, image, to, watch, arena, err);
 }
 
-bool ink_prepare(const struct picture *gray, const struct manifest_image *image, struct picture *to,
-                 struct watch *watch, struct arena *arena, struct percept_err *err)
+bool foreground_prepare(const struct picture *gray, const struct manifest_image *image, struct picture *to,
+                        struct watch *watch, struct arena *arena, struct percept_err *err)
 {
     struct picture light = *gray;
     bool sized = gray->width == image->width && gray->height == image->height;
