@@ -9,8 +9,9 @@
  *
  * A long sum is made of parts (parts.h), of a number of taps that depends on the shape alone.
  *
- * Each size of a tile has its own code, as large as the level's registers allow (TILE_LIST). Depthwise
- * convolutions have a loop of their own and share the end, tile_finish.
+ * Each size of a tile has its own code, as large as the level's registers allow (TILE_LIST); the end is the same code
+ * for all: sums are stored with the totals and finished from there. Depthwise convolutions have a loop of their own and
+ * an end of their own size, since a call would cost what few products save.
  */
 #ifndef KERNEL_TILE_H
 #define KERNEL_TILE_H
@@ -49,25 +50,44 @@ static __attribute__((noinline)) void tile_activate(const struct tile *tile, int
     }
 }
 
+/* The end of a tile: bias, residual, activation. sums: [rows * pixels][vectors]. What does not change is copied from
+ * the tile first: for all the compiler knows, a store may change the tile. */
 INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vectors, const vec *sums)
 {
+    const int64_t out_row = tile->out_row, out_pixel = tile->out_pixel;
+    const bool clamped = tile->bounds.used;
     const vec low = splat(tile->bounds.low), high = splat(tile->bounds.high);
-    UNROLL
     for (int v = 0; v < vectors; v++) {
-        const vec bias = tile->bias ? load_some(tile->bias + v * WIDTH, tile->wanted - v * WIDTH) : splat(0);
-        UNROLL
-        for (int p = 0; p < rows * pixels; p++) {
-            const int64_t at = p / pixels * tile->out_row + p % pixels * tile->out_pixel + v * tile->out_vector;
-            vec y = tile->bias ? sums[p * vectors + v] + bias : sums[p * vectors + v];
-            if (tile->residual)
-                y += load(tile->residual + at);
-            if (tile->bounds.used)
-                y = clamp(y, low, high);
-            store(tile->output + at, y);
+        /* x + -0 is x, for every x */
+        const vec bias = tile->bias ? load_some(tile->bias + v * WIDTH, tile->wanted - v * WIDTH) : splat(-0.0f);
+        float *to = tile->output + v * tile->out_vector;
+        const float *residual = tile->residual ? tile->residual + v * tile->out_vector : NULL;
+        const vec *sum = sums + v;
+        for (int r = 0; r < rows; r++) {
+            int64_t at = r * out_row;
+            for (int p = 0; p < pixels; p++, sum += vectors, at += out_pixel) {
+                vec y = *sum + bias;
+                if (residual)
+                    y += load(residual + at);
+                if (clamped)
+                    y = clamp(y, low, high);
+                store(to + at, y);
+            }
         }
     }
     if (tile->bounds.later)
         tile_activate(tile, rows, pixels, vectors);
+}
+
+/* Once per number of vectors, not once per size of a tile. */
+static __attribute__((noinline)) void tile_finish_1(const struct tile *tile, int rows, int pixels, const vec *sums)
+{
+    tile_finish(tile, rows, pixels, 1, sums);
+}
+
+static __attribute__((noinline)) void tile_finish_2(const struct tile *tile, int rows, int pixels, const vec *sums)
+{
+    tile_finish(tile, rows, pixels, 2, sums);
 }
 
 /* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
@@ -114,7 +134,13 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
         }
     }
     parts_end(parts, n_sums, sums);
-    tile_finish(tile, rows, pixels, vectors, sums);
+    UNROLL
+    for (int i = 0; i < n_sums; i++)
+        parts->sums[i] = sums[i];
+    if (vectors == 1)
+        tile_finish_1(tile, rows, pixels, parts->sums);
+    else
+        tile_finish_2(tile, rows, pixels, parts->sums);
 }
 
 /* Stride 1 is worth loops of its own, in blocks and in planes: the pixels' distances become constants. */
