@@ -41,10 +41,16 @@ LDFLAGS  += -pthread -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed 
 KERNEL_CFLAGS := -std=gnu11 -g -O3 -ffp-contract=fast -fno-lto -fno-math-errno -fno-trapping-math \
                  $(WARN) -fPIE $(SANITIZE)
 
+# What is stripped has no tables for unwinding either (debuggers find theirs beside it), and its relocations, most of
+# them relative, are packed where the linker can.
+STRIPPED := $(if $(SANITIZE)$(filter -O0 -Og,$(CFLAGS)),,yes)
+SMALL    := $(if $(STRIPPED),-fno-asynchronous-unwind-tables -fno-unwind-tables)
+BASE_CFLAGS   += $(SMALL)
+KERNEL_CFLAGS += $(SMALL)
+LDFLAGS       += $(if $(and $(STRIPPED),$(filter x86_64,$(ARCH))),-Wl$(comma)-z$(comma)pack-relative-relocs)
+
 LIB_LIBS    := -lxxhash -lm -ldl
 DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
-
-STRIPPED := $(if $(SANITIZE)$(filter -O0 -Og,$(CFLAGS)),,yes)
 
 # A level compiles the families in which it is better than the level below, from which it borrows the others (pick.c).
 FAMILIES := gemm convolve map reduce recur quantize layout
