@@ -49,6 +49,9 @@ BASE_CFLAGS   += $(SMALL)
 KERNEL_CFLAGS += $(SMALL)
 LDFLAGS       += $(if $(and $(STRIPPED),$(filter x86_64,$(ARCH))),-Wl$(comma)-z$(comma)pack-relative-relocs)
 
+# What of serve/ runs for every element, and is therefore compiled for speed; the rest of it, once per request, is not.
+PER_ELEMENT := codec_elements codec_text encoder_v2 json picture writer
+
 LIB_LIBS    := -lxxhash -lm -ldl
 DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
 
@@ -107,7 +110,7 @@ run: ## install what is missing, build, serve models/
 # $(B)/flags is what objects are compiled with, $(B)/parts what is linked, and with which flags.
 
 flags := $(CC) $(shell $(CC) -dumpfullversion) $(CPPFLAGS) $(BASE_CFLAGS) $(CFLAGS) / $(KERNEL_CFLAGS) \
-         / $(LEVEL_base) / $(LEVEL_v3) / $(LEVEL_v4) / $(VERSION)
+         / $(LEVEL_base) / $(LEVEL_v3) / $(LEVEL_v4) / $(PER_ELEMENT) / $(VERSION)
 parts := $(kernels) / $(LDFLAGS) $(DAEMON_LIBS) $(LIB_LIBS) / $(STRIPPED) \
          / $(sort $(wildcard src/*.c src/*/*.c src/kernel/* tests/*.c tests/*/*.c))
 
@@ -131,8 +134,10 @@ $(B)/src/%.o: src/%.c $(B)/flags
 $(B)/src/engine/model.o: CPPFLAGS += -DPERCEPT_VERSION='"$(VERSION)"'
 $(B)/src/engine/pack.o: CPPFLAGS += -DPERCEPT_BUILD='"$(BUILD_ID)"'
 $(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/engine/* src/graph/*) $(B)/parts
-# What opens models and speaks HTTP is done once; what runs for every element is in kernel/ and op/.
+# What opens models and speaks HTTP is done once; what runs for every element is in kernel/, op/ and a few of serve/.
 $(B)/src/graph/%.o $(B)/src/engine/%.o $(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
+$(foreach f,$(PER_ELEMENT),$(if $(wildcard src/serve/$f.c),,$(error there is no src/serve/$f.c)))
+$(PER_ELEMENT:%=$(B)/src/serve/%.o): CFLAGS += -O2
 $(B)/src/kernel/pick.o: $(B)/parts
 $(B)/src/kernel/pick.o: CPPFLAGS += -D'KERNELS_HAVE(HAS)=$(foreach k,$(kernels),HAS($(subst .,$(comma),$k)))'
 # As old as its beginning: a header that was edited during the half minute this takes is newer.
