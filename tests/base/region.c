@@ -643,7 +643,7 @@ START_TEST(long_names_of_models_are_cut_in_front)
 END_TEST
 
 /* Writes into the header of an object that nobody holds, as only its owner could. */
-static void forge(uint8_t id, off_t offset, const void *bytes, size_t n)
+static void overwrite(uint8_t id, off_t offset, const void *bytes, size_t n)
 {
     struct region_key key = key_of(id);
     struct region *region = region_find(&key, 4096);
@@ -665,7 +665,7 @@ START_TEST(each_part_of_a_header_is_judged)
         const int before = descriptors();
         publish_kept(key_of(45));
         ck_assert(is_there(key_of(45)));
-        forge(45, offsets[i], "?", 1);
+        overwrite(45, offsets[i], "?", 1);
         ck_assert(!is_there(key_of(45)));
         ck_assert_int_eq(count(), i ? 1 : 0); /* what has no magic is none of ours */
         ck_assert_int_eq(descriptors(), before);
@@ -733,9 +733,9 @@ START_TEST(texts_of_a_header_are_ended_when_they_are_listed)
     struct percept_region_info info;
     memset(xs, 'x', sizeof xs);
     publish_kept(key_of(47));
-    forge(47, 32, xs, 16);
-    forge(47, 48, xs, 160);
-    forge(47, 208, xs, 16);
+    overwrite(47, 32, xs, 16);
+    overwrite(47, 48, xs, 160);
+    overwrite(47, 208, xs, 16);
     ck_assert_int_eq(percept_list_regions(prefix, &info, 1), 1);
     ck_assert_uint_eq(strlen(info.level), 15);
     ck_assert_uint_eq(strlen(info.model), sizeof info.model - 1 < 159 ? sizeof info.model - 1 : 159);
