@@ -290,6 +290,9 @@ START_TEST(growing_happens_in_place_where_it_can)
     at = arena_alloc(&arena, 64);
     memset(at, 2, 64);
     char *between = arena_alloc(&arena, 16);
+    ck_assert_ptr_eq(arena_grow(&arena, at, 64, 64), at); /* wherever it lies */
+    ck_assert_ptr_eq(arena_grow(&arena, at, 64, 0), at);
+    ck_assert_uint_eq(arena.used_bytes, 64 + 16);
     char *moved = arena_grow(&arena, at, 64, 128); /* something lies behind it */
     ck_assert_ptr_ne(moved, at);
     ck_assert_int_eq(memcmp(moved, at, 64), 0);
@@ -403,6 +406,21 @@ START_TEST(a_buffer_remembers_what_was_asked_for)
 }
 END_TEST
 
+START_TEST(a_buffer_that_moved_is_given_back)
+{
+    const size_t n = 4 << 20;
+    const long before = resident();
+    char *buffer = NULL;
+    for (size_t i = 0; i < 32; i++) {
+        buffer = arena_buffer_grow(buffer, n + i * 64);
+        ck_assert_ptr_nonnull(buffer);
+        memset(buffer, (int)i, n);
+    }
+    ck_assert_int_le(resident(), before + 4 * 4 + ALLOCATOR_MB); /* some that malloc keeps, not 32 */
+    arena_buffer_free(buffer);
+}
+END_TEST
+
 START_TEST(texts_of_any_length_are_printed)
 {
     struct arena arena = {0};
@@ -445,6 +463,7 @@ Suite *base_arena_suite(void)
     tcase_add_test(tests, failures_are_counted_down_and_may_last);
     tcase_add_test(tests, the_last_part_frees_the_block_as_well);
     tcase_add_test(tests, a_buffer_remembers_what_was_asked_for);
+    tcase_add_test(tests, a_buffer_that_moved_is_given_back);
     tcase_add_test(tests, texts_of_any_length_are_printed);
     suite_add_tcase(suite, tests);
     return suite;

@@ -172,6 +172,20 @@ START_TEST(a_copy_looks_at_the_clock_now_and_then)
 }
 END_TEST
 
+START_TEST(a_copy_of_a_few_bytes_costs_no_look)
+{
+    char from[1000] = {0}, to[1000];
+    struct watch watch = {.deadline_ns = 100, .now_ns = clock_of_test};
+    now = looks = 0;
+    for (int i = 0; i < WATCH_STRIDE / 125; i++) /* of 125 units each */
+        ck_assert(watch_copy(&watch, to, from, sizeof from));
+    ck_assert_int_eq(looks, 1);
+    for (int i = 0; i < 2; i++)
+        ck_assert(watch_copy(&watch, to, from, sizeof from));
+    ck_assert_int_eq(looks, 2);
+}
+END_TEST
+
 START_TEST(nothing_is_spent_beyond_a_stride)
 {
     struct watch watch = {.deadline_ns = 100, .now_ns = clock_of_test};
@@ -200,6 +214,7 @@ Suite *base_watch_suite(void)
     tcase_add_test(tests, the_clock_is_the_monotonic_one_in_nanoseconds);
     tcase_add_test(tests, a_flag_comes_before_a_deadline);
     tcase_add_test(tests, a_copy_looks_at_the_clock_now_and_then);
+    tcase_add_test(tests, a_copy_of_a_few_bytes_costs_no_look);
     tcase_add_test(tests, nothing_is_spent_beyond_a_stride);
     suite_add_tcase(suite, tests);
     return suite;
