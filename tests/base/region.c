@@ -87,7 +87,7 @@ START_TEST(another_size_or_digest_is_not_found)
 END_TEST
 
 /* What the file of this region has at `at` becomes `value`; what it was. */
-static uint8_t overwrite(const struct region *region, off_t at, uint8_t value)
+static uint8_t damage(const struct region *region, off_t at, uint8_t value)
 {
     char path[128];
     uint8_t before;
@@ -110,9 +110,9 @@ START_TEST(another_form_or_a_word_in_its_room_is_not_adopted)
     const struct region_key key = key_of(1);
     const off_t places[] = {0, FORM_AT, FORM_AT + 3, ROOM_AT, HEADER_END - 1};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const uint8_t before = overwrite(mine, places[i], 77);
+        const uint8_t before = damage(mine, places[i], 77);
         ck_assert_msg(!region_find(&key, 5000), "adopted with a 77 at %d", (int)places[i]);
-        overwrite(mine, places[i], before);
+        damage(mine, places[i], before);
         struct region *same = region_find(&key, 5000);
         ck_assert_ptr_nonnull(same);
         region_release(same);
@@ -126,7 +126,7 @@ START_TEST(a_kept_one_of_another_form_makes_way)
     struct region_key key = key_of(1);
     key.model = "another/model.onnx";
     struct region *old = publish_as(key, 5000, true);
-    overwrite(old, FORM_AT, 0);
+    damage(old, FORM_AT, 0);
     ck_assert_int_eq(count(), 1);
     region_keep(old);
     region_release(old);
