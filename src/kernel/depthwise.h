@@ -71,32 +71,34 @@ static const struct span *depthwise_spans(const struct depthwise *depthwise)
 
 /* --- preparing ---------------------------------------------------------------------------------------------------- */
 
-static int64_t tap_least(int64_t a, int64_t n)
+/* The span that begins with output j. Tap t of it sees position at + t step of `in`; while outputs go on, both ends of
+ * what is seen move in one direction, or not at all. `next` is the first position at which one of them does. */
+static struct span span_from(const struct phase *phase, int64_t j, int64_t in)
 {
-    return a < 0 ? 0 : least(a, n);
-}
-
-/* The span of output j, as if it were alone: taps t with 0 <= at + t step < in. From one output to the next both
- * ends move in the same direction, or not at all. */
-static struct span span_at(const struct phase *phase, int64_t j, int64_t in)
-{
-    const int64_t n = phase->taps.n, step = phase->tap_step, at = j * phase->in_step + phase->offset;
-    struct span span = {.from = j, .to = j + 1};
+    const int64_t n = phase->taps.n, at = j * phase->in_step + phase->offset;
+    const int64_t step = phase->tap_step < 0 ? -phase->tap_step : phase->tap_step;
+    int64_t first = 0, end = 0, next = INT64_MAX;
     if (n == 0)
-        return span;
-    if (step > 0) {
-        span.first = at < 0 ? tap_least(ceil_div(-at, step), n) : 0;
-        span.end = at < in ? tap_least((in - 1 - at) / step + 1, n) : 0;
+        return (struct span){.from = j, .to = phase->n};
+    if (phase->tap_step > 0) {
+        first = at < 0 ? least(ceil_div(-at, step), n) : 0;
+        end = at < in ? least((in - 1 - at) / step + 1, n) : 0;
+        next = first > 0 ? -(first - 1) * step : next;
+        next = end > 0 ? least(next, in - (end - 1) * step) : next;
     } else {
-        span.first = at >= in ? tap_least(ceil_div(at - in + 1, -step), n) : 0;
-        span.end = at >= 0 ? tap_least(at / -step + 1, n) : 0;
+        first = at >= in ? least(ceil_div(at - in + 1, step), n) : 0;
+        end = at >= 0 ? least(at / step + 1, n) : 0;
+        next = first < n ? in + first * step : next;
+        next = end < n ? least(next, end * step) : next;
     }
-    if (span.end < span.first)
-        span.end = span.first;
-    return span;
+    const int64_t last = (phase->n - 1) * phase->in_step + phase->offset;
+    return (struct span){.from = j,
+                         .to = next > last ? phase->n : ceil_div(next - phase->offset, phase->in_step),
+                         .first = first,
+                         .end = end > first ? end : first};
 }
 
-/* Most spans that a phase can have. */
+/* Most spans that a phase can have: of n taps, each end moves n times at most. */
 static int64_t spans_most(const struct phase *phase)
 {
     return least(phase->n, 2 * phase->taps.n + 1);
@@ -105,13 +107,8 @@ static int64_t spans_most(const struct phase *phase)
 static int64_t spans_find(struct span *spans, const struct phase *phase, int64_t in)
 {
     int64_t n = 0;
-    for (int64_t j = 0; j < phase->n; j++) {
-        const struct span span = span_at(phase, j, in);
-        if (n && spans[n - 1].first == span.first && spans[n - 1].end == span.end)
-            spans[n - 1].to = span.to;
-        else
-            spans[n++] = span;
-    }
+    for (int64_t j = 0; j < phase->n; j = spans[n++].to)
+        spans[n] = span_from(phase, j, in);
     return n;
 }
 

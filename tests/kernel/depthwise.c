@@ -1,6 +1,7 @@
 /*
  * depthwise.c - convolutions of one channel per group against the definition, on every level that this CPU runs.
  */
+#include "prepared.h"
 #include "shapes.h"
 
 #include <math.h>
@@ -66,6 +67,21 @@ START_TEST(depthwise_sees_through_wide_dilations)
 }
 END_TEST
 
+/* A plan is made before anybody asks for its memory: what is prepared must not be counted pixel by pixel. */
+START_TEST(depthwise_prepares_any_length)
+{
+    begin(_i);
+    struct conv_shape endless = square(level->width, 12, 3, 1, 1);
+    endless.in[2] = endless.out[2] = (int64_t)1 << 40;
+    for (int transposed = 0; transposed < 2; transposed++) {
+        endless.transposed = transposed;
+        struct conv_prepared *prepared = prepared_for(level, &endless);
+        ck_assert_int_gt(level->convolve->units(prepared), 0);
+        free(prepared);
+    }
+}
+END_TEST
+
 Suite *kernel_depthwise_suite(void);
 
 Suite *kernel_depthwise_suite(void)
@@ -75,5 +91,6 @@ Suite *kernel_depthwise_suite(void)
     fixture_add(suite, "depthwise_computes_layers_of_known_models", depthwise_computes_layers_of_known_models);
     fixture_add(suite, "depthwise_sums_large_windows_in_parts", depthwise_sums_large_windows_in_parts);
     fixture_add(suite, "depthwise_sees_through_wide_dilations", depthwise_sees_through_wide_dilations);
+    fixture_add(suite, "depthwise_prepares_any_length", depthwise_prepares_any_length);
     return suite;
 }
