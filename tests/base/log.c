@@ -326,6 +326,23 @@ static int descriptors(void)
     return n;
 }
 
+/* Which does not block, though ours does: the flags of standard error are shared with our parents. */
+START_TEST(a_pipe_is_written_to_by_a_description_of_our_own)
+{
+    struct stat pipe_st, st;
+    int own = 0;
+    ck_assert_int_eq(fstat(STDERR_FILENO, &pipe_st), 0);
+    for (int fd = 3; fd < 200; fd++)
+        if (fstat(fd, &st) == 0 && st.st_ino == pipe_st.st_ino && st.st_dev == pipe_st.st_dev &&
+            (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY) {
+            own++;
+            ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
+            ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        }
+    ck_assert_int_eq(own, 1);
+}
+END_TEST
+
 START_TEST(a_setup_leaves_nothing_open)
 {
     const int before = descriptors();
@@ -391,6 +408,7 @@ Suite *base_log_suite(void)
     tcase_add_test(tests, a_line_is_filled_to_its_last_byte);
     tcase_add_test(tests, a_pair_without_a_value_ends_the_line);
     tcase_add_test(tests, lines_go_to_files_and_what_comes_after_a_setup_goes_the_new_way);
+    tcase_add_test(tests, a_pipe_is_written_to_by_a_description_of_our_own);
     tcase_add_test(tests, a_setup_leaves_nothing_open);
     tcase_add_test(tests, a_socket_that_is_full_costs_lines_not_time);
     tcase_add_test(tests, the_journal_needs_both_numbers);

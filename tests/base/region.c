@@ -756,6 +756,19 @@ START_TEST(texts_of_a_header_are_ended_when_they_are_listed)
 }
 END_TEST
 
+START_TEST(builds_are_compared_to_their_last_letter)
+{
+    static const char *const builds[] = {"0123456789abcde", "0123456789abcde", "0123456789abcdX"};
+    for (uint8_t i = 0; i < 3; i++) {
+        char model[8];
+        snprintf(model, sizeof model, "%d", i);
+        publish_kept(key_of_file((uint8_t)(64 + i), model, builds[i]));
+        ck_assert_int_eq(count(), i == 1 ? 2 : 1); /* another build's make way */
+    }
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+}
+END_TEST
+
 START_TEST(no_more_are_listed_than_there_is_room_for)
 {
     struct region *held[4];
@@ -914,6 +927,7 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, only_regular_files_of_ours_are_believed);
     tcase_add_test(tests, a_pipe_under_our_name_is_not_waited_at);
     tcase_add_test(tests, texts_of_a_header_are_ended_when_they_are_listed);
+    tcase_add_test(tests, builds_are_compared_to_their_last_letter);
     tcase_add_test(tests, no_more_are_listed_than_there_is_room_for);
     tcase_add_test(tests, all_holders_are_counted);
     tcase_add_test(tests, ages_count_in_seconds_and_end_when_they_are_reached);
