@@ -528,11 +528,15 @@ START_TEST(a_place_may_be_the_working_folder_or_the_root)
     ck_assert(file_read_beneath(&place, "sub/more", 0, SIZE_MAX, &arena, &bytes, NULL, &err));
     ck_assert(bytes_is(bytes, "more"));
     file_place_close(&place);
+    ck_assert_int_eq(chdir("/"), 0);
+    if (getenv("EMULATED")) {
+        printf("not run: an emulator shows its own folder as the root\n");
+        return;
+    }
     ck_assert(file_place_open(&place, "/tmp", NULL, &err)); /* beneath the root lies everything */
     ck_assert(file_read_beneath(&place, folder_at("model/link") + 1, 0, SIZE_MAX, &arena, &bytes, NULL, &err));
     ck_assert(bytes_is(bytes, "0123456789"));
     file_place_close(&place);
-    ck_assert_int_eq(chdir("/"), 0);
 }
 END_TEST
 
