@@ -177,8 +177,8 @@ static bool check_matmul(struct node_ctx *ctx, struct percept_err *err)
 static bool matmul_fuse(struct node_ctx *ctx, const struct fusion *fusion)
 {
     struct matmul *matmul = ctx->node->priv;
-    if (!matmul->packed || (!matmul->gemm && matmul->rank == 1))
-        return false;
+    if (matmul->activate || !matmul->packed || (!matmul->gemm && matmul->rank == 1))
+        return false; /* what goes over the output behind the product would come too late for what follows it */
     if (fusion->kind == FUSE_AFFINE &&
         (fusion->channels != matmul->n || (fusion->scale && (!matmul->gemm || matmul->columns))))
         return false;

@@ -317,6 +317,25 @@ START_TEST(a_gemm_brings_its_activation)
 }
 END_TEST
 
+/* An activation that no epilogue computes goes over the output afterwards: what follows it cannot come before. */
+START_TEST(nothing_is_fused_behind_an_activation_that_comes_later)
+{
+    static const char *const late[] = {"Elu", "Selu", "Celu", "Softplus", "Softsign", "ThresholdedRelu"};
+    for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
+        begin_fused("FusedGemm");
+        harness_text(&h, "activation", late[i]);
+        fused_side(2, DIMS(1, 1), false);
+        harness_floats(&h, 2, DIMS(1, 2), (float[]){-3, 1});
+        harness_as_constant(&h);
+        const float one[] = {1, 1};
+        ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_ACTIVATION, .act = ACT_RELU}));
+        ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_AFFINE, .channels = 2, .scale = one, .shift = one}));
+        ck_assert(!harness_fuse(&h, &(struct fusion){.kind = FUSE_RESIDUAL, .value = 0}));
+        harness_end(&h);
+    }
+}
+END_TEST
+
 START_TEST(fused_forms_refuse_what_they_do_not_know)
 {
     begin_fused("FusedGemm");
@@ -397,6 +416,7 @@ Suite *op_matmul_suite(void)
     tcase_add_loop_test(tests, transpose_matmul_is_an_older_name, 0, 2);
     tcase_add_loop_test(tests, vectors_are_not_turned, 0, 2);
     tcase_add_loop_test(tests, a_gemm_brings_its_activation, 0, 2);
+    tcase_add_test(tests, nothing_is_fused_behind_an_activation_that_comes_later);
     tcase_add_test(tests, fused_forms_refuse_what_they_do_not_know);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     suite_add_tcase(suite, tests);
