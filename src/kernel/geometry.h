@@ -11,7 +11,7 @@
  * So whoever convolves (convolve.h, depthwise.h) knows nothing of transposing. Where a weight lies in
  * ONNX's order does depend on it, and is said here too.
  *
- * Phases are found when a shape is prepared (phases_find) and kept in what was prepared; no run asks again.
+ * Phases are found when a shape is prepared (phase_of) and kept in what was prepared; no run asks again.
  */
 #ifndef KERNEL_GEOMETRY_H
 #define KERNEL_GEOMETRY_H
@@ -73,7 +73,7 @@ static struct taps taps_of(const struct conv_shape *shape, int axis, int64_t res
 /* One phase along one axis. */
 struct phase {
     struct taps taps;
-    int64_t taps_before;      /* of the axis' earlier phases */
+    int64_t taps_before;      /* of the axis' earlier phases; set by phases_find alone */
     int64_t n;                /* outputs */
     int64_t first, step;      /* output positions */
     int64_t in_step;          /* inputs per output */

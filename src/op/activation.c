@@ -106,14 +106,14 @@ EXACT(atanh, atanh(x))
         return expression;                                                                                             \
     }
 
-GATE(relu, x > 0 ? x : 0)
+GATE(relu, x < 0 ? 0 : x)
 GATE(tanh, tanhf(x))
 GATE(sigmoid, 1 / (1 + expf(-x)))
 GATE(affine, alpha *x + beta)
 GATE(leaky, x < 0 ? alpha * x : x)
-GATE(thresholded, x > alpha ? x : 0)
+GATE(thresholded, x <= alpha ? 0 : x)
 GATE(scaled_tanh, alpha *tanhf(beta *x))
-GATE(hard_sigmoid, fminf(1, fmaxf(0, alpha *x + beta)))
+GATE(hard_sigmoid, alpha *x + beta < 0 ? 0 : alpha * x + beta > 1 ? 1 : alpha * x + beta)
 GATE(elu, x < 0 ? alpha * expm1f(x) : x)
 GATE(softsign, x / (1 + fabsf(x)))
 GATE(softplus, x > 20 ? x : log1pf(expf(x)))
@@ -278,6 +278,8 @@ bool activation_gated(struct fusion *fusion)
 
 struct activation_of activation_fused(const struct fused *fused)
 {
+    if (fused->act == ACT_NONE)
+        return (struct activation_of){0};
     const struct activation_row *row = activation_row(unary_of(fused->act));
     /* a swish that was fused is the one whose alpha is 1 */
     return (struct activation_of){.row = row, .alpha = fused->act == ACT_SILU ? 1 : fused->alpha, .beta = fused->beta};

@@ -56,7 +56,7 @@ bool activation_fusion(const struct activation_of *of, struct fusion *fusion);
 /* x act(x) as one activation: becomes that. False where there is none. */
 bool activation_gated(struct fusion *fusion);
 
-/* An epilogue's activation by itself. */
+/* An epilogue's activation by itself; its row is NULL where it has none. */
 struct activation_of activation_fused(const struct fused *fused);
 
 #endif

@@ -8,7 +8,7 @@
  *     MIXED    nothing is known of it, or items depend on each other
  *     SAME     its dims and elements are those of the one
  *     SHAPED   known from shapes alone, the batch's size among them, and not SAME
- *     APART    like the one but for an axis that is n times as long: along it lie the items in order, and what
+ *     INDEPENDENT  like the one but for an axis that is n times as long: along it lie the items in order, and what
  *              is item i's has the bits that it has when item i is alone
  *
  * What a verb claims is claimed for this pair of plans, whose dims and known elements it may look at: nothing
@@ -21,7 +21,7 @@
  *     [N T, C]     axis 0, before 1, T rows     [1, N, C]    axis 1, before 1
  *
  * Bits. A verb answers for the kernels behind it too: where the order of a sum would be another one with more
- * items beside it, what it does not say is APART.
+ * items beside it, what it does not say is INDEPENDENT.
  */
 #ifndef OP_BATCH_AXIS_H
 #define OP_BATCH_AXIS_H
@@ -32,8 +32,8 @@ enum batch_word { BATCH_MIXED = 0, BATCH_SAME, BATCH_SHAPED, BATCH_INDEPENDENT }
 
 struct batch_place {
     enum batch_word word;
-    int axis;       /* APART */
-    int64_t before; /* APART: at least 1 */
+    int axis;       /* INDEPENDENT */
+    int64_t before; /* INDEPENDENT: at least 1 */
 };
 
 struct batch_view {
@@ -52,7 +52,7 @@ static inline struct batch_place batch_axis_at(int axis, int64_t before)
     return (struct batch_place){BATCH_INDEPENDENT, axis, before};
 }
 
-/* APART both, and alike. */
+/* INDEPENDENT both, and alike. */
 bool batch_axis_same_place(struct batch_place a, struct batch_place b);
 
 /* Inputs `from` on are SAME. */
@@ -70,7 +70,7 @@ void batch_axis_all(struct batch_view *view, struct batch_place place);
 /* Said first: input `slot` (or -1) is no parameter, it is added to the result. */
 void batch_axis_added(struct batch_view *view, int slot);
 
-/* Input 0 is APART and the others are SAME: its place, else false. */
+/* Input 0 is INDEPENDENT and the others are SAME: its place, else false. */
 bool batch_axis_first(struct batch_view *view, struct batch_place *place);
 
 /* --- answers of whole families: each is a verb, or the end of one ------------------------------------------------- */
@@ -128,7 +128,7 @@ void batch_axis_in_order(struct batch_view *view);
  * dims of input and output equal there? */
 bool batch_axis_untouched(const struct batch_view *view, struct batch_place place);
 
-/* What is filled with one number: APART along the axis that grows, or SAME. */
+/* What is filled with one number: INDEPENDENT along the axis that grows, or SAME. */
 void batch_axis_filled(struct batch_view *view);
 
 /* --- for the engine ----------------------------------------------------------------------------------------------- */

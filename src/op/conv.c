@@ -492,33 +492,6 @@ void conv_batch(struct batch_view *view)
     batch_axis_items(view);
 }
 
-const struct op_rule op_conv = {
-    .check = conv_check,
-    .fuse = conv_fuse,
-    .pack_bytes = conv_pack_bytes,
-    .pack = conv_pack,
-    .shape = conv_shape,
-    .run = conv_run,
-    .batch = conv_batch,
-};
-
-const struct op_rule op_conv_transpose = {
-    .check = conv_check_transposed,
-    .fuse = conv_fuse,
-    .pack_bytes = conv_pack_bytes,
-    .pack = conv_pack,
-    .shape = conv_shape,
-    .run = conv_run,
-    .batch = conv_batch,
-};
-
-const struct op_rule op_conv_transpose_padded = {
-    .check = conv_check_transposed,
-    .fuse = conv_fuse,
-    .pack_bytes = conv_pack_bytes,
-    .pack = conv_pack,
-    .shape = conv_shape,
-    .run = conv_run,
-    .batch = conv_batch,
-    .variant = 1,
-};
+CONV_RULE(conv, conv_check, );
+CONV_RULE(conv_transpose, conv_check_transposed, );
+CONV_RULE(conv_transpose_padded, conv_check_transposed, .variant = 1);

@@ -14,4 +14,15 @@ bool conv_shape(struct step *step, struct percept_err *err);
 bool conv_run(struct step *step, struct run_env *env, struct percept_err *err);
 void conv_batch(struct batch_view *view);
 
+/* The rule of such an operator; behind its check, what else differs. */
+#define CONV_RULE(name, check_, ...)                                                                                   \
+    const struct op_rule op_##name = {.check = check_,                                                                 \
+                                      .fuse = conv_fuse,                                                               \
+                                      .pack_bytes = conv_pack_bytes,                                                   \
+                                      .pack = conv_pack,                                                               \
+                                      .shape = conv_shape,                                                             \
+                                      .run = conv_run,                                                                 \
+                                      .batch = conv_batch,                                                             \
+                                      __VA_ARGS__}
+
 #endif

@@ -56,15 +56,7 @@ static bool fused_check(struct node_ctx *ctx, struct percept_err *err)
     return conv_fuse(ctx, &activation) || err_memory(err, "a convolution's activation", 0);
 }
 
-const struct op_rule op_fused_conv = {
-    .check = fused_check,
-    .fuse = conv_fuse,
-    .pack_bytes = conv_pack_bytes,
-    .pack = conv_pack,
-    .shape = conv_shape,
-    .run = conv_run,
-    .batch = conv_batch,
-};
+CONV_RULE(fused_conv, fused_check, );
 
 /* --- BiasGelu, FastGelu, QuickGelu -------------------------------------------------------------------------------- */
 

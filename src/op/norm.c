@@ -27,7 +27,6 @@
 #include "op/attr.h"
 #include "op/batch_axis.h"
 #include "op/training.h"
-#include "op/weights.h"
 
 #include <math.h>
 #include <string.h>
@@ -336,14 +335,18 @@ static void shape_slabs(struct step *step, struct norm_plan *plan, int64_t rows,
     step->inplace = 1;
 }
 
+static int64_t maps_per_item(const struct step *step, const struct norm_plan *plan)
+{
+    const int width = step->kernels->width;
+    return plan->blocked ? (plan->channels + width - 1) / width : plan->channels;
+}
+
 static bool shape_instance(struct step *step, struct percept_err *err)
 {
     struct norm_plan *plan = norm_plan(step, err);
     if (!plan || !norm_picture(step, plan, 3, true, err))
         return false;
-    const int width = step->kernels->width;
-    const int64_t maps = plan->blocked ? (plan->channels + width - 1) / width : plan->channels;
-    shape_slabs(step, plan, plan->items * maps, plan->pixels);
+    shape_slabs(step, plan, plan->items * maps_per_item(step, plan), plan->pixels);
     return want_vectors(step, 2, plan->channels, err);
 }
 
@@ -445,12 +448,6 @@ static void activate(const struct step *step, const struct fused *fused, float *
 {
     if (fused->act != ACT_NONE)
         step->kernels->map->unary(unary_of(fused->act), y, y, n, fused->alpha, fused->beta);
-}
-
-static int64_t maps_per_item(const struct step *step, const struct norm_plan *plan)
-{
-    const int width = step->kernels->width;
-    return plan->blocked ? (plan->channels + width - 1) / width : plan->channels;
 }
 
 /* Pieces: slabs of maps. */

@@ -18,7 +18,6 @@
 #include "op/batch_axis.h"
 #include "op/spatial.h"
 #include "op/sums.h"
-#include "op/weights.h"
 
 #include <math.h>
 #include <string.h>

@@ -334,7 +334,7 @@ static bool qconv_shape(struct step *step, struct percept_err *err)
     if (!tensor_bytes(step->out[0], 1, &n_bytes)) /* no product of the plan's overflows then */
         return err_set(err, ERR_INVALID, OP_AT "the output would be too large", OP_NODE(step->node));
     shape_sizes(step, conv, &x, &g, plan);
-    if (!(plan->depthwise ? shape_depthwise(step, plan, err) : shape_gathered(step, plan, err)))
+    if (!plan->direct && !(plan->depthwise ? shape_depthwise(step, plan, err) : shape_gathered(step, plan, err)))
         return false;
     shape_scratch(step, conv, plan);
     step->state = plan;

@@ -1,6 +1,6 @@
 /*
  * weights.c - what the operators with packed weights have in common (Conv, Gemm, MatMul, the
- * recurrent ones, BatchNormalization).
+ * recurrent ones, the quantised ones).
  *
  * A weight's way is: view into the file -> packed bytes of the region, once. So nothing here copies
  * a weight; the only thing computed is the bias that goes with it, because an affine step that was
