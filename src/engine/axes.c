@@ -222,8 +222,10 @@ static struct finding judge(struct percept_model *model, const struct plan *two)
     struct finding finding = {.proof.why = "no shapes were found at which it works for one item and for more"};
     struct plan one = {0}, many = {0};
     int64_t n_many = MANY;
-    if (two->outputs && trial_plan(model, n_many, &many, NULL) && !many.outputs)
+    if (two->outputs && trial_plan(model, n_many, &many, NULL) && !many.outputs) {
+        plan_free(&many);
         trial_plan(model, n_many = FEW, &many, NULL); /* the larger batch may be to blame */
+    }
     if (two->part && trial_plan(model, 1, &one, NULL) && one.part)
         prove(model, two, &one, many.part ? &many : two, n_many, &finding);
     plan_free(&one);

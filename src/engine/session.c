@@ -108,7 +108,9 @@ static bool proved_independent(struct percept_session *session)
 
 bool percept_items_independent(struct percept_session *session)
 {
-    return percept_prepare(session, NULL) && (session->model->independent || proved_independent(session));
+    const struct percept_model *model = session->model;
+    return model->description.batch_free && percept_prepare(session, NULL) &&
+           (model->independent || proved_independent(session));
 }
 
 /* A network whose file says 1 means nothing else by what it does with more, unless items are apart there. */

@@ -177,6 +177,19 @@ START_TEST(the_batch_is_where_it_is_proved)
 END_TEST
 
 /* Along other axes than the first there is no word that counts: at shapes without a proof nothing is joined. */
+/* With the owner's word that items are independent, or without. */
+static struct percept_model *open_with_word(struct small *s, bool word)
+{
+    struct proto file = small_end(s);
+    const struct percept_options options = {
+        .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .batch_independent = word};
+    struct percept_err err = {0};
+    struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
+    proto_free(&file);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    return model;
+}
+
 START_TEST(the_owners_word_is_about_first_axes)
 {
     struct small s = small_begin();
@@ -184,13 +197,7 @@ START_TEST(the_owners_word_is_about_first_axes)
     small_output(&s, "y", -1, NULL);
     small_nodes(&s, "LSTM x,w,r > a hidden_size=3; Squeeze a,second > b; ReduceMean b > m axes=1; Add b,m > y");
     add_fixed(&s);
-    struct proto file = small_end(&s);
-    const struct percept_options options = {
-        .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .batch_independent = true};
-    struct percept_err err = {0};
-    struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
-    proto_free(&file);
-    ck_assert_msg(model != NULL, "%s", err.text);
+    struct percept_model *model = open_with_word(&s, true);
     const struct percept_description d = small_describe(model);
     int n;
     ck_assert(d.batch_free && d.batch_asserted);
@@ -211,13 +218,7 @@ START_TEST(a_proof_is_looked_for_at_the_shapes_that_are_run)
         small_ints(&s, "zero", 1, DIMS(0));
         small_ints(&s, "turned", 3, DIMS(24, -1, 4));
         small_nodes(&s, "Shape x > s; Reshape x,turned > t; CumSum t,zero > c; Reshape c,s > y");
-        struct proto file = small_end(&s);
-        const struct percept_options options = {
-            .size = sizeof options, .region = PERCEPT_REGION_PRIVATE, .batch_independent = word};
-        struct percept_err err = {0};
-        struct percept_model *model = percept_open_memory(file.at, file.n, &options, &err);
-        proto_free(&file);
-        ck_assert_msg(model != NULL, "%s", err.text);
+        struct percept_model *model = open_with_word(&s, word);
         ck_assert(small_describe(model).batch_free && !small_describe(model).batch_asserted);
         struct percept_session *session = small_session(model);
         ck_assert(percept_resize(session, 0, 3, DIMS(24, 3, 4), NULL) && percept_items_independent(session));
@@ -229,6 +230,20 @@ START_TEST(a_proof_is_looked_for_at_the_shapes_that_are_run)
 }
 END_TEST
 
+START_TEST(no_word_makes_items_where_an_output_has_none)
+{
+    struct small s = small_xy(2, DIMS(-1, 4));
+    small_nodes(&s, "ReduceMean x > y axes=0 keepdims=0");
+    struct percept_model *model = open_with_word(&s, true);
+    ck_assert(!small_describe(model).batch_free);
+    struct percept_session *session = small_session(model);
+    ck_assert(percept_resize(session, 0, 2, DIMS(3, 4), NULL));
+    ck_assert(!percept_items_independent(session));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_axes_suite(void);
 Suite *engine_axes_suite(void)
 {
@@ -236,6 +251,7 @@ Suite *engine_axes_suite(void)
     TCase *tests = tcase_create("axes");
     tcase_add_loop_test(tests, the_batch_is_where_it_is_proved, 0, (int)(sizeof nets / sizeof *nets));
     tcase_add_test(tests, the_owners_word_is_about_first_axes);
+    tcase_add_test(tests, no_word_makes_items_where_an_output_has_none);
     tcase_add_test(tests, a_proof_is_looked_for_at_the_shapes_that_are_run);
     suite_add_tcase(suite, tests);
     return suite;
