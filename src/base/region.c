@@ -249,6 +249,12 @@ static bool read_header(int fd, struct header *header)
     return true;
 }
 
+/* Written in another form, or by another build (NULL: one without a name). */
+static bool is_foreign(const struct header *header, const char *build)
+{
+    return header->form != FORM || strcmp(header->build, build ? build : "") != 0;
+}
+
 static int pick_oldest(void *user, int fd, const char *name)
 {
     struct evicting *evicting = user;
@@ -256,8 +262,7 @@ static int pick_oldest(void *user, int fd, const char *name)
     struct stat st;
     if (fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
         return 0;
-    bool other = header.form != FORM || strcmp(header.build, evicting->key->build ? evicting->key->build : "") != 0;
-    if (other != evicting->other_builds || !earlier(evicting->after, st.st_mtim) ||
+    if (is_foreign(&header, evicting->key->build) != evicting->other_builds || !earlier(evicting->after, st.st_mtim) ||
         (evicting->name[0] && !earlier(st.st_mtim, evicting->marked)))
         return 0;
     snprintf(evicting->name, sizeof evicting->name, "%s", name);
@@ -451,7 +456,7 @@ static int remove_replaced(void *user, int fd, const char *name)
     if (strcmp(name, region->name) == 0 || fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
         return 0;
     bool same_file = strcmp(header.model, own->model) == 0 && strcmp(header.level, own->level) == 0;
-    bool other_build = header.form != FORM || strcmp(header.build, own->build) != 0;
+    bool other_build = is_foreign(&header, own->build);
     return (same_file || other_build) && remove_if_alone(fd, name, 0);
 }
 

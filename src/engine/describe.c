@@ -1,7 +1,7 @@
 /*
  * describe.c - what percept_inputs, percept_outputs and percept_describe will say.
  *
- * In three moments of opening a model, because what they tell is there no longer, or not before: names, dims and
+ * In four moments of opening a model, because what they tell is there no longer, or not before: names, dims and
  * operators as the file has them, before anything is folded or fused; types and ranks of outputs that the file leaves
  * open, from the trial; the labels of their columns, from checked nodes; the region and the number of steps, once the
  * weights are packed.

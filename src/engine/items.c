@@ -25,6 +25,7 @@
  */
 #include "engine/items.h"
 
+#include "engine/known.h"
 #include "engine/planner.h"
 #include "op/batch_axis.h"
 
@@ -97,23 +98,12 @@ static struct step *step_of(struct items *items, const struct node *node, struct
 {
     struct step *step = arena_alloc(&items->arena, sizeof *step);
     struct tensor *unwanted = arena_alloc(&items->arena, sizeof *unwanted);
-    struct tensor **in = arena_array(&items->arena, (size_t)node->n_in + 1, sizeof *in);
-    struct tensor **out = arena_array(&items->arena, (size_t)node->n_out + 1, sizeof *out);
-    if (!step || !unwanted || !in || !out)
+    if (!step || !unwanted || !known_step(step, node, items->model->kernels, &items->arena))
         return NULL;
-    *step = (struct step){.op = node->op,
-                          .node = node,
-                          .priv = node->priv,
-                          .kernels = items->model->kernels,
-                          .n_in = node->n_in,
-                          .n_out = node->n_out,
-                          .in = in,
-                          .out = out,
-                          .arena = &items->arena};
     for (int i = 0; i < node->n_in; i++)
-        in[i] = node->in[i] >= 0 ? &values[node->in[i]] : NULL;
+        step->in[i] = node->in[i] >= 0 ? &values[node->in[i]] : NULL;
     for (int o = 0; o < node->n_out; o++)
-        out[o] = node->out[o] >= 0 ? &values[node->out[o]] : unwanted;
+        step->out[o] = node->out[o] >= 0 ? &values[node->out[o]] : unwanted;
     return step;
 }
 
@@ -138,7 +128,7 @@ static bool ask(struct items *items, const struct node *node, struct batch_view 
     return true;
 }
 
-/* What the inputs have in common: all SAME, else SHAPED or APART; MIXED, with the node that is to blame. */
+/* What the inputs have in common: all SAME, else SHAPED or INDEPENDENT; MIXED, with the node that is to blame. */
 static enum batch_word worst_input(const struct items *items, const struct node *node, int *culprit)
 {
     enum batch_word worst = BATCH_SAME;

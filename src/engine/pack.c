@@ -7,7 +7,8 @@
  * level and the precision: an adopted region is used by laying the same offsets over it without packing.
  *
  * The digest covers every byte that weights come from (the file, external data as they are read), the
- * level, the precision, and the build: another build may pack otherwise. XXH3 runs at memory speed.
+ * level, the precision, whether the batch was freed, and the build: another build may pack otherwise. XXH3
+ * runs at memory speed.
  *
  * Small constants that operators read while shapes are planned lie in the region like all others.
  * Strings hold pointers and stay in the model's arena.
@@ -21,7 +22,6 @@
 #define PERCEPT_BUILD "unversioned"
 #endif
 
-#define LAYOUT_VERSION "regions 2"
 #define SLACK 64
 
 struct pack_digest {
@@ -63,7 +63,6 @@ static void finish_digest(struct pack_digest *digest, const struct percept_model
     pack_digest_add(digest, bytes_of_text(model->kernels->name));
     pack_digest_add(digest, bytes_of_text(model->description.precision));
     pack_digest_add(digest, bytes_of_text(PERCEPT_BUILD));
-    pack_digest_add(digest, bytes_of_text(LAYOUT_VERSION));
     pack_digest_add(digest, bytes_of_text(model->description.batch_rewritten ? "batch freed" : ""));
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digest->state));

@@ -117,7 +117,7 @@ bool graph_reserve(struct graph *graph, struct arena *arena, size_t n_values, si
 int graph_find(const struct graph *graph, struct bytes name);
 
 /* Producers, uses, one producer per value, inputs defined, no cycle; nodes sorted topologically, in the
- * order of the file where that is one. Dead nodes are passed over. Captures of subgraphs are inputs of
+ * order of the file where that is one. Removed nodes are passed over. Captures of subgraphs are inputs of
  * the node that has the subgraph; subgraphs themselves are sorted before. Errors name the node or value. */
 bool graph_sort(struct graph *graph, struct arena *arena, struct percept_err *err);
 
