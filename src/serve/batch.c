@@ -84,6 +84,7 @@ void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_item
     batch->one_by_one = batch->inseparable = false;
     batch->leader_home = batch->team_closed = false;
     batch->n_runs = 0;
+    batch->flops = 0;
     int64_t offset = 0;
     for (struct job *job = jobs->first; job; job = job->next) {
         job->state = JOB_RUNNING;
@@ -157,10 +158,7 @@ static bool gather_input(const struct batch *batch, const struct group *group, i
     const struct job *job = group->first;
     const int axis = group->n > 1 ? batch->lane->ios.inputs[i].batch_axis : 0;
     const size_t n = pieces_before(&job->inputs[i], axis);
-    size_t step = 0;
-    for (int j = 0; j < group->n; j++, job = job->next)
-        step += bytes_from(&job->inputs[i], axis);
-    job = group->first;
+    const size_t step = group->n > 1 ? bytes_from(&job->inputs[i], axis + 1) * (size_t)group->n_items : 0;
     for (int j = 0; j < group->n; j++, job = job->next) {
         const size_t n_bytes = bytes_from(&job->inputs[i], axis);
         if (!copy_pieces(watch, to, step, job->inputs[i].data, n_bytes, n, n_bytes))
@@ -251,19 +249,21 @@ static bool rows_of_output(const struct batch *batch, struct job *job, int o, st
     const char *from = (const char *)view->data + (row && n ? row * (size_t)job->offset : 0);
     view->dims[axis] = job->n_items;
     view->data = n == 1 ? (void *)(uintptr_t)from : arena_alloc(job->arena, n * n_bytes + 1);
-    if (!view->data)
+    if (n != 1 && !view->data)
         return err_memory(err, "a request's results", n * n_bytes);
     return n == 1 || copy_pieces(&job->watch, view->data, n_bytes, from, step, n, n_bytes) ||
            watch_refuse(&job->watch, err);
 }
 
-/* NULL where they had to be copied and were not. */
+/* Of the outputs that it wants. NULL where they had to be copied and were not. */
 static const struct percept_tensor *rows_of(struct batch *batch, struct job *job, struct percept_err *err)
 {
     job->watch.left = WATCH_STRIDE; /* few that are there are given, if late */
-    for (int o = 0; o < batch->lane->ios.n_outputs; o++)
+    for (int i = 0; i < job->n_outputs; i++) {
+        const int o = job->outputs[i].index;
         if (!rows_of_output(batch, job, o, &batch->views[o], err))
             return NULL;
+    }
     return batch->views;
 }
 

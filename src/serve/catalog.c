@@ -119,7 +119,8 @@ static void let_go(struct catalog *catalog, struct entry *entry)
         unlist(catalog, &entry->served);
         report(catalog, &entry->served);
     }
-    entry_log_unloaded(entry);
+    if (entry->served.lane) /* it was ready */
+        entry_log_unloaded(entry);
     entry_free(entry);
 }
 
@@ -292,7 +293,10 @@ struct served *catalog_replace(struct catalog *catalog, struct served *served, s
     if (served->state == SERVED_UNLOADING)
         return err_null(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " is unloading", served->name,
                         served->version);
-    struct entry *stands = entry_at(served), *entry = entry_new_beside(stands, err);
+    struct entry *stands = entry_at(served);
+    if (stands->stands)
+        stands = stands->stands; /* one that is to take a place itself: the later one counts */
+    struct entry *entry = entry_new_beside(stands, err);
     if (!entry)
         return NULL;
     if (stands->successor)

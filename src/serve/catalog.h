@@ -91,7 +91,7 @@ bool catalog_ready(const struct catalog *catalog, struct percept_err *err);
 bool catalog_loading(const struct catalog *catalog);
 
 /* `changed` is called when something is listed, when its state has changed, and once more, UNLOADING,
- * when it has left the list. */
+ * when it has left the list. Of one whose place another took nothing more is told. */
 void catalog_on_change(struct catalog *catalog, void (*changed)(void *user, struct served *served), void *user);
 
 /* From now on catalog_ready says no ("Server exiting"), while jobs are still accepted: load

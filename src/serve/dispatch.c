@@ -10,7 +10,7 @@
  *
  * Fairness is by core time, not by turns: a lane is charged for what its tasks took, and the one
  * with the least goes first, so a large model's stream cannot crowd out a small one's trickle.
- * Between its own decodes and batches the lane decides (lane_next).
+ * Between its own decodes, batches and replies the lane decides (lane_next).
  *
  * The session used last is used first: its plans are in the cache. Sessions are made when there is
  * more to run than sessions at home, up to one per core, and kept.

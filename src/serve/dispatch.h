@@ -1,6 +1,6 @@
 /*
  * dispatch.h - who gets the next free core. There is one dispatcher; every task of the pool goes
- * through it: decoding, batches, helpers. See dispatch.c for the rules. Threads: the loop's.
+ * through it: decoding, batches, helpers, writing. See dispatch.c for the rules. Threads: the loop's.
  */
 #ifndef SERVE_DISPATCH_H
 #define SERVE_DISPATCH_H

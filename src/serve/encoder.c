@@ -161,13 +161,7 @@ static bool keep(struct job *job, const struct percept_tensor *results, struct p
     return true;
 }
 
-static bool fits_all(const struct job *job)
-{
-    (void)job;
-    return true;
-}
-
-const struct encoder encoder_keep = {.name = "keep", .fits = fits_all, .write = keep};
+const struct encoder encoder_keep = {.name = "keep", .write = keep};
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 

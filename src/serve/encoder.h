@@ -13,7 +13,7 @@
 struct encoder {
     const char *name;
     const char *media_type;              /* of the reply */
-    bool (*fits)(const struct job *job); /* may it answer this job? Asked once it is decoded */
+    bool (*fits)(const struct job *job); /* may it answer this job? Asked once it is decoded; NULL: any */
     bool (*is_long)(const struct job *job, const struct percept_tensor *results); /* NULL: never */
     bool (*write)(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 };

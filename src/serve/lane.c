@@ -64,32 +64,31 @@ bool lane_is_full(const struct lane *lane)
     return lane->n_pending - lane->n_children >= lane->max_queue_size;
 }
 
+static void push(struct lane *lane, struct job *job, struct job_list *list, enum job_state state)
+{
+    job->state = state;
+    job_list_push(list, job);
+    lane_note(lane, job);
+}
+
 void lane_push(struct lane *lane, struct job *job)
 {
-    job->state = JOB_WAITING;
-    job_list_push(&lane->waiting, job);
-    lane_note(lane, job);
+    push(lane, job, &lane->waiting, JOB_WAITING);
 }
 
 void lane_push_undecoded(struct lane *lane, struct job *job)
 {
-    job->state = JOB_UNDECODED;
-    job_list_push(&lane->undecoded, job);
-    lane_note(lane, job);
+    push(lane, job, &lane->undecoded, JOB_UNDECODED);
 }
 
 void lane_push_unwritten(struct lane *lane, struct job *job)
 {
-    job->state = JOB_UNWRITTEN;
-    job_list_push(&lane->unwritten, job);
-    lane_note(lane, job);
+    push(lane, job, &lane->unwritten, JOB_UNWRITTEN);
 }
 
 void lane_push_parent(struct lane *lane, struct job *job)
 {
-    job->state = JOB_PARENT;
-    job_list_push(&lane->parents, job);
-    lane_note(lane, job);
+    push(lane, job, &lane->parents, JOB_PARENT);
 }
 
 static bool expired(const struct job *job, int64_t now_ns)
@@ -200,8 +199,11 @@ int64_t lane_form(struct lane *lane, struct job_list *jobs)
 
 bool lane_remove(struct lane *lane, struct job *job)
 {
-    if (!job_list_remove(&lane->waiting, job) && !job_list_remove(&lane->undecoded, job) &&
-        !job_list_remove(&lane->unwritten, job) && !job_list_remove(&lane->parents, job))
+    struct job_list *list = job->state == JOB_WAITING     ? &lane->waiting
+                            : job->state == JOB_UNDECODED ? &lane->undecoded
+                            : job->state == JOB_UNWRITTEN ? &lane->unwritten
+                                                          : &lane->parents;
+    if (!job_list_remove(list, job))
         return false;
     lane_leave(lane, job);
     return true;

@@ -74,7 +74,7 @@ void lane_note(struct lane *lane, const struct job *job);
 int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *expired);
 
 /* What this lane would do with a core now; *look_ns becomes earlier if there is something to do
- * then. A lane whose every session is away (`may_run` false) can only decode. */
+ * then. A lane whose every session is away (`may_run` false) can only decode and write. */
 enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run, int64_t *look_ns);
 
 /* Takes out the jobs of the next batch: the oldest, and those behind it that fit in shape and

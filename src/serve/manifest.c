@@ -11,7 +11,7 @@
  * fit.c compares with the model: a manifest that does not fit is found out at load, not by
  * the first request. What it cannot know (free dimensions) it lets pass.
  *
- * Threads: the loader's; a manifest is not changed afterwards. Files named in it are read from
+ * Threads: a loader's; a manifest is not changed afterwards. Files named in it are read from
  * beneath its folder only.
  */
 #include "serve/manifest.h"

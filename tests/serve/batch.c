@@ -64,12 +64,11 @@ START_TEST(items_may_lie_along_another_axis)
 }
 END_TEST
 
-START_TEST(bad_data_in_a_strip_are_their_senders)
+/* Three jobs of n items together, the second of which has a NaN: it alone fails. */
+static void run_with_bad_data(struct fake *fake, int64_t n, int64_t width)
 {
-    struct fake *fake = fake_new(1);
-    fake_lie_along(fake, 1);
     for (int i = 0; i < 3; i++) {
-        fake_job_fill(fake, &jobs[i], 2, 3, (float)i);
+        fake_job_fill(fake, &jobs[i], n, width, (float)i);
         if (i == 1)
             jobs[i].x[2] = NAN;
         fake_start(fake, &jobs[i]);
@@ -78,6 +77,13 @@ START_TEST(bad_data_in_a_strip_are_their_senders)
     expect_own_rows(0);
     expect_own_rows(2);
     ck_assert_int_eq(jobs[1].job.err.code, ERR_DATA);
+}
+
+START_TEST(bad_data_in_a_strip_are_their_senders)
+{
+    struct fake *fake = fake_new(1);
+    fake_lie_along(fake, 1);
+    run_with_bad_data(fake, 2, 3);
     fake_free(fake);
 }
 END_TEST
@@ -85,16 +91,7 @@ END_TEST
 START_TEST(a_job_with_bad_data_fails_alone)
 {
     struct fake *fake = fake_new(1);
-    for (int i = 0; i < 3; i++) {
-        fake_job_fill(fake, &jobs[i], 1, 4, (float)i);
-        if (i == 1)
-            jobs[i].x[2] = NAN;
-        fake_start(fake, &jobs[i]);
-    }
-    fake_settle(fake);
-    expect_own_rows(0);
-    expect_own_rows(2);
-    ck_assert_int_eq(jobs[1].job.err.code, ERR_DATA);
+    run_with_bad_data(fake, 1, 4);
     ck_assert_str_eq(jobs[1].job.err.text, "element 2 is NaN");
     ck_assert(!jobs[1].encoded);
     ck_assert_int_eq(fake->n_runs, 4);

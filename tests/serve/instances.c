@@ -477,6 +477,25 @@ START_TEST(of_two_replacements_the_later_one_counts)
 }
 END_TEST
 
+/* With two loaders either may be the first: what is not listed has no place that one could take. */
+START_TEST(a_replacement_that_loads_can_be_replaced)
+{
+    ck_assert(loop_loaders(loop, 2, &err));
+    serve_a(10);
+    put("a/model.onnx", 20);
+    struct served *first = replace("a");
+    put("a/model.onnx", 30);
+    struct served *last = catalog_replace(catalog, first, &err);
+    ck_assert_ptr_nonnull(last);
+    loop_run(loop);
+    ck_assert_ptr_eq(find("a", 1), last);
+    ck_assert_ptr_null(catalog_first(catalog)->next);
+    ask("a");
+    loop_run(loop);
+    expect_answer(&asked[0], 31);
+}
+END_TEST
+
 START_TEST(what_is_still_loading_can_be_replaced)
 {
     ck_assert(loop_loaders(loop, 2, &err)); /* either may be the first */
@@ -718,6 +737,7 @@ Suite *serve_instances_suite(void)
     tcase_add_test(tests, a_stream_of_requests_has_no_gap);
     tcase_add_test(tests, a_failed_replacement_leaves_what_stands);
     tcase_add_test(tests, of_two_replacements_the_later_one_counts);
+    tcase_add_test(tests, a_replacement_that_loads_can_be_replaced);
     tcase_add_test(tests, what_is_still_loading_can_be_replaced);
     tcase_add_test(tests, a_failed_model_can_be_replaced);
     tcase_add_test(tests, removal_takes_along_what_loads_beside);

@@ -127,7 +127,7 @@ START_TEST(a_queued_job_that_is_cancelled_is_not_computed)
 }
 END_TEST
 
-START_TEST(a_lifecycle_cancelled_while_it_is_decoded_ends_there)
+START_TEST(a_job_cancelled_while_it_is_decoded_ends_there)
 {
     struct fake *fake = fake_new(1);
     fill(fake, 0, &fake_worker_codec);
@@ -229,7 +229,7 @@ Suite *serve_lifecycle_suite(void)
     tcase_add_test(tests, what_cannot_be_decoded_is_not_run);
     tcase_add_test(tests, a_full_queue_refuses_at_once);
     tcase_add_test(tests, a_queued_job_that_is_cancelled_is_not_computed);
-    tcase_add_test(tests, a_lifecycle_cancelled_while_it_is_decoded_ends_there);
+    tcase_add_test(tests, a_job_cancelled_while_it_is_decoded_ends_there);
     tcase_add_test(tests, a_running_batch_stops_when_all_of_its_jobs_are_cancelled);
     tcase_add_test(tests, a_batch_goes_on_for_those_who_still_want_it);
     tcase_add_test(tests, cancelling_what_has_ended_changes_nothing);
