@@ -261,11 +261,12 @@ static bool add_texts(const struct given *given, struct options_list *list, stru
         *list = (struct options_list){.n = 0};
     for (const char *at = given->text;; at++) {
         size_t n = strcspn(at, ",");
-        char expected[80];
-        snprintf(expected, sizeof expected, "%" PRId64 " to %" PRId64 " characters, or several with commas between",
-                 row->least, row->most);
-        if (!in_range(row, (int64_t)n))
+        if (!in_range(row, (int64_t)n)) {
+            char expected[80];
+            snprintf(expected, sizeof expected, "%" PRId64 " to %" PRId64 " characters, or several with commas between",
+                     row->least, row->most);
             return refuse(given, err, expected);
+        }
         const char *text = arena_text(arena, at, n);
         if (!text)
             return err_memory(err, "the arguments", n);
@@ -828,7 +829,7 @@ void options_print_man(FILE *out)
     man_variables(out);
     fputs(".TP\n.B NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS\nas systemd sets them: readiness, "
           "status and signs "
-          "of life are told, a passed socket is used.\n"
+          "of life are told, passed sockets are served instead of --listen.\n"
           ".SH SIGNALS\n.TP\n.B SIGTERM, SIGINT\nend in good order: say that we are not ready, "
           "serve on for\n"
           "\\-\\-drain\\-delay, answer what was accepted, exit with 0. A second one ends at once.\n"

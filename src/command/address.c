@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "base/number.h"
+#include "http/framing.h"
 
 #define UNIX "unix:"
 
@@ -25,8 +25,7 @@ static bool refuse(const char *listen, struct percept_err *err)
 static bool read_port(const char *text, int *port)
 {
     int64_t value;
-    struct bytes bytes = bytes_of_text(text);
-    if (number_read_int64(bytes, &value) != bytes.end || value < 0 || value > 65535)
+    if (!framing_number(bytes_of_text(text), &value) || value > 65535)
         return false;
     *port = (int)value;
     return true;
@@ -69,7 +68,7 @@ static bool read_file_name(const char *listen, struct address *address, struct p
 bool address_read(const char *listen, int port, struct address *address, struct percept_err *err)
 {
     static const char *const loopback[] = {"", "*", "0.0.0.0", "localhost"};
-    char host[40];
+    char host[64];
     int own_port;
     if (strncmp(listen, UNIX, strlen(UNIX)) == 0)
         return read_file_name(listen, address, err);

@@ -129,11 +129,13 @@ static uv_async_t bell;
 
 static void on_signal(int number)
 {
+    const int before = errno; /* of whom it interrupts */
     if (number == SIGHUP)
         hung_up = true;
     else
         asked_to_end = true;
     uv_async_send(&bell);
+    errno = before;
 }
 
 static void on_bell(uv_async_t *handle)
@@ -344,9 +346,10 @@ static bool set_up(struct serving *serving, struct percept_err *err)
     return serving->catalog != NULL;
 }
 
-/* "cannot listen on 'PLACE': " stands before what the system says, and stays. */
+/* "cannot listen on 'PLACE': " stands before what the system says, and stays. Other errors are not about places. */
 static void explain_address(struct percept_err *err)
 {
+    static const char begins[] = "cannot listen on '";
     static const struct {
         int number;
         const char *says;
@@ -354,7 +357,9 @@ static void explain_address(struct percept_err *err)
         {EADDRINUSE, "another program does; stop it, or choose another port with --listen, or 0 for a free one"},
         {EADDRNOTAVAIL, "this host has no such address; :PORT is all of them"},
         {EACCES, "ports below 1024 are for root; choose a higher one"}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows && !strstr(err->text, "'unix:"); i++) {
+    if (strncmp(err->text, begins, strlen(begins)) != 0 || strstr(err->text, "'unix:"))
+        return;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *at = strstr(err->text, strerror(rows[i].number));
         if (at)
             snprintf(at, sizeof err->text - (size_t)(at - err->text), "%s", rows[i].says);
@@ -505,8 +510,10 @@ int serve_command(const struct options *options)
 static bool places_are_places(const struct options_list *listen, struct percept_err *err)
 {
     struct address address;
+    int fd;
     for (int i = 0; i < listen->n; i++)
-        if (!listen_passed(listen->at[i]) && !address_read(listen->at[i], 0, &address, err))
+        if (listen_passed(listen->at[i]) ? !listen_descriptor(listen->at[i], &fd, err)
+                                         : !address_read(listen->at[i], 0, &address, err))
             return false;
     return true;
 }

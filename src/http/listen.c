@@ -58,20 +58,28 @@ static bool failed(const char *where, struct percept_err *err)
     return err_set(err, ERR_SYSTEM, "cannot listen on '%s': %s", where, strerror(errno));
 }
 
+bool listen_descriptor(const char *where, int *fd, struct percept_err *err)
+{
+    int64_t number;
+    if (!framing_number(bytes_of_text(where + 3), &number) || number > INT32_MAX)
+        return refuse(where, err, "after 'fd:' comes a number");
+    *fd = (int)number;
+    return true;
+}
+
 static bool open_passed(struct listener *listener, struct percept_err *err)
 {
     const char *where = listener->where;
-    int64_t fd;
+    int fd;
     int listening = 0;
     socklen_t n_bytes = sizeof listening;
-    if (!framing_number(bytes_of_text(where + 3), &fd) || fd > INT32_MAX)
-        return refuse(where, err, "after 'fd:' comes a number");
-    if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n_bytes) != 0 || !listening)
+    if (!listen_descriptor(where, &fd, err))
+        return false;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n_bytes) != 0 || !listening)
         return refuse(where, err, "that descriptor is no listening socket");
     listener->passed = true;
-    listener->fd = (int)fd;
-    return (fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK) == 0 &&
-            fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0) ||
+    listener->fd = fd;
+    return (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) ||
            failed(where, err);
 }
 
@@ -149,8 +157,8 @@ static bool bind_file(int fd, const struct sockaddr_un *address)
         return true;
     if (errno != EADDRINUSE)
         return false;
-    if (is_left_over(address) && unlink(address->sun_path) == 0)
-        return bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    if (is_left_over(address))
+        return unlink(address->sun_path) == 0 && bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
     errno = EADDRINUSE;
     return false;
 }
@@ -164,7 +172,8 @@ static bool open_file(struct listener *listener, struct percept_err *err)
         return refuse(where, err, "after 'unix:' comes an absolute path of at most 107 bytes");
     memcpy(address.sun_path, path, strlen(path));
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener->fd < 0 || fchmod(listener->fd, UNIX_MODE) != 0 || !bind_file(listener->fd, &address))
+    if (listener->fd < 0 || fchmod(listener->fd, UNIX_MODE) != 0 || !bind_file(listener->fd, &address) ||
+        listen(listener->fd, BACKLOG) != 0)
         return errno != EADDRINUSE
                    ? failed(where, err)
                    : err_set(err, ERR_SYSTEM, "cannot listen on '%s': another program does, or it is no socket", where);
@@ -173,7 +182,7 @@ static bool open_file(struct listener *listener, struct percept_err *err)
         listener->device = file.st_dev;
         listener->inode = file.st_ino;
     }
-    return (chmod(path, UNIX_MODE) == 0 && listen(listener->fd, BACKLOG) == 0) || failed(where, err);
+    return chmod(path, UNIX_MODE) == 0 || failed(where, err);
 }
 
 static void remove_file(struct listener *listener)

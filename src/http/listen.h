@@ -15,7 +15,7 @@
 
 #include "percept.h"
 
-/* What is served alike at one place; connections know theirs. */
+/* One place; what holds for it alone belongs here. */
 struct listener {
     const char *where; /* as it was asked for; the caller's */
     bool passed;       /* others may hold it as well, and go on with it */
@@ -32,6 +32,9 @@ bool listen_open(const char *where, struct listener *listener, struct percept_er
 
 /* Does `where` name a socket that somebody else opened, and may still hold? */
 bool listen_passed(const char *where);
+
+/* Its descriptor, whether or not it is open. False with a sentence when no number stands there. */
+bool listen_descriptor(const char *where, int *fd, struct percept_err *err);
 
 /* Before it is closed: who is in the queue stays there, and nobody joins. Not where it was passed:
  * what comes there waits for whoever serves next. */

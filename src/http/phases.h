@@ -25,7 +25,6 @@
 #include "http/receive.h"
 
 struct exchange;
-struct listener;
 
 enum phase {
     PHASE_HEADER, /* connected, or its head is coming */
@@ -40,7 +39,6 @@ enum phase {
 
 struct connection {
     struct connection *before, *after; /* in its phase */
-    const struct listener *listener;   /* where it came in */
     struct exchange *exchange;         /* NULL: it has no request, or not its first line */
     uint64_t since_ms;                 /* in this phase */
     uint64_t moved_ms;                 /* when its client last did something, as far as we know */

@@ -10,7 +10,7 @@
  * its turn callback pumps: once per turn, however many replies there are.
  *
  * Doors. microhttpd has no listening socket: there may be several, so each is a uv_poll of ours, and
- * what comes in is accepted here and handed over (MHD_add_connection). Connections know their listener.
+ * what comes in is accepted here and handed over (MHD_add_connection).
  *
  * Deadlines. microhttpd's timeout is one of inactivity, which a byte a second defeats. Each
  * connection is in one phase (phases.h) with one limit. Past it a socket is shut down, never
@@ -98,8 +98,7 @@ struct server {
     struct MHD_Daemon *daemon;
     struct door *doors;
     int n_doors;
-    const struct listener *entrance; /* of who is coming in just now */
-    int watch;                       /* a descriptor, -1: none */
+    int watch; /* a descriptor, -1: none */
     unsigned most_connections;
     struct phases phases;
     uint64_t limits_ms[N_PHASES]; /* 0: none */
@@ -306,7 +305,6 @@ static void connection_opened(struct server *server, struct MHD_Connection *mhd,
         return;
     }
     connection->fd = info->connect_fd;
-    connection->listener = server->entrance;
     connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
     if (!receive_watch(connection->fd, &connection->receiver)) {
         arena_buffer_free(connection);
@@ -334,7 +332,6 @@ static void connection_closed(struct server *server, struct connection *connecti
     arena_buffer_free(connection);
     *context = NULL;
     server->site.n_connections--;
-    pump_soon(server);
 }
 
 static void on_connection(void *user, struct MHD_Connection *mhd, void **context,
@@ -596,9 +593,7 @@ static enum accepted take_in(struct server *server, struct door *door, unsigned 
     int fd = accept4(door->listener.fd, (struct sockaddr *)&address, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return errno == EAGAIN ? NOBODY_WAITS : errno == ECONNABORTED || errno == EINTR ? ACCEPTED : NO_ROOM;
-    server->entrance = &door->listener;
     MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, n_bytes); /* or closes it */
-    server->entrance = NULL;
     return ACCEPTED;
 }
 

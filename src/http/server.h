@@ -26,7 +26,7 @@ struct server;
 /* Reads the API keys, opens the doors and answers from the next turn of the loop on. A place is
  * ADDRESS:PORT ("127.0.0.1:8000", "[::1]:8000", "localhost:8000"), "PORT" on 127.0.0.1, ":PORT"
  * for all addresses of this host, "unix:/PATH", or "fd:N" for a listening socket that somebody passed
- * (systemd: fd:3). Port 0 takes a free one. What can be asked is the same at all of them. The texts
+ * (systemd: fd:3 and on). Port 0 takes a free one. What can be asked is the same at all of them. The texts
  * outlive the server. NULL with a sentence, which names the place, when that is impossible. */
 struct server *server_new(struct loop *loop, struct catalog *catalog, const struct settings *settings,
                           const char *const *places, int n_places, struct percept_err *err);
