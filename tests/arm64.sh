@@ -45,6 +45,7 @@ for folder in $folders; do
     qemu-aarch64 -L /usr/aarch64-linux-gnu -E EMULATED=1 -E LD_LIBRARY_PATH="$lib:$lib/openblas-serial" "$build/test-$folder" \
         >"$build/$folder.log" 2>&1 || status=$?
     [ "$(wc -l <"$tally")" != "$before" ] || echo "0 1" >>"$tally" # it died before it could count
+    [ "$status" = 0 ] || ! tail -n 1 "$tally" | grep -q ' 0$' || echo "0 1" >>"$tally" # or when it had counted
     grep -E '^(skipped: |not run: |[0-9]+%: )' "$build/$folder.log" || true
     [ "$status" = 0 ] || tail -n 60 "$build/$folder.log"
     skipped=$((skipped + $(grep -c '^skipped: ' "$build/$folder.log" || true)))

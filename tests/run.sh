@@ -31,6 +31,8 @@ run() { # program
     after=$(wc -l < "$tally")
     if [ "$before" = "$after" ]; then # it died before it could count
         echo "0 1" >> "$tally"
+    elif [ $status != 0 ] && tail -n 1 "$tally" | grep -q ' 0$'; then # or when it had counted: a leak, a destructor
+        echo "0 1" >> "$tally"
     fi
     if [ $status != 0 ]; then
         cat "$log"

@@ -29,6 +29,15 @@ done
 sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | while read -r word; do
     grep -qF "\"$word\"" api.md || grep -qF "\`$word\`" api.md || echo "api.md: the task $word is not described"
 done
+for table in encoders:E formats:F tasks:T; do # a row that these patterns miss would go unseen
+    rows=$(grep -c "^${table#*:}(" "src/serve/${table%:*}.def")
+    case $table in
+    encoders:*) found=$(sed -nE 's/^E\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | wc -l) ;;
+    formats:*) found=$(sed -nE 's/^F\("[^"]+", ".*", "(image[^"]+)", "[^"]*", [a-z_]+\)$/\1/p' src/serve/formats.def | wc -l) ;;
+    tasks:*) found=$(sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | wc -l) ;;
+    esac
+    [ "$rows" -gt 0 ] && [ "$rows" = "$found" ] || echo "src/serve/${table%:*}.def: $found of $rows rows were understood"
+done
 # Every table is told of.
 for table in src/*.def src/*/*.def; do
     grep -qF "\`${table#src/}\`" docs/design.md || echo "$table is not among the tables of docs/design.md"

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 findings=$(mktemp)
 trap 'rm -f "$findings"' EXIT
 for check in layers circles doors headers symbols bans mirror kernels names words format length docs size stale; do
-    "tests/lint/$check.sh" | sed "s/^/$check: /" >> "$findings"
+    "tests/lint/$check.sh" 2>&1 | sed "s/^/$check: /" >> "$findings"
 done
 cat "$findings"
 n=$(wc -l < "$findings")

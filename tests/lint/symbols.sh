@@ -9,6 +9,9 @@ for object in "$BUILD"/src/kernel/kernels.*.*.o; do
         awk -v table="${table//./_}" 'NF == 3 && $3 != table {print "the object of " table " exports " $3}'
 done
 for object in "$BUILD"/src/kernel/kernels.*.base.o; do
-    [ "$(uname -m)" != x86_64 ] || ! objdump -d "$object" | grep -qE '%[yz]mm' ||
+    [ "$(uname -m)" = x86_64 ] || continue
+    code=$(objdump -d --no-show-raw-insn "$object")
+    grep -qE '%(xmm|r[0-9a-z]+)' <<<"$code" || echo "$object: nothing could be read"
+    ! grep -qE '%[yz]mm|[[:space:]]v[a-z]+[a-z0-9]*[[:space:]]+%' <<<"$code" ||
         echo "$object: level base contains AVX instructions"
 done
