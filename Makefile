@@ -56,6 +56,7 @@ LIB_LIBS    := -lxxhash -lm -ldl
 DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
 
 # A level compiles the families in which it is better than the level below, from which it borrows the others (pick.c).
+# One with gemm or convolve of its own has map as well, whose activations they call (epilogue.h).
 FAMILIES := gemm convolve map reduce recur quantize layout
 KERNEL_LEVELS := base $(if $(filter x86_64,$(ARCH)),v3 v4)
 LEVEL_base    :=
