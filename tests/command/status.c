@@ -69,6 +69,9 @@ static const struct {
     {2, "serve %s/relu.onnx --listen 127.0.0.1:0 --api-key-file %s/relu.onnx", "an API key is one word"},
     {2, "serve %s/relu.onnx --listen nowhere:1", "nowhere:1"},
     {2, "%s/relu.onnx --check-config --listen here", "'here' is no address"},
+    {2, "%s/relu.onnx --check-config --listen fd:here", "after 'fd:' comes a number"},
+    {2, "%s/relu.onnx --check-config --listen 127.0.0.1:-0", "is no address"},
+    {0, "%s/relu.onnx --check-config --listen 127.0.0.1:080", "configuration is good"},
     /* --health says 0 or 1, whatever is wrong */
     {1, "--health --listen 127.0.0.1:1", "nobody answers"},
     {1, "--health --listen here", "'here' is no address"},
