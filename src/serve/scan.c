@@ -5,6 +5,7 @@
  *     NAME/model.onnx                   a model's folder; or the only .onnx in it, whatever its name
  *     NAME/1/model.onnx, NAME/v2/...    with versions
  *     FOLDER/                           a folder of such files and folders
+ *     NAME=...                          any of these with one model, which gets this name
  *
  * A path on the command line is a model's folder when it has a model.onnx, or folders 1, 2, ...
  * with a model, or nothing but folders v1, 02, ... with one; else a folder of models. Within a
@@ -519,7 +520,8 @@ static bool refuse_file(struct scan *scan, const char *path, struct percept_err 
     return refuse_path(scan, path, false, why, ERR_INVALID, err);
 }
 
-bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
+/* A path without a name. */
+static bool scan_place(struct scan *scan, const char *path, struct percept_err *err)
 {
     if (!file_exists(path))
         return refuse_path(scan, path, false, "there is nothing at this path", ERR_NOT_FOUND, err);
@@ -548,4 +550,67 @@ bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
                        "there is no model in it: expected model.onnx, versions such as 1/model.onnx, or "
                        "folders with these",
                        ERR_NOT_FOUND, err);
+}
+
+/* --- a name that was given ---------------------------------------------------------------------------------------- */
+
+/* "NAME=PATH" -> PATH and NAME; any other text, and a file that is called so, is a path. */
+static const char *path_behind_name(struct scan *scan, const char *path, char **name)
+{
+    const char *equals = strchr(path, '=');
+    *name = NULL;
+    if (!equals || equals == path || memchr(path, '/', (size_t)(equals - path)) || file_exists(path))
+        return path;
+    *name = arena_text(&scan->arena, path, (size_t)(equals - path));
+    scan->memory_short |= !*name;
+    return equals + 1;
+}
+
+/* The models of `first` and behind it, which must be one, get the name. */
+static bool give_name(struct scan *scan, struct found *first, const char *name, const char *path,
+                      struct percept_err *err)
+{
+    for (const struct found *found = first; found; found = found->next)
+        if (strcmp(found->name, first->name) != 0) {
+            const char *why = arena_printf(&scan->arena,
+                                           "there are several models in it ('%s', '%s'): a name can be given to one; "
+                                           "name its folder or file, or leave the name out",
+                                           first->name, found->name);
+            return refuse_path(scan, path, true, why ? why : "there are several models in it", ERR_INVALID, err);
+        }
+    for (struct found *found = first; found; found = found->next)
+        found->name = name;
+    return true;
+}
+
+/* What was found since `last` is taken back. */
+static void forget_since(struct scan *scan, struct found *last)
+{
+    scan->last = last;
+    if (last)
+        last->next = NULL;
+    else
+        scan->first = NULL;
+}
+
+bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
+{
+    char *name;
+    const char *place = path_behind_name(scan, path, &name);
+    if (scan->memory_short)
+        return err_memory(err, "a name", strlen(path));
+    if (!name)
+        return scan_place(scan, path, err);
+    if (!scan_name(name))
+        return err_set(err, ERR_INVALID,
+                       "'%s': a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a letter or "
+                       "digit",
+                       path);
+    struct found *last = scan->last;
+    if (!scan_place(scan, place, err))
+        return false;
+    if (give_name(scan, last ? last->next : scan->first, name, place, err))
+        return true;
+    forget_since(scan, last);
+    return false;
 }

@@ -392,10 +392,79 @@ START_TEST(a_manifest_beside_several_files_belongs_to_none)
 }
 END_TEST
 
+static const char *named(const char *name, const char *place)
+{
+    return arena_printf(&arena, "%s=%s", name, folder_at(place));
+}
+
+static void add_named(const char *name, const char *place)
+{
+    ck_assert_msg(scan_path(&scan, named(name, place), &err), "%s", err.text);
+}
+
+START_TEST(a_name_can_be_given_to_the_one_model_of_a_path)
+{
+    folder_files("file.onnx", "mount/model.onnx", "versions/1/model.onnx", "versions/3/model.onnx",
+                 "around/other/model.onnx");
+    add_named("a", "file.onnx");
+    add_named("b", "mount");
+    add_named("c", "versions");
+    add_named("d", "around");
+    const struct found *at = scan.first;
+    expect(at, "a", 1);
+    expect(at = at->next, "b", 1);
+    expect(at = at->next, "c", 1);
+    expect(at = at->next, "c", 3);
+    expect(at = at->next, "d", 1);
+    ck_assert_ptr_null(at->next);
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(a_name_is_not_given_to_several_models_nor_a_bad_one_to_any)
+{
+    folder_files("first.onnx", "many/a.onnx", "many/b.onnx", "empty/readme.txt");
+    add("first.onnx");
+    struct found *last = scan.last;
+    ck_assert(!scan_path(&scan, named("x", "many"), &err));
+    ck_assert_int_eq(err.code, ERR_INVALID);
+    ck_assert_msg(strstr(err.text, "several models in it ('a', 'b')") != NULL, "%s", err.text);
+    ck_assert_msg(scan.last == last && !last->next, "what was found before stays alone");
+    expect_refused(named("x", "many"), ERR_INVALID, "a name can be given to one");
+    expect_refused(named("-x", "first.onnx"), ERR_INVALID, "begins with a letter or digit");
+    expect_refused(named("x y", "first.onnx"), ERR_INVALID, "letters, digits");
+    expect_refused(named("x", "empty"), ERR_NOT_FOUND, "no model");
+    expect_refused(named("x", "nowhere"), ERR_NOT_FOUND, "nothing at this path");
+    expect_refused("x=", ERR_NOT_FOUND, "nothing at this path");
+    expect_refused("=x", ERR_NOT_FOUND, "nothing at this path");
+}
+END_TEST
+
+START_TEST(a_path_with_an_equals_sign_is_a_path_where_it_is_one)
+{
+    folder_files("a=b/c.onnx", "a=b/d.onnx");
+    add("a=b");
+    expect(scan.first, "c", 1);
+    expect(scan.first->next, "d", 1);
+    expect_no_more_omitted();
+    expect_refused(folder_at("c=d"), ERR_NOT_FOUND, "nothing at this path");
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail)
 {
     folder_files("repo/a/1/model.onnx", "repo/b.onnx");
     const char *path = folder_at("repo");
+    for (size_t nth = 1; nth <= 4; nth++) {
+        struct scan own = {0};
+        err = (struct percept_err){0};
+        arena_fail_at(nth, true);
+        bool ok = scan_path(&own, path, &err);
+        arena_fail_at(0, false);
+        ck_assert(ok ? nth > 1 : err.code == ERR_MEMORY);
+        arena_free(&own.arena);
+    }
+    path = named("name", "repo/a");
     for (size_t nth = 1; nth <= 4; nth++) {
         struct scan own = {0};
         err = (struct percept_err){0};
@@ -448,6 +517,9 @@ Suite *serve_scan_suite(void)
     tcase_add_test(tests, a_name_that_cannot_stand_in_a_path_is_refused);
     tcase_add_test(tests, a_versions_own_manifest_comes_first);
     tcase_add_test(tests, a_manifest_beside_several_files_belongs_to_none);
+    tcase_add_test(tests, a_name_can_be_given_to_the_one_model_of_a_path);
+    tcase_add_test(tests, a_name_is_not_given_to_several_models_nor_a_bad_one_to_any);
+    tcase_add_test(tests, a_path_with_an_equals_sign_is_a_path_where_it_is_one);
     tcase_add_test(tests, every_allocation_may_fail);
     suite_add_tcase(suite, tests);
     return suite;
