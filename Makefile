@@ -287,6 +287,14 @@ overshoot: $(B)/perceptd ## how late the costliest requests are answered past th
 abandon: $(B)/perceptd ## 5,000 clients that leave, in each phase of a request: T=PHASE (python3)
 	@python3 tests/real/abandon.py $(B)/perceptd $(MODELS) $(T)
 
+.PHONY: deploy-files
+deploy-files: $(B)/perceptd ## do the files for Docker, Kubernetes, KServe and HAProxy fit the program? (python3-yaml)
+	@/usr/bin/python3 tests/deploy/files.py $(B)/perceptd
+
+.PHONY: replicas
+replicas: $(B)/perceptd ## three replicas behind HAProxy: restarts and a kill under load: REQUESTS=N (root, iproute2, haproxy)
+	@/usr/bin/python3 tests/deploy/replicas.py $(B)/perceptd $(MODELS) $(REQUESTS)
+
 .PHONY: bench-peers
 bench-peers: $(B)/real ## trained models here and in ONNX Runtime: ORT=FOLDER/node_modules T=TEXT (python3, node)
 	@python3 tests/bench/peers.py $(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) $(T)
