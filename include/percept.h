@@ -208,8 +208,15 @@ struct percept_tensor percept_output(const struct percept_session *session, int 
 void percept_set_profiling(struct percept_session *session, bool on);
 const struct percept_step_profile *percept_profile(const struct percept_session *session, int *n);
 
-/* Bytes of scratch that the session's current shapes need (inputs and outputs included). */
+/* Bytes of scratch that the session's current shapes need (inputs and outputs included), as known before a run. */
+size_t percept_session_needs(const struct percept_session *session);
+
+/* Bytes that it holds: as many as the largest of its shapes needed since it was made, or trimmed. */
 size_t percept_session_bytes(const struct percept_session *session);
+
+/* Gives back what is held beyond the current shapes' needs, or `all`. What percept_input and percept_output gave is
+ * gone; shapes that were set stay set, and the next run takes its memory anew. */
+void percept_session_trim(struct percept_session *session, bool all);
 
 /* Floating-point operations of one run at the session's current shapes. */
 double percept_session_flops(const struct percept_session *session);

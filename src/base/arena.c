@@ -10,6 +10,7 @@
  */
 #include "base/arena.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,6 +217,11 @@ void arena_reset(struct arena *arena)
     }
     arena->blocks = keep;
     arena->used_bytes = 0;
+}
+
+void arena_give_back(void)
+{
+    malloc_trim(0);
 }
 
 /*

@@ -45,6 +45,9 @@ bool arena_free_part(struct arena *arena, size_t n_bytes);
 /* Forgets everything handed out but keeps the largest block, for reuse in steady state. */
 void arena_reset(struct arena *arena);
 
+/* The C library keeps what was freed for what may come: back to the system with it. Some milliseconds; any thread. */
+void arena_give_back(void);
+
 /* A single long-lived buffer with its own life: aligned to 64 bytes, zeroed, 64 bytes of slack. */
 void *arena_buffer(size_t n_bytes);
 void arena_buffer_free(void *buffer);

@@ -41,7 +41,7 @@ static bool find_cost(const struct percept_model *model, const struct shapes_mod
     bool good = session && shapes_resize(session, shapes, wish, err) && percept_prepare(session, err);
     if (good)
         *cost = (struct cost){
-            .batch = wish->batch, .flops = percept_session_flops(session), .n_bytes = percept_session_bytes(session)};
+            .batch = wish->batch, .flops = percept_session_flops(session), .n_bytes = percept_session_needs(session)};
     percept_session_free(session);
     return good;
 }

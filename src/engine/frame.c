@@ -425,12 +425,51 @@ struct plan *frame_plan(struct frame *frame)
     return frame->current ? &frame->current->plan : NULL;
 }
 
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+/* Of the plans that go on with the first one of a chain. */
+static size_t chain_bytes(const struct slot *slot)
+{
+    size_t sum = 0;
+    for (const struct plan *plan = slot->plan.next; plan; plan = plan->next)
+        sum += plan->scratch_bytes;
+    return sum;
+}
+
 size_t frame_bytes(const struct frame *frame)
 {
     size_t sum = frame->scratch_bytes + frame->loose.used_bytes + frame->lasting.used_bytes;
-    for (const struct plan *plan = frame->current ? frame->current->plan.next : NULL; plan; plan = plan->next)
-        sum += plan->scratch_bytes;
+    for (int i = 0; i < frame->n_slots; i++)
+        sum += chain_bytes(&frame->slots[i]);
     for (const struct frame *child = frame->children; child; child = child->next)
         sum += frame_bytes(child);
     return sum;
+}
+
+size_t frame_needs(const struct frame *frame)
+{
+    if (!frame->current)
+        return 0;
+    size_t sum = frame->current->plan.scratch_bytes + chain_bytes(frame->current) + frame->loose.used_bytes +
+                 frame->lasting.used_bytes;
+    for (const struct frame *child = frame->children; child; child = child->next)
+        sum += frame_needs(child);
+    return sum;
+}
+
+void frame_trim(struct frame *frame, bool all)
+{
+    for (int i = 0; i < frame->n_slots; i++)
+        if (all || &frame->slots[i] != frame->current)
+            empty(&frame->slots[i]);
+    for (struct frame *child = frame->children; child; child = child->next)
+        frame_trim(child, all);
+    arena_buffer_free(frame->scratch);
+    frame->scratch = NULL;
+    frame->scratch_bytes = 0;
+    arena_free(&frame->loose);
+    arena_free(&frame->lasting);
+    frame->current = NULL;
+    frame->last = NULL;
+    frame->captured = 0;
 }

@@ -45,4 +45,11 @@ struct plan *frame_plan(struct frame *frame);
 /* Bytes of memory that the frame and its bodies hold now. */
 size_t frame_bytes(const struct frame *frame);
 
+/* Of these the bytes that a run at the current shapes needs; 0 when there are none. */
+size_t frame_needs(const struct frame *frame);
+
+/* Frees what runs at other shapes left, bodies' too, or `all`. What feeds and outputs held is lost; the feeds' dims
+ * stay, and the next run takes what it needs anew. */
+void frame_trim(struct frame *frame, bool all);
+
 #endif

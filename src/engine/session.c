@@ -314,6 +314,16 @@ size_t percept_session_bytes(const struct percept_session *session)
     return frame_bytes(session->frame);
 }
 
+size_t percept_session_needs(const struct percept_session *session)
+{
+    return frame_needs(session->frame);
+}
+
+void percept_session_trim(struct percept_session *session, bool all)
+{
+    frame_trim(session->frame, all);
+}
+
 double percept_session_flops(const struct percept_session *session)
 {
     double flops = 0;

@@ -43,6 +43,9 @@ const struct batch_engine batch_percept = {
     .run = percept_run,
     .output = percept_output,
     .flops = percept_session_flops,
+    .session_needs = percept_session_needs,
+    .session_bytes = percept_session_bytes,
+    .session_trim = percept_session_trim,
     .team_new = percept_team_new,
     .team_free = percept_team_free,
     .team_help = percept_team_help,
@@ -209,6 +212,8 @@ static bool run(struct batch *batch, const struct group *group, struct percept_e
     if (ok) {
         ok = engine->run(batch->session, &context, err);
         batch->n_runs++;
+        const size_t needs = engine->session_needs(batch->session);
+        batch->needed_bytes = needs > batch->needed_bytes ? needs : batch->needed_bytes;
     }
     int64_t finished_ns = engine->now_ns();
     struct job *job = group->first;
@@ -373,6 +378,13 @@ static void run_together(struct batch *batch)
     }
 }
 
+void batch_trim(struct batch *batch)
+{
+    batch->engine->session_trim(batch->session, batch->trim_all);
+    batch->held_bytes = batch->engine->session_bytes(batch->session);
+    arena_give_back();
+}
+
 void batch_work(struct batch *batch)
 {
     struct percept_err err = {0};
@@ -385,6 +397,8 @@ void batch_work(struct batch *batch)
         fail_all(batch, &err);
     if (batch->team)
         batch->engine->team_close(batch->team);
+    if (batch->session)
+        batch->held_bytes = batch->engine->session_bytes(batch->session);
     batch->ended_ns = batch->engine->now_ns();
 }
 

@@ -22,6 +22,9 @@ struct batch_engine {
     bool (*run)(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err);
     struct percept_tensor (*output)(const struct percept_session *session, int output);
     double (*flops)(const struct percept_session *session);
+    size_t (*session_needs)(const struct percept_session *session);
+    size_t (*session_bytes)(const struct percept_session *session);
+    void (*session_trim)(struct percept_session *session, bool all);
     struct percept_team *(*team_new)(struct percept_err *err);
     void (*team_free)(struct percept_team *team);
     void (*team_help)(struct percept_team *team);
@@ -55,6 +58,14 @@ struct batch {
     int n_runs;
     double flops; /* of the last run */
     int64_t started_ns, gathered_ns, finished_ns, ended_ns;
+
+    /* memory of the session: dispatch.c's rule for giving it back */
+    size_t held_bytes;
+    size_t needed_bytes;  /* the most that a run needed since window_ns */
+    size_t needed_before; /* and in the time before that */
+    int64_t window_ns;    /* 0: not begun */
+    size_t counted_bytes; /* of held_bytes, in the lane's sum */
+    bool trim_all;        /* what the worker shall do */
 };
 
 struct batch *batch_new(struct lane *lane, const struct batch_engine *engine);
@@ -68,6 +79,9 @@ void batch_cancel(struct batch *batch, struct job *job);
 
 /* Runs and encodes; on a worker. Each job then has a reply or an error. Closes the team. */
 void batch_work(struct batch *batch);
+
+/* Gives back what the session holds and does not need, or all (trim_all); on a worker: large memory takes its time. */
+void batch_trim(struct batch *batch);
 
 /* Makes a session ready for `n_items` (along the batch axes, where the model batches) if the other
  * dimensions are known. Any thread. For warming at load. */

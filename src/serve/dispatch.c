@@ -13,7 +13,8 @@
  * Between its own decodes, batches and replies the lane decides (lane_next).
  *
  * The session used last is used first: its plans are in the cache. Sessions are made when there is
- * more to run than sessions at home, up to one per core, and kept.
+ * more to run than sessions at home, up to one per core, and kept; what they hold and do not need any
+ * more goes back when a core has nothing else to do (trim.h).
  *
  * Helpers are tasks that sit in percept_team_help. They never hold up anything: the leader does not
  * wait for them, the batch's end sends them home, and so does other work that wants a core. What a
@@ -28,6 +29,7 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "serve/encoder.h"
+#include "serve/trim.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -50,6 +52,7 @@ struct dispatch {
     struct batch *running; /* their leaders are out */
     struct lifecycle jobs;
     int n_helpers;    /* out */
+    int n_trims;      /* sessions that a worker has to give memory back */
     int64_t armed_ns; /* when we shall be called in any case */
     bool hurrying;    /* no batch waits for company */
     void (*drained)(void *user);
@@ -176,6 +179,12 @@ static void unlink_running(struct dispatch *dispatch, const struct batch *batch)
     *at = batch->next;
 }
 
+static void count_memory(struct batch *batch)
+{
+    batch->lane->served->stats.session_bytes += batch->held_bytes - batch->counted_bytes;
+    batch->counted_bytes = batch->held_bytes;
+}
+
 /* The batch is at home when nobody is left inside: then its session may be used again. */
 static void return_session(struct batch *batch)
 {
@@ -187,6 +196,7 @@ static void return_session(struct batch *batch)
     batch->team = NULL;
     batch->next = lane->idle;
     lane->idle = batch;
+    count_memory(batch);
 }
 
 static void stop_joining(struct lane *lane)
@@ -350,6 +360,52 @@ static void recall(struct dispatch *dispatch, int wanted)
     }
 }
 
+/* Memory that goes back */
+
+static void trim_work(struct task *task)
+{
+    batch_trim((struct batch *)(void *)task);
+}
+
+/* Behind the others at home: it is the last that should be used. */
+static void trim_done(struct task *task)
+{
+    struct batch *batch = (struct batch *)(void *)task, **end = &batch->lane->idle;
+    struct dispatch *dispatch = batch->lane->dispatch;
+    while (*end)
+        end = &(*end)->next;
+    batch->next = NULL;
+    *end = batch;
+    count_memory(batch);
+    dispatch->n_trims--;
+    wake(dispatch);
+}
+
+static void trim_lane(struct dispatch *dispatch, struct lane *lane, int64_t now_ns, int64_t *look_ns)
+{
+    for (struct batch **at = &lane->idle, *batch; (batch = *at) && idle_cores(dispatch) > 0;) {
+        const enum trim what = trim_judge(batch, batch == lane->idle, now_ns, look_ns);
+        if (what == TRIM_NOTHING) {
+            at = &batch->next;
+            continue;
+        }
+        *at = batch->next;
+        batch->trim_all = what == TRIM_ALL;
+        batch->task = (struct task){.work = trim_work, .done = trim_done};
+        dispatch->n_trims++;
+        submit(dispatch, &batch->task);
+    }
+}
+
+/* Where cores have nothing else to do; returns when to look again. */
+static int64_t trim(struct dispatch *dispatch, int64_t now_ns)
+{
+    int64_t look_ns = LANE_NEVER;
+    for (struct lane *lane = dispatch->lanes; lane && !dispatch->jobs.draining; lane = lane->next)
+        trim_lane(dispatch, lane, now_ns, &look_ns);
+    return look_ns;
+}
+
 /* The turn */
 
 static int64_t expire(struct dispatch *dispatch, int64_t now_ns)
@@ -441,12 +497,14 @@ void dispatch_turn(struct dispatch *dispatch)
     int64_t now_ns = now_of(dispatch);
     int64_t expiry_ns = expire(dispatch, now_ns);
     int64_t look_ns = assign_workers(dispatch, now_ns);
+    int64_t trim_ns = trim(dispatch, now_ns);
+    look_ns = trim_ns < look_ns ? trim_ns : look_ns;
     arm(dispatch, now_ns, expiry_ns < look_ns ? expiry_ns : look_ns);
     if (dispatch->jobs.ended.n) {
         lifecycle_end_all(&dispatch->jobs, &dispatch->jobs.ended);
         wake(dispatch);
     }
-    if (dispatch->drained && !dispatch->jobs.n_in_flight && !dispatch->n_helpers) {
+    if (dispatch->drained && !dispatch->jobs.n_in_flight && !dispatch->n_helpers && !dispatch->n_trims) {
         void (*drained)(void *user) = dispatch->drained;
         dispatch->drained = NULL;
         drained(dispatch->drained_user);
@@ -546,7 +604,7 @@ void dispatch_free(struct dispatch *dispatch)
 {
     if (!dispatch)
         return;
-    assert(!dispatch->lanes && !dispatch->jobs.n_in_flight && !dispatch->n_helpers);
+    assert(!dispatch->lanes && !dispatch->jobs.n_in_flight && !dispatch->n_helpers && !dispatch->n_trims);
     if (dispatch->loop)
         loop_off_turn(dispatch->loop, dispatch);
     loop_timer_free(dispatch->timer);

@@ -30,6 +30,7 @@ struct stats {
     uint64_t latency[STATS_BUCKETS];                                       /* requests per bucket, not cumulative */
     uint64_t batch[STATS_BATCH_BUCKETS];                                   /* executions per bucket, not cumulative */
     int pending;                                                           /* jobs in the lane */
+    uint64_t session_bytes;                                                /* that its sessions hold for tensors */
     int64_t last_ms; /* wall clock of the last inference, ms since the epoch */
     int n_sizes;
     struct stats_size *sizes; /* [n_sizes]: index is the batch's items - 1 */

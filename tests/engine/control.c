@@ -76,6 +76,13 @@ START_TEST(a_loop_carries_and_collects)
     struct percept_tensor all = percept_output(session, 1);
     ck_assert_int_eq(all.dims[0], 4);
     ck_assert_float_eq(((float *)all.data)[0], 20);
+    for (int i = 0; i < 2; i++) { /* bodies give back what they hold as well */
+        percept_session_trim(session, i);
+        total = small_run(session, 1, DIMS(1), (float[]){10});
+        ck_assert_float_eq(total[0], 10 + 4 * 10 + 0 + 1 + 2 + 3);
+    }
+    percept_session_trim(session, true);
+    ck_assert_uint_eq(percept_session_bytes(session), 0);
     percept_session_free(session);
     percept_close(model);
 }

@@ -338,6 +338,74 @@ START_TEST(what_a_callers_numbers_make_impossible_is_the_callers)
 }
 END_TEST
 
+START_TEST(what_is_trimmed_comes_back_with_the_same_bits)
+{
+    struct percept_model *model = shipped_open(shipped_names[_i]);
+    struct percept_session *session = small_session(model);
+    float before[32 * MOST_OUT], after[32 * MOST_OUT];
+    unsigned seeds[32] = {0};
+    for (unsigned i = 0; i < 32; i++)
+        seeds[i] = i;
+    size_t n = run_batch(session, model, 32, 9, seeds, NULL, before);
+    const size_t large = percept_session_bytes(session);
+    ck_assert_uint_eq(large, percept_session_needs(session));
+    run_batch(session, model, 1, 9, seeds, NULL, after);
+    const size_t small = percept_session_needs(session);
+    ck_assert_uint_lt(small, large);
+    ck_assert_uint_eq(percept_session_bytes(session), large);
+    percept_session_trim(session, false);
+    ck_assert_uint_eq(percept_output(session, 0).dtype, PERCEPT_UNDEFINED);
+    run_batch(session, model, 1, 9, seeds, NULL, after);
+    ck_assert_uint_eq(percept_session_bytes(session), small);
+    ck_assert_mem_eq(before, after, n * sizeof *before);
+    percept_session_trim(session, true);
+    percept_session_trim(session, true);
+    ck_assert_uint_eq(percept_session_bytes(session), 0);
+    run_batch(session, model, 32, 9, seeds, NULL, after);
+    ck_assert_mem_eq(before, after, 32 * n * sizeof *before);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* A chain of plans, whose second has memory of its own. */
+START_TEST(plans_that_went_on_are_trimmed_too)
+{
+    struct percept_err err = {0};
+    struct percept_model *model = small_open_reshaped();
+    struct percept_session *session = small_session(model);
+    for (int round = 0; round < 3; round++) {
+        const int64_t shape[2] = {round, 6 / (round ? round : 6)};
+        ck_assert(percept_resize(session, 0, 1, DIMS(2), &err));
+        memcpy(percept_input(session, 0), round ? shape : (int64_t[]){6, 1}, sizeof shape);
+        ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+        ck_assert_int_eq(percept_output(session, 0).dims[0], round ? round : 6);
+        percept_session_trim(session, round == 1);
+        ck_assert_uint_eq(percept_session_needs(session), 0);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+START_TEST(without_memory_after_a_trim_a_run_fails_and_the_next_does_not)
+{
+    struct percept_model *model = shipped_open("digits");
+    struct percept_err err = {0};
+    struct percept_session *session = small_session(model);
+    ck_assert(percept_resize(session, 0, 4, ((int64_t[]){1, 1, 28, 28}), &err));
+    ck_assert(percept_run(session, NULL, &err));
+    percept_session_trim(session, true);
+    arena_fail_at(1, true);
+    ck_assert(!percept_run(session, NULL, &err));
+    arena_fail_at(0, false);
+    ck_assert_int_eq(err.code, ERR_MEMORY);
+    ck_assert(percept_run(session, NULL, &err));
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_session_suite(void);
 Suite *engine_session_suite(void)
 {
@@ -348,6 +416,9 @@ Suite *engine_session_suite(void)
     tcase_add_test(tests, what_a_callers_numbers_make_impossible_is_the_callers);
     tcase_add_loop_test(tests, an_item_has_the_same_bits_on_two_cores, 0, SHIPPED_COUNT);
     tcase_add_loop_test(tests, a_run_at_known_shapes_allocates_nothing, 0, SHIPPED_COUNT);
+    tcase_add_loop_test(tests, what_is_trimmed_comes_back_with_the_same_bits, 0, SHIPPED_COUNT);
+    tcase_add_test(tests, plans_that_went_on_are_trimmed_too);
+    tcase_add_test(tests, without_memory_after_a_trim_a_run_fails_and_the_next_does_not);
     tcase_add_test(tests, shapes_that_do_not_fit_are_refused_by_name);
     tcase_add_test(tests, memory_beyond_the_limit_is_refused_and_the_session_lives_on);
     tcase_add_test(tests, an_empty_batch_gives_an_empty_answer);

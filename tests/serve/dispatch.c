@@ -3,6 +3,7 @@
 #include "base/team.h"
 #include "fake.h"
 #include "serve/batch.h"
+#include "serve/trim.h"
 
 #include <check.h>
 
@@ -508,6 +509,117 @@ START_TEST(draining_an_idle_server_ends_in_the_next_turn)
 }
 END_TEST
 
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+#define MB ((size_t)1 << 20)
+
+static void run_items(struct fake *fake, int i, int64_t n)
+{
+    fake_job_fill(fake, &jobs[i], n, 4, 0);
+    fake_start(fake, &jobs[i]);
+    fake_settle(fake);
+}
+
+/* Small runs for three stretches. */
+static void pass_with_small_runs(struct fake *fake)
+{
+    for (int i = 1; i <= 10; i++) {
+        fake_pass(fake, TRIM_WINDOW_NS / 3);
+        run_items(fake, i, 1);
+    }
+}
+
+START_TEST(what_a_rare_large_run_took_goes_back)
+{
+    struct fake *fake = fake_new(1);
+    fake->item_bytes = 8 * MB;
+    run_items(fake, 0, 4);
+    ck_assert_uint_eq(fake->served[0].stats.session_bytes, 32 * MB);
+    fake_pass(fake, TRIM_WINDOW_NS / 2);
+    run_items(fake, 1, 1);
+    ck_assert_int_eq(fake->n_trims, 0);
+    pass_with_small_runs(fake);
+    ck_assert_int_eq(fake->n_trims, 1);
+    ck_assert_int_eq(fake->n_trims_all, 0);
+    ck_assert_uint_eq(fake->served[0].stats.session_bytes, 8 * MB);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_large_run_now_and_then_keeps_its_memory)
+{
+    struct fake *fake = fake_new(1);
+    fake->item_bytes = 8 * MB;
+    for (int i = 0; i < 20; i++) {
+        fake_pass(fake, TRIM_WINDOW_NS * 2 / 3);
+        run_items(fake, 0, i % 2 ? 1 : 4);
+    }
+    ck_assert_int_eq(fake->n_trims, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(little_memory_is_not_worth_a_look)
+{
+    struct fake *fake = fake_new(1);
+    fake->item_bytes = TRIM_LEAST_BYTES / 4 - 1;
+    run_items(fake, 0, 4);
+    ck_assert_int_eq(fake->alarm_ns, LANE_NEVER);
+    pass_with_small_runs(fake);
+    ck_assert_int_eq(fake->n_trims, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(of_sessions_that_rest_the_first_keeps_its_memory)
+{
+    struct fake *fake = fake_new(2);
+    fake->item_bytes = 32 * MB;
+    start(fake, 0, 0);
+    fake_turn(fake);
+    start(fake, 1, 0);
+    fake_turn(fake);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_sessions, 2);
+    ck_assert_uint_eq(fake->served[0].stats.session_bytes, 64 * MB);
+    for (int i = 0; i < 12; i++) {
+        fake_pass(fake, TRIM_WINDOW_NS);
+        fake_settle(fake);
+    }
+    ck_assert_int_eq(fake->n_trims, 1);
+    ck_assert_int_eq(fake->n_trims_all, 1);
+    ck_assert_uint_eq(fake->served[0].stats.session_bytes, 32 * MB);
+    ck_assert_int_eq(fake->alarm_ns, LANE_NEVER); /* and then there is rest */
+    run_items(fake, 2, 1);
+    ck_assert_int_eq(jobs[2].n_done, 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(memory_goes_back_when_a_core_is_idle_and_a_drain_waits_for_it)
+{
+    struct fake *fake = fake_new(1);
+    int n_drained = 0;
+    fake->item_bytes = 8 * MB;
+    run_items(fake, 0, 4);
+    fake_pass(fake, TRIM_WINDOW_NS);
+    run_items(fake, 1, 1);
+    fake_pass(fake, TRIM_WINDOW_NS); /* the large run is in the stretch before */
+    fake_occupy(fake, busy);
+    fake_pass(fake, TRIM_WINDOW_NS);
+    ck_assert_int_eq(fake->n_tasks, 1); /* the busy core's */
+    fake_step(fake);
+    ck_assert_int_eq(fake->n_tasks, 1);
+    dispatch_drain(fake->dispatch, count_drained, &n_drained);
+    fake_turn(fake);
+    ck_assert_int_eq(n_drained, 0);
+    fake_settle(fake);
+    ck_assert_int_eq(n_drained, 1);
+    ck_assert_int_eq(fake->n_trims, 1);
+    fake_free(fake);
+}
+END_TEST
+
 Suite *serve_dispatch_suite(void)
 {
     Suite *suite = suite_create("serve/dispatch");
@@ -536,6 +648,11 @@ Suite *serve_dispatch_suite(void)
     tcase_add_test(tests, draining_ends_what_is_there_and_refuses_the_rest);
     tcase_add_test(tests, draining_waits_for_helpers_on_their_way_home);
     tcase_add_test(tests, draining_an_idle_server_ends_in_the_next_turn);
+    tcase_add_test(tests, what_a_rare_large_run_took_goes_back);
+    tcase_add_test(tests, a_large_run_now_and_then_keeps_its_memory);
+    tcase_add_test(tests, little_memory_is_not_worth_a_look);
+    tcase_add_test(tests, of_sessions_that_rest_the_first_keeps_its_memory);
+    tcase_add_test(tests, memory_goes_back_when_a_core_is_idle_and_a_drain_waits_for_it);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -16,6 +16,7 @@ int fake_members = 16;
 
 struct percept_session {
     int64_t dims[2];
+    size_t held_bytes;
     float in[FAKE_MAX * FAKE_WIDTH];
     float out[FAKE_MAX * FAKE_WIDTH];
 };
@@ -67,6 +68,8 @@ static bool run(struct percept_session *session, const struct percept_run_contex
 {
     const int64_t n_items = session->dims[now->io.batch_axis];
     now->runs[now->n_runs++ % FAKE_MAX] = n_items;
+    const size_t needs = now->item_bytes * (size_t)n_items;
+    session->held_bytes = needs > session->held_bytes ? needs : session->held_bytes;
     now->deadline_ns = context->deadline_ns;
     now->cancel_seen = loop_flag_raised(context->cancel);
     now->now_ns += now->run_ns;
@@ -94,6 +97,23 @@ static struct percept_tensor output(const struct percept_session *session, int i
         tensor.dims[1] = session->dims[0] * session->dims[1];
     }
     return tensor;
+}
+
+static size_t session_needs(const struct percept_session *session)
+{
+    return now->item_bytes * (size_t)session->dims[now->io.batch_axis];
+}
+
+static size_t session_bytes(const struct percept_session *session)
+{
+    return session->held_bytes;
+}
+
+static void session_trim(struct percept_session *session, bool all)
+{
+    now->n_trims++;
+    now->n_trims_all += all;
+    session->held_bytes = all ? 0 : session_needs(session);
 }
 
 static double flops(const struct percept_session *session)
@@ -157,6 +177,9 @@ static const struct batch_engine engine = {
     .run = run,
     .output = output,
     .flops = flops,
+    .session_needs = session_needs,
+    .session_bytes = session_bytes,
+    .session_trim = session_trim,
     .team_new = fakes_team_new,
     .team_free = fakes_team_free,
     .team_help = fakes_team_help,

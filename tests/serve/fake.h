@@ -36,6 +36,7 @@ struct fake {
     bool coupled;              /* there is no proof that items are apart */
     struct percept_io io;      /* of the input and the output */
     double item_flops;
+    size_t item_bytes; /* that a run needs for each item */
 
     /* what it saw */
     int n_runs;
@@ -43,6 +44,7 @@ struct fake {
     int64_t deadline_ns;    /* of the last run */
     bool cancel_seen;       /* during the last run the flag was up */
     int n_sessions, n_teams, n_helped, n_closed;
+    int n_trims, n_trims_all;
     int n_ended;
 
     struct settings settings;
