@@ -2,10 +2,11 @@
  * trim.h - when does a session give memory back?
  *
  * A session's scratch is as large as the largest run that it ever had. One request of a rare size must not keep
- * hundreds of megabytes for ever, nor shall a size that comes now and then be planned anew each time. So what runs
- * need is noted for stretches of TRIM_WINDOW_NS; at the end of one, a session that holds more than twice what any run of this
- * stretch and the one before needed gives back the rest. One that was not used at all in both gives back everything,
- * unless it is the one that the lane would use next. Less than TRIM_LEAST_BYTES is not worth a look.
+ * hundreds of megabytes for ever, nor shall a size that comes now and then be planned anew each time. So what
+ * runs need is noted for stretches of TRIM_WINDOW_NS; at the end of one, a session that holds more than twice
+ * what any run of this stretch and the one before needed gives back the rest. One that was not used at all in
+ * both gives back everything, unless it is the one that the lane would use next. Less than TRIM_LEAST_BYTES is
+ * not worth a look.
  *
  * It decides; the dispatcher acts. Threads: the loop's, for batches at home.
  */
