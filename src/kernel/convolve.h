@@ -30,7 +30,8 @@
 
 enum {
     CONV_PIECE_BYTES = 1 << 18, /* what a piece's copied inputs should not exceed: a part of the L2 */
-    CONV_ROWS = 4               /* rows of a piece below which halos cost too much */
+    CONV_ROWS = 4,              /* rows of a piece below which halos cost too much */
+    AHEAD_TILES = 16 /* of a piece that weights are fetched ahead for: among more, the first is a small part */
 };
 
 /* --- packing ------------------------------------------------------------------------------------------------------ */
@@ -114,6 +115,7 @@ struct cut {
     bool scatter;          /* outputs of a group do not fill blocks (and inputs are always copied) */
     bool flat;             /* one pixel's output sees that pixel alone: the map is one row */
     bool panels_outside;   /* units count panels slowest: weights are read once */
+    bool fetched;          /* weights of the next panel, while one is used */
     int64_t in[3], out[3]; /* as the shape's, flattened if flat */
     int64_t group_in, group_out, in_blocks, block, panels;
     int64_t classes[3];
@@ -244,6 +246,15 @@ static size_t cut_bytes(const struct conv_shape *shape)
     return sizeof(struct cut) + (size_t)phases_before(shape, 3) * sizeof(struct phase);
 }
 
+/* Are all weights more than a part of the L2, so that they come from beyond it, and two panels less than most of it, so
+ * that the next one does not displace the one in use? */
+static bool worth_fetching(const struct cut *cut)
+{
+    const int64_t l2_floats = pick_l2_bytes() / (int64_t)sizeof(float);
+    const int64_t lane = all_taps(&cut->shape) * cut->group_in, lanes = 2 * WIDTH;
+    return lane * cut->shape.out_channels > l2_floats / 4 && 2 * lane * lanes < l2_floats / 4 * 3;
+}
+
 static void cut_prepare(struct cut *cut, const struct conv_shape *shape, bool scatter)
 {
     *cut = (struct cut){.shape = *shape, .scatter = scatter, .planes = scatter || shape->in_plain};
@@ -259,6 +270,7 @@ static void cut_prepare(struct cut *cut, const struct conv_shape *shape, bool sc
     /* read either the weights once per piece or the inputs once per panel, whichever is less */
     const double weights = (double)all_taps(shape) * (double)shape->out_channels * (double)cut->group_in;
     const double inputs = (double)(cut->in[0] * cut->in[1] * cut->in[2]) * (double)shape->in_channels;
+    cut->fetched = worth_fetching(cut);
     cut->panels_outside = !copied && weights * (double)(cut->n_rows * cut->n_columns) > inputs * (double)cut->panels;
 }
 
@@ -466,20 +478,53 @@ static void piece_tile(const struct cut *cut, const struct piece *piece, const s
         tile_any(tile, spot->rows, spot->pixels, vectors);
 }
 
+/* Fetching the panel that is packed behind a piece's own, a share with each of the piece's tiles. Where weights are
+ * large and pictures small (the last layers of most networks), each panel is used for a few tiles only and comes
+ * from beyond the L2: the first tile would wait for every line. Behind the last panel lies another phase's, another
+ * node's, or nothing: fetched in vain. */
+struct ahead {
+    uintptr_t panel;
+    int64_t panel_bytes, tap_bytes, tiles; /* tiles: 0 where nothing is fetched */
+};
+
+static struct ahead ahead_of(const struct cut *cut, const struct tile *tile, int64_t tiles)
+{
+    const int64_t taps = tile->taps[0] * tile->taps[1] * tile->taps[2];
+    const int64_t lane_bytes = (tile->wanted > WIDTH ? 2 : 1) * WIDTH * (int64_t)sizeof(float);
+    if (!cut->fetched || tiles > AHEAD_TILES)
+        return (struct ahead){.tiles = 0};
+    return (struct ahead){.panel = (uintptr_t)tile->weights,
+                          .panel_bytes = taps * cut->group_in * lane_bytes,
+                          .tap_bytes = ceil_div(cut->block * lane_bytes, tiles * LINE_BYTES) * LINE_BYTES,
+                          .tiles = tiles};
+}
+
+static void ahead_tile(const struct ahead *ahead, struct tile *tile, int64_t i)
+{
+    if (ahead->tiles == 0)
+        return;
+    const int64_t share = ahead->panel_bytes * i / ahead->tiles;
+    tile->ahead = ahead->panel + (uintptr_t)(ahead->panel_bytes + share);
+    tile->ahead_tap = (uintptr_t)ahead->tap_bytes;
+}
+
 /* Cuts a piece into tiles of nearly equal width, and into several rows where it is narrow. */
 static void piece_tiles(const struct cut *cut, const struct piece *piece, const struct tile *base, int64_t channel)
 {
-    const int64_t width = piece->to[2] - piece->from[2];
+    const int64_t width = piece->to[2] - piece->from[2], height = piece->to[1] - piece->from[1];
     const int64_t n = ceil_div(width, CONV_PIXELS);
     const int64_t rows = tile_rows(ceil_div(width, n));
+    const struct ahead ahead = ahead_of(cut, base, n * (height / rows + height % rows));
     struct tile tile = *base;
     struct spot spot;
+    int64_t n_done = 0;
     for (spot.row = piece->from[1]; spot.row < piece->to[1]; spot.row += spot.rows) {
         spot.rows = piece->to[1] - spot.row >= rows ? rows : 1;
         for (int64_t i = 0; i < n; i++) {
             const int64_t from = width * i / n;
             spot.column = piece->from[2] + from;
             spot.pixels = width * (i + 1) / n - from;
+            ahead_tile(&ahead, &tile, n_done++);
             piece_tile(cut, piece, base, &tile, &spot, channel);
         }
     }

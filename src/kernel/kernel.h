@@ -363,6 +363,9 @@ const char *const *pick_names(void);
 /* All levels that were compiled in, best first, NULL-ended. */
 const struct kernels *const *pick_all(void);
 bool pick_runs(const struct kernels *level);
+/* Of a core's second cache; 1 MiB where the system does not say. Decides about the order and the fetching of memory
+ * alone: nothing that is packed, and no bit of a result, depends on it. */
+int64_t pick_l2_bytes(void);
 
 /* blas.c: c[m][n] = alpha a b + beta c, both sides known only at run time, row-major; one call per
  * item, never with a batch folded into m (the library's bits differ with m). */

@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef KERNELS_HAVE
 #define KERNELS_HAVE(HAS)
@@ -158,4 +159,15 @@ const struct kernels *pick_named(const char *name)
 const char *const *pick_names(void)
 {
     return names;
+}
+
+int64_t pick_l2_bytes(void)
+{
+    enum { LEAST = 1 << 18, USUAL = 1 << 20 };
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    const long n_bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#else
+    const long n_bytes = 0;
+#endif
+    return n_bytes >= LEAST ? n_bytes : USUAL;
 }

@@ -9,6 +9,9 @@
  *
  * A long sum is made of parts (parts.h), of a number of taps that depends on the shape alone.
  *
+ * While a tile works it may fetch what a later one will read: with each tap, some lines of memory into the second
+ * cache. Nothing is read there, so no address is wrong, and results do not depend on it.
+ *
  * Each size of a tile has its own code, as large as the level's registers allow (TILE_LIST); the end is the same code
  * for all: sums are stored with the totals and finished from there. Depthwise convolutions have a loop of their own and
  * an end of their own size, since a call would cost what few products save.
@@ -19,6 +22,8 @@
 #include "kernel/epilogue.h"
 #include "kernel/parts.h"
 #include "kernel/vec.h"
+
+enum { LINE_BYTES = 64 };
 
 /* Where a tile reads and writes; strides in floats. */
 struct tile {
@@ -35,6 +40,8 @@ struct tile {
     int64_t wanted; /* output channels from the first lane on */
     const struct epilogue *epilogue;
     struct bounds bounds;
+    uintptr_t ahead;     /* an address, not a pointer: it may lie behind all weights */
+    uintptr_t ahead_tap; /* bytes from there on to fetch with each tap; 0: none */
 };
 
 /* Pixels that lie side by side in one go: a call for each vector costs more than its exponential. */
@@ -90,6 +97,13 @@ static __attribute__((noinline)) void tile_finish_2(const struct tile *tile, int
     tile_finish(tile, rows, pixels, 2, sums);
 }
 
+/* Asks for the lines of [at, at + n_bytes), for the second cache. A prefetch never faults, wherever it points. */
+INLINED void fetch_ahead(uintptr_t at, uintptr_t n_bytes)
+{
+    for (uintptr_t done = 0; done < n_bytes; done += LINE_BYTES)
+        __builtin_prefetch((const void *)(at + done), 0, 2);
+}
+
 /* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
 INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step, int64_t lane_step,
                       struct parts *parts)
@@ -101,6 +115,8 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
     for (int i = 0; i < n_sums; i++)
         sums[i] = splat(0);
     const float *w = tile->weights;
+    const uintptr_t ahead_tap = tile->ahead_tap;
+    uintptr_t ahead = tile->ahead;
     int64_t left = part;
     for (int64_t block = 0; block < tile->n_blocks; block++) {
         const int64_t lanes = block + 1 < tile->n_blocks ? tile->lanes : tile->last_lanes;
@@ -115,6 +131,8 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
                         left = part;
                     }
                     left--;
+                    fetch_ahead(ahead, ahead_tap);
+                    ahead += ahead_tap;
                     const float *x = x2;
                     for (int64_t lane = 0; lane < lanes; lane++, x += lane_step, w += vectors * WIDTH) {
                         vec weights[2];

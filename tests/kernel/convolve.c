@@ -37,6 +37,19 @@ START_TEST(conv_computes_layers_of_known_models)
 }
 END_TEST
 
+/* Small maps and more weights than an L2 holds for long: the next panel is fetched, behind the last one from memory
+ * that cannot be read. */
+START_TEST(conv_fetches_ahead)
+{
+    begin(_i);
+    for (int64_t size = 1; size <= 16; size += 3) {
+        struct conv_shape same = shapes_square(128, 144, size, 3, 1, 1), one = shapes_square(512, 520, size, 1, 1, 0);
+        shapes_check(&same);
+        shapes_check(&one);
+    }
+}
+END_TEST
+
 static size_t scratch_bytes(const struct conv_shape *shape)
 {
     struct conv_prepared *prepared = prepared_for(level, shape);
@@ -242,6 +255,7 @@ Suite *kernel_convolve_suite(void)
     Suite *suite = suite_create("kernel/convolve");
     fixture_add(suite, "conv_computes_random_geometry", conv_computes_random_geometry);
     fixture_add(suite, "conv_computes_layers_of_known_models", conv_computes_layers_of_known_models);
+    fixture_add(suite, "conv_fetches_ahead", conv_fetches_ahead);
     fixture_add(suite, "conv_cuts_long_rows", conv_cuts_long_rows);
     fixture_add(suite, "conv_sums_long_runs_accurately", conv_sums_long_runs_accurately);
     fixture_add(suite, "conv_bits_do_not_depend_on_position", conv_bits_do_not_depend_on_position);

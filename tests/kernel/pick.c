@@ -43,6 +43,14 @@ START_TEST(names_are_those_of_the_levels_that_run)
 }
 END_TEST
 
+START_TEST(the_second_cache_has_a_size)
+{
+    ck_assert_int_ge(pick_l2_bytes(), 1 << 18);
+    ck_assert_int_le(pick_l2_bytes(), 1 << 28);
+    ck_assert_int_eq(pick_l2_bytes(), pick_l2_bytes());
+}
+END_TEST
+
 START_TEST(unknown_names_give_nothing)
 {
     ck_assert_ptr_null(pick_named("v5"));
@@ -198,6 +206,7 @@ Suite *kernel_pick_suite(void)
     tcase_add_test(tcase, best_level_is_the_first_that_runs);
     tcase_add_test(tcase, base_runs_everywhere_and_stands_last);
     tcase_add_test(tcase, names_are_those_of_the_levels_that_run);
+    tcase_add_test(tcase, the_second_cache_has_a_size);
     tcase_add_test(tcase, unknown_names_give_nothing);
     tcase_add_test(tcase, levels_are_complete);
     tcase_add_test(tcase, sets_of_one_width_are_levels_and_no_others);
