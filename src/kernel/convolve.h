@@ -2,6 +2,8 @@
  * convolve.h - convolutions, by conv_choose's table of algorithms (further ones are further rows):
  *
  *     depthwise  one channel per group (depthwise.h)
+ *     winograd   3x3, stride 1, one group, not too few channels (winograd.h); maps on which it does not pay are
+ *                direct, whose weights are packed as well
  *     direct     channels of a group fill whole blocks, or there is one group
  *     grouped    anything else: a group's channels are gathered into planes, its outputs scattered
  *
@@ -27,6 +29,7 @@
 #include "kernel/kernel.h"
 #include "kernel/tile.h"
 #include "kernel/vec.h"
+#include "kernel/winograd.h"
 
 enum {
     CONV_PIECE_BYTES = 1 << 18, /* what a piece's copied inputs should not exceed: a part of the L2 */
@@ -633,6 +636,30 @@ static void grouped_prepare(struct conv_prepared *prepared, const struct conv_sh
     cut_prepare((struct cut *)prepared, shape, true);
 }
 
+/* --- winograd: the direct weights, and what it has of its own behind them ----------------------------------------- */
+
+static size_t winograd_pack_bytes(const struct conv_shape *shape)
+{
+    return direct_pack_bytes(shape) + winograd_u_bytes(shape);
+}
+
+static void winograd_pack(const struct conv_shape *shape, void *packed, const void *raw, const float *scale)
+{
+    direct_pack(shape, packed, raw, scale);
+    winograd_u_pack(shape, (float *)packed + direct_pack_bytes(shape) / sizeof(float), raw, scale);
+}
+
+static size_t winograd_bytes(const struct conv_shape *shape)
+{
+    (void)shape;
+    return sizeof(struct winograd);
+}
+
+static void winograd_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
+{
+    winograd_cut((struct winograd *)prepared, shape, direct_pack_bytes(shape));
+}
+
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
 struct algorithm {
@@ -652,10 +679,13 @@ struct algorithm {
         .prepared_bytes = PREPARED_BYTES, .prepare = NAME##_prepare, .run = RUN                                        \
     }
 
+enum { CONV_DEPTHWISE, CONV_WINOGRAD, CONV_DIRECT, CONV_GROUPED };
+
 static const struct algorithm algorithms[] = {
-    ALGORITHM(depthwise, depthwise_pack_bytes, depthwise_bytes, depthwise_run),
-    ALGORITHM(direct, direct_pack_bytes, cut_bytes, cut_run),
-    ALGORITHM(grouped, direct_pack_bytes, cut_bytes, cut_run),
+    [CONV_DEPTHWISE] = ALGORITHM(depthwise, depthwise_pack_bytes, depthwise_bytes, depthwise_run),
+    [CONV_WINOGRAD] = ALGORITHM(winograd, winograd_pack_bytes, winograd_bytes, winograd_run),
+    [CONV_DIRECT] = ALGORITHM(direct, direct_pack_bytes, cut_bytes, cut_run),
+    [CONV_GROUPED] = ALGORITHM(grouped, direct_pack_bytes, cut_bytes, cut_run),
 };
 
 /* All of them are exact. */
@@ -666,6 +696,11 @@ static int conv_choose(const struct conv_shape *shape, enum precision precision)
     while (!algorithms[chosen].suits(shape))
         chosen++;
     return chosen;
+}
+
+static int conv_settle(int algorithm, const struct conv_shape *shape)
+{
+    return algorithm == CONV_WINOGRAD && !winograd_pays(shape) ? CONV_DIRECT : algorithm;
 }
 
 static const char *conv_name(int algorithm)

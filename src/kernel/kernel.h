@@ -164,6 +164,7 @@ struct conv_shape {
     int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3]; /* pad: at the beginning */
     bool transposed;
     bool in_plain; /* the input picture is LAYOUT_PLAIN, not LAYOUT_BLOCKED */
+    bool computed; /* weights are known at run time only, and packed there */
 };
 
 /*
@@ -220,10 +221,13 @@ struct gemm_kernels {
 /* Pictures. */
 struct convolve_kernels {
     int width;
-    /* Which algorithm runs this shape: an index into this level's table, a pure function of the shape's
-     * channels, window and layout (not of batch, height and width). It is asked once, when weights are known;
-     * all below are told. name tells it, for profiles. */
+    /* Which algorithm runs this shape: an index into this level's table, a pure function of the shape's channels,
+     * window and layout, and of height and width where they are known by then (else `out` is 0), never of the batch. It
+     * is asked once, when weights are known; packing and preparing are told. settle is asked when height and width are
+     * known: the same, or another that reads the same packed weights and is better for such a map. name tells it,
+     * for profiles. */
     int (*choose)(const struct conv_shape *shape, enum precision precision);
+    int (*settle)(int algorithm, const struct conv_shape *shape);
     const char *(*name)(int algorithm);
     size_t (*pack_bytes)(int algorithm, const struct conv_shape *shape);
     /* weights: raw bytes, [out][in/group][kernel ...] (transposed: [in][out/group][kernel ...]);

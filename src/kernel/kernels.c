@@ -36,6 +36,7 @@ const struct gemm_kernels TABLE(gemm) = {
 const struct convolve_kernels TABLE(convolve) = {
     .width = WIDTH,
     .choose = conv_choose,
+    .settle = conv_settle,
     .name = conv_name,
     .pack_bytes = conv_pack_bytes,
     .pack = conv_pack,

@@ -115,6 +115,9 @@ static bool settle(const struct conv *conv, const struct node *node, const struc
         !conv_channels(conv, node, weights, kernels->width, &settled->shape, err))
         return false;
     shape_geometry(&settled->shape, &settled->g);
+    for (int i = SPATIAL_MAX - settled->g.axes; i < SPATIAL_MAX; i++)
+        settled->shape.in[i] = settled->shape.out[i] = 0; /* not known yet */
+    settled->shape.computed = !conv->constant;
     settled->algorithm = kernels->convolve->choose(&settled->shape, conv->precision);
     return true;
 }
@@ -174,10 +177,10 @@ static bool check_constant(struct node_ctx *ctx, struct conv *conv, const struct
                            const struct tensor *bias, struct percept_err *err)
 {
     struct settled *settled = &conv->settled;
+    conv->constant = true;
     if (!weights_usable(ctx->node, weights, err) || !settle(conv, ctx->node, weights, ctx->kernels, settled, err) ||
         (bias && !bias_usable(ctx->node, bias, settled->shape.out_channels, err)))
         return false;
-    conv->constant = true;
     conv->packed = !conv->has_bias || bias;
     if (conv->packed)
         ctx->packed_inputs |= conv->has_bias ? 6u : 2u;
@@ -407,6 +410,7 @@ bool conv_shape(struct step *step, struct percept_err *err)
                          : !spatial_slide(g, &conv->spatial, false, step->node, err))
         return false;
     shape_geometry(shape, g);
+    plan->settled.algorithm = step->kernels->convolve->settle(plan->settled.algorithm, shape);
     int64_t dims[RANK_MAX];
     const int rank = spatial_dims(g, step->in[0]->dims[0], shape->out_channels, dims);
     op_set_out(step, 0, PERCEPT_FLOAT, rank, dims);

@@ -1,0 +1,557 @@
+/*
+ * winograd.h - 3x3 convolutions with stride 1 by Winograd's F(2x2, 3x3): 16 multiplications for four outputs, not 36.
+ *
+ * Y = A^T [(G g G^T) * (B^T d B)] A for a tile of 2x2 outputs and the 4x4 inputs d that they see (Winograd 1980; Lavin
+ * and Gray, "Fast algorithms for convolutional neural networks", 2016). The points are 0, 1, -1: the transforms of
+ * inputs and outputs are additions alone, that of the weights is computed once, in double. Sums are over channels only,
+ * a ninth of those of a direct convolution, so its error is smaller than that of a chain of multiply-adds.
+ *
+ *     chunk of tiles (as many as the second cache holds)                      a unit: a chunk, a group of panels
+ *         transform its inputs: v [16][block][tile][WIDTH]
+ *         panel of two vectors of output channels
+ *             position 0..15 of the transform
+ *                 up to CONV_PIXELS tiles x 2 vectors of sums in registers    winograd_multiply
+ *                     channel: a broadcast input times two vectors of weights u [panel][16][channel][2 vectors]
+ *                 -> m [16][vector][tile][WIDTH]
+ *             transform back, bias, residual, clamp, store                    winograd_finish
+ *
+ * With these points an output depends on no input but its own nine, so a NaN reaches nobody else. An infinity would
+ * arrive as NaN, and what is huge may overflow in a transform: where the four sums of a tile are not finite they are
+ * computed again, directly (tile.h), and where a weight's transform is not finite all of them are. So the packed
+ * weights are those of the direct algorithm (convolve.h sees to them), and behind them the transformed ones:
+ *
+ *     [direct weights][WIDTH floats: 0 where all that follows is finite, else 1][u]
+ *
+ * Each output has one order of summation: that of its place among the 2x2 of its tile, whose grid begins at the map's
+ * corner. What lies beyond an edge is zero, as for direct tiles with padding.
+ *
+ * Where a map has few tiles for weights that no cache keeps, the transformed weights would cost more than they save
+ * (winograd_pays): such a map runs directly.
+ */
+#ifndef KERNEL_WINOGRAD_H
+#define KERNEL_WINOGRAD_H
+
+#include "kernel/epilogue.h"
+#include "kernel/geometry.h"
+#include "kernel/parts.h"
+#include "kernel/tile.h"
+
+enum {
+    WINOGRAD_SIDE = 4,                               /* of a tile's inputs; its outputs are 2x2 */
+    WINOGRAD_POINTS = WINOGRAD_SIDE * WINOGRAD_SIDE, /* products per pair of channels */
+    WINOGRAD_CHANNELS = 16,                          /* fewer, and the transforms cost what is saved */
+    WINOGRAD_CHUNK_BYTES = 3 << 17,                  /* of transformed inputs: a part of the L2 */
+    WINOGRAD_MOST_BYTES = 3 << 18,                   /* the same, so that weights are read for many tiles */
+    WINOGRAD_TILES = 24,                             /* of a chunk, if they fit: weights from beyond the L2 */
+    WINOGRAD_KEPT_BYTES = 1 << 22                    /* of transformed weights that a cache keeps */
+};
+
+/* A prepared convolution of this algorithm. */
+struct winograd {
+    struct conv_prepared head;
+    struct conv_shape shape;
+    int64_t in_blocks, panels;
+    int64_t rows, columns, tiles; /* tiles along axes 1 and 2, and of all slices */
+    int64_t chunks, most;         /* of tiles; tiles of the largest */
+    int64_t groups;               /* of panels */
+    int64_t direct_floats;        /* of packed weights that lie before the transformed ones */
+};
+
+/* --- choice ------------------------------------------------------------------------------------------------------- */
+
+static size_t winograd_u_floats(const struct conv_shape *shape)
+{
+    return (size_t)(WINOGRAD_POINTS * shape->in_channels * vectors_of(shape->out_channels) * WIDTH);
+}
+
+static int64_t winograd_tiles(const struct conv_shape *shape)
+{
+    return shape->out[0] * ceil_div(shape->out[1], 2) * ceil_div(shape->out[2], 2);
+}
+
+/* Floats of a tile's transformed inputs. */
+static int64_t winograd_v_floats(const struct conv_shape *shape)
+{
+    return WINOGRAD_POINTS * vectors_of(shape->in_channels) * WIDTH;
+}
+
+/* Floats of its products with one panel. */
+static int64_t winograd_m_floats(void)
+{
+    return WINOGRAD_POINTS * 2 * WIDTH;
+}
+
+/* Tiles that a chunk may have. */
+static int64_t winograd_fit(const struct conv_shape *shape)
+{
+    const int64_t tile_bytes = (winograd_v_floats(shape) + winograd_m_floats()) * (int64_t)sizeof(float);
+    const int64_t fit = WINOGRAD_CHUNK_BYTES / tile_bytes,
+                  many = least(WINOGRAD_MOST_BYTES / tile_bytes, WINOGRAD_TILES);
+    return fit > many ? fit : many;
+}
+
+/* Where the map is known: do as many tiles share the weights, or does a cache keep those? */
+static bool winograd_pays(const struct conv_shape *shape)
+{
+    return winograd_u_floats(shape) * sizeof(float) <= WINOGRAD_KEPT_BYTES || winograd_tiles(shape) >= WINOGRAD_TILES;
+}
+
+static bool winograd_suits(const struct conv_shape *shape)
+{
+    const int64_t *kernel = shape->kernel, *stride = shape->stride, *dilation = shape->dilation;
+    const bool known = shape->out[0] > 0 && shape->out[1] > 0 && shape->out[2] > 0;
+    return shape->group == 1 && !shape->transposed && !shape->in_plain && !shape->computed && kernel[0] == 1 &&
+           kernel[1] == 3 && kernel[2] == 3 && stride[0] == 1 && stride[1] == 1 && stride[2] == 1 && dilation[1] == 1 &&
+           dilation[2] == 1 && shape->in_channels >= WINOGRAD_CHANNELS && shape->out_channels >= WINOGRAD_CHANNELS &&
+           winograd_fit(shape) >= WINOGRAD_TILES / 2 && (!known || winograd_pays(shape));
+}
+
+/* --- packing ------------------------------------------------------------------------------------------------------ */
+
+static size_t winograd_u_bytes(const struct conv_shape *shape)
+{
+    return (WIDTH + winograd_u_floats(shape)) * sizeof(float);
+}
+
+/* G g G^T of one pair of channels; u: 16 floats, `step` apart. False: some are not finite. */
+static bool winograd_weights(const struct weights *weights, int64_t o, int64_t i, float *u, int64_t step)
+{
+    double rows[WINOGRAD_SIDE][3];
+    bool finite = true;
+    for (int j = 0; j < 3; j++) {
+        const double a = (double)weight_at(weights, 0, o, i, j), b = (double)weight_at(weights, 0, o, i, 3 + j),
+                     c = (double)weight_at(weights, 0, o, i, 6 + j);
+        rows[0][j] = a;
+        rows[1][j] = (a + b + c) / 2;
+        rows[2][j] = (a - b + c) / 2;
+        rows[3][j] = c;
+    }
+    for (int r = 0; r < WINOGRAD_SIDE; r++) {
+        const double a = rows[r][0], b = rows[r][1], c = rows[r][2];
+        const double all[WINOGRAD_SIDE] = {a, (a + b + c) / 2, (a - b + c) / 2, c};
+        for (int k = 0; k < WINOGRAD_SIDE; k++, u += step) {
+            *u = (float)all[k];
+            finite = finite && isfinite(*u);
+        }
+    }
+    return finite;
+}
+
+/* What follows the direct weights. */
+static void winograd_u_pack(const struct conv_shape *shape, float *flag, const void *raw, const float *scale)
+{
+    const struct weights weights = {
+        .shape = shape, .raw = raw, .scale = scale, .in = shape->in_channels, .out = shape->out_channels};
+    float *u = flag + WIDTH;
+    bool finite = true;
+    for (int64_t o = 0; o < weights.out; o += 2 * WIDTH) {
+        const int lanes = weights.out - o > WIDTH ? 2 * WIDTH : WIDTH;
+        const int64_t step = weights.in * lanes;
+        memset(u, 0, (size_t)(WINOGRAD_POINTS * step) * sizeof *u);
+        for (int64_t i = 0; i < weights.in; i++)
+            for (int64_t lane = 0; lane < least(lanes, weights.out - o); lane++)
+                finite = winograd_weights(&weights, o + lane, i, u + i * lanes + lane, step) && finite;
+        u += WINOGRAD_POINTS * step;
+    }
+    for (int i = 0; i < WIDTH; i++)
+        flag[i] = finite ? 0 : 1;
+}
+
+/* --- preparing ---------------------------------------------------------------------------------------------------- */
+
+static void winograd_cut(struct winograd *w, const struct conv_shape *shape, size_t direct_bytes)
+{
+    *w = (struct winograd){.shape = *shape, .direct_floats = (int64_t)(direct_bytes / sizeof(float))};
+    w->in_blocks = vectors_of(shape->in_channels);
+    w->panels = ceil_div(shape->out_channels, 2 * WIDTH);
+    w->rows = ceil_div(shape->out[1], 2);
+    w->columns = ceil_div(shape->out[2], 2);
+    w->tiles = winograd_tiles(shape);
+    w->chunks = ceil_div(w->tiles, winograd_fit(shape));
+    w->most = ceil_div(w->tiles, w->chunks);
+    w->groups = least(w->panels, ceil_div(CONV_UNITS, w->chunks));
+    w->head.units = w->chunks * w->groups;
+    const int64_t floats = (w->most + 1) * winograd_v_floats(shape) + w->most * winograd_m_floats();
+    w->head.scratch_bytes = (size_t)floats * sizeof(float);
+}
+
+/* --- transforms --------------------------------------------------------------------------------------------------- */
+
+/* B^T d B of one block of channels: 4x4 vectors, rows row_step apart, to 16 vectors, `step` apart. */
+INLINED void winograd_input(const float *from, int64_t row_step, float *to, int64_t step)
+{
+    UNROLL
+    for (int r = 0; r < WINOGRAD_SIDE; r++) {
+        const float *a = from + (r == 0 ? 0 : r == 2 ? 2 : 1) * row_step;
+        const float *b = from + (r == 2 ? 1 : r == 3 ? 3 : 2) * row_step;
+        vec t[WINOGRAD_SIDE];
+        UNROLL
+        for (int c = 0; c < WINOGRAD_SIDE; c++)
+            t[c] = r == 1 ? load(a + c * WIDTH) + load(b + c * WIDTH) : load(a + c * WIDTH) - load(b + c * WIDTH);
+        store(to, t[0] - t[2]);
+        store(to + step, t[1] + t[2]);
+        store(to + 2 * step, t[2] - t[1]);
+        store(to + 3 * step, t[1] - t[3]);
+        to += 4 * step;
+    }
+}
+
+/* Where a tile lies: outputs from row, column on. */
+struct winograd_spot {
+    int64_t slice, row, column;
+};
+
+INLINED struct winograd_spot winograd_spot(const struct winograd *w, int64_t tile)
+{
+    const int64_t line = tile / w->columns;
+    return (struct winograd_spot){.slice = line / w->rows, .row = line % w->rows * 2, .column = tile % w->columns * 2};
+}
+
+/* One block of a tile's inputs with zeros where it reaches beyond the map: [4][4][WIDTH]. */
+static void winograd_patch(const struct winograd *w, const struct winograd_spot *spot, const float *map, float *to)
+{
+    const int64_t *in = w->shape.in;
+    const int64_t slice = spot->slice - w->shape.pad[0];
+    for (int64_t r = 0; r < WINOGRAD_SIDE; r++)
+        for (int64_t c = 0; c < WINOGRAD_SIDE; c++, to += WIDTH) {
+            const int64_t y = spot->row - w->shape.pad[1] + r, x = spot->column - w->shape.pad[2] + c;
+            if (slice >= 0 && slice < in[0] && y >= 0 && y < in[1] && x >= 0 && x < in[2])
+                store(to, load(map + ((slice * in[1] + y) * in[2] + x) * WIDTH));
+            else
+                store(to, splat(0));
+        }
+}
+
+static bool winograd_inside(const struct winograd *w, const struct winograd_spot *spot)
+{
+    const int64_t slice = spot->slice - w->shape.pad[0];
+    const int64_t y = spot->row - w->shape.pad[1], x = spot->column - w->shape.pad[2];
+    return slice >= 0 && slice < w->shape.in[0] && y >= 0 && y + WINOGRAD_SIDE <= w->shape.in[1] && x >= 0 &&
+           x + WINOGRAD_SIDE <= w->shape.in[2];
+}
+
+/* The inputs of n tiles, all blocks. */
+static void winograd_inputs(const struct winograd *w, const float *input, int64_t first, int64_t n, float *v)
+{
+    const int64_t *in = w->shape.in, map = in[0] * in[1] * in[2] * WIDTH, row_step = in[2] * WIDTH;
+    const int64_t step = w->in_blocks * n * WIDTH;
+    float patch[WINOGRAD_POINTS * WIDTH];
+    for (int64_t i = 0; i < n; i++) {
+        const struct winograd_spot spot = winograd_spot(w, first + i);
+        const int64_t y = spot.row - w->shape.pad[1], x = spot.column - w->shape.pad[2];
+        const int64_t at = (((spot.slice - w->shape.pad[0]) * in[1] + y) * in[2] + x) * WIDTH;
+        const bool inside = winograd_inside(w, &spot);
+        for (int64_t block = 0; block < w->in_blocks; block++) {
+            float *to = v + (block * n + i) * WIDTH;
+            if (inside) {
+                winograd_input(input + block * map + at, row_step, to, step);
+            } else {
+                winograd_patch(w, &spot, input + block * map, patch);
+                winograd_input(patch, WINOGRAD_SIDE * WIDTH, to, step);
+            }
+        }
+    }
+}
+
+/* A^T m A: 16 vectors, `step` apart, to the 2x2 outputs. */
+INLINED void winograd_output(const float *m, int64_t step, vec y[4])
+{
+    vec rows[2][WINOGRAD_SIDE];
+    UNROLL
+    for (int c = 0; c < WINOGRAD_SIDE; c++) {
+        const vec a = load(m + c * step), b = load(m + (4 + c) * step), d = load(m + (8 + c) * step);
+        rows[0][c] = a + (b + d);
+        rows[1][c] = (b - d) - load(m + (12 + c) * step);
+    }
+    UNROLL
+    for (int r = 0; r < 2; r++) {
+        y[2 * r] = rows[r][0] + (rows[r][1] + rows[r][2]);
+        y[2 * r + 1] = (rows[r][1] - rows[r][2]) - rows[r][3];
+    }
+}
+
+/* --- products ----------------------------------------------------------------------------------------------------- */
+
+/* The products at one position of the transform, of some tiles and one panel. */
+struct winograd_product {
+    const float *v; /* the first tile's: [block][tiles of the chunk][WIDTH] */
+    const float *u; /* [channel][1 or 2 vectors] */
+    float *m;       /* [vector][tiles of the chunk][WIDTH] */
+    int64_t in_blocks, last_lanes, block_step;
+    const char *ahead; /* what is read next, to be fetched meanwhile */
+    int64_t ahead_step;
+};
+
+/* tiles and vectors are constants where this is inlined. */
+INLINED void winograd_multiply(const struct winograd_product *product, int tiles, int vectors, struct parts *parts)
+{
+    const int n_sums = tiles * vectors;
+    const int64_t ahead_step = product->ahead_step;
+    const char *ahead = product->ahead;
+    const float *u = product->u, *v = product->v;
+    int64_t left = PART / WIDTH;
+    vec sums[2 * CONV_PIXELS];
+    UNROLL
+    for (int i = 0; i < n_sums; i++)
+        sums[i] = splat(0);
+    for (int64_t block = 0; block < product->in_blocks; block++, v += product->block_step) {
+        const int64_t lanes = block + 1 < product->in_blocks ? WIDTH : product->last_lanes;
+        if (left == 0) {
+            parts_add(parts, n_sums, sums);
+            left = PART / WIDTH;
+        }
+        left--;
+        for (int64_t lane = 0; lane < lanes; lane++, u += vectors * WIDTH, ahead += ahead_step) {
+            vec weights[2];
+            __builtin_prefetch(ahead, 0, 2);
+            UNROLL
+            for (int k = 0; k < vectors; k++)
+                weights[k] = load(u + k * WIDTH);
+            UNROLL
+            for (int t = 0; t < tiles; t++) {
+                const vec in = splat(v[t * WIDTH + lane]);
+                UNROLL
+                for (int k = 0; k < vectors; k++)
+                    sums[t * vectors + k] = in * weights[k] + sums[t * vectors + k];
+            }
+        }
+    }
+    parts_end(parts, n_sums, sums);
+    UNROLL
+    for (int t = 0; t < tiles; t++)
+        UNROLL
+    for (int k = 0; k < vectors; k++)
+        store(product->m + k * product->block_step + t * WIDTH, sums[t * vectors + k]);
+}
+
+/* clang-format off */
+#if MANY_REGISTERS
+#define WINOGRAD_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#else
+#define WINOGRAD_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
+/* clang-format on */
+
+#define WINOGRAD_MULTIPLY(TILES)                                                                                       \
+    static __attribute__((noinline)) void winograd_multiply_##TILES(const struct winograd_product *product,            \
+                                                                    int vectors, struct parts *parts)                  \
+    {                                                                                                                  \
+        if (vectors == 2)                                                                                              \
+            winograd_multiply(product, TILES, 2, parts);                                                               \
+        else                                                                                                           \
+            winograd_multiply(product, TILES, 1, parts);                                                               \
+    }
+WINOGRAD_HEIGHTS(WINOGRAD_MULTIPLY)
+
+static void winograd_multiply_any(const struct winograd_product *product, int64_t tiles, int vectors)
+{
+    struct parts parts;
+    parts_begin(&parts);
+    switch (tiles) {
+#define CASE(TILES)                                                                                                    \
+    case TILES:                                                                                                        \
+        winograd_multiply_##TILES(product, vectors, &parts);                                                           \
+        break;
+        WINOGRAD_HEIGHTS(CASE)
+#undef CASE
+    default:
+        break;
+    }
+}
+
+/* All 16 positions of n tiles: blocks of nearly equal height; each fetches its share of the next position's weights. */
+static void winograd_products(const struct winograd *w, int64_t n, const float *v, const float *u, float *m,
+                              int vectors)
+{
+    const int64_t channels = w->shape.in_channels, u_step = channels * vectors * WIDTH;
+    const int64_t blocks = ceil_div(n, CONV_PIXELS);
+    struct winograd_product product = {.in_blocks = w->in_blocks,
+                                       .last_lanes = channels - (w->in_blocks - 1) * WIDTH,
+                                       .block_step = n * WIDTH,
+                                       .ahead_step = ceil_div(vectors * WIDTH * (int64_t)sizeof(float), blocks)};
+    for (int point = 0; point < WINOGRAD_POINTS; point++, u += u_step) {
+        for (int64_t i = 0; i < blocks; i++) {
+            const int64_t from = n * i / blocks;
+            product.u = u;
+            product.v = v + (point * w->in_blocks * n + from) * WIDTH;
+            product.m = m + (point * vectors * n + from) * WIDTH;
+            product.ahead = (const char *)(u + u_step) + i * product.ahead_step * channels;
+            winograd_multiply_any(&product, n * (i + 1) / blocks - from, vectors);
+        }
+    }
+}
+
+/* --- outputs ------------------------------------------------------------------------------------------------------ */
+
+/* What becomes of one panel's outputs. */
+struct winograd_panel {
+    const struct winograd *w;
+    const float *input, *direct; /* weights of the panel */
+    const struct epilogue *epilogue;
+    struct bounds bounds;
+    float *output;         /* the panel's first map, all of it */
+    const float *residual; /* or NULL */
+    int64_t channel, wanted;
+    int vectors;
+    float *patches; /* scratch for a tile's inputs */
+};
+
+/* A tile whose transform is not finite, computed directly: all vectors of the panel. */
+static __attribute__((noinline)) void winograd_direct(const struct winograd_panel *panel,
+                                                      const struct winograd_spot *spot)
+{
+    const struct winograd *w = panel->w;
+    const int64_t *in = w->shape.in, *out = w->shape.out;
+    const int64_t map = in[0] * in[1] * in[2] * WIDTH, patch = WINOGRAD_POINTS * WIDTH;
+    for (int64_t block = 0; block < w->in_blocks; block++)
+        winograd_patch(w, spot, panel->input + block * map, panel->patches + block * patch);
+    for (int64_t r = 0; r < least(2, out[1] - spot->row); r++) {
+        const int64_t at = ((spot->slice * out[1] + spot->row + r) * out[2] + spot->column) * WIDTH;
+        struct tile tile = {
+            .input = panel->patches + r * WINOGRAD_SIDE * WIDTH,
+            .weights = panel->direct,
+            .n_blocks = w->in_blocks,
+            .lanes = WIDTH,
+            .last_lanes = w->shape.in_channels - (w->in_blocks - 1) * WIDTH,
+            .taps = {1, 3, 3},
+            .tap_step = {0, WINOGRAD_SIDE * WIDTH, WIDTH},
+            .part = PART / WIDTH,
+            .block_step = patch,
+            .lane_step = 1,
+            .pixel_step = WIDTH,
+            .row_step = WINOGRAD_SIDE * WIDTH,
+            .output = panel->output + at,
+            .residual = panel->residual ? panel->residual + at : NULL,
+            .bias = panel->epilogue->bias ? panel->epilogue->bias + panel->channel : NULL,
+            .out_pixel = WIDTH,
+            .out_row = out[2] * WIDTH,
+            .out_vector = out[0] * out[1] * out[2] * WIDTH,
+            .wanted = panel->wanted,
+            .epilogue = panel->epilogue,
+            .bounds = panel->bounds,
+        };
+        tile.bounds.later = false; /* winograd_activate's */
+        tile_any(&tile, 1, least(2, out[2] - spot->column), panel->vectors);
+    }
+}
+
+/* All four sums of all lanes. */
+INLINED bool winograd_finite(const vec y[4])
+{
+    const vec zero = y[0] * 0.0f + (y[1] * 0.0f + (y[2] * 0.0f + y[3] * 0.0f)); /* NaN where one is not finite */
+    const ivec bad = is_nan(zero);
+    int32_t lanes[WIDTH], any = 0;
+    memcpy(lanes, &bad, sizeof lanes);
+    for (int i = 0; i < WIDTH; i++)
+        any |= lanes[i];
+    return any == 0;
+}
+
+/* Bias, residual, clamp of the outputs of a tile that lie in the map. */
+INLINED void winograd_store(const struct winograd_panel *panel, const struct winograd_spot *spot, int vector,
+                            const vec y[4])
+{
+    const int64_t *out = panel->w->shape.out;
+    const vec low = splat(panel->bounds.low), high = splat(panel->bounds.high);
+    /* x + -0 is x, for every x */
+    const vec bias = panel->epilogue->bias ? load_some(panel->epilogue->bias + panel->channel + vector * WIDTH,
+                                                       panel->wanted - vector * WIDTH)
+                                           : splat(-0.0f);
+    const int64_t rows = least(2, out[1] - spot->row), columns = least(2, out[2] - spot->column);
+    const int64_t first = ((vector * out[0] + spot->slice) * out[1] + spot->row) * out[2] + spot->column;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+            const int64_t at = (first + r * out[2] + c) * WIDTH;
+            vec x = y[2 * r + c] + bias;
+            if (panel->residual)
+                x += load(panel->residual + at);
+            if (panel->bounds.used)
+                x = clamp(x, low, high);
+            store(panel->output + at, x);
+        }
+}
+
+/* Tile by tile; whatever is not finite in one vector is computed again in all of the panel. */
+static void winograd_finish(const struct winograd_panel *panel, int64_t first, int64_t n, const float *m)
+{
+    const int64_t step = panel->vectors * n * WIDTH;
+    for (int64_t i = 0; i < n; i++) {
+        const struct winograd_spot spot = winograd_spot(panel->w, first + i);
+        vec y[2][4];
+        bool finite = true;
+        for (int k = 0; k < panel->vectors; k++) {
+            winograd_output(m + (k * n + i) * WIDTH, step, y[k]);
+            finite = winograd_finite(y[k]) && finite;
+        }
+        for (int k = 0; k < panel->vectors && finite; k++)
+            winograd_store(panel, &spot, k, y[k]);
+        if (!finite)
+            winograd_direct(panel, &spot);
+    }
+}
+
+/* The activation of n tiles' outputs, in rows as long as they can be. */
+static void winograd_activate(const struct winograd_panel *panel, int64_t first, int64_t n)
+{
+    const struct winograd *w = panel->w;
+    const int64_t *out = w->shape.out;
+    for (int64_t i = 0, tiles; i < n; i += tiles) {
+        const struct winograd_spot spot = winograd_spot(w, first + i);
+        tiles = least(n - i, w->columns - spot.column / 2);
+        const int64_t pixels = least(2 * tiles, out[2] - spot.column);
+        for (int k = 0; k < panel->vectors; k++)
+            for (int64_t r = 0; r < least(2, out[1] - spot.row); r++) {
+                const int64_t at = ((k * out[0] + spot.slice) * out[1] + spot.row + r) * out[2] + spot.column;
+                activate(panel->epilogue, panel->output + at * WIDTH, pixels * WIDTH);
+            }
+    }
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------ */
+
+/* One panel of a chunk. */
+static void winograd_run_panel(const struct winograd_panel *panel, int64_t first, int64_t n, const float *v,
+                               const float *u, float *m, bool usable)
+{
+    if (usable) {
+        winograd_products(panel->w, n, v, u, m, panel->vectors);
+        winograd_finish(panel, first, n, m);
+    }
+    for (int64_t i = 0; i < n && !usable; i++) {
+        const struct winograd_spot spot = winograd_spot(panel->w, first + i);
+        winograd_direct(panel, &spot);
+    }
+    if (panel->bounds.later)
+        winograd_activate(panel, first, n);
+}
+
+static void winograd_run(const struct conv_prepared *prepared, const float *input, const float *packed, float *output,
+                         const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
+{
+    const struct winograd *w = (const struct winograd *)prepared;
+    const int64_t *out = w->shape.out, map = out[0] * out[1] * out[2] * WIDTH, channels = w->shape.in_channels;
+    const float *flag = packed + w->direct_floats;
+    float *m = scratch + w->most * winograd_v_floats(&w->shape);
+    struct winograd_panel panel = {.w = w, .input = input, .epilogue = epilogue, .bounds = bounds_of(epilogue)};
+    panel.patches = m + w->most * winograd_m_floats();
+    int64_t ready = -1;
+    for (int64_t unit = from; unit < to; unit++) {
+        const int64_t chunk = unit / w->groups, group = unit % w->groups;
+        const int64_t first = w->tiles * chunk / w->chunks, n = w->tiles * (chunk + 1) / w->chunks - first;
+        if (chunk != ready && flag[0] == 0)
+            winograd_inputs(w, input, first, n, scratch);
+        ready = chunk;
+        for (int64_t p = w->panels * group / w->groups; p < w->panels * (group + 1) / w->groups; p++) {
+            panel.channel = p * 2 * WIDTH;
+            panel.wanted = w->shape.out_channels - panel.channel;
+            panel.vectors = panel.wanted > WIDTH ? 2 : 1;
+            panel.direct = packed + panel.channel * channels * 9;
+            panel.output = output + panel.channel / WIDTH * map;
+            panel.residual = epilogue->residual ? epilogue->residual + panel.channel / WIDTH * map : NULL;
+            winograd_run_panel(&panel, first, n, scratch, flag + WIDTH + panel.channel * channels * WINOGRAD_POINTS, m,
+                               flag[0] == 0);
+        }
+    }
+}
+
+#endif
