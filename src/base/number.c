@@ -1,7 +1,12 @@
 /*
  * number.c - text <-> numbers without a locale, without a table of big powers, without loss.
  *
- * Reading. A number is its first 19 significant digits and a power of ten. Where both that integer
+ * Reading. Most numbers are short and plain: their digits are taken eight at a time, whatever their
+ * number is, by arithmetic on eight bytes (Lemire, "Number Parsing at a Gigabyte per Second", 2021),
+ * and one multiplication or division by a power of ten makes them a double. What is unusual, or lies
+ * within 32 bytes of the text's end, is read with care:
+ *
+ * A number is its first 19 significant digits and a power of ten. Where both that integer
  * and the power are exact doubles, one multiplication or division rounds once (Clinger). Else, for
  * powers up to 10^27, the integer is multiplied or divided by a power of five in 128 bits: the
  * quotient's top bits and "was anything left over" are all that rounding needs, so the answer is
@@ -256,6 +261,148 @@ static __attribute__((noinline, cold)) float float_slow(const struct decimal *d)
     return strtof(text, NULL);
 }
 
+/* --- what is short and plain -------------------------------------------------------------------------------------- */
+
+#define PLAIN_BYTES 32 /* that must lie ahead: a sign, 8 digits, a point, 8 + 8 + 3 digits, and one more */
+#define INLINE static inline __attribute__((always_inline))
+
+/* A number below 2^63 times 10^exponent, every digit of it. */
+struct plain {
+    int64_t digits;
+    int exponent;
+};
+
+/* Eight bytes ^ '0': a digit is its value, the first byte the lowest. */
+INLINE uint64_t load_eight(const uint8_t *at)
+{
+    uint64_t eight;
+    memcpy(&eight, at, sizeof eight);
+    return eight ^ 0x3030303030303030;
+}
+
+/* How many of eight bytes are digits, up to the first that is none: a carry can only spoil what lies behind that. */
+INLINE size_t digits_among(uint64_t eight)
+{
+    uint64_t others = ((eight + 0x7676767676767676) | eight) & 0x8080808080808080;
+    return others ? (size_t)__builtin_ctzll(others) / 8 : 8;
+}
+
+/* The number that the first n of them are, 1 <= n <= 8: zeros are put in front, then neighbours are joined: 2, 4, 8. */
+INLINE uint64_t digits_join(uint64_t eight, size_t n)
+{
+    const uint64_t pair = 0x000000ff000000ff;
+    eight <<= 8 * (8 - n);
+    eight = eight * 10 + (eight >> 8);
+    return ((eight & pair) * 0x000f424000000064 + (eight >> 16 & pair) * 0x0000271000000001) >> 32;
+}
+
+/* Up to eight digits more. */
+INLINE size_t digits_append(const uint8_t *at, uint64_t *digits)
+{
+    static const uint32_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+    uint64_t eight = load_eight(at);
+    size_t n = digits_among(eight);
+    if (n)
+        *digits = *digits * tens[n] + digits_join(eight, n);
+    return n;
+}
+
+/* The digits behind a point, at least one and at most 19. NULL: none or more. */
+INLINE const uint8_t *fraction_read(const uint8_t *at, uint64_t *digits)
+{
+    const uint8_t *from = at;
+    size_t n = digits_append(at, digits);
+    at += n;
+    if (n < 8)
+        return n ? at : NULL;
+    at += digits_append(at, digits);
+    while (is_digit(*at)) {
+        if (at - from == DIGITS_KEPT)
+            return NULL;
+        *digits = *digits * 10 + (uint64_t)(*at++ - '0');
+    }
+    return at;
+}
+
+/* Behind a sign. NULL: it is not short and plain, or no number. Two bytes lie behind it.
+ * Branches where the next address would hang on what was loaded: numbers of one text are alike, and the
+ * processor guesses well. */
+INLINE const uint8_t *plain_read(const uint8_t *at, const uint8_t *end, struct plain *plain)
+{
+    uint64_t digits = 0;
+    int64_t exponent = 0;
+    const uint8_t *first = at;
+    if (at[1] == '.' && is_digit(*at)) {
+        digits = (uint64_t)(*at++ - '0');
+    } else {
+        size_t n = digits_append(at, &digits);
+        if (n == 0 || n == 8 || (n > 1 && *at == '0'))
+            return NULL;
+        at += n;
+    }
+    if (*at == '.') {
+        const uint8_t *fraction = at + 1;
+        at = fraction_read(fraction, &digits);
+        if (!at || at - first > DIGITS_KEPT + 1 || digits >> 63)
+            return NULL;
+        exponent = fraction - at;
+    }
+    if ((*at | 0x20) == 'e') {
+        int64_t shift;
+        at = exponent_read(at, end, &shift);
+        if (!at || end - at < 2) /* it may have any number of zeros in front */
+            return NULL;
+        exponent += shift;
+    }
+    if (exponent < -22 || exponent > 19)
+        return NULL;
+    plain->digits = (int64_t)digits;
+    plain->exponent = (int)exponent;
+    return at;
+}
+
+/* Rounded once where the digits are below 2^53, else twice. */
+INLINE double plain_double(const struct plain *plain)
+{
+    double digits = (double)plain->digits;
+    int exponent = plain->exponent;
+    return exponent < 0 ? digits / exact_tens[-exponent] : digits * exact_tens[exponent];
+}
+
+/* The bits that a double has and a float has not lie no further from the middle between two floats than roundings can
+ * lead: else the number itself is on the same side of it. A plain number that is not 0 lies between 10^-22 and 10^38,
+ * where floats are normal. */
+INLINE bool is_near_middle(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return ((bits + 4 - 0x10000000) & 0x1fffffff) <= 8;
+}
+
+INLINE const uint8_t *plain_size(const uint8_t *at, const uint8_t *end, float *size)
+{
+    struct plain plain;
+    at = plain_read(at, end, &plain);
+    if (!at)
+        return NULL;
+    double close = plain_double(&plain);
+    *size = (float)close;
+    return is_near_middle(close) ? NULL : at;
+}
+
+INLINE const uint8_t *plain_float(const uint8_t *at, const uint8_t *end, float *value)
+{
+    if (end - at < PLAIN_BYTES)
+        return NULL;
+    if (*at != '-')
+        return plain_size(at, end, value);
+    at = plain_size(at + 1, end, value);
+    *value = -*value;
+    return at;
+}
+
+/* --- all others --------------------------------------------------------------------------------------------------- */
+
 static bool in_range_of_fives(const struct decimal *d)
 {
     return d->exponent > -FIVES && d->exponent < FIVES;
@@ -337,7 +484,7 @@ static __attribute__((noinline)) const uint8_t *word_read(struct bytes text, dou
     return NULL;
 }
 
-const uint8_t *number_read_double(struct bytes text, double *value)
+static __attribute__((noinline)) const uint8_t *double_read(struct bytes text, double *value)
 {
     struct decimal d;
     const uint8_t *end = decimal_read(text, &d);
@@ -347,7 +494,7 @@ const uint8_t *number_read_double(struct bytes text, double *value)
     return end;
 }
 
-const uint8_t *number_read_float(struct bytes text, float *value)
+static __attribute__((noinline)) const uint8_t *float_read(struct bytes text, float *value)
 {
     struct decimal d;
     const uint8_t *end = decimal_read(text, &d);
@@ -360,6 +507,51 @@ const uint8_t *number_read_float(struct bytes text, float *value)
     }
     *value = float_value(&d);
     return end;
+}
+
+const uint8_t *number_read_double(struct bytes text, double *value)
+{
+    struct plain plain;
+    if (bytes_size(text) < PLAIN_BYTES)
+        return double_read(text, value);
+    bool negative = *text.at == '-';
+    const uint8_t *end = plain_read(text.at + negative, text.end, &plain);
+    if (!end)
+        return double_read(text, value);
+    double size = plain_double(&plain);
+    if (plain.digits >> 53)
+        size = double_of(binary_round(binary_scale((uint64_t)plain.digits, plain.exponent), 53, 1023));
+    *value = negative ? -size : size;
+    return end;
+}
+
+const uint8_t *number_read_float(struct bytes text, float *value)
+{
+    float close;
+    const uint8_t *end = plain_float(text.at, text.end, &close);
+    if (!end)
+        return float_read(text, value);
+    *value = close;
+    return end;
+}
+
+int64_t number_read_floats(struct bytes *text, float *values, int64_t n)
+{
+    const uint8_t *at = text->at, *end = text->end;
+    int64_t i = 0;
+    while (i < n) {
+        const uint8_t *next = plain_float(at, end, &values[i]);
+        if (!next)
+            break;
+        i++;
+        text->at = next;
+        if (*next != ',')
+            break;
+        at = next + 1;
+        if (*at == ' ')
+            at++;
+    }
+    return i;
 }
 
 /* The magnitude of a whole number that has a fraction, an exponent or many digits. */
@@ -385,7 +577,22 @@ static bool whole(const struct decimal *d, uint64_t *value)
     return true;
 }
 
-static const uint8_t *whole_read(struct bytes text, bool *negative, uint64_t *value)
+/* NULL: it is not short and plain, or no whole number. */
+INLINE const uint8_t *plain_whole(struct bytes text, bool *negative, uint64_t *value)
+{
+    if (bytes_size(text) < PLAIN_BYTES)
+        return NULL;
+    *negative = *text.at == '-';
+    const uint8_t *at = text.at + *negative;
+    uint64_t eight = load_eight(at);
+    size_t n = digits_among(eight);
+    if (n == 0 || n == 8 || (n > 1 && *at == '0') || at[n] == '.' || (at[n] | 0x20) == 'e')
+        return NULL;
+    *value = digits_join(eight, n);
+    return at + n;
+}
+
+static __attribute__((noinline)) const uint8_t *whole_read(struct bytes text, bool *negative, uint64_t *value)
 {
     struct decimal d;
     const uint8_t *end = decimal_read(text, &d);
@@ -400,7 +607,9 @@ const uint8_t *number_read_int64(struct bytes text, int64_t *value)
 {
     bool negative;
     uint64_t magnitude;
-    const uint8_t *end = whole_read(text, &negative, &magnitude);
+    const uint8_t *end = plain_whole(text, &negative, &magnitude);
+    if (!end)
+        end = whole_read(text, &negative, &magnitude);
     if (!end || magnitude > (uint64_t)INT64_MAX + negative)
         return NULL;
     *value = (int64_t)(negative ? 0 - magnitude : magnitude);
@@ -411,7 +620,9 @@ const uint8_t *number_read_uint64(struct bytes text, uint64_t *value)
 {
     bool negative;
     uint64_t magnitude;
-    const uint8_t *end = whole_read(text, &negative, &magnitude);
+    const uint8_t *end = plain_whole(text, &negative, &magnitude);
+    if (!end)
+        end = whole_read(text, &negative, &magnitude);
     if (!end || (negative && magnitude != 0))
         return NULL;
     *value = magnitude;

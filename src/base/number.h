@@ -15,6 +15,10 @@
 const uint8_t *number_read_double(struct bytes text, double *value);
 const uint8_t *number_read_float(struct bytes text, float *value); /* rounded once, from the text */
 
+/* As many of a list's numbers, with ',' or ", " between them, as are short and plain, up to n: text->at becomes the end
+ * of the last. Anything else ends it, to be read by the function above: less than n says nothing about the text. */
+int64_t number_read_floats(struct bytes *text, float *values, int64_t n);
+
 /* A JSON integer without fraction or exponent (-0 is 0); "1.0" and "1e2" are accepted when they are whole
  * numbers. NULL when there is none or it does not fit. */
 const uint8_t *number_read_int64(struct bytes text, int64_t *value);

@@ -3,8 +3,8 @@
  *
  * A text without escapes is a view of the body; one with escapes is decoded into the arena, where
  * it can only get shorter. Values that nobody asked for are walked recursively, which
- * JSON_DEPTH_MAX bounds. The bytes of a tensor's data are passed eight at a time where no bracket
- * or quote is among them.
+ * JSON_DEPTH_MAX bounds. The bytes of a tensor's data are passed 64 at a time where no bracket or
+ * quote is among them, which costs a twentieth of reading them.
  */
 #include "serve/json.h"
 
@@ -462,13 +462,38 @@ bool json_skip(struct json *json)
     return true;
 }
 
-/* True when one of eight bytes is '"', '[' or ']'. */
-static bool has_mark(uint64_t eight)
+/* --- past a tensor's data ----------------------------------------------------------------------------------------- */
+
+typedef uint8_t sixteen __attribute__((vector_size(16)));
+
+/* 0xff where a byte is '"', '[' or ']'. */
+static inline sixteen marks(const uint8_t *at)
 {
-    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
-    uint64_t quote = eight ^ ones * '"', open = eight ^ ones * '[', shut = eight ^ ones * ']';
-    return (((quote - ones) & ~quote) | ((open - ones) & ~open) | ((shut - ones) & ~shut)) & highs;
+    sixteen bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return (sixteen)((bytes == '"') | (bytes == '[') | (bytes == ']'));
 }
+
+static inline bool any(sixteen found)
+{
+    uint64_t halves[2];
+    memcpy(halves, &found, sizeof halves);
+    return halves[0] | halves[1];
+}
+
+/* The first '"', '[' or ']', or stop. */
+static const uint8_t *find_mark(const uint8_t *at, const uint8_t *stop)
+{
+    while (stop - at >= 64 && !any(marks(at) | marks(at + 16) | marks(at + 32) | marks(at + 48)))
+        at += 64;
+    while (stop - at >= 16 && !any(marks(at)))
+        at += 16;
+    while (at < stop && *at != '"' && *at != '[' && *at != ']')
+        at++;
+    return at;
+}
+
+#define PIECE_BYTES 65536 /* between two looks at the watch */
 
 bool json_skip_data(struct json *json, struct bytes *span)
 {
@@ -476,30 +501,19 @@ bool json_skip_data(struct json *json, struct bytes *span)
         return expected(json, "an array of 'data'");
     const uint8_t *from = json->at;
     for (int64_t depth = 0; json->at < json->end;) {
-        uint64_t eight;
-        const uint8_t *stop = json->end - json->at > 65536 ? json->at + 65536 : json->end;
-        if (!json_spend(json, 1))
+        const uint8_t *stop = json->end - json->at > PIECE_BYTES ? json->at + PIECE_BYTES : json->end;
+        const uint8_t *mark = find_mark(json->at, stop);
+        if (!json_spend(json, 1 + (mark - json->at) / 8))
             return false;
-        while (stop - json->at >= 8) {
-            memcpy(&eight, json->at, 8);
-            if (has_mark(eight))
-                break;
-            json->at += 8;
-        }
-        if (stop != json->end && stop - json->at < 8) {
-            if (!json_spend(json, 8192))
-                return false;
+        json->at = mark;
+        if (mark == stop)
             continue;
-        }
-        if (json->at == json->end)
-            break;
-        uint8_t c = *json->at;
-        if (c == '"') {
+        if (*mark == '"') {
             if (!skip_string(json))
                 return false;
             continue;
         }
-        depth += (c == '[') - (c == ']');
+        depth += (*mark == '[') - (*mark == ']');
         if (depth > JSON_DATA_DEPTH_MAX)
             return json_fail(json, "'data' nested deeper than %d levels", JSON_DATA_DEPTH_MAX);
         json->at++;
@@ -510,6 +524,8 @@ bool json_skip_data(struct json *json, struct bytes *span)
     }
     return json_fail(json, "'data' without its closing bracket");
 }
+
+/* --- the end ------------------------------------------------------------------------------------------------------ */
 
 bool json_finish(struct json *json)
 {

@@ -42,6 +42,30 @@ static double double_from(uint64_t bits)
     return value;
 }
 
+/* What is short and plain is read another way where something follows it: to the same bits, up to the same byte. */
+static void expect_same_behind(const char *text, size_t n)
+{
+    char longer[6000];
+    float narrow[2] = {7, 7};
+    double wide[2] = {7, 7};
+    EXPECT(n + 48 < sizeof longer, "%zu bytes", n);
+    for (const char *tail = ",] }"; *tail; tail++) {
+        memcpy(longer, text, n);
+        memset(longer + n, '1', 48);
+        longer[n] = *tail;
+        const uint8_t *end[] = {
+            number_read_float(bytes_of(text, n), &narrow[0]), number_read_float(bytes_of(longer, n + 48), &narrow[1]),
+            number_read_double(bytes_of(text, n), &wide[0]), number_read_double(bytes_of(longer, n + 48), &wide[1])};
+        for (int i = 0; i < 4; i += 2)
+            EXPECT(end[i] ? end[i + 1] && end[i] - (const uint8_t *)text == end[i + 1] - (const uint8_t *)longer
+                          : !end[i + 1],
+                   "%.*s ends elsewhere", (int)n, text);
+        EXPECT(memcmp(&narrow[0], &narrow[1], sizeof *narrow) == 0, "%.*s as a float is %a, not %a", (int)n, text,
+               (double)narrow[1], (double)narrow[0]);
+        EXPECT(memcmp(&wide[0], &wide[1], sizeof *wide) == 0, "%.*s is %a, not %a", (int)n, text, wide[1], wide[0]);
+    }
+}
+
 static void expect_float_returns(float value)
 {
     char text[NUMBER_TEXT_MAX + 1];
@@ -53,6 +77,7 @@ static void expect_float_returns(float value)
     EXPECT(end == (const uint8_t *)text + n, "%s is not read whole", text);
     EXPECT(memcmp(&mine, &value, sizeof value) == 0, "%s is read as %a, not %a", text, (double)mine, (double)value);
     EXPECT(strtof(text, NULL) == value, "%s is not %a", text, (double)value);
+    expect_same_behind(text, n);
 }
 
 static void expect_double_returns(double value)
@@ -65,6 +90,7 @@ static void expect_double_returns(double value)
     EXPECT(number_read_double(bytes_of(text, n), &mine) == (const uint8_t *)text + n, "%s is not read whole", text);
     EXPECT(memcmp(&mine, &value, sizeof value) == 0, "%s is read as %a, not %a", text, mine, value);
     EXPECT(strtod(text, NULL) == value, "%s is not %a", text, value);
+    expect_same_behind(text, n);
 }
 
 START_TEST(every_4099th_float_comes_back_from_its_text)
@@ -136,6 +162,7 @@ static void expect_same_reading(const char *text)
     EXPECT(mine == strtod(text, NULL), "%s is read as %a, not %a", text, mine, strtod(text, NULL));
     EXPECT(number_read_float(bytes_of_text(text), &narrow) != NULL, "%s is not read", text);
     EXPECT(narrow == strtof(text, NULL), "%s is read as %a, not %a", text, (double)narrow, (double)strtof(text, NULL));
+    expect_same_behind(text, strlen(text));
 }
 
 START_TEST(any_number_of_digits_is_read_as_the_c_library_reads_it)
@@ -216,6 +243,8 @@ START_TEST(what_is_not_a_json_number_is_refused)
     static const char *const texts[] = {"",   "-",   "+1", ".5",  "1.",  "1.e5", "1e",      "1e+",
                                         "e5", "--1", "x",  "nan", "inf", "-NaN", "Infinit", "- 1"};
     double value = 7;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        expect_same_behind(texts[i], strlen(texts[i]));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         ck_assert_msg(number_read_double(bytes_of_text(texts[i]), &value) == NULL, "'%s' was read", texts[i]);
     ck_assert(value == 7);
@@ -304,6 +333,11 @@ START_TEST(integers_are_read_when_whole_and_in_range)
         ck_assert_msg(fits == cases[i].fits, "%s", cases[i].text);
         if (fits)
             ck_assert_int_eq(value, cases[i].value);
+        char longer[100];
+        int n = snprintf(longer, sizeof longer, "%s,%48s", cases[i].text, "");
+        const uint8_t *end = number_read_int64(bytes_of(longer, (size_t)n), &value);
+        ck_assert_ptr_eq(end, fits ? (const uint8_t *)longer + strlen(cases[i].text) : NULL);
+        ck_assert_int_eq(value, fits ? cases[i].value : 77);
     }
     uint64_t large;
     ck_assert(number_read_uint64(bytes_of_text("18446744073709551615"), &large));
@@ -453,6 +487,7 @@ START_TEST(a_number_ends_where_its_grammar_ends)
         ck_assert(value == cases[i].value);
         ck_assert_ptr_eq(number_read_float(bytes_of_text(cases[i].text), &narrow), start + cases[i].n);
         ck_assert(narrow == (float)cases[i].value);
+        expect_same_behind(cases[i].text, strlen(cases[i].text));
     }
     int64_t whole = 0;
     uint64_t positive = 0;
@@ -498,6 +533,94 @@ START_TEST(a_text_ends_where_its_bytes_end)
         const struct bytes bytes = edge_bytes(&edge, wholes[i], strlen(wholes[i]));
         const uint8_t *end = number_read_int64(bytes, &whole);
         ck_assert(!end || end == bytes.end);
+    }
+    edge_free(&edge);
+}
+END_TEST
+
+/* Every number of digits before and behind the point, with sign and exponent, in front of an unreadable page. */
+START_TEST(plain_numbers_of_every_length_are_read_exactly)
+{
+    struct edge edge = edge_new();
+    for (int before = 1; before <= 10; before++)
+        for (int behind = 0; behind <= 21; behind++)
+            for (int round = 0; round < 60; round++) {
+                char text[100], *at = text;
+                at += sprintf(at, "%s", round % 3 ? "" : "-");
+                for (int i = 0; i < before; i++)
+                    *at++ = (char)('0' + (before == 1 && round % 2 ? 0
+                                          : i                      ? random_bits() % 10
+                                                                   : 1 + random_bits() % 9));
+                for (int i = 0; i < behind; i++)
+                    at += sprintf(at, "%s%d", i ? "" : ".", (int)(round % 4 == 3 && i < 7 ? 0 : random_bits() % 10));
+                if (round % 5 == 0)
+                    at += sprintf(at, "%c%+d", round % 2 ? 'e' : 'E', (int)(random_bits() % 60) - 30);
+                *at = '\0';
+                expect_same_reading(text);
+                for (size_t n = strlen(text); n < 40; n++) {
+                    memset(text + n, ',', 1);
+                    const struct bytes bytes = edge_bytes(&edge, text, n + 1);
+                    float value;
+                    EXPECT(number_read_float(bytes, &value) == bytes.at + (at - text), "%s", text);
+                }
+            }
+    edge_free(&edge);
+}
+END_TEST
+
+START_TEST(a_list_of_plain_numbers_is_read_at_once)
+{
+    static const char text[] =
+        "0.5,-1, 2.25e1,  3,4,-0,[5,NaN,1e39,16777217,6,7,8,9.5                                 ";
+    static const struct {
+        int at;
+        int64_t most, n;
+        int end;
+        float values[3];
+    } cases[] = {{0, 9, 3, 14, {0.5f, -1, 22.5f}},
+                 {0, 2, 2, 6, {0.5f, -1}},
+                 {17, 9, 3, 23, {3, 4, -0.0f}},
+                 {24, 9, 0, 24, {0}},
+                 {25, 9, 1, 26, {5}},
+                 {27, 9, 0, 27, {0}},
+                 {31, 9, 0, 31, {0}},
+                 {36, 9, 0, 36, {0}},
+                 {45, 3, 3, 50, {6, 7, 8}},
+                 {45, 0, 0, 45, {0}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float values[9] = {0};
+        struct bytes list = bytes_of(text + cases[i].at, sizeof text - 1 - (size_t)cases[i].at);
+        ck_assert_int_eq(number_read_floats(&list, values, cases[i].most), cases[i].n);
+        ck_assert_ptr_eq(list.at, (const uint8_t *)text + cases[i].end);
+        ck_assert(memcmp(values, cases[i].values, (size_t)cases[i].n * sizeof *values) == 0);
+    }
+    struct edge edge = edge_new();
+    for (size_t n = 0; n < 200; n++) { /* what is near the end is left to others */
+        char many[200];
+        float values[100] = {0};
+        for (size_t k = 0; k < n; k++)
+            many[k] = (char)(k % 2 ? ',' : '1' + k / 2 % 9);
+        struct bytes list = edge_bytes(&edge, many, n);
+        const uint8_t *from = list.at;
+        int64_t read = number_read_floats(&list, values, 100);
+        ck_assert_int_eq(read, n < 32 ? 0 : (int64_t)(n - 30) / 2);
+        ck_assert(list.at == from + (read ? 2 * read - 1 : 0));
+        for (int64_t k = 0; k < read; k++)
+            ck_assert(values[k] == (float)(1 + k % 9));
+    }
+    for (size_t n = 4; n < 100; n++) { /* an exponent may be long */
+        char long_one[101];
+        float value = 7;
+        memset(long_one, '0', n);
+        memcpy(long_one, "75e", 3);
+        memcpy(long_one + n, ",", 2);
+        expect_same_reading(long_one);
+        struct bytes followed = edge_bytes(&edge, long_one, n + 1);
+        ck_assert_int_eq(number_read_floats(&followed, &value, 9), 0);
+        struct bytes whole = edge_bytes(&edge, long_one, n);
+        ck_assert_int_eq(number_read_floats(&whole, &value, 9), 0);
+        ck_assert_ptr_eq(number_read_float(whole, &value), whole.end);
+        ck_assert(value == 75);
     }
     edge_free(&edge);
 }
@@ -581,6 +704,8 @@ Suite *base_number_suite(void)
     tcase_add_test(tests, doubles_are_printed_as_people_write_them);
     tcase_add_test(tests, a_number_ends_where_its_grammar_ends);
     tcase_add_test(tests, a_text_ends_where_its_bytes_end);
+    tcase_add_test(tests, plain_numbers_of_every_length_are_read_exactly);
+    tcase_add_test(tests, a_list_of_plain_numbers_is_read_at_once);
     tcase_add_test(tests, whole_numbers_may_be_written_with_zeros_behind_them);
     tcase_add_test(tests, sizes_are_whole_bytes_up_to_the_largest);
     suite_add_tcase(suite, tests);

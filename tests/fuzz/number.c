@@ -26,11 +26,37 @@ static void check_double(const uint8_t *data, size_t n)
         abort();
 }
 
+/* A list's numbers are those that are read one by one, and each is the same with bytes behind it or not. */
+static void check_list(const uint8_t *data, size_t n)
+{
+    float values[16], one;
+    struct bytes list = bytes_of(data, n);
+    int64_t n_read = number_read_floats(&list, values, 16);
+    const uint8_t *at = data;
+    for (int64_t i = 0; i < n_read; i++) {
+        const uint8_t *end = number_read_float(bytes_of(at, (size_t)(data + n - at)), &one);
+        if (!end || end > list.at || memcmp(&one, &values[i], sizeof one) != 0)
+            abort();
+        char text[64]; /* an exponent may have any number of zeros in front */
+        if (end - at < (ptrdiff_t)sizeof text) {
+            memcpy(text, at, (size_t)(end - at));
+            text[end - at] = '\0';
+            if (strtof(text, NULL) != one)
+                abort();
+        }
+        at = end + (i + 1 < n_read);
+        at += i + 1 < n_read && *at == ' ';
+    }
+    if (n_read && at != list.at)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     int64_t whole;
     uint64_t natural;
     check_double(data, n);
+    check_list(data, n);
     number_read_int64(bytes_of(data, n), &whole);
     number_read_uint64(bytes_of(data, n), &natural);
     float value;

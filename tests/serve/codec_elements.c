@@ -110,6 +110,59 @@ START_TEST(only_the_number_of_elements_matters_not_their_nesting)
 }
 END_TEST
 
+/* Lists of floats are read many at a time; an element that is none is found all the same, and told with its place. */
+START_TEST(what_is_no_number_is_told_wherever_it_stands)
+{
+    static const struct {
+        const char *instead, *says;
+    } cases[] = {
+        {"x", "element %d is not a value of FP32: found 'x' at byte %d"},
+        {"1e39", "element %d is not a value of FP32: found '1' at byte %d"},
+        {"null", "element %d is not a value of FP32: found null at byte %d"},
+        {"", "element %d is not a value of FP32: found a comma without a value before it at byte %d"},
+    };
+    struct fake_model *fake = fake_model_new("m");
+    for (int n = 1; n <= 200; n += 1 + n / 9)
+        for (int bad = 0; bad < n; bad += 1 + bad / 5)
+            for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                char text[4000] = "[", says[200];
+                size_t used = 1;
+                int place = 0;
+                for (int k = 0; k < n; k++) {
+                    used += (size_t)sprintf(text + used, "%s", k ? k % 7 ? "," : ", " : "");
+                    place = k == bad ? (int)used : place;
+                    used += k == bad ? (size_t)sprintf(text + used, "%s", cases[i].instead)
+                                     : (size_t)sprintf(text + used, "%d.5", k);
+                }
+                memcpy(text + used, ",0]", 4);
+                ck_assert(!read_as(fake, text, PERCEPT_FLOAT, n + 1));
+                snprintf(says, sizeof says, cases[i].says, bad, place);
+                ck_assert_msg(strstr(fake->err.text, says), "%s: %s, not %s", text, fake->err.text, says);
+            }
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(floats_of_long_lists_are_all_read_and_counted)
+{
+    struct fake_model *fake = fake_model_new("m");
+    for (int n = 1; n <= 300; n++) {
+        char text[6000] = "[[";
+        size_t used = 2;
+        for (int k = 0; k < n; k++)
+            used += (size_t)sprintf(text + used, "%s%d.25", k == 0 ? "" : k % 50 == 0 ? "] ,[" : k % 3 ? "," : ", ", k);
+        memcpy(text + used, "]]", 3);
+        ck_assert_msg(read_as(fake, text, PERCEPT_FLOAT, n), "%s", fake->err.text);
+        for (int k = 0; k < n; k++)
+            ck_assert(((float *)tensor.data)[k] == (float)k + 0.25f);
+        ck_assert(!read_as(fake, text, PERCEPT_FLOAT, n + 1));
+        ck_assert(!read_as(fake, text, PERCEPT_FLOAT, n - 1));
+        ck_assert_msg(strstr(fake->err.text, "has more than"), "%s", fake->err.text);
+    }
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_codec_elements_suite(void)
 {
     Suite *suite = suite_create("serve_codec_elements");
@@ -118,6 +171,8 @@ Suite *serve_codec_elements_suite(void)
     tcase_add_test(tests, floats_may_be_nan_or_infinite_by_name_only);
     tcase_add_test(tests, strings_are_unescaped);
     tcase_add_test(tests, only_the_number_of_elements_matters_not_their_nesting);
+    tcase_add_test(tests, what_is_no_number_is_told_wherever_it_stands);
+    tcase_add_test(tests, floats_of_long_lists_are_all_read_and_counted);
     suite_add_tcase(suite, tests);
     return suite;
 }

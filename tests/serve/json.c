@@ -115,6 +115,30 @@ START_TEST(data_is_found_by_its_brackets)
 }
 END_TEST
 
+START_TEST(data_ends_at_its_bracket_wherever_that_lies)
+{
+    static char text[70000];
+    struct bytes span;
+    for (size_t n = 2; n < sizeof text - 4; n += n < 300 || n > 65500 ? 1 : 5000) {
+        for (int quoted = 0; quoted < 2 && n > 4; quoted++) {
+            memset(text, '!', sizeof text);
+            text[0] = '[';
+            memcpy(text + n - (quoted ? 4 : 1), quoted ? "\"]\"]" : "]", quoted ? 4 : 1);
+            memcpy(text + n, ",]", 3);
+            struct json json = cursor(text);
+            ck_assert(json_skip_data(&json, &span));
+            ck_assert_uint_eq(bytes_size(span), n);
+            json = cursor(text);
+            json.end = json.begin + n - 1; /* its bracket is not there */
+            ck_assert(!json_skip_data(&json, &span));
+            ck_assert_ptr_eq(json.at, json.end);
+        }
+        if (n > 66000)
+            break;
+    }
+}
+END_TEST
+
 START_TEST(an_object_has_so_many_keys_and_no_more)
 {
     char text[8192] = "{";
@@ -275,6 +299,7 @@ Suite *serve_json_suite(void)
     tcase_add_test(tests, what_json_does_not_have_is_refused);
     tcase_add_test(tests, a_million_brackets_are_refused_at_once);
     tcase_add_test(tests, data_is_found_by_its_brackets);
+    tcase_add_test(tests, data_ends_at_its_bracket_wherever_that_lies);
     tcase_add_test(tests, an_object_has_so_many_keys_and_no_more);
     tcase_add_test(tests, keys_and_items_are_walked_and_a_key_may_come_once);
     tcase_add_test(tests, faults_are_called_by_their_names);
