@@ -81,6 +81,15 @@ static struct file_stamp stamp_of(const struct stat *st)
 }
 
 /* Not the ctime: renaming another file over this one, as one should, changes that. */
+bool file_look(const char *path, struct file_stamp *stamp)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return false;
+    *stamp = stamp_of(&st);
+    return true;
+}
+
 static bool same_content(const struct file_stamp *a, const struct file_stamp *b)
 {
     return a->size == b->size && a->mtime_ns == b->mtime_ns;

@@ -21,6 +21,9 @@ struct file_stamp {
 bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
                struct percept_err *err);
 
+/* The state of what is at the path, links followed; false when nothing is. */
+bool file_look(const char *path, struct file_stamp *stamp);
+
 /* Where the files lie that a file names: in its own folder and, where it is a symbolic link, in the
  * folder of the file that the link leads to. Descriptors, O_CLOEXEC, or -1. */
 struct file_place {

@@ -44,6 +44,7 @@
 #include "http/keys.h"
 #include "http/listen.h"
 #include "http/server.h"
+#include "serve/repository.h"
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
@@ -55,6 +56,7 @@ struct serving {
     struct settings settings;
     struct loop *loop;
     struct catalog *catalog;
+    struct repository *repository;
     struct server *server;
     struct loop_timer *watchdog, *grace;
     int64_t watchdog_ns;
@@ -326,13 +328,31 @@ static bool add_models(struct serving *serving, struct percept_err *err)
     const struct options_list *paths = &serving->options->paths;
     struct percept_err first = {0}, why = {0};
     for (int i = 0; i < paths->n && why.code != ERR_MEMORY; i++)
-        if (!catalog_add(serving->catalog, paths->at[i], &why) && (!first.code || why.code == ERR_MEMORY))
+        if (!repository_add(serving->repository, paths->at[i], &why) && (!first.code || why.code == ERR_MEMORY))
             first = why;
     bool stays = catalog_first(serving->catalog) || serving->settings.ready_when_empty || sd_watched();
     if (!first.code || (stays && first.code != ERR_MEMORY))
         return true;
     *err = first;
     return false;
+}
+
+/* What --load says: all, none, or names. */
+static bool choose_models(struct serving *serving, struct percept_err *err)
+{
+    const struct options_list *names = &serving->options->load;
+    bool all = names->n == 1 && strcmp(names->at[0], "all") == 0;
+    bool none = names->n == 1 && strcmp(names->at[0], "none") == 0;
+    serving->settings.load_none = !all;
+    if (none && !serving->settings.admin)
+        return err_set(err, ERR_CONFIG, "--load none without --admin: no model could ever be loaded");
+    for (int i = 0; i < names->n && !all && !none; i++) {
+        if (!scan_name(names->at[i]))
+            return err_set(err, ERR_CONFIG, "--load '%s': that is no model's name", names->at[i]);
+        if (!repository_want(serving->repository, names->at[i], err))
+            return false;
+    }
+    return true;
 }
 
 static bool set_up(struct serving *serving, struct percept_err *err)
@@ -343,7 +363,9 @@ static bool set_up(struct serving *serving, struct percept_err *err)
     if (!serving->loop || !loop_loaders(serving->loop, serving->settings.load_threads, err))
         return false;
     serving->catalog = catalog_new(serving->loop, &serving->settings, err);
-    return serving->catalog != NULL;
+    serving->repository =
+        serving->catalog ? repository_new(serving->loop, serving->catalog, &serving->settings, err) : NULL;
+    return serving->repository && choose_models(serving, err);
 }
 
 /* "cannot listen on 'PLACE': " stands before what the system says, and stays. Other errors are not about places. */
@@ -417,8 +439,8 @@ static bool open_doors(struct serving *serving, struct percept_err *err)
 {
     if (!choose_places(serving, err))
         return false;
-    serving->server =
-        server_new(serving->loop, serving->catalog, &serving->settings, serving->places, serving->n_places, err);
+    serving->server = server_new(serving->loop, serving->catalog, serving->repository, &serving->settings,
+                                 serving->places, serving->n_places, err);
     if (serving->server)
         return name_places(serving, err);
     explain_address(err);
@@ -471,6 +493,7 @@ static void tear_down(struct serving *serving)
     loop_timer_free(serving->watchdog);
     loop_timer_free(serving->grace);
     catalog_free(serving->catalog);
+    repository_free(serving->repository);
     loop_free(serving->loop);
     arena_free(&serving->arena);
 }

@@ -233,8 +233,21 @@ void exchange_wait(struct exchange *exchange)
 
 void exchange_cancel(struct exchange *exchange)
 {
-    if (exchange->state == EXCHANGE_WAITING)
+    if (exchange->state != EXCHANGE_WAITING)
+        return;
+    if (exchange->control)
+        repository_cancel(exchange->site->repository, exchange->control);
+    else
         lifecycle_cancel(&exchange->job);
+}
+
+struct arena exchange_give_body(struct exchange *exchange, struct bytes *body)
+{
+    struct arena arena = exchange->body_arena;
+    *body = exchange->body_bytes ? bytes_of(exchange->body, exchange->body_bytes) : (struct bytes){0};
+    exchange->body_arena = (struct arena){0};
+    drop_body(exchange);
+    return arena;
 }
 
 /* Judging. */

@@ -22,6 +22,7 @@
 #include "http/text.h"
 #include "serve/catalog.h"
 #include "serve/job.h"
+#include "serve/repository.h"
 #include "serve/settings.h"
 
 #define EXCHANGE_STATUSES 600
@@ -36,6 +37,7 @@ struct route;
 /* What all exchanges of a server share. */
 struct site {
     struct catalog *catalog;
+    struct repository *repository;
     const struct settings *settings;
     struct keys keys;
     int port;
@@ -91,6 +93,7 @@ struct exchange {
     size_t body_bytes, body_capacity;
     size_t received_bytes; /* what was thrown away included */
     struct job job;
+    struct control *control; /* what it waits for instead of the job; or NULL */
 
     /* answered */
     int status;
@@ -114,7 +117,10 @@ void exchange_refuse(struct exchange *exchange, enum err_code code, const char *
     __attribute__((format(printf, 3, 4)));
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
 
-/* The handler started exchange->job and replies when it is done. */
+/* The body and the arena that it lies in are the caller's from now on. */
+struct arena exchange_give_body(struct exchange *exchange, struct bytes *body);
+
+/* The handler started exchange->job, or exchange->control, and replies when it is done. */
 void exchange_wait(struct exchange *exchange);
 
 /* For server.c and tests, in the order of a request's life. */

@@ -39,6 +39,13 @@ static bool fits_name(const char *pattern, const char *path, struct captured *ca
     return n > 0 && fits(pattern, path + n, captured);
 }
 
+/* A part of the path that nobody asks for. */
+static bool fits_any(const char *pattern, const char *path, struct captured *captured)
+{
+    size_t n = strcspn(path, "/");
+    return n > 0 && fits(pattern, path + n, captured);
+}
+
 static bool fits_version(const char *pattern, const char *path, struct captured *captured)
 {
     size_t n = strspn(path, "0123456789");
@@ -56,7 +63,7 @@ static bool fits_option(const char *pattern, const char *path, struct captured *
     return fits(strchr(pattern, ']') + 1, path, captured);
 }
 
-/* NAME and N are words of capitals; everything else in a pattern stands for itself. */
+/* NAME, REPO and N are words of capitals; everything else in a pattern stands for itself. */
 static bool fits(const char *pattern, const char *path, struct captured *captured)
 {
     for (; *pattern; pattern++) {
@@ -66,6 +73,8 @@ static bool fits(const char *pattern, const char *path, struct captured *capture
             return fits_option(pattern, path, captured);
         if (strncmp(pattern, "NAME", 4) == 0)
             return fits_name(pattern + 4, path, captured);
+        if (strncmp(pattern, "REPO", 4) == 0)
+            return fits_any(pattern + 4, path, captured);
         if (*pattern == 'N')
             return fits_version(pattern + 1, path, captured);
         if (*pattern != *path++)

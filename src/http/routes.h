@@ -1,6 +1,6 @@
 /*
  * routes.h - method and path -> handler, from routes.def. A pattern is written as in api.md: NAME
- * stands for a model's name, N for a version's digits, [...] for a part that may be left out.
+ * stands for a model's name, REPO for a repository's, N for a version's digits, [...] for a part that may be left out.
  *
  *     struct routes_found found = {0};
  *     routes_find("GET", "/v2/models/digits/versions/3", &arena, &found);

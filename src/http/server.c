@@ -771,8 +771,9 @@ static bool set_up(struct server *server, const char *const *places, int n_place
     return start_daemon(server, err) && add_handles(server, err);
 }
 
-struct server *server_new(struct loop *loop, struct catalog *catalog, const struct settings *settings,
-                          const char *const *places, int n_places, struct percept_err *err)
+struct server *server_new(struct loop *loop, struct catalog *catalog, struct repository *repository,
+                          const struct settings *settings, const char *const *places, int n_places,
+                          struct percept_err *err)
 {
     struct server *server = arena_buffer(sizeof *server);
     struct timespec now;
@@ -782,6 +783,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, const stru
     }
     clock_gettime(CLOCK_REALTIME, &now);
     server->site = (struct site){.catalog = catalog,
+                                 .repository = repository,
                                  .settings = settings,
                                  .started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                  .resumed = on_resumed};

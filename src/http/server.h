@@ -19,6 +19,7 @@
 
 #include "serve/catalog.h"
 #include "serve/loop.h"
+#include "serve/repository.h"
 #include "serve/settings.h"
 
 struct server;
@@ -28,8 +29,9 @@ struct server;
  * for all addresses of this host, "unix:/PATH", or "fd:N" for a listening socket that somebody passed
  * (systemd: fd:3 and on). Port 0 takes a free one. What can be asked is the same at all of them. The texts
  * outlive the server. NULL with a sentence, which names the place, when that is impossible. */
-struct server *server_new(struct loop *loop, struct catalog *catalog, const struct settings *settings,
-                          const char *const *places, int n_places, struct percept_err *err);
+struct server *server_new(struct loop *loop, struct catalog *catalog, struct repository *repository,
+                          const struct settings *settings, const char *const *places, int n_places,
+                          struct percept_err *err);
 
 /* The port that is listened on at that place; 0 for a socket without one (Unix). */
 int server_port(const struct server *server, int place);

@@ -33,7 +33,7 @@ void v2_meta_server(struct exchange *exchange)
     text_json(&text, id ? id : "perceptd");
     text_add(&text, ",\"version\":");
     text_json(&text, percept_version());
-    text_add(&text, ",\"extensions\":[\"classification\",\"binary_tensor_data\",\"parameters\"]}");
+    text_add(&text, ",\"extensions\":[\"classification\",\"binary_tensor_data\",\"parameters\",\"model_repository\"]}");
     exchange_reply_text(exchange, 200, JSON, &text);
 }
 

@@ -1,12 +1,12 @@
 /*
  * catalog.c - the list of what is served, as it changes, and telling the world how it stands.
  *
- *     catalog_add -> scan.c -> an entry each, LOADING
+ *     catalog_place -> an entry, LOADING
  *                  -> a turn of the loop in which all that it needs is READY
  *                  -> a loader's thread: manifest, open, first session (entry.c)
  *                  -> back on the loop: a lane, READY; or FAILED with the reason, which is kept
  *     catalog_remove -> UNLOADING: no new jobs -> the last holder has left -> gone
- *     catalog_replace -> another entry, not listed, loads beside the one that stands
+ *     catalog_place of what is listed -> another entry, not listed, loads beside the one that stands
  *                  -> it is READY: they swap in the list, and the old one leaves; or it FAILED:
  *                     it leaves, and the old one stays
  *
@@ -42,8 +42,6 @@ struct catalog {
     struct dispatch *dispatch;
     struct served *first;  /* what is listed */
     struct entry *entries; /* all */
-    struct root *roots;
-    struct arena arena; /* of the roots */
     struct labels labels;
     struct omissions omissions;
     int n_waiting;    /* to be loaded */
@@ -51,6 +49,7 @@ struct catalog {
     int n_leaving;    /* UNLOADING */
     int stop_loading; /* a flag */
     bool leaving;
+    bool may_be_empty;
     bool private_told;
     void (*changed)(void *user, struct served *served);
     void *changed_user;
@@ -184,6 +183,7 @@ static void stay(struct catalog *catalog, struct entry *entry)
 {
     struct served *old = &entry->stands->served;
     memcpy(old->reason, entry->served.reason, sizeof old->reason);
+    old->stamp = entry->served.stamp;
     if (old->state == SERVED_READY && !loop_flag_raised(&catalog->stop_loading))
         entry_log_stands(entry->stands);
     leave(catalog, entry);
@@ -231,6 +231,19 @@ static void load_ended(struct catalog *catalog, struct entry *entry)
     }
 }
 
+static void tell_ended(struct entry *entry)
+{
+    struct served *served = &entry->served;
+    entry->override = NULL;
+    if (served->state == SERVED_UNLOADING && !served->lane) {
+        if (!*served->reason)
+            snprintf(served->reason, sizeof served->reason, "it was unloaded, or loaded anew, meanwhile");
+        err_set(&entry->err, entry->err.code ? (enum err_code)entry->err.code : ERR_UNAVAILABLE, "%s", served->reason);
+    }
+    if (entry->ended)
+        entry->ended(entry->ended_user, served, served->lane ? NULL : &entry->err);
+}
+
 static void end_load(struct catalog *catalog, struct entry *entry)
 {
     catalog->n_loading--;
@@ -238,6 +251,7 @@ static void end_load(struct catalog *catalog, struct entry *entry)
     entry->served.load_ms = (double)entry->load_ns / 1e6;
     if (entry->served.state == SERVED_LOADING)
         load_ended(catalog, entry);
+    tell_ended(entry);
     loop_wake(catalog->loop); /* others may have waited for it */
 }
 
@@ -248,13 +262,18 @@ static void load_done(struct task *task)
 }
 
 /* To be loaded in a turn: until then it can be said what it needs. */
-static void load(struct catalog *catalog, struct entry *entry)
+static void load(struct catalog *catalog, struct entry *entry, const struct catalog_order *order)
 {
     struct entry **at = &catalog->entries;
     while (*at)
         at = &(*at)->next;
     *at = entry;
     entry->catalog = catalog;
+    entry->override = order->override;
+    entry->ended = order->ended;
+    entry->ended_user = order->user;
+    entry->served.stamp = order->stamp;
+    entry->served.overridden = order->override != NULL;
     entry->task = (struct task){.work = load_work, .done = load_done};
     entry->waiting = entry->loading = true;
     catalog->n_waiting++;
@@ -284,26 +303,6 @@ static void begin_loads(struct catalog *catalog)
     for (struct entry *entry = catalog->entries; entry && catalog->n_waiting; entry = entry->next)
         if (entry->waiting)
             begin_load(catalog, entry);
-}
-
-struct served *catalog_replace(struct catalog *catalog, struct served *served, struct percept_err *err)
-{
-    if (catalog_draining(catalog))
-        return err_null(err, ERR_UNAVAILABLE, "Server exiting");
-    if (served->state == SERVED_UNLOADING)
-        return err_null(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " is unloading", served->name,
-                        served->version);
-    struct entry *stands = entry_at(served);
-    if (stands->stands)
-        stands = stands->stands; /* one that is to take a place itself: the later one counts */
-    struct entry *entry = entry_new_beside(stands, err);
-    if (!entry)
-        return NULL;
-    if (stands->successor)
-        leave(catalog, stands->successor); /* the files have changed once more */
-    stands->successor = entry;
-    load(catalog, entry);
-    return &entry->served;
 }
 
 /* The loop's turns: what may be loaded is, and what nobody has is freed. */
@@ -346,7 +345,6 @@ void catalog_free(struct catalog *catalog)
     }
     dispatch_free(catalog->dispatch);
     labels_free(&catalog->labels);
-    arena_free(&catalog->arena);
     omissions_free(&catalog->omissions);
     arena_buffer_free(catalog);
 }
@@ -369,21 +367,6 @@ static struct served *exact(const struct catalog *catalog, const char *name, int
     return NULL;
 }
 
-/* A name is another's: the one that came first is served. */
-static bool leave_out_twin(struct catalog *catalog, const struct found *found, const struct served *first,
-                           struct percept_err *err)
-{
-    struct omissions *omissions = &catalog->omissions;
-    const char *name = found->path + entry_root_bytes(found->name, found->path);
-    if (strcmp(found->path, first->path) == 0)
-        return omissions_add(omissions, name, found->path, "it is named twice, and served once", err);
-    return omissions_add(
-        omissions, name, found->path,
-        arena_printf(&omissions->arena, "two models are called '%s' version %" PRId64 ": '%s' is served; rename one",
-                     found->name, found->version, first->path + entry_root_bytes(first->name, first->path)),
-        err);
-}
-
 /* Names are listed once: one that is leaving makes way. */
 static void make_way(struct catalog *catalog, const struct served *newcomer)
 {
@@ -394,59 +377,51 @@ static void make_way(struct catalog *catalog, const struct served *newcomer)
     }
 }
 
-static bool add_found(struct catalog *catalog, const struct scan *scan, const struct root *root,
-                      struct percept_err *err)
+static struct served *place_new(struct catalog *catalog, const struct catalog_order *order, struct percept_err *err)
 {
-    for (const struct found *found = scan->first; found; found = found->next) {
-        const struct served *first = exact(catalog, found->name, found->version);
-        struct entry *entry = first ? NULL : entry_new(found, root, catalog->settings, err);
-        if (first ? !leave_out_twin(catalog, found, first, err) : !entry)
-            return false;
-        if (!entry)
-            continue;
-        make_way(catalog, &entry->served);
-        list(catalog, &entry->served);
-        load(catalog, entry);
-    }
-    return true;
+    struct entry *entry = entry_new(order->found, order->root, catalog->settings, err);
+    if (!entry)
+        return NULL;
+    make_way(catalog, &entry->served);
+    list(catalog, &entry->served);
+    load(catalog, entry, order);
+    return &entry->served;
 }
 
-static bool leave_out_omitted(struct catalog *catalog, const struct scan *scan, struct percept_err *err)
+static struct served *place_beside(struct catalog *catalog, struct entry *stands, const struct catalog_order *order,
+                                   struct percept_err *err)
 {
-    for (const struct omitted *omitted = scan->first_omitted; omitted; omitted = omitted->next)
-        if (!omissions_add(&catalog->omissions, omitted->name, omitted->path, omitted->why, err))
-            return false;
-    return true;
+    struct entry *entry = entry_new_beside(stands, order->found, order->root, err);
+    if (!entry)
+        return NULL;
+    if (stands->successor)
+        leave(catalog, stands->successor); /* the files have changed once more */
+    stands->successor = entry;
+    load(catalog, entry, order);
+    return &entry->served;
 }
 
-static const struct root *root_of(struct catalog *catalog, const char *path, struct percept_err *err)
+struct served *catalog_place(struct catalog *catalog, const struct catalog_order *order, struct percept_err *err)
 {
-    struct root **at = &catalog->roots;
-    for (; *at; at = &(*at)->next)
-        if (strcmp((*at)->path, path) == 0)
-            return *at;
-    struct root *root = arena_alloc(&catalog->arena, sizeof *root);
-    const char *own = arena_text(&catalog->arena, path, strlen(path));
-    if (!root || !own)
-        return err_null(err, ERR_MEMORY, "out of memory: the list of folders");
-    *root = (struct root){.path = own};
-    return *at = root;
+    if (catalog_draining(catalog))
+        return err_null(err, ERR_UNAVAILABLE, "Server exiting");
+    struct served *stands = exact(catalog, order->found->name, order->found->version);
+    return stands ? place_beside(catalog, entry_at(stands), order, err) : place_new(catalog, order, err);
 }
 
-bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *err)
+struct served *catalog_replace(struct catalog *catalog, struct served *served, struct percept_err *err)
 {
-    struct scan scan = {0};
-    const struct root *root = root_of(catalog, path, err);
-    bool found = root && scan_path(&scan, path, err);
-    bool told = leave_out_omitted(catalog, &scan, found ? err : NULL);
-    bool ok = found && told && add_found(catalog, &scan, root, err);
-    arena_free(&scan.arena);
-    return ok;
-}
-
-const struct root *catalog_roots(const struct catalog *catalog)
-{
-    return catalog->roots;
+    if (catalog_draining(catalog))
+        return err_null(err, ERR_UNAVAILABLE, "Server exiting");
+    if (served->state == SERVED_UNLOADING)
+        return err_null(err, ERR_UNAVAILABLE, "model '%s' version %" PRId64 " is unloading", served->name,
+                        served->version);
+    struct entry *stands = entry_at(served);
+    if (stands->stands)
+        stands = stands->stands; /* one that is to take a place itself: the later one counts */
+    const struct found found = entry_found(stands);
+    const struct catalog_order order = {.found = &found, .root = served->root};
+    return place_beside(catalog, stands, &order, err);
 }
 
 /* Labels */
@@ -477,6 +452,11 @@ struct served *catalog_first(struct catalog *catalog)
 const struct omitted *catalog_omitted(const struct catalog *catalog)
 {
     return catalog->omissions.first;
+}
+
+bool catalog_omit(struct catalog *catalog, const struct omitted *first, struct percept_err *err)
+{
+    return omissions_replace(&catalog->omissions, first, err);
 }
 
 int catalog_n_omitted(const struct catalog *catalog)
@@ -527,6 +507,22 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
 bool catalog_loading(const struct catalog *catalog)
 {
     return catalog->n_loading > 0;
+}
+
+void catalog_hold(struct catalog *catalog)
+{
+    catalog->n_loading++;
+}
+
+void catalog_release(struct catalog *catalog)
+{
+    catalog->n_loading--;
+    loop_wake(catalog->loop);
+}
+
+void catalog_may_be_empty(struct catalog *catalog, bool may)
+{
+    catalog->may_be_empty = may;
 }
 
 static bool say_loading(const struct catalog *catalog, struct percept_err *err)
@@ -580,7 +576,8 @@ bool catalog_ready(const struct catalog *catalog, struct percept_err *err)
         return err_set(err, ERR_UNAVAILABLE, "Server exiting");
     if (first_in(catalog, SERVED_LOADING))
         return say_loading(catalog, err);
-    if (!first_in(catalog, SERVED_READY) && !catalog->settings->ready_when_empty)
+    bool empty = !first_in(catalog, SERVED_READY) && !catalog->settings->ready_when_empty;
+    if (empty && !(catalog->may_be_empty && !first_in(catalog, SERVED_FAILED)))
         return say_nothing_served(catalog, err);
     return !catalog->settings->strict_readiness || say_not_whole(catalog, err);
 }

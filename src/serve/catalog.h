@@ -25,6 +25,9 @@
 const char *catalog_state_name(enum served_state state);
 
 struct catalog;
+struct found;
+struct omitted; /* serve/scan.h */
+struct override;
 
 /* `settings` must outlive it. */
 struct catalog *catalog_new(struct loop *loop, const struct settings *settings, struct percept_err *err);
@@ -33,11 +36,22 @@ struct catalog *catalog_new(struct loop *loop, const struct settings *settings, 
  * loop_free. */
 void catalog_free(struct catalog *catalog);
 
-/* Looks at a path as described above and begins to load what is there. False when nothing is there
- * that can be served (NOT_FOUND, INVALID): the sentence is then kept beside catalog_omitted's,
- * since another path may have a model; or memory is short. `changed` of catalog_on_change is called
- * as states change. */
-bool catalog_add(struct catalog *catalog, const char *path, struct percept_err *err);
+/* What is to be loaded, and who is told. Texts are copied. */
+struct catalog_order {
+    const struct found *found;       /* serve/scan.h */
+    const struct root *root;         /* outlives the catalog */
+    uint64_t stamp;                  /* kept as served.stamp */
+    const struct override *override; /* instead of its files, until `ended`; or NULL */
+    /* Told once, in a later turn: it is READY, or why it is not. May call nothing of the catalog. Or NULL. */
+    void (*ended)(void *user, const struct served *served, const struct percept_err *why);
+    void *user;
+};
+
+/* Begins to load it. Where its name and version are listed it does so beside what is there, which serves until the new
+ * instance is ready and takes its place, counts from zero, and is then removed as catalog_remove does it; when the load
+ * fails it stays, with the reason. One that is being loaded already gives way to this one. The new instance, listed at
+ * once where nothing stood; or NULL: draining, or memory is short. */
+struct served *catalog_place(struct catalog *catalog, const struct catalog_order *order, struct percept_err *err);
 
 /* The version asked for (0: the highest READY one, else the highest). NULL with the contract's
  * sentence (protocol: "Request for unknown model: 'X' is not found"). */
@@ -48,9 +62,6 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
 
 struct served *catalog_first(struct catalog *catalog);
 
-/* Every path that was added, once. */
-const struct root *catalog_roots(const struct catalog *catalog);
-
 /* From now on it takes no request. Those that it has are answered, queued ones too, and a load under
  * way ends first; then, in a turn of the loop, it leaves the list and its memory is freed. Until then
  * it is listed as UNLOADING. Its name and version may be added again at once. False with a sentence
@@ -59,7 +70,7 @@ bool catalog_remove(struct catalog *catalog, struct served *served, struct perce
 
 /* `served` cannot serve without a model of that name (version 0: any): it is loaded once that is
  * READY, fails when that will not be, and keeps it from being removed. Said in the turn in which
- * `served` came from catalog_add or catalog_replace. False with a sentence when it would make a
+ * `served` came from catalog_place or catalog_replace. False with a sentence when it would make a
  * circle (INVALID), or memory is short. */
 bool catalog_need(struct catalog *catalog, struct served *served, const char *name, int64_t version,
                   struct percept_err *err);
@@ -74,22 +85,27 @@ bool catalog_label(struct catalog *catalog, const char *name, const char *label,
 struct served *catalog_find_label(struct catalog *catalog, const char *name, const char *label,
                                   struct percept_err *err);
 
-/* Loads it again from where it lies, beside itself: it serves until the new instance is ready and
- * takes its place, counts from zero, and is then removed as catalog_remove does it. When the load
- * fails it stays, with the reason. One that is being loaded already gives way to this one. The new
- * instance, not listed yet, or NULL: draining, it is UNLOADING, or memory is short. */
+/* catalog_place of what lies where this one was loaded from; NULL also when it is UNLOADING. */
 struct served *catalog_replace(struct catalog *catalog, struct served *served, struct percept_err *err);
 
-struct omitted; /* serve/scan.h */
+/* The list of what cannot be served, as it is from now on; copied. What is new in it is logged. */
+bool catalog_omit(struct catalog *catalog, const struct omitted *first, struct percept_err *err);
 
 /* What was found and cannot be served as it lies there, in the order of finding; where it is more
  * than a hundred, the rest as one. And how many all are. */
 const struct omitted *catalog_omitted(const struct catalog *catalog);
 int catalog_n_omitted(const struct catalog *catalog);
 
-/* True when the daemon may say it is ready; else why, as a sentence in err. */
+/* True when the daemon may say it is ready; else why, as a sentence in err. Nothing is served and nothing wanted:
+ * that is good where somebody has said so (catalog_may_be_empty). */
 bool catalog_ready(const struct catalog *catalog, struct percept_err *err);
+void catalog_may_be_empty(struct catalog *catalog, bool may);
+
+/* Loads are under way, or a look at what is to be loaded (from catalog_hold to catalog_release): draining waits for
+ * both. */
 bool catalog_loading(const struct catalog *catalog);
+void catalog_hold(struct catalog *catalog);
+void catalog_release(struct catalog *catalog);
 
 /* `changed` is called when something is listed, when its state has changed, and once more, UNLOADING,
  * when it has left the list. Of one whose place another took nothing more is told. */

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "serve/fit.h"
+#include "serve/override.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -46,14 +47,37 @@ struct entry *entry_new(const struct found *found, const struct root *root, cons
     return err_null(err, ERR_MEMORY, "out of memory: model '%s'", found->name);
 }
 
-struct entry *entry_new_beside(struct entry *stands, struct percept_err *err)
+struct found entry_found(const struct entry *entry)
 {
-    const struct served *served = &stands->served;
-    const struct found found = {
-        .name = served->name, .version = served->version, .path = served->path, .folder = stands->folder};
-    struct entry *entry = entry_new(&found, served->root, stands->settings, err);
-    if (entry)
-        entry->stands = stands;
+    const struct served *served = &entry->served;
+    return (struct found){
+        .name = served->name, .version = served->version, .path = served->path, .folder = entry->folder};
+}
+
+/* Which batch sizes were run most. */
+static void take_recent(struct entry *entry, const struct stats *stats)
+{
+    for (int size = 1; size <= stats->n_sizes; size++) {
+        uint64_t count = stats->sizes[size - 1].count;
+        int at = entry->n_recent;
+        while (at > 0 && count > stats->sizes[entry->recent[at - 1] - 1].count)
+            at--;
+        if (!count || at == ENTRY_RECENT)
+            continue;
+        entry->n_recent += entry->n_recent < ENTRY_RECENT;
+        memmove(&entry->recent[at + 1], &entry->recent[at], (size_t)(entry->n_recent - 1 - at) * sizeof(int));
+        entry->recent[at] = size;
+    }
+}
+
+struct entry *entry_new_beside(struct entry *stands, const struct found *found, const struct root *root,
+                               struct percept_err *err)
+{
+    struct entry *entry = entry_new(found, root, stands->settings, err);
+    if (!entry)
+        return NULL;
+    entry->stands = stands;
+    take_recent(entry, &stands->served.stats);
     return entry;
 }
 
@@ -76,12 +100,40 @@ void entry_free(struct entry *entry)
 
 /* --- on a loader's thread ----------------------------------------------------------------------------------------- */
 
+/* What was said with the request to load it comes before what the manifest says. */
+static bool override_manifest(struct entry *entry, struct percept_err *err)
+{
+    const struct override *override = entry->override;
+    if (!override)
+        return true;
+    struct manifest *manifest = arena_alloc(&entry->served.arena, sizeof *manifest);
+    if (!manifest)
+        return err_memory(err, "a manifest", sizeof *manifest);
+    *manifest = *entry->served.manifest;
+    if (override->max_batch_size >= 0)
+        manifest->max_batch_size = override->max_batch_size ? override->max_batch_size : 1;
+    if (override->max_queue_delay_us >= 0)
+        manifest->max_queue_delay_us = override->max_queue_delay_us;
+    entry->served.manifest = manifest;
+    return true;
+}
+
+static struct percept_model *open_file(const struct entry *entry, const struct percept_options *options,
+                                       struct percept_err *err)
+{
+    const struct served *served = &entry->served;
+    for (const struct override_file *at = entry->override ? entry->override->files : NULL; at; at = at->next)
+        if (at->version == served->version)
+            return percept_open_memory(at->bytes.at, bytes_size(at->bytes), options, err);
+    return percept_open(served->path, options, err);
+}
+
 static bool open_model(struct entry *entry, struct percept_err *err)
 {
     const struct settings *settings = entry->settings;
     struct served *served = &entry->served;
     served->manifest = manifest_read(entry->folder, &served->arena, err);
-    if (!served->manifest)
+    if (!served->manifest || !override_manifest(entry, err))
         return false;
     const struct percept_options options = {.size = sizeof options,
                                             .level = settings->level,
@@ -91,7 +143,7 @@ static bool open_model(struct entry *entry, struct percept_err *err)
                                                                                 : PERCEPT_REGION_SHARED,
                                             .region_prefix = settings->region_prefix,
                                             .batch_independent = served->manifest->independent};
-    served->model = percept_open(served->path, &options, err);
+    served->model = open_file(entry, &options, err);
     return served->model && fit_model(served->manifest, served->model, err);
 }
 
@@ -127,6 +179,17 @@ static void set_batching(struct entry *entry)
     served->max_batch_size = served->batching ? limit : 1;
 }
 
+static bool warm_sizes(struct entry *entry, const int *sizes, int n, struct percept_err *err)
+{
+    int n_inputs;
+    const struct percept_io *inputs = percept_inputs(entry->served.model, &n_inputs);
+    for (int i = 0; i < n; i++)
+        if (sizes[i] <= entry->served.max_batch_size &&
+            !batch_warm(&batch_percept, entry->session, inputs, n_inputs, sizes[i], err))
+            return false;
+    return true;
+}
+
 /* The first session: made and warmed here, so that the first request does not pay for it. */
 static bool warm(struct entry *entry, struct percept_err *err)
 {
@@ -138,11 +201,8 @@ static bool warm(struct entry *entry, struct percept_err *err)
         return false;
     if (!served->batching)
         return batch_warm(&batch_percept, entry->session, inputs, n_inputs, -1, err);
-    for (int i = 0; i < served->manifest->n_warmup; i++)
-        if (served->manifest->warmup[i] <= served->max_batch_size &&
-            !batch_warm(&batch_percept, entry->session, inputs, n_inputs, served->manifest->warmup[i], err))
-            return false;
-    return batch_warm(&batch_percept, entry->session, inputs, n_inputs, 1, err);
+    return warm_sizes(entry, served->manifest->warmup, served->manifest->n_warmup, err) &&
+           warm_sizes(entry, entry->recent, entry->n_recent, err) && warm_sizes(entry, &(int){1}, 1, err);
 }
 
 void entry_load(struct entry *entry)

@@ -15,8 +15,11 @@
 #include "serve/scan.h"
 #include "serve/served.h"
 
+#define ENTRY_RECENT 16
+
 struct catalog;
 struct need;
+struct override;
 
 struct entry {
     struct served served; /* first: a served model is its entry */
@@ -29,9 +32,16 @@ struct entry {
     struct entry *successor; /* that loads beside it, or NULL */
     struct need *needs;      /* needs.c's */
     struct task task;
-    bool waiting; /* to be loaded, for a turn of the loop and for what it needs */
-    bool loading; /* it waits for a loader, or one has it */
-    int given_up; /* a flag: nobody waits for it any more */
+    bool waiting;                    /* to be loaded, for a turn of the loop and for what it needs */
+    bool loading;                    /* it waits for a loader, or one has it */
+    int given_up;                    /* a flag: nobody waits for it any more */
+    const struct override *override; /* instead of its files, until its load has ended; or NULL */
+    int n_recent;
+    int recent[ENTRY_RECENT]; /* batch sizes that whose place it takes ran with: made ready as well */
+
+    /* Told once when its load has ended, well (`why` NULL) or not. May be NULL. */
+    void (*ended)(void *user, const struct served *served, const struct percept_err *why);
+    void *ended_user;
 
     /* what the loader found */
     bool loaded;
@@ -44,8 +54,12 @@ struct entry {
 struct entry *entry_new(const struct found *found, const struct root *root, const struct settings *settings,
                         struct percept_err *err);
 
-/* Another of the same name and version, from the same place. */
-struct entry *entry_new_beside(struct entry *stands, struct percept_err *err);
+/* Another of the same name and version, which is to take its place. */
+struct entry *entry_new_beside(struct entry *stands, const struct found *found, const struct root *root,
+                               struct percept_err *err);
+
+/* Where it lies. */
+struct found entry_found(const struct entry *entry);
 
 /* No job of its may be left, and no loader may have it. */
 void entry_free(struct entry *entry);

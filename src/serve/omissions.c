@@ -10,7 +10,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MORE_BYTES 64
 #define OMISSIONS_MAX 100 /* told one by one in every answer about readiness */
+
+static void say(const struct omissions *omissions, const char *name, const char *why, const char *path)
+{
+    const struct omitted *at = omissions->known ? omissions->known->first : NULL;
+    while (at && (strcmp(at->path, path) != 0 || strcmp(at->why, why) != 0))
+        at = at->next;
+    if (!at && !(omissions->known && omissions->known->n > OMISSIONS_MAX))
+        log_warn("left out", "name", name, "why", why, "path", path, NULL);
+}
 
 static void append(struct omissions *omissions, struct omitted *omitted)
 {
@@ -21,15 +31,22 @@ static void append(struct omissions *omissions, struct omitted *omitted)
     omissions->last = omitted;
 }
 
-static void count_more(struct omissions *omissions)
+static bool count_more(struct omissions *omissions, struct percept_err *err)
 {
-    int n = omissions->n - OMISSIONS_MAX;
-    snprintf(omissions->more_why, sizeof omissions->more_why, "%d more %s left out; the log names %s", n,
-             n == 1 ? "is" : "are", n == 1 ? "it" : "them");
-    if (n > 1)
-        return;
-    omissions->more = (struct omitted){.name = "...", .path = "", .why = omissions->more_why};
-    append(omissions, &omissions->more);
+    if (!omissions->more) {
+        omissions->more = arena_alloc(&omissions->arena, sizeof *omissions->more);
+        omissions->more_why = arena_alloc(&omissions->arena, MORE_BYTES);
+        if (!omissions->more || !omissions->more_why) {
+            omissions->more = NULL;
+            return err_memory(err, "the list of what is left out", MORE_BYTES);
+        }
+        *omissions->more = (struct omitted){.name = "...", .path = "", .why = omissions->more_why};
+        append(omissions, omissions->more);
+    }
+    int n = ++omissions->n - OMISSIONS_MAX;
+    snprintf(omissions->more_why, MORE_BYTES, "%d more %s left out; the log names %s", n, n == 1 ? "is" : "are",
+             n == 1 ? "it" : "them");
+    return true;
 }
 
 bool omissions_add(struct omissions *omissions, const char *name, const char *path, const char *why,
@@ -37,10 +54,8 @@ bool omissions_add(struct omissions *omissions, const char *name, const char *pa
 {
     struct arena *arena = &omissions->arena;
     if (name && why && omissions->n >= OMISSIONS_MAX) {
-        omissions->n++;
-        count_more(omissions);
-        log_warn("left out", "name", name, "why", why, "path", path, NULL);
-        return true;
+        say(omissions, name, why, path);
+        return count_more(omissions, err);
     }
     struct omitted *omitted = arena_alloc(arena, sizeof *omitted);
     const char *own_name = name ? arena_text(arena, name, strlen(name)) : NULL;
@@ -51,7 +66,21 @@ bool omissions_add(struct omissions *omissions, const char *name, const char *pa
     *omitted = (struct omitted){.name = own_name, .path = own_path, .why = own_why};
     append(omissions, omitted);
     omissions->n++;
-    log_warn("left out", "name", own_name, "why", own_why, "path", own_path, NULL);
+    say(omissions, own_name, own_why, own_path);
+    return true;
+}
+
+bool omissions_replace(struct omissions *omissions, const struct omitted *first, struct percept_err *err)
+{
+    struct omissions fresh = {.known = omissions};
+    for (; first; first = first->next)
+        if (!omissions_add(&fresh, first->name, first->path, first->why, err)) {
+            omissions_free(&fresh);
+            return false;
+        }
+    fresh.known = NULL;
+    omissions_free(omissions);
+    *omissions = fresh;
     return true;
 }
 

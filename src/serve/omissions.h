@@ -17,14 +17,18 @@
 struct omissions {
     struct arena arena;
     struct omitted *first, *last; /* in the order of finding */
-    struct omitted more;          /* stands for all beyond the first hundred */
-    char more_why[64];
-    int n; /* all of them */
+    struct omitted *more;         /* stands for all beyond the first hundred */
+    char *more_why;
+    int n;                         /* all of them */
+    const struct omissions *known; /* whose lines the log has; while replacing */
 };
 
 /* Copies the texts. A name or reason that is NULL was lost for want of memory, and is told as that. */
 bool omissions_add(struct omissions *omissions, const char *name, const char *path, const char *why,
                    struct percept_err *err);
+
+/* The list as it is now, from a scan's. What was in it before is not logged again. On failure it is as it was. */
+bool omissions_replace(struct omissions *omissions, const struct omitted *first, struct percept_err *err);
 
 void omissions_free(struct omissions *omissions);
 

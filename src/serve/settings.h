@@ -30,6 +30,7 @@ struct settings {
     int64_t drain_timeout_ms; /* then requests still running are abandoned */
     bool strict_readiness;
     bool ready_when_empty;
+    bool load_none;           /* but what is asked for by name */
     bool admin;               /* endpoints that change the server are allowed */
     const char *api_key_file; /* NULL: no key needed */
     const char *server_id;    /* "name" of GET /v2 */

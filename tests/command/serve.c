@@ -234,6 +234,11 @@ START_TEST(when_every_model_failed_it_ends_with_1)
 }
 END_TEST
 
+static void administer(void)
+{
+    setenv("PERCEPTD_ADMIN", "yes", 1);
+}
+
 START_TEST(an_empty_start_must_be_wanted)
 {
     if (!program_there)
@@ -246,6 +251,23 @@ START_TEST(an_empty_start_must_be_wanted)
     ck_assert_int_eq(system(command), 0);
     start(folder_at("empty"), "--ready-when-empty");
     ck_assert(log_has("serving"));
+    kill(daemon_pid, SIGTERM);
+    ck_assert_int_eq(end_of_daemon(), 0);
+}
+END_TEST
+
+START_TEST(what_is_not_asked_for_is_not_loaded)
+{
+    if (!program_there)
+        return;
+    start(folder_root, "--load=relu");
+    ck_assert(log_has("model ready  model=relu"));
+    ck_assert(log_has("models=1 failed=0"));
+    kill(daemon_pid, SIGTERM);
+    ck_assert_int_eq(end_of_daemon(), 0);
+    prepare = administer;
+    start(folder_root, "--load=none");
+    ck_assert(log_has("models=0 failed=0"));
     kill(daemon_pid, SIGTERM);
     ck_assert_int_eq(end_of_daemon(), 0);
 }
@@ -277,6 +299,12 @@ START_TEST(what_cannot_be_served_is_told_before_anything_starts)
     result = program_run("serve %s/relu.onnx --kernels v99", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "no such level; it has "));
+    result = program_run("serve %s/relu.onnx --load none", folder_root);
+    ck_assert_int_eq(result.status, 2);
+    ck_assert_ptr_nonnull(strstr(result.text, "--load none without --admin"));
+    result = program_run("serve %s/relu.onnx --load ../relu", folder_root);
+    ck_assert_int_eq(result.status, 2);
+    ck_assert_ptr_nonnull(strstr(result.text, "--load '../relu': that is no model's name"));
     result = program_run("serve %s/relu.onnx --listen nowhere:1", folder_root);
     ck_assert_int_eq(result.status, 2);
     ck_assert_ptr_nonnull(strstr(result.text, "nowhere:1"));
@@ -338,6 +366,7 @@ Suite *command_serve_suite(void)
     tcase_add_test(tests, a_failed_model_leaves_the_others);
     tcase_add_test(tests, when_every_model_failed_it_ends_with_1);
     tcase_add_test(tests, an_empty_start_must_be_wanted);
+    tcase_add_test(tests, what_is_not_asked_for_is_not_loaded);
     tcase_add_test(tests, a_port_that_is_taken_is_told);
     tcase_add_test(tests, what_cannot_be_served_is_told_before_anything_starts);
     tcase_add_test(tests, a_configuration_is_judged_without_listening);

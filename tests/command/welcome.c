@@ -1,6 +1,7 @@
 /* The first screen: what it says about an empty server, and that its examples stand on their own.
  */
 #include "command/welcome.h"
+#include "serve/repository.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 struct stage {
     struct loop *loop;
     struct catalog *catalog;
+    struct repository *repository;
     struct settings settings;
 };
 
@@ -44,8 +46,10 @@ static char *welcome(const char *const *names, int n, const char *api_key_file)
     ck_assert_msg(stage.loop != NULL, "%s", err.text);
     stage.catalog = catalog_new(stage.loop, &stage.settings, &err);
     ck_assert_msg(stage.catalog != NULL, "%s", err.text);
+    stage.repository = repository_new(stage.loop, stage.catalog, &stage.settings, &err);
+    ck_assert_msg(stage.repository != NULL, "%s", err.text);
     for (int i = 0; i < n; i++) {
-        ck_assert_msg(catalog_add(stage.catalog, folder_at(names[i]), &err), "%s", err.text);
+        ck_assert_msg(repository_add(stage.repository, folder_at(names[i]), &err), "%s", err.text);
     }
     loop_on_turn(stage.loop, stop_when_loaded, &stage);
     loop_wake(stage.loop);
@@ -60,6 +64,7 @@ static char *welcome(const char *const *names, int n, const char *api_key_file)
     loop_wake(stage.loop);
     loop_run(stage.loop);
     catalog_free(stage.catalog);
+    repository_free(stage.repository);
     loop_free(stage.loop);
     return copy;
 }

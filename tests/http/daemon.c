@@ -64,6 +64,7 @@ struct settings daemon_settings(void)
 struct host {
     struct loop *loop;
     struct catalog *catalog;
+    struct repository *repository;
     struct server *server;
     const struct settings *settings;
     int tell; /* pipe */
@@ -97,7 +98,8 @@ static void host_watch(struct host *host, uv_signal_t *handle, int signal)
 static void host_listen(struct host *host)
 {
     struct percept_err err = {0};
-    host->server = server_new(host->loop, host->catalog, host->settings, &(const char *){"127.0.0.1:0"}, 1, &err);
+    host->server = server_new(host->loop, host->catalog, host->repository, host->settings,
+                              &(const char *){"127.0.0.1:0"}, 1, &err);
     int port = host->server ? server_port(host->server, 0) : 0;
     if (!host->server)
         fprintf(stderr, "%s\n", err.text);
@@ -126,17 +128,19 @@ static int host_main(const char *folder, const struct settings *settings, int te
     struct percept_err err = {0};
     struct host host = {.settings = settings, .tell = tell, .loop = loop_new(settings->workers, &err)};
     host.catalog = host.loop ? catalog_new(host.loop, settings, &err) : NULL;
-    if (!host.catalog)
+    host.repository = host.catalog ? repository_new(host.loop, host.catalog, settings, &err) : NULL;
+    if (!host.repository)
         return 9;
     host_watch(&host, &host.term, SIGTERM);
     host_watch(&host, &host.interrupt, SIGINT);
     catalog_on_change(host.catalog, host_on_change, &host);
-    if (!catalog_add(host.catalog, folder, &err)) {
+    if (!repository_add(host.repository, folder, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 9;
     }
     loop_run(host.loop);
     catalog_free(host.catalog);
+    repository_free(host.repository);
     loop_free(host.loop);
     return 0;
 }

@@ -38,6 +38,11 @@ static const struct {
     {"GET", "/v2/models/a/versions/3/ready", v2_meta_model_ready, "a", 3},
     {"POST", "/v2/models/NAME/infer", v2_infer, "NAME", 0},
     {"POST", "/v2/models/a/versions/003/infer", v2_infer, "a", 3},
+    {"POST", "/v2/repository/index", v2_admin_index, "", 0},
+    {"POST", "/v2/repository/models/index", v2_admin_elsewhere, "", 0},
+    {"POST", "/v2/repository/my%20own/index", v2_admin_elsewhere, "", 0},
+    {"POST", "/v2/repository/r/models/a/load", v2_admin_elsewhere, "a", 0},
+    {"POST", "/v2/repository/r/models/a/unload", v2_admin_elsewhere, "a", 0},
     {"POST", "/v2/repository/models/a/load", v2_admin_load, "a", 0},
     {"POST", "/v2/repository/models/a/unload", v2_admin_unload, "a", 0},
 };
@@ -70,7 +75,9 @@ static const char *const nowhere[] = {
     "/v2/models/a/versions/1/2",
     "/v2/models/a/infer/",
     "/metrics/",
-    "/v2/repository/index",
+    "/v2/repository",
+    "/v2/repository//models/a/load",
+    "/v2/repository/a/b/index",
     "/v2/repository/models/a/load/x",
 };
 

@@ -404,6 +404,7 @@ END_TEST
 struct bare {
     struct loop *loop;
     struct catalog *catalog;
+    struct repository *repository;
     struct settings settings;
 };
 
@@ -415,12 +416,15 @@ static void bare_start(struct bare *bare)
     ck_assert_msg(bare->loop != NULL, "%s", err.text);
     bare->catalog = catalog_new(bare->loop, &bare->settings, &err);
     ck_assert_msg(bare->catalog != NULL, "%s", err.text);
+    bare->repository = repository_new(bare->loop, bare->catalog, &bare->settings, &err);
+    ck_assert_msg(bare->repository != NULL, "%s", err.text);
 }
 
 static void bare_end(struct bare *bare)
 {
     loop_run(bare->loop); /* returns when no handle is left */
     catalog_free(bare->catalog);
+    repository_free(bare->repository);
     loop_free(bare->loop);
 }
 
@@ -429,10 +433,12 @@ START_TEST(a_server_that_cannot_be_is_refused)
     struct bare bare;
     struct percept_err err = {0};
     bare_start(&bare);
-    ck_assert_ptr_null(server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"nowhere"}, 1, &err));
+    ck_assert_ptr_null(
+        server_new(bare.loop, bare.catalog, bare.repository, &bare.settings, &(const char *){"nowhere"}, 1, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "cannot listen on 'nowhere'"));
     bare.settings.api_key_file = "/nonexistent/keys";
-    ck_assert_ptr_null(server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err));
+    ck_assert_ptr_null(
+        server_new(bare.loop, bare.catalog, bare.repository, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err));
     bare_end(&bare);
 }
 END_TEST
@@ -443,7 +449,7 @@ START_TEST(a_server_that_nobody_used_can_be_freed)
     struct percept_err err = {0};
     bare_start(&bare);
     struct server *server =
-        server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err);
+        server_new(bare.loop, bare.catalog, bare.repository, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err);
     ck_assert_msg(server != NULL, "%s", err.text);
     ck_assert_int_gt(server_port(server, 0), 0);
     server_free(server);
@@ -465,7 +471,7 @@ START_TEST(a_drained_server_can_be_freed_later)
     bool done = false;
     bare_start(&bare);
     struct server *server =
-        server_new(bare.loop, bare.catalog, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err);
+        server_new(bare.loop, bare.catalog, bare.repository, &bare.settings, &(const char *){"127.0.0.1:0"}, 1, &err);
     server_drain(server, on_done, &done);
     server_drain(server, on_done, &done);
     ck_assert(!done);

@@ -1,5 +1,5 @@
 /* catalog.c - what becomes of a model that is added, and what readiness says. */
-#include "serve/catalog.h"
+#include "serve/repository.h"
 
 #include "base/err.h"
 #include "base/file.h"
@@ -22,6 +22,7 @@ static struct percept_err err;
 static struct settings settings;
 static struct loop *loop;
 static struct catalog *catalog;
+static struct repository *repository;
 static struct bytes model; /* a real one */
 static int n_changes, n_drained;
 
@@ -48,6 +49,8 @@ static void begin(void)
     ck_assert_ptr_nonnull(loop);
     catalog = catalog_new(loop, &settings, &err);
     ck_assert_ptr_nonnull(catalog);
+    repository = repository_new(loop, catalog, &settings, &err);
+    ck_assert_ptr_nonnull(repository);
     catalog_on_change(catalog, count_change, NULL);
 }
 
@@ -65,6 +68,7 @@ static void end(void)
     }
     ck_assert_int_eq(n_drained, 1);
     catalog_free(catalog);
+    repository_free(repository);
     loop_free(loop);
     arena_buffer_free((void *)model.at);
     folder_end();
@@ -73,12 +77,12 @@ static void end(void)
 
 static void add(const char *name)
 {
-    ck_assert_msg(catalog_add(catalog, folder_at(name), &err), "%s", err.text);
+    ck_assert_msg(repository_add(repository, folder_at(name), &err), "%s", err.text);
 }
 
 static void expect_refused(const char *path, int code, const char *says)
 {
-    ck_assert(!catalog_add(catalog, path, &err));
+    ck_assert(!repository_add(repository, path, &err));
     ck_assert_int_eq(err.code, code);
     ck_assert_msg(strstr(err.text, says) != NULL, "%s", err.text);
 }
@@ -202,7 +206,7 @@ START_TEST(a_server_that_has_nothing_to_serve_says_why)
     ck_assert(!catalog_ready(catalog, &err));
     ck_assert_str_eq(err.text, "no model is served");
     folder_files("repo/best (1).onnx");
-    ck_assert(!catalog_add(catalog, folder_at("repo"), &err));
+    ck_assert(!repository_add(repository, folder_at("repo"), &err));
     ck_assert(!catalog_ready(catalog, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "no model is served: best (1).onnx: "));
     folder_text("broken.onnx", "");
@@ -462,8 +466,9 @@ START_TEST(whatever_memory_is_short_the_model_is_ready_or_failed)
     int n_ready = 0;
     for (size_t nth = 1; nth <= 40; nth++) {
         struct catalog *own = catalog_new(loop, &settings, &err);
+        struct repository *own_repository = repository_new(loop, own, &settings, &err);
         arena_fail_at(nth, false);
-        bool added = catalog_add(own, path, &err);
+        bool added = repository_add(own_repository, path, &err);
         loop_run(loop);
         arena_fail_at(0, false);
         const struct served *served = catalog_first(own);
@@ -472,6 +477,7 @@ START_TEST(whatever_memory_is_short_the_model_is_ready_or_failed)
             ck_assert(served->state == SERVED_READY || (served->state == SERVED_FAILED && *served->reason));
         n_ready += served && served->state == SERVED_READY;
         catalog_free(own);
+        repository_free(own_repository);
         loop_run(loop);
     }
     ck_assert_int_lt(n_ready, 40);

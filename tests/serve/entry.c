@@ -62,6 +62,31 @@ START_TEST(a_new_entry_is_loading_and_owns_its_texts)
 }
 END_TEST
 
+START_TEST(who_takes_a_place_knows_the_batch_sizes_that_were_run_most)
+{
+    struct entry *stands = entry_at("m/model.onnx", "m");
+    const struct found found = entry_found(stands);
+    ck_assert_str_eq(found.path, folder_at("m/model.onnx"));
+    ck_assert_str_eq(found.folder, folder_at("m"));
+    ck_assert(stats_sizes(&stands->served.stats, 32, &stands->served.arena));
+    for (int size = 1; size <= 32; size++)
+        for (int n = size % 2 ? 0 : size == 8 ? 100 : size; n > 0; n--)
+            stats_execution(&stands->served.stats, size, 1, 1, 1);
+    for (int n = 0; n < 40; n++)
+        stats_execution(&stands->served.stats, 3, 1, 1, 1);
+    struct entry *entry = entry_new_beside(stands, &found, &root, NULL);
+    ck_assert_ptr_eq(entry->stands, stands);
+    ck_assert_int_eq(entry->served.version, 3);
+    ck_assert_int_eq(entry->n_recent, ENTRY_RECENT);
+    ck_assert_int_eq(entry->recent[0], 8);
+    ck_assert_int_eq(entry->recent[1], 3);
+    ck_assert_int_eq(entry->recent[2], 32);
+    ck_assert_int_eq(entry->recent[ENTRY_RECENT - 1], 4); /* 2 was run least */
+    entry_free(entry);
+    entry_free(stands);
+}
+END_TEST
+
 START_TEST(what_fails_holds_its_reason_and_no_model)
 {
     folder_text("m/model.onnx", "this is no model");
@@ -161,6 +186,7 @@ Suite *serve_entry_suite(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_loop_test(tests, the_folder_of_models_ends_before_the_name, 0, 6);
     tcase_add_test(tests, a_new_entry_is_loading_and_owns_its_texts);
+    tcase_add_test(tests, who_takes_a_place_knows_the_batch_sizes_that_were_run_most);
     tcase_add_test(tests, what_fails_holds_its_reason_and_no_model);
     tcase_add_test(tests, what_loads_is_opened_whole_or_not_at_all);
     tcase_add_test(tests, what_is_described_has_the_batch_in_front);

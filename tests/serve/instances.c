@@ -2,7 +2,7 @@
  * instances.c - models that come and go while they are asked: what was accepted is answered, by the instance that
  * accepted it, and what nobody has any more is gone. The models are x + C, so that an answer tells whose it is.
  */
-#include "serve/catalog.h"
+#include "serve/repository.h"
 
 #include "base/err.h"
 #include "folder.h"
@@ -29,6 +29,7 @@ static struct percept_err err;
 static struct settings settings;
 static struct loop *loop;
 static struct catalog *catalog;
+static struct repository *repository;
 static struct asked asked[ASKED];
 static int n_asked, n_drained;
 static char seen[400]; /* "a1:LOADING a1:READY ", as catalog_on_change told it */
@@ -46,6 +47,8 @@ static void open_catalog(void)
 {
     catalog = catalog_new(loop, &settings, &err);
     ck_assert_ptr_nonnull(catalog);
+    repository = repository_new(loop, catalog, &settings, &err);
+    ck_assert_ptr_nonnull(repository);
     catalog_on_change(catalog, note_change, NULL);
 }
 
@@ -80,6 +83,7 @@ static void close_catalog(void)
     }
     n_asked = 0;
     catalog_free(catalog);
+    repository_free(repository);
     loop_run(loop);
 }
 
@@ -105,7 +109,7 @@ static void put(const char *path, float c)
 
 static void add(const char *path)
 {
-    ck_assert_msg(catalog_add(catalog, folder_at(path), &err), "%s", err.text);
+    ck_assert_msg(repository_add(repository, folder_at(path), &err), "%s", err.text);
 }
 
 static struct served *find(const char *name, int64_t version)
@@ -293,13 +297,21 @@ START_TEST(a_version_that_leaves_is_not_the_default)
 }
 END_TEST
 
+/* Beside whatever is leaving. */
+static void place(const char *name, const char *path)
+{
+    const struct found found = {.name = name, .version = 1, .path = folder_at(path)};
+    const struct catalog_order order = {.found = &found, .root = repository_roots(repository)};
+    ck_assert_msg(catalog_place(catalog, &order, &err) != NULL, "%s", err.text);
+}
+
 START_TEST(a_name_may_be_added_again_while_its_last_holder_is_still_there)
 {
     serve_a(10);
     struct asked *one = ask("a");
     unload(find("a", 1));
     put("a/model.onnx", 20);
-    add("a");
+    place("a", "a/model.onnx");
     ck_assert_int_eq(find("a", 1)->state, SERVED_LOADING);
     ck_assert_ptr_null(find("a", 1)->next); /* one name and version is listed once */
     ck_assert_ptr_null(catalog_omitted(catalog));
@@ -333,7 +345,7 @@ START_TEST(whatever_memory_is_short_nobody_is_left_without_an_answer)
     for (size_t nth = 1; nth <= 40; nth++) {
         close_catalog();
         open_catalog();
-        ck_assert(catalog_add(catalog, path, &err));
+        ck_assert(repository_add(repository, path, &err));
         loop_run(loop);
         arena_fail_at(nth, false);
         for (int i = 0; i < 3; i++)
@@ -567,7 +579,7 @@ START_TEST(whatever_memory_is_short_one_of_the_two_serves)
         close_catalog();
         open_catalog();
         put("a/model.onnx", 10);
-        ck_assert(catalog_add(catalog, path, &err));
+        ck_assert(repository_add(repository, path, &err));
         loop_run(loop);
         put("a/model.onnx", 20);
         struct served *old = find("a", 1);
@@ -596,10 +608,10 @@ START_TEST(a_model_knows_the_path_that_it_came_from)
     put("repo/a/model.onnx", 10);
     put("other/b.onnx", 20);
     add("repo");
-    ck_assert(!catalog_add(catalog, folder_at("nowhere"), &err));
+    ck_assert(!repository_add(repository, folder_at("nowhere"), &err));
     add("other/b.onnx");
     add("repo"); /* what is there is served already */
-    const struct root *root = catalog_roots(catalog);
+    const struct root *root = repository_roots(repository);
     ck_assert_str_eq(root->path, folder_at("repo"));
     ck_assert_ptr_eq(find("a", 1)->root, root);
     root = root->next;
@@ -608,7 +620,7 @@ START_TEST(a_model_knows_the_path_that_it_came_from)
     ck_assert_ptr_eq(find("b", 1)->root, root->next);
     ck_assert_ptr_null(root->next->next);
     loop_run(loop);
-    ck_assert_ptr_eq(replace("a")->root, catalog_roots(catalog));
+    ck_assert_ptr_eq(replace("a")->root, repository_roots(repository));
 }
 END_TEST
 

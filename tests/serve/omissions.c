@@ -61,12 +61,36 @@ START_TEST(a_text_that_was_lost_is_memory_that_is_short)
 }
 END_TEST
 
+START_TEST(a_new_list_takes_the_place_of_the_old_one)
+{
+    struct omissions omissions = {0};
+    struct omitted rows[120];
+    for (int i = 0; i < 120; i++)
+        rows[i] = (struct omitted){.next = i < 119 ? &rows[i + 1] : NULL, .name = "a", .path = "/a", .why = "no"};
+    ck_assert(omissions_add(&omissions, "old", "/old", "no", NULL));
+    ck_assert(omissions_replace(&omissions, &rows[119], NULL));
+    ck_assert_int_eq(omissions.n, 1);
+    ck_assert_str_eq(omissions.first->name, "a");
+    ck_assert(omissions_replace(&omissions, rows, NULL));
+    ck_assert_int_eq(omissions.n, 120);
+    ck_assert_str_eq(omissions.last->why, "20 more are left out; the log names them");
+    arena_fail_at(1, false);
+    ck_assert(!omissions_replace(&omissions, rows, NULL));
+    arena_fail_at(0, false);
+    ck_assert_int_eq(omissions.n, 120);
+    ck_assert(omissions_replace(&omissions, NULL, NULL));
+    ck_assert_ptr_null(omissions.first);
+    omissions_free(&omissions);
+}
+END_TEST
+
 Suite *serve_omissions_suite(void)
 {
     Suite *suite = suite_create("serve/omissions");
     TCase *tests = tcase_create("omissions");
     tcase_add_test(tests, texts_are_copied_and_the_order_is_kept);
     tcase_add_test(tests, beyond_a_hundred_they_are_counted);
+    tcase_add_test(tests, a_new_list_takes_the_place_of_the_old_one);
     tcase_add_test(tests, a_text_that_was_lost_is_memory_that_is_short);
     suite_add_tcase(suite, tests);
     return suite;

@@ -1,0 +1,194 @@
+/*
+ * survey.c - see survey.h. A model is made of its .onnx and of what lies beside it: in a folder of its own all files
+ * (manifest, labels, external data), in the folder around its versions those too, and in a folder of many models those
+ * that are called like it. Folders within are not looked into. A stamp is a sum over names, devices, inodes, sizes
+ * and times of modification: a rename, a write and a link that leads elsewhere change it.
+ *
+ * A change is dated by the later of both times that a file has, since copies may bring their time of modification
+ * along. Of links that is what they lead to.
+ */
+#include "serve/survey.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "serve/entry.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#define SUM_FIRST UINT64_C(0xcbf29ce484222325) /* FNV-1a, 64 bits */
+#define SUM_PRIME UINT64_C(0x100000001b3)
+
+struct unseen {
+    struct unseen *next;
+    const struct root *root;
+};
+
+/* --- stamps ------------------------------------------------------------------------------------------------------- */
+
+static void add_bytes(uint64_t *sum, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        *sum = (*sum ^ ((const uint8_t *)at)[i]) * SUM_PRIME;
+}
+
+static void add_file(struct sighting *sighting, const char *name, const char *path)
+{
+    struct file_stamp stamp;
+    if (!file_look(path, &stamp))
+        return;
+    const uint64_t numbers[] = {stamp.device, stamp.inode, stamp.size, (uint64_t)stamp.mtime_ns};
+    add_bytes(&sighting->stamp, name, strlen(name) + 1);
+    add_bytes(&sighting->stamp, numbers, sizeof numbers);
+    int64_t changed_ns = stamp.mtime_ns > stamp.ctime_ns ? stamp.mtime_ns : stamp.ctime_ns;
+    if (changed_ns > sighting->changed_ns)
+        sighting->changed_ns = changed_ns;
+}
+
+/* "net.data" and "net_weights.bin" are of net.onnx, "net2.onnx" is not. */
+static bool is_of(const char *name, const char *stem)
+{
+    size_t n = strlen(stem), n_name = strlen(name);
+    bool is_model = n_name > 5 && strcasecmp(name + n_name - 5, ".onnx") == 0;
+    return !is_model && n_name > n && strncmp(name, stem, n) == 0 && strchr("._-", name[n]);
+}
+
+/* The files of a folder; `stem` NULL: all, else those that are called like it. */
+static bool add_folder(struct survey *survey, struct sighting *sighting, const char *folder, const char *stem,
+                       struct percept_err *err)
+{
+    struct arena *arena = &survey->scan.arena;
+    char **names;
+    struct percept_err why = {0};
+    int n = file_list(arena, folder, &names, &why);
+    if (n < 0)
+        return why.code != ERR_MEMORY || err_memory(err, "a list of names", strlen(folder));
+    for (int i = 0; i < n; i++) {
+        if (names[i][0] == '.' || (stem && !is_of(names[i], stem)))
+            continue;
+        char *path = file_join(arena, folder, names[i]);
+        if (!path)
+            return err_memory(err, "a path", strlen(folder));
+        if (!file_is_folder(path))
+            add_file(sighting, names[i], path);
+    }
+    return true;
+}
+
+static bool set_stamp(struct survey *survey, struct sighting *sighting, struct percept_err *err)
+{
+    struct arena *arena = &survey->scan.arena;
+    const struct found *found = &sighting->found;
+    char *folder = file_dirname(arena, found->path);
+    char *stem = file_stem(arena, found->path);
+    if (!folder || !stem)
+        return err_memory(err, "a path", strlen(found->path));
+    bool is_outer = found->folder && strcmp(found->folder, folder) != 0;
+    sighting->stamp = SUM_FIRST;
+    add_file(sighting, "", found->path);
+    if (!add_folder(survey, sighting, folder, found->folder ? NULL : stem, err) ||
+        (is_outer && !add_folder(survey, sighting, found->folder, NULL, err)))
+        return false;
+    sighting->stamp += sighting->stamp == 0;
+    return true;
+}
+
+/* --- sightings ---------------------------------------------------------------------------------------------------- */
+
+const struct sighting *survey_find(const struct survey *survey, const char *name, int64_t version)
+{
+    for (const struct sighting *at = survey->first; at; at = at->next)
+        if (at->found.version == version && strcmp(at->found.name, name) == 0)
+            return at;
+    return NULL;
+}
+
+static bool omit(struct survey *survey, const char *name, const char *path, const char *why, struct percept_err *err)
+{
+    struct scan *scan = &survey->scan;
+    struct omitted *omitted = arena_alloc(&scan->arena, sizeof *omitted);
+    if (!omitted || !why)
+        return err_memory(err, "the list of what is left out", sizeof *omitted);
+    *omitted = (struct omitted){.name = name, .path = path, .why = why};
+    if (scan->first_omitted)
+        scan->last_omitted->next = omitted;
+    else
+        scan->first_omitted = omitted;
+    scan->last_omitted = omitted;
+    return true;
+}
+
+/* A name is another's: the one that came first is served. */
+static bool omit_twin(struct survey *survey, const struct found *found, const struct found *first,
+                      struct percept_err *err)
+{
+    const char *name = found->path + entry_root_bytes(found->name, found->path);
+    if (strcmp(found->path, first->path) == 0)
+        return omit(survey, name, found->path, "it is named twice, and served once", err);
+    return omit(survey, name, found->path,
+                arena_printf(&survey->scan.arena,
+                             "two models are called '%s' version %" PRId64 ": '%s' is served; rename one", found->name,
+                             found->version, first->path + entry_root_bytes(first->name, first->path)),
+                err);
+}
+
+static bool add(struct survey *survey, const struct root *root, const struct found *found, struct percept_err *err)
+{
+    const struct sighting *first = survey_find(survey, found->name, found->version);
+    if (first)
+        return omit_twin(survey, found, &first->found, err);
+    struct sighting *sighting = arena_alloc(&survey->scan.arena, sizeof *sighting);
+    if (!sighting)
+        return err_memory(err, "the list of models", sizeof *sighting);
+    *sighting = (struct sighting){.found = *found, .root = root};
+    if (!set_stamp(survey, sighting, err))
+        return false;
+    if (survey->first)
+        survey->last->next = sighting;
+    else
+        survey->first = sighting;
+    survey->last = sighting;
+    return true;
+}
+
+static bool pass_over(struct survey *survey, const struct root *root, struct percept_err *err)
+{
+    struct unseen *unseen = arena_alloc(&survey->scan.arena, sizeof *unseen);
+    if (!unseen)
+        return err_memory(err, "the list of folders", sizeof *unseen);
+    *unseen = (struct unseen){.next = survey->unseen, .root = root};
+    survey->unseen = unseen;
+    return true;
+}
+
+bool survey_root(struct survey *survey, const struct root *root, struct percept_err *err)
+{
+    struct scan *scan = &survey->scan;
+    struct found *last = scan->last;
+    struct percept_err why = {0};
+    bool good = scan_path(scan, root->path, &why);
+    bool there = good || (file_exists(root->path) && err_status(why.code) < 500);
+    for (struct found *found = last ? last->next : scan->first; found; found = found->next)
+        if (!add(survey, root, found, err))
+            return false;
+    if (!there && why.code != ERR_MEMORY && !pass_over(survey, root, err))
+        return false;
+    if (!good && err)
+        *err = why;
+    return good;
+}
+
+bool survey_saw(const struct survey *survey, const struct root *root)
+{
+    const struct unseen *unseen = survey->unseen;
+    while (unseen && unseen->root != root)
+        unseen = unseen->next;
+    return !unseen;
+}
+
+void survey_free(struct survey *survey)
+{
+    arena_free(&survey->scan.arena);
+    *survey = (struct survey){.first = NULL};
+}

@@ -1,0 +1,44 @@
+/*
+ * survey.h - what lies on disk at one time under all paths that models come from, and in which state, so that two
+ * looks can be compared.
+ *
+ *     struct survey survey = {0};
+ *     survey_root(&survey, root, &err);              once for each path, in their order
+ *     for (const struct sighting *at = survey.first; at; at = at->next) ...
+ *     for (const struct omitted *at = survey.scan.first_omitted; at; at = at->next) ...
+ *     survey_free(&survey);
+ *
+ * Each name and version is there once: of two the first one counts, and the other is among the omitted. Threads: the
+ * caller's; nothing is opened but folders.
+ */
+#ifndef SERVE_SURVEY_H
+#define SERVE_SURVEY_H
+
+#include "serve/scan.h"
+#include "serve/served.h"
+
+struct sighting {
+    struct sighting *next;
+    struct found found;
+    const struct root *root;
+    uint64_t stamp;     /* changes when one of the files does that the model is made of; never 0 */
+    int64_t changed_ns; /* when one of them last did, on the wall clock */
+};
+
+struct survey {
+    struct scan scan;
+    struct sighting *first, *last;
+    struct unseen *unseen;
+};
+
+/* Looks at one more path. False with a sentence as scan_path; what else lies there is told all the same. */
+bool survey_root(struct survey *survey, const struct root *root, struct percept_err *err);
+
+/* Could it be looked at? What came from a path that could not be, or is not there any more, may still be good. */
+bool survey_saw(const struct survey *survey, const struct root *root);
+
+const struct sighting *survey_find(const struct survey *survey, const char *name, int64_t version);
+
+void survey_free(struct survey *survey);
+
+#endif

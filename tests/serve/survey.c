@@ -1,0 +1,206 @@
+/* survey.c - what is seen on disk, and that a change of any file that a model is made of shows. */
+#include "serve/survey.h"
+
+#include "base/err.h"
+#include "folder.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+Suite *serve_survey_suite(void);
+
+static struct survey survey;
+static struct root root;
+static struct percept_err err;
+
+static void begin(void)
+{
+    folder_begin("survey");
+    survey = (struct survey){.first = NULL};
+    err = (struct percept_err){0};
+}
+
+static void end(void)
+{
+    survey_free(&survey);
+    folder_end();
+}
+
+static bool look(const char *path)
+{
+    root = (struct root){.path = folder_at(path)};
+    return survey_root(&survey, &root, &err);
+}
+
+/* Of the model "net", after a fresh look. */
+static uint64_t stamp_of(const char *path)
+{
+    survey_free(&survey);
+    ck_assert_msg(look(path), "%s", err.text);
+    const struct sighting *net = survey.first;
+    while (net && strcmp(net->found.name, "net") != 0)
+        net = net->next;
+    ck_assert_ptr_nonnull(net);
+    ck_assert_uint_ne(net->stamp, 0);
+    return net->stamp;
+}
+
+START_TEST(what_lies_there_is_seen_with_its_path)
+{
+    folder_files("repo/a/1/model.onnx", "repo/a/3/model.onnx", "repo/b.onnx", "repo/c/readme");
+    ck_assert(look("repo"));
+    ck_assert_ptr_nonnull(survey_find(&survey, "a", 1));
+    ck_assert_ptr_nonnull(survey_find(&survey, "a", 3));
+    ck_assert_ptr_null(survey_find(&survey, "a", 2));
+    const struct sighting *b = survey_find(&survey, "b", 1);
+    ck_assert_ptr_nonnull(b);
+    ck_assert_ptr_eq(b->root, &root);
+    ck_assert_int_gt(b->changed_ns, 0);
+    ck_assert_str_eq(survey.scan.first_omitted->name, "c/");
+    ck_assert(survey_saw(&survey, &root));
+}
+END_TEST
+
+static const struct {
+    const char *path, *file; /* what is looked at; what is written */
+    bool shows;
+} changes[] = {
+    {"repo", "repo/net/model.onnx", true},
+    {"repo", "repo/net/manifest.json", true},
+    {"repo", "repo/net/labels.txt", true},
+    {"repo", "repo/net/weights.data", true},
+    {"repo", "repo/net/.hidden", false},
+    {"repo", "repo/net/sub/labels.txt", false},
+    {"repo", "repo/notes.txt", false},
+    {"versions", "versions/net/2/model.onnx", true},
+    {"versions", "versions/net/2/labels.txt", true},
+    {"versions", "versions/net/manifest.json", true},
+    {"bare", "bare/net.onnx", true},
+    {"bare", "bare/net.data", true},
+    {"bare", "bare/net_weights.bin", true},
+    {"bare", "bare/net_2.onnx", false},
+    {"bare", "bare/network.bin", false},
+    {"bare", "bare/other.bin", false},
+};
+
+static void make_folders(void)
+{
+    folder_files("repo/net/model.onnx", "repo/net/manifest.json", "repo/net/labels.txt", "repo/net/sub/labels.txt");
+    folder_files("versions/net/2/model.onnx", "versions/net/manifest.json");
+    folder_files("bare/net.onnx", "bare/net.data", "bare/net_2.onnx");
+}
+
+START_TEST(a_change_of_what_it_is_made_of_shows)
+{
+    make_folders();
+    uint64_t before = stamp_of(changes[_i].path);
+    ck_assert_uint_eq(stamp_of(changes[_i].path), before);
+    folder_text(changes[_i].file, "now it is longer");
+    ck_assert_int_eq(stamp_of(changes[_i].path) != before, changes[_i].shows);
+}
+END_TEST
+
+START_TEST(a_file_that_takes_anothers_place_shows)
+{
+    struct stat st;
+    make_folders();
+    folder_files("other");
+    const char *model = folder_at("repo/net/model.onnx"), *other = folder_at("other");
+    uint64_t before = stamp_of("repo");
+    ck_assert_int_eq(stat(model, &st), 0);
+    ck_assert_int_eq(utimensat(AT_FDCWD, other, (struct timespec[]){st.st_atim, st.st_mtim}, 0), 0);
+    ck_assert_int_eq(rename(other, model), 0); /* the same size and time */
+    ck_assert_uint_ne(stamp_of("repo"), before);
+}
+END_TEST
+
+/* As Kubernetes mounts volumes: net -> ..data/net, and ..data -> a folder that is swapped. */
+START_TEST(a_link_that_leads_elsewhere_shows)
+{
+    folder_text("repo/..1/net/model.onnx", "a");
+    folder_text("repo/..2/net/model.onnx", "a");
+    ck_assert_int_eq(symlink("..1", folder_at("repo/..data")), 0);
+    ck_assert_int_eq(symlink("..data/net", folder_at("repo/net")), 0);
+    uint64_t before = stamp_of("repo");
+    ck_assert_int_eq(symlink("..2", folder_at("repo/..data_tmp")), 0);
+    ck_assert_int_eq(rename(folder_at("repo/..data_tmp"), folder_at("repo/..data")), 0);
+    ck_assert_uint_ne(stamp_of("repo"), before);
+}
+END_TEST
+
+START_TEST(a_change_is_dated_by_when_it_came_to_be_there)
+{
+    make_folders();
+    const char *model = folder_at("repo/net/model.onnx");
+    stamp_of("repo");
+    int64_t now_ns = survey.first->changed_ns;
+    const struct timespec long_ago = {.tv_sec = 1000000000};
+    ck_assert_int_eq(utimensat(AT_FDCWD, model, (struct timespec[]){long_ago, long_ago}, 0), 0);
+    stamp_of("repo");
+    ck_assert_int_ge(survey.first->changed_ns, now_ns);
+}
+END_TEST
+
+START_TEST(of_two_of_a_name_the_first_counts)
+{
+    struct root second = {.path = folder_at("second")};
+    folder_files("repo/net.onnx", "second/net.onnx", "second/more.onnx");
+    ck_assert(look("repo"));
+    ck_assert(survey_root(&survey, &second, &err));
+    ck_assert_ptr_eq(survey_find(&survey, "net", 1)->root, &root);
+    ck_assert_ptr_eq(survey_find(&survey, "more", 1)->root, &second);
+    ck_assert_ptr_nonnull(strstr(survey.scan.first_omitted->why, "two models are called 'net' version 1: 'net.onnx'"));
+    ck_assert_ptr_null(survey.scan.first_omitted->next);
+}
+END_TEST
+
+START_TEST(what_is_not_there_was_not_seen)
+{
+    ck_assert(!look("repo"));
+    ck_assert_int_eq(err.code, ERR_NOT_FOUND);
+    ck_assert(!survey_saw(&survey, &root));
+    survey_free(&survey);
+    folder_files("repo/readme");
+    ck_assert(!look("repo"));
+    ck_assert(survey_saw(&survey, &root));
+}
+END_TEST
+
+START_TEST(memory_that_is_short_is_told)
+{
+    make_folders();
+    const char *path = folder_at("repo");
+    bool good = false;
+    for (size_t nth = 1; !good; nth++) {
+        struct root here = {.path = path};
+        ck_assert_uint_lt(nth, 200);
+        err = (struct percept_err){0};
+        arena_fail_at(nth, false);
+        good = survey_root(&survey, &here, &err);
+        arena_fail_at(0, false);
+        ck_assert(good || err.code == ERR_MEMORY);
+        survey_free(&survey);
+    }
+}
+END_TEST
+
+Suite *serve_survey_suite(void)
+{
+    Suite *suite = suite_create("serve/survey");
+    TCase *tests = tcase_create("survey");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, what_lies_there_is_seen_with_its_path);
+    tcase_add_loop_test(tests, a_change_of_what_it_is_made_of_shows, 0, sizeof changes / sizeof *changes);
+    tcase_add_test(tests, a_file_that_takes_anothers_place_shows);
+    tcase_add_test(tests, a_link_that_leads_elsewhere_shows);
+    tcase_add_test(tests, a_change_is_dated_by_when_it_came_to_be_there);
+    tcase_add_test(tests, of_two_of_a_name_the_first_counts);
+    tcase_add_test(tests, what_is_not_there_was_not_seen);
+    tcase_add_test(tests, memory_that_is_short_is_told);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
