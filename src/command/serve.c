@@ -8,9 +8,9 @@
  * The doors open before models load, so that a port that is taken is told at once and probes get
  * answers. A second signal gives requests that still run a second to notice, a third does not wait
  * at all. SIGHUP is the same as SIGTERM where the terminal that we were started from is gone; where
- * somebody sends it to have files read again it is logged and does nothing. Under nohup nobody
- * listens to it. When every model has failed there is nothing to serve and we end with 1, unless
- * more may come (--admin) or an empty server was wanted.
+ * somebody sends it all models and the keys are read again. Under nohup nobody listens to it. When
+ * every model has failed there is nothing to serve and we end with 1, unless more may come (--admin)
+ * or an empty server was wanted.
  *
  * Under systemd we stay in that case, and when the folder is empty or not there: ending would have
  * us started again, by Restart= or by whoever knocks at the socket, until the limit of starts fails
@@ -116,11 +116,36 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
+static void on_reloaded(void *user, const struct percept_err *why)
+{
+    struct serving *serving = user;
+    if (why)
+        log_warn("not all models could be loaded again", "why", why->text, NULL);
+    if (serving->loaded && !serving->n_asked)
+        sd_tell("READY=1");
+}
+
+/* Keys that cannot be read stay as they were: a door that was locked is not left open. */
+static void reload(struct serving *serving)
+{
+    struct percept_err err = {0};
+    char us[32];
+    snprintf(us, sizeof us, "%lld", (long long)(loop_now_ns() / 1000));
+    sd_tellf("RELOADING=1\nMONOTONIC_USEC=%s", us);
+    log_info("reading models and keys again", NULL);
+    if (serving->server && !server_read_keys(serving->server, &err))
+        log_error("the API keys stay as they were", "why", err.text, NULL);
+    if (!repository_reload(serving->repository, on_reloaded, serving, &err))
+        on_reloaded(serving, &err);
+}
+
 static void on_hangup(struct serving *serving)
 {
+    if (serving->n_asked)
+        return;
     if (!serving->attached || has_terminal())
-        log_warn("SIGHUP does nothing: models and settings are read at the start alone", NULL);
-    else if (!serving->n_asked)
+        reload(serving);
+    else
         end(serving);
 }
 
@@ -209,7 +234,7 @@ static void say_nothing_served(struct serving *serving)
 {
     struct percept_err err = {0};
     catalog_ready(serving->catalog, &err);
-    log_error("no model could be loaded; mend it and restart", "why", err.text, "at", serving->where, NULL);
+    log_error("no model could be loaded; mend it and reload", "why", err.text, "at", serving->where, NULL);
     sd_tell_status("READY=1", err.text);
 }
 

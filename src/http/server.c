@@ -799,6 +799,16 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
     return server;
 }
 
+bool server_read_keys(struct server *server, struct percept_err *err)
+{
+    struct keys keys;
+    if (!keys_read(server->site.settings->api_key_file, &keys, err))
+        return false;
+    keys_free(&server->site.keys);
+    server->site.keys = keys;
+    return true;
+}
+
 int server_port(const struct server *server, int place)
 {
     return server->doors[place].listener.port;

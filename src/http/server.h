@@ -33,6 +33,9 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
                           const struct settings *settings, const char *const *places, int n_places,
                           struct percept_err *err);
 
+/* Reads the API keys again. On failure those that were there stay. */
+bool server_read_keys(struct server *server, struct percept_err *err);
+
 /* The port that is listened on at that place; 0 for a socket without one (Unix). */
 int server_port(const struct server *server, int place);
 

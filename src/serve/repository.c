@@ -522,12 +522,18 @@ struct control *repository_unload(struct repository *repository, const char *nam
 }
 
 /* One that has not begun will see what there is to be seen. */
-bool repository_reload(struct repository *repository, struct percept_err *err)
+bool repository_reload(struct repository *repository, repository_told *told, void *user, struct percept_err *err)
 {
-    for (const struct control *at = repository->controls; at; at = at->next)
-        if (at->kind == CONTROL_RELOAD && at->state == CONTROL_QUEUED)
-            return true;
-    return add_control(repository, CONTROL_RELOAD, "", err) != NULL;
+    struct control *control = repository->controls;
+    while (control && (control->kind != CONTROL_RELOAD || control->state != CONTROL_QUEUED))
+        control = control->next;
+    if (!control)
+        control = add_control(repository, CONTROL_RELOAD, "", err);
+    if (!control)
+        return false;
+    control->told = told;
+    control->user = user;
+    return true;
 }
 
 void repository_cancel(struct repository *repository, struct control *control)

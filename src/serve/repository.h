@@ -5,7 +5,7 @@
  *     struct repository *repository = repository_new(loop, catalog, settings, &err);
  *     repository_add(repository, "models", &err);                    at the start, for each path
  *     struct control *control = repository_load(repository, "net", NULL, bytes, told, user, &err);
- *     repository_reload(repository);
+ *     repository_reload(repository, told, user, &err);
  *     repository_free(repository);                                   after catalog_free
  *
  * Each argument of `perceptd serve` is a .onnx file, a model's folder (model.onnx, or versions 1/,
@@ -60,8 +60,9 @@ struct control *repository_unload(struct repository *repository, const char *nam
                                   struct percept_err *err);
 
 /* Looks at everything again: what is new is loaded, what has changed or had failed is loaded beside what is there,
- * and what is gone is unloaded. What was unloaded on purpose stays so, what was overridden stays as it is. */
-bool repository_reload(struct repository *repository, struct percept_err *err);
+ * and what is gone is unloaded. What was unloaded on purpose stays so, what was overridden stays as it is. `told` may
+ * be NULL; of several reloads that have not begun one tells for all. */
+bool repository_reload(struct repository *repository, repository_told *told, void *user, struct percept_err *err);
 
 /* Nobody waits for it any more: `told` is called in the next turn with CANCELLED, and it goes on all the same. */
 void repository_cancel(struct repository *repository, struct control *control);

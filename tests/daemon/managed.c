@@ -23,7 +23,7 @@ struct manager {
     int door, notify; /* the socket to pass, the one to read from */
     char name[48];
     char status[600]; /* the newest STATUS */
-    bool ready;
+    bool ready, reloading;
 };
 
 static void begin(struct manager *manager)
@@ -85,6 +85,7 @@ static void wait_for_ready(struct manager *manager)
         if (status)
             snprintf(manager->status, sizeof manager->status, "%s", status + strlen("STATUS="));
         manager->ready = strstr(text, "READY=1") != NULL;
+        manager->reloading |= strstr(text, "RELOADING=1\nMONOTONIC_USEC=") != NULL;
     }
 }
 
@@ -100,7 +101,7 @@ static void expect_says_why(struct manager *manager, const char *why)
     ck_assert_int_eq(reply.status, 200);
     reply_free(&reply);
     manager->rig.log_from = 0;
-    ck_assert(rig_log_has(&manager->rig, "no model could be loaded; mend it and restart"));
+    ck_assert(rig_log_has(&manager->rig, "no model could be loaded; mend it and reload"));
     ck_assert(rig_log_has(&manager->rig, why));
 }
 
@@ -127,6 +128,31 @@ START_TEST(without_a_model_it_stays_and_says_why)
         ck_assert_int_eq(rig_stop(&manager.rig), 0);
         end(&manager);
     }
+}
+END_TEST
+
+START_TEST(a_reload_is_told_and_takes_what_has_come)
+{
+    struct manager manager;
+    char path[96];
+    if (!rig_is_there())
+        return;
+    begin(&manager);
+    snprintf(path, sizeof path, "%s/models", manager.rig.folder);
+    free(rig_shell(NULL, "mkdir %s", path));
+    start(&manager, true, path);
+    wait_for_ready(&manager);
+    free(rig_shell(NULL, "mkdir %s/names && cp models/names/* %s/names/", path, path));
+    ck_assert_int_eq(kill(manager.rig.pid, SIGHUP), 0);
+    manager.ready = manager.reloading = false;
+    wait_for_ready(&manager);
+    ck_assert(manager.reloading);
+    struct reply reply = rig_post_text(&manager.rig, "/v2/models/names/infer", "Nguyen");
+    ck_assert_int_eq(reply.status, 200);
+    reply_free(&reply);
+    ck_assert_msg(strstr(manager.status, "serving 1 of 1 models") != NULL, "%s", manager.status);
+    ck_assert_int_eq(rig_stop(&manager.rig), 0);
+    end(&manager);
 }
 END_TEST
 
@@ -185,6 +211,7 @@ Suite *daemon_managed_suite(void)
     Suite *suite = suite_create("daemon_managed");
     TCase *tests = tcase_create("managed");
     tcase_add_test(tests, without_a_model_it_stays_and_says_why);
+    tcase_add_test(tests, a_reload_is_told_and_takes_what_has_come);
     tcase_add_test(tests, the_status_tells_what_is_served);
     tcase_add_test(tests, a_manager_without_a_socket_is_told_the_same);
     tcase_add_test(tests, a_wrong_option_ends_it_all_the_same);

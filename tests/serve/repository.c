@@ -140,7 +140,7 @@ static struct asked unload(const char *name)
 
 static void reload(void)
 {
-    ck_assert(repository_reload(repository, &err));
+    ck_assert(repository_reload(repository, NULL, NULL, &err));
     loop_run(loop);
 }
 
@@ -445,7 +445,7 @@ START_TEST(reloads_that_have_not_begun_are_one)
     put("repo/a/model.onnx", 2);
     ask_to_load("a", "", &asked);
     for (int i = 0; i < 10; i++)
-        ck_assert(repository_reload(repository, &err));
+        ck_assert(repository_reload(repository, NULL, NULL, &err));
     loop_run(loop);
     ck_assert_int_eq(asked.why.code, 0);
     expect_ready("a", 1);
@@ -494,7 +494,7 @@ START_TEST(draining_answers_whoever_waits)
     }
     ck_assert_ptr_null(repository_load(repository, "a", NULL, (struct bytes){0}, note_told, asked, &err));
     ck_assert_str_eq(err.text, "Server exiting");
-    ck_assert(!repository_reload(repository, &err));
+    ck_assert(!repository_reload(repository, NULL, NULL, &err));
 }
 END_TEST
 
