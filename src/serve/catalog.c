@@ -110,7 +110,20 @@ static void report(struct catalog *catalog, struct served *served)
 
 /* Leaving, of one */
 
-/* Nobody has anything of it: it goes, and whoever looks on may look once more. */
+static void close_work(struct task *task)
+{
+    entry_close(entry_of(task));
+}
+
+static void close_done(struct task *task)
+{
+    struct entry *entry = entry_of(task);
+    catalog_release(entry->catalog);
+    entry_free(entry);
+}
+
+/* Nobody has anything of it: it goes, and whoever looks on may look once more. The kernel takes its time for what is
+ * large, so a loader gives it back. */
 static void let_go(struct catalog *catalog, struct entry *entry)
 {
     catalog->n_leaving--;
@@ -118,9 +131,15 @@ static void let_go(struct catalog *catalog, struct entry *entry)
         unlist(catalog, &entry->served);
         report(catalog, &entry->served);
     }
-    if (entry->served.lane) /* it was ready */
-        entry_log_unloaded(entry);
-    entry_free(entry);
+    if (!entry->served.lane) {
+        entry_free(entry);
+        return;
+    }
+    entry_log_unloaded(entry); /* it was ready */
+    dispatch_lane_part(entry->served.lane);
+    entry->task = (struct task){.work = close_work, .done = close_done};
+    catalog_hold(catalog);
+    loop_load(catalog->loop, &entry->task);
 }
 
 /* In the turn behind whoever let go of it. */

@@ -562,15 +562,23 @@ bool dispatch_lane_rests(const struct lane *lane)
     return !lane->n_pending && !lane->unwritten.n && !lane->n_out && n_home == lane->n_batches;
 }
 
-void dispatch_lane_free(struct lane *lane)
+void dispatch_lane_part(struct lane *lane)
 {
-    if (!lane)
+    if (!lane || lane->parted)
         return;
     assert(dispatch_lane_rests(lane));
     struct lane **at = &lane->dispatch->lanes;
     while (*at != lane)
         at = &(*at)->next;
     *at = lane->next;
+    lane->parted = true;
+}
+
+void dispatch_lane_free(struct lane *lane)
+{
+    if (!lane)
+        return;
+    dispatch_lane_part(lane);
     for (struct batch *batch = lane->idle; batch;) {
         struct batch *next = batch->next;
         batch_free(batch);

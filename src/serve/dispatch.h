@@ -37,7 +37,10 @@ void dispatch_free(struct dispatch *dispatch);
 struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, const struct lane_ios *ios,
                                const struct settings *settings, struct percept_session *session,
                                struct percept_err *err);
-void dispatch_lane_free(struct lane *lane); /* it must rest */
+
+/* It must rest. From then on it is nobody's but the caller's, who may free it on any thread. */
+void dispatch_lane_part(struct lane *lane);
+void dispatch_lane_free(struct lane *lane); /* parts first, on the loop, where that was not done */
 
 /* No job of its is left that is not over, and all its sessions are at home. */
 bool dispatch_lane_rests(const struct lane *lane);

@@ -90,10 +90,16 @@ static void close_model(struct entry *entry)
     entry->served.model = NULL;
 }
 
-void entry_free(struct entry *entry)
+void entry_close(struct entry *entry)
 {
     dispatch_lane_free(entry->served.lane);
+    entry->served.lane = NULL;
     close_model(entry);
+}
+
+void entry_free(struct entry *entry)
+{
+    entry_close(entry);
     arena_free(&entry->served.arena);
     arena_buffer_free(entry);
 }

@@ -61,6 +61,10 @@ struct entry *entry_new_beside(struct entry *stands, const struct found *found, 
 /* Where it lies. */
 struct found entry_found(const struct entry *entry);
 
+/* Gives back its model, queue and sessions, which may be hundreds of megabytes: any thread, once the queue has parted
+ * from the dispatcher. */
+void entry_close(struct entry *entry);
+
 /* No job of its may be left, and no loader may have it. */
 void entry_free(struct entry *entry);
 

@@ -27,6 +27,7 @@ struct lane_ios {
 struct lane {
     struct lane *next; /* in the dispatcher */
     struct dispatch *dispatch;
+    bool parted; /* from the dispatcher: it is about to be freed */
     struct lifecycle *lifecycle;
     struct served *served;
     bool batching; /* jobs may be joined along the batch axis of each input and output */
