@@ -255,7 +255,7 @@ $(B)/conformance: $(B)/tests/conformance/conformance.o $(lib_obj) $(B)/parts
 conformance: $(B)/conformance ## ONNX's backend tests: SUITE=PATH, a folder or tar of them
 	@tests/conformance/conformance.sh $(B) $(SUITE)
 
-$(B)/real: $(B)/tests/real/real.o $(lib_obj) $(B)/parts
+$(B)/real: $(B)/tests/real/real.o $(B)/tests/real/kept.o $(lib_obj) $(B)/parts
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -ljansson $(LIB_LIBS)
 
@@ -295,9 +295,13 @@ deploy-files: $(B)/perceptd ## do the files for Docker, Kubernetes, KServe and H
 replicas: $(B)/perceptd ## three replicas behind HAProxy: restarts and a kill under load: REQUESTS=N (root, iproute2, haproxy)
 	@/usr/bin/python3 tests/deploy/replicas.py $(B)/perceptd $(MODELS) $(REQUESTS)
 
+$(B)/peers: $(B)/tests/bench/peers.o $(B)/tests/bench/ort.o $(B)/tests/real/kept.o $(lib_obj) $(B)/parts
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -ljansson $(LIB_LIBS)
+
 .PHONY: bench-peers
-bench-peers: $(B)/real ## trained models here and in ONNX Runtime: ORT=FOLDER/node_modules T=TEXT (python3, node)
-	@python3 tests/bench/peers.py $(B)/real $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models) $(T)
+bench-peers: $(B)/peers ## networks here and in ONNX Runtime: BATCH=1,8,32 T=TEXT ROUNDS=7 KERNELS=v3 ORT=FOLDER/node_modules (npm; python3-torch, -torchvision)
+	@tests/bench/peers.sh $(B)/peers $(flavours) $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
 
 differential_obj := $(patsubst %.c,$(B)/%.o,$(wildcard tests/differential/*.c))
 $(B)/tests/differential/families.o: tests/differential/families.def

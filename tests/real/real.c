@@ -23,7 +23,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "op/cast.h"
-#include "percept.h"
+#include "kept.h"
 
 #define TOLERANCE 1e-4
 
@@ -79,63 +79,6 @@ struct verdict {
     double bound, worst;
     char why[200];
 };
-
-struct stored {
-    const char *name;
-    struct percept_tensor tensor;
-    size_t n_bytes;
-};
-
-static enum percept_dtype dtype_of(const char *name)
-{
-    for (int d = 1; d <= PERCEPT_BFLOAT16; d++)
-        if (strcmp(percept_dtype_name((enum percept_dtype)d), name) == 0)
-            return (enum percept_dtype)d;
-    return PERCEPT_UNDEFINED;
-}
-
-static const char *text(json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    return value ? value : "";
-}
-
-/* name, dtype, shape; data from `file`, else from `value`, else zeros. */
-static bool read_stored(struct arena *arena, const char *folder, json_t *json, struct stored *stored, char *why)
-{
-    json_t *shape = json_object_get(json, "shape"), *dim;
-    size_t i, count = 1;
-    *stored = (struct stored){.name = text(json, "name")};
-    const char *dtype = text(json, "dtype");
-    stored->tensor.dtype = *dtype ? dtype_of(dtype) : PERCEPT_FLOAT;
-    json_array_foreach(shape, i, dim)
-    {
-        stored->tensor.dims[stored->tensor.rank++] = json_integer_value(dim);
-        count *= (size_t)json_integer_value(dim);
-    }
-    stored->n_bytes = count * percept_dtype_bytes(stored->tensor.dtype);
-    struct percept_err err = {0};
-    struct bytes file;
-    stored->tensor.data = arena_alloc(arena, stored->n_bytes + 64);
-    if (*text(json, "file")) {
-        if (!file_read(file_join(arena, folder, text(json, "file")), 0, &file, NULL, &err) ||
-            bytes_size(file) != stored->n_bytes) {
-            snprintf(why, 200, "%.150s has another size than its shape", text(json, "file"));
-            return false;
-        }
-        memcpy(stored->tensor.data, file.at, stored->n_bytes);
-        arena_buffer_free((void *)(uintptr_t)file.at);
-        return true;
-    }
-    json_t *value = json_object_get(json, "value");
-    for (i = 0; value && i < count; i++) {
-        json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
-        const double number = json_is_boolean(one) ? json_is_true(one) : json_number_value(one);
-        cast_numbers(stored->tensor.dtype, (char *)stored->tensor.data + i * percept_dtype_bytes(stored->tensor.dtype),
-                     PERCEPT_DOUBLE, &number, 1);
-    }
-    return true;
-}
 
 static int find(const struct percept_io *io, int n, const char *name)
 {
@@ -225,12 +168,12 @@ static bool run_case(struct arena *arena, struct percept_model *model, struct pe
 {
     char *why = verdict->why;
     json_t *list = json_object_get(meta, "inputs"), *one;
-    struct stored *inputs = arena_array(arena, json_array_size(list) + 1, sizeof *inputs), output;
+    struct kept *inputs = arena_array(arena, json_array_size(list) + 1, sizeof *inputs), output;
     struct percept_err err = {0};
     size_t i;
     json_array_foreach(list, i, one)
     {
-        if (!inputs || !read_stored(arena, folder, one, &inputs[i], why) ||
+        if (!inputs || !kept_read(arena, folder, one, &inputs[i], why) ||
             !set_input(session, model, inputs[i].name, inputs[i].tensor.rank, inputs[i].tensor.dims, why))
             return false;
     }
@@ -245,7 +188,7 @@ static bool run_case(struct arena *arena, struct percept_model *model, struct pe
         time_case(session, folder);
     json_array_foreach(json_object_get(meta, "outputs"), i, one)
     {
-        if (!read_stored(arena, folder, one, &output, why) ||
+        if (!kept_read(arena, folder, one, &output, why) ||
             !judge(session, model, output.name, output.tensor.dtype, output.tensor.rank, output.tensor.dims,
                    output.tensor.data, verdict))
             return false;
@@ -255,7 +198,7 @@ static bool run_case(struct arena *arena, struct percept_model *model, struct pe
 
 struct state {
     const char *in, *out;
-    struct stored value;
+    struct kept value;
 };
 
 static bool feed_back(const struct percept_session *session, const struct percept_model *model, struct state *state)
@@ -274,27 +217,27 @@ static bool run_stream(struct arena *arena, struct percept_model *model, struct 
 {
     char *why = verdict->why;
     json_t *fed_back = json_object_get(meta, "state"), *fixed = json_object_get(meta, "const"), *one;
-    struct stored input, output;
-    struct stored *constant = arena_array(arena, json_array_size(fixed) + 1, sizeof *constant);
+    struct kept input, output;
+    struct kept *constant = arena_array(arena, json_array_size(fixed) + 1, sizeof *constant);
     struct state *states = arena_array(arena, json_array_size(fed_back) + 1, sizeof *states);
     size_t i, n_states = 0, n_const = 0;
-    if (!constant || !states || !read_stored(arena, folder, json_object_get(meta, "input"), &input, why) ||
-        !read_stored(arena, folder, json_object_get(meta, "output"), &output, why) ||
+    if (!constant || !states || !kept_read(arena, folder, json_object_get(meta, "input"), &input, why) ||
+        !kept_read(arena, folder, json_object_get(meta, "output"), &output, why) ||
         !set_input(session, model, input.name, input.tensor.rank - 1, input.tensor.dims + 1, why))
         return false;
     json_array_foreach(fed_back, i, one)
     {
         struct state *state = &states[n_states++];
-        state->in = text(one, "in");
-        state->out = text(one, "out");
-        if (!read_stored(arena, folder, one, &state->value, why) ||
+        state->in = kept_text(one, "in");
+        state->out = kept_text(one, "out");
+        if (!kept_read(arena, folder, one, &state->value, why) ||
             !set_input(session, model, state->in, state->value.tensor.rank, state->value.tensor.dims, why))
             return false;
     }
     json_array_foreach(fixed, i, one)
     {
-        struct stored *c = &constant[n_const++];
-        if (!read_stored(arena, folder, one, c, why) ||
+        struct kept *c = &constant[n_const++];
+        if (!kept_read(arena, folder, one, c, why) ||
             !set_input(session, model, c->name, c->tensor.rank, c->tensor.dims, why))
             return false;
     }
