@@ -50,6 +50,7 @@ struct frame {
     struct slot *slots;   /* [MOST_PLANS] */
     int n_slots;
     struct slot *current; /* NULL when shapes changed since */
+    bool placed;          /* its plan has memory */
     struct plan *last;    /* the end of the chain that ran; its outputs are there */
     struct plan *running; /* whose step is at work */
     uint64_t n_begun;     /* steps so far: which execution of one is at work */
@@ -196,7 +197,7 @@ static bool reserve_scratch(struct frame *frame, size_t n_bytes, struct percept_
     return true;
 }
 
-bool frame_prepare(struct frame *frame, struct percept_err *err)
+bool frame_find(struct frame *frame, struct percept_err *err)
 {
     if (frame->current)
         return true;
@@ -204,12 +205,26 @@ bool frame_prepare(struct frame *frame, struct percept_err *err)
     struct slot *slot = planned(frame);
     if (!slot)
         slot = plan_new(frame, err);
-    if (!slot || !reserve_scratch(frame, slot->plan.scratch_bytes, err))
+    if (!slot)
         return false;
-    if (slot->plan.base != frame->scratch)
-        scratch_place(&slot->plan, frame->scratch);
     slot->used = ++frame->clock;
     frame->current = slot;
+    frame->placed = false;
+    return true;
+}
+
+bool frame_prepare(struct frame *frame, struct percept_err *err)
+{
+    if (!frame_find(frame, err))
+        return false;
+    if (frame->placed)
+        return true;
+    struct plan *plan = &frame->current->plan;
+    if (!reserve_scratch(frame, plan->scratch_bytes, err))
+        return false;
+    if (plan->base != frame->scratch)
+        scratch_place(plan, frame->scratch);
+    frame->placed = true;
     frame->captured = 0; /* the memory is that of other plans as well */
     return true;
 }
@@ -450,8 +465,8 @@ size_t frame_needs(const struct frame *frame)
 {
     if (!frame->current)
         return 0;
-    size_t sum = frame->current->plan.scratch_bytes + chain_bytes(frame->current) + frame->loose.used_bytes +
-                 frame->lasting.used_bytes;
+    size_t sum = (frame->placed ? frame->current->plan.scratch_bytes : 0) + chain_bytes(frame->current) +
+                 frame->loose.used_bytes + frame->lasting.used_bytes;
     for (const struct frame *child = frame->children; child; child = child->next)
         sum += frame_needs(child);
     return sum;

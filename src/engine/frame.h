@@ -19,7 +19,10 @@ void frame_free(struct frame *frame);
 struct tensor *frame_feeds(struct frame *frame);
 void frame_changed(struct frame *frame);
 
-/* Plans for the feeds' dims, and reserves memory. */
+/* Plans for the feeds' dims; frame_plan is then theirs. */
+bool frame_find(struct frame *frame, struct percept_err *err);
+
+/* The same, and reserves memory. */
 bool frame_prepare(struct frame *frame, struct percept_err *err);
 
 /* After frame_prepare: where feed i's data go. */

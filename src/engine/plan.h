@@ -58,6 +58,7 @@ struct plan {
     struct decided *decided; /* in the next plan's arena */
     struct plan *next;
     char *own_scratch;                   /* of a plan that is not the first; NULL for the first */
+    bool depth_asked, depth_first;       /* was it judged whether items are run one after the other? (depth.h) */
     bool items_asked, items_independent; /* was a proof looked for at these shapes, and found? (items.h) */
 };
 

@@ -11,12 +11,14 @@
  * Threads: one at a time, its holder. Helpers come in through the run's team only.
  */
 #include "base/watch.h"
-#include "engine/frame.h"
+#include "engine/depth.h"
 #include "engine/items.h"
 
 struct percept_session {
     const struct percept_model *model;
     struct frame *frame;
+    struct depth *depth;    /* for batches whose items are run one after the other; NULL until there is one */
+    bool depth_first;       /* the batch that is prepared is */
     int *ranks;             /* [n_inputs] as set, where the frame sees a scalar instead */
     struct tensor *scalars; /* [n_inputs] shapes as set at which it had to; NULL before */
     bool profiling;
@@ -60,6 +62,7 @@ void percept_session_free(struct percept_session *session)
     if (!session)
         return;
     frame_free(session->frame);
+    depth_free(session->depth);
     arena_buffer_free(session->ranks);
     arena_buffer_free(session->scalars);
     arena_buffer_free(session->profile);
@@ -173,18 +176,32 @@ static void remember_scalars(struct percept_session *session)
         session->scalars[i] = as_set(session, i);
 }
 
+/* Plans, and takes the memory that a run needs: of one item of a batch, or of all. */
+static bool prepare_shapes(struct percept_session *session, struct percept_err *err)
+{
+    if (!frame_find(session->frame, err))
+        return false;
+    struct plan *plan = frame_plan(session->frame);
+    session->depth_first = depth_wanted(session->model, plan);
+    if (!session->depth_first)
+        return frame_prepare(session->frame, err);
+    if (!session->depth)
+        session->depth = depth_new(session->model, err);
+    return session->depth && depth_prepare(session->depth, plan, err);
+}
+
 static bool prepare_ranks(struct percept_session *session, struct percept_err *err)
 {
     struct percept_err why = {0};
     const bool scalars = had_to(session), any = see_scalars(session, scalars);
     if (!any || scalars)
-        return frame_prepare(session->frame, err);
-    if (frame_prepare(session->frame, &why))
+        return prepare_shapes(session, err);
+    if (prepare_shapes(session, &why))
         return true;
     if (why.code == ERR_MEMORY)
         return err_set(err, why.code, "%s", why.text);
     see_scalars(session, true);
-    if (!frame_prepare(session->frame, err))
+    if (!prepare_shapes(session, err))
         return false;
     remember_scalars(session);
     return true;
@@ -228,7 +245,7 @@ void *percept_input(struct percept_session *session, int input)
 {
     if (input < 0 || input >= session->model->n_inputs || !percept_prepare(session, NULL))
         return NULL;
-    return frame_feed_data(session->frame, input);
+    return session->depth_first ? depth_feed(session->depth, input) : frame_feed_data(session->frame, input);
 }
 
 /* --- profiles ----------------------------------------------------------------------------------------------------- */
@@ -286,11 +303,14 @@ const struct percept_step_profile *percept_profile(const struct percept_session 
 
 bool percept_run(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err)
 {
-    struct frame_observer observer = {.before = step_begins, .after = step_ended, .user = session};
+    const struct frame_observer all = {.before = step_begins, .after = step_ended, .user = session};
+    const struct frame_observer *observer = session->profiling ? &all : NULL;
     session->n_profile = 0;
-    return percept_prepare(session, err) &&
-           (frame_run(session->frame, context, session->profiling ? &observer : NULL, err) || of_request(err) ||
-            name_empty(session, err));
+    if (!percept_prepare(session, err))
+        return false;
+    const bool ok = session->depth_first ? depth_run(session->depth, context, observer, err)
+                                         : frame_run(session->frame, context, observer, err);
+    return ok || of_request(err) || name_empty(session, err);
 }
 
 struct percept_tensor percept_output(const struct percept_session *session, int output)
@@ -298,7 +318,8 @@ struct percept_tensor percept_output(const struct percept_session *session, int 
     struct percept_tensor view = {.dtype = PERCEPT_UNDEFINED};
     if (output < 0 || output >= session->model->n_outputs)
         return view;
-    const struct tensor *tensor = frame_output(session->frame, output);
+    const struct tensor *tensor =
+        session->depth_first ? depth_output(session->depth, output) : frame_output(session->frame, output);
     if (!tensor)
         return view;
     view.dtype = tensor->dtype;
@@ -311,17 +332,19 @@ struct percept_tensor percept_output(const struct percept_session *session, int 
 
 size_t percept_session_bytes(const struct percept_session *session)
 {
-    return frame_bytes(session->frame);
+    return frame_bytes(session->frame) + (session->depth ? depth_bytes(session->depth) : 0);
 }
 
 size_t percept_session_needs(const struct percept_session *session)
 {
-    return frame_needs(session->frame);
+    return frame_needs(session->frame) + (session->depth_first ? depth_needs(session->depth) : 0);
 }
 
 void percept_session_trim(struct percept_session *session, bool all)
 {
-    frame_trim(session->frame, all);
+    frame_trim(session->frame, all || session->depth_first);
+    if (session->depth)
+        depth_trim(session->depth, all || !session->depth_first);
 }
 
 double percept_session_flops(const struct percept_session *session)

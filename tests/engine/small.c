@@ -84,7 +84,10 @@ static void add_attr(struct proto *node, const char *name, char *value)
     char *at = value;
     for (; n < 4 && (*at == '-' || (*at >= '0' && *at <= '9')); at += *at == ',')
         list[n++] = strtoll(at, &at, 10);
-    const bool several = strcmp(name, "axes") == 0 || strcmp(name, "perm") == 0 || strcmp(name, "kernel_shape") == 0;
+    static const char *const lists[] = {"axes", "perm", "kernel_shape", "pads", "strides"};
+    bool several = false;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        several = several || strcmp(name, lists[i]) == 0;
     if (n == 0 || *at)
         proto_attr_text(node, name, value);
     else if (several)
