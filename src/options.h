@@ -60,6 +60,8 @@ struct options {
     struct settings settings;   /* workers 0: not given */
     struct options_list listen; /* one at least */
     struct options_list load;   /* "all", "none", or names */
+    bool watch;
+    int64_t watch_interval_ms;
     const char *config;
     int log_format; /* 0 text, 1 JSON */
     int log_level;  /* enum log_level */

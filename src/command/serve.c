@@ -45,6 +45,7 @@
 #include "http/listen.h"
 #include "http/server.h"
 #include "serve/repository.h"
+#include "serve/watcher.h"
 #include "sd.h"
 
 #define GRACE_NS 1000000000 /* between the second signal and the end */
@@ -57,6 +58,7 @@ struct serving {
     struct loop *loop;
     struct catalog *catalog;
     struct repository *repository;
+    struct watcher *watcher;
     struct server *server;
     struct loop_timer *watchdog, *grace;
     int64_t watchdog_ns;
@@ -517,10 +519,19 @@ static void tear_down(struct serving *serving)
     loop_off_turn(serving->loop, serving);
     loop_timer_free(serving->watchdog);
     loop_timer_free(serving->grace);
+    watcher_free(serving->watcher);
     catalog_free(serving->catalog);
     repository_free(serving->repository);
     loop_free(serving->loop);
     arena_free(&serving->arena);
+}
+
+static bool watch_models(struct serving *serving, struct percept_err *err)
+{
+    if (!serving->options->watch)
+        return true;
+    serving->watcher = watcher_new(serving->loop, serving->repository, serving->options->watch_interval_ms, err);
+    return serving->watcher;
 }
 
 static bool start(struct serving *serving, struct percept_err *err)
@@ -531,7 +542,7 @@ static bool start(struct serving *serving, struct percept_err *err)
     catalog_on_change(serving->catalog, on_change, serving);
     loop_on_turn(serving->loop, on_turn, serving);
     loop_wake(serving->loop);
-    return add_models(serving, err);
+    return add_models(serving, err) && watch_models(serving, err);
 }
 
 int serve_command(const struct options *options)

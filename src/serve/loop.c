@@ -489,6 +489,47 @@ void loop_timer_free(struct loop_timer *timer)
         uv_close((uv_handle_t *)&timer->poll, on_timer_closed);
 }
 
+/* Ears */
+
+struct loop_ear {
+    uv_poll_t poll;
+    void (*heard)(void *user);
+    void *user;
+};
+
+static void on_heard(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    struct loop_ear *ear = poll->data;
+    ear->heard(ear->user);
+}
+
+struct loop_ear *loop_ear_new(struct loop *loop, int fd, void (*heard)(void *user), void *user)
+{
+    struct loop_ear *ear = arena_buffer(sizeof *ear);
+    if (!ear || uv_poll_init(&loop->uv, &ear->poll, fd) != 0) {
+        arena_buffer_free(ear);
+        return NULL;
+    }
+    ear->heard = heard;
+    ear->user = user;
+    ear->poll.data = ear;
+    uv_poll_start(&ear->poll, UV_READABLE, on_heard);
+    uv_unref((uv_handle_t *)&ear->poll);
+    return ear;
+}
+
+static void on_ear_closed(uv_handle_t *handle)
+{
+    arena_buffer_free(handle->data);
+}
+
+void loop_ear_free(struct loop_ear *ear)
+{
+    if (ear)
+        uv_close((uv_handle_t *)&ear->poll, on_ear_closed);
+}
+
 /* The loop itself */
 
 static void close_uv(struct loop *loop)

@@ -53,6 +53,12 @@ struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), v
 void loop_timer_start(struct loop_timer *timer, int64_t after_ns); /* once; restarts if running */
 void loop_timer_free(struct loop_timer *timer);
 
+/* `heard` is called while the descriptor, which is the caller's, can be read. NULL when memory or descriptors are
+ * short. Does not keep the loop running. */
+struct loop_ear;
+struct loop_ear *loop_ear_new(struct loop *loop, int fd, void (*heard)(void *user), void *user);
+void loop_ear_free(struct loop_ear *ear); /* before the descriptor is closed */
+
 /* Called once at the end of a turn in which loop_wake was called: where queues are looked at. A
  * wake from within a turn brings another turn before the loop sleeps. Up to eight may be set;
  * loop_off_turn removes those with this user. */

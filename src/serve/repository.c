@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "serve/notice.h"
 #include "serve/override.h"
 
 #include <assert.h>
@@ -26,7 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum control_kind { CONTROL_LOAD, CONTROL_UNLOAD, CONTROL_RELOAD };
+enum control_kind { CONTROL_LOAD, CONTROL_UNLOAD, CONTROL_RELOAD, CONTROL_LOOK };
 enum control_state { CONTROL_QUEUED, CONTROL_LOOKING, CONTROL_LOADING };
 
 struct control {
@@ -59,6 +60,7 @@ struct look {
     struct task task;
     struct control *controls; /* by look_next; NULL: none is under way */
     const struct root *roots;
+    int notice; /* -1: none */
     struct survey survey;
     struct percept_err err;
 };
@@ -73,6 +75,9 @@ struct repository {
     struct survey seen;
     struct control *controls; /* in the order of asking */
     struct look look;
+    int64_t (*now_ns)(void);
+    int notice; /* of who watches, or -1 */
+    bool restless;
 };
 
 /* --- wishes ------------------------------------------------------------------------------------------------------- */
@@ -224,13 +229,28 @@ static void begin_load(struct control *control)
                 place_sighting(control, at);
 }
 
+/* Is it served as it lies there? Whoever asks for a reload wants what has failed to be tried again. */
+static bool is_served(const struct control *control, const struct sighting *at)
+{
+    const struct served *stands = listed(control->repository, at->found.name, at->found.version);
+    if (!stands || stands->overridden)
+        return stands;
+    bool failed = stands->state == SERVED_FAILED || *stands->reason;
+    return stands->stamp == at->stamp && !(failed && control->kind == CONTROL_RELOAD);
+}
+
 static void begin_reload(struct control *control)
 {
-    const struct repository *repository = control->repository;
+    struct repository *repository = control->repository;
+    int64_t now_ns = repository->now_ns();
+    bool watches = control->kind == CONTROL_LOOK;
+    repository->restless &= !watches;
     for (const struct sighting *at = repository->seen.first; at; at = at->next) {
-        const struct served *stands = listed(repository, at->found.name, at->found.version);
-        bool same = stands && stands->state != SERVED_FAILED && !*stands->reason && stands->stamp == at->stamp;
-        if (repository_wants(repository, at->found.name) && !same && !(stands && stands->overridden))
+        if (!repository_wants(repository, at->found.name) || is_served(control, at))
+            continue;
+        if (watches && now_ns - at->since_ns < REPOSITORY_CALM_NS)
+            repository->restless = true;
+        else
             place_sighting(control, at);
     }
 }
@@ -299,13 +319,26 @@ static bool is_gone(const struct control *control, const struct served *served)
            !survey_find(&repository->seen, served->name, served->version) && is_whole(repository, served->name);
 }
 
+/* Whoever watches waits a while: a folder that is copied anew is away for a moment. */
+static bool may_go(const struct control *control, struct served *served)
+{
+    struct repository *repository = control->repository;
+    int64_t now_ns = repository->now_ns();
+    bool gone = served->state != SERVED_UNLOADING && is_gone(control, served);
+    if (!gone || !served->missed_ns)
+        served->missed_ns = gone ? now_ns : 0;
+    bool waits = gone && control->kind == CONTROL_LOOK && now_ns - served->missed_ns < REPOSITORY_CALM_NS;
+    repository->restless |= waits;
+    return gone && !waits;
+}
+
 /* Another model may need it: then it stays, and the log says so. */
 static void remove_gone(const struct control *control)
 {
     struct catalog *catalog = control->repository->catalog;
     struct percept_err why = {0};
     for (struct served *at = catalog_first(catalog); at; at = at->next)
-        if (at->state != SERVED_UNLOADING && is_gone(control, at) && !catalog_remove(catalog, at, &why))
+        if (may_go(control, at) && !catalog_remove(catalog, at, &why))
             log_warn("a model that is gone from disk stays", "model", at->name, "why", why.text, NULL);
 }
 
@@ -333,11 +366,24 @@ static void look_work(struct task *task)
     for (struct control *at = look->controls; at; at = at->look_next)
         read_body(at);
     look_at_roots(look);
+    if (look->notice >= 0 && !look->err.code)
+        notice_follow(look->notice, &look->survey, look->roots);
+}
+
+/* What was seen alike before was so since then. */
+static void date(struct repository *repository, struct survey *survey)
+{
+    int64_t now_ns = repository->now_ns();
+    for (struct sighting *at = survey->first; at; at = at->next) {
+        const struct sighting *before = survey_find(&repository->seen, at->found.name, at->found.version);
+        at->since_ns = before && before->stamp == at->stamp ? before->since_ns : now_ns;
+    }
 }
 
 static void take_survey(struct repository *repository)
 {
     struct look *look = &repository->look;
+    date(repository, &look->survey);
     if (!look->err.code && catalog_omit(repository->catalog, look->survey.scan.first_omitted, &look->err)) {
         survey_free(&repository->seen);
         repository->seen = look->survey;
@@ -375,6 +421,7 @@ static void begin_look(struct repository *repository)
     struct look *look = &repository->look;
     look->task = (struct task){.work = look_work, .done = look_done};
     look->roots = repository->roots;
+    look->notice = repository->notice;
     look->err = (struct percept_err){0};
     catalog_hold(repository->catalog);
     loop_load(repository->loop, &look->task);
@@ -536,6 +583,31 @@ bool repository_reload(struct repository *repository, repository_told *told, voi
     return true;
 }
 
+bool repository_look(struct repository *repository, int notice, repository_told *told, void *user,
+                     struct percept_err *err)
+{
+    for (const struct control *at = repository->controls; at; at = at->next)
+        if (at->kind == CONTROL_LOOK)
+            return true;
+    struct control *control = add_control(repository, CONTROL_LOOK, "", err);
+    if (!control)
+        return false;
+    repository->notice = notice;
+    control->told = told;
+    control->user = user;
+    return true;
+}
+
+bool repository_is_restless(const struct repository *repository)
+{
+    return repository->restless;
+}
+
+void repository_set_clock(struct repository *repository, int64_t (*now_ns)(void))
+{
+    repository->now_ns = now_ns;
+}
+
 void repository_cancel(struct repository *repository, struct control *control)
 {
     control->cancelled = true;
@@ -605,6 +677,8 @@ struct repository *repository_new(struct loop *loop, struct catalog *catalog, co
     repository->loop = loop;
     repository->catalog = catalog;
     repository->settings = settings;
+    repository->now_ns = loop_now_ns;
+    repository->notice = -1;
     loop_on_turn(loop, on_turn, repository);
     return repository;
 }

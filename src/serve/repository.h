@@ -64,6 +64,21 @@ struct control *repository_unload(struct repository *repository, const char *nam
  * be NULL; of several reloads that have not begun one tells for all. */
 bool repository_reload(struct repository *repository, repository_told *told, void *user, struct percept_err *err);
 
+#define REPOSITORY_CALM_NS INT64_C(2000000000)
+
+/* Looks at everything as one does who watches: what has changed is loaded, and what is gone unloaded, when two looks
+ * have seen it alike with REPOSITORY_CALM_NS between, so that nobody loads what is still being copied. What has failed
+ * is tried again when it has changed. `notice` (notice.h) follows what is seen, -1: none does. Nothing is done while
+ * such a look is under way. */
+bool repository_look(struct repository *repository, int notice, repository_told *told, void *user,
+                     struct percept_err *err);
+
+/* The last look has seen something that was not calm yet. */
+bool repository_is_restless(const struct repository *repository);
+
+/* For tests: another clock than loop_now_ns. */
+void repository_set_clock(struct repository *repository, int64_t (*now_ns)(void));
+
 /* Nobody waits for it any more: `told` is called in the next turn with CANCELLED, and it goes on all the same. */
 void repository_cancel(struct repository *repository, struct control *control);
 

@@ -35,9 +35,10 @@ struct served {
     int max_batch_size;
     int64_t max_pixels; /* of a posted picture before resizing; 0: the codec's own limit */
     double load_ms;
-    uint64_t stamp;  /* of the files that were read, or tried in vain, last (survey.h); 0: unknown */
-    bool overridden; /* it is not what its files say: whoever had it loaded said more (override.h) */
-    int n_holders;   /* jobs */
+    uint64_t stamp;    /* of the files that were read, or tried in vain, last (survey.h); 0: unknown */
+    bool overridden;   /* it is not what its files say: whoever had it loaded said more (override.h) */
+    int64_t missed_ns; /* when it was first seen to be gone from disk; 0: it is there */
+    int n_holders;     /* jobs */
     struct arena arena;
 };
 

@@ -2,10 +2,7 @@
  * survey.c - see survey.h. A model is made of its .onnx and of what lies beside it: in a folder of its own all files
  * (manifest, labels, external data), in the folder around its versions those too, and in a folder of many models those
  * that are called like it. Folders within are not looked into. A stamp is a sum over names, devices, inodes, sizes
- * and times of modification: a rename, a write and a link that leads elsewhere change it.
- *
- * A change is dated by the later of both times that a file has, since copies may bring their time of modification
- * along. Of links that is what they lead to.
+ * and times of modification, of what a link leads to: a rename, a write and a link that leads elsewhere change it.
  */
 #include "serve/survey.h"
 
@@ -41,9 +38,6 @@ static void add_file(struct sighting *sighting, const char *name, const char *pa
     const uint64_t numbers[] = {stamp.device, stamp.inode, stamp.size, (uint64_t)stamp.mtime_ns};
     add_bytes(&sighting->stamp, name, strlen(name) + 1);
     add_bytes(&sighting->stamp, numbers, sizeof numbers);
-    int64_t changed_ns = stamp.mtime_ns > stamp.ctime_ns ? stamp.mtime_ns : stamp.ctime_ns;
-    if (changed_ns > sighting->changed_ns)
-        sighting->changed_ns = changed_ns;
 }
 
 /* "net.data" and "net_weights.bin" are of net.onnx, "net2.onnx" is not. */

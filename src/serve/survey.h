@@ -21,8 +21,8 @@ struct sighting {
     struct sighting *next;
     struct found found;
     const struct root *root;
-    uint64_t stamp;     /* changes when one of the files does that the model is made of; never 0 */
-    int64_t changed_ns; /* when one of them last did, on the wall clock */
+    uint64_t stamp;   /* changes when one of the files does that the model is made of; never 0 */
+    int64_t since_ns; /* when it was first seen like that; for whoever compares surveys */
 };
 
 struct survey {

@@ -187,6 +187,48 @@ START_TEST(no_request_fails_while_models_are_replaced)
 }
 END_TEST
 
+START_TEST(a_watched_folder_is_served_as_it_changes)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_model(&rig, "one/model.onnx", 1);
+    rig_start(&rig, "%s/models --watch", rig.folder);
+    ck_assert_int_eq(answer_of(&rig, "one"), 1);
+    write_model(&rig, "one/model.onnx", 2);
+    write_model(&rig, "many/1/model.onnx", 3);
+    wait_for_answer(&rig, "one", 2);
+    wait_for_answer(&rig, "many", 3);
+    rig_write(&rig, "models/one/model.onnx", "half", 4);
+    write_model(&rig, "many/2/model.onnx", 4);
+    wait_for_answer(&rig, "many", 4);
+    ck_assert_int_eq(answer_of(&rig, "one"), 2);
+    free(rig_shell(NULL, "rm -r %s/models/many/2", rig.folder));
+    wait_for_answer(&rig, "many", 3);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
+static int n_regions(void)
+{
+    char *list = rig_shell(NULL, "ls /dev/shm | grep -c perceptd-left-%d-", (int)getpid());
+    int n = atoi(list);
+    free(list);
+    return n;
+}
+
+/* What is left is given back behind the answers. */
+static void wait_for_regions(int n)
+{
+    int64_t until_us = rig_now_us() + (int64_t)RIG_PATIENCE_MS * 1000;
+    while (n_regions() != n) {
+        ck_assert_msg(rig_now_us() < until_us, "there are %d regions and not %d", n_regions(), n);
+        rig_pause(3);
+    }
+}
+
 /* At the end there is one copy of each, whatever has come and gone. */
 START_TEST(no_weights_are_left_behind)
 {
@@ -201,9 +243,7 @@ START_TEST(no_weights_are_left_behind)
         load(&rig, "one");
     }
     wait_for_answer(&rig, "one", 9);
-    char *list = rig_shell(NULL, "ls /dev/shm | grep -c perceptd-left-%d-", (int)getpid());
-    ck_assert_str_eq(list, "1\n");
-    free(list);
+    wait_for_regions(1);
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_end(&rig);
 }
@@ -214,6 +254,7 @@ Suite *daemon_reloads_suite(void)
     Suite *suite = suite_create("daemon_reloads");
     TCase *tests = tcase_create("reloads");
     tcase_add_test(tests, no_request_fails_while_models_are_replaced);
+    tcase_add_test(tests, a_watched_folder_is_served_as_it_changes);
     tcase_add_test(tests, no_weights_are_left_behind);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 10);
     suite_add_tcase(suite, tests);

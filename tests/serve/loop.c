@@ -4,6 +4,7 @@
 #include "base/arena.h"
 
 #include <check.h>
+#include <unistd.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -337,6 +338,47 @@ START_TEST(without_memory_there_is_no_loop_but_a_reason)
 }
 END_TEST
 
+static void stop_loop_late(void *user)
+{
+    loop_stop(user);
+}
+
+static int ear_pipe[2];
+static int n_heard;
+
+static void hear(void *user)
+{
+    char byte;
+    n_heard++;
+    ck_assert_int_eq(read(ear_pipe[0], &byte, 1), 1);
+    if (n_heard == 2)
+        loop_stop(user);
+}
+
+START_TEST(an_ear_hears_and_keeps_nobody_waiting)
+{
+    struct percept_err err;
+    struct loop *loop = loop_new(1, &err);
+    n_heard = 0;
+    ck_assert_int_eq(pipe(ear_pipe), 0);
+    struct loop_ear *ear = loop_ear_new(loop, ear_pipe[0], hear, loop);
+    ck_assert_ptr_nonnull(ear);
+    loop_run(loop); /* there is nothing to wait for */
+    ck_assert_int_eq(n_heard, 0);
+    ck_assert_int_eq(write(ear_pipe[1], "ab", 2), 2);
+    struct loop_timer *timer = loop_timer_new(loop, stop_loop_late, loop);
+    loop_timer_start(timer, INT64_C(60000000000));
+    loop_run(loop);
+    ck_assert_int_eq(n_heard, 2);
+    loop_timer_free(timer);
+    loop_ear_free(ear);
+    loop_ear_free(NULL);
+    close(ear_pipe[0]);
+    close(ear_pipe[1]);
+    loop_free(loop);
+}
+END_TEST
+
 Suite *serve_loop_suite(void)
 {
     Suite *suite = suite_create("serve/loop");
@@ -353,6 +395,7 @@ Suite *serve_loop_suite(void)
     tcase_add_test(tests, every_turn_callback_is_called_until_it_is_taken_off);
     tcase_add_test(tests, a_timer_fires_once_for_each_start_and_not_too_early);
     tcase_add_test(tests, a_restart_replaces_the_time);
+    tcase_add_test(tests, an_ear_hears_and_keeps_nobody_waiting);
     tcase_add_test(tests, stop_ends_a_run_that_would_go_on);
     tcase_add_test(tests, a_flag_stays_raised);
     tcase_add_test(tests, without_memory_there_is_no_loop_but_a_reason);

@@ -452,6 +452,143 @@ START_TEST(reloads_that_have_not_begun_are_one)
 }
 END_TEST
 
+/* --- watching ----------------------------------------------------------------------------------------------------- */
+
+static int64_t clock_ns;
+
+static int64_t now_ns(void)
+{
+    return clock_ns;
+}
+
+/* After so many ms. */
+static void look_after(int ms)
+{
+    clock_ns += ms * INT64_C(1000000);
+    ck_assert(repository_look(repository, -1, NULL, NULL, &err));
+    loop_run(loop);
+}
+
+static void watch(const char *path)
+{
+    clock_ns = INT64_C(1000000000000);
+    repository_set_clock(repository, now_ns);
+    serve(path);
+    look_after(0);
+}
+
+START_TEST(what_is_not_calm_yet_is_left_alone)
+{
+    put("repo/a/model.onnx", 1);
+    watch("repo");
+    const struct served *first = find("a", 1);
+    look_after(10000);
+    ck_assert(!repository_is_restless(repository));
+    ck_assert_ptr_eq(find("a", 1), first);
+    put("repo/a/model.onnx", 2);
+    put("repo/b/model.onnx", 3);
+    look_after(100);
+    ck_assert(repository_is_restless(repository));
+    ck_assert_ptr_eq(find("a", 1), first);
+    ck_assert_ptr_null(find("b", 1));
+    put("repo/a/model.onnx", 4); /* once more */
+    look_after(1999);
+    ck_assert_ptr_eq(find("a", 1), first);
+    look_after(1);
+    ck_assert_ptr_eq(find("a", 1), first);
+    expect_ready("b", 1);
+    look_after(1999);
+    ck_assert_ptr_ne(find("a", 1), first);
+    expect_ready("a", 1);
+    ck_assert(!repository_is_restless(repository));
+}
+END_TEST
+
+START_TEST(a_file_that_is_no_model_is_tried_once)
+{
+    put("repo/a/model.onnx", 1);
+    watch("repo");
+    const struct served *first = find("a", 1);
+    folder_text("repo/a/model.onnx", "half a mod");
+    folder_text("repo/b/model.onnx", "half a mod");
+    look_after(0);
+    look_after(2000);
+    ck_assert_ptr_eq(find("a", 1), first);
+    expect_ready("a", 1);
+    ck_assert_ptr_nonnull(strstr(first->reason, "a/model.onnx: "));
+    const struct served *failed = find("b", 1);
+    ck_assert_int_eq(failed->state, SERVED_FAILED);
+    look_after(60000);
+    ck_assert_ptr_eq(find("b", 1), failed);
+    ck_assert_ptr_eq(find("a", 1), first);
+    put("repo/a/model.onnx", 2);
+    put("repo/b/model.onnx", 2);
+    look_after(0);
+    look_after(2000);
+    ck_assert_ptr_ne(find("a", 1), first);
+    expect_ready("a", 1);
+    expect_ready("b", 1);
+}
+END_TEST
+
+START_TEST(what_is_away_for_a_moment_stays)
+{
+    put("repo/a/model.onnx", 1);
+    put("repo/b/model.onnx", 2);
+    watch("repo");
+    ck_assert_int_eq(rename(folder_at("repo/a"), folder_at("away")), 0);
+    ck_assert_int_eq(rename(folder_at("repo/b"), folder_at("gone")), 0);
+    look_after(100);
+    ck_assert(repository_is_restless(repository));
+    expect_ready("a", 1);
+    ck_assert_int_eq(rename(folder_at("away"), folder_at("repo/a")), 0);
+    look_after(1900);
+    look_after(100);
+    expect_ready("a", 1);
+    ck_assert_ptr_null(find("b", 1));
+    ck_assert_int_eq(rename(folder_at("repo/a"), folder_at("away")), 0);
+    look_after(1000);
+    expect_ready("a", 1);
+    look_after(2000);
+    ck_assert_ptr_null(find("a", 1));
+}
+END_TEST
+
+/* As Kubernetes brings volumes up to date, and whoever links a release: all at once. */
+START_TEST(a_swapped_link_is_a_change)
+{
+    put("repo/..1/a/model.onnx", 1);
+    put("repo/..2/a/model.onnx", 2);
+    ck_assert_int_eq(symlink("..1", folder_at("repo/..data")), 0);
+    ck_assert_int_eq(symlink("..data/a", folder_at("repo/a")), 0);
+    watch("repo");
+    const struct served *first = find("a", 1);
+    ck_assert_int_eq(symlink("..2", folder_at("repo/..data_tmp")), 0);
+    ck_assert_int_eq(rename(folder_at("repo/..data_tmp"), folder_at("repo/..data")), 0);
+    look_after(0);
+    look_after(2000);
+    ck_assert_ptr_ne(find("a", 1), first);
+    expect_ready("a", 1);
+}
+END_TEST
+
+START_TEST(what_was_asked_for_otherwise_is_not_watched)
+{
+    put("repo/a/model.onnx", 1);
+    put("repo/b/model.onnx", 1);
+    watch("repo");
+    ck_assert_int_eq(load("a", CONFIG_5).why.code, 0);
+    ck_assert_int_eq(unload("b").why.code, 0);
+    put("repo/a/model.onnx", 2);
+    put("repo/b/model.onnx", 2);
+    look_after(0);
+    look_after(5000);
+    ck_assert_int_eq(find("a", 1)->max_batch_size, 5);
+    ck_assert_ptr_null(find("b", 1));
+    ck_assert(!repository_is_restless(repository));
+}
+END_TEST
+
 /* --- what is wanted at the start ---------------------------------------------------------------------------------- */
 
 START_TEST(only_what_is_wanted_is_loaded)
@@ -542,6 +679,11 @@ Suite *serve_repository_suite(void)
     tcase_add_test(tests, a_path_that_is_not_there_takes_nothing_away);
     tcase_add_test(tests, who_was_second_takes_the_place_of_the_first);
     tcase_add_test(tests, reloads_that_have_not_begun_are_one);
+    tcase_add_test(tests, what_is_not_calm_yet_is_left_alone);
+    tcase_add_test(tests, a_file_that_is_no_model_is_tried_once);
+    tcase_add_test(tests, what_is_away_for_a_moment_stays);
+    tcase_add_test(tests, a_swapped_link_is_a_change);
+    tcase_add_test(tests, what_was_asked_for_otherwise_is_not_watched);
     tcase_add_test(tests, only_what_is_wanted_is_loaded);
     tcase_add_test(tests, draining_answers_whoever_waits);
     tcase_add_test(tests, whatever_memory_is_short_something_serves);

@@ -59,7 +59,6 @@ START_TEST(what_lies_there_is_seen_with_its_path)
     const struct sighting *b = survey_find(&survey, "b", 1);
     ck_assert_ptr_nonnull(b);
     ck_assert_ptr_eq(b->root, &root);
-    ck_assert_int_gt(b->changed_ns, 0);
     ck_assert_str_eq(survey.scan.first_omitted->name, "c/");
     ck_assert(survey_saw(&survey, &root));
 }
@@ -132,19 +131,6 @@ START_TEST(a_link_that_leads_elsewhere_shows)
 }
 END_TEST
 
-START_TEST(a_change_is_dated_by_when_it_came_to_be_there)
-{
-    make_folders();
-    const char *model = folder_at("repo/net/model.onnx");
-    stamp_of("repo");
-    int64_t now_ns = survey.first->changed_ns;
-    const struct timespec long_ago = {.tv_sec = 1000000000};
-    ck_assert_int_eq(utimensat(AT_FDCWD, model, (struct timespec[]){long_ago, long_ago}, 0), 0);
-    stamp_of("repo");
-    ck_assert_int_ge(survey.first->changed_ns, now_ns);
-}
-END_TEST
-
 START_TEST(of_two_of_a_name_the_first_counts)
 {
     struct root second = {.path = folder_at("second")};
@@ -197,7 +183,6 @@ Suite *serve_survey_suite(void)
     tcase_add_loop_test(tests, a_change_of_what_it_is_made_of_shows, 0, sizeof changes / sizeof *changes);
     tcase_add_test(tests, a_file_that_takes_anothers_place_shows);
     tcase_add_test(tests, a_link_that_leads_elsewhere_shows);
-    tcase_add_test(tests, a_change_is_dated_by_when_it_came_to_be_there);
     tcase_add_test(tests, of_two_of_a_name_the_first_counts);
     tcase_add_test(tests, what_is_not_there_was_not_seen);
     tcase_add_test(tests, memory_that_is_short_is_told);
