@@ -322,7 +322,7 @@ static bool paths_exist(const struct options *options, struct percept_err *err)
                        "nothing to serve: name a .onnx file or a folder of models, or start empty with "
                        "--ready-when-empty");
     for (int i = 0; i < options->paths.n; i++)
-        if (!file_exists(options->paths.at[i]) && !sd_watched())
+        if (!file_exists(scan_place(options->paths.at[i])) && !sd_watched())
             return err_set(err, ERR_NOT_FOUND, "there is nothing at '%s'", options->paths.at[i]);
     return true;
 }

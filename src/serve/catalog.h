@@ -2,14 +2,9 @@
  * catalog.h - names and versions -> models. What was asked to be served, what became of it, and
  * why.
  *
- * Each argument of `perceptd serve` is a .onnx file, a model's folder (model.onnx, or versions 1/,
- * 2/ ... each with a model.onnx; manifest.json beside them or in the version's folder), or a folder
- * of such folders and files. A file's model is called like the file, "model.onnx" like its folder,
- * as is within a folder of models the only .onnx of a folder; NAME=PATH gives the one model at PATH
- * its name. scan.c says what else has one meaning. A name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}.
- * Loading happens on the loader's thread; a model that fails leaves the others serving and is kept
- * with its reason, and so is what cannot be served as it lies there (catalog_omitted), a name that
- * is taken among it.
+ * What is to be loaded is placed here (catalog_place); repository.h knows where it lies. Loading
+ * happens on a loader's thread; a model that fails leaves the others serving and is kept with its
+ * reason, and so is what cannot be served as it lies there (catalog_omitted).
  *
  * Threads: the loop's only. The counts of holders are plain ints for that reason.
  */

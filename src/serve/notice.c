@@ -38,18 +38,23 @@ static void follow_sighting(int fd, struct arena *arena, const struct sighting *
 {
     const char *folder = file_dirname(arena, at->found.path);
     const char *outer = folder ? file_dirname(arena, folder) : NULL;
-    const char *root = file_absolute(arena, at->root->path);
+    const char *root = file_absolute(arena, scan_place(at->root->path));
     follow(fd, folder);
     follow(fd, at->found.folder);
     if (outer && root && is_within(outer, root))
         follow(fd, outer);
 }
 
+static void follow_root(int fd, struct arena *arena, const char *place)
+{
+    follow(fd, file_is_folder(place) ? place : file_dirname(arena, place));
+}
+
 void notice_follow(int fd, struct survey *survey, const struct root *roots)
 {
     struct arena *arena = &survey->scan.arena;
     for (const struct root *root = roots; root; root = root->next)
-        follow(fd, file_is_folder(root->path) ? root->path : file_dirname(arena, root->path));
+        follow_root(fd, arena, scan_place(root->path));
     for (const struct sighting *at = survey->first; at; at = at->next)
         follow_sighting(fd, arena, at);
     for (const struct omitted *at = survey->scan.first_omitted; at; at = at->next)

@@ -11,9 +11,10 @@
  * Each argument of `perceptd serve` is a .onnx file, a model's folder (model.onnx, or versions 1/,
  * 2/ ... each with a model.onnx; manifest.json beside them or in the version's folder), or a folder
  * of such folders and files. A file's model is called like the file, "model.onnx" like its folder,
- * as is within a folder of models the only .onnx of a folder. scan.c says what else has one
- * meaning. A name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}. What cannot be served as it lies there is
- * kept with its reason (catalog_omitted), a name that is taken among it.
+ * as is within a folder of models the only .onnx of a folder; NAME=PATH gives the one model at PATH
+ * its name. scan.c says what else has one meaning. A name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}. What
+ * cannot be served as it lies there is kept with its reason (catalog_omitted), a name that is taken
+ * among it.
  *
  * Threads: the loop's only; disks are looked at by a loader.
  */

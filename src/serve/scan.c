@@ -521,7 +521,7 @@ static bool refuse_file(struct scan *scan, const char *path, struct percept_err 
 }
 
 /* A path without a name. */
-static bool scan_place(struct scan *scan, const char *path, struct percept_err *err)
+static bool scan_unnamed(struct scan *scan, const char *path, struct percept_err *err)
 {
     if (!file_exists(path))
         return refuse_path(scan, path, false, "there is nothing at this path", ERR_NOT_FOUND, err);
@@ -554,16 +554,23 @@ static bool scan_place(struct scan *scan, const char *path, struct percept_err *
 
 /* --- a name that was given ---------------------------------------------------------------------------------------- */
 
+const char *scan_place(const char *path)
+{
+    const char *equals = strchr(path, '=');
+    bool plain = !equals || equals == path || memchr(path, '/', (size_t)(equals - path)) || file_exists(path);
+    return plain ? path : equals + 1;
+}
+
 /* "NAME=PATH" -> PATH and NAME; any other text, and a file that is called so, is a path. */
 static const char *path_behind_name(struct scan *scan, const char *path, char **name)
 {
-    const char *equals = strchr(path, '=');
+    const char *place = scan_place(path);
     *name = NULL;
-    if (!equals || equals == path || memchr(path, '/', (size_t)(equals - path)) || file_exists(path))
+    if (place == path)
         return path;
-    *name = arena_text(&scan->arena, path, (size_t)(equals - path));
+    *name = arena_text(&scan->arena, path, (size_t)(place - path) - 1);
     scan->memory_short |= !*name;
-    return equals + 1;
+    return place;
 }
 
 /* The models of `first` and behind it, which must be one, get the name. */
@@ -600,14 +607,14 @@ bool scan_path(struct scan *scan, const char *path, struct percept_err *err)
     if (scan->memory_short)
         return err_memory(err, "a name", strlen(path));
     if (!name)
-        return scan_place(scan, path, err);
+        return scan_unnamed(scan, path, err);
     if (!scan_name(name))
         return err_set(err, ERR_INVALID,
                        "'%s': a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a letter or "
                        "digit",
                        path);
     struct found *last = scan->last;
-    if (!scan_place(scan, place, err))
+    if (!scan_unnamed(scan, place, err))
         return false;
     if (give_name(scan, last ? last->next : scan->first, name, place, err))
         return true;

@@ -40,6 +40,9 @@ struct scan {
 /* Is it a name that a model may have? */
 bool scan_name(const char *name);
 
+/* "NAME=PATH" -> PATH, in the same text; what is no such thing is a path itself. */
+const char *scan_place(const char *path);
+
 /* Looks at a path as catalog.h describes. False with a sentence when there is no model (NOT_FOUND),
  * or it is not what it should be; `omitted` is then told as well. */
 bool scan_path(struct scan *scan, const char *path, struct percept_err *err);

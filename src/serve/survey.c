@@ -162,7 +162,7 @@ bool survey_root(struct survey *survey, const struct root *root, struct percept_
     struct found *last = scan->last;
     struct percept_err why = {0};
     bool good = scan_path(scan, root->path, &why);
-    bool there = good || (file_exists(root->path) && err_status(why.code) < 500);
+    bool there = good || (file_exists(scan_place(root->path)) && err_status(why.code) < 500);
     for (struct found *found = last ? last->next : scan->first; found; found = found->next)
         if (!add(survey, root, found, err))
             return false;

@@ -260,6 +260,12 @@ START_TEST(what_is_not_asked_for_is_not_loaded)
 {
     if (!program_there)
         return;
+    char named[160];
+    snprintf(named, sizeof named, "other=%s", folder_at("relu.onnx"));
+    start(named, NULL);
+    ck_assert(log_has("model ready  model=other"));
+    kill(daemon_pid, SIGTERM);
+    ck_assert_int_eq(end_of_daemon(), 0);
     start(folder_root, "--load=relu");
     ck_assert(log_has("model ready  model=relu"));
     ck_assert(log_has("models=1 failed=0"));

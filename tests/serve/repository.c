@@ -452,6 +452,23 @@ START_TEST(reloads_that_have_not_begun_are_one)
 }
 END_TEST
 
+START_TEST(a_name_that_was_given_holds_for_what_comes_later)
+{
+    char named[200];
+    put("repo/a/1/model.onnx", 1);
+    snprintf(named, sizeof named, "net=%s", folder_at("repo/a"));
+    ck_assert_msg(repository_add(repository, named, &err), "%s", err.text);
+    loop_run(loop);
+    expect_ready("net", 1);
+    put("repo/a/2/model.onnx", 2);
+    ck_assert_int_eq(unlink(folder_at("repo/a/1/model.onnx")), 0);
+    reload();
+    expect_ready("net", 2);
+    ck_assert_ptr_null(find("net", 1));
+    ck_assert_int_eq(load("net", "").why.code, 0);
+}
+END_TEST
+
 /* --- watching ----------------------------------------------------------------------------------------------------- */
 
 static int64_t clock_ns;
@@ -679,6 +696,7 @@ Suite *serve_repository_suite(void)
     tcase_add_test(tests, a_path_that_is_not_there_takes_nothing_away);
     tcase_add_test(tests, who_was_second_takes_the_place_of_the_first);
     tcase_add_test(tests, reloads_that_have_not_begun_are_one);
+    tcase_add_test(tests, a_name_that_was_given_holds_for_what_comes_later);
     tcase_add_test(tests, what_is_not_calm_yet_is_left_alone);
     tcase_add_test(tests, a_file_that_is_no_model_is_tried_once);
     tcase_add_test(tests, what_is_away_for_a_moment_stays);
