@@ -365,6 +365,14 @@ static void refuse_crowd(struct exchange *exchange)
     exchange->early = true;
 }
 
+/* The version that has this name now. */
+static bool find_label(struct exchange *exchange, const char *label, struct percept_err *err)
+{
+    const struct served *served = catalog_find_label(exchange->site->catalog, exchange->name, label, err);
+    exchange->version = served ? served->version : 0;
+    return served;
+}
+
 void exchange_judge(struct exchange *exchange, const char *method)
 {
     struct percept_err err = {0};
@@ -385,6 +393,8 @@ void exchange_judge(struct exchange *exchange, const char *method)
     else if (found.route->flags & ROUTE_ADMIN && !exchange->site->settings->admin)
         exchange_refuse(exchange, ERR_FORBIDDEN,
                         "this endpoint changes the server; it is on when perceptd runs with --admin");
+    else if (*found.label && !find_label(exchange, found.label, &err))
+        exchange_error(exchange, &err);
     else if (headers->content_encoding.at && !framing_same(headers->content_encoding, "identity"))
         refuse_encoding(exchange);
     else if (headers->content_length > 0 &&

@@ -14,6 +14,7 @@
 #include "http/framing.h"
 #include "serve/scan.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,9 +47,10 @@ static bool fits_any(const char *pattern, const char *path, struct captured *cap
     return n > 0 && fits(pattern, path + n, captured);
 }
 
+/* Digits or, where a letter comes first, a label. */
 static bool fits_version(const char *pattern, const char *path, struct captured *captured)
 {
-    size_t n = strspn(path, "0123456789");
+    size_t n = isalpha((unsigned char)*path) ? strcspn(path, "/:") : strspn(path, "0123456789");
     captured->version = bytes_of(path, n);
     return n > 0 && fits(pattern, path + n, captured);
 }
@@ -103,6 +105,11 @@ static bool take(const struct captured *captured, struct arena *arena, struct ro
                        "letter or digit");
     found->name = name;
     struct bytes version = captured->version;
+    if (version.at && isalpha(*version.at)) {
+        const char *label = arena_text(arena, version.at, bytes_size(version));
+        found->label = label ? label : "";
+        return label || err_memory(err, "a label", bytes_size(version));
+    }
     if (version.at && (!framing_number(version, &found->version) || found->version == 0))
         return err_set(err, ERR_NOT_FOUND, "Request for unknown model: '%s' version " BYTES_FMT " is not found", name,
                        BYTES_ARG(version));
@@ -114,7 +121,7 @@ static const char *const allowed[] = {"GET, HEAD", "POST", "GET, HEAD, POST"};
 void routes_find(const char *method, const char *path, struct arena *arena, struct routes_found *found)
 {
     unsigned methods = 0;
-    *found = (struct routes_found){.name = ""};
+    *found = (struct routes_found){.name = "", .label = ""};
     for (size_t i = 0; i < N_ROUTES; i++) {
         struct captured captured = {{0}, {0}};
         if (!fits(routes[i].pattern, path, &captured))

@@ -150,6 +150,17 @@ static void add_unloaded(struct text *text, const struct site *site)
     }
 }
 
+static void add_spared(struct text *text, const struct site *site)
+{
+    for (const struct sighting *at = repository_seen(site->repository)->spared; at; at = at->next)
+        if (repository_wants(site->repository, at->found.name) && !is_served(site->catalog, &at->found))
+            add_row(text, &(struct row){.name = at->found.name,
+                                        .n_name = strlen(at->found.name),
+                                        .version = at->found.version,
+                                        .state = catalog_state_name(SERVED_FAILED),
+                                        .reason = "its model's version_policy leaves it out"});
+}
+
 /* A folder's name is told without its slash. */
 static void add_omitted(struct text *text, const struct catalog *catalog)
 {
@@ -192,6 +203,7 @@ void v2_admin_index(struct exchange *exchange)
     add_served(&text, site->catalog, ready);
     if (!ready) {
         add_unloaded(&text, site);
+        add_spared(&text, site);
         add_omitted(&text, site->catalog);
     }
     text_add(&text, "]");

@@ -37,10 +37,15 @@ static struct label *add(struct labels *labels, const char *model, const char *n
     return label;
 }
 
+bool labels_name(const char *name)
+{
+    return scan_name(name) && isalpha((unsigned char)name[0]);
+}
+
 bool labels_set(struct labels *labels, const char *model, const char *name, int64_t version, struct percept_err *err)
 {
     struct label *label = find(labels, model, name);
-    if (!scan_name(name) || !isalpha((unsigned char)name[0]))
+    if (!labels_name(name))
         return err_set(err, ERR_INVALID,
                        "'%.60s' cannot be a label: letters, digits, '.', '_' and '-' can, the first a letter", name);
     if (!label && version)

@@ -21,6 +21,9 @@ struct labels {
     struct label *first;
 };
 
+/* Can it be a label? Written like a model's name, the first a letter. */
+bool labels_name(const char *name);
+
 /* Version 0 takes the label away. False, and nothing is changed: it is no name (INVALID), or memory is short. */
 bool labels_set(struct labels *labels, const char *model, const char *label, int64_t version, struct percept_err *err);
 

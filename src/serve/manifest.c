@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "serve/labels.h"
 #include "serve/lines.h"
 
 #include <inttypes.h>
@@ -31,6 +32,9 @@
 #define FILE_NAME "manifest.json"
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 #define NOWHERE SIZE_MAX
+#define VERSIONS_HIGHEST 999999999999999 /* that a double can tell from the next one */
+#define VERSIONS_MOST 1000
+#define LABELS_MOST 100
 
 enum key_type { TEXT, WHOLE, LONG, FLOAT, REAL, FLAG, THREE, CHOICE, OWN, LATER };
 
@@ -595,6 +599,111 @@ static bool own_of_warmup(struct reader *reader, const struct place *place, cons
     return true;
 }
 
+/* --- versions ----------------------------------------------------------------------------------------------------- */
+
+/* The object's only member. */
+static json_t *only_member(struct reader *reader, const struct place *place, json_t *value, const char **name)
+{
+    if (!json_is_object(value) || json_object_size(value) != 1) {
+        WRONG(reader, place, "expected an object with one of latest, all, specific");
+        return NULL;
+    }
+    void *at = json_object_iter(value);
+    *name = json_object_iter_key(at);
+    return json_object_iter_value(at);
+}
+
+/* An object with this key or, where it may be, with none: NULL then, which is no failure. */
+static bool only_key(struct reader *reader, const struct place *place, json_t *value, const char *name, bool needed,
+                     json_t **inner)
+{
+    *inner = json_object_get(value, name);
+    bool good = json_is_object(value) && json_object_size(value) == (*inner ? 1 : 0) && (*inner || !needed);
+    return good || (*name ? WRONG(reader, place, "expected an object with the key %s%s", name, needed ? "" : " or none")
+                          : WRONG(reader, place, "expected {}"));
+}
+
+static bool read_latest(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest_version_policy *policy = &reader->manifest->version_policy;
+    const struct place inner = {.outer = place, .key = "num_versions"};
+    json_t *number;
+    policy->n_latest = 1;
+    return only_key(reader, place, value, "num_versions", false, &number) &&
+           (!number || whole(reader, &inner, number, 1, VERSIONS_HIGHEST, &policy->n_latest));
+}
+
+static bool read_specific(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest_version_policy *policy = &reader->manifest->version_policy;
+    const struct place list = {.outer = place, .key = "versions"};
+    json_t *array;
+    if (!only_key(reader, place, value, "versions", true, &array))
+        return false;
+    size_t n = json_is_array(array) ? json_array_size(array) : 0;
+    if (n < 1 || n > VERSIONS_MOST)
+        return WRONG(reader, &list, "expected an array of 1 to %d versions", VERSIONS_MOST);
+    int64_t *versions = arena_array(reader->arena, n, sizeof *versions);
+    if (!versions)
+        return err_memory(reader->err, "a list of versions", n * sizeof *versions);
+    for (size_t i = 0; i < n; i++) {
+        const struct place inner = {.outer = &list, .index = i};
+        if (!whole(reader, &inner, json_array_get(array, i), 1, VERSIONS_HIGHEST, &versions[i]))
+            return false;
+    }
+    policy->n_versions = (int)n;
+    policy->versions = versions;
+    return true;
+}
+
+static bool read_policy(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest_version_policy *policy = &reader->manifest->version_policy;
+    const char *name;
+    json_t *nothing, *inner = only_member(reader, place, value, &name);
+    if (!inner)
+        return false;
+    const struct place at = {.outer = place, .key = name};
+    if (strcmp(name, "latest") == 0) {
+        policy->kind = VERSIONS_LATEST;
+        return read_latest(reader, &at, inner);
+    }
+    if (strcmp(name, "specific") == 0) {
+        policy->kind = VERSIONS_SPECIFIC;
+        return read_specific(reader, &at, inner);
+    }
+    policy->kind = VERSIONS_ALL;
+    return strcmp(name, "all") == 0 ? only_key(reader, &at, inner, "", false, &nothing)
+                                    : WRONG(reader, &at, "unknown key; known are latest, all, specific");
+}
+
+static bool read_version_labels(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest *manifest = reader->manifest;
+    size_t n = json_is_object(value) ? json_object_size(value) : SIZE_MAX, i = 0;
+    if (n > LABELS_MOST)
+        return WRONG(reader, place, "expected an object of at most %d names", LABELS_MOST);
+    struct manifest_label *labels = arena_array(reader->arena, n + 1, sizeof *labels);
+    if (!labels)
+        return err_memory(reader->err, "names of versions", n * sizeof *labels);
+    const char *name;
+    json_t *number;
+    json_object_foreach(value, name, number)
+    {
+        const struct place at = {.outer = place, .key = name};
+        if (!labels_name(name))
+            return WRONG(reader, &at, "expected a name of letters, digits, '.', '_' and '-', the first a letter");
+        labels[i].name = arena_text(reader->arena, name, strlen(name));
+        if (!labels[i].name)
+            return err_memory(reader->err, "names of versions", strlen(name));
+        if (!whole(reader, &at, number, 1, VERSIONS_HIGHEST, &labels[i++].version))
+            return false;
+    }
+    manifest->version_labels = labels;
+    manifest->n_version_labels = (int)n;
+    return true;
+}
+
 static bool read_task(struct reader *reader, const struct place *place, json_t *value)
 {
     const struct place kind = {.outer = place, .key = "kind"};
@@ -619,6 +728,10 @@ static bool own_of_top(struct reader *reader, const struct place *place, const c
         return read_section(reader, place, accuracy_keys, value, target, NULL);
     if (strcmp(key, "warmup") == 0)
         return read_section(reader, place, warmup_keys, value, target, own_of_warmup);
+    if (strcmp(key, "version_policy") == 0)
+        return read_policy(reader, place, value);
+    if (strcmp(key, "version_labels") == 0)
+        return read_version_labels(reader, place, value);
     return true; /* manifest: the schema's version was judged first */
 }
 

@@ -68,6 +68,22 @@ struct manifest_accuracy {
 
 #define MANIFEST_WARMUP_MAX 16
 
+/* Which of a model's versions are served. */
+enum manifest_versions { VERSIONS_UNSAID, VERSIONS_LATEST, VERSIONS_ALL, VERSIONS_SPECIFIC };
+
+struct manifest_version_policy {
+    enum manifest_versions kind;
+    int64_t n_latest; /* of VERSIONS_LATEST: so many, the highest */
+    int n_versions;   /* of VERSIONS_SPECIFIC */
+    const int64_t *versions;
+};
+
+/* A name for a version. */
+struct manifest_label {
+    const char *name;
+    int64_t version;
+};
+
 struct manifest {
     const char *path;        /* "" for a default one */
     const char *description; /* "" when not given */
@@ -88,6 +104,9 @@ struct manifest {
     int n_warmup;
     int warmup[MANIFEST_WARMUP_MAX]; /* batch sizes made ready at load, besides 1 */
     struct manifest_accuracy accuracy;
+    struct manifest_version_policy version_policy;
+    int n_version_labels;
+    const struct manifest_label *version_labels;
 };
 
 /* Reads FOLDER/manifest.json (NULL folder or no such file: a default manifest). Everything goes

@@ -283,6 +283,19 @@ static void unload(struct control *control)
     judge_emptiness(repository);
 }
 
+/* Each as soon as its version can be asked, so that a name moves from one that answers to another that does. At the
+ * start nothing answers yet. */
+static void set_labels(struct repository *repository, bool start)
+{
+    struct percept_err why = {0};
+    for (const struct survey_label *at = repository->seen.labels; at; at = at->next) {
+        const struct served *served = listed(repository, at->model, at->version);
+        if (served && (start || served->state == SERVED_READY) &&
+            !catalog_label(repository->catalog, at->model, at->name, at->version, &why))
+            log_warn("a version has no name", "model", at->model, "name", at->name, "why", why.text, NULL);
+    }
+}
+
 /* Whatever is there of it on disk is served. */
 static bool is_whole(const struct repository *repository, const char *name)
 {
@@ -380,11 +393,28 @@ static void date(struct repository *repository, struct survey *survey)
     }
 }
 
+static bool is_labelled(const struct survey *survey, const struct survey_label *label)
+{
+    const struct survey_label *at = survey->labels;
+    while (at && (strcmp(at->model, label->model) != 0 || strcmp(at->name, label->name) != 0))
+        at = at->next;
+    return at != NULL;
+}
+
+/* Names that no manifest has any more. */
+static void take_labels_away(struct repository *repository, const struct survey *survey)
+{
+    for (const struct survey_label *at = repository->seen.labels; at; at = at->next)
+        if (!is_labelled(survey, at))
+            catalog_label(repository->catalog, at->model, at->name, 0, NULL);
+}
+
 static void take_survey(struct repository *repository)
 {
     struct look *look = &repository->look;
     date(repository, &look->survey);
     if (!look->err.code && catalog_omit(repository->catalog, look->survey.scan.first_omitted, &look->err)) {
+        take_labels_away(repository, &look->survey);
         survey_free(&repository->seen);
         repository->seen = look->survey;
     } else {
@@ -482,6 +512,7 @@ static void free_control(struct control *control)
 
 static void finish(struct control *control)
 {
+    set_labels(control->repository, false);
     if (control->kind != CONTROL_UNLOAD && !catalog_draining(control->repository->catalog))
         remove_gone(control);
     if (control->kind == CONTROL_RELOAD)
@@ -654,6 +685,7 @@ bool repository_add(struct repository *repository, const char *path, struct perc
     bool found = root && survey_root(seen, root, err);
     bool told = catalog_omit(repository->catalog, seen->scan.first_omitted, found ? err : NULL);
     bool ok = found && told && place_all(repository, last ? last->next : seen->first, err);
+    set_labels(repository, true);
     judge_emptiness(repository);
     return ok;
 }

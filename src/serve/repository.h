@@ -83,7 +83,7 @@ void repository_set_clock(struct repository *repository, int64_t (*now_ns)(void)
 /* Nobody waits for it any more: `told` is called in the next turn with CANCELLED, and it goes on all the same. */
 void repository_cancel(struct repository *repository, struct control *control);
 
-/* What lies on disk, as it was last seen. */
+/* What lies on disk and is to be served, as it was last seen. */
 const struct survey *repository_seen(const struct repository *repository);
 
 /* Is a model of this name to be served, and if not: was it ever? */

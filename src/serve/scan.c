@@ -66,6 +66,11 @@ static int64_t version_of(const char *name)
     return version;
 }
 
+int64_t scan_number(const char *name)
+{
+    return version_of(name);
+}
+
 /* Is it written as versions are: 1, 2, ...? */
 static bool is_plain_version(const char *name)
 {

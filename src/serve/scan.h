@@ -40,6 +40,9 @@ struct scan {
 /* Is it a name that a model may have? */
 bool scan_name(const char *name);
 
+/* The number that a version's folder has for a name: "3", "v3", "003"; 0: it has none. */
+int64_t scan_number(const char *name);
+
 /* "NAME=PATH" -> PATH, in the same text; what is no such thing is a path itself. */
 const char *scan_place(const char *path);
 

@@ -70,6 +70,15 @@ static bool add_folder(struct survey *survey, struct sighting *sighting, const c
     return true;
 }
 
+/* The folder around its versions; NULL: it has none. */
+static const char *home_of(struct survey *survey, const struct sighting *sighting)
+{
+    struct arena *arena = &survey->scan.arena;
+    char *folder = file_dirname(arena, sighting->found.path);
+    char *inner = folder ? file_stem(arena, folder) : NULL;
+    return inner && scan_number(inner) > 0 ? file_dirname(arena, folder) : NULL;
+}
+
 static bool set_stamp(struct survey *survey, struct sighting *sighting, struct percept_err *err)
 {
     struct arena *arena = &survey->scan.arena;
@@ -78,11 +87,11 @@ static bool set_stamp(struct survey *survey, struct sighting *sighting, struct p
     char *stem = file_stem(arena, found->path);
     if (!folder || !stem)
         return err_memory(err, "a path", strlen(found->path));
-    bool is_outer = found->folder && strcmp(found->folder, folder) != 0;
+    const char *outer = home_of(survey, sighting);
     sighting->stamp = SUM_FIRST;
     add_file(sighting, "", found->path);
     if (!add_folder(survey, sighting, folder, found->folder ? NULL : stem, err) ||
-        (is_outer && !add_folder(survey, sighting, found->folder, NULL, err)))
+        (outer && !add_folder(survey, sighting, outer, NULL, err)))
         return false;
     sighting->stamp += sighting->stamp == 0;
     return true;
@@ -146,6 +155,110 @@ static bool add(struct survey *survey, const struct root *root, const struct fou
     return true;
 }
 
+/* --- versions ----------------------------------------------------------------------------------------------------- */
+
+static int n_higher(const struct survey *survey, const struct sighting *of)
+{
+    int n = 0;
+    for (const struct sighting *at = survey->first; at; at = at->next)
+        n += strcmp(at->found.name, of->found.name) == 0 && at->found.version > of->found.version;
+    return n;
+}
+
+static bool is_among(const struct manifest_version_policy *policy, int64_t version)
+{
+    for (int i = 0; i < policy->n_versions; i++)
+        if (policy->versions[i] == version)
+            return true;
+    return false;
+}
+
+static bool is_spared(const struct survey *survey, const struct sighting *at,
+                      const struct manifest_version_policy *policy)
+{
+    if (policy->kind == VERSIONS_LATEST)
+        return n_higher(survey, at) >= policy->n_latest;
+    return policy->kind == VERSIONS_SPECIFIC && !is_among(policy, at->found.version);
+}
+
+/* How many versions are served. */
+static int apply_policy(struct survey *survey, const char *name, const struct manifest_version_policy *policy)
+{
+    int n = 0;
+    for (struct sighting *at = survey->first; at; at = at->next) {
+        if (strcmp(at->found.name, name) != 0)
+            continue;
+        at->spared = is_spared(survey, at, policy);
+        n += !at->spared;
+    }
+    return n;
+}
+
+static bool add_label(struct survey *survey, const char *model, const struct manifest_label *label,
+                      struct percept_err *err)
+{
+    struct survey_label *own = arena_alloc(&survey->scan.arena, sizeof *own);
+    if (!own)
+        return err_memory(err, "names of versions", sizeof *own);
+    *own =
+        (struct survey_label){.next = survey->labels, .model = model, .name = label->name, .version = label->version};
+    survey->labels = own;
+    return true;
+}
+
+/* One that cannot be read says nothing here; each version fails with its sentence. */
+static bool apply_manifest(struct survey *survey, const char *name, const char *home, struct percept_err *err)
+{
+    struct percept_err why = {0};
+    const struct manifest *manifest = manifest_read(home, &survey->scan.arena, &why);
+    if (!manifest)
+        return why.code != ERR_MEMORY || err_set(err, ERR_MEMORY, "%s", why.text);
+    for (int i = 0; i < manifest->n_version_labels; i++)
+        if (!add_label(survey, name, &manifest->version_labels[i], err))
+            return false;
+    if (apply_policy(survey, name, &manifest->version_policy))
+        return true;
+    return omit(survey, arena_printf(&survey->scan.arena, "%s/", name), home,
+                "its version_policy names versions of which none is there", err);
+}
+
+/* Each model with versions once: by the one that comes first. */
+static bool is_first_version(const struct survey *survey, const struct sighting *sighting)
+{
+    const struct sighting *at = survey->first;
+    while (at != sighting && strcmp(at->found.name, sighting->found.name) != 0)
+        at = at->next;
+    return at == sighting;
+}
+
+static void spare(struct survey *survey)
+{
+    struct sighting **at = &survey->first, *sighting;
+    survey->last = NULL;
+    while ((sighting = *at)) {
+        if (!sighting->spared) {
+            survey->last = sighting;
+            at = &sighting->next;
+            continue;
+        }
+        *at = sighting->next;
+        sighting->next = survey->spared;
+        survey->spared = sighting;
+    }
+}
+
+/* Of the models from `first` on. */
+static bool choose_versions(struct survey *survey, struct sighting *first, struct percept_err *err)
+{
+    for (struct sighting *at = first; at; at = at->next) {
+        const char *home = is_first_version(survey, at) ? home_of(survey, at) : NULL;
+        if (home && !apply_manifest(survey, at->found.name, home, err))
+            return false;
+    }
+    spare(survey);
+    return true;
+}
+
 static bool pass_over(struct survey *survey, const struct root *root, struct percept_err *err)
 {
     struct unseen *unseen = arena_alloc(&survey->scan.arena, sizeof *unseen);
@@ -160,12 +273,15 @@ bool survey_root(struct survey *survey, const struct root *root, struct percept_
 {
     struct scan *scan = &survey->scan;
     struct found *last = scan->last;
+    struct sighting *last_sighting = survey->last;
     struct percept_err why = {0};
     bool good = scan_path(scan, root->path, &why);
     bool there = good || (file_exists(scan_place(root->path)) && err_status(why.code) < 500);
     for (struct found *found = last ? last->next : scan->first; found; found = found->next)
         if (!add(survey, root, found, err))
             return false;
+    if (!choose_versions(survey, last_sighting ? last_sighting->next : survey->first, err))
+        return false;
     if (!there && why.code != ERR_MEMORY && !pass_over(survey, root, err))
         return false;
     if (!good && err)

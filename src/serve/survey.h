@@ -9,7 +9,8 @@
  *     survey_free(&survey);
  *
  * Each name and version is there once: of two the first one counts, and the other is among the omitted. Threads: the
- * caller's; nothing is opened but folders.
+ * caller's; nothing is opened but folders, and the manifests of models that have versions: which of these are served,
+ * and what names they have, is said there.
  */
 #ifndef SERVE_SURVEY_H
 #define SERVE_SURVEY_H
@@ -22,13 +23,23 @@ struct sighting {
     struct found found;
     const struct root *root;
     uint64_t stamp;   /* changes when one of the files does that the model is made of; never 0 */
+    bool spared;      /* by its model's version policy */
     int64_t since_ns; /* when it was first seen like that; for whoever compares surveys */
 };
 
 struct survey {
     struct scan scan;
-    struct sighting *first, *last;
+    struct sighting *first, *last; /* what is to be served */
+    struct sighting *spared;       /* versions that their model's version policy leaves out */
+    struct survey_label *labels;
     struct unseen *unseen;
+};
+
+/* A name for a version, from a manifest. */
+struct survey_label {
+    struct survey_label *next;
+    const char *model, *name;
+    int64_t version;
 };
 
 /* Looks at one more path. False with a sentence as scan_path; what else lies there is told all the same. */

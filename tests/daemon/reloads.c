@@ -211,6 +211,31 @@ START_TEST(a_watched_folder_is_served_as_it_changes)
 }
 END_TEST
 
+START_TEST(a_label_is_asked_like_a_version)
+{
+    static const char manifest[] = "{\"manifest\":1,\"version_labels\":{\"stable\":1}}";
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_model(&rig, "many/1/model.onnx", 1);
+    write_model(&rig, "many/2/model.onnx", 2);
+    rig_write(&rig, "models/many/manifest.json", manifest, strlen(manifest));
+    rig_start(&rig, "%s/models", rig.folder);
+    ck_assert_int_eq(answer_of(&rig, "many"), 2);
+    ck_assert_int_eq(answer_of(&rig, "many/versions/stable"), 1);
+    struct reply reply = rig_get(&rig, "/v2/models/many/versions/canary/ready");
+    ck_assert_int_eq(reply.status, 404);
+    ck_assert_ptr_nonnull(strstr(reply.body, "Request for unknown model: 'many' label 'canary' is not found"));
+    reply_free(&reply);
+    reply = rig_get(&rig, "/v2/models/none/versions/stable");
+    ck_assert_int_eq(reply.status, 404);
+    reply_free(&reply);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
 static int n_regions(void)
 {
     char *list = rig_shell(NULL, "ls /dev/shm | grep -c perceptd-left-%d-", (int)getpid());
@@ -255,6 +280,7 @@ Suite *daemon_reloads_suite(void)
     TCase *tests = tcase_create("reloads");
     tcase_add_test(tests, no_request_fails_while_models_are_replaced);
     tcase_add_test(tests, a_watched_folder_is_served_as_it_changes);
+    tcase_add_test(tests, a_label_is_asked_like_a_version);
     tcase_add_test(tests, no_weights_are_left_behind);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 10);
     suite_add_tcase(suite, tests);

@@ -47,6 +47,28 @@ static const struct {
     {"POST", "/v2/repository/models/a/unload", v2_admin_unload, "a", 0},
 };
 
+static const struct {
+    const char *method, *path;
+    void (*handle)(struct exchange *exchange);
+    const char *label;
+} labelled[] = {
+    {"GET", "/v2/models/a/versions/x", v2_meta_model, "x"},
+    {"GET", "/v2/models/a/versions/stable-2.x/ready", v2_meta_model_ready, "stable-2.x"},
+    {"POST", "/v2/models/a/versions/canary/infer", v2_infer, "canary"},
+    {"GET", "/v2/models/a/versions/ready", v2_meta_model, "ready"},
+};
+
+START_TEST(a_label_may_stand_for_a_version)
+{
+    find(labelled[_i].method, labelled[_i].path);
+    ck_assert_msg(found.route != NULL, "%s: %s", labelled[_i].path, found.err.text);
+    ck_assert_ptr_eq(found.route->handle, labelled[_i].handle);
+    ck_assert_str_eq(found.label, labelled[_i].label);
+    ck_assert_int_eq(found.version, 0);
+    arena_free(&arena);
+}
+END_TEST
+
 START_TEST(paths_find_their_row)
 {
     find(rows[_i].method, rows[_i].path);
@@ -70,7 +92,7 @@ static const char *const nowhere[] = {
     "/v2/models/a/b",
     "/v2/models/a/versions",
     "/v2/models/a/versions/",
-    "/v2/models/a/versions/x",
+    "/v2/models/a/versions/_x",
     "/v2/models/a/versions/1x",
     "/v2/models/a/versions/1/2",
     "/v2/models/a/infer/",
@@ -162,6 +184,7 @@ Suite *http_routes_suite(void)
     Suite *suite = suite_create("http/routes");
     TCase *tcase = tcase_create("routes");
     tcase_add_loop_test(tcase, paths_find_their_row, 0, sizeof rows / sizeof rows[0]);
+    tcase_add_loop_test(tcase, a_label_may_stand_for_a_version, 0, sizeof labelled / sizeof labelled[0]);
     tcase_add_loop_test(tcase, other_paths_find_nothing, 0, sizeof nowhere / sizeof nowhere[0]);
     tcase_add_test(tcase, other_methods_are_told_which_are_allowed);
     tcase_add_test(tcase, bad_names_and_versions_have_sentences);

@@ -452,6 +452,32 @@ START_TEST(reloads_that_have_not_begun_are_one)
 }
 END_TEST
 
+#define MANIFEST(label, n)                                                                                             \
+    "{\"manifest\":1,\"version_policy\":{\"latest\":{\"num_versions\":2}},\"version_labels\":{\"" label "\":" #n "}}"
+
+START_TEST(labels_move_when_their_version_answers)
+{
+    put("repo/a/1/model.onnx", 1);
+    put("repo/a/2/model.onnx", 2);
+    folder_text("repo/a/manifest.json", MANIFEST("stable", 1));
+    serve("repo");
+    ck_assert_ptr_eq(catalog_find_label(catalog, "a", "stable", &err), find("a", 1));
+    folder_text("repo/a/manifest.json", MANIFEST("stable", 3));
+    folder_text("repo/a/3/model.onnx", "no model");
+    reload();
+    ck_assert_ptr_eq(catalog_find_label(catalog, "a", "stable", &err), find("a", 1)); /* 3 does not answer */
+    expect_ready("a", 1); /* it would go, but what takes its place has failed */
+    put("repo/a/3/model.onnx", 3);
+    reload();
+    ck_assert_ptr_eq(catalog_find_label(catalog, "a", "stable", &err), find("a", 3));
+    ck_assert_ptr_null(find("a", 1));
+    folder_text("repo/a/manifest.json", MANIFEST("canary", 3));
+    reload();
+    ck_assert_ptr_null(catalog_find_label(catalog, "a", "stable", &err));
+    ck_assert_ptr_eq(catalog_find_label(catalog, "a", "canary", &err), find("a", 3));
+}
+END_TEST
+
 START_TEST(a_name_that_was_given_holds_for_what_comes_later)
 {
     char named[200];
@@ -697,6 +723,7 @@ Suite *serve_repository_suite(void)
     tcase_add_test(tests, who_was_second_takes_the_place_of_the_first);
     tcase_add_test(tests, reloads_that_have_not_begun_are_one);
     tcase_add_test(tests, a_name_that_was_given_holds_for_what_comes_later);
+    tcase_add_test(tests, labels_move_when_their_version_answers);
     tcase_add_test(tests, what_is_not_calm_yet_is_left_alone);
     tcase_add_test(tests, a_file_that_is_no_model_is_tried_once);
     tcase_add_test(tests, what_is_away_for_a_moment_stays);

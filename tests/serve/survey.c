@@ -144,6 +144,55 @@ START_TEST(of_two_of_a_name_the_first_counts)
 }
 END_TEST
 
+static const struct {
+    const char *policy, *versions; /* that are served of 1, 2, 3 and 5 */
+} policies[] = {
+    {"", "1235"},
+    {",\"version_policy\":{\"all\":{}}", "1235"},
+    {",\"version_policy\":{\"latest\":{}}", "5"},
+    {",\"version_policy\":{\"latest\":{\"num_versions\":2}}", "35"},
+    {",\"version_policy\":{\"latest\":{\"num_versions\":9}}", "1235"},
+    {",\"version_policy\":{\"specific\":{\"versions\":[2,4,5]}}", "25"},
+    {",\"version_policy\":{\"specific\":{\"versions\":[4]}}", ""},
+    {",\"version_policy\":{\"latest\":7}", "1235"}, /* each fails with the manifest's sentence */
+};
+
+START_TEST(a_policy_chooses_versions)
+{
+    char manifest[200], seen[8] = "";
+    folder_files("repo/a/1/model.onnx", "repo/a/2/model.onnx", "repo/a/3/model.onnx", "repo/a/5/model.onnx");
+    folder_files("repo/b/1/model.onnx", "repo/b/2/model.onnx");
+    snprintf(manifest, sizeof manifest, "{\"manifest\":1%s}", policies[_i].policy);
+    folder_text("repo/a/manifest.json", manifest);
+    look("repo");
+    for (int version = 1, n = 0; version < 6; version++)
+        if (survey_find(&survey, "a", version))
+            seen[n++] = (char)('0' + version);
+    ck_assert_str_eq(seen, policies[_i].versions);
+    ck_assert_ptr_nonnull(survey_find(&survey, "b", 1));
+    ck_assert_ptr_nonnull(survey_find(&survey, "b", 2));
+    int n_spared = 0;
+    for (const struct sighting *at = survey.spared; at; at = at->next)
+        n_spared++;
+    ck_assert_int_eq(n_spared, 4 - (int)strlen(seen));
+    ck_assert_int_eq(survey.scan.first_omitted != NULL, !*seen);
+}
+END_TEST
+
+START_TEST(labels_are_read_from_the_manifest_around_the_versions)
+{
+    folder_files("repo/a/1/model.onnx", "repo/a/2/model.onnx", "repo/b/1/model.onnx");
+    folder_text("repo/a/manifest.json", "{\"manifest\":1,\"version_labels\":{\"stable\":1,\"canary\":2}}");
+    ck_assert(look("repo"));
+    int n = 0;
+    for (const struct survey_label *at = survey.labels; at; at = at->next, n++) {
+        ck_assert_str_eq(at->model, "a");
+        ck_assert_int_eq(at->version, strcmp(at->name, "stable") == 0 ? 1 : 2);
+    }
+    ck_assert_int_eq(n, 2);
+}
+END_TEST
+
 START_TEST(what_is_not_there_was_not_seen)
 {
     ck_assert(!look("repo"));
@@ -184,6 +233,8 @@ Suite *serve_survey_suite(void)
     tcase_add_test(tests, a_file_that_takes_anothers_place_shows);
     tcase_add_test(tests, a_link_that_leads_elsewhere_shows);
     tcase_add_test(tests, of_two_of_a_name_the_first_counts);
+    tcase_add_loop_test(tests, a_policy_chooses_versions, 0, sizeof policies / sizeof *policies);
+    tcase_add_test(tests, labels_are_read_from_the_manifest_around_the_versions);
     tcase_add_test(tests, what_is_not_there_was_not_seen);
     tcase_add_test(tests, memory_that_is_short_is_told);
     suite_add_tcase(suite, tests);
