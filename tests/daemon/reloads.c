@@ -54,10 +54,14 @@ static void write_model(const struct rig *rig, const char *path, float number)
     proto_free(&model);
 }
 
-static void note(struct asking *asking, int *counter, const struct reply *reply)
+/* The first one is told. */
+static void note(struct asking *asking, int *counter, const struct reply *reply, int64_t from_us)
 {
     ++*counter;
-    snprintf(asking->seen, sizeof asking->seen, "status %d: %s", reply->status, reply->body ? reply->body : "");
+    if (!*asking->seen)
+        snprintf(asking->seen, sizeof asking->seen, "status %d after %d ms, number %d: %s", reply->status,
+                 (int)((rig_now_us() - from_us) / 1000), __atomic_load_n(&written, __ATOMIC_SEQ_CST),
+                 reply->body ? reply->body : "");
 }
 
 static int version_in(const struct reply *reply)
@@ -67,9 +71,11 @@ static int version_in(const struct reply *reply)
     return at ? atoi(at + strlen(member)) : -1;
 }
 
-static void ask(struct asking *asking, struct client *client, bool versions)
+/* False when the connection is of no use any more. */
+static bool ask(struct asking *asking, struct client *client, bool versions)
 {
     float answer = -1;
+    int64_t from_us = rig_now_us();
     int least = __atomic_load_n(&served, __ATOMIC_SEQ_CST);
     client_request(client, "POST", versions ? "/v2/models/many/infer" : "/v2/models/one/infer", "", body, strlen(body));
     struct reply reply = client_reply(client);
@@ -77,12 +83,13 @@ static void ask(struct asking *asking, struct client *client, bool versions)
     bool whole = reply.status == 200 && reply_floats(&reply, &answer, 1) == 1;
     bool right = versions ? version_in(&reply) == (int)answer : least <= (int)answer && (int)answer <= most;
     if (!whole)
-        note(asking, &asking->failed, &reply);
+        note(asking, &asking->failed, &reply, from_us);
     else if (!right)
-        note(asking, &asking->wrong, &reply);
+        note(asking, &asking->wrong, &reply, from_us);
     else
         asking->answered++;
     reply_free(&reply);
+    return reply.status > 0;
 }
 
 static void *ask_on(void *at)
@@ -93,8 +100,8 @@ static void *ask_on(void *at)
         asking->failed++;
         return NULL;
     }
-    for (int i = 0; !__atomic_load_n(&over, __ATOMIC_SEQ_CST); i++)
-        ask(asking, &client, i % 2);
+    for (int i = 0; !__atomic_load_n(&over, __ATOMIC_SEQ_CST) && ask(asking, &client, i % 2); i++)
+        ;
     client_close(&client);
     return NULL;
 }
