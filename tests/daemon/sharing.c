@@ -64,10 +64,10 @@ static void die(struct rig *rig)
 }
 
 /* y = x + w: a model with weights that is none of the shipped ones. */
-static void write_other_model(const struct rig *rig)
+static void write_other_model(const struct rig *rig, float first)
 {
     const int64_t dims[] = {-1, 1000}, one[] = {1000};
-    static const float weights[1000] = {1, 2, 3};
+    const float weights[1000] = {first, 2, 3};
     struct proto graph = {0};
     proto_add(&graph, GRAPH_NODE, proto_node("Add", "the_add", "x,w", "y"));
     proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("w", PERCEPT_FLOAT, 1, one, weights, sizeof weights));
@@ -132,7 +132,7 @@ START_TEST(two_daemons_share_one_set_that_survives_them)
     expect_answer(&first);
     die(&first);
 
-    write_other_model(&first);
+    write_other_model(&first, 1);
     rig_start(&first, "%s/other.onnx --region-prefix %s", first.folder, prefix());
     struct regions left = look();
     ck_assert_msg(left.n <= 1 && (left.n == 0 || left.fewest == 1),
@@ -185,7 +185,7 @@ START_TEST(kept_weights_are_found_by_the_next_start)
     expect_answer(&rig);
     die(&rig);
     expect_regions(n, 0, "killed");
-    write_other_model(&rig); /* others of the user come and go */
+    write_other_model(&rig, 1); /* others of the user come and go */
     rig_start(&rig, "%s/other.onnx --region-prefix %s", rig.folder, prefix());
     ck_assert_int_eq(rig_stop(&rig), 0);
     expect_regions(n, 0, "another daemon came and went");
@@ -223,7 +223,7 @@ START_TEST(a_file_that_changed_leaves_nothing_kept_behind)
     if (!rig_is_there())
         return;
     rig_begin(&rig);
-    write_other_model(&rig);
+    write_other_model(&rig, 1);
     rig_start(&rig, "%s/other.onnx --keep-regions --region-prefix %s", rig.folder, prefix());
     ck_assert_int_eq(rig_stop(&rig), 0);
     int n = look().n;
@@ -237,12 +237,12 @@ START_TEST(a_file_that_changed_leaves_nothing_kept_behind)
 }
 END_TEST
 
-/* /dev/shm of this process and its children, too small for any weights. */
-static bool no_room(void)
+/* /dev/shm of this process and its children, of this size. */
+static bool make_room(const char *size)
 {
     bool forked = !getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0;
     if (forked && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-        mount("none", "/dev/shm", "tmpfs", 0, "size=4k") == 0)
+        mount("none", "/dev/shm", "tmpfs", 0, size) == 0)
         return true;
     printf("skipped: no file system of its own is allowed here\n");
     return false;
@@ -259,7 +259,7 @@ static int count_in_log(const struct rig *rig, const char *words)
 START_TEST(weights_without_room_are_private_and_said_to_be)
 {
     struct rig rig;
-    if (!rig_is_there() || !no_room())
+    if (!rig_is_there() || !make_room("size=4k"))
         return;
     rig_begin(&rig);
     rig_start(&rig, "models --keep-regions --region-prefix %s", prefix());
@@ -277,6 +277,35 @@ START_TEST(weights_without_room_are_private_and_said_to_be)
 }
 END_TEST
 
+static void load_again(const struct rig *rig, float first)
+{
+    write_other_model(rig, first);
+    struct reply reply = rig_ask(rig, "POST", "/v2/repository/models/other/load", "", "", 0);
+    ck_assert_msg(reply.status == 200, "%d: %s", reply.status, reply.body);
+    reply_free(&reply);
+}
+
+/* There is room for one set of weights: the other is private while both are there. */
+START_TEST(a_new_instance_without_room_is_private)
+{
+    struct rig rig;
+    if (!rig_is_there() || !make_room("size=12k"))
+        return;
+    rig_begin(&rig);
+    write_other_model(&rig, 1);
+    rig_start(&rig, "%s/other.onnx --admin --region-prefix %s", rig.folder, prefix());
+    ck_assert_int_eq(count_in_log(&rig, "model ready .*weights=packed"), 1);
+    load_again(&rig, 2);
+    ck_assert_int_eq(count_in_log(&rig, "model ready .*weights=private"), 1);
+    while (look().n) /* the first one's go behind the answer */
+        rig_pause(3);
+    load_again(&rig, 3);
+    ck_assert_int_eq(count_in_log(&rig, "model ready .*weights=packed"), 2);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
 Suite *daemon_sharing_suite(void);
 
 Suite *daemon_sharing_suite(void)
@@ -289,6 +318,7 @@ Suite *daemon_sharing_suite(void)
     tcase_add_test(tests, kept_weights_go_when_they_are_cleaned);
     tcase_add_test(tests, a_file_that_changed_leaves_nothing_kept_behind);
     tcase_add_test(tests, weights_without_room_are_private_and_said_to_be);
+    tcase_add_test(tests, a_new_instance_without_room_is_private);
     tcase_set_timeout(tests, RIG_PATIENCE_MS / 1000 * 4);
     suite_add_tcase(suite, tests);
     return suite;
