@@ -319,6 +319,8 @@ bool client_send(struct client *client, const void *bytes, size_t n_bytes)
     const char *at = bytes;
     while (n_bytes > 0) {
         ssize_t n = send(client->fd, at, n_bytes, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             return false;
         at += n;
@@ -367,7 +369,10 @@ static bool receive(struct client *client)
         client->bytes = bytes;
         client->capacity = capacity;
     }
-    ssize_t n = recv(client->fd, client->bytes + client->n_bytes, client->capacity - client->n_bytes - 1, 0);
+    ssize_t n;
+    do /* a socket with a timeout is interrupted by signals that nobody handles, as by the end of another's child */
+        n = recv(client->fd, client->bytes + client->n_bytes, client->capacity - client->n_bytes - 1, 0);
+    while (n < 0 && errno == EINTR);
     if (n <= 0)
         return false;
     client->n_bytes += (size_t)n;
