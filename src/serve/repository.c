@@ -373,24 +373,25 @@ static void look_at_roots(struct look *look)
         look->err = why;
 }
 
-static void look_work(struct task *task)
-{
-    struct look *look = (struct look *)(void *)task; /* its first member */
-    for (struct control *at = look->controls; at; at = at->look_next)
-        read_body(at);
-    look_at_roots(look);
-    if (look->notice >= 0 && !look->err.code)
-        notice_follow(look->notice, &look->survey, look->roots);
-}
-
-/* What was seen alike before was so since then. */
-static void date(struct repository *repository, struct survey *survey)
+/* What was seen alike before was so since then. Nobody changes what was seen while a look is under way. */
+static void date(const struct repository *repository, struct survey *survey)
 {
     int64_t now_ns = repository->now_ns();
     for (struct sighting *at = survey->first; at; at = at->next) {
         const struct sighting *before = survey_find(&repository->seen, at->found.name, at->found.version);
         at->since_ns = before && before->stamp == at->stamp ? before->since_ns : now_ns;
     }
+}
+
+static void look_work(struct task *task)
+{
+    struct look *look = (struct look *)(void *)task; /* its first member */
+    for (struct control *at = look->controls; at; at = at->look_next)
+        read_body(at);
+    look_at_roots(look);
+    date(look->controls->repository, &look->survey);
+    if (look->notice >= 0 && !look->err.code)
+        notice_follow(look->notice, &look->survey, look->roots);
 }
 
 static bool is_labelled(const struct survey *survey, const struct survey_label *label)
@@ -412,7 +413,6 @@ static void take_labels_away(struct repository *repository, const struct survey 
 static void take_survey(struct repository *repository)
 {
     struct look *look = &repository->look;
-    date(repository, &look->survey);
     if (!look->err.code && catalog_omit(repository->catalog, look->survey.scan.first_omitted, &look->err)) {
         take_labels_away(repository, &look->survey);
         survey_free(&repository->seen);
