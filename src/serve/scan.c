@@ -32,6 +32,7 @@
 #define NAME_MAX_BYTES 128
 #define VERSION_DIGITS 18
 #define MODEL_FILE "model.onnx"
+#define CONFIG_FILE "config.pbtxt" /* of a repository of Triton */
 
 bool scan_name(const char *name)
 {
@@ -117,6 +118,9 @@ static const struct ending {
     {".keras", "a Keras file", "convert it with tf2onnx"},
     {".tflite", "a TFLite model", "convert it with tf2onnx"},
     {".pb", "a TensorFlow graph", "convert it with tf2onnx"},
+    {".savedmodel", "a TensorFlow SavedModel", "convert it with tf2onnx"},
+    {".graphdef", "a TensorFlow graph", "convert it with tf2onnx"},
+    {".mar", "an archive of TorchServe", "export the network in it with torch.onnx.export"},
     {".pkl", "a Python pickle", "convert it with skl2onnx"},
     {".pickle", "a Python pickle", "convert it with skl2onnx"},
     {".joblib", "a Python pickle", "convert it with skl2onnx"},
@@ -161,7 +165,8 @@ struct folder {
     const char *model;            /* MODEL_FILE, or the only .onnx; NULL */
     const char *first, *second;   /* of several .onnx */
     const char *foreign, *broken; /* another kind of file; an .onnx that is a link to nothing */
-    bool has_model_file, has_programs;
+    const char *program;          /* "model.py": of a backend that runs programs */
+    bool has_model_file, has_programs, has_config;
 };
 
 /* NULL is noted as memory that is short: who asks takes it for a file that is not there. */
@@ -184,6 +189,13 @@ static bool is_broken(struct scan *scan, const char *folder, const char *name)
     return path && !file_exists(path);
 }
 
+/* Is there a config.pbtxt for models in it, which may say which of several files is meant? */
+static bool is_configured(struct scan *scan, const char *folder)
+{
+    const char *path = join(scan, folder, MODEL_FILE);
+    return path && scan_config(&scan->arena, path);
+}
+
 static bool list(struct scan *scan, char *path, struct folder *folder, struct percept_err *err)
 {
     struct percept_err own = {0}, *why = err ? err : &own;
@@ -193,6 +205,9 @@ static bool list(struct scan *scan, char *path, struct folder *folder, struct pe
     for (int i = 0; i < folder->n; i++) {
         const char *name = folder->names[i];
         folder->has_programs |= is_program(name);
+        folder->has_config |= strcmp(name, CONFIG_FILE) == 0;
+        if (strcmp(name, "model.py") == 0)
+            folder->program = name;
         if (is_litter(name))
             continue;
         if (!folder->foreign && ending_of(name))
@@ -209,7 +224,7 @@ static bool list(struct scan *scan, char *path, struct folder *folder, struct pe
     }
     if (folder->has_model_file)
         folder->model = MODEL_FILE;
-    else if (folder->n_onnx > 1)
+    else if (folder->n_onnx > 1 && !is_configured(scan, path))
         folder->model = NULL;
     return folder->n >= 0 || (path == NULL && err_memory(err, "a path", 1));
 }
@@ -260,6 +275,19 @@ static bool note(struct scan *scan, const char *name, int64_t version, char *pat
 }
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
+
+const char *scan_config(struct arena *arena, const char *path)
+{
+    const char *folder = file_dirname(arena, path);
+    for (int i = 0; folder && i < 2; i++) {
+        const char *config = file_join(arena, folder, CONFIG_FILE);
+        if (!config || file_exists(config))
+            return config;
+        const char *name = file_stem(arena, folder);
+        folder = name && version_of(name) > 0 ? file_dirname(arena, folder) : NULL;
+    }
+    return NULL;
+}
 
 /* The manifest's folder: the version's own, else the model's. */
 static char *manifest_folder(struct scan *scan, char *own, char *outer)
@@ -316,6 +344,21 @@ static const char *plainer_twin(struct scan *scan, const struct folder *model, c
     return first == name ? NULL : first;
 }
 
+/* What is in a folder without an .onnx, if it is of another framework; `at` is the folder as it is shown. */
+static const char *why_foreign(struct scan *scan, const char *at, const struct folder *folder)
+{
+    const struct ending *ending = folder->foreign ? ending_of(folder->foreign) : NULL;
+    if (ending)
+        return arena_printf(&scan->arena, "there is no .onnx file in it; '%s%s' is %s: %s", at, folder->foreign,
+                            ending->what, ending->remedy);
+    if (folder->program)
+        return arena_printf(&scan->arena,
+                            "there is no .onnx file in it; '%s%s' is a program of a Python backend: export the network "
+                            "that it runs to ONNX",
+                            at, folder->program);
+    return NULL;
+}
+
 static const char *why_no_version(struct scan *scan, const struct folder *model, const char *name,
                                   const struct folder *inner)
 {
@@ -330,11 +373,12 @@ static const char *why_no_version(struct scan *scan, const struct folder *model,
     if (twin)
         return arena_printf(&scan->arena, "'%s' is version %lld too, and is served; rename one", twin,
                             (long long)version_of(name));
-    if (!inner->model)
-        return inner->n_onnx ? "it holds several .onnx files and none is called model.onnx; rename the one "
-                               "that is meant"
-                             : "there is no .onnx file in it: a version's is called model.onnx";
-    return NULL;
+    if (inner->model)
+        return NULL;
+    if (inner->n_onnx)
+        return "it holds several .onnx files and none is called model.onnx; rename the one that is meant";
+    const char *foreign = why_foreign(scan, "", inner);
+    return foreign ? foreign : "there is no .onnx file in it: a version's is called model.onnx";
 }
 
 /* A subfolder of a model's folder. */
@@ -391,10 +435,24 @@ static bool scan_versions(struct scan *scan, struct folder *model, const char *n
 
 /* --- a folder within a folder of models --------------------------------------------------------------------------- */
 
+/* The same of its highest version. */
+static const char *why_versions_foreign(struct scan *scan, const struct folder *folder)
+{
+    struct folder inner;
+    const char *highest = NULL;
+    for (int i = 0; i < folder->n; i++)
+        if (version_of(folder->names[i]) > (highest ? version_of(highest) : 0))
+            highest = folder->names[i];
+    char *path = highest ? join(scan, folder->path, highest) : NULL;
+    if (!path || !file_is_folder(path) || !list(scan, path, &inner, NULL))
+        return NULL;
+    const char *at = shown_folder(scan, highest);
+    return at ? why_foreign(scan, at, &inner) : NULL;
+}
+
 static const char *why_no_model(struct scan *scan, const struct folder *folder, const struct versions *versions)
 {
     struct arena *arena = &scan->arena;
-    const struct ending *ending = folder->foreign ? ending_of(folder->foreign) : NULL;
     if (!folder->n)
         return "it is empty: put model.onnx in it, or remove it";
     if (folder->n_onnx > 1)
@@ -412,9 +470,15 @@ static const char *why_no_model(struct scan *scan, const struct folder *folder, 
                             "'%s' in it is a symbolic link that leads nowhere: fetch what it "
                             "leads to (`git annex get` in a clone of git-annex)",
                             folder->broken);
-    if (ending)
-        return arena_printf(arena, "there is no .onnx file in it; '%s' is %s: %s", folder->foreign, ending->what,
-                            ending->remedy);
+    const char *foreign = why_foreign(scan, "", folder);
+    if (!foreign)
+        foreign = why_versions_foreign(scan, folder);
+    if (foreign)
+        return foreign;
+    if (folder->has_config)
+        return "there is a config.pbtxt and no model: expected versions such as 1/model.onnx (an ensemble has none, "
+               "and "
+               "is not served)";
     return "there is no model in it: expected model.onnx, one .onnx file, or versions such as "
            "1/model.onnx";
 }
@@ -447,7 +511,7 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
         return scan_versions(scan, &folder, name, err);
     if (folder.model)
         return note(scan, name, 1, file_join(arena, path, folder.model), path, shown, err);
-    if (folder.has_programs && !folder.n_onnx && !versions.other)
+    if (folder.has_programs && !folder.has_config && !folder.n_onnx && !versions.other)
         return true;
     return omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
 }
@@ -501,6 +565,33 @@ static bool scan_folder(struct scan *scan, const char *path, struct percept_err 
         if (!is_litter(folder.names[i]) && !scan_entry(scan, &folder, folder.names[i], err))
             return false;
     return true;
+}
+
+/* --- what was found ----------------------------------------------------------------------------------------------- */
+
+const char *scan_form(const char *name, const char *path, bool configured)
+{
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    const char *outer = slash ? memrchr(path, '/', (size_t)(slash - path)) : NULL;
+    char folder[NAME_MAX_BYTES + 1] = "";
+    const size_t n = outer ? (size_t)(slash - outer - 1) : 0;
+    if (n && n < sizeof folder)
+        memcpy(folder, outer + 1, n);
+    if (version_of(folder) > 0)
+        return configured ? "numbered versions with a config.pbtxt" : "numbered versions";
+    if (strcasecmp(file, MODEL_FILE) != 0 && strcmp(folder, name) != 0)
+        return configured ? "a file with a config.pbtxt" : "a file";
+    return configured ? "a folder of one model with a config.pbtxt" : "a folder of one model";
+}
+
+bool scan_is_only(const char *path)
+{
+    struct scan scan = {0};
+    struct folder folder;
+    char *around = file_dirname(&scan.arena, path);
+    const bool only = !around || !list(&scan, around, &folder, NULL) || folder.n_onnx < 2 || folder.has_model_file;
+    arena_free(&scan.arena);
+    return only;
 }
 
 /* A path on the command line that gives nothing: told to the caller, and kept beside the rest. */

@@ -46,6 +46,16 @@ int64_t scan_number(const char *name);
 /* "NAME=PATH" -> PATH, in the same text; what is no such thing is a path itself. */
 const char *scan_place(const char *path);
 
+/* The config.pbtxt that speaks of the model file at this path: beside it or, where its folder is a version, around
+ * that. NULL: there is none, or memory is short. */
+const char *scan_config(struct arena *arena, const char *path);
+
+/* Is it the only .onnx of its folder, or is one of them called model.onnx? */
+bool scan_is_only(const char *path);
+
+/* What a model was taken for, for the log: "numbered versions". `configured`: with a config.pbtxt. */
+const char *scan_form(const char *name, const char *path, bool configured);
+
 /* Looks at a path as catalog.h describes. False with a sentence when there is no model (NOT_FOUND),
  * or it is not what it should be; `omitted` is then told as well. */
 bool scan_path(struct scan *scan, const char *path, struct percept_err *err);

@@ -133,6 +133,172 @@ START_TEST(a_models_folder_holds_a_model_or_versions)
 }
 END_TEST
 
+START_TEST(a_config_lies_beside_the_model_or_its_versions)
+{
+    static const struct {
+        const char *model, *config; /* NULL: none speaks of it */
+    } rows[] = {{"a/1/model.onnx", "a/config.pbtxt"},
+                {"a/v2/model.onnx", "a/config.pbtxt"},
+                {"a/model.onnx", "a/config.pbtxt"},
+                {"b/1/model.onnx", "b/1/config.pbtxt"},
+                {"b/2/model.onnx", "b/config.pbtxt"},
+                {"a/latest/model.onnx", NULL},
+                {"c/1/model.onnx", NULL}};
+    folder_files("a/config.pbtxt", "b/config.pbtxt", "b/1/config.pbtxt", "config.pbtxt");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *config = scan_config(&arena, folder_at(rows[i].model));
+        if (rows[i].config)
+            ck_assert_str_eq(config, folder_at(rows[i].config));
+        else
+            ck_assert_ptr_null(config);
+    }
+}
+END_TEST
+
+/* Folders as others write them: what is found when `argument` is served. */
+static const struct {
+    const char *files[8];
+    const char *argument;
+    struct {
+        const char *name;
+        int64_t version;
+        const char *file, *form;
+    } found[3]; /* in the order of finding */
+    const char *omitted, *says;
+} forms[] = {
+    /* a storage initializer of KServe, in its three forms */
+    {{"mnt/models/model.onnx"},
+     "mnt/models",
+     {{"models", 1, "mnt/models/model.onnx", "a folder of one model"}},
+     NULL,
+     NULL},
+    {{"mnt/models/1/model.onnx"},
+     "mnt/models",
+     {{"models", 1, "mnt/models/1/model.onnx", "numbered versions"}},
+     NULL,
+     NULL},
+    {{"mnt/models/net/1/model.onnx", "mnt/models/net/2/model.onnx", "mnt/models/other/model.onnx"},
+     "mnt/models",
+     {{"net", 1, "mnt/models/net/1/model.onnx", "numbered versions"},
+      {"net", 2, "mnt/models/net/2/model.onnx", "numbered versions"},
+      {"other", 1, "mnt/models/other/model.onnx", "a folder of one model"}},
+     NULL,
+     NULL},
+    {{"mnt/models/net.onnx"}, "mnt/models", {{"net", 1, "mnt/models/net.onnx", "a file"}}, NULL, NULL},
+    {{"mnt/models/model.onnx", "mnt/models/config.pbtxt"},
+     "mnt/models",
+     {{"models", 1, "mnt/models/model.onnx", "a folder of one model with a config.pbtxt"}},
+     NULL,
+     NULL},
+    {{"mnt/models/1/model.onnx", "mnt/models/config.pbtxt"},
+     "mnt/models",
+     {{"models", 1, "mnt/models/1/model.onnx", "numbered versions with a config.pbtxt"}},
+     NULL,
+     NULL},
+    /* a repository of Triton, and one model of it */
+    {{"repo/a/config.pbtxt", "repo/a/1/model.onnx", "repo/b/config.pbtxt", "repo/b/2/model.onnx"},
+     "repo",
+     {{"a", 1, "repo/a/1/model.onnx", "numbered versions with a config.pbtxt"},
+      {"b", 2, "repo/b/2/model.onnx", "numbered versions with a config.pbtxt"}},
+     NULL,
+     NULL},
+    {{"repo/a/config.pbtxt", "repo/a/labels.txt", "repo/a/1/model.onnx"},
+     "repo/a",
+     {{"a", 1, "repo/a/1/model.onnx", "numbered versions with a config.pbtxt"}},
+     NULL,
+     NULL},
+    {{"repo/a/config.pbtxt", "repo/a/1/net.onnx"},
+     "repo",
+     {{"a", 1, "repo/a/1/net.onnx", "numbered versions with a config.pbtxt"}},
+     NULL,
+     NULL},
+    {{"repo/a/config.pbtxt", "repo/a/1/x.onnx", "repo/a/1/y.onnx"},
+     "repo",
+     {{"a", 1, "repo/a/1/x.onnx", "numbered versions with a config.pbtxt"}},
+     NULL,
+     NULL},
+    {{"repo/good/1/model.onnx", "repo/rt/config.pbtxt", "repo/rt/1/model.plan"},
+     "repo",
+     {{"good", 1, "repo/good/1/model.onnx", "numbered versions"}},
+     "rt/",
+     "there is no .onnx file in it; '1/model.plan' is a TensorRT engine: use the .onnx file"},
+    {{"repo/good/1/model.onnx", "repo/tf/config.pbtxt", "repo/tf/1/x", "repo/tf/3/model.savedmodel/saved_model.pb"},
+     "repo",
+     {{"good", 1, "repo/good/1/model.onnx", "numbered versions"}},
+     "tf/",
+     "'3/model.savedmodel' is a TensorFlow SavedModel: convert it with tf2onnx"},
+    {{"repo/good/1/model.onnx", "repo/py/config.pbtxt", "repo/py/1/model.py"},
+     "repo",
+     {{"good", 1, "repo/good/1/model.onnx", "numbered versions"}},
+     "py/",
+     "'1/model.py' is a program of a Python backend: export the network"},
+    {{"repo/good/1/model.onnx", "repo/pt/config.pbtxt", "repo/pt/1/model.pt"},
+     "repo",
+     {{"good", 1, "repo/good/1/model.onnx", "numbered versions"}},
+     "pt/",
+     "'1/model.pt' is a PyTorch file: export the network"},
+    {{"repo/good/1/model.onnx", "repo/chain/config.pbtxt", "repo/chain/1/.keep"},
+     "repo",
+     {{"good", 1, "repo/good/1/model.onnx", "numbered versions"}},
+     "chain/",
+     "there is a config.pbtxt and no model: expected versions such as 1/model.onnx (an ensemble has none"},
+    {{"repo/good/config.pbtxt", "repo/good/1/model.onnx", "repo/good/2/model.plan"},
+     "repo",
+     {{"good", 1, "repo/good/1/model.onnx", "numbered versions with a config.pbtxt"}},
+     "good/2/",
+     "there is no .onnx file in it; 'model.plan' is a TensorRT engine"},
+    /* TF Serving's numbered versions */
+    {{"m/1/model.onnx", "m/20/model.onnx"},
+     "m",
+     {{"m", 1, "m/1/model.onnx", "numbered versions"}, {"m", 20, "m/20/model.onnx", "numbered versions"}},
+     NULL,
+     NULL},
+    {{"base/m/1/model.onnx", "base/old/1/saved_model.pb", "base/old/1/variables/variables.index"},
+     "base",
+     {{"m", 1, "base/m/1/model.onnx", "numbered versions"}},
+     "old/",
+     "'1/saved_model.pb' is a TensorFlow graph: convert it with tf2onnx"},
+    /* TorchServe's store, and a bare folder */
+    {{"store/net.mar", "store/net2.onnx"},
+     "store",
+     {{"net2", 1, "store/net2.onnx", "a file"}},
+     "net.mar",
+     "it is an archive of TorchServe, not ONNX: export the network in it with torch.onnx.export"},
+    {{"bare/a.onnx", "bare/b.onnx", "bare/config.pbtxt"},
+     "bare",
+     {{"a", 1, "bare/a.onnx", "a file"}, {"b", 1, "bare/b.onnx", "a file"}},
+     NULL,
+     NULL},
+};
+
+START_TEST(folders_are_taken_as_others_write_them)
+{
+    folder_put_all(forms[_i].files);
+    add(forms[_i].argument);
+    const struct found *found = scan.first;
+    for (int i = 0; i < 3 && forms[_i].found[i].name; i++, found = found->next) {
+        expect(found, forms[_i].found[i].name, forms[_i].found[i].version);
+        ck_assert_str_eq(found->path, folder_at(forms[_i].found[i].file));
+        const bool configured = found->folder && scan_config(&arena, found->path);
+        ck_assert_str_eq(scan_form(found->name, found->path, configured), forms[_i].found[i].form);
+    }
+    ck_assert_ptr_null(found);
+    if (forms[_i].omitted)
+        expect_omitted(forms[_i].omitted, forms[_i].says);
+    expect_no_more_omitted();
+}
+END_TEST
+
+START_TEST(of_several_files_none_is_the_only_one)
+{
+    folder_files("a/x.onnx", "a/y.onnx", "b/x.onnx", "c/model.onnx", "c/x.onnx");
+    ck_assert(!scan_is_only(folder_at("a/x.onnx")));
+    ck_assert(scan_is_only(folder_at("b/x.onnx")));
+    ck_assert(scan_is_only(folder_at("c/model.onnx")));
+    ck_assert(scan_is_only(folder_at("none/x.onnx")));
+}
+END_TEST
+
 START_TEST(a_name_that_cannot_be_leaves_the_others)
 {
     folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/caf\xc3\xa9.onnx", "repo/_x/model.onnx",
@@ -494,6 +660,9 @@ Suite *serve_scan_suite(void)
     tcase_add_test(tests, model_onnx_is_called_like_its_folder_or_that_of_its_versions);
     tcase_add_test(tests, a_models_folder_holds_a_model_or_versions);
     tcase_add_test(tests, a_folder_of_models_adds_them_all);
+    tcase_add_test(tests, a_config_lies_beside_the_model_or_its_versions);
+    tcase_add_loop_test(tests, folders_are_taken_as_others_write_them, 0, sizeof forms / sizeof *forms);
+    tcase_add_test(tests, of_several_files_none_is_the_only_one);
     tcase_add_test(tests, a_name_that_cannot_be_leaves_the_others);
     tcase_add_test(tests, what_has_one_meaning_is_served);
     tcase_add_test(tests, a_folder_of_versions_means_the_same_named_alone);
