@@ -58,7 +58,7 @@ static void add_model(struct text *text, const struct served *served)
         return;
     }
     int n;
-    const struct percept_io *inputs = percept_inputs(served->model, &n);
+    const struct percept_io *inputs = served_inputs(served, &n);
     for (int i = 0; i < n; i++) {
         char shape[200];
         command_shape_text(inputs[i].rank, inputs[i].dims, inputs[i].dim_names, shape, sizeof shape);
@@ -104,7 +104,7 @@ static bool is_plain(const char *name)
 static bool can_be_shown(const struct served *served)
 {
     int n;
-    const struct percept_io *inputs = percept_inputs(served->model, &n);
+    const struct percept_io *inputs = served_inputs(served, &n);
     for (int i = 0; i < n; i++)
         if (!zero_of(inputs[i].dtype) || inputs[i].rank < 0 || !is_plain(inputs[i].name))
             return false;
@@ -128,7 +128,7 @@ static void add_input(struct text *text, const struct percept_io *io, bool first
 static void add_tensor_body(struct text *text, const struct served *served)
 {
     int n;
-    const struct percept_io *inputs = percept_inputs(served->model, &n);
+    const struct percept_io *inputs = served_inputs(served, &n);
     text_add(text, "{ ");
     for (int i = 0; i < n; i++)
         add_input(text, &inputs[i], i == 0);

@@ -78,7 +78,7 @@ static void add_in_quotes(struct text *text, const char *json)
 static void add_json_request(struct text *text, const struct served *served)
 {
     int n;
-    const struct percept_io *inputs = percept_inputs(served->model, &n);
+    const struct percept_io *inputs = served_inputs(served, &n);
     struct text json = {.arena = text->arena}, quoted = {.arena = text->arena};
     text_add(&json, "{\"inputs\":[");
     for (int i = 0; i < n; i++) {
@@ -154,8 +154,8 @@ static void add_model(struct text *text, const struct exchange *exchange, const 
         return;
     }
     int n_inputs, n_outputs;
-    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
-    const struct percept_io *outputs = percept_outputs(served->model, &n_outputs);
+    const struct percept_io *inputs = served_inputs(served, &n_inputs);
+    const struct percept_io *outputs = served_outputs(served, &n_outputs);
     add_ios(text, "takes", inputs, n_inputs, medium_of(served));
     add_ios(text, "gives", outputs, n_outputs, "");
     text_add(text, "</ul>\n");

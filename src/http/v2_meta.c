@@ -228,8 +228,8 @@ void v2_meta_model(struct exchange *exchange)
         return;
     }
     int n_inputs, n_outputs;
-    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
-    const struct percept_io *outputs = percept_outputs(served->model, &n_outputs);
+    const struct percept_io *inputs = served_inputs(served, &n_inputs);
+    const struct percept_io *outputs = served_outputs(served, &n_outputs);
     struct text text = {.arena = &exchange->arena};
     text_add(&text, "{\"name\":");
     text_json(&text, served->name);

@@ -85,7 +85,7 @@ struct answer_labels answer_labels(const struct job *job, int output)
 {
     int n;
     const struct manifest *manifest = job->served->manifest;
-    const struct percept_io *io = &percept_outputs(job->served->model, &n)[output];
+    const struct percept_io *io = &served_outputs(job->served, &n)[output];
     bool meant = !manifest->task_output || strcmp(manifest->task_output, io->name) == 0;
     return meant && manifest->n_labels ? (struct answer_labels){manifest->n_labels, manifest->labels}
                                        : (struct answer_labels){io->n_labels, io->labels};

@@ -249,7 +249,7 @@ static bool batch_fits(struct job *job, const struct percept_io *io, int64_t n, 
 bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor, struct percept_err *err)
 {
     int n_inputs;
-    const struct percept_io *io = &percept_inputs(job->served->model, &n_inputs)[input];
+    const struct percept_io *io = &served_inputs(job->served, &n_inputs)[input];
     if (tensor->dtype != io->dtype) {
         const char *wanted = codec_datatype(io->dtype);
         return err_set(err, ERR_INVALID, "inference input '%s' data-type is '%s', but model '%s' expects '%s'",

@@ -132,7 +132,7 @@ static bool deduce(const struct job *job, const struct percept_io *io, struct pe
 bool codec_binary_raw(struct job *job, struct percept_err *err)
 {
     int n_inputs, at = codec_body_input(job);
-    const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
+    const struct percept_io *io = served_inputs(job->served, &n_inputs);
     if (at < 0)
         return err_set(err, ERR_INVALID,
                        "Raw request must only have 1 input (found 1) to be deduced but got %d inputs "

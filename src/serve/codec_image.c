@@ -351,7 +351,7 @@ static bool convert(const struct source *source, const struct format *format)
 bool codec_image_decode(struct job *job, struct percept_err *err)
 {
     int n_inputs, at = codec_body_input(job);
-    const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
+    const struct percept_io *io = served_inputs(job->served, &n_inputs);
     const struct manifest_input *input = at >= 0 ? manifest_input(job->served->manifest, io[at].name) : NULL;
     if (!input || input->kind != MANIFEST_IMAGE)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a picture; send V2 JSON", job->served->name);

@@ -245,7 +245,7 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
                      int64_t n_texts, struct percept_err *err)
 {
     int n_inputs;
-    const struct percept_io *io = &percept_inputs(job->served->model, &n_inputs)[input];
+    const struct percept_io *io = &served_inputs(job->served, &n_inputs)[input];
     int rank = io->rank < 0 ? 2 : io->rank; /* a rank that the model does not tell */
     if ((io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32) || rank < 1 || rank > 2)
         return err_set(err, ERR_UNSUPPORTED,
@@ -282,7 +282,7 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
 bool codec_text_decode(struct job *job, struct percept_err *err)
 {
     int n_inputs, at = codec_body_input(job);
-    const struct percept_io *io = percept_inputs(job->served->model, &n_inputs);
+    const struct percept_io *io = served_inputs(job->served, &n_inputs);
     const struct manifest_input *input = at >= 0 ? manifest_input(job->served->manifest, io[at].name) : NULL;
     if (!input || input->kind != MANIFEST_TEXT)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a text; send V2 JSON", job->served->name);

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "serve/beside.h"
 #include "serve/fit.h"
 #include "serve/override.h"
 
@@ -124,22 +125,29 @@ static bool override_manifest(struct entry *entry, struct percept_err *err)
     return true;
 }
 
-static struct percept_model *open_file(const struct entry *entry, const struct percept_options *options,
-                                       struct percept_err *err)
+static struct percept_model *open_file(const struct entry *entry, const char *path,
+                                       const struct percept_options *options, struct percept_err *err)
 {
     const struct served *served = &entry->served;
     for (const struct override_file *at = entry->override ? entry->override->files : NULL; at; at = at->next)
         if (at->version == served->version)
             return percept_open_memory(at->bytes.at, bytes_size(at->bytes), options, err);
-    return percept_open(served->path, options, err);
+    return percept_open(path, options, err);
 }
 
 static bool open_model(struct entry *entry, struct percept_err *err)
 {
     const struct settings *settings = entry->settings;
     struct served *served = &entry->served;
-    served->manifest = manifest_read(entry->folder, &served->arena, err);
-    if (!served->manifest || !override_manifest(entry, err))
+    struct beside beside = {.name = served->name,
+                            .path = served->path,
+                            .folder = entry->folder,
+                            .named = served->root ? served->root->path : NULL,
+                            .overridden = entry->override && entry->override->has_config};
+    const bool read = beside_read(&beside, &served->arena, err);
+    served->manifest = beside.manifest;
+    entry->configured = beside.config != NULL;
+    if (!read || !override_manifest(entry, err))
         return false;
     const struct percept_options options = {.size = sizeof options,
                                             .level = settings->level,
@@ -149,8 +157,26 @@ static bool open_model(struct entry *entry, struct percept_err *err)
                                                                                 : PERCEPT_REGION_SHARED,
                                             .region_prefix = settings->region_prefix,
                                             .batch_independent = served->manifest->independent};
-    served->model = open_file(entry, &options, err);
-    return served->model && fit_model(served->manifest, served->model, err);
+    served->model = open_file(entry, beside.file, &options, err);
+    return served->model && fit_model(served->manifest, served->model, err) &&
+           fit_declare(served->manifest, served->model, &served->arena, &served->declared_inputs,
+                       &served->declared_outputs, err);
+}
+
+/* The batch of what is declared is a free axis, and where dims are without it the first. */
+static bool free_as_declared(const struct served *served)
+{
+    int n[2];
+    const struct percept_io *lists[] = {served_inputs(served, &n[0]), served_outputs(served, &n[1])};
+    if (served->manifest->max_batch_size == 0)
+        return false;
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < n[k]; i++) {
+            const struct percept_io *io = &lists[k][i];
+            if (io->rank > 0 && (io->dims[io->batch_axis] >= 0 || (served->manifest->declared_batch && io->batch_axis)))
+                return false;
+        }
+    return true;
 }
 
 static int batch_axis_of(const struct percept_io *ios, int n, const char *name)
@@ -181,14 +207,59 @@ static void set_batching(struct entry *entry)
         served->manifest->max_batch_size > 0 ? served->manifest->max_batch_size : entry->settings->max_batch_size;
     if (limit <= 0)
         limit = DEFAULT_BATCH_SIZE;
-    served->batching = description.batch_free && described_in_front(served->manifest, served->model);
+    served->batching =
+        description.batch_free && described_in_front(served->manifest, served->model) && free_as_declared(served);
     served->max_batch_size = served->batching ? limit : 1;
+}
+
+/* The inputs at the shapes of a warm-up request, as if they were all that the model takes. */
+static struct percept_io *warmup_inputs(struct entry *entry, const struct manifest_warmup *warmup, int *n)
+{
+    struct served *served = &entry->served;
+    const struct percept_io *inputs = served_inputs(served, n);
+    struct percept_io *own = arena_array(&served->arena, (size_t)*n + 1, sizeof *own);
+    const int front = served->manifest->declared_batch;
+    for (int i = 0; own && i < *n; i++) {
+        own[i] = inputs[i];
+        for (int k = 0; k < warmup->n_inputs; k++) {
+            const struct manifest_warmup_input *input = &warmup->inputs[k];
+            if (strcmp(input->name, inputs[i].name) != 0 || input->rank + front > PERCEPT_RANK_MAX)
+                continue;
+            own[i].rank = input->rank + front;
+            memcpy(own[i].dims + front, input->dims, (size_t)input->rank * sizeof *input->dims);
+        }
+        if (served->batching)
+            continue;
+        own[i].batch_axis = -1;
+        if (front)
+            own[i].dims[0] = warmup->batch_size > 0 ? warmup->batch_size : 1;
+    }
+    return own;
+}
+
+/* Plans and memory for what config.pbtxt asks for before the model is ready. */
+static bool warm_requests(struct entry *entry, struct percept_err *err)
+{
+    const struct served *served = &entry->served;
+    for (int i = 0; i < served->manifest->n_warmup_requests; i++) {
+        int n;
+        const struct manifest_warmup *warmup = &served->manifest->warmup_requests[i];
+        const int size = warmup->batch_size > 0 ? warmup->batch_size : 1;
+        const struct percept_io *inputs = warmup_inputs(entry, warmup, &n);
+        if (!inputs)
+            return err_memory(err, "a warm-up request", (size_t)n * sizeof *inputs);
+        if (served->batching && size > served->max_batch_size)
+            continue;
+        if (!batch_warm(&batch_percept, entry->session, inputs, n, served->batching ? size : -1, err))
+            return err_prefix(err, "%s: model_warmup '%s': ", served->manifest->config_path, warmup->name);
+    }
+    return true;
 }
 
 static bool warm_sizes(struct entry *entry, const int *sizes, int n, struct percept_err *err)
 {
     int n_inputs;
-    const struct percept_io *inputs = percept_inputs(entry->served.model, &n_inputs);
+    const struct percept_io *inputs = served_inputs(&entry->served, &n_inputs);
     for (int i = 0; i < n; i++)
         if (sizes[i] <= entry->served.max_batch_size &&
             !batch_warm(&batch_percept, entry->session, inputs, n_inputs, sizes[i], err))
@@ -201,9 +272,9 @@ static bool warm(struct entry *entry, struct percept_err *err)
 {
     const struct served *served = &entry->served;
     int n_inputs;
-    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
+    const struct percept_io *inputs = served_inputs(served, &n_inputs);
     entry->session = percept_session_new(served->model, err);
-    if (!entry->session)
+    if (!entry->session || !warm_requests(entry, err))
         return false;
     if (!served->batching)
         return batch_warm(&batch_percept, entry->session, inputs, n_inputs, -1, err);
@@ -230,8 +301,8 @@ bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_e
 {
     struct served *served = &entry->served;
     struct lane_ios ios;
-    ios.inputs = percept_inputs(served->model, &ios.n_inputs);
-    ios.outputs = percept_outputs(served->model, &ios.n_outputs);
+    ios.inputs = served_inputs(served, &ios.n_inputs);
+    ios.outputs = served_outputs(served, &ios.n_outputs);
     if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
         return err_memory(err, "the statistics", (size_t)served->max_batch_size);
     served->lane = dispatch_lane_new(dispatch, served, &ios, entry->settings, entry->session, err);
@@ -322,7 +393,11 @@ void entry_log_ready(const struct entry *entry, bool *private_told)
              private                      ? "private"
              : description.region_adopted ? "adopted"
                                           : "packed",
-             "#parameters", parameters, "#region_bytes", region_bytes, NULL);
+             "#parameters", parameters, "#region_bytes", region_bytes, "found",
+             scan_form(served->name, served->path, entry->configured), NULL);
+    if (served->manifest->ignored)
+        log_info("fields of config.pbtxt without effect here", "model", served->name, "#version", version, "fields",
+                 served->manifest->ignored, NULL);
     if (description.batch_asserted)
         log_info("requests are joined on the owner's word that items are independent", "model", served->name,
                  "#version", version, "not_proved", description.batch_reason, NULL);
@@ -335,8 +410,8 @@ void entry_log_failed(const struct entry *entry)
     const struct served *served = &entry->served;
     char version[24];
     snprintf(version, sizeof version, "%" PRId64, served->version);
-    log_error("model failed to load", "model", served->name, "#version", version, "why", entry->err.text, "path",
-              served->path, NULL);
+    log_error("model failed to load", "model", served->name, "#version", version, "why", entry->err.text, "found",
+              scan_form(served->name, served->path, entry->configured), "path", served->path, NULL);
 }
 
 void entry_log_stands(const struct entry *entry)

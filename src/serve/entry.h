@@ -45,6 +45,7 @@ struct entry {
 
     /* what the loader found */
     bool loaded;
+    bool configured; /* by a config.pbtxt */
     struct percept_err err;
     struct percept_session *session; /* warm; the lane's once there is one */
     int64_t load_ns;

@@ -3,6 +3,10 @@
  * and not by the first request. Names must exist, element types and dimensions must be such as the
  * description makes them. What cannot be known yet (free dimensions, unknown ranks) passes; the
  * shape check of a request will see it. Pure: reads both, changes nothing.
+ *
+ * A declaration (config.pbtxt) must say what the network says: of each input, of types, of every fixed dimension; free
+ * ones it may fix. What the manifest makes of an input is judged by the declared dims, so the two cannot contradict
+ * each other either.
  */
 #include "serve/fit.h"
 
@@ -43,6 +47,154 @@ static bool dim_is(int64_t dim, int64_t wanted)
 {
     return dim < 0 || wanted <= 0 || dim == wanted;
 }
+
+/* --- what is declared --------------------------------------------------------------------------------------------- */
+
+static const struct manifest_io *declared_of(const struct manifest_io *list, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(list[i].name, name) == 0)
+            return &list[i];
+    return NULL;
+}
+
+/* The network's, with what is declared of it (or NULL). A scalar may be any tensor, and is then what is declared. */
+static struct percept_io narrowed(const struct manifest *manifest, const struct percept_io *io,
+                                  const struct manifest_io *declared)
+{
+    struct percept_io own = *io;
+    if (manifest->max_batch_size == 0)
+        own.batch_axis = -1;
+    if (!declared)
+        return own;
+    if (declared->labels) {
+        own.n_labels = declared->n_labels;
+        own.labels = declared->labels;
+    }
+    for (int i = 0; i < declared->rank; i++)
+        own.dims[i] = io->rank > 0 && io->dims[i] >= 0 ? io->dims[i] : declared->dims[i];
+    own.rank = declared->rank >= 0 ? declared->rank : own.rank;
+    return own;
+}
+
+static struct percept_io narrowed_input(const struct manifest *manifest, const struct percept_io *io)
+{
+    return narrowed(manifest, io, declared_of(manifest->declared_inputs, manifest->n_declared_inputs, io->name));
+}
+
+static struct percept_io narrowed_output(const struct manifest *manifest, const struct percept_io *io)
+{
+    return narrowed(manifest, io, declared_of(manifest->declared_outputs, manifest->n_declared_outputs, io->name));
+}
+
+static void print_dims(char *text, size_t n_bytes, const int64_t *dims, int rank)
+{
+    size_t used = (size_t)snprintf(text, n_bytes, "[");
+    for (int i = 0; i < rank && used + 24 < n_bytes; i++)
+        used += (size_t)snprintf(text + used, n_bytes - used, "%s%" PRId64, i ? "," : "", dims[i]);
+    snprintf(text + used, n_bytes - used, "]");
+}
+
+static bool refuse_dims(const struct manifest *manifest, const char *what, const struct percept_io *io,
+                        const struct manifest_io *declared, struct percept_err *err)
+{
+    char ours[200], theirs[200];
+    print_dims(ours, sizeof ours, io->dims, io->rank);
+    print_dims(theirs, sizeof theirs, declared->dims, declared->rank);
+    return err_set(err, ERR_CONFIG, "%s '%s': the model expects %d dimensions (shape %s), declared are %d (shape %s%s)",
+                   what, io->name, io->rank, ours, declared->rank, theirs,
+                   manifest->declared_batch ? ", the first for the batch because max_batch_size is above 0" : "");
+}
+
+static bool io_is_as_declared(const struct manifest *manifest, const char *what, const struct percept_io *io,
+                              const struct manifest_io *declared, struct percept_err *err)
+{
+    if (declared->dtype != PERCEPT_UNDEFINED && declared->dtype != io->dtype)
+        return err_set(err, ERR_CONFIG, "%s '%s': data_type is %s, but the model's is %s", what, io->name,
+                       percept_dtype_name(declared->dtype), percept_dtype_name(io->dtype));
+    if (io->rank <= 0 || declared->rank < 0)
+        return true;
+    bool same = io->rank == declared->rank;
+    for (int i = 0; i < io->rank && same; i++)
+        same = io->dims[i] < 0 || io->dims[i] == declared->dims[i];
+    return same || refuse_dims(manifest, what, io, declared, err);
+}
+
+static bool ios_are_as_declared(const struct manifest *manifest, const char *what, const struct percept_io *ios, int n,
+                                const struct manifest_io *declared, int n_declared, struct percept_err *err)
+{
+    for (int i = 0; i < n_declared; i++) {
+        const struct percept_io *io = find_io(ios, n, declared[i].name);
+        if (!io)
+            return no_such(what, declared[i].name, ios, n, err);
+        if (!io_is_as_declared(manifest, what, io, &declared[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool warmup_fits(const struct manifest *manifest, const struct percept_io *ios, int n, struct percept_err *err)
+{
+    for (int i = 0; i < manifest->n_warmup_requests; i++) {
+        const struct manifest_warmup *warmup = &manifest->warmup_requests[i];
+        for (int k = 0; k < warmup->n_inputs; k++) {
+            const struct manifest_warmup_input *input = &warmup->inputs[k];
+            const struct percept_io *io = find_io(ios, n, input->name);
+            if (!io)
+                return no_such("input", input->name, ios, n, err) || err_prefix(err, "model_warmup: ");
+            if (input->dtype != PERCEPT_UNDEFINED && input->dtype != io->dtype)
+                return err_set(err, ERR_CONFIG, "model_warmup: input '%s': data_type is %s, but the model's is %s",
+                               io->name, percept_dtype_name(input->dtype), percept_dtype_name(io->dtype));
+        }
+    }
+    return true;
+}
+
+/* Outputs may be left out, since clients can name those that they want. */
+static bool is_as_declared(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    int n_in, n_out;
+    const struct percept_io *in = percept_inputs(model, &n_in), *out = percept_outputs(model, &n_out);
+    if (!ios_are_as_declared(manifest, "input", in, n_in, manifest->declared_inputs, manifest->n_declared_inputs,
+                             err) ||
+        !ios_are_as_declared(manifest, "output", out, n_out, manifest->declared_outputs, manifest->n_declared_outputs,
+                             err))
+        return false;
+    for (int i = 0; i < n_in && manifest->n_declared_inputs; i++)
+        if (!declared_of(manifest->declared_inputs, manifest->n_declared_inputs, in[i].name))
+            return err_set(err, ERR_CONFIG, "the model has %d inputs, %d are declared: '%s' is missing", n_in,
+                           manifest->n_declared_inputs, in[i].name);
+    return warmup_fits(manifest, in, n_in, err);
+}
+
+static const struct percept_io *narrowed_all(const struct manifest *manifest, const struct percept_io *ios, int n,
+                                             struct percept_io (*one)(const struct manifest *,
+                                                                      const struct percept_io *),
+                                             struct arena *arena, struct percept_err *err)
+{
+    struct percept_io *own = arena_array(arena, (size_t)n + 1, sizeof *own);
+    if (!own) {
+        err_memory(err, "a list of inputs", (size_t)n * sizeof *own);
+        return NULL;
+    }
+    for (int i = 0; i < n; i++)
+        own[i] = one(manifest, &ios[i]);
+    return own;
+}
+
+bool fit_declare(const struct manifest *manifest, const struct percept_model *model, struct arena *arena,
+                 const struct percept_io **inputs, const struct percept_io **outputs, struct percept_err *err)
+{
+    int n_in, n_out;
+    const struct percept_io *in = percept_inputs(model, &n_in), *out = percept_outputs(model, &n_out);
+    if (!manifest->config_path)
+        return true;
+    *inputs = narrowed_all(manifest, in, n_in, narrowed_input, arena, err);
+    *outputs = narrowed_all(manifest, out, n_out, narrowed_output, arena, err);
+    return *inputs && *outputs;
+}
+
+/* --- what the manifest makes of it -------------------------------------------------------------------------------- */
 
 /* The dimensions of one picture or text, behind the batch where there is one. False when this input
  * cannot take a single item. */
@@ -140,9 +292,11 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
         const struct percept_io *io = find_io(ios, n, input->name);
         if (!io)
             return no_such("input", input->name, ios, n, err);
-        if (input->kind == MANIFEST_IMAGE && !image_fits(input, io, description.batch_free && io->batch_axis == 0, err))
+        const struct percept_io own = narrowed_input(manifest, io);
+        const bool batching = description.batch_free && own.batch_axis == 0;
+        if (input->kind == MANIFEST_IMAGE && !image_fits(input, &own, batching, err))
             return false;
-        if (input->kind == MANIFEST_TEXT && !text_fits(input, io, description.batch_free && io->batch_axis == 0, err))
+        if (input->kind == MANIFEST_TEXT && !text_fits(input, &own, batching, err))
             return false;
     }
     return true;
@@ -172,7 +326,8 @@ static bool fit_classes(const struct manifest *manifest, const struct percept_mo
                        percept_dtype_name(io->dtype));
     struct percept_description description = {0};
     percept_describe(model, &description);
-    int64_t classes = classes_of(io, description.batch_free && io->batch_axis == 0);
+    const struct percept_io own = narrowed_output(manifest, io);
+    int64_t classes = classes_of(&own, description.batch_free && own.batch_axis == 0);
     if (manifest->n_labels && classes >= 0 && classes != manifest->n_labels)
         return err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,
                        classes, manifest->n_labels);
@@ -202,6 +357,8 @@ static bool batching_fits(const struct manifest *manifest, const struct percept_
 
 bool fit_model(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
+    if (!is_as_declared(manifest, model, err))
+        return err_prefix(err, "%s: ", manifest->config_path);
     if (inputs_fit(manifest, model, err) && task_fits(manifest, model, err) && batching_fits(manifest, model, err))
         return true;
     return err_prefix(err, "%s: ", manifest->path);

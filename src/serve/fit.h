@@ -7,4 +7,9 @@
 /* Does it fit the model: inputs and outputs by name, shapes, types, label count? */
 bool fit_model(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err);
 
+/* What clients see of a model that the manifest fits: its inputs and outputs with the dims and labels that are
+ * declared, in the arena; where none are, the lists stay NULL. */
+bool fit_declare(const struct manifest *manifest, const struct percept_model *model, struct arena *arena,
+                 const struct percept_io **inputs, const struct percept_io **outputs, struct percept_err *err);
+
 #endif

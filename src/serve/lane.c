@@ -31,7 +31,8 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
     lane->max_queue_size = queue > 0 ? queue : DEFAULT_QUEUE_SIZE;
     int64_t delay_us = manifest->max_queue_delay_us >= 0 ? manifest->max_queue_delay_us : settings->max_queue_delay_us;
     lane->max_queue_delay_ns = delay_us * 1000;
-    lane->default_timeout_ns = settings->default_timeout_us * 1000;
+    int64_t timeout_us = manifest->default_timeout_us ? manifest->default_timeout_us : settings->default_timeout_us;
+    lane->default_timeout_ns = timeout_us > 0 ? timeout_us * 1000 : 0;
     lane->expiry_ns = LANE_NEVER;
 }
 

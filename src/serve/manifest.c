@@ -735,7 +735,7 @@ static bool own_of_top(struct reader *reader, const struct place *place, const c
     return true; /* manifest: the schema's version was judged first */
 }
 
-static struct manifest *manifest_default(struct arena *arena, struct percept_err *err)
+struct manifest *manifest_new(struct arena *arena, struct percept_err *err)
 {
     struct manifest *manifest = arena_alloc(arena, sizeof *manifest);
     if (!manifest)
@@ -782,26 +782,25 @@ static json_t *parse(const char *path, struct file_stamp *stamp, struct percept_
     return root;
 }
 
-static const struct manifest *read_folder(const char *folder, struct arena *arena, struct percept_err *err)
+static bool read_file(struct manifest *manifest, const char *folder, struct arena *arena, struct percept_err *err)
 {
-    struct manifest *manifest = manifest_default(arena, err);
-    char *path = folder ? file_join(arena, folder, FILE_NAME) : NULL;
-    if (!manifest || (folder && !path))
-        return err_null(err, ERR_MEMORY, "out of memory: a manifest");
-    if (!path || !file_exists(path))
-        return manifest;
+    char *path = file_join(arena, folder, FILE_NAME);
+    if (!path)
+        return err_memory(err, "a manifest", strlen(folder));
+    if (!file_exists(path))
+        return true;
     manifest->path = path;
     struct reader reader = {.path = path, .arena = arena, .manifest = manifest, .err = err};
     struct file_stamp stamp;
     json_t *root = parse(path, &stamp, err);
     if (!root)
-        return NULL;
+        return false;
     bool placed = file_place_open(&reader.place, path, &stamp, err);
     bool ok = placed && read_root(&reader, root);
     if (placed)
         file_place_close(&reader.place);
     json_decref(root);
-    return ok ? manifest : NULL;
+    return ok;
 }
 
 /* jansson tells a failed allocation as an odd token, if at all: it takes its memory from us, so that
@@ -812,14 +811,19 @@ __attribute__((constructor)) static void take_over_memory(void)
     json_set_alloc_funcs(arena_buffer, arena_buffer_free);
 }
 
-const struct manifest *manifest_read(const char *folder, struct arena *arena, struct percept_err *err)
+bool manifest_read_over(struct manifest *manifest, const char *folder, struct arena *arena, struct percept_err *err)
 {
     size_t refusals = arena_refusals();
-    const struct manifest *manifest = read_folder(folder, arena, err);
-    if (!manifest && arena_refusals() != refusals)
-        err_set(err, ERR_MEMORY, "out of memory while reading the manifest%s%s", folder ? " in " : "",
-                folder ? folder : "");
-    return manifest;
+    bool ok = read_file(manifest, folder, arena, err);
+    if (!ok && arena_refusals() != refusals)
+        err_set(err, ERR_MEMORY, "out of memory while reading the manifest in %s", folder);
+    return ok;
+}
+
+const struct manifest *manifest_read(const char *folder, struct arena *arena, struct percept_err *err)
+{
+    struct manifest *manifest = manifest_new(arena, err);
+    return manifest && (!folder || manifest_read_over(manifest, folder, arena, err)) ? manifest : NULL;
 }
 
 const struct manifest_input *manifest_input(const struct manifest *manifest, const char *name)

@@ -3,7 +3,8 @@
  * --manifest-schema` prints it as JSON Schema, api.md explains it. Unknown or wrong keys are
  * refused with their path ("inputs.image.size[1]: expected a whole number of at least 1"); what the
  * schema knows but this version does not serve is refused by name. A model without a manifest has a
- * default one. Immutable once read; lives in its served model's arena.
+ * default one. Immutable once read; lives in its served model's arena. What a repository of Triton says in config.pbtxt
+ * (triton_config.h) becomes the same struct, and manifest.json is read over it.
  */
 #ifndef SERVE_MANIFEST_H
 #define SERVE_MANIFEST_H
@@ -68,6 +69,21 @@ struct manifest_accuracy {
 
 #define MANIFEST_WARMUP_MAX 16
 
+enum manifest_format { FORMAT_NONE, FORMAT_NHWC, FORMAT_NCHW };
+
+/* One of the network's inputs or outputs, as config.pbtxt declares it. */
+struct manifest_io {
+    const char *name;
+    enum percept_dtype dtype;
+    int rank;
+    int64_t dims[PERCEPT_RANK_MAX]; /* of a whole tensor, the batch among them; -1: free */
+    enum manifest_format format;    /* of an input */
+    bool is_shape_tensor, optional;
+    const char *label_filename; /* of an output; NULL: none */
+    int n_labels;
+    const char *const *labels;
+};
+
 /* Which of a model's versions are served. */
 enum manifest_versions { VERSIONS_UNSAID, VERSIONS_LATEST, VERSIONS_ALL, VERSIONS_SPECIFIC };
 
@@ -84,8 +100,32 @@ struct manifest_label {
     int64_t version;
 };
 
+/* A run that is wanted before the model is ready. */
+enum manifest_warmup_data { WARMUP_ZEROS, WARMUP_RANDOM, WARMUP_FILE };
+
+struct manifest_warmup_input {
+    const char *name;
+    enum percept_dtype dtype;
+    int rank;
+    int64_t dims[PERCEPT_RANK_MAX]; /* of one item, as config.pbtxt has them */
+    enum manifest_warmup_data data;
+    const char *file; /* of WARMUP_FILE */
+};
+
+struct manifest_warmup {
+    const char *name;
+    int batch_size, count; /* count runs of so many items */
+    int n_inputs;
+    struct manifest_warmup_input *inputs;
+};
+
+struct manifest_parameter {
+    const char *key, *value;
+};
+
 struct manifest {
     const char *path;        /* "" for a default one */
+    const char *config_path; /* of config.pbtxt; NULL: there is none */
     const char *description; /* "" when not given */
     const char *license;
     const char *precision; /* NULL: the daemon's */
@@ -97,17 +137,40 @@ struct manifest {
     const char *task_output; /* name of the output it reads; NULL: the only one */
     enum manifest_activation task_activation;
     int top_k;
-    int max_batch_size;         /* -1: the daemon's */
+    int max_batch_size;         /* -1: the daemon's; 0: no axis is a batch */
     int64_t max_queue_delay_us; /* -1: the daemon's */
     int max_queue_size;         /* -1: the daemon's */
     bool independent;           /* the owner's word, where no proof is found */
+    int64_t default_timeout_us; /* of a request that brings none; 0: the daemon's, -1: none */
     int n_warmup;
     int warmup[MANIFEST_WARMUP_MAX]; /* batch sizes made ready at load, besides 1 */
     struct manifest_accuracy accuracy;
-    struct manifest_version_policy version_policy;
     int n_version_labels;
     const struct manifest_label *version_labels;
+
+    /* what config.pbtxt alone can say */
+    const char *model_name;                    /* NULL: not said */
+    const char *model_file;                    /* beside the one that was found; NULL: that one */
+    bool declared_batch;                       /* the first of all declared dims is the batch */
+    int n_declared_inputs, n_declared_outputs; /* 0: none is declared, which says nothing */
+    struct manifest_io *declared_inputs, *declared_outputs;
+    struct manifest_version_policy version_policy;
+    int n_preferred_batch_sizes;
+    const int *preferred_batch_sizes;
+    int64_t priority_levels, default_priority_level; /* 0: none */
+    int n_instances;                                 /* 0: not said */
+    int n_parameters;
+    struct manifest_parameter *parameters;
+    int n_warmup_requests;
+    struct manifest_warmup *warmup_requests;
+    const char *ignored; /* fields without effect on what is answered, "a, b"; NULL: none */
 };
+
+/* One that says nothing. NULL when memory is short. */
+struct manifest *manifest_new(struct arena *arena, struct percept_err *err);
+
+/* Reads FOLDER/manifest.json, where there is one, over what the manifest says so far. */
+bool manifest_read_over(struct manifest *manifest, const char *folder, struct arena *arena, struct percept_err *err);
 
 /* Reads FOLDER/manifest.json (NULL folder or no such file: a default manifest). Everything goes
  * into the arena. Files it names (labels, vocabulary) are read from beneath the folder only. */

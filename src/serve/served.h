@@ -1,6 +1,9 @@
 /*
  * served.h - one instance of one version of one model, as everybody who serves it sees it. The catalog makes it, a
  * loader fills it, the loop owns it from then on; workers read it while they have a job of its.
+ *
+ * What clients may send and get is served_inputs and served_outputs: the network's inputs and outputs, in its order,
+ * with the dims and labels that its folder declares.
  */
 #ifndef SERVE_SERVED_H
 #define SERVE_SERVED_H
@@ -29,6 +32,7 @@ struct served {
     char reason[512];            /* why it failed, or could not be replaced; without paths of this host */
     struct percept_model *model; /* when READY */
     const struct manifest *manifest;
+    const struct percept_io *declared_inputs, *declared_outputs; /* NULL: nothing is declared */
     struct lane *lane;
     struct stats stats;
     bool batching; /* jobs may be joined along the inputs' and outputs' batch_axis */
@@ -41,5 +45,17 @@ struct served {
     int n_holders;     /* jobs */
     struct arena arena;
 };
+
+static inline const struct percept_io *served_inputs(const struct served *served, int *n)
+{
+    const struct percept_io *own = percept_inputs(served->model, n);
+    return served->declared_inputs ? served->declared_inputs : own;
+}
+
+static inline const struct percept_io *served_outputs(const struct served *served, int *n)
+{
+    const struct percept_io *own = percept_outputs(served->model, n);
+    return served->declared_outputs ? served->declared_outputs : own;
+}
 
 #endif

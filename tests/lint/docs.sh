@@ -29,6 +29,12 @@ done
 sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | while read -r word; do
     grep -qF "\"$word\"" api.md || grep -qF "\`$word\`" api.md || echo "api.md: the task $word is not described"
 done
+# What config.pbtxt may say.
+fields=$(sed -nE 's/^F\(ModelConfig, ([a-z_]+),.*/\1/p' src/serve/triton_config.def)
+[ -n "$fields" ] || echo "src/serve/triton_config.def: no field was found"
+for field in $fields; do
+    grep -qE "\`$field\b" docs/migrating.md || echo "docs/migrating.md: the field $field of config.pbtxt is not described"
+done
 for table in encoders:E formats:F tasks:T; do # a row that these patterns miss would go unseen
     rows=$(grep -c "^${table#*:}(" "src/serve/${table%:*}.def")
     case $table in
@@ -50,6 +56,6 @@ done
 for file in systemd/*; do
     make -n install B="$BUILD" | grep -qF "$file" || echo "$file is not installed by make install"
 done
-for document in README.md api.md CONTRIBUTING.md CHANGELOG.md docs/design.md; do
+for document in README.md api.md CONTRIBUTING.md CHANGELOG.md docs/design.md docs/migrating.md; do
     [ -f "$document" ] || echo "$document is missing"
 done

@@ -155,6 +155,135 @@ static bool joined_with(const char *manifest)
     return joined;
 }
 
+/* x, y float [batch, ?]: y = Relu(x). In a file of this name. */
+static void put_relu(const char *name)
+{
+    struct proto graph = {0};
+    const int64_t dims[] = {-1, -1};
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("x", PERCEPT_FLOAT, 2, dims, "batch,n"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value_named("y", PERCEPT_FLOAT, 2, dims, "batch,n"));
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", "x", "y"));
+    struct proto model = proto_model(graph, 13);
+    folder_put(name, model.at, model.n);
+    proto_free(&model);
+}
+
+/* What a config.pbtxt makes of that network: is it joined, up to how many, which dims do clients see? */
+static const struct {
+    const char *config, *manifest; /* NULL: none */
+    bool joined;
+    int max_batch_size;
+    int64_t dims[2];
+    const char *says; /* NULL: it loads */
+} configs[] = {
+    {"", NULL, true, 16, {-1, -1}, NULL},
+    {"max_batch_size: 0", NULL, false, 1, {-1, -1}, NULL},
+    {"max_batch_size: 4", NULL, true, 4, {-1, -1}, NULL},
+    {"max_batch_size: 4 input { name: 'x' dims: 3 }", NULL, true, 4, {-1, 3}, NULL},
+    {"input { name: 'x' dims: [ 2, 3 ] }", NULL, false, 1, {2, 3}, NULL},
+    {"input { name: 'x' dims: [ -1, 3 ] }", NULL, false, 1, {-1, 3}, NULL},
+    {"input { name: 'x' dims: [ -1, 3 ] }",
+     "{\"manifest\":1,\"batching\":{\"max_batch_size\":9}}",
+     true,
+     9,
+     {-1, 3},
+     NULL},
+    {"input { name: 'x' dims: [ 2, 3 ] }",
+     "{\"manifest\":1,\"batching\":{\"max_batch_size\":9}}",
+     false,
+     1,
+     {2, 3},
+     NULL},
+    {"name: 'm' platform: 'onnxruntime_onnx'", NULL, true, 16, {-1, -1}, NULL},
+    {"name: ''", NULL, true, 16, {-1, -1}, NULL},
+    {"default_model_filename: 'other.onnx'", NULL, true, 16, {-1, -1}, NULL},
+    {"default_model_filename: 'none.onnx'", NULL, false, 0, {0}, "cannot open 'm/3/none.onnx'"},
+    {"#several", NULL, false, 0, {0}, "m/config.pbtxt: there are several .onnx files and none is called model.onnx"},
+    {"#several\n default_model_filename: 'other.onnx'", NULL, true, 16, {-1, -1}, NULL},
+    {"name: 'n'",
+     NULL,
+     false,
+     0,
+     {0},
+     "m/config.pbtxt: unexpected directory name 'm' for model 'n', directory name must equal model name"},
+    {"input { name: 'x' dims: [ 3 ] }",
+     NULL,
+     false,
+     0,
+     {0},
+     "m/config.pbtxt: input 'x': the model expects 2 dimensions"},
+    {"max_batch_size: 4 model_warmup { batch_size: 2 inputs { key: 'x' value { dims: 5 } } }",
+     NULL,
+     true,
+     4,
+     {-1, -1},
+     NULL},
+    {"max_batch_size: 4 model_warmup { batch_size: 9 inputs { key: 'x' value { dims: 5 } } }",
+     NULL,
+     true,
+     4,
+     {-1, -1},
+     NULL},
+    {"max_batch_size: 0 model_warmup { inputs { key: 'x' value { dims: [ 2, 5 ] } } }", NULL, false, 1, {-1, -1}, NULL},
+    {"max_batch_size: 4 model_warmup { name: 'w' inputs { key: 'x' value { dims: [ 2, 5 ] } } }",
+     NULL,
+     false,
+     0,
+     {0},
+     "m/config.pbtxt: model_warmup 'w': "},
+    {"sequence_batching { }", NULL, false, 0, {0}, "m/config.pbtxt: line 1, column 1: sequence_batching: "},
+};
+
+START_TEST(a_config_says_how_it_is_served)
+{
+    const char *file = *configs[_i].config == '#' ? "m/3/several.onnx" : "m/3/model.onnx";
+    put_relu(file);
+    put_relu("m/3/other.onnx");
+    folder_text("m/config.pbtxt", configs[_i].config);
+    if (configs[_i].manifest)
+        folder_text("m/manifest.json", configs[_i].manifest);
+    struct entry *entry = entry_at(file, "m");
+    entry_load(entry);
+    ck_assert_msg(entry->loaded == !configs[_i].says, "%s: %s", configs[_i].config, entry->err.text);
+    if (configs[_i].says) {
+        entry_fail(entry);
+        ck_assert_msg(strncmp(entry->served.reason, configs[_i].says, strlen(configs[_i].says)) == 0, "%s",
+                      entry->served.reason);
+    } else {
+        int n;
+        const struct percept_io *io = served_inputs(&entry->served, &n);
+        ck_assert_int_eq(entry->served.batching, configs[_i].joined);
+        ck_assert_int_eq(entry->served.max_batch_size, configs[_i].max_batch_size);
+        ck_assert_int_eq(io->rank, 2);
+        ck_assert_mem_eq(io->dims, configs[_i].dims, sizeof configs[_i].dims);
+    }
+    entry_free(entry);
+}
+END_TEST
+
+static size_t warmed_bytes(const char *config)
+{
+    put_relu("m/3/model.onnx");
+    folder_text("m/config.pbtxt", config);
+    struct entry *entry = entry_at("m/3/model.onnx", "m");
+    entry_load(entry);
+    ck_assert_msg(entry->loaded, "%s", entry->err.text);
+    const size_t n_bytes = percept_session_bytes(entry->session);
+    entry_free(entry);
+    return n_bytes;
+}
+
+START_TEST(a_request_to_warm_up_makes_a_plan_of_its_shape)
+{
+    const size_t without = warmed_bytes("max_batch_size: 4");
+    ck_assert_uint_ge(
+        warmed_bytes("max_batch_size: 4 model_warmup { batch_size: 2 inputs { key: 'x' value { dims: 500 } } }"),
+        without + 2 * 500 * sizeof(float));
+    ck_assert_uint_ge(warmed_bytes("max_batch_size: 0 model_warmup { inputs { key: 'x' value { dims: [ 3, 500 ] } } }"),
+                      without + 3 * 500 * sizeof(float));
+}
+END_TEST
+
 START_TEST(what_is_described_has_the_batch_in_front)
 {
     ck_assert(joined_with("{\"manifest\":1}"));
@@ -191,6 +320,8 @@ Suite *serve_entry_suite(void)
     tcase_add_test(tests, what_loads_is_opened_whole_or_not_at_all);
     tcase_add_test(tests, what_is_described_has_the_batch_in_front);
     tcase_add_test(tests, without_memory_there_is_no_entry);
+    tcase_add_test(tests, a_request_to_warm_up_makes_a_plan_of_its_shape);
+    tcase_add_loop_test(tests, a_config_says_how_it_is_served, 0, sizeof configs / sizeof *configs);
     suite_add_tcase(suite, tests);
     return suite;
 }

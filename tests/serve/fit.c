@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "fake_model.h"
 #include "folder.h"
+#include "serve/triton_config.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -206,6 +207,146 @@ START_TEST(an_item_has_as_many_classes_as_there_are_labels)
 }
 END_TEST
 
+/* --- what is declared --------------------------------------------------------------------------------------------- */
+
+#define X(type, dims) "input { name: 'x' data_type: TYPE_" type " dims: [ " dims " ] } "
+#define Y(type, dims) "output { name: 'y' data_type: TYPE_" type " dims: [ " dims " ] } "
+
+/* A network of x float [?,3,?] and y int64 [?,4], with a batch. */
+static const struct {
+    const char *config, *manifest; /* NULL: none */
+    const char *says;              /* NULL: it fits */
+    int64_t dims[3];               /* of x, as clients see it */
+} declared[] = {
+    {"", NULL, NULL, {-1, 3, -1}},
+    {"max_batch_size: 8 " X("FP32", "3, -1"), NULL, NULL, {-1, 3, -1}},
+    {"max_batch_size: 8 " X("FP32", "3, 5") Y("INT64", "4"), NULL, NULL, {-1, 3, 5}},
+    {X("FP32", "2, 3, 5") Y("INT64", "-1, 4"), NULL, NULL, {2, 3, 5}},
+    {"input { name: 'x' }", NULL, NULL, {-1, 3, -1}},
+    {Y("INT64", "-1, 4"), NULL, NULL, {-1, 3, -1}},
+    {X("INT32", "-1, 3, -1"), NULL, "input 'x': data_type is int32, but the model's is float32", {0}},
+    {"max_batch_size: 1 " Y("FP32", "4"), NULL, "output 'y': data_type is float32, but the model's is int64", {0}},
+    {"max_batch_size: 8 " X("FP32", "2, 5"),
+     NULL,
+     "input 'x': the model expects 3 dimensions (shape [-1,3,-1]), declared are 3 (shape [-1,2,5], the first for the "
+     "batch "
+     "because max_batch_size is above 0)",
+     {0}},
+    {"max_batch_size: 8 " X("FP32", "2, 3, 5"), NULL, "declared are 4 (shape [-1,2,3,5]", {0}},
+    {X("FP32", "3, 5"), NULL, "declared are 2 (shape [3,5])", {0}},
+    {X("FP32", "-1, -1, 5"), NULL, "declared are 3 (shape [-1,-1,5])", {0}},
+    {"model_warmup { inputs { key: 'x' value { data_type: TYPE_FP32 dims: [ 3, 2 ] } } }", NULL, NULL, {-1, 3, -1}},
+    {"model_warmup { inputs { key: 'z' value { dims: 1 } } }", NULL, "model_warmup: the model has no input 'z'", {0}},
+    {"model_warmup { inputs { key: 'x' value { data_type: TYPE_INT8 } } }",
+     NULL,
+     "model_warmup: input 'x': data_type is int8, but the model's is float32",
+     {0}},
+    {"output { name: 'z' }", NULL, "the model has no output 'z'; it has y", {0}},
+    {"input { name: 'z' }", NULL, "the model has no input 'z'; it has x", {0}},
+    {"max_batch_size: 8 " X("FP32", "3, 5"),
+     "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"tensor\"}}}",
+     NULL,
+     {-1, 3, 5}},
+    {"max_batch_size: 8 " X("FP32", "3, 5"),
+     "{\"manifest\":1,\"inputs\":{\"z\":{\"kind\":\"tensor\"}}}",
+     "manifest.json: the model has no input 'z'",
+     {0}},
+    {"max_batch_size: 8 " X("FP32", "3, 12"),
+     "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[4,3],\"layout\":\"flat\"}}}",
+     "manifest.json: input 'x' has the dimensions [?,3,12]; they do not fit a picture",
+     {0}},
+};
+
+static struct fake_model *declared_model(void)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 3, DIMS(-1, 3, -1));
+    fake_model_output(fake, "y", PERCEPT_INT64, 2, DIMS(-1, 4));
+    fake->model.description.batch_free = true;
+    return fake;
+}
+
+static const struct manifest *read_config(const char *config, const char *manifest)
+{
+    folder_text("config.pbtxt", config);
+    if (manifest)
+        folder_text("manifest.json", manifest);
+    const struct manifest *read = triton_config_read(folder_at("config.pbtxt"), folder_root, &arena, &err);
+    ck_assert_msg(read != NULL, "%s", err.text);
+    return read;
+}
+
+START_TEST(what_is_declared_is_so)
+{
+    struct fake_model *fake = declared_model();
+    const struct percept_io *in = NULL, *out = NULL;
+    const struct manifest *manifest = read_config(declared[_i].config, declared[_i].manifest);
+    const bool fits = fit_model(manifest, &fake->model, &err);
+    ck_assert_msg(fits == !declared[_i].says, "%s: %s", declared[_i].config, err.text);
+    ck_assert_msg(fits || strstr(err.text, declared[_i].says), "%s", err.text);
+    if (fits) {
+        ck_assert(fit_declare(manifest, &fake->model, &arena, &in, &out, &err));
+        ck_assert_mem_eq(in[0].dims, declared[_i].dims, sizeof declared[_i].dims);
+        ck_assert_str_eq(in[0].name, "x");
+        ck_assert_int_eq(in[0].batch_axis, manifest->max_batch_size == 0 ? -1 : 0);
+        ck_assert_int_eq(out[0].dims[1], 4);
+    }
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(every_input_is_declared_or_none)
+{
+    struct fake_model *fake = declared_model();
+    fake_model_input(fake, "w", PERCEPT_FLOAT, 1, DIMS(2));
+    ck_assert(!fit_model(read_config(X("FP32", "-1, 3, 4"), NULL), &fake->model, &err));
+    ck_assert_msg(strstr(err.text, "config.pbtxt: the model has 2 inputs, 1 are declared: 'w' is missing"), "%s",
+                  err.text);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_scalar_or_an_unknown_rank_is_what_is_declared)
+{
+    for (int rank = -1; rank <= 0; rank++) {
+        struct fake_model *fake = fake_model_new("m");
+        const struct percept_io *in = NULL, *out = NULL;
+        fake_model_input(fake, "x", PERCEPT_FLOAT, rank, DIMS(0));
+        const struct manifest *manifest = read_config("max_batch_size: 2 " X("FP32", "7"), NULL);
+        ck_assert_msg(fit_model(manifest, &fake->model, &err), "%s", err.text);
+        ck_assert(fit_declare(manifest, &fake->model, &arena, &in, &out, &err));
+        ck_assert_int_eq(in[0].rank, 2);
+        ck_assert_int_eq(in[0].dims[1], 7);
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
+START_TEST(labels_of_an_output_are_clients_to_see)
+{
+    struct fake_model *fake = declared_model();
+    const struct percept_io *in = NULL, *out = NULL;
+    folder_text("labels.txt", "a\nb\n");
+    const struct manifest *manifest = read_config("output { name: 'y' label_filename: 'labels.txt' }", NULL);
+    ck_assert(fit_model(manifest, &fake->model, &err));
+    ck_assert(fit_declare(manifest, &fake->model, &arena, &in, &out, &err));
+    ck_assert_int_eq(out[0].n_labels, 2);
+    ck_assert_str_eq(out[0].labels[1], "b");
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(without_a_declaration_there_is_no_list)
+{
+    struct fake_model *fake = declared_model();
+    const struct percept_io *in = NULL, *out = NULL;
+    ck_assert(fit_declare(read_good("{\"manifest\":1}"), &fake->model, &arena, &in, &out, &err));
+    ck_assert_ptr_null(in);
+    ck_assert_ptr_null(out);
+    fake_model_free(fake);
+}
+END_TEST
+
 Suite *serve_fit_suite(void)
 {
     Suite *suite = suite_create("serve/fit");
@@ -217,6 +358,11 @@ Suite *serve_fit_suite(void)
     tcase_add_test(tests, the_owners_word_is_for_a_model_with_a_batch);
     tcase_add_test(tests, a_task_names_its_output_where_there_are_several);
     tcase_add_loop_test(tests, an_item_has_as_many_classes_as_there_are_labels, 0, sizeof outputs / sizeof *outputs);
+    tcase_add_loop_test(tests, what_is_declared_is_so, 0, sizeof declared / sizeof *declared);
+    tcase_add_test(tests, every_input_is_declared_or_none);
+    tcase_add_test(tests, a_scalar_or_an_unknown_rank_is_what_is_declared);
+    tcase_add_test(tests, labels_of_an_output_are_clients_to_see);
+    tcase_add_test(tests, without_a_declaration_there_is_no_list);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -302,6 +302,12 @@ START_TEST(a_manifests_limits_come_before_the_settings)
     ck_assert_int_eq(lane.max_queue_size, 3);
     ck_assert_int_eq(lane.max_queue_delay_ns, 7 * US);
     ck_assert_int_eq(lane.default_timeout_ns, 50 * US);
+    manifest.default_timeout_us = 3;
+    lane_limits(&lane, &served, &(struct settings){.default_timeout_us = 50});
+    ck_assert_int_eq(lane.default_timeout_ns, 3 * US);
+    manifest.default_timeout_us = -1;
+    lane_limits(&lane, &served, &(struct settings){.default_timeout_us = 50});
+    ck_assert_int_eq(lane.default_timeout_ns, 0);
 }
 END_TEST
 
