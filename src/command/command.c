@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/watch.h"
 #include "http/text.h"
+#include "serve/beside.h"
 #include "serve/scan.h"
 
 int command_fail(const struct percept_err *err)
@@ -95,12 +96,14 @@ static const char *model_file(struct scan *scan, const char *path, struct percep
         return path;
     const char *plain = file_join(&scan->arena, path, "model.onnx");
     if (plain && file_exists(plain))
-        return plain;
+        return beside_file(plain, path, &scan->arena, err);
     if (!scan_path(scan, path, err))
         return NULL;
     bool several;
     const struct found *found = newest(scan, &several);
-    return several && !refuse_several(scan, path, err) ? NULL : found->path;
+    if (several && !refuse_several(scan, path, err))
+        return NULL;
+    return beside_file(found->path, found->folder, &scan->arena, err);
 }
 
 struct percept_model *command_open(const struct options *options, double *ms, struct percept_err *err)
