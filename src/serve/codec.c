@@ -222,7 +222,7 @@ static bool refuse_shape(const struct job *job, const struct percept_io *io, con
     print_dims(want, sizeof want, io->rank, io->dims);
     print_dims(got, sizeof got, tensor->rank, tensor->dims);
     char note[96] = "";
-    if (job->served->batching && io->batch_axis == 0)
+    if (served_has_batch(job->served) && io->batch_axis == 0)
         snprintf(note, sizeof note,
                  " NOTE: Setting a non-zero max_batch_size means that the first axis of every input is the batch");
     else if (job->served->batching)
@@ -259,7 +259,7 @@ bool codec_accept(struct job *job, int input, const struct percept_tensor *tenso
     if (!shape_fits(io, tensor))
         return refuse_shape(job, io, tensor, err);
     int64_t n_items = 1;
-    if (job->served->batching && io->batch_axis < tensor->rank) {
+    if (served_has_batch(job->served) && io->batch_axis < tensor->rank) {
         n_items = tensor->dims[io->batch_axis];
         if (!batch_fits(job, io, n_items, err))
             return false;

@@ -98,7 +98,7 @@ static bool deduce(const struct job *job, const struct percept_io *io, struct pe
                        "tell its rank",
                        io->name);
     for (int i = 0; i < io->rank; i++) {
-        tensor->dims[i] = i == io->batch_axis && job->served->batching ? 1 : io->dims[i];
+        tensor->dims[i] = i == io->batch_axis && served_has_batch(job->served) ? 1 : io->dims[i];
         if (tensor->dims[i] >= 0)
             continue;
         if (free_axis >= 0)

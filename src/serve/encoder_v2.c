@@ -203,7 +203,7 @@ static bool class_text(struct arena *arena, const struct percept_tensor *tensor,
 static int batch_axis_of(const struct job *job, int output)
 {
     int n;
-    return job->served->batching ? percept_outputs(job->served->model, &n)[output].batch_axis : -1;
+    return served_has_batch(job->served) ? served_outputs(job->served, &n)[output].batch_axis : -1;
 }
 
 /* Where the batch is not in front: a copy with what is each item's together, [n, ...]. False when memory is short or
@@ -242,7 +242,7 @@ static bool classified(struct job *job, const struct job_output *output, const c
     int64_t each = n_rows ? n / n_rows : 0;
     int64_t k = output->classification < each ? output->classification : each;
     struct percept_tensor best = {.dtype = PERCEPT_STRING, .dims = {k}, .rank = 1};
-    if (job->served->batching)
+    if (served_has_batch(job->served))
         best = (struct percept_tensor){.dtype = PERCEPT_STRING, .dims = {n_rows, k}, .rank = 2};
     struct percept_string *strings = arena_array(job->arena, (size_t)(n_rows * k) + 1, sizeof *strings);
     struct ranked *ranks = arena_array(job->arena, (size_t)k + 1, sizeof *ranks);

@@ -163,17 +163,18 @@ static bool open_model(struct entry *entry, struct percept_err *err)
                        &served->declared_outputs, err);
 }
 
-/* The batch of what is declared is a free axis, and where dims are without it the first. */
+/* The batch that was proved is an axis that is free in what is declared, and where dims are without it the first. */
 static bool free_as_declared(const struct served *served)
 {
     int n[2];
-    const struct percept_io *lists[] = {served_inputs(served, &n[0]), served_outputs(served, &n[1])};
+    const struct percept_io *shown[] = {served_inputs(served, &n[0]), served_outputs(served, &n[1])};
+    const struct percept_io *proved[] = {percept_inputs(served->model, &n[0]), percept_outputs(served->model, &n[1])};
     if (served->manifest->max_batch_size == 0)
         return false;
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < n[k]; i++) {
-            const struct percept_io *io = &lists[k][i];
-            if (io->rank > 0 && (io->dims[io->batch_axis] >= 0 || (served->manifest->declared_batch && io->batch_axis)))
+            const int axis = proved[k][i].batch_axis;
+            if (shown[k][i].rank > axis && (shown[k][i].dims[axis] >= 0 || (served->manifest->declared_batch && axis)))
                 return false;
         }
     return true;
@@ -209,7 +210,7 @@ static void set_batching(struct entry *entry)
         limit = DEFAULT_BATCH_SIZE;
     served->batching =
         description.batch_free && described_in_front(served->manifest, served->model) && free_as_declared(served);
-    served->max_batch_size = served->batching ? limit : 1;
+    served->max_batch_size = served_has_batch(served) ? limit : 1;
 }
 
 /* The inputs at the shapes of a warm-up request, as if they were all that the model takes. */
@@ -277,7 +278,7 @@ static bool warm(struct entry *entry, struct percept_err *err)
     if (!entry->session || !warm_requests(entry, err))
         return false;
     if (!served->batching)
-        return batch_warm(&batch_percept, entry->session, inputs, n_inputs, -1, err);
+        return batch_warm(&batch_percept, entry->session, inputs, n_inputs, served_has_batch(served) ? 1 : -1, err);
     return warm_sizes(entry, served->manifest->warmup, served->manifest->n_warmup, err) &&
            warm_sizes(entry, entry->recent, entry->n_recent, err) && warm_sizes(entry, &(int){1}, 1, err);
 }

@@ -65,6 +65,8 @@ static struct percept_io narrowed(const struct manifest *manifest, const struct 
     struct percept_io own = *io;
     if (manifest->max_batch_size == 0)
         own.batch_axis = -1;
+    else if (manifest->declared_batch)
+        own.batch_axis = 0; /* that of each request, whether others may be joined to it or not */
     if (!declared)
         return own;
     if (declared->labels) {

@@ -35,8 +35,8 @@ struct served {
     const struct percept_io *declared_inputs, *declared_outputs; /* NULL: nothing is declared */
     struct lane *lane;
     struct stats stats;
-    bool batching; /* jobs may be joined along the inputs' and outputs' batch_axis */
-    int max_batch_size;
+    bool batching;      /* jobs may be joined along the inputs' and outputs' batch_axis */
+    int max_batch_size; /* items of a request; of a batch, where they may be joined */
     int64_t max_pixels; /* of a posted picture before resizing; 0: the codec's own limit */
     double load_ms;
     uint64_t stamp;    /* of the files that were read, or tried in vain, last (survey.h); 0: unknown */
@@ -45,6 +45,13 @@ struct served {
     int n_holders;     /* jobs */
     struct arena arena;
 };
+
+/* Is a request one of items, along its tensors' batch_axis? Also where they may not be joined with others', but
+ * config.pbtxt says that the first axis is the batch. */
+static inline bool served_has_batch(const struct served *served)
+{
+    return served->batching || (served->manifest->declared_batch && served->manifest->max_batch_size != 0);
+}
 
 static inline const struct percept_io *served_inputs(const struct served *served, int *n)
 {

@@ -3,7 +3,7 @@
  * told of models that mean something that we do not have.
  *
  * The networks are written here: "sums" adds and subtracts, "words" gives texts back, "scores" has labels, "whole" has
- * no batch.
+ * no batch, "coupled" has one whose items may not be joined.
  */
 #include "rig.h"
 
@@ -72,6 +72,17 @@ static struct proto same(enum percept_dtype dtype)
     return graph;
 }
 
+static struct proto coupled(void)
+{
+    struct proto graph = {0}, node = proto_node("Softmax", "", "x", "y");
+    const int64_t dims[] = {-1, 3};
+    proto_attr_int(&node, "axis", 0);
+    proto_add(&graph, GRAPH_NODE, node);
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("x", PERCEPT_FLOAT, 2, dims, "batch,n"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value_named("y", PERCEPT_FLOAT, 2, dims, "batch,n"));
+    return graph;
+}
+
 static bool begin(struct rig *rig)
 {
     if (!rig_is_there())
@@ -81,6 +92,7 @@ static bool begin(struct rig *rig)
     write_model(rig, "words", same(PERCEPT_STRING), WORDS_CONFIG);
     write_model(rig, "scores", same(PERCEPT_FLOAT), SCORES_CONFIG);
     write_model(rig, "whole", same(PERCEPT_FLOAT), WHOLE_CONFIG);
+    write_model(rig, "coupled", coupled(), "max_batch_size: 2");
     write_text(rig, "repo/scores/labels.txt", "cat\ndog\ncow\n");
     write_text(rig, "repo/whole/labels.txt", "1\n2\n3\n4\n5\n6\n");
     write_model(rig, "states", same(PERCEPT_FLOAT), "sequence_batching { }");
@@ -157,6 +169,8 @@ START_TEST(what_is_declared_is_served)
     expect_post(&rig, "words", ONE("BYTES", "[1,2]", "[\"a\\u0000\",\"\"]") "}", 200, "\"data\":[\"a\\u0000\",\"\"]");
     expect_post(&rig, "scores", ONE("FP32", "[1,3]", "[1,3,2]") CLASSES, 200,
                 "\"shape\":[1,2],\"data\":[\"3.000000:1:dog\",\"2.000000:2:cow\"]");
+    expect_post(&rig, "coupled", ONE("FP32", "[2,3]", "[0,0,0,0,0,0]") CLASSES, 200,
+                "\"shape\":[2,2],\"data\":[\"0.500000:0\",\"0.500000:1\",\"0.500000:0\",\"0.500000:1\"]");
     expect_post(&rig, "whole", ONE("FP32", "[2,3]", "[1,3,2,0,0,9]") CLASSES, 200,
                 "\"shape\":[2],\"data\":[\"9.000000:5:6\",\"3.000000:1:2\"]");
     end(&rig);
@@ -173,6 +187,8 @@ START_TEST(what_is_declared_otherwise_is_refused)
                 "non-zero max_batch_size");
     expect_post(&rig, "scores", ONE("FP32", "[5,3]", "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]") "}", 400,
                 "inference request batch-size must be <= 4 for 'scores'");
+    expect_post(&rig, "coupled", ONE("FP32", "[3,3]", "[1,2,3,4,5,6,7,8,9]") "}", 400,
+                "inference request batch-size must be <= 2 for 'coupled'");
     expect_post(&rig, "whole", ONE("FP32", "[1,3]", "[1,2,3]") "}", 400,
                 "unexpected shape for input 'x' for model 'whole'. Expected [2,3], got [1,3].");
     expect_post(&rig, "states", ONE("FP32", "[1,3]", "[1,2,3]") "}", 503, "is not at ready state");

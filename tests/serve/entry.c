@@ -261,6 +261,44 @@ START_TEST(a_config_says_how_it_is_served)
 }
 END_TEST
 
+/* x float [batch, n] -> its softmax over the batch: nobody's items may be joined with another's. */
+static void put_coupled(const char *name)
+{
+    struct proto graph = {0}, node = proto_node("Softmax", "", "x", "y");
+    const int64_t dims[] = {-1, -1};
+    proto_attr_int(&node, "axis", 0);
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("x", PERCEPT_FLOAT, 2, dims, "batch,n"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value_named("y", PERCEPT_FLOAT, 2, dims, "batch,n"));
+    proto_add(&graph, GRAPH_NODE, node);
+    struct proto model = proto_model(graph, 13);
+    folder_put(name, model.at, model.n);
+    proto_free(&model);
+}
+
+START_TEST(a_declared_batch_is_one_though_nothing_is_joined)
+{
+    static const struct {
+        const char *config;
+        int max_batch_size, axis;
+        bool has_batch;
+    } rows[] = {{"", 1, -1, false}, {"max_batch_size: 4", 4, 0, true}, {"max_batch_size: 0", 1, -1, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        put_coupled("m/3/model.onnx");
+        folder_text("m/config.pbtxt", rows[i].config);
+        struct entry *entry = entry_at("m/3/model.onnx", "m");
+        entry_load(entry);
+        ck_assert_msg(entry->loaded, "%s", entry->err.text);
+        int n;
+        ck_assert(!entry->served.batching);
+        ck_assert_int_eq(served_has_batch(&entry->served), rows[i].has_batch);
+        ck_assert_int_eq(entry->served.max_batch_size, rows[i].max_batch_size);
+        ck_assert_int_eq(served_inputs(&entry->served, &n)->batch_axis, rows[i].axis);
+        ck_assert_int_eq(served_outputs(&entry->served, &n)->batch_axis, rows[i].axis);
+        entry_free(entry);
+    }
+}
+END_TEST
+
 static size_t warmed_bytes(const char *config)
 {
     put_relu("m/3/model.onnx");
@@ -320,6 +358,7 @@ Suite *serve_entry_suite(void)
     tcase_add_test(tests, what_loads_is_opened_whole_or_not_at_all);
     tcase_add_test(tests, what_is_described_has_the_batch_in_front);
     tcase_add_test(tests, without_memory_there_is_no_entry);
+    tcase_add_test(tests, a_declared_batch_is_one_though_nothing_is_joined);
     tcase_add_test(tests, a_request_to_warm_up_makes_a_plan_of_its_shape);
     tcase_add_loop_test(tests, a_config_says_how_it_is_served, 0, sizeof configs / sizeof *configs);
     suite_add_tcase(suite, tests);
