@@ -25,6 +25,11 @@ const char *v2_meta_datatype(enum percept_dtype dtype)
     return name ? name : "UNKNOWN";
 }
 
+/* Of the protocol's extensions, those that are served, by its names. */
+static const char *const extensions[] = {
+    "classification", "binary_tensor_data", "parameters", "model_repository", "statistics",
+};
+
 void v2_meta_server(struct exchange *exchange)
 {
     struct text text = {.arena = &exchange->arena};
@@ -33,7 +38,12 @@ void v2_meta_server(struct exchange *exchange)
     text_json(&text, id ? id : "perceptd");
     text_add(&text, ",\"version\":");
     text_json(&text, percept_version());
-    text_add(&text, ",\"extensions\":[\"classification\",\"binary_tensor_data\",\"parameters\",\"model_repository\"]}");
+    text_add(&text, ",\"extensions\":[");
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) {
+        text_add(&text, i ? "," : "");
+        text_json(&text, extensions[i]);
+    }
+    text_add(&text, "]}");
     exchange_reply_text(exchange, 200, JSON, &text);
 }
 

@@ -211,7 +211,7 @@ static bool run(struct batch *batch, const struct group *group, struct percept_e
     int64_t gathered_ns = engine->now_ns();
     if (ok) {
         ok = engine->run(batch->session, &context, err);
-        batch->n_runs++;
+        batch->n_runs += ok;
         const size_t needs = engine->session_needs(batch->session);
         batch->needed_bytes = needs > batch->needed_bytes ? needs : batch->needed_bytes;
     }

@@ -55,8 +55,8 @@ struct batch {
     bool one_by_one;  /* the jobs were run one by one */
     bool inseparable; /* because results, or the model itself, cannot be joined along the batch axis
                        */
-    int n_runs;
-    double flops; /* of the last run */
+    int n_runs;       /* that succeeded */
+    double flops;     /* of the last run */
     int64_t started_ns, gathered_ns, finished_ns, ended_ns;
 
     /* memory of the session: dispatch.c's rule for giving it back */

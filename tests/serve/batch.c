@@ -98,6 +98,24 @@ START_TEST(a_job_with_bad_data_fails_alone)
     ck_assert(fake->served[0].lane->batching);
     ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_BACKEND], 1);
     ck_assert_uint_eq(fake->served[0].stats.success, 2);
+    ck_assert_uint_eq(fake->served[0].stats.executions, 2);
+    ck_assert_uint_eq(fake->served[0].stats.items, 2);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_run_that_fails_is_no_inference)
+{
+    struct fake *fake = fake_new(1);
+    fake_job_fill(fake, &jobs[0], 1, 4, 1);
+    jobs[0].x[2] = NAN;
+    fake_start(fake, &jobs[0]);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_DATA);
+    ck_assert_int_eq(fake->n_runs, 1);
+    ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_BACKEND], 1);
+    ck_assert_uint_eq(fake->served[0].stats.executions, 0);
+    ck_assert_uint_eq(fake->served[0].stats.items, 0);
     fake_free(fake);
 }
 END_TEST
@@ -399,6 +417,7 @@ Suite *serve_batch_suite(void)
     tcase_add_test(tests, items_may_lie_along_another_axis);
     tcase_add_test(tests, bad_data_in_a_strip_are_their_senders);
     tcase_add_test(tests, a_job_with_bad_data_fails_alone);
+    tcase_add_test(tests, a_run_that_fails_is_no_inference);
     tcase_add_test(tests, jobs_whose_items_fit_only_together_are_not_joined);
     tcase_add_test(tests, jobs_are_not_joined_without_a_proof);
     tcase_add_test(tests, gathering_and_running_are_counted_apart);
