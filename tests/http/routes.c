@@ -34,6 +34,8 @@ static const struct {
     {"GET", "/v2/models/a/", v2_meta_model, "a", 0},
     {"GET", "/v2/models/a/versions/12", v2_meta_model, "a", 12},
     {"GET", "/v2/models/a/versions/12/", v2_meta_model, "a", 12},
+    {"GET", "/v2/models/a/config", v2_config, "a", 0},
+    {"GET", "/v2/models/a/versions/3/config", v2_config, "a", 3},
     {"GET", "/v2/models/stats", v2_stats, "", 0},
     {"GET", "/v2/models/a/stats", v2_stats, "a", 0},
     {"GET", "/v2/models/a/versions/3/stats", v2_stats, "a", 3},
