@@ -59,6 +59,7 @@ struct exchange *exchange_new(struct site *site, const char *target)
                                   .method = "",
                                   .path = "",
                                   .name = "",
+                                  .label = "",
                                   .arrived_ns = loop_now_ns()};
     exchange->target = arena_text(&exchange->arena, target, strlen(target));
     if (!exchange->target) {
@@ -196,9 +197,21 @@ static void log_refusal(struct exchange *exchange, int status, const char *why)
     site->n_unlogged = 0;
 }
 
+/* V1's servers have words of their own for what took too long, and too much. */
+static int status_of(const struct exchange *exchange, const struct percept_err *err)
+{
+    if (exchange->route && exchange->route->flags & ROUTE_V1) {
+        if (err->code == ERR_TIMEOUT)
+            return 504;
+        if (err->code == ERR_MEMORY)
+            return 429;
+    }
+    return err_status(err->code);
+}
+
 void exchange_error(struct exchange *exchange, const struct percept_err *err)
 {
-    int status = err_status(err->code);
+    int status = status_of(exchange, err);
     if (our_fault(err))
         log_error("request failed", "path", exchange->path, "why", err->text, NULL);
     else if (err->code != ERR_CANCELLED)
@@ -386,6 +399,7 @@ void exchange_judge(struct exchange *exchange, const char *method)
     exchange->route = found.route;
     exchange->name = found.name;
     exchange->version = found.version;
+    exchange->label = found.label;
     if (!(found.route && found.route->flags & ROUTE_OPEN) && !key_known(exchange))
         refuse_key(exchange);
     else if (!found.route)

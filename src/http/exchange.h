@@ -85,8 +85,9 @@ struct exchange {
     const char *path;
     struct framing headers;
     const struct route *route;
-    const char *name; /* of the model, "" when the route has none */
-    int64_t version;  /* 0: not given */
+    const char *name;  /* of the model, "" when the route has none */
+    int64_t version;   /* 0: not given */
+    const char *label; /* of a version, "" when not given */
     int64_t arrived_ns;
     struct arena body_arena;
     uint8_t *body;

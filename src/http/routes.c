@@ -29,13 +29,15 @@ static const struct route routes[] = {
 struct captured {
     struct bytes name;
     struct bytes version;
+    struct bytes label;
 };
 
 static bool fits(const char *pattern, const char *path, struct captured *captured);
 
+/* No name has a colon: behind one is what a path of V1 asks for. */
 static bool fits_name(const char *pattern, const char *path, struct captured *captured)
 {
-    size_t n = strcspn(path, "/");
+    size_t n = strcspn(path, "/:");
     captured->name = bytes_of(path, n);
     return n > 0 && fits(pattern, path + n, captured);
 }
@@ -47,6 +49,13 @@ static bool fits_any(const char *pattern, const char *path, struct captured *cap
     return n > 0 && fits(pattern, path + n, captured);
 }
 
+static bool fits_label(const char *pattern, const char *path, struct captured *captured)
+{
+    size_t n = strcspn(path, "/:");
+    captured->label = bytes_of(path, n);
+    return n > 0 && fits(pattern, path + n, captured);
+}
+
 /* Digits or, where a letter comes first, a label. */
 static bool fits_version(const char *pattern, const char *path, struct captured *captured)
 {
@@ -55,20 +64,24 @@ static bool fits_version(const char *pattern, const char *path, struct captured 
     return n > 0 && fits(pattern, path + n, captured);
 }
 
-/* With the bracketed part, then without it. */
+/* With the bracketed part, or with one of several that '|' parts, then without it. */
 static bool fits_option(const char *pattern, const char *path, struct captured *captured)
 {
     struct captured before = *captured;
-    if (fits(pattern + 1, path, captured))
-        return true;
-    *captured = before;
-    return fits(strchr(pattern, ']') + 1, path, captured);
+    for (; *pattern != ']'; pattern += strcspn(pattern, "|]")) {
+        if (fits(++pattern, path, captured))
+            return true;
+        *captured = before;
+    }
+    return fits(pattern + 1, path, captured);
 }
 
-/* NAME, REPO and N are words of capitals; everything else in a pattern stands for itself. */
+/* NAME, REPO, LABEL and N are words of capitals; everything else in a pattern stands for itself. */
 static bool fits(const char *pattern, const char *path, struct captured *captured)
 {
     for (; *pattern; pattern++) {
+        if (*pattern == '|') /* the end of the part that was taken */
+            pattern = strchr(pattern, ']');
         if (*pattern == ']')
             continue;
         if (*pattern == '[')
@@ -77,6 +90,8 @@ static bool fits(const char *pattern, const char *path, struct captured *capture
             return fits_name(pattern + 4, path, captured);
         if (strncmp(pattern, "REPO", 4) == 0)
             return fits_any(pattern + 4, path, captured);
+        if (strncmp(pattern, "LABEL", 5) == 0)
+            return fits_label(pattern + 5, path, captured);
         if (*pattern == 'N')
             return fits_version(pattern + 1, path, captured);
         if (*pattern != *path++)
@@ -104,6 +119,8 @@ static bool take(const struct captured *captured, struct arena *arena, struct ro
                        "a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a "
                        "letter or digit");
     found->name = name;
+    if (captured->label.at && !(found->label = arena_text(arena, captured->label.at, bytes_size(captured->label))))
+        return err_memory(err, "a label", bytes_size(captured->label));
     struct bytes version = captured->version;
     if (version.at && isalpha(*version.at)) {
         const char *label = arena_text(arena, version.at, bytes_size(version));
@@ -123,7 +140,7 @@ void routes_find(const char *method, const char *path, struct arena *arena, stru
     unsigned methods = 0;
     *found = (struct routes_found){.name = "", .label = ""};
     for (size_t i = 0; i < N_ROUTES; i++) {
-        struct captured captured = {{0}, {0}};
+        struct captured captured = {0};
         if (!fits(routes[i].pattern, path, &captured))
             continue;
         if (method_fits(&routes[i], method)) {

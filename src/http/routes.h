@@ -1,7 +1,7 @@
 /*
  * routes.h - method and path -> handler, from routes.def. A pattern is written as in api.md: NAME
- * stands for a model's name, REPO for a repository's, N for a version's digits or a label of it,
- * [...] for a part that may be left out.
+ * stands for a model's name, REPO for a repository's, N for a version's digits or a label of it, LABEL for
+ * a label alone, [...] for a part that may be left out, [...|...] for one of two such parts.
  *
  *     struct routes_found found = {0};
  *     routes_find("GET", "/v2/models/digits/versions/3", &arena, &found);
@@ -23,6 +23,7 @@ enum route_flags {
     ROUTE_OPEN = 1,  /* needs no API key */
     ROUTE_ADMIN = 2, /* changes the server: 403 without --admin */
     ROUTE_VITAL = 4, /* answered also to those for whom there is no place */
+    ROUTE_V1 = 8,    /* V1's bodies and statuses */
 };
 
 struct route {

@@ -1,5 +1,5 @@
 /*
- * v2_infer.c - POST /v2/models/NAME[/versions/N]/infer: the body becomes a job, the job's reply
+ * v2_infer.c - POST /v2/models/NAME[/versions/N]/infer, and V1's :predict: the body becomes a job, the job's reply
  * ours.
  *
  * A client that asks before it sends its body (Expect: 100-continue) is told by the head alone
@@ -13,6 +13,7 @@
  */
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "http/v1.h"
 #include "serve/codec.h"
 #include "serve/encoder.h"
 #include "serve/lifecycle.h"
@@ -84,9 +85,14 @@ static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us, s
 /* What the head decides: the model, the medium, the timeout. */
 static bool find(const struct exchange *exchange, struct job *job, struct percept_err *err)
 {
-    job->served = catalog_find_ready(exchange->site->catalog, exchange->name, exchange->version, err);
+    job->served = v1_find_ready(exchange, err);
     if (!job->served || !read_timeout(exchange, &job->timeout_us, err))
         return false;
+    if (exchange->route->flags & ROUTE_V1) {
+        job->codec = codec_v1();
+        job->encoder = encoder_v1();
+        return true;
+    }
     job->codec = codec_find(job->served, exchange->headers.content_type, err);
     job->encoder = encoder_find(exchange->headers.accept);
     return job->codec != NULL;

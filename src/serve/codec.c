@@ -14,8 +14,10 @@
 
 static const struct codec rows[] = {
 #define C(type, what, always, function) {.media_type = type, .kind = what, .worker_always = always, .decode = function},
+#define V1(type, function) {.media_type = type, .by_route = true, .decode = function},
 #include "serve/codecs.def"
 #undef C
+#undef V1
 };
 
 #define N_ROWS ((int)(sizeof rows / sizeof *rows))
@@ -122,7 +124,7 @@ static const struct codec *refuse(const struct served *served, struct bytes type
 {
     char list[256] = "";
     for (int i = 0; i < N_ROWS; i++)
-        if (rows[i].kind == MANIFEST_TENSOR || rows[i].kind == kind) {
+        if (!rows[i].by_route && (rows[i].kind == MANIFEST_TENSOR || rows[i].kind == kind)) {
             size_t used = strlen(list);
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", rows[i].media_type);
         }
@@ -147,6 +149,14 @@ static bool is_utf8(struct bytes parameters)
     return true;
 }
 
+const struct codec *codec_v1(void)
+{
+    int i = 0;
+    while (!rows[i].by_route)
+        i++;
+    return &rows[i];
+}
+
 const struct codec *codec_find(const struct served *served, struct bytes content_type, struct percept_err *err)
 {
     struct bytes bare = bare_type(content_type), type = usual_name(bare);
@@ -154,7 +164,7 @@ const struct codec *codec_find(const struct served *served, struct bytes content
         return &rows[0];
     enum manifest_kind kind = codec_kind(served);
     for (int i = 0; i < N_ROWS; i++)
-        if (rows[i].kind == kind && same_type(type, rows[i].media_type)) {
+        if (!rows[i].by_route && rows[i].kind == kind && same_type(type, rows[i].media_type)) {
             if (kind == MANIFEST_TEXT && !is_utf8((struct bytes){bare.end, content_type.end}))
                 return err_null(err, ERR_MEDIA_TYPE, "texts are read as UTF-8; send them as such");
             return &rows[i];

@@ -14,6 +14,7 @@ struct codec {
     const char *media_type;
     enum manifest_kind kind; /* what the model's input must be described as */
     bool worker_always;      /* never decoded on the loop, however small */
+    bool by_route;           /* no media type finds it */
     bool (*decode)(struct job *job, struct percept_err *err);
 };
 
@@ -21,6 +22,9 @@ struct codec {
  * missing and form types are V2 JSON, as clients send those; "image/..." and others that look like
  * media which no codec reads give NULL with 415 and the list of those that this model takes. */
 const struct codec *codec_find(const struct served *served, struct bytes content_type, struct percept_err *err);
+
+/* The codec of V1's predict requests, whatever their Content-Type. */
+const struct codec *codec_v1(void);
 
 /* What the model's only input is described as; with several, a body of one medium cannot feed it.
  */
@@ -34,6 +38,9 @@ enum manifest_kind codec_kind(const struct served *served);
 
 /* codec_json.c: the V2 body, with binary tails or without. */
 bool codec_json_decode(struct job *job, struct percept_err *err);
+
+/* codec_v1.c: TensorFlow Serving's body, in rows or columns. */
+bool codec_v1_decode(struct job *job, struct percept_err *err);
 
 /* codec_image.c, codec_text.c */
 bool codec_image_decode(struct job *job, struct percept_err *err);

@@ -23,6 +23,14 @@ static const struct encoder rows[] = {
 
 #define N_ROWS ((int)(sizeof rows / sizeof *rows))
 
+const struct encoder *encoder_v1(void)
+{
+    int i = 0;
+    while (rows[i].write != encoder_v1_write)
+        i++;
+    return &rows[i];
+}
+
 const struct encoder *encoder_row(int i)
 {
     return i >= 0 && i < N_ROWS ? &rows[i] : NULL;

@@ -25,6 +25,9 @@ extern const struct encoder encoder_keep;
  * anything. Weights (q) count, wildcards do not: who takes anything gets what was asked for in the body. */
 const struct encoder *encoder_find(struct bytes accept);
 
+/* The form of replies to V1's predict requests. */
+const struct encoder *encoder_v1(void);
+
 /* The rows, for tests and documents; NULL at the end. */
 const struct encoder *encoder_row(int i);
 
@@ -44,5 +47,9 @@ bool encoder_v2_all_json(const struct job *job);
 bool encoder_v2_some_binary(const struct job *job);
 bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *results);
 bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+
+/* encoder_v1.c: rows or columns, as the request had them. */
+bool encoder_v1_fits(const struct job *job);
+bool encoder_v1_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 #endif

@@ -11,10 +11,10 @@
  * What the manifest's task makes of the outputs (answer.h) follows "outputs". V2's classification extension is here.
  */
 #include "base/err.h"
-#include "base/number.h"
 #include "serve/answer.h"
 #include "serve/codec_parts.h"
 #include "serve/encoder.h"
+#include "serve/encoder_elements.h"
 #include "serve/writer.h"
 
 #include <math.h>
@@ -22,84 +22,6 @@
 
 #define LONG_BYTES 65536           /* of elements that become digits: half a millisecond of them */
 #define CLASSIFICATION_MAX 1000000 /* elements of an output to be classified */
-
-/* --- elements ----------------------------------------------------------------------------------------------------- */
-
-static int64_t int_element(const struct percept_tensor *tensor, int64_t i)
-{
-    switch (tensor->dtype) {
-    case PERCEPT_INT8:
-        return ((const int8_t *)tensor->data)[i];
-    case PERCEPT_INT16:
-        return ((const int16_t *)tensor->data)[i];
-    case PERCEPT_INT32:
-        return ((const int32_t *)tensor->data)[i];
-    case PERCEPT_UINT8:
-        return ((const uint8_t *)tensor->data)[i];
-    case PERCEPT_UINT16:
-        return ((const uint16_t *)tensor->data)[i];
-    case PERCEPT_UINT32:
-        return ((const uint32_t *)tensor->data)[i];
-    default:
-        return ((const int64_t *)tensor->data)[i];
-    }
-}
-
-static bool is_int(enum percept_dtype dtype)
-{
-    return (dtype >= PERCEPT_UINT8 && dtype <= PERCEPT_INT64) || dtype == PERCEPT_UINT32 || dtype == PERCEPT_UINT64;
-}
-
-/* One element of any type that is not a string; returns its length. */
-static size_t element(char *to, const struct percept_tensor *tensor, int64_t i)
-{
-    switch (tensor->dtype) {
-    case PERCEPT_FLOAT:
-        return number_write_float(to, ((const float *)tensor->data)[i]);
-    case PERCEPT_DOUBLE:
-        return number_write_double(to, ((const double *)tensor->data)[i]);
-    case PERCEPT_UINT64:
-        return number_write_uint64(to, ((const uint64_t *)tensor->data)[i]);
-    case PERCEPT_BOOL: {
-        bool truth = ((const uint8_t *)tensor->data)[i] != 0;
-        memcpy(to, truth ? "true" : "false", 5);
-        return truth ? 4 : 5;
-    }
-    default:
-        return number_write_int64(to, int_element(tensor, i));
-    }
-}
-
-static void put_strings(struct writer *w, const struct percept_string *strings, int64_t n)
-{
-    for (int64_t i = 0; i < n && writer_spend(w, 1); i++) {
-        if (i)
-            writer_put(w, ",");
-        writer_text(w, bytes_of(strings[i].at, strings[i].n_bytes));
-    }
-}
-
-static void put_elements(struct writer *w, const struct percept_tensor *tensor, int64_t n)
-{
-    if (tensor->dtype == PERCEPT_STRING) {
-        put_strings(w, tensor->data, n);
-        return;
-    }
-    const int64_t step = 64; /* elements between two looks at the room left */
-    for (int64_t i = 0; i < n; i += step) {
-        int64_t end = n - i < step ? n : i + step;
-        char *from = writer_spend(w, 4 * step) ? writer_reserve(w, (size_t)step * (NUMBER_TEXT_MAX + 1)) : NULL;
-        char *to = from;
-        if (!to)
-            return;
-        for (int64_t k = i; k < end; k++) {
-            if (k)
-                *to++ = ',';
-            to += element(to, tensor, k);
-        }
-        w->used += (size_t)(to - from);
-    }
-}
 
 /* --- V2's classification extension -------------------------------------------------------------------------------- */
 
@@ -113,7 +35,7 @@ static double rank_value(const struct percept_tensor *tensor, int64_t i)
     case PERCEPT_UINT64:
         return (double)((const uint64_t *)tensor->data)[i];
     default:
-        return (double)int_element(tensor, i);
+        return (double)encoder_elements_int(tensor, i);
     }
 }
 
@@ -187,8 +109,8 @@ static bool class_text(struct arena *arena, const struct percept_tensor *tensor,
 {
     char value[400]; /* %f of the largest double has 317 */
     size_t n;
-    if (is_int(tensor->dtype))
-        n = element(value, tensor, at);
+    if (encoder_elements_whole(tensor->dtype))
+        n = encoder_elements_one(value, tensor, at);
     else
         n = (size_t)snprintf(value, sizeof value, "%f", rank_value(tensor, at));
     char *text =
@@ -229,7 +151,7 @@ static bool classified(struct job *job, const struct job_output *output, const c
                        struct percept_tensor *tensor, struct percept_err *err)
 {
     int64_t n;
-    if (!is_int(tensor->dtype) && tensor->dtype != PERCEPT_FLOAT && tensor->dtype != PERCEPT_DOUBLE)
+    if (!encoder_elements_whole(tensor->dtype) && tensor->dtype != PERCEPT_FLOAT && tensor->dtype != PERCEPT_DOUBLE)
         return err_set(err, ERR_INVALID, "output '%s': classification needs whole numbers, FP32 or FP64, this is %s",
                        name, codec_datatype(tensor->dtype));
     if (!codec_count(tensor->rank, tensor->dims, &n) || n > CLASSIFICATION_MAX)
@@ -289,7 +211,7 @@ static void put_output(struct writer *w, const char *name, const struct percept_
     int64_t n = 0;
     codec_count(tensor->rank, tensor->dims, &n);
     writer_put(w, "],\"data\":[");
-    put_elements(w, tensor, n);
+    encoder_elements_put(w, tensor, 0, n);
     writer_put(w, "]}");
 }
 

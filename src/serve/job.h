@@ -74,6 +74,7 @@ struct job {
     struct bytes id; /* of the request, empty when it has none */
     bool has_id;
     int64_t n_items;               /* along the batch axis; 1 where the model has none */
+    int64_t n_rows;                /* V1: instances, each of which gets a row; 0: whole tensors are sent and returned */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
     struct picture_view view;      /* of a posted picture */
     int n_outputs;

@@ -4,6 +4,7 @@
  *
  *     square    x [batch, 3] -> y = x * x
  *     timed     x [time, batch, 2] -> y: the batch is the second axis
+ *     summed    x [rows, 2] -> y [2]: no row of y is one of x
  *     digits    of models/: takes pictures
  */
 #include "rig.h"
@@ -50,6 +51,18 @@ static void write_timed(void)
     write_model("timed", graph);
 }
 
+static void write_summed(void)
+{
+    struct proto graph = {0}, sum = proto_node("ReduceSum", "", "x,first", "y");
+    const int64_t first = 0;
+    proto_attr_int(&sum, "keepdims", 0);
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("first", PERCEPT_INT64, 1, (int64_t[]){1}, &first, sizeof first));
+    proto_add(&graph, GRAPH_INPUT, proto_value("x", PERCEPT_FLOAT, 2, (int64_t[]){-1, 2}));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("y", PERCEPT_FLOAT, 1, (int64_t[]){2}));
+    proto_add(&graph, GRAPH_NODE, sum);
+    write_model("summed", graph);
+}
+
 /* False without a program. */
 static bool start(void)
 {
@@ -58,6 +71,7 @@ static bool start(void)
     rig_begin(&rig);
     write_square();
     write_timed();
+    write_summed();
     free(rig_shell(NULL, "cp -r models/digits %s/models/", rig.folder));
     rig_start(&rig, "%s/models --workers 2", rig.folder);
     return true;
@@ -120,6 +134,40 @@ START_TEST(a_configuration_says_where_the_batch_is_and_what_pictures_are)
 }
 END_TEST
 
+static const struct {
+    const char *path, *body;
+    int status;
+    const char *reply; /* what it begins with */
+} predicted[] = {
+    {"/v1/models/square:predict", "{\"instances\":[[1,2,3],[-4,0.5,NaN]]}", 200,
+     "{\"predictions\":[[1.0,4.0,9.0],[16.0,0.25,NaN]]}\n"},
+    {"/v1/models/square:predict", "{\"inputs\":{\"x\":[[1,2,3]]}}", 200, "{\"outputs\":[[1.0,4.0,9.0]]}\n"},
+    {"/v1/models/square:predict", "{\"instances\":[[1,2,3],[1,2,3],[1,2,3],[1,2,3],[1,2,3],[1,2,3]]}", 400,
+     "{\"error\":\"inference request batch-size must be <= 5 for 'square'\"}\n"},
+    {"/v1/models/timed:predict", "{\"inputs\":[[[1,-2]],[[-3,4]],[[5,6]]]}", 200,
+     "{\"outputs\":[[[1.0,0.0]],[[0.0,4.0]],[[5.0,6.0]]]}\n"},
+    {"/v1/models/timed:predict", "{\"instances\":[[[1,-2]]]}", 400, "{\"error\":\"the batch of model 'timed' is not"},
+    {"/v1/models/summed:predict", "{\"instances\":[[1,2],[3,4],[5,6]]}", 400,
+     "{\"error\":\"output 'y' of model 'summed' has no row for each of 3 instances"},
+    {"/v1/models/summed:predict", "{\"inputs\":[[1,2],[3,4]]}", 200, "{\"outputs\":[4.0,6.0]}\n"},
+    {"/v1/models/summed:predict", "{\"instances\":[{\"x\":[1,2]}]}", 400, "{\"error\":\"output 'y'"},
+};
+
+START_TEST(v1_has_the_answers_of_the_model)
+{
+    if (!start())
+        return;
+    for (size_t i = 0; i < sizeof predicted / sizeof *predicted; i++) {
+        struct reply reply = rig_ask(&rig, "POST", predicted[i].path, "", predicted[i].body, strlen(predicted[i].body));
+        ck_assert_msg(reply.status == predicted[i].status &&
+                          strncmp(reply.body, predicted[i].reply, strlen(predicted[i].reply)) == 0,
+                      "%s %s: %d %s", predicted[i].path, predicted[i].body, reply.status, reply.body);
+        reply_free(&reply);
+    }
+    end();
+}
+END_TEST
+
 Suite *daemon_contract_suite(void);
 
 Suite *daemon_contract_suite(void)
@@ -127,6 +175,7 @@ Suite *daemon_contract_suite(void)
     Suite *suite = suite_create("daemon/contract");
     TCase *tcase = tcase_create("contract");
     tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, v1_has_the_answers_of_the_model);
     tcase_add_test(tcase, a_configuration_says_where_the_batch_is_and_what_pictures_are);
     suite_add_tcase(suite, tcase);
     return suite;

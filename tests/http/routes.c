@@ -48,6 +48,19 @@ static const struct {
     {"POST", "/v2/repository/my%20own/index", v2_admin_elsewhere, "", 0},
     {"POST", "/v2/repository/r/models/a/load", v2_admin_elsewhere, "a", 0},
     {"POST", "/v2/repository/r/models/a/unload", v2_admin_elsewhere, "a", 0},
+    {"GET", "/v1/models", v2_meta_models, "", 0},
+    {"GET", "/v1/models/", v2_meta_models, "", 0},
+    {"GET", "/v1/models/a", v1_status, "a", 0},
+    {"GET", "/v1/models/a/versions/2", v1_status, "a", 2},
+    {"GET", "/v1/models/a/labels/best-1", v1_status, "a", 0},
+    {"GET", "/v1/models/a/metadata", v1_metadata, "a", 0},
+    {"GET", "/v1/models/a/labels/best-1/metadata", v1_metadata, "a", 0},
+    {"POST", "/v1/models/a:predict", v2_infer, "a", 0},
+    {"POST", "/v1/models/a/versions/2:predict", v2_infer, "a", 2},
+    {"POST", "/v1/models/a/labels/best-1:predict", v2_infer, "a", 0},
+    {"POST", "/v1/models/a:classify", v1_refuse, "a", 0},
+    {"POST", "/v1/models/a/versions/3:regress", v1_refuse, "a", 3},
+    {"POST", "/v1/models/a:explain", v1_refuse, "a", 0},
     {"POST", "/v2/repository/models/a/load", v2_admin_load, "a", 0},
     {"POST", "/v2/repository/models/a/unload", v2_admin_unload, "a", 0},
 };
@@ -81,6 +94,7 @@ START_TEST(paths_find_their_row)
     ck_assert_ptr_eq(found.route->handle, rows[_i].handle);
     ck_assert_str_eq(found.name, rows[_i].name);
     ck_assert_int_eq(found.version, rows[_i].version);
+    ck_assert_str_eq(found.label, strstr(rows[_i].path, "/labels/") ? "best-1" : "");
     arena_free(&arena);
 }
 END_TEST
@@ -89,8 +103,18 @@ static const char *const nowhere[] = {
     "/x",
     "//",
     "/v2//",
-    "/v1",
     "/V2",
+    "/v1",
+    "/v1/models/a/versions/2/labels/b",
+    "/v1/models/a/labels/b/versions/2",
+    "/v1/models/a/labels",
+    "/v1/models/a/labels/",
+    "/v1/models/a/labels/b/c",
+    "/v1/models/a:",
+    "/v1/models/:predict",
+    "/v1/models/a:b:predict",
+    "/v1/models/a:predict/",
+    "/v2/models/a:b",
     "/v2/health",
     "/v2/health/live/",
     "/v2/models//",
@@ -127,6 +151,10 @@ START_TEST(other_methods_are_told_which_are_allowed)
     find("HEAD", "/v2/models/a/infer");
     ck_assert_str_eq(found.allow, "POST");
     find("OPTIONS", "/");
+    ck_assert_str_eq(found.allow, "GET, HEAD");
+    find("GET", "/v1/models/a:predict");
+    ck_assert_str_eq(found.allow, "POST");
+    find("POST", "/v1/models/a");
     ck_assert_str_eq(found.allow, "GET, HEAD");
     find("get", "/");
     ck_assert_str_eq(found.allow, "GET, HEAD");
