@@ -12,7 +12,8 @@
  *     file               written as it is: files do not make us wait for a reader
  *     cannot be opened   written after poll says that there is room
  *
- * log_setup decides once, before threads start. A line that cannot be written is counted and gone.
+ * log_setup decides once, before threads start; levels may be turned on and off later. A line that cannot be written is
+ * counted and gone.
  * Under systemd's journal (JOURNAL_STREAM names our standard error) a line begins with its syslog
  * priority and leaves the time to the journal.
  */
@@ -41,13 +42,16 @@
 
 enum way { WAY_POLL = 0, WAY_WRITE, WAY_SEND };
 
-/* Set before threads start, read-only afterwards; the count alone changes. */
+#define UP_TO(level) ((2U << (level)) - 1)
+
+/* Set before threads start, read-only afterwards. */
 static struct {
-    enum log_level level;
     bool json, journal;
     enum way way;
     int fd;
-} setup = {.level = LOG_INFO_LEVEL, .fd = STDERR_FILENO};
+} setup = {.fd = STDERR_FILENO};
+
+static atomic_uint written = UP_TO(LOG_INFO_LEVEL); /* levels */
 
 static atomic_size_t n_dropped;
 
@@ -68,13 +72,23 @@ static bool is_journal(const struct stat *st)
     return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && device == st->st_dev && inode == st->st_ino;
 }
 
+unsigned log_levels(void)
+{
+    return atomic_load_explicit(&written, memory_order_relaxed);
+}
+
+void log_set_levels(unsigned levels_written)
+{
+    atomic_store_explicit(&written, levels_written, memory_order_relaxed);
+}
+
 void log_setup(enum log_level level, bool json)
 {
     struct stat st = {0};
     bool known = fstat(STDERR_FILENO, &st) == 0;
     if (setup.fd != STDERR_FILENO)
         close(setup.fd);
-    setup.level = level;
+    log_set_levels(UP_TO(level));
     setup.json = json;
     setup.journal = known && is_journal(&st);
     setup.fd = STDERR_FILENO;
@@ -271,7 +285,7 @@ static ssize_t write_line(const struct line *line)
 
 void log_event(enum log_level level, const char *what, ...)
 {
-    if (level > setup.level)
+    if (!(log_levels() & 1U << level))
         return;
     struct line line;
     line.n = 0;

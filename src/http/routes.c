@@ -24,6 +24,8 @@ static const struct route routes[] = {
 #undef R
 };
 
+#define REGION_NAME_MAX 255
+
 #define N_ROUTES (sizeof routes / sizeof routes[0])
 
 struct captured {
@@ -105,8 +107,18 @@ static bool method_fits(const struct route *route, const char *method)
     return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
+static bool judge_name(const char *name, bool region, struct percept_err *err)
+{
+    if (region)
+        return strlen(name) <= REGION_NAME_MAX ||
+               err_set(err, ERR_INVALID, "a region's name has at most %d bytes", REGION_NAME_MAX);
+    return scan_name(name) || err_set(err, ERR_INVALID,
+                                      "a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a "
+                                      "letter or digit");
+}
+
 /* Judges what was captured and copies it out. */
-static bool take(const struct captured *captured, struct arena *arena, struct routes_found *found)
+static bool take(const struct captured *captured, bool region, struct arena *arena, struct routes_found *found)
 {
     struct percept_err *err = &found->err;
     if (!captured->name.at)
@@ -114,10 +126,8 @@ static bool take(const struct captured *captured, struct arena *arena, struct ro
     char *name = arena_text(arena, captured->name.at, bytes_size(captured->name));
     if (!name)
         return err_memory(err, "a model's name", bytes_size(captured->name));
-    if (!scan_name(name))
-        return err_set(err, ERR_INVALID,
-                       "a model's name has 1 to 128 letters, digits, '.', '_' or '-' and begins with a "
-                       "letter or digit");
+    if (!judge_name(name, region, err))
+        return false;
     found->name = name;
     if (captured->label.at && !(found->label = arena_text(arena, captured->label.at, bytes_size(captured->label))))
         return err_memory(err, "a label", bytes_size(captured->label));
@@ -144,7 +154,7 @@ void routes_find(const char *method, const char *path, struct arena *arena, stru
         if (!fits(routes[i].pattern, path, &captured))
             continue;
         if (method_fits(&routes[i], method)) {
-            if (take(&captured, arena, found))
+            if (take(&captured, routes[i].flags & ROUTE_REGION, arena, found))
                 found->route = &routes[i];
             return;
         }

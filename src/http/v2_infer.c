@@ -88,13 +88,9 @@ static bool find(const struct exchange *exchange, struct job *job, struct percep
     job->served = v1_find_ready(exchange, err);
     if (!job->served || !read_timeout(exchange, &job->timeout_us, err))
         return false;
-    if (exchange->route->flags & ROUTE_V1) {
-        job->codec = codec_v1();
-        job->encoder = encoder_v1();
-        return true;
-    }
-    job->codec = codec_find(job->served, exchange->headers.content_type, err);
-    job->encoder = encoder_find(exchange->headers.accept);
+    bool v1 = exchange->route->flags & ROUTE_V1;
+    job->codec = v1 ? codec_v1() : codec_find(job->served, exchange->headers.content_type, err);
+    job->encoder = v1 ? encoder_v1() : encoder_find(exchange->headers.accept);
     return job->codec != NULL;
 }
 

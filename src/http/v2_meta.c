@@ -27,7 +27,8 @@ const char *v2_meta_datatype(enum percept_dtype dtype)
 
 /* Of the protocol's extensions, those that are served, by its names. */
 static const char *const extensions[] = {
-    "classification", "binary_tensor_data", "parameters", "model_repository", "statistics", "model_configuration",
+    "classification", "binary_tensor_data",  "parameters", "model_repository",
+    "statistics",     "model_configuration", "logging",
 };
 
 void v2_meta_server(struct exchange *exchange)

@@ -69,6 +69,22 @@ START_TEST(an_event_without_pairs_has_no_blank_behind_it)
 }
 END_TEST
 
+START_TEST(levels_are_turned_on_and_off)
+{
+    ck_assert_uint_eq(log_levels(), 1U << LOG_ERROR_LEVEL | 1U << LOG_WARN_LEVEL | 1U << LOG_INFO_LEVEL);
+    log_set_levels(1U << LOG_DEBUG_LEVEL | 1U << LOG_WARN_LEVEL);
+    log_error("a", NULL);
+    log_info("b", NULL);
+    ck_assert_str_eq(logged(), "");
+    log_warn("c", NULL);
+    ck_assert_str_eq(logged() + 24, " warn  c\n");
+    log_debug("d", NULL);
+    ck_assert_str_eq(logged() + 24, " debug d\n");
+    log_setup(LOG_ERROR_LEVEL, false);
+    ck_assert_uint_eq(log_levels(), 1U << LOG_ERROR_LEVEL);
+}
+END_TEST
+
 START_TEST(values_are_quoted_as_needed)
 {
     log_warn("x", "a", "two words", "b", "", "c", "k=v", "d", "say \"hi\"\n", "e", "\x1b[2J\xc2\x9b", NULL);
@@ -392,6 +408,7 @@ Suite *base_log_suite(void)
     tcase_add_checked_fixture(tests, take_pipe, give_back);
     tcase_add_test(tests, a_line_has_time_level_event_and_pairs);
     tcase_add_test(tests, an_event_without_pairs_has_no_blank_behind_it);
+    tcase_add_test(tests, levels_are_turned_on_and_off);
     tcase_add_test(tests, values_are_quoted_as_needed);
     tcase_add_test(tests, json_is_escaped);
     tcase_add_test(tests, numbers_are_numbers_in_json_and_the_same_in_text);

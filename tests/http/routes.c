@@ -48,6 +48,10 @@ static const struct {
     {"POST", "/v2/repository/my%20own/index", v2_admin_elsewhere, "", 0},
     {"POST", "/v2/repository/r/models/a/load", v2_admin_elsewhere, "a", 0},
     {"POST", "/v2/repository/r/models/a/unload", v2_admin_elsewhere, "a", 0},
+    {"GET", "/v2/logging", v2_logging_get, "", 0},
+    {"POST", "/v2/logging", v2_logging_set, "", 0},
+    {"GET", "/v2/models/a/trace/setting", v2_trace_get, "a", 0},
+    {"POST", "/v2/cudasharedmemory/region/any name/register", v2_cuda_register, "any name", 0},
     {"GET", "/v1/models", v2_meta_models, "", 0},
     {"GET", "/v1/models/", v2_meta_models, "", 0},
     {"GET", "/v1/models/a", v1_status, "a", 0},
@@ -189,6 +193,8 @@ START_TEST(only_health_is_open_and_only_the_repository_changes_the_server)
     ck_assert_uint_eq(found.route->flags, ROUTE_PLAIN);
     find("POST", "/v2/models/a/infer");
     ck_assert_uint_eq(found.route->flags, ROUTE_PLAIN);
+    find("POST", "/v2/logging");
+    ck_assert_uint_eq(found.route->flags, ROUTE_ADMIN);
     find("POST", "/v2/repository/models/a/unload");
     ck_assert_uint_eq(found.route->flags, ROUTE_ADMIN);
     arena_free(&arena);
