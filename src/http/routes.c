@@ -164,6 +164,11 @@ void routes_find(const char *method, const char *path, struct arena *arena, stru
         found->allow = allowed[methods - 1];
 }
 
+const struct route *routes_row(int i)
+{
+    return i >= 0 && (size_t)i < N_ROUTES ? &routes[i] : NULL;
+}
+
 void routes_print(void (*line)(void *user, const char *text), void *user)
 {
     for (size_t i = 0; i < N_ROUTES; i++) {

@@ -46,6 +46,9 @@ struct routes_found {
 
 void routes_find(const char *method, const char *path, struct arena *arena, struct routes_found *found);
 
+/* The rows, in their order; NULL behind the last. */
+const struct route *routes_row(int i);
+
 /* One line per route, for `perceptd --routes` and the check of api.md. */
 void routes_print(void (*line)(void *user, const char *text), void *user);
 

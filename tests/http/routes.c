@@ -24,6 +24,7 @@ static const struct {
     {"GET", "/", page_root, "", 0},
     {"HEAD", "/", page_root, "", 0},
     {"GET", "/metrics", metrics_get, "", 0},
+    {"GET", "/openapi.json", openapi_get, "", 0},
     {"GET", "/v2", v2_meta_server, "", 0},
     {"GET", "/v2/", v2_meta_server, "", 0},
     {"GET", "/v2/health/live", v2_meta_live, "", 0},
