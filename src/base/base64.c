@@ -1,6 +1,6 @@
 /*
- * base64.c - four characters at a time. Bits behind the last byte have to be 0, so that two different texts never stand
- * for the same bytes but for padding and alphabet. Thread: any.
+ * base64.c - four characters at a time. Bits behind the last byte have to be 0, so that no two texts stand for the same
+ * bytes. Thread: any.
  */
 #include "base/base64.h"
 
@@ -15,19 +15,7 @@ static int value_of(uint8_t c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    return c == '/' || c == '_' ? 63 : -1;
-}
-
-/* Without "=" or "==" where they make whole groups of four. */
-static struct bytes without_padding(struct bytes text)
-{
-    if (bytes_size(text) % 4 != 0)
-        return text;
-    for (int i = 0; i < 2 && bytes_size(text) && text.end[-1] == '='; i++)
-        text.end--;
-    return text;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 bool base64_read(struct bytes text, uint8_t *to, size_t *n)
@@ -35,7 +23,10 @@ bool base64_read(struct bytes text, uint8_t *to, size_t *n)
     uint32_t bits = 0;
     int n_bits = 0;
     *n = 0;
-    text = without_padding(text);
+    if (bytes_size(text) % 4 != 0)
+        return false;
+    for (int i = 0; i < 2 && bytes_size(text) && text.end[-1] == '='; i++)
+        text.end--;
     for (const uint8_t *at = text.at; at < text.end; at++) {
         int value = value_of(*at);
         if (value < 0)

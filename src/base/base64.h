@@ -1,4 +1,4 @@
-/* base64.h - bytes as text (RFC 4648). Reading takes both alphabets, with padding or without. */
+/* base64.h - bytes as text (RFC 4648, section 4), padding included. */
 #ifndef BASE_BASE64_H
 #define BASE_BASE64_H
 
@@ -11,7 +11,7 @@
 /* What the text stands for; how many bytes, in *n. False where it is none. */
 bool base64_read(struct bytes text, uint8_t *to, size_t *n);
 
-/* The text, with padding and without an end mark; its length. */
+/* The text, without an end mark; its length. */
 size_t base64_write(char *to, struct bytes bytes);
 
 #endif

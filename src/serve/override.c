@@ -6,6 +6,7 @@
  */
 #include "serve/override.h"
 
+#include "base/base64.h"
 #include "base/err.h"
 #include "serve/json.h"
 
@@ -42,38 +43,12 @@ static bool read_number(struct json *json, const char *what, uint64_t most, uint
     return *value <= most || json_fail(json, "%s: expected at most %" PRIu64, what, most);
 }
 
-static int digit_of(uint8_t letter)
-{
-    if (letter >= 'A' && letter <= 'Z')
-        return letter - 'A';
-    if (letter >= 'a' && letter <= 'z')
-        return letter - 'a' + 26;
-    if (letter >= '0' && letter <= '9')
-        return letter - '0' + 52;
-    return letter == '+' ? 62 : letter == '/' ? 63 : -1;
-}
-
-/* RFC 4648, section 4, padding included; NULL `at` when memory is short or it is not so. */
+/* NULL `at` when memory is short or it is no base64. */
 static struct bytes decode(struct bytes text, struct arena *arena)
 {
-    size_t n = bytes_size(text), n_bytes = n / 4 * 3;
-    if (n % 4 != 0)
-        return (struct bytes){0};
-    size_t n_pads = n && text.at[n - 1] == '=' ? 1 + (text.at[n - 2] == '=') : 0;
-    uint8_t *bytes = arena_alloc(arena, n_bytes + 1);
-    for (size_t i = 0; bytes && i < n; i += 4) {
-        uint32_t word = 0;
-        for (size_t k = 0; k < 4; k++) {
-            int digit = i + k >= n - n_pads ? 0 : digit_of(text.at[i + k]);
-            if (digit < 0)
-                return (struct bytes){0};
-            word = word << 6 | (uint32_t)digit;
-        }
-        bytes[i / 4 * 3] = (uint8_t)(word >> 16);
-        bytes[i / 4 * 3 + 1] = (uint8_t)(word >> 8);
-        bytes[i / 4 * 3 + 2] = (uint8_t)word;
-    }
-    return bytes ? bytes_of(bytes, n_bytes - n_pads) : (struct bytes){0};
+    uint8_t *bytes = arena_alloc(arena, BASE64_READ_MAX(bytes_size(text)));
+    size_t n_bytes;
+    return bytes && base64_read(text, bytes, &n_bytes) ? bytes_of(bytes, n_bytes) : (struct bytes){0};
 }
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
