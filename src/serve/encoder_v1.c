@@ -29,13 +29,19 @@ struct shown {
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
+#define PIECE ((size_t)3 << 14) /* bytes between two looks at the watch; whole groups */
+
 static void put_base64(struct writer *w, struct bytes bytes)
 {
-    size_t n = bytes_size(bytes);
     writer_put(w, "{\"b64\":\"");
-    char *to = writer_spend(w, (int64_t)n) ? writer_reserve(w, BASE64_WRITE_MAX(n)) : NULL;
-    if (to)
-        w->used += base64_write(to, bytes);
+    while (bytes_size(bytes)) {
+        size_t n = bytes_size(bytes) < PIECE ? bytes_size(bytes) : PIECE;
+        char *to = writer_spend(w, (int64_t)n) ? writer_reserve(w, BASE64_WRITE_MAX(n)) : NULL;
+        if (!to)
+            return;
+        w->used += base64_write(to, bytes_of(bytes.at, n));
+        bytes.at += n;
+    }
     writer_put(w, "\"}");
 }
 

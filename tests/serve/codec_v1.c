@@ -142,6 +142,31 @@ START_TEST(texts_are_strings_or_base64)
 }
 END_TEST
 
+/* Read in pieces; padding in the middle is none. */
+START_TEST(long_texts_in_base64_are_read_whole)
+{
+    enum { N = 200000 };
+    static char body[N + 100];
+    struct fake_model *fake = fake_model_new("one");
+    fake_model_input(fake, "t", PERCEPT_STRING, 1, DIMS(-1));
+    fake_model_output(fake, "y", PERCEPT_STRING, 1, DIMS(-1));
+    size_t n = (size_t)sprintf(body, "{\"inputs\":[{\"b64\":\""), from = n;
+    for (; n < from + N; n += 4)
+        sprintf(body + n, "%s", n % 3 ? "YWJj" : "ZGVm");
+    sprintf(body + n, "Zg==\"}]}");
+    expect_read(fake, body);
+    const struct percept_string *text = fake->job.inputs[0].data;
+    ck_assert_uint_eq(text->n_bytes, N / 4 * 3 + 1);
+    for (size_t i = 0; i < N / 4; i++)
+        ck_assert_int_eq(memcmp(text->at + 3 * i, (from + 4 * i) % 3 ? "abc" : "def", 3), 0);
+    ck_assert_int_eq(text->at[text->n_bytes - 1], 'f');
+    memcpy(body + from + 65532, "Zg==", 4);
+    ck_assert(!codec_v1_decode(fake_model_post(fake, body), &fake->err));
+    ck_assert(strstr(fake->err.text, "is not base64") != NULL);
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(an_input_called_b64_is_one)
 {
     struct fake_model *fake = fake_model_new("m");
@@ -332,6 +357,7 @@ Suite *serve_codec_v1_suite(void)
     tcase_add_loop_test(tests, rows_and_columns_are_the_same_tensor, 0, sizeof same / sizeof *same);
     tcase_add_test(tests, several_inputs_come_by_name_and_in_any_order);
     tcase_add_test(tests, texts_are_strings_or_base64);
+    tcase_add_test(tests, long_texts_in_base64_are_read_whole);
     tcase_add_test(tests, an_input_called_b64_is_one);
     tcase_add_loop_test(tests, the_shape_is_how_lists_are_nested, 0, sizeof nested / sizeof *nested);
     tcase_add_test(tests, texts_for_an_input_of_ids_are_cut_into_tokens);

@@ -106,6 +106,26 @@ START_TEST(lists_are_nested_as_axes_are)
 }
 END_TEST
 
+/* Written in pieces, which show no seams. */
+START_TEST(long_texts_are_written_whole)
+{
+    enum { N = 100000 };
+    static char text[N];
+    for (size_t i = 0; i < N; i++)
+        text[i] = "abcdef"[i % 6];
+    struct percept_string one = {text, N};
+    struct percept_tensor tensors[4] = {{0}};
+    tensors[3] = (struct percept_tensor){.dtype = PERCEPT_STRING, .rank = 0, .data = &one};
+    struct fake_model *fake = model("3", 0);
+    ck_assert_msg(encoder_v1_write(&fake->job, tensors, &fake->err), "%s", fake->err.text);
+    const char *at = (const char *)fake->job.reply.at + strlen("{\"outputs\":{\"b64\":\"");
+    for (size_t i = 0; i < N / 6; i++)
+        ck_assert_int_eq(memcmp(at + 8 * i, "YWJjZGVm", 8), 0);
+    ck_assert_int_eq(memcmp(at + N / 6 * 8, "YWJjZA==\"}}\n", 12), 0);
+    fake_model_free(fake);
+}
+END_TEST
+
 static struct fake_model *watched;
 static struct percept_tensor large;
 
@@ -143,6 +163,7 @@ Suite *serve_encoder_v1_suite(void)
     TCase *tests = tcase_create("encoder_v1");
     tcase_add_loop_test(tests, a_reply_is_in_rows_or_columns, 0, sizeof rows / sizeof *rows);
     tcase_add_loop_test(tests, lists_are_nested_as_axes_are, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_test(tests, long_texts_are_written_whole);
     tcase_add_test(tests, writing_ends_when_nobody_waits);
     tcase_add_test(tests, only_requests_of_v1_are_answered_so);
     suite_add_tcase(suite, tests);
