@@ -47,6 +47,7 @@ struct site {
     uint64_t n_accepted;                  /* connections so far */
     uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
     int64_t started_ms;                   /* wall clock, ms since the epoch */
+    uint64_t cpu_busy, cpu_total;         /* of the machine when it was looked at last (metrics.c) */
     size_t body_bytes;                    /* held by all exchanges */
     size_t turnover_bytes;                /* that ended exchanges had used, since it was set to 0 */
     int64_t refusals_ns;                  /* when the second began in which these were: */

@@ -5,14 +5,16 @@
  * Statistics are the loop's own plain counters: no lock, no copy. What the kernel knows about this
  * process is read from /proc once per scrape, in one place; where that fails the values are 0.
  *
- * Thread: the loop. A scrape of 100 models takes well under a millisecond. Summaries and
- * utilisation are deliberately absent: quantiles belong to the histogram's reader.
+ * Thread: the loop. Summaries are deliberately absent: quantiles belong to the histogram's reader. Of a model that
+ * nobody has asked yet there are no stages: a scrape costs what there is to tell.
  */
 #include "http/metrics.h"
 
 #include "base/log.h"
+#include "base/number.h"
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "serve/lane.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,13 +25,20 @@
 #include <unistd.h>
 
 struct process {
-    double total_bytes, used_bytes, resident_bytes, virtual_bytes, open_fds, max_fds, cpu_seconds;
+    double total_bytes, used_bytes, resident_bytes, virtual_bytes, open_fds, max_fds, cpu_seconds, utilization;
+};
+
+/* A model, and what its samples are labelled with: {model="digits",version="1" */
+struct labelled {
+    const struct served *served; /* NULL: the end */
+    struct bytes labels;
 };
 
 struct scrape {
     struct text text;
     const struct site *site;
     struct process process;
+    struct labelled *models;
 };
 
 /* The text of a small file of /proc, which has no size to ask for; empty when there is none. */
@@ -65,6 +74,25 @@ static double seconds(struct timeval time)
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
+/* The first line of /proc/stat: ticks as user, nice, system, idle, waiting, ... since the machine started. */
+static double utilization(struct site *site)
+{
+    char text[256];
+    uint64_t busy = 0, total = 0;
+    read_proc("/proc/stat", text, sizeof text);
+    char *at = text + strcspn(text, " "), *end;
+    for (int i = 0; i < 8; i++, at = end) {
+        uint64_t ticks = strtoull(at, &end, 10);
+        total += ticks;
+        busy += i == 3 || i == 4 ? 0 : ticks;
+    }
+    uint64_t more = total > site->cpu_total ? total - site->cpu_total : 0;
+    double share = more && busy > site->cpu_busy ? (double)(busy - site->cpu_busy) / (double)more : 0;
+    site->cpu_busy = busy;
+    site->cpu_total = total;
+    return share < 1 ? share : 1;
+}
+
 static void look_at_process(struct process *process)
 {
     char memory[2048];
@@ -88,23 +116,56 @@ static void look_at_process(struct process *process)
 
 static void add_value(struct text *text, double value)
 {
-    if (value >= -9e15 && value <= 9e15 && value == (double)(int64_t)value)
-        text_printf(text, " %" PRId64 "\n", (int64_t)value);
-    else
+    char digits[NUMBER_TEXT_MAX + 2] = " ";
+    if (value >= -9e15 && value <= 9e15 && value == (double)(int64_t)value) {
+        size_t n = 1 + number_write_int64(digits + 1, (int64_t)value);
+        digits[n++] = '\n';
+        text_bytes(text, digits, n);
+    } else
         text_printf(text, " %.17g\n", value);
 }
 
-static void add_labels(struct text *text, const char *name, const struct served *s)
+/* The labels are made once: there are dozens of samples of each model. */
+static bool label(struct scrape *scrape)
 {
-    text_add(text, name);
-    text_add(text, "{model=");
-    text_label(text, s->name);
-    text_printf(text, ",version=\"%" PRId64 "\"", s->version);
+    size_t n = 0;
+    struct arena *arena = scrape->text.arena;
+    for (const struct served *s = catalog_first(scrape->site->catalog); s; s = s->next)
+        n++;
+    scrape->models = arena_array(arena, n + 1, sizeof *scrape->models);
+    struct labelled *model = scrape->models;
+    for (const struct served *s = catalog_first(scrape->site->catalog); s && scrape->models; s = s->next, model++) {
+        struct text labels = {.arena = arena};
+        text_add(&labels, "{model=");
+        text_label(&labels, s->name);
+        text_printf(&labels, ",version=\"%" PRId64 "\"", s->version);
+        *model = (struct labelled){.served = s, .labels = bytes_of(labels.at, labels.n_bytes)};
+        if (labels.failed)
+            return false;
+    }
+    return scrape->models != NULL;
 }
 
-static const struct served *first(const struct scrape *scrape)
+static void add_labels(struct text *text, const char *name, const char *suffix, const struct labelled *model)
 {
-    return catalog_first(scrape->site->catalog);
+    text_add(text, name);
+    text_add(text, suffix);
+    text_bytes(text, model->labels.at, bytes_size(model->labels));
+}
+
+static double queue_age(const struct served *s)
+{
+    int64_t oldest_ns = s->lane ? lane_oldest_ns(s->lane) : LANE_NEVER;
+    int64_t age_ns = oldest_ns == LANE_NEVER ? 0 : loop_now_ns() - oldest_ns;
+    return age_ns > 0 ? (double)age_ns / 1e9 : 0;
+}
+
+static double weight_bytes(const struct served *s)
+{
+    struct percept_description description = {0};
+    if (s->model)
+        percept_describe(s->model, &description);
+    return (double)description.region_bytes;
 }
 
 /* Families that are more than one number per model. */
@@ -115,74 +176,101 @@ static void print_failures(struct scrape *scrape, const char *name)
                                                        [FAILURE_CANCELED] = "CANCELED",
                                                        [FAILURE_BACKEND] = "BACKEND",
                                                        [FAILURE_OTHER] = "OTHER"};
-    for (const struct served *s = first(scrape); s; s = s->next)
+    for (const struct labelled *model = scrape->models; model->served; model++)
         for (int reason = 0; reason < FAILURE_COUNT; reason++) {
-            add_labels(&scrape->text, name, s);
-            text_printf(&scrape->text, ",reason=\"%s\"}", reasons[reason]);
-            add_value(&scrape->text, (double)s->stats.failure[reason]);
+            add_labels(&scrape->text, name, "", model);
+            text_add(&scrape->text, ",reason=\"");
+            text_add(&scrape->text, reasons[reason]);
+            text_add(&scrape->text, "\"}");
+            add_value(&scrape->text, (double)model->served->stats.failure[reason]);
         }
 }
 
-struct histogram {
-    const uint64_t *buckets; /* not cumulative; the last is above all bounds */
-    int n_buckets;
-    double (*bound)(int bucket);
-    double sum;
+/* Upper bounds as they are written. */
+struct bounds {
+    int n_buckets; /* one more than bounds */
+    char texts[STATS_BUCKETS][16];
 };
 
-static void add_histogram(struct text *text, const char *name, const struct served *s,
+static struct bounds bounds_of(const double *bounds, int n_buckets)
+{
+    struct bounds written = {.n_buckets = n_buckets};
+    for (int i = 0; i + 1 < n_buckets; i++)
+        snprintf(written.texts[i], sizeof written.texts[i], "%g", bounds[i]);
+    snprintf(written.texts[n_buckets - 1], sizeof written.texts[0], "+Inf");
+    return written;
+}
+
+struct histogram {
+    const struct bounds *bounds;
+    const uint64_t *buckets; /* not cumulative */
+    double sum;
+    const char *more; /* labels */
+};
+
+static void add_histogram(struct text *text, const char *name, const struct labelled *model,
                           const struct histogram *histogram)
 {
-    char full[80];
     uint64_t count = 0;
-    for (int i = 0; i < histogram->n_buckets; i++) {
+    for (int i = 0; i < histogram->bounds->n_buckets; i++) {
         count += histogram->buckets[i];
-        snprintf(full, sizeof full, "%s_bucket", name);
-        add_labels(text, full, s);
-        if (i + 1 < histogram->n_buckets)
-            text_printf(text, ",le=\"%g\"}", histogram->bound(i));
-        else
-            text_add(text, ",le=\"+Inf\"}");
+        add_labels(text, name, "_bucket", model);
+        text_add(text, histogram->more);
+        text_add(text, ",le=\"");
+        text_add(text, histogram->bounds->texts[i]);
+        text_add(text, "\"}");
         add_value(text, (double)count);
     }
-    snprintf(full, sizeof full, "%s_sum", name);
-    add_labels(text, full, s);
+    add_labels(text, name, "_sum", model);
+    text_add(text, histogram->more);
     text_add(text, "}");
     add_value(text, histogram->sum);
-    snprintf(full, sizeof full, "%s_count", name);
-    add_labels(text, full, s);
+    add_labels(text, name, "_count", model);
+    text_add(text, histogram->more);
     text_add(text, "}");
     add_value(text, (double)count);
 }
 
-static double latency_bound(int bucket)
-{
-    return stats_latency_bounds[bucket];
-}
-
-static double batch_bound(int bucket)
-{
-    return stats_batch_bounds[bucket];
-}
-
 static void print_latency(struct scrape *scrape, const char *name)
 {
-    for (const struct served *s = first(scrape); s; s = s->next)
-        add_histogram(&scrape->text, name, s,
-                      &(struct histogram){.buckets = s->stats.latency,
-                                          .n_buckets = STATS_BUCKETS,
-                                          .bound = latency_bound,
-                                          .sum = (double)s->stats.success_ns / 1e9});
+    const struct bounds bounds = bounds_of(stats_latency_bounds, STATS_BUCKETS);
+    for (const struct labelled *model = scrape->models; model->served; model++)
+        add_histogram(&scrape->text, name, model,
+                      &(struct histogram){.bounds = &bounds,
+                                          .buckets = model->served->stats.latency,
+                                          .sum = (double)model->served->stats.success_ns / 1e9,
+                                          .more = ""});
+}
+
+static void print_stages(struct scrape *scrape, const char *name)
+{
+    static const char *const labels[STAGE_COUNT] = {",stage=\"queue\"", ",stage=\"input\"", ",stage=\"infer\"",
+                                                    ",stage=\"output\""};
+    const struct bounds bounds = bounds_of(stats_stage_bounds, STATS_BUCKETS);
+    for (const struct labelled *model = scrape->models; model->served; model++) {
+        const struct stats *stats = &model->served->stats;
+        const uint64_t sums[STAGE_COUNT] = {stats->queue_ns, stats->input_ns, stats->infer_ns, stats->output_ns};
+        for (int stage = 0; stats->success && stage < STAGE_COUNT; stage++)
+            add_histogram(&scrape->text, name, model,
+                          &(struct histogram){.bounds = &bounds,
+                                              .buckets = stats->stages[stage],
+                                              .sum = (double)sums[stage] / 1e9,
+                                              .more = labels[stage]});
+    }
 }
 
 static void print_batches(struct scrape *scrape, const char *name)
 {
-    for (const struct served *s = first(scrape); s; s = s->next)
-        add_histogram(&scrape->text, name, s,
-                      &(struct histogram){.buckets = s->stats.batch,
-                                          .n_buckets = STATS_BATCH_BUCKETS,
-                                          .bound = batch_bound,
-                                          .sum = (double)s->stats.items});
+    double sizes[STATS_BATCH_BUCKETS];
+    for (int i = 0; i + 1 < STATS_BATCH_BUCKETS; i++)
+        sizes[i] = stats_batch_bounds[i];
+    const struct bounds bounds = bounds_of(sizes, STATS_BATCH_BUCKETS);
+    for (const struct labelled *model = scrape->models; model->served; model++)
+        add_histogram(&scrape->text, name, model,
+                      &(struct histogram){.bounds = &bounds,
+                                          .buckets = model->served->stats.batch,
+                                          .sum = (double)model->served->stats.items,
+                                          .more = ""});
 }
 
 static void print_statuses(struct scrape *scrape, const char *name)
@@ -200,8 +288,9 @@ static void print_statuses(struct scrape *scrape, const char *name)
 #define PER_MODEL(name, type, value, help)                                                                             \
     static void print_##name(struct scrape *scrape, const char *family)                                                \
     {                                                                                                                  \
-        for (const struct served *s = first(scrape); s; s = s->next) {                                                 \
-            add_labels(&scrape->text, family, s);                                                                      \
+        for (const struct labelled *model = scrape->models; model->served; model++) {                                  \
+            const struct served *s = model->served;                                                                    \
+            add_labels(&scrape->text, family, "", model);                                                              \
             text_add(&scrape->text, "}");                                                                              \
             add_value(&scrape->text, (double)(value));                                                                 \
         }                                                                                                              \
@@ -243,7 +332,9 @@ void metrics_get(struct exchange *exchange)
 {
     struct scrape scrape = {.text = {.arena = &exchange->arena}, .site = exchange->site};
     look_at_process(&scrape.process);
-    for (size_t i = 0; i < N_FAMILIES; i++) {
+    scrape.process.utilization = utilization(exchange->site);
+    scrape.text.failed = !label(&scrape);
+    for (size_t i = 0; i < N_FAMILIES && !scrape.text.failed; i++) {
         const struct family *family = &families[i];
         text_printf(&scrape.text, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
                     family->type);

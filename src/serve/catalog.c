@@ -203,6 +203,7 @@ static void stay(struct catalog *catalog, struct entry *entry)
     struct served *old = &entry->stands->served;
     memcpy(old->reason, entry->served.reason, sizeof old->reason);
     old->stamp = entry->served.stamp;
+    old->stats.load_failures++;
     if (old->state == SERVED_READY && !loop_flag_raised(&catalog->stop_loading))
         entry_log_stands(entry->stands);
     leave(catalog, entry);
@@ -232,6 +233,8 @@ static void load_work(struct task *task)
 static void load_ended(struct catalog *catalog, struct entry *entry)
 {
     bool ready = entry->loaded && entry_open(entry, catalog->dispatch, &entry->err);
+    entry->served.stats.loads += ready;
+    entry->served.stats.load_failures += !ready;
     if (ready) {
         loop_load_gently(catalog->loop);
         entry_log_ready(entry, &catalog->private_told);

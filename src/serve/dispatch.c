@@ -109,6 +109,7 @@ static void charge(struct lane *lane, int64_t ns)
     lane->n_out--;
     lane->task_ns = ns > 0 ? ns : 0;
     lane->used_ns += lane->task_ns;
+    lane->served->stats.core_ns += (uint64_t)lane->task_ns;
 }
 
 /* Decoding */

@@ -78,6 +78,8 @@ struct entry *entry_new_beside(struct entry *stands, const struct found *found, 
     if (!entry)
         return NULL;
     entry->stands = stands;
+    entry->served.stats.loads = stands->served.stats.loads;
+    entry->served.stats.load_failures = stands->served.stats.load_failures;
     take_recent(entry, &stands->served.stats);
     return entry;
 }

@@ -65,6 +65,16 @@ bool lane_is_full(const struct lane *lane)
     return lane->n_pending - lane->n_children >= lane->max_queue_size;
 }
 
+int64_t lane_oldest_ns(const struct lane *lane)
+{
+    const struct job_list *const lists[] = {&lane->undecoded, &lane->waiting, &lane->unwritten};
+    int64_t oldest_ns = LANE_NEVER;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (lists[i]->n && lists[i]->first->arrived_ns < oldest_ns)
+            oldest_ns = lists[i]->first->arrived_ns;
+    return oldest_ns;
+}
+
 static void push(struct lane *lane, struct job *job, struct job_list *list, enum job_state state)
 {
     job->state = state;

@@ -61,6 +61,9 @@ void lane_leave(struct lane *lane, struct job *job);
 /* Is there no room for one more of a client's? */
 bool lane_is_full(const struct lane *lane);
 
+/* When the job that waits longest for a core arrived; LANE_NEVER: none waits. */
+int64_t lane_oldest_ns(const struct lane *lane);
+
 /* A job joins: decoded, or still to be, or with results to be written; or to wait for its children. */
 void lane_push(struct lane *lane, struct job *job);
 void lane_push_undecoded(struct lane *lane, struct job *job);

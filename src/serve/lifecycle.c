@@ -250,6 +250,8 @@ static void end(struct job *job, int64_t at_ns)
     lane_leave(served->lane, job);
     if (parent)
         unlink_child(parent, job);
+    served->stats.shed += job->err.code == ERR_UNAVAILABLE;
+    served->stats.expired += job->err.code == ERR_TIMEOUT;
     if (job->err.code != ERR_NONE)
         stats_failed(&served->stats, failure_of(job), total_ns);
     else

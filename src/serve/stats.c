@@ -23,6 +23,11 @@ const double stats_latency_bounds[STATS_BUCKETS - 1] = {
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 };
 
+/* Parts are shorter than the whole. */
+const double stats_stage_bounds[STATS_BUCKETS - 1] = {
+    0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5,
+};
+
 const int stats_batch_bounds[STATS_BATCH_BUCKETS - 1] = {1, 2, 4, 8, 16, 32, 64, 128};
 
 static uint64_t grown(int64_t ns)
@@ -44,13 +49,22 @@ bool stats_sizes(struct stats *stats, int n_sizes, struct arena *arena)
     return stats->sizes != NULL;
 }
 
+static int bucket_of(int64_t ns, const double *bounds)
+{
+    int bucket = 0;
+    while (bucket < STATS_BUCKETS - 1 && (double)ns > bounds[bucket] * 1e9)
+        bucket++;
+    return bucket;
+}
+
 void stats_request(struct stats *stats, int64_t total_ns, int64_t queue_ns, int64_t input_ns, int64_t infer_ns,
                    int64_t output_ns)
 {
-    int bucket = 0;
-    while (bucket < STATS_BUCKETS - 1 && (double)total_ns > stats_latency_bounds[bucket] * 1e9)
-        bucket++;
-    stats->latency[bucket]++;
+    const int64_t stages[STAGE_COUNT] = {
+        [STAGE_QUEUE] = queue_ns, [STAGE_INPUT] = input_ns, [STAGE_INFER] = infer_ns, [STAGE_OUTPUT] = output_ns};
+    for (int stage = 0; stage < STAGE_COUNT; stage++)
+        stats->stages[stage][bucket_of(stages[stage], stats_stage_bounds)]++;
+    stats->latency[bucket_of(total_ns, stats_latency_bounds)]++;
     stats->success++;
     stats->success_ns += grown(total_ns);
     stats->queue_ns += grown(queue_ns);

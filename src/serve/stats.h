@@ -13,6 +13,9 @@ struct arena;
 #define STATS_BUCKETS 14      /* of the latency histogram: upper bounds in stats.c, last is +Inf */
 #define STATS_BATCH_BUCKETS 9 /* 1, 2, 4, 8, 16, 32, 64, 128, +Inf */
 
+/* The parts of an answered request's time; see stats.c. */
+enum stats_stage { STAGE_QUEUE, STAGE_INPUT, STAGE_INFER, STAGE_OUTPUT, STAGE_COUNT };
+
 enum stats_failure { FAILURE_REJECTED, FAILURE_CANCELED, FAILURE_BACKEND, FAILURE_OTHER, FAILURE_COUNT };
 
 /* The runs of one batch size. */
@@ -28,15 +31,20 @@ struct stats {
     uint64_t executions;                                                   /* model runs */
     uint64_t success_ns, fail_ns, queue_ns, input_ns, infer_ns, output_ns; /* sums over requests */
     uint64_t latency[STATS_BUCKETS];                                       /* requests per bucket, not cumulative */
-    uint64_t batch[STATS_BATCH_BUCKETS];                                   /* executions per bucket, not cumulative */
-    int pending;                                                           /* jobs in the lane */
-    uint64_t session_bytes;                                                /* that its sessions hold for tensors */
-    int64_t last_ms; /* wall clock of the last inference, ms since the epoch */
+    uint64_t stages[STAGE_COUNT][STATS_BUCKETS];                           /* the same of each part */
+    uint64_t shed, expired;              /* requests that failed, refused for want of room, or too late */
+    uint64_t core_ns;                    /* that workers spent on it, helpers aside */
+    uint64_t loads, load_failures;       /* of this version so far, instances before this one included */
+    uint64_t batch[STATS_BATCH_BUCKETS]; /* executions per bucket, not cumulative */
+    int pending;                         /* jobs in the lane */
+    uint64_t session_bytes;              /* that its sessions hold for tensors */
+    int64_t last_ms;                     /* wall clock of the last inference, ms since the epoch */
     int n_sizes;
     struct stats_size *sizes; /* [n_sizes]: index is the batch's items - 1 */
 };
 
 extern const double stats_latency_bounds[STATS_BUCKETS - 1]; /* seconds */
+extern const double stats_stage_bounds[STATS_BUCKETS - 1];   /* seconds */
 extern const int stats_batch_bounds[STATS_BATCH_BUCKETS - 1];
 
 /* A request that was answered; nanoseconds. */

@@ -83,6 +83,56 @@ START_TEST(every_line_is_of_the_family_announced_before_it)
 }
 END_TEST
 
+#define STAGE(name) "perceptd_stage_duration_seconds_count{model=\"relu\",version=\"1\",stage=\"" name "\"}"
+
+START_TEST(stages_loads_and_cores_are_told)
+{
+    start();
+    struct reply reply = daemon_get(&host, "/metrics");
+    ck_assert_ptr_null(strstr(reply.body, "\nperceptd_stage_duration_seconds_count"));
+    ck_assert_double_eq(sample(&reply, "perceptd_core_seconds_total" RELU), 0);
+    ck_assert_double_eq(sample(&reply, "perceptd_queue_age_seconds" RELU), 0);
+    ck_assert_double_eq(sample(&reply, "perceptd_model_loads_total" RELU), 1);
+    ck_assert_double_eq(sample(&reply, "perceptd_model_load_failures_total" RELU), 0);
+    ck_assert_double_eq(sample(&reply, "perceptd_model_load_failures_total{model=\"broken\",version=\"1\"}"), 1);
+    ck_assert_double_eq(sample(&reply, "perceptd_sessions" RELU), 1);
+    ck_assert_double_ge(sample(&reply, "nv_cpu_utilization"), 0);
+    ck_assert_double_le(sample(&reply, "nv_cpu_utilization"), 1);
+    ck_assert_int_eq(daemon_ask(&host, "POST", RELU_PATH, "", RELU_BODY).status, 200);
+    reply = daemon_get(&host, "/metrics");
+    ck_assert_double_eq(sample(&reply, STAGE("queue")), 1);
+    ck_assert_double_eq(sample(&reply, STAGE("input")), 1);
+    ck_assert_double_eq(sample(&reply, STAGE("infer")), 1);
+    ck_assert_double_eq(sample(&reply, STAGE("output")), 1);
+    ck_assert_double_gt(sample(&reply, "perceptd_core_seconds_total" RELU), 0);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
+/* One waits for company; its time runs out. */
+START_TEST(a_queue_has_an_age_and_ends_by_their_kind)
+{
+    static struct client client;
+    struct settings settings = daemon_settings();
+    settings.max_queue_delay_us = 10000000;
+    settings.max_queue_size = 1;
+    daemon_start(&host, &settings, NULL);
+    client_open(&client, &host);
+    client_send_infer(&client, "X-Request-Timeout-Ms: 500\r\n");
+    daemon_wait_for(&host, "nv_inference_pending_request_count" RELU, 1);
+    ck_assert_int_eq(daemon_ask(&host, "POST", RELU_PATH, "", RELU_BODY).status, 503);
+    struct reply reply = daemon_get(&host, "/metrics");
+    ck_assert_double_gt(sample(&reply, "perceptd_queue_age_seconds" RELU), 0);
+    ck_assert_int_eq(client_reply(&client).status, 503);
+    client_close(&client);
+    reply = daemon_get(&host, "/metrics");
+    ck_assert_double_eq(sample(&reply, "perceptd_queue_age_seconds" RELU), 0);
+    ck_assert_double_eq(sample(&reply, "perceptd_requests_shed_total" RELU), 1);
+    ck_assert_double_eq(sample(&reply, "perceptd_requests_expired_total" RELU), 1);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
 START_TEST(histograms_are_cumulative_and_end_with_the_count)
 {
     start();
@@ -127,6 +177,8 @@ Suite *http_metrics_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, requests_are_counted);
     tcase_add_test(tcase, every_line_is_of_the_family_announced_before_it);
+    tcase_add_test(tcase, stages_loads_and_cores_are_told);
+    tcase_add_test(tcase, a_queue_has_an_age_and_ends_by_their_kind);
     tcase_add_test(tcase, histograms_are_cumulative_and_end_with_the_count);
     tcase_add_test(tcase, the_list_has_a_line_per_family);
     suite_add_tcase(suite, tcase);

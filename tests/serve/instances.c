@@ -424,6 +424,7 @@ START_TEST(a_replacement_loads_beside_what_serves_and_takes_its_place)
     expect_answer(after, 21);
     ck_assert_str_eq(seen, "a1:READY ");
     ck_assert_uint_eq(fresh->stats.success, 1);
+    ck_assert_uint_eq(fresh->stats.loads, 2);
 }
 END_TEST
 
@@ -464,6 +465,8 @@ START_TEST(a_failed_replacement_leaves_what_stands)
     expect_answer(&asked[1], 11);
     ck_assert_int_eq(find("a", 1)->state, SERVED_READY);
     ck_assert_ptr_nonnull(strstr(find("a", 1)->reason, "a/model.onnx: "));
+    ck_assert_uint_eq(find("a", 1)->stats.loads, 1);
+    ck_assert_uint_eq(find("a", 1)->stats.load_failures, 1);
     ck_assert(catalog_ready(catalog, &err));
     ck_assert_str_eq(seen, "a1:READY ");
     put("a/model.onnx", 20);

@@ -70,6 +70,20 @@ START_TEST(an_empty_lane_wants_nothing)
 }
 END_TEST
 
+START_TEST(the_oldest_that_waits_is_told)
+{
+    open_lane(8, 100);
+    ck_assert(lane_oldest_ns(&lane) == LANE_NEVER);
+    join(0, 1, 4, 50 * US);
+    join(1, 1, 4, 60 * US);
+    ck_assert_int_eq(lane_oldest_ns(&lane), 50 * US);
+    wait_undecoded(2, 40 * US);
+    ck_assert_int_eq(lane_oldest_ns(&lane), 40 * US);
+    ck_assert(lane_remove(&lane, &jobs[2]) && lane_remove(&lane, &jobs[0]));
+    ck_assert_int_eq(lane_oldest_ns(&lane), 60 * US);
+}
+END_TEST
+
 START_TEST(without_a_delay_a_single_job_leaves_at_once)
 {
     open_lane(8, 0);
@@ -390,6 +404,7 @@ Suite *serve_lane_suite(void)
 {
     Suite *suite = suite_create("serve/lane");
     TCase *tests = tcase_create("lane");
+    tcase_add_test(tests, the_oldest_that_waits_is_told);
     tcase_add_test(tests, an_empty_lane_wants_nothing);
     tcase_add_test(tests, without_a_delay_a_single_job_leaves_at_once);
     tcase_add_test(tests, the_delay_counts_from_the_first_jobs_arrival);

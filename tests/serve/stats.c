@@ -45,8 +45,27 @@ START_TEST(a_latency_on_a_bound_belongs_below_it)
 }
 END_TEST
 
+START_TEST(each_part_has_its_bucket)
+{
+    struct stats stats = {0};
+    stats_request(&stats, 4000000, 10000, 10001, 2600000, -1);
+    ck_assert_uint_eq(stats.stages[STAGE_QUEUE][0], 1); /* 10 us is a bound */
+    ck_assert_uint_eq(stats.stages[STAGE_INPUT][1], 1);
+    ck_assert_uint_eq(stats.stages[STAGE_INFER][7], 1);
+    ck_assert_uint_eq(stats.stages[STAGE_OUTPUT][0], 1);
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        uint64_t n = 0;
+        for (int i = 0; i < STATS_BUCKETS; i++)
+            n += stats.stages[stage][i];
+        ck_assert_uint_eq(n, 1);
+    }
+}
+END_TEST
+
 START_TEST(bounds_ascend)
 {
+    for (int i = 1; i < STATS_BUCKETS - 1; i++)
+        ck_assert(stats_stage_bounds[i] > stats_stage_bounds[i - 1]);
     for (int i = 1; i < STATS_BUCKETS - 1; i++)
         ck_assert(stats_latency_bounds[i] > stats_latency_bounds[i - 1]);
     for (int i = 1; i < STATS_BATCH_BUCKETS - 1; i++)
@@ -103,6 +122,7 @@ Suite *serve_stats_suite(void)
     tcase_add_test(tests, a_request_adds_its_parts);
     tcase_add_test(tests, a_negative_time_counts_as_none);
     tcase_add_test(tests, a_latency_on_a_bound_belongs_below_it);
+    tcase_add_test(tests, each_part_has_its_bucket);
     tcase_add_test(tests, bounds_ascend);
     tcase_add_test(tests, runs_are_counted_by_size);
     tcase_add_test(tests, failures_have_reasons_and_no_latency);
