@@ -53,7 +53,7 @@ LDFLAGS       += $(if $(and $(STRIPPED),$(filter x86_64,$(ARCH))),-Wl$(comma)-z$
 PER_ELEMENT := codec_elements codec_text codec_v1 encoder_elements encoder_v2 json picture writer
 
 LIB_LIBS    := -lxxhash -lm -ldl
-DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng
+DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng -lz
 
 # A level compiles the families in which it is better than the level below, from which it borrows the others (pick.c).
 # One with gemm or convolve of its own has map as well, whose activations they call (epilogue.h).
@@ -83,7 +83,7 @@ help: ## print this list
 # --- what Debian must have --------------------------------------------------------------------------
 
 PACKAGES := gcc libc6-dev make pkg-config curl check libmicrohttpd-dev libjansson-dev libuv1-dev \
-            libopenblas-serial-dev libopenblas0-serial libjpeg62-turbo-dev libspng-dev libxxhash-dev
+            libopenblas-serial-dev libopenblas0-serial libjpeg62-turbo-dev libspng-dev libxxhash-dev zlib1g-dev
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing

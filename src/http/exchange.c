@@ -364,12 +364,19 @@ static void refuse_route(struct exchange *exchange, const struct routes_found *f
                         "/v2/models/NAME/infer asks one");
 }
 
+static bool coding_served(const struct exchange *exchange)
+{
+    enum coding coding = coding_find(exchange->headers.content_encoding);
+    return coding == CODING_IDENTITY || (coding != CODING_UNKNOWN && exchange->route->flags & ROUTE_CODED);
+}
+
 static void refuse_encoding(struct exchange *exchange)
 {
-    exchange_add_header(exchange, "Accept-Encoding", "identity");
+    bool coded = exchange->route->flags & ROUTE_CODED;
+    exchange_add_header(exchange, "Accept-Encoding", coded ? CODING_NAMES : "identity");
     exchange_refuse(exchange, ERR_MEDIA_TYPE,
-                    "Unsupported compression type: send the body with Content-Encoding identity, or "
-                    "without that header");
+                    coded ? "Unsupported compression type: Content-Encoding may be gzip, deflate or identity, once"
+                          : "Unsupported compression type: this path takes bodies that are not compressed");
 }
 
 static void refuse_crowd(struct exchange *exchange)
@@ -409,7 +416,7 @@ void exchange_judge(struct exchange *exchange, const char *method)
                         "this endpoint changes the server; it is on when perceptd runs with --admin");
     else if (*found.label && !find_label(exchange, found.label, &err))
         exchange_error(exchange, &err);
-    else if (headers->content_encoding.at && !framing_same(headers->content_encoding, "identity"))
+    else if (!coding_served(exchange))
         refuse_encoding(exchange);
     else if (headers->content_length > 0 &&
              (uint64_t)headers->content_length > exchange->site->settings->max_body_bytes)

@@ -26,7 +26,7 @@
 #include "serve/settings.h"
 
 #define EXCHANGE_STATUSES 600
-#define EXCHANGE_HEADERS 4
+#define EXCHANGE_HEADERS 12
 #define EXCHANGE_LEAVING 16 /* large requests that are over and leave in parts at a time */
 
 struct MHD_Connection;

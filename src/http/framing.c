@@ -151,6 +151,8 @@ void framing_header(struct framing *framing, struct bytes name, struct bytes val
         framing->expects_continue = framing_same(value, "100-continue");
     else if (framing_same(name, "accept") && framing->accept.at == NULL)
         framing->accept = value;
+    else if (framing_same(name, "accept-encoding") && framing->accept_encoding.at == NULL)
+        framing->accept_encoding = value;
 }
 
 bool framing_end(struct framing *framing, struct percept_err *err)

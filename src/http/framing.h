@@ -25,7 +25,7 @@ struct framing {
     bool expects_continue;
     int64_t content_length; /* -1: none given */
     unsigned seen;          /* one bit per kept header, to notice the second one */
-    struct bytes host, content_type, content_encoding, accept, authorization, api_key;
+    struct bytes host, content_type, content_encoding, accept, accept_encoding, authorization, api_key;
     struct bytes json_bytes; /* Inference-Header-Content-Length */
     struct bytes timeout_ms; /* X-Request-Timeout-Ms */
 };

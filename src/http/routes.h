@@ -23,6 +23,7 @@ enum route_flags {
     ROUTE_OPEN = 1,    /* needs no API key */
     ROUTE_ADMIN = 2,   /* changes the server: 403 without --admin */
     ROUTE_VITAL = 4,   /* answered also to those for whom there is no place */
+    ROUTE_CODED = 8,   /* its body may come compressed */
     ROUTE_REGION = 16, /* NAME is no model's but a client's own: any text */
     ROUTE_V1 = 32,     /* V1's bodies and statuses */
 };

@@ -53,9 +53,12 @@ static void infer_done(struct job *job)
     if (job->reply_json_bytes >= 0)
         exchange_add_header(exchange, "Inference-Header-Content-Length",
                             arena_printf(&exchange->arena, "%" PRId64, job->reply_json_bytes));
+    if (job->reply_coding != CODING_IDENTITY)
+        exchange_add_header(exchange, "Content-Encoding", coding_name(job->reply_coding));
     exchange_reply(exchange, 200, job->encoder->media_type, job->reply);
 }
 
+/* It counts bytes of the body as it is when it is not compressed: then what came says nothing about it. */
 static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes, int64_t *json_bytes,
                             struct percept_err *err)
 {
@@ -63,6 +66,8 @@ static bool read_json_bytes(const struct exchange *exchange, size_t body_bytes, 
     *json_bytes = -1;
     if (!header.at)
         return true;
+    if (coding_find(exchange->headers.content_encoding) != CODING_IDENTITY)
+        body_bytes = INT64_MAX;
     if (framing_number(header, json_bytes) && (uint64_t)*json_bytes <= body_bytes)
         return true;
     return err_set(err, ERR_INVALID,
@@ -91,6 +96,9 @@ static bool find(const struct exchange *exchange, struct job *job, struct percep
     bool v1 = exchange->route->flags & ROUTE_V1;
     job->codec = v1 ? codec_v1() : codec_find(job->served, exchange->headers.content_type, err);
     job->encoder = v1 ? encoder_v1() : encoder_find(exchange->headers.accept);
+    job->coding = coding_find(exchange->headers.content_encoding);
+    job->reply_coding = coding_prefer(exchange->headers.accept_encoding);
+    job->most_body_bytes = exchange->site->settings->max_body_bytes;
     return job->codec != NULL;
 }
 

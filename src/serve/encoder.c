@@ -10,6 +10,7 @@
 #include "serve/encoder.h"
 
 #include "base/err.h"
+#include "serve/accept.h"
 #include "serve/codec.h"
 
 #include <strings.h>
@@ -20,6 +21,8 @@ static const struct encoder rows[] = {
 #include "serve/encoders.def"
 #undef E
 };
+
+#define LONG_CODED_BYTES 8192 /* of elements, to be compressed: half a millisecond where they become digits */
 
 #define N_ROWS ((int)(sizeof rows / sizeof *rows))
 
@@ -38,34 +41,6 @@ const struct encoder *encoder_row(int i)
 
 /* --- Accept ------------------------------------------------------------------------------------------------------- */
 
-/* Cuts off and returns what is before `mark`, without blanks around it. */
-static struct bytes next_part(struct bytes *text, char mark)
-{
-    const uint8_t *at = bytes_size(*text) ? memchr(text->at, mark, bytes_size(*text)) : NULL;
-    struct bytes part = {text->at, at ? at : text->end};
-    text->at = at ? at + 1 : text->end;
-    while (part.at < part.end && (*part.at == ' ' || *part.at == '\t'))
-        part.at++;
-    while (part.at < part.end && (part.end[-1] == ' ' || part.end[-1] == '\t'))
-        part.end--;
-    return part;
-}
-
-/* "0.25" -> 250; anything else is 1000. */
-static int weight_of(struct bytes text)
-{
-    int weight = 0, unit = 1000;
-    for (const uint8_t *at = text.at; at < text.end; at++) {
-        if (*at == '.' && at == text.at + 1)
-            continue;
-        if (*at < '0' || *at > '9')
-            return 1000;
-        weight += unit * (*at - '0');
-        unit /= 10;
-    }
-    return weight > 1000 ? 1000 : weight;
-}
-
 static const struct encoder *row_of(struct bytes type)
 {
     for (int i = 0; i < N_ROWS; i++)
@@ -79,18 +54,12 @@ const struct encoder *encoder_find(struct bytes accept)
 {
     const struct encoder *best = NULL;
     int best_weight = 0; /* q=0 is a refusal */
-    while (bytes_size(accept)) {
-        struct bytes range = next_part(&accept, ',');
-        const struct encoder *row = row_of(next_part(&range, ';'));
-        int weight = 1000;
-        while (bytes_size(range)) {
-            struct bytes parameter = next_part(&range, ';');
-            if (bytes_size(parameter) > 2 && (*parameter.at | 0x20) == 'q' && parameter.at[1] == '=')
-                weight = weight_of((struct bytes){parameter.at + 2, parameter.end});
-        }
-        if (row && weight > best_weight) {
+    struct accept_range range;
+    while (accept_next(&accept, &range)) {
+        const struct encoder *row = row_of(range.name);
+        if (row && range.weight > best_weight) {
             best = row;
-            best_weight = weight;
+            best_weight = range.weight;
         }
     }
     return best;
@@ -173,6 +142,16 @@ const struct encoder encoder_keep = {.name = "keep", .write = keep};
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
+/* As its client prefers, where it pays. */
+static void compress(struct job *job)
+{
+    struct bytes deflated;
+    if (coding_deflate(job->reply_coding, job->reply, job->arena, &job->watch, &deflated))
+        job->reply = deflated;
+    else
+        job->reply_coding = CODING_IDENTITY;
+}
+
 static void write_by(const struct encoder *encoder, struct job *job, const struct percept_tensor *results,
                      int64_t (*now_ns)(void))
 {
@@ -186,13 +165,30 @@ static void write_by(const struct encoder *encoder, struct job *job, const struc
         err_set(&job->err, ERR_INTERNAL, "the reply could not be written");
     if (job->err.code != ERR_NONE && watch_over(&job->watch))
         watch_refuse(&job->watch, &job->err);
+    if (job->err.code == ERR_NONE && encoder != &encoder_keep)
+        compress(job);
     job->encode_ns += now_ns() - from_ns;
+}
+
+/* Of the outputs asked for, as they are. */
+static size_t wanted_bytes(const struct job *job, const struct percept_tensor *results)
+{
+    size_t n_bytes = 0;
+    for (int i = 0; i < job->n_outputs; i++) {
+        const struct percept_tensor *tensor = &results[job->outputs[i].index];
+        int64_t n;
+        if (codec_count(tensor->rank, tensor->dims, &n) && !job->outputs[i].classification)
+            n_bytes += (size_t)n * percept_dtype_bytes(tensor->dtype);
+    }
+    return n_bytes;
 }
 
 bool encoder_is_long(const struct job *job, const struct percept_tensor *results)
 {
     const struct encoder *encoder = choose(job);
-    return encoder->is_long && encoder->is_long(job, results);
+    return (encoder->is_long && encoder->is_long(job, results)) ||
+           (job->reply_coding != CODING_IDENTITY && encoder != &encoder_keep &&
+            wanted_bytes(job, results) > LONG_CODED_BYTES);
 }
 
 void encoder_put_off(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void))

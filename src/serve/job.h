@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/watch.h"
+#include "serve/coding.h"
 #include "serve/loop.h"
 #include "serve/picture.h"
 #include "serve/served.h"
@@ -59,7 +60,10 @@ struct job {
     struct served *served;
     const struct codec *codec;     /* of the request's media type; NULL: there is no body */
     const struct encoder *encoder; /* that Accept names, or NULL; then the one that wrote the reply */
-    struct bytes body;             /* owned by the exchange; alive until done */
+    struct bytes body;             /* owned by the exchange; alive until done. Decoded, it is what was inflated */
+    enum coding coding;            /* of the body */
+    enum coding reply_coding;      /* that the client prefers; then that of the reply */
+    size_t most_body_bytes;        /* when it is inflated */
     int64_t json_bytes;            /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
     int64_t timeout_us; /* of the headers, then of the body: parameters.timeout; 0: none */
@@ -73,6 +77,7 @@ struct job {
     /* decoded: set by the codec */
     struct bytes id; /* of the request, empty when it has none */
     bool has_id;
+    size_t inflated_bytes;         /* of the body, where it came compressed */
     int64_t n_items;               /* along the batch axis; 1 where the model has none */
     int64_t n_rows;                /* V1: instances, each of which gets a row; 0: whole tensors are sent and returned */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */

@@ -72,7 +72,8 @@ static void enter(struct job *job)
 {
     struct lane *lane = job->served->lane;
     lane_enter(lane, job);
-    if (job->codec && (job->codec->worker_always || bytes_size(job->body) >= CODEC_LOOP_BYTES)) {
+    if (job->codec &&
+        (job->codec->worker_always || job->coding != CODING_IDENTITY || bytes_size(job->body) >= CODEC_LOOP_BYTES)) {
         job_set_deadline(job);
         lane_push_undecoded(lane, job);
     } else {
@@ -92,10 +93,24 @@ void lifecycle_start(struct job *job)
         lifecycle_end_soon(job);
 }
 
+/* Bodies that came compressed, of all jobs, take at most so many times what one may have. */
+#define INFLATED_BODIES 16
+
+static bool inflate_body(struct job *job)
+{
+    if (job->coding == CODING_IDENTITY)
+        return true;
+    if (!coding_inflate(job->body, job->most_body_bytes, job->arena, &job->watch, &job->body, &job->err))
+        return false;
+    job->inflated_bytes = bytes_size(job->body);
+    return true;
+}
+
 /* What the body has, by its codec; and what is there already, judged as if it had come with it. */
 static bool decode(struct job *job)
 {
-    return (job->codec ? job->codec->decode(job, &job->err) : codec_begin(job, false, &job->err)) &&
+    return inflate_body(job) &&
+           (job->codec ? job->codec->decode(job, &job->err) : codec_begin(job, false, &job->err)) &&
            codec_take_sources(job, &job->err);
 }
 
@@ -110,9 +125,21 @@ bool lifecycle_decode(struct job *job)
     return decoded;
 }
 
+/* While they are inflated there are as many as workers; what is kept is counted here. */
+static void count_inflated(struct job *job)
+{
+    struct lifecycle *lifecycle = job->served->lane->lifecycle;
+    if (job->err.code == ERR_NONE && lifecycle->inflated_bytes / INFLATED_BODIES > job->most_body_bytes)
+        err_set(&job->err, ERR_UNAVAILABLE, "the requests under way hold %zu bytes of bodies; try again",
+                lifecycle->inflated_bytes);
+    lifecycle->inflated_bytes += job->inflated_bytes;
+}
+
 void lifecycle_decoded(struct job *job)
 {
     struct lane *lane = job->served->lane;
+    if (job->inflated_bytes)
+        count_inflated(job);
     if (loop_flag_raised(&job->cancelled))
         job_give_up(job);
     if (job->err.code != ERR_NONE) {
@@ -268,6 +295,7 @@ void lifecycle_end_all(struct lifecycle *lifecycle, struct job_list *jobs)
     int64_t at_ns = now_ns(lifecycle);
     for (struct job *job; (job = job_list_pop(jobs));) {
         lifecycle->n_in_flight--;
+        lifecycle->inflated_bytes -= job->inflated_bytes;
         end(job, at_ns);
     }
 }

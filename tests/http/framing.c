@@ -36,6 +36,7 @@ START_TEST(a_plain_request_passes_and_is_kept)
     ck_assert_int_eq(framing.content_length, 12);
     ck_assert(bytes_is(framing.content_type, "application/json"));
     ck_assert(bytes_is(framing.accept, "text/html"));
+    ck_assert_ptr_null(framing.accept_encoding.at);
     ck_assert(bytes_is(framing.json_bytes, "7"));
     ck_assert(bytes_is(framing.api_key, "k"));
     ck_assert(framing.expects_continue);

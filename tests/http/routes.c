@@ -193,7 +193,7 @@ START_TEST(only_health_is_open_and_only_the_repository_changes_the_server)
     find("GET", "/v2/models");
     ck_assert_uint_eq(found.route->flags, ROUTE_PLAIN);
     find("POST", "/v2/models/a/infer");
-    ck_assert_uint_eq(found.route->flags, ROUTE_PLAIN);
+    ck_assert_uint_eq(found.route->flags, ROUTE_CODED);
     find("POST", "/v2/logging");
     ck_assert_uint_eq(found.route->flags, ROUTE_ADMIN);
     find("POST", "/v2/repository/models/a/unload");

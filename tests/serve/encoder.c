@@ -116,6 +116,36 @@ START_TEST(many_elements_as_text_are_long)
 }
 END_TEST
 
+/* 2049 floats are 20 KB of digits: nothing, unless they are to be compressed. */
+START_TEST(what_is_compressed_is_long_sooner)
+{
+    struct fake_model *fake = fake_model_new("m");
+    struct job *job = decoded(fake, _i % 2);
+    struct percept_tensor some = {.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, _i / 2 ? 2049 : 2048}};
+    ck_assert(!encoder_is_long(job, &some));
+    job->reply_coding = CODING_GZIP;
+    ck_assert_int_eq(encoder_is_long(job, &some), _i / 2);
+    job->encoder = &encoder_keep;
+    ck_assert(!encoder_is_long(job, &some));
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_reply_that_gets_smaller_is_compressed)
+{
+    static float zeros[1000];
+    struct fake_model *fake = fake_model_new("m");
+    struct job *job = decoded(fake, _i > 0);
+    result = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, _i == 2 ? 2 : 1000}, .data = zeros};
+    job->reply_coding = CODING_GZIP;
+    encoder_write(job, &result, tick);
+    ck_assert_int_eq(job->reply_coding, _i == 2 ? CODING_IDENTITY : CODING_GZIP);
+    ck_assert_int_eq(*job->reply.at, _i == 2 ? '{' : 0x1f);
+    ck_assert_int_eq(job->reply_json_bytes > 0, _i > 0);
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(what_was_put_off_is_written_from_the_copy)
 {
     struct fake_model *fake = fake_model_new("m");
@@ -251,6 +281,8 @@ Suite *serve_encoder_suite(void)
     tcase_add_test(tests, no_accept_at_all_prefers_nothing);
     tcase_add_loop_test(tests, each_row_answers_what_fits_it, 0, sizeof replies / sizeof *replies);
     tcase_add_loop_test(tests, many_elements_as_text_are_long, 0, 3);
+    tcase_add_loop_test(tests, what_is_compressed_is_long_sooner, 0, 4);
+    tcase_add_loop_test(tests, a_reply_that_gets_smaller_is_compressed, 0, 3);
     tcase_add_test(tests, what_was_put_off_is_written_from_the_copy);
     tcase_add_test(tests, nothing_is_written_for_who_has_gone);
     tcase_add_test(tests, a_writer_that_fails_without_a_word_is_our_fault);

@@ -53,6 +53,72 @@ START_TEST(a_small_body_is_decoded_on_the_loop_and_a_large_one_on_a_worker)
 }
 END_TEST
 
+/* "x" as zlib packs it. */
+static const uint8_t one_x[] = {0x78, 0x9c, 0xab, 0x00, 0x00, 0x00, 0x79, 0x00, 0x79};
+
+static void fill_coded(struct fake *fake, int i, size_t most_body_bytes)
+{
+    fill(fake, i, &fake_codec);
+    jobs[i].job.coding = CODING_DEFLATE;
+    jobs[i].job.most_body_bytes = most_body_bytes;
+    jobs[i].job.body = bytes_of(one_x, sizeof one_x);
+}
+
+START_TEST(a_compressed_body_is_inflated_on_a_worker_however_small)
+{
+    struct fake *fake = fake_new(2);
+    fill_coded(fake, 0, 100);
+    fake_start(fake, &jobs[0]);
+    ck_assert_int_eq(jobs[0].job.state, JOB_UNDECODED);
+    fake_turn(fake);
+    ck_assert_int_eq(jobs[0].job.state, JOB_DECODING);
+    fake_step(fake);
+    ck_assert(bytes_is(jobs[0].job.body, "x"));
+    ck_assert_uint_eq(fake->served[0].lane->lifecycle->inflated_bytes, 1);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].n_done, 1);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_NONE);
+    ck_assert_uint_eq(fake->served[0].lane->lifecycle->inflated_bytes, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_compressed_body_that_is_too_large_or_torn_is_not_run)
+{
+    struct fake *fake = fake_new(1);
+    fill_coded(fake, 0, 0);
+    fill_coded(fake, 1, 100);
+    jobs[1].job.body.end--;
+    for (int i = 0; i < 2; i++)
+        fake_start(fake, &jobs[i]);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_TOO_LARGE);
+    ck_assert_int_eq(jobs[1].job.err.code, ERR_INVALID);
+    ck_assert_int_eq(fake->n_runs, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(inflated_bodies_together_have_a_limit)
+{
+    struct fake *fake = fake_new(1);
+    struct lifecycle *lifecycle = fake->served[0].lane->lifecycle;
+    lifecycle->inflated_bytes = 17 * 100 * 100;
+    fill_coded(fake, 0, 100);
+    fake_start(fake, &jobs[0]);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_UNAVAILABLE);
+    lifecycle->inflated_bytes = 16 * 100;
+    fill_coded(fake, 1, 100);
+    fake_start(fake, &jobs[1]);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[1].job.err.code, ERR_NONE);
+    ck_assert_uint_eq(lifecycle->inflated_bytes, 16 * 100);
+    lifecycle->inflated_bytes = 0;
+    fake_free(fake);
+}
+END_TEST
+
 START_TEST(pictures_that_wait_together_run_together)
 {
     struct fake *fake = fake_new(1);
@@ -225,6 +291,9 @@ Suite *serve_lifecycle_suite(void)
     Suite *suite = suite_create("serve/lifecycle");
     TCase *tests = tcase_create("lifecycle");
     tcase_add_test(tests, a_small_body_is_decoded_on_the_loop_and_a_large_one_on_a_worker);
+    tcase_add_test(tests, a_compressed_body_is_inflated_on_a_worker_however_small);
+    tcase_add_test(tests, a_compressed_body_that_is_too_large_or_torn_is_not_run);
+    tcase_add_test(tests, inflated_bodies_together_have_a_limit);
     tcase_add_test(tests, pictures_that_wait_together_run_together);
     tcase_add_test(tests, what_cannot_be_decoded_is_not_run);
     tcase_add_test(tests, a_full_queue_refuses_at_once);
