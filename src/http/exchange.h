@@ -40,6 +40,7 @@ struct site {
     struct repository *repository;
     const struct settings *settings;
     struct keys keys;
+    struct client_shm *client_shm; /* NULL: not served */
     int port;
     bool draining;   /* not ready any more; connections are asked to end */
     bool abandoning; /* requests that still run are given up */

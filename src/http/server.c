@@ -760,9 +760,20 @@ static bool open_doors(struct server *server, const char *const *places, int n_p
     return true;
 }
 
+/* Where --client-shm says so. */
+static bool share_memory(struct server *server, struct percept_err *err)
+{
+    const struct settings *settings = server->site.settings;
+    if (!settings->client_shm)
+        return true;
+    server->site.client_shm =
+        client_shm_new(settings->client_shm, settings->region_prefix ? settings->region_prefix : "perceptd", err);
+    return server->site.client_shm != NULL;
+}
+
 static bool set_up(struct server *server, const char *const *places, int n_places, struct percept_err *err)
 {
-    if (!keys_read(server->site.settings->api_key_file, &server->site.keys, err) ||
+    if (!keys_read(server->site.settings->api_key_file, &server->site.keys, err) || !share_memory(server, err) ||
         !open_doors(server, places, n_places, err))
         return false;
     server->watch = epoll_create1(EPOLL_CLOEXEC);
@@ -829,6 +840,7 @@ static void destroy(struct server *server)
     exchange_free_last_word(&server->site);
     receive_end();
     keys_free(&server->site.keys);
+    client_shm_free(server->site.client_shm);
     arena_buffer_free(server->handles);
     arena_buffer_free(server->doors);
     arena_buffer_free(server);

@@ -45,6 +45,7 @@ static void infer_failed(struct exchange *exchange, const struct percept_err *er
 static void infer_done(struct job *job)
 {
     struct exchange *exchange = job->user;
+    client_shm_release(job->memory);
     if (job->err.code) {
         infer_failed(exchange, &job->err);
         return;
@@ -132,6 +133,7 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
                         .user = exchange};
     if (!find(exchange, job, err) || !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
         return false;
+    job->memory = client_shm_hold(exchange->site->client_shm);
     exchange_wait(exchange);
     lifecycle_start(job);
     return true;

@@ -44,7 +44,7 @@ void v2_meta_server(struct exchange *exchange)
         text_add(&text, i ? "," : "");
         text_json(&text, extensions[i]);
     }
-    text_add(&text, "]}");
+    text_add(&text, exchange->site->client_shm ? ",\"system_shared_memory\"]}" : "]}");
     exchange_reply_text(exchange, 200, JSON, &text);
 }
 

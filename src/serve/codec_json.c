@@ -8,8 +8,8 @@
  *
  * A member that is null is as if left out: that is how clients' libraries write what was not set.
  *
- * What V2 or its extensions have and this version does not serve (shared memory, sequences) is
- * refused by name. Runs on any thread; touches its job alone.
+ * What V2 or its extensions have and this version does not serve (sequences) is refused by name. Runs on any thread;
+ * touches its job alone.
  */
 #include "base/err.h"
 #include "base/utf8.h"
@@ -24,6 +24,7 @@ struct output {
     struct bytes name;
     bool binary;
     uint64_t classification;
+    struct codec_place place;
 };
 
 /* A request while it is being read. */
@@ -93,6 +94,13 @@ static bool read_shape(struct json *json, struct codec_input *input)
     return !json->failed;
 }
 
+static bool read_place(struct request *request, struct bytes key, struct codec_place *place)
+{
+    if (!request->job->memory)
+        return refuse(request, ERR_UNSUPPORTED, key, CLIENT_SHM_DISABLED);
+    return codec_memory_parameter(&request->json, key, place);
+}
+
 static bool read_input_parameters(struct request *request, struct codec_input *input)
 {
     struct json *json = &request->json;
@@ -101,13 +109,12 @@ static bool read_input_parameters(struct request *request, struct codec_input *i
     if (!json_open(json, '{'))
         return false;
     while (json_member(json, &keys, &key)) {
-        if (bytes_begin_text(key, "shared_memory_"))
-            return refuse(request, ERR_UNSUPPORTED, key, "shared memory is not served; send 'data' or binary data");
-        if (!bytes_is(key, "binary_data_size")) {
+        if (codec_memory_is(key))
+            read_place(request, key, &input->place);
+        else if (bytes_is(key, "binary_data_size"))
+            input->has_binary = json_uint(json, "a whole number of bytes", &input->binary_bytes);
+        else
             json_skip(json);
-            continue;
-        }
-        input->has_binary = json_uint(json, "a whole number of bytes", &input->binary_bytes);
     }
     return !json->failed;
 }
@@ -151,11 +158,9 @@ static bool read_output_parameters(struct request *request, struct output *outpu
     if (!json_open(json, '{'))
         return false;
     while (json_member(json, &keys, &key)) {
-        if (bytes_begin_text(key, "shared_memory_"))
-            return refuse(request, ERR_UNSUPPORTED, key,
-                          "shared memory is not served; leave it out and the output comes with the "
-                          "reply");
-        if (bytes_is(key, "binary_data"))
+        if (codec_memory_is(key))
+            read_place(request, key, &output->place);
+        else if (bytes_is(key, "binary_data"))
             json_bool(json, "true or false as 'binary_data'", &output->binary);
         else if (bytes_is(key, "classification"))
             json_uint(json, "a whole number as 'classification'", &output->classification);
@@ -365,16 +370,18 @@ static bool match_inputs(struct request *request)
 
 static bool check_source(struct request *request, struct codec_input *input, struct bytes tail)
 {
-    if (!input->has_data && !input->has_binary && request->n_inputs == 1 && bytes_size(tail)) {
+    const bool in_memory = input->place.named;
+    if (!input->has_data && !input->has_binary && !in_memory && request->n_inputs == 1 && bytes_size(tail)) {
         input->has_binary = true; /* the rest of the body can only be this input's */
         input->binary_bytes = bytes_size(tail);
     }
-    if (input->has_data != input->has_binary)
+    if (input->has_data + input->has_binary + in_memory == 1)
         return true;
     return err_set(request->err, ERR_INVALID,
                    "Input must set only one of the following fields: 'data', 'binary_data_size' in "
-                   "'parameters', 'shared_memory_region' in 'parameters'. But %s",
-                   input->has_data ? "set 'data' 'binary_data_size'" : "no field is set");
+                   "'parameters', 'shared_memory_region' in 'parameters'. But %s%s%s%s",
+                   input->has_data || input->has_binary ? "set" : "no field is set", input->has_data ? " 'data'" : "",
+                   input->has_binary ? " 'binary_data_size'" : "", in_memory ? " 'shared_memory_region'" : "");
 }
 
 /* The manifest's text of an input that was sent as strings, where the network takes ids; else NULL.
@@ -427,13 +434,18 @@ static bool fill_texts(struct request *request, const struct codec_input *input,
     return codec_text_fill(request->job, input->index, text, texts.data, n, request->err);
 }
 
-static bool fill(struct request *request, const struct codec_input *input, int64_t n)
+static bool fill(struct request *request, struct codec_input *input, int64_t n)
 {
     struct job *job = request->job;
     struct percept_tensor *tensor = &job->inputs[input->index];
     int n_model;
     const char *name = percept_inputs(job->served->model, &n_model)[input->index].name;
     const struct manifest_text *text = text_of(request, input);
+    if (input->place.named) {
+        if (!codec_memory_read(job, &input->place, name, &input->binary, request->err))
+            return false;
+        input->has_binary = true;
+    }
     if (text)
         return fill_texts(request, input, text, name, n);
     if (input->has_binary)
@@ -444,6 +456,19 @@ static bool fill(struct request *request, const struct codec_input *input, int64
                        "for input %s",
                        codec_datatype(tensor->dtype), name);
     return codec_elements_read(job, input->data, name, tensor, n, request->err);
+}
+
+static bool place_output(struct request *request, const struct output *output, const char *name,
+                         struct job_output *taken)
+{
+    if (output->binary || output->classification)
+        return err_set(request->err, ERR_INVALID,
+                       "output '%s': 'shared_memory_region' goes neither with 'binary_data' nor with 'classification'",
+                       name);
+    taken->memory = codec_memory_find(request->job, &output->place, name, request->err);
+    taken->memory_offset = output->place.offset;
+    taken->memory_bytes = output->place.n_bytes;
+    return taken->memory != NULL;
 }
 
 static bool take_outputs(struct request *request)
@@ -465,8 +490,10 @@ static bool take_outputs(struct request *request)
             if (job->outputs[k].index == index)
                 return err_set(request->err, ERR_INVALID, "output '%s' already requested", io[index].name);
         int most = output->classification > INT32_MAX ? INT32_MAX : (int)output->classification;
-        job->outputs[job->n_outputs++] =
-            (struct job_output){.index = index, .binary = output->binary, .classification = most};
+        struct job_output *taken = &job->outputs[job->n_outputs++];
+        *taken = (struct job_output){.index = index, .binary = output->binary, .classification = most};
+        if (output->place.named && !place_output(request, output, io[index].name, taken))
+            return false;
     }
     return true;
 }
@@ -483,7 +510,7 @@ static bool judge(struct request *request, struct bytes tail)
         !codec_binary_slice(request->job, request->inputs, request->n_inputs, tail, request->err))
         return false;
     for (int i = 0; i < request->n_inputs; i++) {
-        const struct codec_input *input = &request->inputs[i];
+        struct codec_input *input = &request->inputs[i];
         if (!codec_count(input->rank, input->dims, &n) || !fill(request, input, n))
             return false;
     }

@@ -6,7 +6,15 @@
 #define SERVE_CODEC_PARTS_H
 
 #include "serve/codec.h"
+#include "serve/json.h"
 #include "serve/picture.h"
+
+/* A part of a client's shared memory, as the request names it. */
+struct codec_place {
+    bool named, sized;
+    struct bytes region;
+    uint64_t offset, n_bytes;
+};
 
 /* An input as the request lists it. Everything points into the body or the job's arena. */
 struct codec_input {
@@ -18,8 +26,9 @@ struct codec_input {
     struct bytes data; /* the JSON array */
     bool has_binary;
     uint64_t binary_bytes;
-    struct bytes binary; /* its part of what follows the JSON */
-    int index;           /* of the model's inputs */
+    struct bytes binary; /* its part of what follows the JSON, or a copy of its part of shared memory */
+    struct codec_place place;
+    int index; /* of the model's inputs */
 };
 
 #define CODEC_SIDE_MAX 65535 /* of a picture; JPEG has no more, a PNG may say so */
@@ -58,6 +67,22 @@ bool codec_binary_raw(struct job *job, struct percept_err *err);
 /* Size of a tensor's bytes in a reply, and these bytes; false when the watch is over. */
 bool codec_binary_size(const struct percept_tensor *tensor, size_t *n_bytes);
 bool codec_binary_write(uint8_t *to, const struct percept_tensor *tensor, struct watch *watch);
+
+/* codec_memory.c: is this the key of a parameter about shared memory? Then it is read. */
+bool codec_memory_is(struct bytes key);
+bool codec_memory_parameter(struct json *json, struct bytes key, struct codec_place *place);
+
+/* The region, if the place lies in it. */
+const struct client_shm_region *codec_memory_find(const struct job *job, const struct codec_place *place,
+                                                  const char *name, struct percept_err *err);
+
+/* A copy of the place, in the job's arena. */
+bool codec_memory_read(struct job *job, const struct codec_place *place, const char *name, struct bytes *raw,
+                       struct percept_err *err);
+
+/* Puts an output's bytes where it was asked for. */
+bool codec_memory_write(struct job *job, const struct job_output *output, const char *name,
+                        const struct percept_tensor *tensor, size_t n_bytes, struct percept_err *err);
 
 /* codec_text.c: gives an input the ids of `n_texts` texts, which must come out equally long. */
 bool codec_text_fill(struct job *job, int input, const struct manifest_text *text, const struct percept_string *texts,

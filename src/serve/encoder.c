@@ -177,7 +177,7 @@ static size_t wanted_bytes(const struct job *job, const struct percept_tensor *r
     for (int i = 0; i < job->n_outputs; i++) {
         const struct percept_tensor *tensor = &results[job->outputs[i].index];
         int64_t n;
-        if (codec_count(tensor->rank, tensor->dims, &n) && !job->outputs[i].classification)
+        if (codec_count(tensor->rank, tensor->dims, &n) && !job->outputs[i].classification && !job->outputs[i].memory)
             n_bytes += (size_t)n * percept_dtype_bytes(tensor->dtype);
     }
     return n_bytes;

@@ -189,11 +189,19 @@ static bool classified(struct job *job, const struct job_output *output, const c
 
 /* --- the reply ---------------------------------------------------------------------------------------------------- */
 
-static void put_output(struct writer *w, const char *name, const struct percept_tensor *tensor, bool binary,
-                       size_t n_bytes)
+/* The outputs asked for, classified where that was asked for, and their sizes as bytes. */
+struct shown {
+    const char *name;
+    struct percept_tensor tensor;
+    bool binary, elsewhere; /* behind the JSON; in shared memory */
+    size_t n_bytes;
+};
+
+static void put_output(struct writer *w, const struct shown *shown)
 {
+    const struct percept_tensor *tensor = &shown->tensor;
     writer_put(w, "{\"name\":");
-    writer_string(w, name);
+    writer_string(w, shown->name);
     writer_put(w, ",\"datatype\":\"");
     writer_put(w, codec_datatype(tensor->dtype));
     writer_put(w, "\",\"shape\":[");
@@ -202,9 +210,13 @@ static void put_output(struct writer *w, const char *name, const struct percept_
             writer_put(w, ",");
         writer_int(w, tensor->dims[i]);
     }
-    if (binary) {
+    if (shown->elsewhere) {
+        writer_put(w, "]}");
+        return;
+    }
+    if (shown->binary) {
         writer_put(w, "],\"parameters\":{\"binary_data_size\":");
-        writer_int(w, (int64_t)n_bytes);
+        writer_int(w, (int64_t)shown->n_bytes);
         writer_put(w, "}}");
         return;
     }
@@ -215,33 +227,26 @@ static void put_output(struct writer *w, const char *name, const struct percept_
     writer_put(w, "]}");
 }
 
-/* The outputs asked for, classified where that was asked for, and their sizes as bytes. */
-struct shown {
-    const char *name;
-    struct percept_tensor tensor;
-    bool binary;
-    size_t n_bytes;
-};
-
 static bool show(struct job *job, const struct job_output *output, const struct percept_tensor *results,
                  struct shown *shown, struct percept_err *err)
 {
     int n;
     const char *name = percept_outputs(job->served->model, &n)[output->index].name;
-    *shown = (struct shown){.name = name, .tensor = results[output->index], .binary = output->binary};
+    *shown = (struct shown){
+        .name = name, .tensor = results[output->index], .binary = output->binary, .elsewhere = output->memory != NULL};
     if (output->classification > 0 && !classified(job, output, name, &shown->tensor, err))
         return false;
     enum percept_dtype dtype = shown->tensor.dtype;
     if (!codec_datatype(dtype))
         return err_set(err, ERR_UNSUPPORTED, "output '%s': V2 has no datatype for it", name);
-    if (!output->binary && (dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16))
+    if (!output->binary && !output->memory && (dtype == PERCEPT_FLOAT16 || dtype == PERCEPT_BFLOAT16))
         return err_set(err, ERR_INVALID,
                        "sending %s data via JSON is not supported. Please use the binary data format "
                        "for output %s",
                        codec_datatype(dtype), name);
     if (!codec_binary_size(&shown->tensor, &shown->n_bytes))
         return err_set(err, ERR_INTERNAL, "output '%s' is too large for a reply", name);
-    return true;
+    return !output->memory || codec_memory_write(job, output, name, &shown->tensor, shown->n_bytes, err);
 }
 
 static size_t estimate(const struct shown *shown, int n)
@@ -251,6 +256,8 @@ static size_t estimate(const struct shown *shown, int n)
         size_t each = percept_dtype_bytes(shown[i].tensor.dtype);
         bool text = shown[i].tensor.dtype == PERCEPT_STRING;
         n_bytes += 128 + strlen(shown[i].name);
+        if (shown[i].elsewhere)
+            continue;
         /* A float32 takes 10 or 11 bytes with its comma, other types about 3 for each of their own.
          */
         n_bytes += shown[i].binary || text ? shown[i].n_bytes + shown[i].n_bytes / 8
@@ -304,7 +311,7 @@ bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *resu
     for (int i = 0; i < job->n_outputs; i++) {
         const struct percept_tensor *tensor = &results[job->outputs[i].index];
         int64_t n;
-        if (job->outputs[i].binary || job->outputs[i].classification > 0)
+        if (job->outputs[i].binary || job->outputs[i].classification > 0 || job->outputs[i].memory)
             continue;
         if (!codec_count(tensor->rank, tensor->dims, &n))
             return false; /* it will be refused */
@@ -335,7 +342,7 @@ bool encoder_v2_write(struct job *job, const struct percept_tensor *results, str
     for (int i = 0; i < n; i++) {
         if (i)
             writer_put(&w, ",");
-        put_output(&w, shown[i].name, &shown[i].tensor, shown[i].binary, shown[i].n_bytes);
+        put_output(&w, &shown[i]);
     }
     writer_put(&w, "]");
     answer_write(&w, &answer);

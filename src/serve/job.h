@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/watch.h"
+#include "serve/client_shm.h"
 #include "serve/coding.h"
 #include "serve/loop.h"
 #include "serve/picture.h"
@@ -49,22 +50,25 @@ struct job_list {
 };
 
 struct job_output {
-    int index;          /* of the model's outputs */
-    bool binary;        /* wanted as bytes behind the JSON */
-    int classification; /* > 0: the classification extension's count */
+    int index;                              /* of the model's outputs */
+    bool binary;                            /* wanted as bytes behind the JSON */
+    int classification;                     /* > 0: the classification extension's count */
+    const struct client_shm_region *memory; /* it goes there instead of into the reply, or NULL */
+    uint64_t memory_offset, memory_bytes;
 };
 
 struct job {
     /* asked: set by http before lifecycle_start, or by a parent before lifecycle_child */
     struct arena *arena;
     struct served *served;
-    const struct codec *codec;     /* of the request's media type; NULL: there is no body */
-    const struct encoder *encoder; /* that Accept names, or NULL; then the one that wrote the reply */
-    struct bytes body;             /* owned by the exchange; alive until done. Decoded, it is what was inflated */
-    enum coding coding;            /* of the body */
-    enum coding reply_coding;      /* that the client prefers; then that of the reply */
-    size_t most_body_bytes;        /* when it is inflated */
-    int64_t json_bytes;            /* Inference-Header-Content-Length, or -1 */
+    const struct codec *codec;       /* of the request's media type; NULL: there is no body */
+    struct client_shm_table *memory; /* regions of clients; NULL: not served. Its maker holds it until done */
+    const struct encoder *encoder;   /* that Accept names, or NULL; then the one that wrote the reply */
+    struct bytes body;               /* owned by the exchange; alive until done. Decoded, it is what was inflated */
+    enum coding coding;              /* of the body */
+    enum coding reply_coding;        /* that the client prefers; then that of the reply */
+    size_t most_body_bytes;          /* when it is inflated */
+    int64_t json_bytes;              /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
     int64_t timeout_us; /* of the headers, then of the body: parameters.timeout; 0: none */
     /* [model's inputs]: tensors that are there already and stay as they are until done, such as a constant, a state
@@ -77,7 +81,7 @@ struct job {
     /* decoded: set by the codec */
     struct bytes id; /* of the request, empty when it has none */
     bool has_id;
-    size_t inflated_bytes;         /* of the body, where it came compressed */
+    size_t held_bytes;             /* taken beside the body: inflated, read from shared memory */
     int64_t n_items;               /* along the batch axis; 1 where the model has none */
     int64_t n_rows;                /* V1: instances, each of which gets a row; 0: whole tensors are sent and returned */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */

@@ -68,12 +68,18 @@ static bool admitted(struct job *job)
     return true;
 }
 
+/* Does decoding it belong on a worker? */
+static bool is_long(const struct job *job)
+{
+    return job->codec->worker_always || job->coding != CODING_IDENTITY || bytes_size(job->body) >= CODEC_LOOP_BYTES ||
+           client_shm_concerns(job->memory, job->body);
+}
+
 static void enter(struct job *job)
 {
     struct lane *lane = job->served->lane;
     lane_enter(lane, job);
-    if (job->codec &&
-        (job->codec->worker_always || job->coding != CODING_IDENTITY || bytes_size(job->body) >= CODEC_LOOP_BYTES)) {
+    if (job->codec && is_long(job)) {
         job_set_deadline(job);
         lane_push_undecoded(lane, job);
     } else {
@@ -93,8 +99,8 @@ void lifecycle_start(struct job *job)
         lifecycle_end_soon(job);
 }
 
-/* Bodies that came compressed, of all jobs, take at most so many times what one may have. */
-#define INFLATED_BODIES 16
+/* What is inflated or read from shared memory, of all jobs, takes at most so many times what one body may have. */
+#define HELD_BODIES 16
 
 static bool inflate_body(struct job *job)
 {
@@ -102,7 +108,7 @@ static bool inflate_body(struct job *job)
         return true;
     if (!coding_inflate(job->body, job->most_body_bytes, job->arena, &job->watch, &job->body, &job->err))
         return false;
-    job->inflated_bytes = bytes_size(job->body);
+    job->held_bytes = bytes_size(job->body);
     return true;
 }
 
@@ -125,21 +131,21 @@ bool lifecycle_decode(struct job *job)
     return decoded;
 }
 
-/* While they are inflated there are as many as workers; what is kept is counted here. */
-static void count_inflated(struct job *job)
+/* While it is taken there are as many as workers; what is kept is counted here. */
+static void count_held(struct job *job)
 {
     struct lifecycle *lifecycle = job->served->lane->lifecycle;
-    if (job->err.code == ERR_NONE && lifecycle->inflated_bytes / INFLATED_BODIES > job->most_body_bytes)
+    if (job->err.code == ERR_NONE && lifecycle->held_bytes / HELD_BODIES > job->most_body_bytes)
         err_set(&job->err, ERR_UNAVAILABLE, "the requests under way hold %zu bytes of bodies; try again",
-                lifecycle->inflated_bytes);
-    lifecycle->inflated_bytes += job->inflated_bytes;
+                lifecycle->held_bytes);
+    lifecycle->held_bytes += job->held_bytes;
 }
 
 void lifecycle_decoded(struct job *job)
 {
     struct lane *lane = job->served->lane;
-    if (job->inflated_bytes)
-        count_inflated(job);
+    if (job->held_bytes)
+        count_held(job);
     if (loop_flag_raised(&job->cancelled))
         job_give_up(job);
     if (job->err.code != ERR_NONE) {
@@ -295,7 +301,7 @@ void lifecycle_end_all(struct lifecycle *lifecycle, struct job_list *jobs)
     int64_t at_ns = now_ns(lifecycle);
     for (struct job *job; (job = job_list_pop(jobs));) {
         lifecycle->n_in_flight--;
-        lifecycle->inflated_bytes -= job->inflated_bytes;
+        lifecycle->held_bytes -= job->held_bytes;
         end(job, at_ns);
     }
 }

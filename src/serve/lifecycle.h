@@ -14,7 +14,7 @@ struct lifecycle {
     void (*wake)(void *user); /* a turn is wanted soon */
     struct job_list ended;    /* done is still to be called */
     int n_in_flight;          /* jobs */
-    size_t inflated_bytes;    /* held by them: bodies that came compressed */
+    size_t held_bytes;        /* by them, beside their bodies: inflated, read from shared memory */
     int64_t level_ns;         /* core time used by the lane that was served last */
     bool draining;            /* jobs are refused */
 };

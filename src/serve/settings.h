@@ -33,6 +33,7 @@ struct settings {
     bool load_none;           /* but what is asked for by name */
     bool admin;               /* endpoints that change the server are allowed */
     const char *api_key_file; /* NULL: no key needed */
+    const char *client_shm;   /* how names of clients' shared memory begin; NULL: not served */
     const char *server_id;    /* "name" of GET /v2 */
 };
 

@@ -74,11 +74,11 @@ START_TEST(a_compressed_body_is_inflated_on_a_worker_however_small)
     ck_assert_int_eq(jobs[0].job.state, JOB_DECODING);
     fake_step(fake);
     ck_assert(bytes_is(jobs[0].job.body, "x"));
-    ck_assert_uint_eq(fake->served[0].lane->lifecycle->inflated_bytes, 1);
+    ck_assert_uint_eq(fake->served[0].lane->lifecycle->held_bytes, 1);
     fake_settle(fake);
     ck_assert_int_eq(jobs[0].n_done, 1);
     ck_assert_int_eq(jobs[0].job.err.code, ERR_NONE);
-    ck_assert_uint_eq(fake->served[0].lane->lifecycle->inflated_bytes, 0);
+    ck_assert_uint_eq(fake->served[0].lane->lifecycle->held_bytes, 0);
     fake_free(fake);
 }
 END_TEST
@@ -103,18 +103,18 @@ START_TEST(inflated_bodies_together_have_a_limit)
 {
     struct fake *fake = fake_new(1);
     struct lifecycle *lifecycle = fake->served[0].lane->lifecycle;
-    lifecycle->inflated_bytes = 17 * 100 * 100;
+    lifecycle->held_bytes = 17 * 100 * 100;
     fill_coded(fake, 0, 100);
     fake_start(fake, &jobs[0]);
     fake_settle(fake);
     ck_assert_int_eq(jobs[0].job.err.code, ERR_UNAVAILABLE);
-    lifecycle->inflated_bytes = 16 * 100;
+    lifecycle->held_bytes = 16 * 100;
     fill_coded(fake, 1, 100);
     fake_start(fake, &jobs[1]);
     fake_settle(fake);
     ck_assert_int_eq(jobs[1].job.err.code, ERR_NONE);
-    ck_assert_uint_eq(lifecycle->inflated_bytes, 16 * 100);
-    lifecycle->inflated_bytes = 0;
+    ck_assert_uint_eq(lifecycle->held_bytes, 16 * 100);
+    lifecycle->held_bytes = 0;
     fake_free(fake);
 }
 END_TEST
