@@ -265,7 +265,8 @@ static void put_pairs(struct line *line, va_list args)
         if (first && !setup.json)
             put(line, " ");
         const char *value = va_arg(args, const char *);
-        put_pair(line, key, value ? value : "");
+        if (*key)
+            put_pair(line, key, value ? value : "");
         if (!value)
             return;
     }

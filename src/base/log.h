@@ -4,11 +4,11 @@
  *     log_info("model ready", "model", name, "#ms", "12", NULL);
  *     2026-01-31T12:00:00.123Z info  model ready  model=digits ms=12
  *
- * Keys and values are alternating strings ended by NULL; values are quoted as needed. A '#' before
- * a key is not shown and says that the value is a number: JSON then has it without quotes. A line
- * is written with one write() and dropped, counted, when the reader is slow: logging never blocks
- * the loop. Under systemd (JOURNAL_STREAM set) lines begin with <priority> and have no time of
- * their own. Threads: any; a line is built on the stack. Which levels are written may change while others write.
+ * Keys and values are alternating strings ended by NULL; values are quoted as needed; a pair whose key is "" is left
+ * out. A '#' before a key is not shown and says that the value is a number: JSON then has it without quotes. A line is
+ * written with one write() and dropped, counted, when the reader is slow: logging never blocks the loop. Under systemd
+ * (JOURNAL_STREAM set) lines begin with <priority> and have no time of their own. Threads: any; a line is built on the
+ * stack. Which levels are written may change while others write.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

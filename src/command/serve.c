@@ -43,6 +43,7 @@
 #include "command/welcome.h"
 #include "http/keys.h"
 #include "http/listen.h"
+#include "http/peer.h"
 #include "http/server.h"
 #include "serve/repository.h"
 #include "serve/watcher.h"
@@ -73,6 +74,15 @@ struct serving {
     int n_asked; /* to end */
     int status;
 };
+
+/* Lists of texts as well, which the options keep. */
+static struct settings settings_of(const struct options *options)
+{
+    struct settings settings = options->settings;
+    settings.trusted_proxies = options->trusted_proxies.at;
+    settings.n_trusted_proxies = options->trusted_proxies.n;
+    return settings;
+}
 
 /* --- ending ------------------------------------------------------------------------------------------------------- */
 
@@ -548,7 +558,7 @@ static bool start(struct serving *serving, struct percept_err *err)
 int serve_command(const struct options *options)
 {
     struct percept_err err;
-    struct serving serving = {.options = options, .settings = options->settings};
+    struct serving serving = {.options = options, .settings = settings_of(options)};
     serving.terminal = isatty(STDERR_FILENO) && options->log_format == 0;
     set_log(&serving);
     signal(SIGPIPE, SIG_IGN);
@@ -580,10 +590,14 @@ static bool places_are_places(const struct options_list *listen, struct percept_
 static bool check(struct serving *serving, struct percept_err *err)
 {
     struct keys keys = {0};
+    struct peers trusted = {0};
     if (!level_exists(serving->settings.level, err) || !places_are_places(&serving->options->listen, err) ||
         !keys_read(serving->settings.api_key_file, &keys, err))
         return false;
     keys_free(&keys);
+    if (!peer_read(serving->settings.trusted_proxies, serving->settings.n_trusted_proxies, &trusted, err))
+        return false;
+    peer_free(&trusted);
     return paths_exist(serving->options, err) && set_up(serving, err) && add_models(serving, err);
 }
 
@@ -598,7 +612,7 @@ static void on_checked(void *user)
 int serve_check(const struct options *options)
 {
     struct percept_err err;
-    struct serving serving = {.options = options, .settings = options->settings};
+    struct serving serving = {.options = options, .settings = settings_of(options)};
     serving.settings.private_regions = true;
     serving.settings.workers = 1;
     log_setup(LOG_WARN_LEVEL, options->log_format == 1);

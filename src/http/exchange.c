@@ -61,6 +61,8 @@ struct exchange *exchange_new(struct site *site, const char *target)
                                   .name = "",
                                   .label = "",
                                   .arrived_ns = loop_now_ns()};
+    ids_make(&site->ids, exchange->made_id);
+    exchange->id = exchange->made_id;
     exchange->target = arena_text(&exchange->arena, target, strlen(target));
     if (!exchange->target) {
         exchange_free(exchange);
@@ -192,8 +194,9 @@ static void log_refusal(struct exchange *exchange, int status, const char *why)
     char code[16], unlogged[16];
     snprintf(code, sizeof code, "%d", status);
     snprintf(unlogged, sizeof unlogged, "%d", site->n_unlogged);
-    log_info("request refused", "#status", code, "method", exchange->method, "path", exchange->path, "why", why,
-             site->n_unlogged ? "#unlogged" : NULL, unlogged, NULL);
+    log_info("request refused", "#status", code, "method", exchange->method, "path", exchange->path, "why", why, "id",
+             exchange->id, exchange->trace ? "trace" : "", exchange->trace ? exchange->trace : "",
+             site->n_unlogged ? "#unlogged" : "", unlogged, NULL);
     site->n_unlogged = 0;
 }
 
@@ -213,7 +216,8 @@ void exchange_error(struct exchange *exchange, const struct percept_err *err)
 {
     int status = status_of(exchange, err);
     if (our_fault(err))
-        log_error("request failed", "path", exchange->path, "why", err->text, NULL);
+        log_error("request failed", "path", exchange->path, "why", err->text, "id", exchange->id,
+                  exchange->trace ? "trace" : "", exchange->trace ? exchange->trace : "", NULL);
     else if (err->code != ERR_CANCELLED)
         log_refusal(exchange, status, err->text);
     struct text text = {.arena = &exchange->arena};
@@ -284,6 +288,19 @@ static bool begins(struct bytes text, const char *with)
 {
     size_t n = strlen(with);
     return bytes_size(text) >= n && framing_same(bytes_of(text.at, n), with);
+}
+
+/* What cannot be kept is as if it had not come. */
+static void take_ids(struct exchange *exchange)
+{
+    const struct framing *headers = &exchange->headers;
+    struct arena *arena = &exchange->arena;
+    if (ids_is_request(headers->request_id)) {
+        const char *id = arena_text(arena, headers->request_id.at, bytes_size(headers->request_id));
+        exchange->id = id ? id : exchange->made_id;
+    }
+    if (ids_is_trace(headers->trace))
+        exchange->trace = arena_text(arena, headers->trace.at, bytes_size(headers->trace));
 }
 
 /* What the body is by its headers; what is not told is V2's JSON. The V2 words are Triton's. */
@@ -399,6 +416,7 @@ void exchange_judge(struct exchange *exchange, const char *method)
     const struct framing *headers = &exchange->headers;
     exchange->state = EXCHANGE_BODY;
     exchange->method = method;
+    take_ids(exchange);
     if (refused_early(exchange, &err))
         return;
     struct routes_found found = {0};
@@ -496,7 +514,9 @@ static struct MHD_Response *response_of(struct bytes body)
 
 static bool add_headers(const struct exchange *exchange, struct MHD_Response *response)
 {
-    bool good = MHD_add_response_header(response, "Content-Type", exchange->type) == MHD_YES;
+    bool good = MHD_add_response_header(response, "Content-Type", exchange->type) == MHD_YES &&
+                MHD_add_response_header(response, "X-Request-Id", exchange->id) == MHD_YES &&
+                (!exchange->trace || MHD_add_response_header(response, "traceparent", exchange->trace) == MHD_YES);
     for (int i = 0; i < exchange->n_headers; i++)
         good = good && MHD_add_response_header(response, exchange->reply_headers[i].name,
                                                exchange->reply_headers[i].value) == MHD_YES;
@@ -539,8 +559,8 @@ struct bytes exchange_written(struct exchange *exchange)
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
     text_printf(&text,
                 "HTTP/1.1 %d Bad Request\r\nDate: %s\r\nContent-Type: %s\r\n"
-                "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                exchange->status, date, exchange->type, bytes_size(exchange->reply));
+                "X-Request-Id: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                exchange->status, date, exchange->type, exchange->id, bytes_size(exchange->reply));
     text_bytes(&text, exchange->reply.at, bytes_size(exchange->reply));
     exchange->site->statuses[exchange->status]++;
     return text.failed ? (struct bytes){0} : bytes_of(text.at, text.n_bytes);

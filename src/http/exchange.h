@@ -18,7 +18,9 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "http/framing.h"
+#include "http/ids.h"
 #include "http/keys.h"
+#include "http/peer.h"
 #include "http/text.h"
 #include "serve/catalog.h"
 #include "serve/job.h"
@@ -45,6 +47,8 @@ struct site {
     bool draining;   /* not ready any more; connections are asked to end */
     bool abandoning; /* requests that still run are given up */
     int n_connections;
+    struct ids ids;
+    struct peers trusted;                 /* proxies whose X-Forwarded-For is believed */
     uint64_t n_accepted;                  /* connections so far */
     uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
     int64_t started_ms;                   /* wall clock, ms since the epoch */
@@ -86,6 +90,10 @@ struct exchange {
     const char *method;
     const char *path;
     struct framing headers;
+    const char *id;     /* the client's X-Request-Id, or made_id */
+    const char *trace;  /* the client's traceparent, or NULL */
+    const char *client; /* its address, for the access log; or NULL */
+    char made_id[IDS_MADE + 1];
     const struct route *route;
     const char *name;  /* of the model, "" when the route has none */
     int64_t version;   /* 0: not given */

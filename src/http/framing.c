@@ -129,6 +129,32 @@ static struct bytes *kept(struct framing *framing, struct bytes name, unsigned *
     return NULL;
 }
 
+static void take_forwarded(struct framing *framing, struct bytes value)
+{
+    if (framing->n_forwarded == FRAMING_FORWARDED) {
+        framing->n_forwarded--;
+        memmove(framing->forwarded, framing->forwarded + 1, sizeof framing->forwarded - sizeof *framing->forwarded);
+    }
+    framing->forwarded[framing->n_forwarded++] = value;
+}
+
+/* Headers that decide about nothing, and may come several times: the first counts. */
+static void take_hint(struct framing *framing, struct bytes name, struct bytes value)
+{
+    const struct {
+        const char *name;
+        struct bytes *to;
+    } rows[] = {
+        {"accept", &framing->accept},
+        {"accept-encoding", &framing->accept_encoding},
+        {"x-request-id", &framing->request_id},
+        {"traceparent", &framing->trace},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (framing_same(name, rows[i].name) && !rows[i].to->at)
+            *rows[i].to = value;
+}
+
 void framing_header(struct framing *framing, struct bytes name, struct bytes value)
 {
     if (!token(name))
@@ -149,10 +175,10 @@ void framing_header(struct framing *framing, struct bytes name, struct bytes val
         take_encoding(framing, value);
     else if (framing_same(name, "expect"))
         framing->expects_continue = framing_same(value, "100-continue");
-    else if (framing_same(name, "accept") && framing->accept.at == NULL)
-        framing->accept = value;
-    else if (framing_same(name, "accept-encoding") && framing->accept_encoding.at == NULL)
-        framing->accept_encoding = value;
+    else if (framing_same(name, "x-forwarded-for"))
+        take_forwarded(framing, value);
+    else
+        take_hint(framing, name, value);
 }
 
 bool framing_end(struct framing *framing, struct percept_err *err)

@@ -44,6 +44,7 @@
 #include "http/server.h"
 
 #include "base/log.h"
+#include "http/access.h"
 #include "http/exchange.h"
 #include "http/listen.h"
 #include "http/phases.h"
@@ -352,10 +353,15 @@ static void refuse_malformed(struct server *server, const struct connection *con
     struct exchange *exchange = exchange_new(&server->site, "");
     if (!exchange)
         return;
+    struct sockaddr_storage address = {0};
+    socklen_t n_bytes = sizeof address;
+    getpeername(connection->fd, (struct sockaddr *)&address, &n_bytes);
+    access_begin(exchange, (struct sockaddr *)&address);
     exchange_refuse(exchange, ERR_INVALID, "malformed request: %s", connection->receiver.stream.fault);
     struct bytes reply = exchange_written(exchange);
     recv(connection->fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT);
     send(connection->fd, reply.at, bytes_size(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+    access_end(exchange, true);
     exchange_free(exchange);
 }
 
@@ -415,6 +421,8 @@ static enum MHD_Result on_head(struct server *server, struct exchange *exchange,
         log_warn("libmicrohttpd reads past us: bytes of requests are not judged", NULL);
     }
     exchange_read_headers(exchange, version);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    access_begin(exchange, info ? info->client_addr : NULL);
     exchange_judge(exchange, method);
     return exchange->early ? send_reply(server, exchange) : MHD_YES;
 }
@@ -459,10 +467,10 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     struct server *server = user;
     struct exchange *exchange = *context;
     (void)mhd;
-    (void)why;
     server->progress++;
     if (!exchange)
         return;
+    access_end(exchange, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     struct connection *connection = exchange->connection;
     connection->exchange = NULL;
     enter(server, connection, PHASE_IDLE);
@@ -774,6 +782,8 @@ static bool share_memory(struct server *server, struct percept_err *err)
 static bool set_up(struct server *server, const char *const *places, int n_places, struct percept_err *err)
 {
     if (!keys_read(server->site.settings->api_key_file, &server->site.keys, err) || !share_memory(server, err) ||
+        !peer_read(server->site.settings->trusted_proxies, server->site.settings->n_trusted_proxies,
+                   &server->site.trusted, err) ||
         !open_doors(server, places, n_places, err))
         return false;
     server->watch = epoll_create1(EPOLL_CLOEXEC);
@@ -798,6 +808,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
                                  .settings = settings,
                                  .started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                  .resumed = on_resumed};
+    ids_start(&server->site.ids);
     server->loop = loop;
     server->uv = loop_uv(loop);
     server->watch = -1;
@@ -841,6 +852,7 @@ static void destroy(struct server *server)
     receive_end();
     keys_free(&server->site.keys);
     client_shm_free(server->site.client_shm);
+    peer_free(&server->site.trusted);
     arena_buffer_free(server->handles);
     arena_buffer_free(server->doors);
     arena_buffer_free(server);

@@ -50,6 +50,7 @@ static void infer_done(struct job *job)
         infer_failed(exchange, &job->err);
         return;
     }
+    exchange->version = job->served->version;
     add_timing(exchange, job);
     if (job->reply_json_bytes >= 0)
         exchange_add_header(exchange, "Inference-Header-Content-Length",

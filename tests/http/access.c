@@ -1,0 +1,208 @@
+/*
+ * access.c - the access log and the ids of requests, over sockets: what is in a line, and that replies and lines have
+ * the same ids.
+ */
+#include "base/log.h"
+#include "daemon.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+Suite *http_access_suite(void);
+
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+static struct daemon host;
+static FILE *lines;
+static int saved;
+
+/* Its log goes into a file. */
+static void start(bool json, const char *const *trusted, int n)
+{
+    struct settings settings = daemon_settings();
+    settings.access_log = true;
+    settings.trusted_proxies = trusted;
+    settings.n_trusted_proxies = n;
+    lines = tmpfile();
+    saved = dup(STDERR_FILENO);
+    dup2(fileno(lines), STDERR_FILENO);
+    log_setup(LOG_INFO_LEVEL, json);
+    daemon_start(&host, &settings, NULL);
+}
+
+/* All of it, once the daemon has ended. */
+static const char *end(void)
+{
+    static char text[65536];
+    int status = daemon_end(&host);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    log_setup(LOG_INFO_LEVEL, false);
+    ck_assert_int_eq(status, 0);
+    rewind(lines);
+    text[fread(text, 1, sizeof text - 1, lines)] = '\0';
+    fclose(lines);
+    return text;
+}
+
+/* The first line that has this. */
+static const char *line_with(const char *text, const char *what)
+{
+    static char line[4096];
+    const char *at = strstr(text, what);
+    ck_assert_msg(at != NULL, "no %s in %s", what, text);
+    while (at > text && at[-1] != '\n')
+        at--;
+    snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
+    return line;
+}
+
+static void has(const char *line, const char *what)
+{
+    ck_assert_msg(strstr(line, what) != NULL, "no %s in %s", what, line);
+}
+
+START_TEST(a_request_has_its_line)
+{
+    start(false, NULL, 0);
+    ck_assert_int_eq(daemon_ask(&host, "GET", "/v2?x=1", "X-Request-Id: first\r\n", "").status, 200);
+    ck_assert_int_eq(
+        daemon_ask(&host, "POST", RELU_PATH, "X-Request-Id: second\r\ntraceparent: " TRACE "\r\n", RELU_BODY).status,
+        200);
+    ck_assert_int_eq(daemon_ask(&host, "GET", "/no where", "X-Request-Id: third\r\n", "").status, 400);
+    ck_assert_int_eq(daemon_ask(&host, "GET", "/nowhere", "X-Request-Id: fourth\r\n", "").status, 404);
+    const char *text = end(), *line = line_with(text, "id=first");
+    has(line, "info  request  client=127.0.0.1 method=GET path=\"/v2?x=1\" status=200 bytes_in=0 bytes_out=");
+    ck_assert_ptr_null(strstr(line, "infer_ms"));
+    ck_assert_ptr_null(strstr(line, "trace"));
+    line = line_with(text, "id=second");
+    has(line, "method=POST path=/v2/models/relu/infer status=200 bytes_in=");
+    has(line, " trace=" TRACE " model=relu version=1 batch=1 decode_ms=");
+    has(line, " infer_ms=");
+    has(line_with(text, "status=400 bytes_in=0"), "method=\"\" path=\"\""); /* microhttpd never saw it */
+    has(line_with(strstr(text, "request  client=127.0.0.1 method=GET path=/nowhere"), "id=fourth"), "status=404");
+}
+END_TEST
+
+START_TEST(json_has_numbers)
+{
+    start(true, NULL, 0);
+    ck_assert_int_eq(daemon_ask(&host, "GET", "/v2/health/live", "X-Request-Id: first\r\n", "").status, 200);
+    const char *line = line_with(end(), "\"id\":\"first\"");
+    has(line,
+        "\"event\":\"request\",\"client\":\"127.0.0.1\",\"method\":\"GET\",\"path\":\"/v2/health/live\",\"status\":200,"
+        "\"bytes_in\":0,\"bytes_out\":14,\"ms\":");
+}
+END_TEST
+
+START_TEST(behind_a_proxy_the_client_is_whom_it_names)
+{
+    static const char *const trusted[] = {"127.0.0.0/8"};
+    start(false, trusted, _i);
+    ck_assert_int_eq(
+        daemon_ask(&host, "GET", "/v2", "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 203.0.113.9\r\n", "").status,
+        200);
+    has(line_with(end(), "path=/v2 "), _i ? "client=203.0.113.9" : "client=127.0.0.1");
+}
+END_TEST
+
+START_TEST(a_client_that_leaves_has_its_line)
+{
+    static struct client client;
+    start(false, NULL, 0);
+    client_open(&client, &host);
+    client_send(&client,
+                "POST " RELU_PATH " HTTP/1.1\r\nHost: x\r\nX-Request-Id: left\r\nContent-Length: 100\r\n\r\n{");
+    daemon_wait_for(&host, "perceptd_body_bytes", 1);
+    client_close(&client);
+    daemon_wait_for(&host, "perceptd_body_bytes", 0);
+    has(line_with(end(), "id=left"), "status=499 bytes_in=1 bytes_out=0");
+}
+END_TEST
+
+START_TEST(there_is_no_line_where_nobody_asked)
+{
+    start(false, NULL, 0);
+    ck_assert_int_eq(daemon_end(&host), 0);
+    struct settings settings = daemon_settings();
+    daemon_start(&host, &settings, NULL);
+    ck_assert_int_eq(daemon_get(&host, "/v2").status, 200);
+    ck_assert_ptr_null(strstr(end(), "info  request  "));
+}
+END_TEST
+
+/* The value of a header. */
+static const char *header(const struct reply *reply, const char *name)
+{
+    static char value[200];
+    char line[100];
+    snprintf(line, sizeof line, "\n%s: ", name);
+    const char *at = strcasestr(reply->head, line);
+    *value = '\0';
+    if (at)
+        snprintf(value, sizeof value, "%.*s", (int)strcspn(at + strlen(line), "\r"), at + strlen(line));
+    return value;
+}
+
+static const struct {
+    const char *asked;
+    bool taken;
+} ids[] = {
+    {"abc-123", true}, {"a b", false}, {"<x>", false}, {"", false}, {"caf\xc3\xa9", false},
+};
+
+START_TEST(each_reply_has_an_id)
+{
+    char more[200], one[200];
+    daemon_start(&host, NULL, NULL);
+    struct reply reply = daemon_get(&host, "/nowhere");
+    ck_assert_uint_eq(strlen(header(&reply, "X-Request-Id")), 24);
+    snprintf(one, sizeof one, "%s", header(&reply, "X-Request-Id"));
+    reply = daemon_get(&host, "/v2");
+    ck_assert_str_ne(header(&reply, "X-Request-Id"), one);
+    ck_assert_str_eq(header(&reply, "traceparent"), "");
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        snprintf(more, sizeof more, "X-Request-Id: %s\r\n", ids[i].asked);
+        reply = daemon_ask(&host, "GET", "/v2", more, "");
+        ck_assert_int_eq(strcmp(header(&reply, "X-Request-Id"), ids[i].asked) == 0, ids[i].taken);
+        ck_assert_uint_gt(strlen(header(&reply, "X-Request-Id")), 0);
+    }
+    reply = daemon_ask(&host, "POST", RELU_PATH, "traceparent: " TRACE "\r\n", RELU_BODY);
+    ck_assert_str_eq(header(&reply, "traceparent"), TRACE);
+    reply = daemon_ask(&host, "POST", RELU_PATH, "traceparent: 00-x\r\n", RELU_BODY);
+    ck_assert_int_eq(reply.status, 200);
+    ck_assert_str_eq(header(&reply, "traceparent"), "");
+    reply = daemon_ask(&host, "GET", "/a b", "", "");
+    ck_assert_int_eq(reply.status, 400);
+    ck_assert_uint_eq(strlen(header(&reply, "X-Request-Id")), 24);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
+START_TEST(refusals_in_the_log_have_the_ids)
+{
+    start(false, NULL, 0);
+    ck_assert_int_eq(daemon_ask(&host, "GET", "/nowhere", "X-Request-Id: one\r\ntraceparent: " TRACE "\r\n", "").status,
+                     404);
+    has(line_with(end(), "request refused"), "id=one trace=" TRACE);
+}
+END_TEST
+
+Suite *http_access_suite(void)
+{
+    Suite *suite = suite_create("http/access");
+    TCase *tcase = tcase_create("access");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, a_request_has_its_line);
+    tcase_add_test(tcase, json_has_numbers);
+    tcase_add_loop_test(tcase, behind_a_proxy_the_client_is_whom_it_names, 0, 2);
+    tcase_add_test(tcase, a_client_that_leaves_has_its_line);
+    tcase_add_test(tcase, there_is_no_line_where_nobody_asked);
+    tcase_add_test(tcase, each_reply_has_an_id);
+    tcase_add_test(tcase, refusals_in_the_log_have_the_ids);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
