@@ -62,7 +62,7 @@ struct options {
     struct options_list load;   /* "all", "none", or names */
     bool watch;
     int64_t watch_interval_ms;
-    struct options_list trusted_proxies;
+    struct options_list trusted_proxies, cors_origins;
     const char *config;
     int log_format; /* 0 text, 1 JSON */
     int log_level;  /* enum log_level */

@@ -41,10 +41,9 @@
 #include "command/cores.h"
 #include "command/limits.h"
 #include "command/welcome.h"
-#include "http/keys.h"
 #include "http/listen.h"
-#include "http/peer.h"
 #include "http/server.h"
+#include "http/site.h"
 #include "serve/repository.h"
 #include "serve/watcher.h"
 #include "sd.h"
@@ -81,6 +80,8 @@ static struct settings settings_of(const struct options *options)
     struct settings settings = options->settings;
     settings.trusted_proxies = options->trusted_proxies.at;
     settings.n_trusted_proxies = options->trusted_proxies.n;
+    settings.cors_origins = options->cors_origins.at;
+    settings.n_cors_origins = options->cors_origins.n;
     return settings;
 }
 
@@ -589,15 +590,9 @@ static bool places_are_places(const struct options_list *listen, struct percept_
 
 static bool check(struct serving *serving, struct percept_err *err)
 {
-    struct keys keys = {0};
-    struct peers trusted = {0};
     if (!level_exists(serving->settings.level, err) || !places_are_places(&serving->options->listen, err) ||
-        !keys_read(serving->settings.api_key_file, &keys, err))
+        !site_check(&serving->settings, err))
         return false;
-    keys_free(&keys);
-    if (!peer_read(serving->settings.trusted_proxies, serving->settings.n_trusted_proxies, &trusted, err))
-        return false;
-    peer_free(&trusted);
     return paths_exist(serving->options, err) && set_up(serving, err) && add_models(serving, err);
 }
 

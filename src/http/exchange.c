@@ -58,6 +58,7 @@ struct exchange *exchange_new(struct site *site, const char *target)
                                   .body_arena = body_arena,
                                   .method = "",
                                   .path = "",
+                                  .base = "",
                                   .name = "",
                                   .label = "",
                                   .arrived_ns = loop_now_ns()};
@@ -345,13 +346,31 @@ static bool key_known(const struct exchange *exchange)
     return headers->api_key.at && keys_match(keys, headers->api_key);
 }
 
+/* Takes the base path off, where it is there. */
+static void take_base(struct exchange *exchange)
+{
+    const char *base = exchange->site->settings->base_path;
+    const size_t n = base ? strlen(base) : 0;
+    if (!n || strncmp(exchange->path, base, n) != 0 || (exchange->path[n] && exchange->path[n] != '/'))
+        return;
+    exchange->base = base;
+    exchange->path = exchange->path[n] ? exchange->path + n : "/";
+}
+
+/* "*" is what OPTIONS asks about all of the server. */
+static const char *path_of(struct exchange *exchange, struct percept_err *err)
+{
+    const bool all = strcmp(exchange->target, "*") == 0 && strcmp(exchange->method, "OPTIONS") == 0;
+    return all ? "*" : framing_path(exchange->target, &exchange->arena, err);
+}
+
 /* What is wrong enough to end the connection without reading the body. */
 static bool refused_early(struct exchange *exchange, struct percept_err *err)
 {
     const struct framing *headers = &exchange->headers;
     if (!framing_end(&exchange->headers, err))
         exchange_error(exchange, err);
-    else if (!(exchange->path = framing_path(exchange->target, &exchange->arena, err))) {
+    else if (!(exchange->path = path_of(exchange, err))) {
         exchange->path = "";
         exchange_error(exchange, err);
     } else if (headers->content_length >= 0 && (uint64_t)headers->content_length > drain_limit(exchange))
@@ -366,6 +385,20 @@ static void refuse_key(struct exchange *exchange)
     exchange_refuse(exchange, ERR_UNAUTHORIZED,
                     "an API key is needed: send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'");
     exchange->early = true;
+}
+
+/* OPTIONS: what a path takes, and whether a page of another origin may ask it (Fetch standard, 3.2). Needs no key:
+ * browsers send none. */
+static void answer_options(struct exchange *exchange, const char *methods)
+{
+    const char *allow = arena_printf(&exchange->arena, "%s, OPTIONS", methods);
+    exchange_add_header(exchange, "Allow", allow);
+    if (exchange->origin) {
+        exchange_add_header(exchange, "Access-Control-Allow-Methods", allow);
+        exchange_add_header(exchange, "Access-Control-Allow-Headers", CORS_ALLOW_HEADERS);
+        exchange_add_header(exchange, "Access-Control-Max-Age", CORS_MAX_AGE);
+    }
+    exchange_reply(exchange, 204, NULL, (struct bytes){0});
 }
 
 static void refuse_route(struct exchange *exchange, const struct routes_found *found)
@@ -417,15 +450,24 @@ void exchange_judge(struct exchange *exchange, const char *method)
     exchange->state = EXCHANGE_BODY;
     exchange->method = method;
     take_ids(exchange);
+    exchange->origin = cors_allowed(&exchange->site->cors, headers->origin);
+    const bool options = strcmp(method, "OPTIONS") == 0;
     if (refused_early(exchange, &err))
         return;
+    take_base(exchange);
     struct routes_found found = {0};
+    if (options && strcmp(exchange->path, "*") == 0) {
+        answer_options(exchange, "GET, HEAD, POST");
+        return;
+    }
     routes_find(method, exchange->path, &exchange->arena, &found);
     exchange->route = found.route;
     exchange->name = found.name;
     exchange->version = found.version;
     exchange->label = found.label;
-    if (!(found.route && found.route->flags & ROUTE_OPEN) && !key_known(exchange))
+    if (options && found.allow)
+        answer_options(exchange, found.allow);
+    else if (!(found.route && found.route->flags & ROUTE_OPEN) && !key_known(exchange))
         refuse_key(exchange);
     else if (!found.route)
         refuse_route(exchange, &found);
@@ -512,9 +554,19 @@ static struct MHD_Response *response_of(struct bytes body)
     return MHD_create_response_from_buffer(bytes_size(body), (void *)(uintptr_t)body.at, MHD_RESPMEM_PERSISTENT);
 }
 
+static bool add_origin(const struct exchange *exchange, struct MHD_Response *response)
+{
+    const char *origin = exchange->origin;
+    return !origin ||
+           (MHD_add_response_header(response, "Access-Control-Allow-Origin", origin) == MHD_YES &&
+            MHD_add_response_header(response, "Access-Control-Expose-Headers", CORS_EXPOSE_HEADERS) == MHD_YES &&
+            (*origin == '*' || MHD_add_response_header(response, "Vary", "Origin") == MHD_YES));
+}
+
 static bool add_headers(const struct exchange *exchange, struct MHD_Response *response)
 {
-    bool good = MHD_add_response_header(response, "Content-Type", exchange->type) == MHD_YES &&
+    bool good = (!exchange->type || MHD_add_response_header(response, "Content-Type", exchange->type) == MHD_YES) &&
+                add_origin(exchange, response) &&
                 MHD_add_response_header(response, "X-Request-Id", exchange->id) == MHD_YES &&
                 (!exchange->trace || MHD_add_response_header(response, "traceparent", exchange->trace) == MHD_YES);
     for (int i = 0; i < exchange->n_headers; i++)

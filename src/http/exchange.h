@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "http/cors.h"
 #include "http/framing.h"
 #include "http/ids.h"
 #include "http/keys.h"
@@ -48,6 +49,7 @@ struct site {
     bool abandoning; /* requests that still run are given up */
     int n_connections;
     struct ids ids;
+    struct cors cors;                     /* origins whose pages may use us */
     struct peers trusted;                 /* proxies whose X-Forwarded-For is believed */
     uint64_t n_accepted;                  /* connections so far */
     uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
@@ -88,10 +90,12 @@ struct exchange {
     /* asked */
     const char *target; /* as it came, undecoded */
     const char *method;
-    const char *path;
+    const char *path; /* decoded, without the base path */
+    const char *base; /* that, or "" */
     struct framing headers;
     const char *id;     /* the client's X-Request-Id, or made_id */
     const char *trace;  /* the client's traceparent, or NULL */
+    const char *origin; /* whose page may read the reply, as CORS says it, or NULL */
     const char *client; /* its address, for the access log; or NULL */
     char made_id[IDS_MADE + 1];
     const struct route *route;

@@ -145,10 +145,9 @@ static void take_hint(struct framing *framing, struct bytes name, struct bytes v
         const char *name;
         struct bytes *to;
     } rows[] = {
-        {"accept", &framing->accept},
-        {"accept-encoding", &framing->accept_encoding},
-        {"x-request-id", &framing->request_id},
-        {"traceparent", &framing->trace},
+        {"accept", &framing->accept},           {"accept-encoding", &framing->accept_encoding},
+        {"x-request-id", &framing->request_id}, {"traceparent", &framing->trace},
+        {"origin", &framing->origin},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (framing_same(name, rows[i].name) && !rows[i].to->at)

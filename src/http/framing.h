@@ -28,9 +28,10 @@ struct framing {
     int64_t content_length; /* -1: none given */
     unsigned seen;          /* one bit per kept header, to notice the second one */
     struct bytes host, content_type, content_encoding, accept, accept_encoding, authorization, api_key;
-    struct bytes json_bytes;                   /* Inference-Header-Content-Length */
-    struct bytes timeout_ms;                   /* X-Request-Timeout-Ms */
-    struct bytes request_id;                   /* X-Request-Id; of several the first */
+    struct bytes json_bytes; /* Inference-Header-Content-Length */
+    struct bytes timeout_ms; /* X-Request-Timeout-Ms */
+    struct bytes request_id; /* X-Request-Id; of several the first */
+    struct bytes origin;
     struct bytes trace;                        /* traceparent */
     struct bytes forwarded[FRAMING_FORWARDED]; /* X-Forwarded-For: of many the last */
     int n_forwarded;

@@ -43,7 +43,7 @@ static void add_address(struct text *text, const struct exchange *exchange, cons
         text_bytes(text, host.at, bytes_size(host));
     else
         text_printf(text, "127.0.0.1:%d", exchange->site->port);
-    text_printf(text, "/v2/models/%s/versions/%" PRId64 "/infer", served->name, served->version);
+    text_printf(text, "%s/v2/models/%s/versions/%" PRId64 "/infer", exchange->base, served->name, served->version);
 }
 
 static void add_shape(struct text *text, const struct percept_io *io, const char *free_dim)
@@ -194,9 +194,13 @@ void page_root(struct exchange *exchange)
     const struct served *served = catalog_first(exchange->site->catalog);
     text_add(&text, head);
     text_printf(&text, "<h1>perceptd %s</h1>\n", percept_version());
-    text_add(&text, served ? "<p>Models served here; <a href=\"/metrics\">metrics</a>, <a "
-                             "href=\"/v2/health/ready\">readiness</a>.</p>\n"
-                           : "<p>No models are served here.</p>\n");
+    if (served)
+        text_printf(&text,
+                    "<p>Models served here; <a href=\"%s/metrics\">metrics</a>, <a "
+                    "href=\"%s/v2/health/ready\">readiness</a>.</p>\n",
+                    exchange->base, exchange->base);
+    else
+        text_add(&text, "<p>No models are served here.</p>\n");
     for (; served; served = served->next)
         add_model(&text, exchange, served);
     add_omitted(&text, exchange->site->catalog);

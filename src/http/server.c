@@ -48,6 +48,7 @@
 #include "http/exchange.h"
 #include "http/listen.h"
 #include "http/phases.h"
+#include "http/site.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -346,6 +347,17 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
         connection_closed(server, *context, context);
 }
 
+/* An empty SETTINGS frame, and GOAWAY with HTTP_1_1_REQUIRED and the reason (RFC 9113, 6.5, 6.8 and 7): a gRPC client
+ * tells its user. */
+static struct bytes http_2_goodbye(void)
+{
+    static const char frames[] = "\0\0\0\4\0\0\0\0\0"
+                                 "\0\0\x36\7\0\0\0\0\0"
+                                 "\0\0\0\0\0\0\0\xd"
+                                 "this server speaks HTTP/1.1, no HTTP/2 or gRPC";
+    return bytes_of(frames, sizeof frames - 1);
+}
+
 /* microhttpd knows nothing of this request. What is behind it is thrown away, as unread bytes would
  * turn our end into a reset. */
 static void refuse_malformed(struct server *server, const struct connection *connection)
@@ -358,7 +370,7 @@ static void refuse_malformed(struct server *server, const struct connection *con
     getpeername(connection->fd, (struct sockaddr *)&address, &n_bytes);
     access_begin(exchange, (struct sockaddr *)&address);
     exchange_refuse(exchange, ERR_INVALID, "malformed request: %s", connection->receiver.stream.fault);
-    struct bytes reply = exchange_written(exchange);
+    struct bytes reply = connection->receiver.stream.http_2 ? http_2_goodbye() : exchange_written(exchange);
     recv(connection->fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT);
     send(connection->fd, reply.at, bytes_size(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
     access_end(exchange, true);
@@ -768,23 +780,9 @@ static bool open_doors(struct server *server, const char *const *places, int n_p
     return true;
 }
 
-/* Where --client-shm says so. */
-static bool share_memory(struct server *server, struct percept_err *err)
-{
-    const struct settings *settings = server->site.settings;
-    if (!settings->client_shm)
-        return true;
-    server->site.client_shm =
-        client_shm_new(settings->client_shm, settings->region_prefix ? settings->region_prefix : "perceptd", err);
-    return server->site.client_shm != NULL;
-}
-
 static bool set_up(struct server *server, const char *const *places, int n_places, struct percept_err *err)
 {
-    if (!keys_read(server->site.settings->api_key_file, &server->site.keys, err) || !share_memory(server, err) ||
-        !peer_read(server->site.settings->trusted_proxies, server->site.settings->n_trusted_proxies,
-                   &server->site.trusted, err) ||
-        !open_doors(server, places, n_places, err))
+    if (!site_open(&server->site, err) || !open_doors(server, places, n_places, err))
         return false;
     server->watch = epoll_create1(EPOLL_CLOEXEC);
     if (server->watch < 0)
@@ -850,9 +848,7 @@ static void destroy(struct server *server)
     exchange_free_spare(&server->site);
     exchange_free_last_word(&server->site);
     receive_end();
-    keys_free(&server->site.keys);
-    client_shm_free(server->site.client_shm);
-    peer_free(&server->site.trusted);
+    site_close(&server->site);
     arena_buffer_free(server->handles);
     arena_buffer_free(server->doors);
     arena_buffer_free(server);

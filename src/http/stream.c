@@ -136,10 +136,15 @@ static bool has_room(struct stream *stream)
 
 static bool at_method(struct stream *stream, uint8_t byte)
 {
-    if (is(byte, TOKEN))
+    if (is(byte, TOKEN)) {
+        keep(stream, byte);
         return true;
-    if (byte == ' ')
+    }
+    if (byte == ' ') {
+        stream->is_pri = word_is(stream, "pri");
+        stream->n_word = 0;
         return go(stream, STATE_TARGET);
+    }
     return end_line(stream, byte, STATE_METHOD, "the method holds a character that it may not have") &&
            fault(stream, "the first line has no target");
 }
@@ -149,6 +154,7 @@ static bool at_start(struct stream *stream, uint8_t byte)
     if (byte == '\r')
         return go(stream, STATE_START_LF);
     *stream = (struct stream){.state = STATE_METHOD, .n_heads = stream->n_heads};
+    keep(stream, byte);
     return is(byte, TOKEN) ? true : end_line(stream, byte, STATE_METHOD, "a request begins with its method");
 }
 
@@ -180,6 +186,9 @@ static bool at_version(struct stream *stream, uint8_t byte)
     bool good = stream->n_word == 8 && memcmp(word, "http/", 5) == 0 && word[6] == '.' && word[5] >= '0' &&
                 word[5] <= '9' && word[7] >= '0' && word[7] <= '9';
     stream->http_1_0 = good && memcmp(word + 5, "1.0", 3) == 0;
+    stream->http_2 = good && stream->is_pri && word_is(stream, "http/2.0");
+    if (stream->http_2)
+        return fault(stream, "this is HTTP/2, as gRPC clients speak it; perceptd speaks HTTP/1.1");
     if (!good)
         return fault(stream, sentence);
     return stream->head_bytes <= LINE_BYTES ? has_room(stream) : fault(stream, "the target is too long");

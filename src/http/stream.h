@@ -25,6 +25,8 @@ struct stream {
     const char *fault; /* the first thing wrong, as a sentence; it stays */
     int state;
     bool http_1_0, chunked, has_length, trailer;
+    bool http_2;            /* the fault is that it speaks HTTP/2 from its first byte on, as gRPC does */
+    bool is_pri;            /* the method is that of its preface */
     char word[STREAM_WORD]; /* lower case: a header's name, the version, a transfer encoding */
     uint8_t n_word;
     uint8_t n_digits;

@@ -37,6 +37,9 @@ struct settings {
     bool access_log;                    /* a line for each request */
     const char *const *trusted_proxies; /* addresses, ranges, "unix" */
     int n_trusted_proxies;
+    const char *const *cors_origins; /* whose pages may ask from a browser; "*": all */
+    int n_cors_origins;
+    const char *base_path; /* in front of all paths, and may be left out; or NULL */
     const char *server_id; /* "name" of GET /v2 */
 };
 
