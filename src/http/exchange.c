@@ -22,6 +22,7 @@
 #include "serve/lifecycle.h"
 #include "serve/loop.h"
 
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -149,7 +150,9 @@ void exchange_reply(struct exchange *exchange, int status, const char *type, str
     exchange->type = type;
     exchange->reply = body;
     if (status == 503)
-        exchange_add_header(exchange, "Retry-After", "1");
+        exchange_add_header(exchange, "Retry-After",
+                            exchange->retry_s > 1 ? arena_printf(&exchange->arena, "%" PRId64, exchange->retry_s)
+                                                  : "1");
     if (!wakes(exchange) || !exchange->mhd)
         return;
     MHD_resume_connection(exchange->mhd);

@@ -114,6 +114,7 @@ struct exchange {
     int status;
     const char *type;
     struct bytes reply;
+    int64_t retry_s; /* after which a 503 may be tried again; 0: at once, which is a second */
     int n_headers;
     struct exchange_reply_header reply_headers[EXCHANGE_HEADERS];
     bool crowded; /* its connection has no place of its own; ends after the reply */

@@ -23,6 +23,8 @@
 /* The longest time that X-Request-Timeout-Ms may ask for: a day. */
 #define TIMEOUT_MAX_MS 86400000
 
+#define RETRY_MAX_S 60
+
 static void add_timing(struct exchange *exchange, const struct job *job)
 {
     double queue_ms = (double)(job->started_ns - job->queued_ns) / 1e6;
@@ -32,6 +34,13 @@ static void add_timing(struct exchange *exchange, const struct job *job)
         arena_printf(&exchange->arena,
                      "decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f, encode;dur=%.3f, batch;desc=\"%d\"",
                      (double)job->decode_ns / 1e6, queue_ms, infer_ms, (double)job->encode_ns / 1e6, job->batch_size));
+}
+
+/* What waits now will have been answered by then. */
+static int64_t retry_s(const struct job *job)
+{
+    const int64_t second_ns = 1000000000, seconds = lifecycle_estimate_ns(job->served->lane) / second_ns + 1;
+    return seconds < RETRY_MAX_S ? seconds : RETRY_MAX_S;
 }
 
 static void infer_failed(struct exchange *exchange, const struct percept_err *err)
@@ -47,6 +56,7 @@ static void infer_done(struct job *job)
     struct exchange *exchange = job->user;
     client_shm_release(job->memory);
     if (job->err.code) {
+        exchange->retry_s = retry_s(job);
         infer_failed(exchange, &job->err);
         return;
     }

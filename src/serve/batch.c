@@ -389,6 +389,7 @@ void batch_work(struct batch *batch)
 {
     struct percept_err err = {0};
     batch->started_ns = batch->gathered_ns = batch->finished_ns = batch->engine->now_ns();
+    batch->first_run = !batch->session;
     if (!batch->session)
         batch->session = batch->engine->session_new(batch->lane->served->model, &err);
     if (batch->session)

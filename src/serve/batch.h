@@ -52,6 +52,7 @@ struct batch {
     int cancel; /* a flag: every one of its jobs was cancelled */
 
     /* what the worker found out */
+    bool first_run;   /* its session was made for it */
     bool one_by_one;  /* the jobs were run one by one */
     bool inseparable; /* because results, or the model itself, cannot be joined along the batch axis
                        */

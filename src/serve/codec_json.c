@@ -229,6 +229,16 @@ static bool read_sequence(struct request *request, struct bytes key)
     return !set || refuse(request, ERR_UNSUPPORTED, key, "sequences are not served by this version; leave it out");
 }
 
+/* Levels that are not there are the default one. */
+static bool read_priority(struct request *request)
+{
+    uint64_t priority;
+    if (!json_uint(&request->json, "a whole number as 'priority'", &priority))
+        return false;
+    request->job->priority = priority <= JOB_PRIORITIES ? (int)priority : 0;
+    return true;
+}
+
 static bool read_parameter(struct request *request, struct bytes key)
 {
     struct json *json = &request->json;
@@ -241,6 +251,8 @@ static bool read_parameter(struct request *request, struct bytes key)
         return json_bool(json, "true or false as 'binary_data_output'", &request->binary_data_output);
     if (bytes_is(key, "predictions"))
         return json_bool(json, "true or false as 'predictions'", &request->job->predictions);
+    if (bytes_is(key, "priority"))
+        return read_priority(request);
     if (!bytes_is(key, "timeout"))
         return json_skip(json);
     if (!json_uint(json, "a whole number of microseconds as 'timeout'", &timeout))

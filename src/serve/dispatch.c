@@ -236,6 +236,8 @@ static void batch_task_done(struct task *task)
     unlink_running(dispatch, batch);
     charge(lane, batch->ended_ns - batch->started_ns);
     count(batch);
+    if (batch->n_runs && !batch->first_run)
+        lane_measure(lane, batch->jobs.n, batch->ended_ns - batch->started_ns);
     if (batch->flops > 0 && batch->n_items > 0)
         lane->item_flops = batch->flops / (double)(batch->one_by_one ? batch->jobs.last->n_items : batch->n_items);
     if (batch->inseparable && lane->batching)
@@ -596,7 +598,8 @@ struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct b
     if (!dispatch)
         return err_null(err, ERR_MEMORY, "out of memory: the dispatcher");
     dispatch->cores = *cores;
-    dispatch->jobs = (struct lifecycle){.user = dispatch, .now_ns = jobs_now_ns, .wake = jobs_wake};
+    dispatch->jobs =
+        (struct lifecycle){.user = dispatch, .workers = cores->workers, .now_ns = jobs_now_ns, .wake = jobs_wake};
     dispatch->engine = engine;
     dispatch->armed_ns = LANE_NEVER;
     dispatch->helpers = (struct helper *)(dispatch + 1);

@@ -6,6 +6,8 @@
 
 #include "base/err.h"
 
+#define LEVEL_NS ((int64_t)10000000000) /* 10 s */
+
 void job_list_push(struct job_list *list, struct job *job)
 {
     job->next = NULL;
@@ -28,6 +30,21 @@ struct job *job_list_pop(struct job_list *list)
         list->last = NULL;
     job->next = NULL;
     return job;
+}
+
+void job_list_insert(struct job_list *list, struct job *job)
+{
+    const int64_t rank = job_rank(job);
+    if (!list->n || job_rank(list->last) <= rank) {
+        job_list_push(list, job);
+        return;
+    }
+    struct job **at = &list->first;
+    while (job_rank(*at) <= rank)
+        at = &(*at)->next;
+    job->next = *at;
+    *at = job;
+    list->n++;
 }
 
 bool job_list_remove(struct job_list *list, struct job *job)
@@ -59,16 +76,25 @@ void job_give_up(struct job *job)
     err_set(&job->err, ERR_CANCELLED, "the request was cancelled");
 }
 
-void job_set_deadline(struct job *job)
+int64_t job_deadline(const struct job *job)
 {
-    job->watch.cancel = &job->cancelled;
-    if (job->parent) {
-        job->watch.deadline_ns = job->parent->watch.deadline_ns;
-        return;
-    }
+    if (job->parent)
+        return job->parent->watch.deadline_ns;
     int64_t timeout_ns = job->default_timeout_ns;
     if (job->timeout_us > 0)
         timeout_ns = job->timeout_us < INT64_MAX / 1000 ? job->timeout_us * 1000 : INT64_MAX;
-    job->watch.deadline_ns =
-        timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns ? job->arrived_ns + timeout_ns : 0;
+    return timeout_ns > 0 && timeout_ns < INT64_MAX - job->arrived_ns ? job->arrived_ns + timeout_ns : 0;
+}
+
+void job_set_deadline(struct job *job)
+{
+    job->watch.cancel = &job->cancelled;
+    job->watch.deadline_ns = job_deadline(job);
+}
+
+/* A level is worth LEVEL_NS of waiting: more than any queue takes, and nobody waits for ever. */
+int64_t job_rank(const struct job *job)
+{
+    const int level = job->priority ? job->priority : JOB_PRIORITY_DEFAULT;
+    return job->queued_ns + level * LEVEL_NS;
 }

@@ -49,6 +49,9 @@ struct job_list {
     int n;
 };
 
+#define JOB_PRIORITIES 9
+#define JOB_PRIORITY_DEFAULT 5
+
 struct job_output {
     int index;                              /* of the model's outputs */
     bool binary;                            /* wanted as bytes behind the JSON */
@@ -70,6 +73,7 @@ struct job {
     size_t most_body_bytes;          /* when it is inflated */
     int64_t json_bytes;              /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
+    int priority;       /* of the body: 1 comes first, JOB_PRIORITIES last; 0: JOB_PRIORITY_DEFAULT */
     int64_t timeout_us; /* of the headers, then of the body: parameters.timeout; 0: none */
     /* [model's inputs]: tensors that are there already and stay as they are until done, such as a constant, a state
      * that is kept between requests, an output that another job kept; NULL: the body has it. NULL: the body has all. */
@@ -114,6 +118,7 @@ struct job {
     int64_t default_timeout_ns; /* its model's; 0: none */
     enum job_state state;
     bool pending;         /* counted by its lane */
+    bool spared;          /* what its deadline leaves is too little, and it is tried nevertheless */
     bool late;            /* run, and its reply is still to be written from results */
     bool leaving;         /* a parent that ends when its last child has */
     struct job *parent;   /* NULL: a client's */
@@ -124,8 +129,14 @@ struct job {
     int64_t offset;      /* of its first item in the batch */
 };
 
-/* By its own timeout, else by its model's; a child's is its parent's. For decoders once the body said one. */
+/* By its own timeout, else by its model's; a child's is its parent's; 0: none. */
+int64_t job_deadline(const struct job *job);
+
+/* For whoever works on it from now on. For decoders once the body said a timeout. */
 void job_set_deadline(struct job *job);
+
+/* Its place among those that wait: the smaller one first. */
+int64_t job_rank(const struct job *job);
 
 /* The failures that are ours to name; the codes' sentences are the protocol's. */
 void job_expire(struct job *job);
@@ -133,6 +144,9 @@ void job_give_up(struct job *job);
 
 void job_list_push(struct job_list *list, struct job *job);
 struct job *job_list_pop(struct job_list *list);
+
+/* Behind those that rank like it or before it. */
+void job_list_insert(struct job_list *list, struct job *job);
 bool job_list_remove(struct job_list *list, struct job *job);
 
 #endif

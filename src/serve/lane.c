@@ -6,10 +6,10 @@
  * wait together. A model whose user asked for a delay holds its batch until it is full or until the
  * delay has passed since the *arrival* of its oldest job, whichever is first.
  *
- * The oldest job leads every batch. Jobs behind it join if their inputs have its types and
- * dimensions (the batch axis aside) and there is room; others are passed over and lead a later
- * batch, so nobody starves. For models over sequences this batches texts of equal length only:
- * padding could change the result.
+ * Jobs wait in the order of their ranks, which are their arrival and their priority (job_rank). The first of them leads
+ * every batch. Jobs behind it join if their inputs have its types and dimensions (the batch axis aside) and there is
+ * room; others are passed over and lead a later batch, so nobody starves. For models over sequences this batches texts
+ * of equal length only: padding could change the result.
  *
  * Decoding comes before a run in one case: bodies that already waited when the leader became ready
  * are decoded first, so that they can join it. Those that came later wait, so the leader's wait is
@@ -65,14 +65,41 @@ bool lane_is_full(const struct lane *lane)
     return lane->n_pending - lane->n_children >= lane->max_queue_size;
 }
 
+/* Those that wait lie by urgency, not by age. */
 int64_t lane_oldest_ns(const struct lane *lane)
 {
     const struct job_list *const lists[] = {&lane->undecoded, &lane->waiting, &lane->unwritten};
     int64_t oldest_ns = LANE_NEVER;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        if (lists[i]->n && lists[i]->first->arrived_ns < oldest_ns)
-            oldest_ns = lists[i]->first->arrived_ns;
+        for (const struct job *job = lists[i]->first; job; job = job->next)
+            oldest_ns = job->arrived_ns < oldest_ns ? job->arrived_ns : oldest_ns;
     return oldest_ns;
+}
+
+/* A new one counts for an eighth, or for half where it is less: what was slow once, as with a new shape, is forgotten
+ * soon. The first counts for all. */
+static int64_t mean(int64_t old_ns, int64_t ns)
+{
+    return old_ns ? old_ns + (ns - old_ns) / (ns < old_ns ? 2 : 8) : ns;
+}
+
+void lane_measure(struct lane *lane, int n_jobs, int64_t ns)
+{
+    if (n_jobs <= 0 || ns <= 0)
+        return;
+    lane->job_ns = mean(lane->job_ns, ns / n_jobs);
+    lane->batch_ns = mean(lane->batch_ns, ns);
+}
+
+static int level(const struct job *job)
+{
+    return job->priority ? job->priority : JOB_PRIORITY_DEFAULT;
+}
+
+struct job *lane_less_urgent(const struct lane *lane, const struct job *job)
+{
+    struct job *last = lane->waiting.last;
+    return last && !last->parent && level(last) > level(job) ? last : NULL;
 }
 
 static void push(struct lane *lane, struct job *job, struct job_list *list, enum job_state state)
@@ -84,7 +111,9 @@ static void push(struct lane *lane, struct job *job, struct job_list *list, enum
 
 void lane_push(struct lane *lane, struct job *job)
 {
-    push(lane, job, &lane->waiting, JOB_WAITING);
+    job->state = JOB_WAITING;
+    job_list_insert(&lane->waiting, job);
+    lane_note(lane, job);
 }
 
 void lane_push_undecoded(struct lane *lane, struct job *job)
@@ -160,6 +189,15 @@ static bool full(const struct lane *lane)
     return room <= 0;
 }
 
+/* The arrival of the oldest that waits, which need not be the first. */
+static int64_t oldest_ns(const struct lane *lane)
+{
+    int64_t oldest = LANE_NEVER;
+    for (const struct job *job = lane->waiting.first; job; job = job->next)
+        oldest = job->arrived_ns < oldest ? job->arrived_ns : oldest;
+    return oldest;
+}
+
 enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run, int64_t *look_ns)
 {
     const struct job *leader = lane->waiting.first, *body = lane->undecoded.first;
@@ -171,7 +209,7 @@ enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run
         return LANE_DECODE;
     if (!lane->batching || lane->max_queue_delay_ns <= 0)
         return LANE_BATCH;
-    int64_t leave_ns = leader->arrived_ns + lane->max_queue_delay_ns;
+    int64_t leave_ns = oldest_ns(lane) + lane->max_queue_delay_ns;
     if (now_ns >= leave_ns || full(lane))
         return LANE_BATCH;
     if (body)

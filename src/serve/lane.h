@@ -48,7 +48,10 @@ struct lane {
     double item_flops;  /* of the last run; 0: not known */
     int n_out;          /* tasks that workers have */
     int64_t used_ns;    /* core time, for fairness between lanes */
-    int64_t task_ns;    /* of the last task: what one that is out is taken to cost */
+    int64_t job_ns;     /* core time that a job takes of a batch, and a batch: means of the last ones; 0: not known */
+    int64_t batch_ns;
+    unsigned n_hopeless; /* whose deadlines leave too little */
+    int64_t task_ns;     /* of the last task: what one that is out is taken to cost */
 };
 
 /* Limits come from the manifest where it says something, else from the settings. */
@@ -58,13 +61,20 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
 void lane_enter(struct lane *lane, struct job *job);
 void lane_leave(struct lane *lane, struct job *job);
 
+/* A batch of so many jobs took that long. */
+void lane_measure(struct lane *lane, int n_jobs, int64_t ns);
+
+/* The one that waits and is least urgent, if the job is more urgent by its level; or NULL. */
+struct job *lane_less_urgent(const struct lane *lane, const struct job *job);
+
 /* Is there no room for one more of a client's? */
 bool lane_is_full(const struct lane *lane);
 
 /* When the job that waits longest for a core arrived; LANE_NEVER: none waits. */
 int64_t lane_oldest_ns(const struct lane *lane);
 
-/* A job joins: decoded, or still to be, or with results to be written; or to wait for its children. */
+/* A job joins: decoded, in front of those that are less urgent; or still to be, or with results to be written; or to
+ * wait for its children. */
 void lane_push(struct lane *lane, struct job *job);
 void lane_push_undecoded(struct lane *lane, struct job *job);
 void lane_push_unwritten(struct lane *lane, struct job *job);

@@ -35,6 +35,8 @@
 
 #include <assert.h>
 
+#define HOPELESS_TRIED 10 /* of so many whose deadline leaves too little, one is computed */
+
 static int64_t now_ns(const struct lifecycle *lifecycle)
 {
     return lifecycle->now_ns(lifecycle->user);
@@ -58,21 +60,70 @@ void lifecycle_end_soon(struct job *job)
     lifecycle->wake(lifecycle->user);
 }
 
-static bool admitted(struct job *job)
-{
-    const struct lane *lane = job->served->lane;
-    if (lane->lifecycle->draining)
-        return err_set(&job->err, ERR_UNAVAILABLE, "Server exiting");
-    if (lane_is_full(lane))
-        return err_set(&job->err, ERR_UNAVAILABLE, "Exceeds maximum queue size");
-    return true;
-}
-
 /* Does decoding it belong on a worker? */
 static bool is_long(const struct job *job)
 {
     return job->codec->worker_always || job->coding != CODING_IDENTITY || bytes_size(job->body) >= CODEC_LOOP_BYTES ||
            client_shm_concerns(job->memory, job->body);
+}
+
+static bool refuse_full(struct job *job)
+{
+    return err_set(&job->err, ERR_UNAVAILABLE, "Exceeds maximum queue size");
+}
+
+/* Its body says how urgent it is, and is read at once: does it say anything? */
+static bool may_be_urgent(const struct job *job)
+{
+    static const char word[] = "\"priority\"";
+    return job->codec && !is_long(job) && bytes_size(job->body) &&
+           memmem(job->body.at, bytes_size(job->body), word, sizeof word - 1);
+}
+
+/* The queue is full, and this one was read nevertheless: it takes the place of one that is less urgent, or none. */
+static bool has_place(struct job *job)
+{
+    struct lane *lane = job->served->lane;
+    if (job->parent || lane->n_pending - lane->n_children <= lane->max_queue_size)
+        return true;
+    struct job *other = lane_less_urgent(lane, job);
+    if (!other)
+        return refuse_full(job);
+    lane_remove(lane, other);
+    refuse_full(other);
+    lifecycle_end_soon(other);
+    return true;
+}
+
+int64_t lifecycle_estimate_ns(const struct lane *lane)
+{
+    const int workers = lane->lifecycle->workers > 0 ? lane->lifecycle->workers : 1;
+    return lane->n_pending * lane->job_ns / workers + lane->batch_ns;
+}
+
+/* Would it take more than twice the time that is left? One in ten is tried, so that an estimate that is wrong heals. */
+static bool is_hopeless(struct job *job)
+{
+    struct lane *lane = job->served->lane;
+    const int64_t deadline_ns = job_deadline(job), left_ns = deadline_ns - now_ns(lane->lifecycle);
+    const int64_t estimate_ns = lifecycle_estimate_ns(lane);
+    if (!deadline_ns || job->parent || job->spared || left_ns <= 0 || estimate_ns / 2 <= left_ns)
+        return false;
+    job->spared = ++lane->n_hopeless % HOPELESS_TRIED == 0;
+    if (!job->spared)
+        err_set(&job->err, ERR_TIMEOUT, "Request timeout expired: an answer takes about %lld ms now, %lld ms are left",
+                (long long)(estimate_ns / 1000000), (long long)(left_ns / 1000000));
+    return !job->spared;
+}
+
+static bool admitted(struct job *job)
+{
+    const struct lane *lane = job->served->lane;
+    if (lane->lifecycle->draining)
+        return err_set(&job->err, ERR_UNAVAILABLE, "Server exiting");
+    if (lane_is_full(lane) && !may_be_urgent(job))
+        return refuse_full(job);
+    return !is_hopeless(job);
 }
 
 static void enter(struct job *job)
@@ -148,7 +199,7 @@ void lifecycle_decoded(struct job *job)
         count_held(job);
     if (loop_flag_raised(&job->cancelled))
         job_give_up(job);
-    if (job->err.code != ERR_NONE) {
+    if (job->err.code != ERR_NONE || !has_place(job) || is_hopeless(job)) {
         lane_leave(lane, job);
         lifecycle_end_soon(job);
         return;
@@ -169,6 +220,7 @@ void lifecycle_decoded(struct job *job)
 void lifecycle_child(struct job *parent, struct job *child)
 {
     child->parent = parent;
+    child->priority = child->priority ? child->priority : parent->priority;
     child->sibling = parent->children;
     parent->children = child;
     parent->n_children++;

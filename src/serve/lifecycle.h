@@ -13,10 +13,11 @@ struct lifecycle {
     int64_t (*now_ns)(void *user);
     void (*wake)(void *user); /* a turn is wanted soon */
     struct job_list ended;    /* done is still to be called */
-    int n_in_flight;          /* jobs */
-    size_t held_bytes;        /* by them, beside their bodies: inflated, read from shared memory */
-    int64_t level_ns;         /* core time used by the lane that was served last */
-    bool draining;            /* jobs are refused */
+    int workers;
+    int n_in_flight;   /* jobs */
+    size_t held_bytes; /* by them, beside their bodies: inflated, read from shared memory */
+    int64_t level_ns;  /* core time used by the lane that was served last */
+    bool draining;     /* jobs are refused */
 };
 
 /* Takes the job. The catalog must have said READY in this turn. */
@@ -25,6 +26,9 @@ void lifecycle_start(struct job *job);
 /* The client is gone or the server gives up: not computed if still queued, abandoned within
  * milliseconds if it is being decoded, run or written. */
 void lifecycle_cancel(struct job *job);
+
+/* How long a new job of this model would wait for its answer, by what the last ones took; 0: not known. */
+int64_t lifecycle_estimate_ns(const struct lane *lane);
 
 /* Starts a child of a parent that has begun: admitted with it. Its `done` tells how it ended, in a later turn or later
  * in this one, never from within. See job.h for whose memory is whose. */

@@ -159,6 +159,12 @@ START_TEST(errors_have_their_status_and_are_quoted)
     ck_assert(bytes_is(exchange->reply, "{\"error\":\"say \\\"when\\\"\\n\"}\n"));
     ck_assert_int_eq(exchange->n_headers, 1);
     ck_assert_str_eq(exchange->reply_headers[0].name, "Retry-After");
+    ck_assert_str_eq(exchange->reply_headers[0].value, "1");
+    exchange_free(exchange);
+    exchange = born("GET", "/v2", -1);
+    exchange->retry_s = 17;
+    exchange_refuse(exchange, ERR_TIMEOUT, "late");
+    ck_assert_str_eq(exchange->reply_headers[0].value, "17");
     exchange_free(exchange);
     end();
 }

@@ -86,6 +86,7 @@ START_TEST(all_outputs_as_json_unless_asked_otherwise)
                       "\"sequence_start\":false}}");
     ck_assert(fake->job.outputs[0].binary && fake->job.outputs[1].binary && !fake->job.predictions);
     ck_assert_int_eq(fake->job.timeout_us, 250);
+    ck_assert_int_eq(fake->job.priority, 3);
     expect_read(fake, "{" AB ",\"parameters\":{\"binary_data_output\":true},\"outputs\":["
                       "{\"name\":\"z\",\"parameters\":{\"binary_data\":true}},"
                       "{\"name\":\"y\",\"parameters\":{\"classification\":3}}]}");
@@ -169,6 +170,13 @@ START_TEST(what_is_not_served_is_refused_by_name)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect_refused(fake, cases[i].body, ERR_UNSUPPORTED, cases[i].part);
     expect_refused(fake, "{" AB ",\"parameters\":{\"triton_x\":1}}", ERR_INVALID, "'triton_x'");
+    expect_refused(fake, "{" AB ",\"parameters\":{\"priority\":-1}}", ERR_INVALID, "a whole number as 'priority'");
+    expect_refused(fake, "{" AB ",\"parameters\":{\"priority\":\"high\"}}", ERR_INVALID,
+                   "a whole number as 'priority'");
+    expect_read(fake, "{" AB ",\"parameters\":{\"priority\":18446744073709551615}}");
+    ck_assert_int_eq(fake->job.priority, 0);
+    expect_read(fake, "{" AB ",\"parameters\":{\"priority\":9}}");
+    ck_assert_int_eq(fake->job.priority, 9);
     fake_model_free(fake);
 }
 END_TEST

@@ -39,6 +39,32 @@ START_TEST(a_job_leaves_a_list_from_anywhere)
 }
 END_TEST
 
+#define SECOND ((int64_t)1000000000)
+
+/* The more urgent first, of equals the one that came first; 0 and what is not there are the default. A level is worth
+ * ten seconds: nobody waits for ever. */
+START_TEST(jobs_are_inserted_by_their_rank)
+{
+    static const struct {
+        int priority;
+        int64_t queued_ns;
+    } rows[] = {{5, 0}, {0, 1}, {9, 2}, {1, 3}, {5, 4}, {1, 5}, {4, 6}, {9, -60 * SECOND}, {6, -10 * SECOND + 5}};
+    static const int order[] = {3, 5, 7, 6, 0, 1, 4, 8, 2};
+    struct job jobs[9];
+    struct job_list list = {0};
+    for (int i = 0; i < 9; i++) {
+        jobs[i] = (struct job){.priority = rows[i].priority, .queued_ns = rows[i].queued_ns};
+        job_list_insert(&list, &jobs[i]);
+    }
+    ck_assert_int_eq(list.n, 9);
+    ck_assert_ptr_eq(list.last, &jobs[2]);
+    for (int i = 0; i < 9; i++)
+        ck_assert_ptr_eq(job_list_pop(&list), &jobs[order[i]]);
+    ck_assert_ptr_null(list.first);
+    ck_assert_int_eq(list.n, 0);
+}
+END_TEST
+
 START_TEST(a_deadline_counts_from_arrival_by_the_jobs_own_timeout_or_its_models)
 {
     struct job job = {.arrived_ns = 5000, .default_timeout_ns = 700};
@@ -77,6 +103,7 @@ Suite *serve_job_suite(void)
     Suite *suite = suite_create("serve/job");
     TCase *tests = tcase_create("job");
     tcase_add_test(tests, a_list_gives_its_jobs_in_their_order);
+    tcase_add_test(tests, jobs_are_inserted_by_their_rank);
     tcase_add_loop_test(tests, a_job_leaves_a_list_from_anywhere, 0, 3);
     tcase_add_test(tests, a_deadline_counts_from_arrival_by_the_jobs_own_timeout_or_its_models);
     tcase_add_test(tests, a_childs_deadline_is_its_parents);

@@ -185,6 +185,84 @@ END_TEST
 
 /* Some are passed over and others not looked at any more, since the batch is full: all of them
  * leave later. */
+static void join_urgently(int i, int priority, int64_t at_ns)
+{
+    inputs[i] = (struct percept_tensor){.dtype = PERCEPT_FLOAT, .rank = 2, .dims = {1, 4}};
+    jobs[i] = (struct job){.served = &served,
+                           .inputs = &inputs[i],
+                           .n_items = 1,
+                           .arrived_ns = at_ns,
+                           .queued_ns = at_ns,
+                           .priority = priority};
+    lane_enter(&lane, &jobs[i]);
+    lane_push(&lane, &jobs[i]);
+}
+
+START_TEST(the_most_urgent_job_leads_and_the_others_follow_in_their_order)
+{
+    static const int order[] = {3, 1, 0, 4, 2};
+    open_lane(2, 0);
+    join_urgently(0, 0, 1);
+    join_urgently(1, 4, 2);
+    join_urgently(2, 9, 3);
+    join_urgently(3, 1, 4);
+    join_urgently(4, 5, 5);
+    for (int i = 0; i < 5; i += 2) {
+        struct job_list list = {0};
+        lane_form(&lane, &list);
+        ck_assert_ptr_eq(list.first, &jobs[order[i]]);
+        if (i < 4)
+            ck_assert_ptr_eq(list.first->next, &jobs[order[i + 1]]);
+    }
+    ck_assert_int_eq(lane.n_pending, 0);
+}
+END_TEST
+
+/* Or urgent ones that keep coming would hold it up. */
+START_TEST(the_delay_counts_from_the_oldest_wherever_it_stands)
+{
+    open_lane(8, 100);
+    join_urgently(0, 9, 0);
+    join_urgently(1, 1, 90 * US);
+    ck_assert_int_eq(next(99 * US), LANE_NOTHING);
+    ck_assert_int_eq(look_ns, 100 * US);
+    ck_assert_int_eq(next(100 * US), LANE_BATCH);
+}
+END_TEST
+
+START_TEST(one_that_is_less_urgent_is_found_at_the_end)
+{
+    struct job one = {.priority = 4}, two = {.priority = 5}, three = {.priority = 0}, four = {.priority = 9};
+    open_lane(8, 0);
+    ck_assert_ptr_null(lane_less_urgent(&lane, &one));
+    join_urgently(0, 0, 1);
+    join_urgently(1, 3, 2);
+    ck_assert_ptr_eq(lane_less_urgent(&lane, &one), &jobs[0]);
+    ck_assert_ptr_null(lane_less_urgent(&lane, &two));
+    ck_assert_ptr_null(lane_less_urgent(&lane, &three));
+    ck_assert_ptr_null(lane_less_urgent(&lane, &four));
+    join_urgently(2, 8, 3);
+    ck_assert_ptr_eq(lane_less_urgent(&lane, &two), &jobs[2]);
+}
+END_TEST
+
+START_TEST(times_of_batches_are_remembered)
+{
+    open_lane(8, 0);
+    lane_measure(&lane, 0, 100);
+    lane_measure(&lane, 4, 0);
+    ck_assert_int_eq(lane.batch_ns, 0);
+    lane_measure(&lane, 4, 8000);
+    ck_assert_int_eq(lane.batch_ns, 8000);
+    ck_assert_int_eq(lane.job_ns, 2000);
+    lane_measure(&lane, 4, 16000); /* slower: an eighth of it counts */
+    ck_assert_int_eq(lane.batch_ns, 9000);
+    lane_measure(&lane, 1, 1000); /* faster: half of it */
+    ck_assert_int_eq(lane.batch_ns, 5000);
+    ck_assert_int_eq(lane.job_ns, 1625);
+}
+END_TEST
+
 START_TEST(what_a_full_batch_leaves_behind_is_not_lost)
 {
     open_lane(2, 0);
@@ -406,6 +484,10 @@ Suite *serve_lane_suite(void)
     TCase *tests = tcase_create("lane");
     tcase_add_test(tests, the_oldest_that_waits_is_told);
     tcase_add_test(tests, an_empty_lane_wants_nothing);
+    tcase_add_test(tests, the_most_urgent_job_leads_and_the_others_follow_in_their_order);
+    tcase_add_test(tests, the_delay_counts_from_the_oldest_wherever_it_stands);
+    tcase_add_test(tests, one_that_is_less_urgent_is_found_at_the_end);
+    tcase_add_test(tests, times_of_batches_are_remembered);
     tcase_add_test(tests, without_a_delay_a_single_job_leaves_at_once);
     tcase_add_test(tests, the_delay_counts_from_the_first_jobs_arrival);
     tcase_add_test(tests, a_full_batch_does_not_wait);

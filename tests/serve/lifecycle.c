@@ -169,6 +169,122 @@ START_TEST(a_full_queue_refuses_at_once)
 }
 END_TEST
 
+static const char says_priority[] = "{\"parameters\":{\"priority\":1}}";
+
+static void fill_urgent(struct fake *fake, int i, int priority)
+{
+    fill(fake, i, &fake_codec);
+    jobs[i].job.body = bytes_of_text(says_priority);
+    jobs[i].job.priority = priority;
+}
+
+START_TEST(in_a_full_queue_an_urgent_job_takes_the_place_of_the_last_that_is_less_so)
+{
+    struct fake *fake = fake_new(1);
+    fake_occupy(fake, busy);
+    start_all(fake, 32, &fake_codec);
+    fill_urgent(fake, 32, 1);
+    fill_urgent(fake, 33, 5);
+    fill_urgent(fake, 34, 1);
+    for (int i = 32; i < 35; i++)
+        fake_start(fake, &jobs[i]);
+    fake_turn(fake);
+    ck_assert_int_eq(jobs[32].n_done, 0);
+    ck_assert_int_eq(jobs[34].n_done, 0);
+    for (int i = 30; i < 34; i++) {
+        if (i == 32)
+            continue;
+        ck_assert_int_eq(jobs[i].n_done, 1);
+        ck_assert_str_eq(jobs[i].job.err.text, "Exceeds maximum queue size");
+    }
+    ck_assert_int_eq(fake->served[0].stats.pending, 32);
+    fake_settle(fake);
+    ck_assert_int_lt(jobs[34].order, jobs[0].order);
+    ck_assert_uint_eq(fake->served[0].stats.success, 32);
+    fake_free(fake);
+}
+END_TEST
+
+/* One run took 100 ms; so many wait. */
+static struct fake *measured(int n_waiting)
+{
+    struct fake *fake = fake_new(1);
+    lane_measure(fake->served[0].lane, 1, 100000000);
+    fake_occupy(fake, busy);
+    start_all(fake, n_waiting, &fake_codec);
+    return fake;
+}
+
+START_TEST(what_waits_is_what_an_estimate_counts)
+{
+    struct fake *fake = fake_new(2);
+    ck_assert_int_eq(lifecycle_estimate_ns(fake->served[0].lane), 0);
+    lane_measure(fake->served[0].lane, 4, 400);
+    ck_assert_int_eq(lifecycle_estimate_ns(fake->served[0].lane), 400);
+    fake_occupy(fake, busy);
+    start_all(fake, 6, &fake_codec);
+    ck_assert_int_eq(lifecycle_estimate_ns(fake->served[0].lane), 6 * 100 / 2 + 400);
+    fake_free(fake);
+}
+END_TEST
+
+/* 300 ms are needed for the third, 400 ms once it waits as well. */
+static const struct {
+    int64_t timeout_us;
+    bool body; /* says it, not a header */
+    bool refused;
+} hopes[] = {
+    {0, false, false},    {140000, false, true}, {149000, false, true},   {201000, false, false},
+    {149000, true, true}, {201000, true, false}, {10000000, true, false},
+};
+
+START_TEST(a_deadline_that_leaves_less_than_half_is_refused_at_once)
+{
+    struct fake *fake = measured(2);
+    for (int worker = 0; worker < 2; worker++) {
+        int i = 2 + worker;
+        fill(fake, i, worker && !hopes[_i].body ? &fake_worker_codec : &fake_codec);
+        if (hopes[_i].body)
+            jobs[i].timeout_us = hopes[_i].timeout_us;
+        else
+            jobs[i].job.timeout_us = jobs[i].timeout_us = hopes[_i].timeout_us;
+        if (worker && !hopes[_i].refused)
+            continue; /* one more waits by now */
+        fake_start(fake, &jobs[i]);
+        fake_turn(fake);
+        ck_assert_int_eq(jobs[i].n_done, hopes[_i].refused);
+        if (!hopes[_i].refused)
+            continue;
+        ck_assert_int_eq(jobs[i].job.err.code, ERR_TIMEOUT);
+        ck_assert_msg(strstr(jobs[i].job.err.text, "Request timeout expired: an answer takes about ") ==
+                          jobs[i].job.err.text,
+                      "%s", jobs[i].job.err.text);
+    }
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(one_in_ten_is_tried_nevertheless)
+{
+    struct fake *fake = measured(2);
+    int n_refused = 0;
+    for (int i = 2; i < 22; i++) {
+        fill(fake, i, &fake_codec);
+        jobs[i].job.timeout_us = jobs[i].timeout_us = 100000;
+        fake_start(fake, &jobs[i]);
+        fake_turn(fake);
+        n_refused += jobs[i].n_done;
+    }
+    ck_assert_int_eq(n_refused, 18);
+    ck_assert_int_eq(jobs[11].n_done, 0);
+    ck_assert_int_eq(jobs[21].n_done, 0);
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[11].job.err.code, ERR_NONE);
+    ck_assert_uint_eq(fake->served[0].stats.failure[FAILURE_REJECTED], 18);
+    fake_free(fake);
+}
+END_TEST
+
 START_TEST(a_queued_job_that_is_cancelled_is_not_computed)
 {
     struct fake *fake = fake_new(1);
@@ -297,6 +413,11 @@ Suite *serve_lifecycle_suite(void)
     tcase_add_test(tests, pictures_that_wait_together_run_together);
     tcase_add_test(tests, what_cannot_be_decoded_is_not_run);
     tcase_add_test(tests, a_full_queue_refuses_at_once);
+    tcase_add_test(tests, in_a_full_queue_an_urgent_job_takes_the_place_of_the_last_that_is_less_so);
+    tcase_add_test(tests, what_waits_is_what_an_estimate_counts);
+    tcase_add_loop_test(tests, a_deadline_that_leaves_less_than_half_is_refused_at_once, 0,
+                        sizeof hopes / sizeof *hopes);
+    tcase_add_test(tests, one_in_ten_is_tried_nevertheless);
     tcase_add_test(tests, a_queued_job_that_is_cancelled_is_not_computed);
     tcase_add_test(tests, a_job_cancelled_while_it_is_decoded_ends_there);
     tcase_add_test(tests, a_running_batch_stops_when_all_of_its_jobs_are_cancelled);
