@@ -8,6 +8,8 @@
  */
 #include "serve/client_shm.h"
 
+#include <sys/resource.h>
+
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/segment.h"
@@ -142,6 +144,16 @@ static struct client_shm_region *new_region(const char *name, struct bytes key, 
     return region;
 }
 
+/* Numbers of descriptors are given from below: a high one says that few are left, and connections need them, too. */
+static bool descriptors_left(const struct client_shm_region *region, struct percept_err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || (rlim_t)region->fd < limit.rlim_cur - limit.rlim_cur / 4)
+        return true;
+    return err_set(err, ERR_UNAVAILABLE, "failed to register shared memory region '%s': descriptors are short",
+                   region->name);
+}
+
 /* Opens the object; the region must lie within it. */
 static bool open_region(struct client_shm_region *region, uint64_t offset, uint64_t n_bytes, struct percept_err *err)
 {
@@ -149,6 +161,8 @@ static bool open_region(struct client_shm_region *region, uint64_t offset, uint6
     region->fd = segment_open(region->key + (*region->key == '/'), &size, err);
     if (region->fd < 0)
         return err_prefix(err, "Unable to open shared memory region: '%s': ", region->key);
+    if (!descriptors_left(region, err))
+        return false;
     region->offset = offset;
     region->n_bytes = n_bytes;
     if (n_bytes && offset <= size && n_bytes <= size - offset)

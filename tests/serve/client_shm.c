@@ -8,6 +8,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 Suite *serve_client_shm_suite(void);
 
@@ -201,6 +202,23 @@ START_TEST(who_holds_a_table_can_use_what_was_unregistered)
 }
 END_TEST
 
+START_TEST(a_quarter_of_the_descriptors_is_left_to_others)
+{
+    const struct rlimit few = {40, 40};
+    char name[20];
+    start();
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int n = 0;
+    while (snprintf(name, sizeof name, "r%d", n) && add(name, object.key, 0, 1))
+        n++;
+    ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
+    ck_assert_msg(strstr(err.text, "descriptors are short") != NULL, "%s", err.text);
+    ck_assert_int_lt(n, 30);
+    ck_assert_int_gt(n, 0);
+    end();
+}
+END_TEST
+
 START_TEST(there_are_so_many_and_no_more)
 {
     char name[20];
@@ -209,7 +227,7 @@ START_TEST(there_are_so_many_and_no_more)
     for (; i < CLIENT_SHM_REGIONS && snprintf(name, sizeof name, "r%d", i) && add(name, object.key, 0, 1); i++)
         ;
     ck_assert(!add("more", object.key, 0, 1));
-    ck_assert(i < CLIENT_SHM_REGIONS ? err.code == ERR_INVALID || err.code == ERR_SYSTEM /* descriptors are few */
+    ck_assert(i < CLIENT_SHM_REGIONS ? err.code == ERR_UNAVAILABLE /* descriptors are few */
                                      : strstr(err.text, "there are 1024 already") != NULL);
     ck_assert(client_shm_unregister(shm, NULL, &err));
     ck_assert(add("more", object.key, 0, 1));
@@ -269,6 +287,7 @@ Suite *serve_client_shm_suite(void)
     tcase_add_test(tcase, a_nul_byte_ends_no_key);
     tcase_add_test(tcase, a_name_is_registered_once_and_unregistered_often);
     tcase_add_test(tcase, who_holds_a_table_can_use_what_was_unregistered);
+    tcase_add_test(tcase, a_quarter_of_the_descriptors_is_left_to_others);
     tcase_add_test(tcase, there_are_so_many_and_no_more);
     tcase_add_test(tcase, only_requests_that_may_name_a_region_concern_a_table);
     tcase_add_test(tcase, memory_may_be_short_anywhere);
