@@ -28,8 +28,18 @@ static bool all_in_front(const struct percept_io *ios, int n)
 
 static bool batch_in_front(const struct served *served)
 {
-    const struct lane_ios *ios = &served->lane->ios;
-    return served->batching && all_in_front(ios->inputs, ios->n_inputs) && all_in_front(ios->outputs, ios->n_outputs);
+    int n_inputs, n_outputs;
+    const struct percept_io *inputs = served_inputs(served, &n_inputs), *outputs = served_outputs(served, &n_outputs);
+    return served_has_batch(served) && all_in_front(inputs, n_inputs) && all_in_front(outputs, n_outputs);
+}
+
+/* What config.pbtxt declares of an input or output; NULL: nothing. */
+static const struct manifest_io *declared(const struct manifest_io *ios, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(ios[i].name, name) == 0)
+            return &ios[i];
+    return NULL;
 }
 
 /* --- tensors ------------------------------------------------------------------------------------------------------ */
@@ -49,8 +59,11 @@ static void add_dims(struct text *text, const struct percept_io *io, bool withou
     text_add(text, "]");
 }
 
-static const char *format_of(const struct served *served, const char *name)
+static const char *format_of(const struct served *served, const char *name, const struct manifest_io *said)
 {
+    static const char *const formats[] = {[FORMAT_NHWC] = "FORMAT_NHWC", [FORMAT_NCHW] = "FORMAT_NCHW"};
+    if (said && said->format != FORMAT_NONE)
+        return formats[said->format];
     const struct manifest_input *input = manifest_input(served->manifest, name);
     if (!input || input->kind != MANIFEST_IMAGE || input->image.layout == IMAGE_FLAT)
         return "FORMAT_NONE";
@@ -59,30 +72,43 @@ static const char *format_of(const struct served *served, const char *name)
 
 static void add_inputs(struct text *text, const struct served *served, bool in_front)
 {
-    const struct lane_ios *ios = &served->lane->ios;
+    int n;
+    const struct percept_io *inputs = served_inputs(served, &n);
+    const struct manifest *manifest = served->manifest;
     text_add(text, ",\"input\":[");
-    for (int i = 0; i < ios->n_inputs; i++) {
+    for (int i = 0; i < n; i++) {
+        const struct manifest_io *said =
+            declared(manifest->declared_inputs, manifest->n_declared_inputs, inputs[i].name);
         text_add(text, i ? ",{\"name\":" : "{\"name\":");
-        text_json(text, ios->inputs[i].name);
-        add_type(text, ios->inputs[i].dtype);
-        text_printf(text, ",\"format\":\"%s\"", format_of(served, ios->inputs[i].name));
-        add_dims(text, &ios->inputs[i], in_front);
-        text_add(text, ",\"is_shape_tensor\":false,\"allow_ragged_batch\":false,\"optional\":false,"
-                       "\"is_non_linear_format_io\":false}");
+        text_json(text, inputs[i].name);
+        add_type(text, inputs[i].dtype);
+        text_printf(text, ",\"format\":\"%s\"", format_of(served, inputs[i].name, said));
+        add_dims(text, &inputs[i], in_front);
+        text_printf(text,
+                    ",\"is_shape_tensor\":%s,\"allow_ragged_batch\":false,\"optional\":%s,"
+                    "\"is_non_linear_format_io\":false}",
+                    said && said->is_shape_tensor ? "true" : "false", said && said->optional ? "true" : "false");
     }
     text_add(text, "]");
 }
 
 static void add_outputs(struct text *text, const struct served *served, bool in_front)
 {
-    const struct lane_ios *ios = &served->lane->ios;
+    int n;
+    const struct percept_io *outputs = served_outputs(served, &n);
+    const struct manifest *manifest = served->manifest;
     text_add(text, ",\"output\":[");
-    for (int i = 0; i < ios->n_outputs; i++) {
+    for (int i = 0; i < n; i++) {
+        const struct manifest_io *said =
+            declared(manifest->declared_outputs, manifest->n_declared_outputs, outputs[i].name);
         text_add(text, i ? ",{\"name\":" : "{\"name\":");
-        text_json(text, ios->outputs[i].name);
-        add_type(text, ios->outputs[i].dtype);
-        add_dims(text, &ios->outputs[i], in_front);
-        text_add(text, ",\"label_filename\":\"\",\"is_shape_tensor\":false,\"is_non_linear_format_io\":false}");
+        text_json(text, outputs[i].name);
+        add_type(text, outputs[i].dtype);
+        add_dims(text, &outputs[i], in_front);
+        text_add(text, ",\"label_filename\":");
+        text_json(text, said && said->label_filename ? said->label_filename : "");
+        text_printf(text, ",\"is_shape_tensor\":%s,\"is_non_linear_format_io\":false}",
+                    said && said->is_shape_tensor ? "true" : "false");
     }
     text_add(text, "],\"batch_input\":[],\"batch_output\":[]");
 }
@@ -119,6 +145,36 @@ static void add_warmup(struct text *text, const struct manifest *manifest)
     text_add(text, "]");
 }
 
+/* All, where nothing was said. */
+static void add_versions(struct text *text, const struct manifest_version_policy *policy)
+{
+    if (policy->kind == VERSIONS_LATEST) {
+        text_printf(text, ",\"version_policy\":{\"latest\":{\"num_versions\":%" PRId64 "}}", policy->n_latest);
+        return;
+    }
+    if (policy->kind != VERSIONS_SPECIFIC) {
+        text_add(text, ",\"version_policy\":{\"all\":{}}");
+        return;
+    }
+    text_add(text, ",\"version_policy\":{\"specific\":{\"versions\":[");
+    for (int i = 0; i < policy->n_versions; i++)
+        text_printf(text, "%s%" PRId64, i ? "," : "", policy->versions[i]);
+    text_add(text, "]}}");
+}
+
+static void add_parameters(struct text *text, const struct manifest *manifest)
+{
+    text_add(text, ",\"parameters\":{");
+    for (int i = 0; i < manifest->n_parameters; i++) {
+        text_add(text, i ? "," : "");
+        text_json(text, manifest->parameters[i].key);
+        text_add(text, ":{\"string_value\":");
+        text_json(text, manifest->parameters[i].value);
+        text_add(text, "}");
+    }
+    text_add(text, "}");
+}
+
 static const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -130,21 +186,21 @@ static void add_config(struct text *text, const struct served *served, const str
     bool in_front = batch_in_front(served);
     text_add(text, "{\"name\":");
     text_json(text, served->name);
-    text_printf(text,
-                ",\"platform\":\"onnx_onnxv1\",\"backend\":\"perceptd\",\"runtime\":\"\","
-                "\"version_policy\":{\"all\":{}},\"max_batch_size\":%d",
-                in_front ? served->max_batch_size : 0);
+    text_add(text, ",\"platform\":\"onnx_onnxv1\",\"backend\":\"perceptd\",\"runtime\":\"\"");
+    add_versions(text, &served->manifest->version_policy);
+    text_printf(text, ",\"max_batch_size\":%d", in_front ? served->max_batch_size : 0);
     add_inputs(text, served, in_front);
     add_outputs(text, served, in_front);
     text_add(text, ",\"optimization\":{\"priority\":\"PRIORITY_DEFAULT\",\"input_pinned_memory\":{\"enable\":false},"
                    "\"output_pinned_memory\":{\"enable\":false},\"gather_kernel_buffer_threshold\":0,"
                    "\"eager_batching\":false}");
-    if (in_front)
+    if (served->batching && in_front)
         add_batching(text, served->lane);
     add_instances(text, served, settings->workers);
     text_add(text, ",\"default_model_filename\":");
     text_json(text, file_name(served->path));
-    text_add(text, ",\"cc_model_filenames\":{},\"metric_tags\":{},\"parameters\":{}");
+    text_add(text, ",\"cc_model_filenames\":{},\"metric_tags\":{}");
+    add_parameters(text, served->manifest);
     add_warmup(text, served->manifest);
     text_add(text, ",\"model_transaction_policy\":{\"decoupled\":false}}");
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "serve/beside.h"
 #include "serve/entry.h"
 
 #include <inttypes.h>
@@ -207,16 +208,19 @@ static bool add_label(struct survey *survey, const char *model, const struct man
 }
 
 /* One that cannot be read says nothing here; each version fails with its sentence. */
-static bool apply_manifest(struct survey *survey, const char *name, const char *home, struct percept_err *err)
+/* What cannot be read is the loader's to tell. */
+static bool apply_manifest(struct survey *survey, const struct sighting *sighting, const char *home,
+                           struct percept_err *err)
 {
     struct percept_err why = {0};
-    const struct manifest *manifest = manifest_read(home, &survey->scan.arena, &why);
-    if (!manifest)
+    const char *name = sighting->found.name;
+    struct beside beside = {.name = name, .path = sighting->found.path, .folder = home, .named = sighting->root->path};
+    if (!beside_read(&beside, &survey->scan.arena, &why))
         return why.code != ERR_MEMORY || err_set(err, ERR_MEMORY, "%s", why.text);
-    for (int i = 0; i < manifest->n_version_labels; i++)
-        if (!add_label(survey, name, &manifest->version_labels[i], err))
+    for (int i = 0; i < beside.manifest->n_version_labels; i++)
+        if (!add_label(survey, name, &beside.manifest->version_labels[i], err))
             return false;
-    if (apply_policy(survey, name, &manifest->version_policy))
+    if (apply_policy(survey, name, &beside.manifest->version_policy))
         return true;
     return omit(survey, arena_printf(&survey->scan.arena, "%s/", name), home,
                 "its version_policy names versions of which none is there", err);
@@ -252,7 +256,7 @@ static bool choose_versions(struct survey *survey, struct sighting *first, struc
 {
     for (struct sighting *at = first; at; at = at->next) {
         const char *home = is_first_version(survey, at) ? home_of(survey, at) : NULL;
-        if (home && !apply_manifest(survey, at->found.name, home, err))
+        if (home && !apply_manifest(survey, at, home, err))
             return false;
     }
     spare(survey);

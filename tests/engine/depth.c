@@ -1,4 +1,4 @@
-/* Batches whose items are run one after the other: when, and with the same bits, errors and deadlines as all at once. */
+/* Batches whose items are run one after the other: when, and with the same bits, errors and deadlines as at once. */
 #include <check.h>
 #include <string.h>
 
