@@ -127,6 +127,12 @@ struct percept_description {
         const char *op_type;
         int count;
     } * operators; /* sorted by name, as in the file */
+    int n_layers;  /* steps that have a choice of algorithms, in order, bodies' too */
+    const struct percept_layer {
+        const char *node; /* its name in the file */
+        const char *op_type;
+        const char *algorithm; /* "winograd", "direct", ...; a map on which it does not pay may run by another */
+    } * layers;
     int n_notes;
     const char *const *notes; /* sentences for whoever loads it, such as a node in training form; log each once */
 };

@@ -103,6 +103,15 @@ static void print_batch(const struct percept_description *d, struct arena *arena
     puts(*d->batch_reason ? text_escaped(arena, d->batch_reason) : "items are proved apart");
 }
 
+static void print_layers(const struct percept_description *d, struct arena *arena)
+{
+    if (d->n_layers)
+        puts("algorithms");
+    for (int i = 0; i < d->n_layers; i++)
+        printf("  %-10s %s (%s)\n", d->layers[i].algorithm, text_escaped(arena, d->layers[i].node),
+               text_escaped(arena, d->layers[i].op_type));
+}
+
 static void print_facts(const struct facts *facts, struct arena *arena)
 {
     const struct percept_description *d = &facts->description;
@@ -121,6 +130,7 @@ static void print_facts(const struct facts *facts, struct arena *arena)
     print_batch(d, arena);
     for (int i = 0; i < d->n_notes; i++)
         printf("  note: %s\n", text_escaped(arena, d->notes[i]));
+    print_layers(d, arena);
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
         printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch, facts->costs[i].flops / 1e6,
@@ -175,6 +185,19 @@ static void add_operators(struct text *text, const struct percept_description *d
     text_add(text, "}");
 }
 
+static void add_layers(struct text *text, const struct percept_description *d)
+{
+    text_add(text, ",\n \"layers\": [");
+    for (int i = 0; i < d->n_layers; i++) {
+        text_add(text, i ? ",\n  {\"node\": " : "{\"node\": ");
+        text_json(text, d->layers[i].node);
+        text_add(text, ", \"operator\": ");
+        text_json(text, d->layers[i].op_type);
+        text_printf(text, ", \"algorithm\": \"%s\"}", d->layers[i].algorithm);
+    }
+    text_add(text, "]");
+}
+
 static void add_costs(struct text *text, const struct facts *facts)
 {
     text_add(text, ",\n \"runs\": [");
@@ -212,6 +235,7 @@ static void add_facts(struct text *text, const struct facts *facts)
         text_json(text, d->notes[i]);
     }
     text_add(text, "]");
+    add_layers(text, d);
     add_costs(text, facts);
     text_add(text, "}\n");
 }

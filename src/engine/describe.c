@@ -188,6 +188,31 @@ static bool collect_notes(struct percept_model *model)
     return good;
 }
 
+static bool collect_layers(struct percept_model *model)
+{
+    int n = 0;
+    for (const struct part *part = model->parts; part; part = part->next)
+        for (int i = 0; i < part->graph->n_nodes; i++)
+            n += !part->graph->nodes[i].removed && part->graph->nodes[i].algorithm;
+    struct percept_layer *layers = arena_array(&model->arena, (size_t)n + 1, sizeof *layers);
+    bool good = layers != NULL;
+    model->description.layers = layers;
+    model->description.n_layers = good ? n : 0;
+    for (const struct part *part = model->parts; good && part; part = part->next)
+        for (int i = 0; good && i < part->graph->n_nodes; i++) {
+            const struct node *node = &part->graph->nodes[i];
+            if (node->removed || !node->algorithm)
+                continue;
+            *layers = (struct percept_layer){.node = arena_text(&model->arena, node->name.at, bytes_size(node->name)),
+                                             .op_type =
+                                                 arena_text(&model->arena, node->op_type.at, bytes_size(node->op_type)),
+                                             .algorithm = node->algorithm};
+            good = layers->node && layers->op_type;
+            layers++;
+        }
+    return good;
+}
+
 bool describe_packed(struct percept_model *model)
 {
     struct percept_description *description = &model->description;
@@ -197,5 +222,5 @@ bool describe_packed(struct percept_model *model)
     description->region_name = model->region ? region_name(model->region) : "";
     for (int i = 0; i < model->onnx.graph->n_nodes; i++)
         description->n_steps += !model->onnx.graph->nodes[i].removed;
-    return collect_notes(model);
+    return collect_layers(model) && collect_notes(model);
 }

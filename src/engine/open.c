@@ -122,6 +122,33 @@ static bool fuse(struct percept_model *model, const struct plan *trial, int64_t 
     return good;
 }
 
+/* Is nothing but the batch free, so that a trial's shapes are those of every run? */
+static bool all_fixed(const struct percept_model *model)
+{
+    for (int i = 0; i < model->n_inputs; i++) {
+        const struct percept_io *io = &model->inputs[i];
+        for (int d = 0; d < io->rank; d++)
+            if (io->dims[d] < 0 && d != io->batch_axis)
+                return false;
+        if (io->rank < 0)
+            return false;
+    }
+    return true;
+}
+
+/* What operators choose by shapes, where these are known before weights are packed. */
+static void settle(struct percept_model *model, const struct plan *trial)
+{
+    const struct part *part = model->parts;
+    if (!trial->values || !all_fixed(model))
+        return;
+    for (int i = 0; i < part->graph->n_nodes; i++) {
+        const struct node *node = &part->graph->nodes[i];
+        if (!node->removed && node->op->rule->settle && node->n_in > 0 && node->in[0] >= 0)
+            node->op->rule->settle(&part->ctx[i], &trial->values[node->in[0]]);
+    }
+}
+
 /* After the graph is checked: trial, fuse. */
 static bool improve(struct percept_model *model, struct percept_err *err)
 {
@@ -142,6 +169,7 @@ static bool improve(struct percept_model *model, struct percept_err *err)
         axes_find(model, &trial, &batch, one);
     describe_outputs(model, &trial);
     const bool good = fuse(model, &trial, batch, err);
+    settle(model, &trial);
     plan_free(&trial);
     fold_unused(model->onnx.graph);
     return good && (model_find_feeds(model) || err_set(err, ERR_MEMORY, "out of memory"));

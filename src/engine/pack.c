@@ -7,8 +7,8 @@
  * level and the precision: an adopted region is used by laying the same offsets over it without packing.
  *
  * The digest covers every byte that weights come from (the file, external data as they are read), the
- * level, the precision, whether the batch was freed, and the build: another build may pack otherwise. XXH3
- * runs at memory speed.
+ * level, the precision, whether the batch was freed, each node's algorithm, and the build: another build may pack
+ * otherwise. XXH3 runs at memory speed.
  *
  * Small constants that operators read while shapes are planned lie in the region like all others.
  * Strings hold pointers and stay in the model's arena.
@@ -64,6 +64,10 @@ static void finish_digest(struct pack_digest *digest, const struct percept_model
     pack_digest_add(digest, bytes_of_text(model->description.precision));
     pack_digest_add(digest, bytes_of_text(PERCEPT_BUILD));
     pack_digest_add(digest, bytes_of_text(model->description.batch_rewritten ? "batch freed" : ""));
+    for (const struct part *part = model->parts; part; part = part->next)
+        for (int i = 0; i < part->graph->n_nodes; i++)
+            if (!part->graph->nodes[i].removed && part->graph->nodes[i].algorithm)
+                pack_digest_add(digest, bytes_of_text(part->graph->nodes[i].algorithm));
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digest->state));
     memcpy(result, canonical.digest, 16);

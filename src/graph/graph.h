@@ -75,10 +75,11 @@ struct node {
     int *in;  /* value index; -1: left out */
     int *out; /* value index; -1: not wanted */
     struct attr *attrs;
-    const struct op *op; /* set when the operator was found */
-    void *priv;          /* op's own, made by its check verb */
-    const char *note;    /* what whoever loads the model should know, "is ...": set by check, or NULL */
-    bool removed;        /* folded or fused away; skipped everywhere */
+    const struct op *op;   /* set when the operator was found */
+    void *priv;            /* op's own, made by its check verb */
+    const char *note;      /* what whoever loads the model should know, "is ...": set by check, or NULL */
+    const char *algorithm; /* what op has chosen for all runs, for who asks: set by check and settle, or NULL */
+    bool removed;          /* folded or fused away; skipped everywhere */
 };
 
 struct graph {

@@ -181,6 +181,7 @@ static bool check_constant(struct node_ctx *ctx, struct conv *conv, const struct
     if (!weights_usable(ctx->node, weights, err) || !settle(conv, ctx->node, weights, ctx->kernels, settled, err) ||
         (bias && !bias_usable(ctx->node, bias, settled->shape.out_channels, err)))
         return false;
+    ctx->node->algorithm = ctx->kernels->convolve->name(settled->algorithm);
     conv->packed = !conv->has_bias || bias;
     if (conv->packed)
         ctx->packed_inputs |= conv->has_bias ? 6u : 2u;
@@ -339,6 +340,22 @@ static bool transposed_size(const struct conv *conv, const struct node *node, st
             return false;
     }
     return true;
+}
+
+/* With the picture known as well, the algorithm may be another. */
+void conv_settle(struct node_ctx *ctx, const struct tensor *x)
+{
+    struct conv *conv = ctx->node->priv;
+    struct settled known = conv->settled;
+    struct percept_err err;
+    if (!conv->constant || conv->transposed || x->rank != known.g.axes + 2)
+        return;
+    spatial_input(&known.g, x);
+    if (!spatial_slide(&known.g, &conv->spatial, false, ctx->node, &err))
+        return;
+    shape_geometry(&known.shape, &known.g);
+    conv->settled.algorithm = ctx->kernels->convolve->choose(&known.shape, conv->precision);
+    ctx->node->algorithm = ctx->kernels->convolve->name(conv->settled.algorithm);
 }
 
 /* Inputs fit; all but the picture is known. */

@@ -8,6 +8,7 @@
 
 bool conv_check(struct node_ctx *ctx, struct percept_err *err);
 bool conv_fuse(struct node_ctx *ctx, const struct fusion *fusion);
+void conv_settle(struct node_ctx *ctx, const struct tensor *x);
 size_t conv_pack_bytes(const struct node_ctx *ctx);
 void conv_pack(const struct node_ctx *ctx, void *packed);
 bool conv_shape(struct step *step, struct percept_err *err);
@@ -18,6 +19,7 @@ void conv_batch(struct batch_view *view);
 #define CONV_RULE(name, check_, ...)                                                                                   \
     const struct op_rule op_##name = {.check = check_,                                                                 \
                                       .fuse = conv_fuse,                                                               \
+                                      .settle = conv_settle,                                                           \
                                       .pack_bytes = conv_pack_bytes,                                                   \
                                       .pack = conv_pack,                                                               \
                                       .shape = conv_shape,                                                             \

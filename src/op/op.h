@@ -206,7 +206,10 @@ struct op_rule {
     /* True: output 0 is x scale[c] + shift[c]; tells channels, scale and shift. NULL: never. */
     bool (*affine)(struct node_ctx *ctx, const struct affine_view *view, struct fusion *fusion);
     bool (*fuse)(struct node_ctx *ctx, const struct fusion *fusion); /* NULL: never */
-    size_t (*pack_bytes)(const struct node_ctx *ctx);                /* NULL: nothing to pack */
+    /* Input 0 has these dims in every run, but for the first: what is chosen by them is chosen now, before packing.
+     * NULL: nothing is. */
+    void (*settle)(struct node_ctx *ctx, const struct tensor *x);
+    size_t (*pack_bytes)(const struct node_ctx *ctx); /* NULL: nothing to pack */
     void (*pack)(const struct node_ctx *ctx, void *packed);
     bool (*shape)(struct step *step, struct percept_err *err);
     bool (*run)(struct step *step, struct run_env *env, struct percept_err *err);

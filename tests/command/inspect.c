@@ -43,6 +43,7 @@ START_TEST(json_has_the_facts)
     ck_assert_int_eq(json_integer_value(json_object_get(input, "batch_axis")), 0);
     ck_assert_str_eq(level, percept_kernels()[0]);
     ck_assert_uint_eq(json_array_size(json_object_get(root, "runs")), 3);
+    ck_assert(json_is_array(json_object_get(root, "layers")));
     json_decref(root);
 }
 END_TEST

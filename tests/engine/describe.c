@@ -28,6 +28,39 @@ START_TEST(a_model_describes_itself)
 }
 END_TEST
 
+/* A convolution over pictures of this size. */
+static struct percept_model *open_convolutions(int64_t size)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 4, DIMS(-1, 272, size, size));
+    small_output(&s, "y", 4, DIMS(-1, -1, -1, -1));
+    small_weights(&s, "w", 4, DIMS(256, 272, 3, 3), 1);
+    small_node(&s, "Conv", "x,w", "c");
+    small_node(&s, "Relu", "c", "r");
+    small_node(&s, "GlobalAveragePool", "r", "y");
+    return small_open(&s);
+}
+
+/* Where the file says how large pictures are it depends on that, and what is not needed is not packed. */
+START_TEST(layers_are_told_with_their_algorithms)
+{
+    struct percept_model *small = open_convolutions(9), *large = open_convolutions(28), *any = open_convolutions(-1);
+    const struct percept_description few = small_describe(small), many = small_describe(large),
+                                     unknown = small_describe(any);
+    ck_assert_int_eq(few.n_layers, 1);
+    ck_assert_str_eq(few.layers[0].op_type, "Conv");
+    ck_assert_str_eq(few.layers[0].algorithm, "direct");
+    ck_assert_str_eq(many.layers[0].algorithm, "winograd");
+    ck_assert_str_eq(unknown.layers[0].algorithm, "winograd");
+    ck_assert_uint_lt(few.region_bytes, (size_t)272 * 256 * 10 * sizeof(float));
+    ck_assert_uint_gt(many.region_bytes, (size_t)272 * 256 * 25 * sizeof(float));
+    ck_assert_uint_eq(many.region_bytes, unknown.region_bytes);
+    percept_close(small);
+    percept_close(large);
+    percept_close(any);
+}
+END_TEST
+
 START_TEST(what_the_file_leaves_open_about_outputs_the_trial_tells)
 {
     struct small s = small_xy(3, DIMS(-1, 2, 3));
@@ -146,6 +179,7 @@ Suite *engine_describe_suite(void)
     Suite *suite = suite_create("engine_describe");
     TCase *tests = tcase_create("describe");
     tcase_add_test(tests, a_model_describes_itself);
+    tcase_add_test(tests, layers_are_told_with_their_algorithms);
     tcase_add_test(tests, what_the_file_leaves_open_about_outputs_the_trial_tells);
     tcase_add_test(tests, operators_are_counted_as_the_file_has_them);
     tcase_add_test(tests, the_columns_of_a_zip_map_have_labels);
