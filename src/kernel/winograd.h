@@ -113,27 +113,34 @@ static size_t winograd_u_bytes(const struct conv_shape *shape)
     return (WIDTH + winograd_u_floats(shape)) * sizeof(float);
 }
 
-/* G g G^T of one pair of channels; u: 16 floats, `step` apart. False: some are not finite. */
-static bool winograd_weights(const struct weights *weights, int64_t o, int64_t i, float *u, int64_t step)
+/* G g G^T of an input channel and some outputs from o on: u [16][lanes], `step` apart, of which `wanted` are there
+ * (the others are zero). False: some are not finite. */
+static bool winograd_weights(const struct weights *weights, int64_t o, int64_t wanted, int64_t i, int lanes, float *u,
+                             int64_t step)
 {
-    double rows[WINOGRAD_SIDE][3];
+    double taps[9][2 * WIDTH] = {{0}}, rows[WINOGRAD_SIDE][3][2 * WIDTH];
     bool finite = true;
-    for (int j = 0; j < 3; j++) {
-        const double a = (double)weight_at(weights, 0, o, i, j), b = (double)weight_at(weights, 0, o, i, 3 + j),
-                     c = (double)weight_at(weights, 0, o, i, 6 + j);
-        rows[0][j] = a;
-        rows[1][j] = (a + b + c) / 2;
-        rows[2][j] = (a - b + c) / 2;
-        rows[3][j] = c;
-    }
-    for (int r = 0; r < WINOGRAD_SIDE; r++) {
-        const double a = rows[r][0], b = rows[r][1], c = rows[r][2];
-        const double all[WINOGRAD_SIDE] = {a, (a + b + c) / 2, (a - b + c) / 2, c};
-        for (int k = 0; k < WINOGRAD_SIDE; k++, u += step) {
-            *u = (float)all[k];
-            finite = finite && isfinite(*u);
+    for (int64_t lane = 0; lane < wanted; lane++)
+        for (int tap = 0; tap < 9; tap++)
+            taps[tap][lane] = (double)weight_at(weights, 0, o + lane, i, tap);
+    for (int j = 0; j < 3; j++)
+        for (int lane = 0; lane < lanes; lane++) {
+            const double a = taps[j][lane], b = taps[3 + j][lane], c = taps[6 + j][lane];
+            rows[0][j][lane] = a;
+            rows[1][j][lane] = (a + b + c) / 2;
+            rows[2][j][lane] = (a - b + c) / 2;
+            rows[3][j][lane] = c;
         }
-    }
+    for (int r = 0; r < WINOGRAD_SIDE; r++, u += 4 * step)
+        for (int lane = 0; lane < lanes; lane++) {
+            const double a = rows[r][0][lane], b = rows[r][1][lane], c = rows[r][2][lane];
+            u[lane] = (float)a;
+            u[step + lane] = (float)((a + b + c) / 2);
+            u[2 * step + lane] = (float)((a - b + c) / 2);
+            u[3 * step + lane] = (float)c;
+            const float sum = u[lane] * 0 + u[step + lane] * 0 + u[2 * step + lane] * 0 + u[3 * step + lane] * 0;
+            finite = finite && sum == 0; /* no number where one of them is not finite */
+        }
     return finite;
 }
 
@@ -147,10 +154,9 @@ static void winograd_u_pack(const struct conv_shape *shape, float *flag, const v
     for (int64_t o = 0; o < weights.out; o += 2 * WIDTH) {
         const int lanes = weights.out - o > WIDTH ? 2 * WIDTH : WIDTH;
         const int64_t step = weights.in * lanes;
-        memset(u, 0, (size_t)(WINOGRAD_POINTS * step) * sizeof *u);
         for (int64_t i = 0; i < weights.in; i++)
-            for (int64_t lane = 0; lane < least(lanes, weights.out - o); lane++)
-                finite = winograd_weights(&weights, o + lane, i, u + i * lanes + lane, step) && finite;
+            finite =
+                winograd_weights(&weights, o, least(lanes, weights.out - o), i, lanes, u + i * lanes, step) && finite;
         u += WINOGRAD_POINTS * step;
     }
     for (int i = 0; i < WIDTH; i++)
