@@ -93,7 +93,7 @@ enum percept_region {
 struct percept_options {
     size_t size;
     const char *level;          /* of kernels: "base", "v3", "v4"; NULL: the best this CPU runs */
-    const char *precision;      /* "exact" (NULL) */
+    const char *precision;      /* "exact" (NULL) or "fast" */
     size_t memory_limit_bytes;  /* of one session's tensors; 0: 4 GiB */
     enum percept_region region; /* where packed weights live */
     const char *region_prefix;  /* of names under /dev/shm; NULL: "perceptd" */

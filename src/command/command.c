@@ -112,6 +112,7 @@ struct percept_model *command_open(const struct options *options, double *ms, st
     const struct percept_options how = {
         .size = sizeof how,
         .level = settings->level,
+        .precision = settings_precision(settings->precision),
         .memory_limit_bytes = settings->memory_limit_bytes,
         .region = settings->private_regions ? PERCEPT_REGION_PRIVATE : PERCEPT_REGION_SHARED,
         .region_prefix = settings->region_prefix,

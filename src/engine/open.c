@@ -59,12 +59,13 @@ static bool choose_level(struct percept_model *model, const struct percept_optio
         return err_set(err, ERR_CONFIG, "this processor has no level of kernels '%s'; it has %s", options->level,
                        names);
     }
-    if (options->precision && strcmp(options->precision, "exact") != 0)
-        return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact is", options->precision);
-    model->precision = PRECISION_EXACT;
+    const bool fast = options->precision && strcmp(options->precision, "fast") == 0;
+    if (options->precision && !fast && strcmp(options->precision, "exact") != 0)
+        return err_set(err, ERR_UNSUPPORTED, "precision '%s' is not served; exact and fast are", options->precision);
+    model->precision = fast ? PRECISION_FAST : PRECISION_EXACT;
     model->independent = options->batch_independent;
     model->description.batch_reason = "it works with one item alone, or at lengths that were not tried";
-    model->description.precision = "exact";
+    model->description.precision = fast ? "fast" : "exact";
     model->description.level = model->kernels->name;
     model->members = team_most();
     model->memory_limit_bytes = options->memory_limit_bytes ? options->memory_limit_bytes : DEFAULT_MEMORY_LIMIT;

@@ -2,8 +2,8 @@
  * convolve.h - convolutions, by conv_choose's table of algorithms (further ones are further rows):
  *
  *     depthwise  one channel per group (depthwise.h)
- *     winograd   3x3, stride 1, one group, not too few channels (winograd.h); maps on which it does not pay are
- *                direct, whose weights are packed as well
+ *     winograd4  3x3, stride 1, one group, not too few channels, where that is precise enough (winograd.h)
+ *     winograd   the same, exact; of both, maps on which it does not pay are direct, whose weights are packed as well
  *     direct     channels of a group fill whole blocks, or there is one group
  *     grouped    anything else: a group's channels are gathered into planes, its outputs scattered
  *
@@ -638,26 +638,33 @@ static void grouped_prepare(struct conv_prepared *prepared, const struct conv_sh
 
 /* --- winograd: the direct weights, and what it has of its own behind them ----------------------------------------- */
 
-static size_t winograd_pack_bytes(const struct conv_shape *shape)
-{
-    return direct_pack_bytes(shape) + winograd_u_bytes(shape);
-}
+/* The rows of a tile of 2x2 outputs, and of 4x4. */
+#define WINOGRAD(NAME, OUT)                                                                                            \
+    static bool NAME##_suits(const struct conv_shape *shape)                                                           \
+    {                                                                                                                  \
+        return winograd_may(shape, OUT);                                                                               \
+    }                                                                                                                  \
+    static size_t NAME##_pack_bytes(const struct conv_shape *shape)                                                    \
+    {                                                                                                                  \
+        return direct_pack_bytes(shape) + winograd_u_bytes(shape, OUT);                                                \
+    }                                                                                                                  \
+    static void NAME##_pack(const struct conv_shape *shape, void *packed, const void *raw, const float *scale)         \
+    {                                                                                                                  \
+        direct_pack(shape, packed, raw, scale);                                                                        \
+        winograd_u_pack(shape, OUT, (float *)packed + direct_pack_bytes(shape) / sizeof(float), raw, scale);           \
+    }                                                                                                                  \
+    static void NAME##_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)                         \
+    {                                                                                                                  \
+        winograd_cut((struct winograd *)prepared, shape, OUT, direct_pack_bytes(shape));                               \
+    }
 
-static void winograd_pack(const struct conv_shape *shape, void *packed, const void *raw, const float *scale)
-{
-    direct_pack(shape, packed, raw, scale);
-    winograd_u_pack(shape, (float *)packed + direct_pack_bytes(shape) / sizeof(float), raw, scale);
-}
+WINOGRAD(winograd, 2)
+WINOGRAD(winograd4, 4)
 
 static size_t winograd_bytes(const struct conv_shape *shape)
 {
     (void)shape;
     return sizeof(struct winograd);
-}
-
-static void winograd_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
-{
-    winograd_cut((struct winograd *)prepared, shape, direct_pack_bytes(shape));
 }
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
@@ -679,28 +686,31 @@ struct algorithm {
         .prepared_bytes = PREPARED_BYTES, .prepare = NAME##_prepare, .run = RUN                                        \
     }
 
-enum { CONV_DEPTHWISE, CONV_WINOGRAD, CONV_DIRECT, CONV_GROUPED };
+enum { CONV_DEPTHWISE, CONV_WINOGRAD_4, CONV_WINOGRAD, CONV_DIRECT, CONV_GROUPED };
 
 static const struct algorithm algorithms[] = {
     [CONV_DEPTHWISE] = ALGORITHM(depthwise, depthwise_pack_bytes, depthwise_bytes, depthwise_run),
+    [CONV_WINOGRAD_4] = ALGORITHM(winograd4, winograd4_pack_bytes, winograd_bytes, winograd_run),
     [CONV_WINOGRAD] = ALGORITHM(winograd, winograd_pack_bytes, winograd_bytes, winograd_run),
     [CONV_DIRECT] = ALGORITHM(direct, direct_pack_bytes, cut_bytes, cut_run),
     [CONV_GROUPED] = ALGORITHM(grouped, direct_pack_bytes, cut_bytes, cut_run),
 };
 
-/* All of them are exact. */
+/* All but one are exact. */
 static int conv_choose(const struct conv_shape *shape, enum precision precision)
 {
-    (void)precision;
     int chosen = 0;
-    while (!algorithms[chosen].suits(shape))
+    while (!algorithms[chosen].suits(shape) || (chosen == CONV_WINOGRAD_4 && precision == PRECISION_EXACT))
         chosen++;
     return chosen;
 }
 
 static int conv_settle(int algorithm, const struct conv_shape *shape)
 {
-    return algorithm == CONV_WINOGRAD && !winograd_pays(shape) ? CONV_DIRECT : algorithm;
+    const int out = algorithm == CONV_WINOGRAD ? 2 : 4;
+    if (algorithm != CONV_WINOGRAD && algorithm != CONV_WINOGRAD_4)
+        return algorithm;
+    return winograd_pays(shape, out) ? algorithm : CONV_DIRECT;
 }
 
 static const char *conv_name(int algorithm)

@@ -151,7 +151,10 @@ static inline float neutral_of(enum reduce op)
 /* --- convolution -------------------------------------------------------------------------------------------------- */
 
 /* What a result may cost in accuracy: part of every choice of an algorithm. */
-enum precision { PRECISION_EXACT = 0 };
+enum precision {
+    PRECISION_EXACT = 0, /* of max|y|: 3e-6, or as much as a chain of multiply-adds in float */
+    PRECISION_FAST       /* 2e-5 */
+};
 
 /*
  * Geometry of a convolution over up to three spatial axes; missing ones have in = out = kernel = 1.

@@ -151,9 +151,10 @@ static bool open_model(struct entry *entry, struct percept_err *err)
     entry->configured = beside.config != NULL;
     if (!read || !override_manifest(entry, err))
         return false;
+    const int precision = served->manifest->precision < 0 ? settings->precision : served->manifest->precision;
     const struct percept_options options = {.size = sizeof options,
                                             .level = settings->level,
-                                            .precision = served->manifest->precision,
+                                            .precision = settings_precision(precision),
                                             .memory_limit_bytes = settings->memory_limit_bytes,
                                             .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
                                                                                 : PERCEPT_REGION_SHARED,

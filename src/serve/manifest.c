@@ -744,6 +744,7 @@ struct manifest *manifest_new(struct arena *arena, struct percept_err *err)
         .path = "",
         .description = "",
         .license = "",
+        .precision = -1,
         .top_k = 5,
         .max_batch_size = -1,
         .max_queue_delay_us = -1,

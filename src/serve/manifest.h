@@ -128,7 +128,7 @@ struct manifest {
     const char *config_path; /* of config.pbtxt; NULL: there is none */
     const char *description; /* "" when not given */
     const char *license;
-    const char *precision; /* NULL: the daemon's */
+    int precision; /* 0 exact, 1 fast (settings_precision); -1: the daemon's */
     int n_inputs;
     struct manifest_input *inputs;
     int n_labels;

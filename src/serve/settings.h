@@ -9,10 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The choices of --precision and of a manifest's `precision`, as percept_options has them. */
+static inline const char *settings_precision(int choice)
+{
+    return choice == 1 ? "fast" : "exact";
+}
+
 struct settings {
     int workers;       /* threads that compute, one a core */
     int load_threads;  /* models loaded at a time */
     const char *level; /* of kernels; NULL: the best */
+    int precision;     /* where a manifest says nothing; settings_precision names it */
     const char *region_prefix;
     bool private_regions;
     bool keep_regions;          /* packed weights survive us */

@@ -87,6 +87,27 @@ START_TEST(unknown_rows_and_precisions_are_refused)
 }
 END_TEST
 
+/* Another precision is another model: other weights, in another region. */
+START_TEST(a_precision_is_told_and_has_a_region_of_its_own)
+{
+    static const char *const precisions[] = {NULL, "exact", "fast"};
+    struct percept_description told[3];
+    struct percept_model *models[3];
+    for (int i = 0; i < 3; i++) {
+        const struct percept_options options = {.size = sizeof options, .precision = precisions[i]};
+        struct percept_err err = {0};
+        models[i] = percept_open("models/digits/model.onnx", &options, &err);
+        ck_assert_msg(models[i] != NULL, "%s", err.text);
+        percept_describe(models[i], &told[i]);
+        ck_assert_str_eq(told[i].precision, i < 2 ? "exact" : "fast");
+    }
+    ck_assert_str_eq(told[0].region_name, told[1].region_name);
+    ck_assert_str_ne(told[0].region_name, told[2].region_name);
+    for (int i = 0; i < 3; i++)
+        percept_close(models[i]);
+}
+END_TEST
+
 /* The n-th allocation fails, for every n: a sentence each time, and no leak (the sanitizer's word). */
 START_TEST(an_open_survives_any_allocation_that_fails)
 {
@@ -122,6 +143,7 @@ Suite *engine_open_suite(void)
     tcase_add_test(tests, shapes_that_can_never_work_are_refused_at_load);
     tcase_add_test(tests, external_data_are_refused_from_memory);
     tcase_add_test(tests, unknown_rows_and_precisions_are_refused);
+    tcase_add_test(tests, a_precision_is_told_and_has_a_region_of_its_own);
     tcase_add_loop_test(tests, an_open_survives_any_allocation_that_fails, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum precision shapes_precision = PRECISION_EXACT;
+
 static void describe(const struct conv_shape *s, char *text, size_t size)
 {
     snprintf(text, size,
@@ -81,7 +83,7 @@ struct conv_case {
 
 static struct conv_case prepare(const struct conv_shape *shape)
 {
-    struct conv_case c = {.shape = *shape, .algorithm = level->convolve->choose(shape, PRECISION_EXACT)};
+    struct conv_case c = {.shape = *shape, .algorithm = level->convolve->choose(shape, shapes_precision)};
     const int64_t in = volume(shape->in), out = volume(shape->out);
     const int64_t terms = shape->in_channels / shape->group * volume(shape->kernel);
     const int64_t n_weights = shape->out_channels * terms;

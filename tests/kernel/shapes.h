@@ -4,6 +4,9 @@
 
 #include "fixture.h"
 
+/* What algorithms are chosen for, here: exact unless a test says otherwise (tests are processes of their own). */
+extern enum precision shapes_precision;
+
 /* Any geometry; `depthwise`: one channel in and one out per group. */
 struct conv_shape shapes_draw(bool depthwise);
 /* One group, a square map and kernel. */

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "fake_model.h"
 #include "folder.h"
+#include "serve/settings.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -55,7 +56,7 @@ START_TEST(without_a_file_there_is_a_default)
         ck_assert_int_eq(manifest->max_queue_delay_us, -1);
         ck_assert_int_eq(manifest->max_queue_size, -1);
         ck_assert(!manifest->independent);
-        ck_assert_ptr_null(manifest->precision);
+        ck_assert_int_eq(manifest->precision, -1);
     }
 }
 END_TEST
@@ -104,6 +105,14 @@ START_TEST(a_picture_is_read_whole)
     ck_assert(manifest->independent);
     ck_assert_int_eq(manifest->n_warmup, 2);
     ck_assert_int_eq(manifest->warmup[1], 4);
+    ck_assert_str_eq(settings_precision(manifest->precision), "exact");
+}
+END_TEST
+
+START_TEST(a_precision_is_a_models_own)
+{
+    ck_assert_str_eq(settings_precision(read_good("{\"manifest\":1,\"precision\":\"fast\"}")->precision), "fast");
+    ck_assert_int_eq(read_good("{\"manifest\":1}")->precision, -1);
 }
 END_TEST
 
@@ -199,7 +208,7 @@ static const struct {
     {"{\"manifest\":2}", "manifest: expected 1", ERR_CONFIG},
     {"{\"manifest\":1,\"lables\":[]}", "lables: unknown key; known are manifest", ERR_CONFIG},
     {"{\"manifest\":1,\"description\":7}", "description: expected a string", ERR_CONFIG},
-    {"{\"manifest\":1,\"precision\":\"fast\"}", "precision: 'fast' is known but not served", ERR_UNSUPPORTED},
+    {"{\"manifest\":1,\"precision\":\"bf16\"}", "precision: 'bf16' is known but not served", ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"precision\":\"fp8\"}", "precision: expected one of exact|fast|bf16", ERR_CONFIG},
     {"{\"manifest\":1,\"stages\":[]}", "'stages' is known but not served", ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"sequence\":{}}", "'sequence' is known but not served", ERR_UNSUPPORTED},
@@ -418,6 +427,7 @@ Suite *serve_manifest_suite(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, without_a_file_there_is_a_default);
     tcase_add_test(tests, a_picture_is_read_whole);
+    tcase_add_test(tests, a_precision_is_a_models_own);
     tcase_add_test(tests, a_plain_picture_keeps_its_values_and_its_size);
     tcase_add_test(tests, a_vocabularys_line_numbers_are_its_ids);
     tcase_add_test(tests, labels_may_be_in_a_file);
