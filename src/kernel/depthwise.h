@@ -3,9 +3,16 @@
  *
  * A vector is WIDTH channels that know nothing of each other: there is nothing to sum over but taps, too
  * little work to pay for a copy. So no zeros are put around an edge; pixels skip the taps that they do not
- * see, and where eight neighbours see the same taps (all of them, or in a wide dilation the same side of them),
- * they share each load of a weight. An element's order of summation is that of the taps it sees, in either
- * case; where the window has more than one part of parts.h, parts are counted along these.
+ * see, and neighbours that see the same taps (all of them, or in a wide dilation the same side of them) are computed
+ * together, as lines: along a row, or where few lie side by side down a column. They share each load of a weight, and
+ * where taps are three or five in a row, at stride one or two, each load of an input too:
+ *
+ *     for each row of taps                    weights of the row: registers
+ *       for each input of the row             one load
+ *         for each tap that sees it           sum of its pixel += input * weight
+ *
+ * An element's order of summation is that of the taps it sees, in any of these ways; where the window has more than one
+ * part of parts.h, parts are counted along these.
  *
  * Which outputs see which taps is found once, when a shape is prepared: along each axis and phase the outputs
  * fall into spans that see the same ones, a few at either edge and all those between. A run walks spans.
@@ -17,7 +24,16 @@
 #include "kernel/kernel.h"
 #include "kernel/tile.h"
 
-enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_ROWS = 8, DEPTHWISE_PRODUCTS = 1 << 22 };
+enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_ROWS = 8, DEPTHWISE_PRODUCTS = 1 << 22, SLIDE_TAPS = 5 };
+
+/* Lengths of tiles whose taps are constants: sums, the taps of a row and one input live in registers. */
+#if MANY_REGISTERS
+enum { SLIDE_PIXELS = 14 };
+#define SLIDE_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#else
+enum { SLIDE_PIXELS = 8 };
+#define SLIDE_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#endif
 
 static bool depthwise_suits(const struct conv_shape *shape)
 {
@@ -167,33 +183,44 @@ static void depthwise_prepare(struct conv_prepared *prepared, const struct conv_
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-/* One output row: the taps of depth and height that it sees, and where things lie. */
+/* Outputs of one block that see the same taps of depth and height: one row of them, or several below each other. */
 struct depthwise_row {
     const float *input;                       /* the block's map, advanced to the first visible tap's row */
     const float *weights;                     /* of the same tap */
     int64_t n[2], in_step[2], weight_step[3]; /* visible taps of axes 0 and 1 and their steps */
     int64_t tap_step;                         /* floats between taps along the row */
-    int64_t pixel_step;
+    int64_t pixel_step, row_step;             /* of the input, from output to output along the row, and down */
+    int64_t out_row;
+    int64_t rows;     /* that see the same */
     struct tile tile; /* what finishing needs */
 };
 
-/* Pixels that see the same n taps along the row; `parted`, a constant: the window has more taps than one part. */
-INLINED void depthwise_pixels(struct depthwise_row *row, int pixels, bool parted, const float *x0, const float *w0,
-                              int64_t n)
+/* Where a line of outputs begins: its first tap that is there, that tap's weight, and the output. */
+struct line {
+    const float *x, *w;
+    float *output;
+    const float *residual; /* or NULL */
+    int64_t taps;          /* along the row */
+    int64_t pixels, pixel_step, out_pixel;
+};
+
+/* Pixels that see the same taps along the row; `parted`, a constant: the window has more taps than one part. */
+INLINED void depthwise_pixels(const struct depthwise_row *row, const struct line *line, const struct tile *tile,
+                              const float *x0, int pixels, bool parted)
 {
     vec sums[DEPTHWISE_PIXELS];
     UNROLL
     for (int p = 0; p < pixels; p++)
         sums[p] = splat(0);
-    const int64_t pixel_step = row->pixel_step;
+    const int64_t pixel_step = line->pixel_step;
     struct parts parts;
     int left = PART;
     parts_begin(&parts);
     for (int64_t d = 0; d < row->n[0]; d++)
         for (int64_t h = 0; h < row->n[1]; h++) {
             const float *x = x0 + d * row->in_step[0] + h * row->in_step[1];
-            const float *w = w0 + d * row->weight_step[0] + h * row->weight_step[1];
-            for (int64_t t = 0; t < n; t++, x += row->tap_step, w += row->weight_step[2]) {
+            const float *w = line->w + d * row->weight_step[0] + h * row->weight_step[1];
+            for (int64_t t = 0; t < line->taps; t++, x += row->tap_step, w += row->weight_step[2]) {
                 if (parted && left-- == 0) {
                     parts_add(&parts, pixels, sums);
                     left = PART - 1;
@@ -206,26 +233,128 @@ INLINED void depthwise_pixels(struct depthwise_row *row, int pixels, bool parted
         }
     if (parted)
         parts_end(&parts, pixels, sums);
-    tile_finish(&row->tile, 1, pixels, 1, sums);
+    tile_finish(tile, 1, pixels, 1, sums);
 }
 
-/* Outputs of one phase along one row: full tiles of what sees the same taps, single ones of what is left. */
-INLINED void depthwise_along(struct depthwise_row *row, const struct spans *spans, const struct span *span, bool parted,
-                             float *output, const float *residual)
+/* The same for pixels side by side and taps side by side, their numbers constants: each input is loaded once for all
+ * taps that see it, in the order in which a pixel sees them. */
+INLINED void depthwise_slide(const struct depthwise_row *row, const struct line *line, const struct tile *tile,
+                             const float *x0, int pixels, int taps, int stride)
+{
+    vec sums[SLIDE_PIXELS], weights[SLIDE_TAPS];
+    UNROLL
+    for (int p = 0; p < pixels; p++)
+        sums[p] = splat(0);
+    for (int64_t d = 0; d < row->n[0]; d++)
+        for (int64_t h = 0; h < row->n[1]; h++) {
+            const float *x = x0 + d * row->in_step[0] + h * row->in_step[1];
+            const float *w = line->w + d * row->weight_step[0] + h * row->weight_step[1];
+            UNROLL
+            for (int t = 0; t < taps; t++)
+                weights[t] = load(w + t * WIDTH);
+            UNROLL
+            for (int i = 0; i < (pixels - 1) * stride + taps; i++) {
+                const vec in = load(x + i * WIDTH);
+                UNROLL
+                for (int t = i % stride; t < taps; t += stride) {
+                    const int p = (i - t) / stride;
+                    if (t <= i && p < pixels)
+                        sums[p] = in * weights[t] + sums[p];
+                }
+            }
+        }
+    tile_finish(tile, 1, pixels, 1, sums);
+}
+
+/* A line in tiles of nearly equal length. taps and stride are constants; no taps: any number, at any distance. */
+INLINED void depthwise_line(const struct depthwise_row *row, const struct line *line, bool parted, int taps, int stride)
+{
+    const int64_t tiles = ceil_div(line->pixels, taps ? SLIDE_PIXELS : DEPTHWISE_PIXELS);
+    const int64_t pixels = line->pixels / tiles, longer = line->pixels % tiles;
+    const int64_t out_pixel = line->out_pixel, in_step = line->pixel_step;
+    struct tile tile = row->tile;
+    const float *x = line->x;
+    tile.output = line->output;
+    tile.residual = line->residual;
+    tile.out_pixel = out_pixel;
+    for (int64_t i = 0; i < tiles; i++) {
+        const int64_t n = pixels + (i < longer);
+        switch (n) {
+#define CASE(N)                                                                                                        \
+    case N:                                                                                                            \
+        if (taps)                                                                                                      \
+            depthwise_slide(row, line, &tile, x, N, taps, stride);                                                     \
+        else if (N <= DEPTHWISE_PIXELS)                                                                                \
+            depthwise_pixels(row, line, &tile, x, N <= DEPTHWISE_PIXELS ? N : 1, parted);                              \
+        break;
+            SLIDE_LIST(CASE)
+#undef CASE
+        default:
+            break;
+        }
+        x += n * in_step;
+        tile.output += n * out_pixel;
+        tile.residual = tile.residual ? tile.residual + n * out_pixel : NULL;
+    }
+}
+
+typedef void depthwise_lines(const struct depthwise_row *row, const struct line *line);
+
+#define LINE(NAME, PARTED, TAPS, STRIDE)                                                                               \
+    static __attribute__((noinline)) void depthwise_##NAME(const struct depthwise_row *row, const struct line *line)   \
+    {                                                                                                                  \
+        depthwise_line(row, line, PARTED, TAPS, STRIDE);                                                               \
+    }
+
+LINE(parted, true, 0, 1)
+LINE(any, false, 0, 1)
+LINE(3_1, false, 3, 1)
+LINE(3_2, false, 3, 2)
+LINE(5_1, false, 5, 1)
+LINE(5_2, false, 5, 2)
+
+/* What computes the outputs that see all these taps of a row. */
+static depthwise_lines *lines_of(const struct depthwise_row *row, int64_t taps, bool parted)
+{
+    const int64_t stride = row->pixel_step / WIDTH;
+    if (parted)
+        return depthwise_parted;
+    if (row->tap_step != WIDTH || row->weight_step[2] != WIDTH)
+        return depthwise_any;
+    if (taps == 3)
+        return stride == 1 ? depthwise_3_1 : stride == 2 ? depthwise_3_2 : depthwise_any;
+    if (taps == 5)
+        return stride == 1 ? depthwise_5_1 : stride == 2 ? depthwise_5_2 : depthwise_any;
+    return depthwise_any;
+}
+
+/* Outputs of one phase of the row, and of those below it. Where few lie side by side, as at an edge, but more below
+ * each other, lines run down: a single pixel is a chain of multiply-adds that wait for each other. */
+static void depthwise_along(const struct depthwise_row *row, const struct spans *spans, const struct span *span,
+                            bool parted, float *output, const float *residual)
 {
     const struct phase *phase = &spans->phase;
     for (int64_t i = 0; i < spans->n; i++, span++) {
-        const int64_t n = span->end - span->first;
-        const float *w = row->weights + span->first * row->weight_step[2];
-        const float *x = row->input + phase->offset * WIDTH + span->first * row->tap_step;
-        for (int64_t j = span->from, pixels; j < span->to; j += pixels) {
-            row->tile.output = output + j * row->tile.out_pixel;
-            row->tile.residual = residual ? residual + j * row->tile.out_pixel : NULL;
-            pixels = span->to - j >= DEPTHWISE_PIXELS ? DEPTHWISE_PIXELS : 1;
-            if (pixels > 1)
-                depthwise_pixels(row, DEPTHWISE_PIXELS, parted, x + j * row->pixel_step, w, n);
-            else
-                depthwise_pixels(row, 1, parted, x + j * row->pixel_step, w, n);
+        const int64_t pixels = span->to - span->from, at = span->from * row->tile.out_pixel;
+        struct line line = {.x = row->input + phase->offset * WIDTH + span->first * row->tap_step +
+                                 span->from * row->pixel_step,
+                            .w = row->weights + span->first * row->weight_step[2],
+                            .output = output + at,
+                            .residual = residual ? residual + at : NULL,
+                            .taps = span->end - span->first};
+        const bool down = pixels < DEPTHWISE_PIXELS / 2 && pixels < row->rows;
+        const int64_t lines = down ? pixels : row->rows;
+        const int64_t in_line = down ? row->pixel_step : row->row_step;
+        const int64_t out_line = down ? row->tile.out_pixel : row->out_row;
+        depthwise_lines *run = down ? (parted ? depthwise_parted : depthwise_any) : lines_of(row, line.taps, parted);
+        line.pixels = down ? row->rows : pixels;
+        line.pixel_step = down ? row->row_step : row->pixel_step;
+        line.out_pixel = down ? row->out_row : row->tile.out_pixel;
+        for (int64_t k = 0; k < lines; k++) {
+            run(row, &line);
+            line.x += in_line;
+            line.output += out_line;
+            line.residual = line.residual ? line.residual + out_line : NULL;
         }
     }
 }
@@ -251,6 +380,10 @@ static void depthwise_see(const struct depthwise *depthwise, struct depthwise_ro
     const struct span *span = depthwise_spans(depthwise) + spans->first;
     while (j >= span->to)
         span++;
+    if (axis == 1) {
+        row->rows = depthwise->shape.transposed ? 1 : span->to - j;
+        row->row_step = phase->in_step * depthwise->line[1];
+    }
     row->n[axis] = span->end - span->first;
     row->in_step[axis] = phase->tap_step * depthwise->line[axis];
     row->weight_step[axis] = phase->taps.step * depthwise->tap_line[axis];
@@ -260,12 +393,15 @@ static void depthwise_see(const struct depthwise *depthwise, struct depthwise_ro
     row->weights += (phase->taps.first + span->first * phase->taps.step) * depthwise->tap_line[axis];
 }
 
-/* `row` knows its map, weights and what finishing needs. */
-static void depthwise_row(const struct depthwise *depthwise, struct depthwise_row row, float *output,
-                          const float *residual, int64_t depth, int64_t height)
+/* Rows of a map from (depth, height) on that see the same taps, at most `most`; how many they are. `row` knows its map,
+ * weights and what finishing needs. */
+static int64_t depthwise_rows(const struct depthwise *depthwise, struct depthwise_row row, float *output,
+                              const float *residual, int64_t depth, int64_t height, int64_t most)
 {
     depthwise_see(depthwise, &row, 0, depth);
     depthwise_see(depthwise, &row, 1, height);
+    row.rows = least(row.rows, most);
+    row.out_row = depthwise->shape.out[2] * WIDTH;
     const float *weights = row.weights;
     for (int64_t i = depthwise->first[2]; i < depthwise->n_phases; i++) {
         const struct spans *spans = depthwise->phases + i;
@@ -277,11 +413,9 @@ static void depthwise_row(const struct depthwise *depthwise, struct depthwise_ro
         row.tap_step = phase->tap_step * WIDTH;
         row.pixel_step = phase->in_step * WIDTH;
         row.tile.out_pixel = phase->step * WIDTH;
-        if (depthwise->taps > PART)
-            depthwise_along(&row, spans, span, true, output + phase->first * WIDTH, plus);
-        else
-            depthwise_along(&row, spans, span, false, output + phase->first * WIDTH, plus);
+        depthwise_along(&row, spans, span, depthwise->taps > PART, output + phase->first * WIDTH, plus);
     }
+    return row.rows;
 }
 
 static void depthwise_run(const struct conv_prepared *prepared, const float *input, const float *packed, float *output,
@@ -303,10 +437,11 @@ static void depthwise_run(const struct conv_prepared *prepared, const float *inp
                                                    .wanted = WIDTH,
                                                    .epilogue = epilogue,
                                                    .bounds = bounds_of(epilogue)}};
-        for (int64_t r = rows * slice / slices; r < rows * (slice + 1) / slices; r++) {
+        const int64_t end = rows * (slice + 1) / slices;
+        for (int64_t r = rows * slice / slices; r < end;) {
             const int64_t at = (block * rows + r) * width;
-            depthwise_row(depthwise, row, output + at, epilogue->residual ? epilogue->residual + at : NULL, r / height,
-                          r % height);
+            r += depthwise_rows(depthwise, row, output + at, epilogue->residual ? epilogue->residual + at : NULL,
+                                r / height, r % height, end - r);
         }
     }
 }

@@ -138,16 +138,7 @@ START_TEST(conv_bits_do_not_depend_on_position)
         for (int64_t i = 0; i < channels * size * size; i++)
             plain[i] = pattern[i / (size * size)];
         float *input = to_blocks(plain, channels, size * size);
-        float *weights = guarded_numbers(40 * channels * 9);
-        const int algorithm = level->convolve->choose(&shape, PRECISION_EXACT);
-        float *packed = guarded((int64_t)(level->convolve->pack_bytes(algorithm, &shape) / sizeof(float)));
-        struct conv_prepared *prepared = prepared_for(level, &shape);
-        float *scratch = guarded((int64_t)(level->convolve->scratch_bytes(prepared) / sizeof(float)));
-        float *output = to_blocks(NULL, 40, size * size);
-        level->convolve->pack(algorithm, &shape, packed, weights, NULL);
-        level->convolve->run(prepared, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
-                             level->convolve->units(prepared));
-        free(prepared);
+        float *output = shapes_run(&shape, input, guarded_numbers(40 * channels * 9));
         for (int64_t c = 0; c < 40; c++)
             for (int64_t y = 1; y + 1 < size; y++)
                 for (int64_t x = 1; x + 1 < size; x++) {

@@ -38,6 +38,55 @@ START_TEST(depthwise_computes_layers_of_known_models)
 }
 END_TEST
 
+/* Rows of every length, in every kind of tile. */
+START_TEST(depthwise_computes_rows_of_any_length)
+{
+    begin(_i);
+    for (int64_t kernel = 2; kernel <= 7; kernel++)
+        for (int64_t stride = 1; stride <= 3; stride++)
+            for (int64_t size = kernel; size <= 34; size += size < 9 ? 1 : 3) {
+                const struct conv_shape same = square(level->width, size, kernel, stride, kernel / 2);
+                const struct conv_shape valid = square(3, size, kernel, stride, 0);
+                shapes_check(&same);
+                shapes_check(&valid);
+            }
+}
+END_TEST
+
+/* Of the outputs along an axis the first that sees the same taps as this one, by a kernel of 2 reach + 1. */
+static int64_t alike(int64_t at, int64_t size, int64_t reach)
+{
+    return at < reach || at >= size - reach ? at : reach;
+}
+
+/* Over a picture of one number per channel outputs that see the same taps have the same bits, along rows and down. */
+START_TEST(depthwise_bits_do_not_depend_on_position)
+{
+    begin(_i);
+    const int64_t channels = level->width + 2, w = level->width;
+    for (int64_t size = 7; size < 40; size += 3)
+        for (int64_t reach = 1; reach <= 3; reach++) {
+            const struct conv_shape shape = square(channels, size, 2 * reach + 1, 1, reach);
+            const float *pattern = guarded_numbers(channels);
+            float *plain = guarded(channels * size * size);
+            for (int64_t i = 0; i < channels * size * size; i++)
+                plain[i] = pattern[i / (size * size)];
+            float *output = shapes_run(&shape, to_blocks(plain, channels, size * size),
+                                       guarded_numbers(channels * shape.kernel[1] * shape.kernel[2]));
+            for (int64_t c = 0; c < channels; c++)
+                for (int64_t y = 0; y < size; y++)
+                    for (int64_t x = 0; x < size; x++) {
+                        const float *map = output + c / w * size * size * w + c % w;
+                        const int64_t twin = alike(y, size, reach) * size + alike(x, size, reach);
+                        FAIL_UNLESS(same_bits(map + (y * size + x) * w, map + twin * w, 1),
+                                    "size %ld reach %ld channel %ld at %ld, %ld", (long)size, (long)reach, (long)c,
+                                    (long)y, (long)x);
+                    }
+            release();
+        }
+}
+END_TEST
+
 /* More taps than one part of a sum has: 9 x 9 = 81, of which some lie outside. */
 START_TEST(depthwise_sums_large_windows_in_parts)
 {
@@ -89,6 +138,8 @@ Suite *kernel_depthwise_suite(void)
     Suite *suite = suite_create("kernel/depthwise");
     fixture_add(suite, "depthwise_computes_random_geometry", depthwise_computes_random_geometry);
     fixture_add(suite, "depthwise_computes_layers_of_known_models", depthwise_computes_layers_of_known_models);
+    fixture_add(suite, "depthwise_computes_rows_of_any_length", depthwise_computes_rows_of_any_length);
+    fixture_add(suite, "depthwise_bits_do_not_depend_on_position", depthwise_bits_do_not_depend_on_position);
     fixture_add(suite, "depthwise_sums_large_windows_in_parts", depthwise_sums_large_windows_in_parts);
     fixture_add(suite, "depthwise_sees_through_wide_dilations", depthwise_sees_through_wide_dilations);
     fixture_add(suite, "depthwise_prepares_any_length", depthwise_prepares_any_length);

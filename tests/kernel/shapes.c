@@ -1,4 +1,5 @@
 /* shapes.c - see shapes.h */
+#include "prepared.h"
 #include "shapes.h"
 
 #include <limits.h>
@@ -226,4 +227,18 @@ struct conv_shape shapes_square(int64_t in, int64_t out, int64_t size, int64_t k
                                .stride = {1, stride, stride},
                                .dilation = {1, 1, 1},
                                .pad = {0, pad, pad}};
+}
+
+float *shapes_run(const struct conv_shape *shape, const float *input, const float *weights)
+{
+    const int algorithm = level->convolve->choose(shape, PRECISION_EXACT);
+    float *packed = guarded((int64_t)(level->convolve->pack_bytes(algorithm, shape) / sizeof(float)));
+    struct conv_prepared *prepared = prepared_for(level, shape);
+    float *scratch = guarded((int64_t)(level->convolve->scratch_bytes(prepared) / sizeof(float)));
+    float *output = to_blocks(NULL, shape->out_channels, volume(shape->out));
+    level->convolve->pack(algorithm, shape, packed, weights, NULL);
+    level->convolve->run(prepared, input, packed, output, &(struct epilogue){.act = ACT_NONE}, scratch, 0,
+                         level->convolve->units(prepared));
+    free(prepared);
+    return output;
 }

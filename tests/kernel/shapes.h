@@ -13,6 +13,9 @@ struct conv_shape shapes_draw(bool depthwise);
 struct conv_shape shapes_square(int64_t in, int64_t out, int64_t size, int64_t kernel, int64_t stride, int64_t pad);
 /* All of an item and its units in pieces, with weights, epilogue and layout drawn. */
 void shapes_check(const struct conv_shape *shape);
+/* The output of an item, input and weights as the kernel takes them, without bias and activation. It lasts until
+ * release(). */
+float *shapes_run(const struct conv_shape *shape, const float *input, const float *weights);
 /* What was prepared runs from a copy as well, when the first is gone, and no run changes a byte of it. */
 void shapes_check_moved(const struct conv_shape *shape);
 /* Two threads that run one prepared convolution at a time, each some of the units, give what one gives. */
