@@ -64,14 +64,17 @@ struct conv_plan {
 
 /* --- geometry ----------------------------------------------------------------------------------------------------- */
 
-/* A stem (few channels) would waste most lanes of a block, and a group in general begins in the
- * middle of one. Blocks are for groups that fill them, and for depthwise, which is a group per
- * lane. */
+#define STEM_CHANNELS 4
+
+/* A stem reads a picture of up to four channels, which is plain already. Inside a network there are blocks, and a
+ * block of which half the lanes are in use is read faster than it is made planes: only the channels that are there
+ * are multiplied. A group in general begins in the middle of a block. Blocks are for one group, for groups that fill
+ * them, and for depthwise, which is a group per lane. */
 static bool input_plain(const struct conv_shape *shape, int width)
 {
     const int64_t group = shape->group, in = shape->in_channels, out = shape->out_channels;
     if (group == 1)
-        return in < width;
+        return in <= STEM_CHANNELS && in < width;
     const bool depthwise = group == in && group == out;
     const bool whole = in / group % width == 0 && out / group % width == 0;
     return !depthwise && !whole;
