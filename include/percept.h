@@ -199,7 +199,10 @@ bool percept_prepare(struct percept_session *session, struct percept_err *err);
  * the next percept_resize of any input. NULL if the shape is not set or memory is short. */
 void *percept_input(struct percept_session *session, int input);
 
-/* Runs the network. Allocates nothing when these shapes have been run before. `context` may be NULL. */
+/* Runs the network. Allocates nothing when these shapes have been run before. `context` may be NULL.
+ * Numbers are rounded to nearest, and arithmetic takes denormal ones (below 1.2e-38, of doubles 2.2e-308) for zero, in
+ * every thread that computes and whatever the caller's thread does, which is as it was afterwards. What compares,
+ * converts or jumps at zero (Equal, Cast, Ceil, Log, Div, ...) sees them as they are. */
 bool percept_run(struct percept_session *session, const struct percept_run_context *context, struct percept_err *err);
 
 /* Do the items of a batch at the shapes that are set depend on nothing but themselves, so that each has the bits

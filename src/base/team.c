@@ -36,6 +36,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/mode.h"
 
 #define EPOCH_SHIFT 8
 #define OPEN 0x80u
@@ -58,6 +59,7 @@ struct percept_team {
     team_work *work;
     void *arg;
     int64_t n, grain, n_blocks, most_blocks; /* at a time */
+    uint64_t mode;                           /* the leader's, in which helpers compute too */
     struct watch *watch;
     bool brief;
 
@@ -209,6 +211,7 @@ void team_split(struct percept_team *team, int64_t n, int64_t grain, team_work *
     team->n = n;
     team->grain = grain;
     team->n_blocks = n / grain;
+    team->mode = mode_get();
     const bool alone = team->most == 1; /* no word, no waiting */
     int64_t share = team->n_blocks / (alone ? 1 : (int64_t)team_size(team) * CHUNKS_EACH);
     team->most_blocks = share > 1 ? share : 1;
@@ -246,7 +249,9 @@ static int join(struct percept_team *team)
 
 static void work_inside(struct percept_team *team, int member)
 {
+    const uint64_t mode = mode_enter(team->mode);
     claim_chunks(team, member);
+    mode_set(mode);
     uint32_t before = atomic_fetch_sub(&team->word, 1);
     if ((before & (OPEN | INSIDE)) == 1)
         wake_all(team);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/mode.h"
 #include "engine/axes.h"
 #include "engine/describe.h"
 #include "engine/fold.h"
@@ -200,8 +201,10 @@ static struct percept_model *open_bytes(struct bytes file, const char *path, con
         memcpy(&options, given, given->size ? given->size : sizeof options);
     struct percept_model *model = arena_buffer(sizeof *model);
     struct source source = {.path = path, .stamp = stamp, .place = {-1, -1}, .digest = pack_digest_new()};
+    const uint64_t mode = mode_enter(MODE_EXACT); /* weights are packed to the same bits whoever asks */
     bool good = model && source.digest ? open_graph(model, file, &source, &options, err)
                                        : err_memory(err, "a model", sizeof *model);
+    mode_set(mode);
     pack_digest_free(source.digest);
     file_place_close(&source.place);
     if (good && (describe_packed(model) || err_set(err, ERR_MEMORY, "out of memory"))) {

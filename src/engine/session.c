@@ -10,6 +10,7 @@
  *
  * Threads: one at a time, its holder. Helpers come in through the run's team only.
  */
+#include "base/mode.h"
 #include "base/watch.h"
 #include "engine/depth.h"
 #include "engine/items.h"
@@ -238,7 +239,11 @@ bool percept_prepare(struct percept_session *session, struct percept_err *err)
         if (frame_feeds(session->frame)[i].rank < 0)
             return err_set(err, ERR_INVALID, "the shape of input '%s' has free dimensions and is not set",
                            session->model->inputs[i].name);
-    return (prepare_ranks(session, err) || of_request(err) || name_empty(session, err)) && judge_freed(session, err);
+    const uint64_t mode = mode_enter(MODE_EXACT);
+    const bool good =
+        (prepare_ranks(session, err) || of_request(err) || name_empty(session, err)) && judge_freed(session, err);
+    mode_set(mode);
+    return good;
 }
 
 void *percept_input(struct percept_session *session, int input)
@@ -308,8 +313,10 @@ bool percept_run(struct percept_session *session, const struct percept_run_conte
     session->n_profile = 0;
     if (!percept_prepare(session, err))
         return false;
+    const uint64_t mode = mode_enter(MODE_EXACT); /* of what lies between steps; each has its own (op_run) */
     const bool ok = session->depth_first ? depth_run(session->depth, context, observer, err)
                                          : frame_run(session->frame, context, observer, err);
+    mode_set(mode);
     return ok || of_request(err) || name_empty(session, err);
 }
 

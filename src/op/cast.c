@@ -393,8 +393,17 @@ static void cast_batch(struct batch_view *view)
         batch_axis_all(view, view->in[0]);
 }
 
-const struct op_rule op_cast = {.check = cast_check, .shape = cast_shape, .run = cast_run, .batch = cast_batch};
-const struct op_rule op_cast_like = {
-    .check = cast_check, .shape = cast_shape, .run = cast_run, .batch = cast_batch, .variant = CAST_LIKE};
-const struct op_rule op_bit_cast = {
-    .check = cast_check, .shape = cast_shape, .run = cast_run, .batch = cast_batch, .variant = BIT_CAST};
+const struct op_rule op_cast = {
+    .check = cast_check, .shape = cast_shape, .run = cast_run, .batch = cast_batch, .flags = OP_EXACT};
+const struct op_rule op_cast_like = {.check = cast_check,
+                                     .shape = cast_shape,
+                                     .run = cast_run,
+                                     .batch = cast_batch,
+                                     .flags = OP_EXACT,
+                                     .variant = CAST_LIKE};
+const struct op_rule op_bit_cast = {.check = cast_check,
+                                    .shape = cast_shape,
+                                    .run = cast_run,
+                                    .batch = cast_batch,
+                                    .flags = OP_EXACT,
+                                    .variant = BIT_CAST};

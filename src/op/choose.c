@@ -261,7 +261,8 @@ static void topk_batch(struct batch_view *view)
         batch_axis_all(view, view->in[0]);
 }
 
-const struct op_rule op_top_k = {.check = topk_check, .shape = topk_shape, .run = topk_run, .batch = topk_batch};
+const struct op_rule op_top_k = {
+    .check = topk_check, .shape = topk_shape, .run = topk_run, .batch = topk_batch, .flags = OP_EXACT};
 
 /* --- NonZero ------------------------------------------------------------------------------------------------------ */
 
@@ -329,7 +330,7 @@ static bool nonzero_run(struct step *step, struct run_env *env, struct percept_e
 }
 
 const struct op_rule op_non_zero = {
-    .check = nonzero_check, .shape = nonzero_shape, .run = nonzero_run, .flags = OP_DATA_DIMS};
+    .check = nonzero_check, .shape = nonzero_shape, .run = nonzero_run, .flags = OP_DATA_DIMS | OP_EXACT};
 
 /* --- Compress ----------------------------------------------------------------------------------------------------- */
 

@@ -242,7 +242,7 @@ static bool nms_run(struct step *step, struct run_env *env, struct percept_err *
 }
 
 const struct op_rule op_non_max_suppression = {
-    .check = nms_check, .shape = nms_shape, .run = nms_run, .flags = OP_DATA_DIMS};
+    .check = nms_check, .shape = nms_shape, .run = nms_run, .flags = OP_DATA_DIMS | OP_EXACT};
 
 /* --- RoiAlign: check and shape ------------------------------------------------------------------------------------ */
 

@@ -212,8 +212,11 @@ static bool imputer_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_imputer = {
-    .check = imputer_check, .shape = imputer_shape, .run = imputer_run, .batch = batch_axis_elements};
+const struct op_rule op_imputer = {.check = imputer_check,
+                                   .shape = imputer_shape,
+                                   .run = imputer_run,
+                                   .batch = batch_axis_elements,
+                                   .flags = OP_EXACT};
 
 /* --- Binarizer ---------------------------------------------------------------------------------------------------- */
 
@@ -263,8 +266,11 @@ static bool binarizer_run(struct step *step, struct run_env *env, struct percept
     return true;
 }
 
-const struct op_rule op_binarizer = {
-    .check = binarizer_check, .shape = binarizer_shape, .run = binarizer_run, .batch = batch_axis_elements};
+const struct op_rule op_binarizer = {.check = binarizer_check,
+                                     .shape = binarizer_shape,
+                                     .run = binarizer_run,
+                                     .batch = batch_axis_elements,
+                                     .flags = OP_EXACT};
 
 /* --- Normalizer --------------------------------------------------------------------------------------------------- */
 

@@ -325,12 +325,18 @@ static bool encoder_run(struct step *step, struct run_env *env, struct percept_e
     return true;
 }
 
-const struct op_rule op_label_encoder = {
-    .check = encoder_check, .shape = encoder_shape, .run = encoder_run, .batch = batch_axis_elements};
-const struct op_rule op_label_classes = {
-    .check = classes_check, .shape = encoder_shape, .run = encoder_run, .batch = batch_axis_elements};
+const struct op_rule op_label_encoder = {.check = encoder_check,
+                                         .shape = encoder_shape,
+                                         .run = encoder_run,
+                                         .batch = batch_axis_elements,
+                                         .flags = OP_EXACT};
+const struct op_rule op_label_classes = {.check = classes_check,
+                                         .shape = encoder_shape,
+                                         .run = encoder_run,
+                                         .batch = batch_axis_elements,
+                                         .flags = OP_EXACT};
 const struct op_rule op_category_mapper = {
-    .check = mapper_check, .shape = encoder_shape, .run = encoder_run, .batch = batch_axis_elements};
+    .check = mapper_check, .shape = encoder_shape, .run = encoder_run, .batch = batch_axis_elements, .flags = OP_EXACT};
 
 /* --- OneHotEncoder ------------------------------------------------------------------------------------------------ */
 
@@ -415,7 +421,7 @@ static void one_hot_batch(struct batch_view *view)
 }
 
 const struct op_rule op_one_hot_encoder = {
-    .check = one_hot_check, .shape = one_hot_shape, .run = one_hot_run, .batch = one_hot_batch};
+    .check = one_hot_check, .shape = one_hot_shape, .run = one_hot_run, .batch = one_hot_batch, .flags = OP_EXACT};
 
 /* --- ZipMap ------------------------------------------------------------------------------------------------------- */
 

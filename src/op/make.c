@@ -244,7 +244,7 @@ static bool range_run(struct step *step, struct run_env *env, struct percept_err
     return true;
 }
 
-const struct op_rule op_range = {.check = range_check, .shape = range_shape, .run = range_run};
+const struct op_rule op_range = {.check = range_check, .shape = range_shape, .run = range_run, .flags = OP_EXACT};
 
 /* --- EyeLike ------------------------------------------------------------------------------------------------------ */
 

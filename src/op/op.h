@@ -197,6 +197,7 @@ enum op_flags {
     OP_MULTIPLIES = 1024,   /* their product */
     OP_RESHAPES = 2048,     /* gives input 0 under the dims that input 1 lists */
     OP_PASSES = 4096,       /* with one input and one output that is wanted: gives that input */
+    OP_EXACT = 8192,        /* is told denormal numbers: next to zero what it gives jumps, as of Equal, Ceil, Log */
 };
 
 struct batch_view; /* op/batch_axis.h */

@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#include "base/mode.h"
+
 #define OP(name, since, rule) extern const struct op_rule op_##rule;
 #define OP_ML(name, since, rule) extern const struct op_rule op_##rule;
 #define OP_MS(name, since, rule) extern const struct op_rule op_##rule;
@@ -82,7 +84,12 @@ static bool gives_nothing(const struct step *step)
 
 bool op_run(struct step *step, struct run_env *env, struct percept_err *err)
 {
-    return gives_nothing(step) || step->op->rule->run(step, env, err);
+    if (gives_nothing(step))
+        return true;
+    const uint64_t before = mode_enter(step->op->rule->flags & OP_EXACT ? MODE_EXACT : MODE_FLUSHED);
+    const bool good = step->op->rule->run(step, env, err);
+    mode_set(before);
+    return good;
 }
 
 static int compare_text(struct bytes a, const char *b)

@@ -602,9 +602,10 @@ static void arg_batch(struct batch_view *view)
     batch_axis_reduced(view, reduced, priv->keepdims);
 }
 
-const struct op_rule op_arg_max = {.check = arg_check, .shape = arg_shape, .run = arg_run, .batch = arg_batch};
+const struct op_rule op_arg_max = {
+    .check = arg_check, .shape = arg_shape, .run = arg_run, .batch = arg_batch, .flags = OP_EXACT};
 const struct op_rule op_arg_min = {
-    .check = arg_check, .shape = arg_shape, .run = arg_run, .batch = arg_batch, .variant = 1};
+    .check = arg_check, .shape = arg_shape, .run = arg_run, .batch = arg_batch, .flags = OP_EXACT, .variant = 1};
 
 /* --- CumSum, CumProd ---------------------------------------------------------------------------------------------- */
 

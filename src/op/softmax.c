@@ -331,10 +331,14 @@ static void softmax_batch(struct batch_view *view)
     softmax_apart(view, softmax->axis, softmax->flat);
 }
 
-#define SOFTMAX_RULE(name, kind_)                                                                                      \
-    const struct op_rule op_##name = {                                                                                 \
-        .check = softmax_check, .shape = softmax_shape, .run = softmax_run, .batch = softmax_batch, .variant = kind_}
+#define SOFTMAX_RULE(name, kind_, flags_)                                                                              \
+    const struct op_rule op_##name = {.check = softmax_check,                                                          \
+                                      .shape = softmax_shape,                                                          \
+                                      .run = softmax_run,                                                              \
+                                      .batch = softmax_batch,                                                          \
+                                      .variant = kind_,                                                                \
+                                      .flags = flags_}
 
-SOFTMAX_RULE(softmax, SOFTMAX);
-SOFTMAX_RULE(log_softmax, SOFTMAX_LOG);
-SOFTMAX_RULE(hardmax, SOFTMAX_HARD);
+SOFTMAX_RULE(softmax, SOFTMAX, 0);
+SOFTMAX_RULE(log_softmax, SOFTMAX_LOG, 0);
+SOFTMAX_RULE(hardmax, SOFTMAX_HARD, OP_EXACT);

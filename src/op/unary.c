@@ -393,6 +393,8 @@ bool unary_activation(struct node_ctx *ctx, struct fusion *fusion)
 
 const struct op_rule op_unary = {
     .check = unary_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements};
+const struct op_rule op_unary_exact = {
+    .check = unary_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements, .flags = OP_EXACT};
 const struct op_rule op_unary_scaled = {
     .check = scaled_check, .shape = unary_shape, .run = unary_run, .batch = batch_axis_elements};
 const struct op_rule op_gelu = {

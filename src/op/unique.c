@@ -236,4 +236,4 @@ static bool unique_run(struct step *step, struct run_env *env, struct percept_er
 }
 
 const struct op_rule op_unique = {
-    .check = unique_check, .shape = unique_shape, .run = unique_run, .flags = OP_DATA_DIMS};
+    .check = unique_check, .shape = unique_shape, .run = unique_run, .flags = OP_DATA_DIMS | OP_EXACT};

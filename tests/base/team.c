@@ -1,6 +1,8 @@
 /* team.c - every piece is done once, by members that can be told apart; also under -fsanitize=thread. */
 #include "base/team.h"
 
+#include "base/mode.h"
+
 #include <check.h>
 #include <dlfcn.h>
 #include <pthread.h>
@@ -294,6 +296,51 @@ START_TEST(a_helper_works_for_one_range_after_the_other)
 }
 END_TEST
 
+struct modes {
+    atomic_int seen; /* members, a bit each */
+    uint64_t of[2];  /* in which each computed */
+};
+
+static void note_mode(void *arg, int64_t from, int64_t to, int member)
+{
+    struct modes *modes = arg;
+    (void)from;
+    (void)to;
+    modes->of[member] = mode_get();
+    atomic_fetch_or(&modes->seen, 1 << member);
+    while (atomic_load(&modes->seen) != 3)
+        ;
+}
+
+static void *help_exactly(void *team)
+{
+    mode_set(MODE_EXACT);
+    percept_team_help(team);
+    return (void *)(uintptr_t)mode_get();
+}
+
+START_TEST(helpers_compute_in_the_mode_of_their_leader)
+{
+    struct percept_err err;
+    struct percept_team *team = team_new(TEAM_MAX, &err);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, help_exactly, team), 0);
+    while (team_size(team) < 2)
+        ;
+    struct modes modes = {.seen = 0};
+    const uint64_t before = mode_enter(MODE_FLUSHED);
+    team_split(team, PIECES, 1, note_mode, &modes);
+    mode_set(before);
+    ck_assert_uint_eq(modes.of[0], MODE_FLUSHED);
+    ck_assert_uint_eq(modes.of[1], MODE_FLUSHED);
+    percept_team_close(team);
+    void *after;
+    pthread_join(thread, &after);
+    ck_assert_uint_eq((uintptr_t)after, MODE_EXACT);
+    percept_team_free(team);
+}
+END_TEST
+
 /* Wake-up calls so far. */
 static atomic_int wakes;
 
@@ -563,6 +610,7 @@ Suite *base_team_suite(void)
     tcase_add_test(tests, closing_in_the_middle_of_a_run_loses_nothing);
     tcase_add_test(tests, a_helper_that_is_sent_home_leaves_the_range_to_the_leader);
     tcase_add_test(tests, a_helper_works_for_one_range_after_the_other);
+    tcase_add_test(tests, helpers_compute_in_the_mode_of_their_leader);
     tcase_add_test(tests, a_helper_sleeps_until_there_is_work);
     tcase_add_test(tests, a_range_is_cut_into_a_few_chunks_of_whole_blocks);
     tcase_add_test(tests, what_is_brief_is_not_watched);

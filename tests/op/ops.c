@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mode.h"
 #include "harness.h"
 #include "op/cast.h"
 
@@ -129,6 +130,154 @@ START_TEST(what_gives_nothing_takes_no_time)
     harness_end(&h);
 }
 END_TEST
+
+/* --- denormal numbers --------------------------------------------------------------------------------------------- */
+
+#define TINY 1e-40f
+#define EACH_LEVEL(LEVEL)                                                                                              \
+    for (const char *const *name_ = pick_names(); *name_; name_++)                                                     \
+        for (const struct kernels *LEVEL = pick_named(*name_); LEVEL; LEVEL = NULL)
+
+static const float tiny[3] = {TINY, 0, -TINY};
+
+/* A run of an operator over three numbers next to zero and, where there is one, an operand [1]. */
+static void run_tiny(struct harness *h, const struct kernels *level, const char *op, const float *operand)
+{
+    harness_begin(h, op, 13);
+    h->ctx.kernels = level;
+    harness_floats(h, 1, DIMS(3), tiny);
+    if (operand)
+        harness_floats(h, 1, DIMS(1), operand);
+    if (strcmp(op, "Cast") == 0)
+        harness_int(h, "to", PERCEPT_BOOL);
+    if (strcmp(op, "Mod") == 0)
+        harness_int(h, "fmod", 1);
+    harness_ran(h);
+}
+
+static const struct {
+    const char *op;
+    const char *operand; /* or NULL */
+    float want[3];
+} jumps[] = {
+    {"Sign", NULL, {1, 0, -1}},           {"Ceil", NULL, {1, 0, 0}},
+    {"Floor", NULL, {0, 0, -1}},          {"Log", NULL, {-92.1034f, -INFINITY, NAN}},
+    {"Sqrt", NULL, {1e-20f, 0, NAN}},     {"Reciprocal", NULL, {INFINITY, INFINITY, -INFINITY}},
+    {"Div", "1e-40", {1, 0, -1}},         {"Pow", "0.125", {1e-5f, 0, NAN}},
+    {"Mod", "1.5e-40", {TINY, 0, -TINY}},
+};
+
+static bool alike(float got, float want)
+{
+    return isnan(want) ? isnan(got) : got == want || fabsf(got - want) < 1e-5f * fabsf(want);
+}
+
+START_TEST(what_jumps_at_zero_is_told_denormal_numbers)
+{
+    EACH_LEVEL(level)
+    for (size_t i = 0; i < sizeof jumps / sizeof *jumps; i++) {
+        struct harness h;
+        const float operand = jumps[i].operand ? strtof(jumps[i].operand, NULL) : 0;
+        run_tiny(&h, level, jumps[i].op, jumps[i].operand ? &operand : NULL);
+        const float *got = harness_out(&h, 0)->data;
+        for (int k = 0; k < 3; k++)
+            ck_assert_msg(alike(got[k], jumps[i].want[k]), "%s of %g on %s: %g", jumps[i].op, (double)tiny[k],
+                          level->name, (double)got[k]);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *op;
+    uint8_t want[3]; /* of the tiny numbers and zero */
+} compared[] = {
+    {"Equal", {0, 1, 0}},       {"Less", {0, 0, 1}},           {"Greater", {1, 0, 0}},
+    {"LessOrEqual", {0, 1, 1}}, {"GreaterOrEqual", {1, 1, 0}}, {"Cast", {1, 0, 1}},
+};
+
+START_TEST(what_compares_is_told_denormal_numbers)
+{
+    const float zero = 0;
+    EACH_LEVEL(level)
+    for (size_t i = 0; i < sizeof compared / sizeof *compared; i++) {
+        struct harness h;
+        run_tiny(&h, level, compared[i].op, strcmp(compared[i].op, "Cast") ? &zero : NULL);
+        harness_expect(&h, 0, PERCEPT_BOOL, 1, DIMS(3), compared[i].want);
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(what_picks_elements_is_told_denormal_numbers)
+{
+    EACH_LEVEL(level)
+    {
+        struct harness h;
+        run_tiny(&h, level, "ArgMax", NULL);
+        harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(1), (int64_t[]){0});
+        harness_end(&h);
+        run_tiny(&h, level, "ArgMin", NULL);
+        harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(1), (int64_t[]){2});
+        harness_end(&h);
+        run_tiny(&h, level, "NonZero", NULL);
+        harness_expect(&h, 0, PERCEPT_INT64, 2, DIMS(1, 2), (int64_t[]){0, 2});
+        harness_end(&h);
+        run_tiny(&h, level, "Unique", NULL);
+        harness_expect(&h, 0, PERCEPT_FLOAT, 1, DIMS(3), (float[]){-TINY, 0, TINY});
+        harness_end(&h);
+        run_tiny(&h, level, "Hardmax", NULL);
+        harness_expect(&h, 0, PERCEPT_FLOAT, 1, DIMS(3), (float[]){1, 0, 0});
+        harness_end(&h);
+    }
+}
+END_TEST
+
+START_TEST(moving_keeps_denormal_numbers)
+{
+    EACH_LEVEL(level)
+    {
+        struct harness h;
+        harness_begin(&h, "Where", 13);
+        h.ctx.kernels = level;
+        harness_input(&h, PERCEPT_BOOL, 1, DIMS(3), (uint8_t[]){1, 0, 1});
+        harness_floats(&h, 1, DIMS(3), tiny);
+        harness_floats(&h, 1, DIMS(1), (float[]){2 * TINY});
+        harness_ran(&h);
+        harness_expect(&h, 0, PERCEPT_FLOAT, 1, DIMS(3), (float[]){TINY, 2 * TINY, -TINY});
+        harness_end(&h);
+        harness_begin(&h, "Cast", 13);
+        h.ctx.kernels = level;
+        harness_floats(&h, 1, DIMS(3), tiny);
+        harness_int(&h, "to", PERCEPT_DOUBLE);
+        harness_ran(&h);
+        harness_expect(&h, 0, PERCEPT_DOUBLE, 1, DIMS(3), (double[]){(double)TINY, 0, (double)-TINY});
+        harness_end(&h);
+    }
+}
+END_TEST
+
+#if defined(__x86_64__) || defined(__aarch64__)
+/* Whatever the caller's thread does with them; and its mode is what it was afterwards. */
+START_TEST(arithmetic_takes_denormal_numbers_for_zero)
+{
+    const float large = 1e20f;
+    EACH_LEVEL(level)
+    for (int flushed = 0; flushed < 2; flushed++) {
+        struct harness h;
+        const uint64_t wanted = flushed ? MODE_FLUSHED : MODE_EXACT, before = mode_enter(wanted);
+        run_tiny(&h, level, "Mul", &large);
+        const uint64_t after = mode_get();
+        mode_set(before);
+        ck_assert_uint_eq(after & MODE_FLUSHED, wanted);
+        const float *got = harness_out(&h, 0)->data;
+        for (int k = 0; k < 3; k++)
+            ck_assert_msg(got[k] == 0, "%g on %s", (double)got[k], level->name);
+        harness_end(&h);
+    }
+}
+END_TEST
+#endif
 
 START_TEST(arity_names_what_would_work)
 {
@@ -417,6 +566,13 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, inputs_can_be_appended);
     tcase_add_test(tcase, an_input_that_is_left_out_is_null);
     tcase_add_test(tcase, what_gives_nothing_takes_no_time);
+    tcase_add_test(tcase, what_jumps_at_zero_is_told_denormal_numbers);
+    tcase_add_test(tcase, what_compares_is_told_denormal_numbers);
+    tcase_add_test(tcase, what_picks_elements_is_told_denormal_numbers);
+    tcase_add_test(tcase, moving_keeps_denormal_numbers);
+#if defined(__x86_64__) || defined(__aarch64__)
+    tcase_add_test(tcase, arithmetic_takes_denormal_numbers_for_zero);
+#endif
     tcase_add_test(tcase, arity_names_what_would_work);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
     tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);
