@@ -143,7 +143,15 @@ struct percept_step_profile {
     const char *node;      /* its name in the file */
     const char *algorithm; /* what the operator chose, may be "" */
     double ms;
-    double flops;
+    double flops;      /* by the operator's definition */
+    double done_flops; /* that were carried out: an algorithm may need fewer */
+    double bytes;      /* of its inputs, weights and outputs, each once */
+};
+
+/* What one core does at most, as measured for some milliseconds. */
+struct percept_machine {
+    double flops_per_s; /* multiply-adds of floats in registers, two operations each */
+    double bytes_per_s; /* read and written beyond the second cache */
 };
 
 /* Lends cores to runs. The thread that calls percept_run leads; helpers are threads of the caller's
@@ -216,6 +224,9 @@ struct percept_tensor percept_output(const struct percept_session *session, int 
 /* Turns per-step timing on or off; when on, percept_profile tells of the last run. */
 void percept_set_profiling(struct percept_session *session, bool on);
 const struct percept_step_profile *percept_profile(const struct percept_session *session, int *n);
+
+/* Measures the calling thread's core, on the level that the model runs on. */
+bool percept_measure(const struct percept_model *model, struct percept_machine *machine, struct percept_err *err);
 
 /* Bytes of scratch that the session's current shapes need (inputs and outputs included), as known before a run. */
 size_t percept_session_needs(const struct percept_session *session);

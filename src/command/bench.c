@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "command/command.h"
+#include "command/profile.h"
 #include "command/shapes.h"
 #include "http/text.h"
 
@@ -26,6 +27,7 @@ struct result {
     int64_t n_items; /* of one call */
     int n_calls;
     double median_ms, min_ms;
+    struct profile profile; /* with --profile; in the command's arena */
 };
 
 /* --- inputs ------------------------------------------------------------------------------------------------------- */
@@ -165,13 +167,27 @@ static bool run_many(struct filling *filling, struct percept_session *session,
     return true;
 }
 
+/* Runs that look at the clock between steps are no part of the times above. */
+static bool profile_many(struct filling *filling, struct percept_session *session,
+                         const struct percept_run_context *context, int64_t bench_ms, struct arena *arena,
+                         struct profile *profile, struct percept_err *err)
+{
+    double until = command_now_ms() + (double)bench_ms, ms;
+    percept_set_profiling(session, true);
+    for (int i = 0; i < CALLS_LEAST || (command_now_ms() < until && i < CALLS_MOST); i++)
+        if (!run_once(filling, session, context, &ms, err) || !profile_add(profile, session, arena, err))
+            return false;
+    percept_set_profiling(session, false);
+    return true;
+}
+
 static struct shapes_wish wish_of(const struct options *options, int batch)
 {
     return (struct shapes_wish){.batch = batch, .dims = &options->dims, .given = &options->shapes};
 }
 
 static bool time_batch(const struct options *options, const struct percept_model *model, struct command_team *team,
-                       struct result *result, struct percept_err *err)
+                       struct arena *arena, struct result *result, struct percept_err *err)
 {
     struct filling filling = {.n = 0};
     const struct percept_run_context context = {.team = team->team};
@@ -185,6 +201,8 @@ static bool time_batch(const struct options *options, const struct percept_model
     for (int i = 0; good && i < WARM_UPS; i++)
         good = run_once(&filling, session, &context, &ms, err);
     good = good && run_many(&filling, session, &context, options->bench_ms, result, err);
+    if (options->profile)
+        good = good && profile_many(&filling, session, &context, options->bench_ms, arena, &result->profile, err);
     percept_session_free(session);
     arena_free(&filling.arena);
     return good || err_prefix(err, "batch %d: ", result->batch);
@@ -215,7 +233,7 @@ static void add_shapes(struct text *text, const struct shapes_model *model, cons
 }
 
 static void add_table(struct text *text, const struct options *options, const struct percept_model *model,
-                      const struct result *results)
+                      const struct percept_machine *machine, const struct result *results)
 {
     const struct shapes_model shapes = shapes_of(model);
     struct percept_description description;
@@ -230,10 +248,15 @@ static void add_table(struct text *text, const struct options *options, const st
         add_shapes(text, &shapes, &wish, false);
         text_add(text, "\n");
     }
+    for (int i = 0; options->profile && i < options->batches.n; i++) {
+        if (options->batches.n > 1)
+            text_printf(text, "\nbatch %" PRId64 "\n", results[i].n_items);
+        profile_text(text, &results[i].profile, machine, options->cores);
+    }
 }
 
 static void add_json(struct text *text, const struct options *options, const struct percept_model *model,
-                     const struct result *results)
+                     const struct percept_machine *machine, const struct result *results)
 {
     const struct shapes_model shapes = shapes_of(model);
     struct percept_description description;
@@ -247,21 +270,26 @@ static void add_json(struct text *text, const struct options *options, const str
         add_shapes(text, &shapes, &wish, true);
         text_printf(text,
                     "}, \"cores\": %d, \"precision\": \"%s\", \"median_ms\": %.6f, "
-                    "\"min_ms\": %.6f, \"items_per_s\": %.3f}",
+                    "\"min_ms\": %.6f, \"items_per_s\": %.3f",
                     options->cores, description.precision, results[i].median_ms, results[i].min_ms,
                     items_per_s(&results[i]));
+        if (options->profile) {
+            text_add(text, ",\n \"steps\": ");
+            profile_json(text, &results[i].profile, machine, options->cores);
+        }
+        text_add(text, "}");
     }
     text_add(text, "]\n");
 }
 
-static bool time_all(const struct options *options, const struct percept_model *model, struct result *results,
-                     struct percept_err *err)
+static bool time_all(const struct options *options, const struct percept_model *model, struct arena *arena,
+                     struct result *results, struct percept_err *err)
 {
     struct command_team team;
     bool good = command_team_start(&team, options->cores, err);
     for (int i = 0; good && i < options->batches.n; i++) {
         results[i] = (struct result){.batch = options->batches.at[i]};
-        good = time_batch(options, model, &team, &results[i], err);
+        good = time_batch(options, model, &team, arena, &results[i], err);
     }
     command_team_end(&team);
     return good;
@@ -277,9 +305,11 @@ int bench_command(const struct options *options)
     struct percept_model *model = command_open(options, &load_ms, &err);
     if (!model)
         return command_fail(&err);
-    bool good = time_all(options, model, results, &err);
+    struct percept_machine machine = {0};
+    bool good = time_all(options, model, &arena, results, &err) &&
+                (!options->profile || percept_measure(model, &machine, &err));
     if (good)
-        (options->json ? add_json : add_table)(&text, options, model, results);
+        (options->json ? add_json : add_table)(&text, options, model, &machine, results);
     good = good && command_print(&text, &err);
     arena_free(&arena);
     percept_close(model);

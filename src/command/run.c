@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "command/command.h"
 #include "command/npy.h"
+#include "command/profile.h"
 #include "http/text.h"
 
 /* One array from a file, and the input it is for. */
@@ -179,21 +180,15 @@ static bool write_outputs(struct run *run, struct percept_err *err)
     return true;
 }
 
-static void print_profile(const struct percept_session *session, struct arena *arena)
+static bool print_profile(struct run *run, struct percept_err *err)
 {
-    int n;
-    double total_ms = 0, total_flops = 0;
-    const struct percept_step_profile *steps = percept_profile(session, &n);
-    for (int i = 0; i < n; i++) {
-        total_ms += steps[i].ms;
-        total_flops += steps[i].flops;
-    }
-    printf("\n%9s %6s %9s  %-22s %-24s %s\n", "ms", "%", "GFLOP/s", "operator", "algorithm", "node");
-    for (int i = 0; i < n; i++)
-        printf("%9.4f %6.2f %9.2f  %-22s %-24s %s\n", steps[i].ms, total_ms > 0 ? 100 * steps[i].ms / total_ms : 0,
-               steps[i].ms > 0 ? steps[i].flops / steps[i].ms / 1e6 : 0, steps[i].op_type, steps[i].algorithm,
-               text_escaped(arena, steps[i].node));
-    printf("%9.4f %6.2f %9.2f  %d steps\n", total_ms, 100.0, total_ms > 0 ? total_flops / total_ms / 1e6 : 0, n);
+    struct profile profile = {.n = 0};
+    struct percept_machine machine;
+    struct text text = {.arena = &run->arena};
+    if (!profile_add(&profile, run->session, &run->arena, err) || !percept_measure(run->model, &machine, err))
+        return false;
+    profile_text(&text, &profile, &machine, run->options->cores);
+    return command_print(&text, err);
 }
 
 /* --- the run ------------------------------------------------------------------------------------------------------ */
@@ -221,9 +216,7 @@ static bool run_whole(struct run *run, struct percept_err *err)
     if (!run->session || !read_inputs(run, err) || !place_inputs(run, err) || !run_session(run, err) ||
         !write_outputs(run, err))
         return false;
-    if (run->options->profile)
-        print_profile(run->session, &run->arena);
-    return true;
+    return !run->options->profile || print_profile(run, err);
 }
 
 int run_command(const struct options *options)

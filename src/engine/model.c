@@ -60,7 +60,8 @@ struct part *model_add_part(struct percept_model *model, struct graph *graph)
     part->graph = graph;
     part->ctx = arena_array(&model->arena, n, sizeof *part->ctx);
     part->packed = arena_array(&model->arena, n, sizeof *part->packed);
-    if (!part->ctx || !part->packed)
+    part->packed_bytes = arena_array(&model->arena, n, sizeof *part->packed_bytes);
+    if (!part->ctx || !part->packed || !part->packed_bytes)
         return NULL;
     for (int i = 0; i < graph->n_nodes; i++)
         part->ctx[i] = (struct node_ctx){.graph = graph,

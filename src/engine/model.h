@@ -16,6 +16,7 @@ struct part {
     struct graph *graph;
     struct node_ctx *ctx; /* [n_nodes] */
     const void **packed;  /* [n_nodes]: in the region, NULL where nothing is packed */
+    size_t *packed_bytes; /* [n_nodes] */
     int n_feeds;          /* the graph's inputs, then what a body captures that is no constant */
     int *feeds;           /* [n_feeds] value indices */
 };

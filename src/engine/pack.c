@@ -107,6 +107,7 @@ static void walk_nodes(struct layout_walk *walk, struct part *part)
             node->op->rule->pack(&part->ctx[i], walk->data + at);
         if (walk->base)
             part->packed[i] = walk->base + at;
+        part->packed_bytes[i] = n_bytes;
     }
 }
 

@@ -277,6 +277,20 @@ static bool reserve_profile(struct percept_session *session)
     return true;
 }
 
+/* Constants that live in the packed bytes alone have no data. */
+static double step_bytes(const struct step *step)
+{
+    double sum = (double)step->packed_bytes;
+    size_t n_bytes;
+    for (int i = 0; i < step->n_in; i++)
+        if (step->in[i] && step->in[i]->data && tensor_bytes(step->in[i], step->kernels->width, &n_bytes))
+            sum += (double)n_bytes;
+    for (int i = 0; i < step->n_out; i++)
+        if (tensor_bytes(step->out[i], step->kernels->width, &n_bytes))
+            sum += (double)n_bytes;
+    return sum;
+}
+
 static void step_ended(void *user, const struct step *step)
 {
     struct percept_session *session = user;
@@ -289,7 +303,9 @@ static void step_ended(void *user, const struct step *step)
                                       .node = name ? name : "",
                                       .algorithm = step->algorithm ? step->algorithm : "",
                                       .ms = (double)ns / 1e6,
-                                      .flops = step->flops};
+                                      .flops = step->flops,
+                                      .done_flops = step->done_flops > 0 ? step->done_flops : step->flops,
+                                      .bytes = step_bytes(step)};
 }
 
 void percept_set_profiling(struct percept_session *session, bool on)

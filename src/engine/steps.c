@@ -33,6 +33,7 @@ static bool make_step(struct builder *b, int index, struct step *step)
     if (!known_step(step, node, b->model->kernels, arena))
         return builder_short(b);
     step->packed = b->plan->part->packed[index];
+    step->packed_bytes = b->plan->part->packed_bytes[index];
     step->from_data = during_run && !b->plan->empty_input;
     step->demands = &b->plan->demands;
     step->members = b->model->members;

@@ -209,6 +209,10 @@ struct gemm_kernels {
     void (*run)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const void *packed, float *c, int64_t ldc,
                 const struct epilogue *epilogue, int64_t n_from, int64_t n_to);
 
+    /* Multiplies and adds in registers alone, `rounds` times some; returns how many operations that were (a
+     * multiply-add is two). For measuring what the processor can do. */
+    int64_t (*spin)(int64_t rounds);
+
     /* Weights of 4 or 8 bits in blocks along k (a power of two, 16 at least) with a scale and a zero each,
      * (q - zero) scale, packed as narrow as they are. q: raw bytes, [n][blocks][block * bits / 8], low halves
      * first; scales: raw bytes, floats [n][blocks]; zeros [n][blocks]. */

@@ -17,6 +17,7 @@
 #ifdef KERNELS_FAMILY_gemm
 #include "kernel/gemm.h"
 #include "kernel/narrow.h"
+#include "kernel/spin.h"
 
 const struct gemm_kernels TABLE(gemm) = {
     .width = WIDTH,
@@ -24,6 +25,7 @@ const struct gemm_kernels TABLE(gemm) = {
     .pack = gemm_pack,
     .step = PANEL,
     .run = gemm,
+    .spin = spin,
     .narrow_pack_bytes = narrow_pack_bytes,
     .narrow_pack = narrow_pack,
     .narrow_widen = narrow_widen,

@@ -92,6 +92,7 @@ struct step {
     const struct node *node;
     const void *priv;   /* what check made */
     const void *packed; /* what pack made; in the model's region, 64-byte aligned */
+    size_t packed_bytes;
     const struct kernels *kernels;
     int n_in, n_out;
     struct tensor **in;  /* NULL: left out */
@@ -107,7 +108,8 @@ struct step {
     size_t scratch_bytes; /* for run, for all members together */
     void *state;          /* the op's own, allocated from arena */
     const char *algorithm;
-    double flops;
+    double flops;      /* by the operator's definition */
+    double done_flops; /* that are carried out, where an algorithm needs fewer; 0: all */
 
     /* set by the planner */
     void *scratch; /* 64-byte aligned */

@@ -38,6 +38,50 @@ START_TEST(json_has_exactly_its_keys)
 }
 END_TEST
 
+START_TEST(a_profile_is_a_table_of_steps_and_sums)
+{
+    if (!program_there)
+        return;
+    struct program_result result = program_run("bench %s/relu.onnx --batch 1,8 --seconds 1ms --profile", folder_root);
+    ck_assert_msg(result.status == 0, "%s", result.text);
+    static const char *const words[] = {"a core of this machine: ", "\nbatch 8\n", "peak%", "roof ms", "Relu",
+                                        " steps\n\nby algorithm\n"};
+    const char *at = result.text;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        at = strstr(i == 1 ? result.text : at, words[i]);
+        ck_assert_msg(at != NULL, "%s: %s", words[i], result.text);
+    }
+}
+END_TEST
+
+START_TEST(a_profile_in_json_has_exactly_its_keys)
+{
+    if (!program_there)
+        return;
+    struct program_result result = program_run("bench %s/relu.onnx --seconds 1ms --profile --json", folder_root);
+    ck_assert_int_eq(result.status, 0);
+    json_error_t error;
+    json_t *root = json_loads(result.text, 0, &error);
+    ck_assert_msg(root != NULL, "%s: %s", error.text, result.text);
+    const json_t *steps = json_object_get(json_array_get(root, 0), "steps");
+    ck_assert_uint_ge(json_array_size(steps), 1);
+    const char *node, *operator, * algorithm;
+    double ms, flops, done, share, bytes, roofline;
+    ck_assert_msg(json_unpack_ex(json_array_get(steps, 0), &error, 0, "{s:s,s:s,s:s,s:F,s:F,s:F,s:F,s:F,s:F!}", "node",
+                                 &node, "operator", &operator, "algorithm", &algorithm, "ms", &ms, "flops", &flops,
+                                 "done_flops", &done, "peak_share", &share, "bytes", &bytes, "roofline_ms",
+                                 &roofline) == 0,
+                  "%s", error.text);
+    ck_assert_str_eq(operator, "Relu");
+    ck_assert_double_ge(ms, 0);
+    ck_assert_double_eq(flops, 2);
+    ck_assert_double_eq(done, 2);
+    ck_assert_double_eq(bytes, 16); /* two floats read, two written */
+    ck_assert(share >= 0 && roofline > 0);
+    json_decref(root);
+}
+END_TEST
+
 START_TEST(whole_numbers_are_valid_indices)
 {
     if (!program_there)
@@ -103,6 +147,8 @@ Suite *command_bench_suite(void)
     TCase *tests = tcase_create("bench");
     tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, json_has_exactly_its_keys);
+    tcase_add_test(tests, a_profile_is_a_table_of_steps_and_sums);
+    tcase_add_test(tests, a_profile_in_json_has_exactly_its_keys);
     tcase_add_test(tests, whole_numbers_are_valid_indices);
     tcase_add_test(tests, a_dimension_that_means_nothing_is_told);
     tcase_add_test(tests, a_shape_is_taken_and_told);

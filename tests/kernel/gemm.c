@@ -177,6 +177,17 @@ START_TEST(narrow_weights_widen_to_what_gemm_packs)
 }
 END_TEST
 
+START_TEST(spin_counts_what_it_does)
+{
+    begin(_i);
+    const int64_t once = level->gemm->spin(1);
+    ck_assert_int_gt(once, 0);
+    ck_assert_int_eq(once % (2 * level->width), 0);
+    ck_assert_int_eq(level->gemm->spin(1000), 1000 * once);
+    ck_assert_int_eq(level->gemm->spin(0), 0);
+}
+END_TEST
+
 Suite *kernel_gemm_suite(void);
 
 Suite *kernel_gemm_suite(void)
@@ -188,5 +199,6 @@ Suite *kernel_gemm_suite(void)
     fixture_add(suite, "gemm_residual_may_be_the_output", gemm_residual_may_be_the_output);
     fixture_add(suite, "gemm_pack_of_ranges_is_that_of_the_whole", gemm_pack_of_ranges_is_that_of_the_whole);
     fixture_add(suite, "narrow_weights_widen_to_what_gemm_packs", narrow_weights_widen_to_what_gemm_packs);
+    fixture_add(suite, "spin_counts_what_it_does", spin_counts_what_it_does);
     return suite;
 }
