@@ -27,6 +27,7 @@
 #include "kernel/depthwise.h"
 #include "kernel/geometry.h"
 #include "kernel/kernel.h"
+#include "kernel/square.h"
 #include "kernel/tile.h"
 #include "kernel/vec.h"
 #include "kernel/winograd.h"
@@ -61,6 +62,7 @@ static float *pack_tap(float *to, const struct weights *weights, int64_t group, 
     return to;
 }
 
+/* All blocks of one phase's taps, for one panel. */
 static float *pack_panel(float *to, const struct weights *weights, const struct taps taps[3], int64_t group,
                          int64_t first_out, int lanes, int64_t block)
 {
@@ -75,6 +77,35 @@ static float *pack_panel(float *to, const struct weights *weights, const struct 
                         taps[2].first + w * taps[2].step;
                     to = pack_tap(to, weights, group, first_out, lanes, i, least(i + block, weights->in), at);
                 }
+    return to;
+}
+
+/* The same where an output's weights lie in one row, as all but transposed convolutions have them: squares of outputs
+ * and of what lies beside each other in a row (channel by channel, all taps) are turned on their side. */
+static float *pack_rows(float *to, const struct weights *weights, int64_t group, int64_t first_out, int lanes,
+                        int64_t block)
+{
+    const int64_t taps = all_taps(weights->shape), row = weights->in * taps;
+    const int64_t first = group * weights->out + first_out;
+    const char *raw = weights->raw + first * row * (int64_t)sizeof(float);
+    for (int64_t i = 0; i < weights->in; i += block) {
+        const int64_t channels = least(block, weights->in - i), columns = channels * taps;
+        for (int lane = 0; lane < lanes; lane += WIDTH) {
+            int64_t channel = 0, tap = 0;
+            for (int64_t c = 0; c < columns; c += WIDTH) {
+                vec rows[WIDTH];
+                turn_rows(rows, raw + (lane * row + i * taps + c) * (int64_t)sizeof(float), row,
+                          weights->out - first_out - lane, columns - c,
+                          weights->scale ? weights->scale + first + lane : NULL);
+                for (int64_t k = 0; k < WIDTH && c + k < columns; k++) {
+                    store(to + (tap * channels + channel) * lanes + lane, rows[k]);
+                    tap = tap + 1 < taps ? tap + 1 : 0;
+                    channel += tap == 0;
+                }
+            }
+        }
+        to += columns * lanes;
+    }
     return to;
 }
 
@@ -93,7 +124,8 @@ static void pack_all(const struct conv_shape *shape, bool planes, float *to, con
         for (int64_t group = 0; group < shape->group; group++)
             for (int64_t o = 0; o < weights.out; o += 2 * WIDTH) {
                 const int lanes = weights.out - o > WIDTH ? 2 * WIDTH : WIDTH;
-                to = pack_panel(to, &weights, taps, group, o, lanes, block_of(shape, planes));
+                to = shape->transposed ? pack_panel(to, &weights, taps, group, o, lanes, block_of(shape, planes))
+                                       : pack_rows(to, &weights, group, o, lanes, block_of(shape, planes));
             }
     }
 }

@@ -19,6 +19,7 @@
 #include "kernel/kernel.h"
 #include "kernel/panels.h"
 #include "kernel/parts.h"
+#include "kernel/square.h"
 #include "kernel/vec.h"
 
 enum {
@@ -38,20 +39,60 @@ INLINED float float_at(const char *raw, int64_t index)
     return x;
 }
 
+/* Up to PANEL columns of any matrix, one number at a time. */
+static void gemm_pack_any(float *to, const char *b, int64_t k, int64_t columns, int64_t stride_k, int64_t stride_n,
+                          const float *scale)
+{
+    for (int64_t i = 0; i < k; i++, to += PANEL) {
+        for (int64_t lane = 0; lane < columns; lane++) {
+            float x = float_at(b, i * stride_k + lane * stride_n);
+            to[lane] = scale ? x * scale[lane] : x;
+        }
+        for (int64_t lane = columns; lane < PANEL; lane++)
+            to[lane] = 0;
+    }
+}
+
+/* Whole panels whose rows lie there as they are packed. */
+static void gemm_pack_rows(float *to, const char *b, int64_t k, int64_t stride_k, const float *scale)
+{
+    for (int64_t i = 0; i < k; i++, to += PANEL, b += stride_k * (int64_t)sizeof(float)) {
+        vec row[2];
+        memcpy(row, b, sizeof row);
+        store(to, scale ? row[0] * load(scale) : row[0]);
+        store(to + WIDTH, scale ? row[1] * load(scale + WIDTH) : row[1]);
+    }
+}
+
+/* Up to PANEL columns that lie there as rows. */
+static void gemm_pack_columns(float *to, const char *b, int64_t k, int64_t columns, int64_t stride_n,
+                              const float *scale)
+{
+    for (int64_t i = 0; i < k; i += WIDTH)
+        for (int64_t half = 0; half < PANEL; half += WIDTH) {
+            vec rows[WIDTH];
+            turn_rows(rows, b + (half * stride_n + i) * (int64_t)sizeof(float), stride_n, columns - half, k - i,
+                      scale ? scale + half : NULL);
+            for (int64_t at = 0; at < WIDTH && i + at < k; at++)
+                store(to + (i + at) * PANEL + half, rows[at]);
+        }
+}
+
 static void gemm_pack(void *packed, const void *b, int64_t k, int64_t n, int64_t stride_k, int64_t stride_n,
                       const float *scale)
 {
     float *to = packed;
-    for (int64_t j = 0; j < n; j += PANEL)
-        for (int64_t i = 0; i < k; i++, to += PANEL) {
-            const int64_t columns = n - j < PANEL ? n - j : PANEL;
-            for (int64_t lane = 0; lane < columns; lane++) {
-                float x = float_at(b, i * stride_k + (j + lane) * stride_n);
-                to[lane] = scale ? x * scale[j + lane] : x;
-            }
-            for (int64_t lane = columns; lane < PANEL; lane++)
-                to[lane] = 0;
-        }
+    for (int64_t j = 0; j < n; j += PANEL, to += k * PANEL) {
+        const char *from = (const char *)b + j * stride_n * (int64_t)sizeof(float);
+        const int64_t columns = n - j < PANEL ? n - j : PANEL;
+        const float *factors = scale ? scale + j : NULL;
+        if (stride_k == 1)
+            gemm_pack_columns(to, from, k, columns, stride_n, factors);
+        else if (stride_n == 1 && columns == PANEL)
+            gemm_pack_rows(to, from, k, stride_k, factors);
+        else
+            gemm_pack_any(to, from, k, columns, stride_k, stride_n, factors);
+    }
 }
 
 /* One call's arguments, as the tiles need them. */

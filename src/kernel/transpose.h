@@ -10,21 +10,18 @@
 #define KERNEL_TRANSPOSE_H
 
 #include "kernel/kernel.h"
+#include "kernel/square.h"
 #include "kernel/vec.h"
 
 /* to[j][i] = from[i][j] for a WIDTH x WIDTH square */
 INLINED void turn_square(float *to, int64_t to_step, const float *from, int64_t from_step)
 {
-    float square[WIDTH][WIDTH];
+    vec rows[WIDTH];
     for (int i = 0; i < WIDTH; i++)
-        store(square[i], load(from + i * from_step));
-    for (int j = 0; j < WIDTH; j++) {
-        vec column = {0};
-        UNROLL
-        for (int i = 0; i < WIDTH; i++)
-            column[i] = square[i][j];
-        store(to + j * to_step, column);
-    }
+        rows[i] = load(from + i * from_step);
+    turn(rows);
+    for (int j = 0; j < WIDTH; j++)
+        store(to + j * to_step, rows[j]);
 }
 
 /* The ragged rest: `rows` of `from` and `columns` of it. */

@@ -176,6 +176,58 @@ START_TEST(conv_packing_does_not_depend_on_height_and_width)
 }
 END_TEST
 
+/* What lies at `to`, one number at a time: [group][panel][block][tap][channel][lane]. */
+static void lay(const struct conv_shape *shape, int64_t block, const float *weights, const float *scale, float *to)
+{
+    const int64_t in = shape->in_channels / shape->group, out = shape->out_channels / shape->group;
+    const int64_t taps = volume(shape->kernel), w = level->width;
+    for (int64_t group = 0; group < shape->group; group++)
+        for (int64_t first = 0; first < out; first += 2 * w)
+            for (int64_t from = 0; from < in; from += block)
+                for (int64_t tap = 0; tap < taps; tap++)
+                    for (int64_t i = from; i < from + block && i < in; i++)
+                        for (int64_t o = first; o < first + (out - first > w ? 2 * w : w); o++, to++) {
+                            const int64_t channel = group * out + o;
+                            *to = o < out ? weights[(channel * in + i) * taps + tap] : 0;
+                            *to *= o < out && scale ? scale[channel] : 1;
+                        }
+}
+
+START_TEST(conv_packing_lays_panels)
+{
+    begin(_i);
+    const int64_t w = level->width;
+    for (int round = 0; round < 60; round++) {
+        struct conv_shape shape = shapes_square(w * between(1, 3), between(1, 5 * w), 9, between(1, 4), 1, 0);
+        shape.kernel[1] = between(1, 4);
+        const bool planes = chance(2); /* channels that fill no blocks */
+        if (planes) {
+            shape.group = between(1, 3);
+            shape.in_channels = shape.group * between(2, w - 1);
+            shape.out_channels = shape.group * between(1, 3 * w);
+            shape.in_plain = shape.group == 1;
+        }
+        const int64_t in = shape.in_channels / shape.group;
+        const int64_t n_weights = shape.out_channels * in * volume(shape.kernel);
+        const int algorithm = level->convolve->choose(&shape, PRECISION_EXACT);
+        const char *name = level->convolve->name(algorithm);
+        if (strcmp(name, "direct") != 0 && strcmp(name, "grouped") != 0)
+            continue;
+        const size_t n_bytes = level->convolve->pack_bytes(algorithm, &shape);
+        const float *numbers = guarded_numbers(n_weights),
+                    *scale = chance(2) ? guarded_numbers(shape.out_channels) : NULL;
+        char *weights = guarded_bytes(n_weights * (int64_t)sizeof(float) + 1); /* at any address */
+        memcpy(weights, numbers, (size_t)n_weights * sizeof(float));
+        float *packed = guarded((int64_t)(n_bytes / sizeof(float)));
+        float *want = guarded((int64_t)(n_bytes / sizeof(float)));
+        level->convolve->pack(algorithm, &shape, packed, weights, scale);
+        lay(&shape, planes ? in : w, numbers, scale, want);
+        FAIL_UNLESS(same_bits(packed, want, (int64_t)(n_bytes / sizeof(float))), "round %d, %s", round, name);
+        release();
+    }
+}
+END_TEST
+
 START_TEST(conv_scratch_stays_below_a_megabyte)
 {
     begin(_i);
@@ -252,6 +304,7 @@ Suite *kernel_convolve_suite(void)
     fixture_add(suite, "conv_bits_do_not_depend_on_position", conv_bits_do_not_depend_on_position);
     fixture_add(suite, "conv_packing_does_not_depend_on_height_and_width",
                 conv_packing_does_not_depend_on_height_and_width);
+    fixture_add(suite, "conv_packing_lays_panels", conv_packing_lays_panels);
     fixture_add(suite, "conv_scratch_stays_below_a_megabyte", conv_scratch_stays_below_a_megabyte);
     fixture_add(suite, "conv_prepared_may_be_moved", conv_prepared_may_be_moved);
     fixture_add(suite, "conv_prepared_serves_two_threads_at_once", conv_prepared_serves_two_threads_at_once);

@@ -137,6 +137,33 @@ START_TEST(gemm_pack_of_ranges_is_that_of_the_whole)
 }
 END_TEST
 
+/* Each number where the file's head says, whether b lies by rows, by columns or neither; whatever the address. */
+START_TEST(gemm_pack_lays_panels)
+{
+    begin(_i);
+    const int64_t step = 2 * level->width;
+    for (int round = 0; round < 120; round++) {
+        const int64_t n = between(1, 3 * step + 1), k = between(1, 3 * level->width + 1), gap = between(0, 3);
+        const int kind = (int)between(0, 2);
+        const int64_t stride_k = kind == 0 ? n + gap : kind == 1 ? 1 : 2, stride_n = kind == 0 ? 1 : 2 * k + gap;
+        const int64_t n_b = (k - 1) * stride_k + (n - 1) * stride_n + 1;
+        const float *scale = chance(2) ? guarded_numbers(n) : NULL, *numbers = guarded_numbers(n_b);
+        char *b = guarded_bytes(n_b * (int64_t)sizeof(float) + 1);
+        memcpy(b, numbers, (size_t)n_b * sizeof(float));
+        float *packed = guarded((int64_t)(level->gemm->pack_bytes(k, n) / sizeof(float)));
+        level->gemm->pack(packed, b, k, n, stride_k, stride_n, scale);
+        for (int64_t j = 0; j < (n + step - 1) / step * step; j++)
+            for (int64_t i = 0; i < k; i++) {
+                float want = j < n ? numbers[i * stride_k + j * stride_n] : 0;
+                want *= j < n && scale ? scale[j] : 1;
+                FAIL_UNLESS(same_bits(packed + (j / step * k + i) * step + j % step, &want, 1),
+                            "kind %d n %ld k %ld at %ld, %ld", kind, (long)n, (long)k, (long)i, (long)j);
+            }
+        release();
+    }
+}
+END_TEST
+
 /* Any part of narrow weights widens to what the same part of the floats packs to. */
 static void check_narrow(int bits, int64_t block, int64_t k, int64_t n)
 {
@@ -197,6 +224,7 @@ Suite *kernel_gemm_suite(void)
     fixture_add(suite, "gemm_multiplies_random_sizes", gemm_multiplies_random_sizes);
     fixture_add(suite, "gemm_bits_do_not_depend_on_rows_or_ranges", gemm_bits_do_not_depend_on_rows_or_ranges);
     fixture_add(suite, "gemm_residual_may_be_the_output", gemm_residual_may_be_the_output);
+    fixture_add(suite, "gemm_pack_lays_panels", gemm_pack_lays_panels);
     fixture_add(suite, "gemm_pack_of_ranges_is_that_of_the_whole", gemm_pack_of_ranges_is_that_of_the_whole);
     fixture_add(suite, "narrow_weights_widen_to_what_gemm_packs", narrow_weights_widen_to_what_gemm_packs);
     fixture_add(suite, "spin_counts_what_it_does", spin_counts_what_it_does);
