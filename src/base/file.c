@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -142,40 +143,81 @@ static bool judge_head(const char *path, struct bytes head, struct percept_err *
     return !pointer || err_set(err, ERR_INVALID, "'%s' is %s: %s", path, pointer->what, pointer->remedy);
 }
 
+#define HUGE_PAGE ((uintptr_t)2 << 20)
+
+/* Fresh pages by the thousand cost more than what is read into them: large ones, where the system has them. */
+void file_expect(const void *at, size_t n)
+{
+    const uintptr_t from = ((uintptr_t)at + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    const uintptr_t to = ((uintptr_t)at + n) & ~(HUGE_PAGE - 1);
+    if (from < to)
+        (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
+/* --- a file in parts ---------------------------------------------------------------------------------------------- */
+
+bool file_open(struct file *file, const char *path, struct percept_err *err)
+{
+    nlink_t links;
+    int fd = open_retrying(AT_FDCWD, path, OPEN_FLAGS, 0);
+    if (fd < 0)
+        return refused(err, "open", path, errno);
+    struct file opened = {.fd = fd, .path = path};
+    if (!judge_kind(fd, path, &opened.stamp, &links, err)) {
+        close(fd);
+        return false;
+    }
+    *file = opened;
+    return true;
+}
+
+bool file_read_at(const struct file *file, uint8_t *to, size_t offset, size_t n, struct percept_err *err)
+{
+    return read_exactly(file->fd, file->path, to, offset, n, err);
+}
+
+bool file_is_unchanged(const struct file *file, struct percept_err *err)
+{
+    return judge_unchanged(file->fd, file->path, &file->stamp, err);
+}
+
+void file_close(struct file *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
 /* --- whole files -------------------------------------------------------------------------------------------------- */
 
-static bool read_whole(int fd, const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
-                       struct percept_err *err)
+static bool read_whole(const struct file *file, size_t max_bytes, struct bytes *bytes, struct percept_err *err)
 {
-    struct file_stamp state;
-    nlink_t links;
-    if (!judge_kind(fd, path, &state, &links, err))
-        return false;
-    size_t n = (size_t)state.size;
+    size_t n = (size_t)file->stamp.size;
     if (max_bytes && n > max_bytes)
-        return err_set(err, ERR_TOO_LARGE, "'%s' has %zu bytes; the limit is %zu", path, n, max_bytes);
+        return err_set(err, ERR_TOO_LARGE, "'%s' has %zu bytes; the limit is %zu", file->path, n, max_bytes);
     uint8_t *data = arena_buffer(n);
     if (!data)
-        return err_memory(err, path, n);
-    if (!read_exactly(fd, path, data, 0, n, err) || !judge_unchanged(fd, path, &state, err) ||
-        !judge_head(path, bytes_of(data, n), err)) {
+        return err_memory(err, file->path, n);
+    file_expect(data, n);
+    if (!file_read_at(file, data, 0, n, err) || !file_is_unchanged(file, err) ||
+        !judge_head(file->path, bytes_of(data, n), err)) {
         arena_buffer_free(data);
         return false;
     }
     *bytes = bytes_of(data, n);
-    if (stamp)
-        *stamp = state;
     return true;
 }
 
 bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct file_stamp *stamp,
                struct percept_err *err)
 {
-    int fd = open_retrying(AT_FDCWD, path, OPEN_FLAGS, 0);
-    if (fd < 0)
-        return refused(err, "open", path, errno);
-    bool ok = read_whole(fd, path, max_bytes, bytes, stamp, err);
-    close(fd);
+    struct file file;
+    if (!file_open(&file, path, err))
+        return false;
+    bool ok = read_whole(&file, max_bytes, bytes, err);
+    if (ok && stamp)
+        *stamp = file.stamp;
+    file_close(&file);
     return ok;
 }
 
@@ -424,6 +466,7 @@ static bool read_part(int fd, const char *name, size_t offset, size_t n, struct 
     uint8_t *data = arena_alloc(arena, n);
     if (!data)
         return err_memory(err, name, n);
+    file_expect(data, n);
     if (!read_exactly(fd, name, data, offset, n, err) || !judge_unchanged(fd, name, &state, err))
         return false;
     *bytes = bytes_of(data, n);

@@ -24,6 +24,23 @@ bool file_read(const char *path, size_t max_bytes, struct bytes *bytes, struct f
 /* The state of what is at the path, links followed; false when nothing is. */
 bool file_look(const char *path, struct file_stamp *stamp);
 
+/* A regular file that is open for reading. */
+struct file {
+    int fd;
+    const char *path; /* the caller's */
+    struct file_stamp stamp;
+};
+
+/* For who reads a file in parts; closed with file_close. */
+bool file_open(struct file *file, const char *path, struct percept_err *err);
+bool file_read_at(const struct file *file, uint8_t *to, size_t offset, size_t n, struct percept_err *err);
+/* Is what it holds still what it held when it was opened? */
+bool file_is_unchanged(const struct file *file, struct percept_err *err);
+void file_close(struct file *file);
+
+/* These bytes of an arena_buffer or an arena, which nobody has touched yet, will all be filled. */
+void file_expect(const void *at, size_t n);
+
 /* Where the files lie that a file names: in its own folder and, where it is a symbolic link, in the
  * folder of the file that the link leads to. Descriptors, O_CLOEXEC, or -1. */
 struct file_place {
