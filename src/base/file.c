@@ -181,6 +181,11 @@ bool file_is_unchanged(const struct file *file, struct percept_err *err)
     return judge_unchanged(file->fd, file->path, &file->stamp, err);
 }
 
+bool file_judge_head(const struct file *file, struct bytes head, struct percept_err *err)
+{
+    return judge_head(file->path, head, err);
+}
+
 void file_close(struct file *file)
 {
     if (file->fd >= 0)
@@ -200,7 +205,7 @@ static bool read_whole(const struct file *file, size_t max_bytes, struct bytes *
         return err_memory(err, file->path, n);
     file_expect(data, n);
     if (!file_read_at(file, data, 0, n, err) || !file_is_unchanged(file, err) ||
-        !judge_head(file->path, bytes_of(data, n), err)) {
+        !file_judge_head(file, bytes_of(data, n), err)) {
         arena_buffer_free(data);
         return false;
     }

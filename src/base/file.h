@@ -36,6 +36,8 @@ bool file_open(struct file *file, const char *path, struct percept_err *err);
 bool file_read_at(const struct file *file, uint8_t *to, size_t offset, size_t n, struct percept_err *err);
 /* Is what it holds still what it held when it was opened? */
 bool file_is_unchanged(const struct file *file, struct percept_err *err);
+/* Is it no pointer of Git LFS? head: what it begins with, FOREIGN_POINTER_MAX bytes or all. */
+bool file_judge_head(const struct file *file, struct bytes head, struct percept_err *err);
 void file_close(struct file *file);
 
 /* These bytes of an arena_buffer or an arena, which nobody has touched yet, will all be filled. */

@@ -32,6 +32,11 @@
  * one replaces it (region_keep: the same file's, or by another build, which could not be adopted), or when
  * /dev/shm is full: those of other builds first, then the one that was marked longest ago.
  *
+ * Notes. What a file hashes to is an object too, named by the file's device and inode, with a header of its own kind
+ * and the note behind it. It is published, held, kept and removed as its region is. A note whose stamp is another,
+ * whose file had been written less than two seconds before it was looked at, or at a time that is yet to come, is as
+ * good as none: a change within one tick of the file system's clock would not show.
+ *
  * Trust. An object is believed only if it belongs to us, has mode 0400 (01400 when kept), one link, the
  * right size and a header with our digest. Root can do anything anyway.
  *
@@ -61,6 +66,7 @@
 #define DEFAULT_PREFIX "perceptd"
 #define HEADER_BYTES 4096
 #define MAGIC "percept1"
+#define NOTE_MAGIC "perceptn"
 #define FORM 2
 #define KEPT ((mode_t)S_ISVTX)
 /* The folder is everybody's: neither a link nor a pipe that waits for a writer may hold us. */
@@ -78,11 +84,19 @@ struct header {
 };
 _Static_assert(sizeof(struct header) == HEADER_BYTES, "the header is a page");
 
+/* A note's object. */
+struct noted {
+    struct header header;
+    struct region_note note;
+};
+
 struct region {
     const char *map;
     size_t map_bytes;
-    int fd; /* holds LOCK_SH; -1 when private */
+    int fd;   /* holds LOCK_SH; -1 when private */
+    int note; /* the same of the note about its file, or -1 */
     bool kept;
+    char note_name[80];
     char name[80];
     char prefix[48];
 };
@@ -131,6 +145,7 @@ static struct region *region_new(const char *map, size_t map_bytes, int fd, cons
     region->map = map;
     region->map_bytes = map_bytes;
     region->fd = fd;
+    region->note = -1;
     snprintf(region->name, sizeof region->name, "%s", name);
     return region;
 }
@@ -238,15 +253,20 @@ static bool earlier(struct timespec a, struct timespec b)
     return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
 
-static bool read_header(int fd, struct header *header)
+static bool read_header_of(int fd, const char *magic, struct header *header)
 {
     if (pread(fd, header, sizeof *header, 0) != (ssize_t)sizeof *header ||
-        memcmp(header->magic, MAGIC, sizeof header->magic) != 0)
+        memcmp(header->magic, magic, sizeof header->magic) != 0)
         return false;
     header->level[sizeof header->level - 1] = '\0';
     header->model[sizeof header->model - 1] = '\0';
     header->build[sizeof header->build - 1] = '\0';
     return true;
+}
+
+static bool read_header(int fd, struct header *header)
+{
+    return read_header_of(fd, MAGIC, header);
 }
 
 /* Written in another form, or by another build (NULL: one without a name). */
@@ -453,7 +473,8 @@ static int remove_replaced(void *user, int fd, const char *name)
     const struct header *own = (const void *)region->map;
     struct header header;
     struct stat st;
-    if (strcmp(name, region->name) == 0 || fstat(fd, &st) != 0 || !is_kept(&st, -1) || !read_header(fd, &header))
+    if (strcmp(name, region->name) == 0 || strcmp(name, region->note_name) == 0 || fstat(fd, &st) != 0 ||
+        !is_kept(&st, -1) || !(read_header(fd, &header) || read_header_of(fd, NOTE_MAGIC, &header)))
         return 0;
     bool same_file = strcmp(header.model, own->model) == 0 && strcmp(header.level, own->level) == 0;
     bool other_build = is_foreign(&header, own->build);
@@ -466,7 +487,115 @@ void region_keep(struct region *region)
         return;
     region->kept = true;
     mark(region->fd);
+    if (region->note >= 0)
+        mark(region->note);
     for_each(region->prefix, remove_replaced, region);
+}
+
+/* --- notes -------------------------------------------------------------------------------------------------------- */
+
+static void make_note_name(char *name, size_t n, const char *prefix, const struct file_stamp *stamp)
+{
+    snprintf(name, n, "%s-%u-file-%llx-%llx", prefix ? prefix : DEFAULT_PREFIX, (unsigned)geteuid(),
+             (unsigned long long)stamp->device, (unsigned long long)stamp->inode);
+}
+
+static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
+}
+
+static bool is_at_rest(const struct region_note *note)
+{
+    const struct file_stamp *stamp = &note->stamp;
+    const int64_t newest = stamp->mtime_ns > stamp->ctime_ns ? stamp->mtime_ns : stamp->ctime_ns;
+    int64_t rest;
+    return !__builtin_sub_overflow(note->looked_ns, newest, &rest) && rest >= NOTE_REST_NS;
+}
+
+/* The note that is there under this name, held with LOCK_SH: its descriptor, or -1. */
+static int find_note(const char *name, const struct file_stamp *stamp, struct region_note *note)
+{
+    char path[128];
+    struct noted noted;
+    struct stat st;
+    make_path(path, sizeof path, name);
+    int fd = open(path, LOOK_FLAGS);
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0 && fstat(fd, &st) == 0 && trusted(&st) && st.st_size == sizeof noted &&
+        pread(fd, &noted, sizeof noted, 0) == (ssize_t)sizeof noted &&
+        memcmp(noted.header.magic, NOTE_MAGIC, sizeof noted.header.magic) == 0 && noted.header.form == FORM &&
+        same_stamp(&noted.note.stamp, stamp) && is_at_rest(&noted.note)) {
+        *note = noted.note;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+bool region_recall(const char *prefix, struct region_note *note)
+{
+    char name[80];
+    struct region_note found;
+    make_note_name(name, sizeof name, prefix, &note->stamp);
+    int fd = find_note(name, &note->stamp, &found);
+    if (fd < 0)
+        return false;
+    close(fd);
+    *note = found;
+    return true;
+}
+
+/* A new note under this name, in the place of whatever of ours has it; its descriptor, or -1. */
+static int make_note(const char *name, const struct region *region, const struct region_note *note)
+{
+    char path[128], self[64];
+    struct noted noted = {.note = *note};
+    struct stat st;
+    memcpy(&noted.header, region->map, sizeof noted.header);
+    memcpy(noted.header.magic, NOTE_MAGIC, sizeof noted.header.magic);
+    make_path(path, sizeof path, name);
+    int fd = open(FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
+    if (fd < 0)
+        return -1;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (fchmod(fd, 0400) == 0 && pwrite(fd, &noted, sizeof noted, 0) == (ssize_t)sizeof noted &&
+        flock(fd, LOCK_SH | LOCK_NB) == 0) {
+        if (lstat(path, &st) == 0 && trusted(&st))
+            (void)unlink(path);
+        if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+            return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+void region_remember(struct region *region, const struct region_note *note)
+{
+    struct region_note found;
+    if (!region || region->fd < 0 || region->note >= 0 || !is_at_rest(note))
+        return;
+    make_note_name(region->note_name, sizeof region->note_name, region->prefix, &note->stamp);
+    region->note = find_note(region->note_name, &note->stamp, &found);
+    if (region->note >= 0 && memcmp(found.digest, note->digest, sizeof found.digest) == 0)
+        return;
+    if (region->note >= 0)
+        close(region->note);
+    region->note = make_note(region->note_name, region, note);
+}
+
+/* --- letting go --------------------------------------------------------------------------------------------------- */
+
+static void let_go(int fd, const char *name, bool kept)
+{
+    if (fd < 0)
+        return;
+    if (kept)
+        mark(fd); /* its age counts from now */
+    remove_if_alone(fd, name, -1);
+    close(fd);
 }
 
 void region_release(struct region *region)
@@ -474,18 +603,17 @@ void region_release(struct region *region)
     if (!region)
         return;
     munmap((void *)(uintptr_t)region->map, region->map_bytes);
-    if (region->kept)
-        mark(region->fd); /* its age counts from now */
-    if (region->fd >= 0) {
-        remove_if_alone(region->fd, region->name, -1);
-        close(region->fd);
-    }
+    let_go(region->fd, region->name, region->kept);
+    let_go(region->note, region->note_name, region->kept);
     arena_buffer_free(region);
 }
 
+/* Notes go as well, but nobody counts them. */
 static int clean_one(void *user, int fd, const char *name)
 {
-    return remove_if_alone(fd, name, *(const int64_t *)user) ? 1 : 0;
+    struct header header;
+    const bool note = read_header_of(fd, NOTE_MAGIC, &header);
+    return remove_if_alone(fd, name, *(const int64_t *)user) && !note;
 }
 
 int percept_clean_regions(const char *prefix, int64_t keep_seconds)

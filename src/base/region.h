@@ -17,6 +17,7 @@
 #ifndef BASE_REGION_H
 #define BASE_REGION_H
 
+#include "base/file.h"
 #include "percept.h"
 
 struct region;
@@ -59,6 +60,24 @@ const char *region_name(const struct region *region); /* "" when private */
  * that nobody holds and that this one replaces, of the same file or another build, are removed. A
  * private one or NULL: nothing. */
 void region_keep(struct region *region);
+
+/* What a file's bytes hash to, noted while a region holds them packed, so that whoever opens the same file next need
+ * not read it: found by device and inode, true for this size and these times alone. */
+struct region_note {
+    struct file_stamp stamp;
+    int64_t looked_ns; /* CLOCK_REALTIME before the bytes were read, when it was this stamp already */
+    uint8_t digest[16];
+};
+
+#define NOTE_REST_NS INT64_C(2000000000)
+
+/* The note about the file with note->stamp, if somebody made one under this prefix and it can be trusted. */
+bool region_recall(const char *prefix, struct region_note *note);
+
+/* Makes the note, or holds the one that is there already, as long as the region is held and as it is kept. Nothing is
+ * done for a private region or NULL, for a file that changed less than NOTE_REST_NS before it was looked at (its times
+ * may not tell the next change), and where it fails. */
+void region_remember(struct region *region, const struct region_note *note);
 
 /* Lets go; the last holder of a named region that is not kept removes it. NULL is accepted. */
 void region_release(struct region *region);

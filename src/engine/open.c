@@ -6,14 +6,13 @@
  *     -> let go of the file -> describe
  *
  * What can be refused is refused here, with a sentence; afterwards the model is immutable and runs trust
- * it. Each word of the story is a file: graph/onnx.c, fold.c, rebatch.c, trial.c, axes.c, fuse.c, pack.c, describe.c;
- * here are their order and the file's bytes. What an open model is, says model.h.
+ * it. Each word of the story is a file: source.c, graph/onnx.c, fold.c, rebatch.c, trial.c, axes.c, fuse.c, pack.c,
+ * describe.c; here is their order. What an open model is, says model.h.
  *
  * Threads: percept_open runs wherever it is called; nothing is shared between two opens.
  */
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mode.h"
 #include "engine/axes.h"
 #include "engine/describe.h"
@@ -21,31 +20,12 @@
 #include "engine/fuse.h"
 #include "engine/pack.h"
 #include "engine/rebatch.h"
+#include "engine/source.h"
 #include "engine/trial.h"
-#include "graph/onnx.h"
 
 #define DEFAULT_MEMORY_LIMIT ((size_t)4 << 30)
 
-/* --- reading ------------------------------------------------------------------------------------------------------ */
-
-struct source {
-    const char *path; /* NULL: memory only */
-    const struct file_stamp *stamp;
-    struct file_place place; /* opened when external data are first asked for */
-    struct pack_digest *digest;
-};
-
-static bool read_external(void *user, const char *name, size_t offset, size_t n, struct arena *arena,
-                          struct bytes *bytes, struct percept_err *err)
-{
-    struct source *source = user;
-    if (source->place.folder < 0 && !file_place_open(&source->place, source->path, source->stamp, err))
-        return false;
-    if (!file_read_beneath(&source->place, name, offset, n, arena, bytes, NULL, err))
-        return false;
-    pack_digest_add(source->digest, *bytes);
-    return true;
-}
+/* --- how it will be computed -------------------------------------------------------------------------------------- */
 
 static bool choose_level(struct percept_model *model, const struct percept_options *options, struct percept_err *err)
 {
@@ -177,36 +157,26 @@ static bool improve(struct percept_model *model, struct percept_err *err)
     return good && (model_find_feeds(model) || err_set(err, ERR_MEMORY, "out of memory"));
 }
 
-static bool open_graph(struct percept_model *model, struct bytes file, struct source *source,
-                       const struct percept_options *options, struct percept_err *err)
+static bool open_graph(struct percept_model *model, struct source *source, const struct percept_options *options,
+                       struct percept_err *err)
 {
-    struct onnx_external external = {.read = read_external, .user = source};
-    pack_digest_add(source->digest, file);
     return choose_level(model, options, err) &&
-           onnx_read(file, source->path ? &external : NULL, &model->arena, &model->onnx, err) &&
-           fold_graph(model, model->onnx.graph, err) &&
-           ((describe_model(model, bytes_size(file)) && describe_labels(model)) ||
+           onnx_read(source->bytes, source->path ? &source->external : NULL, &model->arena, &model->onnx, err) &&
+           source_mark(source, model->onnx.graph, err) && fold_graph(model, model->onnx.graph, err) &&
+           ((describe_model(model, bytes_size(source->bytes)) && describe_labels(model)) ||
             err_set(err, ERR_MEMORY, "out of memory")) &&
            improve(model, err) &&
-           pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err);
+           pack_model(model, source->digest, source->path ? source->path : "(memory)", options, err) &&
+           source_settle(source, model->onnx.graph, model->region, err);
 }
 
-static struct percept_model *open_bytes(struct bytes file, const char *path, const struct file_stamp *stamp,
-                                        const struct percept_options *given, struct percept_err *err)
+static struct percept_model *open_source(struct source *source, const struct percept_options *options,
+                                         struct percept_err *err)
 {
-    struct percept_options options = {.size = sizeof options};
-    if (given && given->size > sizeof options)
-        return err_null(err, ERR_CONFIG, "struct percept_options is newer than this library");
-    if (given)
-        memcpy(&options, given, given->size ? given->size : sizeof options);
     struct percept_model *model = arena_buffer(sizeof *model);
-    struct source source = {.path = path, .stamp = stamp, .place = {-1, -1}, .digest = pack_digest_new()};
     const uint64_t mode = mode_enter(MODE_EXACT); /* weights are packed to the same bits whoever asks */
-    bool good = model && source.digest ? open_graph(model, file, &source, &options, err)
-                                       : err_memory(err, "a model", sizeof *model);
+    const bool good = model ? open_graph(model, source, options, err) : err_memory(err, "a model", sizeof *model);
     mode_set(mode);
-    pack_digest_free(source.digest);
-    file_place_close(&source.place);
     if (good && (describe_packed(model) || err_set(err, ERR_MEMORY, "out of memory"))) {
         arena_free(&model->load);
         return model;
@@ -215,21 +185,59 @@ static struct percept_model *open_bytes(struct bytes file, const char *path, con
     return NULL;
 }
 
-struct percept_model *percept_open(const char *path, const struct percept_options *options, struct percept_err *err)
+static bool take_options(const struct percept_options *given, struct percept_options *options, struct percept_err *err)
 {
-    struct bytes file;
-    struct file_stamp stamp;
-    if (!file_read(path, 0, &file, &stamp, err))
-        return NULL;
-    struct percept_model *model = open_bytes(file, path, &stamp, options, err);
-    arena_buffer_free((void *)(uintptr_t)file.at);
-    if (!model)
-        err_prefix(err, "%s: ", path);
+    *options = (struct percept_options){.size = sizeof *options};
+    if (given && given->size > sizeof *options)
+        return err_set(err, ERR_CONFIG, "struct percept_options is newer than this library");
+    if (given)
+        memcpy(options, given, given->size ? given->size : sizeof *options);
+    return true;
+}
+
+/* `recalled`: weights were left out. */
+static struct percept_model *open_file(const char *path, bool recall, const struct percept_options *options,
+                                       bool *recalled, struct percept_err *err)
+{
+    struct source source;
+    struct percept_model *model = NULL;
+    if (source_open(&source, path, recall, options->region_prefix, err)) {
+        model = open_source(&source, options, err);
+        if (!model)
+            err_prefix(err, "%s: ", path);
+    }
+    *recalled = source.payload.n_holes > 0;
+    source_close(&source);
     return model;
 }
 
-struct percept_model *percept_open_memory(const void *data, size_t n_bytes, const struct percept_options *options,
+struct percept_model *percept_open(const char *path, const struct percept_options *given, struct percept_err *err)
+{
+    struct percept_options options;
+    struct percept_err why = {0};
+    bool recalled = false;
+    if (!take_options(given, &options, err)) {
+        err_prefix(err, "%s: ", path);
+        return NULL;
+    }
+    struct percept_model *model = open_file(path, options.region == PERCEPT_REGION_SHARED, &options, &recalled, &why);
+    if (!model && recalled) { /* whatever it was, it is told of the whole file */
+        why = (struct percept_err){0};
+        model = open_file(path, false, &options, &recalled, &why);
+    }
+    return model ? model : err_null(err, why.code, "%s", why.text);
+}
+
+struct percept_model *percept_open_memory(const void *data, size_t n_bytes, const struct percept_options *given,
                                           struct percept_err *err)
 {
-    return open_bytes(bytes_of(data, n_bytes), NULL, NULL, options, err);
+    struct percept_options options;
+    struct source source;
+    if (!take_options(given, &options, err))
+        return NULL;
+    struct percept_model *model = NULL;
+    if (source_of_memory(&source, bytes_of(data, n_bytes), err))
+        model = open_source(&source, &options, err);
+    source_close(&source);
+    return model;
 }

@@ -42,6 +42,19 @@ struct pack_digest *pack_digest_new(void)
     return digest;
 }
 
+void pack_digest_content(struct pack_digest *digest, struct bytes piece)
+{
+    if (bytes_size(piece))
+        XXH3_128bits_update(digest->state, piece.at, bytes_size(piece));
+}
+
+void pack_digest_take(const struct pack_digest *digest, uint8_t result[16])
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digest->state));
+    memcpy(result, canonical.digest, 16);
+}
+
 void pack_digest_add(struct pack_digest *digest, struct bytes bytes)
 {
     uint64_t n = bytes_size(bytes);
@@ -68,9 +81,7 @@ static void finish_digest(struct pack_digest *digest, const struct percept_model
         for (int i = 0; i < part->graph->n_nodes; i++)
             if (!part->graph->nodes[i].removed && part->graph->nodes[i].algorithm)
                 pack_digest_add(digest, bytes_of_text(part->graph->nodes[i].algorithm));
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digest->state));
-    memcpy(result, canonical.digest, 16);
+    pack_digest_take(digest, result);
 }
 
 /* --- where everything lies ---------------------------------------------------------------------------------------- */
@@ -262,6 +273,16 @@ static bool **needed_constants(struct percept_model *model)
     return needed;
 }
 
+/* What packing reads must be there by now. */
+static bool read_rest(struct percept_model *model)
+{
+    for (struct part *part = model->parts; part; part = part->next)
+        for (int v = 0; v < part->graph->n_values; v++)
+            if (!graph_read(part->graph, v))
+                return false;
+    return true;
+}
+
 bool pack_model(struct percept_model *model, struct pack_digest *digest, const char *path,
                 const struct percept_options *options, struct percept_err *err)
 {
@@ -281,6 +302,8 @@ bool pack_model(struct percept_model *model, struct pack_digest *digest, const c
     model->description.region_adopted = model->region != NULL;
     if (walk.used && !model->region) {
         struct region_draft draft;
+        if (!read_rest(model))
+            return err_set(err, ERR_SYSTEM, "the weights could not be read");
         if (!region_begin(&draft, walk.used, named ? &key : NULL, err))
             return false;
         struct layout_walk fill = {.model = model, .data = draft.data};

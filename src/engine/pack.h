@@ -9,7 +9,12 @@
 /* What packed bytes depend on is fed in here while the model is read. Opaque, from XXH3. */
 struct pack_digest;
 
+/* Of the bytes of a file. They are added piece by piece; content is the digest of all of them. */
 struct pack_digest *pack_digest_new(void);
+void pack_digest_content(struct pack_digest *digest, struct bytes piece);
+void pack_digest_take(const struct pack_digest *digest, uint8_t result[16]);
+
+/* Anything else that packed bytes depend on, with its length. */
 void pack_digest_add(struct pack_digest *digest, struct bytes bytes);
 void pack_digest_free(struct pack_digest *digest);
 

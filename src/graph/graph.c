@@ -120,6 +120,18 @@ const struct attr *graph_attr(const struct node *node, const char *name)
     return NULL;
 }
 
+bool graph_read(struct graph *graph, int value)
+{
+    struct value *v = &graph->values[value];
+    if (!v->unread.at)
+        return true;
+    if (!graph->fetch->read(graph->fetch->user, v->unread))
+        return false;
+    v->constant->data = (void *)(uintptr_t)v->unread.at;
+    v->unread = (struct bytes){0};
+    return true;
+}
+
 struct tensor *graph_constant(struct graph *graph, int value, struct arena *arena, bool *ok)
 {
     *ok = true;
@@ -128,7 +140,8 @@ struct tensor *graph_constant(struct graph *graph, int value, struct arena *aren
         graph = graph->parent;
         v = &graph->values[v->outer];
     }
-    struct tensor *constant = v->constant;
+    *ok = graph_read(graph, (int)(v - graph->values));
+    struct tensor *constant = *ok ? v->constant : NULL;
     if (!constant || v->aligned)
         return constant;
     size_t n_bytes;

@@ -59,11 +59,13 @@ struct value {
     int64_t dims[RANK_MAX];        /* -1: free */
     const struct bytes *dim_names; /* [RANK_MAX] ONNX's dim_param, or empty; never NULL */
     struct tensor *constant;
-    bool aligned; /* constant->data is aligned for its type and in the model's arena or region */
-    int producer; /* node index, or -1 */
-    int n_uses;   /* by nodes of this graph and its subgraphs, and 1 for being a graph output */
-    int outer;    /* index of the captured value in the enclosing graph, or -1 */
-    bool inlined; /* of a function's body: the name is ours, not the file's */
+    struct bytes unread; /* of a constant: where its bytes will lie once graph->fetch has read them; until then its data
+                            are NULL. Empty for all that are there. */
+    bool aligned;        /* constant->data is aligned for its type and in the model's arena or region */
+    int producer;        /* node index, or -1 */
+    int n_uses;          /* by nodes of this graph and its subgraphs, and 1 for being a graph output */
+    int outer;           /* index of the captured value in the enclosing graph, or -1 */
+    bool inlined;        /* of a function's body: the name is ours, not the file's */
 };
 
 struct node {
@@ -82,9 +84,16 @@ struct node {
     bool removed;          /* folded or fused away; skipped everywhere */
 };
 
+/* Reads bytes of the model's file that were left out so far (engine/source.c), into their place. */
+struct graph_fetch {
+    bool (*read)(void *user, struct bytes place);
+    void *user;
+};
+
 struct graph {
     struct bytes name;
-    struct graph *parent; /* of a subgraph, else NULL */
+    const struct graph_fetch *fetch; /* NULL where nothing is unread */
+    struct graph *parent;            /* of a subgraph, else NULL */
     int n_values, n_nodes, n_inputs, n_outputs;
     int cap_values, cap_nodes;
     struct value *values;
@@ -125,9 +134,12 @@ bool graph_sort(struct graph *graph, struct arena *arena, struct percept_err *er
 /* The attribute or NULL. */
 const struct attr *graph_attr(const struct node *node, const char *name);
 
+/* Has the data of a value of this graph read, if they are not; false when that failed. */
+bool graph_read(struct graph *graph, int value);
+
 /* A constant with data aligned for its type (copied into `arena` the first time), looked for in the
  * enclosing graph when the value was captured from there; NULL when the value is no constant (`ok`
- * true) or memory is short (`ok` false). */
+ * true), or memory is short or it could not be read (`ok` false). */
 struct tensor *graph_constant(struct graph *graph, int value, struct arena *arena, bool *ok);
 
 /* Recounts n_uses, subgraphs' too, after nodes were killed or rewired. */

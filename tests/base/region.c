@@ -893,6 +893,189 @@ START_TEST(the_oldest_that_nobody_holds_makes_way)
 }
 END_TEST
 
+/* --- notes -------------------------------------------------------------------------------------------------------- */
+
+static struct region_note note_of(uint8_t id)
+{
+    struct region_note note = {.stamp = {5, 6, 7, 8000000000, 9000000000}, .looked_ns = 11000000000};
+    memset(note.digest, id, sizeof note.digest);
+    return note;
+}
+
+static bool recalled(struct region_note asked, uint8_t id)
+{
+    const struct region_note want = note_of(id);
+    memset(asked.digest, 0, sizeof asked.digest);
+    asked.looked_ns = 0;
+    return region_recall(prefix, &asked) && memcmp(asked.digest, want.digest, sizeof want.digest) == 0;
+}
+
+static const char *note_path(void)
+{
+    static char path[120];
+    snprintf(path, sizeof path, "/dev/shm/%s-%u-file-5-6", prefix, (unsigned)geteuid());
+    return path;
+}
+
+START_TEST(a_note_lives_as_long_as_its_region)
+{
+    const struct region_note note = note_of(3);
+    struct region *one = publish(1, 100, true), *two = publish(1, 100, true);
+    ck_assert(!recalled(note, 3));
+    region_remember(one, &note);
+    region_remember(two, &note);
+    region_remember(NULL, &note);
+    ck_assert(recalled(note, 3));
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 0);
+    ck_assert_int_eq(count(), 1);
+    region_release(one);
+    ck_assert(recalled(note, 3));
+    region_release(two);
+    ck_assert(!recalled(note, 3));
+    ck_assert_int_eq(access(note_path(), F_OK), -1);
+    struct region *private = publish(1, 100, false);
+    region_remember(private, &note);
+    ck_assert(!recalled(note, 3));
+    region_release(private);
+}
+END_TEST
+
+START_TEST(a_note_is_kept_with_its_region_and_cleaned_with_it)
+{
+    const struct region_note note = note_of(3);
+    struct region *region = publish(1, 100, true);
+    region_remember(region, &note);
+    region_keep(region);
+    region_release(region);
+    ck_assert(recalled(note, 3));
+    ck_assert_int_eq(percept_clean_regions(prefix, -1), 0);
+    ck_assert(recalled(note, 3));
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 1);
+    ck_assert(!recalled(note, 3));
+}
+END_TEST
+
+START_TEST(a_note_of_a_replaced_file_goes_with_its_region)
+{
+    struct region_note old = note_of(3), other = note_of(4);
+    struct region *region = publish(1, 100, true);
+    region_remember(region, &old);
+    region_keep(region);
+    region_release(region);
+    other.stamp.inode = 77;
+    region = publish(2, 100, true);
+    region_remember(region, &other);
+    region_keep(region);
+    ck_assert(!recalled(old, 3));
+    ck_assert(recalled(other, 4));
+    region_release(region);
+}
+END_TEST
+
+START_TEST(a_note_is_true_for_one_stamp_of_a_file_at_rest)
+{
+    static const int64_t second = 1000000000;
+    struct region *region = publish(1, 100, true);
+    struct region_note wrong[5];
+    for (int i = 0; i < 5; i++)
+        wrong[i] = note_of(3);
+    wrong[0].looked_ns--;                  /* changed less than two seconds before */
+    wrong[1].stamp.mtime_ns = 12 * second; /* after it was looked at: a clock was set back */
+    wrong[2].stamp.ctime_ns = INT64_MAX;   /* or stands at the end of time */
+    wrong[3].looked_ns = INT64_MIN;
+    wrong[4].stamp.mtime_ns = INT64_MIN;
+    wrong[4].looked_ns = 9 * second;
+    for (int i = 0; i < 5; i++) {
+        region_remember(region, &wrong[i]);
+        ck_assert_int_eq(access(note_path(), F_OK), -1);
+    }
+    const struct region_note note = note_of(3);
+    region_remember(region, &note);
+    ck_assert(recalled(note, 3));
+    struct region_note asked[5] = {note, note, note, note, note};
+    asked[0].stamp.size++;
+    asked[1].stamp.mtime_ns++;
+    asked[2].stamp.ctime_ns--;
+    asked[3].stamp.inode++;
+    asked[4].stamp.device++;
+    for (int i = 0; i < 5; i++)
+        ck_assert_msg(!recalled(asked[i], 3), "%d", i);
+    region_release(region);
+}
+END_TEST
+
+/* Another state of the file takes the note's place, whoever holds the one before. */
+START_TEST(a_newer_note_replaces_an_older_one)
+{
+    struct region_note old = note_of(3), new = note_of(4);
+    new.stamp.size++;
+    struct region *one = publish(1, 100, true), *two = publish(2, 100, true);
+    region_remember(one, &old);
+    region_remember(two, &new);
+    ck_assert(!recalled(old, 3));
+    ck_assert(recalled(new, 4));
+    region_release(one);
+    ck_assert(recalled(new, 4));
+    region_release(two);
+    ck_assert_int_eq(access(note_path(), F_OK), -1);
+}
+END_TEST
+
+/* Changes one byte of the note, or its length; who may write it is us alone. */
+static void spoil(int64_t at, size_t n_bytes)
+{
+    ck_assert_int_eq(chmod(note_path(), 0600), 0);
+    int fd = open(note_path(), O_RDWR);
+    uint8_t byte = 0;
+    ck_assert_int_ge(fd, 0);
+    if (at >= 0) {
+        ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+        byte ^= 0x55;
+        ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+    } else {
+        ck_assert_int_eq(ftruncate(fd, (off_t)n_bytes), 0);
+    }
+    ck_assert_int_eq(fchmod(fd, 0400), 0);
+    close(fd);
+}
+
+/* Cut short, too long, of another kind, of another form, with another stamp in it, of a mode that is not ours; and the
+ * next who knows better writes it anew. */
+START_TEST(a_note_that_is_damaged_is_none)
+{
+    const struct region_note note = note_of(3);
+    enum { whole = 4096 + sizeof note };
+    static const struct {
+        int64_t at;
+        size_t n_bytes;
+    } cases[] = {{-1, 0},  {-1, 100}, {-1, 4096}, {-1, whole - 1}, {-1, whole + 1}, {0, 0},   {7, 0},
+                 {224, 0}, {4096, 0}, {4104, 0},  {4112, 0},       {4120, 0},       {4128, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct region *region = publish(1, 100, true);
+        region_remember(region, &note);
+        ck_assert(recalled(note, 3));
+        spoil(cases[i].at, cases[i].n_bytes);
+        ck_assert_msg(!recalled(note, 3), "case %zu", i);
+        struct region *next = publish(1, 100, true);
+        region_remember(next, &note);
+        const bool ours = cases[i].at >= 0 || cases[i].n_bytes > 4096; /* what is not is left alone */
+        ck_assert_msg(recalled(note, 3) == ours, "case %zu", i);
+        region_release(next);
+        region_release(region);
+        unlink(note_path());
+    }
+    struct region *region = publish(1, 100, true);
+    region_remember(region, &note);
+    ck_assert_int_eq(chmod(note_path(), 0440), 0);
+    ck_assert(!recalled(note, 3));
+    unlink(note_path());
+    ck_assert_int_eq(symlink("/etc/passwd", note_path()), 0);
+    ck_assert(!recalled(note, 3));
+    region_release(region);
+    unlink(note_path());
+}
+END_TEST
+
 Suite *base_region_suite(void);
 Suite *base_region_suite(void)
 {
@@ -933,6 +1116,12 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, a_private_region_cannot_change_and_dies_with_us);
     tcase_add_test(tests, where_there_is_no_room_memory_is_private_and_the_same);
     tcase_add_test(tests, the_oldest_that_nobody_holds_makes_way);
+    tcase_add_test(tests, a_note_lives_as_long_as_its_region);
+    tcase_add_test(tests, a_note_is_kept_with_its_region_and_cleaned_with_it);
+    tcase_add_test(tests, a_note_of_a_replaced_file_goes_with_its_region);
+    tcase_add_test(tests, a_note_is_true_for_one_stamp_of_a_file_at_rest);
+    tcase_add_test(tests, a_newer_note_replaces_an_older_one);
+    tcase_add_test(tests, a_note_that_is_damaged_is_none);
     suite_add_tcase(suite, tests);
     return suite;
 }
