@@ -782,6 +782,11 @@ static int64_t conv_units(const struct conv_prepared *prepared)
     return prepared->units;
 }
 
+static double conv_done_flops(const struct conv_prepared *prepared)
+{
+    return prepared->done_flops;
+}
+
 static void conv_run(const struct conv_prepared *prepared, const float *input, const void *packed, float *output,
                      const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to)
 {

@@ -148,6 +148,7 @@ struct conv_prepared {
     int algorithm;
     int64_t units;
     size_t scratch_bytes;
+    double done_flops; /* kernel.h */
 };
 
 /* Weight (o, i, tap) of a group, scaled. */

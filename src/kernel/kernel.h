@@ -249,6 +249,8 @@ struct convolve_kernels {
      * input: one item, layout as shape->in_plain says; output and residual: one item, LAYOUT_BLOCKED.
      * epilogue->bias: [out_channels]. */
     int64_t (*units)(const struct conv_prepared *prepared);
+    /* Floating-point operations of its products for an item, where they are fewer than the definition's; else 0. */
+    double (*done_flops)(const struct conv_prepared *prepared);
     void (*run)(const struct conv_prepared *prepared, const float *input, const void *packed, float *output,
                 const struct epilogue *epilogue, void *scratch, int64_t from, int64_t to);
 };

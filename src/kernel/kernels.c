@@ -46,6 +46,7 @@ const struct convolve_kernels TABLE(convolve) = {
     .prepare = conv_prepare,
     .scratch_bytes = conv_scratch_bytes,
     .units = conv_units,
+    .done_flops = conv_done_flops,
     .run = conv_run,
 };
 #endif

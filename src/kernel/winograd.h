@@ -187,6 +187,8 @@ static void winograd_cut(struct winograd *w, const struct conv_shape *shape, int
     w->most = ceil_div(w->tiles, w->chunks);
     w->groups = least(w->panels, ceil_div(CONV_UNITS, w->chunks));
     w->head.units = w->chunks * w->groups;
+    w->head.done_flops =
+        2.0 * (double)(w->tiles * w->points) * (double)shape->in_channels * (double)shape->out_channels;
     const int64_t floats = (w->most + 1) * winograd_v_floats(shape, out) + w->most * winograd_m_floats(out);
     w->head.scratch_bytes = (size_t)floats * sizeof(float);
 }

@@ -409,6 +409,7 @@ static void shape_work(struct step *step, const struct conv *conv, struct conv_p
     if (plan->lay)
         step->scratch_bytes += bias_bytes(conv, shape) + kernels->convolve->pack_bytes(plan->settled.algorithm, shape);
     step->algorithm = kernels->convolve->name(plan->settled.algorithm);
+    step->done_flops = (double)plan->items * kernels->convolve->done_flops(plan->prepared);
     const int64_t pixels = spatial_volume(shape->transposed ? shape->in : shape->out);
     step->flops = 2.0 * (double)plan->items * (double)pixels * (double)spatial_volume(shape->kernel) *
                   (double)shape->in_channels * (double)(shape->out_channels / shape->group);

@@ -422,6 +422,23 @@ START_TEST(winograd_is_not_chosen_for_few_tiles_and_many_weights)
 }
 END_TEST
 
+/* 14 pixels are 7 tiles of 2: 16 products each, where the definition has 9 for each of 4 outputs. What runs directly
+ * has no number of its own. */
+START_TEST(what_is_multiplied_is_told)
+{
+    begin(_i);
+    const struct conv_shape shapes[] = {rectangle(32, 48, 14, 14, 1), rectangle(512, 512, 7, 7, 1)};
+    const double wanted[] = {2.0 * 7 * 7 * 16 * 32 * 48, 0};
+    for (int i = 0; i < 2; i++) {
+        const struct conv_shape *shape = &shapes[i];
+        const int algorithm = level->convolve->settle(level->convolve->choose(shape, PRECISION_EXACT), shape);
+        struct conv_prepared *prepared = guarded_bytes((int64_t)level->convolve->prepared_bytes(algorithm, shape));
+        level->convolve->prepare(prepared, algorithm, shape);
+        ck_assert_double_eq(level->convolve->done_flops(prepared), wanted[i]);
+    }
+}
+END_TEST
+
 /* Four times the weights want more tiles, or few channels where nothing is known. */
 START_TEST(winograd_of_four_is_chosen_where_it_pays)
 {
@@ -474,6 +491,7 @@ Suite *kernel_winograd_suite(void)
     fixture_add(suite, "winograd_is_not_chosen_for_few_tiles_and_many_weights",
                 winograd_is_not_chosen_for_few_tiles_and_many_weights);
     fixture_add(suite, "winograd_of_four_is_chosen_where_it_pays", winograd_of_four_is_chosen_where_it_pays);
+    fixture_add(suite, "what_is_multiplied_is_told", what_is_multiplied_is_told);
     fixture_add(suite, "winograd_packs_no_more_than_both", winograd_packs_no_more_than_both);
     return suite;
 }
