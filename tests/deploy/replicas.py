@@ -5,9 +5,10 @@
 
 Hosts are network namespaces on one bridge: a client, HAProxy with docker/haproxy.cfg (only the line that names the
 replicas is another), three daemons. The client posts a picture 300 times a second over connections that stay open,
-while the replicas are restarted one after the other (SIGTERM, wait, start, ready), and then one is killed (SIGKILL)
-and started again. What must hold: a rolling restart fails no request, and a kill fails at most the requests that the
-killed one had. Latencies are printed, not judged.
+while the replicas are restarted one after the other (SIGTERM, wait, start, ready), while a version of the model is
+added and the one before taken away on each in turn (SIGHUP), and then one replica is killed (SIGKILL) and started again.
+What must hold: rolling restarts and updates fail no request, and a kill fails at most the requests that the killed one
+had. Latencies are printed, not judged.
 
 Needs root, iproute2 and haproxy; says that it is skipped where one is missing. The last line counts.
 """
@@ -79,7 +80,7 @@ def check(good, what):
         print(f'failed: {what}')
 
 
-for tool in ('ip', 'haproxy'):
+for tool in ('ip', 'haproxy', 'curl'):
     if not shutil.which(tool):
         skip(f'{tool} is not installed')
 if os.geteuid() != 0:
@@ -131,8 +132,25 @@ def start(host, *command, log=None):
 
 
 def start_replica(host):
-    start(host, PROGRAM, 'serve', f'{MODELS}/digits', '--listen', f':{PORT}', '--drain-delay', '1s', '--workers', '1',
+    start(host, PROGRAM, 'serve', f'{folder}/{host}', '--listen', f':{PORT}', '--drain-delay', '1s', '--workers', '1',
           '--region-prefix', NAME)
+
+
+def put_version(host, version):
+    """Whole or not at all: a reload may look at any time."""
+    target = f'{folder}/{host}/digits/{version}'
+    shutil.copytree(f'{MODELS}/digits', f'{folder}/{host}.part')
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.rename(f'{folder}/{host}.part', target)
+
+
+def versions_of(host):
+    answer = subprocess.run(['ip', 'netns', 'exec', f'{NAME}client', 'curl', '-s', '--max-time', '5',
+                             f'http://{HOSTS[host]}:{PORT}/v2/models/digits'], capture_output=True, text=True)
+    try:
+        return json.loads(answer.stdout)['versions']
+    except (ValueError, KeyError):
+        return []
 
 
 def is_ready(host):
@@ -189,6 +207,28 @@ def rolling_restart():
     ended(f'{3 * rounds} restarts', client, 0)
 
 
+def reload_until(host, versions):
+    running[host].send_signal(signal.SIGHUP)
+    for _ in range(300):
+        if versions_of(host) == versions:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def rolling_update():
+    client = run_load(REQUESTS // 2)
+    begin, newest = time.monotonic(), 1
+    while newest == 1 or time.monotonic() - begin < REQUESTS / 2 / RATE - 8:
+        newest += 1
+        for host in REPLICAS:
+            put_version(host, newest)
+            check(reload_until(host, [str(newest - 1), str(newest)]), f'{host} serves version {newest} too')
+            shutil.rmtree(f'{folder}/{host}/digits/{newest - 1}')
+            check(reload_until(host, [str(newest)]), f'{host} serves version {newest} alone')
+    ended(f'{3 * newest - 3} updates', client, 0)
+
+
 def kill_one():
     client = run_load(1500)
     time.sleep(2)
@@ -202,6 +242,7 @@ def kill_one():
 make_hosts()
 try:
     for host in REPLICAS:
+        put_version(host, 1)
         start_replica(host)
     for host in REPLICAS:
         check(wait_ready(host), f'{host} is ready')
@@ -209,6 +250,7 @@ try:
     time.sleep(2)
     ended('steady', (run_load(900)), 0)
     rolling_restart()
+    rolling_update()
     kill_one()
     for host in REPLICAS:
         running[host].send_signal(signal.SIGTERM)

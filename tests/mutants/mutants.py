@@ -12,6 +12,10 @@ tests too. A mutant that no test notices is a survivor and is printed with its f
     arithmetic   + for -, * for /, += for -=, ++ for --   dropped     a statement that is a call or an assignment
     logic        && for ||, a condition turned round      shifted     >> for <<, & for |
 
+Not drawn is what no input can show, whatever the code around it: a greater or lesser of two that takes the other where
+they are equal (`a < b ? a : b`), an array with room for one more, a descriptor compared with 1 (0 to 2 are open), and
+the number of bytes in the sentence that memory is short.
+
 One that does not compile is drawn again. One that runs ten times as long as the undamaged tests (or ten seconds,
 if that is more) counts as noticed. `equivalent` beside this file lists mutants that no input can show, each with
 the reason; these are counted apart.
@@ -31,6 +35,7 @@ SWAPS = {
     "logic": {"&&": "||", "||": "&&"},
     "shifted": {"<<": ">>", ">>": "<<", "&": "|", "|": "&", "|=": "&=", "&=": "|="},
 }
+PICKED = {mark for table in SWAPS.values() for mark in table}
 TOKEN = re.compile(
     r"""(?P<skip>//[^\n]*|/\*.*?\*/|^[ \t]*\#(?:[^\n]*\\\n)*[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\s+)
       |(?P<number>0[xX][0-9a-fA-F]+[uUlL]*|\d+\.?\d*(?:[eE][-+]?\d+)?[uUlLfF]*)
@@ -94,9 +99,44 @@ def pointer(source, m, before):
                                   source[m.start() - 1:m.start()] not in (" ", "\n"))
 
 
+def line_around(source, m):
+    """The line of a token, before it and behind it."""
+    begin, stop = source.rfind("\n", 0, m.start()) + 1, source.find("\n", m.end())
+    return source[begin:m.start()], source[m.end():stop]
+
+
+ROOM = re.compile(r"^[ \t]*(?:(?:static|const|struct|enum|unsigned)[ \t]+)*[A-Za-z_]\w*[ \t*]+(?:\w+(?:\[[^]]*\])*"
+                  r"(?:[ \t]*=[^,;]*)?,[ \t]*\**)*\w+(?:\[[^]]*\])*\[$")
+
+
+def chooses_equals(before, behind):
+    """`a < b ? a : b` and its like: equal ones are the same."""
+    choice = re.match(r" (.+?) \? (.+?) : (.+?)[;,)]", behind)
+    if not choice:
+        return False
+    right, yes, no = choice.groups()
+    left = no if yes == right else yes if no == right else None
+    return left is not None and before.rstrip().endswith(left)
+
+
+def names_bytes(source, start, m):
+    """Inside of the parentheses of err_memory."""
+    opened = source.rfind("err_memory(", start, m.start())
+    return opened >= 0 and closing(source, opened + len("err_memory"), len(source)) > m.start()
+
+
+def shows_nothing(source, start, m):
+    before, behind = line_around(source, m)
+    if m.lastgroup == "number":
+        return bool(ROOM.match(before)) or re.search(r"\bfd < $", before) is not None or names_bytes(source, start, m)
+    return m.group() in ("<", "<=", ">", ">=") and chooses_equals(before, behind) or names_bytes(source, start, m)
+
+
 def swaps(path, source, start, end):
     for m, before in tokens_of(source, start, end):
         text = m.group()
+        if (m.lastgroup == "number" or text in PICKED) and shows_nothing(source, start, m):
+            continue
         if m.lastgroup == "mark":
             for kind, table in SWAPS.items():
                 if text in table and (text in ("++", "--") or binary(before) and not pointer(source, m, before)):
