@@ -17,7 +17,7 @@
 #define RESERVED "triton_python_backend_shm_region_"
 
 struct client_shm {
-    const char *prefix, *own;
+    const char *prefixes, *own;     /* with commas between */
     struct client_shm_table *table; /* held by us */
 };
 
@@ -77,16 +77,37 @@ static bool is_own(const struct client_shm *shm, struct bytes object)
     return bytes_begin_text(object, shm->own) && bytes_size(object) > n && object.at[n] == '-';
 }
 
-struct client_shm *client_shm_new(const char *prefix, const char *own, struct percept_err *err)
+/* The next of the prefixes; `*at` is behind it then, and NULL behind the last. */
+static struct bytes next_prefix(const char **at)
+{
+    const size_t n = strcspn(*at, ",");
+    const struct bytes prefix = bytes_of(*at, n);
+    *at = (*at)[n] ? *at + n + 1 : NULL;
+    return prefix;
+}
+
+static bool judge_prefixes(const struct client_shm *shm, struct percept_err *err)
+{
+    for (const char *at = shm->prefixes; at;) {
+        const struct bytes prefix = next_prefix(&at);
+        if (!bytes_size(prefix) || memchr(prefix.at, '/', bytes_size(prefix)))
+            return err_set(err, ERR_CONFIG,
+                           "--client-shm %s: a prefix has one character at least and no slash, as in app-,tmp-",
+                           shm->prefixes);
+        if (is_own(shm, prefix))
+            return err_set(err, ERR_CONFIG, "--client-shm %s: what begins with '%s-' is our own; choose another prefix",
+                           shm->prefixes, shm->own);
+    }
+    return true;
+}
+
+struct client_shm *client_shm_new(const char *prefixes, const char *own, struct percept_err *err)
 {
     struct client_shm *shm = arena_buffer(sizeof *shm);
     if (!shm)
         return err_memory(err, "shared memory regions", sizeof *shm), NULL;
-    *shm = (struct client_shm){.prefix = prefix, .own = own};
-    if (is_own(shm, bytes_of_text(prefix)))
-        err_set(err, ERR_CONFIG, "--client-shm %s: what begins with '%s-' is our own; choose another prefix", prefix,
-                own);
-    else
+    *shm = (struct client_shm){.prefixes = prefixes, .own = own};
+    if (judge_prefixes(shm, err))
         shm->table = new_table(0, err);
     if (shm->table)
         return shm;
@@ -122,11 +143,21 @@ static bool find(const struct client_shm_table *table, struct bytes name, int *a
     return low < table->n && bytes_is(name, table->regions[low]->name);
 }
 
+static bool has_prefix(const struct client_shm *shm, struct bytes object)
+{
+    bool has = false;
+    for (const char *at = shm->prefixes; at && !has;) {
+        const struct bytes prefix = next_prefix(&at);
+        has = bytes_size(object) >= bytes_size(prefix) && memcmp(object.at, prefix.at, bytes_size(prefix)) == 0;
+    }
+    return has;
+}
+
 static bool key_allowed(const struct client_shm *shm, struct bytes object)
 {
-    return bytes_size(object) <= CLIENT_SHM_NAME_MAX && bytes_size(object) > 0 &&
-           bytes_begin_text(object, shm->prefix) && !is_own(shm, object) && !bytes_begin_text(object, RESERVED) &&
-           !memchr(object.at, '/', bytes_size(object)) && !memchr(object.at, 0, bytes_size(object));
+    return bytes_size(object) <= CLIENT_SHM_NAME_MAX && bytes_size(object) > 0 && has_prefix(shm, object) &&
+           !is_own(shm, object) && !bytes_begin_text(object, RESERVED) && !memchr(object.at, '/', bytes_size(object)) &&
+           !memchr(object.at, 0, bytes_size(object));
 }
 
 static struct client_shm_region *new_region(const char *name, struct bytes key, struct percept_err *err)
@@ -200,8 +231,8 @@ bool client_shm_register(struct client_shm *shm, const char *name, struct bytes 
     if (!key_allowed(shm, object))
         return err_set(err, ERR_INVALID,
                        "cannot register shared memory region '%s' - invalid shm key '" BYTES_FMT
-                       "': it is the name of an object that begins with '%s'",
-                       name, BYTES_ARG(key), shm->prefix);
+                       "': it begins with none of '%s'",
+                       name, BYTES_ARG(key), shm->prefixes);
     if (shm->table->n >= CLIENT_SHM_REGIONS)
         return err_set(err, ERR_INVALID, "failed to register shared memory region '%s': there are %d already", name,
                        shm->table->n);

@@ -1,7 +1,7 @@
 /*
  * client_shm.h - Triton's system shared memory: regions that clients registered, for inputs and outputs of requests.
  *
- *     struct client_shm *shm = client_shm_new("app-", "perceptd", &err);    only names that begin with app-
+ *     struct client_shm *shm = client_shm_new("app-,tmp-", "perceptd", &err);   only names that begin so
  *     client_shm_register(shm, "input", "/app-1", 0, 4096, &err);
  *     const struct client_shm_table *table = client_shm_hold(shm);          for a job, on the loop
  *     ... a worker: client_shm_find, client_shm_read, client_shm_write
@@ -38,8 +38,9 @@ struct client_shm_table {
     struct client_shm_region *regions[]; /* in the order of their names */
 };
 
-/* Objects whose names begin with `prefix`, and not with `own` and a hyphen, may be registered. The texts outlive it. */
-struct client_shm *client_shm_new(const char *prefix, const char *own, struct percept_err *err);
+/* Objects whose names begin with one of `prefixes` (with commas between), and not with `own` and a hyphen, may be
+ * registered. The texts outlive it. */
+struct client_shm *client_shm_new(const char *prefixes, const char *own, struct percept_err *err);
 void client_shm_free(struct client_shm *shm); /* no table may be held; NULL is accepted */
 
 bool client_shm_register(struct client_shm *shm, const char *name, struct bytes key, uint64_t offset, uint64_t n_bytes,

@@ -136,6 +136,25 @@ START_TEST(what_may_not_be_registered_has_a_sentence)
 }
 END_TEST
 
+START_TEST(a_list_of_prefixes_is_each_of_them)
+{
+    start();
+    client_shm_free(shm);
+    shm = client_shm_new("nothing-,x," SHM_OBJECT_PREFIX, "perceptd", &err);
+    ck_assert_msg(shm != NULL && add("r", object.key, 0, 1), "%s", err.text);
+    ck_assert(!add("s", "/nothing", 0, 1));
+    ck_assert_msg(strstr(err.text, "invalid shm key") != NULL, "%s", err.text);
+    ck_assert(!add("s", "/,x", 0, 1));
+    ck_assert_msg(strstr(err.text, "invalid shm key") != NULL, "%s", err.text);
+    static const char *const bad[] = {"", ",", "a,", ",a", "a,,b", "a/b", "a,perceptd-x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_msg(!client_shm_new(bad[i], "perceptd", &err), "'%s'", bad[i]);
+        ck_assert_int_eq(err.code, ERR_CONFIG);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(our_own_and_reserved_objects_are_refused_whatever_the_prefix)
 {
     start();
@@ -283,6 +302,7 @@ Suite *serve_client_shm_suite(void)
     tcase_add_test(tcase, regions_are_found_by_name_and_read);
     tcase_add_test(tcase, what_lies_outside_is_refused);
     tcase_add_loop_test(tcase, what_may_not_be_registered_has_a_sentence, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(tcase, a_list_of_prefixes_is_each_of_them);
     tcase_add_test(tcase, our_own_and_reserved_objects_are_refused_whatever_the_prefix);
     tcase_add_test(tcase, a_nul_byte_ends_no_key);
     tcase_add_test(tcase, a_name_is_registered_once_and_unregistered_often);
