@@ -27,6 +27,7 @@ int command_fail(const struct percept_err *err)
     char room[sizeof err->text * 6]; /* a control character becomes six; memory may be what is short */
     struct text text = {.at = room, .capacity = sizeof room};
     text_visible(&text, err->text);
+    fflush(stdout); /* what was found before comes before what went wrong */
     fprintf(stderr, "perceptd: %.*s\n", (int)text.n_bytes, text.at);
     return err->code == ERR_CONFIG ? COMMAND_MISTAKE : EXIT_FAILURE;
 }

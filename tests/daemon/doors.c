@@ -257,6 +257,7 @@ static void start_with(const int *fds, int n)
     rig.pid = fork();
     if (rig.pid)
         return;
+    rig_default_signals();
     int log = open(rig.log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     for (int i = 0; i < n; i++)
         if (dup2(fds[i], 3 + i) < 0)

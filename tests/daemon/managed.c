@@ -60,6 +60,7 @@ static void start(struct manager *manager, bool pass_door, const char *arguments
              pass_door ? "LISTEN_FDS=1 LISTEN_PID=$$" : "", getenv("PERCEPTD_BINARY"), arguments);
     manager->rig.pid = fork();
     if (manager->rig.pid == 0) {
+        rig_default_signals();
         int log = open(manager->rig.log, O_WRONLY | O_CREAT | O_APPEND, 0600);
         if (dup2(log, 2) < 0 || (pass_door && dup2(manager->door, 3) < 0))
             _exit(126);

@@ -134,9 +134,16 @@ static void spawn(struct rig *rig, const char *format, va_list args)
     fclose(log);
     rig->port = 0;
     rig->pid = fork();
-    if (rig->pid == 0)
+    if (rig->pid == 0) {
+        rig_default_signals();
         become(rig, arguments);
+    }
     ck_assert_int_gt(rig->pid, 0);
+}
+
+void rig_default_signals(void)
+{
+    signal(SIGHUP, SIG_DFL);
 }
 
 void rig_spawn(struct rig *rig, const char *format, ...)

@@ -60,6 +60,9 @@ bool rig_is_there(void);
 void rig_begin(struct rig *rig);
 void rig_end(struct rig *rig);
 
+/* For a child that becomes perceptd: what whoever runs the tests ignores (nohup: SIGHUP) it shall not. */
+void rig_default_signals(void);
+
 /* `perceptd serve ARGUMENTS` at a free port. A region prefix that the arguments do not name is that
  * of all tests. rig_spawn does not wait. */
 void rig_start(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
