@@ -7,9 +7,8 @@ set -u
 build=$1
 shift
 tally=$(mktemp)
-log=$(mktemp)
-trap 'rm -f "$tally" "$log"' EXIT
-export TEST_TALLY=$tally PERCEPTD_BINARY=$build/perceptd
+trap 'rm -f "$tally"' EXIT
+export PERCEPTD_BINARY=$build/perceptd
 export PERCEPTD_SHARED=${PERCEPTD_SHARED:-../shared}
 export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
 levels=$("$build/perceptd" --kernels-list | tr '\n' ' ')
@@ -23,38 +22,53 @@ for level in v4 v3 base; do
     case " ${REQUIRE_LEVELS:-} " in *" $level "*) echo "but it is required" && echo "0 1" >>"$tally" ;; esac
 done
 
-run() { # program
-    local before after
-    before=$(wc -l < "$tally")
-    "$@" >"$log" 2>&1
-    local status=$?
-    after=$(wc -l < "$tally")
-    if [ "$before" = "$after" ]; then # it died before it could count
-        echo "0 1" >> "$tally"
-    elif [ $status != 0 ] && tail -n 1 "$tally" | grep -q ' 0$'; then # or when it had counted: a leak, a destructor
-        echo "0 1" >> "$tally"
+run() { # title, program; what it says is printed at once, since two run at a time
+    local title=$1 own said status
+    shift
+    own=$(mktemp) said=$(mktemp)
+    TEST_TALLY=$own "$@" >"$said" 2>&1
+    status=$?
+    if [ ! -s "$own" ]; then # it died before it could count
+        echo "0 1" >>"$own"
+    elif [ $status != 0 ] && tail -n 1 "$own" | grep -q ' 0$'; then # or when it had counted: a leak, a destructor
+        echo "0 1" >>"$own"
     fi
     if [ $status != 0 ]; then
-        cat "$log"
-        grep -E -A 1 ':[FE]:' "$log" >>"$tally.failures" || echo "$* ended with $status" >>"$tally.failures"
+        grep -E -A 1 ':[FE]:' "$said" >>"$tally.failures" || echo "$* ended with $status" >>"$tally.failures"
     else
-        grep -E '^(skipped: |not run: |measured: |[0-9]+%: )' "$log"
+        grep -E '^(skipped: |not run: |measured: |[0-9]+%: )' "$said" >"$said.short"
+        mv "$said.short" "$said"
     fi
-    grep -c '^skipped: ' "$log" >> "$tally.skipped"
+    { echo "== $title"; cat "$said"; } >"$said.whole" && cat "$said.whole"
+    grep -c '^skipped: ' "$said" >>"$tally.skipped"
+    cat "$own" >>"$tally"
+    rm -f "$own" "$said" "$said.whole"
 }
 
+lane() { # folder...: one after the other
+    local folder level
+    for folder in "$@"; do
+        case $folder in
+        op | engine)
+            for level in $levels; do
+                PERCEPTD_KERNELS=$level run "tests/$folder, level $level" "$build/test-$folder"
+            done ;;
+        *) run "tests/$folder" "$build/test-$folder" ;;
+        esac
+    done
+}
+
+# What only computes runs beside what talks.
+computing=() talking=()
 for folder in "$@"; do
     case $folder in
-    op | engine)
-        for level in $levels; do
-            echo "== tests/$folder, level $level"
-            PERCEPTD_KERNELS=$level run "$build/test-$folder"
-        done ;;
-    *)
-        echo "== tests/$folder"
-        run "$build/test-$folder" ;;
+    graph | kernel | op) computing+=("$folder") ;;
+    *) talking+=("$folder") ;;
     esac
 done
+lane "${computing[@]}" &
+lane "${talking[@]}"
+wait
 skipped=$(awk '{n += $1} END {print n + 0}' "$tally.skipped" 2>/dev/null || echo 0)
 # Once more at the end, where one looks.
 [ ! -f "$tally.failures" ] || sed 's/^/failed: /' "$tally.failures"
