@@ -61,7 +61,6 @@ struct exchange *exchange_new(struct site *site, const char *target)
                                   .path = "",
                                   .base = "",
                                   .name = "",
-                                  .label = "",
                                   .arrived_ns = loop_now_ns()};
     ids_make(&site->ids, exchange->made_id);
     exchange->id = exchange->made_id;
@@ -467,7 +466,6 @@ void exchange_judge(struct exchange *exchange, const char *method)
     exchange->route = found.route;
     exchange->name = found.name;
     exchange->version = found.version;
-    exchange->label = found.label;
     if (options && found.allow)
         answer_options(exchange, found.allow);
     else if (!(found.route && found.route->flags & ROUTE_OPEN) && !key_known(exchange))

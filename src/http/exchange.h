@@ -99,9 +99,8 @@ struct exchange {
     const char *client; /* its address, for the access log; or NULL */
     char made_id[IDS_MADE + 1];
     const struct route *route;
-    const char *name;  /* of the model, "" when the route has none */
-    int64_t version;   /* 0: not given */
-    const char *label; /* of a version, "" when not given */
+    const char *name; /* of the model, "" when the route has none */
+    int64_t version;  /* 0: not given */
     int64_t arrived_ns;
     struct arena body_arena;
     uint8_t *body;

@@ -326,7 +326,7 @@ static void add_shape(struct text *text, const struct served *served, const stru
             text_add(text, i ? "," : "");
             if (io->dims[i] >= 0)
                 text_printf(text, "{\"const\":%" PRId64 "}", io->dims[i]);
-            else if (served->batching && i == io->batch_axis)
+            else if (served_has_batch(served) && i == io->batch_axis)
                 text_printf(text, "{\"type\":\"integer\",\"minimum\":1,\"maximum\":%d}", served->max_batch_size);
             else
                 text_add(text, "{\"type\":\"integer\",\"minimum\":0}");
@@ -385,8 +385,8 @@ static void add_wanted(struct text *text, const struct percept_io *ios, int n)
 static void add_model_schemas(struct text *text, const struct served *served)
 {
     int n_inputs, n_outputs;
-    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
-    const struct percept_io *outputs = percept_outputs(served->model, &n_outputs);
+    const struct percept_io *inputs = served_inputs(served, &n_inputs);
+    const struct percept_io *outputs = served_outputs(served, &n_outputs);
     text_printf(text, ",\"%s.%" PRId64 ".request\":{\"type\":\"object\",\"required\":[\"inputs\"],\"properties\":{",
                 served->name, served->version);
     text_add(text, "\"id\":{\"type\":\"string\"},\"parameters\":{\"$ref\":\"#/components/schemas/Parameters\"},"

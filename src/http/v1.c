@@ -9,7 +9,7 @@
  * Classifying and regressing want features by name, and explaining an explainer: refused in a sentence, not with a 404
  * that looks like a wrong address. Thread: the loop.
  */
-#include "http/v1.h"
+#include "http/exchange.h"
 
 #include "http/routes.h"
 #include "serve/codec.h"
@@ -17,23 +17,6 @@
 #include <inttypes.h>
 
 #define JSON "application/json"
-
-/* The version asked for, in any state. */
-static struct served *find(const struct exchange *exchange, struct percept_err *err)
-{
-    struct catalog *catalog = exchange->site->catalog;
-    return *exchange->label ? catalog_find_label(catalog, exchange->name, exchange->label, err)
-                            : catalog_find(catalog, exchange->name, exchange->version, err);
-}
-
-struct served *v1_find_ready(const struct exchange *exchange, struct percept_err *err)
-{
-    struct catalog *catalog = exchange->site->catalog;
-    if (!*exchange->label)
-        return catalog_find_ready(catalog, exchange->name, exchange->version, err);
-    const struct served *served = find(exchange, err);
-    return served ? catalog_find_ready(catalog, served->name, served->version, err) : NULL;
-}
 
 /* --- status ------------------------------------------------------------------------------------------------------- */
 
@@ -60,12 +43,12 @@ void v1_status(struct exchange *exchange)
 {
     struct percept_err err = {0};
     struct text text = {.arena = &exchange->arena};
-    const struct served *found = find(exchange, &err);
+    const struct served *found = catalog_find(exchange->site->catalog, exchange->name, exchange->version, &err);
     if (!found) {
         exchange_error(exchange, &err);
         return;
     }
-    bool one = *exchange->label || exchange->version, ready = false;
+    bool one = exchange->version != 0, ready = false;
     const char *comma = "";
     text_add(&text, "{\"model_version_status\":[");
     for (const struct served *at = catalog_first(exchange->site->catalog); at; at = at->next) {
@@ -122,14 +105,14 @@ void v1_metadata(struct exchange *exchange)
 {
     struct percept_err err = {0};
     struct text text = {.arena = &exchange->arena};
-    const struct served *served = v1_find_ready(exchange, &err);
+    const struct served *served = catalog_find_ready(exchange->site->catalog, exchange->name, exchange->version, &err);
     if (!served) {
         exchange_error(exchange, &err);
         return;
     }
     int n_inputs, n_outputs;
-    const struct percept_io *inputs = percept_inputs(served->model, &n_inputs);
-    const struct percept_io *outputs = percept_outputs(served->model, &n_outputs);
+    const struct percept_io *inputs = served_inputs(served, &n_inputs);
+    const struct percept_io *outputs = served_outputs(served, &n_outputs);
     text_add(&text, "{\"model_spec\":{\"name\":");
     text_json(&text, served->name);
     text_printf(&text,

@@ -13,7 +13,6 @@
  */
 #include "http/exchange.h"
 #include "http/routes.h"
-#include "http/v1.h"
 #include "serve/codec.h"
 #include "serve/encoder.h"
 #include "serve/lifecycle.h"
@@ -102,7 +101,7 @@ static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us, s
 /* What the head decides: the model, the medium, the timeout. */
 static bool find(const struct exchange *exchange, struct job *job, struct percept_err *err)
 {
-    job->served = v1_find_ready(exchange, err);
+    job->served = catalog_find_ready(exchange->site->catalog, exchange->name, exchange->version, err);
     if (!job->served || !read_timeout(exchange, &job->timeout_us, err))
         return false;
     bool v1 = exchange->route->flags & ROUTE_V1;

@@ -230,7 +230,7 @@ static bool read_inputs(struct request *request)
 
 static int64_t rows_max(const struct job *job)
 {
-    return job->served->batching ? job->served->max_batch_size : ROWS_MAX;
+    return served_has_batch(job->served) ? job->served->max_batch_size : ROWS_MAX;
 }
 
 static bool read_instances(struct request *request)
@@ -519,8 +519,8 @@ static bool takes_rows(const struct request *request)
 {
     const struct served *served = request->job->served;
     int n;
-    const struct percept_io *outputs = percept_outputs(served->model, &n);
-    if (!request->has_instances || !served->batching ||
+    const struct percept_io *outputs = served_outputs(served, &n);
+    if (!request->has_instances || !served_has_batch(served) ||
         (lies_in_front(request->io, request->n_io) && lies_in_front(outputs, n)))
         return true;
     return err_set(request->err, ERR_INVALID,
@@ -533,7 +533,7 @@ static bool begin(struct request *request)
 {
     struct job *job = request->job;
     request->model = job->served->name;
-    request->io = percept_inputs(job->served->model, &request->n_io);
+    request->io = served_inputs(job->served, &request->n_io);
     request->values = arena_array(job->arena, (size_t)request->n_io + 1, sizeof *request->values);
     if (!request->values)
         return err_memory(request->err, "a request's list of inputs", (size_t)request->n_io);
