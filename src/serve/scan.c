@@ -231,7 +231,7 @@ static bool list(struct scan *scan, char *path, struct folder *folder, struct pe
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
 
-static bool omit(struct scan *scan, const char *name, const char *path, const char *why, struct percept_err *err)
+bool scan_omit(struct scan *scan, const char *name, const char *path, const char *why, struct percept_err *err)
 {
     struct omitted *omitted = arena_alloc(&scan->arena, sizeof *omitted);
     if (!omitted || !name || !path || !why)
@@ -255,12 +255,12 @@ static bool note(struct scan *scan, const char *name, int64_t version, char *pat
                  struct percept_err *err)
 {
     if (name && path && shown && !scan_name(name))
-        return omit(scan, shown, path,
-                    arena_printf(&scan->arena,
-                                 "'%.60s%s' cannot be a model's name: letters, digits, '.', '_' and '-' "
-                                 "can, at most %d, the first a letter or digit; rename it",
-                                 name, strlen(name) > 60 ? "..." : "", NAME_MAX_BYTES),
-                    err);
+        return scan_omit(scan, shown, path,
+                         arena_printf(&scan->arena,
+                                      "'%.60s%s' cannot be a model's name: letters, digits, '.', '_' and '-' "
+                                      "can, at most %d, the first a letter or digit; rename it",
+                                      name, strlen(name) > 60 ? "..." : "", NAME_MAX_BYTES),
+                         err);
     struct found *found = arena_alloc(&scan->arena, sizeof *found);
     char *own = name ? arena_text(&scan->arena, name, strlen(name)) : NULL;
     if (!found || !own || !path || !shown)
@@ -399,7 +399,7 @@ static bool scan_version(struct scan *scan, struct folder *model, const char *na
                     manifest_folder(scan, path, model->path), shown_folder(scan, name), err);
     if (!version_digits(version) && !inner.model)
         return true; /* labels, pictures, whatever */
-    return omit(scan, arena_printf(arena, "%s/%s/", name, version), path, why, err);
+    return scan_omit(scan, arena_printf(arena, "%s/%s/", name, version), path, why, err);
 }
 
 /* How many subfolders hold a model, of which names. */
@@ -501,10 +501,10 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
     if (!shown || !name)
         return err_memory(err, "a name", strlen(entry));
     if (file_encloses(path, root))
-        return omit(scan, shown, path, "it is a link back to where it lies: remove it", err);
+        return scan_omit(scan, shown, path, "it is a link back to where it lies: remove it", err);
     if (!list(scan, path, &folder, &why))
         return why.code == ERR_MEMORY ? err_memory(err, "a list of names", strlen(entry))
-                                      : omit(scan, shown, path, why_unreadable(scan, &why), err);
+                                      : scan_omit(scan, shown, path, why_unreadable(scan, &why), err);
     if (folder.has_model_file)
         return note(scan, name, 1, file_join(arena, path, MODEL_FILE), path, shown, err);
     if (count_versions(scan, &folder, &versions))
@@ -513,7 +513,7 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
         return note(scan, name, 1, file_join(arena, path, folder.model), path, shown, err);
     if (folder.has_programs && !folder.has_config && !folder.n_onnx && !versions.other)
         return true;
-    return omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
+    return scan_omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
 }
 
 /* --- a folder of models ------------------------------------------------------------------------------------------- */
@@ -535,7 +535,7 @@ static bool scan_entry(struct scan *scan, const struct folder *root, const char 
     if (!path)
         return err_memory(err, "a path", strlen(name));
     if (!file_exists(path))
-        return omit(scan, name, path, "it is a symbolic link that leads nowhere: mend or remove it", err);
+        return scan_omit(scan, name, path, "it is a symbolic link that leads nowhere: mend or remove it", err);
     if (file_is_folder(path))
         return scan_inner(scan, root->path, path, name, err);
     if (ends_in_onnx(name))
@@ -543,7 +543,8 @@ static bool scan_entry(struct scan *scan, const struct folder *root, const char 
     const struct ending *ending = ending_of(name);
     if (!ending || has_original(root, name, ending))
         return true;
-    return omit(scan, name, path, arena_printf(arena, "it is %s, not ONNX: %s", ending->what, ending->remedy), err);
+    return scan_omit(scan, name, path, arena_printf(arena, "it is %s, not ONNX: %s", ending->what, ending->remedy),
+                     err);
 }
 
 /* A folder that was named. */
@@ -600,7 +601,7 @@ static bool refuse_path(struct scan *scan, const char *path, bool is_folder, con
 {
     char *own = file_absolute(&scan->arena, path);
     const char *slash = own ? strrchr(own, '/') : NULL, *name = slash ? slash + 1 : own;
-    if (!own || !omit(scan, is_folder ? shown_folder(scan, name) : name, own, why, err))
+    if (!own || !scan_omit(scan, is_folder ? shown_folder(scan, name) : name, own, why, err))
         return err_memory(err, "the list of models", strlen(path));
     return err_set(err, code, "'%s': %s", path, why);
 }

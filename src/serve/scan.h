@@ -56,6 +56,9 @@ bool scan_is_only(const char *path);
 /* What a model was taken for, for the log: "numbered versions". `configured`: with a config.pbtxt. */
 const char *scan_form(const char *name, const char *path, bool configured);
 
+/* Notes what cannot be served. The texts lie in the scan's arena, or outlive it; NULL: memory is short. */
+bool scan_omit(struct scan *scan, const char *name, const char *path, const char *why, struct percept_err *err);
+
 /* Looks at a path as catalog.h describes. False with a sentence when there is no model (NOT_FOUND),
  * or it is not what it should be; `omitted` is then told as well. */
 bool scan_path(struct scan *scan, const char *path, struct percept_err *err);

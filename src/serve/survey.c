@@ -108,33 +108,18 @@ const struct sighting *survey_find(const struct survey *survey, const char *name
     return NULL;
 }
 
-static bool omit(struct survey *survey, const char *name, const char *path, const char *why, struct percept_err *err)
-{
-    struct scan *scan = &survey->scan;
-    struct omitted *omitted = arena_alloc(&scan->arena, sizeof *omitted);
-    if (!omitted || !why)
-        return err_memory(err, "the list of what is left out", sizeof *omitted);
-    *omitted = (struct omitted){.name = name, .path = path, .why = why};
-    if (scan->first_omitted)
-        scan->last_omitted->next = omitted;
-    else
-        scan->first_omitted = omitted;
-    scan->last_omitted = omitted;
-    return true;
-}
-
 /* A name is another's: the one that came first is served. */
 static bool omit_twin(struct survey *survey, const struct found *found, const struct found *first,
                       struct percept_err *err)
 {
     const char *name = found->path + entry_root_bytes(found->name, found->path);
     if (strcmp(found->path, first->path) == 0)
-        return omit(survey, name, found->path, "it is named twice, and served once", err);
-    return omit(survey, name, found->path,
-                arena_printf(&survey->scan.arena,
-                             "two models are called '%s' version %" PRId64 ": '%s' is served; rename one", found->name,
-                             found->version, first->path + entry_root_bytes(first->name, first->path)),
-                err);
+        return scan_omit(&survey->scan, name, found->path, "it is named twice, and served once", err);
+    return scan_omit(
+        &survey->scan, name, found->path,
+        arena_printf(&survey->scan.arena, "two models are called '%s' version %" PRId64 ": '%s' is served; rename one",
+                     found->name, found->version, first->path + entry_root_bytes(first->name, first->path)),
+        err);
 }
 
 static bool add(struct survey *survey, const struct root *root, const struct found *found, struct percept_err *err)
@@ -222,8 +207,8 @@ static bool apply_manifest(struct survey *survey, const struct sighting *sightin
             return false;
     if (apply_policy(survey, name, &beside.manifest->version_policy))
         return true;
-    return omit(survey, arena_printf(&survey->scan.arena, "%s/", name), home,
-                "its version_policy names versions of which none is there", err);
+    return scan_omit(&survey->scan, arena_printf(&survey->scan.arena, "%s/", name), home,
+                     "its version_policy names versions of which none is there", err);
 }
 
 /* Each model with versions once: by the one that comes first. */
