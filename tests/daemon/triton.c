@@ -165,6 +165,8 @@ START_TEST(what_is_declared_is_served)
     expect_get(&rig, "/v2/models/words", 200, "{\"name\":\"x\",\"datatype\":\"BYTES\",\"shape\":[-1,-1]}");
     expect_get(&rig, "/v2/models/scores", 200, "{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[-1,3]}");
     expect_get(&rig, "/v2/models/whole", 200, "{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[2,3]}");
+    expect_get(&rig, "/v1/models/whole/metadata", 200, "{\"size\":\"2\",\"name\":\"batch\"},{\"size\":\"3\",");
+    expect_get(&rig, "/v1/models/sums/metadata", 200, "{\"size\":\"-1\",\"name\":\"batch\"},{\"size\":\"16\",");
     expect_mixed(&rig);
     expect_post(&rig, "words", ONE("BYTES", "[1,2]", "[\"a\\u0000\",\"\"]") "}", 200, "\"data\":[\"a\\u0000\",\"\"]");
     expect_post(&rig, "scores", ONE("FP32", "[1,3]", "[1,3,2]") CLASSES, 200,
