@@ -12,6 +12,7 @@
 #include "http/exchange.h"
 #include "http/routes.h"
 #include "serve/codec.h"
+#include "serve/states.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -357,8 +358,11 @@ static void add_tensors(struct text *text, const struct served *served, const st
                         bool inputs)
 {
     text_add(text, "{\"type\":\"array\"");
+    int n_kept = 0; /* states and controls of a sequence may be left out */
+    for (int i = 0; i < n && inputs; i++)
+        n_kept += states_keep_input(served->states, i);
     if (inputs)
-        text_printf(text, ",\"minItems\":%d", n);
+        text_printf(text, ",\"minItems\":%d", n - n_kept);
     text_printf(text, ",\"maxItems\":%d,\"items\":", n);
     if (n)
         text_add(text, "{\"oneOf\":[");

@@ -5,7 +5,7 @@
  * 64-bit numbers as numbers. Its readers (perf_analyzer, clients that make a picture for an input) take from it the
  * inputs and outputs, max_batch_size and how requests are scheduled. What is said is what holds: types and dims are
  * the network's, limits those of its queue, the format of a picture the manifest's. Fields for what is not here (GPUs,
- * caches, ensembles, sequences) have the value that says so, or are left out where their presence says that they are.
+ * caches, ensembles) have the value that says so, or are left out where their presence says that they are.
  *
  * max_batch_size > 0 means there that the batch comes first in every tensor, and dims are without it. A network whose
  * batch lies elsewhere has 0 and all of its dims; its requests are joined all the same, and the tensor's own
@@ -15,6 +15,7 @@
 #include "http/routes.h"
 #include "serve/codec.h"
 #include "serve/lane.h"
+#include "serve/states.h"
 
 #include <inttypes.h>
 
@@ -75,11 +76,15 @@ static void add_inputs(struct text *text, const struct served *served, bool in_f
     int n;
     const struct percept_io *inputs = served_inputs(served, &n);
     const struct manifest *manifest = served->manifest;
+    const char *comma = "";
     text_add(text, ",\"input\":[");
     for (int i = 0; i < n; i++) {
+        if (states_keep_input(served->states, i))
+            continue;
         const struct manifest_io *said =
             declared(manifest->declared_inputs, manifest->n_declared_inputs, inputs[i].name);
-        text_add(text, i ? ",{\"name\":" : "{\"name\":");
+        text_printf(text, "%s{\"name\":", comma);
+        comma = ",";
         text_json(text, inputs[i].name);
         add_type(text, inputs[i].dtype);
         text_printf(text, ",\"format\":\"%s\"", format_of(served, inputs[i].name, said));
@@ -97,11 +102,15 @@ static void add_outputs(struct text *text, const struct served *served, bool in_
     int n;
     const struct percept_io *outputs = served_outputs(served, &n);
     const struct manifest *manifest = served->manifest;
+    const char *comma = "";
     text_add(text, ",\"output\":[");
     for (int i = 0; i < n; i++) {
+        if (states_keep_output(served->states, i))
+            continue;
         const struct manifest_io *said =
             declared(manifest->declared_outputs, manifest->n_declared_outputs, outputs[i].name);
-        text_add(text, i ? ",{\"name\":" : "{\"name\":");
+        text_printf(text, "%s{\"name\":", comma);
+        comma = ",";
         text_json(text, outputs[i].name);
         add_type(text, outputs[i].dtype);
         add_dims(text, &outputs[i], in_front);
@@ -123,6 +132,61 @@ static void add_batching(struct text *text, const struct lane *lane)
                 "\"default_queue_policy\":{\"timeout_action\":\"REJECT\",\"default_timeout_microseconds\":%" PRId64
                 ",\"allow_timeout_override\":true,\"max_queue_size\":%d},\"priority_queue_policy\":{}}",
                 lane->max_queue_delay_ns / 1000, lane->default_timeout_ns / 1000, lane->max_queue_size);
+}
+
+static void add_controls(struct text *text, const struct served *served)
+{
+    static const char *const kinds[] = {
+        [CONTROL_START] = "CONTROL_SEQUENCE_START",
+        [CONTROL_END] = "CONTROL_SEQUENCE_END",
+        [CONTROL_READY] = "CONTROL_SEQUENCE_READY",
+        [CONTROL_CORRELATION_ID] = "CONTROL_SEQUENCE_CORRID",
+    };
+    int n;
+    const struct percept_io *inputs = served_inputs(served, &n);
+    const struct manifest_sequence *said = &served->manifest->sequence;
+    for (int i = 0; i < served->states->n_controls; i++) {
+        const struct control *control = &served->states->controls[i];
+        const enum percept_dtype dtype = control->on.dtype;
+        const bool real = dtype == PERCEPT_FLOAT || dtype == PERCEPT_DOUBLE, flag = dtype == PERCEPT_BOOL;
+        text_add(text, i ? ",{\"name\":" : "{\"name\":");
+        text_json(text, inputs[control->input].name);
+        text_printf(text, ",\"control\":[{\"kind\":\"%s\"", kinds[control->kind]);
+        if (control->kind == CONTROL_CORRELATION_ID)
+            add_type(text, dtype);
+        else if (flag)
+            text_printf(text, ",\"bool_false_true\":[%s,%s]", said->controls[i].off != 0 ? "true" : "false",
+                        said->controls[i].on != 0 ? "true" : "false");
+        else
+            text_printf(text, ",\"%s_false_true\":[%g,%g]", real ? "fp32" : "int32", said->controls[i].off,
+                        said->controls[i].on);
+        text_add(text, "}]}");
+    }
+}
+
+static void add_sequence(struct text *text, const struct served *served)
+{
+    int n;
+    const struct percept_io *inputs = served_inputs(served, &n), *outputs = served_outputs(served, &n);
+    text_printf(text,
+                ",\"sequence_batching\":{\"oldest\":{\"max_candidate_sequences\":%d,\"preferred_batch_size\":[],"
+                "\"max_queue_delay_microseconds\":%" PRId64
+                ",\"preserve_ordering\":false},\"max_sequence_idle_microseconds\":%" PRId64 ",\"control_input\":[",
+                served->states->max_sequences, served->lane->max_queue_delay_ns / 1000,
+                served->states->max_idle_ns / 1000);
+    add_controls(text, served);
+    text_add(text, "],\"state\":[");
+    for (int i = 0; i < served->states->n_states; i++) {
+        const struct state *state = &served->states->states[i];
+        text_add(text, i ? ",{\"input_name\":" : "{\"input_name\":");
+        text_json(text, inputs[state->input].name);
+        text_add(text, ",\"output_name\":");
+        text_json(text, outputs[state->output].name);
+        add_type(text, state->shape.dtype);
+        add_dims(text, &inputs[state->input], batch_in_front(served));
+        text_add(text, ",\"initial_state\":[]}");
+    }
+    text_add(text, "],\"iterative_sequence\":false}");
 }
 
 /* As many runs at a time as there are workers. */
@@ -194,7 +258,9 @@ static void add_config(struct text *text, const struct served *served, const str
     text_add(text, ",\"optimization\":{\"priority\":\"PRIORITY_DEFAULT\",\"input_pinned_memory\":{\"enable\":false},"
                    "\"output_pinned_memory\":{\"enable\":false},\"gather_kernel_buffer_threshold\":0,"
                    "\"eager_batching\":false}");
-    if (served->batching && in_front)
+    if (served->states)
+        add_sequence(text, served);
+    else if (served->batching && in_front)
         add_batching(text, served->lane);
     add_instances(text, served, settings->workers);
     text_add(text, ",\"default_model_filename\":");

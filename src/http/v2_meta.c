@@ -14,6 +14,7 @@
 #include "http/routes.h"
 #include "serve/codec.h"
 #include "serve/scan.h"
+#include "serve/states.h"
 
 #include <inttypes.h>
 
@@ -27,8 +28,8 @@ const char *v2_meta_datatype(enum percept_dtype dtype)
 
 /* Of the protocol's extensions, those that are served, by its names. */
 static const char *const extensions[] = {
-    "classification", "binary_tensor_data",  "parameters", "model_repository",
-    "statistics",     "model_configuration", "logging",
+    "classification",   "sequence",   "binary_tensor_data",  "parameters",
+    "model_repository", "statistics", "model_configuration", "logging",
 };
 
 void v2_meta_server(struct exchange *exchange)
@@ -195,17 +196,40 @@ static void add_shape(struct text *text, const struct percept_io *io)
 }
 
 /* Where the batch lies is told where clients would not think so. */
-static void add_ios(struct text *text, const char *member, const struct percept_io *ios, int n, bool batching)
+static void add_io(struct text *text, const struct percept_io *io, bool batching)
 {
-    text_printf(text, ",\"%s\":[", member);
+    text_add(text, "{\"name\":");
+    text_json(text, io->name);
+    text_printf(text, ",\"datatype\":\"%s\"", v2_meta_datatype(io->dtype));
+    add_shape(text, io);
+    if (batching && io->batch_axis > 0)
+        text_printf(text, ",\"parameters\":{\"batch_axis\":%d}", io->batch_axis);
+    text_add(text, "}");
+}
+
+/* What clients send and get; not what a sequence keeps. */
+static void add_ios(struct text *text, const struct served *served)
+{
+    int n;
+    const char *comma = "";
+    const struct percept_io *ios = served_inputs(served, &n);
+    text_add(text, ",\"inputs\":[");
     for (int i = 0; i < n; i++) {
-        text_add(text, i ? ",{\"name\":" : "{\"name\":");
-        text_json(text, ios[i].name);
-        text_printf(text, ",\"datatype\":\"%s\"", v2_meta_datatype(ios[i].dtype));
-        add_shape(text, &ios[i]);
-        if (batching && ios[i].batch_axis > 0)
-            text_printf(text, ",\"parameters\":{\"batch_axis\":%d}", ios[i].batch_axis);
-        text_add(text, "}");
+        if (states_keep_input(served->states, i))
+            continue;
+        text_add(text, comma);
+        add_io(text, &ios[i], served->batching);
+        comma = ",";
+    }
+    text_add(text, "],\"outputs\":[");
+    ios = served_outputs(served, &n);
+    comma = "";
+    for (int i = 0; i < n; i++) {
+        if (states_keep_output(served->states, i))
+            continue;
+        text_add(text, comma);
+        add_io(text, &ios[i], served->batching);
+        comma = ",";
     }
     text_add(text, "]");
 }
@@ -238,16 +262,12 @@ void v2_meta_model(struct exchange *exchange)
         exchange_error(exchange, &err);
         return;
     }
-    int n_inputs, n_outputs;
-    const struct percept_io *inputs = served_inputs(served, &n_inputs);
-    const struct percept_io *outputs = served_outputs(served, &n_outputs);
     struct text text = {.arena = &exchange->arena};
     text_add(&text, "{\"name\":");
     text_json(&text, served->name);
     add_versions(&text, catalog, served, exchange->version != 0);
     text_add(&text, ",\"platform\":\"onnx_onnxv1\"");
-    add_ios(&text, "inputs", inputs, n_inputs, served->batching);
-    add_ios(&text, "outputs", outputs, n_outputs, served->batching);
+    add_ios(&text, served);
     add_parameters(&text, served->manifest);
     text_add(&text, "}");
     exchange_reply_text(exchange, 200, JSON, &text);

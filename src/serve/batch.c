@@ -30,6 +30,8 @@
 
 #include "base/err.h"
 #include "serve/encoder.h"
+#include "serve/sequences.h"
+#include "serve/states.h"
 
 #include <inttypes.h>
 
@@ -260,7 +262,7 @@ static bool rows_of_output(const struct batch *batch, struct job *job, int o, st
            watch_refuse(&job->watch, err);
 }
 
-/* Of the outputs that it wants. NULL where they had to be copied and were not. */
+/* Of the outputs that it wants, and of its sequence's states. NULL where they had to be copied and were not. */
 static const struct percept_tensor *rows_of(struct batch *batch, struct job *job, struct percept_err *err)
 {
     job->watch.left = WATCH_STRIDE; /* few that are there are given, if late */
@@ -269,11 +271,19 @@ static const struct percept_tensor *rows_of(struct batch *batch, struct job *job
         if (!rows_of_output(batch, job, o, &batch->views[o], err))
             return NULL;
     }
+    const struct states *states = job->sequence.of ? job->served->states : NULL;
+    for (int i = 0; states && i < states->n_states; i++) {
+        const int o = states->states[i].output;
+        if (!rows_of_output(batch, job, o, &batch->views[o], err))
+            return NULL;
+    }
     return batch->views;
 }
 
 static void encode(struct batch *batch, struct job *job, const struct percept_tensor *results)
 {
+    if (job->sequence.of && !sequences_keep(job, results, &job->err))
+        return;
     job->late = encoder_is_long(job, results);
     if (job->late)
         encoder_put_off(job, results, batch->engine->now_ns);

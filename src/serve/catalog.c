@@ -171,6 +171,14 @@ static void leave(struct catalog *catalog, struct entry *entry)
     loop_wake(catalog->loop);
 }
 
+/* Nobody shall go on with a sequence of this version, whichever instance has it. */
+static void forget(struct catalog *catalog, const struct served *served)
+{
+    for (struct entry *at = catalog->entries; at; at = at->next)
+        if (at->served.lane && at->served.version == served->version && strcmp(at->served.name, served->name) == 0)
+            dispatch_lane_forget(at->served.lane);
+}
+
 bool catalog_remove(struct catalog *catalog, struct served *served, struct percept_err *err)
 {
     if (served->state == SERVED_UNLOADING)
@@ -181,6 +189,7 @@ bool catalog_remove(struct catalog *catalog, struct served *served, struct perce
                        "model '%s' version %" PRId64 " is needed by '%s' version %" PRId64 ": remove that before",
                        served->name, served->version, holder->served.name, holder->served.version);
     leave(catalog, entry_at(served));
+    forget(catalog, served);
     report(catalog, served);
     return true;
 }

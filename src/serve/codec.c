@@ -8,6 +8,7 @@
 #include "serve/codec.h"
 
 #include "base/err.h"
+#include "serve/states.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -181,9 +182,10 @@ bool codec_begin(struct job *job, bool binary, struct percept_err *err)
     job->outputs = arena_array(job->arena, (size_t)n_outputs + 1, sizeof *job->outputs);
     if (!job->inputs || !job->outputs)
         return err_memory(err, "a request's list of tensors", (size_t)(n_inputs + n_outputs) * sizeof *job->inputs);
+    job->n_outputs = 0;
     for (int i = 0; i < n_outputs; i++)
-        job->outputs[i] = (struct job_output){.index = i, .binary = binary};
-    job->n_outputs = n_outputs;
+        if (!states_keep_output(job->served->states, i))
+            job->outputs[job->n_outputs++] = (struct job_output){.index = i, .binary = binary};
     job->n_items = 0;
     return true;
 }
@@ -281,7 +283,13 @@ bool codec_accept(struct job *job, int input, const struct percept_tensor *tenso
 
 bool codec_is_body(const struct job *job, int input)
 {
-    return !job->sources || !job->sources[input];
+    return (!job->sources || !job->sources[input]) && !states_keep_input(job->served->states, input);
+}
+
+bool codec_may_bring(const struct job *job, int input)
+{
+    const struct states *states = job->served->states;
+    return codec_is_body(job, input) || (states && states->roles[input] == ROLE_STATE);
 }
 
 int codec_body_input(const struct job *job)
@@ -305,7 +313,7 @@ bool codec_take_sources(struct job *job, struct percept_err *err)
         return true;
     percept_inputs(job->served->model, &n);
     for (int i = 0; i < n; i++)
-        if (!codec_is_body(job, i) && !codec_accept(job, i, job->sources[i], err))
+        if (job->sources[i] && !codec_accept(job, i, job->sources[i], err))
             return false;
     return true;
 }

@@ -57,8 +57,9 @@ bool codec_begin(struct job *job, bool binary, struct percept_err *err);
  * sets job->n_items. The sentences are the protocol's. */
 bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor, struct percept_err *err);
 
-/* Does the body feed this input of the job's? */
+/* Must the body feed this input of the job's? And may it: also with a state that a sequence begins with. */
 bool codec_is_body(const struct job *job, int input);
+bool codec_may_bring(const struct job *job, int input);
 
 /* The only input that the body feeds; -1: there are none or several. */
 int codec_body_input(const struct job *job);

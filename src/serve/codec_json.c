@@ -8,8 +8,7 @@
  *
  * A member that is null is as if left out: that is how clients' libraries write what was not set.
  *
- * What V2 or its extensions have and this version does not serve (sequences) is refused by name. Runs on any thread;
- * touches its job alone.
+ * Runs on any thread; touches its job alone.
  */
 #include "base/err.h"
 #include "base/utf8.h"
@@ -206,27 +205,18 @@ static bool read_list(struct request *request, bool (*read)(struct request *requ
     return !request->json.failed;
 }
 
-/* A sequence's id is a number or a text; none, 0 and "" mean that there is no sequence. */
-static bool read_sequence(struct request *request, struct bytes key)
+/* A number or a text; 0 and "" mean that there is no sequence. */
+static bool read_sequence_id(struct request *request)
 {
-    struct json *json = &request->json;
-    uint8_t c = json_peek(json);
-    bool set;
-    if (c == '"') {
-        struct bytes id;
-        if (!json_text(json, "an id", &id))
+    struct job_sequence *sequence = &request->job->sequence;
+    if (json_peek(&request->json) == '"') {
+        if (!json_text(&request->json, "an id", &sequence->text))
             return false;
-        set = bytes_size(id) > 0;
-    } else if (c == 't' || c == 'f') {
-        if (!json_bool(json, "true or false", &set))
-            return false;
-    } else {
-        uint64_t id;
-        if (!json_uint(json, "a whole number, a string, true or false", &id))
-            return false;
-        set = id != 0;
+    } else if (!json_uint(&request->json, "a whole number or a string as 'sequence_id'", &sequence->number)) {
+        return false;
     }
-    return !set || refuse(request, ERR_UNSUPPORTED, key, "sequences are not served by this version; leave it out");
+    sequence->asked = sequence->number || bytes_size(sequence->text);
+    return true;
 }
 
 /* Levels that are not there are the default one. */
@@ -245,8 +235,12 @@ static bool read_parameter(struct request *request, struct bytes key)
     uint64_t timeout;
     if (bytes_begin_text(key, "triton_"))
         return refuse(request, ERR_INVALID, key, "names that start with 'triton_' are reserved");
-    if (bytes_is(key, "sequence_id") || bytes_is(key, "sequence_start") || bytes_is(key, "sequence_end"))
-        return read_sequence(request, key);
+    if (bytes_is(key, "sequence_id"))
+        return read_sequence_id(request);
+    if (bytes_is(key, "sequence_start"))
+        return json_bool(json, "true or false as 'sequence_start'", &request->job->sequence.start);
+    if (bytes_is(key, "sequence_end"))
+        return json_bool(json, "true or false as 'sequence_end'", &request->job->sequence.end);
     if (bytes_is(key, "binary_data_output"))
         return json_bool(json, "true or false as 'binary_data_output'", &request->binary_data_output);
     if (bytes_is(key, "predictions"))
@@ -344,19 +338,15 @@ static void list_names(const struct request *request, bool missing, char *to, si
     }
 }
 
-static bool match_inputs(struct request *request)
+/* Names known, and each once; the first that is not of the body's is in *unexpected. */
+static bool find_inputs(struct request *request, const struct percept_io *io, int n_model,
+                        const struct codec_input **unexpected)
 {
-    const char *model = request->job->served->name;
-    int n_model, n_body = 0;
-    const struct percept_io *io = percept_inputs(request->job->served->model, &n_model);
-    const struct codec_input *unexpected = NULL;
-    for (int i = 0; i < n_model; i++)
-        n_body += codec_is_body(request->job, i);
     for (int i = 0; i < request->n_inputs; i++) {
         struct codec_input *input = &request->inputs[i];
         input->index = find_io(io, n_model, input->name);
-        if (!unexpected && (input->index < 0 || !codec_is_body(request->job, input->index)))
-            unexpected = input;
+        if (!*unexpected && (input->index < 0 || !codec_may_bring(request->job, input->index)))
+            *unexpected = input;
         if (!json_spend(&request->json, i + n_model))
             return false;
         for (int k = 0; k < i; k++)
@@ -364,19 +354,37 @@ static bool match_inputs(struct request *request)
                 return err_set(request->err, ERR_INVALID, "input '" BYTES_FMT "' already exists in request",
                                BYTES_ARG(input->name));
     }
-    if (request->n_inputs < n_body) {
-        char got[160], missing[160];
-        list_names(request, false, got, sizeof got);
-        list_names(request, true, missing, sizeof missing);
-        return err_set(request->err, ERR_INVALID,
-                       "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but "
-                       "missing required input(s) [%s]. Please provide all required input(s).",
-                       n_body, request->n_inputs, model, got, missing);
-    }
+    return true;
+}
+
+static bool refuse_missing(struct request *request, int n_body)
+{
+    char got[160], missing[160];
+    list_names(request, false, got, sizeof got);
+    list_names(request, true, missing, sizeof missing);
+    return err_set(request->err, ERR_INVALID,
+                   "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but "
+                   "missing required input(s) [%s]. Please provide all required input(s).",
+                   n_body, request->n_inputs, request->job->served->name, got, missing);
+}
+
+static bool match_inputs(struct request *request)
+{
+    int n_model, n_body = 0, n_brought = 0;
+    const struct percept_io *io = percept_inputs(request->job->served->model, &n_model);
+    const struct codec_input *unexpected = NULL;
+    if (!find_inputs(request, io, n_model, &unexpected))
+        return false;
+    for (int i = 0; i < n_model; i++)
+        n_body += codec_is_body(request->job, i);
+    for (int i = 0; i < request->n_inputs; i++)
+        n_brought += request->inputs[i].index >= 0 && codec_is_body(request->job, request->inputs[i].index);
+    if (request->n_inputs < n_body || (n_brought < n_body && !unexpected))
+        return refuse_missing(request, n_body);
     if (unexpected)
         return err_set(request->err, ERR_INVALID,
                        "unexpected inference input '" BYTES_FMT "' for model '%s'; it has %s",
-                       BYTES_ARG(unexpected->name), model, known_names(io, n_model).text);
+                       BYTES_ARG(unexpected->name), request->job->served->name, known_names(io, n_model).text);
     return true;
 }
 

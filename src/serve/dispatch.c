@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/team.h"
 #include "serve/encoder.h"
+#include "serve/sequences.h"
 #include "serve/trim.h"
 
 #include <assert.h>
@@ -58,6 +59,7 @@ struct dispatch {
     void (*drained)(void *user);
     void *drained_user;
     struct helper *helpers, *free_helpers;
+    struct sequences *sequences;
 
     struct loop *loop; /* NULL on other cores than a loop's */
     struct loop_timer *timer;
@@ -423,6 +425,8 @@ static int64_t expire(struct dispatch *dispatch, int64_t now_ns)
         }
         if (next_ns < look_ns)
             look_ns = next_ns;
+        next_ns = sequences_expire(lane, now_ns);
+        look_ns = next_ns < look_ns ? next_ns : look_ns;
     }
     return look_ns;
 }
@@ -539,6 +543,8 @@ struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served,
         return err_null(err, ERR_MEMORY, "out of memory: a queue needs %zu bytes", sizeof *lane);
     lane->dispatch = dispatch;
     lane->lifecycle = &dispatch->jobs;
+    lane->sequences = dispatch->sequences;
+    sequences_limit(dispatch->sequences, settings->sequence_memory_bytes);
     lane->served = served;
     lane->ios = *ios;
     lane_limits(lane, served, settings);
@@ -565,10 +571,16 @@ bool dispatch_lane_rests(const struct lane *lane)
     return !lane->n_pending && !lane->unwritten.n && !lane->n_out && n_home == lane->n_batches;
 }
 
+void dispatch_lane_forget(struct lane *lane)
+{
+    sequences_drop_all(lane);
+}
+
 void dispatch_lane_part(struct lane *lane)
 {
     if (!lane || lane->parted)
         return;
+    sequences_drop_all(lane);
     assert(dispatch_lane_rests(lane));
     struct lane **at = &lane->dispatch->lanes;
     while (*at != lane)
@@ -597,6 +609,11 @@ struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct b
     struct dispatch *dispatch = arena_buffer(sizeof *dispatch + n * sizeof *dispatch->helpers);
     if (!dispatch)
         return err_null(err, ERR_MEMORY, "out of memory: the dispatcher");
+    dispatch->sequences = sequences_new(err);
+    if (!dispatch->sequences) {
+        arena_buffer_free(dispatch);
+        return NULL;
+    }
     dispatch->cores = *cores;
     dispatch->jobs =
         (struct lifecycle){.user = dispatch, .workers = cores->workers, .now_ns = jobs_now_ns, .wake = jobs_wake};
@@ -620,6 +637,7 @@ void dispatch_free(struct dispatch *dispatch)
     if (dispatch->loop)
         loop_off_turn(dispatch->loop, dispatch);
     loop_timer_free(dispatch->timer);
+    sequences_free(dispatch->sequences);
     arena_buffer_free(dispatch);
 }
 
@@ -671,6 +689,7 @@ struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *e
     dispatch->cores.user = dispatch;
     dispatch->timer = loop_timer_new(loop, on_turn, dispatch);
     if (!dispatch->timer) {
+        sequences_free(dispatch->sequences);
         arena_buffer_free(dispatch);
         return err_null(err, ERR_SYSTEM, "cannot make a timer: memory or file descriptors are short");
     }

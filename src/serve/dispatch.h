@@ -40,6 +40,9 @@ struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served,
 
 /* It must rest. From then on it is nobody's but the caller's, who may free it on any thread. */
 void dispatch_lane_part(struct lane *lane);
+/* Its model is not served any more: sequences are dropped as soon as they rest. */
+void dispatch_lane_forget(struct lane *lane);
+
 void dispatch_lane_free(struct lane *lane); /* parts first, on the loop, where that was not done */
 
 /* No job of its is left that is not over, and all its sessions are at home. */

@@ -12,6 +12,7 @@
 #include "serve/beside.h"
 #include "serve/fit.h"
 #include "serve/override.h"
+#include "serve/states.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -292,7 +293,8 @@ void entry_load(struct entry *entry)
     entry->loaded = open_model(entry, &entry->err);
     if (entry->loaded) {
         set_batching(entry);
-        entry->loaded = warm(entry, &entry->err);
+        entry->loaded = states_new(&entry->served, &entry->served.arena, &entry->served.states, &entry->err) &&
+                        warm(entry, &entry->err);
     }
     if (entry->loaded && entry->settings->keep_regions)
         percept_keep_region(entry->served.model);

@@ -152,6 +152,19 @@ static bool warmup_fits(const struct manifest *manifest, const struct percept_io
     return true;
 }
 
+/* A state or a control of a sequence, which clients do not send. */
+static bool is_kept(const struct manifest *manifest, const char *input)
+{
+    const struct manifest_sequence *sequence = &manifest->sequence;
+    for (int i = 0; i < sequence->n_states; i++)
+        if (strcmp(sequence->states[i].input, input) == 0)
+            return true;
+    for (int i = 0; i < sequence->n_controls; i++)
+        if (strcmp(sequence->controls[i].input, input) == 0)
+            return true;
+    return false;
+}
+
 /* Outputs may be left out, since clients can name those that they want. */
 static bool is_as_declared(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
@@ -163,7 +176,8 @@ static bool is_as_declared(const struct manifest *manifest, const struct percept
                              err))
         return false;
     for (int i = 0; i < n_in && manifest->n_declared_inputs; i++)
-        if (!declared_of(manifest->declared_inputs, manifest->n_declared_inputs, in[i].name))
+        if (!is_kept(manifest, in[i].name) &&
+            !declared_of(manifest->declared_inputs, manifest->n_declared_inputs, in[i].name))
             return err_set(err, ERR_CONFIG, "the model has %d inputs, %d are declared: '%s' is missing", n_in,
                            manifest->n_declared_inputs, in[i].name);
     return warmup_fits(manifest, in, n_in, err);

@@ -29,12 +29,14 @@
 
 struct batch;
 struct codec;
+struct sequence;
 struct encoder;
 
 enum job_state {
     JOB_NEW = 0,
     JOB_UNDECODED, /* in its lane, waiting for a core to decode it */
     JOB_DECODING,  /* a worker has it */
+    JOB_FOLLOWING, /* in its lane, waiting for the step before it in its sequence */
     JOB_WAITING,   /* in its lane, waiting for a batch */
     JOB_RUNNING,   /* in a batch */
     JOB_PARENT,    /* begun; its children are run */
@@ -58,6 +60,17 @@ struct job_output {
     int classification;                     /* > 0: the classification extension's count */
     const struct client_shm_region *memory; /* it goes there instead of into the reply, or NULL */
     uint64_t memory_offset, memory_bytes;
+};
+
+/* Which sequence a request is a step of. */
+struct job_sequence {
+    bool asked;        /* it has an id */
+    bool start, end;   /* it is the first, the last step */
+    bool kept;         /* the states behind it are there */
+    uint64_t number;   /* its id, where it is no text */
+    struct bytes text; /* its id; empty: a number */
+    uint64_t owner;    /* whose: nobody else's steps are of this sequence */
+    struct sequence *of;
 };
 
 struct job {
@@ -92,7 +105,8 @@ struct job {
     struct picture_view view;      /* of a posted picture */
     int n_outputs;
     struct job_output *outputs; /* in the order of the reply */
-    bool predictions;           /* add what the manifest's task makes of the output */
+    struct job_sequence sequence;
+    bool predictions; /* add what the manifest's task makes of the output */
 
     /* answered */
     struct percept_err err;               /* code 0: the reply is the answer */

@@ -131,6 +131,21 @@ void lane_push_parent(struct lane *lane, struct job *job)
     push(lane, job, &lane->parents, JOB_PARENT);
 }
 
+void lane_push_following(struct lane *lane, struct job *job)
+{
+    push(lane, job, &lane->following, JOB_FOLLOWING);
+}
+
+struct job *lane_pop_following(struct lane *lane, const struct sequence *sequence)
+{
+    struct job *job = lane->following.first;
+    while (job && job->sequence.of != sequence)
+        job = job->next;
+    if (job)
+        job_list_remove(&lane->following, job);
+    return job;
+}
+
 static bool expired(const struct job *job, int64_t now_ns)
 {
     return job->watch.deadline_ns && job->watch.deadline_ns <= now_ns;
@@ -162,6 +177,7 @@ int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *out)
     sift(lane, &lane->undecoded, now_ns, out);
     sift(lane, &lane->unwritten, now_ns, out);
     sift(lane, &lane->parents, now_ns, out);
+    sift(lane, &lane->following, now_ns, out);
     return lane->expiry_ns;
 }
 
@@ -250,6 +266,7 @@ bool lane_remove(struct lane *lane, struct job *job)
 {
     struct job_list *list = job->state == JOB_WAITING     ? &lane->waiting
                             : job->state == JOB_UNDECODED ? &lane->undecoded
+                            : job->state == JOB_FOLLOWING ? &lane->following
                             : job->state == JOB_UNWRITTEN ? &lane->unwritten
                                                           : &lane->parents;
     if (!job_list_remove(list, job))

@@ -13,6 +13,8 @@
 
 struct dispatch;
 struct lifecycle;
+struct sequence;
+struct sequences;
 
 #define LANE_NEVER INT64_MAX
 
@@ -22,6 +24,11 @@ enum lane_action { LANE_NOTHING, LANE_DECODE, LANE_BATCH, LANE_WRITE };
 struct lane_ios {
     const struct percept_io *inputs, *outputs;
     int n_inputs, n_outputs;
+};
+
+/* Sequences that rest, in the order of their last steps. */
+struct sequence_list {
+    struct sequence *first, *last;
 };
 
 struct lane {
@@ -38,10 +45,15 @@ struct lane {
     int64_t default_timeout_ns; /* 0: none */
 
     struct job_list undecoded, waiting, unwritten; /* oldest first */
+    struct job_list following;                     /* waiting for the steps before them */
     struct job_list parents;                       /* whose children are elsewhere */
     int n_pending;                                 /* accepted, not yet in a batch; one may be DECODING */
     int n_children;                                /* of these: not counted again against max_queue_size */
     int64_t expiry_ns;                             /* no deadline of its jobs is earlier */
+
+    struct sequences *sequences;  /* the server's */
+    struct sequence_list resting; /* of its model */
+    bool forgetful;               /* its model is not served any more: what ends to rest is dropped */
 
     struct batch *idle; /* sessions at home, the one used last first */
     int n_batches;      /* at home or away */
@@ -74,11 +86,15 @@ bool lane_is_full(const struct lane *lane);
 int64_t lane_oldest_ns(const struct lane *lane);
 
 /* A job joins: decoded, in front of those that are less urgent; or still to be, or with results to be written; or to
- * wait for its children. */
+ * wait for its children, or for the step before it. */
 void lane_push(struct lane *lane, struct job *job);
 void lane_push_undecoded(struct lane *lane, struct job *job);
 void lane_push_unwritten(struct lane *lane, struct job *job);
 void lane_push_parent(struct lane *lane, struct job *job);
+void lane_push_following(struct lane *lane, struct job *job);
+
+/* Takes out the next step of a sequence; NULL: none waits. */
+struct job *lane_pop_following(struct lane *lane, const struct sequence *sequence);
 
 /* Looks at the deadline of a parent again: its last child has ended. */
 void lane_note(struct lane *lane, const struct job *job);

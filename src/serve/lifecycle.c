@@ -32,6 +32,7 @@
 #include "base/err.h"
 #include "serve/batch.h"
 #include "serve/codec.h"
+#include "serve/sequences.h"
 
 #include <assert.h>
 
@@ -160,6 +161,7 @@ static bool inflate_body(struct job *job)
     if (!coding_inflate(job->body, job->most_body_bytes, job->arena, &job->watch, &job->body, &job->err))
         return false;
     job->held_bytes = bytes_size(job->body);
+    job->coding = CODING_IDENTITY;
     return true;
 }
 
@@ -168,7 +170,7 @@ static bool decode(struct job *job)
 {
     return inflate_body(job) &&
            (job->codec ? job->codec->decode(job, &job->err) : codec_begin(job, false, &job->err)) &&
-           codec_take_sources(job, &job->err);
+           codec_take_sources(job, &job->err) && sequences_decoded(job, &job->err);
 }
 
 bool lifecycle_decode(struct job *job)
@@ -192,9 +194,37 @@ static void count_held(struct job *job)
     lifecycle->held_bytes += job->held_bytes;
 }
 
+/* The lane takes it, or its sequence keeps it for later. */
+static void step(struct lane *lane, struct job *job, enum sequence_turn turn)
+{
+    if (turn == SEQUENCE_GOES) {
+        lane_push(lane, job);
+    } else if (turn == SEQUENCE_WAITS) {
+        lane_push_following(lane, job);
+    } else {
+        lane_leave(lane, job);
+        lifecycle_end_soon(job);
+    }
+}
+
+/* It goes on with a sequence of the instance before a reload: there it is decoded again. */
+static void move(struct job *job, struct served *to)
+{
+    lane_leave(job->served->lane, job);
+    job->served->n_holders--;
+    to->n_holders++;
+    job->served = to;
+    enter(job);
+}
+
 void lifecycle_decoded(struct job *job)
 {
     struct lane *lane = job->served->lane;
+    struct served *home = job->sequence.asked && job->err.code == ERR_NONE ? sequences_home(job) : NULL;
+    if (home) {
+        move(job, home);
+        return;
+    }
     if (job->held_bytes)
         count_held(job);
     if (loop_flag_raised(&job->cancelled))
@@ -207,7 +237,7 @@ void lifecycle_decoded(struct job *job)
     job_set_deadline(job); /* the body may say more than the headers did */
     job->queued_ns = now_ns(lane->lifecycle);
     if (!job->begin) {
-        lane_push(lane, job);
+        step(lane, job, job->sequence.asked ? sequences_enter(job) : SEQUENCE_GOES);
         return;
     }
     job->started_ns = job->queued_ns;
@@ -291,6 +321,7 @@ void lifecycle_cancel(struct job *job)
     case JOB_ENDED:
         return;
     case JOB_UNDECODED:
+    case JOB_FOLLOWING:
     case JOB_WAITING:
     case JOB_UNWRITTEN:
         if (!lane_remove(lane, job))
@@ -325,6 +356,18 @@ static enum stats_failure failure_of(const struct job *job)
     }
 }
 
+/* A step of a sequence has ended: the next one goes, or those behind it that cannot are refused. */
+static void go_on_with(struct sequence *sequence, struct lane *lane)
+{
+    struct job *job;
+    enum sequence_turn turn = SEQUENCE_REFUSED;
+    while (turn == SEQUENCE_REFUSED && (job = lane_pop_following(lane, sequence))) {
+        turn = sequences_follow(job);
+        step(lane, job, turn);
+    }
+    lane->lifecycle->wake(lane->lifecycle->user);
+}
+
 static void end(struct job *job, int64_t at_ns)
 {
     struct served *served = job->served;
@@ -333,6 +376,9 @@ static void end(struct job *job, int64_t at_ns)
     assert(served->n_holders > 0);
     served->n_holders--;
     lane_leave(served->lane, job);
+    struct sequence *sequence = sequences_leave(job, at_ns);
+    if (sequence)
+        go_on_with(sequence, served->lane);
     if (parent)
         unlink_child(parent, job);
     served->stats.shed += job->err.code == ERR_UNAVAILABLE;

@@ -84,14 +84,26 @@ static const struct key warmup_keys[] = {
 #define WARMUP KEY
 #include "serve/manifest.def"
     {0}};
+static const struct key sequence_keys[] = {
+#define SEQUENCE KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key state_keys[] = {
+#define STATE KEY
+#include "serve/manifest.def"
+    {0}};
+static const struct key control_keys[] = {
+#define CONTROL KEY
+#include "serve/manifest.def"
+    {0}};
 
 static const struct {
     const char *name;
     const struct key *keys;
 } sections[] = {
-    {"", top_keys},          {"image", image_keys}, {"text", text_keys},         {"audio", audio_keys},
-    {"tensor", tensor_keys}, {"task", task_keys},   {"batching", batching_keys}, {"accuracy", accuracy_keys},
-    {"warmup", warmup_keys},
+    {"", top_keys},          {"image", image_keys},       {"text", text_keys},         {"audio", audio_keys},
+    {"tensor", tensor_keys}, {"task", task_keys},         {"batching", batching_keys}, {"accuracy", accuracy_keys},
+    {"warmup", warmup_keys}, {"sequence", sequence_keys}, {"state", state_keys},       {"control", control_keys},
 };
 
 /* The schema: a comma, every row's opening, its sentence. "$comment", which every section may
@@ -143,6 +155,15 @@ static const char schema_text[] =
 #include "serve/manifest.def"
     "}},\n\"warmup\":" CLOSED ANY
 #define WARMUP ROW
+#include "serve/manifest.def"
+    "}},\n\"sequence\":" CLOSED ANY
+#define SEQUENCE ROW
+#include "serve/manifest.def"
+    "}},\n\"state\":" CLOSED "\"required\":[\"input\",\"output\"]," ANY
+#define STATE ROW
+#include "serve/manifest.def"
+    "}},\n\"control\":" CLOSED "\"required\":[\"input\",\"kind\"]," ANY
+#define CONTROL ROW
 #include "serve/manifest.def"
     "}}}}\n";
 
@@ -599,6 +620,89 @@ static bool own_of_warmup(struct reader *reader, const struct place *place, cons
     return true;
 }
 
+/* --- sequences ---------------------------------------------------------------------------------------------------- */
+
+static bool own_of_state(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
+{
+    struct manifest_state *state = target;
+    (void)key;
+    if (!json_is_string(value))
+        return WRONG(reader, place, "expected the name of a file beside the manifest");
+    struct bytes *initial = arena_alloc(reader->arena, sizeof *initial);
+    if (!initial)
+        return err_memory(reader->err, "a state", sizeof *initial);
+    state->initial = initial;
+    return file_read_beneath(&reader->place, json_string_value(value), 0, SIZE_MAX, reader->arena, initial, NULL,
+                             reader->err);
+}
+
+/* Room for an array's elements; their number, or -1. */
+static int reserve(struct reader *reader, const struct place *place, json_t *value, size_t size, void **list)
+{
+    const size_t n = json_is_array(value) ? json_array_size(value) : SIZE_MAX;
+    if (n > MANIFEST_STATES_MAX) {
+        WRONG(reader, place, "expected an array of at most %d objects", MANIFEST_STATES_MAX);
+        return -1;
+    }
+    *list = arena_array(reader->arena, n + 1, size);
+    if (!*list)
+        err_memory(reader->err, "a sequence", n * size);
+    return *list ? (int)n : -1;
+}
+
+static bool read_states(struct reader *reader, const struct place *place, json_t *value,
+                        struct manifest_sequence *sequence)
+{
+    void *list;
+    const int n = reserve(reader, place, value, sizeof *sequence->states, &list);
+    sequence->states = n < 0 ? NULL : list;
+    for (int i = 0; i < n; i++) {
+        const struct place inner = {.outer = place, .index = (size_t)i};
+        struct manifest_state *state = &sequence->states[sequence->n_states++];
+        if (!read_section(reader, &inner, state_keys, json_array_get(value, inner.index), state, own_of_state))
+            return false;
+        if (!state->input || !state->output)
+            return WRONG(reader, &inner, "'input' and 'output' are needed");
+    }
+    return n >= 0;
+}
+
+static bool read_controls(struct reader *reader, const struct place *place, json_t *value,
+                          struct manifest_sequence *sequence)
+{
+    void *list;
+    const int n = reserve(reader, place, value, sizeof *sequence->controls, &list);
+    sequence->controls = n < 0 ? NULL : list;
+    for (int i = 0; i < n; i++) {
+        const struct place inner = {.outer = place, .index = (size_t)i};
+        struct manifest_control *control = &sequence->controls[sequence->n_controls++];
+        json_t *object = json_array_get(value, inner.index);
+        control->on = 1;
+        if (!read_section(reader, &inner, control_keys, object, control, NULL))
+            return false;
+        if (!control->input || !json_object_get(object, "kind"))
+            return WRONG(reader, &inner, "'input' and 'kind' are needed");
+    }
+    return n >= 0;
+}
+
+static bool own_of_sequence(struct reader *reader, const struct place *place, const char *key, json_t *value,
+                            void *target)
+{
+    return strcmp(key, "state") == 0 ? read_states(reader, place, value, target)
+                                     : read_controls(reader, place, value, target);
+}
+
+static bool read_sequence(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest_sequence *sequence = &reader->manifest->sequence;
+    *sequence = (struct manifest_sequence){.given = true};
+    if (!read_section(reader, place, sequence_keys, value, sequence, own_of_sequence))
+        return false;
+    return sequence->n_states + sequence->n_controls > 0 ||
+           WRONG(reader, place, "a sequence needs a 'state' or a 'control'");
+}
+
 /* --- versions ----------------------------------------------------------------------------------------------------- */
 
 /* The object's only member. */
@@ -728,6 +832,8 @@ static bool own_of_top(struct reader *reader, const struct place *place, const c
         return read_section(reader, place, accuracy_keys, value, target, NULL);
     if (strcmp(key, "warmup") == 0)
         return read_section(reader, place, warmup_keys, value, target, own_of_warmup);
+    if (strcmp(key, "sequence") == 0)
+        return read_sequence(reader, place, value);
     if (strcmp(key, "version_policy") == 0)
         return read_policy(reader, place, value);
     if (strcmp(key, "version_labels") == 0)

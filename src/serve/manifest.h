@@ -10,6 +10,7 @@
 #define SERVE_MANIFEST_H
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "percept.h"
 
 enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO };
@@ -100,6 +101,33 @@ struct manifest_label {
     int64_t version;
 };
 
+/* What is kept between the requests of a sequence: an input that is given what the output was in the step before. */
+struct manifest_state {
+    const char *input, *output;
+    const struct bytes *initial; /* at the start, as raw elements; NULL: zeros */
+    const char *initial_file;    /* where config.pbtxt has them; NULL: nowhere */
+};
+
+enum manifest_control_kind { CONTROL_START, CONTROL_END, CONTROL_READY, CONTROL_CORRELATION_ID };
+
+/* An input that is told what a step is. */
+struct manifest_control {
+    const char *input;
+    enum manifest_control_kind kind;
+    double off, on; /* not of CONTROL_CORRELATION_ID */
+};
+
+#define MANIFEST_STATES_MAX 64 /* and as many controls */
+
+struct manifest_sequence {
+    bool given;
+    int n_states, n_controls;
+    struct manifest_state *states;
+    struct manifest_control *controls;
+    int64_t max_idle_us; /* 0: not said */
+    int max_sequences;   /* 0: not said */
+};
+
 /* A run that is wanted before the model is ready. */
 enum manifest_warmup_data { WARMUP_ZEROS, WARMUP_RANDOM, WARMUP_FILE };
 
@@ -145,6 +173,7 @@ struct manifest {
     int n_warmup;
     int warmup[MANIFEST_WARMUP_MAX]; /* batch sizes made ready at load, besides 1 */
     struct manifest_accuracy accuracy;
+    struct manifest_sequence sequence;
     int n_version_labels;
     const struct manifest_label *version_labels;
 

@@ -13,7 +13,8 @@
 
 enum served_state { SERVED_LOADING, SERVED_READY, SERVED_FAILED, SERVED_UNLOADING };
 
-struct lane; /* serve/lane.h: the queue of one served model */
+struct states; /* serve/states.h: what a sequence keeps */
+struct lane;   /* serve/lane.h: the queue of one served model */
 
 /* Where models come from: a path that was added. */
 struct root {
@@ -33,6 +34,7 @@ struct served {
     struct percept_model *model; /* when READY */
     const struct manifest *manifest;
     const struct percept_io *declared_inputs, *declared_outputs; /* NULL: nothing is declared */
+    const struct states *states;                                 /* NULL: nothing is kept between requests */
     struct lane *lane;
     struct stats stats;
     bool batching;      /* jobs may be joined along the inputs' and outputs' batch_axis */

@@ -22,13 +22,14 @@ struct settings {
     int precision;     /* where a manifest says nothing; settings_precision names it */
     const char *region_prefix;
     bool private_regions;
-    bool keep_regions;          /* packed weights survive us */
-    int64_t keep_age_ms;        /* for so long */
-    size_t memory_limit_bytes;  /* of one session's tensors */
-    int max_batch_size;         /* where a manifest says nothing */
-    int max_queue_size;         /* jobs waiting per model */
-    int64_t max_queue_delay_us; /* where a manifest says nothing; 0: never wait for more */
-    int64_t default_timeout_us; /* of a request, from its arrival; 0: none */
+    bool keep_regions;            /* packed weights survive us */
+    int64_t keep_age_ms;          /* for so long */
+    size_t memory_limit_bytes;    /* of one session's tensors */
+    size_t sequence_memory_bytes; /* that all sequences keep; 0: no limit */
+    int max_batch_size;           /* where a manifest says nothing */
+    int max_queue_size;           /* jobs waiting per model */
+    int64_t max_queue_delay_us;   /* where a manifest says nothing; 0: never wait for more */
+    int64_t default_timeout_us;   /* of a request, from its arrival; 0: none */
     size_t max_body_bytes;
     int64_t max_pixels; /* of a posted picture, before resizing */
     int max_connections;

@@ -37,6 +37,8 @@ struct stats {
     uint64_t loads, load_failures;       /* of this version so far, instances before this one included */
     uint64_t batch[STATS_BATCH_BUCKETS]; /* executions per bucket, not cumulative */
     int pending;                         /* jobs in the lane */
+    int sequences;                       /* that are kept */
+    uint64_t sequences_dropped;          /* for a limit */
     uint64_t session_bytes;              /* that its sessions hold for tensors */
     int64_t last_ms;                     /* wall clock of the last inference, ms since the epoch */
     int n_sizes;

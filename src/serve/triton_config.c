@@ -2,11 +2,10 @@
  * triton_config.c - config.pbtxt to a manifest.
  *
  * pbtxt.c makes a tree of the text, the rows of triton_config.def say what the tree may hold and what becomes of each
- * field. Three things can become of it. It is taken: names, types, dims, batching, versions, labels, parameters,
- * warm-up. It has no bearing on what is answered (which GPU, how it is optimized): its name is kept, for one line of
- * the log. Or it means other answers than we would give (a state between requests, a chain of models, operators of a
- * library): then the model is refused, with the field as the reason, since serving it without would be wrong in
- * silence.
+ * field. Three things can become of it. It is taken: names, types, dims, batching, sequences, versions, labels,
+ * parameters, warm-up. It has no bearing on what is answered (which GPU, how it is optimized): its name is kept, for
+ * one line of the log. Or it means other answers than we would give (a chain of models, operators of a library): then
+ * the model is refused, with the field as the reason, since serving it without would be wrong in silence.
  *
  * As Triton does, a name that is no field of ModelConfig is refused, a field that may come once and comes twice too,
  * and max_batch_size above 0 means that each tensor has an axis more than its dims, the batch, in front. Where dims are
@@ -69,6 +68,12 @@ struct row {
 };
 
 /* What some messages come to while they are read. */
+struct control_input {
+    const char *name;
+    int kind, n_values;
+    double values[2]; /* false, true */
+};
+
 struct queue_policy {
     int action;
     int64_t timeout_us, size;
@@ -144,7 +149,8 @@ static void ignore(struct reader *reader, const struct place *place)
 static take_field take_platform, take_version_policy, take_max_batch_size, take_input, take_output, take_batching,
     take_instances, take_model_file, take_parameter, take_warmup, take_data_type, take_dim, take_queue_delay,
     take_queue_policy, take_instance_kind, take_parameter_value, take_warmup_size, take_warmup_input, take_warmup_count,
-    take_warmup_value, take_warmup_type, take_warmup_dim, take_warmup_random, take_warmup_file;
+    take_sequence, take_strategy, take_idle, take_control_input, take_control, take_false_true, take_state,
+    take_initial_state, take_warmup_value, take_warmup_type, take_warmup_dim, take_warmup_random, take_warmup_file;
 
 static const struct row rows[] = {
 #define ONE false
@@ -585,6 +591,105 @@ static bool take_instances(struct reader *reader, const struct place *place, con
     return true;
 }
 
+/* --- sequences ---------------------------------------------------------------------------------------------------- */
+
+#define DEFAULT_IDLE_US 1000000
+
+static bool take_idle(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                      void *target)
+{
+    (void)reader, (void)place, (void)field;
+    if (number)
+        ((struct manifest *)target)->sequence.max_idle_us = number < INT64_MAX / 1000 ? number : INT64_MAX / 1000;
+    return true;
+}
+
+/* Which of them is asked for makes no difference: a step is run with whatever others there are. */
+static bool take_strategy(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                          void *target)
+{
+    (void)number;
+    return read_message(reader, place, strcmp(field->name, "direct") == 0 ? "StrategyDirect" : "StrategyOldest", field,
+                        target);
+}
+
+static bool take_false_true(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                            void *target)
+{
+    struct control_input *control = target;
+    double value = (double)number;
+    if (control->n_values == 2)
+        return WRONG("expected two values, for false and for true");
+    if (strcmp(field->name, "fp32_false_true") == 0 && !pbtxt_double(field, &value))
+        return WRONG("expected a number");
+    control->values[control->n_values++] = value;
+    return true;
+}
+
+static bool take_control(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                         void *target)
+{
+    (void)number;
+    return read_message(reader, place, "Control", field, target);
+}
+
+static bool take_control_input(struct reader *reader, const struct place *place, const struct pbtxt *field,
+                               int64_t number, void *target)
+{
+    static const enum manifest_control_kind kinds[] = {CONTROL_START, CONTROL_READY, CONTROL_END,
+                                                       CONTROL_CORRELATION_ID};
+    struct manifest_sequence *sequence = &((struct manifest *)target)->sequence;
+    struct control_input control = {.name = ""};
+    (void)number;
+    if (count(field, "control") != 1)
+        return LACKING("an input with one control is served; it has %d", count(field, "control"));
+    if (!read_message(reader, place, "ControlInput", field, &control))
+        return false;
+    if (kinds[control.kind] != CONTROL_CORRELATION_ID && control.n_values != 2)
+        return WRONG("it needs one of int32_false_true, fp32_false_true, bool_false_true with two values");
+    sequence->controls[sequence->n_controls++] = (struct manifest_control){
+        .input = control.name, .kind = kinds[control.kind], .off = control.values[0], .on = control.values[1]};
+    return true;
+}
+
+static bool take_initial_state(struct reader *reader, const struct place *place, const struct pbtxt *field,
+                               int64_t number, void *target)
+{
+    (void)number;
+    if (count(field, "zero_data") + count(field, "data_file") > 1)
+        return WRONG("zero_data and data_file exclude each other");
+    return read_message(reader, place, "InitialState", field, target);
+}
+
+static bool take_state(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                       void *target)
+{
+    struct manifest_sequence *sequence = &((struct manifest *)target)->sequence;
+    struct manifest_state *state = &sequence->states[sequence->n_states];
+    (void)number;
+    if (count(field, "initial_state") > 1)
+        return WRONG("there is more than one initial_state");
+    if (!read_message(reader, place, "State", field, state))
+        return false;
+    if (!state->input || !state->output)
+        return WRONG("it needs an input_name and an output_name");
+    sequence->n_states++;
+    return true;
+}
+
+static bool take_sequence(struct reader *reader, const struct place *place, const struct pbtxt *field, int64_t number,
+                          void *target)
+{
+    struct manifest *manifest = target;
+    struct manifest_sequence *sequence = &manifest->sequence;
+    (void)number;
+    *sequence = (struct manifest_sequence){.given = true, .max_idle_us = DEFAULT_IDLE_US};
+    return reserve(reader, field, "state", MANIFEST_STATES_MAX, sizeof *sequence->states, &sequence->states) &&
+           reserve(reader, field, "control_input", MANIFEST_STATES_MAX, sizeof *sequence->controls,
+                   &sequence->controls) &&
+           read_message(reader, place, "ModelSequenceBatching", field, manifest);
+}
+
 /* --- parameters --------------------------------------------------------------------------------------------------- */
 
 static bool take_parameter_value(struct reader *reader, const struct place *place, const struct pbtxt *field,
@@ -755,7 +860,26 @@ static bool finish(struct reader *reader)
     return !*reader->ignored || manifest->ignored;
 }
 
-static bool read_labels(struct manifest *manifest, const struct file_stamp *stamp, struct arena *arena,
+/* In the folder "initial_state" beside the file. */
+static bool read_initial(const struct manifest *manifest, const struct file_place *place, struct arena *arena,
+                         struct percept_err *err)
+{
+    for (int i = 0; i < manifest->sequence.n_states; i++) {
+        struct manifest_state *state = &manifest->sequence.states[i];
+        if (!state->initial_file || !*state->initial_file)
+            continue;
+        struct bytes *initial = arena_alloc(arena, sizeof *initial);
+        char *name = file_join(arena, "initial_state", state->initial_file);
+        if (!initial || !name)
+            return err_memory(err, "a state", sizeof *initial);
+        if (!file_read_beneath(place, name, 0, SIZE_MAX, arena, initial, NULL, err))
+            return err_prefix(err, "%s: the initial state of '%.80s': ", manifest->config_path, state->input);
+        state->initial = initial;
+    }
+    return true;
+}
+
+static bool read_beside(struct manifest *manifest, const struct file_stamp *stamp, struct arena *arena,
                         struct percept_err *err)
 {
     struct file_place place;
@@ -770,6 +894,7 @@ static bool read_labels(struct manifest *manifest, const struct file_stamp *stam
         ok = n >= 0 || err_prefix(err, "%s: output '%.80s', label_filename: ", manifest->config_path, io->name);
         io->n_labels = n;
     }
+    ok = ok && read_initial(manifest, &place, arena, err);
     file_place_close(&place);
     return ok;
 }
@@ -806,7 +931,7 @@ const struct manifest *triton_config_read(const char *path, const char *folder, 
         return NULL;
     struct manifest *manifest = triton_config_parse(text, path, arena, err);
     arena_buffer_free((void *)text.at);
-    if (!manifest || !read_labels(manifest, &stamp, arena, err) ||
+    if (!manifest || !read_beside(manifest, &stamp, arena, err) ||
         (folder && !manifest_read_over(manifest, folder, arena, err)))
         return NULL;
     return manifest;

@@ -95,7 +95,7 @@ static bool begin(struct rig *rig)
     write_model(rig, "coupled", coupled(), "max_batch_size: 2");
     write_text(rig, "repo/scores/labels.txt", "cat\ndog\ncow\n");
     write_text(rig, "repo/whole/labels.txt", "1\n2\n3\n4\n5\n6\n");
-    write_model(rig, "states", same(PERCEPT_FLOAT), "sequence_batching { }");
+    write_model(rig, "states", same(PERCEPT_FLOAT), "model_transaction_policy { decoupled: true }");
     write_model(rig, "odd", same(PERCEPT_FLOAT), "max_batch_size: 4 input { name: 'x' dims: [ 3, 3 ] }");
     write_model(rig, "misnamed", same(PERCEPT_FLOAT), "name: 'other'");
     free(rig_shell(NULL,
@@ -203,9 +203,10 @@ START_TEST(what_is_not_served_is_named_with_its_field)
     struct rig rig;
     if (!begin(&rig))
         return;
-    expect_get(&rig, "/v2/models/states/ready", 503, "states/config.pbtxt: line 1, column 1: sequence_batching: ");
+    expect_get(&rig, "/v2/models/states/ready", 503,
+               "states/config.pbtxt: line 1, column 28: model_transaction_policy.decoupled: ");
     static const char *const parts[] = {
-        "\"states\":\"version 1: states/config.pbtxt: line 1, column 1: sequence_batching: ",
+        "\"states\":\"version 1: states/config.pbtxt: line 1, column 28: model_transaction_policy.decoupled: ",
         "\"odd\":\"version 1: odd/config.pbtxt: input 'x': the model expects 2 dimensions (shape [-1,-1]), declared "
         "are 3 ",
         "\"misnamed\":\"version 1: misnamed/config.pbtxt: unexpected directory name 'misnamed' for model 'other'",

@@ -102,7 +102,7 @@ END_TEST
 START_TEST(a_configuration_that_was_given_is_instead_of_the_file)
 {
     folder_files("m/1/model.onnx");
-    folder_text("m/config.pbtxt", "sequence_batching { } max_batch_size: 4");
+    folder_text("m/config.pbtxt", "model_transaction_policy { decoupled: true } max_batch_size: 4");
     folder_text("m/manifest.json", "{\"manifest\":1,\"description\":\"d\"}");
     struct beside beside = {
         .name = "m", .path = folder_at("m/1/model.onnx"), .folder = folder_at("m"), .overridden = true};
@@ -121,11 +121,11 @@ START_TEST(which_file_is_meant_is_known_though_the_rest_is_refused)
     folder_text("m/config.pbtxt", "default_model_filename: 'b.onnx'");
     ck_assert_str_eq(beside_file(a, folder_at("m"), &arena, &err), folder_at("m/1/b.onnx"));
     ck_assert_str_eq(beside_file(a, NULL, &arena, &err), a);
-    folder_text("m/config.pbtxt", "sequence_batching { }");
+    folder_text("m/config.pbtxt", "model_transaction_policy { decoupled: true }");
     ck_assert_str_eq(beside_file(a, folder_at("m"), &arena, &err), a);
     folder_files("m/1/b.onnx");
     ck_assert_ptr_null(beside_file(a, folder_at("m"), &arena, &err));
-    ck_assert_msg(strstr(err.text, "sequence_batching"), "%s", err.text);
+    ck_assert_msg(strstr(err.text, "decoupled"), "%s", err.text);
 }
 END_TEST
 

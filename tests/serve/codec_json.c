@@ -158,9 +158,6 @@ START_TEST(what_is_not_served_is_refused_by_name)
     static const struct {
         const char *body, *part;
     } cases[] = {
-        {"{" AB ",\"parameters\":{\"sequence_id\":5}}", "'sequence_id'"},
-        {"{" AB ",\"parameters\":{\"sequence_id\":\"s\"}}", "'sequence_id'"},
-        {"{" AB ",\"parameters\":{\"sequence_start\":true}}", "'sequence_start'"},
         {IN(B "," A("\"shape\":[1,2],\"datatype\":\"INT32\",\"parameters\":{"
                     "\"shared_memory_region\":\"r\"}")),
          "'shared_memory_region'"},

@@ -231,7 +231,12 @@ static const struct {
      0,
      {0},
      "m/config.pbtxt: model_warmup 'w': "},
-    {"sequence_batching { }", NULL, false, 0, {0}, "m/config.pbtxt: line 1, column 1: sequence_batching: "},
+    {"model_transaction_policy { decoupled: true }",
+     NULL,
+     false,
+     0,
+     {0},
+     "m/config.pbtxt: line 1, column 28: model_transaction_policy.decoupled: "},
 };
 
 START_TEST(a_config_says_how_it_is_served)

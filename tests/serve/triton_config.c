@@ -257,7 +257,10 @@ static const struct {
     const char *says;
 } refused[] = {
     /* what would change answers */
-    {"sequence_batching { }", LACK, "line 1, column 1: sequence_batching: sequences"},
+    {"sequence_batching { iterative_sequence: true }", LACK, "column 21: sequence_batching.iterative_sequence: "},
+    {"sequence_batching { state { input_name: 'h' output_name: 'n' use_growable_memory: true } }", LACK,
+     "use_growable_memory: a state has one shape here"},
+    {"sequence_batching { control_input { name: 'S' } }", LACK, "an input with one control is served; it has 0"},
     {"ensemble_scheduling { step [ { model_name: 'a' } ] }", LACK, "ensemble_scheduling: ensembles are not served"},
     {"model_transaction_policy { decoupled: true }", LACK,
      "model_transaction_policy.decoupled: a request has one reply"},
