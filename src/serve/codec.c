@@ -184,7 +184,7 @@ bool codec_begin(struct job *job, bool binary, struct percept_err *err)
         return err_memory(err, "a request's list of tensors", (size_t)(n_inputs + n_outputs) * sizeof *job->inputs);
     job->n_outputs = 0;
     for (int i = 0; i < n_outputs; i++)
-        if (!states_keep_output(job->served->states, i))
+        if (!job->sequence.asked || !states_keep_output(job->served->states, i))
             job->outputs[job->n_outputs++] = (struct job_output){.index = i, .binary = binary};
     job->n_items = 0;
     return true;

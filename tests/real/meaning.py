@@ -482,7 +482,31 @@ def ppocr_rec(world):
 
 # --- speech and sound -------------------------------------------------------------------------------
 
-@meaning('silero_vad')
+def kept(state, output):
+    """A manifest's word that the server keeps this state."""
+    return {'state': [{'input': state, 'output': output}]}
+
+
+def steps(world, model, name):
+    """A stored stream as a sequence, whose state stays in the daemon: every step's answer is the stored one."""
+    folder = world.file('models', model, name)
+    with open(os.path.join(folder, 'stream.json')) as file:
+        stream = json.load(file)
+    given, want = stored(folder, stream['input']), stored(folder, stream['output'])
+    n, shape = given.shape[0], given.shape[1:]
+    always = {one['name']: Tensor('INT64', one['shape'], [one['value']]) for one in stream.get('const', [])}
+    wide, far = len(given.data) // n, len(want.data) // n
+    for t in range(n):
+        step = {stream['input']['name']: floats(shape, given.data[t * wide:(t + 1) * wide]), **always}
+        got = world.daemon.infer(model, step, sequence_id=model, sequence_start=t == 0, sequence_end=t == n - 1)
+        equal(list(got), [stream['output']['name']])
+        worst = max(abs(a - b) / (1 + abs(b)) for a, b in zip(got[stream['output']['name']].data,
+                                                             want.data[t * far:(t + 1) * far]))
+        near(worst, 0, 1e-3, '%s, step %d' % (model, t))
+    return n
+
+
+@meaning('silero_vad', sequence=kept('state', 'stateN'))
 def silero_vad(world):
     """400 chunks of a recording: probabilities are the reference's, and speech lies where it says."""
     samples = [v / 32768 for v in world.sound('silero_test.wav')[:400 * 512]]
@@ -498,13 +522,15 @@ def silero_vad(world):
     near(sum(speech) / 400, 0.71, 0.006, 'share of speech')
     edges = [t for t in range(401) if (speech[t - 1] if t else False) != (speech[t] if t < 400 else False)]
     segments = ['%.1f-%.1f' % (a * 0.032, b * 0.032) for a, b in zip(edges[::2], edges[1::2]) if b - a > 3]
-    return 'speech in %.2f of 400 chunks, at %s s' % (sum(speech) / 400, ' '.join(segments))
+    return 'speech in %.2f of 400 chunks, at %s s; %d steps of a sequence as stored' % (
+        sum(speech) / 400, ' '.join(segments), steps(world, 'silero_vad', 'stream_test_wav'))
 
 
 DTLN = {}
 
 
-@meaning('dtln_1', 'dtln_2')
+@meaning('dtln_1', sequence=kept('input_3', 'tf_op_layer_stack_2'))
+@meaning('dtln_2', sequence=kept('input_5', 'tf_op_layer_stack_5'))
 def dtln(world):
     """The whole recording through both stages; it is done once for both models."""
     if DTLN:
@@ -536,7 +562,8 @@ def dtln(world):
         levels = sorted(math.sqrt(sum(v * v for v in signal[i:i + 512]) / 512) for i in range(384, len(signal) - 512, 512))
         return levels[len(levels) // 10]
     assert floor(out) < floor(samples) / 4, 'noise between words %.4f, before %.4f' % (floor(out), floor(samples))
-    DTLN['told'] = '%d blocks: level %.4f to %.4f, noise between words %.4f to %.4f, worst %.1e from the stored' % (
+    steps(world, 'dtln_1', 'stream'), steps(world, 'dtln_2', 'stream')
+    DTLN['told'] = '%d blocks, and two sequences as stored: level %.4f to %.4f, noise between words %.4f to %.4f, worst %.1e from the stored' % (
         blocks, loud, quiet, floor(samples), floor(out), worst)
     return DTLN['told']
 

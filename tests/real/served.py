@@ -121,8 +121,8 @@ class Daemon:
             at += size
         return outputs, told.get('predictions')
 
-    def infer(self, model, inputs):
-        """Outputs by name. As JSON if all inputs are small; otherwise the large ones, and the reply, as bytes."""
+    def infer(self, model, inputs, **parameters):
+        """Outputs by name; parameters are the request's. As JSON if all inputs are small; otherwise the large ones, and the reply, as bytes."""
         small = all(len(t.data) <= SMALL for t in inputs.values())
         listed, behind = [], b''
         for name, t in inputs.items():
@@ -133,9 +133,9 @@ class Daemon:
                 one['parameters'] = {'binary_data_size': len(t.data) * t.data.itemsize}
                 behind += t.data.tobytes()
             listed.append(one)
-        request = {'inputs': listed}
+        request = {'inputs': listed, 'parameters': parameters}
         if not small:
-            request['parameters'] = {'binary_data_output': True}
+            parameters['binary_data_output'] = True
         head = json.dumps(request).encode()
         return self.post(model, head + behind, {'Inference-Header-Content-Length': str(len(head))} if behind else {})[0]
 
