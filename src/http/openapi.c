@@ -46,6 +46,8 @@ static const struct operation {
     {v2_admin_load, "Loads a model, or loads it anew", "LoadRequest", NULL, NULL},
     {v2_admin_unload, "Unloads a model", "any", NULL, NULL},
     {v2_admin_elsewhere, "Refused: there is one repository", "any", NULL, NULL},
+    {v2_generate, "A text that goes on", "GenerateRequest", "GenerateReply", NULL},
+    {v2_generate_completion, "A text that goes on, as OpenAI has it", "Completion", "Completed", NULL},
     {v1_status, "Versions of a model, and whether it is ready", NULL, "V1Status", NULL},
     {v1_metadata, "What a model takes and gives, as a signature", NULL, "any", NULL},
     {v1_refuse, "Not served", "any", NULL, NULL},

@@ -70,13 +70,9 @@ static bool is_control(uint32_t c)
 }
 
 /* `special` appends what stands for a character, or returns false to have it copied. */
-static void quote(struct text *text, const char *value, bool (*special)(struct text *, uint32_t))
+static void quote_bytes(struct text *text, struct bytes value, bool (*special)(struct text *, uint32_t))
 {
-    if (!value) {
-        text->failed = true;
-        return;
-    }
-    const uint8_t *at = (const uint8_t *)value, *end = at + strlen(value);
+    const uint8_t *at = value.at, *end = value.end;
     for (const uint8_t *next; at < end; at = next) {
         uint32_t code;
         next = utf8_read(at, end, &code);
@@ -87,6 +83,14 @@ static void quote(struct text *text, const char *value, bool (*special)(struct t
             text_bytes(text, at, (size_t)(next - at));
         }
     }
+}
+
+static void quote(struct text *text, const char *value, bool (*special)(struct text *, uint32_t))
+{
+    if (value)
+        quote_bytes(text, bytes_of_text(value), special);
+    else
+        text->failed = true;
 }
 
 static bool special_control(struct text *text, uint32_t c)
@@ -125,6 +129,13 @@ void text_json(struct text *text, const char *value)
 {
     text_add(text, "\"");
     quote(text, value, special_json);
+    text_add(text, "\"");
+}
+
+void text_json_bytes(struct text *text, struct bytes value)
+{
+    text_add(text, "\"");
+    quote_bytes(text, value, special_json);
     text_add(text, "\"");
 }
 

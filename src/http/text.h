@@ -31,6 +31,7 @@ void text_bytes(struct text *text, const void *at, size_t n_bytes);
 void text_add(struct text *text, const char *plain);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_json(struct text *text, const char *value);
+void text_json_bytes(struct text *text, struct bytes value);
 void text_html(struct text *text, const char *value);
 /* For a terminal: control characters are escaped as in JSON. */
 void text_visible(struct text *text, const char *value);

@@ -46,6 +46,12 @@ bool codec_v1_decode(struct job *job, struct percept_err *err);
 bool codec_image_decode(struct job *job, struct percept_err *err);
 bool codec_text_decode(struct job *job, struct percept_err *err);
 
+/* The tokens of a text that a network goes on with: without an end token, its line ends kept. At most `most` go into
+ * `ids`; a longer one is refused. */
+struct manifest_text;
+bool codec_text_prompt(struct job *job, const struct manifest_text *text, struct bytes prompt, int64_t most,
+                       int64_t *ids, int64_t *n, struct percept_err *err);
+
 /* V2's name of an element type ("FP32"), NULL where V2 has none; and back, PERCEPT_UNDEFINED. */
 const char *codec_datatype(enum percept_dtype dtype);
 enum percept_dtype codec_dtype(struct bytes datatype);

@@ -213,6 +213,26 @@ static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t
     return true;
 }
 
+bool codec_text_prompt(struct job *job, const struct manifest_text *text, struct bytes prompt, int64_t most,
+                       int64_t *ids, int64_t *n, struct percept_err *err)
+{
+    struct bytes ready = {0};
+    struct tokens t = {.text = text, .ids = ids, .most = most, .watch = &job->watch, .err = err};
+    if (!bytes_size(prompt) && text->start < 0)
+        return err_set(err, ERR_INVALID, "the prompt is empty; send at least one character");
+    if (!prepare(text, prompt, &ready, job, err))
+        return false;
+    if (text->start >= 0)
+        t.ids[t.n++] = text->start;
+    if (!(text->tokenizer == TOKENIZER_WORDS ? cut_words(&t, ready) : cut_characters(&t, ready)))
+        return false;
+    *n = t.n;
+    if (t.n == 0)
+        return err_set(err, ERR_INVALID, "the prompt has nothing but space in it");
+    return t.n <= text->max_length || err_set(err, ERR_TOO_LARGE, "the prompt has %lld tokens; at most %lld are taken",
+                                              (long long)t.n, (long long)text->max_length);
+}
+
 /* How long a text may become: by the manifest, by the network, by its bytes. */
 static int64_t longest(const struct manifest_text *text, int64_t fixed, size_t n_bytes)
 {
@@ -252,7 +272,9 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
                        "input '%s' does not take a text's ids: it must be INT64 or INT32 of shape "
                        "[length] or [batch,length]",
                        io->name);
-    int64_t fixed = io->rank < 0 ? -1 : io->dims[rank - 1], width = fixed;
+    const bool turned = rank == 2 && served_has_batch(job->served) && io->batch_axis == 1; /* [length,batch] */
+    const int along = turned ? 0 : rank - 1;
+    int64_t fixed = io->rank < 0 ? -1 : io->dims[along], width = fixed;
     struct percept_tensor tensor = {.dtype = io->dtype, .rank = rank};
     for (int64_t i = 0; i < n_texts; i++) {
         struct bytes raw = bytes_of(texts[i].at, texts[i].n_bytes);
@@ -270,12 +292,12 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
         if (!watch_spend(&job->watch, width))
             return watch_refuse(&job->watch, err);
         for (int64_t k = 0; k < width; k++)
-            store(&tensor, i * width + k, k < n ? ids[k] : text->pad);
+            store(&tensor, turned ? k * n_texts + i : i * width + k, k < n ? ids[k] : text->pad);
     }
     if (rank == 1 && n_texts != 1)
         return err_set(err, ERR_INVALID, "input '%s' takes one text, not %lld", io->name, (long long)n_texts);
-    tensor.dims[0] = n_texts;
-    tensor.dims[rank - 1] = width;
+    tensor.dims[rank == 2 ? 1 - along : 0] = n_texts;
+    tensor.dims[along] = width;
     return codec_accept(job, input, &tensor, err);
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "serve/beside.h"
 #include "serve/fit.h"
+#include "serve/generate.h"
 #include "serve/override.h"
 #include "serve/states.h"
 
@@ -192,13 +193,13 @@ static int batch_axis_of(const struct percept_io *ios, int n, const char *name)
     return 0;
 }
 
-/* Pictures and texts are made with the batch in front, and tasks read it there. */
+/* Pictures are made with the batch in front, and tasks read it there. */
 static bool described_in_front(const struct manifest *manifest, const struct percept_model *model)
 {
     int n_in, n_out;
     const struct percept_io *in = percept_inputs(model, &n_in), *out = percept_outputs(model, &n_out);
     for (int i = 0; i < manifest->n_inputs; i++)
-        if (manifest->inputs[i].kind != MANIFEST_TENSOR && batch_axis_of(in, n_in, manifest->inputs[i].name) != 0)
+        if (manifest->inputs[i].kind == MANIFEST_IMAGE && batch_axis_of(in, n_in, manifest->inputs[i].name) != 0)
             return false;
     return manifest->task == TASK_NONE || batch_axis_of(out, n_out, manifest->task_output) == 0;
 }
@@ -294,7 +295,7 @@ void entry_load(struct entry *entry)
     if (entry->loaded) {
         set_batching(entry);
         entry->loaded = states_new(&entry->served, &entry->served.arena, &entry->served.states, &entry->err) &&
-                        warm(entry, &entry->err);
+                        generate_fits(&entry->served, &entry->err) && warm(entry, &entry->err);
     }
     if (entry->loaded && entry->settings->keep_regions)
         percept_keep_region(entry->served.model);

@@ -312,7 +312,9 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
         const bool batching = description.batch_free && own.batch_axis == 0;
         if (input->kind == MANIFEST_IMAGE && !image_fits(input, &own, batching, err))
             return false;
-        if (input->kind == MANIFEST_TEXT && !text_fits(input, &own, batching, err))
+        const bool goes_on = manifest->generate.given && manifest->generate.input &&
+                             strcmp(manifest->generate.input, input->name) == 0; /* token by token, if need be */
+        if (input->kind == MANIFEST_TEXT && !goes_on && !text_fits(input, &own, batching, err))
             return false;
     }
     return true;

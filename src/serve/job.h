@@ -29,6 +29,7 @@
 
 struct batch;
 struct codec;
+struct generation;
 struct sequence;
 struct encoder;
 
@@ -106,7 +107,8 @@ struct job {
     int n_outputs;
     struct job_output *outputs; /* in the order of the reply */
     struct job_sequence sequence;
-    bool predictions; /* add what the manifest's task makes of the output */
+    struct generation *generation; /* of a request for a text (generate.h) */
+    bool predictions;              /* add what the manifest's task makes of the output */
 
     /* answered */
     struct percept_err err;               /* code 0: the reply is the answer */

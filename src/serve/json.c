@@ -405,6 +405,19 @@ bool json_uint(struct json *json, const char *what, uint64_t *value)
     return true;
 }
 
+bool json_real(struct json *json, const char *what, double *value)
+{
+    const uint8_t first = json_peek(json);
+    if (json->failed)
+        return false;
+    const uint8_t *end =
+        first == '-' || is_digit(first) ? number_read_double((struct bytes){json->at, json->end}, value) : NULL;
+    if (!end || *value - *value != 0)
+        return expected(json, what);
+    json->at = end;
+    return true;
+}
+
 static bool skip_string(struct json *json)
 {
     struct bytes raw;

@@ -68,6 +68,7 @@ bool json_item(struct json *json, int64_t *n);
 bool json_text(struct json *json, const char *what, struct bytes *text);
 bool json_bool(struct json *json, const char *what, bool *value);
 bool json_uint(struct json *json, const char *what, uint64_t *value);
+bool json_real(struct json *json, const char *what, double *value); /* not NaN, which JSON has no word for */
 
 /* Steps over any value and checks it. */
 bool json_skip(struct json *json);

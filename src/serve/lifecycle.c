@@ -170,7 +170,7 @@ static bool decode(struct job *job)
 {
     return inflate_body(job) &&
            (job->codec ? job->codec->decode(job, &job->err) : codec_begin(job, false, &job->err)) &&
-           codec_take_sources(job, &job->err) && sequences_decoded(job, &job->err);
+           codec_take_sources(job, &job->err) && (job->begin || sequences_decoded(job, &job->err));
 }
 
 bool lifecycle_decode(struct job *job)

@@ -35,6 +35,7 @@
 #define VERSIONS_HIGHEST 999999999999999 /* that a double can tell from the next one */
 #define VERSIONS_MOST 1000
 #define LABELS_MOST 100
+#define GENERATE_MOST 1024 /* tokens, where the manifest does not say */
 
 enum key_type { TEXT, WHOLE, LONG, FLOAT, REAL, FLAG, THREE, CHOICE, OWN, LATER };
 
@@ -88,6 +89,10 @@ static const struct key sequence_keys[] = {
 #define SEQUENCE KEY
 #include "serve/manifest.def"
     {0}};
+static const struct key generate_keys[] = {
+#define GENERATE KEY
+#include "serve/manifest.def"
+    {0}};
 static const struct key state_keys[] = {
 #define STATE KEY
 #include "serve/manifest.def"
@@ -101,9 +106,19 @@ static const struct {
     const char *name;
     const struct key *keys;
 } sections[] = {
-    {"", top_keys},          {"image", image_keys},       {"text", text_keys},         {"audio", audio_keys},
-    {"tensor", tensor_keys}, {"task", task_keys},         {"batching", batching_keys}, {"accuracy", accuracy_keys},
-    {"warmup", warmup_keys}, {"sequence", sequence_keys}, {"state", state_keys},       {"control", control_keys},
+    {"", top_keys},
+    {"image", image_keys},
+    {"text", text_keys},
+    {"audio", audio_keys},
+    {"tensor", tensor_keys},
+    {"task", task_keys},
+    {"batching", batching_keys},
+    {"accuracy", accuracy_keys},
+    {"warmup", warmup_keys},
+    {"sequence", sequence_keys},
+    {"generate", generate_keys},
+    {"state", state_keys},
+    {"control", control_keys},
 };
 
 /* The schema: a comma, every row's opening, its sentence. "$comment", which every section may
@@ -158,6 +173,9 @@ static const char schema_text[] =
 #include "serve/manifest.def"
     "}},\n\"sequence\":" CLOSED ANY
 #define SEQUENCE ROW
+#include "serve/manifest.def"
+    "}},\n\"generate\":" CLOSED "\"required\":[\"input\",\"output\"]," ANY
+#define GENERATE ROW
 #include "serve/manifest.def"
     "}},\n\"state\":" CLOSED "\"required\":[\"input\",\"output\"]," ANY
 #define STATE ROW
@@ -438,11 +456,65 @@ static int by_token(const void *a, const void *b, void *tokens)
     return order ? order : (i > j) - (i < j);
 }
 
+#define TOKENS_MOST (1 << 24)
+
+/* {"token": id, ...}, where each id below their number is there once; or ["token", ...]. */
+static int read_tokens(struct reader *reader, const struct place *place, json_t *root, const char *const **list)
+{
+    const size_t n = json_is_array(root) ? json_array_size(root) : json_object_size(root);
+    if (n > TOKENS_MOST || (!json_is_array(root) && !json_is_object(root)))
+        return WRONG(reader, place, "the file must have a list of tokens, or an object of tokens with their ids") - 1;
+    const char **tokens = arena_array(reader->arena, n + 1, sizeof *tokens);
+    if (!tokens)
+        return err_memory(reader->err, "a vocabulary", n * sizeof *tokens) - 1;
+    const char *token;
+    json_t *id;
+    for (size_t i = 0; i < n && json_is_array(root); i++) {
+        if (!json_is_string(json_array_get(root, i)))
+            return WRONG(reader, place, "token %zu is no string", i) - 1;
+        tokens[i] = copy(reader, json_array_get(root, i));
+    }
+    json_object_foreach(root, token, id)
+    {
+        const json_int_t at = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (at < 0 || (size_t)at >= n || tokens[at])
+            return WRONG(reader, place, "the id of token '%.40s' is not one of 0 to %zu, each once", token, n - 1) - 1;
+        tokens[at] = arena_text(reader->arena, token, strlen(token));
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!tokens[i])
+            return err_memory(reader->err, "a vocabulary", n * sizeof *tokens) - 1;
+    *list = tokens;
+    return (int)n;
+}
+
+static int read_json(struct reader *reader, const struct place *place, json_t *value, const char *const **list)
+{
+    struct bytes text;
+    json_error_t error;
+    if (!file_read_beneath(&reader->place, json_string_value(value), 0, SIZE_MAX, reader->arena, &text, NULL,
+                           reader->err))
+        return err_prefix(reader->err, "%s: ", reader->path) - 1;
+    json_t *root = json_loadb((const char *)text.at, bytes_size(text), JSON_REJECT_DUPLICATES, &error);
+    const int n =
+        root ? read_tokens(reader, place, root, list)
+             : WRONG(reader, place, "'%.80s', line %d: %.120s", json_string_value(value), error.line, error.text) - 1;
+    json_decref(root);
+    return n;
+}
+
+static bool is_json(const char *name)
+{
+    const size_t n = strlen(name);
+    return n > 5 && strcmp(name + n - 5, ".json") == 0;
+}
+
 static bool read_vocabulary(struct reader *reader, const struct place *place, json_t *value, struct manifest_text *text)
 {
     if (!json_is_string(value))
         return WRONG(reader, place, "expected the name of a file");
-    text->n_tokens = read_lines(reader, place, value, &text->tokens);
+    text->n_tokens = is_json(json_string_value(value)) ? read_json(reader, place, value, &text->tokens)
+                                                       : read_lines(reader, place, value, &text->tokens);
     if (text->n_tokens < 0)
         return false;
     if (!text->n_tokens)
@@ -834,6 +906,10 @@ static bool own_of_top(struct reader *reader, const struct place *place, const c
         return read_section(reader, place, warmup_keys, value, target, own_of_warmup);
     if (strcmp(key, "sequence") == 0)
         return read_sequence(reader, place, value);
+    if (strcmp(key, "generate") == 0) {
+        reader->manifest->generate = (struct manifest_generate){.given = true, .max_new_tokens = GENERATE_MOST};
+        return read_section(reader, place, generate_keys, value, &reader->manifest->generate, NULL);
+    }
     if (strcmp(key, "version_policy") == 0)
         return read_policy(reader, place, value);
     if (strcmp(key, "version_labels") == 0)

@@ -119,6 +119,14 @@ struct manifest_control {
 
 #define MANIFEST_STATES_MAX 64 /* and as many controls */
 
+/* How a text goes on. */
+struct manifest_generate {
+    bool given;
+    const char *input, *output;
+    int scores; /* 0 logits, 1 probabilities */
+    int64_t max_new_tokens;
+};
+
 struct manifest_sequence {
     bool given;
     int n_states, n_controls;
@@ -174,6 +182,7 @@ struct manifest {
     int warmup[MANIFEST_WARMUP_MAX]; /* batch sizes made ready at load, besides 1 */
     struct manifest_accuracy accuracy;
     struct manifest_sequence sequence;
+    struct manifest_generate generate;
     int n_version_labels;
     const struct manifest_label *version_labels;
 

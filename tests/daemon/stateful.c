@@ -359,7 +359,7 @@ Suite *daemon_stateful_suite(void)
 {
     Suite *suite = suite_create("daemon_stateful");
     TCase *tcase = tcase_create("sequences");
-    tcase_set_timeout(tcase, 0);
+    tcase_set_timeout(tcase, RIG_PATIENCE_MS / 1000 * 4);
     tcase_add_test(tcase, steps_go_on_where_the_one_before_ended);
     tcase_add_test(tcase, a_sequence_may_begin_with_a_state_that_is_given);
     tcase_add_test(tcase, what_does_not_fit_is_refused_and_has_not_happened);

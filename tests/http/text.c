@@ -77,6 +77,15 @@ START_TEST(bytes_that_are_not_utf8_are_replaced)
 }
 END_TEST
 
+START_TEST(bytes_with_a_nul_are_quoted_whole)
+{
+    text = (struct text){.arena = &arena};
+    text_json_bytes(&text, bytes_of("a\0\"b", 4));
+    ck_assert(bytes_is(bytes_of(text.at, text.n_bytes), "\"a\\u0000\\\"b\""));
+    arena_free(&arena);
+}
+END_TEST
+
 START_TEST(control_characters_are_escaped_for_terminals)
 {
     ck_assert_str_eq(text_escaped(&arena, "a\x1b[2J\n\t\x7f\xc2\x80\xc2\x9f\xff"),
@@ -124,6 +133,7 @@ Suite *http_text_suite(void)
     tcase_add_test(tcase, pieces_are_joined_however_many);
     tcase_add_test(tcase, json_strings_read_back);
     tcase_add_loop_test(tcase, bytes_that_are_not_utf8_are_replaced, 0, sizeof broken / sizeof broken[0]);
+    tcase_add_test(tcase, bytes_with_a_nul_are_quoted_whole);
     tcase_add_test(tcase, control_characters_are_escaped_for_terminals);
     tcase_add_test(tcase, html_and_labels_are_quoted);
     tcase_add_test(tcase, short_memory_and_null_fail_and_stay_failed);

@@ -626,9 +626,11 @@ def oww_hey_mycroft(world):
 
 # --- text -------------------------------------------------------------------------------------------
 
-@meaning('charrnn_shakespeare')
+@meaning('charrnn_shakespeare', sequence={'state': kept('h_in', 'h_out')['state'] + kept('c_in', 'c_out')['state']},
+         inputs={'input': {'kind': 'text', 'tokenizer': 'characters', 'vocabulary': 'vocab.json', 'max_length': 1000}},
+         generate={'input': 'input', 'output': 'probs', 'scores': 'probabilities'})
 def charrnn(world):
-    """Perplexity on the first lines of Shakespeare, and a text that it writes itself."""
+    """Perplexity on the first lines of Shakespeare, a text that is written step by step, and one that the daemon writes."""
     ids = world.json('charrnn_shakespeare', 'vocab.json')
     letters = {i: c for c, i in ids.items()}
 
@@ -654,7 +656,15 @@ def charrnn(world):
     vocabulary, written = set(words(play)), words(text)[:-1]
     real = sum(w in vocabulary for w in written) / len(written)
     assert real > 0.75, '%.2f of the words are words: %r' % (real, text)
-    return 'perplexity %.2f; %.0f%% of what it writes are words: %r' % (perplexity, 100 * real, text[:60])
+    rows, h, c = step([ids[l] for l in 'The king '], zeros(2, 1, 128), zeros(2, 1, 128))
+    best = ''
+    for _ in range(200):
+        drawn = max(range(65), key=lambda i: rows[-1][i])
+        best += letters[drawn]
+        rows, h, c = step([drawn], h, c)
+    equal(world.daemon.generate('charrnn_shakespeare', 'The king ', max_tokens=200, temperature=0), best)
+    return 'perplexity %.2f; %.0f%% of what it writes are words: %r; the daemon goes on as a loop of steps does' % (
+        perplexity, 100 * real, text[:60])
 
 
 @meaning('g2p_enc', 'g2p_dec')

@@ -62,7 +62,9 @@ class Daemon:
         for name in models:
             place = os.path.join(self.folder, 'models', name)
             os.makedirs(place)
-            shutil.copy(os.path.join(root, name, 'model.onnx'), place)
+            for file in ('model.onnx', 'vocab.json'):
+                if os.path.exists(os.path.join(root, name, file)):
+                    shutil.copy(os.path.join(root, name, file), place)
             if name in manifests:
                 with open(os.path.join(place, 'manifest.json'), 'w') as file:
                     json.dump({'manifest': 1, **manifests[name]}, file)
@@ -138,6 +140,15 @@ class Daemon:
             parameters['binary_data_output'] = True
         head = json.dumps(request).encode()
         return self.post(model, head + behind, {'Inference-Header-Content-Length': str(len(head))} if behind else {})[0]
+
+    def generate(self, model, prompt, **parameters):
+        body = json.dumps({'text_input': prompt, 'parameters': parameters})
+        self.connection.request('POST', '/v2/models/%s/generate' % model, body)
+        reply = self.connection.getresponse()
+        told = json.loads(reply.read())
+        if reply.status != 200:
+            raise AssertionError('%s: %d %s' % (model, reply.status, told))
+        return told['text_output']
 
     def picture(self, model, path):
         """Outputs by name, and predictions, of a PNG or JPEG file or bytes of a PNG."""

@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "fake_model.h"
 #include "looks.h"
+#include "serve/codec_parts.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -65,6 +66,45 @@ START_TEST(words_are_runs_of_letters_and_signs_stand_alone)
     expect_ids(fake, "hi hi hi hi hi hi hi hi", IDS(4, 4, 4, 4, 4, 4));
     text->lowercase = false;
     expect_ids(fake, "Hi hi", IDS(1, 4));
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_prompt_keeps_its_line_ends_and_has_no_end)
+{
+    struct fake_model *fake = model(TOKENIZER_CHARACTERS);
+    int64_t ids[16], n = 0;
+    text->end = 3;
+    struct job *job = fake_model_post(fake, "");
+    ck_assert(codec_text_prompt(job, text, bytes_of_text("hi\n"), 16, ids, &n, &fake->err));
+    ck_assert_int_eq(n, 3);
+    ck_assert(ids[0] == 9 && ids[1] == 10 && ids[2] == 1);
+    ck_assert(!codec_text_prompt(job, text, bytes_of_text(""), 16, ids, &n, &fake->err));
+    text->start = 2;
+    ck_assert(codec_text_prompt(job, text, bytes_of_text(""), 16, ids, &n, &fake->err) && n == 1 && ids[0] == 2);
+    fake->err = (struct percept_err){0};
+    ck_assert(!codec_text_prompt(job, text, bytes_of_text("hihihihi"), 16, ids, &n, &fake->err));
+    ck_assert_msg(strstr(fake->err.text, "the prompt has 9 tokens; at most 6"), "%s", fake->err.text);
+    fake_model_free(fake);
+}
+END_TEST
+
+/* [length,batch] */
+START_TEST(tokens_lie_along_the_axis_that_is_not_the_batch)
+{
+    struct fake_model *fake = model(TOKENIZER_CHARACTERS);
+    fake->inputs[0].batch_axis = 1;
+    static const struct percept_string two[] = {{.at = "hi", .n_bytes = 2}, {.at = "ih", .n_bytes = 2}};
+    struct job *job = fake_model_post(fake, "");
+    ck_assert(codec_begin(job, false, &fake->err));
+    ck_assert_msg(codec_text_fill(job, 0, text, two, 2, &fake->err), "%s", fake->err.text);
+    const int64_t *ids = job->inputs[0].data;
+    ck_assert(ids[0] == 9 && ids[1] == 10 && ids[2] == 10 && ids[3] == 9);
+    ck_assert_int_eq(job->n_items, 2);
+    static const struct percept_string one[] = {{.at = "hih", .n_bytes = 3}};
+    job = fake_model_post(fake, "");
+    ck_assert(codec_begin(job, false, &fake->err) && codec_text_fill(job, 0, text, one, 1, &fake->err));
+    ck_assert(job->inputs[0].dims[0] == 3 && job->inputs[0].dims[1] == 1);
     fake_model_free(fake);
 }
 END_TEST
@@ -198,6 +238,8 @@ Suite *serve_codec_text_suite(void)
     tcase_set_timeout(tests, 60); /* megabytes, also under sanitizers */
     tcase_add_test(tests, words_are_runs_of_letters_and_signs_stand_alone);
     tcase_add_test(tests, characters_are_code_points_and_bytes_are_bytes);
+    tcase_add_test(tests, a_prompt_keeps_its_line_ends_and_has_no_end);
+    tcase_add_test(tests, tokens_lie_along_the_axis_that_is_not_the_batch);
     tcase_add_test(tests, start_end_and_padding_are_added);
     tcase_add_test(tests, texts_that_make_no_ids_are_refused);
     tcase_add_test(tests, ids_take_the_models_type_and_rank);

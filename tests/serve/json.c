@@ -159,6 +159,24 @@ START_TEST(an_object_has_so_many_keys_and_no_more)
 }
 END_TEST
 
+START_TEST(a_real_is_a_number_that_json_has)
+{
+    static const char *const wrong[] = {"NaN", "Infinity", "-Infinity", "1e999", "\"1\"", "true", "", "-", "[1]", "+1"};
+    double value;
+    struct json json = cursor(" -1.5e2,");
+    ck_assert(json_real(&json, "a number", &value) && *json.at == ',');
+    ck_assert_double_eq(value, -150);
+    json = cursor("7");
+    ck_assert(json_real(&json, "a number", &value) && json_finish(&json));
+    ck_assert_double_eq(value, 7);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        json = cursor(wrong[i]);
+        ck_assert_msg(!json_real(&json, "a number", &value) && json.failed, "%s", wrong[i]);
+    }
+    arena_free(&arena);
+}
+END_TEST
+
 START_TEST(keys_and_items_are_walked_and_a_key_may_come_once)
 {
     struct json json = cursor("{\"n\":7,\"t\":\"x\\ny\",\"b\":true,\"l\":[1,2]}");
@@ -301,6 +319,7 @@ Suite *serve_json_suite(void)
     tcase_add_test(tests, data_is_found_by_its_brackets);
     tcase_add_test(tests, data_ends_at_its_bracket_wherever_that_lies);
     tcase_add_test(tests, an_object_has_so_many_keys_and_no_more);
+    tcase_add_test(tests, a_real_is_a_number_that_json_has);
     tcase_add_test(tests, keys_and_items_are_walked_and_a_key_may_come_once);
     tcase_add_test(tests, faults_are_called_by_their_names);
     tcase_add_test(tests, a_byte_order_mark_is_stepped_over_once);

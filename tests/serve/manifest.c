@@ -150,6 +150,53 @@ START_TEST(a_vocabularys_line_numbers_are_its_ids)
 }
 END_TEST
 
+#define TOKENS_OF(file)                                                                                                \
+    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\",\"tokenizer\":\"characters\",\"vocabulary\":\"" file         \
+    "\",\"max_length\":9}}}"
+
+START_TEST(a_vocabulary_may_be_json)
+{
+    static const char *const wrong[] = {"{\"a\":0,\"b\":2}",
+                                        "{\"a\":0,\"b\":0}",
+                                        "{\"a\":-1}",
+                                        "{\"a\":\"0\"}",
+                                        "[\"a\",1]",
+                                        "3",
+                                        "[",
+                                        "{\"a\":0,\"a\":1}",
+                                        "[]",
+                                        "{\"a\":4294967296}"};
+    folder_text("list.json", "[\"a\",\"\\n\",\"c\"]");
+    const struct manifest_text *text = &read_good(TOKENS_OF("list.json"))->inputs[0].text;
+    ck_assert_int_eq(text->n_tokens, 3);
+    ck_assert_str_eq(text->tokens[1], "\n");
+    folder_text("ids.json", "{\"z\":0,\"\\n\":2,\"\":1}");
+    text = &read_good(TOKENS_OF("ids.json"))->inputs[0].text;
+    ck_assert_int_eq(text->n_tokens, 3);
+    ck_assert_str_eq(text->tokens[0], "z");
+    ck_assert_str_eq(text->tokens[1], "");
+    ck_assert_int_eq(text->sorted[0], 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        folder_text("wrong.json", wrong[i]);
+        ck_assert_msg(!read_text(TOKENS_OF("wrong.json")), "%s", wrong[i]);
+        ck_assert_msg(strstr(err.text, "manifest.json: inputs.x.vocabulary: "), "%s", err.text);
+    }
+    ck_assert_ptr_null(read_text(TOKENS_OF("none.json")));
+}
+END_TEST
+
+START_TEST(how_a_text_goes_on_is_read)
+{
+    const struct manifest_generate *generate =
+        &read_good("{\"manifest\":1,\"generate\":{\"input\":\"i\",\"output\":\"o\",\"scores\":\"probabilities\"}}")
+             ->generate;
+    ck_assert(generate->given && generate->scores == 1 && generate->max_new_tokens == 1024);
+    ck_assert_str_eq(generate->output, "o");
+    ck_assert_ptr_null(read_text("{\"manifest\":1,\"generate\":{\"input\":\"i\",\"max_new_tokens\":0}}"));
+    ck_assert_ptr_nonnull(strstr(err.text, "generate.max_new_tokens: expected a whole number of at least 1"));
+}
+END_TEST
+
 START_TEST(labels_may_be_in_a_file)
 {
     folder_text("labels.txt", "one\n\nthree");
@@ -434,6 +481,8 @@ Suite *serve_manifest_suite(void)
     tcase_add_test(tests, a_precision_is_a_models_own);
     tcase_add_test(tests, a_plain_picture_keeps_its_values_and_its_size);
     tcase_add_test(tests, a_vocabularys_line_numbers_are_its_ids);
+    tcase_add_test(tests, a_vocabulary_may_be_json);
+    tcase_add_test(tests, how_a_text_goes_on_is_read);
     tcase_add_test(tests, labels_may_be_in_a_file);
     tcase_add_test(tests, bytes_need_no_vocabulary);
     tcase_add_test(tests, accuracy_is_free_information);

@@ -1,0 +1,165 @@
+/*
+ * v2_generate.c - requests for a text that goes on: Triton's generate extension, and OpenAI's completions, which every
+ * client of text models speaks. The same loop answers both (serve/generate.h); here is what they look like.
+ *
+ * OpenAI's request names its model in the body, which is therefore read for that before there is a job.
+ *
+ * Thread: the loop.
+ */
+#include "serve/generate.h"
+
+#include "http/exchange.h"
+#include "http/routes.h"
+#include "serve/json.h"
+#include "serve/lifecycle.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define JSON "application/json"
+
+/* --- what is answered --------------------------------------------------------------------------------------------- */
+
+static struct bytes made(const struct generation *generation)
+{
+    return bytes_of(generation->text ? generation->text : "", generation->n_text);
+}
+
+static const char *finish_name(const struct generation *generation)
+{
+    return generation->finish == FINISH_STOP ? "stop" : "length";
+}
+
+/* The prompt in front, where that is wanted. */
+static void add_texts(struct text *text, const struct generation *generation)
+{
+    struct text whole = {.arena = text->arena};
+    if (generation->echo)
+        text_bytes(&whole, generation->prompt.at, bytes_size(generation->prompt));
+    text_bytes(&whole, made(generation).at, bytes_size(made(generation)));
+    text->failed |= whole.failed;
+    text_json_bytes(text, bytes_of(whole.at ? whole.at : "", whole.n_bytes));
+}
+
+static void write_v2(struct exchange *exchange, struct text *text)
+{
+    const struct job *job = &exchange->job;
+    const struct generation *generation = job->generation;
+    text_add(text, "{\"model_name\":");
+    text_json(text, job->served->name);
+    text_printf(text, ",\"model_version\":\"%" PRId64 "\",\"text_output\":", job->served->version);
+    add_texts(text, generation);
+    text_printf(text, ",\"finish_reason\":\"%s\",\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 "}",
+                finish_name(generation), generation->n_prompt, generation->n_tokens - generation->n_prompt);
+}
+
+static void write_v1(struct exchange *exchange, struct text *text)
+{
+    const struct job *job = &exchange->job;
+    const struct generation *generation = job->generation;
+    const int64_t n_made = generation->n_tokens - generation->n_prompt;
+    text_add(text, "{\"id\":");
+    text_json(text, exchange->id);
+    text_printf(text, ",\"object\":\"text_completion\",\"created\":%" PRId64 ",\"model\":", (int64_t)time(NULL));
+    text_json(text, job->served->name);
+    text_add(text, ",\"choices\":[{\"text\":");
+    add_texts(text, generation);
+    text_printf(text,
+                ",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%" PRId64
+                ",\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}}",
+                finish_name(generation), generation->n_prompt, n_made, generation->n_prompt + n_made);
+}
+
+static void done(struct job *job)
+{
+    struct exchange *exchange = job->user;
+    struct text text = {.arena = &exchange->arena};
+    generate_end(job);
+    if (job->err.code == ERR_CANCELLED && exchange->site->abandoning) {
+        exchange_refuse(exchange, ERR_UNAVAILABLE, "Server exiting");
+        return;
+    }
+    if (job->err.code != ERR_NONE) {
+        exchange_error(exchange, &job->err);
+        return;
+    }
+    exchange->version = job->served->version;
+    if (exchange->route->handle == v2_generate_completion)
+        write_v1(exchange, &text);
+    else
+        write_v2(exchange, &text);
+    exchange_reply_text(exchange, 200, JSON, &text);
+}
+
+/* --- what is asked ------------------------------------------------------------------------------------------------ */
+
+static bool start(struct exchange *exchange, struct percept_err *err)
+{
+    struct catalog *catalog = exchange->site->catalog;
+    struct job *job = &exchange->job;
+    static const uint8_t nothing[1];
+    if (exchange->site->abandoning || catalog_draining(catalog))
+        return err_set(err, ERR_UNAVAILABLE, "Server exiting");
+    *job = (struct job){.arena = &exchange->arena,
+                        .codec = &generate_codec,
+                        .body = bytes_of(exchange->body ? exchange->body : nothing, exchange->body_bytes),
+                        .coding = coding_find(exchange->headers.content_encoding),
+                        .most_body_bytes = exchange->site->settings->max_body_bytes,
+                        .json_bytes = -1,
+                        .arrived_ns = exchange->arrived_ns,
+                        .begin = generate_begin,
+                        .done = done,
+                        .user = exchange};
+    job->served = catalog_find_ready(catalog, exchange->name, exchange->version, err);
+    if (!job->served)
+        return false;
+    exchange_wait(exchange);
+    lifecycle_start(job);
+    return true;
+}
+
+static void answer(struct exchange *exchange)
+{
+    struct percept_err err = {0};
+    if (start(exchange, &err))
+        return;
+    exchange->closing = err.code == ERR_UNAVAILABLE && catalog_draining(exchange->site->catalog);
+    exchange_error(exchange, &err);
+}
+
+void v2_generate(struct exchange *exchange)
+{
+    answer(exchange);
+}
+
+/* The member "model" of the body. */
+static bool read_model(struct exchange *exchange, struct percept_err *err)
+{
+    struct json json = json_of(bytes_of(exchange->body, exchange->body_bytes), &exchange->arena, err);
+    struct json_keys keys = {0};
+    struct bytes key, model = {0};
+    if (coding_find(exchange->headers.content_encoding) != CODING_IDENTITY)
+        return err_set(err, ERR_MEDIA_TYPE, "the body is compressed; this path takes it plain");
+    if (!json_open(&json, '{'))
+        return false;
+    while (json_member(&json, &keys, &key))
+        if (!(bytes_is(key, "model") ? json_text(&json, "a string as 'model'", &model) : json_skip(&json)))
+            return false;
+    if (!json_finish(&json))
+        return false;
+    if (!bytes_size(model))
+        return err_set(err, ERR_INVALID, "no 'model': GET /v1/models lists those that are served");
+    exchange->name = arena_text(&exchange->arena, model.at, bytes_size(model));
+    return exchange->name || err_memory(err, "a name", bytes_size(model));
+}
+
+void v2_generate_completion(struct exchange *exchange)
+{
+    struct percept_err err = {0};
+    if (exchange->body_bytes > CODEC_LOOP_BYTES)
+        exchange_refuse(exchange, ERR_TOO_LARGE, "a completion's request has at most %d bytes here", CODEC_LOOP_BYTES);
+    else if (read_model(exchange, &err))
+        answer(exchange);
+    else
+        exchange_error(exchange, &err);
+}

@@ -1,0 +1,51 @@
+/*
+ * generate.h - a text that goes on: the loop of a network over tokens, one by one.
+ *
+ *     prompt -> tokens -> step -> scores -> the next token -> step -> ... -> an end, a stop text, or the limit
+ *
+ * The request is a parent (job.h): each step is a child in the model's lane, so that the steps of many callers share
+ * batches and callers join and leave between steps. States go from step to step by what the manifest's `sequence`
+ * says; `generate` says which input takes tokens and which output scores the next one.
+ */
+#ifndef SERVE_GENERATE_H
+#define SERVE_GENERATE_H
+
+#include "serve/codec.h"
+#include "serve/sampler.h"
+
+#define GENERATE_STOPS 8
+
+enum generate_finish { FINISH_LENGTH, FINISH_STOP };
+
+/* What is asked, and what came of it; in the job's arena. */
+struct generation {
+    struct sampler sampler;
+    struct bytes prompt;
+    int64_t most; /* tokens to be made */
+    bool echo;    /* the prompt is part of the text */
+    int n_stops;
+    struct bytes stops[GENERATE_STOPS];
+    int64_t n_prompt, n_tokens, room; /* tokens of the prompt; with those that were made; */
+    int64_t *tokens;
+    char *text; /* made so far */
+    size_t n_text, text_room;
+    enum generate_finish finish;
+    struct generate_step *steps; /* generate.c's: two that take turns */
+    int turn;                    /* which of them is the last */
+    int64_t fed;                 /* tokens that the network has been given */
+};
+
+/* Bodies of Triton's generate extension, whose members may lie in "parameters" as well, and of OpenAI's completions,
+ * whose words they share. Makes job->generation. */
+extern const struct codec generate_codec;
+
+/* job->begin of a request. When it is done, job->generation has the text, or job->err why not. */
+void generate_begin(struct job *job);
+
+/* Gives back what its steps hold; once the job is done. */
+void generate_end(struct job *job);
+
+/* Is the model one that generates, and does its network fit? False with a sentence (CONFIG). */
+bool generate_fits(const struct served *served, struct percept_err *err);
+
+#endif
