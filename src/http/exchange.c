@@ -61,6 +61,7 @@ struct exchange *exchange_new(struct site *site, const char *target)
                                   .path = "",
                                   .base = "",
                                   .name = "",
+                                  .item = "",
                                   .arrived_ns = loop_now_ns()};
     ids_make(&site->ids, exchange->made_id);
     exchange->id = exchange->made_id;
@@ -459,12 +460,13 @@ void exchange_judge(struct exchange *exchange, const char *method)
     take_base(exchange);
     struct routes_found found = {0};
     if (options && strcmp(exchange->path, "*") == 0) {
-        answer_options(exchange, "GET, HEAD, POST");
+        answer_options(exchange, "GET, HEAD, POST, PUT, DELETE");
         return;
     }
     routes_find(method, exchange->path, &exchange->arena, &found);
     exchange->route = found.route;
     exchange->name = found.name;
+    exchange->item = found.item;
     exchange->version = found.version;
     if (options && found.allow)
         answer_options(exchange, found.allow);

@@ -100,6 +100,7 @@ struct exchange {
     char made_id[IDS_MADE + 1];
     const struct route *route;
     const char *name; /* of the model, "" when the route has none */
+    const char *item; /* what the path names beside it, such as a sequence; or "" */
     int64_t version;  /* 0: not given */
     int64_t arrived_ns;
     struct arena body_arena;

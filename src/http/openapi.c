@@ -48,6 +48,10 @@ static const struct operation {
     {v2_admin_elsewhere, "Refused: there is one repository", "any", NULL, NULL},
     {v2_generate, "A text that goes on", "GenerateRequest", "GenerateReply", NULL},
     {v2_generate_completion, "A text that goes on, as OpenAI has it", "Completion", "Completed", NULL},
+    {v2_sequences_list, "Sequences that are kept", NULL, "[SequenceRow]", NULL},
+    {v2_sequences_get, "The state of a sequence, to go on elsewhere", NULL, "string", "application/octet-stream"},
+    {v2_sequences_put, "A sequence that was begun elsewhere goes on here", NULL, "SequencePut", NULL},
+    {v2_sequences_delete, "Ends a sequence", NULL, NULL, NULL},
     {v1_status, "Versions of a model, and whether it is ready", NULL, "V1Status", NULL},
     {v1_metadata, "What a model takes and gives, as a signature", NULL, "any", NULL},
     {v1_refuse, "Not served", "any", NULL, NULL},
@@ -231,10 +235,20 @@ static void add_replies(struct text *text, const struct operation *operation)
     text_add(text, "}}}");
 }
 
+/* As OpenAPI writes it: in small letters. */
+static const char *method_name(const char *method)
+{
+    static const char *const names[] = {"get", "post", "put", "delete"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(names[i], method) == 0)
+            return names[i];
+    return "get";
+}
+
 static void add_operation(struct text *text, const struct path *path)
 {
     const struct operation operation = operation_of(path->route);
-    text_printf(text, "\"%s\":{\"summary\":", strcmp(path->route->method, "POST") == 0 ? "post" : "get");
+    text_printf(text, "\"%s\":{\"summary\":", method_name(path->route->method));
     text_json(text, operation.summary);
     add_parameters(text, path->text);
     if (path->route->flags & ROUTE_OPEN)

@@ -32,6 +32,7 @@ struct captured {
     struct bytes name;
     struct bytes version;
     struct bytes label;
+    struct bytes item;
 };
 
 static bool fits(const char *pattern, const char *path, struct captured *captured);
@@ -58,6 +59,13 @@ static bool fits_label(const char *pattern, const char *path, struct captured *c
     return n > 0 && fits(pattern, path + n, captured);
 }
 
+static bool fits_item(const char *pattern, const char *path, struct captured *captured)
+{
+    size_t n = strcspn(path, "/");
+    captured->item = bytes_of(path, n);
+    return n > 0 && fits(pattern, path + n, captured);
+}
+
 /* Digits or, where a letter comes first, a label. */
 static bool fits_version(const char *pattern, const char *path, struct captured *captured)
 {
@@ -78,7 +86,7 @@ static bool fits_option(const char *pattern, const char *path, struct captured *
     return fits(pattern + 1, path, captured);
 }
 
-/* NAME, REPO, LABEL and N are words of capitals; everything else in a pattern stands for itself. */
+/* NAME, REPO, LABEL, ID and N are words of capitals; everything else in a pattern stands for itself. */
 static bool fits(const char *pattern, const char *path, struct captured *captured)
 {
     for (; *pattern; pattern++) {
@@ -94,6 +102,8 @@ static bool fits(const char *pattern, const char *path, struct captured *capture
             return fits_any(pattern + 4, path, captured);
         if (strncmp(pattern, "LABEL", 5) == 0)
             return fits_label(pattern + 5, path, captured);
+        if (strncmp(pattern, "ID", 2) == 0)
+            return fits_item(pattern + 2, path, captured);
         if (*pattern == 'N')
             return fits_version(pattern + 1, path, captured);
         if (*pattern != *path++)
@@ -131,6 +141,8 @@ static bool take(const struct captured *captured, bool region, struct arena *are
     found->name = name;
     if (captured->label.at && !(found->label = arena_text(arena, captured->label.at, bytes_size(captured->label))))
         return err_memory(err, "a label", bytes_size(captured->label));
+    if (captured->item.at && !(found->item = arena_text(arena, captured->item.at, bytes_size(captured->item))))
+        return err_memory(err, "an id", bytes_size(captured->item));
     struct bytes version = captured->version;
     if (version.at && isalpha(*version.at)) {
         const char *label = arena_text(arena, version.at, bytes_size(version));
@@ -143,12 +155,29 @@ static bool take(const struct captured *captured, bool region, struct arena *are
     return true;
 }
 
-static const char *const allowed[] = {"GET, HEAD", "POST", "GET, HEAD, POST"};
+enum { GET = 1, POST = 2, PUT = 4, DELETE = 8 };
+
+static unsigned bit_of(const char *method)
+{
+    return strcmp(method, "GET") == 0    ? GET
+           : strcmp(method, "POST") == 0 ? POST
+           : strcmp(method, "PUT") == 0  ? PUT
+                                         : DELETE;
+}
+
+/* "GET, HEAD, POST" */
+static const char *list_methods(unsigned methods, struct arena *arena)
+{
+    const char *text =
+        arena_printf(arena, "%s%s%s%s", methods & GET ? ", GET, HEAD" : "", methods & POST ? ", POST" : "",
+                     methods & PUT ? ", PUT" : "", methods & DELETE ? ", DELETE" : "");
+    return text ? text + 2 : "GET, HEAD, POST, PUT, DELETE";
+}
 
 void routes_find(const char *method, const char *path, struct arena *arena, struct routes_found *found)
 {
     unsigned methods = 0;
-    *found = (struct routes_found){.name = "", .label = ""};
+    *found = (struct routes_found){.name = "", .label = "", .item = ""};
     for (size_t i = 0; i < N_ROUTES; i++) {
         struct captured captured = {0};
         if (!fits(routes[i].pattern, path, &captured))
@@ -158,10 +187,10 @@ void routes_find(const char *method, const char *path, struct arena *arena, stru
                 found->route = &routes[i];
             return;
         }
-        methods |= strcmp(routes[i].method, "GET") == 0 ? 1 : 2;
+        methods |= bit_of(routes[i].method);
     }
     if (methods)
-        found->allow = allowed[methods - 1];
+        found->allow = list_methods(methods, arena);
 }
 
 const struct route *routes_row(int i)

@@ -48,6 +48,7 @@ struct sequence {
     bool live;              /* begun and not ended */
     bool found;             /* it is in the table */
     int64_t rested_ns;      /* since when, while it rests */
+    uint64_t steps;         /* that have happened since it began */
     char *now, *then;       /* states, then those behind the step */
 };
 
@@ -68,7 +69,7 @@ struct sequences {
     uint32_t n_dropped;      /* so far; kept below twice as many as there is room for */
 };
 
-/* --- names -------------------------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t hash, const void *at, size_t n)
 {
@@ -120,7 +121,7 @@ static struct sequence *find(const struct sequences *sequences, const char *mode
     return at;
 }
 
-/* --- what was dropped --------------------------------------------------------------------------------------------- */
+/* --- what was dropped -------------------------------------------------------------------------------------------- */
 
 static uint32_t *head_of(const struct sequences *sequences, uint64_t hash)
 {
@@ -166,7 +167,7 @@ static struct dropped *dropped_as(const struct sequences *sequences, uint64_t ha
     return at ? &sequences->dropped[at - 1] : NULL;
 }
 
-/* --- those that rest ---------------------------------------------------------------------------------------------- */
+/* --- those that rest --------------------------------------------------------------------------------------------- */
 
 static void append(struct sequence_list *list, struct sequence *sequence, int which)
 {
@@ -204,7 +205,7 @@ static void wake(struct sequence *sequence)
     take_out(&sequence->sequences->resting, sequence, OF_ALL);
 }
 
-/* --- birth and death ---------------------------------------------------------------------------------------------- */
+/* --- birth and death --------------------------------------------------------------------------------------------- */
 
 static size_t cost_of(const struct served *served)
 {
@@ -267,10 +268,9 @@ static void drop(struct sequence *sequence, enum reason reason)
     end(sequence);
 }
 
-static struct sequence *allocate(struct job *job)
+static struct sequence *allocate(const struct served *served, const struct job_sequence *id)
 {
-    const struct job_sequence *id = &job->sequence;
-    const size_t n_text = bytes_size(id->text), n_bytes = job->served->states->n_bytes;
+    const size_t n_text = bytes_size(id->text), n_bytes = served->states->n_bytes;
     struct sequence *sequence = arena_buffer(sizeof *sequence + n_text + 1);
     if (!sequence)
         return NULL;
@@ -290,46 +290,46 @@ static struct sequence *allocate(struct job *job)
 }
 
 /* Room for one more of the lane's: others that rest make it. */
-static bool make_room(struct job *job)
+static bool make_room(struct served *served, struct percept_err *err)
 {
-    struct lane *lane = job->served->lane;
+    struct lane *lane = served->lane;
     struct sequences *sequences = lane->sequences;
-    const struct states *states = job->served->states;
-    const size_t n_bytes = cost_of(job->served);
-    while (job->served->stats.sequences >= states->max_sequences && lane->resting.first)
+    const struct states *states = served->states;
+    const size_t n_bytes = cost_of(served);
+    while (served->stats.sequences >= states->max_sequences && lane->resting.first)
         drop(lane->resting.first, DROPPED_NUMBER);
-    if (job->served->stats.sequences >= states->max_sequences)
-        return err_set(&job->err, ERR_UNAVAILABLE, "model '%s' keeps %d sequences, and steps of all are under way",
-                       job->served->name, states->max_sequences);
+    if (served->stats.sequences >= states->max_sequences)
+        return err_set(err, ERR_UNAVAILABLE, "model '%s' keeps %d sequences, and steps of all are under way",
+                       served->name, states->max_sequences);
     if (!sequences->most_bytes)
         return true;
     while (sequences->n_bytes + n_bytes > sequences->most_bytes && sequences->resting.first)
         drop(sequences->resting.first, DROPPED_BYTES);
     return sequences->n_bytes + n_bytes <= sequences->most_bytes ||
-           err_set(&job->err, ERR_UNAVAILABLE,
+           err_set(err, ERR_UNAVAILABLE,
                    "sequences may keep %zu bytes (--sequence-memory): there is no room for one more of %zu",
                    sequences->most_bytes, n_bytes);
 }
 
-static struct sequence *begin(struct job *job)
+static struct sequence *begin(struct served *served, const struct job_sequence *id, struct percept_err *err)
 {
-    struct sequences *sequences = job->served->lane->sequences;
-    if (!make_room(job))
+    struct sequences *sequences = served->lane->sequences;
+    if (!make_room(served, err))
         return NULL;
-    struct sequence *sequence = grow(sequences) ? allocate(job) : NULL;
+    struct sequence *sequence = grow(sequences) ? allocate(served, id) : NULL;
     if (!sequence)
-        return err_null(&job->err, ERR_MEMORY, "out of memory: a sequence of model '%s'", job->served->name);
+        return err_null(err, ERR_MEMORY, "out of memory: a sequence of model '%s'", served->name);
     sequence->sequences = sequences;
-    sequence->served = job->served;
-    sequence->hash = hash_of(sequences, job->served->name, &job->sequence);
+    sequence->served = served;
+    sequence->hash = hash_of(sequences, served->name, id);
     struct sequence **bucket = &sequences->buckets[sequence->hash & (sequences->n_buckets - 1)];
     sequence->chain = *bucket;
     *bucket = sequence;
     sequence->found = true;
     sequences->n++;
-    sequences->n_bytes += cost_of(job->served);
-    job->served->n_holders++;
-    job->served->stats.sequences++;
+    sequences->n_bytes += cost_of(served);
+    served->n_holders++;
+    served->stats.sequences++;
     struct dropped *before = dropped_as(sequences, sequence->hash);
     if (before)
         before->reason = DROPPED_NOT;
@@ -362,7 +362,7 @@ void sequences_free(struct sequences *sequences)
     arena_buffer_free(sequences);
 }
 
-/* --- requests ----------------------------------------------------------------------------------------------------- */
+/* --- requests ---------------------------------------------------------------------------------------------------- */
 
 static bool is_given(const struct job *job, int input)
 {
@@ -447,27 +447,33 @@ bool sequences_decoded(struct job *job, struct percept_err *err)
     return take_states(job, err) && take_controls(job, err);
 }
 
-/* --- steps -------------------------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------------------------- */
 
-static enum sequence_turn refuse_lost(struct job *job)
+/* It is not here: it was dropped, or it never began. */
+static bool say_lost(const struct served *served, const struct job_sequence *id, struct percept_err *err)
 {
-    const struct dropped *dropped = dropped_as(
-        job->served->lane->sequences, hash_of(job->served->lane->sequences, job->served->name, &job->sequence));
+    const struct sequences *sequences = served->lane->sequences;
+    const struct dropped *dropped = dropped_as(sequences, hash_of(sequences, served->name, id));
     static const char *const why[] = {
         [DROPPED_IDLE] = "nothing was asked of it for too long",
         [DROPPED_NUMBER] = "others took its place: there are too many",
         [DROPPED_BYTES] = "others took its place: they keep too many bytes",
         [DROPPED_UNLOADED] = "its model was unloaded",
     };
-    const struct shown id = show(&job->sequence);
+    const struct shown shown = show(id);
     if (dropped && dropped->reason != DROPPED_NOT)
-        err_set(&job->err, ERR_GONE, "sequence %s of model '%s' was dropped: %s; begin again with sequence_start",
-                id.text, job->served->name, why[dropped->reason]);
-    else
-        err_set(&job->err, ERR_INVALID,
-                "inference request for sequence %s to model '%s' must specify the START flag on the first request of "
-                "the sequence",
-                id.text, job->served->name);
+        return err_set(err, ERR_GONE, "sequence %s of model '%s' was dropped: %s; begin again with sequence_start",
+                       shown.text, served->name, why[dropped->reason]);
+    return err_set(
+        err, ERR_INVALID,
+        "inference request for sequence %s to model '%s' must specify the START flag on the first request of "
+        "the sequence",
+        shown.text, served->name);
+}
+
+static enum sequence_turn refuse_lost(struct job *job)
+{
+    say_lost(job->served, &job->sequence, &job->err);
     return SEQUENCE_REFUSED;
 }
 
@@ -497,7 +503,7 @@ enum sequence_turn sequences_enter(struct job *job)
         return refuse_lost(job);
     const bool rested = sequence && !sequence->n_jobs;
     if (!sequence)
-        sequence = begin(job);
+        sequence = begin(job->served, &job->sequence, &job->err);
     if (!sequence)
         return SEQUENCE_REFUSED;
     if (rested)
@@ -573,6 +579,7 @@ static void finish_step(struct sequence *sequence, const struct job *job)
     char *before = sequence->now;
     sequence->now = sequence->then;
     sequence->then = before;
+    sequence->steps = job->sequence.start ? 1 : sequence->steps + 1;
     sequence->live &= !job->sequence.end;
 }
 
@@ -597,7 +604,76 @@ struct sequence *sequences_leave(struct job *job, int64_t now_ns)
     return NULL;
 }
 
-/* --- limits ------------------------------------------------------------------------------------------------------- */
+/* --- what others may see and move --------------------------------------------------------------------------------- */
+
+static struct sequence_view view_of(const struct sequence *sequence, int64_t now_ns)
+{
+    return (struct sequence_view){.served = sequence->served,
+                                  .number = sequence->id.number,
+                                  .text = sequence->id.text,
+                                  .steps = sequence->steps,
+                                  .busy = sequence->n_jobs > 0,
+                                  .idle_ns = sequence->n_jobs ? 0 : now_ns - sequence->rested_ns,
+                                  .states = bytes_of(sequence->now, sequence->served->states->n_bytes)};
+}
+
+bool sequences_look(const struct served *served, const struct job_sequence *id, int64_t now_ns,
+                    struct sequence_view *view, struct percept_err *err)
+{
+    const struct sequence *sequence = find(served->lane->sequences, served->name, id);
+    if (!sequence)
+        return say_lost(served, id, err);
+    *view = view_of(sequence, now_ns);
+    return true;
+}
+
+int sequences_list(const struct served *served, uint64_t owner, int64_t now_ns, struct sequence_view *views, int most)
+{
+    const struct sequences *sequences = served->lane->sequences;
+    int n = 0;
+    for (size_t i = 0; i < sequences->n_buckets; i++)
+        for (const struct sequence *at = sequences->buckets[i]; at && n < most; at = at->chain)
+            if (at->id.owner == owner && strcmp(at->served->name, served->name) == 0)
+                views[n++] = view_of(at, now_ns);
+    return n;
+}
+
+static bool end_resting(const struct served *served, struct sequence *sequence, const struct job_sequence *id,
+                        struct percept_err *err)
+{
+    if (sequence->n_jobs)
+        return err_set(err, ERR_UNAVAILABLE, "a step of sequence %s of model '%s' is under way; try again",
+                       show(id).text, served->name);
+    wake(sequence);
+    end(sequence);
+    return true;
+}
+
+bool sequences_end(const struct served *served, const struct job_sequence *id, struct percept_err *err)
+{
+    struct sequence *sequence = find(served->lane->sequences, served->name, id);
+    return sequence ? end_resting(served, sequence, id, err) : say_lost(served, id, err);
+}
+
+bool sequences_put(struct served *served, const struct job_sequence *id, uint64_t steps, struct bytes kept,
+                   int64_t now_ns, struct percept_err *err)
+{
+    struct sequence *sequence = find(served->lane->sequences, served->name, id);
+    assert(bytes_size(kept) == served->states->n_bytes);
+    if (sequence && !end_resting(served, sequence, id, err))
+        return false;
+    sequence = begin(served, id, err);
+    if (!sequence)
+        return false;
+    if (bytes_size(kept))
+        memcpy(sequence->now, kept.at, bytes_size(kept));
+    sequence->steps = steps;
+    sequence->live = true;
+    rest(sequence, now_ns);
+    return true;
+}
+
+/* --- limits ------------------------------------------------------------------------------------------------------ */
 
 int64_t sequences_expire(struct lane *lane, int64_t now_ns)
 {

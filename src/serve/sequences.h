@@ -50,6 +50,33 @@ bool sequences_keep(struct job *job, const struct percept_tensor *results, struc
 /* The job has ended, at this time. The sequence whose next step may go now, or NULL. */
 struct sequence *sequences_leave(struct job *job, int64_t now_ns);
 
+/* --- what others may see and move --------------------------------------------------------------------------------- */
+
+struct sequence_view {
+    struct served *served; /* that it is kept by */
+    uint64_t number;       /* its id, */
+    struct bytes text;     /* or as a text; the sequence's */
+    uint64_t steps;        /* that have happened */
+    bool busy;             /* a step is under way: its states are about to change */
+    int64_t idle_ns;       /* for so long nothing was asked of it; 0 while it is busy */
+    struct bytes states;   /* states->n_bytes of them; the sequence's */
+};
+
+/* The sequence of this model and id. False with what a step of it would be told. */
+bool sequences_look(const struct served *served, const struct job_sequence *id, int64_t now_ns,
+                    struct sequence_view *view, struct percept_err *err);
+
+/* Those of a model (all its instances) and an owner, at most `most`; returns how many were put into `views`. */
+int sequences_list(const struct served *served, uint64_t owner, int64_t now_ns, struct sequence_view *views, int most);
+
+/* One that was begun elsewhere: it rests here with these states, states->n_bytes of them. One of this id that is here
+ * ends, unless a step of it is under way (UNAVAILABLE). */
+bool sequences_put(struct served *served, const struct job_sequence *id, uint64_t steps, struct bytes kept,
+                   int64_t now_ns, struct percept_err *err);
+
+/* Ends it, unless a step of it is under way. */
+bool sequences_end(const struct served *served, const struct job_sequence *id, struct percept_err *err);
+
 /* Drops what has rested for too long; returns when to look again, LANE_NEVER: never. */
 int64_t sequences_expire(struct lane *lane, int64_t now_ns);
 

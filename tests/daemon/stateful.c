@@ -223,7 +223,86 @@ START_TEST(a_reload_leaves_sequences_where_they_began)
 }
 END_TEST
 
-/* --- many at once ------------------------------------------------------------------------------------------------- */
+/* --- from one daemon to another ----------------------------------------------------------------------------------- */
+
+static struct reply put_state(const struct rig *rig, const char *path, const struct reply *state)
+{
+    return rig_ask(rig, "PUT", path, "Content-Type: application/octet-stream\r\n", state->body, state->n_bytes);
+}
+
+static void expect_put(const struct rig *rig, const char *path, const struct reply *state, int status, const char *part)
+{
+    struct reply reply = put_state(rig, path, state);
+    ck_assert_msg(reply.status == status && strstr(reply.body, part), "PUT %s gives %d: %s", path, reply.status,
+                  reply.body);
+    reply_free(&reply);
+}
+
+#define STATE "/v2/models/sum/sequences/7/state"
+
+START_TEST(a_sequence_goes_on_in_another_daemon)
+{
+    struct rig one, two;
+    if (!begin(&one))
+        return;
+    begin(&two);
+    expect(&one, "sum", "\"sequence_id\":7,\"sequence_start\":true", X, 200, "\"data\":[1.0,2.0]");
+    expect(&one, "sum", "\"sequence_id\":7", X, 200, "\"data\":[2.0,4.0]");
+    struct reply state = rig_get(&one, STATE);
+    ck_assert_int_eq(state.status, 200);
+    expect(&two, "sum", "\"sequence_id\":7", X, 400, "must specify the START flag");
+    expect_put(&two, STATE, &state, 200, "{\"steps\":2}");
+    expect(&two, "sum", "\"sequence_id\":7", X, 200, "\"data\":[3.0,6.0]");
+    expect(&one, "sum", "\"sequence_id\":7", X, 200, "\"data\":[3.0,6.0]"); /* it was not taken away there */
+    expect_put(&two, "/v2/models/sum/sequences/abc/state", &state, 200, "{\"steps\":2}");
+    expect(&two, "sum", "\"sequence_id\":\"abc\"", X, 200, "\"data\":[3.0,6.0]");
+    expect_put(&two, STATE, &state, 200, "{\"steps\":2}"); /* instead of the one that is there */
+    expect(&two, "sum", "\"sequence_id\":7", X, 200, "\"data\":[3.0,6.0]");
+    expect_put(&two, "/v2/models/two/sequences/7/state", &state, 400, "it cannot go on in 'two'");
+    expect_put(&two, "/v2/models/plain/sequences/7/state", &state, 400, "keeps nothing between requests");
+    expect_put(&two, "/v2/models/none/sequences/7/state", &state, 404, "'none'");
+    expect_put(&two, "/v2/models/sum/versions/9/sequences/7/state", &state, 404, "");
+    expect_put(&two, "/v2/models/sum/sequences/0/state", &state, 400, "0 is no sequence");
+    state.body[state.n_bytes / 2] ^= 1;
+    expect_put(&two, STATE, &state, 400, "damaged");
+    state.n_bytes = 0;
+    expect_put(&two, STATE, &state, 400, "is no state of a sequence");
+    reply_free(&state);
+    end(&one);
+    end(&two);
+}
+END_TEST
+
+static void expect_get(const struct rig *rig, const char *method, const char *path, int status, const char *part)
+{
+    struct reply reply = rig_ask(rig, method, path, "", "", 0);
+    ck_assert_msg(reply.status == status && strstr(reply.body, part), "%s %s gives %d: %s", method, path, reply.status,
+                  reply.body);
+    reply_free(&reply);
+}
+
+START_TEST(sequences_are_listed_and_ended)
+{
+    struct rig rig;
+    if (!begin(&rig))
+        return;
+    expect_get(&rig, "GET", "/v2/models/sum/sequences", 200, "[]");
+    expect(&rig, "sum", "\"sequence_id\":7,\"sequence_start\":true", X, 200, "");
+    expect_get(&rig, "GET", "/v2/models/sum/sequences", 200,
+               "[{\"sequence_id\":7,\"version\":\"1\",\"steps\":1,\"bytes\":64,\"busy\":false,\"idle_microseconds\":");
+    expect_get(&rig, "GET", "/v2/models/two/sequences", 200, "[]");
+    expect(&rig, "sum", "\"sequence_id\":\"a b\",\"sequence_start\":true", X, 200, "");
+    expect_get(&rig, "DELETE", "/v2/models/sum/sequences/a%20b/state", 200, "{}");
+    expect_get(&rig, "DELETE", "/v2/models/sum/sequences/a%20b/state", 400, "sequence a b to model 'sum'");
+    expect_get(&rig, "GET", "/v2/models/sum/sequences/8/state", 400, "sequence 8");
+    expect_get(&rig, "POST", STATE, 405, "GET, HEAD, PUT, DELETE");
+    expect_get(&rig, "DELETE", STATE, 200, "{}");
+    expect(&rig, "sum", "\"sequence_id\":7", X, 400, "must specify the START flag");
+    end(&rig);
+}
+END_TEST
+
+/* --- many at once ------------------------------------------------------------------------------------------------ */
 
 #define SEQUENCES (RIG_SANITIZED ? 24 : 128)
 #define STEPS (RIG_SANITIZED ? 12 : 50)
@@ -294,7 +373,7 @@ START_TEST(many_sequences_at_once_share_batches_and_nothing_else)
 }
 END_TEST
 
-/* --- folders that do not fit -------------------------------------------------------------------------------------- */
+/* --- folders that do not fit ------------------------------------------------------------------------------------- */
 
 START_TEST(a_manifest_that_does_not_fit_says_why)
 {
@@ -366,6 +445,8 @@ Suite *daemon_stateful_suite(void)
     tcase_add_test(tcase, states_are_not_shown_unless_they_are_asked_for);
     tcase_add_test(tcase, one_too_many_drops_the_one_that_rests_longest);
     tcase_add_test(tcase, a_reload_leaves_sequences_where_they_began);
+    tcase_add_test(tcase, a_sequence_goes_on_in_another_daemon);
+    tcase_add_test(tcase, sequences_are_listed_and_ended);
     tcase_add_test(tcase, many_sequences_at_once_share_batches_and_nothing_else);
     tcase_add_test(tcase, a_manifest_that_does_not_fit_says_why);
     tcase_add_test(tcase, an_initial_state_is_read_from_a_file);

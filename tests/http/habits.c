@@ -36,9 +36,12 @@ static struct reply ask_head(const char *method, const char *path, const char *m
 static const struct {
     const char *path, *allow;
 } options[] = {
-    {"/v2/health/ready", "Allow: GET, HEAD, OPTIONS"}, {RELU_PATH, "Allow: POST, OPTIONS"},
-    {"/v2/models/none/infer", "Allow: POST, OPTIONS"}, {"/metrics", "Allow: GET, HEAD, OPTIONS"},
-    {"*", "Allow: GET, HEAD, POST, OPTIONS"},
+    {"/v2/health/ready", "Allow: GET, HEAD, OPTIONS"},
+    {RELU_PATH, "Allow: POST, OPTIONS"},
+    {"/v2/models/none/infer", "Allow: POST, OPTIONS"},
+    {"/metrics", "Allow: GET, HEAD, OPTIONS"},
+    {"*", "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS"},
+    {"/v2/models/relu/sequences/7/state", "Allow: GET, HEAD, PUT, DELETE, OPTIONS"},
 };
 
 START_TEST(options_tells_what_a_path_takes_without_a_key)

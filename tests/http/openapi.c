@@ -102,7 +102,8 @@ static void check_paths(const json_t *paths)
         ck_assert(path[0] == '/' && !strpbrk(path, "[]|ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
         json_object_foreach(item, method, operation)
         {
-            ck_assert(strcmp(method, "get") == 0 || strcmp(method, "post") == 0);
+            ck_assert(strcmp(method, "get") == 0 || strcmp(method, "post") == 0 || strcmp(method, "put") == 0 ||
+                      strcmp(method, "delete") == 0);
             ck_assert(json_is_string(json_object_get(operation, "summary")));
             ck_assert(json_object_get(json_object_get(operation, "responses"), "default") != NULL);
             check_parameters(path, operation);
