@@ -69,7 +69,7 @@ struct sequences {
     uint32_t n_dropped;      /* so far; kept below twice as many as there is room for */
 };
 
-/* --- names ------------------------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t hash, const void *at, size_t n)
 {
@@ -121,7 +121,7 @@ static struct sequence *find(const struct sequences *sequences, const char *mode
     return at;
 }
 
-/* --- what was dropped -------------------------------------------------------------------------------------------- */
+/* --- what was dropped --------------------------------------------------------------------------------------------- */
 
 static uint32_t *head_of(const struct sequences *sequences, uint64_t hash)
 {
@@ -167,7 +167,7 @@ static struct dropped *dropped_as(const struct sequences *sequences, uint64_t ha
     return at ? &sequences->dropped[at - 1] : NULL;
 }
 
-/* --- those that rest --------------------------------------------------------------------------------------------- */
+/* --- those that rest ---------------------------------------------------------------------------------------------- */
 
 static void append(struct sequence_list *list, struct sequence *sequence, int which)
 {
@@ -205,7 +205,7 @@ static void wake(struct sequence *sequence)
     take_out(&sequence->sequences->resting, sequence, OF_ALL);
 }
 
-/* --- birth and death --------------------------------------------------------------------------------------------- */
+/* --- birth and death ---------------------------------------------------------------------------------------------- */
 
 static size_t cost_of(const struct served *served)
 {
@@ -362,7 +362,7 @@ void sequences_free(struct sequences *sequences)
     arena_buffer_free(sequences);
 }
 
-/* --- requests ---------------------------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static bool is_given(const struct job *job, int input)
 {
@@ -447,7 +447,7 @@ bool sequences_decoded(struct job *job, struct percept_err *err)
     return take_states(job, err) && take_controls(job, err);
 }
 
-/* --- steps ------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 /* It is not here: it was dropped, or it never began. */
 static bool say_lost(const struct served *served, const struct job_sequence *id, struct percept_err *err)
@@ -673,7 +673,7 @@ bool sequences_put(struct served *served, const struct job_sequence *id, uint64_
     return true;
 }
 
-/* --- limits ------------------------------------------------------------------------------------------------------ */
+/* --- limits ------------------------------------------------------------------------------------------------------- */
 
 int64_t sequences_expire(struct lane *lane, int64_t now_ns)
 {

@@ -302,7 +302,7 @@ START_TEST(sequences_are_listed_and_ended)
 }
 END_TEST
 
-/* --- many at once ------------------------------------------------------------------------------------------------ */
+/* --- many at once ------------------------------------------------------------------------------------------------- */
 
 #define SEQUENCES (RIG_SANITIZED ? 24 : 128)
 #define STEPS (RIG_SANITIZED ? 12 : 50)
@@ -373,7 +373,7 @@ START_TEST(many_sequences_at_once_share_batches_and_nothing_else)
 }
 END_TEST
 
-/* --- folders that do not fit ------------------------------------------------------------------------------------- */
+/* --- folders that do not fit -------------------------------------------------------------------------------------- */
 
 START_TEST(a_manifest_that_does_not_fit_says_why)
 {
