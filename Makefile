@@ -83,7 +83,7 @@ help: ## print this list
 # --- what Debian must have --------------------------------------------------------------------------
 
 PACKAGES := gcc libc6-dev make pkg-config curl check libmicrohttpd-dev libjansson-dev libuv1-dev \
-            libopenblas-serial-dev libopenblas0-serial libjpeg62-turbo-dev libspng-dev libxxhash-dev zlib1g-dev
+            libopenblas-serial-dev libopenblas0-serial libjpeg62-turbo-dev libmpg123-dev libsndfile1-dev libsoxr-dev libspng-dev libxxhash-dev zlib1g-dev
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing
@@ -198,7 +198,7 @@ define test_program
 $(B)/test-$(1): $(call test_objects,$(1)) $$(lib_obj) $(B)/parts $(if $(filter serve http command daemon,$(1)),$$(main_less))
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$(filter %.o,$$^)) -lcheck -lsubunit -lrt \
-	  $(if $(filter serve http command daemon,$(1)),$$(DAEMON_LIBS)) $$(LIB_LIBS)
+	  $(if $(filter serve,$(1)),-lsndfile) $(if $(filter serve http command daemon,$(1)),$$(DAEMON_LIBS)) $$(LIB_LIBS)
 endef
 $(foreach d,$(TEST_DIRS),$(eval $(call test_program,$(d))))
 

@@ -113,6 +113,15 @@ static bool find(const struct exchange *exchange, struct job *job, struct percep
     return job->codec != NULL;
 }
 
+/* A copy: what microhttpd has is gone with a lost connection, while a worker may still decode. */
+static bool keep_type(struct exchange *exchange, struct job *job, struct percept_err *err)
+{
+    const struct bytes type = exchange->headers.content_type;
+    const char *kept = arena_text(job->arena, type.at, bytes_size(type));
+    job->content_type = bytes_of(kept, kept ? bytes_size(type) : 0);
+    return kept || err_memory(err, "a request", bytes_size(type));
+}
+
 /* How many bytes of the body are JSON, where the head tells how long that is. */
 static bool json_fits(const struct exchange *exchange, struct percept_err *err)
 {
@@ -141,7 +150,8 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
                         .arrived_ns = exchange->arrived_ns,
                         .done = infer_done,
                         .user = exchange};
-    if (!find(exchange, job, err) || !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
+    if (!find(exchange, job, err) || !keep_type(exchange, job, err) ||
+        !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
         return false;
     job->memory = client_shm_hold(exchange->site->client_shm);
     exchange_wait(exchange);

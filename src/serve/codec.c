@@ -91,6 +91,9 @@ static struct bytes usual_name(struct bytes type)
 #define F(name, magic, type, others, decoder) {others, type},
 #include "serve/formats.def"
 #undef F
+#define S(name, test, type, others, decoder) {others, type},
+#include "serve/sounds.def"
+#undef S
         {"text/json text/x-json", "application/json"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -129,8 +132,9 @@ static const struct codec *refuse(const struct served *served, struct bytes type
             size_t used = strlen(list);
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", rows[i].media_type);
         }
-    return err_null(err, ERR_MEDIA_TYPE, "model '%s' does not take '%.*s'; it takes %s", served->name,
-                    (int)(bytes_size(type) > 60 ? 60 : bytes_size(type)), (const char *)type.at, list);
+    return err_null(err, ERR_MEDIA_TYPE, "model '%s' does not take '%.*s'; it takes %s%s", served->name,
+                    (int)(bytes_size(type) > 60 ? 60 : bytes_size(type)), (const char *)type.at, list,
+                    kind == MANIFEST_AUDIO ? " (ffmpeg -i IN OUT.wav makes a WAV of anything)" : "");
 }
 
 /* "text/plain; charset=latin1" is not what the text codec reads. */

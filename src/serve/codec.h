@@ -36,14 +36,18 @@ enum manifest_kind codec_kind(const struct served *served);
 /* Of a posted picture, where served->max_pixels is 0. */
 #define CODEC_MAX_PIXELS ((int64_t)64 << 20)
 
+/* Of a posted sound, where served->max_audio_seconds is 0. */
+#define CODEC_MAX_AUDIO_SECONDS ((int64_t)600)
+
 /* codec_json.c: the V2 body, with binary tails or without. */
 bool codec_json_decode(struct job *job, struct percept_err *err);
 
 /* codec_v1.c: TensorFlow Serving's body, in rows or columns. */
 bool codec_v1_decode(struct job *job, struct percept_err *err);
 
-/* codec_image.c, codec_text.c */
+/* codec_image.c, codec_audio.c, codec_text.c */
 bool codec_image_decode(struct job *job, struct percept_err *err);
+bool codec_audio_decode(struct job *job, struct percept_err *err);
 bool codec_text_decode(struct job *job, struct percept_err *err);
 
 /* The tokens of a text that a network goes on with: without an end token, its line ends kept. At most `most` go into

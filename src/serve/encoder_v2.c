@@ -292,6 +292,21 @@ static void put_tail(struct writer *w, const struct shown *shown, int n)
     }
 }
 
+/* Where the items lie in the sound that was posted, in seconds. */
+static void put_windows(struct writer *w, const struct sound_view *view)
+{
+    for (int64_t i = 0; i < view->n_windows && writer_spend(w, 2); i++) {
+        const int64_t from = view->first + i * view->hop, to = from + view->window;
+        writer_put(w, i ? ",{\"start\":" : ",\"windows\":[{\"start\":");
+        writer_float(w, (float)((double)(from > 0 ? from : 0) / view->rate));
+        writer_put(w, ",\"end\":");
+        writer_float(w, (float)((double)(to < view->n_samples ? to : view->n_samples) / view->rate));
+        writer_put(w, "}");
+    }
+    if (view->n_windows)
+        writer_put(w, "]");
+}
+
 bool encoder_v2_some_binary(const struct job *job)
 {
     for (int i = 0; i < job->n_outputs; i++)
@@ -346,6 +361,7 @@ bool encoder_v2_write(struct job *job, const struct percept_tensor *results, str
     }
     writer_put(&w, "]");
     answer_write(&w, &answer);
+    put_windows(&w, &job->sound);
     writer_put(&w, binary ? "}" : "}\n"); /* for terminals */
     size_t json_bytes = w.used;
     put_tail(&w, shown, n);

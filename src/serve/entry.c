@@ -42,6 +42,7 @@ struct entry *entry_new(const struct found *found, const struct root *root, cons
     entry->served.path = arena_text(arena, found->path, strlen(found->path));
     entry->served.version = found->version;
     entry->served.max_pixels = settings->max_pixels;
+    entry->served.max_audio_seconds = settings->max_audio_seconds;
     if (found->folder)
         entry->folder = arena_text(arena, found->folder, strlen(found->folder));
     if (entry->served.name && entry->served.path && (!found->folder || entry->folder))

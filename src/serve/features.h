@@ -3,8 +3,8 @@
  *
  * Two families of definitions are in use, and differ in every detail:
  *   - librosa's (0.10: feature.melspectrogram, power_to_db, feature.mfcc), which torchaudio.transforms, Whisper and
- *     NeMo follow with other settings: pre-emphasis over the whole signal, periodic window in the middle of n_fft, frames
- *     that may be centred, filters in Hz;
+ *     NeMo follow with other settings: pre-emphasis over the whole signal, periodic window in the middle of n_fft,
+ *     frames that may be centred, filters in Hz;
  *   - Kaldi's (feat/feature-window.cc, mel-computations.cc, feature-fbank.cc, feature-mfcc.cc), which
  *     torchaudio.compliance.kaldi follows: each frame loses its mean, is pre-emphasized and windowed symmetrically;
  *     filters are triangles on the mel axis. Nothing is dithered, no energy is added.

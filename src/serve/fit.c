@@ -297,6 +297,44 @@ static bool text_fits(const struct manifest_input *input, const struct percept_i
            err_set(err, ERR_CONFIG, "input '%s' takes exactly %" PRId64 " tokens: 'pad' is needed", io->name, dims[0]);
 }
 
+static bool refuse_sound(const struct manifest_audio *audio, const struct percept_io *io, int64_t time, int64_t width,
+                         struct percept_err *err)
+{
+    char dims[200], steps[40] = "any number of", features[40] = "";
+    print_dims(dims, sizeof dims, io->dims, io->rank);
+    if (time > 0)
+        snprintf(steps, sizeof steps, "%" PRId64, time);
+    if (width > 0)
+        snprintf(features, sizeof features, " of %" PRId64 " features", width);
+    return err_set(err, ERR_CONFIG, "input '%s' has the dimensions %s; they do not fit %s %s%s in the layout %s%s",
+                   io->name, dims, steps, width > 0 ? "frames" : "samples", features,
+                   manifest_audio_letters(audio->layout),
+                   time > 0 ? "" : ": a network of fixed length needs a 'window'");
+}
+
+static bool audio_fits(const struct manifest_input *input, const struct percept_io *io, bool batching,
+                       struct percept_err *err)
+{
+    const struct manifest_audio *audio = &input->audio;
+    const bool features = audio->features.kind != FEATURES_NONE;
+    const char *letters = manifest_audio_letters(audio->layout) + 1; /* behind the batch */
+    int64_t time = audio->window ? audio->window + audio->context : -1, width = -1;
+    if (io->dtype != PERCEPT_FLOAT)
+        return err_set(err, ERR_CONFIG, "input '%s' is described as a sound but takes %s; float32 can hold one",
+                       io->name, percept_dtype_name(io->dtype));
+    if (io->rank < 0)
+        return true;
+    if (features) {
+        width = features_width(&audio->features);
+        time = time < 0 ? -1 : features_frames(&audio->features, time);
+    }
+    const int64_t *dims;
+    bool fits = item_dims(io, (int)strlen(letters), batching, &dims);
+    for (int i = 0; fits && letters[i]; i++)
+        fits = letters[i] == 'T' ? dims[i] < 0 || dims[i] == time : dim_is(dims[i], letters[i] == 'F' ? width : 1);
+    return fits || refuse_sound(audio, io, time, width, err);
+}
+
 static bool inputs_fit(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     int n;
@@ -315,6 +353,8 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
         const bool goes_on = manifest->generate.given && manifest->generate.input &&
                              strcmp(manifest->generate.input, input->name) == 0; /* token by token, if need be */
         if (input->kind == MANIFEST_TEXT && !goes_on && !text_fits(input, &own, batching, err))
+            return false;
+        if (input->kind == MANIFEST_AUDIO && !audio_fits(input, &own, batching, err))
             return false;
     }
     return true;

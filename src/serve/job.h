@@ -26,6 +26,7 @@
 #include "serve/loop.h"
 #include "serve/picture.h"
 #include "serve/served.h"
+#include "serve/sound.h"
 
 struct batch;
 struct codec;
@@ -85,6 +86,7 @@ struct job {
     enum coding coding;              /* of the body */
     enum coding reply_coding;        /* that the client prefers; then that of the reply */
     size_t most_body_bytes;          /* when it is inflated */
+    struct bytes content_type;       /* as it came, with its parameters; in the arena */
     int64_t json_bytes;              /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
     int priority;       /* of the body: 1 comes first, JOB_PRIORITIES last; 0: JOB_PRIORITY_DEFAULT */
@@ -104,6 +106,7 @@ struct job {
     int64_t n_rows;                /* V1: instances, each of which gets a row; 0: whole tensors are sent and returned */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
     struct picture_view view;      /* of a posted picture */
+    struct sound_view sound;       /* of a posted sound */
     int n_outputs;
     struct job_output *outputs; /* in the order of the reply */
     struct job_sequence sequence;

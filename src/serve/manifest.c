@@ -596,6 +596,84 @@ static bool check_text(const struct reader *reader, const struct place *place, c
     return true;
 }
 
+/* Which settings of features mean something for which kinds of them (1 << kind). */
+#define ALL_FEATURES (1 << FEATURES_LOG_MEL | 1 << FEATURES_MFCC | 1 << FEATURES_FBANK | 1 << FEATURES_KALDI_MFCC)
+#define CEPSTRA (1 << FEATURES_MFCC | 1 << FEATURES_KALDI_MFCC)
+#define LIBROSAS (1 << FEATURES_LOG_MEL | 1 << FEATURES_MFCC)
+#define KALDIS (1 << FEATURES_FBANK | 1 << FEATURES_KALDI_MFCC)
+
+static bool check_feature_keys(const struct reader *reader, const struct place *place, json_t *object, int kind)
+{
+    static const struct {
+        const char *key;
+        int kinds;
+    } rows[] = {{"n_fft", ALL_FEATURES},       {"win_length", ALL_FEATURES},  {"hop_length", ALL_FEATURES},
+                {"n_mels", ALL_FEATURES},      {"n_mfcc", CEPSTRA},           {"fmin", ALL_FEATURES},
+                {"fmax", ALL_FEATURES},        {"mel_scale", LIBROSAS},       {"norm", LIBROSAS},
+                {"power", ALL_FEATURES},       {"window_type", ALL_FEATURES}, {"log", ALL_FEATURES},
+                {"log_guard", ALL_FEATURES},   {"floor", ALL_FEATURES},       {"top_db", ALL_FEATURES},
+                {"preemphasis", ALL_FEATURES}, {"center", LIBROSAS},          {"pad_mode", LIBROSAS},
+                {"snip_edges", KALDIS},        {"lifter", CEPSTRA},           {"mean", ALL_FEATURES},
+                {"std", ALL_FEATURES}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct place inner = {.outer = place, .key = rows[i].key};
+        if (json_object_get(object, rows[i].key) && !(rows[i].kinds >> kind & 1))
+            return WRONG(reader, &inner, "means nothing for these 'features'");
+    }
+    return true;
+}
+
+const char *manifest_audio_letters(enum manifest_audio_layout layout)
+{
+    static const char *const letters[] = {"NT", "NCT", "NTC", "NTF", "NFT", "NCTF", "NCFT", "NTFC"};
+    return letters[layout];
+}
+
+static bool check_audio(const struct reader *reader, const struct place *place, json_t *object,
+                        struct manifest_audio *audio)
+{
+    const struct place layout = {.outer = place, .key = "layout"};
+    const bool features = audio->features.kind != FEATURES_NONE;
+    struct percept_err err = {0};
+    if (!audio->rate)
+        return WRONG(reader, place, "rate is missing: how many samples a second does the network take?");
+    if (!audio->window && (audio->hop || audio->context || audio->pad))
+        return WRONG(reader, place, "hop, context and pad need a window");
+    audio->hop = audio->hop ? audio->hop : audio->window;
+    audio->features.rate = audio->rate;
+    if (!check_feature_keys(reader, place, object, (int)audio->features.kind))
+        return false;
+    if (features && !features_complete(&audio->features, &err))
+        return WRONG(reader, place, "%s", err.text);
+    if (features && audio->window && !features_frames(&audio->features, audio->window + audio->context))
+        return WRONG(reader, place, "a window of %d samples is too short for a frame", audio->window);
+    if (audio->normalize == NORMALIZE_FEATURES && !features)
+        return WRONG(reader, place, "normalize is of features, and there are none");
+    if (audio->layout == AUDIO_LAYOUT_UNSAID)
+        audio->layout = features ? AUDIO_NTF : AUDIO_NT;
+    if (features != (strchr(manifest_audio_letters(audio->layout), 'F') != NULL))
+        return WRONG(reader, &layout, features ? "it needs an F, where the features lie" : "F is for features");
+    return true;
+}
+
+/* Their defaults come before the other settings are read. */
+static bool begin_audio(const struct reader *reader, const struct place *place, json_t *object,
+                        struct manifest_audio *audio)
+{
+    const struct place features = {.outer = place, .key = "features"};
+    const struct key *key = audio_keys;
+    json_t *word = json_object_get(object, "features");
+    int kind = FEATURES_NONE;
+    while (strcmp(key->name, "features") != 0)
+        key++;
+    if (word && !choice(reader, &features, key, word, &kind))
+        return false;
+    *audio = (struct manifest_audio){.range = 1, .std = 1, .layout = AUDIO_LAYOUT_UNSAID};
+    if (kind != FEATURES_NONE)
+        features_defaults(&audio->features, (enum features_kind)kind, 0);
+    return true;
+}
+
 static const struct key kind_key = {"kind", CHOICE, NOWHERE, 0, 4, "tensor|image|text|audio"};
 
 static bool read_input(struct reader *reader, const struct place *place, json_t *value, struct manifest_input *input)
@@ -613,10 +691,12 @@ static bool read_input(struct reader *reader, const struct place *place, json_t 
         return false;
     input->kind = (enum manifest_kind)kind;
     static const struct key *const keys[] = {tensor_keys, image_keys, text_keys, audio_keys};
+    if (input->kind == MANIFEST_AUDIO && !begin_audio(reader, place, value, &input->audio))
+        return false;
     if (!read_section(reader, place, keys[kind], value, input, own_of_input))
         return false;
     if (input->kind == MANIFEST_AUDIO)
-        return later(reader, &kind_place, "audio");
+        return check_audio(reader, place, value, &input->audio);
     if (input->kind == MANIFEST_IMAGE)
         return check_image(reader, place, &input->image);
     return input->kind != MANIFEST_TEXT || check_text(reader, place, &input->text);

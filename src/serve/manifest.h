@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "percept.h"
+#include "serve/features.h"
 
 enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO };
 enum manifest_channels { CHANNELS_GRAY, CHANNELS_RGB, CHANNELS_BGR };
@@ -45,11 +46,43 @@ struct manifest_text {
     const int *sorted;         /* ids in the order of strcmp, for look-ups */
 };
 
+enum manifest_sound_channels { SOUND_MEAN, SOUND_FIRST };
+enum manifest_normalize { NORMALIZE_NONE, NORMALIZE_SAMPLES, NORMALIZE_FEATURES };
+enum manifest_audio_layout {
+    AUDIO_NT,
+    AUDIO_NCT,
+    AUDIO_NTC,
+    AUDIO_NTF,
+    AUDIO_NFT,
+    AUDIO_NCTF,
+    AUDIO_NCFT,
+    AUDIO_NTFC,
+    AUDIO_LAYOUT_UNSAID = -1 /* while it is read */
+};
+
+/* Lengths are in samples at `rate`. */
+struct manifest_audio {
+    int rate;
+    enum manifest_sound_channels channels;
+    float range; /* what full scale becomes */
+    int window;  /* 0: a sound is one item, however long */
+    int hop, context, zeros_before, zeros_after;
+    bool pad; /* the last window with zeros */
+    enum manifest_normalize normalize;
+    enum manifest_audio_layout layout;
+    struct features features;
+    float mean, std; /* of features: (v - mean) / std */
+};
+
+/* The letters of a layout: N, C, T, F. */
+const char *manifest_audio_letters(enum manifest_audio_layout layout);
+
 struct manifest_input {
     const char *name;
     enum manifest_kind kind;
     struct manifest_image image;
     struct manifest_text text;
+    struct manifest_audio audio;
 };
 
 enum manifest_task {

@@ -37,9 +37,10 @@ struct served {
     const struct states *states;                                 /* NULL: nothing is kept between requests */
     struct lane *lane;
     struct stats stats;
-    bool batching;      /* jobs may be joined along the inputs' and outputs' batch_axis */
-    int max_batch_size; /* items of a request; of a batch, where they may be joined */
-    int64_t max_pixels; /* of a posted picture before resizing; 0: the codec's own limit */
+    bool batching;             /* jobs may be joined along the inputs' and outputs' batch_axis */
+    int max_batch_size;        /* items of a request; of a batch, where they may be joined */
+    int64_t max_pixels;        /* of a posted picture before resizing; 0: the codec's own limit */
+    int64_t max_audio_seconds; /* of a posted sound; 0: the codec's own limit */
     double load_ms;
     uint64_t stamp;    /* of the files that were read, or tried in vain, last (survey.h); 0: unknown */
     bool overridden;   /* it is not what its files say: whoever had it loaded said more (override.h) */

@@ -31,7 +31,8 @@ struct settings {
     int64_t max_queue_delay_us;   /* where a manifest says nothing; 0: never wait for more */
     int64_t default_timeout_us;   /* of a request, from its arrival; 0: none */
     size_t max_body_bytes;
-    int64_t max_pixels; /* of a posted picture, before resizing */
+    int64_t max_pixels;        /* of a posted picture, before resizing */
+    int64_t max_audio_seconds; /* of a posted sound */
     int max_connections;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms;
     int64_t drain_delay_ms;   /* between "not ready" and closing the door */

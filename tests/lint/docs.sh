@@ -25,6 +25,9 @@ done
 sed -nE 's/^F\("[^"]+", ".*", "(image[^"]+)", "[^"]*", [a-z_]+\)$/\1/p' src/serve/formats.def | while read -r type; do
     grep -qF "$type" api.md || echo "api.md: pictures of the type $type are not described"
 done
+sed -nE 's/^S\("[^"]+", [a-zA-Z_0-9]+, "(audio[^"]+)",.*/\1/p' src/serve/sounds.def | while read -r type; do
+    grep -qF "$type" api.md || echo "api.md: sounds of the type $type are not described"
+done
 # What may be made of outputs.
 sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | while read -r word; do
     grep -qF "\"$word\"" api.md || grep -qF "\`$word\`" api.md || echo "api.md: the task $word is not described"
@@ -35,11 +38,12 @@ fields=$(sed -nE 's/^F\(ModelConfig, ([a-z_]+),.*/\1/p' src/serve/triton_config.
 for field in $fields; do
     grep -qE "\`$field\b" docs/migrating.md || echo "docs/migrating.md: the field $field of config.pbtxt is not described"
 done
-for table in encoders:E formats:F tasks:T; do # a row that these patterns miss would go unseen
+for table in encoders:E formats:F sounds:S tasks:T; do # a row that these patterns miss would go unseen
     rows=$(grep -c "^${table#*:}(" "src/serve/${table%:*}.def")
     case $table in
     encoders:*) found=$(sed -nE 's/^E\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | wc -l) ;;
     formats:*) found=$(sed -nE 's/^F\("[^"]+", ".*", "(image[^"]+)", "[^"]*", [a-z_]+\)$/\1/p' src/serve/formats.def | wc -l) ;;
+    sounds:*) found=$(sed -nE 's/^S\("[^"]+", [a-zA-Z_0-9]+, "(audio[^"]+)",.*/\1/p' src/serve/sounds.def | wc -l) ;;
     tasks:*) found=$(sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | wc -l) ;;
     esac
     [ "$rows" -gt 0 ] && [ "$rows" = "$found" ] || echo "src/serve/${table%:*}.def: $found of $rows rows were understood"

@@ -12,7 +12,8 @@
 
 Suite *serve_entry_suite(void);
 
-static const struct settings settings = {.private_regions = true, .max_batch_size = 16, .max_pixels = 7};
+static const struct settings settings = {
+    .private_regions = true, .max_batch_size = 16, .max_pixels = 7, .max_audio_seconds = 9};
 
 static const struct root root = {.path = "models"};
 
@@ -57,6 +58,7 @@ START_TEST(a_new_entry_is_loading_and_owns_its_texts)
     ck_assert_int_eq(entry->served.version, 3);
     ck_assert_ptr_eq(entry->served.root, &root);
     ck_assert_int_eq(entry->served.max_pixels, 7);
+    ck_assert_int_eq(entry->served.max_audio_seconds, 9);
     ck_assert_ptr_eq(entry_of(&entry->task), entry);
     entry_free(entry);
 }

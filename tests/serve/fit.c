@@ -100,6 +100,7 @@ END_TEST
 #define PICTURE(fields)                                                                                                \
     "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[2,4],\"channels\":"                               \
     "\"rgb\"" fields "}}}"
+#define SOUND(fields) "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"audio\",\"rate\":16000" fields "}}}"
 #define BYTES(fields)                                                                                                  \
     "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\",\"tokenizer\":\"bytes\",\"max_length\":"                     \
     "4" fields "}}}"
@@ -136,6 +137,27 @@ static const struct {
     {BYTES(""), PERCEPT_INT64, 1, {5}, false, "takes 5 tokens; max_length is 4"},
     {BYTES(""), PERCEPT_INT64, 1, {-1}, true, "it needs the dimensions [batch, length]"},
     {BYTES(""), PERCEPT_INT64, 3, {-1, -1, 1}, false, "it needs the dimensions [batch, length]"},
+    {SOUND(""), PERCEPT_FLOAT, 2, {-1, -1}, true, NULL},
+    {SOUND(""), PERCEPT_FLOAT, 2, {1, -1}, false, NULL},
+    {SOUND(""), PERCEPT_FLOAT, 1, {-1}, false, NULL},
+    {SOUND(""), PERCEPT_FLOAT, -1, {0}, false, NULL},
+    {SOUND(",\"layout\":\"NCT\""), PERCEPT_FLOAT, 3, {-1, 1, -1}, true, NULL},
+    {SOUND(",\"window\":512,\"context\":64"), PERCEPT_FLOAT, 2, {-1, 576}, true, NULL},
+    {SOUND(",\"features\":\"fbank\",\"n_mels\":80"), PERCEPT_FLOAT, 3, {-1, -1, 80}, true, NULL},
+    {SOUND(",\"features\":\"fbank\",\"window\":16000"), PERCEPT_FLOAT, 3, {-1, 98, 23}, true, NULL},
+    {SOUND(",\"features\":\"fbank\",\"layout\":\"NTFC\""), PERCEPT_FLOAT, 4, {-1, -1, 23, 1}, true, NULL},
+    {SOUND(""), PERCEPT_INT32, 2, {-1, -1}, true, "takes int32; float32 can hold one"},
+    {SOUND(""),
+     PERCEPT_FLOAT,
+     2,
+     {-1, 576},
+     true,
+     "do not fit any number of samples in the layout NT: a network of fixed"},
+    {SOUND(",\"window\":512"), PERCEPT_FLOAT, 2, {-1, 576}, true, "do not fit 512 samples in the layout NT"},
+    {SOUND(""), PERCEPT_FLOAT, 3, {-1, 1, -1}, true, "do not fit"},
+    {SOUND(",\"layout\":\"NCT\""), PERCEPT_FLOAT, 3, {-1, 2, -1}, true, "in the layout NCT"},
+    {SOUND(",\"features\":\"fbank\""), PERCEPT_FLOAT, 3, {-1, -1, 80}, true, "frames of 23 features in the layout NTF"},
+    {SOUND(",\"features\":\"fbank\",\"window\":16000"), PERCEPT_FLOAT, 3, {-1, 100, 23}, true, "do not fit 98 frames"},
 };
 
 START_TEST(inputs_that_cannot_take_one_item_are_refused)

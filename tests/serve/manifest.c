@@ -241,7 +241,35 @@ END_TEST
 
 #define INPUT(fields) "{\"manifest\":1,\"inputs\":{\"x\":{" fields "}}}"
 #define IMAGE(fields) INPUT("\"kind\":\"image\"," fields)
+#define SOUND(fields) INPUT("\"kind\":\"audio\",\"rate\":16000," fields)
 #define WORDS(fields) INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"vocabulary\":\"vocab.txt\"," fields)
+
+START_TEST(a_sounds_features_have_their_definitions_defaults)
+{
+    const struct manifest_audio *audio =
+        &read_good(SOUND("\"n_mels\":80,\"features\":\"fbank\",\"range\":32768"))->inputs[0].audio;
+    ck_assert_int_eq(audio->rate, 16000);
+    ck_assert_float_eq(audio->range, 32768);
+    ck_assert_int_eq(audio->layout, AUDIO_NTF);
+    ck_assert_int_eq(audio->features.n_mels, 80);
+    ck_assert_int_eq(audio->features.win_length, 400);
+    ck_assert_int_eq(audio->features.hop_length, 160);
+    ck_assert_int_eq(audio->features.n_fft, 512);
+    ck_assert_float_eq(audio->features.fmin, 20);
+    audio = &read_good(SOUND("\"n_fft\":400,\"layout\":\"NFT\",\"features\":\"log_mel\",\"window\":480000"))
+                 ->inputs[0]
+                 .audio;
+    ck_assert_int_eq(audio->features.win_length, 400);
+    ck_assert_int_eq(audio->features.hop_length, 100);
+    ck_assert_float_eq(audio->features.top_db, 80);
+    ck_assert_int_eq(audio->hop, 480000);
+    ck_assert_str_eq(manifest_audio_letters(audio->layout), "NFT");
+    audio = &read_good(INPUT("\"kind\":\"audio\",\"rate\":8000"))->inputs[0].audio;
+    ck_assert_int_eq(audio->features.kind, FEATURES_NONE);
+    ck_assert_int_eq(audio->layout, AUDIO_NT);
+    ck_assert_float_eq(audio->range, 1);
+}
+END_TEST
 
 static const struct {
     const char *text, *says;
@@ -267,8 +295,23 @@ static const struct {
     {INPUT("\"kind\":\"video\""), "inputs.x.kind: expected one of", ERR_CONFIG},
     {INPUT("\"size\":[1,1]"), "inputs.x.kind: expected one of", ERR_CONFIG},
     {INPUT("\"kind\":\"tensor\",\"size\":[1,1]"), "inputs.x.size: unknown key; known are kind", ERR_CONFIG},
-    {INPUT("\"kind\":\"audio\",\"rate\":16000"), "'audio' is known but not served", ERR_UNSUPPORTED},
-    {INPUT("\"kind\":\"audio\",\"rate\":0"), "inputs.x.rate: expected a whole number of at least 1", ERR_CONFIG},
+    {INPUT("\"kind\":\"audio\""), "inputs.x: rate is missing", ERR_CONFIG},
+    {INPUT("\"kind\":\"audio\",\"rate\":0"), "inputs.x.rate: expected a whole number of at least 1000", ERR_CONFIG},
+    {SOUND("\"hop\":3"), "inputs.x: hop, context and pad need a window", ERR_CONFIG},
+    {SOUND("\"pad\":true"), "hop, context and pad need a window", ERR_CONFIG},
+    {SOUND("\"context\":3"), "hop, context and pad need a window", ERR_CONFIG},
+    {SOUND("\"range\":0"), "inputs.x.range: expected a number", ERR_CONFIG},
+    {SOUND("\"features\":\"plp\""), "inputs.x.features: expected one of none|log_mel", ERR_CONFIG},
+    {SOUND("\"features\":7"), "inputs.x.features: expected one of none|log_mel", ERR_CONFIG},
+    {SOUND("\"n_mels\":7"), "inputs.x.n_mels: means nothing for these 'features'", ERR_CONFIG},
+    {SOUND("\"features\":\"fbank\",\"center\":true"), "inputs.x.center: means nothing", ERR_CONFIG},
+    {SOUND("\"features\":\"log_mel\",\"snip_edges\":true"), "inputs.x.snip_edges: means nothing", ERR_CONFIG},
+    {SOUND("\"features\":\"log_mel\",\"n_mfcc\":3"), "inputs.x.n_mfcc: means nothing", ERR_CONFIG},
+    {SOUND("\"features\":\"mfcc\",\"n_mels\":3"), "inputs.x: n_mfcc is 20, but there are 3 filters", ERR_CONFIG},
+    {SOUND("\"features\":\"fbank\",\"window\":300"), "too short for a frame", ERR_CONFIG},
+    {SOUND("\"normalize\":\"features\""), "normalize is of features", ERR_CONFIG},
+    {SOUND("\"layout\":\"NTF\""), "inputs.x.layout: F is for features", ERR_CONFIG},
+    {SOUND("\"features\":\"fbank\",\"layout\":\"NT\""), "inputs.x.layout: it needs an F", ERR_CONFIG},
     {IMAGE("\"size\":[28,0]"), "inputs.x.size[1]: expected a whole number of at least 1", ERR_CONFIG},
     {IMAGE("\"size\":[28,1.5]"), "inputs.x.size[1]: expected a whole number", ERR_CONFIG},
     {IMAGE("\"size\":[99999,28]"), "inputs.x.size[0]: expected a whole number of at most 16384", ERR_CONFIG},
@@ -487,6 +530,7 @@ Suite *serve_manifest_suite(void)
     tcase_add_test(tests, bytes_need_no_vocabulary);
     tcase_add_test(tests, accuracy_is_free_information);
     tcase_add_test(tests, a_comment_may_stand_anywhere);
+    tcase_add_test(tests, a_sounds_features_have_their_definitions_defaults);
     tcase_add_loop_test(tests, what_is_wrong_is_refused_with_its_place, 0, (int)(sizeof wrong / sizeof *wrong));
     tcase_add_test(tests, a_manifest_over_a_mebibyte_is_refused);
     tcase_add_test(tests, ten_thousand_brackets_are_no_danger);
