@@ -50,7 +50,7 @@ KERNEL_CFLAGS += $(SMALL)
 LDFLAGS       += $(if $(and $(STRIPPED),$(filter x86_64,$(ARCH))),-Wl$(comma)-z$(comma)pack-relative-relocs)
 
 # What of serve/ runs for every element, and is therefore compiled for speed; the rest of it, once per request, is not.
-PER_ELEMENT := codec_elements codec_text codec_v1 encoder_elements encoder_v2 features fourier json picture writer
+PER_ELEMENT := answer_ctc codec_elements codec_text codec_v1 ctc encoder_elements encoder_v2 encoder_wav features fourier json picture sound sound_pcm writer
 
 LIB_LIBS    := -lxxhash -lm -ldl
 DAEMON_LIBS := -lmicrohttpd -luv -ljansson -ljpeg -lspng -lz

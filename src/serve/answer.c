@@ -99,9 +99,8 @@ struct classes {
     struct answer_prediction *best; /* [n_items][k] */
 };
 
-/* The output that the task reads, if it is among those replied and its type has scores; -1. A manifest that names none
- * is of a model with one (fit.c). */
-static int scores_of(const struct job *job, const struct percept_tensor *results)
+/* A manifest that names no output is of a model with one (fit.c). */
+int answer_scores(const struct job *job, const struct percept_tensor *results)
 {
     const struct manifest *manifest = job->served->manifest;
     int n;
@@ -129,7 +128,7 @@ static bool answer_classes(struct job *job, const struct percept_tensor *results
                            struct percept_err *err)
 {
     const struct manifest *manifest = job->served->manifest;
-    int output = scores_of(job, results);
+    int output = answer_scores(job, results);
     const struct percept_tensor *scores = output < 0 ? NULL : &results[output];
     int64_t n, n_items = job->n_items > 0 ? job->n_items : 1;
     if (!scores || !codec_count(scores->rank, scores->dims, &n) || n % n_items != 0)

@@ -40,4 +40,16 @@ struct answer_prediction {
 int answer_classify(const float *scores, int64_t n, enum manifest_activation activation, int k,
                     const char *const *labels, int n_labels, struct answer_prediction *best, struct watch *watch);
 
+/* The output that the task reads, if it is among those replied and its type has scores; -1. */
+int answer_scores(const struct job *job, const struct percept_tensor *results);
+
+/* Makers and writers of single tasks. answer_ctc.c: the texts that steps of classes spell. */
+bool answer_ctc_make(struct job *job, const struct percept_tensor *results, const void **made, struct percept_err *err);
+void answer_ctc_write(struct writer *w, const void *made);
+
+/* answer_text.c: the posted text in pieces. */
+bool answer_text_make(struct job *job, const struct percept_tensor *results, const void **made,
+                      struct percept_err *err);
+void answer_text_write(struct writer *w, const void *made);
+
 #endif

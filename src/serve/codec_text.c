@@ -187,18 +187,26 @@ static struct bytes without_newline(struct bytes text)
     return text;
 }
 
+/* Fills up to `n` ids. */
+static void put_pads(struct tokens *t, int64_t n)
+{
+    while (t->n < n)
+        t->ids[t->n++] = t->text->pad;
+}
+
 /* The ids of one text, at most `most`, with those around it. */
 static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t most, int64_t *ids, int64_t *n,
                      struct job *job, struct percept_err *err)
 {
     struct bytes ready = {0};
-    int64_t around = (text->start >= 0) + (text->end >= 0);
+    int64_t around = (text->start >= 0) + (text->end >= 0) + 2 * text->margin;
     raw = without_newline(raw);
     if (bytes_size(utf8_past_mark(raw)) == 0)
         return err_set(err, ERR_INVALID, "the text is empty; send at least one character");
     if (!prepare(text, raw, &ready, job, err))
         return false;
     struct tokens t = {.text = text, .ids = ids, .watch = &job->watch, .err = err};
+    put_pads(&t, t.n + text->margin);
     if (text->start >= 0)
         t.ids[t.n++] = text->start;
     t.most = t.n + (most > around ? most - around : 0);
@@ -209,6 +217,9 @@ static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t
         return err_set(err, ERR_INVALID, "the text has nothing but space in it");
     if (text->end >= 0)
         t.ids[t.n++] = text->end;
+    put_pads(&t, t.n + text->margin);
+    if (text->multiple_of > 1)
+        put_pads(&t, (t.n + text->multiple_of - 1) / text->multiple_of * text->multiple_of);
     *n = t.n;
     return true;
 }
@@ -236,7 +247,7 @@ bool codec_text_prompt(struct job *job, const struct manifest_text *text, struct
 /* How long a text may become: by the manifest, by the network, by its bytes. */
 static int64_t longest(const struct manifest_text *text, int64_t fixed, size_t n_bytes)
 {
-    int64_t most = (int64_t)n_bytes + 2;
+    int64_t most = (int64_t)n_bytes + 2 + 2 * text->margin;
     if (text->max_length > 0 && text->max_length < most)
         most = text->max_length;
     return fixed >= 0 && fixed < most ? fixed : most;
@@ -244,7 +255,9 @@ static int64_t longest(const struct manifest_text *text, int64_t fixed, size_t n
 
 static void store(const struct percept_tensor *tensor, int64_t at, int64_t id)
 {
-    if (tensor->dtype == PERCEPT_INT32)
+    if (tensor->dtype == PERCEPT_UINT8)
+        ((uint8_t *)tensor->data)[at] = (uint8_t)id;
+    else if (tensor->dtype == PERCEPT_INT32)
         ((int32_t *)tensor->data)[at] = (int32_t)id;
     else
         ((int64_t *)tensor->data)[at] = id;
@@ -267,9 +280,10 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
     int n_inputs;
     const struct percept_io *io = &served_inputs(job->served, &n_inputs)[input];
     int rank = io->rank < 0 ? 2 : io->rank; /* a rank that the model does not tell */
-    if ((io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32) || rank < 1 || rank > 2)
+    const bool ids_fit = io->dtype == PERCEPT_INT64 || io->dtype == PERCEPT_INT32 || io->dtype == PERCEPT_UINT8;
+    if (!ids_fit || rank < 1 || rank > 2)
         return err_set(err, ERR_UNSUPPORTED,
-                       "input '%s' does not take a text's ids: it must be INT64 or INT32 of shape "
+                       "input '%s' does not take a text's ids: it must be INT64, INT32 or UINT8 of shape "
                        "[length] or [batch,length]",
                        io->name);
     const bool turned = rank == 2 && served_has_batch(job->served) && io->batch_axis == 1; /* [length,batch] */
@@ -279,7 +293,8 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
     for (int64_t i = 0; i < n_texts; i++) {
         struct bytes raw = bytes_of(texts[i].at, texts[i].n_bytes);
         int64_t n = 0, most = longest(text, fixed, bytes_size(raw));
-        int64_t *ids = arena_array(job->arena, (size_t)most + 2, sizeof *ids);
+        const size_t room = (size_t)(most + 2 + 2 * text->margin + text->multiple_of);
+        int64_t *ids = arena_array(job->arena, room, sizeof *ids);
         if (!ids)
             return err_memory(err, "a text's ids", (size_t)most * sizeof *ids);
         if (!tokenize(text, raw, most, ids, &n, job, err))
@@ -311,6 +326,7 @@ bool codec_text_decode(struct job *job, struct percept_err *err)
     if (!codec_begin(job, false, err))
         return false;
     job->predictions = true;
+    job->text = without_newline(utf8_past_mark(job->body));
     struct percept_string body = {.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};
     return codec_text_fill(job, at, &input->text, &body, 1, err);
 }

@@ -48,6 +48,10 @@ bool encoder_v2_some_binary(const struct job *job);
 bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *results);
 bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
+/* encoder_wav.c: the task audio's sound. */
+bool encoder_wav_fits(const struct job *job);
+bool encoder_wav_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+
 /* encoder_v1.c: rows or columns, as the request had them. */
 bool encoder_v1_fits(const struct job *job);
 bool encoder_v1_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);

@@ -278,7 +278,9 @@ static bool text_fits(const struct manifest_input *input, const struct percept_i
 {
     const struct manifest_text *text = &input->text;
     const int64_t *dims;
-    if (io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32)
+    if (io->dtype == PERCEPT_UINT8 && text->n_tokens)
+        return err_set(err, ERR_CONFIG, "input '%s' takes uint8: that is for bytes without a vocabulary", io->name);
+    if (io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32 && io->dtype != PERCEPT_UINT8)
         return err_set(err, ERR_CONFIG, "input '%s' is described as a text but takes %s; token ids are int64 or int32",
                        io->name, percept_dtype_name(io->dtype));
     if (io->rank < 0)
@@ -370,18 +372,95 @@ static int64_t classes_of(const struct percept_io *io, bool batching)
     return n;
 }
 
-static bool fit_classes(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+/* The output that the task reads, in float32; `what` it holds. */
+static const struct percept_io *task_output(const struct manifest *manifest, const struct percept_model *model,
+                                            const char *what, struct percept_err *err)
 {
     int n;
     const struct percept_io *ios = percept_outputs(model, &n);
     if (!manifest->task_output && n != 1)
-        return err_set(err, ERR_CONFIG, "task.output is missing: which of %s holds the classes?", list_of(ios, n).text);
+        return err_null(err, ERR_CONFIG, "task.output is missing: which of %s holds the %s?", list_of(ios, n).text,
+                        what);
     const struct percept_io *io = manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
-    if (!io)
-        return no_such("output", manifest->task_output, ios, n, err);
+    if (!io) {
+        no_such("output", manifest->task_output, ios, n, err);
+        return NULL;
+    }
     if (io->dtype != PERCEPT_FLOAT)
-        return err_set(err, ERR_CONFIG, "output '%s' is %s; a classification reads float32", io->name,
-                       percept_dtype_name(io->dtype));
+        return err_null(err, ERR_CONFIG, "output '%s' is %s; the %s are read as float32", io->name,
+                        percept_dtype_name(io->dtype), what);
+    return io;
+}
+
+/* A letter for a space between words that have none is of no use; the blank may have no label. */
+static bool fit_ctc(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_output(manifest, model, "classes", err);
+    if (!io)
+        return false;
+    if (!manifest->n_labels)
+        return err_set(err, ERR_CONFIG, "labels are missing: what does each class write?");
+    if (io->rank < 0)
+        return true;
+    if (io->rank != 3 && io->rank != 2)
+        return err_set(err, ERR_CONFIG, "output '%s' has %d dimensions; the task ctc reads 3, or 2 of one item",
+                       io->name, io->rank);
+    const int64_t classes = io->dims[manifest->ctc_layout == CTC_NCT ? io->rank - 2 : io->rank - 1];
+    if (classes >= 0 && manifest->n_labels != classes && manifest->n_labels != classes - 1)
+        return err_set(err, ERR_CONFIG,
+                       "output '%s' has %" PRId64
+                       " classes, but there are %d labels; one for each is needed, or for each "
+                       "but the blank",
+                       io->name, classes, manifest->n_labels);
+    return classes < 0 || manifest->blank < classes ||
+           err_set(err, ERR_CONFIG, "blank is %d, but output '%s' has %" PRId64 " classes", manifest->blank, io->name,
+                   classes);
+}
+
+/* A token must be found in the text again, so it is a byte or a character. */
+static bool fit_text(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_output(manifest, model, "scores of tokens", err);
+    if (!io)
+        return false;
+    if (manifest->n_inputs != 1 || manifest->inputs[0].kind != MANIFEST_TEXT ||
+        manifest->inputs[0].text.tokenizer == TOKENIZER_WORDS)
+        return err_set(err, ERR_CONFIG, "the task text needs one input, of kind text and cut into bytes or characters");
+    const int64_t columns = io->rank > 0 ? io->dims[io->rank - 1] : -1;
+    if (io->rank >= 0 && io->rank != 3 && io->rank != 2)
+        return err_set(err, ERR_CONFIG, "output '%s' has %d dimensions; the task text reads [N, length, columns]",
+                       io->name, io->rank);
+    if (columns >= 0 && manifest->splits >= columns)
+        return err_set(err, ERR_CONFIG, "splits is %d, but output '%s' has %" PRId64 " columns", manifest->splits,
+                       io->name, columns);
+    return manifest->splits >= 0 || columns < 0 || !manifest->n_labels || columns == manifest->n_labels ||
+           err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " columns, but there are %d labels", io->name, columns,
+                   manifest->n_labels);
+}
+
+/* [N, samples], with axes of 1. */
+static bool fit_audio(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_output(manifest, model, "samples", err);
+    bool rate = manifest->sound_rate > 0;
+    if (!io)
+        return false;
+    for (int i = 0; i < manifest->n_inputs; i++)
+        rate |= manifest->inputs[i].kind == MANIFEST_AUDIO;
+    if (!rate)
+        return err_set(err, ERR_CONFIG, "task.rate is missing: how many samples a second does output '%s' have?",
+                       io->name);
+    for (int axis = 1; axis < io->rank - 1; axis++)
+        if (!dim_is(io->dims[axis], 1))
+            return err_set(err, ERR_CONFIG, "output '%s' has several channels; the task audio writes one", io->name);
+    return true;
+}
+
+static bool fit_classes(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_output(manifest, model, "classes", err);
+    if (!io)
+        return false;
     struct percept_description description = {0};
     percept_describe(model, &description);
     const struct percept_io own = narrowed_output(manifest, io);

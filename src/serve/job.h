@@ -107,6 +107,7 @@ struct job {
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
     struct picture_view view;      /* of a posted picture */
     struct sound_view sound;       /* of a posted sound */
+    struct bytes text;             /* of a posted text, without its mark and the line ends behind it */
     int n_outputs;
     struct job_output *outputs; /* in the order of the reply */
     struct job_sequence sequence;

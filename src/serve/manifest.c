@@ -36,6 +36,7 @@
 #define VERSIONS_MOST 1000
 #define LABELS_MOST 100
 #define GENERATE_MOST 1024 /* tokens, where the manifest does not say */
+#define SKIPPED_MOST 64
 
 enum key_type { TEXT, WHOLE, LONG, FLOAT, REAL, FLAG, THREE, CHOICE, OWN, LATER };
 
@@ -591,7 +592,9 @@ static bool check_text(const struct reader *reader, const struct place *place, c
         if (ids[i] >= n_ids)
             return WRONG(reader, place, "%s is %" PRId64 ", but the vocabulary has %d tokens", names[i], ids[i],
                          text->n_tokens);
-    if ((text->start >= 0) + (text->end >= 0) >= text->max_length)
+    if ((text->margin || text->multiple_of > 1) && text->pad < 0)
+        return WRONG(reader, place, "margin and multiple_of need 'pad', the id that they are made of");
+    if ((text->start >= 0) + (text->end >= 0) + 2 * text->margin >= text->max_length)
         return WRONG(reader, place, "max_length leaves no room for the text");
     return true;
 }
@@ -960,6 +963,57 @@ static bool read_version_labels(struct reader *reader, const struct place *place
     return true;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool read_words(struct reader *reader, const struct place *place, json_t *value)
+{
+    const char *const *lines;
+    if (!json_is_string(value))
+        return WRONG(reader, place, "expected the name of a file");
+    const int n = read_lines(reader, place, value, &lines);
+    if (n < 0)
+        return false;
+    const char **words = arena_array(reader->arena, (size_t)n + 1, sizeof *words);
+    if (!words)
+        return err_memory(reader->err, "a list of words", (size_t)n * sizeof *words);
+    for (int i = 0; i < n; i++)
+        if (*lines[i])
+            words[reader->manifest->n_words++] = lines[i];
+    qsort(words, (size_t)reader->manifest->n_words, sizeof *words, by_text);
+    reader->manifest->words = words;
+    return reader->manifest->n_words || WRONG(reader, place, "'%s' is empty", json_string_value(value));
+}
+
+static bool read_skipped(struct reader *reader, const struct place *place, json_t *value)
+{
+    const size_t n = json_is_array(value) ? json_array_size(value) : SIZE_MAX;
+    if (n > SKIPPED_MOST)
+        return WRONG(reader, place, "expected an array of at most %d labels", SKIPPED_MOST);
+    const char **labels = arena_array(reader->arena, n + 1, sizeof *labels);
+    if (!labels)
+        return err_memory(reader->err, "labels", n * sizeof *labels);
+    for (size_t i = 0; i < n; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        if (!json_is_string(json_array_get(value, i)))
+            return WRONG(reader, &inner, "expected a string");
+        labels[i] = copy(reader, json_array_get(value, i));
+        if (!labels[i])
+            return false;
+    }
+    reader->manifest->skipped = labels;
+    reader->manifest->n_skipped = (int)n;
+    return true;
+}
+
+static bool own_of_task(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
+{
+    (void)target;
+    return strcmp(key, "words") == 0 ? read_words(reader, place, value) : read_skipped(reader, place, value);
+}
+
 static bool read_task(struct reader *reader, const struct place *place, json_t *value)
 {
     const struct place kind = {.outer = place, .key = "kind"};
@@ -967,7 +1021,10 @@ static bool read_task(struct reader *reader, const struct place *place, json_t *
     int index;
     if (json_is_object(value) && !choice(reader, &kind, &task_keys[0], word, &index))
         return false; /* said before its other keys are judged */
-    return read_section(reader, place, task_keys, value, reader->manifest, NULL);
+    if (!read_section(reader, place, task_keys, value, reader->manifest, own_of_task))
+        return false;
+    return !reader->manifest->n_words || reader->manifest->beam ||
+           WRONG(reader, place, "words need a beam, in which texts of them are looked for");
 }
 
 static bool own_of_top(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
@@ -1008,6 +1065,9 @@ struct manifest *manifest_new(struct arena *arena, struct percept_err *err)
         .license = "",
         .precision = -1,
         .top_k = 5,
+        .threshold = 0.5f,
+        .splits = -1,
+        .sound_range = 1,
         .max_batch_size = -1,
         .max_queue_delay_us = -1,
         .max_queue_size = -1,

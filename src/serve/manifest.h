@@ -41,6 +41,8 @@ struct manifest_text {
     int64_t max_length;
     int64_t unknown, pad; /* ids; -1: none */
     int64_t start, end;   /* ids put around the text; -1: none */
+    int64_t margin;       /* ids of pad put around that */
+    int64_t multiple_of;  /* the length is filled up with pad; 0 or 1: as it is */
     int n_tokens;
     const char *const *tokens; /* the vocabulary; index = id */
     const int *sorted;         /* ids in the order of strcmp, for look-ups */
@@ -91,6 +93,7 @@ enum manifest_task {
 #undef T
     MANIFEST_TASKS /* how many there are */
 };
+enum manifest_ctc_layout { CTC_NTC, CTC_NCT, CTC_TNC };
 enum manifest_activation { ACTIVATION_NONE, ACTIVATION_SOFTMAX, ACTIVATION_SIGMOID, ACTIVATION_EXP };
 
 /* What its author measured; free information. Negative: not given. */
@@ -206,6 +209,18 @@ struct manifest {
     const char *task_output; /* name of the output it reads; NULL: the only one */
     enum manifest_activation task_activation;
     int top_k;
+    float threshold;
+    enum manifest_ctc_layout ctc_layout; /* of the task ctc, and so on to words */
+    int blank;                           /* -1: the last class */
+    const char *space;                   /* NULL: labels have their own */
+    int n_skipped;
+    const char *const *skipped;
+    int beam; /* 0: greedy */
+    int n_words;
+    const char *const *words; /* in the order of strcmp */
+    int splits;               /* of the task text; -1: runs of one column */
+    int sound_rate;           /* of the task audio; 0: the input's */
+    float sound_range;
     int max_batch_size;         /* -1: the daemon's; 0: no axis is a batch */
     int64_t max_queue_delay_us; /* -1: the daemon's */
     int max_queue_size;         /* -1: the daemon's */

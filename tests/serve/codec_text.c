@@ -137,6 +137,31 @@ START_TEST(start_end_and_padding_are_added)
 }
 END_TEST
 
+START_TEST(margins_and_filling_are_ids_of_pad)
+{
+    struct fake_model *fake = model(TOKENIZER_BYTES);
+    text->n_tokens = 0;
+    text->lowercase = false;
+    text->max_length = 20;
+    text->margin = 2;
+    text->multiple_of = 4;
+    expect_ids(fake, "hi\n", IDS(0, 0, 104, 105, 0, 0, 0, 0));
+    ck_assert(bytes_is(fake->job.text, "hi"));
+    expect_ids(fake, "\xef\xbb\xbfhihi", IDS(0, 0, 104, 105, 104, 105, 0, 0));
+    ck_assert(bytes_is(fake->job.text, "hihi"));
+    text->start = 7;
+    text->multiple_of = 0;
+    expect_ids(fake, "hi", IDS(0, 0, 7, 104, 105, 0, 0));
+    fake->inputs[0].dtype = PERCEPT_UINT8;
+    ck_assert(codec_text_decode(fake_model_post(fake, "hi"), &fake->err));
+    ck_assert_mem_eq(fake->job.inputs[0].data, "\0\0\7hi\0\0", 7);
+    fake->inputs[0].dims[1] = 6;
+    ck_assert(codec_text_decode(fake_model_post(fake, "hi"), &fake->err));
+    ck_assert_mem_eq(fake->job.inputs[0].data, "\0\0\7h\0\0", 6);
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(texts_that_make_no_ids_are_refused)
 {
     struct fake_model *fake = model(TOKENIZER_WORDS);
@@ -151,7 +176,7 @@ START_TEST(texts_that_make_no_ids_are_refused)
     text->unknown = -1;
     expect_refused(fake, "hi there", "the vocabulary does not have 'there'");
     fake->inputs[0].dtype = PERCEPT_FLOAT;
-    expect_refused(fake, "hi", "must be INT64 or INT32");
+    expect_refused(fake, "hi", "must be INT64, INT32 or UINT8");
     fake->described[0].kind = MANIFEST_IMAGE;
     expect_refused(fake, "hi", "does not take a text");
     fake_model_free(fake);
@@ -241,6 +266,7 @@ Suite *serve_codec_text_suite(void)
     tcase_add_test(tests, a_prompt_keeps_its_line_ends_and_has_no_end);
     tcase_add_test(tests, tokens_lie_along_the_axis_that_is_not_the_batch);
     tcase_add_test(tests, start_end_and_padding_are_added);
+    tcase_add_test(tests, margins_and_filling_are_ids_of_pad);
     tcase_add_test(tests, texts_that_make_no_ids_are_refused);
     tcase_add_test(tests, ids_take_the_models_type_and_rank);
     tcase_add_test(tests, small_letters_need_no_locale);

@@ -81,6 +81,13 @@ static const struct {
      "the model has no output 'logits'; it has scores"},
     {"{\"manifest\":1,\"labels\":[\"a\"],\"task\":{\"kind\":\"classify\"}}",
      "output 'scores' has 10 classes, but there are 1 labels"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"ctc\"}}", "labels are missing"},
+    {"{\"manifest\":1,\"labels\":[\"a\"],\"task\":{\"kind\":\"ctc\"}}", "or for each but the blank"},
+    {"{\"manifest\":1,\"labels\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"],"
+     "\"task\":{\"kind\":\"ctc\",\"blank\":10}}",
+     "blank is 10, but output 'scores' has 10 classes"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"text\"}}", "the task text needs one input, of kind text"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"audio\"}}", "task.rate is missing"},
 };
 
 START_TEST(what_does_not_fit_the_model_is_found_out)
@@ -131,6 +138,8 @@ static const struct {
     {PICTURE(",\"std\":[2]"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.std: "},
     {PICTURE(""), PERCEPT_INT32, 4, {-1, 3, 2, 4}, true, "takes int32; float32 or uint8"},
     {BYTES(""), PERCEPT_INT64, 2, {-1, -1}, true, NULL},
+    {BYTES(""), PERCEPT_UINT8, 2, {-1, -1}, true, NULL},
+    {BYTES(""), PERCEPT_INT8, 2, {-1, -1}, true, "takes int8; token ids are"},
     {BYTES(""), PERCEPT_INT64, 1, {-1}, false, NULL},
     {BYTES(",\"pad\":0"), PERCEPT_INT32, 1, {4}, false, NULL},
     {BYTES(""), PERCEPT_INT32, 1, {4}, false, "takes exactly 4 tokens"},
