@@ -279,6 +279,10 @@ oracle: $(B)/perceptd ## how far perceptd and the stored references are from flo
 meaning: $(B)/perceptd ## what trained models answer over HTTP, decoded: T=TEXT OUT=FOLDER for pictures (python3)
 	@python3 tests/real/meaning.py $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)
 
+.PHONY: sounds
+sounds: $(B)/perceptd ## features of posted sounds beside numpy and torchaudio (python3-onnx, -numpy, -torchaudio)
+	@/usr/bin/python3 tests/real/sounds.py $(B)/perceptd
+
 .PHONY: overshoot
 overshoot: $(B)/perceptd ## how late the costliest requests are answered past their deadlines: T=TEXT (python3-onnx, -numpy, -pil)
 	@/usr/bin/python3 tests/daemon/overshoot.py $(B)/perceptd

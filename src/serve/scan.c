@@ -490,6 +490,20 @@ static const char *why_unreadable(struct scan *scan, const struct percept_err *w
     return arena_printf(&scan->arena, "it cannot be read%s; let the daemon's user read it", cause ? cause : "");
 }
 
+/* Manifests of models that are kept elsewhere: as in models/gallery. */
+static bool is_gallery(struct scan *scan, const struct folder *folder)
+{
+    bool any = false;
+    for (int i = 0; i < folder->n; i++) {
+        char *path = join(scan, folder->path, folder->names[i]);
+        char *manifest = path && file_is_folder(path) ? join(scan, path, "manifest.json") : NULL;
+        if (!manifest || !file_exists(manifest))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
 static bool scan_inner(struct scan *scan, const char *root, char *path, const char *entry, struct percept_err *err)
 {
     struct folder folder;
@@ -511,7 +525,7 @@ static bool scan_inner(struct scan *scan, const char *root, char *path, const ch
         return scan_versions(scan, &folder, name, err);
     if (folder.model)
         return note(scan, name, 1, file_join(arena, path, folder.model), path, shown, err);
-    if (folder.has_programs && !folder.has_config && !folder.n_onnx && !versions.other)
+    if (!folder.has_config && !folder.n_onnx && !versions.other && (folder.has_programs || is_gallery(scan, &folder)))
         return true;
     return scan_omit(scan, shown, path, why_no_model(scan, &folder, &versions), err);
 }

@@ -24,6 +24,8 @@ bool sound_begin(struct sound *sound, int64_t rate, int64_t channels)
 
 bool sound_keep(struct sound *sound, const float *samples, int64_t n)
 {
+    if (!n)
+        return true;
     if (sound->n + n > sound->room) {
         int64_t room = sound->room ? sound->room : ROOM_LEAST;
         while (room < sound->n + n)

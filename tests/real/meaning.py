@@ -37,6 +37,14 @@ def image(name, size, **more):
     return {name: {'kind': 'image', 'size': size, **more}}
 
 
+def gallery(name):
+    """A manifest of models/gallery."""
+    with open(os.path.join(os.path.dirname(__file__), '../../models/gallery', name, 'manifest.json'), encoding='utf-8') as file:
+        manifest = json.load(file)
+    del manifest['manifest']
+    return manifest
+
+
 def equal(got, want):
     assert got == want, '%r instead of %r' % (got, want)
 
@@ -466,7 +474,7 @@ def ctc(probabilities, letters):
     return text
 
 
-@meaning('ppocr_en_rec', inputs=image('x', [32, 117], channels='bgr', scale=1 / 127.5, mean=[1]))
+@meaning('ppocr_en_rec', **gallery('ppocr-en-rec'), inputs=image('x', [32, 117], channels='bgr', scale=1 / 127.5, mean=[1]))
 def ppocr_rec(world):
     letters = world.lines('ppocr_en_rec', 'en_dict.txt')[:95]
     texts = []
@@ -475,9 +483,11 @@ def ppocr_rec(world):
         (got,) = world.ask('ppocr_en_rec', name).values()
         equal(ctc(got, letters), text)
         texts.append(repr(text))
-    (seen,) = world.photo('ppocr_en_rec', 'text_rec_test.png')[0].values()
-    equal(ctc(seen, letters), 'Welcome')
-    return ', '.join(texts) + '; the PNG: ' + repr(ctc(seen, letters))
+    outputs, ((best,),) = world.photo('ppocr_en_rec', 'text_rec_test.png')
+    equal(ctc(list(outputs.values())[0], letters), 'Welcome')
+    equal(best['text'], 'Welcome')
+    assert 0.9 < best['score'] < 0.95, best  # the mean of the seven letters' probabilities
+    return ', '.join(texts) + '; the PNG: %r %.3f' % (best['text'], best['score'])
 
 
 # --- speech and sound -------------------------------------------------------------------------------
@@ -575,6 +585,9 @@ def wake_word(world, name):
         mel = world.daemon.infer('oww_mel', {'input': floats([1, len(samples)], samples)})['output']
         frames = -(-len(samples) // 160) - 3
         equal(mel.shape[-2:], [frames, 32])
+        heard = world.daemon.sound('oww_mel', world.file('inputs', 'audio', name + '.wav'))[0]['output']
+        equal(heard.shape, mel.shape)  # the manifest puts the silence around
+        near(max(abs(a - b) for a, b in zip(heard.data, mel.data)), 0, 1e-3, 'mel of the WAV')
         data = [v / 10 + 2 for v in mel.data]
         starts = range(0, frames - 76, 8)
         windows = array.array('f', [v for s in starts for v in data[s * 32:(s + 76) * 32]])
@@ -584,6 +597,9 @@ def wake_word(world, name):
 
 
 EMBEDDINGS = {}
+
+
+MANIFESTS['oww_mel'] = gallery('openwakeword-mel')
 
 
 @meaning('oww_mel', 'oww_embedding')
@@ -689,7 +705,7 @@ def g2p(world):
     return '; '.join('%s = %s' % tuple(pair) for pair in pairs[-3:]) + '; all %d words' % n
 
 
-@meaning('nnsplit_en')
+@meaning('nnsplit_en', **gallery('nnsplit-en'))
 def nnsplit(world):
     def split(text):
         data = [0] * 5 + list(text.encode()) + [0] * 5
@@ -707,6 +723,10 @@ def nnsplit(world):
           ['This is a test', 'This is another test I went home', 'yesterday', 'it was raining a lot'])
     other = [p.strip() for p in split('The daemon answers. It is small. Nobody waits for it.')]
     equal(other, ['The daemon answers.', 'It is small.', 'Nobody waits for it.'])
+    for text, want in ((text, got), ('The daemon answers. It is small. Nobody waits for it.', None)):
+        ((*pieces,),) = world.daemon.text('nnsplit_en', text)[1]
+        equal(''.join(p['text'] for p in pieces), text)
+        equal([p['text'].strip() for p in pieces], [p.strip() for p in want or other])
     return '|'.join(got) + '|; ' + '|'.join(other) + '|'
 
 

@@ -150,6 +150,15 @@ class Daemon:
             raise AssertionError('%s: %d %s' % (model, reply.status, told))
         return told['text_output']
 
+    def sound(self, model, path):
+        """Outputs by name, and predictions, of a WAV file."""
+        with open(path, 'rb') as file:
+            return self.post(model, file.read(), {'Content-Type': 'audio/wav'})
+
+    def text(self, model, text):
+        """Outputs by name, and predictions, of a text."""
+        return self.post(model, text.encode(), {'Content-Type': 'text/plain'})
+
     def picture(self, model, path):
         """Outputs by name, and predictions, of a PNG or JPEG file or bytes of a PNG."""
         png = isinstance(path, bytes) or path.endswith('.png')

@@ -414,7 +414,7 @@ START_TEST(litter_is_passed_over_in_silence)
     folder_files("repo/good.onnx", "repo/good.onnx~", "repo/good.onnx.bak", "repo/.good.onnx.swp", "repo/._good.onnx",
                  "repo/.git/model.onnx", "repo/__pycache__/x.pyc", "repo/good.pt", "repo/__MACOSX/._model.onnx",
                  "repo/lost+found/x", "repo/train/train.py", "repo/README.md", "repo/m/model.onnx",
-                 "repo/m/model.onnx~", "repo/m/.model.onnx.swp", "repo/m/other.onnx");
+                 "repo/gallery/a/manifest.json", "repo/m/model.onnx~", "repo/m/.model.onnx.swp", "repo/m/other.onnx");
     add("repo");
     expect(scan.first, "good", 1);
     expect(scan.last, "m", 1);
