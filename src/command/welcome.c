@@ -67,9 +67,10 @@ static void add_model(struct text *text, const struct served *served)
     }
     enum manifest_kind kind = codec_kind(served);
     text_printf(text, "%s  (%.1f ms)\n",
-                kind == MANIFEST_IMAGE  ? ", or a picture"
-                : kind == MANIFEST_TEXT ? ", or text"
-                                        : "",
+                kind == MANIFEST_IMAGE   ? ", or a picture"
+                : kind == MANIFEST_AUDIO ? ", or a sound"
+                : kind == MANIFEST_TEXT  ? ", or text"
+                                         : "",
                 served->load_ms);
 }
 
@@ -142,6 +143,10 @@ static void add_example(struct text *text, const struct served *served, enum man
     if (kind == MANIFEST_IMAGE)
         text_printf(text, "echo %s | base64 -d | curl -sw '\\n' --data-binary @- -H 'Content-Type: image/png'",
                     picture);
+    else if (kind == MANIFEST_AUDIO)
+        text_printf(text,
+                    "head -c 64000 /dev/zero | curl -sw '\\n' --data-binary @- -H 'Content-Type: audio/L16;rate=%d'",
+                    served->manifest->inputs[0].audio.rate);
     else if (kind == MANIFEST_TEXT)
         text_add(text, "curl -sw '\\n' --data-binary 'hello' -H 'Content-Type: text/plain'");
     else

@@ -301,6 +301,13 @@ static const char *const picture_types[] = {
 #undef F
 };
 
+/* Media types of sounds. */
+static const char *const sound_types[] = {
+#define S(name, test, type, others, decoder) type,
+#include "serve/sounds.def"
+#undef S
+};
+
 static void add_model_path(struct text *text, const struct served *served, bool with_version)
 {
     text_printf(text, ",\"/v2/models/%s", served->name);
@@ -314,6 +321,8 @@ static void add_model_path(struct text *text, const struct served *served, bool 
     enum manifest_kind kind = codec_kind(served);
     for (size_t i = 0; kind == MANIFEST_IMAGE && i < sizeof picture_types / sizeof *picture_types; i++)
         text_printf(text, ",\"%s\":{}", picture_types[i]);
+    for (size_t i = 0; kind == MANIFEST_AUDIO && i < sizeof sound_types / sizeof *sound_types; i++)
+        text_printf(text, ",\"%s\":{}", sound_types[i]);
     if (kind == MANIFEST_TEXT)
         text_add(text, ",\"text/plain\":{\"schema\":{\"type\":\"string\"}}");
     text_printf(text,

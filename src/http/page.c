@@ -103,6 +103,8 @@ static void add_command(struct text *text, const struct exchange *exchange, cons
     text_add(text, "<pre>curl ");
     if (kind == MANIFEST_IMAGE)
         text_add(text, "-H 'Content-Type: image/png' --data-binary @picture.png ");
+    else if (kind == MANIFEST_AUDIO)
+        text_add(text, "-H 'Content-Type: audio/wav' --data-binary @sound.wav ");
     else if (kind == MANIFEST_TEXT)
         text_add(text, "-H 'Content-Type: text/plain' --data 'some words' ");
     else {
@@ -118,7 +120,10 @@ static void add_command(struct text *text, const struct exchange *exchange, cons
 static const char *medium_of(const struct served *served)
 {
     enum manifest_kind kind = codec_kind(served);
-    return kind == MANIFEST_IMAGE ? ", or a picture: PNG or JPEG" : kind == MANIFEST_TEXT ? ", or a text" : "";
+    return kind == MANIFEST_IMAGE   ? ", or a picture: PNG or JPEG"
+           : kind == MANIFEST_AUDIO ? ", or a sound: WAV, FLAC, Ogg or MP3"
+           : kind == MANIFEST_TEXT  ? ", or a text"
+                                    : "";
 }
 
 static void add_ios(struct text *text, const char *title, const struct percept_io *ios, int n, const char *more)

@@ -549,6 +549,9 @@ static bool hint(const struct job *job, struct bytes body, struct percept_err *e
     if (kind == MANIFEST_IMAGE)
         snprintf(err->text + used, sizeof err->text - used,
                  "; a picture is sent with the header Content-Type: image/png or image/jpeg");
+    if (kind == MANIFEST_AUDIO)
+        snprintf(err->text + used, sizeof err->text - used,
+                 "; a sound is sent with the header Content-Type: audio/wav or that of another format");
     if (kind == MANIFEST_TEXT)
         snprintf(err->text + used, sizeof err->text - used,
                  "; a text is sent with the header Content-Type: text/plain");

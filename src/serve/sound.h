@@ -71,7 +71,7 @@ bool sound_keep(struct sound *sound, const float *samples, int64_t n);
 bool sound_pcm_wave(struct sound *sound);
 bool sound_pcm_raw(struct sound *sound);
 
-/* sound_file.c: FLAC and Ogg (Opus, Vorbis, FLAC), judged by their first bytes. */
+/* sound_file.c: FLAC and Ogg (Opus, FLAC), judged by their first bytes. */
 bool sound_file_decode(struct sound *sound);
 
 /* sound_mp3.c */

@@ -2,10 +2,10 @@
  * sound_file.c - FLAC and Ogg -> frames. The door to libsndfile, opened when the first such sound comes.
  *
  * The library recognises dozens of formats by their contents, among them some that hardly anybody has read with hostile
- * bytes. So it is shown only what begins as one of these two does, an Ogg only if its first page says Opus, Vorbis or
- * FLAC; and what it then calls something else is refused. It reads the body through callbacks that look at the watch,
- * and frames come in small blocks. (It reads MP3s as well, but lets its decoder write to stderr what it thinks of
- * them: sound_mp3.c.)
+ * bytes. So it is shown only what begins as one of these two does, an Ogg only if its first page says Opus or FLAC; and
+ * what it then calls something else is refused. Vorbis is refused: of one with broken heads libsndfile 1.2 keeps some
+ * kilobytes for ever. It reads the body through callbacks that look at the watch, and frames come in small blocks. (It
+ * reads MP3s as well, but lets its decoder write to stderr what it thinks of them: sound_mp3.c.)
  *
  * A FLAC says how many frames it has, and fewer are an error. An Ogg that is cut short ends earlier, and is taken for
  * what is there.
@@ -105,13 +105,13 @@ static bool judge(const struct sound *sound, int *format)
     if (bytes_begin_text(sound->body, "OggS")) {
         const struct bytes packet = first_packet(sound->body);
         *format = SF_FORMAT_OGG;
-        return bytes_begin_text(packet, "OpusHead") || bytes_begin(packet, "\x01vorbis", 7) ||
+        return bytes_begin_text(packet, "OpusHead") ||
                bytes_begin(packet,
                            "\x7f"
                            "FLAC",
                            5) ||
-               err_set(sound->err, ERR_MEDIA_TYPE,
-                       "the body is an Ogg, but holds neither Opus nor Vorbis nor FLAC; send one of these, or a WAV");
+               err_set(sound->err, ERR_MEDIA_TYPE, "the body is an Ogg that holds %s; send Opus or FLAC, or a WAV",
+                       bytes_begin(packet, "\x01vorbis", 7) ? "Vorbis" : "neither Opus nor FLAC");
     }
     return err_set(sound->err, ERR_INVALID, "the body is neither a FLAC nor an Ogg");
 }

@@ -77,8 +77,8 @@ static sf_count_t tell(void *user)
 void recorded_write(struct recorded *file, enum recorded_kind kind, int rate, int channels, const float *frames,
                     int64_t n)
 {
-    static const int formats[] = {SF_FORMAT_FLAC | SF_FORMAT_PCM_16, SF_FORMAT_OGG | SF_FORMAT_VORBIS,
-                                  SF_FORMAT_OGG | SF_FORMAT_OPUS, SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III};
+    static const int formats[] = {SF_FORMAT_FLAC | SF_FORMAT_PCM_16, SF_FORMAT_OGG | SF_FORMAT_OPUS,
+                                  SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III};
     SF_VIRTUAL_IO io = {length, seek, read_back, write_on, tell};
     SF_INFO info = {.samplerate = rate, .channels = channels, .format = formats[kind]};
     file->n = file->place = 0;

@@ -14,7 +14,7 @@ struct recorded {
     size_t n, place;
 };
 
-enum recorded_kind { RECORDED_FLAC, RECORDED_VORBIS, RECORDED_OPUS, RECORDED_MP3, RECORDED_KINDS };
+enum recorded_kind { RECORDED_FLAC, RECORDED_OPUS, RECORDED_MP3, RECORDED_KINDS };
 
 /* A WAV: head of `tag` and `bits`, then these bytes. */
 void recorded_wave(struct recorded *file, int rate, int channels, int tag, int bits, const void *data, size_t n);

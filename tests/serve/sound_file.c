@@ -121,10 +121,11 @@ static const struct {
     {"", 0, ERR_INVALID, "neither a FLAC nor an Ogg"},
     {"FORM\0\0\0\0AIFFCOMM", 16, ERR_INVALID, "neither"},
     {"ID3\x04\0\0\0\0\0\0fLaC", 14, ERR_INVALID, "neither"},
-    {"OggS", 4, ERR_MEDIA_TYPE, "neither Opus nor Vorbis"},
+    {"OggS", 4, ERR_MEDIA_TYPE, "neither Opus nor FLAC"},
     {"OggS\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x50Speex   ", 36, ERR_MEDIA_TYPE, "neither Opus"},
     {"OggS\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xffOpusHead", 35, ERR_MEDIA_TYPE, "neither Opus"},
     {"OggS\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x13OpusHead", 36, ERR_INVALID, "broken or cut short"},
+    {"OggS\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x1e\1vorbis", 35, ERR_MEDIA_TYPE, "holds Vorbis; send Opus"},
     {"fLaC", 4, ERR_INVALID, "broken or cut short"},
 };
 
