@@ -117,22 +117,56 @@ INLINED ivec is_nan(vec x)
     return (ivec)(x != x);
 }
 
-/* min(max(x, low), high); a NaN stays. */
+/* min(max(x, low), high); a NaN stays. x86 has just this: of a NaN or of two zeros it gives the second operand. */
 INLINED vec clamp(vec x, vec low, vec high)
 {
+#if defined(__AVX512F__) && defined(__clang__)
+    return __builtin_ia32_minps512(high, __builtin_ia32_maxps512(low, x, 4), 4);
+#elif defined(__AVX512F__)
+    return __builtin_ia32_minps512_mask(high, __builtin_ia32_maxps512_mask(low, x, x, -1, 4), x, -1, 4);
+#elif defined(__AVX__)
+    return __builtin_ia32_minps256(high, __builtin_ia32_maxps256(low, x));
+#elif defined(__SSE__)
+    return __builtin_ia32_minps(high, __builtin_ia32_maxps(low, x));
+#else
     x = select((ivec)(x < low), low, x);
     return select((ivec)(x > high), high, x);
+#endif
 }
 
-/* Extremes that propagate NaN from either side. */
+/* By the sign bits, so that -0 is negative. */
+INLINED vec where_negative(vec sign, vec yes, vec no)
+{
+#if defined(__AVX512DQ__) && !defined(__clang__)
+    return __builtin_ia32_blendmps_512_mask(no, yes, (uint16_t)__builtin_ia32_cvtd2mask512((ivec)sign));
+#elif defined(__AVX__) && !defined(__AVX512F__)
+    return __builtin_ia32_blendvps256(no, yes, sign);
+#else
+    return select((ivec)sign < 0, yes, no);
+#endif
+}
+
+/* Extremes that propagate NaN from either side; of two zeros the second. */
 INLINED vec maximum(vec a, vec b)
 {
+#if defined(__AVX512F__) && !defined(__clang__)
+    return select(is_nan(a), a, __builtin_ia32_maxps512_mask(a, b, b, -1, 4));
+#elif defined(__AVX__) && !defined(__AVX512F__)
+    return select(is_nan(a), a, __builtin_ia32_maxps256(a, b));
+#else
     return select((ivec)(a > b) | is_nan(a), a, b);
+#endif
 }
 
 INLINED vec minimum(vec a, vec b)
 {
+#if defined(__AVX512F__) && !defined(__clang__)
+    return select(is_nan(a), a, __builtin_ia32_minps512_mask(a, b, b, -1, 4));
+#elif defined(__AVX__) && !defined(__AVX512F__)
+    return select(is_nan(a), a, __builtin_ia32_minps256(a, b));
+#else
     return select((ivec)(a < b) | is_nan(a), a, b);
+#endif
 }
 
 INLINED vec absolute(vec x)
@@ -207,6 +241,44 @@ INLINED vec scaled_by_power(vec y, vec n, vec shifted_n, vec magic)
 #endif
 }
 
+#if defined(__AVX512F__)
+
+/* A register of sixteen numbers is a table that one instruction reads, by the low four bits of each lane of i. */
+INLINED vec table_at(vec table, ivec i)
+{
+#if defined(__clang__)
+    return __builtin_ia32_permvarsf512(table, i);
+#else
+    return __builtin_ia32_permvarsf512_mask(table, i, table, (uint16_t)-1);
+#endif
+}
+
+/* x = (n + i / 16) log 2 + r, and what is left for a polynomial is a sixteenth of what it is elsewhere. The powers have
+ * a second half, for what their roundings lose. */
+INLINED vec exponential(vec x)
+{
+    const vec powers = {0x1p+0f,        0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fep+0f,  0x1.3dea64p+0f,
+                        0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f,
+                        0x1.ae89fap+0f, 0x1.c199bep+0f, 0x1.d5818ep+0f, 0x1.ea4afap+0f};
+    const vec lost = {0x0p+0f,          0x1.9f3122p-25f,  -0x1.c15742p-27f, 0x1.ceac48p-25f,
+                      0x1.4636e2p-25f,  0x1.824684p-25f,  -0x1.593abcp-25f, -0x1.5bd5ecp-27f,
+                      0x1.9fcef4p-26f,  -0x1.829fdp-25f,  0x1.15506ep-27f,  0x1.51f848p-27f,
+                      -0x1.a94b14p-26f, -0x1.3d56b2p-27f, -0x1.822dbcp-27f, 0x1.52486cp-27f};
+    const vec magic = splat(786432.0f); /* 1.5 * 2^19: its low bits count sixteenths */
+    x = clamp(x, splat(-104.0f), splat(89.0f));
+    vec shifted = x * 1.44269504088896341f + magic;
+    vec n = shifted - magic; /* of which scaling takes the whole part */
+    vec r = x - n * 0.693359375f;
+    r = r - n * -2.12194440054690583e-4f;
+    vec power = table_at(powers, (ivec)shifted);
+    vec p = r * (1.0f / 6) + 0.5f;
+    p = p * r + 1.0f;
+    p = (p * r) * power + table_at(lost, (ivec)shifted);
+    return scaled_by_power(p + power, n, shifted, magic);
+}
+
+#else
+
 INLINED vec exponential(vec x)
 {
     const vec magic = splat(12582912.0f); /* 1.5 * 2^23: its low bits count units */
@@ -221,8 +293,11 @@ INLINED vec exponential(vec x)
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    return scaled_by_power(p * (r * r) + r + 1.0f, n, shifted, magic);
+    p = p * r + 1.0f;
+    return scaled_by_power(p * r + 1.0f, n, shifted, magic);
 }
+
+#endif
 
 INLINED vec logarithm(vec x)
 {
@@ -255,8 +330,7 @@ INLINED vec logarithm(vec x)
 INLINED vec sigmoid(vec x)
 {
     vec e = exponential(-absolute(x)); /* at most 1: nothing overflows */
-    vec top = select((ivec)(x < 0), e, splat(1));
-    return top / (e + 1.0f);
+    return where_negative(x, e, splat(1)) / (e + 1.0f);
 }
 
 INLINED vec hyperbolic_tangent(vec x)
