@@ -12,8 +12,9 @@
  * While a tile works it may fetch what a later one will read: with each tap, some lines of memory into the second
  * cache. Nothing is read there, so no address is wrong, and results do not depend on it.
  *
- * Each size of a tile has its own code, as large as the level's registers allow (TILE_LIST); the end is the same code
- * for all: sums are stored with the totals and finished from there. Depthwise convolutions have a loop of their own and
+ * Each size of a tile has its own code, as large as the level's registers allow (TILE_LIST). Of the largest most
+ * end in registers; for all others the end is the same code: sums are stored with the totals and finished
+ * from there. Depthwise convolutions have a loop of their own and
  * an end of their own size, since a call would cost what few products save.
  */
 #ifndef KERNEL_TILE_H
@@ -44,15 +45,24 @@ struct tile {
     uintptr_t ahead_tap; /* bytes from there on to fetch with each tap; 0: none */
 };
 
-/* Pixels that lie side by side in one go: a call for each vector costs more than its exponential. */
+enum { FINISH_PIXELS = 16 }; /* most that a tile of any kind has in a row */
+
+/* A row in one go, through memory of its own where pixels lie apart: a call costs more than a vector's exponential. */
 static __attribute__((noinline)) void tile_activate(const struct tile *tile, int rows, int pixels, int vectors)
 {
-    const bool together = tile->out_pixel == WIDTH;
+    float aside[FINISH_PIXELS * WIDTH];
     for (int v = 0; v < vectors; v++) {
         for (int r = 0; r < rows; r++) {
             float *y = tile->output + r * tile->out_row + v * tile->out_vector;
-            for (int p = 0; p < (together ? 1 : pixels); p++)
-                activate(tile->epilogue, y + p * tile->out_pixel, together ? pixels * WIDTH : WIDTH);
+            if (tile->out_pixel == WIDTH) {
+                activate(tile->epilogue, y, pixels * WIDTH);
+                continue;
+            }
+            for (int p = 0; p < pixels; p++)
+                store(aside + p * WIDTH, load(y + p * tile->out_pixel));
+            activate(tile->epilogue, aside, pixels * WIDTH);
+            for (int p = 0; p < pixels; p++)
+                store(y + p * tile->out_pixel, load(aside + p * WIDTH));
         }
     }
 }
@@ -65,8 +75,8 @@ INLINED void tile_finish(const struct tile *tile, int rows, int pixels, int vect
     const bool clamped = tile->bounds.used;
     const vec low = splat(tile->bounds.low), high = splat(tile->bounds.high);
     for (int v = 0; v < vectors; v++) {
-        /* x + -0 is x, for every x */
-        const vec bias = tile->bias ? load_some(tile->bias + v * WIDTH, tile->wanted - v * WIDTH) : splat(-0.0f);
+        /* x + -0 is x, for every x; what is read behind a bias reaches no channel */
+        const vec bias = tile->bias ? load(tile->bias + v * WIDTH) : splat(-0.0f);
         float *to = tile->output + v * tile->out_vector;
         const float *residual = tile->residual ? tile->residual + v * tile->out_vector : NULL;
         const vec *sum = sums + v;
@@ -97,6 +107,39 @@ static __attribute__((noinline)) void tile_finish_2(const struct tile *tile, int
     tile_finish(tile, rows, pixels, 2, sums);
 }
 
+/* The same while sums [rows * pixels * vectors] are registers, for sizes that most work is done in: storing them first
+ * costs as much as storing the end. */
+INLINED void tile_finish_sums(const struct tile *tile, int rows, int pixels, int vectors, vec *sums)
+{
+    const int64_t out_row = tile->out_row, out_pixel = tile->out_pixel, out_vector = tile->out_vector;
+    const bool clamped = tile->bounds.used;
+    const vec low = splat(tile->bounds.low), high = splat(tile->bounds.high);
+    const float *residual = tile->residual;
+    float *to = tile->output;
+    vec bias[2];
+    UNROLL
+    for (int v = 0; v < vectors; v++)
+        bias[v] = tile->bias ? load(tile->bias + v * WIDTH) : splat(-0.0f); /* x + -0 is x, for every x */
+    UNROLL
+    for (int i = 0; i < rows * pixels * vectors; i++)
+        sums[i] += bias[i % vectors];
+    if (residual) {
+        UNROLL
+        for (int i = 0, p = 0; i < rows * pixels * vectors; i++, p = i / vectors)
+            sums[i] += load(residual + p / pixels * out_row + p % pixels * out_pixel + i % vectors * out_vector);
+    }
+    if (clamped) {
+        UNROLL
+        for (int i = 0; i < rows * pixels * vectors; i++)
+            sums[i] = clamp(sums[i], low, high);
+    }
+    UNROLL
+    for (int i = 0, p = 0; i < rows * pixels * vectors; i++, p = i / vectors)
+        store(to + p / pixels * out_row + p % pixels * out_pixel + i % vectors * out_vector, sums[i]);
+    if (tile->bounds.later)
+        tile_activate(tile, rows, pixels, vectors);
+}
+
 /* Asks for the lines of [at, at + n_bytes), for the second cache. A prefetch never faults, wherever it points. */
 INLINED void fetch_ahead(uintptr_t at, uintptr_t n_bytes)
 {
@@ -104,9 +147,10 @@ INLINED void fetch_ahead(uintptr_t at, uintptr_t n_bytes)
         __builtin_prefetch((const void *)(at + done), 0, 2);
 }
 
-/* rows, pixels, vectors are constants where this is inlined, and so may the steps be. */
+/* rows, pixels, vectors are constants where this is inlined, and so may the steps be. `here`, a constant: ends in
+ * registers. */
 INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors, int64_t pixel_step, int64_t lane_step,
-                      struct parts *parts)
+                      bool here, struct parts *parts)
 {
     const int64_t row_step = tile->row_step, part = tile->part;
     const int n_sums = rows * pixels * vectors;
@@ -152,6 +196,10 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
         }
     }
     parts_end(parts, n_sums, sums);
+    if (here) {
+        tile_finish_sums(tile, rows, pixels, vectors, sums);
+        return;
+    }
     UNROLL
     for (int i = 0; i < n_sums; i++)
         parts->sums[i] = sums[i];
@@ -165,11 +213,11 @@ INLINED void tile_run(const struct tile *tile, int rows, int pixels, int vectors
 INLINED void tile_sized(const struct tile *tile, int rows, int pixels, int vectors, struct parts *parts)
 {
     if (tile->lane_step == 1 && tile->pixel_step == WIDTH)
-        tile_run(tile, rows, pixels, vectors, WIDTH, 1, parts);
+        tile_run(tile, rows, pixels, vectors, WIDTH, 1, rows * pixels >= CONV_PIXELS - 1, parts);
     else if (tile->pixel_step == 1)
-        tile_run(tile, rows, pixels, vectors, 1, tile->lane_step, parts);
+        tile_run(tile, rows, pixels, vectors, 1, tile->lane_step, false, parts);
     else
-        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step, parts);
+        tile_run(tile, rows, pixels, vectors, tile->pixel_step, tile->lane_step, rows * pixels == CONV_PIXELS, parts);
 }
 
 #define TILE(ROWS, PIXELS)                                                                                             \
