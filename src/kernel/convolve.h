@@ -2,12 +2,13 @@
  * convolve.h - convolutions, by conv_choose's table of algorithms (further ones are further rows):
  *
  *     depthwise  one channel per group (depthwise.h)
+ *     across     one group with few outputs (across.h)
  *     winograd4  3x3, stride 1, one group, not too few channels, where that is precise enough (winograd.h)
  *     winograd   the same, exact; of both, maps on which it does not pay are direct, whose weights are packed as well
  *     direct     channels of a group fill whole blocks, or there is one group
  *     grouped    anything else: a group's channels are gathered into planes, its outputs scattered
  *
- * Direct and grouped. A unit of work is (phase, piece of the output, group, panel of two vectors of output
+ * Across, direct and grouped. A unit of work is (phase, piece of the output, group, panel of two vectors of output
  * channels); phases are geometry.h's. Its inputs are read where they lie if the piece sees no padding; else
  * they are copied to scratch with zeros around, once for all panels of the piece that a caller runs. So
  * padding is multiplied, as ONNX defines it (an infinite weight meets it as NaN), and every tile (tile.h)
@@ -24,6 +25,7 @@
 #ifndef KERNEL_CONVOLVE_H
 #define KERNEL_CONVOLVE_H
 
+#include "kernel/across.h"
 #include "kernel/depthwise.h"
 #include "kernel/geometry.h"
 #include "kernel/kernel.h"
@@ -142,11 +144,12 @@ static void grouped_pack(const struct conv_shape *shape, void *packed, const voi
 
 /* --- direct: how an item is cut into units ------------------------------------------------------------------------ */
 
-/* A prepared convolution of the algorithms direct and grouped. */
+/* A prepared convolution of the algorithms across, direct and grouped. */
 struct cut {
     struct conv_prepared head;
     struct conv_shape shape;
     bool planes;           /* the tile reads planes, not blocks of WIDTH channels */
+    bool across;           /* few outputs: across.h's tiles */
     bool scatter;          /* outputs of a group do not fill blocks (and inputs are always copied) */
     bool flat;             /* one pixel's output sees that pixel alone: the map is one row */
     bool panels_outside;   /* units count panels slowest: weights are read once */
@@ -290,9 +293,9 @@ static bool worth_fetching(const struct cut *cut)
     return lane * cut->shape.out_channels > l2_floats / 4 && 2 * lane * lanes < l2_floats / 4 * 3;
 }
 
-static void cut_prepare(struct cut *cut, const struct conv_shape *shape, bool scatter)
+static void cut_prepare(struct cut *cut, const struct conv_shape *shape, bool scatter, bool across)
 {
-    *cut = (struct cut){.shape = *shape, .scatter = scatter, .planes = scatter || shape->in_plain};
+    *cut = (struct cut){.shape = *shape, .scatter = scatter, .across = across, .planes = scatter || shape->in_plain};
     cut->flat = is_flat(shape) && !scatter;
     cut_axes(cut, shape);
     cut->group_in = shape->in_channels / shape->group;
@@ -565,6 +568,18 @@ static void piece_tiles(const struct cut *cut, const struct piece *piece, const 
     }
 }
 
+/* Rows of a piece with few outputs. */
+static void piece_rows(const struct piece *piece, const struct tile *base)
+{
+    struct tile row = *base;
+    for (int64_t i = piece->from[1]; i < piece->to[1]; i++) {
+        across_row(&row, piece->to[2] - piece->from[2]);
+        row.input += row.row_step;
+        row.output += row.out_row;
+        row.residual = row.residual ? row.residual + row.out_row : NULL;
+    }
+}
+
 /* Where the packed weights of a piece's panel begin. */
 static const float *piece_weights(const struct cut *cut, const struct piece *piece, const float *packed, int64_t panel)
 {
@@ -576,6 +591,8 @@ static const float *piece_weights(const struct cut *cut, const struct piece *pie
         phase[0]->taps_before * kernel[1] * kernel[2] +
         phase[0]->taps.n * (phase[1]->taps_before * kernel[2] + phase[1]->taps.n * phase[2]->taps_before);
     const int64_t here = phase[0]->taps.n * phase[1]->taps.n * phase[2]->taps.n;
+    if (cut->across)
+        return packed + before * cut->in_blocks * WIDTH * cut->group_out;
     return packed + before * lanes * cut->shape.group + here * lanes * piece->group +
            here * cut->group_in * panel * 2 * WIDTH;
 }
@@ -615,10 +632,13 @@ static void piece_panel(const struct cut *cut, const struct piece *piece, const 
         tile.taps[axis] = piece->taps ? phase[axis]->taps.n : 0;
         tile.tap_step[axis] = piece->tap_step[axis];
     }
-    piece_tiles(cut, piece, &tile, channel);
+    if (cut->across)
+        piece_rows(piece, &tile);
+    else
+        piece_tiles(cut, piece, &tile, channel);
 }
 
-/* --- direct and grouped: the algorithms' functions ---------------------------------------------------------------- */
+/* --- across, direct and grouped: the algorithms' functions -------------------------------------------------------- */
 
 static void cut_run(const struct conv_prepared *prepared, const float *input, const float *packed, float *output,
                     const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
@@ -645,6 +665,24 @@ static void cut_run(const struct conv_prepared *prepared, const float *input, co
     }
 }
 
+static void across_pack(const struct conv_shape *shape, void *packed, const void *raw, const float *scale)
+{
+    const struct weights weights = {
+        .shape = shape, .raw = raw, .scale = scale, .in = shape->in_channels, .out = shape->out_channels};
+    const int64_t n_h = classes_of(shape, 1), n_w = classes_of(shape, 2);
+    float *to = packed;
+    for (int64_t residue = 0; residue < classes_of(shape, 0) * n_h * n_w; residue++) {
+        const struct taps taps[3] = {taps_of(shape, 0, residue / n_w / n_h), taps_of(shape, 1, residue / n_w % n_h),
+                                     taps_of(shape, 2, residue % n_w)};
+        to = across_pack_phase(to, &weights, taps);
+    }
+}
+
+static void across_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
+{
+    cut_prepare((struct cut *)prepared, shape, false, true);
+}
+
 static bool direct_suits(const struct conv_shape *shape)
 {
     const int64_t in = shape->in_channels / shape->group, out = shape->out_channels / shape->group;
@@ -654,7 +692,7 @@ static bool direct_suits(const struct conv_shape *shape)
 
 static void direct_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
 {
-    cut_prepare((struct cut *)prepared, shape, false);
+    cut_prepare((struct cut *)prepared, shape, false, false);
 }
 
 static bool grouped_suits(const struct conv_shape *shape)
@@ -665,7 +703,7 @@ static bool grouped_suits(const struct conv_shape *shape)
 
 static void grouped_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
 {
-    cut_prepare((struct cut *)prepared, shape, true);
+    cut_prepare((struct cut *)prepared, shape, true, false);
 }
 
 /* --- winograd: the direct weights, and what it has of its own behind them ----------------------------------------- */
@@ -718,10 +756,11 @@ struct algorithm {
         .prepared_bytes = PREPARED_BYTES, .prepare = NAME##_prepare, .run = RUN                                        \
     }
 
-enum { CONV_DEPTHWISE, CONV_WINOGRAD_4, CONV_WINOGRAD, CONV_DIRECT, CONV_GROUPED };
+enum { CONV_DEPTHWISE, CONV_ACROSS, CONV_WINOGRAD_4, CONV_WINOGRAD, CONV_DIRECT, CONV_GROUPED };
 
 static const struct algorithm algorithms[] = {
     [CONV_DEPTHWISE] = ALGORITHM(depthwise, depthwise_pack_bytes, depthwise_bytes, depthwise_run),
+    [CONV_ACROSS] = ALGORITHM(across, across_pack_bytes, cut_bytes, cut_run),
     [CONV_WINOGRAD_4] = ALGORITHM(winograd4, winograd4_pack_bytes, winograd_bytes, winograd_run),
     [CONV_WINOGRAD] = ALGORITHM(winograd, winograd_pack_bytes, winograd_bytes, winograd_run),
     [CONV_DIRECT] = ALGORITHM(direct, direct_pack_bytes, cut_bytes, cut_run),
