@@ -1,11 +1,12 @@
 /*
- * depthwise.h - convolutions of one channel per group: blocks in, blocks out, no scratch.
+ * depthwise.h - convolutions of one channel per group: blocks in, blocks out.
  *
  * A vector is WIDTH channels that know nothing of each other: there is nothing to sum over but taps, too
- * little work to pay for a copy. So no zeros are put around an edge; pixels skip the taps that they do not
- * see, and neighbours that see the same taps (all of them, or in a wide dilation the same side of them) are computed
- * together, as lines: along a row, or where few lie side by side down a column. They share each load of a weight, and
- * where taps are three or five in a row, at stride one or two, each load of an input too:
+ * little work to pay for a copy of a large map. So no zeros are put around an edge; pixels skip the taps that
+ * they do not see, and neighbours that see the same taps (all of them, or in a wide dilation the same side of
+ * them) are computed together, as lines: along a row, or where few lie side by side down a column. They share
+ * each load of a weight, and where taps are three or five in a row, at stride one or two, each load of an input
+ * too:
  *
  *     for each row of taps                    weights of the row: registers
  *       for each input of the row             one load
@@ -13,6 +14,9 @@
  *
  * An element's order of summation is that of the taps it sees, in any of these ways; where the window has more than one
  * part of parts.h, parts are counted along these.
+ *
+ * A small map at whose edges windows reach over it is copied with zeros around, which the first cache holds: then all
+ * pixels of a row see the same taps, where otherwise a row of seven would be five lines.
  *
  * Which outputs see which taps is found once, when a shape is prepared: along each axis and phase the outputs
  * fall into spans that see the same ones, a few at either edge and all those between. A run walks spans.
@@ -24,7 +28,13 @@
 #include "kernel/kernel.h"
 #include "kernel/tile.h"
 
-enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_ROWS = 8, DEPTHWISE_PRODUCTS = 1 << 22, SLIDE_TAPS = 5 };
+enum {
+    DEPTHWISE_PIXELS = 8,
+    DEPTHWISE_ROWS = 8,
+    DEPTHWISE_PRODUCTS = 1 << 22,
+    DEPTHWISE_COPY_BYTES = 3 << 13, /* of a map with zeros around: most of the first cache */
+    SLIDE_TAPS = 5
+};
 
 /* Lengths of tiles whose taps are constants: sums, the taps of a row and one input live in registers. */
 #if MANY_REGISTERS
@@ -76,6 +86,7 @@ struct depthwise {
     int64_t map, line[2]; /* floats of a block's map, and from position to position along axes 0 and 1 */
     int64_t tap_line[2];  /* the same among weights */
     int64_t first[3];     /* where the phases of each axis begin */
+    int64_t copy[2];      /* inputs along axes 1 and 2 that all outputs see; 0: maps are read where they lie */
     int64_t n_phases;
     struct spans phases[]; /* behind them all spans */
 };
@@ -152,6 +163,24 @@ static int64_t depthwise_slices(const struct conv_shape *shape)
     return slices < most ? slices : most > 0 ? most : 1;
 }
 
+/* Inputs along an axis that its outputs see, those beyond the map too. */
+static int64_t depthwise_seen(const struct conv_shape *shape, int axis)
+{
+    return (shape->out[axis] - 1) * shape->stride[axis] + shape->kernel[axis];
+}
+
+/* Is a map to be copied with zeros around? */
+static bool depthwise_copies(const struct conv_shape *shape)
+{
+    const int64_t high = depthwise_seen(shape, 1), wide = depthwise_seen(shape, 2);
+    const bool slides = (shape->kernel[2] == 3 || shape->kernel[2] == 5) && shape->stride[2] <= 2;
+    const bool padded = shape->pad[1] > 0 || shape->pad[2] > 0 || high > shape->in[1] || wide > shape->in[2];
+    return slides && padded && !shape->transposed && shape->in[0] == 1 && shape->out[0] == 1 && shape->kernel[0] == 1 &&
+           shape->pad[0] == 0 && shape->dilation[1] == 1 && shape->dilation[2] == 1 && all_taps(shape) <= PART &&
+           high < DEPTHWISE_COPY_BYTES && wide < DEPTHWISE_COPY_BYTES &&
+           high * wide * WIDTH * (int64_t)sizeof(float) <= DEPTHWISE_COPY_BYTES;
+}
+
 static void depthwise_prepare(struct conv_prepared *prepared, const struct conv_shape *shape)
 {
     struct depthwise *depthwise = (struct depthwise *)prepared;
@@ -167,6 +196,9 @@ static void depthwise_prepare(struct conv_prepared *prepared, const struct conv_
         .n_phases = phases_before(shape, 3),
     };
     depthwise->head.units = vectors_of(shape->group) * depthwise->slices;
+    for (int i = 0; i < 2 && depthwise_copies(shape); i++)
+        depthwise->copy[i] = depthwise_seen(shape, i + 1);
+    depthwise->head.scratch_bytes = (size_t)(depthwise->copy[0] * depthwise->copy[1] * WIDTH) * sizeof(float);
     struct spans *phase = depthwise->phases;
     struct span *all = (struct span *)(phase + depthwise->n_phases);
     int64_t n = 0;
@@ -418,10 +450,59 @@ static int64_t depthwise_rows(const struct depthwise *depthwise, struct depthwis
     return row.rows;
 }
 
+/* Copies what rows [from, to) of outputs see, with zeros where that is not in the map. */
+static void depthwise_copy(const struct depthwise *depthwise, const float *map, float *copy, int64_t from, int64_t to)
+{
+    const struct conv_shape *shape = &depthwise->shape;
+    const int64_t wide = depthwise->copy[1], left = least(shape->pad[2], wide), step = shape->stride[1];
+    const int64_t there = least(shape->in[2], wide - left), right = wide - left - there;
+    const size_t pixel = WIDTH * sizeof(float);
+    for (int64_t h = from * step; h < (to - 1) * step + shape->kernel[1]; h++, copy += wide * WIDTH) {
+        const int64_t at = h - shape->pad[1];
+        if (at < 0 || at >= shape->in[1]) {
+            memset(copy, 0, (size_t)wide * pixel);
+            continue;
+        }
+        memset(copy, 0, (size_t)left * pixel);
+        memcpy(copy + left * WIDTH, map + at * depthwise->line[1], (size_t)there * pixel);
+        memset(copy + (left + there) * WIDTH, 0, (size_t)right * pixel);
+    }
+}
+
+/* Rows [from, to) of a map that is copied: every pixel sees all taps. `row` knows weights and what finishing needs. */
+static void depthwise_copied(const struct depthwise *depthwise, struct depthwise_row row, float *output,
+                             const float *residual, float *copy, int64_t from, int64_t to)
+{
+    const struct conv_shape *shape = &depthwise->shape;
+    const int64_t wide = depthwise->copy[1] * WIDTH, out = shape->out[2] * WIDTH;
+    depthwise_copy(depthwise, row.input, copy, from, to);
+    row.n[0] = 1;
+    row.n[1] = shape->kernel[1];
+    row.in_step[1] = wide;
+    row.weight_step[1] = depthwise->tap_line[1];
+    row.weight_step[2] = WIDTH;
+    row.tap_step = WIDTH;
+    row.pixel_step = shape->stride[2] * WIDTH;
+    depthwise_lines *run = lines_of(&row, shape->kernel[2], false);
+    struct line line = {.x = copy,
+                        .w = row.weights,
+                        .output = output,
+                        .residual = residual,
+                        .taps = shape->kernel[2],
+                        .pixels = shape->out[2],
+                        .pixel_step = row.pixel_step,
+                        .out_pixel = WIDTH};
+    for (int64_t r = from; r < to; r++) {
+        run(&row, &line);
+        line.x += shape->stride[1] * wide;
+        line.output += out;
+        line.residual = line.residual ? line.residual + out : NULL;
+    }
+}
+
 static void depthwise_run(const struct conv_prepared *prepared, const float *input, const float *packed, float *output,
                           const struct epilogue *epilogue, float *scratch, int64_t from, int64_t to)
 {
-    (void)scratch;
     const struct depthwise *depthwise = (const struct depthwise *)prepared;
     const int64_t slices = depthwise->slices, rows = depthwise->rows;
     const int64_t height = depthwise->shape.out[1], width = depthwise->shape.out[2] * WIDTH;
@@ -440,8 +521,12 @@ static void depthwise_run(const struct conv_prepared *prepared, const float *inp
         const int64_t end = rows * (slice + 1) / slices;
         for (int64_t r = rows * slice / slices; r < end;) {
             const int64_t at = (block * rows + r) * width;
-            r += depthwise_rows(depthwise, row, output + at, epilogue->residual ? epilogue->residual + at : NULL,
-                                r / height, r % height, end - r);
+            const float *residual = epilogue->residual ? epilogue->residual + at : NULL;
+            if (depthwise->copy[0]) {
+                depthwise_copied(depthwise, row, output + at, residual, scratch, r, end);
+                break;
+            }
+            r += depthwise_rows(depthwise, row, output + at, residual, r / height, r % height, end - r);
         }
     }
 }
