@@ -3,7 +3,8 @@
  *
  * A map is a channel block (a vector per pixel) or, in plain layout, one channel (a float per pixel);
  * the walk over windows is the same code on either type. A window is cut to the map once per axis, if it
- * leaves it at all, so the inner loops ask nothing. Averages: the taps in ascending order, of a large window in tallies
+ * leaves it at all, so the inner loops ask nothing. Of a block, pixels side by side whose windows lie within their row
+ * are computed together. Averages: the taps in ascending order, of a large window in tallies
  * (accumulate.h), divided by their number, which with count_include_pad counts the padding but not what a
  * ceil-mode window sees beyond it. Maxima keep NaN; an empty window gives -inf, or 0/0 for averages.
  */
@@ -46,33 +47,51 @@ INLINED struct sight sight_of(const struct pool_shape *shape, int axis, int64_t 
         .first = at + from * step, .n = to - from, .counted = padding ? counted_to - counted_from : to - from};
 }
 
+enum { POOL_PIXELS = 4 };
+
 enum window_kind { WINDOW_MAX, WINDOW_AVERAGE, WINDOW_LONG /* an average of many */ };
 
-INLINED vec pool_window(const struct pool_shape *shape, enum window_kind kind, int lanes, const float *map,
-                        const struct sight at[3])
+/* Some pixels side by side, their number a constant; `at` is the first one's, and the others see as many. They share
+ * no tap, but none waits for another's. */
+INLINED void pool_window(const struct pool_shape *shape, enum window_kind kind, int lanes, int pixels, const float *map,
+                         const struct sight at[3], vec *results)
 {
     const int64_t row = shape->in[2] * lanes, plane = shape->in[1] * row;
-    const int64_t step = shape->dilation[2] * lanes;
-    vec result = splat(kind == WINDOW_MAX ? -INFINITY : 0);
+    const int64_t step = shape->dilation[2] * lanes, pixel_step = shape->stride[2] * lanes;
+    vec result[POOL_PIXELS];
     struct tally sum = {.n = 0};
+    UNROLL
+    for (int p = 0; p < pixels; p++)
+        result[p] = splat(kind == WINDOW_MAX ? -INFINITY : 0);
     for (int64_t d = 0; d < at[0].n; d++)
         for (int64_t h = 0; h < at[1].n; h++) {
             const float *x = map + (at[0].first + d * shape->dilation[0]) * plane +
                              (at[1].first + h * shape->dilation[1]) * row + at[2].first * lanes;
             for (int64_t w = 0; w < at[2].n; w++, x += step) {
-                vec v = lanes == 1 ? splat(*x) : load(x);
-                if (kind == WINDOW_LONG)
-                    tally_add(&sum, v);
-                else
-                    result = kind == WINDOW_AVERAGE ? result + v : maximum(result, v);
+                UNROLL
+                for (int p = 0; p < pixels; p++) {
+                    const float *tap = x + p * pixel_step;
+                    const vec v = lanes == 1 ? splat(*tap) : load(tap);
+                    if (kind == WINDOW_LONG)
+                        tally_add(&sum, v);
+                    else
+                        result[p] = kind == WINDOW_AVERAGE ? result[p] + v : maximum(v, result[p]);
+                }
             }
         }
-    if (kind == WINDOW_MAX)
-        return result;
     if (kind == WINDOW_LONG)
-        result = narrowed(tally_sum(&sum));
-    const int64_t counted = at[0].counted * at[1].counted * at[2].counted;
-    return result / splat((float)counted);
+        result[0] = narrowed(tally_sum(&sum));
+    const vec counted = splat((float)(at[0].counted * at[1].counted * at[2].counted));
+    UNROLL
+    for (int p = 0; p < pixels; p++)
+        results[p] = kind == WINDOW_MAX ? result[p] : result[p] / counted;
+}
+
+/* Does the window of pixel w lie within its row? */
+INLINED bool sees_all(const struct pool_shape *shape, int64_t w)
+{
+    const int64_t at = w * shape->stride[2] - shape->pad[2];
+    return at >= 0 && at + (shape->kernel[2] - 1) * shape->dilation[2] < shape->in[2];
 }
 
 /* Output rows [from, to) of all maps. */
@@ -86,13 +105,23 @@ INLINED void pool_rows(const struct pool_shape *shape, enum window_kind kind, in
     float *y = output + from * width * lanes;
     for (int64_t row = from; row < to; row++) {
         struct sight at[3] = {sight_of(shape, 0, d), sight_of(shape, 1, h)};
-        for (int64_t w = 0; w < width; w++, y += lanes) {
+        for (int64_t w = 0, n; w < width; w += n) {
+            const int64_t last = w + POOL_PIXELS - 1;
+            const bool many =
+                lanes > 1 && kind != WINDOW_LONG && last < width && sees_all(shape, w) && sees_all(shape, last);
+            vec results[POOL_PIXELS];
             at[2] = sight_of(shape, 2, w);
-            vec result = pool_window(shape, kind, lanes, map, at);
-            if (lanes == 1)
-                *y = result[0];
+            n = many ? POOL_PIXELS : 1;
+            if (many)
+                pool_window(shape, kind, lanes, POOL_PIXELS, map, at, results);
             else
-                store(y, result);
+                pool_window(shape, kind, lanes, 1, map, at, results);
+            for (int64_t p = 0; p < n; p++, y += lanes) {
+                if (lanes == 1)
+                    *y = results[p][0];
+                else
+                    store(y, results[p]);
+            }
         }
         if (++h < shape->out[1])
             continue;
