@@ -389,16 +389,62 @@ static uint64_t integer_power(uint64_t base, int64_t exponent, bool exponent_neg
     }
 TYPES_INTEGER(INTEGER_LOOP)
 
-#define COMPARE_LOOP(dtype, T)                                                                                         \
-    static void compare_##T(int op, uint8_t *y, const T *a, const T *b, int64_t n, int64_t step_a, int64_t step_b)     \
-    {                                                                                                                  \
+/* The same comparison of q with p. */
+static int turned(int op)
+{
+    switch (op) {
+    case LESS:
+        return GREATER;
+    case GREATER:
+        return LESS;
+    case LESS_EQUAL:
+        return GREATER_EQUAL;
+    case GREATER_EQUAL:
+        return LESS_EQUAL;
+    default:
+        return op;
+    }
+}
+
+/* Each of both, or one p with all of b: loops of their own, which a compiler can turn into vectors. */
+#define COMPARED(T, expression)                                                                                        \
+    if (step_a)                                                                                                        \
         for (int64_t i = 0; i < n; i++) {                                                                              \
-            T p = a[i * step_a], q = b[i * step_b];                                                                    \
-            y[i] = op == EQUAL        ? p == q                                                                         \
-                   : op == LESS       ? p < q                                                                          \
-                   : op == GREATER    ? p > q                                                                          \
-                   : op == LESS_EQUAL ? p <= q                                                                         \
-                                      : p >= q;                                                                        \
+            const T p = a[i], q = b[i];                                                                                \
+            y[i] = expression;                                                                                         \
+        }                                                                                                              \
+    else                                                                                                               \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const T p = first, q = b[i];                                                                               \
+            y[i] = expression;                                                                                         \
+        }                                                                                                              \
+    break;
+
+#define COMPARE_LOOP(dtype, T)                                                                                         \
+    static void compare_##T(int op, uint8_t *restrict y, const T *a, const T *b, int64_t n, int64_t step_a,            \
+                            int64_t step_b)                                                                            \
+    {                                                                                                                  \
+        if (n > 0 && step_a == step_b && step_a == 0) { /* both repeat */                                              \
+            compare_##T(op, y, a, b, 1, 1, 1);                                                                         \
+            memset(y, y[0], (size_t)n);                                                                                \
+            return;                                                                                                    \
+        }                                                                                                              \
+        if (step_b == 0) {                                                                                             \
+            compare_##T(turned(op), y, b, a, n, 0, 1);                                                                 \
+            return;                                                                                                    \
+        }                                                                                                              \
+        const T first = n > 0 ? *a : 0;                                                                                \
+        switch (op) {                                                                                                  \
+        case EQUAL:                                                                                                    \
+            COMPARED(T, p == q)                                                                                        \
+        case LESS:                                                                                                     \
+            COMPARED(T, p < q)                                                                                         \
+        case GREATER:                                                                                                  \
+            COMPARED(T, p > q)                                                                                         \
+        case LESS_EQUAL:                                                                                               \
+            COMPARED(T, p <= q)                                                                                        \
+        default:                                                                                                       \
+            COMPARED(T, p >= q)                                                                                        \
         }                                                                                                              \
     }
 TYPES_NUMBER(COMPARE_LOOP)

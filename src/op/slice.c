@@ -106,10 +106,32 @@ struct rows {
     int64_t parts;          /* that a row is copied in */
 };
 
+/* Rows of an element or two: each is one instruction, where a call would cost more than it copies. */
+static bool copy_words(const struct rows *rows, int64_t from, int64_t to)
+{
+    switch (rows->n_bytes) {
+#define CASE(BYTES)                                                                                                    \
+    case BYTES:                                                                                                        \
+        for (int64_t i = from; i < to; i++)                                                                            \
+            memcpy(rows->y + i * rows->y_step, rows->x + i * rows->x_step, BYTES);                                     \
+        return true;
+        CASE(1)
+        CASE(2)
+        CASE(4)
+        CASE(8)
+        CASE(16)
+#undef CASE
+    default:
+        return false;
+    }
+}
+
 static void copy_rows(void *arg, int64_t from, int64_t to, int member)
 {
     (void)member;
     const struct rows *rows = arg;
+    if (copy_words(rows, from, to))
+        return;
     int64_t row = from / rows->parts, at = from % rows->parts * PART_BYTES;
     for (int64_t i = from; i < to; i++) {
         int64_t n = rows->n_bytes - at < PART_BYTES ? rows->n_bytes - at : PART_BYTES;
