@@ -333,12 +333,13 @@ static size_t drain_limit(const struct exchange *exchange)
     return arena_multiply(exchange->site->settings->max_body_bytes, DRAIN, &limit) ? limit : SIZE_MAX;
 }
 
-static bool key_known(const struct exchange *exchange)
+/* Scopes of the key that it shows, of all where none is asked for. */
+static unsigned scopes_shown(const struct exchange *exchange)
 {
     const struct framing *headers = &exchange->headers;
     const struct keys *keys = &exchange->site->keys;
     if (keys->n == 0)
-        return true;
+        return KEYS_ALL;
     static const char scheme[] = "Bearer ";
     struct bytes bearer = headers->authorization;
     size_t n = sizeof scheme - 1;
@@ -346,7 +347,7 @@ static bool key_known(const struct exchange *exchange)
         bearer.at += n;
         return keys_match(keys, bearer);
     }
-    return headers->api_key.at && keys_match(keys, headers->api_key);
+    return headers->api_key.at ? keys_match(keys, headers->api_key) : 0;
 }
 
 /* Takes the base path off, where it is there. */
@@ -382,8 +383,13 @@ static bool refused_early(struct exchange *exchange, struct percept_err *err)
     return exchange->early;
 }
 
-static void refuse_key(struct exchange *exchange)
+static void refuse_key(struct exchange *exchange, unsigned scopes)
 {
+    if (scopes) {
+        const char *needed = keys_scope_name(exchange->route->scope);
+        exchange_refuse(exchange, ERR_FORBIDDEN, "this API key is not for that: the scope '%s' is needed", needed);
+        return;
+    }
     exchange_add_header(exchange, "WWW-Authenticate", "Bearer realm=\"perceptd\"");
     exchange_refuse(exchange, ERR_UNAUTHORIZED,
                     "an API key is needed: send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'");
@@ -446,6 +452,17 @@ static bool find_label(struct exchange *exchange, const char *label, struct perc
     return served;
 }
 
+/* Whoever asks for what is not there shows some key first. */
+static bool refused_key(struct exchange *exchange)
+{
+    const unsigned needed = exchange->route ? exchange->route->scope : KEYS_ALL;
+    const unsigned scopes = needed ? scopes_shown(exchange) : KEYS_ALL;
+    if (scopes & needed || !needed)
+        return false;
+    refuse_key(exchange, scopes);
+    return true;
+}
+
 void exchange_judge(struct exchange *exchange, const char *method)
 {
     struct percept_err err = {0};
@@ -470,8 +487,8 @@ void exchange_judge(struct exchange *exchange, const char *method)
     exchange->version = found.version;
     if (options && found.allow)
         answer_options(exchange, found.allow);
-    else if (!(found.route && found.route->flags & ROUTE_OPEN) && !key_known(exchange))
-        refuse_key(exchange);
+    else if (refused_key(exchange))
+        return;
     else if (!found.route)
         refuse_route(exchange, &found);
     else if (found.route->flags & ROUTE_ADMIN && !exchange->site->settings->admin)

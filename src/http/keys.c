@@ -12,6 +12,23 @@
 #include "base/file.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
+#define DIGEST "sha256:"
+
+static const struct {
+    const char *name;
+    unsigned scope;
+} scopes[] = {{"infer", KEYS_INFER}, {"read", KEYS_READ}, {"admin", KEYS_ADMIN}};
+
+#define N_SCOPES (sizeof scopes / sizeof *scopes)
+
+static struct bytes trimmed(struct bytes line)
+{
+    while (line.at < line.end && (*line.at == ' ' || *line.at == '\t'))
+        line.at++;
+    while (line.at < line.end && (line.end[-1] == ' ' || line.end[-1] == '\t' || line.end[-1] == '\r'))
+        line.end--;
+    return line;
+}
 
 /* The next line without its end and its blanks. */
 static struct bytes next_line(struct bytes *rest)
@@ -19,11 +36,7 @@ static struct bytes next_line(struct bytes *rest)
     const uint8_t *end = memchr(rest->at, '\n', bytes_size(*rest));
     struct bytes line = {rest->at, end ? end : rest->end};
     rest->at = end ? end + 1 : rest->end;
-    while (line.at < line.end && (*line.at == ' ' || *line.at == '\t'))
-        line.at++;
-    while (line.at < line.end && (line.end[-1] == ' ' || line.end[-1] == '\t' || line.end[-1] == '\r'))
-        line.end--;
-    return line;
+    return trimmed(line);
 }
 
 static bool is_key(struct bytes line)
@@ -39,20 +52,75 @@ static bool printable(struct bytes line)
     return true;
 }
 
-static bool digest_lines(struct bytes rest, const char *path, struct keys *keys, struct percept_err *err)
+static unsigned scope_of(struct bytes word)
+{
+    for (size_t i = 0; i < N_SCOPES; i++)
+        if (bytes_is(word, scopes[i].name))
+            return scopes[i].scope;
+    return 0;
+}
+
+/* Names with commas, and blanks if one likes, between; 0 where one is none. */
+static unsigned read_scopes(struct bytes names)
+{
+    unsigned all = 0;
+    while (names.at < names.end) {
+        const uint8_t *comma = memchr(names.at, ',', bytes_size(names));
+        struct bytes name = trimmed((struct bytes){names.at, comma ? comma : names.end});
+        const unsigned scope = scope_of(name);
+        if (!scope || comma + 1 == names.end)
+            return 0;
+        all |= scope;
+        names.at = comma ? comma + 1 : names.end;
+    }
+    return all;
+}
+
+static int hex_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+static bool read_digest(struct bytes hex, uint8_t digest[SHA256_BYTES])
+{
+    if (bytes_size(hex) != 2 * SHA256_BYTES)
+        return false;
+    for (int i = 0; i < SHA256_BYTES; i++) {
+        const int high = hex_digit(hex.at[2 * i]), low = hex_digit(hex.at[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        digest[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static const char *read_key(struct bytes line, struct key *key)
+{
+    struct bytes word = line;
+    while (word.at < word.end && *word.at != ' ' && *word.at != '\t')
+        word.at++;
+    word = (struct bytes){line.at, word.at};
+    if (!printable(word))
+        return "an API key is one word of printable ASCII characters";
+    key->scopes = word.end == line.end ? KEYS_ALL : read_scopes(trimmed((struct bytes){word.end, line.end}));
+    if (!key->scopes)
+        return "behind the key come its scopes, with commas between: infer, read, admin";
+    if (!bytes_begin_text(word, DIGEST))
+        sha256(word, key->digest);
+    else if (!read_digest((struct bytes){word.at + strlen(DIGEST), word.end}, key->digest))
+        return "behind 'sha256:' come 64 hexadecimal digits";
+    return NULL;
+}
+
+static bool read_lines(struct bytes rest, const char *path, struct keys *keys, struct percept_err *err)
 {
     for (int line_number = 1; rest.at < rest.end; line_number++) {
         struct bytes line = next_line(&rest);
-        if (!is_key(line))
-            continue;
-        if (!printable(line))
-            return err_set(err, ERR_CONFIG, "'%s', line %d: an API key is one word of printable ASCII characters", path,
-                           line_number);
-        sha256(line, keys->digests[keys->n++]);
+        const char *wrong = is_key(line) ? read_key(line, &keys->at[keys->n++]) : NULL;
+        if (wrong)
+            return err_set(err, ERR_CONFIG, "'%s', line %d: %s", path, line_number, wrong);
     }
-    if (keys->n == 0)
-        return err_set(err, ERR_CONFIG, "'%s' holds no API key; write one per line", path);
-    return true;
+    return keys->n > 0 || err_set(err, ERR_CONFIG, "'%s' holds no API key; write one per line", path);
 }
 
 static bool read_text(struct bytes text, const char *path, struct keys *keys, struct percept_err *err)
@@ -60,10 +128,10 @@ static bool read_text(struct bytes text, const char *path, struct keys *keys, st
     size_t n = 0;
     for (struct bytes rest = text; rest.at < rest.end;)
         n += is_key(next_line(&rest));
-    struct keys fresh = {.digests = arena_buffer((n + 1) * SHA256_BYTES)};
-    if (!fresh.digests)
-        return err_memory(err, "API keys", n * SHA256_BYTES);
-    if (!digest_lines(text, path, &fresh, err)) {
+    struct keys fresh = {.at = arena_buffer((n + 1) * sizeof *fresh.at)};
+    if (!fresh.at)
+        return err_memory(err, "API keys", n * sizeof *fresh.at);
+    if (!read_lines(text, path, &fresh, err)) {
         keys_free(&fresh);
         return false;
     }
@@ -86,22 +154,30 @@ bool keys_read(const char *path, struct keys *keys, struct percept_err *err)
     return read;
 }
 
-bool keys_match(const struct keys *keys, struct bytes shown)
+unsigned keys_match(const struct keys *keys, struct bytes shown)
 {
     uint8_t digest[SHA256_BYTES];
     sha256(shown, digest);
-    unsigned matches = 0;
+    unsigned granted = 0;
     for (int i = 0; i < keys->n; i++) {
         unsigned difference = 0;
         for (int j = 0; j < SHA256_BYTES; j++)
-            difference |= (unsigned)(digest[j] ^ keys->digests[i][j]);
-        matches += (difference - 1) >> 31; /* 1 when there is no difference */
+            difference |= (unsigned)(digest[j] ^ keys->at[i].digest[j]);
+        granted |= keys->at[i].scopes & (0 - ((difference - 1) >> 31)); /* all of them when there is no difference */
     }
-    return matches != 0;
+    return granted;
 }
 
 void keys_free(struct keys *keys)
 {
-    arena_buffer_free(keys->digests);
+    arena_buffer_free(keys->at);
     *keys = (struct keys){0};
+}
+
+const char *keys_scope_name(unsigned scope)
+{
+    for (size_t i = 0; i < N_SCOPES; i++)
+        if (scopes[i].scope == scope)
+            return scopes[i].name;
+    return "";
 }

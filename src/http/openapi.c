@@ -251,7 +251,7 @@ static void add_operation(struct text *text, const struct path *path)
     text_printf(text, "\"%s\":{\"summary\":", method_name(path->route->method));
     text_json(text, operation.summary);
     add_parameters(text, path->text);
-    if (path->route->flags & ROUTE_OPEN)
+    if (!path->route->scope)
         text_add(text, ",\"security\":[]");
     if (operation.request) {
         text_add(text, ",\"requestBody\":{");

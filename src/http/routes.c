@@ -19,7 +19,7 @@
 #include <string.h>
 
 static const struct route routes[] = {
-#define R(method, pattern, handle, judge, flags) {#method, pattern, handle, judge, flags},
+#define R(method, pattern, handle, judge, scope, flags) {#method, pattern, handle, judge, KEYS_##scope, flags},
 #include "http/routes.def"
 #undef R
 };

@@ -14,18 +14,18 @@
 #define HTTP_ROUTES_H
 
 #include "base/arena.h"
+#include "http/keys.h"
 #include "percept.h"
 
 struct exchange;
 
 enum route_flags {
     ROUTE_PLAIN = 0,
-    ROUTE_OPEN = 1,    /* needs no API key */
-    ROUTE_ADMIN = 2,   /* changes the server: 403 without --admin */
-    ROUTE_VITAL = 4,   /* answered also to those for whom there is no place */
-    ROUTE_CODED = 8,   /* its body may come compressed */
-    ROUTE_REGION = 16, /* NAME is no model's but a client's own: any text */
-    ROUTE_V1 = 32,     /* V1's bodies and statuses */
+    ROUTE_ADMIN = 1,  /* changes the server: 403 without --admin */
+    ROUTE_VITAL = 2,  /* answered also to those for whom there is no place */
+    ROUTE_CODED = 4,  /* its body may come compressed */
+    ROUTE_REGION = 8, /* NAME is no model's but a client's own: any text */
+    ROUTE_V1 = 16,    /* V1's bodies and statuses */
 };
 
 struct route {
@@ -33,6 +33,7 @@ struct route {
     const char *pattern;
     void (*handle)(struct exchange *exchange);
     void (*judge)(struct exchange *exchange); /* by the head alone: refuses, or does nothing */
+    unsigned scope;                           /* of API keys that may use it; 0: it needs none */
     unsigned flags;
 };
 
@@ -55,7 +56,7 @@ const struct route *routes_row(int i);
 void routes_print(void (*line)(void *user, const char *text), void *user);
 
 /* The handlers, one declaration per row, and what judges before a body is asked for. */
-#define R(method, pattern, handle, judge, flags) void handle(struct exchange *exchange);
+#define R(method, pattern, handle, judge, scope, flags) void handle(struct exchange *exchange);
 #include "http/routes.def"
 #undef R
 void v2_infer_judge(struct exchange *exchange);

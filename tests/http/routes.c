@@ -185,15 +185,19 @@ END_TEST
 START_TEST(only_health_is_open_and_only_the_repository_changes_the_server)
 {
     find("GET", "/v2/health/live");
-    ck_assert_uint_eq(found.route->flags, ROUTE_OPEN | ROUTE_VITAL);
+    ck_assert_uint_eq(found.route->flags, ROUTE_VITAL);
+    ck_assert_uint_eq(found.route->scope, KEYS_NONE);
     find("GET", "/v2/health/ready");
-    ck_assert_uint_eq(found.route->flags, ROUTE_OPEN | ROUTE_VITAL);
+    ck_assert_uint_eq(found.route->flags, ROUTE_VITAL);
+    ck_assert_uint_eq(found.route->scope, KEYS_NONE);
     find("GET", "/metrics");
     ck_assert_uint_eq(found.route->flags, ROUTE_VITAL);
+    ck_assert_uint_eq(found.route->scope, KEYS_READ);
     find("GET", "/v2/models");
     ck_assert_uint_eq(found.route->flags, ROUTE_PLAIN);
     find("POST", "/v2/models/a/infer");
     ck_assert_uint_eq(found.route->flags, ROUTE_CODED);
+    ck_assert_uint_eq(found.route->scope, KEYS_INFER);
     find("POST", "/v2/logging");
     ck_assert_uint_eq(found.route->flags, ROUTE_ADMIN);
     find("POST", "/v2/repository/models/a/unload");
