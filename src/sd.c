@@ -103,3 +103,17 @@ int sd_sockets(void)
         return 0;
     return n < 1024 ? (int)n : 0;
 }
+
+bool sd_socket_name(int i, char *name, size_t n_bytes)
+{
+    const char *at = getenv("LISTEN_FDNAMES");
+    for (; at && i > 0; i--)
+        at = (at = strchr(at, ':')) ? at + 1 : NULL;
+    const size_t n = at ? strcspn(at, ":") : 0;
+    *name = '\0';
+    if (n >= n_bytes)
+        return false;
+    memcpy(name, at ? at : "", n);
+    name[n] = '\0';
+    return true;
+}

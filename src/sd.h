@@ -7,6 +7,7 @@
 #define SD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Sends "READY=1\nSTATUS=..." to $NOTIFY_SOCKET. False when nobody wants to know or it failed. */
@@ -25,5 +26,8 @@ int64_t sd_watchdog_us(void);
 /* Sockets that were passed to this process; the first is SD_FIRST_FD. */
 int sd_sockets(void);
 #define SD_FIRST_FD 3
+
+/* What the unit calls that one (FileDescriptorName=), "" where it has no name. False when that is longer. */
+bool sd_socket_name(int i, char *name, size_t n_bytes);
 
 #endif

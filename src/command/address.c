@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "http/framing.h"
+#include "http/place.h"
 
 #define UNIX "unix:"
 
@@ -65,7 +66,7 @@ static bool read_file_name(const char *listen, struct address *address, struct p
     return true;
 }
 
-bool address_read(const char *listen, int port, struct address *address, struct percept_err *err)
+static bool read_bare(const char *listen, int port, struct address *address, struct percept_err *err)
 {
     static const char *const loopback[] = {"", "*", "0.0.0.0", "localhost"};
     char host[64];
@@ -93,4 +94,10 @@ bool address_read(const char *listen, int port, struct address *address, struct 
     }
     *address = made;
     return true;
+}
+
+bool address_read(const char *listen, int port, struct address *address, struct percept_err *err)
+{
+    struct place place;
+    return place_read(listen, &place, err) && read_bare(place.address, port, address, err);
 }

@@ -42,6 +42,7 @@
 #include "command/limits.h"
 #include "command/welcome.h"
 #include "http/listen.h"
+#include "http/place.h"
 #include "http/server.h"
 #include "http/site.h"
 #include "serve/repository.h"
@@ -426,6 +427,19 @@ static void explain_address(struct percept_err *err)
     }
 }
 
+/* A name that reads as what may stand behind '+' in --listen does so; any other (systemd's default is the unit's) says
+ * nothing. */
+static const char *passed_place(struct arena *arena, int i)
+{
+    struct place place;
+    struct percept_err err;
+    char name[PLACE_BYTES];
+    const int fd = SD_FIRST_FD + i;
+    const char *plain = arena_printf(arena, "fd:%d", fd);
+    const char *named = sd_socket_name(i, name, sizeof name) ? arena_printf(arena, "fd:%d+%s", fd, name) : NULL;
+    return named && place_read(named, &place, &err) ? named : plain;
+}
+
 /* What systemd has passed, else what was asked for. */
 static bool choose_places(struct serving *serving, struct percept_err *err)
 {
@@ -439,7 +453,7 @@ static bool choose_places(struct serving *serving, struct percept_err *err)
     if (!places)
         return err_memory(err, "the listening sockets", (size_t)n_passed * sizeof *places);
     for (int i = 0; i < n_passed; i++) {
-        places[i] = arena_printf(&serving->arena, "fd:%d", SD_FIRST_FD + i);
+        places[i] = passed_place(&serving->arena, i);
         if (!places[i])
             return err_memory(err, "the listening sockets", sizeof *places);
     }
@@ -458,14 +472,25 @@ static const char *shown(struct serving *serving, int i, bool url)
     if (port && address_read(listen_passed(place) ? "127.0.0.1:0" : place, port, &address, NULL))
         return arena_printf(arena, "http://%s", address.text);
     if (url && strncmp(place, "unix:", 5) == 0)
-        return arena_printf(arena, "--unix-socket '%s' http://localhost", place + 5);
+        return arena_printf(arena, "--unix-socket '%.*s' http://localhost", (int)strcspn(place + 5, "+"), place + 5);
     return place;
+}
+
+/* The first that is not for operators alone. */
+static int first_for_all(const struct serving *serving)
+{
+    struct place place;
+    struct percept_err err;
+    for (int i = 0; i < serving->n_places; i++)
+        if (place_read(serving->places[i], &place, &err) && !place.ops)
+            return i;
+    return 0;
 }
 
 static bool name_places(struct serving *serving, struct percept_err *err)
 {
     serving->where = shown(serving, 0, false);
-    serving->url = shown(serving, 0, true);
+    serving->url = shown(serving, first_for_all(serving), true);
     for (int i = 1; i < serving->n_places && serving->where; i++) {
         const char *place = shown(serving, i, false);
         serving->where = place ? arena_printf(&serving->arena, "%s, %s", serving->where, place) : NULL;
@@ -580,10 +605,12 @@ int serve_command(const struct options *options)
 static bool places_are_places(const struct options_list *listen, struct percept_err *err)
 {
     struct address address;
+    struct place place;
     int fd;
     for (int i = 0; i < listen->n; i++)
-        if (listen_passed(listen->at[i]) ? !listen_descriptor(listen->at[i], &fd, err)
-                                         : !address_read(listen->at[i], 0, &address, err))
+        if (!place_read(listen->at[i], &place, err) ||
+            (listen_passed(place.address) ? !listen_descriptor(place.address, &fd, err)
+                                          : !address_read(place.address, 0, &address, err)))
             return false;
     return true;
 }

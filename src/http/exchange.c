@@ -410,9 +410,19 @@ static void answer_options(struct exchange *exchange, const char *methods)
     exchange_reply(exchange, 204, NULL, (struct bytes){0});
 }
 
+/* A door of its own for those who look after the server has nothing else. */
+static bool is_elsewhere(const struct exchange *exchange)
+{
+    return exchange->ops && !(exchange->route && exchange->route->flags & ROUTE_VITAL);
+}
+
 static void refuse_route(struct exchange *exchange, const struct routes_found *found)
 {
-    if (found->allow) {
+    if (is_elsewhere(exchange)) {
+        exchange_refuse(
+            exchange, ERR_NOT_FOUND,
+            "Not Found: here are /v2/health/live, /v2/health/ready and /metrics; the rest is at another door");
+    } else if (found->allow) {
         exchange_add_header(exchange, "Allow", found->allow);
         exchange_refuse(exchange, ERR_METHOD, "Method Not Allowed: this path takes %s", found->allow);
     } else if (found->err.code)
@@ -489,7 +499,7 @@ void exchange_judge(struct exchange *exchange, const char *method)
         answer_options(exchange, found.allow);
     else if (refused_key(exchange))
         return;
-    else if (!found.route)
+    else if (!found.route || is_elsewhere(exchange))
         refuse_route(exchange, &found);
     else if (found.route->flags & ROUTE_ADMIN && !exchange->site->settings->admin)
         exchange_refuse(exchange, ERR_FORBIDDEN,

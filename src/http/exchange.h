@@ -117,6 +117,7 @@ struct exchange {
     int64_t retry_s; /* after which a 503 may be tried again; 0: at once, which is a second */
     int n_headers;
     struct exchange_reply_header reply_headers[EXCHANGE_HEADERS];
+    bool ops;     /* it came by a door for health and /metrics alone */
     bool crowded; /* its connection has no place of its own; ends after the reply */
     bool early;   /* reply before the body has come; the connection ends */
     bool closing; /* the connection ends after the reply */

@@ -34,7 +34,6 @@
 #include <unistd.h>
 
 #define UNIX "unix:"
-#define UNIX_MODE 0660
 #define TCP_FLAGS 13 /* where they are in a segment, and the one that asks for a connection */
 #define TCP_SYN 2
 #define BACKLOG 4096 /* as the kernel allows: who finds it full knocks again a second later */
@@ -73,7 +72,7 @@ static bool open_passed(struct listener *listener, struct percept_err *err)
     int fd;
     int listening = 0;
     socklen_t n_bytes = sizeof listening;
-    if (!listen_descriptor(where, &fd, err))
+    if (!listen_descriptor(listener->place.address, &fd, err))
         return false;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n_bytes) != 0 || !listening)
         return refuse(where, err, "that descriptor is no listening socket");
@@ -165,14 +164,15 @@ static bool bind_file(int fd, const struct sockaddr_un *address)
 
 static bool open_file(struct listener *listener, struct percept_err *err)
 {
-    const char *where = listener->where, *path = where + strlen(UNIX);
+    const char *where = listener->where, *path = listener->place.address + strlen(UNIX);
+    const mode_t mode = listener->place.mode;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat file;
     if (path[0] != '/' || strlen(path) >= sizeof address.sun_path)
         return refuse(where, err, "after 'unix:' comes an absolute path of at most 107 bytes");
     memcpy(address.sun_path, path, strlen(path));
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener->fd < 0 || fchmod(listener->fd, UNIX_MODE) != 0 || !bind_file(listener->fd, &address) ||
+    if (listener->fd < 0 || fchmod(listener->fd, mode) != 0 || !bind_file(listener->fd, &address) ||
         listen(listener->fd, BACKLOG) != 0)
         return errno != EADDRINUSE
                    ? failed(where, err)
@@ -182,7 +182,7 @@ static bool open_file(struct listener *listener, struct percept_err *err)
         listener->device = file.st_dev;
         listener->inode = file.st_ino;
     }
-    return chmod(path, UNIX_MODE) == 0 || failed(where, err);
+    return chmod(path, mode) == 0 || failed(where, err);
 }
 
 static void remove_file(struct listener *listener)
@@ -211,7 +211,7 @@ static bool open_address(struct listener *listener, struct percept_err *err)
 {
     union address address;
     bool all;
-    if (!parse(listener->where, &address, &all))
+    if (!parse(listener->place.address, &address, &all))
         return refuse(listener->where, err, "that is no address");
     listener->fd = open_socket(&address, all);
     if (listener->fd < 0 && all && errno == EAFNOSUPPORT) {
@@ -232,6 +232,8 @@ bool listen_passed(const char *where)
 bool listen_open(const char *where, struct listener *listener, struct percept_err *err)
 {
     *listener = (struct listener){.where = where, .fd = -1};
+    if (!place_read(where, &listener->place, err))
+        return false;
     bool opened = listen_passed(where)                      ? open_passed(listener, err)
                   : strncmp(where, UNIX, strlen(UNIX)) == 0 ? open_file(listener, err)
                                                             : open_address(listener, err);

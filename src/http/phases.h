@@ -25,6 +25,7 @@
 #include "http/receive.h"
 
 struct exchange;
+struct origin;
 
 enum phase {
     PHASE_HEADER, /* connected, or its head is coming */
@@ -40,6 +41,7 @@ enum phase {
 struct connection {
     struct connection *before, *after; /* in its phase */
     struct exchange *exchange;         /* NULL: it has no request, or not its first line */
+    const struct origin *origin;       /* server.c's */
     uint64_t since_ms;                 /* in this phase */
     uint64_t moved_ms;                 /* when its client last did something, as far as we know */
     uint64_t n_pumps;                  /* server.c's: when it last moved */

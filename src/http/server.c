@@ -62,6 +62,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -92,6 +93,20 @@ struct door {
     uv_poll_t poll;
     uint64_t quiet_ms; /* since when nobody waits at it, while it closes */
 };
+
+/* Whom a connection came from, and at which door: what microhttpd is told as its address, and gives back. It has
+ * room for no more than the largest address. */
+struct origin {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un file;
+    } from;
+    uint16_t door; /* its number */
+};
+
+_Static_assert(sizeof(struct origin) <= sizeof(struct sockaddr_storage), "microhttpd keeps no more");
 
 struct server {
     struct site site;
@@ -298,6 +313,11 @@ static void connection_refused(const union MHD_ConnectionInfo *info)
     shutdown(info->connect_fd, SHUT_RD);
 }
 
+static const struct origin *origin_of(struct MHD_Connection *mhd)
+{
+    return (const void *)MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+}
+
 static void connection_opened(struct server *server, struct MHD_Connection *mhd, void **context)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -307,6 +327,7 @@ static void connection_opened(struct server *server, struct MHD_Connection *mhd,
         return;
     }
     connection->fd = info->connect_fd;
+    connection->origin = origin_of(mhd);
     connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
     if (!receive_watch(connection->fd, &connection->receiver)) {
         arena_buffer_free(connection);
@@ -358,6 +379,11 @@ static struct bytes http_2_goodbye(void)
     return bytes_of(frames, sizeof frames - 1);
 }
 
+static const struct sockaddr *client_of(const struct connection *connection)
+{
+    return &connection->origin->from.any;
+}
+
 /* microhttpd knows nothing of this request. What is behind it is thrown away, as unread bytes would
  * turn our end into a reset. */
 static void refuse_malformed(struct server *server, const struct connection *connection)
@@ -365,10 +391,7 @@ static void refuse_malformed(struct server *server, const struct connection *con
     struct exchange *exchange = exchange_new(&server->site, "");
     if (!exchange)
         return;
-    struct sockaddr_storage address = {0};
-    socklen_t n_bytes = sizeof address;
-    getpeername(connection->fd, (struct sockaddr *)&address, &n_bytes);
-    access_begin(exchange, (struct sockaddr *)&address);
+    access_begin(exchange, client_of(connection));
     exchange_refuse(exchange, ERR_INVALID, "malformed request: %s", connection->receiver.stream.fault);
     struct bytes reply = connection->receiver.stream.http_2 ? http_2_goodbye() : exchange_written(exchange);
     recv(connection->fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT);
@@ -428,13 +451,13 @@ static enum MHD_Result on_head(struct server *server, struct exchange *exchange,
     if (connection->over)
         make_room(server, connection);
     exchange->crowded = connection->over;
+    exchange->ops = server->doors[connection->origin->door].listener.place.ops;
     if (!connection->receiver.stream.n_heads && !server->unjudged) {
         server->unjudged = true;
         log_warn("libmicrohttpd reads past us: bytes of requests are not judged", NULL);
     }
     exchange_read_headers(exchange, version);
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    access_begin(exchange, info ? info->client_addr : NULL);
+    access_begin(exchange, client_of(connection));
     exchange_judge(exchange, method);
     return exchange->early ? send_reply(server, exchange) : MHD_YES;
 }
@@ -606,14 +629,14 @@ static int n_held(const struct server *server)
 /* Takes in one of those whom the kernel has accepted. */
 static enum accepted take_in(struct server *server, struct door *door, unsigned most)
 {
-    struct sockaddr_storage address;
-    socklen_t n_bytes = sizeof address;
+    struct origin origin = {.door = (uint16_t)(door - server->doors)};
+    socklen_t n_bytes = sizeof origin.from;
     if ((unsigned)n_held(server) >= most)
         return NO_ROOM;
-    int fd = accept4(door->listener.fd, (struct sockaddr *)&address, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(door->listener.fd, &origin.from.any, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return errno == EAGAIN ? NOBODY_WAITS : errno == ECONNABORTED || errno == EINTR ? ACCEPTED : NO_ROOM;
-    MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, n_bytes); /* or closes it */
+    MHD_add_connection(server->daemon, fd, &origin.from.any, sizeof origin); /* or closes it */
     return ACCEPTED;
 }
 

@@ -112,6 +112,23 @@ START_TEST(sockets_are_ours_only_with_our_pid)
 }
 END_TEST
 
+START_TEST(a_socket_has_the_name_that_its_unit_says)
+{
+    static const char *const names[] = {"perceptd.socket", "", "ops+mode", "", ""};
+    char name[16];
+    setenv("LISTEN_FDNAMES", "perceptd.socket::ops+mode", 1);
+    for (int i = 0; i < 5; i++) {
+        ck_assert(sd_socket_name(i, name, sizeof name));
+        ck_assert_str_eq(name, names[i]);
+    }
+    ck_assert(!sd_socket_name(0, name, 15));
+    ck_assert_str_eq(name, "");
+    unsetenv("LISTEN_FDNAMES");
+    ck_assert(sd_socket_name(0, name, sizeof name));
+    ck_assert_str_eq(name, "");
+}
+END_TEST
+
 START_TEST(a_status_is_one_line)
 {
     char name[64], longer[700], got[600] = "";
@@ -173,6 +190,7 @@ Suite *command_sd_suite(void)
     tcase_add_test(tests, a_full_queue_does_not_wait);
     tcase_add_test(tests, nobody_listens_is_no_failure);
     tcase_add_test(tests, sockets_are_ours_only_with_our_pid);
+    tcase_add_test(tests, a_socket_has_the_name_that_its_unit_says);
     tcase_add_test(tests, a_status_is_one_line);
     tcase_add_test(tests, a_manager_looks_on_or_holds_our_socket);
     tcase_add_test(tests, the_watchdog_is_ours_only_with_our_pid_or_none);

@@ -108,6 +108,48 @@ START_TEST(all_places_serve_the_same)
 }
 END_TEST
 
+/* A door for those who look after the server, and a socket file for everybody. */
+START_TEST(a_place_may_have_a_mode_and_be_for_operators_alone)
+{
+    static const struct {
+        const char *method, *path;
+        int here, there;
+    } asked[] = {{"GET", "/v2/health/ready", 200, 200},
+                 {"GET", "/v2/health/live", 200, 200},
+                 {"GET", "/metrics", 200, 200},
+
+                 {"GET", "/v2", 404, 200},
+                 {"GET", "/", 404, 200},
+                 {"GET", "/v2/models", 404, 200},
+                 {"POST", "/v2/models/a/infer", 404, 404},
+                 {"POST", "/v2/logging", 404, 403},
+                 {"POST", "/metrics", 404, 405}};
+    struct stat file;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    places[0] = (struct place){.port = 0};
+    snprintf(places[0].path, sizeof places[0].path, "%s/ops", rig.folder);
+    places[1] = (struct place){.port = 0};
+    snprintf(places[1].path, sizeof places[1].path, "%s/socket", rig.folder);
+    free(rig_shell(NULL, "mkdir %s/none", rig.folder));
+    rig_start(&rig, "%s/none --ready-when-empty --listen 127.0.0.1:0 --listen unix:%s+ops,unix:%s+mode=0606",
+              rig.folder, places[0].path, places[1].path);
+    ck_assert(stat(places[0].path, &file) == 0 && (file.st_mode & 0777) == 0660);
+    ck_assert(stat(places[1].path, &file) == 0 && (file.st_mode & 0777) == 0606);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        for (int p = 0; p < 2; p++) {
+            struct reply reply = ask_at(&places[p], asked[i].method, asked[i].path, "");
+            ck_assert_msg(reply.status == (p ? asked[i].there : asked[i].here), "place %d, %s %s: %d", p,
+                          asked[i].method, asked[i].path, reply.status);
+            reply_free(&reply);
+        }
+    free(rig_shell(NULL, "%s --health --listen unix:%s+ops", getenv("PERCEPTD_BINARY"), places[0].path));
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
 /* The one that cannot be had is named, and what was opened before it is gone. */
 START_TEST(a_place_that_is_taken_is_named)
 {
@@ -252,8 +294,9 @@ static void start_with(const int *fds, int n)
 {
     char command[400];
     snprintf(command, sizeof command,
-             "LISTEN_FDS=%d LISTEN_PID=$$ exec %s serve %s/none --ready-when-empty --listen 127.0.0.1:1", n,
-             getenv("PERCEPTD_BINARY"), rig.folder);
+             "LISTEN_FDS=%d LISTEN_FDNAMES=perceptd.socket:ops LISTEN_PID=$$ exec %s serve %s/none --ready-when-empty "
+             "--listen 127.0.0.1:1",
+             n, getenv("PERCEPTD_BINARY"), rig.folder);
     rig.pid = fork();
     if (rig.pid)
         return;
@@ -291,6 +334,9 @@ START_TEST(all_sockets_that_systemd_passes_are_served)
             struct reply reply = ask_at(&passed[p], "GET", "/v2/health/live", "");
             ck_assert_msg(reply.status == 200, "round %d, socket %d: %d", round, p, reply.status);
             reply_free(&reply);
+            reply = ask_at(&passed[p], "GET", "/v2", "");
+            ck_assert_msg(reply.status == (p ? 404 : 200), "round %d, socket %d: %d", round, p, reply.status);
+            reply_free(&reply);
         }
         rig.port = passed[0].port;
         rig_ready(&rig);
@@ -312,6 +358,7 @@ Suite *daemon_doors_suite(void)
     TCase *tests = tcase_create("doors");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, all_places_serve_the_same);
+    tcase_add_test(tests, a_place_may_have_a_mode_and_be_for_operators_alone);
     tcase_add_test(tests, a_place_that_is_taken_is_named);
     tcase_add_test(tests, what_a_crash_left_is_replaced);
     tcase_add_test(tests, nobody_is_lost_while_the_doors_close);
