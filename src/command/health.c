@@ -1,6 +1,6 @@
 /*
- * health.c - `perceptd --health`: asks the daemon at the first --listen whether it is ready, and exits with 0
- * if so. For container health checks, where no other HTTP client is at hand. One request, two
+ * health.c - `perceptd --health`: asks the daemon at the first --listen without TLS whether it is ready, and exits
+ * with 0 if so. For container health checks, where no other HTTP client is at hand. One request, two
  * seconds at most, the answer's sentence on standard error when it is not 200.
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "command/address.h"
 #include "command/command.h"
+#include "http/place.h"
 
 #define PATIENCE_S 2
 #define ANSWER_BYTES 4096
@@ -58,12 +59,28 @@ static bool judge(const char *answer, const struct address *address, struct perc
     return err_set(err, ERR_UNAVAILABLE, "not ready: %.3s %.300s", answer + 9, body ? body + 4 : "");
 }
 
+/* The first of whose TLS nobody would have to be convinced. */
+static bool find_place(const struct options *options, struct address *address, struct percept_err *err)
+{
+    struct place place;
+    for (int i = 0; i < options->listen.n; i++) {
+        if (!place_read(options->listen.at[i], &place, err))
+            return false;
+        const bool is_file = strncmp(place.address, "unix:", 5) == 0;
+        if (!place_speaks_tls(&place, is_file, options->settings.tls_cert))
+            return address_read(place.address, 0, address, err);
+    }
+    return err_set(err, ERR_UNAVAILABLE,
+                   "TLS is spoken wherever the daemon listens; have it listen for this as well: --listen "
+                   "127.0.0.1:9090+ops+plain");
+}
+
 int health_command(const struct options *options)
 {
     struct percept_err err;
     struct address address;
     char answer[ANSWER_BYTES];
-    if (!address_read(options->listen.at[0], 0, &address, &err))
+    if (!find_place(options, &address, &err))
         return command_fail(&err);
     int fd = connect_to(&address, &err);
     if (fd < 0)

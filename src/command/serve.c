@@ -8,7 +8,7 @@
  * The doors open before models load, so that a port that is taken is told at once and probes get
  * answers. A second signal gives requests that still run a second to notice, a third does not wait
  * at all. SIGHUP is the same as SIGTERM where the terminal that we were started from is gone; where
- * somebody sends it all models and the keys are read again. Under nohup nobody listens to it. When
+ * somebody sends it all models, the keys and the certificate are read again. Under nohup nobody listens to it. When
  * every model has failed there is nothing to serve and we end with 1, unless more may come (--admin)
  * or an empty server was wanted.
  *
@@ -146,9 +146,11 @@ static void reload(struct serving *serving)
     char us[32];
     snprintf(us, sizeof us, "%lld", (long long)(loop_now_ns() / 1000));
     sd_tellf("RELOADING=1\nMONOTONIC_USEC=%s", us);
-    log_info("reading models and keys again", NULL);
+    log_info("reading models, keys and the certificate again", NULL);
     if (serving->server && !server_read_keys(serving->server, &err))
         log_error("the API keys stay as they were", "why", err.text, NULL);
+    if (serving->server)
+        server_read_certificate(serving->server);
     if (!repository_reload(serving->repository, on_reloaded, serving, &err))
         on_reloaded(serving, &err);
 }
@@ -470,7 +472,7 @@ static const char *shown(struct serving *serving, int i, bool url)
     const char *place = serving->places[i];
     int port = server_port(serving->server, i);
     if (port && address_read(listen_passed(place) ? "127.0.0.1:0" : place, port, &address, NULL))
-        return arena_printf(arena, "http://%s", address.text);
+        return arena_printf(arena, "http%s://%s", server_speaks_tls(serving->server, i) ? "s" : "", address.text);
     if (url && strncmp(place, "unix:", 5) == 0)
         return arena_printf(arena, "--unix-socket '%.*s' http://localhost", (int)strcspn(place + 5, "+"), place + 5);
     return place;

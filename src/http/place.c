@@ -35,8 +35,12 @@ static const char *read_word(struct bytes word, struct place *place)
 {
     if (bytes_is(word, "ops"))
         place->ops = true;
+    else if (bytes_is(word, "tls"))
+        place->tls = true;
+    else if (bytes_is(word, "plain"))
+        place->plain = true;
     else if (!bytes_begin_text(word, MODE))
-        return "that is none of the words that may stand behind '+': ops, mode=0660";
+        return "that is none of the words that may stand behind '+': tls, plain, ops, mode=0660";
     else if (!is_file(place))
         return "only a socket file (unix:/PATH) has a mode";
     else if (!read_mode((struct bytes){word.at + strlen(MODE), word.end}, &place->mode))
@@ -59,6 +63,13 @@ bool place_read(const char *text, struct place *place, struct percept_err *err)
                            wrong);
         n = 1 + bytes_size(word);
     }
+    if (made.tls && made.plain)
+        return err_set(err, ERR_CONFIG, "cannot listen on '%.200s': it is either tls or plain", text);
     *place = made;
     return true;
+}
+
+bool place_speaks_tls(const struct place *place, bool is_file, bool has_certificate)
+{
+    return place->tls || (has_certificate && !place->plain && !is_file);
 }

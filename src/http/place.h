@@ -21,8 +21,12 @@
 struct place {
     char address[PLACE_BYTES]; /* what listen.h opens */
     bool ops;                  /* health and /metrics, nothing else */
+    bool tls, plain;           /* what was said of TLS */
     mode_t mode;               /* of a socket file */
 };
+
+/* Is TLS spoken there? Where nothing was said: where there is a certificate, but not at socket files. */
+bool place_speaks_tls(const struct place *place, bool is_file, bool has_certificate);
 
 /* False with a sentence that names the wrong word. */
 bool place_read(const char *text, struct place *place, struct percept_err *err);

@@ -12,6 +12,8 @@
  * Doors. microhttpd has no listening socket: there may be several, so each is a uv_poll of ours, and
  * what comes in is accepted here and handed over (MHD_add_connection).
  *
+ * Where TLS is spoken microhttpd gets one end of a pair of sockets instead, behind which tls.c takes it off.
+ *
  * Deadlines. microhttpd's timeout is one of inactivity, which a byte a second defeats. Each
  * connection is in one phase (phases.h) with one limit. Past it a socket is shut down, never
  * closed: microhttpd then notices and closes it itself.
@@ -48,7 +50,9 @@
 #include "http/exchange.h"
 #include "http/listen.h"
 #include "http/phases.h"
+#include "http/certificate.h"
 #include "http/site.h"
+#include "http/tls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -76,6 +80,7 @@
 #define PAUSE_MS 300          /* and one between two requests: the next may be on its way */
 #define CONNECTION_POOL 32768 /* above that microhttpd maps and unmaps memory per connection */
 #define RESERVED_FDS 64       /* for models, regions and the loop itself */
+#define TLS_DESCRIPTORS 3     /* of a connection: the client's, and a pair */
 #define SPARE_PLACES 32       /* of microhttpd, above ours */
 #define CROWD (SPARE_PLACES / 2)
 #define DISCARD_BYTES (1 << 20)
@@ -86,11 +91,12 @@
 #define DOOR_LOOK_MS 10
 #define DOOR_PAUSE_MS 5 /* where a connection cannot be had, or not yet */
 #define ACCEPTS 16      /* from one door, before others have their turn */
-#define N_HANDLES 6     /* beside the doors' */
+#define N_HANDLES 7     /* beside the doors' */
 
 struct door {
     struct listener listener;
     uv_poll_t poll;
+    bool tls;          /* is spoken here */
     uint64_t quiet_ms; /* since when nobody waits at it, while it closes */
 };
 
@@ -116,12 +122,14 @@ struct server {
     struct door *doors;
     int n_doors;
     int watch; /* a descriptor, -1: none */
+    struct tls *tls;
+    int n_relayed; /* connections that it holds the other end of */
     unsigned most_connections;
     struct phases phases;
     uint64_t limits_ms[N_PHASES]; /* 0: none */
     uint64_t tick_ms, n_pumps;
 
-    uv_poll_t daemon_poll, watch_poll;
+    uv_poll_t daemon_poll, watch_poll, tls_poll;
     uv_timer_t daemon_timer, tick_timer, drain_timer, door_timer;
     uv_handle_t **handles;
     int n_handles, n_open_handles;
@@ -626,6 +634,31 @@ static int n_held(const struct server *server)
     return info ? (int)info->num_connections : INT_MAX;
 }
 
+/* The end of a pair behind which TLS is taken off; -1: there is none. */
+static int behind_tls(struct server *server, int fd)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
+        close(fd);
+        return -1;
+    }
+    if (!tls_take(server->tls, fd, pair[1])) {
+        close(pair[0]);
+        return -1;
+    }
+    server->n_relayed++;
+    return pair[0];
+}
+
+static void on_tls_poll(uv_poll_t *poll, int status, int events)
+{
+    struct server *server = poll->data;
+    (void)status, (void)events;
+    server->n_relayed -= tls_ended(server->tls);
+    if (server->site.draining)
+        loop_wake(server->loop);
+}
+
 /* Takes in one of those whom the kernel has accepted. */
 static enum accepted take_in(struct server *server, struct door *door, unsigned most)
 {
@@ -636,6 +669,8 @@ static enum accepted take_in(struct server *server, struct door *door, unsigned 
     int fd = accept4(door->listener.fd, &origin.from.any, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return errno == EAGAIN ? NOBODY_WAITS : errno == ECONNABORTED || errno == EINTR ? ACCEPTED : NO_ROOM;
+    if (door->tls && (fd = behind_tls(server, fd)) < 0)
+        return NO_ROOM;
     MHD_add_connection(server->daemon, fd, &origin.from.any, sizeof origin); /* or closes it */
     return ACCEPTED;
 }
@@ -698,7 +733,7 @@ static void on_message(void *user, const char *format, va_list args)
 }
 
 /* Descriptors are what runs out first: ask for all that we may have, keep some for models. */
-static unsigned connection_limit(int wanted)
+static unsigned connection_limit(int wanted, int each)
 {
     struct rlimit fds;
     if (getrlimit(RLIMIT_NOFILE, &fds) != 0)
@@ -707,9 +742,9 @@ static unsigned connection_limit(int wanted)
     setrlimit(RLIMIT_NOFILE, &fds);
     getrlimit(RLIMIT_NOFILE, &fds);
     const rlim_t kept = RESERVED_FDS + SPARE_PLACES;
-    if (fds.rlim_cur >= (rlim_t)wanted + kept)
+    if (fds.rlim_cur >= (rlim_t)wanted * (rlim_t)each + kept)
         return (unsigned)wanted;
-    rlim_t left = fds.rlim_cur > 2 * kept ? fds.rlim_cur - kept : RESERVED_FDS;
+    rlim_t left = (fds.rlim_cur > 2 * kept ? fds.rlim_cur - kept : RESERVED_FDS) / (rlim_t)each;
     char allowed[24];
     snprintf(allowed, sizeof allowed, "%lu", (unsigned long)left);
     log_warn("fewer connections than asked for, as descriptors are limited", "#connections", allowed, NULL);
@@ -719,7 +754,8 @@ static unsigned connection_limit(int wanted)
 static bool start_daemon(struct server *server, struct percept_err *err)
 {
     MHD_set_panic_func(on_panic, NULL);
-    server->most_connections = connection_limit(server->site.settings->max_connections);
+    server->most_connections =
+        connection_limit(server->site.settings->max_connections, server->tls ? TLS_DESCRIPTORS : 1);
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
         on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target,
@@ -756,6 +792,8 @@ static bool add_handles(struct server *server, struct percept_err *err)
     for (int i = 0; i < server->n_doors; i++)
         if (!add_poll(server, &server->doors[i].poll, server->doors[i].listener.fd, err))
             return false;
+    if (server->tls && !add_poll(server, &server->tls_poll, tls_ended_fd(server->tls), err))
+        return false;
     uv_timer_init(server->uv, &server->daemon_timer);
     uv_timer_init(server->uv, &server->tick_timer);
     uv_timer_init(server->uv, &server->drain_timer);
@@ -766,6 +804,8 @@ static bool add_handles(struct server *server, struct percept_err *err)
     add_handle(server, &server->door_timer);
     uv_poll_start(&server->daemon_poll, UV_READABLE, on_daemon_poll);
     uv_poll_start(&server->watch_poll, UV_READABLE, on_watch);
+    if (server->tls)
+        uv_poll_start(&server->tls_poll, UV_READABLE, on_tls_poll);
     watch_doors(server);
     loop_on_turn(server->loop, on_turn, server);
     return true;
@@ -787,6 +827,23 @@ static void set_limits(struct server *server)
     }
 }
 
+static bool speaks_tls(const struct server *server, const struct listener *listener)
+{
+    return place_speaks_tls(&listener->place, !listener->port, server->site.settings->tls_cert);
+}
+
+/* Where no door speaks it, wrong files are wrong all the same. */
+static bool open_tls(struct server *server, struct percept_err *err)
+{
+    bool spoken = false;
+    for (int i = 0; i < server->n_doors; i++)
+        spoken |= server->doors[i].tls;
+    if (!spoken)
+        return certificate_check(server->site.settings, err);
+    server->tls = tls_new(server->site.settings, err);
+    return server->tls;
+}
+
 static bool open_doors(struct server *server, const char *const *places, int n_places, struct percept_err *err)
 {
     server->doors = arena_buffer((size_t)n_places * sizeof *server->doors);
@@ -797,6 +854,7 @@ static bool open_doors(struct server *server, const char *const *places, int n_p
         if (!listen_open(places[i], &server->doors[i].listener, err))
             return false;
         server->n_doors++;
+        server->doors[i].tls = speaks_tls(server, &server->doors[i].listener);
         if (!server->site.port)
             server->site.port = server->doors[i].listener.port;
     }
@@ -805,7 +863,7 @@ static bool open_doors(struct server *server, const char *const *places, int n_p
 
 static bool set_up(struct server *server, const char *const *places, int n_places, struct percept_err *err)
 {
-    if (!site_open(&server->site, err) || !open_doors(server, places, n_places, err))
+    if (!site_open(&server->site, err) || !open_doors(server, places, n_places, err) || !open_tls(server, err))
         return false;
     server->watch = epoll_create1(EPOLL_CLOEXEC);
     if (server->watch < 0)
@@ -842,6 +900,17 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
     return server;
 }
 
+void server_read_certificate(struct server *server)
+{
+    if (server->tls)
+        tls_reload(server->tls);
+}
+
+bool server_speaks_tls(const struct server *server, int place)
+{
+    return server->doors[place].tls;
+}
+
 bool server_read_keys(struct server *server, struct percept_err *err)
 {
     struct keys keys;
@@ -868,6 +937,7 @@ static void destroy(struct server *server)
 {
     if (server->watch >= 0)
         close(server->watch);
+    tls_free(server->tls);
     exchange_free_spare(&server->site);
     exchange_free_last_word(&server->site);
     receive_end();
@@ -996,6 +1066,8 @@ static void abandon(struct server *server)
     for (struct connection *at = server->phases.lists[PHASE_WORK].first; at; at = at->after)
         exchange_cancel(at->exchange);
     server->limits_ms[PHASE_REPLY] = TICK_MS;
+    if (server->tls)
+        tls_stop_waiting(server->tls);
     loop_wake(server->loop); /* where nobody was connected, nothing else would */
 }
 
@@ -1059,7 +1131,7 @@ static void drain_check(struct server *server)
     if (!server->doors_closing || server->finishing || !server->daemon)
         return;
     cut_silent(server);
-    if (server->site.n_connections > 0 || n_open(server))
+    if (server->site.n_connections > 0 || server->n_relayed > 0 || n_open(server))
         return;
     server->finishing = true;
     uv_timer_stop(&server->drain_timer);

@@ -36,6 +36,10 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
 /* Reads the API keys again. On failure those that were there stay. */
 bool server_read_keys(struct server *server, struct percept_err *err);
 
+/* Has the TLS certificate read again, for connections to come; the log says what became of it. */
+void server_read_certificate(struct server *server);
+bool server_speaks_tls(const struct server *server, int place);
+
 /* The port that is listened on at that place; 0 for a socket without one (Unix). */
 int server_port(const struct server *server, int place);
 

@@ -2,6 +2,7 @@
 #include "http/site.h"
 
 #include "base/err.h"
+#include "http/certificate.h"
 
 #define PATH_MAX_BYTES 200
 
@@ -54,7 +55,7 @@ void site_close(struct site *site)
 bool site_check(const struct settings *settings, struct percept_err *err)
 {
     struct site site = {.settings = settings};
-    if (!site_open(&site, err))
+    if (!certificate_check(settings, err) || !site_open(&site, err))
         return false;
     site_close(&site);
     return true;

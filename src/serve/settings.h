@@ -39,11 +39,13 @@ struct settings {
     int64_t drain_timeout_ms; /* then requests still running are abandoned */
     bool strict_readiness;
     bool ready_when_empty;
-    bool load_none;           /* but what is asked for by name */
-    bool admin;               /* endpoints that change the server are allowed */
-    const char *api_key_file; /* NULL: no key needed */
-    const char *client_shm;   /* how names of clients' shared memory begin, with commas between; NULL: not served */
-    bool access_log;          /* a line for each request */
+    bool load_none;                 /* but what is asked for by name */
+    bool admin;                     /* endpoints that change the server are allowed */
+    const char *api_key_file;       /* NULL: no key needed */
+    const char *tls_cert, *tls_key; /* files; NULL: no TLS */
+    const char *tls_client_ca;      /* whose clients are let in; NULL: any */
+    const char *client_shm; /* how names of clients' shared memory begin, with commas between; NULL: not served */
+    bool access_log;        /* a line for each request */
     const char *const *trusted_proxies; /* addresses, ranges, "unix" */
     int n_trusted_proxies;
     const char *const *cors_origins; /* whose pages may ask from a browser; "*": all */

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -51,6 +52,28 @@ START_TEST(ready_is_0)
 }
 END_TEST
 
+static int ask_beside_tls(const char *more)
+{
+    char where[64], plain[80];
+    const pid_t pid = serve_once("HTTP/1.1 200 OK\r\n\r\n", where, sizeof where);
+    int status;
+    snprintf(plain, sizeof plain, "%s%s", where, more);
+    const struct options options = {.settings = {.tls_cert = "c"},
+                                    .listen = {.n = 3, .at = (const char *[]){":1", "127.0.0.1:1+ops+tls", plain}}};
+    const int health = health_command(&options);
+    if (health)
+        kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return health;
+}
+
+START_TEST(a_place_without_tls_is_asked)
+{
+    ck_assert_int_eq(ask_beside_tls("+ops+plain"), 0);
+    ck_assert_int_eq(ask_beside_tls(""), 1); /* there is none */
+}
+END_TEST
+
 START_TEST(anything_else_is_1)
 {
     ck_assert_int_eq(ask("HTTP/1.1 503 Service Unavailable\r\n\r\n{\"error\":\"loading\"}"), 1);
@@ -80,6 +103,7 @@ Suite *command_health_suite(void)
     Suite *suite = suite_create("command_health");
     TCase *tests = tcase_create("health");
     tcase_add_test(tests, ready_is_0);
+    tcase_add_test(tests, a_place_without_tls_is_asked);
     tcase_add_test(tests, anything_else_is_1);
     tcase_add_test(tests, nobody_there_is_1_and_no_address_is_2);
     suite_add_tcase(suite, tests);

@@ -150,6 +150,42 @@ START_TEST(a_place_may_have_a_mode_and_be_for_operators_alone)
 }
 END_TEST
 
+/* What curl and the program say to each other. */
+START_TEST(tls_is_spoken_where_there_is_a_certificate)
+{
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    if (system("command -v openssl >/dev/null && command -v curl >/dev/null") != 0) {
+        printf("skipped: no openssl or curl here\n");
+        rig_end(&rig);
+        return;
+    }
+    const char *make =
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s/key -out %s/cert "
+        "-days 2 -subj /CN=%s -addext subjectAltName=DNS:localhost 2>/dev/null";
+    const int port = rig_free_port();
+    free(rig_shell(NULL, make, rig.folder, rig.folder, "first"));
+    free(rig_shell(NULL, "mkdir %s/none && cp %s/cert %s/old", rig.folder, rig.folder, rig.folder));
+    rig_start(&rig,
+              "%s/none --ready-when-empty --listen 127.0.0.1:0+plain,127.0.0.1:%d --tls-cert %s/cert --tls-key %s/key",
+              rig.folder, port, rig.folder, rig.folder);
+    ck_assert(rig_log_has(&rig, "https://127.0.0.1:"));
+    free(rig_shell(NULL, "curl -fsS --cacert %s/cert https://localhost:%d/v2/health/ready", rig.folder, port));
+    free(rig_shell(NULL, make, rig.folder, rig.folder, "second"));
+    kill(rig.pid, SIGHUP);
+    for (int tries = 0; !rig_log_has(&rig, "the TLS certificate was read again") && tries < 2000; tries++)
+        rig_pause(5);
+    free(rig_shell(NULL, "curl -fsS --cacert %s/cert https://localhost:%d/v2/health/ready", rig.folder, port));
+    free(rig_shell(NULL, "! curl -fsS --cacert %s/old https://localhost:%d/v2/health/ready 2>/dev/null", rig.folder,
+                   port));
+    free(rig_shell(NULL, "curl -sS http://localhost:%d/v2 | grep -q 'this port speaks TLS'", port));
+    free(rig_shell(NULL, "%s --health --tls-cert x --listen :%d,:%d+plain", getenv("PERCEPTD_BINARY"), port, rig.port));
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
 /* The one that cannot be had is named, and what was opened before it is gone. */
 START_TEST(a_place_that_is_taken_is_named)
 {
@@ -359,6 +395,7 @@ Suite *daemon_doors_suite(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, all_places_serve_the_same);
     tcase_add_test(tests, a_place_may_have_a_mode_and_be_for_operators_alone);
+    tcase_add_test(tests, tls_is_spoken_where_there_is_a_certificate);
     tcase_add_test(tests, a_place_that_is_taken_is_named);
     tcase_add_test(tests, what_a_crash_left_is_replaced);
     tcase_add_test(tests, nobody_is_lost_while_the_doors_close);

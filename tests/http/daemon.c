@@ -33,6 +33,7 @@ int daemon_fd_limit;
 size_t daemon_fail_at;
 bool daemon_fail_on;
 char daemon_input = 'x';
+const char *daemon_door;
 
 /* A ModelProto: Relu from x [N,2] to y [N,2], opset 13. */
 static const uint8_t relu_onnx[] = {
@@ -68,7 +69,7 @@ struct host {
     struct server *server;
     const struct settings *settings;
     int tell; /* pipe */
-    uv_signal_t term, interrupt;
+    uv_signal_t term, interrupt, hangup;
 };
 
 static void host_on_drained(void *user)
@@ -76,6 +77,7 @@ static void host_on_drained(void *user)
     struct host *host = user;
     uv_close((uv_handle_t *)&host->term, NULL);
     uv_close((uv_handle_t *)&host->interrupt, NULL);
+    uv_close((uv_handle_t *)&host->hangup, NULL);
     server_free(host->server);
     loop_stop(host->loop);
 }
@@ -83,6 +85,10 @@ static void host_on_drained(void *user)
 static void host_on_signal(uv_signal_t *handle, int signal)
 {
     struct host *host = handle->data;
+    if (signal == SIGHUP) {
+        server_read_certificate(host->server);
+        return;
+    }
     server_drain(host->server, host_on_drained, host);
     if (signal == SIGINT)
         server_stop(host->server);
@@ -99,11 +105,13 @@ static void host_listen(struct host *host)
 {
     struct percept_err err = {0};
     host->server = server_new(host->loop, host->catalog, host->repository, host->settings,
-                              &(const char *){"127.0.0.1:0"}, 1, &err);
-    int port = host->server ? server_port(host->server, 0) : 0;
+                              (const char *[]){"127.0.0.1:0+plain", daemon_door}, daemon_door ? 2 : 1, &err);
+    int ports[2] = {0};
+    for (int i = 0; host->server && i < (daemon_door ? 2 : 1); i++)
+        ports[i] = server_port(host->server, i);
     if (!host->server)
         fprintf(stderr, "%s\n", err.text);
-    if (write(host->tell, &port, sizeof port) != (ssize_t)sizeof port || !host->server)
+    if (write(host->tell, ports, sizeof ports) != (ssize_t)sizeof ports || !host->server)
         exit(9);
     arena_fail_at(daemon_fail_at, daemon_fail_on);
 }
@@ -133,6 +141,7 @@ static int host_main(const char *folder, const struct settings *settings, int te
         return 9;
     host_watch(&host, &host.term, SIGTERM);
     host_watch(&host, &host.interrupt, SIGINT);
+    host_watch(&host, &host.hangup, SIGHUP);
     catalog_on_change(host.catalog, host_on_change, &host);
     if (!repository_add(host.repository, folder, &err)) {
         fprintf(stderr, "%s\n", err.text);
@@ -198,8 +207,11 @@ void daemon_start(struct daemon *daemon, const struct settings *settings, const 
         exit(host_main(daemon->folder, &used, tell[1]));
     }
     close(tell[1]);
-    ck_assert_int_eq(read(tell[0], &daemon->port, sizeof daemon->port), sizeof daemon->port);
+    int ports[2];
+    ck_assert_int_eq(read(tell[0], ports, sizeof ports), sizeof ports);
     close(tell[0]);
+    daemon->port = ports[0];
+    daemon->door_port = ports[1];
     ck_assert_int_gt(daemon->port, 0);
 }
 
@@ -230,14 +242,24 @@ static void wait_for(const struct client *client, short events)
     ck_assert_msg(poll(&waiting, 1, PATIENCE_MS) == 1, "the server does not answer");
 }
 
-void client_open(struct client *client, const struct daemon *daemon)
+static void open_at(struct client *client, int port)
 {
     struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)daemon->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     client->n_bytes = 0;
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_ge(client->fd, 0);
     ck_assert_int_eq(connect(client->fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+void client_open(struct client *client, const struct daemon *daemon)
+{
+    open_at(client, daemon->port);
+}
+
+void client_open_door(struct client *client, const struct daemon *daemon)
+{
+    open_at(client, daemon->door_port);
 }
 
 void client_close(struct client *client)

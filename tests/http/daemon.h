@@ -26,6 +26,7 @@
 struct daemon {
     pid_t pid;
     int port;
+    int door_port; /* of daemon_door */
     char folder[64];
 };
 
@@ -46,10 +47,13 @@ extern bool daemon_fail_on;
 /* The letter that "relu" calls its input in daemons started from now on. */
 extern char daemon_input;
 
+/* A second place that daemons started from now on listen at; NULL: none. The first speaks no TLS. */
+extern const char *daemon_door;
+
 /* `settings` NULL: daemon_settings(). `api_keys` NULL, or the text of a file of API keys. */
 void daemon_start(struct daemon *daemon, const struct settings *settings, const char *api_keys);
 int daemon_end(struct daemon *daemon);                       /* SIGTERM and wait */
-void daemon_signal(const struct daemon *daemon, int signal); /* SIGTERM: drain, SIGINT: stop */
+void daemon_signal(const struct daemon *daemon, int signal); /* SIGTERM: drain, SIGINT: stop, SIGHUP: certificate */
 int daemon_wait(struct daemon *daemon);                      /* exit status, 128 + signal when killed */
 
 struct client {
@@ -66,6 +70,7 @@ struct reply {
 };
 
 void client_open(struct client *client, const struct daemon *daemon);
+void client_open_door(struct client *client, const struct daemon *daemon); /* the second */
 void client_close(struct client *client);
 void client_send(struct client *client, const char *text);
 /* False when the server has hung up. */

@@ -12,15 +12,20 @@ static const struct {
     const char *text, *address;
     bool ops;
     mode_t mode;
+    int tls; /* of a place without, and with a certificate */
 } good[] = {
-    {"127.0.0.1:8080", "127.0.0.1:8080", false, 0660},
-    {":8080+ops", ":8080", true, 0660},
-    {"unix:/run/s+mode=0666", "unix:/run/s", false, 0666},
-    {"unix:/run/s+mode=600+ops", "unix:/run/s", true, 0600},
-    {"unix:/run/s+ops+mode=0", "unix:/run/s", true, 0},
-    {"fd:3+ops", "fd:3", true, 0660},
-    {"", "", false, 0660},
-    {"nonsense", "nonsense", false, 0660}, /* listen.h judges it */
+    {"127.0.0.1:8080", "127.0.0.1:8080", false, 0660, 2},
+    {":8080+ops", ":8080", true, 0660, 2},
+    {":8080+plain", ":8080", false, 0660, 0},
+    {":8080+tls", ":8080", false, 0660, 3},
+    {"unix:/run/s+tls", "unix:/run/s", false, 0660, 3},
+    {"unix:/run/s+plain+ops", "unix:/run/s", true, 0660, 0},
+    {"unix:/run/s+mode=0666", "unix:/run/s", false, 0666, 0},
+    {"unix:/run/s+mode=600+ops", "unix:/run/s", true, 0600, 0},
+    {"unix:/run/s+ops+mode=0", "unix:/run/s", true, 0, 0},
+    {"fd:3+ops", "fd:3", true, 0660, 2},
+    {"", "", false, 0660, 2},
+    {"nonsense", "nonsense", false, 0660, 2}, /* listen.h judges it */
 };
 
 START_TEST(what_holds_at_a_place_stands_behind_it)
@@ -31,6 +36,9 @@ START_TEST(what_holds_at_a_place_stands_behind_it)
     ck_assert_str_eq(place.address, good[_i].address);
     ck_assert_int_eq(place.ops, good[_i].ops);
     ck_assert_uint_eq(place.mode, good[_i].mode);
+    const bool is_file = strncmp(place.address, "unix:", 5) == 0;
+    ck_assert_int_eq(place_speaks_tls(&place, is_file, false) + 2 * place_speaks_tls(&place, is_file, true),
+                     good[_i].tls);
 }
 END_TEST
 
@@ -41,6 +49,7 @@ static const struct {
 } bad[] = {
     {":80+", "''"},
     {":80+opt", "'opt'"},
+    {":80+tls+plain", "either"},
     {":80+ops+", "''"},
     {":80++ops", "''"},
     {":80+OPS", "'OPS'"},
