@@ -59,7 +59,7 @@ static bool judge(const char *answer, const struct address *address, struct perc
     return err_set(err, ERR_UNAVAILABLE, "not ready: %.3s %.300s", answer + 9, body ? body + 4 : "");
 }
 
-/* The first of whose TLS nobody would have to be convinced. */
+/* The first that asks for neither TLS nor a proxy's header. */
 static bool find_place(const struct options *options, struct address *address, struct percept_err *err)
 {
     struct place place;
@@ -67,11 +67,11 @@ static bool find_place(const struct options *options, struct address *address, s
         if (!place_read(options->listen.at[i], &place, err))
             return false;
         const bool is_file = strncmp(place.address, "unix:", 5) == 0;
-        if (!place_speaks_tls(&place, is_file, options->settings.tls_cert))
+        if (!place.proxy && !place_speaks_tls(&place, is_file, options->settings.tls_cert))
             return address_read(place.address, 0, address, err);
     }
     return err_set(err, ERR_UNAVAILABLE,
-                   "TLS is spoken wherever the daemon listens; have it listen for this as well: --listen "
+                   "TLS or PROXY is spoken wherever the daemon listens; have it listen for this as well: --listen "
                    "127.0.0.1:9090+ops+plain");
 }
 

@@ -152,10 +152,28 @@ static void follow(const struct peers *trusted, const struct bytes *forwarded, i
         }
 }
 
+/* As 16 bytes; false for what is no address of the internet. */
+static bool address_of(const struct sockaddr *from, uint8_t address[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (from->sa_family == AF_INET) {
+        memcpy(address, mapped, sizeof mapped);
+        memcpy(address + 12, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
+    } else if (from->sa_family == AF_INET6)
+        memcpy(address, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, 16);
+    return from->sa_family == AF_INET || from->sa_family == AF_INET6;
+}
+
+bool peer_is_trusted(const struct peers *trusted, const struct sockaddr *from)
+{
+    uint8_t address[16];
+    return from->sa_family == AF_UNIX ? trusted->local : address_of(from, address) && is_trusted(trusted, address);
+}
+
 void peer_client(const struct peers *trusted, const struct sockaddr *from, const struct bytes *forwarded, int n,
                  char text[PEER_TEXT])
 {
-    uint8_t address[16] = {[10] = 0xff, [11] = 0xff};
+    uint8_t address[16];
     snprintf(text, PEER_TEXT, "%s", from && from->sa_family == AF_UNIX ? "unix" : "?");
     if (!from)
         return;
@@ -168,11 +186,7 @@ void peer_client(const struct peers *trusted, const struct sockaddr *from, const
             write_address(address, text);
         return;
     }
-    if (from->sa_family == AF_INET)
-        memcpy(address + 12, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
-    else if (from->sa_family == AF_INET6)
-        memcpy(address, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, 16);
-    else
+    if (!address_of(from, address))
         return;
     if (is_trusted(trusted, address))
         follow(trusted, forwarded, n, address);

@@ -35,6 +35,9 @@ struct peers {
 bool peer_read(const char *const *texts, int n, struct peers *peers, struct percept_err *err);
 void peer_free(struct peers *peers);
 
+/* Is that one of them? */
+bool peer_is_trusted(const struct peers *trusted, const struct sockaddr *from);
+
 /* The client's address, without port; "unix" for a socket file, "?" where it is not known. `forwarded` are the values
  * of X-Forwarded-For, in their order: they are read from the right, past those that are trusted. */
 void peer_client(const struct peers *trusted, const struct sockaddr *from, const struct bytes *forwarded, int n,

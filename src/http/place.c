@@ -37,10 +37,12 @@ static const char *read_word(struct bytes word, struct place *place)
         place->ops = true;
     else if (bytes_is(word, "tls"))
         place->tls = true;
+    else if (bytes_is(word, "proxy"))
+        place->proxy = true;
     else if (bytes_is(word, "plain"))
         place->plain = true;
     else if (!bytes_begin_text(word, MODE))
-        return "that is none of the words that may stand behind '+': tls, plain, ops, mode=0660";
+        return "that is none of the words that may stand behind '+': tls, plain, proxy, ops, mode=0660";
     else if (!is_file(place))
         return "only a socket file (unix:/PATH) has a mode";
     else if (!read_mode((struct bytes){word.at + strlen(MODE), word.end}, &place->mode))

@@ -21,6 +21,7 @@
 struct place {
     char address[PLACE_BYTES]; /* what listen.h opens */
     bool ops;                  /* health and /metrics, nothing else */
+    bool proxy;                /* proxies that are trusted say who their client is */
     bool tls, plain;           /* what was said of TLS */
     mode_t mode;               /* of a socket file */
 };

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -77,11 +78,32 @@ static ssize_t judged(struct receiver *receiver, const void *bytes, ssize_t n_by
     return n ? (ssize_t)n : nothing();
 }
 
+/* Takes the header off, or as much of it as has come. True when nothing is left for microhttpd. */
+static bool take_header(struct receiver *receiver, void *to, ssize_t *n)
+{
+    struct proxy *proxy = &receiver->proxy;
+    const size_t taken = proxy_take(proxy, to, (size_t)*n);
+    *n -= (ssize_t)taken;
+    memmove(to, (const char *)to + taken, (size_t)*n);
+    if (proxy->state == PROXY_WRONG) {
+        receiver->stream.fault = "the PROXY header";
+        receiver->on_fault(receiver->user, receiver);
+    }
+    return proxy->state == PROXY_WRONG || *n == 0;
+}
+
 ssize_t receive(int fd, void *to, size_t n_bytes, int flags)
 {
     struct receiver *receiver = fd >= 0 && fd < table.n && !flags ? table.at[fd] : NULL;
     if (receiver && receiver->stream.fault)
         return nothing();
     ssize_t n = recvfrom(fd, to, n_bytes, flags, NULL, NULL);
+    while (receiver && receiver->proxy.expected && receiver->proxy.state == PROXY_COMING && n > 0) {
+        if (!take_header(receiver, to, &n))
+            break;
+        if (receiver->stream.fault)
+            return nothing();
+        n = recvfrom(fd, to, n_bytes, flags, NULL, NULL); /* there may be more than had room */
+    }
     return receiver && n > 0 ? judged(receiver, to, n) : n;
 }

@@ -10,13 +10,17 @@
  * What comes before the bad request is passed on. From the fault on nothing is, and `on_fault` is
  * called, once, from within microhttpd's reading: it may not call microhttpd. Thread: the loop's;
  * a descriptor that is not watched is read as ever.
+ *
+ * A header of the PROXY protocol that is no such thing is a fault as well; its state tells.
  */
 #ifndef HTTP_RECEIVE_H
 #define HTTP_RECEIVE_H
 
+#include "http/proxy.h"
 #include "http/stream.h"
 
 struct receiver {
+    struct proxy proxy; /* where one is expected, it comes first, and is kept from microhttpd */
     struct stream stream;
     void (*on_fault)(void *user, struct receiver *receiver);
     void *user;

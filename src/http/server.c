@@ -110,6 +110,7 @@ struct origin {
         struct sockaddr_un file;
     } from;
     uint16_t door; /* its number */
+    bool proxied;  /* the header of a proxy comes first */
 };
 
 _Static_assert(sizeof(struct origin) <= sizeof(struct sockaddr_storage), "microhttpd keeps no more");
@@ -336,7 +337,8 @@ static void connection_opened(struct server *server, struct MHD_Connection *mhd,
     }
     connection->fd = info->connect_fd;
     connection->origin = origin_of(mhd);
-    connection->receiver = (struct receiver){.on_fault = on_fault, .user = server};
+    connection->receiver =
+        (struct receiver){.proxy.expected = connection->origin->proxied, .on_fault = on_fault, .user = server};
     if (!receive_watch(connection->fd, &connection->receiver)) {
         arena_buffer_free(connection);
         connection_refused(info);
@@ -389,13 +391,18 @@ static struct bytes http_2_goodbye(void)
 
 static const struct sockaddr *client_of(const struct connection *connection)
 {
-    return &connection->origin->from.any;
+    const struct proxy *proxy = &connection->receiver.proxy;
+    return proxy->from.family == AF_UNSPEC ? &connection->origin->from.any : &proxy->from.any;
 }
 
 /* microhttpd knows nothing of this request. What is behind it is thrown away, as unread bytes would
  * turn our end into a reset. */
 static void refuse_malformed(struct server *server, const struct connection *connection)
 {
+    if (connection->receiver.proxy.state == PROXY_WRONG) {
+        log_info("a proxy's connection begins with no PROXY header, and is closed", NULL);
+        return;
+    }
     struct exchange *exchange = exchange_new(&server->site, "");
     if (!exchange)
         return;
@@ -635,14 +642,14 @@ static int n_held(const struct server *server)
 }
 
 /* The end of a pair behind which TLS is taken off; -1: there is none. */
-static int behind_tls(struct server *server, int fd)
+static int behind_tls(struct server *server, int fd, bool proxied)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
         close(fd);
         return -1;
     }
-    if (!tls_take(server->tls, fd, pair[1])) {
+    if (!tls_take(server->tls, fd, pair[1], proxied)) {
         close(pair[0]);
         return -1;
     }
@@ -669,7 +676,8 @@ static enum accepted take_in(struct server *server, struct door *door, unsigned 
     int fd = accept4(door->listener.fd, &origin.from.any, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return errno == EAGAIN ? NOBODY_WAITS : errno == ECONNABORTED || errno == EINTR ? ACCEPTED : NO_ROOM;
-    if (door->tls && (fd = behind_tls(server, fd)) < 0)
+    origin.proxied = door->listener.place.proxy && peer_is_trusted(&server->site.trusted, &origin.from.any);
+    if (door->tls && (fd = behind_tls(server, fd, origin.proxied)) < 0)
         return NO_ROOM;
     MHD_add_connection(server->daemon, fd, &origin.from.any, sizeof origin); /* or closes it */
     return ACCEPTED;
@@ -854,6 +862,9 @@ static bool open_doors(struct server *server, const char *const *places, int n_p
         if (!listen_open(places[i], &server->doors[i].listener, err))
             return false;
         server->n_doors++;
+        if (server->doors[i].listener.place.proxy && !server->site.settings->n_trusted_proxies)
+            return err_set(err, ERR_CONFIG,
+                           "cannot listen on '%s': proxy without --trusted-proxy: nobody would be believed", places[i]);
         server->doors[i].tls = speaks_tls(server, &server->doors[i].listener);
         if (!server->site.port)
             server->site.port = server->doors[i].listener.port;

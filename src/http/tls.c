@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "http/certificate.h"
+#include "http/proxy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,6 +62,7 @@ struct relay {
     struct relay *next_again;     /* of those that go on in the next round */
     struct relay *next_over;      /* of those that are over in this one */
     int fd, pair;
+    struct proxy proxy;
     gnutls_session_t session;        /* NULL: nothing has come yet */
     struct certificate *certificate; /* until the handshake is over */
     uint8_t *rest;                   /* decrypted, and the pair had no room for it; or NULL */
@@ -271,12 +273,32 @@ static void refuse_plain(const struct relay *relay, uint8_t first)
     log_debug("a client spoke HTTP at a TLS door", NULL);
 }
 
+/* The header is looked at, and then taken as far as it goes. False where it has not come whole, or is wrong. */
+static bool pass_header(struct mover *mover, struct relay *relay)
+{
+    struct proxy *proxy = &relay->proxy;
+    uint8_t *bytes = mover->scratch;
+    while (proxy->expected && proxy->state == PROXY_COMING) {
+        ssize_t n = recvfrom(relay->fd, bytes, sizeof mover->scratch, MSG_PEEK | MSG_DONTWAIT, NULL, NULL);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return false;
+        n = n > 0 ? read(relay->fd, bytes, proxy_take(proxy, bytes, (size_t)n)) : n;
+        if (n <= 0 || proxy->state == PROXY_WRONG || send(relay->pair, bytes, (size_t)n, MSG_NOSIGNAL) != n) {
+            end_relay(mover, relay);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Is there a session? False where nothing has come, or the connection is over. */
 static bool greet(struct mover *mover, struct relay *relay)
 {
     uint8_t first;
     if (relay->session)
         return true;
+    if (!pass_header(mover, relay))
+        return false;
     const ssize_t n = recvfrom(relay->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -643,13 +665,14 @@ void tls_reload(struct tls *tls)
     send_order(&tls->greeter, &(struct order){RELOAD, NULL}, true);
 }
 
-bool tls_take(struct tls *tls, int fd, int pair)
+bool tls_take(struct tls *tls, int fd, int pair, bool proxied)
 {
     struct relay *relay = arena_buffer(sizeof *relay);
     const int on = 1;
     if (relay) {
         relay->fd = fd;
         relay->pair = pair;
+        relay->proxy.expected = proxied;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a socket file has none */
         if (send_order(&tls->greeter, &(struct order){TAKE, relay}, false))
             return true;

@@ -33,8 +33,9 @@ struct tls *tls_new(const struct settings *settings, struct percept_err *err);
  * log. */
 void tls_reload(struct tls *tls);
 
-/* False where it cannot be had; both are closed then. */
-bool tls_take(struct tls *tls, int fd, int pair);
+/* False where it cannot be had; both are closed then. `proxied`: a header of the PROXY protocol stands before the
+ * handshake, and is passed on as it is. */
+bool tls_take(struct tls *tls, int fd, int pair, bool proxied);
 
 int tls_ended_fd(const struct tls *tls);
 int tls_ended(struct tls *tls);

@@ -109,6 +109,65 @@ START_TEST(behind_a_proxy_the_client_is_whom_it_names)
 }
 END_TEST
 
+/* What stands before the request; the rest as ever. */
+static const struct {
+    const char *door, *header;
+    size_t n_bytes;
+    const char *trusted, *more, *client;
+    int status; /* 0: closed */
+} proxied[] = {
+#define TEXT(text) text, sizeof text - 1
+#define V2 "\r\n\r\n\0\r\nQUIT\n"
+    {"127.0.0.1:0+proxy", TEXT("PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\r\n"), "127.0.0.1", "", "203.0.113.9", 200},
+    {"127.0.0.1:0+proxy", TEXT("PROXY TCP6 2001:db8::9 ::1 4711 80\r\n"), "127.0.0.1", "", "2001:db8::9", 200},
+    {"127.0.0.1:0+proxy", TEXT("PROXY UNKNOWN\r\n"), "127.0.0.1", "", "127.0.0.1", 200},
+    {"127.0.0.1:0+proxy", TEXT(V2 "\x21\x11\0\xf\xcb\0\x71\x09\x0a\0\0\1\x12\x67\0\x50\4\0\0"), "127.0.0.1", "",
+     "203.0.113.9", 200},
+    {"127.0.0.1:0+proxy", TEXT(V2 "\x20\0\0\0"), "127.0.0.1", "", "127.0.0.1", 200},
+    /* a proxy before the proxy, and one that nobody trusts */
+    {"127.0.0.1:0+proxy", TEXT("PROXY TCP4 127.0.0.2 10.0.0.1 4711 80\r\n"), "127.0.0.0/8",
+     "X-Forwarded-For: 198.51.100.7\r\n", "198.51.100.7", 200},
+    {"127.0.0.1:0+proxy", TEXT("PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\r\n"), "127.0.0.0/8",
+     "X-Forwarded-For: 198.51.100.7\r\n", "203.0.113.9", 200},
+    /* who is no proxy of ours speaks for himself, and his header is no request */
+    {"127.0.0.1:0+proxy", TEXT(""), "10.0.0.1", "", "127.0.0.1", 200},
+    {"127.0.0.1:0+proxy", TEXT("PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\r\n"), "10.0.0.1", "", "127.0.0.1", 400},
+    {"127.0.0.1:0", TEXT("PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\r\n"), "127.0.0.1", "", "127.0.0.1", 400},
+    /* a proxy of ours without a header, or with another */
+    {"127.0.0.1:0+proxy", TEXT(""), "127.0.0.1", "", NULL, 0},
+    {"127.0.0.1:0+proxy", TEXT("PROXY TCP4 203.0.113.9\r\n"), "127.0.0.1", "", NULL, 0},
+    {"127.0.0.1:0+proxy", TEXT(V2 "\x31\x11\0\0"), "127.0.0.1", "", NULL, 0},
+};
+
+START_TEST(a_proxy_says_who_its_client_is)
+{
+    static struct client client;
+    char request[300];
+    daemon_door = proxied[_i].door;
+    start(false, &proxied[_i].trusted, 1);
+    client_open_door(&client, &host);
+    for (size_t i = 0; i < proxied[_i].n_bytes; i++) /* in pieces, some of them of one byte */
+        ck_assert(client_send_bytes(&client, proxied[_i].header + i, 1) || !proxied[_i].status);
+    snprintf(request, sizeof request, "GET /v2 HTTP/1.1\r\nHost: x\r\n%s\r\n", proxied[_i].more);
+    client_send_bytes(&client, request, strlen(request));
+    ck_assert_int_eq(client_status_or_close(&client), proxied[_i].status);
+    if (proxied[_i].status == 200) {
+        client_send(&client, "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n");
+        ck_assert_int_eq(client_reply(&client).status, 200);
+    }
+    client_close(&client);
+    char expected[100];
+    snprintf(expected, sizeof expected, "client=%s ", proxied[_i].client);
+    const char *text = end();
+    if (proxied[_i].client)
+        has(line_with(text, proxied[_i].status == 200 ? "path=/v2 " : " request  client"), expected);
+    if (proxied[_i].status == 200 && !*proxied[_i].more)
+        has(line_with(text, "path=/v2/health/live "), expected);
+    if (!proxied[_i].status)
+        has(text, "begins with no PROXY header");
+}
+END_TEST
+
 START_TEST(a_client_that_leaves_has_its_line)
 {
     static struct client client;
@@ -199,6 +258,7 @@ Suite *http_access_suite(void)
     tcase_add_test(tcase, a_request_has_its_line);
     tcase_add_test(tcase, json_has_numbers);
     tcase_add_loop_test(tcase, behind_a_proxy_the_client_is_whom_it_names, 0, 2);
+    tcase_add_loop_test(tcase, a_proxy_says_who_its_client_is, 0, sizeof proxied / sizeof *proxied);
     tcase_add_test(tcase, a_client_that_leaves_has_its_line);
     tcase_add_test(tcase, there_is_no_line_where_nobody_asked);
     tcase_add_test(tcase, each_reply_has_an_id);

@@ -74,6 +74,27 @@ START_TEST(a_client_is_found_behind_trusted_proxies)
 }
 END_TEST
 
+START_TEST(a_proxy_is_known_by_its_address)
+{
+    static const char *const trusted[] = {"10.0.0.0/8", "2001:db8:1::/48"}, *const local = "unix";
+    static const struct {
+        const char *from;
+        bool first, second;
+    } asked[] = {{"10.1.2.3", true, false},      {"11.1.2.3", false, false},      {"::ffff:10.9.9.9", true, false},
+                 {"2001:db8:1::5", true, false}, {"2001:db8:2::5", false, false}, {"local", false, true}};
+    struct peers first, second;
+    struct percept_err err;
+    ck_assert(peer_read(trusted, 2, &first, &err) && peer_read(&local, 1, &second, &err));
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct sockaddr_storage from = address_of(asked[i].from);
+        ck_assert_int_eq(peer_is_trusted(&first, (struct sockaddr *)&from), asked[i].first);
+        ck_assert_int_eq(peer_is_trusted(&second, (struct sockaddr *)&from), asked[i].second);
+    }
+    peer_free(&first);
+    peer_free(&second);
+}
+END_TEST
+
 START_TEST(nobody_is_trusted_by_default)
 {
     struct peers peers;
@@ -128,6 +149,7 @@ Suite *http_peer_suite(void)
     Suite *suite = suite_create("http/peer");
     TCase *tcase = tcase_create("peer");
     tcase_add_loop_test(tcase, a_client_is_found_behind_trusted_proxies, 0, sizeof rows / sizeof *rows);
+    tcase_add_test(tcase, a_proxy_is_known_by_its_address);
     tcase_add_test(tcase, nobody_is_trusted_by_default);
     tcase_add_test(tcase, everybody_may_be_trusted);
     tcase_add_test(tcase, what_is_no_range_is_named);

@@ -17,6 +17,7 @@ static const struct {
     {"127.0.0.1:8080", "127.0.0.1:8080", false, 0660, 2},
     {":8080+ops", ":8080", true, 0660, 2},
     {":8080+plain", ":8080", false, 0660, 0},
+    {":8080+proxy+plain", ":8080", false, 0660, 0},
     {":8080+tls", ":8080", false, 0660, 3},
     {"unix:/run/s+tls", "unix:/run/s", false, 0660, 3},
     {"unix:/run/s+plain+ops", "unix:/run/s", true, 0660, 0},

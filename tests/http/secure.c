@@ -17,6 +17,8 @@
 #define PATIENCE_S 20
 #define PEM_BYTES 8192
 
+const char *secure_header = "";
+
 static void good(int status)
 {
     ck_assert_msg(status >= 0, "%s", gnutls_strerror(status));
@@ -89,6 +91,7 @@ void secure_open(struct secure *secure, const struct daemon *daemon, const char 
     static struct client client;
     const struct timeval patience = {.tv_sec = PATIENCE_S};
     client_open_door(&client, daemon);
+    client_send(&client, secure_header);
     secure->fd = client.fd;
     secure->n_bytes = 0;
     secure->alert = -1;

@@ -44,6 +44,9 @@ struct secure {
     char peer[64]; /* the name on its certificate */
 };
 
+/* What stands before the handshakes of those that are opened from now on. */
+extern const char *secure_header;
+
 void secure_open(struct secure *secure, const struct daemon *daemon, const char *priorities,
                  const struct identity *own);
 void secure_send(struct secure *secure, const char *text);

@@ -307,6 +307,33 @@ START_TEST(only_clients_of_the_authority_are_let_in)
 }
 END_TEST
 
+/* It stands before the handshake. */
+START_TEST(a_proxy_says_who_its_client_is)
+{
+    static const char *const trusted = "127.0.0.1";
+    make();
+    daemon_door = "127.0.0.1:0+proxy";
+    settings.trusted_proxies = &trusted;
+    settings.n_trusted_proxies = 1;
+    daemon_start(&host, &settings, NULL);
+    for (int i = 0; i < 3; i++) {
+        secure_header = (const char *const[]){"PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\r\n", "PROXY UNKNOWN\r\n",
+                                              "PROXY TCP5\r\n"}[i];
+        secure_open(&secure, &host, SECURE_ANY, NULL);
+        ck_assert_int_eq(secure.status == 0, i < 2);
+        if (i < 2)
+            ck_assert_int_eq(ask(GET_LIVE), 200);
+        secure_close(&secure);
+    }
+    secure_header = "";
+    secure_open(&secure, &host, SECURE_ANY, NULL); /* the hello is no header */
+    ck_assert_int_lt(secure.status, 0);
+    secure_close(&secure);
+    daemon_wait_for(&host, "perceptd_connections", 1);
+    end();
+}
+END_TEST
+
 static void name_shown(const char *expected)
 {
     for (int tries = 0; tries < 2000; tries++) {
@@ -397,6 +424,7 @@ Suite *http_tls_suite(void)
     tcase_add_test(tcase, descriptors_return_to_where_they_were);
     tcase_add_test(tcase, only_clients_of_the_authority_are_let_in);
     tcase_add_test(tcase, a_certificate_is_read_again_and_a_bad_one_is_not_taken);
+    tcase_add_test(tcase, a_proxy_says_who_its_client_is);
     tcase_add_test(tcase, the_stop_answers_what_was_accepted);
     tcase_add_test(tcase, a_stop_waits_for_nobody_that_does_not_read);
     suite_add_tcase(suite, tcase);
