@@ -40,12 +40,13 @@ void access_end(const struct exchange *exchange, bool whole)
     const struct job *job = &exchange->job;
     const bool head = strcmp(exchange->method, "HEAD") == 0;
     char status[NUMBER], in[NUMBER], out[NUMBER], total[NUMBER], decode[NUMBER], queue[NUMBER], infer[NUMBER],
-        encode[NUMBER], batch[NUMBER], version[NUMBER];
+        encode[NUMBER], batch[NUMBER], version[NUMBER], uid[NUMBER];
     if (!exchange->site->settings->access_log)
         return;
     snprintf(status, sizeof status, "%d", exchange->status ? exchange->status : LEFT);
     snprintf(in, sizeof in, "%zu", exchange->received_bytes);
     snprintf(out, sizeof out, "%zu", head ? 0 : bytes_size(exchange->reply));
+    snprintf(uid, sizeof uid, "%lld", (long long)exchange->uid);
     snprintf(batch, sizeof batch, "%d", job->batch_size);
     snprintf(version, sizeof version, "%lld", (long long)exchange->version);
     put_ms(total, loop_now_ns() - exchange->arrived_ns);
@@ -53,10 +54,11 @@ void access_end(const struct exchange *exchange, bool whole)
     put_ms(queue, job->started_ns - job->queued_ns);
     put_ms(infer, job->finished_ns - job->started_ns);
     put_ms(encode, job->encode_ns);
-    log_info("request", "client", exchange->client ? exchange->client : "?", "method", exchange->method, "path",
-             exchange->target, "#status", status, "#bytes_in", in, "#bytes_out", out, "#ms", total, "id", exchange->id,
-             exchange->trace ? "trace" : "", exchange->trace ? exchange->trace : "", whole ? "" : "end", "cut",
-             *exchange->name ? "model" : "", exchange->name, key(exchange, "#version"), version,
-             key(exchange, "#batch"), batch, key(exchange, "#decode_ms"), decode, key(exchange, "#queue_ms"), queue,
-             key(exchange, "#infer_ms"), infer, key(exchange, "#encode_ms"), encode, NULL);
+    log_info("request", "client", exchange->client ? exchange->client : "?", exchange->uid < 0 ? "" : "#uid", uid,
+             "method", exchange->method, "path", exchange->target, "#status", status, "#bytes_in", in, "#bytes_out",
+             out, "#ms", total, "id", exchange->id, exchange->trace ? "trace" : "",
+             exchange->trace ? exchange->trace : "", whole ? "" : "end", "cut", *exchange->name ? "model" : "",
+             exchange->name, key(exchange, "#version"), version, key(exchange, "#batch"), batch,
+             key(exchange, "#decode_ms"), decode, key(exchange, "#queue_ms"), queue, key(exchange, "#infer_ms"), infer,
+             key(exchange, "#encode_ms"), encode, NULL);
 }

@@ -62,6 +62,7 @@ struct exchange *exchange_new(struct site *site, const char *target)
                                   .base = "",
                                   .name = "",
                                   .item = "",
+                                  .uid = -1,
                                   .arrived_ns = loop_now_ns()};
     ids_make(&site->ids, exchange->made_id);
     exchange->id = exchange->made_id;

@@ -97,6 +97,7 @@ struct exchange {
     const char *trace;  /* the client's traceparent, or NULL */
     const char *origin; /* whose page may read the reply, as CORS says it, or NULL */
     const char *client; /* its address, for the access log; or NULL */
+    int64_t uid;        /* the user's at the other end of a socket file; -1: it came otherwise */
     char made_id[IDS_MADE + 1];
     const struct route *route;
     const char *name; /* of the model, "" when the route has none */

@@ -111,6 +111,7 @@ struct origin {
     } from;
     uint16_t door; /* its number */
     bool proxied;  /* the header of a proxy comes first */
+    int32_t uid;   /* of whom comes by a socket file; else -1 */
 };
 
 _Static_assert(sizeof(struct origin) <= sizeof(struct sockaddr_storage), "microhttpd keeps no more");
@@ -406,6 +407,7 @@ static void refuse_malformed(struct server *server, const struct connection *con
     struct exchange *exchange = exchange_new(&server->site, "");
     if (!exchange)
         return;
+    exchange->uid = connection->origin->uid;
     access_begin(exchange, client_of(connection));
     exchange_refuse(exchange, ERR_INVALID, "malformed request: %s", connection->receiver.stream.fault);
     struct bytes reply = connection->receiver.stream.http_2 ? http_2_goodbye() : exchange_written(exchange);
@@ -471,6 +473,7 @@ static enum MHD_Result on_head(struct server *server, struct exchange *exchange,
         server->unjudged = true;
         log_warn("libmicrohttpd reads past us: bytes of requests are not judged", NULL);
     }
+    exchange->uid = connection->origin->uid;
     exchange_read_headers(exchange, version);
     access_begin(exchange, client_of(connection));
     exchange_judge(exchange, method);
@@ -666,16 +669,27 @@ static void on_tls_poll(uv_poll_t *poll, int status, int events)
         loop_wake(server->loop);
 }
 
+/* As the kernel knows it (SO_PEERCRED), when it connected. */
+static int32_t uid_of(int fd, const struct sockaddr *from)
+{
+    struct ucred who;
+    socklen_t n_bytes = sizeof who;
+    if (from->sa_family != AF_UNIX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n_bytes) != 0)
+        return -1;
+    return (int32_t)who.uid;
+}
+
 /* Takes in one of those whom the kernel has accepted. */
 static enum accepted take_in(struct server *server, struct door *door, unsigned most)
 {
-    struct origin origin = {.door = (uint16_t)(door - server->doors)};
+    struct origin origin = {.door = (uint16_t)(door - server->doors), .uid = -1};
     socklen_t n_bytes = sizeof origin.from;
     if ((unsigned)n_held(server) >= most)
         return NO_ROOM;
     int fd = accept4(door->listener.fd, &origin.from.any, &n_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return errno == EAGAIN ? NOBODY_WAITS : errno == ECONNABORTED || errno == EINTR ? ACCEPTED : NO_ROOM;
+    origin.uid = uid_of(fd, &origin.from.any);
     origin.proxied = door->listener.place.proxy && peer_is_trusted(&server->site.trusted, &origin.from.any);
     if (door->tls && (fd = behind_tls(server, fd, origin.proxied)) < 0)
         return NO_ROOM;

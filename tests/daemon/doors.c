@@ -150,6 +150,27 @@ START_TEST(a_place_may_have_a_mode_and_be_for_operators_alone)
 }
 END_TEST
 
+START_TEST(who_comes_by_a_socket_file_is_known)
+{
+    char expected[64];
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    places[0] = (struct place){.port = 0};
+    snprintf(places[0].path, sizeof places[0].path, "%s/socket", rig.folder);
+    free(rig_shell(NULL, "mkdir %s/none", rig.folder));
+    rig_start(&rig, "%s/none --ready-when-empty --access-log --listen 127.0.0.1:0,unix:%s", rig.folder, places[0].path);
+    struct reply reply = ask_at(&places[0], "GET", "/v2", "");
+    ck_assert_int_eq(reply.status, 200);
+    reply_free(&reply);
+    ck_assert_int_eq(rig_stop(&rig), 0);
+    snprintf(expected, sizeof expected, "client=unix uid=%d method=GET path=/v2 ", (int)getuid());
+    ck_assert(rig_log_has(&rig, expected));
+    ck_assert(!rig_log_has(&rig, "client=127.0.0.1 uid="));
+    rig_end(&rig);
+}
+END_TEST
+
 /* What curl and the program say to each other. */
 START_TEST(tls_is_spoken_where_there_is_a_certificate)
 {
@@ -395,6 +416,7 @@ Suite *daemon_doors_suite(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, all_places_serve_the_same);
     tcase_add_test(tests, a_place_may_have_a_mode_and_be_for_operators_alone);
+    tcase_add_test(tests, who_comes_by_a_socket_file_is_known);
     tcase_add_test(tests, tls_is_spoken_where_there_is_a_certificate);
     tcase_add_test(tests, a_place_that_is_taken_is_named);
     tcase_add_test(tests, what_a_crash_left_is_replaced);
