@@ -52,6 +52,7 @@ struct site {
     struct cors cors;                     /* origins whose pages may use us */
     struct peers trusted;                 /* proxies whose X-Forwarded-For is believed */
     uint64_t n_accepted;                  /* connections so far */
+    uint64_t n_handshakes_failed;         /* of TLS */
     uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
     int64_t started_ms;                   /* wall clock, ms since the epoch */
     uint64_t cpu_busy, cpu_total;         /* of the machine when it was looked at last (metrics.c) */

@@ -664,7 +664,7 @@ static void on_tls_poll(uv_poll_t *poll, int status, int events)
 {
     struct server *server = poll->data;
     (void)status, (void)events;
-    server->n_relayed -= tls_ended(server->tls);
+    server->n_relayed -= tls_ended(server->tls, &server->site.n_handshakes_failed);
     if (server->site.draining)
         loop_wake(server->loop);
 }

@@ -50,6 +50,7 @@
 #define ROUNDS 8           /* records in one direction, before others have their turn */
 #define EVENTS 64
 #define TICK_MS 250
+#define FAILED (UINT64_C(1) << 32) /* in the count of those that ended */
 #define GREETER_NICE 5
 #define ORDERS_BYTES (1 << 20) /* of the pipe: 65,536 connections */
 #define DISCARD_BYTES (1 << 20)
@@ -139,6 +140,11 @@ static void unlink_relay(struct mover *mover, struct relay *relay)
     mover->n_waiting -= relay->deadline_ms != 0;
 }
 
+static bool is_greeter(const struct mover *mover)
+{
+    return mover == &mover->tls->greeter;
+}
+
 /* It stays where it is until no event of this round can be about it. */
 static void let_go(struct mover *mover, struct relay *relay)
 {
@@ -150,7 +156,7 @@ static void let_go(struct mover *mover, struct relay *relay)
 
 static void end_relay(struct mover *mover, struct relay *relay)
 {
-    const uint64_t one = 1;
+    const uint64_t one = 1 + (is_greeter(mover) ? FAILED : 0);
     let_go(mover, relay);
     if (relay->certificate)
         certificate_done(relay->certificate, relay->session);
@@ -461,11 +467,6 @@ static void move(struct mover *mover, struct relay *relay)
 
 /* --- a thread ----------------------------------------------------------------------------------------------------- */
 
-static bool is_greeter(const struct mover *mover)
-{
-    return mover == &mover->tls->greeter;
-}
-
 static void step(struct mover *mover, struct relay *relay)
 {
     if (relay->over)
@@ -688,10 +689,13 @@ int tls_ended_fd(const struct tls *tls)
     return tls->ended;
 }
 
-int tls_ended(struct tls *tls)
+int tls_ended(struct tls *tls, uint64_t *n_failed)
 {
     uint64_t n = 0;
-    return read(tls->ended, &n, sizeof n) == (ssize_t)sizeof n ? (int)n : 0;
+    if (read(tls->ended, &n, sizeof n) != (ssize_t)sizeof n)
+        return 0;
+    *n_failed += n / FAILED;
+    return (int)(n % FAILED);
 }
 
 void tls_stop_waiting(struct tls *tls)

@@ -5,7 +5,7 @@
  *     struct tls *tls = tls_new(settings, &err);
  *     tls_take(tls, fd, pair[1])         both are its own now; microhttpd gets pair[0]
  *     tls_ended_fd(tls)                  readable when some of them have ended;
- *     n -= tls_ended(tls)                how many since it was asked last
+ *     n -= tls_ended(tls, &n_failed)     how many since it was asked last
  *     tls_free(tls)                      cuts those that are left
  *
  * What happens at one end happens at the other: a client's goodbye (close_notify) ends what can be read from the pair,
@@ -38,7 +38,9 @@ void tls_reload(struct tls *tls);
 bool tls_take(struct tls *tls, int fd, int pair, bool proxied);
 
 int tls_ended_fd(const struct tls *tls);
-int tls_ended(struct tls *tls);
+
+/* Adds to `n_failed` those of them whose handshake never was over. */
+int tls_ended(struct tls *tls, uint64_t *n_failed);
 
 /* Nobody waits long any more for clients that do not take what is left for them. */
 void tls_stop_waiting(struct tls *tls);

@@ -86,6 +86,8 @@ START_TEST(new_versions_are_spoken_and_old_ones_refused_with_an_alert)
     } else
         ck_assert_int_eq(secure.alert, versions[_i].status);
     secure_close(&secure);
+    daemon_wait_for(&host, "perceptd_connections", 1);
+    daemon_wait_for(&host, "perceptd_tls_handshakes_failed_total", versions[_i].status != 200);
     end();
 }
 END_TEST
