@@ -45,7 +45,7 @@ void access_end(const struct exchange *exchange, bool whole)
         return;
     snprintf(status, sizeof status, "%d", exchange->status ? exchange->status : LEFT);
     snprintf(in, sizeof in, "%zu", exchange->received_bytes);
-    snprintf(out, sizeof out, "%zu", head ? 0 : bytes_size(exchange->reply));
+    snprintf(out, sizeof out, "%zu", head ? 0 : bytes_size(exchange->reply) + exchange->streamed_bytes);
     snprintf(uid, sizeof uid, "%lld", (long long)exchange->uid);
     snprintf(batch, sizeof batch, "%d", job->batch_size);
     snprintf(version, sizeof version, "%lld", (long long)exchange->version);

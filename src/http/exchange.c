@@ -29,6 +29,7 @@
 #include <time.h>
 
 #define DRAIN 8
+#define STREAM_BLOCK 4096 /* bytes at a time */
 #define BODIES 16
 #define SPARE_MAX 64
 #define KEEP_BYTES ((size_t)1 << 20)   /* a spare exchange keeps no more memory than this */
@@ -170,6 +171,86 @@ void exchange_reply_text(struct exchange *exchange, int status, const char *type
         exchange_reply(exchange, status, type, bytes_of(text->at, text->n_bytes));
 }
 
+/* --- streams --- */
+
+void exchange_stream(struct exchange *exchange, const char *type)
+{
+    exchange->status = 200;
+    exchange->type = type;
+    exchange->streaming = true;
+    exchange->stream.arena = &exchange->arena;
+    if (!wakes(exchange) || !exchange->mhd)
+        return;
+    MHD_resume_connection(exchange->mhd);
+    exchange->site->resumed(exchange->site);
+}
+
+static void go_on(struct exchange *exchange)
+{
+    if (!exchange->stream_held || !exchange->mhd)
+        return;
+    exchange->stream_held = false;
+    exchange->site->held(exchange, false);
+    MHD_resume_connection(exchange->mhd);
+    exchange->site->resumed(exchange->site);
+}
+
+void exchange_stream_add(struct exchange *exchange, const struct text *piece)
+{
+    if (exchange->left || exchange->stream_ended)
+        return;
+    text_bytes(&exchange->stream, piece->at, piece->n_bytes);
+    exchange->stream.failed |= piece->failed;
+    go_on(exchange);
+}
+
+void exchange_stream_end(struct exchange *exchange)
+{
+    exchange->stream_ended = true;
+    if (exchange->left)
+        exchange_free(exchange);
+    else
+        go_on(exchange);
+}
+
+void exchange_complete(struct exchange *exchange)
+{
+    if (!exchange->streaming || exchange->stream_ended) {
+        exchange_free(exchange);
+        return;
+    }
+    exchange->left = true;
+    exchange->mhd = NULL;
+    exchange->connection = NULL;
+    lifecycle_cancel(&exchange->job);
+}
+
+/* What there is of it; microhttpd holds still where there is nothing. */
+static ssize_t read_stream(void *user, uint64_t position, char *to, size_t room)
+{
+    struct exchange *exchange = user;
+    struct text *stream = &exchange->stream;
+    size_t n = stream->n_bytes - exchange->stream_sent;
+    (void)position;
+    if (stream->failed)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    n = n < room ? n : room;
+    if (n) {
+        memcpy(to, stream->at + exchange->stream_sent, n);
+        exchange->stream_sent += n;
+        exchange->streamed_bytes += n;
+        if (exchange->stream_sent == stream->n_bytes)
+            exchange->stream_sent = stream->n_bytes = 0;
+        return (ssize_t)n;
+    }
+    if (exchange->stream_ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    exchange->stream_held = true;
+    exchange->site->held(exchange, true);
+    MHD_suspend_connection(exchange->mhd);
+    return 0;
+}
+
 static bool our_fault(const struct percept_err *err)
 {
     return err_status(err->code) >= 500 && err->code != ERR_UNAVAILABLE && err->code != ERR_TIMEOUT &&
@@ -255,7 +336,7 @@ void exchange_wait(struct exchange *exchange)
 
 void exchange_cancel(struct exchange *exchange)
 {
-    if (exchange->state != EXCHANGE_WAITING)
+    if (exchange->state != EXCHANGE_WAITING && !(exchange->streaming && !exchange->stream_ended))
         return;
     if (exchange->control)
         repository_cancel(exchange->site->repository, exchange->control);
@@ -651,7 +732,10 @@ struct bytes exchange_written(struct exchange *exchange)
 
 bool exchange_send(struct exchange *exchange)
 {
-    struct MHD_Response *response = response_of(exchange->reply);
+    struct MHD_Response *response =
+        exchange->streaming
+            ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, exchange, NULL)
+            : response_of(exchange->reply);
     bool whole = response && add_headers(exchange, response);
     bool sent = whole && MHD_queue_response(exchange->mhd, (unsigned)exchange->status, response) == MHD_YES;
     if (response)

@@ -64,8 +64,9 @@ struct site {
     int n_spare;
     struct arena leaving[EXCHANGE_LEAVING]; /* of requests that are over, freed in parts */
     int n_leaving;
-    struct MHD_Response *last_word;     /* 507, for when there is no memory for any other reply */
-    void (*resumed)(struct site *site); /* a reply is there: look at it in this turn */
+    struct MHD_Response *last_word;                     /* 507, for when there is no memory for any other reply */
+    void (*held)(struct exchange *exchange, bool held); /* a stream waits for more, or goes on */
+    void (*resumed)(struct site *site);                 /* a reply is there: look at it in this turn */
 };
 
 enum exchange_state {
@@ -119,10 +120,17 @@ struct exchange {
     int64_t retry_s; /* after which a 503 may be tried again; 0: at once, which is a second */
     int n_headers;
     struct exchange_reply_header reply_headers[EXCHANGE_HEADERS];
-    bool ops;     /* it came by a door for health and /metrics alone */
-    bool crowded; /* its connection has no place of its own; ends after the reply */
-    bool early;   /* reply before the body has come; the connection ends */
-    bool closing; /* the connection ends after the reply */
+    bool ops;           /* it came by a door for health and /metrics alone */
+    struct text stream; /* of a reply that is written while it is made: what is not sent yet */
+    size_t stream_sent; /* of that */
+    size_t streamed_bytes;
+    size_t streamed_text; /* v2_generate.c's */
+    bool streaming, stream_ended;
+    bool stream_held; /* microhttpd holds still until there is more */
+    bool left;        /* its client has, while it was made */
+    bool crowded;     /* its connection has no place of its own; ends after the reply */
+    bool early;       /* reply before the body has come; the connection ends */
+    bool closing;     /* the connection ends after the reply */
 };
 
 /* For handlers. Each request gets exactly one reply; the bytes must live as long as the exchange.
@@ -135,6 +143,12 @@ void exchange_error(struct exchange *exchange, const struct percept_err *err);
 void exchange_refuse(struct exchange *exchange, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
+
+/* Instead of a reply: status 200, and a body that comes piece by piece. Afterwards a job's end is told by
+ * exchange_stream_end, whether its client is still there or not. */
+void exchange_stream(struct exchange *exchange, const char *type);
+void exchange_stream_add(struct exchange *exchange, const struct text *piece);
+void exchange_stream_end(struct exchange *exchange); /* the exchange may be gone afterwards */
 
 /* The body and the arena that it lies in are the caller's from now on. */
 struct arena exchange_give_body(struct exchange *exchange, struct bytes *body);
@@ -152,6 +166,9 @@ void exchange_cancel(struct exchange *exchange);          /* the client is gone,
 struct bytes exchange_written(struct exchange *exchange); /* the whole reply, for no microhttpd */
 bool exchange_send(struct exchange *exchange);            /* false: there is no way but to close */
 void exchange_free(struct exchange *exchange);
+
+/* Its connection has done with it: it is freed, now or when what it streams has ended. */
+void exchange_complete(struct exchange *exchange);
 
 /* Gives back what ended exchanges left for the next ones, and all that is leaving: at any time. */
 void exchange_free_spare(struct site *site);

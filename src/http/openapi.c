@@ -47,6 +47,7 @@ static const struct operation {
     {v2_admin_unload, "Unloads a model", "any", NULL, NULL},
     {v2_admin_elsewhere, "Refused: there is one repository", "any", NULL, NULL},
     {v2_generate, "A text that goes on", "GenerateRequest", "GenerateReply", NULL},
+    {v2_generate_stream, "The same, told while it is made", "GenerateRequest", "string", "text/event-stream"},
     {v2_generate_completion, "A text that goes on, as OpenAI has it", "Completion", "Completed", NULL},
     {v2_sequences_list, "Sequences that are kept", NULL, "[SequenceRow]", NULL},
     {v2_sequences_get, "The state of a sequence, to go on elsewhere", NULL, "string", "application/octet-stream"},

@@ -527,7 +527,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     struct connection *connection = exchange->connection;
     connection->exchange = NULL;
     enter(server, connection, PHASE_IDLE);
-    exchange_free(exchange);
+    exchange_complete(exchange);
     if (server->site.n_leaving)
         loop_wake(server->loop);
     *context = NULL;
@@ -566,6 +566,18 @@ static void on_turn(void *user)
         loop_wake(server->loop);
     if (server->site.draining)
         drain_check(server);
+}
+
+/* While a stream waits for more nothing is expected of its client, who is watched as one that waits for an answer is;
+ * each piece has the time of a reply. */
+static void on_held(struct exchange *exchange, bool held)
+{
+    struct server *server = (struct server *)(void *)exchange->site;
+    struct connection *connection = exchange->connection;
+    if (connection->phase != PHASE_CUT)
+        enter(server, connection, held ? PHASE_WORK : PHASE_REPLY);
+    if (held && connection->gone)
+        cut(server, connection);
 }
 
 static void on_resumed(struct site *site)
@@ -911,6 +923,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
                                  .repository = repository,
                                  .settings = settings,
                                  .started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                 .held = on_held,
                                  .resumed = on_resumed};
     ids_start(&server->site.ids);
     server->loop = loop;

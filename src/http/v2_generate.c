@@ -41,33 +41,116 @@ static void add_texts(struct text *text, const struct generation *generation)
     text_json_bytes(text, bytes_of(whole.at ? whole.at : "", whole.n_bytes));
 }
 
-static void write_v2(struct exchange *exchange, struct text *text)
+static bool is_completion(const struct exchange *exchange)
 {
-    const struct job *job = &exchange->job;
-    const struct generation *generation = job->generation;
+    return exchange->route->handle == v2_generate_completion;
+}
+
+static void begin_v2(const struct job *job, struct text *text)
+{
     text_add(text, "{\"model_name\":");
     text_json(text, job->served->name);
     text_printf(text, ",\"model_version\":\"%" PRId64 "\",\"text_output\":", job->served->version);
-    add_texts(text, generation);
+}
+
+static void end_v2(const struct job *job, struct text *text)
+{
+    const struct generation *generation = job->generation;
     text_printf(text, ",\"finish_reason\":\"%s\",\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 "}",
                 finish_name(generation), generation->n_prompt, generation->n_tokens - generation->n_prompt);
 }
 
-static void write_v1(struct exchange *exchange, struct text *text)
+static void begin_v1(const struct exchange *exchange, struct text *text)
 {
-    const struct job *job = &exchange->job;
-    const struct generation *generation = job->generation;
-    const int64_t n_made = generation->n_tokens - generation->n_prompt;
     text_add(text, "{\"id\":");
     text_json(text, exchange->id);
     text_printf(text, ",\"object\":\"text_completion\",\"created\":%" PRId64 ",\"model\":", (int64_t)time(NULL));
-    text_json(text, job->served->name);
+    text_json(text, exchange->job.served->name);
     text_add(text, ",\"choices\":[{\"text\":");
-    add_texts(text, generation);
+}
+
+static void end_v1(const struct job *job, struct text *text)
+{
+    const struct generation *generation = job->generation;
+    const int64_t n_made = generation->n_tokens - generation->n_prompt;
     text_printf(text,
                 ",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%" PRId64
                 ",\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}}",
                 finish_name(generation), generation->n_prompt, n_made, generation->n_prompt + n_made);
+}
+
+static void begin(const struct exchange *exchange, struct text *text)
+{
+    if (is_completion(exchange))
+        begin_v1(exchange, text);
+    else
+        begin_v2(&exchange->job, text);
+}
+
+static void end(const struct exchange *exchange, struct text *text)
+{
+    if (is_completion(exchange))
+        end_v1(&exchange->job, text);
+    else
+        end_v2(&exchange->job, text);
+}
+
+/* --- token by token ----------------------------------------------------------------------------------------------- */
+
+/* Server-sent events (WHATWG HTML, 9.2): one for each piece of the text, the last with why it ended. */
+static void add_piece(struct exchange *exchange, bool last)
+{
+    struct generation *generation = exchange->job.generation;
+    const size_t n = last ? generation->n_text : generation->n_sure, from = exchange->streamed_text;
+    struct text event = {.arena = &exchange->arena};
+    if (!last && n == from)
+        return;
+    text_add(&event, "data: ");
+    begin(exchange, &event);
+    text_json_bytes(&event, bytes_of(generation->text ? generation->text + from : "", n > from ? n - from : 0));
+    if (last)
+        end(exchange, &event);
+    else
+        text_add(&event, is_completion(exchange) ? ",\"index\":0,\"logprobs\":null,\"finish_reason\":null}]}" : "}");
+    text_add(&event, "\n\n");
+    exchange->streamed_text = n;
+    exchange_stream_add(exchange, &event);
+}
+
+static bool is_streamed(const struct exchange *exchange)
+{
+    return exchange->route->handle == v2_generate_stream ||
+           (is_completion(exchange) && exchange->job.generation && exchange->job.generation->stream);
+}
+
+static void progress(struct job *job)
+{
+    struct exchange *exchange = job->user;
+    if (!is_streamed(exchange))
+        return;
+    exchange->version = job->served->version;
+    if (!exchange->streaming) {
+        exchange_add_header(exchange, "Cache-Control", "no-store");
+        exchange_stream(exchange, "text/event-stream");
+    }
+    add_piece(exchange, false);
+}
+
+/* An error that comes when part of the text is sent is an event. */
+static void end_stream(struct exchange *exchange)
+{
+    const struct percept_err *err = &exchange->job.err;
+    struct text event = {.arena = &exchange->arena};
+    if (err->code == ERR_NONE) {
+        add_piece(exchange, true);
+        text_add(&event, is_completion(exchange) ? "data: [DONE]\n\n" : "");
+    } else {
+        text_add(&event, "data: {\"error\":");
+        text_json(&event, err->text);
+        text_add(&event, "}\n\n");
+    }
+    exchange_stream_add(exchange, &event);
+    exchange_stream_end(exchange);
 }
 
 static void done(struct job *job)
@@ -75,6 +158,12 @@ static void done(struct job *job)
     struct exchange *exchange = job->user;
     struct text text = {.arena = &exchange->arena};
     generate_end(job);
+    if (job->err.code == ERR_NONE)
+        progress(job); /* of a text that ended with its first token */
+    if (exchange->streaming) {
+        end_stream(exchange);
+        return;
+    }
     if (job->err.code == ERR_CANCELLED && exchange->site->abandoning) {
         exchange_refuse(exchange, ERR_UNAVAILABLE, "Server exiting");
         return;
@@ -84,10 +173,9 @@ static void done(struct job *job)
         return;
     }
     exchange->version = job->served->version;
-    if (exchange->route->handle == v2_generate_completion)
-        write_v1(exchange, &text);
-    else
-        write_v2(exchange, &text);
+    begin(exchange, &text);
+    add_texts(&text, job->generation);
+    end(exchange, &text);
     exchange_reply_text(exchange, 200, JSON, &text);
 }
 
@@ -108,6 +196,7 @@ static bool start(struct exchange *exchange, struct percept_err *err)
                         .json_bytes = -1,
                         .arrived_ns = exchange->arrived_ns,
                         .begin = generate_begin,
+                        .progress = progress,
                         .done = done,
                         .user = exchange};
     job->served = catalog_find_ready(catalog, exchange->name, exchange->version, err);
@@ -128,6 +217,11 @@ static void answer(struct exchange *exchange)
 }
 
 void v2_generate(struct exchange *exchange)
+{
+    answer(exchange);
+}
+
+void v2_generate_stream(struct exchange *exchange)
 {
     answer(exchange);
 }

@@ -10,6 +10,7 @@
 #include "serve/generate.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
 #include "serve/codec_parts.h"
 #include "serve/encoder.h"
 #include "serve/json.h"
@@ -159,6 +160,8 @@ static bool read_member(struct job *job, struct json *json, struct bytes key, in
         return json_uint(json, "a whole number as 'seed'", &sampler->seed);
     if (bytes_is(key, "stop") || bytes_is(key, "stop_words"))
         return read_stops(json, generation);
+    if (bytes_is(key, "stream"))
+        return json_bool(json, "true or false as 'stream'", &generation->stream);
     if (bytes_is(key, "echo"))
         return json_bool(json, "true or false as 'echo'", &generation->echo);
     if (bytes_is(key, "n") || bytes_is(key, "best_of"))
@@ -266,6 +269,27 @@ static bool stops(struct generation *generation)
     return false;
 }
 
+/* What will not be taken back: the rest may be the beginning of a stop text, or of a character. */
+static void count_sure(struct generation *generation)
+{
+    size_t held = 0;
+    for (int i = 0; i < generation->n_stops; i++)
+        held = bytes_size(generation->stops[i]) > held + 1 ? bytes_size(generation->stops[i]) - 1 : held;
+    if (generation->n_text < held)
+        return;
+    const uint8_t *text = (const uint8_t *)generation->text, *end = text + generation->n_text, *limit = end - held;
+    for (const uint8_t *at = text + generation->n_sure, *next; at < limit; at = next) {
+        uint32_t code;
+        next = utf8_read(at, end, &code);
+        if (!next && end - at < UTF8_MAX)
+            return;
+        next = next ? next : at + 1;
+        if (next > limit)
+            return;
+        generation->n_sure = (size_t)(next - text);
+    }
+}
+
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
 /* The scores behind the last token: the last row. */
@@ -334,10 +358,15 @@ static void told(struct job *job)
     }
     parent->batch_size = job->batch_size;
     generation->fed += step->n_fed;
-    if (generation->fed == generation->n_tokens && take_token(parent, step->chosen))
+    const bool more = generation->fed == generation->n_tokens, last = more && take_token(parent, step->chosen);
+    if (last)
         finish(parent, NULL);
     else
         next_step(parent);
+    if (more && !last && parent->progress) {
+        count_sure(generation);
+        parent->progress(parent);
+    }
 }
 
 static void store(const struct percept_tensor *tensor, int64_t at, int64_t token)

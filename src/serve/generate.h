@@ -23,12 +23,14 @@ struct generation {
     struct bytes prompt;
     int64_t most; /* tokens to be made */
     bool echo;    /* the prompt is part of the text */
+    bool stream;  /* it was asked for token by token */
     int n_stops;
     struct bytes stops[GENERATE_STOPS];
     int64_t n_prompt, n_tokens, room; /* tokens of the prompt; with those that were made; */
     int64_t *tokens;
     char *text; /* made so far */
     size_t n_text, text_room;
+    size_t n_sure; /* of the text, that stay: no stop text can begin in them, and characters are whole */
     enum generate_finish finish;
     struct generate_step *steps; /* generate.c's: two that take turns */
     int turn;                    /* which of them is the last */

@@ -95,6 +95,7 @@ struct job {
      * that is kept between requests, an output that another job kept; NULL: the body has it. NULL: the body has all. */
     const struct percept_tensor *const *sources;
     void (*begin)(struct job *job); /* of a parent, on the loop, once it is decoded: starts children; NULL: no parent */
+    void (*progress)(struct job *job); /* of a request for a text, on the loop: there is more of it; NULL: no matter */
     void (*done)(struct job *job);
     void *user;
 

@@ -9,10 +9,12 @@
 #include "rig.h"
 
 #include <check.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "graph/proto.h"
 
@@ -148,6 +150,134 @@ START_TEST(completions_are_answered_as_their_clients_expect)
 }
 END_TEST
 
+#define STREAM "/v2/models/chain/generate_stream"
+
+static struct reply stream(const struct rig *rig, const char *path, const char *body)
+{
+    struct reply reply = rig_ask(rig, "POST", path, "", body, strlen(body));
+    ck_assert_msg(reply.status == 200 && strcasestr(reply.head, "Content-Type: text/event-stream"), "%d: %s",
+                  reply.status, reply.body ? reply.body : "nothing");
+    return reply;
+}
+
+#define EVENT(text, rest)                                                                                              \
+    "data: {\"model_name\":\"chain\",\"model_version\":\"1\",\"text_output\":\"" text "\"" rest "}\n\n"
+
+START_TEST(a_text_comes_token_by_token)
+{
+    struct rig rig;
+    if (!begin(&rig))
+        return;
+    struct reply reply = stream(&rig, STREAM, "{\"text_input\":\"a\",\"max_tokens\":3,\"temperature\":0}");
+    ck_assert_str_eq(reply.body, EVENT("b", "") EVENT("c", "") EVENT(
+                                     "d", ",\"finish_reason\":\"length\",\"prompt_tokens\":1,\"completion_tokens\":3"));
+    reply_free(&reply);
+    /* "de" may be the beginning of the stop text, and is not told before it cannot be */
+    reply = stream(&rig, STREAM, "{\"text_input\":\"a\",\"max_tokens\":9,\"temperature\":0,\"stop\":\"dea\"}");
+    ck_assert_str_eq(reply.body, EVENT("b", "") EVENT("c", "") EVENT(
+                                     "", ",\"finish_reason\":\"stop\",\"prompt_tokens\":1,\"completion_tokens\":5"));
+    reply_free(&reply);
+    reply = stream(&rig, STREAM, "{\"text_input\":\"a\",\"max_tokens\":0}");
+    ck_assert_str_eq(reply.body,
+                     EVENT("", ",\"finish_reason\":\"length\",\"prompt_tokens\":1,\"completion_tokens\":0"));
+    reply_free(&reply);
+    reply = stream(&rig, "/v1/completions",
+                   "{\"model\":\"chain\",\"prompt\":\"a\",\"max_tokens\":2,\"temperature\":0,\"stream\":true}");
+    ck_assert_ptr_nonnull(
+        strstr(reply.body, "\"choices\":[{\"text\":\"b\",\"index\":0,\"logprobs\":null,\"finish_reason\":null}]}\n\n"));
+    ck_assert_ptr_nonnull(
+        strstr(reply.body, "{\"text\":\"c\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"length\"}]"));
+    ck_assert_str_eq(reply.body + reply.n_bytes - 14, "data: [DONE]\n\n");
+    reply_free(&reply);
+    expect(&rig, STREAM, "{\"text_input\":\"z\"}", 400, "the vocabulary does not have 'z'");
+    expect(&rig, "/v2/models/plain/generate_stream", "{\"text_input\":\"a\"}", 400, "has no 'generate'");
+    end(&rig);
+}
+END_TEST
+
+START_TEST(two_streams_follow_on_one_connection)
+{
+    static const char body[] = "{\"text_input\":\"a\",\"max_tokens\":40,\"temperature\":0}";
+    struct rig rig;
+    if (!begin(&rig))
+        return;
+    struct client client;
+    ck_assert(client_open(&client, rig.port));
+    for (int i = 0; i < 3; i++) {
+        ck_assert(client_request(&client, "POST", STREAM, "", body, strlen(body)));
+        struct reply reply = client_reply(&client);
+        ck_assert_int_eq(reply.status, 200);
+        ck_assert_ptr_nonnull(strstr(reply.body, "\"completion_tokens\":40}"));
+        reply_free(&reply);
+    }
+    client_close(&client);
+    end(&rig);
+}
+END_TEST
+
+static void wait_for_none(const struct rig *rig)
+{
+    for (int waited_ms = 0; rig_metric(rig, "perceptd_requests_in_flight") > 0; waited_ms += 5) {
+        ck_assert_int_lt(waited_ms, RIG_PATIENCE_MS);
+        rig_pause(5);
+    }
+}
+
+/* After so many bytes of the answer, more each time. */
+START_TEST(who_leaves_a_stream_ends_it_wherever_he_does)
+{
+    static const char body[] = "{\"text_input\":\"a\",\"max_tokens\":500}";
+    struct rig rig;
+    if (!begin(&rig))
+        return;
+    for (size_t n = 0; n < 3000; n += RIG_SANITIZED ? 701 : 97) {
+        struct client client;
+        char some[3000];
+        ck_assert(client_open(&client, rig.port));
+        ck_assert(client_request(&client, "POST", STREAM, "", body, strlen(body)));
+        for (size_t got = 0; got < n;) {
+            const ssize_t more = read(client.fd, some, n - got);
+            ck_assert_int_gt(more, 0);
+            got += (size_t)more;
+        }
+        if (n % 2) { /* a reset instead of an end */
+            const struct linger at_once = {.l_onoff = 1};
+            setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        }
+        client_close(&client);
+    }
+    wait_for_none(&rig);
+    expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}", 200, "\"b\"");
+    end(&rig);
+}
+END_TEST
+
+START_TEST(a_stop_lets_streams_end)
+{
+    static const char body[] = "{\"text_input\":\"a\",\"max_tokens\":300,\"temperature\":0}";
+    struct rig rig;
+    if (!begin(&rig))
+        return;
+    struct client clients[8];
+    for (int i = 0; i < 8; i++) {
+        ck_assert(client_open(&clients[i], rig.port));
+        ck_assert(client_request(&clients[i], "POST", STREAM, "", body, strlen(body)));
+    }
+    while (rig_metric(&rig, "nv_inference_request_success{model=\"chain\"") < 8)
+        rig_pause(1);
+    kill(rig.pid, SIGTERM);
+    for (int i = 0; i < 8; i++) {
+        struct reply reply = client_reply(&clients[i]);
+        ck_assert_int_eq(reply.status, 200);
+        ck_assert_ptr_nonnull(strstr(reply.body, "\"completion_tokens\":300}"));
+        reply_free(&reply);
+        client_close(&clients[i]);
+    }
+    ck_assert_int_eq(rig_wait(&rig), 0);
+    rig_end(&rig);
+}
+END_TEST
+
 START_TEST(what_makes_no_sense_is_refused_with_a_sentence)
 {
     static const struct {
@@ -238,10 +368,7 @@ START_TEST(who_hangs_up_stops_the_loop)
         ck_assert(client_request(&client, "POST", CHAIN, "", body, strlen(body)));
         client_close(&client);
     }
-    for (int waited_ms = 0; rig_metric(&rig, "perceptd_requests_in_flight") > 0; waited_ms += 5) {
-        ck_assert_int_lt(waited_ms, RIG_PATIENCE_MS);
-        rig_pause(5);
-    }
+    wait_for_none(&rig);
     expect(&rig, CHAIN, "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}", 200, "\"b\"");
     end(&rig);
 }
@@ -255,6 +382,10 @@ Suite *daemon_generating_suite(void)
     tcase_add_test(tcase, a_text_goes_on);
     tcase_add_test(tcase, an_end_token_ends_it_and_is_not_part_of_it);
     tcase_add_test(tcase, completions_are_answered_as_their_clients_expect);
+    tcase_add_test(tcase, a_text_comes_token_by_token);
+    tcase_add_test(tcase, two_streams_follow_on_one_connection);
+    tcase_add_test(tcase, who_leaves_a_stream_ends_it_wherever_he_does);
+    tcase_add_test(tcase, a_stop_lets_streams_end);
     tcase_add_test(tcase, what_makes_no_sense_is_refused_with_a_sentence);
     tcase_add_test(tcase, a_seed_makes_the_same_text_whoever_shares_the_batches);
     tcase_add_test(tcase, who_hangs_up_stops_the_loop);

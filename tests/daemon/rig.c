@@ -397,6 +397,37 @@ static char *copy(const char *at, size_t n)
     return text;
 }
 
+/* Takes the chunks behind a head of `from` bytes together; false when they end in the middle. */
+static bool take_chunks(struct client *client, size_t from, struct reply *reply)
+{
+    char *body = malloc(1);
+    for (size_t at = from;;) {
+        const char *line;
+        while (!(line = client->n_bytes > at ? strstr(client->bytes + at, "\r\n") : NULL))
+            if (!receive(client)) {
+                free(body);
+                return false;
+            }
+        const size_t n = strtoul(client->bytes + at, NULL, 16), data = (size_t)(line - client->bytes) + 2;
+        while (client->n_bytes < data + n + 2)
+            if (!receive(client)) {
+                free(body);
+                return false;
+            }
+        body = realloc(body, reply->n_bytes + n + 1);
+        memcpy(body + reply->n_bytes, client->bytes + data, n);
+        reply->n_bytes += n;
+        body[reply->n_bytes] = '\0';
+        at = data + n + 2;
+        if (n == 0) {
+            reply->body = body;
+            client->n_bytes -= at;
+            memmove(client->bytes, client->bytes + at, client->n_bytes + 1);
+            return true;
+        }
+    }
+}
+
 struct reply client_reply(struct client *client)
 {
     struct reply reply = {0};
@@ -409,6 +440,13 @@ struct reply client_reply(struct client *client)
     size_t n_head = (size_t)(end - client->bytes) + 4;
     reply.status = -1;
     reply.head = copy(client->bytes, n_head);
+    if (reply.head && strcasestr(reply.head, "\r\nTransfer-Encoding: chunked\r\n")) {
+        if (take_chunks(client, n_head, &reply)) {
+            reply.status = (int)strtol(reply.head + 9, NULL, 10);
+            reply.close = strcasestr(reply.head, "\r\nConnection: close\r\n") != NULL;
+        }
+        return reply;
+    }
     const char *length = reply.head ? strcasestr(reply.head, "\r\nContent-Length:") : NULL;
     if (!length || strncmp(reply.head, "HTTP/1.1 ", 9) != 0)
         return reply;
