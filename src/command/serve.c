@@ -396,9 +396,18 @@ static bool choose_models(struct serving *serving, struct percept_err *err)
     return true;
 }
 
+/* What is kept in /dev/shm stays there when its model goes. */
+static bool room_is_room(const struct settings *settings, struct percept_err *err)
+{
+    return !settings->max_resident_bytes || !settings->keep_regions ||
+           err_set(err, ERR_CONFIG,
+                   "--max-resident with --keep-regions: packed weights that are kept leave no room; leave out one");
+}
+
 static bool set_up(struct serving *serving, struct percept_err *err)
 {
-    if (!set_threads(&serving->settings, err) || !limits_descriptors(DESCRIPTORS, err))
+    if (!room_is_room(&serving->settings, err) || !set_threads(&serving->settings, err) ||
+        !limits_descriptors(DESCRIPTORS, err))
         return false;
     serving->loop = loop_new(serving->settings.workers, err);
     if (!serving->loop || !loop_loaders(serving->loop, serving->settings.load_threads, err))

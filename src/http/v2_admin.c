@@ -84,6 +84,7 @@ struct row {
     size_t n_name;
     int64_t version; /* 0: none */
     const char *state, *reason;
+    bool away;
 };
 
 static void add_row(struct text *text, const struct row *row)
@@ -99,6 +100,8 @@ static void add_row(struct text *text, const struct row *row)
         text_add(text, ",\"reason\":");
         text_json(text, row->reason);
     }
+    if (row->away)
+        text_add(text, ",\"parameters\":{\"resident\":false}");
     text_add(text, "}");
 }
 
@@ -110,7 +113,8 @@ static void add_served(struct text *text, struct catalog *catalog, bool ready)
                                         .n_name = strlen(at->name),
                                         .version = at->version,
                                         .state = catalog_state_name(at->state),
-                                        .reason = at->reason});
+                                        .reason = at->reason,
+                                        .away = at->away});
 }
 
 static bool is_served(struct catalog *catalog, const struct found *found)

@@ -235,9 +235,10 @@ static void add_ios(struct text *text, const struct served *served)
 }
 
 /* What the manifest says, where clients that do not know us do not look. */
-static void add_parameters(struct text *text, const struct manifest *manifest)
+static void add_parameters(struct text *text, const struct served *served)
 {
     const char *comma = "";
+    const struct manifest *manifest = served->manifest;
     const struct {
         const char *name;
         const char *value;
@@ -250,6 +251,8 @@ static void add_parameters(struct text *text, const struct manifest *manifest)
         text_json(text, rows[i].value);
         comma = ",";
     }
+    if (served->away)
+        text_printf(text, "%s\"resident\":false", comma);
     text_add(text, "}");
 }
 
@@ -268,7 +271,7 @@ void v2_meta_model(struct exchange *exchange)
     add_versions(&text, catalog, served, exchange->version != 0);
     text_add(&text, ",\"platform\":\"onnx_onnxv1\"");
     add_ios(&text, served);
-    add_parameters(&text, served->manifest);
+    add_parameters(&text, served);
     text_add(&text, "}");
     exchange_reply_text(exchange, 200, JSON, &text);
 }

@@ -78,7 +78,8 @@ static void add_batches(struct text *text, const struct stats *stats)
 static void add_memory(struct text *text, const struct served *served)
 {
     struct percept_description description = {0};
-    percept_describe(served->model, &description);
+    if (served->model)
+        percept_describe(served->model, &description);
     text_printf(text, ",\"memory_usage\":[{\"type\":\"CPU\",\"id\":0,\"byte_size\":%zu}]", description.region_bytes);
 }
 

@@ -104,7 +104,7 @@ int answer_scores(const struct job *job, const struct percept_tensor *results)
 {
     const struct manifest *manifest = job->served->manifest;
     int n;
-    const struct percept_io *io = percept_outputs(job->served->model, &n);
+    const struct percept_io *io = served_own_outputs(job->served, &n);
     for (int i = 0; i < job->n_outputs; i++) {
         int index = job->outputs[i].index;
         if (!manifest->task_output || strcmp(io[index].name, manifest->task_output) == 0)

@@ -30,6 +30,7 @@
 #include "serve/labels.h"
 #include "serve/needs.h"
 #include "serve/omissions.h"
+#include "serve/resident.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -44,6 +45,7 @@ struct catalog {
     struct entry *entries; /* all */
     struct labels labels;
     struct omissions omissions;
+    struct residents residents;
     int n_waiting;    /* to be loaded */
     int n_loading;    /* those among them, and those that a loader has */
     int n_leaving;    /* UNLOADING */
@@ -127,6 +129,7 @@ static void close_done(struct task *task)
 static void let_go(struct catalog *catalog, struct entry *entry)
 {
     catalog->n_leaving--;
+    resident_remove(&catalog->residents, entry);
     if (entry->listed) {
         unlist(catalog, &entry->served);
         report(catalog, &entry->served);
@@ -221,7 +224,7 @@ static void stay(struct catalog *catalog, struct entry *entry)
 
 static void maybe_drained(struct catalog *catalog)
 {
-    if (!catalog->drained || !catalog->jobs_drained || catalog->n_loading)
+    if (!catalog->drained || !catalog->jobs_drained || catalog->n_loading || catalog->residents.n_moving)
         return;
     void (*drained)(void *user) = catalog->drained;
     catalog->drained = NULL;
@@ -245,6 +248,7 @@ static void load_ended(struct catalog *catalog, struct entry *entry)
     entry->served.stats.loads += ready;
     entry->served.stats.load_failures += !ready;
     if (ready) {
+        resident_add(&catalog->residents, entry);
         loop_load_gently(catalog->loop);
         entry_log_ready(entry, &catalog->private_told);
     } else {
@@ -342,7 +346,13 @@ static void on_turn(void *user)
     struct catalog *catalog = user;
     begin_loads(catalog);
     let_go_all(catalog);
+    resident_turn(&catalog->residents);
     maybe_drained(catalog);
+}
+
+static void on_not_back(void *user, struct served *served)
+{
+    report(user, served);
 }
 
 /* Birth and death */
@@ -355,10 +365,13 @@ struct catalog *catalog_new(struct loop *loop, const struct settings *settings, 
     catalog->loop = loop;
     catalog->settings = settings;
     catalog->dispatch = dispatch_new_on(loop, &batch_percept, err);
-    if (!catalog->dispatch) {
+    if (!catalog->dispatch || !resident_begin(&catalog->residents, loop, settings, err)) {
+        dispatch_free(catalog->dispatch);
         arena_buffer_free(catalog);
         return NULL;
     }
+    catalog->residents.failed = on_not_back;
+    catalog->residents.user = catalog;
     loop_on_turn(loop, on_turn, catalog); /* behind the dispatcher's, which ends jobs */
     return catalog;
 }
@@ -369,6 +382,7 @@ void catalog_free(struct catalog *catalog)
         return;
     assert(!catalog->n_loading);
     loop_off_turn(catalog->loop, catalog);
+    resident_end(&catalog->residents);
     for (struct entry *entry = catalog->entries; entry;) {
         struct entry *next = entry->next;
         entry_free(entry);
@@ -478,6 +492,16 @@ struct served *catalog_find_label(struct catalog *catalog, const char *name, con
 struct served *catalog_first(struct catalog *catalog)
 {
     return catalog->first;
+}
+
+size_t catalog_resident_bytes(const struct catalog *catalog)
+{
+    return resident_bytes(&catalog->residents);
+}
+
+void catalog_set_clock(struct catalog *catalog, int64_t (*now_ns)(void))
+{
+    catalog->residents.now_ns = now_ns;
 }
 
 const struct omitted *catalog_omitted(const struct catalog *catalog)

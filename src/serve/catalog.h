@@ -57,6 +57,12 @@ struct served *catalog_find_ready(struct catalog *catalog, const char *name, int
 
 struct served *catalog_first(struct catalog *catalog);
 
+/* What the models in memory hold: packed weights, those that several share once, and what sessions have. */
+size_t catalog_resident_bytes(const struct catalog *catalog);
+
+/* For tests: another clock than loop_now_ns, by which models are idle. */
+void catalog_set_clock(struct catalog *catalog, int64_t (*now_ns)(void));
+
 /* From now on it takes no request. Those that it has are answered, queued ones too, and a load under
  * way ends first; then, in a turn of the loop, it leaves the list and its memory is freed. Until then
  * it is listed as UNLOADING. Its name and version may be added again at once. False with a sentence

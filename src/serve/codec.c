@@ -116,7 +116,7 @@ static bool looks_like_media(struct bytes type)
 enum manifest_kind codec_kind(const struct served *served)
 {
     int n;
-    const struct percept_io *inputs = percept_inputs(served->model, &n);
+    const struct percept_io *inputs = served_own_inputs(served, &n);
     if (n != 1)
         return MANIFEST_TENSOR;
     const struct manifest_input *input = manifest_input(served->manifest, inputs[0].name);
@@ -180,8 +180,8 @@ const struct codec *codec_find(const struct served *served, struct bytes content
 bool codec_begin(struct job *job, bool binary, struct percept_err *err)
 {
     int n_inputs, n_outputs;
-    percept_inputs(job->served->model, &n_inputs);
-    percept_outputs(job->served->model, &n_outputs);
+    served_own_inputs(job->served, &n_inputs);
+    served_own_outputs(job->served, &n_outputs);
     job->inputs = arena_array(job->arena, (size_t)n_inputs + 1, sizeof *job->inputs);
     job->outputs = arena_array(job->arena, (size_t)n_outputs + 1, sizeof *job->outputs);
     if (!job->inputs || !job->outputs)
@@ -299,7 +299,7 @@ bool codec_may_bring(const struct job *job, int input)
 int codec_body_input(const struct job *job)
 {
     int n, found = -1;
-    percept_inputs(job->served->model, &n);
+    served_own_inputs(job->served, &n);
     for (int i = 0; i < n; i++) {
         if (!codec_is_body(job, i))
             continue;
@@ -315,7 +315,7 @@ bool codec_take_sources(struct job *job, struct percept_err *err)
     int n;
     if (!job->sources)
         return true;
-    percept_inputs(job->served->model, &n);
+    served_own_inputs(job->served, &n);
     for (int i = 0; i < n; i++)
         if (job->sources[i] && !codec_accept(job, i, job->sources[i], err))
             return false;

@@ -122,7 +122,7 @@ static bool read_input(struct request *request)
 {
     struct json *json = &request->json;
     int n_model;
-    percept_inputs(request->job->served->model, &n_model);
+    served_own_inputs(request->job->served, &n_model);
     struct codec_input *input = append(request, (void **)&request->inputs, &request->n_inputs, &request->n_inputs_room,
                                        sizeof *input, n_model * LISTED_MAX);
     if (!input || !json_open(json, '{'))
@@ -173,7 +173,7 @@ static bool read_output(struct request *request)
 {
     struct json *json = &request->json;
     int n_model;
-    percept_outputs(request->job->served->model, &n_model);
+    served_own_outputs(request->job->served, &n_model);
     struct output *output = append(request, (void **)&request->outputs, &request->n_outputs, &request->n_outputs_room,
                                    sizeof *output, n_model * LISTED_MAX);
     if (!output || !json_open(json, '{'))
@@ -323,7 +323,7 @@ static struct known known_names(const struct percept_io *io, int n)
 static void list_names(const struct request *request, bool missing, char *to, size_t n_bytes)
 {
     int n_model;
-    const struct percept_io *io = percept_inputs(request->job->served->model, &n_model);
+    const struct percept_io *io = served_own_inputs(request->job->served, &n_model);
     int n = missing ? n_model : request->n_inputs;
     size_t used = 0;
     *to = '\0';
@@ -371,7 +371,7 @@ static bool refuse_missing(struct request *request, int n_body)
 static bool match_inputs(struct request *request)
 {
     int n_model, n_body = 0, n_brought = 0;
-    const struct percept_io *io = percept_inputs(request->job->served->model, &n_model);
+    const struct percept_io *io = served_own_inputs(request->job->served, &n_model);
     const struct codec_input *unexpected = NULL;
     if (!find_inputs(request, io, n_model, &unexpected))
         return false;
@@ -410,7 +410,7 @@ static const struct manifest_text *text_of(const struct request *request, const 
 {
     const struct served *served = request->job->served;
     int n_model;
-    const struct percept_io *io = &percept_inputs(served->model, &n_model)[input->index];
+    const struct percept_io *io = &served_own_inputs(served, &n_model)[input->index];
     const struct manifest_input *meant = manifest_input(served->manifest, io->name);
     if (!meant || meant->kind != MANIFEST_TEXT || io->dtype == PERCEPT_STRING)
         return NULL;
@@ -421,7 +421,7 @@ static const struct manifest_text *text_of(const struct request *request, const 
 static bool accept(struct request *request, const struct codec_input *input, int64_t *n)
 {
     int n_model;
-    const char *name = percept_inputs(request->job->served->model, &n_model)[input->index].name;
+    const char *name = served_own_inputs(request->job->served, &n_model)[input->index].name;
     struct percept_tensor tensor = {.dtype = codec_dtype(input->datatype), .rank = input->rank};
     if (tensor.dtype == PERCEPT_UNDEFINED)
         return err_set(request->err, ERR_INVALID,
@@ -459,7 +459,7 @@ static bool fill(struct request *request, struct codec_input *input, int64_t n)
     struct job *job = request->job;
     struct percept_tensor *tensor = &job->inputs[input->index];
     int n_model;
-    const char *name = percept_inputs(job->served->model, &n_model)[input->index].name;
+    const char *name = served_own_inputs(job->served, &n_model)[input->index].name;
     const struct manifest_text *text = text_of(request, input);
     if (input->place.named) {
         if (!codec_memory_read(job, &input->place, name, &input->binary, request->err))
@@ -495,7 +495,7 @@ static bool take_outputs(struct request *request)
 {
     struct job *job = request->job;
     int n_model;
-    const struct percept_io *io = percept_outputs(job->served->model, &n_model);
+    const struct percept_io *io = served_own_outputs(job->served, &n_model);
     if (request->n_outputs == 0)
         return true;
     job->n_outputs = 0;

@@ -261,7 +261,7 @@ static void batch_task_done(struct task *task)
 
 static bool may_run(const struct dispatch *dispatch, const struct lane *lane)
 {
-    return lane->idle || lane->n_batches < dispatch->cores.workers;
+    return !lane->held && (lane->idle || lane->n_batches < dispatch->cores.workers);
 }
 
 static struct batch *take_batch(struct dispatch *dispatch, struct lane *lane)
@@ -534,6 +534,22 @@ void dispatch_drain(struct dispatch *dispatch, void (*drained)(void *user), void
 
 /* Birth and death */
 
+bool dispatch_lane_go_on(struct lane *lane, struct percept_session *session, struct percept_err *err)
+{
+    struct batch *batch = session ? take_batch(lane->dispatch, lane) : NULL;
+    if (session && !batch)
+        return err_set(err, ERR_MEMORY, "out of memory: a batch");
+    if (batch) {
+        batch->session = session;
+        batch->held_bytes = batch->engine->session_bytes(session);
+        count_memory(batch);
+        batch->next = lane->idle;
+        lane->idle = batch;
+    }
+    lane->held = false;
+    return true;
+}
+
 struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served, const struct lane_ios *ios,
                                const struct settings *settings, struct percept_session *session,
                                struct percept_err *err)
@@ -548,27 +564,61 @@ struct lane *dispatch_lane_new(struct dispatch *dispatch, struct served *served,
     lane->served = served;
     lane->ios = *ios;
     lane_limits(lane, served, settings);
-    if (session) {
-        struct batch *batch = take_batch(dispatch, lane);
-        if (!batch) {
-            arena_buffer_free(lane);
-            return err_null(err, ERR_MEMORY, "out of memory: a batch");
-        }
-        batch->session = session;
-        batch->next = lane->idle;
-        lane->idle = batch;
+    if (!dispatch_lane_go_on(lane, session, err)) {
+        arena_buffer_free(lane);
+        return NULL;
     }
     lane->next = dispatch->lanes;
     dispatch->lanes = lane;
     return lane;
 }
 
-bool dispatch_lane_rests(const struct lane *lane)
+void dispatch_lane_hold(struct lane *lane)
+{
+    lane->held = true;
+}
+
+bool dispatch_lane_is_home(const struct lane *lane)
 {
     int n_home = 0;
     for (const struct batch *batch = lane->idle; batch; batch = batch->next)
         n_home++;
-    return !lane->n_pending && !lane->unwritten.n && !lane->n_out && n_home == lane->n_batches;
+    return n_home == lane->n_batches;
+}
+
+struct batch *dispatch_lane_take_sessions(struct lane *lane)
+{
+    struct batch *first = lane->idle;
+    assert(lane->held && dispatch_lane_is_home(lane));
+    for (struct batch *batch = first; batch; batch = batch->next)
+        lane->served->stats.session_bytes -= batch->counted_bytes;
+    lane->idle = NULL;
+    lane->n_batches = 0;
+    return first;
+}
+
+void dispatch_free_sessions(struct batch *first)
+{
+    for (struct batch *batch = first, *next; batch; batch = next) {
+        next = batch->next;
+        batch_free(batch);
+    }
+}
+
+void dispatch_lane_fail(struct lane *lane, const struct percept_err *why)
+{
+    struct job_list *const lists[] = {&lane->undecoded, &lane->waiting};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (struct job *job; (job = job_list_pop(lists[i]));) {
+            lane_leave(lane, job);
+            job->err = *why;
+            lifecycle_end_soon(job);
+        }
+}
+
+bool dispatch_lane_rests(const struct lane *lane)
+{
+    return !lane->n_pending && !lane->unwritten.n && !lane->n_out && dispatch_lane_is_home(lane);
 }
 
 void dispatch_lane_forget(struct lane *lane)
@@ -594,11 +644,7 @@ void dispatch_lane_free(struct lane *lane)
     if (!lane)
         return;
     dispatch_lane_part(lane);
-    for (struct batch *batch = lane->idle; batch;) {
-        struct batch *next = batch->next;
-        batch_free(batch);
-        batch = next;
-    }
+    dispatch_free_sessions(lane->idle);
     arena_buffer_free(lane);
 }
 

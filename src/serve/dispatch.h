@@ -48,6 +48,20 @@ void dispatch_lane_free(struct lane *lane); /* parts first, on the loop, where t
 /* No job of its is left that is not over, and all its sessions are at home. */
 bool dispatch_lane_rests(const struct lane *lane);
 
+/* From now on no batch begins; jobs are read and wait. */
+void dispatch_lane_hold(struct lane *lane);
+
+/* No run of its is under way, so that its sessions may be taken; they are the caller's, to be freed on any thread. */
+bool dispatch_lane_is_home(const struct lane *lane);
+struct batch *dispatch_lane_take_sessions(struct lane *lane);
+void dispatch_free_sessions(struct batch *first);
+
+/* The opposite of hold. A session (warm, or NULL) becomes its first; the caller's still when memory is short. */
+bool dispatch_lane_go_on(struct lane *lane, struct percept_session *session, struct percept_err *err);
+
+/* All that wait in it end with this. */
+void dispatch_lane_fail(struct lane *lane, const struct percept_err *why);
+
 /* Looks at everything once: ends what is over, gives cores to what waits. */
 void dispatch_turn(struct dispatch *dispatch);
 

@@ -125,7 +125,7 @@ static bool copy(struct job *job, const struct percept_tensor *from, struct perc
 static bool keep(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
     int n;
-    percept_outputs(job->served->model, &n);
+    served_own_outputs(job->served, &n);
     struct percept_tensor *kept = arena_array(job->arena, (size_t)n + 1, sizeof *kept);
     if (!kept)
         return err_memory(err, "a list of outputs", (size_t)n * sizeof *kept);

@@ -116,7 +116,7 @@ static bool show(const struct job *job, int index, const struct percept_tensor *
                  struct percept_err *err)
 {
     int n;
-    const char *name = percept_outputs(job->served->model, &n)[index].name;
+    const char *name = served_own_outputs(job->served, &n)[index].name;
     *shown = (struct shown){.name = name, .tensor = *result, .base64 = is_base64(name, result->dtype)};
     if (result->dtype == PERCEPT_FLOAT16 || result->dtype == PERCEPT_BFLOAT16 || !codec_datatype(result->dtype))
         return err_set(err, ERR_INVALID,

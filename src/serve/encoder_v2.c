@@ -231,7 +231,7 @@ static bool show(struct job *job, const struct job_output *output, const struct 
                  struct shown *shown, struct percept_err *err)
 {
     int n;
-    const char *name = percept_outputs(job->served->model, &n)[output->index].name;
+    const char *name = served_own_outputs(job->served, &n)[output->index].name;
     *shown = (struct shown){
         .name = name, .tensor = results[output->index], .binary = output->binary, .elsewhere = output->memory != NULL};
     if (output->classification > 0 && !classified(job, output, name, &shown->tensor, err))

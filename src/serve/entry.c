@@ -12,6 +12,7 @@
 #include "serve/beside.h"
 #include "serve/fit.h"
 #include "serve/generate.h"
+#include "serve/ios.h"
 #include "serve/override.h"
 #include "serve/states.h"
 
@@ -58,9 +59,9 @@ struct found entry_found(const struct entry *entry)
         .name = served->name, .version = served->version, .path = served->path, .folder = entry->folder};
 }
 
-/* Which batch sizes were run most. */
 static void take_recent(struct entry *entry, const struct stats *stats)
 {
+    entry->n_recent = 0;
     for (int size = 1; size <= stats->n_sizes; size++) {
         uint64_t count = stats->sizes[size - 1].count;
         int at = entry->n_recent;
@@ -72,6 +73,11 @@ static void take_recent(struct entry *entry, const struct stats *stats)
         memmove(&entry->recent[at + 1], &entry->recent[at], (size_t)(entry->n_recent - 1 - at) * sizeof(int));
         entry->recent[at] = size;
     }
+}
+
+void entry_note_sizes(struct entry *entry)
+{
+    take_recent(entry, &entry->served.stats);
 }
 
 struct entry *entry_new_beside(struct entry *stands, const struct found *found, const struct root *root,
@@ -92,8 +98,18 @@ static void close_model(struct entry *entry)
     if (entry->session)
         percept_session_free(entry->session);
     percept_close(entry->served.model);
+    percept_close(entry->other_model);
     entry->session = NULL;
-    entry->served.model = NULL;
+    entry->served.model = entry->other_model = NULL;
+}
+
+void entry_free_parts(struct entry *entry)
+{
+    dispatch_free_sessions(entry->sessions);
+    entry->sessions = NULL;
+    percept_close(entry->other_model);
+    entry->other_model = NULL;
+    arena_give_back();
 }
 
 void entry_close(struct entry *entry)
@@ -140,9 +156,45 @@ static struct percept_model *open_file(const struct entry *entry, const char *pa
     return percept_open(path, options, err);
 }
 
-static bool open_model(struct entry *entry, struct percept_err *err)
+static struct percept_model *open_as_configured(const struct entry *entry, struct percept_err *err)
 {
     const struct settings *settings = entry->settings;
+    const struct manifest *manifest = entry->served.manifest;
+    const int precision = manifest->precision < 0 ? settings->precision : manifest->precision;
+    const struct percept_options options = {.size = sizeof options,
+                                            .level = settings->level,
+                                            .precision = settings_precision(precision),
+                                            .memory_limit_bytes = settings->memory_limit_bytes,
+                                            .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
+                                                                                : PERCEPT_REGION_SHARED,
+                                            .region_prefix = settings->region_prefix,
+                                            .batch_independent = manifest->independent};
+    return open_file(entry, entry->file, &options, err);
+}
+
+static bool keep(const struct percept_io **ios, int n, struct arena *arena, struct percept_err *err)
+{
+    if (*ios)
+        *ios = ios_keep(*ios, n, arena);
+    return *ios || err_memory(err, "a list of inputs and outputs", (size_t)n * sizeof **ios);
+}
+
+/* What the model takes and gives can be told when it is away. */
+static bool keep_ios(struct served *served, struct percept_err *err)
+{
+    struct arena *arena = &served->arena;
+    const struct percept_io *inputs = percept_inputs(served->model, &served->n_own_inputs);
+    const struct percept_io *outputs = percept_outputs(served->model, &served->n_own_outputs);
+    if (!keep(&inputs, served->n_own_inputs, arena, err) || !keep(&outputs, served->n_own_outputs, arena, err))
+        return false;
+    served->own_inputs = inputs;
+    served->own_outputs = outputs;
+    return !served->declared_inputs || (keep(&served->declared_inputs, served->n_own_inputs, arena, err) &&
+                                        keep(&served->declared_outputs, served->n_own_outputs, arena, err));
+}
+
+static bool open_model(struct entry *entry, struct percept_err *err)
+{
     struct served *served = &entry->served;
     struct beside beside = {.name = served->name,
                             .path = served->path,
@@ -154,19 +206,13 @@ static bool open_model(struct entry *entry, struct percept_err *err)
     entry->configured = beside.config != NULL;
     if (!read || !override_manifest(entry, err))
         return false;
-    const int precision = served->manifest->precision < 0 ? settings->precision : served->manifest->precision;
-    const struct percept_options options = {.size = sizeof options,
-                                            .level = settings->level,
-                                            .precision = settings_precision(precision),
-                                            .memory_limit_bytes = settings->memory_limit_bytes,
-                                            .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
-                                                                                : PERCEPT_REGION_SHARED,
-                                            .region_prefix = settings->region_prefix,
-                                            .batch_independent = served->manifest->independent};
-    served->model = open_file(entry, beside.file, &options, err);
+    entry->file = beside.file;
+    entry->sent = entry->override && entry->override->files;
+    served->model = open_as_configured(entry, err);
     return served->model && fit_model(served->manifest, served->model, err) &&
            fit_declare(served->manifest, served->model, &served->arena, &served->declared_inputs,
-                       &served->declared_outputs, err);
+                       &served->declared_outputs, err) &&
+           keep_ios(served, err);
 }
 
 /* The batch that was proved is an axis that is free in what is declared, and where dims are without it the first. */
@@ -174,7 +220,7 @@ static bool free_as_declared(const struct served *served)
 {
     int n[2];
     const struct percept_io *shown[] = {served_inputs(served, &n[0]), served_outputs(served, &n[1])};
-    const struct percept_io *proved[] = {percept_inputs(served->model, &n[0]), percept_outputs(served->model, &n[1])};
+    const struct percept_io *proved[] = {served_own_inputs(served, &n[0]), served_own_outputs(served, &n[1])};
     if (served->manifest->max_batch_size == 0)
         return false;
     for (int k = 0; k < 2; k++)
@@ -220,11 +266,12 @@ static void set_batching(struct entry *entry)
 }
 
 /* The inputs at the shapes of a warm-up request, as if they were all that the model takes. */
-static struct percept_io *warmup_inputs(struct entry *entry, const struct manifest_warmup *warmup, int *n)
+static struct percept_io *warmup_inputs(struct entry *entry, const struct manifest_warmup *warmup, int *n,
+                                        struct arena *arena)
 {
     struct served *served = &entry->served;
     const struct percept_io *inputs = served_inputs(served, n);
-    struct percept_io *own = arena_array(&served->arena, (size_t)*n + 1, sizeof *own);
+    struct percept_io *own = arena_array(arena, (size_t)*n + 1, sizeof *own);
     const int front = served->manifest->declared_batch;
     for (int i = 0; own && i < *n; i++) {
         own[i] = inputs[i];
@@ -244,23 +291,32 @@ static struct percept_io *warmup_inputs(struct entry *entry, const struct manife
     return own;
 }
 
-/* Plans and memory for what config.pbtxt asks for before the model is ready. */
+/* Plans and memory for one of what config.pbtxt asks for before the model is ready. */
+static bool warm_request(struct entry *entry, const struct manifest_warmup *warmup, struct arena *arena,
+                         struct percept_err *err)
+{
+    int n;
+    const struct served *served = &entry->served;
+    const int size = warmup->batch_size > 0 ? warmup->batch_size : 1;
+    const struct percept_io *inputs = warmup_inputs(entry, warmup, &n, arena);
+    if (!inputs)
+        return err_memory(err, "a warm-up request", (size_t)n * sizeof *inputs);
+    if (served->batching && size > served->max_batch_size)
+        return true;
+    return batch_warm(&batch_percept, entry->session, inputs, n, served->batching ? size : -1, err) ||
+           err_prefix(err, "%s: model_warmup '%s': ", served->manifest->config_path, warmup->name);
+}
+
 static bool warm_requests(struct entry *entry, struct percept_err *err)
 {
-    const struct served *served = &entry->served;
-    for (int i = 0; i < served->manifest->n_warmup_requests; i++) {
-        int n;
-        const struct manifest_warmup *warmup = &served->manifest->warmup_requests[i];
-        const int size = warmup->batch_size > 0 ? warmup->batch_size : 1;
-        const struct percept_io *inputs = warmup_inputs(entry, warmup, &n);
-        if (!inputs)
-            return err_memory(err, "a warm-up request", (size_t)n * sizeof *inputs);
-        if (served->batching && size > served->max_batch_size)
-            continue;
-        if (!batch_warm(&batch_percept, entry->session, inputs, n, served->batching ? size : -1, err))
-            return err_prefix(err, "%s: model_warmup '%s': ", served->manifest->config_path, warmup->name);
+    const struct manifest *manifest = entry->served.manifest;
+    bool ok = true;
+    for (int i = 0; ok && i < manifest->n_warmup_requests; i++) {
+        struct arena arena = {0};
+        ok = warm_request(entry, &manifest->warmup_requests[i], &arena, err);
+        arena_free(&arena);
     }
-    return true;
+    return ok;
 }
 
 static bool warm_sizes(struct entry *entry, const int *sizes, int n, struct percept_err *err)
@@ -275,12 +331,12 @@ static bool warm_sizes(struct entry *entry, const int *sizes, int n, struct perc
 }
 
 /* The first session: made and warmed here, so that the first request does not pay for it. */
-static bool warm(struct entry *entry, struct percept_err *err)
+static bool warm(struct entry *entry, const struct percept_model *model, struct percept_err *err)
 {
     const struct served *served = &entry->served;
     int n_inputs;
     const struct percept_io *inputs = served_inputs(served, &n_inputs);
-    entry->session = percept_session_new(served->model, err);
+    entry->session = percept_session_new(model, err);
     if (!entry->session || !warm_requests(entry, err))
         return false;
     if (!served->batching)
@@ -296,10 +352,42 @@ void entry_load(struct entry *entry)
     if (entry->loaded) {
         set_batching(entry);
         entry->loaded = states_new(&entry->served, &entry->served.arena, &entry->served.states, &entry->err) &&
-                        generate_fits(&entry->served, &entry->err) && warm(entry, &entry->err);
+                        generate_fits(&entry->served, &entry->err) && warm(entry, entry->served.model, &entry->err);
     }
     if (entry->loaded && entry->settings->keep_regions)
         percept_keep_region(entry->served.model);
+    entry->load_ns = loop_now_ns() - from_ns;
+}
+
+/* Requests that wait were read by what it was. */
+static bool is_as_before(const struct entry *entry, struct percept_err *err)
+{
+    const struct served *served = &entry->served;
+    struct percept_description description = {0};
+    int n_in, n_out;
+    const struct percept_io *in = percept_inputs(entry->other_model, &n_in);
+    const struct percept_io *out = percept_outputs(entry->other_model, &n_out);
+    percept_describe(entry->other_model, &description);
+    if (ios_equal(in, n_in, served->own_inputs, served->n_own_inputs) &&
+        ios_equal(out, n_out, served->own_outputs, served->n_own_outputs) &&
+        (description.batch_free || !served->batching))
+        return true;
+    return err_set(err, ERR_MODEL, "%s has changed in what it takes or gives while the model was away: load it anew",
+                   entry->file);
+}
+
+void entry_open_again(struct entry *entry)
+{
+    const int64_t from_ns = loop_now_ns();
+    const size_t refusals = arena_refusals();
+    entry->err = (struct percept_err){0};
+    entry->other_model = open_as_configured(entry, &entry->err);
+    entry->loaded =
+        entry->other_model && is_as_before(entry, &entry->err) && warm(entry, entry->other_model, &entry->err);
+    if (!entry->loaded && arena_refusals() != refusals)
+        entry->err.code = ERR_MEMORY; /* whatever that led to: proofs that were given up make another batch */
+    if (entry->loaded && entry->settings->keep_regions)
+        percept_keep_region(entry->other_model);
     entry->load_ns = loop_now_ns() - from_ns;
 }
 
@@ -366,7 +454,8 @@ void entry_fail(struct entry *entry)
 bool entry_is_left(const struct entry *entry)
 {
     const struct served *served = &entry->served;
-    return served->state == SERVED_UNLOADING && !entry->loading && !served->n_holders &&
+    const bool moves = entry->idle.state == IDLE_GOING || entry->idle.state == IDLE_COMING;
+    return served->state == SERVED_UNLOADING && !entry->loading && !moves && !served->n_holders &&
            (!served->lane || dispatch_lane_rests(served->lane));
 }
 

@@ -12,6 +12,7 @@
 #define SERVE_ENTRY_H
 
 #include "serve/dispatch.h"
+#include "serve/idle.h"
 #include "serve/scan.h"
 #include "serve/served.h"
 
@@ -20,6 +21,7 @@
 struct catalog;
 struct need;
 struct override;
+struct residents;
 
 struct entry {
     struct served served; /* first: a served model is its entry */
@@ -43,9 +45,19 @@ struct entry {
     void (*ended)(void *user, const struct served *served, const struct percept_err *why);
     void *ended_user;
 
+    /* going, and coming back: resident.c's */
+    struct residents *residents; /* NULL: it was never READY */
+    struct idle idle;
+    size_t weight_bytes;               /* of a model in memory that are not counted elsewhere */
+    unsigned n_entered;                /* of its lane, as seen last */
+    struct batch *sessions;            /* to be freed */
+    struct percept_model *other_model; /* to be freed; or that has come back */
+
     /* what the loader found */
     bool loaded;
-    bool configured; /* by a config.pbtxt */
+    bool sent;        /* by whoever had it loaded: it lies on no disk */
+    const char *file; /* that it was opened from */
+    bool configured;  /* by a config.pbtxt */
     struct percept_err err;
     struct percept_session *session; /* warm; the lane's once there is one */
     int64_t load_ns;
@@ -73,6 +85,16 @@ struct entry *entry_of(struct task *task);
 
 /* Reads the manifest, opens the model, warms a session; any thread. Sets `loaded`, or `err`. */
 void entry_load(struct entry *entry);
+
+/* Which batch sizes were run most, for whatever is warmed next. On the loop. */
+void entry_note_sizes(struct entry *entry);
+
+/* Frees `sessions` and `other_model`; any thread. */
+void entry_free_parts(struct entry *entry);
+
+/* The model again, into `other_model`, with a warm session; any thread. It must take and give what it did. Sets
+ * `loaded`, or `err`. */
+void entry_open_again(struct entry *entry);
 
 /* What was loaded gets its queue and is READY. False, and nothing is changed, for want of memory. */
 bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_err *err);

@@ -430,7 +430,7 @@ static void next_step(struct job *parent)
     struct percept_err err = {0};
     int n;
     arena_free(&step->arena); /* of the step before the last */
-    percept_inputs(parent->served->model, &n);
+    served_own_inputs(parent->served, &n);
     *step = (struct generate_step){.parent = parent};
     step->sources = arena_array(&step->arena, (size_t)n + 1, sizeof *step->sources);
     step->job = (struct job){.arena = &step->arena,

@@ -46,6 +46,7 @@ void lane_enter(struct lane *lane, struct job *job)
 {
     job->pending = true;
     lane->n_pending++;
+    lane->n_entered++;
     lane->n_children += job->parent != NULL;
     lane->served->stats.pending = lane->n_pending;
 }

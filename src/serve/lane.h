@@ -35,6 +35,7 @@ struct lane {
     struct lane *next; /* in the dispatcher */
     struct dispatch *dispatch;
     bool parted; /* from the dispatcher: it is about to be freed */
+    bool held;   /* no batch begins: its model is away, or about to go */
     struct lifecycle *lifecycle;
     struct served *served;
     bool batching; /* jobs may be joined along the batch axis of each input and output */
@@ -49,6 +50,7 @@ struct lane {
     struct job_list parents;                       /* whose children are elsewhere */
     int n_pending;                                 /* accepted, not yet in a batch; one may be DECODING */
     int n_children;                                /* of these: not counted again against max_queue_size */
+    unsigned n_entered;                            /* so far */
     int64_t expiry_ns;                             /* no deadline of its jobs is earlier */
 
     struct sequences *sequences;  /* the server's */

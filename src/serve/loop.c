@@ -476,6 +476,11 @@ void loop_timer_start(struct loop_timer *timer, int64_t after_ns)
     uv_poll_start(&timer->poll, UV_READABLE, on_timer);
 }
 
+void loop_timer_let_end(struct loop_timer *timer)
+{
+    uv_unref((uv_handle_t *)&timer->poll);
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct loop_timer *timer = handle->data;

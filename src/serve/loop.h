@@ -51,6 +51,7 @@ int64_t loop_now_ns(void);
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), void *user);
 void loop_timer_start(struct loop_timer *timer, int64_t after_ns); /* once; restarts if running */
+void loop_timer_let_end(struct loop_timer *timer);                 /* from now on it does not keep the loop running */
 void loop_timer_free(struct loop_timer *timer);
 
 /* `heard` is called while the descriptor, which is the caller's, can be read. NULL when memory or descriptors are

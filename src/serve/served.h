@@ -3,7 +3,9 @@
  * loader fills it, the loop owns it from then on; workers read it while they have a job of its.
  *
  * What clients may send and get is served_inputs and served_outputs: the network's inputs and outputs, in its order,
- * with the dims and labels that its folder declares.
+ * with the dims and labels that its folder declares. What the network itself says of them is served_own_inputs and
+ * served_own_outputs, also of a model that is away (resident.h), which is READY without being in memory: requests of it
+ * are read, and wait.
  */
 #ifndef SERVE_SERVED_H
 #define SERVE_SERVED_H
@@ -31,8 +33,11 @@ struct served {
     const struct root *root;
     enum served_state state;
     char reason[512];            /* why it failed, or could not be replaced; without paths of this host */
-    struct percept_model *model; /* when READY */
+    struct percept_model *model; /* when READY and not away */
+    bool away;                   /* READY, but not in memory: it is loaded when somebody asks for it */
     const struct manifest *manifest;
+    const struct percept_io *own_inputs, *own_outputs; /* copies of the network's; NULL: ask the model */
+    int n_own_inputs, n_own_outputs;
     const struct percept_io *declared_inputs, *declared_outputs; /* NULL: nothing is declared */
     const struct states *states;                                 /* NULL: nothing is kept between requests */
     struct lane *lane;
@@ -56,15 +61,31 @@ static inline bool served_has_batch(const struct served *served)
     return served->batching || (served->manifest->declared_batch && served->manifest->max_batch_size != 0);
 }
 
+static inline const struct percept_io *served_own_inputs(const struct served *served, int *n)
+{
+    if (!served->own_inputs)
+        return percept_inputs(served->model, n);
+    *n = served->n_own_inputs;
+    return served->own_inputs;
+}
+
+static inline const struct percept_io *served_own_outputs(const struct served *served, int *n)
+{
+    if (!served->own_outputs)
+        return percept_outputs(served->model, n);
+    *n = served->n_own_outputs;
+    return served->own_outputs;
+}
+
 static inline const struct percept_io *served_inputs(const struct served *served, int *n)
 {
-    const struct percept_io *own = percept_inputs(served->model, n);
+    const struct percept_io *own = served_own_inputs(served, n);
     return served->declared_inputs ? served->declared_inputs : own;
 }
 
 static inline const struct percept_io *served_outputs(const struct served *served, int *n)
 {
-    const struct percept_io *own = percept_outputs(served->model, n);
+    const struct percept_io *own = served_own_outputs(served, n);
     return served->declared_outputs ? served->declared_outputs : own;
 }
 

@@ -26,6 +26,8 @@ struct settings {
     int64_t keep_age_ms;          /* for so long */
     size_t memory_limit_bytes;    /* of one session's tensors */
     size_t sequence_memory_bytes; /* that all sequences keep; 0: no limit */
+    int64_t max_idle_ms;          /* a model that nobody has asked for so long is unloaded; 0: never */
+    size_t max_resident_bytes;    /* of models in memory; 0: no limit */
     int max_batch_size;           /* where a manifest says nothing */
     int max_queue_size;           /* jobs waiting per model */
     int64_t max_queue_delay_us;   /* where a manifest says nothing; 0: never wait for more */

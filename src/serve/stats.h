@@ -35,6 +35,7 @@ struct stats {
     uint64_t shed, expired;              /* requests that failed, refused for want of room, or too late */
     uint64_t core_ns;                    /* that workers spent on it, helpers aside */
     uint64_t loads, load_failures;       /* of this version so far, instances before this one included */
+    uint64_t departures, returns;        /* how often it went away, and was loaded again (resident.h) */
     uint64_t batch[STATS_BATCH_BUCKETS]; /* executions per bucket, not cumulative */
     int pending;                         /* jobs in the lane */
     int sequences;                       /* that are kept */

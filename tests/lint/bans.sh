@@ -15,5 +15,6 @@ ban '\bvolatile\b' 'src/base/team.c|src/command/serve.c' 'for signal handlers, n
 ban '\b(pthread_mutex|uv_mutex|pthread_cond)' 'src/serve/loop.c' 'hand over instead of locking'
 ban '__atomic_|_Atomic|\batomic_' 'src/base/team.c|src/base/arena.c|src/base/log.c|src/serve/.*|src/base/watch.c' 'only the team, counters and the cancel flag'
 ban '__builtin_cpu_supports' 'src/kernel/pick.c' 'pick.c chooses the level'
+ban 'percept_(in|out)puts\(.*served->model' 'src/serve/(served.h|entry.c)' 'served_own_inputs knows it while the model is away, too'
 ban '(__AVX|__SSE|__FMA|__ARM_NEON)' 'src/kernel/(vec|dot|pick|amx).h' 'vec.h knows the instruction set'
 ban '\b(fopen|opendir|open|openat)\(' 'src/base/(file|region|segment|log).c|src/command/.*|src/http/metrics.c' 'files are opened by base/file.c'
