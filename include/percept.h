@@ -89,6 +89,13 @@ enum percept_region {
     PERCEPT_REGION_PRIVATE,    /* sealed memory of this process alone */
 };
 
+/* Memory for tensors that the sessions of many models share, and whatever else takes from it. The caller's, who sets
+ * the limit before anything takes; it outlives all models. A run that would pass it fails with MEMORY. */
+struct percept_budget {
+    size_t limit_bytes;
+    size_t used_bytes; /* now; atomic */
+};
+
 /* How to open a model. Zeroed fields mean the default; set `size` to sizeof(struct percept_options). */
 struct percept_options {
     size_t size;
@@ -99,6 +106,7 @@ struct percept_options {
     const char *region_prefix;  /* of names under /dev/shm; NULL: "perceptd" */
     bool batch_independent;     /* the caller's word that items along the first axes do not depend on each other, where
                                  * no proof is found: the model's batch is then free all the same */
+    struct percept_budget *budget; /* that sessions take from; NULL: none */
 };
 
 /* What percept_describe tells; strings and arrays live as long as the model. */

@@ -10,6 +10,8 @@
  */
 #include "base/arena.h"
 
+#include "base/budget.h"
+
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@ struct arena_block {
     struct arena_block *next;
     size_t size; /* of the whole block without slack */
     size_t used; /* from the block's start */
+    struct percept_budget *budget;
 };
 
 static atomic_size_t n_calls;
@@ -81,6 +84,25 @@ static size_t start_in(const struct arena_block *block, size_t n_bytes)
     return align_up(base + block->used, n_bytes >= 64 ? 64 : 16) - base;
 }
 
+static struct arena_block *block_new(struct arena *arena, size_t size)
+{
+    if (!budget_take(arena->budget, size))
+        return NULL;
+    struct arena_block *block = take(size + SLACK);
+    if (!block) {
+        budget_give(arena->budget, size);
+        return NULL;
+    }
+    *block = (struct arena_block){.next = arena->blocks, .size = size, .used = sizeof *block, .budget = arena->budget};
+    return block;
+}
+
+static void block_free(struct arena_block *block)
+{
+    budget_give(block->budget, block->size);
+    free(block);
+}
+
 void *arena_alloc(struct arena *arena, size_t n_bytes)
 {
     if (n_bytes > SIZE_MAX / 4)
@@ -94,12 +116,9 @@ void *arena_alloc(struct arena *arena, size_t n_bytes)
             step = LARGEST_STEP;
         size_t need = sizeof *block + 64 + n_bytes;
         size_t size = need > step ? need : step;
-        block = take(size + SLACK);
+        block = block_new(arena, size);
         if (!block)
             return NULL;
-        block->size = size;
-        block->used = sizeof *block;
-        block->next = arena->blocks;
         arena->blocks = block;
     }
     size_t start = start_in(block, n_bytes);
@@ -164,7 +183,7 @@ void arena_free(struct arena *arena)
     struct arena_block *block = arena->blocks;
     while (block) {
         struct arena_block *next = block->next;
-        free(block);
+        block_free(block);
         block = next;
     }
     arena->blocks = NULL;
@@ -179,6 +198,7 @@ static void drop_end(struct arena_block *block, size_t n_bytes)
     if (from < to)
         (void)madvise((void *)from, to - from, MADV_DONTNEED);
     block->size -= n_bytes;
+    budget_give(block->budget, n_bytes);
 }
 
 bool arena_free_part(struct arena *arena, size_t n_bytes)
@@ -187,7 +207,7 @@ bool arena_free_part(struct arena *arena, size_t n_bytes)
         struct arena_block *block = arena->blocks;
         n_bytes -= block->size < n_bytes ? block->size : n_bytes;
         arena->blocks = block->next;
-        free(block);
+        block_free(block);
     }
     if (arena->blocks) {
         drop_end(arena->blocks, n_bytes);
@@ -207,7 +227,7 @@ void arena_reset(struct arena *arena)
     while (block) {
         struct arena_block *next = block->next;
         if (block != keep)
-            free(block);
+            block_free(block);
         block = next;
     }
     if (keep) {
@@ -231,6 +251,7 @@ void arena_give_back(void)
 struct buffer_head {
     char *raw;
     size_t n_bytes;
+    struct percept_budget *budget;
 };
 
 static struct buffer_head *head_of(void *buffer)
@@ -238,16 +259,23 @@ static struct buffer_head *head_of(void *buffer)
     return (struct buffer_head *)(void *)((char *)buffer - sizeof(struct buffer_head));
 }
 
-void *arena_buffer(size_t n_bytes)
+void *arena_buffer_from(struct percept_budget *budget, size_t n_bytes)
 {
-    if (n_bytes > SIZE_MAX / 4)
+    if (n_bytes > SIZE_MAX / 4 || !budget_take(budget, n_bytes))
         return NULL;
     char *raw = take(n_bytes + 128 + SLACK);
-    if (!raw)
+    if (!raw) {
+        budget_give(budget, n_bytes);
         return NULL;
+    }
     char *at = (char *)align_up((uintptr_t)raw + 64, 64);
-    *head_of(at) = (struct buffer_head){.raw = raw, .n_bytes = n_bytes};
+    *head_of(at) = (struct buffer_head){.raw = raw, .n_bytes = n_bytes, .budget = budget};
     return at;
+}
+
+void *arena_buffer(size_t n_bytes)
+{
+    return arena_buffer_from(NULL, n_bytes);
 }
 
 size_t arena_buffer_bytes(void *buffer)
@@ -274,6 +302,8 @@ void *arena_buffer_grow(void *buffer, size_t n_bytes)
 
 void arena_buffer_free(void *buffer)
 {
-    if (buffer)
-        free(head_of(buffer)->raw);
+    if (!buffer)
+        return;
+    budget_give(head_of(buffer)->budget, head_of(buffer)->n_bytes);
+    free(head_of(buffer)->raw);
 }

@@ -21,9 +21,10 @@
 struct arena_block;
 
 struct arena {
-    struct arena_block *blocks; /* newest first */
-    size_t used_bytes;          /* handed out, for reports */
-    size_t limit_bytes;         /* 0: none; an allocation past it fails */
+    struct arena_block *blocks;    /* newest first */
+    struct percept_budget *budget; /* that blocks are taken from; those that are there stay as they are. NULL: none */
+    size_t used_bytes;             /* handed out, for reports */
+    size_t limit_bytes;            /* 0: none; an allocation past it fails */
 };
 
 void *arena_alloc(struct arena *arena, size_t n_bytes);
@@ -50,6 +51,7 @@ void arena_give_back(void);
 
 /* A single long-lived buffer with its own life: aligned to 64 bytes, zeroed, 64 bytes of slack. */
 void *arena_buffer(size_t n_bytes);
+void *arena_buffer_from(struct percept_budget *budget, size_t n_bytes); /* the same, of a budget (or NULL) */
 void arena_buffer_free(void *buffer);
 size_t arena_buffer_bytes(void *buffer); /* as asked for */
 

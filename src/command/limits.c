@@ -6,16 +6,19 @@
 #include "command/limits.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "command/cgroup.h"
 
 #define STACK_LEAST ((rlim_t)1 << 20) /* several times what the deepest call takes */
 #define STACK_USUAL ((rlim_t)8 << 20)
 #define DESCRIPTORS_MOST 64
+#define MEMORY_MOST (INT64_C(1) << 60) /* how version 1 says that there is no limit: about 2^63 */
 
 bool limits_stack(struct percept_err *err)
 {
@@ -48,4 +51,29 @@ bool limits_descriptors(int n, struct percept_err *err)
                            "%d more file descriptors are needed, only %d can be opened: %s; ulimit "
                            "-n 1024 is a usual limit",
                            n, opened, strerror(why));
+}
+
+static long long memory_in(const char *folder, const char *name)
+{
+    char line[64];
+    long long n_bytes;
+    if (!cgroup_line(folder, name, line, sizeof line) || sscanf(line, "%lld", &n_bytes) != 1)
+        return 0; /* "max" */
+    return n_bytes > 0 && n_bytes < MEMORY_MOST ? n_bytes : 0;
+}
+
+static long long memory_v2(const char *folder)
+{
+    return memory_in(folder, "memory.max");
+}
+
+static long long memory_v1(const char *folder)
+{
+    return memory_in(folder, "memory.limit_in_bytes");
+}
+
+size_t limits_memory(const char *root, const char *membership)
+{
+    static const struct cgroup_limit limit = {.controller = "memory", .v2 = memory_v2, .v1 = memory_v1};
+    return (size_t)cgroup_least(root, membership, &limit);
 }

@@ -13,4 +13,7 @@ bool limits_stack(struct percept_err *err);
 /* Can `n` more file descriptors be opened at a time? */
 bool limits_descriptors(int n, struct percept_err *err);
 
+/* Bytes of memory that our control group may have (cgroup.h); 0: no limit is said. */
+size_t limits_memory(const char *root, const char *membership);
+
 #endif

@@ -37,6 +37,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "command/address.h"
+#include "command/cgroup.h"
 #include "command/command.h"
 #include "command/cores.h"
 #include "command/limits.h"
@@ -56,6 +57,7 @@
 struct serving {
     const struct options *options;
     struct settings settings;
+    struct percept_budget budget; /* settings.memory_total_bytes, if that is said */
     struct loop *loop;
     struct catalog *catalog;
     struct repository *repository;
@@ -354,6 +356,16 @@ static bool set_threads(struct settings *settings, struct percept_err *err)
     return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 || err_memory(err, "the environment", sizeof text);
 }
 
+/* A container that takes more is killed; the weights need some of it, and what is small is not counted. */
+static void set_budget(struct serving *serving)
+{
+    struct settings *settings = &serving->settings;
+    if (!settings->memory_total_bytes)
+        settings->memory_total_bytes = limits_memory(CGROUP_ROOT, CGROUP_MEMBERSHIP) / 4 * 3;
+    serving->budget.limit_bytes = settings->memory_total_bytes;
+    settings->budget = settings->memory_total_bytes ? &serving->budget : NULL;
+}
+
 static void set_log(const struct serving *serving)
 {
     enum log_level level = (enum log_level)serving->options->log_level;
@@ -412,6 +424,7 @@ static bool set_up(struct serving *serving, struct percept_err *err)
     serving->loop = loop_new(serving->settings.workers, err);
     if (!serving->loop || !loop_loaders(serving->loop, serving->settings.load_threads, err))
         return false;
+    set_budget(serving);
     serving->catalog = catalog_new(serving->loop, &serving->settings, err);
     serving->repository =
         serving->catalog ? repository_new(serving->loop, serving->catalog, &serving->settings, err) : NULL;

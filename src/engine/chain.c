@@ -86,7 +86,7 @@ static bool build_next(struct plan *plan, const struct percept_model *model, str
         return err_set(err, ERR_MEMORY, "out of memory while planning the network");
     if (!planner_continue(next, model, plan, err))
         return false;
-    next->own_scratch = arena_buffer(next->scratch_bytes);
+    next->own_scratch = arena_buffer_from(model->budget, next->scratch_bytes);
     return next->own_scratch || err_memory(err, "the network's tensors", next->scratch_bytes);
 }
 

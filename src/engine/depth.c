@@ -132,12 +132,11 @@ static bool reserve_rows(struct depth *depth, const struct plan *plan, struct pe
 {
     const size_t n_bytes = place_all(depth, plan);
     if (!depth->rows || n_bytes > depth->rows_bytes) {
-        char *fresh = arena_buffer(n_bytes);
-        if (!fresh)
-            return err_memory(err, "the network's tensors", n_bytes);
         arena_buffer_free(depth->rows);
-        depth->rows = fresh;
-        depth->rows_bytes = n_bytes;
+        depth->rows = arena_buffer_from(depth->model->budget, n_bytes);
+        depth->rows_bytes = depth->rows ? n_bytes : 0;
+        if (!depth->rows)
+            return err_memory(err, "the network's tensors", n_bytes);
         place_all(depth, plan);
     }
     depth->needed_bytes = n_bytes;

@@ -73,6 +73,7 @@ struct frame *frame_new(const struct percept_model *model, const struct part *pa
     frame->root = frame;
     frame->loose.limit_bytes = model->memory_limit_bytes;
     frame->lasting.limit_bytes = model->memory_limit_bytes;
+    frame->loose.budget = frame->lasting.budget = model->budget;
     frame->feeds = arena_array(&frame->arena, (size_t)part->n_feeds + 1, sizeof *frame->feeds);
     frame->slots = arena_array(&frame->arena, MOST_PLANS, sizeof *frame->slots);
     if (frame->feeds && frame->slots)
@@ -188,13 +189,10 @@ static bool reserve_scratch(struct frame *frame, size_t n_bytes, struct percept_
 {
     if (frame->scratch && n_bytes <= frame->scratch_bytes)
         return true;
-    char *fresh = arena_buffer(n_bytes);
-    if (!fresh)
-        return err_memory(err, "the network's tensors", n_bytes);
-    arena_buffer_free(frame->scratch);
-    frame->scratch = fresh;
-    frame->scratch_bytes = n_bytes;
-    return true;
+    arena_buffer_free(frame->scratch); /* nobody reads it any more: what is there need not be paid for twice */
+    frame->scratch = arena_buffer_from(frame->model->budget, n_bytes);
+    frame->scratch_bytes = frame->scratch ? n_bytes : 0;
+    return frame->scratch || err_memory(err, "the network's tensors", n_bytes);
 }
 
 bool frame_find(struct frame *frame, struct percept_err *err)

@@ -35,8 +35,9 @@ struct percept_model {
     const struct kernels *kernels;
     enum precision precision;
     size_t memory_limit_bytes;
-    int members;        /* most threads that work on one step */
-    struct part *parts; /* the main graph's first */
+    struct percept_budget *budget; /* of sessions, or NULL */
+    int members;                   /* most threads that work on one step */
+    struct part *parts;            /* the main graph's first */
     struct region *region;
     bool independent; /* options.batch_independent */
     int n_freed;      /* shapes that have other constants than in the file, where the batch is not 1 */

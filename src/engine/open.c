@@ -48,6 +48,7 @@ static bool choose_level(struct percept_model *model, const struct percept_optio
     model->description.batch_reason = "it works with one item alone, or at lengths that were not tried";
     model->description.precision = fast ? "fast" : "exact";
     model->description.level = model->kernels->name;
+    model->budget = options->budget;
     model->members = team_most();
     model->memory_limit_bytes = options->memory_limit_bytes ? options->memory_limit_bytes : DEFAULT_MEMORY_LIMIT;
     return true;

@@ -17,6 +17,7 @@
  */
 #include "http/exchange.h"
 
+#include "base/budget.h"
 #include "base/log.h"
 #include "http/routes.h"
 #include "serve/lifecycle.h"
@@ -32,8 +33,10 @@
 #define STREAM_BLOCK 4096 /* bytes at a time */
 #define BODIES 16
 #define SPARE_MAX 64
-#define KEEP_BYTES ((size_t)1 << 20)   /* a spare exchange keeps no more memory than this */
-#define LARGE_BYTES ((size_t)16 << 20) /* freed in parts of this size, a few ms each */
+#define KEEP_BYTES ((size_t)1 << 20)    /* a spare exchange keeps no more memory than this */
+#define KEEP_BUDGETED ((size_t)1 << 16) /* where all that is kept is paid for */
+#define PIECE_BYTES ((size_t)1 << 20)   /* room for what has not come is taken four times what has, at least this */
+#define LARGE_BYTES ((size_t)16 << 20)  /* freed in parts of this size, a few ms each */
 #define FIRST_CAPACITY ((size_t)4096)
 #define REFUSALS 10 /* lines in the log, in a second */
 #define SECOND_NS 1000000000
@@ -65,6 +68,8 @@ struct exchange *exchange_new(struct site *site, const char *target)
                                   .item = "",
                                   .uid = -1,
                                   .arrived_ns = loop_now_ns()};
+    exchange->arena.budget = NULL; /* until it is a job's: whoever asks for health or metrics takes little */
+    exchange->body_arena.budget = site->settings->budget;
     ids_make(&site->ids, exchange->made_id);
     exchange->id = exchange->made_id;
     exchange->target = arena_text(&exchange->arena, target, strlen(target));
@@ -92,12 +97,17 @@ bool exchange_free_part(struct site *site)
     return site->n_leaving == 0;
 }
 
+static size_t kept_bytes(const struct site *site)
+{
+    return site->settings->budget ? KEEP_BUDGETED : KEEP_BYTES;
+}
+
 static void drop_body(struct exchange *exchange)
 {
     exchange->site->body_bytes -= exchange->body_bytes;
     exchange->body = NULL;
     exchange->body_bytes = exchange->body_capacity = 0;
-    if (exchange->body_arena.used_bytes > KEEP_BYTES)
+    if (exchange->body_arena.used_bytes > kept_bytes(exchange->site))
         release(exchange->site, &exchange->body_arena);
     else
         arena_reset(&exchange->body_arena);
@@ -114,7 +124,7 @@ void exchange_free(struct exchange *exchange)
         arena_buffer_free(exchange);
         return;
     }
-    if (exchange->arena.used_bytes > KEEP_BYTES)
+    if (exchange->arena.used_bytes > kept_bytes(site))
         release(site, &exchange->arena);
     else
         arena_reset(&exchange->arena);
@@ -409,6 +419,21 @@ static void refuse_size(struct exchange *exchange, size_t n_bytes)
                     kind_of_body(&exchange->headers), n_bytes, exchange->site->settings->max_body_bytes);
 }
 
+/* Would the body alone be more than all that requests may take? */
+static bool exceeds_all(const struct exchange *exchange)
+{
+    const struct percept_budget *budget = exchange->site->settings->budget;
+    return budget && exchange->headers.content_length > 0 &&
+           (size_t)exchange->headers.content_length > budget->limit_bytes;
+}
+
+static void refuse_length(struct exchange *exchange, size_t n_bytes)
+{
+    exchange_refuse(exchange, ERR_TOO_LARGE,
+                    "a body of %zu bytes is more than all requests may take, which is %zu (--memory-total)", n_bytes,
+                    exchange->site->settings->budget->limit_bytes);
+}
+
 static size_t drain_limit(const struct exchange *exchange)
 {
     size_t limit;
@@ -593,6 +618,8 @@ void exchange_judge(struct exchange *exchange, const char *method)
     else if (headers->content_length > 0 &&
              (uint64_t)headers->content_length > exchange->site->settings->max_body_bytes)
         refuse_size(exchange, (size_t)headers->content_length);
+    else if (exceeds_all(exchange))
+        refuse_length(exchange, (size_t)headers->content_length);
     else if (exchange->crowded && !(found.route->flags & ROUTE_VITAL))
         refuse_crowd(exchange);
     else if (headers->expects_continue && found.route->judge)
@@ -603,6 +630,14 @@ void exchange_judge(struct exchange *exchange, const char *method)
 
 /* Collecting. */
 
+/* All of a body whose length is known. Of a budget so much is not taken for what may never come. */
+static size_t whole(const struct exchange *exchange, size_t n_bytes)
+{
+    const size_t length = (size_t)exchange->headers.content_length;
+    const size_t piece = n_bytes < PIECE_BYTES / 4 ? PIECE_BYTES : n_bytes * 4;
+    return exchange->body_arena.budget && piece < length ? piece : length;
+}
+
 static bool reserve(struct exchange *exchange, size_t n_bytes)
 {
     if (n_bytes <= exchange->body_capacity)
@@ -612,8 +647,8 @@ static bool reserve(struct exchange *exchange, size_t n_bytes)
         capacity = FIRST_CAPACITY;
     if (capacity < n_bytes)
         capacity = n_bytes;
-    if (exchange->headers.content_length > 0 && !exchange->body_capacity)
-        capacity = (size_t)exchange->headers.content_length;
+    if (exchange->headers.content_length > 0 && (size_t)exchange->headers.content_length >= n_bytes)
+        capacity = whole(exchange, n_bytes);
     uint8_t *body = arena_grow(&exchange->body_arena, exchange->body, exchange->body_capacity, capacity);
     if (!body)
         return false;
@@ -622,18 +657,33 @@ static bool reserve(struct exchange *exchange, size_t n_bytes)
     return true;
 }
 
+static void refuse_short(struct exchange *exchange, size_t refusals)
+{
+    const struct percept_budget *budget = exchange->body_arena.budget;
+    if (budget_refusals() == refusals)
+        exchange_refuse(exchange, ERR_MEMORY, "memory is short for a body of %zu bytes", exchange->received_bytes);
+    else if (budget_refused_bytes() > budget->limit_bytes)
+        refuse_length(exchange, exchange->received_bytes);
+    else
+        exchange_refuse(exchange, ERR_UNAVAILABLE,
+                        "the requests under way take the %zu bytes of memory that there are for them "
+                        "(--memory-total); try again",
+                        budget->limit_bytes);
+}
+
 /* Would this piece be one too many? Then the request is answered. */
 static bool refused_piece(struct exchange *exchange, size_t n_bytes)
 {
     struct site *site = exchange->site;
     size_t limit = site->settings->max_body_bytes;
+    const size_t refusals = budget_refusals();
     if (exchange->received_bytes > limit)
         refuse_size(exchange, exchange->received_bytes);
     else if (site->body_bytes / BODIES > limit)
         exchange_refuse(exchange, ERR_UNAVAILABLE, "the requests under way hold %zu bytes of bodies; try again",
                         site->body_bytes);
     else if (!reserve(exchange, exchange->body_bytes + n_bytes))
-        exchange_refuse(exchange, ERR_MEMORY, "memory is short for a body of %zu bytes", exchange->received_bytes);
+        refuse_short(exchange, refusals);
     else
         return false;
     drop_body(exchange);

@@ -10,6 +10,7 @@
  */
 #include "http/metrics.h"
 
+#include "base/budget.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "http/exchange.h"

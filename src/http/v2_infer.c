@@ -143,6 +143,7 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
     struct catalog *catalog = exchange->site->catalog;
     struct job *job = &exchange->job;
     static const uint8_t nothing[1];
+    exchange->arena.budget = exchange->site->settings->budget;
     if (exchange->site->abandoning || catalog_draining(catalog))
         return err_set(err, ERR_UNAVAILABLE, "Server exiting");
     *job = (struct job){.arena = &exchange->arena,

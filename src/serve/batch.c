@@ -28,6 +28,7 @@
  */
 #include "serve/batch.h"
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "serve/encoder.h"
 #include "serve/sequences.h"
@@ -201,9 +202,16 @@ static int64_t deadline_of(const struct group *group)
     return latest_ns;
 }
 
+/* Was it for want of what others hold? */
+static void note_shortage(struct batch *batch, size_t refusals, const struct percept_err *err)
+{
+    batch->short_bytes = err->code == ERR_MEMORY && budget_refusals() != refusals ? budget_refused_bytes() : 0;
+}
+
 static bool run(struct batch *batch, const struct group *group, struct percept_err *err)
 {
     const struct batch_engine *engine = batch->engine;
+    const size_t refusals = budget_refusals();
     int64_t started_ns = engine->now_ns();
     const struct percept_run_context context = {
         .deadline_ns = deadline_of(group), .cancel = group->cancel, .team = batch->team};
@@ -227,8 +235,11 @@ static bool run(struct batch *batch, const struct group *group, struct percept_e
     }
     batch->gathered_ns = gathered_ns;
     batch->finished_ns = finished_ns;
-    if (!ok)
+    batch->short_bytes = 0;
+    if (!ok) {
+        note_shortage(batch, refusals, err);
         return false;
+    }
     batch->flops = engine->flops(batch->session);
     for (int o = 0; o < batch->lane->ios.n_outputs; o++)
         batch->outputs[o] = engine->output(batch->session, o);
@@ -282,6 +293,7 @@ static const struct percept_tensor *rows_of(struct batch *batch, struct job *job
 
 static void encode(struct batch *batch, struct job *job, const struct percept_tensor *results)
 {
+    const size_t refusals = budget_refusals();
     if (job->sequence.of && !sequences_keep(job, results, &job->err))
         return;
     job->late = encoder_is_long(job, results);
@@ -289,9 +301,11 @@ static void encode(struct batch *batch, struct job *job, const struct percept_te
         encoder_put_off(job, results, batch->engine->now_ns);
     else
         encoder_write(job, results, batch->engine->now_ns);
+    job_note_shortage(job, refusals);
+    job->n_unwritten += job->short_bytes > 0;
 }
 
-static void fail(struct job *job, const struct percept_err *err)
+static void fail(const struct batch *batch, struct job *job, const struct percept_err *err)
 {
     if (err->code == ERR_TIMEOUT)
         job_expire(job);
@@ -299,12 +313,23 @@ static void fail(struct job *job, const struct percept_err *err)
         job_give_up(job);
     else
         job->err = *err;
+    if (job->err.code == ERR_MEMORY)
+        job->short_bytes = batch->short_bytes;
 }
 
 static void fail_all(struct batch *batch, const struct percept_err *err)
 {
     for (struct job *job = batch->jobs.first; job; job = job->next)
-        fail(job, err);
+        fail(batch, job, err);
+}
+
+/* What one could not have is not there for those behind it either: they are not tried. */
+static void fail_rest(const struct batch *batch, const struct job *job)
+{
+    for (struct job *rest = job->next; rest; rest = rest->next) {
+        fail(batch, rest, &job->err);
+        rest->short_bytes = rest->err.code == ERR_MEMORY ? job->short_bytes : 0;
+    }
 }
 
 /* Returns whether every job succeeded alone. */
@@ -315,12 +340,16 @@ static bool run_one_by_one(struct batch *batch)
     for (struct job *job = batch->jobs.first; job; job = job->next) {
         const struct group alone = {.first = job, .n = 1, .n_items = job->n_items, .cancel = &job->cancelled};
         struct percept_err err = {0};
-        if (run(batch, &alone, &err)) {
+        const bool ran = run(batch, &alone, &err);
+        if (ran)
             encode(batch, job, batch->outputs);
-            continue;
+        else
+            fail(batch, job, &err);
+        all = all && ran;
+        if (job->short_bytes) {
+            fail_rest(batch, job);
+            return false;
         }
-        all = false;
-        fail(job, &err);
     }
     return all;
 }
@@ -380,11 +409,14 @@ static void run_together(struct batch *batch)
     }
     for (struct job *job = batch->jobs.first; job; job = job->next) {
         struct percept_err why = {0};
+        const size_t refusals = budget_refusals();
         const struct percept_tensor *rows = rows_of(batch, job, &why);
         if (rows)
             encode(batch, job, rows);
         else
-            fail(job, &why);
+            fail(batch, job, &why);
+        job_note_shortage(job, refusals);
+        job->n_unwritten += !rows && job->short_bytes > 0;
     }
 }
 
@@ -400,12 +432,15 @@ void batch_work(struct batch *batch)
     struct percept_err err = {0};
     batch->started_ns = batch->gathered_ns = batch->finished_ns = batch->engine->now_ns();
     batch->first_run = !batch->session;
+    const size_t refusals = budget_refusals();
     if (!batch->session)
         batch->session = batch->engine->session_new(batch->lane->served->model, &err);
-    if (batch->session)
+    if (batch->session) {
         run_together(batch);
-    else
+    } else {
+        note_shortage(batch, refusals, &err);
         fail_all(batch, &err);
+    }
     if (batch->team)
         batch->engine->team_close(batch->team);
     if (batch->session)

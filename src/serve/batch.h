@@ -52,12 +52,13 @@ struct batch {
     int cancel; /* a flag: every one of its jobs was cancelled */
 
     /* what the worker found out */
-    bool first_run;   /* its session was made for it */
-    bool one_by_one;  /* the jobs were run one by one */
-    bool inseparable; /* because results, or the model itself, cannot be joined along the batch axis
+    bool first_run;     /* its session was made for it */
+    size_t short_bytes; /* that the budget refused its last run; 0: it did not */
+    bool one_by_one;    /* the jobs were run one by one */
+    bool inseparable;   /* because results, or the model itself, cannot be joined along the batch axis
                        */
-    int n_runs;       /* that succeeded */
-    double flops;     /* of the last run */
+    int n_runs;         /* that succeeded */
+    double flops;       /* of the last run */
     int64_t started_ns, gathered_ns, finished_ns, ended_ns;
 
     /* memory of the session: dispatch.c's rule for giving it back */

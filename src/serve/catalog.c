@@ -370,6 +370,7 @@ struct catalog *catalog_new(struct loop *loop, const struct settings *settings, 
         arena_buffer_free(catalog);
         return NULL;
     }
+    dispatch_set_budget(catalog->dispatch, settings->budget);
     catalog->residents.failed = on_not_back;
     catalog->residents.user = catalog;
     loop_on_turn(loop, on_turn, catalog); /* behind the dispatcher's, which ends jobs */

@@ -25,6 +25,7 @@
  */
 #include "serve/dispatch.h"
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/team.h"
@@ -56,6 +57,8 @@ struct dispatch {
     int n_trims;      /* sessions that a worker has to give memory back */
     int64_t armed_ns; /* when we shall be called in any case */
     bool hurrying;    /* no batch waits for company */
+    bool starving;    /* a lane is starved */
+    bool returned;    /* memory, since then */
     void (*drained)(void *user);
     void *drained_user;
     struct helper *helpers, *free_helpers;
@@ -149,8 +152,10 @@ static void start_decode(struct dispatch *dispatch, struct lane *lane)
 static void write_work(struct task *task)
 {
     struct job *job = job_of(task);
+    const size_t refusals = budget_refusals();
     const struct dispatch *dispatch = job->served->lane->dispatch;
     encoder_write(job, job->results, dispatch->engine->now_ns);
+    job_note_shortage(job, refusals);
 }
 
 static void write_done(struct task *task)
@@ -230,6 +235,29 @@ static void count(const struct batch *batch)
                         batch->finished_ns - batch->gathered_ns, output_ns);
 }
 
+/* What was written so far of a reply stays in the job's memory until it ends, so that is not tried for ever. */
+#define UNWRITTEN_MOST 3
+
+/* It was not run, or not written, for want of memory that others may give back: it takes its place again. Not a step
+ * of a sequence, whose state may have gone on. */
+static bool waits_again(struct lane *lane, struct job *job)
+{
+    const struct percept_budget *budget = lane->lifecycle->budget;
+    if (job->err.code != ERR_MEMORY || !budget || !job->short_bytes || job->short_bytes > budget->limit_bytes ||
+        job->n_unwritten == UNWRITTEN_MOST || job->sequence.of || loop_flag_raised(&job->cancelled))
+        return false;
+    job->err = (struct percept_err){0};
+    job->short_bytes = 0;
+    job->late = false;
+    job->results = NULL;
+    job->started_ns = job->finished_ns = job->gather_ns = 0;
+    lane_enter(lane, job);
+    lane_push(lane, job);
+    lane->dispatch->returned &= lane->dispatch->starving;
+    lane->starved = lane->dispatch->starving = true;
+    return true;
+}
+
 static void batch_task_done(struct task *task)
 {
     struct batch *batch = (struct batch *)(void *)task;
@@ -248,6 +276,8 @@ static void batch_task_done(struct task *task)
     for (struct job *job; (job = job_list_pop(&batch->jobs));) {
         job->batch = NULL;
         job->state = JOB_ENDED;
+        if (job->short_bytes && waits_again(lane, job))
+            continue;
         if (job->late && job->err.code == ERR_NONE)
             lane_push_unwritten(lane, job);
         else
@@ -255,13 +285,14 @@ static void batch_task_done(struct task *task)
     }
     batch->leader_home = true;
     return_session(batch);
+    dispatch->returned |= ended.n > 0;
     lifecycle_end_all(&dispatch->jobs, &ended);
     wake(dispatch);
 }
 
 static bool may_run(const struct dispatch *dispatch, const struct lane *lane)
 {
-    return !lane->held && (lane->idle || lane->n_batches < dispatch->cores.workers);
+    return !lane->held && !lane->starved && (lane->idle || lane->n_batches < dispatch->cores.workers);
 }
 
 static struct batch *take_batch(struct dispatch *dispatch, struct lane *lane)
@@ -383,13 +414,15 @@ static void trim_done(struct task *task)
     *end = batch;
     count_memory(batch);
     dispatch->n_trims--;
+    dispatch->returned = true;
     wake(dispatch);
 }
 
 static void trim_lane(struct dispatch *dispatch, struct lane *lane, int64_t now_ns, int64_t *look_ns)
 {
     for (struct batch **at = &lane->idle, *batch; (batch = *at) && idle_cores(dispatch) > 0;) {
-        const enum trim what = trim_judge(batch, batch == lane->idle, now_ns, look_ns);
+        const bool all = dispatch->starving && batch->held_bytes > 0;
+        const enum trim what = all ? TRIM_ALL : trim_judge(batch, batch == lane->idle, now_ns, look_ns);
         if (what == TRIM_NOTHING) {
             at = &batch->next;
             continue;
@@ -406,9 +439,51 @@ static void trim_lane(struct dispatch *dispatch, struct lane *lane, int64_t now_
 static int64_t trim(struct dispatch *dispatch, int64_t now_ns)
 {
     int64_t look_ns = LANE_NEVER;
-    for (struct lane *lane = dispatch->lanes; lane && !dispatch->jobs.draining; lane = lane->next)
+    const bool wanted = !dispatch->jobs.draining || dispatch->starving;
+    for (struct lane *lane = dispatch->lanes; lane && wanted; lane = lane->next)
         trim_lane(dispatch, lane, now_ns, &look_ns);
     return look_ns;
+}
+
+/* Starving */
+
+static bool is_busy(const struct dispatch *dispatch)
+{
+    bool busy = dispatch->running || dispatch->n_trims || dispatch->n_helpers;
+    for (const struct lane *lane = dispatch->lanes; lane && !busy; lane = lane->next)
+        busy = lane->n_out > 0;
+    return busy;
+}
+
+static void refuse_leader(struct lane *lane)
+{
+    struct job *job = job_list_pop(&lane->waiting);
+    if (!job)
+        return;
+    lane_leave(lane, job);
+    job_fall_short(job, lane->lifecycle->budget->limit_bytes);
+    lifecycle_end_soon(job);
+}
+
+/* Memory has come back: whoever was refused some tries again. Nobody can give any: the first of each is refused. */
+static void feed(struct dispatch *dispatch)
+{
+    if (!dispatch->starving || (!dispatch->returned && is_busy(dispatch)))
+        return;
+    for (struct lane *lane = dispatch->lanes; lane; lane = lane->next) {
+        if (lane->starved && !dispatch->returned)
+            refuse_leader(lane);
+        lane->starved = false;
+    }
+    dispatch->starving = dispatch->returned = false;
+    wake(dispatch);
+}
+
+/* Decoding takes memory as well: not the last eighth while something may give some back. */
+static bool may_decode(const struct dispatch *dispatch)
+{
+    const struct percept_budget *budget = dispatch->jobs.budget;
+    return !budget || budget_used(budget) < budget->limit_bytes / 8 * 7 || !is_busy(dispatch);
 }
 
 /* The turn */
@@ -451,7 +526,7 @@ static struct lane *choose(const struct dispatch *dispatch, int64_t now_ns, int6
     *n_willing = 0;
     for (struct lane *lane = dispatch->lanes; lane; lane = lane->next) {
         enum lane_action next = next_of(dispatch, lane, now_ns, look_ns);
-        if (next == LANE_NOTHING)
+        if (next == LANE_NOTHING || (next == LANE_DECODE && !may_decode(dispatch)))
             continue;
         ++*n_willing;
         if (best && used(lane) >= used(best))
@@ -505,6 +580,7 @@ void dispatch_turn(struct dispatch *dispatch)
     int64_t expiry_ns = expire(dispatch, now_ns);
     int64_t look_ns = assign_workers(dispatch, now_ns);
     int64_t trim_ns = trim(dispatch, now_ns);
+    feed(dispatch);
     look_ns = trim_ns < look_ns ? trim_ns : look_ns;
     arm(dispatch, now_ns, expiry_ns < look_ns ? expiry_ns : look_ns);
     if (dispatch->jobs.ended.n) {
@@ -673,6 +749,11 @@ struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct b
         dispatch->free_helpers = helper;
     }
     return dispatch;
+}
+
+void dispatch_set_budget(struct dispatch *dispatch, struct percept_budget *budget)
+{
+    dispatch->jobs.budget = budget;
 }
 
 void dispatch_free(struct dispatch *dispatch)

@@ -29,6 +29,10 @@ struct dispatch *dispatch_new(const struct dispatch_cores *cores, const struct b
 /* The same on a loop, whose turns it then sees to. */
 struct dispatch *dispatch_new_on(struct loop *loop, const struct batch_engine *engine, struct percept_err *err);
 
+/* Before its first lane: what jobs and sessions take is of this budget. What would pass it waits as long as others may
+ * give some back; sessions at home then give back all. */
+void dispatch_set_budget(struct dispatch *dispatch, struct percept_budget *budget);
+
 /* Nothing may be in flight. Its lanes must have been removed. */
 void dispatch_free(struct dispatch *dispatch);
 

@@ -168,7 +168,8 @@ static struct percept_model *open_as_configured(const struct entry *entry, struc
                                             .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
                                                                                 : PERCEPT_REGION_SHARED,
                                             .region_prefix = settings->region_prefix,
-                                            .batch_independent = manifest->independent};
+                                            .batch_independent = manifest->independent,
+                                            .budget = settings->budget};
     return open_file(entry, entry->file, &options, err);
 }
 

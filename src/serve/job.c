@@ -4,6 +4,7 @@
  */
 #include "serve/job.h"
 
+#include "base/budget.h"
 #include "base/err.h"
 
 #define LEVEL_NS ((int64_t)10000000000) /* 10 s */
@@ -74,6 +75,25 @@ void job_expire(struct job *job)
 void job_give_up(struct job *job)
 {
     err_set(&job->err, ERR_CANCELLED, "the request was cancelled");
+}
+
+void job_note_shortage(struct job *job, size_t refusals)
+{
+    if (job->err.code == ERR_MEMORY && budget_refusals() != refusals)
+        job->short_bytes = budget_refused_bytes();
+}
+
+void job_fall_short(struct job *job, size_t limit_bytes)
+{
+    if (job->short_bytes > limit_bytes)
+        err_set(&job->err, ERR_TOO_LARGE,
+                "this request takes %zu bytes of memory at once; all requests may take %zu (--memory-total)",
+                job->short_bytes, limit_bytes);
+    else
+        err_set(&job->err, ERR_UNAVAILABLE,
+                "the requests under way take the %zu bytes of memory that there are for them (--memory-total); try "
+                "again",
+                limit_bytes);
 }
 
 int64_t job_deadline(const struct job *job)

@@ -102,6 +102,8 @@ struct job {
     /* decoded: set by the codec */
     struct bytes id; /* of the request, empty when it has none */
     bool has_id;
+    size_t short_bytes;            /* that the budget refused it, where its err is MEMORY for that; or 0 */
+    int n_unwritten;               /* runs whose results found no memory of the budget */
     size_t held_bytes;             /* taken beside the body: inflated, read from shared memory */
     int64_t n_items;               /* along the batch axis; 1 where the model has none */
     int64_t n_rows;                /* V1: instances, each of which gets a row; 0: whole tensors are sent and returned */
@@ -139,6 +141,7 @@ struct job {
     int64_t default_timeout_ns; /* its model's; 0: none */
     enum job_state state;
     bool pending;         /* counted by its lane */
+    size_t pending_bytes; /* of its body, while it is */
     bool spared;          /* what its deadline leaves is too little, and it is tried nevertheless */
     bool late;            /* run, and its reply is still to be written from results */
     bool leaving;         /* a parent that ends when its last child has */
@@ -159,9 +162,14 @@ void job_set_deadline(struct job *job);
 /* Its place among those that wait: the smaller one first. */
 int64_t job_rank(const struct job *job);
 
+/* If it failed for want of memory, and this thread was refused some of the budget since it had been so many times:
+ * that was why, and is kept as short_bytes. Workers call it. */
+void job_note_shortage(struct job *job, size_t refusals);
+
 /* The failures that are ours to name; the codes' sentences are the protocol's. */
 void job_expire(struct job *job);
 void job_give_up(struct job *job);
+void job_fall_short(struct job *job, size_t limit_bytes); /* of the budget */
 
 void job_list_push(struct job_list *list, struct job *job);
 struct job *job_list_pop(struct job_list *list);

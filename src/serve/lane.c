@@ -21,6 +21,7 @@
 #include "serve/lane.h"
 
 #define DEFAULT_QUEUE_SIZE 256
+#define DEFAULT_QUEUE_BODIES 8
 
 void lane_limits(struct lane *lane, const struct served *served, const struct settings *settings)
 {
@@ -29,6 +30,10 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
     lane->max_batch_size = served->batching ? served->max_batch_size : 1;
     int queue = manifest->max_queue_size >= 0 ? manifest->max_queue_size : settings->max_queue_size;
     lane->max_queue_size = queue > 0 ? queue : DEFAULT_QUEUE_SIZE;
+    lane->max_queue_bytes = settings->max_queue_bytes;
+    if (!lane->max_queue_bytes &&
+        !arena_multiply(settings->max_body_bytes, DEFAULT_QUEUE_BODIES, &lane->max_queue_bytes))
+        lane->max_queue_bytes = SIZE_MAX;
     int64_t delay_us = manifest->max_queue_delay_us >= 0 ? manifest->max_queue_delay_us : settings->max_queue_delay_us;
     lane->max_queue_delay_ns = delay_us * 1000;
     int64_t timeout_us = manifest->default_timeout_us ? manifest->default_timeout_us : settings->default_timeout_us;
@@ -45,6 +50,8 @@ void lane_note(struct lane *lane, const struct job *job)
 void lane_enter(struct lane *lane, struct job *job)
 {
     job->pending = true;
+    job->pending_bytes = bytes_size(job->body);
+    lane->pending_bytes += job->pending_bytes;
     lane->n_pending++;
     lane->n_entered++;
     lane->n_children += job->parent != NULL;
@@ -56,6 +63,7 @@ void lane_leave(struct lane *lane, struct job *job)
     if (!job->pending)
         return;
     job->pending = false;
+    lane->pending_bytes -= job->pending_bytes;
     lane->n_pending--;
     lane->n_children -= job->parent != NULL;
     lane->served->stats.pending = lane->n_pending;
@@ -64,6 +72,12 @@ void lane_leave(struct lane *lane, struct job *job)
 bool lane_is_full(const struct lane *lane)
 {
     return lane->n_pending - lane->n_children >= lane->max_queue_size;
+}
+
+bool lane_is_stuffed(const struct lane *lane, size_t n_bytes)
+{
+    return lane->max_queue_bytes && lane->pending_bytes &&
+           (lane->pending_bytes > lane->max_queue_bytes || n_bytes > lane->max_queue_bytes - lane->pending_bytes);
 }
 
 /* Those that wait lie by urgency, not by age. */

@@ -40,8 +40,9 @@ struct lane {
     struct served *served;
     bool batching; /* jobs may be joined along the batch axis of each input and output */
     struct lane_ios ios;
-    int max_batch_size; /* items */
-    int max_queue_size; /* jobs */
+    int max_batch_size;     /* items */
+    int max_queue_size;     /* jobs */
+    size_t max_queue_bytes; /* of bodies as they came; one that is alone may have more */
     int64_t max_queue_delay_ns;
     int64_t default_timeout_ns; /* 0: none */
 
@@ -49,8 +50,10 @@ struct lane {
     struct job_list following;                     /* waiting for the steps before them */
     struct job_list parents;                       /* whose children are elsewhere */
     int n_pending;                                 /* accepted, not yet in a batch; one may be DECODING */
+    bool starved;                                  /* its last run was refused memory of the budget: none begins */
     int n_children;                                /* of these: not counted again against max_queue_size */
     unsigned n_entered;                            /* so far */
+    size_t pending_bytes;                          /* of the bodies of those that are pending */
     int64_t expiry_ns;                             /* no deadline of its jobs is earlier */
 
     struct sequences *sequences;  /* the server's */
@@ -81,8 +84,9 @@ void lane_measure(struct lane *lane, int n_jobs, int64_t ns);
 /* The one that waits and is least urgent, if the job is more urgent by its level; or NULL. */
 struct job *lane_less_urgent(const struct lane *lane, const struct job *job);
 
-/* Is there no room for one more of a client's? */
+/* Is there no room for one more of a client's? And none for so large a body? */
 bool lane_is_full(const struct lane *lane);
+bool lane_is_stuffed(const struct lane *lane, size_t n_bytes);
 
 /* When the job that waits longest for a core arrived; LANE_NEVER: none waits. */
 int64_t lane_oldest_ns(const struct lane *lane);

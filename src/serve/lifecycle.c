@@ -29,6 +29,7 @@
  */
 #include "serve/lifecycle.h"
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "serve/batch.h"
 #include "serve/codec.h"
@@ -124,6 +125,9 @@ static bool admitted(struct job *job)
         return err_set(&job->err, ERR_UNAVAILABLE, "Server exiting");
     if (lane_is_full(lane) && !may_be_urgent(job))
         return refuse_full(job);
+    if (!job->parent && lane_is_stuffed(lane, bytes_size(job->body)))
+        return err_set(&job->err, ERR_UNAVAILABLE, "Exceeds maximum queue size: bodies of %zu bytes wait for the model",
+                       lane->pending_bytes);
     return !is_hopeless(job);
 }
 
@@ -177,7 +181,9 @@ bool lifecycle_decode(struct job *job)
 {
     struct lane *lane = job->served->lane;
     int64_t from_ns = now_ns(lane->lifecycle);
+    const size_t refusals = budget_refusals();
     bool decoded = decode(job);
+    job_note_shortage(job, refusals);
     if (!decoded && watch_over(&job->watch))
         watch_refuse(&job->watch, &job->err); /* whatever the decoder called it */
     job->decode_ns = now_ns(lane->lifecycle) - from_ns;
@@ -398,6 +404,8 @@ void lifecycle_end_all(struct lifecycle *lifecycle, struct job_list *jobs)
 {
     int64_t at_ns = now_ns(lifecycle);
     for (struct job *job; (job = job_list_pop(jobs));) {
+        if (job->err.code == ERR_MEMORY && job->short_bytes && lifecycle->budget)
+            job_fall_short(job, lifecycle->budget->limit_bytes);
         lifecycle->n_in_flight--;
         lifecycle->held_bytes -= job->held_bytes;
         end(job, at_ns);

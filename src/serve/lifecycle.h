@@ -14,10 +14,11 @@ struct lifecycle {
     void (*wake)(void *user); /* a turn is wanted soon */
     struct job_list ended;    /* done is still to be called */
     int workers;
-    int n_in_flight;   /* jobs */
-    size_t held_bytes; /* by them, beside their bodies: inflated, read from shared memory */
-    int64_t level_ns;  /* core time used by the lane that was served last */
-    bool draining;     /* jobs are refused */
+    int n_in_flight;               /* jobs */
+    size_t held_bytes;             /* by them, beside their bodies: inflated, read from shared memory */
+    int64_t level_ns;              /* core time used by the lane that was served last */
+    bool draining;                 /* jobs are refused */
+    struct percept_budget *budget; /* of bodies, of what is made of them and of sessions; NULL: none */
 };
 
 /* Takes the job. The catalog must have said READY in this turn. */

@@ -15,6 +15,8 @@ static inline const char *settings_precision(int choice)
     return choice == 1 ? "fast" : "exact";
 }
 
+struct percept_budget;
+
 struct settings {
     int workers;       /* threads that compute, one a core */
     int load_threads;  /* models loaded at a time */
@@ -22,16 +24,19 @@ struct settings {
     int precision;     /* where a manifest says nothing; settings_precision names it */
     const char *region_prefix;
     bool private_regions;
-    bool keep_regions;            /* packed weights survive us */
-    int64_t keep_age_ms;          /* for so long */
-    size_t memory_limit_bytes;    /* of one session's tensors */
-    size_t sequence_memory_bytes; /* that all sequences keep; 0: no limit */
-    int64_t max_idle_ms;          /* a model that nobody has asked for so long is unloaded; 0: never */
-    size_t max_resident_bytes;    /* of models in memory; 0: no limit */
-    int max_batch_size;           /* where a manifest says nothing */
-    int max_queue_size;           /* jobs waiting per model */
-    int64_t max_queue_delay_us;   /* where a manifest says nothing; 0: never wait for more */
-    int64_t default_timeout_us;   /* of a request, from its arrival; 0: none */
+    bool keep_regions;             /* packed weights survive us */
+    int64_t keep_age_ms;           /* for so long */
+    size_t memory_limit_bytes;     /* of one session's tensors */
+    size_t memory_total_bytes;     /* of all sessions, bodies and what is made of these; 0: as the system allows */
+    struct percept_budget *budget; /* of that; NULL: none */
+    size_t sequence_memory_bytes;  /* that all sequences keep; 0: no limit */
+    int64_t max_idle_ms;           /* a model that nobody has asked for so long is unloaded; 0: never */
+    size_t max_resident_bytes;     /* of models in memory; 0: no limit */
+    int max_batch_size;            /* where a manifest says nothing */
+    int max_queue_size;            /* jobs waiting per model */
+    size_t max_queue_bytes;        /* of bodies waiting per model; 0: eight times the largest */
+    int64_t max_queue_delay_us;    /* where a manifest says nothing; 0: never wait for more */
+    int64_t default_timeout_us;    /* of a request, from its arrival; 0: none */
     size_t max_body_bytes;
     int64_t max_pixels;        /* of a posted picture, before resizing */
     int64_t max_audio_seconds; /* of a posted sound */

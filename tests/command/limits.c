@@ -2,6 +2,8 @@
  * own. */
 #include "command/limits.h"
 
+#include "folder.h"
+
 #include <check.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +15,26 @@ static void limit(int resource, rlim_t soft, rlim_t hard)
     const struct rlimit limits = {soft, hard};
     ck_assert_int_eq(setrlimit(resource, &limits), 0);
 }
+
+START_TEST(memory_is_what_the_control_group_may_have)
+{
+    static const struct {
+        const char *name, *line, *membership;
+        size_t n_bytes;
+    } rows[] = {
+        {"g/memory.max", "1048576\n", "0::/g\n", 1048576},
+        {"g/memory.max", "max\n", "0::/g\n", 0},
+        {"g/memory.max", "-5\n", "0::/g\n", 0},
+        {"memory/g/memory.limit_in_bytes", "4096\n", "4:memory:/g\n", 4096},
+        {"memory/g/memory.limit_in_bytes", "9223372036854771712\n", "4:memory:/g\n", 0},
+    };
+    folder_begin("limits");
+    folder_text(rows[_i].name, rows[_i].line);
+    folder_text("membership", rows[_i].membership);
+    ck_assert_uint_eq(limits_memory(folder_root, folder_at("membership")), rows[_i].n_bytes);
+    folder_end();
+}
+END_TEST
 
 START_TEST(a_stack_is_raised_as_far_as_it_may)
 {
@@ -63,6 +85,7 @@ Suite *command_limits_suite(void)
 {
     Suite *suite = suite_create("command_limits");
     TCase *tests = tcase_create("limits");
+    tcase_add_loop_test(tests, memory_is_what_the_control_group_may_have, 0, 5);
     tcase_add_test(tests, a_stack_is_raised_as_far_as_it_may);
     tcase_add_test(tests, a_stack_that_is_too_small_is_told);
     tcase_add_test(tests, no_limit_is_enough);

@@ -478,6 +478,27 @@ START_TEST(children_take_no_place_in_the_queue)
 }
 END_TEST
 
+START_TEST(a_queue_is_bounded_in_bytes_and_one_body_has_always_room)
+{
+    static const uint8_t bytes[100];
+    open_lane(8, -1);
+    ck_assert_uint_eq(lane.max_queue_bytes, 0); /* of bodies without a limit */
+    lane_limits(&lane, &served, &(struct settings){.max_body_bytes = 10});
+    ck_assert_uint_eq(lane.max_queue_bytes, 80);
+    lane_limits(&lane, &served, &(struct settings){.max_body_bytes = 10, .max_queue_bytes = 150});
+    ck_assert(!lane_is_stuffed(&lane, 1000));
+    jobs[0] = (struct job){.served = &served, .body = bytes_of(bytes, 100)};
+    lane_enter(&lane, &jobs[0]);
+    jobs[0].body = bytes_of(bytes, 3); /* inflated or not: it was counted as it came */
+    ck_assert(!lane_is_stuffed(&lane, 50));
+    ck_assert(lane_is_stuffed(&lane, 51));
+    ck_assert(lane_is_stuffed(&lane, SIZE_MAX));
+    lane_leave(&lane, &jobs[0]);
+    ck_assert_uint_eq(lane.pending_bytes, 0);
+    ck_assert(!lane_is_stuffed(&lane, SIZE_MAX));
+}
+END_TEST
+
 Suite *serve_lane_suite(void)
 {
     Suite *suite = suite_create("serve/lane");
@@ -508,6 +529,7 @@ Suite *serve_lane_suite(void)
     tcase_add_test(tests, a_reply_is_written_before_anything_else);
     tcase_add_test(tests, replies_and_parents_expire_too);
     tcase_add_test(tests, children_take_no_place_in_the_queue);
+    tcase_add_test(tests, a_queue_is_bounded_in_bytes_and_one_body_has_always_room);
     suite_add_tcase(suite, tests);
     return suite;
 }
