@@ -13,8 +13,12 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/err.h"
+#include "base/log.h"
 #include "command/cgroup.h"
+#include "serve/loop.h"
 
 static long long whole_cores(long long quota, long long period)
 {
@@ -56,4 +60,49 @@ int cores_available(void)
     int quota = cores_of_cgroup(CGROUP_ROOT, CGROUP_MEMBERSHIP);
     n = quota && quota < n ? quota : n;
     return n < 1 ? 1 : n > 1024 ? 1024 : n;
+}
+
+int cores_threads(int available)
+{
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    const int most = online > 0 && online < available * 4L ? (int)online : available * 4;
+    return most < available ? available : most;
+}
+
+/* --- looking again ------------------------------------------------------------------------------------------------ */
+
+void cores_watch_look(struct cores_watch *watch)
+{
+    const int before = loop_used(watch->loop).allowed;
+    loop_allow(watch->loop, watch->available());
+    const int now = loop_used(watch->loop).allowed;
+    char text[16];
+    snprintf(text, sizeof text, "%d", now);
+    if (now != before)
+        log_info("other cores are ours", "#cores", text, NULL);
+}
+
+static void on_time(void *user)
+{
+    struct cores_watch *watch = user;
+    cores_watch_look(watch);
+    loop_timer_start(watch->timer, CORES_LOOK_NS);
+}
+
+bool cores_watch_begin(struct cores_watch *watch, struct loop *loop, int (*available)(void), struct percept_err *err)
+{
+    *watch = (struct cores_watch){.loop = loop, .available = available};
+    watch->timer = loop_timer_new(loop, on_time, watch);
+    if (!watch->timer)
+        return err_set(err, ERR_SYSTEM, "cannot make timers: memory or file descriptors are short");
+    loop_timer_let_end(watch->timer);
+    loop_allow(loop, available());
+    loop_timer_start(watch->timer, CORES_LOOK_NS);
+    return true;
+}
+
+void cores_watch_end(struct cores_watch *watch)
+{
+    loop_timer_free(watch->timer);
+    watch->timer = NULL;
 }

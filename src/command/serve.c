@@ -57,6 +57,8 @@
 struct serving {
     const struct options *options;
     struct settings settings;
+    struct cores_watch cores;
+    int n_threads, asked_workers; /* 0: as many as there are cores, whenever that is */
     struct percept_budget budget; /* settings.memory_total_bytes, if that is said */
     struct loop *loop;
     struct catalog *catalog;
@@ -344,15 +346,18 @@ static bool paths_exist(const struct options *options, struct percept_err *err)
 }
 
 /* libuv reads the size of its pool once, when the first work is queued. */
-static bool set_threads(struct settings *settings, struct percept_err *err)
+static bool set_threads(struct serving *serving, struct percept_err *err)
 {
     char text[16];
+    struct settings *settings = &serving->settings;
     const int cores = cores_available();
+    serving->n_threads = settings->workers ? settings->workers : cores_threads(cores);
+    serving->asked_workers = settings->workers;
     if (!settings->workers)
         settings->workers = cores;
     if (!settings->load_threads)
         settings->load_threads = cores < LOADS_MAX ? cores : LOADS_MAX;
-    snprintf(text, sizeof text, "%d", settings->workers);
+    snprintf(text, sizeof text, "%d", serving->n_threads);
     return setenv("UV_THREADPOOL_SIZE", text, 1) == 0 || err_memory(err, "the environment", sizeof text);
 }
 
@@ -418,11 +423,12 @@ static bool room_is_room(const struct settings *settings, struct percept_err *er
 
 static bool set_up(struct serving *serving, struct percept_err *err)
 {
-    if (!room_is_room(&serving->settings, err) || !set_threads(&serving->settings, err) ||
-        !limits_descriptors(DESCRIPTORS, err))
+    if (!room_is_room(&serving->settings, err) || !set_threads(serving, err) || !limits_descriptors(DESCRIPTORS, err))
         return false;
-    serving->loop = loop_new(serving->settings.workers, err);
+    serving->loop = loop_new(serving->n_threads, err);
     if (!serving->loop || !loop_loaders(serving->loop, serving->settings.load_threads, err))
+        return false;
+    if (!serving->asked_workers && !cores_watch_begin(&serving->cores, serving->loop, cores_available, err))
         return false;
     set_budget(serving);
     serving->catalog = catalog_new(serving->loop, &serving->settings, err);
@@ -579,6 +585,7 @@ static void tear_down(struct serving *serving)
     loop_off_turn(serving->loop, serving);
     loop_timer_free(serving->watchdog);
     loop_timer_free(serving->grace);
+    cores_watch_end(&serving->cores);
     watcher_free(serving->watcher);
     catalog_free(serving->catalog);
     repository_free(serving->repository);

@@ -500,6 +500,11 @@ size_t catalog_resident_bytes(const struct catalog *catalog)
     return resident_bytes(&catalog->residents);
 }
 
+struct loop_use catalog_cores(const struct catalog *catalog)
+{
+    return loop_used(catalog->loop);
+}
+
 void catalog_set_clock(struct catalog *catalog, int64_t (*now_ns)(void))
 {
     catalog->residents.now_ns = now_ns;

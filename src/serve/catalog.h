@@ -60,6 +60,9 @@ struct served *catalog_first(struct catalog *catalog);
 /* What the models in memory hold: packed weights, those that several share once, and what sessions have. */
 size_t catalog_resident_bytes(const struct catalog *catalog);
 
+/* The cores that are ours, and who has them. */
+struct loop_use catalog_cores(const struct catalog *catalog);
+
 /* For tests: another clock than loop_now_ns, by which models are idle. */
 void catalog_set_clock(struct catalog *catalog, int64_t (*now_ns)(void));
 

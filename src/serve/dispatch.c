@@ -778,7 +778,9 @@ static int64_t loops_now_ns(void *user)
 
 static int loops_idle(void *user)
 {
-    return loop_idle(((const struct dispatch *)user)->loop);
+    struct dispatch *dispatch = user;
+    dispatch->jobs.workers = loop_used(dispatch->loop).allowed; /* what estimates count with */
+    return loop_idle(dispatch->loop);
 }
 
 static void loops_submit(void *user, struct task *task)

@@ -72,7 +72,8 @@ struct loader {
 
 struct loop {
     uv_loop_t uv;
-    int workers, idle;
+    int workers, idle; /* threads */
+    int allowed;       /* cores */
     struct loop_slot *slots;
     struct loop_slot *free_slots;
 
@@ -234,9 +235,25 @@ int loop_workers(const struct loop *loop)
     return loop->workers;
 }
 
+/* Loads have cores of the same budget, but half of them at most: requests do not stand still for them. */
+struct loop_use loop_used(const struct loop *loop)
+{
+    const int half = loop->allowed / 2;
+    return (struct loop_use){.allowed = loop->allowed,
+                             .busy = loop->workers - loop->idle,
+                             .loading = loop->n_loading < half ? loop->n_loading : half};
+}
+
 int loop_idle(const struct loop *loop)
 {
-    return loop->idle;
+    const struct loop_use used = loop_used(loop);
+    return used.allowed - used.busy - used.loading;
+}
+
+void loop_allow(struct loop *loop, int cores)
+{
+    loop->allowed = cores < 1 ? 1 : cores > loop->workers ? loop->workers : cores;
+    loop_wake(loop);
 }
 
 static bool make_slots(struct loop *loop, struct percept_err *err)
@@ -549,7 +566,7 @@ struct loop *loop_new(int workers, struct percept_err *err)
     struct loop *loop = arena_buffer(sizeof *loop);
     if (!loop)
         return err_null(err, ERR_MEMORY, "out of memory: the loop needs %zu bytes", sizeof *loop);
-    loop->workers = workers < 1 ? 1 : workers;
+    loop->workers = loop->allowed = workers < 1 ? 1 : workers;
     if (!take_over_memory(err) || !threads_can_start(loop->workers + 1, err)) {
         arena_buffer_free(loop);
         return NULL;

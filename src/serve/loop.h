@@ -2,10 +2,10 @@
  * loop.h - the door to libuv for the serve layer: the loop's clock, timers, work for the pool and
  * back.
  *
- * The loop is the arbiter of cores: there are as many pool threads as workers, and loop_submit may
- * be called only while loop_idle() > 0, so that nothing ever waits in libuv's queue where nobody
- * could reorder it. Loading has threads of its own, which let requests pass
- * once there may be some (loop_load_gently). Done-callbacks run on the
+ * The loop is the arbiter of cores: there are as many pool threads as workers, of which as many work
+ * as cores are ours (loop_allow), and loop_submit may be called only while loop_idle() > 0, so that
+ * nothing ever waits in libuv's queue where nobody could reorder it. Loading has threads of its own,
+ * which let requests pass once there may be some (loop_load_gently). Done-callbacks run on the
  * loop's thread. Threads: everything here belongs to the loop's thread, except that `work` runs on
  * a pool thread.
  */
@@ -31,7 +31,16 @@ void loop_stop(struct loop *loop);
 
 int loop_cores(void); /* that this process may use, whatever the number of workers */
 int loop_workers(const struct loop *loop);
-int loop_idle(const struct loop *loop); /* pool threads with nothing to do */
+int loop_idle(const struct loop *loop); /* cores with nothing to do; 0 or less: none */
+
+/* So many cores are ours from now on: all of the workers at first, never more. What works on others ends its work. */
+void loop_allow(struct loop *loop, int cores);
+
+/* How many cores are ours, how many work, and how many of the others are left to loads. */
+struct loop_use {
+    int allowed, busy, loading;
+};
+struct loop_use loop_used(const struct loop *loop);
 void loop_submit(struct loop *loop, struct task *task);
 
 /* Queues for the loading threads, which take the oldest first; any number may wait there. */

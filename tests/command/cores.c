@@ -4,8 +4,11 @@
 #include <check.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "folder.h"
+#include "serve/loop.h"
 
 static void setup(void)
 {
@@ -79,6 +82,44 @@ START_TEST(affinity_is_the_upper_bound)
 }
 END_TEST
 
+static int n_cores;
+
+static int other_cores(void)
+{
+    return n_cores;
+}
+
+START_TEST(the_loop_follows_what_is_ours)
+{
+    struct cores_watch watch;
+    setenv("UV_THREADPOOL_SIZE", "4", 1);
+    struct loop *loop = loop_new(4, NULL);
+    ck_assert_ptr_nonnull(loop);
+    n_cores = 2;
+    ck_assert(cores_watch_begin(&watch, loop, other_cores, NULL));
+    ck_assert_int_eq(loop_idle(loop), 2);
+    static const int seen[] = {3, 1, 64, 2}, are[] = {3, 1, 4, 2};
+    for (int i = 0; i < 4; i++) {
+        n_cores = seen[i];
+        cores_watch_look(&watch);
+        ck_assert_int_eq(loop_idle(loop), are[i]);
+    }
+    cores_watch_end(&watch);
+    loop_run(loop);
+    loop_free(loop);
+}
+END_TEST
+
+START_TEST(there_are_threads_for_more_cores_than_are_ours)
+{
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    ck_assert_int_le(cores_threads(1), 4);
+    ck_assert_int_ge(cores_threads(1), 1);
+    ck_assert_int_eq(cores_threads((int)online), (int)online);
+    ck_assert_int_eq(cores_threads((int)online + 5), (int)online + 5);
+}
+END_TEST
+
 Suite *command_cores_suite(void);
 
 Suite *command_cores_suite(void)
@@ -91,6 +132,8 @@ Suite *command_cores_suite(void)
     tcase_add_test(tests, the_least_on_the_way_up_counts);
     tcase_add_test(tests, version_1_reads_two_files);
     tcase_add_test(tests, affinity_is_the_upper_bound);
+    tcase_add_test(tests, the_loop_follows_what_is_ours);
+    tcase_add_test(tests, there_are_threads_for_more_cores_than_are_ours);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -379,6 +379,48 @@ START_TEST(an_ear_hears_and_keeps_nobody_waiting)
 }
 END_TEST
 
+START_TEST(cores_are_fewer_than_threads_and_come_and_go)
+{
+    struct loop *loop = open_loop(4);
+    struct probe probes[3] = {probe(loop), probe(loop), probe(loop)};
+    loop_allow(loop, 2);
+    ck_assert_int_eq(loop_idle(loop), 2);
+    loop_allow(loop, 9);
+    ck_assert_int_eq(loop_idle(loop), 4);
+    loop_allow(loop, 0);
+    ck_assert_int_eq(loop_idle(loop), 1);
+    loop_allow(loop, 3);
+    for (int i = 0; i < 3; i++)
+        loop_submit(loop, &probes[i].task);
+    loop_allow(loop, 2); /* what works goes on */
+    ck_assert_int_eq(loop_idle(loop), -1);
+    ck_assert_int_eq(loop_used(loop).busy, 3);
+    loop_run(loop);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(probes[i].n_done, 1);
+    ck_assert_int_eq(loop_idle(loop), 2);
+    loop_free(loop);
+}
+END_TEST
+
+START_TEST(loads_have_half_of_the_cores_at_most)
+{
+    struct loop *loop = open_loop(4);
+    struct probe probes[3] = {probe(loop), probe(loop), probe(loop)};
+    ck_assert(loop_loaders(loop, 3, NULL));
+    for (int i = 0; i < 3; i++)
+        loop_load(loop, &probes[i].task);
+    ck_assert_int_eq(loop_used(loop).loading, 2);
+    ck_assert_int_eq(loop_idle(loop), 2);
+    loop_allow(loop, 1);
+    ck_assert_int_eq(loop_used(loop).loading, 0);
+    ck_assert_int_eq(loop_idle(loop), 1);
+    loop_run(loop);
+    ck_assert_int_eq(loop_used(loop).loading, 0);
+    loop_free(loop);
+}
+END_TEST
+
 Suite *serve_loop_suite(void)
 {
     Suite *suite = suite_create("serve/loop");
@@ -399,6 +441,8 @@ Suite *serve_loop_suite(void)
     tcase_add_test(tests, stop_ends_a_run_that_would_go_on);
     tcase_add_test(tests, a_flag_stays_raised);
     tcase_add_test(tests, without_memory_there_is_no_loop_but_a_reason);
+    tcase_add_test(tests, cores_are_fewer_than_threads_and_come_and_go);
+    tcase_add_test(tests, loads_have_half_of_the_cores_at_most);
     suite_add_tcase(suite, tests);
     return suite;
 }
