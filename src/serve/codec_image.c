@@ -6,8 +6,8 @@
  * Formats are rows of formats.def, what is prepared of preparations.def. Decoders decode for strangers, so: what a
  * picture will cost is read from the file's own words and judged before any memory is taken; every loop over pixels
  * looks at the request's watch; whatever the decoder calls corrupt or cut short is an error, not a guess. A picture
- * whose coded samples are all there is served, with or without its format's end mark. A JPEG much larger than the
- * network needs is shrunk while its blocks are decoded.
+ * whose coded samples are all there is served, with or without its format's end mark. A JPEG may be
+ * shrunk while its blocks are decoded, where the manifest says so (draft).
  *
  * Runs on a worker. What is only needed on the way lies in an arena of its own, freed at the end:
  * the job keeps the tensor, and where its pixels lie in what was posted (job->view), so that what a network finds in
@@ -15,11 +15,9 @@
  */
 #include "base/err.h"
 #include "serve/codec_parts.h"
+#include "serve/resizing.h"
 
-#include <math.h>
 #include <stdio.h>
-
-#define INK_SIDE_MIN 512 /* strokes are looked for in at least this many pixels */
 
 static const struct format {
     const char *name; /* "a PNG" */
@@ -117,69 +115,20 @@ static bool check_format(const struct job *job, const struct format *format, str
     return true;
 }
 
-/* Pixels along both sides that are enough: twice what the network takes. */
-static unsigned enough(const struct manifest_image *image)
+static int64_t most_pixels(const struct job *job)
 {
-    if (image->width <= 0 || image->height <= 0)
-        return 0;
-    unsigned need = 2 * (unsigned)(image->width > image->height ? image->width : image->height);
-    return image->ink_box > 0 && need < INK_SIDE_MIN ? INK_SIDE_MIN : need;
+    return job->served->max_pixels > 0 ? job->served->max_pixels : CODEC_MAX_PIXELS;
 }
 
 static bool decode(const struct source *source, const struct format *format, struct picture *picture)
 {
-    int64_t limit = source->job->served->max_pixels;
     const struct codec_picture posted = {.body = source->job->body,
-                                         .most_pixels = limit > 0 ? limit : CODEC_MAX_PIXELS,
-                                         .need = enough(source->image),
+                                         .most_pixels = most_pixels(source->job),
+                                         .need = resizing_enough(source->image),
                                          .watch = source->watch,
                                          .arena = source->arena,
                                          .err = source->err};
     return format->decode(&posted, picture);
-}
-
-/* --- to the network's size ---------------------------------------------------------------------------------------- */
-
-/* The middle of a picture that has the shape of the target. */
-static struct picture_box middle(const struct picture *picture, int width, int height)
-{
-    double w = picture->width, h = picture->height;
-    double scale = fmin(w / width, h / height);
-    double left = (w - width * scale) / 2, top = (h - height * scale) / 2;
-    return (struct picture_box){left, top, left + width * scale, top + height * scale};
-}
-
-/* A picture in a frame of the target's size: what is around it is filled. */
-struct framed {
-    struct picture picture;
-    int left, top, width, height;
-};
-
-static int scaled_side(int side, double scale, int most)
-{
-    int n = (int)floor(side * scale + 0.5);
-    return n < 1 ? 1 : n > most ? most : n;
-}
-
-static bool frame(const struct source *source, const struct picture *from, struct framed *framed)
-{
-    const struct manifest_image *image = source->image;
-    int width = image->width > 0 ? image->width : from->width;
-    int height = image->height > 0 ? image->height : from->height;
-    *framed = (struct framed){.width = width, .height = height};
-    struct picture_box box = picture_whole(from);
-    int w = width, h = height;
-    if (image->resize == RESIZE_CROP) {
-        box = middle(from, width, height);
-    } else if (image->resize == RESIZE_LETTERBOX) {
-        double scale = fmin((double)width / from->width, (double)height / from->height);
-        w = scaled_side(from->width, scale, width);
-        h = scaled_side(from->height, scale, height);
-        framed->left = (width - w) / 2;
-        framed->top = (height - h) / 2;
-    }
-    return picture_resize(from, box, w, h, (enum picture_filter)image->filter, &framed->picture, source->watch,
-                          source->arena, source->err);
 }
 
 /* --- to a tensor -------------------------------------------------------------------------------------------------- */
@@ -203,11 +152,11 @@ struct strides {
 
 /* One channel of the input: the picture's levels through a table, the frame around them filled. */
 #define PUT_CHANNEL(name, element, of_level)                                                                           \
-    static bool name(const struct framed *framed, const struct manifest_image *image, int channel, int source_channel, \
-                     struct strides strides, element *to, struct watch *watch)                                         \
+    static bool name(const struct resizing *framed, const struct manifest_image *image, int channel,                   \
+                     int source_channel, struct strides strides, element *to, struct watch *watch)                     \
     {                                                                                                                  \
         const struct picture *p = &framed->picture;                                                                    \
-        const element fill = of_level(image, channel, image->fill);                                                    \
+        const element fill = of_level(image, channel, image->fill[channel]);                                           \
         element table[256];                                                                                            \
         for (int i = 0; i < 256; i++)                                                                                  \
             table[i] = of_level(image, channel, (float)i);                                                             \
@@ -231,11 +180,11 @@ struct strides {
 PUT_CHANNEL(put_floats, float, normal)
 PUT_CHANNEL(put_bytes, uint8_t, level)
 
-static bool put_channels(const struct framed *framed, const struct manifest_image *image,
+static bool put_channels(const struct resizing *framed, const struct manifest_image *image,
                          const struct percept_tensor *tensor, struct watch *watch)
 {
-    bool gray = image->channels == CHANNELS_GRAY, bgr = image->channels == CHANNELS_BGR;
-    int n = gray ? 1 : 3;
+    bool bgr = image->channels == CHANNELS_BGR;
+    int n = manifest_channels(image);
     size_t width = (size_t)framed->width, plane = width * (size_t)framed->height;
     struct strides strides = {plane, width, 1};
     if (image->layout == IMAGE_NHWC)
@@ -253,10 +202,10 @@ static bool put_channels(const struct framed *framed, const struct manifest_imag
 }
 
 /* [1,C,H,W], [1,H,W,C] or [1,C*H*W]; without the 1 where the model has one axis less. */
-static struct percept_tensor shape_of(const struct source *source, const struct framed *framed)
+static struct percept_tensor shape_of(const struct source *source, const struct resizing *framed)
 {
     const struct manifest_image *image = source->image;
-    int64_t c = image->channels == CHANNELS_GRAY ? 1 : 3, h = framed->height, w = framed->width;
+    int64_t c = manifest_channels(image), h = framed->height, w = framed->width;
     enum percept_dtype dtype = source->io->dtype;
     struct percept_tensor tensor = {.dtype = dtype, .rank = 4, .dims = {1, c, h, w}};
     if (image->layout == IMAGE_NHWC)
@@ -271,7 +220,7 @@ static struct percept_tensor shape_of(const struct source *source, const struct 
     return tensor;
 }
 
-static bool to_tensor(const struct source *source, const struct framed *framed)
+static bool to_tensor(const struct source *source, const struct resizing *framed)
 {
     struct percept_tensor tensor = shape_of(source, framed);
     int64_t n;
@@ -296,6 +245,18 @@ static bool make_gray(const struct picture *from, const struct manifest_image *i
 {
     (void)image;
     return picture_gray(from, to, watch, arena, err);
+}
+
+static bool wants_ycbcr(const struct manifest_image *image)
+{
+    return image->channels == CHANNELS_Y;
+}
+
+static bool make_ycbcr(const struct picture *from, const struct manifest_image *image, struct picture *to,
+                       struct watch *watch, struct arena *arena, struct percept_err *err)
+{
+    (void)image;
+    return picture_ycbcr(from, to, watch, arena, err);
 }
 
 static bool wants_foreground(const struct manifest_image *image)
@@ -323,29 +284,53 @@ static bool prepare(const struct source *source, struct picture *picture)
     return true;
 }
 
-/* What the input shows of the picture that was posted. */
-static void keep_view(struct job *job, const struct picture *posted, const struct framed *framed)
+/* Cb and Cr, in the job's arena: whoever makes a picture of the network's Y needs them. */
+static bool keep_chroma(const struct source *source, const struct resizing *framed)
 {
-    const struct picture_box all = {-framed->left, -framed->top, framed->width - framed->left,
-                                    framed->height - framed->top};
-    job->view = (struct picture_view){.width = (int)posted->shows.right,
-                                      .height = (int)posted->shows.bottom,
-                                      .input_width = framed->width,
-                                      .input_height = framed->height,
-                                      .shown = picture_part(&framed->picture, all)};
+    struct picture_view *view = &source->job->view;
+    const size_t n = (size_t)framed->width * (size_t)framed->height;
+    uint8_t *planes = arena_alloc(source->job->arena, 2 * n);
+    if (!planes)
+        return err_memory(source->err, "a picture's colours", 2 * n);
+    const struct picture *p = &framed->picture;
+    memset(planes, 128, 2 * n);
+    for (int y = 0; y < p->height; y++) {
+        if (!watch_spend(source->watch, p->width))
+            return watch_refuse(source->watch, source->err);
+        uint8_t *to = planes + (size_t)(framed->top + y) * (size_t)framed->width + (size_t)framed->left;
+        const uint8_t *from = p->pixels + 3 * (size_t)y * (size_t)p->width;
+        for (int x = 0; x < p->width; x++) {
+            to[x] = from[3 * x + 1];
+            to[n + (size_t)x] = from[3 * x + 2];
+        }
+    }
+    view->cb = planes;
+    view->cr = planes + n;
+    return true;
+}
+
+/* What the input shows of the picture that was posted. */
+static bool keep_view(const struct source *source, const struct picture *posted, const struct resizing *framed)
+{
+    source->job->view = (struct picture_view){.width = (int)posted->shows.right,
+                                              .height = (int)posted->shows.bottom,
+                                              .input_width = framed->width,
+                                              .input_height = framed->height,
+                                              .shown = resizing_shown(framed)};
+    return source->image->channels != CHANNELS_Y || keep_chroma(source, framed);
 }
 
 static bool convert(const struct source *source, const struct format *format)
 {
     struct picture posted, picture;
-    struct framed framed;
+    struct resizing framed;
     if (!decode(source, format, &posted))
         return false;
     picture = posted;
-    if (!prepare(source, &picture) || !frame(source, &picture, &framed) || !to_tensor(source, &framed))
-        return false;
-    keep_view(source->job, &posted, &framed);
-    return true;
+    return prepare(source, &picture) &&
+           resizing_frame(&picture, source->image, most_pixels(source->job), &framed, source->watch, source->arena,
+                          source->err) &&
+           to_tensor(source, &framed) && keep_view(source, &posted, &framed);
 }
 
 bool codec_image_decode(struct job *job, struct percept_err *err)

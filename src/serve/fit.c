@@ -241,19 +241,37 @@ static bool refuse_picture(const struct manifest_image *image, const struct perc
     for (int i = 0, used = 0; i < io->rank && used < (int)sizeof dims - 24; i++)
         used += io->dims[i] < 0 ? snprintf(dims + used, 24, "%s?", i ? "," : "")
                                 : snprintf(dims + used, 24, "%s%" PRId64, i ? "," : "", io->dims[i]);
-    if (image->height > 0)
+    if (image->width > 0)
         snprintf(size, sizeof size, "%d x %d", image->height, image->width);
+    else if (image->height > 0)
+        snprintf(size, sizeof size, "%d x what its shape asks for", image->height);
+    else if (image->multiple_of > 1)
+        snprintf(size, sizeof size, "any multiples of %d", image->multiple_of);
     return err_set(err, ERR_CONFIG,
                    "input '%s' has the dimensions [%s]; they do not fit a picture of %s with %d "
                    "channel%s in the layout %s",
                    io->name, dims, size, (int)channels, channels > 1 ? "s" : "", layouts[image->layout]);
 }
 
+/* Can the picture's side be this one of the network's? */
+static bool side_fits(int64_t dim, int side, const struct manifest_image *image, bool by_aspect)
+{
+    if (dim < 0 || side > 0)
+        return dim_is(dim, side);
+    return dim % image->multiple_of == 0 && (!by_aspect || (image->min_width == dim && image->max_width == dim));
+}
+
+static bool sides_fit(int64_t height, int64_t width, const struct manifest_image *image)
+{
+    return side_fits(height, image->height, image, false) &&
+           side_fits(width, image->width, image, image->height > 0 && !image->width);
+}
+
 static bool image_fits(const struct manifest_input *input, const struct percept_io *io, bool batching,
                        struct percept_err *err)
 {
     const struct manifest_image *image = &input->image;
-    int64_t channels = image->channels == CHANNELS_GRAY ? 1 : 3;
+    int64_t channels = manifest_channels(image);
     if (io->dtype != PERCEPT_FLOAT && io->dtype != PERCEPT_UINT8)
         return err_set(err, ERR_CONFIG,
                        "input '%s' is described as a picture but takes %s; float32 or uint8 can hold one", io->name,
@@ -267,9 +285,9 @@ static bool image_fits(const struct manifest_input *input, const struct percept_
     if (image->layout == IMAGE_FLAT)
         fits = fits && dim_is(dims[0], channels * image->width * image->height);
     else if (image->layout == IMAGE_NCHW)
-        fits = fits && dim_is(dims[0], channels) && dim_is(dims[1], image->height) && dim_is(dims[2], image->width);
+        fits = fits && dim_is(dims[0], channels) && sides_fit(dims[1], dims[2], image);
     else
-        fits = fits && dim_is(dims[2], channels) && dim_is(dims[0], image->height) && dim_is(dims[1], image->width);
+        fits = fits && dim_is(dims[2], channels) && sides_fit(dims[0], dims[1], image);
     return fits || refuse_picture(image, io, channels, err);
 }
 

@@ -382,8 +382,8 @@ static bool fit_box(const struct picture *p, const struct extent *e, const struc
     int w = (int)floor(width * scale + 0.5), h = (int)floor(height * scale + 0.5);
     struct picture_box box = {e->left, e->top, e->right, e->bottom};
     struct picture ink;
-    return picture_resize(p, box, w < 1 ? 1 : w, h < 1 ? 1 : h, scale < 1 ? PICTURE_AREA : PICTURE_BILINEAR, &ink,
-                          watch, arena, err) &&
+    return picture_resize(p, box, w < 1 ? 1 : w, h < 1 ? 1 : h, scale < 1 ? TAPS_BOX : TAPS_BILINEAR, &ink, watch,
+                          arena, err) &&
            paste(&ink, image->width, image->height, to, arena, err);
 }
 
@@ -395,7 +395,7 @@ static bool shrink(const struct picture *from, struct picture *to, struct watch 
     double scale = side > WORK_SIDE ? (double)WORK_SIDE / side : 1;
     int width = (int)(from->width * scale + 0.5), height = (int)(from->height * scale + 0.5);
     struct picture small;
-    if (!picture_resize(from, picture_whole(from), width < 1 ? 1 : width, height < 1 ? 1 : height, PICTURE_AREA, &small,
+    if (!picture_resize(from, picture_whole(from), width < 1 ? 1 : width, height < 1 ? 1 : height, TAPS_BOX, &small,
                         watch, arena, err) ||
         !picture_new(to, small.width, small.height, 1, arena, err))
         return false;

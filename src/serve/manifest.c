@@ -530,22 +530,74 @@ static bool read_vocabulary(struct reader *reader, const struct place *place, js
     return true;
 }
 
-static bool read_size(struct reader *reader, const struct place *place, json_t *value, struct manifest_image *image)
+#define SIDE_MAX 16384
+
+/* [height, width] */
+static bool read_sides(const struct reader *reader, const struct place *place, json_t *value, int *height, int *width)
 {
-    if (json_is_string(value) && strcmp(json_string_value(value), "picture") == 0) {
-        image->width = image->height = 0;
-        return true;
-    }
-    if (!json_is_array(value) || json_array_size(value) != 2)
-        return WRONG(reader, place, "expected [height, width] or \"picture\"");
-    int64_t size[2];
+    int *const sides[] = {height, width};
     for (size_t i = 0; i < 2; i++) {
         const struct place inner = {.outer = place, .index = i};
-        if (!whole(reader, &inner, json_array_get(value, i), 1, 16384, &size[i]))
+        int64_t side;
+        if (!whole(reader, &inner, json_array_get(value, i), 1, SIDE_MAX, &side))
             return false;
+        *sides[i] = (int)side;
     }
-    image->height = (int)size[0];
-    image->width = (int)size[1];
+    return true;
+}
+
+static bool is_word(json_t *value, const char *word)
+{
+    return json_is_string(value) && strcmp(json_string_value(value), word) == 0;
+}
+
+static bool read_size(const struct reader *reader, const struct place *place, json_t *value,
+                      struct manifest_image *image)
+{
+    const struct place first = {.outer = place, .index = 0};
+    int64_t height;
+    image->width = image->height = 0;
+    if (is_word(value, "picture"))
+        return true;
+    if (!json_is_array(value) || json_array_size(value) != 2)
+        return WRONG(reader, place, "expected [height, width] or \"picture\"");
+    if (!is_word(json_array_get(value, 1), "aspect"))
+        return read_sides(reader, place, value, &image->height, &image->width);
+    if (!whole(reader, &first, json_array_get(value, 0), 1, SIDE_MAX, &height))
+        return false;
+    image->height = (int)height;
+    return true;
+}
+
+/* What the picture is resized to before the cut: its shorter side, or [height, width]. */
+static bool read_resize_size(const struct reader *reader, const struct place *place, json_t *value,
+                             struct manifest_image *image)
+{
+    int64_t shorter;
+    if (json_is_array(value) && json_array_size(value) == 2)
+        return read_sides(reader, place, value, &image->resize_height, &image->resize_width);
+    if (!json_is_integer(value))
+        return WRONG(reader, place, "expected the shorter side or [height, width]");
+    if (!whole(reader, place, value, 1, SIDE_MAX, &shorter))
+        return false;
+    image->resize_height = (int)shorter;
+    image->resize_width = 0;
+    return true;
+}
+
+static bool read_fill(const struct reader *reader, const struct place *place, json_t *value,
+                      struct manifest_image *image)
+{
+    if (!json_is_number(value) && !(json_is_array(value) && json_array_size(value) == 3))
+        return WRONG(reader, place, "expected a number from 0 to 255 or an array of three");
+    for (size_t i = 0; i < 3; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        bool one = json_is_number(value);
+        double level;
+        if (!real(reader, one ? place : &inner, one ? value : json_array_get(value, i), 0, 255, &level))
+            return false;
+        image->fill[i] = (float)level;
+    }
     return true;
 }
 
@@ -554,9 +606,57 @@ static bool own_of_input(struct reader *reader, const struct place *place, const
     struct manifest_input *input = target;
     if (strcmp(key, "size") == 0)
         return read_size(reader, place, value, &input->image);
+    if (strcmp(key, "resize_size") == 0)
+        return read_resize_size(reader, place, value, &input->image);
+    if (strcmp(key, "fill") == 0)
+        return read_fill(reader, place, value, &input->image);
     if (strcmp(key, "vocabulary") == 0)
         return read_vocabulary(reader, place, value, &input->text);
     return true; /* kind: it was read first */
+}
+
+/* The step before a cut: what is cut out must be in it. */
+static bool check_resize_size(const struct reader *reader, const struct place *place,
+                              const struct manifest_image *image)
+{
+    const struct place at = {.outer = place, .key = "resize_size"};
+    int height = image->resize_height, width = image->resize_width ? image->resize_width : height;
+    if (!height)
+        return true;
+    if (image->resize != RESIZE_CROP || !image->width)
+        return WRONG(reader, &at, "is for 'resize' crop and a 'size' of two numbers");
+    return (height >= image->height && width >= image->width) ||
+           WRONG(reader, &at, "must be at least 'size', which is cut out of it");
+}
+
+/* Keys that are about sides which the picture decides. */
+static bool check_sides(const struct reader *reader, const struct place *place, const struct manifest_image *image)
+{
+    const struct place min = {.outer = place, .key = "min_width"}, max = {.outer = place, .key = "max_width"};
+    const struct place multiple = {.outer = place, .key = "multiple_of"};
+    bool by_aspect = image->height && !image->width;
+    if (image->width && image->multiple_of > 1)
+        return WRONG(reader, &multiple, "is for sides that the picture decides, and 'size' fixes both");
+    if (!by_aspect && (image->min_width > 1 || image->max_width < SIDE_MAX))
+        return WRONG(reader, image->min_width > 1 ? &min : &max, "is for a 'size' of [height, \"aspect\"]");
+    if (image->min_width > image->max_width)
+        return WRONG(reader, &min, "must be at most 'max_width'");
+    if (by_aspect && image->max_width < SIDE_MAX && image->max_width % image->multiple_of)
+        return WRONG(reader, &max, "must be a multiple of 'multiple_of'");
+    return true;
+}
+
+static bool check_resizing(const struct reader *reader, const struct place *place, const struct manifest_image *image)
+{
+    const struct place enlarge = {.outer = place, .key = "enlarge"}, at = {.outer = place, .key = "placement"};
+    const struct place antialias = {.outer = place, .key = "antialias"};
+    if (!image->enlarge && image->resize != RESIZE_LETTERBOX)
+        return WRONG(reader, &enlarge, "is for 'resize' letterbox");
+    if (image->placement != PLACEMENT_CENTER && image->resize != RESIZE_LETTERBOX)
+        return WRONG(reader, &at, "is for 'resize' letterbox");
+    if (!image->antialias && (image->filter == FILTER_LANCZOS || image->filter == FILTER_AREA))
+        return WRONG(reader, &antialias, "must be true for 'filter' lanczos and area");
+    return check_resize_size(reader, place, image) && check_sides(reader, place, image);
 }
 
 static bool check_image(const struct reader *reader, const struct place *place, const struct manifest_image *image)
@@ -576,7 +676,7 @@ static bool check_image(const struct reader *reader, const struct place *place, 
         return WRONG(reader, &ink_box, "is for pictures whose 'channels' are gray");
     if (image->ink_box && image->ink == INK_AS_IS)
         return WRONG(reader, &ink_box, "needs 'ink', the strokes that the network expects: light or dark");
-    return true;
+    return check_resizing(reader, place, image);
 }
 
 static bool check_text(const struct reader *reader, const struct place *place, const struct manifest_text *text)
@@ -682,7 +782,13 @@ static const struct key kind_key = {"kind", CHOICE, NOWHERE, 0, 4, "tensor|image
 static bool read_input(struct reader *reader, const struct place *place, json_t *value, struct manifest_input *input)
 {
     *input = (struct manifest_input){.name = arena_text(reader->arena, place->key, strlen(place->key)),
-                                     .image = {.scale = 1, .std = {1, 1, 1}},
+                                     .image = {.min_width = 1,
+                                               .max_width = SIDE_MAX,
+                                               .multiple_of = 1,
+                                               .enlarge = true,
+                                               .antialias = true,
+                                               .scale = 1,
+                                               .std = {1, 1, 1}},
                                      .text = {.unknown = -1, .pad = -1, .start = -1, .end = -1}};
     if (!input->name)
         return err_memory(reader->err, "a manifest", strlen(place->key));

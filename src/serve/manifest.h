@@ -15,25 +15,41 @@
 #include "serve/features.h"
 
 enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO };
-enum manifest_channels { CHANNELS_GRAY, CHANNELS_RGB, CHANNELS_BGR };
+enum manifest_channels { CHANNELS_GRAY, CHANNELS_RGB, CHANNELS_BGR, CHANNELS_Y /* of YCbCr */ };
 enum manifest_image_layout { IMAGE_NCHW, IMAGE_NHWC, IMAGE_FLAT };
 enum manifest_resize { RESIZE_STRETCH, RESIZE_LETTERBOX, RESIZE_CROP };
-enum manifest_filter { FILTER_BILINEAR, FILTER_BICUBIC, FILTER_NEAREST };
+enum manifest_placement { PLACEMENT_CENTER, PLACEMENT_TOP_LEFT };
+enum manifest_rounding { ROUNDING_ROUND /* ties to even */, ROUNDING_FLOOR, ROUNDING_CEIL };
+enum manifest_filter { FILTER_BILINEAR, FILTER_BICUBIC, FILTER_NEAREST, FILTER_LANCZOS, FILTER_AREA };
 enum manifest_ink { INK_AS_IS, INK_LIGHT, INK_DARK };
 enum manifest_tokenizer { TOKENIZER_WORDS, TOKENIZER_CHARACTERS, TOKENIZER_BYTES };
 
 struct manifest_image {
-    int width, height; /* 0: the picture's own */
+    int width, height;        /* 0: the picture's own; 0 as width alone: what the shape asks for */
+    int min_width, max_width; /* of a width by shape */
+    int multiple_of;          /* sides that the picture decides are rounded up to */
     enum manifest_channels channels;
     enum manifest_image_layout layout;
     enum manifest_resize resize;
+    int resize_width, resize_height; /* of RESIZE_CROP, before the cut; no width: the shorter side; both 0: none */
+    enum manifest_placement placement;
+    enum manifest_rounding rounding;
+    bool enlarge; /* of letterboxing */
     enum manifest_filter filter;
-    float fill;  /* of letterboxing, 0..255 */
-    float scale; /* value = (v * scale - mean[c]) / std[c], v in 0..255 */
+    bool antialias;
+    bool draft;    /* JPEGs may be decoded smaller than they are */
+    float fill[3]; /* of letterboxing, 0..255, in the order of the channels */
+    float scale;   /* value = (v * scale - mean[c]) / std[c], v in 0..255 */
     float mean[3], std[3];
     enum manifest_ink ink; /* which strokes the network expects; the picture's border decides */
     int ink_box;           /* 0: off; else crop to the ink, fit a box of this size, centre by mass */
 };
+
+/* How many the network gets of a pixel. */
+static inline int manifest_channels(const struct manifest_image *image)
+{
+    return image->channels == CHANNELS_GRAY || image->channels == CHANNELS_Y ? 1 : 3;
+}
 
 struct manifest_text {
     enum manifest_tokenizer tokenizer;

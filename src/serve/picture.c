@@ -1,21 +1,16 @@
 /*
- * picture.c - resizing as people who train networks know it: weights per output pixel from a filter
- * that is stretched when shrinking, in 22-bit fixed point, first along rows, then along columns,
- * rounded to 8 bits in between. Networks are trained on such pictures, down to the last level,
- * hence the care: the tests compare with values of the library most of them used.
+ * picture.c - resizing as people who train networks know it: Pillow's way (weights per output pixel, taps.h, first
+ * along rows, then along columns, rounded to 8 bits in between) and OpenCV's bilinear one. Networks are trained on such
+ * pictures, down to the last level, hence the care: the tests compare with values of the libraries most of them used.
  *
- * No floating point touches a pixel; weights are computed in double, once per column and row. Costs
- * are bounded by the caller: width, height and pixels of pictures are limited before they get here.
- * Rows look at the watch.
+ * No floating point touches a pixel. Costs are bounded by the caller: width, height and pixels of pictures are limited
+ * before they get here. Rows look at the watch.
  */
 #include "serve/picture.h"
 
 #include "base/err.h"
 
-#include <math.h>
 #include <string.h>
-
-#define WEIGHT_BITS 22 /* 8 bits of pixel, 22 of weight, 2 for bicubic's overshoot */
 
 bool picture_new(struct picture *picture, int width, int height, int channels, struct arena *arena,
                  struct percept_err *err)
@@ -59,6 +54,33 @@ bool picture_gray(const struct picture *from, struct picture *to, struct watch *
             return watch_refuse(watch, err);
         for (int x = 0; x < from->width; x++, rgb += 3)
             *at++ = (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
+    }
+    return true;
+}
+
+/* JFIF's: full range, ITU-R 601. 16-bit fixed point. */
+static void ycbcr_of(const uint8_t *rgb, size_t step, uint8_t *to)
+{
+    const int32_t r = rgb[0], g = rgb[step], b = rgb[2 * step], half = 0x8000, middle = 128 << 16;
+    to[0] = (uint8_t)((r * 19595 + g * 38470 + b * 7471 + half) >> 16);
+    to[1] = (uint8_t)((middle + half - 1 - r * 11059 - g * 21709 + b * 32768) >> 16);
+    to[2] = (uint8_t)((middle + half - 1 + r * 32768 - g * 27439 - b * 5329) >> 16);
+}
+
+bool picture_ycbcr(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
+                   struct percept_err *err)
+{
+    if (!picture_new(to, from->width, from->height, 3, arena, err))
+        return false;
+    to->shows = from->shows;
+    const uint8_t *rgb = from->pixels;
+    uint8_t *at = to->pixels;
+    const size_t step = from->channels == 3;
+    for (int y = 0; y < from->height; y++) {
+        if (!watch_spend(watch, from->width))
+            return watch_refuse(watch, err);
+        for (int x = 0; x < from->width; x++, rgb += from->channels, at += 3)
+            ycbcr_of(rgb, step, at);
     }
     return true;
 }
@@ -120,102 +142,16 @@ bool picture_turn(const struct picture *from, int orientation, struct picture *t
 
 /* --- resizing ----------------------------------------------------------------------------------------------------- */
 
-/* For each output pixel of an axis: the first input pixel, how many, and their weights. */
-struct weights {
-    int n_taps; /* room per output pixel */
-    int *first, *n;
-    int32_t *taps;
-};
-
-static double bilinear(double x)
-{
-    x = fabs(x);
-    return x < 1 ? 1 - x : 0;
-}
-
-static double bicubic(double x)
-{
-    const double a = -0.5;
-    x = fabs(x);
-    if (x < 1)
-        return ((a + 2) * x - (a + 3)) * x * x + 1;
-    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
-}
-
-static double area(double x)
-{
-    return x > -0.5 && x <= 0.5 ? 1 : 0;
-}
-
-struct filter {
-    double (*at)(double x);
-    double support;
-};
-
-static struct filter filter_of(enum picture_filter kind)
-{
-    if (kind == PICTURE_BICUBIC)
-        return (struct filter){bicubic, 2};
-    if (kind == PICTURE_AREA)
-        return (struct filter){area, 0.5};
-    return (struct filter){bilinear, 1};
-}
-
-static int32_t fixed(double weight)
-{
-    double scaled = weight * (1 << WEIGHT_BITS);
-    return (int32_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-}
-
-/* Weights of one output pixel, normalized to a sum of 1. `real` has room for all taps. */
-static void weigh(const struct weights *w, int i, const struct filter *filter, double centre, double stretch,
-                  double *real)
-{
-    double sum = 0;
-    for (int k = 0; k < w->n[i]; k++) {
-        real[k] = filter->at((k + w->first[i] - centre + 0.5) / stretch);
-        sum += real[k];
-    }
-    for (int k = 0; k < w->n[i]; k++)
-        w->taps[(size_t)i * (size_t)w->n_taps + (size_t)k] = fixed(sum != 0 ? real[k] / sum : 0);
-}
-
-static bool weights_make(struct weights *w, int from_size, double from, double to, int size, enum picture_filter kind,
-                         struct watch *watch, struct arena *arena, struct percept_err *err)
-{
-    struct filter filter = filter_of(kind);
-    double scale = (to - from) / size;
-    double stretch = scale < 1 ? 1 : scale;
-    double support = filter.support * stretch;
-    w->n_taps = (int)ceil(support) * 2 + 1;
-    w->first = arena_array(arena, (size_t)size, sizeof *w->first);
-    w->n = arena_array(arena, (size_t)size, sizeof *w->n);
-    w->taps = arena_array(arena, (size_t)size * (size_t)w->n_taps, sizeof *w->taps);
-    double *real = arena_array(arena, (size_t)w->n_taps, sizeof *real);
-    if (!w->first || !w->n || !w->taps || !real)
-        return err_memory(err, "a picture's filter", (size_t)size * (size_t)w->n_taps * sizeof *w->taps);
-    for (int i = 0; i < size; i++) {
-        double centre = from + (i + 0.5) * scale;
-        if (!watch_spend(watch, w->n_taps))
-            return watch_refuse(watch, err);
-        int first = (int)(centre - support + 0.5), last = (int)(centre + support + 0.5);
-        w->first[i] = first < 0 ? 0 : first;
-        w->n[i] = (last > from_size ? from_size : last) - w->first[i];
-        weigh(w, i, &filter, centre, stretch, real);
-    }
-    return true;
-}
-
 static uint8_t level(int32_t sum)
 {
-    int32_t value = sum >> WEIGHT_BITS;
+    int32_t value = sum >> TAPS_BITS;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
 /* One output pixel of one channel: `step` bytes lie between the pixels that count. */
 static inline uint8_t weighted(const uint8_t *at, size_t step, const int32_t *taps, int n)
 {
-    int32_t sum = 1 << (WEIGHT_BITS - 1);
+    int32_t sum = 1 << (TAPS_BITS - 1);
     for (int k = 0; k < n; k++, at += step)
         sum += *at * taps[k];
     return level(sum);
@@ -227,41 +163,40 @@ static int64_t row_units(int64_t n_taps, const struct picture *to)
     return (n_taps + 10) * to->width * to->channels / 10;
 }
 
-static bool resize_rows(const struct picture *from, const struct weights *w, int first_row, struct picture *to,
+static bool resize_rows(const struct picture *from, const struct taps *taps, int first_row, struct picture *to,
                         struct watch *watch)
 {
     size_t c = (size_t)from->channels, pitch = (size_t)from->width * c;
     uint8_t *out = to->pixels;
     for (int y = 0; y < to->height; y++) {
-        if (!watch_spend(watch, row_units(w->n_taps, to)))
+        if (!watch_spend(watch, row_units(taps->room, to)))
             return false;
         const uint8_t *row = from->pixels + (size_t)(first_row + y) * pitch;
         for (int x = 0; x < to->width; x++) {
-            const uint8_t *at = row + (size_t)w->first[x] * c;
-            const int32_t *taps = w->taps + (size_t)x * (size_t)w->n_taps;
+            const uint8_t *at = row + (size_t)taps->first[x] * c;
+            const int32_t *weights = taps->weights + (size_t)x * (size_t)taps->room;
             for (size_t k = 0; k < c; k++)
-                *out++ = weighted(at + k, c, taps, w->n[x]);
+                *out++ = weighted(at + k, c, weights, taps->n[x]);
         }
     }
     return true;
 }
 
-/* Columns side by side, so that a row of the original is read in one go. `sums` has room for a row.
- */
-static bool resize_columns(const struct picture *from, const struct weights *w, int first_row, struct picture *to,
+/* Columns side by side, so that a row of the original is read in one go. `sums` has room for a row. */
+static bool resize_columns(const struct picture *from, const struct taps *taps, int first_row, struct picture *to,
                            int32_t *sums, struct watch *watch)
 {
     size_t pitch = (size_t)to->width * (size_t)to->channels;
     for (int y = 0; y < to->height; y++) {
-        if (!watch_spend(watch, row_units(w->n[y], to)))
+        if (!watch_spend(watch, row_units(taps->n[y], to)))
             return false;
-        const int32_t *taps = w->taps + (size_t)y * (size_t)w->n_taps;
+        const int32_t *weights = taps->weights + (size_t)y * (size_t)taps->room;
         for (size_t i = 0; i < pitch; i++)
-            sums[i] = 1 << (WEIGHT_BITS - 1);
-        for (int k = 0; k < w->n[y]; k++) {
-            const uint8_t *row = from->pixels + (size_t)(w->first[y] + k - first_row) * pitch;
+            sums[i] = 1 << (TAPS_BITS - 1);
+        for (int k = 0; k < taps->n[y]; k++) {
+            const uint8_t *row = from->pixels + (size_t)(taps->first[y] + k - first_row) * pitch;
             for (size_t i = 0; i < pitch; i++)
-                sums[i] += row[i] * taps[k];
+                sums[i] += row[i] * weights[k];
         }
         uint8_t *out = to->pixels + (size_t)y * pitch;
         for (size_t i = 0; i < pitch; i++)
@@ -270,21 +205,81 @@ static bool resize_columns(const struct picture *from, const struct weights *w, 
     return true;
 }
 
+static int clamp(double at, int size)
+{
+    return at < 0 ? 0 : at >= size ? size - 1 : (int)at;
+}
+
+/* Places are added up, as Pillow does it: what lies on an edge falls to the same side. */
 static bool resize_nearest(const struct picture *from, struct picture_box box, struct picture *to, struct watch *watch)
 {
     double x_scale = (box.right - box.left) / to->width, y_scale = (box.bottom - box.top) / to->height;
+    double y_at = box.top + 0.5 * y_scale;
     size_t c = (size_t)from->channels;
     uint8_t *out = to->pixels;
-    for (int y = 0; y < to->height; y++) {
+    for (int y = 0; y < to->height; y++, y_at += y_scale) {
         if (!watch_spend(watch, to->width))
             return false;
-        int row = (int)(box.top + (y + 0.5) * y_scale);
-        row = row < from->height ? row : from->height - 1;
-        for (int x = 0; x < to->width; x++, out += c) {
-            int column = (int)(box.left + (x + 0.5) * x_scale);
-            column = column < from->width ? column : from->width - 1;
-            memcpy(out, from->pixels + ((size_t)row * (size_t)from->width + (size_t)column) * c, c);
+        size_t row = (size_t)clamp(y_at, from->height) * (size_t)from->width;
+        double x_at = box.left + 0.5 * x_scale;
+        for (int x = 0; x < to->width; x++, out += c, x_at += x_scale)
+            memcpy(out, from->pixels + (row + (size_t)clamp(x_at, from->width)) * c, c);
+    }
+    return true;
+}
+
+/* A row of the original at the places of the result's columns, 11 bits finer. */
+static void sample_row(const struct picture *from, int row, const struct taps_near *across, int n, int width,
+                       int32_t *to)
+{
+    const size_t c = (size_t)from->channels;
+    const uint8_t *pixels = from->pixels + (size_t)row * (size_t)from->width * c;
+    for (int x = 0; x < width; x++)
+        for (size_t k = 0; k < c; k++) {
+            int32_t sum = 0;
+            for (int i = 0; i < n; i++)
+                sum += pixels[(size_t)across[x].at[i] * c + k] * across[x].weight[i];
+            *to++ = sum;
         }
+}
+
+/* As OpenCV rounds it: of 11 bits along a row 4 are dropped, then of 11 along the column 16, and the rest. */
+static void join_two(const int32_t *const rows[4], const int *weights, size_t n, uint8_t *to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint8_t)(((weights[0] * (rows[0][i] >> 4) >> 16) + (weights[1] * (rows[1][i] >> 4) >> 16) + 2) >> 2);
+}
+
+static void join_four(const int32_t *const rows[4], const int *weights, size_t n, uint8_t *to)
+{
+    const int32_t half = 1 << (2 * TAPS_NEAR_BITS - 1);
+    for (size_t i = 0; i < n; i++) {
+        int32_t value = rows[0][i] * weights[0] + rows[1][i] * weights[1] + rows[2][i] * weights[2] +
+                        rows[3][i] * weights[3] + half;
+        value >>= 2 * TAPS_NEAR_BITS;
+        to[i] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+    }
+}
+
+/* n is 2 or 4. Rows of the result share rows of the original, of which `held` has room for four. */
+static bool resize_near(const struct picture *from, const struct taps_near *across, const struct taps_near *down, int n,
+                        struct picture *to, int32_t *held, struct watch *watch)
+{
+    const size_t pitch = (size_t)to->width * (size_t)to->channels;
+    int which[4] = {-1, -1, -1, -1};
+    for (int y = 0; y < to->height; y++) {
+        const int32_t *rows[4];
+        if (!watch_spend(watch, row_units(4 * n, to)))
+            return false;
+        for (int k = 0; k < n; k++) {
+            const int row = down[y].at[k], slot = row % 4;
+            int32_t *at = held + (size_t)slot * pitch;
+            if (which[slot] != row)
+                sample_row(from, row, across, n, to->width, at);
+            which[slot] = row;
+            rows[k] = at;
+        }
+        (n == 2 ? join_two : join_four)(rows, down[y].weight, pitch, to->pixels + (size_t)y * pitch);
     }
     return true;
 }
@@ -294,49 +289,80 @@ static bool is_same(double from, double to, int size, int from_size)
     return from <= 0 && to >= from_size && size == from_size;
 }
 
-bool picture_resize(const struct picture *from, struct picture_box box, int width, int height,
-                    enum picture_filter filter, struct picture *to, struct watch *watch, struct arena *arena,
-                    struct percept_err *err)
+static bool resize_sampled(const struct picture *from, struct picture_box box, enum taps_filter filter,
+                           struct picture *to, struct watch *watch, struct arena *arena, struct percept_err *err)
 {
-    bool same_columns = is_same(box.left, box.right, width, from->width);
-    bool same_rows = is_same(box.top, box.bottom, height, from->height);
-    if (same_columns && same_rows) {
-        *to = *from;
-        return true;
-    }
-    struct weights across, down;
-    struct picture narrow = *from, result;
-    if (!picture_new(&result, width, height, from->channels, arena, err))
+    const struct taps_near *across = taps_near(from->width, box.left, box.right, to->width, filter, arena, err);
+    const struct taps_near *down =
+        across ? taps_near(from->height, box.top, box.bottom, to->height, filter, arena, err) : NULL;
+    size_t n = 4 * (size_t)to->width * (size_t)to->channels;
+    int32_t *rows = down ? arena_array(arena, n, sizeof *rows) : NULL;
+    if (!down)
         return false;
-    result.shows = picture_part(from, box);
-    if (filter == PICTURE_NEAREST) {
-        if (!resize_nearest(from, box, &result, watch))
-            return watch_refuse(watch, err);
-        *to = result;
-        return true;
-    }
-    if (!weights_make(&across, from->width, box.left, box.right, width, filter, watch, arena, err) ||
-        !weights_make(&down, from->height, box.top, box.bottom, height, filter, watch, arena, err))
+    if (!rows)
+        return err_memory(err, "a picture's rows", n * sizeof *rows);
+    return resize_near(from, across, down, filter == TAPS_CUBIC ? 4 : 2, to, rows, watch) || watch_refuse(watch, err);
+}
+
+/* Along rows, then along columns; an axis that stays as it is is left out. `to` has its size. */
+static bool resize_weighted(const struct picture *from, struct picture_box box, enum taps_filter filter,
+                            struct picture *to, struct watch *watch, struct arena *arena, struct percept_err *err)
+{
+    bool same_columns = is_same(box.left, box.right, to->width, from->width);
+    bool same_rows = is_same(box.top, box.bottom, to->height, from->height);
+    struct taps across, down;
+    struct picture narrow = *from;
+    int first_row = 0, rows = to->height;
+    if (!taps_make(&across, from->width, box.left, box.right, to->width, filter, watch, arena, err) ||
+        !taps_make(&down, from->height, box.top, box.bottom, to->height, filter, watch, arena, err))
         return false;
-    int first_row = 0;
+    if (!same_rows && !same_columns) {
+        first_row = down.first[0];
+        rows = down.first[to->height - 1] + down.n[to->height - 1] - first_row;
+    }
     if (!same_columns) {
-        first_row = same_rows ? 0 : down.first[0];
-        int rows = same_rows ? height : down.first[height - 1] + down.n[height - 1] - first_row;
-        if (!picture_new(&narrow, width, rows, from->channels, arena, err))
+        if (same_rows)
+            narrow = *to;
+        else if (!picture_new(&narrow, to->width, rows, from->channels, arena, err))
             return false;
         if (!resize_rows(from, &across, first_row, &narrow, watch))
             return watch_refuse(watch, err);
     }
-    if (same_rows) {
-        *to = narrow;
-        to->shows = result.shows;
+    if (same_rows)
+        return true;
+    int32_t *sums = arena_array(arena, (size_t)to->width * (size_t)from->channels, sizeof *sums);
+    if (!sums)
+        return err_memory(err, "a picture's row", (size_t)to->width * sizeof *sums);
+    return resize_columns(&narrow, &down, first_row, to, sums, watch) || watch_refuse(watch, err);
+}
+
+/* OpenCV's way with areas depends on both axes. */
+static enum taps_filter true_filter(enum taps_filter filter, struct picture_box box, const struct picture *to)
+{
+    bool shrinks = box.right - box.left >= to->width && box.bottom - box.top >= to->height;
+    return filter == TAPS_AREA && !shrinks ? TAPS_GROW : filter;
+}
+
+bool picture_resize(const struct picture *from, struct picture_box box, int width, int height, enum taps_filter filter,
+                    struct picture *to, struct watch *watch, struct arena *arena, struct percept_err *err)
+{
+    struct picture result;
+    if (is_same(box.left, box.right, width, from->width) && is_same(box.top, box.bottom, height, from->height)) {
+        *to = *from;
         return true;
     }
-    int32_t *sums = arena_array(arena, (size_t)width * (size_t)from->channels, sizeof *sums);
-    if (!sums)
-        return err_memory(err, "a picture's row", (size_t)width * sizeof *sums);
-    if (!resize_columns(&narrow, &down, first_row, &result, sums, watch))
-        return watch_refuse(watch, err);
-    *to = result;
-    return true;
+    if (!picture_new(&result, width, height, from->channels, arena, err))
+        return false;
+    result.shows = picture_part(from, box);
+    filter = true_filter(filter, box, &result);
+    bool ok;
+    if (filter == TAPS_NEAREST)
+        ok = resize_nearest(from, box, &result, watch) || watch_refuse(watch, err);
+    else if (filter > TAPS_AREA)
+        ok = resize_sampled(from, box, filter, &result, watch, arena, err);
+    else
+        ok = resize_weighted(from, box, filter, &result, watch, arena, err);
+    if (ok)
+        *to = result;
+    return ok;
 }

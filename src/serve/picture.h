@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/watch.h"
 #include "serve/manifest.h"
+#include "serve/taps.h"
 
 /* A part of a picture; edges may lie between pixels, and beyond it. */
 struct picture_box {
@@ -31,13 +32,8 @@ struct picture_view {
     int width, height; /* of the posted picture, upright; 0: none was posted */
     int input_width, input_height;
     struct picture_box shown; /* beyond its edges where a letterbox is filled */
-};
-
-enum picture_filter {
-    PICTURE_BILINEAR = FILTER_BILINEAR,
-    PICTURE_BICUBIC = FILTER_BICUBIC,
-    PICTURE_NEAREST = FILTER_NEAREST,
-    PICTURE_AREA, /* every pixel counts by how much of it is covered */
+    /* Cb and Cr of each of the input's pixels, in planes, where the network gets Y alone; else NULL */
+    const uint8_t *cb, *cr;
 };
 
 /* It shows all there is, until its maker says otherwise. */
@@ -57,11 +53,13 @@ bool picture_gray(const struct picture *from, struct picture *to, struct watch *
 bool picture_turn(const struct picture *from, int orientation, struct picture *to, struct watch *watch,
                   struct arena *arena, struct percept_err *err);
 
-/* The part `box` of a picture as width x height pixels. Filters widen when they shrink, so that
- * every pixel of the original counts. */
-bool picture_resize(const struct picture *from, struct picture_box box, int width, int height,
-                    enum picture_filter filter, struct picture *to, struct watch *watch, struct arena *arena,
-                    struct percept_err *err);
+/* Y, Cb, Cr of JFIF (full range, ITU-R 601) instead of red, green, blue. */
+bool picture_ycbcr(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
+                   struct percept_err *err);
+
+/* The part `box` of a picture as width x height pixels. */
+bool picture_resize(const struct picture *from, struct picture_box box, int width, int height, enum taps_filter filter,
+                    struct picture *to, struct watch *watch, struct arena *arena, struct percept_err *err);
 
 /* foreground.c: the picture's strokes as the network expects them: light or dark by the picture's border,
  * and where the manifest has an ink_box, cut out, cleaned, fitted to that box and centred by mass

@@ -130,7 +130,8 @@ START_TEST(inputs_of_bytes_take_the_levels)
     image->layout = IMAGE_NHWC;
     fake->inputs[0].dims[1] = -1;
     image->resize = RESIZE_LETTERBOX;
-    image->fill = 254.6f;
+    for (int c = 0; c < 3; c++)
+        image->fill[c] = 254.6f;
     make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
     expect_read(fake);
     static const uint8_t levels[18] = {255, 255, 255, 255, 255, 255, 10,  20,  30,
@@ -229,7 +230,8 @@ START_TEST(shapes_are_stretched_cropped_or_letterboxed)
     for (int i = 0; i < 48; i++)
         expect_values(fake, 1, (float[]){200}, 0);
     image->resize = RESIZE_LETTERBOX;
-    image->fill = 7;
+    for (int c = 0; c < 3; c++)
+        image->fill[c] = 7;
     expect_read(fake);
     expect_values(fake, 4, (float[]){7, 7, 7, 7}, 0);
     ck_assert(((float *)fake->job.inputs[0].data)[4] >= 100);
@@ -238,6 +240,43 @@ START_TEST(shapes_are_stretched_cropped_or_letterboxed)
     image->filter = FILTER_NEAREST;
     expect_read(fake);
     expect_values(fake, 4, (float[]){100, 200, 200, 100}, 0);
+    fake_model_free(fake);
+}
+END_TEST
+
+START_TEST(a_frame_is_filled_by_channel)
+{
+    struct fake_model *fake = rgb_model(2, 3);
+    image->resize = RESIZE_LETTERBOX;
+    memcpy(image->fill, (float[]){1, 2, 3}, sizeof image->fill);
+    make_png(two_rgb, 6, 2, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    expect_read(fake);
+    expect_values(fake, 18, (float[]){1, 1, 10, 40, 1, 1, 2, 2, 20, 50, 2, 2, 3, 3, 30, 60, 3, 3}, 0);
+    fake_model_free(fake);
+}
+END_TEST
+
+/* Levels of JFIF's equations, which Pillow's convert("YCbCr") has as well. */
+START_TEST(luma_is_fed_and_colours_are_kept)
+{
+    struct fake_model *fake = rgb_model(3, 3);
+    static const uint8_t three[] = {255, 0, 0, 0, 255, 0, 0, 0, 255};
+    image->channels = CHANNELS_Y;
+    image->resize = RESIZE_LETTERBOX;
+    image->fill[0] = 7;
+    fake->inputs[0].dims[1] = 1;
+    make_png(three, 9, 3, 1, SPNG_COLOR_TYPE_TRUECOLOR, 8, NULL, NULL);
+    expect_read(fake);
+    expect_values(fake, 9, (float[]){7, 7, 7, 76, 150, 29, 7, 7, 7}, 0);
+    ck_assert_mem_eq(fake->job.view.cb, ((uint8_t[]){128, 128, 128, 85, 44, 255, 128, 128, 128}), 9);
+    ck_assert_mem_eq(fake->job.view.cr, ((uint8_t[]){128, 128, 128, 255, 21, 107, 128, 128, 128}), 9);
+    make_png("\x80", 1, 2, 1, SPNG_COLOR_TYPE_GRAYSCALE, 1, NULL, NULL);
+    image->resize = RESIZE_STRETCH;
+    expect_read(fake);
+    ck_assert_mem_eq(fake->job.view.cb, ((uint8_t[]){128, 128, 128, 128, 128, 128, 128, 128, 128}), 9);
+    image->channels = CHANNELS_GRAY;
+    expect_read(fake);
+    ck_assert_ptr_null(fake->job.view.cb);
     fake_model_free(fake);
 }
 END_TEST
@@ -279,6 +318,7 @@ START_TEST(shrinking_and_turning_do_not_shift_what_is_shown)
     struct fake_model *fake = rgb_model(20, 20);
     paint(400 * 300, 200, 100, 50);
     image->resize = RESIZE_LETTERBOX;
+    image->draft = _i;
     make_jpeg(canvas, 400, 300, 3, false, false);
     expect_read(fake);
     expect_view(fake, 400, 300, (struct picture_box){0, -40, 400, 360});
@@ -410,7 +450,9 @@ Suite *serve_codec_image_suite(void)
     tcase_add_test(tests, jpegs_are_read_turned_and_shrunk);
     tcase_add_test(tests, shapes_are_stretched_cropped_or_letterboxed);
     tcase_add_test(tests, the_job_knows_where_its_pixels_lie_in_what_was_posted);
-    tcase_add_test(tests, shrinking_and_turning_do_not_shift_what_is_shown);
+    tcase_add_test(tests, a_frame_is_filled_by_channel);
+    tcase_add_test(tests, luma_is_fed_and_colours_are_kept);
+    tcase_add_loop_test(tests, shrinking_and_turning_do_not_shift_what_is_shown, 0, 2);
     tcase_add_test(tests, gray_pictures_show_the_same);
     tcase_add_test(tests, huge_pictures_are_refused_by_their_header);
     tcase_add_test(tests, other_formats_and_wrong_types_are_named);

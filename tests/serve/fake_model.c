@@ -57,7 +57,13 @@ struct manifest_input *fake_model_describe(struct fake_model *fake, enum manifes
     struct manifest_input *input = &fake->described[fake->manifest.n_inputs++];
     *input = (struct manifest_input){.name = fake->inputs[fake->model.n_inputs - 1].name,
                                      .kind = kind,
-                                     .image = {.scale = 1, .std = {1, 1, 1}},
+                                     .image = {.min_width = 1,
+                                               .max_width = 16384,
+                                               .multiple_of = 1,
+                                               .enlarge = true,
+                                               .antialias = true,
+                                               .scale = 1,
+                                               .std = {1, 1, 1}},
                                      .text = {.unknown = -1, .pad = -1, .start = -1, .end = -1}};
     return input;
 }

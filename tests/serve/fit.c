@@ -108,6 +108,7 @@ END_TEST
     "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[2,4],\"channels\":"                               \
     "\"rgb\"" fields "}}}"
 #define SOUND(fields) "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"audio\",\"rate\":16000" fields "}}}"
+#define FREE(size) "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":" size "}}}"
 #define BYTES(fields)                                                                                                  \
     "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"text\",\"tokenizer\":\"bytes\",\"max_length\":"                     \
     "4" fields "}}}"
@@ -136,6 +137,20 @@ static const struct {
     {PICTURE(",\"scale\":0.5"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.scale: the input takes uint8"},
     {PICTURE(",\"mean\":[0,0,1]"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.mean: "},
     {PICTURE(",\"std\":[2]"), PERCEPT_UINT8, 4, {-1, 3, 2, 4}, true, "inputs.x.std: "},
+    {FREE("\"picture\",\"multiple_of\":32"), PERCEPT_FLOAT, 4, {-1, 1, -1, 64}, true, NULL},
+    {FREE("\"picture\",\"multiple_of\":32"),
+     PERCEPT_FLOAT,
+     4,
+     {-1, 1, -1, 65},
+     true,
+     "a picture of any multiples of 32"},
+    {FREE("\"picture\",\"channels\":\"y\""), PERCEPT_FLOAT, 4, {-1, 1, -1, -1}, true, NULL},
+    {FREE("\"picture\",\"channels\":\"y\""), PERCEPT_FLOAT, 4, {-1, 3, -1, -1}, true, "with 1 channel in"},
+    {FREE("[32,\"aspect\"]"), PERCEPT_FLOAT, 4, {-1, 1, 32, -1}, true, NULL},
+    {FREE("[32,\"aspect\"],\"layout\":\"NHWC\""), PERCEPT_FLOAT, 4, {-1, 32, -1, 1}, true, NULL},
+    {FREE("[32,\"aspect\"]"), PERCEPT_FLOAT, 4, {-1, 1, 32, 320}, true, "a picture of 32 x what its shape asks for"},
+    {FREE("[32,\"aspect\"]"), PERCEPT_FLOAT, 4, {-1, 1, 48, -1}, true, "do not fit"},
+    {FREE("[32,\"aspect\"],\"min_width\":320,\"max_width\":320"), PERCEPT_FLOAT, 4, {-1, 1, 32, 320}, true, NULL},
     {PICTURE(""), PERCEPT_INT32, 4, {-1, 3, 2, 4}, true, "takes int32; float32 or uint8"},
     {BYTES(""), PERCEPT_INT64, 2, {-1, -1}, true, NULL},
     {BYTES(""), PERCEPT_UINT8, 2, {-1, -1}, true, NULL},

@@ -84,7 +84,7 @@ START_TEST(a_picture_is_read_whole)
     ck_assert_int_eq(image->layout, IMAGE_NHWC);
     ck_assert_int_eq(image->resize, RESIZE_LETTERBOX);
     ck_assert_int_eq(image->filter, FILTER_NEAREST);
-    ck_assert(image->fill == 114 && image->scale == 0.5f);
+    ck_assert(image->fill[0] == 114 && image->fill[2] == 114 && image->scale == 0.5f);
     for (int c = 0; c < 3; c++)
         ck_assert(image->mean[c] == (float)(c + 1) && image->std[c] == 4);
     ck_assert_int_eq(image->ink, INK_AS_IS);
@@ -106,6 +106,28 @@ START_TEST(a_picture_is_read_whole)
     ck_assert_int_eq(manifest->n_warmup, 2);
     ck_assert_int_eq(manifest->warmup[1], 4);
     ck_assert_str_eq(settings_precision(manifest->precision), "exact");
+}
+END_TEST
+
+/* The rows of api.md's table of pipelines are manifests as they stand. */
+START_TEST(pipelines_of_the_documentation_are_read)
+{
+    FILE *document = fopen("api.md", "r");
+    static char line[4096];
+    int n = 0;
+    ck_assert_ptr_nonnull(document);
+    while (fgets(line, sizeof line, document)) {
+        char *fields = strstr(line, "| `\"size\": "), *end = fields ? strchr(fields + 3, '`') : NULL;
+        if (!end)
+            continue;
+        *end = '\0';
+        const char *text =
+            arena_printf(&arena, "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",%s}}}", fields + 3);
+        ck_assert_int_gt(read_good(text)->inputs[0].image.height + 1, 0);
+        n++;
+    }
+    fclose(document);
+    ck_assert_int_ge(n, 6);
 }
 END_TEST
 
@@ -242,6 +264,7 @@ END_TEST
 #define INPUT(fields) "{\"manifest\":1,\"inputs\":{\"x\":{" fields "}}}"
 #define IMAGE(fields) INPUT("\"kind\":\"image\"," fields)
 #define SOUND(fields) INPUT("\"kind\":\"audio\",\"rate\":16000," fields)
+#define SIZED(fields) IMAGE("\"size\":[8,8]," fields)
 #define WORDS(fields) INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"vocabulary\":\"vocab.txt\"," fields)
 
 START_TEST(a_sounds_features_have_their_definitions_defaults)
@@ -322,7 +345,27 @@ static const struct {
     {IMAGE("\"mean\":[\"a\"]"), "inputs.x.mean[0]: expected a number", ERR_CONFIG},
     {IMAGE("\"std\":[0]"), "inputs.x.std: it divides, so it must not be 0", ERR_CONFIG},
     {IMAGE("\"fill\":300"), "inputs.x.fill: expected a number from 0 to 255", ERR_CONFIG},
-    {IMAGE("\"multiple_of\":32"), "'multiple_of' is known but not served", ERR_UNSUPPORTED},
+    {SIZED("\"multiple_of\":32"), "inputs.x.multiple_of: is for sides that the picture decides", ERR_CONFIG},
+    {IMAGE("\"multiple_of\":0"), "expected a whole number of at least 1", ERR_CONFIG},
+    {IMAGE("\"max_width\":32"), "inputs.x.max_width: is for a 'size' of [height, \"aspect\"]", ERR_CONFIG},
+    {IMAGE("\"min_width\":32"), "inputs.x.min_width: is for a 'size' of [height, \"aspect\"]", ERR_CONFIG},
+    {INPUT("\"kind\":\"image\",\"size\":[9,\"aspect\"],\"min_width\":8,\"max_width\":4"),
+     "inputs.x.min_width: must be at most 'max_width'", ERR_CONFIG},
+    {INPUT("\"kind\":\"image\",\"size\":[9,\"aspect\"],\"max_width\":9,\"multiple_of\":4"),
+     "inputs.x.max_width: must be a multiple of 'multiple_of'", ERR_CONFIG},
+    {INPUT("\"kind\":\"image\",\"size\":[\"aspect\",9]"), "inputs.x.size[0]: expected a whole number", ERR_CONFIG},
+    {IMAGE("\"resize_size\":32"), "inputs.x.resize_size: is for 'resize' crop", ERR_CONFIG},
+    {SIZED("\"resize\":\"crop\",\"resize_size\":1"), "inputs.x.resize_size: must be at least 'size'", ERR_CONFIG},
+    {IMAGE("\"resize\":\"crop\",\"resize_size\":[99,0]"), "inputs.x.resize_size[1]: expected a whole number",
+     ERR_CONFIG},
+    {IMAGE("\"resize\":\"crop\",\"resize_size\":\"a\""), "expected the shorter side or [height, width]", ERR_CONFIG},
+    {IMAGE("\"enlarge\":false"), "inputs.x.enlarge: is for 'resize' letterbox", ERR_CONFIG},
+    {IMAGE("\"placement\":\"top_left\""), "inputs.x.placement: is for 'resize' letterbox", ERR_CONFIG},
+    {IMAGE("\"placement\":\"left\""), "expected one of center|top_left", ERR_CONFIG},
+    {IMAGE("\"filter\":\"lanczos\",\"antialias\":false"), "inputs.x.antialias: must be true", ERR_CONFIG},
+    {IMAGE("\"fill\":[1,2]"), "inputs.x.fill: expected a number from 0 to 255 or an array of three", ERR_CONFIG},
+    {IMAGE("\"fill\":[1,2,256]"), "inputs.x.fill[2]: expected a number from 0 to 255", ERR_CONFIG},
+    {IMAGE("\"fill\":-1"), "inputs.x.fill: expected a number from 0 to 255", ERR_CONFIG},
     {IMAGE("\"ink\":\"dark\",\"ink_box\":20"), "inputs.x.ink_box: it must fit", ERR_CONFIG},
     {IMAGE("\"ink_box\":20,\"size\":[28,28],\"channels\":\"rgb\""),
      "inputs.x.ink_box: is for pictures whose 'channels' are gray", ERR_CONFIG},
@@ -528,6 +571,7 @@ Suite *serve_manifest_suite(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, without_a_file_there_is_a_default);
     tcase_add_test(tests, a_picture_is_read_whole);
+    tcase_add_test(tests, pipelines_of_the_documentation_are_read);
     tcase_add_test(tests, a_precision_is_a_models_own);
     tcase_add_test(tests, a_plain_picture_keeps_its_values_and_its_size);
     tcase_add_test(tests, a_vocabularys_line_numbers_are_its_ids);

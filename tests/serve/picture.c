@@ -34,20 +34,20 @@ static const struct {
     int width, height, channels;
     struct picture_box box;
     int to_width, to_height;
-    enum picture_filter filter;
+    enum taps_filter filter;
     uint64_t digest;
 } resized[] = {
-    {97, 61, 3, {0, 0, 97, 61}, 28, 28, PICTURE_BILINEAR, 0x2136e2143f950730ULL},
-    {97, 61, 1, {0, 0, 97, 61}, 28, 28, PICTURE_BICUBIC, 0xc2754541d28ba4b2ULL},
-    {13, 9, 3, {0, 0, 13, 9}, 40, 50, PICTURE_BILINEAR, 0x413e3f3586742311ULL},
-    {13, 9, 3, {0, 0, 13, 9}, 40, 50, PICTURE_BICUBIC, 0xd6b7950fd528f6acULL},
-    {97, 61, 3, {0, 0, 97, 61}, 20, 33, PICTURE_NEAREST, 0xac4b39fd17e93bedULL},
-    {97, 61, 1, {0, 0, 97, 61}, 28, 28, PICTURE_AREA, 0xc9b47036dea8957aULL},
-    {97, 61, 3, {18.0, 0.0, 79.0, 61.0}, 32, 32, PICTURE_BILINEAR, 0x245b0c21d95717cdULL},
-    {60, 100, 1, {0.0, 11.25, 60.0, 88.75}, 24, 31, PICTURE_BICUBIC, 0x90ccc4f6a848dce1ULL},
-    {50, 40, 3, {0, 0, 50, 40}, 50, 20, PICTURE_BILINEAR, 0x1c38525fc9840083ULL},
-    {50, 40, 3, {0, 0, 50, 40}, 25, 40, PICTURE_BILINEAR, 0x9e42d0edd223af4cULL},
-    {300, 200, 1, {0, 0, 300, 200}, 3, 2, PICTURE_BILINEAR, 0x21e689289ae75742ULL},
+    {97, 61, 3, {0, 0, 97, 61}, 28, 28, TAPS_BILINEAR, 0x2136e2143f950730ULL},
+    {97, 61, 1, {0, 0, 97, 61}, 28, 28, TAPS_BICUBIC, 0xc2754541d28ba4b2ULL},
+    {13, 9, 3, {0, 0, 13, 9}, 40, 50, TAPS_BILINEAR, 0x413e3f3586742311ULL},
+    {13, 9, 3, {0, 0, 13, 9}, 40, 50, TAPS_BICUBIC, 0xd6b7950fd528f6acULL},
+    {97, 61, 3, {0, 0, 97, 61}, 20, 33, TAPS_NEAREST, 0xac4b39fd17e93bedULL},
+    {97, 61, 1, {0, 0, 97, 61}, 28, 28, TAPS_BOX, 0xc9b47036dea8957aULL},
+    {97, 61, 3, {18.0, 0.0, 79.0, 61.0}, 32, 32, TAPS_BILINEAR, 0x245b0c21d95717cdULL},
+    {60, 100, 1, {0.0, 11.25, 60.0, 88.75}, 24, 31, TAPS_BICUBIC, 0x90ccc4f6a848dce1ULL},
+    {50, 40, 3, {0, 0, 50, 40}, 50, 20, TAPS_BILINEAR, 0x1c38525fc9840083ULL},
+    {50, 40, 3, {0, 0, 50, 40}, 25, 40, TAPS_BILINEAR, 0x9e42d0edd223af4cULL},
+    {300, 200, 1, {0, 0, 300, 200}, 3, 2, TAPS_BILINEAR, 0x21e689289ae75742ULL},
 };
 
 START_TEST(resizing_gives_the_levels_networks_are_trained_on)
@@ -66,7 +66,7 @@ START_TEST(a_small_picture_shrinks_to_known_levels)
 {
     static const uint8_t expected[] = {50, 102, 106, 161, 127, 155, 122, 167, 136, 106, 137, 97};
     struct picture p = drawn(7, 5, 1), to;
-    ck_assert(picture_resize(&p, picture_whole(&p), 4, 3, PICTURE_BILINEAR, &to, NULL, &arena, &err));
+    ck_assert(picture_resize(&p, picture_whole(&p), 4, 3, TAPS_BILINEAR, &to, NULL, &arena, &err));
     for (int i = 0; i < 12; i++)
         ck_assert_int_eq(to.pixels[i], expected[i]);
     arena_free(&arena);
@@ -105,17 +105,17 @@ START_TEST(a_part_of_a_part_is_told_in_the_first_pixels)
 {
     struct picture p = drawn(40, 20, 1), half, to;
     ck_assert(
-        picture_resize(&p, (struct picture_box){20, 0, 40, 20}, 10, 40, PICTURE_BILINEAR, &half, NULL, &arena, &err));
+        picture_resize(&p, (struct picture_box){20, 0, 40, 20}, 10, 40, TAPS_BILINEAR, &half, NULL, &arena, &err));
     const struct picture_box shown = picture_part(&half, (struct picture_box){5, -10, 10, 20});
     ck_assert_double_eq(shown.left, 30);
     ck_assert_double_eq(shown.top, -5);
     ck_assert_double_eq(shown.right, 40);
     ck_assert_double_eq(shown.bottom, 10);
-    for (int filter = PICTURE_BILINEAR; filter <= PICTURE_AREA; filter++) {
+    for (int filter = TAPS_BILINEAR; filter <= TAPS_BOX; filter++) {
         /* rows alone, columns alone, both */
         const int sizes[][2] = {{5, 40}, {10, 20}, {5, 20}};
         for (int i = 0; i < 3; i++) {
-            ck_assert(picture_resize(&half, picture_whole(&half), sizes[i][0], sizes[i][1], (enum picture_filter)filter,
+            ck_assert(picture_resize(&half, picture_whole(&half), sizes[i][0], sizes[i][1], (enum taps_filter)filter,
                                      &to, NULL, &arena, &err));
             ck_assert_double_eq(to.shows.left, 20);
             ck_assert_double_eq(to.shows.right, 40);
@@ -131,7 +131,7 @@ START_TEST(short_memory_is_told)
     struct picture p = drawn(40, 40, 1), to;
     for (size_t i = 1; i < 4; i++) {
         struct arena small = {.limit_bytes = 600 * i};
-        ck_assert(!picture_resize(&p, picture_whole(&p), 39, 60, PICTURE_BICUBIC, &to, NULL, &small, &err));
+        ck_assert(!picture_resize(&p, picture_whole(&p), 39, 60, TAPS_BICUBIC, &to, NULL, &small, &err));
         arena_free(&small);
     }
     arena_free(&arena);
