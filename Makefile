@@ -141,6 +141,7 @@ $(B)/src/graph/%.o $(B)/src/engine/%.o $(B)/src/http/%.o $(B)/src/serve/%.o $(B)
 $(foreach f,$(PER_ELEMENT),$(if $(wildcard src/serve/$f.c),,$(error there is no src/serve/$f.c)))
 $(PER_ELEMENT:%=$(B)/src/serve/%.o): CFLAGS += -O2
 $(B)/src/op/binary.o $(B)/src/op/cast.o: CFLAGS += -O3 # loops over elements of every type
+$(B)/src/serve/picture.o: CFLAGS += -O3
 $(B)/src/kernel/pick.o: $(B)/parts
 $(B)/src/kernel/pick.o: CPPFLAGS += -D'KERNELS_HAVE(HAS)=$(foreach k,$(kernels),HAS($(subst .,$(comma),$k)))'
 # As old as its beginning: a header that was edited during the half minute this takes is newer.
