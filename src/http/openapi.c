@@ -324,6 +324,8 @@ static void add_model_path(struct text *text, const struct served *served, bool 
         text_printf(text, ",\"%s\":{}", picture_types[i]);
     for (size_t i = 0; kind == MANIFEST_AUDIO && i < sizeof sound_types / sizeof *sound_types; i++)
         text_printf(text, ",\"%s\":{}", sound_types[i]);
+    if (kind == MANIFEST_IMAGE || kind == MANIFEST_TEXT)
+        text_add(text, ",\"multipart/form-data\":{}");
     if (kind == MANIFEST_TEXT)
         text_add(text, ",\"text/plain\":{\"schema\":{\"type\":\"string\"}}");
     text_printf(text,

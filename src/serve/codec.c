@@ -15,9 +15,11 @@
 
 static const struct codec rows[] = {
 #define C(type, what, always, function) {.media_type = type, .kind = what, .worker_always = always, .decode = function},
+#define FORM(type, function) {.media_type = type, .worker_always = true, .form = true, .decode = function},
 #define V1(type, function) {.media_type = type, .by_route = true, .decode = function},
 #include "serve/codecs.def"
 #undef C
+#undef FORM
 #undef V1
 };
 
@@ -123,12 +125,28 @@ enum manifest_kind codec_kind(const struct served *served)
     return input ? input->kind : MANIFEST_TENSOR;
 }
 
+/* Is there something that a form could feed? */
+static bool takes_media(const struct served *served)
+{
+    const struct manifest *manifest = served->manifest;
+    for (int i = 0; i < manifest->n_inputs; i++)
+        if (manifest->inputs[i].kind == MANIFEST_IMAGE || manifest->inputs[i].kind == MANIFEST_TEXT)
+            return true;
+    return false;
+}
+
+/* May its media type stand for this model's input? */
+static bool codec_is_for(const struct served *served, const struct codec *codec)
+{
+    return !codec->by_route && (!codec->form || takes_media(served));
+}
+
 static const struct codec *refuse(const struct served *served, struct bytes type, enum manifest_kind kind,
                                   struct percept_err *err)
 {
     char list[256] = "";
     for (int i = 0; i < N_ROWS; i++)
-        if (!rows[i].by_route && (rows[i].kind == MANIFEST_TENSOR || rows[i].kind == kind)) {
+        if (codec_is_for(served, &rows[i]) && (rows[i].kind == MANIFEST_TENSOR || rows[i].kind == kind)) {
             size_t used = strlen(list);
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", rows[i].media_type);
         }
@@ -165,6 +183,9 @@ const struct codec *codec_v1(void)
 const struct codec *codec_find(const struct served *served, struct bytes content_type, struct percept_err *err)
 {
     struct bytes bare = bare_type(content_type), type = usual_name(bare);
+    for (int i = 0; i < N_ROWS; i++)
+        if (rows[i].form && same_type(type, rows[i].media_type) && takes_media(served))
+            return &rows[i];
     if (!looks_like_media(type))
         return &rows[0];
     enum manifest_kind kind = codec_kind(served);

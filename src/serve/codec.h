@@ -15,6 +15,7 @@ struct codec {
     enum manifest_kind kind; /* what the model's input must be described as */
     bool worker_always;      /* never decoded on the loop, however small */
     bool by_route;           /* no media type finds it */
+    bool form;               /* for any model with an input that is described as a medium */
     bool (*decode)(struct job *job, struct percept_err *err);
 };
 
@@ -45,7 +46,8 @@ bool codec_json_decode(struct job *job, struct percept_err *err);
 /* codec_v1.c: TensorFlow Serving's body, in rows or columns. */
 bool codec_v1_decode(struct job *job, struct percept_err *err);
 
-/* codec_image.c, codec_audio.c, codec_text.c */
+/* codec_multipart.c: a form with files. codec_image.c, codec_audio.c, codec_text.c */
+bool codec_multipart_decode(struct job *job, struct percept_err *err);
 bool codec_image_decode(struct job *job, struct percept_err *err);
 bool codec_audio_decode(struct job *job, struct percept_err *err);
 bool codec_text_decode(struct job *job, struct percept_err *err);

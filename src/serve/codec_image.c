@@ -34,10 +34,14 @@ static const struct format {
 
 #define N_FORMATS (sizeof formats / sizeof *formats)
 
-/* One decoding. */
+/* One picture of an input's. */
 struct source {
     struct job *job;
-    int index; /* of the model's inputs */
+    struct bytes body;
+    const char *what;    /* "the body" */
+    int64_t item, n;     /* which of how many */
+    int64_t most_pixels; /* that this one may have: all of a request's together have as many as one */
+    int index;           /* of the model's inputs */
     const struct percept_io *io;
     const struct manifest_image *image;
     struct watch *watch; /* the job's */
@@ -102,28 +106,19 @@ static struct list list_formats(bool with_types)
     return list;
 }
 
-static bool check_format(const struct job *job, const struct format *format, struct percept_err *err)
+static bool check_format(const struct source *source, const struct format *format)
 {
-    if (bytes_size(job->body) == 0)
-        return err_set(err, ERR_INVALID, "the body is empty; it must be %s picture", list_formats(false).text);
-    if (!format)
-        return err_set(err, ERR_MEDIA_TYPE, "the body is %s; send %s", other_format(job->body),
-                       list_formats(true).text);
-    if (job->codec && job->codec->kind == MANIFEST_IMAGE && strcmp(job->codec->media_type, format->media_type) != 0)
-        return err_set(err, ERR_MEDIA_TYPE, "the body is %s but its Content-Type is %s; send it as %s", format->name,
-                       job->codec->media_type, format->media_type);
-    return true;
-}
-
-static int64_t most_pixels(const struct job *job)
-{
-    return job->served->max_pixels > 0 ? job->served->max_pixels : CODEC_MAX_PIXELS;
+    if (bytes_size(source->body) == 0)
+        return err_set(source->err, ERR_INVALID, "%s is empty; it must be %s picture", source->what,
+                       list_formats(false).text);
+    return format || err_set(source->err, ERR_MEDIA_TYPE, "%s is %s; send %s", source->what, other_format(source->body),
+                             list_formats(true).text);
 }
 
 static bool decode(const struct source *source, const struct format *format, struct picture *picture)
 {
-    const struct codec_picture posted = {.body = source->job->body,
-                                         .most_pixels = most_pixels(source->job),
+    const struct codec_picture posted = {.body = source->body,
+                                         .most_pixels = source->most_pixels,
                                          .need = resizing_enough(source->image),
                                          .watch = source->watch,
                                          .arena = source->arena,
@@ -180,39 +175,41 @@ struct strides {
 PUT_CHANNEL(put_floats, float, normal)
 PUT_CHANNEL(put_bytes, uint8_t, level)
 
-static bool put_channels(const struct resizing *framed, const struct manifest_image *image,
-                         const struct percept_tensor *tensor, struct watch *watch)
+static bool put_channels(const struct source *source, const struct resizing *framed)
 {
+    const struct manifest_image *image = source->image;
+    const struct percept_tensor *tensor = &source->job->inputs[source->index];
     bool bgr = image->channels == CHANNELS_BGR;
     int n = manifest_channels(image);
     size_t width = (size_t)framed->width, plane = width * (size_t)framed->height;
+    size_t first = (size_t)source->item * plane * (size_t)n;
     struct strides strides = {plane, width, 1};
     if (image->layout == IMAGE_NHWC)
         strides = (struct strides){1, width * (size_t)n, (size_t)n};
     for (int c = 0; c < n; c++) {
         int from = framed->picture.channels == 1 ? 0 : bgr ? 2 - c : c;
-        size_t at = (size_t)c * strides.channel;
+        size_t at = first + (size_t)c * strides.channel;
         bool ok = tensor->dtype == PERCEPT_UINT8
-                      ? put_bytes(framed, image, c, from, strides, (uint8_t *)tensor->data + at, watch)
-                      : put_floats(framed, image, c, from, strides, (float *)tensor->data + at, watch);
+                      ? put_bytes(framed, image, c, from, strides, (uint8_t *)tensor->data + at, source->watch)
+                      : put_floats(framed, image, c, from, strides, (float *)tensor->data + at, source->watch);
         if (!ok)
-            return false;
+            return watch_refuse(source->watch, source->err);
     }
     return true;
 }
 
-/* [1,C,H,W], [1,H,W,C] or [1,C*H*W]; without the 1 where the model has one axis less. */
+/* [n,C,H,W], [n,H,W,C] or [n,C*H*W]; without the n, which is 1, where the model has one axis less. */
 static struct percept_tensor shape_of(const struct source *source, const struct resizing *framed)
 {
     const struct manifest_image *image = source->image;
     int64_t c = manifest_channels(image), h = framed->height, w = framed->width;
     enum percept_dtype dtype = source->io->dtype;
-    struct percept_tensor tensor = {.dtype = dtype, .rank = 4, .dims = {1, c, h, w}};
+    struct percept_tensor tensor = {.dtype = dtype, .rank = 4, .dims = {source->n, c, h, w}};
     if (image->layout == IMAGE_NHWC)
-        tensor = (struct percept_tensor){.dtype = dtype, .rank = 4, .dims = {1, h, w, c}};
+        tensor = (struct percept_tensor){.dtype = dtype, .rank = 4, .dims = {source->n, h, w, c}};
     else if (image->layout == IMAGE_FLAT)
-        tensor = (struct percept_tensor){.dtype = dtype, .rank = 2, .dims = {1, c * h * w}};
-    if (source->io->rank == tensor.rank - 1 && !source->job->served->batching) {
+        tensor = (struct percept_tensor){.dtype = dtype, .rank = 2, .dims = {source->n, c * h * w}};
+    if (source->io->rank == tensor.rank - 1 && source->n == 1 && !source->job->served->batching) {
         tensor.rank--;
         for (int i = 0; i < tensor.rank; i++)
             tensor.dims[i] = tensor.dims[i + 1];
@@ -220,17 +217,39 @@ static struct percept_tensor shape_of(const struct source *source, const struct 
     return tensor;
 }
 
+/* The first picture says how large the input is. */
+static bool begin_input(const struct source *source, const struct resizing *framed)
+{
+    struct job *job = source->job;
+    struct percept_tensor tensor = shape_of(source, framed);
+    struct percept_tensor *input = &job->inputs[source->index];
+    int64_t n, pixels = (int64_t)framed->width * framed->height;
+    if (!codec_count(tensor.rank, tensor.dims, &n) ||
+        (source->n > 1 && !source->image->width && pixels > source->most_pixels / source->n))
+        return err_set(source->err, ERR_TOO_LARGE, "the pictures have too many pixels for one request");
+    if (!codec_accept(job, source->index, &tensor, source->err) ||
+        !codec_parts_reserve(job, source->io->name, input, n, source->err))
+        return false;
+    job->views = NULL;
+    if (source->n == 1)
+        return true;
+    job->views = arena_array(job->arena, (size_t)source->n, sizeof *job->views);
+    return job->views || err_memory(source->err, "pictures' places", (size_t)source->n * sizeof *job->views);
+}
+
+static bool same_size(const struct source *source, const struct resizing *framed)
+{
+    const struct picture_view *first = &source->job->view;
+    return (first->input_width == framed->width && first->input_height == framed->height) ||
+           err_set(source->err, ERR_INVALID,
+                   "it comes to %dx%d and the first to %dx%d; pictures of one request must come to one size: give the "
+                   "manifest a 'size', or send them one by one",
+                   framed->width, framed->height, first->input_width, first->input_height);
+}
+
 static bool to_tensor(const struct source *source, const struct resizing *framed)
 {
-    struct percept_tensor tensor = shape_of(source, framed);
-    int64_t n;
-    if (!codec_count(tensor.rank, tensor.dims, &n))
-        return err_set(source->err, ERR_TOO_LARGE, "the picture has too many pixels");
-    struct percept_tensor *input = &source->job->inputs[source->index];
-    if (!codec_accept(source->job, source->index, &tensor, source->err) ||
-        !codec_parts_reserve(source->job, source->io->name, input, n, source->err))
-        return false;
-    return put_channels(framed, source->image, input, source->watch) || watch_refuse(source->watch, source->err);
+    return (source->item ? same_size(source, framed) : begin_input(source, framed)) && put_channels(source, framed);
 }
 
 /* --- the way ------------------------------------------------------------------------------------------------------ */
@@ -285,9 +304,8 @@ static bool prepare(const struct source *source, struct picture *picture)
 }
 
 /* Cb and Cr, in the job's arena: whoever makes a picture of the network's Y needs them. */
-static bool keep_chroma(const struct source *source, const struct resizing *framed)
+static bool keep_chroma(const struct source *source, const struct resizing *framed, struct picture_view *view)
 {
-    struct picture_view *view = &source->job->view;
     const size_t n = (size_t)framed->width * (size_t)framed->height;
     uint8_t *planes = arena_alloc(source->job->arena, 2 * n);
     if (!planes)
@@ -312,25 +330,97 @@ static bool keep_chroma(const struct source *source, const struct resizing *fram
 /* What the input shows of the picture that was posted. */
 static bool keep_view(const struct source *source, const struct picture *posted, const struct resizing *framed)
 {
-    source->job->view = (struct picture_view){.width = (int)posted->shows.right,
-                                              .height = (int)posted->shows.bottom,
-                                              .input_width = framed->width,
-                                              .input_height = framed->height,
-                                              .shown = resizing_shown(framed)};
-    return source->image->channels != CHANNELS_Y || keep_chroma(source, framed);
+    struct job *job = source->job;
+    struct picture_view view = {.width = (int)posted->shows.right,
+                                .height = (int)posted->shows.bottom,
+                                .input_width = framed->width,
+                                .input_height = framed->height,
+                                .shown = resizing_shown(framed)};
+    if (source->image->channels == CHANNELS_Y && !keep_chroma(source, framed, &view))
+        return false;
+    if (source->item == 0)
+        job->view = view;
+    if (job->views)
+        job->views[source->item] = view;
+    return true;
 }
 
-static bool convert(const struct source *source, const struct format *format)
+static bool convert(const struct source *source, int64_t *n_pixels)
 {
     struct picture posted, picture;
     struct resizing framed;
-    if (!decode(source, format, &posted))
+    const struct format *format = format_of(source->body);
+    if (!check_format(source, format) || !decode(source, format, &posted))
         return false;
     picture = posted;
+    *n_pixels = (int64_t)posted.shows.right * (int64_t)posted.shows.bottom;
     return prepare(source, &picture) &&
-           resizing_frame(&picture, source->image, most_pixels(source->job), &framed, source->watch, source->arena,
+           resizing_frame(&picture, source->image, source->most_pixels, &framed, source->watch, source->arena,
                           source->err) &&
            to_tensor(source, &framed) && keep_view(source, &posted, &framed);
+}
+
+/* One of several says which it is. */
+static bool convert_one(struct source *source)
+{
+    struct arena arena = {0};
+    int64_t n_pixels = 0;
+    source->arena = &arena;
+    bool ok = convert(source, &n_pixels);
+    arena_free(&arena);
+    source->most_pixels -= n_pixels;
+    return ok ||
+           (source->n > 1 && source->err->code != ERR_TIMEOUT && source->err->code != ERR_CANCELLED
+                ? err_prefix(source->err, "picture %lld of %lld: ", (long long)source->item + 1, (long long)source->n)
+                : false);
+}
+
+static bool fill(struct source *source, const struct percept_string *pictures)
+{
+    const struct job *job = source->job;
+    if (source->n > 1 && !served_has_batch(job->served) && source->io->rank > 0 && source->io->dims[0] >= 0 &&
+        source->io->dims[0] != source->n)
+        return err_set(source->err, ERR_INVALID, "input '%s' takes one picture, not %lld", source->io->name,
+                       (long long)source->n);
+    source->most_pixels = job->served->max_pixels > 0 ? job->served->max_pixels : CODEC_MAX_PIXELS;
+    for (source->item = 0; source->item < source->n; source->item++) {
+        source->body = bytes_of(pictures[source->item].at, pictures[source->item].n_bytes);
+        if (!convert_one(source))
+            return false;
+    }
+    return true;
+}
+
+static struct source source_of(struct job *job, int input, const struct manifest_image *image, int64_t n,
+                               struct percept_err *err)
+{
+    int n_inputs;
+    return (struct source){.job = job,
+                           .index = input,
+                           .io = &served_inputs(job->served, &n_inputs)[input],
+                           .image = image,
+                           .n = n,
+                           .what = "it",
+                           .watch = &job->watch,
+                           .err = err};
+}
+
+bool codec_image_fill(struct job *job, int input, const struct manifest_image *image,
+                      const struct percept_string *pictures, int64_t n, struct percept_err *err)
+{
+    struct source source = source_of(job, input, image, n, err);
+    return fill(&source, pictures) || (n > 1 ? false : err_prefix(err, "input '%s': ", source.io->name));
+}
+
+/* Whoever says what it is, is taken at his word. */
+static bool check_type(const struct job *job, struct percept_err *err)
+{
+    const struct format *format = format_of(job->body);
+    const struct codec *codec = job->codec;
+    if (!format || !codec || codec->kind != MANIFEST_IMAGE || strcmp(codec->media_type, format->media_type) == 0)
+        return true;
+    return err_set(err, ERR_MEDIA_TYPE, "the body is %s but its Content-Type is %s; send it as %s", format->name,
+                   codec->media_type, format->media_type);
 }
 
 bool codec_image_decode(struct job *job, struct percept_err *err)
@@ -340,19 +430,11 @@ bool codec_image_decode(struct job *job, struct percept_err *err)
     const struct manifest_input *input = at >= 0 ? manifest_input(job->served->manifest, io[at].name) : NULL;
     if (!input || input->kind != MANIFEST_IMAGE)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a picture; send V2 JSON", job->served->name);
-    const struct format *format = format_of(job->body);
-    if (!check_format(job, format, err) || !codec_begin(job, false, err))
+    if (!check_type(job, err) || !codec_begin(job, false, err))
         return false;
     job->predictions = true;
-    struct arena arena = {0};
-    struct source source = {.job = job,
-                            .index = at,
-                            .io = &io[at],
-                            .image = &input->image,
-                            .watch = &job->watch,
-                            .arena = &arena,
-                            .err = err};
-    bool ok = convert(&source, format);
-    arena_free(&arena);
-    return ok;
+    struct percept_string body = {.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};
+    struct source source = source_of(job, at, &input->image, 1, err);
+    source.what = "the body";
+    return fill(&source, &body);
 }

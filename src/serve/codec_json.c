@@ -10,6 +10,7 @@
  *
  * Runs on any thread; touches its job alone.
  */
+#include "base/base64.h"
 #include "base/err.h"
 #include "base/utf8.h"
 #include "serve/codec_parts.h"
@@ -100,6 +101,16 @@ static bool read_place(struct request *request, struct bytes key, struct codec_p
     return codec_memory_parameter(&request->json, key, place);
 }
 
+/* Others than base64 say how a client's library sees the tensor, which is of no account here. */
+static bool read_content_type(struct json *json, struct codec_input *input)
+{
+    struct bytes type;
+    if (!json_text(json, "a string as 'content_type'", &type))
+        return false;
+    input->base64 = bytes_is(type, "base64");
+    return true;
+}
+
 static bool read_input_parameters(struct request *request, struct codec_input *input)
 {
     struct json *json = &request->json;
@@ -110,6 +121,8 @@ static bool read_input_parameters(struct request *request, struct codec_input *i
     while (json_member(json, &keys, &key)) {
         if (codec_memory_is(key))
             read_place(request, key, &input->place);
+        else if (bytes_is(key, "content_type") && json_peek(json) == '"')
+            read_content_type(json, input);
         else if (bytes_is(key, "binary_data_size"))
             input->has_binary = json_uint(json, "a whole number of bytes", &input->binary_bytes);
         else
@@ -404,17 +417,10 @@ static bool check_source(struct request *request, struct codec_input *input, str
                    input->has_binary ? " 'binary_data_size'" : "", in_memory ? " 'shared_memory_region'" : "");
 }
 
-/* The manifest's text of an input that was sent as strings, where the network takes ids; else NULL.
- */
-static const struct manifest_text *text_of(const struct request *request, const struct codec_input *input)
+/* The description of an input that was sent as strings, where the network takes numbers; else NULL. */
+static const struct manifest_input *described(const struct request *request, const struct codec_input *input)
 {
-    const struct served *served = request->job->served;
-    int n_model;
-    const struct percept_io *io = &served_own_inputs(served, &n_model)[input->index];
-    const struct manifest_input *meant = manifest_input(served->manifest, io->name);
-    if (!meant || meant->kind != MANIFEST_TEXT || io->dtype == PERCEPT_STRING)
-        return NULL;
-    return bytes_is(input->datatype, "BYTES") ? &meant->text : NULL;
+    return bytes_is(input->datatype, "BYTES") ? codec_parts_described(request->job, input->index) : NULL;
 }
 
 /* Datatype and shape, as a tensor without elements yet. */
@@ -437,21 +443,51 @@ static bool accept(struct request *request, const struct codec_input *input, int
         return err_set(request->err, ERR_INVALID,
                        "shape of input '%s' causes total element count to exceed maximum size of %lld", name,
                        (long long)INT64_MAX);
-    /* Texts are judged once they are ids. */
-    return text_of(request, input) || codec_accept(request->job, input->index, &tensor, request->err);
+    /* Texts and pictures are judged once they are numbers. */
+    return described(request, input) || codec_accept(request->job, input->index, &tensor, request->err);
 }
 
-static bool fill_texts(struct request *request, const struct codec_input *input, const struct manifest_text *text,
-                       const char *name, int64_t n)
+/* Strings in base64 become what they stand for, in place. */
+static bool decode_texts(struct request *request, const char *name, const struct percept_tensor *texts, int64_t n)
+{
+    struct percept_string *text = texts->data;
+    for (int64_t i = 0; i < n; i++, text++) {
+        uint8_t *plain = arena_alloc(request->job->arena, BASE64_READ_MAX(text->n_bytes));
+        if (!plain)
+            return err_memory(request->err, "a text in base64", text->n_bytes);
+        struct watch *watch = &request->job->watch;
+        size_t n_bytes;
+        if (!codec_parts_base64(bytes_of(text->at, text->n_bytes), plain, &n_bytes, watch))
+            return watch_over(watch) ? watch_refuse(watch, request->err)
+                                     : err_set(request->err, ERR_INVALID,
+                                               "input '%s': element %lld is not base64, which its 'content_type' says",
+                                               name, (long long)i);
+        *text = (struct percept_string){.at = (const char *)plain, .n_bytes = n_bytes};
+    }
+    return true;
+}
+
+static bool read_texts(struct request *request, const struct codec_input *input, const char *name,
+                       struct percept_tensor *texts, int64_t n)
+{
+    bool ok = input->has_binary ? codec_binary_read(request->job, input->binary, name, texts, n, request->err)
+                                : codec_elements_read(request->job, input->data, name, texts, n, request->err);
+    return ok && (!input->base64 || decode_texts(request, name, texts, n));
+}
+
+static bool fill_described(struct request *request, const struct codec_input *input, const struct manifest_input *what,
+                           const char *name, int64_t n)
 {
     struct percept_tensor texts = {.dtype = PERCEPT_STRING};
-    bool ok = input->has_binary ? codec_binary_read(request->job, input->binary, name, &texts, n, request->err)
-                                : codec_elements_read(request->job, input->data, name, &texts, n, request->err);
-    if (!ok)
+    if (!read_texts(request, input, name, &texts, n))
         return false;
-    if (n == 0)
-        return err_set(request->err, ERR_INVALID, "input '%s' has no texts", name);
-    return codec_text_fill(request->job, input->index, text, texts.data, n, request->err);
+    if (codec_parts_fill(request->job, input->index, what, texts.data, n, request->err))
+        return true;
+    size_t used = strlen(request->err->text);
+    if (request->err->code == ERR_MEDIA_TYPE && !input->has_binary && !input->base64)
+        snprintf(request->err->text + used, sizeof request->err->text - used,
+                 "; in JSON a picture is base64, which \"parameters\":{\"content_type\":\"base64\"} of the input says");
+    return false;
 }
 
 static bool fill(struct request *request, struct codec_input *input, int64_t n)
@@ -460,14 +496,16 @@ static bool fill(struct request *request, struct codec_input *input, int64_t n)
     struct percept_tensor *tensor = &job->inputs[input->index];
     int n_model;
     const char *name = served_own_inputs(job->served, &n_model)[input->index].name;
-    const struct manifest_text *text = text_of(request, input);
+    const struct manifest_input *what = described(request, input);
     if (input->place.named) {
         if (!codec_memory_read(job, &input->place, name, &input->binary, request->err))
             return false;
         input->has_binary = true;
     }
-    if (text)
-        return fill_texts(request, input, text, name, n);
+    if (what)
+        return fill_described(request, input, what, name, n);
+    if (tensor->dtype == PERCEPT_STRING)
+        return read_texts(request, input, name, tensor, n);
     if (input->has_binary)
         return codec_binary_read(job, input->binary, name, tensor, n, request->err);
     if (tensor->dtype == PERCEPT_FLOAT16 || tensor->dtype == PERCEPT_BFLOAT16)

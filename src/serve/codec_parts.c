@@ -3,6 +3,7 @@
  */
 #include "serve/codec_parts.h"
 
+#include "base/base64.h"
 #include "base/err.h"
 
 bool codec_parts_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
@@ -28,5 +29,42 @@ bool codec_parts_check_size(const struct codec_picture *picture, uint64_t width,
                        "the picture has %llux%llu pixels; at most %llu are accepted, and %d along a "
                        "side",
                        (unsigned long long)width, (unsigned long long)height, (unsigned long long)most, CODEC_SIDE_MAX);
+    return true;
+}
+
+const struct manifest_input *codec_parts_described(const struct job *job, int input)
+{
+    int n;
+    const struct percept_io *io = &percept_inputs(job->served->model, &n)[input];
+    const struct manifest_input *described = manifest_input(job->served->manifest, io->name);
+    if (!described || io->dtype == PERCEPT_STRING)
+        return NULL;
+    return described->kind == MANIFEST_TEXT || described->kind == MANIFEST_IMAGE ? described : NULL;
+}
+
+bool codec_parts_fill(struct job *job, int input, const struct manifest_input *described,
+                      const struct percept_string *items, int64_t n, struct percept_err *err)
+{
+    const bool picture = described->kind == MANIFEST_IMAGE;
+    if (n == 0)
+        return err_set(err, ERR_INVALID, "input '%s' has no %s", described->name, picture ? "pictures" : "texts");
+    return picture ? codec_image_fill(job, input, &described->image, items, n, err)
+                   : codec_text_fill(job, input, &described->text, items, n, err);
+}
+
+#define PIECE ((size_t)1 << 16) /* characters between two looks at the watch; whole groups */
+
+/* Padding ends the last piece alone: the others have all their bytes. */
+bool codec_parts_base64(struct bytes text, uint8_t *to, size_t *n_bytes, struct watch *watch)
+{
+    for (*n_bytes = 0; bytes_size(text);) {
+        size_t n = bytes_size(text) < PIECE ? bytes_size(text) : PIECE, n_read;
+        if (!watch_spend(watch, (int64_t)n))
+            return false;
+        if (!base64_read(bytes_of(text.at, n), to + *n_bytes, &n_read) || (n < bytes_size(text) && n_read != n / 4 * 3))
+            return false;
+        *n_bytes += n_read;
+        text.at += n;
+    }
     return true;
 }

@@ -24,6 +24,7 @@ struct codec_input {
     int64_t dims[PERCEPT_RANK_MAX];
     bool has_data;
     struct bytes data; /* the JSON array */
+    bool base64;       /* its texts are, says parameters.content_type */
     bool has_binary;
     uint64_t binary_bytes;
     struct bytes binary; /* its part of what follows the JSON, or a copy of its part of shared memory */
@@ -87,6 +88,21 @@ bool codec_memory_write(struct job *job, const struct job_output *output, const 
 /* codec_text.c: gives an input the ids of `n_texts` texts, which must come out equally long. */
 bool codec_text_fill(struct job *job, int input, const struct manifest_text *text, const struct percept_string *texts,
                      int64_t n_texts, struct percept_err *err);
+
+/* codec_image.c: gives an input n pictures, which must come to one size. */
+bool codec_image_fill(struct job *job, int input, const struct manifest_image *image,
+                      const struct percept_string *pictures, int64_t n, struct percept_err *err);
+
+/* Gives an input what `n` texts or pictures are by its description. */
+bool codec_parts_fill(struct job *job, int input, const struct manifest_input *described,
+                      const struct percept_string *items, int64_t n, struct percept_err *err);
+
+/* The description of an input that takes texts or pictures instead of its numbers; NULL: it takes numbers, or texts as
+ * they are. */
+const struct manifest_input *codec_parts_described(const struct job *job, int input);
+
+/* What a text stands for, into room for BASE64_READ_MAX. False: it is no base64, or the watch is over. */
+bool codec_parts_base64(struct bytes text, uint8_t *to, size_t *n_bytes, struct watch *watch);
 
 /* Memory for a tensor's elements, from the job's arena. */
 bool codec_parts_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,

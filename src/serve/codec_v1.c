@@ -351,23 +351,6 @@ struct sink {
     int64_t i, n;
 };
 
-#define PIECE ((size_t)1 << 16) /* characters between two looks at the watch; whole groups */
-
-/* Padding ends the last piece alone: the others have all their bytes. */
-static bool decode(struct json *json, struct bytes text, uint8_t *to, size_t *n_bytes)
-{
-    for (*n_bytes = 0; bytes_size(text);) {
-        size_t n = bytes_size(text) < PIECE ? bytes_size(text) : PIECE, n_read;
-        if (!json_spend(json, (int64_t)n))
-            return false;
-        if (!base64_read(bytes_of(text.at, n), to + *n_bytes, &n_read) || (n < bytes_size(text) && n_read != n / 4 * 3))
-            return json_fail(json, "a string as 'b64' that is not base64");
-        *n_bytes += n_read;
-        text.at += n;
-    }
-    return true;
-}
-
 static bool read_base64(struct json *json, struct percept_string *to)
 {
     struct json_keys keys = {0};
@@ -380,8 +363,9 @@ static bool read_base64(struct json *json, struct percept_string *to)
     size_t n_bytes;
     if (!plain)
         return err_memory(json->err, "a text in base64", bytes_size(text));
-    if (!decode(json, text, plain, &n_bytes))
-        return false;
+    if (!codec_parts_base64(text, plain, &n_bytes, json->watch))
+        return watch_over(json->watch) ? watch_refuse(json->watch, json->err)
+                                       : json_fail(json, "a string as 'b64' that is not base64");
     *to = (struct percept_string){.at = (const char *)plain, .n_bytes = n_bytes};
     return !json->failed;
 }
@@ -450,24 +434,15 @@ static bool fill_numbers(struct request *request, const struct values *values, c
     return true;
 }
 
-static const struct manifest_text *text_of(const struct request *request, int input)
-{
-    const struct manifest_input *described = manifest_input(request->job->served->manifest, request->io[input].name);
-    return described && described->kind == MANIFEST_TEXT ? &described->text : NULL;
-}
-
-static bool fill_described(struct request *request, int input, const struct manifest_text *text,
+static bool fill_described(struct request *request, int input, const struct manifest_input *described,
                            const struct values *values, int64_t n)
 {
     struct percept_tensor texts = {.dtype = PERCEPT_STRING};
-    const char *name = request->io[input].name;
-    if (n == 0)
-        return err_set(request->err, ERR_INVALID, "input '%s' has no texts", name);
-    return fill_texts(request, values, name, &texts, n) &&
-           codec_text_fill(request->job, input, text, texts.data, n, request->err);
+    return fill_texts(request, values, request->io[input].name, &texts, n) &&
+           codec_parts_fill(request->job, input, described, texts.data, n, request->err);
 }
 
-/* Texts where ids are meant: the first element is a string. */
+/* Texts or files where numbers are meant: the first element is a string. */
 static bool is_text(const struct request *request, const struct values *values)
 {
     struct json json = cursor(request, values->spans[0]);
@@ -490,9 +465,9 @@ static bool fill(struct request *request, int input)
         return err_set(request->err, ERR_INVALID, "input '%s' has too many elements", io->name);
     if (request->has_instances && !request->by_rows)
         job->n_rows = tensor.dims[0];
-    const struct manifest_text *text = text_of(request, input);
-    if (text && is_text(request, values))
-        return fill_described(request, input, text, values, n);
+    const struct manifest_input *described = codec_parts_described(job, input);
+    if (described && is_text(request, values))
+        return fill_described(request, input, described, values, n);
     if (tensor.dtype == PERCEPT_FLOAT16 || tensor.dtype == PERCEPT_BFLOAT16)
         return err_set(request->err, ERR_INVALID,
                        "receiving %s data via JSON is not supported. Please use the binary data format of V2 for "

@@ -108,7 +108,8 @@ struct job {
     int64_t n_items;               /* along the batch axis; 1 where the model has none */
     int64_t n_rows;                /* V1: instances, each of which gets a row; 0: whole tensors are sent and returned */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
-    struct picture_view view;      /* of a posted picture */
+    struct picture_view view;      /* of a posted picture; of several the first */
+    struct picture_view *views;    /* [n_items] where several were posted; NULL: `view` is all there is */
     struct sound_view sound;       /* of a posted sound */
     struct bytes text;             /* of a posted text, without its mark and the line ends behind it */
     int n_outputs;
@@ -152,6 +153,12 @@ struct job {
     struct watch watch;  /* deadline and flag, for whoever works on it: decoding, then encoding */
     int64_t offset;      /* of its first item in the batch */
 };
+
+/* Where item i of its input lies in the picture that was posted for it. */
+static inline const struct picture_view *job_view(const struct job *job, int64_t item)
+{
+    return job->views ? &job->views[item] : &job->view;
+}
 
 /* By its own timeout, else by its model's; a child's is its parent's; 0: none. */
 int64_t job_deadline(const struct job *job);

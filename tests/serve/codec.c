@@ -30,7 +30,6 @@ START_TEST(everything_that_is_not_media_is_json)
                                         "application/json",
                                         "application/octet-stream",
                                         "application/x-www-form-urlencoded",
-                                        "multipart/form-data",
                                         "x",
                                         ";",
                                         "APPLICATION/JSON; charset=utf-8"};
@@ -50,10 +49,15 @@ START_TEST(media_go_to_models_that_take_them)
     ck_assert_str_eq(found(fake, "image/webp"), "none");
     ck_assert_int_eq(fake->err.code, ERR_MEDIA_TYPE);
     ck_assert_str_eq(fake->err.text, "model 'm' does not take 'image/webp'; it takes application/json, "
-                                     "application/octet-stream, image/png, image/jpeg");
+                                     "application/octet-stream, image/png, image/jpeg, multipart/form-data");
+    ck_assert_str_eq(found(fake, "multipart/form-data; boundary=x"), "multipart/form-data");
     ck_assert_str_eq(found(fake, "text/plain"), "none");
+    ck_assert_str_eq(found(fake, "multipart/mixed"), "application/json");
     fake_model_input(fake, "second", PERCEPT_FLOAT, 1, DIMS(1));
     ck_assert_str_eq(found(fake, "image/png"), "none");
+    fake_model_free(fake);
+    fake = model(MANIFEST_TENSOR); /* some clients say so of JSON */
+    ck_assert_str_eq(found(fake, "multipart/form-data"), "application/json");
     fake_model_free(fake);
     fake = model(MANIFEST_TEXT);
     ck_assert_str_eq(found(fake, "text/plain"), "text/plain");

@@ -343,6 +343,53 @@ START_TEST(texts_may_be_sent_to_a_model_that_takes_ids)
 }
 END_TEST
 
+/* A gray PNG of 2x1: 10, 200. */
+#define TINY "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBWAAAAC0lEQVR4nGPgOgEAAN8A00shpUkAAAAASUVORK5CYII="
+
+static struct fake_model *pictures(void)
+{
+    struct fake_model *fake = fake_model_new("p");
+    fake_model_input(fake, "image", PERCEPT_FLOAT, 4, DIMS(-1, 1, 1, 2));
+    struct manifest_image *image = &fake_model_describe(fake, MANIFEST_IMAGE)->image;
+    image->width = 2;
+    image->height = 1;
+    fake_model_batching(fake, 4);
+    return fake;
+}
+
+#define PICTURES(shape, more, data)                                                                                    \
+    "{\"inputs\":[{\"name\":\"image\",\"shape\":" shape ",\"datatype\":\"BYTES\"" more ",\"data\":" data "}]}"
+#define BASE64 ",\"parameters\":{\"content_type\":\"base64\"}"
+
+START_TEST(pictures_may_be_sent_as_base64)
+{
+    struct fake_model *fake = pictures();
+    expect_read(fake, PICTURES("[1]", BASE64, "[\"" TINY "\"]"));
+    expect_floats(fake, 0, 2, (float[]){10, 200});
+    expect_read(fake, PICTURES("[2,1]", BASE64, "[[\"" TINY "\"],[\"" TINY "\"]]"));
+    ck_assert_int_eq(fake->job.n_items, 2);
+    expect_floats(fake, 0, 4, (float[]){10, 200, 10, 200});
+    ck_assert_int_eq(job_view(&fake->job, 1)->width, 2);
+    expect_refused(fake, PICTURES("[1]", BASE64, "[\"a\"]"), ERR_INVALID, "element 0 is not base64, which its");
+    expect_refused(fake, PICTURES("[1]", BASE64, "[\"\"]"), ERR_INVALID, "input 'image': it is empty");
+    expect_refused(fake, PICTURES("[0]", BASE64, "[]"), ERR_INVALID, "input 'image' has no pictures");
+    expect_refused(fake, PICTURES("[2]", BASE64, "[\"" TINY "\",\"R0lGODlh\"]"), ERR_MEDIA_TYPE,
+                   "picture 2 of 2: it is a GIF; send a PNG");
+    expect_refused(fake, PICTURES("[1]", "", "[\"" TINY "\"]"), ERR_MEDIA_TYPE, "in JSON a picture is base64");
+    expect_refused(fake, PICTURES("[1]", ",\"parameters\":{\"content_type\":\"str\"}", "[\"" TINY "\"]"),
+                   ERR_MEDIA_TYPE, "in JSON a picture is base64");
+    expect_refused(fake, PICTURES("[5]", BASE64, "[\"" TINY "\",\"" TINY "\",\"" TINY "\",\"" TINY "\",\"" TINY "\"]"),
+                   ERR_INVALID, "batch-size must be <= 4");
+    /* numbers are numbers, whatever a client's library says of them */
+    expect_read(fake, "{\"inputs\":[{\"name\":\"image\",\"shape\":[1,1,1,2],\"datatype\":\"FP32\",\"data\":[1,2],"
+                      "\"parameters\":{\"content_type\":\"np\"}}]}");
+    expect_floats(fake, 0, 2, (float[]){1, 2});
+    expect_read(fake, "{\"inputs\":[{\"name\":\"image\",\"shape\":[1,1,1,2],\"datatype\":\"FP32\",\"data\":[1,2],"
+                      "\"parameters\":{\"content_type\":7}}]}");
+    fake_model_free(fake);
+}
+END_TEST
+
 START_TEST(members_that_are_null_are_as_if_left_out)
 {
     struct fake_model *fake = plain();
@@ -464,6 +511,7 @@ Suite *serve_codec_json_suite(void)
     tcase_add_test(tests, a_huge_shape_takes_no_memory);
     tcase_add_test(tests, many_listed_outputs_are_refused_early);
     tcase_add_test(tests, texts_may_be_sent_to_a_model_that_takes_ids);
+    tcase_add_test(tests, pictures_may_be_sent_as_base64);
     tcase_add_test(tests, members_that_are_null_are_as_if_left_out);
     tcase_add_test(tests, a_byte_order_mark_is_no_part_of_a_body);
     tcase_add_test(tests, faults_in_data_are_called_by_their_names);

@@ -222,6 +222,35 @@ START_TEST(texts_for_an_input_of_ids_are_cut_into_tokens)
 }
 END_TEST
 
+/* A gray PNG of 2x1: 10, 200. */
+#define TINY "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBWAAAAC0lEQVR4nGPgOgEAAN8A00shpUkAAAAASUVORK5CYII="
+
+START_TEST(pictures_come_in_base64)
+{
+    struct fake_model *fake = fake_model_new("p");
+    fake_model_input(fake, "image", PERCEPT_FLOAT, 4, DIMS(-1, 1, 1, 2));
+    struct manifest_image *image = &fake_model_describe(fake, MANIFEST_IMAGE)->image;
+    image->width = 2;
+    image->height = 1;
+    fake_model_output(fake, "y", PERCEPT_FLOAT, 2, DIMS(-1, 2));
+    fake_model_batching(fake, 4);
+    static const char *const bodies[] = {"{\"instances\":[{\"b64\":\"" TINY "\"},{\"b64\":\"" TINY "\"}]}",
+                                         "{\"instances\":[{\"image\":{\"b64\":\"" TINY
+                                         "\"}},{\"image\":{\"b64\":\"" TINY "\"}}]}",
+                                         "{\"inputs\":[{\"b64\":\"" TINY "\"},{\"b64\":\"" TINY "\"}]}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        expect_read(fake, bodies[i]);
+        expect_shape(fake, 0, 4, DIMS(2, 1, 1, 2));
+        ck_assert(((const float *)fake->job.inputs[0].data)[3] == 200);
+        ck_assert_int_eq(fake->job.n_rows, i < 2 ? 2 : 0);
+    }
+    expect_read(fake, "{\"instances\":[[[[1,2]]]]}");
+    ck_assert(!codec_v1_decode(fake_model_post(fake, "{\"instances\":[\"abc\"]}"), &fake->err));
+    ck_assert_msg(strstr(fake->err.text, "input 'image': it is no picture"), "%s", fake->err.text);
+    fake_model_free(fake);
+}
+END_TEST
+
 static const struct {
     struct fake_model *(*model)(void);
     const char *body, *says;
@@ -360,6 +389,7 @@ Suite *serve_codec_v1_suite(void)
     tcase_add_test(tests, long_texts_in_base64_are_read_whole);
     tcase_add_test(tests, an_input_called_b64_is_one);
     tcase_add_loop_test(tests, the_shape_is_how_lists_are_nested, 0, sizeof nested / sizeof *nested);
+    tcase_add_test(tests, pictures_come_in_base64);
     tcase_add_test(tests, texts_for_an_input_of_ids_are_cut_into_tokens);
     tcase_add_loop_test(tests, what_makes_no_tensor_is_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tests, half_floats_are_not_in_json);
