@@ -117,11 +117,16 @@ static bool looks_like_media(struct bytes type)
 
 enum manifest_kind codec_kind(const struct served *served)
 {
-    int n;
+    int n, n_sent = 0, only = 0;
     const struct percept_io *inputs = served_own_inputs(served, &n);
-    if (n != 1)
+    for (int i = 0; i < n; i++)
+        if (!served_is_constant(served, i)) {
+            n_sent++;
+            only = i;
+        }
+    if (n_sent != 1)
         return MANIFEST_TENSOR;
-    const struct manifest_input *input = manifest_input(served->manifest, inputs[0].name);
+    const struct manifest_input *input = manifest_input(served->manifest, inputs[only].name);
     return input ? input->kind : MANIFEST_TENSOR;
 }
 
@@ -317,12 +322,17 @@ bool codec_may_bring(const struct job *job, int input)
     return codec_is_body(job, input) || (states && states->roles[input] == ROLE_STATE);
 }
 
+bool codec_is_needed(const struct job *job, int input)
+{
+    return codec_is_body(job, input) && !served_is_constant(job->served, input);
+}
+
 int codec_body_input(const struct job *job)
 {
     int n, found = -1;
     served_own_inputs(job->served, &n);
     for (int i = 0; i < n; i++) {
-        if (!codec_is_body(job, i))
+        if (!codec_is_needed(job, i))
             continue;
         if (found >= 0)
             return -1;

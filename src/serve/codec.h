@@ -69,11 +69,13 @@ bool codec_begin(struct job *job, bool binary, struct percept_err *err);
  * sets job->n_items. The sentences are the protocol's. */
 bool codec_accept(struct job *job, int input, const struct percept_tensor *tensor, struct percept_err *err);
 
-/* Must the body feed this input of the job's? And may it: also with a state that a sequence begins with. */
+/* May the body feed this input of the job's? And with a state that a sequence begins with? Must it? A constant of the
+ * manifest's need not be sent. */
 bool codec_is_body(const struct job *job, int input);
 bool codec_may_bring(const struct job *job, int input);
+bool codec_is_needed(const struct job *job, int input);
 
-/* The only input that the body feeds; -1: there are none or several. */
+/* The only input that the body must feed; -1: there are none or several. */
 int codec_body_input(const struct job *job);
 
 /* Takes over the inputs that the body does not feed, without copying; each is judged as one of a body is. */

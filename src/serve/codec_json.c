@@ -344,7 +344,7 @@ static void list_names(const struct request *request, bool missing, char *to, si
         bool listed = false;
         for (int k = 0; k < request->n_inputs; k++)
             listed |= request->inputs[k].index == i;
-        if (missing && (listed || !codec_is_body(request->job, i)))
+        if (missing && (listed || !codec_is_needed(request->job, i)))
             continue;
         struct bytes name = missing ? bytes_of_text(io[i].name) : request->inputs[i].name;
         used += (size_t)snprintf(to + used, n_bytes - used, "%s'" BYTES_FMT "'", used ? "," : "", BYTES_ARG(name));
@@ -389,9 +389,9 @@ static bool match_inputs(struct request *request)
     if (!find_inputs(request, io, n_model, &unexpected))
         return false;
     for (int i = 0; i < n_model; i++)
-        n_body += codec_is_body(request->job, i);
+        n_body += codec_is_needed(request->job, i);
     for (int i = 0; i < request->n_inputs; i++)
-        n_brought += request->inputs[i].index >= 0 && codec_is_body(request->job, request->inputs[i].index);
+        n_brought += request->inputs[i].index >= 0 && codec_is_needed(request->job, request->inputs[i].index);
     if (request->n_inputs < n_body || (n_brought < n_body && !unexpected))
         return refuse_missing(request, n_body);
     if (unexpected)

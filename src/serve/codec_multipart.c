@@ -330,7 +330,7 @@ static bool fill_inputs(const struct form *form)
     if (!codec_begin(form->job, false, form->err))
         return false;
     for (int i = 0; i < n; i++)
-        if (codec_is_body(form->job, i) && !fill_input(form, i))
+        if (codec_is_needed(form->job, i) && !fill_input(form, i))
             return false;
     return true;
 }

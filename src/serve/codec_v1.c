@@ -188,7 +188,8 @@ static bool refuse_input(const struct request *request, struct bytes name)
 static bool all_given(const struct request *request, int64_t n)
 {
     for (int i = 0; i < request->n_io; i++)
-        if (codec_is_body(request->job, i) && request->values[i].n != n)
+        if (codec_is_body(request->job, i) && request->values[i].n != n &&
+            (request->values[i].n || codec_is_needed(request->job, i)))
             return err_set(request->err, ERR_INVALID, "input '%s' of model '%s' is missing%s", request->io[i].name,
                            request->model, request->by_rows ? " in an instance" : "");
     return true;
@@ -513,7 +514,7 @@ static bool begin(struct request *request)
     if (!request->values)
         return err_memory(request->err, "a request's list of inputs", (size_t)request->n_io);
     for (int i = 0; i < request->n_io; i++)
-        request->n_body += codec_is_body(job, i);
+        request->n_body += codec_is_needed(job, i);
     return true;
 }
 
@@ -527,7 +528,7 @@ bool codec_v1_decode(struct job *job, struct percept_err *err)
         !(request.has_instances ? read_instances(&request) : read_inputs(&request)) || !codec_begin(job, false, err))
         return false;
     for (int i = 0; i < request.n_io; i++)
-        if (codec_is_body(job, i) && !fill(&request, i))
+        if (request.values[i].n && !fill(&request, i))
             return false;
     return true;
 }

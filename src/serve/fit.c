@@ -11,6 +11,7 @@
 #include "serve/fit.h"
 
 #include "base/err.h"
+#include "serve/constant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -375,6 +376,8 @@ static bool inputs_fit(const struct manifest *manifest, const struct percept_mod
         if (input->kind == MANIFEST_TEXT && !goes_on && !text_fits(input, &own, batching, err))
             return false;
         if (input->kind == MANIFEST_AUDIO && !audio_fits(input, &own, batching, err))
+            return false;
+        if (input->kind == MANIFEST_CONSTANT && !constant_fits(input, &own, batching, err))
             return false;
     }
     return true;

@@ -33,6 +33,7 @@
 #include "base/err.h"
 #include "serve/batch.h"
 #include "serve/codec.h"
+#include "serve/constant.h"
 #include "serve/sequences.h"
 
 #include <assert.h>
@@ -174,7 +175,8 @@ static bool decode(struct job *job)
 {
     return inflate_body(job) &&
            (job->codec ? job->codec->decode(job, &job->err) : codec_begin(job, false, &job->err)) &&
-           codec_take_sources(job, &job->err) && (job->begin || sequences_decoded(job, &job->err));
+           codec_take_sources(job, &job->err) &&
+           (job->begin || (constant_fill(job, &job->err) && sequences_decoded(job, &job->err)));
 }
 
 bool lifecycle_decode(struct job *job)

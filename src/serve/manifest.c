@@ -70,6 +70,10 @@ static const struct key tensor_keys[] = {
 #define TENSOR KEY
 #include "serve/manifest.def"
     {0}};
+static const struct key constant_keys[] = {
+#define CONSTANT KEY
+#include "serve/manifest.def"
+    {0}};
 static const struct key task_keys[] = {
 #define TASK KEY
 #include "serve/manifest.def"
@@ -120,6 +124,7 @@ static const struct {
     {"generate", generate_keys},
     {"state", state_keys},
     {"control", control_keys},
+    {"constant", constant_keys},
 };
 
 /* The schema: a comma, every row's opening, its sentence. "$comment", which every section may
@@ -159,6 +164,9 @@ static const char schema_text[] =
 #include "serve/manifest.def"
     "}},\n\"tensor\":" CLOSED "\"required\":[\"kind\"]," ANY
 #define TENSOR ROW
+#include "serve/manifest.def"
+    "}},\n\"constant\":" CLOSED "\"required\":[\"kind\"]," ANY
+#define CONSTANT ROW
 #include "serve/manifest.def"
     "}},\n\"task\":" CLOSED "\"required\":[\"kind\"]," ANY
 #define TASK ROW
@@ -601,6 +609,27 @@ static bool read_fill(const struct reader *reader, const struct place *place, js
     return true;
 }
 
+static bool read_constant(const struct reader *reader, const struct place *place, json_t *value,
+                          struct manifest_constant *constant)
+{
+    const bool one = json_is_number(value);
+    size_t n = one ? 1 : json_is_array(value) ? json_array_size(value) : 0;
+    if (n < 1 || n > MANIFEST_VALUES_MAX)
+        return WRONG(reader, place, "expected a number or an array of 1 to %d", MANIFEST_VALUES_MAX);
+    double *values = arena_array(reader->arena, n, sizeof *values);
+    if (!values)
+        return err_memory(reader->err, "a constant", n * sizeof *values);
+    for (size_t i = 0; i < n; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        json_t *number = one ? value : json_array_get(value, i);
+        if (!real(reader, one ? place : &inner, number, -1e300, 1e300, &values[i]))
+            return false;
+    }
+    constant->values = values;
+    constant->n_values = (int)n;
+    return true;
+}
+
 static bool own_of_input(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
 {
     struct manifest_input *input = target;
@@ -610,6 +639,8 @@ static bool own_of_input(struct reader *reader, const struct place *place, const
         return read_resize_size(reader, place, value, &input->image);
     if (strcmp(key, "fill") == 0)
         return read_fill(reader, place, value, &input->image);
+    if (strcmp(key, "values") == 0)
+        return read_constant(reader, place, value, &input->constant);
     if (strcmp(key, "vocabulary") == 0)
         return read_vocabulary(reader, place, value, &input->text);
     return true; /* kind: it was read first */
@@ -777,7 +808,7 @@ static bool begin_audio(const struct reader *reader, const struct place *place, 
     return true;
 }
 
-static const struct key kind_key = {"kind", CHOICE, NOWHERE, 0, 4, "tensor|image|text|audio"};
+static const struct key kind_key = {"kind", CHOICE, NOWHERE, 0, 5, "tensor|image|text|audio|constant"};
 
 static bool read_input(struct reader *reader, const struct place *place, json_t *value, struct manifest_input *input)
 {
@@ -799,13 +830,16 @@ static bool read_input(struct reader *reader, const struct place *place, json_t 
     if (!choice(reader, &kind_place, &kind_key, json_object_get(value, "kind"), &kind))
         return false;
     input->kind = (enum manifest_kind)kind;
-    static const struct key *const keys[] = {tensor_keys, image_keys, text_keys, audio_keys};
+    static const struct key *const keys[] = {tensor_keys, image_keys, text_keys, audio_keys, constant_keys};
     if (input->kind == MANIFEST_AUDIO && !begin_audio(reader, place, value, &input->audio))
         return false;
     if (!read_section(reader, place, keys[kind], value, input, own_of_input))
         return false;
     if (input->kind == MANIFEST_AUDIO)
         return check_audio(reader, place, value, &input->audio);
+    if (input->kind == MANIFEST_CONSTANT)
+        return (input->constant.fact != FACT_NONE) != (input->constant.n_values > 0) ||
+               WRONG(reader, place, "a constant has either 'values' or 'picture'");
     if (input->kind == MANIFEST_IMAGE)
         return check_image(reader, place, &input->image);
     return input->kind != MANIFEST_TEXT || check_text(reader, place, &input->text);

@@ -14,7 +14,7 @@
 #include "percept.h"
 #include "serve/features.h"
 
-enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO };
+enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO, MANIFEST_CONSTANT };
 enum manifest_channels { CHANNELS_GRAY, CHANNELS_RGB, CHANNELS_BGR, CHANNELS_Y /* of YCbCr */ };
 enum manifest_image_layout { IMAGE_NCHW, IMAGE_NHWC, IMAGE_FLAT };
 enum manifest_resize { RESIZE_STRETCH, RESIZE_LETTERBOX, RESIZE_CROP };
@@ -95,12 +95,33 @@ struct manifest_audio {
 /* The letters of a layout: N, C, T, F. */
 const char *manifest_audio_letters(enum manifest_audio_layout layout);
 
+/* What a constant may be of the posted picture: its size, that of the network's input, input pixels per posted pixel;
+ * in both orders of width and height. */
+enum manifest_fact {
+    FACT_NONE,
+    FACT_SIZE_WH,
+    FACT_SIZE_HW,
+    FACT_INPUT_WH,
+    FACT_INPUT_HW,
+    FACT_SCALE_WH,
+    FACT_SCALE_HW
+};
+
+#define MANIFEST_VALUES_MAX 65536
+
+struct manifest_constant {
+    enum manifest_fact fact; /* or */
+    int n_values;            /* of one item */
+    const double *values;
+};
+
 struct manifest_input {
     const char *name;
     enum manifest_kind kind;
     struct manifest_image image;
     struct manifest_text text;
     struct manifest_audio audio;
+    struct manifest_constant constant;
 };
 
 enum manifest_task {

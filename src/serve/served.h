@@ -77,6 +77,14 @@ static inline const struct percept_io *served_own_outputs(const struct served *s
     return served->own_outputs;
 }
 
+/* Does the manifest know what this input holds? Then a request need not send it. */
+static inline bool served_is_constant(const struct served *served, int input)
+{
+    int n;
+    const struct manifest_input *said = manifest_input(served->manifest, served_own_inputs(served, &n)[input].name);
+    return said && said->kind == MANIFEST_CONSTANT;
+}
+
 static inline const struct percept_io *served_inputs(const struct served *served, int *n)
 {
     const struct percept_io *own = served_own_inputs(served, n);
