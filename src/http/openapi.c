@@ -297,7 +297,7 @@ static void add_routes(struct text *text)
 /* --- models ------------------------------------------------------------------------------------------------------- */
 
 static const char *const picture_types[] = {
-#define F(name, magic, type, others, decoder) type,
+#define F(name, magic, then, type, others, decoder) type,
 #include "serve/formats.def"
 #undef F
 };

@@ -120,7 +120,7 @@ static void add_command(struct text *text, const struct exchange *exchange, cons
 static const char *medium_of(const struct served *served)
 {
     enum manifest_kind kind = codec_kind(served);
-    return kind == MANIFEST_IMAGE   ? ", or a picture: PNG or JPEG"
+    return kind == MANIFEST_IMAGE   ? ", or a picture: PNG, JPEG or WebP"
            : kind == MANIFEST_AUDIO ? ", or a sound: WAV, FLAC, Ogg or MP3"
            : kind == MANIFEST_TEXT  ? ", or a text"
                                     : "";

@@ -90,7 +90,7 @@ static struct bytes usual_name(struct bytes type)
     static const struct {
         const char *others, *usual;
     } names[] = {
-#define F(name, magic, type, others, decoder) {others, type},
+#define F(name, magic, then, type, others, decoder) {others, type},
 #include "serve/formats.def"
 #undef F
 #define S(name, test, type, others, decoder) {others, type},

@@ -19,15 +19,18 @@
 
 #include <stdio.h>
 
+#define THEN_AT 8
+
 static const struct format {
     const char *name; /* "a PNG" */
     const char *magic;
     size_t n_magic;
+    const char *then; /* at byte THEN_AT */
     const char *media_type;
     bool (*decode)(const struct codec_picture *source, struct picture *picture);
 } formats[] = {
-#define F(what, begins, type, others, decoder)                                                                         \
-    {.name = what, .magic = begins, .n_magic = sizeof begins - 1, .media_type = type, .decode = decoder},
+#define F(what, begins, after, type, others, decoder)                                                                  \
+    {.name = what, .magic = begins, .n_magic = sizeof begins - 1, .then = after, .media_type = type, .decode = decoder},
 #include "serve/formats.def"
 #undef F
 };
@@ -49,10 +52,15 @@ struct source {
     struct percept_err *err;
 };
 
+static bool has_at(struct bytes body, size_t at, const char *text)
+{
+    return !*text || (bytes_size(body) > at && bytes_begin_text((struct bytes){body.at + at, body.end}, text));
+}
+
 static const struct format *format_of(struct bytes body)
 {
     for (size_t i = 0; i < N_FORMATS; i++)
-        if (bytes_begin(body, formats[i].magic, formats[i].n_magic))
+        if (bytes_begin(body, formats[i].magic, formats[i].n_magic) && has_at(body, THEN_AT, formats[i].then))
             return &formats[i];
     return NULL;
 }
@@ -67,11 +75,18 @@ static const char *other_format(struct bytes body)
     } others[] = {
         {"GIF8", 4, 0, "a GIF"},
         {"BM", 2, 0, "a BMP"},
-        {"WEBP", 4, 8, "a WebP"},
         {"II*\0", 4, 0, "a TIFF"},
         {"MM\0*", 4, 0, "a TIFF"},
-        {"ftypheic", 8, 4, "a HEIC"},
+        {"ftypheic", 8, 4, "a HEIC, as telephones take it"},
+        {"ftypheix", 8, 4, "a HEIC, as telephones take it"},
+        {"ftyphevc", 8, 4, "a HEIC"},
+        {"ftypmif1", 8, 4, "a HEIC or AVIF"},
+        {"ftypmsf1", 8, 4, "a HEIC"},
         {"ftypavif", 8, 4, "an AVIF"},
+        {"ftypavis", 8, 4, "an AVIF"},
+        {"\0\0\0\x0cJXL ", 8, 0, "a JPEG XL"},
+        {"\xff\x0a", 2, 0, "a JPEG XL"},
+        {"\0\0\0\x0cjP  ", 8, 0, "a JPEG 2000"},
         {"<svg", 4, 0, "an SVG"},
         {"%PDF", 4, 0, "a PDF"},
         {"{", 1, 0, "JSON"},

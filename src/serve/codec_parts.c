@@ -35,7 +35,7 @@ bool codec_parts_check_size(const struct codec_picture *picture, uint64_t width,
 const struct manifest_input *codec_parts_described(const struct job *job, int input)
 {
     int n;
-    const struct percept_io *io = &percept_inputs(job->served->model, &n)[input];
+    const struct percept_io *io = &served_own_inputs(job->served, &n)[input];
     const struct manifest_input *described = manifest_input(job->served->manifest, io->name);
     if (!described || io->dtype == PERCEPT_STRING)
         return NULL;

@@ -44,9 +44,10 @@ struct codec_picture {
     struct percept_err *err;
 };
 
-/* codec_png.c, codec_jpeg.c: its pixels, in the arena. */
+/* codec_png.c, codec_jpeg.c, codec_webp.c: its pixels, in the arena. */
 bool codec_png_decode(const struct codec_picture *source, struct picture *picture);
 bool codec_jpeg_decode(const struct codec_picture *source, struct picture *picture);
+bool codec_webp_decode(const struct codec_picture *source, struct picture *picture);
 
 /* Are so many pixels accepted? */
 bool codec_parts_check_size(const struct codec_picture *picture, uint64_t width, uint64_t height);

@@ -128,24 +128,6 @@ static int stream_read(spng_ctx *ctx, void *user, void *to, size_t n_bytes)
     return 0;
 }
 
-/* RGBA on white -> RGB, in place. */
-static bool flatten(struct picture *picture, struct watch *watch)
-{
-    const uint8_t *from = picture->pixels;
-    uint8_t *to = picture->pixels;
-    for (int y = 0; y < picture->height; y++) {
-        if (!watch_spend(watch, picture->width))
-            return false;
-        for (int x = 0; x < picture->width; x++, from += 4) {
-            unsigned alpha = from[3];
-            for (int c = 0; c < 3; c++)
-                *to++ = (uint8_t)((from[c] * alpha + 255 * (255 - alpha) + 127) / 255);
-        }
-    }
-    picture->channels = 3;
-    return true;
-}
-
 static bool failed(const struct codec_picture *source, int code)
 {
     if (watch_over(source->watch))
@@ -201,7 +183,7 @@ static bool read_picture(const struct codec_picture *source, spng_ctx *ctx, stru
         code = read_rows(source, ctx, picture);
     if (code)
         return failed(source, code);
-    return !has_alpha || flatten(picture, source->watch) || failed(source, 0);
+    return !has_alpha || picture_flatten(picture, source->watch) || failed(source, 0);
 }
 
 bool codec_png_decode(const struct codec_picture *source, struct picture *picture)

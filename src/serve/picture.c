@@ -61,6 +61,23 @@ bool picture_gray(const struct picture *from, struct picture *to, struct watch *
     return true;
 }
 
+bool picture_flatten(struct picture *picture, struct watch *watch)
+{
+    const uint8_t *from = picture->pixels;
+    uint8_t *to = picture->pixels;
+    for (int y = 0; y < picture->height; y++) {
+        if (!watch_spend(watch, picture->width))
+            return false;
+        for (int x = 0; x < picture->width; x++, from += 4) {
+            unsigned alpha = from[3];
+            for (int c = 0; c < 3; c++)
+                *to++ = (uint8_t)((from[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+        }
+    }
+    picture->channels = 3;
+    return true;
+}
+
 /* JFIF's: full range, ITU-R 601. 16-bit fixed point. */
 static void ycbcr_of(const uint8_t *rgb, size_t step, uint8_t *to)
 {

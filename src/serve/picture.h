@@ -53,6 +53,9 @@ bool picture_gray(const struct picture *from, struct picture *to, struct watch *
 bool picture_turn(const struct picture *from, int orientation, struct picture *to, struct watch *watch,
                   struct arena *arena, struct percept_err *err);
 
+/* Four channels, the last of them opacity, on white: three, in place. False when the watch is over. */
+bool picture_flatten(struct picture *picture, struct watch *watch);
+
 /* Y, Cb, Cr of JFIF (full range, ITU-R 601) instead of red, green, blue. */
 bool picture_ycbcr(const struct picture *from, struct picture *to, struct watch *watch, struct arena *arena,
                    struct percept_err *err);

@@ -371,11 +371,18 @@ START_TEST(other_formats_and_wrong_types_are_named)
     struct fake_model *fake = rgb_model(2, 1);
     static const struct {
         const char *body, *part;
-    } cases[] = {{"GIF89a......", "the body is a GIF; send a PNG as image/png or a JPEG as image/jpeg"},
-                 {"RIFF....WEBPVP8 ", "a WebP"},
-                 {"{\"inputs\":[]}", "the body is JSON"},
-                 {"hello", "no picture"},
-                 {"\x89PNG\x1a", "--data-binary"}};
+    } cases[] = {
+        {"GIF89a......", "the body is a GIF; send a PNG as image/png, a JPEG as image/jpeg or a WebP as image/webp"},
+        {"RIFF....WAVEfmt ", "no picture"},
+        {"RIFF....WEB", "no picture"},
+        {"BM......", "a BMP"},
+        {"....ftypheic....", "a HEIC"},
+        {"....ftypmif1....", "a HEIC or AVIF"},
+        {"....ftypavif....", "an AVIF"},
+        {"\xff\x0a", "a JPEG XL"},
+        {"{\"inputs\":[]}", "the body is JSON"},
+        {"hello", "no picture"},
+        {"\x89PNG\x1a", "--data-binary"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         file.n = strlen(cases[i].body);
         memcpy(file.at, cases[i].body, file.n);
@@ -395,7 +402,7 @@ START_TEST(other_formats_and_wrong_types_are_named)
     expect_refused(fake, ERR_MEDIA_TYPE, "model 'pictures' does not take a picture");
     file.n = 0;
     fake->described[0].kind = MANIFEST_IMAGE;
-    expect_refused(fake, ERR_INVALID, "the body is empty; it must be a PNG or JPEG picture");
+    expect_refused(fake, ERR_INVALID, "the body is empty; it must be a PNG, JPEG or WebP picture");
     fake_model_free(fake);
 }
 END_TEST
