@@ -182,12 +182,12 @@ typedef uint64_t halves __attribute__((vector_size(16)));
 /* The first halves of two, byte by byte in turn. */
 static inline bytes16 zip(bytes16 a, bytes16 b)
 {
-    return __builtin_shuffle(a, b, (bytes16){0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
 static inline bytes16 second_half(bytes16 a)
 {
-    return (bytes16)__builtin_shuffle((halves)a, (halves){1, 1});
+    return (bytes16)__builtin_shufflevector((halves)a, (halves)a, 1, 1);
 }
 
 struct three {
