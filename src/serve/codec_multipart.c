@@ -245,7 +245,7 @@ static bool read_head(struct form *form, char *name, int *n_name)
 static bool find_input(const struct form *form, struct bytes name, int *input)
 {
     int n, described = 0;
-    const struct percept_io *io = percept_inputs(form->job->served->model, &n);
+    const struct percept_io *io = served_own_inputs(form->job->served, &n);
     *input = -1;
     for (int i = 0; i < n; i++) {
         if (!codec_is_body(form->job, i))
@@ -312,7 +312,7 @@ static bool fill_input(const struct form *form, int input)
     int n_inputs;
     int64_t n = 0;
     const struct manifest_input *described = codec_parts_described(form->job, input);
-    const char *name = percept_inputs(form->job->served->model, &n_inputs)[input].name;
+    const char *name = served_own_inputs(form->job->served, &n_inputs)[input].name;
     struct percept_string *items = arena_array(form->job->arena, (size_t)form->n_parts + 1, sizeof *items);
     if (!items)
         return err_memory(form->err, "a form's parts", (size_t)form->n_parts * sizeof *items);
@@ -326,7 +326,7 @@ static bool fill_input(const struct form *form, int input)
 static bool fill_inputs(const struct form *form)
 {
     int n;
-    percept_inputs(form->job->served->model, &n);
+    served_own_inputs(form->job->served, &n);
     if (!codec_begin(form->job, false, form->err))
         return false;
     for (int i = 0; i < n; i++)
