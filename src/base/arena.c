@@ -145,12 +145,15 @@ char *arena_text(struct arena *arena, const void *at, size_t n)
 
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
+    char small[256];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(small, sizeof small, format, args);
     va_end(args);
     if (n < 0)
         return NULL;
+    if ((size_t)n < sizeof small)
+        return arena_text(arena, small, (size_t)n);
     char *text = arena_alloc(arena, (size_t)n + 1);
     if (!text)
         return NULL;

@@ -32,8 +32,8 @@
 #define DRAIN 8
 #define STREAM_BLOCK 4096 /* bytes at a time */
 #define BODIES 16
-#define SPARE_MAX 64
-#define KEEP_BYTES ((size_t)1 << 20)    /* a spare exchange keeps no more memory than this */
+#define SPARE_MAX 256
+#define KEEP_BYTES ((size_t)256 << 10)  /* a spare exchange keeps no more memory than this */
 #define KEEP_BUDGETED ((size_t)1 << 16) /* where all that is kept is paid for */
 #define PIECE_BYTES ((size_t)1 << 20)   /* room for what has not come is taken four times what has, at least this */
 #define LARGE_BYTES ((size_t)16 << 20)  /* freed in parts of this size, a few ms each */

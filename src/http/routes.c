@@ -86,7 +86,21 @@ static bool fits_option(const char *pattern, const char *path, struct captured *
     return fits(pattern + 1, path, captured);
 }
 
-/* NAME, REPO, LABEL, ID and N are words of capitals; everything else in a pattern stands for itself. */
+/* What a word of capitals stands for: NAME, REPO, LABEL, ID or N. */
+static bool fits_word(const char *pattern, const char *path, struct captured *captured)
+{
+    if (strncmp(pattern, "NAME", 4) == 0)
+        return fits_name(pattern + 4, path, captured);
+    if (strncmp(pattern, "REPO", 4) == 0)
+        return fits_any(pattern + 4, path, captured);
+    if (strncmp(pattern, "LABEL", 5) == 0)
+        return fits_label(pattern + 5, path, captured);
+    if (strncmp(pattern, "ID", 2) == 0)
+        return fits_item(pattern + 2, path, captured);
+    return fits_version(pattern + 1, path, captured);
+}
+
+/* Everything but words of capitals stands for itself. */
 static bool fits(const char *pattern, const char *path, struct captured *captured)
 {
     for (; *pattern; pattern++) {
@@ -96,16 +110,8 @@ static bool fits(const char *pattern, const char *path, struct captured *capture
             continue;
         if (*pattern == '[')
             return fits_option(pattern, path, captured);
-        if (strncmp(pattern, "NAME", 4) == 0)
-            return fits_name(pattern + 4, path, captured);
-        if (strncmp(pattern, "REPO", 4) == 0)
-            return fits_any(pattern + 4, path, captured);
-        if (strncmp(pattern, "LABEL", 5) == 0)
-            return fits_label(pattern + 5, path, captured);
-        if (strncmp(pattern, "ID", 2) == 0)
-            return fits_item(pattern + 2, path, captured);
-        if (*pattern == 'N')
-            return fits_version(pattern + 1, path, captured);
+        if (*pattern >= 'A' && *pattern <= 'Z')
+            return fits_word(pattern, path, captured);
         if (*pattern != *path++)
             return false;
     }
