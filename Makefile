@@ -310,6 +310,14 @@ $(B)/peers: $(B)/tests/bench/peers.o $(B)/tests/bench/ort.o $(B)/tests/real/kept
 bench-peers: $(B)/peers ## networks here and in ONNX Runtime: BATCH=1,8,32 T=TEXT ROUNDS=7 KERNELS=v3 ORT=FOLDER/node_modules (npm; python3-torch, -torchvision)
 	@tests/bench/peers.sh $(B)/peers $(flavours) $(or $(DIR),$(or $(PERCEPTD_SHARED),../shared)/models)
 
+$(B)/bare: $(B)/tests/bench/bare.o $(B)/parts
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -lmicrohttpd
+
+.PHONY: bench-serving
+bench-serving: $(B)/perceptd $(B)/bare ## requests per second beside node: ROUNDS=5 SECONDS=2 NETS=FOLDER ORT=FOLDER/node_modules (wrk, nodejs; npm: onnxruntime-node)
+	@/usr/bin/python3 tests/bench/serving.py $(B)/perceptd $(B)/bare $(or $(NETS),$(flavours)/nets)
+
 differential_obj := $(patsubst %.c,$(B)/%.o,$(wildcard tests/differential/*.c))
 $(B)/tests/differential/families.o: tests/differential/families.def
 
