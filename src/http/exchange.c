@@ -794,3 +794,9 @@ bool exchange_send(struct exchange *exchange)
         exchange->site->statuses[exchange->status]++;
     return sent || (!whole && exchange_send_last_word(exchange->site, exchange->mhd));
 }
+
+void exchange_end(struct exchange *exchange, int64_t now_ns)
+{
+    if (exchange->readable_ns && exchange->route && strcmp(exchange->route->method, "GET") == 0)
+        pace_count(&exchange->site->lookups, now_ns - exchange->readable_ns);
+}

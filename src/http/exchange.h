@@ -25,6 +25,7 @@
 #include "http/text.h"
 #include "serve/catalog.h"
 #include "serve/job.h"
+#include "serve/pace.h"
 #include "serve/repository.h"
 #include "serve/settings.h"
 
@@ -54,6 +55,8 @@ struct site {
     uint64_t n_accepted;                  /* connections so far */
     uint64_t n_handshakes_failed;         /* of TLS */
     uint64_t statuses[EXCHANGE_STATUSES]; /* replies so far */
+    struct pace_histogram lookups;        /* replies that no model is run for: from readable to written */
+    const struct pace *pace;              /* the loop's; NULL: there is none */
     int64_t started_ms;                   /* wall clock, ms since the epoch */
     uint64_t cpu_busy, cpu_total;         /* of the machine when it was looked at last (metrics.c) */
     size_t body_bytes;                    /* held by all exchanges */
@@ -102,9 +105,10 @@ struct exchange {
     int64_t uid;        /* the user's at the other end of a socket file; -1: it came otherwise */
     char made_id[IDS_MADE + 1];
     const struct route *route;
-    const char *name; /* of the model, "" when the route has none */
-    const char *item; /* what the path names beside it, such as a sequence; or "" */
-    int64_t version;  /* 0: not given */
+    const char *name;    /* of the model, "" when the route has none */
+    const char *item;    /* what the path names beside it, such as a sequence; or "" */
+    int64_t version;     /* 0: not given */
+    int64_t readable_ns; /* when it can have been readable at the earliest; 0: not known */
     int64_t arrived_ns;
     struct arena body_arena;
     uint8_t *body;
@@ -161,10 +165,11 @@ struct exchange *exchange_new(struct site *site, const char *target);
 void exchange_read_headers(struct exchange *exchange, const char *version);
 void exchange_judge(struct exchange *exchange, const char *method);              /* may answer, even early */
 bool exchange_take(struct exchange *exchange, const void *data, size_t n_bytes); /* false: cut it off */
-void exchange_handle(struct exchange *exchange);          /* the request is whole: reply or wait */
-void exchange_cancel(struct exchange *exchange);          /* the client is gone, or waited long enough */
-struct bytes exchange_written(struct exchange *exchange); /* the whole reply, for no microhttpd */
-bool exchange_send(struct exchange *exchange);            /* false: there is no way but to close */
+void exchange_handle(struct exchange *exchange);              /* the request is whole: reply or wait */
+void exchange_cancel(struct exchange *exchange);              /* the client is gone, or waited long enough */
+struct bytes exchange_written(struct exchange *exchange);     /* the whole reply, for no microhttpd */
+bool exchange_send(struct exchange *exchange);                /* false: there is no way but to close */
+void exchange_end(struct exchange *exchange, int64_t now_ns); /* the reply is written, or nobody reads it */
 void exchange_free(struct exchange *exchange);
 
 /* Its connection has done with it: it is freed, now or when what it streams has ended. */

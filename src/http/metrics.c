@@ -274,6 +274,35 @@ static void print_batches(struct scrape *scrape, const char *name)
                                           .more = ""});
 }
 
+/* Of the server, which has no labels but the bounds. */
+static void add_pace(struct text *text, const char *name, const struct pace_histogram *histogram)
+{
+    uint64_t count = 0;
+    for (int i = 0; i < PACE_BUCKETS; i++) {
+        count += histogram->buckets[i];
+        if (i < PACE_BUCKETS - 1)
+            text_printf(text, "%s_bucket{le=\"%g\"}", name, pace_bounds[i]);
+        else
+            text_printf(text, "%s_bucket{le=\"+Inf\"}", name);
+        add_value(text, (double)count);
+    }
+    text_printf(text, "%s_sum", name);
+    add_value(text, (double)histogram->sum_ns / 1e9);
+    text_printf(text, "%s_count", name);
+    add_value(text, (double)count);
+}
+
+static void print_lookups(struct scrape *scrape, const char *name)
+{
+    add_pace(&scrape->text, name, &scrape->site->lookups);
+}
+
+static void print_pieces(struct scrape *scrape, const char *name)
+{
+    static const struct pace_histogram none;
+    add_pace(&scrape->text, name, scrape->site->pace ? &scrape->site->pace->pieces : &none);
+}
+
 static void print_statuses(struct scrape *scrape, const char *name)
 {
     for (int status = 0; status < EXCHANGE_STATUSES; status++) {

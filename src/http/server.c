@@ -237,6 +237,7 @@ static void on_watch(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
+    loop_piece(((struct server *)poll->data)->loop);
     read_watch(poll->data);
 }
 
@@ -269,6 +270,7 @@ static void trim_memory(struct server *server)
 static void on_tick(uv_timer_t *timer)
 {
     struct server *server = timer->data;
+    loop_piece(server->loop);
     for (int phase = 0; phase < PHASE_CUT; phase++)
         cut_overdue(server, (enum phase)phase);
     if (server->site.n_connections == 0) {
@@ -442,12 +444,14 @@ static void *on_target(void *user, const char *target, struct MHD_Connection *mh
 {
     struct server *server = user;
     server->progress++;
+    loop_piece(server->loop);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct connection *connection = info ? info->socket_context : NULL;
     struct exchange *exchange = connection ? exchange_new(&server->site, target ? target : "") : NULL;
     if (!exchange)
         return NULL;
     exchange->mhd = mhd;
+    exchange->readable_ns = loop_pace(server->loop)->since_ns;
     exchange->connection = connection;
     connection->exchange = exchange;
     enter(server, connection, PHASE_HEADER);
@@ -484,7 +488,9 @@ static enum MHD_Result on_head(struct server *server, struct exchange *exchange,
 static enum MHD_Result on_whole(struct server *server, struct exchange *exchange)
 {
     struct connection *connection = exchange->connection;
+    loop_piece(server->loop);
     exchange_handle(exchange);
+    loop_piece(server->loop);
     if (exchange->state != EXCHANGE_WAITING)
         return send_reply(server, exchange);
     enter(server, connection, PHASE_WORK);
@@ -521,8 +527,10 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     struct exchange *exchange = *context;
     (void)mhd;
     server->progress++;
+    loop_piece(server->loop);
     if (!exchange)
         return;
+    exchange_end(exchange, loop_pace(server->loop)->piece_ns);
     access_end(exchange, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     struct connection *connection = exchange->connection;
     connection->exchange = NULL;
@@ -537,6 +545,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
 
 static void on_daemon_timer(uv_timer_t *timer)
 {
+    loop_piece(((struct server *)timer->data)->loop);
     pump(timer->data);
 }
 
@@ -545,6 +554,7 @@ static void on_daemon_poll(uv_poll_t *poll, int status, int events)
     struct server *server = poll->data;
     (void)status;
     (void)events;
+    loop_piece(server->loop);
     server->polled = true;
     pump(server);
     server->polled = false;
@@ -735,6 +745,7 @@ static void on_door_poll(uv_poll_t *poll, int status, int events)
     struct door *door = (struct door *)(void *)((char *)poll - offsetof(struct door, poll));
     enum accepted accepted = ACCEPTED;
     (void)status, (void)events;
+    loop_piece(server->loop);
     if (server->site.n_connections > 0)
         pump(server); /* who has left goes before others come */
     for (int i = 0; i < ACCEPTS && accepted == ACCEPTED; i++)
@@ -926,6 +937,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
                                  .held = on_held,
                                  .resumed = on_resumed};
     ids_start(&server->site.ids);
+    server->site.pace = loop_pace(loop);
     server->loop = loop;
     server->uv = loop_uv(loop);
     server->watch = -1;

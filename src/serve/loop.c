@@ -85,13 +85,15 @@ struct loop {
     struct loader loaders[LOOP_LOADERS_MAX];
     int n_loaders, n_loading;
     uv_async_t loaded_bell;
-    int gently;                     /* a flag */
+    int gently; /* a flag */
+    struct pace pace;
     struct task *loads, *last_load; /* waiting, linked by slot */
 };
 
 struct loop_timer {
     uv_poll_t poll;
     int fd;
+    struct loop *loop;
     void (*fire)(void *user);
     void *user;
 };
@@ -111,6 +113,16 @@ int64_t loop_now_ns(void)
     return watch_now_ns();
 }
 
+void loop_piece(struct loop *loop)
+{
+    pace_piece(&loop->pace, loop_now_ns());
+}
+
+const struct pace *loop_pace(const struct loop *loop)
+{
+    return &loop->pace;
+}
+
 /* Turns */
 
 static void on_woken(uv_idle_t *idle)
@@ -121,11 +133,14 @@ static void on_woken(uv_idle_t *idle)
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
-    if (!uv_is_active((uv_handle_t *)&loop->woken))
-        return;
-    uv_idle_stop(&loop->woken);
-    for (int i = 0; i < loop->n_turns; i++)
+    const bool woken = uv_is_active((uv_handle_t *)&loop->woken);
+    if (woken)
+        uv_idle_stop(&loop->woken);
+    for (int i = 0; woken && i < loop->n_turns; i++) {
+        loop_piece(loop);
         loop->turns[i].turn(loop->turns[i].user);
+    }
+    pace_ask(&loop->pace, loop_now_ns());
 }
 
 void loop_on_turn(struct loop *loop, void (*turn)(void *user), void *user)
@@ -211,6 +226,7 @@ static void on_worked(uv_work_t *work, int status)
     loop->free_slots = slot;
     loop->idle++;
     loop_wake(loop);
+    loop_piece(loop);
     task->done(task);
 }
 
@@ -370,6 +386,7 @@ static void take_back(struct loop *loop, struct loader *loader)
     if (--loop->n_loading == 0)
         uv_unref((uv_handle_t *)&loop->loaded_bell);
     loop_wake(loop);
+    loop_piece(loop);
     task->done(task);
 }
 
@@ -460,6 +477,7 @@ static void on_timer(uv_poll_t *poll, int status, int events)
     if (read(timer->fd, &n_times, sizeof n_times) != (ssize_t)sizeof n_times)
         return; /* restarted meanwhile */
     uv_poll_stop(poll);
+    loop_piece(timer->loop);
     timer->fire(timer->user);
 }
 
@@ -468,6 +486,7 @@ struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), v
     struct loop_timer *timer = arena_buffer(sizeof *timer);
     if (!timer)
         return NULL;
+    timer->loop = loop;
     timer->fire = fire;
     timer->user = user;
     timer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -515,6 +534,7 @@ void loop_timer_free(struct loop_timer *timer)
 
 struct loop_ear {
     uv_poll_t poll;
+    struct loop *loop;
     void (*heard)(void *user);
     void *user;
 };
@@ -523,6 +543,7 @@ static void on_heard(uv_poll_t *poll, int status, int events)
 {
     (void)status, (void)events;
     struct loop_ear *ear = poll->data;
+    loop_piece(ear->loop);
     ear->heard(ear->user);
 }
 
@@ -533,6 +554,7 @@ struct loop_ear *loop_ear_new(struct loop *loop, int fd, void (*heard)(void *use
         arena_buffer_free(ear);
         return NULL;
     }
+    ear->loop = loop;
     ear->heard = heard;
     ear->user = user;
     ear->poll.data = ear;

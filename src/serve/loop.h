@@ -13,6 +13,7 @@
 #define SERVE_LOOP_H
 
 #include "percept.h"
+#include "serve/pace.h"
 
 struct loop;
 
@@ -56,6 +57,12 @@ void loop_load_gently(struct loop *loop);
 
 /* CLOCK_MONOTONIC in ns. */
 int64_t loop_now_ns(void);
+
+/* A piece of the loop's work begins, and the one before it ends: for callbacks that libuv makes elsewhere, and where
+ * one goes through what many want. What the loop itself calls (tasks' done, turns, timers, ears) is told apart as it
+ * is. */
+void loop_piece(struct loop *loop);
+const struct pace *loop_pace(const struct loop *loop);
 
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *user), void *user);

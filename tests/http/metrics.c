@@ -109,6 +109,24 @@ START_TEST(stages_loads_and_cores_are_told)
 }
 END_TEST
 
+/* A scrape is counted in the next one. */
+START_TEST(what_the_loop_does_has_durations)
+{
+    start();
+    ck_assert_int_eq(daemon_get(&host, "/v2/health/live").status, 200);
+    ck_assert_int_eq(daemon_ask(&host, "POST", RELU_PATH, "", RELU_BODY).status, 200);
+    ck_assert_int_eq(daemon_get(&host, "/nowhere").status, 404);
+    struct reply reply = daemon_get(&host, "/metrics");
+    ck_assert_double_eq(sample(&reply, "perceptd_lookup_duration_seconds_count"), 1);
+    ck_assert_double_eq(sample(&reply, "perceptd_lookup_duration_seconds_bucket{le=\"+Inf\"}"), 1);
+    ck_assert_double_gt(sample(&reply, "perceptd_lookup_duration_seconds_sum"), 0);
+    ck_assert_double_ge(sample(&reply, "perceptd_loop_piece_seconds_count"), 4);
+    reply = daemon_get(&host, "/metrics");
+    ck_assert_double_eq(sample(&reply, "perceptd_lookup_duration_seconds_count"), 2);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
 /* One waits for company; its time runs out. */
 START_TEST(a_queue_has_an_age_and_ends_by_their_kind)
 {
@@ -178,6 +196,7 @@ Suite *http_metrics_suite(void)
     tcase_add_test(tcase, requests_are_counted);
     tcase_add_test(tcase, every_line_is_of_the_family_announced_before_it);
     tcase_add_test(tcase, stages_loads_and_cores_are_told);
+    tcase_add_test(tcase, what_the_loop_does_has_durations);
     tcase_add_test(tcase, a_queue_has_an_age_and_ends_by_their_kind);
     tcase_add_test(tcase, histograms_are_cumulative_and_end_with_the_count);
     tcase_add_test(tcase, the_list_has_a_line_per_family);
