@@ -88,7 +88,7 @@ void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_item
     batch->n_cancelled = 0;
     batch->cancel = 0;
     batch->one_by_one = batch->inseparable = false;
-    batch->leader_home = batch->team_closed = false;
+    batch->leader_home = batch->team_closed = batch->helped = false;
     batch->n_runs = 0;
     batch->flops = 0;
     int64_t offset = 0;

@@ -42,6 +42,8 @@ struct batch {
     struct percept_session *session; /* made by the first worker that gets the batch */
     struct percept_team *team;       /* of this run, or NULL */
     bool leader_home, team_closed;
+    bool helped;                    /* its team had more than the leader */
+    int64_t submitted_ns;           /* when a worker was asked for */
     int n_helpers;                  /* out */
     struct percept_tensor *outputs; /* [model's outputs] of the last run */
     struct percept_tensor *views;   /* [model's outputs] one job's rows of them */

@@ -258,6 +258,19 @@ static bool waits_again(struct lane *lane, struct job *job)
     return true;
 }
 
+/* What the batch took of its core, handing it over included. With helpers it is another matter, as it is when it failed
+ * or the session was new. */
+static void learn(struct batch *batch)
+{
+    struct lane *lane = batch->lane;
+    if (!batch->n_runs || batch->first_run)
+        return;
+    lane_measure(lane, batch->jobs.n, batch->ended_ns - batch->started_ns);
+    if (lane->learns && !batch->one_by_one && !batch->helped)
+        learn_run(&lane->learn, batch->n_items, batch->flops > 0 ? batch->flops : (double)batch->n_items,
+                  now_of(lane->dispatch) - batch->submitted_ns);
+}
+
 static void batch_task_done(struct task *task)
 {
     struct batch *batch = (struct batch *)(void *)task;
@@ -266,8 +279,7 @@ static void batch_task_done(struct task *task)
     unlink_running(dispatch, batch);
     charge(lane, batch->ended_ns - batch->started_ns);
     count(batch);
-    if (batch->n_runs && !batch->first_run)
-        lane_measure(lane, batch->jobs.n, batch->ended_ns - batch->started_ns);
+    learn(batch);
     if (batch->flops > 0 && batch->n_items > 0)
         lane->item_flops = batch->flops / (double)(batch->one_by_one ? batch->jobs.last->n_items : batch->n_items);
     if (batch->inseparable && lane->batching)
@@ -328,6 +340,7 @@ static void start_batch(struct dispatch *dispatch, struct lane *lane)
     batch->next = dispatch->running;
     dispatch->running = batch;
     lane->n_out++;
+    batch->submitted_ns = now_of(dispatch);
     submit(dispatch, &batch->task);
 }
 
@@ -376,6 +389,7 @@ static void assign_helpers(struct dispatch *dispatch)
         helper->task.work = helper_work;
         helper->task.done = helper_done;
         batch->n_helpers++;
+        batch->helped = true;
         dispatch->n_helpers++;
         submit(dispatch, &helper->task);
     }

@@ -6,6 +6,9 @@
  * wait together. A model whose user asked for a delay holds its batch until it is full or until the
  * delay has passed since the *arrival* of its oldest job, whichever is first.
  *
+ * Without a delay a batch is as large as it pays, which is learned (learn.h): more company would make everybody wait
+ * for nothing. Who asked for a delay asked for large batches, and gets them.
+ *
  * Jobs wait in the order of their ranks, which are their arrival and their priority (job_rank). The first of them leads
  * every batch. Jobs behind it join if their inputs have its types and dimensions (the batch axis aside) and there is
  * room; others are passed over and lead a later batch, so nobody starves. For models over sequences this batches texts
@@ -36,6 +39,7 @@ void lane_limits(struct lane *lane, const struct served *served, const struct se
         lane->max_queue_bytes = SIZE_MAX;
     int64_t delay_us = manifest->max_queue_delay_us >= 0 ? manifest->max_queue_delay_us : settings->max_queue_delay_us;
     lane->max_queue_delay_ns = delay_us * 1000;
+    lane->learns = !settings->no_learn && delay_us <= 0;
     int64_t timeout_us = manifest->default_timeout_us ? manifest->default_timeout_us : settings->default_timeout_us;
     lane->default_timeout_ns = timeout_us > 0 ? timeout_us * 1000 : 0;
     lane->expiry_ns = LANE_NEVER;
@@ -209,15 +213,38 @@ bool lane_fit_together(const struct lane *lane, const struct job *a, const struc
     return true;
 }
 
+/* Items that could run in a batch of at most so many, the leader's first. */
+static int64_t joinable(const struct lane *lane, int64_t most)
+{
+    const struct job *leader = lane->waiting.first;
+    int64_t n_items = leader->n_items;
+    for (const struct job *job = leader->next; job && n_items < most; job = job->next)
+        if (lane_fit_together(lane, leader, job))
+            n_items += job->n_items;
+    return n_items < most ? n_items : most;
+}
+
+int64_t lane_best_size(const struct lane *lane)
+{
+    return lane->batching && lane->learns ? learn_best(&lane->learn, lane->max_batch_size) : lane->max_batch_size;
+}
+
 /* Could waiting bring a larger batch? Not once one that would have joined found no room. */
 static bool full(const struct lane *lane)
 {
-    const struct job *leader = lane->waiting.first;
-    int64_t room = lane->max_batch_size - leader->n_items;
-    for (const struct job *job = leader->next; job && room > 0; job = job->next)
-        if (lane_fit_together(lane, leader, job))
-            room -= job->n_items;
-    return room <= 0;
+    const int64_t most = lane_best_size(lane);
+    return joinable(lane, most) >= most;
+}
+
+/* How large the next batch may be. */
+static int64_t room(struct lane *lane)
+{
+    if (!lane->batching)
+        return 1;
+    if (!lane->learns)
+        return lane->max_batch_size;
+    const int64_t least = lane->waiting.first->n_items, n_items = joinable(lane, lane->max_batch_size);
+    return learn_choose(&lane->learn, least, n_items > least ? n_items : least);
 }
 
 /* The arrival of the oldest that waits, which need not be the first. */
@@ -252,15 +279,16 @@ enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run
 
 int64_t lane_form(struct lane *lane, struct job_list *jobs)
 {
-    struct job *leader = job_list_pop(&lane->waiting);
-    if (!leader)
+    if (!lane->waiting.first)
         return 0;
+    const int64_t most = room(lane);
+    struct job *leader = job_list_pop(&lane->waiting);
     job_list_push(jobs, leader);
     int64_t n_items = leader->n_items;
     struct job_list left = {0};
-    while (lane->batching && n_items < lane->max_batch_size && lane->waiting.n) {
+    while (n_items < most && lane->waiting.n) {
         struct job *job = job_list_pop(&lane->waiting);
-        if (job->n_items <= lane->max_batch_size - n_items && lane_fit_together(lane, leader, job)) {
+        if (job->n_items <= most - n_items && lane_fit_together(lane, leader, job)) {
             n_items += job->n_items;
             job_list_push(jobs, job);
         } else

@@ -9,6 +9,7 @@
 #define SERVE_LANE_H
 
 #include "serve/job.h"
+#include "serve/learn.h"
 #include "serve/settings.h"
 
 struct dispatch;
@@ -44,6 +45,8 @@ struct lane {
     int max_queue_size;     /* jobs */
     size_t max_queue_bytes; /* of bodies as they came; one that is alone may have more */
     int64_t max_queue_delay_ns;
+    bool learns; /* batches are as large as it pays: where no delay says that they shall be large */
+    struct learn learn;
     int64_t default_timeout_ns; /* 0: none */
 
     struct job_list undecoded, waiting, unwritten; /* oldest first */
@@ -114,8 +117,11 @@ int64_t lane_expire(struct lane *lane, int64_t now_ns, struct job_list *expired)
 enum lane_action lane_next(const struct lane *lane, int64_t now_ns, bool may_run, int64_t *look_ns);
 
 /* Takes out the jobs of the next batch: the oldest, and those behind it that fit in shape and
- * number. Returns its items. */
+ * number, as far as it pays. Returns its items. */
 int64_t lane_form(struct lane *lane, struct job_list *jobs);
+
+/* The items of a batch from which on more would bring nothing; max_batch_size where that is not known. */
+int64_t lane_best_size(const struct lane *lane);
 
 /* May these two run in one batch: same types and same dimensions but for the batch axis? */
 bool lane_fit_together(const struct lane *lane, const struct job *a, const struct job *b);

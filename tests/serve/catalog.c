@@ -41,7 +41,7 @@ static void begin(void)
 {
     folder_begin("catalog");
     err = (struct percept_err){0};
-    settings = (struct settings){.workers = 2, .private_regions = true, .max_batch_size = 16};
+    settings = (struct settings){.workers = 2, .private_regions = true, .max_batch_size = 16, .no_learn = true};
     n_changes = n_drained = 0;
     model = (struct bytes){0};
     file_read("models/perceptron/model.onnx", 0, &model, NULL, NULL);

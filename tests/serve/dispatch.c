@@ -52,6 +52,75 @@ START_TEST(jobs_that_queue_while_cores_are_busy_form_batches)
 }
 END_TEST
 
+/* Eight wait at a time, until it is known what pays; returns the items of the last run. */
+static int64_t learned(struct fake *fake, int n_rounds)
+{
+    fake->served[0].lane->learns = true;
+    for (int round = 0; round < n_rounds; round++) {
+        fake_occupy(fake, busy);
+        for (int i = 0; i < 8; i++)
+            start(fake, i, 0);
+        fake_settle(fake);
+        for (int i = 0; i < 8; i++)
+            ck_assert_int_eq(jobs[i].job.err.code, ERR_NONE);
+    }
+    return fake->runs[(fake->n_runs - 1) % FAKE_MAX];
+}
+
+START_TEST(batches_grow_where_they_pay)
+{
+    struct fake *fake = fake_new(1);
+    fake->run_ns = 1000000;
+    ck_assert_int_eq(learned(fake, 10), 8);
+    ck_assert_int_eq(lane_best_size(fake->served[0].lane), 8);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(batches_stay_small_where_they_do_not_pay)
+{
+    struct fake *fake = fake_new(1);
+    fake->item_ns = 1000000;
+    ck_assert_int_eq(learned(fake, 10), 1);
+    ck_assert_int_eq(lane_best_size(fake->served[0].lane), 1);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(who_asked_for_a_delay_gets_large_batches)
+{
+    struct fake *fake = fake_new(1);
+    struct settings settings = {.max_queue_delay_us = 5};
+    lane_limits(fake->served[0].lane, &fake->served[0], &settings);
+    ck_assert(!fake->served[0].lane->learns);
+    settings.max_queue_delay_us = 0;
+    lane_limits(fake->served[0].lane, &fake->served[0], &settings);
+    ck_assert(fake->served[0].lane->learns);
+    settings.no_learn = true;
+    lane_limits(fake->served[0].lane, &fake->served[0], &settings);
+    ck_assert(!fake->served[0].lane->learns);
+    fake_free(fake);
+}
+END_TEST
+
+/* With helpers a run says nothing of what it costs without. */
+START_TEST(runs_that_were_helped_teach_nothing)
+{
+    struct fake *fake = fake_new(2);
+    fake->item_flops = 1e7;
+    fake->run_ns = 1000000;
+    fake->served[0].lane->learns = true;
+    for (int i = 0; i < 8; i++) {
+        start(fake, i, 0);
+        fake_turn(fake);
+        ck_assert_int_eq(fake->n_tasks, i ? 2 : 1); /* its size is not known at first */
+        fake_settle(fake);
+    }
+    ck_assert_uint_eq(fake->served[0].lane->learn.classes[0].n_runs, 0); /* the first made the session */
+    fake_free(fake);
+}
+END_TEST
+
 START_TEST(never_more_tasks_than_cores)
 {
     struct fake *fake = fake_new(2);
@@ -626,6 +695,10 @@ Suite *serve_dispatch_suite(void)
     TCase *tests = tcase_create("dispatch");
     tcase_add_test(tests, an_idle_core_takes_a_single_job_at_once);
     tcase_add_test(tests, jobs_that_queue_while_cores_are_busy_form_batches);
+    tcase_add_test(tests, batches_grow_where_they_pay);
+    tcase_add_test(tests, batches_stay_small_where_they_do_not_pay);
+    tcase_add_test(tests, who_asked_for_a_delay_gets_large_batches);
+    tcase_add_test(tests, runs_that_were_helped_teach_nothing);
     tcase_add_test(tests, never_more_tasks_than_cores);
     tcase_add_test(tests, a_delay_is_kept_by_the_clock);
     tcase_add_test(tests, a_delay_is_cut_short_by_a_full_batch);

@@ -72,7 +72,7 @@ static bool run(struct percept_session *session, const struct percept_run_contex
     session->held_bytes = needs > session->held_bytes ? needs : session->held_bytes;
     now->deadline_ns = context->deadline_ns;
     now->cancel_seen = loop_flag_raised(context->cancel);
-    now->now_ns += now->run_ns;
+    now->now_ns += now->run_ns + n_items * now->item_ns;
     if (now->cancel_seen)
         return err_set(err, ERR_CANCELLED, "cancelled");
     if (context->deadline_ns && context->deadline_ns <= now->now_ns)
@@ -284,7 +284,7 @@ struct fake *fake_new(int workers)
     fake->now_ns = 1000000000;
     fake->alarm_ns = LANE_NEVER;
     fake->workers = workers;
-    fake->settings = (struct settings){.max_queue_size = 32};
+    fake->settings = (struct settings){.max_queue_size = 32, .no_learn = true};
     fake->manifest = (struct manifest){.max_batch_size = -1, .max_queue_delay_us = -1, .max_queue_size = -1};
     const struct dispatch_cores cores = {.user = fake,
                                          .workers = workers,

@@ -20,7 +20,7 @@ static void open_lane(int max_batch_size, int64_t delay_us)
     served = (struct served){.manifest = &manifest, .batching = max_batch_size > 1, .max_batch_size = max_batch_size};
     lane = (struct lane){.served = &served, .ios = {.inputs = &io, .n_inputs = 1}};
     io.batch_axis = 0;
-    lane_limits(&lane, &served, &(struct settings){.max_queue_size = 9});
+    lane_limits(&lane, &served, &(struct settings){.max_queue_size = 9, .no_learn = true});
 }
 
 static struct job *join(int i, int64_t n_items, int64_t width, int64_t at_ns)
