@@ -36,7 +36,7 @@
 #define KEEP_BYTES ((size_t)256 << 10)  /* a spare exchange keeps no more memory than this */
 #define KEEP_BUDGETED ((size_t)1 << 16) /* where all that is kept is paid for */
 #define PIECE_BYTES ((size_t)1 << 20)   /* room for what has not come is taken four times what has, at least this */
-#define LARGE_BYTES ((size_t)16 << 20)  /* freed in parts of this size, a few ms each */
+#define LARGE_BYTES ((size_t)1 << 20)   /* freed in parts of this size, a tenth of a millisecond each */
 #define FIRST_CAPACITY ((size_t)4096)
 #define REFUSALS 10 /* lines in the log, in a second */
 #define SECOND_NS 1000000000
@@ -348,7 +348,9 @@ void exchange_cancel(struct exchange *exchange)
 {
     if (exchange->state != EXCHANGE_WAITING && !(exchange->streaming && !exchange->stream_ended))
         return;
-    if (exchange->control)
+    if (exchange->slices)
+        exchange->give_up(exchange);
+    else if (exchange->control)
         repository_cancel(exchange->site->repository, exchange->control);
     else
         lifecycle_cancel(&exchange->job);

@@ -37,6 +37,7 @@ struct MHD_Connection;
 struct MHD_Response;
 struct exchange;
 struct route;
+struct slices;
 
 /* What all exchanges of a server share. */
 struct site {
@@ -68,6 +69,8 @@ struct site {
     struct arena leaving[EXCHANGE_LEAVING]; /* of requests that are over, freed in parts */
     int n_leaving;
     struct MHD_Response *last_word;                     /* 507, for when there is no memory for any other reply */
+    struct slices *slices; /* replies that are being written, the one that waits longest first */
+    int64_t slice_ns;      /* at a time; 0: all at once */
     void (*held)(struct exchange *exchange, bool held); /* a stream waits for more, or goes on */
     void (*resumed)(struct site *site);                 /* a reply is there: look at it in this turn */
 };
@@ -116,6 +119,8 @@ struct exchange {
     size_t received_bytes; /* what was thrown away included */
     struct job job;
     struct control *control; /* what it waits for instead of the job; or NULL */
+    struct slices *slices;   /* or this, its reply, and how that is given up (slices.h); or NULL */
+    void (*give_up)(struct exchange *exchange);
 
     /* answered */
     int status;
@@ -178,7 +183,7 @@ void exchange_complete(struct exchange *exchange);
 /* Gives back what ended exchanges left for the next ones, and all that is leaving: at any time. */
 void exchange_free_spare(struct site *site);
 
-/* Gives back a part of what is leaving, a few ms of work: once a turn until nothing is left (true). */
+/* Gives back a part of what is leaving, little work: once a turn until nothing is left (true). */
 bool exchange_free_part(struct site *site);
 
 /* The reply of a request for which memory is too short to make one: made at the start, and given

@@ -1,7 +1,8 @@
 /*
  * metrics.c - GET /metrics: Prometheus text, version 0.0.4, made from metrics.def.
  *
- * Every family is one function of (text, context), so that a scrape is a walk over the table.
+ * Every family is one function of (context, name, model), so that a scrape is a walk over the table, in slices
+ * (slices.h): with a hundred models it takes a millisecond and more.
  * Statistics are the loop's own plain counters: no lock, no copy. What the kernel knows about this
  * process is read from /proc once per scrape, in one place; where that fails the values are 0.
  *
@@ -15,6 +16,7 @@
 #include "base/number.h"
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "http/slices.h"
 #include "serve/lane.h"
 
 #include <dirent.h>
@@ -23,23 +25,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct process {
     double total_bytes, used_bytes, resident_bytes, virtual_bytes, open_fds, max_fds, cpu_seconds, utilization;
 };
 
-/* A model, and what its samples are labelled with: {model="digits",version="1" */
-struct labelled {
-    const struct served *served; /* NULL: the end */
-    struct bytes labels;
+/* Upper bounds as they are written. */
+struct bounds {
+    int n_buckets; /* one more than bounds */
+    char texts[STATS_BUCKETS][16];
 };
 
 struct scrape {
-    struct text text;
+    struct text *text;
     const struct site *site;
     struct process process;
-    struct labelled *models;
+    struct bounds latency, stages, batches;
+    struct text labels; /* of the model whose turn it is: {model="digits",version="1" */
 };
 
 /* The text of a small file of /proc, which has no size to ask for; empty when there is none. */
@@ -58,8 +62,12 @@ static double kibibytes(const char *text, const char *key)
     return at ? strtod(at + strlen(key), NULL) * 1024 : 0;
 }
 
+/* Newer kernels tell; else they are counted. */
 static double count_fds(void)
 {
+    struct stat folder_stat;
+    if (stat("/proc/self/fd", &folder_stat) == 0 && folder_stat.st_size > 0)
+        return (double)folder_stat.st_size;
     DIR *folder = opendir("/proc/self/fd");
     double n = -3; /* ".", ".." and the folder's own */
     if (!folder)
@@ -126,32 +134,21 @@ static void add_value(struct text *text, double value)
         text_printf(text, " %.17g\n", value);
 }
 
-/* The labels are made once: there are dozens of samples of each model. */
-static bool label(struct scrape *scrape)
+static void add_labels(struct scrape *scrape, const char *name, const char *suffix)
 {
-    size_t n = 0;
-    struct arena *arena = scrape->text.arena;
-    for (const struct served *s = catalog_first(scrape->site->catalog); s; s = s->next)
-        n++;
-    scrape->models = arena_array(arena, n + 1, sizeof *scrape->models);
-    struct labelled *model = scrape->models;
-    for (const struct served *s = catalog_first(scrape->site->catalog); s && scrape->models; s = s->next, model++) {
-        struct text labels = {.arena = arena};
-        text_add(&labels, "{model=");
-        text_label(&labels, s->name);
-        text_printf(&labels, ",version=\"%" PRId64 "\"", s->version);
-        *model = (struct labelled){.served = s, .labels = bytes_of(labels.at, labels.n_bytes)};
-        if (labels.failed)
-            return false;
-    }
-    return scrape->models != NULL;
+    text_add(scrape->text, name);
+    text_add(scrape->text, suffix);
+    text_bytes(scrape->text, scrape->labels.at, scrape->labels.n_bytes);
 }
 
-static void add_labels(struct text *text, const char *name, const char *suffix, const struct labelled *model)
+/* Made once for all samples of a model in a family. */
+static void label(struct scrape *scrape, const struct served *served)
 {
-    text_add(text, name);
-    text_add(text, suffix);
-    text_bytes(text, model->labels.at, bytes_size(model->labels));
+    scrape->labels.n_bytes = 0;
+    text_add(&scrape->labels, "{model=");
+    text_label(&scrape->labels, served->name);
+    text_printf(&scrape->labels, ",version=\"%" PRId64 "\"", served->version);
+    scrape->text->failed |= scrape->labels.failed;
 }
 
 static double queue_age(const struct served *s)
@@ -169,29 +166,22 @@ static double weight_bytes(const struct served *s)
     return (double)description.region_bytes;
 }
 
-/* Families that are more than one number per model. */
+/* Families that are more than one number, per model or of the server. */
 
-static void print_failures(struct scrape *scrape, const char *name)
+static void print_failures(struct scrape *scrape, const char *name, const struct served *s)
 {
     static const char *const reasons[FAILURE_COUNT] = {[FAILURE_REJECTED] = "REJECTED",
                                                        [FAILURE_CANCELED] = "CANCELED",
                                                        [FAILURE_BACKEND] = "BACKEND",
                                                        [FAILURE_OTHER] = "OTHER"};
-    for (const struct labelled *model = scrape->models; model->served; model++)
-        for (int reason = 0; reason < FAILURE_COUNT; reason++) {
-            add_labels(&scrape->text, name, "", model);
-            text_add(&scrape->text, ",reason=\"");
-            text_add(&scrape->text, reasons[reason]);
-            text_add(&scrape->text, "\"}");
-            add_value(&scrape->text, (double)model->served->stats.failure[reason]);
-        }
+    for (int reason = 0; reason < FAILURE_COUNT; reason++) {
+        add_labels(scrape, name, "");
+        text_add(scrape->text, ",reason=\"");
+        text_add(scrape->text, reasons[reason]);
+        text_add(scrape->text, "\"}");
+        add_value(scrape->text, (double)s->stats.failure[reason]);
+    }
 }
-
-/* Upper bounds as they are written. */
-struct bounds {
-    int n_buckets; /* one more than bounds */
-    char texts[STATS_BUCKETS][16];
-};
 
 static struct bounds bounds_of(const double *bounds, int n_buckets)
 {
@@ -209,69 +199,51 @@ struct histogram {
     const char *more; /* labels */
 };
 
-static void add_histogram(struct text *text, const char *name, const struct labelled *model,
-                          const struct histogram *histogram)
+static void add_sample(struct scrape *scrape, const char *name, const char *suffix, const char *more, double value)
+{
+    add_labels(scrape, name, suffix);
+    text_add(scrape->text, more);
+    text_add(scrape->text, "}");
+    add_value(scrape->text, value);
+}
+
+static void add_histogram(struct scrape *scrape, const char *name, const struct histogram *histogram)
 {
     uint64_t count = 0;
     for (int i = 0; i < histogram->bounds->n_buckets; i++) {
         count += histogram->buckets[i];
-        add_labels(text, name, "_bucket", model);
-        text_add(text, histogram->more);
-        text_add(text, ",le=\"");
-        text_add(text, histogram->bounds->texts[i]);
-        text_add(text, "\"}");
-        add_value(text, (double)count);
+        add_labels(scrape, name, "_bucket");
+        text_add(scrape->text, histogram->more);
+        text_add(scrape->text, ",le=\"");
+        text_add(scrape->text, histogram->bounds->texts[i]);
+        text_add(scrape->text, "\"}");
+        add_value(scrape->text, (double)count);
     }
-    add_labels(text, name, "_sum", model);
-    text_add(text, histogram->more);
-    text_add(text, "}");
-    add_value(text, histogram->sum);
-    add_labels(text, name, "_count", model);
-    text_add(text, histogram->more);
-    text_add(text, "}");
-    add_value(text, (double)count);
+    add_sample(scrape, name, "_sum", histogram->more, histogram->sum);
+    add_sample(scrape, name, "_count", histogram->more, (double)count);
 }
 
-static void print_latency(struct scrape *scrape, const char *name)
+static void print_latency(struct scrape *scrape, const char *name, const struct served *s)
 {
-    const struct bounds bounds = bounds_of(stats_latency_bounds, STATS_BUCKETS);
-    for (const struct labelled *model = scrape->models; model->served; model++)
-        add_histogram(&scrape->text, name, model,
-                      &(struct histogram){.bounds = &bounds,
-                                          .buckets = model->served->stats.latency,
-                                          .sum = (double)model->served->stats.success_ns / 1e9,
-                                          .more = ""});
+    const double sum = (double)s->stats.success_ns / 1e9;
+    add_histogram(scrape, name, &(struct histogram){&scrape->latency, s->stats.latency, sum, ""});
 }
 
-static void print_stages(struct scrape *scrape, const char *name)
+static void print_stages(struct scrape *scrape, const char *name, const struct served *s)
 {
     static const char *const labels[STAGE_COUNT] = {",stage=\"queue\"", ",stage=\"input\"", ",stage=\"infer\"",
                                                     ",stage=\"output\""};
-    const struct bounds bounds = bounds_of(stats_stage_bounds, STATS_BUCKETS);
-    for (const struct labelled *model = scrape->models; model->served; model++) {
-        const struct stats *stats = &model->served->stats;
-        const uint64_t sums[STAGE_COUNT] = {stats->queue_ns, stats->input_ns, stats->infer_ns, stats->output_ns};
-        for (int stage = 0; stats->success && stage < STAGE_COUNT; stage++)
-            add_histogram(&scrape->text, name, model,
-                          &(struct histogram){.bounds = &bounds,
-                                              .buckets = stats->stages[stage],
-                                              .sum = (double)sums[stage] / 1e9,
-                                              .more = labels[stage]});
-    }
+    const struct stats *stats = &s->stats;
+    const uint64_t sums[STAGE_COUNT] = {stats->queue_ns, stats->input_ns, stats->infer_ns, stats->output_ns};
+    for (int stage = 0; stats->success && stage < STAGE_COUNT; stage++)
+        add_histogram(
+            scrape, name,
+            &(struct histogram){&scrape->stages, stats->stages[stage], (double)sums[stage] / 1e9, labels[stage]});
 }
 
-static void print_batches(struct scrape *scrape, const char *name)
+static void print_batches(struct scrape *scrape, const char *name, const struct served *s)
 {
-    double sizes[STATS_BATCH_BUCKETS];
-    for (int i = 0; i + 1 < STATS_BATCH_BUCKETS; i++)
-        sizes[i] = stats_batch_bounds[i];
-    const struct bounds bounds = bounds_of(sizes, STATS_BATCH_BUCKETS);
-    for (const struct labelled *model = scrape->models; model->served; model++)
-        add_histogram(&scrape->text, name, model,
-                      &(struct histogram){.bounds = &bounds,
-                                          .buckets = model->served->stats.batch,
-                                          .sum = (double)model->served->stats.items,
-                                          .more = ""});
+    add_histogram(scrape, name, &(struct histogram){&scrape->batches, s->stats.batch, (double)s->stats.items, ""});
 }
 
 /* Of the server, which has no labels but the bounds. */
@@ -292,85 +264,113 @@ static void add_pace(struct text *text, const char *name, const struct pace_hist
     add_value(text, (double)count);
 }
 
-static void print_lookups(struct scrape *scrape, const char *name)
+static void print_lookups(struct scrape *scrape, const char *name, const struct served *s)
 {
-    add_pace(&scrape->text, name, &scrape->site->lookups);
+    (void)s;
+    add_pace(scrape->text, name, &scrape->site->lookups);
 }
 
-static void print_pieces(struct scrape *scrape, const char *name)
+static void print_pieces(struct scrape *scrape, const char *name, const struct served *s)
 {
+    (void)s;
     static const struct pace_histogram none;
-    add_pace(&scrape->text, name, scrape->site->pace ? &scrape->site->pace->pieces : &none);
+    add_pace(scrape->text, name, scrape->site->pace ? &scrape->site->pace->pieces : &none);
 }
 
-static void print_statuses(struct scrape *scrape, const char *name)
+static void print_statuses(struct scrape *scrape, const char *name, const struct served *s)
 {
+    (void)s;
     for (int status = 0; status < EXCHANGE_STATUSES; status++) {
         if (!scrape->site->statuses[status])
             continue;
-        text_printf(&scrape->text, "%s{code=\"%d\"}", name, status);
-        add_value(&scrape->text, (double)scrape->site->statuses[status]);
+        text_printf(scrape->text, "%s{code=\"%d\"}", name, status);
+        add_value(scrape->text, (double)scrape->site->statuses[status]);
     }
 }
 
 /* The table. */
 
 #define PER_MODEL(name, type, value, help)                                                                             \
-    static void print_##name(struct scrape *scrape, const char *family)                                                \
+    static void print_##name(struct scrape *scrape, const char *family, const struct served *s)                        \
     {                                                                                                                  \
-        for (const struct labelled *model = scrape->models; model->served; model++) {                                  \
-            const struct served *s = model->served;                                                                    \
-            add_labels(&scrape->text, family, "", model);                                                              \
-            text_add(&scrape->text, "}");                                                                              \
-            add_value(&scrape->text, (double)(value));                                                                 \
-        }                                                                                                              \
+        add_sample(scrape, family, "", "", (double)(value));                                                           \
     }
 #define PER_SERVER(name, type, value, help)                                                                            \
-    static void print_##name(struct scrape *scrape, const char *family)                                                \
+    static void print_##name(struct scrape *scrape, const char *family, const struct served *s)                        \
     {                                                                                                                  \
         const struct site *site = scrape->site;                                                                        \
         const struct process *process = &scrape->process;                                                              \
-        (void)site;                                                                                                    \
-        (void)process;                                                                                                 \
-        text_add(&scrape->text, family);                                                                               \
-        add_value(&scrape->text, (double)(value));                                                                     \
+        (void)site, (void)process, (void)s;                                                                            \
+        text_add(scrape->text, family);                                                                                \
+        add_value(scrape->text, (double)(value));                                                                      \
     }
 #define FAMILY(name, type, print, help)
+#define MODEL_FAMILY(name, type, print, help)
 #include "http/metrics.def"
 #undef PER_MODEL
 #undef PER_SERVER
 #undef FAMILY
+#undef MODEL_FAMILY
 
 static const struct family {
     const char *name;
     const char *type;
     const char *help;
-    void (*print)(struct scrape *scrape, const char *family);
+    void (*print)(struct scrape *scrape, const char *family, const struct served *s);
+    bool of_models; /* printed for each; else once, with NULL */
 } families[] = {
-#define PER_MODEL(name, type, value, help) {#name, #type, help, print_##name},
-#define PER_SERVER(name, type, value, help) {#name, #type, help, print_##name},
-#define FAMILY(name, type, print, help) {#name, #type, help, print},
+#define PER_MODEL(name, type, value, help) {#name, #type, help, print_##name, true},
+#define PER_SERVER(name, type, value, help) {#name, #type, help, print_##name, false},
+#define FAMILY(name, type, print, help) {#name, #type, help, print, false},
+#define MODEL_FAMILY(name, type, print, help) {#name, #type, help, print, true},
 #include "http/metrics.def"
 #undef PER_MODEL
 #undef PER_SERVER
 #undef FAMILY
+#undef MODEL_FAMILY
 };
 
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
+static bool write_row(struct slices *slices, const struct served *served)
+{
+    const struct family *family = &families[slices->row];
+    struct scrape *scrape = slices->user;
+    scrape->text = &slices->text;
+    if (served) {
+        label(scrape, served);
+        family->print(scrape, family->name, served);
+        return true;
+    }
+    text_printf(scrape->text, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name, family->type);
+    if (!family->of_models)
+        family->print(scrape, family->name, NULL);
+    return family->of_models;
+}
+
+static void end(struct slices *slices)
+{
+    exchange_reply_text(slices->exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &slices->text);
+}
+
 void metrics_get(struct exchange *exchange)
 {
-    struct scrape scrape = {.text = {.arena = &exchange->arena}, .site = exchange->site};
-    look_at_process(&scrape.process);
-    scrape.process.utilization = utilization(exchange->site);
-    scrape.text.failed = !label(&scrape);
-    for (size_t i = 0; i < N_FAMILIES && !scrape.text.failed; i++) {
-        const struct family *family = &families[i];
-        text_printf(&scrape.text, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
-                    family->type);
-        family->print(&scrape, family->name);
+    double sizes[STATS_BATCH_BUCKETS];
+    struct scrape *scrape = arena_alloc(&exchange->arena, sizeof *scrape);
+    if (!scrape) {
+        exchange_refuse(exchange, ERR_MEMORY, "memory is short for a reply");
+        return;
     }
-    exchange_reply_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &scrape.text);
+    for (int i = 0; i + 1 < STATS_BATCH_BUCKETS; i++)
+        sizes[i] = stats_batch_bounds[i];
+    *scrape = (struct scrape){.site = exchange->site,
+                              .latency = bounds_of(stats_latency_bounds, STATS_BUCKETS),
+                              .stages = bounds_of(stats_stage_bounds, STATS_BUCKETS),
+                              .batches = bounds_of(sizes, STATS_BATCH_BUCKETS),
+                              .labels = {.arena = &exchange->arena}};
+    look_at_process(&scrape->process);
+    scrape->process.utilization = utilization(exchange->site);
+    slices_start(exchange, &(struct slices){.n_rows = N_FAMILIES, .write = write_row, .end = end, .user = scrape});
 }
 
 void metrics_print(void (*line)(void *user, const char *text), void *user)

@@ -11,6 +11,7 @@
  */
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "http/slices.h"
 #include "serve/codec.h"
 #include "serve/states.h"
 
@@ -445,13 +446,6 @@ static void add_security(struct text *text, const struct site *site)
                    "\"key\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}");
 }
 
-static void each_ready(struct text *text, const struct site *site, void (*add)(struct text *, const struct served *))
-{
-    for (const struct served *at = catalog_first(site->catalog); at; at = at->next)
-        if (at->state == SERVED_READY)
-            add(text, at);
-}
-
 static void add_model_paths(struct text *text, const struct served *served)
 {
     if (is_newest(served))
@@ -459,26 +453,46 @@ static void add_model_paths(struct text *text, const struct served *served)
     add_model_path(text, served, true);
 }
 
+static void add_head(struct text *text, const struct site *site)
+{
+    const char *id = site->settings->server_id;
+    text_add(text, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":");
+    text_json(text, id ? id : "perceptd");
+    text_add(text, ",\"version\":");
+    text_json(text, percept_version());
+    text_add(text, "},\"servers\":[{\"url\":\"/\"}]");
+    if (site->keys.n)
+        text_add(text, ",\"security\":[{\"bearer\":[]},{\"key\":[]}]");
+    text_add(text, ",\"paths\":{");
+}
+
+/* Two rows: what all servers have of paths and then each model's, and the same of schemas. */
+static bool write_row(struct slices *slices, const struct served *served)
+{
+    struct text *text = &slices->text;
+    if (served && served->state == SERVED_READY)
+        (slices->row ? add_model_schemas : add_model_paths)(text, served);
+    if (served)
+        return true;
+    if (slices->row) {
+        text_add(text, "},\"components\":{\"schemas\":{");
+        add_schemas(text);
+    } else {
+        add_head(text, slices->exchange->site);
+        add_routes(text);
+    }
+    return true;
+}
+
+static void end(struct slices *slices)
+{
+    text_add(&slices->text, "}");
+    add_security(&slices->text, slices->exchange->site);
+    text_add(&slices->text, "}}");
+    exchange_reply_text(slices->exchange, 200, JSON, &slices->text);
+}
+
 void openapi_get(struct exchange *exchange)
 {
-    struct text text = {.arena = &exchange->arena};
-    const struct site *site = exchange->site;
-    const char *id = site->settings->server_id;
-    text_add(&text, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":");
-    text_json(&text, id ? id : "perceptd");
-    text_add(&text, ",\"version\":");
-    text_json(&text, percept_version());
-    text_add(&text, "},\"servers\":[{\"url\":\"/\"}]");
-    if (site->keys.n)
-        text_add(&text, ",\"security\":[{\"bearer\":[]},{\"key\":[]}]");
-    text_add(&text, ",\"paths\":{");
-    add_routes(&text);
-    each_ready(&text, site, add_model_paths);
-    text_add(&text, "},\"components\":{\"schemas\":{");
-    add_schemas(&text);
-    each_ready(&text, site, add_model_schemas);
-    text_add(&text, "}");
-    add_security(&text, site);
-    text_add(&text, "}}");
-    exchange_reply_text(exchange, 200, JSON, &text);
+    slices_start(exchange, &(struct slices){.n_rows = 2, .write = write_row, .end = end});
 }

@@ -9,6 +9,7 @@
  */
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "http/slices.h"
 #include "http/v2_meta.h"
 #include "serve/codec.h"
 #include "serve/scan.h"
@@ -188,27 +189,40 @@ static bool wants_html(struct bytes accept)
     return accept.at && memmem(accept.at, bytes_size(accept), "text/html", 9) != NULL;
 }
 
-void page_root(struct exchange *exchange)
+static void add_head(struct text *text, const struct exchange *exchange)
 {
-    exchange_add_header(exchange, "Vary", "Accept");
-    if (!wants_html(exchange->headers.accept)) {
-        exchange_reply(exchange, 200, "application/json", bytes_of_text("{\"status\":\"alive\"}\n"));
-        return;
-    }
-    struct text text = {.arena = &exchange->arena};
-    const struct served *served = catalog_first(exchange->site->catalog);
-    text_add(&text, head);
-    text_printf(&text, "<h1>perceptd %s</h1>\n", percept_version());
-    if (served)
-        text_printf(&text,
+    text_add(text, head);
+    text_printf(text, "<h1>perceptd %s</h1>\n", percept_version());
+    if (catalog_first(exchange->site->catalog))
+        text_printf(text,
                     "<p>Models served here; <a href=\"%s/metrics\">metrics</a>, <a "
                     "href=\"%s/v2/health/ready\">readiness</a>.</p>\n",
                     exchange->base, exchange->base);
     else
-        text_add(&text, "<p>No models are served here.</p>\n");
-    for (; served; served = served->next)
-        add_model(&text, exchange, served);
-    add_omitted(&text, exchange->site->catalog);
-    text_add(&text, "</body>\n</html>\n");
-    exchange_reply_text(exchange, 200, "text/html; charset=utf-8", &text);
+        text_add(text, "<p>No models are served here.</p>\n");
+}
+
+static bool write_row(struct slices *slices, const struct served *served)
+{
+    if (served)
+        add_model(&slices->text, slices->exchange, served);
+    else
+        add_head(&slices->text, slices->exchange);
+    return true;
+}
+
+static void end(struct slices *slices)
+{
+    add_omitted(&slices->text, slices->exchange->site->catalog);
+    text_add(&slices->text, "</body>\n</html>\n");
+    exchange_reply_text(slices->exchange, 200, "text/html; charset=utf-8", &slices->text);
+}
+
+void page_root(struct exchange *exchange)
+{
+    exchange_add_header(exchange, "Vary", "Accept");
+    if (wants_html(exchange->headers.accept))
+        slices_start(exchange, &(struct slices){.n_rows = 1, .write = write_row, .end = end});
+    else
+        exchange_reply(exchange, 200, "application/json", bytes_of_text("{\"status\":\"alive\"}\n"));
 }

@@ -52,6 +52,7 @@
 #include "http/phases.h"
 #include "http/certificate.h"
 #include "http/site.h"
+#include "http/slices.h"
 #include "http/tls.h"
 
 #include <errno.h>
@@ -91,6 +92,7 @@
 #define DOOR_LOOK_MS 10
 #define DOOR_PAUSE_MS 5 /* where a connection cannot be had, or not yet */
 #define ACCEPTS 16      /* from one door, before others have their turn */
+#define SLICE_NS 100000 /* of a long reply */
 #define N_HANDLES 7     /* beside the doors' */
 
 struct door {
@@ -572,7 +574,8 @@ static void on_turn(void *user)
     struct server *server = user;
     if (server->dirty)
         pump(server);
-    if (!exchange_free_part(&server->site))
+    const bool freed = exchange_free_part(&server->site), written = slices_go_on(&server->site);
+    if (!freed || !written)
         loop_wake(server->loop);
     if (server->site.draining)
         drain_check(server);
@@ -937,6 +940,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
                                  .held = on_held,
                                  .resumed = on_resumed};
     ids_start(&server->site.ids);
+    server->site.slice_ns = SLICE_NS;
     server->site.pace = loop_pace(loop);
     server->loop = loop;
     server->uv = loop_uv(loop);

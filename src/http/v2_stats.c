@@ -15,6 +15,7 @@
  */
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "http/slices.h"
 
 #include <inttypes.h>
 
@@ -114,24 +115,34 @@ static bool is_available(const struct exchange *exchange)
     return at != NULL;
 }
 
-void v2_stats(struct exchange *exchange)
+static bool write_row(struct slices *slices, const struct served *served)
 {
-    struct text text = {.arena = &exchange->arena};
-    const char *comma = "";
-    text_add(&text, "{\"model_stats\":[");
-    for (const struct served *at = catalog_first(exchange->site->catalog); at; at = at->next) {
-        if (!is_asked_for(exchange, at))
-            continue;
-        text_add(&text, comma);
-        add_version(&text, at);
-        comma = ",";
+    if (!served) {
+        text_add(&slices->text, "{\"model_stats\":[");
+        return true;
     }
-    text_add(&text, "]}");
-    if (*comma || !*exchange->name)
-        exchange_reply_text(exchange, 200, "application/json", &text);
+    if (is_asked_for(slices->exchange, served)) {
+        text_add(&slices->text, slices->user ? "," : "");
+        add_version(&slices->text, served);
+        slices->user = slices; /* there is one */
+    }
+    return true;
+}
+
+static void end(struct slices *slices)
+{
+    struct exchange *exchange = slices->exchange;
+    text_add(&slices->text, "]}");
+    if (slices->user || !*exchange->name)
+        exchange_reply_text(exchange, 200, "application/json", &slices->text);
     else if (is_available(exchange))
         exchange_refuse(exchange, ERR_INVALID, "requested model version is not available for model '%s'",
                         exchange->name);
     else
         exchange_refuse(exchange, ERR_INVALID, "requested model '%s' is not available", exchange->name);
+}
+
+void v2_stats(struct exchange *exchange)
+{
+    slices_start(exchange, &(struct slices){.n_rows = 1, .write = write_row, .end = end});
 }

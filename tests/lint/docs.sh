@@ -13,7 +13,7 @@ grep -oE '^#+ +`?(GET|POST|HEAD) [^` ]+' api.md | sed -E 's/^#+ +`?//' | while r
     "$perceptd" --routes | grep -qF "$method $path" || echo "api.md describes $method $path, which is no route"
 done
 # A row of metrics.def is "name type", as is a row of api.md's table; every one must be in both.
-defined=$(sed -nE 's/^(PER_MODEL|PER_SERVER|FAMILY)\(([A-Za-z0-9_]+), ([a-z]+),.*/\2 \3/p' src/http/metrics.def | sort)
+defined=$(sed -nE 's/^(PER_MODEL|PER_SERVER|FAMILY|MODEL_FAMILY)\(([A-Za-z0-9_]+), ([a-z]+),.*/\2 \3/p' src/http/metrics.def | sort)
 described=$(sed -nE 's/^\| `([a-z0-9_]+)` \| (counter|gauge|histogram|summary) \|.*/\1 \2/p' api.md | sort)
 [ -n "$defined" ] || echo "src/http/metrics.def: no row was found"
 comm -23 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md: the metric & has no row/'
