@@ -18,6 +18,9 @@
  * the owner's word: a network that cuts 24 samples from whatever comes finds them in two items of 12 as well, and
  * would mix them. It looks for the proof once at each set of shapes.
  *
+ * Between the loop that forms a batch and the worker that has it time passes: whoever is over when the worker begins is
+ * not run, and lies behind the others from then on. The loop counts its cancels by n_jobs, which stays.
+ *
  * The rows that a job gets, unless they are strips, are views of the session's outputs, which may be views of its
  * inputs; they hold until the session runs again. So what is written quickly is written at once, and where that would
  * take long the rows are copied (job->late): the session goes home, and the reply is written by a trip of its own,
@@ -84,6 +87,9 @@ void batch_free(struct batch *batch)
 void batch_fill(struct batch *batch, const struct job_list *jobs, int64_t n_items)
 {
     batch->jobs = *jobs;
+    batch->n_jobs = batch->n_wanted = jobs->n;
+    batch->over = NULL;
+    batch->n_begun_over = 0;
     batch->n_items = n_items;
     batch->n_cancelled = 0;
     batch->cancel = 0;
@@ -105,7 +111,7 @@ void batch_cancel(struct batch *batch, struct job *job)
     if (loop_flag_raised(&job->cancelled))
         return;
     loop_flag_raise(&job->cancelled);
-    if (++batch->n_cancelled == batch->jobs.n)
+    if (++batch->n_cancelled == batch->n_jobs)
         loop_flag_raise(&batch->cancel);
 }
 
@@ -208,6 +214,20 @@ static void note_shortage(struct batch *batch, size_t refusals, const struct per
     batch->short_bytes = err->code == ERR_MEMORY && budget_refusals() != refusals ? budget_refused_bytes() : 0;
 }
 
+static bool is_over(const struct job *job, int64_t now_ns)
+{
+    return (job->watch.deadline_ns && job->watch.deadline_ns <= now_ns) || loop_flag_raised(&job->cancelled);
+}
+
+static int count_over(const struct group *group, int64_t now_ns)
+{
+    int n = 0;
+    const struct job *job = group->first;
+    for (int j = 0; j < group->n; j++, job = job->next)
+        n += is_over(job, now_ns);
+    return n;
+}
+
 static bool run(struct batch *batch, const struct group *group, struct percept_err *err)
 {
     const struct batch_engine *engine = batch->engine;
@@ -219,9 +239,11 @@ static bool run(struct batch *batch, const struct group *group, struct percept_e
         .deadline_ns = context.deadline_ns, .cancel = context.cancel, .now_ns = engine->now_ns, .left = WATCH_STRIDE};
     bool ok = gather(batch, group, &watch, err);
     int64_t gathered_ns = engine->now_ns();
+    const int n_over = count_over(group, started_ns);
     if (ok) {
         ok = engine->run(batch->session, &context, err);
         batch->n_runs += ok;
+        batch->n_begun_over += ok ? n_over : 0;
         const size_t needs = engine->session_needs(batch->session);
         batch->needed_bytes = needs > batch->needed_bytes ? needs : batch->needed_bytes;
     }
@@ -319,17 +341,39 @@ static void fail(const struct batch *batch, struct job *job, const struct percep
 
 static void fail_all(struct batch *batch, const struct percept_err *err)
 {
-    for (struct job *job = batch->jobs.first; job; job = job->next)
+    for (struct job *job = batch->jobs.first; job != batch->over; job = job->next)
         fail(batch, job, err);
 }
 
 /* What one could not have is not there for those behind it either: they are not tried. */
 static void fail_rest(const struct batch *batch, const struct job *job)
 {
-    for (struct job *rest = job->next; rest; rest = rest->next) {
+    for (struct job *rest = job->next; rest != batch->over; rest = rest->next) {
         fail(batch, rest, &job->err);
         rest->short_bytes = rest->err.code == ERR_MEMORY ? job->short_bytes : 0;
     }
+}
+
+/* Those that nobody waits for any more, by now: they end here, behind the others. */
+static void part_over(struct batch *batch, int64_t now_ns)
+{
+    struct job_list wanted = {0}, over = {0};
+    batch->n_items = 0;
+    for (struct job *job; (job = job_list_pop(&batch->jobs));) {
+        if (is_over(job, now_ns)) {
+            loop_flag_raised(&job->cancelled) ? job_give_up(job) : job_expire(job);
+            job_list_push(&over, job);
+            continue;
+        }
+        job->offset = batch->n_items;
+        batch->n_items += job->n_items;
+        job_list_push(&wanted, job);
+    }
+    batch->n_wanted = wanted.n;
+    batch->over = over.first;
+    for (struct job *job; (job = job_list_pop(&over));)
+        job_list_push(&wanted, job);
+    batch->jobs = wanted;
 }
 
 /* Returns whether every job succeeded alone. */
@@ -337,7 +381,7 @@ static bool run_one_by_one(struct batch *batch)
 {
     bool all = true;
     batch->one_by_one = true;
-    for (struct job *job = batch->jobs.first; job; job = job->next) {
+    for (struct job *job = batch->jobs.first; job != batch->over; job = job->next) {
         const struct group alone = {.first = job, .n = 1, .n_items = job->n_items, .cancel = &job->cancelled};
         struct percept_err err = {0};
         const bool ran = run(batch, &alone, &err);
@@ -358,7 +402,7 @@ static bool run_one_by_one(struct batch *batch)
  * else but being stopped speaks against joining them at all. */
 static void recover(struct batch *batch, const struct percept_err *err)
 {
-    if (batch->jobs.n == 1 || err->code == ERR_TIMEOUT || err->code == ERR_CANCELLED) {
+    if (batch->n_wanted == 1 || err->code == ERR_TIMEOUT || err->code == ERR_CANCELLED) {
         fail_all(batch, err);
         return;
     }
@@ -375,7 +419,7 @@ static bool may_join(struct batch *batch, const struct group *group)
     int64_t asked = group->n_items;
     if (!resize(batch, group->first, asked, NULL) || !engine->items_independent(batch->session))
         return false;
-    for (const struct job *job = group->first; job; job = job->next) {
+    for (const struct job *job = group->first; job != batch->over; job = job->next) {
         if (job->n_items == 1 || job->n_items == asked)
             continue;
         asked = job->n_items;
@@ -389,7 +433,7 @@ static void run_together(struct batch *batch)
 {
     struct percept_err err = {0};
     const struct group group = {
-        .first = batch->jobs.first, .n = batch->jobs.n, .n_items = batch->n_items, .cancel = &batch->cancel};
+        .first = batch->jobs.first, .n = batch->n_wanted, .n_items = batch->n_items, .cancel = &batch->cancel};
     if (group.n > 1 && !may_join(batch, &group)) {
         run_one_by_one(batch);
         return;
@@ -407,7 +451,7 @@ static void run_together(struct batch *batch)
         batch->inseparable = true;
         return;
     }
-    for (struct job *job = batch->jobs.first; job; job = job->next) {
+    for (struct job *job = batch->jobs.first; job != batch->over; job = job->next) {
         struct percept_err why = {0};
         const size_t refusals = budget_refusals();
         const struct percept_tensor *rows = rows_of(batch, job, &why);
@@ -435,7 +479,8 @@ void batch_work(struct batch *batch)
     const size_t refusals = budget_refusals();
     if (!batch->session)
         batch->session = batch->engine->session_new(batch->lane->served->model, &err);
-    if (batch->session) {
+    part_over(batch, batch->started_ns);
+    if (batch->session && batch->n_wanted) {
         run_together(batch);
     } else {
         note_shortage(batch, refusals, &err);

@@ -49,7 +49,10 @@ struct batch {
     struct percept_tensor *views;   /* [model's outputs] one job's rows of them */
 
     struct job_list jobs;
+    int n_jobs;
     int64_t n_items;
+    int n_wanted;     /* of the jobs, when the worker began: the others are over, and lie at the end */
+    struct job *over; /* the first of these, or NULL */
     int n_cancelled;
     int cancel; /* a flag: every one of its jobs was cancelled */
 
@@ -59,6 +62,7 @@ struct batch {
     bool one_by_one;    /* the jobs were run one by one */
     bool inseparable;   /* because results, or the model itself, cannot be joined along the batch axis
                        */
+    int n_begun_over;   /* jobs that were over when their run began, which went to its end */
     int n_runs;         /* that succeeded */
     double flops;       /* of the last run */
     int64_t started_ns, gathered_ns, finished_ns, ended_ns;

@@ -230,6 +230,7 @@ static void count(const struct batch *batch)
             stats_execution(stats, job->n_items, job->gather_ns, job->finished_ns - job->started_ns - job->gather_ns,
                             job->encode_ns);
     }
+    stats->begun_over += (uint64_t)batch->n_begun_over;
     if (!batch->one_by_one && batch->n_runs)
         stats_execution(stats, batch->n_items, batch->gathered_ns - batch->started_ns,
                         batch->finished_ns - batch->gathered_ns, output_ns);
@@ -265,7 +266,7 @@ static void learn(struct batch *batch)
     struct lane *lane = batch->lane;
     if (!batch->n_runs || batch->first_run)
         return;
-    lane_measure(lane, batch->jobs.n, batch->ended_ns - batch->started_ns);
+    lane_measure(lane, batch->n_wanted, batch->ended_ns - batch->started_ns);
     if (lane->learns && !batch->one_by_one && !batch->helped)
         learn_run(&lane->learn, batch->n_items, batch->flops > 0 ? batch->flops : (double)batch->n_items,
                   now_of(lane->dispatch) - batch->submitted_ns);
@@ -280,7 +281,7 @@ static void batch_task_done(struct task *task)
     charge(lane, batch->ended_ns - batch->started_ns);
     count(batch);
     learn(batch);
-    if (batch->flops > 0 && batch->n_items > 0)
+    if (batch->flops > 0 && batch->n_items > 0 && !(batch->one_by_one && batch->over))
         lane->item_flops = batch->flops / (double)(batch->one_by_one ? batch->jobs.last->n_items : batch->n_items);
     if (batch->inseparable && lane->batching)
         stop_joining(lane);

@@ -33,6 +33,7 @@ struct stats {
     uint64_t latency[STATS_BUCKETS];                                       /* requests per bucket, not cumulative */
     uint64_t stages[STAGE_COUNT][STATS_BUCKETS];                           /* the same of each part */
     uint64_t shed, expired;              /* requests that failed, refused for want of room, or too late */
+    uint64_t begun_over;                 /* whose run began when nobody waited for them any more */
     uint64_t core_ns;                    /* that workers spent on it, helpers aside */
     uint64_t loads, load_failures;       /* of this version so far, instances before this one included */
     uint64_t departures, returns;        /* how often it went away, and was loaded again (resident.h) */

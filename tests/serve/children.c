@@ -306,15 +306,21 @@ START_TEST(when_the_client_goes_queued_children_are_not_computed)
 }
 END_TEST
 
+static struct parent *leaving;
+
+static void leave(void)
+{
+    lifecycle_cancel(&leaving->job.job);
+    lifecycle_cancel(&leaving->job.job);      /* twice is once */
+    ck_assert_int_eq(leaving->job.n_done, 0); /* a worker has its child */
+}
+
 START_TEST(when_the_client_goes_a_running_child_is_stopped)
 {
-    struct parent *parent = start(0, 3);
+    struct parent *parent = leaving = start(0, 3);
     fake_turn(fake);
     ck_assert_int_eq(parent->children[0].job.state, JOB_RUNNING);
-    lifecycle_cancel(&parent->job.job);
-    lifecycle_cancel(&parent->job.job); /* twice is once */
-    fake_turn(fake);
-    ck_assert_int_eq(parent->job.n_done, 0); /* a worker has its child */
+    fake->meanwhile = leave;
     fake_settle(fake);
     ck_assert(fake->cancel_seen);
     expect_end(parent, ERR_CANCELLED);

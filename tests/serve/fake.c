@@ -71,6 +71,10 @@ static bool run(struct percept_session *session, const struct percept_run_contex
     const size_t needs = now->item_bytes * (size_t)n_items;
     session->held_bytes = needs > session->held_bytes ? needs : session->held_bytes;
     now->deadline_ns = context->deadline_ns;
+    void (*meanwhile)(void) = now->meanwhile;
+    now->meanwhile = NULL;
+    if (meanwhile)
+        meanwhile();
     now->cancel_seen = loop_flag_raised(context->cancel);
     now->now_ns += now->run_ns + n_items * now->item_ns;
     if (now->cancel_seen)

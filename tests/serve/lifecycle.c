@@ -324,34 +324,113 @@ START_TEST(a_job_cancelled_while_it_is_decoded_ends_there)
 }
 END_TEST
 
+static void cancel_both(void)
+{
+    lifecycle_cancel(&jobs[0].job);
+    lifecycle_cancel(&jobs[0].job); /* twice is once */
+    lifecycle_cancel(&jobs[1].job);
+}
+
 START_TEST(a_running_batch_stops_when_all_of_its_jobs_are_cancelled)
 {
     struct fake *fake = fake_new(1);
     start_all(fake, 2, &fake_codec);
     fake_turn(fake);
-    lifecycle_cancel(&jobs[0].job);
-    lifecycle_cancel(&jobs[0].job); /* twice is once */
-    lifecycle_cancel(&jobs[1].job);
+    fake->meanwhile = cancel_both;
     fake_settle(fake);
     ck_assert(fake->cancel_seen);
+    ck_assert_int_eq(fake->n_runs, 1);
+    ck_assert_uint_eq(fake->served[0].stats.begun_over, 0);
     expect_cancelled(&jobs[0]);
     expect_cancelled(&jobs[1]);
     fake_free(fake);
 }
 END_TEST
 
+static void cancel_the_first(void)
+{
+    lifecycle_cancel(&jobs[0].job);
+    lifecycle_cancel(&jobs[0].job);
+}
+
 START_TEST(a_batch_goes_on_for_those_who_still_want_it)
 {
     struct fake *fake = fake_new(1);
     start_all(fake, 2, &fake_codec);
     fake_turn(fake);
-    lifecycle_cancel(&jobs[0].job);
-    lifecycle_cancel(&jobs[0].job);
+    fake->meanwhile = cancel_the_first;
     fake_settle(fake);
     ck_assert(!fake->cancel_seen);
+    ck_assert_int_eq(fake->runs[0], 2);
     expect_cancelled(&jobs[0]);
     ck_assert_int_eq(jobs[1].job.err.code, ERR_NONE);
     ck_assert(jobs[1].encoded);
+    fake_free(fake);
+}
+END_TEST
+
+/* Between the loop that formed the batch and the worker that has it. */
+START_TEST(who_has_left_before_the_worker_begins_is_not_run)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 3, &fake_codec);
+    fake_turn(fake);
+    cancel_the_first();
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 1);
+    ck_assert_int_eq(fake->runs[0], 2);
+    expect_cancelled(&jobs[0]);
+    for (int i = 1; i < 3; i++) {
+        ck_assert_int_eq(jobs[i].job.err.code, ERR_NONE);
+        ck_assert_int_eq(jobs[i].job.batch_size, 2);
+        ck_assert_float_eq(jobs[i].y[0], 2 * jobs[i].x[0]);
+    }
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(whose_time_is_up_before_the_worker_begins_is_not_run)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 2, &fake_codec);
+    jobs[1].job.timeout_us = 0;
+    fake_turn(fake);
+    jobs[1].job.watch.deadline_ns = fake->now_ns + 1000;
+    fake_pass(fake, 1000);
+    fake_settle(fake);
+    ck_assert_int_eq(fake->runs[0], 1);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_NONE);
+    ck_assert_int_eq(jobs[1].job.err.code, ERR_TIMEOUT);
+    ck_assert_int_eq(jobs[1].n_done, 1);
+    ck_assert_uint_eq(fake->served[0].stats.begun_over, 0);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(a_batch_that_nobody_waits_for_is_not_run)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 2, &fake_codec);
+    fake_turn(fake);
+    cancel_both();
+    fake_settle(fake);
+    ck_assert_int_eq(fake->n_runs, 0);
+    expect_cancelled(&jobs[0]);
+    expect_cancelled(&jobs[1]);
+    fake_free(fake);
+}
+END_TEST
+
+START_TEST(what_is_over_while_rows_are_gathered_ends_in_its_run)
+{
+    struct fake *fake = fake_new(1);
+    fake->gather_ns = 5000; /* it is over while rows are gathered: the run's own watch sees it */
+    start_all(fake, 1, &fake_codec);
+    fake_turn(fake);
+    jobs[0].job.watch.deadline_ns = fake->now_ns + 1000;
+    fake_settle(fake);
+    ck_assert_int_eq(jobs[0].job.err.code, ERR_TIMEOUT);
+    ck_assert_uint_eq(fake->served[0].stats.begun_over, 0);
     fake_free(fake);
 }
 END_TEST
@@ -422,6 +501,10 @@ Suite *serve_lifecycle_suite(void)
     tcase_add_test(tests, a_job_cancelled_while_it_is_decoded_ends_there);
     tcase_add_test(tests, a_running_batch_stops_when_all_of_its_jobs_are_cancelled);
     tcase_add_test(tests, a_batch_goes_on_for_those_who_still_want_it);
+    tcase_add_test(tests, who_has_left_before_the_worker_begins_is_not_run);
+    tcase_add_test(tests, whose_time_is_up_before_the_worker_begins_is_not_run);
+    tcase_add_test(tests, a_batch_that_nobody_waits_for_is_not_run);
+    tcase_add_test(tests, what_is_over_while_rows_are_gathered_ends_in_its_run);
     tcase_add_test(tests, cancelling_what_has_ended_changes_nothing);
     tcase_add_test(tests, holders_are_counted_while_jobs_live);
     tcase_add_test(tests, times_of_a_request_add_up);
