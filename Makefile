@@ -318,6 +318,10 @@ $(B)/bare: $(B)/tests/bench/bare.o $(B)/parts
 bench-serving: $(B)/perceptd $(B)/bare ## requests per second beside node: ROUNDS=5 SECONDS=2 NETS=FOLDER ORT=FOLDER/node_modules (wrk, nodejs; npm: onnxruntime-node)
 	@/usr/bin/python3 tests/bench/serving.py $(B)/perceptd $(B)/bare $(or $(NETS),$(flavours)/nets)
 
+.PHONY: bench-overload
+bench-overload: $(B)/perceptd ## ten times what one core can do, in an open loop: SECONDS=60 NETS=FOLDER
+	@/usr/bin/python3 tests/bench/overload.py $(B)/perceptd $(or $(NETS),$(flavours)/nets)
+
 differential_obj := $(patsubst %.c,$(B)/%.o,$(wildcard tests/differential/*.c))
 $(B)/tests/differential/families.o: tests/differential/families.def
 

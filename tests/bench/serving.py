@@ -247,4 +247,5 @@ def main(program, bare, nets):
     print_all(medians(notes), memory)
 
 
-main(*sys.argv[1:])
+if __name__ == '__main__':
+    main(*sys.argv[1:])
