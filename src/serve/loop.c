@@ -49,6 +49,7 @@
 
 #define TURNS_MAX 8
 #define LOADER_NICE 10
+#define LOOP_SLICE_NS 100000 /* the shortest there are */
 
 struct loop_slot {
     uv_work_t work;
@@ -638,8 +639,30 @@ void *loop_uv(struct loop *loop)
     return &loop->uv;
 }
 
+/* sched_setattr(2)'s, which libc does not have. */
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+/* The loop does little at a time and is waited for by all: whatever computes makes way for it when it wakes. Since
+ * Linux 6.12 a thread says so by asking for short slices of its core, for which no privilege is needed; where that is
+ * refused or unknown the scheduler treats it as one of the workers. */
+static void ask_for_short_slices(void)
+{
+    struct attributes attributes = {.size = sizeof attributes};
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0 || attributes.policy != 0)
+        return;
+    attributes.runtime_ns = LOOP_SLICE_NS;
+    (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 void loop_run(struct loop *loop)
 {
+    ask_for_short_slices();
     uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 

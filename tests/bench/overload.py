@@ -21,12 +21,12 @@ HEAD = (b'POST /v2/models/crnn/infer HTTP/1.1\r\nHost: x\r\nContent-Type: applic
 
 
 async def exchange(reader, writer, request):
-    """Status and milliseconds."""
+    """Status, body and milliseconds."""
     start = time.monotonic()
     writer.write(request)
     head = await reader.readuntil(b'\r\n\r\n')
-    await reader.readexactly(int(re.search(rb'(?i)\r\ncontent-length: (\d+)', head)[1]))
-    return int(head[9:12]), (time.monotonic() - start) * 1000
+    body = await reader.readexactly(int(re.search(rb'(?i)\r\ncontent-length: (\d+)', head)[1]))
+    return int(head[9:12]), body, (time.monotonic() - start) * 1000
 
 
 def at(times, q):
@@ -43,7 +43,7 @@ async def peak(port, seconds):
         nonlocal done
         reader, writer = await asyncio.open_connection('127.0.0.1', port)
         while time.monotonic() < end:
-            status, _ = await exchange(reader, writer, HEAD + b'\r\n' + BODY)
+            status, _, _ = await exchange(reader, writer, HEAD + b'\r\n' + BODY)
             done += status == 200
         writer.close()
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
@@ -68,11 +68,12 @@ async def flood(port, seconds, rate):
             n_open += 1
             reader, writer = await asyncio.open_connection('127.0.0.1', port)
         try:
-            status, ms = await exchange(reader, writer, HEAD + deadline + b'\r\n' + BODY)
+            status, body, ms = await exchange(reader, writer, HEAD + deadline + b'\r\n' + BODY)
         except (OSError, asyncio.IncompleteReadError):
             n_open, lost = n_open - 1, lost + 1
             return
-        times[status].append(ms)
+        expired = b'expired"' in body # it was accepted, and its time ran out in the queue
+        times['expired' if expired else status].append(ms)
         if status == 200:
             good.append(time.monotonic())
         idle.append((reader, writer))
@@ -90,14 +91,15 @@ async def flood(port, seconds, rate):
     shed = times[503]
     return {'offered': int(seconds * rate) / (end - begin), 'goodput': sum(half <= t < end for t in good) / (end - half),
             'good': len(good), 'shed': len(shed), 'shed_p50': at(shed, .5), 'shed_p99': at(shed, .99), 'lost': lost,
-            'others': {status: len(t) for status, t in times.items() if status not in (200, 503)}}
+            'others': {status: len(t) for status, t in times.items() if status not in (200, 503, 'expired')},
+            'expired': len(times['expired'])}
 
 
 async def health(port, seconds):
     reader, writer = await asyncio.open_connection('127.0.0.1', port)
     times, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
-        times.append((await exchange(reader, writer, b'GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n'))[1])
+        times.append((await exchange(reader, writer, b'GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n'))[2])
         await asyncio.sleep(0.02)
     return {'n': len(times), 'p50': at(times, .5), 'p99': at(times, .99), 'most': max(times)}
 
@@ -139,7 +141,8 @@ def main(program, nets):
             time.sleep(0.25)
         flooded, healthy = result(floods), result(asks)
         print(f'peak {before:.1f} answers/s; offered {flooded["offered"]:.0f}/s for {SECONDS:g} s, a third with a deadline of '
-              f'{DEADLINE_MS} ms: {flooded["good"]} answered, {flooded["shed"]} refused, {flooded["lost"]} not sent, '
+              f'{DEADLINE_MS} ms: {flooded["good"]} answered, {flooded["shed"]} refused, {flooded["expired"]} expired in the queue, '
+              f'{flooded["lost"]} not sent, '
               f'others {flooded["others"] or "none"}')
         print(f'goodput {flooded["goodput"]:.1f}/s, {flooded["goodput"] / before:.3f} of the peak (0.95 wanted)')
         print(f'refusals: p50 {flooded["shed_p50"]:.2f} ms, p99 {flooded["shed_p99"]:.2f} ms (5 wanted)')

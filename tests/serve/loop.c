@@ -6,8 +6,10 @@
 #include <check.h>
 #include <unistd.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 Suite *serve_loop_suite(void);
 
@@ -421,11 +423,50 @@ START_TEST(loads_have_half_of_the_cores_at_most)
 }
 END_TEST
 
+/* sched_getattr(2)'s; the last three are a runtime, a deadline and a period. */
+static uint64_t slice_ns(void)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        uint32_t nice, priority;
+        uint64_t ns[3];
+    } attributes = {.size = sizeof attributes};
+    ck_assert_int_eq(syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0), 0);
+    return attributes.ns[0];
+}
+
+static uint64_t worker_slice_ns;
+
+static void look_at_slice(struct task *task)
+{
+    (void)task;
+    worker_slice_ns = slice_ns();
+}
+
+START_TEST(the_loop_runs_in_short_slices_and_workers_do_not)
+{
+    const uint64_t before_ns = slice_ns();
+    struct loop *loop = open_loop(1);
+    struct task task = {.work = look_at_slice, .done = done};
+    struct probe own = {.task = task, .loop = loop};
+    loop_submit(loop, &own.task);
+    loop_run(loop);
+    if (before_ns == 0)
+        printf("not run: slices of threads (Linux 6.12)\n");
+    else
+        ck_assert_uint_eq(slice_ns(), 100000);
+    ck_assert_uint_eq(worker_slice_ns, before_ns);
+    loop_free(loop);
+}
+END_TEST
+
 Suite *serve_loop_suite(void)
 {
     Suite *suite = suite_create("serve/loop");
     TCase *tests = tcase_create("loop");
     tcase_add_test(tests, a_new_loop_is_idle_and_ends_when_nothing_is_left);
+    tcase_add_test(tests, the_loop_runs_in_short_slices_and_workers_do_not);
     tcase_add_test(tests, work_runs_elsewhere_and_comes_back);
     tcase_add_test(tests, a_task_may_be_submitted_again_from_its_done);
     tcase_add_test(tests, loads_run_one_by_one_in_order_on_one_thread);
