@@ -68,9 +68,9 @@ struct site {
     int n_spare;
     struct arena leaving[EXCHANGE_LEAVING]; /* of requests that are over, freed in parts */
     int n_leaving;
-    struct MHD_Response *last_word;                     /* 507, for when there is no memory for any other reply */
-    struct slices *slices; /* replies that are being written, the one that waits longest first */
-    int64_t slice_ns;      /* at a time; 0: all at once */
+    struct MHD_Response *last_word; /* 507, for when there is no memory for any other reply */
+    struct slices *slices;          /* replies that are being written, the one that waits longest first */
+    int64_t slice_ns;               /* at a time; 0: all at once */
     void (*held)(struct exchange *exchange, bool held); /* a stream waits for more, or goes on */
     void (*resumed)(struct site *site);                 /* a reply is there: look at it in this turn */
 };
