@@ -54,6 +54,7 @@ static void infer_done(struct job *job)
 {
     struct exchange *exchange = job->user;
     client_shm_release(job->memory);
+    exchange->arena.budget = NULL; /* the reply is there; a sentence takes little */
     if (job->err.code) {
         exchange->retry_s = retry_s(job);
         infer_failed(exchange, &job->err);
