@@ -2,7 +2,7 @@
  * answer.c - the tasks: what is made of outputs, and how that is written.
  *
  * A classification is for every item a list of the best scores of one output, after the activation that the manifest
- * asks for: label, index, score.
+ * asks for: label, index, score; of those from the threshold on, where it has one: several or none may be true then.
  *
  * Ranking looks at the scores as they are: every activation keeps their order, and rounding cannot
  * make two of them equal that were not. The softmax's sum is taken in double, from the largest
@@ -12,8 +12,10 @@
 #include "serve/answer.h"
 
 #include "base/err.h"
+#include "serve/answer_detect.h"
 #include "serve/codec.h"
 
+#include <float.h>
 #include <math.h>
 
 /* What the activation needs to know of all the scores. */
@@ -95,7 +97,8 @@ struct answer_labels answer_labels(const struct job *job, int output)
 
 struct classes {
     int64_t n_items;
-    int k;                          /* of each */
+    int k;                          /* of each, at most */
+    int *n;                         /* [n_items] that the threshold lets through */
     struct answer_prediction *best; /* [n_items][k] */
 };
 
@@ -124,6 +127,31 @@ static const float *item_scores(const struct percept_tensor *tensor, int64_t fro
     return room;
 }
 
+/* Of k predictions, best first, those from the threshold on. Without one also those that are NaN. */
+static int above_threshold(const struct answer_prediction *best, int k, float threshold)
+{
+    while (k > 0 && threshold > -FLT_MAX && !(best[k - 1].score >= threshold))
+        k--;
+    return k;
+}
+
+/* Classes before the offset are out of the running; the scores of all make probabilities. */
+static int classify_item(const struct manifest *manifest, const float *scores, int64_t n, int k,
+                         const struct answer_labels *labels, struct answer_prediction *best, struct watch *watch)
+{
+    const int64_t offset = manifest->class_offset < n ? manifest->class_offset : n;
+    const enum manifest_activation activation = manifest->task_activation;
+    const bool own = !offset || activation != ACTIVATION_SOFTMAX;
+    int n_best = answer_classify(scores + offset, n - offset, own ? activation : ACTIVATION_NONE, k, labels->texts,
+                                 labels->n, best, watch);
+    if (!own) {
+        const struct total total = total_of(scores, n, watch);
+        for (int i = 0; i < n_best; i++)
+            best[i].score = activated(best[i].score, activation, &total);
+    }
+    return above_threshold(best, n_best, manifest->threshold);
+}
+
 static bool answer_classes(struct job *job, const struct percept_tensor *results, const void **made,
                            struct percept_err *err)
 {
@@ -137,14 +165,15 @@ static bool answer_classes(struct job *job, const struct percept_tensor *results
     int k = each < manifest->top_k ? (int)each : manifest->top_k;
     struct classes *classes = arena_alloc(job->arena, sizeof *classes);
     struct answer_prediction *best = arena_array(job->arena, (size_t)n_items * (size_t)k + 1, sizeof *best);
+    int *n_best = arena_array(job->arena, (size_t)n_items + 1, sizeof *n_best);
     float *room = scores->dtype == PERCEPT_FLOAT ? NULL : arena_array(job->arena, (size_t)each + 1, sizeof *room);
-    if (!classes || !best || (!room && scores->dtype != PERCEPT_FLOAT))
+    if (!classes || !best || !n_best || (!room && scores->dtype != PERCEPT_FLOAT))
         return err_memory(err, "predictions", (size_t)n_items * (size_t)k * sizeof *best);
     const struct answer_labels labels = answer_labels(job, output);
     for (int64_t i = 0; i < n_items && watch_spend(&job->watch, 1); i++)
-        answer_classify(item_scores(scores, i * each, each, room, &job->watch), each, manifest->task_activation, k,
-                        labels.texts, labels.n, best + i * k, &job->watch);
-    *classes = (struct classes){.n_items = n_items, .k = k, .best = best};
+        n_best[i] = classify_item(manifest, item_scores(scores, i * each, each, room, &job->watch), each, k, &labels,
+                                  best + i * k, &job->watch);
+    *classes = (struct classes){.n_items = n_items, .k = k, .n = n_best, .best = best};
     *made = classes;
     return !watch_over(&job->watch) || watch_refuse(&job->watch, err);
 }
@@ -170,7 +199,7 @@ static void answer_write_classes(struct writer *w, const void *made)
     writer_put(w, ",\"predictions\":[");
     for (int64_t i = 0; i < classes->n_items && writer_spend(w, 1); i++) {
         writer_put(w, i ? ",[" : "[");
-        for (int p = 0; p < classes->k; p++) {
+        for (int p = 0; p < classes->n[i]; p++) {
             if (p)
                 writer_put(w, ",");
             write_prediction(w, &classes->best[i * classes->k + p]);

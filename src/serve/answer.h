@@ -36,7 +36,7 @@ struct answer_prediction {
 };
 
 /* The best `k` of n scores after the activation, best first, equal ones by index; returns how many.
- * NaN ranks last. When the watch (or NULL) is over, anything. */
+ * NaN ranks last. When the watch (or NULL) is over, anything. Labels may have gaps (NULL). */
 int answer_classify(const float *scores, int64_t n, enum manifest_activation activation, int k,
                     const char *const *labels, int n_labels, struct answer_prediction *best, struct watch *watch);
 

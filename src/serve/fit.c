@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "serve/constant.h"
+#include "serve/decoder.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -419,7 +420,7 @@ static bool fit_ctc(const struct manifest *manifest, const struct percept_model 
     const struct percept_io *io = task_output(manifest, model, "classes", err);
     if (!io)
         return false;
-    if (!manifest->n_labels)
+    if (!manifest->n_labels || manifest->labels_have_gaps)
         return err_set(err, ERR_CONFIG, "labels are missing: what does each class write?");
     if (io->rank < 0)
         return true;
@@ -444,6 +445,8 @@ static bool fit_text(const struct manifest *manifest, const struct percept_model
     const struct percept_io *io = task_output(manifest, model, "scores of tokens", err);
     if (!io)
         return false;
+    if (manifest->labels_have_gaps)
+        return err_set(err, ERR_CONFIG, "labels have gaps; the task text needs one for each column");
     if (manifest->n_inputs != 1 || manifest->inputs[0].kind != MANIFEST_TEXT ||
         manifest->inputs[0].text.tokenizer == TOKENIZER_WORDS)
         return err_set(err, ERR_CONFIG, "the task text needs one input, of kind text and cut into bytes or characters");
@@ -486,10 +489,24 @@ static bool fit_classes(const struct manifest *manifest, const struct percept_mo
     percept_describe(model, &description);
     const struct percept_io own = narrowed_output(manifest, io);
     int64_t classes = classes_of(&own, description.batch_free && own.batch_axis == 0);
-    if (manifest->n_labels && classes >= 0 && classes != manifest->n_labels)
+    if (classes >= 0 && classes <= manifest->class_offset)
+        return err_set(err, ERR_CONFIG,
+                       "output '%s' has %" PRId64 " classes, so that none is left from class_offset %d on", io->name,
+                       classes, manifest->class_offset);
+    classes -= classes < 0 ? 0 : manifest->class_offset;
+    const bool fits = manifest->labels_have_gaps ? classes >= manifest->n_labels : classes == manifest->n_labels;
+    if (manifest->n_labels && classes >= 0 && !fits)
         return err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,
                        classes, manifest->n_labels);
     return true;
+}
+
+static bool fit_detect(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    int n;
+    const struct percept_io *ios = percept_outputs(model, &n);
+    struct decoder_outputs outputs;
+    return decoder_bind(manifest, ios, n, &outputs, err) && decoder_fits(manifest, ios, &outputs, err);
 }
 
 static bool task_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)

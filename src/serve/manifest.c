@@ -23,6 +23,7 @@
 #include "serve/labels.h"
 #include "serve/lines.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -868,27 +869,70 @@ static bool read_inputs(struct reader *reader, const struct place *place, json_t
 
 /* The other sections */
 
+static bool read_label(struct reader *reader, const struct place *place, json_t *value, const char **label)
+{
+    *label = json_is_string(value) ? copy(reader, value) : NULL;
+    return json_is_string(value) ? *label != NULL : WRONG(reader, place, "expected a string");
+}
+
+/* "17" -> 17; -1: it is no class's number. */
+static int class_of(const char *text)
+{
+    size_t n = strlen(text);
+    if (n < 1 || n > 6 || strspn(text, "0123456789") != n || (n > 1 && text[0] == '0'))
+        return -1;
+    return (int)strtol(text, NULL, 10);
+}
+
+/* {"1": "person", "13": "stop sign"} */
+static bool read_labels_by_class(struct reader *reader, const struct place *place, json_t *value)
+{
+    struct manifest *manifest = reader->manifest;
+    const char *name;
+    json_t *label;
+    int n = 0;
+    json_object_foreach(value, name, label)
+    {
+        const struct place inner = {.outer = place, .key = name};
+        int number = class_of(name);
+        if (number < 0)
+            return WRONG(reader, &inner, "expected a class's number, 0 to 999999");
+        n = number >= n ? number + 1 : n;
+    }
+    const char **labels = arena_array(reader->arena, (size_t)n + 1, sizeof *labels);
+    if (!labels)
+        return err_memory(reader->err, "labels", (size_t)n * sizeof *labels);
+    json_object_foreach(value, name, label)
+    {
+        const struct place inner = {.outer = place, .key = name};
+        if (!read_label(reader, &inner, label, &labels[class_of(name)]))
+            return false;
+    }
+    manifest->labels = labels;
+    manifest->n_labels = n;
+    manifest->labels_have_gaps = true;
+    return true;
+}
+
 static bool read_labels(struct reader *reader, const struct place *place, json_t *value)
 {
     struct manifest *manifest = reader->manifest;
+    if (json_is_object(value))
+        return read_labels_by_class(reader, place, value);
     if (json_is_string(value)) {
         int n = read_lines(reader, place, value, &manifest->labels);
         manifest->n_labels = n < 0 ? 0 : n;
         return n >= 0;
     }
     if (!json_is_array(value))
-        return WRONG(reader, place, "expected an array of names or the name of a file");
+        return WRONG(reader, place, "expected an array of names, an object of them by class, or the name of a file");
     size_t n = json_array_size(value);
     const char **labels = arena_array(reader->arena, n, sizeof *labels);
     if (!labels)
         return err_memory(reader->err, "labels", n * sizeof *labels);
     for (size_t i = 0; i < n; i++) {
         const struct place inner = {.outer = place, .index = i};
-        json_t *label = json_array_get(value, i);
-        if (!json_is_string(label))
-            return WRONG(reader, &inner, "expected a string");
-        labels[i] = copy(reader, label);
-        if (!labels[i])
+        if (!read_label(reader, &inner, json_array_get(value, i), &labels[i]))
             return false;
     }
     manifest->labels = labels;
@@ -1148,10 +1192,134 @@ static bool read_skipped(struct reader *reader, const struct place *place, json_
     return true;
 }
 
+/* --- the task ----------------------------------------------------------------------------------------------------- */
+
+static bool read_kpt_shape(struct reader *reader, const struct place *place, json_t *value)
+{
+    int64_t shape[2];
+    if (!json_is_array(value) || json_array_size(value) != 2)
+        return WRONG(reader, place, "expected [points, numbers of each]");
+    for (size_t i = 0; i < 2; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        if (!whole(reader, &inner, json_array_get(value, i), i ? 2 : 1, i ? 3 : 1000, &shape[i]))
+            return false;
+    }
+    reader->manifest->detect.n_points = (int)shape[0];
+    reader->manifest->detect.point_size = (int)shape[1];
+    return true;
+}
+
+static bool read_role(struct reader *reader, const struct place *place, json_t *value, struct manifest_names *names)
+{
+    size_t n = json_is_array(value) ? json_array_size(value) : 1;
+    if (n < 1 || n > MANIFEST_LEVELS)
+        return WRONG(reader, place, "expected a name, or an array of 1 to %d", MANIFEST_LEVELS);
+    for (size_t i = 0; i < n; i++) {
+        json_t *name = json_is_array(value) ? json_array_get(value, i) : value;
+        if (!json_is_string(name))
+            return WRONG(reader, place, "expected the name of an output");
+        names->at[i] = copy(reader, name);
+        if (!names->at[i])
+            return false;
+    }
+    names->n = (int)n;
+    return true;
+}
+
+static bool read_roles(struct reader *reader, const struct place *place, json_t *value)
+{
+    if (!json_is_object(value))
+        return WRONG(reader, place, "expected an object");
+    const char *word;
+    json_t *names;
+    json_object_foreach(value, word, names)
+    {
+        const struct place inner = {.outer = place, .key = word};
+        int role = choice_of(MANIFEST_ROLE_WORDS, word);
+        if (role < 0)
+            return WRONG(reader, &inner, "unknown key; known are %s", MANIFEST_ROLE_WORDS);
+        if (!read_role(reader, &inner, names, &reader->manifest->detect.outputs[role]))
+            return false;
+    }
+    return true;
+}
+
 static bool own_of_task(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
 {
     (void)target;
-    return strcmp(key, "words") == 0 ? read_words(reader, place, value) : read_skipped(reader, place, value);
+    if (strcmp(key, "words") == 0)
+        return read_words(reader, place, value);
+    if (strcmp(key, "skip") == 0)
+        return read_skipped(reader, place, value);
+    return strcmp(key, "kpt_shape") == 0 ? read_kpt_shape(reader, place, value) : read_roles(reader, place, value);
+}
+
+/* What its decoder means by what the manifest does not say. */
+static const struct decoder_defaults {
+    float threshold, overlap;
+    enum manifest_nms nms;
+    int max_detections;
+    enum manifest_boxes boxes;
+    enum manifest_units units;
+    enum manifest_activation activation;
+    int class_offset;
+    enum manifest_score score;
+} decoder_defaults[] = {
+#define D(id, threshold, overlap, nms, most, boxes, units, activation, offset, score, ...)                             \
+    {threshold, overlap, NMS_##nms, most, BOXES_##boxes, UNITS_##units, ACTIVATION_##activation, offset, SCORE_##score},
+#include "serve/decoders.def"
+#undef D
+};
+
+/* Keys that mean something for some tasks alone. */
+static const struct {
+    const char *name;
+    enum manifest_task task;
+} keys_of_tasks[] = {
+    {"outputs", TASK_DETECT}, {"decoder", TASK_DETECT},        {"boxes", TASK_DETECT},
+    {"units", TASK_DETECT},   {"score", TASK_DETECT},          {"overlap", TASK_DETECT},
+    {"nms", TASK_DETECT},     {"kpt_shape", TASK_DETECT},      {"prototypes", TASK_DETECT},
+    {"obb", TASK_DETECT},     {"max_detections", TASK_DETECT},
+};
+
+static bool keys_are_of_task(const struct reader *reader, const struct place *outer, json_t *object)
+{
+    const enum manifest_task task = reader->manifest->task;
+    for (size_t i = 0; i < sizeof keys_of_tasks / sizeof *keys_of_tasks && task != TASK_NONE; i++) {
+        const struct place place = {.outer = outer, .key = keys_of_tasks[i].name};
+        if (task != keys_of_tasks[i].task && json_object_get(object, place.key))
+            return WRONG(reader, &place, "is for tasks of another kind");
+    }
+    return true;
+}
+
+/* A key of the task that the manifest leaves out gets its default. */
+#define DEFAULT(key, field, value)                                                                                     \
+    do {                                                                                                               \
+        if (!json_object_get(object, key))                                                                             \
+            (field) = (value);                                                                                         \
+    } while (0)
+
+static bool check_detect(const struct reader *reader, const struct place *outer, json_t *object)
+{
+    struct manifest *manifest = reader->manifest;
+    struct manifest_detect *detect = &manifest->detect;
+    const struct place place = {.outer = outer, .key = "decoder"};
+    if (!json_object_get(object, "decoder"))
+        return WRONG(reader, &place, "it is missing: how do boxes lie in the outputs?");
+    const struct decoder_defaults *own = &decoder_defaults[detect->decoder];
+    DEFAULT("threshold", manifest->threshold, own->threshold);
+    DEFAULT("activation", manifest->task_activation, own->activation);
+    DEFAULT("class_offset", manifest->class_offset, own->class_offset);
+    DEFAULT("overlap", detect->overlap, own->overlap);
+    DEFAULT("nms", detect->nms, own->nms);
+    DEFAULT("max_detections", detect->max_detections, own->max_detections);
+    DEFAULT("boxes", detect->boxes, own->boxes);
+    DEFAULT("units", detect->units, own->units);
+    DEFAULT("score", detect->score, own->score);
+    if ((detect->n_points > 0) + (detect->prototypes != NULL) + detect->obb > 1)
+        return WRONG(reader, outer, "a network has one of kpt_shape, prototypes and obb");
+    return true;
 }
 
 static bool read_task(struct reader *reader, const struct place *place, json_t *value)
@@ -1161,10 +1329,14 @@ static bool read_task(struct reader *reader, const struct place *place, json_t *
     int index;
     if (json_is_object(value) && !choice(reader, &kind, &task_keys[0], word, &index))
         return false; /* said before its other keys are judged */
-    if (!read_section(reader, place, task_keys, value, reader->manifest, own_of_task))
+    if (!read_section(reader, place, task_keys, value, reader->manifest, own_of_task) ||
+        !keys_are_of_task(reader, place, value))
         return false;
-    return !reader->manifest->n_words || reader->manifest->beam ||
-           WRONG(reader, place, "words need a beam, in which texts of them are looked for");
+    if (reader->manifest->n_words && !reader->manifest->beam)
+        return WRONG(reader, place, "words need a beam, in which texts of them are looked for");
+    if (reader->manifest->task == TASK_TEXT && !json_object_get(value, "threshold"))
+        reader->manifest->threshold = 0.5f;
+    return reader->manifest->task != TASK_DETECT || check_detect(reader, place, value);
 }
 
 static bool own_of_top(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
@@ -1205,7 +1377,7 @@ struct manifest *manifest_new(struct arena *arena, struct percept_err *err)
         .license = "",
         .precision = -1,
         .top_k = 5,
-        .threshold = 0.5f,
+        .threshold = -FLT_MAX,
         .splits = -1,
         .sound_range = 1,
         .max_batch_size = -1,

@@ -133,6 +133,42 @@ enum manifest_task {
 enum manifest_ctc_layout { CTC_NTC, CTC_NCT, CTC_TNC };
 enum manifest_activation { ACTIVATION_NONE, ACTIVATION_SOFTMAX, ACTIVATION_SIGMOID, ACTIVATION_EXP };
 
+enum manifest_decoder {
+#define D(id, ...) DECODER_##id,
+#include "serve/decoders.def"
+#undef D
+    MANIFEST_DECODERS
+};
+enum manifest_boxes { BOXES_XYXY, BOXES_CXCYWH, BOXES_YXYX, BOXES_XYWH };
+enum manifest_units { UNITS_PIXELS, UNITS_RELATIVE, UNITS_PICTURE };
+enum manifest_score { SCORE_CLASS, SCORE_PRODUCT, SCORE_ROOT };
+enum manifest_nms { NMS_CLASS, NMS_AGNOSTIC, NMS_NONE };
+
+/* What an output is to a decoder. */
+enum manifest_role { ROLE_BOXES, ROLE_SCORES, ROLE_CLASSES, ROLE_COUNT, ROLE_OBJECTS, ROLE_POINTS, MANIFEST_ROLES };
+#define MANIFEST_ROLE_WORDS "boxes|scores|classes|count|objects|points"
+#define MANIFEST_LEVELS 5 /* grids of a decoder, each with a stride */
+
+struct manifest_names {
+    int n; /* 0: those of the decoder's authors */
+    const char *at[MANIFEST_LEVELS];
+};
+
+/* Of the task detect; where the manifest leaves a key out, what decoders.def says of the decoder. */
+struct manifest_detect {
+    enum manifest_decoder decoder;
+    enum manifest_boxes boxes;
+    enum manifest_units units;
+    enum manifest_score score;
+    enum manifest_nms nms;
+    float overlap;
+    int max_detections;
+    int n_points, point_size; /* [n_points, point_size] of each detection; 0: none */
+    const char *prototypes;   /* an output; NULL: no masks */
+    bool obb;
+    struct manifest_names outputs[MANIFEST_ROLES];
+};
+
 /* What its author measured; free information. Negative: not given. */
 struct manifest_accuracy {
     const char *metric, *data, *split; /* NULL: not given */
@@ -241,12 +277,15 @@ struct manifest {
     int n_inputs;
     struct manifest_input *inputs;
     int n_labels;
-    const char *const *labels;
+    const char *const *labels; /* by class; NULL: it has none (then labels_have_gaps) */
+    bool labels_have_gaps;
     enum manifest_task task;
     const char *task_output; /* name of the output it reads; NULL: the only one */
     enum manifest_activation task_activation;
     int top_k;
-    float threshold;
+    float threshold; /* least score; -FLT_MAX: none. Of the task text, from where on a piece ends */
+    int class_offset;
+    struct manifest_detect detect;
     enum manifest_ctc_layout ctc_layout; /* of the task ctc, and so on to words */
     int blank;                           /* -1: the last class */
     const char *space;                   /* NULL: labels have their own */

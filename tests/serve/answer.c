@@ -1,11 +1,13 @@
 /* answer.c - the best scores, after softmax and its kin. */
 #include "serve/answer.h"
 
+#include "answering.h"
 #include "base/err.h"
 #include "fake_model.h"
 
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 
 Suite *serve_answer_suite(void);
 
@@ -111,6 +113,35 @@ START_TEST(each_task_makes_its_own_of_the_outputs)
 }
 END_TEST
 
+/* From the threshold on, as many or few as there are; from the offset on. */
+static const struct {
+    const char *task, *told;
+} chosen[] = {
+    {"\"activation\":\"sigmoid\",\"threshold\":0.5", "[[{\"label\":\"a\",\"index\":0,\"score\":0.5}],[]]"},
+    {"\"threshold\":5", "[[],[]]"},
+    {"\"threshold\":-100,\"top_k\":1",
+     "[[{\"label\":\"a\",\"index\":0,\"score\":0.0}],[{\"label\":\"a\",\"index\":0,\"score\":-9.0}]]"},
+    {"\"class_offset\":1",
+     "[[{\"label\":\"a\",\"index\":0,\"score\":-20.0}],[{\"label\":\"a\",\"index\":0,\"score\":-50.0}]]"},
+    {"\"class_offset\":1,\"activation\":\"softmax\",\"threshold\":0.5", "[[],[]]"},
+};
+
+START_TEST(a_threshold_and_an_offset_choose)
+{
+    static const float scores[] = {0, -20, -9, -50};
+    const struct answering_output outputs[] = {{"y", PERCEPT_FLOAT, 2, {2, 2}, scores}};
+    char manifest[200];
+    snprintf(manifest, sizeof manifest,
+             "{\"manifest\":1,\"labels\":{\"0\":\"a\",\"7\":\"h\"},\"task\":{\"kind\":"
+             "\"classify\",%s}}",
+             chosen[_i].task);
+    ck_assert_str_eq(
+        answering(&(struct answering){
+            .manifest = manifest, .width = 1, .height = 1, .n_items = 2, .outputs = outputs, .n_outputs = 1}),
+        chosen[_i].told);
+}
+END_TEST
+
 Suite *serve_answer_suite(void)
 {
     Suite *suite = suite_create("serve_answer");
@@ -121,5 +152,9 @@ Suite *serve_answer_suite(void)
     tcase_add_test(tests, sigmoid_and_exp_are_taken_one_by_one);
     tcase_add_loop_test(tests, each_task_makes_its_own_of_the_outputs, 0, sizeof answers / sizeof *answers);
     suite_add_tcase(suite, tests);
+    TCase *choice = tcase_create("choice");
+    tcase_add_checked_fixture(choice, answering_begin, answering_end);
+    tcase_add_loop_test(choice, a_threshold_and_an_offset_choose, 0, sizeof chosen / sizeof *chosen);
+    suite_add_tcase(suite, choice);
     return suite;
 }

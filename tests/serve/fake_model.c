@@ -4,6 +4,7 @@
 #include "folder.h"
 
 #include <check.h>
+#include <float.h>
 #include <stdlib.h>
 
 struct fake_model *fake_model_new(const char *name)
@@ -12,6 +13,7 @@ struct fake_model *fake_model_new(const char *name)
     fake->model.inputs = fake->inputs;
     fake->model.outputs = fake->outputs;
     fake->manifest.path = "";
+    fake->manifest.threshold = -FLT_MAX;
     fake->manifest.inputs = fake->described;
     fake->served.name = name;
     fake->served.version = 1;

@@ -13,7 +13,7 @@
 #include "engine/model.h"
 #include "serve/codec.h"
 
-#define FAKE_MODEL_IO 8
+#define FAKE_MODEL_IO 16
 
 struct fake_model {
     struct percept_model model;

@@ -88,6 +88,14 @@ static const struct {
      "blank is 10, but output 'scores' has 10 classes"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"text\"}}", "the task text needs one input, of kind text"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"audio\"}}", "task.rate is missing"},
+    {"{\"manifest\":1,\"labels\":{\"10\":\"a\"},\"task\":{\"kind\":\"classify\"}}",
+     "output 'scores' has 10 classes, but there are 11 labels"},
+    {"{\"manifest\":1,\"labels\":[\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"],"
+     "\"task\":{\"kind\":\"classify\",\"class_offset\":1}}",
+     "output 'scores' has 9 classes, but there are 10 labels"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"classify\",\"class_offset\":10}}", "none is left from class_offset 10 on"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"yunet\"}}", "the model has no output 'bbox_8'"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\"}}", "has 10 columns"},
 };
 
 START_TEST(what_does_not_fit_the_model_is_found_out)

@@ -9,6 +9,7 @@
 #include "serve/settings.h"
 
 #include <check.h>
+#include <float.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -392,7 +393,32 @@ static const struct {
     {WORDS("\"max_length\":4,\"lowercase\":1"), "expected true or false", ERR_CONFIG},
     {"{\"manifest\":1,\"labels\":[\"a\",1]}", "labels[1]: expected a string", ERR_CONFIG},
     {"{\"manifest\":1,\"labels\":7}", "labels: expected an array of names", ERR_CONFIG},
-    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"threshold\":0.5}}", "task.kind: 'detect' is known but not served",
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"threshold\":0.5}}", "task.decoder: it is missing", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"yolo\"}}", "task.decoder: expected one of yolov8|",
+     ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"classify\",\"nms\":\"none\"}}", "task.nms: is for tasks of another kind",
+     ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"kpt_shape\":[17]}}",
+     "task.kpt_shape: expected [points, numbers of each]", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"kpt_shape\":[17,4]}}",
+     "task.kpt_shape[1]: expected a whole number of at most 3", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"kpt_shape\":[1,2],\"obb\":true}}",
+     "a network has one of kpt_shape, prototypes and obb", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"max_detections\":30001}}",
+     "task.max_detections: expected a whole number of at most 30000", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"outputs\":[]}}",
+     "task.outputs: expected an object", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"outputs\":{\"box\":\"y\"}}}",
+     "task.outputs.box: unknown key; known are boxes|", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"outputs\":{\"boxes\":[]}}}",
+     "task.outputs.boxes: expected a name, or an array of 1 to 5", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"outputs\":{\"boxes\":[1]}}}",
+     "task.outputs.boxes: expected the name of an output", ERR_CONFIG},
+    {"{\"manifest\":1,\"labels\":{\"01\":\"a\"}}", "labels.01: expected a class's number, 0 to 999999", ERR_CONFIG},
+    {"{\"manifest\":1,\"labels\":{\"1000000\":\"a\"}}", "labels.1000000: expected a class's number", ERR_CONFIG},
+    {"{\"manifest\":1,\"labels\":{\"-1\":\"a\"}}", "labels.-1: expected a class's number", ERR_CONFIG},
+    {"{\"manifest\":1,\"labels\":{\"1\":2}}", "labels.1: expected a string", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"segment\"}}", "task.kind: 'segment' is known but not served",
      ERR_UNSUPPORTED},
     {"{\"manifest\":1,\"task\":{\"kind\":\"ctc\",\"words\":\"vocab.txt\"}}", "words need a beam", ERR_CONFIG},
     {"{\"manifest\":1,\"task\":{\"kind\":\"ctc\",\"words\":7}}", "task.words: expected the name", ERR_CONFIG},
@@ -555,6 +581,68 @@ START_TEST(no_key_of_the_schema_is_unknown_to_the_reader)
 END_TEST
 
 /* tasks.def and the words of manifest.def are in one order, and each task has its word. */
+START_TEST(labels_may_have_gaps)
+{
+    const struct manifest *manifest = read_good("{\"manifest\":1,\"labels\":{\"3\":\"d\",\"1\":\"b\"}}");
+    ck_assert_int_eq(manifest->n_labels, 4);
+    ck_assert(manifest->labels_have_gaps);
+    ck_assert_ptr_null(manifest->labels[0]);
+    ck_assert_str_eq(manifest->labels[1], "b");
+    ck_assert_ptr_null(manifest->labels[2]);
+    ck_assert_str_eq(manifest->labels[3], "d");
+}
+END_TEST
+
+/* What is left out is the decoder's; what is said is the manifest's. */
+START_TEST(a_decoder_brings_its_defaults)
+{
+    const struct manifest *manifest =
+        read_good("{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"yolox\",\"overlap\":0.5,\"outputs\":"
+                  "{\"scores\":[\"p\",\"q\"]}}}");
+    ck_assert_int_eq(manifest->detect.decoder, DECODER_YOLOX);
+    ck_assert(manifest->threshold == 0.3f && manifest->detect.overlap == 0.5f);
+    ck_assert_int_eq(manifest->detect.nms, NMS_AGNOSTIC);
+    ck_assert_int_eq(manifest->detect.score, SCORE_PRODUCT);
+    ck_assert_int_eq(manifest->detect.units, UNITS_PIXELS);
+    ck_assert_int_eq(manifest->detect.max_detections, 1000);
+    ck_assert_int_eq(manifest->task_activation, ACTIVATION_NONE);
+    ck_assert_int_eq(manifest->class_offset, 0);
+    ck_assert_int_eq(manifest->detect.outputs[ROLE_SCORES].n, 2);
+    ck_assert_str_eq(manifest->detect.outputs[ROLE_SCORES].at[1], "q");
+    manifest =
+        read_good("{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"tf_detection\",\"nms\":\"class\"}}");
+    ck_assert_int_eq(manifest->class_offset, 1);
+    ck_assert_int_eq(manifest->detect.boxes, BOXES_YXYX);
+    ck_assert_int_eq(manifest->detect.units, UNITS_RELATIVE);
+    ck_assert_int_eq(manifest->detect.nms, NMS_CLASS);
+    manifest = read_good("{\"manifest\":1,\"task\":{\"kind\":\"classify\"}}");
+    ck_assert(manifest->threshold == -FLT_MAX);
+}
+END_TEST
+
+static const struct {
+    const char *word;
+    enum manifest_decoder decoder;
+} decoders[] = {{"yolov8", DECODER_YOLOV8},      {"yolov5", DECODER_YOLOV5},
+                {"yolox", DECODER_YOLOX},        {"nanodet", DECODER_NANODET},
+                {"rows", DECODER_ROWS},          {"nanodet_plus", DECODER_NANODET_PLUS},
+                {"paddle", DECODER_PADDLE},      {"rtdetr", DECODER_RTDETR},
+                {"detr", DECODER_DETR},          {"rf_detr", DECODER_RF_DETR},
+                {"d_fine", DECODER_D_FINE},      {"torchvision", DECODER_TORCHVISION},
+                {"yunet", DECODER_YUNET},        {"tf_detection", DECODER_TF_DETECTION},
+                {"scrfd", DECODER_SCRFD},        {"efficient_nms", DECODER_EFFICIENT_NMS},
+                {"ultraface", DECODER_ULTRAFACE}};
+
+START_TEST(each_decoder_is_read_by_its_word)
+{
+    char text[100];
+    ck_assert_int_eq(sizeof decoders / sizeof *decoders, MANIFEST_DECODERS);
+    snprintf(text, sizeof text, "{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"%s\"}}",
+             decoders[_i].word);
+    ck_assert_int_eq(fake_model_manifest(text, &arena)->detect.decoder, decoders[_i].decoder);
+}
+END_TEST
+
 START_TEST(each_task_is_read_by_its_word)
 {
     static const char *const words[] = {
@@ -563,7 +651,8 @@ START_TEST(each_task_is_read_by_its_word)
 #undef T
     };
     char text[100];
-    snprintf(text, sizeof text, "{\"manifest\":1,\"task\":{\"kind\":\"%s\"}}", words[_i]);
+    snprintf(text, sizeof text, "{\"manifest\":1,\"task\":{\"kind\":\"%s\"%s}}", words[_i],
+             _i == TASK_DETECT ? ",\"decoder\":\"rows\"" : "");
     ck_assert_int_eq(fake_model_manifest(text, &arena)->task, (enum manifest_task)_i);
     arena_free(&arena);
 }
@@ -594,6 +683,9 @@ Suite *serve_manifest_suite(void)
     tcase_add_test(tests, the_schema_and_the_reader_know_the_same_keys);
     tcase_add_loop_test(tests, the_schema_and_the_reader_take_one_number_or_three, 0, 2);
     tcase_add_test(tests, no_key_of_the_schema_is_unknown_to_the_reader);
+    tcase_add_test(tests, labels_may_have_gaps);
+    tcase_add_test(tests, a_decoder_brings_its_defaults);
+    tcase_add_loop_test(tests, each_decoder_is_read_by_its_word, 0, sizeof decoders / sizeof *decoders);
     tcase_add_loop_test(tests, each_task_is_read_by_its_word, 0, MANIFEST_TASKS);
     suite_add_tcase(suite, tests);
     return suite;

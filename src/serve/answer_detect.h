@@ -1,0 +1,41 @@
+/*
+ * answer_detect.h - the task detect: what was found in each item, best first, in the pixels of the picture that was
+ * posted; in those of the input where tensors were.
+ *
+ * Threads: any, for the job it has. All lies in the job's arena.
+ */
+#ifndef SERVE_ANSWER_DETECT_H
+#define SERVE_ANSWER_DETECT_H
+
+#include "serve/job.h"
+#include "serve/writer.h"
+
+struct detection {
+    const char *label; /* NULL: the manifest has none for it */
+    int32_t index;
+    float score;
+    float left, top, right, bottom; /* clipped to the picture, unless it is turned */
+    float angle;                    /* radians about the centre, from x to y */
+    const float *points;            /* [n_points, point_size]: x, y and perhaps a score */
+};
+
+/* Of one item. */
+struct detections {
+    int n;
+    const struct detection *at;
+    int width, height; /* of the picture; 0: unknown */
+};
+
+struct detected {
+    int64_t n_items;
+    const struct detections *items;
+    bool turned;
+    int n_points, point_size;
+};
+
+/* Verbs of the task (tasks.def): `made` is a struct detected. */
+bool answer_detect_make(struct job *job, const struct percept_tensor *results, const void **made,
+                        struct percept_err *err);
+void answer_detect_write(struct writer *w, const void *made);
+
+#endif

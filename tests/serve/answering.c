@@ -1,0 +1,74 @@
+/* answering.c - see answering.h. */
+#include "answering.h"
+
+#include "base/err.h"
+#include "fake_model.h"
+#include "folder.h"
+#include "serve/answer.h"
+
+#include <check.h>
+#include <stdio.h>
+
+static char text[1 << 20];
+static struct arena arena;
+
+void answering_begin(void)
+{
+    folder_begin("answering");
+}
+
+void answering_end(void)
+{
+    folder_end();
+    arena_free(&arena);
+}
+
+static const char *told(struct job *job, const struct percept_tensor *results, struct fake_model *fake)
+{
+    static const char head[] = ",\"predictions\":";
+    struct answer answer;
+    if (!answer_make(job, results, &answer, &fake->err))
+        return strcpy(text, fake->err.text);
+    struct writer w = {.arena = job->arena, .watch = &job->watch};
+    answer_write(&w, &answer);
+    ck_assert(!w.failed && w.used < sizeof text);
+    *text = '\0';
+    if (w.used) {
+        ck_assert(w.used >= sizeof head && memcmp(w.at, head, sizeof head - 1) == 0);
+        snprintf(text, sizeof text, "%.*s", (int)(w.used - sizeof head + 1), w.at + sizeof head - 1);
+    }
+    return text;
+}
+
+const char *answering(const struct answering *asked)
+{
+    struct fake_model *fake = fake_model_new("m");
+    fake_model_input(fake, "x", PERCEPT_FLOAT, 4, (int64_t[]){-1, 3, asked->height, asked->width});
+    struct percept_tensor input = {.dtype = PERCEPT_FLOAT, .rank = 4, .dims = {1, 3, asked->height, asked->width}};
+    struct percept_tensor results[16] = {0};
+    struct job_output replied[16] = {0};
+    ck_assert_int_le(asked->n_outputs, 16);
+    for (int i = 0; i < asked->n_outputs; i++) {
+        const struct answering_output *output = &asked->outputs[i];
+        results[i] = (struct percept_tensor){
+            .dtype = output->dtype, .rank = output->rank, .data = (void *)(uintptr_t)output->data};
+        for (int d = 0; d < output->rank; d++)
+            results[i].dims[d] = output->dims[d];
+        fake->outputs[i] = (struct percept_io){.name = output->name, .dtype = output->dtype, .rank = -1};
+        replied[i].index = i;
+    }
+    fake->model.n_outputs = asked->n_outputs;
+    fake->served.manifest = fake_model_manifest(asked->manifest, &arena);
+    struct job *job = fake_model_post(fake, "");
+    job->inputs = &input;
+    job->outputs = replied;
+    job->n_outputs = asked->n_replied ? asked->n_replied : asked->n_outputs;
+    job->n_items = asked->n_items ? asked->n_items : 1;
+    job->view = asked->view;
+    job->predictions = true;
+    int raised = asked->cancelled;
+    job->watch.cancel = &raised;
+    const char *answer = told(job, results, fake);
+    fake_model_free(fake);
+    return answer;
+}
