@@ -151,35 +151,38 @@ static float mean_of(const struct plane *plane, int64_t row, int64_t first, int6
     return mean / sum;
 }
 
-/* Is it worth decoding the box of this row? */
-static bool is_promising(const struct decoding *d, const struct plane *scores, int64_t row, int64_t n)
+/* A class's score: as it is, or its sigmoid. */
+static float score_of(const struct decoding *d, float value)
 {
-    for (int64_t c = 0; c < n; c++)
-        if (plane_get(scores, row, c) > d->manifest->threshold || d->manifest->task_activation != ACTIVATION_NONE)
-            return true;
-    return false;
+    return d->manifest->task_activation == ACTIVATION_SIGMOID ? 1 / (1 + expf(-value)) : value;
 }
 
-/* The cells of one grid: scores in columns 0.., four distributions behind column `first` of `boxes`. */
+/* The cells of one grid: scores in columns 0.., four distributions behind column `first` of `boxes`. Each class above
+ * the threshold is a detection of its own, as it is to the network's authors. */
 static bool nanodet(struct decoding *d, const struct decoder_grid *grid, int level, const struct plane *scores,
                     int64_t n_classes, const struct plane *boxes, int64_t first, float shift, struct percept_err *err)
 {
     const float stride = (float)grid->stride;
     const int64_t n_bins = (boxes->n_columns - first) / 4;
     for (int64_t i = 0; i < grid->n_cells; i++) {
-        if (!watch_spend(d->watch, n_classes + 4 * n_bins))
+        if (!watch_spend(d->watch, n_classes))
             return watch_refuse(d->watch, err);
-        const int64_t row = grid->first + i;
-        if (!is_promising(d, scores, row, n_classes))
-            continue;
         const float x = (float)(i % grid->width) * stride + shift, y = (float)(i / grid->width) * stride + shift;
-        struct box box = {.left = x - mean_of(boxes, row, first, n_bins) * stride,
-                          .top = y - mean_of(boxes, row, first + n_bins, n_bins) * stride,
-                          .right = x + mean_of(boxes, row, first + 2 * n_bins, n_bins) * stride,
-                          .bottom = y + mean_of(boxes, row, first + 3 * n_bins, n_bins) * stride,
-                          .row = row,
-                          .level = level};
-        decoder_add_best(d, &box, scores, 0, n_classes, 1);
+        struct box box = {.row = grid->first + i, .level = level};
+        bool placed = false;
+        for (int64_t c = 0; c < n_classes; c++) {
+            const float score = score_of(d, plane_get(scores, box.row, c));
+            if (!(score > d->manifest->threshold))
+                continue;
+            if (!placed) {
+                box.left = x - mean_of(boxes, box.row, first, n_bins) * stride;
+                box.top = y - mean_of(boxes, box.row, first + n_bins, n_bins) * stride;
+                box.right = x + mean_of(boxes, box.row, first + 2 * n_bins, n_bins) * stride;
+                box.bottom = y + mean_of(boxes, box.row, first + 3 * n_bins, n_bins) * stride;
+                placed = true;
+            }
+            decoder_add(d, &box, (float)c, score);
+        }
     }
     return true;
 }

@@ -4,7 +4,8 @@
 Serves the models of SHARED/models by the built daemon, asks it over HTTP as a client would, decodes the
 replies as that folder's README.md describes (boxes, CTC, phonemes, segments of speech, ...) and compares
 with what is known of the photos, recordings and texts. Inputs are the stored cases', and where a manifest
-can say what a model expects, the photos themselves as JPEG and PNG. Prints a line per model with what was
+can say what a model expects, the photos themselves as JPEG and PNG; the manifests of models/gallery are used
+where there is one, and what the daemon made of the outputs (predictions) is compared with what is decoded here. Prints a line per model with what was
 recognised and closes with "N passed, N failed, N skipped". T=TEXT picks models whose name contains it;
 OUT=FOLDER keeps the pictures that models made. The standard library alone.
 """
@@ -21,6 +22,7 @@ from served import (Daemon, Tensor, case, correlation, floats, iou, irfft, nms, 
 
 MODELS = {}     # name: function that returns what was recognised, or raises AssertionError
 MANIFESTS = {}  # name: how a posted picture becomes its input
+GALLERY = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'models', 'gallery')
 
 
 def meaning(*names, **manifest):
@@ -29,6 +31,10 @@ def meaning(*names, **manifest):
             MODELS[name] = function
             if manifest:
                 MANIFESTS[name] = manifest
+            own = os.path.join(GALLERY, name, 'manifest.json')
+            if os.path.exists(own):
+                with open(own, encoding='utf-8') as file:
+                    MANIFESTS[name] = json.load(file)
         return function
     return keep
 
@@ -181,12 +187,29 @@ def same_boxes(boxes, known, names, scores=0.006):
     equal(len(found), len(known))
 
 
+def same_predictions(found, boxes, width, height, points=0):
+    """What the daemon told of an item is what is decoded here: the same objects, within 3 pixels and 0.02."""
+    equal(len(found), len(boxes))
+    left = list(boxes)
+    for one in found:
+        near_ones = [b for b in left if b[1] == one['index'] and abs(b[0] - one['score']) <= 0.02 and all(
+            abs(min(max(v, 0), most) - w) <= 3 for v, w, most in zip(b[2:6], one['box'], (width, height) * 2))]
+        assert near_ones, '%s is not among %s' % (one, left)
+        left.remove(max(near_ones, key=lambda b: iou(b[2:6], one['box'])))
+        equal(len(one.get('points', [])), points)
+    scores = [one['score'] for one in found]
+    equal(scores, sorted(scores, reverse=True))
+
+
 def told_boxes(boxes, names):
     return ', '.join('%s %.2f [%s]' % (names[c], s, ','.join('%.0f' % v for v in corners)) for s, c, *corners in boxes)
 
 
 def labels_of(boxes, names):
     return sorted({names[box[1]] for box in boxes})
+
+
+LETTERBOX = 1  # of what a letterbox leaves free, in halves, how much lies before the picture
 
 
 def yolox_boxes(output, shift, scale):
@@ -205,17 +228,23 @@ def yolox_boxes(output, shift, scale):
     return nms(boxes, 0.45)
 
 
-@meaning('yolox_nano', inputs=image('images', [416, 416], channels='bgr', resize='letterbox', fill=114))
+@meaning('yolox_nano')
 def yolox_nano(world):
     names, scale = world.lines('labels', 'coco.txt'), 416 / 768
     boxes = yolox_boxes(world.ask('yolox_nano', 'darknet_dog')['output'], (0, 0), scale)
     same_boxes(boxes, [('bicycle', 0.81, [46, 132, 572, 431]), ('car', 0.81, [467, 78, 692, 172]),
                        ('dog', 0.83, [133, 207, 325, 542]), ('cat', 0.38, [133, 207, 325, 542])], names)
     told = []
-    for photo, labels in (('darknet_dog', ['bicycle', 'car', 'dog']), ('darknet_person', ['dog', 'horse', 'person']),
-                          ('darknet_kite', ['kite', 'person'])):
-        seen = yolox_boxes(world.photo('yolox_nano', photo + '.jpg')[0]['output'], (0, 0), 1)
+    for photo, labels, width, height in (('darknet_dog', ['bicycle', 'car', 'dog'], 768, 576),
+                                         ('darknet_person', ['dog', 'horse', 'person'], 640, 424),
+                                         ('darknet_kite', ['kite', 'person'], 1352, 900)):
+        outputs, (found,) = world.photo('yolox_nano', photo + '.jpg')
+        scale = min(416 / width, 416 / height)
+        shift = LETTERBOX * (416 - width * scale) / 2, LETTERBOX * (416 - height * scale) / 2
+        seen = yolox_boxes(outputs['output'], shift, scale)
         assert set(labels) <= set(labels_of(seen, names)), '%s.jpg: %s' % (photo, labels_of(seen, names))
+        assert set(labels) <= {one['label'] for one in found}, found
+        same_predictions(found, seen, width, height)
         told.append('%s.jpg: %s' % (photo, ' '.join(labels_of(seen, names))))
     return told_boxes(boxes, names) + '; ' + '; '.join(told)
 
@@ -238,15 +267,16 @@ def nanodet_boxes(outputs, width, height):
     return nms(boxes, 0.45)
 
 
-@meaning('nanodet_m_320', inputs=image('input.1', [320, 320], channels='bgr', mean=[103.53, 116.28, 123.675],
-                                       std=[57.375, 57.12, 58.395]))
+@meaning('nanodet_m_320')
 def nanodet(world):
     names = world.lines('labels', 'coco.txt')
     known = [('bicycle', 0.59, [115, 129, 567, 454]), ('car', 0.54, [469, 75, 708, 167])]
     boxes = nanodet_boxes(world.ask('nanodet_m_320', 'darknet_dog'), 768, 576)
     same_boxes([b for b in boxes if names[b[1]] != 'truck'], known, names)
     near(max(b[0] for b in boxes if names[b[1]] == 'truck'), 0.42, 0.006, 'truck')
-    seen = nanodet_boxes(world.photo('nanodet_m_320', 'darknet_dog.jpg')[0], 768, 576)
+    outputs, (found,) = world.photo('nanodet_m_320', 'darknet_dog.jpg')
+    seen = nanodet_boxes(outputs, 768, 576)
+    same_predictions(found, seen, 768, 576)
     same_boxes([b for b in seen if names[b[1]] != 'truck'], known, names, 0.03)
     told = []
     for photo, labels in (('darknet_horses', ['cow', 'horse']), ('coco_1000', ['person'])):
@@ -263,7 +293,7 @@ def ultraface_boxes(outputs, width, height):
                 for score, b in zip(outputs['scores'].rows(2), outputs['boxes'].rows(4)) if score[1] > 0.7], 0.3)
 
 
-@meaning('ultraface-rfb-320', inputs=image('input', [240, 320], channels='rgb', mean=[127], std=[128]))
+@meaning('ultraface-rfb-320')
 def ultraface(world):
     told = []
     for name, n in (('faces_12', 5), ('faces_1', 44)):
@@ -272,8 +302,10 @@ def ultraface(world):
         if n == 5:
             assert iou(boxes[0][2:], [795, 95, 874, 197]) > 0.95, boxes[0]
         told.append('%s: %d faces' % (name, n))
-    for photo, n in (('faces_12', 5), ('faces_16', 9), ('darknet_dog', 0)):
-        seen = ultraface_boxes(world.photo('ultraface-rfb-320', photo + '.jpg')[0], 1, 1)
+    for photo, n, width, height in (('faces_12', 5, 1024, 768), ('faces_16', 9, 1024, 717), ('darknet_dog', 0, 768, 576)):
+        outputs, (found,) = world.photo('ultraface-rfb-320', photo + '.jpg')
+        seen = ultraface_boxes(outputs, width, height)
+        same_predictions(found, seen, width, height)
         near(len(seen), n, 1 if n > 5 else 0, photo + '.jpg')
         told.append('%s.jpg: %d' % (photo, len(seen)))
     return ', '.join(told)
@@ -295,7 +327,7 @@ def yunet_faces(outputs, width):
     return faces
 
 
-@meaning('yunet_n_dynamic', inputs=image('input', [256, 320], channels='bgr'))
+@meaning('yunet_n_dynamic')
 def yunet(world):
     cells = yunet_faces(world.ask('yunet_n_dynamic', 'faces_17'), 320)
     equal(len(cells), 108)
@@ -306,7 +338,13 @@ def yunet(world):
     right_eye, left_eye, nose, *_ = points
     assert all(x1 < x < x2 and y1 < y < y2 for x, y in points), points
     assert right_eye[0] < left_eye[0] and nose[1] > right_eye[1], points
-    seen = nms([face[:6] for face in yunet_faces(world.photo('yunet_n_dynamic', 'faces_17.jpg')[0], 320)], 0.3)
+    outputs, (found,) = world.photo('yunet_n_dynamic', 'faces_17.jpg')
+    seen = nms([face[:6] for face in yunet_faces(outputs, 320)], 0.3)
+    across, down = 1600 / 320, 898 / 256
+    same_predictions(found, [(s, c, x * across, y * down, z * across, w * down) for s, c, x, y, z, w in seen], 1600, 898,
+                     points=5)
+    eyes = [one['points'] for one in found]
+    assert all(right[0] < left[0] and nose[1] > right[1] for right, left, nose, *_ in eyes[:5]), eyes[:5]
     near(len(seen), 37, 2, 'faces_17.jpg')
     return 'faces_17: %d faces, the best [%s] with eyes and nose in place; faces_17.jpg: %d' % (
         len(faces), ','.join('%.0f' % v for v in faces[0][2:]), len(seen))
