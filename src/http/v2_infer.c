@@ -12,6 +12,7 @@
  * be long after the client has gone.
  */
 #include "http/exchange.h"
+#include "http/query.h"
 #include "http/routes.h"
 #include "serve/codec.h"
 #include "serve/encoder.h"
@@ -107,7 +108,11 @@ static bool find(const struct exchange *exchange, struct job *job, struct percep
         return false;
     bool v1 = exchange->route->flags & ROUTE_V1;
     job->codec = v1 ? codec_v1() : codec_find(job->served, exchange->headers.content_type, err);
-    job->encoder = v1 ? encoder_v1() : encoder_find(exchange->headers.accept);
+    if (!v1 && !encoder_accept(job->served, exchange->headers.accept, err))
+        return false;
+    job->encoder = v1 ? encoder_v1() : encoder_find(job->served, exchange->headers.accept);
+    if (!query_flag(exchange->target, "outputs", &job->outputs_asked))
+        return err_set(err, ERR_INVALID, "the query's 'outputs' is true or false");
     job->coding = coding_find(exchange->headers.content_encoding);
     job->reply_coding = coding_prefer(exchange->headers.accept_encoding);
     job->most_body_bytes = exchange->site->settings->max_body_bytes;

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "serve/answer_detect.h"
+#include "serve/answer_image.h"
 #include "serve/codec.h"
 
 #include <float.h>
@@ -95,13 +96,6 @@ struct answer_labels answer_labels(const struct job *job, int output)
 
 /* --- classify ----------------------------------------------------------------------------------------------------- */
 
-struct classes {
-    int64_t n_items;
-    int k;                          /* of each, at most */
-    int *n;                         /* [n_items] that the threshold lets through */
-    struct answer_prediction *best; /* [n_items][k] */
-};
-
 /* A manifest that names no output is of a model with one (fit.c). */
 int answer_scores(const struct job *job, const struct percept_tensor *results)
 {
@@ -152,8 +146,8 @@ static int classify_item(const struct manifest *manifest, const float *scores, i
     return above_threshold(best, n_best, manifest->threshold);
 }
 
-static bool answer_classes(struct job *job, const struct percept_tensor *results, const void **made,
-                           struct percept_err *err)
+static bool make_classes(struct job *job, const struct percept_tensor *results, const void **made,
+                         struct percept_err *err)
 {
     const struct manifest *manifest = job->served->manifest;
     int output = answer_scores(job, results);
@@ -163,7 +157,7 @@ static bool answer_classes(struct job *job, const struct percept_tensor *results
         return true;
     int64_t each = n / n_items;
     int k = each < manifest->top_k ? (int)each : manifest->top_k;
-    struct classes *classes = arena_alloc(job->arena, sizeof *classes);
+    struct answer_classes *classes = arena_alloc(job->arena, sizeof *classes);
     struct answer_prediction *best = arena_array(job->arena, (size_t)n_items * (size_t)k + 1, sizeof *best);
     int *n_best = arena_array(job->arena, (size_t)n_items + 1, sizeof *n_best);
     float *room = scores->dtype == PERCEPT_FLOAT ? NULL : arena_array(job->arena, (size_t)each + 1, sizeof *room);
@@ -173,7 +167,7 @@ static bool answer_classes(struct job *job, const struct percept_tensor *results
     for (int64_t i = 0; i < n_items && watch_spend(&job->watch, 1); i++)
         n_best[i] = classify_item(manifest, item_scores(scores, i * each, each, room, &job->watch), each, k, &labels,
                                   best + i * k, &job->watch);
-    *classes = (struct classes){.n_items = n_items, .k = k, .n = n_best, .best = best};
+    *classes = (struct answer_classes){.n_items = n_items, .k = k, .n = n_best, .best = best};
     *made = classes;
     return !watch_over(&job->watch) || watch_refuse(&job->watch, err);
 }
@@ -193,9 +187,9 @@ static void write_prediction(struct writer *w, const struct answer_prediction *p
     writer_put(w, "}");
 }
 
-static void answer_write_classes(struct writer *w, const void *made)
+static void write_classes(struct writer *w, const void *made)
 {
-    const struct classes *classes = made;
+    const struct answer_classes *classes = made;
     writer_put(w, ",\"predictions\":[");
     for (int64_t i = 0; i < classes->n_items && writer_spend(w, 1); i++) {
         writer_put(w, i ? ",[" : "[");
@@ -219,6 +213,11 @@ static const struct {
 #include "serve/tasks.def"
 #undef T
 };
+
+bool answer_is_whole(const struct served *served)
+{
+    return served->manifest->task == TASK_DETECT || served->manifest->task == TASK_IMAGE;
+}
 
 bool answer_make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err)
 {

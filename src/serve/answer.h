@@ -15,6 +15,9 @@ struct answer {
     const void *made;
 };
 
+/* Does the task make something of pictures that stands for the outputs, so that who posts one has no use for those? */
+bool answer_is_whole(const struct served *served);
+
 /* By the manifest's task, where job->predictions says that it is wanted and the outputs that are replied allow it.
  * False only when memory is short or nobody waits any more. */
 bool answer_make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err);
@@ -33,6 +36,14 @@ struct answer_prediction {
     const char *label; /* NULL when the manifest has none for it */
     int64_t index;
     float score;
+};
+
+/* What the task classify made: `made` of its answer. */
+struct answer_classes {
+    int64_t n_items;
+    int k;                                /* of each, at most */
+    const int *n;                         /* [n_items] that the threshold lets through */
+    const struct answer_prediction *best; /* [n_items][k] */
 };
 
 /* The best `k` of n scores after the activation, best first, equal ones by index; returns how many.

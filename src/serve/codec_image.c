@@ -14,6 +14,7 @@
  * its input can be told in the client's pixels.
  */
 #include "base/err.h"
+#include "serve/answer.h"
 #include "serve/codec_parts.h"
 #include "serve/resizing.h"
 
@@ -448,6 +449,7 @@ bool codec_image_decode(struct job *job, struct percept_err *err)
     if (!check_type(job, err) || !codec_begin(job, false, err))
         return false;
     job->predictions = true;
+    job->outputs_hidden = !job->outputs_asked && answer_is_whole(job->served);
     struct percept_string body = {.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};
     struct source source = source_of(job, at, &input->image, 1, err);
     source.what = "the body";

@@ -1,8 +1,9 @@
 /*
  * encoder.c - which form a reply has, and outputs that stay in the house.
  *
- * Accept is a wish, never a refusal: clients send what their libraries put there ("application/json, text/plain,
- * anything"), and V2 says in the body what it wants. So a row has to be named to be taken, and to fit what was asked.
+ * Accept is a wish: clients send what their libraries put there ("application/json, text/plain, anything"), and V2 says
+ * in the body what it wants. So a row has to be named to be taken, and to fit what was asked. Only a header that leaves
+ * nothing to choose refuses (406), and a picture or a text that was asked for and cannot be made of this request.
  *
  * encoder_keep is no row: it is how a job is asked by another one. It copies, because a session's outputs are gone
  * with its next run, and may be views of its inputs; the texts of outputs may lie in the body of whoever asked.
@@ -13,11 +14,21 @@
 #include "serve/accept.h"
 #include "serve/codec.h"
 
+#include <stdio.h>
 #include <strings.h>
+
+static bool always_long(const struct job *job, const struct percept_tensor *results)
+{
+    (void)job;
+    (void)results;
+    return true;
+}
 
 static const struct encoder rows[] = {
 #define E(id, type, test, long_test, function)                                                                         \
     {.name = #id, .media_type = type, .fits = test, .is_long = long_test, .write = function},
+#define M(id, type, model_test, test, function)                                                                        \
+    {.name = #id, .media_type = type, .serves = model_test, .fits = test, .is_long = always_long, .write = function},
 #include "serve/encoders.def"
 #undef E
 };
@@ -41,28 +52,69 @@ const struct encoder *encoder_row(int i)
 
 /* --- Accept ------------------------------------------------------------------------------------------------------- */
 
-static const struct encoder *row_of(struct bytes type)
+static bool serves(const struct encoder *encoder, const struct served *served)
 {
-    for (int i = 0; i < N_ROWS; i++)
-        if (bytes_size(type) == strlen(rows[i].media_type) &&
-            strncasecmp((const char *)type.at, rows[i].media_type, bytes_size(type)) == 0)
+    return !encoder->serves || (served && encoder->serves(served));
+}
+
+/* "image" of "image" and "*", where the row's type begins with it; only of forms that not every model has. */
+static bool is_kind(struct bytes range, const struct encoder *row)
+{
+    const size_t n = bytes_size(range);
+    return row->serves && n > 2 && memcmp(range.end - 2, "/*", 2) == 0 &&
+           strncasecmp((const char *)range.at, row->media_type, n - 1) == 0;
+}
+
+static const struct encoder *row_of(const struct served *served, struct bytes type)
+{
+    for (int i = 0; i < N_ROWS; i++) {
+        bool named = bytes_size(type) == strlen(rows[i].media_type) &&
+                     strncasecmp((const char *)type.at, rows[i].media_type, bytes_size(type)) == 0;
+        if ((named || is_kind(type, &rows[i])) && serves(&rows[i], served))
             return &rows[i];
+    }
     return NULL;
 }
 
-const struct encoder *encoder_find(struct bytes accept)
+const struct encoder *encoder_find(const struct served *served, struct bytes accept)
 {
     const struct encoder *best = NULL;
     int best_weight = 0; /* q=0 is a refusal */
     struct accept_range range;
     while (accept_next(&accept, &range)) {
-        const struct encoder *row = row_of(range.name);
+        const struct encoder *row = row_of(served, range.name);
         if (row && range.weight > best_weight) {
             best = row;
             best_weight = range.weight;
         }
     }
     return best;
+}
+
+/* Does a range without a row of its own take one? Wildcards of what every reply may be do, and pages: browsers ask for
+ * one whatever they are about to get. */
+static bool takes_any(struct bytes range)
+{
+    return bytes_is(range, "*/*") || bytes_is(range, "*") || bytes_is(range, "application/*") ||
+           bytes_is(range, "text/html");
+}
+
+bool encoder_accept(const struct served *served, struct bytes accept, struct percept_err *err)
+{
+    bool named = false;
+    for (struct accept_range range; accept_next(&accept, &range);) {
+        if (range.weight > 0 && (takes_any(range.name) || row_of(served, range.name)))
+            return true;
+        named |= memchr(range.name.at, '/', bytes_size(range.name)) != NULL && range.weight > 0;
+    }
+    if (!named)
+        return true;
+    char list[200] = "";
+    for (int i = 0, used = 0; i < N_ROWS && used < (int)sizeof list; i++)
+        if (serves(&rows[i], served) && rows[i].write != encoder_v1_write)
+            used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", used ? ", " : "", rows[i].media_type);
+    return err_set(err, ERR_NOT_ACCEPTABLE, "Accept names nothing that a reply of model '%s' can be; it can be %s",
+                   served->name, list);
 }
 
 /* --- the choice --------------------------------------------------------------------------------------------------- */
@@ -196,8 +248,22 @@ void encoder_put_off(struct job *job, const struct percept_tensor *results, int6
     write_by(&encoder_keep, job, results, now_ns);
 }
 
+/* What only Accept asks for is not replaced by something else. */
+static bool can_be_made(struct job *job)
+{
+    const struct encoder *encoder = job->encoder;
+    if (!encoder || !encoder->serves || fits(encoder, job))
+        return true;
+    return err_set(&job->err, ERR_NOT_ACCEPTABLE,
+                   "the reply to this request cannot be %s, which Accept names: it is made of what the task makes "
+                   "of one posted item; application/json can be",
+                   encoder->media_type);
+}
+
 void encoder_write(struct job *job, const struct percept_tensor *results, int64_t (*now_ns)(void))
 {
+    if (!can_be_made(job))
+        return;
     job->encoder = choose(job);
     write_by(job->encoder, job, results, now_ns);
 }

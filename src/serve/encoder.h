@@ -12,8 +12,9 @@
 
 struct encoder {
     const char *name;
-    const char *media_type;              /* of the reply */
-    bool (*fits)(const struct job *job); /* may it answer this job? Asked once it is decoded; NULL: any */
+    const char *media_type;                      /* of the reply */
+    bool (*serves)(const struct served *served); /* has the model such replies? NULL: each one */
+    bool (*fits)(const struct job *job);         /* may it answer this job? Asked once it is decoded; NULL: any */
     bool (*is_long)(const struct job *job, const struct percept_tensor *results); /* NULL: never */
     bool (*write)(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 };
@@ -21,9 +22,14 @@ struct encoder {
 /* Copies the outputs that were asked for, texts and all, into job->results: for a job that another one asked for. */
 extern const struct encoder encoder_keep;
 
-/* The row that an Accept header prefers, for job->encoder. NULL where it names none of them, is missing or takes
- * anything. Weights (q) count, wildcards do not: who takes anything gets what was asked for in the body. */
-const struct encoder *encoder_find(struct bytes accept);
+/* The row that an Accept header prefers, for job->encoder, among those of the model. NULL where it names none of them,
+ * is missing or takes anything. Weights (q) count, wildcards do not, but for image/ and text/ of a model that has such:
+ * who takes anything gets what was asked for in the body. */
+const struct encoder *encoder_find(const struct served *served, struct bytes accept);
+
+/* Can a reply of the model be what Accept names? One that is missing or names nothing takes anything. Refuses with the
+ * list of what it could be. */
+bool encoder_accept(const struct served *served, struct bytes accept, struct percept_err *err);
 
 /* The form of replies to V1's predict requests. */
 const struct encoder *encoder_v1(void);
@@ -49,11 +55,24 @@ bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *resu
 bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 /* encoder_wav.c: the task audio's sound. */
+bool encoder_wav_serves(const struct served *served);
 bool encoder_wav_fits(const struct job *job);
 bool encoder_wav_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 /* encoder_v1.c: rows or columns, as the request had them. */
 bool encoder_v1_fits(const struct job *job);
 bool encoder_v1_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+
+/* encoder_picture.c: what the task made, as one picture. */
+bool encoder_picture_serves(const struct served *served);
+bool encoder_picture_fits(const struct job *job);
+bool encoder_picture_png(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+bool encoder_picture_jpeg(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+
+/* encoder_text.c: predictions as lines. */
+bool encoder_text_serves(const struct served *served);
+bool encoder_text_fits(const struct job *job);
+bool encoder_text_plain(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+bool encoder_text_csv(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 #endif

@@ -337,7 +337,7 @@ bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *resu
 
 bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
-    int n = job->n_outputs;
+    const int n = job->outputs_hidden ? 0 : job->n_outputs;
     struct shown *shown = arena_array(job->arena, (size_t)n + 1, sizeof *shown);
     if (!shown)
         return err_memory(err, "a reply", (size_t)n * sizeof *shown);

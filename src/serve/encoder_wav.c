@@ -22,6 +22,11 @@ static int rate_of(const struct manifest *manifest)
     return manifest->sound_rate;
 }
 
+bool encoder_wav_serves(const struct served *served)
+{
+    return served->manifest->task == TASK_AUDIO;
+}
+
 bool encoder_wav_fits(const struct job *job)
 {
     const struct manifest *manifest = job->served->manifest;

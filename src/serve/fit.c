@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "serve/constant.h"
 #include "serve/decoder.h"
+#include "serve/floats.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -507,6 +508,24 @@ static bool fit_detect(const struct manifest *manifest, const struct percept_mod
     const struct percept_io *ios = percept_outputs(model, &n);
     struct decoder_outputs outputs;
     return decoder_bind(manifest, ios, n, &outputs, err) && decoder_fits(manifest, ios, &outputs, err);
+}
+
+static bool fit_image(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    int n;
+    const struct percept_io *ios = percept_outputs(model, &n);
+    if (!manifest->task_output && n != 1)
+        return err_set(err, ERR_CONFIG, "task.output is missing: which of %s is the picture?", list_of(ios, n).text);
+    const struct percept_io *io = manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
+    if (!io)
+        return no_such("output", manifest->task_output, ios, n, err);
+    const int axis = io->rank - (manifest->image.layout == IMAGE_NHWC ? 1 : 3);
+    if (io->rank >= 0 && io->rank != 3 && io->rank != 4)
+        return err_set(err, ERR_CONFIG, "output '%s' has %d dimensions; a picture has those of task.layout", io->name,
+                       io->rank);
+    if (!floats_can(io->dtype) || (io->rank > 0 && io->dims[axis] >= 0 && io->dims[axis] != 1 && io->dims[axis] != 3))
+        return err_set(err, ERR_CONFIG, "output '%s' is no picture: it needs numbers and 1 or 3 channels", io->name);
+    return true;
 }
 
 static bool task_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)

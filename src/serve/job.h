@@ -87,6 +87,7 @@ struct job {
     enum coding reply_coding;        /* that the client prefers; then that of the reply */
     size_t most_body_bytes;          /* when it is inflated */
     struct bytes content_type;       /* as it came, with its parameters; in the arena */
+    bool outputs_asked;              /* of a posted picture, where what the task makes is all that most want */
     int64_t json_bytes;              /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
     int priority;       /* of the body: 1 comes first, JOB_PRIORITIES last; 0: JOB_PRIORITY_DEFAULT */
@@ -116,6 +117,7 @@ struct job {
     struct job_output *outputs; /* in the order of the reply */
     struct job_sequence sequence;
     struct generation *generation; /* of a request for a text (generate.h) */
+    bool outputs_hidden;           /* from the reply: predictions are made of them */
     bool predictions;              /* add what the manifest's task makes of the output */
 
     /* answered */

@@ -1209,6 +1209,28 @@ static bool read_kpt_shape(struct reader *reader, const struct place *place, jso
     return true;
 }
 
+static bool read_range(struct reader *reader, const struct place *place, json_t *value)
+{
+    double ends[2];
+    if (json_is_number(value)) {
+        if (!real(reader, place, value, 1e-9, 1e9, &ends[0]))
+            return false;
+        reader->manifest->sound_range = (float)ends[0];
+        return true;
+    }
+    if (!json_is_array(value) || json_array_size(value) != 2)
+        return WRONG(reader, place, "expected [black, white], such as [0, 1]");
+    for (size_t i = 0; i < 2; i++) {
+        const struct place inner = {.outer = place, .index = i};
+        if (!real(reader, &inner, json_array_get(value, i), -1e9, 1e9, &ends[i]))
+            return false;
+    }
+    reader->manifest->image.low = (float)ends[0];
+    reader->manifest->image.high = (float)ends[1];
+    return reader->manifest->image.low != reader->manifest->image.high ||
+           WRONG(reader, place, "black and white are the same number");
+}
+
 static bool read_role(struct reader *reader, const struct place *place, json_t *value, struct manifest_names *names)
 {
     size_t n = json_is_array(value) ? json_array_size(value) : 1;
@@ -1251,6 +1273,8 @@ static bool own_of_task(struct reader *reader, const struct place *place, const 
         return read_words(reader, place, value);
     if (strcmp(key, "skip") == 0)
         return read_skipped(reader, place, value);
+    if (strcmp(key, "range") == 0)
+        return read_range(reader, place, value);
     return strcmp(key, "kpt_shape") == 0 ? read_kpt_shape(reader, place, value) : read_roles(reader, place, value);
 }
 
@@ -1276,10 +1300,20 @@ static const struct {
     const char *name;
     enum manifest_task task;
 } keys_of_tasks[] = {
-    {"outputs", TASK_DETECT}, {"decoder", TASK_DETECT},        {"boxes", TASK_DETECT},
-    {"units", TASK_DETECT},   {"score", TASK_DETECT},          {"overlap", TASK_DETECT},
-    {"nms", TASK_DETECT},     {"kpt_shape", TASK_DETECT},      {"prototypes", TASK_DETECT},
-    {"obb", TASK_DETECT},     {"max_detections", TASK_DETECT},
+    {"outputs", TASK_DETECT},
+    {"decoder", TASK_DETECT},
+    {"boxes", TASK_DETECT},
+    {"units", TASK_DETECT},
+    {"score", TASK_DETECT},
+    {"overlap", TASK_DETECT},
+    {"nms", TASK_DETECT},
+    {"kpt_shape", TASK_DETECT},
+    {"prototypes", TASK_DETECT},
+    {"obb", TASK_DETECT},
+    {"max_detections", TASK_DETECT},
+    {"channels", TASK_IMAGE},
+    {"layout", TASK_IMAGE},
+    {"size", TASK_IMAGE},
 };
 
 static bool keys_are_of_task(const struct reader *reader, const struct place *outer, json_t *object)
@@ -1336,6 +1370,14 @@ static bool read_task(struct reader *reader, const struct place *place, json_t *
         return WRONG(reader, place, "words need a beam, in which texts of them are looked for");
     if (reader->manifest->task == TASK_TEXT && !json_object_get(value, "threshold"))
         reader->manifest->threshold = 0.5f;
+    if (!json_object_get(value, "channels"))
+        reader->manifest->image.channels = CHANNELS_RGB;
+    const struct place range = {.outer = place, .key = "range"};
+    const bool ends = json_is_array(json_object_get(value, "range"));
+    if (reader->manifest->task == TASK_IMAGE && !ends)
+        return WRONG(reader, &range, "expected [black, white]: [0, 1], [0, 255], [-1, 1]?");
+    if (reader->manifest->task != TASK_IMAGE && ends)
+        return WRONG(reader, &range, "expected a number; [black, white] is for the task image");
     return reader->manifest->task != TASK_DETECT || check_detect(reader, place, value);
 }
 

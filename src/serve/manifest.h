@@ -169,6 +169,16 @@ struct manifest_detect {
     struct manifest_names outputs[MANIFEST_ROLES];
 };
 
+enum manifest_size { SIZE_OUTPUT, SIZE_PICTURE };
+
+/* Of the task image. */
+struct manifest_made {
+    float low, high; /* black and white */
+    enum manifest_channels channels;
+    enum manifest_image_layout layout;
+    enum manifest_size size;
+};
+
 /* What its author measured; free information. Negative: not given. */
 struct manifest_accuracy {
     const char *metric, *data, *split; /* NULL: not given */
@@ -286,6 +296,7 @@ struct manifest {
     float threshold; /* least score; -FLT_MAX: none. Of the task text, from where on a piece ends */
     int class_offset;
     struct manifest_detect detect;
+    struct manifest_made image;
     enum manifest_ctc_layout ctc_layout; /* of the task ctc, and so on to words */
     int blank;                           /* -1: the last class */
     const char *space;                   /* NULL: labels have their own */

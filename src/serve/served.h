@@ -13,6 +13,8 @@
 #include "serve/manifest.h"
 #include "serve/stats.h"
 
+#include <string.h>
+
 enum served_state { SERVED_LOADING, SERVED_READY, SERVED_FAILED, SERVED_UNLOADING };
 
 struct states; /* serve/states.h: what a sequence keeps */
@@ -95,6 +97,18 @@ static inline const struct percept_io *served_outputs(const struct served *serve
 {
     const struct percept_io *own = served_own_outputs(served, n);
     return served->declared_outputs ? served->declared_outputs : own;
+}
+
+/* The index of the output that the task reads: the manifest's, or the only one; -1. */
+static inline int served_task_output(const struct served *served)
+{
+    const char *name = served->manifest->task_output;
+    int n;
+    const struct percept_io *ios = served_own_outputs(served, &n);
+    for (int i = 0; i < n; i++)
+        if (name ? strcmp(ios[i].name, name) == 0 : n == 1)
+            return i;
+    return -1;
 }
 
 #endif

@@ -32,14 +32,18 @@ bool writer_spend(struct writer *w, int64_t units)
     return !w->failed;
 }
 
-void writer_put(struct writer *w, const char *text)
+void writer_bytes(struct writer *w, const void *at, size_t n)
 {
-    size_t n = strlen(text);
-    char *to = writer_reserve(w, n);
+    char *to = n ? writer_reserve(w, n) : NULL;
     if (!to)
         return;
-    memcpy(to, text, n);
+    memcpy(to, at, n);
     w->used += n;
+}
+
+void writer_put(struct writer *w, const char *text)
+{
+    writer_bytes(w, text, strlen(text));
 }
 
 void writer_int(struct writer *w, int64_t value)

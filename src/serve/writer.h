@@ -27,6 +27,9 @@ bool writer_spend(struct writer *w, int64_t units);
 /* As it is. */
 void writer_put(struct writer *w, const char *text);
 
+/* Bytes as they are. */
+void writer_bytes(struct writer *w, const void *at, size_t n);
+
 void writer_int(struct writer *w, int64_t value);
 void writer_float(struct writer *w, float value); /* the fewest digits that read back the same */
 

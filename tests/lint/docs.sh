@@ -19,7 +19,7 @@ described=$(sed -nE 's/^\| `([a-z0-9_]+)` \| (counter|gauge|histogram|summary) \
 comm -23 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md: the metric & has no row/'
 comm -13 <(echo "$defined") <(echo "$described") | sed 's/.*/api.md describes & , which is no metric/; s/ ,/,/'
 # Media types that a reply may have.
-sed -nE 's/^E\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | sort -u | while read -r type; do
+sed -nE 's/^[EM]\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | sort -u | while read -r type; do
     grep -qF "$type" api.md || echo "api.md: no reply of the type $type is described"
 done
 sed -nE 's/^F\("[^"]+", ".*", "(image[^"]+)", "[^"]*", [a-z_]+\)$/\1/p' src/serve/formats.def | while read -r type; do
@@ -38,10 +38,10 @@ fields=$(sed -nE 's/^F\(ModelConfig, ([a-z_]+),.*/\1/p' src/serve/triton_config.
 for field in $fields; do
     grep -qE "\`$field\b" docs/migrating.md || echo "docs/migrating.md: the field $field of config.pbtxt is not described"
 done
-for table in encoders:E formats:F sounds:S tasks:T; do # a row that these patterns miss would go unseen
+for table in encoders:[EM] formats:F sounds:S tasks:T; do # a row that these patterns miss would go unseen
     rows=$(grep -c "^${table#*:}(" "src/serve/${table%:*}.def")
     case $table in
-    encoders:*) found=$(sed -nE 's/^E\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | wc -l) ;;
+    encoders:*) found=$(sed -nE 's/^[EM]\([a-z0-9_]+, "([^"]+)".*/\1/p' src/serve/encoders.def | wc -l) ;;
     formats:*) found=$(sed -nE 's/^F\("[^"]+", ".*", "(image[^"]+)", "[^"]*", [a-z_]+\)$/\1/p' src/serve/formats.def | wc -l) ;;
     sounds:*) found=$(sed -nE 's/^S\("[^"]+", [a-zA-Z_0-9]+, "(audio[^"]+)",.*/\1/p' src/serve/sounds.def | wc -l) ;;
     tasks:*) found=$(sed -nE 's/^T\([A-Z]+, "([^"]+)".*/\1/p' src/serve/tasks.def | wc -l) ;;

@@ -10,6 +10,7 @@ recognised and closes with "N passed, N failed, N skipped". T=TEXT picks models 
 OUT=FOLDER keeps the pictures that models made. The standard library alone.
 """
 import array
+import base64
 import gzip
 import json
 import math
@@ -17,8 +18,8 @@ import os
 import random
 import sys
 
-from served import (Daemon, Tensor, case, correlation, floats, iou, irfft, nms, png, rfft, stored, wave_samples,
-                    zeros)
+from served import (Daemon, Tensor, case, correlation, floats, iou, irfft, nms, png, png_pixels, rfft, stored,
+                    wave_samples, zeros)
 
 MODELS = {}     # name: function that returns what was recognised, or raises AssertionError
 MANIFESTS = {}  # name: how a posted picture becomes its input
@@ -372,6 +373,15 @@ def pixels_of(tensor):
     return [bounded[c * plane + i] for i in range(plane) for c in range(3)]
 
 
+def same_picture(prediction, width, height, pixels):
+    """The daemon's picture is the one made of the outputs: at most one level off in the mean."""
+    got_width, got_height, got = png_pixels(base64.b64decode(prediction['b64']))
+    equal((got_width, got_height, len(got)), (width, height, len(pixels)))
+    off = sum(abs(a - b) for a, b in zip(got, pixels)) / len(pixels)
+    assert off <= 1, 'the picture is %.3f levels off' % off
+    return off
+
+
 def styled(world, model, size, known, low, high):
     """The picture it should be, still showing what was painted, and painted over."""
     told = []
@@ -380,8 +390,10 @@ def styled(world, model, size, known, low, high):
             continue
         inputs, wanted = world.case(model, name)
         (got,), (want,), (plain,) = world.daemon.infer(model, inputs).values(), wanted.values(), inputs.values()
-        (seen,) = world.photo(model, name + '.jpg')[0].values()
+        outputs, (made,) = world.photo(model, name + '.jpg')
+        (seen,) = outputs.values()
         picture, expected, jpeg = pixels_of(got), pixels_of(want), pixels_of(seen)
+        same_picture(made, size, size, jpeg)
         off = sum(a != b for a, b in zip(picture, expected))
         assert off < 50 and all(abs(a - b) <= 1 for a, b in zip(picture, expected)), '%d values differ' % off
         if name == known:
@@ -396,22 +408,24 @@ def styled(world, model, size, known, low, high):
     return '; '.join(told)
 
 
-@meaning('style_candy_nc16_256', inputs=image('input.1', [256, 256], channels='rgb'))
+@meaning('style_candy_nc16_256')
 def style_candy(world):
     return styled(world, 'style_candy_nc16_256', 256, 'onnx_cat', -91, 339)
 
 
-@meaning('style_mosaic_nc8_128', inputs=image('input.1', [128, 128], channels='rgb'))
+@meaning('style_mosaic_nc8_128')
 def style_mosaic(world):
     return styled(world, 'style_mosaic_nc8_128', 128, 'darknet_dog', -129, 321)
 
 
-@meaning('super_resolution_10', inputs=image('input', [224, 224], scale=1 / 255, filter='bicubic'))
+@meaning('super_resolution_10')
 def super_resolution(world):
     inputs, _ = world.case('super_resolution_10', 'onnx_superres_cat')
     small, large = inputs['input'], world.daemon.infer('super_resolution_10', inputs)['output']
     equal(large.shape, [1, 1, 672, 672])
-    jpeg = world.photo('super_resolution_10', 'onnx_superres_cat.jpg')[0]['output'].data
+    outputs, (made,) = world.photo('super_resolution_10', 'onnx_superres_cat.jpg')
+    jpeg = outputs['output'].data
+    same_picture(made, 672, 672, [int(min(max(v * 255, 0), 255)) for v in jpeg])
 
     def shrink(data):
         return [sum(sum(data[(3 * y + k) * 672 + 3 * x:(3 * y + k) * 672 + 3 * x + 3]) for k in range(3)) / 9

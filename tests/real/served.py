@@ -104,7 +104,7 @@ class Daemon:
         return status
 
     def post(self, model, body, headers):
-        self.connection.request('POST', '/v2/models/%s/infer' % model, body, headers)
+        self.connection.request('POST', '/v2/models/%s/infer?outputs=true' % model, body, headers)
         reply = self.connection.getresponse()
         data = reply.read()
         if reply.status != 200:
@@ -177,6 +177,28 @@ def png(width, height, pixels):
     lines = b''.join(b'\0' + bytes(pixels[y * width * colour:(y + 1) * width * colour]) for y in range(height))
     return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2 if colour == 3 else 0, 0, 0, 0)) +
             chunk(b'IDAT', zlib.compress(lines)) + chunk(b'IEND', b''))
+
+
+def png_pixels(data):
+    """Width, height and the bytes of an 8-bit PNG, gray or RGB, that is not interlaced."""
+    at, packed = 8, b''
+    while at < len(data):
+        length, name = struct.unpack('>I4s', data[at:at + 8])
+        body, at = data[at + 8:at + 8 + length], at + 12 + length
+        if name == b'IHDR':
+            width, height, _, colour = struct.unpack('>IIBB', body[:10])
+        packed += body if name == b'IDAT' else b''
+    n = 3 if colour == 2 else 1
+    lines, pitch, above, out = zlib.decompress(packed), width * n, bytearray(width * n), bytearray()
+    for y in range(height):
+        kind, line = lines[y * (pitch + 1)], bytearray(lines[y * (pitch + 1) + 1:(y + 1) * (pitch + 1)])
+        for i in range(pitch):
+            a, b, c = line[i - n] if i >= n else 0, above[i], above[i - n] if i >= n else 0
+            near = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+            line[i] = (line[i] + (0, a, b, (a + b) // 2, near)[kind]) & 255
+        out += line
+        above = line
+    return width, height, out
 
 
 def wave_samples(path):

@@ -5,6 +5,7 @@
 #include "fake_model.h"
 #include "folder.h"
 #include "serve/answer.h"
+#include "serve/encoder.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -40,7 +41,24 @@ static const char *told(struct job *job, const struct percept_tensor *results, s
     return text;
 }
 
-const char *answering(const struct answering *asked)
+static int64_t no_time(void)
+{
+    return 0;
+}
+
+static const char *encoded(struct job *job, const struct percept_tensor *results, const char *accept,
+                           const char **media_type)
+{
+    if (!encoder_accept(job->served, bytes_of_text(accept), &job->err))
+        return strcpy(text, job->err.text);
+    job->encoder = encoder_find(job->served, bytes_of_text(accept));
+    encoder_write(job, results, no_time);
+    *media_type = job->err.code ? "" : job->encoder->media_type;
+    snprintf(text, sizeof text, "%.*s", (int)bytes_size(job->reply), (const char *)job->reply.at);
+    return job->err.code ? strcpy(text, job->err.text) : text;
+}
+
+static const char *ask(const struct answering *asked, const char *accept, const char **media_type)
 {
     struct fake_model *fake = fake_model_new("m");
     fake_model_input(fake, "x", PERCEPT_FLOAT, 4, (int64_t[]){-1, 3, asked->height, asked->width});
@@ -68,7 +86,18 @@ const char *answering(const struct answering *asked)
     job->predictions = true;
     int raised = asked->cancelled;
     job->watch.cancel = &raised;
-    const char *answer = told(job, results, fake);
+    const char *answer = accept ? encoded(job, results, accept, media_type) : told(job, results, fake);
     fake_model_free(fake);
     return answer;
+}
+
+const char *answering(const struct answering *asked)
+{
+    return ask(asked, NULL, NULL);
+}
+
+const char *answering_as(const struct answering *asked, const char *accept, const char **media_type)
+{
+    *media_type = "";
+    return ask(asked, accept, media_type);
 }

@@ -39,6 +39,9 @@ struct answering {
 
 const char *answering(const struct answering *asked);
 
+/* The whole reply, as Accept wants it, and its media type: what encoder_write makes. */
+const char *answering_as(const struct answering *asked, const char *accept, const char **media_type);
+
 /* For fixtures: a folder for the manifest. */
 void answering_begin(void);
 void answering_end(void);

@@ -30,7 +30,7 @@ static const struct {
 
 START_TEST(accept_prefers_a_row_by_name_and_weight)
 {
-    const struct encoder *found = encoder_find(bytes_of_text(accepts[_i].accept));
+    const struct encoder *found = encoder_find(NULL, bytes_of_text(accepts[_i].accept));
     if (accepts[_i].name) {
         ck_assert_ptr_nonnull(found);
         ck_assert_str_eq(found->name, accepts[_i].name);
@@ -42,7 +42,7 @@ END_TEST
 
 START_TEST(no_accept_at_all_prefers_nothing)
 {
-    ck_assert_ptr_null(encoder_find((struct bytes){0}));
+    ck_assert_ptr_null(encoder_find(NULL, (struct bytes){0}));
 }
 END_TEST
 
@@ -89,7 +89,7 @@ START_TEST(each_row_answers_what_fits_it)
 {
     struct fake_model *fake = fake_model_new("m");
     struct job *job = decoded(fake, replies[_i].binary);
-    job->encoder = encoder_find(bytes_of_text(replies[_i].accept));
+    job->encoder = encoder_find(NULL, bytes_of_text(replies[_i].accept));
     encoder_write(job, &result, tick);
     ck_assert_msg(job->err.code == ERR_NONE, "%s", job->err.text);
     ck_assert_str_eq(job->encoder->name, replies[_i].name);

@@ -152,7 +152,7 @@ START_TEST(only_requests_of_v1_are_answered_so)
     fake->job.codec = NULL;
     ck_assert(!encoder_v1_fits(&fake->job));
     ck_assert_str_eq(encoder_v1()->name, "v1_json");
-    ck_assert_ptr_eq(encoder_find(bytes_of_text("application/json")), encoder_row(0));
+    ck_assert_ptr_eq(encoder_find(NULL, bytes_of_text("application/json")), encoder_row(0));
     fake_model_free(fake);
 }
 END_TEST

@@ -106,7 +106,7 @@ END_TEST
 START_TEST(only_the_task_audio_is_a_sound)
 {
     struct fake_model *fake = speaker(1);
-    ck_assert_ptr_eq(encoder_find(bytes_of_text("audio/wav"))->write, encoder_wav_write);
+    ck_assert_ptr_eq(encoder_find(&fake->served, bytes_of_text("audio/wav"))->write, encoder_wav_write);
     fake->job.outputs[0].binary = true;
     ck_assert(!encoder_wav_fits(&fake->job));
     fake->job.outputs[0].binary = false;

@@ -96,6 +96,9 @@ static const struct {
     {"{\"manifest\":1,\"task\":{\"kind\":\"classify\",\"class_offset\":10}}", "none is left from class_offset 10 on"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"yunet\"}}", "the model has no output 'bbox_8'"},
     {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\"}}", "has 10 columns"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"image\",\"range\":[0,1]}}",
+     "output 'scores' has 2 dimensions; a picture has"},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"image\",\"range\":[0,1],\"output\":\"y\"}}", "the model has no output 'y'"},
 };
 
 START_TEST(what_does_not_fit_the_model_is_found_out)

@@ -414,6 +414,12 @@ static const struct {
      "task.outputs.boxes: expected a name, or an array of 1 to 5", ERR_CONFIG},
     {"{\"manifest\":1,\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"outputs\":{\"boxes\":[1]}}}",
      "task.outputs.boxes: expected the name of an output", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"image\"}}", "task.range: expected [black, white]: [0, 1]", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"image\",\"range\":[0]}}", "task.range: expected [black, white]", ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"image\",\"range\":[1,1]}}", "black and white are the same number",
+     ERR_CONFIG},
+    {"{\"manifest\":1,\"task\":{\"kind\":\"image\",\"range\":[0,\"1\"]}}", "task.range[1]: expected a number",
+     ERR_CONFIG},
     {"{\"manifest\":1,\"labels\":{\"01\":\"a\"}}", "labels.01: expected a class's number, 0 to 999999", ERR_CONFIG},
     {"{\"manifest\":1,\"labels\":{\"1000000\":\"a\"}}", "labels.1000000: expected a class's number", ERR_CONFIG},
     {"{\"manifest\":1,\"labels\":{\"-1\":\"a\"}}", "labels.-1: expected a class's number", ERR_CONFIG},
@@ -652,7 +658,9 @@ START_TEST(each_task_is_read_by_its_word)
     };
     char text[100];
     snprintf(text, sizeof text, "{\"manifest\":1,\"task\":{\"kind\":\"%s\"%s}}", words[_i],
-             _i == TASK_DETECT ? ",\"decoder\":\"rows\"" : "");
+             _i == TASK_DETECT  ? ",\"decoder\":\"rows\""
+             : _i == TASK_IMAGE ? ",\"range\":[0,1]"
+                                : "");
     ck_assert_int_eq(fake_model_manifest(text, &arena)->task, (enum manifest_task)_i);
     arena_free(&arena);
 }
