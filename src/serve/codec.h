@@ -50,6 +50,10 @@ bool codec_v1_decode(struct job *job, struct percept_err *err);
 bool codec_multipart_decode(struct job *job, struct percept_err *err);
 bool codec_image_decode(struct job *job, struct percept_err *err);
 bool codec_audio_decode(struct job *job, struct percept_err *err);
+
+/* The picture that was posted, upright, at its full size; in the job's arena. For whoever draws on it: the body is
+ * there until done. */
+bool codec_image_posted(struct job *job, struct picture *picture, struct percept_err *err);
 bool codec_text_decode(struct job *job, struct percept_err *err);
 
 /* The tokens of a text that a network goes on with: without an end token, its line ends kept. At most `most` go into

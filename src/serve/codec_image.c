@@ -393,11 +393,13 @@ static bool convert_one(struct source *source)
 
 static bool fill(struct source *source, const struct percept_string *pictures)
 {
-    const struct job *job = source->job;
+    struct job *job = source->job;
     if (source->n > 1 && !served_has_batch(job->served) && source->io->rank > 0 && source->io->dims[0] >= 0 &&
         source->io->dims[0] != source->n)
         return err_set(source->err, ERR_INVALID, "input '%s' takes one picture, not %lld", source->io->name,
                        (long long)source->n);
+    if (source->n > 0)
+        job->posted = bytes_of(pictures[0].at, pictures[0].n_bytes);
     source->most_pixels = job->served->max_pixels > 0 ? job->served->max_pixels : CODEC_MAX_PIXELS;
     for (source->item = 0; source->item < source->n; source->item++) {
         source->body = bytes_of(pictures[source->item].at, pictures[source->item].n_bytes);
@@ -454,4 +456,18 @@ bool codec_image_decode(struct job *job, struct percept_err *err)
     struct source source = source_of(job, at, &input->image, 1, err);
     source.what = "the body";
     return fill(&source, &body);
+}
+
+bool codec_image_posted(struct job *job, struct picture *picture, struct percept_err *err)
+{
+    const struct format *format = format_of(job->posted);
+    if (!job->view.width || !format)
+        return err_set(err, ERR_INVALID, "no picture was posted that could be drawn on");
+    const int64_t limit = job->served->max_pixels;
+    const struct codec_picture posted = {.body = job->posted,
+                                         .most_pixels = limit > 0 ? limit : CODEC_MAX_PIXELS,
+                                         .watch = &job->watch,
+                                         .arena = job->arena,
+                                         .err = err};
+    return format->decode(&posted, picture);
 }

@@ -63,11 +63,13 @@ bool encoder_wav_write(struct job *job, const struct percept_tensor *results, st
 bool encoder_v1_fits(const struct job *job);
 bool encoder_v1_write(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
-/* encoder_picture.c: what the task made, as one picture. */
+/* encoder_picture.c: what the task made, as one picture, or what it found on the posted one. */
 bool encoder_picture_serves(const struct served *served);
+bool encoder_picture_serves_svg(const struct served *served);
 bool encoder_picture_fits(const struct job *job);
 bool encoder_picture_png(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 bool encoder_picture_jpeg(struct job *job, const struct percept_tensor *results, struct percept_err *err);
+bool encoder_picture_svg(struct job *job, const struct percept_tensor *results, struct percept_err *err);
 
 /* encoder_text.c: predictions as lines. */
 bool encoder_text_serves(const struct served *served);

@@ -110,6 +110,7 @@ struct job {
     int64_t n_rows;                /* V1: instances, each of which gets a row; 0: whole tensors are sent and returned */
     struct percept_tensor *inputs; /* [model's inputs], batch axis included; data in the arena */
     struct picture_view view;      /* of a posted picture; of several the first */
+    struct bytes posted;           /* that picture's file; alive until done */
     struct picture_view *views;    /* [n_items] where several were posted; NULL: `view` is all there is */
     struct sound_view sound;       /* of a posted sound */
     struct bytes text;             /* of a posted text, without its mark and the line ends behind it */

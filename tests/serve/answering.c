@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 static char text[1 << 20];
+static size_t text_bytes;
 static struct arena arena;
 
 void answering_begin(void)
@@ -54,8 +55,13 @@ static const char *encoded(struct job *job, const struct percept_tensor *results
     job->encoder = encoder_find(job->served, bytes_of_text(accept));
     encoder_write(job, results, no_time);
     *media_type = job->err.code ? "" : job->encoder->media_type;
-    snprintf(text, sizeof text, "%.*s", (int)bytes_size(job->reply), (const char *)job->reply.at);
-    return job->err.code ? strcpy(text, job->err.text) : text;
+    if (job->err.code)
+        return strcpy(text, job->err.text);
+    text_bytes = bytes_size(job->reply);
+    ck_assert_uint_lt(text_bytes, sizeof text);
+    memcpy(text, job->reply.at, text_bytes);
+    text[text_bytes] = '\0';
+    return text;
 }
 
 static const char *ask(const struct answering *asked, const char *accept, const char **media_type)
@@ -77,18 +83,24 @@ static const char *ask(const struct answering *asked, const char *accept, const 
     }
     fake->model.n_outputs = asked->n_outputs;
     fake->served.manifest = fake_model_manifest(asked->manifest, &arena);
-    struct job *job = fake_model_post(fake, "");
+    struct job *job = fake_model_post_bytes(fake, asked->body.at, bytes_size(asked->body));
     job->inputs = &input;
     job->outputs = replied;
     job->n_outputs = asked->n_replied ? asked->n_replied : asked->n_outputs;
     job->n_items = asked->n_items ? asked->n_items : 1;
     job->view = asked->view;
+    job->posted = job->body;
     job->predictions = true;
     int raised = asked->cancelled;
     job->watch.cancel = &raised;
     const char *answer = accept ? encoded(job, results, accept, media_type) : told(job, results, fake);
     fake_model_free(fake);
     return answer;
+}
+
+size_t answering_bytes(void)
+{
+    return text_bytes;
 }
 
 const char *answering(const struct answering *asked)

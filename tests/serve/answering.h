@@ -30,7 +30,8 @@ struct answering {
     const char *manifest;
     int width, height; /* of the input "x", [N, 3, height, width] */
     struct picture_view view;
-    int n_items; /* 0: 1 */
+    struct bytes body; /* that was posted */
+    int n_items;       /* 0: 1 */
     const struct answering_output *outputs;
     int n_outputs;
     int n_replied; /* the first ones alone; 0: all */
@@ -41,6 +42,9 @@ const char *answering(const struct answering *asked);
 
 /* The whole reply, as Accept wants it, and its media type: what encoder_write makes. */
 const char *answering_as(const struct answering *asked, const char *accept, const char **media_type);
+
+/* How long the last one is: a picture may have any bytes. */
+size_t answering_bytes(void);
 
 /* For fixtures: a folder for the manifest. */
 void answering_begin(void);

@@ -1,0 +1,174 @@
+/*
+ * drawing.c - see drawing.h. Lines and letters are as large as the picture asks for: on a photo of 640 x 480 the points
+ * of letters are two pixels wide, on one of 4,000 x 3,000 twelve. The best come last, so that they lie on top. The
+ * picture is decoded again, at its full size: the network had a smaller one.
+ */
+#include "serve/drawing.h"
+
+#include "base/err.h"
+#include "serve/canvas.h"
+#include "serve/codec.h"
+#include "serve/font.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define UNIT 240 /* a point of a letter is one pixel for so many of the shorter side */
+
+static const struct colour black = {0, 0, 0}, white = {255, 255, 255};
+
+static int unit_of(int width, int height)
+{
+    const int shorter = width < height ? width : height;
+    return shorter / UNIT < 1 ? 1 : shorter / UNIT;
+}
+
+/* Corners of a box, turned about its centre. */
+static void corners_of(const struct detection *one, float x[4], float y[4])
+{
+    const float cx = (one->left + one->right) / 2, cy = (one->top + one->bottom) / 2;
+    const float w = (one->right - one->left) / 2, h = (one->bottom - one->top) / 2;
+    const float c = cosf(one->angle), s = sinf(one->angle);
+    for (int i = 0; i < 4; i++) {
+        const float dx = i == 1 || i == 2 ? w : -w, dy = i >= 2 ? h : -h;
+        x[i] = cx + dx * c - dy * s;
+        y[i] = cy + dx * s + dy * c;
+    }
+}
+
+/* "dog 0.83" */
+static void name_of(const struct detection *one, char *text, size_t n_bytes)
+{
+    if (one->label)
+        snprintf(text, n_bytes, "%.40s %.2f", one->label, (double)one->score);
+    else
+        snprintf(text, n_bytes, "%d %.2f", (int)one->index, (double)one->score);
+}
+
+/* Is a colour so light that black stands out from it? */
+static bool is_light(struct colour colour)
+{
+    return colour.red * 3 + colour.green * 6 + colour.blue > 1280;
+}
+
+static void draw_name(const struct canvas *canvas, const struct detection *one, float x, float y, int unit)
+{
+    char text[64];
+    name_of(one, text, sizeof text);
+    const struct colour colour = canvas_colour(one->index);
+    const int height = (FONT_HEIGHT + 2) * unit, width = canvas_text_width(text, unit) + 4 * unit;
+    int left = (int)x, top = (int)y - height;
+    if (left + width > canvas->picture->width)
+        left = canvas->picture->width - width;
+    left = left < 0 ? 0 : left;
+    top = top < 0 ? 0 : top;
+    canvas_fill(canvas, (float)left, (float)top, (float)(left + width), (float)(top + height), colour, 1);
+    canvas_text(canvas, left + 2 * unit, top + 2 * unit, unit, text, is_light(colour) ? black : white);
+}
+
+static void draw_one(const struct canvas *canvas, const struct detected *detected, const struct detection *one,
+                     int unit)
+{
+    const struct colour colour = canvas_colour(one->index);
+    float x[4], y[4];
+    corners_of(one, x, y);
+    for (int i = 0; i < 4; i++)
+        canvas_line(canvas, x[i], y[i], x[(i + 1) % 4], y[(i + 1) % 4], (float)unit * 1.25f, colour);
+    for (int i = 0; i < detected->n_points; i++) {
+        const float *point = one->points + i * detected->point_size;
+        if (isfinite(point[0] + point[1]) && (detected->point_size < 3 || point[2] > 0.5f)) {
+            canvas_line(canvas, point[0], point[1], point[0], point[1], (float)unit * 5, black);
+            canvas_line(canvas, point[0], point[1], point[0], point[1], (float)unit * 3, white);
+        }
+    }
+    draw_name(canvas, one, x[0], y[0], unit);
+}
+
+static bool in_colour(struct picture *picture, struct job *job, struct percept_err *err)
+{
+    const struct picture gray = *picture;
+    if (gray.channels == 3)
+        return true;
+    if (!picture_new(picture, gray.width, gray.height, 3, job->arena, err))
+        return false;
+    const size_t n = (size_t)gray.width * (size_t)gray.height;
+    for (size_t i = 0; i < n * 3; i++)
+        picture->pixels[i] = gray.pixels[i / 3];
+    return watch_spend(&job->watch, (int64_t)n) || watch_refuse(&job->watch, err);
+}
+
+bool drawing_make(struct job *job, const struct detected *detected, struct picture *picture, struct percept_err *err)
+{
+    if (!codec_image_posted(job, picture, err) || !in_colour(picture, job, err))
+        return false;
+    const struct canvas canvas = {.picture = picture, .watch = &job->watch};
+    const struct detections *found = &detected->items[0];
+    const int unit = unit_of(picture->width, picture->height);
+    for (int i = found->n; i-- > 0 && !watch_over(&job->watch);)
+        draw_one(&canvas, detected, &found->at[i], unit);
+    return !watch_over(&job->watch) || watch_refuse(&job->watch, err);
+}
+
+/* --- SVG ---------------------------------------------------------------------------------------------------------- */
+
+/* Text of an element: what is markup is escaped, control characters are not there. */
+static void put_text(struct writer *w, const char *text)
+{
+    for (const char *at = text; *at; at++) {
+        const unsigned char c = (unsigned char)*at;
+        if (c == '<' || c == '>' || c == '&' || c == '"')
+            writer_put(w, c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : "&quot;");
+        else if (c >= ' ')
+            writer_bytes(w, at, 1);
+    }
+}
+
+static void put_points(struct writer *w, const struct detected *detected, const struct detection *one, int unit)
+{
+    char text[128];
+    for (int i = 0; i < detected->n_points; i++) {
+        const float *point = one->points + i * detected->point_size;
+        snprintf(text, sizeof text, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"%d\"/>\n", (double)point[0], (double)point[1],
+                 unit * 2);
+        if (isfinite(point[0] + point[1]))
+            writer_put(w, text);
+    }
+}
+
+static void put_one(struct writer *w, const struct detected *detected, const struct detection *one, int unit)
+{
+    char text[320], name[64];
+    const struct colour colour = canvas_colour(one->index);
+    float x[4], y[4];
+    corners_of(one, x, y);
+    name_of(one, name, sizeof name);
+    snprintf(text, sizeof text,
+             "<g stroke=\"#%02x%02x%02x\" fill=\"none\" stroke-width=\"%.2f\">\n"
+             "<polygon points=\"%.2f,%.2f %.2f,%.2f %.2f,%.2f %.2f,%.2f\"/>\n",
+             colour.red, colour.green, colour.blue, unit * 1.25, (double)x[0], (double)y[0], (double)x[1], (double)y[1],
+             (double)x[2], (double)y[2], (double)x[3], (double)y[3]);
+    writer_put(w, text);
+    put_points(w, detected, one, unit);
+    snprintf(text, sizeof text,
+             "<text x=\"%.2f\" y=\"%.2f\" font-family=\"sans-serif\" font-size=\"%d\" stroke=\"none\" "
+             "fill=\"#%02x%02x%02x\">",
+             (double)x[0], (double)fmaxf(y[0] - (float)unit * 2, (float)unit * 10), unit * 10, colour.red, colour.green,
+             colour.blue);
+    writer_put(w, text);
+    put_text(w, name);
+    writer_put(w, "</text>\n</g>\n");
+}
+
+void drawing_write_svg(struct writer *w, const struct detected *detected)
+{
+    char head[160];
+    const struct detections *found = &detected->items[0];
+    const int unit = unit_of(found->width, found->height);
+    snprintf(head, sizeof head,
+             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n",
+             found->width, found->height, found->width, found->height);
+    writer_put(w, head);
+    for (int i = found->n; i-- > 0 && writer_spend(w, 256);)
+        put_one(w, detected, &found->at[i], unit);
+    writer_put(w, "</svg>\n");
+}

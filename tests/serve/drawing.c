@@ -1,0 +1,109 @@
+/* drawing.c - what was found, drawn on the posted picture and as SVG. */
+#include "serve/drawing.h"
+
+#include "answering.h"
+#include "base/err.h"
+#include "serve/codec_parts.h"
+#include "serve/encoder_png.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+Suite *serve_drawing_suite(void);
+
+#define MANIFEST                                                                                                       \
+    "{\"manifest\":1,\"labels\":[\"a<&\\\"b\"],\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[100,200],\"channels\":" \
+    "\"rgb\"}},\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\"}}"
+
+static struct arena arena;
+static struct percept_err err;
+
+static void end(void)
+{
+    answering_end();
+    arena_free(&arena);
+    err = (struct percept_err){0};
+}
+
+/* A gray picture of 200 x 100 as PNG. */
+static struct bytes posted(void)
+{
+    struct picture picture;
+    struct writer w = {.arena = &arena};
+    ck_assert(picture_new(&picture, 200, 100, 1, &arena, &err));
+    memset(picture.pixels, 100, 200 * 100);
+    ck_assert(encoder_png_write(&w, &picture, &err));
+    return bytes_of(w.at, w.used);
+}
+
+static const float rows[] = {50, 40, 150, 90, 0.875f, 0};
+static const struct answering_output outputs[] = {{"y", PERCEPT_FLOAT, 3, {1, 1, 6}, rows}};
+static const struct picture_view view = VIEW(200, 100, 200, 100, 0, 0, 200, 100);
+
+START_TEST(boxes_are_drawn_on_the_posted_picture)
+{
+    const char *media_type;
+    struct picture drawn;
+    const struct answering asked = {.manifest = MANIFEST,
+                                    .width = 200,
+                                    .height = 100,
+                                    .view = view,
+                                    .body = posted(),
+                                    .outputs = outputs,
+                                    .n_outputs = 1};
+    const char *png = answering_as(&asked, "image/png", &media_type);
+    ck_assert_msg(strcmp(media_type, "image/png") == 0, "%s", png);
+    const struct codec_picture source = {
+        .body = bytes_of(png, answering_bytes()), .most_pixels = CODEC_MAX_PIXELS, .arena = &arena, .err = &err};
+    ck_assert_msg(codec_png_decode(&source, &drawn), "%s", err.text);
+    ck_assert(drawn.width == 200 && drawn.height == 100 && drawn.channels == 3);
+    static const uint8_t plain[3] = {100, 100, 100};
+    ck_assert_mem_eq(drawn.pixels + (size_t)(95 * 200 + 10) * 3, plain, 3);            /* outside */
+    ck_assert_mem_eq(drawn.pixels + (size_t)(65 * 200 + 100) * 3, plain, 3);           /* within */
+    ck_assert_int_ne(memcmp(drawn.pixels + (size_t)(65 * 200 + 50) * 3, plain, 3), 0); /* the left edge */
+    ck_assert_int_ne(memcmp(drawn.pixels + (size_t)(34 * 200 + 60) * 3, plain, 3), 0); /* the name */
+}
+END_TEST
+
+START_TEST(an_svg_has_the_overlay_alone)
+{
+    const char *media_type;
+    const struct answering asked = {.manifest = MANIFEST,
+                                    .width = 200,
+                                    .height = 100,
+                                    .view = view,
+                                    .body = posted(),
+                                    .outputs = outputs,
+                                    .n_outputs = 1};
+    const char *svg = answering_as(&asked, "image/svg+xml", &media_type);
+    ck_assert_str_eq(media_type, "image/svg+xml");
+    ck_assert_ptr_eq(strstr(svg, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"200\" height=\"100\""), svg);
+    ck_assert_ptr_nonnull(strstr(svg, "points=\"50.00,40.00 150.00,40.00 150.00,90.00 50.00,90.00\""));
+    ck_assert_ptr_nonnull(strstr(svg, ">a&lt;&amp;&quot;b 0.88</text>"));
+    ck_assert_ptr_nonnull(strstr(svg, "</svg>\n"));
+}
+END_TEST
+
+START_TEST(tensors_have_no_picture)
+{
+    const char *media_type;
+    const struct answering asked = {
+        .manifest = MANIFEST, .width = 200, .height = 100, .outputs = outputs, .n_outputs = 1};
+    ck_assert_ptr_nonnull(
+        strstr(answering_as(&asked, "image/png", &media_type), "the reply to this request cannot be"));
+    ck_assert_str_eq(media_type, "");
+}
+END_TEST
+
+Suite *serve_drawing_suite(void)
+{
+    Suite *suite = suite_create("serve_drawing");
+    TCase *tests = tcase_create("drawing");
+    tcase_add_checked_fixture(tests, answering_begin, end);
+    tcase_add_test(tests, boxes_are_drawn_on_the_posted_picture);
+    tcase_add_test(tests, an_svg_has_the_overlay_alone);
+    tcase_add_test(tests, tensors_have_no_picture);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
