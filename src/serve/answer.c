@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "serve/answer_detect.h"
 #include "serve/answer_image.h"
+#include "serve/answer_segment.h"
+#include "serve/answer_values.h"
 #include "serve/codec.h"
 
 #include <float.h>
@@ -216,7 +218,8 @@ static const struct {
 
 bool answer_is_whole(const struct served *served)
 {
-    return served->manifest->task == TASK_DETECT || served->manifest->task == TASK_IMAGE;
+    const enum manifest_task task = served->manifest->task;
+    return task == TASK_DETECT || task == TASK_IMAGE || task == TASK_SEGMENT;
 }
 
 bool answer_make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err)

@@ -8,7 +8,6 @@
  */
 #include "serve/answer_image.h"
 
-#include "base/base64.h"
 #include "base/err.h"
 #include "serve/encoder_png.h"
 #include "serve/floats.h"
@@ -144,44 +143,14 @@ bool answer_image_make(struct job *job, const struct percept_tensor *results, co
 
 /* --- the reply ---------------------------------------------------------------------------------------------------- */
 
-#define PIECE ((size_t)3 << 14) /* whole groups of base64 */
-
-static void put_base64(struct writer *w, struct bytes bytes)
-{
-    while (bytes_size(bytes)) {
-        const size_t n = bytes_size(bytes) < PIECE ? bytes_size(bytes) : PIECE;
-        char *to = writer_spend(w, (int64_t)n) ? writer_reserve(w, BASE64_WRITE_MAX(n)) : NULL;
-        if (!to)
-            return;
-        w->used += base64_write(to, bytes_of(bytes.at, n));
-        bytes.at += n;
-    }
-}
-
-static void put_picture(struct writer *w, const struct picture *picture)
-{
-    struct percept_err err = {0};
-    struct writer png = {.arena = w->arena, .watch = w->watch};
-    writer_put(w, "{\"width\":");
-    writer_int(w, picture->width);
-    writer_put(w, ",\"height\":");
-    writer_int(w, picture->height);
-    writer_put(w, ",\"content_type\":\"image/png\",\"b64\":\"");
-    if (encoder_png_write(&png, picture, &err))
-        put_base64(w, bytes_of(png.at, png.used));
-    else
-        w->failed = true;
-    writer_put(w, "\"}");
-}
-
 void answer_image_write(struct writer *w, const void *made)
 {
     const struct imaged *imaged = made;
     writer_put(w, ",\"predictions\":[");
     for (int64_t i = 0; i < imaged->n_items && !w->failed; i++) {
-        if (i)
-            writer_put(w, ",");
-        put_picture(w, &imaged->items[i]);
+        writer_put(w, i ? ",{" : "{");
+        encoder_png_write_json(w, &imaged->items[i]);
+        writer_put(w, "}");
     }
     writer_put(w, "]");
 }

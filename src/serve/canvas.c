@@ -16,7 +16,7 @@ static int bounded(float at, int most)
     return at >= (float)most ? most : at > 0 ? (int)at : 0;
 }
 
-static void blend(uint8_t *pixel, struct colour colour, float share)
+void canvas_blend(uint8_t *pixel, struct colour colour, float share)
 {
     pixel[0] = (uint8_t)((float)pixel[0] + ((float)colour.red - (float)pixel[0]) * share + 0.5f);
     pixel[1] = (uint8_t)((float)pixel[1] + ((float)colour.green - (float)pixel[1]) * share + 0.5f);
@@ -52,7 +52,7 @@ void canvas_line(const struct canvas *canvas, float from_x, float from_y, float 
             const float along = length > 0 ? fminf(fmaxf((px * dx + py * dy) / length, 0), 1) : 0;
             const float share = half + 0.5f - hypotf(px - along * dx, py - along * dy);
             if (share > 0)
-                blend(p->pixels + ((size_t)y * (size_t)p->width + (size_t)x) * 3, colour, fminf(share, 1));
+                canvas_blend(p->pixels + ((size_t)y * (size_t)p->width + (size_t)x) * 3, colour, fminf(share, 1));
         }
     }
 }
@@ -67,7 +67,7 @@ void canvas_fill(const struct canvas *canvas, float left, float top, float right
         if (!watch_spend(canvas->watch, x1 - x0))
             return;
         for (int x = x0; x < x1; x++)
-            blend(p->pixels + ((size_t)y * (size_t)p->width + (size_t)x) * 3, colour, share);
+            canvas_blend(p->pixels + ((size_t)y * (size_t)p->width + (size_t)x) * 3, colour, share);
     }
 }
 

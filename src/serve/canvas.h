@@ -24,6 +24,9 @@ struct colour {
 /* Colours that are easy to tell from each other, one for each number. */
 struct colour canvas_colour(int64_t number);
 
+/* A pixel with `share` of the colour, 0..1. */
+void canvas_blend(uint8_t *pixel, struct colour colour, float share);
+
 /* From one point to another, round at the ends; to the same: a dot. */
 void canvas_line(const struct canvas *canvas, float from_x, float from_y, float to_x, float to_y, float width,
                  struct colour colour);

@@ -109,6 +109,44 @@ bool drawing_make(struct job *job, const struct detected *detected, struct pictu
     return !watch_over(&job->watch) || watch_refuse(&job->watch, err);
 }
 
+#define SHARE 0.5f /* of a class's colour, the rest is the picture's */
+
+/* The network's classes, or how much of a pixel is cut out, in colour. */
+static bool tint(struct job *job, const struct segments *segments, struct picture *picture, struct percept_err *err)
+{
+    const int offset = job->served->manifest->class_offset;
+    for (int64_t i = 0; i < (int64_t)picture->width * picture->height; i++) {
+        const int value = segments->map.pixels[i];
+        if (!watch_spend(&job->watch, 1))
+            return watch_refuse(&job->watch, err);
+        if (!segments->is_alpha && value < offset)
+            continue;
+        const float share = segments->is_alpha ? SHARE * (float)value / 255 : SHARE;
+        canvas_blend(picture->pixels + i * 3, canvas_colour(segments->is_alpha ? 0 : value - offset), share);
+    }
+    return true;
+}
+
+bool drawing_make_segments(struct job *job, const struct segmented *segmented, struct picture *picture,
+                           struct percept_err *err)
+{
+    const struct segments *segments = &segmented->items[0];
+    if (!codec_image_posted(job, picture, err) || !in_colour(picture, job, err))
+        return false;
+    if (segments->map.width != picture->width || segments->map.height != picture->height)
+        return err_set(err, ERR_INTERNAL, "the map has another size than the picture");
+    if (!tint(job, segments, picture, err))
+        return false;
+    const struct canvas canvas = {.picture = picture, .watch = &job->watch};
+    const int unit = unit_of(picture->width, picture->height);
+    for (int i = 0; i < segments->n; i++) {
+        const struct detection name = {
+            .label = segments->at[i].label, .index = segments->at[i].index, .score = segments->at[i].share};
+        draw_name(&canvas, &name, 0, (float)((i + 1) * (FONT_HEIGHT + 2) * unit), unit);
+    }
+    return !watch_over(&job->watch) || watch_refuse(&job->watch, err);
+}
+
 /* --- SVG ---------------------------------------------------------------------------------------------------------- */
 
 /* Text of an element: what is markup is escaped, control characters are not there. */

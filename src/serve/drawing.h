@@ -7,11 +7,16 @@
 #define SERVE_DRAWING_H
 
 #include "serve/answer_detect.h"
+#include "serve/answer_segment.h"
 
 /* The posted picture, upright, with what was found on it; in the job's arena. */
 bool drawing_make(struct job *job, const struct detected *detected, struct picture *picture, struct percept_err *err);
 
-/* The same without the picture: its size is the SVG's. */
+/* With the classes' colours over their pixels, and their names. */
+bool drawing_make_segments(struct job *job, const struct segmented *segmented, struct picture *picture,
+                           struct percept_err *err);
+
+/* The same of what was found without the picture: its size is the SVG's. */
 void drawing_write_svg(struct writer *w, const struct detected *detected);
 
 #endif

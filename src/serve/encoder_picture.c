@@ -12,7 +12,8 @@
 
 bool encoder_picture_serves(const struct served *served)
 {
-    return served->manifest->task == TASK_IMAGE || encoder_picture_serves_svg(served);
+    const enum manifest_task task = served->manifest->task;
+    return task == TASK_IMAGE || task == TASK_SEGMENT || encoder_picture_serves_svg(served);
 }
 
 bool encoder_picture_serves_svg(const struct served *served)
@@ -41,6 +42,8 @@ static bool picture_of(struct job *job, const struct percept_tensor *results, st
         return false;
     if (answer.task == TASK_DETECT)
         return drawing_make(job, answer.made, picture, err);
+    if (answer.task == TASK_SEGMENT)
+        return drawing_make_segments(job, answer.made, picture, err);
     *picture = ((const struct imaged *)answer.made)->items[0];
     return true;
 }

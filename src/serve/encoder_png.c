@@ -2,6 +2,7 @@
  * encoder_png.c - see encoder_png.h. The door to libspng for writing; its memory comes from us, its bytes go to the
  * writer. Rows look at the watch.
  */
+#include "base/base64.h"
 #include "base/err.h"
 #include "serve/encoder_png.h"
 
@@ -58,4 +59,34 @@ bool encoder_png_write(struct writer *w, const struct picture *picture, struct p
     if (w->failed || arena_refusals() != refusals)
         return err_memory(err, "a PNG", (size_t)picture->width * (size_t)picture->height);
     return err_set(err, ERR_INTERNAL, "a PNG could not be written: %s", spng_strerror(code));
+}
+
+#define PIECE ((size_t)3 << 14) /* whole groups of base64 */
+
+static void put_base64(struct writer *w, struct bytes bytes)
+{
+    while (bytes_size(bytes)) {
+        const size_t n = bytes_size(bytes) < PIECE ? bytes_size(bytes) : PIECE;
+        char *to = writer_spend(w, (int64_t)n) ? writer_reserve(w, BASE64_WRITE_MAX(n)) : NULL;
+        if (!to)
+            return;
+        w->used += base64_write(to, bytes_of(bytes.at, n));
+        bytes.at += n;
+    }
+}
+
+void encoder_png_write_json(struct writer *w, const struct picture *picture)
+{
+    struct percept_err err = {0};
+    struct writer png = {.arena = w->arena, .watch = w->watch};
+    writer_put(w, "\"width\":");
+    writer_int(w, picture->width);
+    writer_put(w, ",\"height\":");
+    writer_int(w, picture->height);
+    writer_put(w, ",\"content_type\":\"image/png\",\"b64\":\"");
+    if (encoder_png_write(&png, picture, &err))
+        put_base64(w, bytes_of(png.at, png.used));
+    else
+        w->failed = true;
+    writer_put(w, "\"");
 }

@@ -510,22 +510,67 @@ static bool fit_detect(const struct manifest *manifest, const struct percept_mod
     return decoder_bind(manifest, ios, n, &outputs, err) && decoder_fits(manifest, ios, &outputs, err);
 }
 
-static bool fit_image(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+/* The output that the task reads, numbers; NULL with a sentence. */
+static const struct percept_io *task_numbers(const struct manifest *manifest, const struct percept_model *model,
+                                             struct percept_err *err)
 {
     int n;
     const struct percept_io *ios = percept_outputs(model, &n);
     if (!manifest->task_output && n != 1)
-        return err_set(err, ERR_CONFIG, "task.output is missing: which of %s is the picture?", list_of(ios, n).text);
+        return err_null(err, ERR_CONFIG, "task.output is missing: which of %s is meant?", list_of(ios, n).text);
     const struct percept_io *io = manifest->task_output ? find_io(ios, n, manifest->task_output) : ios;
     if (!io)
-        return no_such("output", manifest->task_output, ios, n, err);
-    const int axis = io->rank - (manifest->image.layout == IMAGE_NHWC ? 1 : 3);
-    if (io->rank >= 0 && io->rank != 3 && io->rank != 4)
+        no_such("output", manifest->task_output, ios, n, err);
+    else if (!floats_can(io->dtype))
+        return err_null(err, ERR_CONFIG, "output '%s' is %s; the task reads numbers", io->name,
+                        percept_dtype_name(io->dtype));
+    return io;
+}
+
+static bool fit_image(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_numbers(manifest, model, err);
+    if (!io || io->rank < 0)
+        return io != NULL;
+    if (io->rank != 3 && io->rank != 4)
         return err_set(err, ERR_CONFIG, "output '%s' has %d dimensions; a picture has those of task.layout", io->name,
                        io->rank);
-    if (!floats_can(io->dtype) || (io->rank > 0 && io->dims[axis] >= 0 && io->dims[axis] != 1 && io->dims[axis] != 3))
-        return err_set(err, ERR_CONFIG, "output '%s' is no picture: it needs numbers and 1 or 3 channels", io->name);
-    return true;
+    const int64_t channels = io->dims[io->rank - (manifest->image.layout == IMAGE_NHWC ? 1 : 3)];
+    return channels < 0 || channels == 1 || channels == 3 ||
+           err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " channels; a picture has 1 or 3", io->name, channels);
+}
+
+/* [N, classes, h, w] or [N, h, w]. */
+static bool fit_segment(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_numbers(manifest, model, err);
+    if (!io || io->rank < 0)
+        return io != NULL;
+    if (io->rank != 3 && io->rank != 4)
+        return err_set(err, ERR_CONFIG, "output '%s' has %d dimensions; a map of classes has 3 or 4", io->name,
+                       io->rank);
+    const int64_t classes = io->rank == 3 ? 1 : io->dims[manifest->image.layout == IMAGE_NHWC ? 3 : 1];
+    if (classes > 256)
+        return err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " classes; a map has 256 at most", io->name,
+                       classes);
+    const bool fits = classes < 2 || !manifest->n_labels || manifest->labels_have_gaps ||
+                      manifest->n_labels == classes - manifest->class_offset;
+    return fits || err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " classes, but there are %d labels", io->name,
+                           classes - manifest->class_offset, manifest->n_labels);
+}
+
+static bool fit_values(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    struct percept_description description = {0};
+    const struct percept_io *io = task_numbers(manifest, model, err);
+    if (!io)
+        return false;
+    percept_describe(model, &description);
+    const struct percept_io own = narrowed_output(manifest, io);
+    const int64_t n = classes_of(&own, description.batch_free && own.batch_axis == 0);
+    return n < 0 || !manifest->n_labels || manifest->labels_have_gaps || n == manifest->n_labels ||
+           err_set(err, ERR_CONFIG, "output '%s' has %" PRId64 " numbers, but there are %d labels", io->name, n,
+                   manifest->n_labels);
 }
 
 static bool task_fits(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)

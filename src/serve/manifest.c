@@ -1295,25 +1295,32 @@ static const struct decoder_defaults {
 #undef D
 };
 
+#define OF(task) (1u << TASK_##task)
+
 /* Keys that mean something for some tasks alone. */
 static const struct {
     const char *name;
-    enum manifest_task task;
+    unsigned tasks;
 } keys_of_tasks[] = {
-    {"outputs", TASK_DETECT},
-    {"decoder", TASK_DETECT},
-    {"boxes", TASK_DETECT},
-    {"units", TASK_DETECT},
-    {"score", TASK_DETECT},
-    {"overlap", TASK_DETECT},
-    {"nms", TASK_DETECT},
-    {"kpt_shape", TASK_DETECT},
-    {"prototypes", TASK_DETECT},
-    {"obb", TASK_DETECT},
-    {"max_detections", TASK_DETECT},
-    {"channels", TASK_IMAGE},
-    {"layout", TASK_IMAGE},
-    {"size", TASK_IMAGE},
+    {"top_k", OF(CLASSIFY) | OF(CTC)},
+    {"outputs", OF(DETECT)},
+    {"decoder", OF(DETECT)},
+    {"boxes", OF(DETECT)},
+    {"units", OF(DETECT)},
+    {"score", OF(DETECT)},
+    {"overlap", OF(DETECT)},
+    {"nms", OF(DETECT)},
+    {"kpt_shape", OF(DETECT)},
+    {"prototypes", OF(DETECT)},
+    {"obb", OF(DETECT)},
+    {"max_detections", OF(DETECT)},
+    {"range", OF(IMAGE) | OF(AUDIO)},
+    {"channels", OF(IMAGE)},
+    {"size", OF(IMAGE)},
+    {"layout", OF(IMAGE) | OF(SEGMENT)},
+    {"threshold", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(TEXT)},
+    {"class_offset", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT)},
+    {"activation", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(CTC) | OF(TEXT)},
 };
 
 static bool keys_are_of_task(const struct reader *reader, const struct place *outer, json_t *object)
@@ -1321,7 +1328,7 @@ static bool keys_are_of_task(const struct reader *reader, const struct place *ou
     const enum manifest_task task = reader->manifest->task;
     for (size_t i = 0; i < sizeof keys_of_tasks / sizeof *keys_of_tasks && task != TASK_NONE; i++) {
         const struct place place = {.outer = outer, .key = keys_of_tasks[i].name};
-        if (task != keys_of_tasks[i].task && json_object_get(object, place.key))
+        if (!(keys_of_tasks[i].tasks >> task & 1) && json_object_get(object, place.key))
             return WRONG(reader, &place, "is for tasks of another kind");
     }
     return true;

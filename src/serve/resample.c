@@ -15,7 +15,8 @@ static struct tap tap_of(double at, int64_t n)
 {
     const double bounded = fmin(fmax(at, 0), (double)(n - 1));
     const int64_t first = (int64_t)bounded;
-    return (struct tap){first, first + 1 < n ? first + 1 : first, (float)(bounded - (double)first)};
+    const float part = (float)(bounded - (double)first);
+    return (struct tap){first, part > 0 && first + 1 < n ? first + 1 : first, part}; /* NaN stays where it is */
 }
 
 bool resample_plane(const float *from, int64_t from_width, int64_t from_height, struct picture_box box, int width,

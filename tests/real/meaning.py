@@ -351,11 +351,14 @@ def yunet(world):
         len(faces), ','.join('%.0f' % v for v in faces[0][2:]), len(seen))
 
 
-@meaning('prisma_seg', inputs=image('input_3', [256, 256], channels='rgb', scale=1 / 255))
+@meaning('prisma_seg')
 def prisma_seg(world):
     told = []
     for name, share, photo in (('face_angry_man', 0.314, '.jpg'), ('portrait_two', 0.527, '.png')):
-        (mask,), (seen,) = world.ask('prisma_seg', name).values(), world.photo('prisma_seg', name + photo)[0].values()
+        outputs, (cut,) = world.photo('prisma_seg', name + photo)
+        (mask,), (seen,) = world.ask('prisma_seg', name).values(), outputs.values()
+        equal([one['label'] for one in cut['classes']], ['person'])
+        near(cut['classes'][0]['share'], share, 0.01, name + photo)
         persons, again = [sum(v > 0.5 for v in m.data) / 65536 for m in (mask, seen)]
         near(persons, share, 0.0006, name)
         near(again, share, 0.01, name + photo)

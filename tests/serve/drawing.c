@@ -85,6 +85,32 @@ START_TEST(an_svg_has_the_overlay_alone)
 }
 END_TEST
 
+/* The right half is what is cut out. */
+START_TEST(what_is_cut_out_is_tinted)
+{
+    static const float map[] = {0, 0, 1, 1};
+    const char *media_type;
+    struct picture drawn;
+    const struct answering_output alpha[] = {{"y", PERCEPT_FLOAT, 4, {1, 1, 1, 4}, map}};
+    const struct answering asked = {.manifest = "{\"manifest\":1,\"labels\":[\"man\"],\"task\":{\"kind\":\"segment\"}}",
+                                    .width = 200,
+                                    .height = 100,
+                                    .view = view,
+                                    .body = posted(),
+                                    .outputs = alpha,
+                                    .n_outputs = 1};
+    const char *png = answering_as(&asked, "image/png", &media_type);
+    ck_assert_msg(strcmp(media_type, "image/png") == 0, "%s", png);
+    const struct codec_picture source = {
+        .body = bytes_of(png, answering_bytes()), .most_pixels = CODEC_MAX_PIXELS, .arena = &arena, .err = &err};
+    ck_assert_msg(codec_png_decode(&source, &drawn), "%s", err.text);
+    static const uint8_t plain[3] = {100, 100, 100};
+    ck_assert_mem_eq(drawn.pixels + (size_t)(80 * 200 + 20) * 3, plain, 3);
+    ck_assert_int_ne(memcmp(drawn.pixels + (size_t)(80 * 200 + 180) * 3, plain, 3), 0);
+    ck_assert_int_ne(memcmp(drawn.pixels + (size_t)(1 * 200 + 1) * 3, plain, 3), 0); /* the name */
+}
+END_TEST
+
 START_TEST(tensors_have_no_picture)
 {
     const char *media_type;
@@ -103,6 +129,7 @@ Suite *serve_drawing_suite(void)
     tcase_add_checked_fixture(tests, answering_begin, end);
     tcase_add_test(tests, boxes_are_drawn_on_the_posted_picture);
     tcase_add_test(tests, an_svg_has_the_overlay_alone);
+    tcase_add_test(tests, what_is_cut_out_is_tinted);
     tcase_add_test(tests, tensors_have_no_picture);
     suite_add_tcase(suite, tests);
     return suite;
