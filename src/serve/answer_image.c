@@ -4,7 +4,8 @@
  *     output [N, C, H, W] -> the part that shows the posted picture -> levels 0..255
  *
  * What a letterbox filled is cut off. The picture has the output's size, or where the manifest says so that of the
- * posted one. In JSON it is a PNG in base64.
+ * posted one. Where the network got the brightness alone (Y of YCbCr), the posted picture's colours are put back,
+ * brought to the new size. In JSON it is a PNG in base64.
  */
 #include "serve/answer_image.h"
 
@@ -22,6 +23,7 @@ struct map {
     const float *at;
     int64_t channels, height, width;
     int64_t channel_step, pixel_step;
+    const struct picture_view *view; /* of the item */
 };
 
 static uint8_t level(float value, float low, float high)
@@ -31,9 +33,9 @@ static uint8_t level(float value, float low, float high)
 }
 
 /* Sides of the reply's picture. */
-static void size_of(const struct job *job, const struct picture_box *box, int *width, int *height)
+static void size_of(const struct job *job, const struct picture_view *view, const struct picture_box *box, int *width,
+                    int *height)
 {
-    const struct picture_view *view = &job->view;
     double w = box->right - box->left, h = box->bottom - box->top;
     if (job->served->manifest->image.size == SIZE_PICTURE && view->width) {
         w = fmin(view->width, view->shown.right) - fmax(0, view->shown.left);
@@ -85,17 +87,55 @@ static bool put_channel(struct job *job, const struct map *map, int64_t channel,
     return watch_spend(&job->watch, n) || watch_refuse(&job->watch, err);
 }
 
+/* A channel of the picture that the network did not get, in the size of the one that it made. */
+static const float *chroma(struct job *job, const struct picture_view *view, const uint8_t *plane,
+                           const struct picture *size, struct percept_err *err)
+{
+    const int64_t n = (int64_t)view->input_width * view->input_height, n_to = (int64_t)size->width * size->height;
+    const struct percept_tensor levels = {
+        .dtype = PERCEPT_UINT8, .rank = 1, .dims = {n}, .data = (void *)(uintptr_t)plane};
+    const float *from = floats_of(&levels, 0, n, job->arena, &job->watch, err);
+    float *to = from ? arena_array(job->arena, (size_t)n_to + 1, sizeof *to) : NULL;
+    if (!from)
+        return NULL;
+    if (!to)
+        return err_null(err, ERR_MEMORY, "out of memory: a picture's colours");
+    const struct picture_box box = resample_shown(view, view->input_width, view->input_height);
+    if (resample_plane(from, view->input_width, view->input_height, box, size->width, size->height, to, &job->watch))
+        return to;
+    watch_refuse(&job->watch, err);
+    return NULL;
+}
+
+/* Y of the network, Cb and Cr of the posted picture: red, green, blue, as JFIF has them (full range, ITU-R 601). */
+static bool put_colours(struct job *job, const struct picture_view *view, struct picture *picture,
+                        struct percept_err *err)
+{
+    const struct picture y = *picture;
+    const int64_t n = (int64_t)y.width * y.height;
+    const float *cb = chroma(job, view, view->cb, &y, err), *cr = cb ? chroma(job, view, view->cr, &y, err) : NULL;
+    if (!cr || !picture_new(picture, y.width, y.height, 3, job->arena, err))
+        return false;
+    for (int64_t i = 0; i < n; i++) {
+        const float luma = y.pixels[i], blue = cb[i] - 128, red = cr[i] - 128;
+        picture->pixels[i * 3] = level(luma + 1.402f * red, 0, 255);
+        picture->pixels[i * 3 + 1] = level(luma - 0.344136f * blue - 0.714136f * red, 0, 255);
+        picture->pixels[i * 3 + 2] = level(luma + 1.772f * blue, 0, 255);
+    }
+    return watch_spend(&job->watch, n) || watch_refuse(&job->watch, err);
+}
+
 static bool make_picture(struct job *job, const struct map *map, struct picture *to, struct percept_err *err)
 {
-    const struct picture_box box = resample_shown(&job->view, map->width, map->height);
+    const struct picture_box box = resample_shown(map->view, map->width, map->height);
     int width, height;
-    size_of(job, &box, &width, &height);
+    size_of(job, map->view, &box, &width, &height);
     if (!picture_new(to, width, height, (int)map->channels, job->arena, err))
         return false;
     for (int64_t c = 0; c < map->channels; c++)
         if (!put_channel(job, map, c, &box, to, err))
             return false;
-    return true;
+    return map->channels > 1 || !map->view->cb || put_colours(job, map->view, to, err);
 }
 
 /* [N, C, H, W] or [N, H, W, C], without the N where there is one item. */
@@ -104,7 +144,10 @@ static bool map_of(struct job *job, const struct percept_tensor *tensor, int64_t
 {
     const bool last = job->served->manifest->image.layout == IMAGE_NHWC;
     const int64_t *dims = tensor->dims + tensor->rank - 3;
-    *map = (struct map){.channels = dims[last ? 2 : 0], .height = dims[last ? 0 : 1], .width = dims[last ? 1 : 2]};
+    *map = (struct map){.channels = dims[last ? 2 : 0],
+                        .height = dims[last ? 0 : 1],
+                        .width = dims[last ? 1 : 2],
+                        .view = job_view(job, item)};
     const int64_t pixels = map->width * map->height;
     map->channel_step = last ? 1 : pixels;
     map->pixel_step = last ? map->channels : 1;

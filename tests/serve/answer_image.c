@@ -120,6 +120,28 @@ START_TEST(a_letterbox_is_cut_off)
 }
 END_TEST
 
+/* The network's brightness, the posted picture's colours: red of JFIF is Y 76, Cb 85, Cr 255. */
+START_TEST(colours_are_put_back)
+{
+    static const uint8_t cb[] = {85}, cr[] = {255};
+    static const float map[] = {76 / 255.f, 76 / 255.f, 1, 0};
+    const char *text;
+    const struct answering_output outputs[] = {{"y", PERCEPT_FLOAT, 4, {1, 1, 1, 4}, map}};
+    struct answering asked = {.manifest = IMAGE(",\"range\":[0,1]"),
+                              .width = 1,
+                              .height = 1,
+                              .view = {1, 1, 1, 1, {0, 0, 1, 1}, cb, cr},
+                              .outputs = outputs,
+                              .n_outputs = 1};
+    ck_assert_msg(show(&asked, &text), "%s", text);
+    ck_assert(shown.width == 4 && shown.height == 1 && shown.channels == 3);
+    static const uint8_t red[3] = {254, 0, 0};
+    ck_assert_mem_eq(shown.pixels, red, 3);
+    ck_assert_int_eq(shown.pixels[6], 255);
+    ck_assert_int_eq(shown.pixels[9], 178);
+}
+END_TEST
+
 START_TEST(what_is_no_picture_is_told)
 {
     static const float map[12];
@@ -143,6 +165,7 @@ Suite *serve_answer_image_suite(void)
     tcase_add_checked_fixture(tests, answering_begin, end);
     tcase_add_loop_test(tests, numbers_become_levels, 0, sizeof made / sizeof *made);
     tcase_add_loop_test(tests, a_letterbox_is_cut_off, 0, sizeof sizes / sizeof *sizes);
+    tcase_add_test(tests, colours_are_put_back);
     tcase_add_test(tests, what_is_no_picture_is_told);
     suite_add_tcase(suite, tests);
     return suite;
