@@ -61,11 +61,12 @@ static bool refused(struct percept_err *err, const char *doing, const char *path
     return err_set(err, code_of(number), "cannot %s '%s': %s", doing, path, strerror(number));
 }
 
-static int open_retrying(int folder, const char *path, int flags, mode_t mode)
+/* What is made is readable to all and ours to write. */
+static int open_retrying(int folder, const char *path, int flags)
 {
     int fd;
     do
-        fd = openat(folder, path, flags, mode);
+        fd = openat(folder, path, flags, 0644);
     while (fd < 0 && errno == EINTR);
     return fd;
 }
@@ -159,7 +160,7 @@ void file_expect(const void *at, size_t n)
 bool file_open(struct file *file, const char *path, struct percept_err *err)
 {
     nlink_t links;
-    int fd = open_retrying(AT_FDCWD, path, OPEN_FLAGS, 0);
+    int fd = open_retrying(AT_FDCWD, path, OPEN_FLAGS);
     if (fd < 0)
         return refused(err, "open", path, errno);
     struct file opened = {.fd = fd, .path = path};
@@ -254,7 +255,7 @@ static int real_folder(int fd)
         return -1;
     char *last = strrchr(path, '/');
     *last++ = '\0';
-    int folder = open_retrying(AT_FDCWD, *path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    int folder = open_retrying(AT_FDCWD, *path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         return -1;
     if (fstat(fd, &wanted) == 0 && fstatat(folder, last, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&wanted, &st))
@@ -274,7 +275,7 @@ static int open_folder_of(const char *path)
     }
     memcpy(folder, path, n);
     folder[n] = '\0';
-    return open_retrying(AT_FDCWD, n ? folder : slash ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    return open_retrying(AT_FDCWD, n ? folder : slash ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 bool file_place_open(struct file_place *place, const char *path, const struct file_stamp *stamp,
@@ -282,7 +283,7 @@ bool file_place_open(struct file_place *place, const char *path, const struct fi
 {
     struct stat st;
     *place = (struct file_place){.folder = open_folder_of(path), .real = -1};
-    int fd = place->folder < 0 ? -1 : open_retrying(AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+    int fd = place->folder < 0 ? -1 : open_retrying(AT_FDCWD, path, O_PATH | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
         refused(err, "open", path, errno);
     } else if (stamp && (st.st_dev != stamp->device || st.st_ino != stamp->inode)) {
@@ -338,7 +339,7 @@ static int walk_beneath(int folder_fd, const char *name)
             memcpy(part, name, n);
             part[n] = 0;
             int flags = last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
-            fd = open_retrying(folder, part, flags | O_NOFOLLOW, 0);
+            fd = open_retrying(folder, part, flags | O_NOFOLLOW);
         }
         int number = errno;
         if (folder != folder_fd)
@@ -395,7 +396,7 @@ static int open_linked(const struct file_place *place, const char *name)
     int fd = -1;
     for (int attempt = 0; fd < 0 && attempt < 10; attempt++) { /* again when links changed meanwhile */
         char path[PATH_MAX];
-        int found = open_retrying(place->folder, name, O_PATH | O_CLOEXEC, 0);
+        int found = open_retrying(place->folder, name, O_PATH | O_CLOEXEC);
         if (found < 0)
             return -1;
         if (path_of(found, path)) {
@@ -631,7 +632,7 @@ static bool write_all(int fd, const uint8_t *from, size_t n)
 
 bool file_write(const char *path, const void *data, size_t n_bytes, struct percept_err *err)
 {
-    int fd = open_retrying(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    int fd = open_retrying(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return refused(err, "write", path, errno);
     bool ok = write_all(fd, data, n_bytes);

@@ -186,23 +186,17 @@ static struct binary binary_scale(uint64_t digits, int exponent)
 }
 
 /* Rounds to a mantissa of n_bits, ties to even. The result's bits as an IEEE number whose
- * exponent's bias is `bias`; infinity on overflow. */
+ * exponent's bias is `bias`; infinity on overflow. What fives can scale is 10^-27 or more: normal. */
 static uint64_t binary_round(struct binary b, int n_bits, int bias)
 {
-    int biased = b.exponent + 63 + bias;
-    int drop = 64 - n_bits;
-    if (biased < 1)
-        drop += 1 - biased; /* subnormal: the mantissa gets shorter */
-    if (drop > 64)
-        return 0;
-    uint64_t kept = drop == 64 ? 0 : b.bits >> drop;
-    uint64_t below = drop == 64 ? b.bits : b.bits & (((uint64_t)1 << drop) - 1);
-    uint64_t half = (uint64_t)1 << (drop - 1);
+    const int drop = 64 - n_bits;
+    uint64_t kept = b.bits >> drop;
+    const uint64_t below = b.bits & (((uint64_t)1 << drop) - 1);
+    const uint64_t half = (uint64_t)1 << (drop - 1);
     if (below > half || (below == half && (b.rest || (kept & 1))))
         kept++;
-    if (biased < 1)
-        return kept; /* may have become the smallest normal one, whose bits are these */
-    uint64_t bits = ((uint64_t)(biased - 1) << (n_bits - 1)) + kept; /* a carry moves the exponent */
+    /* The mantissa's highest bit counts one in the exponent, and so does a carry. */
+    uint64_t bits = ((uint64_t)(b.exponent + 62 + bias) << (n_bits - 1)) + kept;
     uint64_t infinity = (uint64_t)(2 * bias + 1) << (n_bits - 1);
     return bits < infinity ? bits : infinity;
 }
@@ -423,9 +417,7 @@ static bool rounded(const struct decimal *d, int n_bits, int bias, uint64_t *bit
     if (!in_range_of_fives(d))
         return false;
     *bits = binary_round(binary_scale(d->digits, (int)d->exponent), n_bits, bias);
-    if (!d->rest)
-        return true;
-    return *bits == binary_round(binary_scale(d->digits + 1, (int)d->exponent), n_bits, bias);
+    return !d->rest || *bits == binary_round(binary_scale(d->digits + 1, (int)d->exponent), n_bits, bias);
 }
 
 static double double_value(const struct decimal *d)
