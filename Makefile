@@ -388,7 +388,12 @@ mutant_goals  = test-$(T) $(if $(filter op engine,$(T)),conformance) $(if $(filt
 mutants: ## damage src/$(T) in N places, one at a time: which does no test notice? T=serve N=50 SEED=1 (python3)
 	@[ -n "$(T)" ] || { echo "name a folder of src: make mutants T=serve" >&2; exit 1; }
 	@$(MAKE) $(jobs) -s B=$(mutant_build) WERROR= $(mutant_levels) $(mutant_goals:%=$(mutant_build)/%)
-	@python3 tests/mutants/mutants.py $(mutant_build) "$(mutant_goals)" "$(mutant_levels)" $(or $(N),50) $(or $(SEED),1)
+	@python3 tests/mutants/mutants.py $(mutant_build) "$(mutant_goals)" "$(mutant_levels)" $(or $(N),50) $(or $(SEED),1) $(AGAIN)
+
+.PHONY: mutants-sanitized
+mutants-sanitized:
+	@$(MAKE) $(jobs) $(asan) B=$(flavours)/mutants-asan KERNEL_LEVELS=base WERROR= \
+	  $(filter-out %/conformance,$(mutant_goals:%=$(flavours)/mutants-asan/%))
 
 .PHONY: arm64
 arm64: ## tests of base, graph, kernel and op on an emulated arm64 (qemu-user, gcc-aarch64-linux-gnu)

@@ -2,7 +2,8 @@
 """mutants.py - does a test notice when a line of src/FOLDER is wrong?
 
     make mutants T=serve N=50 SEED=1
-    python3 tests/mutants/mutants.py BUILD "test-FOLDER OTHER..." "VARIABLES OF make" N SEED
+    make mutants T=serve AGAIN=FILE         those that FILE names, as they were printed: are they noticed now?
+    python3 tests/mutants/mutants.py BUILD "test-FOLDER OTHER..." "VARIABLES OF make" N SEED [FILE]
 
 Draws N places of src/FOLDER at random (SEED tells which), damages one at a time, builds what that touches and
 runs the tests: first the suite that mirrors the file, then the whole folder's, for op and engine the conformance
@@ -13,11 +14,14 @@ tests too. A mutant that no test notices is a survivor and is printed with its f
     logic        && for ||, a condition turned round      shifted     >> for <<, & for |
 
 Not drawn is what no input can show, whatever the code around it: a greater or lesser of two that takes the other where
-they are equal (`a < b ? a : b`), an array with room for one more, a descriptor compared with 1 (0 to 2 are open), and
-the number of bytes in the sentence that memory is short.
+they are equal (`a < b ? a : b`, `if (a < b) a = b`), a difference of equals for 0, an order of what is not equal, an
+array or a piece of memory with room for one more, a descriptor compared with 1 (0 to 2 are open) or another than -1 for none, the number of
+bytes in the sentence that memory is short, how many elements a member of a team takes at a time, and how much is done
+until somebody looks whether the run is still wanted.
 
 One that does not compile is drawn again. One that runs ten times as long as the undamaged tests (or ten seconds,
-if that is more) counts as noticed. `equivalent` beside this file lists mutants that no input can show, each with
+if that is more) counts as noticed. Survivors meet the folder's tests once more under AddressSanitizer and
+UndefinedBehaviorSanitizer (kernels excepted), for some damage is a byte past an end. `equivalent` beside this file lists mutants that no input can show, each with
 the reason; these are counted apart.
 
 Works on copies of the tree under a temporary folder, one for each processor, made from BUILD (its own flavour:
@@ -27,6 +31,7 @@ import concurrent.futures, os, pathlib, random, re, shutil, signal, subprocess, 
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+SANITIZED = "build/mutants-asan"
 
 SWAPS = {
     "relation": {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="},
@@ -106,30 +111,76 @@ def line_around(source, m):
 
 
 ROOM = re.compile(r"^[ \t]*(?:(?:static|const|struct|enum|unsigned)[ \t]+)*[A-Za-z_]\w*[ \t*]+(?:\w+(?:\[[^]]*\])*"
-                  r"(?:[ \t]*=[^,;]*)?,[ \t]*\**)*\w+(?:\[[^]]*\])*\[$")
+                  r"(?:[ \t]*=[^,;]*)?,[ \t]*\**)*\w+(?:\[[^]]*\])*\[(?:\w+ [+*] )?$")
+NO_DESCRIPTOR = re.compile(r"(?:^[ \t]*int |[ \t.>])fd = (?:[^;]* [?:] )?-$")
 
 
 def chooses_equals(before, behind):
     """`a < b ? a : b` and its like: equal ones are the same."""
-    choice = re.match(r" (.+?) \? (.+?) : (.+?)[;,)]", behind)
+    choice = re.match(r" (.+?) \? (.+?) : (?:\(\w+\))?(.+?)[;,)]", behind)
     if not choice:
         return False
     right, yes, no = choice.groups()
-    left = no if yes == right else yes if no == right else None
-    return left is not None and before.rstrip().endswith(left)
+    left, before = no if yes == right else yes if no == right else None, before.rstrip()
+    if left is None:  # a - b, or 0
+        return no == "0" and yes.endswith(f" - {right}") and before.endswith(yes[:-len(right) - 3])
+    if left == no:  # a < least ? least : a > most ? most : a
+        left = left.split(" ")[0]
+    return re.search(rf"(?<![\w.>\])-]){re.escape(left)}$", before) is not None
 
 
-def names_bytes(source, start, m):
-    """Inside of the parentheses of err_memory."""
-    opened = source.rfind("err_memory(", start, m.start())
-    return opened >= 0 and closing(source, opened + len("err_memory"), len(source)) > m.start()
+def sets_equals(before, behind):
+    """`if (a < b)` and, in the next line, `a = b;`."""
+    compared = re.match(r"^[ \t]*(?:else )?if \((\S+) $", before)
+    then = re.match(r" (\S+)\)\n[ \t]*(\S+) = (\S+);\n", behind)
+    return bool(compared and then) and {compared.group(1), then.group(1)} == {then.group(2), then.group(3)}
+
+
+def orders_others(before, behind):
+    """The order in `a != b ? a < b : ...`."""
+    known = re.search(r"(\S+) != (\S+) \? (\S+) $", before)
+    return known is not None and known.group(3) == known.group(1) and behind.startswith(f" {known.group(2)} :")
+
+
+def argument_of(function, source, start, m):
+    """Which argument of a call of this function a token stands in; -1: none."""
+    opened = source.rfind(function + "(", start, m.start())
+    if opened < 0 or closing(source, opened + len(function), len(source)) <= m.start():
+        return -1
+    depth, argument = 0, 0
+    for token, _ in tokens_of(source, opened + len(function), m.start()):
+        depth += (token.group() in "([{") - (token.group() in ")]}")
+        argument += token.group() == "," and depth == 1
+    return argument
+
+
+TAKES_MEMORY = ("arena_array", "arena_alloc", "arena_buffer", "arena_buffer_array", "store_reserve")
+
+
+def takes_more(source, start, m):
+    """A number that makes what is asked of an arena larger."""
+    return m.lastgroup == "number" and source[start:m.start()].endswith(("+ ", "* ")) and \
+        any(argument_of(function, source, start, m) >= 0 for function in TAKES_MEMORY)
+
+
+def tells_effort(source, start, m):
+    """The bytes in the sentence that memory is short, what a member takes at a time, what is done until somebody looks
+    whether it is still wanted."""
+    if argument_of("err_memory", source, start, m) >= 0 or argument_of("team_split", source, start, m) == 2:
+        return True
+    return m.lastgroup == "number" and (argument_of("_spend", source, start, m) == 1 or
+                                        re.search(r"% OP_BLOCK == $", source[start:m.start()]) is not None)
 
 
 def shows_nothing(source, start, m):
+    if tells_effort(source, start, m) or takes_more(source, start, m):
+        return True
     before, behind = line_around(source, m)
     if m.lastgroup == "number":
-        return bool(ROOM.match(before)) or re.search(r"\bfd < $", before) is not None or names_bytes(source, start, m)
-    return m.group() in ("<", "<=", ">", ">=") and chooses_equals(before, behind) or names_bytes(source, start, m)
+        return bool(ROOM.match(before) or re.search(r"\bfd < $", before) or NO_DESCRIPTOR.search(before))
+    two_lines = source[m.end():m.end() + 400]
+    return m.group() in ("<", "<=", ">", ">=") and (chooses_equals(before, behind) or sets_equals(before, two_lines) or
+                                                    orders_others(before, behind))
 
 
 def swaps(path, source, start, end):
@@ -186,6 +237,12 @@ def listed():
     return {" | ".join(part.strip() for part in line.split(" | ")[:3]) for line in lines if line and line[0] != "#"}
 
 
+def suite_elsewhere(path):
+    """FOLDER/FILE of the suite that tests a file of another folder: tests/lint/exceptions says so."""
+    said = re.search(rf"^mirror {re.escape(path)} .*\btests/(\w+/\w+)\.c", (ROOT / "tests/lint/exceptions").read_text(), re.M)
+    return said.group(1) if said else None
+
+
 def kill_session(leader):
     """What a command started, too: check gives each of its tests a process group of its own."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
@@ -200,10 +257,9 @@ def kill_session(leader):
 class Copy:
     """A copy of the tree that one thread damages and mends."""
 
-    def __init__(self, work, number, build, goals, variables):
+    def __init__(self, work, number, build, folder, command):
         self.root = work / f"tree{number}"
-        self.build, self.folder = build, goals[0][len("test-"):]
-        self.command = ["make", "-s", f"B={build}", "WERROR=", *variables, *(f"{build}/{goal}" for goal in goals)]
+        self.build, self.folder, self.command = build, folder, command
         self.root.mkdir()
         for name in ("Makefile", "src", "include", "tests", build):
             target = self.root / name
@@ -230,8 +286,8 @@ class Copy:
             kill_session(p.pid)
             p.wait()
 
-    def make(self):
-        return self.run(self.command, 600) == 0
+    def make(self, *more):
+        return self.run([*self.command, *more], 600) == 0
 
     def tests(self, suite):
         """(command, environment) of each, quickest first."""
@@ -239,19 +295,25 @@ class Copy:
         if suite:
             yield [program], {"CK_RUN_SUITE": suite}
         yield [program], {}
-        if self.folder in ("op", "engine"):
+        if self.folder in ("op", "engine") and self.build != SANITIZED:
             yield ["tests/conformance/conformance.sh", self.build], {}
 
     def clean_seconds(self):
-        took = []
+        """What the undamaged tests take, and each suite of them by its name."""
+        took, log = [], self.root / "tmp" / "durations"
         for command, env in self.tests(None):
             start = time.monotonic()
-            if self.run(command, 1200, **env) != 0:
-                sys.exit(f"mutants: the undamaged tests of {self.folder} fail: {' '.join(command)}")
+            if self.run(command, 1200, **env, CK_XML_LOG_FILE_NAME=str(log)) != 0:
+                sys.exit(f"mutants: the undamaged tests of {self.folder} fail: {self.build}, {' '.join(command)}")
             took.append(time.monotonic() - start)
-        return took
+        each = {}
+        for file, duration in re.findall(r"<fn>([^<]*)\.c:\d+</fn>.*?<duration>([^<]*)<", log.read_text(), re.S):
+            suite = f"{self.folder}/{file}"
+            each[suite] = each.get(suite, 0) + max(float(duration), 0)
+        return took, each
 
     def noticed(self, mutant, seconds):
+        whole, each = seconds
         path = self.root / mutant.path
         source = path.read_text()
         path.write_text(source[:mutant.start] + mutant.text + source[mutant.end:])
@@ -260,18 +322,27 @@ class Copy:
                 return "does not compile"
             name = mutant.path[len("src/"):].rsplit(".", 1)[0]
             suite = name if (self.root / "tests" / f"{name}.c").exists() else None
-            limits = ([seconds[0]] if suite else []) + seconds
+            limits = ([each.get(suite, whole[0])] if suite else []) + whole
             for (command, env), limit in zip(self.tests(suite), limits):
                 if self.run(command, max(10 * limit, 10), **env) != 0:
+                    return "noticed"
+            elsewhere = suite_elsewhere(mutant.path) if self.build != SANITIZED else None
+            if elsewhere:
+                program = f"{self.build}/test-{elsewhere.split('/')[0]}"
+                if self.make(program) and self.run([program], 600, CK_RUN_SUITE=elsewhere) != 0:
                     return "noticed"
             return "survived"
         finally:
             path.write_text(source)
 
 
-def work_off(copies, seconds, drawn, n, report):
+def work_off(copies, drawn, n, report):
     """Each copy takes the next mutant until n have compiled."""
     lock, taken, counted = threading.Lock(), [0], [0]
+    for copy in copies:
+        if not copy.make():
+            sys.exit("mutants: the undamaged tree does not build")
+    seconds = copies[0].clean_seconds()
 
     def worker(copy):
         while True:
@@ -290,12 +361,46 @@ def work_off(copies, seconds, drawn, n, report):
         list(pool.map(worker, copies))
 
 
+def copies_of(work, build, folder, command):
+    work.mkdir()
+    work.chmod(0o755)  # some tests give up root's rights and still read what they wrote
+    return [Copy(work, i, build, folder, command) for i in range(int(os.environ.get("JOBS", os.cpu_count())))]
+
+
+def under_sanitizers(work, folder, survivors):
+    """Those of the survivors that the folder's tests notice there: what lies past an end, or a shift too far."""
+    noticed, command = [], ["make", "-s", f"T={folder}", "mutants-sanitized"]
+    if folder == "kernel":
+        return noticed
+    if survivors and subprocess.run(command, cwd=ROOT).returncode != 0:
+        sys.exit("mutants: the undamaged tree does not build with sanitizers")
+    if survivors:
+        work_off(copies_of(work, SANITIZED, folder, command), survivors, len(survivors),
+                 lambda mutant, outcome: noticed.append(mutant) if outcome == "noticed" else None)
+    return noticed
+
+
+def printed(mutant):
+    return f"{mutant.path}:{mutant.line}: {mutant.kind}: {mutant.before}  ->  {mutant.after}"
+
+
+def drawn_of(folder, seed, file):
+    """The mutants in the order in which they are tried; with a file, those that it names, whatever their lines now."""
+    drawn = candidates(folder)
+    random.Random(seed).shuffle(drawn)
+    if not file:
+        return drawn
+    def unnumbered(line):
+        return re.sub(r":\d+:", ":", line.strip(), count=1)
+    named = {unnumbered(line) for line in pathlib.Path(file).read_text().splitlines()}
+    return [mutant for mutant in drawn if unnumbered(printed(mutant)) in named]
+
+
 def main():
     build, goals, variables = sys.argv[1], sys.argv[2].split(), sys.argv[3].split()
     n, seed = int(sys.argv[4]), int(sys.argv[5])
     folder = goals[0][len("test-"):]
-    drawn, known = candidates(folder), listed()
-    random.Random(seed).shuffle(drawn)
+    drawn, known = drawn_of(folder, seed, sys.argv[6] if len(sys.argv) > 6 else None), listed()
     counts, survivors = {"noticed": 0, "survived": 0, "listed": 0, "does not compile": 0}, []
 
     def report(mutant, outcome):
@@ -304,23 +409,24 @@ def main():
         counts[outcome] += 1
         if outcome == "survived":
             survivors.append(mutant)
-            print(f"{mutant.path}:{mutant.line}: {mutant.kind}: {mutant.before}  ->  {mutant.after}", flush=True)
+            print(printed(mutant), flush=True)
 
+    command = ["make", "-s", f"B={build}", "WERROR=", *variables, *(f"{build}/{goal}" for goal in goals)]
     work = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
-    work.chmod(0o755)  # some tests give up root's rights and still read what they wrote
+    work.chmod(0o755)
     try:
-        copies = [Copy(work, i, build, goals, variables) for i in range(int(os.environ.get("JOBS", os.cpu_count())))]
-        for copy in copies:
-            if not copy.make():
-                sys.exit("mutants: the undamaged tree does not build")
-        work_off(copies, copies[0].clean_seconds(), drawn, n, report)
+        work_off(copies_of(work / "plain", build, folder, command), drawn, n, report)
+        shutil.rmtree(work / "plain", ignore_errors=True)
+        sanitized = under_sanitizers(work / "sanitized", folder, survivors)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    for mutant in sanitized:
+        print(f"but the sanitizers notice {printed(mutant)}")
     tried = counts["noticed"] + counts["survived"] + counts["listed"]
     print(f"src/{folder}: {len(drawn)} places, {tried} mutants, seed {seed}: {counts['noticed']} noticed, "
-          f"{counts['survived']} survived, {counts['listed']} listed as equivalent, "
-          f"{counts['does not compile']} did not compile")
-    sys.exit(1 if survivors else 0)
+          f"{len(sanitized)} by sanitizers alone, {counts['survived'] - len(sanitized)} survived, "
+          f"{counts['listed']} listed as equivalent, {counts['does not compile']} did not compile")
+    sys.exit(len(survivors) > len(sanitized))
 
 
 if __name__ == "__main__":
