@@ -201,6 +201,33 @@ START_TEST(a_linked_file_is_served_from_the_folder_it_really_lies_in)
 }
 END_TEST
 
+/* Whoever may go through a folder may read what it names there; listing it is another right, which root has anyhow. */
+START_TEST(a_linked_file_may_lie_in_a_folder_that_cannot_be_listed)
+{
+    if (getenv("CK_FORK") && strcmp(getenv("CK_FORK"), "no") == 0)
+        return;
+    folder_text("open/closed/model", "model");
+    folder_text("open/closed/data", "data");
+    folder_text("open/model.onnx", "");
+    ck_assert_int_eq(unlink(folder_at("open/model.onnx")), 0);
+    ck_assert_int_eq(symlink("closed/model", folder_at("open/model.onnx")), 0);
+    ck_assert_int_eq(symlink("closed/data", folder_at("open/data")), 0);
+    ck_assert_int_eq(chmod(folder_root, 0755) + chmod(folder_at("open"), 0755) + chmod(folder_at("open/closed"), 0311),
+                     0);
+    const bool root = geteuid() == 0;
+    if (root)
+        ck_assert_int_eq(seteuid(65534), 0);
+    const bool ok = reads_of("open/model.onnx", "data", 0, SIZE_MAX);
+    const bool beside = ok && reads_of("open/closed/model", "data", 0, SIZE_MAX);
+    if (root)
+        ck_assert_int_eq(seteuid(0), 0);
+    chmod(folder_at("open/closed"), 0700);
+    ck_assert_msg(ok, "%s", err.text);
+    ck_assert_msg(beside && bytes_is(bytes, "data"), "%s", err.text);
+    ck_assert_msg(reads_of("open/model.onnx", "data", 0, SIZE_MAX), "%s", err.text);
+}
+END_TEST
+
 /* As Kubernetes mounts a ConfigMap: ..data is swapped in one step. */
 START_TEST(a_volume_of_links_is_read)
 {
@@ -351,6 +378,9 @@ START_TEST(a_folder_lists_sorted)
     ck_assert_int_eq(file_list(&arena, folder_root, &names, &err), 3);
     ck_assert_str_eq(names[0], "model");
     ck_assert_str_eq(names[2], "secret");
+    ck_assert_int_eq(mkdir(folder_at("bare"), 0700), 0);
+    ck_assert_int_eq(file_list(&arena, folder_at("bare"), &names, &err), 0);
+    ck_assert_str_eq(err.text, ""); /* which is no error */
     ck_assert_int_eq(file_list(&arena, folder_at("nothing"), &names, &err), -1);
     ck_assert_int_eq(err.code, ERR_NOT_FOUND);
     ck_assert(file_is_folder(folder_root));
@@ -745,6 +775,7 @@ Suite *base_file_suite(void)
     tcase_add_test(tests, only_files_beneath_the_folder_are_read);
     tcase_add_test(tests, the_same_holds_without_openat2);
     tcase_add_test(tests, a_linked_file_is_served_from_the_folder_it_really_lies_in);
+    tcase_add_test(tests, a_linked_file_may_lie_in_a_folder_that_cannot_be_listed);
     tcase_add_test(tests, a_volume_of_links_is_read);
     tcase_add_test(tests, links_that_are_swapped_meanwhile_give_nothing_away);
     tcase_add_test(tests, a_file_that_was_replaced_has_no_place);

@@ -154,6 +154,8 @@ START_TEST(pickles_have_a_protocol_and_an_end)
     expect_none(OF("\x80\x04."));
     expect_none(OF("\x81\x04}."));
     expect(OF("\x80\x05\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19x"), "PyTorch", "torch.onnx");
+    expect(OF("\x80\x05\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"), "PyTorch", "torch.onnx"); /* and no more */
+    expect_none(OF("\x80\x05\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50"));
     expect_none(OF("\x80\x05\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x18x"));
     expect(OF("(lp0\n."), "pickle", "skl2onnx");
     expect(OF("(dp0\n without an end"), "a text", ".onnx");

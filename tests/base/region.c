@@ -152,6 +152,26 @@ static void expect_sealed(const struct region *region)
     ck_assert(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
 }
 
+/* Not through /proc either, where root finds what is mapped: neither written nor cut off nor given other rights. */
+static void expect_seals(const struct region *region)
+{
+    char line[256], path[128] = "";
+    unsigned long from, to;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    ck_assert_ptr_nonnull(maps);
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2 && (uintptr_t)region_data(region) - from < to - from)
+            snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", from, to);
+    fclose(maps);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        printf("not run: the seals of private memory (this user may not open %s)\n", path);
+        return;
+    }
+    ck_assert_int_eq(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    close(fd);
+}
+
 START_TEST(published_memory_cannot_be_written)
 {
     struct region *mine = publish(3, 5000, true);
@@ -834,6 +854,7 @@ START_TEST(a_private_region_cannot_change_and_dies_with_us)
     for (size_t i = 0; i < 5000; i++)
         ck_assert_uint_eq(((const uint8_t *)region_data(region))[i], 54);
     expect_sealed(region);
+    expect_seals(region);
     ck_assert_int_eq(count(), 0);
     region_release(region);
 }
@@ -922,9 +943,13 @@ START_TEST(a_note_lives_as_long_as_its_region)
     const struct region_note note = note_of(3);
     struct region *one = publish(1, 100, true), *two = publish(1, 100, true);
     ck_assert(!recalled(note, 3));
+    struct stat first, second;
     region_remember(one, &note);
+    ck_assert_int_eq(stat(note_path(), &first), 0);
     region_remember(two, &note);
     region_remember(NULL, &note);
+    ck_assert_int_eq(stat(note_path(), &second), 0);
+    ck_assert_uint_eq(first.st_ino, second.st_ino); /* what is written already is not written again */
     ck_assert(recalled(note, 3));
     ck_assert_int_eq(percept_clean_regions(prefix, 0), 0);
     ck_assert_int_eq(count(), 1);
@@ -1018,6 +1043,26 @@ START_TEST(a_newer_note_replaces_an_older_one)
     ck_assert(recalled(new, 4));
     region_release(two);
     ck_assert_int_eq(access(note_path(), F_OK), -1);
+}
+END_TEST
+
+/* A region holds one note, whose descriptor may be 0 where standard input is closed. */
+START_TEST(a_region_holds_one_note)
+{
+    const struct region_note note = note_of(3);
+    const int kept = dup(STDIN_FILENO);
+    struct region *region = publish(1, 100, true);
+    close(STDIN_FILENO);
+    const int before = descriptors();
+    for (int i = 0; i < 3; i++) {
+        region_remember(region, &note);
+        ck_assert_int_eq(descriptors(), before + 1);
+        ck_assert_int_ge(fcntl(STDIN_FILENO, F_GETFD), 0);
+    }
+    region_release(region);
+    ck_assert_int_eq(descriptors(), before - 1);
+    if (kept >= 0)
+        dup2(kept, STDIN_FILENO);
 }
 END_TEST
 
@@ -1121,6 +1166,7 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, a_note_of_a_replaced_file_goes_with_its_region);
     tcase_add_test(tests, a_note_is_true_for_one_stamp_of_a_file_at_rest);
     tcase_add_test(tests, a_newer_note_replaces_an_older_one);
+    tcase_add_test(tests, a_region_holds_one_note);
     tcase_add_test(tests, a_note_that_is_damaged_is_none);
     suite_add_tcase(suite, tests);
     return suite;

@@ -86,6 +86,25 @@ START_TEST(nobody_waits_any_more)
 }
 END_TEST
 
+/* What the system refuses is told at once, and not tried for ever. */
+START_TEST(what_may_not_be_read_or_written_is_an_error)
+{
+    char text[10] = "";
+    start();
+    int fd = open(path, O_RDONLY);
+    ck_assert(!segment_write(fd, 0, text, 10, NULL, &err));
+    ck_assert_int_eq(err.code, ERR_SYSTEM);
+    ck_assert_str_eq(err.text, "shared memory cannot be written: Bad file descriptor");
+    close(fd);
+    fd = open(path, O_WRONLY);
+    ck_assert(!segment_read(fd, 0, text, 10, NULL, &err));
+    ck_assert_int_eq(err.code, ERR_SYSTEM);
+    ck_assert_str_eq(err.text, "shared memory cannot be read: Bad file descriptor");
+    close(fd);
+    end();
+}
+END_TEST
+
 START_TEST(names_that_are_none_are_refused)
 {
     static const char *const names[] = {"", ".", "..", "/", "/etc/passwd", "a/b", "../tmp/x", "test-segment-none"};
@@ -125,6 +144,7 @@ Suite *base_segment_suite(void)
     tcase_add_test(tcase, an_object_is_read_and_written);
     tcase_add_test(tcase, what_was_made_smaller_is_an_error);
     tcase_add_test(tcase, nobody_waits_any_more);
+    tcase_add_test(tcase, what_may_not_be_read_or_written_is_an_error);
     tcase_add_test(tcase, names_that_are_none_are_refused);
     tcase_add_test(tcase, links_folders_and_pipes_are_refused);
     suite_add_tcase(suite, tcase);

@@ -516,6 +516,50 @@ START_TEST(a_helper_too_many_returns_at_once)
 }
 END_TEST
 
+/* Helpers that come at the same moment, again and again. */
+struct crowd {
+    struct percept_team *teams[RUNS];
+    atomic_int round; /* whose team to help; helpers are ready when it is theirs */
+    atomic_int ready;
+};
+
+static void *help_in_every_round(void *arg)
+{
+    struct crowd *crowd = arg;
+    for (int round = 0; round < RUNS; round++) {
+        atomic_fetch_add(&crowd->ready, 1);
+        while (atomic_load(&crowd->round) < round)
+            sched_yield();
+        percept_team_help(crowd->teams[round]);
+    }
+    return NULL;
+}
+
+START_TEST(helpers_that_come_together_have_numbers_of_their_own)
+{
+    static struct crowd crowd;
+    struct percept_err err;
+    pthread_t threads[HELPERS];
+    atomic_store(&crowd.round, -1);
+    for (int i = 0; i < RUNS; i++)
+        crowd.teams[i] = team_new(HELPERS + 1, &err);
+    for (int i = 0; i < HELPERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, help_in_every_round, &crowd), 0);
+    for (int round = 0; round < RUNS; round++) {
+        while (atomic_load(&crowd.ready) < (round + 1) * HELPERS)
+            sched_yield();
+        atomic_store(&crowd.round, round);
+        while (team_size(crowd.teams[round]) < HELPERS + 1)
+            sched_yield();
+        percept_team_close(crowd.teams[round]);
+    }
+    for (int i = 0; i < HELPERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < RUNS; i++)
+        percept_team_free(crowd.teams[i]);
+}
+END_TEST
+
 /* Raises its flag when piece `last` is done. */
 struct cut {
     atomic_int cancel;
@@ -616,6 +660,7 @@ Suite *base_team_suite(void)
     tcase_add_test(tests, what_is_brief_is_not_watched);
     tcase_add_test(tests, a_helper_after_closing_returns_at_once);
     tcase_add_test(tests, a_helper_too_many_returns_at_once);
+    tcase_add_test(tests, helpers_that_come_together_have_numbers_of_their_own);
     tcase_add_test(tests, a_range_is_left_when_its_watch_is_over);
     tcase_add_test(tests, a_watched_range_is_done_once_however_it_is_cut);
     suite_add_tcase(suite, tests);

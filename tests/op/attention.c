@@ -288,6 +288,33 @@ static void begin_shapes(int rank, const int64_t *q_dims, const int64_t *k_dims,
     harness_floats(&h, rank, v_dims, v);
 }
 
+/* Without a past the present is what came: keys alone may be asked for, or keys and values. */
+START_TEST(what_is_present_is_given_as_far_as_it_is_asked_for)
+{
+    enum { HEADS = 2, ROWS = 3, KEYS = 5, SIZE = 4, V_SIZE = 6 };
+    float alone[HEADS * ROWS * V_SIZE];
+    fill(q);
+    fill(k);
+    fill(v);
+    for (int outputs = 1; outputs <= 3; outputs++) {
+        harness_begin(&h, "Attention", 23);
+        harness_outputs(&h, outputs);
+        harness_floats(&h, 4, DIMS(1, HEADS, ROWS, SIZE), q);
+        harness_floats(&h, 4, DIMS(1, HEADS, KEYS, SIZE), k);
+        harness_floats(&h, 4, DIMS(1, HEADS, KEYS, V_SIZE), v);
+        harness_ran(&h);
+        if (outputs == 1)
+            memcpy(alone, harness_out(&h, 0)->data, sizeof alone);
+        harness_expect_floats(&h, 0, 4, DIMS(1, HEADS, ROWS, V_SIZE), alone, 0);
+        if (outputs > 1)
+            harness_expect_floats(&h, 1, 4, DIMS(1, HEADS, KEYS, SIZE), k, 0);
+        if (outputs > 2)
+            harness_expect_floats(&h, 2, 4, DIMS(1, HEADS, KEYS, V_SIZE), v, 0);
+        harness_end(&h);
+    }
+}
+END_TEST
+
 START_TEST(shapes_that_do_not_go_together_are_refused)
 {
     begin_shapes(3, DIMS(1, 2, 4), DIMS(1, 2, 4), DIMS(1, 2, 4));
@@ -411,6 +438,7 @@ Suite *op_attention_suite(void)
     tcase_add_loop_test(tests, attention_is_what_its_text_says, 0, (int)(sizeof settings / sizeof *settings));
     tcase_add_test(tests, what_is_masked_may_hold_anything);
     tcase_add_test(tests, an_item_of_a_batch_has_the_bits_that_it_has_alone);
+    tcase_add_test(tests, what_is_present_is_given_as_far_as_it_is_asked_for);
     tcase_add_test(tests, shapes_that_do_not_go_together_are_refused);
     tcase_add_test(tests, pairs_turn_by_their_positions);
     tcase_add_test(tests, rotations_that_cannot_be_are_refused);

@@ -273,6 +273,36 @@ START_TEST(operands_of_another_shape_ask_for_plain)
 }
 END_TEST
 
+/* As many numbers as there are channels, and yet not one for each: rows, columns, one axis too few. */
+START_TEST(what_is_no_channel_of_a_blocked_picture_asks_for_plain)
+{
+    static const int64_t others[][4] = {{17, 2, 3}, {17, 2, 1}, {17, 1, 3}, {1, 2, 3}};
+    enum { N = 2, C = 17, H = 2, W = 3 };
+    float a[N * C * H * W], b[C * H * W], want[N * C * H * W];
+    for (int i = 0; i < N * C * H * W; i++)
+        a[i] = (float)i;
+    for (int i = 0; i < C * H * W; i++)
+        b[i] = (float)(i * i % 19);
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
+        const int64_t *d = others[k];
+        for (int i = 0; i < N * C * H * W; i++) {
+            const int64_t c = i / (H * W) % C % d[0], y = i / W % H % d[1], x = i % W % d[2];
+            want[i] = a[i] + b[(c * d[1] + y) * d[2] + x];
+        }
+        for (int rank = 3; rank <= 4; rank++) {
+            struct harness h;
+            harness_begin(&h, "Add", 14);
+            harness_floats(&h, 4, DIMS(N, C, H, W), a);
+            harness_as_blocked(&h);
+            harness_floats(&h, rank, rank == 3 ? d : DIMS(1, d[0], d[1], d[2]), b);
+            harness_ran(&h);
+            harness_expect_floats(&h, 0, 4, DIMS(N, C, H, W), want, 0);
+            harness_end(&h);
+        }
+    }
+}
+END_TEST
+
 START_TEST(combine_serves_every_number_type)
 {
     double y[2] = {1, 2}, x[2] = {5, -5};
@@ -311,6 +341,7 @@ Suite *op_binary_suite(void)
     tcase_add_test(tcase, strings_compare_by_their_bytes);
     tcase_add_test(tcase, blocked_pictures_meet_pictures_channels_and_numbers);
     tcase_add_test(tcase, operands_of_another_shape_ask_for_plain);
+    tcase_add_test(tcase, what_is_no_channel_of_a_blocked_picture_asks_for_plain);
     tcase_add_test(tcase, combine_serves_every_number_type);
     tcase_add_test(tcase, half_floats_are_refused_with_a_sentence);
     suite_add_tcase(suite, tcase);

@@ -243,6 +243,27 @@ START_TEST(sides_may_lie_turned)
 }
 END_TEST
 
+/* Vectors have no two axes to turn. */
+START_TEST(a_vector_does_not_turn)
+{
+    begin_fused("FusedMatMul");
+    harness_int(&h, "transB", 1);
+    fused_side(2, DIMS(2, 3), false);
+    fused_side(1, DIMS(3), _i);
+    harness_ran(&h);
+    harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){14, 32}, 0);
+    harness_end(&h);
+
+    begin_fused("FusedMatMul");
+    harness_int(&h, "transA", 1);
+    fused_side(1, DIMS(3), false);
+    fused_side(2, DIMS(3, 2), _i);
+    harness_ran(&h);
+    harness_expect_floats(&h, 0, 1, DIMS(2), (float[]){22, 28}, 0);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(an_empty_side_may_lie_turned)
 {
     begin_fused("FusedMatMul"); /* sums of nothing */
@@ -412,6 +433,7 @@ Suite *op_matmul_suite(void)
     tcase_add_test(tests, integers_wrap_and_doubles_are_exact);
     tcase_add_test(tests, inner_dimensions_that_differ_are_refused);
     tcase_add_loop_test(tests, sides_may_lie_turned, 0, 2);
+    tcase_add_loop_test(tests, a_vector_does_not_turn, 0, 2);
     tcase_add_loop_test(tests, an_empty_side_may_lie_turned, 0, 2);
     tcase_add_loop_test(tests, transpose_matmul_is_an_older_name, 0, 2);
     tcase_add_loop_test(tests, vectors_are_not_turned, 0, 2);

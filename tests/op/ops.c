@@ -1,5 +1,6 @@
 /* ops.c - the table is sorted, lookups find the right row, and the shared helpers judge as they say. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -299,6 +300,159 @@ START_TEST(arity_names_what_would_work)
 }
 END_TEST
 
+/* ONNX's schemas, with what older files and other writers leave out or add, and ONNX Runtime's for its own domain; an
+ * operator is asked at the opset behind its '@', else at the newest. Those with bodies say what these must have. */
+#define MANY INT32_MAX
+static const struct arity {
+    int least, most, outputs;
+    const char *names;
+} arities[] = {
+    {0, 0, 1, "Constant RandomNormal RandomUniform SequenceEmpty"},
+    {0, 1, 1, "Optional OptionalHasElement"},
+    {0, 5, 1,
+     "com.microsoft.QLinearAveragePool com.microsoft.QLinearGlobalAveragePool "
+     "com.microsoft.QLinearLeakyRelu com.microsoft.QLinearReduceMean com.microsoft.QLinearSigmoid "
+     "com.microsoft.QLinearSoftmax"},
+    {0, 8, 1, "com.microsoft.QLinearAdd com.microsoft.QLinearMul"},
+    {0, 9, 1, "com.microsoft.QLinearWhere"},
+    {1, 1, 1,
+     "Abs Acos Acosh Affine ArgMax ArgMin Asin Asinh Atan Atanh AveragePool Bernoulli BitCast BitwiseNot "
+     "BlackmanWindow Cast Ceil Celu Clip@1 Clip@10 ConcatFromSequence ConstantOfShape Cos Cosh Crop "
+     "DepthToSpace Det Elu Erf Exp EyeLike Flatten Floor Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool "
+     "HammingWindow HannWindow HardSigmoid HardSwish Hardmax Identity ImageScaler IsInf IsNaN LRN "
+     "LeakyRelu Log LogSoftmax LpNormalization LpPool MeanVarianceNormalization Mish Multinomial Neg "
+     "NonZero Not OptionalGetElement Pad@1 Pad@10 ParametricSoftplus RandomNormalLike RandomUniformLike "
+     "Reciprocal ReduceL1@1 ReduceL1@17 ReduceL2@1 ReduceL2@17 ReduceLogSum@1 ReduceLogSum@17 "
+     "ReduceLogSumExp@1 ReduceLogSumExp@17 ReduceMax@1 ReduceMax@17 ReduceMean@1 ReduceMean@17 ReduceMin@1 "
+     "ReduceMin@17 ReduceProd@1 ReduceProd@17 ReduceSum@1 ReduceSum@12 ReduceSumSquare@1 "
+     "ReduceSumSquare@17 Relu Reshape@1 Reshape@4 Round ScaledTanh Selu SequenceLength Shape Shrink "
+     "Sigmoid Sign Sin Sinh Size Slice@1 Slice@9 Softmax Softplus Softsign SpaceToDepth Sqrt Squeeze@1 "
+     "Squeeze@12 StringNormalizer Swish Tan Tanh ThresholdedRelu Transpose Unsqueeze@1 Unsqueeze@12 "
+     "ai.onnx.ml.Binarizer ai.onnx.ml.CategoryMapper ai.onnx.ml.Imputer ai.onnx.ml.LabelEncoder "
+     "ai.onnx.ml.LinearRegressor ai.onnx.ml.Normalizer ai.onnx.ml.OneHotEncoder ai.onnx.ml.Scaler "
+     "ai.onnx.ml.ZipMap com.microsoft.Gelu com.microsoft.Inverse com.microsoft.NhwcMaxPool "
+     "com.microsoft.QuickGelu"},
+    {1, 1, 2, "MaxPool TopK@1 TopK@9 ai.onnx.ml.LinearClassifier"},
+    {1, 1, 3, "DynamicQuantizeLinear"},
+    {1, 1, 4, "Unique"},
+    {1, 2, 1,
+     "DFT@17 DFT@19 ReduceL1@18 ReduceL2@18 ReduceLogSum@18 ReduceLogSumExp@18 ReduceMax@18 ReduceMean@18 "
+     "ReduceMin@18 ReduceProd@18 ReduceSum@13 ReduceSumSquare@18 SequenceErase SplitToSequence Squeeze@13 "
+     "Trilu com.microsoft.FastGelu com.microsoft.Trilu"},
+    {1, 2, MANY, "Split"},
+    {1, 3, 1, "Clip@11 DFT@20"},
+    {1, 3, 2, "Dropout"},
+    {1, 4, 1, "Resize@11"},
+    {1, MANY, 1, "Concat Einsum Max Mean Min SequenceConstruct Sum ai.onnx.ml.FeatureVectorizer"},
+    {2, 2, 1,
+     "Add AffineGrid And BitShift BitwiseAnd BitwiseOr BitwiseXor CastLike CenterCropPad Compress CumProd "
+     "CumSum Div Equal Expand Gather GatherElements GatherND Greater GreaterOrEqual GridSample Less "
+     "LessOrEqual MatMul MaxRoiPool Mod Mul Or PRelu Pow RMSNormalization Reshape@5 Resize@10 "
+     "ReverseSequence SequenceAt Sub Tile@6 Unsqueeze@13 Upsample Xor ai.onnx.ml.ArrayFeatureExtractor "
+     "com.microsoft.BiasGelu com.microsoft.FusedMatMul com.microsoft.GridSample "
+     "com.microsoft.TransposeMatMul"},
+    {2, 2, 2, "SimplifiedLayerNormalization TopK@10"},
+    {2, 3, 1,
+     "Conv ConvTranspose DequantizeLinear Gemm MaxUnpool QuantizeLinear SequenceInsert "
+     "com.microsoft.DequantizeLinear com.microsoft.FusedGemm com.microsoft.QuantizeLinear"},
+    {2, 3, 3, "LayerNormalization"},
+    {2, 4, 1,
+     "ConvInteger MatMulInteger Pad@11 STFT com.microsoft.ConvTransposeWithDynamicPads "
+     "com.microsoft.FusedConv"},
+    {2, 5, 1, "NonMaxSuppression"},
+    {3, 3, 1,
+     "Col2Im GroupNormalization InstanceNormalization OneHot Range RoiAlign Scatter ScatterElements "
+     "ScatterND Tile@1 Tile@5 Where com.microsoft.Range"},
+    {3, 4, 1, "RotaryEmbedding"},
+    {3, 4, 4, "com.microsoft.SkipSimplifiedLayerNormalization"},
+    {3, 5, 1, "DeformConv Slice@10 com.microsoft.DynamicQuantizeMatMul"},
+    {3, 5, 4, "com.microsoft.SkipLayerNormalization"},
+    {3, 6, 1, "com.microsoft.MatMulNBits"},
+    {3, 6, 2, "GRU RNN"},
+    {3, 6, 4, "Attention@23"},
+    {3, 7, 4, "Attention@24"},
+    {3, 8, 3, "LSTM"},
+    {3, 12, 3, "com.microsoft.DynamicQuantizeLSTM"},
+    {4, 4, 1, "com.microsoft.CropAndResize"},
+    {4, 7, 1, "com.microsoft.MatMulIntegerToFloat"},
+    {5, 5, 1, "MelWeightMatrix"},
+    {5, 5, 5, "BatchNormalization"},
+    {6, 9, 1, "com.microsoft.QGemm"},
+    {8, 8, 1, "QLinearMatMul"},
+    {8, 9, 1, "QLinearConv com.microsoft.QLinearConv"},
+};
+
+static void begin_filled(struct harness *h, struct bytes domain, struct bytes name, int opset, int inputs)
+{
+    harness_begin(h, "", opset);
+    h->node.domain = domain;
+    h->node.op_type = name;
+    harness_int(h, "axis", 0);
+    harness_int(h, "size", 1);
+    harness_int(h, "num_groups", 1);
+    harness_float(h, "alpha", 1);
+    harness_float(h, "beta", 1);
+    harness_text(h, "equation", "i,i->i");
+    for (int i = 0; i < inputs; i++)
+        harness_floats(h, 1, DIMS(1), (float[]){1});
+}
+
+static void expect_arity(const struct arity *arity, struct bytes domain, struct bytes name, int opset)
+{
+    struct harness h;
+    char wanted[100];
+    const int inputs = arity->most == MANY ? 2 : arity->most;
+    if (arity->most != MANY) {
+        begin_filled(&h, domain, name, opset, inputs + 1);
+        snprintf(wanted, sizeof wanted, "it has %d inputs; between %d and %d would work", inputs + 1, arity->least,
+                 inputs);
+        harness_expect_failure(&h, ERR_MODEL, wanted);
+        harness_end(&h);
+    }
+    if (arity->outputs != MANY) {
+        begin_filled(&h, domain, name, opset, inputs);
+        harness_outputs(&h, arity->outputs + 1);
+        snprintf(wanted, sizeof wanted, "it has %d outputs; between 1 and %d would work", arity->outputs + 1,
+                 arity->outputs);
+        harness_expect_failure(&h, ERR_MODEL, wanted);
+        harness_end(&h);
+    }
+}
+
+/* "com.microsoft.Gelu@1", which ends at a blank. */
+static const struct op *expect_arity_of(const struct arity *arity, const char *word)
+{
+    const size_t n = strcspn(word, "@ ");
+    const char *dot = memrchr(word, '.', n), *at = dot ? dot + 1 : word;
+    const struct bytes domain = bytes_of(word, dot ? (size_t)(dot - word) : 0);
+    const struct bytes name = bytes_of(at, (size_t)(word + n - at));
+    const int opset = word[n] == '@' ? atoi(word + n + 1) : 99;
+    expect_arity(arity, domain, name, opset);
+    return op_find(domain, name, opset);
+}
+
+START_TEST(operators_take_and_give_what_their_schemas_say)
+{
+    int n;
+    const struct op *table = op_table(&n);
+    bool *seen = calloc((size_t)n, sizeof *seen);
+    static const char *const others[] = {"If", "Loop", "QLinearConcat", "Scan", "SequenceMap"};
+    for (size_t i = 0; i < sizeof arities / sizeof *arities; i++)
+        for (const char *word = arities[i].names; *word; word += strcspn(word, " "), word += *word == ' ')
+            seen[expect_arity_of(&arities[i], word) - table] = true;
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < n; k++) /* in any of its opsets */
+            seen[i] |=
+                seen[k] && strcmp(table[i].domain, table[k].domain) == 0 && !strcmp(table[i].name, table[k].name);
+        bool other = false;
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+            other |= strcmp(table[i].name, others[k]) == 0;
+        ck_assert_msg(seen[i] != other, "'%s' is%s in `arities`", table[i].name, seen[i] ? "" : " not");
+    }
+    free(seen);
+}
+END_TEST
+
 START_TEST(axes_outside_the_rank_are_refused)
 {
     for (int64_t axis = -4; axis <= 3; axis++) {
@@ -574,6 +728,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, arithmetic_takes_denormal_numbers_for_zero);
 #endif
     tcase_add_test(tcase, arity_names_what_would_work);
+    tcase_add_test(tcase, operators_take_and_give_what_their_schemas_say);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
     tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);
     tcase_add_test(tcase, who_is_not_waited_for_stops);
