@@ -123,7 +123,7 @@ static bool take_past(const struct step *step, struct attention_plan *plan, stru
         return false;
     plan->past = key->rank == 4 ? key->dims[2] : 0;
     const int64_t want[] = {plan->items, plan->kv_heads, plan->past, plan->size};
-    struct tensor like = {.rank = 4};
+    struct tensor like;
     tensor_set_dims(&like, 4, want);
     if (!tensor_same_dims(key, &like))
         return refuse_shapes(step, K, PAST_KEY, err);

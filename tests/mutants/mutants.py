@@ -54,18 +54,23 @@ DECLARED = re.compile(r"^[ \t]+(?:const |static |struct |enum |union |unsigned |
                       r"(?:[A-Za-z_]\w*(?:[ \t]+\**|[ \t]*\*+))[A-Za-z_]\w*(?:\[[^]]*\])?[ \t]*(?:=|;|,)")
 
 
+FUNCTION = re.compile(r"^(?!static const |const )[a-zA-Z_][^\n;={}]*?(\w+)\((?:[^;={}]*)\)\n\{", re.M)
+
+
 class Mutant:
     def __init__(self, path, start, end, text, kind, source):
         self.path, self.start, self.end, self.text, self.kind = path, start, end, text, kind
         self.line = source.count("\n", 0, start) + 1
+        self.function = (FUNCTION.findall(source, 0, start) or [""])[-1]
         at = source.rfind("\n", 0, start) + 1
         stop = source.find("\n", end)
         stop = len(source) if stop < 0 else stop
         self.before = " ".join(source[at:stop].split())
         self.after = " ".join((source[at:start] + text + source[end:stop]).split()) or "(nothing)"
 
-    def key(self):
-        return f"{self.path} | {self.before} | {self.after}"
+    def keys(self):
+        """As `equivalent` may name it: by its file, or by file and function where a line occurs often."""
+        return {f"{self.path} | {self.before} | {self.after}", f"{self.path} {self.function} | {self.before} | {self.after}"}
 
 
 def bodies(source):
@@ -404,7 +409,7 @@ def main():
     counts, survivors = {"noticed": 0, "survived": 0, "listed": 0, "does not compile": 0}, []
 
     def report(mutant, outcome):
-        if outcome == "survived" and mutant.key() in known:
+        if outcome == "survived" and mutant.keys() & known:
             outcome = "listed"
         counts[outcome] += 1
         if outcome == "survived":

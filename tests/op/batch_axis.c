@@ -16,13 +16,13 @@
 
 #include "harness.h"
 
-enum { ITEMS = 3, MIXES = -1 };
+enum { ITEMS = 3, MIXES = -1, MOST = 9 };
 
 struct row {
-    const char *op_type;
+    const char *op_type; /* behind its domain and a dot, if it is not ONNX's own */
     int opset;
     const char *attrs; /* "axis=1;perm=0,2,1;mode=constant" */
-    const char *inputs[7];
+    const char *inputs[MOST];
     int axis;       /* of the output, or MIXES */
     int64_t before; /* 0: 1 */
     int output;
@@ -251,6 +251,41 @@ static const struct row rows[] = {
     {"DequantizeLinear", 21, "axis=1;block_size=2", {"q:n,6", "n,3", "q:3,3"}, .axis = MIXES},
     {"DequantizeLinear", 21, "axis=0;block_size=1", {"q:n,6", "n,6"}, .axis = MIXES},
     {"DynamicQuantizeLinear", 13, "", {"n,6"}, .axis = MIXES},
+    /* of 8-bit numbers */
+    {"MatMulInteger", 10, "", {"q:n,6", "q:6,4"}, .axis = 0},
+    {"MatMulInteger", 10, "", {"q:n,6", "q:6,4", "q:1", "q:1"}, .axis = 0},
+    {"MatMulInteger", 10, "", {"q:n,6", "q:6,4", "", "q:4"}, .axis = 0},
+    {"MatMulInteger", 10, "", {"q:5,n,6", "q:6,4", "q:1"}, .axis = 1},
+    {"MatMulInteger", 10, "", {"q:n,2,6", "q:6,4", "q:2"}, .axis = MIXES}, /* a zero for each row */
+    {"MatMulInteger", 10, "", {"q:4,6", "q:6,n"}, .axis = MIXES},
+    {"QLinearMatMul", 10, "", {"q:n,6", "1", "q:1", "q:6,4", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"QLinearMatMul", 10, "", {"q:n,6", "1", "q:1", "q:6,4", "4", "q:4", "1", "q:1"}, .axis = 0},
+    {"QLinearMatMul", 10, "", {"q:n,2,6", "2", "q:2", "q:6,4", "1", "q:1", "1", "q:1"}, .axis = MIXES},
+    {"QLinearMatMul", 10, "", {"q:4,6", "1", "q:1", "q:6,n", "1", "q:1", "1", "q:1"}, .axis = MIXES},
+    {"com.microsoft.QGemm", 1, "", {"q:n,6", "1", "q:1", "q:6,4", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QGemm", 1, "transB=1", {"q:n,6", "1", "q:1", "q:4,6", "4", "q:4"}, .axis = 0},
+    {"com.microsoft.QGemm", 1, "transA=1", {"q:6,n", "1", "q:1", "q:6,4", "1", "q:1"}, .axis = MIXES},
+    {"com.microsoft.MatMulIntegerToFloat", 1, "", {"q:n,6", "q:6,4", "1", "1"}, .axis = 0},
+    {"com.microsoft.MatMulIntegerToFloat", 1, "", {"q:n,6", "q:6,4", "1", "4", "q:1", "q:4", "4"}, .axis = 0},
+    {"com.microsoft.DynamicQuantizeMatMul", 1, "", {"n,6", "q:6,4", "1"}, .axis = MIXES},
+    {"ConvInteger", 10, "", {"q:n,3,5,5", "q:4,3,3,3"}, .axis = 0},
+    {"ConvInteger", 10, "", {"q:3,n,5,5", "q:4,1,3,3"}, .axis = MIXES},
+    {"QLinearConv", 10, "", {"q:n,3,5,5", "1", "q:1", "q:4,3,3,3", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"QLinearConv", 10, "", {"q:n,3,5,5", "1", "q:1", "q:4,3,3,3", "4", "q:4", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearAdd", 1, "", {"q:n,6", "1", "q:1", "q:n,6", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearMul", 1, "", {"q:n,6", "1", "q:1", "q:6", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearMul", 1, "", {"q:n,1", "1", "q:1", "q:1,n", "1", "q:1", "1", "q:1"}, .axis = MIXES},
+    {"com.microsoft.QLinearSigmoid", 1, "", {"q:n,6", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearLeakyRelu", 1, "", {"q:4,n", "1", "q:1", "1", "q:1"}, .axis = 1},
+    {"com.microsoft.QLinearSoftmax", 1, "axis=-1;opset=13", {"q:n,6", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearSoftmax", 1, "axis=0;opset=13", {"q:n,6", "1", "q:1", "1", "q:1"}, .axis = MIXES},
+    {"com.microsoft.QLinearGlobalAveragePool", 1, "", {"q:n,3,4,4", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearAveragePool", 1, "kernel_shape=2,2", {"q:n,3,4,4", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearReduceMean", 1, "axes=1;keepdims=0", {"q:n,6,2", "1", "q:1", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearReduceMean", 1, "axes=0;keepdims=0", {"q:n,6,2", "1", "q:1", "1", "q:1"}, .axis = MIXES},
+    {"com.microsoft.QLinearConcat", 1, "axis=1", {"1", "q:1", "q:n,6", "1", "q:1", "q:n,2", "1", "q:1"}, .axis = 0},
+    {"com.microsoft.QLinearConcat", 1, "axis=0", {"1", "q:1", "q:n,6", "1", "q:1", "q:n,6", "1", "q:1"}, .axis = MIXES},
+    {"com.microsoft.QLinearWhere", 1, "", {"t:n,6", "q:n,6", "1", "q:1", "q:6", "1", "q:1", "1", "q:1"}, .axis = 0},
     /* counts and orders of the whole */
     {"NonZero", 13, "", {"n,6"}, .axis = MIXES},
     {"Compress", 13, "axis=1", {"n,4", "t:4"}, .axis = MIXES},
@@ -400,7 +435,7 @@ static void read_attrs(struct harness *h, const char *text)
 
 static int n_inputs(const struct row *row)
 {
-    int n = 7;
+    int n = MOST;
     while (n > 0 && !row->inputs[n - 1])
         n--;
     return n;
@@ -410,7 +445,9 @@ static int n_inputs(const struct row *row)
 static bool plan_row(struct harness *h, const struct row *row, int64_t n, char *const *data)
 {
     static char own[ROOM];
-    harness_begin(h, row->op_type, row->opset);
+    const char *dot = strrchr(row->op_type, '.');
+    harness_begin(h, dot ? dot + 1 : row->op_type, row->opset);
+    h->node.domain = bytes_of(row->op_type, dot ? (size_t)(dot - row->op_type) : 0);
     read_attrs(h, row->attrs);
     if (row->output || strcmp(row->op_type, "Split") == 0 || strcmp(row->op_type, "TopK") == 0)
         harness_outputs(h, 2);
@@ -448,7 +485,7 @@ static struct batch_place ask(struct harness *one, struct harness *many, const s
 {
     struct step steps[2];
     struct tensor tensors[2][HARNESS_MAX], *ins[2][HARNESS_MAX];
-    struct batch_place in[7], out[4] = {{.word = BATCH_MIXED}, {.word = BATCH_MIXED}};
+    struct batch_place in[MOST], out[4] = {{.word = BATCH_MIXED}, {.word = BATCH_MIXED}};
     hide_data(one, &steps[0], tensors[0], ins[0]);
     hide_data(many, &steps[1], tensors[1], ins[1]);
     for (int i = 0; i < n_inputs(row); i++)
@@ -467,10 +504,10 @@ static struct batch_place ask(struct harness *one, struct harness *many, const s
 /* Each item alone gives what it gave among the others. */
 static void compare_items(struct harness *many, const struct row *row, struct batch_place place)
 {
-    static char data[7][ROOM], item[ROOM];
+    static char data[MOST][ROOM], item[ROOM];
     ck_assert_msg(harness_run(many), "%s: %s", row->op_type, many->err.text);
     for (int64_t k = 0; k < ITEMS; k++) {
-        char *given[7] = {NULL};
+        char *given[MOST] = {NULL};
         struct harness one;
         for (int i = 0; i < n_inputs(row); i++) {
             const struct batch_place from = read_input(row->inputs[i], ITEMS).place;

@@ -98,6 +98,106 @@ START_TEST(sums_are_those_of_plain_loops)
 }
 END_TEST
 
+/* Up to three axes, of which each has its own of everything. */
+struct solid {
+    int axes;
+    int64_t channels, out, group;
+    int64_t in[3], kernel[3], stride[3], dilation[3], pads[6];
+};
+
+static const struct solid solids[] = {
+    {3, 2, 3, 1, {4, 5, 6}, {2, 3, 1}, {1, 2, 1}, {2, 1, 1}, {1, 0, 2, 0, 1, 0}},
+    {3, 5, 5, 5, {5, 6, 7}, {3, 2, 4}, {1, 1, 2}, {1, 2, 1}, {0, 1, 2, 1, 2, 3}}, /* one channel per group */
+    {3, 4, 4, 4, {4, 9, 5}, {1, 4, 3}, {2, 3, 1}, {1, 2, 2}, {0, 3, 1, 1, 0, 4}},
+    {3, 4, 6, 2, {3, 4, 8}, {1, 2, 3}, {3, 1, 2}, {1, 3, 2}, {2, 1, 0, 0, 2, 1}},
+    {2, 6, 6, 6, {9, 6}, {4, 2}, {1, 3}, {2, 1}, {3, 0, 2, 1}},
+    {2, 3, 4, 1, {7, 9}, {2, 5}, {2, 1}, {3, 1}, {0, 4, 1, 2}},
+    {1, 3, 3, 3, {17}, {5}, {2}, {3}, {4, 1}},
+    {1, 2, 5, 1, {11}, {4}, {1}, {2}, {0, 3}},
+};
+
+/* The same with three axes, those in front of size 1. */
+static struct solid widened(const struct solid *s)
+{
+    struct solid wide = {3, s->channels, s->out, s->group, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0}};
+    for (int i = 0, to = 3 - s->axes; i < s->axes; i++, to++) {
+        wide.in[to] = s->in[i];
+        wide.kernel[to] = s->kernel[i];
+        wide.stride[to] = s->stride[i];
+        wide.dilation[to] = s->dilation[i];
+        wide.pads[to] = s->pads[i];
+        wide.pads[3 + to] = s->pads[s->axes + i];
+    }
+    return wide;
+}
+
+static int64_t solid_out(const struct solid *s, int i)
+{
+    return (s->in[i] + s->pads[i] + s->pads[s->axes + i] - s->dilation[i] * (s->kernel[i] - 1) - 1) / s->stride[i] + 1;
+}
+
+/* What output channel o is at this place. */
+static int32_t solid_sum(const struct solid *s, const uint8_t *x, const uint8_t *w, int64_t o, const int64_t *place)
+{
+    const int64_t in = s->channels / s->group, taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
+    int32_t sum = 0;
+    for (int64_t i = 0; i < in * taps; i++) {
+        const int64_t tap[] = {i / s->kernel[2] / s->kernel[1] % s->kernel[0], i / s->kernel[2] % s->kernel[1],
+                               i % s->kernel[2]};
+        int64_t at = o / (s->out / s->group) * in + i / taps;
+        bool inside = true;
+        for (int d = 0; d < 3; d++) {
+            const int64_t from = place[d] * s->stride[d] - s->pads[d] + tap[d] * s->dilation[d];
+            inside = inside && from >= 0 && from < s->in[d];
+            at = at * s->in[d] + from;
+        }
+        if (inside)
+            sum += ((int32_t)x[at] - 3) * ((int32_t)w[o * in * taps + i] - 5);
+    }
+    return sum;
+}
+
+START_TEST(every_axis_has_sizes_of_its_own)
+{
+    const struct solid *s = &solids[_i], wide = widened(s);
+    const int64_t in = s->channels / s->group, out[] = {solid_out(&wide, 0), solid_out(&wide, 1), solid_out(&wide, 2)};
+    const int64_t cells = out[0] * out[1] * out[2];
+    int64_t x_dims[5] = {1, s->channels}, w_dims[5] = {s->out, in}, y_dims[5] = {1, s->out};
+    for (int i = 0; i < s->axes; i++) {
+        x_dims[2 + i] = s->in[i];
+        w_dims[2 + i] = s->kernel[i];
+        y_dims[2 + i] = solid_out(s, i);
+    }
+    uint8_t *x = some_bytes(s->channels * wide.in[0] * wide.in[1] * wide.in[2], 15);
+    uint8_t *w = some_bytes(s->out * in * wide.kernel[0] * wide.kernel[1] * wide.kernel[2], 16);
+    int32_t *want = calloc((size_t)(s->out * cells), sizeof *want);
+    ck_assert_ptr_nonnull(want);
+    for (int64_t i = 0; i < s->out * cells; i++) {
+        const int64_t place[] = {i / out[2] / out[1] % out[0], i / out[2] % out[1], i % out[2]};
+        want[i] = solid_sum(&wide, x, w, i / cells, place);
+    }
+    for (int constant = 0; constant < 2; constant++) {
+        harness_begin(&h, "ConvInteger", 10);
+        harness_int(&h, "group", s->group);
+        harness_int_list(&h, "strides", s->axes, s->stride);
+        harness_int_list(&h, "dilations", s->axes, s->dilation);
+        harness_int_list(&h, "pads", 2 * s->axes, s->pads);
+        harness_input(&h, PERCEPT_UINT8, 2 + s->axes, x_dims, x);
+        harness_input(&h, PERCEPT_UINT8, 2 + s->axes, w_dims, w);
+        if (constant)
+            harness_as_constant(&h);
+        harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), (uint8_t[]){3});
+        harness_input(&h, PERCEPT_UINT8, 0, DIMS(0), (uint8_t[]){5});
+        harness_ran(&h);
+        harness_expect(&h, 0, PERCEPT_INT32, 2 + s->axes, y_dims, want);
+        harness_end(&h);
+    }
+    free(x);
+    free(w);
+    free(want);
+}
+END_TEST
+
 static void one_float(float value)
 {
     harness_floats(&h, 0, DIMS(0), &value);
@@ -314,6 +414,7 @@ Suite *op_quant_conv_suite(void)
     Suite *suite = suite_create("op/quant_conv");
     TCase *tests = tcase_create("quant_conv");
     tcase_add_loop_test(tests, sums_are_those_of_plain_loops, 0, (int)(sizeof scenes / sizeof *scenes));
+    tcase_add_loop_test(tests, every_axis_has_sizes_of_its_own, 0, sizeof solids / sizeof *solids);
     tcase_add_test(tests, channels_have_scales_and_biases);
     tcase_add_loop_test(tests, channels_may_come_last, 0, (int)(sizeof scenes / sizeof *scenes));
     tcase_add_test(tests, channels_lie_together_in_the_answer);
