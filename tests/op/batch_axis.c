@@ -81,6 +81,14 @@ static const struct row rows[] = {
     {"Expand", 13, "", {"1,4", "#n,4"}, .axis = 0}, /* a state for each */
     {"Expand", 13, "", {"4", "#n,4"}, .axis = 0},
     {"Expand", 13, "", {"n,4", "#2,1,1"}, .axis = 1},
+    {"Expand", 13, "", {"n,4", "#1,4"}, .axis = 0},
+    {"Expand", 13, "", {"1,n", "#3,1"}, .axis = 1},
+    {"Expand", 13, "", {"#n,4", "#2,2"}, .axis = MIXES}, /* what it repeats is not the same for all */
+    {"Expand", 13, "", {"#n,4", "#n,2"}, .axis = MIXES},
+    {"Expand", 13, "", {"3,4", "#n,4"}, .axis = MIXES}, /* as many as there are items, by chance */
+    {"Expand", 13, "", {"n,4", "#n,4"}, .axis = 0},
+    {"Expand", 13, "", {"3,1", "#1,n"}, .axis = 1},
+    {"Expand", 13, "", {"3,3", "#1,n"}, .axis = MIXES},
     {"Tile", 13, "", {"n,4", "#1,2"}, .axis = 0},
     {"Tile", 13, "", {"n,4", "#2,1"}, .axis = 0, .before = 2},
     {"Tile", 13, "", {"1,4", "#n,2"}, .axis = 0},

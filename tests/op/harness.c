@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define LARGEST_TEST ((size_t)1 << 30)
+#define FENCE 64
 
 /* What nodes ask for while they run lives as long as the harness. */
 static void *run_memory(struct run_env *env, size_t n_bytes)
@@ -89,14 +90,26 @@ void harness_text_list(struct harness *h, const char *name, int n, const char *c
                  &(struct attr){.name = bytes_of_text(name), .type = ATTR_STRINGS, .n = (size_t)n, .strings = texts});
 }
 
+/* Behind what it takes lies a fence that nobody may write to, and that is no zero for whom reads it. */
 static void *take_copy(struct harness *h, const void *data, size_t n_bytes)
 {
     ck_assert_uint_le(n_bytes, LARGEST_TEST);
-    void *copy = arena_alloc(&h->arena, n_bytes < 64 ? 64 : n_bytes);
-    ck_assert_ptr_nonnull(copy);
+    char *copy = arena_alloc(&h->arena, n_bytes + FENCE);
+    struct harness_fence *fence = arena_alloc(&h->arena, sizeof *fence);
+    ck_assert(copy && fence);
     if (data && n_bytes)
         memcpy(copy, data, n_bytes);
+    memset(copy + n_bytes, 0xA5, FENCE);
+    *fence = (struct harness_fence){.at = copy + n_bytes, .next = h->fences};
+    h->fences = fence;
     return copy;
+}
+
+static void check_fences(const struct harness *h)
+{
+    for (const struct harness_fence *fence = h->fences; fence; fence = fence->next)
+        for (int i = 0; i < FENCE; i++)
+            ck_assert_msg((uint8_t)fence->at[i] == 0xA5, BYTES_FMT " wrote behind an end", BYTES_ARG(h->node.op_type));
 }
 
 void harness_int_list(struct harness *h, const char *name, int n, const int64_t *values)
@@ -337,6 +350,8 @@ static void give_memory(struct harness *h)
     if (h->step.inplace && h->overwrite)
         h->step_out[0].data = h->in_ptr[h->step.inplace - 1]->data;
     h->step.scratch = take_copy(h, NULL, h->step.scratch_bytes);
+    if (h->step.scratch_bytes)
+        memset(h->step.scratch, 0xA5, h->step.scratch_bytes);
 }
 
 bool harness_plan(struct harness *h)
@@ -381,6 +396,7 @@ bool harness_run(struct harness *h)
         t->layout = LAYOUT_PLAIN;
     }
     h->stage = HARNESS_RAN;
+    check_fences(h);
     return true;
 }
 

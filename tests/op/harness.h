@@ -15,7 +15,7 @@
  * harness_load is check and pack; harness_fuse asks for a fusion before it packs; harness_plan is shape;
  * harness_run does whatever of these has not been done yet. Outputs are always given back in
  * LAYOUT_PLAIN; how they lay is in h.out_layout. Buffers are filled with 0xA5 before the run, so that an
- * element nobody wrote shows.
+ * element nobody wrote shows; 64 such bytes lie behind each, and a run that changes them is a failed test.
  */
 #ifndef TESTS_OP_HARNESS_H
 #define TESTS_OP_HARNESS_H
@@ -25,6 +25,11 @@
 #define HARNESS_MAX 24
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+
+struct harness_fence {
+    const char *at;
+    struct harness_fence *next;
+};
 
 enum harness_stage { HARNESS_NEW, HARNESS_CHECKED, HARNESS_LOADED, HARNESS_PLANNED, HARNESS_RAN };
 
@@ -49,6 +54,7 @@ struct harness {
     struct tensor *in_ptr[HARNESS_MAX], *out_ptr[HARNESS_MAX];
     enum layout want[HARNESS_MAX];
     enum layout out_layout[HARNESS_MAX];
+    struct harness_fence *fences;
 };
 
 /* One output, no inputs, no attributes. The level of kernels is the best one, or the environment's

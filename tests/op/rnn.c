@@ -472,6 +472,48 @@ START_TEST(an_unknown_activation_is_refused)
 }
 END_TEST
 
+/* Each is one thing away from [1,2,3], [1,2,2] and [1,4]. */
+static const struct misfit {
+    int rank[3];
+    int64_t dims[3][4];
+    const char *says;
+} misfits[] = {
+    {{3, 3, 2}, {{1, 2, 3}, {1, 2, 2}, {1, 4}}, NULL},
+    {{2, 3, 2}, {{1, 2, 3}, {1, 2, 2}, {1, 4}}, "W and R must be"},
+    {{4, 3, 2}, {{1, 2, 3, 1}, {1, 2, 2}, {1, 4}}, "W and R must be"},
+    {{3, 3, 2}, {{2, 2, 3}, {1, 2, 2}, {1, 4}}, "W and R must be"},
+    {{3, 3, 2}, {{1, 3, 3}, {1, 2, 2}, {1, 4}}, "W and R must be"},
+    {{3, 3, 2}, {{1, 2, 0}, {1, 2, 2}, {1, 4}}, "W and R must be"},
+    {{3, 2, 2}, {{1, 2, 3}, {1, 2, 2}, {1, 4}}, "W and R must be"},
+    {{3, 4, 2}, {{1, 2, 3}, {1, 2, 2, 1}, {1, 4}}, "W and R must be"},
+    {{3, 3, 2}, {{1, 2, 3}, {2, 2, 2}, {1, 4}}, "W and R must be"},
+    {{3, 3, 2}, {{1, 2, 3}, {1, 3, 2}, {1, 4}}, "W and R must be"},
+    {{3, 3, 2}, {{1, 2, 3}, {1, 2, 3}, {1, 4}}, "W and R must be"},
+    {{3, 3, 2}, {{1, 0, 3}, {1, 0, 0}, {1, 0}}, "W and R must be"},
+    {{3, 3, 1}, {{1, 2, 3}, {1, 2, 2}, {1, 4}}, "B must be float32 [1,4]"},
+    {{3, 3, 3}, {{1, 2, 3}, {1, 2, 2}, {1, 4, 1}}, "B must be float32 [1,4]"},
+    {{3, 3, 2}, {{1, 2, 3}, {1, 2, 2}, {2, 4}}, "B must be float32 [1,4]"},
+    {{3, 3, 2}, {{1, 2, 3}, {1, 2, 2}, {1, 2}}, "B must be float32 [1,4]"},
+};
+
+START_TEST(each_size_of_the_weights_is_judged)
+{
+    static const float numbers[32] = {0.5F, -0.25F, 1};
+    const struct misfit *row = &misfits[_i];
+    harness_begin(&h, "RNN", 14);
+    harness_floats(&h, 3, DIMS(1, 1, 3), numbers);
+    for (int i = 0; i < 3; i++) {
+        harness_floats(&h, row->rank[i], row->dims[i], numbers);
+        harness_as_constant(&h);
+    }
+    if (row->says)
+        harness_expect_failure(&h, ERR_MODEL, row->says);
+    else
+        harness_ran(&h);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(weights_of_another_size_are_refused)
 {
     tiny(2);
@@ -604,6 +646,7 @@ Suite *op_rnn_suite(void)
     tcase_add_loop_test(tests, parameters_of_another_size_are_refused, 0, 2);
     tcase_add_test(tests, an_unknown_activation_is_refused);
     tcase_add_test(tests, weights_of_another_size_are_refused);
+    tcase_add_loop_test(tests, each_size_of_the_weights_is_judged, 0, sizeof misfits / sizeof *misfits);
     tcase_add_test(tests, an_items_bits_depend_on_nobody);
     tcase_add_test(tests, an_items_bits_do_not_depend_on_the_lengths_of_others);
     tcase_add_test(tests, a_long_recurrence_can_stop_between_steps);

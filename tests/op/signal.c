@@ -93,6 +93,19 @@ START_TEST(mel_bands_are_triangles)
         ck_assert(top == 1 && tops == 1);
     }
     harness_end(&h);
+    static const int points[] = {1, 4, 8, 13, 21}; /* bins of equal steps in mel */
+    mel(3, 64, 200, 4000);
+    float want[33 * 3];
+    for (int row = 0; row < 33; row++)
+        for (int band = 0; band < 3; band++) {
+            const int *at = points + band;
+            want[3 * row + band] = row < at[0] || row > at[2] ? 0
+                                   : row <= at[1]             ? (float)(row - at[0]) / (float)(at[1] - at[0])
+                                                              : (float)(at[2] - row) / (float)(at[2] - at[1]);
+        }
+    harness_ran(&h);
+    harness_expect_floats(&h, 0, 2, DIMS(33, 3), want, 0);
+    harness_end(&h);
     mel(2, 16, 100, 50);
     harness_expect_failure(&h, ERR_INVALID, "from 100 to 50 Hz");
     harness_end(&h);
