@@ -383,6 +383,25 @@ START_TEST(pads_may_come_as_an_input)
 }
 END_TEST
 
+START_TEST(pads_that_are_none_are_refused)
+{
+    static const int64_t zeros[8], far[] = {0, (int64_t)1 << 30};
+    static const struct {
+        int rank;
+        int64_t dims[2];
+        const int64_t *pads;
+    } rows[] = {{1, {8}, zeros}, {1, {7}, zeros}, {2, {1, 2}, zeros}, {0, {0}, zeros}, {1, {2}, far}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        padded_by_input(-1, 0, false);
+        h.n_values--, h.node.n_in--;
+        harness_int64s(&h, rows[i].rank, rows[i].dims, rows[i].pads);
+        harness_as_constant(&h);
+        harness_expect_failure(&h, ERR_UNSUPPORTED, "input 2 is no list of pads");
+        harness_end(&h);
+    }
+}
+END_TEST
+
 /* --- refusals ----------------------------------------------------------------------------------------------------- */
 
 static void small_conv(int64_t channels)
@@ -496,6 +515,7 @@ Suite *op_conv_suite(void)
     tcase_add_test(tests, transposed_same_gives_input_times_stride);
     tcase_add_test(tests, transposed_output_shape_and_output_padding_are_kept);
     tcase_add_test(tests, pads_may_come_as_an_input);
+    tcase_add_test(tests, pads_that_are_none_are_refused);
     tcase_add_test(tests, what_does_not_fit_is_refused_when_opened);
     tcase_add_test(tests, strides_that_mean_billions_of_convolutions_are_refused);
     tcase_add_test(tests, a_picture_that_does_not_fit_is_refused_when_planned);

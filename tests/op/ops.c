@@ -104,6 +104,26 @@ START_TEST(a_shift_alone_needs_no_scale)
 }
 END_TEST
 
+/* Whatever of the two has a scale or a shift: without memory for it nothing is taken on. */
+START_TEST(fusions_that_memory_is_short_for_are_refused)
+{
+    static const float numbers[] = {2, 3};
+    for (int k = 1; k < 16; k++) {
+        const struct fused before = {.residual = -1, .scale = k & 1 ? numbers : NULL, .shift = k & 2 ? numbers : NULL};
+        const struct fusion then = {
+            .kind = FUSE_AFFINE, .channels = 2, .scale = k & 4 ? numbers : NULL, .shift = k & 8 ? numbers : NULL};
+        const int needed = ((k & 5) != 0) + ((k & 10) != 0);
+        for (int nth = 1; nth <= needed + 1; nth++) {
+            struct fused fused = before;
+            struct arena arena = {.limit_bytes = (size_t)(nth - 1) * sizeof numbers + 1};
+            ck_assert_int_eq(op_fuse(&fused, &then, &arena), nth > needed);
+            ck_assert(nth > needed || (fused.scale == before.scale && fused.shift == before.shift));
+            arena_free(&arena);
+        }
+    }
+}
+END_TEST
+
 START_TEST(inputs_can_be_appended)
 {
     struct arena arena = {0};
@@ -717,6 +737,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, what_will_not_be_there_has_advice);
     tcase_add_test(tcase, fusions_are_accepted_in_the_order_of_execution_only);
     tcase_add_test(tcase, a_shift_alone_needs_no_scale);
+    tcase_add_test(tcase, fusions_that_memory_is_short_for_are_refused);
     tcase_add_test(tcase, inputs_can_be_appended);
     tcase_add_test(tcase, an_input_that_is_left_out_is_null);
     tcase_add_test(tcase, what_gives_nothing_takes_no_time);

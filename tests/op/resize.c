@@ -3,6 +3,7 @@
 #include "heavy.h"
 
 #include <check.h>
+#include <math.h>
 #include <string.h>
 
 static struct harness h;
@@ -226,6 +227,28 @@ START_TEST(what_is_no_number_is_not_interpolated)
 }
 END_TEST
 
+/* An infinity is seen where the filter reaches: one neighbour on either side, with cubic two; no further. */
+START_TEST(what_is_infinite_stays_where_it_is)
+{
+    const float x[] = {1, 2, 3, 4, 5, INFINITY, 7, 8, 9, 10, 11};
+    for (int cubic = 0; cubic < 2; cubic++) {
+        harness_begin(&h, "Resize", 19);
+        harness_text(&h, "mode", cubic ? "cubic" : "linear");
+        harness_floats(&h, 1, DIMS(11), x);
+        harness_left_out(&h);
+        scaled(2);
+        harness_ran(&h);
+        const float *y = harness_out(&h, 0)->data;
+        for (int o = 0; o < 22; o++) {
+            const int left = (int)floorf(((float)o + 0.5F) / 2 - 0.5F); /* between it and the next */
+            const bool near = left >= 4 - cubic && left <= 5 + cubic;
+            ck_assert_msg(isfinite(y[o]) != near, "%s: %d is %g", cubic ? "cubic" : "linear", o, (double)y[o]);
+        }
+        harness_end(&h);
+    }
+}
+END_TEST
+
 START_TEST(cropping_extrapolates_elements_of_any_number)
 {
     for (int nearest = 0; nearest < 2; nearest++) {
@@ -412,6 +435,7 @@ Suite *op_resize_suite(void)
     tcase_add_test(tests, integers_stay_within_their_type);
     tcase_add_test(tests, antialiased_integers_are_rounded);
     tcase_add_test(tests, what_is_no_number_is_not_interpolated);
+    tcase_add_test(tests, what_is_infinite_stays_where_it_is);
     tcase_add_test(tests, cropping_extrapolates_elements_of_any_number);
     tcase_add_test(tests, cropping_extrapolates);
     tcase_add_test(tests, the_aspect_ratio_is_kept_when_asked);
