@@ -27,6 +27,13 @@ START_TEST(a_node_has_a_bounded_number_of_attributes)
     for (int i = 0; i < 257; i++) {
         snprintf(name, sizeof name, "a%d", i);
         proto_attr_int(&node, name, i);
+        if (i == 255) {
+            struct proto most = {0};
+            proto_raw(&most, node.at, node.n);
+            accepted(with_node(most));
+            ck_assert_int_eq(model.graph->nodes[0].n_attr, 256);
+            again();
+        }
     }
     refused(with_node(node), "node 'n' (Op): it has more than 256 attributes");
 }

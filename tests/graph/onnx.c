@@ -160,6 +160,67 @@ START_TEST(a_model_is_read_whole_or_memory_was_short)
 }
 END_TEST
 
+/* So much of everything that each list is an allocation of its own. */
+static struct proto wide_model(void)
+{
+    enum { N = 700 };
+    static int64_t numbers[2 * N];
+    static const char *texts[N];
+    char name[32], all[N * 8] = "";
+    struct proto graph = {0}, function = proto_function("fn", "a", "b"), inner = {0}, node, made;
+    proto_text(&graph, GRAPH_NAME, "wide");
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "i%d", i);
+        proto_add(&graph, GRAPH_INPUT, proto_value(name, PERCEPT_FLOAT, 1, four));
+        snprintf(all + strlen(all), sizeof all - strlen(all), i ? ",i%d" : "i%d", i);
+        texts[i] = "a text that is longer than nothing";
+    }
+    proto_add(&graph, GRAPH_NODE, proto_call("fn", "", "i0", "m"));
+    for (int i = 0; i < N - 3; i++) {
+        snprintf(name, sizeof name, "o%d", i);
+        node = proto_node("Sum", "", i % 200 ? "i1,m" : all, name);
+        if (i == 7) {
+            proto_attr_ints(&node, "ints", 2 * N, numbers);
+            proto_attr_texts(&node, "texts", N, texts);
+        }
+        proto_add(&graph, GRAPH_NODE, node);
+        proto_add(&graph, GRAPH_OUTPUT, proto_value(name, PERCEPT_FLOAT, 1, four));
+        snprintf(name, sizeof name, "c%d", i);
+        proto_add(&graph, GRAPH_INITIALIZER, proto_tensor(name, PERCEPT_FLOAT, 1, four, (float[4]){0}, 16));
+        proto_add(&inner, GRAPH_NODE, proto_node("Add", "", "i2,m", name));
+        proto_add(&inner, GRAPH_OUTPUT, proto_value(name, PERCEPT_FLOAT, -1, NULL));
+    }
+    for (int i = 0; i < N; i++)
+        proto_add(&function, FUNCTION_NODE, proto_node("Neg", "", "a", i ? "" : "b"));
+    proto_add(&graph, GRAPH_NODE, node_with_body("", "last", inner));
+    made = proto_model(graph, 13);
+    proto_add(&made, MODEL_FUNCTIONS, function);
+    return made;
+}
+
+/* One allocation may fail and the next succeed. */
+START_TEST(any_list_may_be_the_one_that_is_short)
+{
+    struct proto whole = wide_model();
+    struct onnx_model read;
+    for (int lasting = 0; lasting < 2; lasting++) {
+        bool ok = false;
+        size_t nth = 1;
+        for (; !ok; nth++) {
+            ck_assert_uint_lt(nth, 1000);
+            err = (struct percept_err){0};
+            arena_fail_at(nth, lasting);
+            ok = onnx_read(proto_view(&whole), NULL, &arena, &read, &err);
+            arena_fail_at(0, false);
+            ck_assert_msg(ok ? !err.text[0] : err.code == ERR_MEMORY, "allocation %zu: %s", nth, err.text);
+            arena_free(&arena);
+        }
+        ck_assert_uint_gt(nth, 10);
+    }
+    proto_free(&whole);
+}
+END_TEST
+
 START_TEST(what_is_no_model_is_refused)
 {
     struct proto text = {0};
@@ -358,6 +419,7 @@ Suite *graph_onnx_suite(void)
     tcase_add_test(tests, every_flipped_bit_is_survived);
     tcase_add_test(tests, every_failing_allocation_is_told);
     tcase_add_test(tests, a_model_is_read_whole_or_memory_was_short);
+    tcase_add_test(tests, any_list_may_be_the_one_that_is_short);
     tcase_add_test(tests, what_is_no_model_is_refused);
     tcase_add_test(tests, another_kind_of_file_is_called_by_its_name);
     tcase_add_test(tests, a_model_is_a_model_however_it_begins);

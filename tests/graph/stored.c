@@ -485,11 +485,11 @@ static struct proto indices_of(int rank, const int64_t *dims, size_t n)
 START_TEST(sparse_tensors_have_shapes_that_agree)
 {
     const char *shapes = "its values must have shape [n], its indices be int64 of shape [n] or [n,2]";
-    const int64_t two_by_three[] = {2, 3}, one[] = {1}, two[] = {2}, twos[] = {2, 2}, cube[] = {2, 1, 1},
+    const int64_t two_by_three[] = {2, 3}, one[] = {1}, two[] = {2}, twos[] = {2, 2}, cube[] = {2, 2, 1},
                   flat[] = {2, 1}, ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     refused(with_sparse(sparse_of(floats(2, twos, 4), indices_of(1, two, 2), 2, two_by_three)), shapes);
     refused(with_sparse(sparse_of(floats(1, two, 2), indices_of(1, one, 1), 2, two_by_three)), shapes);
-    refused(with_sparse(sparse_of(floats(1, two, 2), indices_of(3, cube, 2), 2, two_by_three)), shapes);
+    refused(with_sparse(sparse_of(floats(1, two, 2), indices_of(3, cube, 4), 2, two_by_three)), shapes);
     refused(with_sparse(sparse_of(floats(1, two, 2), indices_of(2, flat, 2), 2, two_by_three)), shapes);
     refused(with_sparse(sparse_of(floats(1, one, 1), indices_of(0, NULL, 1), 2, two_by_three)), shapes);
     refused(with_sparse(

@@ -473,6 +473,66 @@ START_TEST(operators_take_and_give_what_their_schemas_say)
 }
 END_TEST
 
+/* A multiplication and an addition each, by the operator's definition. Inputs are "dims" of floats, of bytes behind
+ * "q:", constants behind "c". */
+static const struct effort {
+    const char *op_type;
+    int opset;
+    const char *attr;
+    const char *inputs[8];
+    double flops;
+} efforts[] = {
+    {"MatMul", 13, "", {"2,3,7", "2,7,5"}, 2 * 2 * 3 * 7 * 5},
+    {"MatMul", 13, "", {"2,3,7", "c7,5"}, 2 * 2 * 3 * 7 * 5},
+    {"Gemm", 13, "", {"3,7", "c7,5", "c5"}, 2 * 3 * 7 * 5},
+    {"Gemm", 13, "transA", {"7,3", "7,5"}, 2 * 3 * 7 * 5},
+    {"Conv", 13, "", {"2,6,9,8", "c4,6,3,2"}, 2 * 2 * 4 * (7 * 7) * 6 * (3 * 2)},
+    {"Conv", 13, "group3", {"2,6,9,8", "c3,2,3,2"}, 2 * 2 * 3 * (7 * 7) * 2 * (3 * 2)},
+    {"Conv", 13, "", {"2,6,9", "4,6,3"}, 2 * 2 * 4 * 7 * 6 * 3},
+    {"ConvTranspose", 13, "", {"2,6,5", "c6,4,3"}, 2 * 2 * 6 * 5 * 4 * 3},
+    {"ConvInteger", 10, "", {"q:2,6,9,8", "q:4,6,3,2"}, 2 * 2 * 4 * (7 * 7) * 6 * (3 * 2)},
+    {"ConvInteger", 10, "group6", {"q:2,6,9,8", "q:6,1,3,2"}, 2 * 2 * 6 * (7 * 7) * (3 * 2)},
+    {"MatMulInteger", 10, "", {"q:2,3,7", "q:7,5"}, 2 * 2 * 3 * 7 * 5},
+    {"RNN", 14, "", {"4,2,3", "c1,5,3", "c1,5,5"}, 2 * 4 * 2 * 5 * (3 + 5)},
+    {"GRU", 14, "", {"4,2,3", "c1,15,3", "c1,15,5"}, 2 * 4 * 2 * 15 * (3 + 5)},
+    {"LSTM", 14, "", {"4,2,3", "c1,20,3", "c1,20,5"}, 2 * 4 * 2 * 20 * (3 + 5)},
+    {"Einsum", 13, "bij,bjk->bik", {"2,3,7", "2,7,5"}, 2 * 2 * 3 * 7 * 5},
+};
+
+static void add_input(struct harness *h, const char *text)
+{
+    static uint8_t zeros[4096];
+    int64_t dims[RANK_MAX];
+    int rank = 0;
+    const bool constant = *text == 'c', bytes = *text == 'q';
+    for (const char *at = text + (constant ? 1 : bytes ? 2 : 0); *at; at += *at == ',')
+        dims[rank++] = strtoll(at, (char **)&at, 10);
+    harness_input(h, bytes ? PERCEPT_UINT8 : PERCEPT_FLOAT, rank, dims, zeros);
+    if (constant)
+        harness_as_constant(h);
+}
+
+START_TEST(operators_say_how_much_they_compute)
+{
+    const struct effort *row = &efforts[_i];
+    struct harness h;
+    harness_begin(&h, row->op_type, row->opset);
+    if (strncmp(row->attr, "group", 5) == 0)
+        harness_int(&h, "group", atoi(row->attr + 5));
+    else if (strchr(row->attr, ','))
+        harness_text(&h, "equation", row->attr);
+    else if (*row->attr)
+        harness_int(&h, row->attr, 1);
+    for (int i = 0; i < 8 && row->inputs[i]; i++)
+        add_input(&h, row->inputs[i]);
+    ck_assert_msg(harness_plan(&h), "%s: %s", row->op_type, h.err.text);
+    ck_assert_msg(h.step.flops == row->flops, "%s %s: %g instead of %g", row->op_type, row->inputs[0], h.step.flops,
+                  row->flops);
+    ck_assert(h.step.done_flops <= h.step.flops);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(axes_outside_the_rank_are_refused)
 {
     for (int64_t axis = -4; axis <= 3; axis++) {
@@ -750,6 +810,7 @@ Suite *op_ops_suite(void)
 #endif
     tcase_add_test(tcase, arity_names_what_would_work);
     tcase_add_test(tcase, operators_take_and_give_what_their_schemas_say);
+    tcase_add_loop_test(tcase, operators_say_how_much_they_compute, 0, sizeof efforts / sizeof *efforts);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
     tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);
     tcase_add_test(tcase, who_is_not_waited_for_stops);
