@@ -20,8 +20,8 @@ bytes in the sentence that memory is short, how many elements a member of a team
 until somebody looks whether the run is still wanted.
 
 One that does not compile is drawn again. One that runs ten times as long as the undamaged tests (or ten seconds,
-if that is more) counts as noticed. Survivors meet the folder's tests once more under AddressSanitizer and
-UndefinedBehaviorSanitizer (kernels excepted), for some damage is a byte past an end. `equivalent` beside this file lists mutants that no input can show, each with
+if that is more) counts as noticed. Survivors meet the suite that mirrors their file once more under AddressSanitizer
+and UndefinedBehaviorSanitizer (kernels excepted), for some damage is a byte past an end. `equivalent` beside this file lists mutants that no input can show, each with
 the reason; these are counted apart.
 
 Works on copies of the tree under a temporary folder, one for each processor, made from BUILD (its own flavour:
@@ -244,6 +244,12 @@ def listed():
     return {" | ".join(part.strip() for part in line.split(" | ")[:3]) for line in lines if line and line[0] != "#"}
 
 
+def suite_of(mutant):
+    """The suite that mirrors the mutant's file, or None."""
+    name = mutant.path[len("src/"):].rsplit(".", 1)[0]
+    return name if (ROOT / "tests" / f"{name}.c").exists() else None
+
+
 def kill_session(leader):
     """What a command started, too: check gives each of its tests a process group of its own."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
@@ -295,9 +301,21 @@ class Copy:
         program = f"{self.build}/test-{self.folder}"
         if suite:
             yield [program], {"CK_RUN_SUITE": suite}
+        if suite and self.build == SANITIZED:
+            return
         yield [program], {}
         if self.folder in ("op", "engine") and self.build != SANITIZED:
             yield ["tests/conformance/conformance.sh", self.build], {}
+
+    def clean_suites(self, suites):
+        """The same for these suites alone."""
+        each = {}
+        for suite in suites:
+            start = time.monotonic()
+            if self.run([f"{self.build}/test-{self.folder}"], 1200, CK_RUN_SUITE=suite) != 0:
+                sys.exit(f"mutants: the undamaged suite fails: {self.build}, {suite}")
+            each[suite] = time.monotonic() - start
+        return [600], each
 
     def clean_seconds(self):
         """What the undamaged tests take, and each suite of them by its name."""
@@ -321,8 +339,7 @@ class Copy:
         try:
             if not self.make():
                 return "does not compile"
-            name = mutant.path[len("src/"):].rsplit(".", 1)[0]
-            suite = name if (self.root / "tests" / f"{name}.c").exists() else None
+            suite = suite_of(mutant)
             limits = ([each.get(suite, whole[0])] if suite else []) + whole
             for (command, env), limit in zip(self.tests(suite), limits):
                 if self.run(command, max(10 * limit, 10), **env) != 0:
@@ -337,13 +354,13 @@ class Copy:
             path.write_text(source)
 
 
-def work_off(copies, drawn, n, report):
-    """Each copy takes the next mutant until n have compiled."""
+def work_off(copies, drawn, n, report, suites=None):
+    """Each copy takes the next mutant until n have compiled. With suites, only these are asked."""
     lock, taken, counted = threading.Lock(), [0], [0]
     for copy in copies:
         if not copy.make():
             sys.exit("mutants: the undamaged tree does not build")
-    seconds = copies[0].clean_seconds()
+    seconds = copies[0].clean_suites(suites) if suites else copies[0].clean_seconds()
 
     def worker(copy):
         while True:
@@ -369,15 +386,16 @@ def copies_of(work, build, folder, command):
 
 
 def under_sanitizers(work, folder, survivors):
-    """Those of the survivors that the folder's tests notice there: what lies past an end, or a shift too far."""
+    """Those of the survivors that their suite notices there: what lies past an end, or a shift too far."""
     noticed, command = [], ["make", "-s", f"T={folder}", "mutants-sanitized"]
-    if folder == "kernel":
+    asked = [mutant for mutant in survivors if suite_of(mutant)]
+    if folder == "kernel" or not asked:
         return noticed
-    if survivors and subprocess.run(command, cwd=ROOT).returncode != 0:
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
         sys.exit("mutants: the undamaged tree does not build with sanitizers")
-    if survivors:
-        work_off(copies_of(work, SANITIZED, folder, command), survivors, len(survivors),
-                 lambda mutant, outcome: noticed.append(mutant) if outcome == "noticed" else None)
+    work_off(copies_of(work, SANITIZED, folder, command), asked, len(asked),
+             lambda mutant, outcome: noticed.append(mutant) if outcome == "noticed" else None,
+             sorted({suite_of(mutant) for mutant in asked}))
     return noticed
 
 
