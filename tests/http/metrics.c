@@ -2,11 +2,17 @@
 #include "http/metrics.h"
 
 #include "daemon.h"
+#include "folder.h"
 
 #include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static struct daemon host;
 
@@ -23,6 +29,29 @@ static double sample(const struct reply *reply, const char *name)
     ck_assert_msg(at != NULL, "no %s in\n%s", name, reply->body);
     return strtod(at + strlen(line), NULL);
 }
+
+/* A folder that daemons started from now on take for /proc, as far as they open files there. */
+static const char *proc;
+
+/* In place of the library's; a sanitizer opens files before there is anything to ask. */
+#if !defined __SANITIZE_THREAD__ && !defined __SANITIZE_ADDRESS__
+#define OPENS_DIFFERENTLY 1
+int open(const char *path, int flags, ...)
+{
+    char other[200];
+    va_list args;
+    va_start(args, flags);
+    const unsigned mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, unsigned) : 0;
+    va_end(args);
+    if (proc && strncmp(path, "/proc/", 6) == 0) {
+        snprintf(other, sizeof other, "%s%s", proc, path + 5);
+        path = other;
+    }
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+#else
+#define OPENS_DIFFERENTLY 0
+#endif
 
 #define RELU "{model=\"relu\",version=\"1\"}"
 
@@ -172,6 +201,108 @@ START_TEST(histograms_are_cumulative_and_end_with_the_count)
 }
 END_TEST
 
+/* Ticks as user, nice, system, idle, waiting, interrupts twice, stolen; guests' are in the first two. */
+static const struct load {
+    const char *stat;
+    double busy; /* since the row before */
+} loads[] = {
+    {"cpu  100 20 30 400 50 6 4 10 7 5\ncpu0 9 9 9 9\n", 170.0 / 620},
+    {"cpu  130 20 30 460 60 6 4 10 7 5\n", 0.3},
+    {"cpu  130 20 30 460 60 6 4 10 7 5\n", 0},
+    {"cpu  130 20 30 460 60 6 4 10 70 50\n", 0},
+    {"cpu  130 21 32 463 64 11 10 17 70 50\n", 21.0 / 28},
+    {"cpu  230 21 32 463 64 11 10 17 70 50\n", 1},
+    {"cpu  130 21 32 463 64 11 10 17 70 50\n", 0}, /* backwards */
+};
+
+START_TEST(what_the_kernel_tells_is_told_on)
+{
+    if (!OPENS_DIFFERENTLY) {
+        printf("not run: metrics of another /proc (a sanitizer opens files itself)\n");
+        return;
+    }
+    folder_begin("proc");
+    folder_text("meminfo", "MemTotal:       1000 kB\nMemFree:           5 kB\nMemAvailable:    400 kB\n");
+    folder_text("self/statm", "300 200 50 1 0 60 0\n");
+    proc = folder_root;
+    start();
+    const double page = (double)sysconf(_SC_PAGESIZE);
+    struct reply reply;
+    for (size_t i = 0; i < sizeof loads / sizeof *loads; i++) {
+        folder_text("stat", loads[i].stat);
+        reply = daemon_get(&host, "/metrics");
+        ck_assert_double_eq_tol(sample(&reply, "nv_cpu_utilization"), loads[i].busy, 1e-9);
+    }
+    ck_assert_double_eq(sample(&reply, "nv_cpu_memory_total_bytes"), 1000 * 1024);
+    ck_assert_double_eq(sample(&reply, "nv_cpu_memory_used_bytes"), 600 * 1024);
+    ck_assert_double_eq(sample(&reply, "process_virtual_memory_bytes"), 300 * page);
+    ck_assert_double_eq(sample(&reply, "process_resident_memory_bytes"), 200 * page);
+    folder_end(); /* and now it tells nothing */
+    reply = daemon_get(&host, "/metrics");
+    ck_assert_double_eq(sample(&reply, "nv_cpu_utilization"), 0);
+    ck_assert_double_eq(sample(&reply, "nv_cpu_memory_total_bytes"), 0);
+    ck_assert_double_eq(sample(&reply, "nv_cpu_memory_used_bytes"), 0);
+    ck_assert_double_eq(sample(&reply, "process_virtual_memory_bytes"), 0);
+    ck_assert_int_eq(daemon_end(&host), 0);
+    proc = NULL;
+}
+END_TEST
+
+static int descriptors_of(pid_t pid)
+{
+    char path[64];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    ck_assert_ptr_nonnull(folder);
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        n += entry->d_name[0] != '.';
+    closedir(folder);
+    return n;
+}
+
+/* Scrapes one after the other leave nothing open. */
+START_TEST(descriptors_are_counted_and_closed)
+{
+    static struct client client;
+    start();
+    client_open(&client, &host);
+    double before = 0;
+    for (int i = 0; i < 3; i++) {
+        client_send(&client, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        struct reply reply = client_reply(&client);
+        const double open_fds = sample(&reply, "process_open_fds");
+        ck_assert_double_eq(open_fds, descriptors_of(host.pid));
+        ck_assert(i == 0 || open_fds == before);
+        before = open_fds;
+    }
+    client_close(&client);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
+START_TEST(times_are_the_same_in_either_unit)
+{
+    start();
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(daemon_ask(&host, "POST", RELU_PATH, "", RELU_BODY).status, 200);
+    struct reply reply = daemon_get(&host, "/metrics");
+    const double whole = sample(&reply, "perceptd_request_duration_seconds_sum" RELU) * 1e6;
+    ck_assert_double_eq_tol(sample(&reply, "nv_inference_request_duration_us" RELU), whole, 1);
+    static const char *const stages[][2] = {
+        {"queue", "queue"}, {"input", "compute_input"}, {"infer", "compute_infer"}, {"output", "compute_output"}};
+    for (int i = 0; i < 4; i++) {
+        char seconds[120], us[120];
+        snprintf(seconds, sizeof seconds,
+                 "perceptd_stage_duration_seconds_sum{model=\"relu\",version=\"1\",stage=\"%s\"}", stages[i][0]);
+        snprintf(us, sizeof us, "nv_inference_%s_duration_us" RELU, stages[i][1]);
+        ck_assert_double_eq_tol(sample(&reply, us), sample(&reply, seconds) * 1e6, 1);
+        ck_assert_double_le(sample(&reply, us), whole);
+    }
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
 static void count_line(void *user, const char *text)
 {
     int *n = user;
@@ -199,6 +330,9 @@ Suite *http_metrics_suite(void)
     tcase_add_test(tcase, what_the_loop_does_has_durations);
     tcase_add_test(tcase, a_queue_has_an_age_and_ends_by_their_kind);
     tcase_add_test(tcase, histograms_are_cumulative_and_end_with_the_count);
+    tcase_add_test(tcase, what_the_kernel_tells_is_told_on);
+    tcase_add_test(tcase, descriptors_are_counted_and_closed);
+    tcase_add_test(tcase, times_are_the_same_in_either_unit);
     tcase_add_test(tcase, the_list_has_a_line_per_family);
     suite_add_tcase(suite, tcase);
     return suite;
