@@ -60,6 +60,13 @@ static const char *line_with(const char *text, const char *what)
     return line;
 }
 
+static double number_of(const char *line, const char *key)
+{
+    const char *at = strstr(line, key);
+    ck_assert_msg(at != NULL, "no %s in %s", key, line);
+    return strtod(at + strlen(key), NULL);
+}
+
 static void has(const char *line, const char *what)
 {
     ck_assert_msg(strstr(line, what) != NULL, "no %s in %s", what, line);
@@ -81,7 +88,11 @@ START_TEST(a_request_has_its_line)
     line = line_with(text, "id=second");
     has(line, "method=POST path=/v2/models/relu/infer status=200 bytes_in=");
     has(line, " trace=" TRACE " model=relu version=1 batch=1 decode_ms=");
-    has(line, " infer_ms=");
+    const double whole = number_of(line, " ms="), queue = number_of(line, " queue_ms="),
+                 parts =
+                     number_of(line, " decode_ms=") + number_of(line, " infer_ms=") + number_of(line, " encode_ms=");
+    ck_assert_msg(queue >= 0 && parts >= 0 && queue + parts <= whole + 0.01, "%s", line);
+    ck_assert_double_eq(number_of(line, " bytes_in="), strlen(RELU_BODY));
     has(line_with(text, "status=400 bytes_in=0"), "method=\"\" path=\"\""); /* microhttpd never saw it */
     has(line_with(strstr(text, "request  client=127.0.0.1 method=GET path=/nowhere"), "id=fourth"), "status=404");
 }
