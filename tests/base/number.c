@@ -684,6 +684,27 @@ START_TEST(sizes_are_whole_bytes_up_to_the_largest)
 }
 END_TEST
 
+/* What stands before a number is no part of it, whatever it is. */
+START_TEST(a_number_begins_where_it_begins)
+{
+    char text[64];
+    for (int before = 1; before < 128; before++)
+        for (int sign = 0; sign < 2; sign++) {
+            snprintf(text, sizeof text, "%c%s12,                                           ", before, sign ? "-" : "");
+            const struct bytes from = bytes_of(text + 1, strlen(text) - 1);
+            const uint8_t *end = (const uint8_t *)text + 3 + sign;
+            int64_t whole = 0;
+            double wide = 0;
+            float narrow = 0;
+            ck_assert_ptr_eq(number_read_int64(from, &whole), end);
+            ck_assert_ptr_eq(number_read_double(from, &wide), end);
+            ck_assert_ptr_eq(number_read_float(from, &narrow), end);
+            ck_assert_int_eq(whole, sign ? -12 : 12);
+            ck_assert(wide == (double)whole && narrow == (float)whole);
+        }
+}
+END_TEST
+
 Suite *base_number_suite(void)
 {
     Suite *suite = suite_create("base_number");
@@ -708,6 +729,7 @@ Suite *base_number_suite(void)
     tcase_add_test(tests, a_list_of_plain_numbers_is_read_at_once);
     tcase_add_test(tests, whole_numbers_may_be_written_with_zeros_behind_them);
     tcase_add_test(tests, sizes_are_whole_bytes_up_to_the_largest);
+    tcase_add_test(tests, a_number_begins_where_it_begins);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -44,7 +44,15 @@ START_TEST(the_folder_of_models_ends_before_the_name)
                 {"a", "/srv/models/a/2/model.onnx", "a/2/model.onnx"},
                 {"a", "/srv/models/a/net.onnx", "a/net.onnx"},
                 {"model", "/srv/model/model.onnx", "model/model.onnx"},
-                {"b", "/a.onnx", "a.onnx"}};
+                {"b", "/a.onnx", "a.onnx"},
+                {"a", "a.onnx", "a.onnx"},
+                {"a", "a/model.onnx", "a/model.onnx"},
+                {"a", "/a/model.onnx", "a/model.onnx"},
+                {"a", "/a/b/a/c/1/model.onnx", "c/1/model.onnx"},
+                {"a", "/b/ab/model.onnx", "b/ab/model.onnx"},
+                {"a", "/x/y/ab/c/model.onnx", "ab/c/model.onnx"},
+                {"a", "/srv/a.ONNX", "a.ONNX"},
+                {"Model", "/srv/Model/Model.onnx", "Model/Model.onnx"}};
     const char *path = rows[_i].path;
     ck_assert_str_eq(path + entry_root_bytes(rows[_i].name, path), rows[_i].rest);
 }
@@ -358,7 +366,7 @@ Suite *serve_entry_suite(void)
     Suite *suite = suite_create("serve/entry");
     TCase *tests = tcase_create("entry");
     tcase_add_checked_fixture(tests, begin, end);
-    tcase_add_loop_test(tests, the_folder_of_models_ends_before_the_name, 0, 6);
+    tcase_add_loop_test(tests, the_folder_of_models_ends_before_the_name, 0, 14);
     tcase_add_test(tests, a_new_entry_is_loading_and_owns_its_texts);
     tcase_add_test(tests, who_takes_a_place_knows_the_batch_sizes_that_were_run_most);
     tcase_add_test(tests, what_fails_holds_its_reason_and_no_model);

@@ -243,6 +243,10 @@ START_TEST(faults_are_called_by_their_names)
         {"[.5]", "a decimal point without a digit on both sides at byte 1"},
         {"[5.]", "a decimal point without a digit on both sides"},
         {"[1}", "expected ',' or ']', found '}' at byte 2"},
+        {"{1:2}", "expected a key in quotes, found '1' at byte 1"},
+        {"{\"a\" 1}", "expected ':' after a key, found '1' at byte 5"},
+        {"{\"a\":1 \"b\":2}", "expected ',' or '}', found '\"' at byte 7"},
+        {"{\"a\":[{2}]}", "expected a key in quotes, found '2' at byte 7"},
         {"\xef\xbb\xbf[1,]", "a trailing comma before ']' at byte 6"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
