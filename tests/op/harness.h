@@ -15,7 +15,8 @@
  * harness_load is check and pack; harness_fuse asks for a fusion before it packs; harness_plan is shape;
  * harness_run does whatever of these has not been done yet. Outputs are always given back in
  * LAYOUT_PLAIN; how they lay is in h.out_layout. Buffers are filled with 0xA5 before the run, so that an
- * element nobody wrote shows; 64 such bytes lie behind each, and a run that changes them is a failed test.
+ * element nobody wrote shows; 64 such bytes lie behind each, and a run that changes them is a failed test. Where
+ * the output may be written over an input, that is done as well, and has to give the same.
  */
 #ifndef TESTS_OP_HARNESS_H
 #define TESTS_OP_HARNESS_H

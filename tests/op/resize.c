@@ -368,6 +368,17 @@ START_TEST(nothing_to_do_moves_no_data)
     ck_assert(harness_plan(&h));
     ck_assert_int_eq(h.step.alias, 1);
     harness_end(&h);
+    for (int part = 0; part < 2; part++) { /* the whole is no part */
+        harness_begin(&h, "Resize", 19);
+        harness_text(&h, "coordinate_transformation_mode", "tf_crop_and_resize");
+        harness_floats(&h, 1, DIMS(2), ramp);
+        harness_floats(&h, 1, DIMS(2), (float[]){0, part ? 0.5F : 1});
+        harness_as_known(&h);
+        scaled(1);
+        ck_assert(harness_plan(&h));
+        ck_assert_int_eq(h.step.alias, !part);
+        harness_end(&h);
+    }
 }
 END_TEST
 
