@@ -242,6 +242,14 @@ static void connect(struct harness *h)
     h->ctx.node = &h->node;
 }
 
+/* Who says yes has no objection, and who says no has one. */
+static bool agreed(const struct harness *h, bool yes)
+{
+    ck_assert_msg(yes == !h->err.text[0], BYTES_FMT " says %s and \"%s\"", BYTES_ARG(h->node.op_type),
+                  yes ? "yes" : "no", h->err.text);
+    return yes;
+}
+
 bool harness_check(struct harness *h)
 {
     if (h->stage >= HARNESS_CHECKED)
@@ -252,7 +260,7 @@ bool harness_check(struct harness *h)
         return err_set(&h->err, ERR_UNSUPPORTED, "no operator " BYTES_FMT " in opset %d", BYTES_ARG(h->node.op_type),
                        h->node.opset);
     h->stage = HARNESS_CHECKED;
-    return !h->node.op->rule->check || h->node.op->rule->check(&h->ctx, &h->err);
+    return agreed(h, !h->node.op->rule->check || h->node.op->rule->check(&h->ctx, &h->err));
 }
 
 bool harness_fuse(struct harness *h, const struct fusion *fusion)
@@ -376,7 +384,7 @@ bool harness_plan(struct harness *h)
     for (int i = 0; i < h->node.n_out; i++)
         h->out_ptr[i] = &h->step_out[i];
     show_inputs(h);
-    if (step->op->rule->shape && !step->op->rule->shape(step, &h->err))
+    if (!agreed(h, !step->op->rule->shape || step->op->rule->shape(step, &h->err)))
         return false;
     give_memory(h);
     h->stage = HARNESS_PLANNED;
@@ -408,7 +416,7 @@ bool harness_run(struct harness *h)
 {
     if (!harness_plan(h))
         return false;
-    if (!h->step.alias && !op_run(&h->step, &h->env, &h->err))
+    if (!agreed(h, h->step.alias || op_run(&h->step, &h->env, &h->err)))
         return false;
     if (h->step.inplace && !h->step.alias && !watch_over(h->env.watch))
         run_over_input(h);
