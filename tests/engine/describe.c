@@ -132,6 +132,7 @@ START_TEST(the_columns_of_a_zip_map_have_labels)
     ck_assert_str_eq(out[0].labels[1], "s\xc3\xad");
     ck_assert_int_eq(out[1].n_labels, 2);
     ck_assert_str_eq(out[1].labels[0], "-3");
+    ck_assert_int_eq(model->onnx.graph->values[model->onnx.graph->outputs[0]].producer, 0); /* a node like any other */
     ck_assert_int_eq(out[2].n_labels, 0);
     percept_close(model);
 }

@@ -1,6 +1,8 @@
 /* Runs that plan on while they run: data that decide about shapes, and half floats between. Bodies are
  * control.c's. */
 #include <check.h>
+#include <stdio.h>
+#include <math.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -36,6 +38,56 @@ START_TEST(what_follows_a_data_dependent_shape_is_planned_during_the_run)
     ck_assert_int_eq(percept_output(session, 0).dims[0], 0);
     percept_session_free(session);
     percept_close(model);
+}
+END_TEST
+
+/* What the plans of a run need is all of their session's memory while there are no others. */
+START_TEST(plans_that_go_on_need_their_memory_too)
+{
+    struct percept_model *model = nonzero_model();
+    struct percept_session *session = small_session(model);
+    small_run(session, 1, DIMS(6), (float[]){1, 3, 2, 4, 5, 6});
+    const size_t needed = percept_session_needs(session);
+    ck_assert_uint_eq(needed, percept_session_bytes(session));
+    small_run(session, 1, DIMS(6), (float[]){0, 0, 2, 0, 0, 0});
+    ck_assert_uint_le(percept_session_needs(session), percept_session_bytes(session));
+    ck_assert_uint_gt(percept_session_needs(session), 6 * sizeof(float));
+    percept_session_trim(session, true);
+    ck_assert_uint_eq(percept_session_needs(session), 0);
+    const float *y = small_run(session, 1, DIMS(6), (float[]){1, 3, 2, 4, 5, 6});
+    ck_assert_float_eq(y[5], 12);
+    ck_assert_uint_eq(percept_session_needs(session), needed);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* A value that is made early and read behind a node whose dims only the run tells: whatever is computed in between
+ * does not lie over it. `a` is read once there, `b` here and there, and `x` is the input. */
+START_TEST(what_is_read_after_a_decision_is_kept_until_then)
+{
+    static const char *const after[] = {"a", "b", "x", "c"};
+    for (int k = 0; k < 4; k++) {
+        struct small s = small_xy(1, DIMS(6));
+        char nodes[400];
+        snprintf(nodes, sizeof nodes,
+                 "Sin x > a; Cos x > b; Abs b > c; Neg c > d; Exp d > e; Neg e > f; Exp f > g; NonZero g > n; "
+                 "Cast n > m to=1; ReduceSum m > s keepdims=0; Add %s,s > y",
+                 after[k]);
+        small_nodes(&s, nodes);
+        struct percept_model *model = small_open(&s);
+        struct percept_session *session = small_session(model);
+        static const float x[] = {0.5F, 1, 1.5F, 2, 2.5F, 3};
+        for (int run = 0; run < 3; run++) {
+            const float *y = small_run(session, 1, DIMS(6), x);
+            for (int i = 0; i < 6; i++) {
+                const double early = k == 0 ? sin((double)x[i]) : k == 2 ? (double)x[i] : cos((double)x[i]);
+                ck_assert_float_eq_tol(y[i], (float)(15 + (k == 3 ? fabs(early) : early)), 1e-4F);
+            }
+        }
+        percept_session_free(session);
+        percept_close(model);
+    }
 }
 END_TEST
 
@@ -308,6 +360,8 @@ Suite *engine_frame_suite(void)
     TCase *tests = tcase_create("frame");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, what_follows_a_data_dependent_shape_is_planned_during_the_run);
+    tcase_add_test(tests, plans_that_go_on_need_their_memory_too);
+    tcase_add_test(tests, what_is_read_after_a_decision_is_kept_until_then);
     tcase_add_test(tests, equal_decisions_allocate_nothing);
     tcase_add_test(tests, a_shape_given_as_data_decides_about_the_plan);
     tcase_add_test(tests, half_floats_are_computed_in_float_and_rounded_at_the_end);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/mode.h"
@@ -205,18 +206,24 @@ START_TEST(a_profile_names_every_step)
     percept_set_profiling(session, true);
     float out[MOST_OUT];
     unsigned seed = 1;
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC, &from);
     run_batch(session, model, 1, 1, &seed, NULL, out);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    const double whole_ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
     int n;
     const struct percept_step_profile *profile = percept_profile(session, &n);
     ck_assert_int_gt(n, 5);
-    double flops = 0;
+    double flops = 0, ms = 0;
     for (int i = 0; i < n; i++) {
         ck_assert_ptr_nonnull(profile[i].node);
         ck_assert_double_ge(profile[i].ms, 0);
         flops += profile[i].flops;
         ck_assert_double_le(profile[i].done_flops, profile[i].flops);
         ck_assert_double_gt(profile[i].bytes, 0);
+        ms += profile[i].ms;
     }
+    ck_assert_double_le(ms, whole_ms); /* no step took more than all */
     ck_assert_double_gt(flops, 1e6);
     percept_session_free(session);
     percept_close(model);

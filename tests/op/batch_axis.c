@@ -232,6 +232,8 @@ static const struct row rows[] = {
     {"Einsum", 13, "equation=bi->i", {"n,6"}, .axis = MIXES},
     {"Einsum", 13, "equation=bi,ci->bc", {"n,6", "n,6"}, .axis = MIXES},
     {"Einsum", 13, "equation=bb->b", {"n,3"}, .axis = MIXES},
+    {"Einsum", 13, "equation=bb->b", {"n,n"}, .axis = MIXES}, /* a diagonal */
+    {"Einsum", 13, "equation=bbi->bi", {"n,n,2"}, .axis = MIXES},
     {"Einsum", 13, "equation=bi,bi->bi", {"n,6", "n,6"}, .axis = 0},
     {"Einsum", 13, "equation=bi,bi->bi", {"n,6", "1,6"}, .axis = 0},
     {"Einsum", 13, "equation=bi,bi->bi", {"n,6", "3,6"}, .axis = MIXES},
