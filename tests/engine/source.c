@@ -161,6 +161,42 @@ START_TEST(a_recalled_model_answers_the_same)
 }
 END_TEST
 
+/* Bytes that this process has read so far; -1: the kernel does not tell. */
+static long long read_so_far(void)
+{
+    long long n = -1;
+    FILE *io = fopen("/proc/self/io", "re");
+    if (io && fscanf(io, "rchar: %lld", &n) != 1)
+        n = -1;
+    if (io)
+        fclose(io);
+    return n;
+}
+
+/* Who shares a region reads no weights that lie in it; who packs its own reads them all. */
+START_TEST(a_recalled_file_is_not_read_again)
+{
+    struct stat st;
+    write_model(5);
+    ck_assert_int_eq(stat(path, &st), 0);
+    struct percept_model *first = open_as(path, NULL, PERCEPT_REGION_SHARED);
+    ck_assert(note(first, path));
+    for (int shared = 0; shared < 2; shared++) {
+        const long long before = read_so_far();
+        struct percept_model *model = open_as(path, NULL, shared ? PERCEPT_REGION_SHARED : PERCEPT_REGION_PRIVATE);
+        const long long n = read_so_far() - before;
+        if (before < 0)
+            printf("not run: how much is read (/proc/self/io tells nothing)\n");
+        else if (shared)
+            ck_assert_int_lt(n, st.st_size);
+        else
+            ck_assert_int_ge(n, st.st_size);
+        percept_close(model);
+    }
+    percept_close(first);
+}
+END_TEST
+
 START_TEST(a_file_that_was_just_written_is_not_noted)
 {
     write_model(3);
@@ -268,6 +304,7 @@ Suite *engine_source_suite(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_recalled_file_is_the_same_model);
     tcase_add_test(tests, a_recalled_model_answers_the_same);
+    tcase_add_test(tests, a_recalled_file_is_not_read_again);
     tcase_add_test(tests, a_file_that_was_just_written_is_not_noted);
     tcase_add_test(tests, another_file_is_not_taken_for_the_noted_one);
     tcase_add_test(tests, a_file_that_changes_while_it_is_recalled_is_refused);
