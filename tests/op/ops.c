@@ -533,6 +533,83 @@ START_TEST(operators_say_how_much_they_compute)
 }
 END_TEST
 
+/* Operators that read a list of integers from an input. "2,3" are dims of floats, "#2,3" is a list, "" is left out. */
+static const struct listing {
+    const char *op_type;
+    int opset, slot;
+    bool line; /* must it have one axis? */
+    const char *inputs[5];
+} listings[] = {
+    {"Expand", 13, 1, true, {"1,3", "#2,3"}},
+    {"Reshape", 13, 1, true, {"2,3", "#3,2"}},
+    {"Tile", 13, 1, true, {"2,3", "#2,1"}},
+    {"Slice", 13, 1, true, {"4,3", "#1", "#2", "#0", "#1"}},
+    {"Slice", 13, 2, true, {"4,3", "#1", "#2", "#0", "#1"}},
+    {"Slice", 13, 3, true, {"4,3", "#1", "#2", "#0", "#1"}},
+    {"Slice", 13, 4, true, {"4,3", "#1", "#2", "#0", "#1"}},
+    {"Pad", 18, 1, true, {"4,3", "#1,0,0,2"}},
+    {"Pad", 18, 3, true, {"4,3", "#1,2", "", "#1"}},
+    {"ConstantOfShape", 9, 0, true, {"#2,3"}},
+    {"Resize", 19, 3, false, {"4,3", "", "", "#2,6"}},
+    {"Squeeze", 13, 1, true, {"4,1", "#1"}},
+    {"Unsqueeze", 13, 1, true, {"4,1", "#1"}},
+    {"ReduceSum", 13, 1, false, {"4,3", "#1"}},
+    {"ReduceMax", 18, 1, false, {"4,3", "#1"}},
+    {"TopK", 11, 1, false, {"4,3", "#2"}},
+    {"Split", 13, 1, false, {"4,3", "#2,2"}},
+    {"CenterCropPad", 18, 1, true, {"4,3", "#2,5"}},
+    {"Col2Im", 18, 1, true, {"1,4,4", "#3,3", "#2,2"}},
+    {"Col2Im", 18, 2, true, {"1,4,4", "#3,3", "#2,2"}},
+};
+
+enum spoiled { SPOILED_NOT, SPOILED_FLOATS, SPOILED_RANK, SPOILED_BYTES };
+
+static void add_listing(struct harness *h, const char *text, enum spoiled spoiled)
+{
+    static const float numbers[64];
+    int64_t list[RANK_MAX];
+    float floats[RANK_MAX];
+    int n = 0;
+    if (!*text) {
+        harness_left_out(h);
+        return;
+    }
+    for (const char *at = text + (*text == '#'); *at; at += *at == ',') {
+        list[n] = strtoll(at, (char **)&at, 10);
+        floats[n] = (float)list[n];
+        n++;
+    }
+    if (*text != '#') {
+        harness_floats(h, n, list, numbers);
+        return;
+    }
+    if (spoiled == SPOILED_FLOATS)
+        harness_floats(h, 1, DIMS(n), floats);
+    else if (spoiled == SPOILED_BYTES)
+        harness_input(h, PERCEPT_UINT8, 1, DIMS(n), (uint8_t[RANK_MAX]){1, 1, 1, 1});
+    else
+        harness_int64s(h, spoiled == SPOILED_RANK ? 3 : 1, spoiled == SPOILED_RANK ? DIMS(1, n, 1) : DIMS(n), list);
+    harness_as_known(h);
+}
+
+START_TEST(lists_of_integers_are_judged)
+{
+    const struct listing *row = &listings[_i];
+    for (enum spoiled spoiled = SPOILED_NOT; spoiled <= SPOILED_BYTES; spoiled++) {
+        struct harness h;
+        if (spoiled == SPOILED_RANK && !row->line)
+            continue;
+        harness_begin(&h, row->op_type, row->opset);
+        harness_outputs(&h, strcmp(row->op_type, "Split") == 0 || strcmp(row->op_type, "TopK") == 0 ? 2 : 1);
+        for (int i = 0; i < 5 && row->inputs[i]; i++)
+            add_listing(&h, row->inputs[i], i == row->slot ? spoiled : SPOILED_NOT);
+        ck_assert_msg(harness_plan(&h) == (spoiled == SPOILED_NOT), "%s, input %d, %d: %s", row->op_type, row->slot,
+                      (int)spoiled, h.err.text);
+        harness_end(&h);
+    }
+}
+END_TEST
+
 START_TEST(axes_outside_the_rank_are_refused)
 {
     for (int64_t axis = -4; axis <= 3; axis++) {
@@ -811,6 +888,7 @@ Suite *op_ops_suite(void)
     tcase_add_test(tcase, arity_names_what_would_work);
     tcase_add_test(tcase, operators_take_and_give_what_their_schemas_say);
     tcase_add_loop_test(tcase, operators_say_how_much_they_compute, 0, sizeof efforts / sizeof *efforts);
+    tcase_add_loop_test(tcase, lists_of_integers_are_judged, 0, sizeof listings / sizeof *listings);
     tcase_add_test(tcase, axes_outside_the_rank_are_refused);
     tcase_add_test(tcase, lists_of_integers_are_read_in_either_width);
     tcase_add_test(tcase, who_is_not_waited_for_stops);
