@@ -155,6 +155,111 @@ START_TEST(a_picture_of_the_networks_size_is_only_turned_round)
 }
 END_TEST
 
+/* Sums of each row and column, in 64ths of a white pixel, as they were when people had looked at the pictures. */
+struct profile {
+    int width, height;
+    double thick, shadow;
+    int noise;
+    enum manifest_ink ink;
+    int rows[28], columns[28];
+};
+
+static const struct profile profiles[] = {
+    {300,
+     400,
+     14,
+     90,
+     20,
+     INK_LIGHT,
+     {0,   0,   0,   0,   0,   0,   0,   786, 802, 251, 150, 151, 150, 149,
+      152, 153, 151, 150, 150, 150, 150, 152, 152, 150, 149, 149, 114, 0},
+     {0, 0, 0, 0, 0, 0, 115, 140, 140, 140, 151, 347, 524, 575, 577, 577, 540, 367, 168, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+    {300,
+     400,
+     1.5,
+     0,
+     6,
+     INK_LIGHT,
+     {0,   0,   0,   0,   0,   0,   0,   832, 543, 140, 140, 139, 142, 144,
+      144, 144, 145, 145, 142, 141, 140, 140, 139, 140, 140, 138, 118, 0},
+     {0, 0, 0, 0, 0, 0, 115, 115, 115, 115, 115, 279, 457, 497, 500, 501, 495, 386, 202, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+    {24,
+     20,
+     1,
+     0,
+     0,
+     INK_LIGHT,
+     {0,   0,   0,   0,   0,   697, 284, 124, 124, 124, 129, 181, 140, 164,
+      167, 147, 189, 138, 127, 224, 294, 294, 294, 0,   0,   0,   0,   0},
+     {0,   0,   0,   212, 229, 229, 229, 155, 11,  63, 63, 63, 63, 90,
+      163, 269, 322, 376, 344, 324, 297, 224, 116, 0,  0,  0,  0,  0}},
+    {40,
+     40,
+     2,
+     30,
+     4,
+     INK_DARK,
+     {1792, 1792, 1792, 1792, 1792, 1792, 1792, 865,  863,  1578, 1621, 1635, 1606, 1606,
+      1604, 1606, 1636, 1607, 1544, 1607, 1573, 1589, 1605, 1638, 1790, 1662, 1662, 1792},
+     {1792, 1792, 1662, 1662, 1791, 1790, 1664, 1665, 1670, 1666, 1666, 1669, 1465, 1297,
+      1272, 1233, 1267, 1253, 1324, 1485, 1605, 1792, 1792, 1792, 1792, 1792, 1792, 1792}},
+    {700,
+     160,
+     9,
+     -120,
+     30,
+     INK_LIGHT,
+     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1201, 1007, 263, 266, 270, 249, 142, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+     {0,   0,   0,   106, 110, 110, 109, 110, 109, 109, 109, 196, 248, 251,
+      248, 244, 243, 243, 237, 209, 175, 133, 96,  0,   0,   0,   0,   0}},
+    {90,
+     600,
+     5,
+     60,
+     10,
+     INK_LIGHT,
+     {0,   0,   0,   0,   0,   255, 203, 117, 119, 121, 118, 117, 116, 116,
+      118, 119, 116, 114, 114, 115, 118, 116, 114, 113, 107, 0,   0,   0},
+     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 103, 628, 1234, 584, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+    {1100,
+     900,
+     3,
+     20,
+     0,
+     INK_DARK,
+     {1792, 1792, 1792, 1792, 1792, 1792, 1792, 512,  979,  1634, 1633, 1633, 1634, 1634,
+      1632, 1634, 1635, 1633, 1632, 1634, 1634, 1632, 1633, 1635, 1635, 1643, 1682, 1792},
+     {1792, 1792, 1691, 1691, 1691, 1691, 1691, 1691, 1691, 1691, 1573, 1439, 1404, 1405,
+      1404, 1407, 1407, 1407, 1405, 1420, 1519, 1635, 1792, 1792, 1792, 1792, 1792, 1792}},
+};
+
+static void profile_of(const struct picture *p, int *rows, int *columns)
+{
+    for (int i = 0; i < 28; i++) {
+        rows[i] = (int)(sum(p, 0, i, 28, i + 1) * 64 / 255 + 0.5);
+        columns[i] = (int)(sum(p, i, 0, i + 1, 28) * 64 / 255 + 0.5);
+    }
+}
+
+START_TEST(strokes_keep_their_place_and_their_weight)
+{
+    const struct profile *row = &profiles[_i];
+    struct picture p = seven(row->width, row->height, row->thick, row->shadow, row->noise), to;
+    struct manifest_image image = mnist;
+    int rows[28], columns[28];
+    image.ink = row->ink;
+    ck_assert(foreground_prepare(&p, &image, &to, NULL, &arena, &err));
+    ck_assert(to.width == 28 && to.height == 28);
+    profile_of(&to, rows, columns);
+    for (int i = 0; i < 28; i++) {
+        ck_assert_msg(abs(rows[i] - row->rows[i]) <= 4, "row %d: %d instead of %d", i, rows[i], row->rows[i]);
+        ck_assert_msg(abs(columns[i] - row->columns[i]) <= 4, "column %d: %d instead of %d", i, columns[i],
+                      row->columns[i]);
+    }
+    arena_free(&arena);
+}
+END_TEST
+
 START_TEST(empty_paper_and_odd_sizes_are_handed_on)
 {
     static const int sizes[][2] = {{1, 1}, {1, 300}, {300, 1}, {3, 3}, {5, 2}, {40, 50}};
@@ -179,6 +284,7 @@ Suite *serve_foreground_suite(void)
     tcase_add_test(tests, a_dark_seven_on_shadowed_paper_is_cut_out);
     tcase_add_test(tests, strokes_that_were_cut_out_tell_where_they_were);
     tcase_add_test(tests, thin_strokes_do_not_vanish);
+    tcase_add_loop_test(tests, strokes_keep_their_place_and_their_weight, 0, sizeof profiles / sizeof *profiles);
     tcase_add_test(tests, large_and_light_pictures_come_out_alike);
     tcase_add_test(tests, a_picture_of_the_networks_size_is_only_turned_round);
     tcase_add_test(tests, empty_paper_and_odd_sizes_are_handed_on);
