@@ -49,6 +49,24 @@ START_TEST(identities_and_unread_nodes_leave_no_step)
 }
 END_TEST
 
+/* What passes its input on does not stand between nodes that are one. */
+START_TEST(identities_do_not_part_what_is_fused)
+{
+    static const char *const between[] = {"Identity a > b;", "Identity a > c; Identity c > b;", "Dropout a > b;"};
+    for (size_t i = 0; i < sizeof between / sizeof *between; i++) {
+        struct small s = small_xy(2, DIMS(-1, 3));
+        char nodes[200];
+        small_weights(&s, "w", 2, DIMS(3, 4), 1);
+        snprintf(nodes, sizeof nodes, "Gemm x,w > a; %s Relu b > y", between[i]);
+        small_nodes(&s, nodes);
+        struct percept_model *model = small_open(&s);
+        const int n = small_describe(model).n_steps;
+        ck_assert_msg(n == 1, "%s: %d steps", between[i], n);
+        percept_close(model);
+    }
+}
+END_TEST
+
 START_TEST(an_output_may_be_an_input_or_a_constant)
 {
     struct small s = small_begin();
@@ -162,6 +180,7 @@ Suite *engine_fold_suite(void)
     TCase *tests = tcase_create("fold");
     tcase_add_test(tests, nodes_over_constants_are_computed_at_load);
     tcase_add_test(tests, identities_and_unread_nodes_leave_no_step);
+    tcase_add_test(tests, identities_do_not_part_what_is_fused);
     tcase_add_test(tests, an_output_may_be_an_input_or_a_constant);
     tcase_add_test(tests, all_operators_that_are_lacking_are_named);
     tcase_add_test(tests, what_is_no_network_is_told_so);

@@ -107,6 +107,30 @@ START_TEST(equal_decisions_allocate_nothing)
 }
 END_TEST
 
+/* Of a shape without dims there are no bytes to remember. */
+START_TEST(a_shape_of_nothing_is_a_decision_too)
+{
+    struct small s = small_begin();
+    proto_add(&s.graph, GRAPH_INPUT, proto_value("to", PERCEPT_INT64, 1, DIMS(-1)));
+    small_output(&s, "y", -1, NULL);
+    small_floats(&s, "c", 1, DIMS(1), (float[]){2});
+    small_nodes(&s, "Reshape c,to > r; Sin r > y");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    struct percept_err err = {0};
+    for (int64_t n = 0; n < 3; n++) {
+        ck_assert_msg(percept_resize(session, 0, 1, DIMS(n), &err) && percept_prepare(session, &err), "%s", err.text);
+        for (int64_t i = 0; i < n; i++)
+            ((int64_t *)percept_input(session, 0))[i] = 1;
+        ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
+        ck_assert_int_eq(percept_output(session, 0).rank, n);
+        ck_assert_float_eq_tol(*(const float *)percept_output(session, 0).data, 0.9092974F, 1e-6F);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 /* Reshape to a shape that arrives as an input. */
 START_TEST(a_shape_given_as_data_decides_about_the_plan)
 {
@@ -364,6 +388,7 @@ Suite *engine_frame_suite(void)
     tcase_add_test(tests, what_is_read_after_a_decision_is_kept_until_then);
     tcase_add_test(tests, equal_decisions_allocate_nothing);
     tcase_add_test(tests, a_shape_given_as_data_decides_about_the_plan);
+    tcase_add_test(tests, a_shape_of_nothing_is_a_decision_too);
     tcase_add_test(tests, half_floats_are_computed_in_float_and_rounded_at_the_end);
     tcase_add_test(tests, half_floats_whose_number_depends_on_data_are_as_many);
     tcase_add_test(tests, a_step_that_was_left_unfinished_ends_the_run);
