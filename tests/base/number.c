@@ -684,6 +684,35 @@ START_TEST(sizes_are_whole_bytes_up_to_the_largest)
 }
 END_TEST
 
+/* Whatever byte stands behind a number, near the end of a text or far from it. */
+START_TEST(a_number_ends_before_any_byte_that_it_cannot_have)
+{
+    static const char *const numbers[] = {"12", "-7", "0", "1.5", "2e3", "2E-3", "1234567890123456", "0.25e+1"};
+    char text[96];
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        for (int behind = 1; behind < 256; behind++)
+            for (int far = 0; far < 2; far++) {
+                if (strchr("0123456789.eE", behind))
+                    continue;
+                memset(text, ' ', sizeof text);
+                memcpy(text, numbers[i], strlen(numbers[i]));
+                text[strlen(numbers[i])] = (char)behind;
+                const struct bytes from = bytes_of(text, strlen(numbers[i]) + 1 + (far ? 40 : 0));
+                const uint8_t *end = from.at + strlen(numbers[i]);
+                double wide = 0;
+                float narrow = 0;
+                ck_assert_msg(number_read_double(from, &wide) == end, "%s before %d", numbers[i], behind);
+                ck_assert_ptr_eq(number_read_float(from, &narrow), end);
+                ck_assert(wide == strtod(numbers[i], NULL) && narrow == strtof(numbers[i], NULL));
+                int64_t whole = 0;
+                if (!strpbrk(numbers[i], ".eE")) {
+                    ck_assert_ptr_eq(number_read_int64(from, &whole), end);
+                    ck_assert_int_eq(whole, strtoll(numbers[i], NULL, 10));
+                }
+            }
+}
+END_TEST
+
 /* What stands before a number is no part of it, whatever it is. */
 START_TEST(a_number_begins_where_it_begins)
 {
@@ -729,6 +758,7 @@ Suite *base_number_suite(void)
     tcase_add_test(tests, a_list_of_plain_numbers_is_read_at_once);
     tcase_add_test(tests, whole_numbers_may_be_written_with_zeros_behind_them);
     tcase_add_test(tests, sizes_are_whole_bytes_up_to_the_largest);
+    tcase_add_test(tests, a_number_ends_before_any_byte_that_it_cannot_have);
     tcase_add_test(tests, a_number_begins_where_it_begins);
     suite_add_tcase(suite, tests);
     return suite;

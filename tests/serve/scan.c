@@ -299,6 +299,18 @@ START_TEST(of_several_files_none_is_the_only_one)
 }
 END_TEST
 
+START_TEST(files_of_which_none_is_the_model_are_named)
+{
+    folder_files("repo/good.onnx", "repo/two/a.onnx", "repo/two/b.onnx", "repo/three/a.onnx", "repo/three/b.onnx",
+                 "repo/three/c.onnx");
+    add("repo");
+    expect_only("good", 1);
+    expect_omitted("three/", "it holds 3 .onnx files ('a.onnx', 'b.onnx', ...) and none is called model.onnx");
+    expect_omitted("two/", "it holds 2 .onnx files ('a.onnx', 'b.onnx') and none is called model.onnx");
+    expect_no_more_omitted();
+}
+END_TEST
+
 START_TEST(a_name_that_cannot_be_leaves_the_others)
 {
     folder_files("repo/good.onnx", "repo/best (1).onnx", "repo/caf\xc3\xa9.onnx", "repo/_x/model.onnx",
@@ -663,6 +675,7 @@ Suite *serve_scan_suite(void)
     tcase_add_test(tests, a_config_lies_beside_the_model_or_its_versions);
     tcase_add_loop_test(tests, folders_are_taken_as_others_write_them, 0, sizeof forms / sizeof *forms);
     tcase_add_test(tests, of_several_files_none_is_the_only_one);
+    tcase_add_test(tests, files_of_which_none_is_the_model_are_named);
     tcase_add_test(tests, a_name_that_cannot_be_leaves_the_others);
     tcase_add_test(tests, what_has_one_meaning_is_served);
     tcase_add_test(tests, a_folder_of_versions_means_the_same_named_alone);
