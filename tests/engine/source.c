@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -206,6 +207,27 @@ START_TEST(a_file_that_was_just_written_is_not_noted)
 }
 END_TEST
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+START_TEST(a_note_knows_when_the_file_was_looked_at)
+{
+    struct source source;
+    struct percept_err err = {0};
+    write_model(4);
+    for (int i = 0; i < 3; i++) {
+        const int64_t before = now_ns();
+        ck_assert(source_open(&source, path, false, prefix, &err));
+        ck_assert(source.note.looked_ns >= before && source.note.looked_ns <= now_ns());
+        source_close(&source);
+    }
+}
+END_TEST
+
 static void touch(int64_t ns)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
@@ -306,6 +328,7 @@ Suite *engine_source_suite(void)
     tcase_add_test(tests, a_recalled_model_answers_the_same);
     tcase_add_test(tests, a_recalled_file_is_not_read_again);
     tcase_add_test(tests, a_file_that_was_just_written_is_not_noted);
+    tcase_add_test(tests, a_note_knows_when_the_file_was_looked_at);
     tcase_add_test(tests, another_file_is_not_taken_for_the_noted_one);
     tcase_add_test(tests, a_file_that_changes_while_it_is_recalled_is_refused);
     tcase_add_test(tests, a_recalled_model_that_is_refused_is_told_of_the_whole);
