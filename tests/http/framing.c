@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct framing framing;
@@ -136,6 +137,87 @@ START_TEST(paths_are_decoded_or_refused)
 }
 END_TEST
 
+/* Every byte, as it is and escaped in letters of either size. */
+START_TEST(each_byte_of_a_path_is_judged)
+{
+    for (int byte = 1; byte < 256; byte++) {
+        char plain[] = "/a?b", small[8], large[8], want[] = "/a?b";
+        const bool good = byte >= 0x20 && byte != 0x7f, ends = byte == '?' || byte == '#';
+        plain[2] = want[2] = (char)byte;
+        snprintf(small, sizeof small, "/a%%%02xb", (unsigned)byte);
+        snprintf(large, sizeof large, "/a%%%02Xb", (unsigned)byte);
+        const char *targets[] = {plain, small, large};
+        for (int i = 0; i < 3; i++) {
+            if (i == 0 && byte == '%')
+                continue; /* the beginning of an escape */
+            const char *path = framing_path(targets[i], &arena, &err);
+            ck_assert_msg((path != NULL) == (good && (i == 0 || byte != '/')), "%s: byte %d", targets[i], byte);
+            if (path)
+                ck_assert_str_eq(path, i == 0 && ends ? "/a" : want);
+        }
+    }
+    arena_free(&arena);
+}
+END_TEST
+
+/* Names are tokens, of RFC 9110's characters. */
+START_TEST(each_byte_of_a_header_is_judged)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        const char c = (char)byte;
+        const bool letter = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        const bool names = letter || (byte && strchr("!#$%&'*+-.^_`|~", byte)),
+                   values = byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+        const char text[] = {'a', c, 'b'};
+        for (int value = 0; value < 2; value++) {
+            start("HTTP/1.1");
+            framing_header(&framing, value ? bytes_of_text("a") : bytes_of(text, 3),
+                           value ? bytes_of(text, 3) : bytes_of_text("b"));
+            ck_assert_msg(framing_end(&framing, &err) == (value ? values : names), "byte %d of a %s: %s", byte,
+                          value ? "value" : "name", err.text);
+        }
+    }
+    start("HTTP/1.1");
+    framing_header(&framing, bytes_of("", 0), bytes_of_text("b"));
+    ck_assert(!framing_end(&framing, &err));
+}
+END_TEST
+
+/* Of many the last, which the nearest proxies added, in their order. */
+START_TEST(of_many_that_forwarded_the_last_are_kept)
+{
+    static const char *const hops[] = {"1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4", "5.5.5.5", "6.6.6.6", "7.7.7.7"};
+    const int n = sizeof hops / sizeof *hops;
+    start("HTTP/1.1");
+    for (int i = 0; i < n; i++) {
+        header("X-Forwarded-For", hops[i]);
+        const int kept = i + 1 < FRAMING_FORWARDED ? i + 1 : FRAMING_FORWARDED;
+        ck_assert_int_eq(framing.n_forwarded, kept);
+        for (int k = 0; k < kept; k++)
+            ck_assert(bytes_is(framing.forwarded[k], hops[i + 1 - kept + k]));
+    }
+    ck_assert(framing_end(&framing, &err));
+}
+END_TEST
+
+START_TEST(numbers_have_digits_alone_and_not_too_many)
+{
+    int64_t value = -1;
+    ck_assert(framing_number(bytes_of_text("0"), &value) && value == 0);
+    ck_assert(framing_number(bytes_of_text("0123456789"), &value) && value == 123456789);
+    ck_assert(framing_number(bytes_of_text("999999999999999999"), &value) && value == 999999999999999999);
+    value = 7;
+    ck_assert(!framing_number(bytes_of_text("1000000000000000000"), &value));
+    ck_assert(!framing_number(bytes_of_text(""), &value));
+    for (int byte = 0; byte < 256; byte++) {
+        const char text[] = {'1', (char)byte};
+        const bool digit = byte >= '0' && byte <= '9';
+        ck_assert_int_eq(framing_number(bytes_of(text, 2), &value), digit);
+        ck_assert_int_eq(value, digit ? 10 + byte - '0' : byte > '9' ? 19 : 7);
+    }
+}
+END_TEST
+
 START_TEST(a_path_without_memory_is_an_error)
 {
     arena_fail_at(1, false);
@@ -153,6 +235,10 @@ Suite *http_framing_suite(void)
     tcase_add_test(tcase, http_1_0_needs_no_host);
     tcase_add_loop_test(tcase, ambiguous_requests_are_refused, 0, sizeof refused / sizeof refused[0]);
     tcase_add_loop_test(tcase, paths_are_decoded_or_refused, 0, sizeof paths / sizeof paths[0]);
+    tcase_add_test(tcase, each_byte_of_a_path_is_judged);
+    tcase_add_test(tcase, each_byte_of_a_header_is_judged);
+    tcase_add_test(tcase, of_many_that_forwarded_the_last_are_kept);
+    tcase_add_test(tcase, numbers_have_digits_alone_and_not_too_many);
     tcase_add_test(tcase, a_path_without_memory_is_an_error);
     suite_add_tcase(suite, tcase);
     return suite;

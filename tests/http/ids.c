@@ -73,11 +73,33 @@ START_TEST(traceparents_are_judged)
 }
 END_TEST
 
+START_TEST(each_byte_of_an_id_is_judged)
+{
+    static const char good[] = "00-" TRACE "-" SPAN "-01";
+    for (int byte = 0; byte < 256; byte++) {
+        const char c = (char)byte, text[] = {'a', c};
+        const bool digit = c >= '0' && c <= '9', letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        ck_assert_int_eq(ids_is_request(bytes_of(text, 2)),
+                         digit || letter || (byte != 0 && strchr("-._~:/+=@", byte) != NULL));
+        for (size_t i = 2; i < sizeof good - 1; i++) {
+            char trace[sizeof good];
+            memcpy(trace, good, sizeof good);
+            trace[i] = c;
+            const bool hyphen = good[i] == '-';
+            ck_assert_msg(ids_is_trace(bytes_of_text(trace)) == (hyphen ? c == '-' : digit || (c >= 'a' && c <= 'f')) ||
+                              byte == 0,
+                          "byte %d at %zu", byte, i);
+        }
+    }
+}
+END_TEST
+
 Suite *http_ids_suite(void)
 {
     Suite *suite = suite_create("http/ids");
     TCase *tcase = tcase_create("ids");
     tcase_add_test(tcase, ids_that_are_made_differ);
+    tcase_add_test(tcase, each_byte_of_an_id_is_judged);
     tcase_add_loop_test(tcase, request_ids_are_judged, 0, sizeof requests / sizeof *requests);
     tcase_add_loop_test(tcase, traceparents_are_judged, 0, sizeof traces / sizeof *traces);
     suite_add_tcase(suite, tcase);
