@@ -40,6 +40,22 @@ START_TEST(a_value_is_converted_once_however_many_ask)
 }
 END_TEST
 
+/* The one copy is kept until the last has read it, whatever is computed in between. */
+START_TEST(a_converted_value_is_kept_for_all_who_ask)
+{
+    struct small s = small_xy(4, DIMS(-1, 16, 5, 5));
+    small_weights(&s, "w", 4, DIMS(32, 16, 3, 3), 1);
+    small_nodes(&s, "Conv x,w > c; Transpose c > t perm=0,2,3,1; Sin t > d; Cos d > e; Exp e > f; Neg f > g;"
+                    "Transpose c > u perm=0,2,3,1; Add u,g > y");
+    struct percept_model *model = small_open(&s);
+    struct plan plan;
+    small_plan(&plan, model, 4, DIMS(2, 16, 5, 5));
+    ck_assert_int_eq(count_steps(&plan, "Transpose"), 2);
+    plan_free(&plan);
+    percept_close(model);
+}
+END_TEST
+
 START_TEST(a_chain_in_blocks_is_converted_at_its_ends_alone)
 {
     struct small s = small_xy(4, DIMS(-1, 16, 5, 5));
@@ -113,6 +129,7 @@ Suite *engine_convert_suite(void)
     Suite *suite = suite_create("engine_convert");
     TCase *tests = tcase_create("convert");
     tcase_add_test(tests, a_value_is_converted_once_however_many_ask);
+    tcase_add_test(tests, a_converted_value_is_kept_for_all_who_ask);
     tcase_add_test(tests, a_chain_in_blocks_is_converted_at_its_ends_alone);
     tcase_add_test(tests, between_steps_there_are_no_halves);
     tcase_add_test(tests, known_halves_are_widened_on_the_spot);

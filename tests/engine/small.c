@@ -189,12 +189,50 @@ const float *small_run(struct percept_session *session, int rank, const int64_t 
     return percept_output(session, 0).data;
 }
 
+/* In which buffer a tensor lies, or -1. */
+static int buffer_of(const struct plan *plan, const struct tensor *tensor)
+{
+    for (int i = 0; i < plan->n_placed; i++)
+        if (plan->placed[i].tensor == tensor)
+            return plan->placed[i].buffer;
+    return -1;
+}
+
+static void expect_alive(const struct plan *plan, int buffer, int step, const char *what)
+{
+    if (buffer < 0)
+        return;
+    const struct buffer *b = &plan->buffers[buffer];
+    ck_assert_msg(b->first <= step && step <= b->last, "%s of step %d (%s) lies where nothing is kept from %d to %d",
+                  what, step, plan->steps[step].op->name, b->first, b->last);
+}
+
+/* Whatever a step reads or writes is kept while it runs, and what is kept at one time lies apart. */
+static void expect_sound(const struct plan *plan)
+{
+    for (int i = 0; i < plan->n_steps; i++) {
+        const struct step *step = &plan->steps[i];
+        for (int k = 0; k < step->n_in; k++)
+            expect_alive(plan, step->in[k] ? buffer_of(plan, step->in[k]) : -1, i, "an input");
+        for (int k = 0; k < step->n_out; k++)
+            expect_alive(plan, buffer_of(plan, step->out[k]), i, "an output");
+        expect_alive(plan, plan->step_buffer[i], i, "the scratch");
+    }
+    for (int i = 0; i < plan->n_buffers; i++)
+        for (int k = 0; k < i; k++) {
+            const struct buffer *a = &plan->buffers[i], *b = &plan->buffers[k];
+            const bool apart = a->offset + a->n_bytes <= b->offset || b->offset + b->n_bytes <= a->offset;
+            ck_assert_msg(apart || a->last < b->first || b->last < a->first, "buffers %d and %d share memory", i, k);
+        }
+}
+
 void small_plan(struct plan *plan, const struct percept_model *model, int rank, const int64_t *dims)
 {
     struct tensor input = {.dtype = model->inputs[0].dtype};
     tensor_set_dims(&input, rank, dims);
     struct percept_err err = {0};
     ck_assert_msg(planner_build(plan, model, model->parts, &input, &err), "%s", err.text);
+    expect_sound(plan);
 }
 
 const struct step *small_step(const struct plan *plan, const char *op_type)

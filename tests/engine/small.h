@@ -56,7 +56,8 @@ struct percept_session *small_session(struct percept_model *model);
 /* Runs a model with one float input and gives output 0's data (in the session). */
 const float *small_run(struct percept_session *session, int rank, const int64_t *dims, const float *data);
 
-/* Plans the main graph for these dims of its sole input; the caller frees the plan, which goes first. */
+/* Plans the main graph for these dims of its sole input; the caller frees the plan, which goes first. Fails the test
+ * when a step would read or write what is not kept while it runs. */
 void small_plan(struct plan *plan, const struct percept_model *model, int rank, const int64_t *dims);
 
 /* The plan's first step of this operator, or NULL. */
