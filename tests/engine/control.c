@@ -123,6 +123,40 @@ START_TEST(what_a_loop_captures_is_not_copied_at_every_turn)
 }
 END_TEST
 
+static struct proto one_node(const char *op_type, const char *input, const char *output)
+{
+    struct proto body = {0};
+    proto_add(&body, GRAPH_NODE, proto_node(op_type, "", input, output));
+    proto_add(&body, GRAPH_OUTPUT, proto_value(output, PERCEPT_FLOAT, -1, NULL));
+    return body;
+}
+
+/* A convolution's output, of several items, whose last block of channels is not full. */
+START_TEST(what_a_branch_captures_may_lie_in_blocks)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 4, DIMS(-1, 3, 4, 5));
+    small_output(&s, "y", -1, NULL);
+    small_output(&s, "c", -1, NULL);
+    small_weights(&s, "w", 4, DIMS(21, 3, 3, 3), 1);
+    small_floats(&s, "limit", 0, NULL, (float[]){1e9F});
+    small_nodes(&s, "Conv x,w > c; ReduceSum x > sum keepdims=0; Less sum,limit > less");
+    add_if(&s, "less", "y", one_node("Neg", "c", "negative"), one_node("Abs", "c", "positive"));
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    float x[3 * 60];
+    for (int i = 0; i < 3 * 60; i++)
+        x[i] = (float)(i * 7 % 31) / 8 - 2;
+    for (int64_t n = 1; n <= 3; n++) {
+        const float *y = small_run(session, 4, DIMS(n, 3, 4, 5), x), *c = percept_output(session, 1).data;
+        for (int i = 0; i < n * 21 * 2 * 3; i++)
+            ck_assert_msg(y[i] == -c[i], "%d: %g is not -%g", i, (double)y[i], (double)c[i]);
+    }
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 /* The inner loop's captured value is another one at each turn of the outer one. */
 START_TEST(a_loop_in_a_loop_captures_what_changes_around_it)
 {
@@ -678,6 +712,7 @@ Suite *engine_control_suite(void)
     TCase *tests = tcase_create("control");
     tcase_add_test(tests, a_loop_carries_and_collects);
     tcase_add_test(tests, what_a_loop_captures_is_not_copied_at_every_turn);
+    tcase_add_test(tests, what_a_branch_captures_may_lie_in_blocks);
     tcase_add_test(tests, a_loop_in_a_loop_captures_what_changes_around_it);
     tcase_add_test(tests, texts_outlive_the_iteration_that_made_them);
     tcase_add_test(tests, a_scan_of_opset_8_takes_items_one_by_one);
