@@ -12,12 +12,15 @@
 
 static struct fake *now;
 
+#define FAKE_FENCE 64
+#define FAKE_UNTOUCHED (-12345.5F)
+
 int fake_members = 16;
 
 struct percept_session {
     int64_t dims[2];
     size_t held_bytes;
-    float in[FAKE_MAX * FAKE_WIDTH];
+    float in[FAKE_MAX * FAKE_WIDTH + FAKE_FENCE]; /* what a run has no use for nobody may write */
     float out[FAKE_MAX * FAKE_WIDTH];
 };
 
@@ -61,6 +64,8 @@ static bool prepare(struct percept_session *session, struct percept_err *err)
 static void *input_of(struct percept_session *session, int input)
 {
     now->now_ns += now->gather_ns;
+    for (int i = 0; input == 0 && i < FAKE_MAX * FAKE_WIDTH + FAKE_FENCE; i++)
+        session->in[i] = FAKE_UNTOUCHED;
     return input == 0 ? session->in : NULL;
 }
 
@@ -83,6 +88,8 @@ static bool run(struct percept_session *session, const struct percept_run_contex
         return err_set(err, ERR_TIMEOUT, "too late");
     if (now->fail_joint && n_items > 1)
         return err_set(err, (enum err_code)now->fail_joint, "not together");
+    for (int64_t i = session->dims[0] * session->dims[1]; i < FAKE_MAX * FAKE_WIDTH + FAKE_FENCE; i++)
+        ck_assert_msg(session->in[i] == FAKE_UNTOUCHED, "element %d lies behind the input", (int)i);
     for (int64_t i = 0; i < session->dims[0] * session->dims[1]; i++) {
         if (isnan(session->in[i]))
             return err_set(err, ERR_DATA, "element %d is NaN", (int)i);
