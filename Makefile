@@ -385,7 +385,7 @@ mutant_build  = $(flavours)/mutants$(if $(filter kernel,$(T)),-base)
 mutant_goals  = test-$(T) $(if $(filter op engine,$(T)),conformance) $(if $(filter http serve command,$(T)),perceptd)
 
 .PHONY: mutants
-mutants: ## damage src/$(T) in N places, one at a time: which does no test notice? T=serve N=50 SEED=1 (python3)
+mutants: ## damage src/$(T) in N places, one at a time: which does no test notice? T=serve N=50 SEED=1 AGAIN=FILE (python3)
 	@[ -n "$(T)" ] || { echo "name a folder of src: make mutants T=serve" >&2; exit 1; }
 	@$(MAKE) $(jobs) -s B=$(mutant_build) WERROR= $(mutant_levels) $(mutant_goals:%=$(mutant_build)/%)
 	@python3 tests/mutants/mutants.py $(mutant_build) "$(mutant_goals)" "$(mutant_levels)" $(or $(N),50) $(or $(SEED),1) $(AGAIN)

@@ -607,8 +607,9 @@ START_TEST(what_goes_wrong_with_a_list_at_run_is_a_sentence)
     } cases[] = {{2, 0, "SequenceAt", "position 2 is outside [-2, 1]"},
                  {0, 0, "SequenceAt", "of a sequence of 0"},
                  {0, 0, "ConcatFromSequence", "the sequence is empty"},
-                 {4000, 1 << 20, "ConcatFromSequence", "more memory than a session may have"}};
-    for (int i = 0; i < 4; i++) {
+                 {4000, 1 << 20, "ConcatFromSequence", "more memory than a session may have"},
+                 {4000, 1 << 20, "SequenceLength", "more memory than a session may have"}}; /* of the list itself */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct small s = small_xy(1, DIMS(-1));
         add_loop(&s, cases[i].trips, "rows", growing_body());
         add_scalar(&s.graph, "two", 2);
