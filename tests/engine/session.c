@@ -349,6 +349,33 @@ START_TEST(what_a_callers_numbers_make_impossible_is_the_callers)
 }
 END_TEST
 
+/* Allocations of one more run behind a trim. */
+static size_t calls_behind(struct percept_session *session, bool trimmed, bool all)
+{
+    if (trimmed)
+        percept_session_trim(session, all);
+    const size_t before = arena_calls();
+    small_run(session, 2, DIMS(2, 6), (float[12]){1});
+    return arena_calls() - before;
+}
+
+/* Of all that is given back the plans are the most; the one in use may stay. */
+START_TEST(a_plan_is_made_again_only_when_all_was_given_back)
+{
+    struct small s = small_xy(2, DIMS(-1, 6));
+    small_nodes(&s, "Sin x > a; Cos a > b; Add a,b > y");
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    calls_behind(session, false, false);
+    ck_assert_uint_eq(calls_behind(session, false, false), 0);
+    const size_t some = calls_behind(session, true, false), all = calls_behind(session, true, true);
+    ck_assert_msg(some > 0 && all > some, "%zu allocations behind some, %zu behind all", some, all);
+    ck_assert_uint_eq(calls_behind(session, true, false), some);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 START_TEST(what_is_trimmed_comes_back_with_the_same_bits)
 {
     struct percept_model *model = shipped_open(shipped_names[_i]);
@@ -466,6 +493,7 @@ Suite *engine_session_suite(void)
     tcase_add_test(tests, what_a_callers_numbers_make_impossible_is_the_callers);
     tcase_add_loop_test(tests, an_item_has_the_same_bits_on_two_cores, 0, SHIPPED_COUNT);
     tcase_add_loop_test(tests, a_run_at_known_shapes_allocates_nothing, 0, SHIPPED_COUNT);
+    tcase_add_test(tests, a_plan_is_made_again_only_when_all_was_given_back);
     tcase_add_loop_test(tests, what_is_trimmed_comes_back_with_the_same_bits, 0, SHIPPED_COUNT);
     tcase_add_test(tests, plans_that_went_on_are_trimmed_too);
     tcase_add_test(tests, without_memory_after_a_trim_a_run_fails_and_the_next_does_not);
