@@ -19,6 +19,8 @@ START_TEST(every_level_has_a_rate)
         ck_assert_msg(percept_measure(model, &machine, &err), "%s", err.text);
         ck_assert_double_gt(machine.flops_per_s, 0);
         ck_assert_double_gt(machine.bytes_per_s, 0);
+        ck_assert_double_lt(machine.bytes_per_s, 2e13); /* more than any memory: then nothing was copied */
+        ck_assert_double_lt(machine.flops_per_s, 1e13);
         percept_close(model);
         proto_free(&bytes);
     }

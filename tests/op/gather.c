@@ -144,6 +144,23 @@ START_TEST(slices_are_scattered_and_updates_must_fit)
 }
 END_TEST
 
+/* Indices that have as many bytes as what they scatter over: they are not what is written over (the harness looks). */
+START_TEST(indices_are_not_written_over)
+{
+    static const char *const ops[] = {"ScatterND", "ScatterElements"};
+    for (int i = 0; i < 2; i++) {
+        struct harness h;
+        begin(&h, ops[i], 0, 1, DIMS(4));
+        harness_int64s(&h, i ? 1 : 2, i ? DIMS(2) : DIMS(2, 1), DIMS(3, 1));
+        harness_floats(&h, 1, DIMS(2), (float[]){70, 80});
+        harness_ran(&h);
+        ck_assert_int_eq(h.step.inplace, 1);
+        harness_expect_floats(&h, 0, 1, DIMS(4), (float[]){0, 80, 2, 70}, 0);
+        harness_end(&h);
+    }
+}
+END_TEST
+
 Suite *op_gather_suite(void)
 {
     Suite *suite = suite_create("op/gather");
@@ -155,6 +172,7 @@ Suite *op_gather_suite(void)
     tcase_add_test(tcase, scattered_elements_combine_in_order);
     tcase_add_test(tcase, tuples_name_elements_or_slices_of_a_batch);
     tcase_add_test(tcase, slices_are_scattered_and_updates_must_fit);
+    tcase_add_test(tcase, indices_are_not_written_over);
     suite_add_tcase(suite, tcase);
     return suite;
 }
