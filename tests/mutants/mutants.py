@@ -277,7 +277,7 @@ class Copy:
                 (self.root / path.name).symlink_to(path)
         shared = os.environ.get("PERCEPTD_SHARED", str(ROOT.parent / "shared"))
         self.env = dict(os.environ, PERCEPTD_BINARY=f"{build}/perceptd", PERCEPTD_SHARED=str(pathlib.Path(shared).absolute()),
-                        CONFORMANCE_QUIET="1", CK_DEFAULT_TIMEOUT=os.environ.get("CK_DEFAULT_TIMEOUT", "30"),
+                        CONFORMANCE_QUIET="1", CK_DEFAULT_TIMEOUT=os.environ.get("CK_DEFAULT_TIMEOUT", "120" if build == SANITIZED else "30"),
                         PERCEPTD_REGION_PREFIX=f"mutant{os.getpid()}-{number}", TMPDIR=str(self.root / "tmp"))
         for name in ("T", "N", "SEED", "AGAIN", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):  # our own make's, not the tests'
             self.env.pop(name, None)
