@@ -265,7 +265,7 @@ class Copy:
     """A copy of the tree that one thread damages and mends."""
 
     def __init__(self, work, number, build, folder, command):
-        self.root = work / f"tree{number}"
+        self.root = work / f"{'s' if build == SANITIZED else 'p'}{number}"  # short: paths of sockets have an end
         self.build, self.folder, self.command = build, folder, command
         self.root.mkdir()
         for name in ("Makefile", "src", "include", "tests", build):
@@ -278,10 +278,10 @@ class Copy:
         shared = os.environ.get("PERCEPTD_SHARED", str(ROOT.parent / "shared"))
         self.env = dict(os.environ, PERCEPTD_BINARY=f"{build}/perceptd", PERCEPTD_SHARED=str(pathlib.Path(shared).absolute()),
                         CONFORMANCE_QUIET="1", CK_DEFAULT_TIMEOUT=os.environ.get("CK_DEFAULT_TIMEOUT", "120" if build == SANITIZED else "30"),
-                        PERCEPTD_REGION_PREFIX=f"mutant{os.getpid()}-{number}", TMPDIR=str(self.root / "tmp"))
+                        PERCEPTD_REGION_PREFIX=f"mutant{os.getpid()}-{number}", TMPDIR=str(self.root / "t"))
         for name in ("T", "N", "SEED", "AGAIN", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):  # our own make's, not the tests'
             self.env.pop(name, None)
-        (self.root / "tmp").mkdir()
+        (self.root / "t").mkdir()
 
     def run(self, command, seconds, **env):
         """The command's status; None when it took too long."""
@@ -321,7 +321,7 @@ class Copy:
 
     def clean_seconds(self):
         """What the undamaged tests take, and each suite of them by its name."""
-        took, log = [], self.root / "tmp" / "durations"
+        took, log = [], self.root / "t" / "durations"
         for command, env in self.tests(None):
             start = time.monotonic()
             if self.run(command, 1200, **env, CK_XML_LOG_FILE_NAME=str(log)) != 0:
@@ -382,8 +382,6 @@ def work_off(copies, drawn, n, report, suites=None):
 
 
 def copies_of(work, build, folder, command):
-    work.mkdir()
-    work.chmod(0o755)  # some tests give up root's rights and still read what they wrote
     return [Copy(work, i, build, folder, command) for i in range(int(os.environ.get("JOBS", os.cpu_count())))]
 
 
@@ -433,12 +431,14 @@ def main():
             print(printed(mutant), flush=True)
 
     command = ["make", "-s", f"B={build}", "WERROR=", *variables, *(f"{build}/{goal}" for goal in goals)]
-    work = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
-    work.chmod(0o755)
+    work = pathlib.Path(tempfile.mkdtemp(prefix="m-"))
+    work.chmod(0o755)  # some tests give up root's rights and still read what they wrote
     try:
-        work_off(copies_of(work / "plain", build, folder, command), drawn, n, report)
-        shutil.rmtree(work / "plain", ignore_errors=True)
-        sanitized = under_sanitizers(work / "sanitized", folder, survivors)
+        copies = copies_of(work, build, folder, command)
+        work_off(copies, drawn, n, report)
+        for copy in copies:
+            shutil.rmtree(copy.root, ignore_errors=True)
+        sanitized = under_sanitizers(work, folder, survivors)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     for mutant in sanitized:
