@@ -88,8 +88,10 @@ static bool run(struct percept_session *session, const struct percept_run_contex
         return err_set(err, ERR_TIMEOUT, "too late");
     if (now->fail_joint && n_items > 1)
         return err_set(err, (enum err_code)now->fail_joint, "not together");
-    for (int64_t i = session->dims[0] * session->dims[1]; i < FAKE_MAX * FAKE_WIDTH + FAKE_FENCE; i++)
-        ck_assert_msg(session->in[i] == FAKE_UNTOUCHED, "element %d lies behind the input", (int)i);
+    int64_t behind = session->dims[0] * session->dims[1];
+    while (behind < FAKE_MAX * FAKE_WIDTH + FAKE_FENCE && session->in[behind] == FAKE_UNTOUCHED)
+        behind++;
+    ck_assert_msg(behind == FAKE_MAX * FAKE_WIDTH + FAKE_FENCE, "element %d lies behind the input", (int)behind);
     for (int64_t i = 0; i < session->dims[0] * session->dims[1]; i++) {
         if (isnan(session->in[i]))
             return err_set(err, ERR_DATA, "element %d is NaN", (int)i);
