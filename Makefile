@@ -34,6 +34,7 @@ WERROR   ?= -Werror
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla $(WERROR)
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 BUILD_ID  = $(shell cat src/kernel/* src/op/* src/engine/* src/graph/* | sha1sum | cut -c1-12)
+PAGE_DIGEST = $(shell cat src/http/page/* | sha1sum | cut -c1-16)
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -Isrc
 BASE_CFLAGS := -std=gnu11 -g -pthread $(WARN) $(HARDEN) $(SANITIZE)
 CFLAGS   ?= -O2
@@ -136,6 +137,9 @@ $(B)/src/%.o: src/%.c $(B)/flags
 $(B)/src/engine/model.o: CPPFLAGS += -DPERCEPT_VERSION='"$(VERSION)"'
 $(B)/src/engine/pack.o: CPPFLAGS += -DPERCEPT_BUILD='"$(BUILD_ID)"'
 $(B)/src/engine/pack.o: $(wildcard src/kernel/* src/op/* src/engine/* src/graph/*) $(B)/parts
+# The page for browsers is compiled in, as it is.
+$(B)/src/http/page.o: CPPFLAGS += -DPAGE_DIGEST='"$(PAGE_DIGEST)"'
+$(B)/src/http/page.o: $(wildcard src/http/page/*)
 # What opens models and speaks HTTP is done once; what runs for every element is in kernel/, op/ and a few of serve/.
 $(B)/src/graph/%.o $(B)/src/engine/%.o $(B)/src/http/%.o $(B)/src/serve/%.o $(B)/src/command/%.o: CFLAGS += -Os
 $(foreach f,$(PER_ELEMENT),$(if $(wildcard src/serve/$f.c),,$(error there is no src/serve/$f.c)))
@@ -285,6 +289,10 @@ meaning: $(B)/perceptd ## what trained models answer over HTTP, decoded: T=TEXT 
 .PHONY: sounds
 sounds: $(B)/perceptd ## features of posted sounds beside numpy and torchaudio (python3-onnx, -numpy, -torchaudio)
 	@/usr/bin/python3 tests/real/sounds.py $(B)/perceptd
+
+.PHONY: page-test
+page-test: $(B)/perceptd ## the page at / in a headless Chromium: T=TEXT OUT=FOLDER for screenshots (chromium, npm)
+	@T='$(T)' tests/page/page.sh $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)
 
 .PHONY: overshoot
 overshoot: $(B)/perceptd ## how late the costliest requests are answered past their deadlines: T=TEXT (python3-onnx, -numpy, -pil)

@@ -147,7 +147,7 @@ static void take_hint(struct framing *framing, struct bytes name, struct bytes v
     } rows[] = {
         {"accept", &framing->accept},           {"accept-encoding", &framing->accept_encoding},
         {"x-request-id", &framing->request_id}, {"traceparent", &framing->trace},
-        {"origin", &framing->origin},
+        {"origin", &framing->origin},           {"if-none-match", &framing->if_none_match},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (framing_same(name, rows[i].name) && !rows[i].to->at)

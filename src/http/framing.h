@@ -32,6 +32,7 @@ struct framing {
     struct bytes timeout_ms; /* X-Request-Timeout-Ms */
     struct bytes request_id; /* X-Request-Id; of several the first */
     struct bytes origin;
+    struct bytes if_none_match;
     struct bytes trace;                        /* traceparent */
     struct bytes forwarded[FRAMING_FORWARDED]; /* X-Forwarded-For: of many the last */
     int n_forwarded;

@@ -26,7 +26,8 @@ static const struct operation {
     void (*handle)(struct exchange *exchange);
     const char *summary, *request, *reply, *type;
 } operations[] = {
-    {page_root, "A sign of life; for browsers a page of the models", NULL, "Alive", NULL},
+    {page_root, "A sign of life; for browsers a page to try the models on", NULL, "Alive", NULL},
+    {page_asset, "A file of that page", NULL, NULL, NULL},
     {metrics_get, "Metrics, as Prometheus reads them", NULL, "string", "text/plain"},
     {openapi_get, "This description", NULL, "any", NULL},
     {v2_meta_server, "Name, version and extensions of the server", NULL, "Server", NULL},

@@ -1,187 +1,72 @@
 /*
- * page.c - GET /: a sign of life to programs, and to a browser the list of models with their state,
- * what they take, and a command that uses each. One page of plain HTML without script, style sheet
- * or picture from anywhere, so that it works on a host without a network.
+ * page.c - GET /: a sign of life to programs, and to a browser the page on which models are tried. The page is a few
+ * files of HTML, CSS and JavaScript (http/page/), compiled in as they are; what it shows it asks the server for as any
+ * client does, by paths relative to its own, so that it works under any base path and on a host without a network.
  *
- * Everything that comes from a model or a request is quoted by text_html. The commands name the
- * host that the browser asked for, if that is made of a host's characters; else 127.0.0.1. Thread:
- * the loop.
+ * The files hold nothing of the models, so they are shown without an API key: the page asks for one when the server
+ * does. Its Content-Security-Policy allows what comes from the server alone, and no script or style inside the HTML.
+ * They have one ETag, the digest of all of them when they were compiled, and are asked for again each time: a new
+ * binary is a new page.
+ *
+ * Thread: the loop. Nothing here is mutable or waits.
  */
 #include "http/exchange.h"
 #include "http/routes.h"
-#include "http/slices.h"
-#include "http/v2_meta.h"
-#include "serve/codec.h"
-#include "serve/scan.h"
 
-#include <inttypes.h>
+/* Assembler's symbols, of this file alone. */
+#define FILE_BYTES(symbol, name)                                                                                       \
+    __asm__(".pushsection .rodata.page_" #symbol ",\"a\"\n"                                                            \
+            "page_" #symbol ":\n"                                                                                      \
+            ".incbin \"src/http/page/" name "\"\n"                                                                     \
+            "page_" #symbol "_end:\n"                                                                                  \
+            ".popsection\n");                                                                                          \
+    extern const uint8_t page_##symbol[] __attribute__((visibility("hidden")));                                        \
+    extern const uint8_t page_##symbol##_end[] __attribute__((visibility("hidden")))
 
-static const char head[] =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, "
-    "initial-scale=1\">\n<title>perceptd</title>\n"
-    "<style>\nbody { font: 16px/1.5 sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em; "
-    "}\n"
-    "h2 { margin-bottom: 0; }\n"
-    "pre { background: #f2f2f2; padding: .7em; overflow-x: auto; white-space: pre-wrap; }\n"
-    "@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd; } "
-    "pre { background: #222; } a { color: #8bf; } }\n</style>\n</head>\n<body>\n";
+#define FILES(F)                                                                                                       \
+    F(index, "index.html", "text/html; charset=utf-8")                                                                 \
+    F(style, "page.css", "text/css; charset=utf-8")                                                                    \
+    F(page, "page.js", "text/javascript; charset=utf-8")                                                               \
+    F(ask, "ask.js", "text/javascript; charset=utf-8")                                                                 \
+    F(media, "media.js", "text/javascript; charset=utf-8")                                                             \
+    F(answers, "answers.js", "text/javascript; charset=utf-8")
 
-static bool host_is_plain(struct bytes host)
+#define BYTES_OF(symbol, name, type) FILE_BYTES(symbol, name);
+FILES(BYTES_OF)
+
+/* The first is what / gives; the others are told by their names. */
+static const struct page_file {
+    const char *name, *type;
+    const uint8_t *at, *end;
+} files[] = {
+#define ROW(symbol, name, type) {name, type, page_##symbol, page_##symbol##_end},
+    FILES(ROW)
+#undef ROW
+};
+
+static const char etag[] = "\"" PAGE_DIGEST "\"";
+
+static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+                             "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                             "frame-ancestors 'none'";
+
+/* If-None-Match is a list of tags, or *. */
+static bool has_it_already(struct bytes tags)
 {
-    for (const uint8_t *at = host.at; at < host.end; at++)
-        if (!((*at >= '0' && *at <= '9') || ((*at | 32) >= 'a' && (*at | 32) <= 'z') || *at == '.' || *at == ':' ||
-              *at == '-' || *at == '[' || *at == ']'))
-            return false;
-    return host.at < host.end && bytes_size(host) <= 200;
+    return tags.at && (bytes_is(tags, "*") || memmem(tags.at, bytes_size(tags), etag, sizeof etag - 1));
 }
 
-static void add_address(struct text *text, const struct exchange *exchange, const struct served *served)
+static void reply_file(struct exchange *exchange, const struct page_file *file)
 {
-    struct bytes host = exchange->headers.host;
-    text_add(text, "http://");
-    if (host_is_plain(host))
-        text_bytes(text, host.at, bytes_size(host));
+    exchange_add_header(exchange, "ETag", etag);
+    exchange_add_header(exchange, "Cache-Control", "no-cache");
+    exchange_add_header(exchange, "Content-Security-Policy", policy);
+    exchange_add_header(exchange, "X-Content-Type-Options", "nosniff");
+    exchange_add_header(exchange, "Referrer-Policy", "no-referrer");
+    if (has_it_already(exchange->headers.if_none_match))
+        exchange_reply(exchange, 304, NULL, (struct bytes){0});
     else
-        text_printf(text, "127.0.0.1:%d", exchange->site->port);
-    text_printf(text, "%s/v2/models/%s/versions/%" PRId64 "/infer", exchange->base, served->name, served->version);
-}
-
-static void add_shape(struct text *text, const struct percept_io *io, const char *free_dim)
-{
-    text_add(text, "[");
-    for (int i = 0; i < io->rank; i++) {
-        text_add(text, i ? "," : "");
-        if (io->dims[i] < 0)
-            text_add(text, free_dim);
-        else
-            text_printf(text, "%" PRId64, io->dims[i]);
-    }
-    text_add(text, "]");
-}
-
-/* What a shell reads between single quotes: an apostrophe, which only a JSON string can hold, is
- * written as an escape. */
-static void add_in_quotes(struct text *text, const char *json)
-{
-    for (size_t n; *json; json += n) {
-        n = strcspn(json, "'");
-        text_bytes(text, json, n);
-        if (json[n] == '\'') {
-            text_add(text, "\\u0027");
-            n++;
-        }
-    }
-    text_bytes(text, "", 1);
-}
-
-/* The JSON of a request, with data left to the reader, between single quotes of a shell. */
-static void add_json_request(struct text *text, const struct served *served)
-{
-    int n;
-    const struct percept_io *inputs = served_inputs(served, &n);
-    struct text json = {.arena = text->arena}, quoted = {.arena = text->arena};
-    text_add(&json, "{\"inputs\":[");
-    for (int i = 0; i < n; i++) {
-        text_add(&json, i ? ",{\"name\":" : "{\"name\":");
-        text_json(&json, inputs[i].name);
-        text_printf(&json, ",\"datatype\":\"%s\",\"shape\":", v2_meta_datatype(inputs[i].dtype));
-        add_shape(&json, &inputs[i], "1");
-        text_add(&json, ",\"data\":[...]}");
-    }
-    text_add(&json, "]}");
-    text_bytes(&json, "", 1);
-    if (!json.failed)
-        add_in_quotes(&quoted, json.at);
-    text->failed |= json.failed || quoted.failed;
-    if (!text->failed)
-        text_html(text, quoted.at);
-}
-
-static void add_command(struct text *text, const struct exchange *exchange, const struct served *served)
-{
-    enum manifest_kind kind = codec_kind(served);
-    text_add(text, "<pre>curl ");
-    if (kind == MANIFEST_IMAGE)
-        text_add(text, "-H 'Content-Type: image/png' --data-binary @picture.png ");
-    else if (kind == MANIFEST_AUDIO)
-        text_add(text, "-H 'Content-Type: audio/wav' --data-binary @sound.wav ");
-    else if (kind == MANIFEST_TEXT)
-        text_add(text, "-H 'Content-Type: text/plain' --data 'some words' ");
-    else {
-        text_add(text, "--data '");
-        add_json_request(text, served);
-        text_add(text, "' ");
-    }
-    add_address(text, exchange, served);
-    text_add(text, "</pre>\n");
-}
-
-/* What may be posted instead of a tensor. */
-static const char *medium_of(const struct served *served)
-{
-    enum manifest_kind kind = codec_kind(served);
-    return kind == MANIFEST_IMAGE   ? ", or a picture: PNG, JPEG or WebP"
-           : kind == MANIFEST_AUDIO ? ", or a sound: WAV, FLAC, Ogg or MP3"
-           : kind == MANIFEST_TEXT  ? ", or a text"
-                                    : "";
-}
-
-static void add_ios(struct text *text, const char *title, const struct percept_io *ios, int n, const char *more)
-{
-    text_printf(text, "<li>%s:", title);
-    for (int i = 0; i < n; i++) {
-        text_add(text, i ? ", <b>" : " <b>");
-        text_html(text, ios[i].name);
-        text_printf(text, "</b> %s ", v2_meta_datatype(ios[i].dtype));
-        add_shape(text, &ios[i], "?");
-    }
-    text_printf(text, "%s</li>\n", more);
-}
-
-static void add_model(struct text *text, const struct exchange *exchange, const struct served *served)
-{
-    text_add(text, "<h2>");
-    text_html(text, served->name);
-    text_printf(text, "</h2>\n<ul>\n<li>version %" PRId64 ", %s</li>\n", served->version,
-                catalog_state_name(served->state));
-    if (served->state == SERVED_FAILED) {
-        text_add(text, "<li>");
-        text_html(text, served->reason);
-        text_add(text, "</li>\n");
-    }
-    if (served->manifest && served->manifest->description[0]) {
-        text_add(text, "<li>");
-        text_html(text, served->manifest->description);
-        text_add(text, "</li>\n");
-    }
-    if (served->state != SERVED_READY) {
-        text_add(text, "</ul>\n");
-        return;
-    }
-    int n_inputs, n_outputs;
-    const struct percept_io *inputs = served_inputs(served, &n_inputs);
-    const struct percept_io *outputs = served_outputs(served, &n_outputs);
-    add_ios(text, "takes", inputs, n_inputs, medium_of(served));
-    add_ios(text, "gives", outputs, n_outputs, "");
-    text_add(text, "</ul>\n");
-    add_command(text, exchange, served);
-}
-
-static void add_omitted(struct text *text, struct catalog *catalog)
-{
-    const struct omitted *omitted = catalog_omitted(catalog);
-    if (!omitted)
-        return;
-    text_add(text, "<h2>Left out</h2>\n<ul>\n");
-    for (; omitted; omitted = omitted->next) {
-        text_add(text, "<li>");
-        text_html(text, omitted->name);
-        text_add(text, ": ");
-        text_html(text, omitted->why);
-        text_add(text, "</li>\n");
-    }
-    text_add(text, "</ul>\n");
+        exchange_reply(exchange, 200, file->type, (struct bytes){file->at, file->end});
 }
 
 static bool wants_html(struct bytes accept)
@@ -189,40 +74,31 @@ static bool wants_html(struct bytes accept)
     return accept.at && memmem(accept.at, bytes_size(accept), "text/html", 9) != NULL;
 }
 
-static void add_head(struct text *text, const struct exchange *exchange)
+/* Paths that are relative to the page's need the slash at its end. */
+static bool lacks_slash(const struct exchange *exchange)
 {
-    text_add(text, head);
-    text_printf(text, "<h1>perceptd %s</h1>\n", percept_version());
-    if (catalog_first(exchange->site->catalog))
-        text_printf(text,
-                    "<p>Models served here; <a href=\"%s/metrics\">metrics</a>, <a "
-                    "href=\"%s/v2/health/ready\">readiness</a>.</p>\n",
-                    exchange->base, exchange->base);
-    else
-        text_add(text, "<p>No models are served here.</p>\n");
-}
-
-static bool write_row(struct slices *slices, const struct served *served)
-{
-    if (served)
-        add_model(&slices->text, slices->exchange, served);
-    else
-        add_head(&slices->text, slices->exchange);
-    return true;
-}
-
-static void end(struct slices *slices)
-{
-    add_omitted(&slices->text, slices->exchange->site->catalog);
-    text_add(&slices->text, "</body>\n</html>\n");
-    exchange_reply_text(slices->exchange, 200, "text/html; charset=utf-8", &slices->text);
+    size_t n = strcspn(exchange->target, "?");
+    return *exchange->base && n && exchange->target[n - 1] != '/';
 }
 
 void page_root(struct exchange *exchange)
 {
     exchange_add_header(exchange, "Vary", "Accept");
-    if (wants_html(exchange->headers.accept))
-        slices_start(exchange, &(struct slices){.n_rows = 1, .write = write_row, .end = end});
-    else
+    if (exchange->site->settings->no_page || !wants_html(exchange->headers.accept))
         exchange_reply(exchange, 200, "application/json", bytes_of_text("{\"status\":\"alive\"}\n"));
+    else if (lacks_slash(exchange)) {
+        exchange_add_header(exchange, "Location", arena_printf(&exchange->arena, "%s/", exchange->base));
+        exchange_reply(exchange, 308, NULL, (struct bytes){0});
+    } else
+        reply_file(exchange, &files[0]);
+}
+
+void page_asset(struct exchange *exchange)
+{
+    for (size_t i = 1; !exchange->site->settings->no_page && i < sizeof files / sizeof *files; i++)
+        if (strcmp(files[i].name, exchange->item) == 0) {
+            reply_file(exchange, &files[i]);
+            return;
+        }
+    exchange_refuse(exchange, ERR_NOT_FOUND, "Not Found: the page has no such file");
 }

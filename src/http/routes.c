@@ -86,7 +86,7 @@ static bool fits_option(const char *pattern, const char *path, struct captured *
     return fits(pattern + 1, path, captured);
 }
 
-/* What a word of capitals stands for: NAME, REPO, LABEL, ID or N. */
+/* What a word of capitals stands for: NAME, REPO, LABEL, ID, FILE or N. */
 static bool fits_word(const char *pattern, const char *path, struct captured *captured)
 {
     if (strncmp(pattern, "NAME", 4) == 0)
@@ -95,6 +95,8 @@ static bool fits_word(const char *pattern, const char *path, struct captured *ca
         return fits_any(pattern + 4, path, captured);
     if (strncmp(pattern, "LABEL", 5) == 0)
         return fits_label(pattern + 5, path, captured);
+    if (strncmp(pattern, "FILE", 4) == 0)
+        return fits_item(pattern + 4, path, captured);
     if (strncmp(pattern, "ID", 2) == 0)
         return fits_item(pattern + 2, path, captured);
     return fits_version(pattern + 1, path, captured);
@@ -137,6 +139,8 @@ static bool judge_name(const char *name, bool region, struct percept_err *err)
 static bool take(const struct captured *captured, bool region, struct arena *arena, struct routes_found *found)
 {
     struct percept_err *err = &found->err;
+    if (captured->item.at && !(found->item = arena_text(arena, captured->item.at, bytes_size(captured->item))))
+        return err_memory(err, "an id", bytes_size(captured->item));
     if (!captured->name.at)
         return true;
     char *name = arena_text(arena, captured->name.at, bytes_size(captured->name));
@@ -147,8 +151,6 @@ static bool take(const struct captured *captured, bool region, struct arena *are
     found->name = name;
     if (captured->label.at && !(found->label = arena_text(arena, captured->label.at, bytes_size(captured->label))))
         return err_memory(err, "a label", bytes_size(captured->label));
-    if (captured->item.at && !(found->item = arena_text(arena, captured->item.at, bytes_size(captured->item))))
-        return err_memory(err, "an id", bytes_size(captured->item));
     struct bytes version = captured->version;
     if (version.at && isalpha(*version.at)) {
         const char *label = arena_text(arena, version.at, bytes_size(version));

@@ -1,7 +1,8 @@
 /*
  * routes.h - method and path -> handler, from routes.def. A pattern is written as in api.md: NAME
  * stands for a model's name, REPO for a repository's, N for a version's digits or a label of it, LABEL for
- * a label alone, ID for a sequence's, [...] for a part that may be left out, [...|...] for one of two such parts.
+ * a label alone, ID for a sequence's, FILE for a file's of the page, [...] for a part that may be left out, [...|...]
+ * for one of two such parts.
  *
  *     struct routes_found found = {0};
  *     routes_find("GET", "/v2/models/digits/versions/3", &arena, &found);
@@ -42,7 +43,7 @@ struct routes_found {
     const char *name;          /* "" when the pattern has no NAME; in the arena */
     int64_t version;           /* 0 when the path has none */
     const char *label;         /* that stands where a version may; "" when none does; in the arena */
-    const char *item;          /* what stands for ID; "" when the pattern has none; in the arena */
+    const char *item;          /* what stands for ID or FILE; "" when the pattern has neither; in the arena */
     const char *allow;         /* "GET, HEAD" */
     struct percept_err err;
 };

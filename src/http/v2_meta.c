@@ -234,15 +234,40 @@ static void add_ios(struct text *text, const struct served *served)
     text_add(text, "]");
 }
 
+/* The words of a manifest. */
+static const char *const tasks[] = {
+#define T(id, word, ...) [TASK_##id] = word,
+#include "serve/tasks.def"
+#undef T
+};
+
+static const char *const kinds[] = {[MANIFEST_IMAGE] = "image", [MANIFEST_TEXT] = "text", [MANIFEST_AUDIO] = "audio"};
+static const char *const inks[] = {[INK_LIGHT] = "light", [INK_DARK] = "dark"};
+
+/* The only input of a model that takes a medium; NULL: it takes tensors. */
+static const struct manifest_input *medium_of(const struct served *served)
+{
+    enum manifest_kind kind = codec_kind(served);
+    for (int i = 0; kind != MANIFEST_TENSOR && i < served->manifest->n_inputs; i++)
+        if (served->manifest->inputs[i].kind == kind)
+            return &served->manifest->inputs[i];
+    return NULL;
+}
+
 /* What the manifest says, where clients that do not know us do not look. */
 static void add_parameters(struct text *text, const struct served *served)
 {
-    const char *comma = "";
     const struct manifest *manifest = served->manifest;
+    const struct manifest_input *medium = medium_of(served);
+    const char *comma = "";
     const struct {
         const char *name;
         const char *value;
-    } rows[] = {{"description", manifest->description}, {"license", manifest->license}};
+    } rows[] = {{"description", manifest->description},
+                {"license", manifest->license},
+                {"task", manifest->task == TASK_NONE ? NULL : tasks[manifest->task]},
+                {"input_kind", medium ? kinds[medium->kind] : NULL},
+                {"ink", medium && medium->kind == MANIFEST_IMAGE ? inks[medium->image.ink] : NULL}};
     text_add(text, ",\"parameters\":{");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (!rows[i].value || !rows[i].value[0])
@@ -251,8 +276,16 @@ static void add_parameters(struct text *text, const struct served *served)
         text_json(text, rows[i].value);
         comma = ",";
     }
-    if (served->away)
+    if (served->away) {
         text_printf(text, "%s\"resident\":false", comma);
+        comma = ",";
+    }
+    if (manifest->n_labels) {
+        text_printf(text, "%s\"labels\":%d", comma, manifest->n_labels);
+        comma = ",";
+    }
+    if (manifest->generate.given)
+        text_printf(text, "%s\"generate\":true", comma);
     text_add(text, "}");
 }
 

@@ -54,6 +54,7 @@ struct settings {
     const char *tls_client_ca;      /* whose clients are let in; NULL: any */
     const char *client_shm; /* how names of clients' shared memory begin, with commas between; NULL: not served */
     bool access_log;        /* a line for each request */
+    bool no_page;           /* browsers get what programs get */
     const char *const *trusted_proxies; /* addresses, ranges, "unix" */
     int n_trusted_proxies;
     const char *const *cors_origins; /* whose pages may ask from a browser; "*": all */

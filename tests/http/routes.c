@@ -23,6 +23,7 @@ static const struct {
 } rows[] = {
     {"GET", "/", page_root, "", 0},
     {"HEAD", "/", page_root, "", 0},
+    {"GET", "/page/page.js", page_asset, "", 0},
     {"GET", "/metrics", metrics_get, "", 0},
     {"GET", "/openapi.json", openapi_get, "", 0},
     {"GET", "/v2", v2_meta_server, "", 0},
@@ -182,7 +183,7 @@ START_TEST(bad_names_and_versions_have_sentences)
 }
 END_TEST
 
-START_TEST(only_health_is_open_and_only_the_repository_changes_the_server)
+START_TEST(only_health_and_the_page_are_open_and_only_the_repository_changes_the_server)
 {
     find("GET", "/v2/health/live");
     ck_assert_uint_eq(found.route->flags, ROUTE_VITAL);
@@ -190,6 +191,11 @@ START_TEST(only_health_is_open_and_only_the_repository_changes_the_server)
     find("GET", "/v2/health/ready");
     ck_assert_uint_eq(found.route->flags, ROUTE_VITAL);
     ck_assert_uint_eq(found.route->scope, KEYS_NONE);
+    find("GET", "/");
+    ck_assert_uint_eq(found.route->scope, KEYS_NONE);
+    find("GET", "/page/page.css");
+    ck_assert_uint_eq(found.route->scope, KEYS_NONE);
+    ck_assert_str_eq(found.item, "page.css");
     find("GET", "/metrics");
     ck_assert_uint_eq(found.route->flags, ROUTE_VITAL);
     ck_assert_uint_eq(found.route->scope, KEYS_READ);
@@ -233,7 +239,7 @@ Suite *http_routes_suite(void)
     tcase_add_loop_test(tcase, other_paths_find_nothing, 0, sizeof nowhere / sizeof nowhere[0]);
     tcase_add_test(tcase, other_methods_are_told_which_are_allowed);
     tcase_add_test(tcase, bad_names_and_versions_have_sentences);
-    tcase_add_test(tcase, only_health_is_open_and_only_the_repository_changes_the_server);
+    tcase_add_test(tcase, only_health_and_the_page_are_open_and_only_the_repository_changes_the_server);
     tcase_add_test(tcase, the_list_has_a_line_per_row);
     suite_add_tcase(suite, tcase);
     return suite;
