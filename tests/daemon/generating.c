@@ -115,6 +115,9 @@ START_TEST(a_text_goes_on)
            "\"text_output\":\"\",\"finish_reason\":\"length\"");
     expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":2,\"temperature\":0,\"echo\":true}", 200,
            "\"text_output\":\"cde\"");
+    struct reply told = rig_get(&rig, "/v2/models/chain");
+    ck_assert_msg(strstr(told.body, "\"generate\":true"), "%s", told.body);
+    reply_free(&told);
     expect(&rig, "/v2/models/chain/versions/1/generate", "{\"text_input\":\"a\",\"max_tokens\":1,\"temperature\":0}",
            200, "\"model_version\":\"1\",\"text_output\":\"b\"");
     end(&rig);

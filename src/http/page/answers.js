@@ -9,7 +9,7 @@ export function el(name, attributes = {}, ...children) {
 }
 
 const nameOf = (one) => String(one.label ?? one.index ?? '');
-const hueOf = (index) => (index * 47 + 210) % 360;
+const colourOf = (index) => `hsl(${(index * 137.5 + 210) % 360} 75% 42%)`; // neighbours lie far apart
 
 function number(value) {
   if (typeof value !== 'number') return String(value);
@@ -35,9 +35,9 @@ function bars(list) {
 
 function found(list) {
   if (!list.length) return el('p', {}, 'Nothing was found.');
-  return el('ol', {class: 'found'}, ...list.slice(0, 100).map((one) => {
+  return el('ol', {class: 'found', tabindex: '0', 'aria-label': `${list.length} found`}, ...list.slice(0, 100).map((one) => {
     const dot = el('span', {class: 'dot', 'aria-hidden': 'true'});
-    dot.style.background = `hsl(${hueOf(one.index ?? 0)} 75% 45%)`;
+    dot.style.background = colourOf(one.index ?? 0);
     return el('li', {}, dot, el('span', {class: 'name'}, nameOf(one)), el('span', {class: 'value'}, percent(one.score)));
   }));
 }
@@ -65,9 +65,10 @@ function blobOf(one) {
   return new Blob([Uint8Array.from(atob(one.b64), (c) => c.charCodeAt(0))], {type});
 }
 
-function drawBox(pen, one, line, scale) {
+// In a crowd only names that cover little more than their box.
+function drawBox(pen, one, line, scale, crowded) {
   const [x1, y1, x2, y2] = one.box.map((v) => v * scale);
-  const colour = `hsl(${hueOf(one.index ?? 0)} 75% 45%)`;
+  const colour = colourOf(one.index ?? 0);
   pen.save();
   if (one.angle) {
     pen.translate((x1 + x2) / 2, (y1 + y2) / 2);
@@ -81,6 +82,7 @@ function drawBox(pen, one, line, scale) {
   const label = `${nameOf(one)} ${percent(one.score)}`;
   const size = line * 6;
   pen.font = `${size}px sans-serif`;
+  if (crowded && pen.measureText(label).width > (x2 - x1) * 1.2) return;
   pen.fillStyle = colour;
   const top = Math.max(0, y1 - size * 1.3);
   pen.fillRect(x1 - line / 2, top, pen.measureText(label).width + size * 0.6, size * 1.3);
@@ -89,13 +91,14 @@ function drawBox(pen, one, line, scale) {
 }
 
 function drawPoints(pen, one, line, scale) {
-  pen.fillStyle = `hsl(${hueOf((one.index ?? 0) + 3)} 90% 55%)`;
+  const size = one.box ? Math.min(line * 1.3, Math.max(1, ((one.box[2] - one.box[0]) * scale) / 16)) : line * 1.3;
+  pen.fillStyle = '#ffd400';
   pen.strokeStyle = '#000';
-  pen.lineWidth = line / 3;
+  pen.lineWidth = size / 4;
   for (const [x, y, score] of one.points) {
     if (score !== undefined && score < 0.3) continue;
     pen.beginPath();
-    pen.arc(x * scale, y * scale, line * 1.3, 0, 2 * Math.PI);
+    pen.arc(x * scale, y * scale, size, 0, 2 * Math.PI);
     pen.fill();
     pen.stroke();
   }
@@ -110,7 +113,7 @@ function overlay(stage, list) {
   const pen = canvas.getContext('2d');
   const line = Math.max(2, canvas.width / 250);
   for (const one of [...list].reverse()) {
-    if (one.box) drawBox(pen, one, line, scale);
+    if (one.box) drawBox(pen, one, line, scale, list.length > 12);
     if (one.points) drawPoints(pen, one, line, scale);
   }
 }
@@ -134,7 +137,7 @@ async function mask(stage, one) {
   const tints = new Map();
   const tint = (index) => {
     if (!tints.has(index)) {
-      probe.fillStyle = `hsl(${hueOf(index)} 80% 50%)`;
+      probe.fillStyle = colourOf(index);
       probe.fillRect(0, 0, 1, 1);
       tints.set(index, probe.getImageData(0, 0, 1, 1).data);
     }

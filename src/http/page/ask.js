@@ -65,13 +65,13 @@ export function inferMs(response) {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-// Of a file its name stands there, of a text the text; the key never does.
-export function curl(path, {type, accept, file, text, stream}) {
+// Of a file its name stands there, of a text the text; the key never does. `saved` is where an answer goes that is no text.
+export function curl(path, {type, accept, saved, file, text, stream}) {
   const parts = ['curl'];
   if (stream) parts.push('-N');
   if (key) parts.push('-H "Authorization: Bearer $PERCEPTD_KEY"');
   if (type) parts.push('-H ' + quoted(`Content-Type: ${type}`));
-  if (accept) parts.push('-H ' + quoted(`Accept: ${accept}`), '-o answer');
+  if (accept) parts.push('-H ' + quoted(`Accept: ${accept}`), `-o ${saved}`);
   if (file !== undefined) parts.push('--data-binary ' + quoted('@' + file.replace(/[\0-\x1f\x7f]/g, '?')));
   if (text !== undefined) parts.push('--data-raw ' + quoted(text));
   parts.push(quoted(address(path)));

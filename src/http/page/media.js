@@ -102,7 +102,7 @@ export function picture(send) {
   const zone = el('div', {class: 'zone'}, hint, stage);
   const take = async (file) => {
     URL.revokeObjectURL(image.src);
-    image.src = URL.createObjectURL(file);
+    const url = image.src = URL.createObjectURL(file);
     canvas.width = canvas.height = 0;
     const request = {body: file, type: typeOf(file, 'image/jpeg'), file: file.name};
     try {
@@ -111,6 +111,7 @@ export function picture(send) {
     } catch {
       hint.textContent = `The browser cannot show ${file.name}`;
     }
+    if (image.src !== url) return; // another came meanwhile
     stage.hidden = !request.stage;
     hint.hidden = !stage.hidden;
     send(request);
@@ -167,7 +168,8 @@ export function prompt(send) {
   stop.addEventListener('click', () => send(null));
   made.addEventListener('submit', (event) => {
     event.preventDefault();
-    const body = JSON.stringify({text_input: area.value, max_tokens: Number(tokens.value), temperature: Number(temperature.value)});
+    const body = JSON.stringify({text_input: area.value, max_tokens: Number(tokens.value),
+      temperature: Number(temperature.value), seed: Math.floor(Math.random() * 2 ** 31)});
     send({body, type: 'application/json', text: body});
   });
   return {nodes: [made]};

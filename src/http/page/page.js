@@ -9,14 +9,17 @@ const MANY = 6; // models from which on they can be searched
 
 // --- one request after the other -------------------------------------------------------------------------------------
 
-// How a model is asked: what its card takes, and the path, and what comes back when that is not JSON.
+// How a model is asked: what its card takes, the path, what comes back when that is not JSON, and what of the curl line's is
+// otherwise: a picture comes to the page in JSON, and to a shell as a file.
 function mannerOf(model) {
   const {input_kind: kind, ink, task, generate} = model.parameters ?? {};
   const path = `v2/models/${model.name}/`;
   if (generate) return {input: media.prompt, path: `${path}generate_stream`, stream: true};
   const input = kind === 'image' ? (ink ? media.drawing : media.picture)
     : kind === 'audio' ? media.sound : kind === 'text' ? media.text : media.tensors;
-  return {input, path: `${path}infer`, accept: kind === 'audio' && task === 'audio' ? 'audio/wav' : undefined};
+  const manner = {input, path: `${path}infer`};
+  if (task === 'audio') return {...manner, accept: 'audio/wav', line: {accept: 'audio/wav', saved: 'answer.wav'}};
+  return task === 'image' ? {...manner, line: {accept: 'image/png', saved: 'answer.png'}} : manner;
 }
 
 const timeText = (ms) => (ms < 1 ? `${ms.toFixed(2)} ms` : ms < 100 ? `${ms.toFixed(1)} ms` : ms < 10000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`);
@@ -68,12 +71,19 @@ async function copy(code, button) {
 }
 
 function command(manner, request) {
-  const code = el('code', {}, curl(manner.path, {...request, accept: manner.accept, stream: manner.stream}));
+  const code = el('code', {}, curl(manner.path, {...request, ...manner.line, stream: manner.stream}));
   const button = el('button', {type: 'button', class: 'quiet'}, 'Copy');
   button.addEventListener('click', () => copy(code, button));
   const saved = request.kept
     ? [el('a', {href: URL.createObjectURL(request.kept), download: request.file}, `save ${request.file}`)] : [];
   return [el('pre', {}, code), el('p', {}, button, ' ', ...saved)];
+}
+
+// In place of what is there, whose files are given back to the browser.
+function put(place, ...nodes) {
+  for (const node of place.querySelectorAll('[src^="blob:"], [href^="blob:"]'))
+    URL.revokeObjectURL(node.getAttribute('src') ?? node.getAttribute('href'));
+  place.replaceChildren(...nodes);
 }
 
 function trial(model) {
@@ -87,19 +97,19 @@ function trial(model) {
     const mine = running = new AbortController();
     if (!request) {
       answer.removeAttribute('aria-busy');
-      if (!manner.stream) [answer, line, time].forEach((node) => node.replaceChildren());
+      if (!manner.stream) [answer, line, time].forEach((node) => put(node));
       return;
     }
     answer.setAttribute('aria-busy', 'true');
-    line.replaceChildren(...command(manner, request));
+    put(line, ...command(manner, request));
     try {
       const got = await (manner.stream ? streamed : whole)(manner, request, mine.signal, answer);
       if (mine.signal.aborted) return;
-      answer.replaceChildren(...got.nodes);
+      put(answer, ...got.nodes);
       time.textContent = got.time;
     } catch (error) {
       if (mine.signal.aborted) return;
-      answer.replaceChildren(el('p', {class: 'error'}, error.message));
+      put(answer, el('p', {class: 'error'}, error.message));
       time.textContent = '';
       if (error.status === 401) askForKey(error.message);
     } finally {
@@ -115,11 +125,11 @@ const ioText = (io) => `${io.name} ${io.datatype} [${io.shape.map((n) => (n < 0 
 
 function about(model) {
   const row = (name, text) => [el('dt', {}, name), el('dd', {}, text)];
-  const {task, labels, license} = model.parameters ?? {};
+  const {task, labels, license, resident} = model.parameters ?? {};
   return el('details', {}, el('summary', {}, 'About'), el('dl', {},
     ...row('takes', model.inputs.map(ioText).join(', ')), ...row('gives', model.outputs.map(ioText).join(', ')),
     ...row('versions', model.versions.join(', ')), ...(task ? row('task', labels ? `${task}, ${labels} labels` : task) : []),
-    ...(license ? row('licence', license) : [])));
+    ...(resident === false ? row('memory', 'it is loaded when it is asked') : []), ...(license ? row('licence', license) : [])));
 }
 
 const takers = new WeakMap();
