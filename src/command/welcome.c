@@ -185,5 +185,7 @@ void welcome_add(struct text *text, struct catalog *catalog, const struct settin
     if (!catalog_first(catalog))
         text_add(text, "  no model yet\n");
     add_examples(text, catalog, settings, url);
+    if (!settings->no_page && strncmp(url, "http", 4) == 0) /* browsers have no socket files */
+        text_printf(text, "\nIn a browser: %s/\n", url);
     text_add(text, "\nStop with Ctrl-C.\n");
 }

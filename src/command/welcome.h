@@ -1,6 +1,7 @@
 /*
  * welcome.h - what somebody sees who starts the daemon in a terminal: a line that counts loaded
- * models, then where the server is, what it serves, and a command to try for each kind of model.
+ * models, then where the server is, what it serves, a command to try for each kind of model, and the
+ * page for browsers.
  */
 #ifndef COMMAND_WELCOME_H
 #define COMMAND_WELCOME_H

@@ -33,13 +33,14 @@ static void stop(void *user)
 }
 
 /* The text for a server of these models. */
-static char *welcome(const char *const *names, int n, const char *api_key_file)
+static char *welcome_of(const char *const *names, int n, const char *api_key_file, bool no_page, const char *url)
 {
     struct percept_err err;
     struct stage stage = {.settings = {.workers = 1,
                                        .max_batch_size = 8,
                                        .max_queue_size = 8,
                                        .private_regions = true,
+                                       .no_page = no_page,
                                        .api_key_file = api_key_file}};
     setenv("UV_THREADPOOL_SIZE", "1", 1);
     stage.loop = loop_new(1, &err);
@@ -56,7 +57,7 @@ static char *welcome(const char *const *names, int n, const char *api_key_file)
     loop_run(stage.loop);
     struct arena arena = {0};
     struct text text = {.arena = &arena};
-    welcome_add(&text, stage.catalog, &stage.settings, "http://127.0.0.1:1", "http://127.0.0.1:1");
+    welcome_add(&text, stage.catalog, &stage.settings, "http://127.0.0.1:1", url);
     char *copy = strndup(text.at, text.n_bytes);
     arena_free(&arena);
     loop_off_turn(stage.loop, &stage);
@@ -68,6 +69,32 @@ static char *welcome(const char *const *names, int n, const char *api_key_file)
     loop_free(stage.loop);
     return copy;
 }
+
+static char *welcome(const char *const *names, int n, const char *api_key_file)
+{
+    return welcome_of(names, n, api_key_file, false, "http://127.0.0.1:1");
+}
+
+START_TEST(the_page_is_named_where_a_browser_gets_it)
+{
+    if (!program_there)
+        return;
+    const struct {
+        bool no_page, named;
+        const char *url;
+    } rows[] = {{false, true, "http://127.0.0.1:1"},
+                {false, true, "https://127.0.0.1:1"},
+                {true, false, "http://127.0.0.1:1"},
+                {false, false, "--unix-socket '/a' http://localhost"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char line[100], *text = welcome_of(NULL, 0, NULL, rows[i].no_page, rows[i].url);
+        snprintf(line, sizeof line, "\nIn a browser: %s/\n", rows[i].url);
+        ck_assert_msg((strstr(text, line) != NULL) == rows[i].named, "%s", text);
+        ck_assert((strstr(text, "browser") != NULL) == rows[i].named);
+        free(text);
+    }
+}
+END_TEST
 
 START_TEST(an_empty_server_says_so)
 {
@@ -147,6 +174,7 @@ Suite *command_welcome_suite(void)
     Suite *suite = suite_create("command_welcome");
     TCase *tests = tcase_create("welcome");
     tcase_add_checked_fixture(tests, program_begin, program_end);
+    tcase_add_test(tests, the_page_is_named_where_a_browser_gets_it);
     tcase_add_test(tests, an_empty_server_says_so);
     tcase_add_test(tests, models_and_failures_are_listed);
     tcase_add_test(tests, what_is_left_out_is_listed_and_cannot_speak_to_the_terminal);

@@ -63,7 +63,7 @@ async function settled(tab) {
 
 // The texts of what `selector` finds, once there is any.
 async function texts(tab, selector) {
-  await tab.waitForSelector(selector, {timeout: 10000});
+  await tab.waitForSelector(selector);
   return tab.$$eval(selector, (nodes) => nodes.map((node) => node.textContent));
 }
 
@@ -294,6 +294,7 @@ const tests = {
     await choose(tab, 'wake', path.join(shared, 'inputs/audio/alexa_test.wav'));
     assert.deepStrictEqual(await texts(tab, '.answer h3'), ['0.00 to 0.97 s', '0.50 to 1.48 s']);
     assert.deepStrictEqual(await texts(tab, '.answer .value'), ['90.0 %', '< 0.1 %']);
+    await tab.waitForFunction(() => document.querySelector('.input audio').duration > 0.5);
   },
 
   async 'a key is asked for, and never shown'(tab, world) {
@@ -363,7 +364,7 @@ const guests = {
   charrnn_shakespeare: () => ({manifest: 1,
     inputs: {input: {kind: 'text', tokenizer: 'characters', vocabulary: 'vocab.json', max_length: 4096}},
     sequence: {state: [{input: 'h_in', output: 'h_out'}, {input: 'c_in', output: 'c_out'}]},
-    generate: {input: 'input', output: 'probs', scores: 'probabilities'}}),
+    generate: {input: 'input', output: 'probs', scores: 'probabilities', max_new_tokens: 1000000}}),
 };
 
 const guestTests = {
@@ -389,10 +390,13 @@ const guestTests = {
     assert.match((await texts(tab, `${place} .time`))[0], /, 1000 tokens, [0-9]+ in a second$/);
     const n = (await texts(tab, `${place} .answer`))[0].length, steps = await tab.evaluate(() => lengths.size);
     assert.ok(n > 900 && steps > 3, `${n} characters in ${steps} steps`);
+    await tab.$eval(`${place} input[type=number]`, (node) => (node.value = 1000000));
     await tab.click(`${place} form button`);
-    await tab.waitForFunction((selector) => document.querySelector(`${selector} .answer`).textContent.length < 1000, {}, place);
+    await tab.waitForFunction((selector, least) => document.querySelector(`${selector} .answer`).textContent.length > least, {}, place, n);
     await tab.click(`${place} form button.quiet`);
     await tab.waitForSelector(`${place} .answer:not([aria-busy])`);
+    const stopped = (await texts(tab, `${place} .answer`))[0].length;
+    assert.ok(stopped < 900000 && stopped > n, `${stopped}`);
   },
 };
 
@@ -419,7 +423,7 @@ async function run(browser, world, test) {
   const context = await browser.createBrowserContext();
   const tab = await context.newPage();
   const wrong = [];
-  tab.setDefaultTimeout(10000);
+  tab.setDefaultTimeout(60000);
   tab.origin = world.open.origin;
   tab.on('pageerror', (error) => wrong.push(`${error}`));
   tab.on('console', (message) => ['error', 'warn'].includes(message.type()) && wrong.push(message.text()));
