@@ -113,6 +113,9 @@ static bool find(const struct exchange *exchange, struct job *job, struct percep
     job->encoder = v1 ? encoder_v1() : encoder_find(job->served, exchange->headers.accept);
     if (!query_flag(exchange->target, "outputs", &job->outputs_asked))
         return err_set(err, ERR_INVALID, "the query's 'outputs' is true or false");
+    const struct bytes masks = query_find(exchange->target, "masks");
+    if (masks.at && !job_read_masks(masks, &job->masks))
+        return err_set(err, ERR_INVALID, "the query's 'masks' is rle or polygon");
     job->coding = coding_find(exchange->headers.content_encoding);
     job->reply_coding = coding_prefer(exchange->headers.accept_encoding);
     job->most_body_bytes = exchange->site->settings->max_body_bytes;

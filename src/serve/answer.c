@@ -226,7 +226,12 @@ bool answer_make(struct job *job, const struct percept_tensor *results, struct a
 {
     const enum manifest_task task = job->served->manifest->task;
     *answer = (struct answer){.task = TASK_NONE};
-    if (!job->predictions || !tasks[task].make)
+    if (!job->predictions)
+        return true;
+    if (job->masks && !job->served->manifest->detect.prototypes)
+        return err_set(err, ERR_INVALID, "model '%s' gives no masks: its manifest names no prototypes; ask without",
+                       job->served->name);
+    if (!tasks[task].make)
         return true;
     if (!tasks[task].make(job, results, &answer->made, err))
         return false;

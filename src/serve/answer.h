@@ -19,7 +19,7 @@ struct answer {
 bool answer_is_whole(const struct served *served);
 
 /* By the manifest's task, where job->predictions says that it is wanted and the outputs that are replied allow it.
- * False only when memory is short or nobody waits any more. */
+ * False when memory is short, nobody waits any more, or masks are asked of a model that has none. */
 bool answer_make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err);
 
 /* As members of the reply's object, behind others: ',"predictions":[...]'; or nothing. */

@@ -132,20 +132,32 @@ static void map_points(const struct mapping *m, float *points, int n, int size)
     }
 }
 
+static bool begin_masks(struct job *job, const struct decoding *decoding, int64_t item, const struct detections *to,
+                        struct detected *detected, struct masking *masking, struct percept_err *err)
+{
+    if (to->width <= 0 || to->height <= 0 || decoding->width <= 0 || decoding->height <= 0)
+        return err_set(err, ERR_INVALID, "masks have the size of a picture; post one");
+    return mask_begin(masking, decoding, job_view(job, item), to->width, to->height, detected->masks, job->arena,
+                      &job->watch, &detected->n_mask_pixels, err);
+}
+
 /* What is kept of one item, in the picture. */
-static bool tell(struct job *job, struct decoding *decoding, const struct mapping *m, struct detected *detected,
-                 struct detections *to, struct percept_err *err)
+static bool tell(struct job *job, struct decoding *decoding, const struct mapping *m, int64_t item,
+                 struct detected *detected, struct detections *to, struct percept_err *err)
 {
     const struct boxes *boxes = decoding->boxes;
     const struct manifest *manifest = job->served->manifest;
     const int n_points = decoder_n_points(decoding, &detected->point_size);
     const size_t n_numbers = (size_t)n_points * (size_t)detected->point_size;
+    struct masking masking;
     struct detection *at = arena_array(job->arena, (size_t)boxes->n + 1, sizeof *at);
     float *points = arena_array(job->arena, (size_t)boxes->n * n_numbers + 1, sizeof *points);
     if (!at || !points)
         return err_memory(err, "detections", (size_t)boxes->n * sizeof *at);
     detected->n_points = n_points;
     *to = (struct detections){.at = at, .width = (int)m->width, .height = (int)m->height};
+    if (detected->masks && !begin_masks(job, decoding, item, to, detected, &masking, err))
+        return false;
     for (int i = 0; i < boxes->n; i++, points += n_numbers) {
         const struct box *box = &boxes->at[i];
         struct detection *one = &at[to->n];
@@ -159,6 +171,8 @@ static bool tell(struct job *job, struct decoding *decoding, const struct mappin
         one->points = points;
         decoder_points(decoding, box, points);
         map_points(m, points, n_points, detected->point_size);
+        if (detected->masks && !mask_make(&masking, box, &one->mask, err))
+            return false;
         to->n++;
     }
     return true;
@@ -179,7 +193,7 @@ static bool detect_item(struct job *job, const struct percept_tensor *results, c
     const struct mapping m = mapping_of(job, item, decoding.width, decoding.height);
     return decoder_run(&decoding, err) &&
            boxes_suppress(&boxes, detect->nms, detect->overlap, detect->max_detections, err) &&
-           tell(job, &decoding, &m, detected, to, err);
+           tell(job, &decoding, &m, item, detected, to, err);
 }
 
 /* The model's outputs with the dims of a run. */
@@ -232,7 +246,8 @@ bool answer_detect_make(struct job *job, const struct percept_tensor *results, c
         return err_memory(err, "detections", (size_t)n_items * sizeof *items);
     if (!decoder_fits(manifest, ios, &outputs, err))
         return false;
-    *detected = (struct detected){.n_items = n_items, .items = items, .turned = manifest->detect.obb};
+    *detected =
+        (struct detected){.n_items = n_items, .items = items, .turned = manifest->detect.obb, .masks = job->masks};
     for (int64_t i = 0; i < n_items; i++)
         if (!detect_item(job, results, &outputs, i, detected, &items[i], err))
             return false;
@@ -251,7 +266,38 @@ static void put_numbers(struct writer *w, const float *numbers, int n)
     writer_put(w, "]");
 }
 
-static void put_detection(struct writer *w, const struct detected *detected, const struct detection *d)
+static void put_list(struct writer *w, const uint32_t *numbers, size_t n)
+{
+    for (size_t i = 0; i < n && writer_spend(w, 8); i++) {
+        writer_put(w, i ? "," : "[");
+        writer_int(w, numbers[i]);
+    }
+    writer_put(w, n ? "]" : "[]");
+}
+
+/* COCO's: run lengths that are not packed any further, or a list of polygons. */
+static void put_mask(struct writer *w, enum job_masks form, const struct mask *mask, const struct detections *item)
+{
+    if (form == JOB_MASKS_RLE) {
+        writer_put(w, ",\"mask\":{\"size\":[");
+        writer_int(w, item->height);
+        writer_put(w, ",");
+        writer_int(w, item->width);
+        writer_put(w, "],\"counts\":");
+        put_list(w, mask->counts, mask->n_counts);
+        writer_put(w, "}");
+        return;
+    }
+    writer_put(w, ",\"mask\":[");
+    for (size_t at = 0; at < mask->n_outlines && !w->failed; at += 1 + mask->outlines[at] * (size_t)2) {
+        writer_put(w, at ? "," : "");
+        put_list(w, mask->outlines + at + 1, mask->outlines[at] * (size_t)2);
+    }
+    writer_put(w, "]");
+}
+
+static void put_detection(struct writer *w, const struct detected *detected, const struct detections *item,
+                          const struct detection *d)
 {
     const float box[] = {d->left, d->top, d->right, d->bottom};
     writer_put(w, "{");
@@ -274,7 +320,10 @@ static void put_detection(struct writer *w, const struct detected *detected, con
         writer_put(w, i ? "," : ",\"points\":[");
         put_numbers(w, d->points + i * detected->point_size, detected->point_size);
     }
-    writer_put(w, detected->n_points ? "]}" : "}");
+    writer_put(w, detected->n_points ? "]" : "");
+    if (detected->masks)
+        put_mask(w, detected->masks, &d->mask, item);
+    writer_put(w, "}");
 }
 
 void answer_detect_write(struct writer *w, const void *made)
@@ -287,7 +336,7 @@ void answer_detect_write(struct writer *w, const void *made)
         for (int k = 0; k < item->n && writer_spend(w, 64); k++) {
             if (k)
                 writer_put(w, ",");
-            put_detection(w, detected, &item->at[k]);
+            put_detection(w, detected, item, &item->at[k]);
         }
         writer_put(w, "]");
     }

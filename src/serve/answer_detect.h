@@ -7,7 +7,7 @@
 #ifndef SERVE_ANSWER_DETECT_H
 #define SERVE_ANSWER_DETECT_H
 
-#include "serve/job.h"
+#include "serve/mask.h"
 #include "serve/writer.h"
 
 struct detection {
@@ -17,6 +17,7 @@ struct detection {
     float left, top, right, bottom; /* clipped to the picture, unless it is turned */
     float angle;                    /* radians about the centre, from x to y */
     const float *points;            /* [n_points, point_size]: x, y and perhaps a score */
+    struct mask mask;               /* where masks were asked for */
 };
 
 /* Of one item. */
@@ -31,6 +32,8 @@ struct detected {
     const struct detections *items;
     bool turned;
     int n_points, point_size;
+    enum job_masks masks;
+    int64_t n_mask_pixels; /* that were looked at for them */
 };
 
 /* Verbs of the task (tasks.def): `made` is a struct detected. */

@@ -242,6 +242,15 @@ static bool read_priority(struct request *request)
     return true;
 }
 
+static bool read_masks(struct request *request, struct bytes key)
+{
+    struct bytes word;
+    if (!json_text(&request->json, "\"rle\" or \"polygon\" as 'masks'", &word))
+        return false;
+    return job_read_masks(word, &request->job->masks) ||
+           refuse(request, ERR_INVALID, key, "it is \"rle\" or \"polygon\"");
+}
+
 static bool read_parameter(struct request *request, struct bytes key)
 {
     struct json *json = &request->json;
@@ -258,6 +267,8 @@ static bool read_parameter(struct request *request, struct bytes key)
         return json_bool(json, "true or false as 'binary_data_output'", &request->binary_data_output);
     if (bytes_is(key, "predictions"))
         return json_bool(json, "true or false as 'predictions'", &request->job->predictions);
+    if (bytes_is(key, "masks"))
+        return read_masks(request, key);
     if (bytes_is(key, "priority"))
         return read_priority(request);
     if (!bytes_is(key, "timeout"))

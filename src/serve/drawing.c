@@ -66,12 +66,30 @@ static void draw_name(const struct canvas *canvas, const struct detection *one, 
     canvas_text(canvas, left + 2 * unit, top + 2 * unit, unit, text, is_light(colour) ? black : white);
 }
 
+#define SHARE 0.5f /* of a class's colour, the rest is the picture's */
+
+/* Its pixels in its class's colour. */
+static void draw_mask(const struct canvas *canvas, const struct detection *one)
+{
+    const struct picture *p = canvas->picture;
+    const struct mask *mask = &one->mask;
+    const struct colour colour = canvas_colour(one->index);
+    int64_t at = 0;
+    for (size_t run = 0; run < mask->n_counts; at += mask->counts[run++]) {
+        if (!watch_spend(canvas->watch, run & 1 ? mask->counts[run] : 1))
+            return;
+        for (int64_t i = at; run & 1 && i < at + mask->counts[run]; i++)
+            canvas_blend(p->pixels + (i % p->height * p->width + i / p->height) * 3, colour, SHARE);
+    }
+}
+
 static void draw_one(const struct canvas *canvas, const struct detected *detected, const struct detection *one,
                      int unit)
 {
     const struct colour colour = canvas_colour(one->index);
     float x[4], y[4];
     corners_of(one, x, y);
+    draw_mask(canvas, one);
     for (int i = 0; i < 4; i++)
         canvas_line(canvas, x[i], y[i], x[(i + 1) % 4], y[(i + 1) % 4], (float)unit * 1.25f, colour);
     for (int i = 0; i < detected->n_points; i++) {
@@ -101,6 +119,8 @@ bool drawing_make(struct job *job, const struct detected *detected, struct pictu
 {
     if (!codec_image_posted(job, picture, err) || !in_colour(picture, job, err))
         return false;
+    if (detected->masks && (detected->items->width != picture->width || detected->items->height != picture->height))
+        return err_set(err, ERR_INTERNAL, "the masks have another size than the picture");
     const struct canvas canvas = {.picture = picture, .watch = &job->watch};
     const struct detections *found = &detected->items[0];
     const int unit = unit_of(picture->width, picture->height);
@@ -108,8 +128,6 @@ bool drawing_make(struct job *job, const struct detected *detected, struct pictu
         draw_one(&canvas, detected, &found->at[i], unit);
     return !watch_over(&job->watch) || watch_refuse(&job->watch, err);
 }
-
-#define SHARE 0.5f /* of a class's colour, the rest is the picture's */
 
 /* The network's classes, or how much of a pixel is cut out, in colour. */
 static bool tint(struct job *job, const struct segments *segments, struct picture *picture, struct percept_err *err)
@@ -173,6 +191,29 @@ static void put_points(struct writer *w, const struct detected *detected, const 
     }
 }
 
+static void put_mask(struct writer *w, const struct detection *one)
+{
+    const struct mask *mask = &one->mask;
+    char text[64];
+    const struct colour colour = canvas_colour(one->index);
+    if (!mask->n_outlines)
+        return;
+    snprintf(text, sizeof text, "<path fill=\"#%02x%02x%02x\" ", colour.red, colour.green, colour.blue);
+    writer_put(w, text);
+    writer_put(w, "fill-opacity=\"0.5\" fill-rule=\"evenodd\" stroke=\"none\" d=\"");
+    for (size_t at = 0; at < mask->n_outlines;) {
+        const size_t n = mask->outlines[at++];
+        for (size_t i = 0; i < n && writer_spend(w, 16); i++, at += 2) {
+            snprintf(text, sizeof text, "%c%u %u", i ? 'L' : 'M', mask->outlines[at], mask->outlines[at + 1]);
+            writer_put(w, text);
+        }
+        if (w->failed)
+            return;
+        writer_put(w, "Z");
+    }
+    writer_put(w, "\"/>\n");
+}
+
 static void put_one(struct writer *w, const struct detected *detected, const struct detection *one, int unit)
 {
     char text[320], name[64];
@@ -186,6 +227,7 @@ static void put_one(struct writer *w, const struct detected *detected, const str
              colour.red, colour.green, colour.blue, unit * 1.25, (double)x[0], (double)y[0], (double)x[1], (double)y[1],
              (double)x[2], (double)y[2], (double)x[3], (double)y[3]);
     writer_put(w, text);
+    put_mask(w, one);
     put_points(w, detected, one, unit);
     snprintf(text, sizeof text,
              "<text x=\"%.2f\" y=\"%.2f\" font-family=\"sans-serif\" font-size=\"%d\" stroke=\"none\" "

@@ -27,8 +27,13 @@ bool encoder_picture_fits(const struct job *job)
     return job->n_items <= 1 && job->predictions && (!drawn || job->view.width);
 }
 
-static bool make(struct job *job, const struct percept_tensor *results, struct answer *answer, struct percept_err *err)
+/* Masks are drawn wherever the network has them. */
+static bool make(struct job *job, const struct percept_tensor *results, enum job_masks masks, struct answer *answer,
+                 struct percept_err *err)
 {
+    const struct manifest *manifest = job->served->manifest;
+    if (manifest->task == TASK_DETECT && manifest->detect.prototypes)
+        job->masks = masks;
     return answer_make(job, results, answer, err) &&
            (answer->made ||
             err_set(err, ERR_INVALID, "the output that the picture is made of is not among those asked for"));
@@ -38,7 +43,7 @@ static bool picture_of(struct job *job, const struct percept_tensor *results, st
                        struct percept_err *err)
 {
     struct answer answer;
-    if (!make(job, results, &answer, err))
+    if (!make(job, results, JOB_MASKS_RLE, &answer, err))
         return false;
     if (answer.task == TASK_DETECT)
         return drawing_make(job, answer.made, picture, err);
@@ -74,7 +79,7 @@ bool encoder_picture_svg(struct job *job, const struct percept_tensor *results, 
 {
     struct answer answer;
     struct writer w = {.arena = job->arena, .watch = &job->watch};
-    if (!make(job, results, &answer, err))
+    if (!make(job, results, JOB_MASKS_POLYGON, &answer, err))
         return false;
     drawing_write_svg(&w, answer.made);
     if (w.failed)

@@ -332,7 +332,7 @@ bool encoder_v2_is_long(const struct job *job, const struct percept_tensor *resu
             return false; /* it will be refused */
         n_bytes += (size_t)n * percept_dtype_bytes(tensor->dtype);
     }
-    return n_bytes > LONG_BYTES;
+    return n_bytes > LONG_BYTES || (job->masks && job->predictions);
 }
 
 bool encoder_v2_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)

@@ -96,6 +96,14 @@ void job_fall_short(struct job *job, size_t limit_bytes)
                 limit_bytes);
 }
 
+bool job_read_masks(struct bytes word, enum job_masks *masks)
+{
+    if (!bytes_is(word, "rle") && !bytes_is(word, "polygon"))
+        return false;
+    *masks = bytes_is(word, "rle") ? JOB_MASKS_RLE : JOB_MASKS_POLYGON;
+    return true;
+}
+
 int64_t job_deadline(const struct job *job)
 {
     if (job->parent)

@@ -56,6 +56,13 @@ struct job_list {
 #define JOB_PRIORITIES 9
 #define JOB_PRIORITY_DEFAULT 5
 
+/* How masks of detections are told. */
+enum job_masks {
+    JOB_MASKS_NONE,
+    JOB_MASKS_RLE,     /* run lengths */
+    JOB_MASKS_POLYGON, /* outlines */
+};
+
 struct job_output {
     int index;                              /* of the model's outputs */
     bool binary;                            /* wanted as bytes behind the JSON */
@@ -88,6 +95,7 @@ struct job {
     size_t most_body_bytes;          /* when it is inflated */
     struct bytes content_type;       /* as it came, with its parameters; in the arena */
     bool outputs_asked;              /* of a posted picture, where what the task makes is all that most want */
+    enum job_masks masks;            /* of detections; the body may say it as well */
     int64_t json_bytes;              /* Inference-Header-Content-Length, or -1 */
     int64_t arrived_ns;
     int priority;       /* of the body: 1 comes first, JOB_PRIORITIES last; 0: JOB_PRIORITY_DEFAULT */
@@ -162,6 +170,9 @@ static inline const struct picture_view *job_view(const struct job *job, int64_t
 {
     return job->views ? &job->views[item] : &job->view;
 }
+
+/* "rle" or "polygon"; false: another word. */
+bool job_read_masks(struct bytes word, enum job_masks *masks);
 
 /* By its own timeout, else by its model's; a child's is its parent's; 0: none. */
 int64_t job_deadline(const struct job *job);

@@ -150,6 +150,28 @@ START_TEST(headers_that_make_no_sense_are_400)
 }
 END_TEST
 
+/* relu's manifest names no prototypes. */
+static const struct {
+    const char *query;
+    int status;
+    const char *part;
+} queries[] = {
+    {"?outputs=1", 400, "'outputs' is true or false"}, {"?masks=all", 400, "'masks' is rle or polygon"},
+    {"?masks=", 400, "'masks' is rle or polygon"},     {"?masks=rle", 400, "model 'relu' gives no masks"},
+    {"?masks=polygon", 400, "gives no masks"},         {"?mask=rle", 200, "outputs"},
+};
+
+START_TEST(queries_that_make_no_sense_are_400)
+{
+    start();
+    char path[100];
+    snprintf(path, sizeof path, "%s%s", RELU_PATH, queries[_i].query);
+    struct reply reply = infer(path, "", RELU_BODY);
+    ck_assert_msg(reply.status == queries[_i].status && reply_has(&reply, queries[_i].part), "%s", reply.body);
+    end();
+}
+END_TEST
+
 START_TEST(a_timeout_of_the_client_is_taken)
 {
     start();
@@ -201,6 +223,7 @@ Suite *http_v2_infer_suite(void)
     tcase_add_test(tcase, server_timing_tells_where_the_time_went);
     tcase_add_test(tcase, binary_requests_have_binary_replies);
     tcase_add_loop_test(tcase, headers_that_make_no_sense_are_400, 0, sizeof bad_headers / sizeof bad_headers[0]);
+    tcase_add_loop_test(tcase, queries_that_make_no_sense_are_400, 0, sizeof queries / sizeof *queries);
     tcase_add_test(tcase, a_timeout_of_the_client_is_taken);
     tcase_add_test(tcase, models_that_are_not_there_are_not_inferred);
     tcase_add_test(tcase, form_types_are_json_and_pictures_are_415);

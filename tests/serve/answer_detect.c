@@ -86,6 +86,56 @@ START_TEST(points_move_with_the_picture)
 }
 END_TEST
 
+#define MASKED MANIFEST(",\"output\":\"y\",\"prototypes\":\"p\"")
+
+/* Prototypes 2 x 1, of which the left one is within: with 8 x 4 pixels, three columns and the half-way ones:
+ * x of the prototypes is (x + 0.5) / 4 - 0.5, and 1 - x of sigmoid(100) is above 0.5 up to x = 3. */
+static const struct {
+    enum job_masks masks;
+    struct picture_view view;
+    const char *told;
+} masked[] = {
+    {JOB_MASKS_NONE, {0}, "\"box\":[0.0,0.0,8.0,4.0]}]]"},
+    {JOB_MASKS_RLE, {0}, "\"box\":[0.0,0.0,8.0,4.0],\"mask\":{\"size\":[4,8],\"counts\":[0,16,16]}}]]"},
+    {JOB_MASKS_POLYGON, {0}, "\"box\":[0.0,0.0,8.0,4.0],\"mask\":[[4,0,4,4,0,4,0,0]]}]]"},
+    /* twice as wide */
+    {JOB_MASKS_RLE, VIEW(16, 4, 8, 4, 0, 0, 16, 4),
+     "\"box\":[0.0,0.0,16.0,4.0],\"mask\":{\"size\":[4,16],\"counts\":[0,32,32]}}]]"},
+    /* a letterbox: 4 x 4 in the middle */
+    {JOB_MASKS_RLE, VIEW(4, 4, 8, 4, -2, 0, 6, 4),
+     "\"box\":[0.0,0.0,4.0,4.0],\"mask\":{\"size\":[4,4],\"counts\":[0,8,8]}}]]"},
+};
+
+START_TEST(masks_are_told_where_they_are_asked_for)
+{
+    static const float row[] = {0, 0, 8, 4, 0.5f, 0, 100}, map[] = {1, -1};
+    const struct answering_output outputs[] = {{"y", PERCEPT_FLOAT, 3, {1, 1, 7}, row},
+                                               {"p", PERCEPT_FLOAT, 4, {1, 1, 1, 2}, map}};
+    const char *told = answering(&(struct answering){.manifest = MASKED,
+                                                     .width = 8,
+                                                     .height = 4,
+                                                     .view = masked[_i].view,
+                                                     .outputs = outputs,
+                                                     .n_outputs = 2,
+                                                     .masks = masked[_i].masks});
+    ck_assert_msg(strstr(told, masked[_i].told), "%s", told);
+}
+END_TEST
+
+START_TEST(who_asks_for_masks_that_are_not_there_is_told)
+{
+    static const float row[6];
+    const struct answering_output outputs[] = {{"y", PERCEPT_FLOAT, 3, {1, 1, 6}, row}};
+    ck_assert_str_eq(answering(&(struct answering){.manifest = MANIFEST(""),
+                                                   .width = 40,
+                                                   .height = 20,
+                                                   .outputs = outputs,
+                                                   .n_outputs = 1,
+                                                   .masks = JOB_MASKS_RLE}),
+                     "model 'm' gives no masks: its manifest names no prototypes; ask without");
+}
+END_TEST
+
 START_TEST(nothing_is_made_of_outputs_that_are_not_replied)
 {
     static const float boxes[4], scores[2];
@@ -144,6 +194,8 @@ Suite *serve_answer_detect_suite(void)
     tcase_add_loop_test(tests, boxes_are_told_in_the_pictures_pixels, 0, sizeof places / sizeof *places);
     tcase_add_test(tests, turned_boxes_turn_with_the_picture);
     tcase_add_test(tests, points_move_with_the_picture);
+    tcase_add_loop_test(tests, masks_are_told_where_they_are_asked_for, 0, sizeof masked / sizeof *masked);
+    tcase_add_test(tests, who_asks_for_masks_that_are_not_there_is_told);
     tcase_add_test(tests, nothing_is_made_of_outputs_that_are_not_replied);
     tcase_add_test(tests, ten_thousand_are_told);
     tcase_add_test(tests, whoever_went_is_not_waited_for);

@@ -91,6 +91,7 @@ static const char *ask(const struct answering *asked, const char *accept, const 
     job->view = asked->view;
     job->posted = job->body;
     job->predictions = true;
+    job->masks = asked->masks;
     int raised = asked->cancelled;
     job->watch.cancel = &raised;
     const char *answer = accept ? encoded(job, results, accept, media_type) : told(job, results, fake);

@@ -36,6 +36,7 @@ struct answering {
     int n_outputs;
     int n_replied; /* the first ones alone; 0: all */
     bool cancelled;
+    enum job_masks masks;
 };
 
 const char *answering(const struct answering *asked);

@@ -81,11 +81,12 @@ START_TEST(all_outputs_as_json_unless_asked_otherwise)
     ck_assert_int_eq(fake->job.n_outputs, 2);
     ck_assert(!fake->job.outputs[0].binary && fake->job.predictions && !fake->job.has_id);
     ck_assert_int_eq(((int32_t *)fake->job.inputs[0].data)[1], 4);
-    expect_read(fake, "{" AB ",\"parameters\":{\"binary_data_output\":true,\"timeout\":250,"
+    expect_read(fake, "{" AB ",\"parameters\":{\"binary_data_output\":true,\"timeout\":250,\"masks\":\"rle\","
                       "\"predictions\":false,\"priority\":3,\"mine\":[1,\"x\"],\"sequence_id\":0,"
                       "\"sequence_start\":false}}");
     ck_assert(fake->job.outputs[0].binary && fake->job.outputs[1].binary && !fake->job.predictions);
     ck_assert_int_eq(fake->job.timeout_us, 250);
+    ck_assert_int_eq(fake->job.masks, JOB_MASKS_RLE);
     ck_assert_int_eq(fake->job.priority, 3);
     expect_read(fake, "{" AB ",\"parameters\":{\"binary_data_output\":true},\"outputs\":["
                       "{\"name\":\"z\",\"parameters\":{\"binary_data\":true}},"
@@ -167,6 +168,8 @@ START_TEST(what_is_not_served_is_refused_by_name)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect_refused(fake, cases[i].body, ERR_UNSUPPORTED, cases[i].part);
     expect_refused(fake, "{" AB ",\"parameters\":{\"triton_x\":1}}", ERR_INVALID, "'triton_x'");
+    expect_refused(fake, "{" AB ",\"parameters\":{\"masks\":\"all\"}}", ERR_INVALID, "'masks'");
+    expect_refused(fake, "{" AB ",\"parameters\":{\"masks\":true}}", ERR_INVALID, "'masks'");
     expect_refused(fake, "{" AB ",\"parameters\":{\"priority\":-1}}", ERR_INVALID, "a whole number as 'priority'");
     expect_refused(fake, "{" AB ",\"parameters\":{\"priority\":\"high\"}}", ERR_INVALID,
                    "a whole number as 'priority'");

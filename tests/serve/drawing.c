@@ -3,6 +3,7 @@
 
 #include "answering.h"
 #include "base/err.h"
+#include "serve/canvas.h"
 #include "serve/codec_parts.h"
 #include "serve/encoder_png.h"
 
@@ -111,6 +112,46 @@ START_TEST(what_is_cut_out_is_tinted)
 }
 END_TEST
 
+#define MASKED                                                                                                         \
+    "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[100,200],\"channels\":\"rgb\"}},"                 \
+    "\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"output\":\"y\",\"prototypes\":\"p\"}}"
+
+/* The left of two prototypes: columns 0 to 99 of the picture, within a box from 0 to 200. */
+static const float masked_rows[] = {0, 0, 200, 90, 0.875f, 0, 100}, prototypes[] = {1, -1};
+static const struct answering_output masked[] = {{"y", PERCEPT_FLOAT, 3, {1, 1, 7}, masked_rows},
+                                                 {"p", PERCEPT_FLOAT, 4, {1, 1, 1, 2}, prototypes}};
+
+START_TEST(masks_are_drawn)
+{
+    const char *media_type;
+    struct picture drawn;
+    struct answering asked = {.manifest = MASKED,
+                              .width = 200,
+                              .height = 100,
+                              .view = view,
+                              .body = posted(),
+                              .outputs = masked,
+                              .n_outputs = 2};
+    const char *png = answering_as(&asked, "image/png", &media_type);
+    ck_assert_msg(strcmp(media_type, "image/png") == 0, "%s", png);
+    const struct codec_picture source = {
+        .body = bytes_of(png, answering_bytes()), .most_pixels = CODEC_MAX_PIXELS, .arena = &arena, .err = &err};
+    ck_assert_msg(codec_png_decode(&source, &drawn), "%s", err.text);
+    static const uint8_t plain[3] = {100, 100, 100};
+    const struct colour colour = canvas_colour(0);
+    uint8_t half[3] = {100, 100, 100};
+    canvas_blend(half, colour, 0.5f);
+    ck_assert_mem_eq(drawn.pixels + (size_t)(70 * 200 + 60) * 3, half, 3);
+    ck_assert_mem_eq(drawn.pixels + (size_t)(70 * 200 + 99) * 3, half, 3);
+    ck_assert_mem_eq(drawn.pixels + (size_t)(70 * 200 + 100) * 3, plain, 3);
+    asked.body = posted();
+    const char *svg = answering_as(&asked, "image/svg+xml", &media_type);
+    ck_assert_msg(strstr(svg, "fill-opacity=\"0.5\" fill-rule=\"evenodd\" stroke=\"none\" "
+                              "d=\"M100 0L100 100L0 100L0 0Z\"/>\n"),
+                  "%s", svg);
+}
+END_TEST
+
 START_TEST(tensors_have_no_picture)
 {
     const char *media_type;
@@ -130,6 +171,7 @@ Suite *serve_drawing_suite(void)
     tcase_add_test(tests, boxes_are_drawn_on_the_posted_picture);
     tcase_add_test(tests, an_svg_has_the_overlay_alone);
     tcase_add_test(tests, what_is_cut_out_is_tinted);
+    tcase_add_test(tests, masks_are_drawn);
     tcase_add_test(tests, tensors_have_no_picture);
     suite_add_tcase(suite, tests);
     return suite;

@@ -98,6 +98,17 @@ START_TEST(a_timeout_too_large_to_add_is_none)
 }
 END_TEST
 
+START_TEST(masks_are_asked_for_by_their_forms)
+{
+    enum job_masks masks = JOB_MASKS_NONE;
+    ck_assert(!job_read_masks(bytes_of_text(""), &masks) && !job_read_masks(bytes_of_text("RLE"), &masks));
+    ck_assert(!job_read_masks(bytes_of_text("rle "), &masks));
+    ck_assert_int_eq(masks, JOB_MASKS_NONE);
+    ck_assert(job_read_masks(bytes_of_text("rle"), &masks) && masks == JOB_MASKS_RLE);
+    ck_assert(job_read_masks(bytes_of_text("polygon"), &masks) && masks == JOB_MASKS_POLYGON);
+}
+END_TEST
+
 Suite *serve_job_suite(void)
 {
     Suite *suite = suite_create("serve/job");
@@ -107,6 +118,7 @@ Suite *serve_job_suite(void)
     tcase_add_loop_test(tests, a_job_leaves_a_list_from_anywhere, 0, 3);
     tcase_add_test(tests, a_deadline_counts_from_arrival_by_the_jobs_own_timeout_or_its_models);
     tcase_add_test(tests, a_childs_deadline_is_its_parents);
+    tcase_add_test(tests, masks_are_asked_for_by_their_forms);
     tcase_add_test(tests, a_timeout_too_large_to_add_is_none);
     suite_add_tcase(suite, tests);
     return suite;
