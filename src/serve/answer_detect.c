@@ -289,9 +289,9 @@ static void put_mask(struct writer *w, enum job_masks form, const struct mask *m
         return;
     }
     writer_put(w, ",\"mask\":[");
-    for (size_t at = 0; at < mask->n_outlines && !w->failed; at += 1 + mask->outlines[at] * (size_t)2) {
+    for (size_t at = 0; at < mask->n_outlines && !w->failed; at = outline_next(mask->outlines, at)) {
         writer_put(w, at ? "," : "");
-        put_list(w, mask->outlines + at + 1, mask->outlines[at] * (size_t)2);
+        put_list(w, mask->outlines + at + 2, mask->outlines[at + 1] * (size_t)2);
     }
     writer_put(w, "]");
 }

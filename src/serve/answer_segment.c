@@ -134,15 +134,16 @@ static bool count(struct job *job, struct segments *to, struct percept_err *err)
     struct segment *at = arena_array(job->arena, CLASSES, sizeof *at);
     if (!at)
         return err_memory(err, "a list of classes", CLASSES * sizeof *at);
-    const float least = (manifest->threshold > -FLT_MAX ? manifest->threshold : 0.5f) * 255;
+    to->least = (manifest->threshold > -FLT_MAX ? manifest->threshold : 0.5f) * 255;
     for (int64_t i = 0; i < n; i++)
-        pixels[to->is_alpha ? manifest->class_offset + ((float)to->map.pixels[i] > least ? 0 : 1)
+        pixels[to->is_alpha ? manifest->class_offset + ((float)to->map.pixels[i] > to->least ? 0 : 1)
                             : to->map.pixels[i]]++;
     for (int c = manifest->class_offset; c < (to->is_alpha ? manifest->class_offset + 1 : CLASSES); c++) {
         const int index = c - manifest->class_offset;
         if (pixels[c])
             at[to->n++] = (struct segment){.label = index < manifest->n_labels ? manifest->labels[index] : NULL,
                                            .index = index,
+                                           .pixels = pixels[c],
                                            .share = (float)((double)pixels[c] / (double)n)};
     }
     to->at = at;

@@ -13,6 +13,7 @@
 struct segment {
     const char *label; /* NULL: the manifest has none for it */
     int index;
+    int64_t pixels;
     float share; /* of the picture's pixels, 0..1 */
 };
 
@@ -20,7 +21,8 @@ struct segment {
 struct segments {
     struct picture map; /* one channel: the network's class, or 0..255 of what is cut out */
     bool is_alpha;
-    int n; /* classes that are there but for the background, by their numbers */
+    float least; /* of what is cut out: levels above count */
+    int n;       /* classes that are there but for the background, by their numbers */
     const struct segment *at;
 };
 

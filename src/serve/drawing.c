@@ -191,24 +191,21 @@ static void put_points(struct writer *w, const struct detected *detected, const 
     }
 }
 
-static void put_mask(struct writer *w, const struct detection *one)
+/* All that has the value, half-transparent. */
+static void put_path(struct writer *w, struct colour colour, const uint32_t *outlines, size_t n, uint32_t value)
 {
-    const struct mask *mask = &one->mask;
     char text[64];
-    const struct colour colour = canvas_colour(one->index);
-    if (!mask->n_outlines)
-        return;
     snprintf(text, sizeof text, "<path fill=\"#%02x%02x%02x\" ", colour.red, colour.green, colour.blue);
     writer_put(w, text);
     writer_put(w, "fill-opacity=\"0.5\" fill-rule=\"evenodd\" stroke=\"none\" d=\"");
-    for (size_t at = 0; at < mask->n_outlines;) {
-        const size_t n = mask->outlines[at++];
-        for (size_t i = 0; i < n && writer_spend(w, 16); i++, at += 2) {
-            snprintf(text, sizeof text, "%c%u %u", i ? 'L' : 'M', mask->outlines[at], mask->outlines[at + 1]);
+    for (size_t at = 0; at < n && writer_spend(w, 1); at = outline_next(outlines, at)) {
+        const uint32_t *points = outlines + at + 2;
+        if (outlines[at] != value)
+            continue;
+        for (size_t i = 0; i < outlines[at + 1] && writer_spend(w, 16); i++) {
+            snprintf(text, sizeof text, "%c%u %u", i ? 'L' : 'M', points[i * 2], points[i * 2 + 1]);
             writer_put(w, text);
         }
-        if (w->failed)
-            return;
         writer_put(w, "Z");
     }
     writer_put(w, "\"/>\n");
@@ -227,7 +224,8 @@ static void put_one(struct writer *w, const struct detected *detected, const str
              colour.red, colour.green, colour.blue, unit * 1.25, (double)x[0], (double)y[0], (double)x[1], (double)y[1],
              (double)x[2], (double)y[2], (double)x[3], (double)y[3]);
     writer_put(w, text);
-    put_mask(w, one);
+    if (one->mask.n_outlines)
+        put_path(w, colour, one->mask.outlines, one->mask.n_outlines, 1);
     put_points(w, detected, one, unit);
     snprintf(text, sizeof text,
              "<text x=\"%.2f\" y=\"%.2f\" font-family=\"sans-serif\" font-size=\"%d\" stroke=\"none\" "
@@ -239,16 +237,67 @@ static void put_one(struct writer *w, const struct detected *detected, const str
     writer_put(w, "</text>\n</g>\n");
 }
 
-void drawing_write_svg(struct writer *w, const struct detected *detected)
+static void put_head(struct writer *w, int width, int height)
 {
     char head[160];
+    snprintf(head, sizeof head,
+             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n", width,
+             height, width, height);
+    writer_put(w, head);
+}
+
+void drawing_write_svg(struct writer *w, const struct detected *detected)
+{
     const struct detections *found = &detected->items[0];
     const int unit = unit_of(found->width, found->height);
-    snprintf(head, sizeof head,
-             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n",
-             found->width, found->height, found->width, found->height);
-    writer_put(w, head);
+    put_head(w, found->width, found->height);
     for (int i = found->n; i-- > 0 && writer_spend(w, 256);)
         put_one(w, detected, &found->at[i], unit);
     writer_put(w, "</svg>\n");
+}
+
+/* Names above each other, in the upper left corner. */
+static void put_names(struct writer *w, const struct segments *segments)
+{
+    const int unit = unit_of(segments->map.width, segments->map.height);
+    char text[160], name[64];
+    for (int i = 0; i < segments->n; i++) {
+        const struct segment *one = &segments->at[i];
+        const struct colour colour = canvas_colour(one->index);
+        name_of(&(struct detection){.label = one->label, .index = one->index, .score = one->share}, name, sizeof name);
+        snprintf(text, sizeof text,
+                 "<text x=\"%d\" y=\"%d\" font-family=\"sans-serif\" font-size=\"%d\" fill=\"#%02x%02x%02x\">",
+                 unit * 2, (i + 1) * unit * 11, unit * 10, colour.red, colour.green, colour.blue);
+        writer_put(w, text);
+        put_text(w, name);
+        writer_put(w, "</text>\n");
+    }
+}
+
+bool drawing_write_svg_segments(struct job *job, struct writer *w, const struct segmented *segmented,
+                                struct percept_err *err)
+{
+    const struct segments *segments = &segmented->items[0];
+    const struct picture *map = &segments->map;
+    const int offset = segments->is_alpha ? 1 : job->served->manifest->class_offset;
+    const size_t n = (size_t)map->width * (size_t)map->height;
+    struct outline_numbers lines = {.arena = job->arena};
+    uint8_t *been = arena_array(job->arena, n, 1), *cut = arena_array(job->arena, segments->is_alpha ? n : 1, 1);
+    if (!been || !cut)
+        return err_memory(err, "an SVG", n * 2);
+    for (size_t i = 0; segments->is_alpha && i < n; i++)
+        cut[i] = (float)map->pixels[i] > segments->least;
+    const struct outline_map from = {
+        .at = segments->is_alpha ? cut : map->pixels, .width = map->width, .height = map->height};
+    if (!watch_spend(&job->watch, (int64_t)n) || !outline_trace(&from, offset, been, &lines, &job->watch))
+        return watch_refuse(&job->watch, err);
+    if (lines.failed)
+        return err_memory(err, "an SVG", lines.room * 2 * sizeof *lines.at);
+    put_head(w, map->width, map->height);
+    for (int i = 0; i < segments->n; i++)
+        put_path(w, canvas_colour(segments->at[i].index), lines.at, lines.n,
+                 (uint32_t)(segments->at[i].index + offset));
+    put_names(w, segments);
+    writer_put(w, "</svg>\n");
+    return true;
 }

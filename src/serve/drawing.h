@@ -19,4 +19,8 @@ bool drawing_make_segments(struct job *job, const struct segmented *segmented, s
 /* The same of what was found without the picture: its size is the SVG's. */
 void drawing_write_svg(struct writer *w, const struct detected *detected);
 
+/* The classes of pixels as paths, and their names. */
+bool drawing_write_svg_segments(struct job *job, struct writer *w, const struct segmented *segmented,
+                                struct percept_err *err);
+
 #endif

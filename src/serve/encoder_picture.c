@@ -13,12 +13,12 @@
 bool encoder_picture_serves(const struct served *served)
 {
     const enum manifest_task task = served->manifest->task;
-    return task == TASK_IMAGE || task == TASK_SEGMENT || encoder_picture_serves_svg(served);
+    return task == TASK_IMAGE || encoder_picture_serves_svg(served);
 }
 
 bool encoder_picture_serves_svg(const struct served *served)
 {
-    return served->manifest->task == TASK_DETECT;
+    return served->manifest->task == TASK_DETECT || served->manifest->task == TASK_SEGMENT;
 }
 
 bool encoder_picture_fits(const struct job *job)
@@ -81,7 +81,10 @@ bool encoder_picture_svg(struct job *job, const struct percept_tensor *results, 
     struct writer w = {.arena = job->arena, .watch = &job->watch};
     if (!make(job, results, JOB_MASKS_POLYGON, &answer, err))
         return false;
-    drawing_write_svg(&w, answer.made);
+    if (answer.task == TASK_DETECT)
+        drawing_write_svg(&w, answer.made);
+    else if (!drawing_write_svg_segments(job, &w, answer.made, err))
+        return false;
     if (w.failed)
         return watch_over(w.watch) ? watch_refuse(w.watch, err) : err_memory(err, "an SVG", w.room * 2);
     job->reply = bytes_of(w.at, w.used);

@@ -5,11 +5,13 @@
 #include "base/err.h"
 #include "serve/answer.h"
 #include "serve/answer_detect.h"
+#include "serve/answer_segment.h"
 #include "serve/encoder.h"
 
 bool encoder_text_serves(const struct served *served)
 {
-    return served->manifest->task == TASK_CLASSIFY || served->manifest->task == TASK_DETECT;
+    const enum manifest_task task = served->manifest->task;
+    return task == TASK_CLASSIFY || task == TASK_DETECT || task == TASK_SEGMENT;
 }
 
 bool encoder_text_fits(const struct job *job)
@@ -97,6 +99,31 @@ static void put_found(struct writer *w, const struct detected *detected, bool ta
     }
 }
 
+static void put_segments(struct writer *w, const struct segmented *segmented, bool table)
+{
+    writer_put(w, table ? "item,label,index,pixels,share\r\n" : "");
+    for (int64_t i = 0; i < segmented->n_items; i++) {
+        writer_put(w, i && !table ? "\n" : "");
+        for (int k = 0; k < segmented->items[i].n && writer_spend(w, 64); k++) {
+            const struct segment *one = &segmented->items[i].at[k];
+            if (table) {
+                writer_int(w, i);
+                writer_put(w, ",");
+                put_cell(w, one->label);
+                writer_put(w, ",");
+                writer_int(w, one->index);
+                writer_put(w, ",");
+                writer_int(w, one->pixels);
+                writer_put(w, ",");
+            } else {
+                put_name(w, one->label, one->index);
+            }
+            writer_float(w, one->share);
+            writer_put(w, table ? "\r\n" : "\n");
+        }
+    }
+}
+
 static bool write_lines(struct job *job, const struct percept_tensor *results, bool table, struct percept_err *err)
 {
     struct answer answer;
@@ -108,6 +135,8 @@ static bool write_lines(struct job *job, const struct percept_tensor *results, b
     writer_put(&w, "");
     if (answer.task == TASK_CLASSIFY)
         put_classes(&w, answer.made, table);
+    else if (answer.task == TASK_SEGMENT)
+        put_segments(&w, answer.made, table);
     else
         put_found(&w, answer.made, table);
     if (w.failed)

@@ -2,13 +2,10 @@
  * mask.c - see mask.h.
  *
  *     coefficients x prototypes, in the box alone -> sigmoid -> the part of the picture that this reaches -> > 0.5
- *     -> run lengths, or the outlines of what is inside
+ *     -> run lengths, or the outlines of what is inside (outline.h)
  *
  * Only what a box covers is computed, of prototypes and picture alike: a mask costs what its box is large. Beyond that
  * and a pixel of the prototypes around it the map is 0.
- *
- * Outlines run along the edges of pixels, the inside to their right: clockwise around it, the other way around holes,
- * so that filled by the even-odd rule they give the mask again. Pixels that touch at a corner are apart.
  */
 #include "serve/mask.h"
 
@@ -22,28 +19,6 @@
 struct area {
     int64_t left, top, right, bottom;
 };
-
-/* Numbers as they come. */
-struct list {
-    uint32_t *at;
-    size_t n, room;
-    struct arena *arena;
-    bool failed;
-};
-
-static void push(struct list *list, int64_t number)
-{
-    if (list->n == list->room) {
-        const size_t room = list->room ? list->room * 2 : 64;
-        uint32_t *grown = arena_grow(list->arena, list->at, list->room * sizeof *list->at, room * sizeof *list->at);
-        list->failed |= !grown;
-        if (!grown)
-            return;
-        list->at = grown;
-        list->room = room;
-    }
-    list->at[list->n++] = (uint32_t)number;
-}
 
 bool mask_begin(struct masking *masking, const struct decoding *decoding, const struct picture_view *view, int width,
                 int height, enum job_masks form, struct arena *arena, struct watch *watch, int64_t *n_pixels,
@@ -144,8 +119,9 @@ static bool make_room(struct masking *m, int64_t n, struct percept_err *err)
         return true;
     m->room = (size_t)n;
     m->scores = arena_array(m->arena, m->room, sizeof *m->scores);
-    m->inside = arena_array(m->arena, m->room, 1);
-    return (m->scores && m->inside) || err_memory(err, "masks", m->room * (sizeof *m->scores + 1));
+    m->inside = arena_array(m->arena, m->room, 2);
+    m->been = m->inside ? m->inside + m->room : NULL;
+    return (m->scores && m->inside) || err_memory(err, "masks", m->room * (sizeof *m->scores + 2));
 }
 
 /* A part of the picture: m->inside [height, width] of `reach`. */
@@ -168,7 +144,7 @@ static bool put_inside(struct masking *m, const struct area *reach)
 /* --- run lengths -------------------------------------------------------------------------------------------------- */
 
 struct runs {
-    struct list *counts;
+    struct outline_numbers *counts;
     int64_t begun; /* the run that goes on, of pixels that are `inside` */
     uint8_t inside;
 };
@@ -178,12 +154,12 @@ static void run_on(struct runs *runs, int64_t at, uint8_t inside)
 {
     if (inside == runs->inside)
         return;
-    push(runs->counts, at - runs->begun);
+    outline_push(runs->counts, at - runs->begun);
     runs->begun = at;
     runs->inside = inside;
 }
 
-static bool put_counts(const struct masking *m, const struct area *reach, struct list *counts)
+static bool put_counts(const struct masking *m, const struct area *reach, struct outline_numbers *counts)
 {
     const int64_t width = reach->right - reach->left, height = reach->bottom - reach->top;
     const int64_t n = (int64_t)m->width * m->height;
@@ -200,64 +176,7 @@ static bool put_counts(const struct masking *m, const struct area *reach, struct
     if (reach->right * m->height < n)
         run_on(&runs, reach->right * m->height, 0);
     if (runs.begun < n)
-        push(counts, n - runs.begun);
-    return true;
-}
-
-/* --- outlines ----------------------------------------------------------------------------------------------------- */
-
-#define BEEN 2 /* a line ran along the pixel's upper edge */
-
-static bool is_inside(const struct masking *m, int64_t width, int64_t height, int64_t x, int64_t y)
-{
-    return x >= 0 && x < width && y >= 0 && y < height && m->inside[y * width + x];
-}
-
-/* From the upper left corner of a pixel eastwards, until it is there again. */
-static bool follow(struct masking *m, const struct area *reach, int64_t from_x, int64_t from_y, struct list *list)
-{
-    static const int east[] = {1, 0, -1, 0}, south[] = {0, 1, 0, -1};        /* the directions, clockwise */
-    static const int right_x[] = {0, -1, -1, 0}, right_y[] = {0, 0, -1, -1}; /* the pixel ahead, to the right */
-    static const int left_x[] = {0, 0, -1, -1}, left_y[] = {-1, 0, 0, -1};   /* and to the left */
-    const int64_t width = reach->right - reach->left, height = reach->bottom - reach->top;
-    const size_t head = list->n;
-    int64_t x = from_x, y = from_y;
-    int way = 0;
-    push(list, 0);
-    do {
-        if (way == 0)
-            m->inside[y * width + x] |= BEEN;
-        x += east[way];
-        y += south[way];
-        int turn = 0;
-        if (!is_inside(m, width, height, x + right_x[way], y + right_y[way]))
-            turn = 1;
-        else if (is_inside(m, width, height, x + left_x[way], y + left_y[way]))
-            turn = 3;
-        way = (way + turn) % 4;
-        if (turn) {
-            push(list, reach->left + x);
-            push(list, reach->top + y);
-        }
-        if (!watch_spend(m->watch, 2))
-            return false;
-    } while ((x != from_x || y != from_y || way != 0) && !list->failed);
-    if (!list->failed)
-        list->at[head] = (uint32_t)((list->n - head) / 2);
-    return true;
-}
-
-static bool put_outlines(struct masking *m, const struct area *reach, struct list *list)
-{
-    const int64_t width = reach->right - reach->left, height = reach->bottom - reach->top;
-    for (int64_t y = 0; y < height; y++) {
-        if (!watch_spend(m->watch, width / 4))
-            return false;
-        for (int64_t x = 0; x < width && !list->failed; x++)
-            if (m->inside[y * width + x] == 1 && !is_inside(m, width, height, x, y - 1) &&
-                !follow(m, reach, x, y, list))
-                return false;
-    }
+        outline_push(counts, n - runs.begun);
     return true;
 }
 
@@ -265,7 +184,7 @@ bool mask_make(struct masking *m, const struct box *box, struct mask *mask, stru
 {
     const struct area area = area_of(m, box), reach = reach_of(m, &area);
     const int64_t width = reach.right - reach.left, height = reach.bottom - reach.top;
-    struct list list = {.arena = m->arena};
+    struct outline_numbers list = {.arena = m->arena};
     const bool some = width > 0 && height > 0;
     if (!make_room(m, some ? width * height : 0, err))
         return false;
@@ -275,7 +194,8 @@ bool mask_make(struct masking *m, const struct box *box, struct mask *mask, stru
         clear_map(m, &area);
     }
     if (there && m->form == JOB_MASKS_POLYGON)
-        there = !some || put_outlines(m, &reach, &list);
+        there = !some || outline_trace(&(struct outline_map){m->inside, width, height, reach.left, reach.top}, 1,
+                                       m->been, &list, m->watch);
     else if (there)
         there = put_counts(m, some ? &reach : &(struct area){0}, &list);
     if (!there)

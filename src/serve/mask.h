@@ -16,6 +16,7 @@
 
 #include "serve/decoder.h"
 #include "serve/job.h"
+#include "serve/outline.h"
 
 /* Pixels of the picture that the masks of a request may be looked for in, over all its detections. */
 #define MASK_MOST_PIXELS ((int64_t)1 << 28)
@@ -25,7 +26,7 @@ struct mask {
     size_t n_counts;
     const uint32_t *counts; /* pixels outside, inside, outside ... column by column from the left: COCO's run lengths */
     size_t n_outlines;
-    const uint32_t *outlines; /* closed lines along the pixels' edges: how many points, then x and y of each */
+    const uint32_t *outlines; /* as outline.h has them, of the value 1 */
 };
 
 /* What the masks of one item share. */
@@ -38,7 +39,8 @@ struct masking {
     float *map;                     /* [prototype_height, prototype_width], 0 between two masks */
     float *scores;                  /* a part of the picture */
     uint8_t *inside;                /* the same, 0 or 1 */
-    size_t room;                    /* elements of both */
+    uint8_t *been;                  /* and room to trace them */
+    size_t room;                    /* elements of each */
     int64_t *n_pixels;              /* spent so far, of MASK_MOST_PIXELS */
     struct arena *arena;
     struct watch *watch;

@@ -112,6 +112,49 @@ START_TEST(what_is_cut_out_is_tinted)
 }
 END_TEST
 
+/* A square of class 1 with a hole, and beside it class 2; class 0 is the background. */
+START_TEST(classes_are_paths)
+{
+    static const int64_t map[4][6] = {{1, 1, 1, 0, 2, 2}, {1, 0, 1, 0, 2, 2}, {1, 1, 1, 0, 0, 0}};
+    const char *media_type;
+    const struct answering_output classes[] = {{"y", PERCEPT_INT64, 3, {1, 4, 6}, map}};
+    const struct answering asked = {.manifest = "{\"manifest\":1,\"labels\":[\"a<b\",\"c\"],\"task\":{\"kind\":"
+                                                "\"segment\",\"class_offset\":1}}",
+                                    .width = 6,
+                                    .height = 4,
+                                    .view = VIEW(6, 4, 6, 4, 0, 0, 6, 4),
+                                    .body = posted(),
+                                    .outputs = classes,
+                                    .n_outputs = 1};
+    const char *svg = answering_as(&asked, "image/svg+xml", &media_type);
+    ck_assert_msg(strcmp(media_type, "image/svg+xml") == 0, "%s", svg);
+    ck_assert_msg(strstr(svg, "viewBox=\"0 0 6 4\">") && strstr(svg, "d=\"M3 0L3 3L0 3L0 0ZM2 2L2 1L1 1L1 2Z\"/>") &&
+                      strstr(svg, "d=\"M6 0L6 2L4 2L4 0Z\"/>") && strstr(svg, ">a&lt;b 0.33</text>") &&
+                      strstr(svg, ">c 0.17</text>\n</svg>\n"),
+                  "%s", svg);
+    ck_assert_str_eq(answering_as(&asked, "text/csv", &media_type),
+                     "item,label,index,pixels,share\r\n0,a<b,0,8,0.33333334\r\n0,c,1,4,0.16666667\r\n");
+    ck_assert_str_eq(answering_as(&asked, "text/plain", &media_type), "a<b 0.33333334\nc 0.16666667\n");
+}
+END_TEST
+
+START_TEST(what_is_cut_out_is_a_path)
+{
+    static const float map[] = {0, 0.25f, 0.75f, 1};
+    const char *media_type;
+    const struct answering_output alpha[] = {{"y", PERCEPT_FLOAT, 4, {1, 1, 1, 4}, map}};
+    const struct answering asked = {.manifest = "{\"manifest\":1,\"labels\":[\"man\"],\"task\":{\"kind\":\"segment\"}}",
+                                    .width = 4,
+                                    .height = 1,
+                                    .view = VIEW(4, 1, 4, 1, 0, 0, 4, 1),
+                                    .body = posted(),
+                                    .outputs = alpha,
+                                    .n_outputs = 1};
+    const char *svg = answering_as(&asked, "image/svg+xml", &media_type);
+    ck_assert_msg(strstr(svg, "d=\"M4 0L4 1L2 1L2 0Z\"/>") && strstr(svg, ">man 0.50</text>"), "%s", svg);
+}
+END_TEST
+
 #define MASKED                                                                                                         \
     "{\"manifest\":1,\"inputs\":{\"x\":{\"kind\":\"image\",\"size\":[100,200],\"channels\":\"rgb\"}},"                 \
     "\"task\":{\"kind\":\"detect\",\"decoder\":\"rows\",\"output\":\"y\",\"prototypes\":\"p\"}}"
@@ -172,6 +215,8 @@ Suite *serve_drawing_suite(void)
     tcase_add_test(tests, an_svg_has_the_overlay_alone);
     tcase_add_test(tests, what_is_cut_out_is_tinted);
     tcase_add_test(tests, masks_are_drawn);
+    tcase_add_test(tests, classes_are_paths);
+    tcase_add_test(tests, what_is_cut_out_is_a_path);
     tcase_add_test(tests, tensors_have_no_picture);
     suite_add_tcase(suite, tests);
     return suite;

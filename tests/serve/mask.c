@@ -123,9 +123,9 @@ END_TEST
  */
 START_TEST(outlines_run_along_the_edges_of_pixels)
 {
-    static const int wanted[] = {8,  16, 0, 16, 8, 13, 8, 13, 9, 12, 9, 12, 12, 0, 12, 0, 0, /* outside */
-                                 12, 5,  7, 5,  8, 7,  8, 7,  7, 8,  7, 8,  5,  7, 5,  7, 4,
-                                 5,  4,  5, 5,  4, 5,  4, 7,  -1};
+    static const int wanted[] = {1, 8,  16, 0, 16, 8, 13, 8, 13, 9, 12, 9, 12, 12, 0, 12, 0, 0, /* outside */
+                                 1, 12, 5,  7, 5,  8, 7,  8, 7,  7, 8,  7, 8,  5,  7, 5,  7, 4,
+                                 5, 4,  5,  5, 4,  5, 4,  7, -1};
     static const float coefficients[2] = {1, 0};
     struct mask mask;
     ck_assert(make(coefficients, (struct box)WHOLE, &(struct picture_view){0}, JOB_MASKS_POLYGON, 0, &mask));
@@ -140,8 +140,8 @@ END_TEST
 static bool is_within(const struct mask *mask, uint32_t x, uint32_t y)
 {
     bool within = false;
-    for (size_t at = 0; at < mask->n_outlines; at += 1 + mask->outlines[at] * 2) {
-        const uint32_t n = mask->outlines[at], *points = mask->outlines + at + 1;
+    for (size_t at = 0; at < mask->n_outlines; at = outline_next(mask->outlines, at)) {
+        const uint32_t n = mask->outlines[at + 1], *points = mask->outlines + at + 2;
         for (uint32_t i = 0; i < n; i++) {
             const uint32_t *a = points + (size_t)i * 2, *b = points + (size_t)(i + 1) % n * 2;
             if (a[0] == b[0] && a[0] <= x && (a[1] <= y) != (b[1] <= y))
