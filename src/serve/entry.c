@@ -15,6 +15,7 @@
 #include "serve/ios.h"
 #include "serve/override.h"
 #include "serve/states.h"
+#include "serve/warmup.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -266,60 +267,6 @@ static void set_batching(struct entry *entry)
     served->max_batch_size = served_has_batch(served) ? limit : 1;
 }
 
-/* The inputs at the shapes of a warm-up request, as if they were all that the model takes. */
-static struct percept_io *warmup_inputs(struct entry *entry, const struct manifest_warmup *warmup, int *n,
-                                        struct arena *arena)
-{
-    struct served *served = &entry->served;
-    const struct percept_io *inputs = served_inputs(served, n);
-    struct percept_io *own = arena_array(arena, (size_t)*n + 1, sizeof *own);
-    const int front = served->manifest->declared_batch;
-    for (int i = 0; own && i < *n; i++) {
-        own[i] = inputs[i];
-        for (int k = 0; k < warmup->n_inputs; k++) {
-            const struct manifest_warmup_input *input = &warmup->inputs[k];
-            if (strcmp(input->name, inputs[i].name) != 0 || input->rank + front > PERCEPT_RANK_MAX)
-                continue;
-            own[i].rank = input->rank + front;
-            memcpy(own[i].dims + front, input->dims, (size_t)input->rank * sizeof *input->dims);
-        }
-        if (served->batching)
-            continue;
-        own[i].batch_axis = -1;
-        if (front)
-            own[i].dims[0] = warmup->batch_size > 0 ? warmup->batch_size : 1;
-    }
-    return own;
-}
-
-/* Plans and memory for one of what config.pbtxt asks for before the model is ready. */
-static bool warm_request(struct entry *entry, const struct manifest_warmup *warmup, struct arena *arena,
-                         struct percept_err *err)
-{
-    int n;
-    const struct served *served = &entry->served;
-    const int size = warmup->batch_size > 0 ? warmup->batch_size : 1;
-    const struct percept_io *inputs = warmup_inputs(entry, warmup, &n, arena);
-    if (!inputs)
-        return err_memory(err, "a warm-up request", (size_t)n * sizeof *inputs);
-    if (served->batching && size > served->max_batch_size)
-        return true;
-    return batch_warm(&batch_percept, entry->session, inputs, n, served->batching ? size : -1, err) ||
-           err_prefix(err, "%s: model_warmup '%s': ", served->manifest->config_path, warmup->name);
-}
-
-static bool warm_requests(struct entry *entry, struct percept_err *err)
-{
-    const struct manifest *manifest = entry->served.manifest;
-    bool ok = true;
-    for (int i = 0; ok && i < manifest->n_warmup_requests; i++) {
-        struct arena arena = {0};
-        ok = warm_request(entry, &manifest->warmup_requests[i], &arena, err);
-        arena_free(&arena);
-    }
-    return ok;
-}
-
 static bool warm_sizes(struct entry *entry, const int *sizes, int n, struct percept_err *err)
 {
     int n_inputs;
@@ -331,14 +278,20 @@ static bool warm_sizes(struct entry *entry, const int *sizes, int n, struct perc
     return true;
 }
 
-/* The first session: made and warmed here, so that the first request does not pay for it. */
-static bool warm(struct entry *entry, const struct percept_model *model, struct percept_err *err)
+/* The first session: made and warmed here, so that the first request does not pay for it. What config.pbtxt wants run
+ * is run when the model is loaded, and only planned when it comes back: requests wait for it. */
+static bool warm(struct entry *entry, const struct percept_model *model, bool runs, struct percept_err *err)
 {
     const struct served *served = &entry->served;
     int n_inputs;
     const struct percept_io *inputs = served_inputs(served, &n_inputs);
     entry->session = percept_session_new(model, err);
-    if (!entry->session || !warm_requests(entry, err))
+    const struct warmup warmup = {.served = served,
+                                  .session = entry->session,
+                                  .cancel = &entry->given_up,
+                                  .memory_limit_bytes = entry->settings->memory_limit_bytes,
+                                  .runs = runs};
+    if (!entry->session || !warmup_all(&warmup, err))
         return false;
     if (!served->batching)
         return batch_warm(&batch_percept, entry->session, inputs, n_inputs, served_has_batch(served) ? 1 : -1, err);
@@ -353,7 +306,8 @@ void entry_load(struct entry *entry)
     if (entry->loaded) {
         set_batching(entry);
         entry->loaded = states_new(&entry->served, &entry->served.arena, &entry->served.states, &entry->err) &&
-                        generate_fits(&entry->served, &entry->err) && warm(entry, entry->served.model, &entry->err);
+                        generate_fits(&entry->served, &entry->err) &&
+                        warm(entry, entry->served.model, true, &entry->err);
     }
     if (entry->loaded && entry->settings->keep_regions)
         percept_keep_region(entry->served.model);
@@ -384,7 +338,7 @@ void entry_open_again(struct entry *entry)
     entry->err = (struct percept_err){0};
     entry->other_model = open_as_configured(entry, &entry->err);
     entry->loaded =
-        entry->other_model && is_as_before(entry, &entry->err) && warm(entry, entry->other_model, &entry->err);
+        entry->other_model && is_as_before(entry, &entry->err) && warm(entry, entry->other_model, false, &entry->err);
     if (!entry->loaded && arena_refusals() != refusals)
         entry->err.code = ERR_MEMORY; /* whatever that led to: proofs that were given up make another batch */
     if (entry->loaded && entry->settings->keep_regions)
