@@ -674,6 +674,9 @@ void catalog_drain(struct catalog *catalog, void (*drained)(void *user), void *u
     catalog->drained = drained;
     catalog->drained_user = user;
     loop_flag_raise(&catalog->stop_loading);
+    for (struct entry *at = catalog->entries; at; at = at->next)
+        if (at->loading)
+            loop_flag_raise(&at->given_up); /* runs to warm it up end */
     dispatch_drain(catalog->dispatch, on_jobs_drained, catalog);
 }
 

@@ -1,10 +1,15 @@
 /*
  * repository.c - see repository.h. What somebody wants is a control:
  *
- *     QUEUED   until nothing before it is about the same name (a reload is about all)
+ *     QUEUED   until nothing before it is about the same name (see below for reloads, which are about all)
  *  -> LOOKING  a loader reads what the client said, and looks at all paths (survey.c)
  *  -> LOADING  back on the loop: what is wanted is placed in the catalog, which loads it beside what stands
  *  -> told     when all these loads have ended; what is on disk no more is removed then, so that there is no gap
+ *
+ * A reload begins when all others have ended that were asked for before it or are under way. Once it is LOADING it is
+ * about the names that it loads, and no other waits for it; so neither SIGHUP nor the watcher holds back loads of what
+ * has not changed behind a model that takes its time. A reload that itself waits for others is passed by what does not
+ * concern these; one that is next is not, so that it comes to its turn.
  *
  * Controls that can begin at the same time share one look. An unload looks at nothing: it removes when its turn has
  * come. The names that somebody has asked for or unloaded are remembered, as wishes; for all others the daemon's
@@ -30,6 +35,13 @@
 enum control_kind { CONTROL_LOAD, CONTROL_UNLOAD, CONTROL_RELOAD, CONTROL_LOOK };
 enum control_state { CONTROL_QUEUED, CONTROL_LOOKING, CONTROL_LOADING };
 
+/* What a control waits for. */
+struct awaited {
+    struct awaited *next;
+    const char *name;
+    int64_t version;
+};
+
 struct control {
     struct control *next;
     struct repository *repository;
@@ -40,7 +52,7 @@ struct control {
     repository_told *told; /* NULL: nobody waits */
     void *user;
     bool cancelled;
-    int n_loads;
+    struct awaited *loads;
     struct percept_err err; /* the first thing that went wrong */
 
     /* a loader's while LOOKING */
@@ -151,7 +163,10 @@ static void note_failure(struct control *control, const char *name, int64_t vers
 static void on_ended(void *user, const struct served *served, const struct percept_err *why)
 {
     struct control *control = user;
-    control->n_loads--;
+    struct awaited **at = &control->loads;
+    while ((*at)->version != served->version || strcmp((*at)->name, served->name) != 0)
+        at = &(*at)->next;
+    *at = (*at)->next;
     if (why)
         note_failure(control, served->name, served->version, why, served->reason);
     loop_wake(control->repository->loop);
@@ -160,12 +175,21 @@ static void on_ended(void *user, const struct served *served, const struct perce
 static void place(struct control *control, struct catalog_order *order)
 {
     struct percept_err why = {0};
+    const char *name = order->found->name;
+    struct awaited *load = arena_alloc(&control->arena, sizeof *load);
+    char *own = arena_text(&control->arena, name, strlen(name));
     order->ended = on_ended;
     order->user = control;
-    if (catalog_place(control->repository->catalog, order, &why))
-        control->n_loads++;
-    else
-        note_failure(control, order->found->name, order->found->version, &why, why.text);
+    if (!load || !own) {
+        err_memory(&why, "the name of a model", strlen(name));
+    } else {
+        *load = (struct awaited){.next = control->loads, .name = own, .version = order->found->version};
+        control->loads = load;
+        if (catalog_place(control->repository->catalog, order, &why))
+            return;
+        control->loads = load->next;
+    }
+    note_failure(control, name, order->found->version, &why, why.text);
 }
 
 static void place_sighting(struct control *control, const struct sighting *at)
@@ -332,12 +356,21 @@ static bool is_gone(const struct control *control, const struct served *served)
            !survey_find(&repository->seen, served->name, served->version) && is_whole(repository, served->name);
 }
 
+/* Another control loads or unloads it, and says what becomes of it. */
+static bool is_others(const struct control *control, const char *name)
+{
+    const struct control *at = control->repository->controls;
+    while (at && (at == control || !*at->name || at->state != CONTROL_LOADING || strcmp(at->name, name) != 0))
+        at = at->next;
+    return at != NULL;
+}
+
 /* Whoever watches waits a while: a folder that is copied anew is away for a moment. */
 static bool may_go(const struct control *control, struct served *served)
 {
     struct repository *repository = control->repository;
     int64_t now_ns = repository->now_ns();
-    bool gone = served->state != SERVED_UNLOADING && is_gone(control, served);
+    bool gone = served->state != SERVED_UNLOADING && !is_others(control, served->name) && is_gone(control, served);
     if (!gone || !served->missed_ns)
         served->missed_ns = gone ? now_ns : 0;
     bool waits = gone && control->kind == CONTROL_LOOK && now_ns - served->missed_ns < REPOSITORY_CALM_NS;
@@ -459,11 +492,40 @@ static void begin_look(struct repository *repository)
 
 /* --- controls ----------------------------------------------------------------------------------------------------- */
 
+static bool awaits(const struct control *control, const char *name)
+{
+    const struct awaited *at = control->loads;
+    while (at && strcmp(at->name, name) != 0)
+        at = at->next;
+    return at != NULL;
+}
+
+/* Must one about this name wait for the other, which was asked for before it? */
+static bool holds(const struct control *before, const char *name)
+{
+    if (*before->name)
+        return strcmp(before->name, name) == 0;
+    switch (before->state) {
+    case CONTROL_QUEUED:
+        return before == before->repository->controls;
+    case CONTROL_LOOKING:
+        return true;
+    case CONTROL_LOADING:
+        break;
+    }
+    return awaits(before, name);
+}
+
 static bool may_begin(const struct repository *repository, const struct control *control)
 {
-    for (const struct control *at = repository->controls; at != control; at = at->next)
-        if (!*at->name || !*control->name || strcmp(at->name, control->name) == 0)
+    const bool all = !*control->name;
+    const struct control *at = repository->controls;
+    for (; at != control; at = at->next)
+        if (all || holds(at, control->name))
             return false;
+    for (at = control->next; at && all; at = at->next)
+        if (at->state != CONTROL_QUEUED)
+            return false; /* it has passed */
     return true;
 }
 
@@ -530,7 +592,7 @@ static bool finish_all(struct repository *repository)
             const struct percept_err why = {.code = ERR_CANCELLED, .text = "nobody waits for it any more"};
             tell(control, &why);
         }
-        if (control->state != CONTROL_LOADING || control->n_loads) {
+        if (control->state != CONTROL_LOADING || control->loads) {
             at = &control->next;
             continue;
         }

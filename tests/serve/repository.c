@@ -452,6 +452,150 @@ START_TEST(reloads_that_have_not_begun_are_one)
 }
 END_TEST
 
+/* --- side by side ------------------------------------------------------------------------------------------------- */
+
+/* Its load goes on until somebody gives it up. */
+static void put_endless(const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof path, "repo/%s/1/model.onnx", name);
+    put(path, 1);
+    snprintf(path, sizeof path, "repo/%s/config.pbtxt", name);
+    folder_text(path, "max_batch_size: 0 model_warmup { name: 'endless' batch_size: 1 count: 2147483647 inputs { key: "
+                      "'x' value { dims: [ 1, 1 ] } } }");
+}
+
+static struct {
+    int n_until;             /* that are told before the endless one is given up */
+    void (*meanwhile)(void); /* once it loads */
+    struct asked loaded, unloaded, looked, reloaded, slow;
+} side;
+
+static struct served *slow(void)
+{
+    struct served *at = catalog_first(catalog);
+    while (at && strcmp(at->name, "slow") != 0)
+        at = at->next;
+    return at;
+}
+
+static void note_passed(void *user, const struct percept_err *why)
+{
+    note_told(user, why);
+    if (--side.n_until == 0)
+        ck_assert(catalog_remove(catalog, slow(), &err));
+}
+
+static void look_for_slow(void *user)
+{
+    void (*meanwhile)(void) = side.meanwhile;
+    (void)user;
+    if (!meanwhile || !slow())
+        return;
+    side.meanwhile = NULL;
+    meanwhile();
+    loop_wake(loop);
+}
+
+/* Runs with an endless load, which `meanwhile` sees begin. */
+static void begin_side(int n_until, void (*meanwhile)(void))
+{
+    ck_assert(loop_loaders(loop, 3, &err));
+    put("repo/a/model.onnx", 1);
+    put("repo/b/model.onnx", 1);
+    put("repo/c/model.onnx", 1);
+    serve("repo");
+    put_endless("slow");
+    memset(&side, 0, sizeof side);
+    side.n_until = n_until;
+    side.meanwhile = meanwhile;
+    loop_on_turn(loop, look_for_slow, &side);
+}
+
+static void end_side(void)
+{
+    loop_run(loop);
+    ck_assert_ptr_null(side.meanwhile);
+    loop_off_turn(loop, &side);
+}
+
+static void ask_for_what_passes(void)
+{
+    put("repo/b/model.onnx", 2);
+    ck_assert_ptr_nonnull(repository_load(repository, "b", NULL, (struct bytes){0}, note_passed, &side.loaded, &err));
+    ck_assert_ptr_nonnull(repository_unload(repository, "c", note_passed, &side.unloaded, &err));
+}
+
+static void ask_for_more(void)
+{
+    ask_for_what_passes();
+    ck_assert(repository_look(repository, -1, note_told, &side.looked, &err));
+    ck_assert_ptr_nonnull(repository_load(repository, "a", NULL, (struct bytes){0}, note_passed, &side.loaded, &err));
+    ask_to_unload("slow", &side.slow);
+}
+
+START_TEST(a_reload_holds_back_what_it_loads_and_nothing_else)
+{
+    begin_side(3, ask_for_more);
+    const struct served *b = find("b", 1);
+    ck_assert(repository_reload(repository, note_told, &side.reloaded, &err));
+    end_side();
+    ck_assert_int_eq(side.loaded.n_told, 2);
+    ck_assert_int_eq(side.loaded.why.code, 0);
+    ck_assert_int_eq(side.unloaded.why.code, 0);
+    ck_assert_int_eq(side.looked.n_told, 1);
+    expect_says(&side.reloaded, "failed to load 'slow', version 1: ");
+    ck_assert_int_eq(side.slow.n_told, 1);
+    ck_assert_int_eq(side.slow.why.code, 0);
+    expect_ready("a", 1);
+    ck_assert_ptr_ne(find("b", 1), b);
+    expect_ready("b", 1);
+    ck_assert_ptr_null(find("c", 1));
+    ck_assert_ptr_null(find("slow", 1));
+}
+END_TEST
+
+static void ask_behind_a_reload(void)
+{
+    ck_assert(repository_reload(repository, note_told, &side.reloaded, &err));
+    ask_for_what_passes();
+    put("repo/a/model.onnx", 2); /* for the reload */
+    folder_text("repo/slow/config.pbtxt", "");
+}
+
+START_TEST(a_reload_that_waits_is_passed_and_comes_to_its_turn)
+{
+    begin_side(2, ask_behind_a_reload);
+    const struct served *a = find("a", 1);
+    ask_to_load("slow", "", &side.slow);
+    end_side();
+    ck_assert_int_eq(side.loaded.why.code, 0);
+    ck_assert_int_eq(side.unloaded.n_told, 1);
+    expect_says(&side.slow, "failed to load 'slow', version 1: ");
+    ck_assert_int_eq(side.reloaded.n_told, 1);
+    ck_assert_int_eq(side.reloaded.why.code, 0);
+    ck_assert_ptr_ne(find("a", 1), a);
+    expect_ready("b", 1);
+    expect_ready("slow", 1);
+    ck_assert_ptr_null(find("c", 1));
+}
+END_TEST
+
+static void drain(void)
+{
+    catalog_drain(catalog, nothing, NULL);
+}
+
+START_TEST(who_drains_does_not_wait_for_warm_up)
+{
+    begin_side(0, drain);
+    ask_to_load("slow", "", &side.slow);
+    end_side();
+    ck_assert_int_eq(side.slow.n_told, 1);
+    ck_assert_int_ne(side.slow.why.code, 0);
+}
+END_TEST
+
 #define MANIFEST(label, n)                                                                                             \
     "{\"manifest\":1,\"version_policy\":{\"latest\":{\"num_versions\":2}},\"version_labels\":{\"" label "\":" #n "}}"
 
@@ -723,6 +867,9 @@ Suite *serve_repository_suite(void)
     tcase_add_test(tests, who_was_second_takes_the_place_of_the_first);
     tcase_add_test(tests, reloads_that_have_not_begun_are_one);
     tcase_add_test(tests, a_name_that_was_given_holds_for_what_comes_later);
+    tcase_add_test(tests, a_reload_holds_back_what_it_loads_and_nothing_else);
+    tcase_add_test(tests, a_reload_that_waits_is_passed_and_comes_to_its_turn);
+    tcase_add_test(tests, who_drains_does_not_wait_for_warm_up);
     tcase_add_test(tests, labels_move_when_their_version_answers);
     tcase_add_test(tests, what_is_not_calm_yet_is_left_alone);
     tcase_add_test(tests, a_file_that_is_no_model_is_tried_once);
