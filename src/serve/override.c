@@ -1,14 +1,15 @@
 /*
  * override.c - see override.h. A ModelConfig has many fields, most of which say what a file or a manifest says here, or
- * what is without effect on a processor; clients send back what GET .../config gave them. So a row per field tells what
- * is done with it. One that is not Triton's is refused, since nobody would notice that it does nothing; and so is one
- * that would change what is answered, unless it is empty.
+ * what is without effect on a processor; clients send back what GET .../config gave them. What is done with each stands
+ * in the one table of them, triton_config.def. One that is not Triton's is refused, since nobody would notice that it
+ * does nothing; and so is one that would change what is answered, unless it is empty.
  */
 #include "serve/override.h"
 
 #include "base/base64.h"
 #include "base/err.h"
 #include "serve/json.h"
+#include "serve/triton_config.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -89,48 +90,14 @@ static bool read_file(struct override *override, struct json *json, struct bytes
 
 /* --- the configuration -------------------------------------------------------------------------------------------- */
 
-enum effect { NO_EFFECT, REFUSED, NAME, BATCH_SIZE, BATCHING };
-
-static const struct field {
-    const char *name;
-    enum effect effect;
-} fields[] = {
-    {"name", NAME},
-    {"max_batch_size", BATCH_SIZE},
-    {"dynamic_batching", BATCHING},
-    {"sequence_batching", REFUSED},
-    {"ensemble_scheduling", REFUSED},
-    {"batch_input", REFUSED},
-    {"batch_output", REFUSED},
-    {"platform", NO_EFFECT},
-    {"backend", NO_EFFECT},
-    {"runtime", NO_EFFECT},
-    {"version_policy", NO_EFFECT},
-    {"input", NO_EFFECT},
-    {"output", NO_EFFECT},
-    {"optimization", NO_EFFECT},
-    {"instance_group", NO_EFFECT},
-    {"default_model_filename", NO_EFFECT},
-    {"cc_model_filenames", NO_EFFECT},
-    {"metric_tags", NO_EFFECT},
-    {"parameters", NO_EFFECT},
-    {"model_warmup", NO_EFFECT},
-    {"model_operations", NO_EFFECT},
-    {"model_transaction_policy", NO_EFFECT},
-    {"model_repository_agents", NO_EFFECT},
-    {"response_cache", NO_EFFECT},
-    {"model_metrics", NO_EFFECT},
-};
-
-static const struct field *field_of(struct bytes name)
+static bool look_up(struct json *json, const char *message, struct bytes field, enum triton_sent *sent)
 {
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (bytes_is(name, fields[i].name))
-            return &fields[i];
-    return NULL;
+    return triton_config_sent(message, field, sent) ||
+           json_fail(json, "config: '" BYTES_FMT "' is no field of a %s", BYTES_ARG(field), message);
 }
 
-static bool refuse(struct json *json, const struct field *field)
+/* Unless it says nothing. */
+static bool refuse(struct json *json, struct bytes field)
 {
     struct json look = *json;
     int64_t n = 0;
@@ -143,7 +110,7 @@ static bool refuse(struct json *json, const struct field *field)
         *json = look;
         return true;
     }
-    return json_fail(json, "config: %s is not served", field->name);
+    return json_fail(json, "config: " BYTES_FMT " is not served", BYTES_ARG(field));
 }
 
 static bool read_name(struct json *json, const char *model)
@@ -159,11 +126,14 @@ static bool read_batching(struct override *override, struct json *json)
 {
     struct json_keys keys = {0};
     struct bytes key;
+    enum triton_sent sent;
     uint64_t value;
     if (!json_open(json, '{'))
         return false;
     while (json_member(json, &keys, &key)) {
-        if (!bytes_is(key, "max_queue_delay_microseconds")) {
+        if (!look_up(json, "ModelDynamicBatching", key, &sent))
+            return false;
+        if (sent != SENT_QUEUE_DELAY) {
             if (!json_skip(json))
                 return false;
             continue;
@@ -177,23 +147,24 @@ static bool read_batching(struct override *override, struct json *json)
 
 static bool read_field(struct override *override, struct json *json, const char *model, struct bytes key)
 {
-    const struct field *field = field_of(key);
+    enum triton_sent sent;
     uint64_t value;
-    if (!field)
-        return json_fail(json, "config: '" BYTES_FMT "' is no field of a ModelConfig", BYTES_ARG(key));
-    switch (field->effect) {
-    case NAME:
+    if (!look_up(json, "ModelConfig", key, &sent))
+        return false;
+    switch (sent) {
+    case SENT_NAME:
         return read_name(json, model);
-    case BATCH_SIZE:
+    case SENT_BATCH_SIZE:
         if (!read_number(json, "config: max_batch_size", BATCH_SIZE_MAX, &value))
             return false;
         override->max_batch_size = (int)value;
         return true;
-    case BATCHING:
+    case SENT_BATCHING:
         return read_batching(override, json);
-    case REFUSED:
-        return refuse(json, field);
-    case NO_EFFECT:
+    case SENT_REFUSED:
+        return refuse(json, key);
+    case SENT_QUEUE_DELAY:
+    case SENT_NOTHING:
         break;
     }
     return json_skip(json);

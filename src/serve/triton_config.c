@@ -65,6 +65,7 @@ struct row {
     size_t at;
     const char *refused;
     take_field *take;
+    enum triton_sent sent;
 };
 
 /* What some messages come to while they are read. */
@@ -160,6 +161,7 @@ static const struct row rows[] = {
 #define KNOWN .stored = false
 #define IGNORED .ignored = true
 #define REFUSED(why) .refused = (why)
+#define SENT(what) .sent = (what)
 #define F(message, field, type, detail, many, ...) {#message, #field, type, detail, many, __VA_ARGS__},
 #include "serve/triton_config.def"
 #undef F
@@ -177,12 +179,20 @@ bool triton_config_row(int i, const char **message, const char **field, bool *se
     return true;
 }
 
-static const struct row *row_of(const char *message, const char *field)
+static const struct row *row_of(const char *message, struct bytes field)
 {
     for (int i = 0; i < N_ROWS; i++)
-        if (strcmp(rows[i].message, message) == 0 && strcmp(rows[i].field, field) == 0)
+        if (strcmp(rows[i].message, message) == 0 && bytes_is(field, rows[i].field))
             return &rows[i];
     return NULL;
+}
+
+bool triton_config_sent(const char *message, struct bytes field, enum triton_sent *sent)
+{
+    const struct row *row = row_of(message, field);
+    if (row)
+        *sent = row->sent == SENT_NOTHING && row->refused ? SENT_REFUSED : row->sent;
+    return row != NULL;
 }
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
@@ -329,7 +339,7 @@ static bool read_message(struct reader *reader, const struct place *outer, const
 {
     for (const struct pbtxt *field = tree->first; field; field = field->next) {
         const struct place inner = {.outer = outer, .name = field->name}, *place = &inner;
-        const struct row *row = row_of(message, field->name);
+        const struct row *row = row_of(message, bytes_of_text(field->name));
         if (!row)
             return WRONG("%s has no such field", message);
         if (!row->many && comes_again(tree->first, field))

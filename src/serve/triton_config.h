@@ -21,6 +21,12 @@ const struct manifest *triton_config_read(const char *path, const char *folder, 
 /* The same of a text, which is said to come from `path`; labels are not read, and no manifest.json over it. */
 struct manifest *triton_config_parse(struct bytes text, const char *path, struct arena *arena, struct percept_err *err);
 
+/* What a field of a ModelConfig that comes with a request to load does (override.h). */
+enum triton_sent { SENT_NOTHING, SENT_REFUSED, SENT_NAME, SENT_BATCH_SIZE, SENT_BATCHING, SENT_QUEUE_DELAY };
+
+/* False: the message has no such field. */
+bool triton_config_sent(const char *message, struct bytes field, enum triton_sent *sent);
+
 /* The known fields, for tests and documents: those of the i-th row, false at the end. `served` is false where the field
  * makes a model unavailable. */
 bool triton_config_row(int i, const char **message, const char **field, bool *served);

@@ -2,6 +2,7 @@
 #include "serve/override.h"
 
 #include "base/err.h"
+#include "serve/triton_config.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ static const struct {
      "\\\"preferred_batch_size\\\":[4]},\\\"backend\\\":\\\"onnxruntime\\\"}\"}}",
      true, -1, 100},
     {"{\"parameters\":{\"config\":\"{\\\"batch_input\\\":[],\\\"sequence_batching\\\":{}}\"}}", true, -1, -1},
+    {"{\"parameters\":{\"config\":\"{\\\"model_warmup\\\":[{}],\\\"model_transaction_policy\\\":{}}\"}}", true, -1, -1},
     {"{\"id\":\"x\",\"parameters\":{\"config\":null}}", false, -1, -1},
 };
 
@@ -68,6 +70,10 @@ static const struct {
     {CONFIG("{\\\"max_batch_size\\\":-1}"), "max_batch_size"},
     {CONFIG("{\\\"dynamic_batching\\\":[]}"), "expected an object"},
     {CONFIG("{\\\"max_bach_size\\\":1}"), "'max_bach_size' is no field"},
+    {CONFIG("{\\\"name \\\":1}"), "'name ' is no field of a ModelConfig"},
+    {CONFIG("{\\\"num_versions\\\":1}"), "'num_versions' is no field of a ModelConfig"},
+    {CONFIG("{\\\"dynamic_batching\\\":{\\\"max_delay\\\":1}}"), "'max_delay' is no field of a ModelDynamicBatching"},
+    {CONFIG("{\\\"batch_input\\\":[{}]}"), "batch_input is not served"},
     {CONFIG("{\\\"sequence_batching\\\":{\\\"direct\\\":{}}}"), "sequence_batching is not served"},
     {CONFIG("{\\\"ensemble_scheduling\\\":{\\\"step\\\":[]}}"), "ensemble_scheduling is not served"},
     {CONFIG("{\\\"batch_output\\\":[{}]}"), "batch_output is not served"},
@@ -99,6 +105,28 @@ static const struct {
     const char *base64, *bytes;
 } pairs[] = {{"", ""},        {"Zg==", "f"},          {"Zm8=", "fo"},
              {"Zm9v", "foo"}, {"Zm9vYmFy", "foobar"}, {"+/+/", "\xfb\xff\xbf"}};
+
+/* Every field of a configuration can be sent, as what says nothing at least. */
+START_TEST(what_config_pbtxt_may_have_can_be_sent)
+{
+    const char *message, *field;
+    bool served;
+    int n_fields = 0;
+    for (int i = 0; triton_config_row(i, &message, &field, &served); i++) {
+        char text[200];
+        if (strcmp(message, "ModelConfig") != 0)
+            continue;
+        n_fields++;
+        snprintf(text, sizeof text, CONFIG("{\\\"%s\\\":%s}"), field,
+                 strcmp(field, "name") == 0             ? "\\\"net\\\""
+                 : strcmp(field, "max_batch_size") == 0 ? "1"
+                                                        : "{}");
+        ck_assert_msg(read_text(text), "%s: %s", text, err.text);
+        override_free(&override);
+    }
+    ck_assert_int_ge(n_fields, 25);
+}
+END_TEST
 
 START_TEST(files_are_decoded)
 {
@@ -133,6 +161,7 @@ Suite *serve_override_suite(void)
     TCase *tests = tcase_create("override");
     tcase_add_loop_test(tests, what_can_be_meant_is_read, 0, sizeof good / sizeof *good);
     tcase_add_loop_test(tests, what_cannot_be_meant_has_a_sentence, 0, sizeof bad / sizeof *bad);
+    tcase_add_test(tests, what_config_pbtxt_may_have_can_be_sent);
     tcase_add_loop_test(tests, files_are_decoded, 0, sizeof pairs / sizeof *pairs);
     tcase_add_test(tests, memory_that_is_short_is_told);
     suite_add_tcase(suite, tests);
