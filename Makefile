@@ -85,7 +85,7 @@ help: ## print this list
 
 PACKAGES := gcc libc6-dev make pkg-config curl check libmicrohttpd-dev libgnutls28-dev libjansson-dev libuv1-dev \
             libopenblas-serial-dev libopenblas0-serial libjpeg62-turbo-dev libmpg123-dev libsndfile1-dev libsoxr-dev \
-            libspng-dev libwebp-dev libxxhash-dev zlib1g-dev
+            libspng-dev libutf8proc-dev libwebp-dev libxxhash-dev zlib1g-dev
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing

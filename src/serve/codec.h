@@ -62,6 +62,14 @@ struct manifest_text;
 bool codec_text_prompt(struct job *job, const struct manifest_text *text, struct bytes prompt, int64_t most,
                        int64_t *ids, int64_t *n, struct percept_err *err);
 
+/* How many tokens a text of so many bytes may have; past max_length it counts no further. */
+int64_t codec_text_most(const struct manifest_text *text, size_t n_bytes);
+
+/* Adds what a token says to a text that goes on; `first`: nothing is before it. */
+struct unicode_text;
+bool codec_text_say(const struct manifest_text *text, int64_t id, bool first, struct unicode_text *to,
+                    struct percept_err *err);
+
 /* V2's name of an element type ("FP32"), NULL where V2 has none; and back, PERCEPT_UNDEFINED. */
 const char *codec_datatype(enum percept_dtype dtype);
 enum percept_dtype codec_dtype(struct bytes datatype);

@@ -2,182 +2,58 @@
  * codec_text.c - texts -> token ids, as the manifest describes them. A body of text/plain is one
  * text.
  *
- * Small letters without a locale: the alphabets of Europe whose letters come in pairs (Latin with
- * its first extension, Greek, Cyrillic), by rule. A word is a run of letters, digits and
- * apostrophes; everything else but space is a token by itself. Letters are, beyond ASCII, all code
- * points that are not among the common blocks of signs and spaces: right for words, and unknown
- * scripts stay whole.
- *
- * Texts of one request make one tensor, so they must come out equally long, unless the network's
+ * tokenizer.h and tokenizer_words.h cut them; here is what is put around and what fills up, and how texts become a
+ * tensor. Texts of one request make one tensor, so they must come out equally long, unless the network's
  * length is fixed and the manifest has an id to pad with. A byte order mark is no part of a text.
  * Runs on any thread; allocates from the job's arena.
  */
 #include "base/err.h"
 #include "base/utf8.h"
 #include "serve/codec_parts.h"
+#include "serve/tokenizer.h"
+#include "serve/tokenizer_words.h"
 
-#define TOKEN_UNITS 16 /* looking up a token, in watch_spend's units */
+#define GROWTH 20 /* tokens per byte at most: a code point may become 18 when it is normalized */
 
-/* One text on its way to ids. */
-struct tokens {
-    const struct manifest_text *text;
-    int64_t *ids;
-    int64_t n, most; /* `most` may be reached, the rest is cut off */
-    struct watch *watch;
-    struct percept_err *err;
-};
-
-static uint32_t small_latin(uint32_t c)
+/* Valid UTF-8, without a mark before it. */
+static bool judge(struct bytes *text, struct watch *watch, struct percept_err *err)
 {
-    if (c == 0x130)
-        return 'i';
-    if (c == 0x178)
-        return 0xff;
-    bool odd_is_capital = (c >= 0x139 && c <= 0x148) || c >= 0x179;
-    if (c == 0x138 || c == 0x149 || c == 0x17f)
-        return c;
-    return (c & 1) == odd_is_capital ? c + 1 : c;
-}
-
-static uint32_t small(uint32_t c)
-{
-    if (c < 0x80)
-        return c >= 'A' && c <= 'Z' ? c + 32 : c;
-    if (c >= 0xc0 && c <= 0xde)
-        return c == 0xd7 ? c : c + 32;
-    if (c >= 0x100 && c <= 0x17f)
-        return small_latin(c);
-    if ((c >= 0x391 && c <= 0x3a9 && c != 0x3a2) || (c >= 0x410 && c <= 0x42f))
-        return c + 32;
-    return c >= 0x400 && c <= 0x40f ? c + 80 : c;
-}
-
-struct range {
-    uint32_t first, last;
-};
-
-static bool is_in(uint32_t c, const struct range *ranges, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (c >= ranges[i].first && c <= ranges[i].last)
-            return true;
-    return false;
-}
-
-static bool is_space(uint32_t c)
-{
-    static const struct range spaces[] = {{9, 13},          {0x1c, 0x20},     {0x85, 0x85},     {0xa0, 0xa0},
-                                          {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f},
-                                          {0x205f, 0x205f}, {0x3000, 0x3000}};
-    return is_in(c, spaces, sizeof spaces / sizeof *spaces);
-}
-
-static bool is_letter(uint32_t c)
-{
-    static const struct range signs[] = {
-        {0x80, 0xa9},     {0xab, 0xb1},     {0xb4, 0xb4},     {0xb6, 0xb8},     {0xbb, 0xbb},      {0xbf, 0xbf},
-        {0xd7, 0xd7},     {0xf7, 0xf7},     {0x2010, 0x206f}, {0x20a0, 0x20cf}, {0x2190, 0x245f},  {0x2500, 0x2bff},
-        {0x3001, 0x3004}, {0x3008, 0x3020}, {0xff01, 0xff0f}, {0xfffc, 0xfffd}, {0x1f000, 0x1faff}};
-    if (c < 0x80)
-        return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '\'';
-    return !is_in(c, signs, sizeof signs / sizeof *signs);
-}
-
-/* The id of a token, -1 when the vocabulary does not have it. */
-static int64_t find(const struct manifest_text *text, struct bytes token)
-{
-    int low = 0, high = text->n_tokens;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        struct bytes known = bytes_of_text(text->tokens[text->sorted[middle]]);
-        size_t n = bytes_size(known) < bytes_size(token) ? bytes_size(known) : bytes_size(token);
-        int order = memcmp(known.at, token.at, n);
-        if (order == 0 && bytes_size(known) == bytes_size(token))
-            return text->sorted[middle];
-        if (order < 0 || (order == 0 && bytes_size(known) < bytes_size(token)))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return -1;
-}
-
-static bool add(struct tokens *t, struct bytes token)
-{
-    if (t->n == t->most)
-        return true;
-    if (!watch_spend(t->watch, TOKEN_UNITS))
-        return watch_refuse(t->watch, t->err);
-    bool plain_byte = t->text->tokenizer == TOKENIZER_BYTES && t->text->n_tokens == 0;
-    int64_t id = plain_byte ? *token.at : find(t->text, token);
-    if (id < 0)
-        id = t->text->unknown;
-    if (id < 0)
-        return err_set(t->err, ERR_INVALID,
-                       "the vocabulary does not have '" BYTES_FMT "', and no id for unknown tokens", BYTES_ARG(token));
-    t->ids[t->n++] = id;
-    return true;
-}
-
-static bool cut_words(struct tokens *t, struct bytes text)
-{
-    const uint8_t *word = NULL;
-    while (text.at < text.end && t->n < t->most) {
-        uint32_t c = 0;
-        const uint8_t *next = utf8_read(text.at, text.end, &c);
-        if (!watch_spend(t->watch, 1))
-            return watch_refuse(t->watch, t->err);
-        if (is_letter(c) && !is_space(c)) {
-            word = word ? word : text.at;
-        } else {
-            if (word && !add(t, (struct bytes){word, text.at}))
-                return false;
-            word = NULL;
-            if (!is_space(c) && !add(t, (struct bytes){text.at, next}))
-                return false;
-        }
-        text.at = next;
-    }
-    return !word || add(t, (struct bytes){word, text.at});
-}
-
-static bool cut_characters(struct tokens *t, struct bytes text)
-{
-    bool bytes = t->text->tokenizer == TOKENIZER_BYTES;
-    while (text.at < text.end && t->n < t->most) {
-        uint32_t c = 0;
-        const uint8_t *next = bytes ? text.at + 1 : utf8_read(text.at, text.end, &c);
-        if (!add(t, (struct bytes){text.at, next}))
-            return false;
-        text.at = next;
-    }
-    return true;
-}
-
-/* Valid UTF-8, in small letters where these are wanted; the copy is never longer. */
-static bool prepare(const struct manifest_text *text, struct bytes raw, struct bytes *ready, struct job *job,
-                    struct percept_err *err)
-{
-    if (utf8_is_wide(raw))
+    if (utf8_is_wide(*text))
         return err_set(err, ERR_INVALID, "the text is UTF-16 or UTF-32; texts are sent as UTF-8");
-    raw = utf8_past_mark(raw);
-    uint8_t *to = arena_alloc(job->arena, bytes_size(raw) + 1);
-    if (!to)
-        return err_memory(err, "a text", bytes_size(raw));
-    *ready = (struct bytes){to, to};
-    for (const uint8_t *at = raw.at; at < raw.end;) {
+    *text = utf8_past_mark(*text);
+    for (const uint8_t *at = text->at; at < text->end;) {
         uint32_t c = 0;
-        const uint8_t *next = utf8_read(at, raw.end, &c);
-        if (!watch_spend(&job->watch, 1))
-            return watch_refuse(&job->watch, err);
+        const uint8_t *next = utf8_read(at, text->end, &c);
+        if (!watch_spend(watch, 1))
+            return watch_refuse(watch, err);
         if (!next)
             return err_set(err, ERR_INVALID, "the text is not UTF-8: byte %td (0x%02x) begins no character",
-                           at - raw.at, *at);
-        to += utf8_write(to, text->lowercase ? small(c) : c);
+                           at - text->at, *at);
         at = next;
     }
-    ready->end = to;
     return true;
+}
+
+/* Adds a text's ids. */
+static bool cut(const struct manifest_text *text, struct bytes raw, struct tokenizer_row *row, struct percept_err *err)
+{
+    if (!judge(&raw, row->watch, err))
+        return false;
+    return text->model ? tokenizer_cut(text->model, raw, row, err) : tokenizer_words_cut(text, raw, row, err);
+}
+
+bool codec_text_say(const struct manifest_text *text, int64_t id, bool first, struct unicode_text *to,
+                    struct percept_err *err)
+{
+    return text->model ? tokenizer_say(text->model, id, first, to, err) : tokenizer_words_say(text, id, first, to, err);
+}
+
+int64_t codec_text_most(const struct manifest_text *text, size_t n_bytes)
+{
+    if (!text->model && text->normalize == UNICODE_AS_IS)
+        return (int64_t)n_bytes + 2;
+    const int64_t most = (int64_t)n_bytes * GROWTH + 2;
+    return most < text->max_length + 1 ? most : text->max_length + 1;
 }
 
 static struct bytes without_newline(struct bytes text)
@@ -188,66 +64,61 @@ static struct bytes without_newline(struct bytes text)
 }
 
 /* Fills up to `n` ids. */
-static void put_pads(struct tokens *t, int64_t n)
+static void put_pads(const struct manifest_text *text, struct tokenizer_row *row, int64_t n)
 {
-    while (t->n < n)
-        t->ids[t->n++] = t->text->pad;
+    while (row->n < n)
+        row->ids[row->n++] = text->pad;
 }
 
 /* The ids of one text, at most `most`, with those around it. */
 static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t most, int64_t *ids, int64_t *n,
                      struct job *job, struct percept_err *err)
 {
-    struct bytes ready = {0};
+    struct tokenizer_row row = {.ids = ids, .arena = job->arena, .watch = &job->watch};
     int64_t around = (text->start >= 0) + (text->end >= 0) + 2 * text->margin;
-    raw = without_newline(raw);
+    raw = text->model ? raw : without_newline(raw);
     if (bytes_size(utf8_past_mark(raw)) == 0)
         return err_set(err, ERR_INVALID, "the text is empty; send at least one character");
-    if (!prepare(text, raw, &ready, job, err))
-        return false;
-    struct tokens t = {.text = text, .ids = ids, .watch = &job->watch, .err = err};
-    put_pads(&t, t.n + text->margin);
+    put_pads(text, &row, row.n + text->margin);
     if (text->start >= 0)
-        t.ids[t.n++] = text->start;
-    t.most = t.n + (most > around ? most - around : 0);
-    int64_t before = t.n;
-    if (!(text->tokenizer == TOKENIZER_WORDS ? cut_words(&t, ready) : cut_characters(&t, ready)))
+        row.ids[row.n++] = text->start;
+    row.most = row.n + (most > around ? most - around : 0);
+    int64_t before = row.n;
+    if (!cut(text, raw, &row, err))
         return false;
-    if (t.n == before)
+    if (row.n == before)
         return err_set(err, ERR_INVALID, "the text has nothing but space in it");
     if (text->end >= 0)
-        t.ids[t.n++] = text->end;
-    put_pads(&t, t.n + text->margin);
+        row.ids[row.n++] = text->end;
+    put_pads(text, &row, row.n + text->margin);
     if (text->multiple_of > 1)
-        put_pads(&t, (t.n + text->multiple_of - 1) / text->multiple_of * text->multiple_of);
-    *n = t.n;
+        put_pads(text, &row, (row.n + text->multiple_of - 1) / text->multiple_of * text->multiple_of);
+    *n = row.n;
     return true;
 }
 
 bool codec_text_prompt(struct job *job, const struct manifest_text *text, struct bytes prompt, int64_t most,
                        int64_t *ids, int64_t *n, struct percept_err *err)
 {
-    struct bytes ready = {0};
-    struct tokens t = {.text = text, .ids = ids, .most = most, .watch = &job->watch, .err = err};
+    struct tokenizer_row row = {.ids = ids, .most = most, .arena = job->arena, .watch = &job->watch};
     if (!bytes_size(prompt) && text->start < 0)
         return err_set(err, ERR_INVALID, "the prompt is empty; send at least one character");
-    if (!prepare(text, prompt, &ready, job, err))
-        return false;
     if (text->start >= 0)
-        t.ids[t.n++] = text->start;
-    if (!(text->tokenizer == TOKENIZER_WORDS ? cut_words(&t, ready) : cut_characters(&t, ready)))
+        row.ids[row.n++] = text->start;
+    if (!cut(text, prompt, &row, err))
         return false;
-    *n = t.n;
-    if (t.n == 0)
+    *n = row.n;
+    if (row.n == 0)
         return err_set(err, ERR_INVALID, "the prompt has nothing but space in it");
-    return t.n <= text->max_length || err_set(err, ERR_TOO_LARGE, "the prompt has %lld tokens; at most %lld are taken",
-                                              (long long)t.n, (long long)text->max_length);
+    return row.n <= text->max_length ||
+           err_set(err, ERR_TOO_LARGE, "the prompt has %lld tokens; at most %lld are taken", (long long)row.n,
+                   (long long)text->max_length);
 }
 
 /* How long a text may become: by the manifest, by the network, by its bytes. */
 static int64_t longest(const struct manifest_text *text, int64_t fixed, size_t n_bytes)
 {
-    int64_t most = (int64_t)n_bytes + 2 + 2 * text->margin;
+    int64_t most = codec_text_most(text, n_bytes) + 2 * text->margin;
     if (text->max_length > 0 && text->max_length < most)
         most = text->max_length;
     return fixed >= 0 && fixed < most ? fixed : most;
@@ -327,6 +198,6 @@ bool codec_text_decode(struct job *job, struct percept_err *err)
         return false;
     job->predictions = true;
     job->text = without_newline(utf8_past_mark(job->body));
-    struct percept_string body = {.at = (const char *)job->body.at, .n_bytes = bytes_size(job->body)};
+    struct percept_string body = {.at = (const char *)job->text.at, .n_bytes = bytes_size(job->text)};
     return codec_text_fill(job, at, &input->text, &body, 1, err);
 }

@@ -299,7 +299,7 @@ static bool text_fits(const struct manifest_input *input, const struct percept_i
 {
     const struct manifest_text *text = &input->text;
     const int64_t *dims;
-    if (io->dtype == PERCEPT_UINT8 && text->n_tokens)
+    if (io->dtype == PERCEPT_UINT8 && (text->n_tokens || text->model))
         return err_set(err, ERR_CONFIG, "input '%s' takes uint8: that is for bytes without a vocabulary", io->name);
     if (io->dtype != PERCEPT_INT64 && io->dtype != PERCEPT_INT32 && io->dtype != PERCEPT_UINT8)
         return err_set(err, ERR_CONFIG, "input '%s' is described as a text but takes %s; token ids are int64 or int32",
@@ -449,8 +449,10 @@ static bool fit_text(const struct manifest *manifest, const struct percept_model
     if (manifest->labels_have_gaps)
         return err_set(err, ERR_CONFIG, "labels have gaps; the task text needs one for each column");
     if (manifest->n_inputs != 1 || manifest->inputs[0].kind != MANIFEST_TEXT ||
-        manifest->inputs[0].text.tokenizer == TOKENIZER_WORDS)
-        return err_set(err, ERR_CONFIG, "the task text needs one input, of kind text and cut into bytes or characters");
+        manifest->inputs[0].text.tokenizer == TOKENIZER_WORDS || manifest->inputs[0].text.model ||
+        manifest->inputs[0].text.normalize != UNICODE_AS_IS)
+        return err_set(err, ERR_CONFIG,
+                       "the task text needs one input, of kind text and cut into bytes or characters as it is");
     const int64_t columns = io->rank > 0 ? io->dims[io->rank - 1] : -1;
     if (io->rank >= 0 && io->rank != 3 && io->rank != 2)
         return err_set(err, ERR_CONFIG, "output '%s' has %d dimensions; the task text reads [N, length, columns]",

@@ -16,6 +16,7 @@
 #include "serve/json.h"
 #include "serve/lifecycle.h"
 #include "serve/states.h"
+#include "serve/unicode.h"
 
 #include <inttypes.h>
 
@@ -187,13 +188,14 @@ static bool read_members(struct job *job, struct json *json, int depth)
 static bool cut_prompt(struct job *job, struct percept_err *err)
 {
     struct generation *generation = job->generation;
-    const size_t most = bytes_size(generation->prompt) + 2 + (size_t)generation->most;
+    const int64_t n_prompt = codec_text_most(text_of(job->served), bytes_size(generation->prompt));
+    const size_t most = (size_t)(n_prompt + generation->most);
     generation->tokens = arena_array(job->arena, most, sizeof *generation->tokens);
     if (!generation->tokens)
         return err_memory(err, "tokens", most * sizeof *generation->tokens);
     generation->room = (int64_t)most;
-    if (!codec_text_prompt(job, text_of(job->served), generation->prompt, generation->room - generation->most,
-                           generation->tokens, &generation->n_prompt, err))
+    if (!codec_text_prompt(job, text_of(job->served), generation->prompt, n_prompt, generation->tokens,
+                           &generation->n_prompt, err))
         return false;
     generation->n_tokens = generation->n_prompt;
     return true;
@@ -224,33 +226,17 @@ const struct codec generate_codec = {
 
 /* --- the text ----------------------------------------------------------------------------------------------------- */
 
-static bool append(struct job *job, struct bytes more)
-{
-    struct generation *generation = job->generation;
-    const size_t n = bytes_size(more), room = 2 * (generation->n_text + n) + 64;
-    if (generation->n_text + n + 1 > generation->text_room) {
-        char *grown = arena_grow(job->arena, generation->text, generation->text_room, room);
-        if (!grown)
-            return err_memory(&job->err, "a text", room);
-        generation->text = grown;
-        generation->text_room = room;
-    }
-    if (n)
-        memcpy(generation->text + generation->n_text, more.at, n);
-    generation->n_text += n;
-    return true;
-}
-
 static bool append_token(struct job *job, int64_t token)
 {
-    const struct manifest_text *text = text_of(job->served);
-    const uint8_t byte = (uint8_t)token;
-    if (text->tokenizer == TOKENIZER_BYTES && !text->n_tokens)
-        return append(job, bytes_of(&byte, 1));
-    if (token >= text->n_tokens)
-        return true; /* scores of no token that is known */
-    const bool spaced = text->tokenizer == TOKENIZER_WORDS && job->generation->n_text;
-    return (!spaced || append(job, bytes_of(" ", 1))) && append(job, bytes_of_text(text->tokens[token]));
+    struct generation *generation = job->generation;
+    struct unicode_text text = {
+        .arena = job->arena, .at = (uint8_t *)generation->text, .n = generation->n_text, .room = generation->text_room};
+    if (!codec_text_say(text_of(job->served), token, text.n == 0, &text, &job->err))
+        return false;
+    generation->text = (char *)text.at;
+    generation->n_text = text.n;
+    generation->text_room = text.room;
+    return true;
 }
 
 /* Cuts the text before the first stop text in it; a token may have brought its end alone, so all is looked at. */

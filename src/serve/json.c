@@ -31,8 +31,8 @@ bool json_fail(struct json *json, const char *format, ...)
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
     json->failed = true;
-    return err_set(json->err, ERR_INVALID, "failed to parse the request JSON: %s at byte %td", sentence,
-                   json->at - json->begin);
+    return err_set(json->err, ERR_INVALID, "failed to parse %s: %s at byte %td",
+                   json->what ? json->what : "the request JSON", sentence, json->at - json->begin);
 }
 
 uint8_t json_peek(struct json *json)

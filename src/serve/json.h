@@ -35,6 +35,7 @@ struct json {
     struct arena *arena; /* for texts with escapes */
     struct percept_err *err;
     struct watch *watch; /* NULL: nobody hurries */
+    const char *what;    /* is read, for errors; NULL: the request */
     int depth;
     bool failed;
 };

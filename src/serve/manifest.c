@@ -22,6 +22,9 @@
 #include "base/utf8.h"
 #include "serve/labels.h"
 #include "serve/lines.h"
+#include "serve/tokenizer.h"
+#include "serve/tokenizer_files.h"
+#include "serve/tokenizer_json.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -36,6 +39,7 @@
 #define VERSIONS_HIGHEST 999999999999999 /* that a double can tell from the next one */
 #define VERSIONS_MOST 1000
 #define LABELS_MOST 100
+#define TOKENIZER_FILE_MOST ((size_t)64 << 20)
 #define GENERATE_MOST 1024 /* tokens, where the manifest does not say */
 #define SKIPPED_MOST 64
 
@@ -711,19 +715,72 @@ static bool check_image(const struct reader *reader, const struct place *place, 
     return check_resizing(reader, place, image);
 }
 
-static bool check_text(const struct reader *reader, const struct place *place, const struct manifest_text *text)
+/* What tokenizer.json says; `start` and `end` of the manifest come before its own. */
+static bool read_tokenizer_json(struct reader *reader, const struct place *place, struct manifest_text *text)
 {
-    const int64_t ids[] = {text->pad, text->unknown, text->start, text->end};
+    const struct place here = {.outer = place, .key = "tokenizer_json"};
+    struct percept_err err;
+    struct bytes file;
+    if (text->n_tokens || text->merges_file || text->tokenizer != TOKENIZER_WORDS || text->lowercase ||
+        text->normalize != UNICODE_AS_IS || text->unknown >= 0)
+        return WRONG(reader, &here,
+                     "it says all of tokenizer, vocabulary, merges, normalize, lowercase and unknown, so these are "
+                     "left out");
+    if (!file_read_beneath(&reader->place, text->tokenizer_json, 0, SIZE_MAX, reader->arena, &file, NULL, reader->err))
+        return err_prefix(reader->err, "%s: ", reader->path);
+    if (bytes_size(file) > TOKENIZER_FILE_MOST)
+        return WRONG(reader, &here, "the file has more than %zu MiB", TOKENIZER_FILE_MOST >> 20);
+    text->model = tokenizer_json_read(file, reader->arena, &err);
+    if (!text->model) {
+        if (err.code != ERR_UNSUPPORTED)
+            err_config(&err); /* what a body would be INVALID for */
+        return refuse(reader, &here, (enum err_code)err.code, "%s", err.text);
+    }
+    text->start = text->start < 0 ? tokenizer_start(text->model) : text->start;
+    text->end = text->end < 0 ? tokenizer_end(text->model) : text->end;
+    return true;
+}
+
+/* What wordpiece and bpe make of their files, and normal forms need. */
+static bool complete_text(struct reader *reader, const struct place *place, struct manifest_text *text)
+{
+    const bool bpe = text->tokenizer == TOKENIZER_BPE;
+    const struct place merges = {.outer = place, .key = "merges"};
+    struct percept_err err;
+    if (text->tokenizer_json)
+        return read_tokenizer_json(reader, place, text);
+    if (bpe != (text->merges_file != NULL))
+        return WRONG(reader, &merges, "belongs to the tokenizer bpe, which needs it");
+    if (text->normalize != UNICODE_AS_IS && !unicode_open(&err))
+        return refuse(reader, place, (enum err_code)err.code, "%s", err.text);
+    if (!bpe && text->tokenizer != TOKENIZER_WORDPIECE)
+        return true;
+    if (!text->n_tokens)
+        return WRONG(reader, place, "this tokenizer needs a vocabulary");
+    const struct tokenizer_files files = {text->tokens,    text->n_tokens,  text->unknown,
+                                          text->lowercase, text->normalize, text->merges_file};
+    text->model = bpe ? tokenizer_files_bpe(&files, &reader->place, reader->arena, &err)
+                      : tokenizer_files_wordpiece(&files, reader->arena, &err);
+    return text->model || refuse(reader, place, (enum err_code)err.code, "%s", err.text);
+}
+
+static bool check_text(struct reader *reader, const struct place *place, struct manifest_text *text)
+{
     static const char *const names[] = {"pad", "unknown", "start", "end"};
-    int64_t n_ids = text->tokenizer == TOKENIZER_BYTES && !text->n_tokens ? INT64_MAX : text->n_tokens;
+    if (!complete_text(reader, place, text))
+        return false;
+    const int64_t ids[] = {text->pad, text->unknown, text->start, text->end};
+    const int64_t n_ids = text->model                                             ? tokenizer_size(text->model)
+                          : text->tokenizer == TOKENIZER_BYTES && !text->n_tokens ? INT64_MAX
+                                                                                  : text->n_tokens;
     if (!n_ids)
         return WRONG(reader, place, "this tokenizer needs a vocabulary");
     if (!text->max_length)
         return WRONG(reader, place, "max_length is missing");
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i] >= n_ids)
-            return WRONG(reader, place, "%s is %" PRId64 ", but the vocabulary has %d tokens", names[i], ids[i],
-                         text->n_tokens);
+            return WRONG(reader, place, "%s is %" PRId64 ", but the vocabulary has %" PRId64 " tokens", names[i],
+                         ids[i], n_ids);
     if ((text->margin || text->multiple_of > 1) && text->pad < 0)
         return WRONG(reader, place, "margin and multiple_of need 'pad', the id that they are made of");
     if ((text->start >= 0) + (text->end >= 0) + 2 * text->margin >= text->max_length)

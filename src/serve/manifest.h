@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "percept.h"
 #include "serve/features.h"
+#include "serve/unicode.h"
 
 enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO, MANIFEST_CONSTANT };
 enum manifest_channels { CHANNELS_GRAY, CHANNELS_RGB, CHANNELS_BGR, CHANNELS_Y /* of YCbCr */ };
@@ -22,7 +23,7 @@ enum manifest_placement { PLACEMENT_CENTER, PLACEMENT_TOP_LEFT };
 enum manifest_rounding { ROUNDING_ROUND /* ties to even */, ROUNDING_FLOOR, ROUNDING_CEIL };
 enum manifest_filter { FILTER_BILINEAR, FILTER_BICUBIC, FILTER_NEAREST, FILTER_LANCZOS, FILTER_AREA };
 enum manifest_ink { INK_AS_IS, INK_LIGHT, INK_DARK };
-enum manifest_tokenizer { TOKENIZER_WORDS, TOKENIZER_CHARACTERS, TOKENIZER_BYTES };
+enum manifest_tokenizer { TOKENIZER_WORDS, TOKENIZER_CHARACTERS, TOKENIZER_BYTES, TOKENIZER_WORDPIECE, TOKENIZER_BPE };
 
 struct manifest_image {
     int width, height;        /* 0: the picture's own; 0 as width alone: what the shape asks for */
@@ -62,6 +63,9 @@ struct manifest_text {
     int n_tokens;
     const char *const *tokens; /* the vocabulary; index = id */
     const int *sorted;         /* ids in the order of strcmp, for look-ups */
+    enum unicode_form normalize;
+    const char *merges_file, *tokenizer_json; /* NULL: none */
+    const struct tokenizer *model;            /* of wordpiece, bpe and tokenizer.json; NULL: those above alone */
 };
 
 enum manifest_sound_channels { SOUND_MEAN, SOUND_FIRST };

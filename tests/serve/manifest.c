@@ -379,7 +379,7 @@ static const struct {
      ERR_CONFIG},
     {IMAGE("\"ink_box\":20,\"size\":[28,28]"), "inputs.x.ink_box: needs 'ink'", ERR_CONFIG},
     {IMAGE("\"ink_box\":20,\"size\":[28,28],\"ink\":\"as_is\""), "inputs.x.ink_box: needs 'ink'", ERR_CONFIG},
-    {INPUT("\"kind\":\"text\",\"tokenizer\":\"bpe\""), "'bpe' is known but not served", ERR_UNSUPPORTED},
+    {INPUT("\"kind\":\"text\",\"tokenizer\":\"bpe\""), "inputs.x.merges: belongs to the tokenizer bpe", ERR_CONFIG},
     {INPUT("\"kind\":\"text\",\"tokenizer\":\"words\",\"max_length\":4"), "needs a vocabulary", ERR_CONFIG},
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"none.txt\""), "inputs.x.vocabulary", 0},
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"../vocab.txt\""), "inputs.x.vocabulary", 0},
