@@ -294,6 +294,10 @@ sounds: $(B)/perceptd ## features of posted sounds beside numpy and torchaudio (
 page-test: $(B)/perceptd ## the page at / in a headless Chromium: T=TEXT OUT=FOLDER for screenshots (chromium, npm)
 	@T='$(T)' tests/page/page.sh $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)
 
+.PHONY: tokenizers
+tokenizers: $(B)/perceptd ## ids of texts in many scripts beside Hugging Face's tokenizers (npm; iso-codes): NODE_MODULES=DIR
+	@tests/real/tokenizers.sh $(B)/perceptd
+
 .PHONY: overshoot
 overshoot: $(B)/perceptd ## how late the costliest requests are answered past their deadlines: T=TEXT (python3-onnx, -numpy, -pil)
 	@/usr/bin/python3 tests/daemon/overshoot.py $(B)/perceptd

@@ -1,6 +1,6 @@
 /*
  * api_md.c - api.md is a test: each of its examples is played, in order, against the real daemon
- * serving models/ and "sizes", which is made here, and has to come out as the page says.
+ * serving models/, "sizes" and "pieces", which are made here, and has to come out as the page says.
  *
  *     ```http                                  ```reply
  *     POST /v2/models/digits/infer HTTP/1.1    HTTP/1.1 200 OK
@@ -193,6 +193,29 @@ static void make_sizes(void)
     proto_free(&model);
 }
 
+/* A text's ids, as api.md says its tokenizer.json makes them. */
+static void make_pieces(void)
+{
+    const int64_t dims[] = {-1, -1};
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Identity", "n", "ids", "same"));
+    proto_add(&graph, GRAPH_INPUT, proto_value("ids", PERCEPT_INT64, 2, dims));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value("same", PERCEPT_INT64, 2, dims));
+    struct proto model = proto_model(graph, 13);
+    folder_put("pieces/model.onnx", model.at, model.n);
+    proto_free(&model);
+    folder_text("pieces/manifest.json", "{\"manifest\":1,\"inputs\":{\"ids\":{\"kind\":\"text\",\"tokenizer_json\":"
+                                        "\"tokenizer.json\",\"max_length\":512}}}");
+    folder_text(
+        "pieces/tokenizer.json",
+        "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":1,\"content\":\"[CLS]\",\"special\":true}],"
+        "\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":true},\"pre_tokenizer\":{\"type\":"
+        "\"BertPreTokenizer\"},"
+        "\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"[CLS]\",1],\"sep\":[\"[SEP]\",2]},"
+        "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,"
+        "\"un\":3,\"##happy\":4,\"cat\":5,\"##s\":6,\"!\":7}}}");
+}
+
 static int open_door(struct sockaddr_in *address)
 {
     *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -215,8 +238,8 @@ static void become_daemon(const char *binary, int door, int log)
     unsetenv("NOTIFY_SOCKET");
     if (dup2(log, STDERR_FILENO) < 0 || dup2(door, 3) < 0)
         _exit(126);
-    execl(binary, binary, "serve", "models", folder_at("sizes.onnx"), "--listen", "fd:3", "--workers", "2",
-          (char *)NULL);
+    execl(binary, binary, "serve", "models", folder_at("sizes.onnx"), folder_at("pieces"), "--listen", "fd:3",
+          "--workers", "2", (char *)NULL);
     _exit(127);
 }
 
@@ -385,6 +408,7 @@ START_TEST(every_example_of_the_page_comes_out_as_it_says)
     struct served served;
     folder_begin("api");
     make_sizes();
+    make_pieces();
     start(&served, binary);
     int n = 0, n_failed = 0;
     for (struct block asked, want; next_block(&page, "```http", NULL, &asked); n++) {
