@@ -73,6 +73,20 @@ struct percept_tensor {
 };
 
 /* An input or output of a model. A dimension of -1 is free; dim_names has its ONNX name or NULL. */
+/* What the numbers of an output went through last, as the graph says it: behind that lie only operators that move them
+ * (Identity, Cast, Reshape, Squeeze, Unsqueeze, Flatten, Transpose, Split, Slice, Concat). UNKNOWN: parts of it went
+ * through different ones. */
+enum percept_activation {
+    PERCEPT_ACTIVATION_UNKNOWN,
+    PERCEPT_ACTIVATION_NONE,
+    PERCEPT_ACTIVATION_SOFTMAX,
+    PERCEPT_ACTIVATION_LOG_SOFTMAX,
+    PERCEPT_ACTIVATION_SIGMOID
+};
+
+/* The order of the axes of an input that the first convolution reads as a picture. */
+enum percept_layout { PERCEPT_LAYOUT_UNKNOWN, PERCEPT_LAYOUT_NCHW, PERCEPT_LAYOUT_NHWC };
+
 struct percept_io {
     const char *name;
     enum percept_dtype dtype;
@@ -82,6 +96,9 @@ struct percept_io {
     int batch_axis; /* along which the items of a batch lie, free; -1 where the model has no batch */
     int n_labels;   /* of an output whose last axis the file names (ZipMap), else 0 */
     const char *const *labels;
+    enum percept_activation activation; /* of an output */
+    bool has_exp;                       /* of an output: an Exp lies between it and the nearest weights */
+    enum percept_layout layout;         /* of an input */
 };
 
 enum percept_region {
@@ -141,6 +158,11 @@ struct percept_description {
         const char *op_type;
         const char *algorithm; /* "winograd", "direct", ...; a map on which it does not pay may run by another */
     } * layers;
+    int n_properties; /* of the file's metadata_props: what exporters note, in the file's order */
+    const struct percept_property {
+        const char *key, *value;
+    } * properties;
+    int n_properties_left_out; /* more than 256, longer than 1 MiB, or no text in UTF-8 */
     int n_notes;
     const char *const *notes; /* sentences for whoever loads it, such as a node in training form; log each once */
 };

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+#include "engine/facts.h"
 #include "op/label.h"
 
 static bool describe_io(struct percept_model *model, const int *values, int n, struct percept_io **list)
@@ -74,6 +76,51 @@ static bool count_operators(struct percept_model *model)
     return true;
 }
 
+#define PROPERTIES_MAX 256
+#define PROPERTY_KEY_MAX_BYTES 256
+#define PROPERTY_MAX_BYTES ((size_t)1 << 20)
+#define PROPERTIES_MAX_BYTES ((size_t)4 << 20)
+
+/* UTF-8 without NUL. */
+static bool is_text(struct bytes text)
+{
+    for (const uint8_t *at = text.at; at < text.end;) {
+        uint32_t code;
+        at = utf8_read(at, text.end, &code);
+        if (!at || !code)
+            return false;
+    }
+    return true;
+}
+
+static bool describe_properties(struct percept_model *model)
+{
+    struct percept_description *description = &model->description;
+    const struct onnx_model *onnx = &model->onnx;
+    const int room = onnx->n_properties < PROPERTIES_MAX ? onnx->n_properties : PROPERTIES_MAX;
+    struct percept_property *properties = arena_array(&model->arena, (size_t)room + 1, sizeof *properties);
+    size_t used_bytes = 0;
+    int n = 0;
+    if (!properties)
+        return false;
+    for (int i = 0; i < onnx->n_properties && n < room; i++) {
+        const struct bytes key = onnx->properties[i].key, value = onnx->properties[i].value;
+        if (bytes_size(key) > PROPERTY_KEY_MAX_BYTES || bytes_size(value) > PROPERTY_MAX_BYTES ||
+            used_bytes + bytes_size(value) > PROPERTIES_MAX_BYTES || !is_text(key) || !is_text(value))
+            continue;
+        used_bytes += bytes_size(value);
+        properties[n].key = arena_text(&model->arena, key.at, bytes_size(key));
+        properties[n].value = arena_text(&model->arena, value.at, bytes_size(value));
+        if (!properties[n].key || !properties[n].value)
+            return false;
+        n++;
+    }
+    description->properties = properties;
+    description->n_properties = n;
+    description->n_properties_left_out = onnx->n_properties - n;
+    return true;
+}
+
 bool describe_model(struct percept_model *model, size_t file_bytes)
 {
     struct percept_description *description = &model->description;
@@ -86,7 +133,8 @@ bool describe_model(struct percept_model *model, size_t file_bytes)
     model->n_inputs = onnx->graph->n_inputs;
     model->n_outputs = onnx->graph->n_outputs;
     return description->producer && describe_io(model, onnx->graph->inputs, model->n_inputs, &model->inputs) &&
-           describe_io(model, onnx->graph->outputs, model->n_outputs, &model->outputs) && count_operators(model);
+           describe_io(model, onnx->graph->outputs, model->n_outputs, &model->outputs) && count_operators(model) &&
+           describe_properties(model) && facts_find(model);
 }
 
 static void describe_output(struct percept_io *io, const struct tensor *got, bool scalars)

@@ -1,7 +1,7 @@
 /*
  * fields.h - the fields of ONNX's messages that we read, as tags (number and wire type together, see
  * wire.h), under ONNX's names. Repeated numbers come packed (LEN) or one by one: both are listed.
- * What is not here - doc strings, metadata, training, devices - is passed over.
+ * What is not here - doc strings, training, devices - is passed over.
  */
 #ifndef GRAPH_FIELDS_H
 #define GRAPH_FIELDS_H
@@ -15,6 +15,7 @@ enum model_field {
     MODEL_PRODUCER_VERSION = WIRE_LEN(3),
     MODEL_GRAPH = WIRE_LEN(7),
     MODEL_OPSET_IMPORT = WIRE_LEN(8),
+    MODEL_METADATA_PROPS = WIRE_LEN(14),
     MODEL_FUNCTIONS = WIRE_LEN(25),
 };
 

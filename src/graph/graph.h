@@ -104,12 +104,19 @@ struct graph {
 };
 
 /* What the file says about itself besides the graph. */
+/* One of metadata_props; views of the file. */
+struct onnx_property {
+    struct bytes key, value;
+};
+
 struct onnx_model {
     int64_t ir_version;
     int64_t opset; /* of ONNX's default domain */
     struct bytes producer;
     struct graph *graph;
     int64_t n_parameters;
+    int n_properties; /* as many as the file has, in its order */
+    struct onnx_property *properties;
 };
 
 /* Appends; the index, or -1 when memory is short. Pointers into the arrays move. The name is copied; of

@@ -91,6 +91,35 @@ static bool describe(struct reader *r, const struct model_fields *fields)
     return true;
 }
 
+static struct onnx_property read_property(struct bytes entry)
+{
+    struct onnx_property property = {0};
+    struct wire wire = wire_of(entry);
+    struct wire_field field;
+    while (wire_next(&wire, &field)) {
+        if (field.tag == ENTRY_KEY)
+            property.key = field.bytes;
+        else if (field.tag == ENTRY_VALUE)
+            property.value = field.bytes;
+    }
+    return property;
+}
+
+/* What exporters note beside the graph. It never keeps a model from being read. */
+static bool read_properties(struct reader *r, struct bytes file)
+{
+    struct bytes entry;
+    int n = 0;
+    for (struct wire wire = wire_of(file); wire_find(&wire, MODEL_METADATA_PROPS, &entry);)
+        n++;
+    r->model->properties = arena_array(r->arena, (size_t)n + 1, sizeof *r->model->properties);
+    if (!r->model->properties)
+        return reader_short(r, "the file's properties");
+    for (struct wire wire = wire_of(file); wire_find(&wire, MODEL_METADATA_PROPS, &entry);)
+        r->model->properties[r->model->n_properties++] = read_property(entry);
+    return true;
+}
+
 static bool read_model(struct reader *r, struct bytes file)
 {
     struct model_fields fields = {0};
@@ -98,7 +127,8 @@ static bool read_model(struct reader *r, struct bytes file)
         return err_set(r->err, ERR_MODEL, "the file is empty");
     if (!find_model(r, file, &fields) || !judge_model(r, &fields))
         return name_kind(r, file, &fields);
-    if (!reader_imports(r, file, MODEL_OPSET_IMPORT, &r->imports) || !describe(r, &fields) || !inline_read(r, file))
+    if (!reader_imports(r, file, MODEL_OPSET_IMPORT, &r->imports) || !describe(r, &fields) ||
+        !read_properties(r, file) || !inline_read(r, file))
         return false;
     struct graph *graph = arena_alloc(r->arena, sizeof *graph);
     if (!graph)

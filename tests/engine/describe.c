@@ -174,6 +174,48 @@ START_TEST(nodes_in_training_form_are_noted_and_never_joined)
 }
 END_TEST
 
+static void add_property(struct proto *model, const char *key, const char *value, size_t n)
+{
+    struct proto entry = {0};
+    proto_text(&entry, ENTRY_KEY, key);
+    proto_bytes(&entry, ENTRY_VALUE, value, n);
+    proto_add(model, MODEL_METADATA_PROPS, entry);
+}
+
+START_TEST(what_exporters_note_is_told_within_bounds)
+{
+    struct small s = small_xy(2, DIMS(-1, 2));
+    small_node(&s, "Relu", "x", "y");
+    struct proto bytes = small_end(&s);
+    char *large = calloc(1, ((size_t)1 << 20) + 1);
+    ck_assert_ptr_nonnull(large);
+    memset(large, 'a', ((size_t)1 << 20) + 1);
+    add_property(&bytes, "task", "detect", 6);
+    add_property(&bytes, "nul", "a\0b", 3);
+    add_property(&bytes, "latin", "\xe9", 1);
+    add_property(&bytes, "large", large, ((size_t)1 << 20) + 1);
+    add_property(&bytes, "task", "other", 5);
+    struct percept_err err;
+    struct percept_model *model = percept_open_memory(bytes.at, bytes.n, NULL, &err);
+    ck_assert_msg(model != NULL, "%s", err.text);
+    const struct percept_description d = small_describe(model);
+    ck_assert_int_eq(d.n_properties, 2);
+    ck_assert_int_eq(d.n_properties_left_out, 3);
+    ck_assert_str_eq(d.properties[0].key, "task");
+    ck_assert_str_eq(d.properties[0].value, "detect");
+    ck_assert_str_eq(d.properties[1].value, "other");
+    percept_close(model);
+    for (int i = 0; i < 400; i++)
+        add_property(&bytes, "more", "1", 1);
+    model = percept_open_memory(bytes.at, bytes.n, NULL, &err);
+    ck_assert_int_eq(small_describe(model).n_properties, 256);
+    ck_assert_int_eq(small_describe(model).n_properties_left_out, 405 - 256);
+    percept_close(model);
+    proto_free(&bytes);
+    free(large);
+}
+END_TEST
+
 Suite *engine_describe_suite(void);
 Suite *engine_describe_suite(void)
 {
@@ -185,6 +227,7 @@ Suite *engine_describe_suite(void)
     tcase_add_test(tests, operators_are_counted_as_the_file_has_them);
     tcase_add_test(tests, the_columns_of_a_zip_map_have_labels);
     tcase_add_test(tests, nodes_in_training_form_are_noted_and_never_joined);
+    tcase_add_test(tests, what_exporters_note_is_told_within_bounds);
     suite_add_tcase(suite, tests);
     return suite;
 }
