@@ -90,12 +90,16 @@ static bool refuse_several(struct scan *scan, const char *folder, struct percept
                    folder, n, first, (int)names.n_bytes, names.at);
 }
 
-/* The .onnx that is meant; in the scan's arena. */
-static const char *model_file(struct scan *scan, const char *path, struct percept_err *err)
+/* The .onnx that is meant, and the folder of what is its own beside it, or NULL; in the scan's arena. */
+static const char *model_file(struct scan *scan, const char *path, const char **folder, struct percept_err *err)
 {
-    if (!file_is_folder(path))
+    *folder = NULL;
+    if (!file_is_folder(path)) {
+        *folder = scan_is_only(path) ? file_dirname(&scan->arena, path) : NULL;
         return path;
+    }
     const char *plain = file_join(&scan->arena, path, "model.onnx");
+    *folder = path;
     if (plain && file_exists(plain))
         return beside_file(plain, path, &scan->arena, err);
     if (!scan_path(scan, path, err))
@@ -104,10 +108,26 @@ static const char *model_file(struct scan *scan, const char *path, struct percep
     const struct found *found = newest(scan, &several);
     if (several && !refuse_several(scan, path, err))
         return NULL;
+    *folder = found->folder;
     return beside_file(found->path, found->folder, &scan->arena, err);
 }
 
 struct percept_model *command_open(const struct options *options, double *ms, struct percept_err *err)
+{
+    struct arena arena = {0};
+    struct command_place place;
+    struct percept_model *model = command_open_at(options, &arena, &place, ms, err);
+    arena_free(&arena);
+    return model;
+}
+
+static const char *keep(struct arena *arena, const char *text)
+{
+    return text ? arena_text(arena, text, strlen(text)) : NULL;
+}
+
+struct percept_model *command_open_at(const struct options *options, struct arena *arena, struct command_place *place,
+                                      double *ms, struct percept_err *err)
 {
     const struct settings *settings = &options->settings;
     const struct percept_options how = {
@@ -119,10 +139,12 @@ struct percept_model *command_open(const struct options *options, double *ms, st
         .region_prefix = settings->region_prefix,
     };
     struct scan scan = {.first = NULL};
-    const char *path = model_file(&scan, options->paths.at[0], err);
+    const char *folder;
+    const char *path = model_file(&scan, options->paths.at[0], &folder, err);
     double from = command_now_ms();
     struct percept_model *model = path ? percept_open(path, &how, err) : NULL;
     *ms = command_now_ms() - from;
+    *place = (struct command_place){keep(arena, path), keep(arena, folder)};
     arena_free(&scan.arena);
     return model;
 }

@@ -11,6 +11,7 @@ int serve_command(const struct options *options);
 int serve_check(const struct options *options);
 int run_command(const struct options *options);
 int inspect_command(const struct options *options);
+int outline_command(const struct options *options);
 int bench_command(const struct options *options);
 int regions_command(const struct options *options);
 int health_command(const struct options *options);
@@ -27,6 +28,17 @@ bool command_print(const struct text *text, struct percept_err *err);
 /* Opens the model (a file, or a folder with one model, the newest of its versions) as the options
  * say; ms: how long that took. */
 struct percept_model *command_open(const struct options *options, double *ms, struct percept_err *err);
+
+/* Where it lies, in the arena. */
+struct command_place {
+    const char *path;   /* of the .onnx */
+    const char *folder; /* of what is its own beside it, or NULL */
+};
+
+/* The same, telling where. */
+struct arena;
+struct percept_model *command_open_at(const struct options *options, struct arena *arena, struct command_place *place,
+                                      double *ms, struct percept_err *err);
 
 /* "[N,3,224,224]"; names NULL or of free axes. */
 const char *command_shape_text(int rank, const int64_t *dims, const char *const *names, char *text, size_t n);

@@ -12,6 +12,7 @@
 #include "command/command.h"
 #include "command/shapes.h"
 #include "http/text.h"
+#include "serve/recognise.h"
 
 #define COSTS 3
 
@@ -32,6 +33,7 @@ struct facts {
     int n_costs;
     struct cost costs[COSTS];
     struct percept_err cost_err; /* why there are none */
+    struct recognise recognised; /* by NULL: nothing is certain */
 };
 
 static bool find_cost(const struct percept_model *model, const struct shapes_model *shapes,
@@ -112,6 +114,15 @@ static void print_layers(const struct percept_description *d, struct arena *aren
                text_escaped(arena, d->layers[i].op_type));
 }
 
+static void print_recognised(const struct recognise *recognised, struct arena *arena)
+{
+    if (recognised->by)
+        printf("recognised as %s\n  because %s\n", text_escaped(arena, recognised->by),
+               text_escaped(arena, recognised->because));
+    else if (recognised->likely && *recognised->likely)
+        printf("not recognised\n  looks like %s\n", text_escaped(arena, recognised->likely));
+}
+
 static void print_facts(const struct facts *facts, struct arena *arena)
 {
     const struct percept_description *d = &facts->description;
@@ -131,6 +142,7 @@ static void print_facts(const struct facts *facts, struct arena *arena)
     for (int i = 0; i < d->n_notes; i++)
         printf("  note: %s\n", text_escaped(arena, d->notes[i]));
     print_layers(d, arena);
+    print_recognised(&facts->recognised, arena);
     puts("a run");
     for (int i = 0; i < facts->n_costs; i++)
         printf("  batch %-3d %12.3f MFLOP %12zu bytes of memory\n", facts->costs[i].batch, facts->costs[i].flops / 1e6,
@@ -207,6 +219,20 @@ static void add_costs(struct text *text, const struct facts *facts)
     text_add(text, "]");
 }
 
+static void add_recognised(struct text *text, const struct recognise *recognised)
+{
+    text_add(text, ",\n \"recognised\": ");
+    if (!recognised->by) {
+        text_add(text, "null");
+        return;
+    }
+    text_add(text, "{\"by\": ");
+    text_json(text, recognised->by);
+    text_add(text, ", \"because\": ");
+    text_json(text, recognised->because);
+    text_add(text, "}");
+}
+
 static void add_facts(struct text *text, const struct facts *facts)
 {
     const struct percept_description *d = &facts->description;
@@ -235,6 +261,7 @@ static void add_facts(struct text *text, const struct facts *facts)
         text_json(text, d->notes[i]);
     }
     text_add(text, "]");
+    add_recognised(text, &facts->recognised);
     add_layers(text, d);
     add_costs(text, facts);
     text_add(text, "}\n");
@@ -252,14 +279,16 @@ int inspect_command(const struct options *options)
     struct facts facts = {.path = options->paths.at[0]};
     struct percept_err err;
     struct arena arena = {0};
-    struct percept_model *model = command_open(options, &facts.load_ms, &err);
+    struct command_place place;
+    struct percept_model *model = command_open_at(options, &arena, &place, &facts.load_ms, &err);
     if (!model)
         return command_fail(&err);
     gather(model, options, &facts);
-    bool good = true;
-    if (options->json)
+    facts.recognised = (struct recognise){.model = model, .path = place.path, .folder = place.folder, .arena = &arena};
+    bool good = options->settings.no_recognise || recognise_model(&facts.recognised, &err);
+    if (good && options->json)
         good = print_json(&facts, &arena, &err);
-    else
+    else if (good)
         print_facts(&facts, &arena);
     arena_free(&arena);
     percept_close(model);

@@ -276,6 +276,14 @@ static void add_parameters(struct text *text, const struct served *served)
         text_json(text, rows[i].value);
         comma = ",";
     }
+    if (manifest->recognised_by) {
+        text_printf(text, "%s\"recognised\":{\"by\":", comma);
+        text_json(text, manifest->recognised_by);
+        text_add(text, ",\"because\":");
+        text_json(text, manifest->recognised_because);
+        text_add(text, "}");
+        comma = ",";
+    }
     if (served->away) {
         text_printf(text, "%s\"resident\":false", comma);
         comma = ",";

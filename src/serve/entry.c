@@ -14,6 +14,7 @@
 #include "serve/generate.h"
 #include "serve/ios.h"
 #include "serve/override.h"
+#include "serve/recognise.h"
 #include "serve/states.h"
 #include "serve/warmup.h"
 
@@ -195,6 +196,22 @@ static bool keep_ios(struct served *served, struct percept_err *err)
                                         keep(&served->declared_outputs, served->n_own_outputs, arena, err));
 }
 
+/* What nobody has described may say itself what it is. */
+static bool recognise_own(struct entry *entry, struct percept_err *err)
+{
+    struct served *served = &entry->served;
+    struct recognise recognise = {.model = served->model,
+                                  .path = entry->file,
+                                  .folder = entry->sent ? NULL : entry->folder,
+                                  .arena = &served->arena};
+    if (entry->settings->no_recognise || *served->manifest->path)
+        return true;
+    const struct manifest *manifest =
+        recognise_model(&recognise, err) ? recognise_over(&recognise, served->manifest, err) : NULL;
+    served->manifest = manifest ? manifest : served->manifest;
+    return manifest != NULL;
+}
+
 static bool open_model(struct entry *entry, struct percept_err *err)
 {
     struct served *served = &entry->served;
@@ -211,7 +228,7 @@ static bool open_model(struct entry *entry, struct percept_err *err)
     entry->file = beside.file;
     entry->sent = entry->override && entry->override->files;
     served->model = open_as_configured(entry, err);
-    return served->model && fit_model(served->manifest, served->model, err) &&
+    return served->model && recognise_own(entry, err) && fit_model(served->manifest, served->model, err) &&
            fit_declare(served->manifest, served->model, &served->arena, &served->declared_inputs,
                        &served->declared_outputs, err) &&
            keep_ios(served, err);
@@ -447,6 +464,14 @@ void entry_log_ready(const struct entry *entry, bool *private_told)
                                           : "packed",
              "#parameters", parameters, "#region_bytes", region_bytes, "found",
              scan_form(served->name, served->path, entry->configured), NULL);
+    if (served->manifest->recognised_by)
+        log_info("model recognised", "model", served->name, "#version", version, "as", served->manifest->recognised_by,
+                 "because", served->manifest->recognised_because, NULL);
+    else if (served->manifest->likely && *served->manifest->likely)
+        log_info(
+            "model served as tensors: what it means is not certain. `perceptd manifest` prints a manifest to begin "
+            "with",
+            "model", served->name, "#version", version, "likely", served->manifest->likely, NULL);
     if (served->manifest->ignored)
         log_info("fields of config.pbtxt without effect here", "model", served->name, "#version", version, "fields",
                  served->manifest->ignored, NULL);

@@ -1561,6 +1561,24 @@ bool manifest_read_over(struct manifest *manifest, const char *folder, struct ar
     return ok;
 }
 
+bool manifest_read_text(struct manifest *manifest, const char *text, const char *origin, struct arena *arena,
+                        struct percept_err *err)
+{
+    const size_t refusals = arena_refusals();
+    struct reader reader = {
+        .path = origin, .arena = arena, .place = {.folder = -1, .real = -1}, .manifest = manifest, .err = err};
+    json_error_t where;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    manifest->path = origin;
+    bool ok =
+        root ? read_root(&reader, root)
+             : err_set(err, ERR_CONFIG, "%s: line %d, column %d: %s", origin, where.line, where.column, where.text);
+    json_decref(root);
+    if (!ok && arena_refusals() != refusals)
+        err_set(err, ERR_MEMORY, "out of memory while reading the manifest %s", origin);
+    return ok;
+}
+
 const struct manifest *manifest_read(const char *folder, struct arena *arena, struct percept_err *err)
 {
     struct manifest *manifest = manifest_new(arena, err);

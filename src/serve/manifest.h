@@ -283,9 +283,11 @@ struct manifest_parameter {
 };
 
 struct manifest {
-    const char *path;        /* "" for a default one */
-    const char *config_path; /* of config.pbtxt; NULL: there is none */
-    const char *description; /* "" when not given */
+    const char *path;                               /* "" for a default one */
+    const char *recognised_by, *recognised_because; /* recognise.h made it; NULL: nobody did */
+    const char *likely;                             /* what it resembles that is not certain; NULL or "": nothing */
+    const char *config_path;                        /* of config.pbtxt; NULL: there is none */
+    const char *description;                        /* "" when not given */
     const char *license;
     int precision; /* 0 exact, 1 fast (settings_precision); -1: the daemon's */
     int n_inputs;
@@ -348,6 +350,10 @@ struct manifest *manifest_new(struct arena *arena, struct percept_err *err);
 
 /* Reads FOLDER/manifest.json, where there is one, over what the manifest says so far. */
 bool manifest_read_over(struct manifest *manifest, const char *folder, struct arena *arena, struct percept_err *err);
+
+/* Reads the text of one, of `origin` as sentences name it. Files are not beside it. */
+bool manifest_read_text(struct manifest *manifest, const char *text, const char *origin, struct arena *arena,
+                        struct percept_err *err);
 
 /* Reads FOLDER/manifest.json (NULL folder or no such file: a default manifest). Everything goes
  * into the arena. Files it names (labels, vocabulary) are read from beneath the folder only. */

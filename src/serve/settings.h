@@ -36,6 +36,7 @@ struct settings {
     int max_queue_size;            /* jobs waiting per model */
     size_t max_queue_bytes;        /* of bodies waiting per model; 0: eight times the largest */
     int64_t max_queue_delay_us;    /* where a manifest says nothing; 0: never wait for more */
+    bool no_recognise;             /* models without a manifest are served as tensors */
     bool no_learn;                 /* batches are as large as they can be, whatever that brings */
     int64_t default_timeout_us;    /* of a request, from its arrival; 0: none */
     size_t max_body_bytes;
