@@ -11,7 +11,7 @@ int serve_command(const struct options *options);
 int serve_check(const struct options *options);
 int run_command(const struct options *options);
 int inspect_command(const struct options *options);
-int outline_command(const struct options *options);
+int draft_command(const struct options *options);
 int bench_command(const struct options *options);
 int regions_command(const struct options *options);
 int health_command(const struct options *options);

@@ -1,5 +1,5 @@
 /*
- * outline.c - `perceptd manifest MODEL`: what a model says of itself, by its own notes and by the files beside it, as a
+ * draft.c - `perceptd manifest MODEL`: what a model says of itself, by its own notes and by the files beside it, as a
  * manifest.json to keep and to edit. Where nothing is certain it names the inputs, and says what the model looks like.
  *
  * The text is the one that the daemon reads when it recognises the model itself (serve/recognise.h).
@@ -10,7 +10,7 @@
 #include "command/command.h"
 #include "serve/recognise.h"
 
-int outline_command(const struct options *options)
+int draft_command(const struct options *options)
 {
     struct percept_err err;
     struct arena arena = {0};

@@ -46,11 +46,11 @@ START_TEST(what_was_recognised_is_a_manifest_to_keep)
 }
 END_TEST
 
-Suite *command_outline_suite(void);
-Suite *command_outline_suite(void)
+Suite *command_draft_suite(void);
+Suite *command_draft_suite(void)
 {
-    Suite *suite = suite_create("command_outline");
-    TCase *tests = tcase_create("outline");
+    Suite *suite = suite_create("command_draft");
+    TCase *tests = tcase_create("draft");
     tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, what_is_not_certain_names_its_inputs);
     tcase_add_test(tests, what_was_recognised_is_a_manifest_to_keep);
