@@ -408,15 +408,21 @@ static bool add_pair(struct pairs *pairs, const struct row *row, const char *tex
     return true;
 }
 
+/* The few that have one letter; NULL: any other. */
+static const char *long_name(const char *letter)
+{
+    return strcmp(letter, "h") == 0 ? "help" : strcmp(letter, "o") == 0 ? "output" : NULL;
+}
+
 /* One option at argv[*i], which is left at its last word. */
 static bool read_option(int argc, char *const *argv, int *i, struct options *options, struct pairs *pairs,
                         struct arena *arena, struct percept_err *err)
 {
     const char *name = argv[*i][1] == '-' ? argv[*i] + 2 : argv[*i] + 1;
-    if (argv[*i][1] != '-' && strcmp(name, "h") != 0)
-        return err_set(err, ERR_CONFIG, "unknown option '%s'; options have long names: perceptd --help", argv[*i]);
     if (argv[*i][1] != '-')
-        name = "help";
+        name = long_name(name);
+    if (!name)
+        return err_set(err, ERR_CONFIG, "unknown option '%s'; options have long names: perceptd --help", argv[*i]);
     size_t n = strcspn(name, "=");
     const char *text = name[n] == '=' ? name + n + 1 : NULL;
     const struct row *row = find(name, n);

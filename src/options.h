@@ -68,8 +68,8 @@ struct options {
     int log_level;  /* enum log_level */
 
     struct options_list inputs, dims, shapes;
-    const char *output_dir;
-    bool profile, json, clean;
+    const char *output_dir, *output;
+    bool profile, json, csv, clean;
     int cores;
     struct options_numbers batches;
     int64_t bench_ms;

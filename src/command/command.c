@@ -90,6 +90,15 @@ static bool refuse_several(struct scan *scan, const char *folder, struct percept
                    folder, n, first, (int)names.n_bytes, names.at);
 }
 
+const struct found *command_find(struct scan *scan, const char *path, struct percept_err *err)
+{
+    bool several;
+    if (!scan_path(scan, path, err))
+        return NULL;
+    const struct found *found = newest(scan, &several);
+    return several && !refuse_several(scan, path, err) ? NULL : found;
+}
+
 /* The .onnx that is meant, and the folder of what is its own beside it, or NULL; in the scan's arena. */
 static const char *model_file(struct scan *scan, const char *path, const char **folder, struct percept_err *err)
 {
@@ -102,11 +111,8 @@ static const char *model_file(struct scan *scan, const char *path, const char **
     *folder = path;
     if (plain && file_exists(plain))
         return beside_file(plain, path, &scan->arena, err);
-    if (!scan_path(scan, path, err))
-        return NULL;
-    bool several;
-    const struct found *found = newest(scan, &several);
-    if (several && !refuse_several(scan, path, err))
+    const struct found *found = command_find(scan, path, err);
+    if (!found)
         return NULL;
     *folder = found->folder;
     return beside_file(found->path, found->folder, &scan->arena, err);

@@ -25,6 +25,12 @@ int command_fail(const struct percept_err *err);
 struct text;
 bool command_print(const struct text *text, struct percept_err *err);
 
+/* The one model at a path, the newest of its versions, in the scan's arena. A folder of several is refused with their
+ * names. */
+struct found;
+struct scan;
+const struct found *command_find(struct scan *scan, const char *path, struct percept_err *err);
+
 /* Opens the model (a file, or a folder with one model, the newest of its versions) as the options
  * say; ms: how long that took. */
 struct percept_model *command_open(const struct options *options, double *ms, struct percept_err *err);

@@ -1,6 +1,7 @@
 /*
  * run.c - `perceptd run MODEL --input FILE.npy`: one run, outputs as files. For trying a model
- * without a server, and for comparing our results with another program's.
+ * without a server, and for comparing our results with another program's. Files that are no arrays
+ * (pictures, sounds, texts) are bulk.c's.
  *
  * Elements are never converted: an array of another type than the input's is refused, so that what
  * is compared is what was meant. Names of outputs come from the model and may hold anything; in
@@ -10,10 +11,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/file.h"
+#include "command/bulk.h"
 #include "command/command.h"
 #include "command/npy.h"
 #include "command/profile.h"
@@ -219,9 +222,26 @@ static bool run_whole(struct run *run, struct percept_err *err)
     return !run->options->profile || print_profile(run, err);
 }
 
+static bool is_array(const char *path)
+{
+    const size_t n = strlen(path);
+    return n >= 4 && strcasecmp(path + n - 4, ".npy") == 0;
+}
+
+/* Are there files that are to be read as clients' are? One array makes all of them arrays. */
+static bool takes_files(const struct options *options)
+{
+    bool files = options->paths.n > 1 || options->output || options->json || options->csv;
+    for (int i = 1; i < options->paths.n; i++)
+        files = files && !is_array(options->paths.at[i]);
+    return files && !options->inputs.n;
+}
+
 int run_command(const struct options *options)
 {
     struct percept_err err;
+    if (takes_files(options))
+        return bulk_run(options);
     struct run run = {.options = options};
     bool good = run_whole(&run, &err);
     percept_session_free(run.session);

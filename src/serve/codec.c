@@ -185,6 +185,20 @@ const struct codec *codec_v1(void)
     return &rows[i];
 }
 
+const struct codec *codec_of_body(const struct served *served, struct bytes body)
+{
+    const enum manifest_kind kind = codec_kind(served);
+    const char *type = kind == MANIFEST_IMAGE   ? codec_image_type(body)
+                       : kind == MANIFEST_AUDIO ? codec_audio_type(body)
+                                                : NULL;
+    if (!type && kind != MANIFEST_TEXT && bytes_begin_text(body, "{"))
+        return &rows[0];
+    int i = 0;
+    while (rows[i].kind != kind || (type && strcmp(rows[i].media_type, type) != 0))
+        i++;
+    return &rows[i];
+}
+
 const struct codec *codec_find(const struct served *served, struct bytes content_type, struct percept_err *err)
 {
     struct bytes bare = bare_type(content_type), type = usual_name(bare);

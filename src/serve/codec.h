@@ -24,6 +24,11 @@ struct codec {
  * media which no codec reads give NULL with 415 and the list of those that this model takes. */
 const struct codec *codec_find(const struct served *served, struct bytes content_type, struct percept_err *err);
 
+/* The codec for a body that nobody said the type of, by how it begins: the picture or sound that it is, where the model
+ * takes such; a text where it takes texts; else V2 JSON. What is none of these goes to the codec of the model's medium,
+ * which says what it takes. */
+const struct codec *codec_of_body(const struct served *served, struct bytes body);
+
 /* The codec of V1's predict requests, whatever their Content-Type. */
 const struct codec *codec_v1(void);
 
@@ -50,6 +55,10 @@ bool codec_v1_decode(struct job *job, struct percept_err *err);
 bool codec_multipart_decode(struct job *job, struct percept_err *err);
 bool codec_image_decode(struct job *job, struct percept_err *err);
 bool codec_audio_decode(struct job *job, struct percept_err *err);
+
+/* The media type of a picture, a sound, by how it begins; NULL: it is none that is read here. */
+const char *codec_image_type(struct bytes body);
+const char *codec_audio_type(struct bytes body);
 
 /* The picture that was posted, upright, at its full size; in the job's arena. For whoever draws on it: the body is
  * there until done. */

@@ -66,16 +66,27 @@ struct source {
     struct percept_err *err;
 };
 
+static const struct format *begins_as(struct bytes body)
+{
+    for (size_t i = 0; i < N_FORMATS; i++)
+        if (formats[i].is && formats[i].is(body))
+            return &formats[i];
+    return NULL;
+}
+
+const char *codec_audio_type(struct bytes body)
+{
+    const struct format *format = begins_as(body);
+    return format ? format->media_type : NULL;
+}
+
 /* Samples without a head are what their type says, whatever they begin with. */
 static const struct format *format_of(const struct job *job)
 {
     for (size_t i = 0; i < N_FORMATS; i++)
         if (!formats[i].is && job->codec && strcmp(job->codec->media_type, formats[i].media_type) == 0)
             return &formats[i];
-    for (size_t i = 0; i < N_FORMATS; i++)
-        if (formats[i].is && formats[i].is(job->body))
-            return &formats[i];
-    return NULL;
+    return begins_as(job->body);
 }
 
 /* What else the body may be, for the sentence. */

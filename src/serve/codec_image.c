@@ -66,6 +66,12 @@ static const struct format *format_of(struct bytes body)
     return NULL;
 }
 
+const char *codec_image_type(struct bytes body)
+{
+    const struct format *format = format_of(body);
+    return format ? format->media_type : NULL;
+}
+
 /* A name for what we do not read, so that the message can say it. */
 static const char *other_format(struct bytes body)
 {

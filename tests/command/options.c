@@ -173,8 +173,8 @@ static const struct {
     {"perceptd serve m --zzzzzzzzzz", "unknown option '--zzzzzzzzzz'; perceptd --help lists those there are"},
     {"perceptd serve m -w 3", "unknown option '-w'; options have long names: perceptd --help"},
     {"perceptd serve m --batch 3", "--batch is no option of 'perceptd serve'; it belongs to: bench"},
-    {"perceptd run", "'perceptd run' needs a model: perceptd run MODEL [--input [NAME=]FILE.npy]... "
-                     "[--output-dir FOLDER]"},
+    {"perceptd run", "'perceptd run' needs a model: perceptd run MODEL [FILE|FOLDER]... [-o FILE|FOLDER] | "
+                     "MODEL [--input [NAME=]FILE.npy]... [--output-dir FOLDER]"},
     {"perceptd inspect a b", "'perceptd inspect' takes one model, got 'b' as well"},
     {"perceptd regions a", "'perceptd regions' takes no argument, got 'a'"},
     {"perceptd no-such.onnx", "there is nothing at 'no-such.onnx'"},
