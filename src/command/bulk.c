@@ -137,6 +137,8 @@ static bool slot_aim(struct slot *slot, struct percept_err *err)
     slot->result = form_path(form, slot->wanted, item->name, &slot->arena);
     if (!slot->result)
         return err_memory(err, "a path", strlen(item->name));
+    if (item->clashes)
+        return err_set(err, ERR_INVALID, "its result would have the name of another file's, '%s'", slot->result);
     if (files_are_one(item->path, slot->result))
         return err_set(err, ERR_INVALID, "its result would be written over it");
     slot->left = form->folder && files_is_done(item->path, slot->result);
@@ -241,10 +243,44 @@ static bool find_files(struct bulk *bulk, struct percept_err *err)
     return true;
 }
 
+struct result {
+    const char *path;
+    int number;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct result *one = a, *two = b;
+    const int order = strcmp(one->path, two->path);
+    return order ? order : one->number - two->number;
+}
+
+/* Files of one name from several folders, or one that is called as another's result: the first has it. */
+static bool find_clashes(struct bulk *bulk, struct percept_err *err)
+{
+    struct arena arena = {0};
+    struct files *files = &bulk->files;
+    struct result *results = arena_array(&arena, (size_t)files->n + 1, sizeof *results);
+    bool good = results != NULL;
+    for (int i = 0; i < files->n && good; i++) {
+        const char *name = files->at[i].name;
+        results[i].path = form_path(&bulk->form, form_of(&bulk->form, bulk->served, name), name, &arena);
+        results[i].number = i;
+        good = results[i].path != NULL;
+    }
+    if (good)
+        qsort(results, (size_t)files->n, sizeof *results, compare);
+    for (int i = 1; i < files->n && good; i++)
+        files->at[results[i].number].clashes = strcmp(results[i].path, results[i - 1].path) == 0;
+    arena_free(&arena);
+    return good || err_memory(err, "the names of results", (size_t)files->n * sizeof *results);
+}
+
 static bool begin(struct bulk *bulk, struct percept_err *err)
 {
     const bool many = bulk->files.folder || bulk->options->paths.n > 2;
-    if (!form_choose(&bulk->form, bulk->options, bulk->served, many, err))
+    if (!form_choose(&bulk->form, bulk->options, bulk->served, many, err) ||
+        (bulk->form.folder && !find_clashes(bulk, err)))
         return false;
     for (int i = 0; i < bulk->n_slots; i++)
         bulk->slots[i].bulk = bulk;

@@ -19,6 +19,7 @@
 struct files_item {
     const char *path; /* to be read */
     const char *name; /* beneath the folder of results: as it lies in the folder that was named, or its own */
+    bool clashes;     /* an earlier one has the name that its result would have */
 };
 
 struct files {

@@ -109,6 +109,23 @@ START_TEST(nothing_is_written_over_what_it_was_made_of)
 }
 END_TEST
 
+START_TEST(two_results_never_have_one_name)
+{
+    if (!program_there)
+        return;
+    put_seven("a/x.png");
+    put_seven("b/x.png");
+    put_seven("b/y.png");
+    for (int i = 0; i < 2; i++) {
+        struct program_result result =
+            says(program_run("run " DIGITS " %s/a/x.png %s/b -o %s/out", folder_root, folder_root, folder_root), 1,
+                 "b/x.png: its result would have the name of another file's");
+        ck_assert_ptr_nonnull(
+            strstr(result.text, i ? "0 done, 2 were there, 1 failed" : "2 done, 0 were there, 1 failed"));
+    }
+}
+END_TEST
+
 START_TEST(results_of_a_folder_are_laid_out_alike)
 {
     if (!program_there)
@@ -245,6 +262,7 @@ Suite *command_bulk_suite(void)
     tcase_add_test(tests, what_a_file_means_is_printed);
     tcase_add_test(tests, a_result_goes_where_its_name_says);
     tcase_add_test(tests, nothing_is_written_over_what_it_was_made_of);
+    tcase_add_test(tests, two_results_never_have_one_name);
     tcase_add_test(tests, results_of_a_folder_are_laid_out_alike);
     tcase_add_test(tests, what_cannot_be_read_leaves_the_others);
     tcase_add_test(tests, names_may_hold_anything);
