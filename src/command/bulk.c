@@ -82,6 +82,15 @@ static bool is_json(const char *path)
     return n >= 5 && strcasecmp(path + n - 5, ".json") == 0;
 }
 
+/* People have no use for what predictions are made of. */
+static bool hides_outputs(const struct slot *slot)
+{
+    const struct form *form = &slot->bulk->form;
+    const enum manifest_task task = slot->job.served->manifest->task;
+    return form->print == FORM_LINES && !form->output && slot->job.predictions && task != TASK_NONE &&
+           task != TASK_AUDIO;
+}
+
 /* Reads the file; from then on the job is as one whose client had said its type. */
 static bool slot_decode(struct job *job, struct percept_err *err)
 {
@@ -93,7 +102,10 @@ static bool slot_decode(struct job *job, struct percept_err *err)
     job->codec = is_json(path) ? codec_find(job->served, bytes_of_text("application/json"), err)
                                : codec_of_body(job->served, slot->body);
     job->content_type = bytes_of_text(job->codec->media_type);
-    return job->codec->decode(job, err);
+    if (!job->codec->decode(job, err))
+        return false;
+    job->outputs_hidden |= hides_outputs(slot);
+    return true;
 }
 
 static bool slot_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)

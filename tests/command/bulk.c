@@ -76,6 +76,22 @@ START_TEST(what_a_file_means_is_printed)
 }
 END_TEST
 
+START_TEST(people_get_predictions_without_what_they_are_made_of)
+{
+    if (!program_there)
+        return;
+    content(folder_at("relu.onnx"));
+    folder_put("m/model.onnx", file, n_file);
+    folder_text("m/manifest.json", "{\"manifest\":1,\"task\":{\"kind\":\"regress\",\"output\":\"y\"}}");
+    folder_text("in.json", "{\"parameters\":{\"predictions\":true},"
+                           "\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[-1,2]}]}");
+    struct program_result lines = good(program_run("run %s/m %s/in.json", folder_root, folder_root));
+    ck_assert_msg(strstr(lines.text, "\"outputs\":[],\"predictions\":["), "%s", lines.text);
+    struct program_result json = good(program_run("run %s/m %s/in.json --json", folder_root, folder_root));
+    ck_assert_msg(strstr(json.text, "\"data\":[0.0,2.0]") && strstr(json.text, "predictions"), "%s", json.text);
+}
+END_TEST
+
 START_TEST(a_result_goes_where_its_name_says)
 {
     if (!program_there)
@@ -260,6 +276,7 @@ Suite *command_bulk_suite(void)
     TCase *tests = tcase_create("bulk");
     tcase_add_checked_fixture(tests, program_begin, program_end);
     tcase_add_test(tests, what_a_file_means_is_printed);
+    tcase_add_test(tests, people_get_predictions_without_what_they_are_made_of);
     tcase_add_test(tests, a_result_goes_where_its_name_says);
     tcase_add_test(tests, nothing_is_written_over_what_it_was_made_of);
     tcase_add_test(tests, two_results_never_have_one_name);
