@@ -88,7 +88,7 @@ static int hint(void)
 static int act(const struct options *options)
 {
     static int (*const commands[OPTIONS_COMMANDS])(const struct options *) = {
-        [OPTIONS_SERVE] = serve_command,      [OPTIONS_RUN] = run_command,     [OPTIONS_INSPECT] = inspect_command,
+        [OPTIONS_SERVE] = serve_command,    [OPTIONS_RUN] = run_command,     [OPTIONS_INSPECT] = inspect_command,
         [OPTIONS_MANIFEST] = draft_command, [OPTIONS_BENCH] = bench_command, [OPTIONS_REGIONS] = regions_command,
     };
     if (options->action == OPTIONS_HINT)
