@@ -179,7 +179,7 @@ static const struct {
     {"perceptd regions a", "'perceptd regions' takes no argument, got 'a'"},
     {"perceptd no-such.onnx", "there is nothing at 'no-such.onnx'"},
     {"perceptd no-such-thing", "no such subcommand or file 'no-such-thing'; subcommands are serve, "
-                               "run, inspect, bench, regions"},
+                               "run, inspect, manifest, bench, regions"},
 };
 
 START_TEST(wrong_values_are_told_what_would_work)
