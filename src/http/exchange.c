@@ -442,21 +442,29 @@ static size_t drain_limit(const struct exchange *exchange)
     return arena_multiply(exchange->site->settings->max_body_bytes, DRAIN, &limit) ? limit : SIZE_MAX;
 }
 
-/* Scopes of the key that it shows, of all where none is asked for. */
-static unsigned scopes_shown(const struct exchange *exchange)
+/* The key that it shows; without bytes where it shows none. */
+static struct bytes key_shown(const struct exchange *exchange)
 {
-    const struct framing *headers = &exchange->headers;
+    static const char scheme[] = "Bearer ";
+    const size_t n = sizeof scheme - 1;
+    struct bytes bearer = exchange->headers.authorization;
+    if (bytes_size(bearer) <= n || !framing_same(bytes_of(bearer.at, n), scheme))
+        return exchange->headers.api_key;
+    bearer.at += n;
+    return bearer;
+}
+
+/* Scopes of the key that it shows, of all where none is asked for; and whose it is. */
+static unsigned scopes_shown(struct exchange *exchange)
+{
     const struct keys *keys = &exchange->site->keys;
+    const struct bytes key = key_shown(exchange);
     if (keys->n == 0)
         return KEYS_ALL;
-    static const char scheme[] = "Bearer ";
-    struct bytes bearer = headers->authorization;
-    size_t n = sizeof scheme - 1;
-    if (bytes_size(bearer) > n && framing_same(bytes_of(bearer.at, n), scheme)) {
-        bearer.at += n;
-        return keys_match(keys, bearer);
-    }
-    return headers->api_key.at ? keys_match(keys, headers->api_key) : 0;
+    if (!key.at)
+        return 0;
+    exchange->owner = keys_owner(key);
+    return keys_match(keys, key);
 }
 
 /* Takes the base path off, where it is there. */

@@ -109,6 +109,7 @@ struct exchange {
     char made_id[IDS_MADE + 1];
     const struct route *route;
     const char *name;    /* of the model, "" when the route has none */
+    uint64_t owner;      /* keys_owner of the key that it showed; 0: none is needed */
     const char *item;    /* what the path names beside it, such as a sequence; or "" */
     int64_t version;     /* 0: not given */
     int64_t readable_ns; /* when it can have been readable at the earliest; 0: not known */

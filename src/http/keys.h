@@ -41,6 +41,8 @@ bool keys_read(const char *path, struct keys *keys, struct percept_err *err);
 
 /* Scopes of the key that was shown, of all its lines together; 0: there is none like it. */
 unsigned keys_match(const struct keys *keys, struct bytes shown);
+/* Whose requests these are, as a number that tells nothing of the key; never 0. */
+uint64_t keys_owner(struct bytes shown);
 void keys_free(struct keys *keys);
 
 /* "infer", "read" or "admin", of one scope. */

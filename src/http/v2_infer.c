@@ -158,6 +158,7 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
     *job = (struct job){.arena = &exchange->arena,
                         .body = bytes_of(exchange->body ? exchange->body : nothing, exchange->body_bytes),
                         .arrived_ns = exchange->arrived_ns,
+                        .sequence = {.owner = exchange->owner},
                         .done = infer_done,
                         .user = exchange};
     if (!find(exchange, job, err) || !keep_type(exchange, job, err) ||

@@ -28,7 +28,7 @@ static bool read_id(const struct exchange *exchange, struct job_sequence *id, st
 {
     struct bytes text = bytes_of_text(exchange->item);
     int64_t number = 0;
-    *id = (struct job_sequence){.asked = true};
+    *id = (struct job_sequence){.asked = true, .owner = exchange->owner};
     if (framing_number(text, &number) && number > 0) {
         id->number = (uint64_t)number;
         return true;
@@ -65,7 +65,7 @@ void v2_sequences_list(struct exchange *exchange)
         exchange_error(exchange, &err);
         return;
     }
-    const int n = sequences_list(served, 0, loop_now_ns(), views, LISTED_MAX);
+    const int n = sequences_list(served, exchange->owner, loop_now_ns(), views, LISTED_MAX);
     text_add(&text, "[");
     for (int i = 0; i < n; i++) {
         text_add(&text, i ? "," : "");

@@ -302,6 +302,44 @@ START_TEST(sequences_are_listed_and_ended)
 }
 END_TEST
 
+static void expect_keyed(const struct rig *rig, const char *method, const char *path, const char *key, const char *body,
+                         int status, const char *part)
+{
+    char more[60];
+    snprintf(more, sizeof more, "X-API-Key: %s\r\n", key);
+    struct reply reply = rig_ask(rig, method, path, more, body, strlen(body));
+    ck_assert_msg(reply.status == status && strstr(reply.body, part), "%s by %s gives %d: %s", path, key, reply.status,
+                  reply.body);
+    reply_free(&reply);
+}
+
+START_TEST(an_id_belongs_to_the_key_that_began_it)
+{
+#define STEP(start) "{\"parameters\":{\"sequence_id\":7" start "},\"inputs\":[" X "]}"
+#define INFER "/v2/models/sum/infer"
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_sum(&rig, "sum", 1, "{\"manifest\":1," SEQUENCE "}}");
+    write_text(&rig, "keys", "first\nsecond\n");
+    free(rig_shell(NULL, "chmod 600 %s/keys", rig.folder));
+    rig_spawn(&rig, "%s/models --api-key-file %s/keys", rig.folder, rig.folder);
+    rig_listening(&rig);
+    rig_ready(&rig);
+    expect_keyed(&rig, "POST", INFER, "first", STEP(",\"sequence_start\":true"), 200, "\"data\":[1.0,2.0]");
+    expect_keyed(&rig, "POST", INFER, "second", STEP(""), 400, "must specify the START flag");
+    expect_keyed(&rig, "GET", STATE, "second", "", 400, "sequence 7");
+    expect_keyed(&rig, "DELETE", STATE, "second", "", 400, "sequence 7");
+    expect_keyed(&rig, "GET", "/v2/models/sum/sequences", "second", "", 200, "[]");
+    expect_keyed(&rig, "POST", INFER, "second", STEP(",\"sequence_start\":true"), 200, "\"data\":[1.0,2.0]");
+    expect_keyed(&rig, "POST", INFER, "first", STEP(""), 200, "\"data\":[2.0,4.0]");
+    expect_keyed(&rig, "GET", "/v2/models/sum/sequences", "first", "", 200, "\"steps\":2,");
+    expect_keyed(&rig, "POST", INFER, "second", STEP(""), 200, "\"data\":[2.0,4.0]");
+    end(&rig);
+}
+END_TEST
+
 /* --- many at once ------------------------------------------------------------------------------------------------- */
 
 #define SEQUENCES (RIG_SANITIZED ? 24 : 128)
@@ -447,6 +485,7 @@ Suite *daemon_stateful_suite(void)
     tcase_add_test(tcase, a_reload_leaves_sequences_where_they_began);
     tcase_add_test(tcase, a_sequence_goes_on_in_another_daemon);
     tcase_add_test(tcase, sequences_are_listed_and_ended);
+    tcase_add_test(tcase, an_id_belongs_to_the_key_that_began_it);
     tcase_add_test(tcase, many_sequences_at_once_share_batches_and_nothing_else);
     tcase_add_test(tcase, a_manifest_that_does_not_fit_says_why);
     tcase_add_test(tcase, an_initial_state_is_read_from_a_file);

@@ -219,6 +219,14 @@ START_TEST(health_is_open_to_all)
 }
 END_TEST
 
+START_TEST(an_owner_is_a_number_of_the_key)
+{
+    ck_assert_uint_eq(keys_owner(bytes_of_text("first")), keys_owner(bytes_of_text("first")));
+    ck_assert_uint_ne(keys_owner(bytes_of_text("first")), keys_owner(bytes_of_text("second")));
+    ck_assert_uint_ne(keys_owner(bytes_of_text("")), 0);
+}
+END_TEST
+
 START_TEST(who_has_no_key_is_refused_before_the_body)
 {
     start();
@@ -247,6 +255,7 @@ Suite *http_keys_suite(void)
     tcase_add_test(tcase, without_admin_no_scope_opens_what_changes_the_server);
     tcase_add_test(tcase, with_keys_the_door_opens_to_keys_only);
     tcase_add_test(tcase, health_is_open_to_all);
+    tcase_add_test(tcase, an_owner_is_a_number_of_the_key);
     tcase_add_test(tcase, who_has_no_key_is_refused_before_the_body);
     suite_add_tcase(suite, tcase);
     return suite;
