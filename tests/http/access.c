@@ -157,10 +157,14 @@ START_TEST(a_proxy_says_who_its_client_is)
     daemon_door = proxied[_i].door;
     start(false, &proxied[_i].trusted, 1);
     client_open_door(&client, &host);
-    for (size_t i = 0; i < proxied[_i].n_bytes; i++) /* in pieces, some of them of one byte */
-        ck_assert(client_send_bytes(&client, proxied[_i].header + i, 1) || !proxied[_i].status);
+    /* Byte by byte; but what is no request for this door at once, since it is refused at its first wrong byte, and a
+     * client that goes on sending may lose the answer. */
+    const size_t n = proxied[_i].n_bytes, piece = proxied[_i].status == 400 ? n : 1;
+    for (size_t i = 0; i < n; i += piece)
+        ck_assert(client_send_bytes(&client, proxied[_i].header + i, piece) || !proxied[_i].status);
     snprintf(request, sizeof request, "GET /v2 HTTP/1.1\r\nHost: x\r\n%s\r\n", proxied[_i].more);
-    client_send_bytes(&client, request, strlen(request));
+    if (proxied[_i].status != 400)
+        client_send_bytes(&client, request, strlen(request));
     ck_assert_int_eq(client_status_or_close(&client), proxied[_i].status);
     if (proxied[_i].status == 200) {
         client_send(&client, "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n");
