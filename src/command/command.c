@@ -151,6 +151,11 @@ struct percept_model *command_open_at(const struct options *options, struct aren
     struct percept_model *model = path ? percept_open(path, &how, err) : NULL;
     *ms = command_now_ms() - from;
     *place = (struct command_place){keep(arena, path), keep(arena, folder)};
+    if (model && (!place->path || (folder && !place->folder))) {
+        err_memory(err, "a path", strlen(path));
+        percept_close(model);
+        model = NULL;
+    }
     arena_free(&scan.arena);
     return model;
 }

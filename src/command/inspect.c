@@ -277,7 +277,7 @@ static bool print_json(const struct facts *facts, struct arena *arena, struct pe
 int inspect_command(const struct options *options)
 {
     struct facts facts = {.path = options->paths.at[0]};
-    struct percept_err err;
+    struct percept_err err = {0};
     struct arena arena = {0};
     struct command_place place;
     struct percept_model *model = command_open_at(options, &arena, &place, &facts.load_ms, &err);
