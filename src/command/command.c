@@ -156,6 +156,8 @@ struct percept_model *command_open_at(const struct options *options, struct aren
         percept_close(model);
         model = NULL;
     }
+    if (!model)
+        arena_free(arena);
     arena_free(&scan.arena);
     return model;
 }

@@ -41,7 +41,7 @@ struct command_place {
     const char *folder; /* of what is its own beside it, or NULL */
 };
 
-/* The same, telling where. */
+/* The same, telling where; the texts are in the arena, which is empty where nothing was opened. */
 struct arena;
 struct percept_model *command_open_at(const struct options *options, struct arena *arena, struct command_place *place,
                                       double *ms, struct percept_err *err);

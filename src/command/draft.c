@@ -12,7 +12,7 @@
 
 int draft_command(const struct options *options)
 {
-    struct percept_err err;
+    struct percept_err err = {0};
     struct arena arena = {0};
     struct command_place place;
     double ms;

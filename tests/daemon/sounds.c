@@ -46,6 +46,7 @@ START_TEST(a_sound_goes_in_and_comes_out)
     ck_assert_ptr_nonnull(strstr(reply.body, "\"shape\":[2,4],\"data\":[-0.5,-0.25,-0.125,-0.0625,-0.125,-0.0625"));
     ck_assert_ptr_nonnull(
         strstr(reply.body, "\"windows\":[{\"start\":0.0,\"end\":0.0005},{\"start\":0.00025,\"end\":0.00075}]"));
+    reply_free(&reply);
     reply = rig_ask(&rig, "POST", ECHO, L16 "Accept: audio/wav\r\n", SIX, 12);
     ck_assert_int_eq(reply.status, 200);
     ck_assert_ptr_nonnull(strstr(reply.head, "Content-Type: audio/wav"));
@@ -53,18 +54,24 @@ START_TEST(a_sound_goes_in_and_comes_out)
     ck_assert_mem_eq(reply.body + 44, "\x00\xc0\x00\xe0\x00\xf0\x00\xf8\x00\xfc\x00\xfe", 12);
     const size_t n = 2 * 8001;
     char *long_one = rig_keep(calloc(n, 1));
+    reply_free(&reply);
     reply = rig_ask(&rig, "POST", ECHO, L16, long_one, n);
     ck_assert_int_eq(reply.status, 413);
+    reply_free(&reply);
     reply = rig_ask(&rig, "POST", ECHO, "Content-Type: audio/webm\r\n", "x", 1);
     ck_assert_int_eq(reply.status, 415);
     ck_assert_ptr_nonnull(strstr(reply.body, "audio/wav, audio/flac, audio/ogg, audio/mpeg"));
+    reply_free(&reply);
     reply = rig_ask(&rig, "POST", ECHO, "", "xyz", 3);
     ck_assert_int_eq(reply.status, 400);
     ck_assert_ptr_nonnull(strstr(reply.body, "a sound is sent with the header Content-Type: audio/wav"));
+    reply_free(&reply);
     reply = rig_get(&rig, "/openapi.json");
     ck_assert_ptr_nonnull(strstr(reply.body, "\"audio/flac\":{}"));
+    reply_free(&reply);
     reply = rig_get(&rig, "/v2/models/echo");
     ck_assert_ptr_nonnull(strstr(reply.body, "\"input_kind\":\"audio\""));
+    reply_free(&reply);
     ck_assert_int_eq(rig_stop(&rig), 0);
     rig_end(&rig);
 }
