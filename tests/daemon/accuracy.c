@@ -27,7 +27,7 @@
 static void open_rig(struct rig *rig)
 {
     rig_begin(rig);
-    rig_start(rig, "models");
+    rig_start(rig, "models --no-learn"); /* batches shall form, whatever they bring */
 }
 
 static void close_rig(struct rig *rig)

@@ -67,7 +67,7 @@ static bool begin(struct rig *rig, const char *more)
     rig_begin(rig);
     write_model(rig, "ranks.onnx", ranks());
     write_model(rig, "echo.onnx", echo());
-    rig_start(rig, "%s/ranks.onnx %s/echo.onnx %s", rig->folder, rig->folder, more);
+    rig_start(rig, "%s/ranks.onnx %s/echo.onnx --no-learn %s", rig->folder, rig->folder, more);
     return true;
 }
 
