@@ -92,11 +92,7 @@ static const struct format *format_of(const struct job *job)
 /* What else the body may be, for the sentence. */
 static const char *other_format(struct bytes body)
 {
-    static const struct {
-        const char *magic;
-        size_t n, at;
-        const char *name;
-    } others[] = {
+    static const struct codec_magic others[] = {
         {"\x1a\x45\xdf\xa3", 4, 0, "a WebM or Matroska"},
         {"ftyp", 4, 4, "an M4A or MP4"},
         {"\xff\xf1", 2, 0, "an AAC"},
@@ -109,11 +105,8 @@ static const char *other_format(struct bytes body)
         {"#!AMR", 5, 0, "an AMR"},
         {"{", 1, 0, "JSON"},
     };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (bytes_size(body) > others[i].at &&
-            bytes_begin((struct bytes){body.at + others[i].at, body.end}, others[i].magic, others[i].n))
-            return others[i].name;
-    return "no sound that is known here";
+    const char *name = codec_parts_magic(body, others, sizeof others / sizeof *others);
+    return name ? name : "no sound that is known here";
 }
 
 static bool check_format(const struct job *job, const struct format *format, struct percept_err *err)

@@ -75,11 +75,7 @@ const char *codec_image_type(struct bytes body)
 /* A name for what we do not read, so that the message can say it. */
 static const char *other_format(struct bytes body)
 {
-    static const struct {
-        const char *magic;
-        size_t n, at;
-        const char *name;
-    } others[] = {
+    static const struct codec_magic others[] = {
         {"GIF8", 4, 0, "a GIF"},
         {"BM", 2, 0, "a BMP"},
         {"II*\0", 4, 0, "a TIFF"},
@@ -99,11 +95,8 @@ static const char *other_format(struct bytes body)
         {"{", 1, 0, "JSON"},
         {"\x89PNG", 4, 0, "a PNG without its line ends (curl takes them out with -d, not with --data-binary)"},
     };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (bytes_size(body) > others[i].at &&
-            bytes_begin((struct bytes){body.at + others[i].at, body.end}, others[i].magic, others[i].n))
-            return others[i].name;
-    return "no picture that is known here";
+    const char *name = codec_parts_magic(body, others, sizeof others / sizeof *others);
+    return name ? name : "no picture that is known here";
 }
 
 /* What a sentence says of all formats: "a PNG or JPEG", "a PNG as image/png or a JPEG as image/jpeg". */

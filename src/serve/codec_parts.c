@@ -68,3 +68,12 @@ bool codec_parts_base64(struct bytes text, uint8_t *to, size_t *n_bytes, struct 
     }
     return true;
 }
+
+const char *codec_parts_magic(struct bytes body, const struct codec_magic *rows, size_t n_rows)
+{
+    for (size_t i = 0; i < n_rows; i++)
+        if (bytes_size(body) > rows[i].at &&
+            bytes_begin((struct bytes){body.at + rows[i].at, body.end}, rows[i].magic, rows[i].n))
+            return rows[i].name;
+    return NULL;
+}

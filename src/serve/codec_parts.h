@@ -105,6 +105,16 @@ const struct manifest_input *codec_parts_described(const struct job *job, int in
 /* What a text stands for, into room for BASE64_READ_MAX. False: it is no base64, or the watch is over. */
 bool codec_parts_base64(struct bytes text, uint8_t *to, size_t *n_bytes, struct watch *watch);
 
+/* What files of a kind have at a place. */
+struct codec_magic {
+    const char *magic;
+    size_t n, at;
+    const char *name;
+};
+
+/* The name of the first row that the body has, or NULL. */
+const char *codec_parts_magic(struct bytes body, const struct codec_magic *rows, size_t n_rows);
+
 /* Memory for a tensor's elements, from the job's arena. */
 bool codec_parts_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
                          struct percept_err *err);
