@@ -788,27 +788,36 @@ static bool read_single(struct reader *reader, struct template *template)
     return !reader->json.failed;
 }
 
-/* {"id": "[CLS]", "ids": [101], "tokens": ["[CLS]"]} */
-static bool read_special_ids(struct reader *reader, int *id)
+/* Reads each item of the list under a key of the object that is next, past its other members; `n` counts them. */
+static bool read_each(struct reader *reader, const char *list, bool (*read)(struct reader *, int *), int *to,
+                      int64_t *n)
 {
     struct json_keys keys = {0};
     struct bytes key;
-    int64_t n = 0;
+    *n = 0;
     if (!json_open(&reader->json, '{'))
         return false;
     while (json_key(&reader->json, &keys, &key)) {
-        if (!bytes_is(key, "ids")) {
-            if (!json_skip(&reader->json))
-                return false;
-            continue;
-        }
-        if (!json_open(&reader->json, '['))
+        if (!(bytes_is(key, list) ? json_open(&reader->json, '[') : json_skip(&reader->json)))
             return false;
-        while (json_item(&reader->json, &n))
-            if (!read_int(reader, "an id of post_processor", TOKENIZER_IDS_MAX - 1, id))
+        while (bytes_is(key, list) && json_item(&reader->json, n))
+            if (!read(reader, to))
                 return false;
     }
-    return n == 1 ? !reader->json.failed : refuse(reader, "post_processor: a special token is served with one id");
+    return !reader->json.failed;
+}
+
+static bool read_special_id(struct reader *reader, int *id)
+{
+    return read_int(reader, "an id of post_processor", TOKENIZER_IDS_MAX - 1, id);
+}
+
+/* {"id": "[CLS]", "ids": [101], "tokens": ["[CLS]"]} */
+static bool read_special_ids(struct reader *reader, int *id)
+{
+    int64_t n;
+    return read_each(reader, "ids", read_special_id, id, &n) &&
+           (n == 1 || refuse(reader, "post_processor: a special token is served with one id"));
 }
 
 static bool read_specials(struct reader *reader, const struct template *template)
@@ -864,32 +873,9 @@ static bool read_template(struct reader *reader)
     return true;
 }
 
-static bool read_processor(struct reader *reader);
-
-static bool read_processors(struct reader *reader)
+static bool read_processor(struct reader *reader, int *unused)
 {
-    struct json_keys keys = {0};
-    struct bytes key;
-    int64_t n = 0;
-    if (!json_open(&reader->json, '{'))
-        return false;
-    while (json_key(&reader->json, &keys, &key)) {
-        if (!bytes_is(key, "processors")) {
-            if (!json_skip(&reader->json))
-                return false;
-            continue;
-        }
-        if (!json_open(&reader->json, '['))
-            return false;
-        while (json_item(&reader->json, &n))
-            if (!read_processor(reader))
-                return false;
-    }
-    return !reader->json.failed;
-}
-
-static bool read_processor(struct reader *reader)
-{
+    int64_t n;
     struct bytes type;
     if (is_null(reader))
         return true;
@@ -898,7 +884,7 @@ static bool read_processor(struct reader *reader)
     if (bytes_is(type, "ByteLevel"))
         return json_skip(&reader->json); /* it sets places of tokens in the text, no ids */
     if (bytes_is(type, "Sequence"))
-        return read_processors(reader);
+        return read_each(reader, "processors", read_processor, unused, &n);
     if (reader->tokenizer->start >= 0 || reader->tokenizer->end >= 0)
         return refuse(reader, "post_processor: two that put tokens around a text");
     if (bytes_is(type, "BertProcessing") || bytes_is(type, "RobertaProcessing"))
@@ -923,7 +909,7 @@ static bool read_key(struct reader *reader, struct bytes key, unsigned *seen)
     if (bytes_is(key, "decoder"))
         return read_steps(reader, &(struct section){"decoder", "decoders", decoders, &tokenizer->decoders});
     if (bytes_is(key, "post_processor"))
-        return read_processor(reader);
+        return read_processor(reader, NULL);
     if (bytes_is(key, "added_tokens"))
         return read_all_added(reader);
     if (!bytes_is(key, "model"))
