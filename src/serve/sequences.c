@@ -513,33 +513,20 @@ enum sequence_turn sequences_enter(struct job *job)
     return sequence->turn || sequence->n_jobs > 1 ? SEQUENCE_WAITS : sequences_follow(job);
 }
 
-static void reset(struct sequence *sequence)
-{
-    const struct states *states = sequence->served->states;
-    for (int i = 0; i < states->n_states; i++) {
-        const struct state *state = &states->states[i];
-        if (state->initial)
-            memcpy(sequence->now + state->offset, state->initial, state->n_bytes);
-        else
-            memset(sequence->now + state->offset, 0, state->n_bytes);
-    }
-}
-
 enum sequence_turn sequences_follow(struct job *job)
 {
     struct sequence *sequence = job->sequence.of;
     const struct states *states = sequence->served->states;
     if (!job->sequence.start && !sequence->live)
         return refuse_lost(job);
-    if (job->sequence.start)
-        reset(sequence);
     sequence->live = true;
     sequence->turn = job;
     job->sequence.kept = false;
     for (int i = 0; i < states->n_states; i++) {
-        struct percept_tensor *input = &job->inputs[states->states[i].input];
-        if (!input->data)
-            input->data = sequence->now + states->states[i].offset;
+        const struct state *state = &states->states[i];
+        struct percept_tensor *input = &job->inputs[state->input];
+        if (!input->data) /* is read alone */
+            input->data = job->sequence.start ? (void *)(uintptr_t)state->initial : sequence->now + state->offset;
     }
     return SEQUENCE_GOES;
 }

@@ -103,7 +103,9 @@ static bool make_state(struct maker *maker, const struct manifest_state *said)
     if (said->initial && bytes_size(*said->initial) != state->n_bytes)
         return err_set(maker->err, ERR_CONFIG, "sequence.state: the initial state of '%s' has %zu bytes; it takes %zu",
                        said->input, bytes_size(*said->initial), state->n_bytes);
-    state->initial = said->initial ? said->initial->at : NULL;
+    state->initial = said->initial ? (const void *)said->initial->at : arena_alloc(maker->arena, state->n_bytes + 1);
+    if (!state->initial)
+        return err_memory(maker->err, "a state", state->n_bytes);
     state->offset = made->n_bytes;
     made->kept[state->output] = true;
     made->n_bytes += (state->n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

@@ -16,7 +16,7 @@ struct state {
     int input, output;
     struct percept_tensor shape; /* of one item; no data */
     size_t offset, n_bytes;      /* in what a sequence keeps */
-    const void *initial;         /* n_bytes of them; NULL: zeros */
+    const void *initial;         /* what it begins with: n_bytes */
 };
 
 struct control {
