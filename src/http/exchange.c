@@ -195,7 +195,7 @@ void exchange_stream(struct exchange *exchange, const char *type)
     exchange->site->resumed(exchange->site);
 }
 
-static void go_on(struct exchange *exchange)
+void exchange_stream_on(struct exchange *exchange)
 {
     if (!exchange->stream_held || !exchange->mhd)
         return;
@@ -205,22 +205,13 @@ static void go_on(struct exchange *exchange)
     exchange->site->resumed(exchange->site);
 }
 
-void exchange_stream_add(struct exchange *exchange, const struct text *piece)
-{
-    if (exchange->left || exchange->stream_ended)
-        return;
-    text_bytes(&exchange->stream, piece->at, piece->n_bytes);
-    exchange->stream.failed |= piece->failed;
-    go_on(exchange);
-}
-
 void exchange_stream_end(struct exchange *exchange)
 {
     exchange->stream_ended = true;
     if (exchange->left)
         exchange_free(exchange);
     else
-        go_on(exchange);
+        exchange_stream_on(exchange);
 }
 
 void exchange_complete(struct exchange *exchange)

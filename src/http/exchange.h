@@ -157,7 +157,7 @@ void exchange_add_header(struct exchange *exchange, const char *name, const char
 /* Instead of a reply: status 200, and a body that comes piece by piece. Afterwards a job's end is told by
  * exchange_stream_end, whether its client is still there or not. */
 void exchange_stream(struct exchange *exchange, const char *type);
-void exchange_stream_add(struct exchange *exchange, const struct text *piece);
+void exchange_stream_on(struct exchange *exchange);  /* more of it is in exchange->stream */
 void exchange_stream_end(struct exchange *exchange); /* the exchange may be gone afterwards */
 
 /* The body and the arena that it lies in are the caller's from now on. */

@@ -100,21 +100,21 @@ static void end(const struct exchange *exchange, struct text *text)
 /* Server-sent events (WHATWG HTML, 9.2): one for each piece of the text, the last with why it ended. */
 static void add_piece(struct exchange *exchange, bool last)
 {
-    struct generation *generation = exchange->job.generation;
+    const struct generation *generation = exchange->job.generation;
     const size_t n = last ? generation->n_text : generation->n_sure, from = exchange->streamed_text;
-    struct text event = {.arena = &exchange->arena};
-    if (!last && n == from)
+    struct text *event = &exchange->stream;
+    if (exchange->left || (!last && n == from))
         return;
-    text_add(&event, "data: ");
-    begin(exchange, &event);
-    text_json_bytes(&event, bytes_of(generation->text ? generation->text + from : "", n > from ? n - from : 0));
+    text_add(event, "data: ");
+    begin(exchange, event);
+    text_json_bytes(event, bytes_of(generation->text ? generation->text + from : "", n > from ? n - from : 0));
     if (last)
-        end(exchange, &event);
+        end(exchange, event);
     else
-        text_add(&event, is_completion(exchange) ? ",\"index\":0,\"logprobs\":null,\"finish_reason\":null}]}" : "}");
-    text_add(&event, "\n\n");
+        text_add(event, is_completion(exchange) ? ",\"index\":0,\"logprobs\":null,\"finish_reason\":null}]}" : "}");
+    text_add(event, "\n\n");
     exchange->streamed_text = n;
-    exchange_stream_add(exchange, &event);
+    exchange_stream_on(exchange);
 }
 
 static bool is_streamed(const struct exchange *exchange)
@@ -140,16 +140,15 @@ static void progress(struct job *job)
 static void end_stream(struct exchange *exchange)
 {
     const struct percept_err *err = &exchange->job.err;
-    struct text event = {.arena = &exchange->arena};
+    struct text *event = &exchange->stream;
     if (err->code == ERR_NONE) {
         add_piece(exchange, true);
-        text_add(&event, is_completion(exchange) ? "data: [DONE]\n\n" : "");
+        text_add(event, is_completion(exchange) ? "data: [DONE]\n\n" : "");
     } else {
-        text_add(&event, "data: {\"error\":");
-        text_json(&event, err->text);
-        text_add(&event, "}\n\n");
+        text_add(event, "data: {\"error\":");
+        text_json(event, err->text);
+        text_add(event, "}\n\n");
     }
-    exchange_stream_add(exchange, &event);
     exchange_stream_end(exchange);
 }
 

@@ -239,20 +239,20 @@ static bool append_token(struct job *job, int64_t token)
     return true;
 }
 
-/* Cuts the text before the first stop text in it; a token may have brought its end alone, so all is looked at. */
-static bool stops(struct generation *generation)
+/* Cuts the text before the first stop text that ends behind its first `n_before` bytes. */
+static bool stops(struct generation *generation, size_t n_before)
 {
-    for (int i = 0; i < generation->n_stops; i++) {
+    const size_t n = generation->n_text;
+    size_t end = n;
+    for (int i = 0; i < generation->n_stops && n; i++) {
         const struct bytes stop = generation->stops[i];
-        const char *at = bytes_size(stop) && generation->n_text
-                             ? memmem(generation->text, generation->n_text, stop.at, bytes_size(stop))
-                             : NULL;
-        if (!at)
-            continue;
-        generation->n_text = (size_t)(at - generation->text);
-        return true;
+        const size_t n_stop = bytes_size(stop), from = n_before < n_stop ? 0 : n_before - n_stop;
+        const char *at = n_stop ? memmem(generation->text + from, n - from, stop.at, n_stop) : NULL;
+        const size_t begins = at ? (size_t)(at - generation->text) : n;
+        end = begins < end ? begins : end;
     }
-    return false;
+    generation->n_text = end;
+    return end < n;
 }
 
 /* What will not be taken back: the rest may be the beginning of a stop text, or of a character. */
@@ -323,11 +323,12 @@ static bool take_token(struct job *parent, int64_t token)
 {
     struct generation *generation = parent->generation;
     const struct manifest_text *text = text_of(parent->served);
+    const size_t n_before = generation->n_text;
     generation->finish = FINISH_STOP;
     if (token == text->end && text->end >= 0)
         return true;
     generation->tokens[generation->n_tokens++] = token;
-    if (!append_token(parent, token) || stops(generation))
+    if (!append_token(parent, token) || stops(generation, n_before))
         return true;
     generation->finish = FINISH_LENGTH;
     return generation->n_tokens - generation->n_prompt >= generation->most;

@@ -111,6 +111,8 @@ START_TEST(a_text_goes_on)
            "\"text_output\":\"d\",\"finish_reason\":\"stop\"");
     expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":[\"x\",\"d\"]}", 200,
            "\"text_output\":\"\",\"finish_reason\":\"stop\"");
+    expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":9,\"temperature\":0,\"stop\":[\"b\",\"eab\"]}", 200,
+           "\"text_output\":\"d\",\"finish_reason\":\"stop\""); /* the one that begins first */
     expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":0}", 200,
            "\"text_output\":\"\",\"finish_reason\":\"length\"");
     expect(&rig, CHAIN, "{\"text_input\":\"c\",\"max_tokens\":2,\"temperature\":0,\"echo\":true}", 200,
