@@ -388,11 +388,12 @@ const guestTests = {
     await tab.click(`${place} form button`);
     await tab.waitForFunction((selector) => document.querySelector(`${selector} .time`).textContent, {}, place);
     assert.match((await texts(tab, `${place} .time`))[0], /, 1000 tokens, [0-9]+ in a second$/);
-    const n = (await texts(tab, `${place} .answer`))[0].length, steps = await tab.evaluate(() => lengths.size);
-    assert.ok(n > 900 && steps > 3, `${n} characters in ${steps} steps`);
+    const n = (await texts(tab, `${place} .answer`))[0].length;
+    assert.ok(n > 900, `${n} characters`);
+    await tab.evaluate(() => lengths.clear());
     await tab.$eval(`${place} input[type=number]`, (node) => (node.value = 1000000));
     await tab.click(`${place} form button`);
-    await tab.waitForFunction((selector, least) => document.querySelector(`${selector} .answer`).textContent.length > least, {}, place, n);
+    await tab.waitForFunction((selector, least) => document.querySelector(`${selector} .answer`).textContent.length > least && lengths.size > 3, {}, place, n); // seen to grow, long before it could end
     await tab.click(`${place} form button.quiet`);
     await tab.waitForSelector(`${place} .answer:not([aria-busy])`);
     const stopped = (await texts(tab, `${place} .answer`))[0].length;
