@@ -34,22 +34,31 @@ LDFLAGS="-L$lib -Wl,-rpath-link,$lib" \
     make -j"$(nproc)" B="$build" CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar OBJCOPY=aarch64-linux-gnu-objcopy \
     $(for folder in $folders; do echo "$build/test-$folder"; done)
 
-tally=$(mktemp)
-trap 'rm -f "$tally"' EXIT
-export TEST_TALLY=$tally PERCEPTD_SHARED=${PERCEPTD_SHARED:-../shared} CK_DEFAULT_TIMEOUT=600
-skipped=0
-for folder in $folders; do
-    echo "== tests/$folder, arm64"
-    before=$(wc -l <"$tally")
-    status=0
-    qemu-aarch64 -L /usr/aarch64-linux-gnu -E EMULATED=1 -E LD_LIBRARY_PATH="$lib:$lib/openblas-serial" "$build/test-$folder" \
-        >"$build/$folder.log" 2>&1 || status=$?
-    [ "$(wc -l <"$tally")" != "$before" ] || echo "0 1" >>"$tally" # it died before it could count
-    [ "$status" = 0 ] || ! tail -n 1 "$tally" | grep -q ' 0$' || echo "0 1" >>"$tally" # or when it had counted
-    grep -E '^(skipped: |not run: |[0-9]+%: )' "$build/$folder.log" || true
-    [ "$status" = 0 ] || tail -n 60 "$build/$folder.log"
-    skipped=$((skipped + $(grep -c '^skipped: ' "$build/$folder.log" || true)))
+tally=$(mktemp -d)
+trap 'rm -rf "$tally"' EXIT
+export PERCEPTD_SHARED=${PERCEPTD_SHARED:-../shared} CK_DEFAULT_TIMEOUT=600
+
+run() { # folder: what its tests say is printed at once, since several run at a time
+    local folder=$1 own=$tally/$1 log=$build/$1.log status=0
+    : >"$own"
+    TEST_TALLY=$own qemu-aarch64 -L /usr/aarch64-linux-gnu -E EMULATED=1 -E LD_LIBRARY_PATH="$lib:$lib/openblas-serial" \
+        "$build/test-$folder" >"$log" 2>&1 || status=$?
+    if [ ! -s "$own" ]; then # it died before it could count
+        echo "0 1" >>"$own"
+    elif [ "$status" != 0 ] && tail -n 1 "$own" | grep -q ' 0$'; then # or when it had counted
+        echo "0 1" >>"$own"
+    fi
+    echo "== tests/$folder, arm64
+$(grep -E '^(skipped: |not run: |[0-9]+%: )' "$log" || true)
+$([ "$status" = 0 ] || tail -n 60 "$log")"
+}
+
+for folder in op kernel graph base; do # the longest first
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    run "$folder" &
 done
-read -r passed failed < <(awk '{p += $1; f += $2} END {print p + 0, f + 0}' "$tally")
+wait
+skipped=$(cat $(for folder in $folders; do echo "$build/$folder.log"; done) | grep -c '^skipped: ' || true)
+read -r passed failed < <(awk '{p += $1; f += $2} END {print p + 0, f + 0}' "$tally"/*)
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

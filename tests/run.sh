@@ -22,7 +22,7 @@ for level in v4 v3 base; do
     case " ${REQUIRE_LEVELS:-} " in *" $level "*) echo "but it is required" && echo "0 1" >>"$tally" ;; esac
 done
 
-run() { # title, program; what it says is printed at once, since two run at a time
+run() { # title, program; what it says is printed at once, since several run at a time
     local title=$1 own said status
     shift
     own=$(mktemp) said=$(mktemp)
@@ -58,16 +58,18 @@ lane() { # folder...: one after the other
     done
 }
 
-# What only computes runs beside what talks.
-computing=() talking=()
+# Three lanes: what only computes, what starts the program, and the rest. The last two wait more than they compute.
+computing=() starting=() rest=()
 for folder in "$@"; do
     case $folder in
     graph | kernel | op) computing+=("$folder") ;;
-    *) talking+=("$folder") ;;
+    base | command | daemon) starting+=("$folder") ;;
+    *) rest+=("$folder") ;;
     esac
 done
 lane "${computing[@]}" &
-lane "${talking[@]}"
+lane "${starting[@]}" &
+lane "${rest[@]}"
 wait
 skipped=$(awk '{n += $1} END {print n + 0}' "$tally.skipped" 2>/dev/null || echo 0)
 # Once more at the end, where one looks.
