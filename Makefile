@@ -302,6 +302,10 @@ tokenizers: $(B)/perceptd ## ids of texts in many scripts beside Hugging Face's 
 overshoot: $(B)/perceptd ## how late the costliest requests are answered past their deadlines: T=TEXT (python3-onnx, -numpy, -pil)
 	@/usr/bin/python3 tests/daemon/overshoot.py $(B)/perceptd
 
+.PHONY: sequences
+sequences: $(B)/perceptd ## thousands of sequences over 64 connections, models replaced, room short: SEQUENCES=10000 STEPS=50 (python3-onnx, -numpy)
+	@/usr/bin/python3 tests/daemon/sequences.py $(B)/perceptd
+
 .PHONY: abandon
 abandon: $(B)/perceptd ## 5,000 clients that leave, in each phase of a request: T=PHASE (python3)
 	@python3 tests/real/abandon.py $(B)/perceptd $(MODELS) $(T)
@@ -333,6 +337,10 @@ bench-serving: $(B)/perceptd $(B)/bare ## requests per second beside node: ROUND
 .PHONY: bench-overload
 bench-overload: $(B)/perceptd ## ten times what one core can do, in an open loop: SECONDS=60 NETS=FOLDER
 	@/usr/bin/python3 tests/bench/overload.py $(B)/perceptd $(or $(NETS),$(flavours)/nets)
+
+.PHONY: bench-reloads
+bench-reloads: $(B)/perceptd ## networks of 52 MB replaced under load, by API, SIGHUP and --watch: RELOADS=200
+	@/usr/bin/python3 tests/bench/reloads.py $(B)/perceptd
 
 differential_obj := $(patsubst %.c,$(B)/%.o,$(wildcard tests/differential/*.c))
 $(B)/tests/differential/families.o: tests/differential/families.def

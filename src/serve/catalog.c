@@ -174,25 +174,44 @@ static void leave(struct catalog *catalog, struct entry *entry)
     loop_wake(catalog->loop);
 }
 
-/* Nobody shall go on with a sequence of this version, whichever instance has it. */
+/* Nobody shall go on with a sequence of this version, or of one that another took the place of, whichever instance has it. */
 static void forget(struct catalog *catalog, const struct served *served)
 {
     for (struct entry *at = catalog->entries; at; at = at->next)
-        if (at->served.lane && at->served.version == served->version && strcmp(at->served.name, served->name) == 0)
+        if (at->served.lane && (at->served.version == served->version || !at->listed) &&
+            strcmp(at->served.name, served->name) == 0)
             dispatch_lane_forget(at->served.lane);
+}
+
+static bool is_needed(const struct catalog *catalog, const struct served *served, struct percept_err *err)
+{
+    const struct entry *holder = needs_holder(catalog->entries, catalog->first, served);
+    return holder &&
+           !err_set(err, ERR_INVALID,
+                    "model '%s' version %" PRId64 " is needed by '%s' version %" PRId64 ": remove that before",
+                    served->name, served->version, holder->served.name, holder->served.version);
 }
 
 bool catalog_remove(struct catalog *catalog, struct served *served, struct percept_err *err)
 {
     if (served->state == SERVED_UNLOADING)
         return true;
-    const struct entry *holder = needs_holder(catalog->entries, catalog->first, served);
-    if (holder)
-        return err_set(err, ERR_INVALID,
-                       "model '%s' version %" PRId64 " is needed by '%s' version %" PRId64 ": remove that before",
-                       served->name, served->version, holder->served.name, holder->served.version);
+    if (is_needed(catalog, served, err))
+        return false;
     leave(catalog, entry_at(served));
     forget(catalog, served);
+    report(catalog, served);
+    return true;
+}
+
+bool catalog_supersede(struct catalog *catalog, struct served *served, struct percept_err *err)
+{
+    if (served->state != SERVED_READY)
+        return catalog_remove(catalog, served, err);
+    if (is_needed(catalog, served, err))
+        return false;
+    leave(catalog, entry_at(served));
+    unlist(catalog, served);
     report(catalog, served);
     return true;
 }

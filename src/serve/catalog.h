@@ -72,6 +72,10 @@ void catalog_set_clock(struct catalog *catalog, int64_t (*now_ns)(void));
  * (INVALID) when another model needs it, which would have to be removed before. */
 bool catalog_remove(struct catalog *catalog, struct served *served, struct percept_err *err);
 
+/* As catalog_remove, where another version is asked from now on: sequences go on with the one that they began with,
+ * until they end or a limit, as after catalog_place. It leaves the list at once. */
+bool catalog_supersede(struct catalog *catalog, struct served *served, struct percept_err *err);
+
 /* `served` cannot serve without a model of that name (version 0: any): it is loaded once that is
  * READY, fails when that will not be, and keeps it from being removed. Said in the turn in which
  * `served` came from catalog_place or catalog_replace. False with a sentence when it would make a

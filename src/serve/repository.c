@@ -378,14 +378,29 @@ static bool may_go(const struct control *control, struct served *served)
     return gone && !waits;
 }
 
+/* Does another version answer from now on who asks for none? */
+static bool is_superseded(const struct repository *repository, const struct served *served)
+{
+    const struct served *at = catalog_first(repository->catalog);
+    while (at && (at == served || at->state != SERVED_READY || strcmp(at->name, served->name) != 0))
+        at = at->next;
+    return at != NULL;
+}
+
 /* Another model may need it: then it stays, and the log says so. */
 static void remove_gone(const struct control *control)
 {
     struct catalog *catalog = control->repository->catalog;
     struct percept_err why = {0};
-    for (struct served *at = catalog_first(catalog); at; at = at->next)
-        if (may_go(control, at) && !catalog_remove(catalog, at, &why))
+    for (struct served *at = catalog_first(catalog), *next; at; at = next) {
+        next = at->next;
+        if (!may_go(control, at))
+            continue;
+        bool goes = is_superseded(control->repository, at) ? catalog_supersede(catalog, at, &why)
+                                                           : catalog_remove(catalog, at, &why);
+        if (!goes)
             log_warn("a model that is gone from disk stays", "model", at->name, "why", why.text, NULL);
+    }
 }
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */

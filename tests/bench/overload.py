@@ -104,8 +104,8 @@ async def health(port, seconds):
     return {'n': len(times), 'p50': at(times, .5), 'p99': at(times, .99), 'most': max(times)}
 
 
-def start(name, *args):
-    return subprocess.Popen(['taskset', '-c', '1', sys.executable, os.path.abspath(__file__), '--client', name, *map(str, args)],
+def start(name, *args, script=__file__):
+    return subprocess.Popen(['taskset', '-c', '1', sys.executable, os.path.abspath(script), '--client', name, *map(str, args)],
                             stdout=subprocess.PIPE, text=True, preexec_fn=in_front)
 
 
@@ -156,8 +156,9 @@ def main(program, nets):
         server.stop()
 
 
-if sys.argv[1] == '--client':
-    clients = {'peak': peak, 'flood': flood, 'health': health}
-    print(json.dumps(asyncio.run(clients[sys.argv[2]](int(sys.argv[3]), *map(float, sys.argv[4:])))))
-else:
-    main(*sys.argv[1:])
+if __name__ == '__main__':
+    if sys.argv[1] == '--client':
+        clients = {'peak': peak, 'flood': flood, 'health': health}
+        print(json.dumps(asyncio.run(clients[sys.argv[2]](int(sys.argv[3]), *map(float, sys.argv[4:])))))
+    else:
+        main(*sys.argv[1:])

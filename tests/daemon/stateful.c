@@ -223,6 +223,49 @@ START_TEST(a_reload_leaves_sequences_where_they_began)
 }
 END_TEST
 
+static void write_version(const struct rig *rig, const char *version, float number)
+{
+    char name[32];
+    snprintf(name, sizeof name, "many/%s", version);
+    write_sum(rig, name, number, "");
+    free(rig_shell(NULL, "rm %s/models/%s/manifest.json", rig->folder, name));
+    write_text(rig, "models/many/manifest.json",
+               "{\"manifest\":1,\"version_policy\":{\"latest\":{\"num_versions\":1}}," SEQUENCE "}}");
+}
+
+/* The version before is not wanted any more, but by those who began with it. */
+START_TEST(a_higher_version_leaves_sequences_where_they_began)
+{
+    struct rig rig;
+    if (!rig_is_there())
+        return;
+    rig_begin(&rig);
+    write_version(&rig, "1", 1);
+    rig_start(&rig, "%s/models --admin", rig.folder);
+    expect(&rig, "many", "\"sequence_id\":1,\"sequence_start\":true", X, 200, "\"data\":[1.0,2.0]");
+    expect(&rig, "many", "\"sequence_id\":2,\"sequence_start\":true", X, 200, "\"model_version\":\"1\"");
+    write_version(&rig, "2", 100);
+    struct reply reply = rig_post_text(&rig, "/v2/repository/models/many/load", "");
+    ck_assert_int_eq(reply.status, 200);
+    reply_free(&reply);
+    reply = rig_get(&rig, "/v2/models/many");
+    ck_assert_msg(strstr(reply.body, "\"versions\":[\"2\"]"), "%s", reply.body);
+    reply_free(&reply);
+    expect(&rig, "many", "\"sequence_id\":3,\"sequence_start\":true", X, 200, "\"data\":[100.0,200.0]");
+    expect(&rig, "many", "\"sequence_id\":1", X, 200, "\"data\":[2.0,4.0]");
+    expect(&rig, "many", "\"sequence_id\":1,\"sequence_end\":true", X, 200, "\"model_version\":\"1\"");
+    reply = rig_post_text(&rig, "/v2/repository/models/many/unload", ""); /* that is meant */
+    ck_assert_int_eq(reply.status, 200);
+    reply_free(&reply);
+    write_version(&rig, "2", 100);
+    reply = rig_post_text(&rig, "/v2/repository/models/many/load", "");
+    reply_free(&reply);
+    expect(&rig, "many", "\"sequence_id\":3", X, 410, "its model was unloaded");
+    expect(&rig, "many", "\"sequence_id\":2", X, 410, "its model was unloaded");
+    end(&rig);
+}
+END_TEST
+
 /* --- from one daemon to another ----------------------------------------------------------------------------------- */
 
 static struct reply put_state(const struct rig *rig, const char *path, const struct reply *state)
@@ -483,6 +526,7 @@ Suite *daemon_stateful_suite(void)
     tcase_add_test(tcase, states_are_not_shown_unless_they_are_asked_for);
     tcase_add_test(tcase, one_too_many_drops_the_one_that_rests_longest);
     tcase_add_test(tcase, a_reload_leaves_sequences_where_they_began);
+    tcase_add_test(tcase, a_higher_version_leaves_sequences_where_they_began);
     tcase_add_test(tcase, a_sequence_goes_on_in_another_daemon);
     tcase_add_test(tcase, sequences_are_listed_and_ended);
     tcase_add_test(tcase, an_id_belongs_to_the_key_that_began_it);
