@@ -303,7 +303,7 @@ overshoot: $(B)/perceptd ## how late the costliest requests are answered past th
 	@/usr/bin/python3 tests/daemon/overshoot.py $(B)/perceptd
 
 .PHONY: sequences
-sequences: $(B)/perceptd ## thousands of sequences over 64 connections, models replaced, room short: SEQUENCES=10000 STEPS=50 (python3-onnx, -numpy)
+sequences: $(B)/perceptd ## thousands of sequences over 64 connections, models replaced, room short: SEQUENCES=10000 STEPS=50 STARTS=1000000 (python3-onnx, -numpy)
 	@/usr/bin/python3 tests/daemon/sequences.py $(B)/perceptd
 
 .PHONY: abandon

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """sequences.py PERCEPTD - thousands of sequences, interleaved, while models are replaced and room is short.
 
-    make sequences                     SEQUENCES=10000 STEPS=50
+    make sequences                     SEQUENCES=10000 STEPS=50 STARTS=1000000
 
 An LSTM and a GRU with their states kept by the daemon, asked over 64 connections, a step of each of them at a time. What a
 sequence has to end in was found before, by running it alone. Meanwhile the model's weights are replaced again and again: a
 sequence stays with the version that its first reply named. First round: there is room for fewer than live at once, so
-each sequence ends in a lone run's state, bit for bit, or was told 410. Second round: room for all, so all do. Then the memory
-that is left, and how many steps of a wide LSTM shared a run. Needs python3-onnx and python3-numpy.
+each sequence ends in a lone run's state, bit for bit, or was told 410. Second round: room for all, so all do. Then how many
+steps of a wide LSTM shared a run, and STARTS sequences that nobody ends: those that rest longest go, and memory does not grow.
+Needs python3-onnx and python3-numpy.
 """
 import json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 from urllib.request import Request, urlopen
@@ -17,6 +18,7 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
 SEQUENCES, STEPS = int(os.environ.get('SEQUENCES') or 10000), int(os.environ.get('STEPS') or 50)
+STARTS = int(os.environ.get('STARTS') or 1000000)
 CONNECTIONS, STREAMS, SIZE, INPUTS = 64, 250, 32, 16
 RELOAD_EVERY = 400  # ticks: a step on each connection is one
 RNG = np.random.default_rng(1)
@@ -85,10 +87,9 @@ class Daemon:
         with urlopen(Request(f'http://127.0.0.1:{self.port}{path}', body), timeout=120) as reply:
             return reply.read()
 
-    def kept(self):
-        text = self.ask('/metrics').decode()
-        return sum(float(line.rsplit(' ', 1)[1]) for line in text.split('\n') if line.startswith('perceptd_sequences{')
-                   or line.startswith('perceptd_sequences '))
+    def kept(self, name):
+        lines = self.ask('/metrics').decode().split('\n')
+        return sum(float(line.rsplit(' ', 1)[1]) for line in lines if line.startswith(f'perceptd_sequences{{model="{name}"'))
 
     def megabytes(self):
         with open(f'/proc/{self.process.pid}/status') as file:
@@ -204,7 +205,7 @@ def interleave(daemon, name, version, live, ends):
         if ticks % RELOAD_EVERY == 0:
             replacing.wanted.release()
         if ticks % 500 == 0:
-            most = max(most, daemon.kept())
+            most = max(most, daemon.kept(name))
         for c, one in asked:
             status, answered, data = connections[c].receive()
             over = True
@@ -238,7 +239,7 @@ def trial(daemon, name):
         bad = len(wrong) + (gone if limit == SEQUENCES else gone == 0) + (right + gone != SEQUENCES)
         failed += bool(bad)
         print(f'{name}, {title}: {right} of {SEQUENCES} ended as alone, {gone} were told 410, {len(wrong)} wrong; at most {most:.0f} '
-              f'at once, {version - first} replacements, {time.monotonic() - start:.0f} s; {daemon.kept():.0f} kept afterwards, '
+              f'at once, {version - first} replacements, {time.monotonic() - start:.0f} s; {daemon.kept(name):.0f} kept afterwards, '
               f'{before:.1f} MB before and {daemon.megabytes():.1f} MB after', flush=True)
         for one in wrong[:5]:
             print('  wrong:', one)
@@ -264,6 +265,22 @@ def shared_runs(daemon):
     return mean < 8
 
 
+def starts(daemon):
+    """Sequences that begin and are never heard of again."""
+    connections = [Connection(daemon.port) for _ in range(CONNECTIONS)]
+    refused, at_half = 0, 0.0
+    for first in range(0, STARTS, CONNECTIONS):
+        for c, connection in enumerate(connections):
+            connection.send('gru', f'start-{first + c}', c, 0)
+        refused += sum(connection.receive()[0] != 200 for connection in connections)
+        if first <= STARTS // 2 < first + CONNECTIONS:
+            at_half = daemon.megabytes()
+    kept, after = daemon.kept('gru'), daemon.megabytes()
+    print(f'{STARTS} sequences without an end: {refused} refused, {kept:.0f} kept of {SEQUENCES} that may be, {at_half:.1f} MB after half '
+          f'of them, {after:.1f} MB after all')
+    return refused != 0 or kept > SEQUENCES or after > at_half * 1.02 + 1
+
+
 def main(program):
     folder = tempfile.mkdtemp(prefix='perceptd-sequences-')
     models, failed = f'{folder}/models', 0
@@ -273,13 +290,14 @@ def main(program):
             describe(models, name, SEQUENCES)
         daemon = Daemon(program, models)
         daemon.folder = models
-        for trying in (lambda: trial(daemon, 'lstm'), lambda: trial(daemon, 'gru'), lambda: shared_runs(daemon)):
+        for trying in (lambda: trial(daemon, 'lstm'), lambda: trial(daemon, 'gru'), lambda: shared_runs(daemon),
+                       lambda: starts(daemon)):
             failed += trying()
         ended = daemon.stop()
         failed += ended != 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f'{5 - failed} passed, {failed} failed')
+    print(f'{6 - failed} passed, {failed} failed')
     return failed != 0
 
 
