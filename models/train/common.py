@@ -184,6 +184,38 @@ def fit(model, plan, fetch, epochs, rate, decay=1e-2, weight=None, smoothing=0.0
     model.eval()
 
 
+def learn(name, model, batches, cost, epochs, rate, decay=1e-2, clip=1.0, rising=0.2):
+    """As `fit`, for any cost: batches(random) -> batches of an epoch, cost(batch) -> a scalar. After each epoch a
+    checkpoint is kept, build/train/NAME.pt: a run that was cut goes on from there, to the same weights, since an
+    epoch's random numbers depend on its number alone. When the last epoch is done it is put aside as NAME.done.pt."""
+    kept, start = MODELS.parent / "build" / "train" / f"{name}{'-choose' if CHOOSE else ''}.pt", time.time()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    steps = epochs * len(batches(np.random.RandomState(0)))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=rising)
+    parts, first = (model, optimiser, schedule), 0
+    if kept.exists():
+        first, states = torch.load(kept)
+        for part, state in zip(parts, states):
+            part.load_state_dict(state)
+    for epoch in range(first, epochs):
+        model.train()
+        torch.manual_seed(1000 + epoch)
+        total, plan = 0.0, batches(np.random.RandomState(1000 + epoch))
+        for batch in plan:
+            loss = cost(batch)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimiser.step()
+            schedule.step()
+            total += loss.item()
+        print(f"epoch {epoch + 1:2}/{epochs}  loss {total / len(plan):.4f}  {time.time() - start:.0f} s", flush=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        torch.save((epoch + 1, [part.state_dict() for part in parts]), kept)
+    model.eval()
+    kept.rename(kept.with_suffix(".done.pt"))
+
+
 @torch.no_grad()
 def answers(model, inputs):
     """The class each input is put in; inputs is a tensor, or a list of texts that are run one by one."""
@@ -211,6 +243,10 @@ def measured(got, want, data, split, **more):
 
 # ---- recurrent layers that export well ----
 
+def squeezed(g, x, axis):
+    return g.op("Squeeze", x, g.op("Constant", value_t=torch.tensor([axis])))
+
+
 class OnnxRecurrent(torch.autograd.Function):
     """Stands in for torch's layer while exporting: one ONNX node and no initial state (it is zero),
     where torch's own export computes the zero state's shape with half a dozen nodes."""
@@ -224,9 +260,13 @@ class OnnxRecurrent(torch.autograd.Function):
             _, state = g.op(kind, x, w, r, b, **how, outputs=2)
             y = g.op("Flatten", g.op("Transpose", state, perm_i=[1, 0, 2]), axis_i=1)
             return y.setType(x.type().with_sizes([None, directions * hidden]))
-        y = g.op(kind, x, w, r, b, **how, outputs=1)  # [length,1,N,hidden] -> [length,N,hidden]
-        y = g.op("Squeeze", y, g.op("Constant", value_t=torch.tensor([1])))
-        return y.setType(x.type().with_sizes([None, None, hidden]))
+        y = g.op(kind, x, w, r, b, **how, outputs=1)
+        if directions == 1:  # [length,1,N,hidden] -> [length,N,hidden]
+            y = squeezed(g, y, 1)
+        else:  # [length,2,N,hidden] -> [length,N,2*hidden]
+            shape = g.op("Constant", value_t=torch.tensor([0, 0, -1]))
+            y = g.op("Reshape", g.op("Transpose", y, perm_i=[0, 2, 1, 3]), shape)
+        return y.setType(x.type().with_sizes([None, None, directions * hidden]))
 
     @staticmethod
     def forward(ctx, x, w, r, b, kind, hidden, directions, last):
@@ -234,14 +274,32 @@ class OnnxRecurrent(torch.autograd.Function):
         return x.new_zeros(*x.shape[1:2] if last else x.shape[:2], directions * hidden)
 
 
+class OnnxCarried(torch.autograd.Function):
+    """The same with states [N,hidden] in and out, of one direction: h, and c of an LSTM."""
+
+    @staticmethod
+    def symbolic(g, x, w, r, b, kind, hidden, *states):
+        how = {"hidden_size_i": hidden, **({"linear_before_reset_i": 1} if kind == "GRU" else {})}
+        absent = g.op("prim::Constant")  # sequence_lens
+        absent.setType(torch._C.OptionalType.ofTensor())
+        before = [g.op("Unsqueeze", state, g.op("Constant", value_t=torch.tensor([0]))) for state in states]
+        y, *after = g.op(kind, x, w, r, b, absent, *before, **how, outputs=1 + len(states))
+        sizes = [[None, None, hidden]] + [[None, hidden]] * len(states)
+        made = [squeezed(g, y, 1)] + [squeezed(g, state, 0) for state in after]
+        return tuple(value.setType(x.type().with_sizes(size)) for value, size in zip(made, sizes))
+
+    @staticmethod
+    def forward(ctx, x, w, r, b, kind, hidden, *states):
+        return (x.new_zeros(*x.shape[:2], hidden), *(state.clone() for state in states))
+
+
 class Recurrent(nn.Module):
-    """An LSTM or GRU over [length,N,features]: every state of one direction, or the last of each direction."""
+    """An LSTM or GRU over [length,N,features]: every state, or the last of each direction."""
 
     GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}  # torch's gates in ONNX's order
 
     def __init__(self, kind, features, hidden, directions=1, last=False):
         super().__init__()
-        assert last or directions == 1
         self.layer = getattr(nn, kind)(features, hidden, bidirectional=directions == 2)
         self.how = kind, hidden, directions, last
 
@@ -253,6 +311,25 @@ class Recurrent(nn.Module):
         if not last:
             return states
         return (final[0] if kind == "LSTM" else final).transpose(0, 1).flatten(1)
+
+    def step(self, x, *states):
+        """From given states [N,hidden] on: all states [length,N,hidden], and the last ones."""
+        kind, hidden, _, _ = self.how
+        if torch.onnx.is_in_onnx_export():
+            return OnnxCarried.apply(x, self.w, self.r, self.b, kind, hidden, *states)
+        before = tuple(state[None] for state in states)
+        y, after = self.layer(x, before if kind == "LSTM" else before[0])
+        return (y, *(state[0] for state in (after if kind == "LSTM" else (after,))))
+
+    def restore(self, w, r, b):
+        """From ONNX's arrangement."""
+        kind, hidden, directions, _ = self.how
+        gates = len(self.GATES[kind])
+        order = [self.GATES[kind].index(g) for g in range(gates)]
+        for d, suffix in enumerate(("", "_reverse")[:directions]):
+            for name, rows in (("weight_ih_l0", w[d]), ("weight_hh_l0", r[d]), ("bias_ih_l0", b[d][:gates * hidden]),
+                               ("bias_hh_l0", b[d][gates * hidden:])):
+                getattr(self.layer, name + suffix).data = torch.cat([rows.chunk(gates)[g] for g in order])
 
     def arrange(self):
         """Copies the weights into ONNX's arrangement: [directions][gates*hidden][...]."""
@@ -267,30 +344,84 @@ class Recurrent(nn.Module):
 
 # ---- a model's folder ----
 
+HALVED = 1024  # elements from which on a weight is stored in half precision, where that is asked for
+
+
+def halve(model):
+    """Rounds large weights to half precision: what is measured afterwards is what is stored."""
+    for weight in model.parameters():
+        if weight.numel() >= HALVED:
+            weight.data = weight.data.half().float()
+
+
+def store_half(path):
+    """Large weights of an ONNX file as float16, each behind a Cast that is computed once, when the model is loaded."""
+    import onnx
+    from onnx import helper, numpy_helper
+    model, casts = onnx.load(str(path)), []
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype == np.float32 and values.size >= HALVED:
+            assert (values.astype(np.float16).astype(np.float32) == values).all(), weight.name
+            casts.append(helper.make_node("Cast", [weight.name + ".half"], [weight.name], weight.name + ".wide", to=1))
+            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), weight.name + ".half"))
+    nodes = casts + list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(path))
+
+
+def load(model, name):
+    """Gives a network the weights of models/NAME/model.onnx, where they have the names of its own."""
+    import onnx
+    from onnx import numpy_helper
+    file = onnx.load(str(MODELS / name / "model.onnx"))
+    found = {weight.name.removesuffix(".half"): torch.tensor(numpy_helper.to_array(weight).astype(np.float32))
+             for weight in file.graph.initializer}
+    for where, module in model.named_modules():
+        if isinstance(module, Recurrent):
+            module.restore(*(found[f"{where}.{kind}"] for kind in "wrb"))
+    own = {key: value for key, value in model.state_dict().items() if ".layer." not in key and "num_batches" not in key}
+    model.load_state_dict({**model.state_dict(), **{key: found[key] for key in own}})
+    return model.eval()
+
+
+def export(path, model, example, inputs, outputs, half=False):
+    """One ONNX file. inputs, outputs: {name: names of its first axes, None for one that is fixed}."""
+    path.parent.mkdir(exist_ok=True)
+    for module in model.modules():
+        if isinstance(module, Recurrent):
+            module.arrange()
+    axes = {name: {i: axis for i, axis in enumerate(free) if axis} for name, free in {**inputs, **outputs}.items()}
+    torch.onnx.export(model, example, path, opset_version=13, input_names=list(inputs), output_names=list(outputs),
+                      dynamic_axes=axes, training=torch.onnx.TrainingMode.PRESERVE)  # keeps BatchNormalization a node
+    if half:
+        store_half(path)
+
+
+def write(name, manifest, files=()):
+    """models/NAME/manifest.json, and text files given as {file name: lines, or the text itself}."""
+    folder = MODELS / name
+    folder.mkdir(exist_ok=True)
+    for file, lines in dict(files).items():
+        text = lines if isinstance(lines, str) else "".join(f"{line}\n" for line in lines)
+        (folder / file).write_text(text, encoding="utf-8")
+    text = json.dumps({"manifest": 1, **manifest}, indent=2, ensure_ascii=False)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: "[" + re.sub(r"\n\s*", " ", row[1]) + "]", text)
+    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    size = sum(file.stat().st_size for file in folder.glob("*.onnx"))
+    print(f"{name}: {manifest.get('accuracy')}, {size} bytes")
+
+
 def save(name, model, example, axes, manifest, files=()):
-    """models/NAME/: model.onnx, manifest.json, and text files given as {file name: lines}.
+    """models/NAME/ of a classifier: model.onnx, manifest.json, and text files given as {file name: lines}.
     axes: {input name: names of its free axes}, in the order of the axes, the first always N.
     When settings are tried nothing is written."""
     if CHOOSE:
         print(f"{name}, on what is for choosing: {manifest['accuracy']}")
         return
-    folder = MODELS / name
-    folder.mkdir(exist_ok=True)
-    for module in model.modules():
-        if isinstance(module, Recurrent):
-            module.arrange()
-    (source, free), = axes.items()
-    torch.onnx.export(model, example, folder / "model.onnx", opset_version=13, input_names=[source],
-                      output_names=["scores"], dynamic_axes={source: dict(enumerate(free)), "scores": {0: "N"}},
-                      training=torch.onnx.TrainingMode.PRESERVE)  # keeps BatchNormalization a node of its own
-    for file, lines in dict(files).items():
-        (folder / file).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    manifest = {"manifest": 1, **manifest}
-    text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: "[" + re.sub(r"\n\s*", " ", row[1]) + "]", text)
-    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
-    size = (folder / "model.onnx").stat().st_size
-    print(f"{name}: {manifest['accuracy']}, {sum(p.numel() for p in model.parameters())} parameters, {size} bytes")
+    export(MODELS / name / "model.onnx", model, example, axes, {"scores": ["N"]})
+    write(name, manifest, files)
 
 
 def classify(top_k):

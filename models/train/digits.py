@@ -33,4 +33,5 @@ def main():
     common.save("digits", model, torch.zeros(1, 1, 28, 28), {"image": ["N"]}, manifest, {"heldout.txt": measured})
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@
 
 #define SAMPLES_MAX 5000
 
-static bool data_path(char *path, size_t n, const char *name)
+bool samples_path(char *path, size_t n, const char *name)
 {
     const char *shared = getenv("PERCEPTD_SHARED");
     snprintf(path, n, "%s/data/%s", shared ? shared : "../shared", name);
@@ -139,7 +139,7 @@ static const uint8_t *read_idx(const char *name, size_t head, size_t n_bytes)
 {
     char path[512];
     size_t n;
-    if (!data_path(path, sizeof path, name))
+    if (!samples_path(path, sizeof path, name))
         return NULL;
     char *text = rig_keep(rig_shell(&n, "gzip -dc '%s'", path));
     ck_assert_uint_eq(n, head + n_bytes);
@@ -222,7 +222,7 @@ static void add_folder(struct rig *rig, struct samples *samples, const char *lab
 bool samples_pictures(struct rig *rig, struct samples *samples, int most)
 {
     char path[512];
-    if (!data_path(path, sizeof path, "cifar10-images/cifar10_test_10k.tar.gz"))
+    if (!samples_path(path, sizeof path, "cifar10-images/cifar10_test_10k.tar.gz"))
         return false;
     *samples = some();
     free(rig_shell(NULL, "tar -xzf '%s' -C %s test/cat test/dog", path, rig->folder));
@@ -234,7 +234,7 @@ bool samples_pictures(struct rig *rig, struct samples *samples, int most)
 bool samples_messages(struct samples *samples, int most)
 {
     char path[512];
-    if (!data_path(path, sizeof path, "sms-spam/sms.tsv.gz"))
+    if (!samples_path(path, sizeof path, "sms-spam/sms.tsv.gz"))
         return false;
     *samples = some();
     static long indices[SAMPLES_MAX];
@@ -283,7 +283,7 @@ bool samples_surnames(struct samples *samples)
     for (char *label = strtok_r(labels, "\n", &rest); label; label = strtok_r(NULL, "\n", &rest)) {
         char name[128];
         snprintf(name, sizeof name, "names/%s.txt", label);
-        if (!data_path(path, sizeof path, name))
+        if (!samples_path(path, sizeof path, name))
             return false;
         add_language(samples, path, label, indices, n, &number);
     }

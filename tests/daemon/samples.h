@@ -29,6 +29,9 @@ struct samples {
     const char **labels;
 };
 
+/* Where PERCEPTD_SHARED has this file of its data. */
+bool samples_path(char *path, size_t n, const char *name);
+
 struct blob samples_png(const uint8_t *pixels, int width, int height);  /* gray */
 struct blob samples_jpeg(const uint8_t *pixels, int width, int height); /* gray */
 /* A digit as somebody photographs it: dark on light, in the middle of width x height, a margin
