@@ -57,7 +57,7 @@ static void end_v2(const struct job *job, struct text *text)
 {
     const struct generation *generation = job->generation;
     text_printf(text, ",\"finish_reason\":\"%s\",\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 "}",
-                finish_name(generation), generation->n_prompt, generation->n_tokens - generation->n_prompt);
+                finish_name(generation), generation->n_read, generation->n_tokens - generation->n_prompt);
 }
 
 static void begin_v1(const struct exchange *exchange, struct text *text)
@@ -76,7 +76,7 @@ static void end_v1(const struct job *job, struct text *text)
     text_printf(text,
                 ",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":{\"prompt_tokens\":%" PRId64
                 ",\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}}",
-                finish_name(generation), generation->n_prompt, n_made, generation->n_prompt + n_made);
+                finish_name(generation), generation->n_read, n_made, generation->n_read + n_made);
 }
 
 static void begin(const struct exchange *exchange, struct text *text)

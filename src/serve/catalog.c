@@ -26,6 +26,7 @@
 #include "serve/catalog.h"
 
 #include "base/err.h"
+#include "serve/companion.h"
 #include "serve/entry.h"
 #include "serve/labels.h"
 #include "serve/needs.h"
@@ -140,6 +141,7 @@ static void let_go(struct catalog *catalog, struct entry *entry)
     }
     entry_log_unloaded(entry); /* it was ready */
     dispatch_lane_part(entry->served.lane);
+    companion_part(&entry->served);
     entry->task = (struct task){.work = close_work, .done = close_done};
     catalog_hold(catalog);
     loop_load(catalog->loop, &entry->task);

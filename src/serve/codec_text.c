@@ -82,10 +82,13 @@ static bool tokenize(const struct manifest_text *text, struct bytes raw, int64_t
     put_pads(text, &row, row.n + text->margin);
     if (text->start >= 0)
         row.ids[row.n++] = text->start;
-    row.most = row.n + (most > around ? most - around : 0);
-    int64_t before = row.n;
+    const int64_t room = most > around ? most - around : 0, before = row.n;
+    row.most = row.n + room + text->whole;
     if (!cut(text, raw, &row, err))
         return false;
+    if (text->whole && row.n - before > room)
+        return err_set(err, ERR_TOO_LARGE, "the text has more than %lld tokens, which is the most that is taken",
+                       (long long)room);
     if (row.n == before)
         return err_set(err, ERR_INVALID, "the text has nothing but space in it");
     if (text->end >= 0)
@@ -164,7 +167,7 @@ bool codec_text_fill(struct job *job, int input, const struct manifest_text *tex
     for (int64_t i = 0; i < n_texts; i++) {
         struct bytes raw = bytes_of(texts[i].at, texts[i].n_bytes);
         int64_t n = 0, most = longest(text, fixed, bytes_size(raw));
-        const size_t room = (size_t)(most + 2 + 2 * text->margin + text->multiple_of);
+        const size_t room = (size_t)(most + 3 + 2 * text->margin + text->multiple_of);
         int64_t *ids = arena_array(job->arena, room, sizeof *ids);
         if (!ids)
             return err_memory(err, "a text's ids", (size_t)most * sizeof *ids);

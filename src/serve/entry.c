@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "serve/beside.h"
+#include "serve/companion.h"
 #include "serve/fit.h"
 #include "serve/generate.h"
 #include "serve/ios.h"
@@ -101,6 +102,7 @@ static void close_model(struct entry *entry)
         percept_session_free(entry->session);
     percept_close(entry->served.model);
     percept_close(entry->other_model);
+    companion_close(&entry->served);
     entry->session = NULL;
     entry->served.model = entry->other_model = NULL;
 }
@@ -158,20 +160,25 @@ static struct percept_model *open_file(const struct entry *entry, const char *pa
     return percept_open(path, options, err);
 }
 
-static struct percept_model *open_as_configured(const struct entry *entry, struct percept_err *err)
+static struct percept_options options_of(const struct entry *entry)
 {
     const struct settings *settings = entry->settings;
     const struct manifest *manifest = entry->served.manifest;
     const int precision = manifest->precision < 0 ? settings->precision : manifest->precision;
-    const struct percept_options options = {.size = sizeof options,
-                                            .level = settings->level,
-                                            .precision = settings_precision(precision),
-                                            .memory_limit_bytes = settings->memory_limit_bytes,
-                                            .region = settings->private_regions ? PERCEPT_REGION_PRIVATE
-                                                                                : PERCEPT_REGION_SHARED,
-                                            .region_prefix = settings->region_prefix,
-                                            .batch_independent = manifest->independent,
-                                            .budget = settings->budget};
+    return (struct percept_options){.size = sizeof(struct percept_options),
+                                    .level = settings->level,
+                                    .precision = settings_precision(precision),
+                                    .memory_limit_bytes = settings->memory_limit_bytes,
+                                    .region =
+                                        settings->private_regions ? PERCEPT_REGION_PRIVATE : PERCEPT_REGION_SHARED,
+                                    .region_prefix = settings->region_prefix,
+                                    .batch_independent = manifest->independent,
+                                    .budget = settings->budget};
+}
+
+static struct percept_model *open_as_configured(const struct entry *entry, struct percept_err *err)
+{
+    const struct percept_options options = options_of(entry);
     return open_file(entry, entry->file, &options, err);
 }
 
@@ -270,15 +277,18 @@ static bool described_in_front(const struct manifest *manifest, const struct per
     return manifest->task == TASK_NONE || batch_axis_of(out, n_out, manifest->task_output) == 0;
 }
 
+/* Where the manifest does not say. */
+static int most_items(const struct settings *settings)
+{
+    return settings->max_batch_size > 0 ? settings->max_batch_size : DEFAULT_BATCH_SIZE;
+}
+
 static void set_batching(struct entry *entry)
 {
     struct served *served = &entry->served;
     struct percept_description description = {0};
     percept_describe(served->model, &description);
-    int limit =
-        served->manifest->max_batch_size > 0 ? served->manifest->max_batch_size : entry->settings->max_batch_size;
-    if (limit <= 0)
-        limit = DEFAULT_BATCH_SIZE;
+    const int said = served->manifest->max_batch_size, limit = said > 0 ? said : most_items(entry->settings);
     served->batching =
         description.batch_free && described_in_front(served->manifest, served->model) && free_as_declared(served);
     served->max_batch_size = served_has_batch(served) ? limit : 1;
@@ -316,6 +326,17 @@ static bool warm(struct entry *entry, const struct percept_model *model, bool ru
            warm_sizes(entry, entry->recent, entry->n_recent, err) && warm_sizes(entry, &(int){1}, 1, err);
 }
 
+static bool load_companion(struct entry *entry, struct percept_err *err)
+{
+    const struct percept_options options = options_of(entry);
+    struct served *served = &entry->served;
+    if (served->manifest->generate.encoder && entry->sent)
+        return err_set(err, ERR_CONFIG,
+                       "%s: generate.encoder: a model that was sent with the request to load it is one network alone",
+                       served->manifest->path);
+    return companion_load(served, entry->file, &options, most_items(entry->settings), err);
+}
+
 void entry_load(struct entry *entry)
 {
     int64_t from_ns = loop_now_ns();
@@ -323,11 +344,13 @@ void entry_load(struct entry *entry)
     if (entry->loaded) {
         set_batching(entry);
         entry->loaded = states_new(&entry->served, &entry->served.arena, &entry->served.states, &entry->err) &&
-                        generate_fits(&entry->served, &entry->err) &&
+                        load_companion(entry, &entry->err) && generate_fits(&entry->served, &entry->err) &&
                         warm(entry, entry->served.model, true, &entry->err);
     }
     if (entry->loaded && entry->settings->keep_regions)
         percept_keep_region(entry->served.model);
+    if (entry->loaded && entry->settings->keep_regions && entry->served.companion)
+        percept_keep_region(entry->served.companion->served.model);
     entry->load_ns = loop_now_ns() - from_ns;
 }
 
@@ -373,6 +396,8 @@ bool entry_open(struct entry *entry, struct dispatch *dispatch, struct percept_e
     ios.outputs = served_outputs(served, &ios.n_outputs);
     if (!stats_sizes(&served->stats, served->max_batch_size, &served->arena))
         return err_memory(err, "the statistics", (size_t)served->max_batch_size);
+    if (!companion_open(served, dispatch, entry->settings, err))
+        return false;
     served->lane = dispatch_lane_new(dispatch, served, &ios, entry->settings, entry->session, err);
     if (!served->lane)
         return false;
@@ -428,7 +453,7 @@ bool entry_is_left(const struct entry *entry)
     const struct served *served = &entry->served;
     const bool moves = entry->idle.state == IDLE_GOING || entry->idle.state == IDLE_COMING;
     return served->state == SERVED_UNLOADING && !entry->loading && !moves && !served->n_holders &&
-           (!served->lane || dispatch_lane_rests(served->lane));
+           (!served->lane || dispatch_lane_rests(served->lane)) && companion_rests(served);
 }
 
 /* --- the log ------------------------------------------------------------------------------------------------------ */

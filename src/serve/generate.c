@@ -92,10 +92,15 @@ bool generate_fits(const struct served *served, struct percept_err *err)
                        said->output);
     const struct percept_io *ios = served_inputs(served, &n);
     for (int i = 0; i < n; i++)
-        if (&ios[i] != input && !(served->states && served->states->roles[i] == ROLE_STATE))
-            return err_set(err, ERR_CONFIG, "%s: generate: input '%s' is neither the tokens nor a state of 'sequence'",
-                           path, ios[i].name);
-    return true;
+        if (&ios[i] != input && !(served->states && served->states->roles[i] == ROLE_STATE) &&
+            !companion_feeds(served->companion, i))
+            return err_set(err, ERR_CONFIG,
+                           "%s: generate: input '%s' is neither the tokens nor a state of 'sequence'%s", path,
+                           ios[i].name, served->companion ? ", and nothing of the encoder's feeds it" : "");
+    return !served->companion || text_of(served)->start >= 0 ||
+           err_set(err, ERR_CONFIG,
+                   "%s: inputs.%s.start: behind an encoder the token is needed that a text begins with", path,
+                   said->input);
 }
 
 /* --- the request -------------------------------------------------------------------------------------------------- */
@@ -184,21 +189,44 @@ static bool read_members(struct job *job, struct json *json, int depth)
     return !json->failed;
 }
 
-/* Room for the prompt's tokens and those to come. */
+/* Room for so many tokens before those to come. */
+static bool reserve(struct job *job, int64_t n_before, struct percept_err *err)
+{
+    struct generation *generation = job->generation;
+    const size_t most = (size_t)(n_before + generation->most);
+    generation->tokens = arena_array(job->arena, most, sizeof *generation->tokens);
+    generation->room = (int64_t)most;
+    return generation->tokens || err_memory(err, "tokens", most * sizeof *generation->tokens);
+}
+
 static bool cut_prompt(struct job *job, struct percept_err *err)
 {
     struct generation *generation = job->generation;
     const int64_t n_prompt = codec_text_most(text_of(job->served), bytes_size(generation->prompt));
-    const size_t most = (size_t)(n_prompt + generation->most);
-    generation->tokens = arena_array(job->arena, most, sizeof *generation->tokens);
-    if (!generation->tokens)
-        return err_memory(err, "tokens", most * sizeof *generation->tokens);
-    generation->room = (int64_t)most;
-    if (!codec_text_prompt(job, text_of(job->served), generation->prompt, n_prompt, generation->tokens,
-                           &generation->n_prompt, err))
+    if (!reserve(job, n_prompt, err) || !codec_text_prompt(job, text_of(job->served), generation->prompt, n_prompt,
+                                                           generation->tokens, &generation->n_prompt, err))
         return false;
-    generation->n_tokens = generation->n_prompt;
+    generation->n_tokens = generation->n_read = generation->n_prompt;
     return true;
+}
+
+/* The encoder has the text; the model begins with the token that says so. */
+static bool take_in(struct job *job, struct percept_err *err)
+{
+    struct generation *generation = job->generation;
+    generation->intake = intake_cut(job, generation->prompt, err);
+    if (!generation->intake || !reserve(job, 1, err))
+        return false;
+    generation->n_read = generation->intake->n_tokens;
+    generation->tokens[0] = text_of(job->served)->start;
+    generation->n_tokens = generation->n_prompt = 1;
+    return true;
+}
+
+/* Who goes on with a text wants one of many, who reads a text wants what it says. */
+static double default_temperature(const struct manifest_generate *said)
+{
+    return said->temperature >= 0 ? said->temperature : said->encoder ? 0 : 1;
 }
 
 static bool decode(struct job *job, struct percept_err *err)
@@ -210,15 +238,18 @@ static bool decode(struct job *job, struct percept_err *err)
     struct generation *generation = job->generation = arena_alloc(job->arena, sizeof *generation);
     if (!generation || !codec_begin(job, false, err))
         return err_memory(err, "a text", sizeof *generation);
-    generation->sampler = (struct sampler){
-        .temperature = 1, .top_p = 1, .penalty = 1, .seed = SEED_DEFAULT, .probabilities = said->scores == 1};
+    generation->sampler = (struct sampler){.temperature = default_temperature(said),
+                                           .top_p = 1,
+                                           .penalty = 1,
+                                           .seed = SEED_DEFAULT,
+                                           .probabilities = said->scores == 1};
     generation->most = said->max_new_tokens < DEFAULT_TOKENS ? said->max_new_tokens : DEFAULT_TOKENS;
     job->n_items = 1;
     struct json json = json_of(job->body, job->arena, err);
     json.watch = &job->watch;
     if (!read_members(job, &json, 0) || !json_finish(&json))
         return false;
-    return cut_prompt(job, err);
+    return job->served->companion ? take_in(job, err) : cut_prompt(job, err);
 }
 
 const struct codec generate_codec = {
@@ -386,7 +417,17 @@ static bool make_tokens(struct generate_step *step, struct percept_err *err)
     return true;
 }
 
-/* At the start zeros or what the manifest has, then what the step before kept. */
+/* What the encoder made, at each step; a state is that at the start. */
+static void make_feeds(struct generate_step *step, const struct intake *intake)
+{
+    int n;
+    served_own_inputs(step->job.served, &n);
+    for (int i = 0; intake && i < n; i++)
+        if (companion_feeds(intake->companion, i))
+            step->sources[i] = intake_give(intake, i);
+}
+
+/* At the start what the encoder made, what the manifest has or zeros; then what the step before kept. */
 static bool make_states(struct generate_step *step, const struct generate_step *before, struct percept_err *err)
 {
     const struct states *states = step->job.served->states;
@@ -396,6 +437,8 @@ static bool make_states(struct generate_step *step, const struct generate_step *
             step->sources[state->input] = &before->job.results[state->output];
             continue;
         }
+        if (step->sources[state->input])
+            continue;
         struct percept_tensor *first = arena_alloc(&step->arena, sizeof *first);
         if (!first)
             return err_memory(err, "a state", sizeof *first);
@@ -426,10 +469,22 @@ static void next_step(struct job *parent)
                              .user = step};
     if (!step->sources)
         err_memory(&err, "a step", (size_t)n * sizeof *step->sources);
+    if (step->sources)
+        make_feeds(step, generation->intake);
     if (!step->sources || !make_tokens(step, &err) || !make_states(step, before, &err))
         finish(parent, &err);
     else
         lifecycle_child(parent, &step->job);
+}
+
+/* The encoder has read the text. */
+static void taken_in(struct job *job)
+{
+    struct job *parent = job->user;
+    if (job->err.code != ERR_NONE)
+        finish(parent, &job->err);
+    else
+        next_step(parent);
 }
 
 void generate_begin(struct job *job)
@@ -440,6 +495,8 @@ void generate_begin(struct job *job)
         err_memory(&job->err, "steps", 2 * sizeof *generation->steps);
     if (!generation->steps || generation->most == 0)
         finish(job, NULL);
+    else if (generation->intake)
+        intake_begin(job, generation->intake, taken_in);
     else
         next_step(job);
 }
@@ -449,4 +506,6 @@ void generate_end(struct job *job)
     struct generation *generation = job->generation;
     for (int i = 0; generation && generation->steps && i < 2; i++)
         arena_free(&generation->steps[i].arena);
+    if (generation)
+        intake_end(generation->intake);
 }

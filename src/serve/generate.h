@@ -3,6 +3,9 @@
  *
  *     prompt -> tokens -> step -> scores -> the next token -> step -> ... -> an end, a stop text, or the limit
  *
+ * With an encoder (companion.h) the text is no prompt: it is read once (intake.h), what comes of it feeds the steps,
+ * and the answer is another text, from a token that says so on.
+ *
  * The request is a parent (job.h): each step is a child in the model's lane, so that the steps of many callers share
  * batches and callers join and leave between steps. States go from step to step by what the manifest's `sequence`
  * says; `generate` says which input takes tokens and which output scores the next one.
@@ -11,6 +14,7 @@
 #define SERVE_GENERATE_H
 
 #include "serve/codec.h"
+#include "serve/intake.h"
 #include "serve/sampler.h"
 
 #define GENERATE_STOPS 8
@@ -26,7 +30,9 @@ struct generation {
     bool stream;  /* it was asked for token by token */
     int n_stops;
     struct bytes stops[GENERATE_STOPS];
-    int64_t n_prompt, n_tokens, room; /* tokens of the prompt; with those that were made; */
+    struct intake *intake;            /* NULL: the prompt is the model's own */
+    int64_t n_read;                   /* tokens of the prompt, whoever reads it */
+    int64_t n_prompt, n_tokens, room; /* tokens that the model is given at first; with those that were made; */
     int64_t *tokens;
     char *text; /* made so far */
     size_t n_text, text_room;

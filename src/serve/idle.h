@@ -30,7 +30,7 @@ enum idle_state {
 struct idle {
     struct idle *next; /* in the order of coming */
     enum idle_state state;
-    bool stays;         /* it cannot be loaded again, or has nothing to give back */
+    bool stays;         /* it cannot be loaded again, has nothing to give back, or a companion */
     bool rests;         /* nobody waits for it, and nothing of it runs */
     int64_t used_ns;    /* when it did not rest, last */
     int64_t wanted_ns;  /* OUT: asked for since then; 0: it is not */

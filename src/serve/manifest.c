@@ -103,6 +103,10 @@ static const struct key generate_keys[] = {
 #define GENERATE KEY
 #include "serve/manifest.def"
     {0}};
+static const struct key encoder_keys[] = {
+#define ENCODER KEY
+#include "serve/manifest.def"
+    {0}};
 static const struct key state_keys[] = {
 #define STATE KEY
 #include "serve/manifest.def"
@@ -116,20 +120,10 @@ static const struct {
     const char *name;
     const struct key *keys;
 } sections[] = {
-    {"", top_keys},
-    {"image", image_keys},
-    {"text", text_keys},
-    {"audio", audio_keys},
-    {"tensor", tensor_keys},
-    {"task", task_keys},
-    {"batching", batching_keys},
-    {"accuracy", accuracy_keys},
-    {"warmup", warmup_keys},
-    {"sequence", sequence_keys},
-    {"generate", generate_keys},
-    {"state", state_keys},
-    {"control", control_keys},
-    {"constant", constant_keys},
+    {"", top_keys},          {"image", image_keys},       {"text", text_keys},         {"audio", audio_keys},
+    {"tensor", tensor_keys}, {"task", task_keys},         {"batching", batching_keys}, {"accuracy", accuracy_keys},
+    {"warmup", warmup_keys}, {"sequence", sequence_keys}, {"generate", generate_keys}, {"encoder", encoder_keys},
+    {"state", state_keys},   {"control", control_keys},   {"constant", constant_keys},
 };
 
 /* The schema: a comma, every row's opening, its sentence. "$comment", which every section may
@@ -190,6 +184,9 @@ static const char schema_text[] =
 #include "serve/manifest.def"
     "}},\n\"generate\":" CLOSED "\"required\":[\"input\",\"output\"]," ANY
 #define GENERATE ROW
+#include "serve/manifest.def"
+    "}},\n\"encoder\":" CLOSED "\"required\":[\"inputs\"]," ANY
+#define ENCODER ROW
 #include "serve/manifest.def"
     "}},\n\"state\":" CLOSED "\"required\":[\"input\",\"output\"]," ANY
 #define STATE ROW
@@ -525,14 +522,15 @@ static bool is_json(const char *name)
 
 static bool read_vocabulary(struct reader *reader, const struct place *place, json_t *value, struct manifest_text *text)
 {
-    if (!json_is_string(value))
-        return WRONG(reader, place, "expected the name of a file");
-    text->n_tokens = is_json(json_string_value(value)) ? read_json(reader, place, value, &text->tokens)
-                                                       : read_lines(reader, place, value, &text->tokens);
+    if (!json_is_string(value) && !json_is_array(value))
+        return WRONG(reader, place, "expected an array of tokens, or the name of a file");
+    text->n_tokens = json_is_array(value)                ? read_tokens(reader, place, value, &text->tokens)
+                     : is_json(json_string_value(value)) ? read_json(reader, place, value, &text->tokens)
+                                                         : read_lines(reader, place, value, &text->tokens);
     if (text->n_tokens < 0)
         return false;
     if (!text->n_tokens)
-        return WRONG(reader, place, "'%s' is empty", json_string_value(value));
+        return WRONG(reader, place, "'%s' is empty", json_is_string(value) ? json_string_value(value) : "vocabulary");
     int *sorted = arena_array(reader->arena, (size_t)text->n_tokens, sizeof *sorted);
     if (!sorted)
         return err_memory(reader->err, "a vocabulary", (size_t)text->n_tokens * sizeof *sorted);
@@ -1016,6 +1014,67 @@ static bool own_of_warmup(struct reader *reader, const struct place *place, cons
     return true;
 }
 
+/* --- texts that go on --------------------------------------------------------------------------------------------- */
+
+static bool read_feeds(struct reader *reader, const struct place *place, json_t *value,
+                       struct manifest_encoder *encoder)
+{
+    const size_t n = json_is_object(value) ? json_object_size(value) : SIZE_MAX;
+    const char *input;
+    json_t *from;
+    if (n > MANIFEST_STATES_MAX)
+        return WRONG(reader, place, "expected an object of at most %d names", MANIFEST_STATES_MAX);
+    encoder->feeds = arena_array(reader->arena, n + 1, sizeof *encoder->feeds);
+    if (!encoder->feeds)
+        return err_memory(reader->err, "what feeds a model", n * sizeof *encoder->feeds);
+    json_object_foreach(value, input, from)
+    {
+        const struct place inner = {.outer = place, .key = input};
+        struct manifest_feed *feed = &encoder->feeds[encoder->n_feeds++];
+        if (!json_is_string(from))
+            return WRONG(reader, &inner, "expected the name of an output");
+        feed->input = arena_text(reader->arena, input, strlen(input));
+        feed->from = copy(reader, from);
+        if (!feed->input || !feed->from)
+            return err_memory(reader->err, "what feeds a model", strlen(input));
+    }
+    return true;
+}
+
+/* Inputs of another network, which has a manifest of its own for them. */
+static bool own_of_encoder(struct reader *reader, const struct place *place, const char *key, json_t *value,
+                           void *target)
+{
+    struct manifest_encoder *encoder = target;
+    if (strcmp(key, "feeds") == 0)
+        return read_feeds(reader, place, value, encoder);
+    struct reader own = *reader;
+    own.manifest = encoder->manifest;
+    if (!read_inputs(&own, place, value))
+        return false;
+    for (int i = 0; i < encoder->manifest->n_inputs; i++)
+        encoder->manifest->inputs[i].text.whole = true;
+    return true;
+}
+
+static bool own_of_generate(struct reader *reader, const struct place *place, const char *key, json_t *value,
+                            void *target)
+{
+    struct manifest_generate *generate = target;
+    (void)key;
+    struct manifest_encoder *encoder = generate->encoder = arena_alloc(reader->arena, sizeof *encoder);
+    if (!encoder)
+        return err_memory(reader->err, "a manifest", sizeof *encoder);
+    encoder->file = "encoder.onnx";
+    encoder->manifest = manifest_new(reader->arena, reader->err);
+    if (!encoder->manifest || !read_section(reader, place, encoder_keys, value, encoder, own_of_encoder))
+        return false;
+    const struct place file = {.outer = place, .key = "file"};
+    if (!*encoder->file || strchr(encoder->file, '/'))
+        return WRONG(reader, &file, "expected the name of a file in the folder of the model's");
+    return encoder->manifest->n_inputs || WRONG(reader, place, "'inputs' is needed, with the text");
+}
+
 /* --- sequences ---------------------------------------------------------------------------------------------------- */
 
 static bool own_of_state(struct reader *reader, const struct place *place, const char *key, json_t *value, void *target)
@@ -1462,8 +1521,9 @@ static bool own_of_top(struct reader *reader, const struct place *place, const c
     if (strcmp(key, "sequence") == 0)
         return read_sequence(reader, place, value);
     if (strcmp(key, "generate") == 0) {
-        reader->manifest->generate = (struct manifest_generate){.given = true, .max_new_tokens = GENERATE_MOST};
-        return read_section(reader, place, generate_keys, value, &reader->manifest->generate, NULL);
+        reader->manifest->generate =
+            (struct manifest_generate){.given = true, .max_new_tokens = GENERATE_MOST, .temperature = -1};
+        return read_section(reader, place, generate_keys, value, &reader->manifest->generate, own_of_generate);
     }
     if (strcmp(key, "version_policy") == 0)
         return read_policy(reader, place, value);

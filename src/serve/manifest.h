@@ -60,6 +60,7 @@ struct manifest_text {
     int64_t start, end;   /* ids put around the text; -1: none */
     int64_t margin;       /* ids of pad put around that */
     int64_t multiple_of;  /* the length is filled up with pad; 0 or 1: as it is */
+    bool whole;           /* a text that is longer than max_length is refused instead of cut */
     int n_tokens;
     const char *const *tokens; /* the vocabulary; index = id */
     const int *sorted;         /* ids in the order of strcmp, for look-ups */
@@ -242,12 +243,28 @@ struct manifest_control {
 
 #define MANIFEST_STATES_MAX 64 /* and as many controls */
 
+/* An input of the model's that is given what the encoder's output, or input, of that name is. */
+struct manifest_feed {
+    const char *input, *from;
+};
+
+/* The network that reads a text once, before another one makes a text of it. */
+struct manifest_encoder {
+    const char *file;          /* beside the model's own */
+    struct manifest *manifest; /* its inputs alone */
+    const char *lengths, *mask;
+    int n_feeds;
+    struct manifest_feed *feeds;
+};
+
 /* How a text goes on. */
 struct manifest_generate {
     bool given;
     const char *input, *output;
     int scores; /* 0 logits, 1 probabilities */
     int64_t max_new_tokens;
+    double temperature;               /* of requests that say none; below 0: not said */
+    struct manifest_encoder *encoder; /* NULL: there is none, and the text is a prompt */
 };
 
 struct manifest_sequence {

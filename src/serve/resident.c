@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "serve/companion.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -49,7 +50,7 @@ static void count_weights(const struct residents *residents)
 
 static size_t bytes_of_entry(const struct entry *entry)
 {
-    return entry->weight_bytes + (size_t)entry->served.stats.session_bytes;
+    return entry->weight_bytes + (size_t)entry->served.stats.session_bytes + companion_bytes(&entry->served);
 }
 
 size_t resident_bytes(const struct residents *residents)
@@ -245,7 +246,7 @@ void resident_add(struct residents *residents, struct entry *entry)
     *at = &entry->idle;
     entry->residents = residents;
     entry->idle.state = IDLE_IN;
-    entry->idle.stays = entry->sent;
+    entry->idle.stays = entry->sent || entry->served.companion;
     entry->idle.load_ns = entry->load_ns;
     entry->idle.since_ns = entry->idle.used_ns = residents->now_ns();
     count_weights(residents);

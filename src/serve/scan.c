@@ -4,6 +4,7 @@
  *     NAME.onnx                         a file
  *     NAME/model.onnx                   a model's folder; or the only .onnx in it, whatever its name
  *     NAME/1/model.onnx, NAME/v2/...    with versions
+ *     NAME/encoder.onnx, decoder.onnx   the two of them are one model (companion.h)
  *     FOLDER/                           a folder of such files and folders
  *     NAME=...                          any of these with one model, which gets this name
  *
@@ -32,7 +33,9 @@
 #define NAME_MAX_BYTES 128
 #define VERSION_DIGITS 18
 #define MODEL_FILE "model.onnx"
-#define CONFIG_FILE "config.pbtxt" /* of a repository of Triton */
+#define CONFIG_FILE "config.pbtxt"  /* of a repository of Triton */
+#define ENCODER_FILE "encoder.onnx" /* beside it: */
+#define DECODER_FILE "decoder.onnx" /* one model, which is called by the part that makes its answer */
 
 bool scan_name(const char *name)
 {
@@ -167,6 +170,7 @@ struct folder {
     const char *foreign, *broken; /* another kind of file; an .onnx that is a link to nothing */
     const char *program;          /* "model.py": of a backend that runs programs */
     bool has_model_file, has_programs, has_config;
+    bool has_encoder, has_decoder, has_manifest;
 };
 
 /* NULL is noted as memory that is short: who asks takes it for a file that is not there. */
@@ -196,6 +200,11 @@ static bool is_configured(struct scan *scan, const char *folder)
     return path && scan_config(&scan->arena, path);
 }
 
+static bool is_pair(const struct folder *folder)
+{
+    return folder->has_encoder && folder->has_decoder;
+}
+
 static bool list(struct scan *scan, char *path, struct folder *folder, struct percept_err *err)
 {
     struct percept_err own = {0}, *why = err ? err : &own;
@@ -206,6 +215,7 @@ static bool list(struct scan *scan, char *path, struct folder *folder, struct pe
         const char *name = folder->names[i];
         folder->has_programs |= is_program(name);
         folder->has_config |= strcmp(name, CONFIG_FILE) == 0;
+        folder->has_manifest |= strcmp(name, "manifest.json") == 0;
         if (strcmp(name, "model.py") == 0)
             folder->program = name;
         if (is_litter(name))
@@ -221,9 +231,13 @@ static bool list(struct scan *scan, char *path, struct folder *folder, struct pe
         else if (folder->n_onnx == 2)
             folder->second = name;
         folder->has_model_file |= strcmp(name, MODEL_FILE) == 0;
+        folder->has_encoder |= strcmp(name, ENCODER_FILE) == 0;
+        folder->has_decoder |= strcmp(name, DECODER_FILE) == 0;
     }
     if (folder->has_model_file)
         folder->model = MODEL_FILE;
+    else if (is_pair(folder))
+        folder->model = DECODER_FILE;
     else if (folder->n_onnx > 1 && !is_configured(scan, path))
         folder->model = NULL;
     return folder->n >= 0 || (path == NULL && err_memory(err, "a path", 1));
@@ -572,8 +586,8 @@ static bool scan_folder(struct scan *scan, const char *path, struct percept_err 
         return err_memory(err, "a path", strlen(path));
     if (!list(scan, own, &folder, err))
         return false;
-    if (folder.has_model_file)
-        return note(scan, name, 1, file_join(&scan->arena, own, MODEL_FILE), own, shown_folder(scan, name), err);
+    if (folder.has_model_file || (is_pair(&folder) && folder.has_manifest))
+        return note(scan, name, 1, file_join(&scan->arena, own, folder.model), own, shown_folder(scan, name), err);
     if (count_versions(scan, &folder, &versions) && (versions.n_plain || (!versions.n_others && !folder.n_onnx)))
         return scan_versions(scan, &folder, name, err);
     for (int i = 0; i < folder.n; i++)
@@ -604,7 +618,8 @@ bool scan_is_only(const char *path)
     struct scan scan = {0};
     struct folder folder;
     char *around = file_dirname(&scan.arena, path);
-    const bool only = !around || !list(&scan, around, &folder, NULL) || folder.n_onnx < 2 || folder.has_model_file;
+    const bool only = !around || !list(&scan, around, &folder, NULL) || folder.n_onnx < 2 || folder.has_model_file ||
+                      is_pair(&folder);
     arena_free(&scan.arena);
     return only;
 }

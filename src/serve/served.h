@@ -17,8 +17,9 @@
 
 enum served_state { SERVED_LOADING, SERVED_READY, SERVED_FAILED, SERVED_UNLOADING };
 
-struct states; /* serve/states.h: what a sequence keeps */
-struct lane;   /* serve/lane.h: the queue of one served model */
+struct states;    /* serve/states.h: what a sequence keeps */
+struct companion; /* serve/companion.h: a network that feeds it */
+struct lane;      /* serve/lane.h: the queue of one served model */
 
 /* Where models come from: a path that was added. */
 struct root {
@@ -42,6 +43,7 @@ struct served {
     int n_own_inputs, n_own_outputs;
     const struct percept_io *declared_inputs, *declared_outputs; /* NULL: nothing is declared */
     const struct states *states;                                 /* NULL: nothing is kept between requests */
+    struct companion *companion;                                 /* NULL: it is one network alone */
     struct lane *lane;
     struct stats stats;
     bool batching;             /* jobs may be joined along the inputs' and outputs' batch_axis */

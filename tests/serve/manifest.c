@@ -220,6 +220,43 @@ START_TEST(how_a_text_goes_on_is_read)
 }
 END_TEST
 
+#define ENCODER(members) "{\"manifest\":1,\"generate\":{\"encoder\":{" members "}}}"
+#define TEXT_INPUT "\"inputs\":{\"i\":{\"kind\":\"text\",\"vocabulary\":[\"x\",\"y\"],\"max_length\":4}}"
+
+START_TEST(an_encoder_is_read)
+{
+    static const struct {
+        const char *text, *says;
+    } wrong[] = {
+        {ENCODER(""), "generate.encoder: 'inputs' is needed"},
+        {ENCODER("\"inputs\":{\"i\":{\"kind\":\"text\"}}"),
+         "generate.encoder.inputs.i: this tokenizer needs a vocabulary"},
+        {ENCODER(TEXT_INPUT ",\"file\":\"../e.onnx\""), "generate.encoder.file: expected the name of a file"},
+        {ENCODER(TEXT_INPUT ",\"file\":\"\""), "generate.encoder.file: expected the name of a file"},
+        {ENCODER(TEXT_INPUT ",\"feeds\":[]"), "generate.encoder.feeds: expected an object"},
+        {ENCODER(TEXT_INPUT ",\"feeds\":{\"a\":1}"), "generate.encoder.feeds.a: expected the name of an output"},
+        {ENCODER(TEXT_INPUT ",\"lengths\":1"), "generate.encoder.lengths: expected a string"},
+        {ENCODER(TEXT_INPUT ",\"length\":\"l\""), "generate.encoder.length: unknown key"},
+        {"{\"manifest\":1,\"generate\":{\"encoder\":7}}", "generate.encoder: expected an object"},
+        {"{\"manifest\":1,\"generate\":{\"temperature\":-1}}", "generate.temperature: expected"},
+    };
+    const struct manifest *manifest = read_good(ENCODER(TEXT_INPUT ",\"mask\":\"m\",\"feeds\":{\"a\":\"b\"}"));
+    const struct manifest_encoder *encoder = manifest->generate.encoder;
+    ck_assert_str_eq(encoder->file, "encoder.onnx");
+    ck_assert_str_eq(encoder->mask, "m");
+    ck_assert(!encoder->lengths && encoder->n_feeds == 1 && manifest->n_inputs == 0);
+    ck_assert(manifest->generate.temperature < 0);
+    ck_assert_str_eq(encoder->feeds[0].input, "a");
+    ck_assert_str_eq(encoder->feeds[0].from, "b");
+    ck_assert(encoder->manifest->n_inputs == 1 && encoder->manifest->inputs[0].text.whole);
+    ck_assert_int_eq(encoder->manifest->inputs[0].text.n_tokens, 2);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ck_assert_ptr_null(read_text(wrong[i].text));
+        ck_assert_msg(strstr(err.text, wrong[i].says), "%s", err.text);
+    }
+}
+END_TEST
+
 START_TEST(labels_may_be_in_a_file)
 {
     folder_text("labels.txt", "one\n\nthree");
@@ -384,7 +421,9 @@ static const struct {
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"none.txt\""), "inputs.x.vocabulary", 0},
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"../vocab.txt\""), "inputs.x.vocabulary", 0},
     {INPUT("\"kind\":\"text\",\"vocabulary\":\"/etc/passwd\""), "inputs.x.vocabulary", 0},
-    {INPUT("\"kind\":\"text\",\"vocabulary\":3"), "expected the name of a file", ERR_CONFIG},
+    {INPUT("\"kind\":\"text\",\"vocabulary\":3"), "expected an array of tokens, or the name of a file", ERR_CONFIG},
+    {INPUT("\"kind\":\"text\",\"vocabulary\":[]"), "'vocabulary' is empty", ERR_CONFIG},
+    {INPUT("\"kind\":\"text\",\"vocabulary\":[\"a\",3]"), "token 1 is no string", ERR_CONFIG},
     {WORDS("\"pad\":0"), "max_length is missing", ERR_CONFIG},
     {WORDS("\"max_length\":0"), "inputs.x.max_length: expected a whole number of at least 1", ERR_CONFIG},
     {WORDS("\"max_length\":4,\"pad\":6"), "pad is 6, but the vocabulary has 6 tokens", ERR_CONFIG},
@@ -681,6 +720,7 @@ Suite *serve_manifest_suite(void)
     tcase_add_test(tests, a_vocabularys_line_numbers_are_its_ids);
     tcase_add_test(tests, a_vocabulary_may_be_json);
     tcase_add_test(tests, how_a_text_goes_on_is_read);
+    tcase_add_test(tests, an_encoder_is_read);
     tcase_add_test(tests, labels_may_be_in_a_file);
     tcase_add_test(tests, bytes_need_no_vocabulary);
     tcase_add_test(tests, accuracy_is_free_information);

@@ -299,6 +299,24 @@ START_TEST(of_several_files_none_is_the_only_one)
 }
 END_TEST
 
+START_TEST(an_encoder_and_a_decoder_are_one_model)
+{
+    folder_files("repo/g2p/encoder.onnx", "repo/g2p/decoder.onnx", "repo/g2p/other.onnx", "repo/v/1/encoder.onnx",
+                 "repo/v/1/decoder.onnx", "alone/encoder.onnx", "alone/decoder.onnx", "alone/manifest.json",
+                 "two/encoder.onnx", "two/decoder.onnx");
+    add("repo");
+    expect(scan.first, "g2p", 1);
+    ck_assert_str_eq(scan.first->path, file_absolute(&arena, folder_at("repo/g2p/decoder.onnx")));
+    expect_manifest(scan.first, "repo/g2p");
+    expect(scan.first->next, "v", 1);
+    ck_assert(scan_is_only(folder_at("repo/g2p/decoder.onnx")));
+    add("alone");
+    expect(scan.last, "alone", 1);
+    add("two"); /* without a manifest, named itself: a folder of models */
+    expect(scan.last, "encoder", 1);
+}
+END_TEST
+
 START_TEST(files_of_which_none_is_the_model_are_named)
 {
     folder_files("repo/good.onnx", "repo/two/a.onnx", "repo/two/b.onnx", "repo/three/a.onnx", "repo/three/b.onnx",
@@ -675,6 +693,7 @@ Suite *serve_scan_suite(void)
     tcase_add_test(tests, a_config_lies_beside_the_model_or_its_versions);
     tcase_add_loop_test(tests, folders_are_taken_as_others_write_them, 0, sizeof forms / sizeof *forms);
     tcase_add_test(tests, of_several_files_none_is_the_only_one);
+    tcase_add_test(tests, an_encoder_and_a_decoder_are_one_model);
     tcase_add_test(tests, files_of_which_none_is_the_model_are_named);
     tcase_add_test(tests, a_name_that_cannot_be_leaves_the_others);
     tcase_add_test(tests, what_has_one_meaning_is_served);
