@@ -290,6 +290,10 @@ meaning: $(B)/perceptd ## what trained models answer over HTTP, decoded: T=TEXT 
 sounds: $(B)/perceptd ## features of posted sounds beside numpy and torchaudio (python3-onnx, -numpy, -torchaudio)
 	@/usr/bin/python3 tests/real/sounds.py $(B)/perceptd
 
+.PHONY: loops
+loops: $(B)/perceptd ## an encoder and a decoder beside a lone loop over ONNX Runtime (npm): NODE_MODULES=DIR
+	@tests/real/loops.sh $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)
+
 .PHONY: page-test
 page-test: $(B)/perceptd ## the page at / in a headless Chromium: T=TEXT OUT=FOLDER for screenshots (chromium, npm)
 	@T='$(T)' tests/page/page.sh $(B)/perceptd $(or $(PERCEPTD_SHARED),../shared)

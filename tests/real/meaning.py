@@ -26,6 +26,10 @@ MANIFESTS = {}  # name: how a posted picture becomes its input
 GALLERY = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'models', 'gallery')
 
 
+# Models whose encoder and decoder are two of the shared ones.
+PAIRS = {'g2p': {'encoder.onnx': 'g2p_enc', 'decoder.onnx': 'g2p_dec'}}
+
+
 def meaning(*names, **manifest):
     def keep(function):
         for name in names:
@@ -762,7 +766,8 @@ def g2p(world):
                 spoken[i].append(vocabulary['phonemes'][p])
     for (word, want), got in zip(pairs, spoken):
         equal((word, ' '.join(got)), (word, want))
-    return '; '.join('%s = %s' % tuple(pair) for pair in pairs[-3:]) + '; all %d words' % n
+        equal((word, world.daemon.generate('g2p', word)), (word, want))
+    return '; '.join('%s = %s' % tuple(pair) for pair in pairs[-3:]) + '; all %d words, and by one request each' % n
 
 
 @meaning('nnsplit_en', **gallery('nnsplit-en'))
@@ -862,7 +867,9 @@ def main():
     wanted = [name for name in MODELS if os.environ.get('T', '') in name]
     there = [name for name in sorted(MODELS) if os.path.exists(os.path.join(shared, 'models', name, 'model.onnx'))]
     counts = {'passed': 0, 'failed': 0, 'skipped': 0}
-    daemon = Daemon(program, os.path.join(shared, 'models'), there, MANIFESTS) if there else None
+    pairs = {name: files for name, files in PAIRS.items() if all(model in there for model in files.values())}
+    manifests = {**MANIFESTS, **{name: gallery(name) for name in pairs}}
+    daemon = Daemon(program, os.path.join(shared, 'models'), there, manifests, pairs) if there else None
     world = World(daemon, shared)
     try:
         for name in wanted:

@@ -57,7 +57,9 @@ def case(folder):
 
 
 class Daemon:
-    def __init__(self, program, root, models, manifests):
+    """`pairs`: models made of two of the others', {name: {file: model}}."""
+
+    def __init__(self, program, root, models, manifests, pairs):
         self.folder = tempfile.mkdtemp(prefix='perceptd-meaning-')
         for name in models:
             place = os.path.join(self.folder, 'models', name)
@@ -65,9 +67,13 @@ class Daemon:
             for file in ('model.onnx', 'vocab.json'):
                 if os.path.exists(os.path.join(root, name, file)):
                     shutil.copy(os.path.join(root, name, file), place)
-            if name in manifests:
-                with open(os.path.join(place, 'manifest.json'), 'w') as file:
-                    json.dump({'manifest': 1, **manifests[name]}, file)
+            self.describe(place, manifests.get(name))
+        for name, files in pairs.items():
+            place = os.path.join(self.folder, 'models', name)
+            os.makedirs(place)
+            for file, model in files.items():
+                shutil.copy(os.path.join(root, model, 'model.onnx'), os.path.join(place, file))
+            self.describe(place, manifests[name])
         self.log = os.path.join(self.folder, 'log')
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(
@@ -76,6 +82,12 @@ class Daemon:
         self.connection = http.client.HTTPConnection('127.0.0.1', self.port(), timeout=60)
         while self.status('/v2/health/ready') != 200:
             self.patience()
+
+    @staticmethod
+    def describe(place, manifest):
+        if manifest:
+            with open(os.path.join(place, 'manifest.json'), 'w') as file:
+                json.dump({'manifest': 1, **manifest}, file)
 
     def patience(self):
         if self.process.poll() is not None:
