@@ -14,9 +14,11 @@
 #include "http/exchange.h"
 #include "http/query.h"
 #include "http/routes.h"
+#include "http/sequence_id.h"
 #include "serve/codec.h"
 #include "serve/encoder.h"
 #include "serve/lifecycle.h"
+#include "serve/sound_stream.h"
 
 #include <inttypes.h>
 
@@ -164,6 +166,9 @@ static bool begin(struct exchange *exchange, struct percept_err *err)
     if (!find(exchange, job, err) || !keep_type(exchange, job, err) ||
         !read_json_bytes(exchange, exchange->body_bytes, &job->json_bytes, err))
         return false;
+    if (!sequence_id_query(exchange->target, &exchange->arena, &job->sequence, err))
+        return false;
+    sound_stream_take(job);
     job->memory = client_shm_hold(exchange->site->client_shm);
     exchange_wait(exchange);
     lifecycle_start(job);

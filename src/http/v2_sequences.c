@@ -1,11 +1,11 @@
 /*
  * v2_sequences.c - the sequences of a model: which there are, and one of them as bytes that go on in another process.
  *
- * An id of digits alone is a number, any other a text; a text of digits is written with quotes. Only those of the key
- * that asks are seen. Thread: the loop.
+ * Only those of the key that asks are seen. Thread: the loop.
  */
 #include "http/exchange.h"
 #include "http/routes.h"
+#include "http/sequence_id.h"
 #include "serve/handover.h"
 #include "serve/loop.h"
 #include "serve/states.h"
@@ -26,17 +26,8 @@ static struct served *find(struct exchange *exchange, struct percept_err *err)
 
 static bool read_id(const struct exchange *exchange, struct job_sequence *id, struct percept_err *err)
 {
-    struct bytes text = bytes_of_text(exchange->item);
-    int64_t number = 0;
-    *id = (struct job_sequence){.asked = true, .owner = exchange->owner};
-    if (framing_number(text, &number) && number > 0) {
-        id->number = (uint64_t)number;
-        return true;
-    }
-    if (bytes_size(text) > 2 && *text.at == '"' && text.end[-1] == '"')
-        text = (struct bytes){text.at + 1, text.end - 1};
-    id->text = text;
-    return !bytes_is(text, "0") || err_set(err, ERR_INVALID, "0 is no sequence's id");
+    *id = (struct job_sequence){.owner = exchange->owner};
+    return sequence_id_read(bytes_of_text(exchange->item), id, err);
 }
 
 static void add_row(struct text *text, const struct sequence_view *view)

@@ -231,7 +231,7 @@ bool answer_make(struct job *job, const struct percept_tensor *results, struct a
     if (job->masks && !job->served->manifest->detect.prototypes)
         return err_set(err, ERR_INVALID, "model '%s' gives no masks: its manifest names no prototypes; ask without",
                        job->served->name);
-    if (!tasks[task].make)
+    if (!tasks[task].make || (job->stream && !job->n_items && task != TASK_VAD)) /* no window is full */
         return true;
     if (!tasks[task].make(job, results, &answer->made, err))
         return false;

@@ -58,6 +58,11 @@ int answer_scores(const struct job *job, const struct percept_tensor *results);
 bool answer_ctc_make(struct job *job, const struct percept_tensor *results, const void **made, struct percept_err *err);
 void answer_ctc_write(struct writer *w, const void *made);
 
+/* answer_speech.c: segments of a sound. */
+bool answer_speech_make(struct job *job, const struct percept_tensor *results, const void **made,
+                        struct percept_err *err);
+void answer_speech_write(struct writer *w, const void *made);
+
 /* answer_text.c: the posted text in pieces. */
 bool answer_text_make(struct job *job, const struct percept_tensor *results, const void **made,
                       struct percept_err *err);

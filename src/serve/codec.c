@@ -120,7 +120,7 @@ enum manifest_kind codec_kind(const struct served *served)
     int n, n_sent = 0, only = 0;
     const struct percept_io *inputs = served_own_inputs(served, &n);
     for (int i = 0; i < n; i++)
-        if (!served_is_constant(served, i)) {
+        if (!served_is_constant(served, i) && !states_keep_input(served->states, i)) {
             n_sent++;
             only = i;
         }

@@ -12,6 +12,7 @@
  */
 #include "base/err.h"
 #include "serve/codec_parts.h"
+#include "serve/sound_stream.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -123,10 +124,10 @@ static bool check_format(const struct job *job, const struct format *format, str
     return true;
 }
 
-static bool decode(const struct source *source, const struct format *format, struct sound *sound)
+static bool decode(const struct source *source, const struct format *format, struct bytes body, struct sound *sound)
 {
     const int64_t limit = source->job->served->max_audio_seconds;
-    *sound = (struct sound){.body = source->job->body,
+    *sound = (struct sound){.body = body,
                             .content_type = source->job->content_type,
                             .rate = source->audio->rate,
                             .first_channel = source->audio->channels == SOUND_FIRST,
@@ -317,6 +318,8 @@ bool codec_audio_decode(struct job *job, struct percept_err *err)
     const struct manifest_input *input = at >= 0 ? manifest_input(job->served->manifest, io[at].name) : NULL;
     if (!input || input->kind != MANIFEST_AUDIO)
         return err_set(err, ERR_MEDIA_TYPE, "model '%s' does not take a sound; send V2 JSON", job->served->name);
+    if (sound_stream_take(job))
+        return sound_stream_decode(job, err);
     const struct format *format = format_of(job);
     if (!check_format(job, format, err) || !codec_begin(job, false, err))
         return false;
@@ -325,7 +328,53 @@ bool codec_audio_decode(struct job *job, struct percept_err *err)
     const struct source source = {
         .job = job, .index = at, .io = &io[at], .audio = &input->audio, .arena = &arena, .err = err};
     struct sound sound;
-    const bool ok = decode(&source, format, &sound) && to_tensor(&source, &sound);
+    const bool ok = decode(&source, format, job->body, &sound) && to_tensor(&source, &sound);
+    arena_free(&arena);
+    return ok;
+}
+
+/* --- for sounds that are heard window by window ------------------------------------------------------------------- */
+
+bool codec_audio_is_raw(const struct job *job)
+{
+    const struct format *format = format_of(job);
+    return format && !format->is;
+}
+
+bool codec_audio_read(struct job *job, const struct manifest_audio *audio, struct bytes body, struct arena *arena,
+                      struct sound *sound, struct percept_err *err)
+{
+    const struct source source = {.job = job, .audio = audio, .arena = arena, .err = err};
+    const struct format *format = format_of(job);
+    return check_format(job, format, err) && decode(&source, format, body, sound);
+}
+
+bool codec_audio_windows(struct job *job, int input, const struct manifest_audio *audio, int64_t n_windows,
+                         const float *row, const float **windows, struct percept_tensor *one, struct percept_err *err)
+{
+    int n_inputs;
+    struct arena arena = {0};
+    const struct source source = {.job = job,
+                                  .index = input,
+                                  .io = &served_inputs(job->served, &n_inputs)[input],
+                                  .audio = audio,
+                                  .arena = &arena,
+                                  .err = err};
+    const bool features = audio->features.kind != FEATURES_NONE;
+    const struct sound_view view = {.n_windows = n_windows, .hop = audio->hop}, single = {.n_windows = 1};
+    const int64_t n = (int64_t)audio->context + audio->window;
+    const int64_t steps = features ? features_frames(&audio->features, n) : n;
+    const int64_t width = features ? features_width(&audio->features) : 1;
+    struct percept_tensor all = {.dtype = PERCEPT_FLOAT, .rank = 3, .dims = {n_windows, steps, width}};
+    struct percept_tensor bounded;
+    *windows = row;
+    if (!shape_of(&source, &single, steps, width, one) || !features)
+        return one->rank > 0;
+    if (!shape_of(&source, &view, steps, width, &bounded) ||
+        !codec_parts_reserve(job, source.io->name, &all, n_windows * steps * width, err))
+        return false;
+    const bool ok = put_windows(&source, &view, row, n, steps, width, all.data);
+    *windows = all.data;
     arena_free(&arena);
     return ok;
 }

@@ -115,6 +115,18 @@ struct codec_magic {
 /* The name of the first row that the body has, or NULL. */
 const char *codec_parts_magic(struct bytes body, const struct codec_magic *rows, size_t n_rows);
 
+/* codec_audio.c, for sounds that are heard window by window: has the body no head, so that it may be cut anywhere? */
+bool codec_audio_is_raw(const struct job *job);
+
+/* The samples of `body`, judged and decoded as the job's. */
+bool codec_audio_read(struct job *job, const struct manifest_audio *audio, struct bytes body, struct arena *arena,
+                      struct sound *sound, struct percept_err *err);
+
+/* Windows, a hop apart in a row of samples, as the input takes them: window i begins at `windows` + i * the elements of
+ * `one`, its shape; but where they are the samples themselves at `windows` + i * hop, and nothing is copied. */
+bool codec_audio_windows(struct job *job, int input, const struct manifest_audio *audio, int64_t n_windows,
+                         const float *row, const float **windows, struct percept_tensor *one, struct percept_err *err);
+
 /* Memory for a tensor's elements, from the job's arena. */
 bool codec_parts_reserve(struct job *job, const char *name, struct percept_tensor *tensor, int64_t n,
                          struct percept_err *err);

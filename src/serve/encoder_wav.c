@@ -30,7 +30,9 @@ bool encoder_wav_serves(const struct served *served)
 bool encoder_wav_fits(const struct job *job)
 {
     const struct manifest *manifest = job->served->manifest;
-    return manifest->task == TASK_AUDIO && rate_of(manifest) > 0 && !encoder_v2_some_binary(job);
+    const bool whole =
+        !job->sound.piece || job->sound.hop >= job->sound.window; /* else the next piece has a part of it */
+    return manifest->task == TASK_AUDIO && rate_of(manifest) > 0 && whole && !encoder_v2_some_binary(job);
 }
 
 /* How items become one sound, in samples of the output. */
@@ -45,7 +47,7 @@ static struct track track_of(const struct job *job, int64_t n_items, int64_t len
     const struct sound_view *view = &job->sound;
     struct track track = {.n_items = n_items, .length = length, .step = length};
     track.to = n_items * length;
-    if (view->n_windows != n_items || view->window < 1)
+    if (view->n_windows != n_items || view->window < 1 || view->piece)
         return track;
     const double scale = (double)length / (double)view->window;
     track.step = llround((double)view->hop * scale);
@@ -122,7 +124,7 @@ static bool write_track(struct job *job, const struct track *track, const float 
 bool encoder_wav_write(struct job *job, const struct percept_tensor *results, struct percept_err *err)
 {
     const int output = answer_scores(job, results);
-    const int64_t n_items = job->n_items > 0 ? job->n_items : 1;
+    const int64_t n_items = job->n_items > 0 ? job->n_items : 1; /* none: of a piece that fills no window */
     int64_t n;
     if (output < 0 || results[output].dtype != PERCEPT_FLOAT ||
         !codec_count(results[output].rank, results[output].dims, &n) || n % n_items != 0)

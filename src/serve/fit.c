@@ -483,6 +483,25 @@ static bool fit_audio(const struct manifest *manifest, const struct percept_mode
     return true;
 }
 
+/* A score for each window of a sound. */
+static bool fit_speech(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
+{
+    const struct percept_io *io = task_output(manifest, model, "scores of windows", err);
+    bool sound = false;
+    if (!io)
+        return false;
+    for (int i = 0; i < manifest->n_inputs; i++)
+        sound |= manifest->inputs[i].kind == MANIFEST_AUDIO && manifest->inputs[i].audio.window > 0;
+    if (!sound)
+        return err_set(err, ERR_CONFIG, "the task vad needs an input of kind audio with a 'window'");
+    if (manifest->task_activation != ACTIVATION_NONE && manifest->task_activation != ACTIVATION_SIGMOID)
+        return err_set(err, ERR_CONFIG, "the task vad reads one score of a window: its activation is none or sigmoid");
+    for (int axis = 1; axis < io->rank; axis++)
+        if (!dim_is(io->dims[axis], 1))
+            return err_set(err, ERR_CONFIG, "output '%s' has several scores; the task vad reads one", io->name);
+    return true;
+}
+
 static bool fit_classes(const struct manifest *manifest, const struct percept_model *model, struct percept_err *err)
 {
     const struct percept_io *io = task_output(manifest, model, "classes", err);

@@ -32,6 +32,7 @@ struct batch;
 struct codec;
 struct generation;
 struct sequence;
+struct sound_stream;
 struct encoder;
 
 enum job_state {
@@ -75,11 +76,14 @@ struct job_output {
 struct job_sequence {
     bool asked;        /* it has an id */
     bool start, end;   /* it is the first, the last step */
+    bool at_turn;      /* its body is read when its turn has come: what is left of the body before it comes first */
     bool kept;         /* the states behind it are there */
     uint64_t number;   /* its id, where it is no text */
     struct bytes text; /* its id; empty: a number */
     uint64_t owner;    /* whose: nobody else's steps are of this sequence */
     struct sequence *of;
+    const char *before; /* of whose turn it is: what the step before left, states->n_bytes; NULL at the start */
+    char *behind;       /* and room for what it leaves */
 };
 
 struct job {
@@ -126,6 +130,7 @@ struct job {
     struct job_output *outputs; /* in the order of the reply */
     struct job_sequence sequence;
     struct generation *generation; /* of a request for a text (generate.h) */
+    struct sound_stream *stream;   /* of a sound that is heard window by window (sound_stream.h) */
     bool outputs_hidden;           /* from the reply: predictions are made of them */
     bool predictions;              /* add what the manifest's task makes of the output */
 

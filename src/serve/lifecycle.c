@@ -132,17 +132,63 @@ static bool admitted(struct job *job)
     return !is_hopeless(job);
 }
 
-static void enter(struct job *job)
+static void read_body(struct job *job)
 {
-    struct lane *lane = job->served->lane;
-    lane_enter(lane, job);
     if (job->codec && is_long(job)) {
         job_set_deadline(job);
-        lane_push_undecoded(lane, job);
+        lane_push_undecoded(job->served->lane, job);
     } else {
         lifecycle_decode(job);
         lifecycle_decoded(job);
     }
+}
+
+/* The lane takes it, or its sequence keeps it for later. */
+static void step(struct lane *lane, struct job *job, enum sequence_turn turn)
+{
+    if (turn == SEQUENCE_GOES && job->sequence.at_turn) {
+        read_body(job);
+    } else if (turn == SEQUENCE_GOES) {
+        lane_push(lane, job);
+    } else if (turn == SEQUENCE_WAITS) {
+        lane_push_following(lane, job);
+    } else {
+        lane_leave(lane, job);
+        lifecycle_end_soon(job);
+    }
+}
+
+static void enter(struct job *job);
+
+/* It goes on with a sequence of the instance before a reload: there it is decoded, or decoded again. */
+static void move(struct job *job, struct served *to)
+{
+    lane_leave(job->served->lane, job);
+    job->served->n_holders--;
+    to->n_holders++;
+    job->served = to;
+    enter(job);
+}
+
+static void enter_at_turn(struct job *job)
+{
+    struct served *home = sequences_home(job);
+    if (home) {
+        move(job, home);
+        return;
+    }
+    job_set_deadline(job);
+    step(job->served->lane, job, sequences_enter(job));
+}
+
+static void enter(struct job *job)
+{
+    struct lane *lane = job->served->lane;
+    lane_enter(lane, job);
+    if (job->sequence.at_turn)
+        enter_at_turn(job);
+    else
+        read_body(job);
     lane->lifecycle->wake(lane->lifecycle->user);
 }
 
@@ -202,33 +248,11 @@ static void count_held(struct job *job)
     lifecycle->held_bytes += job->held_bytes;
 }
 
-/* The lane takes it, or its sequence keeps it for later. */
-static void step(struct lane *lane, struct job *job, enum sequence_turn turn)
-{
-    if (turn == SEQUENCE_GOES) {
-        lane_push(lane, job);
-    } else if (turn == SEQUENCE_WAITS) {
-        lane_push_following(lane, job);
-    } else {
-        lane_leave(lane, job);
-        lifecycle_end_soon(job);
-    }
-}
-
-/* It goes on with a sequence of the instance before a reload: there it is decoded again. */
-static void move(struct job *job, struct served *to)
-{
-    lane_leave(job->served->lane, job);
-    job->served->n_holders--;
-    to->n_holders++;
-    job->served = to;
-    enter(job);
-}
-
 void lifecycle_decoded(struct job *job)
 {
     struct lane *lane = job->served->lane;
-    struct served *home = job->sequence.asked && job->err.code == ERR_NONE ? sequences_home(job) : NULL;
+    const bool enters = job->sequence.asked && !job->sequence.of;
+    struct served *home = enters && job->err.code == ERR_NONE ? sequences_home(job) : NULL;
     if (home) {
         move(job, home);
         return;

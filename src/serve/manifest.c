@@ -1434,9 +1434,13 @@ static const struct {
     {"channels", OF(IMAGE)},
     {"size", OF(IMAGE)},
     {"layout", OF(IMAGE) | OF(SEGMENT)},
-    {"threshold", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(TEXT)},
+    {"threshold", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(TEXT) | OF(VAD)},
     {"class_offset", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT)},
-    {"activation", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(CTC) | OF(TEXT)},
+    {"activation", OF(CLASSIFY) | OF(DETECT) | OF(SEGMENT) | OF(CTC) | OF(TEXT) | OF(VAD)},
+    {"neg_threshold", OF(VAD)},
+    {"min_speech_duration_ms", OF(VAD)},
+    {"min_silence_duration_ms", OF(VAD)},
+    {"speech_pad_ms", OF(VAD)},
 };
 
 static bool keys_are_of_task(const struct reader *reader, const struct place *outer, json_t *object)
@@ -1491,8 +1495,10 @@ static bool read_task(struct reader *reader, const struct place *place, json_t *
         return false;
     if (reader->manifest->n_words && !reader->manifest->beam)
         return WRONG(reader, place, "words need a beam, in which texts of them are looked for");
-    if (reader->manifest->task == TASK_TEXT && !json_object_get(value, "threshold"))
+    const enum manifest_task task = reader->manifest->task;
+    if ((task == TASK_TEXT || task == TASK_VAD) && !json_object_get(value, "threshold"))
         reader->manifest->threshold = 0.5f;
+    reader->manifest->speech.threshold = reader->manifest->threshold;
     if (!json_object_get(value, "channels"))
         reader->manifest->image.channels = CHANNELS_RGB;
     const struct place range = {.outer = place, .key = "range"};
@@ -1546,6 +1552,7 @@ struct manifest *manifest_new(struct arena *arena, struct percept_err *err)
         .threshold = -FLT_MAX,
         .splits = -1,
         .sound_range = 1,
+        .speech = SPEECH_RULES_DEFAULT,
         .max_batch_size = -1,
         .max_queue_delay_us = -1,
         .max_queue_size = -1,

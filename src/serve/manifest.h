@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "percept.h"
 #include "serve/features.h"
+#include "serve/speech.h"
 #include "serve/unicode.h"
 
 enum manifest_kind { MANIFEST_TENSOR = 0, MANIFEST_IMAGE, MANIFEST_TEXT, MANIFEST_AUDIO, MANIFEST_CONSTANT };
@@ -331,6 +332,7 @@ struct manifest {
     int splits;               /* of the task text; -1: runs of one column */
     int sound_rate;           /* of the task audio; 0: the input's */
     float sound_range;
+    struct speech_rules speech; /* of the task vad; its threshold is `threshold` */
     int max_batch_size;         /* -1: the daemon's; 0: no axis is a batch */
     int64_t max_queue_delay_us; /* -1: the daemon's */
     int max_queue_size;         /* -1: the daemon's */

@@ -429,7 +429,7 @@ static bool take_controls(struct job *job, struct percept_err *err)
 bool sequences_decoded(struct job *job, struct percept_err *err)
 {
     const struct served *served = job->served;
-    if (!served->states)
+    if (!served->states || !(served->states->n_states || served->states->n_controls))
         return !job->sequence.asked ||
                err_set(err, ERR_INVALID,
                        "parameter 'sequence_id': model '%s' keeps nothing between requests; leave it out",
@@ -522,7 +522,9 @@ enum sequence_turn sequences_follow(struct job *job)
     sequence->live = true;
     sequence->turn = job;
     job->sequence.kept = false;
-    for (int i = 0; i < states->n_states; i++) {
+    job->sequence.before = job->sequence.start ? NULL : sequence->now;
+    job->sequence.behind = sequence->then;
+    for (int i = 0; i < states->n_states && !job->sequence.at_turn; i++) {
         const struct state *state = &states->states[i];
         struct percept_tensor *input = &job->inputs[state->input];
         if (!input->data) /* is read alone */
@@ -551,6 +553,10 @@ bool sequences_keep(struct job *job, const struct percept_tensor *results, struc
         if (!watch_copy(&job->watch, sequence->then + state->offset, result->data, state->n_bytes))
             return watch_refuse(&job->watch, err);
     }
+    if (job->sequence.before)
+        memcpy(sequence->then + states->sound.offset, sequence->now + states->sound.offset, states->sound.n_bytes);
+    else
+        memset(sequence->then + states->sound.offset, 0, states->sound.n_bytes);
     job->sequence.kept = true;
     return true;
 }

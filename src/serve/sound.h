@@ -53,6 +53,7 @@ struct sound_view {
     int64_t window, hop;
     int64_t first;     /* where the first window starts; before 0 where zeros were put before the sound */
     int64_t n_windows; /* 0: none was posted */
+    bool piece;        /* of a sound that goes on */
 };
 
 /* Judges what a file says of itself. False: 400 or 413. */
@@ -70,6 +71,14 @@ bool sound_keep(struct sound *sound, const float *samples, int64_t n);
 /* sound_pcm.c: a WAV; samples without a head, as the Content-Type describes them. */
 bool sound_pcm_wave(struct sound *sound);
 bool sound_pcm_raw(struct sound *sound);
+
+/* Of samples without a head: a frame's bytes, and all that the Content-Type says as one number, never 0. */
+struct sound_frame {
+    size_t n_bytes;
+    int64_t rate;
+    uint64_t kind;
+};
+bool sound_pcm_frame(struct bytes content_type, struct sound_frame *frame, struct percept_err *err);
 
 /* sound_file.c: FLAC and Ogg (Opus, FLAC), judged by their first bytes. */
 bool sound_file_decode(struct sound *sound);

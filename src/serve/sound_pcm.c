@@ -271,24 +271,47 @@ static bool read_coding(const struct sound *sound, struct pcm *pcm)
                    "audio/x-raw needs format=S16LE, S16BE, S24LE, S32LE, U8, F32LE or F64LE in its Content-Type");
 }
 
-bool sound_pcm_raw(struct sound *sound)
+/* What its Content-Type says. */
+static bool read_type(const struct sound *sound, struct pcm *pcm)
 {
     static const char l16[] = "audio/L16";
     const struct bytes type = sound->content_type;
     const bool is_l16 = bytes_size(type) >= strlen(l16) && strncasecmp((const char *)type.at, l16, strlen(l16)) == 0;
     const struct bytes channels = parameter(type, "channels");
-    struct pcm pcm = {.coding = PCM_INTEGER,
-                      .n_bytes = 2,
-                      .big_endian = true,
-                      .rate = number(parameter(type, "rate")),
-                      .channels = bytes_size(channels) ? number(channels) : 1,
-                      .data = sound->body};
-    if (!is_l16 && !read_coding(sound, &pcm))
+    *pcm = (struct pcm){.coding = PCM_INTEGER,
+                        .n_bytes = 2,
+                        .big_endian = true,
+                        .rate = number(parameter(type, "rate")),
+                        .channels = bytes_size(channels) ? number(channels) : 1,
+                        .data = sound->body};
+    if (!is_l16 && !read_coding(sound, pcm))
         return false;
-    if (pcm.rate < 0 || pcm.channels < 0)
-        return err_set(
-            sound->err, ERR_MEDIA_TYPE,
-            "samples without a head need their rate in the Content-Type, as in audio/L16;rate=16000;channels=1");
+    return (pcm->rate >= 0 && pcm->channels >= 0) ||
+           err_set(sound->err, ERR_MEDIA_TYPE,
+                   "samples without a head need their rate in the Content-Type, as in audio/L16;rate=16000;channels=1");
+}
+
+bool sound_pcm_frame(struct bytes content_type, struct sound_frame *frame, struct percept_err *err)
+{
+    const struct sound sound = {.content_type = content_type, .err = err};
+    struct pcm pcm;
+    if (!read_type(&sound, &pcm))
+        return false;
+    if (pcm.channels < 1 || pcm.channels > SOUND_CHANNELS_MOST)
+        return err_set(err, ERR_INVALID, "the sound has %" PRId64 " channels; 1 to %d are accepted", pcm.channels,
+                       SOUND_CHANNELS_MOST);
+    const uint64_t coding = (uint64_t)pcm.coding << 8 | (uint64_t)pcm.n_bytes << 1 | pcm.big_endian;
+    *frame = (struct sound_frame){.n_bytes = (size_t)(pcm.channels * pcm.n_bytes),
+                                  .rate = pcm.rate,
+                                  .kind = (uint64_t)pcm.rate << 32 | (uint64_t)pcm.channels << 16 | coding | 1 << 15};
+    return true;
+}
+
+bool sound_pcm_raw(struct sound *sound)
+{
+    struct pcm pcm;
+    if (!read_type(sound, &pcm))
+        return false;
     if (pcm.channels >= 1 && pcm.channels <= SOUND_CHANNELS_MOST &&
         bytes_size(sound->body) % (size_t)(pcm.channels * pcm.n_bytes) != 0)
         return err_set(sound->err, ERR_INVALID,

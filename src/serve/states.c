@@ -7,6 +7,7 @@
 #include "serve/states.h"
 
 #include "base/err.h"
+#include "serve/sound_rest.h"
 
 #include <string.h>
 
@@ -173,6 +174,35 @@ static bool make_control(struct maker *maker, const struct manifest_control *sai
            (one_value(maker, &shape, said->off, &control->off) && one_value(maker, &shape, said->on, &control->on));
 }
 
+/* --- a sound ------------------------------------------------------------------------------------------------------ */
+
+/* The only input that clients send is a sound that is cut into windows; -1. */
+static int sound_input(const struct maker *maker)
+{
+    int found = -1;
+    for (int i = 0; i < maker->n_inputs; i++) {
+        const struct manifest_input *said = manifest_input(maker->manifest, maker->inputs[i].name);
+        if (maker->made->roles[i] != ROLE_BODY || (said && said->kind == MANIFEST_CONSTANT))
+            continue;
+        if (found >= 0 || !said || said->kind != MANIFEST_AUDIO || !sound_rest_serves(&said->audio))
+            return -1;
+        found = i;
+    }
+    return found;
+}
+
+static void make_sound(struct maker *maker)
+{
+    struct states *made = maker->made;
+    made->sound.input = made->n_controls ? -1 : sound_input(maker);
+    if (made->sound.input < 0)
+        return;
+    made->sound.audio = &manifest_input(maker->manifest, maker->inputs[made->sound.input].name)->audio;
+    made->sound.offset = made->n_bytes;
+    made->sound.n_bytes = sound_rest_bytes(made->sound.audio);
+    made->n_bytes += (made->sound.n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
 /* --- the whole ---------------------------------------------------------------------------------------------------- */
 
 static bool reserve(struct maker *maker, const struct manifest_sequence *said)
@@ -200,6 +230,7 @@ static bool make(struct maker *maker, const struct manifest_sequence *said)
             return false;
     for (int i = 0; i < maker->n_outputs; i++)
         maker->made->answers |= !maker->made->kept[i];
+    make_sound(maker);
     return true;
 }
 
@@ -208,8 +239,6 @@ bool states_new(const struct served *served, struct arena *arena, const struct s
     const struct manifest_sequence *said = &served->manifest->sequence;
     struct maker maker = {.manifest = served->manifest, .arena = arena, .err = err};
     *states = NULL;
-    if (!said->given)
-        return true;
     maker.inputs = served_inputs(served, &maker.n_inputs);
     maker.outputs = served_outputs(served, &maker.n_outputs);
     if (!reserve(&maker, said))
@@ -218,6 +247,6 @@ bool states_new(const struct served *served, struct arena *arena, const struct s
         const char *path = served->manifest->config_path ? served->manifest->config_path : served->manifest->path;
         return err_prefix(err, "%s: ", path);
     }
-    *states = maker.made;
+    *states = said->given || maker.made->sound.input >= 0 ? maker.made : NULL;
     return true;
 }

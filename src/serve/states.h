@@ -25,20 +25,29 @@ struct control {
     struct percept_tensor off, on; /* one item each; of a correlation id `on` is the shape, without data */
 };
 
+/* Of a sound that is heard window by window: what is left of it for the next one (sound_rest.h). */
+struct states_sound {
+    int input; /* -1: there is none */
+    const struct manifest_audio *audio;
+    size_t offset, n_bytes; /* in what a sequence keeps */
+};
+
 struct states {
-    int n_states, n_controls;
+    int n_states, n_controls; /* 0 of both: only pieces of a sound are steps */
     struct state *states;
     struct control *controls;
     enum states_role *roles; /* [inputs] */
     bool *kept;              /* [outputs]: it is a state's */
     bool answers;            /* some output is no state's */
-    size_t n_bytes;          /* that a sequence keeps */
+    struct states_sound sound;
+    size_t n_bytes; /* that a sequence keeps */
     int64_t max_idle_ns;
     int max_sequences;
 };
 
-/* NULL in *states where the manifest keeps nothing. Once served->model and what it declares are there. False with a
- * sentence (CONFIG) where names, types or shapes do not fit, or memory is short. */
+/* NULL in *states where nothing is kept: the manifest has no `sequence`, and no input takes a sound by windows. Once
+ * served->model and what it declares are there. False with a sentence (CONFIG) where names, types or shapes do not fit,
+ * or memory is short. */
 bool states_new(const struct served *served, struct arena *arena, const struct states **states,
                 struct percept_err *err);
 
