@@ -20,6 +20,7 @@
 #include "base/budget.h"
 #include "base/log.h"
 #include "http/routes.h"
+#include "serve/frames.h"
 #include "serve/lifecycle.h"
 #include "serve/loop.h"
 
@@ -81,7 +82,7 @@ struct exchange *exchange_new(struct site *site, const char *target)
 }
 
 /* A large one leaves in parts, where there is room to remember it. */
-static void release(struct site *site, struct arena *arena)
+void exchange_release(struct site *site, struct arena *arena)
 {
     if (arena->used_bytes > LARGE_BYTES && site->n_leaving < EXCHANGE_LEAVING) {
         site->leaving[site->n_leaving++] = *arena;
@@ -108,7 +109,7 @@ static void drop_body(struct exchange *exchange)
     exchange->body = NULL;
     exchange->body_bytes = exchange->body_capacity = 0;
     if (exchange->body_arena.used_bytes > kept_bytes(exchange->site))
-        release(exchange->site, &exchange->body_arena);
+        exchange_release(exchange->site, &exchange->body_arena);
     else
         arena_reset(&exchange->body_arena);
 }
@@ -116,16 +117,18 @@ static void drop_body(struct exchange *exchange)
 void exchange_free(struct exchange *exchange)
 {
     struct site *site = exchange->site;
+    if (exchange->taker)
+        exchange->taker->leave(exchange);
     site->turnover_bytes += exchange->arena.used_bytes + exchange->body_arena.used_bytes;
     drop_body(exchange);
     if (site->n_spare >= SPARE_MAX) {
-        release(site, &exchange->arena);
+        exchange_release(site, &exchange->arena);
         arena_free(&exchange->body_arena);
         arena_buffer_free(exchange);
         return;
     }
     if (exchange->arena.used_bytes > kept_bytes(site))
-        release(site, &exchange->arena);
+        exchange_release(site, &exchange->arena);
     else
         arena_reset(&exchange->arena);
     exchange->next = site->spare;
@@ -223,7 +226,10 @@ void exchange_complete(struct exchange *exchange)
     exchange->left = true;
     exchange->mhd = NULL;
     exchange->connection = NULL;
-    lifecycle_cancel(&exchange->job);
+    if (exchange->give_up)
+        exchange->give_up(exchange);
+    else
+        lifecycle_cancel(&exchange->job);
 }
 
 /* What there is of it; microhttpd holds still where there is nothing. */
@@ -339,7 +345,7 @@ void exchange_cancel(struct exchange *exchange)
 {
     if (exchange->state != EXCHANGE_WAITING && !(exchange->streaming && !exchange->stream_ended))
         return;
-    if (exchange->slices)
+    if (exchange->give_up)
         exchange->give_up(exchange);
     else if (exchange->control)
         repository_cancel(exchange->site->repository, exchange->control);
@@ -485,7 +491,8 @@ static bool refused_early(struct exchange *exchange, struct percept_err *err)
     else if (!(exchange->path = path_of(exchange, err))) {
         exchange->path = "";
         exchange_error(exchange, err);
-    } else if (headers->content_length >= 0 && (uint64_t)headers->content_length > drain_limit(exchange))
+    } else if (headers->content_length >= 0 && (uint64_t)headers->content_length > drain_limit(exchange) &&
+               !frames_is_video(headers->content_type))
         refuse_size(exchange, (size_t)headers->content_length);
     exchange->early = exchange->state == EXCHANGE_ANSWERED;
     return exchange->early;
@@ -581,6 +588,40 @@ static bool refused_key(struct exchange *exchange)
     return true;
 }
 
+/* Of a body that is collected. */
+static bool refused_length(struct exchange *exchange)
+{
+    const int64_t n_bytes = exchange->headers.content_length;
+    if (n_bytes > 0 && (uint64_t)n_bytes > exchange->site->settings->max_body_bytes)
+        refuse_size(exchange, (size_t)n_bytes);
+    else if (exceeds_all(exchange))
+        refuse_length(exchange, (size_t)n_bytes);
+    exchange->early |= n_bytes > 0 && (uint64_t)n_bytes > drain_limit(exchange); /* of a video for another route */
+    return exchange->state == EXCHANGE_ANSWERED;
+}
+
+static void judge_route(struct exchange *exchange, const struct routes_found *found)
+{
+    struct percept_err err = {0};
+    if (!found->route || is_elsewhere(exchange))
+        refuse_route(exchange, found);
+    else if (found->route->flags & ROUTE_ADMIN && !exchange->site->settings->admin)
+        exchange_refuse(exchange, ERR_FORBIDDEN,
+                        "this endpoint changes the server; it is on when perceptd runs with --admin");
+    else if (*found->label && !find_label(exchange, found->label, &err))
+        exchange_error(exchange, &err);
+    else if (!coding_served(exchange))
+        refuse_encoding(exchange);
+    else if (!v2_video_is(exchange) && refused_length(exchange))
+        return;
+    else if (exchange->crowded && !(found->route->flags & ROUTE_VITAL))
+        refuse_crowd(exchange);
+    else if (v2_video_is(exchange))
+        v2_video_judge(exchange);
+    else if (exchange->headers.expects_continue && found->route->judge)
+        found->route->judge(exchange);
+}
+
 void exchange_judge(struct exchange *exchange, const char *method)
 {
     struct percept_err err = {0};
@@ -607,24 +648,8 @@ void exchange_judge(struct exchange *exchange, const char *method)
         answer_options(exchange, found.allow);
     else if (refused_key(exchange))
         return;
-    else if (!found.route || is_elsewhere(exchange))
-        refuse_route(exchange, &found);
-    else if (found.route->flags & ROUTE_ADMIN && !exchange->site->settings->admin)
-        exchange_refuse(exchange, ERR_FORBIDDEN,
-                        "this endpoint changes the server; it is on when perceptd runs with --admin");
-    else if (*found.label && !find_label(exchange, found.label, &err))
-        exchange_error(exchange, &err);
-    else if (!coding_served(exchange))
-        refuse_encoding(exchange);
-    else if (headers->content_length > 0 &&
-             (uint64_t)headers->content_length > exchange->site->settings->max_body_bytes)
-        refuse_size(exchange, (size_t)headers->content_length);
-    else if (exceeds_all(exchange))
-        refuse_length(exchange, (size_t)headers->content_length);
-    else if (exchange->crowded && !(found.route->flags & ROUTE_VITAL))
-        refuse_crowd(exchange);
-    else if (headers->expects_continue && found.route->judge)
-        found.route->judge(exchange);
+    else
+        judge_route(exchange, &found);
     if (exchange->state == EXCHANGE_ANSWERED && headers->expects_continue)
         exchange->early = true; /* it waits to be asked for the body: do not ask */
 }
@@ -694,6 +719,8 @@ static bool refused_piece(struct exchange *exchange, size_t n_bytes)
 bool exchange_take(struct exchange *exchange, const void *data, size_t n_bytes)
 {
     exchange->received_bytes += n_bytes;
+    if (exchange->taker && exchange->state == EXCHANGE_BODY)
+        return exchange->taker->take(exchange, bytes_of(data, n_bytes));
     if (exchange->received_bytes > drain_limit(exchange))
         return false;
     if (exchange->state != EXCHANGE_BODY || refused_piece(exchange, n_bytes))
@@ -707,7 +734,7 @@ bool exchange_take(struct exchange *exchange, const void *data, size_t n_bytes)
 void exchange_handle(struct exchange *exchange)
 {
     if (exchange->state == EXCHANGE_BODY)
-        exchange->route->handle(exchange);
+        (exchange->taker ? exchange->taker->whole : exchange->route->handle)(exchange);
 }
 
 /* Sending. */

@@ -38,6 +38,14 @@ struct MHD_Response;
 struct exchange;
 struct route;
 struct slices;
+struct video;
+
+/* Of a body that is used while it comes. */
+enum exchange_pace {
+    PACE_ON,    /* it made a step: its time begins anew */
+    PACE_FULL,  /* what comes next is left in the socket until the next step */
+    PACE_WHOLE, /* nothing comes any more */
+};
 
 /* What all exchanges of a server share. */
 struct site {
@@ -71,8 +79,10 @@ struct site {
     struct MHD_Response *last_word; /* 507, for when there is no memory for any other reply */
     struct slices *slices;          /* replies that are being written, the one that waits longest first */
     int64_t slice_ns;               /* at a time; 0: all at once */
-    void (*held)(struct exchange *exchange, bool held); /* a stream waits for more, or goes on */
-    void (*resumed)(struct site *site);                 /* a reply is there: look at it in this turn */
+    struct video *videos;           /* that others may watch (v2_video.c) */
+    void (*held)(struct exchange *exchange, bool held);                /* a stream waits for more, or goes on */
+    void (*paced)(struct exchange *exchange, enum exchange_pace pace); /* a body is used while it comes, and how fast */
+    void (*resumed)(struct site *site);                                /* a reply is there: look at it in this turn */
 };
 
 enum exchange_state {
@@ -80,6 +90,13 @@ enum exchange_state {
     EXCHANGE_BODY,     /* accepted so far; the body is coming */
     EXCHANGE_WAITING,  /* its job is under way; microhttpd holds still */
     EXCHANGE_ANSWERED, /* has its reply; what is left of the body is thrown away */
+};
+
+/* Who uses a body while it comes, instead of its being collected. */
+struct exchange_taker {
+    bool (*take)(struct exchange *exchange, struct bytes piece); /* false: cut it off */
+    void (*whole)(struct exchange *exchange);                    /* instead of the route's handler */
+    void (*leave)(struct exchange *exchange);                    /* the exchange goes */
 };
 
 struct exchange_reply_header {
@@ -119,9 +136,11 @@ struct exchange {
     size_t body_bytes, body_capacity;
     size_t received_bytes; /* what was thrown away included */
     struct job job;
-    struct control *control; /* what it waits for instead of the job; or NULL */
-    struct slices *slices;   /* or this, its reply, and how that is given up (slices.h); or NULL */
-    void (*give_up)(struct exchange *exchange);
+    struct control *control;                    /* what it waits for instead of the job; or NULL */
+    struct slices *slices;                      /* or this, its reply (slices.h); or NULL */
+    const struct exchange_taker *taker;         /* of its body; or NULL */
+    struct video *video;                        /* the taker's (v2_video.c) */
+    void (*give_up)(struct exchange *exchange); /* how what is neither job nor control is given up; or NULL */
 
     /* answered */
     int status;
@@ -162,6 +181,9 @@ void exchange_stream_end(struct exchange *exchange); /* the exchange may be gone
 
 /* The body and the arena that it lies in are the caller's from now on. */
 struct arena exchange_give_body(struct exchange *exchange, struct bytes *body);
+
+/* Of a job that is no exchange's: its memory, given back in parts where it is large. */
+void exchange_release(struct site *site, struct arena *arena);
 
 /* The handler started exchange->job, or exchange->control, and replies when it is done. */
 void exchange_wait(struct exchange *exchange);

@@ -51,6 +51,8 @@ static const struct operation {
     {v2_generate, "A text that goes on", "GenerateRequest", "GenerateReply", NULL},
     {v2_generate_stream, "The same, told while it is made", "GenerateRequest", "string", "text/event-stream"},
     {v2_generate_completion, "A text that goes on, as OpenAI has it", "Completion", "Completed", NULL},
+    {v2_video_live, "The frames of a video that is coming in, as they are computed", NULL, "string",
+     "application/x-ndjson"},
     {v2_sequences_list, "Sequences that are kept", NULL, "[SequenceRow]", NULL},
     {v2_sequences_get, "The state of a sequence, to go on elsewhere", NULL, "string", "application/octet-stream"},
     {v2_sequences_put, "A sequence that was begun elsewhere goes on here", NULL, "SequencePut", NULL},

@@ -95,7 +95,7 @@ static bool take_header(struct receiver *receiver, void *to, ssize_t *n)
 ssize_t receive(int fd, void *to, size_t n_bytes, int flags)
 {
     struct receiver *receiver = fd >= 0 && fd < table.n && !flags ? table.at[fd] : NULL;
-    if (receiver && receiver->stream.fault)
+    if (receiver && (receiver->stream.fault || receiver->held))
         return nothing();
     ssize_t n = recvfrom(fd, to, n_bytes, flags, NULL, NULL);
     while (receiver && receiver->proxy.expected && receiver->proxy.state == PROXY_COMING && n > 0) {

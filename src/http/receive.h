@@ -22,6 +22,7 @@
 struct receiver {
     struct proxy proxy; /* where one is expected, it comes first, and is kept from microhttpd */
     struct stream stream;
+    bool held; /* what has come stays in the socket */
     void (*on_fault)(void *user, struct receiver *receiver);
     void *user;
 };

@@ -62,4 +62,8 @@ void routes_print(void (*line)(void *user, const char *text), void *user);
 #undef R
 void v2_infer_judge(struct exchange *exchange);
 
+/* Is the body a video, by its head? It gets a taker then, or is refused (v2_video.c). */
+bool v2_video_is(const struct exchange *exchange);
+void v2_video_judge(struct exchange *exchange);
+
 #endif

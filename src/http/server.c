@@ -29,6 +29,8 @@
  *     end otherwise                PHASE_LEFT: what came before the end is read and answered, and
  *                                  when nothing moves any more, the socket is shut down (settle)
  *
+ * A body that is used while it comes (v2_video.c) is not read on while there is no room for more: on_paced.
+ *
  * Malformed bytes never reach microhttpd (receive.h). Its connection goes on with what came before
  * them, as if its client had closed its side; when that is answered, we write 400 and shut it down.
  *
@@ -54,6 +56,7 @@
 #include "http/site.h"
 #include "http/slices.h"
 #include "http/tls.h"
+#include "http/v2_video.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -169,6 +172,7 @@ static void moved(struct server *server, struct connection *connection)
 /* Whatever it was about, nobody waits for it any more. */
 static void cut(struct server *server, struct connection *connection)
 {
+    connection->receiver.held = false;
     if (connection->exchange)
         exchange_cancel(connection->exchange);
     if (connection->phase == PHASE_CUT)
@@ -275,6 +279,7 @@ static void on_tick(uv_timer_t *timer)
     loop_piece(server->loop);
     for (int phase = 0; phase < PHASE_CUT; phase++)
         cut_overdue(server, (enum phase)phase);
+    v2_video_tick(&server->site, loop_now_ns());
     if (server->site.n_connections == 0) {
         uv_timer_stop(timer);
         trim_memory(server);
@@ -591,6 +596,29 @@ static void on_held(struct exchange *exchange, bool held)
         enter(server, connection, held ? PHASE_WORK : PHASE_REPLY);
     if (held && connection->gone)
         cut(server, connection);
+}
+
+/* What has no room is left in the socket: our recv() has nothing, so that microhttpd, which epoll tells of edges alone,
+ * rests; its client is watched as one that waits for an answer is. Later the connection is suspended and resumed, after
+ * which microhttpd looks at it once. Each step gives the body its time anew. */
+static void on_paced(struct exchange *exchange, enum exchange_pace pace)
+{
+    struct server *server = (struct server *)(void *)exchange->site;
+    struct connection *connection = exchange->connection;
+    const bool held = connection->receiver.held, full = pace == PACE_FULL;
+    if (connection->phase == PHASE_CUT)
+        return;
+    connection->receiver.held = full;
+    if (pace == PACE_WHOLE)
+        return;
+    enter(server, connection, full ? PHASE_WORK : PHASE_BODY);
+    if (full && connection->gone)
+        cut(server, connection);
+    if (full || !held)
+        return;
+    MHD_suspend_connection(exchange->mhd);
+    MHD_resume_connection(exchange->mhd);
+    pump_soon(server);
 }
 
 static void on_resumed(struct site *site)
@@ -938,6 +966,7 @@ struct server *server_new(struct loop *loop, struct catalog *catalog, struct rep
                                  .settings = settings,
                                  .started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                  .held = on_held,
+                                 .paced = on_paced,
                                  .resumed = on_resumed};
     ids_start(&server->site.ids);
     server->site.slice_ns = SLICE_NS;
@@ -1117,8 +1146,14 @@ static void abandon(struct server *server)
     for (int phase = 0; phase < PHASE_CUT; phase++)
         while (phase != PHASE_WORK && server->phases.lists[phase].first)
             cut(server, server->phases.lists[phase].first);
-    for (struct connection *at = server->phases.lists[PHASE_WORK].first; at; at = at->after)
-        exchange_cancel(at->exchange);
+    struct connection *after;
+    for (struct connection *at = server->phases.lists[PHASE_WORK].first; at; at = after) {
+        after = at->after;
+        if (at->receiver.held)
+            cut(server, at); /* the rest of its body would be waited for */
+        else
+            exchange_cancel(at->exchange);
+    }
     server->limits_ms[PHASE_REPLY] = TICK_MS;
     if (server->tls)
         tls_stop_waiting(server->tls);

@@ -96,6 +96,7 @@ static void give_up(struct exchange *exchange)
         at = &(*at)->next;
     *at = exchange->slices->next;
     exchange->slices = NULL;
+    exchange->give_up = NULL;
     exchange_refuse(exchange, exchange->site->abandoning ? ERR_UNAVAILABLE : ERR_CANCELLED, "Server exiting");
 }
 
@@ -128,6 +129,7 @@ bool slices_go_on(struct site *site)
     site->slices = slices->next;
     if (write_slice(slices, site->slice_ns)) {
         slices->exchange->slices = NULL;
+        slices->exchange->give_up = NULL;
         slices->end(slices);
     } else
         append(site, slices);

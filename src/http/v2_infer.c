@@ -11,7 +11,8 @@
  * Thread: the loop. The job lies in the exchange and is over when `infer_done` is called, which may
  * be long after the client has gone.
  */
-#include "http/exchange.h"
+#include "http/v2_infer.h"
+
 #include "http/query.h"
 #include "http/routes.h"
 #include "http/sequence_id.h"
@@ -102,25 +103,34 @@ static bool read_timeout(const struct exchange *exchange, int64_t *timeout_us, s
     return true;
 }
 
+bool v2_infer_read_wishes(const struct exchange *exchange, struct job *job, struct percept_err *err)
+{
+    if (!read_timeout(exchange, &job->timeout_us, err))
+        return false;
+    if (!query_flag(exchange->target, "outputs", &job->outputs_asked))
+        return err_set(err, ERR_INVALID, "the query's 'outputs' is true or false");
+    const struct bytes masks = query_find(exchange->target, "masks");
+    if (masks.at && !job_read_masks(masks, &job->masks))
+        return err_set(err, ERR_INVALID, "the query's 'masks' is rle or polygon");
+    job->most_body_bytes = exchange->site->settings->max_body_bytes;
+    return true;
+}
+
 /* What the head decides: the model, the medium, the timeout. */
 static bool find(const struct exchange *exchange, struct job *job, struct percept_err *err)
 {
     job->served = catalog_find_ready(exchange->site->catalog, exchange->name, exchange->version, err);
-    if (!job->served || !read_timeout(exchange, &job->timeout_us, err))
+    if (!job->served)
         return false;
     bool v1 = exchange->route->flags & ROUTE_V1;
     job->codec = v1 ? codec_v1() : codec_find(job->served, exchange->headers.content_type, err);
     if (!v1 && !encoder_accept(job->served, exchange->headers.accept, err))
         return false;
     job->encoder = v1 ? encoder_v1() : encoder_find(job->served, exchange->headers.accept);
-    if (!query_flag(exchange->target, "outputs", &job->outputs_asked))
-        return err_set(err, ERR_INVALID, "the query's 'outputs' is true or false");
-    const struct bytes masks = query_find(exchange->target, "masks");
-    if (masks.at && !job_read_masks(masks, &job->masks))
-        return err_set(err, ERR_INVALID, "the query's 'masks' is rle or polygon");
+    if (!v2_infer_read_wishes(exchange, job, err))
+        return false;
     job->coding = coding_find(exchange->headers.content_encoding);
     job->reply_coding = coding_prefer(exchange->headers.accept_encoding);
-    job->most_body_bytes = exchange->site->settings->max_body_bytes;
     return job->codec != NULL;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "serve/decoder.h"
+#include "serve/tracks.h"
 
 #include <math.h>
 
@@ -246,8 +247,8 @@ bool answer_detect_make(struct job *job, const struct percept_tensor *results, c
         return err_memory(err, "detections", (size_t)n_items * sizeof *items);
     if (!decoder_fits(manifest, ios, &outputs, err))
         return false;
-    *detected =
-        (struct detected){.n_items = n_items, .items = items, .turned = manifest->detect.obb, .masks = job->masks};
+    *detected = (struct detected){
+        .n_items = n_items, .items = items, .turned = manifest->detect.obb, .masks = job->masks, .marks = job->marks};
     for (int64_t i = 0; i < n_items; i++)
         if (!detect_item(job, results, &outputs, i, detected, &items[i], err))
             return false;
@@ -323,7 +324,16 @@ static void put_detection(struct writer *w, const struct detected *detected, con
     writer_put(w, detected->n_points ? "]" : "");
     if (detected->masks)
         put_mask(w, detected->masks, &d->mask, item);
-    writer_put(w, "}");
+}
+
+/* The number of its track will stand here. */
+static void mark(const struct writer *w, struct tracks_marks *marks, const struct detection *d)
+{
+    if (!marks || marks->n == TRACKS_BOXES)
+        return;
+    marks->at[marks->n] = w->used;
+    marks->boxes[marks->n++] = (struct box){
+        .left = d->left, .top = d->top, .right = d->right, .bottom = d->bottom, .score = d->score, .index = d->index};
 }
 
 void answer_detect_write(struct writer *w, const void *made)
@@ -337,6 +347,8 @@ void answer_detect_write(struct writer *w, const void *made)
             if (k)
                 writer_put(w, ",");
             put_detection(w, detected, item, &item->at[k]);
+            mark(w, i ? NULL : detected->marks, &item->at[k]);
+            writer_put(w, "}");
         }
         writer_put(w, "]");
     }

@@ -33,7 +33,8 @@ struct detected {
     bool turned;
     int n_points, point_size;
     enum job_masks masks;
-    int64_t n_mask_pixels; /* that were looked at for them */
+    int64_t n_mask_pixels;      /* that were looked at for them */
+    struct tracks_marks *marks; /* the job's, filled when it is written */
 };
 
 /* Verbs of the task (tasks.def): `made` is a struct detected. */

@@ -157,7 +157,11 @@ static const struct codec *refuse(const struct served *served, struct bytes type
         }
     return err_null(err, ERR_MEDIA_TYPE, "model '%s' does not take '%.*s'; it takes %s%s", served->name,
                     (int)(bytes_size(type) > 60 ? 60 : bytes_size(type)), (const char *)type.at, list,
-                    kind == MANIFEST_AUDIO ? " (ffmpeg -i IN OUT.wav makes a WAV of anything)" : "");
+                    kind == MANIFEST_AUDIO ? " (ffmpeg -i IN OUT.wav makes a WAV of anything)"
+                    : kind == MANIFEST_IMAGE
+                        ? ", and videos as video/x-motion-jpeg or multipart/x-mixed-replace (ffmpeg -i "
+                          "IN -f mjpeg OUT makes one of anything)"
+                        : "");
 }
 
 /* "text/plain; charset=latin1" is not what the text codec reads. */

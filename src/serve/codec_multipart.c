@@ -16,14 +16,13 @@
  */
 #include "base/err.h"
 #include "serve/codec_parts.h"
+#include "serve/parameters.h"
 
 #include <stdio.h>
-#include <strings.h>
 
-#define BOUNDARY_MAX 70 /* characters, by RFC 2046 */
-#define PARTS_MAX 4096  /* of a form */
-#define LINES_MAX 16    /* of a part's head */
-#define HEAD_MAX 4096   /* bytes of it */
+#define PARTS_MAX 4096 /* of a form */
+#define LINES_MAX 16   /* of a part's head */
+#define HEAD_MAX 4096  /* bytes of it */
 #define NAME_MAX_BYTES 256
 #define WINDOW 65536 /* bytes that are searched between two looks at the watch */
 
@@ -34,7 +33,7 @@ struct part {
 
 struct form {
     struct job *job;
-    char delimiter[2 + 2 + BOUNDARY_MAX]; /* CR LF -- BOUNDARY */
+    char delimiter[2 + 2 + PARAMETERS_BOUNDARY_MAX]; /* CR LF -- BOUNDARY */
     size_t n_delimiter;
     const uint8_t *at, *end;
     struct part *parts;
@@ -47,90 +46,18 @@ static bool refuse(const struct form *form, const char *why)
     return err_set(form->err, ERR_INVALID, "part %d of the form: %s", form->n_parts + 1, why);
 }
 
-/* --- parameters: ; name=value or ; name="value" ------------------------------------------------------------------- */
-
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct bytes trimmed(struct bytes text)
-{
-    while (text.at < text.end && is_blank(*text.at))
-        text.at++;
-    while (text.at < text.end && is_blank(text.end[-1]))
-        text.end--;
-    return text;
-}
-
-/* Behind a value in quotes, in which a backslash hides the next byte; without an end the text's. */
-static const uint8_t *past_quotes(const uint8_t *at, const uint8_t *end)
-{
-    for (at++; at < end && *at != '"'; at++)
-        at += *at == '\\' && at + 1 < end;
-    return at < end ? at + 1 : end;
-}
-
-/* The next parameter of a field, whose value keeps its quotes. */
-static bool next_parameter(struct bytes *field, struct bytes *name, struct bytes *value)
-{
-    while (field->at < field->end && *field->at != ';')
-        field->at = *field->at == '"' ? past_quotes(field->at, field->end) : field->at + 1;
-    if (field->at == field->end)
-        return false;
-    const uint8_t *from = ++field->at;
-    while (field->at < field->end && *field->at != '=' && *field->at != ';')
-        field->at++;
-    *name = trimmed((struct bytes){from, field->at});
-    *value = (struct bytes){field->at, field->at};
-    if (field->at == field->end || *field->at == ';')
-        return true;
-    from = ++field->at;
-    while (field->at < field->end && *field->at != ';')
-        field->at = *field->at == '"' ? past_quotes(field->at, field->end) : field->at + 1;
-    *value = trimmed((struct bytes){from, field->at});
-    return true;
-}
-
-static bool same_word(struct bytes text, const char *word)
-{
-    return bytes_size(text) == strlen(word) && strncasecmp((const char *)text.at, word, strlen(word)) == 0;
-}
-
-/* The parameter's value without quotes, in a buffer; its length, -1: there is none, or it is longer. */
-static int parameter(struct bytes field, const char *wanted, char *to, size_t n_bytes)
-{
-    struct bytes name, value;
-    while (next_parameter(&field, &name, &value)) {
-        if (!same_word(name, wanted))
-            continue;
-        const bool quoted = bytes_size(value) > 1 && *value.at == '"' && value.end[-1] == '"';
-        value.at += quoted;
-        value.end -= quoted;
-        size_t n = 0;
-        for (; value.at < value.end; value.at++) {
-            value.at += quoted && *value.at == '\\' && value.at + 1 < value.end;
-            if (n == n_bytes)
-                return -1;
-            to[n++] = (char)*value.at;
-        }
-        return (int)n;
-    }
-    return -1;
-}
-
 /* --- the form ----------------------------------------------------------------------------------------------------- */
 
 static bool read_boundary(struct form *form)
 {
     char *to = form->delimiter;
     memcpy(to, "\r\n--", 4);
-    int n = parameter(form->job->content_type, "boundary", to + 4, BOUNDARY_MAX);
+    int n = parameters_find(form->job->content_type, "boundary", to + 4, PARAMETERS_BOUNDARY_MAX);
     if (n < 1)
         return err_set(form->err, ERR_INVALID,
                        "Content-Type: multipart/form-data needs a boundary of 1 to %d characters; curl -F and browsers "
                        "make one",
-                       BOUNDARY_MAX);
+                       PARAMETERS_BOUNDARY_MAX);
     for (int i = 0; i < n; i++)
         if ((uint8_t)to[4 + i] < ' ' || (uint8_t)to[4 + i] > '~')
             return err_set(form->err, ERR_INVALID, "Content-Type: the boundary has a character that is not printable");
@@ -168,7 +95,7 @@ static bool end_delimiter(struct form *form, bool *last)
     *last = form->end - form->at >= 2 && form->at[0] == '-' && form->at[1] == '-';
     if (*last)
         return true;
-    while (form->at < form->end && is_blank(*form->at))
+    while (form->at < form->end && parameters_blank(*form->at))
         form->at++;
     if (form->end - form->at < 2 || form->at[0] != '\r' || form->at[1] != '\n')
         return refuse(form, "its boundary is not followed by a line end");
@@ -211,13 +138,13 @@ static bool split_line(struct bytes line, struct bytes *name, struct bytes *valu
     if (!colon)
         return false;
     *name = (struct bytes){line.at, colon};
-    *value = trimmed((struct bytes){colon + 1, line.end});
+    *value = parameters_trim((struct bytes){colon + 1, line.end});
     return true;
 }
 
 static bool is_plain(struct bytes coding)
 {
-    return same_word(coding, "binary") || same_word(coding, "8bit") || same_word(coding, "7bit");
+    return parameters_same(coding, "binary") || parameters_same(coding, "8bit") || parameters_same(coding, "7bit");
 }
 
 /* Its head, up to the empty line; the name of its field, in a buffer. */
@@ -233,9 +160,9 @@ static bool read_head(struct form *form, char *name, int *n_name)
             return *n_name >= 0 || refuse(form, "it has no Content-Disposition with a name of at most 256 bytes");
         if (!split_line(line, &key, &value))
             return refuse(form, "a line of its head has no ':'");
-        if (same_word(key, "Content-Disposition"))
-            *n_name = parameter(value, "name", name, NAME_MAX_BYTES);
-        else if (same_word(key, "Content-Transfer-Encoding") && !is_plain(value))
+        if (parameters_same(key, "Content-Disposition"))
+            *n_name = parameters_find(value, "name", name, NAME_MAX_BYTES);
+        else if (parameters_same(key, "Content-Transfer-Encoding") && !is_plain(value))
             return refuse(form, "it has a Content-Transfer-Encoding; send its bytes as they are");
     }
     return refuse(form, "its head has more than 16 lines");

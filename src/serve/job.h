@@ -34,6 +34,7 @@ struct generation;
 struct sequence;
 struct sound_stream;
 struct encoder;
+struct tracks_marks;
 
 enum job_state {
     JOB_NEW = 0,
@@ -107,6 +108,7 @@ struct job {
     /* [model's inputs]: tensors that are there already and stay as they are until done, such as a constant, a state
      * that is kept between requests, an output that another job kept; NULL: the body has it. NULL: the body has all. */
     const struct percept_tensor *const *sources;
+    struct tracks_marks *marks;     /* of a frame of a video whose boxes are followed (tracks.h); or NULL */
     void (*begin)(struct job *job); /* of a parent, on the loop, once it is decoded: starts children; NULL: no parent */
     void (*progress)(struct job *job); /* of a request for a text, on the loop: there is more of it; NULL: no matter */
     void (*done)(struct job *job);

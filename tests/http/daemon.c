@@ -34,6 +34,7 @@ size_t daemon_fail_at;
 bool daemon_fail_on;
 char daemon_input = 'x';
 const char *daemon_door;
+const char *daemon_manifest;
 
 /* A ModelProto: Relu from x [N,2] to y [N,2], opset 13. */
 static const uint8_t relu_onnx[] = {
@@ -164,6 +165,14 @@ static void write_model(const struct daemon *daemon, const char *name, const voi
     ck_assert_msg(file_write(path, bytes, n_bytes, &err), "%s", err.text);
 }
 
+static void write_manifest(const struct daemon *daemon)
+{
+    char path[200];
+    struct percept_err err = {0};
+    snprintf(path, sizeof path, "%s/relu/manifest.json", daemon->folder);
+    ck_assert_msg(file_write(path, daemon_manifest, strlen(daemon_manifest), &err), "%s", err.text);
+}
+
 static void make_folder(struct daemon *daemon)
 {
     strcpy(daemon->folder, "/tmp/perceptd-http-XXXXXX");
@@ -173,11 +182,14 @@ static void make_folder(struct daemon *daemon)
         relu[i] = relu_onnx[i] == 'x' ? (uint8_t)daemon_input : relu_onnx[i];
     write_model(daemon, "relu", relu, sizeof relu);
     write_model(daemon, "broken", "no model", 8);
+    if (daemon_manifest)
+        write_manifest(daemon);
 }
 
 static void remove_folder(const struct daemon *daemon)
 {
-    static const char *const names[] = {"relu/model.onnx", "relu", "broken/model.onnx", "broken", "keys", ""};
+    static const char *const names[] = {
+        "relu/model.onnx", "relu/manifest.json", "relu", "broken/model.onnx", "broken", "keys", ""};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[200];
         snprintf(path, sizeof path, "%s/%s", daemon->folder, names[i]);

@@ -47,6 +47,9 @@ extern bool daemon_fail_on;
 /* The letter that "relu" calls its input in daemons started from now on. */
 extern char daemon_input;
 
+/* The manifest of "relu" in daemons started from now on; NULL: it has none. */
+extern const char *daemon_manifest;
+
 /* A second place that daemons started from now on listen at; NULL: none. The first speaks no TLS. */
 extern const char *daemon_door;
 

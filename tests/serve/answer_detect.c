@@ -2,6 +2,7 @@
 #include "serve/answer_detect.h"
 
 #include "answering.h"
+#include "serve/tracks.h"
 
 #include <check.h>
 #include <math.h>
@@ -176,6 +177,32 @@ START_TEST(ten_thousand_are_told)
 }
 END_TEST
 
+/* The best ones of the first item, each before the brace that ends it. */
+START_TEST(places_for_the_numbers_of_tracks_are_told)
+{
+    static float rows[2][TRACKS_BOXES + 9][6];
+    struct tracks_marks marks = {0};
+    for (int i = 0; i < 2 * (TRACKS_BOXES + 9); i++) {
+        const float row[6] = {(float)i, 0, (float)i + 1, 9, 1 - (float)i / 1000, 0};
+        memcpy(rows[i / (TRACKS_BOXES + 9)][i % (TRACKS_BOXES + 9)], row, sizeof row);
+    }
+    const struct answering_output outputs[] = {{"y", PERCEPT_FLOAT, 3, {2, TRACKS_BOXES + 9, 6}, rows}};
+    const struct answering asked = {.manifest = MANIFEST(""),
+                                    .width = 400,
+                                    .height = 400,
+                                    .n_items = 2,
+                                    .outputs = outputs,
+                                    .n_outputs = 1,
+                                    .marks = &marks};
+    const char *type, *reply = answering_as(&asked, "application/json", &type);
+    ck_assert_int_eq(marks.n, TRACKS_BOXES);
+    for (int i = 0; i < marks.n; i++) {
+        ck_assert(memcmp(reply + marks.at[i] - 1, "]}", 2) == 0);
+        ck_assert(marks.boxes[i].left == (float)i && marks.boxes[i].bottom == 9);
+    }
+}
+END_TEST
+
 START_TEST(whoever_went_is_not_waited_for)
 {
     static const float rows[200][6];
@@ -198,6 +225,7 @@ Suite *serve_answer_detect_suite(void)
     tcase_add_test(tests, who_asks_for_masks_that_are_not_there_is_told);
     tcase_add_test(tests, nothing_is_made_of_outputs_that_are_not_replied);
     tcase_add_test(tests, ten_thousand_are_told);
+    tcase_add_test(tests, places_for_the_numbers_of_tracks_are_told);
     tcase_add_test(tests, whoever_went_is_not_waited_for);
     suite_add_tcase(suite, tests);
     return suite;

@@ -92,6 +92,7 @@ static const char *ask(const struct answering *asked, const char *accept, const 
     job->posted = job->body;
     job->predictions = true;
     job->masks = asked->masks;
+    job->marks = asked->marks;
     int raised = asked->cancelled;
     job->watch.cancel = &raised;
     const char *answer = accept ? encoded(job, results, accept, media_type) : told(job, results, fake);

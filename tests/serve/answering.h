@@ -37,6 +37,7 @@ struct answering {
     int n_replied; /* the first ones alone; 0: all */
     bool cancelled;
     enum job_masks masks;
+    struct tracks_marks *marks;
 };
 
 const char *answering(const struct answering *asked);
