@@ -9,6 +9,7 @@
  */
 #include "http/stream.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define LENGTH_DIGITS 18 /* 10^18 fits */
@@ -356,6 +357,7 @@ static bool at_chunk_end(struct stream *stream, uint8_t byte)
 
 /* --- the machine -------------------------------------------------------------------------------------------------- */
 
+/* False with a fault, and only then. */
 static bool step(struct stream *stream, uint8_t byte)
 {
     switch ((enum state)stream->state) {
@@ -424,8 +426,10 @@ size_t stream_judge(struct stream *stream, const void *bytes, size_t n_bytes)
         i += skip(stream, at + i, n_bytes - i);
         if (stream->state == STATE_START)
             good = i;
-        if (i < n_bytes && stream->state != STATE_BODY && stream->state != STATE_CHUNK)
-            step(stream, at[i++]);
+        if (i < n_bytes && stream->state != STATE_BODY && stream->state != STATE_CHUNK) {
+            const bool good_byte = step(stream, at[i++]);
+            assert(good_byte == !stream->fault);
+        }
         stream->head_bytes += i - from;
     }
     return stream->fault ? good : n_bytes;

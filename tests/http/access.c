@@ -17,13 +17,14 @@ Suite *http_access_suite(void);
 
 static struct daemon host;
 static FILE *lines;
-static int saved;
+static int saved, delay_us;
 
 /* Its log goes into a file. */
 static void start(bool json, const char *const *trusted, int n)
 {
     struct settings settings = daemon_settings();
     settings.access_log = true;
+    settings.max_queue_delay_us = delay_us;
     settings.trusted_proxies = trusted;
     settings.n_trusted_proxies = n;
     lines = tmpfile();
@@ -197,6 +198,45 @@ START_TEST(a_client_that_leaves_has_its_line)
 }
 END_TEST
 
+/* Nobody hears a refusal. */
+START_TEST(who_leaves_while_he_waits_is_not_refused)
+{
+    static struct client client;
+    delay_us = DAEMON_SLOW_US;
+    start(false, NULL, 0);
+    client_open(&client, &host);
+    client_send_infer(&client, "X-Request-Id: left\r\n");
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 1);
+    client_close(&client);
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 0);
+    const char *text = end();
+    has(line_with(text, "id=left"),
+        "info  request  client=127.0.0.1 method=POST path=/v2/models/relu/infer status=499");
+    ck_assert_msg(strstr(text, "request refused") == NULL, "%s", text);
+}
+END_TEST
+
+START_TEST(a_stream_is_as_long_as_what_was_sent)
+{
+    static struct client client;
+    static const char body[] = "{\"text_input\":\"a\",\"max_tokens\":40,\"temperature\":0}";
+    daemon_chain = true;
+    start(false, NULL, 0);
+    client_open(&client, &host);
+    char head[200];
+    snprintf(head, sizeof head,
+             "POST /v2/models/chain/generate_stream HTTP/1.0\r\nX-Request-Id: text\r\nHost: x\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             sizeof body - 1, body);
+    client_send(&client, head);
+    ck_assert_int_eq(client_reply_to_head(&client).status, 200);
+    client_rest(&client);
+    client_close(&client);
+    ck_assert_uint_gt(client.n_bytes, 40 * 50);
+    ck_assert_double_eq(number_of(line_with(end(), "id=text"), " bytes_out="), (double)client.n_bytes);
+}
+END_TEST
+
 START_TEST(there_is_no_line_where_nobody_asked)
 {
     start(false, NULL, 0);
@@ -275,6 +315,8 @@ Suite *http_access_suite(void)
     tcase_add_loop_test(tcase, behind_a_proxy_the_client_is_whom_it_names, 0, 2);
     tcase_add_loop_test(tcase, a_proxy_says_who_its_client_is, 0, sizeof proxied / sizeof *proxied);
     tcase_add_test(tcase, a_client_that_leaves_has_its_line);
+    tcase_add_test(tcase, who_leaves_while_he_waits_is_not_refused);
+    tcase_add_test(tcase, a_stream_is_as_long_as_what_was_sent);
     tcase_add_test(tcase, there_is_no_line_where_nobody_asked);
     tcase_add_test(tcase, each_reply_has_an_id);
     tcase_add_test(tcase, refusals_in_the_log_have_the_ids);

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "graph/proto.h"
 #include "http/server.h"
 
 #include <arpa/inet.h>
@@ -33,6 +34,7 @@ int daemon_fd_limit;
 size_t daemon_fail_at;
 bool daemon_fail_on;
 char daemon_input = 'x';
+bool daemon_chain;
 const char *daemon_door;
 const char *daemon_manifest;
 
@@ -173,6 +175,43 @@ static void write_manifest(const struct daemon *daemon)
     ck_assert_msg(file_write(path, daemon_manifest, strlen(daemon_manifest), &err), "%s", err.text);
 }
 
+static void write_beside(const struct daemon *daemon, const char *name, const char *text)
+{
+    char path[200];
+    struct percept_err err = {0};
+    snprintf(path, sizeof path, "%s/chain/%s", daemon->folder, name);
+    ck_assert_msg(file_write(path, text, strlen(text), &err), "%s", err.text);
+}
+
+static void write_chain(const struct daemon *daemon)
+{
+    enum { LETTERS = 5 };
+    float table[LETTERS][LETTERS] = {{0}};
+    const float one = 1;
+    for (int i = 0; i < LETTERS; i++)
+        table[i][(i + 1) % LETTERS] = 9;
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Gather", "", "table,ids", "scores"));
+    proto_add(&graph, GRAPH_NODE, proto_node("Add", "", "h,one", "hn"));
+    proto_add(&graph, GRAPH_INITIALIZER,
+              proto_tensor("table", PERCEPT_FLOAT, 2, (int64_t[]){LETTERS, LETTERS}, table, sizeof table));
+    proto_add(&graph, GRAPH_INITIALIZER, proto_tensor("one", PERCEPT_FLOAT, 1, (int64_t[]){1}, &one, sizeof one));
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("ids", PERCEPT_INT64, 2, (int64_t[]){-1, 1}, "batch,"));
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("h", PERCEPT_FLOAT, 2, (int64_t[]){-1, 1}, "batch,"));
+    proto_add(&graph, GRAPH_OUTPUT,
+              proto_value_named("scores", PERCEPT_FLOAT, 3, (int64_t[]){-1, 1, LETTERS}, "batch,,"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value_named("hn", PERCEPT_FLOAT, 2, (int64_t[]){-1, 1}, "batch,"));
+    struct proto model = proto_model(graph, 13);
+    write_model(daemon, "chain", model.at, model.n);
+    proto_free(&model);
+    write_beside(daemon, "letters.txt", "a\nb\nc\nd\ne\n");
+    write_beside(daemon, "manifest.json",
+                 "{\"manifest\":1,\"inputs\":{\"ids\":{\"kind\":\"text\",\"tokenizer\":\"characters\","
+                 "\"vocabulary\":\"letters.txt\",\"max_length\":2}},"
+                 "\"sequence\":{\"state\":[{\"input\":\"h\",\"output\":\"hn\"}]},"
+                 "\"generate\":{\"input\":\"ids\",\"output\":\"scores\",\"max_new_tokens\":5000}}");
+}
+
 static void make_folder(struct daemon *daemon)
 {
     strcpy(daemon->folder, "/tmp/perceptd-http-XXXXXX");
@@ -184,12 +223,24 @@ static void make_folder(struct daemon *daemon)
     write_model(daemon, "broken", "no model", 8);
     if (daemon_manifest)
         write_manifest(daemon);
+    if (daemon_chain)
+        write_chain(daemon);
 }
 
 static void remove_folder(const struct daemon *daemon)
 {
     static const char *const names[] = {
         "relu/model.onnx", "relu/manifest.json", "relu", "broken/model.onnx", "broken", "keys", ""};
+    static const char *const names[] = {"relu/model.onnx",
+                                        "relu",
+                                        "broken/model.onnx",
+                                        "broken",
+                                        "chain/letters.txt",
+                                        "chain/manifest.json",
+                                        "chain/model.onnx",
+                                        "chain",
+                                        "keys",
+                                        ""};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[200];
         snprintf(path, sizeof path, "%s/%s", daemon->folder, names[i]);
@@ -348,6 +399,12 @@ struct reply client_reply(struct client *client)
     memcpy(reply.body, client->bytes, reply.n_bytes);
     take(client, reply.n_bytes);
     return reply;
+}
+
+void client_rest(struct client *client)
+{
+    while (receive(client))
+        ;
 }
 
 bool client_closed(struct client *client)

@@ -49,6 +49,10 @@ extern char daemon_input;
 
 /* The manifest of "relu" in daemons started from now on; NULL: it has none. */
 extern const char *daemon_manifest;
+/* Whether daemons started from now on serve "chain" as well, which remembers and goes on: it takes ids [N,1] of the
+ * letters a to e, whose scores [N,1,5] say which comes next, round and round, and counts its steps in the state h
+ * [N,1] -> hn. */
+extern bool daemon_chain;
 
 /* A second place that daemons started from now on listen at; NULL: none. The first speaks no TLS. */
 extern const char *daemon_door;
@@ -80,6 +84,7 @@ void client_send(struct client *client, const char *text);
 bool client_send_bytes(struct client *client, const void *bytes, size_t n_bytes);
 struct reply client_reply(struct client *client);         /* the next one */
 struct reply client_reply_to_head(struct client *client); /* without a body, as after HEAD */
+void client_rest(struct client *client);                  /* all that comes until the server hangs up, in `bytes` */
 bool client_closed(struct client *client);                /* true at the end of the stream, false at a byte */
 int client_status_or_close(struct client *client);        /* of the next reply, 0 when there is none */
 

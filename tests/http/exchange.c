@@ -4,10 +4,13 @@
  */
 #include "http/exchange.h"
 
+#include "base/budget.h"
 #include "base/log.h"
 #include "http/routes.h"
 
 #include <check.h>
+#include <malloc.h>
+#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -263,7 +266,9 @@ START_TEST(the_last_word_stays_when_memory_is_given_back)
     struct percept_err err = {0};
     start();
     ck_assert(exchange_make_last_word(&site, &err));
-    const struct MHD_Response *word = site.last_word;
+    struct MHD_Response *word = site.last_word;
+    ck_assert_str_eq(MHD_get_response_header(word, "Content-Type"), "application/json");
+    ck_assert_str_eq(MHD_get_response_header(word, "Connection"), "close");
     for (int n_spare = 0; n_spare < 3; n_spare++) { /* none, one, two */
         struct exchange *exchanges[2];
         for (int i = 0; i < n_spare; i++)
@@ -318,6 +323,64 @@ START_TEST(large_requests_leave_in_parts)
 }
 END_TEST
 
+/* Neither more than a spare one keeps nor so large that it leaves in parts: at once. */
+START_TEST(what_is_neither_small_nor_large_is_given_back_at_once)
+{
+    struct percept_budget budget = {.limit_bytes = 1 << 30};
+    static char piece[200000];
+    start();
+    settings.max_body_bytes = sizeof piece;
+    settings.budget = &budget;
+    for (int i = 0; i < 3; i++) {
+        struct exchange *exchange = born("POST", "/v2/models/a/infer", -1);
+        ck_assert(exchange_take(exchange, piece, sizeof piece));
+        ck_assert_uint_ge(budget_used(&budget), sizeof piece);
+        exchange_free(exchange);
+        ck_assert_uint_eq(budget_used(&budget), 0);
+    }
+    struct exchange *exchange = born("POST", "/v2/models/a/infer", -1);
+    ck_assert_ptr_nonnull(arena_alloc(&exchange->arena, sizeof piece));
+    exchange_free(exchange);
+    ck_assert_uint_eq(site.spare->arena.used_bytes, 0);
+    ck_assert_ptr_null(site.spare->arena.blocks);
+    ck_assert_int_eq(site.n_leaving, 0);
+    end();
+}
+END_TEST
+
+/* A reply that cannot be sent: there is no connection. */
+START_TEST(a_reply_leaves_no_memory_behind)
+{
+    start();
+    struct exchange *exchange = born("GET", "/nowhere", -1);
+    bool sent = false;
+    size_t in_use[2];
+    for (int i = 0; i < 200; i++) {
+        in_use[i >= 100] = mallinfo2().uordblks;
+        sent |= exchange_send(exchange);
+    }
+    ck_assert(!sent);
+    ck_assert_uint_eq(in_use[1], in_use[0]);
+    ck_assert_uint_eq(site.statuses[404], 0);
+    exchange_free(exchange);
+    end();
+}
+END_TEST
+
+START_TEST(no_room_for_a_body_is_no_byte_of_it)
+{
+    start();
+    settings.max_body_bytes = 0;
+    struct exchange *exchange = born("POST", "/v2/models/a/infer", 1);
+    ck_assert_int_eq(exchange->status, 413);
+    exchange_free(exchange);
+    exchange = born("POST", "/v2/models/a/infer", 0);
+    ck_assert_int_eq(exchange->state, EXCHANGE_BODY);
+    exchange_free(exchange);
+    end();
+}
+END_TEST
+
 START_TEST(short_memory_is_an_answer_or_a_close)
 {
     char piece[50] = {0};
@@ -352,6 +415,9 @@ Suite *http_exchange_suite(void)
     tcase_add_test(tcase, exchanges_are_used_again_without_asking_for_memory);
     tcase_add_test(tcase, the_last_word_stays_when_memory_is_given_back);
     tcase_add_test(tcase, large_requests_leave_in_parts);
+    tcase_add_test(tcase, what_is_neither_small_nor_large_is_given_back_at_once);
+    tcase_add_test(tcase, a_reply_leaves_no_memory_behind);
+    tcase_add_test(tcase, no_room_for_a_body_is_no_byte_of_it);
     tcase_add_test(tcase, short_memory_is_an_answer_or_a_close);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -23,6 +23,18 @@ static void start(const char *version)
     header("Host", "x");
 }
 
+/* What lies before it is another's, blanks or not. */
+START_TEST(an_empty_value_begins_where_it_ends)
+{
+    static const char line[] = "a: \t ";
+    for (size_t n = 0; n < sizeof line - 3; n++) {
+        start("HTTP/1.1");
+        framing_header(&framing, bytes_of_text("Content-Type"), bytes_of(line + 3 + n, sizeof line - 4 - n));
+        ck_assert_uint_eq(bytes_size(framing.content_type), 0);
+    }
+}
+END_TEST
+
 START_TEST(a_plain_request_passes_and_is_kept)
 {
     start("HTTP/1.1");
@@ -240,6 +252,7 @@ Suite *http_framing_suite(void)
     tcase_add_test(tcase, of_many_that_forwarded_the_last_are_kept);
     tcase_add_test(tcase, numbers_have_digits_alone_and_not_too_many);
     tcase_add_test(tcase, a_path_without_memory_is_an_error);
+    tcase_add_test(tcase, an_empty_value_begins_where_it_ends);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -18,6 +18,7 @@
 #define PEM_BYTES 8192
 
 const char *secure_header = "";
+gnutls_datum_t secure_ticket;
 
 static void good(int status)
 {
@@ -105,6 +106,8 @@ void secure_open(struct secure *secure, const struct daemon *daemon, const char 
     good(gnutls_init(&secure->session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL));
     good(gnutls_priority_set_direct(secure->session, priorities, NULL));
     good(gnutls_credentials_set(secure->session, GNUTLS_CRD_CERTIFICATE, secure->credentials));
+    if (secure_ticket.size)
+        good(gnutls_session_set_data(secure->session, secure_ticket.data, secure_ticket.size));
     gnutls_transport_set_int(secure->session, secure->fd);
     do
         secure->status = gnutls_handshake(secure->session);

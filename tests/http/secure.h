@@ -47,6 +47,9 @@ struct secure {
 /* What stands before the handshakes of those that are opened from now on. */
 extern const char *secure_header;
 
+/* What a session before gave, to go on with it (gnutls_session_get_data2); without bytes: nothing. */
+extern gnutls_datum_t secure_ticket;
+
 void secure_open(struct secure *secure, const struct daemon *daemon, const char *priorities,
                  const struct identity *own);
 void secure_send(struct secure *secure, const char *text);

@@ -93,6 +93,8 @@ static const struct {
     {S("GET / http/1.1" HOST "\r\n\r\n"), "version"},
     {S("GET / HTTP/11" HOST "\r\n\r\n"), "version"},
     {S("GET / HTTP/1.10" HOST "\r\n\r\n"), "version"},
+    {S("GET / a"), "version"},
+    {S("GET / z"), "version"},
     {S("GET / HTTP/1.1HTTP/1.1HTTP/1.1" HOST "\r\n\r\n"), "version"},
     {S(POST "\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"), "Content-Length is given twice"},
     {S(POST "\r\nContent-Length:\r\n\r\n"), "decimal"},

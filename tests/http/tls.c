@@ -288,6 +288,30 @@ START_TEST(descriptors_return_to_where_they_were)
 }
 END_TEST
 
+/* A ticket saves the next handshake its certificate. */
+START_TEST(a_session_goes_on_with_its_ticket)
+{
+    static const char *const version[] = {SECURE_ONLY("1.2"), SECURE_ONLY("1.3")};
+    start();
+    for (int i = 0; i < 2; i++) {
+        gnutls_datum_t ticket;
+        secure_open(&secure, &host, version[i], NULL);
+        ck_assert_int_eq(ask(GET_LIVE), 200);
+        ck_assert(!gnutls_session_is_resumed(secure.session));
+        ck_assert_int_eq(gnutls_session_get_data2(secure.session, &ticket), 0);
+        secure_close(&secure);
+        secure_ticket = ticket;
+        secure_open(&secure, &host, version[i], NULL);
+        ck_assert_int_eq(ask(GET_LIVE), 200);
+        ck_assert(gnutls_session_is_resumed(secure.session));
+        secure_close(&secure);
+        gnutls_free(ticket.data);
+        secure_ticket = (gnutls_datum_t){0};
+    }
+    end();
+}
+END_TEST
+
 START_TEST(only_clients_of_the_authority_are_let_in)
 {
     struct identity friend;
@@ -424,6 +448,7 @@ Suite *http_tls_suite(void)
     tcase_add_loop_test(tcase, a_request_whose_client_left_is_cancelled, 0, 3);
     tcase_add_test(tcase, nothing_is_negotiated_again);
     tcase_add_test(tcase, descriptors_return_to_where_they_were);
+    tcase_add_test(tcase, a_session_goes_on_with_its_ticket);
     tcase_add_test(tcase, only_clients_of_the_authority_are_let_in);
     tcase_add_test(tcase, a_certificate_is_read_again_and_a_bad_one_is_not_taken);
     tcase_add_test(tcase, a_proxy_says_who_its_client_is);

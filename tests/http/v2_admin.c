@@ -157,6 +157,23 @@ START_TEST(a_client_that_leaves_does_not_stop_it)
 }
 END_TEST
 
+/* Whichever allocation fails of those that the first request for a load makes. */
+START_TEST(a_load_that_finds_no_memory_is_answered)
+{
+    static struct client client;
+    daemon_fail_at = (size_t)_i + 1;
+    start(true);
+    daemon_fail_at = 0;
+    client_open(&client, &host);
+    client_send(&client, "POST /v2/repository/models/relu/load HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    const int status = client_status_or_close(&client);
+    ck_assert_msg(status == 200 || status == 507 || status == 0, "%d", status);
+    client_close(&client);
+    expect_done(paths[0], "");
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
 START_TEST(a_stop_answers_whoever_waits)
 {
     static struct client client;
@@ -185,6 +202,7 @@ Suite *http_v2_admin_suite(void)
     tcase_add_loop_test(tcase, a_bad_request_has_its_sentence_and_changes_nothing, 0, sizeof bad / sizeof *bad);
     tcase_add_test(tcase, a_long_body_is_read_for_a_load_alone);
     tcase_add_test(tcase, a_client_that_leaves_does_not_stop_it);
+    tcase_add_loop_test(tcase, a_load_that_finds_no_memory_is_answered, 0, 8);
     tcase_add_test(tcase, a_stop_answers_whoever_waits);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -196,6 +196,26 @@ START_TEST(models_that_are_not_there_are_not_inferred)
 }
 END_TEST
 
+/* An answer takes microseconds, however long somebody waits for company. */
+START_TEST(who_is_refused_is_told_when_to_come_again)
+{
+    struct settings settings = daemon_settings();
+    settings.max_queue_delay_us = DAEMON_SLOW_US;
+    settings.max_queue_size = 1;
+    daemon_start(&host, &settings, NULL);
+    ck_assert_int_eq(infer(RELU_PATH, "", RELU_BODY).status, 200);
+    client_open(&client, &host);
+    client_send_infer(&client, "");
+    daemon_wait_for(&host, "perceptd_requests_in_flight", 1);
+    struct reply reply = infer(RELU_PATH, "", RELU_BODY);
+    ck_assert_int_eq(reply.status, 503);
+    ck_assert(reply_has_header(&reply, "Retry-After: 1"));
+    ck_assert_int_eq(client_reply(&client).status, 200);
+    client_close(&client);
+    end();
+}
+END_TEST
+
 START_TEST(form_types_are_json_and_pictures_are_415)
 {
     start();
@@ -226,6 +246,7 @@ Suite *http_v2_infer_suite(void)
     tcase_add_loop_test(tcase, queries_that_make_no_sense_are_400, 0, sizeof queries / sizeof *queries);
     tcase_add_test(tcase, a_timeout_of_the_client_is_taken);
     tcase_add_test(tcase, models_that_are_not_there_are_not_inferred);
+    tcase_add_test(tcase, who_is_refused_is_told_when_to_come_again);
     tcase_add_test(tcase, form_types_are_json_and_pictures_are_415);
     tcase_add_test(tcase, an_empty_body_is_400);
     suite_add_tcase(suite, tcase);
