@@ -1222,8 +1222,7 @@ static void drain_check(struct server *server)
     cut_silent(server);
     if (server->site.n_connections > 0 || server->n_relayed > 0 || n_open(server))
         return;
-    server->finishing = true;
-    uv_timer_stop(&server->drain_timer);
+    server->finishing = true; /* what the drain timer still does is done to nobody */
     catalog_drain(server->site.catalog, on_catalog_drained, server);
 }
 

@@ -254,6 +254,8 @@ START_TEST(pages_and_objects_are_told_behind_blanks_and_in_any_case)
     expect(OF(" \n{}"), "JSON", ".onnx");
     expect(OF(" \n "), "a text", ".onnx");
     expect(OF("<htm"), "a text", ".onnx");
+    expect(OF("<html"), "HTML", "fetch"); /* and no more */
+    expect(OF("html"), "a text", ".onnx");
 }
 END_TEST
 

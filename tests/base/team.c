@@ -459,6 +459,23 @@ START_TEST(a_range_is_cut_into_a_few_chunks_of_whole_blocks)
 }
 END_TEST
 
+START_TEST(no_range_is_no_chunk)
+{
+    struct percept_err err;
+    struct percept_team *team = team_new(2, &err);
+    struct cuts cuts = {.calls = 0};
+    for (int64_t n = -1; n <= 0; n++) {
+        team_split(NULL, n, 1, note_cut, &cuts);
+        team_split(team, n, 1, note_cut, &cuts);
+    }
+    ck_assert_int_eq(cuts.calls, 0);
+    team_split(NULL, 1, 1, note_cut, &cuts);
+    team_split(team, 1, 1, note_cut, &cuts);
+    ck_assert_int_eq(cuts.calls, 2);
+    percept_team_free(team);
+}
+END_TEST
+
 START_TEST(what_is_brief_is_not_watched)
 {
     struct percept_err err;
@@ -657,6 +674,7 @@ Suite *base_team_suite(void)
     tcase_add_test(tests, helpers_compute_in_the_mode_of_their_leader);
     tcase_add_test(tests, a_helper_sleeps_until_there_is_work);
     tcase_add_test(tests, a_range_is_cut_into_a_few_chunks_of_whole_blocks);
+    tcase_add_test(tests, no_range_is_no_chunk);
     tcase_add_test(tests, what_is_brief_is_not_watched);
     tcase_add_test(tests, a_helper_after_closing_returns_at_once);
     tcase_add_test(tests, a_helper_too_many_returns_at_once);

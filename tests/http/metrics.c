@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct daemon host;
@@ -49,8 +51,19 @@ int open(const char *path, int flags, ...)
     }
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
+/* Whether daemons started from now on run on a kernel that does not say how many descriptors there are (before 6.2). */
+static bool says_none;
+
+int stat(const char *path, struct stat *to)
+{
+    const int status = fstatat(AT_FDCWD, path, to, 0);
+    if (says_none && strcmp(path, "/proc/self/fd") == 0)
+        to->st_size = 0;
+    return status;
+}
 #else
 #define OPENS_DIFFERENTLY 0
+static bool says_none;
 #endif
 
 #define RELU "{model=\"relu\",version=\"1\"}"
@@ -141,6 +154,7 @@ END_TEST
 /* A scrape is counted in the next one. */
 START_TEST(what_the_loop_does_has_durations)
 {
+    const time_t before = time(NULL);
     start();
     ck_assert_int_eq(daemon_get(&host, "/v2/health/live").status, 200);
     ck_assert_int_eq(daemon_ask(&host, "POST", RELU_PATH, "", RELU_BODY).status, 200);
@@ -149,6 +163,7 @@ START_TEST(what_the_loop_does_has_durations)
     ck_assert_double_eq(sample(&reply, "perceptd_lookup_duration_seconds_count"), 1);
     ck_assert_double_eq(sample(&reply, "perceptd_lookup_duration_seconds_bucket{le=\"+Inf\"}"), 1);
     ck_assert_double_gt(sample(&reply, "perceptd_lookup_duration_seconds_sum"), 0);
+    ck_assert_double_le(sample(&reply, "perceptd_lookup_duration_seconds_sum"), difftime(time(NULL), before) + 1);
     ck_assert_double_ge(sample(&reply, "perceptd_loop_piece_seconds_count"), 4);
     reply = daemon_get(&host, "/metrics");
     ck_assert_double_eq(sample(&reply, "perceptd_lookup_duration_seconds_count"), 2);
@@ -265,6 +280,7 @@ static int descriptors_of(pid_t pid)
 START_TEST(descriptors_are_counted_and_closed)
 {
     static struct client client;
+    says_none = _i == 1;
     start();
     client_open(&client, &host);
     double before = 0;
@@ -331,7 +347,7 @@ Suite *http_metrics_suite(void)
     tcase_add_test(tcase, a_queue_has_an_age_and_ends_by_their_kind);
     tcase_add_test(tcase, histograms_are_cumulative_and_end_with_the_count);
     tcase_add_test(tcase, what_the_kernel_tells_is_told_on);
-    tcase_add_test(tcase, descriptors_are_counted_and_closed);
+    tcase_add_loop_test(tcase, descriptors_are_counted_and_closed, 0, 2);
     tcase_add_test(tcase, times_are_the_same_in_either_unit);
     tcase_add_test(tcase, the_list_has_a_line_per_family);
     suite_add_tcase(suite, tcase);

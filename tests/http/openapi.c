@@ -183,6 +183,28 @@ START_TEST(a_model_has_its_own_schemas)
 }
 END_TEST
 
+/* What a sequence keeps may be left out, and texts stand for ids. */
+START_TEST(states_may_be_left_out_and_texts_given)
+{
+    daemon_chain = true;
+    daemon_start(&host, NULL, NULL);
+    json_t *document = get("");
+    json_t *inputs = at(document, "components/schemas/chain.1.request/properties/inputs");
+    expect(inputs, "minItems", "1");
+    expect(inputs, "maxItems", "2");
+    expect(inputs, "items/oneOf/0/properties/datatype/enum", "[\"INT64\",\"BYTES\"]");
+    expect(inputs, "items/oneOf/0/properties/shape/items/minimum", "0");
+    expect(inputs, "items/oneOf/1/properties/name/const", "\"h\"");
+    expect(inputs, "items/oneOf/1/properties/datatype/enum", "[\"FP32\"]");
+    json_t *outputs = at(document, "components/schemas/chain.1.reply/properties/outputs");
+    expect(outputs, "maxItems", "2");
+    ck_assert_ptr_null(at(outputs, "minItems"));
+    expect(at(document, "components/schemas/relu.1.request/properties/inputs"), "minItems", "1");
+    json_decref(document);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
 START_TEST(where_keys_are_asked_for_it_says_so)
 {
     daemon_start(&host, NULL, "secret-key-0123\n");
@@ -206,6 +228,7 @@ Suite *http_openapi_suite(void)
     tcase_add_test(tcase, the_document_is_whole);
     tcase_add_test(tcase, every_route_is_described);
     tcase_add_test(tcase, a_model_has_its_own_schemas);
+    tcase_add_test(tcase, states_may_be_left_out_and_texts_given);
     tcase_add_test(tcase, where_keys_are_asked_for_it_says_so);
     suite_add_tcase(suite, tcase);
     return suite;
