@@ -729,8 +729,8 @@ static bool fits(const struct precise *p, int k)
     int shift = p->e - 2 + k;
     if (k < 0)
         return shift >= 0 && p->n_bits + 3 + shift <= 127 && -k < 2 * FIVES - 1;
-    /* 5^k < 2^(2.33 k) */
-    return k < 2 * FIVES - 1 && shift > -128 && p->n_bits + 3 + (k * 7 + 2) / 3 + (shift > 0 ? shift : 0) <= 127;
+    /* 5^k < 2^(2.33 k); so k is at most 42, and less than 2 * FIVES */
+    return shift > -128 && p->n_bits + 3 + (k * 7 + 2) / 3 + (shift > 0 ? shift : 0) <= 127;
 }
 
 /* The shortest digits in the interval, the nearest of these; false when 128 bits do not do. */

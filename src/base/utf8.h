@@ -13,7 +13,7 @@
  * malformed. */
 static inline const uint8_t *utf8_read(const uint8_t *at, const uint8_t *end, uint32_t *code)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t least[] = {0x80, 0x800, 0x10000}; /* of 2, 3, 4 bytes */
     uint8_t lead = *at;
     if (lead < 0x80) {
         *code = lead;
@@ -28,7 +28,7 @@ static inline const uint8_t *utf8_read(const uint8_t *at, const uint8_t *end, ui
             return NULL;
         value = value << 6 | (at[i] & 0x3f);
     }
-    if (value < least[n] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
+    if (value < least[n - 2] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
         return NULL;
     *code = value;
     return at + n;

@@ -412,6 +412,18 @@ START_TEST(a_kept_region_replaces_those_of_its_file_and_of_other_builds)
 }
 END_TEST
 
+/* Another model's user may be about to adopt what a crash left. */
+START_TEST(what_is_not_marked_is_not_replaced)
+{
+    struct region *region = publish(71, 4096, true);
+    crash_holding(70);
+    region_keep(region);
+    region_release(region);
+    ck_assert_int_eq(count(), 2);
+    ck_assert_int_eq(percept_clean_regions(prefix, 0), 2);
+}
+END_TEST
+
 /* A tmpfs of this many kilobytes on /dev/shm, for this process alone. */
 static bool small_shm(int kilobytes)
 {
@@ -1046,6 +1058,25 @@ START_TEST(a_newer_note_replaces_an_older_one)
 }
 END_TEST
 
+/* The older one is let go of, whichever number it was opened under. */
+START_TEST(a_replaced_note_is_not_left_open)
+{
+    struct region_note old = note_of(3), new = note_of(4);
+    struct region *one = publish(1, 100, true), *two = publish(2, 100, true);
+    region_remember(one, &old);
+    const int kept = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    const int before = descriptors();
+    region_remember(two, &new);
+    ck_assert_int_eq(descriptors(), before + 1);
+    region_release(two);
+    region_release(one);
+    ck_assert_int_eq(descriptors(), before - 3); /* two regions and a note */
+    if (kept >= 0)
+        dup2(kept, STDIN_FILENO);
+}
+END_TEST
+
 /* A region holds one note, whose descriptor may be 0 where standard input is closed. */
 START_TEST(a_region_holds_one_note)
 {
@@ -1141,6 +1172,7 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, a_crash_leaves_the_mark);
     tcase_add_test(tests, one_marks_while_others_hold);
     tcase_add_test(tests, a_kept_region_replaces_those_of_its_file_and_of_other_builds);
+    tcase_add_test(tests, what_is_not_marked_is_not_replaced);
     tcase_add_test(tests, kept_regions_make_way_other_builds_first);
     tcase_add_test(tests, a_region_too_large_for_memory_is_refused_with_a_sentence);
     tcase_add_test(tests, nothing_is_left_open_or_mapped);
@@ -1166,6 +1198,7 @@ Suite *base_region_suite(void)
     tcase_add_test(tests, a_note_of_a_replaced_file_goes_with_its_region);
     tcase_add_test(tests, a_note_is_true_for_one_stamp_of_a_file_at_rest);
     tcase_add_test(tests, a_newer_note_replaces_an_older_one);
+    tcase_add_test(tests, a_replaced_note_is_not_left_open);
     tcase_add_test(tests, a_region_holds_one_note);
     tcase_add_test(tests, a_note_that_is_damaged_is_none);
     suite_add_tcase(suite, tests);

@@ -81,6 +81,27 @@ START_TEST(what_the_file_leaves_open_about_outputs_the_trial_tells)
 }
 END_TEST
 
+/* A file that calls a number what may be anything promises nothing of what comes out. */
+START_TEST(outputs_of_numbers_may_have_any_rank)
+{
+    struct small s = small_begin();
+    small_input(&s, "x", 0, NULL);
+    small_output(&s, "number", 0, NULL);
+    small_output(&s, "open", -1, NULL);
+    small_output(&s, "matrix", -1, NULL);
+    small_ints(&s, "to", 2, DIMS(1, 1));
+    small_nodes(&s, "Relu x > number; Abs x > open; Reshape x,to > matrix");
+    struct percept_model *model = small_open(&s);
+    int n;
+    const struct percept_io *out = percept_outputs(model, &n);
+    ck_assert_int_eq(n, 3);
+    ck_assert_int_eq(out[0].rank, -1);
+    ck_assert_int_eq(out[1].rank, -1);
+    ck_assert_int_eq(out[2].rank, 2);
+    percept_close(model);
+}
+END_TEST
+
 START_TEST(operators_are_counted_as_the_file_has_them)
 {
     struct small s = small_xy(2, DIMS(-1, 4));
@@ -134,6 +155,12 @@ START_TEST(the_columns_of_a_zip_map_have_labels)
     ck_assert_str_eq(out[1].labels[0], "-3");
     ck_assert_int_eq(model->onnx.graph->values[model->onnx.graph->outputs[0]].producer, 0); /* a node like any other */
     ck_assert_int_eq(out[2].n_labels, 0);
+    for (size_t room = 0; room < 2; room++) { /* of two lists and what is in them */
+        model->arena.limit_bytes = model->arena.used_bytes + room * 64;
+        ck_assert(!describe_labels(model));
+    }
+    model->arena.limit_bytes = 0;
+    ck_assert(describe_labels(model));
     percept_close(model);
 }
 END_TEST
@@ -224,6 +251,7 @@ Suite *engine_describe_suite(void)
     tcase_add_test(tests, a_model_describes_itself);
     tcase_add_test(tests, layers_are_told_with_their_algorithms);
     tcase_add_test(tests, what_the_file_leaves_open_about_outputs_the_trial_tells);
+    tcase_add_test(tests, outputs_of_numbers_may_have_any_rank);
     tcase_add_test(tests, operators_are_counted_as_the_file_has_them);
     tcase_add_test(tests, the_columns_of_a_zip_map_have_labels);
     tcase_add_test(tests, nodes_in_training_form_are_noted_and_never_joined);

@@ -99,6 +99,17 @@ START_TEST(a_free_axis_may_have_to_be_long)
 }
 END_TEST
 
+/* Batches that some number does not divide are tried with one that many do. */
+START_TEST(a_batch_may_have_to_be_divisible)
+{
+    struct small s = small_xy(2, DIMS(-1, 3));
+    small_ints(&s, "fives", 2, DIMS(-1, 15));
+    small_ints(&s, "rows", 2, DIMS(-1, 3));
+    small_nodes(&s, "Reshape x,fives > f; Relu f > r; Reshape r,rows > y");
+    runs_without_a_batch(small_open(&s), 5, 3); /* none of 1, 2, 24 and 131 works */
+}
+END_TEST
+
 /* The Reshape says 1, the input does not. */
 START_TEST(a_batch_that_only_1_fits_is_not_held_against_the_model)
 {
@@ -198,6 +209,7 @@ Suite *engine_trial_suite(void)
     tcase_add_test(tests, inputs_of_any_rank_are_taken_on_trust);
     tcase_add_test(tests, a_first_axis_may_be_time);
     tcase_add_test(tests, a_free_axis_may_have_to_be_long);
+    tcase_add_test(tests, a_batch_may_have_to_be_divisible);
     tcase_add_test(tests, a_batch_that_only_1_fits_is_not_held_against_the_model);
     tcase_add_test(tests, a_guess_is_smaller_where_many_axes_are_free);
     tcase_add_test(tests, a_first_axis_that_outputs_follow_is_the_batch);

@@ -120,6 +120,46 @@ START_TEST(long_bodies_and_many_requests_pass)
 }
 END_TEST
 
+/* While a request waits for company nobody reads what is behind it: more than the pair holds. */
+START_TEST(what_the_server_does_not_read_yet_is_kept)
+{
+    enum { BEHIND = 500 };
+    static char get[1000];
+    make();
+    settings.max_queue_delay_us = DAEMON_SLOW_US;
+    daemon_start(&host, &settings, NULL);
+    secure_open(&secure, &host, SECURE_ANY, NULL);
+    snprintf(get, sizeof get, "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX-Long: %0900d\r\n\r\n", 0);
+    secure_send(&secure, "POST " RELU_PATH " HTTP/1.1\r\nHost: x\r\nContent-Length: 71\r\n\r\n" RELU_BODY);
+    for (int i = 0; i < BEHIND; i++)
+        secure_send(&secure, get);
+    for (int i = 0; i < 1 + BEHIND; i++)
+        ck_assert_int_eq(secure_reply(&secure), 200);
+    secure_close(&secure);
+    end();
+}
+END_TEST
+
+/* More than all buffers between hold: the server goes on when there is room again. */
+START_TEST(who_reads_late_is_sent_everything)
+{
+    enum { ASKED = 900 };
+    start();
+    secure_open(&secure, &host, SECURE_ANY, NULL);
+    setsockopt(secure.fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int));
+    for (int i = 0; i < ASKED; i++)
+        secure_send(&secure, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (long before = -1, n = 0; n > before + 1;) { /* each look is one */
+        before = n;
+        n = daemon_metric(&host, "perceptd_http_requests_total{code=\"200\"}");
+    }
+    for (int i = 0; i < ASKED; i++)
+        ck_assert_int_eq(secure_reply(&secure), 200);
+    secure_close(&secure);
+    end();
+}
+END_TEST
+
 /* A message between records ends no reading. */
 START_TEST(keys_may_be_changed_under_way)
 {
@@ -440,6 +480,8 @@ Suite *http_tls_suite(void)
     tcase_add_loop_test(tcase, new_versions_are_spoken_and_old_ones_refused_with_an_alert, 0,
                         sizeof versions / sizeof *versions);
     tcase_add_test(tcase, long_bodies_and_many_requests_pass);
+    tcase_add_test(tcase, what_the_server_does_not_read_yet_is_kept);
+    tcase_add_test(tcase, who_reads_late_is_sent_everything);
     tcase_add_test(tcase, keys_may_be_changed_under_way);
     tcase_add_test(tcase, what_is_inside_is_judged_as_ever);
     tcase_add_loop_test(tcase, who_speaks_no_tls_is_told_or_closed, 0, sizeof rude / sizeof *rude);

@@ -83,7 +83,8 @@ static void end(void)
 START_TEST(each_has_its_row)
 {
     start();
-    struct reply reply = expect("GET", SEQUENCES, "", 200, "{\"sequence_id\":7,\"version\":\"1\",\"steps\":2,\"bytes\":");
+    struct reply reply =
+        expect("GET", SEQUENCES, "", 200, "{\"sequence_id\":7,\"version\":\"1\",\"steps\":2,\"bytes\":");
     ck_assert(reply_has(&reply, "{\"sequence_id\":\"7\",\"version\":\"1\",\"steps\":1,\"bytes\":"));
     ck_assert(reply_has(&reply, ",\"busy\":false,\"idle_microseconds\":"));
     ck_assert(reply_has(&reply, "},{") && reply.body[0] == '[' && strcmp(reply.body + reply.n_bytes - 3, "}]\n") == 0);

@@ -17,7 +17,8 @@ Not drawn is what no input can show, whatever the code around it: a greater or l
 they are equal (`a < b ? a : b`, `if (a < b) a = b`), a difference of equals for 0, an order of what is not equal, an
 array or a piece of memory with room for one more, a descriptor compared with 1 (0 to 2 are open) or another than -1 for none, the number of
 bytes in the sentence that memory is short, how many elements a member of a team takes at a time, and how much is done
-until somebody looks whether the run is still wanted.
+until somebody looks whether the run is still wanted. Nor what stands between #if and #endif for another processor than
+this machine's, which is not compiled here.
 
 One that does not compile is drawn again. One that runs ten times as long as the undamaged tests (or ten seconds,
 if that is more) counts as noticed. Survivors meet the suite that mirrors their file once more under AddressSanitizer
@@ -27,7 +28,7 @@ the reason; these are counted apart.
 Works on copies of the tree under a temporary folder, one for each processor, made from BUILD (its own flavour:
 the Makefile builds it before). Python's standard library alone.
 """
-import concurrent.futures, os, pathlib, random, re, shutil, signal, subprocess, sys, tempfile, threading, time
+import concurrent.futures, os, pathlib, platform, random, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -227,6 +228,16 @@ def statements(path, source, start, end):
             yield Mutant(path, m.end() - len(text), m.end(), ";", "dropped", source)
 
 
+OTHER = "__aarch64__" if platform.machine() == "x86_64" else "__x86_64__"
+FOR_OTHER = re.compile(rf"#(?:(?:el)?if defined\({OTHER}\)|ifdef {OTHER})")
+
+
+def is_other(source, start):
+    """Is this for another processor?"""
+    directives = re.findall(r"^#(?:if|elif|else|endif)[^\n]*", source[:start], re.M)
+    return bool(directives) and FOR_OTHER.fullmatch(directives[-1]) is not None
+
+
 def candidates(folder):
     found = []
     for path in sorted((ROOT / "src" / folder).glob("*.[ch]")):
@@ -235,6 +246,7 @@ def candidates(folder):
         for start, end in bodies(source):
             found += swaps(name, source, start, end)
             found += statements(name, source, start, end)
+        found = [mutant for mutant in found if mutant.path != name or not is_other(source, mutant.start)]
     return found
 
 
