@@ -65,6 +65,13 @@ static const struct {
      2,
      2,
      {0, 255, 64, 255}},
+    {ALPHA(",\"threshold\":0"), /* above it, not at it */
+     {"y", PERCEPT_FLOAT, 4, {1, 1, 2, 2}, alpha},
+     {0},
+     "[{\"classes\":[{\"label\":\"a\",\"index\":0,\"share\":0.75}],",
+     2,
+     2,
+     {0, 255, 64, 255}},
     {ALPHA(",\"activation\":\"sigmoid\",\"threshold\":0.4"),
      {"y", PERCEPT_FLOAT, 3, {1, 2, 2}, logits},
      {0},

@@ -113,15 +113,16 @@ START_TEST(what_follows_the_last_sample_is_not_read)
 }
 END_TEST
 
-/* A warning that costs no sample is none: bytes between segments, which some cameras leave there. */
+/* A warning that costs no sample is none: bytes between segments, which some cameras leave there, and marks that have
+ * no length. */
 START_TEST(what_stands_between_segments_is_passed_over)
 {
-    static const char *const between[] = {"\0", "ab", "\0\0\0\0\0\0\0\0"};
-    static const size_t n_bytes[] = {1, 2, 8};
+    static const char *const between[] = {"\0", "ab", "\0\0\0\0\0\0\0\0", "\xff\0", "\xff\1", "\xff\xd0", "\xff\xd7"};
+    static const size_t n_bytes[] = {1, 2, 8, 2, 2, 2, 2};
     static struct coded gap;
     struct picture whole, with;
     watch = (struct watch){0};
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof n_bytes / sizeof *n_bytes; i++) {
         make(_i);
         ck_assert(decode(file.n, &whole));
         const size_t at = 4 + (size_t)(file.at[4] << 8 | file.at[5]); /* behind the first segment */

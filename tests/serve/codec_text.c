@@ -80,8 +80,9 @@ START_TEST(a_prompt_keeps_its_line_ends_and_has_no_end)
     ck_assert_int_eq(n, 3);
     ck_assert(ids[0] == 9 && ids[1] == 10 && ids[2] == 1);
     ck_assert(!codec_text_prompt(job, text, bytes_of_text(""), 16, ids, &n, &fake->err));
-    text->start = 2;
-    ck_assert(codec_text_prompt(job, text, bytes_of_text(""), 16, ids, &n, &fake->err) && n == 1 && ids[0] == 2);
+    for (text->start = 0; text->start < 3; text->start++)
+        ck_assert(codec_text_prompt(job, text, bytes_of_text(""), 16, ids, &n, &fake->err) && n == 1 &&
+                  ids[0] == text->start);
     fake->err = (struct percept_err){0};
     ck_assert(!codec_text_prompt(job, text, bytes_of_text("hihihihi"), 16, ids, &n, &fake->err));
     ck_assert_msg(strstr(fake->err.text, "the prompt has 9 tokens; at most 6"), "%s", fake->err.text);
@@ -133,6 +134,9 @@ START_TEST(start_end_and_padding_are_added)
     expect_ids(fake, "hihihihi", IDS(100, 9, 10, 9, 101));
     text->pad = -1;
     expect_refused(fake, "hi", "has 4 tokens and 5 are wanted");
+    text->start = text->end = 0; /* an id like others */
+    fake->inputs[0].dims[1] = 4;
+    expect_ids(fake, "hi", IDS(0, 9, 10, 0));
     fake_model_free(fake);
 }
 END_TEST

@@ -98,6 +98,30 @@ START_TEST(dims_are_judged)
 }
 END_TEST
 
+/* Numbered outputs of a detector of faces, as they stand in its file: in the order of their strides, whatever lies
+ * between them. */
+START_TEST(numbered_outputs_are_found_by_their_dims)
+{
+    static const int64_t columns[] = {7, 1, 1, 4, 10, 1, 4, 4, 10, 10};
+    static const int wanted[MANIFEST_ROLES][3] = {
+        [ROLE_BOXES] = {3, 6, 7}, [ROLE_SCORES] = {1, 2, 5}, [ROLE_POINTS] = {4, 8, 9}};
+    struct arena arena = {0};
+    struct percept_err err = {0};
+    struct percept_io ios[10];
+    for (int i = 0; i < 10; i++)
+        ios[i] = (struct percept_io){.name = "7", .dtype = PERCEPT_FLOAT, .rank = 2, .dims = {-1, columns[i]}};
+    const struct manifest *manifest = fake_model_manifest(DETECT("\"decoder\":\"scrfd\""), &arena);
+    struct decoder_outputs outputs;
+    ck_assert_msg(decoder_bind(manifest, ios, 10, &outputs, &err), "%s", err.text);
+    ck_assert_int_eq(outputs.n_levels, 3);
+    for (int role = 0; role < MANIFEST_ROLES; role++)
+        for (int level = 0; level < 3; level++)
+            ck_assert_int_eq(outputs.at[role][level], wanted[role][0] ? wanted[role][level] : -1);
+    ck_assert(decoder_fits(manifest, ios, &outputs, &err));
+    arena_free(&arena);
+}
+END_TEST
+
 /* An output whose first axis is no batch has one item. */
 START_TEST(items_have_rows_of_their_own)
 {
@@ -119,6 +143,7 @@ Suite *serve_decoder_suite(void)
     TCase *tests = tcase_create("decoder");
     tcase_add_checked_fixture(tests, answering_begin, answering_end);
     tcase_add_loop_test(tests, dims_are_judged, 0, sizeof networks / sizeof *networks);
+    tcase_add_test(tests, numbered_outputs_are_found_by_their_dims);
     tcase_add_test(tests, items_have_rows_of_their_own);
     suite_add_tcase(suite, tests);
     return suite;

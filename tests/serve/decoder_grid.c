@@ -167,7 +167,7 @@ START_TEST(yunet_has_twelve_outputs)
 END_TEST
 
 /* Two boxes a cell; the outputs are numbered. */
-START_TEST(scrfd_is_found_by_its_dims)
+START_TEST(scrfd_has_the_outputs_that_are_named)
 {
     static float score8[8], score16[2], score32[2], box8[8][4], box16[2][4], box32[2][4], kps8[8][10];
     const struct answering_output outputs[] = {
@@ -202,7 +202,7 @@ Suite *serve_decoder_grid_suite(void)
     tcase_add_test(tests, nanodet_takes_the_mean_of_distances);
     tcase_add_test(tests, nanodet_plus_has_one_output);
     tcase_add_test(tests, yunet_has_twelve_outputs);
-    tcase_add_test(tests, scrfd_is_found_by_its_dims);
+    tcase_add_test(tests, scrfd_has_the_outputs_that_are_named);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -29,11 +29,11 @@ static struct picture noisy(int width, int height, int channels)
 
 static const struct {
     int width, height, channels;
-} sizes[] = {{1, 1, 1}, {1, 1, 3}, {7, 5, 3}, {200, 3, 1}, {300, 200, 3}};
+} sizes[] = {{1, 1, 1}, {1, 1, 3}, {7, 5, 3}, {200, 3, 1}, {7, 5, 4}, {300, 200, 3}};
 
 START_TEST(a_picture_comes_back)
 {
-    const struct picture picture = noisy(sizes[_i].width, sizes[_i].height, sizes[_i].channels);
+    struct picture picture = noisy(sizes[_i].width, sizes[_i].height, sizes[_i].channels);
     struct writer w = {.arena = &arena};
     struct picture again;
     ck_assert_msg(encoder_png_write(&w, &picture, &err), "%s", err.text);
@@ -42,6 +42,9 @@ START_TEST(a_picture_comes_back)
     ck_assert_msg(codec_png_decode(&source, &again), "%s", err.text);
     ck_assert_int_eq(again.width, picture.width);
     ck_assert_int_eq(again.height, picture.height);
+    ck_assert_int_eq(w.at[25], picture.channels == 1 ? 0 : picture.channels == 3 ? 2 : 6); /* its colour type */
+    if (picture.channels == 4)                                                             /* readers lay it on white */
+        ck_assert(picture_flatten(&picture, NULL));
     ck_assert_int_eq(again.channels, picture.channels);
     ck_assert_mem_eq(again.pixels, picture.pixels,
                      (size_t)picture.width * (size_t)picture.height * (size_t)picture.channels);

@@ -95,6 +95,12 @@ START_TEST(a_timeout_too_large_to_add_is_none)
     struct job job = {.arrived_ns = 5000, .timeout_us = INT64_MAX};
     job_set_deadline(&job);
     ck_assert_int_eq(job.watch.deadline_ns, 0);
+    job.arrived_ns = 0;
+    for (int64_t most = INT64_MAX / 1000, us = most - 1; us <= most + 1; us++) { /* what still is one */
+        job.timeout_us = us;
+        job_set_deadline(&job);
+        ck_assert_int_eq(job.watch.deadline_ns, us < most ? us * 1000 : 0);
+    }
 }
 END_TEST
 

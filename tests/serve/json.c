@@ -177,6 +177,53 @@ START_TEST(a_real_is_a_number_that_json_has)
 }
 END_TEST
 
+/* A comment is the fault; what stands behind it would do. */
+START_TEST(behind_a_fault_every_reader_says_no)
+{
+    struct json_keys keys = {0};
+    struct bytes text;
+    bool flag;
+    uint64_t number;
+    double real;
+    int64_t n = 0;
+    struct json json = cursor("# true");
+    ck_assert(!json_bool(&json, "a flag", &flag) && json.failed);
+    char said[sizeof err.text];
+    strcpy(said, err.text);
+    ck_assert(strstr(said, "comment") != NULL);
+    for (const char *left = "true 7 1.5 [ { } ] \"a\""; *left; left++) {
+        json.at = (const uint8_t *)left;
+        json.end = json.at + strlen(left);
+        ck_assert(!json_bool(&json, "a flag", &flag) && !json_uint(&json, "a number", &number));
+        ck_assert(!json_real(&json, "a number", &real) && !json_text(&json, "a text", &text));
+        ck_assert(!json_open(&json, '[') && !json_open(&json, '{') && !json_item(&json, &n));
+        ck_assert(!json_key(&json, &keys, &text) && !json_member(&json, &keys, &text) && !json_skip(&json));
+        ck_assert(!json_skip_data(&json, &text) && !json_finish(&json));
+    }
+    ck_assert_str_eq(err.text, said);
+}
+END_TEST
+
+START_TEST(what_is_skipped_lies_no_deeper_than_the_rest)
+{
+    static const char *const inner[] = {"[]", "{}"};
+    for (int i = 0; i < 2; i++) {
+        char text[2 * JSON_DEPTH_MAX + 4] = "";
+        for (int depth = 0; depth < JSON_DEPTH_MAX; depth++)
+            strcat(text, "[");
+        strcat(text, inner[i]);
+        struct json json = cursor(text);
+        for (int depth = 0; depth < JSON_DEPTH_MAX - 1; depth++)
+            ck_assert(json_open(&json, '['));
+        ck_assert(json_open(&json, '[') && !json_skip(&json) && json.failed);
+        json = cursor(text + 1);
+        for (int depth = 0; depth < JSON_DEPTH_MAX - 1; depth++)
+            ck_assert(json_open(&json, '['));
+        ck_assert(json_skip(&json));
+    }
+}
+END_TEST
+
 START_TEST(keys_and_items_are_walked_and_a_key_may_come_once)
 {
     struct json json = cursor("{\"n\":7,\"t\":\"x\\ny\",\"b\":true,\"l\":[1,2]}");
@@ -324,6 +371,8 @@ Suite *serve_json_suite(void)
     tcase_add_test(tests, data_ends_at_its_bracket_wherever_that_lies);
     tcase_add_test(tests, an_object_has_so_many_keys_and_no_more);
     tcase_add_test(tests, a_real_is_a_number_that_json_has);
+    tcase_add_test(tests, behind_a_fault_every_reader_says_no);
+    tcase_add_test(tests, what_is_skipped_lies_no_deeper_than_the_rest);
     tcase_add_test(tests, keys_and_items_are_walked_and_a_key_may_come_once);
     tcase_add_test(tests, faults_are_called_by_their_names);
     tcase_add_test(tests, a_byte_order_mark_is_stepped_over_once);
