@@ -61,10 +61,14 @@ START_TEST(regions_are_found_by_name_and_read)
     ck_assert(add("a", object.key + 1, 0, 10)); /* without the slash */
     ck_assert(add("z", object.key, 9, 1));
     ck_assert(add("mi", object.key, 0, 1));
+    ck_assert(add("", object.key, 0, 3)); /* before all others */
+    ck_assert(add("0", object.key, 0, 4));
     ck_assert_str_eq(find("mid")->name, "mid");
     ck_assert_str_eq(find("mid")->key, object.key);
     ck_assert_uint_eq(find("a")->n_bytes, 10);
     ck_assert_uint_eq(find("mi")->n_bytes, 1);
+    ck_assert_uint_eq(find("")->n_bytes, 3);
+    ck_assert_uint_eq(find("0")->n_bytes, 4);
     ck_assert_ptr_null(find("midd"));
     ck_assert_str_eq(err.text, "Unable to find system shared memory region: 'midd'");
     ck_assert(client_shm_read(find("mid"), 1, text, 4, NULL, &err));

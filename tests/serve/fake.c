@@ -64,6 +64,10 @@ static bool prepare(struct percept_session *session, struct percept_err *err)
 static void *input_of(struct percept_session *session, int input)
 {
     now->now_ns += now->gather_ns;
+    void (*gathering)(void) = now->gathering;
+    now->gathering = NULL;
+    if (gathering)
+        gathering();
     for (int i = 0; input == 0 && i < FAKE_MAX * FAKE_WIDTH + FAKE_FENCE; i++)
         session->in[i] = FAKE_UNTOUCHED;
     return input == 0 ? session->in : NULL;

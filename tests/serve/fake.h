@@ -29,6 +29,7 @@ struct fake {
     int64_t run_ns, gather_ns; /* time that a run takes, and each gathering before it */
     int64_t item_ns;           /* and each of its items */
     void (*meanwhile)(void);   /* what happens on the loop while the next run is under way */
+    void (*gathering)(void);   /* and while rows are gathered for it */
     int fail_joint;            /* code that a run of several items fails with; 0: none */
     bool whole_output;         /* the output's first dimension is not the batch */
     bool no_session;           /* sessions cannot be made */

@@ -435,6 +435,22 @@ START_TEST(what_is_over_while_rows_are_gathered_ends_in_its_run)
 }
 END_TEST
 
+/* The others' run goes on, and its rows with it: counted, for it is work that nobody wanted. */
+START_TEST(who_leaves_while_rows_are_gathered_is_run_and_counted)
+{
+    struct fake *fake = fake_new(1);
+    start_all(fake, 2, &fake_codec);
+    fake_turn(fake);
+    fake->gathering = cancel_the_first;
+    fake_settle(fake);
+    ck_assert_int_eq(fake->runs[0], 2);
+    expect_cancelled(&jobs[0]);
+    ck_assert(jobs[1].encoded);
+    ck_assert_uint_eq(fake->served[0].stats.begun_over, 1);
+    fake_free(fake);
+}
+END_TEST
+
 START_TEST(cancelling_what_has_ended_changes_nothing)
 {
     struct fake *fake = fake_new(1);
@@ -505,6 +521,7 @@ Suite *serve_lifecycle_suite(void)
     tcase_add_test(tests, whose_time_is_up_before_the_worker_begins_is_not_run);
     tcase_add_test(tests, a_batch_that_nobody_waits_for_is_not_run);
     tcase_add_test(tests, what_is_over_while_rows_are_gathered_ends_in_its_run);
+    tcase_add_test(tests, who_leaves_while_rows_are_gathered_is_run_and_counted);
     tcase_add_test(tests, cancelling_what_has_ended_changes_nothing);
     tcase_add_test(tests, holders_are_counted_while_jobs_live);
     tcase_add_test(tests, times_of_a_request_add_up);
