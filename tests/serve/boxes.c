@@ -69,9 +69,13 @@ START_TEST(what_has_no_place_or_too_little_score_is_let_go)
     add(0, 0, INFINITY, 1, 0.9f, 0);
     add(-INFINITY, 0, INFINITY, 1, 0.9f, 0);
     add(2, 0, 1, 1, 0.9f, 0);
+    add(0, 2, 1, 1, 0.9f, 0);
     ck_assert_int_eq(boxes.n, 0);
     ck_assert(boxes_suppress(&boxes, NMS_CLASS, 0.5f, 10, &err));
     ck_assert_int_eq(boxes.n, 0);
+    add(2, 0, 2, 1, 0.9f, 0); /* a line has one */
+    add(0, 2, 1, 2, 0.9f, 0);
+    ck_assert_int_eq(boxes.n, 2);
 }
 END_TEST
 

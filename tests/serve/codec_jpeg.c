@@ -137,6 +137,22 @@ START_TEST(what_stands_between_segments_is_passed_over)
 }
 END_TEST
 
+/* Of printers' colours full light is white, none is black, and nothing between them is lost. */
+START_TEST(white_and_black_of_printers_are_so)
+{
+    struct picture picture;
+    watch = (struct watch){0};
+    for (int level = 0; level <= 255; level += 255) {
+        memset(pixels, level, sizeof pixels);
+        coded_jpeg(&file, pixels, 16, 8, 4, CODED_BASELINE, false);
+        ck_assert_msg(decode(file.n, &picture), "%s", err.text);
+        ck_assert_int_eq(picture.channels, 3);
+        for (int i = 0; i < 16 * 8 * 3; i++)
+            ck_assert_int_eq(picture.pixels[i], level);
+    }
+}
+END_TEST
+
 /* The file with its first or last scan n times. */
 static void repeat_scan(bool first, int n)
 {
@@ -238,6 +254,7 @@ Suite *serve_codec_jpeg_suite(void)
     tcase_add_loop_test(tests, a_file_that_ends_between_scans_is_refused, 0, N_KINDS);
     tcase_add_loop_test(tests, what_follows_the_last_sample_is_not_read, 0, N_KINDS);
     tcase_add_loop_test(tests, what_stands_between_segments_is_passed_over, 0, N_KINDS);
+    tcase_add_test(tests, white_and_black_of_printers_are_so);
     tcase_add_test(tests, scans_times_samples_are_bounded_before_they_are_decoded);
     tcase_add_loop_test(tests, what_is_not_needed_is_not_decoded, 0, N_KINDS);
     tcase_add_test(tests, endless_segments_are_refused);

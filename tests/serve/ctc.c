@@ -156,6 +156,25 @@ START_TEST(a_wide_beam_sums_all_paths)
 END_TEST
 
 /* The best path is empty, the best text is not: where greedy is wrong. */
+/* Whatever the order in which they come. */
+START_TEST(a_narrow_beam_keeps_the_best)
+{
+    static const float p[6][3] = {{.5f, .3f, .2f}, {.5f, .2f, .3f}, {.3f, .5f, .2f},
+                                  {.2f, .5f, .3f}, {.3f, .2f, .5f}, {.2f, .3f, .5f}};
+    static const char *const names[] = {"", "a", "b"};
+    float rows[3];
+    for (int beam = 1; beam <= 2; beam++) {
+        const struct ctc ctc = {.n_classes = 3, .n_labels = 2, .labels = letters, .beam = beam};
+        for (int c = 0; c < 3; c++)
+            rows[c] = logf(p[_i][c]);
+        ck_assert_int_eq(ctc_decode(&ctc, rows, 1, 3, texts, NULL, &arena, &err), beam);
+        for (int c = 0; c < 3; c++)
+            if (p[_i][c] > 0.4f || (p[_i][c] > 0.25f && beam == 2))
+                ck_assert_str_eq(texts[p[_i][c] < 0.4f].text, names[c]);
+    }
+}
+END_TEST
+
 START_TEST(a_beam_finds_what_greedy_misses)
 {
     const float rows[] = {logf(0.6f), logf(0.4f), logf(0.6f), logf(0.4f)};
@@ -255,6 +274,7 @@ Suite *serve_ctc_suite(void)
     tcase_add_loop_test(tests, repeats_and_blanks_go, 0, (int)(sizeof greedy / sizeof *greedy));
     tcase_add_test(tests, labels_with_and_without_the_blank_are_read);
     tcase_add_loop_test(tests, a_wide_beam_sums_all_paths, 0, 5);
+    tcase_add_loop_test(tests, a_narrow_beam_keeps_the_best, 0, 6);
     tcase_add_test(tests, a_beam_finds_what_greedy_misses);
     tcase_add_test(tests, only_words_of_the_list_are_read);
     tcase_add_test(tests, half_a_word_is_taken_where_there_is_no_other);

@@ -63,8 +63,8 @@ static const struct {
     {VIEW(80, 20, 40, 20, 0, 0, 80, 20), {0, 0, 20, 10}},   /* stretched */
     {VIEW(20, 20, 40, 20, -10, 0, 30, 20), {5, 0, 15, 10}}, /* a letterbox */
     {VIEW(100, 20, 40, 20, 30, 0, 70, 20), {0, 0, 20, 10}}, /* the middle was cut out */
-    {VIEW(20, 20, 40, 20, 7, 0, 7, 20), {0, 0, 20, 10}},    /* nothing was shown */
-    {VIEW(20, 20, 40, 20, 0, 7, 20, 7), {0, 0, 20, 10}},
+    {VIEW(20, 20, 40, 20, -5, 0, -5, 20), {0, 0, 20, 10}},  /* nothing was shown */
+    {VIEW(20, 20, 40, 20, 0, -5, 20, -5), {0, 0, 20, 10}},
 };
 
 START_TEST(the_picture_is_found_in_the_map)
