@@ -273,6 +273,32 @@ START_TEST(what_cannot_be_kept_is_an_error)
 }
 END_TEST
 
+/* The list of outputs, the texts, what they point to. */
+START_TEST(each_piece_of_memory_may_be_short_when_it_is_kept)
+{
+    bool kept = false;
+    for (size_t nth = 1; !kept; nth++) {
+        ck_assert_uint_lt(nth, 20);
+        struct fake_model *fake = fake_model_new("m");
+        model_of_numbers_and_texts(fake);
+        struct job *job = fake_model_post(fake, "");
+        ck_assert(codec_begin(job, false, &fake->err));
+        job->n_outputs = 2;
+        job->encoder = &encoder_keep;
+        float y[1] = {0};
+        struct percept_string text = {"one", 3};
+        const struct percept_tensor results[2] = {{.dtype = PERCEPT_FLOAT, .rank = 1, .dims = {1}, .data = y},
+                                                  {.dtype = PERCEPT_STRING, .rank = 1, .dims = {1}, .data = &text}};
+        arena_fail_at(nth, true);
+        encoder_write(job, results, tick);
+        arena_fail_at(0, false);
+        kept = job->err.code == ERR_NONE;
+        ck_assert(kept == (job->results != NULL) && (kept || job->err.code == ERR_MEMORY));
+        fake_model_free(fake);
+    }
+}
+END_TEST
+
 Suite *serve_encoder_suite(void)
 {
     Suite *suite = suite_create("serve/encoder");
@@ -289,6 +315,7 @@ Suite *serve_encoder_suite(void)
     tcase_add_test(tests, of_the_first_two_rows_one_always_fits);
     tcase_add_test(tests, what_is_kept_depends_on_nothing);
     tcase_add_test(tests, what_cannot_be_kept_is_an_error);
+    tcase_add_test(tests, each_piece_of_memory_may_be_short_when_it_is_kept);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -142,6 +142,40 @@ START_TEST(large_and_light_pictures_come_out_alike)
 }
 END_TEST
 
+/* The largest difference of a level between a dark square's picture and that of the square with a dot beside it. */
+static int dot_changes(int x, int y)
+{
+    struct picture p, with[2];
+    for (int dotted = 0; dotted < 2; dotted++) {
+        ck_assert(picture_new(&p, 60, 60, 1, &arena, &err));
+        for (int i = 0; i < 60 * 60; i++)
+            p.pixels[i] = i % 60 >= 20 && i % 60 < 40 && i / 60 >= 20 && i / 60 < 40 ? 40 : 220;
+        if (dotted)
+            p.pixels[y * 60 + x] = 40;
+        ck_assert(foreground_prepare(&p, &mnist, &with[dotted], NULL, &arena, &err));
+    }
+    int most = 0;
+    for (int i = 0; i < 784; i++) {
+        const int change = abs(with[0].pixels[i] - with[1].pixels[i]);
+        most = change > most ? change : most;
+    }
+    arena_free(&arena);
+    return most;
+}
+
+START_TEST(what_touches_a_stroke_belongs_to_it_and_what_does_not_is_dirt)
+{
+    for (int y = -1; y <= 1; y++)
+        for (int x = -1; x <= 1; x++) {
+            const int near_x = x < 0 ? 19 : x ? 40 : 30, near_y = y < 0 ? 19 : y ? 40 : 30;
+            if (!x && !y)
+                continue;
+            ck_assert_int_gt(dot_changes(near_x, near_y), 20);
+            ck_assert_int_le(dot_changes(near_x + x, near_y + y), 2);
+        }
+}
+END_TEST
+
 START_TEST(a_picture_of_the_networks_size_is_only_turned_round)
 {
     struct picture p = seven(28, 28, 1.5, 0, 0), to;
@@ -286,6 +320,7 @@ Suite *serve_foreground_suite(void)
     tcase_add_test(tests, thin_strokes_do_not_vanish);
     tcase_add_loop_test(tests, strokes_keep_their_place_and_their_weight, 0, sizeof profiles / sizeof *profiles);
     tcase_add_test(tests, large_and_light_pictures_come_out_alike);
+    tcase_add_test(tests, what_touches_a_stroke_belongs_to_it_and_what_does_not_is_dirt);
     tcase_add_test(tests, a_picture_of_the_networks_size_is_only_turned_round);
     tcase_add_test(tests, empty_paper_and_odd_sizes_are_handed_on);
     suite_add_tcase(suite, tests);
