@@ -191,7 +191,6 @@ static bool quant_out(struct step *step, enum percept_dtype dtype, struct percep
     struct quant_plan *plan = arena_alloc(step->arena, sizeof *plan);
     if (!plan)
         return err_memory(err, "a plan", sizeof *plan);
-    *plan = (struct quant_plan){0};
     if (!quant_grain(step, step->priv, plan, err))
         return false;
     op_set_out(step, 0, dtype, step->in[0]->rank, step->in[0]->dims);

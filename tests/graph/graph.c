@@ -202,6 +202,7 @@ END_TEST
 START_TEST(a_node_waits_for_what_its_subgraph_captures)
 {
     struct graph body = {.parent = &graph};
+    ck_assert_int_eq(value("c"), 0); /* nothing of the body means it */
     face("x", "c");
     node("has_body", "x", "c");
     node("maker", "x", "b");
@@ -441,6 +442,7 @@ START_TEST(room_doubles_and_is_reserved)
     ck_assert_uint_eq(bytes_size(graph.values[3].name), 2);
     ck_assert(!graph_reserve(&graph, &arena, (size_t)INT32_MAX + 1, 0));
     ck_assert(!graph_reserve(&graph, &arena, 0, (size_t)INT32_MAX + 1));
+    ck_assert(!graph_reserve(&graph, &arena, SIZE_MAX, 0) && !graph_reserve(&graph, &arena, 0, SIZE_MAX));
     ck_assert(!graph_reserve(&graph, &arena, INT32_MAX, 0)); /* beside those that are there */
     ck_assert(!graph_reserve(&graph, &arena, 0, INT32_MAX));
     ck_assert_int_eq(graph.cap_values, 200);

@@ -382,6 +382,21 @@ START_TEST(the_producer_is_told_with_its_version)
 }
 END_TEST
 
+START_TEST(what_exporters_note_is_kept_in_its_order)
+{
+    struct proto made = versioned(8, 1, "", 13), entry = {0}, nothing = {0};
+    proto_text(&entry, ENTRY_VALUE, "the value may come first");
+    proto_text(&entry, ENTRY_KEY, "names");
+    proto_add(&made, MODEL_METADATA_PROPS, entry);
+    proto_add(&made, MODEL_METADATA_PROPS, nothing);
+    accepted(made);
+    ck_assert_int_eq(model.n_properties, 2);
+    ck_assert(bytes_is(model.properties[0].key, "names"));
+    ck_assert(bytes_is(model.properties[0].value, "the value may come first"));
+    ck_assert(bytes_size(model.properties[1].key) == 0 && bytes_size(model.properties[1].value) == 0);
+}
+END_TEST
+
 /* A file that has a model's fields and then breaks is a damaged model, not some other file. */
 START_TEST(a_damaged_model_is_not_taken_for_external_data)
 {
@@ -430,6 +445,7 @@ Suite *graph_onnx_suite(void)
     tcase_add_test(tests, known_versions_are_read);
     tcase_add_test(tests, a_model_has_one_graph);
     tcase_add_test(tests, the_producer_is_told_with_its_version);
+    tcase_add_test(tests, what_exporters_note_is_kept_in_its_order);
     tcase_add_test(tests, a_damaged_model_is_not_taken_for_external_data);
     tcase_add_test(tests, an_error_that_nobody_hears_leaves_the_result_alone);
     return suite;

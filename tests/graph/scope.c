@@ -38,6 +38,23 @@ START_TEST(names_of_subgraphs_are_their_own)
 }
 END_TEST
 
+START_TEST(a_name_may_hold_anything_but_a_nul_byte)
+{
+    struct proto graph, node;
+    for (int output = 0; output < 2; output++) {
+        graph = face("x", "y");
+        node = proto_node("Relu", "r", output ? "x" : "", "y");
+        proto_bytes(&node, output ? NODE_OUTPUT : NODE_INPUT, "a\0b", 3);
+        proto_add(&graph, GRAPH_NODE, node);
+        refused(proto_model(graph, 13), "has a NUL byte");
+    }
+    graph = face("x", "y");
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "r", "x", "a\1b"));
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "s", "a\1b", "y"));
+    accepted(proto_model(graph, 13));
+}
+END_TEST
+
 START_TEST(what_no_level_defines_is_refused)
 {
     refused(with_node(node_with_body("user", "y", body(proto_node("Relu", "r", "ghost", "z"), "z"))),
@@ -54,6 +71,7 @@ Suite *graph_scope_suite(void)
     tcase_add_test(tests, captures_reach_through_levels);
     tcase_add_test(tests, a_subgraph_may_capture_what_comes_later);
     tcase_add_test(tests, names_of_subgraphs_are_their_own);
+    tcase_add_test(tests, a_name_may_hold_anything_but_a_nul_byte);
     tcase_add_test(tests, what_no_level_defines_is_refused);
     return suite;
 }

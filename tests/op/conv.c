@@ -336,6 +336,22 @@ START_TEST(transposed_output_shape_and_output_padding_are_kept)
 }
 END_TEST
 
+START_TEST(the_algorithm_is_told_once_the_weights_are_known)
+{
+    static const float x[36], weights[18];
+    for (int constant = 0; constant < 2; constant++) {
+        harness_begin(&h, "Conv", 11);
+        harness_floats(&h, 4, DIMS(1, 1, 6, 6), x);
+        harness_floats(&h, 4, DIMS(2, 1, 3, 3), weights);
+        if (constant)
+            harness_as_constant(&h);
+        ck_assert_msg(harness_check(&h), "%s", h.err.text);
+        ck_assert_str_eq(h.node.algorithm ? h.node.algorithm : "", constant ? "direct" : "");
+        harness_end(&h);
+    }
+}
+END_TEST
+
 /* x is 1 1 1, the weights 1 2; pads of -1: without an input */
 static void padded_by_input(int64_t first, int64_t last, bool bias)
 {
@@ -514,6 +530,7 @@ Suite *op_conv_suite(void)
     tcase_add_test(tests, odd_padding_goes_to_the_end_with_upper_and_to_the_beginning_with_lower);
     tcase_add_test(tests, transposed_same_gives_input_times_stride);
     tcase_add_test(tests, transposed_output_shape_and_output_padding_are_kept);
+    tcase_add_test(tests, the_algorithm_is_told_once_the_weights_are_known);
     tcase_add_test(tests, pads_may_come_as_an_input);
     tcase_add_test(tests, pads_that_are_none_are_refused);
     tcase_add_test(tests, what_does_not_fit_is_refused_when_opened);

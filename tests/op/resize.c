@@ -51,6 +51,9 @@ START_TEST(linear_follows_each_coordinate_transformation)
     line(2, "linear", "asymmetric");
     scaled(2);
     expect(4, (float[]){1, 1.5f, 2, 2});
+    line(4, "linear", "asymmetric"); /* the same length, and yet another picture */
+    scaled(1.2f);
+    expect(4, (float[]){1, 1 + 1 / 1.2f, 1 + 2 / 1.2f, 1 + 3 / 1.2f});
     line(4, "linear", "pytorch_half_pixel");
     sized(1);
     expect(1, (float[]){1});
