@@ -70,6 +70,27 @@ START_TEST(other_frameworks_messages_are_told)
 }
 END_TEST
 
+START_TEST(fields_that_no_framework_has_mean_nothing)
+{
+    static const struct {
+        unsigned number;
+        bool text;
+        const char *what;
+    } rows[] = {{127, false, NULL}, {128, false, NULL},     {129, false, NULL},      {200, false, NULL},
+                {199, true, NULL},  {200, true, "Core ML"}, {3000, true, "Core ML"}, {3001, true, NULL}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct proto message = {0};
+        proto_int(&message, WIRE_VARINT(1), 5);
+        proto_text(&message, WIRE_LEN(2), "");
+        if (rows[i].text)
+            proto_text(&message, WIRE_LEN(rows[i].number), "");
+        else
+            proto_int(&message, WIRE_VARINT(rows[i].number), 1);
+        expect(message, rows[i].what);
+    }
+}
+END_TEST
+
 START_TEST(models_and_unreadable_bytes_are_nothing_else)
 {
     const int64_t dims[] = {7};
@@ -236,6 +257,7 @@ Suite *graph_message_suite(void)
     TCase *tests = tcase_create("message");
     tcase_add_test(tests, onnx_messages_beside_the_model_are_told);
     tcase_add_test(tests, other_frameworks_messages_are_told);
+    tcase_add_test(tests, fields_that_no_framework_has_mean_nothing);
     tcase_add_test(tests, models_and_unreadable_bytes_are_nothing_else);
     tcase_add_test(tests, a_tensor_is_told_by_any_place_of_its_data);
     tcase_add_test(tests, graphs_and_programs_are_told_by_their_first_field);
