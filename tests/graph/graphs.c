@@ -108,6 +108,25 @@ START_TEST(a_subgraph_captures_neither_what_it_makes_nor_its_constants)
 }
 END_TEST
 
+/* Each attribute's numbers lie behind the list of attributes: none of them is one. */
+START_TEST(numbers_of_attributes_are_no_attributes)
+{
+    int64_t ones[100];
+    for (int i = 0; i < 100; i++)
+        ones[i] = 1;
+    for (int n = 1; n < 3; n++) {
+        struct proto graph = face("x", "y"), node = proto_node("Op", "n", "x", "y");
+        proto_attr_ints(&node, "a", 100, ones);
+        if (n == 2)
+            proto_attr_ints(&node, "b", 100, ones);
+        proto_add(&graph, GRAPH_NODE, node);
+        accepted(proto_model(graph, 13));
+        ck_assert_int_eq(model.graph->nodes[0].n_attr, n);
+        again();
+    }
+}
+END_TEST
+
 START_TEST(parameters_are_counted_in_all_graphs)
 {
     struct proto inner = body(proto_node("Add", "r", "x,v", "z"), "z"), graph = face("x", "y");
@@ -202,6 +221,7 @@ Suite *graph_graphs_suite(void)
     tcase_add_test(tests, the_maps_of_a_zip_map_are_a_table);
     tcase_add_test(tests, inputs_of_a_subgraph_are_its_own_and_need_no_type);
     tcase_add_test(tests, a_subgraph_captures_neither_what_it_makes_nor_its_constants);
+    tcase_add_test(tests, numbers_of_attributes_are_no_attributes);
     tcase_add_test(tests, parameters_are_counted_in_all_graphs);
     tcase_add_test(tests, types_without_support_are_refused_in_subgraphs_too);
     tcase_add_test(tests, what_has_no_name_is_refused);

@@ -34,6 +34,21 @@ START_TEST(texts_are_those_of_repr)
 }
 END_TEST
 
+/* What stands behind the end is not read, space least of all. */
+START_TEST(a_text_ends_where_it_is_said_to_end)
+{
+    static const char *const rows[] = {"1 ", "1\n", "1\t", "12", "1,"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct arena arena = {0};
+        struct percept_err err = {0};
+        int64_t whole;
+        const struct literal *literal = literal_python(bytes_of(rows[i], 1), &arena, &err);
+        ck_assert_msg(literal && literal_whole(literal, 0, 9, &whole) && whole == 1, "row %zu: %s", i, err.text);
+        arena_free(&arena);
+    }
+}
+END_TEST
+
 START_TEST(lists_and_dicts_nest)
 {
     struct arena arena = {0};
@@ -227,6 +242,7 @@ Suite *serve_literal_suite(void)
     Suite *suite = suite_create("serve_literal");
     TCase *tests = tcase_create("literal");
     tcase_add_test(tests, texts_are_those_of_repr);
+    tcase_add_test(tests, a_text_ends_where_it_is_said_to_end);
     tcase_add_test(tests, lists_and_dicts_nest);
     tcase_add_test(tests, texts_by_number_are_complete);
     tcase_add_test(tests, what_is_no_literal_is_refused);
