@@ -236,6 +236,29 @@ START_TEST(json_becomes_the_same_tree)
 }
 END_TEST
 
+/* All of it or nothing, whichever piece it is that memory is short for. */
+START_TEST(what_memory_is_short_for_is_not_read)
+{
+    static const char text[] = "{\"a\": {\"b\": [[1], \"two\", {}, []]}, \"c\": \"d\"}";
+    for (int kind = 0; kind < 2; kind++) {
+        const struct literal *map = NULL;
+        for (size_t limit = 1; !map; limit += 7) {
+            struct arena arena = {.limit_bytes = limit};
+            struct percept_err err = {0};
+            ck_assert_uint_lt(limit, 10000);
+            map = (kind ? literal_json : literal_python)(bytes_of_text(text), &arena, &err);
+            ck_assert((map == NULL) == (err.code != 0));
+            if (map) {
+                const struct literal *list = literal_get(literal_get(map, "a"), "b");
+                ck_assert(list && list->n == 4 && list->first->n == 1 && literal_get(map, "c"));
+                ck_assert_str_eq(list->first->next->text, "two");
+            }
+            arena_free(&arena);
+        }
+    }
+}
+END_TEST
+
 Suite *serve_literal_suite(void);
 Suite *serve_literal_suite(void)
 {
@@ -248,6 +271,7 @@ Suite *serve_literal_suite(void)
     tcase_add_test(tests, what_is_no_literal_is_refused);
     tcase_add_test(tests, depth_and_length_are_bounded);
     tcase_add_test(tests, every_cut_and_flip_is_survived);
+    tcase_add_test(tests, what_memory_is_short_for_is_not_read);
     tcase_add_test(tests, json_becomes_the_same_tree);
     suite_add_tcase(suite, tests);
     return suite;

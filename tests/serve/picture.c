@@ -2,6 +2,8 @@
  * pictures: digests below are of its Image.resize and Image.convert("L"), version 9.4. */
 #include "serve/picture.h"
 
+#include "looks.h"
+
 #include <check.h>
 #include <string.h>
 
@@ -138,6 +140,18 @@ START_TEST(short_memory_is_told)
 }
 END_TEST
 
+START_TEST(nobody_flattens_or_resizes_for_nobody)
+{
+    struct watch watch = looks_until(0);
+    struct picture p = drawn(600, 400, 4), to;
+    ck_assert(!picture_flatten(&p, &watch));
+    p = drawn(600, 400, 3);
+    watch = looks_until(0);
+    ck_assert(!picture_resize(&p, picture_whole(&p), 39, 60, TAPS_BICUBIC, &to, &watch, &arena, &err));
+    arena_free(&arena);
+}
+END_TEST
+
 Suite *serve_picture_suite(void)
 {
     Suite *suite = suite_create("serve_picture");
@@ -148,6 +162,7 @@ Suite *serve_picture_suite(void)
     tcase_add_test(tests, gray_is_luma);
     tcase_add_loop_test(tests, every_orientation_is_turned_upright, 0, 8);
     tcase_add_test(tests, a_part_of_a_part_is_told_in_the_first_pixels);
+    tcase_add_test(tests, nobody_flattens_or_resizes_for_nobody);
     tcase_add_test(tests, short_memory_is_told);
     suite_add_tcase(suite, tests);
     return suite;

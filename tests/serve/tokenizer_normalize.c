@@ -1,4 +1,5 @@
 /* tokenizer_normalize.c - each normalizer, read back through a vocabulary of code points. */
+#include "looks.h"
 #include "pieces.h"
 #include "serve/tokenizer_parts.h"
 
@@ -60,6 +61,53 @@ START_TEST(the_others_do_one_thing_each)
 }
 END_TEST
 
+static const char *const each[] = {
+    BERT(""),
+    BERT(",\"strip_accents\":false"),
+    BERT(",\"lowercase\":false,\"strip_accents\":true"),
+    "{\"type\":\"NFKC\"}",
+    "{\"type\":\"Lowercase\"}",
+    "{\"type\":\"StripAccents\"}",
+    "{\"type\":\"Prepend\",\"prepend\":\"_\"}",
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"bb\"}",
+};
+
+/* A text is normalized whole or not at all. */
+START_TEST(memory_and_time_that_are_short_are_told)
+{
+    enum { N = 30000 };
+    static char text[N + 1];
+    struct bytes whole, normal;
+    char json[512];
+    for (int i = 0; i < N; i += 3)
+        memcpy(text + i, i % 2 ? "a\u00e9" : "\u4e2d", 3);
+    snprintf(json, sizeof json, "{\"normalizer\":%s,\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}", each[_i]);
+    const struct tokenizer *tokenizer = pieces_read(json);
+    struct arena arena = {0}, small = {0};
+    struct tokenizer_row row = {.arena = &arena};
+    struct tokenizer_run run = {.tokenizer = tokenizer, .row = &row, .err = &pieces_err};
+    ck_assert(tokenizer_normalize(&run, bytes_of_text(text), &whole));
+    bool made = false;
+    row.arena = &small;
+    for (size_t limit = 1000; !made; limit += 5000, arena_free(&small)) {
+        ck_assert_uint_lt(limit, 2000000);
+        small.limit_bytes = limit;
+        pieces_err = (struct percept_err){0};
+        made = tokenizer_normalize(&run, bytes_of_text(text), &normal);
+        ck_assert(made ? bytes_equal(normal, whole) : pieces_err.code == ERR_MEMORY);
+    }
+    small.limit_bytes = 0;
+    struct watch watch = looks_until(0);
+    row.watch = &watch;
+    if (tokenizer_normalize(&run, bytes_of_text(text), &normal))
+        ck_assert(strstr(each[_i], "Prepend") != NULL); /* copied at once */
+    else
+        ck_assert_int_eq(pieces_err.code, ERR_TIMEOUT);
+    arena_free(&small);
+    arena_free(&arena);
+}
+END_TEST
+
 Suite *serve_tokenizer_normalize_suite(void)
 {
     Suite *suite = suite_create("serve_tokenizer_normalize");
@@ -67,6 +115,7 @@ Suite *serve_tokenizer_normalize_suite(void)
     tcase_add_checked_fixture(tests, NULL, pieces_free);
     tcase_add_test(tests, bert_cleans_splits_and_folds);
     tcase_add_test(tests, the_others_do_one_thing_each);
+    tcase_add_loop_test(tests, memory_and_time_that_are_short_are_told, 0, sizeof each / sizeof *each);
     suite_add_tcase(suite, tests);
     return suite;
 }
