@@ -150,6 +150,14 @@ START_TEST(nothing_is_made_of_outputs_that_are_not_replied)
     ck_assert_str_eq(answering(&asked), "[[]]");
     asked.n_replied = 1;
     ck_assert_str_eq(answering(&asked), "");
+    static const float row[7];
+    const struct answering_output masked_outputs[] = {{"y", PERCEPT_FLOAT, 3, {1, 1, 7}, row},
+                                                      {"p", PERCEPT_FLOAT, 4, {1, 1, 1, 2}, row}};
+    asked.manifest = MASKED;
+    asked.outputs = masked_outputs;
+    ck_assert_str_eq(answering(&asked), "");
+    asked.n_replied = 2;
+    ck_assert_str_eq(answering(&asked), "[[]]");
 }
 END_TEST
 

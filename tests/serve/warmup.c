@@ -191,6 +191,32 @@ START_TEST(texts_of_a_file_have_their_lengths_before_them)
 }
 END_TEST
 
+START_TEST(a_length_has_four_bytes_the_lowest_first)
+{
+    enum { ONE = 0x0102, TWO = 0x010203 };
+    static char texts[4 + ONE + 4 + TWO] = {2, 1};
+    memcpy(texts + 4 + ONE, "\3\2\1", 4);
+    put_echo(PERCEPT_STRING);
+    folder_put("m/warmup/t", texts, sizeof texts);
+    struct entry *entry = load("max_batch_size: 4 model_warmup { batch_size: 1 inputs { key: 'x' value { data_type: "
+                               "TYPE_STRING dims: 2 input_data_file: 't' } } }");
+    ck_assert_msg(entry->loaded, "%s", entry->err.text);
+    struct percept_session *session = percept_session_new(entry->served.model, NULL);
+    give(entry, session);
+    const struct percept_string *x = percept_output(session, 0).data;
+    ck_assert(x[0].n_bytes == ONE && x[1].n_bytes == TWO);
+    percept_session_free(session);
+    entry_free(entry);
+    texts[4 + ONE + 3] = 1; /* 16 MiB more */
+    folder_put("m/warmup/t", texts, sizeof texts);
+    entry = load("max_batch_size: 4 model_warmup { batch_size: 1 inputs { key: 'x' value { data_type: TYPE_STRING "
+                 "dims: 2 input_data_file: 't' } } }");
+    ck_assert(!entry->loaded);
+    ck_assert_msg(strstr(entry->err.text, "text 1 has 16843267 bytes"), "%s", entry->err.text);
+    entry_free(entry);
+}
+END_TEST
+
 /* What makes a model UNAVAILABLE, and the end of the reason. */
 static const struct {
     enum { ECHO, TEXTS, GATHER } network;
@@ -304,6 +330,7 @@ Suite *serve_warmup_suite(void)
     tcase_add_loop_test(tests, what_is_run_has_the_data_that_are_said, 0, sizeof given / sizeof *given);
     tcase_add_test(tests, random_data_are_between_0_and_1_and_the_same_each_time);
     tcase_add_loop_test(tests, random_data_of_every_type_can_be_run, 0, 8);
+    tcase_add_test(tests, a_length_has_four_bytes_the_lowest_first);
     tcase_add_test(tests, texts_of_a_file_have_their_lengths_before_them);
     tcase_add_loop_test(tests, one_that_fails_is_the_reason_why_not, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tests, memory_is_bounded_by_what_a_run_may_have);
