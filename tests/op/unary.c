@@ -183,6 +183,24 @@ START_TEST(shrink_of_integers_ends_where_the_type_ends)
 }
 END_TEST
 
+START_TEST(shrink_of_many_integers_is_that_of_each)
+{
+    struct harness h;
+    int16_t x[500], y[500];
+    for (int i = 0; i < 500; i++) {
+        x[i] = (int16_t)(i * 7 - 1000);
+        y[i] = (int16_t)(x[i] < -90 ? x[i] + 3 : x[i] > 90 ? x[i] - 3 : 0);
+    }
+    harness_begin(&h, "Shrink", 9);
+    harness_float(&h, "lambd", 90);
+    harness_float(&h, "bias", 3);
+    harness_input(&h, PERCEPT_INT16, 1, DIMS(500), x);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect(&h, 0, PERCEPT_INT16, 1, DIMS(500), y);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(types_without_arithmetic_are_refused)
 {
     struct harness h;
@@ -357,6 +375,7 @@ Suite *op_unary_suite(void)
     tcase_add_test(tcase, early_forms_scale_before_and_behind);
     tcase_add_test(tcase, integers_keep_their_type_and_wrap);
     tcase_add_test(tcase, shrink_of_integers_ends_where_the_type_ends);
+    tcase_add_test(tcase, shrink_of_many_integers_is_that_of_each);
     tcase_add_test(tcase, types_without_arithmetic_are_refused);
     tcase_add_test(tcase, blocked_pictures_stay_blocked);
     tcase_add_test(tcase, shapes_of_zero_elements_and_of_rank_zero_pass);
