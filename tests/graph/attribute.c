@@ -23,7 +23,17 @@ START_TEST(packed_and_unpacked_lists_are_one_list)
     proto_add(&attr, ATTRIBUTE_INTS, packed);
     proto_add(&node, NODE_ATTRIBUTE, attr);
     proto_attr_floats(&node, "f", 2, (float[]){1, 2});
+    struct proto floats = proto_attr("g", ATTR_FLOATS);
+    proto_fixed32(&floats, ATTRIBUTE_FLOATS_ONE, 0);
+    proto_bytes(&floats, ATTRIBUTE_FLOATS, (float[]){1, 2}, 8);
+    proto_bytes(&floats, ATTRIBUTE_FLOATS, (float[]){3, 4}, 8);
+    proto_fixed32(&floats, ATTRIBUTE_FLOATS_ONE, 5);
+    proto_add(&node, NODE_ATTRIBUTE, floats);
     accepted(with_node(node));
+    const struct attr *g = graph_attr(&model.graph->nodes[0], "g");
+    ck_assert_uint_eq(g->n, 6);
+    for (int i = 0; i < 6; i++)
+        ck_assert_float_eq(g->floats[i], (float)i);
     const struct attr *v = graph_attr(&model.graph->nodes[0], "v");
     ck_assert_uint_eq(v->n, 3);
     ck_assert_int_eq(v->ints[0], 6);

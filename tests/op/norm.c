@@ -257,6 +257,17 @@ START_TEST(layer_normalization_tells_mean_and_inverse_deviation)
 }
 END_TEST
 
+START_TEST(rows_of_nothing_are_normalized_to_nothing)
+{
+    harness_begin(&h, "LayerNormalization", 17);
+    harness_floats(&h, 2, DIMS(3, 0), NULL);
+    harness_floats(&h, 1, DIMS(0), NULL);
+    ck_assert_msg(harness_run(&h), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 2, DIMS(3, 0), NULL, 0);
+    harness_end(&h);
+}
+END_TEST
+
 START_TEST(rms_normalization_does_not_subtract_the_mean)
 {
     harness_begin(&h, "RMSNormalization", 23);
@@ -596,6 +607,7 @@ Suite *op_norm_suite(void)
     Suite *suite = suite_create("op/norm");
     TCase *tests = tcase_create("norm");
     tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, rows_of_nothing_are_normalized_to_nothing);
     tcase_add_test(tests, batch_normalization_is_an_affine_map_per_channel);
     tcase_add_test(tests, batch_normalization_takes_rows);
     tcase_add_test(tests, the_affine_vectors_can_be_had_when_parameters_are_constant);
