@@ -229,9 +229,8 @@ static void make_folder(struct daemon *daemon)
 
 static void remove_folder(const struct daemon *daemon)
 {
-    static const char *const names[] = {
-        "relu/model.onnx", "relu/manifest.json", "relu", "broken/model.onnx", "broken", "keys", ""};
     static const char *const names[] = {"relu/model.onnx",
+                                        "relu/manifest.json",
                                         "relu",
                                         "broken/model.onnx",
                                         "broken",
