@@ -40,15 +40,8 @@ static void note_reader(struct fuser *f, int value, int node)
         two[1] = node;
 }
 
-static void replace_reader(struct fuser *f, int value, int old, int now)
-{
-    int *two = &f->readers[2 * value];
-    for (int i = 0; i < 2; i++)
-        if (two[i] == old)
-            two[i] = now;
-}
-
-/* The node at `from`, with what it absorbed, goes to the place of `to` and writes to's output. */
+/* The node at `from`, with what it absorbed, goes to the place of `to` and writes to's output. Who reads what is not
+ * noted anew: the walk has passed whatever makes the inputs of `from`. */
 static void absorb(struct fuser *f, int from, int to)
 {
     struct node *moved = &f->graph->nodes[from];
@@ -59,11 +52,7 @@ static void absorb(struct fuser *f, int from, int to)
     f->part->ctx[to].node = place;
     f->graph->values[moved->out[0]].n_uses = 0;
     place->out[0] = output;
-    f->graph->values[output].producer = to;
     moved->removed = true;
-    for (int i = 0; i < place->n_in; i++)
-        if (place->in[i] >= 0)
-            replace_reader(f, place->in[i], from, to);
     f->model->description.n_fused++;
 }
 

@@ -14,17 +14,18 @@
 
 #include <limits.h>
 
+/* A number or a name: of both the last counts, as protobuf has it. */
 static void read_dim(struct bytes message, int64_t *dim, struct bytes *name)
 {
     struct wire wire = wire_of(message);
     struct wire_field field;
     *dim = -1;
-    while (wire_next(&wire, &field)) {
-        if (field.tag == DIM_VALUE)
-            *dim = (int64_t)field.value < 0 ? -1 : (int64_t)field.value;
-        else if (field.tag == DIM_PARAM)
-            *name = field.bytes;
-    }
+    while (wire_next(&wire, &field))
+        if (field.tag == DIM_VALUE || field.tag == DIM_PARAM) {
+            const bool named = field.tag == DIM_PARAM;
+            *dim = named || (int64_t)field.value < 0 ? -1 : (int64_t)field.value;
+            *name = named ? field.bytes : bytes_of("", 0);
+        }
 }
 
 static void read_shape(struct bytes message, struct declared *declared)

@@ -762,7 +762,7 @@ static bool add_headers(const struct exchange *exchange, struct MHD_Response *re
     for (int i = 0; i < exchange->n_headers; i++)
         good = good && MHD_add_response_header(response, exchange->reply_headers[i].name,
                                                exchange->reply_headers[i].value) == MHD_YES;
-    if (exchange->early || exchange->closing || exchange->crowded || exchange->site->draining)
+    if (exchange->early || exchange->crowded || exchange->site->draining)
         good = good && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     return good;
 }

@@ -159,7 +159,6 @@ struct exchange {
     bool left;        /* its client has, while it was made */
     bool crowded;     /* its connection has no place of its own; ends after the reply */
     bool early;       /* reply before the body has come; the connection ends */
-    bool closing;     /* the connection ends after the reply */
 };
 
 /* For handlers. Each request gets exactly one reply; the bytes must live as long as the exchange.

@@ -211,7 +211,6 @@ static void answer(struct exchange *exchange)
     struct percept_err err = {0};
     if (start(exchange, &err))
         return;
-    exchange->closing = err.code == ERR_UNAVAILABLE && catalog_draining(exchange->site->catalog);
     exchange_error(exchange, &err);
 }
 

@@ -190,6 +190,5 @@ void v2_infer(struct exchange *exchange)
     struct percept_err err = {0};
     if (begin(exchange, &err))
         return;
-    exchange->closing = err.code == ERR_UNAVAILABLE && catalog_draining(exchange->site->catalog);
     exchange_error(exchange, &err);
 }

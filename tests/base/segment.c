@@ -4,11 +4,18 @@
 #include "base/err.h"
 
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 Suite *base_segment_suite(void);
@@ -50,6 +57,43 @@ START_TEST(an_object_is_read_and_written)
     ck_assert(segment_read(fd, 99, text, 0, NULL, &err));
     segment_close(fd);
     segment_close(-1);
+    end();
+}
+END_TEST
+
+/* Objects are not opened from here on, for this reason. */
+static bool forbid_opening(unsigned why)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_NOCTTY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | why),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static const struct {
+    unsigned why;
+    enum err_code code;
+} reasons[] = {{EMFILE, ERR_SYSTEM}, {ENFILE, ERR_SYSTEM},  {ENOMEM, ERR_SYSTEM},
+               {ELOOP, ERR_INVALID}, {EACCES, ERR_INVALID}, {ENOENT, ERR_INVALID}};
+
+/* What is short here is not the caller's fault; an object that is not his is. */
+START_TEST(an_object_that_cannot_be_opened_says_whose_fault_it_is)
+{
+    if (getenv("CK_FORK") && strcmp(getenv("CK_FORK"), "no") == 0)
+        return;
+    start();
+    if (forbid_opening(reasons[_i].why)) {
+        ck_assert_int_eq(segment_open(name, &size, &err), -1);
+        ck_assert_int_eq(err.code, reasons[_i].code);
+        ck_assert_str_eq(err.text, strerror((int)reasons[_i].why));
+    } else
+        printf("skipped: seccomp is not allowed here\n");
     end();
 }
 END_TEST
@@ -147,6 +191,8 @@ Suite *base_segment_suite(void)
     tcase_add_test(tcase, what_may_not_be_read_or_written_is_an_error);
     tcase_add_test(tcase, names_that_are_none_are_refused);
     tcase_add_test(tcase, links_folders_and_pipes_are_refused);
+    tcase_add_loop_test(tcase, an_object_that_cannot_be_opened_says_whose_fault_it_is, 0,
+                        sizeof reasons / sizeof *reasons);
     suite_add_tcase(suite, tcase);
     return suite;
 }

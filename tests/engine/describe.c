@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/shipped.h"
 #include "engine/small.h"
@@ -17,6 +18,9 @@ START_TEST(a_model_describes_itself)
     ck_assert_int_gt(d.n_fused, 0);
     ck_assert_int_lt(d.n_steps, d.n_nodes);
     ck_assert_int_gt(d.n_parameters, 10000);
+    struct stat file;
+    ck_assert_int_eq(stat("models/digits/model.onnx", &file), 0);
+    ck_assert_uint_eq(d.file_bytes, (size_t)file.st_size);
     ck_assert_str_eq(d.operators[0].op_type, "BatchNormalization");
     int n;
     const struct percept_io *out = percept_outputs(model, &n);

@@ -1,6 +1,7 @@
 /* Folding: constants are computed at load, unused and empty nodes vanish, lacking operators are all named. */
 #include <check.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/small.h"
 
@@ -44,6 +45,50 @@ START_TEST(identities_and_unread_nodes_leave_no_step)
     const float *y = small_run(session, 2, DIMS(1, 2), (float[]){-4, 5});
     ck_assert_float_eq(y[0], 4);
     ck_assert_float_eq(y[1], 5);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* More than there are bits in which inputs are packed. */
+START_TEST(a_node_may_have_many_inputs)
+{
+    enum { PARTS = 70 };
+    char inputs[PARTS * 4] = "x";
+    float part[PARTS];
+    struct small s = small_xy(1, DIMS(1));
+    for (int i = 1; i < PARTS; i++) {
+        char name[8];
+        part[i] = (float)i;
+        snprintf(name, sizeof name, "c%d", i);
+        small_floats(&s, name, 1, DIMS(1), &part[i]);
+        snprintf(inputs + strlen(inputs), sizeof inputs - strlen(inputs), ",c%d", i);
+    }
+    small_node_int(&s, "Concat", inputs, "y", "axis", 0);
+    struct percept_model *model = small_open(&s);
+    struct percept_session *session = small_session(model);
+    const float *y = small_run(session, 1, DIMS(1), (float[]){0});
+    for (int i = 0; i < PARTS; i++)
+        ck_assert_float_eq(y[i], (float)i);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
+/* Nodes may stand in any order, and what the first of them reads is the first of all values. */
+START_TEST(identities_vanish_wherever_they_stand)
+{
+    struct small s = small_begin();
+    small_output(&s, "y", 1, DIMS(3));
+    small_nodes(&s, "Abs b > y; Identity c > b");
+    struct proto random = proto_node("RandomUniform", "", "", "c");
+    proto_attr_ints(&random, "shape", 1, DIMS(3));
+    proto_add(&s.graph, GRAPH_NODE, random);
+    struct percept_model *model = small_open(&s);
+    ck_assert_int_eq(small_describe(model).n_steps, 2);
+    struct percept_session *session = small_session(model);
+    struct percept_err err = {0};
+    ck_assert_msg(percept_run(session, NULL, &err), "%s", err.text);
     percept_session_free(session);
     percept_close(model);
 }
@@ -180,6 +225,8 @@ Suite *engine_fold_suite(void)
     TCase *tests = tcase_create("fold");
     tcase_add_test(tests, nodes_over_constants_are_computed_at_load);
     tcase_add_test(tests, identities_and_unread_nodes_leave_no_step);
+    tcase_add_test(tests, identities_vanish_wherever_they_stand);
+    tcase_add_test(tests, a_node_may_have_many_inputs);
     tcase_add_test(tests, identities_do_not_part_what_is_fused);
     tcase_add_test(tests, an_output_may_be_an_input_or_a_constant);
     tcase_add_test(tests, all_operators_that_are_lacking_are_named);

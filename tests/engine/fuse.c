@@ -360,6 +360,28 @@ START_TEST(a_vector_along_another_axis_is_no_bias)
 }
 END_TEST
 
+START_TEST(bodies_are_fused_as_well)
+{
+    struct small s = small_xy(2, DIMS(1, 3));
+    struct proto choice = proto_node("If", "", "yes", "y");
+    static const char *const branches[] = {"then_branch", "else_branch"};
+    small_weights(&s, "w", 2, DIMS(3, 4), 1);
+    small_floats(&s, "limit", 0, NULL, (float[]){0});
+    small_nodes(&s, "ReduceSum x > sum; Squeeze sum > one; Less one,limit > yes");
+    for (int i = 0; i < 2; i++) {
+        struct proto body = {0};
+        proto_add(&body, GRAPH_NODE, proto_node("MatMul", "", "x,w", "product"));
+        proto_add(&body, GRAPH_NODE, proto_node("Relu", "", "product", "out"));
+        proto_add(&body, GRAPH_OUTPUT, proto_value("out", PERCEPT_FLOAT, -1, NULL));
+        proto_attr_message(&choice, branches[i], ATTR_GRAPH, ATTRIBUTE_G, body);
+    }
+    proto_add(&s.graph, GRAPH_NODE, choice);
+    struct percept_model *model = small_open(&s);
+    ck_assert_int_eq(small_describe(model).n_fused, 2);
+    percept_close(model);
+}
+END_TEST
+
 Suite *engine_fuse_suite(void);
 Suite *engine_fuse_suite(void)
 {
@@ -369,6 +391,7 @@ Suite *engine_fuse_suite(void)
     tcase_add_test(tests, a_broadcast_addition_is_not_taken_for_a_residual);
     tcase_add_test(tests, a_vector_along_another_axis_is_no_bias);
     tcase_add_loop_test(tests, what_may_be_spread_is_no_residual, 0, (int)(sizeof spread / sizeof *spread));
+    tcase_add_test(tests, bodies_are_fused_as_well);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -172,8 +172,9 @@ static struct proto nested_body(int depth, const char *op_type)
     snprintf(names[0], sizeof names[0], "out%d", depth);
     snprintf(names[1], sizeof names[1], "in%d", depth);
     if (depth == 1) {
-        proto_add(&body, GRAPH_NODE, proto_node(op_type, "", "x,c", names[1]));
-        proto_add(&body, GRAPH_NODE, proto_node("Add", "", strcmp(op_type, "Add") ? "in1,d" : "in1,c", names[0]));
+        const bool adds = strcmp(op_type, "Add") == 0; /* a constant is then the first that the body reads */
+        proto_add(&body, GRAPH_NODE, proto_node(op_type, "", adds ? "c,x" : "x,c", names[1]));
+        proto_add(&body, GRAPH_NODE, proto_node("Add", "", adds ? "in1,c" : "in1,d", names[0]));
     } else {
         struct proto choice = proto_node("If", "", "less", names[0]);
         proto_attr_message(&choice, "then_branch", ATTR_GRAPH, ATTRIBUTE_G, nested_body(depth - 1, op_type));

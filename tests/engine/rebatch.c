@@ -166,6 +166,24 @@ START_TEST(a_reshape_that_adds_an_axis_stays_as_it_is)
 }
 END_TEST
 
+/* Of what the Reshape reads the batch is the second axis: its first stays 1, and the batch is what is left over. */
+START_TEST(a_reshape_takes_the_batch_from_behind)
+{
+    struct small s = small_xy(2, DIMS(1, 3));
+    small_ints(&s, "to", 2, DIMS(1, 1));
+    small_nodes(&s, "Abs x > a; ReduceMin a > m axes=1; Transpose m > t; Reshape t,to > r; Relu r > y");
+    struct percept_model *model = small_open(&s);
+    const struct percept_description d = small_describe(model);
+    ck_assert_msg(d.batch_free && d.batch_rewritten, "%s", d.batch_reason);
+    struct percept_session *session = small_session(model);
+    const float *y = small_run(session, 2, DIMS(2, 3), (float[]){1, -2, 3, 6, 5, 4});
+    ck_assert_float_eq(y[0], 1);
+    ck_assert_float_eq(y[1], 4);
+    percept_session_free(session);
+    percept_close(model);
+}
+END_TEST
+
 /* 24^5 elements of each item would be 32 MB. */
 START_TEST(many_free_axes_are_made_up_small)
 {
@@ -207,6 +225,7 @@ Suite *engine_rebatch_suite(void)
     tcase_add_test(tests, a_network_that_mixes_items_keeps_its_batch_of_one);
     tcase_add_test(tests, a_free_batch_whose_items_are_mixed_is_no_batch);
     tcase_add_test(tests, a_reshape_that_adds_an_axis_stays_as_it_is);
+    tcase_add_test(tests, a_reshape_takes_the_batch_from_behind);
     tcase_add_test(tests, many_free_axes_are_made_up_small);
     tcase_add_test(tests, few_made_up_elements_still_tell_mixed_items);
     suite_add_tcase(suite, tests);

@@ -21,6 +21,32 @@ START_TEST(dim_params_are_kept_by_name)
 }
 END_TEST
 
+/* As protobuf has it of fields that exclude each other. */
+START_TEST(of_a_number_and_a_name_the_last_counts)
+{
+    for (int named = 0; named < 2; named++) {
+        struct proto dim = {0}, shape = {0}, tensor = {0}, type = {0}, input = {0}, graph = {0};
+        if (named)
+            proto_int(&dim, DIM_VALUE, 4);
+        proto_text(&dim, DIM_PARAM, "batch");
+        if (!named)
+            proto_int(&dim, DIM_VALUE, 4);
+        proto_add(&shape, SHAPE_DIM, dim);
+        proto_int(&tensor, TENSOR_TYPE_ELEM, PERCEPT_FLOAT);
+        proto_add(&tensor, TENSOR_TYPE_SHAPE, shape);
+        proto_add(&type, TYPE_TENSOR, tensor);
+        proto_text(&input, VALUE_INFO_NAME, "x");
+        proto_add(&input, VALUE_INFO_TYPE, type);
+        proto_add(&graph, GRAPH_INPUT, input);
+        proto_add(&graph, GRAPH_OUTPUT, proto_value("x", PERCEPT_FLOAT, 1, four));
+        accepted(proto_model(graph, 13));
+        const struct value *x = value_of(model.graph, "x");
+        ck_assert_int_eq(x->dims[0], named ? -1 : 4);
+        ck_assert_int_eq(x->dim_names != NULL && bytes_size(x->dim_names[0]) > 0, named);
+    }
+}
+END_TEST
+
 START_TEST(inputs_that_are_no_tensors_are_refused_by_name)
 {
     const struct {
@@ -220,6 +246,7 @@ Suite *graph_declared_suite(void)
     TCase *tests;
     Suite *suite = reading_suite("graph_declared", &tests);
     tcase_add_test(tests, dim_params_are_kept_by_name);
+    tcase_add_test(tests, of_a_number_and_a_name_the_last_counts);
     tcase_add_test(tests, inputs_that_are_no_tensors_are_refused_by_name);
     tcase_add_test(tests, wrong_hints_are_passed_over);
     tcase_add_test(tests, what_is_no_tensor_is_refused_with_advice);

@@ -167,19 +167,11 @@ static void write_model(const struct daemon *daemon, const char *name, const voi
     ck_assert_msg(file_write(path, bytes, n_bytes, &err), "%s", err.text);
 }
 
-static void write_manifest(const struct daemon *daemon)
-{
-    char path[200];
-    struct percept_err err = {0};
-    snprintf(path, sizeof path, "%s/relu/manifest.json", daemon->folder);
-    ck_assert_msg(file_write(path, daemon_manifest, strlen(daemon_manifest), &err), "%s", err.text);
-}
-
 static void write_beside(const struct daemon *daemon, const char *name, const char *text)
 {
     char path[200];
     struct percept_err err = {0};
-    snprintf(path, sizeof path, "%s/chain/%s", daemon->folder, name);
+    snprintf(path, sizeof path, "%s/%s", daemon->folder, name);
     ck_assert_msg(file_write(path, text, strlen(text), &err), "%s", err.text);
 }
 
@@ -204,12 +196,26 @@ static void write_chain(const struct daemon *daemon)
     struct proto model = proto_model(graph, 13);
     write_model(daemon, "chain", model.at, model.n);
     proto_free(&model);
-    write_beside(daemon, "letters.txt", "a\nb\nc\nd\ne\n");
-    write_beside(daemon, "manifest.json",
+    write_beside(daemon, "chain/letters.txt", "a\nb\nc\nd\ne\n");
+    write_beside(daemon, "chain/manifest.json",
                  "{\"manifest\":1,\"inputs\":{\"ids\":{\"kind\":\"text\",\"tokenizer\":\"characters\","
                  "\"vocabulary\":\"letters.txt\",\"max_length\":2}},"
                  "\"sequence\":{\"state\":[{\"input\":\"h\",\"output\":\"hn\"}]},"
                  "\"generate\":{\"input\":\"ids\",\"output\":\"scores\",\"max_new_tokens\":5000}}");
+}
+
+static void write_maps(const struct daemon *daemon)
+{
+    struct proto graph = {0};
+    proto_add(&graph, GRAPH_NODE, proto_node("Relu", "", "x", "y"));
+    proto_add(&graph, GRAPH_INPUT, proto_value_named("x", PERCEPT_FLOAT, 4, (int64_t[]){-1, 2, 2, 3}, "batch,,,"));
+    proto_add(&graph, GRAPH_OUTPUT, proto_value_named("y", PERCEPT_FLOAT, 4, (int64_t[]){-1, 2, 2, 3}, "batch,,,"));
+    struct proto model = proto_model(graph, 13);
+    write_model(daemon, "maps", model.at, model.n);
+    proto_free(&model);
+    write_beside(daemon, "maps/config.pbtxt",
+                 "max_batch_size: 8 input [{name: \"x\" data_type: TYPE_FP32 format: FORMAT_NHWC dims: [2, 2, 3]}]"
+                 " output [{name: \"y\" data_type: TYPE_FP32 dims: [2, 2, 3]}]");
 }
 
 static void make_folder(struct daemon *daemon)
@@ -222,9 +228,11 @@ static void make_folder(struct daemon *daemon)
     write_model(daemon, "relu", relu, sizeof relu);
     write_model(daemon, "broken", "no model", 8);
     if (daemon_manifest)
-        write_manifest(daemon);
-    if (daemon_chain)
+        write_beside(daemon, "relu/manifest.json", daemon_manifest);
+    if (daemon_chain) {
         write_chain(daemon);
+        write_maps(daemon);
+    }
 }
 
 static void remove_folder(const struct daemon *daemon)
@@ -236,6 +244,9 @@ static void remove_folder(const struct daemon *daemon)
                                         "broken",
                                         "chain/letters.txt",
                                         "chain/manifest.json",
+                                        "maps/config.pbtxt",
+                                        "maps/model.onnx",
+                                        "maps",
                                         "chain/model.onnx",
                                         "chain",
                                         "keys",

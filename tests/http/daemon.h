@@ -51,7 +51,7 @@ extern char daemon_input;
 extern const char *daemon_manifest;
 /* Whether daemons started from now on serve "chain" as well, which remembers and goes on: it takes ids [N,1] of the
  * letters a to e, whose scores [N,1,5] say which comes next, round and round, and counts its steps in the state h
- * [N,1] -> hn. */
+ * [N,1] -> hn. And "maps", which passes on x [N,2,2,3], of which its config.pbtxt says that channels are last. */
 extern bool daemon_chain;
 
 /* A second place that daemons started from now on listen at; NULL: none. The first speaks no TLS. */

@@ -127,6 +127,7 @@ START_TEST(what_the_server_does_not_read_yet_is_kept)
     static char get[1000];
     make();
     settings.max_queue_delay_us = DAEMON_SLOW_US;
+    settings.body_timeout_ms = settings.header_timeout_ms = 3600000;
     daemon_start(&host, &settings, NULL);
     secure_open(&secure, &host, SECURE_ANY, NULL);
     snprintf(get, sizeof get, "GET /v2/health/live HTTP/1.1\r\nHost: x\r\nX-Long: %0900d\r\n\r\n", 0);
@@ -144,7 +145,9 @@ END_TEST
 START_TEST(who_reads_late_is_sent_everything)
 {
     enum { ASKED = 900 };
-    start();
+    make();
+    settings.body_timeout_ms = 3600000; /* however slow he is */
+    daemon_start(&host, &settings, NULL);
     secure_open(&secure, &host, SECURE_ANY, NULL);
     setsockopt(secure.fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int));
     for (int i = 0; i < ASKED; i++)

@@ -73,6 +73,27 @@ START_TEST(a_configuration_says_what_holds)
 }
 END_TEST
 
+START_TEST(what_is_said_of_inputs_and_kept_between_steps_is_told)
+{
+    daemon_chain = true;
+    daemon_start(&host, NULL, NULL);
+    json_t *config = get("/v2/models/maps/config", 200);
+    const json_t *inputs = json_object_get(config, "input");
+    ck_assert_str_eq(text_of(json_array_get(inputs, 0), "format"), "FORMAT_NHWC");
+    json_decref(config);
+    config = get("/v2/models/chain/config", 200);
+    inputs = json_object_get(config, "input");
+    ck_assert_uint_eq(json_array_size(inputs), 1); /* states are nobody's to send */
+    ck_assert_str_eq(text_of(json_array_get(inputs, 0), "name"), "ids");
+    ck_assert_str_eq(text_of(json_array_get(inputs, 0), "format"), "FORMAT_NONE");
+    const json_t *outputs = json_object_get(config, "output");
+    ck_assert_uint_eq(json_array_size(outputs), 1);
+    ck_assert_str_eq(text_of(json_array_get(outputs, 0), "name"), "scores");
+    json_decref(config);
+    ck_assert_int_eq(daemon_end(&host), 0);
+}
+END_TEST
+
 START_TEST(what_is_not_ready_has_none)
 {
     daemon_start(&host, NULL, NULL);
@@ -92,6 +113,7 @@ Suite *http_v2_config_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_configuration_says_what_holds, 0, sizeof paths / sizeof *paths);
     tcase_add_test(tcase, what_is_not_ready_has_none);
+    tcase_add_test(tcase, what_is_said_of_inputs_and_kept_between_steps_is_told);
     suite_add_tcase(suite, tcase);
     return suite;
 }
