@@ -102,7 +102,6 @@ static bool attempt(struct percept_model *model, int64_t batch, int one, struct 
                     struct percept_err *why)
 {
     *plan = (struct plan){0};
-    *guessed = true;
     struct tensor *inputs = arena_array(&model->load, (size_t)model->n_inputs + 1, sizeof *inputs);
     if (!inputs)
         return err_set(why, ERR_MEMORY, "out of memory while planning the network");
@@ -114,7 +113,7 @@ static bool attempt(struct percept_model *model, int64_t batch, int one, struct 
 
 bool trial_plan(struct percept_model *model, int64_t batch, struct plan *plan, struct percept_err *err)
 {
-    bool guessed;
+    bool guessed = false;
     struct percept_err why = {0};
     if (attempt(model, batch, -1, plan, &guessed, &why) || guessed || why.code == ERR_MEMORY)
         return true;

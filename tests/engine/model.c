@@ -2,6 +2,7 @@
 #include "engine/model.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/small.h"
@@ -97,6 +98,32 @@ START_TEST(the_library_lists_its_operators_and_rows)
 }
 END_TEST
 
+struct lines {
+    int n;
+    char last[160];
+};
+
+static void note_last(void *user, const char *text)
+{
+    struct lines *lines = user;
+    ck_assert_msg(strncmp(text, "| ", 2) == 0 && text[strlen(text) - 1] == '|' && !strstr(text, "null"), "%s", text);
+    snprintf(lines->last, sizeof lines->last, "%s", text);
+    lines->n++;
+}
+
+START_TEST(each_operator_has_a_line)
+{
+    struct lines lines = {0};
+    char last[160];
+    int n;
+    const struct op *rows = op_table(&n);
+    percept_list_operators(note_last, &lines);
+    ck_assert_int_eq(lines.n, n);
+    snprintf(last, sizeof last, "%s | %d |", rows[n - 1].name, rows[n - 1].since);
+    ck_assert_ptr_nonnull(strstr(lines.last, last));
+}
+END_TEST
+
 Suite *engine_model_suite(void);
 Suite *engine_model_suite(void)
 {
@@ -106,6 +133,7 @@ Suite *engine_model_suite(void)
     tcase_add_test(tests, a_body_is_fed_what_it_captures_but_constants);
     tcase_add_test(tests, a_model_tells_its_inputs_and_outputs);
     tcase_add_test(tests, the_library_lists_its_operators_and_rows);
+    tcase_add_test(tests, each_operator_has_a_line);
     suite_add_tcase(suite, tests);
     return suite;
 }
