@@ -89,6 +89,10 @@ START_TEST(text_becomes_numbers)
     ck_assert_msg(cast_node(&h, PERCEPT_FLOAT, PERCEPT_STRING, 6, x), "%s", h.err.text);
     harness_expect_floats(&h, 0, 1, DIMS(6), (float[]){3.25F, -INFINITY, NAN, 100, 7, 0.5F}, 0);
     harness_end(&h);
+    static const struct percept_string signs[] = {{"-007", 4}, {"-.5", 3}, {"+.5", 3}, {"-0", 2}, {"+01.5e1", 7}};
+    ck_assert_msg(cast_node(&h, PERCEPT_FLOAT, PERCEPT_STRING, 5, signs), "%s", h.err.text);
+    harness_expect_floats(&h, 0, 1, DIMS(5), (float[]){-7, -0.5F, 0.5F, -0.0F, 15}, 0);
+    harness_end(&h);
     static const struct percept_string whole[] = {{"-9223372036854775808", 20}, {"42", 2}};
     ck_assert(cast_node(&h, PERCEPT_INT64, PERCEPT_STRING, 2, whole));
     harness_expect(&h, 0, PERCEPT_INT64, 1, DIMS(2), DIMS(INT64_MIN, 42));

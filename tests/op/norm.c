@@ -110,6 +110,22 @@ START_TEST(the_affine_vectors_can_be_had_when_parameters_are_constant)
         ck_assert(!rule->affine(&h.ctx, &(struct affine_view){.input = 1, .axis = 1}, &f));
         harness_end(&h);
     }
+    for (int other = 0; other < 4; other++) { /* one of them is no vector, or of another length */
+        struct fusion f = {.kind = FUSE_AFFINE};
+        for (int longer = 0; longer < 2; longer++) {
+            batch_begin(pick_best(), 2, DIMS(1, 2), (float[]){1, 2});
+            for (int i = 0; i < 4; i++) {
+                if (i == other)
+                    harness_floats(&h, longer ? 1 : 2, longer ? DIMS(3) : DIMS(2, 1), (float[]){1, 1, 1});
+                else
+                    harness_floats(&h, 1, DIMS(2), (float[]){1, 1});
+                harness_as_constant(&h);
+            }
+            ck_assert(harness_check(&h));
+            ck_assert(!h.node.op->rule->affine(&h.ctx, &(struct affine_view){.input = 0, .axis = 1}, &f));
+            harness_end(&h);
+        }
+    }
 }
 END_TEST
 
