@@ -591,10 +591,6 @@ static bool pool_check(struct node_ctx *ctx, struct percept_err *err)
 static bool pool_geometry(struct step *step, const struct pool *pool, const struct tensor *x, struct geometry *g,
                           struct percept_err *err)
 {
-    if (pool->global) {
-        *g = (struct geometry){.axes = x->rank - 2};
-        return true;
-    }
     if (!spatial_settle(&pool->spatial, step->node, x->rank - 2, NULL, g, err))
         return false;
     spatial_input(g, x);
@@ -613,8 +609,7 @@ static bool pool_shape(struct step *step, struct percept_err *err)
         return err_set(err, ERR_INVALID, OP_AT "a picture of rank %d; 3 to %d work", OP_NODE(step->node),
                        step->in[0]->rank, RANK_MAX);
     const struct tensor x = pool->channels_last ? spatial_channels_second(step->in[0]) : *step->in[0];
-    *plan = (struct pool_plan){0};
-    if (!pool_geometry(step, pool, &x, &plan->g, err))
+    if (!pool->global && !pool_geometry(step, pool, &x, &plan->g, err))
         return false;
     int64_t dims[RANK_MAX] = {x.dims[0], x.dims[1]};
     for (int i = 0; i < x.rank - 2; i++)

@@ -500,6 +500,8 @@ static const struct effort {
     {"GRU", 14, "", {"4,2,3", "c1,15,3", "c1,15,5"}, 2 * 4 * 2 * 15 * (3 + 5)},
     {"LSTM", 14, "", {"4,2,3", "c1,20,3", "c1,20,5"}, 2 * 4 * 2 * 20 * (3 + 5)},
     {"Einsum", 13, "bij,bjk->bik", {"2,3,7", "2,7,5"}, 2 * 2 * 3 * 7 * 5},
+    {"Einsum", 13, "ij,jk,kl->il", {"2,3", "3,4", "4,5"}, 2 * 2 * 3 * 4 + 2 * 2 * 4 * 5}, /* summed as soon as can be */
+    {"Einsum", 13, "ij,jk,kl,lm->im", {"2,3", "3,4", "4,5", "5,6"}, 2 * 2 * 3 * 4 + 2 * 2 * 4 * 5 + 2 * 2 * 5 * 6},
 };
 
 static void add_input(struct harness *h, const char *text)
