@@ -202,6 +202,23 @@ START_TEST(a_graph_is_given_the_room_that_it_needs)
 }
 END_TEST
 
+/* Without nodes the table of names lies behind the last value. */
+START_TEST(what_lies_behind_the_last_value_is_none)
+{
+    char name[16];
+    for (int n = 17; n < 64; n++) {
+        struct proto graph = face("x", "x");
+        for (int i = 1; i < n; i++) {
+            snprintf(name, sizeof name, "i%d", i);
+            proto_add(&graph, GRAPH_INPUT, proto_value(name, PERCEPT_FLOAT, 1, four));
+        }
+        accepted(proto_model(graph, 13));
+        ck_assert_int_eq(model.graph->cap_values, n);
+        again();
+    }
+}
+END_TEST
+
 START_TEST(a_broken_graph_is_told)
 {
     struct proto graph = face("x", "x");
@@ -226,6 +243,7 @@ Suite *graph_graphs_suite(void)
     tcase_add_test(tests, types_without_support_are_refused_in_subgraphs_too);
     tcase_add_test(tests, what_has_no_name_is_refused);
     tcase_add_test(tests, a_graph_is_given_the_room_that_it_needs);
+    tcase_add_test(tests, what_lies_behind_the_last_value_is_none);
     tcase_add_test(tests, a_broken_graph_is_told);
     return suite;
 }
