@@ -474,6 +474,31 @@ START_TEST(without_memory_a_graph_stays_as_it_was)
 }
 END_TEST
 
+/* Of sizes at which one list or another begins a block of memory, which alone is refused. */
+START_TEST(any_list_of_sorting_may_be_the_one_that_is_short)
+{
+    const int n = 900 + 400 * _i;
+    char from[16], to[16];
+    face("x", "v0");
+    for (int i = n; i > 0; i--) {
+        snprintf(from, sizeof from, "v%d", i);
+        snprintf(to, sizeof to, "v%d", i - 1);
+        node("n", i == n ? "x" : from, to);
+    }
+    bool ok = false;
+    size_t nth = 1;
+    for (; !ok; nth++) {
+        ck_assert_uint_lt(nth, 100);
+        err = (struct percept_err){0};
+        arena_fail_at(nth, false);
+        ok = graph_sort(&graph, &arena, &err);
+        arena_fail_at(0, false);
+        ck_assert(ok || err.code == ERR_MEMORY);
+    }
+    ck_assert_int_eq(graph.values[value("v0")].producer, n - 1);
+}
+END_TEST
+
 START_TEST(a_constant_is_copied_once_and_whole)
 {
     char bytes[17];
@@ -531,6 +556,7 @@ Suite *graph_graph_suite(void)
     tcase_add_test(tests, uses_within_subgraphs_count_as_often_as_they_are);
     tcase_add_test(tests, room_doubles_and_is_reserved);
     tcase_add_test(tests, without_memory_a_graph_stays_as_it_was);
+    tcase_add_loop_test(tests, any_list_of_sorting_may_be_the_one_that_is_short, 0, 8);
     tcase_add_test(tests, a_constant_is_copied_once_and_whole);
     suite_add_tcase(suite, tests);
     return suite;
