@@ -103,11 +103,14 @@ START_TEST(wrong_types_are_refused_and_nothing_is_written)
     float f = 99;
     int n = 99;
     const int64_t *is;
+    const float *fs;
     const struct tensor *t;
     ck_assert(!attr_int(&ctx, "f", 1, &i, &err) && i == 99);
     ck_assert_str_eq(err.text, "node 'n' (Relu): attribute 'f' is a float; it must be an int");
     ck_assert(!attr_float(&ctx, "i", 1, &f, &err) && f == 99);
     ck_assert(!attr_ints(&ctx, "i", &is, &n, &err) && n == 99);
+    ck_assert(!attr_floats(&ctx, "i", &fs, &n, &err) && n == 99);
+    ck_assert_str_eq(err.text, "node 'n' (Relu): attribute 'i' is an int; it must be floats");
     ck_assert(!attr_tensor(&ctx, "s", &t, &err));
     ck_assert_str_eq(err.text, "node 'n' (Relu): attribute 's' is a string; it must be a tensor");
     ck_assert_int_eq(err.code, ERR_MODEL);

@@ -43,8 +43,8 @@ END_TEST
 
 START_TEST(transpose_wants_a_permutation)
 {
-    static const int64_t bad[][2] = {{0, 0}, {0, 2}, {-1, 0}};
-    for (int i = 0; i < 3; i++) {
+    static const int64_t bad[][2] = {{0, 0}, {1, 1}, {0, 2}, {-1, 0}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct harness h;
         harness_begin(&h, "Transpose", 13);
         harness_int_list(&h, "perm", 2, bad[i]);

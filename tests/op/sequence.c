@@ -242,6 +242,12 @@ START_TEST(a_tensor_is_split_by_ones_by_a_length_and_by_a_list)
     ck_assert_int_eq(parts(), 4);
     expect_part(-1, 1, DIMS(3), (float[]){3, 7, 11});
     harness_end(&h);
+    harness_begin(&h, "SplitToSequence", 11); /* of as many axes as there can be */
+    harness_int(&h, "keepdims", 0);
+    harness_floats(&h, 8, DIMS(2, 1, 1, 1, 1, 1, 1, 3), counted);
+    ck_assert_int_eq(parts(), 2);
+    expect_part(1, 7, DIMS(1, 1, 1, 1, 1, 1, 3), counted + 3);
+    harness_end(&h);
     begin_split(-1, 0, 0, 1, DIMS(3)); /* keepdims says nothing where lengths are given; the last part is short */
     ck_assert_int_eq(parts(), 2);
     expect_part(0, 2, DIMS(3, 3), (float[]){0, 1, 2, 4, 5, 6, 8, 9, 10});
