@@ -415,16 +415,24 @@ def printed(mutant):
     return f"{mutant.path}:{mutant.line}: {mutant.kind}: {mutant.before}  ->  {mutant.after}"
 
 
+def nearest(drawn, lines):
+    """Of each printed line the mutant that reads so; where several do, the one nearest to where it was."""
+    alike, found = {}, []
+    for mutant in drawn:
+        alike.setdefault(re.sub(r":\d+:", ":", printed(mutant), count=1), []).append(mutant)
+    for line in lines:
+        at = re.search(r":(\d+):", line)
+        some = alike.get(re.sub(r":\d+:", ":", line.strip(), count=1)) if at else None
+        if some:
+            found.append(min(some, key=lambda mutant: abs(mutant.line - int(at.group(1)))))
+    return list(dict.fromkeys(found))
+
+
 def drawn_of(folder, seed, file):
     """The mutants in the order in which they are tried; with a file, those that it names, whatever their lines now."""
     drawn = candidates(folder)
     random.Random(seed).shuffle(drawn)
-    if not file:
-        return drawn
-    def unnumbered(line):
-        return re.sub(r":\d+:", ":", line.strip(), count=1)
-    named = {unnumbered(line) for line in pathlib.Path(file).read_text().splitlines()}
-    return [mutant for mutant in drawn if unnumbered(printed(mutant)) in named]
+    return nearest(drawn, pathlib.Path(file).read_text().splitlines()) if file else drawn
 
 
 def main():
